@@ -1,0 +1,1 @@
+"""What an outcome leads to; one policy a file."""

@@ -1,0 +1,166 @@
+"""The layers (scripts, tests -> addons -> rewrite -> protocols) and what each may use: read off the code."""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+# A module imports from its own level and from lower ones.
+LEVEL = {"protocols": 0, "rewrite": 1, "addons": 2, "scripts": 3, "tests": 3}
+PURE_LAYERS = ("protocols", "rewrite")
+
+# No clocks, randomness, sockets or files in any of these. datetime and email.utils are here to read dates;
+# asking them for the present is refused below.
+PURE_MODULES = frozenset(
+    """
+    __future__ abc base64 binascii bisect codecs collections collections.abc contextlib copy dataclasses
+    datetime decimal email.utils enum fnmatch fractions functools graphlib hashlib heapq hmac html http
+    ipaddress itertools json math numbers operator re string struct textwrap types typing unicodedata
+    urllib.parse zlib
+    pydantic_core
+    """.split()
+)
+# The scan for protocols, once at load.
+SCANNER = "protocols.registry"
+SCANNING = frozenset({"importlib", "importlib.metadata", "pkgutil"})
+READS_CLOCK = frozenset({"now", "utcnow", "today", "fromtimestamp", "localtime", "formatdate"})
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """One imported module: by whom, where, and whether inside a function."""
+
+    importer: str
+    place: str
+    target: str
+    hidden: bool
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.importer} imports {self.target}"
+
+
+def _sources() -> dict[str, Path]:
+    files = (file for layer in LEVEL for file in sorted((ROOT / layer).rglob("*.py")))
+    return {_module_name(file): file for file in files}
+
+
+def _module_name(file: Path) -> str:
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+SOURCES = _sources()
+TREES = {name: ast.parse(file.read_bytes(), str(file)) for name, file in SOURCES.items()}
+
+
+def _imports(name: str) -> Iterator[Import]:
+    hidden = {
+        id(inner)
+        for outer in ast.walk(TREES[name])
+        if isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for inner in ast.walk(outer)
+    }
+    for node in ast.walk(TREES[name]):
+        for target in _targets(node):
+            yield Import(name, _place(name, node), target, id(node) in hidden)
+
+
+def _targets(node: ast.AST) -> Iterator[str]:
+    match node:
+        case ast.Import(names=names):
+            yield from (alias.name for alias in names)
+        case ast.ImportFrom(module=str(module), names=names, level=0):
+            # `from package import module` names a module; `from module import thing` does not.
+            yield from {_our_module(f"{module}.{alias.name}") or module for alias in names}
+        case ast.ImportFrom():
+            yield "a relative name"
+
+
+def _our_module(name: str) -> str:
+    return name if name in SOURCES else ""
+
+
+def _place(name: str, node: ast.AST) -> str:
+    return f"{SOURCES[name].relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
+
+
+def _layer(module: str) -> str:
+    return module.partition(".")[0]
+
+
+ALL = [each for name in SOURCES for each in _imports(name)]
+PURE = [each for each in ALL if _layer(each.importer) in PURE_LAYERS]
+
+
+def _report(rule: str, offenders: list[str]) -> str:
+    return "\n  ".join([rule, *offenders])
+
+
+def test_the_sources_are_found() -> None:
+    assert {_layer(name) for name in SOURCES} == set(LEVEL)
+    assert any(each.target == "ast" and each.importer == "tests.test_imports" for each in ALL)
+
+
+def test_imports_run_one_way() -> None:
+    against = [str(each) for each in ALL if LEVEL.get(_layer(each.target), -1) > LEVEL[_layer(each.importer)]]
+    assert not against, _report("imports run scripts, tests -> addons -> rewrite -> protocols:", against)
+
+
+def test_protocols_and_rewrite_use_pure_modules_only() -> None:
+    allowed = {name: PURE_MODULES | (SCANNING if name == SCANNER else set()) for name in SOURCES}
+    impure = [
+        str(each)
+        for each in PURE
+        if _layer(each.target) not in LEVEL and each.target not in allowed[each.importer]
+    ]
+    assert not impure, _report(
+        "no clocks, randomness, sockets, files or frameworks in protocols, rewrite:", impure
+    )
+
+
+def test_protocols_and_rewrite_are_given_the_time() -> None:
+    asking = [
+        f"{_place(name, node)}: calls {node.func.attr}()"
+        for name, tree in TREES.items()
+        if _layer(name) in PURE_LAYERS
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in READS_CLOCK
+    ]
+    assert not asking, _report("now comes in as an argument:", asking)
+
+
+def test_no_module_reaches_itself() -> None:
+    graph = {name: {each.target for each in _imports(name) if each.target in SOURCES} for name in SOURCES}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        raise AssertionError(f"import cycle: {' <- '.join(error.args[1])}") from None
+
+
+def test_imports_stand_at_the_top() -> None:
+    hidden = [str(each) for each in ALL if each.hidden]
+    assert not hidden, _report("imports stand at the top of the file, not in functions:", hidden)
+
+
+def test_httpx_is_known_to_one_module() -> None:
+    layers = ("addons", *PURE_LAYERS)
+    users = {
+        each.importer for each in ALL if _layer(each.target) == "httpx" and _layer(each.importer) in layers
+    }
+    assert users <= {"addons.upstream"}, _report("httpx belongs to addons/upstream.py:", sorted(users))
+
+
+def test_mitmproxy_is_known_to_the_edge() -> None:
+    users = [
+        str(each)
+        for each in ALL
+        if _layer(each.target) == "mitmproxy"
+        and _layer(each.importer) not in ("addons", "tests")
+        # It makes mitmproxy's certificate authority before mitmproxy runs.
+        and each.importer != "scripts.trust"
+    ]
+    assert not users, _report("mitmproxy belongs to addons:", users)
