@@ -1,0 +1,121 @@
+"""Server-sent events on bytes: cut a stream into events, read one event, write one event.
+
+By the WHATWG grammar: LF, CRLF and lone CR end a line, a blank line ends an event, U+2028 is no
+newline, a byte-order mark may open the stream. A CR at the end of what has arrived waits for the next
+bytes, so that the segments do not depend on how the bytes were cut.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from protocols.base import Segment
+from protocols.parts import StreamPart
+from protocols.wirejson import dump, load_object
+
+_LINE_END = rb"(?>\r\n|\n|\r)"
+_EVENT_END = re.compile(_LINE_END + _LINE_END)
+_ENDED = re.compile(_LINE_END + _LINE_END + rb"\Z")
+_BLANK = re.compile(_LINE_END)
+_LINES = re.compile(_LINE_END)
+_LONGEST_MARK = 256
+DONE = b"[DONE]"
+
+
+class Event(NamedTuple):
+    """`name` is the event field, `data` the data lines joined by LF (UTF-8), None without any."""
+
+    name: str | None
+    data: bytes | None
+
+
+class SseFramer:
+    """Bytes to segments of one event each; blank lines between events are segments of their own.
+
+    `last` is a byte string by which the protocol's final event is guessed.
+    """
+
+    def __init__(self, last: bytes) -> None:
+        self._last = last
+        self._buffer = bytearray()
+        self._searched = 0
+
+    def feed(self, data: bytes) -> list[Segment]:
+        buffer = self._buffer
+        buffer += data
+        segments: list[Segment] = []
+        start, search = 0, self._searched
+        while end := self._end_of_unit(start, search):
+            segments.append(self._segment(bytes(buffer[start:end])))
+            start = search = end
+        if start:
+            del buffer[:start]
+        self._searched = max(0, len(buffer) - 3)
+        return segments
+
+    def _end_of_unit(self, start: int, search: int) -> int:
+        """The offset behind the unit that begins at `start`; 0 when it is not whole yet."""
+        buffer = self._buffer
+        if start == len(buffer):
+            return 0
+        found = _BLANK.match(buffer, start) or _EVENT_END.search(buffer, max(start, search))
+        if found is None:
+            return 0
+        end = found.end()
+        waits_for_lf = end == len(buffer) and buffer[end - 1] == 0x0D
+        return 0 if waits_for_lf else end
+
+    def _segment(self, raw: bytes) -> Segment:
+        if len(raw) >= _LONGEST_MARK:
+            return Segment(raw)
+        return Segment(raw, self._last in raw, raw[0] in b":\r\n" or b'"ping"' in raw)
+
+    def eof(self) -> list[Segment]:
+        """Measured: SDKs drop a last event that lacks its blank line, so a whole one gets it here."""
+        rest = bytes(self._buffer)
+        self._buffer.clear()
+        self._searched = 0
+        if not rest.strip(b"\r\n") or _ENDED.search(rest):
+            return [self._segment(rest)] if rest else []
+        data = parse_event(rest).data
+        if data is None or not (data.strip() == DONE or load_object(data) is not None):
+            self._buffer += rest
+            return []
+        return [self._segment(rest + (b"\n" if rest.endswith((b"\n", b"\r")) else b"\n\n"))]
+
+    def rest(self) -> bytes:
+        return bytes(self._buffer)
+
+
+class SseDecoder:
+    """A framer and a protocol's reader: what `protocols.base.Decoder` asks for."""
+
+    def __init__(self, last: bytes, read: Callable[[Event, bytes], Sequence[StreamPart]]) -> None:
+        framer = SseFramer(last)
+        self.feed = framer.feed
+        self.eof = framer.eof
+        self.rest = framer.rest
+        self._read = read
+
+    def read(self, segment: Segment) -> Sequence[StreamPart]:
+        return self._read(parse_event(segment.raw), segment.raw)
+
+
+def parse_event(raw: bytes) -> Event:
+    """The fields of one event; unknown fields and comments are passed over."""
+    name: str | None = None
+    data: list[bytes] = []
+    for line in _LINES.split(raw.removeprefix(b"\xef\xbb\xbf")):
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"data":
+            data.append(value)
+        elif field == b"event":
+            name = value.decode("utf-8", "replace")
+    return Event(name, b"\n".join(data) if data else None)
+
+
+def write_event(value: object, name: str | None = None) -> bytes:
+    """One event with `value` as JSON, LF line ends, and a space behind `data:` (clients need it)."""
+    prefix = f"event: {name}\n".encode() if name else b""
+    return prefix + b"data: " + dump(value) + b"\n\n"

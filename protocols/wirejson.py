@@ -1,0 +1,84 @@
+"""Reading JSON that a provider or a client wrote: anything may be missing or of another type."""
+
+from collections.abc import Iterable, Mapping
+from typing import cast
+
+from pydantic_core import from_json, to_json
+
+from protocols.base import Fault, Headers, WireResponse
+from protocols.parts import StreamError
+
+type JsonObject = Mapping[str, object]
+
+
+def load_object(data: bytes) -> JsonObject | None:
+    """The JSON object that `data` (UTF-8) holds, or None if it holds anything else."""
+    try:
+        value = from_json(data)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def is_json(data: bytes) -> bool:
+    try:
+        from_json(data)
+    except ValueError:
+        return False
+    return True
+
+
+def dump(value: object) -> bytes:
+    return to_json(value)
+
+
+def object_at(mapping: JsonObject, key: str) -> JsonObject:
+    value = mapping.get(key)
+    return cast(JsonObject, value) if isinstance(value, dict) else {}
+
+
+def objects_at(mapping: JsonObject, key: str) -> list[JsonObject]:
+    value = mapping.get(key)
+    return objects(value) if isinstance(value, list) else []
+
+
+def objects(values: Iterable[object]) -> list[JsonObject]:
+    return [value for value in values if isinstance(value, dict)]
+
+
+def text_at(mapping: JsonObject, key: str) -> str:
+    value = mapping.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def count_at(mapping: JsonObject, key: str) -> int | None:
+    value = mapping.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def stream_error(error: object, *, native: bool = True) -> StreamError:
+    """An error value as providers write it: an object, or a bare string.
+
+    Measured: OpenRouter's `code` is the HTTP status as a number; Groq has `status_code`.
+    """
+    if not isinstance(error, dict):
+        return StreamError(type="", message=str(error), native=native)
+    code = error.get("code")
+    number = next((v for v in (code, error.get("status_code")) if isinstance(v, int)), None)
+    return StreamError(
+        type=text_at(error, "type") or text_at(error, "status"),
+        message=text_at(error, "message"),
+        code=code if isinstance(code, str) else None,
+        status=number,
+        native=native,
+    )
+
+
+def error_answer(fault: Fault, body: object) -> WireResponse:
+    """`body` as a JSON answer with the headers by which SDKs decide whether to ask again."""
+    headers: Headers = (("content-type", "application/json"),)
+    if fault.retry_after is not None:
+        headers += (("retry-after", str(max(1, round(fault.retry_after)))),)
+    if not fault.should_retry:
+        headers += (("x-should-retry", "false"),)
+    return WireResponse(fault.status, headers, dump(body))

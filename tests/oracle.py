@@ -1,0 +1,41 @@
+"""An acceptor for stream grammars that knows nothing of this project: it comes with the recorded streams."""
+
+import importlib.util
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+NAMED = os.environ.get("ROTATOR_RECORDED", "")
+GRAMMAR = Path(NAMED).parent / "grammar.py"
+
+type Judge = Callable[[bytes], dict[str, Any]]
+
+
+def judges() -> Mapping[str, Judge]:
+    """Judges of whole streams by protocol; skips where there are none.
+
+    A judgement has `terminal` (it ended by its grammar), `error` (what it said of one) and `violations`.
+    """
+    if not NAMED or not GRAMMAR.is_file():
+        pytest.skip(
+            "no grammar.py beside the folder that ROTATOR_RECORDED names: nothing to judge streams by"
+        )
+    spec = importlib.util.spec_from_file_location("grammar", GRAMMAR)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found: Mapping[str, Judge] = module.P
+    return found
+
+
+def recorded(protocol: str, pattern: str) -> list[Any]:
+    """The recorded answers of a protocol as parameters of a test; one that skips where there are none."""
+    files = sorted((Path(NAMED) / protocol).glob(pattern)) if NAMED else []
+    files = [file for file in files if not file.name.endswith(".meta.json")]
+    reason = "ROTATOR_RECORDED names no folder of recorded streams"
+    nothing = pytest.param(None, marks=pytest.mark.skip(reason=reason), id="none recorded")
+    return [pytest.param(file, id=f"{protocol}/{file.name}") for file in files] or [nothing]

@@ -1,0 +1,128 @@
+"""Every protocol that the registry finds keeps the contract."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from protocols.base import Fault, WireProtocol
+from tests import contract, oracle
+from tests.contract import PROTOCOLS, Sample, samples
+
+GARBAGE = [
+    b"\x00\xff\xfe\n\n",
+    b"data: {\n\n",
+    b"data: null\n\n",
+    b"data: []\n\n",
+    b'data: "text"\n\n',
+    b"data:\n\n",
+    b"data: {}\n\n",
+    b'event: brand_new\ndata: {"type": "brand_new", "index": "x"}\n\n',
+    b'data: {"type": 7, "choices": {"0": 1}, "delta": [], "usage": "much", "error": null}\n\n',
+    b'data: {"type": "message_start", "message": [1], "choices": [1, null, {"delta": "x"}]}\n\n',
+    b'data: {"type": "content_block_delta", "index": null, "delta": {"text": 7}, "error": [1]}\n\n',
+    b'data: {"type": "content_block_start", "content_block": 3, "index": "z"}\n\n',
+    b'data: {"choices": [{"index": "z", "delta": {"tool_calls": [{"index": [], "function": 3}]}}]}\n\n',
+    b'{"error": {"code": true, "message": null}}',
+    b'{"choices": [{"finish_reason": {}}], "usage": [], "content": 3, "stop_reason": []}',
+    b"<html>busy</html>",
+    b"[1, 2]",
+]
+
+each_protocol = pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.name)
+each_sample = pytest.mark.parametrize("sample", samples(), ids=str)
+each_stream = pytest.mark.parametrize("sample", samples("*.sse"), ids=str)
+
+
+@pytest.fixture(scope="module")
+def judges() -> Mapping[str, oracle.Judge]:
+    return oracle.judges()
+
+
+def test_protocols_are_found() -> None:
+    assert {"openai_chat", "anthropic_messages"} <= {protocol.name for protocol in PROTOCOLS}
+
+
+@each_protocol
+def test_has_its_fixtures(protocol: WireProtocol) -> None:
+    contract.has_its_fixtures(protocol)
+
+
+@each_sample
+def test_passes_untouched(sample: Sample) -> None:
+    contract.passes_untouched(sample)
+
+
+@each_sample
+def test_frames_alike_however_cut(sample: Sample) -> None:
+    contract.frames_alike_however_cut(sample)
+
+
+@each_stream
+def test_drops_half_a_frame(sample: Sample) -> None:
+    contract.drops_half_a_frame(sample)
+
+
+@each_sample
+def test_keeps_what_is_not_framed(sample: Sample) -> None:
+    contract.keeps_what_is_not_framed(sample)
+
+
+@each_protocol
+@pytest.mark.parametrize("garbage", GARBAGE)
+def test_reads_anything(protocol: WireProtocol, garbage: bytes) -> None:
+    contract.reads_anything(protocol, garbage)
+
+
+@each_protocol
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(429, "rate_limit_exceeded", "every credential is cooling", 12.0),
+        Fault(502, "unreachable", 'no answer: café \u2028 "quoted"', should_retry=False),
+        Fault(504, "timeout", "the provider sent no answer"),
+        Fault(503, "overloaded", "the provider rests", 30.0),
+        Fault(400, "invalid_request", "no"),
+        Fault(500, "a kind that nobody knows", "no"),
+    ],
+    ids=lambda fault: fault.kind,
+)
+def test_writes_errors(protocol: WireProtocol, fault: Fault) -> None:
+    contract.writes_errors(protocol, fault)
+
+
+@each_protocol
+def test_says_when_to_ask_again(protocol: WireProtocol) -> None:
+    contract.says_when_to_ask_again(protocol)
+
+
+@each_stream
+def test_beats_without_harm(sample: Sample) -> None:
+    contract.beats_without_harm(sample)
+
+
+@each_stream
+def test_reads_its_own_closing(sample: Sample) -> None:
+    contract.reads_its_own_closing(sample)
+
+
+@each_stream
+def test_reads_its_own_error(sample: Sample) -> None:
+    contract.reads_its_own_error(sample)
+
+
+@each_stream
+def test_what_it_closes_is_accepted(sample: Sample, judges: Mapping[str, oracle.Judge]) -> None:
+    judge = judges[sample.protocol.name]
+    for _, data in contract.closed(sample):
+        judgement = judge(data)
+        assert judgement["terminal"], judgement
+        assert not judgement["violations"], judgement
+
+
+@each_stream
+def test_the_errors_that_it_adds_are_accepted(sample: Sample, judges: Mapping[str, oracle.Judge]) -> None:
+    judge = judges[sample.protocol.name]
+    for _, data in contract.failed(sample):
+        judgement = judge(data)
+        assert judgement["error"]["message"] == "it was cut"
+        assert not judgement["violations"], judgement

@@ -1,0 +1,77 @@
+"""What the parts of a stream add up to."""
+
+import pytest
+
+from protocols.parts import (
+    BlockDelta,
+    BlockKind,
+    BlockStart,
+    BlockStop,
+    ChoiceStart,
+    Finish,
+    FinishReason,
+    MessageStart,
+    Opaque,
+    OpenBlock,
+    Ping,
+    Progress,
+    StreamEnd,
+    StreamError,
+    StreamPart,
+    Usage,
+    UsageReport,
+    visible,
+)
+
+
+def folded(*parts: StreamPart) -> Progress:
+    so_far = Progress()
+    so_far.fold(parts)
+    return so_far
+
+
+@pytest.mark.parametrize(
+    ("part", "shown"),
+    [
+        *((BlockDelta(0, 0, kind, "x"), True) for kind in BlockKind),
+        *((BlockDelta(0, 0, kind, ""), False) for kind in BlockKind),
+        *((BlockStart(0, 0, kind), True) for kind in (BlockKind.TOOL, BlockKind.HOSTED, BlockKind.MEDIA)),
+        *(
+            (BlockStart(0, 0, kind), False)
+            for kind in (BlockKind.TEXT, BlockKind.REASONING, BlockKind.REFUSAL)
+        ),
+        *((part, False) for part in (MessageStart("", ""), ChoiceStart(0), StreamEnd(), Ping(), Opaque(b""))),
+        (Finish(0, FinishReason.STOP, "stop"), False),
+        (StreamError("", ""), False),
+    ],
+)
+def test_what_is_visible(part: StreamPart, shown: bool) -> None:
+    assert visible(part) is shown
+    assert folded(part).visible is shown
+
+
+def test_once_visible_always_visible() -> None:
+    assert folded(BlockDelta(0, 0, BlockKind.TEXT, "x"), Ping(), StreamEnd()).visible
+
+
+def test_blocks_are_open_until_they_stop() -> None:
+    so_far = folded(
+        BlockStart(0, 0, BlockKind.TEXT), BlockStart(0, 1, BlockKind.TOOL, "t", "f"), BlockStop(0, 0)
+    )
+    assert so_far.open == {(0, 1): OpenBlock(BlockKind.TOOL, "f")}
+    assert not folded(BlockStart(0, 0, BlockKind.REASONING, whole=True)).open
+
+
+def test_the_first_error_counts() -> None:
+    assert folded(StreamError("a", ""), StreamError("b", "")).error == StreamError("a", "")
+
+
+def test_later_usage_replaces_what_it_says_and_keeps_the_rest() -> None:
+    first, last = Usage(input=3, output=1, cache_read=2), Usage(output=9, reasoning=4)
+    assert folded(UsageReport(first), UsageReport(last)).usage == Usage(3, 9, 2, None, 4)
+    assert folded().usage is None
+
+
+def test_nothing_is_not_complete() -> None:
+    assert not folded().complete
+    assert not folded(MessageStart("", "")).complete
