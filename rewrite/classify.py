@@ -1,0 +1,78 @@
+"""What a rejection blames: the HTTP status first, then what the body says of key, account or binding."""
+
+from collections.abc import Mapping
+
+from protocols.base import WireResponse
+from protocols.parts import StreamError
+from protocols.wirejson import JsonObject, load_object, object_at, stream_error
+from rewrite.outcome import ErrorFacts, Kind, Rejected
+from rewrite.retry_after import retry_after
+
+STATUS_KINDS: Mapping[int, Kind] = {
+    400: Kind.REQUEST,
+    401: Kind.AUTH,
+    402: Kind.QUOTA,
+    403: Kind.FORBIDDEN,
+    404: Kind.REQUEST,
+    405: Kind.REQUEST,
+    408: Kind.SERVER,
+    409: Kind.SERVER,
+    413: Kind.REQUEST,
+    422: Kind.REQUEST,
+    425: Kind.SERVER,
+    429: Kind.RATE,
+}
+_BLAME_KEY_OR_ACCOUNT = frozenset({Kind.AUTH, Kind.QUOTA})
+_REQUEST_TYPES = frozenset({"invalid_request_error", "not_found_error", "request_too_large"})
+_LONGEST_MESSAGE = 300
+_IN_BAND_STATUS: Mapping[Kind, int] = {
+    Kind.REQUEST: 400,
+    Kind.AUTH: 401,
+    Kind.QUOTA: 402,
+    Kind.FORBIDDEN: 403,
+    Kind.RATE: 429,
+    Kind.BINDING: 400,
+}
+
+
+def by_status(status: int) -> Kind:
+    """The kind of a status alone: unlisted 5xx are the server's fault, anything else the request's."""
+    return STATUS_KINDS.get(status, Kind.SERVER if status >= 500 else Kind.REQUEST)
+
+
+def rejection(answer: WireResponse, facts: ErrorFacts, now: float) -> Rejected:
+    """Classify an HTTP answer with an error status; `now` is epoch seconds, for dates in Retry-After."""
+    body = load_object(answer.body) or {}
+    error = _error_of(body)
+    kind = by_status(answer.status)
+    blamed = _blamed(error, facts)
+    if blamed in _BLAME_KEY_OR_ACCOUNT or (blamed is Kind.BINDING and kind is Kind.REQUEST):
+        kind = blamed
+    wait = retry_after(answer.headers, body, now, windows=kind is Kind.RATE)
+    return Rejected(answer.status, kind, error.message[:_LONGEST_MESSAGE], wait, answer)
+
+
+def in_band(error: StreamError, facts: ErrorFacts, answer: WireResponse | None = None) -> Rejected:
+    """Classify an error inside a stream by its own words; the server's fault where they say nothing."""
+    kind = _blamed(error, facts) or _by_type(error)
+    status = error.status or _IN_BAND_STATUS.get(kind, 500)
+    return Rejected(status, kind, error.message[:_LONGEST_MESSAGE], None, answer)
+
+
+def _by_type(error: StreamError) -> Kind:
+    """By the status that the error names, else by the types that blame the request when nothing else does."""
+    if error.status:
+        return by_status(error.status)
+    return Kind.REQUEST if error.type in _REQUEST_TYPES else Kind.SERVER
+
+
+def _error_of(body: JsonObject) -> StreamError:
+    """OpenAI, Anthropic and Gemini nest the error; Ollama's is a string; some answer flat."""
+    return stream_error(object_at(body, "error") or body.get("error") or body)
+
+
+def _blamed(error: StreamError, facts: ErrorFacts) -> Kind | None:
+    words = (facts.words.get(word.lower()) for word in (error.code, error.type) if word)
+    message = error.message.lower()
+    phrases = (kind for phrase, kind in facts.phrases if phrase in message)
+    return next((kind for kind in (*words, *phrases) if kind), None)

@@ -1,0 +1,80 @@
+"""Facts of known clients, by their User-Agent; the data is in `clients.toml`."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from fnmatch import fnmatchcase
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class ClientFacts:
+    """One client, known by the glob `match` over its User-Agent.
+
+    `session_header` names its conversation (empty: none does); `patience`: seconds that it waits for a
+    byte, None where unknown; `cut_tool_call`: how a call that it saw begin and that was cut has to end.
+    """
+
+    name: str
+    match: str
+    session_header: str = ""
+    patience: float | None = None
+    cut_tool_call: Literal["error", "length"] = "error"
+
+
+UNKNOWN = ClientFacts(name="unknown", match="*")
+_KEYS = frozenset(field.name for field in fields(ClientFacts))
+
+
+def client_facts(mapping: Mapping[str, object]) -> tuple[ClientFacts, ...]:
+    """The clients listed under `clients`, in order; their keys are the fields of `ClientFacts`.
+
+    Raises ValueError, naming the client, where a key is missing, unknown or of another type.
+    """
+    match mapping:
+        case {"clients": [*listed]}:
+            return tuple(_client(each) for each in listed)
+        case _:
+            raise ValueError("clients: expected a list of tables")
+
+
+def facts_for(clients: Iterable[ClientFacts], user_agent: str | None) -> ClientFacts:
+    """The first of `clients` that matches, else UNKNOWN."""
+    return next((client for client in clients if fnmatchcase(user_agent or "", client.match)), UNKNOWN)
+
+
+def _client(table: object) -> ClientFacts:
+    match table:
+        case {"name": str(name), "match": str(glob)} if isinstance(table, Mapping):
+            if unknown := sorted(table.keys() - _KEYS):
+                raise ValueError(f"client {name}: unknown keys {', '.join(unknown)}")
+            return ClientFacts(name, glob, _session_header(table), _patience(table), _cut_tool_call(table))
+        case _:
+            raise ValueError("client: expected a table with name and match")
+
+
+def _session_header(table: Mapping[str, object]) -> str:
+    match table.get("session_header", ""):
+        case str(header):
+            return header
+        case _:
+            raise ValueError(f"client {table['name']}: session_header: expected a text")
+
+
+def _patience(table: Mapping[str, object]) -> float | None:
+    match table.get("patience"):
+        case None:
+            return None
+        case int() | float() as seconds if seconds > 0 and not isinstance(seconds, bool):
+            return float(seconds)
+        case _:
+            raise ValueError(f"client {table['name']}: patience: expected seconds above 0")
+
+
+def _cut_tool_call(table: Mapping[str, object]) -> Literal["error", "length"]:
+    match table.get("cut_tool_call", "error"):
+        case "error":
+            return "error"
+        case "length":
+            return "length"
+        case _:
+            raise ValueError(f'client {table["name"]}: cut_tool_call: expected "error" or "length"')

@@ -1,0 +1,176 @@
+"""What happens to a call (events) and what is done about it (commands); see rewrite.exchange.
+
+All carry the number of their attempt, counted from 1; `CALL` stands for the call as a whole.
+"""
+
+from dataclasses import dataclass
+
+from protocols.base import Head
+from protocols.parts import Progress
+from rewrite.decision import Ended
+from rewrite.outcome import Outcome
+
+CALL = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What happened to a call.
+
+    `end` in one word, `words` for a reader; `began` on the machine's clock, `seconds` and `first_token`
+    counted from it; `status` as sent to the client; `estimated`: the output count of a repaired answer is
+    ours.
+    """
+
+    end: str
+    words: str
+    attempts: tuple[Ended, ...]
+    progress: Progress
+    began: float
+    seconds: float
+    first_token: float | None = None
+    status: int | None = None
+    estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Acquired:
+    attempt: int
+    credential: str
+    former: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoneFree:
+    attempt: int
+    wait: float | None
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamSent:
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamStarted:
+    attempt: int
+    head: Head
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamData:
+    attempt: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamClosed:
+    """`cause` None: the message ended properly by HTTP's own framing; else why it broke, in words."""
+
+    attempt: int
+    cause: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    attempt: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClientDrained:
+    """A client that read too slowly has caught up: the silence meanwhile was not upstream's."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientGone:
+    pass
+
+
+type Event = (
+    Start
+    | Acquired
+    | NoneFree
+    | UpstreamSent
+    | UpstreamStarted
+    | UpstreamData
+    | UpstreamClosed
+    | TimerFired
+    | ClientDrained
+    | ClientGone
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Acquire:
+    """`prefer` with `insist`: that credential though it cools; `avoid`: only if no other is free."""
+
+    attempt: int
+    avoid: frozenset[str] = frozenset()
+    prefer: str | None = None
+    insist: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    attempt: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class OpenUpstream:
+    attempt: int
+    fresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CancelUpstream:
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimer:
+    attempt: int
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SendHeaders:
+    attempt: int
+    head: Head
+
+
+@dataclass(frozen=True, slots=True)
+class SendData:
+    attempt: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EndResponse:
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    summary: Summary
+
+
+type Command = (
+    Acquire
+    | Release
+    | OpenUpstream
+    | CancelUpstream
+    | SetTimer
+    | SendHeaders
+    | SendData
+    | EndResponse
+    | Report
+)

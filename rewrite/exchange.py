@@ -1,0 +1,501 @@
+"""One call as a state machine: events in, commands out; no sockets, no clock, no secrets.
+
+Nothing reaches the client before the commit point: the first visible part, or a proper end. Before it
+an attempt that fails is followed by another one and the client cannot tell; after it the answer is only
+passed on, and closed honestly when it is cut. Every event and command carries its attempt's number, so
+late bytes of a cancelled attempt are dropped by construction. One attempt, in order:
+
+    Acquire -> Acquired -> OpenUpstream -> UpstreamSent -> UpstreamStarted -> UpstreamData* -> UpstreamClosed
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from protocols.base import Call, Fault, Head, Segment, WireProtocol, WireResponse
+from protocols.parts import Progress, StreamError, StreamPart
+from rewrite import classify, repair
+from rewrite.decision import Ended, Fail, GiveUp, History, Repair, Retry
+from rewrite.events import (
+    CALL,
+    Acquire,
+    Acquired,
+    CancelUpstream,
+    ClientDrained,
+    ClientGone,
+    Command,
+    EndResponse,
+    Event,
+    NoneFree,
+    OpenUpstream,
+    Release,
+    Report,
+    SendData,
+    SendHeaders,
+    SetTimer,
+    Start,
+    Summary,
+    TimerFired,
+    UpstreamClosed,
+    UpstreamData,
+    UpstreamSent,
+    UpstreamStarted,
+)
+from rewrite.limits import Limits, OnTruncation, Timing
+from rewrite.outcome import (
+    Abandoned,
+    Completed,
+    ErrorFacts,
+    Kind,
+    Outcome,
+    Phase,
+    Rejected,
+    Stalled,
+    Truncated,
+    Unreachable,
+    describe,
+)
+from rewrite.policies import exhausted, retry, truncation
+from rewrite.reading import Reading, reading
+
+LINGER = 5.0
+"""Seconds that a stream may stay open behind its last frame."""
+
+LONGEST_ERROR_BODY = 1 << 20
+NO_END = "ended without a final event"
+_ERROR_MARK = b'"error"'
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What one call may do; fixed when it begins.
+
+    `pooled`: there are credentials to rotate in; `jitter`: a random number in [0, 1); `epoch`: wall-clock
+    seconds at second 0 of the machine's clock, for dates in Retry-After.
+    """
+
+    provider: str
+    timing: Timing
+    limits: Limits
+    errors: ErrorFacts
+    on_truncation: OnTruncation = OnTruncation.AUTO
+    discards_cut_calls: bool = False
+    pooled: bool = True
+    jitter: float = 0.0
+    epoch: float = 0.0
+
+
+@dataclass(slots=True)
+class Attempt:
+    """The attempt that is under way."""
+
+    number: int
+    credential: str | None = None
+    fresh: bool = False
+    open: bool = False
+    sent: bool = False
+    alive: bool = False
+    sent_at: float = 0.0
+    head: Head | None = None
+    reading: Reading | None = None
+
+
+class Exchange:
+    """`handle` is the whole interface; after the end of the call it answers every event with nothing."""
+
+    def __init__(self, call: Call, protocol: WireProtocol, terms: Terms, now: float) -> None:
+        self._call, self._protocol, self._terms = call, protocol, terms
+        self._encoder = protocol.encoder(call)
+        self._began = self._now = self._alive_at = now
+        self._attempt = Attempt(1)
+        self._former: str | None = None
+        self._error_body = bytearray()
+        self._committed = self._done = self._hold_over = False
+        self._first_token: float | None = None
+        self._ended: tuple[Ended, ...] = ()
+        self._wish = Acquire(1)
+        self._out: list[Command] = []
+
+    @property
+    def committed(self) -> bool:
+        return self._committed
+
+    def handle(self, event: Event, now: float) -> Sequence[Command]:
+        """What is to be done about `event`, in order; `now` in seconds on the machine's clock."""
+        self._now, self._out = now, []
+        if not self._done and self._concerns(event):
+            self._dispatch(event)
+        return self._out
+
+    def _concerns(self, event: Event) -> bool:
+        if isinstance(event, Start | ClientDrained | ClientGone):
+            return True
+        return event.attempt in (self._attempt.number, CALL)
+
+    def _dispatch(self, event: Event) -> None:
+        match event:
+            case UpstreamData(data=data):
+                self._data(data)
+            case TimerFired(name=name):
+                self._timer(name)
+            case Start():
+                self._start()
+            case Acquired(credential=credential, former=former):
+                self._acquired(credential, former)
+            case NoneFree(wait=wait, paused=paused):
+                self._none_free(wait, paused)
+            case UpstreamSent():
+                self._request_sent()
+            case UpstreamStarted(head=head):
+                self._headers(head)
+            case UpstreamClosed(cause=cause):
+                self._closed(cause)
+            case ClientDrained():
+                self._alive_at = self._now
+            case ClientGone():
+                self._client_gone()
+            case _:
+                assert_never(event)
+
+    # -- before the answer ----------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        if self._call.stream and self._terms.timing.hold:
+            self._out.append(SetTimer(CALL, "hold", self._terms.timing.hold))
+        self._out.append(self._wish)
+
+    def _acquired(self, credential: str, former: str | None) -> None:
+        self._attempt.credential = credential
+        self._attempt.open = True
+        self._former = self._former or former
+        self._out.append(OpenUpstream(self._attempt.number, self._attempt.fresh))
+
+    def _none_free(self, wait: float | None, paused: bool) -> None:
+        match exhausted.decide(self._history(), self._terms.provider, wait, paused, self._now):
+            case Retry(delay=delay):
+                self._out.append(SetTimer(self._attempt.number, "backoff", delay))
+            case GiveUp(answer=answer):
+                self._give(answer)
+
+    def _request_sent(self) -> None:
+        if self._attempt.sent:
+            return
+        self._attempt.sent, self._attempt.sent_at = True, self._now
+        timing = self._terms.timing
+        if not self._call.stream:
+            self._arm(Phase.RESPONSE, timing.response)
+            return
+        stalls = sum(isinstance(one.outcome, Stalled) for one in self._ended)
+        first_event = timing.first_event * 2**stalls
+        self._arm(Phase.FIRST_EVENT, first_event)
+        self._arm(Phase.FIRST_TOKEN, timing.first_token and max(timing.first_token, first_event))
+
+    def _arm(self, phase: Phase, seconds: float) -> None:
+        """A silence timer of this attempt; none outlives the client's patience."""
+        left = self._began + self._terms.timing.patience - self._now
+        if seconds:
+            self._out.append(SetTimer(self._attempt.number, phase, max(min(seconds, left), 0.0)))
+
+    def _headers(self, head: Head) -> None:
+        self._request_sent()
+        self._attempt.head = head
+        if 200 <= head.status < 300:
+            self._attempt.reading = reading(self._protocol, self._call, head)
+
+    # -- the answer comes -----------------------------------------------------------------------------
+
+    def _data(self, data: bytes) -> None:
+        current = self._attempt.reading
+        self._attempt.alive = True
+        if current is None:
+            self._error_body += data[: LONGEST_ERROR_BODY - len(self._error_body)]
+        elif self._committed:
+            self._pass_on(current, current.decoder.feed(data))
+        else:
+            self._examine(current, current.decoder.feed(data))
+
+    def _examine(self, current: Reading, segments: Sequence[Segment]) -> bool:
+        """Hold frames until one commits the answer or fails the attempt; whether one did."""
+        for position, segment in enumerate(segments):
+            if error := current.hold(segment):
+                self._fail(classify.in_band(error, self._terms.errors, self._error_answer(current, error)))
+                return True
+            if current.progress.visible or current.properly_ended:
+                self._commit(current)
+                self._pass_on(current, segments[position + 1 :])
+                return True
+        if self._hold_over and current.held:
+            self._commit(current)
+        return self._committed
+
+    def _error_answer(self, current: Reading, error: StreamError) -> WireResponse:
+        """What is held, so that the client's SDKs raise on the error in it."""
+        answer = current.answer()
+        if error.native:
+            return answer
+        closing = self._encoder.close((_native(error),), current.progress)
+        return replace(answer, body=answer.body + closing)
+
+    def _commit(self, current: Reading) -> None:
+        self._committed = True
+        number = self._attempt.number
+        held = current.release()
+        self._out.append(SendHeaders(number, current.head))
+        self._out.append(SendData(number, self._encoder.encode(held)))
+        self._alive_at = self._now
+        self._note_first_token(current)
+        if self._call.stream and self._terms.timing.stall:
+            self._out.append(SetTimer(number, Phase.STALL, self._terms.timing.stall))
+        if held[-1].last:
+            self._out.append(SetTimer(number, "linger", LINGER))
+
+    def _pass_on(self, current: Reading, segments: Sequence[Segment]) -> None:
+        """The hot path: whole frames, unread, in one write."""
+        if not segments:
+            return
+        data = self._encoder.encode(segments)
+        self._out.append(SendData(self._attempt.number, data))
+        current.passed_on(segments, len(data))
+        if self._terms.timing.any_byte_is_life or not all(segment.idle for segment in segments):
+            self._alive_at = self._now
+        if self._first_token is None:
+            self._note_first_token(current)
+        if _ERROR_MARK in data:
+            self._check_error(current)
+        if segments[-1].last and not self._done:
+            self._out.append(SetTimer(self._attempt.number, "linger", LINGER))
+
+    def _note_first_token(self, current: Reading) -> None:
+        if current.settle().visible:
+            self._first_token = self._now - self._began
+
+    def _check_error(self, current: Reading) -> None:
+        """An error in a form that the client's SDKs ignore is followed by the one that they raise on."""
+        error = current.settle().error
+        if error and not error.native:
+            outcome = classify.in_band(error, self._terms.errors)
+            self._finish(outcome, "error", error.message, (_native(error),))
+
+    # -- it ends --------------------------------------------------------------------------------------
+
+    def _closed(self, cause: str | None) -> None:
+        self._attempt.open = False
+        current = self._attempt.reading
+        if current is None:
+            self._rejected(cause)
+            return
+        segments = current.decoder.eof()
+        if self._committed:
+            self._pass_on(current, segments)
+        elif not self._examine(current, segments):
+            self._fail(self._came_to_nothing(current, cause))
+        if self.committed:
+            self._conclude(current, Truncated(cause or NO_END))
+
+    @staticmethod
+    def _came_to_nothing(current: Reading, cause: str | None) -> Outcome:
+        if current.unparsable and not cause:
+            words = "the provider's answer is not one of this protocol"
+            return Rejected(current.head.status, Kind.SERVER, words)
+        return Truncated(cause or NO_END)
+
+    def _rejected(self, cause: str | None) -> None:
+        """An error status with its body, or nothing at all."""
+        head = self._attempt.head
+        if head is None:
+            self._fail(Unreachable(cause or "closed without an answer"))
+            return
+        answer = WireResponse(head.status, head.headers, bytes(self._error_body), head.reason)
+        self._fail(classify.rejection(answer, self._terms.errors, self._now + self._terms.epoch))
+
+    def _conclude(self, current: Reading, otherwise: Truncated | Stalled) -> None:
+        """The committed answer is over: properly, with an error of its own, or cut as `otherwise` says."""
+        if not self._done:
+            self._pass_on(current, current.decoder.eof())
+        if self._done:
+            return
+        progress = current.settle()
+        if progress.error:
+            outcome = classify.in_band(progress.error, self._terms.errors)
+            self._finish(outcome, "error", progress.error.message)
+        elif progress.complete:
+            parts = repair.formality(progress) if self._call.stream else ()
+            self._finish(Completed(), "completed", "", parts)
+        else:
+            self._cut(progress, otherwise)
+
+    def _cut(self, progress: Progress, outcome: Truncated | Stalled) -> None:
+        words = describe(outcome)
+        terms = self._terms
+        decision = truncation.decide(
+            progress, words, terms.on_truncation, discards_cut_calls=terms.discards_cut_calls
+        )
+        match decision:
+            case Repair():
+                told = f"cut: {words}; ended with the protocol's length"
+                self._finish(outcome, "repaired", told, repair.closing(progress))
+            case Fail(message=message):
+                self._finish(outcome, "failed", f"{message}; ended with an error", repair.failing(message))
+            case _:
+                assert_never(decision)
+
+    def _finish(self, outcome: Outcome, end: str, words: str, parts: Sequence[StreamPart] = ()) -> None:
+        """The end of a committed answer, closed by `parts`."""
+        number = self._attempt.number
+        progress = self._progress()
+        if closing := self._encoder.close(parts, progress):
+            self._out.append(SendData(number, closing))
+        self._cancel()
+        self._release(outcome)
+        head = self._attempt.head
+        self._report(end, words, head.status if head else None)
+        self._out.append(EndResponse(number))
+
+    def _give(self, answer: WireResponse | Fault) -> None:
+        """The end of a call that never committed."""
+        response = self._protocol.error(answer) if isinstance(answer, Fault) else answer
+        number = self._attempt.number
+        self._out.append(SendHeaders(number, Head(response.status, response.headers, response.reason)))
+        if response.body:
+            self._out.append(SendData(number, response.body))
+        words = answer.message if isinstance(answer, Fault) else "the provider's own answer"
+        self._report("rejected", words, response.status)
+        self._out.append(EndResponse(number))
+
+    def _client_gone(self) -> None:
+        """Measured: SDKs hang up on the last frame, without the end of the body; that call is complete."""
+        current = self._attempt.reading
+        if current and self._committed and current.settle().complete:
+            self._conclude(current, Truncated(NO_END))
+            return
+        self._cancel()
+        self._release(Abandoned())
+        self._report("abandoned", "the client left", None)
+
+    # -- attempts -------------------------------------------------------------------------------------
+
+    def _fail(self, outcome: Outcome) -> None:
+        """The attempt came to nothing that the client could see."""
+        self._cancel()
+        self._release(outcome)
+        decision = retry.decide(self._history(), self._now)
+        match decision:
+            case Retry():
+                self._again(decision)
+            case GiveUp(answer=answer):
+                self._give(answer)
+            case _:
+                raise AssertionError(f"{decision} before the commit point")
+
+    def _again(self, decision: Retry) -> None:
+        number = self._attempt.number + 1
+        last = self._ended[-1].credential
+        self._attempt = Attempt(number, fresh=decision.fresh)
+        self._error_body.clear()
+        avoid = frozenset(one.credential for one in self._ended) if decision.rotate else frozenset()
+        prefer = decision.credential or (None if decision.rotate else last)
+        self._wish = Acquire(number, avoid, prefer, insist=decision.credential is not None)
+        self._out.append(SetTimer(number, "backoff", decision.delay) if decision.delay else self._wish)
+
+    def _cancel(self) -> None:
+        if self._attempt.open:
+            self._attempt.open = False
+            self._out.append(CancelUpstream(self._attempt.number))
+
+    def _release(self, outcome: Outcome) -> None:
+        attempt = self._attempt
+        if attempt.credential is None:
+            return
+        self._ended += (Ended(attempt.number, attempt.credential, outcome, self._now),)
+        self._out.append(Release(attempt.number, outcome))
+        attempt.credential = None
+
+    def _history(self) -> History:
+        terms = self._terms
+        return History(
+            ended=self._ended,
+            limits=terms.limits,
+            operation=self._call.operation,
+            pooled=terms.pooled,
+            acting=self._call.acting,
+            former=self._former,
+            latest_start=self._began + terms.timing.patience,
+            jitter=terms.jitter,
+        )
+
+    # -- timers ---------------------------------------------------------------------------------------
+
+    def _timer(self, name: str) -> None:
+        match name:
+            case "backoff":
+                self._out.append(self._wish)
+            case "hold":
+                self._release_preamble()
+            case "linger":
+                self._lingered()
+            case Phase.STALL:
+                self._maybe_stalled()
+            case Phase.FIRST_EVENT:
+                if not self._attempt.alive:
+                    self._silent(Phase.FIRST_EVENT)
+            case Phase.FIRST_TOKEN | Phase.RESPONSE:
+                self._silent(Phase(name))
+            case _:
+                raise AssertionError(f"a timer that nobody set: {name}")
+
+    def _release_preamble(self) -> None:
+        """Upstream shows life, and clients give up on headers: the call is committed without a token."""
+        self._hold_over = True
+        current = self._attempt.reading
+        if current and current.held and not self._committed:
+            self._commit(current)
+
+    def _silent(self, phase: Phase) -> None:
+        current = self._attempt.reading
+        outcome = Stalled(phase, self._now - self._attempt.sent_at)
+        if self._attempt.head and current is None:
+            self._rejected(None)
+        elif not self._committed:
+            self._fail(outcome)
+        elif current and not current.settle().visible:
+            self._conclude(current, outcome)
+
+    def _maybe_stalled(self) -> None:
+        idle = self._now - self._alive_at
+        left = self._terms.timing.stall - idle
+        if left > 0:
+            self._out.append(SetTimer(self._attempt.number, Phase.STALL, left))
+        elif self._attempt.reading:
+            self._conclude(self._attempt.reading, Stalled(Phase.STALL, idle))
+
+    def _lingered(self) -> None:
+        """The last frame came, the connection stayed: done is done."""
+        current = self._attempt.reading
+        if current and self._committed and current.settle().ended:
+            self._conclude(current, Truncated(NO_END))
+
+    # -- the record -----------------------------------------------------------------------------------
+
+    def _progress(self) -> Progress:
+        current = self._attempt.reading
+        return current.settle() if current else Progress()
+
+    def _report(self, end: str, words: str, status: int | None) -> None:
+        self._done = True
+        progress = self._progress()
+        summary = Summary(
+            end=end,
+            words=words,
+            attempts=self._ended,
+            progress=progress,
+            began=self._began,
+            seconds=self._now - self._began,
+            first_token=self._first_token,
+            status=status,
+            estimated=end == "repaired",
+        )
+        self._out.append(Report(summary))
+
+
+def _native(error: StreamError) -> StreamError:
+    return replace(error, type=error.type or "upstream_error", native=True)

@@ -1,0 +1,202 @@
+"""What is known of a provider: where it is, what it speaks, how it takes a key, what its words mean.
+
+Facts are data: `provider` reads them from a mapping, which `layered` lays over more general ones. The
+built-in ones are in `provider_data/`, one TOML file each over `_common.toml`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from urllib.parse import urlsplit
+
+from rewrite.outcome import ErrorFacts, Kind
+
+
+class Carrier(StrEnum):
+    """Where a request carries its key: a header of this name, with `bearer` in Authorization."""
+
+    BEARER = "bearer"
+    X_API_KEY = "x-api-key"
+    X_GOOG_API_KEY = "x-goog-api-key"
+    API_KEY = "api-key"
+    NONE = "none"
+
+
+class Rotation(StrEnum):
+    """In which order a pool's credentials serve."""
+
+    SEQUENTIAL = "sequential"
+    ROUND_ROBIN = "round_robin"
+    BALANCED = "balanced"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """Whether models whose lower-case name matches the glob `match` think before they speak."""
+
+    match: str
+    reasoning: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """One provider.
+
+    `base_url` is absolute and has no slash at its end. `hosts` are names or globs, with or without a
+    port. A pool key is written as `auth`, or in the client's own form if that is in `accepts`. A client
+    token that begins with one of `oauth_prefixes` belongs to a subscription. `own_credential_paths` are
+    globs (fnmatchcase, without the query) of paths that always keep the client's own credential.
+    `environment` names the variable of its key, whose numbered forms make a pool; empty: none.
+    """
+
+    name: str
+    base_url: str
+    hosts: tuple[str, ...]
+    protocols: tuple[str, ...]
+    auth: Carrier = Carrier.BEARER
+    accepts: tuple[Carrier, ...] = ()
+    oauth_prefixes: tuple[str, ...] = ()
+    own_credential_paths: tuple[str, ...] = ()
+    errors: ErrorFacts = field(default_factory=ErrorFacts)
+    models: tuple[ModelFacts, ...] = ()
+    rotation: Rotation = Rotation.SEQUENTIAL
+    replace_oauth: bool = False
+    environment: str = ""
+
+
+def layered(general: Mapping[str, object], special: Mapping[str, object]) -> dict[str, object]:
+    """`special` over `general`: tables merge at every depth, special keys first; all else is replaced."""
+    result = dict(special)
+    for key, under in general.items():
+        over = result.setdefault(key, under)
+        if isinstance(under, Mapping) and isinstance(over, Mapping):
+            result[key] = layered(under, over)
+    return result
+
+
+def provider(name: str, mapping: Mapping[str, object]) -> Provider:
+    """The provider that `mapping` describes, with the field names of `Provider` as its keys.
+
+    `errors` holds two tables, `words` and `phrases`, from lower-case text to the name of a kind. Raises
+    ValueError, naming provider and key, where a key is missing, unknown or of another type.
+    """
+    known = {each.name for each in fields(Provider)} - {"name"}
+    if unknown := sorted(mapping.keys() - known):
+        raise ValueError(f"provider {name}: unknown keys {', '.join(unknown)}")
+    if missing := [key for key in ("base_url", "hosts", "protocols") if key not in mapping]:
+        raise ValueError(f"provider {name}: missing keys {', '.join(missing)}")
+    return Provider(
+        name=name,
+        base_url=_read(name, mapping, "base_url", _text).rstrip("/"),
+        hosts=_read(name, mapping, "hosts", _texts),
+        protocols=_read(name, mapping, "protocols", _texts),
+        auth=_read(name, mapping, "auth", _carrier, "bearer"),
+        accepts=_read(name, mapping, "accepts", _carriers, ()),
+        oauth_prefixes=_read(name, mapping, "oauth_prefixes", _texts, ()),
+        own_credential_paths=_read(name, mapping, "own_credential_paths", _texts, ()),
+        errors=_read(name, mapping, "errors", _errors, {}),
+        models=_read(name, mapping, "models", _models, ()),
+        rotation=_read(name, mapping, "rotation", _rotation, "sequential"),
+        replace_oauth=_read(name, mapping, "replace_oauth", _flag, False),
+        environment=_read(name, mapping, "environment", _text, ""),
+    )
+
+
+def reasons(provider: Provider, model: str | None) -> bool | None:
+    """Whether `model` is known to think before it speaks; None: unknown."""
+    name = (model or "").lower()
+    return next((facts.reasoning for facts in provider.models if fnmatchcase(name, facts.match)), None)
+
+
+def serves(provider: Provider, host: str, port: int) -> bool:
+    """Whether `host` (a name or an address, any case, no brackets) and `port` are the provider's.
+
+    They are if an entry of `hosts` matches, on any port unless it states one, or if they are the
+    authority of `base_url`.
+    """
+    named = host.lower().rstrip(".")
+    if (named, port) == _authority(provider.base_url):
+        return True
+    entries = (_entry(entry) for entry in provider.hosts)
+    return any(fnmatchcase(named, glob) and wanted in (None, port) for glob, wanted in entries)
+
+
+def _authority(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or (80 if parts.scheme == "http" else 443)
+
+
+def _entry(entry: str) -> tuple[str, int | None]:
+    """Host and port of an entry of `hosts`; brackets are those of an IPv6 address, not of a glob."""
+    host, _, port = entry.lower().rpartition(":")
+    if host and port.isdecimal() and (host.endswith("]") or ":" not in host):
+        return host.strip("[]"), int(port)
+    return entry.lower().strip("[]"), None
+
+
+def _read[T](
+    name: str, mapping: Mapping[str, object], key: str, reader: Callable[[object], T], default: object = None
+) -> T:
+    try:
+        return reader(mapping.get(key, default))
+    except ValueError as error:
+        raise ValueError(f"provider {name}: {key}: {error}") from None
+
+
+def _expected(what: str) -> ValueError:
+    return ValueError(f"expected {what}")
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise _expected("a text")
+    return value
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _expected("true or false")
+    return value
+
+
+def _list(value: object) -> list[object]:
+    if not isinstance(value, list | tuple):
+        raise _expected("a list")
+    return list(value)
+
+
+def _table(value: object) -> Mapping[str, object]:
+    if not isinstance(value, Mapping):
+        raise _expected("a table")
+    return value
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(_text(each) for each in _list(value))
+
+
+def _carrier(value: object) -> Carrier:
+    return Carrier(_text(value))
+
+
+def _carriers(value: object) -> tuple[Carrier, ...]:
+    return tuple(_carrier(each) for each in _list(value))
+
+
+def _rotation(value: object) -> Rotation:
+    return Rotation(_text(value))
+
+
+def _models(value: object) -> tuple[ModelFacts, ...]:
+    tables = [_table(each) for each in _list(value)]
+    return tuple(ModelFacts(_text(t.get("match")).lower(), _flag(t.get("reasoning"))) for t in tables)
+
+
+def _errors(value: object) -> ErrorFacts:
+    tables = _table(value)
+    return ErrorFacts(_kinds(tables.get("words", {})), tuple(_kinds(tables.get("phrases", {})).items()))
+
+
+def _kinds(value: object) -> dict[str, Kind]:
+    return {text.lower(): Kind(_text(kind)) for text, kind in _table(value).items()}

@@ -1,0 +1,27 @@
+"""The parts that close an answer whose stream did not, and those that turn it into an error."""
+
+from protocols.parts import (
+    BlockStop,
+    Finish,
+    FinishReason,
+    Progress,
+    StreamEnd,
+    StreamError,
+    StreamPart,
+)
+
+
+def closing(progress: Progress) -> tuple[StreamPart, ...]:
+    """Every open block stops, every unfinished choice ends with "length". Finished ones are left alone."""
+    stops = tuple(BlockStop(choice, index) for choice, index in progress.open)
+    finishes = tuple(Finish(choice, FinishReason.LENGTH, "") for choice in progress.unfinished)
+    return (*stops, *finishes, StreamEnd())
+
+
+def formality(progress: Progress) -> tuple[StreamPart, ...]:
+    """What a stream that said it was done still lacks: its last frame."""
+    return () if progress.ended else (StreamEnd(),)
+
+
+def failing(message: str) -> tuple[StreamPart, ...]:
+    return (StreamError("upstream_cut", message),)

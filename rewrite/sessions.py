@@ -1,0 +1,41 @@
+"""Which conversation a call belongs to, and which credential that conversation stays on."""
+
+from collections import OrderedDict
+from dataclasses import replace
+from hashlib import sha256
+
+from protocols.base import Call, header
+from protocols.wirejson import dump, text_at
+
+LONGEST_MEMORY = 10_000
+
+
+def with_session(call: Call, session_header: str) -> Call:
+    """`call` with the conversation's explicit id: the client's header, else what the body names."""
+    named = header(call.headers, session_header) if session_header else None
+    session = named or call.session or text_at(call.body, "previous_response_id") or None
+    return replace(call, session=session)
+
+
+def conversation_of(call: Call) -> str:
+    """Its explicit id, else what it asks: one request that SDKs repeat by themselves is one conversation."""
+    return call.session or sha256(dump(call.body)).hexdigest()
+
+
+class Sessions:
+    """(provider, session) to credential name; the least recently used conversation is forgotten first."""
+
+    def __init__(self, longest: int = LONGEST_MEMORY) -> None:
+        self._served: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._longest = longest
+
+    def credential(self, provider: str, session: str | None) -> str | None:
+        return self._served.get((provider, session)) if session else None
+
+    def served(self, provider: str, session: str | None, credential: str) -> None:
+        if not session:
+            return
+        self._served[provider, session] = credential
+        self._served.move_to_end((provider, session))
+        if len(self._served) > self._longest:
+            self._served.popitem(last=False)

@@ -1,0 +1,33 @@
+"""Calls so far, for the tests of policies."""
+
+from protocols.base import Operation, WireResponse
+from rewrite.decision import Ended, History
+from rewrite.limits import Limits
+from rewrite.outcome import Kind, Outcome, Phase, Rejected, Stalled, Truncated, Unreachable
+from tests.rewrite.scenes import TERMS
+
+STALLED = Stalled(Phase.FIRST_TOKEN, 60.0)
+CUT = Truncated("reset")
+LOST = Unreachable("refused")
+
+
+def rejected(
+    kind: Kind, status: int = 400, retry_after: float | None = None, body: bytes = b"no"
+) -> Rejected:
+    return Rejected(status, kind, "no", retry_after, WireResponse(status, (), body))
+
+
+def history(
+    *ended: tuple[str, Outcome],
+    operation: Operation = Operation.GENERATE,
+    pooled: bool = True,
+    acting: bool = False,
+    former: str | None = None,
+    latest_start: float = 590.0,
+) -> History:
+    """Attempts by credential and outcome, which ended at seconds 1, 2, 3, ..."""
+    attempts = tuple(
+        Ended(number, credential, outcome, float(number))
+        for number, (credential, outcome) in enumerate(ended, start=1)
+    )
+    return History(attempts, Limits(), operation, pooled, acting, former, latest_start, TERMS.jitter)

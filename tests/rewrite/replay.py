@@ -1,0 +1,97 @@
+"""Whole answers sent through an Exchange: what the client got, and what was made of it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from protocols.base import Head, WireProtocol
+from rewrite.events import (
+    Acquire,
+    Acquired,
+    Command,
+    Event,
+    OpenUpstream,
+    Report,
+    SendData,
+    SendHeaders,
+    Start,
+    Summary,
+    UpstreamClosed,
+    UpstreamData,
+    UpstreamSent,
+    UpstreamStarted,
+)
+from rewrite.exchange import Exchange, Terms
+from rewrite.limits import Limits, OnTruncation
+from tests.contract import SSE
+from tests.rewrite.scenes import TERMS, call
+
+ONCE = replace(TERMS, limits=Limits(max_attempts=1), pooled=False)
+"""One attempt: what comes to nothing shows as what the client gets."""
+
+
+@dataclass(slots=True)
+class Replay:
+    """`summary` is there when the call is over."""
+
+    exchange: Exchange
+    heads: list[Head] = field(default_factory=list)
+    body: bytes = b""
+    attempts: int = 0
+    ended: list[Summary] = field(default_factory=list)
+
+    @property
+    def summary(self) -> Summary:
+        (summary,) = self.ended
+        return summary
+
+    @property
+    def head(self) -> Head:
+        (head,) = self.heads
+        return head
+
+    def feed(self, event: Event) -> None:
+        for command in self.exchange.handle(event, 0.0):
+            self._perform(command)
+
+    def _perform(self, command: Command) -> None:
+        match command:
+            case Acquire(attempt=attempt):
+                self.feed(Acquired(attempt, "a"))
+            case OpenUpstream():
+                self.attempts += 1
+            case SendHeaders(head=head):
+                self.heads.append(head)
+            case SendData(data=data):
+                self.body += data
+            case Report(summary=summary):
+                self.ended.append(summary)
+            case _:
+                pass
+
+
+def replay(
+    protocol: WireProtocol,
+    pieces: Iterable[bytes],
+    cause: str | None = None,
+    *,
+    head: Head = SSE,
+    stream: bool = True,
+    terms: Terms = ONCE,
+) -> Replay:
+    """One attempt whose answer comes in `pieces` and ends as `cause` says."""
+    running = Replay(Exchange(call(protocol, stream=stream), protocol, terms, 0.0))
+    running.feed(Start())
+    for event in (UpstreamSent(1), UpstreamStarted(1, head)):
+        running.feed(event)
+    for piece in pieces:
+        running.feed(UpstreamData(1, piece))
+    running.feed(UpstreamClosed(1, cause))
+    return running
+
+
+def mode(on_truncation: OnTruncation, *, discards: bool = False) -> Terms:
+    return replace(ONCE, on_truncation=on_truncation, discards_cut_calls=discards)
+
+
+def chunked(data: bytes, size: int) -> list[bytes]:
+    return [data[at : at + size] for at in range(0, len(data), size)]

@@ -1,0 +1,160 @@
+"""What the conversations of the exchange tests are made of: calls, terms, frames, whole answers."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+
+from protocols import anthropic_messages, openai_chat
+from protocols.base import Call, Head, Operation, WireProtocol
+from protocols.wirejson import dump
+from rewrite.events import Acquire, Acquired, OpenUpstream, Start, UpstreamSent, UpstreamStarted
+from rewrite.exchange import Exchange, Terms
+from rewrite.limits import Limits, Timing
+from rewrite.outcome import ErrorFacts, Kind
+from tests.playbook import Playbook
+
+ANTHROPIC, CHAT = anthropic_messages.PROTOCOL, openai_chat.PROTOCOL
+QUIET = Timing(
+    connect=0.0,
+    first_event=0.0,
+    first_token=0.0,
+    hold=0.0,
+    stall=0.0,
+    response=0.0,
+    patience=590.0,
+    any_byte_is_life=False,
+)
+"""No timers, so that a conversation shows only what it is about."""
+
+FACTS = ErrorFacts(
+    words={
+        "overloaded_error": Kind.SERVER,
+        "rate_limit_error": Kind.RATE,
+        "invalid_api_key": Kind.AUTH,
+        "insufficient_quota": Kind.QUOTA,
+        "context_length_exceeded": Kind.REQUEST,
+    },
+    phrases=[("invalid `signature`", Kind.BINDING), ("credit balance", Kind.QUOTA)],
+)
+TERMS = Terms("vendor", QUIET, Limits(), FACTS)
+SSE = Head(200, (("content-type", "text/event-stream; charset=utf-8"),))
+JSON = Head(200, (("content-type", "application/json"),))
+HTML = Head(200, (("content-type", "text/html"),))
+
+
+def call(protocol: WireProtocol = CHAT, *, stream: bool = True) -> Call:
+    return Call("call", protocol.name, Operation.GENERATE, "model", stream, ())
+
+
+def play(
+    one: Call | None = None, terms: Terms = TERMS, *, protocol: WireProtocol = CHAT, **timing: float
+) -> Playbook:
+    """A conversation at its beginning; `timing` turns timers on."""
+    return Playbook(Exchange(one or call(protocol), protocol, timed(terms, **timing), 0.0))
+
+
+def timed(terms: Terms, **timing: float) -> Terms:
+    values = asdict(terms.timing) | timing
+    return replace(terms, timing=Timing(**values))
+
+
+def opened(playbook: Playbook, credential: str = "a", head: Head = SSE) -> Playbook:
+    """The first attempt up to its headers, where no timers are on."""
+    playbook = playbook >> Start() << Acquire(1)
+    return asked(playbook, 1, credential, head)
+
+
+def asked(playbook: Playbook, attempt: int, credential: str, head: Head, *, fresh: bool = False) -> Playbook:
+    """Attempt `attempt`, from its credential to its headers, where no timers are on."""
+    playbook = playbook >> Acquired(attempt, credential) << OpenUpstream(attempt, fresh)
+    return playbook >> UpstreamSent(attempt) >> UpstreamStarted(attempt, head)
+
+
+# -- OpenAI Chat ----------------------------------------------------------------------------------------
+
+DONE = b"data: [DONE]\n\n"
+PING = b": ping\n\n"
+_TEMPLATE = {"id": "c1", "object": "chat.completion.chunk", "created": 7, "model": "model"}
+
+
+def chunk(delta: Mapping[str, object], choice: int = 0, finish: str | None = None) -> bytes:
+    """One frame of a chat stream."""
+    choices = [{"index": choice, "delta": delta, "finish_reason": finish}]
+    return b"data: " + dump({**_TEMPLATE, "choices": choices}) + b"\n\n"
+
+
+def says(text: str, choice: int = 0) -> bytes:
+    return chunk({"content": text}, choice)
+
+
+def calls(arguments: str, name: str | None = None) -> bytes:
+    """A fragment of a tool call; the first one has the name."""
+    header = {"id": "t1", "type": "function"} if name else {}
+    function = {"name": name, "arguments": arguments} if name else {"arguments": arguments}
+    return chunk({"tool_calls": [{"index": 0, **header, "function": function}]})
+
+
+def finishes(reason: str, choice: int = 0) -> bytes:
+    return chunk({}, choice, reason)
+
+
+def error_chunk(message: str, **error: object) -> bytes:
+    return b"data: " + dump({"error": {"message": message, **error}}) + b"\n\n"
+
+
+ROLE = chunk({"role": "assistant", "content": "", "refusal": None})
+EMPTY_REASONING = chunk({"role": "assistant", "content": None, "reasoning_content": ""})
+USAGE = b"data: " + dump({**_TEMPLATE, "choices": [], "usage": {"prompt_tokens": 3}}) + b"\n\n"
+
+
+def length(choice: int = 0) -> bytes:
+    """The frame by which we end a choice of these streams that was cut."""
+    ending = {"index": choice, "delta": {}, "logprobs": None, "finish_reason": "length"}
+    return b"data: " + dump({**_TEMPLATE, "choices": [ending]}) + b"\n\n"
+
+
+# -- Anthropic Messages ---------------------------------------------------------------------------------
+
+
+def event(kind: str, **fields: object) -> bytes:
+    """One frame of a messages stream."""
+    return f"event: {kind}\ndata: ".encode() + dump({"type": kind, **fields}) + b"\n\n"
+
+
+MESSAGE = event("message_start", message={"id": "m1", "model": "model", "usage": {"input_tokens": 3}})
+MESSAGE_PING = event("ping")
+MESSAGE_STOP = event("message_stop")
+
+
+def block(index: int, kind: str, **fields: object) -> bytes:
+    return event("content_block_start", index=index, content_block={"type": kind, **fields})
+
+
+def delta(index: int, **fields: object) -> bytes:
+    return event("content_block_delta", index=index, delta=fields)
+
+
+def stop(index: int) -> bytes:
+    return event("content_block_stop", index=index)
+
+
+def ending(reason: str, output: int = 5) -> bytes:
+    return event(
+        "message_delta",
+        delta={"stop_reason": reason, "stop_sequence": None},
+        usage={"output_tokens": output},
+    )
+
+
+def message_error(kind: str, message: str) -> bytes:
+    return event("error", error={"type": kind, "message": message})
+
+
+# -- errors over HTTP -----------------------------------------------------------------------------------
+
+
+def refused(code: int, *headers: tuple[str, str]) -> Head:
+    return Head(code, (("content-type", "application/json"), *headers))
+
+
+def error_body(message: str, code: str | None = None, kind: str = "error") -> bytes:
+    return dump({"error": {"message": message, "type": kind, "code": code}})

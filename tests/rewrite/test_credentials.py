@@ -1,0 +1,261 @@
+"""Which credential serves next, and what an outcome does to it."""
+
+from functools import reduce
+
+import pytest
+
+from rewrite.credentials import (
+    PAUSE_LONGEST,
+    Chosen,
+    Credential,
+    NoneFree,
+    PoolState,
+    Wish,
+    account,
+    choose,
+    serving_order,
+    settle,
+    taken,
+)
+from rewrite.outcome import (
+    Abandoned,
+    Completed,
+    Kind,
+    Outcome,
+    Phase,
+    Rejected,
+    Stalled,
+    Truncated,
+    Unreachable,
+)
+from rewrite.providers import Rotation
+
+M = Wish("m")
+STALLED = Stalled(Phase.FIRST_TOKEN, 60.0)
+HARMLESS = [Completed(), Abandoned(), STALLED, Truncated("reset"), Unreachable("refused")]
+
+
+def pool(*names: str, rotation: Rotation = Rotation.SEQUENTIAL, **priorities: int) -> PoolState:
+    credentials = tuple(Credential(name, "vendor", priorities.get(name, 1)) for name in names)
+    return PoolState(serving_order(credentials), rotation)
+
+
+def rejected(kind: Kind, retry_after: float | None = None) -> Rejected:
+    return Rejected(400, kind, retry_after=retry_after)
+
+
+def after(
+    state: PoolState, *events: tuple[float, str, Outcome], model: str = "m", talk: str = ""
+) -> PoolState:
+    """The pool after attempts that ended at these seconds, each of its own conversation unless `talk`."""
+
+    def one(so_far: PoolState, event: tuple[int, tuple[float, str, Outcome]]) -> PoolState:
+        number, (at, name, outcome) = event
+        return settle(so_far, name, model, talk or f"talk {number} at {at}", outcome, at)
+
+    return reduce(one, enumerate(events), state)
+
+
+def chosen(state: PoolState, wish: Wish = M, now: float = 0.0) -> str:
+    found = choose(state, wish, now)
+    assert isinstance(found, Chosen), found
+    return found.credential.name
+
+
+def in_turn(state: PoolState, times: int) -> str:
+    """The names that serve one after another."""
+    names = ""
+    for _ in range(times):
+        name = chosen(state)
+        names, state = names + name, taken(state, name)
+    return names
+
+
+# -- who serves -----------------------------------------------------------------------------------------
+
+
+def test_sequential_stays_on_the_first() -> None:
+    assert in_turn(pool("a", "b", "c"), 4) == "aaaa"
+
+
+def test_round_robin_goes_round() -> None:
+    assert in_turn(pool("a", "b", "c", rotation=Rotation.ROUND_ROBIN), 7) == "abcabca"
+
+
+def test_round_robin_passes_over_what_cools() -> None:
+    state = after(pool("a", "b", "c", rotation=Rotation.ROUND_ROBIN), (0.0, "b", rejected(Kind.RATE)))
+    assert in_turn(state, 4) == "acac"
+
+
+def test_the_lower_priority_number_serves_first() -> None:
+    assert chosen(pool("a", "b", "c", a=3, b=2, c=2)) == "b"
+    assert [each.name for each in pool("a", "b", "c", a=3, b=2, c=2).credentials] == ["b", "c", "a"]
+
+
+def test_round_robin_leaves_the_spare_alone_until_it_is_needed() -> None:
+    state = pool("a", "b", "spare", rotation=Rotation.ROUND_ROBIN, spare=2)
+    assert in_turn(state, 4) == "abab"
+    cooled = after(state, (0.0, "a", rejected(Kind.RATE)), (0.0, "b", rejected(Kind.RATE)))
+    assert chosen(cooled) == "spare"
+
+
+def test_a_preferred_one_serves_if_it_is_free() -> None:
+    assert chosen(pool("a", "b"), Wish("m", prefer="b")) == "b"
+    cooled = after(pool("a", "b"), (0.0, "b", rejected(Kind.RATE)))
+    assert chosen(cooled, Wish("m", prefer="b")) == "a"
+    assert chosen(pool("a", "b"), Wish("m", prefer="gone")) == "a"
+
+
+def test_one_that_is_insisted_on_serves_though_it_cools() -> None:
+    cooled = after(pool("a", "b"), (0.0, "b", rejected(Kind.RATE)))
+    assert chosen(cooled, Wish("m", prefer="b", insist=True)) == "b"
+
+
+def test_avoided_ones_serve_only_if_no_other_does() -> None:
+    assert chosen(pool("a", "b"), Wish("m", avoid=frozenset("a"))) == "b"
+    assert chosen(pool("a"), Wish("m", avoid=frozenset("a"))) == "a"
+    assert chosen(pool("a", "b"), Wish("m", prefer="a", avoid=frozenset("a"))) == "b"
+
+
+def test_the_account_is_always_the_same() -> None:
+    cooled = after(pool("a", "b", b=0), (0.0, "b", rejected(Kind.AUTH)))
+    assert account(cooled) == Credential("b", "vendor", 0)
+    assert account(pool()) is None
+
+
+def test_an_empty_pool_never_has_one() -> None:
+    assert choose(pool(), M, 0.0) == NoneFree(None)
+
+
+# -- cooldowns ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("outcome", "seconds", "whole"),
+    [
+        (rejected(Kind.AUTH), 300.0, True),
+        (rejected(Kind.AUTH, 5.0), 300.0, True),
+        (rejected(Kind.QUOTA), 3600.0, True),
+        (rejected(Kind.QUOTA, 90.0), 90.0, True),
+        (rejected(Kind.QUOTA, 86_400.0), 86_400.0, True),
+        (rejected(Kind.FORBIDDEN), 300.0, False),
+        (rejected(Kind.RATE), 60.0, False),
+        (rejected(Kind.RATE, 7.0), 7.0, False),
+        (rejected(Kind.RATE, 0.0), 1.0, False),
+        (rejected(Kind.RATE, 9999.0), 1800.0, False),
+    ],
+)
+def test_how_long_a_rejection_cools_what(outcome: Rejected, seconds: float, whole: bool) -> None:
+    state = after(pool("a", "b"), (10.0, "a", outcome))
+    assert chosen(state, M, 10.0) == "b"
+    assert chosen(state, M, 9.9 + seconds) == "b"
+    assert chosen(state, M, 10.0 + seconds) == "a"
+    assert chosen(state, Wish("other"), 10.0) == ("b" if whole else "a")
+
+
+@pytest.mark.parametrize(
+    "outcome", [*HARMLESS, rejected(Kind.REQUEST), rejected(Kind.SERVER), rejected(Kind.BINDING)], ids=str
+)
+def test_what_cools_nothing(outcome: Outcome) -> None:
+    assert chosen(after(pool("a", "b"), (0.0, "a", outcome))) == "a"
+
+
+def test_a_longer_cooldown_is_never_shortened() -> None:
+    state = after(pool("a"), (0.0, "a", rejected(Kind.RATE, 600.0)), (1.0, "a", rejected(Kind.RATE, 2.0)))
+    assert choose(state, M, 10.0) == NoneFree(590.0)
+    longer = after(state, (20.0, "a", rejected(Kind.RATE, 900.0)))
+    assert choose(longer, M, 20.0) == NoneFree(900.0)
+
+
+def test_a_whole_cooldown_outlasts_that_of_a_model() -> None:
+    state = after(pool("a"), (0.0, "a", rejected(Kind.QUOTA, 100.0)), (0.0, "a", rejected(Kind.RATE, 10.0)))
+    assert choose(state, M, 50.0) == NoneFree(50.0)
+
+
+def test_the_wait_is_that_of_the_soonest() -> None:
+    state = after(pool("a", "b"), (0.0, "a", rejected(Kind.RATE, 40.0)), (0.0, "b", rejected(Kind.RATE, 9.0)))
+    assert choose(state, M, 1.0) == NoneFree(8.0)
+
+
+def test_three_refusals_in_a_row_retire_a_key_for_good() -> None:
+    failures: list[tuple[float, str, Outcome]] = [
+        (float(at), "a", rejected(Kind.AUTH)) for at in (0, 400, 800)
+    ]
+    assert chosen(after(pool("a"), *failures[:2]), M, 1e6) == "a"
+    retired = after(pool("a"), *failures)
+    assert choose(retired, M, 1e6) == NoneFree(None)
+    assert choose(retired, Wish("m", prefer="a", insist=True), 1e6) == NoneFree(None)
+    assert chosen(after(pool("a", "b"), *failures), M, 1e6) == "b"
+
+
+def test_a_success_starts_the_count_anew() -> None:
+    failure = rejected(Kind.AUTH)
+    state = after(
+        pool("a"),
+        (0.0, "a", failure),
+        (0.0, "a", failure),
+        (0.0, "a", Completed()),
+        (0.0, "a", failure),
+        (0.0, "a", failure),
+    )
+    assert chosen(state, M, 1e6) == "a"
+
+
+# -- the pause of a provider ----------------------------------------------------------------------------
+
+DOWN = rejected(Kind.SERVER)
+
+
+def test_three_server_faults_of_two_keys_and_conversations_pause_the_model() -> None:
+    state = after(pool("a", "b"), (0.0, "a", DOWN), (1.0, "b", DOWN), (2.0, "a", Unreachable("refused")))
+    assert choose(state, M, 2.0) == NoneFree(30.0, paused=True)
+    assert choose(state, M, 31.0) == NoneFree(1.0, paused=True)
+    assert chosen(state, M, 32.0) == "a"
+    assert chosen(state, Wish("other"), 2.0) == "a"
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [(0.0, "a", DOWN), (1.0, "b", DOWN)],
+        [(0.0, "a", DOWN), (1.0, "a", DOWN), (2.0, "a", DOWN)],
+        [(0.0, "a", DOWN), (1.0, "b", DOWN), (61.0, "b", DOWN)],
+        [(0.0, "a", DOWN), (1.0, "b", DOWN), (2.0, "a", Completed()), (3.0, "b", DOWN)],
+        [(0.0, "a", STALLED), (1.0, "b", STALLED), (2.0, "a", STALLED)],
+        [(0.0, "a", rejected(Kind.REQUEST)), (1.0, "b", rejected(Kind.REQUEST)), (2.0, "a", DOWN)],
+    ],
+    ids="two one-key spread success silence requests".split(),
+)
+def test_what_pauses_nothing(events: list[tuple[float, str, Outcome]]) -> None:
+    assert isinstance(choose(after(pool("a", "b"), *events), M, events[-1][0]), Chosen)
+
+
+def test_one_poisonous_conversation_never_pauses_a_provider() -> None:
+    events = [(float(at), "ab"[at % 2], DOWN) for at in range(9)]
+    assert isinstance(choose(after(pool("a", "b"), *events, talk="poison"), M, 9.0), Chosen)
+
+
+def test_pauses_double_up_to_their_longest_until_a_success() -> None:
+    state, now, pauses = pool("a", "b"), 0.0, []
+    for _ in range(6):
+        state = after(state, (now, "a", DOWN), (now, "b", DOWN), (now, "a", DOWN))
+        resting = choose(state, M, now)
+        assert isinstance(resting, NoneFree)
+        assert resting.wait is not None
+        pauses.append(resting.wait)
+        now += resting.wait
+    assert pauses == [30.0, 60.0, 120.0, 240.0, PAUSE_LONGEST, PAUSE_LONGEST]
+    state = after(after(state, (now, "a", Completed())), *[(now, name, DOWN) for name in "aba"])
+    assert choose(state, M, now) == NoneFree(30.0, paused=True)
+
+
+# -- what is under way ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("outcome", [*HARMLESS, rejected(Kind.RATE), rejected(Kind.SERVER)], ids=str)
+def test_every_outcome_ends_what_was_under_way(outcome: Outcome) -> None:
+    busy = taken(taken(pool("a"), "a"), "a")
+    assert busy.state("a").in_flight == 2
+    once = after(busy, (0.0, "a", outcome))
+    assert once.state("a").in_flight == 1
+    assert after(once, (0.0, "a", outcome), (0.0, "a", outcome)).state("a").in_flight == 0

@@ -1,0 +1,476 @@
+"""Conversations: what follows an attempt that came to nothing before the commit point."""
+
+from dataclasses import replace
+
+import pytest
+
+from protocols.base import Head
+from rewrite.events import (
+    CALL,
+    Acquire,
+    Acquired,
+    CancelUpstream,
+    EndResponse,
+    NoneFree,
+    OpenUpstream,
+    Release,
+    Report,
+    SendData,
+    SendHeaders,
+    SetTimer,
+    Start,
+    TimerFired,
+    UpstreamClosed,
+    UpstreamData,
+    UpstreamSent,
+    UpstreamStarted,
+)
+from rewrite.exchange import NO_END
+from rewrite.limits import Limits
+from rewrite.outcome import Kind, Phase, Rejected, Stalled, Truncated, Unreachable
+from tests.playbook import ANY, After, Playbook, body_with, over, status
+from tests.rewrite.scenes import (
+    ANTHROPIC,
+    DONE,
+    HTML,
+    MESSAGE,
+    PING,
+    ROLE,
+    SSE,
+    TERMS,
+    asked,
+    call,
+    chunk,
+    error_body,
+    error_chunk,
+    finishes,
+    message_error,
+    opened,
+    play,
+    refused,
+    says,
+)
+
+OWN = replace(TERMS, pooled=False)
+A, B, AB = frozenset({"a"}), frozenset({"b"}), frozenset({"a", "b"})
+RATED = error_body("slow down", "rate_limit_exceeded")
+
+
+def rejected(kind: Kind) -> Rejected:
+    """What an attempt that was refused for this came to."""
+    return Rejected(ANY, kind, ANY, ANY, ANY)
+
+
+def answers(playbook: Playbook, attempt: int, head: Head, body: bytes, kind: Kind) -> Playbook:
+    """An error answer comes whole, and the attempt is released as of this kind."""
+    playbook = playbook >> UpstreamStarted(attempt, head) >> UpstreamData(attempt, body)
+    return playbook >> UpstreamClosed(attempt) << Release(attempt, rejected(kind))
+
+
+def begins(playbook: Playbook, attempt: int, credential: str, *, fresh: bool = False) -> Playbook:
+    playbook = playbook >> Acquired(attempt, credential) << OpenUpstream(attempt, fresh)
+    return playbook >> UpstreamSent(attempt)
+
+
+def started(playbook: Playbook) -> Playbook:
+    return begins(playbook >> Start() << Acquire(1), 1, "a")
+
+
+def gives_back(playbook: Playbook, attempt: int, head: Head, body: bytes, *outcomes: str) -> Playbook:
+    """The provider's own answer goes to the client as it came."""
+    playbook = playbook << SendHeaders(attempt, head) << SendData(attempt, body)
+    return playbook << Report(over("rejected", *outcomes)) << EndResponse(attempt)
+
+
+def faults(playbook: Playbook, attempt: int, code: int, *words: str, **headers: str) -> Playbook:
+    """An error of ours in the client's protocol."""
+    playbook = playbook << SendHeaders(attempt, status(code, **headers))
+    playbook = playbook << SendData(attempt, body_with('"error"', *words))
+    return playbook << Report(ANY) << EndResponse(attempt)
+
+
+def answered(playbook: Playbook, attempt: int) -> Playbook:
+    """The attempt's answer begins and reaches the client."""
+    playbook = playbook >> UpstreamStarted(attempt, SSE) >> UpstreamData(attempt, says("Hi"))
+    return playbook << SendHeaders(attempt, SSE) << SendData(attempt, says("Hi"))
+
+
+# -- silence --------------------------------------------------------------------------------------------
+
+
+def waiting(playbook: Playbook) -> Playbook:
+    """The first attempt has been sent, with 30 s for an event and 60 s for a token."""
+    playbook = playbook >> Start() << Acquire(1) >> Acquired(1, "a") << OpenUpstream(1) >> UpstreamSent(1)
+    return playbook << SetTimer(1, "first_event", 30.0) << SetTimer(1, "first_token", 60.0)
+
+
+def test_silence_is_retried_on_another_credential_over_a_fresh_connection() -> None:
+    conversation = (
+        waiting(play(first_event=30.0, first_token=60.0))
+        >> After(30.0)
+        >> TimerFired(1, "first_event")
+        << CancelUpstream(1)
+        << Release(1, Stalled(Phase.FIRST_EVENT, 30.0))
+        << Acquire(2, A)
+        >> Acquired(2, "b")
+        << OpenUpstream(2, fresh=True)
+        >> UpstreamSent(2)
+        << SetTimer(2, "first_event", 60.0)
+        << SetTimer(2, "first_token", 60.0)
+    )
+    assert answered(conversation, 2)
+
+
+def test_an_answer_without_a_visible_part_in_time_is_retried() -> None:
+    conversation = (
+        waiting(play(first_event=30.0, first_token=60.0))
+        >> UpstreamStarted(1, SSE)
+        >> UpstreamData(1, ROLE + PING)
+        >> After(30.0)
+        >> TimerFired(1, "first_event")
+        >> After(30.0)
+        >> TimerFired(1, "first_token")
+        << CancelUpstream(1)
+        << Release(1, Stalled(Phase.FIRST_TOKEN, 60.0))
+        << Acquire(2, A)
+    )
+    assert answered(begins_with_timers(conversation, 2, 60.0), 2)
+
+
+def begins_with_timers(playbook: Playbook, attempt: int, first_event: float) -> Playbook:
+    playbook = begins(playbook, attempt, "ab"[attempt % 2], fresh=True)
+    playbook = playbook << SetTimer(attempt, "first_event", first_event)
+    return playbook << SetTimer(attempt, "first_token", ANY)
+
+
+def test_every_attempt_waits_twice_as_long_and_the_last_silence_is_a_504() -> None:
+    conversation = waiting(play(first_event=30.0, first_token=60.0))
+    for attempt, first_event in ((2, 60.0), (3, 120.0)):
+        conversation = conversation >> After(30.0) >> TimerFired(attempt - 1, "first_event")
+        conversation = conversation << CancelUpstream(attempt - 1) << Release(attempt - 1, ANY)
+        conversation = begins_with_timers(conversation << Acquire(attempt, ANY), attempt, first_event)
+    conversation = conversation >> After(60.0) >> TimerFired(3, "first_event") << CancelUpstream(3)
+    conversation = conversation << Release(3, Stalled(Phase.FIRST_EVENT, 60.0))
+    assert faults(conversation, 3, 504, "no answer", "3 attempts", x_should_retry="false")
+
+
+def test_without_a_pool_silence_is_retried_on_the_same_credential() -> None:
+    conversation = waiting(play(terms=OWN, first_event=30.0, first_token=60.0))
+    conversation = conversation >> After(30.0) >> TimerFired(1, "first_event") << CancelUpstream(1)
+    assert conversation << Release(1, ANY) << Acquire(2, prefer="a")
+
+
+def test_acting_hosted_tools_are_not_asked_twice_on_silence() -> None:
+    acting = replace(call(), hosted=True, acting=True)
+    conversation = waiting(play(acting, first_event=30.0, first_token=60.0))
+    conversation = conversation >> After(30.0) >> TimerFired(1, "first_event") << CancelUpstream(1)
+    conversation = conversation << Release(1, Stalled(Phase.FIRST_EVENT, 30.0))
+    assert faults(conversation, 1, 504, "1 attempt", x_should_retry="false")
+
+
+def test_no_timer_outlives_the_patience_of_the_client() -> None:
+    conversation = play(first_event=30.0, first_token=60.0, patience=50.0) >> Start() << Acquire(1)
+    conversation = conversation >> After(35.0) >> Acquired(1, "a") << OpenUpstream(1) >> UpstreamSent(1)
+    assert conversation << SetTimer(1, "first_event", 15.0) << SetTimer(1, "first_token", 15.0)
+
+
+def test_no_attempt_begins_after_the_patience_of_the_client() -> None:
+    conversation = play(first_event=50.0, patience=50.0) >> Start() << Acquire(1)
+    conversation = begins(conversation, 1, "a") << SetTimer(1, "first_event", 50.0) >> After(50.5)
+    conversation = conversation >> TimerFired(1, "first_event") << CancelUpstream(1) << Release(1, ANY)
+    assert faults(conversation, 1, 504)
+
+
+def test_no_attempt_begins_after_the_deadline() -> None:
+    terms = replace(TERMS, limits=Limits(max_attempts=9, deadline=20.0))
+    conversation = opened(play(terms=terms)) >> UpstreamClosed(1, "reset") << Release(1, ANY) << Acquire(2, A)
+    conversation = asked(conversation, 2, "b", SSE, fresh=True) >> After(20.5) >> UpstreamClosed(2, "reset")
+    assert faults(conversation << Release(2, ANY), 2, 502)
+
+
+def test_an_error_answer_whose_body_never_comes_counts_by_its_status() -> None:
+    conversation = waiting(play(first_event=30.0, first_token=60.0)) >> UpstreamStarted(1, refused(429))
+    conversation = conversation >> After(30.0) >> TimerFired(1, "first_event") << CancelUpstream(1)
+    assert conversation << Release(1, rejected(Kind.RATE)) << Acquire(2, A)
+
+
+# -- rejections that name the key -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "body", "kind"),
+    [
+        (429, RATED, Kind.RATE),
+        (429, error_body("no money", "insufficient_quota"), Kind.QUOTA),
+        (401, error_body("who?"), Kind.AUTH),
+        (402, error_body("pay"), Kind.QUOTA),
+        (403, error_body("not you"), Kind.FORBIDDEN),
+        (400, error_body("bad key", "invalid_api_key"), Kind.AUTH),
+        (400, error_body("Your credit balance is too low"), Kind.QUOTA),
+        (403, b"<html>forbidden</html>", Kind.FORBIDDEN),
+    ],
+)
+def test_a_rejection_of_the_key_rotates_at_once(code: int, body: bytes, kind: Kind) -> None:
+    conversation = answers(started(play()), 1, refused(code), body, kind) << Acquire(2, A)
+    assert answered(begins(conversation, 2, "b"), 2)
+
+
+def test_every_key_is_tried_once_outside_the_budget() -> None:
+    conversation = answers(started(play()), 1, refused(429), RATED, Kind.RATE)
+    avoided = {"a"}
+    for attempt, credential in enumerate("bcde", start=2):
+        conversation = begins(conversation << Acquire(attempt, frozenset(avoided)), attempt, credential)
+        conversation = answers(conversation, attempt, refused(429), RATED, Kind.RATE)
+        avoided.add(credential)
+    assert answered(begins(conversation << Acquire(6, frozenset(avoided)), 6, "f"), 6)
+
+
+@pytest.mark.parametrize("code", [401, 402, 403, 429])
+def test_without_a_pool_a_rejection_of_the_key_goes_back_untouched(code: int) -> None:
+    head = refused(code, ("retry-after", "7"), ("request-id", "r1"))
+    conversation = started(play(terms=OWN)) >> UpstreamStarted(1, head) >> UpstreamData(1, RATED)
+    conversation = conversation >> UpstreamClosed(1) << Release(1, ANY)
+    conversation = conversation << SendHeaders(1, head) << SendData(1, RATED)
+    assert conversation << Report(ANY) << EndResponse(1)
+
+
+# -- none is free ---------------------------------------------------------------------------------------
+
+
+def test_after_a_429_a_wait_that_fits_is_waited_for() -> None:
+    conversation = answers(started(play()), 1, refused(429), RATED, Kind.RATE) << Acquire(2, A)
+    conversation = conversation >> NoneFree(2, 20.0) << SetTimer(2, "backoff", 20.0)
+    conversation = conversation >> After(20.0) >> TimerFired(2, "backoff") << Acquire(2, A)
+    assert answered(begins(conversation, 2, "a"), 2)
+
+
+def test_after_a_429_of_every_key_a_wait_that_fits_is_waited_for() -> None:
+    conversation = answers(started(play()), 1, refused(429), RATED, Kind.RATE)
+    avoided = {"a"}
+    for attempt, credential in enumerate("bcd", start=2):
+        conversation = begins(conversation << Acquire(attempt, frozenset(avoided)), attempt, credential)
+        conversation = answers(conversation, attempt, refused(429), RATED, Kind.RATE)
+        avoided.add(credential)
+    conversation = conversation << Acquire(5, frozenset(avoided))
+    assert conversation >> NoneFree(5, 2.0) << SetTimer(5, "backoff", 2.0)
+
+
+def test_one_key_that_is_always_over_its_rate_is_asked_so_often_and_no_more() -> None:
+    conversation = answers(started(play()), 1, refused(429), RATED, Kind.RATE)
+    for attempt in (2, 3):
+        conversation = conversation << Acquire(attempt, A) >> NoneFree(attempt, 5.0)
+        conversation = conversation << SetTimer(attempt, "backoff", 5.0) >> After(5.0)
+        conversation = begins(
+            conversation >> TimerFired(attempt, "backoff") << Acquire(attempt, A), attempt, "a"
+        )
+        conversation = answers(conversation, attempt, refused(429), RATED, Kind.RATE)
+    conversation = conversation << Acquire(4, A) >> NoneFree(4, 5.0)
+    assert faults(conversation, 4, 429, "cooling", retry_after="5")
+
+
+def test_after_a_429_a_wait_that_does_not_fit_is_a_429() -> None:
+    conversation = answers(started(play()), 1, refused(429), RATED, Kind.RATE) << Acquire(2, A)
+    conversation = conversation >> NoneFree(2, 150.0)
+    assert faults(conversation, 2, 429, "150 s", retry_after="60", x_should_retry="false")
+
+
+def test_everything_cooling_at_first_is_a_429_at_once() -> None:
+    conversation = play() >> Start() << Acquire(1) >> NoneFree(1, 12.4)
+    conversation = conversation << SendHeaders(
+        1, Head(429, (("content-type", "application/json"), ("retry-after", "12")))
+    )
+    conversation = conversation << SendData(1, body_with("rate_limit_exceeded", "every credential of vendor"))
+    assert conversation << Report(over("rejected")) << EndResponse(1)
+
+
+def test_a_long_wait_is_put_in_words_and_not_to_be_retried() -> None:
+    conversation = play() >> Start() << Acquire(1) >> NoneFree(1, 1800.0)
+    assert faults(conversation, 1, 429, "1800 s", retry_after="60", x_should_retry="false")
+
+
+def test_keys_that_never_come_back_are_a_429_too() -> None:
+    conversation = play() >> Start() << Acquire(1) >> NoneFree(1, None)
+    assert faults(conversation, 1, 429, "check the keys", x_should_retry="false")
+
+
+def test_a_provider_that_rests_is_a_503() -> None:
+    conversation = play() >> Start() << Acquire(1) >> NoneFree(1, 30.0, paused=True)
+    assert faults(conversation, 1, 503, "vendor is failing", retry_after="30")
+
+
+def test_the_last_key_is_refused_and_its_answer_goes_back() -> None:
+    head, body = refused(401), error_body("who?")
+    conversation = answers(started(play()), 1, head, body, Kind.AUTH) << Acquire(2, A) >> NoneFree(2, 300.0)
+    assert gives_back(conversation, 2, head, body, "rejected(401 auth)")
+
+
+# -- the request's own fault ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [400, 404, 405, 413, 422, 302])
+def test_a_fault_of_the_request_goes_back_untouched_after_one_attempt(code: int) -> None:
+    head = Head(code, (("content-type", "text/plain"), ("X-Odd", "1")), "Odd Reason")
+    conversation = answers(started(play()), 1, head, b"no\n", Kind.REQUEST)
+    assert gives_back(conversation, 1, head, b"no\n", f"rejected({code} request)")
+
+
+BOUND = error_body("messages.1: Invalid `signature` in `thinking` block")
+
+
+def test_a_signature_of_another_credential_goes_back_to_the_former_one() -> None:
+    conversation = play() >> Start() << Acquire(1) >> Acquired(1, "a", former="b") << OpenUpstream(1)
+    conversation = answers(conversation >> UpstreamSent(1), 1, refused(400), BOUND, Kind.BINDING)
+    conversation = conversation << Acquire(2, prefer="b", insist=True)
+    assert answered(begins(conversation, 2, "b"), 2)
+
+
+def test_a_signature_that_its_own_credential_refuses_is_the_requests_fault() -> None:
+    conversation = answers(started(play()), 1, refused(400), BOUND, Kind.BINDING)
+    assert gives_back(conversation, 1, refused(400), BOUND, "rejected(400 binding)")
+
+
+def test_a_signature_refused_after_a_rotation_gives_back_what_the_first_key_said() -> None:
+    conversation = answers(started(play()), 1, refused(429), RATED, Kind.RATE) << Acquire(2, A)
+    conversation = answers(begins(conversation, 2, "b"), 2, refused(400), BOUND, Kind.BINDING)
+    assert gives_back(conversation, 2, refused(429), RATED, "rejected(429 rate)", "rejected(400 binding)")
+
+
+# -- the server's fault ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [408, 409, 425, 500, 502, 503, 504, 529])
+def test_a_server_fault_is_retried_on_the_same_key_and_then_rotates(code: int) -> None:
+    head, body = refused(code), error_body("overloaded")
+    conversation = answers(started(play()), 1, head, body, Kind.SERVER) << SetTimer(2, "backoff", 0.5)
+    conversation = conversation >> After(0.5) >> TimerFired(2, "backoff") << Acquire(2, prefer="a")
+    conversation = answers(begins(conversation, 2, "a", fresh=True), 2, head, body, Kind.SERVER)
+    conversation = conversation << SetTimer(3, "backoff", 1.0) >> After(1.0) >> TimerFired(3, "backoff")
+    conversation = begins(conversation << Acquire(3, A), 3, "b", fresh=True)
+    conversation = answers(conversation, 3, head, body, Kind.SERVER)
+    assert gives_back(conversation, 3, head, body, *[f"rejected({code} server)"] * 3)
+
+
+def test_the_back_off_is_jittered() -> None:
+    conversation = answers(started(play(terms=replace(TERMS, jitter=0.5))), 1, refused(500), b"", Kind.SERVER)
+    assert conversation << SetTimer(2, "backoff", 0.4375)
+
+
+def test_the_back_off_is_what_the_server_asks_for() -> None:
+    head = refused(503, ("retry-after", "7"))
+    assert answers(started(play()), 1, head, b"", Kind.SERVER) << SetTimer(2, "backoff", 7.0)
+
+
+def test_the_reset_of_a_rate_window_is_no_back_off() -> None:
+    head = refused(500, ("x-ratelimit-reset-requests", "1m0s"))
+    assert answers(started(play()), 1, head, b"", Kind.SERVER) << SetTimer(2, "backoff", 0.5)
+
+
+def test_without_a_pool_a_server_fault_stays_on_the_key() -> None:
+    head = refused(500)
+    conversation = answers(started(play(terms=OWN)), 1, head, b"x", Kind.SERVER)
+    for attempt, delay in ((2, 0.5), (3, 1.0)):
+        conversation = conversation << SetTimer(attempt, "backoff", delay) >> TimerFired(attempt, "backoff")
+        conversation = begins(conversation << Acquire(attempt, prefer="a"), attempt, "a", fresh=True)
+        conversation = answers(conversation, attempt, head, b"x", Kind.SERVER)
+    assert gives_back(conversation, 3, head, b"x", *["rejected(500 server)"] * 3)
+
+
+def test_no_answer_at_all_is_retried_and_then_a_502() -> None:
+    conversation = started(play(terms=replace(TERMS, limits=Limits(max_attempts=2))))
+    conversation = conversation >> UpstreamClosed(1, "connection refused")
+    conversation = (
+        conversation << Release(1, Unreachable("connection refused")) << SetTimer(2, "backoff", 0.5)
+    )
+    conversation = conversation >> TimerFired(2, "backoff") << Acquire(2, prefer="a")
+    conversation = begins(conversation, 2, "a", fresh=True) >> UpstreamClosed(2)
+    conversation = conversation << Release(2, Unreachable("closed without an answer"))
+    assert faults(conversation, 2, 502, "no answer", "2 attempts", x_should_retry="false")
+
+
+def test_the_providers_last_answer_goes_back_though_silence_came_after_it() -> None:
+    terms = replace(TERMS, limits=Limits(max_attempts=2))
+    conversation = answers(started(play(terms=terms)), 1, refused(500), b"x", Kind.SERVER)
+    conversation = conversation << SetTimer(2, "backoff", 0.5) >> TimerFired(2, "backoff")
+    conversation = begins(conversation << Acquire(2, prefer="a"), 2, "a", fresh=True)
+    conversation = conversation >> UpstreamClosed(2, "reset") << Release(2, Unreachable("reset"))
+    assert gives_back(conversation, 2, refused(500), b"x", "rejected(500 server)", "unreachable(reset)")
+
+
+# -- answers that come to nothing -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("data", [b"", ROLE, PING, says("Hi")[:-20], ROLE + b"data: {"])
+def test_a_cut_before_anything_visible_is_retried(data: bytes) -> None:
+    conversation = opened(play()) >> UpstreamData(1, data) >> UpstreamClosed(1)
+    conversation = conversation << Release(1, Truncated(NO_END)) << Acquire(2, A)
+    assert answered(begins(conversation, 2, "b", fresh=True), 2)
+
+
+def test_cuts_without_end_are_a_502() -> None:
+    conversation = opened(play(terms=replace(TERMS, limits=Limits(max_attempts=1))))
+    conversation = conversation >> UpstreamClosed(1, "reset") << Release(1, Truncated("reset"))
+    assert faults(conversation, 1, 502, "reset", x_should_retry="false")
+
+
+@pytest.mark.parametrize("head", [HTML, SSE], ids=["html", "sse"])
+def test_a_page_instead_of_an_answer_is_retried_and_then_a_502(head: Head) -> None:
+    page = b"data: <html>maintenance</html>\n\n"
+    conversation = opened(play(terms=replace(TERMS, limits=Limits(max_attempts=2))), head=head)
+    conversation = conversation >> UpstreamData(1, page) >> UpstreamClosed(1)
+    conversation = conversation << Release(1, rejected(Kind.SERVER)) << SetTimer(2, "backoff", 0.5)
+    conversation = conversation >> TimerFired(2, "backoff") << Acquire(2, prefer="a")
+    conversation = asked(conversation, 2, "a", head, fresh=True)
+    conversation = conversation >> UpstreamData(2, page) >> UpstreamClosed(2) << Release(2, ANY)
+    assert faults(conversation, 2, 502, "not one of this protocol", x_should_retry="false")
+
+
+@pytest.mark.parametrize(
+    ("frame", "kind"),
+    [
+        (error_chunk("slow", type="rate_limit_error"), Kind.RATE),
+        (error_chunk("slow", code=429), Kind.RATE),
+        (error_chunk("no", code="invalid_api_key"), Kind.AUTH),
+        (error_chunk("no", code=402), Kind.QUOTA),
+    ],
+    ids="type number key credits".split(),
+)
+def test_an_error_before_anything_visible_counts_as_what_it_says(frame: bytes, kind: Kind) -> None:
+    conversation = opened(play()) >> UpstreamData(1, ROLE + frame) << CancelUpstream(1)
+    conversation = conversation << Release(1, rejected(kind)) << Acquire(2, A)
+    assert answered(begins(conversation, 2, "b"), 2)
+
+
+def test_an_overload_before_anything_visible_is_the_servers_fault() -> None:
+    frames = MESSAGE + message_error("overloaded_error", "Overloaded")
+    conversation = opened(play(protocol=ANTHROPIC)) >> UpstreamData(1, frames) << CancelUpstream(1)
+    assert conversation << Release(1, rejected(Kind.SERVER)) << SetTimer(2, "backoff", 0.5)
+
+
+def test_an_error_that_blames_the_request_goes_back_as_it_came() -> None:
+    frames = ROLE + error_chunk("too long", code="context_length_exceeded")
+    conversation = opened(play()) >> UpstreamData(1, frames + DONE) << CancelUpstream(1)
+    conversation = conversation << Release(1, rejected(Kind.REQUEST))
+    assert gives_back(conversation, 1, SSE, frames, "rejected(400 request)")
+
+
+def test_an_error_that_messages_clients_ignore_goes_back_with_one_that_they_raise_on() -> None:
+    frames = MESSAGE + b'data: {"error": {"code": 400, "type": "invalid_request_error", "message": "no"}}\n\n'
+    conversation = opened(play(protocol=ANTHROPIC)) >> UpstreamData(1, frames) << CancelUpstream(1)
+    conversation = conversation << Release(1, rejected(Kind.REQUEST))
+    whole = frames + message_error("invalid_request_error", "no")
+    assert gives_back(conversation, 1, SSE, whole, "rejected(400 request)")
+
+
+def test_a_text_and_an_error_in_one_frame_reach_the_client() -> None:
+    frame = chunk({"content": "Hi"}).replace(b'{"id"', b'{"error":{"code":502,"message":"x"},"id"')
+    conversation = opened(play()) >> UpstreamData(1, frame) << SendHeaders(1, SSE) << SendData(1, frame)
+    conversation = conversation >> UpstreamData(1, finishes("error")) << SendData(1, finishes("error"))
+    conversation = conversation >> UpstreamClosed(1) << Release(1, rejected(Kind.SERVER))
+    assert conversation << Report(over("error", "rejected(502 server)")) << EndResponse(1)
+
+
+def test_timers_of_the_call_survive_its_attempts() -> None:
+    conversation = play(hold=60.0) >> Start() << SetTimer(CALL, "hold", 60.0) << Acquire(1)
+    conversation = asked(conversation, 1, "a", SSE) >> UpstreamClosed(1) << Release(1, ANY) << Acquire(2, A)
+    conversation = asked(conversation, 2, "b", SSE, fresh=True) >> UpstreamData(2, PING)
+    assert conversation >> TimerFired(CALL, "hold") << SendHeaders(2, SSE) << SendData(2, PING)

@@ -1,0 +1,77 @@
+"""No credential is free: wait, give the last rejection back, or say when one will be."""
+
+import pytest
+
+from protocols.base import Fault
+from rewrite.decision import GiveUp, History, Retry
+from rewrite.outcome import Kind, Outcome
+from rewrite.policies.exhausted import decide
+from tests.rewrite.histories import STALLED, history, rejected
+
+RATED = rejected(Kind.RATE, 429)
+NONE_YET = history()
+
+
+def fault(so_far: History, wait: float | None, *, paused: bool = False, now: float = 1.0) -> Fault:
+    decision = decide(so_far, "vendor", wait, paused, now)
+    assert isinstance(decision, GiveUp)
+    assert isinstance(decision.answer, Fault)
+    return decision.answer
+
+
+@pytest.mark.parametrize(
+    ("wait", "retry_after", "should_retry", "words"),
+    [
+        (0.4, 0.4, True, "in 0 s"),
+        (60.0, 60.0, True, "in 60 s"),
+        (61.0, 60.0, False, "in 61 s"),
+        (3600.0, 60.0, False, "in 3600 s"),
+        (None, 60.0, False, "check the keys"),
+    ],
+)
+def test_at_first_it_says_when(
+    wait: float | None, retry_after: float, should_retry: bool, words: str
+) -> None:
+    found = fault(NONE_YET, wait)
+    assert (found.status, found.kind) == (429, "rate_limit_exceeded")
+    assert (found.retry_after, found.should_retry) == (retry_after, should_retry)
+    assert words in found.message
+    assert "vendor" in found.message
+
+
+def test_a_provider_that_rests_is_unavailable() -> None:
+    found = fault(NONE_YET, 30.0, paused=True)
+    assert (found.status, found.kind, found.retry_after) == (503, "overloaded", 30.0)
+
+
+def test_after_a_429_it_waits() -> None:
+    assert decide(history(("a", RATED)), "vendor", 20.0, False, 1.0) == Retry(delay=20.0)
+
+
+def test_it_waits_after_a_429_of_each_of_many_keys() -> None:
+    many = history(*[(key, RATED) for key in "abcdef"])
+    assert decide(many, "vendor", 2.0, False, 6.0) == Retry(delay=2.0)
+
+
+@pytest.mark.parametrize(
+    ("so_far", "wait", "now"),
+    [
+        (history(("a", RATED)), None, 1.0),
+        (history(("a", RATED)), 121.0, 1.0),
+        (history(("a", RATED)), 20.0, 101.5),
+        (history(("a", RATED), latest_start=15.0), 20.0, 1.0),
+        (history(*[("a", RATED)] * 3), 5.0, 3.0),
+        (history(("a", STALLED)), 5.0, 1.0),
+        (history(("a", rejected(Kind.SERVER, 500))), 5.0, 1.0),
+    ],
+    ids="never long late impatient often silence server".split(),
+)
+def test_it_does_not_wait_when_that_does_not_fit(so_far: History, wait: float | None, now: float) -> None:
+    assert fault(so_far, wait, now=now).status == 429
+
+
+@pytest.mark.parametrize("kind", [Kind.AUTH, Kind.QUOTA, Kind.FORBIDDEN])
+def test_the_answer_that_refused_the_last_key_says_it_better(kind: Kind) -> None:
+    last: Outcome = rejected(kind, 403, body=b"why")
+    decision = decide(history(("a", RATED), ("b", last)), "vendor", 20.0, False, 2.0)
+    assert decision == GiveUp(rejected(kind, 403, body=b"why").answer or pytest.fail("no answer"))

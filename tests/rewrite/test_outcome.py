@@ -1,0 +1,40 @@
+"""Outcomes in words, and facts of errors laid over one another."""
+
+import pytest
+
+from rewrite.outcome import (
+    Abandoned,
+    Completed,
+    ErrorFacts,
+    Kind,
+    Outcome,
+    Phase,
+    Rejected,
+    Stalled,
+    Truncated,
+    Unreachable,
+    describe,
+)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        (Completed(), "completed"),
+        (Rejected(429, Kind.RATE, "slow down"), "rejected(429 rate)"),
+        (Stalled(Phase.FIRST_TOKEN, 60.04), "stalled(first_token 60.0s)"),
+        (Truncated("reset"), "truncated(reset)"),
+        (Unreachable("refused"), "unreachable(refused)"),
+        (Abandoned(), "abandoned"),
+    ],
+)
+def test_in_a_word_or_two(outcome: Outcome, words: str) -> None:
+    assert describe(outcome) == words
+
+
+def test_the_special_facts_go_before_the_general_ones() -> None:
+    general = ErrorFacts({"a": Kind.AUTH, "b": Kind.RATE}, [("quota", Kind.QUOTA)])
+    special = ErrorFacts({"a": Kind.REQUEST}, [("key", Kind.AUTH)])
+    assert general.merged(special) == ErrorFacts(
+        {"a": Kind.REQUEST, "b": Kind.RATE}, (("key", Kind.AUTH), ("quota", Kind.QUOTA))
+    )

@@ -1,0 +1,37 @@
+"""The playbook itself: it fails where a conversation goes another way, and shows it."""
+
+import pytest
+
+from rewrite.events import Acquire, Acquired, OpenUpstream, Start
+from tests.playbook import ANY, After, Playbook
+from tests.rewrite.scenes import play
+
+
+def test_a_conversation_as_told_is_true() -> None:
+    assert play() >> Start() << Acquire(1) >> After(2.0) >> Acquired(1, "a") << OpenUpstream(1, ANY)
+
+
+def test_another_command_fails_and_shows_the_conversation() -> None:
+    with pytest.raises(AssertionError) as failure:
+        play() >> Start() << Acquire(1) >> After(2.0) >> Acquired(1, "a") << OpenUpstream(1, fresh=True)
+    told = str(failure.value).splitlines()
+    assert [line.split("(")[0].strip() for line in told if line] == [
+        "0.0 >> Start",
+        "<< Acquire",
+        "0.0 >> After",
+        "2.0 >> Acquired",
+        "expected << OpenUpstream",
+        "came << OpenUpstream",
+    ]
+
+
+def test_a_command_that_does_not_come_fails() -> None:
+    with pytest.raises(AssertionError, match="came nothing"):
+        play() >> Start() << Acquire(1) << OpenUpstream(1)
+
+
+@pytest.mark.parametrize("go_on", [bool, lambda playbook: playbook >> Start()], ids=["end", "event"])
+def test_a_command_passed_over_in_silence_fails(go_on: type[bool]) -> None:
+    conversation: Playbook = play() >> Start()
+    with pytest.raises(AssertionError, match="expected nothing more"):
+        go_on(conversation)

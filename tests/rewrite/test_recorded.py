@@ -1,0 +1,131 @@
+"""What providers really sent, through an Exchange: it passes untouched, and is judged and counted right."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from protocols.base import WireProtocol
+from protocols.parts import Usage
+from tests import oracle
+from tests.contract import JSON
+from tests.oracle import recorded
+from tests.rewrite.replay import chunked, replay
+from tests.rewrite.scenes import ANTHROPIC, CHAT, DONE, TERMS
+
+PROTOCOLS = {protocol.name: protocol for protocol in (CHAT, ANTHROPIC)}
+OWN_KEY = replace(TERMS, pooled=False)
+ODD = 1009
+"""Bytes in a piece: a prime, so that pieces end anywhere."""
+
+each_stream = pytest.mark.parametrize("file", [p for name in PROTOCOLS for p in recorded(name, "*.sse")])
+each_answer = pytest.mark.parametrize("file", [p for name in PROTOCOLS for p in recorded(name, "*.json")])
+
+
+def protocol_of(file: Path) -> WireProtocol:
+    return PROTOCOLS[file.parent.name]
+
+
+@pytest.fixture(scope="module")
+def judges() -> Mapping[str, oracle.Judge]:
+    return oracle.judges()
+
+
+def objects(data: bytes) -> Iterator[dict[str, Any]]:
+    """The JSON objects of a stream, read without our framing."""
+    for event in re.split(rb"(?:\r\n|\n|\r){2}", data):
+        lines = [line[5:].strip() for line in re.split(rb"\r\n|\n|\r", event) if line.startswith(b"data:")]
+        text = b"\n".join(lines)
+        if text and text != DONE[6:-2]:
+            yield json.loads(text)
+
+
+@each_stream
+def test_a_recorded_stream_passes_untouched(file: Path, judges: Mapping[str, oracle.Judge]) -> None:
+    data = file.read_bytes()
+    judgement = judges[file.parent.name](data)
+    passed = replay(protocol_of(file), chunked(data, ODD))
+    assert passed.attempts == 1
+    if passed.summary.end == "rejected":
+        assert judgement["error"]
+        assert data.startswith(passed.body)
+        return
+    added = passed.body.removeprefix(data)
+    assert data + added == passed.body
+    assert added in (b"", b"\n", b"\n\n", *([DONE] if not judgement.get("done", True) else []))
+
+
+@each_stream
+def test_a_recorded_stream_is_judged_as_the_grammar_says(
+    file: Path, judges: Mapping[str, oracle.Judge]
+) -> None:
+    data = file.read_bytes()
+    judgement = judges[file.parent.name](data)
+    end = replay(protocol_of(file), chunked(data, ODD)).summary.end
+    if judgement["error"]:
+        assert end in ("error", "rejected")
+    else:
+        assert (end == "completed") == judgement["terminal"]
+
+
+@each_stream
+def test_a_recorded_stream_is_counted_by_its_last_usage(file: Path) -> None:
+    data = file.read_bytes()
+    counted = replay(protocol_of(file), chunked(data, ODD)).summary.progress.usage
+    assert counted == last_usage(file.parent.name, data)
+
+
+def last_usage(protocol: str, data: bytes) -> Usage | None:
+    """The last usage object, read without our decoders; those of messages are laid over one another."""
+    found: dict[str, Any] = {}
+    for each in objects(data):
+        usage = each.get("usage") or each.get("x_groq", {}).get("usage") or {}
+        message = each.get("message", {}).get("usage") or {}
+        found = {**found, **message, **usage} if protocol == ANTHROPIC.name else usage or found
+    if not found:
+        return None
+    return messages_usage(found) if protocol == ANTHROPIC.name else chat_usage(found)
+
+
+def chat_usage(found: Mapping[str, Any]) -> Usage:
+    reasoning = (found.get("completion_tokens_details") or {}).get("reasoning_tokens")
+    output, total = found["completion_tokens"], found.get("total_tokens")
+    beside = reasoning and total == found["prompt_tokens"] + output + reasoning
+    return Usage(
+        input=found["prompt_tokens"],
+        output=output + reasoning if beside else output,
+        cache_read=(found.get("prompt_tokens_details") or {}).get("cached_tokens"),
+        reasoning=reasoning,
+    )
+
+
+def messages_usage(found: Mapping[str, Any]) -> Usage:
+    read, write = found.get("cache_read_input_tokens"), found.get("cache_creation_input_tokens")
+    return Usage(
+        input=found["input_tokens"] + (read or 0) + (write or 0),
+        output=found["output_tokens"],
+        cache_read=read,
+        cache_write=write,
+        reasoning=(found.get("output_tokens_details") or {}).get("thinking_tokens"),
+    )
+
+
+@each_answer
+def test_a_recorded_answer_passes_untouched_in_one_attempt(file: Path) -> None:
+    data, head = file.read_bytes(), replace(JSON, status=status_of(file))
+    passed = replay(protocol_of(file), chunked(data, ODD), head=head, stream=False, terms=OWN_KEY)
+    assert (passed.attempts, passed.body, passed.head) == (1, data, head)
+    assert passed.summary.end == ("completed" if head.status == 200 else "rejected")
+
+
+def status_of(file: Path) -> int:
+    index = json.loads((file.parent.parent / "index.json").read_bytes())
+    return next(
+        int(each["status"])
+        for each in index
+        if (each["protocol"], each["file"]) == (file.parent.name, file.name)
+    )

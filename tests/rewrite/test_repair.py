@@ -1,0 +1,30 @@
+"""The parts that close an answer whose stream did not."""
+
+from protocols.parts import (
+    BlockKind,
+    BlockStart,
+    BlockStop,
+    ChoiceStart,
+    Finish,
+    FinishReason,
+    Progress,
+    StreamEnd,
+    StreamError,
+)
+from rewrite.repair import closing, failing, formality
+
+
+def test_open_blocks_stop_and_unfinished_choices_end_with_length() -> None:
+    so_far = Progress()
+    so_far.fold([ChoiceStart(0), BlockStart(0, 0, BlockKind.TEXT), BlockStart(1, 2, BlockKind.TEXT)])
+    so_far.fold([BlockStop(0, 0), Finish(0, FinishReason.STOP, "stop")])
+    assert closing(so_far) == (BlockStop(1, 2), Finish(1, FinishReason.LENGTH, ""), StreamEnd())
+
+
+def test_what_is_done_lacks_at_most_its_last_frame() -> None:
+    assert formality(Progress()) == (StreamEnd(),)
+    assert formality(Progress(ended=True)) == ()
+
+
+def test_a_failure_is_an_error_in_the_clients_own_form() -> None:
+    assert failing("why") == (StreamError("upstream_cut", "why", native=True),)

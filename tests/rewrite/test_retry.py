@@ -1,0 +1,159 @@
+"""Before the commit point: what the last outcome of a call leads to."""
+
+from dataclasses import replace
+
+import pytest
+
+from protocols.base import Fault, Operation, WireResponse
+from rewrite.decision import Accept, Decision, GiveUp, History, Retry
+from rewrite.limits import Limits
+from rewrite.outcome import Abandoned, Completed, Kind, Outcome, Phase, Rejected, Stalled
+from rewrite.policies.retry import LONGEST_BACKOFF, decide, give_up, latest_start
+from tests.rewrite.histories import CUT, LOST, STALLED, history, rejected
+
+SERVER = rejected(Kind.SERVER, 500)
+
+
+def gives_back(outcome: Rejected) -> GiveUp:
+    assert outcome.answer
+    return GiveUp(outcome.answer)
+
+
+def fault(decision: Decision) -> Fault:
+    assert isinstance(decision, GiveUp)
+    assert isinstance(decision.answer, Fault)
+    return decision.answer
+
+
+@pytest.mark.parametrize(
+    ("outcome", "decision"),
+    [
+        (Completed(), Accept()),
+        (STALLED, Retry(rotate=True, fresh=True)),
+        (CUT, Retry(rotate=True, fresh=True)),
+        (LOST, Retry(delay=0.5, fresh=True)),
+        (SERVER, Retry(delay=0.5, fresh=True)),
+        (rejected(Kind.SERVER, 503, 7.0), Retry(delay=7.0, fresh=True)),
+        (rejected(Kind.SERVER, 503, 0.1), Retry(delay=0.5, fresh=True)),
+        (rejected(Kind.AUTH, 401), Retry(rotate=True)),
+        (rejected(Kind.QUOTA, 402), Retry(rotate=True)),
+        (rejected(Kind.FORBIDDEN, 403), Retry(rotate=True)),
+        (rejected(Kind.RATE, 429), Retry(rotate=True)),
+        (rejected(Kind.REQUEST), gives_back(rejected(Kind.REQUEST))),
+        (rejected(Kind.BINDING), gives_back(rejected(Kind.BINDING))),
+    ],
+)
+def test_after_the_first_attempt_of_a_pool(outcome: Outcome, decision: Decision) -> None:
+    assert decide(history(("a", outcome)), 1.0) == decision
+
+
+@pytest.mark.parametrize("kind", [Kind.AUTH, Kind.QUOTA, Kind.FORBIDDEN, Kind.RATE])
+def test_without_a_pool_a_rejection_of_the_key_goes_back(kind: Kind) -> None:
+    assert decide(history(("a", rejected(kind)), pooled=False), 1.0) == gives_back(rejected(kind))
+
+
+@pytest.mark.parametrize("outcome", [STALLED, CUT])
+def test_without_a_pool_nothing_rotates(outcome: Outcome) -> None:
+    assert decide(history(("a", outcome), pooled=False), 1.0) == Retry(fresh=True)
+
+
+def test_server_faults_rotate_from_the_second_on_and_back_off_longer() -> None:
+    assert decide(history(("a", SERVER), ("a", LOST)), 2.0) == Retry(delay=1.0, rotate=True, fresh=True)
+    patient = replace(history(*[("a", SERVER)] * 7), limits=Limits(max_attempts=9))
+    assert decide(patient, 7.0) == Retry(delay=LONGEST_BACKOFF, rotate=True, fresh=True)
+
+
+def test_a_silence_before_it_leaves_the_server_its_second_try_on_the_key() -> None:
+    assert decide(history(("a", STALLED), ("b", SERVER)), 2.0) == Retry(delay=0.5, fresh=True)
+
+
+@pytest.mark.parametrize(("jitter", "delay"), [(0.0, 0.5), (0.5, 0.4375), (0.999, 0.375125)])
+def test_the_back_off_loses_up_to_a_quarter(jitter: float, delay: float) -> None:
+    decision = decide(replace(history(("a", SERVER)), jitter=jitter), 1.0)
+    assert decision == Retry(delay=delay, fresh=True)
+
+
+def test_attempts_that_cost_time_are_counted() -> None:
+    twice: list[tuple[str, Outcome]] = [("a", STALLED), ("b", CUT)]
+    assert decide(history(*twice), 2.0) == Retry(rotate=True, fresh=True)
+    assert fault(decide(history(*twice, ("c", LOST)), 3.0)).status == 502
+
+
+def test_rejections_of_keys_are_not_counted() -> None:
+    refused = [(key, rejected(Kind.RATE, 429)) for key in "abcdef"]
+    assert decide(history(*refused), 6.0) == Retry(rotate=True)
+    assert decide(history(*refused, ("g", STALLED)), 7.0) == Retry(rotate=True, fresh=True)
+
+
+def test_nothing_costly_begins_after_the_deadline() -> None:
+    one = history(("a", SERVER))
+    assert latest_start(one) == 121.0
+    assert decide(one, 120.5) == Retry(delay=0.5, fresh=True)
+    assert decide(one, 120.6) == gives_back(SERVER)
+
+
+def test_nothing_costly_begins_after_the_clients_patience() -> None:
+    assert decide(history(("a", STALLED), latest_start=50.0), 50.0) == Retry(rotate=True, fresh=True)
+    assert fault(decide(history(("a", STALLED), latest_start=50.0), 50.1)).status == 504
+
+
+def test_a_response_that_takes_too_long_is_not_asked_for_again() -> None:
+    found = fault(decide(history(("a", Stalled(Phase.RESPONSE, 600.0))), 600.0))
+    assert (found.status, found.should_retry) == (504, False)
+
+
+def test_acting_tools_are_not_asked_twice_on_silence_but_on_a_fault() -> None:
+    assert fault(decide(history(("a", STALLED), acting=True), 1.0)).status == 504
+    assert decide(history(("a", SERVER), acting=True), 1.0) == Retry(delay=0.5, fresh=True)
+
+
+@pytest.mark.parametrize("operation", [Operation.COUNT_TOKENS, Operation.EMBEDDINGS, Operation.MODELS])
+def test_other_operations_are_retried_once_and_only_when_unreachable(operation: Operation) -> None:
+    assert decide(history(("a", SERVER), operation=operation), 1.0) == gives_back(SERVER)
+    assert fault(decide(history(("a", STALLED), operation=operation), 1.0)).status == 504
+    assert decide(history(("a", LOST), operation=operation), 1.0) == Retry(delay=0.5, fresh=True)
+    assert fault(decide(history(("a", LOST), ("a", LOST), operation=operation), 2.0)).status == 502
+    assert decide(history(("a", rejected(Kind.RATE)), operation=operation), 1.0) == Retry(rotate=True)
+
+
+BOUND = rejected(Kind.BINDING, body=b"bound")
+
+
+@pytest.mark.parametrize(
+    ("so_far", "decision"),
+    [
+        (history(("a", BOUND), former="b"), Retry(credential="b")),
+        (history(("a", BOUND), former="a"), gives_back(BOUND)),
+        (history(("a", BOUND)), gives_back(BOUND)),
+        (history(("a", rejected(Kind.RATE, 429)), ("b", BOUND)), gives_back(rejected(Kind.RATE, 429))),
+        (history(("a", STALLED), ("b", BOUND)), gives_back(BOUND)),
+        (history(("a", BOUND), ("b", BOUND), former="b"), gives_back(BOUND)),
+    ],
+    ids="former same none rotated silent both".split(),
+)
+def test_bound_content_goes_back_to_its_credential(so_far: History, decision: Decision) -> None:
+    assert decide(so_far, 3.0) == decision
+
+
+def test_the_providers_last_answer_goes_back() -> None:
+    assert give_up(history(("a", SERVER), ("b", rejected(Kind.RATE, 429)), ("c", STALLED))) == GiveUp(
+        WireResponse(429, (), b"no")
+    )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "words"),
+    [
+        (STALLED, 504, "no answer within 60 s (1 attempt)"),
+        (LOST, 502, "refused (1 attempt)"),
+        (CUT, 502, "reset (1 attempt)"),
+        (Rejected(200, Kind.SERVER, "a page"), 502, "a page (1 attempt)"),
+        (Abandoned(), 502, "(1 attempt)"),
+    ],
+)
+def test_without_an_answer_a_fault_tells_clients_not_to_multiply_ours(
+    outcome: Outcome, status: int, words: str
+) -> None:
+    found = fault(give_up(history(("a", outcome))))
+    assert (found.status, found.should_retry) == (status, False)
+    assert words in found.message
