@@ -1,0 +1,81 @@
+"""A scriptable provider on loopback for tests: real sockets, real TLS, every misbehaviour on demand.
+
+    async with Vendor(tls=True) as vendor:
+        vendor.on(key="sk-one").reply(chat_error(429, "rate_limit_exceeded", "slow down"))
+        vendor.always(streamed(chat_stream(["Hello"])[:2], WaitFor("go"), Reset()))
+
+`script` has the answers and steps, `answers` ready-made bodies, `server.Vendor` and `thread.VendorThread` the
+server for tests with and without an event loop.
+"""
+
+from tests.vendor.answers import (
+    Tool,
+    chat_answer,
+    chat_error,
+    chat_error_event,
+    chat_stream,
+    chat_tool_stream,
+    messages_answer,
+    messages_error,
+    messages_error_event,
+    messages_stream,
+    messages_tool_stream,
+)
+from tests.vendor.authority import Authority
+from tests.vendor.http1 import Received
+from tests.vendor.script import (
+    Answer,
+    Drip,
+    End,
+    Fin,
+    Framing,
+    Hang,
+    Pause,
+    Raw,
+    Reply,
+    Reset,
+    Send,
+    SendShort,
+    Step,
+    Upgrade,
+    WaitFor,
+    streamed,
+    whole,
+)
+from tests.vendor.server import Vendor
+from tests.vendor.thread import VendorThread
+
+__all__ = [
+    "Answer",
+    "Authority",
+    "Drip",
+    "End",
+    "Fin",
+    "Framing",
+    "Hang",
+    "Pause",
+    "Raw",
+    "Received",
+    "Reply",
+    "Reset",
+    "Send",
+    "SendShort",
+    "Step",
+    "Tool",
+    "Upgrade",
+    "Vendor",
+    "VendorThread",
+    "WaitFor",
+    "chat_answer",
+    "chat_error",
+    "chat_error_event",
+    "chat_stream",
+    "chat_tool_stream",
+    "messages_answer",
+    "messages_error",
+    "messages_error_event",
+    "messages_stream",
+    "messages_tool_stream",
+    "streamed",
+    "whole",
+]
