@@ -21,7 +21,6 @@ from protocols.base import (
     Segment,
     WireRequest,
     WireResponse,
-    header,
 )
 from protocols.errors import MalformedRequest
 from protocols.parts import (
@@ -42,7 +41,7 @@ from protocols.parts import (
     Usage,
     UsageReport,
 )
-from protocols.sse import Event, SseDecoder, write_event
+from protocols.sse import Event, SseDecoder, is_event_stream, write_event
 from protocols.whole import WholeDecoder
 from protocols.wirejson import (
     JsonObject,
@@ -123,7 +122,7 @@ class AnthropicMessages:
         )
 
     def decoder(self, call: Call, head: Head) -> Decoder:
-        if "text/event-stream" in (header(head.headers, "content-type") or "").lower():
+        if is_event_stream(head, call):
             return SseDecoder(b"message_stop", EventReader().read)
         return WholeDecoder(_read_answer)
 

@@ -21,7 +21,6 @@ from protocols.base import (
     Segment,
     WireRequest,
     WireResponse,
-    header,
 )
 from protocols.blocks import ImplicitBlocks
 from protocols.errors import MalformedRequest
@@ -40,7 +39,7 @@ from protocols.parts import (
     Usage,
     UsageReport,
 )
-from protocols.sse import DONE, Event, SseDecoder, write_event
+from protocols.sse import DONE, Event, SseDecoder, is_event_stream, write_event
 from protocols.whole import WholeDecoder
 from protocols.wirejson import (
     JsonObject,
@@ -113,7 +112,7 @@ class OpenAIChat:
         )
 
     def decoder(self, call: Call, head: Head) -> Decoder:
-        if "text/event-stream" in (header(head.headers, "content-type") or "").lower():
+        if is_event_stream(head, call):
             return SseDecoder(DONE, ChunkReader().read)
         return WholeDecoder(_read_answer)
 

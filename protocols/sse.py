@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from protocols.base import Segment
+from protocols.base import Call, Head, Segment, header
 from protocols.parts import StreamPart
 from protocols.wirejson import dump, load_object
 
@@ -20,6 +20,7 @@ _BLANK = re.compile(_LINE_END)
 _LINES = re.compile(_LINE_END)
 _LONGEST_MARK = 256
 DONE = b"[DONE]"
+_OTHER_KINDS = ("application/json", "application/problem+json", "text/html")
 
 
 class Event(NamedTuple):
@@ -27,6 +28,12 @@ class Event(NamedTuple):
 
     name: str | None
     data: bytes | None
+
+
+def is_event_stream(head: Head, call: Call) -> bool:
+    """By its content type; a streamed call's answer also where the provider does not name a type of text."""
+    kind = (header(head.headers, "content-type") or "").lower()
+    return "text/event-stream" in kind or (call.stream and not kind.startswith(_OTHER_KINDS))
 
 
 class SseFramer:

@@ -11,6 +11,8 @@ _SAYS_IT_BETTER = frozenset({Kind.AUTH, Kind.QUOTA, Kind.FORBIDDEN})
 
 def decide(history: History, provider: str, wait: float | None, paused: bool, now: float) -> Retry | GiveUp:
     """`wait`: seconds until the soonest credential is free, None if none ever is."""
+    if paused and history.last_answer is not None:
+        return GiveUp(history.last_answer)
     if paused:
         return GiveUp(_unavailable(503, "overloaded", f"{provider} is failing and rests", wait))
     last = history.ended[-1].outcome if history.ended else None

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from protocols import sse
-from protocols.base import Segment
-from protocols.sse import DONE, Event, SseFramer, parse_event, write_event
+from protocols.base import Call, Head, Operation, Segment
+from protocols.sse import DONE, Event, SseFramer, is_event_stream, parse_event, write_event
 
 
 def framed(*pieces: bytes) -> list[bytes]:
@@ -235,3 +235,24 @@ def test_a_written_event_is_read_back() -> None:
     raw = write_event({"text": "two\nlines"}, "e")
     assert framed(raw) == [raw]
     assert parse_event(raw) == Event("e", b'{"text":"two\\nlines"}')
+
+
+# -- which answers are streams --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "streamed", "expected"),
+    [
+        ("text/event-stream; charset=utf-8", True, True),
+        ("Text/Event-Stream", False, True),
+        ("application/json", True, False),
+        ("text/html; charset=utf-8", True, False),
+        ("text/plain", True, True),
+        (None, True, True),
+        (None, False, False),
+    ],
+)
+def test_an_unnamed_stream_is_still_one(kind: str | None, streamed: bool, expected: bool) -> None:
+    call = Call("1", "any", Operation.GENERATE, "m", streamed, ())
+    headers = (("Content-Type", kind),) if kind else ()
+    assert is_event_stream(Head(200, headers), call) is expected

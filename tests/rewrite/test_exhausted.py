@@ -44,6 +44,15 @@ def test_a_provider_that_rests_is_unavailable() -> None:
     assert (found.status, found.kind, found.retry_after) == (503, "overloaded", 30.0)
 
 
+def test_its_own_answer_says_more_than_that_it_rests() -> None:
+    failed = rejected(Kind.SERVER, 500, body=b"sorry")
+    assert decide(history(("a", failed)), "vendor", 30.0, True, 1.0) == GiveUp(failed.answer)
+
+
+def test_the_provider_s_words_are_passed_on() -> None:
+    assert "(the last one was told: no)" in fault(history(("a", RATED)), 900.0).message
+
+
 def test_after_a_429_it_waits() -> None:
     assert decide(history(("a", RATED)), "vendor", 20.0, False, 1.0) == Retry(delay=20.0)
 
