@@ -52,6 +52,7 @@ from protocols.wirejson import (
     objects_at,
     stream_error,
     text_at,
+    text_size,
 )
 
 FINISH_REASONS: Mapping[str, FinishReason] = {
@@ -118,7 +119,7 @@ class AnthropicMessages:
             reasoning=_reasoning(body),
             hosted=servers or any(tool.startswith(_HOSTED_TOOLS) for tool in tools),
             acting=servers or any(tool.startswith(_ACTING_TOOLS) for tool in tools),
-            text_bytes=len(request.body),
+            text_bytes=text_size(request.body),
         )
 
     def decoder(self, call: Call, head: Head) -> Decoder:
@@ -141,10 +142,11 @@ def _reasoning(body: JsonObject) -> Reasoning:
 
 
 class EventReader:
-    """The events of one stream to parts; remembers which kind each block index is."""
+    """The events of one stream to parts; remembers which kind each block index is, and the usage so far."""
 
     def __init__(self) -> None:
         self._kinds: dict[int, BlockKind] = {}
+        self._counts: dict[str, object] = {}
 
     def read(self, event: Event, raw: bytes) -> Sequence[StreamPart]:
         if event.data is None:
@@ -163,9 +165,9 @@ class EventReader:
             case "content_block_stop":
                 yield BlockStop(0, count_at(data, "index") or 0)
             case "message_start":
-                yield from _message_start(object_at(data, "message"))
+                yield from self._message_start(object_at(data, "message"))
             case "message_delta":
-                yield from _message_delta(data)
+                yield from self._message_delta(data)
             case "message_stop":
                 yield StreamEnd()
             case "ping":
@@ -174,6 +176,22 @@ class EventReader:
                 yield stream_error(data["error"], native=name == "error" and data.get("type") == "error")
             case _:
                 yield Opaque(raw)
+
+    def _message_start(self, message: JsonObject) -> Iterator[StreamPart]:
+        yield MessageStart(text_at(message, "id"), text_at(message, "model"))
+        yield ChoiceStart(0)
+        yield from self._usage_report(object_at(message, "usage"))
+
+    def _message_delta(self, data: JsonObject) -> Iterator[StreamPart]:
+        yield from self._usage_report(object_at(data, "usage"))
+        if reason := text_at(object_at(data, "delta"), "stop_reason"):
+            yield Finish(0, FINISH_REASONS.get(reason, FinishReason.OTHER), reason)
+
+    def _usage_report(self, usage: JsonObject) -> Iterator[StreamPart]:
+        """A later report may leave out the cache's counts; those of the first one still hold."""
+        if usage:
+            self._counts |= {name: count for name, count in usage.items() if count is not None}
+            yield UsageReport(_usage(self._counts))
 
     def _block_start(self, data: JsonObject) -> Iterator[StreamPart]:
         block, index = object_at(data, "content_block"), count_at(data, "index") or 0
@@ -187,20 +205,6 @@ class EventReader:
         delta, index = object_at(data, "delta"), count_at(data, "index") or 0
         text = next((text for name in _DELTA_FIELDS if (text := text_at(delta, name))), "")
         return BlockDelta(0, index, self._kinds.get(index, BlockKind.TEXT), text)
-
-
-def _message_start(message: JsonObject) -> Iterator[StreamPart]:
-    yield MessageStart(text_at(message, "id"), text_at(message, "model"))
-    yield ChoiceStart(0)
-    if usage := object_at(message, "usage"):
-        yield UsageReport(_usage(usage))
-
-
-def _message_delta(data: JsonObject) -> Iterator[StreamPart]:
-    if usage := object_at(data, "usage"):
-        yield UsageReport(_usage(usage))
-    if reason := text_at(object_at(data, "delta"), "stop_reason"):
-        yield Finish(0, FINISH_REASONS.get(reason, FinishReason.OTHER), reason)
 
 
 def _usage(usage: JsonObject) -> Usage:

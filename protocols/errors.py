@@ -11,7 +11,3 @@ class MalformedRequest(ProtocolError):
 
 class MalformedStream(ProtocolError):
     """The provider's bytes cannot be framed at all."""
-
-
-class Untranslatable(ProtocolError):
-    """The request is sound, but the target protocol has no way to say it."""

@@ -51,6 +51,7 @@ from protocols.wirejson import (
     objects_at,
     stream_error,
     text_at,
+    text_size,
 )
 
 FINISH_REASONS: Mapping[str, FinishReason] = {
@@ -67,7 +68,8 @@ FINISH_REASONS: Mapping[str, FinishReason] = {
 """`eos` is Together's, `model_length` Mistral's, `error` OpenRouter's, the last DeepSeek's."""
 
 _GENERATE = re.compile(r"/chat/completions$")
-_MODELS = re.compile(r"/models$")
+_EMBEDDINGS = re.compile(r"/embeddings$")
+_MODELS = re.compile(r"(?:/v\d\w*|^)/models$")
 _TEMPLATE = ("id", "object", "created", "model", "system_fingerprint", "service_tier", "provider")
 _TEXT_FIELDS = (
     ("reasoning_content", BlockKind.REASONING),
@@ -88,11 +90,13 @@ class OpenAIChat:
     def match(self, method: str, path: str) -> Operation | None:
         if method == "POST" and _GENERATE.search(path):
             return Operation.GENERATE
+        if method == "POST" and _EMBEDDINGS.search(path):
+            return Operation.EMBEDDINGS
         return Operation.MODELS if method == "GET" and _MODELS.search(path) else None
 
     def parse(self, call_id: str, operation: Operation, request: WireRequest) -> Call:
         call = Call(call_id, self.name, operation, None, False, request.headers)
-        if operation is not Operation.GENERATE:
+        if operation is Operation.MODELS:
             return call
         body = load_object(request.body)
         if body is None:
@@ -102,13 +106,13 @@ class OpenAIChat:
         return replace(
             call,
             model=text_at(body, "model") or None,
-            stream=body.get("stream") is True,
+            stream=operation is Operation.GENERATE and body.get("stream") is True,
             body=body,
             session=text_at(body, "prompt_cache_key") or None,
             reasoning=_reasoning(body),
             hosted=bool(hosted) or "web_search_options" in body,
             acting=any(kind.startswith(_ACTING_TOOLS) for kind in hosted),
-            text_bytes=len(request.body),
+            text_bytes=text_size(request.body),
         )
 
     def decoder(self, call: Call, head: Head) -> Decoder:

@@ -74,14 +74,11 @@ class ChoiceStart:
 
 @dataclass(frozen=True, slots=True)
 class BlockStart:
-    """`whole`: the payload came with the start and no deltas follow (redacted thinking, tool results)."""
-
     choice: int
     index: int
     kind: BlockKind
     tool_id: str | None = None
     tool_name: str | None = None
-    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,10 +171,15 @@ class OpenBlock:
 
 @dataclass(slots=True)
 class Progress:
-    """What a stream has said so far: the fold of its parts, mutated by `fold` alone."""
+    """What a stream has said so far: the fold of its parts, mutated by `fold` and `expect` alone.
+
+    `open`: blocks that a client takes for open, by choice and index; `torn`: those that were open when the
+    stream began anew.
+    """
 
     head: MessageStart | None = None
     open: dict[tuple[int, int], OpenBlock] = field(default_factory=dict)
+    torn: list[OpenBlock] = field(default_factory=list)
     seen: set[int] = field(default_factory=set)
     finished: dict[int, Finish] = field(default_factory=dict)
     usage: Usage | None = None
@@ -197,6 +199,10 @@ class Progress:
     @property
     def unfinished(self) -> list[int]:
         return sorted(self.seen - self.finished.keys())
+
+    def expect(self, choices: int) -> None:
+        """So many choices were asked for: where the stream broke, one that never began is unfinished too."""
+        self.seen.update(range(choices))
 
     def fold(self, parts: Iterable[StreamPart]) -> None:
         for part in parts:
@@ -231,13 +237,17 @@ class Progress:
                 assert_never(part)
 
     def _start(self, part: MessageStart) -> None:
-        """A second start is an upstream that began anew inside one answer: what was open or done is void."""
-        self.open.clear()
+        """A second start is an upstream that began anew inside one answer: what was done is void.
+
+        Measured: the second answer numbers its blocks from 0 again. What the first left open stays open
+        for the client until the second takes its number; a tool call among it was torn in two either way,
+        and counts as cut if the second answer does not end properly. A proper end passes untouched.
+        """
+        self.torn += self.open.values()
         self.finished.clear()
         self.ended = False
         self.head = part
 
     def _open_block(self, part: BlockStart) -> None:
         self.seen.add(part.choice)
-        if not part.whole:
-            self.open[part.choice, part.index] = OpenBlock(part.kind, part.tool_name)
+        self.open[part.choice, part.index] = OpenBlock(part.kind, part.tool_name)

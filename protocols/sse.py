@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from protocols.base import Call, Head, Segment, header
+from protocols.errors import MalformedStream
 from protocols.parts import StreamPart
 from protocols.wirejson import dump, load_object
 
@@ -20,6 +21,9 @@ _BLANK = re.compile(_LINE_END)
 _LINES = re.compile(_LINE_END)
 _LONGEST_MARK = 256
 DONE = b"[DONE]"
+LONGEST_EVENT = 1 << 26
+"""Bytes that one event may have; an answer without an end of line would fill the memory."""
+
 _OTHER_KINDS = ("application/json", "application/problem+json", "text/html")
 
 
@@ -50,6 +54,8 @@ class SseFramer:
     def feed(self, data: bytes) -> list[Segment]:
         buffer = self._buffer
         buffer += data
+        if len(buffer) > LONGEST_EVENT:
+            raise MalformedStream(f"an event of more than {LONGEST_EVENT} bytes")
         segments: list[Segment] = []
         start, search = 0, self._searched
         while end := self._end_of_unit(start, search):

@@ -1,6 +1,9 @@
 """Reading JSON that a provider or a client wrote: anything may be missing or of another type."""
 
+import json
+import re
 from collections.abc import Iterable, Mapping
+from math import ceil
 from typing import cast
 
 from pydantic_core import from_json, to_json
@@ -10,26 +13,43 @@ from protocols.parts import StreamError
 
 type JsonObject = Mapping[str, object]
 
+_BASE64 = re.compile(rb"[A-Za-z0-9+/=]{1000,}")
+_NOT_JSON = object()
+
 
 def load_object(data: bytes) -> JsonObject | None:
     """The JSON object that `data` (UTF-8) holds, or None if it holds anything else."""
-    try:
-        value = from_json(data)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
+    value = _load(data)
+    return cast(JsonObject, value) if isinstance(value, dict) else None
 
 
 def is_json(data: bytes) -> bool:
+    return _load(data) is not _NOT_JSON
+
+
+def _load(data: bytes) -> object:
+    """The fast parser first; the other takes what is legal and rare: lone surrogates, a BOM, deep nesting."""
     try:
-        from_json(data)
+        return from_json(data)
     except ValueError:
-        return False
-    return True
+        pass
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return _NOT_JSON
 
 
 def dump(value: object) -> bytes:
-    return to_json(value)
+    """Compact JSON in UTF-8; with escapes where a text holds lone surrogates."""
+    try:
+        return to_json(value)
+    except ValueError:
+        return json.dumps(value, separators=(",", ":")).encode()
+
+
+def text_size(body: bytes) -> int:
+    """The bytes of a request without what is base64 in it: images and files are not read like text."""
+    return len(body) - sum(len(found) for found in _BASE64.findall(body))
 
 
 def object_at(mapping: JsonObject, key: str) -> JsonObject:
@@ -78,7 +98,7 @@ def error_answer(fault: Fault, body: object) -> WireResponse:
     """`body` as a JSON answer with the headers by which SDKs decide whether to ask again."""
     headers: Headers = (("content-type", "application/json"),)
     if fault.retry_after is not None:
-        headers += (("retry-after", str(max(1, round(fault.retry_after)))),)
+        headers += (("retry-after", str(max(1, ceil(fault.retry_after)))),)
     if not fault.should_retry:
         headers += (("x-should-retry", "false"),)
     return WireResponse(fault.status, headers, dump(body))

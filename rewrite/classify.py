@@ -1,5 +1,6 @@
 """What a rejection blames: the HTTP status first, then what the body says of key, account or binding."""
 
+import re
 from collections.abc import Mapping
 
 from protocols.base import WireResponse
@@ -25,6 +26,9 @@ STATUS_KINDS: Mapping[int, Kind] = {
 _BLAME_KEY_OR_ACCOUNT = frozenset({Kind.AUTH, Kind.QUOTA})
 _REQUEST_TYPES = frozenset({"invalid_request_error", "not_found_error", "request_too_large"})
 _LONGEST_MESSAGE = 300
+_QUOTED = re.compile(r""""[^"]*"|(?<=[\s:(])'[^']*'""")
+"""What a message quotes is the client's: its words blame nobody."""
+
 _IN_BAND_STATUS: Mapping[Kind, int] = {
     Kind.REQUEST: 400,
     Kind.AUTH: 401,
@@ -73,6 +77,6 @@ def _error_of(body: JsonObject) -> StreamError:
 
 def _blamed(error: StreamError, facts: ErrorFacts) -> Kind | None:
     words = (facts.words.get(word.lower()) for word in (error.code, error.type) if word)
-    message = error.message.lower()
+    message = _QUOTED.sub("", error.message).lower()
     phrases = (kind for phrase, kind in facts.phrases if phrase in message)
     return next((kind for kind in (*words, *phrases) if kind), None)

@@ -7,11 +7,12 @@ are seconds on a monotonic clock.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from protocols.base import Call
 from rewrite.outcome import Completed, Kind, Outcome, Rejected, Unreachable
 from rewrite.providers import Rotation
 
-WHOLE = ""
-"""The cooldown key of a whole credential; other keys are models."""
+WHOLE = "whole"
+"""The scope of a whole credential; no other scope equals it, whatever a client calls its model."""
 
 AUTH_COOLDOWN = FORBIDDEN_COOLDOWN = 300.0
 QUOTA_COOLDOWN = 3600.0
@@ -33,14 +34,18 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class CredentialState:
+    """`cooldowns`: by scope, until when; `auth_failures`: in a row, each after the cooldown of the one
+    before, which ends at `auth_until`."""
+
     cooldowns: Mapping[str, float] = field(default_factory=dict)
     auth_failures: int = 0
+    auth_until: float = 0.0
     retired: bool = False
     in_flight: int = 0
 
-    def free_at(self, model: str) -> float:
-        """The moment from which the credential may serve `model`."""
-        return max(self.cooldowns.get(WHOLE, 0.0), self.cooldowns.get(model, 0.0))
+    def free_at(self, scope: str) -> float:
+        """The moment from which the credential may serve `scope`."""
+        return max(self.cooldowns.get(WHOLE, 0.0), self.cooldowns.get(scope, 0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Server failures of one model since its last success, and the pause that they led to."""
+    """Server failures of one scope since its last success, and the pause that they led to."""
 
     failures: tuple[Failure, ...] = ()
     paused_until: float = 0.0
@@ -78,12 +83,17 @@ class PoolState:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """`prefer`: serve it if it is free; `insist`: serve it though it cools; `avoid`: only if no other is."""
+    """`prefer`: serve it if it is free; `insist`: it or none, though it cools; `avoid`: only if no other is.
 
-    model: str = ""
+    `refused`: never, whatever is free; `resting`: not now, but worth waiting for.
+    """
+
+    scope: str = ""
     prefer: str | None = None
     insist: bool = False
     avoid: frozenset[str] = frozenset()
+    refused: frozenset[str] = frozenset()
+    resting: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +103,16 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class NoneFree:
-    """`wait`: seconds until the soonest is free, None if none ever is; `paused`: the provider rests."""
+    """`wait`: seconds until the soonest is free that may serve, None if none ever is; `paused`: the provider
+    rests."""
 
     wait: float | None
     paused: bool = False
+
+
+def scope_of(call: Call) -> str:
+    """What a rate limit or a refusal of `call` is about: its model, or its operation where it names none."""
+    return f"model:{call.model}" if call.model else f"operation:{call.operation}"
 
 
 def serving_order(credentials: tuple[Credential, ...]) -> tuple[Credential, ...]:
@@ -105,17 +121,19 @@ def serving_order(credentials: tuple[Credential, ...]) -> tuple[Credential, ...]
 
 def choose(pool: PoolState, wish: Wish, now: float) -> Chosen | NoneFree:
     """The credential that serves `wish`, or how long there is none."""
-    health = pool.health.get(wish.model, Health())
+    health = pool.health.get(wish.scope, Health())
     if health.paused_until > now:
         return NoneFree(health.paused_until - now, paused=True)
-    usable = [c for c in pool.credentials if not pool.state(c.name).retired]
-    free = [c for c in usable if pool.state(c.name).free_at(wish.model) <= now]
+    usable = [c for c in pool.credentials if not pool.state(c.name).retired and c.name not in wish.refused]
+    waits = {c: max(0.0, pool.state(c.name).free_at(wish.scope) - now) for c in usable}
+    free = [c for c in usable if not waits[c] and c.name not in wish.resting]
     preferred = _preferred(usable if wish.insist else free, wish)
     if preferred:
         return Chosen(preferred)
+    if wish.insist:
+        return NoneFree(None)
     if not free:
-        waits = [pool.state(c.name).free_at(wish.model) - now for c in usable]
-        return NoneFree(min(waits, default=None))
+        return NoneFree(min(waits.values(), default=None))
     others = [c for c in free if c.name not in wish.avoid]
     return Chosen(_next_in_turn(pool, others or free))
 
@@ -147,20 +165,20 @@ def taken(pool: PoolState, name: str) -> PoolState:
 
 
 def settle(
-    pool: PoolState, name: str, model: str, conversation: str, outcome: Outcome, now: float
+    pool: PoolState, name: str, scope: str, conversation: str, outcome: Outcome, now: float
 ) -> PoolState:
-    """The pool after an attempt of `conversation` with credential `name` came to `outcome`."""
+    """The pool after an attempt of `conversation` at `scope` with credential `name` came to `outcome`."""
     state = pool.state(name)
     state = replace(state, in_flight=max(0, state.in_flight - 1))
     match outcome:
         case Completed():
-            health = {k: v for k, v in pool.health.items() if k != model}
+            health = {k: v for k, v in pool.health.items() if k != scope}
             return replace(pool.with_state(name, replace(state, auth_failures=0)), health=health)
         case Rejected(kind=kind) if kind in _COOLING:
-            return pool.with_state(name, _cooled(state, outcome, model, now))
+            return pool.with_state(name, _cooled(_counted(state, outcome, now), outcome, scope, now))
         case Rejected(kind=Kind.SERVER) | Unreachable():
             failure = Failure(now, name, conversation)
-            health = {**pool.health, model: _worse(pool.health.get(model, Health()), failure)}
+            health = {**pool.health, scope: _worse(pool.health.get(scope, Health()), failure)}
             return replace(pool.with_state(name, state), health=health)
         case _:
             return pool.with_state(name, state)
@@ -169,30 +187,33 @@ def settle(
 _COOLING = frozenset({Kind.AUTH, Kind.QUOTA, Kind.FORBIDDEN, Kind.RATE})
 
 
-def _cooled(state: CredentialState, outcome: Rejected, model: str, now: float) -> CredentialState:
-    key, seconds = _cooldown(outcome, model)
+def _counted(state: CredentialState, outcome: Rejected, now: float) -> CredentialState:
+    """Calls that were under way together and are refused together are one failure of the key."""
+    if outcome.kind is not Kind.AUTH or now < state.auth_until:
+        return state
+    failures = state.auth_failures + 1
+    retired = state.retired or failures >= AUTH_FAILURES_TO_RETIRE
+    return replace(state, auth_failures=failures, auth_until=now + AUTH_COOLDOWN, retired=retired)
+
+
+def _cooled(state: CredentialState, outcome: Rejected, scope: str, now: float) -> CredentialState:
+    key, seconds = _cooldown(outcome, scope)
     until = max(state.cooldowns.get(key, 0.0), now + seconds)
-    failures = state.auth_failures + (outcome.kind is Kind.AUTH)
-    return replace(
-        state,
-        cooldowns={**state.cooldowns, key: until},
-        auth_failures=failures,
-        retired=state.retired or failures >= AUTH_FAILURES_TO_RETIRE,
-    )
+    return replace(state, cooldowns={**state.cooldowns, key: until})
 
 
-def _cooldown(outcome: Rejected, model: str) -> tuple[str, float]:
-    """What cools (WHOLE, or the model) and for how many seconds."""
+def _cooldown(outcome: Rejected, scope: str) -> tuple[str, float]:
+    """What cools (WHOLE, or the scope) and for how many seconds."""
     match outcome.kind:
         case Kind.AUTH:
             return WHOLE, AUTH_COOLDOWN
         case Kind.QUOTA:
             return WHOLE, outcome.retry_after or QUOTA_COOLDOWN
         case Kind.FORBIDDEN:
-            return model, FORBIDDEN_COOLDOWN
+            return scope, FORBIDDEN_COOLDOWN
         case _:
             stated = RATE_COOLDOWN if outcome.retry_after is None else outcome.retry_after
-            return model, min(max(stated, RATE_SHORTEST), RATE_LONGEST)
+            return scope, min(max(stated, RATE_SHORTEST), RATE_LONGEST)
 
 
 def _worse(health: Health, failure: Failure) -> Health:

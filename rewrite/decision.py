@@ -4,12 +4,10 @@ from dataclasses import dataclass
 
 from protocols.base import Fault, Operation, WireResponse
 from rewrite.limits import Limits
-from rewrite.outcome import Outcome
+from rewrite.outcome import Kind, Outcome, Rejected
 
-
-@dataclass(frozen=True, slots=True)
-class Accept:
-    pass
+REFUSALS = frozenset({Kind.AUTH, Kind.QUOTA, Kind.FORBIDDEN})
+"""What a rejection says of a key that asking it again in the same call does not change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +40,6 @@ class GiveUp:
     answer: WireResponse | Fault
 
 
-type Decision = Accept | Retry | Repair | Fail | GiveUp
-
-
 @dataclass(frozen=True, slots=True)
 class Ended:
     """One attempt that ended; `at` in seconds on the machine's clock."""
@@ -71,7 +66,41 @@ class History:
     jitter: float
 
     @property
-    def last_answer(self) -> WireResponse | None:
-        """The provider's last answer in this call."""
-        answers = (getattr(one.outcome, "answer", None) for one in reversed(self.ended))
-        return next((answer for answer in answers if answer is not None), None)
+    def refused(self) -> frozenset[str]:
+        """The keys that this call may not ask again."""
+        return frozenset(name for name, kind in self._rejected if kind in REFUSALS)
+
+    @property
+    def resting(self) -> frozenset[str]:
+        """The keys whose last word in this call was that their rate is used up: only after a wait."""
+        last = {one.credential: one.outcome for one in self.ended}
+        return frozenset(
+            name for name, said in last.items() if isinstance(said, Rejected) and said.kind is Kind.RATE
+        )
+
+    @property
+    def rate_limited(self) -> bool:
+        return any(kind is Kind.RATE for _, kind in self._rejected)
+
+    @property
+    def asked_again(self) -> tuple[bool, ...]:
+        """Of each attempt, whether its key had named itself as the fault before in this call."""
+        named: set[str] = set()
+        again = []
+        for one in self.ended:
+            again.append(one.credential in named)
+            if isinstance(one.outcome, Rejected) and one.outcome.kind in REFUSALS | {Kind.RATE}:
+                named.add(one.credential)
+        return tuple(again)
+
+    @property
+    def last_rejection(self) -> Rejected | None:
+        """The last one in this call that the provider worded."""
+        said = (one.outcome for one in reversed(self.ended))
+        return next((each for each in said if isinstance(each, Rejected) and each.answer), None)
+
+    @property
+    def _rejected(self) -> tuple[tuple[str, Kind], ...]:
+        return tuple(
+            (one.credential, one.outcome.kind) for one in self.ended if isinstance(one.outcome, Rejected)
+        )

@@ -109,12 +109,17 @@ type Event = (
 
 @dataclass(frozen=True, slots=True)
 class Acquire:
-    """`prefer` with `insist`: that credential though it cools; `avoid`: only if no other is free."""
+    """`prefer` with `insist`: that credential or none, though it cools; `avoid`: only if no other is free.
+
+    `refused`: never, it refused this call; `resting`: it was rate-limited in this call, so only after a wait.
+    """
 
     attempt: int
     avoid: frozenset[str] = frozenset()
     prefer: str | None = None
     insist: bool = False
+    refused: frozenset[str] = frozenset()
+    resting: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +154,11 @@ class SendHeaders:
 
 @dataclass(frozen=True, slots=True)
 class SendData:
+    """`beat`: a heartbeat of ours, in place of nothing that upstream sent."""
+
     attempt: int
     data: bytes
+    beat: bool = False
 
 
 @dataclass(frozen=True, slots=True)

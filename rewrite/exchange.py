@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from protocols.base import Call, Fault, Head, Segment, WireProtocol, WireResponse
-from protocols.parts import Progress, StreamError, StreamPart
-from rewrite import classify, repair
-from rewrite.decision import Ended, Fail, GiveUp, History, Repair, Retry
+from protocols.parts import Progress
+from rewrite import classify, repair, timers
+from rewrite.decision import Ended, GiveUp, History, Retry
+from rewrite.ending import Ending, choices_asked, ending, errored
 from rewrite.events import (
     CALL,
     Acquire,
@@ -44,25 +45,21 @@ from rewrite.events import (
 from rewrite.limits import Limits, OnTruncation, Timing
 from rewrite.outcome import (
     Abandoned,
-    Completed,
     ErrorFacts,
-    Kind,
     Outcome,
     Phase,
-    Rejected,
     Stalled,
     Truncated,
     Unreachable,
-    describe,
 )
-from rewrite.policies import exhausted, retry, truncation
-from rewrite.reading import Reading, reading
+from rewrite.policies import exhausted, retry
+from rewrite.reading import NO_END, Reading, reading
+from rewrite.wishes import next_wish
 
 LINGER = 5.0
 """Seconds that a stream may stay open behind its last frame."""
 
 LONGEST_ERROR_BODY = 1 << 20
-NO_END = "ended without a final event"
 _ERROR_MARK = b'"error"'
 
 
@@ -106,7 +103,10 @@ class Exchange:
     def __init__(self, call: Call, protocol: WireProtocol, terms: Terms, now: float) -> None:
         self._call, self._protocol, self._terms = call, protocol, terms
         self._encoder = protocol.encoder(call)
-        self._began = self._now = self._alive_at = now
+        self._began = self._now = now
+        beats = terms.timing.heartbeat if self._encoder.heartbeat() else 0.0
+        self._upstream_silence = timers.Silence(terms.timing.stall)
+        self._client_silence = timers.Silence(beats)
         self._attempt = Attempt(1)
         self._former: str | None = None
         self._error_body = bytearray()
@@ -151,7 +151,7 @@ class Exchange:
             case UpstreamClosed(cause=cause):
                 self._closed(cause)
             case ClientDrained():
-                self._alive_at = self._now
+                self._upstream_silence.since = self._client_silence.since = self._now
             case ClientGone():
                 self._client_gone()
             case _:
@@ -173,7 +173,8 @@ class Exchange:
     def _none_free(self, wait: float | None, paused: bool) -> None:
         match exhausted.decide(self._history(), self._terms.provider, wait, paused, self._now):
             case Retry(delay=delay):
-                self._out.append(SetTimer(self._attempt.number, "backoff", delay))
+                self._wish = replace(self._wish, resting=frozenset())
+                self._wait(delay)
             case GiveUp(answer=answer):
                 self._give(answer)
 
@@ -181,14 +182,11 @@ class Exchange:
         if self._attempt.sent:
             return
         self._attempt.sent, self._attempt.sent_at = True, self._now
-        timing = self._terms.timing
-        if not self._call.stream:
-            self._arm(Phase.RESPONSE, timing.response)
-            return
         stalls = sum(isinstance(one.outcome, Stalled) for one in self._ended)
-        first_event = timing.first_event * 2**stalls
-        self._arm(Phase.FIRST_EVENT, first_event)
-        self._arm(Phase.FIRST_TOKEN, timing.first_token and max(timing.first_token, first_event))
+        for phase, seconds in timers.before_commit(
+            self._terms.timing, stream=self._call.stream, stalls=stalls
+        ):
+            self._arm(phase, seconds)
 
     def _arm(self, phase: Phase, seconds: float) -> None:
         """A silence timer of this attempt; none outlives the client's patience."""
@@ -199,8 +197,11 @@ class Exchange:
     def _headers(self, head: Head) -> None:
         self._request_sent()
         self._attempt.head = head
-        if 200 <= head.status < 300:
-            self._attempt.reading = reading(self._protocol, self._call, head)
+        if not 200 <= head.status < 300:
+            return
+        current = self._attempt.reading = reading(self._protocol, self._call, head)
+        if self._call.stream and not current.streamed:  # a whole answer has no first token
+            self._arm(Phase.RESPONSE, self._terms.timing.response)
 
     # -- the answer comes -----------------------------------------------------------------------------
 
@@ -209,55 +210,69 @@ class Exchange:
         self._attempt.alive = True
         if current is None:
             self._error_body += data[: LONGEST_ERROR_BODY - len(self._error_body)]
-        elif self._committed:
-            self._pass_on(current, current.decoder.feed(data))
+            return
+        segments = current.feed(data)
+        if self._committed:
+            if self._terms.timing.any_byte_is_life:
+                self._upstream_silence.since = self._now
+            self._pass_on(current, segments)
         else:
-            self._examine(current, current.decoder.feed(data))
+            self._examine(current, segments)
+        if current.malformed and not self._done:
+            self._unframeable(current)
+
+    def _unframeable(self, current: Reading) -> None:
+        if self._committed:
+            self._conclude(current, Truncated(current.malformed))
+        else:
+            self._fail(Truncated(current.malformed))
 
     def _examine(self, current: Reading, segments: Sequence[Segment]) -> bool:
         """Hold frames until one commits the answer or fails the attempt; whether one did."""
         for position, segment in enumerate(segments):
             if error := current.hold(segment):
-                self._fail(classify.in_band(error, self._terms.errors, self._error_answer(current, error)))
+                refusal = current.refusal(error, self._encoder)
+                self._fail(classify.in_band(error, self._terms.errors, refusal))
                 return True
             if current.progress.visible or current.properly_ended:
                 self._commit(current)
                 self._pass_on(current, segments[position + 1 :])
                 return True
-        if self._hold_over and current.held:
+        if self._hold_over and current.streamed and current.held:
             self._commit(current)
         return self._committed
-
-    def _error_answer(self, current: Reading, error: StreamError) -> WireResponse:
-        """What is held, so that the client's SDKs raise on the error in it."""
-        answer = current.answer()
-        if error.native:
-            return answer
-        closing = self._encoder.close((_native(error),), current.progress)
-        return replace(answer, body=answer.body + closing)
 
     def _commit(self, current: Reading) -> None:
         self._committed = True
         number = self._attempt.number
         held = current.release()
         self._out.append(SendHeaders(number, current.head))
-        self._out.append(SendData(number, self._encoder.encode(held)))
-        self._alive_at = self._now
+        self._send(self._encoder.encode(held))
+        self._upstream_silence.since = self._now
         self._note_first_token(current)
-        if self._call.stream and self._terms.timing.stall:
-            self._out.append(SetTimer(number, Phase.STALL, self._terms.timing.stall))
+        if current.streamed:
+            self._watch(Phase.STALL, self._upstream_silence)
+            self._watch("heartbeat", self._client_silence)
         if held[-1].last:
             self._out.append(SetTimer(number, "linger", LINGER))
+
+    def _send(self, data: bytes, *, beat: bool = False) -> None:
+        self._out.append(SendData(self._attempt.number, data, beat))
+        self._client_silence.since = self._now
+
+    def _watch(self, name: str, silence: timers.Silence) -> None:
+        if silence.longest:
+            self._out.append(SetTimer(self._attempt.number, name, silence.left(self._now)))
 
     def _pass_on(self, current: Reading, segments: Sequence[Segment]) -> None:
         """The hot path: whole frames, unread, in one write."""
         if not segments:
             return
         data = self._encoder.encode(segments)
-        self._out.append(SendData(self._attempt.number, data))
+        self._send(data)
         current.passed_on(segments, len(data))
-        if self._terms.timing.any_byte_is_life or not all(segment.idle for segment in segments):
-            self._alive_at = self._now
+        if not all(segment.idle for segment in segments):
+            self._upstream_silence.since = self._now
         if self._first_token is None:
             self._note_first_token(current)
         if _ERROR_MARK in data:
@@ -273,8 +288,7 @@ class Exchange:
         """An error in a form that the client's SDKs ignore is followed by the one that they raise on."""
         error = current.settle().error
         if error and not error.native:
-            outcome = classify.in_band(error, self._terms.errors)
-            self._finish(outcome, "error", error.message, (_native(error),))
+            self._finish(errored(error, self._terms.errors, repair.raising(error)))
 
     # -- it ends --------------------------------------------------------------------------------------
 
@@ -284,72 +298,54 @@ class Exchange:
         if current is None:
             self._rejected(cause)
             return
-        segments = current.decoder.eof()
+        segments = current.eof()
         if self._committed:
             self._pass_on(current, segments)
         elif not self._examine(current, segments):
-            self._fail(self._came_to_nothing(current, cause))
+            self._fail(current.came_to_nothing(cause))
         if self.committed:
-            self._conclude(current, Truncated(cause or NO_END))
-
-    @staticmethod
-    def _came_to_nothing(current: Reading, cause: str | None) -> Outcome:
-        if current.unparsable and not cause:
-            words = "the provider's answer is not one of this protocol"
-            return Rejected(current.head.status, Kind.SERVER, words)
-        return Truncated(cause or NO_END)
+            self._conclude(current, Truncated(cause or NO_END), clean=cause is None)
 
     def _rejected(self, cause: str | None) -> None:
         """An error status with its body, or nothing at all."""
         head = self._attempt.head
         if head is None:
-            self._fail(Unreachable(cause or "closed without an answer"))
+            self._fail(Unreachable(cause or "closed without an answer", self._attempt.sent))
             return
         answer = WireResponse(head.status, head.headers, bytes(self._error_body), head.reason)
         self._fail(classify.rejection(answer, self._terms.errors, self._now + self._terms.epoch))
 
-    def _conclude(self, current: Reading, otherwise: Truncated | Stalled) -> None:
-        """The committed answer is over: properly, with an error of its own, or cut as `otherwise` says."""
+    def _conclude(self, current: Reading, otherwise: Truncated | Stalled, *, clean: bool = False) -> None:
+        """The committed answer is over: properly, with an error of its own, or cut as `otherwise` says.
+
+        `clean`: nothing broke it off, so that a choice that never began was never meant to.
+        """
         if not self._done:
-            self._pass_on(current, current.decoder.eof())
+            self._pass_on(current, current.eof())
         if self._done:
             return
-        progress = current.settle()
-        if progress.error:
-            outcome = classify.in_band(progress.error, self._terms.errors)
-            self._finish(outcome, "error", progress.error.message)
-        elif progress.complete:
-            parts = repair.formality(progress) if self._call.stream else ()
-            self._finish(Completed(), "completed", "", parts)
-        else:
-            self._cut(progress, otherwise)
-
-    def _cut(self, progress: Progress, outcome: Truncated | Stalled) -> None:
-        words = describe(outcome)
-        terms = self._terms
-        decision = truncation.decide(
-            progress, words, terms.on_truncation, discards_cut_calls=terms.discards_cut_calls
+        progress, terms = current.settle(), self._terms
+        if not clean:
+            progress.expect(choices_asked(self._call))
+        found = ending(
+            progress,
+            otherwise,
+            streamed=current.streamed,
+            errors=terms.errors,
+            mode=terms.on_truncation,
+            discards_cut_calls=terms.discards_cut_calls,
         )
-        match decision:
-            case Repair():
-                told = f"cut: {words}; ended with the protocol's length"
-                self._finish(outcome, "repaired", told, repair.closing(progress))
-            case Fail(message=message):
-                self._finish(outcome, "failed", f"{message}; ended with an error", repair.failing(message))
-            case _:
-                assert_never(decision)
+        self._finish(found)
 
-    def _finish(self, outcome: Outcome, end: str, words: str, parts: Sequence[StreamPart] = ()) -> None:
-        """The end of a committed answer, closed by `parts`."""
-        number = self._attempt.number
-        progress = self._progress()
-        if closing := self._encoder.close(parts, progress):
-            self._out.append(SendData(number, closing))
+    def _finish(self, found: Ending) -> None:
+        """The end of a committed answer, closed by its parts."""
+        if closing := self._encoder.close(found.parts, self._progress()):
+            self._send(closing)
         self._cancel()
-        self._release(outcome)
+        self._release(found.outcome)
         head = self._attempt.head
-        self._report(end, words, head.status if head else None)
-        self._out.append(EndResponse(number))
+        self._report(found.end, found.words, head.status if head else None)
+        self._out.append(EndResponse(self._attempt.number))
 
     def _give(self, answer: WireResponse | Fault) -> None:
         """The end of a call that never committed."""
@@ -366,7 +362,7 @@ class Exchange:
         """Measured: SDKs hang up on the last frame, without the end of the body; that call is complete."""
         current = self._attempt.reading
         if current and self._committed and current.settle().complete:
-            self._conclude(current, Truncated(NO_END))
+            self._conclude(current, Truncated(NO_END), clean=True)
             return
         self._cancel()
         self._release(Abandoned())
@@ -385,17 +381,16 @@ class Exchange:
             case GiveUp(answer=answer):
                 self._give(answer)
             case _:
-                raise AssertionError(f"{decision} before the commit point")
+                assert_never(decision)
 
     def _again(self, decision: Retry) -> None:
-        number = self._attempt.number + 1
-        last = self._ended[-1].credential
-        self._attempt = Attempt(number, fresh=decision.fresh)
+        self._attempt = Attempt(self._attempt.number + 1, fresh=decision.fresh)
         self._error_body.clear()
-        avoid = frozenset(one.credential for one in self._ended) if decision.rotate else frozenset()
-        prefer = decision.credential or (None if decision.rotate else last)
-        self._wish = Acquire(number, avoid, prefer, insist=decision.credential is not None)
-        self._out.append(SetTimer(number, "backoff", decision.delay) if decision.delay else self._wish)
+        self._wish = next_wish(self._attempt.number, self._history(), decision)
+        self._wait(decision.delay)
+
+    def _wait(self, delay: float) -> None:
+        self._out.append(SetTimer(self._attempt.number, "backoff", delay) if delay else self._wish)
 
     def _cancel(self) -> None:
         if self._attempt.open:
@@ -433,6 +428,8 @@ class Exchange:
                 self._release_preamble()
             case "linger":
                 self._lingered()
+            case "heartbeat":
+                self._beat()
             case Phase.STALL:
                 self._maybe_stalled()
             case Phase.FIRST_EVENT:
@@ -455,24 +452,31 @@ class Exchange:
         outcome = Stalled(phase, self._now - self._attempt.sent_at)
         if self._attempt.head and current is None:
             self._rejected(None)
+        elif phase is Phase.FIRST_TOKEN and current and not current.streamed:
+            pass  # its timer is that of the response
         elif not self._committed:
             self._fail(outcome)
         elif current and not current.settle().visible:
             self._conclude(current, outcome)
 
     def _maybe_stalled(self) -> None:
-        idle = self._now - self._alive_at
-        left = self._terms.timing.stall - idle
-        if left > 0:
-            self._out.append(SetTimer(self._attempt.number, Phase.STALL, left))
+        silence = self._upstream_silence
+        if silence.left(self._now) > 0:
+            self._watch(Phase.STALL, silence)
         elif self._attempt.reading:
-            self._conclude(self._attempt.reading, Stalled(Phase.STALL, idle))
+            self._conclude(self._attempt.reading, Stalled(Phase.STALL, silence.lasted(self._now)))
+
+    def _beat(self) -> None:
+        """Only whole frames go out, so that this stands between two. It is no life of upstream's."""
+        if self._client_silence.left(self._now) <= 0:
+            self._send(self._encoder.heartbeat(), beat=True)
+        self._watch("heartbeat", self._client_silence)
 
     def _lingered(self) -> None:
         """The last frame came, the connection stayed: done is done."""
         current = self._attempt.reading
         if current and self._committed and current.settle().ended:
-            self._conclude(current, Truncated(NO_END))
+            self._conclude(current, Truncated(NO_END), clean=True)
 
     # -- the record -----------------------------------------------------------------------------------
 
@@ -495,7 +499,3 @@ class Exchange:
             estimated=end == "repaired",
         )
         self._out.append(Report(summary))
-
-
-def _native(error: StreamError) -> StreamError:
-    return replace(error, type=error.type or "upstream_error", native=True)

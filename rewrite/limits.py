@@ -45,7 +45,8 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """The timers of one call, in seconds; 0: off. `any_byte_is_life`: pings count against the stall."""
+    """The timers of one call, in seconds; 0: off. `any_byte_is_life`: pings count against the stall;
+    `heartbeat`: the silence behind the commit point after which the client is shown life."""
 
     connect: float
     first_event: float
@@ -55,6 +56,7 @@ class Timing:
     response: float
     patience: float
     any_byte_is_life: bool
+    heartbeat: float = 0.0
 
 
 def patience(call: Call, known: float | None = None) -> float:
@@ -100,6 +102,7 @@ def timing(
         response=min(timeouts.response, waits) if timeouts.response else 0.0,
         patience=waits,
         any_byte_is_life=lively,
+        heartbeat=min(timeouts.heartbeat, waits / 2) if timeouts.heartbeat else 0.0,
     )
 
 

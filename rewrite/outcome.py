@@ -60,9 +60,13 @@ class Truncated:
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """No answer began: DNS, connect, TLS, or a reset before the headers."""
+    """No answer began: DNS, connect, TLS, or a reset before the headers.
+
+    `sent`: the request had been, so that the provider may be at work on it.
+    """
 
     cause: str
+    sent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

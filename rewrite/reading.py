@@ -1,24 +1,33 @@
 """The answer of one attempt while it comes: framed at once, read before the commit point, later on demand."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from protocols.base import Call, Decoder, Head, Segment, WireProtocol, WireResponse
+from protocols.base import Call, Decoder, Encoder, Head, Segment, WireProtocol, WireResponse
+from protocols.errors import MalformedStream
 from protocols.parts import Opaque, Progress, StreamError, visible
+from protocols.sse import is_event_stream
+from rewrite import repair
+from rewrite.outcome import Kind, Rejected, Truncated
 
+NO_END = "ended without a final event"
 LARGEST_UNREAD = 1 << 20
 """Bytes of frames kept unread after the commit point before they are read and let go."""
 
 
 @dataclass(slots=True)
 class Reading:
-    """`held`: frames that wait for the commit point; `unread`: frames that were passed on unread."""
+    """`streamed`: it comes as a stream, whatever was asked for; `held`: frames that wait for the commit
+    point; `unread`: frames that were passed on unread; `malformed`: why no more of it can be framed.
+    """
 
     head: Head
     decoder: Decoder
+    streamed: bool
     progress: Progress = field(default_factory=Progress)
     held: list[Segment] = field(default_factory=list)
     unparsable: bool = False
+    malformed: str = ""
     _unread: list[Segment] = field(default_factory=list)
     _unread_bytes: int = 0
 
@@ -26,6 +35,18 @@ class Reading:
     def properly_ended(self) -> bool:
         """Done by its own words. Where frames made no sense, a bare last frame is no such word."""
         return self.progress.complete and (bool(self.progress.finished) or not self.unparsable)
+
+    def feed(self, data: bytes) -> Sequence[Segment]:
+        """The frames that `data` completes; none any more once `malformed` says why."""
+        try:
+            return () if self.malformed else self.decoder.feed(data)
+        except MalformedStream as fault:
+            self.malformed = str(fault)
+            return ()
+
+    def eof(self) -> Sequence[Segment]:
+        """What was whole but for its end. Of what could not be framed, nothing."""
+        return () if self.malformed else self.decoder.eof()
 
     def hold(self, segment: Segment) -> StreamError | None:
         """Read one frame before the commit point and keep it; the error that it carries, if any."""
@@ -60,10 +81,24 @@ class Reading:
         """What is held, as a whole answer."""
         return WireResponse(self.head.status, self.head.headers, joined(self.held), self.head.reason)
 
+    def refusal(self, error: StreamError, encoder: Encoder) -> WireResponse:
+        """What is held, `error` the last of it, as an answer that the client's SDKs raise on."""
+        answer = self.answer()
+        if error.native:
+            return answer
+        return replace(answer, body=answer.body + encoder.close(repair.raising(error), self.progress))
+
+    def came_to_nothing(self, cause: str | None) -> Rejected | Truncated:
+        """What it means that it ended, by `cause` or properly, with nothing to commit."""
+        if self.unparsable and not cause:
+            words = "the provider's answer is not one of this protocol"
+            return Rejected(self.head.status, Kind.SERVER, words)
+        return Truncated(cause or NO_END)
+
 
 def joined(segments: Iterable[Segment]) -> bytes:
     return b"".join([segment.raw for segment in segments])
 
 
 def reading(protocol: WireProtocol, call: Call, head: Head) -> Reading:
-    return Reading(head, protocol.decoder(call, head))
+    return Reading(head, protocol.decoder(call, head), is_event_stream(head, call))

@@ -1,5 +1,7 @@
 """The parts that close an answer whose stream did not, and those that turn it into an error."""
 
+from dataclasses import replace
+
 from protocols.parts import (
     BlockStop,
     Finish,
@@ -21,6 +23,11 @@ def closing(progress: Progress) -> tuple[StreamPart, ...]:
 def formality(progress: Progress) -> tuple[StreamPart, ...]:
     """What a stream that said it was done still lacks: its last frame."""
     return () if progress.ended else (StreamEnd(),)
+
+
+def raising(error: StreamError) -> tuple[StreamPart, ...]:
+    """The provider's own error once more, in the form that the protocol's clients raise on."""
+    return (replace(error, type=error.type or "upstream_error", native=True),)
 
 
 def failing(message: str) -> tuple[StreamPart, ...]:

@@ -136,7 +136,7 @@ def says_when_to_ask_again(protocol: WireProtocol) -> None:
 
     plain = Fault(429, "rate_limit_exceeded", "slow")
     assert told(plain, "retry-after") is told(plain, "x-should-retry") is None
-    assert told(Fault(429, "x", "slow", retry_after=12.4), "retry-after") == "12"
+    assert told(Fault(429, "x", "slow", retry_after=12.4), "retry-after") == "13"
     assert told(Fault(429, "x", "slow", retry_after=0.2), "retry-after") == "1"
     assert told(Fault(504, "x", "slow", should_retry=False), "x-should-retry") == "false"
 

@@ -1,13 +1,13 @@
 """Before the commit point: what an attempt's outcome leads to.
 
 A rejection that names the key is free, since every key is tried once; whatever costs the user time is
-counted against `max_attempts` and must begin before the deadline.
+counted against `max_attempts`. Nothing begins after the deadline or the client's patience.
 """
 
 from typing import assert_never
 
 from protocols.base import Fault, Operation
-from rewrite.decision import Accept, Decision, Ended, GiveUp, History, Retry
+from rewrite.decision import Ended, GiveUp, History, Retry
 from rewrite.outcome import (
     Abandoned,
     Completed,
@@ -19,41 +19,41 @@ from rewrite.outcome import (
     Truncated,
     Unreachable,
 )
+from rewrite.policies.giving_back import given_back
 
 FIRST_BACKOFF = 0.5
 LONGEST_BACKOFF = 8.0
 
 
-def decide(history: History, now: float) -> Decision:
-    """The decision over the last outcome in `history`; `now` is on the clock of `Ended.at`."""
+def decide(history: History, now: float) -> Retry | GiveUp:
+    """The decision over the last outcome in `history`, a failure; `now` is on the clock of `Ended.at`."""
     last = history.ended[-1]
     match last.outcome:
-        case Completed():
-            return Accept()
         case Rejected():
             return _rejected(last, last.outcome, history, now)
         case Stalled(phase=Phase.RESPONSE):
             return give_up(history)
-        case Stalled():
-            return give_up(history) if history.acting else _again(history, now, rotate=True)
-        case Truncated():
+        case Stalled() | Truncated() | Unreachable(sent=True) if history.acting:
+            return give_up(history)  # the provider may be at work, and would do everything twice
+        case Stalled() | Truncated():
             return _again(history, now, rotate=True)
         case Unreachable():
             return _server(last.outcome, history, now)
-        case Abandoned():
-            return give_up(history)
+        case Completed() | Abandoned():
+            raise AssertionError(f"nothing to decide about: {last.outcome}")
         case _:
             assert_never(last.outcome)
 
 
-def _rejected(last: Ended, outcome: Rejected, history: History, now: float) -> Decision:
+def _rejected(last: Ended, outcome: Rejected, history: History, now: float) -> Retry | GiveUp:
     match outcome.kind:
         case Kind.REQUEST:
             return give_up(history)
         case Kind.BINDING:
             return _bound(last, history)
         case Kind.AUTH | Kind.QUOTA | Kind.FORBIDDEN | Kind.RATE:
-            return Retry(rotate=True) if history.pooled else give_up(history)
+            in_time = now <= latest_start(history)
+            return Retry(rotate=True) if history.pooled and in_time else give_up(history)
         case Kind.SERVER:
             return _server(outcome, history, now)
         case _:
@@ -61,34 +61,44 @@ def _rejected(last: Ended, outcome: Rejected, history: History, now: float) -> D
 
 
 def _bound(last: Ended, history: History) -> Retry | GiveUp:
-    """The content belongs to the credential that served before: back to it, or back to what it said."""
+    """The content belongs to the credential that served before: once back to it, or back to what it said."""
     former = history.former or history.ended[0].credential
+    said = [one.outcome for one in history.ended if one.credential == former]
     if former == last.credential:
         return give_up(history)
-    said = [one.outcome for one in history.ended if one.credential == former]
-    if not said:
+    if not said and not _bound_before(history):
         return Retry(credential=former)
-    answers = [one.answer for one in said if isinstance(one, Rejected) and one.answer]
-    return GiveUp(answers[-1]) if answers else give_up(history)
+    answers = (given_back(one, history) for one in reversed(said) if isinstance(one, Rejected))
+    answer = next((each for each in answers if each is not None), None)
+    return give_up(history) if answer is None else GiveUp(answer)
 
 
-def _server(outcome: Rejected | Unreachable, history: History, now: float) -> Decision:
-    """Once on the same key after a back-off, then rotate."""
+def _bound_before(history: History) -> bool:
+    earlier = (one.outcome for one in history.ended[:-1])
+    return any(isinstance(each, Rejected) and each.kind is Kind.BINDING for each in earlier)
+
+
+def _server(outcome: Rejected | Unreachable, history: History, now: float) -> Retry | GiveUp:
+    """Once on the same key after a back-off, then rotate.
+
+    The wait that a provider asks for is kept. One that does not fit belongs to that key: another one is
+    asked after the usual back-off, where there is a pool.
+    """
     earlier = sum(_is_server(one.outcome) for one in history.ended) - 1
-    delay = min(FIRST_BACKOFF * 2**earlier, LONGEST_BACKOFF) * (1 - history.jitter / 4)
-    if isinstance(outcome, Rejected) and outcome.retry_after is not None:
-        delay = max(delay, outcome.retry_after)
-    return _again(history, now, rotate=earlier > 0, delay=delay)
+    backoff = min(FIRST_BACKOFF * 2**earlier, LONGEST_BACKOFF) * (1 - history.jitter / 4)
+    wait = (isinstance(outcome, Rejected) and outcome.retry_after) or 0.0
+    if history.pooled and now + wait > latest_start(history):
+        return _again(history, now, rotate=True, delay=backoff)
+    return _again(history, now, rotate=earlier > 0, delay=max(backoff, wait))
 
 
 def _is_server(outcome: Outcome) -> bool:
     return isinstance(outcome, Unreachable) or (isinstance(outcome, Rejected) and outcome.kind is Kind.SERVER)
 
 
-def _again(history: History, now: float, *, rotate: bool, delay: float = 0.0) -> Decision:
+def _again(history: History, now: float, *, rotate: bool, delay: float = 0.0) -> Retry | GiveUp:
     """Another attempt that costs time, if the budget has one left."""
-    costly = sum(_is_costly(one.outcome) for one in history.ended)
-    if costly >= _most_attempts(history) or now + delay > latest_start(history):
+    if spent(history) >= _most_attempts(history) or now + delay > latest_start(history):
         return give_up(history)
     return Retry(delay=delay, rotate=rotate and history.pooled, fresh=True)
 
@@ -98,6 +108,12 @@ def _most_attempts(history: History) -> int:
     if history.operation is Operation.GENERATE:
         return history.limits.max_attempts
     return 2 if isinstance(history.ended[-1].outcome, Unreachable) else 1
+
+
+def spent(history: History) -> int:
+    """The attempts that cost time: those that came to nothing, and those with a key asked once more."""
+    asked = zip(history.ended, history.asked_again, strict=True)
+    return sum(again or _is_costly(one.outcome) for one, again in asked)
 
 
 def _is_costly(outcome: Outcome) -> bool:
@@ -111,8 +127,9 @@ def latest_start(history: History) -> float:
 
 def give_up(history: History) -> GiveUp:
     """The provider's last answer; where there was none, a fault that tells SDKs not to multiply ours."""
-    if history.last_answer is not None:
-        return GiveUp(history.last_answer)
+    last = history.last_rejection
+    if last is not None and (answer := given_back(last, history)):
+        return GiveUp(answer)
     attempts = f"{len(history.ended)} attempt{'s' if len(history.ended) > 1 else ''}"
     match history.ended[-1].outcome:
         case Stalled(waited=waited):

@@ -26,6 +26,6 @@ def decide(progress: Progress, cause: str, mode: OnTruncation, *, discards_cut_c
 
 
 def cut_tool(progress: Progress) -> str | None:
-    """The name of a tool call that is open, "" if it has none yet; None when no call is open."""
-    tools = (block.tool_name or "" for block in progress.open.values() if block.kind is BlockKind.TOOL)
-    return next(tools, None)
+    """The name of a tool call that is open or was torn, "" if it has none yet; None when there is none."""
+    blocks = (*progress.open.values(), *progress.torn)
+    return next((block.tool_name or "" for block in blocks if block.kind is BlockKind.TOOL), None)

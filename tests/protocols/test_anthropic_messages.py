@@ -154,7 +154,7 @@ def test_a_message_from_its_start_to_its_stop() -> None:
         Ping(),
         BlockDelta(0, 0, TEXT, "Hi"),
         BlockStop(0, 0),
-        UsageReport(Usage(output=5)),
+        UsageReport(Usage(input=3, output=5)),
         Finish(0, FinishReason.STOP, "end_turn"),
         StreamEnd(),
     ]
@@ -287,6 +287,12 @@ def test_the_last_usage_overrides_and_never_adds() -> None:
     assert progress(fixture("server_tool.sse")).usage == Usage(input=412, output=50)
     several = [MESSAGE, ending("pause_turn", 3), ending("end_turn", 8)]
     assert progress(read(*several)).usage == Usage(input=3, output=8)
+
+
+def test_a_later_report_without_the_caches_counts_keeps_them() -> None:
+    first = event("message_start", message={"usage": {"input_tokens": 9, "cache_read_input_tokens": 100}})
+    last = event("message_delta", delta={"stop_reason": "end_turn"}, usage={"input_tokens": 12})
+    assert progress(read(first, last)).usage == Usage(input=112, cache_read=100)
 
 
 def test_iterations_are_not_added_on_top() -> None:

@@ -61,6 +61,8 @@ def texts(found: list[StreamPart], kind: BlockKind) -> str:
         ("POST", "/api/v1/chat/completions", Operation.GENERATE),
         ("POST", "/openai/deployments/d/chat/completions", Operation.GENERATE),
         ("GET", "/v1/models", Operation.MODELS),
+        ("POST", "/v1/embeddings", Operation.EMBEDDINGS),
+        ("GET", "/v1/fine_tuning/models", None),
         ("GET", "/v1/chat/completions", None),
         ("GET", "/v1/chat/completions/abc", None),
         ("POST", "/v1/chat/completions/abc", None),

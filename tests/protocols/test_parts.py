@@ -59,7 +59,30 @@ def test_blocks_are_open_until_they_stop() -> None:
         BlockStart(0, 0, BlockKind.TEXT), BlockStart(0, 1, BlockKind.TOOL, "t", "f"), BlockStop(0, 0)
     )
     assert so_far.open == {(0, 1): OpenBlock(BlockKind.TOOL, "f")}
-    assert not folded(BlockStart(0, 0, BlockKind.REASONING, whole=True)).open
+
+
+TEXT, TOOL = OpenBlock(BlockKind.TEXT), OpenBlock(BlockKind.TOOL, "f")
+OPEN = (MessageStart("m1", ""), BlockStart(0, 0, BlockKind.TEXT), BlockStart(0, 1, BlockKind.TOOL, "t", "f"))
+
+
+def test_what_was_open_when_a_stream_began_anew_was_torn_and_stays_open_until_its_number_is_taken() -> None:
+    anew = folded(*OPEN, MessageStart("m2", ""))
+    assert (anew.open, anew.torn) == ({(0, 0): TEXT, (0, 1): TOOL}, [TEXT, TOOL])
+    taken = folded(*OPEN, MessageStart("m2", ""), BlockStart(0, 1, BlockKind.TEXT), BlockStop(0, 1))
+    assert (taken.open, taken.torn) == ({(0, 0): TEXT}, [TEXT, TOOL])
+
+
+def test_what_was_done_when_a_stream_began_anew_is_void() -> None:
+    done = (ChoiceStart(0), Finish(0, FinishReason.STOP, "stop"), StreamEnd())
+    assert folded(MessageStart("m1", ""), *done).complete
+    assert not folded(MessageStart("m1", ""), *done, MessageStart("m2", "")).complete
+
+
+def test_a_choice_that_was_expected_and_never_began_is_unfinished() -> None:
+    so_far = folded(ChoiceStart(0), Finish(0, FinishReason.STOP, "stop"))
+    before = so_far.complete
+    so_far.expect(3)
+    assert (before, so_far.complete, so_far.unfinished) == (True, False, [1, 2])
 
 
 def test_the_first_error_counts() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from protocols import sse
 from protocols.base import Call, Head, Operation, Segment
+from protocols.errors import MalformedStream
 from protocols.sse import DONE, Event, SseFramer, is_event_stream, parse_event, write_event
 
 
@@ -256,3 +257,11 @@ def test_an_unnamed_stream_is_still_one(kind: str | None, streamed: bool, expect
     call = Call("1", "any", Operation.GENERATE, "m", streamed, ())
     headers = (("Content-Type", kind),) if kind else ()
     assert is_event_stream(Head(200, headers), call) is expected
+
+
+def test_an_event_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "LONGEST_EVENT", 100)
+    framer = SseFramer(DONE)
+    framer.feed(b"data: " + b"x" * 90)
+    with pytest.raises(MalformedStream, match="100 bytes"):
+        framer.feed(b"y" * 10)

@@ -2,8 +2,20 @@
 
 import pytest
 
+from protocols.base import Fault, header
 from protocols.parts import StreamError
-from protocols.wirejson import count_at, is_json, load_object, object_at, objects_at, stream_error, text_at
+from protocols.wirejson import (
+    count_at,
+    dump,
+    error_answer,
+    is_json,
+    load_object,
+    object_at,
+    objects_at,
+    stream_error,
+    text_at,
+    text_size,
+)
 
 ODD: dict[str, object] = {
     "n": 1,
@@ -56,3 +68,28 @@ def test_fields_of_another_type_are_as_good_as_missing() -> None:
 )
 def test_errors_as_providers_write_them(value: object, error: StreamError) -> None:
     assert stream_error(value) == error
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b'{"a": "\\ud83d"}', b'\xef\xbb\xbf{"a": 1}', b'{"a":' + b"[" * 300 + b"]" * 300 + b"}"],
+    ids=["a lone surrogate", "a byte-order mark", "deep"],
+)
+def test_legal_json_that_is_rare_is_read(data: bytes) -> None:
+    assert is_json(data)
+    assert load_object(data) is not None
+
+
+def test_a_lone_surrogate_can_be_written_again() -> None:
+    assert load_object(dump({"a": "\ud83d", "b": "é"})) == {"a": "\ud83d", "b": "é"}
+
+
+def test_images_are_no_text() -> None:
+    text = b'{"text": "hello", "image": "' + b"QUJD" * 1000 + b'"}'
+    assert text_size(text) == len(text) - 4000
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0.2, "1"), (1.4, "2"), (60.0, "60")])
+def test_nobody_is_told_to_come_back_too_early(seconds: float, said: str) -> None:
+    answer = error_answer(Fault(429, "rate", "slow", seconds), {})
+    assert header(answer.headers, "retry-after") == said

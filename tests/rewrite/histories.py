@@ -1,6 +1,6 @@
 """Calls so far, for the tests of policies."""
 
-from protocols.base import Operation, WireResponse
+from protocols.base import Headers, Operation, WireResponse
 from rewrite.decision import Ended, History
 from rewrite.limits import Limits
 from rewrite.outcome import Kind, Outcome, Phase, Rejected, Stalled, Truncated, Unreachable
@@ -12,9 +12,13 @@ LOST = Unreachable("refused")
 
 
 def rejected(
-    kind: Kind, status: int = 400, retry_after: float | None = None, body: bytes = b"no"
+    kind: Kind,
+    status: int = 400,
+    retry_after: float | None = None,
+    body: bytes = b"no",
+    headers: Headers = (),
 ) -> Rejected:
-    return Rejected(status, kind, "no", retry_after, WireResponse(status, (), body))
+    return Rejected(status, kind, "no", retry_after, WireResponse(status, headers, body))
 
 
 def history(

@@ -69,6 +69,13 @@ def asked(playbook: Playbook, attempt: int, credential: str, head: Head, *, fres
     return playbook >> UpstreamSent(attempt) >> UpstreamStarted(attempt, head)
 
 
+def rotated(attempt: int, *, resting: str = "", refused: str = "", others: str = "") -> Acquire:
+    """The wish for another key: after these keys (a letter each) said that their rate is used up, refused
+    this call, or failed otherwise."""
+    asked = frozenset(resting + refused + others)
+    return Acquire(attempt, asked, refused=frozenset(refused), resting=frozenset(resting))
+
+
 # -- OpenAI Chat ----------------------------------------------------------------------------------------
 
 DONE = b"data: [DONE]\n\n"

@@ -53,6 +53,8 @@ def test_the_status_alone(codes: tuple[int, ...], kind: Kind) -> None:
         (400, openai("nope", "invalid_encrypted_content"), OPENAI, Kind.BINDING),
         (404, openai("Previous response with id 'r' not found"), OPENAI, Kind.BINDING),
         (401, openai("no"), OPENAI, Kind.AUTH),
+        (400, openai("Invalid value: 'why do I get invalid api key'"), OPENAI, Kind.REQUEST),
+        (400, openai('Unknown name "insufficient balance"'), OPENAI, Kind.REQUEST),
         (500, openai("bad", "server_error"), OPENAI, Kind.SERVER),
         (400, anthropic("invalid_request_error", "Your credit balance is too low"), ANTHROPIC, Kind.QUOTA),
         (400, anthropic("invalid_request_error", "prompt is too long"), ANTHROPIC, Kind.REQUEST),

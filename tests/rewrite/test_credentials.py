@@ -1,11 +1,14 @@
 """Which credential serves next, and what an outcome does to it."""
 
+from dataclasses import replace
 from functools import reduce
 
 import pytest
 
+from protocols.base import Call, Operation
 from rewrite.credentials import (
     PAUSE_LONGEST,
+    WHOLE,
     Chosen,
     Credential,
     NoneFree,
@@ -13,6 +16,7 @@ from rewrite.credentials import (
     Wish,
     account,
     choose,
+    scope_of,
     serving_order,
     settle,
     taken,
@@ -31,6 +35,7 @@ from rewrite.outcome import (
 from rewrite.providers import Rotation
 
 M = Wish("m")
+CALL = Call("call", "openai_chat", Operation.GENERATE, "m", True, ())
 STALLED = Stalled(Phase.FIRST_TOKEN, 60.0)
 HARMLESS = [Completed(), Abandoned(), STALLED, Truncated("reset"), Unreachable("refused")]
 
@@ -111,6 +116,26 @@ def test_one_that_is_insisted_on_serves_though_it_cools() -> None:
     assert chosen(cooled, Wish("m", prefer="b", insist=True)) == "b"
 
 
+def test_one_that_is_insisted_on_serves_or_none_does() -> None:
+    assert choose(pool("a", "b"), Wish("m", prefer="gone", insist=True), 0.0) == NoneFree(None)
+    refused = Wish("m", prefer="a", insist=True, refused=frozenset("a"))
+    assert choose(pool("a", "b"), refused, 0.0) == NoneFree(None)
+
+
+def test_one_that_refused_the_call_never_serves_it_and_is_not_waited_for() -> None:
+    assert chosen(pool("a", "b"), Wish("m", prefer="a", refused=frozenset("a"))) == "b"
+    assert choose(pool("a"), Wish("m", refused=frozenset("a")), 0.0) == NoneFree(None)
+    cooled = after(pool("a", "b"), (0.0, "b", rejected(Kind.RATE, 9.0)))
+    assert choose(cooled, Wish("m", refused=frozenset("a")), 0.0) == NoneFree(9.0)
+
+
+def test_one_that_rests_is_waited_for() -> None:
+    assert chosen(pool("a", "b"), Wish("m", prefer="a", resting=frozenset("a"))) == "b"
+    cooled = after(pool("a"), (0.0, "a", rejected(Kind.RATE, 9.0)))
+    assert choose(cooled, Wish("m", resting=frozenset("a")), 4.0) == NoneFree(5.0)
+    assert choose(cooled, Wish("m", resting=frozenset("a")), 20.0) == NoneFree(0.0)
+
+
 def test_avoided_ones_serve_only_if_no_other_does() -> None:
     assert chosen(pool("a", "b"), Wish("m", avoid=frozenset("a"))) == "b"
     assert chosen(pool("a"), Wish("m", avoid=frozenset("a"))) == "a"
@@ -160,6 +185,27 @@ def test_what_cools_nothing(outcome: Outcome) -> None:
     assert chosen(after(pool("a", "b"), (0.0, "a", outcome))) == "a"
 
 
+@pytest.mark.parametrize("model", ["whole", WHOLE, "operation:models", "model:m", "*", "\0"])
+def test_no_model_is_named_like_anything_else(model: str) -> None:
+    listing = replace(CALL, operation=Operation.MODELS, model=None)
+    assert scope_of(replace(CALL, model=model)) not in {WHOLE, scope_of(listing), scope_of(CALL)}
+
+
+@pytest.mark.parametrize("kind", [Kind.FORBIDDEN, Kind.RATE])
+def test_a_call_without_a_model_cools_its_own_operation_alone(kind: Kind) -> None:
+    listing = scope_of(replace(CALL, operation=Operation.MODELS, model=None))
+    cooled = after(pool("a", "b"), (0.0, "a", rejected(kind)), model=listing)
+    assert chosen(cooled, Wish(listing)) == "b"
+    assert chosen(cooled, Wish(scope_of(CALL))) == "a"
+
+
+@pytest.mark.parametrize("kind", [Kind.AUTH, Kind.QUOTA])
+def test_a_call_without_a_model_can_still_cool_the_whole_key(kind: Kind) -> None:
+    listing = scope_of(replace(CALL, operation=Operation.MODELS, model=None))
+    cooled = after(pool("a", "b"), (0.0, "a", rejected(kind)), model=listing)
+    assert chosen(cooled, Wish(scope_of(CALL))) == "b"
+
+
 def test_a_longer_cooldown_is_never_shortened() -> None:
     state = after(pool("a"), (0.0, "a", rejected(Kind.RATE, 600.0)), (1.0, "a", rejected(Kind.RATE, 2.0)))
     assert choose(state, M, 10.0) == NoneFree(590.0)
@@ -193,12 +239,27 @@ def test_a_success_starts_the_count_anew() -> None:
     state = after(
         pool("a"),
         (0.0, "a", failure),
-        (0.0, "a", failure),
-        (0.0, "a", Completed()),
-        (0.0, "a", failure),
-        (0.0, "a", failure),
+        (400.0, "a", failure),
+        (800.0, "a", Completed()),
+        (1200.0, "a", failure),
+        (1600.0, "a", failure),
     )
     assert chosen(state, M, 1e6) == "a"
+    assert choose(after(state, (2000.0, "a", failure)), M, 1e6) == NoneFree(None)
+
+
+def test_calls_that_were_under_way_together_are_one_failure_of_their_key() -> None:
+    refused = [(float(at), "a", rejected(Kind.AUTH)) for at in (0, 0, 1, 2, 299)]
+    state = after(pool("a"), *refused)
+    assert chosen(state, M, 1e6) == "a"
+    assert chosen(after(state, (400.0, "a", rejected(Kind.AUTH))), M, 1e6) == "a"
+    assert choose(state, M, 300.0) == NoneFree(299.0)
+
+
+def test_another_cooldown_hides_no_failure() -> None:
+    quota = (0.0, "a", rejected(Kind.QUOTA, 5000.0))
+    failures = [(float(at), "a", rejected(Kind.AUTH)) for at in (0, 400, 800)]
+    assert choose(after(pool("a"), quota, *failures), M, 1e6) == NoneFree(None)
 
 
 # -- the pause of a provider ----------------------------------------------------------------------------

@@ -27,9 +27,10 @@ from rewrite.events import (
     UpstreamSent,
     UpstreamStarted,
 )
-from rewrite.exchange import LINGER, NO_END
+from rewrite.exchange import LINGER
 from rewrite.limits import OnTruncation
 from rewrite.outcome import Abandoned, Completed, Kind, Phase, Stalled, Truncated
+from rewrite.reading import NO_END
 from tests.playbook import ANY, After, Playbook, body_with, over
 from tests.rewrite.scenes import (
     ANTHROPIC,

@@ -25,9 +25,9 @@ from rewrite.events import (
     UpstreamSent,
     UpstreamStarted,
 )
-from rewrite.exchange import NO_END
 from rewrite.limits import Limits
 from rewrite.outcome import Kind, Phase, Rejected, Stalled, Truncated, Unreachable
+from rewrite.reading import NO_END
 from tests.playbook import ANY, After, Playbook, body_with, over, status
 from tests.rewrite.scenes import (
     ANTHROPIC,
@@ -48,6 +48,7 @@ from tests.rewrite.scenes import (
     opened,
     play,
     refused,
+    rotated,
     says,
 )
 
@@ -191,7 +192,7 @@ def test_no_attempt_begins_after_the_deadline() -> None:
 def test_an_error_answer_whose_body_never_comes_counts_by_its_status() -> None:
     conversation = waiting(play(first_event=30.0, first_token=60.0)) >> UpstreamStarted(1, refused(429))
     conversation = conversation >> After(30.0) >> TimerFired(1, "first_event") << CancelUpstream(1)
-    assert conversation << Release(1, rejected(Kind.RATE)) << Acquire(2, A)
+    assert conversation << Release(1, rejected(Kind.RATE)) << rotated(2, resting="a")
 
 
 # -- rejections that name the key -----------------------------------------------------------------------
@@ -211,18 +212,18 @@ def test_an_error_answer_whose_body_never_comes_counts_by_its_status() -> None:
     ],
 )
 def test_a_rejection_of_the_key_rotates_at_once(code: int, body: bytes, kind: Kind) -> None:
-    conversation = answers(started(play()), 1, refused(code), body, kind) << Acquire(2, A)
+    named = {"resting": "a"} if kind is Kind.RATE else {"refused": "a"}
+    conversation = answers(started(play()), 1, refused(code), body, kind) << rotated(2, **named)
     assert answered(begins(conversation, 2, "b"), 2)
 
 
 def test_every_key_is_tried_once_outside_the_budget() -> None:
     conversation = answers(started(play()), 1, refused(429), RATED, Kind.RATE)
-    avoided = {"a"}
     for attempt, credential in enumerate("bcde", start=2):
-        conversation = begins(conversation << Acquire(attempt, frozenset(avoided)), attempt, credential)
+        wish = rotated(attempt, resting="abcde"[: attempt - 1])
+        conversation = begins(conversation << wish, attempt, credential)
         conversation = answers(conversation, attempt, refused(429), RATED, Kind.RATE)
-        avoided.add(credential)
-    assert answered(begins(conversation << Acquire(6, frozenset(avoided)), 6, "f"), 6)
+    assert answered(begins(conversation << rotated(6, resting="abcde"), 6, "f"), 6)
 
 
 @pytest.mark.parametrize("code", [401, 402, 403, 429])
@@ -237,47 +238,50 @@ def test_without_a_pool_a_rejection_of_the_key_goes_back_untouched(code: int) ->
 # -- none is free ---------------------------------------------------------------------------------------
 
 
+def rate_limited() -> Playbook:
+    conversation = answers(started(play()), 1, refused(429), RATED, Kind.RATE)
+    return conversation << rotated(2, resting="a")
+
+
 def test_after_a_429_a_wait_that_fits_is_waited_for() -> None:
-    conversation = answers(started(play()), 1, refused(429), RATED, Kind.RATE) << Acquire(2, A)
-    conversation = conversation >> NoneFree(2, 20.0) << SetTimer(2, "backoff", 20.0)
+    conversation = rate_limited() >> NoneFree(2, 20.0) << SetTimer(2, "backoff", 20.0)
     conversation = conversation >> After(20.0) >> TimerFired(2, "backoff") << Acquire(2, A)
     assert answered(begins(conversation, 2, "a"), 2)
 
 
 def test_after_a_429_of_every_key_a_wait_that_fits_is_waited_for() -> None:
     conversation = answers(started(play()), 1, refused(429), RATED, Kind.RATE)
-    avoided = {"a"}
     for attempt, credential in enumerate("bcd", start=2):
-        conversation = begins(conversation << Acquire(attempt, frozenset(avoided)), attempt, credential)
+        wish = rotated(attempt, resting="abcd"[: attempt - 1])
+        conversation = begins(conversation << wish, attempt, credential)
         conversation = answers(conversation, attempt, refused(429), RATED, Kind.RATE)
-        avoided.add(credential)
-    conversation = conversation << Acquire(5, frozenset(avoided))
+    conversation = conversation << rotated(5, resting="abcd")
     assert conversation >> NoneFree(5, 2.0) << SetTimer(5, "backoff", 2.0)
 
 
 def test_one_key_that_is_always_over_its_rate_is_asked_so_often_and_no_more() -> None:
     conversation = answers(started(play()), 1, refused(429), RATED, Kind.RATE)
     for attempt in (2, 3):
-        conversation = conversation << Acquire(attempt, A) >> NoneFree(attempt, 5.0)
+        conversation = conversation << rotated(attempt, resting="a") >> NoneFree(attempt, 5.0)
         conversation = conversation << SetTimer(attempt, "backoff", 5.0) >> After(5.0)
         conversation = begins(
             conversation >> TimerFired(attempt, "backoff") << Acquire(attempt, A), attempt, "a"
         )
         conversation = answers(conversation, attempt, refused(429), RATED, Kind.RATE)
-    conversation = conversation << Acquire(4, A) >> NoneFree(4, 5.0)
+    conversation = conversation << rotated(4, resting="a") >> NoneFree(4, 5.0)
     assert faults(conversation, 4, 429, "cooling", retry_after="5")
 
 
 def test_after_a_429_a_wait_that_does_not_fit_is_a_429() -> None:
-    conversation = answers(started(play()), 1, refused(429), RATED, Kind.RATE) << Acquire(2, A)
-    conversation = conversation >> NoneFree(2, 150.0)
-    assert faults(conversation, 2, 429, "150 s", retry_after="60", x_should_retry="false")
+    assert faults(
+        rate_limited() >> NoneFree(2, 150.0), 2, 429, "150 s", retry_after="60", x_should_retry="false"
+    )
 
 
 def test_everything_cooling_at_first_is_a_429_at_once() -> None:
     conversation = play() >> Start() << Acquire(1) >> NoneFree(1, 12.4)
     conversation = conversation << SendHeaders(
-        1, Head(429, (("content-type", "application/json"), ("retry-after", "12")))
+        1, Head(429, (("content-type", "application/json"), ("retry-after", "13")))
     )
     conversation = conversation << SendData(1, body_with("rate_limit_exceeded", "every credential of vendor"))
     assert conversation << Report(over("rejected")) << EndResponse(1)
@@ -300,7 +304,8 @@ def test_a_provider_that_rests_is_a_503() -> None:
 
 def test_the_last_key_is_refused_and_its_answer_goes_back() -> None:
     head, body = refused(401), error_body("who?")
-    conversation = answers(started(play()), 1, head, body, Kind.AUTH) << Acquire(2, A) >> NoneFree(2, 300.0)
+    conversation = answers(started(play()), 1, head, body, Kind.AUTH)
+    conversation = conversation << rotated(2, refused="a") >> NoneFree(2, None)
     assert gives_back(conversation, 2, head, body, "rejected(401 auth)")
 
 
@@ -330,8 +335,7 @@ def test_a_signature_that_its_own_credential_refuses_is_the_requests_fault() -> 
 
 
 def test_a_signature_refused_after_a_rotation_gives_back_what_the_first_key_said() -> None:
-    conversation = answers(started(play()), 1, refused(429), RATED, Kind.RATE) << Acquire(2, A)
-    conversation = answers(begins(conversation, 2, "b"), 2, refused(400), BOUND, Kind.BINDING)
+    conversation = answers(begins(rate_limited(), 2, "b"), 2, refused(400), BOUND, Kind.BINDING)
     assert gives_back(conversation, 2, refused(429), RATED, "rejected(429 rate)", "rejected(400 binding)")
 
 
@@ -379,11 +383,13 @@ def test_no_answer_at_all_is_retried_and_then_a_502() -> None:
     conversation = started(play(terms=replace(TERMS, limits=Limits(max_attempts=2))))
     conversation = conversation >> UpstreamClosed(1, "connection refused")
     conversation = (
-        conversation << Release(1, Unreachable("connection refused")) << SetTimer(2, "backoff", 0.5)
+        conversation
+        << Release(1, Unreachable("connection refused", sent=True))
+        << SetTimer(2, "backoff", 0.5)
     )
     conversation = conversation >> TimerFired(2, "backoff") << Acquire(2, prefer="a")
     conversation = begins(conversation, 2, "a", fresh=True) >> UpstreamClosed(2)
-    conversation = conversation << Release(2, Unreachable("closed without an answer"))
+    conversation = conversation << Release(2, Unreachable("closed without an answer", sent=True))
     assert faults(conversation, 2, 502, "no answer", "2 attempts", x_should_retry="false")
 
 
@@ -392,7 +398,7 @@ def test_the_providers_last_answer_goes_back_though_silence_came_after_it() -> N
     conversation = answers(started(play(terms=terms)), 1, refused(500), b"x", Kind.SERVER)
     conversation = conversation << SetTimer(2, "backoff", 0.5) >> TimerFired(2, "backoff")
     conversation = begins(conversation << Acquire(2, prefer="a"), 2, "a", fresh=True)
-    conversation = conversation >> UpstreamClosed(2, "reset") << Release(2, Unreachable("reset"))
+    conversation = conversation >> UpstreamClosed(2, "reset") << Release(2, Unreachable("reset", sent=True))
     assert gives_back(conversation, 2, refused(500), b"x", "rejected(500 server)", "unreachable(reset)")
 
 
@@ -436,7 +442,8 @@ def test_a_page_instead_of_an_answer_is_retried_and_then_a_502(head: Head) -> No
 )
 def test_an_error_before_anything_visible_counts_as_what_it_says(frame: bytes, kind: Kind) -> None:
     conversation = opened(play()) >> UpstreamData(1, ROLE + frame) << CancelUpstream(1)
-    conversation = conversation << Release(1, rejected(kind)) << Acquire(2, A)
+    named = {"resting": "a"} if kind is Kind.RATE else {"refused": "a"}
+    conversation = conversation << Release(1, rejected(kind)) << rotated(2, **named)
     assert answered(begins(conversation, 2, "b"), 2)
 
 

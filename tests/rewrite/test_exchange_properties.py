@@ -389,6 +389,7 @@ def exchange(*, stream: bool, pooled: bool, acting: bool) -> Exchange:
         first_token=60.0,
         stall=30.0,
         response=100.0,
+        heartbeat=10.0,
     )
     return Exchange(replace(call(stream=stream), acting=acting), CHAT, terms, 0.0)
 

@@ -7,6 +7,7 @@ import pytest
 from protocols.base import Call, Head, Operation
 from protocols.wirejson import dump
 from rewrite.events import (
+    CALL,
     Acquire,
     Acquired,
     CancelUpstream,
@@ -43,6 +44,7 @@ from tests.rewrite.scenes import (
     opened,
     play,
     refused,
+    rotated,
     says,
 )
 
@@ -121,18 +123,50 @@ def test_a_stream_to_a_call_that_was_not_streamed_passes_and_ends_honestly() -> 
 ANY_CUT = "truncated(ended without a final event)"
 
 
-def test_a_stream_to_a_call_that_was_not_streamed_gets_no_formalities() -> None:
+def test_a_stream_to_a_call_that_was_not_streamed_gets_the_last_frame_that_it_lacks() -> None:
     data = says("Hi") + finishes("stop")
     conversation = opened(play(WHOLE)) >> UpstreamData(1, data) << SendHeaders(1, SSE)
     conversation = conversation << SendData(1, says("Hi")) << SendData(1, finishes("stop"))
-    conversation = conversation >> UpstreamClosed(1) << Release(1, Completed())
+    conversation = conversation >> UpstreamClosed(1) << SendData(1, DONE) << Release(1, Completed())
     assert conversation << Report(over("completed", "completed")) << EndResponse(1)
+
+
+def test_a_stream_to_a_call_that_was_not_streamed_is_watched_for_a_stall() -> None:
+    conversation = play(WHOLE, stall=30.0) >> Start() << Acquire(1)
+    conversation = asked(conversation, 1, "a", SSE) >> UpstreamData(1, says("Hi")) << SendHeaders(1, SSE)
+    conversation = conversation << SendData(1, says("Hi")) << SetTimer(1, "stall", 30.0) >> After(30.0)
+    conversation = conversation >> TimerFired(1, "stall") << SendData(1, length() + DONE)
+    conversation = conversation << CancelUpstream(1) << Release(1, Stalled(Phase.STALL, 30.0))
+    assert conversation << Report(over("repaired", "stalled(stall 30.0s)")) << EndResponse(1)
+
+
+def asked_for_a_stream(head: Head) -> Playbook:
+    """A streamed call, with every timer, up to the headers of its answer."""
+    conversation = play(first_token=60.0, stall=30.0, response=100.0, hold=50.0) >> Start()
+    conversation = conversation << SetTimer(CALL, "hold", 50.0) << Acquire(1)
+    conversation = conversation >> Acquired(1, "a") << OpenUpstream(1) >> UpstreamSent(1)
+    return conversation << SetTimer(1, "first_token", 60.0) >> UpstreamStarted(1, head)
+
+
+def test_a_whole_answer_to_a_stream_has_the_time_of_a_response_and_no_stall() -> None:
+    conversation = asked_for_a_stream(JSON) << SetTimer(1, "response", 100.0) >> UpstreamData(1, ANSWER[:9])
+    conversation = conversation >> After(60.0) >> TimerFired(1, "first_token") >> UpstreamData(1, ANSWER[9:])
+    assert completes(conversation, 1, JSON, ANSWER)
+
+
+@pytest.mark.parametrize("body", [b"<html>busy</html>", ANSWER[:-1]], ids=["html", "half"])
+def test_what_cannot_be_parsed_is_not_committed_when_the_hold_is_over(body: bytes) -> None:
+    conversation = asked_for_a_stream(HTML) << SetTimer(1, "response", 100.0) >> UpstreamData(1, body)
+    conversation = conversation >> After(50.0) >> TimerFired(CALL, "hold") >> UpstreamClosed(1)
+    conversation = conversation << Release(1, Rejected(200, Kind.SERVER, ANY))
+    assert conversation << SetTimer(2, "backoff", 0.5)
 
 
 def test_an_error_inside_a_200_is_a_rejection() -> None:
     body = error_body("slow", "rate_limit", "rate_limit_error")
     conversation = opened(play(WHOLE), head=JSON) >> UpstreamData(1, body) >> UpstreamClosed(1)
-    assert conversation << Release(1, Rejected(429, Kind.RATE, "slow", None, ANY)) << Acquire(2, A)
+    conversation = conversation << Release(1, Rejected(429, Kind.RATE, "slow", None, ANY))
+    assert conversation << rotated(2, resting="a")
 
 
 @pytest.mark.parametrize("reason", ["refusal", "max_tokens", "end_turn"])
@@ -150,7 +184,7 @@ COUNT = Call("call", "anthropic_messages", Operation.COUNT_TOKENS, "model", Fals
 
 def test_counting_tokens_rotates_on_a_rejection_of_the_key() -> None:
     conversation = opened(play(COUNT, protocol=ANTHROPIC), head=refused(429)) >> UpstreamClosed(1)
-    conversation = conversation << Release(1, ANY) << Acquire(2, A)
+    conversation = conversation << Release(1, ANY) << rotated(2, resting="a")
     conversation = asked(conversation, 2, "b", JSON) >> UpstreamData(2, b'{"input_tokens":5}')
     assert completes(conversation, 2, JSON, b'{"input_tokens":5}')
 

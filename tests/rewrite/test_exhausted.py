@@ -2,13 +2,14 @@
 
 import pytest
 
-from protocols.base import Fault
+from protocols.base import Fault, WireResponse
 from rewrite.decision import GiveUp, History, Retry
-from rewrite.outcome import Kind, Outcome
+from rewrite.outcome import Kind
 from rewrite.policies.exhausted import decide
 from tests.rewrite.histories import STALLED, history, rejected
 
 RATED = rejected(Kind.RATE, 429)
+SERVER = rejected(Kind.SERVER, 500)
 NONE_YET = history()
 
 
@@ -46,6 +47,7 @@ def test_a_provider_that_rests_is_unavailable() -> None:
 
 def test_its_own_answer_says_more_than_that_it_rests() -> None:
     failed = rejected(Kind.SERVER, 500, body=b"sorry")
+    assert failed.answer
     assert decide(history(("a", failed)), "vendor", 30.0, True, 1.0) == GiveUp(failed.answer)
 
 
@@ -81,6 +83,48 @@ def test_it_does_not_wait_when_that_does_not_fit(so_far: History, wait: float | 
 
 @pytest.mark.parametrize("kind", [Kind.AUTH, Kind.QUOTA, Kind.FORBIDDEN])
 def test_the_answer_that_refused_the_last_key_says_it_better(kind: Kind) -> None:
-    last: Outcome = rejected(kind, 403, body=b"why")
-    decision = decide(history(("a", RATED), ("b", last)), "vendor", 20.0, False, 2.0)
-    assert decision == GiveUp(rejected(kind, 403, body=b"why").answer or pytest.fail("no answer"))
+    last = rejected(kind, 403, body=b"why")
+    assert last.answer
+    so_far = history(("a", rejected(kind)), ("b", last))
+    assert decide(so_far, "vendor", 20.0, False, 2.0) == GiveUp(last.answer)
+    rated_and_gone = history(("a", RATED), ("b", last))
+    assert decide(rated_and_gone, "vendor", None, False, 2.0) == GiveUp(last.answer)
+
+
+REFUSED = rejected(Kind.AUTH, 401)
+
+
+def test_a_refusal_is_not_given_back_while_another_key_is_merely_over_its_rate() -> None:
+    so_far = history(("a", RATED), ("b", REFUSED))
+    assert decide(so_far, "vendor", 5.0, False, 2.0) == Retry(delay=5.0)
+    assert decide(so_far, "vendor", 0.0, False, 2.0) == Retry(delay=0.0)
+    found = fault(so_far, 500.0, now=2.0)
+    assert (found.status, found.retry_after, found.should_retry) == (429, 60.0, False)
+    assert "500 s" in found.message
+
+
+@pytest.mark.parametrize(
+    ("so_far", "waits"),
+    [
+        (history(("a", SERVER), ("a", SERVER), ("b", RATED)), True),
+        (history(("a", SERVER), ("a", SERVER), ("b", RATED), ("b", RATED)), False),
+        (history(("a", RATED), ("a", STALLED), ("b", RATED)), True),
+        (history(("a", RATED), ("b", RATED), ("a", RATED), ("b", RATED)), False),
+        (history(("a", STALLED), ("b", STALLED), ("c", STALLED), ("d", RATED)), False),
+    ],
+    ids="two-spent three-spent again-and-spent-is-one twice spent-on-silence".split(),
+)
+def test_asking_a_key_again_is_counted_with_what_cost_time(so_far: History, waits: bool) -> None:
+    assert isinstance(decide(so_far, "vendor", 2.0, False, 6.0), Retry) is waits
+
+
+def test_content_that_is_bound_to_a_key_which_is_gone_gets_the_answer_that_said_so() -> None:
+    bound = rejected(Kind.BINDING, body=b"bound")
+    assert bound.answer
+    assert decide(history(("b", bound), former="a"), "vendor", None, False, 1.0) == GiveUp(bound.answer)
+
+
+def test_a_long_wait_is_taken_out_of_the_answer_of_a_provider_that_rests() -> None:
+    failed = rejected(Kind.SERVER, 503, 200.0, headers=(("Retry-After", "200"), ("x-id", "1")))
+    decision = decide(history(("a", failed)), "vendor", 30.0, True, 1.0)
+    assert decision == GiveUp(WireResponse(503, (("x-id", "1"),), b"no"))

@@ -56,6 +56,7 @@ def test_a_call_that_does_not_think_has_the_plain_timers() -> None:
         response=590.0,
         patience=590.0,
         any_byte_is_life=False,
+        heartbeat=15.0,
     )
 
 
@@ -100,6 +101,11 @@ def test_long_requests_get_more_time_before_the_first_token(size: int, bonus: fl
 def test_no_timer_outlives_the_clients_patience() -> None:
     found = timers(saying(x_stainless_read_timeout="110"))
     assert (found.hold, found.stall, found.response, found.patience) == (50.0, 100.0, 100.0, 100.0)
+
+
+def test_a_heart_beats_within_the_clients_patience_or_not_at_all() -> None:
+    assert timers(saying(x_stainless_read_timeout="20")).heartbeat == 5.0
+    assert timers(timeouts=Timeouts(heartbeat=0)).heartbeat == 0.0
 
 
 def test_zero_turns_each_timer_off() -> None:

@@ -1,14 +1,20 @@
 """The answer of one attempt: held and read before the commit point, read on demand behind it."""
 
+from collections.abc import Sequence
+
 import pytest
 
-from protocols.base import Segment, WireResponse
+from protocols.base import Head, Segment, WireResponse
+from protocols.errors import MalformedStream
 from protocols.parts import StreamError
-from rewrite.reading import LARGEST_UNREAD, Reading, reading
+from protocols.whole import WholeDecoder
+from rewrite.outcome import Kind, Outcome, Rejected, Truncated
+from rewrite.reading import LARGEST_UNREAD, NO_END, Reading, reading
 from tests.rewrite.scenes import (
     ANTHROPIC,
     CHAT,
     DONE,
+    JSON,
     MESSAGE,
     ROLE,
     SSE,
@@ -17,6 +23,7 @@ from tests.rewrite.scenes import (
     error_chunk,
     event,
     finishes,
+    message_error,
     says,
 )
 
@@ -35,6 +42,53 @@ def test_what_is_held_is_an_answer_until_it_is_released() -> None:
     assert held.answer() == WireResponse(200, SSE.headers, ROLE + says("Hi"))
     assert [segment.raw for segment in held.release()] == [ROLE, says("Hi")]
     assert held.answer().body == b""
+
+
+@pytest.mark.parametrize(
+    ("stream", "head", "streamed"), [(True, SSE, True), (False, SSE, True), (True, JSON, False)]
+)
+def test_whether_it_comes_as_a_stream_is_for_the_answer_to_say(
+    stream: bool, head: Head, streamed: bool
+) -> None:
+    assert reading(CHAT, call(stream=stream), head).streamed is streamed
+
+
+class Overfull(WholeDecoder):
+    """A decoder whose limit the first bytes break, though it could say more at the end."""
+
+    def feed(self, data: bytes) -> Sequence[Segment]:
+        super().feed(data)
+        raise MalformedStream("a frame without an end")
+
+
+def test_what_cannot_be_framed_is_told_once_and_gives_nothing_more() -> None:
+    found = Reading(SSE, Overfull(lambda _: ()), streamed=True)
+    assert (found.feed(b"{}"), found.malformed) == ((), "a frame without an end")
+    assert (found.feed(b"{}"), found.eof()) == ((), ())
+    assert found.decoder.rest() == b"{}"
+
+
+def test_an_error_goes_back_in_a_form_that_clients_raise_on() -> None:
+    held = reading(ANTHROPIC, call(ANTHROPIC), SSE)
+    held.hold(Segment(MESSAGE))
+    encoder = ANTHROPIC.encoder(call(ANTHROPIC))
+    assert held.refusal(StreamError("api_error", "no"), encoder).body == MESSAGE
+    refused = held.refusal(StreamError("api_error", "no", native=False), encoder)
+    assert refused.body == MESSAGE + message_error("api_error", "no")
+
+
+@pytest.mark.parametrize(
+    ("frame", "cause", "outcome"),
+    [
+        (ROLE, None, Truncated(NO_END)),
+        (ROLE, "reset", Truncated("reset")),
+        (GARBAGE, "reset", Truncated("reset")),
+        (GARBAGE, None, Rejected(200, Kind.SERVER, "the provider's answer is not one of this protocol")),
+    ],
+    ids="end reset garbage-and-reset garbage".split(),
+)
+def test_what_nothing_to_commit_means(frame: bytes, cause: str | None, outcome: Outcome) -> None:
+    assert holding(frame).came_to_nothing(cause) == outcome
 
 
 def test_an_error_is_told_unless_its_frame_shows_something_too() -> None:

@@ -7,11 +7,12 @@ from protocols.parts import (
     ChoiceStart,
     Finish,
     FinishReason,
+    MessageStart,
     Progress,
     StreamEnd,
     StreamError,
 )
-from rewrite.repair import closing, failing, formality
+from rewrite.repair import closing, failing, formality, raising
 
 
 def test_open_blocks_stop_and_unfinished_choices_end_with_length() -> None:
@@ -24,6 +25,20 @@ def test_open_blocks_stop_and_unfinished_choices_end_with_length() -> None:
 def test_what_is_done_lacks_at_most_its_last_frame() -> None:
     assert formality(Progress()) == (StreamEnd(),)
     assert formality(Progress(ended=True)) == ()
+
+
+def test_a_providers_error_is_said_again_in_the_clients_own_form() -> None:
+    busy = StreamError("overloaded_error", "busy", code="c", status=529, native=False)
+    assert raising(busy) == (StreamError("overloaded_error", "busy", code="c", status=529),)
+    assert raising(StreamError("", "busy", native=False)) == (StreamError("upstream_error", "busy"),)
+
+
+def test_what_was_torn_and_is_still_open_stops_too() -> None:
+    so_far = Progress()
+    so_far.fold([MessageStart("m1", ""), ChoiceStart(0), BlockStart(0, 1, BlockKind.TEXT)])
+    so_far.fold([MessageStart("m2", ""), BlockStart(0, 0, BlockKind.TEXT)])
+    stops = {part for part in closing(so_far) if isinstance(part, BlockStop)}
+    assert stops == {BlockStop(0, 0), BlockStop(0, 1)}
 
 
 def test_a_failure_is_an_error_in_the_clients_own_form() -> None:

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from protocols.base import Fault, Operation, WireResponse
-from rewrite.decision import Accept, Decision, GiveUp, History, Retry
+from rewrite.decision import GiveUp, History, Retry
 from rewrite.limits import Limits
-from rewrite.outcome import Abandoned, Completed, Kind, Outcome, Phase, Rejected, Stalled
+from rewrite.outcome import Abandoned, Completed, Kind, Outcome, Phase, Rejected, Stalled, Unreachable
 from rewrite.policies.retry import LONGEST_BACKOFF, decide, give_up, latest_start
 from tests.rewrite.histories import CUT, LOST, STALLED, history, rejected
 
@@ -19,7 +19,7 @@ def gives_back(outcome: Rejected) -> GiveUp:
     return GiveUp(outcome.answer)
 
 
-def fault(decision: Decision) -> Fault:
+def fault(decision: Retry | GiveUp) -> Fault:
     assert isinstance(decision, GiveUp)
     assert isinstance(decision.answer, Fault)
     return decision.answer
@@ -28,7 +28,6 @@ def fault(decision: Decision) -> Fault:
 @pytest.mark.parametrize(
     ("outcome", "decision"),
     [
-        (Completed(), Accept()),
         (STALLED, Retry(rotate=True, fresh=True)),
         (CUT, Retry(rotate=True, fresh=True)),
         (LOST, Retry(delay=0.5, fresh=True)),
@@ -43,7 +42,7 @@ def fault(decision: Decision) -> Fault:
         (rejected(Kind.BINDING), gives_back(rejected(Kind.BINDING))),
     ],
 )
-def test_after_the_first_attempt_of_a_pool(outcome: Outcome, decision: Decision) -> None:
+def test_after_the_first_attempt_of_a_pool(outcome: Outcome, decision: Retry | GiveUp) -> None:
     assert decide(history(("a", outcome)), 1.0) == decision
 
 
@@ -116,6 +115,50 @@ def test_other_operations_are_retried_once_and_only_when_unreachable(operation: 
     assert decide(history(("a", rejected(Kind.RATE)), operation=operation), 1.0) == Retry(rotate=True)
 
 
+@pytest.mark.parametrize("outcome", [STALLED, CUT, Unreachable("reset", sent=True)], ids=str)
+def test_what_may_be_at_work_with_acting_tools_is_not_asked_twice(outcome: Outcome) -> None:
+    assert fault(decide(history(("a", outcome), acting=True), 1.0)).should_retry is False
+    assert isinstance(decide(history(("a", outcome)), 1.0), Retry)
+
+
+def test_acting_tools_are_asked_again_where_the_request_was_never_sent() -> None:
+    assert decide(history(("a", LOST), acting=True), 1.0) == Retry(delay=0.5, fresh=True)
+
+
+@pytest.mark.parametrize("kind", [Kind.AUTH, Kind.QUOTA, Kind.FORBIDDEN, Kind.RATE])
+def test_rotation_for_nothing_ends_with_the_clients_patience(kind: Kind) -> None:
+    said = rejected(kind, 401)
+    assert decide(history(("a", said), latest_start=50.0), 50.0) == Retry(rotate=True)
+    assert decide(history(("a", said), latest_start=50.0), 50.1) == gives_back(said)
+
+
+def test_asking_a_key_again_after_a_wait_is_counted() -> None:
+    rated = rejected(Kind.RATE, 429)
+    so_far: list[tuple[str, Outcome]] = [("a", rated), ("a", rated), ("a", STALLED)]
+    assert decide(history(*so_far), 3.0) == Retry(rotate=True, fresh=True)
+    assert decide(history(*so_far, ("b", STALLED)), 4.0) == gives_back(rated)
+
+
+def test_a_wait_that_does_not_fit_is_left_to_its_key() -> None:
+    busy = rejected(Kind.SERVER, 503, 200.0, headers=(("retry-after", "200"),))
+    assert decide(history(("a", busy)), 1.0) == Retry(delay=0.5, rotate=True, fresh=True)
+    twice = history(("a", busy), ("b", busy))
+    assert decide(twice, 2.0) == Retry(delay=1.0, rotate=True, fresh=True)
+    spent = history(("a", busy), ("b", busy), ("c", busy))
+    assert decide(spent, 3.0) == GiveUp(WireResponse(503, (), b"no"))
+
+
+def test_without_a_pool_a_wait_that_does_not_fit_goes_back_at_once() -> None:
+    busy = rejected(Kind.SERVER, 503, 200.0, headers=(("retry-after", "200"),))
+    assert decide(history(("a", busy), pooled=False), 1.0) == gives_back(busy)
+
+
+@pytest.mark.parametrize("outcome", [Completed(), Abandoned()], ids=str)
+def test_only_a_failure_is_decided_about(outcome: Outcome) -> None:
+    with pytest.raises(AssertionError, match="nothing to decide"):
+        decide(history(("a", outcome)), 1.0)
+
+
 BOUND = rejected(Kind.BINDING, body=b"bound")
 
 
@@ -128,10 +171,11 @@ BOUND = rejected(Kind.BINDING, body=b"bound")
         (history(("a", rejected(Kind.RATE, 429)), ("b", BOUND)), gives_back(rejected(Kind.RATE, 429))),
         (history(("a", STALLED), ("b", BOUND)), gives_back(BOUND)),
         (history(("a", BOUND), ("b", BOUND), former="b"), gives_back(BOUND)),
+        (history(("b", BOUND), ("b", BOUND), former="a"), gives_back(BOUND)),
     ],
-    ids="former same none rotated silent both".split(),
+    ids="former same none rotated silent both once".split(),
 )
-def test_bound_content_goes_back_to_its_credential(so_far: History, decision: Decision) -> None:
+def test_bound_content_goes_back_to_its_credential(so_far: History, decision: Retry | GiveUp) -> None:
     assert decide(so_far, 3.0) == decision
 
 
@@ -148,7 +192,6 @@ def test_the_providers_last_answer_goes_back() -> None:
         (LOST, 502, "refused (1 attempt)"),
         (CUT, 502, "reset (1 attempt)"),
         (Rejected(200, Kind.SERVER, "a page"), 502, "a page (1 attempt)"),
-        (Abandoned(), 502, "(1 attempt)"),
     ],
 )
 def test_without_an_answer_a_fault_tells_clients_not_to_multiply_ours(

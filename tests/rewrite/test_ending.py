@@ -1,0 +1,72 @@
+"""How a committed answer ends."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from protocols.parts import (
+    BlockDelta,
+    BlockKind,
+    BlockStart,
+    ChoiceStart,
+    Finish,
+    FinishReason,
+    Progress,
+    StreamEnd,
+    StreamError,
+    StreamPart,
+)
+from rewrite.ending import MOST_CHOICES, Ending, choices_asked, ending, errored
+from rewrite.limits import OnTruncation
+from rewrite.outcome import Completed, Kind, Rejected, Truncated
+from tests.rewrite.scenes import FACTS, call
+
+CUT = Truncated("reset")
+TEXT = (ChoiceStart(0), BlockStart(0, 0, BlockKind.TEXT), BlockDelta(0, 0, BlockKind.TEXT, "Hi"))
+TOOL = (ChoiceStart(0), BlockStart(0, 0, BlockKind.TOOL, "t", "weather"))
+FINISH = Finish(0, FinishReason.STOP, "stop")
+BUSY = StreamError("overloaded_error", "busy")
+
+
+def ended(*parts: StreamPart, streamed: bool = True, mode: OnTruncation = OnTruncation.AUTO) -> Ending:
+    so_far = Progress()
+    so_far.fold(parts)
+    return ending(so_far, CUT, streamed=streamed, errors=FACTS, mode=mode, discards_cut_calls=False)
+
+
+def test_an_answer_that_said_it_was_done_gets_the_last_frame_it_lacks() -> None:
+    assert ended(*TEXT, FINISH) == Ending(Completed(), "completed", parts=(StreamEnd(),))
+    assert ended(*TEXT, FINISH, StreamEnd()) == Ending(Completed(), "completed")
+
+
+def test_an_answer_that_came_whole_gets_no_frame() -> None:
+    assert ended(*TEXT, FINISH, streamed=False) == Ending(Completed(), "completed")
+
+
+def test_a_cut_in_text_is_repaired() -> None:
+    found = ended(*TEXT)
+    assert (found.outcome, found.end) == (CUT, "repaired")
+    assert "truncated(reset)" in found.words
+    assert Finish(0, FinishReason.LENGTH, "") in found.parts
+
+
+def test_a_cut_in_a_tool_call_fails() -> None:
+    found = ended(*TOOL)
+    assert (found.outcome, found.end) == (CUT, "failed")
+    assert [type(part) for part in found.parts] == [StreamError]
+    assert ended(*TOOL, mode=OnTruncation.REPAIR).end == "repaired"
+
+
+def test_an_error_of_its_own_is_its_end_and_is_not_said_twice() -> None:
+    rejected = Rejected(500, Kind.SERVER, "busy")
+    assert ended(*TEXT, BUSY, FINISH, StreamEnd()) == Ending(rejected, "error", "busy")
+    assert errored(BUSY, FACTS, (BUSY,)) == Ending(rejected, "error", "busy", (BUSY,))
+
+
+@pytest.mark.parametrize(
+    ("body", "choices"),
+    [({}, 0), ({"n": None}, 0), ({"n": "2"}, 0), ({"n": 1}, 1), ({"n": 3}, 3), ({"n": 10**9}, MOST_CHOICES)],
+)
+def test_how_many_choices_were_asked_for(body: Mapping[str, object], choices: int) -> None:
+    assert choices_asked(replace(call(), body=body)) == choices
