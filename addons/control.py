@@ -1,0 +1,108 @@
+"""The settings in force: taken at the start and when a file changes, kept when the new ones are broken."""
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+
+from mitmproxy import options
+
+from addons.answering import Answering
+from addons.blackout import Redactor
+from addons.interception import Interception
+from addons.journal import Journal
+from addons.settings import ConfigError, Settings, load, watched
+from addons.startup import Connecting, connecting, make_upstream, provider_hosts, set_options
+from addons.upstream import Upstream
+from addons.watch import Watch
+
+log = logging.getLogger("rotator")
+
+
+class Control:
+    """Hands settings to those who follow them. `opts` are mitmproxy's."""
+
+    def __init__(
+        self, interception: Interception, answering: Answering, journal: Journal, redactor: Redactor
+    ) -> None:
+        self._interception, self._answering = interception, answering
+        self._journal, self._redactor = journal, redactor
+        self._watch = Watch(self._reload)
+        self._settings: Settings | None = None
+        self._upstream: tuple[Connecting, Upstream] | None = None
+        self._users_hosts: list[str] | None = None
+
+    def start(self) -> None:
+        """The event loop runs: look after the files."""
+        self._watch.start()
+
+    async def stop(self) -> None:
+        self._watch.stop()
+        await self._answering.close()
+
+    def configure(self, opts: options.Options) -> None:
+        """Read the config, or say line by line what is wrong: an error at the start ends the proxy."""
+        self._opts = opts
+        try:
+            self._take(load(opts.rotator_config, os.environ, Path.cwd()))
+        except ConfigError as error:
+            self._refuse(error)
+
+    def follow(self, opts: options.Options) -> None:
+        """One of mitmproxy's own options changed."""
+        if self._settings is not None:
+            self._apply(self._settings, opts)
+
+    async def _reload(self) -> None:
+        """As `configure`, in a thread, since a key may be what a slow command prints."""
+        log.info("the config changed and is read again")
+        try:
+            settings = await asyncio.to_thread(load, self._opts.rotator_config, os.environ, Path.cwd())
+            self._take(settings)
+        except ConfigError as error:
+            self._refuse(error)
+        except Exception as error:  # noqa: BLE001  # the watch goes on, whatever a config leads to
+            self._journal.failed("reading the config", error)
+        else:
+            log.info("the changed config is in force")
+
+    def _refuse(self, error: ConfigError) -> None:
+        kept = "the settings before stay in force: " if self._settings else ""
+        for line in error.lines:
+            log.error("%s", self._redactor.redact(f"{kept}{line}"))
+
+    def _take(self, settings: Settings) -> None:
+        if self._opts.rotator_state:
+            log.warning("rotator_state: nothing is kept there yet")
+        for warning in settings.warnings:
+            log.warning("%s", self._redactor.redact(warning))
+        self._apply(settings, self._opts)
+
+    def _apply(self, settings: Settings, opts: options.Options) -> None:
+        upstream = self._connections(connecting(opts, settings))
+        if upstream is None:
+            return
+        self._settings = settings
+        self._interception.configure(settings)
+        self._answering.configure(settings, upstream)
+        self._watch.files(watched(settings))
+        self._decrypt(settings, opts)
+
+    def _connections(self, wanted: Connecting) -> Upstream | None:
+        """The same ones as long as nothing about them changes; None where the options cannot be followed."""
+        if self._upstream is None or self._upstream[0] != wanted:
+            try:
+                self._upstream = wanted, make_upstream(wanted)
+            except ValueError as error:
+                log.error("%s", self._redactor.redact(str(error)))
+                return None
+        return self._upstream[1]
+
+    def _decrypt(self, settings: Settings, opts: options.Options) -> None:
+        """Besides what the user named with allow_hosts, the hosts of providers; or whatever the user says."""
+        if self._users_hosts is None:
+            self._users_hosts = list(opts.allow_hosts)
+        ours = provider_hosts(settings) if opts.rotator_intercept == "providers" else []
+        hosts = [*self._users_hosts, *ours]
+        if list(opts.allow_hosts) != hosts:
+            set_options(opts, allow_hosts=hosts)

@@ -1,0 +1,247 @@
+"""Which flows are ours, and what becomes of them: answered by an Exchange, or passed through.
+
+A flow of a provider's host loses its credential as soon as its head is here: it lives on in memory, and
+a fingerprint stays in the flow. What leaves is written on a copy.
+"""
+
+from base64 import b64encode
+from collections import OrderedDict
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import Any
+from urllib.parse import unquote, urlsplit
+from weakref import WeakKeyDictionary
+
+from mitmproxy import http
+from mitmproxy.net.server_spec import ServerSpec
+from pydantic import SecretStr
+
+from addons import carriers
+from addons.blackout import Blackout, Redactor
+from addons.carriers import ClientCredential
+from addons.encodings import DecodeFault, Decoder, decoder_for
+from addons.journal import KEY, Journal
+from addons.pool import Lease, Pool
+from addons.relay import Forwarding
+from addons.settings import Configured, Settings
+from addons.wire import address_of, authority_of, headers_of, replaced, set_headers, target_at
+from protocols.base import Fault, Headers, Operation, WireProtocol
+from protocols.registry import Registry
+from rewrite.providers import Provider, serves
+
+OWN = "client"
+"""The name under which a client's own credential stands in the records."""
+
+LONGEST_MEMORY = 1_000
+_NO_SECRET = SecretStr("")
+
+
+@dataclass(frozen=True, slots=True)
+class Intercepted:
+    """A flow of a provider. `operation` None: its path is not ours to answer."""
+
+    configured: Configured
+    protocol: WireProtocol | None
+    operation: Operation | None
+    own: ClientCredential | None
+    pooled: bool
+
+    @property
+    def provider(self) -> Provider:
+        return self.configured.provider
+
+
+class Interception:
+    """Recognises flows, and says how those leave that are passed through."""
+
+    def __init__(self, registry: Registry, pool: Pool, journal: Journal, redactor: Redactor) -> None:
+        self._registry, self._pool, self._journal, self._redactor = registry, pool, journal, redactor
+        self._settings: Settings | None = None
+        self._flows: WeakKeyDictionary[http.HTTPFlow, Intercepted] = WeakKeyDictionary()
+        self._remembered: OrderedDict[str, ClientCredential] = OrderedDict()
+
+    def configure(self, settings: Settings) -> None:
+        self._settings = settings
+        self._pool.configure(settings)
+        self._redactor.learn(self._pool.secrets())
+
+    # -- a head is here -------------------------------------------------------------------------------
+
+    def admit(self, flow: http.HTTPFlow) -> Intercepted | None:
+        """Recognise a flow by its head and take its credential out; None: not a provider's."""
+        configured = self._configured(flow.request.pretty_host, flow.request.port)
+        if configured is None:
+            return None
+        own = self._take_out(flow)
+        protocol, operation = self._match(configured.provider, flow.request)
+        pooled = self._is_pooled(configured, own, flow.request.path, passed=operation is None)
+        intercepted = Intercepted(configured, protocol, operation, own, pooled)
+        self._flows[flow] = intercepted
+        return intercepted
+
+    def intercepted(self, flow: http.HTTPFlow) -> Intercepted | None:
+        """What `admit` found."""
+        return self._flows.get(flow)
+
+    def _configured(self, host: str, port: int) -> Configured | None:
+        assert self._settings is not None
+        return next((one for one in self._settings.providers if serves(one.provider, host, port)), None)
+
+    def _take_out(self, flow: http.HTTPFlow) -> ClientCredential | None:
+        headers, target, own = carriers.take_out(headers_of(flow.request), flow.request.path)
+        record = flow.metadata.get(KEY, {})
+        if own is None:
+            return self._remembered.get(str(record.get("client_credential")))
+        self._redactor.learn(own.secrets)
+        self._remember(own)
+        set_headers(flow.request, headers)
+        flow.request.path = target
+        _forget_backup(flow)
+        self._journal.begin(flow, {"client_credential": own.fingerprint})
+        return own
+
+    def _remember(self, own: ClientCredential) -> None:
+        """For a replay of the flow, which carries the fingerprint alone."""
+        self._remembered[own.fingerprint] = own
+        if len(self._remembered) > LONGEST_MEMORY:
+            self._remembered.popitem(last=False)
+
+    def _match(
+        self, provider: Provider, request: http.Request
+    ) -> tuple[WireProtocol | None, Operation | None]:
+        path = request.path.partition("?")[0]
+        spoken = [self._registry[name] for name in provider.protocols if name in self._registry]
+        for protocol in spoken:
+            if operation := protocol.match(request.method, path):
+                return protocol, operation
+        return next(iter(spoken), None), None
+
+    def _is_pooled(
+        self, configured: Configured, own: ClientCredential | None, target: str, *, passed: bool
+    ) -> bool:
+        """Whether a credential of the pool takes the place of the client's."""
+        provider, path = configured.provider, target.partition("?")[0]
+        if not configured.credentials:
+            return False
+        if passed and (own is None or any(fnmatchcase(path, g) for g in provider.own_credential_paths)):
+            return False
+        return own is None or provider.replace_oauth or own.is_api_key(provider.oauth_prefixes)
+
+    @staticmethod
+    def disarm(flow: http.HTTPFlow) -> None:
+        """For a flow that failed: without a further look, nothing stays in it that may be a key."""
+        for name in carriers.HEADERS:
+            flow.request.headers.pop(name, None)
+        flow.request.path = flow.request.path.partition("?")[0]
+
+    # -- passed through -------------------------------------------------------------------------------
+
+    def forwarding(self, flow: http.HTTPFlow, intercepted: Intercepted) -> Forwarding:
+        """How a flow leaves that is not answered by us: one attempt, on one credential, streamed."""
+        provider = intercepted.provider
+        lease = self.account(intercepted)
+        record = {"provider": provider.name, "passed_through": True, "credential": lease.name}
+        self._journal.begin(flow, record)
+        scheme = provider.base_url.partition("://")[0]
+        head = partial(self._head, intercepted, lease)
+        head(flow.request.copy())  # tried here, where a fault of ours can still be told to the client
+        return Forwarding(address_of(provider.base_url), scheme == "https", head, self._proxy())
+
+    def _proxy(self) -> ServerSpec | None:
+        """The configured way to providers, which what passes through goes as well."""
+        assert self._settings is not None
+        url = urlsplit(self._settings.upstream_proxy)
+        if not url.hostname:
+            return None
+        return ("https" if url.scheme == "https" else "http", address_of(self._settings.upstream_proxy))
+
+    def authorize_proxy(self, flow: http.HTTPFlow) -> None:
+        """A request to an upstream proxy: the user name that the config's URL has goes with it."""
+        assert self._settings is not None
+        url = urlsplit(self._settings.upstream_proxy)
+        if url.username and flow.server_conn.address == address_of(self._settings.upstream_proxy):
+            pair = f"{unquote(url.username)}:{unquote(url.password or '')}".encode()
+            flow.request.headers["Proxy-Authorization"] = f"Basic {b64encode(pair).decode()}"
+
+    def account(self, intercepted: Intercepted) -> Lease:
+        """The credential of a passed-through flow: always the same one."""
+        lease = self._pool.account(intercepted.provider.name) if intercepted.pooled else None
+        return lease or own_lease(intercepted)
+
+    @staticmethod
+    def _head(intercepted: Intercepted, lease: Lease, request: http.Request) -> http.Request:
+        headers, target = written(intercepted, lease, request)
+        base_url = intercepted.provider.base_url
+        authority = authority_of(base_url)
+        set_headers(request, replaced(headers, "host", authority))
+        if request.authority:
+            request.authority = authority
+        request.path = target_at(base_url, target)
+        return request
+
+    def guard_answer(self, flow: http.HTTPFlow) -> None:
+        """A passed-through answer that echoes the pool's key has it blacked out on the way."""
+        intercepted = self._flows.get(flow)
+        if intercepted is None or intercepted.operation or not intercepted.pooled or flow.is_replay:
+            return
+        assert flow.response is not None
+        blackout = Blackout([self.account(intercepted).secret])
+        decoder = _opened(flow.request, flow.response) if flow.response.status_code >= 400 else None
+        set_headers(flow.response, blackout.headers(headers_of(flow.response)))
+        flow.response.stream = partial(_guarded, blackout, decoder)
+
+    @staticmethod
+    def fault(intercepted: Intercepted | None, message: str) -> http.Response:
+        """A 502 of ours in the client's protocol where that is known."""
+        if intercepted is None or intercepted.protocol is None:
+            return http.Response.make(502, message, {"content-type": "text/plain"})
+        answer = intercepted.protocol.error(Fault(502, "proxy_fault", message, should_retry=False))
+        return http.Response.make(answer.status, answer.body, dict(answer.headers))
+
+
+def _guarded(blackout: Blackout, decoder: Decoder | None, data: bytes) -> bytes:
+    """What may go out of a piece of a passed-through body; an empty piece is its end."""
+    if not data:
+        return blackout.rest()
+    try:
+        return blackout.feed(b"".join(decoder.feed(data)) if decoder else data)
+    except DecodeFault:
+        return b""  # what cannot be looked at stays here
+
+
+def _opened(request: http.Request, response: http.Response) -> Decoder | None:
+    """Errors are what echoes keys: a compressed one is decoded, since none could be found in it."""
+    decoder = decoder_for(response.headers.get("content-encoding", "identity"))
+    if decoder is None or "content-encoding" not in response.headers:
+        return None
+    for name in ("content-encoding", "content-length"):
+        response.headers.pop(name, None)
+    if request.is_http11:
+        response.headers["transfer-encoding"] = "chunked"
+    return decoder
+
+
+def _forget_backup(flow: http.HTTPFlow) -> None:
+    """A flow that is replayed remembers how it was loaded; what was taken out of it now, not there either."""
+    backup: Any = flow._backup
+    if backup:
+        stripped = flow.request.get_state()  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+        backup["request"].update(headers=stripped["headers"], path=stripped["path"])
+
+
+def own_lease(intercepted: Intercepted) -> Lease:
+    """The client's own credential, which is not the pool's to settle."""
+    own = intercepted.own
+    return Lease(OWN, own.secret if own else _NO_SECRET, pooled=False)
+
+
+def written(intercepted: Intercepted, lease: Lease, request: http.Request) -> tuple[Headers, str]:
+    """Headers and target of `request` with the credential of `lease` on them; `request` stays as it is."""
+    headers, target, _ = carriers.take_out(headers_of(request), request.path)
+    provider, own = intercepted.provider, intercepted.own
+    if lease.pooled:
+        return carriers.write(
+            headers, target, lease.secret, auth=provider.auth, accepts=provider.accepts, like=own
+        )
+    return carriers.put_back(headers, target, own) if own else (headers, target)

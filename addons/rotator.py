@@ -1,0 +1,144 @@
+"""The add-on: `mitmdump -s addons/rotator.py`. Options and hooks; what they do is in the other modules."""
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
+
+from mitmproxy import addonmanager, ctx, flow, http
+from mitmproxy.proxy import layer
+
+from addons.answering import Answering
+from addons.blackout import Redactor
+from addons.control import Control
+from addons.guard import own_ports, points_at_us
+from addons.interception import Interception
+from addons.journal import Journal
+from addons.pool import Pool
+from addons.relay import Relay
+from addons.replay import Replay
+from addons.startup import configure_proxy
+from protocols.registry import discover
+
+FOLLOWED = {
+    "rotator_intercept",
+    "ssl_insecure",
+    "ssl_verify_upstream_trusted_ca",
+    "ssl_verify_upstream_trusted_confdir",
+    "mode",
+}
+"""Options of the proxy that ours depend on. (A name imported here that is a hook's would become one.)"""
+
+
+class Rotator:
+    """Composition root: makes the parts, and hands each hook to the one that knows."""
+
+    def __init__(self) -> None:
+        redactor, pool = Redactor(), Pool(time.monotonic)
+        self._journal = Journal(redactor)
+        self._relay = Relay()
+        self._interception = Interception(discover(), pool, self._journal, redactor)
+        self._answering = Answering(pool, self._journal)
+        self._replay = Replay(self._answering, self._interception)
+        self._control = Control(self._interception, self._answering, self._journal, redactor)
+
+    def load(self, loader: addonmanager.Loader) -> None:
+        loader.add_option(
+            "rotator_config", str, "", "The config file; default: ./rotator.toml, else the user's."
+        )
+        loader.add_option(
+            "rotator_intercept",
+            str,
+            "providers",
+            "Whose connections are decrypted: those to providers, or all.",
+            choices=("providers", "all"),
+        )
+        loader.add_option(
+            "rotator_state", str, "", "A folder for state; default: the user's state directory."
+        )
+        configure_proxy(ctx.options)
+
+    def configure(self, updated: set[str]) -> None:
+        if "rotator_config" in updated:
+            self._control.configure(ctx.options)
+        elif updated & FOLLOWED:
+            self._control.follow(ctx.options)
+
+    def running(self) -> None:
+        self._control.start()
+
+    async def done(self) -> None:
+        await self._control.stop()
+
+    def next_layer(self, nextlayer: layer.NextLayer) -> None:
+        self._relay.next_layer(nextlayer)
+
+    async def http_connect(self, flow: http.HTTPFlow) -> None:
+        await self._refuse_our_own(flow)
+
+    async def requestheaders(self, flow: http.HTTPFlow) -> None:
+        if await self._refuse_our_own(flow):
+            return
+        try:
+            intercepted = self._interception.admit(flow)
+            if intercepted and intercepted.operation is None and not flow.is_replay:
+                flow.request.stream = True
+                self._relay.forward(flow, self._interception.forwarding(flow, intercepted))
+            elif intercepted:
+                self._relay.collect(flow)
+        except Exception as error:  # noqa: BLE001  # fails closed: nothing leaves, and the client is told
+            self._failed(flow, error)
+
+    async def request(self, flow: http.HTTPFlow) -> None:
+        intercepted = self._interception.intercepted(flow)
+        if intercepted is None or flow.response is not None:
+            return
+        try:
+            if flow.is_replay:
+                await self._replay.answer(flow, intercepted)
+            elif intercepted.operation is not None:
+                self._relay.respond(flow, self._answering.begin(flow, intercepted).run)
+        except Exception as error:  # noqa: BLE001  # fails closed: nothing leaves, and the client is told
+            self._failed(flow, error)
+
+    def _failed(self, flow: http.HTTPFlow, error: Exception) -> None:
+        self._journal.failed(f"{flow.request.method} to {flow.request.pretty_host}", error)
+        intercepted = self._interception.intercepted(flow)
+        self._interception.disarm(flow)
+        flow.request.stream = False
+        flow.response = self._interception.fault(intercepted, "a fault of the proxy, not of the provider")
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        try:
+            self._interception.guard_answer(flow)
+        except Exception as error:  # noqa: BLE001  # fails closed: an answer that is not looked at stays here
+            self._failed(flow, error)
+            flow.kill()  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        self._answering.over(flow)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        self._answering.over(flow)
+
+    def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
+        self._interception.authorize_proxy(flow)
+
+    def update(self, flows: Sequence[flow.Flow]) -> None:
+        self._relay.update(flows)
+
+    async def _refuse_our_own(self, flow: http.HTTPFlow) -> bool:
+        """The proxy is no way to its own insides: neither to its ports nor to mitmweb's."""
+        ports = own_ports(ctx.master, ctx.options)
+        if not await points_at_us(flow.request.host, flow.request.port, ports):
+            return False
+        flow.request.stream = False
+        flow.response = http.Response.make(
+            403, "This address is the proxy itself.\n", {"content-type": "text/plain"}
+        )
+        return True
+
+
+addons = [Rotator()]

@@ -1,0 +1,284 @@
+"""Settings: one config file, the environment and the built-in facts of providers and clients, made one.
+
+The file is `rotator.toml` or `.json`; variables such as ROTATOR__RETRY__MAX_ATTEMPTS=5 override it. All
+that is wrong is told at once, as ConfigError. What this version cannot do yet is a warning where leaving
+it out is harmless, and an error where it would cost safety or money.
+"""
+
+import json
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+
+from platformdirs import user_config_path
+
+from addons.keys import KeyRefused, PoolCredential, key_file, located, numbered, resolve, usable
+from addons.problems import PREFIX, Problems, checked, line, masked, overrides, unavailable
+from addons.tables import CredentialTable, Loc, ProviderTable, StreamingTable, Tables, Tree
+from rewrite.clients import ClientFacts, client_facts
+from rewrite.limits import Limits, OnTruncation, Timeouts
+from rewrite.providers import Provider, layered, provider
+
+_NAMES = ("rotator.toml", "rotator.json")
+_NEEDED = ("base_url", "hosts", "protocols")
+_TIMEOUTS = {
+    "connect_timeout": "connect",
+    "first_event_timeout": "first_event",
+    "first_token_timeout": "first_token",
+    "slow_start_timeout": "slow_start",
+    "hold_limit": "hold_limit",
+    "stall_timeout": "stall",
+    "response_timeout": "response",
+    "heartbeat_interval": "heartbeat",
+}
+
+
+class ConfigError(Exception):
+    """A config that cannot be used. `lines`: one for each fault, with its source, key and remedy."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """A provider and its pool, in the order of the config; without a pool clients keep their own keys."""
+
+    provider: Provider
+    credentials: tuple[PoolCredential, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the user wants, in the terms of those who do it.
+
+    `providers`: custom ones first, so that theirs is a host that a built-in one claims too.
+    `upstream_proxy`: the address of a proxy towards the providers, empty for none. `warnings`: one line
+    each. `source`: the config file, None without one. `sought`: where one may be, or may come to be.
+    `key_files`: the files that keys were read from.
+    """
+
+    providers: tuple[Configured, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    on_truncation: OnTruncation = OnTruncation.AUTO
+    upstream_proxy: str = field(default="", repr=False)
+    clients: tuple[ClientFacts, ...] = ()
+    warnings: tuple[str, ...] = ()
+    source: Path | None = None
+    sought: tuple[Path, ...] = ()
+    key_files: tuple[Path, ...] = ()
+
+
+def load(option: str, environ: Mapping[str, str], cwd: Path) -> Settings:
+    """Settings from the file at `option`, or the first of ./rotator.toml, ./rotator.json and the user's own.
+
+    `environ` holds overrides, keys and what cmd: keys run with; relative paths start at `cwd`, those of
+    keys at the file's folder. Blocks while cmd: keys run. Raises ConfigError.
+    """
+    source = _find(option, cwd)
+    problems = Problems(str(source or "environment"), _override_names(environ))
+    tables = _tables(source, environ, problems)
+    folder = source.parent if source else cwd
+    keys = _Keys(environ, folder, problems)
+    providers = tuple(_configured(tables, keys))
+    if lines := problems.lines():
+        raise ConfigError(*lines)
+    return Settings(
+        providers=providers,
+        limits=Limits(tables.retry.max_attempts, tables.retry.deadline),
+        timeouts=_timeouts(tables.streaming),
+        on_truncation=OnTruncation(tables.streaming.on_truncation),
+        upstream_proxy=tables.upstream.proxy,
+        clients=known_clients(),
+        warnings=tuple(_warnings(tables, keys)),
+        source=source,
+        sought=_sought(option, cwd),
+        key_files=tuple(_key_files(tables, folder)),
+    )
+
+
+def watched(settings: Settings) -> tuple[Path, ...]:
+    """The files whose change asks for a new `load`: where a config file may be, and where keys are."""
+    return tuple(dict.fromkeys((*settings.sought, *settings.key_files)))
+
+
+def built_in() -> dict[str, dict[str, object]]:
+    """The facts of the built-in providers by name, those that hold for any provider included."""
+    common = common_facts()
+    folder = files("rewrite").joinpath("provider_data")
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    return {
+        name.removesuffix(".toml"): layered(common, tomllib.loads(_data("provider_data", name)))
+        for name in names
+        if not name.startswith("_")
+    }
+
+
+def common_facts() -> dict[str, object]:
+    """What holds for any provider, custom ones too."""
+    return tomllib.loads(_data("provider_data", "_common.toml"))
+
+
+def known_clients() -> tuple[ClientFacts, ...]:
+    """The facts of the clients that are known."""
+    return client_facts(tomllib.loads(_data("clients.toml")))
+
+
+def _data(*path: str) -> str:
+    return files("rewrite").joinpath(*path).read_text(encoding="utf-8")
+
+
+def _find(option: str, cwd: Path) -> Path | None:
+    """The config file. One that is there and cannot be read is found too: it must not be passed over."""
+    return next((path for path in _sought(option, cwd) if option or os.path.lexists(path)), None)
+
+
+def _sought(option: str, cwd: Path) -> tuple[Path, ...]:
+    """Where the config file may be, the first that is there being the one."""
+    if option:
+        return (located(option, cwd),)
+    folders = (cwd, user_config_path("rotator", appauthor=False))
+    return tuple(folder / name for folder in folders for name in _NAMES)
+
+
+def _override_names(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name.upper(): name for name in environ if name.upper().startswith(PREFIX)}
+
+
+def _tables(source: Path | None, environ: Mapping[str, str], problems: Problems) -> Tables:
+    """What file and environment say together, less what is wrong in either."""
+    from_file = checked(_read(source), problems, str(source)) if source else Tables()
+    from_environment = checked(overrides(environ, problems), problems)
+    return Tables.model_validate(layered(from_file.said(), from_environment.said()))
+
+
+def _read(source: Path) -> Tree:
+    """The tree of tables in a file; JSON by its suffix, else TOML."""
+    try:
+        text = source.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigError(
+            f"{source}: cannot be read ({error.strerror}): create it or correct its path"
+        ) from None
+    except ValueError:
+        raise ConfigError(f"{source}: is not UTF-8 text: save it as that") from None
+    form = "JSON" if source.suffix.lower() == ".json" else "TOML"
+    try:
+        tree = json.loads(text) if form == "JSON" else tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{source}: is not valid {form}: {masked(str(error))}: correct it there") from None
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{source}: must hold a table: begin it with {{")
+    return tree
+
+
+def _timeouts(streaming: StreamingTable) -> Timeouts:
+    seconds = streaming.said()
+    return Timeouts(**{name: seconds[key] for key, name in _TIMEOUTS.items() if key in seconds})
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """What it takes to get at keys, and where to tell what is wrong with them."""
+
+    environ: Mapping[str, str]
+    folder: Path
+    problems: Problems
+
+    def listed(self, provider: str, tables: list[CredentialTable]) -> Iterator[PoolCredential]:
+        """The credentials of the config that are whole."""
+        taken: set[str] = set()
+        for index, table in enumerate(tables):
+            loc = ("providers", provider, "credentials", index)
+            self._check_name(loc, table.name, taken)
+            taken.add(table.name)
+            try:
+                secret = resolve(table.key, self.environ, self.folder)
+            except KeyRefused as refused:
+                self.problems.add((*loc, "key"), str(refused) if table.key else _KEY_MISSING)
+            else:
+                yield PoolCredential(table.name, provider, secret, table.priority)
+
+    def _check_name(self, loc: Loc, name: str, taken: set[str]) -> None:
+        if not name:
+            self.problems.add((*loc, "name"), "is missing: give the credential a name")
+        elif name in taken:
+            self.problems.add((*loc, "name"), "is taken: give each credential of a provider its own name")
+
+    def numbered(self, provider: Provider) -> Iterator[PoolCredential]:
+        """The pool that numbered variables make."""
+        for number, name in numbered(provider.environment, self.environ).items():
+            try:
+                secret = usable(self.environ[name], "it")
+            except KeyRefused as refused:
+                self.problems.add((), str(refused), f"environment variable {name}")
+            else:
+                yield PoolCredential(f"env-{number}", provider.name, secret, number)
+
+
+_KEY_MISSING = "is missing: write env:NAME, file:PATH or cmd:COMMAND"
+
+
+def _configured(tables: Tables, keys: _Keys) -> Iterator[Configured]:
+    """The providers, custom ones first; one that does not say enough is a problem."""
+    facts = built_in()
+    for name, table in tables.providers.items():
+        if name in facts:
+            continue
+        credentials = tuple(keys.listed(name, table.credentials))
+        if _says_enough(name, table, list(facts), keys.problems):
+            yield Configured(_provider(name, common_facts(), table), credentials)
+    for name, mapping in facts.items():
+        table = tables.providers.get(name, ProviderTable())
+        known = _provider(name, mapping, table)
+        pool = keys.listed(name, table.credentials) if table.credentials else keys.numbered(known)
+        yield Configured(known, tuple(pool))
+
+
+def _says_enough(name: str, table: ProviderTable, known: list[str], problems: Problems) -> bool:
+    missing = [key for key in _NEEDED if not getattr(table, key)]
+    unsaid = [key for key in missing if not problems.under(("providers", name, key))]
+    if unsaid:
+        close = get_close_matches(name, known, n=1)
+        meant = f" (did you mean {close[0]}?)" if close else ""
+        needed = f"is not built in{meant} and must state base_url, hosts and protocols"
+        problems.add(("providers", name), f"{needed}: add {', '.join(unsaid)}")
+    return not missing
+
+
+def _provider(name: str, facts: Mapping[str, object], table: ProviderTable) -> Provider:
+    """The provider of `facts` with what the config says over them."""
+    said = table.said()
+    own: dict[str, object] = {key: said[key] for key in said.keys() - {"credentials", "adapters"}}
+    if own.get("auth", facts.get("auth")) != facts.get("auth"):
+        own["accepts"] = []  # what it took besides was true of the form that it took before
+    if own.get("rotation") == "balanced":
+        own["rotation"] = "sequential"
+    return provider(name, layered(facts, own))
+
+
+def _key_files(tables: Tables, folder: Path) -> Iterator[Path]:
+    for table in tables.providers.values():
+        for credential in table.credentials:
+            if path := key_file(credential.key, folder):
+                yield path
+
+
+def _warnings(tables: Tables, keys: _Keys) -> Iterator[str]:
+    for loc, text in unavailable(tables):
+        yield line(keys.problems.source(loc), loc, text)
+    yield from _ignored_numbers(tables, keys)
+
+
+def _ignored_numbers(tables: Tables, keys: _Keys) -> Iterator[str]:
+    for name, facts in built_in().items():
+        variables = numbered(str(facts.get("environment", "")), keys.environ).values()
+        if variables and name in tables.providers and tables.providers[name].credentials:
+            listing = keys.problems.source(("providers", name, "credentials"))
+            yield f"environment: {', '.join(variables)}: ignored, since {listing} lists credentials"

@@ -1,0 +1,88 @@
+"""What mitmproxy's own options mean for us, and what we set of them."""
+
+import re
+from dataclasses import dataclass, field
+
+from mitmproxy import options
+from mitmproxy.proxy.mode_specs import ProxyMode, UpstreamMode
+
+from addons.settings import Settings
+from addons.upstream import Upstream, tls_context
+from addons.wire import address_of
+
+TCP_TIMEOUT = 3600
+"""Seconds of silence on a connection to a client; mitmproxy's own 600 would end a model that thinks."""
+
+
+def configure_proxy(opts: options.Options) -> None:
+    """At load: connect upstream only when asked to, be patient, and serve this machine alone.
+
+    The servers are starting by now, so a listen host set here would come too late; `block_private` turns
+    others away unless the user named a host to listen on. Loopback is always let in.
+    """
+    set_options(opts, connection_strategy="lazy")
+    if "tcp_timeout" in opts:  # not before mitmproxy 12.2
+        set_options(opts, tcp_timeout=max(opts.tcp_timeout, TCP_TIMEOUT))
+    if not opts.listen_host and not any("@" in mode and ":" in mode.rpartition("@")[2] for mode in opts.mode):
+        set_options(opts, block_private=True)
+
+
+def set_options(opts: options.Options, **values: object) -> None:
+    opts.update(**values)  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+
+
+@dataclass(frozen=True, slots=True)
+class Connecting:
+    """What connections to providers depend on. `proxy`: a URL, empty for none."""
+
+    insecure: bool
+    ca_file: str | None
+    ca_dir: str | None
+    proxy: str = field(repr=False)
+
+
+def connecting(opts: options.Options, settings: Settings) -> Connecting:
+    return Connecting(
+        insecure=opts.ssl_insecure,
+        ca_file=opts.ssl_verify_upstream_trusted_ca,
+        ca_dir=opts.ssl_verify_upstream_trusted_confdir,
+        proxy=settings.upstream_proxy or _upstream_mode(opts),
+    )
+
+
+def make_upstream(wanted: Connecting) -> Upstream:
+    """Raises ValueError, fit for a user, where that cannot be had."""
+    context = tls_context(insecure=wanted.insecure, ca_file=wanted.ca_file, ca_dir=wanted.ca_dir)
+    return Upstream(context, proxy=wanted.proxy)
+
+
+def _upstream_mode(opts: options.Options) -> str:
+    """The proxy of `--mode upstream:URL`, which our own calls go through as well."""
+    for mode in map(ProxyMode.parse, opts.mode):
+        if isinstance(mode, UpstreamMode):
+            host, port = mode.address
+            return f"{mode.scheme}://{host}:{port}"
+    return ""
+
+
+def provider_hosts(settings: Settings) -> list[str]:
+    """Regular expressions for mitmproxy's allow_hosts, over `host:port`: all others stay encrypted."""
+    patterns = []
+    for configured in settings.providers:
+        provider = configured.provider
+        patterns += [_pattern(entry) for entry in provider.hosts]
+        host, port = address_of(provider.base_url)
+        patterns.append(f"^{re.escape(host)}:{port}$")
+    return sorted(set(patterns))
+
+
+_WILDCARDS = {"*": ".*", "?": "."}
+
+
+def _pattern(entry: str) -> str:
+    """A name, a glob or an address (IPv6 in brackets, or without and then with no port)."""
+    host, colon, port = entry.lower().rpartition(":")
+    has_port = bool(colon) and port.isdecimal() and (host.endswith("]") or ":" not in host)
+    named = (host if has_port else entry.lower()).strip("[]")
+    glob = "".join(_WILDCARDS.get(letter) or re.escape(letter) for letter in named)
+    return f"^(?:{glob}):{port if has_port else '[0-9]+'}$"

@@ -1,0 +1,126 @@
+"""Credentials taken out of heads, put back, and replaced."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from addons.carriers import HEADERS, put_back, take_out, write
+from protocols.base import Headers
+from rewrite.providers import Carrier
+
+POOL = SecretStr("sk-pool")
+PLAIN: Headers = (("Host", "x"), ("Accept", "*/*"))
+
+
+@pytest.mark.parametrize("name", ["Authorization", "AUTHORIZATION", "x-api-key", "Api-Key", "x-goog-api-key"])
+def test_every_header_is_a_carrier_in_any_case(name: str) -> None:
+    headers, target, own = take_out((PLAIN[0], (name, "sk-own"), PLAIN[1]), "/v1?a=b")
+    assert (headers, target) == (PLAIN, "/v1?a=b")
+    assert own is not None
+    assert own.secret.get_secret_value() == "sk-own"
+
+
+@pytest.mark.parametrize(
+    ("target", "left"),
+    [
+        ("/v1?key=k", "/v1"),
+        ("/v1?key=k&a=1", "/v1?a=1"),
+        ("/v1?a=1&key=k&b", "/v1?a=1&b"),
+        ("/v1?a=1&key=", "/v1?a=1"),
+        ("/v1?keyed=k", "/v1?keyed=k"),
+        ("/v1?a=key=k", "/v1?a=key=k"),
+        ("/v1?", "/v1?"),
+        ("/v1", "/v1"),
+    ],
+)
+def test_the_querys_key_goes_and_the_rest_stays(target: str, left: str) -> None:
+    assert take_out((), target)[1] == left
+
+
+def test_without_a_credential_there_is_none() -> None:
+    assert take_out((*PLAIN, ("Authorization", "")), "/v1?key=") == (PLAIN, "/v1", None)
+
+
+carried = st.sampled_from([*HEADERS, "Authorization", "X-Api-Key"])
+ordinary = st.sampled_from(["Host", "accept", "X-B", "cookie"])
+values = st.text("abcdefgh-_. ", min_size=1).map(str.strip).filter(bool)
+heads = st.lists(st.tuples(carried | ordinary, values)).map(tuple)
+queries = st.lists(st.sampled_from(["a=1", "key=k", "b", "key=l", "c=%20"]), max_size=4).map("&".join)
+
+
+@given(heads, queries)
+def test_what_is_put_back_is_where_it_was(headers: Headers, query: str) -> None:
+    target = "/v1" + (f"?{query}" if query else "")
+    rest, stripped, own = take_out(headers, target)
+    assert not [name for name, _ in rest if name.lower() in HEADERS]
+    if own is None:
+        assert (rest, stripped) == (headers, target)
+    else:
+        assert put_back(rest, stripped, own) == (headers, target)
+
+
+@pytest.mark.parametrize(
+    ("value", "is_key"),
+    [
+        ("Bearer sk-own", True),
+        ("bearer sk-own", True),
+        ("sk-own", True),
+        ("Bearer sk-ant-oat01-x", False),
+        ("Bearer eyJx.y.z", False),
+        ("Basic eDp5", False),
+        ("AWS4-HMAC-SHA256 Credential=x", False),
+    ],
+)
+def test_only_an_api_key_may_be_replaced(value: str, *, is_key: bool) -> None:
+    _, _, own = take_out((("Authorization", value),), "/")
+    assert own is not None
+    assert own.is_api_key(["sk-ant-oat", "eyJ"]) is is_key
+
+
+def test_a_fingerprint_tells_keys_apart_and_nothing_more() -> None:
+    prints = [take_out((("x-api-key", key),), "/")[2] for key in ("one", "two", "one")]
+    one, two, again = (own.fingerprint for own in prints if own)
+    assert one == again != two
+    bearer = take_out((("Authorization", "Bearer one"),), "/")[2]
+    assert bearer is not None
+    assert bearer.fingerprint == one
+    assert len(one) == 12
+    assert "one" not in repr(prints)
+
+
+@pytest.mark.parametrize(
+    ("sent", "written"),
+    [
+        (("x-api-key", "own"), ("x-api-key", "sk-pool")),
+        (("X-API-Key", "own"), ("X-API-Key", "sk-pool")),
+        (("authorization", "Bearer own"), ("authorization", "Bearer sk-pool")),
+        (("api-key", "own"), ("x-api-key", "sk-pool")),
+        (("x-goog-api-key", "own"), ("x-api-key", "sk-pool")),
+    ],
+)
+def test_a_pool_key_stands_where_the_clients_stood(sent: tuple[str, str], written: tuple[str, str]) -> None:
+    headers, target, own = take_out((PLAIN[0], sent, PLAIN[1]), "/v1")
+    accepts = [Carrier.X_API_KEY, Carrier.BEARER]
+    done = write(headers, target, POOL, auth=Carrier.X_API_KEY, accepts=accepts, like=own)
+    assert done == ((PLAIN[0], written, PLAIN[1]), "/v1")
+
+
+def test_a_key_from_the_query_becomes_a_header() -> None:
+    headers, target, own = take_out(PLAIN, "/v1?key=own&a=1")
+    done = write(headers, target, POOL, auth=Carrier.BEARER, accepts=[Carrier.BEARER], like=own)
+    assert done == ((*PLAIN, ("Authorization", "Bearer sk-pool")), "/v1?a=1")
+
+
+def test_a_provider_without_keys_gets_none() -> None:
+    assert write(PLAIN, "/", POOL, auth=Carrier.NONE, accepts=(), like=None) == (PLAIN, "/")
+
+
+def test_a_token_beside_a_placeholder_counts() -> None:
+    _, _, own = take_out((("x-api-key", "dummy"), ("Authorization", "Bearer oauth-1")), "/")
+    _, _, other = take_out((("x-api-key", "dummy"), ("Authorization", "Bearer oauth-2")), "/")
+    assert own is not None
+    assert other is not None
+    assert not own.is_api_key(["oauth-"])
+    assert [secret.get_secret_value() for secret in own.secrets] == ["dummy", "oauth-1"]
+    assert own.fingerprint != other.fingerprint

@@ -1,0 +1,131 @@
+"""Records: the line, the flow, and what must not be in them."""
+
+import logging
+from dataclasses import replace
+
+import pytest
+from mitmproxy import http
+from mitmproxy.test import tflow
+from pydantic import SecretStr
+
+from addons.blackout import Redactor
+from addons.journal import KEY, Journal
+from protocols.base import Call, Operation
+from protocols.parts import Progress, Usage
+from rewrite.decision import Ended
+from rewrite.events import Summary
+from rewrite.outcome import Completed, Kind, Rejected
+
+SECRET = "the-secret-of-a-pool"
+CALL = Call("c0ffee", "openai_chat", Operation.GENERATE, "gpt-4o", True, ())
+SUMMARY = Summary(
+    end="completed",
+    words="",
+    attempts=(
+        Ended(1, "one", Rejected(429, Kind.RATE), 10.25),
+        Ended(2, "two", Completed(), 12.0),
+    ),
+    progress=Progress(usage=Usage(input=12, output=9)),
+    began=10.0,
+    seconds=2.0,
+    first_token=0.5,
+    status=200,
+)
+
+
+@pytest.fixture
+def flow() -> http.HTTPFlow:
+    return tflow.tflow()
+
+
+@pytest.fixture
+def journal() -> Journal:
+    redactor = Redactor()
+    redactor.learn([SecretStr(SECRET)])
+    return Journal(redactor)
+
+
+@pytest.fixture(autouse=True)
+def _all_levels(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "rotator")
+
+
+def test_the_line_of_a_call(journal: Journal, flow: http.HTTPFlow, caplog: pytest.LogCaptureFixture) -> None:
+    journal.end(flow, CALL, "openai", SUMMARY)
+    (line,) = caplog.messages
+    assert line == (
+        "call=c0ffee provider=openai operation=generate model=gpt-4o status=200 end=completed repaired=no "
+        "first_token=0.5 seconds=2.0 tokens_in=12 tokens_out=9 "
+        'attempts="one:rejected(429 rate) two:completed"'
+    )
+
+
+def test_the_record_in_the_flow(journal: Journal, flow: http.HTTPFlow) -> None:
+    journal.begin(flow, {"client_credential": "abc"})
+    journal.begin(flow, {"provider": "openai"})
+    journal.end(flow, CALL, "openai", SUMMARY)
+    record = flow.metadata[KEY]
+    assert record["client_credential"] == "abc"
+    assert record["attempts"] == [
+        {"attempt": 1, "credential": "one", "outcome": "rejected(429 rate)", "ended": 0.25},
+        {"attempt": 2, "credential": "two", "outcome": "completed", "ended": 2.0},
+    ]
+    assert (record["tokens_in"], record["tokens_out"], record["usage_estimated"]) == (12, 9, False)
+    assert flow.comment.splitlines() == [
+        "attempt 1 with one: rejected(429 rate) after 0.25 s",
+        "attempt 2 with two: completed after 2.00 s",
+        "completed",
+        "first token after 0.50 s",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("end", "marker"),
+    [
+        ("completed", ":star:"),
+        ("abandoned", ":star:"),
+        ("repaired", ":scissors:"),
+        ("failed", ":scissors:"),
+        ("rejected", ":no_entry:"),
+        ("error", ":warning:"),
+    ],
+)
+def test_a_marker_says_what_happened_and_spares_the_users_own(
+    journal: Journal, flow: http.HTTPFlow, end: str, marker: str
+) -> None:
+    flow.marked = ":star:"
+    journal.end(flow, CALL, "openai", replace(SUMMARY, end=end))
+    assert flow.marked == marker
+
+
+def test_an_estimate_is_called_one(journal: Journal, flow: http.HTTPFlow) -> None:
+    journal.end(flow, CALL, "openai", replace(SUMMARY, end="repaired", estimated=True))
+    assert flow.comment.splitlines()[-1] == "the output token count of the closing frame is an estimate"
+
+
+def test_no_secret_is_written_anywhere(
+    journal: Journal, flow: http.HTTPFlow, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal.begin(flow, {"a": SECRET, "b": [{"c": f"x {SECRET}"}], "d": None, "e": 1})
+    journal.end(flow, replace(CALL, model=SECRET), "openai", replace(SUMMARY, words=f"said {SECRET}"))
+    assert SECRET not in repr(flow.get_state())
+    assert SECRET not in caplog.text
+    assert (flow.metadata[KEY]["d"], flow.metadata[KEY]["e"]) == (None, 1)
+
+
+def test_a_text_cannot_forge_a_line(
+    journal: Journal, flow: http.HTTPFlow, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal.end(flow, replace(CALL, model='x" end=completed\ncall=fake'), "openai", SUMMARY)
+    (line,) = caplog.messages
+    assert "\n" not in line
+    assert 'model="x\' end=completed call=fake"' in line
+
+
+def test_a_fault_is_told_by_type_and_place(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(KeyError) as raised:
+        dict[str, str]().__getitem__(SECRET)
+    journal.failed("call c0ffee", raised.value)
+    (line,) = caplog.messages
+    assert line.startswith("call c0ffee: KeyError in test_a_fault_is_told_by_type_and_place:")
+    assert caplog.records[0].exc_info is None

@@ -1,0 +1,173 @@
+"""The pool over time: what new settings keep, which conversation stays where."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import pytest
+from pydantic import SecretStr
+
+from addons.keys import PoolCredential
+from addons.pool import Lease, Pool
+from addons.settings import Configured, Settings
+from protocols.base import Call, Operation
+from rewrite.credentials import NoneFree
+from rewrite.events import Acquire
+from rewrite.outcome import Completed, Kind, Outcome, Rejected
+from rewrite.providers import Provider, Rotation
+
+RATE = Rejected(429, Kind.RATE, retry_after=30.0)
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def settings(
+    keys: Iterable[tuple[str, str]], rotation: Rotation = Rotation.SEQUENTIAL, *others: Configured
+) -> Settings:
+    known = Provider("p", "https://p", ("p",), ("openai_chat",), rotation=rotation)
+    pool = tuple(PoolCredential(name, "p", SecretStr(key)) for name, key in keys)
+    return Settings(providers=(Configured(known, pool), *others))
+
+
+def call(session: str | None = None, model: str = "m", id: str = "c") -> Call:
+    return Call(id, "openai_chat", Operation.GENERATE, model, True, (), session=session)
+
+
+TWO = [("one", "k1"), ("two", "k2")]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def pool(clock: Clock) -> Pool:
+    pool = Pool(clock)
+    pool.configure(settings(TWO))
+    return pool
+
+
+def take(pool: Pool, of: Call) -> Lease:
+    lease = pool.acquire("p", of, Acquire(1))
+    assert isinstance(lease, Lease)
+    return lease
+
+
+def serve(pool: Pool, of: Call, outcome: Outcome) -> str:
+    lease = take(pool, of)
+    pool.release("p", lease, of, outcome)
+    return lease.name
+
+
+def in_flight(pool: Pool) -> dict[str, int]:
+    return {name: state.in_flight for name, state in pool._states["p"].states.items()}
+
+
+def test_a_lease_has_the_secret_and_says_nothing_of_it(pool: Pool) -> None:
+    lease = take(pool, call())
+    assert (lease.name, lease.secret.get_secret_value(), lease.pooled) == ("one", "k1", True)
+    assert "k1" not in repr(lease)
+    assert in_flight(pool) == {"one": 1}
+    pool.release("p", lease, call(), Completed())
+    assert in_flight(pool) == {"one": 0}
+
+
+def test_what_cools_is_not_given_out(pool: Pool, clock: Clock) -> None:
+    assert [serve(pool, call(), RATE), serve(pool, call(), RATE)] == ["one", "two"]
+    answer = pool.acquire("p", call(), Acquire(1))
+    assert answer == NoneFree(30.0)
+    assert serve(pool, call(model="other"), Completed()) == "one"
+    clock.now += 30
+    assert serve(pool, call(), Completed()) == "one"
+
+
+def test_a_refused_list_of_models_cools_no_model(pool: Pool) -> None:
+    listing = replace(call(), operation=Operation.MODELS, model=None)
+    assert serve(pool, listing, Rejected(403, Kind.FORBIDDEN)) == "one"
+    assert [take(pool, listing).name, take(pool, call()).name] == ["two", "one"]
+
+
+def test_what_refused_a_call_or_rests_in_it_is_not_given_out(pool: Pool) -> None:
+    one = frozenset({"one"})
+    for asked in (Acquire(2, refused=one), Acquire(2, resting=one)):
+        lease = pool.acquire("p", call(), asked)
+        assert isinstance(lease, Lease)
+        assert lease.name == "two"
+    both = Acquire(3, refused=one, resting=frozenset({"two"}))
+    assert pool.acquire("p", call(), both) == NoneFree(0.0)
+
+
+def test_a_conversation_stays_where_it_was_served(pool: Pool, clock: Clock) -> None:
+    here = call("here")
+    assert [serve(pool, here, RATE), serve(pool, here, Completed())] == ["one", "two"]
+    clock.now += 3600
+    assert serve(pool, call(), Completed()) == "one"
+    lease = take(pool, here)
+    assert (lease.name, lease.former) == ("two", "two")
+    assert take(pool, call("there")).former is None
+
+
+def test_an_attempt_that_failed_binds_nothing(pool: Pool) -> None:
+    here = call("here")
+    serve(pool, here, RATE)
+    assert take(pool, here).former is None
+
+
+def test_round_robin_goes_on_behind_the_last(clock: Clock) -> None:
+    pool = Pool(clock)
+    pool.configure(settings(TWO, Rotation.ROUND_ROBIN))
+    assert [serve(pool, call(), Completed()) for _ in range(4)] == ["one", "two", "one", "two"]
+
+
+def test_new_settings_keep_the_state_of_a_key_that_stays(pool: Pool) -> None:
+    serve(pool, call(), RATE)
+    pool.configure(settings([("one", "k1"), ("new", "k3")]))
+    assert serve(pool, call(), Completed()) == "new"
+
+
+def test_new_settings_forget_the_state_of_a_key_that_changed(pool: Pool) -> None:
+    serve(pool, call(), RATE)
+    pool.configure(settings([("one", "another"), ("two", "k2")]))
+    lease = take(pool, call())
+    assert (lease.name, lease.secret.get_secret_value()) == ("one", "another")
+
+
+def test_a_credential_that_was_removed_meanwhile_is_passed_over(pool: Pool) -> None:
+    here = call("here")
+    lease = take(pool, here)
+    pool.configure(settings([("two", "k2")]))
+    pool.release("p", lease, here, Completed())
+    assert take(pool, here).name == "two"
+
+
+def test_a_provider_that_was_removed_meanwhile_is_passed_over(pool: Pool) -> None:
+    lease = take(pool, call())
+    pool.configure(Settings())
+    pool.release("p", lease, call(), RATE)
+    assert pool.secrets() == []
+
+
+def test_an_account_is_always_the_same(pool: Pool) -> None:
+    for _ in range(2):
+        serve(pool, call(), Rejected(401, Kind.AUTH))
+        lease = pool.account("p")
+        assert lease is not None
+        assert lease.name == "one"
+
+
+def test_without_a_pool_there_is_no_account(pool: Pool) -> None:
+    pool.configure(settings([]))
+    assert pool.account("p") is None
+    assert not pool.has("p")
+
+
+def test_an_old_key_s_outcome_does_not_touch_the_new_one(pool: Pool) -> None:
+    lease = take(pool, call())
+    pool.configure(settings([("one", "another"), ("two", "k2")]))
+    pool.release("p", lease, call(), Rejected(401, Kind.AUTH))
+    assert take(pool, call()).name == "one"

@@ -1,0 +1,486 @@
+"""Settings: what files and the environment come to, and what is said of those that are wrong."""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from platformdirs import user_config_path
+
+from addons.settings import ConfigError, Configured, Settings, load, watched
+from addons.tables import (
+    CredentialTable,
+    MatchTable,
+    ProviderTable,
+    RetryTable,
+    RouteTable,
+    StreamingTable,
+    Table,
+    Tables,
+    TraceTable,
+    UpstreamTable,
+)
+from rewrite.limits import Limits, OnTruncation, Timeouts
+from rewrite.providers import Carrier, Rotation
+
+ROOT = Path(__file__).parent.parent.parent
+CUSTOM = """
+[providers.mine]
+base_url = "http://127.0.0.1:9000/"
+hosts = ["llm.example.com"]
+protocols = ["openai_chat"]
+"""
+
+type Load = Callable[..., Settings]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user without any configuration: the folder that theirs would be in."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home/.config"))
+    folder = user_config_path("rotator", appauthor=False)
+    assert folder.is_relative_to(tmp_path)
+    return folder
+
+
+@pytest.fixture
+def cwd(tmp_path: Path) -> Path:
+    folder = tmp_path / "cwd"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def toml(cwd: Path) -> Load:
+    """Loads a text as ./rotator.toml, with variables by keyword."""
+
+    def load_text(text: str, **environ: str) -> Settings:
+        (cwd / "rotator.toml").write_text(text)
+        return load("", environ, cwd)
+
+    return load_text
+
+
+def faults(act: Callable[[], object]) -> list[str]:
+    """The lines of the ConfigError that `act` raises, without the folders of its paths."""
+    with pytest.raises(ConfigError) as refused:
+        act()
+    assert str(refused.value) == "\n".join(refused.value.lines)
+    return [re.sub(r"\S*/(?=rotator\.)", "", each) for each in refused.value.lines]
+
+
+def named(settings: Settings, name: str) -> Configured:
+    return next(one for one in settings.providers if one.provider.name == name)
+
+
+def pool(settings: Settings, name: str) -> list[tuple[str, str, int]]:
+    return [(c.name, c.secret.get_secret_value(), c.priority) for c in named(settings, name).credentials]
+
+
+# Where settings come from
+
+
+def test_with_nothing_said_the_defaults_hold(cwd: Path) -> None:
+    settings = load("", {}, cwd)
+    assert [(one.provider.name, one.credentials) for one in settings.providers] == [
+        ("anthropic", ()),
+        ("openai", ()),
+    ]
+    assert (settings.limits, settings.timeouts) == (Limits(), Timeouts())
+    assert (settings.on_truncation, settings.upstream_proxy) == (OnTruncation.AUTO, "")
+    assert (settings.warnings, settings.source) == ((), None)
+    assert [client.name for client in settings.clients] == ["claude", "codex", "opencode"]
+
+
+def test_the_search_order(cwd: Path, home: Path) -> None:
+    home.mkdir(parents=True)
+    places = [home / "rotator.toml", cwd / "rotator.json", cwd / "rotator.toml", cwd / "else.conf"]
+    for attempts, place in enumerate(places, start=4):
+        data = {"retry": {"max_attempts": attempts}}
+        place.write_text(json.dumps(data) if place.suffix == ".json" else f"retry.max_attempts = {attempts}")
+        settings = load("else.conf" if place.suffix == ".conf" else "", {}, cwd)
+        assert (settings.source, settings.limits.max_attempts) == (place, attempts)
+        assert place in watched(settings)
+
+
+def test_a_config_that_comes_to_be_is_noticed(cwd: Path, home: Path) -> None:
+    assert {cwd / "rotator.toml", home / "rotator.toml"} <= set(watched(load("", {}, cwd)))
+
+
+def test_a_file_of_the_option_must_exist(cwd: Path) -> None:
+    (cwd / "rotator.toml").write_text("")
+    with pytest.raises(ConfigError) as refused:
+        load("absent.toml", {}, cwd)
+    path = cwd / "absent.toml"
+    assert refused.value.lines == (
+        f"{path}: cannot be read (No such file or directory): create it or correct its path",
+    )
+
+
+def test_a_file_that_is_there_and_cannot_be_read_is_not_passed_over(cwd: Path) -> None:
+    (cwd / "rotator.toml").mkdir()
+    assert faults(lambda: load("", {}, cwd)) == [
+        "rotator.toml: cannot be read (Is a directory): create it or correct its path"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (
+            "rotator.toml",
+            b"[retry]\nmax_attempts = \n",
+            "rotator.toml: is not valid TOML: Invalid value (at line 2, column 16): correct it there",
+        ),
+        (
+            "rotator.json",
+            b'{\n"retry": }',
+            "rotator.json: is not valid JSON: Expecting value: line 2 column 10 (char 11): correct it there",
+        ),
+        ("rotator.json", b"[1]", "rotator.json: must hold a table: begin it with {"),
+        ("rotator.toml", b"a = '\xff'", "rotator.toml: is not UTF-8 text: save it as that"),
+    ],
+)
+def test_a_file_that_is_not_of_its_form(cwd: Path, name: str, content: bytes, message: str) -> None:
+    (cwd / name).write_bytes(content)
+    assert faults(lambda: load("", {}, cwd)) == [message]
+
+
+def test_json_says_the_same_as_toml(cwd: Path) -> None:
+    path = cwd / "conf.json"
+    path.write_text(json.dumps({"streaming": {"stall_timeout": 7, "on_truncation": "repair"}}))
+    settings = load(str(path), {}, cwd)
+    assert settings.timeouts == Timeouts(stall=7.0)
+    assert settings.on_truncation is OnTruncation.REPAIR
+
+
+# What the names come to
+
+
+def test_every_timeout_reaches_its_place(toml: Load) -> None:
+    settings = toml(
+        """
+        [streaming]
+        connect_timeout = 1
+        first_event_timeout = 2.5
+        first_token_timeout = 3
+        slow_start_timeout = 4
+        hold_limit = 5
+        stall_timeout = 0
+        response_timeout = 7
+        heartbeat_interval = 8
+        [retry]
+        max_attempts = 1
+        deadline = 0
+        [upstream]
+        proxy = "http://user:hunter2@proxy.example.com:3128"
+        """
+    )
+    assert settings.timeouts == Timeouts(1.0, 2.5, 3.0, 4.0, 5.0, 0.0, 7.0, 8.0)
+    assert settings.limits == Limits(1, 0.0)
+    assert settings.upstream_proxy == "http://user:hunter2@proxy.example.com:3128"
+    assert "hunter2" not in repr(settings)
+
+
+def test_a_built_in_provider_may_be_overridden_in_each_name(toml: Load) -> None:
+    settings = toml(
+        """
+        [providers.openai]
+        base_url = "http://127.0.0.1:9000/gateway/"
+        hosts = ["api.openai.com", "127.0.0.1:9000"]
+        protocols = ["openai_chat"]
+        auth = "api-key"
+        rotation = "round_robin"
+        replace_oauth = true
+        """
+    )
+    provider = named(settings, "openai").provider
+    assert provider.base_url == "http://127.0.0.1:9000/gateway"
+    assert provider.hosts == ("api.openai.com", "127.0.0.1:9000")
+    assert (provider.protocols, provider.auth, provider.accepts) == (("openai_chat",), Carrier.API_KEY, ())
+    assert (provider.rotation, provider.replace_oauth) == (Rotation.ROUND_ROBIN, True)
+    assert (provider.models, provider.environment) != ((), "")
+    assert named(settings, "anthropic").provider.base_url == "https://api.anthropic.com"
+
+
+def test_the_forms_a_built_in_provider_takes_besides_stay_with_its_own_form(toml: Load) -> None:
+    settings = toml('[providers.anthropic]\nauth = "x-api-key"')
+    assert named(settings, "anthropic").provider.accepts == (Carrier.X_API_KEY, Carrier.BEARER)
+
+
+def test_a_custom_provider_comes_before_the_built_in_ones(toml: Load) -> None:
+    settings = toml('[providers.openai]\nhosts = ["a.example.com"]\n' + CUSTOM)
+    assert [one.provider.name for one in settings.providers] == ["mine", "anthropic", "openai"]
+    provider = named(settings, "mine").provider
+    assert (provider.base_url, provider.auth, provider.environment) == (
+        "http://127.0.0.1:9000",
+        Carrier.BEARER,
+        "",
+    )
+    assert provider.errors.words["overloaded_error"] == "server"
+
+
+# The environment
+
+
+def test_the_environment_overrides_the_file(toml: Load) -> None:
+    settings = toml(
+        "[streaming]\nfirst_token_timeout = 60\nstall_timeout = 7" + CUSTOM,
+        ROTATOR__STREAMING__FIRST_TOKEN_TIMEOUT="5",
+        rotator__retry__Max_Attempts="2",
+        ROTATOR__PROVIDERS__OPENAI__BASE_URL="http://127.0.0.1:1",
+        ROTATOR__PROVIDERS__OPENAI__REPLACE_OAUTH="true",
+        ROTATOR__PROVIDERS__MINE__HOSTS='["b.example.com"]',
+        ROTATOR__UPSTREAM='{"proxy": "http://127.0.0.1:2"}',
+    )
+    assert settings.timeouts == Timeouts(first_token=5.0, stall=7.0)
+    assert settings.limits == Limits(max_attempts=2)
+    assert named(settings, "openai").provider.base_url == "http://127.0.0.1:1"
+    assert named(settings, "openai").provider.replace_oauth
+    assert named(settings, "mine").provider.hosts == ("b.example.com",)
+    assert settings.upstream_proxy == "http://127.0.0.1:2"
+
+
+def test_the_environment_alone_can_make_a_provider_and_a_pool(cwd: Path) -> None:
+    environ = {
+        "ROTATOR__PROVIDERS__MINE__BASE_URL": "http://127.0.0.1:1",
+        "ROTATOR__PROVIDERS__MINE__HOSTS": '["127.0.0.1"]',
+        "ROTATOR__PROVIDERS__MINE__PROTOCOLS": '["openai_chat"]',
+        "ROTATOR__PROVIDERS__MINE__CREDENTIALS": '[{"name": "a", "key": "env:KEY_A"}]',
+        "KEY_A": "key-a",
+    }
+    assert pool(load("", environ, cwd), "mine") == [("a", "key-a", 1)]
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        (
+            {"ROTATOR__RETRY__MAX_ATTEMPTS": "many"},
+            "environment variable ROTATOR__RETRY__MAX_ATTEMPTS: retry.max_attempts: must be a whole number",
+        ),
+        (
+            {"rotator__retry__max_attempts": "0"},
+            "environment variable rotator__retry__max_attempts: retry.max_attempts: must be at least 1",
+        ),
+        (
+            {"ROTATOR__RETRY": "hunter2"},
+            "environment variable ROTATOR__RETRY: retry: must be a table",
+        ),
+        (
+            {"ROTATOR__PROVIDERS__OPENAI__HOSTS": "a.example.com"},
+            (
+                "environment variable ROTATOR__PROVIDERS__OPENAI__HOSTS: providers.openai.hosts: "
+                'must be a list, such as ["one", "two"]'
+            ),
+        ),
+        (
+            {"ROTATOR__STREEMING__STALL_TIMEOUT": "3"},
+            (
+                "environment variable ROTATOR__STREEMING__STALL_TIMEOUT: streeming: "
+                "unknown name: did you mean streaming?"
+            ),
+        ),
+        (
+            {"ROTATOR__STREAMING__STAL_TIMEOUT": "3"},
+            (
+                "environment variable ROTATOR__STREAMING__STAL_TIMEOUT: streaming.stal_timeout: "
+                "unknown name: did you mean stall_timeout?"
+            ),
+        ),
+        (
+            {"ROTATOR__PROVIDERS__OPENAI__CREDENTIALS": '[{"name": "a", "key": "hunter2"}]'},
+            (
+                "environment variable ROTATOR__PROVIDERS__OPENAI__CREDENTIALS: "
+                "providers.openai.credentials[0].key: "
+                "a literal secret in the file is refused: write env:NAME, file:PATH or cmd:COMMAND"
+            ),
+        ),
+        (
+            {"ROTATOR__PROVIDERS__MINE__BASE_URL": "http://127.0.0.1:1"},
+            (
+                "environment: providers.mine: is not built in and must state base_url, hosts and protocols: "
+                "add hosts, protocols"
+            ),
+        ),
+    ],
+)
+def test_a_variable_that_is_wrong_is_named(cwd: Path, environ: Mapping[str, str], message: str) -> None:
+    assert faults(lambda: load("", environ, cwd)) == [message]
+
+
+# Keys
+
+
+def test_keys_come_from_variables_files_and_commands(cwd: Path, tmp_path: Path) -> None:
+    (cwd / "secrets").mkdir()
+    (cwd / "secrets/spare").write_text("key-of-file\n")
+    (tmp_path / "absolute").write_text("key-of-absolute")
+    (cwd / "tell.py").write_text("import os; print('key-of-' + os.environ['WHO'])")
+    path = cwd / "conf.toml"
+    path.write_text(
+        f"""
+        [providers.openai]
+        credentials = [
+          {{ name = "variable", key = "env:WORK_KEY", priority = 3 }},
+          {{ name = "file", key = "file:secrets/spare", priority = 2 }},
+          {{ name = "absolute", key = "file:{tmp_path}/absolute" }},
+          {{ name = "command", key = "cmd:'{sys.executable}' tell.py" }},
+        ]
+        """
+    )
+    settings = load(str(path), {"WORK_KEY": " key-of-variable ", "WHO": "command"}, tmp_path)
+    assert pool(settings, "openai") == [
+        ("variable", "key-of-variable", 3),
+        ("file", "key-of-file", 2),
+        ("absolute", "key-of-absolute", 1),
+        ("command", "key-of-command", 1),
+    ]
+    assert {c.provider for c in named(settings, "openai").credentials} == {"openai"}
+    assert watched(settings) == (path, cwd / "secrets/spare", tmp_path / "absolute")
+    assert "key-of" not in repr(settings)
+
+
+# Numbered keys
+
+
+def test_numbered_variables_make_a_pool(cwd: Path) -> None:
+    environ = {
+        "OPENAI_API_KEY": "the-clients-own",
+        "OPENAI_API_KEY_10": "ten",
+        "OPENAI_API_KEY_2": "two",
+        "OPENAI_API_KEY_3": "",
+        "OPENAI_API_KEY_02": "odd",
+        "OPENAI_API_KEY_X": "odd",
+        "ANTHROPIC_API_KEY_1": "one",
+        "MY_OPENAI_API_KEY_1": "odd",
+    }
+    settings = load("", environ, cwd)
+    assert pool(settings, "openai") == [("env-2", "two", 2), ("env-10", "ten", 10)]
+    assert pool(settings, "anthropic") == [("env-1", "one", 1)]
+    assert settings.warnings == ()
+
+
+def test_credentials_of_the_file_win_over_numbered_variables(toml: Load, cwd: Path) -> None:
+    text = "[providers.openai]\ncredentials = [{ name = 'a', key = 'env:KEY_A' }]"
+    settings = toml(text, KEY_A="a", OPENAI_API_KEY_1="one", OPENAI_API_KEY_2="two", ANTHROPIC_API_KEY_1="x")
+    assert pool(settings, "openai") == [("a", "a", 1)]
+    assert pool(settings, "anthropic") == [("env-1", "x", 1)]
+    assert settings.warnings == (
+        (
+            "environment: OPENAI_API_KEY_1, OPENAI_API_KEY_2: ignored, "
+            f"since {cwd}/rotator.toml lists credentials"
+        ),
+    )
+
+
+def test_a_numbered_key_that_cannot_be_used_is_named(cwd: Path) -> None:
+    assert faults(lambda: load("", {"OPENAI_API_KEY_1": "hunter2 hunter2"}, cwd)) == [
+        (
+            "environment variable OPENAI_API_KEY_1: the key in it has white space or "
+            "characters other than ASCII inside: leave nothing there but the key"
+        )
+    ]
+
+
+# What is not there yet
+
+
+@pytest.mark.parametrize(
+    ("text", "warnings"),
+    [
+        ("[streaming]\nheartbeat_interval = 15.0", []),
+        ("[streaming]\ncontinuation_attempts = 3", ["streaming.continuation_attempts"]),
+        ('[trace]\ndirectory = "traces"', ["trace.directory"]),
+        ('[trace]\ndirectory = ""', []),
+        ('[providers.openai]\nadapters = ["a"]', ["providers.openai.adapters"]),
+        ("[providers.openai]\nadapters = []", []),
+        (
+            (
+                '[[routes]]\nmatch = { model = "a*", header = { x-app = "cli" } }\nprotocol = "openai_chat"\n'
+                'adapters = ["a"]\nforce_upstream_stream = true\non_truncation = "error"\n'
+                '[[routes]]\nmatch = { path = "/v1/*" }\non_truncation = "repair"'
+            ),
+            [
+                "routes",
+                "routes.match",
+                "routes.protocol",
+                "routes.adapters",
+                "routes.on_truncation",
+                "routes.force_upstream_stream",
+            ],
+        ),
+        (
+            "[[routes]]\nto = []\nadapters = []\nhold_tool_calls = false\nforce_upstream_stream = false",
+            ["routes"],
+        ),
+    ],
+)
+def test_what_is_not_there_yet_and_harmless_is_a_warning(
+    toml: Load, cwd: Path, text: str, warnings: list[str]
+) -> None:
+    expected = [f"{cwd}/rotator.toml: {name}: not available in this version, ignored" for name in warnings]
+    assert list(toml(text).warnings) == expected
+
+
+def test_a_planned_protocol_is_a_warning_where_the_user_asks_for_it(toml: Load, cwd: Path) -> None:
+    names = ["openai_chat", "openai_responses", "gemini_generate", "ollama_chat"]
+    place = f"{cwd}/rotator.toml: providers.openai.protocols"
+    assert list(toml(f"[providers.openai]\nprotocols = {names}").warnings) == [
+        f"{place}: {name} is not available in this version, ignored: its calls pass through"
+        for name in names[1:]
+    ]
+
+
+def test_balanced_is_treated_as_sequential(toml: Load, cwd: Path) -> None:
+    settings = toml('[providers.openai]\nrotation = "balanced"')
+    assert named(settings, "openai").provider.rotation is Rotation.SEQUENTIAL
+    assert settings.warnings == (
+        (
+            f"{cwd}/rotator.toml: providers.openai.rotation: "
+            "balanced is not available in this version, treated as sequential"
+        ),
+    )
+
+
+def test_a_warning_names_the_variable_that_asked(cwd: Path) -> None:
+    settings = load("", {"ROTATOR__TRACE__DIRECTORY": "traces"}, cwd)
+    assert settings.warnings == (
+        (
+            "environment variable ROTATOR__TRACE__DIRECTORY: trace.directory: "
+            "not available in this version, ignored"
+        ),
+    )
+
+
+# The example
+
+
+def test_the_example_is_valid_and_says_the_defaults(cwd: Path) -> None:
+    settings = load(str(ROOT / "rotator.example.toml"), {"WORK_KEY": "a", "SPARE_KEY": "b"}, cwd)
+    assert pool(settings, "openai") == [("work", "a", 1), ("spare", "b", 2)]
+    assert named(settings, "gateway").provider.base_url == "https://gateway.example.com/openai"
+    assert (settings.limits, settings.timeouts) == (Limits(), Timeouts())
+    assert (settings.on_truncation, settings.upstream_proxy, settings.warnings) == (OnTruncation.AUTO, "", ())
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        Tables,
+        ProviderTable,
+        CredentialTable,
+        RouteTable,
+        MatchTable,
+        RetryTable,
+        StreamingTable,
+        TraceTable,
+        UpstreamTable,
+    ],
+)
+def test_the_example_has_every_name(table: type[Table]) -> None:
+    text = (ROOT / "rotator.example.toml").read_text()
+    assert [name for name in table.model_fields if not re.search(rf"\b{name}\b", text)] == []

@@ -1,0 +1,120 @@
+"""What mitmproxy's options mean for us, and what we set of them."""
+
+import re
+
+import pytest
+from mitmproxy import options
+
+from addons.settings import Configured, Settings
+from addons.startup import TCP_TIMEOUT, configure_proxy, connecting, make_upstream, provider_hosts
+from rewrite.providers import Provider, serves
+
+
+def opts(**values: object) -> options.Options:
+    made = options.Options()
+    made.add_option("block_private", bool, False, "")
+    made.add_option("connection_strategy", str, "eager", "")
+    made.add_option("tcp_timeout", int, 600, "")
+    made.update(**values)  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+    return made
+
+
+@pytest.mark.parametrize(
+    ("values", "blocked"),
+    [
+        ({}, True),
+        ({"mode": ["regular@8081"]}, True),
+        ({"mode": ["reverse:http://127.0.0.1:8000"]}, True),
+        ({"listen_host": "0.0.0.0"}, False),
+        ({"mode": ["regular@0.0.0.0:8081"]}, False),
+    ],
+)
+def test_others_are_kept_out_unless_a_listen_host_is_named(
+    values: dict[str, object], *, blocked: bool
+) -> None:
+    made = opts(**values)
+    configure_proxy(made)
+    assert made.block_private is blocked
+    assert made.connection_strategy == "lazy"
+
+
+@pytest.mark.parametrize(("said", "set_to"), [(600, TCP_TIMEOUT), (7200, 7200)])
+def test_patience_is_only_lengthened(said: int, set_to: int) -> None:
+    made = opts(tcp_timeout=said)
+    configure_proxy(made)
+    assert made.tcp_timeout == set_to
+
+
+def configured(*hosts: str, base_url: str = "https://api.example.com") -> Settings:
+    return Settings(providers=(Configured(Provider("p", base_url, hosts, ())),))
+
+
+HOSTS = [
+    ("api.example.com", 443),
+    ("api.example.com", 8443),
+    ("API.Example.com", 443),
+    ("xapi.example.com", 443),
+    ("api.example.com.evil.test", 443),
+    ("apiXexample.com", 443),
+    ("a.b.openai.azure.com", 443),
+    ("localhost", 8080),
+    ("localhost", 8081),
+    ("127.0.0.1", 9),
+]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        configured("api.example.com"),
+        configured("*.openai.azure.com"),
+        configured("localhost:8080"),
+        configured("api?example.com"),
+        configured("nowhere", base_url="http://127.0.0.1:9/v1"),
+    ],
+)
+def test_what_is_decrypted_is_what_is_served(settings: Settings) -> None:
+    """The patterns for mitmproxy and the rule for a flow agree on every host."""
+    patterns = [re.compile(pattern, re.IGNORECASE) for pattern in provider_hosts(settings)]
+    provider = settings.providers[0].provider
+    matched = [any(pattern.search(f"{host}:{port}") for pattern in patterns) for host, port in HOSTS]
+    assert matched == [serves(provider, host, port) for host, port in HOSTS]
+    assert any(matched)
+    assert not all(matched)
+
+
+async def test_a_trust_that_cannot_be_loaded_is_told() -> None:
+    wanted = connecting(opts(ssl_verify_upstream_trusted_ca="/nowhere/ca.pem"), Settings())
+    with pytest.raises(ValueError, match=r"/nowhere/ca\.pem"):
+        make_upstream(wanted)
+
+
+async def test_an_upstream_proxy_of_a_kind_that_is_not_known_is_told() -> None:
+    wanted = connecting(opts(), Settings(upstream_proxy="socks5://127.0.0.1:1"))
+    with pytest.raises(ValueError, match="socks5"):
+        make_upstream(wanted)
+
+
+async def test_connections_can_be_made() -> None:
+    upstream = make_upstream(connecting(opts(mode=["upstream:http://127.0.0.1:1"]), Settings()))
+    await upstream.close()
+
+
+@pytest.mark.parametrize(
+    ("configured_proxy", "mode", "proxy"),
+    [
+        ("", "regular", ""),
+        ("", "upstream:https://proxy.test:3128", "https://proxy.test:3128"),
+        ("http://ours.test:1", "upstream:https://proxy.test:3128", "http://ours.test:1"),
+    ],
+)
+def test_the_config_names_the_proxy_or_else_the_mode_does(
+    configured_proxy: str, mode: str, proxy: str
+) -> None:
+    wanted = connecting(opts(mode=[mode], ssl_insecure=True), Settings(upstream_proxy=configured_proxy))
+    assert (wanted.proxy, wanted.insecure) == (proxy, True)
+
+
+def test_an_ipv6_host_is_matched() -> None:
+    (pattern,) = {p for p in provider_hosts(configured("[::1]")) if "example" not in p}
+    assert re.search(pattern, "::1:443")

@@ -1,0 +1,800 @@
+"""Attempts over real sockets, plain and in TLS: what goes out, what comes back, and how it can end."""
+
+import asyncio
+import contextlib
+import gzip
+import logging
+import ssl
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import brotli  # type: ignore[import-untyped]
+import OpenSSL.crypto
+import pytest
+import zstandard
+
+from addons.upstream import (
+    Cause,
+    CauseKind,
+    Closed,
+    Data,
+    Sent,
+    Started,
+    Upstream,
+    UpstreamEvent,
+    tls_context,
+)
+from protocols.base import Head, WireRequest, header
+from tests.vendor import (
+    Authority,
+    Fin,
+    Framing,
+    Hang,
+    Raw,
+    Reply,
+    Reset,
+    Send,
+    SendShort,
+    Vendor,
+    WaitFor,
+    streamed,
+    whole,
+)
+
+type Events = AsyncGenerator[UpstreamEvent]
+type Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+PATIENCE = 10.0
+HEADERS = (("Host", "127.0.0.1"), ("Content-Type", "application/json"))
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(params=["http", "https"])
+async def vendor(request: pytest.FixtureRequest, authority: Authority) -> AsyncIterator[Vendor]:
+    async with Vendor(tls=authority if request.param == "https" else False) as vendor:
+        yield vendor
+
+
+@pytest.fixture
+async def upstream(authority: Authority) -> AsyncIterator[Upstream]:
+    upstream = Upstream(trusting(authority))
+    yield upstream
+    await upstream.close()
+
+
+def trusting(authority: Authority) -> ssl.SSLContext:
+    return tls_context(insecure=False, ca_file=str(authority.ca_path), ca_dir=None)
+
+
+def post(url: str, body: bytes = b"{}", **headers: str) -> WireRequest:
+    return WireRequest("POST", url, (*HEADERS, *headers.items()), body)
+
+
+def attempt(
+    upstream: Upstream, request: WireRequest, *, fresh: bool = False, connect_timeout: float = 5.0
+) -> Events:
+    events = upstream.stream(request, fresh=fresh, connect_timeout=connect_timeout)
+    assert isinstance(events, AsyncGenerator)
+    return events
+
+
+async def collect(events: AsyncIterator[UpstreamEvent]) -> list[UpstreamEvent]:
+    async with asyncio.timeout(PATIENCE):
+        return [event async for event in events]
+
+
+async def until(events: Events, last: type[Sent] | type[Started] | type[Data]) -> list[UpstreamEvent]:
+    """The events up to the next one of that type; the rest is still to come."""
+    got: list[UpstreamEvent] = []
+    async with asyncio.timeout(PATIENCE):
+        async for event in events:
+            got.append(event)
+            if isinstance(event, last):
+                break
+    return got
+
+
+async def call(upstream: Upstream, vendor: Vendor, *, fresh: bool = False) -> list[UpstreamEvent]:
+    return await collect(attempt(upstream, post(f"{vendor.base_url}/v1/x"), fresh=fresh))
+
+
+def body(events: list[UpstreamEvent]) -> bytes:
+    return b"".join(event.data for event in events if isinstance(event, Data))
+
+
+def head(events: list[UpstreamEvent]) -> Head:
+    return next(event.head for event in events if isinstance(event, Started))
+
+
+def cause(events: list[UpstreamEvent]) -> Cause | None:
+    """How it ended; checks that events came in their order, and Closed once, at the end."""
+    order = [Sent, Started, Data, Closed]
+    places = [order.index(type(event)) for event in events]
+    assert places == sorted(places)
+    assert [sum(type(event) is kind for event in events) for kind in (Sent, Started)] <= [1, 1]
+    assert [type(event) is Closed for event in events] == [False] * (len(events) - 1) + [True]
+    last = events[-1]
+    assert isinstance(last, Closed)
+    return last.cause
+
+
+def kind(events: list[UpstreamEvent]) -> CauseKind | None:
+    found = cause(events)
+    return None if found is None else found.kind
+
+
+@contextlib.asynccontextmanager
+async def listening(handler: Handler) -> AsyncIterator[int]:
+    """A bare TCP server on loopback; gives its port. Every connection is closed at the end."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        try:
+            await handler(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.transport.abort()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks)
+
+
+# What goes out
+
+
+async def test_the_request_goes_out_byte_for_byte(upstream: Upstream) -> None:
+    seen = b""
+
+    async def record(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal seen
+        seen = await reader.readuntil(b"\r\n\r\n") + await reader.readexactly(3)
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        await reader.read()
+
+    headers = (
+        ("X-First", "1"),
+        ("user-agent", "Tool/1 (caf\udce9; \N{SNOWMAN})"),
+        ("Host", "provider.test"),
+        ("x-DUP", "b"),
+        ("X-Dup", "a"),
+        ("Content-Length", "3"),
+        ("x-empty", ""),
+    )
+    async with listening(record) as port:
+        target = "/v1beta//models/a%2fb:x/../y%7e~?alt=sse&q='%20+\"{|}"
+        request = WireRequest("POST", f"http://127.0.0.1:{port}{target}", headers, b"\x00{}")
+        assert kind(await collect(attempt(upstream, request))) is None
+    assert seen == (
+        b"POST " + target.encode() + b" HTTP/1.1\r\nHost: provider.test\r\nX-First: 1\r\n"
+        b"user-agent: Tool/1 (caf\xe9; \xe2\x98\x83)\r\nx-DUP: b\r\nX-Dup: a\r\n"
+        b"Content-Length: 3\r\nx-empty: \r\n\r\n\x00{}"
+    )
+
+
+async def test_a_request_without_body_gets_a_host_and_nothing_else(
+    vendor: Vendor, upstream: Upstream
+) -> None:
+    vendor.reply(whole(b"[]"))
+    await collect(attempt(upstream, WireRequest("GET", f"{vendor.base_url}?limit=1", ())))
+    received = vendor.requests[0]
+    assert received.target == "/?limit=1"
+    assert received.headers == ((b"Host", f"127.0.0.1:{vendor.port}".encode()),)
+
+
+async def test_the_framing_is_that_of_the_body(vendor: Vendor, upstream: Upstream) -> None:
+    vendor.always(whole(b"{}"))
+    url = f"{vendor.base_url}/v1/x"
+    for headers in ((("content-length", "999"), ("a", "b")), (("transfer-encoding", "chunked"), ("a", "b"))):
+        await collect(attempt(upstream, WireRequest("POST", url, headers, b"four")))
+    first, second = vendor.requests
+    assert first.headers[1:] == ((b"content-length", b"4"), (b"a", b"b"))
+    assert second.headers[1:] == ((b"a", b"b"), (b"Content-Length", b"4"))
+    assert first.body == second.body == b"four"
+
+
+async def test_a_body_of_many_pieces(vendor: Vendor, upstream: Upstream) -> None:
+    large = bytes(range(256)) * 6000
+    vendor.reply(whole(b"{}"))
+    assert kind(await collect(attempt(upstream, post(f"{vendor.base_url}/v1/x", large)))) is None
+    assert vendor.requests[0].body == large
+
+
+async def test_no_cookie_is_kept(vendor: Vendor, upstream: Upstream) -> None:
+    vendor.always(whole(b"{}", headers=(("set-cookie", "session=1; Path=/"),)))
+    events = [await call(upstream, vendor) for _ in range(2)]
+    assert header(head(events[0]).headers, "set-cookie") == "session=1; Path=/"
+    assert [received.header("cookie") for received in vendor.requests] == [None, None]
+
+
+async def test_a_redirect_is_an_answer(vendor: Vendor, upstream: Upstream) -> None:
+    vendor.reply(whole(b"", 307, (("location", "http://[broken"),)))
+    events = await call(upstream, vendor)
+    assert (head(events).status, kind(events), len(vendor.requests)) == (307, None, 1)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        post("http://127.0.0.1:1/x", Authorization="sk-secret\nx: y"),
+        post("ftp://127.0.0.1/?key=sk-secret"),
+        post("/relative?key=sk-secret"),
+        post("http://127.0.0.1:sk-secret/"),
+        post("http://127.0.0.1:99999999/?key=sk-secret"),
+    ],
+    ids=["header", "scheme", "relative", "no port", "port too large"],
+)
+async def test_a_request_that_cannot_be_written(upstream: Upstream, request_: WireRequest) -> None:
+    async with listening(lambda reader, writer: asyncio.sleep(0)) as port:
+        url = request_.url.replace("127.0.0.1:1/", f"127.0.0.1:{port}/")
+        events = await collect(attempt(upstream, WireRequest("POST", url, request_.headers, request_.body)))
+    assert events == [Closed(Cause(CauseKind.PROTOCOL, "the request cannot be written as HTTP/1.1"))]
+
+
+# What comes back
+
+
+async def test_the_head_is_as_received(vendor: Vendor, upstream: Upstream) -> None:
+    raw = (
+        b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"
+        b"HTTP/1.1 529 Over Loaded\r\nX-Request-ID: 7\r\nx-dup: b\r\nX-DUP: a\r\n"
+        b"x-name: caf\xe9 \xe2\x98\x83\r\nContent-Length: 2\r\n\r\nhi"
+    )
+    vendor.reply(Raw((Send(raw),)))
+    events = await call(upstream, vendor)
+    assert head(events) == Head(
+        529,
+        (
+            ("X-Request-ID", "7"),
+            ("x-dup", "b"),
+            ("X-DUP", "a"),
+            ("x-name", "caf\udce9 \N{SNOWMAN}"),
+            ("Content-Length", "2"),
+        ),
+        "Over Loaded",
+    )
+    assert (body(events), kind(events)) == (b"hi", None)
+
+
+async def test_sent_comes_before_the_head(vendor: Vendor, upstream: Upstream) -> None:
+    vendor.reply(Reply(before=(WaitFor("head"),)))
+    events = attempt(upstream, post(f"{vendor.base_url}/v1/x"))
+    assert await until(events, Sent) == [Sent()]
+    vendor.release("head")
+    assert isinstance((await collect(events))[0], Started)
+
+
+async def test_an_answer_before_the_body_was_read(upstream: Upstream) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 413 Too Large\r\nconnection: close\r\n\r\n")
+        writer.write_eof()
+        await reader.read()
+
+    async with listening(refuse) as port:
+        events = await collect(attempt(upstream, post(f"http://127.0.0.1:{port}/", bytes(5_000_000))))
+    assert (events[0], head(events).status, kind(events)) == (Sent(), 413, None)
+
+
+async def test_chunks_come_when_they_are_sent(vendor: Vendor, upstream: Upstream) -> None:
+    vendor.reply(Reply(steps=(Send(b"one"), WaitFor("one"), Send(b"two"), WaitFor("two"))))
+    events = attempt(upstream, post(f"{vendor.base_url}/v1/x"))
+    got = await until(events, Data)
+    vendor.release("one")
+    got += await until(events, Data)
+    vendor.release("two")
+    got += await collect(events)
+    assert got[2:] == [Data(b"one"), Data(b"two"), Closed(None)]
+
+
+@pytest.mark.parametrize("framing", Framing)
+async def test_every_framing_ends_properly(vendor: Vendor, upstream: Upstream, framing: Framing) -> None:
+    vendor.reply(Reply(steps=(Send(b"abc"), Send(b"def")), framing=framing))
+    events = await call(upstream, vendor)
+    assert (body(events), kind(events)) == (b"abcdef", None)
+
+
+async def test_a_close_ends_a_body_without_a_length_also_without_close_notify(
+    vendor: Vendor, upstream: Upstream
+) -> None:
+    vendor.reply(Reply(steps=(Send(b"abc"), Fin(close_notify=False)), framing=Framing.UNTIL_CLOSE))
+    events = await call(upstream, vendor)
+    assert (body(events), kind(events)) == (b"abc", None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "got"),
+    [
+        (streamed([b"abc"], Reset()), CauseKind.RESET, b"abc"),
+        (streamed([b"abc"], Fin()), CauseKind.INCOMPLETE, b"abc"),
+        (streamed([b"abc"], Fin(close_notify=False)), CauseKind.INCOMPLETE, b"abc"),
+        (streamed([b"abc"], SendShort(b"de"), Fin()), CauseKind.INCOMPLETE, b"abcde"),
+        (Reply(steps=(Send(b"abc"),), framing=Framing.LENGTH, length=99), CauseKind.INCOMPLETE, b"abc"),
+        (Reply(steps=(Send(b"a"), Reset()), framing=Framing.UNTIL_CLOSE), CauseKind.RESET, b"a"),
+        (
+            Raw((Send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\nzz\r\n"),)),
+            CauseKind.PROTOCOL,
+            b"a",
+        ),
+    ],
+    ids=[
+        "reset",
+        "fin",
+        "fin without notify",
+        "fin in chunk",
+        "short length",
+        "reset without length",
+        "chunk",
+    ],
+)
+async def test_a_cut_inside_the_body(
+    vendor: Vendor, upstream: Upstream, answer: Reply | Raw, expected: CauseKind, got: bytes
+) -> None:
+    vendor.reply(answer)
+    events = await call(upstream, vendor)
+    assert (kind(events), body(events)) == (expected, got)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (Reset(), CauseKind.RESET),
+        (Fin(), CauseKind.RESET),
+        (Fin(close_notify=False), CauseKind.RESET),
+        (Raw((Send(b"HTTP/1.1 200 OK\r\ncontent-"),)), CauseKind.RESET),
+        (Raw((Send(b"220 mail.test ESMTP\r\n\r\n"),)), CauseKind.PROTOCOL),
+    ],
+    ids=["reset", "fin", "fin without notify", "fin in the head", "not http"],
+)
+async def test_a_cut_before_the_head(
+    vendor: Vendor, upstream: Upstream, answer: Reset | Fin | Raw, expected: CauseKind
+) -> None:
+    vendor.reply(answer)
+    events = await call(upstream, vendor)
+    assert kind(events) is expected
+    assert not any(isinstance(event, Started) for event in events)
+    # A connection that was new is no excuse: nothing was sent a second time.
+    assert len(vendor.requests) == 1
+
+
+# Connections
+
+
+async def test_a_connection_is_used_again_unless_a_fresh_one_is_asked_for(
+    vendor: Vendor, upstream: Upstream
+) -> None:
+    vendor.always(whole(b"{}"))
+    for fresh in (False, False, True, True, False):
+        assert kind(await call(upstream, vendor, fresh=fresh)) is None
+    assert [received.connection for received in vendor.requests] == [1, 1, 2, 3, 1]
+
+
+async def test_a_broken_answer_s_connection_is_not_used_again(vendor: Vendor, upstream: Upstream) -> None:
+    vendor.reply(streamed([b"abc"], WaitFor("never"))).reply(whole(b"{}"))
+    events = attempt(upstream, post(f"{vendor.base_url}/v1/x"))
+    await until(events, Data)
+    await events.aclose()
+    await call(upstream, vendor)
+    assert [received.connection for received in vendor.requests] == [1, 2]
+
+
+@pytest.mark.parametrize("death", [Fin(), Fin(close_notify=False), Reset()])
+async def test_a_dead_idle_connection_costs_nothing(
+    vendor: Vendor, upstream: Upstream, death: Fin | Reset
+) -> None:
+    vendor.reply(whole(b"one")).reply(death).reply(whole(b"two"))
+    await call(upstream, vendor)
+    events = await call(upstream, vendor)
+    assert (body(events), kind(events)) == (b"two", None)
+    assert [received.connection for received in vendor.requests] == [1, 1, 2]
+
+
+async def test_a_dead_idle_connection_is_replaced_once(vendor: Vendor, upstream: Upstream) -> None:
+    vendor.reply(whole(b"one")).reply(Fin(), times=2)
+    await call(upstream, vendor)
+    assert kind(await call(upstream, vendor)) is CauseKind.RESET
+    assert len(vendor.requests) == 3
+
+
+async def test_a_used_connection_that_breaks_after_a_head_is_no_dead_one(
+    vendor: Vendor, upstream: Upstream
+) -> None:
+    vendor.reply(whole(b"one")).reply(streamed([b"abc"], Reset()))
+    await call(upstream, vendor)
+    assert kind(await call(upstream, vendor)) is CauseKind.RESET
+    assert len(vendor.requests) == 2
+
+
+async def test_an_idle_connection_on_which_the_server_speaks_is_not_used_again(upstream: Upstream) -> None:
+    """As front ends do when they have waited long enough: their 408 is no answer to the next call."""
+    idle, connections = asyncio.Event(), 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.readuntil(b"\r\n\r\n{}")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        await idle.wait()
+        writer.write(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n")
+        await reader.read()
+
+    async with listening(answer) as port:
+        request = post(f"http://127.0.0.1:{port}/")
+        await collect(attempt(upstream, request))
+        (connection,) = upstream._pooled._pool.connections
+        idle.set()
+        async with asyncio.timeout(PATIENCE):
+            while not connection.has_expired():  # noqa: ASYNC110  # httpcore tells nobody
+                await asyncio.sleep(0)
+        events = await collect(attempt(upstream, request))
+    assert (head(events).status, connections) == (200, 2)
+
+
+async def test_nobody_listens(upstream: Upstream) -> None:
+    async with listening(lambda reader, writer: asyncio.sleep(0)) as port:
+        pass
+    events = await collect(attempt(upstream, post(f"http://127.0.0.1:{port}/?key=secret")))
+    assert events == [Closed(Cause(CauseKind.CONNECT, "cannot connect: Connection refused"))]
+
+
+@pytest.mark.parametrize("host", ["a..test", f"{'a' * 64}.test"])
+async def test_no_such_name(upstream: Upstream, host: str) -> None:
+    events = await collect(attempt(upstream, post(f"http://{host}/")))
+    assert events == [Closed(Cause(CauseKind.DNS, "the host name cannot be resolved"))]
+
+
+async def test_a_certificate_nobody_vouches_for(authority: Authority) -> None:
+    upstream = Upstream(tls_context(insecure=False, ca_file=None, ca_dir=None))
+    async with Vendor(tls=authority) as vendor:
+        events = await call(upstream, vendor)
+        assert vendor.requests == []
+    found = cause(events)
+    assert found is not None
+    assert found.kind is CauseKind.TLS
+    assert "certificate" in found.text
+
+
+async def test_a_server_that_speaks_no_tls(upstream: Upstream) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await reader.read()
+
+    async with listening(answer) as port:
+        events = await collect(attempt(upstream, post(f"https://127.0.0.1:{port}/")))
+    assert events == [Closed(Cause(CauseKind.TLS, "TLS: WRONG_VERSION_NUMBER"))]
+
+
+async def test_a_close_in_the_handshake(upstream: Upstream) -> None:
+    async with listening(lambda reader, writer: reader.readexactly(1)) as port:  # type: ignore[arg-type,return-value]
+        events = await collect(attempt(upstream, post(f"https://127.0.0.1:{port}/")))
+    assert kind(events) is CauseKind.TLS
+
+
+async def test_the_connect_timeout_covers_the_handshake(upstream: Upstream) -> None:
+    left = asyncio.Event()
+    async with listening(silence_until(left)) as port:
+        request = post(f"https://127.0.0.1:{port}/")
+        events = await collect(attempt(upstream, request, connect_timeout=0.05))
+        await asyncio.wait_for(left.wait(), PATIENCE)
+    assert events == [Closed(Cause(CauseKind.TIMEOUT, "no connection in time"))]
+
+
+async def test_the_connect_timeout_ends_with_the_connection(
+    vendor: Vendor, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vendor.reply(Reply(before=(WaitFor("head"),), steps=(Send(b"late"),)))
+    events = attempt(upstream, post(f"{vendor.base_url}/v1/x"), connect_timeout=5.0)
+    assert await until(events, Sent) == [Sent()]
+    loop = asyncio.get_running_loop()
+    clock = loop.time
+    monkeypatch.setattr(loop, "time", lambda: clock() + 60.0)
+    vendor.release("head")
+    assert body([event async for event in events]) == b"late"
+
+
+def silence_until(left: asyncio.Event) -> Handler:
+    """Read and say nothing; set `left` when the client closes."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        left.set()
+
+    return handle
+
+
+# Leaving
+
+
+async def test_cancelled_in_the_handshake(upstream: Upstream) -> None:
+    left, greeted = asyncio.Event(), asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(1)
+        greeted.set()
+        await silence_until(left)(reader, writer)
+
+    async with listening(handle) as port:
+        task = asyncio.create_task(collect(attempt(upstream, post(f"https://127.0.0.1:{port}/"))))
+        await asyncio.wait_for(greeted.wait(), PATIENCE)
+        await cancelled(task)
+        await asyncio.wait_for(left.wait(), PATIENCE)
+
+
+async def test_cancelled_before_the_head(vendor: Vendor, upstream: Upstream) -> None:
+    vendor.reply(Hang())
+    task = asyncio.create_task(call(upstream, vendor))
+    (received,) = await vendor.wait_requests(1)
+    await cancelled(task)
+    await asyncio.wait_for(received.closed_by_client.wait(), PATIENCE)
+
+
+async def test_cancelled_in_the_body(vendor: Vendor, upstream: Upstream) -> None:
+    vendor.reply(streamed([b"abc"], WaitFor("never")))
+    task = asyncio.create_task(call(upstream, vendor))
+    await vendor.wait_gate("never")
+    await cancelled(task)
+    await asyncio.wait_for(vendor.requests[0].closed_by_client.wait(), PATIENCE)
+
+
+@pytest.mark.parametrize("last", [Sent, Started, Data])
+async def test_closed_by_the_reader(
+    vendor: Vendor, upstream: Upstream, last: type[Sent] | type[Started] | type[Data]
+) -> None:
+    vendor.reply(streamed([b"abc"], WaitFor("never")))
+    events = attempt(upstream, post(f"{vendor.base_url}/v1/x"))
+    await until(events, last)
+    await events.aclose()
+    await vendor.wait_idle()
+    assert len(vendor.requests) <= 1
+
+
+async def cancelled(task: asyncio.Task[list[UpstreamEvent]]) -> None:
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(asyncio.shield(task), PATIENCE)
+
+
+async def test_close_ends_what_is_under_way(vendor: Vendor, upstream: Upstream) -> None:
+    vendor.reply(streamed([b"abc"], WaitFor("never")))
+    events = attempt(upstream, post(f"{vendor.base_url}/v1/x"))
+    await until(events, Data)
+    await upstream.close()
+    assert await collect(events) == [Closed(Cause(CauseKind.RESET, "the connection was reset"))]
+    await vendor.wait_idle()
+
+
+# Content codings
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
+async def test_compressed_events_are_decoded_as_they_come(
+    vendor: Vendor, upstream: Upstream, coding: str
+) -> None:
+    vendor.reply(Reply(steps=(Send(b"one"), WaitFor("one"), Send(b"two")), encoding=coding))
+    events = attempt(upstream, post(f"{vendor.base_url}/v1/x"))
+    got = await until(events, Data)
+    assert body(got) == b"one"
+    vendor.release("one")
+    got += await collect(events)
+    assert (body(got), kind(got)) == (b"onetwo", None)
+    assert header(head(got).headers, "content-encoding") is None
+
+
+CODED = {"gzip": gzip.compress, "deflate": zlib.compress, "br": brotli.compress, "zstd": zstandard.compress}
+
+
+@pytest.mark.parametrize("coding", CODED)
+async def test_a_compressed_body_cut_inside_good_framing(
+    vendor: Vendor, upstream: Upstream, coding: str
+) -> None:
+    coded = CODED[coding](b"hello" * 50)
+    vendor.reply(whole(coded[:-1], headers=(("Content-Encoding", coding),)))
+    events = await call(upstream, vendor)
+    assert cause(events) == Cause(CauseKind.ENCODING, "the body ends inside its compressed data")
+
+
+async def test_a_reset_in_a_compressed_body_is_a_reset(vendor: Vendor, upstream: Upstream) -> None:
+    vendor.reply(Reply(steps=(Send(b"abc"), Reset()), encoding="gzip"))
+    events = await call(upstream, vendor)
+    assert (body(events), kind(events)) == (b"abc", CauseKind.RESET)
+
+
+async def test_corrupt_data_closes_the_connection(vendor: Vendor, upstream: Upstream) -> None:
+    vendor.reply(
+        streamed([b"secret" * 20], WaitFor("never"), headers=(("content-encoding", "gzip"),)),
+    )
+    events = await call(upstream, vendor)
+    assert cause(events) == Cause(CauseKind.ENCODING, "corrupt gzip or deflate data")
+    await vendor.wait_idle()
+
+
+@pytest.mark.parametrize("framing", [Framing.LENGTH, Framing.CHUNKED])
+async def test_an_empty_body_needs_no_end_of_its_coding(
+    vendor: Vendor, upstream: Upstream, framing: Framing
+) -> None:
+    vendor.reply(Reply(headers=(("content-encoding", "gzip"),), framing=framing))
+    events = await call(upstream, vendor)
+    assert (body(events), kind(events)) == (b"", None)
+
+
+async def test_an_unknown_coding_passes_as_it_is(vendor: Vendor, upstream: Upstream) -> None:
+    vendor.reply(whole(b"opaque", headers=(("Content-Encoding", "gzip"), ("Content-Encoding", "snappy"))))
+    events = await call(upstream, vendor)
+    assert (body(events), kind(events)) == (b"opaque", None)
+    assert [value for name, value in head(events).headers if name == "Content-Encoding"] == ["gzip", "snappy"]
+
+
+# Trust
+
+
+async def test_insecure_takes_any_certificate(vendor: Vendor) -> None:
+    upstream = Upstream(tls_context(insecure=True, ca_file=None, ca_dir=None))
+    vendor.reply(whole(b"{}"))
+    assert kind(await call(upstream, vendor)) is None
+    await upstream.close()
+
+
+async def test_a_directory_of_trusted_certificates(authority: Authority, tmp_path: Path) -> None:
+    pem = authority.ca_path.read_bytes()
+    certificate = OpenSSL.crypto.load_certificate(OpenSSL.crypto.FILETYPE_PEM, pem)
+    (tmp_path / f"{certificate.subject_name_hash():08x}.0").write_bytes(pem)
+    upstream = Upstream(tls_context(insecure=False, ca_file=None, ca_dir=str(tmp_path)))
+    async with Vendor(tls=authority) as vendor:
+        vendor.reply(whole(b"{}"))
+        assert kind(await call(upstream, vendor)) is None
+        await upstream.close()
+
+
+async def test_a_name_the_certificate_is_not_for(authority: Authority) -> None:
+    async with Vendor(tls=authority) as vendor, tunnelling(vendor.port) as (proxy, _):
+        upstream = Upstream(trusting(authority), proxy=proxy)
+        events = await collect(attempt(upstream, post("https://other.test/")))
+        await upstream.close()
+    assert kind(events) is CauseKind.TLS
+    assert vendor.requests == []
+
+
+def test_certificates_that_cannot_be_loaded_are_named(tmp_path: Path) -> None:
+    missing = str(tmp_path / "missing.pem")
+    with pytest.raises(ValueError, match=r"ssl_verify_upstream_trusted_ca='.*missing\.pem'"):
+        tls_context(insecure=False, ca_file=missing, ca_dir=None)
+
+
+# Upstream proxies
+
+
+@contextlib.asynccontextmanager
+async def proxying(serve: Handler) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """A proxy on loopback that goes on as `serve` once it has read a head: its URL, and the heads it saw."""
+    heads: list[bytes] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        await serve(reader, writer)
+
+    async with listening(handle) as port:
+        yield f"http://user:word@127.0.0.1:{port}", heads
+
+
+def tunnelling(port: int) -> contextlib.AbstractAsyncContextManager[tuple[str, list[bytes]]]:
+    """A proxy that connects everybody to this port of 127.0.0.1."""
+
+    async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        try:
+            await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
+        finally:
+            far_writer.transport.abort()
+
+    return proxying(tunnel)
+
+
+def answering(answer: bytes) -> contextlib.AbstractAsyncContextManager[tuple[str, list[bytes]]]:
+    """A proxy that gives this one answer to all."""
+
+    async def write(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+        await reader.read()
+
+    return proxying(write)
+
+
+async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+
+
+async def test_a_tunnel_through_a_proxy(authority: Authority) -> None:
+    async with Vendor(tls=authority) as vendor, tunnelling(vendor.port) as (proxy, heads):
+        upstream = Upstream(trusting(authority), proxy=proxy)
+        vendor.always(streamed([b"abc"]))
+        request = post(f"{vendor.base_url}//v1/%7e?key=k", Authorization="Bearer sk-test")
+        for _ in range(2):
+            events = await collect(attempt(upstream, request))
+            assert (body(events), kind(events)) == (b"abc", None)
+            assert events[0] == Sent()
+        await upstream.close()
+        target = f"127.0.0.1:{vendor.port}"
+    assert [received.target for received in vendor.requests] == ["//v1/%7e?key=k"] * 2
+    assert [received.connection for received in vendor.requests] == [1, 1]
+    assert len(heads) == 1
+    assert heads[0].startswith(f"CONNECT {target} HTTP/1.1\r\n".encode())
+    assert b"proxy-authorization: basic dxnlcjp3b3jk\r\n" in heads[0].lower()
+    assert b"sk-test" not in heads[0]
+    assert vendor.requests[0].header("proxy-authorization") is None
+
+
+async def test_a_fresh_connection_and_a_dead_one_through_a_proxy(authority: Authority) -> None:
+    async with Vendor(tls=authority) as vendor, tunnelling(vendor.port) as (proxy, heads):
+        upstream = Upstream(trusting(authority), proxy=proxy)
+        vendor.reply(whole(b"1")).reply(whole(b"2")).reply(Fin()).reply(whole(b"3"))
+        for expected, fresh in ((b"1", False), (b"2", True), (b"3", False)):
+            assert body(await call(upstream, vendor, fresh=fresh)) == expected
+        await upstream.close()
+    assert [received.connection for received in vendor.requests] == [1, 2, 1, 3]
+    assert len(heads) == 3
+
+
+async def test_plain_http_through_a_proxy_has_an_absolute_target(authority: Authority) -> None:
+    async with answering(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi") as (proxy, heads):
+        upstream = Upstream(trusting(authority), proxy=proxy)
+        events = await collect(attempt(upstream, post("http://provider.test:81//a/../%7e")))
+        await upstream.close()
+    assert body(events) == b"hi"
+    assert heads[0].startswith(b"POST http://provider.test:81//a/../%7e HTTP/1.1\r\n")
+
+
+async def test_a_proxy_that_refuses(authority: Authority) -> None:
+    async with answering(b"HTTP/1.1 407 Who are you\r\ncontent-length: 0\r\n\r\n") as (proxy, _):
+        upstream = Upstream(trusting(authority), proxy=proxy)
+        events = await collect(attempt(upstream, post("https://provider.test/?key=secret")))
+        await upstream.close()
+    assert events == [Closed(Cause(CauseKind.CONNECT, "the upstream proxy refused with 407"))]
+
+
+async def test_the_connect_timeout_covers_the_proxy(authority: Authority) -> None:
+    left = asyncio.Event()
+    async with listening(silence_until(left)) as port:
+        upstream = Upstream(trusting(authority), proxy=f"http://127.0.0.1:{port}")
+        request = post("https://provider.test/")
+        events = await collect(attempt(upstream, request, connect_timeout=0.05))
+        await asyncio.wait_for(left.wait(), PATIENCE)
+        await upstream.close()
+    assert events == [Closed(Cause(CauseKind.TIMEOUT, "no connection in time"))]
+
+
+def test_other_kinds_of_proxy_are_refused_without_their_password(authority: Authority) -> None:
+    with pytest.raises(ValueError, match="'socks5'") as refusal:
+        Upstream(trusting(authority), proxy="socks5://user:word@127.0.0.1:1")
+    assert "word" not in str(refusal.value)
+
+
+# Secrets
+
+
+async def test_nothing_is_logged(
+    vendor: Vendor, upstream: Upstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    vendor.reply(whole(b"{}", headers=(("x-echo", "sk-secret"),)))
+    with caplog.at_level(logging.DEBUG):
+        await collect(attempt(upstream, post(f"{vendor.base_url}/?key=sk-secret", Authorization="sk-secret")))
+    assert "sk-secret" not in caplog.text

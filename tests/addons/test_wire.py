@@ -1,0 +1,83 @@
+"""Between mitmproxy's messages and ours."""
+
+import pytest
+from mitmproxy import http
+
+from addons.wire import (
+    address_of,
+    authority_of,
+    headers_of,
+    path_of,
+    replaced,
+    set_headers,
+    target_at,
+    wire_request,
+    without_hops,
+)
+
+
+def make_request(*fields: tuple[bytes, bytes]) -> http.Request:
+    request = http.Request.make("POST", "https://api.openai.com/v1/x?a=1", b"body")
+    request.headers = http.Headers(fields)
+    return request
+
+
+def test_any_header_bytes_survive_the_way_there_and_back() -> None:
+    fields = ((b"X-Odd", bytes(range(128, 256))), (b"x-ODD", "caf\xe9".encode()), (b"x-odd", b""))
+    request = make_request(*fields)
+    set_headers(request, headers_of(request))
+    assert request.headers.fields == fields
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Connection", "Keep-Alive", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "Proxy-Authorization"],
+)
+def test_what_belongs_to_one_connection_ends_here(name: str) -> None:
+    assert without_hops((("A", "1"), (name, "x"), ("B", "2"))) == (("A", "1"), ("B", "2"))
+
+
+def test_so_does_what_connection_lists() -> None:
+    headers = (("X-Hop", "1"), ("Connection", "close, x-hop"), ("X-Stays", "2"))
+    assert without_hops(headers) == (("X-Stays", "2"),)
+
+
+def test_another_host_takes_the_same_place() -> None:
+    assert replaced((("A", "1"), ("HOST", "x"), ("B", "2")), "host", "y:1") == (
+        ("A", "1"),
+        ("HOST", "y:1"),
+        ("B", "2"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "address", "authority", "path"),
+    [
+        ("https://api.openai.com", ("api.openai.com", 443), "api.openai.com", ""),
+        ("http://localhost:1/", ("localhost", 1), "localhost:1", ""),
+        ("http://[::1]:8/api/", ("::1", 8), "[::1]:8", "/api"),
+        ("http://h/a/b", ("h", 80), "h", "/a/b"),
+    ],
+)
+def test_the_parts_of_a_base_url(url: str, address: tuple[str, int], authority: str, path: str) -> None:
+    assert (address_of(url), authority_of(url), path_of(url)) == (address, authority, path)
+
+
+def test_a_request_leaves_with_its_own_bytes() -> None:
+    request = make_request((b"Host", b"api.openai.com"), (b"content-encoding", b"gzip"), (b"te", b"trailers"))
+    wire = wire_request(request, "http://h:1/base", headers_of(request), "/v1/x?a=1")
+    assert (wire.method, wire.url, wire.body) == ("POST", "http://h:1/base/v1/x?a=1", b"body")
+    assert wire.headers == (("Host", "h:1"), ("content-encoding", "gzip"))
+
+
+@pytest.mark.parametrize(
+    ("base_url", "target", "expected"),
+    [
+        ("https://api.x", "/v1/a?b", "/v1/a?b"),
+        ("https://g.x/openai", "/v1/a", "/openai/v1/a"),
+        ("https://g.x/openai", "/openai/v1/a", "/openai/v1/a"),
+        ("https://g.x/openai", "/openai2/v1/a", "/openai/openai2/v1/a"),
+    ],
+)
+def test_a_base_path_is_there_once(base_url: str, target: str, expected: str) -> None:
+    assert target_at(base_url, target) == expected
