@@ -1,0 +1,69 @@
+"""Faults after the first token: no second attempt, and an honest end."""
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.e2e.fault_row import CLIENT, REPAIRED, Row, cut, cut_in_chunk, cut_tool, reply
+from tests.e2e.wires import CUT_TEXT, Wire
+from tests.vendor import End, Fin, Hang, Reply, Reset, streamed
+from tests.vendor.answers import data_event
+
+_CUTS: dict[str, Callable[[Wire], Reply]] = {
+    "reset": cut(Reset()),
+    "fin-in-chunk": cut_in_chunk,
+    "clean-end": cut(End()),
+}
+_CUT_TOOL: dict[str, Any] = {"text": "", "finish": (), "tool": '{"path": "/tmp/täs', "end": "failed"}
+_PARTIAL = "do not run the partial call"
+AFTER = (
+    *(Row(f"cut-{name}", reply(make), **REPAIRED) for name, make in _CUTS.items()),
+    *(Row(f"cut-{name}-tls", reply(make), tls=True, **REPAIRED) for name, make in _CUTS.items()),
+    Row("cut-no-alert-tls", reply(cut(Fin(close_notify=False))), tls=True, **REPAIRED),
+    *(Row(f"cut-{name}-repair", reply(make), mode="repair", **REPAIRED) for name, make in _CUTS.items()),
+    *(
+        Row(
+            f"cut-{name}-error",
+            reply(make),
+            mode="error",
+            text=CUT_TEXT,
+            finish=(),
+            says="the answer was cut",
+            end="failed",
+        )
+        for name, make in _CUTS.items()
+    ),
+    Row("cut-own-key", reply(cut(Reset())), CLIENT, pool=(), **REPAIRED),
+    Row("stall", reply(cut(Hang())), mode="hasty", hangs=True, **REPAIRED),
+    Row(
+        "error-behind-text",
+        reply(lambda wire: streamed([*wire.cut(), wire.error_event("overloaded")])),
+        text=CUT_TEXT,
+        finish=(),
+        says="the provider says overloaded",
+        end="error",
+    ),
+    Row(
+        "error-in-another-form",
+        reply(lambda wire: streamed([*wire.cut(), data_event({"error": {"message": "out of memory"}})])),
+        text=CUT_TEXT,
+        finish=(),
+        says="out of memory",
+        end="error",
+    ),
+    *(
+        Row(f"cut-tool-{name}", reply(cut_tool(step)), mode=mode, says=_PARTIAL, **_CUT_TOOL)
+        for name, step, mode in (
+            ("reset", Reset(), "auto"),
+            ("end", End(), "auto"),
+            ("stall", Hang(), "hasty"),
+            ("error", Reset(), "error"),
+        )
+    ),
+    Row(
+        "cut-tool-repair",
+        reply(cut_tool(End())),
+        mode="repair",
+        **{**_CUT_TOOL, "finish": ("length",), "end": "repaired"},
+    ),
+    Row("tool", reply(lambda wire: streamed(wire.tool())), text="", finish=("tools",), tool="all"),
+)
