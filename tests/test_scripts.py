@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import socket
 import ssl
@@ -338,12 +339,12 @@ def test_the_second_start_starts_one_python(machine: Machine) -> None:
     assert machine.start().returncode == 0
     script = machine.checkout / "scripts" / "start"
     done = machine.run("bash", "-x", script, "-n", ROTATOR_VENV=sys.prefix)
-    python = f"{sys.prefix}/bin/python"
+    python, mitmdump = (shlex.quote(f"{sys.prefix}/bin/{name}") for name in ("python", "mitmdump"))
     started = [
         line for line in done.stderr.splitlines() if re.match(rf"\++ (exec )?{re.escape(python)} ", line)
     ]
     assert len(started) == 1, started
-    assert started[0].startswith(f"+ exec {python} {sys.prefix}/bin/mitmdump")
+    assert started[0].startswith(f"+ exec {python} {mitmdump}")
 
 
 # --- scripts/sdks.py and .ci/run

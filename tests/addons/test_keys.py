@@ -1,6 +1,7 @@
 """Keys: from references to secrets, and what is said of those that cannot be had."""
 
 import json
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ INSIDE = "has white space or characters other than ASCII inside: leave nothing t
 
 
 def python(code: str) -> str:
-    return f"cmd:{sys.executable} -c {json.dumps(code)}"
+    return f"cmd:{shlex.quote(sys.executable)} -c {json.dumps(code)}"
 
 
 def refusal(reference: str, environ: Mapping[str, str], folder: Path) -> str:
