@@ -18,11 +18,10 @@ from protocols.base import (
     Head,
     Operation,
     Reasoning,
-    Segment,
     WireRequest,
     WireResponse,
 )
-from protocols.errors import MalformedRequest
+from protocols.calls import Paths, json_call, matched
 from protocols.parts import (
     BlockDelta,
     BlockKind,
@@ -41,7 +40,7 @@ from protocols.parts import (
     Usage,
     UsageReport,
 )
-from protocols.sse import Event, SseDecoder, is_event_stream, write_event
+from protocols.sse import Event, SseDecoder, SseEncoder, is_event_stream, write_event
 from protocols.whole import WholeDecoder
 from protocols.wirejson import (
     JsonObject,
@@ -52,7 +51,6 @@ from protocols.wirejson import (
     objects_at,
     stream_error,
     text_at,
-    text_size,
 )
 
 FINISH_REASONS: Mapping[str, FinishReason] = {
@@ -72,9 +70,11 @@ _ERROR_TYPES: Mapping[str, str] = {
     "timeout": "timeout_error",
     "overloaded": "overloaded_error",
 }
-_GENERATE = re.compile(r"(?:/v\d\w*|^)/messages$")
-_COUNT = re.compile(r"(?:/v\d\w*|^)/messages/count_tokens$")
-_MODELS = re.compile(r"(?:/v\d\w*|^)/models$")
+_PATHS: Paths = (
+    ("POST", re.compile(r"(?:/v\d\w*|^)/messages$"), Operation.GENERATE),
+    ("POST", re.compile(r"(?:/v\d\w*|^)/messages/count_tokens$"), Operation.COUNT_TOKENS),
+    ("GET", re.compile(r"(?:/v\d\w*|^)/models$"), Operation.MODELS),
+)
 _BLOCK_KINDS: Mapping[str, BlockKind] = {
     "text": BlockKind.TEXT,
     "thinking": BlockKind.REASONING,
@@ -96,30 +96,17 @@ class AnthropicMessages:
     opens_with_lifecycle = True
 
     def match(self, method: str, path: str) -> Operation | None:
-        if method == "POST" and _GENERATE.search(path):
-            return Operation.GENERATE
-        if method == "POST" and _COUNT.search(path):
-            return Operation.COUNT_TOKENS
-        return Operation.MODELS if method == "GET" and _MODELS.search(path) else None
+        return matched(_PATHS, method, path)
 
     def parse(self, call_id: str, operation: Operation, request: WireRequest) -> Call:
-        call = Call(call_id, self.name, operation, None, False, request.headers)
-        if operation is Operation.MODELS:
-            return call
-        body = load_object(request.body)
-        if body is None:
-            raise MalformedRequest("the body is not a JSON object")
-        tools = [text_at(tool, "type") for tool in objects_at(body, "tools")]
-        servers = bool(body.get("mcp_servers"))
+        call = json_call(self.name, call_id, operation, request)
+        tools = [text_at(tool, "type") for tool in objects_at(call.body, "tools")]
+        servers = bool(call.body.get("mcp_servers"))
         return replace(
             call,
-            model=text_at(body, "model") or None,
-            stream=operation is Operation.GENERATE and body.get("stream") is True,
-            body=body,
-            reasoning=_reasoning(body),
+            reasoning=_reasoning(call.body),
             hosted=servers or any(tool.startswith(_HOSTED_TOOLS) for tool in tools),
             acting=servers or any(tool.startswith(_ACTING_TOOLS) for tool in tools),
-            text_bytes=text_size(request.body),
         )
 
     def decoder(self, call: Call, head: Head) -> Decoder:
@@ -232,11 +219,8 @@ def _read_answer(body: JsonObject) -> Sequence[StreamPart]:
     return [*parts, StreamEnd()]
 
 
-class MessagesEncoder:
+class MessagesEncoder(SseEncoder):
     """Closing events; the name line is never left out."""
-
-    def encode(self, segments: Sequence[Segment]) -> bytes:
-        return b"".join([segment.raw for segment in segments])
 
     def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
         return b"".join(self._close_part(part, progress) for part in parts)
@@ -253,9 +237,6 @@ class MessagesEncoder:
                 return _event({"type": "message_stop"})
             case _:
                 return b""
-
-    def heartbeat(self) -> bytes:
-        return b"\n"
 
 
 def _last_delta(stop_reason: str, progress: Progress) -> JsonObject:

@@ -18,12 +18,11 @@ from protocols.base import (
     Head,
     Operation,
     Reasoning,
-    Segment,
     WireRequest,
     WireResponse,
 )
 from protocols.blocks import ImplicitBlocks
-from protocols.errors import MalformedRequest
+from protocols.calls import Paths, json_call, matched
 from protocols.parts import (
     BlockKind,
     ChoiceStart,
@@ -39,7 +38,7 @@ from protocols.parts import (
     Usage,
     UsageReport,
 )
-from protocols.sse import DONE, Event, SseDecoder, is_event_stream, write_event
+from protocols.sse import DONE, Event, SseDecoder, SseEncoder, is_event_stream, write_event
 from protocols.whole import WholeDecoder
 from protocols.wirejson import (
     JsonObject,
@@ -51,7 +50,6 @@ from protocols.wirejson import (
     objects_at,
     stream_error,
     text_at,
-    text_size,
 )
 
 FINISH_REASONS: Mapping[str, FinishReason] = {
@@ -67,9 +65,11 @@ FINISH_REASONS: Mapping[str, FinishReason] = {
 }
 """`eos` is Together's, `model_length` Mistral's, `error` OpenRouter's, the last DeepSeek's."""
 
-_GENERATE = re.compile(r"/chat/completions$")
-_EMBEDDINGS = re.compile(r"/embeddings$")
-_MODELS = re.compile(r"(?:/v\d\w*|^)/models$")
+_PATHS: Paths = (
+    ("POST", re.compile(r"/chat/completions$"), Operation.GENERATE),
+    ("POST", re.compile(r"/embeddings$"), Operation.EMBEDDINGS),
+    ("GET", re.compile(r"(?:/v\d\w*|^)/models$"), Operation.MODELS),
+)
 _TEMPLATE = ("id", "object", "created", "model", "system_fingerprint", "service_tier", "provider")
 _TEXT_FIELDS = (
     ("reasoning_content", BlockKind.REASONING),
@@ -88,31 +88,19 @@ class OpenAIChat:
     opens_with_lifecycle = False
 
     def match(self, method: str, path: str) -> Operation | None:
-        if method == "POST" and _GENERATE.search(path):
-            return Operation.GENERATE
-        if method == "POST" and _EMBEDDINGS.search(path):
-            return Operation.EMBEDDINGS
-        return Operation.MODELS if method == "GET" and _MODELS.search(path) else None
+        return matched(_PATHS, method, path)
 
     def parse(self, call_id: str, operation: Operation, request: WireRequest) -> Call:
-        call = Call(call_id, self.name, operation, None, False, request.headers)
-        if operation is Operation.MODELS:
-            return call
-        body = load_object(request.body)
-        if body is None:
-            raise MalformedRequest("the body is not a JSON object")
+        call = json_call(self.name, call_id, operation, request)
+        body = call.body
         kinds = [text_at(tool, "type") for tool in objects_at(body, "tools")]
         hosted = [kind for kind in kinds if kind and kind not in _CLIENT_TOOLS]
         return replace(
             call,
-            model=text_at(body, "model") or None,
-            stream=operation is Operation.GENERATE and body.get("stream") is True,
-            body=body,
             session=text_at(body, "prompt_cache_key") or None,
             reasoning=_reasoning(body),
             hosted=bool(hosted) or "web_search_options" in body,
             acting=any(kind.startswith(_ACTING_TOOLS) for kind in hosted),
-            text_bytes=text_size(request.body),
         )
 
     def decoder(self, call: Call, head: Head) -> Decoder:
@@ -274,11 +262,8 @@ def _read_answer(body: JsonObject) -> Sequence[StreamPart]:
     return [*parts, *_usage_reports(body), StreamEnd()]
 
 
-class ChatEncoder:
+class ChatEncoder(SseEncoder):
     """Closing frames with the stream's own id, model and creation time."""
-
-    def encode(self, segments: Sequence[Segment]) -> bytes:
-        return b"".join([segment.raw for segment in segments])
 
     def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
         template = progress.head.template if progress.head else {}
@@ -295,9 +280,6 @@ class ChatEncoder:
                 return b"data: " + DONE + b"\n\n"
             case _:
                 return b""
-
-    def heartbeat(self) -> bytes:
-        return b"\n"
 
 
 def _error_object(kind: str, message: str) -> JsonObject:

@@ -132,3 +132,14 @@ def write_event(value: object, name: str | None = None) -> bytes:
     """One event with `value` as JSON, LF line ends, and a space behind `data:` (clients need it)."""
     prefix = f"event: {name}\n".encode() if name else b""
     return prefix + b"data: " + dump(value) + b"\n\n"
+
+
+class SseEncoder:
+    """What every protocol over server-sent events encodes alike; `close` is the protocol's own."""
+
+    def encode(self, segments: Sequence[Segment]) -> bytes:
+        return b"".join([segment.raw for segment in segments])
+
+    def heartbeat(self) -> bytes:
+        """Measured: a bare newline is the one form that every SSE client survives."""
+        return b"\n"
