@@ -57,14 +57,20 @@ class Control:
         """As `configure`, in a thread, since a key may be what a slow command prints."""
         log.info("the config changed and is read again")
         try:
-            settings = await asyncio.to_thread(load, self._opts.rotator_config, os.environ, Path.cwd())
-            self._take(settings)
+            self._take(await self._load())
         except ConfigError as error:
             self._refuse(error)
         except Exception as error:  # noqa: BLE001  # the watch goes on, whatever a config leads to
             self._journal.failed("reading the config", error)
         else:
             log.info("the changed config is in force")
+
+    async def _load(self) -> Settings:
+        settings = await asyncio.to_thread(load, self._opts.rotator_config, os.environ, Path.cwd())
+        former = self._settings.source if self._settings else None
+        if former and settings.source is None:
+            raise ConfigError(f"{former}: is gone: put it back, or start anew without it")
+        return settings
 
     def _refuse(self, error: ConfigError) -> None:
         kept = "the settings before stay in force: " if self._settings else ""
@@ -76,6 +82,7 @@ class Control:
             log.warning("rotator_state: nothing is kept there yet")
         for warning in settings.warnings:
             log.warning("%s", self._redactor.redact(warning))
+        log.info("%s", self._redactor.redact(_in_short(settings)))
         self._apply(settings, self._opts)
 
     def _apply(self, settings: Settings, opts: options.Options) -> None:
@@ -106,3 +113,10 @@ class Control:
         hosts = [*self._users_hosts, *ours]
         if list(opts.allow_hosts) != hosts:
             set_options(opts, allow_hosts=hosts)
+
+
+def _in_short(settings: Settings) -> str:
+    """What a start tells of itself: which file was read, and which pools came of it."""
+    pools = (f"{one.provider.name} {len(one.credentials)}" for one in settings.providers if one.credentials)
+    keys = ", ".join(pools) or "none, clients' own keys are used"
+    return f"config: {settings.source or 'no file'}; keys: {keys}"

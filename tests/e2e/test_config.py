@@ -191,6 +191,10 @@ def test_the_file_in_the_folder_is_found(tmp_path: Path, vendor: VendorThread) -
         tmp_path, CONFIG.format(url=vendor.base_url, key="env:ONE"), keys={"ONE": ONE}, named=False
     ) as proxy:
         assert served_by(proxy, vendor) == ONE
+        assert f"config: {tmp_path / 'rotator.toml'}; keys: openai 1" in proxy.log
+        (tmp_path / "rotator.toml").unlink()
+        proxy.wait_log("rotator.toml: is gone")
+        assert served_by(proxy, vendor) == ONE
 
 
 # -- ways to stand ------------------------------------------------------------------------------------
