@@ -82,7 +82,7 @@ def proxy(
     folder = tmp_path_factory.mktemp("clients_leave")
     with Proxy(folder, config, keys={"ONE": ONE, "TWO": TWO}, scripts=(ADDON, PROBE)) as running:
         yield running
-    # A client's reset can make asyncio report the future of a stream that is gone, with no frame of ours in it.
+    # A client's reset can make asyncio report a stream that is gone, with no frame of ours in it.
     ours = [line for line in running.log.splitlines() if f'File "{ROOT}/' in line and "/.venv/" not in line]
     assert ours + [word for word in ("crashed", "never retrieved") if word in running.log] == [], running.log
 
