@@ -1,5 +1,6 @@
 """A client that leaves, at every stage of a call, or that does not read: nothing is left running."""
 
+import re
 import select
 import socket
 import threading
@@ -8,7 +9,7 @@ from itertools import count
 
 import pytest
 
-from tests.e2e.proxy import ADDON, ROOT, Proxy
+from tests.e2e.proxy import ADDON, Proxy
 from tests.e2e.talk import PROBE, Http1, Http2, Listener, ask, client, post, tunnel, wait_order
 from tests.vendor import (
     Answer,
@@ -22,6 +23,13 @@ from tests.vendor import (
     chat_stream,
     streamed,
 )
+
+RESET_REPORT = re.compile(
+    r"\[[\d:.]+\] Unhandled error in task\.\nTraceback \(most recent call last\):\n"
+    r'  File "[^"]*/mitmproxy/proxy/server\.py", line \d+, in handle_connection\n'
+    r"(?:    .*\n|  File \"[^\"]*/asyncio/.*\n)*ConnectionResetError: .*"
+)
+"""Seen on Python 3.13: a client's reset, raised where mitmproxy reads from it; no frame of ours is in it."""
 
 CONFIG = """
 [providers.openai]
@@ -82,9 +90,8 @@ def proxy(
     folder = tmp_path_factory.mktemp("clients_leave")
     with Proxy(folder, config, keys={"ONE": ONE, "TWO": TWO}, scripts=(ADDON, PROBE)) as running:
         yield running
-    # A client's reset can make asyncio report a stream that is gone, with no frame of ours in it.
-    ours = [line for line in running.log.splitlines() if f'File "{ROOT}/' in line and "/.venv/" not in line]
-    assert ours + [word for word in ("crashed", "never retrieved") if word in running.log] == [], running.log
+    log = RESET_REPORT.sub("", running.log)
+    assert not [word for word in ("Traceback", "crashed", "never retrieved") if word in log], running.log
 
 
 @pytest.fixture(autouse=True)
