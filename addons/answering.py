@@ -12,29 +12,39 @@ from mitmproxy import http
 from addons.blackout import Blackout
 from addons.driver import Driver, Response, Work, pass_once
 from addons.interception import Intercepted, own_lease, written
-from addons.journal import Journal
-from addons.pool import Lease, Pool
+from addons.journal import Journal, Record, TargetRecord
+from addons.outgoing import dropped, outgoing
+from addons.planning import Plan, Planned, Planner
+from addons.pool import NO_LEASE, Lease, Pool
+from addons.refusal import Passing, Refusal
 from addons.settings import Settings
+from addons.state import Memory, State
+from addons.stored import Missing, Responses, Turn, not_to_be_kept, unknown_elsewhere
 from addons.upstream import Upstream
 from addons.wire import headers_of, wire_request
 from protocols.base import Call, WireRequest, header
 from protocols.errors import MalformedRequest
+from protocols.registry import Registry
 from rewrite.clients import facts_for
 from rewrite.credentials import NoneFree
 from rewrite.events import Acquire, Summary
 from rewrite.exchange import Exchange, Terms
 from rewrite.limits import limits_for, timing
 from rewrite.outcome import Outcome
-from rewrite.providers import Provider, reasons
+from rewrite.providers import reasons
+from rewrite.responses_store import scope_of
+from rewrite.routes import Rule
 from rewrite.sessions import with_session
 
 
 class Answering:
     """Makes drivers under the current settings; a driver keeps those it was made under."""
 
-    def __init__(self, pool: Pool, journal: Journal) -> None:
-        self._pool, self._journal = pool, journal
+    def __init__(self, registry: Registry, pool: Pool, journal: Journal) -> None:
+        self._registry, self._pool, self._journal = registry, pool, journal
+        self.responses = Responses(State(Memory(), time.time), time.time)
         self._settings: Settings | None = None
+        self._planner: Planner | None = None
         self._upstream: Upstream | None = None
         self._former: list[Upstream] = []
         self._drivers: WeakKeyDictionary[http.HTTPFlow, Driver] = WeakKeyDictionary()
@@ -44,30 +54,83 @@ class Answering:
         if self._upstream not in (None, upstream):
             self._former.append(self._upstream)
         self._settings, self._upstream = settings, upstream
+        self._planner = Planner(settings, self._registry)
 
     async def close(self) -> None:
         """The proxy ends."""
         await _close([*self._former, *filter(None, [self._upstream])])
 
-    def begin(self, flow: http.HTTPFlow, intercepted: Intercepted) -> Driver:
-        """The driver of a recognised call, ready to run."""
+    def begin(self, flow: http.HTTPFlow, intercepted: Intercepted) -> Driver | Refusal | Passing:
+        """What answers a recognised call, ready to run."""
         assert intercepted.protocol is not None
         call = self._call(flow, intercepted)
-        protocol, provider = intercepted.protocol, intercepted.provider
+        turn = self.responses.turn(call, _scope(intercepted))
+        if isinstance(turn, Missing):
+            return self._refusal(Record(flow, call, intercepted.provider.name, ()), turn)
+        assert self._planner is not None
+        plan = self._planner.plan(turn, intercepted, flow.request)
+        targets = [_recorded(one, turn.call) for one in plan.targets]
+        record = Record(flow, turn.call, intercepted.provider.name, targets, plan.refused)
+        if not plan.targets:
+            told = Missing(intercepted.protocol.error(plan.fault), plan.fault)
+            return self._refusal(record, unknown_elsewhere(call, plan.refused) or told)
+        if call.background and plan.targets[0].leg.rendered is None:
+            return self._passing(flow, intercepted)
+        return self._driver(record, intercepted, plan, turn)
+
+    def _refusal(self, record: Record, told: Missing) -> Refusal:
+        return Refusal(told.answer, told.fault, partial(self._journal.end, record))
+
+    def _passing(self, flow: http.HTTPFlow, intercepted: Intercepted) -> Passing:
+        """An answer that is made later belongs to an account, like a file or a batch."""
+        lease = self._pool.account(intercepted.provider.name) if intercepted.pooled else None
+        lease = lease or own_lease(intercepted)
+        record = {"provider": intercepted.provider.name, "passed_through": True, "credential": lease.name}
+        self._journal.begin(flow, record)
+        return Passing(partial(self.pass_once, flow, intercepted, lease))
+
+    def kept(self, flow: http.HTTPFlow, intercepted: Intercepted) -> http.Response | None:
+        """The answer to a request about a response that we keep; None: it is about something else."""
+        request = flow.request
+        answer = self.responses.answer(request.method, request.path, _scope(intercepted))
+        if answer is None:
+            return None
+        self._journal.begin(flow, {"provider": intercepted.provider.name, "kept_response": True})
+        return http.Response.make(answer.status, answer.body, dict(answer.headers))
+
+    def _report(
+        self, record: Record, intercepted: Intercepted, plan: Plan, turn: Turn, summary: Summary
+    ) -> None:
+        """The call is over: its record, and its response where it is ours to keep."""
+        self._journal.end(record, summary)
+        self._remember(plan.targets[summary.route], summary)
+        hidden = not_to_be_kept(self._pool.secrets(), intercepted.own)
+        self.responses.keep(turn, plan.targets[summary.route].leg.translation, summary, hidden)
+
+    def _remember(self, planned: Planned, summary: Summary) -> None:
+        head = summary.progress.head
+        if planned.pooled and planned.leg.translation is None and head and head.id and summary.attempts:
+            self._pool.made(planned.route.provider.name, head.id, summary.attempts[-1].credential)
+
+    def _driver(self, record: Record, intercepted: Intercepted, plan: Plan, turn: Turn) -> Driver:
+        flow, call, targets = record.flow, record.call, plan.targets
+        assert intercepted.protocol is not None
         assert self._upstream is not None
         now = time.monotonic()
-        terms = self._terms(call, intercepted, now)
+        terms = [self._terms(call, one, plan.rule, now) for one in targets]
+        request = flow.request.copy()
         work = Work(
             call=call,
-            protocol=protocol,
-            exchange=Exchange(call, protocol, terms, now),
+            protocol=intercepted.protocol,
+            exchange=Exchange(call, intercepted.protocol, terms[0], now, terms[1:]),
             upstream=self._upstream,
-            connect_timeout=terms.timing.connect,
-            acquire=partial(self._acquire, intercepted, call),
-            release=partial(self._release, intercepted, call),
-            request=partial(self._request, flow.request.copy(), intercepted),
-            report=partial(self._report, flow, call, provider),
-            failed=partial(self._journal.failed, f"call {call.id} to {provider.name}"),
+            connect_timeout=terms[0].timing.connect,
+            acquire=lambda wish: self._acquire(intercepted, targets[wish.route], wish),
+            release=lambda route, lease, outcome: self._release(targets[route], lease, outcome),
+            request=lambda route, lease: outgoing(request, targets[route], intercepted, lease),
+            untouched=lambda route: targets[route].leg.translation is None and not targets[route].leg.chain,
+            report=partial(self._report, record, intercepted, plan, turn),
+            failed=partial(self._journal.failed, f"call {call.id} to {intercepted.provider.name}"),
             clock=time.monotonic,
         )
         driver = self._drivers[flow] = Driver(work)
@@ -79,7 +142,8 @@ class Answering:
         """A replayed flow of a path that is not ours to answer."""
         assert self._settings is not None
         assert self._upstream is not None
-        request = self._request(flow.request, intercepted, lease)
+        headers, target = written(intercepted, lease, flow.request)
+        request = wire_request(flow.request, intercepted.base_url, headers, target)
         blackout = Blackout([lease.secret] if lease.pooled else ())
         await pass_once(self._upstream, request, self._settings.timeouts.connect, blackout, response)
 
@@ -99,44 +163,38 @@ class Answering:
         facts = facts_for(self._settings.clients, header(call.headers, "user-agent") or "")
         return with_session(call, facts.session_header)
 
-    def _terms(self, call: Call, intercepted: Intercepted, now: float) -> Terms:
-        settings, provider = self._settings, intercepted.provider
+    def _terms(self, call: Call, planned: Planned, rule: Rule, now: float) -> Terms:
+        settings, provider, leg = self._settings, planned.route.provider, planned.leg
         assert settings is not None
-        assert intercepted.protocol is not None
         facts = facts_for(settings.clients, header(call.headers, "user-agent") or "")
         return Terms(
             provider=provider.name,
             timing=timing(
                 settings.timeouts,
                 call,
-                reasons=reasons(provider, call.model),
-                lifecycle=intercepted.protocol.opens_with_lifecycle,
+                reasons=reasons(provider, planned.route.model),
+                lifecycle=leg.protocol.opens_with_lifecycle,
                 known_patience=facts.patience,
             ),
             limits=limits_for(settings.limits, call),
             errors=provider.errors,
-            on_truncation=settings.on_truncation,
+            on_truncation=rule.on_truncation or settings.on_truncation,
             discards_cut_calls=facts.cut_tool_call == "length",
-            pooled=intercepted.pooled,
+            pooled=planned.pooled,
+            next_on_auth=rule.next_on_auth,
+            leg=leg,
             jitter=random.random(),  # spreads retries; nothing secret
             epoch=time.time() - now,
         )
 
-    def _acquire(self, intercepted: Intercepted, call: Call, wish: Acquire) -> Lease | NoneFree:
-        if not intercepted.pooled:
-            return own_lease(intercepted)
-        return self._pool.acquire(intercepted.provider.name, call, wish)
+    def _acquire(self, intercepted: Intercepted, planned: Planned, wish: Acquire) -> Lease | NoneFree:
+        if planned.pooled:
+            return self._pool.acquire(planned.route.provider.name, planned.leg.call, wish)
+        return own_lease(intercepted) if planned.route.meant else NO_LEASE
 
-    def _release(self, intercepted: Intercepted, call: Call, lease: Lease, outcome: Outcome) -> None:
+    def _release(self, planned: Planned, lease: Lease, outcome: Outcome) -> None:
         if lease.pooled:
-            self._pool.release(intercepted.provider.name, lease, call, outcome)
-
-    def _request(self, request: http.Request, intercepted: Intercepted, lease: Lease) -> WireRequest:
-        headers, target = written(intercepted, lease, request)
-        return wire_request(request, intercepted.provider.base_url, headers, target)
-
-    def _report(self, flow: http.HTTPFlow, call: Call, provider: Provider, summary: Summary) -> None:
-        self._journal.end(flow, call, provider.name, summary)
+            self._pool.release(planned.route.provider.name, lease, planned.leg.call, outcome)
 
     def over(self, flow: http.HTTPFlow) -> None:
         """The flow has ended; where the client left or it was killed, its record comes before its saving."""
@@ -146,6 +204,18 @@ class Answering:
         if self._former and not self._drivers:
             former, self._former = self._former, []
             self._closing = asyncio.get_running_loop().create_task(_close(former))
+
+
+def _scope(intercepted: Intercepted) -> str:
+    own = intercepted.own
+    return scope_of(own.fingerprint if own else None, intercepted.provider.name)
+
+
+def _recorded(planned: Planned, call: Call) -> TargetRecord:
+    leg, route = planned.leg, planned.route
+    return TargetRecord(
+        route.provider.name, route.label, leg.protocol.name, leg.losses, dropped(call.headers, planned)
+    )
 
 
 async def _close(former: list[Upstream]) -> None:

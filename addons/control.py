@@ -13,6 +13,7 @@ from addons.interception import Interception
 from addons.journal import Journal
 from addons.settings import ConfigError, Settings, load, watched
 from addons.startup import Connecting, connecting, make_upstream, provider_hosts, set_options
+from addons.state import StateError
 from addons.upstream import Upstream
 from addons.watch import Watch
 
@@ -78,8 +79,6 @@ class Control:
             log.error("%s", self._redactor.redact(f"{kept}{line}"))
 
     def _take(self, settings: Settings) -> None:
-        if self._opts.rotator_state:
-            log.warning("rotator_state: nothing is kept there yet")
         for warning in settings.warnings:
             log.warning("%s", self._redactor.redact(warning))
         log.info("%s", self._redactor.redact(_in_short(settings)))
@@ -87,7 +86,7 @@ class Control:
 
     def _apply(self, settings: Settings, opts: options.Options) -> None:
         upstream = self._connections(connecting(opts, settings))
-        if upstream is None:
+        if upstream is None or not self._state(opts.rotator_state, settings):
             return
         self._settings = settings
         self._interception.configure(settings)
@@ -104,6 +103,15 @@ class Control:
                 log.error("%s", self._redactor.redact(str(error)))
                 return None
         return self._upstream[1]
+
+    def _state(self, folder: str, settings: Settings) -> bool:
+        """Whether responses can be kept where the option says."""
+        try:
+            self._answering.responses.configure(folder, settings.responses)
+        except StateError as error:
+            log.error("%s", self._redactor.redact(str(error)))
+            return False
+        return True
 
     def _decrypt(self, settings: Settings, opts: options.Options) -> None:
         """Besides what the user named with allow_hosts, the hosts of providers; or whatever the user says."""

@@ -14,7 +14,7 @@ from addons.blackout import Blackout
 from addons.inbox import Inbox
 from addons.pool import Lease
 from addons.upstream import Closed, Data, Sent, Started, Upstream
-from protocols.base import Call, Fault, Head, Headers, WireProtocol, WireRequest
+from protocols.base import Call, Fault, Head, Headers, WireProtocol, WireRequest, WireResponse
 from rewrite.credentials import NoneFree as PoolEmpty
 from rewrite.events import (
     Acquire,
@@ -81,7 +81,8 @@ class Work:
     """What a driver needs of its surroundings, for one call.
 
     `acquire` and `release` are the pool's (or the client's own credential's), `request` writes a credential
-    on a copy of the client's request, `report` keeps the record, `failed` reports a fault of ours.
+    on what goes to a target; they get the number of the target's route. `untouched`: whether the client gets
+    its answers as they come. `report` keeps the record, `failed` reports a fault of ours.
     """
 
     call: Call
@@ -90,8 +91,9 @@ class Work:
     upstream: Upstream
     connect_timeout: float
     acquire: Callable[[Acquire], Lease | PoolEmpty]
-    release: Callable[[Lease, Outcome], None]
-    request: Callable[[Lease], WireRequest]
+    release: Callable[[int, Lease, Outcome], None]
+    request: Callable[[int, Lease], WireRequest]
+    untouched: Callable[[int], bool]
     report: Callable[[Summary], None]
     failed: Callable[[BaseException], None]
     clock: Callable[[], float]
@@ -99,16 +101,20 @@ class Work:
 
 @dataclass(slots=True)
 class Answer:
-    """What came of the open attempt and has not left, for a fault of ours; the bytes are as they came."""
+    """What came of the open attempt and has not left, for a fault of ours; the bytes are as they came.
+
+    `untouched`: what comes is what the client gets, so that it can go on without us.
+    """
 
     attempt: int = 0
+    untouched: bool = True
     head: Head | None = None
     unsent: bytearray = field(default_factory=bytearray)
     closed: UpstreamClosed | None = None
 
     def note(self, event: Event) -> None:
         match event:
-            case UpstreamData(attempt=self.attempt, data=data):
+            case UpstreamData(attempt=self.attempt, data=data) if self.untouched:
                 self.unsent += data
             case UpstreamStarted(attempt=self.attempt, head=head):
                 self.head = head
@@ -133,7 +139,7 @@ class Driver:
         self._inbox = Inbox()
         self._events: deque[Event] = deque((Start(),))
         self._answer = Answer()
-        self._leases: dict[int, Lease] = {}
+        self._leases: dict[int, tuple[int, Lease]] = {}
         self._hidden: list[SecretStr] = []
         self._blackout = Blackout(())
         self._reader: asyncio.Task[None] | None = None
@@ -167,8 +173,8 @@ class Driver:
         self._timers.clear()
         self._cancel_reader()
         while self._leases:  # only after a fault of ours
-            _, lease = self._leases.popitem()
-            self._record(partial(self._work.release, lease, Abandoned()))
+            _, (route, lease) = self._leases.popitem()
+            self._record(partial(self._work.release, route, lease, Abandoned()))
 
     def _cancel_reader(self) -> None:
         if self._reader is not None:
@@ -211,7 +217,7 @@ class Driver:
             case CancelUpstream():
                 self._cancel_reader()
             case Release(attempt=attempt, outcome=outcome):
-                self._record(partial(self._work.release, self._leases.pop(attempt), outcome))
+                self._record(partial(self._work.release, *self._leases.pop(attempt), outcome))
             case SetTimer(attempt=attempt, name=name, seconds=seconds):
                 fired = TimerFired(attempt, name)
                 loop = asyncio.get_running_loop()
@@ -233,7 +239,7 @@ class Driver:
     def _acquire(self, wish: Acquire) -> None:
         match self._work.acquire(wish):
             case Lease() as lease:
-                self._leases[wish.attempt] = lease
+                self._leases[wish.attempt] = wish.route, lease
                 self._inbox.put(Acquired(wish.attempt, lease.name, lease.former))
             case PoolEmpty(wait=wait, paused=paused):
                 self._inbox.put(NoneFree(wish.attempt, wait, paused))
@@ -241,12 +247,12 @@ class Driver:
     # -- upstream -------------------------------------------------------------------------------------
 
     def _open(self, attempt: int, *, fresh: bool) -> None:
-        lease = self._leases[attempt]
+        route, lease = self._leases[attempt]
         if lease.pooled:
             self._hidden.append(lease.secret)
             self._blackout = Blackout(self._hidden)
-        request = self._work.request(lease)
-        self._answer = Answer(attempt)
+        request = self._work.request(route, lease)
+        self._answer = Answer(attempt, self._work.untouched(route))
         self._reader = asyncio.get_running_loop().create_task(self._read(attempt, request, fresh=fresh))
         self._reader.add_done_callback(partial(self._read_out, attempt))
 
@@ -301,9 +307,10 @@ class Driver:
             await self._response.abort("a fault of the proxy")
 
     async def _make_up(self) -> None:
-        """Open where an answer is under way: its bytes go on as they are. Else a 502."""
-        if self._answer.head is not None and self._reader is not None:
-            await self._pass_rest(self._answer.head)
+        """Open where an answer of the client's own protocol is under way: its bytes go on. Else a 502."""
+        head = self._answer.head
+        if head is not None and self._reader is not None and self._answer.untouched:
+            await self._pass_rest(head)
         elif self._started:
             await self._response.abort("a fault of the proxy")
         else:
@@ -311,10 +318,8 @@ class Driver:
 
     async def _refuse(self) -> None:
         fault = Fault(502, "proxy_fault", "a fault of the proxy, not of the provider", should_retry=False)
-        answer = self._work.protocol.error(fault)
-        await self._start(Head(answer.status, answer.headers))
-        await self._response.send(answer.body)
-        await self._response.end()
+        self._started = True
+        await give(self._work.protocol.error(fault), self._response)
 
     async def _pass_rest(self, head: Head) -> None:
         if not self._started:
@@ -327,6 +332,14 @@ class Driver:
             await self._response.end()
         else:
             await self._response.abort(self._answer.closed.cause)
+
+
+async def give(answer: WireResponse, response: Response) -> None:
+    """An answer of ours, whole."""
+    headers = [(_bytes(name), _bytes(value)) for name, value in answer.headers]
+    await response.start(answer.status, _bytes(answer.reason), headers)
+    await response.send(answer.body)
+    await response.end()
 
 
 async def pass_once(

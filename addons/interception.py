@@ -39,13 +39,15 @@ _NO_SECRET = SecretStr("")
 
 @dataclass(frozen=True, slots=True)
 class Intercepted:
-    """A flow of a provider. `operation` None: its path is not ours to answer."""
+    """A flow of a provider. `operation` None: its path is not ours to answer; `base_url`: where the provider
+    is, for one that is elsewhere for each of its customers where the client found it."""
 
     configured: Configured
     protocol: WireProtocol | None
     operation: Operation | None
     own: ClientCredential | None
     pooled: bool
+    base_url: str
 
     @property
     def provider(self) -> Provider:
@@ -76,7 +78,8 @@ class Interception:
         own = self._take_out(flow)
         protocol, operation = self._match(configured.provider, flow.request)
         pooled = self._is_pooled(configured, own, flow.request.path, passed=operation is None)
-        intercepted = Intercepted(configured, protocol, operation, own, pooled)
+        base_url = configured.provider.base_url or _origin(flow.request)
+        intercepted = Intercepted(configured, protocol, operation, own, pooled, base_url)
         self._flows[flow] = intercepted
         return intercepted
 
@@ -143,10 +146,10 @@ class Interception:
         lease = self.account(intercepted)
         record = {"provider": provider.name, "passed_through": True, "credential": lease.name}
         self._journal.begin(flow, record)
-        scheme = provider.base_url.partition("://")[0]
+        scheme = intercepted.base_url.partition("://")[0]
         head = partial(self._head, intercepted, lease)
         head(flow.request.copy())  # tried here, where a fault of ours can still be told to the client
-        return Forwarding(address_of(provider.base_url), scheme == "https", head, self._proxy())
+        return Forwarding(address_of(intercepted.base_url), scheme == "https", head, self._proxy())
 
     def _proxy(self) -> ServerSpec | None:
         """The configured way to providers, which what passes through goes as well."""
@@ -172,7 +175,7 @@ class Interception:
     @staticmethod
     def _head(intercepted: Intercepted, lease: Lease, request: http.Request) -> http.Request:
         headers, target = written(intercepted, lease, request)
-        base_url = intercepted.provider.base_url
+        base_url = intercepted.base_url
         authority = authority_of(base_url)
         set_headers(request, replaced(headers, "host", authority))
         if request.authority:
@@ -198,6 +201,10 @@ class Interception:
             return http.Response.make(502, message, {"content-type": "text/plain"})
         answer = intercepted.protocol.error(Fault(502, "proxy_fault", message, should_retry=False))
         return http.Response.make(answer.status, answer.body, dict(answer.headers))
+
+
+def _origin(request: http.Request) -> str:
+    return f"{request.scheme}://{request.pretty_host}:{request.port}"
 
 
 def _guarded(blackout: Blackout, decoder: Decoder | None, data: bytes) -> bytes:

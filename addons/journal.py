@@ -4,7 +4,9 @@ This is the one place where records are written, and the one where they are reda
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from mitmproxy import http
 
@@ -12,13 +14,44 @@ from addons.blackout import Redactor
 from protocols.base import Call
 from rewrite.decision import Ended
 from rewrite.events import Summary
+from rewrite.fitting import Loss
 from rewrite.outcome import describe
 
 KEY = "rotator"
 """Where a flow's record is in `flow.metadata`: small plain data, since it is copied and saved."""
 
 log = logging.getLogger("rotator")
-_MARKERS = {"repaired": ":scissors:", "failed": ":scissors:", "rejected": ":no_entry:", "error": ":warning:"}
+_MARKERS = {
+    "refused": ":no_entry:",
+    "repaired": ":scissors:",
+    "failed": ":scissors:",
+    "rejected": ":no_entry:",
+    "error": ":warning:",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRecord:
+    """One target of a call. `label` is provider/model; `protocol` the one that it is asked in; `losses`: what
+    it cannot be told; `dropped`: the client's headers that it is not sent."""
+
+    provider: str
+    label: str
+    protocol: str
+    losses: Sequence[Loss] = ()
+    dropped: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A call whose record is kept. `provider` is the one that the client called; `refused`: targets that
+    cannot be asked, each with the reason."""
+
+    flow: http.HTTPFlow
+    call: Call
+    provider: str
+    targets: Sequence[TargetRecord]
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 class Journal:
@@ -31,12 +64,13 @@ class Journal:
         """The flow is ours: what is known of it before anything is sent."""
         flow.metadata[KEY] = self._clean({**flow.metadata.get(KEY, {}), **record})
 
-    def end(self, flow: http.HTTPFlow, call: Call, provider: str, summary: Summary) -> None:
-        record = self._clean(_record(call, provider, summary))
-        flow.metadata[KEY] = {**flow.metadata.get(KEY, {}), **record}
-        flow.comment = self._redactor.redact(_comment(summary))
+    def end(self, record: Record, summary: Summary) -> None:
+        """The call is over: its line, and its record in the flow."""
+        flow, kept = record.flow, self._clean(_record(record, summary))
+        flow.metadata[KEY] = {**flow.metadata.get(KEY, {}), **kept}
+        flow.comment = self._redactor.redact(_comment(record, summary))
         flow.marked = _MARKERS.get(summary.end, flow.marked)
-        log.info("%s", self._redactor.redact(_line(call, provider, summary)))
+        log.info("%s", self._redactor.redact(_line(kept)))
 
     def failed(self, what: str, error: BaseException) -> None:
         """A fault of ours: its type and place, never its text, which may quote what was read."""
@@ -62,11 +96,11 @@ def _redacted(value: object, redactor: Redactor) -> object:
             return value
 
 
-def _record(call: Call, provider: str, summary: Summary) -> dict[str, object]:
-    usage = summary.progress.usage
+def _record(record: Record, summary: Summary) -> dict[str, object]:
+    call, usage = record.call, summary.progress.usage
     return {
         "call": call.id,
-        "provider": provider,
+        "provider": record.targets[summary.route].provider if record.targets else record.provider,
         "protocol": call.protocol,
         "operation": call.operation.value,
         "model": call.model,
@@ -80,30 +114,55 @@ def _record(call: Call, provider: str, summary: Summary) -> dict[str, object]:
         "tokens_in": usage.input if usage else None,
         "tokens_out": usage.output if usage else None,
         "usage_estimated": summary.estimated,
-        "attempts": [_attempt(one, summary.began) for one in summary.attempts],
+        "attempts": [_attempt(one, record, summary.began) for one in summary.attempts],
+        **_routed(record, summary),
     }
 
 
-def _attempt(one: Ended, began: float) -> dict[str, object]:
+def _routed(record: Record, summary: Summary) -> dict[str, object]:
+    """What there is to tell only where a call went elsewhere, or in another form, than its client asked."""
+    told: dict[str, object] = {}
+    if record.refused:
+        told["refused"] = dict(record.refused)
+    if record.targets:
+        target = record.targets[summary.route]
+        if (target.provider, target.protocol) != (record.provider, record.call.protocol):
+            told["target"] = f"{target.label} {target.protocol}"
+        if target.losses:
+            told["losses"] = [f"{loss.field}: {loss.why}" for loss in target.losses]
+        if target.dropped:
+            told["headers_dropped"] = list(target.dropped)
+    return told
+
+
+def _attempt(one: Ended, record: Record, began: float) -> dict[str, object]:
+    several = len(record.targets) > 1
     return {
         "attempt": one.number,
+        **({"target": record.targets[one.route].label} if several else {}),
         "credential": one.credential,
         "outcome": describe(one.outcome),
         "ended": round(one.at - began, 3),
     }
 
 
-def _line(call: Call, provider: str, summary: Summary) -> str:
+def _line(record: Mapping[str, Any]) -> str:
     """logfmt: `key=value` pairs, values with spaces in quotes."""
-    record = _record(call, provider, summary)
-    attempts = " ".join(f"{one.credential}:{describe(one.outcome)}" for one in summary.attempts)
-    shown = {key: record[key] for key in _LINE_KEYS} | {"attempts": attempts}
+    shown = {key: record.get(key) for key in _LINE_KEYS}
+    shown["lost"] = ",".join(loss.partition(":")[0] for loss in record.get("losses", ()))
+    shown["attempts"] = " ".join(_named(one) for one in record["attempts"])
     return " ".join(f"{key}={_shown(value)}" for key, value in shown.items() if value not in (None, ""))
+
+
+def _named(attempt: Mapping[str, str]) -> str:
+    where = f"{attempt['target']}/" if "target" in attempt else ""
+    return f"{where}{attempt['credential']}:{attempt['outcome']}"
 
 
 _LINE_KEYS = (
     "call",
     "provider",
+    "target",
     "operation",
     "model",
     "status",
@@ -124,16 +183,28 @@ def _shown(value: object) -> str:
     return f'"{text}"' if " " in text else text
 
 
-def _comment(summary: Summary) -> str:
-    return "\n".join(_sentences(summary))
+def _comment(record: Record, summary: Summary) -> str:
+    return "\n".join(_sentences(record, summary))
 
 
-def _sentences(summary: Summary) -> Iterator[str]:
+def _sentences(record: Record, summary: Summary) -> Iterator[str]:
+    for label, why in record.refused.items():
+        yield f"{label} cannot be asked: {why}"
     for one in summary.attempts:
         at = one.at - summary.began
-        yield f"attempt {one.number} with {one.credential}: {describe(one.outcome)} after {at:.2f} s"
+        where = f" at {record.targets[one.route].label}" if len(record.targets) > 1 else ""
+        yield f"attempt {one.number}{where} with {one.credential}: {describe(one.outcome)} after {at:.2f} s"
     yield f"{summary.end}: {summary.words}" if summary.words else summary.end
     if summary.first_token is not None:
         yield f"first token after {summary.first_token:.2f} s"
     if summary.estimated:
         yield "the output token count of the closing frame is an estimate"
+    if record.targets:
+        yield from _untold(record.targets[summary.route])
+
+
+def _untold(target: TargetRecord) -> Iterator[str]:
+    for loss in target.losses:
+        yield f"not told to {target.label}: {loss.field}: {loss.why}"
+    if target.dropped:
+        yield f"headers not sent to {target.label}: {', '.join(target.dropped)}"

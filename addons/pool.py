@@ -36,6 +36,10 @@ class Lease:
     pooled: bool = True
 
 
+NO_LEASE = Lease("none", SecretStr(""), pooled=False)
+"""Of a provider that takes no credential."""
+
+
 class Pool:
     """State of all providers' credentials. `clock` gives monotonic seconds."""
 
@@ -95,6 +99,10 @@ class Pool:
         self._states[provider] = settle(state, credential, scope_of(call), conversation, outcome, now)
         if completed:
             self._sessions.served(provider, call.session, credential)
+
+    def made(self, provider: str, answer_id: str, credential: str) -> None:
+        """An answer that a later call may go on from belongs to the account that made it."""
+        self._sessions.served(provider, answer_id, credential)
 
     def account(self, provider: str) -> Lease | None:
         """The credential of everything that belongs to an account; None without a pool."""

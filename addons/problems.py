@@ -15,13 +15,10 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource
 
-from addons.tables import Loc, RouteTable, Tables, Tree, names_at
+from addons.tables import Loc, Tables, Tree, names_at
 
 PREFIX = "ROTATOR__"
 """Environment variables that begin so override the file; `__` stands between the parts of a key."""
-
-PLANNED_PROTOCOLS = frozenset({"openai_responses", "gemini_generate", "ollama_chat"})
-"""Protocols whose names are taken and which are not spoken yet."""
 
 _KEY = "[key]"
 """How pydantic says that a key itself is wrong, not what stands under it."""
@@ -194,23 +191,12 @@ def unavailable(tables: Tables) -> Iterator[tuple[Loc, str]]:
 
 def _of_providers(tables: Tables) -> Iterator[tuple[Loc, str]]:
     for name, table in tables.providers.items():
-        loc = ("providers", name)
-        for protocol in table.protocols or ():
-            if protocol in PLANNED_PROTOCOLS:
-                yield (*loc, "protocols"), f"{protocol} is {_NOT_YET}: its calls pass through"
         if table.rotation == "balanced":
-            yield (*loc, "rotation"), "balanced is not available in this version, treated as sequential"
-        if table.adapters:
-            yield (*loc, "adapters"), _NOT_YET
+            words = "balanced is not available in this version, treated as sequential"
+            yield ("providers", name, "rotation"), words
 
 
 def _of_routes(tables: Tables) -> Iterator[tuple[Loc, str]]:
-    if tables.routes:
-        yield ("routes",), _NOT_YET
-    for name in dict.fromkeys(name for route in tables.routes for name in _asked(route)):
-        yield ("routes", name), _NOT_YET
-
-
-def _asked(route: RouteTable) -> Iterator[str]:
-    """The names of a route that ask for something; false, or a list of nothing, does not."""
-    return (name for name, value in route.said().items() if value)
+    for number, route in enumerate(tables.routes):
+        if route.force_upstream_stream:
+            yield ("routes", number, "force_upstream_stream"), _NOT_YET

@@ -24,6 +24,7 @@ from protocols.registry import discover
 
 FOLLOWED = {
     "rotator_intercept",
+    "rotator_state",
     "ssl_insecure",
     "ssl_verify_upstream_trusted_ca",
     "ssl_verify_upstream_trusted_confdir",
@@ -39,8 +40,9 @@ class Rotator:
         redactor, pool = Redactor(), Pool(time.monotonic)
         self._journal = Journal(redactor)
         self._relay = Relay()
-        self._interception = Interception(discover(), pool, self._journal, redactor)
-        self._answering = Answering(pool, self._journal)
+        registry = discover()
+        self._interception = Interception(registry, pool, self._journal, redactor)
+        self._answering = Answering(registry, pool, self._journal)
         self._replay = Replay(self._answering, self._interception)
         self._control = Control(self._interception, self._answering, self._journal, redactor)
 
@@ -56,7 +58,7 @@ class Rotator:
             choices=("providers", "all"),
         )
         loader.add_option(
-            "rotator_state", str, "", "A folder for state; default: the user's state directory."
+            "rotator_state", str, "", "A folder that kept responses outlive the proxy in; default: none."
         )
         configure_proxy(ctx.options)
 
@@ -83,7 +85,10 @@ class Rotator:
             return
         try:
             intercepted = self._interception.admit(flow)
-            if intercepted and intercepted.operation is None and not flow.is_replay:
+            if intercepted and (kept := self._answering.kept(flow, intercepted)):
+                flow.request.stream = False
+                flow.response = kept
+            elif intercepted and intercepted.operation is None and not flow.is_replay:
                 flow.request.stream = True
                 self._relay.forward(flow, self._interception.forwarding(flow, intercepted))
             elif intercepted:

@@ -18,10 +18,15 @@ from platformdirs import user_config_path
 
 from addons.keys import KeyRefused, PoolCredential, key_file, located, numbered, resolve, usable
 from addons.problems import PREFIX, Problems, checked, line, masked, overrides, unavailable
+from addons.rules import Rules, adapters, protocol_name
 from addons.tables import CredentialTable, Loc, ProviderTable, StreamingTable, Tables, Tree
+from protocols.registry import Registry, discover
+from rewrite.adapters.base import Adapter
 from rewrite.clients import ClientFacts, client_facts
 from rewrite.limits import Limits, OnTruncation, Timeouts
 from rewrite.providers import Provider, layered, provider
+from rewrite.responses_store import Bounds
+from rewrite.routes import Rule
 
 _NAMES = ("rotator.toml", "rotator.json")
 _NEEDED = ("base_url", "hosts", "protocols")
@@ -51,22 +56,26 @@ class Configured:
 
     provider: Provider
     credentials: tuple[PoolCredential, ...] = ()
+    adapters: tuple[Adapter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the user wants, in the terms of those who do it.
 
-    `providers`: custom ones first, so that theirs is a host that a built-in one claims too.
-    `upstream_proxy`: the address of a proxy towards the providers, empty for none. `warnings`: one line
-    each. `source`: the config file, None without one. `sought`: where one may be, or may come to be.
-    `key_files`: the files that keys were read from.
+    `providers`: custom ones first, so that theirs is a host that a built-in one claims too. `rules`: the
+    routes, the first that fits being the one. `responses`: how much
+    is kept of those that no provider keeps. `upstream_proxy`: the address of a proxy towards the
+    providers, empty for none. `warnings`: one line each. `source`: the config file, None without one.
+    `sought`: where one may be, or may come to be. `key_files`: the files that keys were read from.
     """
 
     providers: tuple[Configured, ...] = ()
+    rules: tuple[Rule, ...] = ()
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = field(default_factory=Timeouts)
     on_truncation: OnTruncation = OnTruncation.AUTO
+    responses: Bounds = field(default_factory=Bounds)
     upstream_proxy: str = field(default="", repr=False)
     clients: tuple[ClientFacts, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -86,14 +95,19 @@ def load(option: str, environ: Mapping[str, str], cwd: Path) -> Settings:
     tables = _tables(source, environ, problems)
     folder = source.parent if source else cwd
     keys = _Keys(environ, folder, problems)
-    providers = tuple(_configured(tables, keys))
+    registry = discover()
+    providers = tuple(_configured(tables, keys, registry))
+    by_name = {one.provider.name: one.provider for one in providers}
+    rules = tuple(Rules(by_name, registry, problems).read(tables.routes))
     if lines := problems.lines():
         raise ConfigError(*lines)
     return Settings(
         providers=providers,
+        rules=rules,
         limits=Limits(tables.retry.max_attempts, tables.retry.deadline),
         timeouts=_timeouts(tables.streaming),
         on_truncation=OnTruncation(tables.streaming.on_truncation),
+        responses=Bounds(**tables.responses.said()),
         upstream_proxy=tables.upstream.proxy,
         clients=known_clients(),
         warnings=tuple(_warnings(tables, keys)),
@@ -225,20 +239,40 @@ class _Keys:
 _KEY_MISSING = "is missing: write env:NAME, file:PATH or cmd:COMMAND"
 
 
-def _configured(tables: Tables, keys: _Keys) -> Iterator[Configured]:
+def _configured(tables: Tables, keys: _Keys, registry: Registry) -> Iterator[Configured]:
     """The providers, custom ones first; one that does not say enough is a problem."""
     facts = built_in()
     for name, table in tables.providers.items():
         if name in facts:
             continue
+        _resolve_protocols(name, table, registry, keys.problems)
         credentials = tuple(keys.listed(name, table.credentials))
+        adapted = adapters(table.adapters, ("providers", name, "adapters"), keys.problems)
         if _says_enough(name, table, list(facts), keys.problems):
-            yield Configured(_provider(name, common_facts(), table), credentials)
+            yield Configured(_provider(name, common_facts(), table), credentials, adapted)
     for name, mapping in facts.items():
         table = tables.providers.get(name, ProviderTable())
+        _resolve_protocols(name, table, registry, keys.problems)
         known = _provider(name, mapping, table)
         pool = keys.listed(name, table.credentials) if table.credentials else keys.numbered(known)
-        yield Configured(known, tuple(pool))
+        adapted = adapters(table.adapters, ("providers", name, "adapters"), keys.problems)
+        yield Configured(known, tuple(pool), adapted)
+
+
+def _resolve_protocols(name: str, table: ProviderTable, registry: Registry, problems: Problems) -> None:
+    """Aliases become names; what is no protocol is a problem."""
+    if table.protocols:
+        loc = ("providers", name, "protocols")
+        named = [
+            protocol_name(each, registry, (*loc, at), problems) for at, each in enumerate(table.protocols)
+        ]
+        table.protocols = [each for each in named if each]
+    if table.paths:
+        loc = ("providers", name, "paths")
+        table.paths = {
+            protocol_name(each, registry, (*loc, each), problems) or each: path
+            for each, path in table.paths.items()
+        }
 
 
 def _says_enough(name: str, table: ProviderTable, known: list[str], problems: Problems) -> bool:

@@ -71,8 +71,9 @@ def provider_hosts(settings: Settings) -> list[str]:
     for configured in settings.providers:
         provider = configured.provider
         patterns += [_pattern(entry) for entry in provider.hosts]
-        host, port = address_of(provider.base_url)
-        patterns.append(f"^{re.escape(host)}:{port}$")
+        if provider.base_url:
+            host, port = address_of(provider.base_url)
+            patterns.append(f"^{re.escape(host)}:{port}$")
     return sorted(set(patterns))
 
 

@@ -76,21 +76,26 @@ def _not_true(value: bool) -> bool:
     return value
 
 
-def _nowhere(targets: list[str]) -> list[str]:
-    if targets:
-        raise ValueError(
-            f"{_NOT_YET}, and calls would go elsewhere than it says: take it out or leave it empty"
-        )
-    return targets
+def _path(path: str) -> str:
+    if not path.startswith("/") or "?" in path:
+        raise ValueError("must be a path such as /v1/chat/completions, without a query")
+    return path
+
+
+def _destination(text: str) -> str:
+    provider, slash, model = text.partition("/")
+    if not provider or (slash and not model):
+        raise ValueError('must be "provider" or "provider/model"')
+    return text
 
 
 type Tree = dict[str, Any]
 """A config as it is read: tables in tables."""
 
 type Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-type ProtocolName = Literal[
-    "openai_chat", "openai_responses", "anthropic_messages", "gemini_generate", "ollama_chat"
-]
+type AdapterSpec = str | dict[str, Any]
+"""An adapter by name, or a table of `name` and its options."""
+
 type Truncation = Annotated[Literal["auto", "repair", "error", "continue"], AfterValidator(_no_continue)]
 
 
@@ -114,12 +119,14 @@ class CredentialTable(Table):
 class ProviderTable(Table):
     base_url: Annotated[str, AfterValidator(_base_url)] | None = None
     hosts: list[Annotated[str, AfterValidator(_host)]] | None = None
-    protocols: list[ProtocolName] | None = None
+    protocols: list[str] | None = None
+    paths: dict[str, Annotated[str, AfterValidator(_path)]] | None = None
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
     auth: Literal["bearer", "x-api-key", "x-goog-api-key", "api-key", "none"] | None = None
     rotation: Literal["sequential", "balanced", "round_robin"] | None = None
     replace_oauth: bool | None = None
     credentials: list[CredentialTable] = []
-    adapters: list[str] = []
+    adapters: list[AdapterSpec] = []
 
 
 class MatchTable(Table):
@@ -132,10 +139,12 @@ class MatchTable(Table):
 
 class RouteTable(Table):
     match: MatchTable = MatchTable()
-    to: Annotated[list[str], AfterValidator(_nowhere)] = []
-    protocol: ProtocolName | None = None
-    adapters: list[str] = []
+    to: list[Annotated[str, AfterValidator(_destination)]] = []
+    protocol: str = ""
+    adapters: list[AdapterSpec] = []
     on_truncation: Truncation = "auto"
+    next_on_auth: bool = False
+    report_model: Literal["client", "upstream"] = "client"
     hold_tool_calls: Annotated[bool, AfterValidator(_not_true)] = False
     force_upstream_stream: bool = False
 
@@ -164,6 +173,14 @@ class TraceTable(Table):
     directory: str = ""
 
 
+class ResponsesTable(Table):
+    """Responses kept in a provider's place. Unset ones keep the defaults of `Bounds`."""
+
+    ttl: Seconds = 0.0
+    max_bytes: Annotated[int, Field(ge=0)] = 0
+    max_count: Annotated[int, Field(ge=0)] = 0
+
+
 class UpstreamTable(Table):
     proxy: Annotated[str, AfterValidator(_proxy)] = ""
 
@@ -176,6 +193,7 @@ class Tables(Table):
     retry: RetryTable = RetryTable()
     streaming: StreamingTable = StreamingTable()
     trace: TraceTable = TraceTable()
+    responses: ResponsesTable = ResponsesTable()
     upstream: UpstreamTable = UpstreamTable()
 
 
@@ -188,6 +206,7 @@ _SECTIONS: Mapping[Loc, type[Table]] = {
     ("retry",): RetryTable,
     ("streaming",): StreamingTable,
     ("trace",): TraceTable,
+    ("responses",): ResponsesTable,
     ("upstream",): UpstreamTable,
 }
 

@@ -11,6 +11,7 @@ from enum import Enum, StrEnum
 from typing import Protocol
 
 from protocols.parts import Progress, StreamPart
+from protocols.prompt import MediaForm, MediaKind, Prompt
 
 type Headers = tuple[tuple[str, str], ...]
 """Ordered name and value pairs, names in their own case; compared case-insensitively by `header`."""
@@ -73,8 +74,9 @@ class Call:
     """One recognised call of a client.
 
     `body` is the parsed JSON object with unknown fields kept, empty when the bytes are not one (the
-    provider is still asked). `session` is the conversation's explicit id. `hosted`: the request declares
-    tools that the provider runs; `acting`: some of them have side effects (mcp, shell, code).
+    provider is still asked). `target` is its path with the query. `session` is the conversation's
+    explicit id. `hosted`: the request declares tools that the provider runs; `acting`: some of them have
+    side effects (mcp, shell, code). `background`: the answer is made later, and is the provider's to keep.
     """
 
     id: str
@@ -88,12 +90,54 @@ class Call:
     reasoning: Reasoning = Reasoning.UNSAID
     hosted: bool = False
     acting: bool = False
+    background: bool = False
     text_bytes: int = 0
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a rendered request goes. `path` may hold `{model}` and `{method}`, empty: the protocol's own.
+
+    `max_output`: tokens that the model can give, None where unknown; `thinking`: how it is told to think
+    ("budget", "effort", "none"), empty where unknown; `max_tokens_field`: what Chat calls its limit there.
+    """
+
+    provider: str
+    model: str
+    path: str = ""
+    max_output: int | None = None
+    thinking: str = ""
+    max_tokens_field: str = "max_tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A prompt in a protocol's own form. `path` is what follows the base URL, with its query; `headers` are
+    those that the protocol asks for besides the content type (a version)."""
+
+    path: str
+    body: Mapping[str, object]
+    headers: Headers = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What an answer of another protocol is to be called: `id` (no prefix), `model` as the client is to read
+    it, `created` in epoch seconds. `previous`: the answer that it goes on from, as the client named it."""
+
+    id: str
+    model: str
+    created: int
+    previous: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """An error of our own making, for `WireProtocol.error`. `retry_after` in seconds."""
+    """An error of our own making, for `WireProtocol.error`. `retry_after` in seconds.
+
+    `kind` is one of `parts.ErrorKind` where a client's SDK has a word for it, else any word.
+    """
 
     status: int
     kind: str
@@ -107,12 +151,14 @@ class Segment:
     """One wire unit with its separators: what an untouched stream passes on byte for byte.
 
     Its parts are decoded on demand, by `Decoder.read`. `last`: it looks like the protocol's final frame
-    (a cheap guess, confirmed by reading it); `idle`: it looks like a keep-alive without content.
+    (a cheap guess, confirmed by reading it); `idle`: it looks like a keep-alive without content. `parts`
+    are known already where the segment was written from them.
     """
 
     raw: bytes
     last: bool = False
     idle: bool = False
+    parts: Sequence[StreamPart] | None = None
 
 
 class Decoder(Protocol):
@@ -154,6 +200,48 @@ class Encoder(Protocol):
         ...
 
 
+class Writer(Protocol):
+    """Parts of another protocol's answer to the bytes of a stream of this one; stateful, one for each answer.
+
+    It may rely on order: MessageStart first and once; each choice's ChoiceStart before its blocks; the
+    blocks of a choice one after another, each started, fed and stopped before the next (of all choices,
+    where there are several, blocks may interleave); then a Finish for each choice; StreamEnd last. Indexes
+    count from 0 without gaps. UsageReport may come anywhere before StreamEnd, the last one holds. What must
+    stand in the last frames (finish, usage) is written at StreamEnd, or at Finish where the form wants it
+    earlier. StreamError (its type an ErrorKind) is written as the error that clients raise on, and ends the
+    stream. A reasoning block's seal is written where a client of the protocol keeps such a thing, as it is.
+    Ping and Opaque write nothing.
+    """
+
+    @property
+    def content_type(self) -> str:
+        """Of the streamed answer."""
+        ...
+
+    def write(self, parts: Sequence[StreamPart]) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What a protocol can say, as data: what is not here is dropped with a warning, or refused.
+
+    `lacks`: fields of `Prompt` that it has no place for, each with what is lost; `media`: the forms in which
+    it takes each kind of media; `whole_tool_calls`: a stream of it gives a tool call in one frame, so one
+    that is not whole can be left out; `several_choices`: it can give more than one; `custom_tools`: its
+    providers take tools of free text; `headers`: those of a client, in small letters, that are the
+    protocol's and go to any provider of it; `losses`: what its renderer or writer gives up besides, in
+    words, by topic.
+    """
+
+    lacks: Mapping[str, str] = field(default_factory=dict)
+    media: Mapping[MediaKind, frozenset[MediaForm]] = field(default_factory=dict)
+    whole_tool_calls: bool = False
+    several_choices: bool = False
+    custom_tools: bool = False
+    headers: frozenset[str] = frozenset()
+    losses: Mapping[str, str] = field(default_factory=dict)
+
+
 class WireProtocol(Protocol):
     """One wire protocol; see the module's docstring."""
 
@@ -185,4 +273,40 @@ class WireProtocol(Protocol):
 
     def error(self, fault: Fault) -> WireResponse:
         """`fault` in the shape that clients of the protocol raise on."""
+        ...
+
+    # -- translation: the same protocol in and out never comes here --------------------------------------
+
+    @property
+    def abilities(self) -> Abilities: ...
+
+    def ask(self, call: Call) -> Prompt:
+        """The prompt of a generation call. Fields that are none of `Prompt` go to `extensions` by name.
+
+        Raises Untranslatable, with the field, for what means something that no other provider can do: a
+        hosted tool, an upload's id among messages, `background`, state that the provider keeps.
+        """
+        ...
+
+    def render(self, prompt: Prompt, target: Target) -> Rendered:
+        """`prompt` in this protocol's form. What `abilities` lacks is gone from it already.
+
+        Raises Untranslatable for what cannot be said (a tool call without a name).
+        """
+        ...
+
+    def retarget(self, call: Call, target: Target) -> Rendered:
+        """The call's own body and operation for another model or provider of the same protocol: only the
+        model changes. `headers` is empty."""
+        ...
+
+    def unsealed(self, body: Mapping[str, object]) -> Mapping[str, object]:
+        """A request's body without what holds a carrier (see protocols.seals): what another provider signed,
+        which the one that is asked in its own protocol would refuse. The same object if there is none."""
+        ...
+
+    def writer(self, call: Call, reply: Reply) -> Writer: ...
+
+    def whole(self, call: Call, reply: Reply, progress: Progress) -> bytes:
+        """The body of an unstreamed answer, from all blocks, finishes and the usage of `progress`."""
         ...

@@ -11,3 +11,12 @@ class MalformedRequest(ProtocolError):
 
 class MalformedStream(ProtocolError):
     """The provider's bytes cannot be framed at all."""
+
+
+class Untranslatable(ProtocolError):
+    """A request asks for what the protocol of its target cannot say. `field`: where, dotted, as the client
+    wrote it (`tools[2].type`); the client gets a 400 that names it, and no provider is asked."""
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(f"{field}: {why}")
+        self.field = field

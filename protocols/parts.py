@@ -22,6 +22,42 @@ class BlockKind(StrEnum):
     HOSTED = "hosted"
 
 
+class ToolKind(StrEnum):
+    """What a tool of the client takes: the JSON of an object, or free text (OpenAI's custom tools)."""
+
+    FUNCTION = "function"
+    CUSTOM = "custom"
+
+
+class ErrorKind(StrEnum):
+    """What an error says, in words that every protocol has its own for; used in `StreamError.type` and
+    `Fault.kind` when a protocol writes an error that another one said."""
+
+    INVALID_REQUEST = "invalid_request"
+    AUTHENTICATION = "authentication"
+    PERMISSION = "permission"
+    NOT_FOUND = "not_found"
+    TOO_LARGE = "too_large"
+    QUOTA = "insufficient_quota"
+    RATE_LIMIT = "rate_limit_exceeded"
+    TIMEOUT = "timeout"
+    OVERLOADED = "overloaded"
+    SERVER = "server_error"
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """What a provider asks to have back, unchanged, with its reasoning; the client cannot read it.
+
+    `form` says which of the provider's fields `value` was in, so that it can be put back there: "signature"
+    (Anthropic, Gemini), "redacted" (Anthropic), "encrypted" (Responses), "details" (the JSON text of
+    OpenRouter's reasoning_details), or "carrier" (see protocols.seals).
+    """
+
+    form: str
+    value: str
+
+
 class FinishReason(StrEnum):
     """Why a choice ended, in the canonical words; the provider's own word stays beside it."""
 
@@ -74,11 +110,20 @@ class ChoiceStart:
 
 @dataclass(frozen=True, slots=True)
 class BlockStart:
+    """`index` counts the blocks of a choice from 0; a decoder never uses one twice.
+
+    `payload` is the provider's own object where the block is more than its text: of MEDIA
+    `{"media_type": ..., "data": base64}` or `{"url": ...}`, of HOSTED the item as it came.
+    """
+
     choice: int
     index: int
     kind: BlockKind
     tool_id: str | None = None
     tool_name: str | None = None
+    tool_kind: ToolKind = ToolKind.FUNCTION
+    namespace: str = ""
+    payload: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +136,35 @@ class BlockDelta:
 
 @dataclass(frozen=True, slots=True)
 class BlockStop:
+    """`seal`: what the provider asks back with a block of reasoning. One without text and with a seal
+    stands right before the block that it seals (Gemini signs calls and texts)."""
+
     choice: int
     index: int
+    seal: Seal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """A source that a block of text cites; `start` and `end` are offsets in it, in characters."""
+
+    choice: int
+    index: int
+    url: str
+    title: str = ""
+    start: int | None = None
+    end: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
+    """`native` is the provider's own word, `detail` what it says besides: the stop sequence, the reason of
+    a refusal."""
+
     choice: int
     reason: FinishReason
     native: str
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +206,7 @@ type StreamPart = (
     | BlockStart
     | BlockDelta
     | BlockStop
+    | Annotation
     | Finish
     | UsageReport
     | StreamEnd
@@ -164,22 +230,39 @@ def visible(part: StreamPart) -> bool:
 
 
 @dataclass(slots=True)
-class OpenBlock:
-    kind: BlockKind
-    tool_name: str | None = None
+class Block:
+    """What a block has come to: its start, the pieces of its text, how it stopped (None: it has not)."""
+
+    start: BlockStart
+    pieces: list[str] = field(default_factory=list)
+    annotations: list[Annotation] = field(default_factory=list)
+    stop: BlockStop | None = None
+
+    @property
+    def kind(self) -> BlockKind:
+        return self.start.kind
+
+    @property
+    def tool_name(self) -> str | None:
+        return self.start.tool_name
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
 
 
 @dataclass(slots=True)
 class Progress:
     """What a stream has said so far: the fold of its parts, mutated by `fold` and `expect` alone.
 
-    `open`: blocks that a client takes for open, by choice and index; `torn`: those that were open when the
-    stream began anew.
+    `blocks`: all of them in order, by choice and index; `open`: those that a client takes for open; `torn`:
+    those that were open when the stream began anew.
     """
 
     head: MessageStart | None = None
-    open: dict[tuple[int, int], OpenBlock] = field(default_factory=dict)
-    torn: list[OpenBlock] = field(default_factory=list)
+    blocks: dict[tuple[int, int], Block] = field(default_factory=dict)
+    open: dict[tuple[int, int], Block] = field(default_factory=dict)
+    torn: list[Block] = field(default_factory=list)
     seen: set[int] = field(default_factory=set)
     finished: dict[int, Finish] = field(default_factory=dict)
     usage: Usage | None = None
@@ -211,17 +294,12 @@ class Progress:
 
     def _fold(self, part: StreamPart) -> None:
         match part:
+            case BlockStart() | BlockDelta() | BlockStop() | Annotation():
+                self._fold_block(part)
             case MessageStart():
                 self._start(part)
             case ChoiceStart(choice=choice):
                 self.seen.add(choice)
-            case BlockStart():
-                self._open_block(part)
-            case BlockDelta(choice=choice, text=text):
-                self.seen.add(choice)
-                self.characters += len(text)
-            case BlockStop(choice=choice, index=index):
-                self.open.pop((choice, index), None)
             case Finish(choice=choice):
                 self.seen.add(choice)
                 self.finished[choice] = part
@@ -236,6 +314,26 @@ class Progress:
             case _:
                 assert_never(part)
 
+    def _fold_block(self, part: BlockStart | BlockDelta | BlockStop | Annotation) -> None:
+        block = self.blocks.get((part.choice, part.index))
+        match part:
+            case BlockStart():
+                self._open_block(part)
+            case BlockDelta(choice=choice, text=text):
+                self.seen.add(choice)
+                self.characters += len(text)
+                if block:
+                    block.pieces.append(text)
+            case BlockStop(choice=choice, index=index):
+                self.open.pop((choice, index), None)
+                if block:
+                    block.stop = part
+            case Annotation():
+                if block:
+                    block.annotations.append(part)
+            case _:
+                assert_never(part)
+
     def _start(self, part: MessageStart) -> None:
         """A second start is an upstream that began anew inside one answer: what was done is void.
 
@@ -244,10 +342,11 @@ class Progress:
         and counts as cut if the second answer does not end properly. A proper end passes untouched.
         """
         self.torn += self.open.values()
+        self.blocks = dict(self.open)
         self.finished.clear()
         self.ended = False
         self.head = part
 
     def _open_block(self, part: BlockStart) -> None:
         self.seen.add(part.choice)
-        self.open[part.choice, part.index] = OpenBlock(part.kind, part.tool_name)
+        self.blocks[part.choice, part.index] = self.open[part.choice, part.index] = Block(part)

@@ -23,6 +23,13 @@ def load_object(data: bytes) -> JsonObject | None:
     return cast(JsonObject, value) if isinstance(value, dict) else None
 
 
+def load_first(data: bytes) -> JsonObject | None:
+    """The JSON object that `data` holds, alone or as the first of an array; None if there is none."""
+    value = _load(data)
+    first = value[0] if isinstance(value, list) and value else value
+    return cast(JsonObject, first) if isinstance(first, dict) else None
+
+
 def is_json(data: bytes) -> bool:
     return _load(data) is not _NOT_JSON
 
@@ -74,6 +81,36 @@ def text_at(mapping: JsonObject, key: str) -> str:
 def count_at(mapping: JsonObject, key: str) -> int | None:
     value = mapping.get(key)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def number_at(mapping: JsonObject, key: str) -> float | None:
+    """A number of either kind; an int stays one."""
+    value = mapping.get(key)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def flag_at(mapping: JsonObject, key: str) -> bool | None:
+    value = mapping.get(key)
+    return value if isinstance(value, bool) else None
+
+
+def texts_at(mapping: JsonObject, key: str) -> tuple[str, ...]:
+    """The texts of a list, or a bare text as the only one."""
+    value = mapping.get(key)
+    if isinstance(value, str):
+        return (value,)
+    return tuple(each for each in value if isinstance(each, str)) if isinstance(value, list) else ()
+
+
+def given(**fields: object) -> dict[str, object]:
+    """The fields that are not None: an absent knob stays absent."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def beside(mapping: JsonObject, known: Iterable[str]) -> dict[str, object]:
+    """What `mapping` holds besides the `known` fields, without nulls."""
+    names = frozenset(known)
+    return {name: value for name, value in mapping.items() if name not in names and value is not None}
 
 
 def stream_error(error: object, *, native: bool = True) -> StreamError:

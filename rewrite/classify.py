@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from protocols.base import WireResponse
 from protocols.parts import StreamError
-from protocols.wirejson import JsonObject, load_object, object_at, stream_error
+from protocols.wirejson import JsonObject, load_first, object_at, objects_at, stream_error, text_at
 from rewrite.outcome import ErrorFacts, Kind, Rejected
 from rewrite.retry_after import retry_after
 
@@ -46,7 +47,7 @@ def by_status(status: int) -> Kind:
 
 def rejection(answer: WireResponse, facts: ErrorFacts, now: float) -> Rejected:
     """Classify an HTTP answer with an error status; `now` is epoch seconds, for dates in Retry-After."""
-    body = load_object(answer.body) or {}
+    body = load_first(answer.body) or {}
     error = _error_of(body)
     kind = by_status(answer.status)
     blamed = _blamed(error, facts)
@@ -71,8 +72,14 @@ def _by_type(error: StreamError) -> Kind:
 
 
 def _error_of(body: JsonObject) -> StreamError:
-    """OpenAI, Anthropic and Gemini nest the error; Ollama's is a string; some answer flat."""
-    return stream_error(object_at(body, "error") or body.get("error") or body)
+    """OpenAI, Anthropic and Gemini nest the error; Ollama's is a string; some answer flat.
+
+    Gemini gives the reason of a 400 in the details, and answers a stream of its own with an array.
+    """
+    nested = object_at(body, "error")
+    error = stream_error(nested or body.get("error") or body)
+    reason = next((text_at(detail, "reason") for detail in objects_at(nested, "details")), "")
+    return replace(error, code=error.code or reason or None)
 
 
 def _blamed(error: StreamError, facts: ErrorFacts) -> Kind | None:

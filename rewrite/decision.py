@@ -42,17 +42,19 @@ class GiveUp:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """One attempt that ended; `at` in seconds on the machine's clock."""
+    """One attempt that ended; `at` in seconds on the machine's clock; `route`: at which target."""
 
     number: int
     credential: str
     outcome: Outcome
     at: float
+    route: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """One call so far. `pooled`: there is a pool to rotate in; `former`: the credential that served the
+    """One call at one target so far. `failing_since`: when its first attempt failed, at whichever target;
+    `pooled`: there is a pool to rotate in; `former`: the credential that served the
     conversation before this call; `latest_start`: no attempt may begin after it, or the client is gone;
     `jitter`: a random number in [0, 1)."""
 
@@ -64,6 +66,7 @@ class History:
     former: str | None
     latest_start: float
     jitter: float
+    failing_since: float | None = None
 
     @property
     def refused(self) -> frozenset[str]:

@@ -19,7 +19,7 @@ class Summary:
 
     `end` in one word, `words` for a reader; `began` on the machine's clock, `seconds` and `first_token`
     counted from it; `status` as sent to the client; `estimated`: the output count of a repaired answer is
-    ours.
+    ours; `route`: the target that the call ended at, counted from 0.
     """
 
     end: str
@@ -31,6 +31,7 @@ class Summary:
     first_token: float | None = None
     status: int | None = None
     estimated: bool = False
+    route: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,7 @@ class Acquire:
     """`prefer` with `insist`: that credential or none, though it cools; `avoid`: only if no other is free.
 
     `refused`: never, it refused this call; `resting`: it was rate-limited in this call, so only after a wait.
+    `route`: of which target, counted from 0.
     """
 
     attempt: int
@@ -120,6 +122,7 @@ class Acquire:
     insist: bool = False
     refused: frozenset[str] = frozenset()
     resting: frozenset[str] = frozenset()
+    route: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ from rewrite.events import (
     UpstreamSent,
     UpstreamStarted,
 )
+from rewrite.leg import Leg
 from rewrite.limits import Limits, OnTruncation, Timing
 from rewrite.outcome import (
     Abandoned,
@@ -52,8 +53,8 @@ from rewrite.outcome import (
     Truncated,
     Unreachable,
 )
-from rewrite.policies import exhausted, retry
-from rewrite.reading import NO_END, Reading, reading
+from rewrite.policies import exhausted, fallback, retry
+from rewrite.reading import NO_END, Reading
 from rewrite.wishes import next_wish
 
 LINGER = 5.0
@@ -65,10 +66,11 @@ _ERROR_MARK = b'"error"'
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What one call may do; fixed when it begins.
+    """What one call may do at one target; fixed when it begins.
 
-    `pooled`: there are credentials to rotate in; `jitter`: a random number in [0, 1); `epoch`: wall-clock
-    seconds at second 0 of the machine's clock, for dates in Retry-After.
+    `pooled`: there are credentials to rotate in; `next_on_auth`: a target that refuses every key is passed
+    over; `leg`: how the target is asked and read, None: as the client asked; `jitter`: a random number in
+    [0, 1); `epoch`: wall-clock seconds at second 0 of the machine's clock, for dates in Retry-After.
     """
 
     provider: str
@@ -78,6 +80,8 @@ class Terms:
     on_truncation: OnTruncation = OnTruncation.AUTO
     discards_cut_calls: bool = False
     pooled: bool = True
+    next_on_auth: bool = False
+    leg: Leg | None = None
     jitter: float = 0.0
     epoch: float = 0.0
 
@@ -100,11 +104,15 @@ class Attempt:
 class Exchange:
     """`handle` is the whole interface; after the end of the call it answers every event with nothing."""
 
-    def __init__(self, call: Call, protocol: WireProtocol, terms: Terms, now: float) -> None:
+    def __init__(
+        self, call: Call, protocol: WireProtocol, terms: Terms, now: float, others: Sequence[Terms] = ()
+    ) -> None:
+        """`terms` are those of the first target, `others` those of the targets to fall back on, in order."""
         self._call, self._protocol, self._terms = call, protocol, terms
-        self._encoder = protocol.encoder(call)
+        self._targets, self._route = (terms, *others), 0
         self._began = self._now = now
-        beats = terms.timing.heartbeat if self._encoder.heartbeat() else 0.0
+        self._beat_bytes = protocol.encoder(call).heartbeat()
+        beats = terms.timing.heartbeat if self._beat_bytes else 0.0
         self._upstream_silence = timers.Silence(terms.timing.stall)
         self._client_silence = timers.Silence(beats)
         self._attempt = Attempt(1)
@@ -171,7 +179,10 @@ class Exchange:
         self._out.append(OpenUpstream(self._attempt.number, self._attempt.fresh))
 
     def _none_free(self, wait: float | None, paused: bool) -> None:
-        match exhausted.decide(self._history(), self._terms.provider, wait, paused, self._now):
+        decision = exhausted.decide(self._history(), self._terms.provider, wait, paused, self._now)
+        if not self._wish.insist and self._passed_over():
+            return
+        match decision:
             case Retry(delay=delay):
                 self._wish = replace(self._wish, resting=frozenset())
                 self._wait(delay)
@@ -199,7 +210,8 @@ class Exchange:
         self._attempt.head = head
         if not 200 <= head.status < 300:
             return
-        current = self._attempt.reading = reading(self._protocol, self._call, head)
+        leg = self._terms.leg or Leg(self._call, self._protocol)
+        current = self._attempt.reading = leg.reading(head)
         if self._call.stream and not current.streamed:  # a whole answer has no first token
             self._arm(Phase.RESPONSE, self._terms.timing.response)
 
@@ -231,8 +243,8 @@ class Exchange:
         """Hold frames until one commits the answer or fails the attempt; whether one did."""
         for position, segment in enumerate(segments):
             if error := current.hold(segment):
-                refusal = current.refusal(error, self._encoder)
-                self._fail(classify.in_band(error, self._terms.errors, refusal))
+                rejected = classify.in_band(error, self._terms.errors)
+                self._fail(replace(rejected, answer=current.refusal(error, rejected.status)))
                 return True
             if current.progress.visible or current.properly_ended:
                 self._commit(current)
@@ -247,7 +259,7 @@ class Exchange:
         number = self._attempt.number
         held = current.release()
         self._out.append(SendHeaders(number, current.head))
-        self._send(self._encoder.encode(held))
+        self._send(current.encoder.encode(held))
         self._upstream_silence.since = self._now
         self._note_first_token(current)
         if current.streamed:
@@ -257,8 +269,9 @@ class Exchange:
             self._out.append(SetTimer(number, "linger", LINGER))
 
     def _send(self, data: bytes, *, beat: bool = False) -> None:
-        self._out.append(SendData(self._attempt.number, data, beat))
-        self._client_silence.since = self._now
+        if data:  # a frame of another protocol may say nothing in the client's
+            self._out.append(SendData(self._attempt.number, data, beat))
+            self._client_silence.since = self._now
 
     def _watch(self, name: str, silence: timers.Silence) -> None:
         if silence.longest:
@@ -268,7 +281,7 @@ class Exchange:
         """The hot path: whole frames, unread, in one write."""
         if not segments:
             return
-        data = self._encoder.encode(segments)
+        data = current.encoder.encode(segments)
         self._send(data)
         current.passed_on(segments, len(data))
         if not all(segment.idle for segment in segments):
@@ -288,7 +301,7 @@ class Exchange:
         """An error in a form that the client's SDKs ignore is followed by the one that they raise on."""
         error = current.settle().error
         if error and not error.native:
-            self._finish(errored(error, self._terms.errors, repair.raising(error)))
+            self._finish(current, errored(error, self._terms.errors, repair.raising(error)))
 
     # -- it ends --------------------------------------------------------------------------------------
 
@@ -313,7 +326,10 @@ class Exchange:
             self._fail(Unreachable(cause or "closed without an answer", self._attempt.sent))
             return
         answer = WireResponse(head.status, head.headers, bytes(self._error_body), head.reason)
-        self._fail(classify.rejection(answer, self._terms.errors, self._now + self._terms.epoch))
+        rejected = classify.rejection(answer, self._terms.errors, self._now + self._terms.epoch)
+        if self._terms.leg and self._terms.leg.translation:
+            rejected = replace(rejected, answer=self._terms.leg.translation.error(answer))
+        self._fail(rejected)
 
     def _conclude(self, current: Reading, otherwise: Truncated | Stalled, *, clean: bool = False) -> None:
         """The committed answer is over: properly, with an error of its own, or cut as `otherwise` says.
@@ -335,12 +351,11 @@ class Exchange:
             mode=terms.on_truncation,
             discards_cut_calls=terms.discards_cut_calls,
         )
-        self._finish(found)
+        self._finish(current, found)
 
-    def _finish(self, found: Ending) -> None:
+    def _finish(self, current: Reading, found: Ending) -> None:
         """The end of a committed answer, closed by its parts."""
-        if closing := self._encoder.close(found.parts, self._progress()):
-            self._send(closing)
+        self._send(current.encoder.close(found.parts, self._progress()))
         self._cancel()
         self._release(found.outcome)
         head = self._attempt.head
@@ -379,14 +394,32 @@ class Exchange:
             case Retry():
                 self._again(decision)
             case GiveUp(answer=answer):
-                self._give(answer)
+                if not self._passed_over():
+                    self._give(answer)
             case _:
                 assert_never(decision)
+
+    def _passed_over(self) -> bool:
+        """Whether the call goes on at the next target of its group, this one having come to nothing."""
+        last = self._route + 1 == len(self._targets)
+        if last or not fallback.decide(self._history(), self._now, next_on_auth=self._terms.next_on_auth):
+            return False
+        self._route += 1
+        self._terms = self._targets[self._route]
+        self._upstream_silence.longest = self._terms.timing.stall
+        self._former = None
+        asked = any(one.number == self._attempt.number for one in self._ended)
+        self._attempt = Attempt(self._attempt.number + asked)
+        self._error_body.clear()
+        self._wish = Acquire(self._attempt.number, route=self._route)
+        self._out.append(self._wish)
+        return True
 
     def _again(self, decision: Retry) -> None:
         self._attempt = Attempt(self._attempt.number + 1, fresh=decision.fresh)
         self._error_body.clear()
-        self._wish = next_wish(self._attempt.number, self._history(), decision)
+        wish = next_wish(self._attempt.number, self._history(), decision)
+        self._wish = replace(wish, route=self._route)
         self._wait(decision.delay)
 
     def _wait(self, delay: float) -> None:
@@ -401,14 +434,15 @@ class Exchange:
         attempt = self._attempt
         if attempt.credential is None:
             return
-        self._ended += (Ended(attempt.number, attempt.credential, outcome, self._now),)
+        self._ended += (Ended(attempt.number, attempt.credential, outcome, self._now, self._route),)
         self._out.append(Release(attempt.number, outcome))
         attempt.credential = None
 
     def _history(self) -> History:
         terms = self._terms
         return History(
-            ended=self._ended,
+            ended=tuple(one for one in self._ended if one.route == self._route),
+            failing_since=self._ended[0].at if self._ended else None,
             limits=terms.limits,
             operation=self._call.operation,
             pooled=terms.pooled,
@@ -469,7 +503,7 @@ class Exchange:
     def _beat(self) -> None:
         """Only whole frames go out, so that this stands between two. It is no life of upstream's."""
         if self._client_silence.left(self._now) <= 0:
-            self._send(self._encoder.heartbeat(), beat=True)
+            self._send(self._beat_bytes, beat=True)
         self._watch("heartbeat", self._client_silence)
 
     def _lingered(self) -> None:
@@ -491,6 +525,7 @@ class Exchange:
             end=end,
             words=words,
             attempts=self._ended,
+            route=self._route,
             progress=progress,
             began=self._began,
             seconds=self._now - self._began,

@@ -1,13 +1,16 @@
 """What is known of a provider: where it is, what it speaks, how it takes a key, what its words mean.
 
+Beside that, what is known of its models: whether they think, how they are told to, how much they can say.
+
 Facts are data: `provider` reads them from a mapping, which `layered` lays over more general ones. The
 built-in ones are in `provider_data/`, one TOML file each over `_common.toml`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from string import Formatter
 from urllib.parse import urlsplit
 
 from rewrite.outcome import ErrorFacts, Kind
@@ -31,23 +34,49 @@ class Rotation(StrEnum):
     BALANCED = "balanced"
 
 
+class Thinking(StrEnum):
+    """How a request tells a model how much to think.
+
+    EFFORT is what its protocol calls so: `reasoning_effort` in a chat, `reasoning.effort` in Responses,
+    adaptive thinking with `output_config.effort` in Messages, `thinkingLevel` for Gemini.
+    """
+
+    BUDGET = "budget"
+    """By a number of tokens."""
+    EFFORT = "effort"
+    """By a level."""
+    NONE = "none"
+    """It takes neither, though it may think all the same."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """Whether models whose lower-case name matches the glob `match` think before they speak."""
+    """What holds for models whose lower-case name matches the glob `match`; None: this says nothing of it.
+
+    `reasoning`: whether they think before they speak. `max_output`: the most tokens that one answer can
+    have. `thinking`: how they are told how much to think.
+    """
 
     match: str
-    reasoning: bool
+    reasoning: bool | None = None
+    max_output: int | None = None
+    thinking: Thinking | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
     """One provider.
 
-    `base_url` is absolute and has no slash at its end. `hosts` are names or globs, with or without a
-    port. A pool key is written as `auth`, or in the client's own form if that is in `accepts`. A client
-    token that begins with one of `oauth_prefixes` belongs to a subscription. `own_credential_paths` are
-    globs (fnmatchcase, without the query) of paths that always keep the client's own credential.
-    `environment` names the variable of its key, whose numbered forms make a pool; empty: none.
+    `base_url` is absolute and has no slash at its end; empty where each customer or region has a host of
+    its own: then a call goes to the host that the client called, and none can be sent there that was meant
+    for another provider. `hosts` are names or globs, with or without a port. `paths` are those of calls
+    that generate, under `base_url`, by protocol; `{model}` and `{method}` stand for what some protocols put
+    there. `max_tokens_field` is what a chat request calls the most tokens that it wants. A pool key is
+    written as `auth`, or in the client's own form if that is in `accepts`. A client token that begins with
+    one of `oauth_prefixes` belongs to a login or a subscription; with an empty prefix all do.
+    `own_credential_paths` are globs (fnmatchcase, without the query) of paths that keep the client's own
+    credential wherever they are passed through. `environment` names the variable of its key, whose numbered
+    forms make a pool; empty: none.
     """
 
     name: str
@@ -60,6 +89,8 @@ class Provider:
     own_credential_paths: tuple[str, ...] = ()
     errors: ErrorFacts = field(default_factory=ErrorFacts)
     models: tuple[ModelFacts, ...] = ()
+    paths: Mapping[str, str] = field(default_factory=dict)
+    max_tokens_field: str = "max_tokens"
     rotation: Rotation = Rotation.SEQUENTIAL
     replace_oauth: bool = False
     environment: str = ""
@@ -97,16 +128,37 @@ def provider(name: str, mapping: Mapping[str, object]) -> Provider:
         own_credential_paths=_read(name, mapping, "own_credential_paths", _texts, ()),
         errors=_read(name, mapping, "errors", _errors, {}),
         models=_read(name, mapping, "models", _models, ()),
+        paths=_read(name, mapping, "paths", _paths, {}),
+        max_tokens_field=_read(name, mapping, "max_tokens_field", _text, "max_tokens"),
         rotation=_read(name, mapping, "rotation", _rotation, "sequential"),
         replace_oauth=_read(name, mapping, "replace_oauth", _flag, False),
         environment=_read(name, mapping, "environment", _text, ""),
     )
 
 
+def path_of_protocol(provider: Provider, protocol: str) -> str | None:
+    """The path of a call that generates; None: the provider does not speak it, or its place is not known."""
+    return provider.paths.get(protocol) if protocol in provider.protocols else None
+
+
+def facts_of(provider: Provider, model: str | None) -> ModelFacts:
+    """What is known of `model`: for each fact, the first matching entry of `models` that says it.
+
+    `match` of the result is the model's name in lower case.
+    """
+    name = (model or "").lower()
+    rows = [row for row in provider.models if fnmatchcase(name, row.match)]
+    return ModelFacts(
+        name,
+        reasoning=_first(row.reasoning for row in rows),
+        max_output=_first(row.max_output for row in rows),
+        thinking=_first(row.thinking for row in rows),
+    )
+
+
 def reasons(provider: Provider, model: str | None) -> bool | None:
     """Whether `model` is known to think before it speaks; None: unknown."""
-    name = (model or "").lower()
-    return next((facts.reasoning for facts in provider.models if fnmatchcase(name, facts.match)), None)
+    return facts_of(provider, model).reasoning
 
 
 def serves(provider: Provider, host: str, port: int) -> bool:
@@ -116,10 +168,14 @@ def serves(provider: Provider, host: str, port: int) -> bool:
     authority of `base_url`.
     """
     named = host.lower().rstrip(".")
-    if (named, port) == _authority(provider.base_url):
+    if provider.base_url and (named, port) == _authority(provider.base_url):
         return True
     entries = (_entry(entry) for entry in provider.hosts)
     return any(fnmatchcase(named, glob) and wanted in (None, port) for glob, wanted in entries)
+
+
+def _first[T](values: Iterable[T | None]) -> T | None:
+    return next((value for value in values if value is not None), None)
 
 
 def _authority(url: str) -> tuple[str, int]:
@@ -188,9 +244,48 @@ def _rotation(value: object) -> Rotation:
     return Rotation(_text(value))
 
 
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise _expected("a number above 0")
+    return value
+
+
+def _thinking(value: object) -> Thinking:
+    return Thinking(_text(value))
+
+
 def _models(value: object) -> tuple[ModelFacts, ...]:
-    tables = [_table(each) for each in _list(value)]
-    return tuple(ModelFacts(_text(t.get("match")).lower(), _flag(t.get("reasoning"))) for t in tables)
+    return tuple(_model(_table(each)) for each in _list(value))
+
+
+def _model(table: Mapping[str, object]) -> ModelFacts:
+    if unknown := sorted(table.keys() - {each.name for each in fields(ModelFacts)}):
+        raise ValueError(f"unknown keys {', '.join(unknown)}")
+    return ModelFacts(
+        match=_text(table.get("match")).lower(),
+        reasoning=_unless_none(_flag, table.get("reasoning")),
+        max_output=_unless_none(_count, table.get("max_output")),
+        thinking=_unless_none(_thinking, table.get("thinking")),
+    )
+
+
+def _unless_none[T](reader: Callable[[object], T], value: object) -> T | None:
+    return None if value is None else reader(value)
+
+
+_PLACEHOLDERS = frozenset({"model", "method"})
+
+
+def _paths(value: object) -> dict[str, str]:
+    return {protocol: _path(path) for protocol, path in _table(value).items()}
+
+
+def _path(value: object) -> str:
+    path = _text(value)
+    names = {name for _, name, _, _ in Formatter().parse(path) if name is not None}
+    if not path.startswith("/") or not names <= _PLACEHOLDERS:
+        raise _expected("a path from / on, in which {model} and {method} alone may stand for something")
+    return path
 
 
 def _errors(value: object) -> ErrorFacts:

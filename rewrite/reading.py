@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from protocols.base import Call, Decoder, Encoder, Head, Segment, WireProtocol, WireResponse
+from protocols.base import Decoder, Encoder, Head, Segment, WireResponse
 from protocols.errors import MalformedStream
 from protocols.parts import Opaque, Progress, StreamError, visible
-from protocols.sse import is_event_stream
 from rewrite import repair
 from rewrite.outcome import Kind, Rejected, Truncated
+from rewrite.translate import Translation
 
 NO_END = "ended without a final event"
 LARGEST_UNREAD = 1 << 20
@@ -17,13 +17,16 @@ LARGEST_UNREAD = 1 << 20
 
 @dataclass(slots=True)
 class Reading:
-    """`streamed`: it comes as a stream, whatever was asked for; `held`: frames that wait for the commit
-    point; `unread`: frames that were passed on unread; `malformed`: why no more of it can be framed.
+    """`head` as the client gets it; `encoder` writes what the client gets; `streamed`: it comes as a stream,
+    whatever was asked for; `held`: frames that wait for the commit point; `unread`: frames that were passed
+    on unread; `malformed`: why no more of it can be framed.
     """
 
     head: Head
     decoder: Decoder
+    encoder: Encoder
     streamed: bool
+    translation: Translation | None = None
     progress: Progress = field(default_factory=Progress)
     held: list[Segment] = field(default_factory=list)
     unparsable: bool = False
@@ -81,12 +84,15 @@ class Reading:
         """What is held, as a whole answer."""
         return WireResponse(self.head.status, self.head.headers, joined(self.held), self.head.reason)
 
-    def refusal(self, error: StreamError, encoder: Encoder) -> WireResponse:
-        """What is held, `error` the last of it, as an answer that the client's SDKs raise on."""
+    def refusal(self, error: StreamError, status: int) -> WireResponse:
+        """What is held, `error` the last of it, as an answer that the client's SDKs raise on; `status` is
+        the one that the error comes to."""
+        if self.translation is not None:
+            return self.translation.refusal(error, status)
         answer = self.answer()
         if error.native:
             return answer
-        return replace(answer, body=answer.body + encoder.close(repair.raising(error), self.progress))
+        return replace(answer, body=answer.body + self.encoder.close(repair.raising(error), self.progress))
 
     def came_to_nothing(self, cause: str | None) -> Rejected | Truncated:
         """What it means that it ended, by `cause` or properly, with nothing to commit."""
@@ -98,7 +104,3 @@ class Reading:
 
 def joined(segments: Iterable[Segment]) -> bytes:
     return b"".join([segment.raw for segment in segments])
-
-
-def reading(protocol: WireProtocol, call: Call, head: Head) -> Reading:
-    return Reading(head, protocol.decoder(call, head), is_event_stream(head, call))

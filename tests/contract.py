@@ -1,10 +1,14 @@
 """What every protocol promises, as functions over one protocol and one golden answer.
 
-A protocol that the registry finds is held to all of it by its fixtures in `fixtures/<protocol>/`.
+A protocol that the registry finds is held to all of it by its fixtures in `fixtures/<protocol>/`. The end
+of a file's name says how the answer in it is framed: `.sse` and `.ndjson`, `.jsonarr` for an array that is
+streamed, `.json` for an answer that is whole.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from protocols.base import Call, Fault, Head, Operation, Segment, WireProtocol, WireResponse, header
@@ -16,10 +20,38 @@ from rewrite.repair import closing, failing, formality
 FIXTURES = Path(__file__).parent / "fixtures"
 PROTOCOLS = tuple(discover())
 SSE = Head(200, (("Content-Type", "text/event-stream; charset=utf-8"),))
+NDJSON = Head(200, (("Content-Type", "application/x-ndjson"),))
 JSON = Head(200, (("Content-Type", "application/json"),))
-NEEDED = frozenset({"text.sse", "tools.sse", "error.sse", "text.json"})
-HALF = b"da"
-"""The beginning of a frame that never becomes whole."""
+STREAMED = frozenset({"text", "tools", "error"})
+"""Streams that a protocol needs to have among its fixtures, in whatever framing."""
+
+WHOLE = "text.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """`half`: the beginning of a frame that never becomes whole."""
+
+    head: Head
+    half: bytes
+    stream: bool = True
+
+
+FRAMINGS: Mapping[str, Framing] = {
+    ".sse": Framing(SSE, b"da"),
+    ".ndjson": Framing(NDJSON, b'{"mod'),
+    ".jsonarr": Framing(JSON, b',\r\n{"can'),
+    ".json": Framing(JSON, b"", stream=False),
+}
+
+ENVELOPED = "/v1internal:"
+TARGETS: Mapping[str, str] = {
+    "gemini_generate/code_assist*.sse": f"{ENVELOPED}streamGenerateContent?alt=sse",
+    "gemini_generate/*.sse": "/v1beta/models/sample:streamGenerateContent?alt=sse",
+    "gemini_generate/*.jsonarr": "/v1beta/models/sample:streamGenerateContent",
+    "gemini_generate/*.json": "/v1beta/models/sample:generateContent",
+}
+"""Where an answer was asked for, by the pattern of its name, where the form of the answer depends on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +63,31 @@ class Sample:
     data: bytes
 
     @property
+    def framing(self) -> Framing:
+        """What is framed in none of these ways (a page that came in place of an answer) came as events."""
+        return FRAMINGS.get(Path(self.name).suffix, FRAMINGS[".sse"])
+
+    @property
     def head(self) -> Head:
-        return JSON if self.name.endswith(".json") else SSE
+        return self.framing.head
+
+    @property
+    def call(self) -> Call:
+        target = next((target for pattern, target in TARGETS.items() if fnmatch(str(self), pattern)), "")
+        return call(self.protocol, stream=self.framing.stream, target=target)
+
+    @property
+    def array(self) -> bool:
+        return self.name.endswith(".jsonarr")
+
+    def segments(self, pieces: Iterable[bytes]) -> list[Segment]:
+        return segments(self.protocol, self.head, pieces, self.call)
+
+    def parts(self, pieces: Iterable[bytes]) -> list[StreamPart]:
+        return parts(self.protocol, self.head, pieces, self.call)
+
+    def encoded(self, found: Sequence[Segment]) -> bytes:
+        return self.protocol.encoder(self.call).encode(found)
 
     def __str__(self) -> str:
         return f"{self.protocol.name}/{self.name}"
@@ -47,19 +102,27 @@ def samples(pattern: str = "*") -> list[Sample]:
     ]
 
 
-def call(protocol: WireProtocol, *, stream: bool = True) -> Call:
-    return Call("call", protocol.name, Operation.GENERATE, "sample", stream, ())
+def streams() -> list[Sample]:
+    return [sample for sample in samples() if sample.framing.stream]
 
 
-def segments(protocol: WireProtocol, head: Head, pieces: Iterable[bytes]) -> list[Segment]:
+def call(protocol: WireProtocol, *, stream: bool = True, target: str = "") -> Call:
+    return Call("call", protocol.name, Operation.GENERATE, "sample", stream, (), target=target)
+
+
+def segments(
+    protocol: WireProtocol, head: Head, pieces: Iterable[bytes], asked: Call | None = None
+) -> list[Segment]:
     """The segments of an answer that comes in `pieces` and ends behind them."""
-    decoder = protocol.decoder(call(protocol), head)
+    decoder = protocol.decoder(asked or call(protocol, stream=head != JSON), head)
     found = [segment for piece in pieces for segment in decoder.feed(piece)]
     return [*found, *decoder.eof()]
 
 
-def parts(protocol: WireProtocol, head: Head, pieces: Iterable[bytes]) -> list[StreamPart]:
-    decoder = protocol.decoder(call(protocol), head)
+def parts(
+    protocol: WireProtocol, head: Head, pieces: Iterable[bytes], asked: Call | None = None
+) -> list[StreamPart]:
+    decoder = protocol.decoder(asked or call(protocol, stream=head != JSON), head)
     framed = [segment for piece in pieces for segment in decoder.feed(piece)]
     return [part for segment in [*framed, *decoder.eof()] for part in decoder.read(segment)]
 
@@ -70,51 +133,68 @@ def progress(found: Iterable[StreamPart]) -> Progress:
     return so_far
 
 
-def encoded(protocol: WireProtocol, found: Sequence[Segment]) -> bytes:
-    return protocol.encoder(call(protocol)).encode(found)
+def as_events(sample: Sample, data: bytes) -> bytes:
+    """A stream in the form that a judge of its protocol reads: the items of an array become events, and
+    what is in an envelope comes out of it."""
+    if sample.array:
+        items = json.loads(data)
+    elif ENVELOPED in sample.call.target:
+        found = [json.loads(line[6:]) for line in data.splitlines() if line.startswith(b"data: ")]
+        items = [item.get("response", item) for item in found]
+    else:
+        return data
+    return b"".join(b"data: " + json.dumps(item).encode() + b"\n\n" for item in items)
 
 
 # -- the promises ---------------------------------------------------------------------------------------
 
 
 def has_its_fixtures(protocol: WireProtocol) -> None:
-    assert {file.name for file in (FIXTURES / protocol.name).glob("*")} >= NEEDED
+    """One that generates nothing says so by `generates = False`, and has whole answers alone; each framing
+    that is streamed has a text."""
+    files = list((FIXTURES / protocol.name).iterdir())
+    streamed = [file for file in files if FRAMINGS[file.suffix].stream]
+    assert {WHOLE} | {f"text{file.suffix}" for file in streamed} <= {file.name for file in files}
+    if getattr(protocol, "generates", True):
+        assert {file.stem for file in streamed} >= STREAMED
 
 
 def passes_untouched(sample: Sample) -> None:
     """Byte for byte; and what a sample says is understood."""
-    assert encoded(sample.protocol, segments(sample.protocol, sample.head, [sample.data])) == sample.data
-    read = parts(sample.protocol, sample.head, [sample.data])
-    assert not [part for part in read if isinstance(part, Opaque)]
+    assert sample.encoded(sample.segments([sample.data])) == sample.data
+    assert not [part for part in sample.parts([sample.data]) if isinstance(part, Opaque)]
 
 
 def frames_alike_however_cut(sample: Sample) -> None:
     """Whole, byte by byte, and in two at every place."""
-    whole = segments(sample.protocol, sample.head, [sample.data])
+    whole = sample.segments([sample.data])
     single = [sample.data[at : at + 1] for at in range(len(sample.data))]
-    assert segments(sample.protocol, sample.head, single) == whole
+    assert sample.segments(single) == whole
     for at in range(len(sample.data)):
-        assert segments(sample.protocol, sample.head, [sample.data[:at], sample.data[at:]]) == whole
+        assert sample.segments([sample.data[:at], sample.data[at:]]) == whole
 
 
 def drops_half_a_frame(sample: Sample) -> None:
-    whole = segments(sample.protocol, sample.head, [sample.data])
-    assert segments(sample.protocol, sample.head, [sample.data + HALF]) == whole
+    """Of an array, before what closes it: nothing follows that."""
+    data = sample.data[: sample.data.rindex(b"]")].rstrip() if sample.array else sample.data
+    whole = sample.segments([data])
+    assert whole
+    assert sample.segments([data + sample.framing.half]) == whole
 
 
 def keeps_what_is_not_framed(sample: Sample) -> None:
     """At every moment what was fed is in a segment or in the rest."""
-    decoder = sample.protocol.decoder(call(sample.protocol), sample.head)
+    decoder = sample.protocol.decoder(sample.call, sample.head)
     out = b""
     for at in range(0, len(sample.data), 7):
-        out += encoded(sample.protocol, decoder.feed(sample.data[at : at + 7]))
+        out += sample.encoded(decoder.feed(sample.data[at : at + 7]))
         assert out + decoder.rest() == sample.data[: at + 7]
 
 
 def reads_anything(protocol: WireProtocol, garbage: bytes) -> None:
     """A frame that makes no sense is kept as Opaque or counts as life; it never raises."""
-    for head in (SSE, JSON):
-        for part in parts(protocol, head, [garbage]):
+    for framing in FRAMINGS.values():
+        for part in parts(protocol, framing.head, [garbage], call(protocol, stream=framing.stream)):
             assert isinstance(part, StreamPart.__value__)
 
 
@@ -122,7 +202,7 @@ def writes_errors(protocol: WireProtocol, fault: Fault) -> None:
     """In the shape that its own clients raise on: its own decoder reads the error out of it."""
     answer = protocol.error(fault)
     assert answer.status == fault.status
-    assert header(answer.headers, "content-type") == "application/json"
+    assert (header(answer.headers, "content-type") or "").partition(";")[0] == "application/json"
     assert _told_message(answer) == fault.message
     error = progress(parts(protocol, JSON, [answer.body])).error
     assert error
@@ -148,34 +228,42 @@ def _told_message(answer: WireResponse) -> str:
 
 def beats_without_harm(sample: Sample) -> None:
     """A heartbeat between any two frames changes nothing that is read."""
-    beat = sample.protocol.encoder(call(sample.protocol)).heartbeat()
-    frames = segments(sample.protocol, sample.head, [sample.data])
+    beat = sample.protocol.encoder(sample.call).heartbeat()
+    frames = sample.segments([sample.data])
     beaten = beat + b"".join(frame.raw + beat for frame in frames)
-    before = [part for part in parts(sample.protocol, sample.head, [sample.data]) if part != Ping()]
-    after = [part for part in parts(sample.protocol, sample.head, [beaten]) if part != Ping()]
+    before = [part for part in sample.parts([sample.data]) if part != Ping()]
+    after = [part for part in sample.parts([beaten]) if part != Ping()]
     assert after == before
-    assert encoded(sample.protocol, segments(sample.protocol, sample.head, [beaten])) == beaten
+    assert sample.encoded(sample.segments([beaten])) == beaten
 
 
-def closed(sample: Sample) -> Iterator[tuple[Progress, bytes]]:
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A stream that was cut: what had been `sent` and said by then, and what it is with its end: `data`."""
+
+    so_far: Progress
+    sent: bytes
+    data: bytes
+
+
+def closed(sample: Sample) -> Iterator[Ended]:
     """The stream cut behind each of its frames, and closed as a cut or as done, whichever it is."""
-    encoder = sample.protocol.encoder(call(sample.protocol))
     for sent, so_far in _prefixes(sample):
         ending = formality(so_far) if so_far.complete else closing(so_far)
-        yield so_far, sent + encoder.close(ending, so_far)
+        yield Ended(so_far, sent, sent + sample.protocol.encoder(sample.call).close(ending, so_far))
 
 
-def failed(sample: Sample) -> Iterator[tuple[Progress, bytes]]:
+def failed(sample: Sample) -> Iterator[Ended]:
     """The stream cut behind each of its frames before its end, and closed by an error."""
-    encoder = sample.protocol.encoder(call(sample.protocol))
     for sent, so_far in _prefixes(sample):
         if so_far.complete:
             return
-        yield so_far, sent + encoder.close(failing("it was cut"), so_far)
+        added = sample.protocol.encoder(sample.call).close(failing("it was cut"), so_far)
+        yield Ended(so_far, sent, sent + added)
 
 
 def _prefixes(sample: Sample) -> Iterator[tuple[bytes, Progress]]:
-    decoder = sample.protocol.decoder(call(sample.protocol), sample.head)
+    decoder = sample.protocol.decoder(sample.call, sample.head)
     so_far, sent = Progress(), b""
     for segment in [*decoder.feed(sample.data), *decoder.eof()]:
         so_far.fold(decoder.read(segment))
@@ -185,14 +273,19 @@ def _prefixes(sample: Sample) -> Iterator[tuple[bytes, Progress]]:
 
 
 def reads_its_own_closing(sample: Sample) -> None:
-    for so_far, data in closed(sample):
-        again = progress(parts(sample.protocol, sample.head, [data]))
-        assert again.ended
-        assert so_far.complete or not (again.open or again.unfinished)
+    """By a last frame, where the framing has one: then the protocol's golden text ends with it."""
+    (text,) = (one for one in samples(f"text{Path(sample.name).suffix}") if one.protocol is sample.protocol)
+    has_last_frame = progress(text.parts([text.data])).ended
+    for one in closed(sample):
+        again = progress(sample.parts([one.data]))
+        assert again.ended or (again.complete and not has_last_frame)
+        assert one.so_far.complete or not (again.open or again.unfinished)
+        assert as_events(sample, one.data)
 
 
 def reads_its_own_error(sample: Sample) -> None:
-    for _, data in failed(sample):
-        error = progress(parts(sample.protocol, sample.head, [data])).error
+    for one in failed(sample):
+        error = progress(sample.parts([one.data])).error
         assert isinstance(error, StreamError)
         assert (error.native, error.message) == (True, "it was cut")
+        assert as_events(sample, one.data)

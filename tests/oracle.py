@@ -13,9 +13,12 @@ GRAMMAR = Path(NAMED).parent / "grammar.py"
 
 type Judge = Callable[[bytes], dict[str, Any]]
 
+OTHER_NAMES: Mapping[str, str] = {"gemini_generate": "gemini", "ollama_chat": "ollama"}
+"""What the judges and the recorded folders call a protocol, where it is not its name."""
+
 
 def judges() -> Mapping[str, Judge]:
-    """Judges of whole streams by protocol; skips where there are none.
+    """Judges of whole streams by the protocol's name; skips where there are none.
 
     A judgement has `terminal` (it ended by its grammar), `error` (what it said of one) and `violations`.
     """
@@ -29,12 +32,19 @@ def judges() -> Mapping[str, Judge]:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     found: Mapping[str, Judge] = module.P
-    return found
+    return {**found, **{ours: found[theirs] for ours, theirs in OTHER_NAMES.items()}}
+
+
+def protocol_of(file: Path) -> str:
+    """The name of the protocol that a recorded answer is of."""
+    ours = {theirs: ours for ours, theirs in OTHER_NAMES.items()}
+    return ours.get(file.parent.name, file.parent.name)
 
 
 def recorded(protocol: str, pattern: str) -> list[Any]:
     """The recorded answers of a protocol as parameters of a test; one that skips where there are none."""
-    files = sorted((Path(NAMED) / protocol).glob(pattern)) if NAMED else []
+    folder = OTHER_NAMES.get(protocol, protocol)
+    files = sorted((Path(NAMED) / folder).glob(pattern)) if NAMED else []
     files = [file for file in files if not file.name.endswith(".meta.json")]
     reason = "ROTATOR_RECORDED names no folder of recorded streams"
     nothing = pytest.param(None, marks=pytest.mark.skip(reason=reason), id="none recorded")

@@ -122,7 +122,8 @@ def _is_costly(outcome: Outcome) -> bool:
 
 def latest_start(history: History) -> float:
     """The moment after which no new attempt may begin."""
-    return min(history.ended[0].at + history.limits.deadline, history.latest_start)
+    since = history.ended[0].at if history.failing_since is None else history.failing_since
+    return min(since + history.limits.deadline, history.latest_start)
 
 
 def give_up(history: History) -> GiveUp:

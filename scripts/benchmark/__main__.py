@@ -61,8 +61,9 @@ class Samples:
     def add(self, title: str, target: str, value: float) -> None:
         self._values[title][target].append(value)
 
-    def rows(self, columns: Sequence[str]) -> list[Row]:
-        return [Row(title, values, columns) for title, values in self._values.items()]
+    def rows(self, columns: Sequence[str], about: str = "") -> list[Row]:
+        """Those whose title holds `about`."""
+        return [Row(title, values, columns) for title, values in self._values.items() if about in title]
 
 
 async def compare(ways: Sequence[Target], scenarios: Sequence[Scenario], rounds: int) -> list[Row]:
@@ -74,7 +75,7 @@ async def compare(ways: Sequence[Target], scenarios: Sequence[Scenario], rounds:
         for scenario in scenarios:
             for way in _turned(ways, number):
                 await _measure(way, scenario, samples)
-    return samples.rows(("direct", "bare", "rotator"))
+    return [*samples.rows(("direct", "bare", "rotator")), *samples.rows(("rotator", "translated"), "CPU")]
 
 
 def _turned[T](items: Sequence[T], by: int) -> list[T]:
@@ -107,7 +108,7 @@ async def memory(ways: Sequence[Target]) -> list[Row]:
     """Resident memory of fresh proxies, before anything and with many slow streams open."""
     samples = Samples()
     for way in ways:
-        if way.tunnel:
+        if way.tunnel and way.name != "translated":
             samples.add("memory MB, idle", way.name, way.resident())
             samples.add(f"memory MB, {STREAMS} slow streams", way.name, await _with_streams(way))
     return samples.rows(("direct", "bare", "rotator"))

@@ -42,7 +42,7 @@ def table(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _line(title: str, cells: Sequence[str], ratio: str) -> str:
-    return f"{title:<46}" + "".join(f"{cell:>10}" for cell in cells) + f"{ratio:>16}"
+    return f"{title:<46}" + "".join(f"{cell:>12}" for cell in cells) + f"{ratio:>16}"
 
 
 def _value(values: Sequence[float]) -> str:

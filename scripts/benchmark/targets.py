@@ -18,6 +18,12 @@ _CONFIG = """
 [providers.openai]
 base_url = "https://localhost:{port}"
 credentials = [{{ name = "one", key = "env:ONE" }}]
+[providers.anthropic]
+base_url = "https://localhost:{port}"
+credentials = [{{ name = "one", key = "env:ONE" }}]
+[[routes]]
+match = {{ provider = "mistral" }}
+to = ["anthropic/claude"]
 """
 _RESIDENT = re.compile(r"VmRSS:\s+(\d+) kB")
 
@@ -67,7 +73,7 @@ def provider(folder: Path) -> Iterator[Provider]:
 
 @contextmanager
 def targets(folder: Path, served: Provider) -> Iterator[list[Target]]:
-    """Direct, bare and rotator, in this order; the processes end with the context."""
+    """Direct, bare, rotator, and the same rotator translating; the processes end with the context."""
     with ExitStack() as stack:
         bare = stack.enter_context(_proxy(folder / "bare", served, "", PASSTHROUGH))
         ours = stack.enter_context(
@@ -85,16 +91,13 @@ def targets(folder: Path, served: Provider) -> Iterator[list[Target]]:
                 bare.process.pid,
                 tunnel=True,
             ),
-            Target(
-                "rotator",
-                ours.port,
-                "api.openai.com",
-                "api.openai.com:443",
-                _trust(ours.ca),
-                ours.process.pid,
-                tunnel=True,
-            ),
+            _through(ours, "rotator", "api.openai.com"),
+            _through(ours, "translated", "api.mistral.ai"),
         ]
+
+
+def _through(proxy: Proxy, name: str, host: str) -> Target:
+    return Target(name, proxy.port, host, f"{host}:443", _trust(proxy.ca), proxy.process.pid, tunnel=True)
 
 
 def _proxy(folder: Path, served: Provider, config: str, script: Path) -> Proxy:

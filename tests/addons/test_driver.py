@@ -16,7 +16,17 @@ from addons.upstream import Upstream, tls_context
 from protocols.base import Call, Operation, WireRequest
 from protocols.openai_chat import PROTOCOL
 from rewrite.credentials import NoneFree
-from rewrite.events import Acquire, Command, Event, Start, Summary, TimerFired, UpstreamClosed, UpstreamData
+from rewrite.events import (
+    Acquire,
+    Command,
+    Event,
+    Start,
+    Summary,
+    TimerFired,
+    UpstreamClosed,
+    UpstreamData,
+    UpstreamStarted,
+)
 from rewrite.exchange import Exchange, Terms
 from rewrite.limits import Limits, Timing
 from rewrite.outcome import Abandoned, Completed, ErrorFacts, Outcome, describe
@@ -87,27 +97,33 @@ class House:
         self.url = vendor.base_url + "/v1/chat/completions"
         self.names = itertools.count(1)
         self.free: NoneFree | None = None
+        self.untouched = True
+        self.wanted: list[int] = []
+        self.routes: list[int] = []
         self.clock = Clock()
         self.released: list[tuple[str, str]] = []
         self.reports: list[Summary] = []
         self.faults: list[BaseException] = []
 
     def acquire(self, wish: Acquire) -> Lease | NoneFree:
+        self.wanted.append(wish.route)
         name = f"key-{next(self.names)}"
         return self.free or Lease(name, SecretStr(f"sk-{name}"))
 
-    def release(self, lease: Lease, outcome: Outcome) -> None:
+    def release(self, route: int, lease: Lease, outcome: Outcome) -> None:
+        self.routes.append(route)
         self.released.append((lease.name, describe(outcome)))
 
-    def request(self, lease: Lease) -> WireRequest:
-        headers = (("Host", "x"), ("Authorization", f"Bearer {lease.secret.get_secret_value()}"))
+    def request(self, route: int, lease: Lease) -> WireRequest:
+        key = ("Authorization", f"Bearer {lease.secret.get_secret_value()}")
+        headers = (("Host", "x"), ("X-Route", str(route)), key)
         return WireRequest("POST", self.url, headers, BODY)
 
-    def driver(self, *, stall: float = 0.0, fault: type | None = None) -> Driver:
+    def driver(self, *, stall: float = 0.0, fault: type | None = None, targets: int = 1) -> Driver:
         call = Call("c", "openai_chat", Operation.GENERATE, "gpt-4o", True, ())
         timing = Timing(10.0, 0.0, 0.0, 0.0, stall, 0.0, 600.0, any_byte_is_life=False)
-        terms = Terms("p", timing, Limits(), ErrorFacts())
-        exchange = Faulty(call, PROTOCOL, terms, self.clock())
+        terms = Terms("p", timing, Limits(max_attempts=3 if targets == 1 else 1), ErrorFacts())
+        exchange = Faulty(call, PROTOCOL, terms, self.clock(), [terms] * (targets - 1))
         exchange.fault = fault
         return Driver(
             Work(
@@ -119,6 +135,7 @@ class House:
                 acquire=self.acquire,
                 release=self.release,
                 request=self.request,
+                untouched=lambda route: self.untouched,
                 report=self.reports.append,
                 failed=self.faults.append,
                 clock=self.clock,
@@ -169,6 +186,14 @@ async def test_a_rejection_is_followed_by_the_next_credential(vendor: Vendor, ho
     assert kept.body == b"".join(TEXT)
     assert house.released == [("key-1", "rejected(429 rate)"), ("key-2", "completed")]
     assert [one.credential for one in vendor.requests] == ["sk-key-1", "sk-key-2"]
+
+
+async def test_another_target_is_asked_and_released_as_itself(vendor: Vendor, house: House) -> None:
+    vendor.reply(chat_error(500, "server_error", "oops")).reply(streamed(TEXT))
+    kept = await answered(house.driver(targets=2))
+    assert kept.body == b"".join(TEXT)
+    assert [one.header("x-route") for one in vendor.requests] == ["0", "1"]
+    assert (house.wanted, house.routes) == ([0, 1], [0, 1])
 
 
 async def test_keys_of_every_attempt_are_blacked_out(vendor: Vendor, house: House) -> None:
@@ -279,13 +304,29 @@ async def test_an_open_answer_goes_on_as_it_is(vendor: Vendor, house: House, kin
 
 
 async def test_a_fault_in_the_writer_of_requests_leaves_nothing(vendor: Vendor, house: House) -> None:
-    def broken(lease: Lease) -> WireRequest:
+    def broken(route: int, lease: Lease) -> WireRequest:
         raise LookupError("planted")
 
     house.request = broken  # type: ignore[method-assign]
     kept = await answered(house.driver())
     assert kept.status == 502
     assert (vendor.requests, house.released) == ([], [("key-1", describe(Abandoned()))])
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "end"), [(UpstreamStarted, 502, "end"), (UpstreamClosed, 200, "abort")]
+)
+async def test_bytes_of_another_protocol_never_go_on_as_they_are(
+    vendor: Vendor, house: House, kind: type, status: int, end: str
+) -> None:
+    """What would have to be translated, or adapted, is of no use to the client."""
+    house.untouched = False
+    cut = TEXT[:-2]  # an end that only we can make proper: the fault comes before
+    vendor.reply(streamed(cut))
+    kept = await answered(house.driver(fault=kind))
+    assert (kept.status, kept.end_.partition(":")[0]) == (status, end)
+    assert kept.body in (b"".join(cut), kept.body if status == 502 else b"")
+    assert len(house.faults) == 1
 
 
 async def test_a_fault_in_reading_ends_the_attempt(vendor: Vendor, house: House) -> None:
@@ -305,7 +346,7 @@ async def test_a_fault_in_reading_ends_the_attempt(vendor: Vendor, house: House)
 
 
 async def test_a_fault_in_the_records_costs_nothing(vendor: Vendor, house: House) -> None:
-    def broken(lease: Lease, outcome: Outcome) -> None:
+    def broken(route: int, lease: Lease, outcome: Outcome) -> None:
         raise LookupError("planted")
 
     house.release = broken  # type: ignore[method-assign]
@@ -320,7 +361,7 @@ async def test_a_fault_in_the_records_costs_nothing(vendor: Vendor, house: House
 async def test_what_is_not_ours_is_asked_once(vendor: Vendor, house: House) -> None:
     vendor.reply(chat_error(500, "oops", "sk-hidden-key", (("x-a", "sk-hidden-key"),)))
     kept = Kept()
-    request = house.request(Lease("one", SecretStr("sk-hidden-key")))
+    request = house.request(0, Lease("one", SecretStr("sk-hidden-key")))
     await pass_once(house.upstream, request, 10.0, Blackout([SecretStr("sk-hidden-key")]), kept)
     assert (kept.status, kept.end_, len(vendor.requests)) == (500, "end", 1)
     assert b'"*************"' in kept.body

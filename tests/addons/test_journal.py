@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from mitmproxy import http
@@ -9,11 +10,12 @@ from mitmproxy.test import tflow
 from pydantic import SecretStr
 
 from addons.blackout import Redactor
-from addons.journal import KEY, Journal
+from addons.journal import KEY, Journal, Record, TargetRecord
 from protocols.base import Call, Operation
 from protocols.parts import Progress, Usage
 from rewrite.decision import Ended
 from rewrite.events import Summary
+from rewrite.fitting import Loss
 from rewrite.outcome import Completed, Kind, Rejected
 
 SECRET = "the-secret-of-a-pool"
@@ -31,6 +33,14 @@ SUMMARY = Summary(
     first_token=0.5,
     status=200,
 )
+
+
+TARGET = TargetRecord("openai", "openai/gpt-4o", "openai_chat")
+
+
+def record_of(flow: http.HTTPFlow, **changed: Any) -> Record:
+    """The record of CALL, which went to openai alone unless `changed` says otherwise."""
+    return replace(Record(flow, CALL, "openai", [TARGET]), **changed)
 
 
 @pytest.fixture
@@ -51,7 +61,7 @@ def _all_levels(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_the_line_of_a_call(journal: Journal, flow: http.HTTPFlow, caplog: pytest.LogCaptureFixture) -> None:
-    journal.end(flow, CALL, "openai", SUMMARY)
+    journal.end(record_of(flow), SUMMARY)
     (line,) = caplog.messages
     assert line == (
         "call=c0ffee provider=openai operation=generate model=gpt-4o status=200 end=completed repaired=no "
@@ -63,7 +73,7 @@ def test_the_line_of_a_call(journal: Journal, flow: http.HTTPFlow, caplog: pytes
 def test_the_record_in_the_flow(journal: Journal, flow: http.HTTPFlow) -> None:
     journal.begin(flow, {"client_credential": "abc"})
     journal.begin(flow, {"provider": "openai"})
-    journal.end(flow, CALL, "openai", SUMMARY)
+    journal.end(record_of(flow), SUMMARY)
     record = flow.metadata[KEY]
     assert record["client_credential"] == "abc"
     assert record["attempts"] == [
@@ -87,6 +97,7 @@ def test_the_record_in_the_flow(journal: Journal, flow: http.HTTPFlow) -> None:
         ("repaired", ":scissors:"),
         ("failed", ":scissors:"),
         ("rejected", ":no_entry:"),
+        ("refused", ":no_entry:"),
         ("error", ":warning:"),
     ],
 )
@@ -94,12 +105,12 @@ def test_a_marker_says_what_happened_and_spares_the_users_own(
     journal: Journal, flow: http.HTTPFlow, end: str, marker: str
 ) -> None:
     flow.marked = ":star:"
-    journal.end(flow, CALL, "openai", replace(SUMMARY, end=end))
+    journal.end(record_of(flow), replace(SUMMARY, end=end))
     assert flow.marked == marker
 
 
 def test_an_estimate_is_called_one(journal: Journal, flow: http.HTTPFlow) -> None:
-    journal.end(flow, CALL, "openai", replace(SUMMARY, end="repaired", estimated=True))
+    journal.end(record_of(flow), replace(SUMMARY, end="repaired", estimated=True))
     assert flow.comment.splitlines()[-1] == "the output token count of the closing frame is an estimate"
 
 
@@ -107,7 +118,7 @@ def test_no_secret_is_written_anywhere(
     journal: Journal, flow: http.HTTPFlow, caplog: pytest.LogCaptureFixture
 ) -> None:
     journal.begin(flow, {"a": SECRET, "b": [{"c": f"x {SECRET}"}], "d": None, "e": 1})
-    journal.end(flow, replace(CALL, model=SECRET), "openai", replace(SUMMARY, words=f"said {SECRET}"))
+    journal.end(record_of(flow, call=replace(CALL, model=SECRET)), replace(SUMMARY, words=f"said {SECRET}"))
     assert SECRET not in repr(flow.get_state())
     assert SECRET not in caplog.text
     assert (flow.metadata[KEY]["d"], flow.metadata[KEY]["e"]) == (None, 1)
@@ -116,10 +127,67 @@ def test_no_secret_is_written_anywhere(
 def test_a_text_cannot_forge_a_line(
     journal: Journal, flow: http.HTTPFlow, caplog: pytest.LogCaptureFixture
 ) -> None:
-    journal.end(flow, replace(CALL, model='x" end=completed\ncall=fake'), "openai", SUMMARY)
+    journal.end(record_of(flow, call=replace(CALL, model='x" end=completed\ncall=fake')), SUMMARY)
     (line,) = caplog.messages
     assert "\n" not in line
     assert 'model="x\' end=completed call=fake"' in line
+
+
+ELSEWHERE = (
+    TargetRecord("openai", "openai/gpt-4o", "openai_chat"),
+    TargetRecord(
+        "anthropic",
+        "anthropic/claude",
+        "anthropic_messages",
+        (Loss("seed", "has no such field there"), Loss("logit_bias", "neither")),
+        ("x-stainless-os", "openai-organization"),
+    ),
+)
+MOVED = replace(
+    SUMMARY,
+    attempts=(Ended(1, "one", Rejected(429, Kind.RATE), 10.25), Ended(2, "two", Completed(), 12.0, 1)),
+    route=1,
+)
+
+
+def test_a_call_that_went_elsewhere_says_where_and_what_was_lost(
+    journal: Journal, flow: http.HTTPFlow, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal.end(record_of(flow, targets=ELSEWHERE, refused={"gemini/g": "n: no"}), MOVED)
+    record = flow.metadata[KEY]
+    assert record["provider"] == "anthropic"
+    assert record["target"] == "anthropic/claude anthropic_messages"
+    assert record["losses"] == ["seed: has no such field there", "logit_bias: neither"]
+    assert record["headers_dropped"] == ["x-stainless-os", "openai-organization"]
+    assert record["refused"] == {"gemini/g": "n: no"}
+    assert [one["target"] for one in record["attempts"]] == ["openai/gpt-4o", "anthropic/claude"]
+    (line,) = caplog.messages
+    assert 'provider=anthropic target="anthropic/claude anthropic_messages" ' in line
+    assert " lost=seed,logit_bias " in line
+    assert '"openai/gpt-4o/one:rejected(429 rate) anthropic/claude/two:completed"' in line
+    assert flow.comment.splitlines() == [
+        "gemini/g cannot be asked: n: no",
+        "attempt 1 at openai/gpt-4o with one: rejected(429 rate) after 0.25 s",
+        "attempt 2 at anthropic/claude with two: completed after 2.00 s",
+        "completed",
+        "first token after 0.50 s",
+        "not told to anthropic/claude: seed: has no such field there",
+        "not told to anthropic/claude: logit_bias: neither",
+        "headers not sent to anthropic/claude: x-stainless-os, openai-organization",
+    ]
+
+
+def test_a_call_that_stayed_says_nothing_of_routes(journal: Journal, flow: http.HTTPFlow) -> None:
+    journal.end(record_of(flow), SUMMARY)
+    assert not {"target", "losses", "headers_dropped", "refused"} & flow.metadata[KEY].keys()
+
+
+def test_a_call_that_nobody_was_asked_about_has_a_record_too(journal: Journal, flow: http.HTTPFlow) -> None:
+    summary = replace(SUMMARY, end="refused", words="nobody", attempts=(), progress=Progress(), status=400)
+    journal.end(record_of(flow, targets=(), refused={"gemini/g": f"n: {SECRET}"}), summary)
+    record = flow.metadata[KEY]
+    assert (record["provider"], record["end"], record["status"]) == ("openai", "refused", 400)
+    assert SECRET not in repr(flow.get_state())
 
 
 def test_a_fault_is_told_by_type_and_place(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:

@@ -171,3 +171,9 @@ def test_an_old_key_s_outcome_does_not_touch_the_new_one(pool: Pool) -> None:
     pool.configure(settings([("one", "another"), ("two", "k2")]))
     pool.release("p", lease, call(), Rejected(401, Kind.AUTH))
     assert take(pool, call()).name == "one"
+
+
+def test_a_call_that_goes_on_from_an_answer_stays_with_the_key_that_made_it(pool: Pool) -> None:
+    pool.made("p", "resp_1", "two")
+    assert take(pool, call("resp_1")).name == "two"
+    assert take(pool, call("resp_2")).name == "one"

@@ -71,11 +71,66 @@ def faults(folder: Path, text: str, **environ: str) -> list[str]:
             ),
         ),
         (
-            "[[routes]]\n[[routes]]\nto = ['anthropic']",
+            "[[routes]]\n[[routes]]\nto = ['anthropc/claude']",
+            "routes[1].to[0]: no provider of that name: did you mean anthropic?",
+        ),
+        ("[[routes]]\nto = ['openai/']", 'routes[0].to[0]: must be "provider" or "provider/model"'),
+        ("[[routes]]\nto = ['/gpt']", 'routes[0].to[0]: must be "provider" or "provider/model"'),
+        (
+            "[[routes]]\nto = ['openai', 'azure/gpt']",
+            "routes[0].to[1]: azure is elsewhere for each of its customers: add providers.azure.base_url",
+        ),
+        (
+            "[[routes]]\nmatch = { provider = 'opena' }",
+            "routes[0].match.provider: no provider of that name: did you mean openai?",
+        ),
+        (
+            "[[routes]]\nmatch = { protocol = 'openai_chats' }",
+            "routes[0].match.protocol: no protocol of that name: did you mean openai_chat?",
+        ),
+        (
+            "[[routes]]\nprotocol = 'anthropic_message'",
+            "routes[0].protocol: no protocol of that name: did you mean anthropic_messages?",
+        ),
+        (
+            "[[routes]]\nto = ['anthropic', 'openai']\nprotocol = 'anthropic_messages'",
             (
-                "routes[1].to: is not available in this version, and calls would go elsewhere than it says: "
-                "take it out or leave it empty"
+                "routes[0].protocol: openai does not speak anthropic_messages: "
+                "write one of openai_chat, openai_responses"
             ),
+        ),
+        (
+            "[[routes]]\nadapters = ['merge_system', 'merge_sistem']",
+            (
+                "routes[0].adapters[1]: unknown adapter '...' (did you mean 'merge_system'?); known are "
+                "anthropic_cache_breakpoints, clamp_params, drop_params, merge_system, override_model, "
+                "reasoning_field, rename_field, strip_tool_types, suppress_developer_role: "
+                "correct it or take it out"
+            ),
+        ),
+        (
+            "[providers.openai]\nadapters = [{ name = 'drop_params', param = ['x'] }]",
+            (
+                "providers.openai.adapters[0]: adapter 'drop_params': unknown option 'param' "
+                "(did you mean 'params'?); its options are params: correct it or take it out"
+            ),
+        ),
+        ("[[routes]]\nreport_model = 'mine'", 'routes[0].report_model: must be "client" or "upstream"'),
+        ("[[routes]]\nnext_on_auth = 'yes'", "routes[0].next_on_auth: must be true or false"),
+        (
+            "[providers.openai.paths]\nopenai_chat = 'v1/chat'",
+            (
+                "providers.openai.paths.openai_chat: "
+                "must be a path such as /v1/chat/completions, without a query"
+            ),
+        ),
+        (
+            "[providers.openai.paths]\nopenai_chatt = '/v1/chat'",
+            "providers.openai.paths.openai_chatt: no protocol of that name: did you mean openai_chat?",
+        ),
+        (
+            "[providers.openai]\nmax_tokens_field = 'max'",
+            'providers.openai.max_tokens_field: must be "max_tokens" or "max_completion_tokens"',
         ),
         (
             "[providers.openai]\ncredentials = [{ name = 'a', key = 'env:KEY_A', max_concurrency = 4 }]",
@@ -101,10 +156,7 @@ def faults(folder: Path, text: str, **environ: str) -> list[str]:
         ),
         (
             '[providers.openai]\nprotocols = ["openai_chats"]',
-            (
-                'providers.openai.protocols[0]: must be "openai_chat", "openai_responses", '
-                '"anthropic_messages", "gemini_generate" or "ollama_chat"'
-            ),
+            "providers.openai.protocols[0]: no protocol of that name: did you mean openai_chat?",
         ),
         (
             '[providers.openai]\nhosts = ["https://api.openai.com"]',
@@ -128,7 +180,7 @@ def faults(folder: Path, text: str, **environ: str) -> list[str]:
         ),
         (
             '[providers.mine]\nbase_url = "http://127.0.0.1:1"',
-            f"providers.mine: is not built in and {NEEDED}: add hosts, protocols",
+            f"providers.mine: is not built in (did you mean gemini?) and {NEEDED}: add hosts, protocols",
         ),
         (
             '[providers.opnai]\nhosts = ["a.example.com"]',
@@ -203,6 +255,12 @@ PLACES: list[Callable[[str], dict[str, Any]]] = [
     lambda s: {"streaming": {"on_truncation": s}},
     lambda s: {"upstream": {"proxy": f"ftp://{s}"}},
     lambda s: {"routes": [{"to": [s], "hold_tool_calls": s}]},
+    lambda s: {"routes": [{"to": [f"openai/{s}", f"{s}/{s}"], "match": {"provider": s}}]},
+    lambda s: {"routes": [{"protocol": s, "match": {"protocol": s}, "report_model": s}]},
+    lambda s: {"routes": [{"adapters": [s, {"name": s}, {"name": "drop_params", "x": s}]}]},
+    lambda s: {"routes": [{"adapters": [{"name": "clamp_params", "x": {"min": s}}, {"to": [s]}]}]},
+    lambda s: {"providers": {"openai": {"paths": {"openai_chat": s}, "max_tokens_field": s}}},
+    lambda s: {"providers": {"openai": {"adapters": [{"name": "reasoning_field", "to": s}]}}},
     lambda s: {s * 5: 1},
 ]
 

@@ -24,6 +24,7 @@ from addons.tables import (
 )
 from rewrite.limits import Limits, OnTruncation, Timeouts
 from rewrite.providers import Carrier, Rotation
+from rewrite.routes import Destination, Match, Rule
 
 ROOT = Path(__file__).parent.parent.parent
 CUSTOM = """
@@ -32,6 +33,11 @@ base_url = "http://127.0.0.1:9000/"
 hosts = ["llm.example.com"]
 protocols = ["openai_chat"]
 """
+
+BUILT_IN = (
+    "anthropic azure cerebras chatgpt code_assist deepseek fireworks gemini github_copilot groq mistral "
+    "moonshot moonshot_cn ollama ollama_cloud openai openrouter together vertex xai zai"
+).split()
 
 type Load = Callable[..., Settings]
 
@@ -85,10 +91,9 @@ def pool(settings: Settings, name: str) -> list[tuple[str, str, int]]:
 
 def test_with_nothing_said_the_defaults_hold(cwd: Path) -> None:
     settings = load("", {}, cwd)
-    assert [(one.provider.name, one.credentials) for one in settings.providers] == [
-        ("anthropic", ()),
-        ("openai", ()),
-    ]
+    assert [one.provider.name for one in settings.providers] == BUILT_IN
+    assert not any(one.credentials or one.adapters for one in settings.providers)
+    assert settings.rules == ()
     assert (settings.limits, settings.timeouts) == (Limits(), Timeouts())
     assert (settings.on_truncation, settings.upstream_proxy) == (OnTruncation.AUTO, "")
     assert (settings.warnings, settings.source) == ((), None)
@@ -213,7 +218,7 @@ def test_the_forms_a_built_in_provider_takes_besides_stay_with_its_own_form(toml
 
 def test_a_custom_provider_comes_before_the_built_in_ones(toml: Load) -> None:
     settings = toml('[providers.openai]\nhosts = ["a.example.com"]\n' + CUSTOM)
-    assert [one.provider.name for one in settings.providers] == ["mine", "anthropic", "openai"]
+    assert [one.provider.name for one in settings.providers] == ["mine", *BUILT_IN]
     provider = named(settings, "mine").provider
     assert (provider.base_url, provider.auth, provider.environment) == (
         "http://127.0.0.1:9000",
@@ -221,6 +226,75 @@ def test_a_custom_provider_comes_before_the_built_in_ones(toml: Load) -> None:
         "",
     )
     assert provider.errors.words["overloaded_error"] == "server"
+
+
+# Routes
+
+
+def test_a_route_reaches_its_place(toml: Load) -> None:
+    settings = toml(
+        """
+        [[routes]]
+        match = { model = "claude-*", provider = "anth*", protocol = "claude*", path = "/v1/*" }
+        to = ["anthropic", "openrouter/anthropic/claude-sonnet-4.5", "mine/m"]
+        protocol = "openai_chat"
+        adapters = ["suppress_developer_role", { name = "drop_params", params = ["seed"] }]
+        on_truncation = "error"
+        next_on_auth = true
+        report_model = "upstream"
+        [[routes]]
+        match.header = { x-app = "cli" }
+        """.replace('"anthropic", ', "")
+        + CUSTOM
+    )
+    first, second = settings.rules
+    assert first.match == Match("claude-*", "anth*", "claude*", "/v1/*")
+    assert first.to == (
+        Destination("openrouter", "anthropic/claude-sonnet-4.5"),
+        Destination("mine", "m"),
+    )
+    assert (first.protocol, first.on_truncation) == ("openai_chat", OnTruncation.ERROR)
+    assert [adapter.name for adapter in first.adapters] == ["suppress_developer_role", "drop_params"]
+    assert (first.next_on_auth, first.upstream_model) == (True, True)
+    assert second == Rule(Match(headers={"x-app": "cli"}))
+    assert settings.warnings == ()
+
+
+@pytest.mark.parametrize("alias", ["openai_chat", "chat"])
+def test_an_alias_of_a_protocol_is_as_good_as_its_name(toml: Load, alias: str) -> None:
+    settings = toml(
+        f"""
+        [[routes]]
+        match.protocol = "{alias}"
+        protocol = "{alias}"
+        [providers.openai]
+        protocols = ["{alias}"]
+        paths = {{ {alias} = "/chat" }}
+        """
+    )
+    assert (settings.rules[0].match.protocol, settings.rules[0].protocol) == ("openai_chat", "openai_chat")
+    provider = named(settings, "openai").provider
+    assert (provider.protocols, provider.paths["openai_chat"]) == (("openai_chat",), "/chat")
+
+
+def test_a_provider_says_its_own_paths_adapters_and_limit(toml: Load) -> None:
+    one = named(
+        toml(
+            """
+            [providers.openai]
+            paths = { openai_chat = "/chat" }
+            max_tokens_field = "max_completion_tokens"
+            adapters = [{ name = "override_model", model = "m" }]
+            """
+        ),
+        "openai",
+    )
+    assert (one.provider.paths["openai_chat"], one.provider.max_tokens_field) == (
+        "/chat",
+        "max_completion_tokens",
+    )
+    assert one.provider.paths["openai_responses"] == "/v1/responses"
+    assert [adapter.name for adapter in one.adapters] == ["override_model"]
 
 
 # The environment
@@ -302,8 +376,8 @@ def test_the_environment_alone_can_make_a_provider_and_a_pool(cwd: Path) -> None
         (
             {"ROTATOR__PROVIDERS__MINE__BASE_URL": "http://127.0.0.1:1"},
             (
-                "environment: providers.mine: is not built in and must state base_url, hosts and protocols: "
-                "add hosts, protocols"
+                "environment: providers.mine: is not built in (did you mean gemini?) and must state "
+                "base_url, hosts and protocols: add hosts, protocols"
             ),
         ),
     ],
@@ -396,27 +470,11 @@ def test_a_numbered_key_that_cannot_be_used_is_named(cwd: Path) -> None:
         ("[streaming]\ncontinuation_attempts = 3", ["streaming.continuation_attempts"]),
         ('[trace]\ndirectory = "traces"', ["trace.directory"]),
         ('[trace]\ndirectory = ""', []),
-        ('[providers.openai]\nadapters = ["a"]', ["providers.openai.adapters"]),
-        ("[providers.openai]\nadapters = []", []),
         (
-            (
-                '[[routes]]\nmatch = { model = "a*", header = { x-app = "cli" } }\nprotocol = "openai_chat"\n'
-                'adapters = ["a"]\nforce_upstream_stream = true\non_truncation = "error"\n'
-                '[[routes]]\nmatch = { path = "/v1/*" }\non_truncation = "repair"'
-            ),
-            [
-                "routes",
-                "routes.match",
-                "routes.protocol",
-                "routes.adapters",
-                "routes.on_truncation",
-                "routes.force_upstream_stream",
-            ],
+            '[[routes]]\nto = ["openai"]\n[[routes]]\nforce_upstream_stream = true',
+            ["routes[1].force_upstream_stream"],
         ),
-        (
-            "[[routes]]\nto = []\nadapters = []\nhold_tool_calls = false\nforce_upstream_stream = false",
-            ["routes"],
-        ),
+        ("[[routes]]\nhold_tool_calls = false\nforce_upstream_stream = false", []),
     ],
 )
 def test_what_is_not_there_yet_and_harmless_is_a_warning(
@@ -424,15 +482,6 @@ def test_what_is_not_there_yet_and_harmless_is_a_warning(
 ) -> None:
     expected = [f"{cwd}/rotator.toml: {name}: not available in this version, ignored" for name in warnings]
     assert list(toml(text).warnings) == expected
-
-
-def test_a_planned_protocol_is_a_warning_where_the_user_asks_for_it(toml: Load, cwd: Path) -> None:
-    names = ["openai_chat", "openai_responses", "gemini_generate", "ollama_chat"]
-    place = f"{cwd}/rotator.toml: providers.openai.protocols"
-    assert list(toml(f"[providers.openai]\nprotocols = {names}").warnings) == [
-        f"{place}: {name} is not available in this version, ignored: its calls pass through"
-        for name in names[1:]
-    ]
 
 
 def test_balanced_is_treated_as_sequential(toml: Load, cwd: Path) -> None:
@@ -460,7 +509,9 @@ def test_a_warning_names_the_variable_that_asked(cwd: Path) -> None:
 
 
 def test_the_example_is_valid_and_says_the_defaults(cwd: Path) -> None:
-    settings = load(str(ROOT / "rotator.example.toml"), {"WORK_KEY": "a", "SPARE_KEY": "b"}, cwd)
+    settings = load(
+        str(ROOT / "rotator.example.toml"), {"WORK_KEY": "a", "SPARE_KEY": "b", "GATEWAY_KEY": "c"}, cwd
+    )
     assert pool(settings, "openai") == [("work", "a", 1), ("spare", "b", 2)]
     assert named(settings, "gateway").provider.base_url == "https://gateway.example.com/openai"
     assert (settings.limits, settings.timeouts) == (Limits(), Timeouts())

@@ -12,7 +12,7 @@ from typing import Any
 from mitmproxy import ctx, http
 from mitmproxy.flow import Flow
 
-from addons import answering, interception
+from addons import answering, interception, outgoing
 from addons.blackout import Blackout
 from addons.journal import Journal
 from addons.pool import Pool
@@ -25,7 +25,7 @@ SECRET_WORDS = "a fault that quotes sk-pool-number-one"
 PLACES: dict[str, tuple[Any, str]] = {
     "admit": (interception.Interception, "admit"),
     "forwarding": (interception.Interception, "forwarding"),
-    "written": (answering, "written"),
+    "written": (outgoing, "written"),
     "forwarded_head": (interception, "written"),
     "acquire": (Pool, "acquire"),
     "release": (Pool, "release"),

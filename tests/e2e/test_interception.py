@@ -158,7 +158,6 @@ def test_coding_and_length_are_kept(proxy: Proxy, vendor: VendorThread, path: st
 ACCOUNT = [
     ("POST", "https://api.openai.com/v1/files"),
     ("POST", "https://api.openai.com/v1/batches"),
-    ("POST", "https://api.openai.com/v1/responses"),
     ("GET", "https://api.openai.com/v1/files/file-1"),
     ("POST", "https://api.openai.com/v1/responses/resp_1/cancel"),
     ("POST", "https://api.anthropic.com/v1/messages/batches"),
@@ -183,6 +182,19 @@ def test_what_belongs_to_an_account_stays_with_it(
     assert statuses == [401, 401, 401, 404]
     assert (rotated.status_code, again.status_code) == (200, 404)
     assert [one.credential for one in vendor.requests] == [ONE] * 4 + [ONE, TWO] + [ONE]
+
+
+def test_an_answer_that_is_made_in_the_background_stays_with_the_account(
+    proxy: Proxy, vendor: VendorThread
+) -> None:
+    """Its answer is fetched later, so that no other key may have asked for it; nothing is tried again."""
+    vendor.on(key=ONE, path="/v1/responses").reply(chat_error(429, "rate_limit_exceeded", "slow"))
+    body = {"model": "gpt-5", "input": "hi", "background": True}
+    with client(proxy) as http:
+        own = {"authorization": "Bearer sk-own-key"}
+        answer = http.post("https://api.openai.com/v1/responses", headers=own, json=body)
+    assert answer.status_code == 429
+    assert [one.credential for one in vendor.requests] == [ONE]
 
 
 OWN = [

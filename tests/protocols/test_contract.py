@@ -6,7 +6,7 @@ import pytest
 
 from protocols.base import Fault, WireProtocol
 from tests import contract, oracle
-from tests.contract import PROTOCOLS, Sample, samples
+from tests.contract import PROTOCOLS, Ended, Sample, samples, streams
 
 GARBAGE = [
     b"\x00\xff\xfe\n\n",
@@ -26,11 +26,16 @@ GARBAGE = [
     b'{"choices": [{"finish_reason": {}}], "usage": [], "content": 3, "stop_reason": []}',
     b"<html>busy</html>",
     b"[1, 2]",
+    b'{"message": 3, "done": "x"}\n{"message": {"tool_calls": [{"function": []}, 1]}, "done": true}\n',
+    b'{"message": {"content": {}, "thinking": 1}, "done": false, "eval_count": "z"}\n{"error": {}}\n{\n',
+    b'{"models": [1], "embeddings": {}}',
+    b'[{"candidates": [1, {"content": {"parts": [{"functionCall": {"args": 1}}, {}]}}]},\r\nnull, [',
+    b'[}, "\\',
 ]
 
 each_protocol = pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.name)
 each_sample = pytest.mark.parametrize("sample", samples(), ids=str)
-each_stream = pytest.mark.parametrize("sample", samples("*.sse"), ids=str)
+each_stream = pytest.mark.parametrize("sample", streams(), ids=str)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +44,7 @@ def judges() -> Mapping[str, oracle.Judge]:
 
 
 def test_protocols_are_found() -> None:
-    assert {"openai_chat", "anthropic_messages"} <= {protocol.name for protocol in PROTOCOLS}
+    assert {"openai_chat", "anthropic_messages", "ollama_chat"} <= {protocol.name for protocol in PROTOCOLS}
 
 
 @each_protocol
@@ -113,16 +118,24 @@ def test_reads_its_own_error(sample: Sample) -> None:
 @each_stream
 def test_what_it_closes_is_accepted(sample: Sample, judges: Mapping[str, oracle.Judge]) -> None:
     judge = judges[sample.protocol.name]
-    for _, data in contract.closed(sample):
-        judgement = judge(data)
+    for one in contract.closed(sample):
+        judgement = judge(contract.as_events(sample, one.data))
         assert judgement["terminal"], judgement
-        assert not judgement["violations"], judgement
+        assert_it_adds_no_violation(sample, one, judge)
 
 
 @each_stream
 def test_the_errors_that_it_adds_are_accepted(sample: Sample, judges: Mapping[str, oracle.Judge]) -> None:
     judge = judges[sample.protocol.name]
-    for _, data in contract.failed(sample):
-        judgement = judge(data)
-        assert judgement["error"]["message"] == "it was cut"
-        assert not judgement["violations"], judgement
+    for one in contract.failed(sample):
+        error = judge(contract.as_events(sample, one.data))["error"]
+        assert (error["message"] if isinstance(error, dict) else error) == "it was cut"
+        assert_it_adds_no_violation(sample, one, judge)
+
+
+def assert_it_adds_no_violation(sample: Sample, one: Ended, judge: oracle.Judge) -> None:
+    """A provider may break the grammar itself: an array has none before it is closed, so that its items
+    are not looked at twice."""
+    own = [] if sample.array else judge(contract.as_events(sample, one.sent))["violations"]
+    found = judge(contract.as_events(sample, one.data))["violations"]
+    assert found == own

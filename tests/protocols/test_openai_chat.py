@@ -13,6 +13,7 @@ from protocols.parts import (
     BlockStart,
     BlockStop,
     ChoiceStart,
+    ErrorKind,
     Finish,
     FinishReason,
     MessageStart,
@@ -25,6 +26,7 @@ from protocols.parts import (
     UsageReport,
     visible,
 )
+from protocols.registry import discover
 from protocols.wirejson import dump, load_object
 from tests.contract import JSON, SSE, parts, progress, samples
 from tests.rewrite.scenes import DONE, ROLE, USAGE, chunk, finishes, says
@@ -495,13 +497,36 @@ def test_a_closing_chunk_repeats_the_streams_own_fields() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "written"),
+    ("status", "kind", "written", "code"),
     [
-        ("rate_limit_exceeded", "rate_limit_error"),
-        ("invalid_request", "invalid_request_error"),
-        ("timeout", "server_error"),
+        (429, "rate_limit_exceeded", "rate_limit_error", "rate_limit_exceeded"),
+        (429, "insufficient_quota", "insufficient_quota", "insufficient_quota"),
+        (400, "invalid_request", "invalid_request_error", "invalid_request"),
+        (401, "authentication", "invalid_request_error", "invalid_api_key"),
+        (403, "permission", "permission_error", "permission_denied"),
+        (404, "not_found", "invalid_request_error", "model_not_found"),
+        (413, "too_large", "invalid_request_error", "request_too_large"),
+        (504, "timeout", "server_error", "timeout"),
+        (503, "overloaded", "server_error", "overloaded"),
+        (500, "server_error", "server_error", "server_error"),
+        (502, "unreachable", "server_error", "unreachable"),
+        (502, "proxy_fault", "server_error", "proxy_fault"),
+        (429, "odd", "rate_limit_error", "odd"),
+        (402, "odd", "insufficient_quota", "odd"),
+        (422, "odd", "invalid_request_error", "odd"),
     ],
 )
-def test_errors_of_ours_have_the_providers_shape(kind: str, written: str) -> None:
-    body = load_object(PROTOCOL.error(Fault(500, kind, "m")).body)
-    assert body == {"error": {"message": "m", "type": written, "param": None, "code": kind}}
+def test_errors_of_ours_have_the_providers_shape(status: int, kind: str, written: str, code: str) -> None:
+    body = load_object(PROTOCOL.error(Fault(status, kind, "m")).body)
+    assert body == {"error": {"message": "m", "type": written, "param": None, "code": code}}
+
+
+def test_every_kind_of_error_has_a_word() -> None:
+    for kind in ErrorKind:
+        error = progress(parts(PROTOCOL, JSON, [PROTOCOL.error(Fault(500, kind, "m")).body])).error
+        assert error
+        assert error.type
+
+
+def test_embeddings_have_no_protocol_of_their_own() -> None:
+    assert discover()["openai_embeddings"] is PROTOCOL

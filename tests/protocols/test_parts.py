@@ -3,6 +3,7 @@
 import pytest
 
 from protocols.parts import (
+    Block,
     BlockDelta,
     BlockKind,
     BlockStart,
@@ -12,7 +13,6 @@ from protocols.parts import (
     FinishReason,
     MessageStart,
     Opaque,
-    OpenBlock,
     Ping,
     Progress,
     StreamEnd,
@@ -58,10 +58,11 @@ def test_blocks_are_open_until_they_stop() -> None:
     so_far = folded(
         BlockStart(0, 0, BlockKind.TEXT), BlockStart(0, 1, BlockKind.TOOL, "t", "f"), BlockStop(0, 0)
     )
-    assert so_far.open == {(0, 1): OpenBlock(BlockKind.TOOL, "f")}
+    assert so_far.open == {(0, 1): Block(BlockStart(0, 1, BlockKind.TOOL, "t", "f"))}
 
 
-TEXT, TOOL = OpenBlock(BlockKind.TEXT), OpenBlock(BlockKind.TOOL, "f")
+TEXT = Block(BlockStart(0, 0, BlockKind.TEXT))
+TOOL = Block(BlockStart(0, 1, BlockKind.TOOL, "t", "f"))
 OPEN = (MessageStart("m1", ""), BlockStart(0, 0, BlockKind.TEXT), BlockStart(0, 1, BlockKind.TOOL, "t", "f"))
 
 

@@ -46,10 +46,15 @@ def call(protocol: WireProtocol = CHAT, *, stream: bool = True) -> Call:
 
 
 def play(
-    one: Call | None = None, terms: Terms = TERMS, *, protocol: WireProtocol = CHAT, **timing: float
+    one: Call | None = None,
+    terms: Terms = TERMS,
+    *others: Terms,
+    protocol: WireProtocol = CHAT,
+    **timing: float,
 ) -> Playbook:
-    """A conversation at its beginning; `timing` turns timers on."""
-    return Playbook(Exchange(one or call(protocol), protocol, timed(terms, **timing), 0.0))
+    """A conversation at its beginning; `others` are targets to fall back on, `timing` turns timers on."""
+    first, *rest = (timed(each, **timing) for each in (terms, *others))
+    return Playbook(Exchange(one or call(protocol), protocol, first, 0.0, rest))
 
 
 def timed(terms: Terms, **timing: float) -> Terms:

@@ -43,6 +43,20 @@ def test_the_status_alone(codes: tuple[int, ...], kind: Kind) -> None:
     assert {rejected(code, b"<html>").kind for code in codes} == {kind}
 
 
+GOOGLE_KEY = {
+    "code": 400,
+    "message": "Check it.",
+    "status": "INVALID_ARGUMENT",
+    "details": [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}],
+}
+
+
+@pytest.mark.parametrize("body", [{"error": GOOGLE_KEY}, [{"error": GOOGLE_KEY}]], ids=["object", "array"])
+def test_a_reason_among_the_details_counts_also_where_the_error_is_in_an_array(body: object) -> None:
+    found = rejected(400, dump(body), OPENAI)
+    assert (found.kind, found.message) == (Kind.AUTH, "Check it.")
+
+
 @pytest.mark.parametrize(
     ("code", "body", "facts", "kind"),
     [

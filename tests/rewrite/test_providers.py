@@ -1,4 +1,4 @@
-"""Provider facts: what the built-in files say, how mappings are read, and which hosts are whose."""
+"""Provider facts: how mappings are read, which hosts are whose, and what the first two built-in files say."""
 
 import re
 from dataclasses import replace
@@ -10,49 +10,26 @@ from addons.settings import built_in, common_facts
 from protocols.base import WireResponse
 from rewrite.classify import rejection
 from rewrite.outcome import Kind
-from rewrite.providers import Carrier, Provider, Rotation, layered, provider, reasons, serves
+from rewrite.providers import (
+    ModelFacts,
+    Provider,
+    Rotation,
+    Thinking,
+    facts_of,
+    layered,
+    path_of_protocol,
+    provider,
+    reasons,
+    serves,
+)
 
 BUILT_IN = {name: provider(name, facts) for name, facts in built_in().items()}
+PATH = "a path from / on, in which {model} and {method} alone may stand for something"
 MINIMAL: dict[str, object] = {
     "base_url": "http://127.0.0.1:9000/api/",
     "hosts": ["llm.example.com", "*.llm.example.com", "other.example.com:8443", "[::1]:9001"],
     "protocols": ["openai_chat"],
 }
-
-
-@pytest.mark.parametrize(
-    ("name", "base_url", "host", "protocols", "auth", "environment"),
-    [
-        (
-            "openai",
-            "https://api.openai.com",
-            "api.openai.com",
-            ("openai_chat", "openai_responses"),
-            Carrier.BEARER,
-            "OPENAI_API_KEY",
-        ),
-        (
-            "anthropic",
-            "https://api.anthropic.com",
-            "api.anthropic.com",
-            ("anthropic_messages",),
-            Carrier.X_API_KEY,
-            "ANTHROPIC_API_KEY",
-        ),
-    ],
-)
-def test_the_built_in_providers(
-    name: str, base_url: str, host: str, protocols: tuple[str, ...], auth: Carrier, environment: str
-) -> None:
-    one = BUILT_IN[name]
-    assert (one.base_url, one.hosts, one.protocols) == (base_url, (host,), protocols)
-    assert (one.auth, one.environment, one.rotation) == (auth, environment, Rotation.SEQUENTIAL)
-    assert auth in one.accepts
-    assert not one.replace_oauth
-
-
-def test_there_are_no_other_built_in_providers() -> None:
-    assert sorted(BUILT_IN) == ["anthropic", "openai"]
 
 
 @pytest.mark.parametrize(
@@ -229,12 +206,50 @@ def test_a_bare_ipv6_host_holds_on_any_port() -> None:
     assert serves(replace(provider("x", MINIMAL), hosts=("::1",)), "::1", 5)
 
 
+def test_a_provider_without_a_place_of_its_own_serves_its_hosts_alone() -> None:
+    one = provider("x", {**MINIMAL, "base_url": ""})
+    assert one.base_url == ""
+    assert serves(one, "llm.example.com", 443)
+    assert not serves(one, "", 443)
+    assert not serves(one, ".", 443)
+
+
+def test_paths_are_those_of_the_protocols_that_are_spoken() -> None:
+    paths = {"openai_chat": "/chat", "gemini_generate": "/v1/{model}:{method}"}
+    one = provider("x", {**MINIMAL, "paths": paths, "protocols": ["gemini_generate", "ollama_chat"]})
+    assert path_of_protocol(one, "gemini_generate") == "/v1/{model}:{method}"
+    assert path_of_protocol(one, "openai_chat") is None
+    assert path_of_protocol(one, "ollama_chat") is None
+
+
+def test_a_custom_provider_has_the_usual_paths_until_it_says_others() -> None:
+    usual = provider("custom", layered(common_facts(), MINIMAL))
+    assert path_of_protocol(usual, "openai_chat") == "/v1/chat/completions"
+    own = provider("custom", layered(common_facts(), {**MINIMAL, "paths": {"openai_chat": "/chat"}}))
+    assert path_of_protocol(own, "openai_chat") == "/chat"
+
+
+def test_each_fact_of_a_model_is_of_the_first_entry_that_says_it() -> None:
+    rows = [
+        {"match": "Model-A*", "max_output": 10},
+        {"match": "model-*", "reasoning": False, "thinking": "none"},
+        {"match": "*", "reasoning": True, "max_output": 20, "thinking": "budget"},
+    ]
+    one = provider("x", {**MINIMAL, "models": rows})
+    assert facts_of(one, "MODEL-a1") == ModelFacts("model-a1", False, 10, Thinking.NONE)
+    assert facts_of(one, "other") == ModelFacts("other", True, 20, Thinking.BUDGET)
+    assert facts_of(one, None) == ModelFacts("", True, 20, Thinking.BUDGET)
+    assert facts_of(provider("x", MINIMAL), "other") == ModelFacts("other")
+
+
 def test_what_a_mapping_leaves_out() -> None:
     assert provider("x", MINIMAL) == Provider(
         name="x",
         base_url="http://127.0.0.1:9000/api",
         hosts=("llm.example.com", "*.llm.example.com", "other.example.com:8443", "[::1]:9001"),
         protocols=("openai_chat",),
+        rotation=Rotation.SEQUENTIAL,
+        max_tokens_field="max_tokens",
     )
 
 
@@ -247,7 +262,16 @@ def test_what_a_mapping_leaves_out() -> None:
         ({"auth": "cookie"}, "provider x: auth: 'cookie' is not a valid Carrier"),
         ({"replace_oauth": "no"}, "provider x: replace_oauth: expected true or false"),
         ({"rotation": 3}, "provider x: rotation: expected a text"),
-        ({"models": [{"match": "a*"}]}, "provider x: models: expected true or false"),
+        ({"models": [{"reasoning": True}]}, "provider x: models: expected a text"),
+        ({"models": [{"match": "a", "reasoning": 1}]}, "provider x: models: expected true or false"),
+        ({"models": [{"match": "a", "max_output": 0}]}, "provider x: models: expected a number above 0"),
+        ({"models": [{"match": "a", "max_output": True}]}, "provider x: models: expected a number above 0"),
+        ({"models": [{"match": "a", "thinking": "x"}]}, "provider x: models: 'x' is not a valid Thinking"),
+        ({"models": [{"match": "a", "effort": 1}]}, "provider x: models: unknown keys effort"),
+        ({"max_tokens_field": 1}, "provider x: max_tokens_field: expected a text"),
+        ({"paths": ["/v1"]}, "provider x: paths: expected a table"),
+        ({"paths": {"openai_chat": "v1"}}, f"provider x: paths: expected {PATH}"),
+        ({"paths": {"openai_chat": "/{project}"}}, f"provider x: paths: expected {PATH}"),
         ({"errors": []}, "provider x: errors: expected a table"),
         ({"errors": {"words": {"a": "odd"}}}, "provider x: errors: 'odd' is not a valid Kind"),
     ],

@@ -8,8 +8,9 @@ from protocols.base import Head, Segment, WireResponse
 from protocols.errors import MalformedStream
 from protocols.parts import StreamError
 from protocols.whole import WholeDecoder
+from rewrite.leg import Leg
 from rewrite.outcome import Kind, Outcome, Rejected, Truncated
-from rewrite.reading import LARGEST_UNREAD, NO_END, Reading, reading
+from rewrite.reading import LARGEST_UNREAD, NO_END, Reading
 from tests.rewrite.scenes import (
     ANTHROPIC,
     CHAT,
@@ -31,7 +32,7 @@ GARBAGE = b"data: {oops\n\n"
 
 
 def holding(*frames: bytes) -> Reading:
-    found = reading(CHAT, call(), SSE)
+    found = Leg(call(), CHAT).reading(SSE)
     for frame in frames:
         found.hold(Segment(frame))
     return found
@@ -50,7 +51,7 @@ def test_what_is_held_is_an_answer_until_it_is_released() -> None:
 def test_whether_it_comes_as_a_stream_is_for_the_answer_to_say(
     stream: bool, head: Head, streamed: bool
 ) -> None:
-    assert reading(CHAT, call(stream=stream), head).streamed is streamed
+    assert Leg(call(stream=stream), CHAT).reading(head).streamed is streamed
 
 
 class Overfull(WholeDecoder):
@@ -62,18 +63,17 @@ class Overfull(WholeDecoder):
 
 
 def test_what_cannot_be_framed_is_told_once_and_gives_nothing_more() -> None:
-    found = Reading(SSE, Overfull(lambda _: ()), streamed=True)
+    found = Reading(SSE, Overfull(lambda _: ()), CHAT.encoder(call()), streamed=True)
     assert (found.feed(b"{}"), found.malformed) == ((), "a frame without an end")
     assert (found.feed(b"{}"), found.eof()) == ((), ())
     assert found.decoder.rest() == b"{}"
 
 
 def test_an_error_goes_back_in_a_form_that_clients_raise_on() -> None:
-    held = reading(ANTHROPIC, call(ANTHROPIC), SSE)
+    held = Leg(call(ANTHROPIC), ANTHROPIC).reading(SSE)
     held.hold(Segment(MESSAGE))
-    encoder = ANTHROPIC.encoder(call(ANTHROPIC))
-    assert held.refusal(StreamError("api_error", "no"), encoder).body == MESSAGE
-    refused = held.refusal(StreamError("api_error", "no", native=False), encoder)
+    assert held.refusal(StreamError("api_error", "no"), 500).body == MESSAGE
+    refused = held.refusal(StreamError("api_error", "no", native=False), 500)
     assert refused.body == MESSAGE + message_error("api_error", "no")
 
 
@@ -129,7 +129,7 @@ def test_behind_garbage_a_bare_last_frame_is_no_proper_end(frames: list[bytes], 
 
 
 def test_an_unknown_event_does_not_spoil_the_end_of_a_message() -> None:
-    held = reading(ANTHROPIC, call(ANTHROPIC), SSE)
+    held = Leg(call(ANTHROPIC), ANTHROPIC).reading(SSE)
     for frame in (MESSAGE, event("brand_new"), ending("end_turn")):
         held.hold(Segment(frame))
     assert held.properly_ended

@@ -9,25 +9,40 @@ from typing import Any
 
 import pytest
 
-from protocols.base import WireProtocol
+from protocols.base import Head, WireProtocol
 from protocols.parts import Usage
+from protocols.registry import discover
 from tests import oracle
-from tests.contract import JSON
+from tests.contract import JSON, NDJSON, SSE
 from tests.oracle import recorded
 from tests.rewrite.replay import chunked, replay
 from tests.rewrite.scenes import ANTHROPIC, CHAT, DONE, TERMS
 
 PROTOCOLS = {protocol.name: protocol for protocol in (CHAT, ANTHROPIC)}
+STREAMED = {protocol.name: protocol for protocol in discover()}
 OWN_KEY = replace(TERMS, pooled=False)
 ODD = 1009
 """Bytes in a piece: a prime, so that pieces end anywhere."""
 
-each_stream = pytest.mark.parametrize("file", [p for name in PROTOCOLS for p in recorded(name, "*.sse")])
+BEYOND_THE_GRAMMAR = {
+    "fb-vertexai-streaming-failure-error-mid-stream.sse": "its error has no data: before it, which SDKs read",
+    "prism-gemini-stream-basic-text-1.sse": "its events have no blank lines between them",
+}
+"""Recordings that the acceptor cannot judge, each with the reason."""
+
+each_stream = pytest.mark.parametrize(
+    "file", [p for name in STREAMED for p in recorded(name, "*.ndjson" if name == "ollama_chat" else "*.sse")]
+)
+each_counted = pytest.mark.parametrize("file", [p for name in PROTOCOLS for p in recorded(name, "*.sse")])
 each_answer = pytest.mark.parametrize("file", [p for name in PROTOCOLS for p in recorded(name, "*.json")])
 
 
 def protocol_of(file: Path) -> WireProtocol:
-    return PROTOCOLS[file.parent.name]
+    return STREAMED[oracle.protocol_of(file)]
+
+
+def head_of(file: Path) -> Head:
+    return NDJSON if file.suffix == ".ndjson" else SSE
 
 
 @pytest.fixture(scope="module")
@@ -47,32 +62,35 @@ def objects(data: bytes) -> Iterator[dict[str, Any]]:
 @each_stream
 def test_a_recorded_stream_passes_untouched(file: Path, judges: Mapping[str, oracle.Judge]) -> None:
     data = file.read_bytes()
-    judgement = judges[file.parent.name](data)
-    passed = replay(protocol_of(file), chunked(data, ODD))
+    judgement = judges[protocol_of(file).name](data)
+    passed = replay(protocol_of(file), chunked(data, ODD), head=head_of(file))
     assert passed.attempts == 1
     if passed.summary.end == "rejected":
-        assert judgement["error"]
-        assert data.startswith(passed.body)
+        assert judgement["error"] or not judgement["terminal"]
+        assert data.startswith(passed.body) or passed.head.status == 502
         return
     added = passed.body.removeprefix(data)
     assert data + added == passed.body
-    assert added in (b"", b"\n", b"\n\n", *([DONE] if not judgement.get("done", True) else []))
+    if passed.summary.end == "completed":
+        assert added in (b"", b"\n", b"\n\n", *([DONE] if not judgement.get("done", True) else []))
 
 
 @each_stream
 def test_a_recorded_stream_is_judged_as_the_grammar_says(
     file: Path, judges: Mapping[str, oracle.Judge]
 ) -> None:
+    if file.name in BEYOND_THE_GRAMMAR:
+        pytest.skip(BEYOND_THE_GRAMMAR[file.name])
     data = file.read_bytes()
-    judgement = judges[file.parent.name](data)
-    end = replay(protocol_of(file), chunked(data, ODD)).summary.end
+    judgement = judges[protocol_of(file).name](data)
+    end = replay(protocol_of(file), chunked(data, ODD), head=head_of(file)).summary.end
     if judgement["error"]:
         assert end in ("error", "rejected")
     else:
         assert (end == "completed") == judgement["terminal"]
 
 
-@each_stream
+@each_counted
 def test_a_recorded_stream_is_counted_by_its_last_usage(file: Path) -> None:
     data = file.read_bytes()
     counted = replay(protocol_of(file), chunked(data, ODD)).summary.progress.usage

@@ -4,8 +4,9 @@
         vendor.on(key="sk-one").reply(chat_error(429, "rate_limit_exceeded", "slow down"))
         vendor.always(streamed(chat_stream(["Hello"])[:2], WaitFor("go"), Reset()))
 
-`script` has the answers and steps, `answers` ready-made bodies, `server.Vendor` and `thread.VendorThread` the
-server for tests with and without an event loop.
+`script` has the answers and steps; `answers`, `responses`, `gemini` and `ollama` ready-made bodies, which
+`speech` has in the words of any protocol; `server.Vendor` and `thread.VendorThread` are the server for tests
+with and without an event loop.
 """
 
 from tests.vendor.answers import (
@@ -43,9 +44,11 @@ from tests.vendor.script import (
     whole,
 )
 from tests.vendor.server import Vendor
+from tests.vendor.speech import SPEECHES, Said, Speech
 from tests.vendor.thread import VendorThread
 
 __all__ = [
+    "SPEECHES",
     "Answer",
     "Authority",
     "Drip",
@@ -58,8 +61,10 @@ __all__ = [
     "Received",
     "Reply",
     "Reset",
+    "Said",
     "Send",
     "SendShort",
+    "Speech",
     "Step",
     "Tool",
     "Upgrade",

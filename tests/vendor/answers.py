@@ -15,8 +15,12 @@ from tests.vendor.script import Headers, Reply, whole
 Json = Mapping[str, Any]
 
 _CREATED = 1_700_000_000
+SEAL = "c2lnbmF0dXJl"
+"""What every protocol here seals its reasoning with: a signature, encrypted content, a thought signature."""
+
 _MESSAGES_USAGE: Json = {"input_tokens": 12, "output_tokens": 9}
-_CHAT_USAGE: Json = {"prompt_tokens": 12, "completion_tokens": 9, "total_tokens": 21}
+CHAT_USAGE: Json = {"prompt_tokens": 12, "completion_tokens": 9, "total_tokens": 21}
+"""What whole answers report, and streams if they are told to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,10 @@ class Tool:
     name: str
     fragments: Sequence[str] = ("{}",)
     id: str = ""
+
+    @property
+    def arguments(self) -> str:
+        return "".join(self.fragments)
 
 
 def dump(value: Json) -> bytes:
@@ -97,12 +105,29 @@ def chat_tool_stream(
     return chat_stream([], id=id, model=model, usage=usage, finish=finish, done=done, tools=tools)
 
 
-def chat_answer(text: str, *, id: str = "chatcmpl-1", model: str = "gpt-4o-mini") -> list[bytes]:
+def chat_answer(
+    text: str,
+    *,
+    id: str = "chatcmpl-1",
+    model: str = "gpt-4o-mini",
+    finish: str = "stop",
+    tools: Sequence[Tool] = (),
+    reasoning: Sequence[str] = (),
+) -> list[bytes]:
     """A whole chat.completion."""
-    message = {"role": "assistant", "content": text, "refusal": None}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+    message: dict[str, Any] = {"role": "assistant", "content": text or None, "refusal": None}
+    message |= {"reasoning_content": "".join(reasoning)} if reasoning else {}
+    message |= (
+        {"tool_calls": [_chat_call(number, tool) for number, tool in enumerate(tools, 1)]} if tools else {}
+    )
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
     base = {"id": id, "object": "chat.completion", "created": _CREATED, "model": model}
-    return [dump({**base, "choices": [choice], "usage": _CHAT_USAGE})]
+    return [dump({**base, "choices": [choice], "usage": CHAT_USAGE})]
+
+
+def _chat_call(number: int, tool: Tool) -> Json:
+    function = {"name": tool.name, "arguments": tool.arguments}
+    return {"id": tool.id or f"call_{number}", "type": "function", "function": function}
 
 
 def chat_error(status: int, code: str, message: str, headers: Headers = ()) -> Reply:
@@ -162,7 +187,7 @@ def _text(texts: Sequence[str]) -> tuple[Json, list[Json]]:
 
 def _thinking(reasoning: Sequence[str]) -> tuple[Json, list[Json]]:
     deltas: list[Json] = [{"type": "thinking_delta", "thinking": text} for text in reasoning]
-    signature = {"type": "signature_delta", "signature": "c2lnbmF0dXJl"}
+    signature = {"type": "signature_delta", "signature": SEAL}
     return {"type": "thinking", "thinking": "", "signature": ""}, [*deltas, signature]
 
 
@@ -194,11 +219,30 @@ def messages_tool_stream(
     return messages_stream([], id=id, model=model, usage=usage, finish=finish, done=done, tools=tools)
 
 
-def messages_answer(text: str, *, id: str = "msg_1", model: str = "claude-sonnet-4-5") -> list[bytes]:
+def messages_answer(
+    text: str,
+    *,
+    id: str = "msg_1",
+    model: str = "claude-sonnet-4-5",
+    finish: str = "end_turn",
+    tools: Sequence[Tool] = (),
+    reasoning: Sequence[str] = (),
+) -> list[bytes]:
     """A whole message."""
+    thought = {"type": "thinking", "thinking": "".join(reasoning), "signature": SEAL}
+    content = [
+        *([thought] if reasoning else []),
+        *([{"type": "text", "text": text}] if text or not tools else []),
+        *(_messages_call(number, tool) for number, tool in enumerate(tools, 1)),
+    ]
     base = {"id": id, "type": "message", "role": "assistant", "model": model}
-    ending = {"stop_reason": "end_turn", "stop_sequence": None, "usage": _MESSAGES_USAGE}
-    return [dump({**base, "content": [{"type": "text", "text": text}], **ending})]
+    ending = {"stop_reason": finish, "stop_sequence": None, "usage": _MESSAGES_USAGE}
+    return [dump({**base, "content": content, **ending})]
+
+
+def _messages_call(number: int, tool: Tool) -> Json:
+    arguments = json.loads(tool.arguments)
+    return {"type": "tool_use", "id": tool.id or f"toolu_{number}", "name": tool.name, "input": arguments}
 
 
 def messages_error(status: int, type: str, message: str, headers: Headers = ()) -> Reply:

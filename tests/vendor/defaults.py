@@ -4,60 +4,54 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.vendor.answers import (
-    chat_answer,
-    chat_error,
-    chat_stream,
-    chat_tool_stream,
-    dump,
-    messages_answer,
-    messages_error,
-    messages_stream,
-    messages_tool_stream,
-)
+from tests.vendor.answers import Tool, dump
 from tests.vendor.http1 import Received
 from tests.vendor.script import (
     Answer,
-    Framing,
     Hang,
     Headers,
     Pause,
     Reply,
-    Reset,
-    Send,
-    Step,
-    streamed,
     whole,
 )
+from tests.vendor.speech import Said, Speech, speech_of
 
-_WORDS = ("Hello", " from", " the", " fake", " provider", ".")
-_ARGUMENTS = ('{"city', '":"Par', 'is"}')
+_ANSWER = Said(("Hello", " from", " the", " fake", " provider", "."))
+_CALL = Said(tools=(Tool("get_weather", ('{"city', '":"Par', 'is"}')),), finish="tools")
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A generation call as far as the answer depends on it."""
+    """A generation call as far as the answer depends on it. `array`: its stream is to be a JSON array."""
 
-    messages: bool
+    speech: Speech
     stream: bool
     model: str
     usage: bool
+    array: bool = False
 
 
 def asked(received: Received) -> Asked | None:
     """None when it is no generation call, or its body no JSON object."""
-    if received.method != "POST" or not received.path.endswith(("/chat/completions", "/messages")):
+    speech = speech_of(received.path)
+    if received.method != "POST" or speech is None:
         return None
     try:
         body = received.json()
     except ValueError:
         return None
-    return _asked(received.path.endswith("/messages"), body) if isinstance(body, dict) else None
+    return _asked(speech, received, body) if isinstance(body, dict) else None
 
 
-def _asked(messages: bool, body: Mapping[str, Any]) -> Asked:
+def _asked(speech: Speech, received: Received, body: Mapping[str, Any]) -> Asked:
+    """Gemini says in the path what others say in the body; Ollama streams unless it is told not to."""
+    if speech.protocol == "gemini_generate":
+        model, _, method = received.path.rpartition("/")[2].partition(":")
+        stream = method.startswith("stream")
+        return Asked(speech, stream, model, usage=True, array=stream and "alt=sse" not in received.target)
     usage = bool((body.get("stream_options") or {}).get("include_usage"))
-    return Asked(messages, body.get("stream") is True, str(body.get("model", "unnamed")), usage)
+    stream = body.get("stream", speech.protocol == "ollama_chat") is True
+    return Asked(speech, stream, str(body.get("model", "unnamed")), usage)
 
 
 def default_answer(received: Received) -> Answer:
@@ -72,8 +66,10 @@ def not_found() -> Reply:
 
 def healthy(call: Asked, pause: float = 0.0) -> Reply:
     """The whole answer; `pause` is the silence ahead of every streamed event, in seconds."""
-    reply = streamed(_events(call)) if call.stream else whole(_body(call))
-    return _paced(reply, pause) if call.stream and pause else reply
+    if not call.stream:
+        return call.speech.whole(_ANSWER, model=call.model)
+    reply = call.speech.stream(_ANSWER, model=call.model, usage=call.usage, array=call.array)
+    return _paced(reply, pause) if pause else reply
 
 
 def _paced(reply: Reply, pause: float) -> Reply:
@@ -81,63 +77,33 @@ def _paced(reply: Reply, pause: float) -> Reply:
     return Reply(reply.status, reply.headers, steps)
 
 
-def _events(call: Asked) -> list[bytes]:
-    if call.messages:
-        return messages_stream(_WORDS, model=call.model)
-    usage = {"prompt_tokens": 12, "completion_tokens": 6, "total_tokens": 18} if call.usage else None
-    return chat_stream(_WORDS, model=call.model, usage=usage)
-
-
-def _tool_events(call: Asked) -> list[bytes]:
-    make = messages_tool_stream if call.messages else chat_tool_stream
-    return make("get_weather", _ARGUMENTS, model=call.model)
-
-
-def _body(call: Asked) -> list[bytes]:
-    answer = messages_answer if call.messages else chat_answer
-    return answer("".join(_WORDS), model=call.model)
-
-
-def _rejected(
-    status: int, code: str, type: str, message: str, headers: Headers = ()
-) -> Callable[[Asked], Reply]:
-    def reply(call: Asked) -> Reply:
-        if call.messages:
-            return messages_error(status, type, message, headers)
-        return chat_error(status, code, message, headers)
-
-    return reply
+def _rejected(status: int, message: str, headers: Headers = ()) -> Callable[[Asked], Reply]:
+    return lambda call: call.speech.error(status, message, headers)
 
 
 def _cut(call: Asked) -> Reply:
-    events = _events(call)
-    return streamed(events[: len(events) // 2], Reset()) if call.stream else _cut_body(call)
+    if not call.stream:
+        return call.speech.cut_whole(_ANSWER, model=call.model)
+    return call.speech.reset(_ANSWER, " the", model=call.model)
 
 
 def _cut_tool(call: Asked) -> Reply:
-    # The last event kept is the second fragment of the arguments: half of the JSON, never all of it.
-    events = _tool_events(call)
-    kept = next(number for number, event in enumerate(events) if b"Par" in event)
-    return streamed(events[: kept + 1], Reset()) if call.stream else _cut_body(call)
-
-
-def _cut_body(call: Asked) -> Reply:
-    body = b"".join(_body(call))
-    steps: tuple[Step, ...] = (Send(body[: len(body) // 2]), Reset())
-    headers = (("content-type", "application/json"),)
-    return Reply(headers=headers, steps=steps, framing=Framing.LENGTH, length=len(body))
+    if not call.stream:
+        return call.speech.cut_whole(_CALL, model=call.model)
+    # Where arguments come in fragments, half of the JSON, never all of it.
+    return call.speech.reset(_CALL, "Par", model=call.model)
 
 
 def _stall(call: Asked) -> Reply:
-    return streamed([], Hang()) if call.stream else Reply(steps=(Hang(),))
+    return call.speech.silent() if call.stream else Reply(steps=(Hang(),))
 
 
 _RETRY_AFTER = (("retry-after", "30"),)
 
 FAULTS: Mapping[str, Callable[[Asked], Answer]] = {
-    "429": _rejected(429, "rate_limit_exceeded", "rate_limit_error", "Slow down.", _RETRY_AFTER),
-    "401": _rejected(401, "invalid_api_key", "authentication_error", "Incorrect API key provided."),
-    "500": _rejected(500, "server_error", "api_error", "Something went wrong."),
+    "429": _rejected(429, "Slow down.", _RETRY_AFTER),
+    "401": _rejected(401, "Incorrect API key provided."),
+    "500": _rejected(500, "Something went wrong."),
     "stall": _stall,
     "hang": lambda _: Hang(),
     "cut": _cut,

@@ -122,10 +122,17 @@ class Upgrade:
 Answer = Reply | Raw | Upgrade | Hang | Reset | Fin
 
 
-def streamed(events: Iterable[bytes], *ending: Step, status: int = 200, headers: Headers = ()) -> Reply:
-    """A server-sent event stream: one `Send` per event, then `ending` (nothing: a proper end)."""
+def streamed(
+    events: Iterable[bytes],
+    *ending: Step,
+    status: int = 200,
+    headers: Headers = (),
+    kind: str = "text/event-stream; charset=utf-8",
+) -> Reply:
+    """A stream, of server-sent events unless `kind` says otherwise: one `Send` per event, then `ending`
+    (nothing: a proper end)."""
     steps = (*(Send(event) for event in events), *ending)
-    return Reply(status, (("content-type", "text/event-stream; charset=utf-8"), *headers), steps)
+    return Reply(status, (("content-type", kind), *headers), steps)
 
 
 def whole(body: bytes | Iterable[bytes], status: int = 200, headers: Headers = ()) -> Reply:

@@ -1,0 +1,69 @@
+"""How a call leaves for a target: its own bytes, or what takes their place; and one credential on it."""
+
+from mitmproxy import http
+
+from addons import carriers
+from addons.interception import Intercepted, written
+from addons.planning import Planned
+from addons.pool import Lease
+from addons.wire import authority_of, headers_of, origin_of, target_at, wire_request, without_hops
+from protocols.base import Headers, Rendered, WireRequest
+from protocols.wirejson import dump
+
+ACROSS_PROVIDERS = frozenset({"accept", "user-agent"})
+"""Headers of a client that another provider than the one it called may see, besides the content's type."""
+
+_FRAMING = frozenset({"content-length", "content-encoding", "host", "transfer-encoding"})
+
+
+def outgoing(request: http.Request, planned: Planned, intercepted: Intercepted, lease: Lease) -> WireRequest:
+    """The request as it goes to one target with the credential of `lease`; `request` stays as it is."""
+    rendered = planned.leg.rendered
+    if rendered is None:
+        headers, target = written(intercepted, lease, request)
+        return wire_request(request, planned.base_url, headers, target)
+    if planned.route.meant and planned.leg.translation is None:
+        headers, _ = written(intercepted, lease, request)
+        kept = tuple(pair for pair in without_hops(headers) if pair[0].lower() not in _FRAMING)
+        return _request(planned, rendered, request.method, (_host(planned), *kept))
+    headers = across(headers_of(request), planned)
+    return _request(planned, rendered, request.method, _signed(headers, planned, lease))
+
+
+def across(headers: Headers, planned: Planned) -> Headers:
+    """The head of a request that is another provider's, or in another protocol: nothing but an allow-list."""
+    rendered = planned.leg.rendered
+    own = rendered.headers if rendered else ()
+    allowed = ACROSS_PROVIDERS | planned.leg.protocol.abilities.headers
+    kept = tuple((name, value) for name, value in headers if name.lower() in _allowed(allowed, own))
+    return (_host(planned), *kept, *own, ("content-type", "application/json"))
+
+
+def dropped(headers: Headers, planned: Planned) -> list[str]:
+    """The names of the client's headers that this target does not get, for the record."""
+    if planned.leg.rendered is None or (planned.route.meant and planned.leg.translation is None):
+        return []
+    sent = {name.lower() for name, _ in across(headers, planned)} | _FRAMING
+    return sorted({name.lower() for name, _ in headers} - sent)
+
+
+def _allowed(allowed: frozenset[str], own: Headers) -> frozenset[str]:
+    return allowed - {name.lower() for name, _ in own}
+
+
+def _host(planned: Planned) -> tuple[str, str]:
+    return "host", authority_of(planned.base_url)
+
+
+def _signed(headers: Headers, planned: Planned, lease: Lease) -> Headers:
+    if not lease.secret.get_secret_value():
+        return headers
+    auth = planned.route.provider.auth
+    return carriers.write(headers, "", lease.secret, auth=auth, accepts=(), like=None)[0]
+
+
+def _request(planned: Planned, rendered: Rendered, method: str, headers: Headers) -> WireRequest:
+    base_url = planned.base_url
+    url = origin_of(base_url) + target_at(base_url, rendered.path)
+    body = dump(rendered.body) if rendered.body else b""
+    return WireRequest(method, url, headers, body)

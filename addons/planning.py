@@ -1,0 +1,103 @@
+"""The targets of a call, as the config in force has them: which can be asked, how, and on whose key."""
+
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from mitmproxy import http
+
+from addons.interception import Intercepted
+from addons.settings import Settings
+from addons.stored import Turn
+from protocols.base import Fault, Reply, WireProtocol
+from protocols.errors import Untranslatable
+from protocols.registry import Registry
+from protocols.seals import MARK
+from protocols.wirejson import dump
+from rewrite.leg import Leg, Wanted, leg_of
+from rewrite.providers import Carrier
+from rewrite.routes import Route, Rule, plan, rule_for
+
+ID_PREFIX = "rot"
+"""How the ids begin under which translated answers go to clients."""
+
+_MARK = MARK.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One target. `pooled`: a credential of its pool is used, not the client's own."""
+
+    leg: Leg
+    route: Route
+    pooled: bool
+    base_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What became of a call. `rule`: the one that fits; `refused`: by target, why it cannot be asked."""
+
+    rule: Rule
+    targets: Sequence[Planned]
+    refused: Mapping[str, str]
+
+    @property
+    def fault(self) -> Fault:
+        """What the client is told where no target is left: its request asks for what none of them can do."""
+        reasons = "; ".join(f"{label}: {why}" for label, why in self.refused.items())
+        return Fault(
+            400, "invalid_request", f"no target of the route can be asked: {reasons}", should_retry=False
+        )
+
+
+class Planner:
+    """Plans calls under one set of settings."""
+
+    def __init__(self, settings: Settings, registry: Registry) -> None:
+        self._rules, self._registry = settings.rules, registry
+        self._configured = {one.provider.name: one for one in settings.providers}
+        self._providers = {name: one.provider for name, one in self._configured.items()}
+
+    def plan(self, turn: Turn, intercepted: Intercepted, request: http.Request) -> Plan:
+        """The targets of the call of `turn`, which was meant for the provider of `intercepted`."""
+        assert intercepted.protocol is not None
+        call = turn.call
+        rule = rule_for(self._rules, call, intercepted.provider)
+        routes = plan(rule, call, intercepted.provider, self._providers)
+        sealed = _MARK in (dump(call.body) if turn.changed else request.raw_content or b"")
+        name = ID_PREFIX + secrets.token_hex(12)
+        reply = Reply(name, call.model or "", int(time.time()), turn.previous)
+        targets: list[Planned] = []
+        refused: dict[str, str] = {}
+        for route in routes:
+            asked = _Asked(turn, intercepted, rule, route, reply, sealed)
+            try:
+                targets.append(self._planned(asked, intercepted.protocol))
+            except Untranslatable as reason:
+                refused[route.label] = str(reason)
+        return Plan(rule, targets, refused)
+
+    def _planned(self, asked: "_Asked", protocol: WireProtocol) -> Planned:
+        route, configured = asked.route, self._configured[asked.route.provider.name]
+        pooled = asked.intercepted.pooled if route.meant else bool(configured.credentials)
+        if not (route.meant or pooled or route.provider.auth is Carrier.NONE):
+            raise Untranslatable(f"providers.{route.provider.name}.credentials", "none are in the config")
+        adapters = (*configured.adapters, *asked.rule.adapters)
+        model = "" if asked.rule.upstream_model else asked.reply.model
+        reply = replace(asked.reply, model=model)
+        wanted = Wanted(route, adapters, reply, asked.sealed, asked.turn.changed)
+        leg = leg_of(asked.turn.call, protocol, wanted, self._registry)
+        base_url = asked.intercepted.base_url if route.meant else route.provider.base_url
+        return Planned(leg, route, pooled, base_url)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    turn: Turn
+    intercepted: Intercepted
+    rule: Rule
+    route: Route
+    reply: Reply
+    sealed: bool

@@ -1,0 +1,36 @@
+"""Calls without an Exchange: one that no provider is asked about, and one that is passed on as it is."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from addons.driver import Response, give
+from protocols.base import Fault, WireResponse
+from protocols.parts import Progress
+from rewrite.events import Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """In the place of a driver. `fault` is what `answer` says, for the record."""
+
+    answer: WireResponse
+    fault: Fault
+    report: Callable[[Summary], None]
+
+    async def run(self, response: Response) -> None:
+        now = time.monotonic()
+        self.report(
+            Summary("refused", self.fault.message, (), Progress(), now, 0.0, status=self.fault.status)
+        )
+        await give(self.answer, response)
+
+
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """In the place of a driver: one attempt, its answer as it comes."""
+
+    once: Callable[[Response], Awaitable[None]]
+
+    async def run(self, response: Response) -> None:
+        await self.once(response)

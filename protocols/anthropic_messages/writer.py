@@ -1,0 +1,344 @@
+"""Answers to clients of the protocol: closing a stream of its own, and writing what another one said."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from protocols.anthropic_messages.marks import CUT, SOURCE
+from protocols.anthropic_messages.words import STOP_REASONS, error_object
+from protocols.base import Call, Reply
+from protocols.parts import (
+    Annotation,
+    Block,
+    BlockDelta,
+    BlockKind,
+    BlockStart,
+    BlockStop,
+    Finish,
+    FinishReason,
+    MessageStart,
+    Progress,
+    Seal,
+    StreamEnd,
+    StreamError,
+    StreamPart,
+    Usage,
+    UsageReport,
+)
+from protocols.seals import CARRIER
+from protocols.sse import SseEncoder, write_event
+from protocols.wirejson import JsonObject, dump, given, load_object, text_at, texts_at
+
+_CHARACTERS_PER_TOKEN = 4
+_LEFT_OUT = frozenset({BlockKind.HOSTED, BlockKind.MEDIA})
+"""Lossy: an answer of this protocol has no place for an image, or for what a provider's own tools did."""
+
+_SIGNED = frozenset({CARRIER, "signature"})
+_ENDED_BADLY = "the model ended with an error"
+
+
+class MessagesEncoder(SseEncoder):
+    """Closing events; the name line is never left out."""
+
+    def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
+        return b"".join(self._close_part(part, progress) for part in parts)
+
+    def _close_part(self, part: StreamPart, progress: Progress) -> bytes:
+        match part:
+            case BlockStop(choice=choice, index=index):
+                return _close_block(index, progress.open.get((choice, index)))
+            case Finish(reason=reason):
+                return _last_delta({"stop_reason": STOP_REASONS[reason], "stop_sequence": None}, progress)
+            case StreamError(type=kind, message=message, status=status):
+                return _event(error_object(kind, message, status))
+            case StreamEnd():
+                return _event({"type": "message_stop"})
+            case _:
+                return b""
+
+
+def _close_block(index: int, block: Block | None) -> bytes:
+    """Thinking that is cut is marked by its signature: sent back without one, it would be refused.
+
+    Lossy: a cut between the signature and the stop replaces a good signature, which is dropped later.
+    """
+    cut = block is not None and block.kind is BlockKind.REASONING and block.start.payload is None
+    mark = _delta(index, "signature_delta", signature=CUT) if cut else b""
+    return mark + _block_stop(index)
+
+
+def _last_delta(delta: JsonObject, progress: Progress) -> bytes:
+    """`output_tokens` must be there; without a final report it is estimated from the text that was sent."""
+    reported = progress.usage.output if progress.usage else None
+    usage = {"output_tokens": max(reported or 0, _estimate(progress.characters))}
+    return _event({"type": "message_delta", "delta": delta, "usage": usage})
+
+
+def _estimate(characters: int) -> int:
+    return -(-characters // _CHARACTERS_PER_TOKEN)
+
+
+class MessagesWriter:
+    """See `protocols.base.Writer`. A block is not begun before its first word: clients send back what they
+    got, and the provider refuses a text without any."""
+
+    content_type = "text/event-stream; charset=utf-8"
+
+    def __init__(self, call: Call, reply: Reply) -> None:
+        self._reply = reply
+        self._asked_stops = texts_at(call.body, "stop_sequences")
+        self._block: _WrittenBlock | None = None
+        self._next = 0
+        self._called = False
+        self._characters = 0
+        self._finish: Finish | None = None
+        self._usage = Usage()
+        self._ended = False
+
+    def write(self, parts: Sequence[StreamPart]) -> bytes:
+        return b"".join([piece for part in parts if not self._ended for piece in self._part(part)])
+
+    def _part(self, part: StreamPart) -> Iterator[bytes]:
+        match part:
+            case BlockStart(choice=0) | BlockDelta(choice=0) | BlockStop(choice=0) | Annotation(choice=0):
+                yield from self._block_part(part)
+            case MessageStart():
+                yield _event({"type": "message_start", "message": _opening(self._reply, self._usage)})
+            case UsageReport(usage=usage):
+                self._usage = self._usage.updated(usage)
+            case Finish(choice=0):
+                self._finish = part
+            case StreamError(type=kind, message=message, status=status):
+                self._ended = True
+                yield _event(error_object(kind, message, status))
+            case StreamEnd():
+                self._ended = True
+                yield from self._end()
+            case _:
+                pass
+
+    def _block_part(self, part: BlockStart | BlockDelta | BlockStop | Annotation) -> Iterator[bytes]:
+        if isinstance(part, BlockStart):
+            self._block = None if part.kind in _LEFT_OUT else _WrittenBlock(self._next, part)
+            self._called = self._called or part.kind is BlockKind.TOOL
+        if self._block is None:
+            return
+        if isinstance(part, BlockDelta):
+            self._characters += len(part.text)
+        yield from self._block.write(part)
+        self._next = self._block.index + self._block.begun
+
+    def _end(self) -> Iterator[bytes]:
+        finish = self._finish or Finish(0, FinishReason.OTHER, "")
+        if finish.reason is FinishReason.ERROR:
+            yield _event(_bad_end(finish))
+            return
+        delta = _stop(finish, self._asked_stops, called=self._called)
+        usage = _usage(self._usage, self._characters)
+        yield _event({"type": "message_delta", "delta": delta, "usage": usage})
+        yield _event({"type": "message_stop"})
+
+
+class _WrittenBlock:
+    """One block of the answer being written; `begun` as soon as the client knows of it."""
+
+    def __init__(self, index: int, start: BlockStart) -> None:
+        self.index = index
+        self.begun = False
+        self._start = start
+        self._blank = ""
+
+    def write(self, part: BlockStart | BlockDelta | BlockStop | Annotation) -> Iterator[bytes]:
+        match part:
+            case BlockStart(kind=BlockKind.TOOL):
+                yield from self._begin({**_tool_use(part), "input": {}})
+                # Measured: the provider's first delta is always empty.
+                yield _delta(self.index, "input_json_delta", partial_json="")
+            case BlockDelta(text=text) if text:
+                yield from self._text(text)
+            case Annotation():
+                yield from self._begin({"type": "text", "text": ""})
+                yield _delta(self.index, "citations_delta", citation=_citation(part))
+            case BlockStop(seal=seal):
+                yield from self._stop(seal)
+            case _:
+                pass
+
+    def _begin(self, block: JsonObject) -> Iterator[bytes]:
+        if not self.begun:
+            self.begun = True
+            yield _event({"type": "content_block_start", "index": self.index, "content_block": block})
+
+    def _text(self, text: str) -> Iterator[bytes]:
+        match self._start.kind:
+            case BlockKind.REASONING:
+                yield from self._begin({"type": "thinking", "thinking": "", "signature": ""})
+                yield _delta(self.index, "thinking_delta", thinking=text)
+            case BlockKind.TOOL:
+                yield _delta(self.index, "input_json_delta", partial_json=text)
+            case _:
+                yield from self._words(text)
+
+    def _words(self, text: str) -> Iterator[bytes]:
+        """Blank space waits for a word: measured, models put some before a tool call and say nothing."""
+        self._blank += text
+        if self.begun or self._blank.strip():
+            yield from self._begin({"type": "text", "text": ""})
+            yield _delta(self.index, "text_delta", text=self._blank)
+            self._blank = ""
+
+    def _stop(self, seal: Seal | None) -> Iterator[bytes]:
+        """Hidden reasoning has a seal alone. Shown reasoning without one was cut: it is marked as such."""
+        if self._start.kind is BlockKind.REASONING:
+            yield from self._seal(seal)
+        if self.begun:
+            yield _block_stop(self.index)
+
+    def _seal(self, seal: Seal | None) -> Iterator[bytes]:
+        if seal and seal.form == "redacted" and not self.begun:
+            yield from self._begin(_redacted(seal))
+            return
+        signature = _signature(seal, shown=self.begun)
+        if signature:
+            yield from self._begin({"type": "thinking", "thinking": "", "signature": ""})
+            yield _delta(self.index, "signature_delta", signature=signature)
+
+
+# -- whole answers --------------------------------------------------------------------------------------
+
+
+def whole(call: Call, reply: Reply, progress: Progress) -> bytes:
+    """The Message, or an error object where it ended with an error.
+
+    Lossy: a tool call whose arguments are not a JSON object has no place in it; it counts as cut, and so
+    does the message then.
+    """
+    finish = progress.finished.get(0, Finish(0, FinishReason.OTHER, ""))
+    if error := progress.error:
+        return dump(error_object(error.type, error.message, error.status))
+    if finish.reason is FinishReason.ERROR:
+        return dump(_bad_end(finish))
+    blocks = [progress.blocks[key] for key in sorted(progress.blocks) if key[0] == 0]
+    calls = [block for block in blocks if block.kind is BlockKind.TOOL]
+    if any(_arguments(block) is None for block in calls):
+        finish = Finish(0, FinishReason.LENGTH, "")
+    usage = _usage(progress.usage or Usage(), progress.characters)
+    message = {
+        **_opening(reply, Usage()),
+        "content": list(_content(blocks)),
+        **_stop(finish, texts_at(call.body, "stop_sequences"), called=bool(calls)),
+        "usage": {"input_tokens": 0, **usage},
+    }
+    return dump(message)
+
+
+def _content(blocks: Iterable[Block]) -> Iterator[JsonObject]:
+    for block in blocks:
+        match block.kind:
+            case BlockKind.TOOL:
+                if (arguments := _arguments(block)) is not None:
+                    yield {**_tool_use(block.start), "input": arguments}
+            case BlockKind.REASONING:
+                yield from _thinking(block)
+            case kind if kind not in _LEFT_OUT and (block.text.strip() or block.annotations):
+                citations = [_citation(each) for each in block.annotations] or None
+                yield given(type="text", text=block.text, citations=citations)
+
+
+def _thinking(block: Block) -> Iterator[JsonObject]:
+    seal = block.stop.seal if block.stop else None
+    if seal and seal.form == "redacted" and not block.text:
+        yield _redacted(seal)
+    elif signature := _signature(seal, shown=bool(block.text)):
+        yield {"type": "thinking", "thinking": block.text, "signature": signature}
+
+
+def _arguments(block: Block) -> JsonObject | None:
+    return load_object(block.text.encode("utf-8", "surrogatepass")) if block.text.strip() else {}
+
+
+# -- what both have -------------------------------------------------------------------------------------
+
+
+def _opening(reply: Reply, usage: Usage) -> dict[str, object]:
+    return {
+        "id": f"msg_{reply.id}",
+        "type": "message",
+        "role": "assistant",
+        "model": reply.model,
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": {"input_tokens": 0, **_usage(usage, 0)},
+    }
+
+
+def _usage(usage: Usage, characters: int) -> dict[str, object]:
+    """`input_tokens` without what was read from and written to the cache. Counts of the input that nobody
+    gave are left out; the output's must be there and is estimated."""
+    cached = (usage.cache_read or 0) + (usage.cache_write or 0)
+    reasoning = None if usage.reasoning is None else {"thinking_tokens": usage.reasoning}
+    return given(
+        input_tokens=None if usage.input is None else max(0, usage.input - cached),
+        cache_creation_input_tokens=usage.cache_write,
+        cache_read_input_tokens=usage.cache_read,
+        output_tokens=_estimate(characters) if usage.output is None else usage.output,
+        output_tokens_details=reasoning,
+    )
+
+
+def _stop(finish: Finish, asked: Sequence[str], *, called: bool) -> dict[str, object]:
+    """Why the message stopped. A stop sequence is named if it is one that the client asked for.
+
+    Measured: providers exist that end with "stop" behind a tool call; clients run tools on `tool_use`.
+    """
+    reason = STOP_REASONS[finish.reason]
+    stopped: dict[str, object] = {"stop_reason": reason, "stop_sequence": None}
+    if finish.reason is FinishReason.STOP and called:
+        return {**stopped, "stop_reason": STOP_REASONS[FinishReason.TOOL_CALLS]}
+    if finish.reason is FinishReason.STOP and finish.detail in asked:
+        return {"stop_reason": "stop_sequence", "stop_sequence": finish.detail}
+    if finish.reason is FinishReason.CONTENT_FILTER:
+        details = {"type": "refusal", "category": None, "explanation": finish.detail or None}
+        return {**stopped, "stop_details": details}
+    return stopped
+
+
+def _bad_end(finish: Finish) -> JsonObject:
+    words = ": ".join(word for word in (_ENDED_BADLY, finish.native, finish.detail) if word)
+    return error_object("api_error", words)
+
+
+def _tool_use(start: BlockStart) -> Mapping[str, object]:
+    return {"type": "tool_use", "id": start.tool_id or "", "name": start.tool_name or ""}
+
+
+def _redacted(seal: Seal) -> JsonObject:
+    return {"type": "redacted_thinking", "data": seal.value}
+
+
+def _signature(seal: Seal | None, *, shown: bool) -> str:
+    if seal and seal.form in _SIGNED:
+        return seal.value
+    return CUT if shown else ""
+
+
+def _citation(part: Annotation) -> JsonObject:
+    """Lossy: a citation of this protocol is of a whole block of text, so the offsets go."""
+    return {
+        "type": "web_search_result_location",
+        "url": part.url,
+        "title": part.title or None,
+        "cited_text": "",
+        "encrypted_index": SOURCE,
+    }
+
+
+def _block_stop(index: int) -> bytes:
+    return _event({"type": "content_block_stop", "index": index})
+
+
+def _delta(index: int, kind: str, **fields: object) -> bytes:
+    return _event({"type": "content_block_delta", "index": index, "delta": {"type": kind, **fields}})
+
+
+def _event(data: JsonObject) -> bytes:
+    return write_event(data, text_at(data, "type"))

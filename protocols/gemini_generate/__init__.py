@@ -1,0 +1,180 @@
+"""Gemini's generateContent and streamGenerateContent, at Google AI Studio, Vertex AI and Code Assist.
+
+The path names the model and says whether the answer is streamed: as events with `?alt=sse`, else as one
+JSON array whose items come one by one. Neither has a last frame of its own but the array's bracket: a
+stream is complete when every candidate has a finish reason. Measured: google-genai knows `data: ` lines and
+blank ones, and fails on comments and on lines that name an event; errors are one object in each form.
+Code Assist (`/v1internal:...`) holds the request in `{"model", "project", "request"}` and each answer in
+`{"response"}`.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from urllib.parse import unquote, urlsplit
+
+from protocols.base import (
+    Abilities,
+    Call,
+    Decoder,
+    Fault,
+    Head,
+    Operation,
+    Reasoning,
+    Rendered,
+    Reply,
+    Target,
+    WireRequest,
+    WireResponse,
+)
+from protocols.calls import Paths, json_call, matched
+from protocols.gemini_generate.ask import ask
+from protocols.gemini_generate.render import LACKS, path_of, render
+from protocols.gemini_generate.retarget import renamed, unsealed
+from protocols.gemini_generate.shapes import (
+    FINISH_REASONS,
+    asked,
+    fault_object,
+    form_of,
+    hosted_tools,
+    spelled,
+)
+from protocols.gemini_generate.stream import ChunkReader, EventDecoder, read_whole
+from protocols.gemini_generate.writer import GeminiEncoder, GeminiWriter, whole_answer
+from protocols.json_array import ArrayDecoder
+from protocols.parts import Progress
+from protocols.prompt import MediaForm, MediaKind, Prompt
+from protocols.sse import is_event_stream
+from protocols.whole import WholeDecoder
+from protocols.wirejson import JsonObject, count_at, error_answer, object_at, text_at
+
+__all__ = ["FINISH_REASONS", "PROTOCOL", "GeminiGenerate"]
+
+_MODEL = (
+    r"(?:/v\d\w*|^)(?:/projects/[^/]+/locations/[^/]+)?(?:/publishers/google)?"
+    r"/(?:models|tunedModels|endpoints)/(?P<model>[^/:]+)"
+)
+_INTERNAL = r"(?:^|/)v\d+internal"
+
+
+def _path(methods: str) -> re.Pattern[str]:
+    return re.compile(rf"(?:{_MODEL}|{_INTERNAL}):(?:{methods})$")
+
+
+_PATHS: Paths = (
+    ("POST", _path("generateContent|streamGenerateContent"), Operation.GENERATE),
+    ("POST", _path("countTokens"), Operation.COUNT_TOKENS),
+    ("POST", _path("embedContent|batchEmbedContents"), Operation.EMBEDDINGS),
+    ("GET", re.compile(r"(?:/v\d\w*|^)(?:/publishers/google)?/models$"), Operation.MODELS),
+)
+_NAMED = re.compile(r"/(?P<kind>models|tunedModels|endpoints)/(?P<model>[^/:]+):(?P<method>\w+)$")
+_TAKEN = frozenset({MediaForm.DATA, MediaForm.URL})
+
+
+class GeminiGenerate:
+    """See the module's docstring."""
+
+    name = "gemini_generate"
+    aliases: tuple[str, ...] = ("gemini", "google_gemini", "generate_content")
+    opens_with_lifecycle = False
+    abilities = Abilities(
+        lacks=LACKS,
+        media=dict.fromkeys(MediaKind, _TAKEN),
+        whole_tool_calls=True,
+        several_choices=True,
+        losses={
+            "system messages": "one in the middle of a conversation becomes a text of the user",
+            "tool results": "their media stand behind them, in the same turn",
+            "schemas": "strict, and an answer's name and description, are left out",
+            "images": "how closely they are to be looked at is left out",
+            "cache breakpoints": "are left out: prefixes are cached by themselves",
+            "thinking": "a level above high is high; a model that thinks by level is never silent",
+            "hosted tools": "what those of another provider did is left out of an answer",
+            "log probabilities": "are left out of an answer",
+            "sources": "are kept without their place in the text",
+            "refusals": "become text",
+        },
+    )
+
+    def match(self, method: str, path: str) -> Operation | None:
+        return matched(_PATHS, method, path)
+
+    def parse(self, call_id: str, operation: Operation, request: WireRequest) -> Call:
+        """A conversation is known by Code Assist's session; a cache by the account that made it, so that
+        its calls stay together too."""
+        target = _target(request.url)
+        call = replace(json_call(self.name, call_id, operation, request), target=target, stream=False)
+        if operation is Operation.MODELS:
+            return call
+        found = _NAMED.search(target.partition("?")[0])
+        generates = operation is Operation.GENERATE
+        body = asked(call)
+        hosted, acting = hosted_tools(body)
+        return replace(
+            call,
+            model=unquote(found["model"]) if found else call.model,
+            stream=generates and ":streamGenerateContent" in target,
+            session=text_at(body, "sessionId") or text_at(body, "cachedContent") or None,
+            reasoning=_reasoning(body),
+            hosted=hosted,
+            acting=acting,
+        )
+
+    def decoder(self, call: Call, head: Head) -> Decoder:
+        if is_event_stream(head, call):
+            return EventDecoder()
+        return ArrayDecoder(ChunkReader().read) if call.stream else WholeDecoder(read_whole)
+
+    def encoder(self, call: Call) -> GeminiEncoder:
+        return GeminiEncoder(form_of(call))
+
+    def error(self, fault: Fault) -> WireResponse:
+        """A bare object also where an array was asked for: SDKs take it by its status."""
+        return error_answer(fault, fault_object(fault))
+
+    def ask(self, call: Call) -> Prompt:
+        return ask(call)
+
+    def render(self, prompt: Prompt, target: Target) -> Rendered:
+        return render(prompt, target)
+
+    def retarget(self, call: Call, target: Target) -> Rendered:
+        return Rendered(_retargeted(call, target), renamed(call.body, target.model))
+
+    def unsealed(self, body: Mapping[str, object]) -> Mapping[str, object]:
+        return unsealed(body)
+
+    def writer(self, call: Call, reply: Reply) -> GeminiWriter:
+        return GeminiWriter(form_of(call), reply)
+
+    def whole(self, call: Call, reply: Reply, progress: Progress) -> bytes:
+        return whole_answer(form_of(call), reply, progress)
+
+
+def _target(url: str) -> str:
+    """Path and query, of an absolute address too."""
+    return urlsplit(url)._replace(scheme="", netloc="").geturl()
+
+
+def _reasoning(body: JsonObject) -> Reasoning:
+    thinking = spelled(object_at(spelled(object_at(body, "generationConfig")), "thinkingConfig"))
+    if count_at(thinking, "thinkingBudget") == 0:
+        return Reasoning.OFF
+    asks = count_at(thinking, "thinkingBudget") or text_at(thinking, "thinkingLevel")
+    return Reasoning.ON if asks or thinking.get("includeThoughts") is True else Reasoning.UNSAID
+
+
+def _retargeted(call: Call, target: Target) -> str:
+    """The call's own version, method and query. A tuned model is asked for in a place of its own."""
+    path, mark, query = call.target.partition("?")
+    found = _NAMED.search(path)
+    if target.path and call.operation is not Operation.MODELS:
+        return path_of(target, path.rpartition(":")[2], query)
+    if found is None:
+        return call.target
+    holder = "/publishers/google" if found["kind"] == "endpoints" else ""
+    named = path_of(replace(target, path=holder + "/models/{model}:{method}"), found["method"], "")
+    return path[: found.start()] + named + mark + query
+
+
+PROTOCOL = GeminiGenerate()

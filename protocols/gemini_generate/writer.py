@@ -1,0 +1,249 @@
+"""Parts to answers of the protocol: the end of a cut stream, a stream for parts of another, a whole answer.
+
+Losses: what a hosted tool of another provider did is left out, as are refusals as such (they become text),
+log probabilities, and the places in a text that a source belongs to (the source itself stays).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from protocols.base import Reply, Segment
+from protocols.gemini_generate.shapes import FINISH_WORDS, Form, error_object, usage_metadata
+from protocols.parts import (
+    Annotation,
+    Block,
+    BlockDelta,
+    BlockKind,
+    BlockStart,
+    BlockStop,
+    Finish,
+    Progress,
+    StreamEnd,
+    StreamError,
+    StreamPart,
+    Usage,
+    UsageReport,
+)
+from protocols.wirejson import JsonObject, dump, given, load_object, text_at
+
+_EMPTY_TEXT: JsonObject = {"text": ""}
+
+
+class GeminiEncoder:
+    """Untouched segments, and the closing chunk with the stream's own id, model and last counts."""
+
+    def __init__(self, form: Form) -> None:
+        self._form = form
+        self._begun = False
+
+    def encode(self, segments: Sequence[Segment]) -> bytes:
+        self._begun = self._begun or bool(segments)
+        return b"".join([segment.raw for segment in segments])
+
+    def heartbeat(self) -> bytes:
+        """Measured: a bare newline is the one form that every client of events survives. For an array none
+        is proven."""
+        return b"" if self._form.array else b"\n"
+
+    def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
+        begun = self._begun or progress.head is not None
+        frames: list[bytes] = []
+        for part in parts:
+            frames.append(self._close_part(part, progress, first=not (begun or any(frames))))
+        return b"".join(frames)
+
+    def _close_part(self, part: StreamPart, progress: Progress, *, first: bool) -> bytes:
+        match part:
+            case Finish(choice=choice, reason=reason):
+                ending = candidate(choice, [_EMPTY_TEXT], FINISH_WORDS[reason])
+                return self._form.chunk(_ending_chunk([ending], progress), first=first)
+            case StreamError():
+                return self._form.frame(error_object(part), first=first) + self._form.end()
+            case StreamEnd():
+                return self._form.end(empty=first)
+            case _:
+                return b""
+
+
+def _ending_chunk(candidates: Sequence[JsonObject], progress: Progress) -> JsonObject:
+    template = progress.head.template if progress.head else {}
+    counts = given(usageMetadata=usage_metadata(progress.usage) if progress.usage else None)
+    return {"candidates": candidates, **counts, **template}
+
+
+def candidate(
+    choice: int, parts: Sequence[JsonObject], word: str | None = None, sources: Sequence[JsonObject] = ()
+) -> dict[str, object]:
+    """One candidate of a chunk; `word`: how it ended, `sources`: what it cites."""
+    content = {"parts": parts, "role": "model"}
+    grounding = {"groundingChunks": sources} if sources else None
+    return given(content=content, finishReason=word, index=choice, groundingMetadata=grounding)
+
+
+class CandidateParts:
+    """The blocks of one choice to parts of its content, as they come.
+
+    A seal goes on the next text or call; with none to come, on an empty text. `sources`: what its texts cite;
+    `word`: how it ended.
+    """
+
+    def __init__(self, choice: int) -> None:
+        self.choice = choice
+        self.sources: list[JsonObject] = []
+        self.word: str | None = None
+        self._seal = ""
+        self._call: BlockStart | None = None
+        self._arguments: list[str] = []
+
+    def feed(self, part: StreamPart) -> Iterator[JsonObject]:
+        match part:
+            case BlockStart():
+                yield from self._start(part)
+            case BlockDelta(kind=BlockKind.TOOL, text=text):
+                self._arguments.append(text)
+            case BlockDelta(kind=kind, text=text) if text:
+                yield from self._text(kind, text)
+            case BlockStop():
+                yield from self._stop(part)
+            case Annotation(url=url, title=title):
+                self.sources.append({"web": {"uri": url, "title": title}})
+            case Finish(reason=reason):
+                self.word = FINISH_WORDS[reason]
+            case _:
+                pass
+
+    def flush(self) -> list[JsonObject]:
+        """A seal that still waits, where nothing comes that could bear it."""
+        return [self._sealed(_EMPTY_TEXT)] if self._seal else []
+
+    def _start(self, part: BlockStart) -> Iterator[JsonObject]:
+        if part.kind is BlockKind.TOOL:
+            self._call = part
+            self._arguments.clear()
+        elif part.kind is BlockKind.REASONING:
+            yield from self.flush()
+        elif part.kind is BlockKind.MEDIA and (media := _media(part.payload or {})):
+            yield from self.flush()
+            yield media
+
+    def _text(self, kind: BlockKind, text: str) -> Iterator[JsonObject]:
+        match kind:
+            case BlockKind.REASONING:
+                yield {"text": text, "thought": True}
+            case BlockKind.TEXT | BlockKind.REFUSAL:
+                yield self._sealed({"text": text})
+            case _:
+                pass
+
+    def _stop(self, part: BlockStop) -> Iterator[JsonObject]:
+        """A call whose arguments are no object was cut, and is left out: the form has no half of one."""
+        if part.seal:
+            self._seal = part.seal.value
+        if self._call is None:
+            return
+        call, self._call = self._call, None
+        arguments = load_object("".join(self._arguments).encode() or b"{}")
+        if arguments is not None:
+            function = given(id=call.tool_id, name=call.tool_name, args=arguments)
+            yield self._sealed({"functionCall": function})
+
+    def _sealed(self, part: JsonObject) -> JsonObject:
+        seal, self._seal = self._seal, ""
+        return {**part, "thoughtSignature": seal} if seal else part
+
+
+def _media(payload: Mapping[str, object]) -> JsonObject | None:
+    """What has neither data nor address cannot be shown."""
+    kind = text_at(payload, "media_type") or None
+    if data := text_at(payload, "data"):
+        return {"inlineData": given(mimeType=kind, data=data)}
+    if url := text_at(payload, "url"):
+        return {"fileData": given(mimeType=kind, fileUri=url)}
+    return None
+
+
+class GeminiWriter:
+    """A stream of the protocol: one chunk for each part that shows, and one that ends all candidates."""
+
+    def __init__(self, form: Form, reply: Reply) -> None:
+        self._form = form
+        self._names: JsonObject = {"modelVersion": reply.model, "responseId": reply.id}
+        self._candidates: dict[int, CandidateParts] = {}
+        self._usage: Usage | None = None
+        self._begun = False
+
+    @property
+    def content_type(self) -> str:
+        return self._form.content_type
+
+    def write(self, parts: Sequence[StreamPart]) -> bytes:
+        return b"".join([frame for part in parts for frame in self._write(part)])
+
+    def _write(self, part: StreamPart) -> Iterator[bytes]:
+        match part:
+            case BlockStart() | BlockDelta() | BlockStop() | Annotation() | Finish():
+                one = self._candidate(part.choice)
+                for shown in one.feed(part):
+                    yield self._chunk([candidate(one.choice, [shown])])
+            case UsageReport(usage=usage):
+                self._usage = usage
+            case StreamError():
+                yield self._frame(error_object(part)) + self._form.end()
+            case StreamEnd():
+                yield self._chunk([_ended(one) for one in self._candidates.values()])
+                yield self._form.end()
+            case _:
+                pass
+
+    def _candidate(self, choice: int) -> CandidateParts:
+        return self._candidates.setdefault(choice, CandidateParts(choice))
+
+    def _chunk(self, candidates: Sequence[JsonObject]) -> bytes:
+        value = _response(candidates, self._usage, self._names)
+        first, self._begun = not self._begun, True
+        return self._form.chunk(value, first=first)
+
+    def _frame(self, value: JsonObject) -> bytes:
+        first, self._begun = not self._begun, True
+        return self._form.frame(value, first=first)
+
+
+def _ended(one: CandidateParts) -> JsonObject:
+    return candidate(one.choice, one.flush() or [_EMPTY_TEXT], one.word, one.sources)
+
+
+def _response(candidates: Sequence[JsonObject], usage: Usage | None, names: JsonObject) -> JsonObject:
+    counts = given(usageMetadata=usage_metadata(usage) if usage else None)
+    return {"candidates": candidates, **counts, **names}
+
+
+def whole_answer(form: Form, reply: Reply, progress: Progress) -> bytes:
+    """The body of an answer that is not streamed."""
+    candidates = [_whole_candidate(choice, progress) for choice in sorted(progress.seen)]
+    names = {"modelVersion": reply.model, "responseId": reply.id}
+    response = _response(candidates, progress.usage, names)
+    return dump({"response": response} if form.enveloped else response)
+
+
+def _whole_candidate(choice: int, progress: Progress) -> JsonObject:
+    one = CandidateParts(choice)
+    said = [
+        part for key in sorted(progress.blocks) if key[0] == choice for part in _told(progress.blocks[key])
+    ]
+    parts = [*_fed(one, said)]
+    if choice in progress.finished:
+        parts += _fed(one, [progress.finished[choice]])
+    return candidate(choice, [*parts, *one.flush()], one.word, one.sources)
+
+
+def _fed(one: CandidateParts, said: Iterable[StreamPart]) -> list[JsonObject]:
+    return [shown for part in said for shown in one.feed(part)]
+
+
+def _told(block: Block) -> Iterator[StreamPart]:
+    """A block once more as parts, its text in one piece."""
+    start = block.start
+    yield start
+    if block.text:
+        yield BlockDelta(start.choice, start.index, start.kind, block.text)
+    yield from block.annotations
+    yield block.stop or BlockStop(start.choice, start.index)

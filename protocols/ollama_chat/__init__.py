@@ -1,0 +1,99 @@
+"""Ollama's own chat, POST /api/chat; its embeddings and its list of models are passed on beside it.
+
+Stream: one JSON object to a line, the last of which says `done`; it is what a client gets that does not say
+otherwise. `/api/generate`, and what pulls and makes models, are none of ours.
+"""
+
+import re
+from dataclasses import replace
+
+from protocols.base import (
+    Call,
+    Decoder,
+    Fault,
+    Head,
+    Operation,
+    Reasoning,
+    Rendered,
+    Reply,
+    Target,
+    WireRequest,
+    WireResponse,
+)
+from protocols.calls import Paths, json_call, matched
+from protocols.ndjson import LineDecoder, is_line_stream
+from protocols.ollama_chat.render import ABILITIES, render, retarget
+from protocols.ollama_chat.request import ask, streams
+from protocols.ollama_chat.stream import LAST, AnswerReader, read_whole
+from protocols.ollama_chat.words import FINISH_REASONS
+from protocols.ollama_chat.writer import OllamaEncoder, OllamaWriter, whole
+from protocols.parts import Progress
+from protocols.prompt import Prompt
+from protocols.whole import WholeDecoder
+from protocols.wirejson import JsonObject, error_answer
+
+__all__ = ["FINISH_REASONS", "PROTOCOL", "OllamaChat"]
+
+_PATHS: Paths = (
+    ("POST", re.compile(r"/api/chat$"), Operation.GENERATE),
+    ("POST", re.compile(r"/api/embed(?:dings)?$"), Operation.EMBEDDINGS),
+    ("GET", re.compile(r"/api/tags$"), Operation.MODELS),
+)
+
+
+class OllamaChat:
+    """See the module's docstring."""
+
+    name = "ollama_chat"
+    aliases: tuple[str, ...] = ("ollama",)
+    opens_with_lifecycle = False
+    abilities = ABILITIES
+
+    def match(self, method: str, path: str) -> Operation | None:
+        return matched(_PATHS, method, path)
+
+    def parse(self, call_id: str, operation: Operation, request: WireRequest) -> Call:
+        call = json_call(self.name, call_id, operation, request)
+        stream = operation is Operation.GENERATE and streams(call.body)
+        return replace(call, stream=stream, reasoning=_reasoning(call.body))
+
+    def decoder(self, call: Call, head: Head) -> Decoder:
+        if is_line_stream(head, call):
+            return LineDecoder(LAST, AnswerReader().read)
+        return WholeDecoder(read_whole)
+
+    def encoder(self, call: Call) -> OllamaEncoder:
+        return OllamaEncoder()
+
+    def error(self, fault: Fault) -> WireResponse:
+        """A text is all that clients take; they raise by the status."""
+        return error_answer(fault, {"error": fault.message})
+
+    def ask(self, call: Call) -> Prompt:
+        return ask(call)
+
+    def render(self, prompt: Prompt, target: Target) -> Rendered:
+        return render(prompt, target)
+
+    def retarget(self, call: Call, target: Target) -> Rendered:
+        return retarget(call, target)
+
+    def unsealed(self, body: JsonObject) -> JsonObject:
+        """No answer of the protocol has a place for a carrier, so that no request brings one back."""
+        return body
+
+    def writer(self, call: Call, reply: Reply) -> OllamaWriter:
+        return OllamaWriter(reply)
+
+    def whole(self, call: Call, reply: Reply, progress: Progress) -> bytes:
+        return whole(reply, progress)
+
+
+def _reasoning(body: JsonObject) -> Reasoning:
+    think = body.get("think")
+    if think is False:
+        return Reasoning.OFF
+    return Reasoning.ON if think else Reasoning.UNSAID
+
+
+PROTOCOL = OllamaChat()

@@ -1,0 +1,117 @@
+"""OpenAI Chat Completions, with the quirks of the providers that are compatible with it.
+
+Stream: data-only events, one chunk object each, ended by `data: [DONE]`. Measured over recorded streams
+of 18 providers: the first chunk is not the first token (role only, Azure's empty preamble, DeepSeek's
+empty reasoning); reasoning comes as `reasoning_content` or `reasoning`, from Mistral as content arrays;
+usage comes in a chunk of its own, in the finish chunk, or in each; an error comes as `{"error": ...}`,
+from Groq under `event: error`, from OpenRouter on an ordinary chunk that more chunks follow.
+
+Embeddings and the list of models are operations of it, passed on within the protocol and never translated:
+they live beside the chat path with the same keys and errors. A provider that has nothing else may name
+the protocol `openai_embeddings`.
+"""
+
+import re
+from dataclasses import replace
+
+from protocols.base import (
+    Abilities,
+    Call,
+    Decoder,
+    Fault,
+    Head,
+    Operation,
+    Reasoning,
+    Rendered,
+    Reply,
+    Target,
+    WireRequest,
+    WireResponse,
+)
+from protocols.calls import Paths, json_call, matched
+from protocols.openai_chat import ask, reasoning, render, writer
+from protocols.openai_chat.faults import error_object
+from protocols.openai_chat.stream import FINISH_REASONS, ChoiceReader, ChunkReader, read_answer
+from protocols.openai_chat.writer import ChatEncoder, ChatWriter
+from protocols.parts import Progress
+from protocols.prompt import Prompt
+from protocols.sse import DONE, SseDecoder, is_event_stream
+from protocols.whole import WholeDecoder
+from protocols.wirejson import JsonObject, error_answer, object_at, objects_at, text_at
+
+__all__ = ["FINISH_REASONS", "PROTOCOL", "ChatEncoder", "ChoiceReader", "ChunkReader", "OpenAIChat"]
+
+_PATHS: Paths = (
+    ("POST", re.compile(r"/chat/completions$"), Operation.GENERATE),
+    ("POST", re.compile(r"/embeddings$"), Operation.EMBEDDINGS),
+    ("GET", re.compile(r"(?:/v\d\w*|^)/models$"), Operation.MODELS),
+)
+_CLIENT_TOOLS = frozenset({"function", "custom"})
+_ACTING_TOOLS = ("mcp", "code", "shell")
+
+
+class OpenAIChat:
+    """See the module's docstring."""
+
+    name = "openai_chat"
+    aliases: tuple[str, ...] = ("openai", "chat", "chat_completions", "openai_embeddings")
+    opens_with_lifecycle = False
+    abilities: Abilities = render.ABILITIES
+
+    def match(self, method: str, path: str) -> Operation | None:
+        return matched(_PATHS, method, path)
+
+    def parse(self, call_id: str, operation: Operation, request: WireRequest) -> Call:
+        call = json_call(self.name, call_id, operation, request)
+        body = call.body
+        kinds = [text_at(tool, "type") for tool in objects_at(body, "tools")]
+        hosted = [kind for kind in kinds if kind and kind not in _CLIENT_TOOLS]
+        return replace(
+            call,
+            session=text_at(body, "prompt_cache_key") or None,
+            reasoning=_reasoning(body),
+            hosted=bool(hosted) or "web_search_options" in body,
+            acting=any(kind.startswith(_ACTING_TOOLS) for kind in hosted),
+        )
+
+    def decoder(self, call: Call, head: Head) -> Decoder:
+        if is_event_stream(head, call):
+            return SseDecoder(DONE, ChunkReader().read)
+        return WholeDecoder(read_answer)
+
+    def encoder(self, call: Call) -> ChatEncoder:
+        return ChatEncoder()
+
+    def error(self, fault: Fault) -> WireResponse:
+        return error_answer(fault, {"error": error_object(fault.kind, fault.message, fault.status)})
+
+    def ask(self, call: Call) -> Prompt:
+        return ask.ask(call)
+
+    def render(self, prompt: Prompt, target: Target) -> Rendered:
+        return render.render(prompt, target)
+
+    def retarget(self, call: Call, target: Target) -> Rendered:
+        return render.retarget(call, target)
+
+    def unsealed(self, body: JsonObject) -> JsonObject:
+        return reasoning.unsealed(body)
+
+    def writer(self, call: Call, reply: Reply) -> ChatWriter:
+        return ChatWriter(call, reply)
+
+    def whole(self, call: Call, reply: Reply, progress: Progress) -> bytes:
+        return writer.whole(call, reply, progress)
+
+
+def _reasoning(body: JsonObject) -> Reasoning:
+    """`reasoning_effort` is OpenAI's, `thinking` DeepSeek's and z.ai's, `reasoning` OpenRouter's."""
+    nested = object_at(body, "reasoning")
+    effort = text_at(body, "reasoning_effort") or text_at(nested, "effort")
+    thinking = text_at(object_at(body, "thinking"), "type")
+    if effort == "none" or thinking == "disabled" or nested.get("enabled") is False:
+        return Reasoning.OFF
+    return Reasoning.ON if effort or thinking or nested else Reasoning.UNSAID
+
+
+PROTOCOL = OpenAIChat()

@@ -1,0 +1,166 @@
+"""What belongs to reasoning in Chat: its text, `reasoning_details`, and the signatures of Google's models.
+
+OpenAI's own answers show none. DeepSeek and others say `reasoning_content`, OpenRouter `reasoning` and a
+list `reasoning_details`, which it asks to have back as it was; Google's compatible endpoint signs a tool
+call or a message in `extra_content.google.thought_signature`. A seal of another protocol's provider
+travels as an encrypted item of that list, the one place that clients of Chat are known to keep: its `id`
+says which characters of the reasoning, or which tool call, it stands for.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from protocols.parts import Seal
+from protocols.prompt import Thought
+from protocols.seals import CARRIER, is_carrier
+from protocols.wirejson import JsonObject, dump, load_object, object_at, objects_at, text_at
+
+DETAILS, PLAIN, SIGNATURE = "details", "plain", "signature"
+UNSEALED = Seal(PLAIN, "")
+"""Reasoning with nothing to sign: DeepSeek and its like want the text alone back."""
+
+_SPAN = re.compile(r"reasoning-(\d+)-(\d+)")
+_GROWS = ("text", "summary")
+
+
+# -- reasoning_details ----------------------------------------------------------------------------------
+
+
+class Details:
+    """The items of one choice's `reasoning_details`, put together from fragments by type and index."""
+
+    def __init__(self) -> None:
+        self._items: dict[tuple[str, object, str], dict[str, object]] = {}
+
+    def add(self, fragment: JsonObject) -> None:
+        """Texts grow, anything else is replaced; encrypted items come whole, each by its own id."""
+        kind, index = text_at(fragment, "type"), fragment.get("index")
+        whole = text_at(fragment, "id") if kind.endswith("encrypted") else ""
+        item = self._items.setdefault((kind, index if isinstance(index, int) else None, whole), {})
+        for name, value in fragment.items():
+            if name in _GROWS and isinstance(value, str):
+                item[name] = text_at(item, name) + value
+            elif value is not None or name not in item:
+                item[name] = value
+
+    def seal(self) -> Seal:
+        items = list(self._items.values())
+        return Seal(DETAILS, dump(items).decode()) if items else UNSEALED
+
+
+def details_of(seal: Seal) -> list[JsonObject]:
+    """The items that a seal of form "details" holds."""
+    return objects_at(load_object(b'{"items":%s}' % seal.value.encode()) or {}, "items")
+
+
+def details_text(items: Sequence[JsonObject]) -> str:
+    return "".join(text_at(item, "text") or text_at(item, "summary") for item in items)
+
+
+def sealed_item(value: str, item_id: str, index: int) -> JsonObject:
+    """A foreign seal among `reasoning_details`; the format is one that OpenRouter's clients know."""
+    return {"type": "reasoning.encrypted", "data": value, "id": item_id, "format": "unknown", "index": index}
+
+
+def span_id(start: int, end: int) -> str:
+    """The id of an item that seals these characters of a choice's reasoning."""
+    return f"reasoning-{start}-{end}"
+
+
+# -- what a client sends back ---------------------------------------------------------------------------
+
+
+def signature_of(holder: JsonObject) -> str:
+    """Of a message, a delta or a tool call."""
+    return text_at(object_at(object_at(holder, "extra_content"), "google"), "thought_signature")
+
+
+def signed(value: str) -> JsonObject:
+    return {"google": {"thought_signature": value}}
+
+
+def signature_seal(value: str) -> Seal:
+    return Seal(CARRIER if is_carrier(value) else SIGNATURE, value)
+
+
+def sealed_thoughts(message: JsonObject) -> Iterator[Thought]:
+    """The reasoning of an assistant's message, but for what seals one of its tool calls.
+
+    A seal that names no place, or one that is not there, is that of all the text that is left.
+    """
+    text = text_at(message, "reasoning_content") or text_at(message, "reasoning")
+    items = objects_at(message, "reasoning_details")
+    own = [item for item in items if not _carrier(item)]
+    if own:
+        yield Thought(text or details_text(own), Seal(DETAILS, dump(own).decode()))
+        text = ""
+    calls = {text_at(call, "id") for call in objects_at(message, "tool_calls")}
+    yield from _split(text, [item for item in items if _carrier(item) and text_at(item, "id") not in calls])
+
+
+def call_seals(message: JsonObject) -> Mapping[str, Seal]:
+    """Carriers by the id of the tool call that they seal."""
+    items = objects_at(message, "reasoning_details")
+    return {text_at(item, "id"): Seal(CARRIER, _carrier(item)) for item in items if _carrier(item)}
+
+
+def _split(text: str, items: Sequence[JsonObject]) -> Iterator[Thought]:
+    done = 0
+    for item in items:
+        start, end = _span(item, done, len(text))
+        if start > done:
+            yield Thought(text[done:start], UNSEALED)
+        yield Thought(text[start:end], Seal(CARRIER, _carrier(item)))
+        done = end
+    if done < len(text):
+        yield Thought(text[done:], UNSEALED)
+
+
+def _span(item: JsonObject, done: int, length: int) -> tuple[int, int]:
+    found = _SPAN.fullmatch(text_at(item, "id"))
+    start, end = (int(found[1]), int(found[2])) if found else (done, length)
+    return (start, end) if done <= start <= end <= length else (done, length)
+
+
+def _carrier(item: JsonObject) -> str:
+    data = text_at(item, "data")
+    return data if is_carrier(data) else ""
+
+
+# -- a body without carriers ----------------------------------------------------------------------------
+
+
+def unsealed(body: JsonObject) -> JsonObject:
+    """The body without carriers among `reasoning_details` and signatures; the same one if there is none."""
+    messages = body.get("messages")
+    if not isinstance(messages, list):
+        return body
+    found = [_unsealed_message(each) if isinstance(each, dict) else each for each in messages]
+    changed = any(new is not old for new, old in zip(found, messages, strict=True))
+    return {**body, "messages": found} if changed else body
+
+
+def _unsealed_message(message: JsonObject) -> JsonObject:
+    message = _unsigned(message)
+    items = objects_at(message, "reasoning_details")
+    own = [item for item in items if not _carrier(item)]
+    if len(own) < len(items):
+        message = _replaced(message, "reasoning_details", own)
+    calls = objects_at(message, "tool_calls")
+    plain = [_unsigned(call) for call in calls]
+    changed = any(new is not old for new, old in zip(plain, calls, strict=True))
+    return _replaced(message, "tool_calls", plain) if changed else message
+
+
+def _unsigned(holder: JsonObject) -> JsonObject:
+    if not is_carrier(signature_of(holder)):
+        return holder
+    extra = object_at(holder, "extra_content")
+    google = _replaced(object_at(extra, "google"), "thought_signature", None)
+    return _replaced(holder, "extra_content", _replaced(extra, "google", google))
+
+
+def _replaced(mapping: JsonObject, name: str, value: object) -> JsonObject:
+    """`mapping` with another `value`, or without the field where that is empty."""
+    rest = {key: each for key, each in mapping.items() if key != name or value}
+    return {**rest, name: value} if value else rest

@@ -1,0 +1,173 @@
+"""OpenAI Responses, as OpenAI, Azure, ChatGPT's Codex, OpenRouter, xAI, DeepSeek and others speak it.
+
+Stream: named events, each a JSON object with its `type` and mostly a `sequence_number`; a lifecycle event
+opens it, items of output follow one another, and the last event holds the whole response. Measured over
+recorded streams: item ids may change from event to event, so that the output index is what an item is known
+by; the error event comes in a nested form, which SDKs raise on, and in a flat one, which they ignore.
+
+`layout`, `items` and `reader` turn event objects into parts, `writer` and `closing` parts into event
+objects; `transport` alone frames them, so that another transport can carry the same events.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from urllib.parse import quote
+
+from protocols.base import (
+    Abilities,
+    Call,
+    Decoder,
+    Fault,
+    Head,
+    Operation,
+    Reasoning,
+    Rendered,
+    Reply,
+    Target,
+    WireRequest,
+    WireResponse,
+)
+from protocols.calls import Paths, json_call, matched
+from protocols.openai_responses.reader import read_answer
+from protocols.openai_responses.render import rendered_body
+from protocols.openai_responses.request import read_prompt
+from protocols.openai_responses.tools import declared, is_acting, is_hosted
+from protocols.openai_responses.transport import ResponsesDecoder, ResponsesEncoder, ResponsesWriter
+from protocols.openai_responses.vocabulary import error_object
+from protocols.openai_responses.writer import EventWriter, whole_response
+from protocols.parts import Progress
+from protocols.prompt import MediaForm, MediaKind, Prompt
+from protocols.seals import is_carrier
+from protocols.sse import is_event_stream
+from protocols.whole import WholeDecoder
+from protocols.wirejson import JsonObject, dump, error_answer, object_at, text_at
+
+_PATHS: Paths = (
+    ("POST", re.compile(r"/responses$"), Operation.GENERATE),
+    ("POST", re.compile(r"/responses/input_tokens$"), Operation.COUNT_TOKENS),
+    ("GET", re.compile(r"(?:/v\d\w*|^)/models$"), Operation.MODELS),
+)
+_PREFIX = "/v1"
+_GENERATION = "/responses"
+_SUFFIXES: Mapping[Operation, str] = {
+    Operation.COUNT_TOKENS: "/responses/input_tokens",
+    Operation.MODELS: "/models",
+}
+
+
+class OpenAIResponses:
+    """See the module's docstring."""
+
+    name = "openai_responses"
+    aliases: tuple[str, ...] = ("responses",)
+    opens_with_lifecycle = True
+    abilities = Abilities(
+        lacks={
+            "choices": "one answer is asked for, not several",
+            "stop": "stop sequences",
+            "seed": "the seed",
+            "top_k": "top_k",
+            "frequency_penalty": "the frequency penalty",
+            "presence_penalty": "the presence penalty",
+        },
+        media={
+            MediaKind.IMAGE: frozenset({MediaForm.DATA, MediaForm.URL}),
+            MediaKind.FILE: frozenset({MediaForm.DATA, MediaForm.URL}),
+        },
+        custom_tools=True,
+        losses={
+            "cache breakpoints": "are left out: the provider finds what it can cache by itself",
+            "max_output": "below 16 tokens becomes 16, the least that is taken",
+            "assistant media": "follow the assistant's message as the user's, and behind its text",
+            "tool errors": "the mark that a tool failed is left out; what it said stays",
+            "reasoning": "is sent back only as this protocol's own encrypted items",
+            "namespaces": "lose their description",
+            "hosted items": "what the provider's own tools did in earlier turns is dropped; its text stays",
+            "citations": "those of files and containers are dropped, those of addresses stay",
+            "pause": "ends as an incomplete response without a reason",
+            "hosted output": "of the parts that a provider's own tools make only images are written",
+        },
+    )
+
+    def match(self, method: str, path: str) -> Operation | None:
+        return matched(_PATHS, method, path)
+
+    def parse(self, call_id: str, operation: Operation, request: WireRequest) -> Call:
+        call = json_call(self.name, call_id, operation, request)
+        tools = [tool for _, _, tool in declared(call.body)]
+        return replace(
+            call,
+            session=_session(call.body),
+            reasoning=_reasoning(call.body),
+            hosted=any(is_hosted(tool) for tool in tools),
+            acting=any(is_acting(tool) for tool in tools),
+            background=call.body.get("background") is True,
+        )
+
+    def decoder(self, call: Call, head: Head) -> Decoder:
+        return ResponsesDecoder() if is_event_stream(head, call) else WholeDecoder(read_answer)
+
+    def encoder(self, call: Call) -> ResponsesEncoder:
+        return ResponsesEncoder()
+
+    def error(self, fault: Fault) -> WireResponse:
+        return error_answer(fault, {"error": error_object(fault.kind, fault.message, fault.status)})
+
+    # -- translation --------------------------------------------------------------------------------------
+
+    def ask(self, call: Call) -> Prompt:
+        return read_prompt(call)
+
+    def render(self, prompt: Prompt, target: Target) -> Rendered:
+        return Rendered(_path(target, Operation.GENERATE), rendered_body(prompt, target))
+
+    def retarget(self, call: Call, target: Target) -> Rendered:
+        """Where the target has no path of its own, the call's stays: Azure's and ChatGPT's differ from the
+        protocol's. A list of models is asked for without a body."""
+        models = call.operation is Operation.MODELS
+        path = _path(target, call.operation) if target.path or not call.target else call.target
+        return Rendered(path, {} if models else {**call.body, "model": target.model})
+
+    def unsealed(self, body: Mapping[str, object]) -> Mapping[str, object]:
+        """Without the reasoning items that another provider's reasoning travels in."""
+        items = body.get("input")
+        if not isinstance(items, list):
+            return body
+        kept = [item for item in items if not _is_carrier(item)]
+        return body if len(kept) == len(items) else {**body, "input": kept}
+
+    def writer(self, call: Call, reply: Reply) -> ResponsesWriter:
+        return ResponsesWriter(EventWriter(call, reply))
+
+    def whole(self, call: Call, reply: Reply, progress: Progress) -> bytes:
+        return dump(whole_response(call, reply, progress))
+
+
+def _session(body: JsonObject) -> str | None:
+    """A conversation is named by its id or is an object with one."""
+    named = [text_at(body, name) for name in ("prompt_cache_key", "previous_response_id", "conversation")]
+    named.append(text_at(object_at(body, "conversation"), "id"))
+    return next((name for name in named if name), None)
+
+
+def _reasoning(body: JsonObject) -> Reasoning:
+    asked = object_at(body, "reasoning")
+    if text_at(asked, "effort") == "none":
+        return Reasoning.OFF
+    return Reasoning.ON if any(value is not None for value in asked.values()) else Reasoning.UNSAID
+
+
+def _path(target: Target, operation: Operation) -> str:
+    """The target's path, which is that of its generation, or another operation's beside it."""
+    whole, mark, query = (target.path or _PREFIX + _GENERATION).partition("?")
+    beside = whole.removesuffix(_GENERATION) + _SUFFIXES.get(operation, "")
+    own = whole if operation is Operation.GENERATE else beside
+    return (own + mark + query).replace("{model}", quote(target.model, safe=""))
+
+
+def _is_carrier(item: object) -> bool:
+    return isinstance(item, dict) and is_carrier(text_at(item, "encrypted_content"))
+
+
+PROTOCOL = OpenAIResponses()

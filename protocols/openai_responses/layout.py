@@ -1,0 +1,90 @@
+"""The items of one response as far as its stream has told them.
+
+The reader keeps a `Layout` up to date; it travels in `MessageStart.template`, so that whoever closes a cut
+stream closes the provider's own items, under their own ids and indexes. Text is not kept twice: a piece
+knows where in its block it stands.
+"""
+
+from dataclasses import dataclass, field
+
+from protocols.parts import Progress
+from protocols.wirejson import JsonObject, object_at, text_at
+
+LAYOUT = "layout"
+"""The field of `MessageStart.template` that holds it."""
+
+_ALWAYS_THE_CLIENTS = frozenset(
+    {
+        "function_call",
+        "custom_tool_call",
+        "local_shell_call",
+        "apply_patch_call",
+        "computer_call",
+        "mcp_approval_request",
+    }
+)
+_LOCAL = ("", "local")
+
+
+def run_by_client(item: JsonObject) -> bool:
+    """Whether the client is to act on an output item.
+
+    Measured: a shell call for the client has no environment, one in a container names it.
+    """
+    match text_at(item, "type"):
+        case "shell_call":
+            return text_at(object_at(item, "environment"), "type") in _LOCAL
+        case "tool_search_call":
+            return item.get("execution") == "client"
+        case kind:
+            return kind in _ALWAYS_THE_CLIENTS
+
+
+@dataclass(slots=True)
+class Piece:
+    """One part of an item's content or summary: `kind` is its type on the wire, `block` the block that its
+    text is in, from the character `start` on; `annotations` as they came."""
+
+    kind: str
+    index: int
+    block: int
+    start: int = 0
+    length: int = 0
+    open: bool = True
+    annotations: list[JsonObject] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Item:
+    """`native` is the item as the provider gave it last; `block` that of a call or a hosted item."""
+
+    output_index: int
+    native: JsonObject
+    done: bool = False
+    block: int | None = None
+    pieces: list[Piece] = field(default_factory=list)
+
+    @property
+    def kind(self) -> str:
+        return text_at(self.native, "type")
+
+
+@dataclass(slots=True)
+class Layout:
+    """`response` is the object of the lifecycle events; `sequence` the last number, None where the provider
+    does not count (measured: two recorded streams); `ended`: the last frame came."""
+
+    response: JsonObject = field(default_factory=dict)
+    items: dict[int, Item] = field(default_factory=dict)
+    sequence: int | None = None
+    ended: bool = False
+
+    @property
+    def ordered(self) -> list[Item]:
+        return [self.items[index] for index in sorted(self.items)]
+
+
+def layout_of(progress: Progress) -> Layout | None:
+    """That of the stream that `progress` follows; None before its first event."""
+    found = progress.head.template.get(LAYOUT) if progress.head else None
+    return found if isinstance(found, Layout) else None

@@ -1,0 +1,155 @@
+"""Event objects to parts, and a whole response to parts. Nothing here knows how events are framed."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from protocols.openai_responses.items import Counter, ItemReader, reader_of
+from protocols.openai_responses.layout import LAYOUT, Item, Layout, run_by_client
+from protocols.openai_responses.vocabulary import INCOMPLETE_REASONS, failure, flat_error, usage_of
+from protocols.parts import (
+    ChoiceStart,
+    Finish,
+    FinishReason,
+    MessageStart,
+    Opaque,
+    Ping,
+    StreamEnd,
+    StreamPart,
+    UsageReport,
+)
+from protocols.wirejson import JsonObject, count_at, object_at, objects_at, stream_error, text_at
+
+_EVENT = "response."
+_OPENING = frozenset({"created", "queued", "in_progress"})
+_TERMINAL = frozenset({"completed", "incomplete", "failed", "cancelled"})
+
+
+class EventReader:
+    """The events of one response, each a JSON object; stateful."""
+
+    def __init__(self) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
+        self._layout = Layout()
+        self._readers: dict[int, ItemReader] = {}
+        self._counter = Counter()
+        self._started = False
+
+    def read(self, event: JsonObject, raw: bytes) -> Sequence[StreamPart]:
+        """`raw` is the frame, which an event that makes no sense is kept as."""
+        kind = text_at(event, "type")
+        if kind == _EVENT + "created" and self._started:
+            self._reset()  # an upstream that began anew inside one answer
+        self._count(event)
+        if error := event.get("error"):
+            return (stream_error(error),)
+        if kind == "error":
+            return (flat_error(event),)
+        if kind == "keepalive":
+            return (Ping(),)
+        found = self._event(kind.removeprefix(_EVENT), event) if kind.startswith(_EVENT) else None
+        return (Opaque(raw),) if found is None else list(found) or (Ping(),)
+
+    def _count(self, event: JsonObject) -> None:
+        number = count_at(event, "sequence_number")
+        if number is not None:
+            self._layout.sequence = number
+
+    def _event(self, kind: str, event: JsonObject) -> Iterable[StreamPart] | None:
+        """None: it is not known."""
+        if kind in _TERMINAL or kind in _OPENING:
+            return self._lifecycle(object_at(event, "response"), kind)
+        index = self._place(kind, event)
+        return None if index is None else self._item_event(kind, index, event)
+
+    def _lifecycle(self, response: JsonObject, kind: str) -> Iterator[StreamPart]:
+        yield from self._begin(response)
+        self._layout.response = {**self._layout.response, **response}
+        if kind in _TERMINAL:
+            yield from self._terminal(response, kind)
+
+    def _begin(self, response: JsonObject) -> Iterator[StreamPart]:
+        if self._started:
+            return
+        self._started = True
+        template = {LAYOUT: self._layout}
+        yield MessageStart(text_at(response, "id"), text_at(response, "model"), template)
+        yield ChoiceStart(0)
+
+    # -- items --------------------------------------------------------------------------------------------
+
+    def _place(self, kind: str, event: JsonObject) -> int | None:
+        """The output index. Measured: a provider leaves it out of `output_item.done`."""
+        index = count_at(event, "output_index")
+        if index is not None or kind != "output_item.done":
+            return index
+        named = text_at(object_at(event, "item"), "id")
+        known = (item.output_index for item in self._layout.ordered if text_at(item.native, "id") == named)
+        return next(known, len(self._layout.items))
+
+    def _item_event(self, kind: str, index: int, event: JsonObject) -> Iterable[StreamPart] | None:
+        if kind == "output_item.added":
+            return self._added(index, object_at(event, "item"))
+        if kind == "output_item.done":
+            return self._done(index, object_at(event, "item"))
+        return self._readers[index].event(kind, event) if index in self._readers else None
+
+    def _added(self, index: int, native: JsonObject) -> Iterator[StreamPart]:
+        yield from self._begin({})
+        if index in self._readers:
+            yield from self._readers[index].stop()
+        item = self._layout.items[index] = Item(index, native)
+        reader = self._readers[index] = reader_of(item, self._counter)
+        yield from reader.begin()
+
+    def _done(self, index: int, native: JsonObject) -> Iterator[StreamPart]:
+        """An item as it is in the end, announced before or not."""
+        if index not in self._readers:
+            yield from self._added(index, native)
+        reader = self._readers[index]
+        if not reader.item.done:
+            reader.item.native = native or reader.item.native
+            reader.item.done = True
+            yield from reader.end()
+
+    # -- the end ------------------------------------------------------------------------------------------
+
+    def _terminal(self, response: JsonObject, kind: str) -> Iterator[StreamPart]:
+        for reader in self._readers.values():
+            yield from reader.stop()
+        self._layout.ended = True
+        if usage := object_at(response, "usage"):
+            yield UsageReport(usage_of(usage))
+        if kind == "failed":
+            yield failure(response)
+        else:
+            yield self._finish(response, kind)
+        yield StreamEnd()
+
+    def _finish(self, response: JsonObject, kind: str) -> Finish:
+        if kind == "incomplete":
+            why = text_at(object_at(response, "incomplete_details"), "reason")
+            return Finish(0, INCOMPLETE_REASONS.get(why, FinishReason.OTHER), why or kind)
+        if kind == "cancelled":
+            return Finish(0, FinishReason.ERROR, kind)
+        if kind != "completed":
+            return Finish(0, FinishReason.OTHER, kind)
+        called = any(run_by_client(item.native) for item in self._layout.items.values())
+        return Finish(0, FinishReason.TOOL_CALLS if called else FinishReason.STOP, kind)
+
+    def whole(self, response: JsonObject) -> Iterator[StreamPart]:
+        """All of a response that came at once; one that runs in the background may be queued still."""
+        yield from self._begin(response)
+        self._layout.response = response
+        for index, item in enumerate(objects_at(response, "output")):
+            yield from self._done(index, item)
+        yield from self._terminal(response, text_at(response, "status") or "completed")
+
+
+def read_answer(body: JsonObject) -> Sequence[StreamPart]:
+    """The parts of a whole body: a response, an error, or another operation's answer."""
+    if text_at(body, "object") == "response" or "output" in body:
+        return list(EventReader().whole(body))
+    if error := body.get("error"):
+        return (stream_error(error),)
+    return (MessageStart(text_at(body, "id"), text_at(body, "model")), StreamEnd())

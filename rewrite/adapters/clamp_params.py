@@ -1,0 +1,80 @@
+"""clamp_params: keeps numbers of the request within what the model takes.
+
+Each option is a parameter, by its dotted path: a number is the one value that the model takes, as in
+`temperature = 1`; `{ min = 0, max = 1 }`, or one of the two, are bounds. Only a number that the client
+sent is changed, in any protocol.
+
+Loses: the value that the client asked for.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+from typing import ClassVar
+
+from protocols.wirejson import JsonObject
+from rewrite.adapters.base import Context, Factory, Options, Unchanged, number
+from rewrite.adapters.paths import Path, changed_at, parse_path
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The numbers that the parameter at `path` may have; None: no bound."""
+
+    path: Path
+    low: float | None
+    high: float | None
+
+    def applied(self, body: JsonObject) -> JsonObject:
+        return changed_at(body, self.path[:-1], self._clamped)
+
+    def _clamped(self, parent: JsonObject) -> JsonObject:
+        name = self.path[-1]
+        asked = number(parent.get(name))
+        if asked is None:
+            return parent
+        if self.low is not None and asked < self.low:
+            return {**parent, name: self.low}
+        if self.high is not None and asked > self.high:
+            return {**parent, name: self.high}
+        return parent
+
+
+@dataclass(frozen=True, slots=True)
+class ClampParams(Unchanged):
+    """See the module's docstring."""
+
+    name: ClassVar[str] = "clamp_params"
+    bounds: tuple[Bounds, ...]
+
+    def request(self, body: JsonObject, context: Context) -> JsonObject:
+        return reduce(lambda clamped, bounds: bounds.applied(clamped), self.bounds, body)
+
+
+def _bounds(name: str, value: object) -> Bounds:
+    path, exact = parse_path(name), number(value)
+    if exact is not None:
+        return Bounds(path, exact, exact)
+    if not isinstance(value, Mapping) or not value or not set(value) <= {"min", "max"}:
+        raise ValueError(
+            f"{name} = {value!r} is neither a number nor {{ min, max }} (a path with dots stands in quotes)"
+        )
+    low, high = _bound(name, value, "min"), _bound(name, value, "max")
+    if low is not None and high is not None and low > high:
+        raise ValueError(f"{name}: min = {low} is above max = {high}")
+    return Bounds(path, low, high)
+
+
+def _bound(name: str, value: Mapping[str, object], end: str) -> float | None:
+    if end in value and number(value[end]) is None:
+        raise ValueError(f"{name}: {end} = {value[end]!r} is not a number")
+    return number(value.get(end))
+
+
+def _make(options: Options) -> ClampParams:
+    if not options.values:
+        raise ValueError("needs at least one parameter, as in temperature = 1")
+    return ClampParams(tuple(_bounds(name, value) for name, value in options.values.items()))
+
+
+ADAPTER = Factory(ClampParams.name, _make, None)

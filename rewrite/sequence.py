@@ -1,0 +1,401 @@
+"""Parts of any provider in the order that any client's protocol can be written in.
+
+Providers interleave parallel calls, repeat their finish, number blocks as they like, forget a finish or a
+last frame. Behind the `Sequencer` each choice has one block open at a time, numbered from 0; finishes and
+usage come once, at the end; an error is the last thing. Nothing that a client can show is held, except a
+second tool call while the first one is still being written, and calls that are held by wish.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import assert_never
+
+from protocols.parts import (
+    Annotation,
+    BlockDelta,
+    BlockKind,
+    BlockStart,
+    BlockStop,
+    ChoiceStart,
+    ErrorKind,
+    Finish,
+    FinishReason,
+    MessageStart,
+    Opaque,
+    Ping,
+    Seal,
+    StreamEnd,
+    StreamError,
+    StreamPart,
+    ToolKind,
+    Usage,
+    UsageReport,
+)
+from protocols.wirejson import load_object
+
+PLAIN = Seal("plain", "")
+"""Of reasoning that its maker did not sign."""
+
+_BEGAN_ANEW = "the provider began its answer anew in the middle of it"
+_NO_ARGUMENTS = "the provider ended the tool call {name!r} without whole arguments"
+
+
+@dataclass(slots=True)
+class _Block:
+    """A block of upstream's while it is open or waits for its turn. `held`: whole or not at all."""
+
+    start: BlockStart
+    held: bool = False
+    text: list[str] = field(default_factory=list)
+    waiting: list[Annotation] = field(default_factory=list)
+    stop: BlockStop | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Its arguments are a JSON object, so that nothing can follow in it."""
+        return load_object("".join(self.text).encode()) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the client's protocol and request ask of tool calls.
+
+    `name`: the start of a tool's block under the names that the client knows; `hold`: whether its call goes
+    out whole or not at all; `arguments`: what its text becomes, None if that is not whole; `tool_id`: one
+    for the n-th call that has none; `choices`: how many the client can be given.
+    """
+
+    name: Callable[[BlockStart], BlockStart]
+    hold: Callable[[BlockStart], bool]
+    arguments: Callable[[BlockStart, str], str | None]
+    tool_id: Callable[[int], str]
+    choices: int = 1
+
+
+@dataclass(slots=True)
+class _Choice:
+    """The blocks of one choice. `closed`: upstream's indexes of blocks that were ended to begin another.
+
+    `unstopped`: of half a call that upstream ended, until it is known whether the answer is an error.
+    """
+
+    number: int
+    wishes: Wishes
+    current: _Block | None = None
+    queue: list[_Block] = field(default_factory=list)
+    closed: dict[int, BlockKind] = field(default_factory=dict)
+    index: int = -1
+    tools: int = 0
+    called: bool = False
+    broken: str | None = None
+    unstopped: BlockStop | None = None
+    finish: Finish | None = None
+
+    # -- one part of upstream's ---------------------------------------------------------------------------
+
+    def start(self, part: BlockStart) -> Iterator[StreamPart]:
+        self.closed.pop(part.index, None)
+        if part.kind is BlockKind.HOSTED:
+            return  # what a provider does by itself has no form elsewhere
+        block = self._named(part)
+        if self.current is not None:
+            yield from self._make_room()
+        if self.current is None:
+            yield from self._open(block)
+        else:
+            self.queue.append(block)
+
+    def _named(self, part: BlockStart) -> _Block:
+        if part.kind is not BlockKind.TOOL:
+            return _Block(part)
+        self.tools += 1
+        named = self.wishes.name(replace(part, tool_id=part.tool_id or self.wishes.tool_id(self.tools)))
+        return _Block(named, held=self.wishes.hold(named))
+
+    def delta(self, part: BlockDelta) -> Iterator[StreamPart]:
+        block = self._of(part.index)
+        if block is None and part.index in self.closed and part.text:
+            yield from self.start(BlockStart(part.choice, part.index, part.kind))
+            block = self._of(part.index)
+        if block is None:
+            return
+        if block.start.kind is BlockKind.TOOL or block is not self.current:
+            block.text.append(part.text)
+        if block is self.current and not block.held and part.text:
+            yield BlockDelta(self.number, self.index, part.kind, part.text)
+
+    def annotation(self, part: Annotation) -> Iterator[StreamPart]:
+        block = self._of(part.index)
+        if block is not None and block is self.current and not block.held:
+            yield replace(part, index=self.index)
+        elif block is not None:
+            block.waiting.append(part)
+
+    def stop(self, part: BlockStop) -> Iterator[StreamPart]:
+        block = self._of(part.index)
+        if block is None:
+            yield from self._late_seal(part)
+        elif block is self.current:
+            yield from self._close(part.seal)
+            yield from self._promote()
+        else:
+            block.stop = part
+
+    def end(self) -> Iterator[StreamPart]:
+        """Nothing more comes: what is open stops, what waits goes out."""
+        while self.current is not None:
+            yield from self._close(None)
+            yield from self._promote()
+
+    # -- one block of ours at a time ----------------------------------------------------------------------
+
+    def _of(self, index: int) -> _Block | None:
+        current = self.current
+        if current is not None and current.start.index == index:
+            return current
+        return next((each for each in self.queue if each.start.index == index), None)
+
+    def _make_room(self) -> Iterator[StreamPart]:
+        """Text ends where something else begins; a tool call only when its arguments are whole."""
+        current = self.current
+        assert current is not None
+        if current.start.kind is BlockKind.TOOL and not current.whole:
+            return
+        self.closed[current.start.index] = current.start.kind
+        yield from self._close(None)
+        yield from self._promote()
+
+    def _open(self, block: _Block) -> Iterator[StreamPart]:
+        self.current = block
+        if block.held:
+            return
+        yield from self.settle()
+        self.index += 1
+        self.called = self.called or block.start.kind is BlockKind.TOOL
+        yield replace(block.start, choice=self.number, index=self.index)
+        if text := "".join(block.text):
+            yield BlockDelta(self.number, self.index, block.start.kind, text)
+        for annotation in block.waiting:
+            yield replace(annotation, choice=self.number, index=self.index)
+
+    def _close(self, seal: Seal | None) -> Iterator[StreamPart]:
+        block, self.current = self.current, None
+        assert block is not None
+        if block.start.kind is BlockKind.TOOL:
+            yield from self._close_tool(block)
+        elif block.start.kind is BlockKind.REASONING:
+            yield BlockStop(self.number, self.index, seal or PLAIN)
+        else:
+            yield BlockStop(self.number, self.index)
+
+    def _close_tool(self, block: _Block) -> Iterator[StreamPart]:
+        """A call without arguments has none, as an object; one that is held goes out now, if it is whole."""
+        custom, text = block.start.tool_kind is ToolKind.CUSTOM, "".join(block.text)
+        empty = not custom and not text.strip()
+        whole = text if custom or empty or block.whole else None
+        if block.held and whole is not None:
+            whole = self.wishes.arguments(block.start, "{}" if empty else whole)
+        if whole is None:
+            self.broken = block.start.tool_name or ""
+        if block.held:
+            if whole is not None:
+                yield from self._give(block, whole)
+            return
+        if empty:
+            yield BlockDelta(self.number, self.index, BlockKind.TOOL, "{}")
+        self.unstopped = BlockStop(self.number, self.index)
+        if whole is not None or empty:
+            yield from self.settle()
+
+    def settle(self) -> Iterator[StreamPart]:
+        """Half a call stops where something follows it, and not before an error: clients run what stopped."""
+        stop, self.unstopped = self.unstopped, None
+        if stop is not None:
+            yield stop
+
+    def _give(self, block: _Block, text: str) -> Iterator[StreamPart]:
+        yield from self.settle()
+        self.index += 1
+        self.called = True
+        yield replace(block.start, choice=self.number, index=self.index)
+        if text:
+            yield BlockDelta(self.number, self.index, BlockKind.TOOL, text)
+        yield BlockStop(self.number, self.index)
+
+    def _promote(self) -> Iterator[StreamPart]:
+        while self.current is None and self.queue:
+            block = self.queue.pop(0)
+            yield from self._open(block)
+            if block.stop is not None:
+                yield from self._close(block.stop.seal)
+
+    def _late_seal(self, part: BlockStop) -> Iterator[StreamPart]:
+        """A block that was ended early is signed now: a block without text carries the seal."""
+        kind = self.closed.pop(part.index, None)
+        if kind is not BlockKind.REASONING or part.seal in (None, PLAIN):
+            return
+        if self.current is not None:
+            return  # inside another block there is no place; measured nowhere
+        yield from self.settle()
+        self.index += 1
+        yield BlockStart(self.number, self.index, BlockKind.REASONING)
+        yield BlockStop(self.number, self.index, part.seal)
+
+    # -- how it ends --------------------------------------------------------------------------------------
+
+    def finished(self, *, done: bool) -> Finish | None:
+        """The finish that goes out; None where none was said and the stream did not say it was `done`."""
+        said = self.finish
+        if said is None or (said.reason is FinishReason.OTHER and not said.native):
+            return self._supplied() if done or said else None
+        if said.reason is FinishReason.STOP and self.called:
+            return replace(said, choice=self.number, reason=FinishReason.TOOL_CALLS)
+        return said
+
+    def _supplied(self) -> Finish:
+        reason = FinishReason.TOOL_CALLS if self.called else FinishReason.STOP
+        return Finish(self.number, reason, "")
+
+    @property
+    def half_a_call(self) -> str | None:
+        """The name of a call that upstream calls done and that is not whole; "length" is honest about it."""
+        honest = self.finish is not None and self.finish.reason not in (
+            FinishReason.TOOL_CALLS,
+            FinishReason.STOP,
+        )
+        return None if honest else self.broken
+
+
+class Sequencer:
+    """Stateful; one for each answer. `error`: what an error of upstream's becomes."""
+
+    def __init__(
+        self, head: MessageStart, wishes: Wishes, error: Callable[[StreamError], StreamError]
+    ) -> None:
+        self._head, self._wishes, self._error = head, wishes, error
+        self._started = self._shown = self._over = False
+        self._choices: dict[int, _Choice] = {}
+        self._usage: Usage | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Upstream said that every choice it began is done."""
+        return bool(self._choices) and all(one.finish for one in self._choices.values())
+
+    def closing(self, parts: Iterable[StreamPart]) -> list[StreamPart]:
+        """The parts that close a cut answer, with what upstream had said already: usage, some finishes."""
+        said = {choice: one.finished(done=False) for choice, one in self._choices.items()}
+        closed = [(said.get(p.choice) or p) if isinstance(p, Finish) else p for p in parts]
+        return [UsageReport(self._usage), *closed] if self._usage else closed
+
+    def feed(self, parts: Iterable[StreamPart]) -> list[StreamPart]:
+        """The parts that go to the client for these of upstream's."""
+        found: list[StreamPart] = []
+        for part in parts:
+            if not (self._over or self._beyond(part)):
+                found.extend(self._feed(part))
+        return found
+
+    def _beyond(self, part: StreamPart) -> bool:
+        """Whether it belongs to a choice that the client did not ask for, and has no place for."""
+        choice = getattr(part, "choice", 0)
+        return isinstance(choice, int) and choice >= self._wishes.choices
+
+    def end(self, *, done: bool = False) -> list[StreamPart]:
+        """Upstream gives no more. Closed properly if it was complete, or is `done`; else nothing."""
+        if self._over or not (done or self.complete):
+            return []
+        return list(self._end(done=done))
+
+    def _feed(self, part: StreamPart) -> Iterator[StreamPart]:
+        match part:
+            case BlockStart() | BlockDelta() | BlockStop() | Annotation():
+                yield from self._block(part)
+            case MessageStart():
+                yield from self._message(part)
+            case ChoiceStart(choice=choice):
+                yield from self._begin(choice)
+            case Finish(choice=choice):
+                yield from self._begin(choice)
+                self._choices[choice].finish = part
+            case UsageReport(usage=usage):
+                self._usage = self._usage.updated(usage) if self._usage else usage
+            case StreamEnd():
+                yield from self._end(done=True)
+            case StreamError():
+                yield from self._failed(part)
+            case Ping() | Opaque():
+                yield part
+            case _:
+                assert_never(part)
+
+    def _message(self, part: MessageStart) -> Iterator[StreamPart]:
+        """A second start is an upstream that began anew: never two answers glued together."""
+        if self._shown:
+            yield from self._failed(StreamError("upstream_cut", _BEGAN_ANEW))
+            return
+        if self._started:
+            self._choices = {number: _Choice(number, self._wishes) for number in self._choices}
+        self._head = replace(self._head, model=self._head.model or part.model)
+
+    def _begin(self, choice: int) -> Iterator[StreamPart]:
+        if not self._started:
+            self._started = True
+            yield self._head
+            if self._usage:
+                yield UsageReport(self._usage)
+        if choice not in self._choices:
+            self._choices[choice] = _Choice(choice, self._wishes)
+            yield ChoiceStart(choice)
+
+    def _block(self, part: BlockStart | BlockDelta | BlockStop | Annotation) -> Iterator[StreamPart]:
+        yield from self._begin(part.choice)
+        choice = self._choices[part.choice]
+        self._shown = self._shown or isinstance(part, BlockStart | BlockDelta)
+        match part:
+            case BlockDelta():
+                yield from choice.delta(part)
+            case BlockStart():
+                yield from choice.start(part)
+            case BlockStop():
+                yield from choice.stop(part)
+            case Annotation():
+                yield from choice.annotation(part)
+            case _:
+                assert_never(part)
+
+    def _failed(self, error: StreamError) -> Iterator[StreamPart]:
+        self._over = True
+        yield self._error(error)
+
+    def _end(self, *, done: bool) -> Iterator[StreamPart]:
+        yield from self._begin(0) if not self._choices else ()
+        for choice in self._choices.values():
+            yield from choice.end()
+        half = next((one.half_a_call for one in self._choices.values() if one.half_a_call is not None), None)
+        if half is not None:
+            yield from self._failed(StreamError("upstream_cut", _NO_ARGUMENTS.format(name=half)))
+        elif failed := self._failure():
+            yield from self._failed(failed)
+        else:
+            yield from self._finishes(done=done)
+
+    def _failure(self) -> StreamError | None:
+        """A finish that is none: some providers have a finish reason in the place of an error."""
+        finishes = (choice.finish for choice in self._choices.values())
+        failed = (one for one in finishes if one and one.reason is FinishReason.ERROR)
+        words = next((f"{one.native} {one.detail}".strip() for one in failed), None)
+        if words is None:
+            return None
+        return StreamError(ErrorKind.SERVER, f"the provider ended its answer with an error: {words}")
+
+    def _finishes(self, *, done: bool) -> Iterator[StreamPart]:
+        self._over = True
+        for choice in self._choices.values():
+            yield from choice.settle()
+        if self._usage:
+            yield UsageReport(self._usage)
+        for choice in self._choices.values():
+            if (finish := choice.finished(done=done)) is not None:
+                yield finish
+        yield StreamEnd()

@@ -1,0 +1,247 @@
+"""A call in another protocol than its client's: the request, the whole answer, the stream, the error.
+
+A stream is translated as it comes, one segment of the client's protocol for each of upstream's, so that
+whoever holds, counts and closes segments need not know: behind `TranslatingDecoder` and
+`TranslatingEncoder` an answer is one of the client's own protocol.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from protocols.base import (
+    Call,
+    Decoder,
+    Encoder,
+    Fault,
+    Head,
+    Headers,
+    Operation,
+    Rendered,
+    Reply,
+    Segment,
+    Target,
+    WireProtocol,
+    WireResponse,
+    Writer,
+)
+from protocols.errors import Untranslatable
+from protocols.parts import (
+    BlockStart,
+    BlockStop,
+    MessageStart,
+    Opaque,
+    Ping,
+    Progress,
+    StreamEnd,
+    StreamError,
+    StreamPart,
+)
+from protocols.seals import wrapped
+from rewrite.fitting import Loss, fitted
+from rewrite.sequence import Sequencer, Wishes
+from rewrite.tool_names import ToolNames, tool_names
+from rewrite.troubles import error_of, kind_of
+
+_KEPT_ANSWER_HEADERS = frozenset({"x-request-id", "request-id", "retry-after", "retry-after-ms"})
+_JSON = "application/json"
+MOST_CHOICES = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """One call between two protocols. `call` is the client's, `upstream` the same as the provider sees it.
+
+    `losses`: what the provider is not told.
+    """
+
+    source: WireProtocol
+    target: WireProtocol
+    call: Call
+    upstream: Call
+    rendered: Rendered
+    provider: str
+    reply: Reply
+    names: ToolNames
+    losses: tuple[Loss, ...] = ()
+
+    def decoder(self, inner: Decoder) -> "TranslatingDecoder | WholeTranslator":
+        """The client's segments out of `inner`'s, a decoder of the target's protocol."""
+        if self.call.stream:
+            return TranslatingDecoder(inner, self.source.writer(self.call, self.reply), self)
+        return WholeTranslator(inner, self)
+
+    def head(self, head: Head) -> Head:
+        """The head of an answer as the client gets it; of the provider's headers, those about the call."""
+        stream = self.call.stream
+        kind = self.source.writer(self.call, self.reply).content_type if stream else _JSON
+        return replace(head, headers=(("content-type", kind), *_kept(head.headers)))
+
+    def error(self, answer: WireResponse) -> WireResponse:
+        """A rejection by the provider in the client's own form: its status, its words, its waiting time."""
+        said = error_of(self.target, self.upstream, answer)
+        fault = Fault(answer.status, kind_of(said, answer.status), said.message)
+        told = self.source.error(fault)
+        return replace(told, headers=told.headers + _kept(answer.headers), reason=answer.reason)
+
+    def refusal(self, error: StreamError, status: int) -> WireResponse:
+        """An error inside an answer of which the client has seen nothing yet."""
+        return self.source.error(Fault(status, kind_of(error, status), error.message))
+
+    def called(self, model: str) -> Reply:
+        """What the answer is called; `model` served, and is named where the client is to read no other."""
+        return self.reply if self.reply.model else replace(self.reply, model=model)
+
+    def client_encoder(self) -> Encoder:
+        return self.source.encoder(self.call)
+
+    def sequencer(self) -> Sequencer:
+        abilities, names = self.source.abilities, self.names
+
+        def hold(start: BlockStart) -> bool:
+            return abilities.whole_tool_calls or names.unwraps(start)
+
+        choices = MOST_CHOICES if abilities.several_choices else 1
+        wishes = Wishes(names.known_by_client, hold, names.unwrapped, self._tool_id, choices)
+        return Sequencer(MessageStart(self.reply.id, self.reply.model), wishes, _for_client)
+
+    def _tool_id(self, number: int) -> str:
+        return f"call_{self.reply.id}_{number}"
+
+
+def _for_client(error: StreamError) -> StreamError:
+    return replace(error, type=kind_of(error, error.status), code=None, native=True)
+
+
+def _kept(headers: Headers) -> Headers:
+    return tuple((name.lower(), value) for name, value in headers if name.lower() in _KEPT_ANSWER_HEADERS)
+
+
+def translation(
+    call: Call, source: WireProtocol, target: WireProtocol, where: Target, reply: Reply
+) -> Translation:
+    """`call` as `where` can be asked for it. Raises Untranslatable, naming the client's field."""
+    if call.operation is not Operation.GENERATE:
+        raise Untranslatable(
+            call.operation.value,
+            f"{source.name} has it in its own form, and {target.name} cannot be asked for it",
+        )
+    abilities = target.abilities
+    prompt, losses = fitted(source.ask(call), abilities, where.provider)
+    names = tool_names(prompt, functions_only=not abilities.custom_tools)
+    prompt = replace(names.fitted(prompt), model=where.model)
+    rendered = target.render(prompt, where)
+    upstream = replace(
+        call,
+        protocol=target.name,
+        model=where.model,
+        stream=prompt.stream,
+        body=rendered.body,
+        target=rendered.path,
+    )
+    return Translation(source, target, call, upstream, rendered, where.provider, reply, names, losses)
+
+
+class TranslatingDecoder:
+    """Segments of the client's protocol, each with the parts that it was written from."""
+
+    def __init__(self, inner: Decoder, writer: Writer, translation: Translation) -> None:
+        self._inner, self._writer, self._translation = inner, writer, translation
+        self.sequencer = translation.sequencer()
+        self.rest = inner.rest
+
+    def feed(self, data: bytes) -> Sequence[Segment]:
+        return [self._translated(segment) for segment in self._inner.feed(data)]
+
+    def eof(self) -> Sequence[Segment]:
+        last = [self._translated(segment) for segment in self._inner.eof()]
+        ending = self.sequencer.end()
+        return [*last, self._segment(ending, ending)] if ending else last
+
+    def read(self, segment: Segment) -> Sequence[StreamPart]:
+        return segment.parts or ()
+
+    def write(self, parts: Sequence[StreamPart]) -> bytes:
+        """`parts` in the client's protocol. The first ones may have to say which model served."""
+        one = self._translation
+        for part in parts:
+            if isinstance(part, MessageStart) and not one.reply.model:
+                self._writer = one.source.writer(one.call, one.called(part.model))
+        return self._writer.write(parts)
+
+    def _translated(self, segment: Segment) -> Segment:
+        said = self._inner.read(segment)
+        return self._segment(said, self.sequencer.feed(said))
+
+    def _segment(self, said: Sequence[StreamPart], parts: Sequence[StreamPart]) -> Segment:
+        """What the client sees is what counts; but of an error, what the provider called it."""
+        raw = self.write(_sealed(parts, self._translation.provider))
+        shown = [_original(said, part) if isinstance(part, StreamError) else part for part in parts]
+        idle = not raw and all(isinstance(part, Ping) for part in said)
+        return Segment(raw, any(isinstance(part, StreamEnd) for part in parts), idle, shown)
+
+
+def _original(said: Sequence[StreamPart], error: StreamError) -> StreamError:
+    found = next((part for part in said if isinstance(part, StreamError)), error)
+    return replace(found, native=True)
+
+
+def _sealed(parts: Sequence[StreamPart], provider: str) -> Sequence[StreamPart]:
+    if not any(isinstance(part, BlockStop) and part.seal for part in parts):
+        return parts
+    return [
+        replace(part, seal=wrapped(part.seal, provider))
+        if isinstance(part, BlockStop) and part.seal
+        else part
+        for part in parts
+    ]
+
+
+class TranslatingEncoder:
+    """Of one answer: what a `TranslatingDecoder` wrote goes on, and its writer closes it."""
+
+    def __init__(self, decoder: TranslatingDecoder, own: Encoder) -> None:
+        self._decoder, self.heartbeat = decoder, own.heartbeat
+
+    def encode(self, segments: Sequence[Segment]) -> bytes:
+        return b"".join([segment.raw for segment in segments])
+
+    def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
+        return self._decoder.write(self._decoder.sequencer.closing(parts)) if parts else b""
+
+
+class WholeTranslator:
+    """An answer that is not streamed: nothing until its end, then one segment with the client's own body."""
+
+    def __init__(self, inner: Decoder, translation: Translation) -> None:
+        self._inner, self._translation = inner, translation
+        self._sequencer = translation.sequencer()
+        self._said: list[StreamPart] = []
+        self.rest = inner.rest
+
+    def feed(self, data: bytes) -> Sequence[Segment]:
+        self._take(self._inner.feed(data))
+        return ()
+
+    def eof(self) -> Sequence[Segment]:
+        self._take(self._inner.eof())
+        if not self._said:
+            return ()
+        parts = [*self._sequencer.feed(self._said), *self._sequencer.end()]
+        progress = Progress()
+        progress.fold(_sealed(parts, self._translation.provider))
+        said, self._said = self._said, []
+        if progress.error or not progress.complete:
+            return (Segment(b"", parts=[part for part in said if isinstance(part, StreamError | Opaque)]),)
+        return (Segment(self._body(progress), last=True, parts=parts),)
+
+    def _take(self, segments: Sequence[Segment]) -> None:
+        for segment in segments:
+            self._said += self._inner.read(segment)
+
+    def _body(self, progress: Progress) -> bytes:
+        one = self._translation
+        model = progress.head.model if progress.head else ""
+        return one.source.whole(one.call, one.called(model), progress)
+
+    def read(self, segment: Segment) -> Sequence[StreamPart]:
+        return segment.parts or ()

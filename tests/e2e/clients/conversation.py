@@ -1,0 +1,67 @@
+"""What the programs named turns_* have in common: a conversation in which the client runs the tools.
+
+A job is `{"jobs": [...]}`, each with `mode`, `model` and `prompt`, perhaps with `tools`, `reasoning`,
+`image` (a PNG in base64) and `turns`; they run `at_once` so many. The answer is `{"results": [...]}` in the
+same order: the turns as the SDK told them, and the error that it raised.
+"""
+
+import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+_CITY = {"type": "string", "description": "The city."}
+TOOLS = [
+    {
+        "name": name,
+        "description": f"Tells the {what} in a city.",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": _CITY},
+            "required": ["city"],
+            "additionalProperties": False,
+        },
+    }
+    for name, what in (("get_weather", "weather"), ("get_time", "time"))
+]
+
+
+def main(start):
+    """`start(job)` begins a conversation; it has `ask(turn)`, which fills that in, and `give(results)`."""
+    told = json.loads(sys.argv[1])
+    with ThreadPoolExecutor(told.get("at_once", 8)) as threads:
+        print(json.dumps({"results": list(threads.map(lambda job: play(job, start), told["jobs"]))}))
+
+
+def play(job, start):
+    turns = []
+    try:
+        conversation = start(job)
+        for _ in range(job.get("turns", 1)):
+            turns.append({"text": "", "reasoning": "", "tools": [], "finish": None, "usage": None})
+            conversation.ask(turns[-1])
+            if not turns[-1]["tools"]:
+                break
+            conversation.give([(call, run(call)) for call in turns[-1]["tools"]])
+    except Exception as error:
+        return {"turns": turns, "error": described(error)}
+    return {"turns": turns, "error": None}
+
+
+def run(call):
+    return f"{call['name']} found {call['arguments']['city']}-4711"
+
+
+def called(id, name, arguments):
+    """A call as every program tells it; arguments that are no JSON are told as they are."""
+    if isinstance(arguments, str):
+        try:
+            return {"id": id, "name": name, "arguments": json.loads(arguments)}
+        except ValueError:
+            return {"id": id, "name": name, "arguments": None, "raw": arguments}
+    return {"id": id, "name": name, "arguments": dict(arguments or {})}
+
+
+def described(error):
+    status = getattr(error, "status_code", None) or getattr(error, "code", None)
+    types = [each.__name__ for each in type(error).__mro__]
+    return {"types": types, "status": status, "message": str(error)}

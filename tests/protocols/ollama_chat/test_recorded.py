@@ -1,0 +1,63 @@
+"""What Ollama really sent: read without surprise, and written again as the same."""
+
+from pathlib import Path
+
+import pytest
+
+from protocols.base import Call, Operation, Reply
+from protocols.ollama_chat import PROTOCOL
+from protocols.parts import MessageStart, Opaque, Progress, StreamPart
+from rewrite.repair import closing
+from tests import oracle
+from tests.contract import JSON, NDJSON, parts, progress
+from tests.oracle import recorded
+
+CALL = Call("id", PROTOCOL.name, Operation.GENERATE, "m", True, (), {})
+REPLY = Reply("1", "m", 0)
+
+
+def of_chat(pattern: str) -> list[object]:
+    """Without those of /api/generate, which are none of ours."""
+    found = recorded(PROTOCOL.name, pattern)
+    return [each for each in found if each.values[0] is None or b'"message"' in each.values[0].read_bytes()]
+
+
+each_stream = pytest.mark.parametrize("file", of_chat("*.ndjson"))
+each_answer = pytest.mark.parametrize("file", of_chat("*.json"))
+
+
+def told(found: list[StreamPart]) -> object:
+    so_far = progress(found)
+    blocks = [(one.kind, one.tool_name, one.text) for one in so_far.blocks.values()]
+    return blocks, so_far.finished, so_far.usage, so_far.ended, so_far.error
+
+
+@each_stream
+def test_a_recorded_stream_is_understood_and_written_again(file: Path) -> None:
+    found = parts(PROTOCOL, NDJSON, [file.read_bytes()])
+    assert not [part for part in found if isinstance(part, Opaque)]
+    assert progress(found).finished
+    again = parts(PROTOCOL, NDJSON, [PROTOCOL.writer(CALL, REPLY).write(found)])
+    assert told(again) == told(found)
+
+
+@each_answer
+def test_a_recorded_answer_is_understood_and_written_again(file: Path) -> None:
+    found = parts(PROTOCOL, JSON, [file.read_bytes()])
+    so_far = progress(found)
+    assert isinstance(so_far.head, MessageStart)
+    assert so_far.finished
+    assert told(parts(PROTOCOL, JSON, [PROTOCOL.whole(CALL, REPLY, so_far)])) == told(found)
+
+
+@each_stream
+def test_a_recorded_stream_is_closed_wherever_it_is_cut(file: Path) -> None:
+    judge = oracle.judges()[PROTOCOL.name]
+    decoder, encoder = PROTOCOL.decoder(CALL, NDJSON), PROTOCOL.encoder(CALL)
+    so_far, sent = Progress(), b""
+    for segment in decoder.feed(file.read_bytes()):
+        so_far.fold(decoder.read(segment))
+        sent += segment.raw
+        if not so_far.complete:
+            judgement = judge(sent + encoder.close(closing(so_far), so_far))
+            assert (judgement["done_reason"], judgement["violations"]) == ("length", [])

@@ -1,0 +1,58 @@
+"""Small requests of every protocol's clients, and calls of them that go to a provider of another one."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from protocols.base import Call, Operation, Reply, WireProtocol, WireRequest
+from protocols.registry import discover
+from protocols.wirejson import dump
+from rewrite.leg import Leg, Wanted, leg_of
+from rewrite.providers import Provider
+from rewrite.routes import Route
+
+REGISTRY = discover()
+REPLY = Reply("rot0123456789abcdef", "asked", 1_700_000_000)
+ROLES = ("openai_chat", "openai_responses", "anthropic_messages", "gemini_generate")
+"""The protocols that a client and a provider may speak, in every combination."""
+
+_MESSAGES = [{"role": "user", "content": "hello"}]
+_ASKS: Mapping[str, tuple[str, dict[str, object]]] = {
+    "openai_chat": ("/v1/chat/completions", {"model": "asked", "messages": _MESSAGES}),
+    "openai_responses": ("/v1/responses", {"model": "asked", "input": "hello"}),
+    "anthropic_messages": ("/v1/messages", {"model": "asked", "max_tokens": 99, "messages": _MESSAGES}),
+    "gemini_generate": ("", {"contents": [{"role": "user", "parts": [{"text": "hello"}]}]}),
+    "ollama_chat": ("/api/chat", {"model": "asked", "messages": _MESSAGES}),
+}
+_GEMINI = "/v1beta/models/asked:"
+
+
+def ask(protocol: str, *, stream: bool = True, **more: object) -> Call:
+    """A call of a client of `protocol`; `more` are fields of its body."""
+    path, body = _ASKS[protocol]
+    if protocol == "gemini_generate":
+        path = _GEMINI + ("streamGenerateContent?alt=sse" if stream else "generateContent")
+    else:
+        body = {**body, "stream": stream}
+    request = WireRequest("POST", path, (("content-type", "application/json"),), dump({**body, **more}))
+    return REGISTRY[protocol].parse("call", Operation.GENERATE, request)
+
+
+def route(protocol: str, model: str = "other", provider: str = "elsewhere") -> Route:
+    facts = Provider(provider, "https://elsewhere.example", (), (protocol,))
+    return Route(facts, protocol, model, meant=False)
+
+
+def leg(call: Call, to: str, provider: str = "elsewhere") -> Leg:
+    """`call` on its way to a provider that speaks `to`."""
+    return leg_of(call, REGISTRY[call.protocol], Wanted(route(to, provider=provider), (), REPLY), REGISTRY)
+
+
+def protocol(name: str) -> WireProtocol:
+    return REGISTRY[name]
+
+
+def with_usage(call: Call) -> Call:
+    """The same call, of a client that wants to know what it used."""
+    if call.protocol != "openai_chat":
+        return call
+    return replace(call, body={**call.body, "stream_options": {"include_usage": True}})

@@ -1,0 +1,85 @@
+"""Which failures of a target lead to the next one of the group."""
+
+from dataclasses import replace
+
+import pytest
+
+from rewrite.outcome import Abandoned, Completed, Kind, Outcome, Phase, Rejected, Stalled, Unreachable
+from rewrite.policies.fallback import decide
+from tests.rewrite.histories import CUT, LOST, STALLED, history, rejected
+
+IN_BAND = Rejected(529, Kind.SERVER, "busy")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "goes_on"),
+    [
+        *((rejected(kind), True) for kind in (Kind.RATE, Kind.QUOTA, Kind.SERVER)),
+        *((rejected(kind), False) for kind in (Kind.REQUEST, Kind.BINDING, Kind.AUTH, Kind.FORBIDDEN)),
+        (IN_BAND, True),
+        (LOST, True),
+        (Unreachable("reset", sent=True), True),
+        (CUT, True),
+        (STALLED, True),
+        (Stalled(Phase.FIRST_EVENT, 30.0), True),
+        (Stalled(Phase.RESPONSE, 600.0), False),
+        (Completed(), False),
+        (Abandoned(), False),
+    ],
+    ids=str,
+)
+def test_what_is_the_target_s_own_trouble(outcome: Outcome, goes_on: bool) -> None:
+    assert decide(history(("a", outcome)), 1.0, next_on_auth=False) is goes_on
+
+
+@pytest.mark.parametrize(
+    ("kind", "goes_on"),
+    [(Kind.AUTH, True), (Kind.FORBIDDEN, True), (Kind.REQUEST, False), (Kind.BINDING, False)],
+)
+def test_a_refusal_of_the_last_key_counts_where_the_group_says_so(kind: Kind, goes_on: bool) -> None:
+    assert decide(history(("a", rejected(kind))), 1.0, next_on_auth=True) is goes_on
+
+
+@pytest.mark.parametrize(
+    ("outcome", "goes_on"),
+    [
+        (STALLED, False),
+        (CUT, False),
+        (Unreachable("reset", sent=True), False),
+        (LOST, True),
+        (rejected(Kind.SERVER, 500), True),
+        (rejected(Kind.RATE, 429), True),
+    ],
+    ids=str,
+)
+def test_tools_that_act_are_never_set_to_work_twice(outcome: Outcome, goes_on: bool) -> None:
+    assert decide(history(("a", outcome), acting=True), 1.0, next_on_auth=False) is goes_on
+
+
+def test_the_last_outcome_decides() -> None:
+    request = rejected(Kind.REQUEST)
+    assert not decide(history(("a", CUT), ("b", request)), 2.0, next_on_auth=False)
+    assert decide(history(("a", rejected(Kind.AUTH)), ("b", CUT)), 2.0, next_on_auth=False)
+
+
+@pytest.mark.parametrize(("now", "goes_on"), [(121.0, True), (121.1, False)])
+def test_the_deadline_counts_from_the_first_failure_at_any_target(now: float, goes_on: bool) -> None:
+    here = history(("a", CUT))
+    assert decide(here, now, next_on_auth=False) is goes_on
+    elsewhere = replace(history(("a", CUT)), failing_since=0.5)
+    assert decide(elsewhere, now - 0.5, next_on_auth=False) is goes_on
+
+
+@pytest.mark.parametrize(("now", "goes_on"), [(10.0, True), (10.1, False)])
+def test_never_after_the_client_has_lost_its_patience(now: float, goes_on: bool) -> None:
+    assert decide(history(("a", CUT), latest_start=10.0), now, next_on_auth=False) is goes_on
+
+
+@pytest.mark.parametrize(
+    ("failing_since", "now", "goes_on"), [(None, 500.0, True), (1.0, 121.0, True), (1.0, 122.0, False)]
+)
+def test_a_target_without_a_free_credential_is_passed_over(
+    failing_since: float | None, now: float, goes_on: bool
+) -> None:
+    none_yet = replace(history(), failing_since=failing_since)
+    assert decide(none_yet, now, next_on_auth=False) is goes_on

@@ -1,0 +1,99 @@
+"""What providers really sent, given to clients of every other protocol: well-formed, and the same."""
+
+from collections.abc import Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from protocols.base import Head
+from protocols.parts import FinishReason
+from tests import oracle
+from tests.oracle import recorded
+from tests.rewrite.across import Told, answered, read, told
+from tests.rewrite.asks import REGISTRY, ROLES
+from tests.rewrite.scenes import JSON, SSE
+
+NDJSON = Head(200, (("content-type", "application/x-ndjson"),))
+HEADS = {"ollama_chat": NDJSON}
+STREAMS = {"ollama_chat": "*.ndjson"}
+JUDGES = {"gemini_generate": "gemini"}
+UPSTREAMS = (*ROLES, "ollama_chat")
+PAIRS = [(client, upstream) for client, upstream in product(ROLES, UPSTREAMS) if client != upstream]
+
+
+@pytest.fixture(scope="module")
+def judges() -> Mapping[str, oracle.Judge]:
+    return oracle.judges()
+
+
+each_stream = pytest.mark.parametrize(
+    ("file", "client", "upstream"),
+    [
+        pytest.param(*param.values, client, upstream, marks=param.marks, id=f"{client}<-{param.id}")
+        for client, upstream in PAIRS
+        for param in recorded(upstream, STREAMS.get(upstream, "*.sse"))
+    ],
+)
+
+
+@each_stream
+def test_a_recorded_stream_reaches_every_client_whole(
+    file: Path, client: str, upstream: str, judges: Mapping[str, oracle.Judge]
+) -> None:
+    data, head = file.read_bytes(), HEADS.get(upstream, SSE)
+    said = told(read(upstream, data, head))
+    got = answered(client, upstream, data, head)
+    if got.summary.end == "rejected":
+        assert said.error or not said.text or said.finish is FinishReason.ERROR
+        return
+    judgement = judges[JUDGES.get(client, client)](got.body)
+    assert not judgement["violations"], judgement
+    assert judgement["error"] or judgement["terminal"], judgement
+    assert bool(judgement["error"]) == (said.failed or got.summary.end == "failed"), got.summary
+    heard = told(read(client, got.body, SSE))
+    if not said.failed:
+        assert heard.text == said.text
+        assert heard.tools == given(client, said.tools)
+        assert heard.finish in ((FinishReason.LENGTH,) if got.summary.end == "repaired" else ended(said))
+
+
+def given(client: str, tools: list[tuple[str | None, Any]]) -> list[tuple[str | None, Any]]:
+    """A client that gets calls whole does not get those that the provider left unfinished."""
+    whole = REGISTRY[client].abilities.whole_tool_calls
+    return [tool for tool in tools if not whole or isinstance(tool[1], dict)]
+
+
+def ended(said: Told) -> tuple[FinishReason, ...]:
+    """The canonical ends that are true of it. A call that the client is to run ends in "tool_calls" in every
+    protocol; a provider's word that nobody knows is an end of some kind, but no cut."""
+    if said.finish in (None, FinishReason.STOP):
+        return (FinishReason.TOOL_CALLS if said.tools else FinishReason.STOP,)
+    if said.finish in (FinishReason.OTHER, FinishReason.ERROR, FinishReason.PAUSE):
+        return tuple(set(FinishReason) - {FinishReason.LENGTH})
+    return (said.finish,)
+
+
+each_answer = pytest.mark.parametrize(
+    ("file", "client", "upstream"),
+    [
+        pytest.param(*param.values, client, upstream, marks=param.marks, id=f"{client}<-{param.id}")
+        for client, upstream in PAIRS
+        for param in recorded(upstream, "*.json")
+        if "-HTTP" not in str(param.id)
+    ],
+)
+
+
+@each_answer
+def test_a_recorded_answer_reaches_every_client_whole(file: Path, client: str, upstream: str) -> None:
+    data = file.read_bytes()
+    said = told(read(upstream, data, JSON, stream=False))
+    got = answered(client, upstream, data, JSON, stream=False)
+    if got.summary.end == "rejected":
+        assert said.error or not said.text or said.finish is FinishReason.ERROR
+        return
+    heard = told(read(client, got.body, JSON, stream=False))
+    assert (heard.text, heard.tools) == (said.text, said.tools)
+    assert heard.finish in ended(said)
