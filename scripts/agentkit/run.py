@@ -1,0 +1,133 @@
+"""Runs one row: the fake provider, a mitmdump with the addon, and the agent with an empty home."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+from scripts import trust
+from scripts.agentkit import provider
+from scripts.agentkit.scenarios import NOTE, PROMPT, Row
+from scripts.agentkit.verdict import Ran, Result, verdict
+from tests.e2e.proxy import ADDON, Proxy
+from tests.vendor import Received, Vendor, VendorThread
+
+REFUSE = Path(__file__).with_name("refuse.py")
+PATIENCE = 90.0
+"""Seconds after which an agent is killed."""
+
+
+class ConfigRefused(Exception):
+    """The proxy does not take the row's config; the text is what it said."""
+
+
+def run(row: Row, program: Path, folder: Path, patience: float = PATIENCE) -> Result:
+    """Run a row in `folder`, where its files stay: stdout, stderr, proxy.log, requests.json."""
+    plan = partial(provider.answer, row.script)
+    with VendorThread(Vendor(tls=True, default=plan)) as vendor:
+        try:
+            with _proxy(row, vendor, folder) as proxy:
+                ran = _agent(row, program, proxy, folder, patience)
+        except ConfigRefused as refused:
+            return Result(row.agent.name, row.scenario, f"config refused: {refused}")
+        requests = list(vendor.requests)
+    _save(folder / "requests.json", requests)
+    return Result(row.agent.name, row.scenario, verdict(row, ran, requests), ran.seconds)
+
+
+@contextmanager
+def _proxy(row: Row, vendor: VendorThread, folder: Path) -> Iterator[Proxy]:
+    home = folder / "proxy"
+    home.mkdir()
+    options = ("--set", f"ssl_verify_upstream_trusted_ca={vendor.ca_path}")
+    config = row.config_for(vendor.base_url)
+    proxy = Proxy(home, config, keys=row.keys, options=options, scripts=(ADDON, REFUSE))
+    try:
+        _started(proxy)
+        yield proxy
+    finally:
+        proxy.stop()
+        (folder / "proxy.log").write_text(proxy.log)
+
+
+def _started(proxy: Proxy) -> None:
+    try:
+        proxy.start()
+        # It listens for a moment before it ends over a config, and says this of one that it has taken.
+        proxy.wait_log(f"config: {proxy.config}")
+    except AssertionError as fault:
+        raise ConfigRefused(refusal(proxy.log, proxy.config) or str(fault)) from None
+
+
+def refusal(log: str, config: Path) -> str:
+    """What the proxy's log says against the config file; "" if nothing."""
+    marked = f"{config}: "
+    return "; ".join(line.partition(marked)[2] for line in log.splitlines() if marked in line)
+
+
+def _agent(row: Row, program: Path, proxy: Proxy, folder: Path, patience: float) -> Ran:
+    home, work = folder / "home", folder / "work"
+    home.mkdir()
+    work.mkdir()
+    (work / NOTE).write_text(f"{provider.MARK}\n")
+    environment = {**client_environment(proxy), "HOME": str(home), row.agent.variable: row.agent.key}
+    out, err = folder / "stdout", folder / "stderr"
+    command = [str(program), *row.agent.arguments, PROMPT]
+    begun = time.monotonic()
+    with out.open("wb") as stdout, err.open("wb") as stderr:
+        process = subprocess.Popen(
+            command,
+            cwd=work,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+        )
+        status = _awaited(process, patience)
+    seconds = time.monotonic() - begun
+    return Ran(out.read_text(errors="replace"), err.read_text(errors="replace"), status, seconds)
+
+
+def _awaited(process: subprocess.Popen[bytes], patience: float) -> int | None:
+    """The exit status, None if it is late; nothing of its session is left behind."""
+    try:
+        return process.wait(patience)
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        _kill_session(process)
+
+
+def _kill_session(process: subprocess.Popen[bytes]) -> None:
+    # When it has left nobody, there is no such session any more.
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def client_environment(proxy: Proxy) -> Mapping[str, str]:
+    """What scripts/start tells a user to paste, and PATH; nothing else of our own environment."""
+    trust.main(proxy.confdir, "")
+    bundle = str(proxy.confdir / trust.BUNDLE)
+    return {
+        "PATH": os.environ["PATH"],
+        "HTTPS_PROXY": proxy.url,
+        "SSL_CERT_FILE": bundle,
+        "REQUESTS_CA_BUNDLE": bundle,
+        "NODE_EXTRA_CA_CERTS": str(proxy.ca),
+        "NODE_USE_ENV_PROXY": "1",
+    }
+
+
+def _save(file: Path, requests: Sequence[Received]) -> None:
+    seen = [
+        {"method": each.method, "target": each.target, "body": each.body.decode(errors="replace")}
+        for each in requests
+    ]
+    file.write_text(json.dumps(seen, indent=1))

@@ -1,0 +1,202 @@
+"""The table of what is run: agents, how each is started, and the scenarios with their configs.
+
+A row is data. Those with a route run as soon as the config takes routes; until then they fail with what the
+proxy says of its config.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from string import Template
+
+from scripts.agentkit.install import CLAUDE, CODEX, GEMINI, OPENCODE, Package
+from scripts.agentkit.provider import Script, ToolCall
+
+PROMPT = "Read note.txt and say what is in it."
+NOTE = "note.txt"
+POOL_KEY = "sk-fake-pool-key"
+"""The key of the provider at the end of a route; the client's own is for the provider that it meant."""
+
+_BASH = ToolCall("bash", {"command": f"cat {NOTE}", "description": "Read the note"})
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """One way to run an agent headless. `arguments` follow the command, the prompt comes last.
+
+    variable, key: the credential, as the agent's own documentation says. provider, protocol: its own.
+    tool: a call that reads the note, with one of the tools that it declares and allows by itself.
+    """
+
+    name: str
+    package: Package
+    arguments: tuple[str, ...]
+    variable: str
+    key: str
+    provider: str
+    protocol: str
+    tool: ToolCall
+
+
+_ANTHROPIC_KEY = "sk-ant-fake-agents-key"
+_OPENAI_KEY = "sk-fake-agents-key"
+_GEMINI_KEY = "AIzaFakeAgentsKey"
+
+AGENTS = (
+    Agent(
+        "claude",
+        CLAUDE,
+        # Measured: without the permission the tool call is denied; as root the permission for all is refused.
+        ("--allowedTools", f"Bash(cat {NOTE})", "-p"),
+        "ANTHROPIC_API_KEY",
+        _ANTHROPIC_KEY,
+        "anthropic",
+        "anthropic_messages",
+        ToolCall("Bash", {"command": f"cat {NOTE}", "description": "Read the note"}),
+    ),
+    Agent(
+        "codex",
+        CODEX,
+        ("exec", "--skip-git-repo-check"),
+        # Measured: OPENAI_API_KEY alone is not read, and the calls carry no credential.
+        "CODEX_API_KEY",
+        _OPENAI_KEY,
+        "openai",
+        "openai_responses",
+        # Its shell is a custom tool that takes JavaScript.
+        ToolCall(
+            "exec",
+            text=f'const r = await tools.exec_command({{cmd: "cat {NOTE}"}}); text(r.output);',
+            namespace="functions",
+        ),
+    ),
+    Agent(
+        "gemini",
+        GEMINI,
+        # Measured: a folder that nobody has trusted is refused (exit 55).
+        ("--skip-trust", "-p"),
+        "GEMINI_API_KEY",
+        _GEMINI_KEY,
+        "gemini",
+        "gemini_generate",
+        # Read-only tools are allowed in a headless run, the shell is not declared.
+        ToolCall("read_file", {"file_path": NOTE}),
+    ),
+    Agent(
+        "opencode",
+        OPENCODE,
+        ("run", "-m", "anthropic/claude-sonnet-4-5"),
+        "ANTHROPIC_API_KEY",
+        _ANTHROPIC_KEY,
+        "anthropic",
+        "anthropic_messages",
+        _BASH,
+    ),
+    Agent(
+        "opencode-openai",
+        OPENCODE,
+        ("run", "-m", "openai/gpt-5"),
+        "OPENAI_API_KEY",
+        _OPENAI_KEY,
+        "openai",
+        "openai_responses",
+        _BASH,
+    ),
+    Agent(
+        "opencode-gemini",
+        OPENCODE,
+        ("run", "-m", "google/gemini-2.5-pro"),
+        "GOOGLE_GENERATIVE_AI_API_KEY",
+        _GEMINI_KEY,
+        "gemini",
+        "gemini_generate",
+        _BASH,
+    ),
+)
+
+# $vendor is the base URL of the fake provider.
+OWN: Mapping[str, str] = {
+    "anthropic": '[providers.anthropic]\nbase_url = "$vendor"\n',
+    "openai": '[providers.openai]\nbase_url = "$vendor"\n',
+    "gemini": """
+[providers.gemini]
+base_url = "$vendor"
+hosts = ["generativelanguage.googleapis.com"]
+protocols = ["gemini_generate"]
+auth = "x-goog-api-key"
+""",
+}
+_ROUTE = """
+[[routes]]
+match = { provider = "$source" }
+to = ["$target/$model"]
+[providers.$source]
+base_url = "$$vendor"
+[providers.$target]
+base_url = "$$vendor"
+credentials = [{ name = "pool", key = "env:POOL_KEY" }]
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the fake provider must have seen of every generation call. model: "" for any."""
+
+    protocols: tuple[str, ...]
+    key: str
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One run. config: text of rotator.toml with $vendor; keys: variables of the proxy alone."""
+
+    agent: Agent
+    scenario: str
+    config: str
+    script: Script
+    expected: Expected
+    keys: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return f"{self.agent.name}-{self.scenario}"
+
+    def config_for(self, vendor: str) -> str:
+        """The config with the fake provider's base URL in it."""
+        return Template(self.config).substitute(vendor=vendor)
+
+
+def _own(agent: Agent) -> Iterator[Row]:
+    expected = Expected((agent.protocol,), agent.key)
+    yield Row(agent, "one-shot", OWN[agent.provider], Script(), expected)
+    yield Row(agent, "tool", OWN[agent.provider], Script(agent.tool), expected)
+
+
+def _routed(agent: Agent, target: str, model: str, protocols: tuple[str, ...]) -> Iterator[Row]:
+    config = Template(_ROUTE).substitute(source=agent.provider, target=target, model=model)
+    expected = Expected(protocols, POOL_KEY, model)
+    keys = {"POOL_KEY": POOL_KEY}
+    yield Row(agent, f"route-{target}", config, Script(), expected, keys)
+    yield Row(agent, f"route-{target}-tool", config, Script(agent.tool), expected, keys)
+
+
+_CLAUDE, _CODEX = AGENTS[:2]
+ROWS: tuple[Row, ...] = (
+    *(row for agent in AGENTS for row in _own(agent)),
+    *_routed(_CLAUDE, "openai", "gpt-test", ("openai_chat", "openai_responses")),
+    *_routed(_CODEX, "anthropic", "claude-test", ("anthropic_messages",)),
+)
+
+
+def chosen(rows: Iterable[Row], agents: Iterable[str], scenarios: Iterable[str]) -> list[Row]:
+    """The rows whose agent and scenario match one of the globs each; no glob matches all."""
+    return [
+        row
+        for row in rows
+        if _matches(row.agent.name, agents or ("*",)) and _matches(row.scenario, scenarios or ("*",))
+    ]
+
+
+def _matches(name: str, globs: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, glob) for glob in globs)

@@ -1,0 +1,64 @@
+"""Whether a run was a success, and if not, what was wrong first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scripts.agentkit import provider
+from scripts.agentkit.scenarios import Expected, Row
+from tests.vendor import Received
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What became of the agent's process. status None: it was killed for being late."""
+
+    stdout: str
+    stderr: str
+    status: int | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A row's verdict. reason: "" when all was well. seconds: the agent alone; None: it did not run."""
+
+    agent: str
+    scenario: str
+    reason: str
+    seconds: float | None = None
+
+
+def verdict(row: Row, ran: Ran, requests: Sequence[Received]) -> str:
+    """Why the run is no success, the cause before its effects; "" if it is one."""
+    calls = [(call, each.credential) for each in requests if (call := provider.asked(each))]
+    if not calls:
+        return _ending(ran) or "no generation call reached the provider"
+    for call, key in calls:
+        if wrong := _unexpected(row.expected, call, key):
+            return wrong
+    if row.script.tool is not None and not any(provider.has_result(call) for call, _ in calls):
+        return _ending(ran) or "the tool's result did not reach the provider"
+    if ending := _ending(ran):
+        return ending
+    return "" if provider.FINAL in ran.stdout else f"the answer is not on stdout: {_last_line(ran.stdout)}"
+
+
+def _unexpected(expected: Expected, call: provider.Asked, key: str) -> str:
+    if call.protocol not in expected.protocols:
+        return f"the provider was called in {call.protocol}, not in {' or '.join(expected.protocols)}"
+    if expected.model and call.model != expected.model:
+        return f"the provider was asked for {call.model}, not for {expected.model}"
+    if key != expected.key:
+        return f"the provider got the credential {key!r}, not {expected.key!r}"
+    return ""
+
+
+def _ending(ran: Ran) -> str:
+    if ran.status is None:
+        return f"killed after {ran.seconds:.0f} s: {_last_line(ran.stderr)}"
+    return f"exit status {ran.status}: {_last_line(ran.stderr or ran.stdout)}" if ran.status else ""
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1][:200] if lines else "it said nothing"
