@@ -1,7 +1,8 @@
 """Credentials in requests: taken out of a head, put back as they were, or replaced by another one.
 
-A carrier is where a key travels: Authorization, x-api-key, api-key, x-goog-api-key, or `?key=`. All of
-them are removed before one is written. Values are SecretStr from the moment they leave the head.
+A carrier is where a key travels: Authorization, x-api-key, api-key, x-goog-api-key, `?key=`, or
+`?access_token=`. All of them are removed before one is written. Values are SecretStr from the moment they
+leave the head.
 """
 
 import hashlib
@@ -20,7 +21,7 @@ HEADERS = {
     "api-key": Carrier.API_KEY,
 }
 _NAMES = {carrier: name for name, carrier in HEADERS.items()} | {Carrier.BEARER: "Authorization"}
-_QUERY_KEY = "key"
+_QUERY_KEYS = ("key", "access_token")
 _KEY_SCHEMES = ("bearer", "")
 
 
@@ -76,7 +77,9 @@ class ClientCredential:
     def is_api_key(self, oauth_prefixes: Sequence[str]) -> bool:
         """Whether a pool key may take its place: nothing in it is an OAuth token or of another scheme."""
         return all(
-            one.scheme in _KEY_SCHEMES and not one.token.startswith(tuple(oauth_prefixes))
+            one.scheme in _KEY_SCHEMES
+            and one.name != "access_token"
+            and not one.token.startswith(tuple(oauth_prefixes))
             for one in self.carried
         )
 
@@ -93,9 +96,9 @@ def take_out(headers: Headers, target: str) -> tuple[Headers, str, ClientCredent
     pairs = query.split("&") if mark else []
     for position, pair in enumerate(pairs):
         name, _, value = pair.partition("=")
-        if name == _QUERY_KEY and value:
+        if name in _QUERY_KEYS and value:
             found.append(Carried(name, position, SecretStr(value), in_query=True))
-    kept = [pair for pair in pairs if not pair.startswith(_QUERY_KEY + "=")]
+    kept = [pair for pair in pairs if pair.partition("=")[0] not in _QUERY_KEYS]
     stripped = path + ("?" + "&".join(kept) if kept else "")
     return rest, (stripped if pairs != kept else target), ClientCredential(tuple(found)) if found else None
 

@@ -27,7 +27,8 @@ def outgoing(request: http.Request, planned: Planned, intercepted: Intercepted, 
         kept = tuple(pair for pair in without_hops(headers) if pair[0].lower() not in _FRAMING)
         return _request(planned, rendered, request.method, (_host(planned), *kept))
     headers = across(headers_of(request), planned)
-    return _request(planned, rendered, request.method, _signed(headers, planned, lease))
+    signed = _signed(headers, planned, lease, intercepted)
+    return _request(planned, rendered, request.method, signed)
 
 
 def across(headers: Headers, planned: Planned) -> Headers:
@@ -55,7 +56,12 @@ def _host(planned: Planned) -> tuple[str, str]:
     return "host", authority_of(planned.base_url)
 
 
-def _signed(headers: Headers, planned: Planned, lease: Lease) -> Headers:
+def _signed(headers: Headers, planned: Planned, lease: Lease, intercepted: Intercepted) -> Headers:
+    """A client's own credential keeps its form, since a login's token is taken in no other."""
+    if planned.route.meant and not lease.pooled and intercepted.own:
+        back = carriers.put_back(headers, "", intercepted.own)[0]
+        if back != headers:
+            return back
     if not lease.secret.get_secret_value():
         return headers
     auth = planned.route.provider.auth

@@ -77,6 +77,8 @@ class Planner:
                 targets.append(self._planned(asked, intercepted.protocol))
             except Untranslatable as reason:
                 refused[route.label] = str(reason)
+            except RecursionError:
+                refused[route.label] = "the request is nested deeper than can be translated"
         return Plan(rule, targets, refused)
 
     def _planned(self, asked: "_Asked", protocol: WireProtocol) -> Planned:

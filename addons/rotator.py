@@ -19,8 +19,9 @@ from addons.journal import Journal
 from addons.pool import Pool
 from addons.relay import Relay
 from addons.replay import Replay
+from addons.settings import ConfigError, known_protocols
 from addons.startup import configure_proxy
-from protocols.registry import discover
+from protocols.registry import Registry
 
 FOLLOWED = {
     "rotator_intercept",
@@ -33,6 +34,14 @@ FOLLOWED = {
 """Options of the proxy that ours depend on. (A name imported here that is a hook's would become one.)"""
 
 
+def _protocols() -> Registry:
+    """None at all where one is broken: then the config, which is read next, is refused for it."""
+    try:
+        return known_protocols()
+    except ConfigError:
+        return Registry()
+
+
 class Rotator:
     """Composition root: makes the parts, and hands each hook to the one that knows."""
 
@@ -40,7 +49,7 @@ class Rotator:
         redactor, pool = Redactor(), Pool(time.monotonic)
         self._journal = Journal(redactor)
         self._relay = Relay()
-        registry = discover()
+        registry = _protocols()
         self._interception = Interception(registry, pool, self._journal, redactor)
         self._answering = Answering(registry, pool, self._journal)
         self._replay = Replay(self._answering, self._interception)

@@ -95,7 +95,7 @@ def load(option: str, environ: Mapping[str, str], cwd: Path) -> Settings:
     tables = _tables(source, environ, problems)
     folder = source.parent if source else cwd
     keys = _Keys(environ, folder, problems)
-    registry = discover()
+    registry = known_protocols()
     providers = tuple(_configured(tables, keys, registry))
     by_name = {one.provider.name: one.provider for one in providers}
     rules = tuple(Rules(by_name, registry, problems).read(tables.routes))
@@ -137,6 +137,14 @@ def built_in() -> dict[str, dict[str, object]]:
 def common_facts() -> dict[str, object]:
     """What holds for any provider, custom ones too."""
     return tomllib.loads(_data("provider_data", "_common.toml"))
+
+
+def known_protocols() -> Registry:
+    """The protocols that exist, installed ones of others too. Raises ConfigError for one that is broken."""
+    try:
+        return discover()
+    except ValueError as error:
+        raise ConfigError(f"protocols: {error}: mend it, or take it out of the environment") from None
 
 
 def known_clients() -> tuple[ClientFacts, ...]:

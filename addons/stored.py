@@ -39,7 +39,7 @@ LARGEST_PAGE, USUAL_PAGE = 100, 20
 SHORTEST_KEY = 16
 """Characters below which what a client sends for a key may be a word of its conversation."""
 
-_PATH = re.compile(r"(?:^|/v\d\w*)/responses/(resp_rot[0-9a-f]{24})(?:/(input_items|cancel))?/?$")
+_PATH = re.compile(r"/responses/(resp_rot[0-9a-f]{24})(?:/(input_items|cancel))?/?$")
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _PREVIOUS = "previous_response_id"
 _WHOLE = frozenset({"completed", "incomplete"})
@@ -196,7 +196,8 @@ def _going_on(call: Call, body: JsonObject, found: Sequence[Stored]) -> Call:
 
 def _response(translation: Translation, summary: Summary) -> JsonObject:
     shown = as_shown(summary.progress, translation.provider, summary.end)
-    return load_object(translation.source.whole(translation.call, translation.reply, shown)) or {}
+    reply = translation.called(shown.head.model if shown.head else "")
+    return load_object(translation.source.whole(translation.call, reply, shown)) or {}
 
 
 def _blacked_out(blackout: Blackout, value: JsonObject) -> JsonObject:

@@ -30,6 +30,11 @@ def load_first(data: bytes) -> JsonObject | None:
     return cast(JsonObject, first) if isinstance(first, dict) else None
 
 
+def encoded(text: str) -> bytes:
+    """`text` in UTF-8; a lone surrogate, which JSON can hold, as bytes that no parser takes."""
+    return text.encode("utf-8", "surrogatepass")
+
+
 def is_json(data: bytes) -> bool:
     return _load(data) is not _NOT_JSON
 

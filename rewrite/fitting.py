@@ -29,6 +29,8 @@ class Loss:
 def fitted(prompt: Prompt, abilities: Abilities, provider: str) -> tuple[Prompt, tuple[Loss, ...]]:
     """`prompt` for a protocol of `abilities` at `provider`. Raises Untranslatable."""
     _check(prompt, abilities)
+    if prompt.choices == 1:  # what is given anyway is no loss
+        prompt = replace(prompt, choices=None)
     losses = [Loss(name, _UNKNOWN) for name in prompt.extensions]
     lacking = {name: why for name, why in abilities.lacks.items() if getattr(prompt, name) != _DEFAULTS[name]}
     losses += [Loss(name, why) for name, why in lacking.items()]

@@ -6,7 +6,7 @@ usage come once, at the end; an error is the last thing. Nothing that a client c
 second tool call while the first one is still being written, and calls that are held by wish.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
@@ -31,7 +31,7 @@ from protocols.parts import (
     Usage,
     UsageReport,
 )
-from protocols.wirejson import load_object
+from protocols.wirejson import encoded, load_object
 
 PLAIN = Seal("plain", "")
 """Of reasoning that its maker did not sign."""
@@ -53,7 +53,15 @@ class _Block:
     @property
     def whole(self) -> bool:
         """Its arguments are a JSON object, so that nothing can follow in it."""
-        return load_object("".join(self.text).encode()) is not None
+        return load_object(encoded("".join(self.text))) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """A call that upstream ended: `empty`: without any arguments, else with half of them."""
+
+    block: _Block
+    empty: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +84,8 @@ class Wishes:
 class _Choice:
     """The blocks of one choice. `closed`: upstream's indexes of blocks that were ended to begin another.
 
-    `unstopped`: of half a call that upstream ended, until it is known whether the answer is an error.
+    `unstopped`: a call that upstream ended with half of its arguments or none, until it is known what that
+    means.
     """
 
     number: int
@@ -88,7 +97,7 @@ class _Choice:
     tools: int = 0
     called: bool = False
     broken: str | None = None
-    unstopped: BlockStop | None = None
+    unstopped: "_Ending | None" = None
     finish: Finish | None = None
 
     # -- one part of upstream's ---------------------------------------------------------------------------
@@ -115,14 +124,22 @@ class _Choice:
     def delta(self, part: BlockDelta) -> Iterator[StreamPart]:
         block = self._of(part.index)
         if block is None and part.index in self.closed and part.text:
-            yield from self.start(BlockStart(part.choice, part.index, part.kind))
-            block = self._of(part.index)
+            block = yield from self._resumed(part)
         if block is None:
             return
         if block.start.kind is BlockKind.TOOL or block is not self.current:
             block.text.append(part.text)
         if block is self.current and not block.held and part.text:
             yield BlockDelta(self.number, self.index, part.kind, part.text)
+
+    def _resumed(self, part: BlockDelta) -> Generator[StreamPart, None, _Block | None]:
+        """More of a block that was ended to begin another. A call was whole then: what is more tears it."""
+        if self.closed[part.index] is BlockKind.TOOL:
+            if part.text.strip():
+                self.broken = ""
+            return None
+        yield from self.start(BlockStart(part.choice, part.index, part.kind))
+        return self._of(part.index)
 
     def annotation(self, part: Annotation) -> Iterator[StreamPart]:
         block = self._of(part.index)
@@ -189,29 +206,41 @@ class _Choice:
             yield BlockStop(self.number, self.index)
 
     def _close_tool(self, block: _Block) -> Iterator[StreamPart]:
-        """A call without arguments has none, as an object; one that is held goes out now, if it is whole."""
+        """A whole call stops, or goes out if it is held. What half a call or none means is seen later."""
+        yield from self.settle()
         custom, text = block.start.tool_kind is ToolKind.CUSTOM, "".join(block.text)
-        empty = not custom and not text.strip()
-        whole = text if custom or empty or block.whole else None
+        if not custom and not text.strip():
+            self.unstopped = _Ending(block, empty=True)
+            return
+        whole = text if custom or block.whole else None
         if block.held and whole is not None:
-            whole = self.wishes.arguments(block.start, "{}" if empty else whole)
+            whole = self.wishes.arguments(block.start, whole)
         if whole is None:
             self.broken = block.start.tool_name or ""
+            self.unstopped = _Ending(block, empty=False)
+        elif block.held:
+            yield from self._give(block, whole)
+        else:
+            yield BlockStop(self.number, self.index)
+
+    def settle(self, *, whole: bool = True) -> Iterator[StreamPart]:
+        """What waits stops where something follows it, and not before an error: clients run what stopped.
+
+        A call without arguments is one with an empty object, if upstream went on behind it or called it
+        done (`whole`); else it was cut behind its name.
+        """
+        ending, self.unstopped = self.unstopped, None
+        if ending is None:
+            return
+        block, empty = ending.block, ending.empty and whole
         if block.held:
-            if whole is not None:
-                yield from self._give(block, whole)
+            arguments = self.wishes.arguments(block.start, "{}") if empty else None
+            if arguments is not None:
+                yield from self._give(block, arguments)
             return
         if empty:
             yield BlockDelta(self.number, self.index, BlockKind.TOOL, "{}")
-        self.unstopped = BlockStop(self.number, self.index)
-        if whole is not None or empty:
-            yield from self.settle()
-
-    def settle(self) -> Iterator[StreamPart]:
-        """Half a call stops where something follows it, and not before an error: clients run what stopped."""
-        stop, self.unstopped = self.unstopped, None
-        if stop is not None:
-            yield stop
+        yield BlockStop(self.number, self.index)
 
     def _give(self, block: _Block, text: str) -> Iterator[StreamPart]:
         yield from self.settle()
@@ -259,11 +288,14 @@ class _Choice:
     @property
     def half_a_call(self) -> str | None:
         """The name of a call that upstream calls done and that is not whole; "length" is honest about it."""
-        honest = self.finish is not None and self.finish.reason not in (
-            FinishReason.TOOL_CALLS,
-            FinishReason.STOP,
-        )
-        return None if honest else self.broken
+        if self.finish is None and self.unstopped is not None:
+            return self.unstopped.block.start.tool_name or ""
+        return self.broken if self.finish is None or self.calls_done else None
+
+    @property
+    def calls_done(self) -> bool:
+        """Upstream said that its calls are to be run."""
+        return self.finish is not None and self.finish.reason in (FinishReason.TOOL_CALLS, FinishReason.STOP)
 
 
 class Sequencer:
@@ -392,7 +424,7 @@ class Sequencer:
     def _finishes(self, *, done: bool) -> Iterator[StreamPart]:
         self._over = True
         for choice in self._choices.values():
-            yield from choice.settle()
+            yield from choice.settle(whole=choice.calls_done)
         if self._usage:
             yield UsageReport(self._usage)
         for choice in self._choices.values():

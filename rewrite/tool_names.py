@@ -11,7 +11,7 @@ from hashlib import sha256
 
 from protocols.parts import BlockStart, ToolKind
 from protocols.prompt import Content, Message, Prompt, Tool, ToolCall, ToolResult
-from protocols.wirejson import dump, load_object, text_at
+from protocols.wirejson import dump, encoded, load_object, text_at
 
 LONGEST_NAME = 64
 """Characters that OpenAI, Anthropic and Gemini all take in a tool's name."""
@@ -46,7 +46,7 @@ class ToolNames:
         """The text of a call as the client's tool takes it; None if what is around it is not whole."""
         if not self.unwraps(start):
             return text
-        inside = load_object(text.encode())
+        inside = load_object(encoded(text))
         return None if inside is None else text_at(inside, "input") if "input" in inside else text
 
     def fitted(self, prompt: Prompt) -> Prompt:
@@ -108,7 +108,7 @@ def flattened(namespace: str, name: str) -> str:
 
 
 def _shortened(name: str, distinct: str) -> str:
-    return f"{name[: LONGEST_NAME - 9]}_{sha256(distinct.encode()).hexdigest()[:8]}"
+    return f"{name[: LONGEST_NAME - 9]}_{sha256(distinct.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
 def _function(tool: Tool) -> Tool:

@@ -7,7 +7,6 @@ is made of letters, digits, `_` and `-`.
 
 import re
 from base64 import b64decode
-from binascii import Error
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import assert_never
@@ -191,7 +190,7 @@ def _plain(media: Media, media_type: str) -> JsonObject:
     """A file that is not a PDF, as text. Raises Untranslatable if it is none in UTF-8."""
     try:
         text = b64decode(media.value, validate=True).decode()
-    except (Error, UnicodeDecodeError) as fault:
+    except ValueError as fault:
         what = media_type or "no known type"
         raise Untranslatable("messages", f"a file of {what}: only PDF and text are taken") from fault
     return {"type": "text", "media_type": "text/plain", "data": text}

@@ -28,6 +28,7 @@ from protocols.base import (
     WireResponse,
 )
 from protocols.calls import Paths, json_call, matched
+from protocols.errors import Untranslatable
 from protocols.gemini_generate.ask import ask
 from protocols.gemini_generate.render import LACKS, path_of, render
 from protocols.gemini_generate.retarget import renamed, unsealed
@@ -69,6 +70,8 @@ _PATHS: Paths = (
 )
 _NAMED = re.compile(r"/(?P<kind>models|tunedModels|endpoints)/(?P<model>[^/:]+):(?P<method>\w+)$")
 _TAKEN = frozenset({MediaForm.DATA, MediaForm.URL})
+
+_ENVELOPE = "/v1internal"
 
 
 class GeminiGenerate:
@@ -165,13 +168,21 @@ def _reasoning(body: JsonObject) -> Reasoning:
 
 
 def _retargeted(call: Call, target: Target) -> str:
-    """The call's own version, method and query. A tuned model is asked for in a place of its own."""
-    path, mark, query = call.target.partition("?")
+    """The call's own version and method, and of its query how the stream is framed: the rest is for the
+    provider that was called. A tuned model is asked for in a place of its own.
+
+    Raises Untranslatable where only one of the two has the envelope of Code Assist.
+    """
+    path, _, asked = call.target.partition("?")
+    query = "&".join(pair for pair in asked.split("&") if pair.startswith("alt="))
+    mark = "?" if query else ""
     found = _NAMED.search(path)
+    if target.path and (_ENVELOPE in path) != (_ENVELOPE in target.path):
+        raise Untranslatable("request", "the envelope of Code Assist is not taken elsewhere, nor made here")
     if target.path and call.operation is not Operation.MODELS:
         return path_of(target, path.rpartition(":")[2], query)
     if found is None:
-        return call.target
+        return path + mark + query
     holder = "/publishers/google" if found["kind"] == "endpoints" else ""
     named = path_of(replace(target, path=holder + "/models/{model}:{method}"), found["method"], "")
     return path[: found.start()] + named + mark + query

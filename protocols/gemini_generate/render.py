@@ -34,7 +34,7 @@ from protocols.prompt import (
     budget_of,
     effort_of,
 )
-from protocols.wirejson import JsonObject, given, load_object
+from protocols.wirejson import JsonObject, encoded, given, load_object
 
 LACKS: Mapping[str, str] = {
     "parallel_tool_calls": "the model decides by itself how many tools it calls at once",
@@ -199,7 +199,7 @@ def _part(content: Content, names: Mapping[str, str], where: str) -> Iterator[Js
 
 
 def _call(call: ToolCall, where: str) -> JsonObject:
-    arguments = load_object(call.arguments.encode() or b"{}")
+    arguments = load_object(encoded(call.arguments) or b"{}")
     if not call.name:
         raise Untranslatable(where, f"the tool call {call.id!r} has no name")
     if arguments is None:

@@ -23,7 +23,7 @@ from protocols.parts import (
     Usage,
     UsageReport,
 )
-from protocols.wirejson import JsonObject, dump, given, load_object, text_at
+from protocols.wirejson import JsonObject, dump, encoded, given, load_object, text_at
 
 _EMPTY_TEXT: JsonObject = {"text": ""}
 
@@ -141,7 +141,7 @@ class CandidateParts:
         if self._call is None:
             return
         call, self._call = self._call, None
-        arguments = load_object("".join(self._arguments).encode() or b"{}")
+        arguments = load_object(encoded("".join(self._arguments)) or b"{}")
         if arguments is not None:
             function = given(id=call.tool_id, name=call.tool_name, args=arguments)
             yield self._sealed({"functionCall": function})

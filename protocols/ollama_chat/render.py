@@ -26,7 +26,7 @@ from protocols.prompt import (
     ToolResult,
     effort_of,
 )
-from protocols.wirejson import JsonObject, given, load_object
+from protocols.wirejson import JsonObject, encoded, given, load_object
 
 ABILITIES = Abilities(
     lacks={
@@ -247,7 +247,7 @@ def _assistant(content: Iterable[Content]) -> JsonObject:
 def _call(call: ToolCall) -> JsonObject:
     if not call.name:
         raise Untranslatable("messages", "a tool call without a name")
-    arguments = load_object((call.arguments or "{}").encode())
+    arguments = load_object(encoded(call.arguments or "{}"))
     if arguments is None:
         raise Untranslatable("messages", f"the arguments of a call of {call.name!r} are no JSON object")
     return {**given(id=call.id or None), "function": {"name": call.name, "arguments": arguments}}

@@ -32,7 +32,7 @@ from protocols.parts import (
     Usage,
     UsageReport,
 )
-from protocols.wirejson import JsonObject, dump, given, load_object
+from protocols.wirejson import JsonObject, dump, encoded, given, load_object
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TEXTS = frozenset({BlockKind.TEXT, BlockKind.REFUSAL})
@@ -143,7 +143,7 @@ def _failure(finish: Finish) -> str:
 
 def _tool_call(call: BlockStart, text: str) -> JsonObject | None:
     """A call whose arguments are no object was cut, and is left out: the form has no half of one."""
-    arguments = load_object((text or "{}").encode())
+    arguments = load_object(encoded(text or "{}"))
     if arguments is None:
         return None
     function = {"name": call.tool_name or "", "arguments": arguments}

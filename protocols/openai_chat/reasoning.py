@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from protocols.parts import Seal
 from protocols.prompt import Thought
 from protocols.seals import CARRIER, is_carrier
-from protocols.wirejson import JsonObject, dump, load_object, object_at, objects_at, text_at
+from protocols.wirejson import JsonObject, dump, encoded, load_object, object_at, objects_at, text_at
 
 DETAILS, PLAIN, SIGNATURE = "details", "plain", "signature"
 UNSEALED = Seal(PLAIN, "")
@@ -50,7 +50,7 @@ class Details:
 
 def details_of(seal: Seal) -> list[JsonObject]:
     """The items that a seal of form "details" holds."""
-    return objects_at(load_object(b'{"items":%s}' % seal.value.encode()) or {}, "items")
+    return objects_at(load_object(b'{"items":%s}' % encoded(seal.value)) or {}, "items")
 
 
 def details_text(items: Sequence[JsonObject]) -> str:

@@ -28,7 +28,7 @@ from protocols.prompt import (
     ToolResult,
     effort_of,
 )
-from protocols.wirejson import JsonObject, given, load_object
+from protocols.wirejson import JsonObject, encoded, given, load_object
 
 LEAST_OUTPUT = 16
 """Tokens below which the provider refuses a limit."""
@@ -153,7 +153,7 @@ def _thought(thought: Thought) -> Iterator[JsonObject]:
     """Reasoning is taken back as it was given, or not at all."""
     if thought.seal is None or thought.seal.form != ENCRYPTED:
         return
-    item = load_object(thought.seal.value.encode())
+    item = load_object(encoded(thought.seal.value))
     if item is not None:
         yield {"type": "reasoning", "summary": [], **item}
 

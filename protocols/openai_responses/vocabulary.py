@@ -4,7 +4,16 @@ from collections.abc import Mapping
 
 from protocols.parts import ErrorKind, FinishReason, Seal, StreamError, Usage
 from protocols.seals import CARRIER, is_carrier
-from protocols.wirejson import JsonObject, count_at, dump, load_object, object_at, objects_at, text_at
+from protocols.wirejson import (
+    JsonObject,
+    count_at,
+    dump,
+    encoded,
+    load_object,
+    object_at,
+    objects_at,
+    text_at,
+)
 
 ENCRYPTED = "encrypted"
 """The form of a seal that this protocol makes: the JSON text of a reasoning item, as it is sent back."""
@@ -74,7 +83,7 @@ def encrypted_content(seal: Seal) -> str:
     """What stands in `encrypted_content` of the reasoning item that carries `seal`; empty: nothing does."""
     if seal.form != ENCRYPTED:
         return seal.value
-    return text_at(load_object(seal.value.encode()) or {}, "encrypted_content")
+    return text_at(load_object(encoded(seal.value)) or {}, "encrypted_content")
 
 
 # -- errors -----------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ def test_every_header_is_a_carrier_in_any_case(name: str) -> None:
         ("/v1?key=k&a=1", "/v1?a=1"),
         ("/v1?a=1&key=k&b", "/v1?a=1&b"),
         ("/v1?a=1&key=", "/v1?a=1"),
+        ("/v1?access_token=k&a=1", "/v1?a=1"),
         ("/v1?keyed=k", "/v1?keyed=k"),
         ("/v1?a=key=k", "/v1?a=key=k"),
         ("/v1?", "/v1?"),
@@ -46,7 +47,8 @@ carried = st.sampled_from([*HEADERS, "Authorization", "X-Api-Key"])
 ordinary = st.sampled_from(["Host", "accept", "X-B", "cookie"])
 values = st.text("abcdefgh-_. ", min_size=1).map(str.strip).filter(bool)
 heads = st.lists(st.tuples(carried | ordinary, values)).map(tuple)
-queries = st.lists(st.sampled_from(["a=1", "key=k", "b", "key=l", "c=%20"]), max_size=4).map("&".join)
+pairs = st.sampled_from(["a=1", "key=k", "access_token=t", "b", "key=l", "c=%20"])
+queries = st.lists(pairs, max_size=4).map("&".join)
 
 
 @given(heads, queries)
@@ -124,3 +126,9 @@ def test_a_token_beside_a_placeholder_counts() -> None:
     assert not own.is_api_key(["oauth-"])
     assert [secret.get_secret_value() for secret in own.secrets] == ["dummy", "oauth-1"]
     assert own.fingerprint != other.fingerprint
+
+
+def test_a_token_in_the_query_is_no_api_key() -> None:
+    _, _, own = take_out((), "/v1?access_token=ya29.x")
+    assert own
+    assert not own.is_api_key(())

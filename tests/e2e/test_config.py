@@ -77,6 +77,20 @@ def test_a_broken_config_ends_the_start(tmp_path: Path, case: str) -> None:
     assert "secret-literal" not in proxy.log
 
 
+def test_a_broken_protocol_of_others_ends_the_start(tmp_path: Path) -> None:
+    """Installed beside us, found by its entry point, and not importable: told whose it is."""
+    info = tmp_path / "site" / "telegraph-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: telegraph\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[rotator.protocols]\nmorse = nowhere_at_all:PROTOCOL\n")
+    proxy = Proxy(tmp_path, "", keys={"PYTHONPATH": str(info.parent)}).start(expect_exit=True)
+    assert proxy.wait_exit() != 0
+    (told,) = (one for one in proxy.log.splitlines() if "morse" in one)
+    assert "protocols: entry point 'morse'" in told
+    assert "'telegraph'" in told
+    assert "Traceback" not in proxy.log
+
+
 def test_a_config_that_is_not_there_ends_the_start(tmp_path: Path) -> None:
     proxy = Proxy(tmp_path)
     proxy.config.unlink()

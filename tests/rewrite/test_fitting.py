@@ -103,7 +103,7 @@ def test_media_in_a_form_that_is_taken_stays() -> None:
 
 @pytest.mark.parametrize(
     ("choices", "able", "refused"),
-    [(None, False, False), (1, False, False), (2, False, True), (2, True, False)],
+    [(None, False, False), (2, False, True), (2, True, False)],
 )
 def test_more_than_one_choice_is_refused_where_one_alone_is_given(
     choices: int | None, able: bool, refused: bool
@@ -114,3 +114,9 @@ def test_more_than_one_choice_is_refused_where_one_alone_is_given(
             fitted(prompt, abilities, "anthropic")
     else:
         assert fitted(prompt, abilities, "anthropic")[0].choices == choices
+
+
+def test_one_choice_is_what_is_given_anyway() -> None:
+    lacking = replace(ABLE, lacks={"choices": "there is one answer"})
+    prompt, losses = fitted(replace(said(), choices=1), lacking, "anthropic")
+    assert (prompt.choices, losses) == (None, ())

@@ -242,6 +242,41 @@ def test_no_arguments_are_an_empty_object(text: str, hold: bool) -> None:
     assert found[-2:] == [CALLED, StreamEnd()]
 
 
+@pytest.mark.parametrize("hold", [False, True])
+def test_a_call_that_was_cut_behind_its_name_is_given_no_arguments(hold: bool) -> None:
+    found = sequenced(tool(0), ends(0), LENGTH, StreamEnd(), hold=hold)
+    assert not [part for part in found if isinstance(part, BlockDelta)]
+    assert found[-2:] == [LENGTH, StreamEnd()]
+    assert hold == (not any(isinstance(part, BlockStart) for part in found))
+
+
+@pytest.mark.parametrize("hold", [False, True])
+def test_behind_a_call_without_arguments_upstream_must_call_it_done(hold: bool) -> None:
+    found = sequenced(tool(0, "weather"), ends(0), StreamEnd(), hold=hold)
+    assert isinstance(found[-1], StreamError)
+    assert not any(isinstance(part, BlockStop | Finish) for part in found)
+
+
+@pytest.mark.parametrize("hold", [False, True])
+def test_a_call_without_arguments_is_whole_where_another_follows(hold: bool) -> None:
+    """The later one alone may be cut by the limit."""
+    parts = (tool(0, "one"), tool(1, "two"), ends(0), ends(1), LENGTH, StreamEnd())
+    found = sequenced(*parts, hold=hold)
+    assert [part.text for part in found if isinstance(part, BlockDelta)] == ["{}"]
+
+
+def test_space_behind_a_whole_call_is_no_other_one() -> None:
+    parts = (tool(0), args(0, '{"a":1}'), tool(1), args(1, '{"b":1}'), args(0, " \n"), CALLED, StreamEnd())
+    found = sequenced(*parts)
+    assert [part.tool_id for part in found if isinstance(part, BlockStart)] == ["id-0", "id-1"]
+    assert found[-2:] == [CALLED, StreamEnd()]
+
+
+def test_more_arguments_behind_a_whole_call_are_an_error() -> None:
+    parts = (tool(0), args(0, "{}"), tool(1), args(1, "{}"), args(0, '{"a":1}'), CALLED, StreamEnd())
+    assert isinstance(sequenced(*parts)[-1], StreamError)
+
+
 def test_a_call_without_an_id_is_given_one_by_its_number() -> None:
     bare = replace(tool(0), tool_id=None)
     found = sequenced(bare, args(0, "{}"), ends(0), replace(bare, index=1), args(1, "{}"), ends(1))

@@ -1,11 +1,12 @@
 """What is recognised, what a request says to decisions, and the same request for another model."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
-from protocols.base import Operation, Reasoning, Target, WireRequest
-from protocols.errors import MalformedRequest
+from protocols.base import Call, Operation, Reasoning, Target, WireRequest
+from protocols.errors import MalformedRequest, Untranslatable
 from protocols.gemini_generate import PROTOCOL
 from protocols.gemini_generate.render import UNSIGNED
 from protocols.parts import Seal
@@ -141,7 +142,7 @@ OTHER = Target("p", "new-1")
     [
         (EVENTS, "/v1beta/models/new-1:streamGenerateContent?alt=sse"),
         (STREAM, "/v1beta/models/new-1:streamGenerateContent"),
-        ("/v1/models/m:countTokens?x=1", "/v1/models/new-1:countTokens?x=1"),
+        ("/v1/models/m:countTokens?x=1", "/v1/models/new-1:countTokens"),
         ("/v1beta/tunedModels/m:generateContent", "/v1beta/models/new-1:generateContent"),
         (VERTEX + "/google/models/m:generateContent", VERTEX + "/google/models/new-1:generateContent"),
         (
@@ -231,3 +232,19 @@ def test_a_call_that_bore_such_a_seal_is_marked() -> None:
     body = {"contents": [turn({**calls(name="f"), "thoughtSignature": CARRIER}, calls(name="g"))]}
     marked = {**calls(name="f"), "thoughtSignature": UNSIGNED}
     assert PROTOCOL.unsealed(body) == {"contents": [turn(marked, calls(name="g"))]}
+
+
+def test_what_the_query_holds_besides_the_framing_stays_with_the_provider_that_was_called() -> None:
+    plain = Call("c", "gemini_generate", Operation.GENERATE, "m", True, (), {"contents": []})
+    called = replace(plain, target="/v1beta/models/m:streamGenerateContent?access_token=t&alt=sse&x=1")
+    for path in ("", "/v1beta/models/{model}:{method}"):
+        target = Target("other", "n", path)
+        assert PROTOCOL.retarget(called, target).path == "/v1beta/models/n:streamGenerateContent?alt=sse"
+
+
+def test_the_envelope_of_code_assist_goes_nowhere_else() -> None:
+    wrapped_up = {"model": "m", "request": {}}
+    plain = Call("c", "gemini_generate", Operation.GENERATE, "m", True, (), wrapped_up)
+    called = replace(plain, target="/v1internal:streamGenerateContent?alt=sse")
+    with pytest.raises(Untranslatable, match="Code Assist"):
+        PROTOCOL.retarget(called, Target("gemini", "n", "/v1beta/models/{model}:{method}"))
