@@ -150,6 +150,7 @@ def _line(record: Mapping[str, Any]) -> str:
     """logfmt: `key=value` pairs, values with spaces in quotes."""
     shown = {key: record.get(key) for key in _LINE_KEYS}
     shown["lost"] = ",".join(loss.partition(":")[0] for loss in record.get("losses", ()))
+    shown["passed_over"] = "; ".join(f"{label}: {why}" for label, why in record.get("refused", {}).items())
     shown["attempts"] = " ".join(_named(one) for one in record["attempts"])
     return " ".join(f"{key}={_shown(value)}" for key, value in shown.items() if value not in (None, ""))
 

@@ -8,7 +8,7 @@ it out is harmless, and an error where it would cost safety or money.
 import json
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib.resources import files
@@ -24,9 +24,9 @@ from protocols.registry import Registry, discover
 from rewrite.adapters.base import Adapter
 from rewrite.clients import ClientFacts, client_facts
 from rewrite.limits import Limits, OnTruncation, Timeouts
-from rewrite.providers import Provider, layered, provider
+from rewrite.providers import Carrier, Provider, layered, provider
 from rewrite.responses_store import Bounds
-from rewrite.routes import Rule
+from rewrite.routes import Rule, destination
 
 _NAMES = ("rotator.toml", "rotator.json")
 _NEEDED = ("base_url", "hosts", "protocols")
@@ -110,7 +110,7 @@ def load(option: str, environ: Mapping[str, str], cwd: Path) -> Settings:
         responses=Bounds(**tables.responses.said()),
         upstream_proxy=tables.upstream.proxy,
         clients=known_clients(),
-        warnings=tuple(_warnings(tables, keys)),
+        warnings=(*_warnings(tables, keys), *_without_keys(tables, keys.problems, providers)),
         source=source,
         sought=_sought(option, cwd),
         key_files=tuple(_key_files(tables, folder)),
@@ -316,6 +316,21 @@ def _warnings(tables: Tables, keys: _Keys) -> Iterator[str]:
     for loc, text in unavailable(tables):
         yield line(keys.problems.source(loc), loc, text)
     yield from _ignored_numbers(tables, keys)
+
+
+def _without_keys(tables: Tables, problems: Problems, providers: Sequence[Configured]) -> Iterator[str]:
+    """Targets that name a model are for calls that were meant for others, whose keys do not go there."""
+    keyless = {
+        one.provider.name
+        for one in providers
+        if not one.credentials and one.provider.auth is not Carrier.NONE
+    }
+    for number, route in enumerate(tables.routes):
+        for position, text in enumerate(route.to):
+            to, loc = destination(text), ("routes", number, "to", position)
+            if to.model and to.provider in keyless and route.match.provider != to.provider:
+                told = f"{to.provider} has no credentials: passed over for calls meant for other providers"
+                yield line(problems.source(loc), loc, told)
 
 
 def _ignored_numbers(tables: Tables, keys: _Keys) -> Iterator[str]:

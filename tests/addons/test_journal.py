@@ -197,3 +197,10 @@ def test_a_fault_is_told_by_type_and_place(journal: Journal, caplog: pytest.LogC
     (line,) = caplog.messages
     assert line.startswith("call c0ffee: KeyError in test_a_fault_is_told_by_type_and_place:")
     assert caplog.records[0].exc_info is None
+
+
+def test_a_target_that_could_not_be_asked_is_in_the_line(
+    journal: Journal, flow: http.HTTPFlow, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal.end(replace(record_of(flow), refused={"groq/x": "tools[0].type: hosted"}), SUMMARY)
+    assert 'passed_over="groq/x: tools[0].type: hosted"' in caplog.messages[0]

@@ -257,7 +257,7 @@ def test_a_route_reaches_its_place(toml: Load) -> None:
     assert [adapter.name for adapter in first.adapters] == ["suppress_developer_role", "drop_params"]
     assert (first.next_on_auth, first.upstream_model) == (True, True)
     assert second == Rule(Match(headers={"x-app": "cli"}))
-    assert settings.warnings == ()
+    assert all("has no credentials" in each for each in settings.warnings)
 
 
 @pytest.mark.parametrize("alias", ["openai_chat", "chat"])
@@ -535,3 +535,20 @@ def test_the_example_is_valid_and_says_the_defaults(cwd: Path) -> None:
 def test_the_example_has_every_name(table: type[Table]) -> None:
     text = (ROOT / "rotator.example.toml").read_text()
     assert [name for name in table.model_fields if not re.search(rf"\b{name}\b", text)] == []
+
+
+@pytest.mark.parametrize(
+    ("to", "warned"),
+    [("groq/llama-3", True), ("groq", False), ("openai/gpt-5", False), ("ollama/llama3", False)],
+)
+def test_a_target_without_a_key_is_told_of_where_its_key_must_be_ours(
+    toml: Load, to: str, warned: bool
+) -> None:
+    settings = toml(
+        '[providers.openai]\ncredentials = [{ name = "a", key = "env:A" }]\n'
+        f'[[routes]]\nmatch = {{ model = "claude-*" }}\nto = ["anthropic", "{to}"]',
+        A="sk-of-the-pool",
+    )
+    told = [one for one in settings.warnings if "has no credentials" in one]
+    assert bool(told) is warned
+    assert all("routes[0].to[1]: groq has no credentials" in one for one in told)
