@@ -344,7 +344,7 @@ def test_the_second_start_starts_one_python(machine: Machine) -> None:
         line for line in done.stderr.splitlines() if re.match(rf"\++ (exec )?{re.escape(python)} ", line)
     ]
     assert len(started) == 1, started
-    assert started[0].startswith(f"+ exec {python} {mitmdump}")
+    assert started[0].startswith(f"+ exec {python} -u {mitmdump}")
 
 
 # --- scripts/sdks.py and .ci/run
