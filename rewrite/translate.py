@@ -5,7 +5,7 @@ whoever holds, counts and closes segments need not know: behind `TranslatingDeco
 `TranslatingEncoder` an answer is one of the client's own protocol.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from protocols.base import (
@@ -36,6 +36,7 @@ from protocols.parts import (
     StreamError,
     StreamPart,
 )
+from protocols.prompt import Prompt
 from protocols.seals import wrapped
 from rewrite.fitting import Loss, fitted
 from rewrite.sequence import Sequencer, Wishes
@@ -130,6 +131,7 @@ def translation(
     names = tool_names(prompt, functions_only=not abilities.custom_tools)
     prompt = replace(names.fitted(prompt), model=where.model)
     rendered = target.render(prompt, where)
+    losses += tuple(_of_this_request(prompt, where, rendered))
     upstream = replace(
         call,
         protocol=target.name,
@@ -139,6 +141,14 @@ def translation(
         target=rendered.path,
     )
     return Translation(source, target, call, upstream, rendered, where.provider, reply, names, losses)
+
+
+def _of_this_request(prompt: Prompt, where: Target, rendered: Rendered) -> Iterator[Loss]:
+    """What the protocol can say, and this model or this combination cannot be told."""
+    yield from (Loss(name, why) for name, why in rendered.losses)
+    thinks = prompt.thinking is not None and not prompt.thinking.off
+    if thinks and where.thinking == "none" and "thinking" not in dict(rendered.losses):
+        yield Loss("thinking", "the model does not think")
 
 
 class TranslatingDecoder:

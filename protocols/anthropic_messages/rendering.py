@@ -1,6 +1,6 @@
 """Prompts to requests of the provider, and what of a prompt gets lost on the way."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import quote, urlsplit
 
 from protocols.anthropic_messages.thinking import Plan, plan
@@ -17,7 +17,7 @@ from protocols.prompt import (
     ToolChoice,
     ToolMode,
 )
-from protocols.wirejson import JsonObject, given
+from protocols.wirejson import JsonObject, given, object_at
 
 VERSION: Headers = (("anthropic-version", "2023-06-01"),)
 JSON_ONLY = "Answer with one JSON object and nothing else: no words around it, no code fence."
@@ -94,7 +94,18 @@ def render(prompt: Prompt, target: Target) -> Rendered:
         **_sampling(prompt, thinking),
         **_rest(prompt),
     }
-    return Rendered(_path(target, Operation.GENERATE), body, VERSION)
+    return Rendered(_path(target, Operation.GENERATE), body, VERSION, tuple(_untold(prompt, body)))
+
+
+def _untold(prompt: Prompt, body: JsonObject) -> Iterator[tuple[str, str]]:
+    """What depends on the rest of the request: what was asked for, and is not in `body` as it was asked."""
+    for name in ("temperature", "top_p", "top_k"):
+        asked, told = getattr(prompt, name), body.get(name)
+        if asked is not None and asked != told:
+            yield name, "left out beside the other settings" if told is None else f"told as {told}"
+    thinks = prompt.thinking is not None and not prompt.thinking.off
+    if thinks and "thinking" not in body and "effort" not in object_at(body, "output_config"):
+        yield "thinking", "left out beside the other settings"
 
 
 def retarget(call: Call, target: Target) -> Rendered:

@@ -29,6 +29,7 @@ from rewrite.translate import (
     translation,
 )
 from tests.contract import FIXTURES
+from tests.rewrite.asks import REGISTRY, ask
 from tests.rewrite.scenes import (
     ANTHROPIC,
     CHAT,
@@ -470,3 +471,11 @@ def test_what_a_client_reads_of_a_seal_can_be_taken_apart() -> None:
 def test_a_chunk_of_nothing_but_usage_closes_nothing() -> None:
     data = ROLE + says("Hi") + chunk({}, finish="stop")
     assert read(ANTHROPIC, streamed(translated(ANTHROPIC, CHAT), data + DONE)).ended
+
+
+def test_how_hard_to_think_is_lost_on_a_model_that_does_not() -> None:
+    call = ask("openai_chat", reasoning_effort="high")
+    for name in ("anthropic_messages", "openai_responses", "gemini_generate"):
+        where = Target("elsewhere", "m", thinking="none")
+        found = translation(call, REGISTRY["openai_chat"], REGISTRY[name], where, REPLY)
+        assert [loss.field for loss in found.losses].count("thinking") == 1

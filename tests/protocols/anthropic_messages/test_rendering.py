@@ -254,6 +254,27 @@ def test_thinking_gives_way_to_a_forced_tool(target: Target) -> None:
     assert body["temperature"] == 0.5
 
 
+@pytest.mark.parametrize(
+    ("knobs", "thinking", "lost"),
+    [
+        ({"temperature": 0.5, "top_k": 4}, "effort", []),
+        ({"temperature": 1.7, "top_p": 0.2}, "effort", ["temperature", "top_p"]),
+        (
+            {"temperature": 0.5, "top_k": 4, "thinking": Thinking(Effort.LOW)},
+            "effort",
+            ["temperature", "top_k"],
+        ),
+        ({"thinking": Thinking(Effort.HIGH)}, "none", ["thinking"]),
+        ({"thinking": Thinking(Effort.NONE)}, "none", []),
+        ({"thinking": Thinking(Effort.HIGH)}, "effort", []),
+    ],
+)
+def test_what_gives_way_is_told(knobs: dict[str, object], thinking: str, lost: list[str]) -> None:
+    prompt = replace(ASKED, **knobs)  # type: ignore[arg-type]  # one table for fields of several types
+    rendered = PROTOCOL.render(prompt, replace(TARGET, thinking=thinking))
+    assert [name for name, _ in rendered.losses] == lost
+
+
 CALLED = assistant(ToolCall("t", "f", "{}"))
 RESULT = user(ToolResult("t", (Text("ok"),)))
 SEALED = Thought("Hm", Seal("signature", "abc"))
