@@ -32,7 +32,8 @@ from rewrite.exchange import Exchange, Terms
 from rewrite.limits import limits_for, timing
 from rewrite.outcome import Outcome
 from rewrite.providers import reasons
-from rewrite.responses_store import scope_of
+from rewrite.responses_store import PROTOCOL as RESPONSES
+from rewrite.responses_store import is_kept, scope_of
 from rewrite.routes import Rule
 from rewrite.sessions import with_session
 
@@ -103,13 +104,15 @@ class Answering:
     ) -> None:
         """The call is over: its record, and its response where it is ours to keep."""
         self._journal.end(record, summary)
-        self._remember(plan.targets[summary.route], summary)
+        self._remember(turn, plan.targets[summary.route], summary)
         hidden = not_to_be_kept(self._pool.secrets(), intercepted.own)
         self.responses.keep(turn, plan.targets[summary.route].leg.translation, summary, hidden)
 
-    def _remember(self, planned: Planned, summary: Summary) -> None:
+    def _remember(self, turn: Turn, planned: Planned, summary: Summary) -> None:
+        """Which key made an answer that its provider keeps; others are never gone on from by their id."""
         head = summary.progress.head
-        if planned.pooled and planned.leg.translation is None and head and head.id and summary.attempts:
+        kept = planned.leg.protocol.name == RESPONSES and is_kept(turn.body, summary.end)
+        if kept and planned.pooled and planned.leg.translation is None and head and summary.attempts:
             self._pool.made(planned.route.provider.name, head.id, summary.attempts[-1].credential)
 
     def _driver(self, record: Record, intercepted: Intercepted, plan: Plan, turn: Turn) -> Driver:

@@ -18,6 +18,8 @@ from protocols.wirejson import load_object
 from rewrite.leg import Leg
 from rewrite.providers import Carrier, Provider
 from rewrite.routes import Route
+from tests.rewrite.asks import ask
+from tests.rewrite.asks import leg as leg_across
 from tests.rewrite.scenes import ANTHROPIC, CHAT, call
 
 OWN = "sk-of-the-client"
@@ -123,6 +125,15 @@ def test_another_provider_sees_an_allow_list_alone(target: Planned, own: tuple[t
 def test_the_client_s_own_key_never_goes_to_another_provider(target: Planned, lease: Lease) -> None:
     sent = outgoing(request(), target, intercepted(), lease)
     assert OWN not in repr((sent.headers, sent.url, sent.body))
+
+
+def test_a_client_s_own_login_keeps_its_form_at_the_provider_that_it_called() -> None:
+    """A token of a login is taken in no other carrier than its own."""
+    leg = leg_across(ask("openai_chat"), "anthropic_messages", CLAUDE.name)
+    target = replace(planned(leg, CLAUDE), pooled=False)
+    sent = outgoing(request(), target, intercepted(CLAUDE), Lease("client", SecretStr(OWN), pooled=False))
+    assert header(sent.headers, "authorization") == f"Bearer {OWN}"
+    assert header(sent.headers, "x-api-key") is None
 
 
 def test_the_pool_s_key_is_written_in_the_form_of_the_target() -> None:

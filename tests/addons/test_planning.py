@@ -155,3 +155,18 @@ def test_seals_are_looked_for_where_the_body_has_a_carrier() -> None:
     (target,) = Planner(Settings(providers=ALL), REGISTRY).plan(turn, meant, request).targets
     assert target.leg.rendered is not None
     assert carrier.encode() not in dump(target.leg.rendered.body)
+
+
+def test_a_request_that_is_nested_too_deep_is_refused_and_not_a_fault_of_ours() -> None:
+    schema: dict[str, object] = {"type": "object"}
+    for _ in range(5_000):
+        schema = {"type": "object", "properties": {"a": schema}}
+    wanted = {"type": "json_schema", "json_schema": {"name": "deep", "schema": schema}}
+    call = asks()
+    call = replace(call, body={**call.body, "response_format": wanted})
+    meant = Intercepted(OPENAI, CHAT, Operation.GENERATE, None, True, "https://where.it.was.called")
+    request = http.Request.make("POST", "https://openai.example/v1/chat/completions", b"{}")
+    settings = Settings(providers=ALL, rules=(to("anthropic/a"),))
+    plan = Planner(settings, REGISTRY).plan(Turn(call, "scope", call.body), meant, request)
+    assert not plan.targets
+    assert "nested deeper" in plan.fault.message

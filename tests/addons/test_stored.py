@@ -1,6 +1,7 @@
 """Responses that we keep in a provider's place: conversations, look-ups, deletions, in OpenAI's words."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -181,6 +182,17 @@ def test_what_is_kept_is_what_the_client_was_given(client: Client, stream: bool)
         assert kept[field] == given[field]
     assert [item["type"] for item in objects_at(kept, "output")] == ["reasoning", "message"]
     assert (kept["store"], kept["previous_response_id"]) == (True, None)
+
+
+def test_the_model_that_served_is_kept_where_the_client_is_told_of_it(client: Client) -> None:
+    turn = client.turn({"input": "Hi", "stream": True})
+    found = translated(turn.call, 1)
+    found = replace(found, reply=replace(found.reply, model=""))
+    raw, reading = read(found, BEGIN + text(0, "Hello") + end())
+    client.responses.keep(turn, found, summary(reading.progress), ())
+    given = object_at(load_object(raw.rstrip().rpartition(b"data: ")[2]) or {}, "response")
+    assert given["model"]
+    assert client.get(name(1))["model"] == given["model"]
 
 
 def test_a_cut_answer_is_kept_as_incomplete(client: Client) -> None:
@@ -452,10 +464,10 @@ def test_what_is_not_ours_is_passed_through(client: Client, method: str, target:
     assert client.responses.answer(method, target, SCOPE) is None
 
 
-@pytest.mark.parametrize("path", ["/v1/responses/", "/responses/", "/openai/v1/responses/"])
+@pytest.mark.parametrize("path", ["/v1/", "/", "/openai/v1/", "/openai/", "/backend-api/codex/"])
 def test_a_path_may_have_a_front_of_its_own(client: Client, path: str) -> None:
     client.ask({"input": "Hi"}, BEGIN + text(0, "Hello") + end())
-    answer = client.responses.answer("GET", f"{path}{name(1)}?api-version=1", SCOPE)
+    answer = client.responses.answer("GET", f"{path}responses/{name(1)}?api-version=1", SCOPE)
     assert answer is not None
     assert answer.status == 200
 

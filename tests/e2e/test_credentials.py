@@ -18,6 +18,7 @@ from tests.vendor import (
     messages_error,
     streamed,
 )
+from tests.vendor.responses import responses_error, responses_stream
 
 CONFIG = """
 [providers.openai]
@@ -48,6 +49,7 @@ ONE, TWO = "sk-pool-number-one", "sk-pool-number-two"
 KEYS = {"ONE": ONE, "TWO": TWO}
 OAUTH = "sk-ant-oat01-subscription-of-the-client"
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
+RESPONSES = "/v1/responses"
 ANTHROPIC, OPENAI = "https://api.anthropic.com", "https://api.openai.com"
 
 _models = (f"gpt-4o-{number}" for number in count())
@@ -317,6 +319,23 @@ def test_a_prompt_cache_key_is_a_conversation(http: httpx.Client, vendor: Vendor
     first, second = credentials[:2]
     assert {first, second} == {ONE, TWO}
     assert credentials == [first, second, first, first, second, first]
+
+
+def test_who_goes_on_from_an_answer_stays_with_the_key_that_made_it(
+    http: httpx.Client, vendor: VendorThread, model: str
+) -> None:
+    """Though the first key is free again for the other model that is asked."""
+    vendor.on(key=ONE, path=RESPONSES).reply(responses_error(429, "rate_limit_exceeded", "slow"))
+    vendor.on(key=TWO, path=RESPONSES).reply(
+        streamed(responses_stream(["Hi"], model=model, id="resp_theirs"))
+    )
+    vendor.on(path=RESPONSES).reply(streamed(responses_stream(["Yes"], model=model, id="resp_next")), 2)
+    url = OPENAI + RESPONSES
+    body = {"model": model, "input": "hi", "stream": True}
+    http.post(url, json=body)
+    http.post(url, json={**body, "model": f"{model}-other", "previous_response_id": "resp_theirs"})
+    http.post(url, json={**body, "model": f"{model}-third", "previous_response_id": "resp_unknown"})
+    assert [one.credential for one in vendor.requests] == [ONE, TWO, TWO, ONE]
 
 
 def test_in_turn_or_one_after_the_other(http: httpx.Client, vendor: VendorThread, model: str) -> None:

@@ -122,3 +122,9 @@ def test_the_text_of_a_call_is_taken_out_of_what_is_around_it(text: str, inside:
     assert names.unwraps(began)
     assert names.unwrapped(began, text) == inside
     assert names.unwrapped(start("read"), '{"input": "x"}') == '{"input": "x"}'
+
+
+def test_half_a_surrogate_in_a_name_is_a_character_like_another() -> None:
+    name = flattened("", "a\ud800")
+    assert name == flattened("", "a\ud800")
+    assert name.isascii()
