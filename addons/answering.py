@@ -28,7 +28,7 @@ from protocols.registry import Registry
 from rewrite.clients import facts_for
 from rewrite.credentials import NoneFree
 from rewrite.events import Acquire, Summary
-from rewrite.exchange import Exchange, Terms
+from rewrite.exchange import Exchange
 from rewrite.limits import limits_for, timing
 from rewrite.outcome import Outcome
 from rewrite.providers import reasons
@@ -36,6 +36,7 @@ from rewrite.responses_store import PROTOCOL as RESPONSES
 from rewrite.responses_store import is_kept, scope_of
 from rewrite.routes import Rule
 from rewrite.sessions import with_session
+from rewrite.terms import Terms
 
 
 class Answering:

@@ -179,7 +179,10 @@ class StreamEnd:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """Life without content: a keep-alive event, a comment, a blank line."""
+    """Life without content: a keep-alive event, a comment, a blank line. `working`: the model is at work on
+    what it does not show (reasoning that is hidden, or only sealed)."""
+
+    working: bool = False
 
 
 @dataclass(frozen=True, slots=True)

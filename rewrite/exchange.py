@@ -9,7 +9,7 @@ late bytes of a cancelled attempt are dropped by construction. One attempt, in o
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import assert_never
 
 from protocols.base import Call, Fault, Head, Segment, WireProtocol, WireResponse
@@ -43,10 +43,8 @@ from rewrite.events import (
     UpstreamStarted,
 )
 from rewrite.leg import Leg
-from rewrite.limits import Limits, OnTruncation, Timing
 from rewrite.outcome import (
     Abandoned,
-    ErrorFacts,
     Outcome,
     Phase,
     Stalled,
@@ -55,6 +53,7 @@ from rewrite.outcome import (
 )
 from rewrite.policies import exhausted, fallback, retry
 from rewrite.reading import NO_END, Reading
+from rewrite.terms import Attempt, Terms
 from rewrite.wishes import next_wish
 
 LINGER = 5.0
@@ -62,43 +61,6 @@ LINGER = 5.0
 
 LONGEST_ERROR_BODY = 1 << 20
 _ERROR_MARK = b'"error"'
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What one call may do at one target; fixed when it begins.
-
-    `pooled`: there are credentials to rotate in; `next_on_auth`: a target that refuses every key is passed
-    over; `leg`: how the target is asked and read, None: as the client asked; `jitter`: a random number in
-    [0, 1); `epoch`: wall-clock seconds at second 0 of the machine's clock, for dates in Retry-After.
-    """
-
-    provider: str
-    timing: Timing
-    limits: Limits
-    errors: ErrorFacts
-    on_truncation: OnTruncation = OnTruncation.AUTO
-    discards_cut_calls: bool = False
-    pooled: bool = True
-    next_on_auth: bool = False
-    leg: Leg | None = None
-    jitter: float = 0.0
-    epoch: float = 0.0
-
-
-@dataclass(slots=True)
-class Attempt:
-    """The attempt that is under way."""
-
-    number: int
-    credential: str | None = None
-    fresh: bool = False
-    open: bool = False
-    sent: bool = False
-    alive: bool = False
-    sent_at: float = 0.0
-    head: Head | None = None
-    reading: Reading | None = None
 
 
 class Exchange:

@@ -27,9 +27,10 @@ from rewrite.events import (
     UpstreamData,
     UpstreamStarted,
 )
-from rewrite.exchange import Exchange, Terms
+from rewrite.exchange import Exchange
 from rewrite.limits import Limits, Timing
 from rewrite.outcome import Abandoned, Completed, ErrorFacts, Outcome, describe
+from rewrite.terms import Terms
 from tests.vendor import Hang, Reply, Send, Vendor, WaitFor, chat_error, chat_stream, streamed
 
 PATIENCE = 10.0

@@ -20,8 +20,9 @@ from rewrite.events import (
     UpstreamSent,
     UpstreamStarted,
 )
-from rewrite.exchange import Exchange, Terms
+from rewrite.exchange import Exchange
 from rewrite.limits import Limits, OnTruncation
+from rewrite.terms import Terms
 from tests.contract import SSE
 from tests.rewrite.scenes import TERMS, call
 

@@ -7,9 +7,10 @@ from protocols import anthropic_messages, openai_chat
 from protocols.base import Call, Head, Operation, WireProtocol
 from protocols.wirejson import dump
 from rewrite.events import Acquire, Acquired, OpenUpstream, Start, UpstreamSent, UpstreamStarted
-from rewrite.exchange import Exchange, Terms
+from rewrite.exchange import Exchange
 from rewrite.limits import Limits, Timing
 from rewrite.outcome import ErrorFacts, Kind
+from rewrite.terms import Terms
 from tests.playbook import Playbook
 
 ANTHROPIC, CHAT = anthropic_messages.PROTOCOL, openai_chat.PROTOCOL

@@ -24,9 +24,9 @@ from rewrite.events import (
     UpstreamSent,
     UpstreamStarted,
 )
-from rewrite.exchange import Terms
 from rewrite.limits import Limits
 from rewrite.outcome import Completed, Kind, Phase, Rejected, Stalled, Truncated, Unreachable
+from rewrite.terms import Terms
 from tests.playbook import ANY, After, Playbook, body_with, over, status
 from tests.rewrite.scenes import (
     DONE,

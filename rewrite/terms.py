@@ -1,0 +1,46 @@
+"""What one call may do at one target, and the attempt that is under way there."""
+
+from dataclasses import dataclass
+
+from protocols.base import Head
+from rewrite.leg import Leg
+from rewrite.limits import Limits, OnTruncation, Timing
+from rewrite.outcome import ErrorFacts
+from rewrite.reading import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What one call may do at one target; fixed when it begins.
+
+    `pooled`: there are credentials to rotate in; `next_on_auth`: a target that refuses every key is passed
+    over; `leg`: how the target is asked and read, None: as the client asked; `jitter`: a random number in
+    [0, 1); `epoch`: wall-clock seconds at second 0 of the machine's clock, for dates in Retry-After.
+    """
+
+    provider: str
+    timing: Timing
+    limits: Limits
+    errors: ErrorFacts
+    on_truncation: OnTruncation = OnTruncation.AUTO
+    discards_cut_calls: bool = False
+    pooled: bool = True
+    next_on_auth: bool = False
+    leg: Leg | None = None
+    jitter: float = 0.0
+    epoch: float = 0.0
+
+
+@dataclass(slots=True)
+class Attempt:
+    """The attempt that is under way."""
+
+    number: int
+    credential: str | None = None
+    fresh: bool = False
+    open: bool = False
+    sent: bool = False
+    alive: bool = False
+    sent_at: float = 0.0
+    head: Head | None = None
+    reading: Reading | None = None
