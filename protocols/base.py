@@ -5,7 +5,7 @@ need of a request (`parse`), makes a decoder and an encoder for one answer, and 
 shape that its clients raise on. Framing (SSE, whole body) belongs to decoder and encoder.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Protocol
@@ -244,6 +244,14 @@ class Abilities:
     losses: Mapping[str, str] = field(default_factory=dict)
 
 
+type Carry = Callable[[str], str]
+"""From a seal as its provider wrote it to what the client gets in its place."""
+
+type Keep = Callable[[str], str | None]
+"""From what a client sends back in the place of a seal to what its provider is sent; None: nothing, and the
+thought, the item or the source that it seals goes with it."""
+
+
 class WireProtocol(Protocol):
     """One wire protocol; see the module's docstring."""
 
@@ -302,9 +310,16 @@ class WireProtocol(Protocol):
         model changes. `headers` is empty."""
         ...
 
-    def unsealed(self, body: Mapping[str, object]) -> Mapping[str, object]:
-        """A request's body without what holds a carrier (see protocols.seals): what another provider signed,
-        which the one that is asked in its own protocol would refuse. The same object if there is none."""
+    # -- seals, within the protocol (see protocols.seals) --------------------------------------------------
+
+    def unsealed(self, body: Mapping[str, object], keep: Keep) -> Mapping[str, object]:
+        """A request's body with every seal in it as `keep` gives it, and without what is sealed by one that
+        is not kept: a provider refuses what another one signed. The same object where nothing changes."""
+        ...
+
+    def sealed(self, answer: Mapping[str, object], carry: Carry) -> Mapping[str, object]:
+        """An object of an answer, an event's or the whole one, with every seal in it as `carry` gives it. The
+        same object if there is none."""
         ...
 
     def writer(self, call: Call, reply: Reply) -> Writer: ...

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import ceil
 from typing import cast
 
@@ -116,6 +116,26 @@ def beside(mapping: JsonObject, known: Iterable[str]) -> dict[str, object]:
     """What `mapping` holds besides the `known` fields, without nulls."""
     names = frozenset(known)
     return {name: value for name, value in mapping.items() if name not in names and value is not None}
+
+
+def each_at(mapping: JsonObject, key: str, change: Callable[[JsonObject], JsonObject | None]) -> JsonObject:
+    """`mapping` with every object of its list at `key` as `change` gives it, and without those of which it
+    gives None; the same object where nothing changes."""
+    values = mapping.get(key)
+    if not isinstance(values, list):
+        return mapping
+    changed = [change(value) if isinstance(value, dict) else value for value in values]
+    if all(new is old for new, old in zip(changed, values, strict=True)):
+        return mapping
+    return {**mapping, key: [value for value in changed if value is not None]}
+
+
+def inside(mapping: JsonObject, key: str, change: Callable[[JsonObject], JsonObject]) -> JsonObject:
+    """`mapping` with the object at `key` as `change` gives it; the same object where nothing changes."""
+    value = mapping.get(key)
+    if not isinstance(value, dict) or (changed := change(value)) is value:
+        return mapping
+    return {**mapping, key: changed}
 
 
 def stream_error(error: object, *, native: bool = True) -> StreamError:

@@ -11,10 +11,6 @@ from protocols.prompt import Content, Media, MediaForm, Message, Prompt, Role, T
 from protocols.seals import unwrapped
 
 _DEFAULTS = {each.name: each.default for each in fields(Prompt)}
-_LEFT_OUT: tuple[tuple[type[Thought] | type[Media], str, str], ...] = (
-    (Thought, "reasoning", "was made by another provider, which alone takes it back"),
-    (Media, "media", "was made by the model, and has no place in what the assistant said before"),
-)
 _UNKNOWN = "has no such field there"
 
 
@@ -24,6 +20,14 @@ class Loss:
 
     field: str
     why: str
+
+
+FOREIGN_REASONING = Loss("reasoning", "was made by another provider, which alone takes it back")
+_MADE_MEDIA = Loss("media", "was made by the model, and has no place in what the assistant said before")
+_LEFT_OUT: tuple[tuple[type[Thought] | type[Media], Loss], ...] = (
+    (Thought, FOREIGN_REASONING),
+    (Media, _MADE_MEDIA),
+)
 
 
 def fitted(prompt: Prompt, abilities: Abilities, provider: str) -> tuple[Prompt, tuple[Loss, ...]]:
@@ -36,7 +40,7 @@ def fitted(prompt: Prompt, abilities: Abilities, provider: str) -> tuple[Prompt,
     losses += [Loss(name, why) for name, why in lacking.items()]
     cleared: dict[str, Any] = {name: _DEFAULTS[name] for name in lacking}
     messages = tuple(_messages(prompt, provider))
-    losses += [Loss(name, why) for kind, name, why in _LEFT_OUT if _fewer(kind, messages, prompt.messages)]
+    losses += [loss for kind, loss in _LEFT_OUT if _fewer(kind, messages, prompt.messages)]
     return replace(prompt, **cleared, messages=messages, extensions={}), tuple(losses)
 
 

@@ -1,22 +1,21 @@
 """One target of a call: how the provider is asked, and how its answers are read on the client's behalf."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from protocols.base import Call, Head, Operation, Rendered, Reply, Target, WireProtocol
 from protocols.registry import Registry
+from protocols.seals import Returning
 from protocols.whole import WholeDecoder
-from protocols.wirejson import JsonObject, object_at
-from rewrite.adapters.base import Adapter, Context, Events, Unchanged
+from protocols.wirejson import JsonObject
+from rewrite.adapters.base import Adapter, Context
 from rewrite.chain import Chain
-from rewrite.fitting import Loss
+from rewrite.faces import CarriedSeals, ReportedModel
+from rewrite.fitting import FOREIGN_REASONING, Loss
 from rewrite.providers import facts_of
 from rewrite.reading import Reading
 from rewrite.routes import Route
 from rewrite.translate import TranslatingDecoder, TranslatingEncoder, Translation, translation
-
-_INNER = ("message", "response")
-_MODEL = ("model", "modelVersion")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +30,7 @@ class Leg:
     chain: Chain | None = None
     translation: Translation | None = None
     rendered: Rendered | None = None
-
-    @property
-    def losses(self) -> Sequence[Loss]:
-        return self.translation.losses if self.translation else ()
+    losses: Sequence[Loss] = ()
 
     def reading(self, head: Head) -> Reading:
         """The answer that begins with `head`, read by adapters first, in the client's protocol last."""
@@ -55,8 +51,8 @@ class Wanted:
     """How a call is to go: besides its route, what its rule and its client ask for.
 
     `adapters` in order; `reply`: what the answer is called where it is translated, its model empty for the
-    one that served; `sealed`: the body holds what providers of other protocols sealed; `rewritten`: it is
-    not what the client's bytes say.
+    one that served; `sealed`: the body holds what other providers sealed; `rewritten`: it is not what the
+    client's bytes say.
     """
 
     route: Route
@@ -76,17 +72,27 @@ def leg_of(call: Call, protocol: WireProtocol, wanted: Wanted, registry: Registr
 
 def _within(call: Call, protocol: WireProtocol, wanted: Wanted) -> Leg:
     route, model = wanted.route, wanted.route.model
-    chain = _chain(call, wanted)
+    chain = _chain(call, wanted, *_faces(call, protocol, wanted))
     asked = replace(call, model=model)
-    body = protocol.unsealed(call.body) if wanted.sealed else call.body
+    body, losses = _unsealed(call, protocol, wanted)
     changed = chain.request(body) if chain else body
     if route.meant and model == call.model:
         untouched = changed is call.body and not wanted.rewritten
         rendered = None if untouched else Rendered(call.target, changed)
-        return Leg(asked, protocol, chain, rendered=rendered)
+        return Leg(asked, protocol, chain, rendered=rendered, losses=losses)
     path = "" if route.meant else route.provider.paths.get(route.protocol, "")
     retargeted = protocol.retarget(replace(call, body=changed), _target(route, path))
-    return Leg(asked, protocol, chain, rendered=retargeted)
+    return Leg(asked, protocol, chain, rendered=retargeted, losses=losses)
+
+
+def _unsealed(call: Call, protocol: WireProtocol, wanted: Wanted) -> tuple[JsonObject, Sequence[Loss]]:
+    """The body with the provider's own seals alone; what no carrier holds is of the one that was meant."""
+    route = wanted.route
+    if route.meant and not wanted.sealed:
+        return call.body, ()
+    keep = Returning(route.provider.name, native=route.meant)
+    body = protocol.unsealed(call.body, keep)
+    return body, (FOREIGN_REASONING,) if keep.dropped else ()
 
 
 def _translated(call: Call, source: WireProtocol, target: WireProtocol, wanted: Wanted) -> Leg:
@@ -95,7 +101,7 @@ def _translated(call: Call, source: WireProtocol, target: WireProtocol, wanted: 
     chain = _chain(call, wanted)
     body = chain.request(found.rendered.body) if chain else found.rendered.body
     rendered = replace(found.rendered, body=body)
-    return Leg(found.upstream, target, chain, found, rendered)
+    return Leg(found.upstream, target, chain, found, rendered, found.losses)
 
 
 def _target(route: Route, path: str) -> Target:
@@ -111,32 +117,17 @@ def _target(route: Route, path: str) -> Target:
     )
 
 
-def _chain(call: Call, wanted: Wanted) -> Chain | None:
-    """The adapters of a generation, if there are any; the last one names the model that was asked for."""
+def _faces(call: Call, protocol: WireProtocol, wanted: Wanted) -> Iterator[Adapter]:
+    """What makes an answer of another model or provider look like one of those that were asked."""
+    if not wanted.route.meant:
+        yield CarriedSeals(protocol)
+    if wanted.route.model != call.model and wanted.reply.model:
+        yield ReportedModel(wanted.reply.model)
+
+
+def _chain(call: Call, wanted: Wanted, *faces: Adapter) -> Chain | None:
+    """The adapters of a generation, if there are any; `faces` come last."""
     if call.operation is not Operation.GENERATE:
         return None
-    route = wanted.route
-    adapters = tuple(wanted.adapters)
-    if route.model != call.model and wanted.reply.model and route.protocol == call.protocol:
-        adapters += (ReportedModel(wanted.reply.model),)
+    adapters, route = (*wanted.adapters, *faces), wanted.route
     return Chain(adapters, Context(route.protocol, route.provider.name, route.model)) if adapters else None
-
-
-@dataclass(frozen=True, slots=True)
-class ReportedModel(Unchanged):
-    """The answer names the model that the client asked for. Every protocol names it at the top, or in the
-    object of a message or response there."""
-
-    model: str
-    name: str = "reported_model"
-
-    def answer(self, body: JsonObject, context: Context) -> JsonObject:
-        return self._named(body)
-
-    def stream(self, context: Context) -> Events | None:
-        return lambda event: (self._named(event),)
-
-    def _named(self, body: JsonObject) -> JsonObject:
-        inner = {key: self._named(found) for key in _INNER if "model" in (found := object_at(body, key))}
-        own = {key: self.model for key in _MODEL if isinstance(body.get(key), str)}
-        return {**body, **inner, **own} if inner or own else body

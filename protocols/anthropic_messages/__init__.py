@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from protocols.anthropic_messages.marks import unsealed
+from protocols.anthropic_messages.marks import sealed, unsealed
 from protocols.anthropic_messages.rendering import ABILITIES, render, retarget
 from protocols.anthropic_messages.request import ask
 from protocols.anthropic_messages.stream import EventReader, read_answer
@@ -22,9 +22,11 @@ from protocols.anthropic_messages.words import FINISH_REASONS, error_object
 from protocols.anthropic_messages.writer import MessagesEncoder, MessagesWriter, whole
 from protocols.base import (
     Call,
+    Carry,
     Decoder,
     Fault,
     Head,
+    Keep,
     Operation,
     Reasoning,
     Rendered,
@@ -93,8 +95,11 @@ class AnthropicMessages:
     def retarget(self, call: Call, target: Target) -> Rendered:
         return retarget(call, target)
 
-    def unsealed(self, body: Mapping[str, object]) -> Mapping[str, object]:
-        return unsealed(body)
+    def unsealed(self, body: Mapping[str, object], keep: Keep) -> Mapping[str, object]:
+        return unsealed(body, keep)
+
+    def sealed(self, answer: Mapping[str, object], carry: Carry) -> Mapping[str, object]:
+        return sealed(answer, carry)
 
     def writer(self, call: Call, reply: Reply) -> MessagesWriter:
         return MessagesWriter(call, reply)

@@ -4,11 +4,11 @@ Thinking that was cut before its signature, and sources that another provider ci
 next request; the provider refuses both, since it signed neither. Each gets a carrier of no provider.
 """
 
-from collections.abc import Iterator
-
+from protocols.anthropic_messages.turns import closes_with_bare_call
+from protocols.base import Carry, Keep
 from protocols.parts import Seal
-from protocols.seals import is_carrier, wrapped
-from protocols.wirejson import JsonObject, objects_at, text_at
+from protocols.seals import carried_in, kept_in, wrapped
+from protocols.wirejson import JsonObject, each_at, inside, object_at, objects_at, text_at
 
 CUT = wrapped(Seal("cut", ""), "").value
 """The signature of thinking that has none."""
@@ -17,41 +17,50 @@ SOURCE = wrapped(Seal("source", ""), "").value
 """The `encrypted_index` of a source that another provider cited."""
 
 _SEALED_IN = ("signature", "data")
+_CITED_IN = ("encrypted_index",)
 _THINKING = ("thinking", "redacted_thinking")
 
 
-def unsealed(body: JsonObject) -> JsonObject:
-    """A request's body without the blocks of thinking and the citations whose seal is a carrier, and
-    without messages that hold nothing else; the same object if there are none."""
-    messages = body.get("messages")
-    if not isinstance(messages, list):
-        return body
-    kept = [kept for message in messages for kept in _message(message)]
-    unchanged = len(kept) == len(messages) and all(a is b for a, b in zip(kept, messages, strict=True))
-    return body if unchanged else {**body, "messages": kept}
+def unsealed(body: JsonObject, keep: Keep) -> JsonObject:
+    """A request's body with the seals of thinking and citations as `keep` gives them, without the blocks of
+    thinking and the citations that it does not keep, and without messages that hold nothing else.
+
+    Documented: thinking by a budget cannot go on from a tool call that no thinking stands before; where
+    that is gone, this answer is asked for without.
+    """
+    found = each_at(body, "messages", lambda message: _kept_message(message, keep))
+    if found is body or text_at(object_at(body, "thinking"), "type") != "enabled":
+        return found
+    bare = closes_with_bare_call(objects_at(found, "messages"))
+    return {name: value for name, value in found.items() if name != "thinking" or not bare}
 
 
-def _message(message: object) -> Iterator[object]:
-    if not isinstance(message, dict) or not isinstance(content := message.get("content"), list):
-        yield message
-        return
-    kept = [_uncited(block) for block in content if not _is_foreign(block)]
-    if len(kept) == len(content) and all(a is b for a, b in zip(kept, content, strict=True)):
-        yield message
-    elif kept:
-        yield {**message, "content": kept}
+def _kept_message(message: JsonObject, keep: Keep) -> JsonObject | None:
+    found = each_at(message, "content", lambda block: _kept_block(block, keep))
+    return None if found is not message and not found["content"] else found
 
 
-def _is_foreign(block: object) -> bool:
-    if not isinstance(block, dict) or block.get("type") not in _THINKING:
-        return False
-    return any(is_carrier(text_at(block, field)) for field in _SEALED_IN)
+def _kept_block(block: JsonObject, keep: Keep) -> JsonObject | None:
+    if block.get("type") in _THINKING:
+        return kept_in(block, _SEALED_IN, keep)
+    found = each_at(block, "citations", lambda source: kept_in(source, _CITED_IN, keep))
+    return found if found is block or found["citations"] else {**found, "citations": None}
 
 
-def _uncited(block: object) -> object:
-    """A block of text without the citations that are marked."""
-    if not isinstance(block, dict):
-        return block
-    cited = objects_at(block, "citations")
-    kept = [each for each in cited if not is_carrier(text_at(each, "encrypted_index"))]
-    return block if len(kept) == len(cited) else {**block, "citations": kept or None}
+def sealed(answer: JsonObject, carry: Carry) -> JsonObject:
+    """A message, or an event of one, with its seals as `carry` gives them."""
+    answer = inside(answer, "content_block", lambda block: _carried_block(block, carry))
+    answer = inside(answer, "delta", lambda delta: _carried_delta(delta, carry))
+    return each_at(answer, "content", lambda block: _carried_block(block, carry))
+
+
+def _carried_block(block: JsonObject, carry: Carry) -> JsonObject:
+    if block.get("type") in _THINKING:
+        return carried_in(block, _SEALED_IN, carry)
+    return each_at(block, "citations", lambda source: carried_in(source, _CITED_IN, carry))
+
+
+def _carried_delta(delta: JsonObject, carry: Carry) -> JsonObject:
+    if delta.get("type") == "signature_delta":
+        return carried_in(delta, _SEALED_IN, carry)
+    return inside(delta, "citation", lambda source: carried_in(source, _CITED_IN, carry))

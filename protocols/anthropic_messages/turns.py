@@ -25,7 +25,7 @@ from protocols.prompt import (
     ToolCall,
     ToolResult,
 )
-from protocols.wirejson import JsonObject, given, is_json, load_object
+from protocols.wirejson import JsonObject, given, is_json, load_object, objects_at, text_at
 
 type Block = dict[str, object]
 type Turn = tuple[str, list[Block]]
@@ -212,14 +212,8 @@ def closes_with_bare_call(written: Sequence[JsonObject]) -> bool:
 
     Documented: with thinking on, such an answer must start with a block of thinking.
     """
-    spoken = [turn for turn in written if turn["role"] == Role.ASSISTANT]
+    spoken = [turn for turn in written if turn.get("role") == Role.ASSISTANT]
     if not spoken:
         return False
-    blocks = _blocks_of(spoken[-1])
-    calls = any(block["type"] == "tool_use" for block in blocks)
-    return spoken[-1] is written[-1] or (calls and blocks[0]["type"] not in _SEALS.values())
-
-
-def _blocks_of(turn: JsonObject) -> Sequence[Block]:
-    content = turn["content"]
-    return content if isinstance(content, list) else []
+    kinds = [text_at(block, "type") for block in objects_at(spoken[-1], "content")]
+    return spoken[-1] is written[-1] or ("tool_use" in kinds and kinds[0] not in _SEALS.values())

@@ -16,9 +16,11 @@ from urllib.parse import unquote, urlsplit
 from protocols.base import (
     Abilities,
     Call,
+    Carry,
     Decoder,
     Fault,
     Head,
+    Keep,
     Operation,
     Reasoning,
     Rendered,
@@ -31,7 +33,7 @@ from protocols.calls import Paths, json_call, matched
 from protocols.errors import Untranslatable
 from protocols.gemini_generate.ask import ask
 from protocols.gemini_generate.render import LACKS, path_of, render
-from protocols.gemini_generate.retarget import renamed, unsealed
+from protocols.gemini_generate.retarget import renamed, sealed, unsealed
 from protocols.gemini_generate.shapes import (
     FINISH_REASONS,
     asked,
@@ -144,8 +146,11 @@ class GeminiGenerate:
     def retarget(self, call: Call, target: Target) -> Rendered:
         return Rendered(_retargeted(call, target), renamed(call.body, target.model))
 
-    def unsealed(self, body: Mapping[str, object]) -> Mapping[str, object]:
-        return unsealed(body)
+    def unsealed(self, body: Mapping[str, object], keep: Keep) -> Mapping[str, object]:
+        return unsealed(body, keep)
+
+    def sealed(self, answer: Mapping[str, object], carry: Carry) -> Mapping[str, object]:
+        return sealed(answer, carry)
 
     def writer(self, call: Call, reply: Reply) -> GeminiWriter:
         return GeminiWriter(form_of(call), reply)

@@ -1,10 +1,11 @@
-"""A request of the protocol for another model, and without the seals of other providers."""
+"""A request of the protocol for another model, and the seals in requests and answers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
+from protocols.base import Carry, Keep
 from protocols.gemini_generate.render import marked
-from protocols.seals import is_carrier
-from protocols.wirejson import JsonObject, object_at, objects_at, text_at
+from protocols.seals import carried_in, kept_in
+from protocols.wirejson import JsonObject, each_at, inside, object_at, objects_at, text_at
 
 _SIGNATURES = ("thoughtSignature", "thought_signature")
 _INNER = ("request", "generateContentRequest")
@@ -30,35 +31,40 @@ def _named(before: str, model: str) -> str:
     return "models/" + model.removeprefix("models/") if before.startswith("models/") else model
 
 
-def unsealed(body: Mapping[str, object]) -> Mapping[str, object]:
-    """`body` without parts that hold nothing but another provider's reasoning; the first call of such a turn
-    is marked as made by another model. The same object if there is none."""
-    if isinstance(body.get("request"), dict):
-        request = object_at(body, "request")
-        inner = unsealed(request)
-        return body if inner is request else {**body, "request": inner}
-    contents = objects_at(body, "contents")
-    if not any(_carried(part) for content in contents for part in objects_at(content, "parts")):
-        return body
-    return {**body, "contents": list(_contents(contents))}
+def unsealed(body: Mapping[str, object], keep: Keep) -> Mapping[str, object]:
+    """`body` with its signatures as `keep` gives them, without parts that hold nothing but reasoning whose
+    signature is not kept; the first call of such a turn is marked as made by another model."""
+    body = inside(body, "request", lambda request: unsealed(request, keep))
+    return each_at(body, "contents", lambda content: _kept_content(content, keep))
 
 
-def _contents(contents: list[JsonObject]) -> Iterator[JsonObject]:
-    for content in contents:
-        parts = objects_at(content, "parts")
-        kept = [new for part in parts if (new := _part(part)) is not None]
-        if kept or not parts:
-            yield content if kept == parts else {**content, "parts": marked(kept)}
+def _kept_content(content: JsonObject, keep: Keep) -> JsonObject | None:
+    found = each_at(content, "parts", lambda part: _kept_part(part, keep))
+    if found is content:
+        return content
+    parts = objects_at(found, "parts")
+    return {**found, "parts": marked(parts)} if parts else None
 
 
-def _carried(part: JsonObject) -> bool:
-    return any(is_carrier(text_at(part, name)) for name in _SIGNATURES)
-
-
-def _part(part: JsonObject) -> JsonObject | None:
+def _kept_part(part: JsonObject, keep: Keep) -> JsonObject | None:
     """What is left of a part."""
-    if not _carried(part):
-        return part
+    kept = kept_in(part, _SIGNATURES, keep)
+    if kept is not None:
+        return kept
     rest = {name: value for name, value in part.items() if name not in _SIGNATURES}
     said = text_at(rest, "text") and rest.get("thought") is not True
     return rest if said or rest.keys() - _CONTENT else None
+
+
+def sealed(answer: JsonObject, carry: Carry) -> JsonObject:
+    """An answer, or one chunk of it, with its signatures as `carry` gives them."""
+    answer = inside(answer, "response", lambda response: sealed(response, carry))
+    return each_at(answer, "candidates", lambda candidate: _carried_candidate(candidate, carry))
+
+
+def _carried_candidate(candidate: JsonObject, carry: Carry) -> JsonObject:
+    return inside(
+        candidate,
+        "content",
+        lambda content: each_at(content, "parts", lambda part: carried_in(part, _SIGNATURES, carry)),
+    )

@@ -9,9 +9,11 @@ from dataclasses import replace
 
 from protocols.base import (
     Call,
+    Carry,
     Decoder,
     Fault,
     Head,
+    Keep,
     Operation,
     Reasoning,
     Rendered,
@@ -78,9 +80,12 @@ class OllamaChat:
     def retarget(self, call: Call, target: Target) -> Rendered:
         return retarget(call, target)
 
-    def unsealed(self, body: JsonObject) -> JsonObject:
-        """No answer of the protocol has a place for a carrier, so that no request brings one back."""
+    def unsealed(self, body: JsonObject, keep: Keep) -> JsonObject:
+        """The protocol has no place for a seal."""
         return body
+
+    def sealed(self, answer: JsonObject, carry: Carry) -> JsonObject:
+        return answer
 
     def writer(self, call: Call, reply: Reply) -> OllamaWriter:
         return OllamaWriter(reply)

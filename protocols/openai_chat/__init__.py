@@ -17,9 +17,11 @@ from dataclasses import replace
 from protocols.base import (
     Abilities,
     Call,
+    Carry,
     Decoder,
     Fault,
     Head,
+    Keep,
     Operation,
     Reasoning,
     Rendered,
@@ -94,8 +96,11 @@ class OpenAIChat:
     def retarget(self, call: Call, target: Target) -> Rendered:
         return render.retarget(call, target)
 
-    def unsealed(self, body: JsonObject) -> JsonObject:
-        return reasoning.unsealed(body)
+    def unsealed(self, body: JsonObject, keep: Keep) -> JsonObject:
+        return reasoning.unsealed(body, keep)
+
+    def sealed(self, answer: JsonObject, carry: Carry) -> JsonObject:
+        return reasoning.sealed(answer, carry)
 
     def writer(self, call: Call, reply: Reply) -> ChatWriter:
         return ChatWriter(call, reply)

@@ -17,9 +17,11 @@ from urllib.parse import quote
 from protocols.base import (
     Abilities,
     Call,
+    Carry,
     Decoder,
     Fault,
     Head,
+    Keep,
     Operation,
     Reasoning,
     Rendered,
@@ -38,10 +40,10 @@ from protocols.openai_responses.vocabulary import error_object
 from protocols.openai_responses.writer import EventWriter, whole_response
 from protocols.parts import Progress
 from protocols.prompt import MediaForm, MediaKind, Prompt
-from protocols.seals import is_carrier
+from protocols.seals import carried_in, kept_in
 from protocols.sse import is_event_stream
 from protocols.whole import WholeDecoder
-from protocols.wirejson import JsonObject, dump, error_answer, object_at, text_at
+from protocols.wirejson import JsonObject, dump, each_at, error_answer, inside, object_at, text_at
 
 _PATHS: Paths = (
     ("POST", re.compile(r"/responses$"), Operation.GENERATE),
@@ -49,6 +51,7 @@ _PATHS: Paths = (
     ("GET", re.compile(r"(?:/v\d\w*|^)/models$"), Operation.MODELS),
 )
 _PREFIX = "/v1"
+_SEALED_IN = ("encrypted_content",)
 _GENERATION = "/responses"
 _SUFFIXES: Mapping[Operation, str] = {
     Operation.COUNT_TOKENS: "/responses/input_tokens",
@@ -129,13 +132,15 @@ class OpenAIResponses:
         path = _path(target, call.operation) if target.path or not call.target else call.target
         return Rendered(path, {} if models else {**call.body, "model": target.model})
 
-    def unsealed(self, body: Mapping[str, object]) -> Mapping[str, object]:
-        """Without the reasoning items that another provider's reasoning travels in."""
-        items = body.get("input")
-        if not isinstance(items, list):
-            return body
-        kept = [item for item in items if not _is_carrier(item)]
-        return body if len(kept) == len(items) else {**body, "input": kept}
+    def unsealed(self, body: Mapping[str, object], keep: Keep) -> Mapping[str, object]:
+        """An item of reasoning that is not kept goes whole."""
+        return each_at(body, "input", lambda item: kept_in(item, _SEALED_IN, keep))
+
+    def sealed(self, answer: Mapping[str, object], carry: Carry) -> Mapping[str, object]:
+        """The items of a response, of the one in an event, or of an event of one item."""
+        answer = inside(answer, "item", lambda item: carried_in(item, _SEALED_IN, carry))
+        answer = inside(answer, "response", lambda response: self.sealed(response, carry))
+        return each_at(answer, "output", lambda item: carried_in(item, _SEALED_IN, carry))
 
     def writer(self, call: Call, reply: Reply) -> ResponsesWriter:
         return ResponsesWriter(EventWriter(call, reply))
@@ -164,10 +169,6 @@ def _path(target: Target, operation: Operation) -> str:
     beside = whole.removesuffix(_GENERATION) + _SUFFIXES.get(operation, "")
     own = whole if operation is Operation.GENERATE else beside
     return (own + mark + query).replace("{model}", quote(target.model, safe=""))
-
-
-def _is_carrier(item: object) -> bool:
-    return isinstance(item, dict) and is_carrier(text_at(item, "encrypted_content"))
 
 
 PROTOCOL = OpenAIResponses()

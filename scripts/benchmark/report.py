@@ -1,6 +1,6 @@
 """What was measured, as a table for a person: medians over the rounds, and rotator beside the bare proxy."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -22,6 +22,17 @@ class Row:
         ours, other = (self.samples.get(name, ()) for name in (self.columns[-1], self.columns[-2]))
         pairs = list(zip(ours, other, strict=True))
         return median(one / two for one, two in pairs) if pairs else None
+
+
+TRANSLATED = ("rotator", "translated")
+MOST_FOR_TRANSLATION = 3.0
+"""What an event may cost that is translated, beside one that is passed on."""
+
+
+def too_dear(rows: Iterable[Row]) -> list[str]:
+    """The titles of the rows in which a translated event costs too much."""
+    events = [row for row in rows if row.columns == TRANSLATED and "per event" in row.title]
+    return [row.title for row in events if row.ratio is not None and row.ratio >= MOST_FOR_TRANSLATION]
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -17,6 +17,7 @@ from protocols.registry import discover
 from protocols.seals import wrapped
 from protocols.wirejson import dump
 from rewrite.chain import parse_adapters
+from rewrite.faces import ReportedModel
 from rewrite.providers import Carrier, Provider
 from rewrite.routes import Match, Rule, destination
 from tests.rewrite.scenes import ANTHROPIC, CHAT
@@ -130,7 +131,8 @@ def test_the_answer_names_the_model_that_was_asked_for_unless_the_route_says_oth
     upstream: bool, named: bool
 ) -> None:
     (target,) = planned(to("local/m", upstream_model=upstream)).targets
-    assert (target.leg.chain is not None) is named
+    assert target.leg.chain is not None
+    assert any(isinstance(each, ReportedModel) for each in target.leg.chain.adapters) is named
     (other,) = planned(to("anthropic/claude", upstream_model=upstream)).targets
     assert other.leg.translation is not None
     assert other.leg.translation.reply.model == ("gpt-5" if named else "")

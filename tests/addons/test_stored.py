@@ -14,6 +14,7 @@ from protocols.base import Call, Head, Operation, Reply, Target, WireRequest, Wi
 from protocols.errors import Untranslatable
 from protocols.parts import Progress
 from protocols.registry import discover
+from protocols.seals import Returning
 from protocols.wirejson import JsonObject, dump, load_object, object_at, objects_at, text_at
 from rewrite.events import Summary
 from rewrite.leg import Leg
@@ -316,7 +317,7 @@ def test_reasoning_goes_back_to_its_maker_and_to_nobody_else(client: Client) -> 
     asked = translation(call, RESPONSES, REGISTRY["openai_chat"], elsewhere, reply)
     assert SIGNATURE not in str(asked.rendered.body)
     assert "Hello" in str(asked.rendered.body)
-    own = RESPONSES.unsealed(turn.call.body)
+    own = RESPONSES.unsealed(turn.call.body, Returning("own", native=True))
     assert [item.get("type") for item in objects_at(own, "input")] == ["message", "message", "message"]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from protocols.parts import BlockKind, FinishReason
-from protocols.seals import MARK
+from protocols.seals import MARK, Returning
 from protocols.wirejson import dump, load_object
 from tests.rewrite import edges
 from tests.rewrite.across import answered, read, told
@@ -79,7 +79,7 @@ def test_case_09_unsigned_thinking_is_marked_and_never_sent_on(upstream: str, en
     turn = {"role": "assistant", "content": [thought, TEXT]}
     call = ask(MESSAGES, messages=[HELLO, turn, HELLO])
     kept = {"messages": [HELLO, {**turn, "content": [TEXT]}, HELLO]}
-    assert REGISTRY[MESSAGES].unsealed(call.body) == {**call.body, **kept}
+    assert REGISTRY[MESSAGES].unsealed(call.body, Returning("own", native=True)) == {**call.body, **kept}
     for to in (CHAT, RESPONSES, GEMINI):
         rendered = leg(call, to).rendered
         assert rendered is not None

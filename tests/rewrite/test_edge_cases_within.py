@@ -8,6 +8,7 @@ import pytest
 from protocols.anthropic_messages.marks import CUT
 from protocols.base import WireProtocol
 from protocols.parts import Usage
+from protocols.seals import Returning
 from rewrite.events import Start, UpstreamClosed, UpstreamData, UpstreamSent, UpstreamStarted
 from rewrite.exchange import Exchange
 from rewrite.limits import OnTruncation
@@ -177,7 +178,7 @@ def test_case_09_thinking_cut_before_its_signature() -> None:
     assert b'"stop_reason":"max_tokens"' in closing
     thought = {"type": "thinking", "thinking": "hm", "signature": CUT}
     body = {"messages": [{"role": "assistant", "content": [thought, {"type": "text", "text": "Hi"}]}]}
-    assert ANTHROPIC.unsealed(body) == {
+    assert ANTHROPIC.unsealed(body, Returning("own", native=True)) == {
         "messages": [{"role": "assistant", "content": [{"type": "text", "text": "Hi"}]}]
     }
 
@@ -187,7 +188,7 @@ def test_case_10_signature_only_thinking() -> None:
     assert given(ANTHROPIC, SIGNATURE_ONLY).body == SIGNATURE_ONLY
     thought = {"type": "thinking", "thinking": "", "signature": "c2ln"}
     body = {"messages": [{"role": "assistant", "content": [thought]}]}
-    assert ANTHROPIC.unsealed(body) is body
+    assert ANTHROPIC.unsealed(body, Returning("own", native=True)) is body
     cut = given(ANTHROPIC, MESSAGE + THINKING + SIGNATURE + stop(0))
     assert (cut.head.status, cut.summary.end) == (502, "rejected")
 
@@ -196,7 +197,7 @@ def test_case_11_redacted_thinking() -> None:
     """Redacted thinking has no deltas: it passes, and stays when it comes back."""
     assert given(ANTHROPIC, REDACTED).body == REDACTED
     body = {"messages": [{"role": "assistant", "content": [{"type": "redacted_thinking", "data": "Eqk"}]}]}
-    assert ANTHROPIC.unsealed(body) is body
+    assert ANTHROPIC.unsealed(body, Returning("own", native=True)) is body
 
 
 def test_case_12_gemini_signature_on_an_empty_text_or_the_first_call() -> None:
@@ -205,7 +206,7 @@ def test_case_12_gemini_signature_on_an_empty_text_or_the_first_call() -> None:
         assert given(GEMINI, data).body == data
     parts = [{"text": "Hi"}, {"text": "", "thoughtSignature": "c2ln"}]
     body = {"contents": [{"role": "model", "parts": parts}]}
-    assert GEMINI.unsealed(body) is body
+    assert GEMINI.unsealed(body, Returning("own", native=True)) is body
 
 
 @pytest.mark.parametrize(

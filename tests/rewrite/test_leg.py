@@ -13,7 +13,8 @@ from protocols.seals import wrapped
 from protocols.wirejson import dump, load_object
 from rewrite.adapters.base import Adapter
 from rewrite.chain import parse_adapters
-from rewrite.leg import Leg, ReportedModel, Wanted, leg_of
+from rewrite.faces import ReportedModel
+from rewrite.leg import Leg, Wanted, leg_of
 from rewrite.providers import ModelFacts, Provider
 from rewrite.routes import Route
 from tests.rewrite.scenes import ANTHROPIC, CHAT, DONE, JSON, MESSAGE, ROLE, SSE, finishes, says

@@ -5,8 +5,9 @@ import pytest
 from protocols.anthropic_messages import PROTOCOL
 from protocols.anthropic_messages.marks import CUT, SOURCE
 from protocols.parts import Seal
-from protocols.seals import MARK, unwrapped, wrapped
+from protocols.seals import MARK, Returning, unwrapped, wrapped
 
+KEEP = Returning("own", native=True)
 FOREIGN = wrapped(Seal("encrypted", "abc"), "openai").value
 HI = {"role": "user", "content": "Hi"}
 TEXT = {"type": "text", "text": "Well"}
@@ -32,16 +33,19 @@ def test_the_marks_are_carriers_of_no_provider(mark: str) -> None:
     ids="cut foreign redacted".split(),
 )
 def test_thinking_that_others_sealed_goes(block: object) -> None:
-    assert PROTOCOL.unsealed(assistant(block, TEXT)) == assistant(TEXT)
-    assert PROTOCOL.unsealed(assistant(block)) == {"model": "m", "messages": [HI]}
+    assert PROTOCOL.unsealed(assistant(block, TEXT), KEEP) == assistant(TEXT)
+    assert PROTOCOL.unsealed(assistant(block), KEEP) == {
+        "model": "m",
+        "messages": [HI],
+    }
 
 
 def test_sources_that_others_cited_go() -> None:
     own, ours = {"encrypted_index": "Eo8BCi", "url": "a"}, {"encrypted_index": SOURCE, "url": "b"}
-    assert PROTOCOL.unsealed(assistant({**TEXT, "citations": [own, ours]})) == assistant(
+    assert PROTOCOL.unsealed(assistant({**TEXT, "citations": [own, ours]}), KEEP) == assistant(
         {**TEXT, "citations": [own]}
     )
-    assert PROTOCOL.unsealed(assistant({**TEXT, "citations": [ours]})) == assistant(
+    assert PROTOCOL.unsealed(assistant({**TEXT, "citations": [ours]}), KEEP) == assistant(
         {**TEXT, "citations": None}
     )
 
@@ -58,4 +62,4 @@ def test_sources_that_others_cited_go() -> None:
     ],
 )
 def test_the_same_object_where_there_is_nothing_to_do(body: dict[str, object]) -> None:
-    assert PROTOCOL.unsealed(body) is body
+    assert PROTOCOL.unsealed(body, KEEP) is body

@@ -10,9 +10,10 @@ from protocols.errors import MalformedRequest, Untranslatable
 from protocols.gemini_generate import PROTOCOL
 from protocols.gemini_generate.render import UNSIGNED
 from protocols.parts import Seal
-from protocols.seals import wrapped
+from protocols.seals import Returning, wrapped
 from tests.protocols.gemini_generate.frames import EVENTS, INTERNAL, STREAM, WHOLE, call, calls, text
 
+KEEP = Returning("own", native=True)
 VERTEX = "/v1/projects/p/locations/l/publishers"
 GENERATE, COUNT, EMBED = Operation.GENERATE, Operation.COUNT_TOKENS, Operation.EMBEDDINGS
 
@@ -212,9 +213,9 @@ def turn(*parts: Mapping[str, object]) -> dict[str, object]:
 
 def test_without_carriers_nothing_changes() -> None:
     body = {"contents": [turn(text("Hi", thoughtSignature="c2ln"), calls(name="f"))]}
-    assert PROTOCOL.unsealed(body) is body
+    assert PROTOCOL.unsealed(body, KEEP) is body
     enveloped = {"request": body}
-    assert PROTOCOL.unsealed(enveloped) is enveloped
+    assert PROTOCOL.unsealed(enveloped, KEEP) is enveloped
 
 
 @pytest.mark.parametrize("name", ["thoughtSignature", "thought_signature"])
@@ -224,14 +225,17 @@ def test_what_another_provider_sealed_is_left_out(name: str) -> None:
     answer = turn(text("Hi", **{name: CARRIER}), text("you"))
     body = {"contents": [asking, thoughts, answer], "other": 1}
     new = {"contents": [asking, turn(text("Hi"), text("you"))], "other": 1}
-    assert PROTOCOL.unsealed(body) == new
-    assert PROTOCOL.unsealed({"request": body, "model": "m"}) == {"request": new, "model": "m"}
+    assert PROTOCOL.unsealed(body, KEEP) == new
+    assert PROTOCOL.unsealed({"request": body, "model": "m"}, KEEP) == {
+        "request": new,
+        "model": "m",
+    }
 
 
 def test_a_call_that_bore_such_a_seal_is_marked() -> None:
     body = {"contents": [turn({**calls(name="f"), "thoughtSignature": CARRIER}, calls(name="g"))]}
     marked = {**calls(name="f"), "thoughtSignature": UNSIGNED}
-    assert PROTOCOL.unsealed(body) == {"contents": [turn(marked, calls(name="g"))]}
+    assert PROTOCOL.unsealed(body, KEEP) == {"contents": [turn(marked, calls(name="g"))]}
 
 
 def test_what_the_query_holds_besides_the_framing_stays_with_the_provider_that_was_called() -> None:

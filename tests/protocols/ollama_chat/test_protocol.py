@@ -9,6 +9,7 @@ from protocols.base import Call, Fault, Operation, Reasoning, Target, WireReques
 from protocols.errors import MalformedRequest
 from protocols.ollama_chat import PROTOCOL
 from protocols.parts import Finish, FinishReason, MessageStart, Progress, StreamEnd, StreamError, Usage
+from protocols.seals import Returning
 from protocols.wirejson import dump
 from rewrite.repair import closing, failing
 from tests.contract import NDJSON, parts, progress, samples
@@ -144,7 +145,7 @@ def test_a_list_of_models_is_asked_for_without_a_body() -> None:
 
 def test_there_is_nothing_to_unseal() -> None:
     body = {"messages": [{"role": "assistant", "thinking": "hm", "content": "a"}]}
-    assert PROTOCOL.unsealed(body) is body
+    assert PROTOCOL.unsealed(body, Returning("own", native=True)) is body
 
 
 def test_a_native_error_is_a_text_and_any_other_is_not() -> None:

@@ -28,7 +28,7 @@ from protocols.prompt import (
     ToolMode,
     ToolResult,
 )
-from protocols.seals import wrapped
+from protocols.seals import Returning, wrapped
 
 USER: Mapping[str, object] = {"role": "user", "content": "Hi"}
 CARRIER = wrapped(Seal("signature", "c2ln"), "other")
@@ -424,7 +424,7 @@ def test_a_body_without_carriers_stays_itself() -> None:
         {"messages": "odd"},
         {"input": "text"},
     ):
-        assert PROTOCOL.unsealed(body) is body
+        assert PROTOCOL.unsealed(body, Returning("own", native=True)) is body
 
 
 def test_carriers_are_taken_out() -> None:
@@ -445,7 +445,7 @@ def test_carriers_are_taken_out() -> None:
         ],
     }
     before = repr(body)
-    assert PROTOCOL.unsealed(body) == {
+    assert PROTOCOL.unsealed(body, Returning("own", native=True)) == {
         "model": "m",
         "messages": [
             USER,

@@ -8,9 +8,11 @@ from protocols.base import Call, Fault, Operation, Reasoning, Target, WireReques
 from protocols.errors import MalformedRequest
 from protocols.openai_responses import PROTOCOL
 from protocols.parts import ErrorKind, Seal
-from protocols.seals import wrapped
+from protocols.seals import Returning, wrapped
 from protocols.wirejson import JsonObject, dump, load_object, object_at
 from tests.protocols.openai_responses.frames import call
+
+KEEP = Returning("own", native=True)
 
 
 @pytest.mark.parametrize(
@@ -203,6 +205,6 @@ def test_what_another_provider_sealed_is_left_out() -> None:
     foreign = {"type": "reasoning", "summary": [], "encrypted_content": carrier}
     own = {"type": "reasoning", "summary": [], "encrypted_content": "gAAA"}
     said = {"role": "user", "content": "hi"}
-    assert PROTOCOL.unsealed({"input": [said, foreign, own]}) == {"input": [said, own]}
+    assert PROTOCOL.unsealed({"input": [said, foreign, own]}, KEEP) == {"input": [said, own]}
     for untouched in ({"input": [said, own]}, {"input": "hi"}, {}):
-        assert PROTOCOL.unsealed(untouched) is untouched
+        assert PROTOCOL.unsealed(untouched, KEEP) is untouched

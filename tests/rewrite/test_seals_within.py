@@ -1,0 +1,231 @@
+"""What a provider sealed, in a conversation that goes to several providers of the client's own protocol.
+
+The client talks to the provider that it means; a route sends the call to `elsewhere`. A seal goes back to
+the one that made it, as it was, and to nobody else.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from protocols.base import Call, WireProtocol
+from protocols.seals import IN_PLACE, MARK, Returning, carried_by, unwrapped
+from protocols.wirejson import JsonObject, dump, load_object
+from rewrite.leg import Leg, Wanted, leg_of
+from tests.rewrite.asks import REGISTRY, REPLY, ask, route
+from tests.rewrite.scenes import JSON, SSE
+
+SEAL = "c2VhbGVkLXNlYWxlZA=="
+CHAT, MESSAGES = "openai_chat", "anthropic_messages"
+RESPONSES, GEMINI = "openai_responses", "gemini_generate"
+
+
+@dataclass(frozen=True)
+class Case:
+    """`answer`: a whole one with a seal; `event`: one of a stream with one; `asks`: the fields of the next
+    request, from what the client keeps of the answer; `left`: those of it without what was sealed."""
+
+    protocol: str
+    answer: JsonObject
+    event: JsonObject
+    asks: Any
+    left: JsonObject
+
+
+HELLO: dict[str, object] = {"role": "user", "content": "hello"}
+CALLED: dict[str, object] = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+GOOGLE = {"google": {"thought_signature": SEAL}}
+
+
+def turn(answer: Any) -> dict[str, object]:
+    return {"messages": [HELLO, answer["choices"][0]["message"]]}
+
+
+def spoken(answer: Any) -> dict[str, object]:
+    return {"messages": [HELLO, {"role": "assistant", "content": answer["content"]}]}
+
+
+def chat(said: JsonObject, left: JsonObject) -> Case:
+    message = {"role": "assistant", "content": "Hi"}
+    return Case(
+        CHAT,
+        {"choices": [{"index": 0, "message": {**message, **said}, "finish_reason": "stop"}]},
+        {"choices": [{"index": 0, "delta": said}]},
+        turn,
+        {"messages": [HELLO, {**message, **left}]},
+    )
+
+
+def messages(block: JsonObject, event: JsonObject, *left: JsonObject) -> Case:
+    text = {"type": "text", "text": "Hi"}
+    answer = {"type": "message", "role": "assistant", "content": [block, text], "stop_reason": "end_turn"}
+    kept = {"messages": [HELLO, {"role": "assistant", "content": [*left, text]}]}
+    return Case(MESSAGES, answer, event, spoken, kept)
+
+
+THINKING = {"type": "thinking", "thinking": "hm", "signature": SEAL}
+REDACTED = {"type": "redacted_thinking", "data": SEAL}
+CITED = {"type": "text", "text": "So", "citations": [{"url": "u", "encrypted_index": SEAL}]}
+ITEM = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": SEAL}
+SAID = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hi"}]}
+SIGNED = {"functionCall": {"name": "f", "args": {}}, "thoughtSignature": SEAL}
+UNSIGNED = {"functionCall": {"name": "f", "args": {}}, "thoughtSignature": "skip_thought_signature_validator"}
+ASKED = {"role": "user", "parts": [{"text": "hello"}]}
+
+
+def candidates(*parts: JsonObject) -> JsonObject:
+    return {"candidates": [{"index": 0, "content": {"role": "model", "parts": list(parts)}}]}
+
+
+CASES: Mapping[str, Case] = {
+    "chat, encrypted details": chat(
+        {"reasoning_details": [{"type": "reasoning.encrypted", "data": SEAL}]}, {}
+    ),
+    "chat, signed details": chat(
+        {"reasoning_details": [{"type": "reasoning.text", "text": "hm", "signature": SEAL}]}, {}
+    ),
+    "chat, Google's signature": chat({"extra_content": GOOGLE}, {}),
+    "chat, signed call": chat(
+        {"tool_calls": [{**CALLED, "extra_content": GOOGLE}]}, {"tool_calls": [CALLED]}
+    ),
+    "messages, thinking": messages(
+        THINKING, {"type": "content_block_delta", "delta": {"type": "signature_delta", "signature": SEAL}}
+    ),
+    "messages, redacted": messages(REDACTED, {"type": "content_block_start", "content_block": REDACTED}),
+    "messages, source": messages(
+        CITED,
+        {
+            "type": "content_block_delta",
+            "delta": {"type": "citations_delta", "citation": {"encrypted_index": SEAL}},
+        },
+        {"type": "text", "text": "So", "citations": None},
+    ),
+    "responses": Case(
+        RESPONSES,
+        {"object": "response", "status": "completed", "output": [ITEM, SAID]},
+        {"type": "response.output_item.done", "output_index": 0, "item": ITEM},
+        lambda answer: {"input": [HELLO, *answer["output"]]},
+        {"input": [HELLO, SAID]},
+    ),
+    "responses, last event": Case(
+        RESPONSES,
+        {"object": "response", "status": "completed", "output": [ITEM, SAID]},
+        {"type": "response.completed", "response": {"output": [ITEM, SAID]}},
+        lambda answer: {"input": [HELLO, *answer["output"]]},
+        {"input": [HELLO, SAID]},
+    ),
+    "gemini, thought": Case(
+        GEMINI,
+        candidates({"text": "hm", "thought": True, "thoughtSignature": SEAL}, {"text": "Hi"}),
+        candidates({"text": "", "thoughtSignature": SEAL}),
+        lambda answer: {"contents": [ASKED, answer["candidates"][0]["content"]]},
+        {"contents": [ASKED, {"role": "model", "parts": [{"text": "Hi"}]}]},
+    ),
+    "gemini, call": Case(
+        GEMINI,
+        candidates(SIGNED),
+        {"response": candidates(SIGNED)},
+        lambda answer: {"contents": [ASKED, answer["candidates"][0]["content"]]},
+        {"contents": [ASKED, {"role": "model", "parts": [UNSIGNED]}]},
+    ),
+}
+cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+
+
+def leg(call: Call, provider: str = "elsewhere", *, meant: bool = False) -> Leg:
+    where = replace(route(call.protocol, "asked", provider), meant=meant)
+    return leg_of(call, protocol(call), Wanted(where, (), REPLY, sealed=True), REGISTRY)
+
+
+def protocol(call: Call) -> WireProtocol:
+    return REGISTRY[call.protocol]
+
+
+def got(case: Case) -> Any:
+    """The whole answer of `elsewhere`, as the client gets it."""
+    one = leg(ask(case.protocol, stream=False))
+    reading = one.reading(JSON)
+    reading.feed(dump(case.answer))
+    (segment,) = reading.eof()
+    return load_object(segment.raw)
+
+
+def sent(one: Leg, fields: Sequence[str]) -> JsonObject:
+    body = one.rendered.body if one.rendered else one.call.body
+    return {name: body[name] for name in fields}
+
+
+@cases
+def test_it_comes_in_a_carrier_and_goes_back_to_its_maker_as_it_was(case: Case) -> None:
+    answer = got(case)
+    assert SEAL.encode() not in dump(answer)
+    assert MARK.encode() in dump(answer)
+    again = leg(ask(case.protocol, **case.asks(answer)))
+    assert sent(again, list(case.left)) == case.asks(case.answer)
+    assert again.losses == ()
+
+
+@cases
+@pytest.mark.parametrize("to", ["another", "the one that was meant"])
+def test_it_goes_to_nobody_else(case: Case, to: str) -> None:
+    asked = ask(case.protocol, **case.asks(got(case)))
+    one = leg(asked, to, meant=to != "another")
+    assert sent(one, list(case.left)) == case.left
+    assert [loss.field for loss in one.losses] == ["reasoning"]
+
+
+@cases
+def test_what_the_one_that_was_meant_sealed_goes_to_nobody_else(case: Case) -> None:
+    asked = ask(case.protocol, **case.asks(case.answer))
+    one = leg(asked)
+    assert sent(one, list(case.left)) == case.left
+    assert [loss.field for loss in one.losses] == ["reasoning"]
+    assert leg(asked, meant=True).rendered is None
+
+
+@cases
+def test_in_a_stream(case: Case) -> None:
+    reading = leg(ask(case.protocol)).reading(SSE)
+    frame = b"event: x\ndata: " + dump(case.event) + b"\n\n"
+    told = b"".join(segment.raw for segment in reading.feed(frame))
+    carrier = carried_by("elsewhere")(SEAL)
+    assert told == frame.replace(SEAL.encode(), carrier.encode())
+
+
+def test_a_carrier_is_wrapped_once() -> None:
+    carrier = carried_by("maker")(SEAL)
+    assert carried_by("another")(carrier) == carrier
+    found = unwrapped(carrier)
+    assert found
+    assert (found[0], found[1].form, found[1].value) == ("maker", IN_PLACE, SEAL)
+
+
+def test_a_damaged_carrier_goes_to_nobody() -> None:
+    keep = Returning("maker", native=True)
+    assert (keep(carried_by("maker")(SEAL)[:-3]), keep.dropped) == (None, 1)
+
+
+TOOL_USE = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
+TOOL_RESULT = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "ok"}]}
+BUDGET = {"type": "enabled", "budget_tokens": 2000}
+
+
+@pytest.mark.parametrize(
+    ("content", "thinking", "kept"),
+    [
+        ([THINKING, TOOL_USE], BUDGET, False),
+        ([THINKING, TOOL_USE], {"type": "adaptive"}, True),
+        ([THINKING, {"type": "text", "text": "Hi"}], BUDGET, True),
+    ],
+    ids=["a bare call", "adaptive", "no call"],
+)
+def test_thinking_by_a_budget_does_not_go_on_from_a_call_that_lost_its_thinking(
+    content: Sequence[JsonObject], thinking: JsonObject, kept: bool
+) -> None:
+    """The provider would refuse the whole request."""
+    history = [HELLO, {"role": "assistant", "content": content}, TOOL_RESULT]
+    one = leg(ask(MESSAGES, messages=history, thinking=thinking))
+    assert one.rendered is not None
+    assert ("thinking" in one.rendered.body) is kept
