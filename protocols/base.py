@@ -5,7 +5,7 @@ need of a request (`parse`), makes a decoder and an encoder for one answer, and 
 shape that its clients raise on. Framing (SSE, whole body) belongs to decoder and encoder.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Protocol
@@ -224,6 +224,15 @@ class Writer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """A prompt, where it goes, and the body that it became."""
+
+    prompt: Prompt
+    target: Target
+    body: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
 class Abilities:
     """What a protocol can say, as data: what is not here is dropped with a warning, or refused.
 
@@ -231,8 +240,10 @@ class Abilities:
     it takes each kind of media; `whole_tool_calls`: a stream of it gives a tool call in one frame, so one
     that is not whole can be left out; `several_choices`: it can give more than one; `custom_tools`: its
     providers take tools of free text; `headers`: those of a client, in small letters, that are the
-    protocol's and go to any provider of it; `losses`: what its renderer or writer gives up besides, in
-    words, by topic.
+    protocol's and go to any provider of it; `losses`: what its reader, renderer or writer gives up besides,
+    in words, by topic. Of these topics, `happens` has those that a request can lose on its way into the
+    protocol, and `unread` those that one can lose on its way out of it, each with whether this one does;
+    the others are about answers.
     """
 
     lacks: Mapping[str, str] = field(default_factory=dict)
@@ -242,6 +253,8 @@ class Abilities:
     custom_tools: bool = False
     headers: frozenset[str] = frozenset()
     losses: Mapping[str, str] = field(default_factory=dict)
+    happens: Mapping[str, Callable[[Written], bool]] = field(default_factory=dict)
+    unread: Mapping[str, Callable[[Call], bool]] = field(default_factory=dict)
 
 
 class WireProtocol(Protocol):
