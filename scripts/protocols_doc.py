@@ -12,8 +12,8 @@ from protocols.registry import discover
 _OPENING = """# What is lost between protocols
 
 A call whose target speaks another protocol than its client is translated. What the target has no place for
-is dropped, if the answer means the same without it: the field and the target are named in the call's record.
-So is what is changed or left out, by its topic below, where it happens to the call's request.
+is dropped, if the answer means the same without it: the field and the target are named in the call's record
+and in its trace. So is what is changed or left out, by its topic below, where it happens to the request.
 What would change the meaning is refused before any provider is asked, with a 400 in the client's protocol
 that names the field: tools that a provider runs, a kind of media or a form of it that the target does not
 take, uploads that belong to an account, more than one choice where one is all there is, `background`, state
