@@ -114,8 +114,9 @@ class Target:
 @dataclass(frozen=True, slots=True)
 class Rendered:
     """A prompt in a protocol's own form. `path` is what follows the base URL, with its query; `headers` are
-    those that the protocol asks for besides the content type (a version). `losses`: fields of the prompt
-    that this one request could not be given as they are, each with what became of it."""
+    those that the protocol asks for besides the content type (a version). `losses`: fields of the prompt, or
+    topics of the protocol's losses, that this one request could not be given as they are, each with what
+    became of it (see protocols.losses)."""
 
     path: str
     body: Mapping[str, object]

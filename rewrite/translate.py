@@ -130,6 +130,7 @@ def translation(
     abilities = target.abilities
     prompt, losses = fitted(source.ask(call), abilities, where.provider)
     names = tool_names(prompt, functions_only=not abilities.custom_tools)
+    losses += names.lost
     prompt = replace(names.fitted(prompt), model=where.model)
     rendered = target.render(prompt, where)
     losses += tuple(_of_this_request(prompt, where, rendered))

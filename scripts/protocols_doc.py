@@ -19,7 +19,8 @@ that names the field: tools that a provider runs, a kind of media or a form of i
 take, uploads that belong to an account, more than one choice where one is all there is, `background`, state
 that another provider keeps, a tool call without a name.
 
-Everywhere: fields that only the client's protocol has are dropped; reasoning goes back only to the provider
+Everywhere: fields that only the client's protocol has are dropped; the grammar of a tool of free text is put
+in words where the target takes functions only; reasoning goes back only to the provider
 that made it; what a provider does with tools of its own has no place in an answer of another protocol; of the
 provider's headers only the id of the request and the waiting times are passed on.
 

@@ -133,6 +133,12 @@ def test_what_one_request_loses_is_named_on_both_sides() -> None:
     }
 
 
+def test_a_grammar_that_is_put_in_words_is_named() -> None:
+    form = {"type": "grammar", "grammar": {"syntax": "regex", "definition": "a+"}}
+    custom = {"type": "custom", "custom": {"name": "f", "format": form}}
+    assert [loss.field for loss in translated(CHAT, ANTHROPIC, tools=[custom]).losses] == ["tool grammars"]
+
+
 def test_each_loss_is_named_once() -> None:
     """Thoughts that another made, and one of the same maker in another protocol's form."""
     foreign = {"type": "thinking", "thinking": "Hm", "signature": "c2ln"}
