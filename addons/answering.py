@@ -20,6 +20,7 @@ from addons.refusal import Passing, Refusal
 from addons.settings import Settings
 from addons.state import Memory, State
 from addons.stored import Missing, Responses, Turn, not_to_be_kept, unknown_elsewhere
+from addons.trace import Traces
 from addons.upstream import Upstream
 from addons.wire import headers_of, wire_request
 from protocols.base import Call, WireRequest, header
@@ -42,8 +43,8 @@ from rewrite.terms import Terms
 class Answering:
     """Makes drivers under the current settings; a driver keeps those it was made under."""
 
-    def __init__(self, registry: Registry, pool: Pool, journal: Journal) -> None:
-        self._registry, self._pool, self._journal = registry, pool, journal
+    def __init__(self, registry: Registry, pool: Pool, journal: Journal, traces: Traces) -> None:
+        self._registry, self._pool, self._journal, self._traces = registry, pool, journal, traces
         self.responses = Responses(State(Memory(), time.time), time.time)
         self._settings: Settings | None = None
         self._planner: Planner | None = None
@@ -57,6 +58,7 @@ class Answering:
             self._former.append(self._upstream)
         self._settings, self._upstream = settings, upstream
         self._planner = Planner(settings, self._registry)
+        self._traces.configure(settings.trace)
 
     async def close(self) -> None:
         """The proxy ends."""
@@ -68,20 +70,28 @@ class Answering:
         call = self._call(flow, intercepted)
         turn = self.responses.turn(call, _scope(intercepted))
         if isinstance(turn, Missing):
-            return self._refusal(Record(flow, call, intercepted.provider.name, ()), turn)
+            return self._refusal(Record(flow, call, intercepted.provider.name, ()), intercepted, turn)
         assert self._planner is not None
         plan = self._planner.plan(turn, intercepted, flow.request)
         targets = [_recorded(one, turn.call) for one in plan.targets]
-        record = Record(flow, turn.call, intercepted.provider.name, targets, plan.refused)
+        record = Record(flow, turn.call, intercepted.provider.name, targets, plan.refused, plan.rule)
         if not plan.targets:
             told = Missing(intercepted.protocol.error(plan.fault), plan.fault)
-            return self._refusal(record, unknown_elsewhere(call, plan.refused) or told)
+            return self._refusal(record, intercepted, unknown_elsewhere(call, plan.refused) or told)
         if call.background and plan.targets[0].leg.rendered is None:
             return self._passing(flow, intercepted)
         return self._driver(record, intercepted, plan, turn)
 
-    def _refusal(self, record: Record, told: Missing) -> Refusal:
-        return Refusal(told.answer, told.fault, partial(self._journal.end, record))
+    def _refusal(self, record: Record, intercepted: Intercepted, told: Missing) -> Refusal:
+        def report(summary: Summary) -> None:
+            self._journal.end(record, summary)
+            self._trace(record, intercepted, summary)
+
+        return Refusal(told.answer, told.fault, report)
+
+    def _trace(self, record: Record, intercepted: Intercepted, summary: Summary) -> None:
+        own = intercepted.own.secrets if intercepted.own else []
+        self._traces.write(record, summary, [*self._pool.secrets(), *own])
 
     def _passing(self, flow: http.HTTPFlow, intercepted: Intercepted) -> Passing:
         """An answer that is made later belongs to an account, like a file or a batch."""
@@ -108,6 +118,7 @@ class Answering:
         self._remember(turn, plan.targets[summary.route], summary)
         hidden = not_to_be_kept(self._pool.secrets(), intercepted.own)
         self.responses.keep(turn, plan.targets[summary.route].leg.translation, summary, hidden)
+        self._trace(record, intercepted, summary)
 
     def _remember(self, turn: Turn, planned: Planned, summary: Summary) -> None:
         """Which key made an answer that its provider keeps; others are never gone on from by their id."""
@@ -218,7 +229,13 @@ def _scope(intercepted: Intercepted) -> str:
 def _recorded(planned: Planned, call: Call) -> TargetRecord:
     leg, route = planned.leg, planned.route
     return TargetRecord(
-        route.provider.name, route.label, leg.protocol.name, leg.losses, dropped(call.headers, planned)
+        route.provider.name,
+        route.label,
+        leg.protocol.name,
+        leg.losses,
+        dropped(call.headers, planned),
+        planned.base_url,
+        leg.rendered,
     )
 
 

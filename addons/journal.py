@@ -11,11 +11,13 @@ from typing import Any
 from mitmproxy import http
 
 from addons.blackout import Redactor
-from protocols.base import Call
+from protocols.base import Call, Rendered
 from rewrite.decision import Ended
 from rewrite.events import Summary
 from rewrite.fitting import Loss
 from rewrite.outcome import describe
+from rewrite.routes import Rule
+from rewrite.trace import Body, cut
 
 KEY = "rotator"
 """Where a flow's record is in `flow.metadata`: small plain data, since it is copied and saved."""
@@ -33,25 +35,29 @@ _MARKERS = {
 @dataclass(frozen=True, slots=True)
 class TargetRecord:
     """One target of a call. `label` is provider/model; `protocol` the one that it is asked in; `losses`: what
-    it cannot be told; `dropped`: the client's headers that it is not sent."""
+    it cannot be told; `dropped`: the client's headers that it is not sent; `rendered`: path and body that go
+    to `base_url` in the place of the client's."""
 
     provider: str
     label: str
     protocol: str
     losses: Sequence[Loss] = ()
     dropped: Sequence[str] = ()
+    base_url: str = ""
+    rendered: Rendered | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """A call whose record is kept. `provider` is the one that the client called; `refused`: targets that
-    cannot be asked, each with the reason."""
+    cannot be asked, each with the reason; `rule`: the route that fits it."""
 
     flow: http.HTTPFlow
     call: Call
     provider: str
     targets: Sequence[TargetRecord]
     refused: Mapping[str, str] = field(default_factory=dict)
+    rule: Rule | None = None
 
 
 class Journal:
@@ -81,7 +87,12 @@ class Journal:
         log.error("%s", self._redactor.redact(f"{what}: {type(error).__name__} in {where}"))
 
     def _clean[T](self, value: T) -> T:
-        return _redacted(value, self._redactor)  # type: ignore[return-value]  # same shape, other strings
+        return cleaned(value, self._redactor)
+
+
+def cleaned[T](value: T, redactor: Redactor) -> T:
+    """`value` as it may be written down: no secret in any text, and what others wrote is not too long."""
+    return _redacted(value, redactor)  # type: ignore[return-value]  # same shape, other strings
 
 
 def _redacted(value: object, redactor: Redactor) -> object:
@@ -92,6 +103,23 @@ def _redacted(value: object, redactor: Redactor) -> object:
             return {key: _redacted(each, redactor) for key, each in value.items()}
         case list() | tuple():
             return [_redacted(each, redactor) for each in value]
+        case Body():
+            return cut(_of_others(value, redactor))
+        case _:
+            return value
+
+
+def _of_others(body: Body, redactor: Redactor) -> object:
+    """Before it is cut, lest half of a secret is left. Names may be secrets too."""
+    return _redacted(_renamed(body.read(), redactor), redactor)
+
+
+def _renamed(value: object, redactor: Redactor) -> object:
+    match value:
+        case dict():
+            return {redactor.redact(key): _renamed(each, redactor) for key, each in value.items()}
+        case list():
+            return [_renamed(each, redactor) for each in value]
         case _:
             return value
 

@@ -185,8 +185,6 @@ def unavailable(tables: Tables) -> Iterator[tuple[Loc, str]]:
     yield from _of_routes(tables)
     if "continuation_attempts" in tables.streaming.model_fields_set:
         yield ("streaming", "continuation_attempts"), _NOT_YET
-    if tables.trace.directory:
-        yield ("trace", "directory"), _NOT_YET
 
 
 def _of_providers(tables: Tables) -> Iterator[tuple[Loc, str]]:

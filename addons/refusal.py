@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from addons.driver import Response, give
-from protocols.base import Fault, WireResponse
+from protocols.base import Fault, Head, WireResponse
 from protocols.parts import Progress
 from rewrite.events import Summary
 
@@ -20,10 +20,23 @@ class Refusal:
 
     async def run(self, response: Response) -> None:
         now = time.monotonic()
-        self.report(
-            Summary("refused", self.fault.message, (), Progress(), now, 0.0, status=self.fault.status)
-        )
+        self.report(self._summary(now))
         await give(self.answer, response)
+
+    def _summary(self, now: float) -> Summary:
+        answer, fault = self.answer, self.fault
+        head = Head(answer.status, answer.headers, answer.reason)
+        return Summary(
+            "refused",
+            fault.message,
+            (),
+            Progress(),
+            now,
+            0.0,
+            status=fault.status,
+            head=head,
+            body=answer.body,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from addons.relay import Relay
 from addons.replay import Replay
 from addons.settings import ConfigError, known_protocols
 from addons.startup import configure_proxy
+from addons.trace import Traces
 from protocols.registry import Registry
 
 FOLLOWED = {
@@ -51,7 +52,7 @@ class Rotator:
         self._relay = Relay()
         registry = _protocols()
         self._interception = Interception(registry, pool, self._journal, redactor)
-        self._answering = Answering(registry, pool, self._journal)
+        self._answering = Answering(registry, pool, self._journal, Traces(redactor))
         self._replay = Replay(self._answering, self._interception)
         self._control = Control(self._interception, self._answering, self._journal, redactor)
 

@@ -64,9 +64,9 @@ class Settings:
     """What the user wants, in the terms of those who do it.
 
     `providers`: custom ones first, so that theirs is a host that a built-in one claims too. `rules`: the
-    routes, the first that fits being the one. `responses`: how much
-    is kept of those that no provider keeps. `upstream_proxy`: the address of a proxy towards the
-    providers, empty for none. `warnings`: one line each. `source`: the config file, None without one.
+    routes, the first that fits being the one. `responses`: how much is kept of those that no provider keeps.
+    `trace`: the folder of the calls' traces, None for none. `upstream_proxy`: the address of a proxy towards
+    the providers, empty for none. `warnings`: one line each. `source`: the config file, None without one.
     `sought`: where one may be, or may come to be. `key_files`: the files that keys were read from.
     """
 
@@ -76,6 +76,7 @@ class Settings:
     timeouts: Timeouts = field(default_factory=Timeouts)
     on_truncation: OnTruncation = OnTruncation.AUTO
     responses: Bounds = field(default_factory=Bounds)
+    trace: Path | None = None
     upstream_proxy: str = field(default="", repr=False)
     clients: tuple[ClientFacts, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -108,6 +109,7 @@ def load(option: str, environ: Mapping[str, str], cwd: Path) -> Settings:
         timeouts=_timeouts(tables.streaming),
         on_truncation=OnTruncation(tables.streaming.on_truncation),
         responses=Bounds(**tables.responses.said()),
+        trace=located(tables.trace.directory, folder) if tables.trace.directory else None,
         upstream_proxy=tables.upstream.proxy,
         clients=known_clients(),
         warnings=(*_warnings(tables, keys), *_without_keys(tables, keys.problems, providers)),

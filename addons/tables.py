@@ -82,6 +82,12 @@ def _path(path: str) -> str:
     return path
 
 
+def _folder(path: str) -> str:
+    if "\0" in path:
+        raise ValueError("must be the path of a folder")
+    return path
+
+
 def _destination(text: str) -> str:
     provider, slash, model = text.partition("/")
     if not provider or (slash and not model):
@@ -170,7 +176,7 @@ class StreamingTable(Table):
 
 
 class TraceTable(Table):
-    directory: str = ""
+    directory: Annotated[str, AfterValidator(_folder)] = ""
 
 
 class ResponsesTable(Table):

@@ -114,8 +114,9 @@ class Target:
 @dataclass(frozen=True, slots=True)
 class Rendered:
     """A prompt in a protocol's own form. `path` is what follows the base URL, with its query; `headers` are
-    those that the protocol asks for besides the content type (a version). `losses`: fields of the prompt
-    that this one request could not be given as they are, each with what became of it."""
+    those that the protocol asks for besides the content type (a version). `losses`: fields of the prompt, or
+    topics of the protocol's losses, that this one request could not be given as they are, each with what
+    became of it (see protocols.losses)."""
 
     path: str
     body: Mapping[str, object]
@@ -224,6 +225,15 @@ class Writer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """A prompt, where it goes, and the body that it became."""
+
+    prompt: Prompt
+    target: Target
+    body: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
 class Abilities:
     """What a protocol can say, as data: what is not here is dropped with a warning, or refused.
 
@@ -231,8 +241,10 @@ class Abilities:
     it takes each kind of media; `whole_tool_calls`: a stream of it gives a tool call in one frame, so one
     that is not whole can be left out; `several_choices`: it can give more than one; `custom_tools`: its
     providers take tools of free text; `headers`: those of a client, in small letters, that are the
-    protocol's and go to any provider of it; `losses`: what its renderer or writer gives up besides, in
-    words, by topic.
+    protocol's and go to any provider of it; `losses`: what its reader, renderer or writer gives up besides,
+    in words, by topic. Of these topics, `happens` has those that a request can lose on its way into the
+    protocol, and `unread` those that one can lose on its way out of it, each with whether this one does;
+    the others are about answers.
     """
 
     lacks: Mapping[str, str] = field(default_factory=dict)
@@ -242,6 +254,8 @@ class Abilities:
     custom_tools: bool = False
     headers: frozenset[str] = frozenset()
     losses: Mapping[str, str] = field(default_factory=dict)
+    happens: Mapping[str, Callable[[Written], bool]] = field(default_factory=dict)
+    unread: Mapping[str, Callable[[Call], bool]] = field(default_factory=dict)
 
 
 type Carry = Callable[[str], str]

@@ -42,13 +42,15 @@ class GiveUp:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """One attempt that ended; `at` in seconds on the machine's clock; `route`: at which target."""
+    """One attempt that ended; `at` in seconds on the machine's clock; `route`: at which target; `sent`: when
+    all of its request had left, None if it never had."""
 
     number: int
     credential: str
     outcome: Outcome
     at: float
     route: int = 0
+    sent: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -320,19 +320,19 @@ class Exchange:
         self._send(current.encoder.close(found.parts, self._progress()))
         self._cancel()
         self._release(found.outcome)
-        head = self._attempt.head
-        self._report(found.end, found.words, head.status if head else None)
+        self._report(found.end, found.words, current.head.status, current.head)
         self._out.append(EndResponse(self._attempt.number))
 
     def _give(self, answer: WireResponse | Fault) -> None:
         """The end of a call that never committed."""
         response = self._protocol.error(answer) if isinstance(answer, Fault) else answer
         number = self._attempt.number
-        self._out.append(SendHeaders(number, Head(response.status, response.headers, response.reason)))
+        head = Head(response.status, response.headers, response.reason)
+        self._out.append(SendHeaders(number, head))
         if response.body:
             self._out.append(SendData(number, response.body))
         words = answer.message if isinstance(answer, Fault) else "the provider's own answer"
-        self._report("rejected", words, response.status)
+        self._report("rejected", words, head.status, head, response.body)
         self._out.append(EndResponse(number))
 
     def _client_gone(self) -> None:
@@ -343,7 +343,8 @@ class Exchange:
             return
         self._cancel()
         self._release(Abandoned())
-        self._report("abandoned", "the client left", None)
+        head = current.head if current and self._committed else None
+        self._report("abandoned", "the client left", None, head)
 
     # -- attempts -------------------------------------------------------------------------------------
 
@@ -396,7 +397,8 @@ class Exchange:
         attempt = self._attempt
         if attempt.credential is None:
             return
-        self._ended += (Ended(attempt.number, attempt.credential, outcome, self._now, self._route),)
+        sent = attempt.sent_at if attempt.sent else None
+        self._ended += (Ended(attempt.number, attempt.credential, outcome, self._now, self._route, sent),)
         self._out.append(Release(attempt.number, outcome))
         attempt.credential = None
 
@@ -480,7 +482,7 @@ class Exchange:
         current = self._attempt.reading
         return current.settle() if current else Progress()
 
-    def _report(self, end: str, words: str, status: int | None) -> None:
+    def _report(self, end: str, words: str, status: int | None, head: Head | None, body: bytes = b"") -> None:
         self._done = True
         progress = self._progress()
         summary = Summary(
@@ -494,5 +496,7 @@ class Exchange:
             first_token=self._first_token,
             status=status,
             estimated=end == "repaired",
+            head=head,
+            body=body,
         )
         self._out.append(Report(summary))

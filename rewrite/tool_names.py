@@ -12,6 +12,7 @@ from hashlib import sha256
 from protocols.parts import BlockStart, ToolKind
 from protocols.prompt import Content, Message, Prompt, Tool, ToolCall, ToolResult
 from protocols.wirejson import dump, encoded, load_object, text_at
+from rewrite.fitting import Loss
 
 LONGEST_NAME = 64
 """Characters that OpenAI, Anthropic and Gemini all take in a tool's name."""
@@ -30,6 +31,14 @@ class ToolNames:
     functions_only: bool
     flat: Mapping[tuple[str, str], str] = field(default_factory=dict)
     tools: Mapping[str, Tool] = field(default_factory=dict)
+
+    @property
+    def lost(self) -> tuple[Loss, ...]:
+        """That a provider holds a free text to its grammar, where it takes functions alone."""
+        worded = self.functions_only and any(tool.grammar for tool in self.tools.values())
+        return (
+            (Loss("tool grammars", "are put in words, which nothing holds the model to"),) if worded else ()
+        )
 
     def known_by_client(self, start: BlockStart) -> BlockStart:
         """A call's start under the name, the namespace and the kind that the client gave the tool."""

@@ -25,6 +25,7 @@ from protocols.base import (
     Writer,
 )
 from protocols.errors import Untranslatable
+from protocols.losses import unread
 from protocols.parts import (
     BlockStart,
     BlockStop,
@@ -129,9 +130,11 @@ def translation(
     abilities = target.abilities
     prompt, losses = fitted(source.ask(call), abilities, where.provider)
     names = tool_names(prompt, functions_only=not abilities.custom_tools)
+    losses += names.lost
     prompt = replace(names.fitted(prompt), model=where.model)
     rendered = target.render(prompt, where)
     losses += tuple(_of_this_request(prompt, where, rendered))
+    losses = _once((*losses, *(Loss(name, why) for name, why in unread(call, source.abilities))))
     upstream = replace(
         call,
         protocol=target.name,
@@ -149,6 +152,14 @@ def _of_this_request(prompt: Prompt, where: Target, rendered: Rendered) -> Itera
     thinks = prompt.thinking is not None and not prompt.thinking.off
     if thinks and where.thinking == "none" and "thinking" not in dict(rendered.losses):
         yield Loss("thinking", "the model does not think")
+
+
+def _once(losses: Sequence[Loss]) -> tuple[Loss, ...]:
+    """Each field by what was told of it first."""
+    found: dict[str, Loss] = {}
+    for loss in losses:
+        found.setdefault(loss.field, loss)
+    return tuple(found.values())
 
 
 class TranslatingDecoder:

@@ -12,13 +12,15 @@ from protocols.registry import discover
 _OPENING = """# What is lost between protocols
 
 A call whose target speaks another protocol than its client is translated. What the target has no place for
-is dropped, if the answer means the same without it: the field and the target are named in the call's record.
+is dropped, if the answer means the same without it: the field and the target are named in the call's record
+and in its trace. So is what is changed or left out, by its topic below, where it happens to the request.
 What would change the meaning is refused before any provider is asked, with a 400 in the client's protocol
 that names the field: tools that a provider runs, a kind of media or a form of it that the target does not
 take, uploads that belong to an account, more than one choice where one is all there is, `background`, state
 that another provider keeps, a tool call without a name.
 
-Everywhere: fields that only the client's protocol has are dropped; reasoning goes back only to the provider
+Everywhere: fields that only the client's protocol has are dropped; the grammar of a tool of free text is put
+in words where the target takes functions only; reasoning goes back only to the provider
 that made it; what a provider does with tools of its own has no place in an answer of another protocol; of the
 provider's headers only the id of the request and the waiting times are passed on.
 

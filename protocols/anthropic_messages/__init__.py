@@ -36,6 +36,7 @@ from protocols.base import (
     WireResponse,
 )
 from protocols.calls import Paths, json_call, matched
+from protocols.losses import told
 from protocols.parts import Progress
 from protocols.prompt import Prompt
 from protocols.sse import SseDecoder, is_event_stream
@@ -90,7 +91,7 @@ class AnthropicMessages:
         return ask(call)
 
     def render(self, prompt: Prompt, target: Target) -> Rendered:
-        return render(prompt, target)
+        return told(render(prompt, target), prompt, target, self.abilities)
 
     def retarget(self, call: Call, target: Target) -> Rendered:
         return retarget(call, target)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import quote, urlsplit
 
+from protocols.anthropic_messages.losses import HAPPENS, UNREAD
 from protocols.anthropic_messages.thinking import Plan, plan
 from protocols.anthropic_messages.turns import CACHE, closes_with_bare_call, split, texts, tool_names, turns
 from protocols.base import Abilities, Call, Headers, Operation, Rendered, Target
@@ -17,7 +18,7 @@ from protocols.prompt import (
     ToolChoice,
     ToolMode,
 )
-from protocols.wirejson import JsonObject, given, object_at
+from protocols.wirejson import JsonObject, given
 
 VERSION: Headers = (("anthropic-version", "2023-06-01"),)
 JSON_ONLY = "Answer with one JSON object and nothing else: no words around it, no code fence."
@@ -45,14 +46,20 @@ ABILITIES = Abilities(
         MediaKind.IMAGE: frozenset({MediaForm.DATA, MediaForm.URL}),
         MediaKind.FILE: frozenset({MediaForm.DATA, MediaForm.URL}),
     },
+    happens=HAPPENS,
+    unread=UNREAD,
     losses={
         "system messages": "one that stands between others becomes a text of the user",
         "first message": "where the assistant speaks first, a line of the user is put before it",
         "blank texts": "left out: the provider refuses them, and blank space behind an unfinished answer",
+        "stop sequences": "blank ones are left out",
+        "refusals": "earlier ones become text",
         "thoughts": "sent back only with the provider's own seal",
         "thinking": "left out where a tool is forced, where the last answer is to be continued, where tools "
         "were called without thinking and a budget is asked for, and where less than 1024 tokens remain",
-        "thinking budget": "cut to three quarters of a smaller output limit; without a number it is middling",
+        "thinking budget": "1024 tokens at least, and cut to three quarters of a smaller output limit; "
+        "without a number it is middling",
+        "thinking effort": "minimal is low, the least that there is",
         "sampling": "temperature is 1 at most and beats top_p; with thinking on, both and top_k are left out",
         "service tier": "flex, scale and other tiers are left out; priority becomes auto",
         "tool arguments": "earlier ones that are no object are put under `value`",
@@ -60,7 +67,8 @@ ABILITIES = Abilities(
         "allowed tools": "tools that may not be called are left out of the request",
         "response format": "JSON without a schema is asked for in words; of a schema, name, description and "
         "strictness are left out and objects take no other fields",
-        "images": "how closely one is to be looked at; those of the assistant are shown by the user instead",
+        "images": "how closely one is to be looked at, and its name; those of the assistant are shown by "
+        "the user instead",
         "cache breakpoints": "all last five minutes; those on media are left out",
         "files": "only PDF and text",
         "answers": "images, and what the other provider's own tools did, are left out",
@@ -104,7 +112,7 @@ def _untold(prompt: Prompt, body: JsonObject) -> Iterator[tuple[str, str]]:
         if asked is not None and asked != told:
             yield name, "left out beside the other settings" if told is None else f"told as {told}"
     thinks = prompt.thinking is not None and not prompt.thinking.off
-    if thinks and "thinking" not in body and "effort" not in object_at(body, "output_config"):
+    if thinks and "thinking" not in body:
         yield "thinking", "left out beside the other settings"
 
 

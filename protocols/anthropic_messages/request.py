@@ -28,7 +28,7 @@ _SOURCE_FORMS = {
     "url": (MediaForm.URL, "url"),
     "file": (MediaForm.FILE_ID, "file_id"),
 }
-_OF_THE_PROVIDER = ("_tool_use", "_tool_result")
+OF_THE_PROVIDER = ("_tool_use", "_tool_result")
 
 
 def ask(call: Call) -> Prompt:
@@ -90,7 +90,7 @@ def _block(block: JsonObject, where: str) -> Sequence[Content]:
             return _texts(text_at(block, "content"))
         case "fallback":
             return ()
-        case _ if kind.endswith(_OF_THE_PROVIDER):
+        case _ if kind.endswith(OF_THE_PROVIDER):
             return ()
         case _:
             raise Untranslatable(f"{where}.type", f"{kind or 'a block without a type'} is known here alone")

@@ -35,7 +35,7 @@ OPENING = "(The assistant opens the conversation.)"
 """What the user is made to say where the assistant speaks first."""
 
 _PDF = "application/pdf"
-_NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
+NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
 _BEGINNINGS = {
     "/9j/": "image/jpeg",
     "iVBOR": "image/png",
@@ -45,7 +45,7 @@ _BEGINNINGS = {
 }
 """How kinds of files begin, in base64."""
 
-_SEALS = {"signature": "thinking", "redacted": "redacted_thinking"}
+SEALS = {"signature": "thinking", "redacted": "redacted_thinking"}
 
 
 def split(messages: Sequence[Message]) -> tuple[list[Text], Sequence[Message]]:
@@ -122,9 +122,9 @@ def _thought(thought: Thought) -> Iterator[Block]:
     match thought.seal:
         case None:
             pass
-        case seal if _SEALS.get(seal.form) == "thinking":
+        case seal if SEALS.get(seal.form) == "thinking":
             yield {"type": "thinking", "thinking": thought.text, "signature": seal.value}
-        case seal if seal.form in _SEALS:
+        case seal if seal.form in SEALS:
             yield {"type": "redacted_thinking", "data": seal.value}
 
 
@@ -163,7 +163,7 @@ def _text(part: Text | Media) -> str:
 
 def _id(tool_id: str) -> str:
     """The same for the call and its result, and another for every other id."""
-    return _NOT_IN_IDS.sub(lambda found: f"_{ord(found[0]):x}_", tool_id)
+    return NOT_IN_IDS.sub(lambda found: f"_{ord(found[0]):x}_", tool_id)
 
 
 # -- media ----------------------------------------------------------------------------------------------
@@ -216,4 +216,4 @@ def closes_with_bare_call(written: Sequence[JsonObject]) -> bool:
     if not spoken:
         return False
     kinds = [text_at(block, "type") for block in objects_at(spoken[-1], "content")]
-    return spoken[-1] is written[-1] or ("tool_use" in kinds and kinds[0] not in _SEALS.values())
+    return spoken[-1] is written[-1] or ("tool_use" in kinds and kinds[0] not in SEALS.values())

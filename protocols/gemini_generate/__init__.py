@@ -32,6 +32,7 @@ from protocols.base import (
 from protocols.calls import Paths, json_call, matched
 from protocols.errors import Untranslatable
 from protocols.gemini_generate.ask import ask
+from protocols.gemini_generate.losses import HAPPENS, UNREAD
 from protocols.gemini_generate.render import LACKS, path_of, render
 from protocols.gemini_generate.retarget import renamed, sealed, unsealed
 from protocols.gemini_generate.shapes import (
@@ -45,6 +46,7 @@ from protocols.gemini_generate.shapes import (
 from protocols.gemini_generate.stream import ChunkReader, EventDecoder, read_whole
 from protocols.gemini_generate.writer import GeminiEncoder, GeminiWriter, whole_answer
 from protocols.json_array import ArrayDecoder
+from protocols.losses import told
 from protocols.parts import Progress
 from protocols.prompt import MediaForm, MediaKind, Prompt
 from protocols.sse import is_event_stream
@@ -87,13 +89,20 @@ class GeminiGenerate:
         media=dict.fromkeys(MediaKind, _TAKEN),
         whole_tool_calls=True,
         several_choices=True,
+        happens=HAPPENS,
+        unread=UNREAD,
         losses={
             "system messages": "one in the middle of a conversation becomes a text of the user",
             "tool results": "their media stand behind them, in the same turn",
             "schemas": "strict, and an answer's name and description, are left out",
-            "images": "how closely they are to be looked at is left out",
+            "images": "how closely they are to be looked at, and what media are called, is left out",
             "cache breakpoints": "are left out: prefixes are cached by themselves",
             "thinking": "a level above high is high; a model that thinks by level is never silent",
+            "thinking budget": "kept within what models of 2.5 take",
+            "reasoning": "goes back only with a signature of this protocol",
+            "parts": "which piece of a client's video counts, how closely a part is looked at, and its "
+            "metadata are left out",
+            "order of properties": "that a client's schema asks for is left out",
             "hosted tools": "what those of another provider did is left out of an answer",
             "log probabilities": "are left out of an answer",
             "sources": "are kept without their place in the text",
@@ -141,7 +150,7 @@ class GeminiGenerate:
         return ask(call)
 
     def render(self, prompt: Prompt, target: Target) -> Rendered:
-        return render(prompt, target)
+        return told(render(prompt, target), prompt, target, self.abilities)
 
     def retarget(self, call: Call, target: Target) -> Rendered:
         return Rendered(_retargeted(call, target), renamed(call.body, target.model))

@@ -23,6 +23,7 @@ from protocols.base import (
     WireResponse,
 )
 from protocols.calls import Paths, json_call, matched
+from protocols.losses import told
 from protocols.ndjson import LineDecoder, is_line_stream
 from protocols.ollama_chat.render import ABILITIES, render, retarget
 from protocols.ollama_chat.request import ask, streams
@@ -75,7 +76,7 @@ class OllamaChat:
         return ask(call)
 
     def render(self, prompt: Prompt, target: Target) -> Rendered:
-        return render(prompt, target)
+        return told(render(prompt, target), prompt, target, self.abilities)
 
     def retarget(self, call: Call, target: Target) -> Rendered:
         return retarget(call, target)

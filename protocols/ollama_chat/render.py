@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from protocols.base import Abilities, Call, Operation, Rendered, Target
 from protocols.errors import Untranslatable
+from protocols.ollama_chat.losses import HAPPENS
 from protocols.ollama_chat.words import LEVELS, PLAIN
 from protocols.prompt import (
     Content,
@@ -40,6 +41,7 @@ ABILITIES = Abilities(
     },
     media={MediaKind.IMAGE: frozenset({MediaForm.DATA})},
     whole_tool_calls=True,
+    happens=HAPPENS,
     losses={
         "texts": "texts that stand together in a message become one, and its images stand behind them",
         "cache breakpoints": "are left out: prefixes are cached by themselves",
@@ -53,6 +55,7 @@ ABILITIES = Abilities(
         "a client's next turn is sent without the reasoning of this one",
         "thinking": "minimal is low, and anything above high is high; to a model that knows no levels it is "
         "turned on or off",
+        "max_output": "never more than the model can give, where that is known",
         "refusals": "become text, and the end of an answer that was refused is stop",
         "endings": "a turn that is to be continued, and one that ends for a reason without a word here, end "
         "as stop; one that failed is told as an error",

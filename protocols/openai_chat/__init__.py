@@ -31,6 +31,7 @@ from protocols.base import (
     WireResponse,
 )
 from protocols.calls import Paths, json_call, matched
+from protocols.losses import told
 from protocols.openai_chat import ask, reasoning, render, writer
 from protocols.openai_chat.faults import error_object
 from protocols.openai_chat.stream import FINISH_REASONS, ChoiceReader, ChunkReader, read_answer
@@ -91,7 +92,7 @@ class OpenAIChat:
         return ask.ask(call)
 
     def render(self, prompt: Prompt, target: Target) -> Rendered:
-        return render.render(prompt, target)
+        return told(render.render(prompt, target), prompt, target, self.abilities)
 
     def retarget(self, call: Call, target: Target) -> Rendered:
         return render.retarget(call, target)

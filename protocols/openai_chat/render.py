@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 from protocols.base import Abilities, Call, Operation, Rendered, Target
+from protocols.openai_chat.losses import HAPPENS, UNREAD
 from protocols.openai_chat.render_messages import render_messages
 from protocols.parts import ToolKind
 from protocols.prompt import (
@@ -32,6 +33,8 @@ ABILITIES = Abilities(
         MediaKind.FILE: frozenset({MediaForm.DATA}),
     },
     several_choices=True,
+    happens=HAPPENS,
+    unread=UNREAD,
     losses={
         "participants": "the names of a request's participants are left out, and developers are the system",
         "texts": "texts that stand together in a message become one",
@@ -43,6 +46,7 @@ ABILITIES = Abilities(
         "place of reasoning": "a Chat client gets all of an answer's reasoning before its text",
         "thinking off": "is not said to a model of which it is unknown how it is told to think",
         "highest effort": "max is said as xhigh, the highest word of OpenAI's",
+        "max_output": "never more than the model can give, where that is known",
         "service tier": "one that no provider of Chat knows is left out",
         "tool choice": "where only some tools may be called, only these are sent",
         "hosted tools": "what a provider's own tools did is not shown to a Chat client",

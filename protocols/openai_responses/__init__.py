@@ -31,6 +31,8 @@ from protocols.base import (
     WireResponse,
 )
 from protocols.calls import Paths, json_call, matched
+from protocols.losses import told
+from protocols.openai_responses.losses import HAPPENS, UNREAD
 from protocols.openai_responses.reader import read_answer
 from protocols.openai_responses.render import rendered_body
 from protocols.openai_responses.request import read_prompt
@@ -79,6 +81,8 @@ class OpenAIResponses:
             MediaKind.FILE: frozenset({MediaForm.DATA, MediaForm.URL}),
         },
         custom_tools=True,
+        happens=HAPPENS,
+        unread=UNREAD,
         losses={
             "cache breakpoints": "are left out: the provider finds what it can cache by itself",
             "max_output": "below 16 tokens becomes 16, the least that is taken",
@@ -87,6 +91,7 @@ class OpenAIResponses:
             "reasoning": "is sent back only as this protocol's own encrypted items",
             "namespaces": "lose their description",
             "hosted items": "what the provider's own tools did in earlier turns is dropped; its text stays",
+            "history": "citations in a client's earlier answers are left out",
             "citations": "those of files and containers are dropped, those of addresses stay",
             "pause": "ends as an incomplete response without a reason",
             "hosted output": "of the parts that a provider's own tools make only images are written",
@@ -123,7 +128,8 @@ class OpenAIResponses:
         return read_prompt(call)
 
     def render(self, prompt: Prompt, target: Target) -> Rendered:
-        return Rendered(_path(target, Operation.GENERATE), rendered_body(prompt, target))
+        rendered = Rendered(_path(target, Operation.GENERATE), rendered_body(prompt, target))
+        return told(rendered, prompt, target, self.abilities)
 
     def retarget(self, call: Call, target: Target) -> Rendered:
         """Where the target has no path of its own, the call's stays: Azure's and ChatGPT's differ from the

@@ -54,7 +54,7 @@ _ROLES: Mapping[str, Role] = {
     "user": Role.USER,
     "assistant": Role.ASSISTANT,
 }
-_DROPPED = frozenset(
+DROPPED = frozenset(
     """web_search_call file_search_call code_interpreter_call image_generation_call mcp_list_tools mcp_call
     program program_output""".split()
 )
@@ -165,7 +165,7 @@ def _item(item: JsonObject, place: str) -> Iterator[_Spoken]:
             yield Role.ASSISTANT, (_tool_call(item, place),), True
         case "function_call_output" | "custom_tool_call_output":
             yield Role.USER, (_tool_result(item, place),), True
-        case _ if kind == ADDITIONAL or kind in _DROPPED:
+        case _ if kind == ADDITIONAL or kind in DROPPED:
             pass
         case _:
             raise Untranslatable(f"{place}.type", f"only the provider understands {kind!r}")

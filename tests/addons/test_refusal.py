@@ -1,7 +1,7 @@
 """A call that no provider is asked about."""
 
 from addons.refusal import Refusal
-from protocols.base import Fault, WireResponse
+from protocols.base import Fault, Head, WireResponse
 from rewrite.events import Summary
 
 
@@ -36,3 +36,4 @@ async def test_the_client_is_told_and_a_record_is_kept() -> None:
     (summary,) = reports
     assert (summary.end, summary.words, summary.status) == ("refused", "nobody can", 400)
     assert (summary.attempts, summary.route) == ((), 0)
+    assert (summary.head, summary.body) == (Head(400, answer.headers, "No"), b"{}")

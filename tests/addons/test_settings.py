@@ -468,8 +468,6 @@ def test_a_numbered_key_that_cannot_be_used_is_named(cwd: Path) -> None:
     [
         ("[streaming]\nheartbeat_interval = 15.0", []),
         ("[streaming]\ncontinuation_attempts = 3", ["streaming.continuation_attempts"]),
-        ('[trace]\ndirectory = "traces"', ["trace.directory"]),
-        ('[trace]\ndirectory = ""', []),
         (
             '[[routes]]\nto = ["openai"]\n[[routes]]\nforce_upstream_stream = true',
             ["routes[1].force_upstream_stream"],
@@ -496,13 +494,38 @@ def test_balanced_is_treated_as_sequential(toml: Load, cwd: Path) -> None:
 
 
 def test_a_warning_names_the_variable_that_asked(cwd: Path) -> None:
-    settings = load("", {"ROTATOR__TRACE__DIRECTORY": "traces"}, cwd)
+    settings = load("", {"ROTATOR__STREAMING__CONTINUATION_ATTEMPTS": "2"}, cwd)
     assert settings.warnings == (
         (
-            "environment variable ROTATOR__TRACE__DIRECTORY: trace.directory: "
-            "not available in this version, ignored"
+            "environment variable ROTATOR__STREAMING__CONTINUATION_ATTEMPTS: "
+            "streaming.continuation_attempts: not available in this version, ignored"
         ),
     )
+
+
+# Traces
+
+
+@pytest.mark.parametrize(
+    ("directory", "folder"),
+    [("traces", "{cwd}/traces"), ("/var/traces", "/var/traces"), ("", None)],
+)
+def test_traces_go_to_a_folder_beside_the_config(
+    toml: Load, cwd: Path, directory: str, folder: str | None
+) -> None:
+    settings = toml(f'[trace]\ndirectory = "{directory}"')
+    assert settings.trace == (Path(folder.format(cwd=cwd)) if folder else None)
+    assert settings.warnings == ()
+
+
+def test_traces_of_a_variable_go_where_the_proxy_runs(cwd: Path) -> None:
+    assert load("", {"ROTATOR__TRACE__DIRECTORY": "traces"}, cwd).trace == cwd / "traces"
+
+
+def test_a_folder_of_no_path_is_refused(toml: Load) -> None:
+    assert faults(lambda: toml('[trace]\ndirectory = "a\\u0000b"')) == [
+        "rotator.toml: trace.directory: must be the path of a folder"
+    ]
 
 
 # The example

@@ -97,6 +97,22 @@ def test_a_tool_of_free_text_becomes_a_function_that_tells_its_grammar() -> None
     assert tool.grammar is None
 
 
+@pytest.mark.parametrize(
+    ("tool", "functions_only", "lost"),
+    [
+        (PATCH, True, ["tool grammars"]),
+        (PATCH, False, []),
+        (replace(PATCH, grammar=None), True, []),
+        (PLAIN, True, []),
+    ],
+)
+def test_that_nothing_holds_a_text_to_its_grammar_is_told(
+    tool: Tool, functions_only: bool, lost: list[str]
+) -> None:
+    names = tool_names(Prompt("m", tools=(tool,)), functions_only=functions_only)
+    assert [loss.field for loss in names.lost] == lost
+
+
 def test_where_free_text_is_taken_it_stays() -> None:
     prompt = Prompt("m", (Message(Role.ASSISTANT, (ToolCall("2", "patch", "d", CUSTOM),)),), tools=(PATCH,))
     names = tool_names(prompt, functions_only=False)

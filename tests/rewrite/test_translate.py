@@ -122,6 +122,36 @@ def test_what_is_lost_is_named(client: WireProtocol, server: WireProtocol) -> No
     assert [loss.field for loss in odd.losses] == ["odd_field"]
 
 
+def test_what_one_request_loses_is_named_on_both_sides() -> None:
+    searched = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}
+    marked = {"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    said = [*MESSAGES, {"role": "assistant", "content": [searched, marked]}, *MESSAGES]
+    told = {loss.field: loss.why for loss in translated(ANTHROPIC, CHAT, messages=said).losses}
+    assert told == {
+        "cache breakpoints": CHAT.abilities.losses["cache breakpoints"],
+        "history": ANTHROPIC.abilities.losses["history"],
+    }
+
+
+def test_a_grammar_that_is_put_in_words_is_named() -> None:
+    form = {"type": "grammar", "grammar": {"syntax": "regex", "definition": "a+"}}
+    custom = {"type": "custom", "custom": {"name": "f", "format": form}}
+    assert [loss.field for loss in translated(CHAT, ANTHROPIC, tools=[custom]).losses] == ["tool grammars"]
+
+
+def test_each_loss_is_named_once() -> None:
+    """Thoughts that another made, and one of the same maker in another protocol's form."""
+    foreign = {"type": "thinking", "thinking": "Hm", "signature": "c2ln"}
+    carried = wrapped(Seal("encrypted", "{}"), "maker").value
+    own = {"type": "redacted_thinking", "data": carried}
+    said = [*MESSAGES, {"role": "assistant", "content": [foreign, own, *_hello()]}, *MESSAGES]
+    assert [loss.field for loss in translated(ANTHROPIC, CHAT, messages=said).losses] == ["reasoning"]
+
+
+def _hello() -> list[dict[str, object]]:
+    return [{"type": "text", "text": "Hello"}]
+
+
 @pytest.mark.parametrize("operation", [Operation.COUNT_TOKENS, Operation.EMBEDDINGS, Operation.MODELS])
 def test_only_a_generation_is_translated(operation: Operation) -> None:
     call = replace(asks(ANTHROPIC), operation=operation)

@@ -1,0 +1,81 @@
+"""Which of the protocol's losses happen to one request."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from protocols.base import Call, Written
+from protocols.gemini_generate.shapes import asked, spelled
+from protocols.gemini_generate.stream import SEAL
+from protocols.losses import (
+    cached,
+    looked_at_closely,
+    media_in_results,
+    named_media,
+    refusals,
+    strict_schemas,
+    thoughts,
+)
+from protocols.prompt import Role, budget_of, effort_of
+from protocols.wirejson import JsonObject, count_at, object_at, objects_at, text_at
+
+_ABOUT_MEDIA = frozenset({"videoMetadata", "mediaResolution", "partMetadata"})
+_ORDER = frozenset({"propertyOrdering", "property_ordering"})
+
+
+def _thinking(one: Written) -> JsonObject:
+    """What is told of it; the request may be in an envelope."""
+    request = object_at(one.body, "request") or one.body
+    return object_at(object_at(request, "generationConfig"), "thinkingConfig")
+
+
+def _other_level(one: Written) -> bool:
+    level, thinking = text_at(_thinking(one), "thinkingLevel"), one.prompt.thinking
+    return bool(level) and thinking is not None and level.lower() != effort_of(thinking)
+
+
+def _other_budget(one: Written) -> bool:
+    budget, thinking = count_at(_thinking(one), "thinkingBudget"), one.prompt.thinking
+    return budget is not None and thinking is not None and budget != budget_of(thinking)
+
+
+def _of_others(one: Written) -> bool:
+    return any(each.seal is None or each.seal.form != SEAL for each in thoughts(one.prompt))
+
+
+HAPPENS: Mapping[str, Callable[[Written], bool]] = {
+    "system messages": lambda one: any(each.role is Role.SYSTEM for each in one.prompt.messages),
+    "tool results": media_in_results,
+    "schemas": strict_schemas,
+    "images": lambda one: looked_at_closely(one) or named_media(one),
+    "cache breakpoints": cached,
+    "thinking": _other_level,
+    "thinking budget": _other_budget,
+    "reasoning": _of_others,
+    "refusals": refusals,
+}
+
+
+def _parts(call: Call) -> Iterator[JsonObject]:
+    contents = objects_at(asked(call), "contents")
+    return (spelled(part) for content in contents for part in objects_at(content, "parts"))
+
+
+def _ordered(value: object) -> bool:
+    """Whether a schema in there says in which order its properties come."""
+    match value:
+        case dict():
+            return bool(_ORDER & value.keys()) or any(map(_ordered, value.values()))
+        case list():
+            return any(map(_ordered, value))
+        case _:
+            return False
+
+
+def _in_order(call: Call) -> bool:
+    body = asked(call)
+    return _ordered(body.get("tools")) or _ordered(body.get("generationConfig"))
+
+
+UNREAD: Mapping[str, Callable[[Call], bool]] = {
+    "order of properties": _in_order,
+    "parts": lambda call: any(_ABOUT_MEDIA & part.keys() for part in _parts(call)),
+}

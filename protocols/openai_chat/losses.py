@@ -1,0 +1,70 @@
+"""Which of the protocol's losses happen to one request."""
+
+from collections.abc import Callable, Mapping
+
+from protocols.base import Call, Written
+from protocols.losses import (
+    cached,
+    failed_tools,
+    fewer_tools,
+    limited,
+    media_in_results,
+    media_of_the_model,
+    results,
+    thoughts,
+)
+from protocols.openai_chat.reasoning import DETAILS, PLAIN, SIGNATURE
+from protocols.prompt import Effort, Media, Text, Thought, effort_of
+from protocols.wirejson import objects_at, text_at
+
+_TAKEN = (DETAILS, PLAIN, SIGNATURE)
+_WITHOUT_NAMES = ("tool", "function")
+
+
+def _together(one: Written) -> bool:
+    """A user's texts beside media stay apart."""
+    said = [message.content for message in one.prompt.messages]
+    apart = [content for content in said if not any(isinstance(each, Media) for each in content)]
+    groups = [one.prompt.system, *apart, *(result.content for result in results(one.prompt))]
+    return any(sum(isinstance(each, Text) for each in group) > 1 for group in groups)
+
+
+def _not_taken(thought: Thought) -> bool:
+    """Of a signature's thought only the signature has a place."""
+    form = thought.seal.form if thought.seal else ""
+    return form not in _TAKEN or (form == SIGNATURE and bool(thought.text))
+
+
+def _off(one: Written) -> bool:
+    thinking = one.prompt.thinking
+    may_think = one.target.thinking != "none"
+    return may_think and bool(thinking and thinking.off) and "reasoning_effort" not in one.body
+
+
+def _less(one: Written) -> bool:
+    """Told less than was asked for."""
+    asked, told = one.prompt.thinking, one.body.get("reasoning_effort")
+    return told == Effort.XHIGH and asked is not None and effort_of(asked) is Effort.MAX
+
+
+def _participants(call: Call) -> bool:
+    said = [
+        message for message in objects_at(call.body, "messages") if message.get("role") not in _WITHOUT_NAMES
+    ]
+    return any(message.get("role") == "developer" or text_at(message, "name") for message in said)
+
+
+HAPPENS: Mapping[str, Callable[[Written], bool]] = {
+    "texts": _together,
+    "cache breakpoints": cached,
+    "failed tools": failed_tools,
+    "media in tool results": media_in_results,
+    "pictures of the model": media_of_the_model,
+    "reasoning": lambda one: any(map(_not_taken, thoughts(one.prompt))),
+    "thinking off": _off,
+    "highest effort": _less,
+    "max_output": limited,
+    "service tier": lambda one: bool(one.prompt.service_tier) and "service_tier" not in one.body,
+    "tool choice": fewer_tools,
+}
+UNREAD: Mapping[str, Callable[[Call], bool]] = {"participants": _participants}
