@@ -29,6 +29,7 @@ from protocols.base import (
     WireResponse,
 )
 from protocols.calls import Paths, json_call, matched
+from protocols.openai_responses.pruner import EventPruner
 from protocols.openai_responses.reader import read_answer
 from protocols.openai_responses.render import rendered_body
 from protocols.openai_responses.request import read_prompt
@@ -110,6 +111,9 @@ class OpenAIResponses:
 
     def encoder(self, call: Call) -> ResponsesEncoder:
         return ResponsesEncoder()
+
+    def pruner(self) -> EventPruner:
+        return EventPruner()
 
     def error(self, fault: Fault) -> WireResponse:
         return error_answer(fault, {"error": error_object(fault.kind, fault.message, fault.status)})
