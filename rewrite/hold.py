@@ -127,7 +127,6 @@ class _Calls:
         """Upstream went on behind what it stopped before."""
         for key, call in tuple(self.open.items()):
             self._settle_if(call.stopped and key[0] == start.choice, key)
-        self._check_others(key_of(start))
         if start.kind is BlockKind.TOOL:
             self.open[key_of(start)] = _Call(start, frame)
 

@@ -36,7 +36,7 @@ class GeminiEncoder:
         self._begun = False
 
     def encode(self, segments: Sequence[Segment]) -> bytes:
-        self._begun = self._begun or any(segment.raw for segment in segments)
+        self._begun = self._begun or bool(segments)
         return b"".join([segment.raw for segment in segments])
 
     def heartbeat(self) -> bytes:

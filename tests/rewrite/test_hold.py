@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from protocols.base import Head, Operation, WireProtocol
-from protocols.parts import BlockKind, FinishReason
+from protocols.parts import BlockKind, FinishReason, Ping
 from rewrite.chain import parse_adapters
 from rewrite.events import (
     CALL,
@@ -250,6 +250,14 @@ def test_an_error_behind_half_a_call_comes_without_it() -> None:
     assert (b"weather" in one.body, one.summary.end, left_out(one, "weather")) == (False, "error", True)
 
 
+def test_what_is_whole_is_given_though_no_more_can_be_framed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("protocols.sse.LONGEST_EVENT", 1000)
+    one = held(CHAT, *BEGUN, chunk(tool(0, WHOLE, "weather")), b"data: " + b"x" * 1000)
+    assert read(CHAT, one.body) == Got("Hi", [("weather", WHOLE)])
+    cut = held(CHAT, *BEGUN, *CUT_CALL, b"data: " + b"x" * 1000)
+    assert (read(CHAT, cut.body), left_out(cut, "weather")) == (Got("Hi"), True)
+
+
 def test_what_adapters_change_is_held_as_they_leave_it() -> None:
     adapters = parse_adapters([{"name": "reasoning_field", "to": "reasoning"}])
     asked = ask("openai_chat")
@@ -290,6 +298,14 @@ def test_a_call_without_arguments_is_one_once_it_stopped() -> None:
     for more in ((), use(2, HALF, name="time")):
         one = held(ANTHROPIC, *TEXT, *use(1, ""), stop(1), *more)
         assert read(ANTHROPIC, one.body) == Got("Hi", [("weather", "")])
+
+
+def test_a_call_without_arguments_is_whole_when_another_begins() -> None:
+    ended = (ending("max_tokens"), MESSAGE_STOP)
+    first, second = (*use(1, ""), stop(1)), (*use(2, HALF, name="time"), stop(2))
+    one = held(ANTHROPIC, *TEXT, *first, *second, *ended, cause=None)
+    assert one.body == b"".join((*TEXT, *first, *ended))
+    assert left_out(one, "time")
 
 
 @pytest.mark.parametrize("pieces", [("", HALF), ("",)])
@@ -556,6 +572,18 @@ def test_a_translated_call_that_the_provider_had_no_room_for_is_left_out(client:
 def test_a_translated_call_is_held_only_where_it_is_wished() -> None:
     shown = across("anthropic_messages", "openai_chat", *BEGUN, *CUT_CALL, hold=False)
     assert (b"weather" in shown.body, shown.summary.end) == (True, "failed")
+
+
+@pytest.mark.parametrize("upstream", ["openai_chat", "anthropic_messages"])
+def test_a_model_that_writes_a_call_is_seen_at_work(upstream: str) -> None:
+    wanted = Wanted(route(upstream), (), REPLY, hold_tool_calls=True)
+    frames = {"openai_chat": (*BEGUN, *CUT_CALL), "anthropic_messages": (*TEXT, *use(1, "", HALF))}[upstream]
+    reading = leg_of(ask("openai_chat"), CHAT, wanted, REGISTRY).reading(SSE)
+    working = [
+        tuple(segment.parts or ()) == (Ping(working=True),) for segment in reading.feed(b"".join(frames))
+    ]
+    assert working[-2:] == [True, True]
+    assert reading.call_under_way
 
 
 # -- which calls ----------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 than it can tell from a whole one."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from protocols.base import Call, Head, WireProtocol
 from protocols.parts import Block, BlockDelta, BlockKind, FinishReason, Progress
 from protocols.wirejson import encoded, load_object
+from rewrite.leg import Wanted, leg_of
 from rewrite.limits import OnTruncation
 from tests.contract import PROTOCOLS, Sample, as_events, parts, progress, segments, streams
 from tests.oracle import Judge, judges, protocol_of, recorded
-from tests.rewrite.replay import Replay, chunked, holding, mode, replay
+from tests.rewrite.asks import REGISTRY, REPLY, ROLES, ask, route
+from tests.rewrite.replay import ONCE, Replay, chunked, holding, mode, replay
 from tests.rewrite.scenes import SSE, call
 from tests.rewrite.test_exchange_properties import FIXED, MODES, PLACES, kinds
 
@@ -147,6 +149,34 @@ def test_a_recorded_stream_cut_anywhere(file: Path) -> None:
             is_accepted(one, result.body, grammar)
 
     honest()
+
+
+def asked_for(block: Block) -> tuple[str | None, object]:
+    """A call as a client acts on it, whatever the protocol: free text is an object with an `input`."""
+    said = load_object(encoded(block.text or "{}"))
+    if said is not None and said.keys() == {"input"}:
+        return block.tool_name, said["input"]
+    return block.tool_name, block.text if said is None else said
+
+
+@pytest.mark.parametrize("client", ROLES)
+@pytest.mark.parametrize("sample", streams(), ids=str)
+def test_a_golden_stream_cut_anywhere_for_a_client_of_another_protocol(sample: Sample, client: str) -> None:
+    protocol, asked, one = REGISTRY[client], ask(client), golden(sample)
+    wanted = Wanted(route(sample.protocol.name), (), REPLY, hold_tool_calls=True)
+    terms = replace(ONCE, leg=leg_of(asked, protocol, wanted, REGISTRY))
+    given_calls = [asked_for(block) for block in calls_of(one, one.data)]
+
+    @settings(FIXED, max_examples=20)
+    @given(PLACES)
+    def whole_or_not_at_all(place: float) -> None:
+        data = one.data[: round(place * len(one.data))]
+        result = replay(protocol, chunked(data, ODD), "reset", terms=terms, head=one.head, call=asked)
+        if result.head.status == 200:
+            got = calls_of(Answer(protocol, SSE, asked, b""), result.body)
+            assert all(asked_for(block) in given_calls for block in got)
+
+    whole_or_not_at_all()
 
 
 @pytest.mark.parametrize("sample", streams(), ids=str)
