@@ -57,6 +57,7 @@ class Planner:
 
     def __init__(self, settings: Settings, registry: Registry) -> None:
         self._rules, self._registry = settings.rules, registry
+        self._hold_tool_calls = settings.hold_tool_calls
         self._configured = {one.provider.name: one for one in settings.providers}
         self._providers = {name: one.provider for name, one in self._configured.items()}
 
@@ -89,7 +90,9 @@ class Planner:
         adapters = (*configured.adapters, *asked.rule.adapters)
         model = "" if asked.rule.upstream_model else asked.reply.model
         reply = replace(asked.reply, model=model)
-        wanted = Wanted(route, adapters, reply, asked.sealed, asked.turn.changed)
+        hold = asked.rule.hold_tool_calls
+        hold = self._hold_tool_calls if hold is None else hold
+        wanted = Wanted(route, adapters, reply, asked.sealed, asked.turn.changed, hold)
         leg = leg_of(asked.turn.call, protocol, wanted, self._registry)
         base_url = asked.intercepted.base_url if route.meant else route.provider.base_url
         return Planned(leg, route, pooled, base_url)

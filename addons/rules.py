@@ -39,6 +39,7 @@ class Rules:
             on_truncation=_said(table),
             next_on_auth=table.next_on_auth,
             upstream_model=table.report_model == "upstream",
+            hold_tool_calls=table.hold_tool_calls if "hold_tool_calls" in table.model_fields_set else None,
         )
 
     def _match(self, loc: Loc, table: MatchTable) -> Match:

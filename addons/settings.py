@@ -75,6 +75,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = field(default_factory=Timeouts)
     on_truncation: OnTruncation = OnTruncation.AUTO
+    hold_tool_calls: bool = False
     responses: Bounds = field(default_factory=Bounds)
     trace: Path | None = None
     upstream_proxy: str = field(default="", repr=False)
@@ -108,6 +109,7 @@ def load(option: str, environ: Mapping[str, str], cwd: Path) -> Settings:
         limits=Limits(tables.retry.max_attempts, tables.retry.deadline),
         timeouts=_timeouts(tables.streaming),
         on_truncation=OnTruncation(tables.streaming.on_truncation),
+        hold_tool_calls=tables.streaming.hold_tool_calls,
         responses=Bounds(**tables.responses.said()),
         trace=located(tables.trace.directory, folder) if tables.trace.directory else None,
         upstream_proxy=tables.upstream.proxy,

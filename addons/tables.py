@@ -70,12 +70,6 @@ def _never(_value: object) -> object:
     raise ValueError(f"{_NOT_YET}, and more calls than it allows may cost: take it out")
 
 
-def _not_true(value: bool) -> bool:
-    if value:
-        raise ValueError(f"{_NOT_YET}, and clients may rely on it: take it out or write false")
-    return value
-
-
 def _path(path: str) -> str:
     if not path.startswith("/") or "?" in path:
         raise ValueError("must be a path such as /v1/chat/completions, without a query")
@@ -151,7 +145,7 @@ class RouteTable(Table):
     on_truncation: Truncation = "auto"
     next_on_auth: bool = False
     report_model: Literal["client", "upstream"] = "client"
-    hold_tool_calls: Annotated[bool, AfterValidator(_not_true)] = False
+    hold_tool_calls: bool = False
     force_upstream_stream: bool = False
 
 
@@ -172,6 +166,7 @@ class StreamingTable(Table):
     response_timeout: Seconds = 0.0
     heartbeat_interval: Seconds = 0.0
     on_truncation: Truncation = "auto"
+    hold_tool_calls: bool = False
     continuation_attempts: Annotated[int, Field(ge=0)] = 3
 
 

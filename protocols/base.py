@@ -5,12 +5,12 @@ need of a request (`parse`), makes a decoder and an encoder for one answer, and 
 shape that its clients raise on. Framing (SSE, whole body) belongs to decoder and encoder.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Protocol
 
-from protocols.parts import Progress, StreamPart
+from protocols.parts import BlockKey, MessageStart, Progress, StreamPart
 from protocols.prompt import MediaForm, MediaKind, Prompt
 
 type Headers = tuple[tuple[str, str], ...]
@@ -187,6 +187,25 @@ class Decoder(Protocol):
         ...
 
 
+class Pruner(Protocol):
+    """Takes tool calls out of the objects of one stream; stateful."""
+
+    def prune(
+        self,
+        event: Mapping[str, object],
+        said: Sequence[StreamPart],
+        cut: Container[BlockKey],
+        head: MessageStart | None,
+    ) -> Mapping[str, object] | None:
+        """The object of a frame without the calls `cut`, numbered as if they had never been; the same object
+        if it says nothing of them, None if it says nothing else.
+
+        `said`: what the frame says; `head`: how its answer began. Called for each frame in order, from the
+        one in which the first of the calls opens.
+        """
+        ...
+
+
 class Encoder(Protocol):
     """Segments and parts to the bytes that a client of the protocol reads."""
 
@@ -294,6 +313,10 @@ class WireProtocol(Protocol):
     def decoder(self, call: Call, head: Head) -> Decoder: ...
 
     def encoder(self, call: Call) -> Encoder: ...
+
+    def pruner(self) -> Pruner:
+        """For one stream in the protocol's own form, out of which calls are to be left."""
+        ...
 
     def error(self, fault: Fault) -> WireResponse:
         """`fault` in the shape that clients of the protocol raise on."""

@@ -5,7 +5,7 @@ finishes; usage is reported; something failed. Decoders make parts, `Progress` f
 closing parts, encoders write them. Text is `str` (already decoded), counts are tokens.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import assert_never
@@ -217,6 +217,20 @@ type StreamPart = (
     | StreamError
     | Opaque
 )
+
+type BlockPart = BlockStart | BlockDelta | BlockStop | Annotation
+type BlockKey = tuple[int, int]
+"""A block by its choice and its index."""
+
+
+def key_of(part: BlockPart) -> BlockKey:
+    return part.choice, part.index
+
+
+def is_of(part: StreamPart, blocks: Container[BlockKey]) -> bool:
+    """Whether a part says something of one of these blocks."""
+    return isinstance(part, BlockStart | BlockDelta | BlockStop | Annotation) and key_of(part) in blocks
+
 
 _SHOWN_AT_START = frozenset({BlockKind.TOOL, BlockKind.HOSTED, BlockKind.MEDIA})
 

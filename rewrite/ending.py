@@ -60,5 +60,11 @@ def ending(
             assert_never(decision)
 
 
+def with_left_out(words: str, names: Sequence[str]) -> str:
+    """`words`, and the tool calls that the client was spared."""
+    told = [f"the tool call {name!r} was cut and left out" for name in names]
+    return "; ".join([words, *told] if words else told)
+
+
 def errored(error: StreamError, errors: ErrorFacts, parts: Sequence[StreamPart] = ()) -> Ending:
     return Ending(classify.in_band(error, errors), "error", error.message, parts)

@@ -16,7 +16,7 @@ from protocols.base import Call, Fault, Head, Segment, WireProtocol, WireRespons
 from protocols.parts import Progress
 from rewrite import classify, repair, timers
 from rewrite.decision import Ended, GiveUp, History, Retry
-from rewrite.ending import Ending, choices_asked, ending, errored
+from rewrite.ending import Ending, choices_asked, ending, errored, with_left_out
 from rewrite.events import (
     CALL,
     Acquire,
@@ -311,7 +311,7 @@ class Exchange:
             streamed=current.streamed,
             errors=terms.errors,
             mode=terms.on_truncation,
-            discards_cut_calls=terms.discards_cut_calls,
+            discards_cut_calls=terms.no_half_calls,
         )
         self._finish(current, found)
 
@@ -320,7 +320,8 @@ class Exchange:
         self._send(current.encoder.close(found.parts, self._progress()))
         self._cancel()
         self._release(found.outcome)
-        self._report(found.end, found.words, current.head.status, current.head)
+        words = with_left_out(found.words, current.left_out)
+        self._report(found.end, words, current.head.status, current.head)
         self._out.append(EndResponse(self._attempt.number))
 
     def _give(self, answer: WireResponse | Fault) -> None:
@@ -454,7 +455,7 @@ class Exchange:
             pass  # its timer is that of the response
         elif not self._committed:
             self._fail(outcome)
-        elif current and not current.settle().visible:
+        elif current and not (current.settle().visible or current.call_under_way):
             self._conclude(current, outcome)
 
     def _maybe_stalled(self) -> None:

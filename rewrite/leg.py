@@ -12,6 +12,7 @@ from rewrite.adapters.base import Adapter, Context
 from rewrite.chain import Chain
 from rewrite.faces import CarriedSeals, ReportedModel
 from rewrite.fitting import FOREIGN_REASONING, Loss
+from rewrite.hold import HoldingDecoder
 from rewrite.providers import facts_of
 from rewrite.reading import Reading
 from rewrite.routes import Route
@@ -23,6 +24,7 @@ class Leg:
     """`call` and `protocol` as the provider sees them; `translation` None: they are the client's own.
 
     `rendered`: path and body that take the place of the client's; None: its own bytes, as they are.
+    `hold_tool_calls`: of a streamed answer the client gets tool calls that are whole, and no others.
     """
 
     call: Call
@@ -31,6 +33,12 @@ class Leg:
     translation: Translation | None = None
     rendered: Rendered | None = None
     losses: Sequence[Loss] = ()
+    hold_tool_calls: bool = False
+
+    @property
+    def untouched(self) -> bool:
+        """The client gets its answers as they come."""
+        return self.translation is None and not self.chain and not self.hold_tool_calls
 
     def reading(self, head: Head) -> Reading:
         """The answer that begins with `head`, read by adapters first, in the client's protocol last."""
@@ -38,12 +46,16 @@ class Leg:
         streamed = not isinstance(own, WholeDecoder)
         adapted = self.chain.decoder(own, head, self.call) if self.chain else own
         encoder = self.protocol.encoder(self.call)
+        if self.translation is None and streamed and self.hold_tool_calls:
+            holding = HoldingDecoder(adapted, self.protocol.pruner())
+            return Reading(head, holding, encoder, streamed, calls=holding)
         if self.translation is None:
             return Reading(head, adapted, encoder, streamed)
         decoder = self.translation.decoder(adapted)
         if isinstance(decoder, TranslatingDecoder):
             encoder = TranslatingEncoder(decoder, self.translation.client_encoder())
-        return Reading(self.translation.head(head), decoder, encoder, streamed, self.translation)
+        told = self.translation.head(head)
+        return Reading(told, decoder, encoder, streamed, self.translation, decoder.sequencer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +64,7 @@ class Wanted:
 
     `adapters` in order; `reply`: what the answer is called where it is translated, its model empty for the
     one that served; `sealed`: the body holds what other providers sealed; `rewritten`: it is not what the
-    client's bytes say.
+    client's bytes say; `hold_tool_calls`: see `Leg`.
     """
 
     route: Route
@@ -60,14 +72,15 @@ class Wanted:
     reply: Reply
     sealed: bool = False
     rewritten: bool = False
+    hold_tool_calls: bool = False
 
 
 def leg_of(call: Call, protocol: WireProtocol, wanted: Wanted, registry: Registry) -> Leg:
     """The leg of `call` of a client of `protocol` on one route. Raises Untranslatable."""
     target = registry[wanted.route.protocol]
-    if target.name != protocol.name:
-        return _translated(call, protocol, target, wanted)
-    return _within(call, protocol, wanted)
+    translated = target.name != protocol.name
+    leg = _translated(call, protocol, target, wanted) if translated else _within(call, protocol, wanted)
+    return replace(leg, hold_tool_calls=wanted.hold_tool_calls and call.operation is Operation.GENERATE)
 
 
 def _within(call: Call, protocol: WireProtocol, wanted: Wanted) -> Leg:
@@ -99,6 +112,7 @@ def _translated(call: Call, source: WireProtocol, target: WireProtocol, wanted: 
     path = wanted.route.provider.paths.get(target.name, "")
     found = translation(call, source, target, _target(wanted.route, path), wanted.reply)
     chain = _chain(call, wanted)
+    found = replace(found, hold_tool_calls=wanted.hold_tool_calls)
     body = chain.request(found.rendered.body) if chain else found.rendered.body
     rendered = replace(found.rendered, body=body)
     return Leg(found.upstream, target, chain, found, rendered, found.losses)

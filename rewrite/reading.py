@@ -7,6 +7,7 @@ from protocols.base import Decoder, Encoder, Head, Segment, WireResponse
 from protocols.errors import MalformedStream
 from protocols.parts import Opaque, Progress, StreamError, visible
 from rewrite import repair
+from rewrite.hold import HeldCalls
 from rewrite.outcome import Kind, Rejected, Truncated
 from rewrite.translate import Translation
 
@@ -19,7 +20,7 @@ LARGEST_UNREAD = 1 << 20
 class Reading:
     """`head` as the client gets it; `encoder` writes what the client gets; `streamed`: it comes as a stream,
     whatever was asked for; `held`: frames that wait for the commit point; `unread`: frames that were passed
-    on unread; `malformed`: why no more of it can be framed.
+    on unread; `malformed`: why no more of it can be framed; `calls`: what is known of those that are held.
     """
 
     head: Head
@@ -27,6 +28,7 @@ class Reading:
     encoder: Encoder
     streamed: bool
     translation: Translation | None = None
+    calls: HeldCalls | None = None
     progress: Progress = field(default_factory=Progress)
     held: list[Segment] = field(default_factory=list)
     unparsable: bool = False
@@ -39,6 +41,16 @@ class Reading:
         """Done by its own words. Where frames made no sense, a bare last frame is no such word."""
         return self.progress.complete and (bool(self.progress.finished) or not self.unparsable)
 
+    @property
+    def left_out(self) -> Sequence[str]:
+        """The names of the calls that were cut, of which the client got nothing."""
+        return self.calls.left_out if self.calls else ()
+
+    @property
+    def call_under_way(self) -> bool:
+        """A call comes that the client sees nothing of as yet."""
+        return self.calls is not None and self.calls.under_way
+
     def feed(self, data: bytes) -> Sequence[Segment]:
         """The frames that `data` completes; none any more once `malformed` says why."""
         try:
@@ -48,8 +60,9 @@ class Reading:
             return ()
 
     def eof(self) -> Sequence[Segment]:
-        """What was whole but for its end. Of what could not be framed, nothing."""
-        return () if self.malformed else self.decoder.eof()
+        """What was whole but for its end. Of what could not be framed, nothing; but what was held before."""
+        holding = self.calls is not None and self.translation is None
+        return () if self.malformed and not holding else self.decoder.eof()
 
     def hold(self, segment: Segment) -> StreamError | None:
         """Read one frame before the commit point and keep it; the error that it carries, if any."""

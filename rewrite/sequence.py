@@ -85,7 +85,7 @@ class _Choice:
     """The blocks of one choice. `closed`: upstream's indexes of blocks that were ended to begin another.
 
     `unstopped`: a call that upstream ended with half of its arguments or none, until it is known what that
-    means.
+    means. `left_out`: the names of held calls that were cut.
     """
 
     number: int
@@ -97,6 +97,7 @@ class _Choice:
     tools: int = 0
     called: bool = False
     broken: str | None = None
+    left_out: list[str] = field(default_factory=list)
     unstopped: "_Ending | None" = None
     finish: Finish | None = None
 
@@ -163,6 +164,26 @@ class _Choice:
         while self.current is not None:
             yield from self._close(None)
             yield from self._promote()
+
+    def cut(self) -> Iterator[StreamPart]:
+        """Nothing more comes, and upstream did not say that it was done: of what waits, half a call is left
+        out. What the client has seen the beginning of stays as it is."""
+        if self.unstopped is not None and self.unstopped.block.held:
+            yield from self.settle()
+        while (block := self.current) is not None:
+            if block.held and not block.whole:
+                self.current = None
+                self.left_out.append(block.start.tool_name or "")
+            elif block.held or (self.queue and block.start.kind is not BlockKind.TOOL):
+                yield from self._close(None)
+            else:
+                return
+            yield from self._promote()
+
+    @property
+    def waiting(self) -> bool:
+        """A call that is held is not whole yet."""
+        return self.current is not None and self.current.held
 
     # -- one block of ours at a time ----------------------------------------------------------------------
 
@@ -235,7 +256,9 @@ class _Choice:
         block, empty = ending.block, ending.empty and whole
         if block.held:
             arguments = self.wishes.arguments(block.start, "{}") if empty else None
-            if arguments is not None:
+            if arguments is None:
+                self.left_out.append(block.start.tool_name or "")
+            else:
                 yield from self._give(block, arguments)
             return
         if empty:
@@ -314,6 +337,15 @@ class Sequencer:
         """Upstream said that every choice it began is done."""
         return bool(self._choices) and all(one.finish for one in self._choices.values())
 
+    @property
+    def left_out(self) -> list[str]:
+        """The names of held calls that the client did not get."""
+        return [name for one in self._choices.values() for name in one.left_out]
+
+    @property
+    def under_way(self) -> bool:
+        return not self._over and any(one.waiting for one in self._choices.values())
+
     def closing(self, parts: Iterable[StreamPart]) -> list[StreamPart]:
         """The parts that close a cut answer, with what upstream had said already: usage, some finishes."""
         said = {choice: one.finished(done=False) for choice, one in self._choices.items()}
@@ -338,6 +370,11 @@ class Sequencer:
         if self._over or not (done or self.complete):
             return []
         return list(self._end(done=done))
+
+    def cut(self) -> list[StreamPart]:
+        """Upstream broke off. What waits and is whole goes out, calls by wish of the client among it."""
+        choices = () if self._over else self._choices.values()
+        return [part for choice in choices for part in choice.cut()]
 
     def _feed(self, part: StreamPart) -> Iterator[StreamPart]:
         match part:

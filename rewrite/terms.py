@@ -30,6 +30,11 @@ class Terms:
     jitter: float = 0.0
     epoch: float = 0.0
 
+    @property
+    def no_half_calls(self) -> bool:
+        """The client never has half a tool call: it gets none, or throws it away."""
+        return self.discards_cut_calls or (self.leg is not None and self.leg.hold_tool_calls)
+
 
 @dataclass(slots=True)
 class Attempt:

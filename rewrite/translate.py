@@ -53,7 +53,7 @@ MOST_CHOICES = 128
 class Translation:
     """One call between two protocols. `call` is the client's, `upstream` the same as the provider sees it.
 
-    `losses`: what the provider is not told.
+    `losses`: what the provider is not told; `hold_tool_calls`: a stream gives tool calls whole or not at all.
     """
 
     source: WireProtocol
@@ -65,6 +65,7 @@ class Translation:
     reply: Reply
     names: ToolNames
     losses: tuple[Loss, ...] = ()
+    hold_tool_calls: bool = False
 
     def decoder(self, inner: Decoder) -> "TranslatingDecoder | WholeTranslator":
         """The client's segments out of `inner`'s, a decoder of the target's protocol."""
@@ -99,8 +100,10 @@ class Translation:
     def sequencer(self) -> Sequencer:
         abilities, names = self.source.abilities, self.names
 
+        every = abilities.whole_tool_calls or (self.hold_tool_calls and self.call.stream)
+
         def hold(start: BlockStart) -> bool:
-            return abilities.whole_tool_calls or names.unwraps(start)
+            return every or names.unwraps(start)
 
         choices = MOST_CHOICES if abilities.several_choices else 1
         wishes = Wishes(names.known_by_client, hold, names.unwrapped, self._tool_id, choices)
@@ -175,7 +178,7 @@ class TranslatingDecoder:
 
     def eof(self) -> Sequence[Segment]:
         last = [self._translated(segment) for segment in self._inner.eof()]
-        ending = self.sequencer.end()
+        ending = self.sequencer.end() or self.sequencer.cut()
         return [*last, self._segment(ending, ending)] if ending else last
 
     def read(self, segment: Segment) -> Sequence[StreamPart]:
@@ -198,6 +201,8 @@ class TranslatingDecoder:
         raw = self.write(_sealed(parts, self._translation.provider))
         shown = [_original(said, part) if isinstance(part, StreamError) else part for part in parts]
         idle = not raw and all(isinstance(part, Ping) for part in said)
+        if not shown and self.sequencer.under_way:
+            shown = [Ping(working=not idle)]
         return Segment(raw, any(isinstance(part, StreamEnd) for part in parts), idle, shown)
 
 
@@ -235,7 +240,7 @@ class WholeTranslator:
 
     def __init__(self, inner: Decoder, translation: Translation) -> None:
         self._inner, self._translation = inner, translation
-        self._sequencer = translation.sequencer()
+        self.sequencer = translation.sequencer()
         self._said: list[StreamPart] = []
         self.rest = inner.rest
 
@@ -247,7 +252,7 @@ class WholeTranslator:
         self._take(self._inner.eof())
         if not self._said:
             return ()
-        parts = [*self._sequencer.feed(self._said), *self._sequencer.end()]
+        parts = [*self.sequencer.feed(self._said), *self.sequencer.end()]
         progress = Progress()
         progress.fold(_sealed(parts, self._translation.provider))
         said, self._said = self._said, []

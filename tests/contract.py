@@ -12,9 +12,19 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from protocols.base import Call, Fault, Head, Operation, Segment, WireProtocol, WireResponse, header
-from protocols.parts import Opaque, Ping, Progress, StreamError, StreamPart
+from protocols.parts import (
+    BlockKey,
+    BlockKind,
+    MessageStart,
+    Opaque,
+    Ping,
+    Progress,
+    StreamError,
+    StreamPart,
+)
 from protocols.registry import discover
 from protocols.wirejson import load_object, text_at
+from rewrite.adapters.frames import FrameWriter, frame_of
 from rewrite.repair import closing, failing, formality
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -289,3 +299,42 @@ def reads_its_own_error(sample: Sample) -> None:
         assert isinstance(error, StreamError)
         assert (error.native, error.message) == (True, "it was cut")
         assert as_events(sample, one.data)
+
+
+def prunes_calls(sample: Sample) -> None:
+    """With every call taken out, the frames say all the rest and nothing of them; with none, they stay."""
+    whole = progress(sample.parts([sample.data]))
+    calls = {key for key, block in whole.blocks.items() if block.kind is BlockKind.TOOL}
+    assert _pruned(sample, set()) == sample.data
+    left = progress(sample.parts([_pruned(sample, calls)]))
+    assert not [block for block in left.blocks.values() if block.kind is BlockKind.TOOL]
+    assert _said(left) == _said(whole)
+    assert (left.usage, left.finished.keys(), left.ended) == (
+        whole.usage,
+        whole.finished.keys(),
+        whole.ended,
+    )
+    assert as_events(sample, _pruned(sample, calls))
+
+
+def _pruned(sample: Sample, calls: set[BlockKey]) -> bytes:
+    decoder, pruner = sample.protocol.decoder(sample.call, sample.head), sample.protocol.pruner()
+    writer, head, data = FrameWriter(), None, b""
+    for segment in [*decoder.feed(sample.data), *decoder.eof()]:
+        said, frame = decoder.read(segment), frame_of(segment.raw)
+        head = next((part for part in said if isinstance(part, MessageStart)), head)
+        if frame is None:
+            data += segment.raw
+            continue
+        event = pruner.prune(frame.event, said, calls, head)
+        data += b"".join(writer.write(frame, [] if event is None else [event]))
+    return data
+
+
+def _said(found: Progress) -> dict[BlockKind, str]:
+    """The text of each kind of block; calls, and the empty blocks that a call's signature stands in, not."""
+    texts: dict[BlockKind, str] = {}
+    for block in found.blocks.values():
+        if block.kind is not BlockKind.TOOL and block.text:
+            texts[block.kind] = texts.get(block.kind, "") + block.text
+    return texts

@@ -17,7 +17,7 @@ from rewrite.events import Command, Event, Summary
 from rewrite.exchange import Exchange
 from rewrite.outcome import describe
 
-__all__ = ["ANY", "After", "Playbook", "body_with", "over", "status"]
+__all__ = ["ANY", "After", "Playbook", "body_with", "over", "status", "told"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,11 @@ def status(code: int, **headers: str) -> Any:
 def body_with(*texts: str) -> Any:
     """Bytes in which all of `texts` occur."""
     return _Open(f"bytes with {texts}", lambda data: all(text.encode() in data for text in texts))
+
+
+def told(end: str, words: str) -> Any:
+    """The summary of a call that ended so, in these words."""
+    return _Open(f"{end}: {words}", lambda summary: (summary.end, summary.words) == (end, words))
 
 
 def over(end: str, *outcomes: str) -> Any:

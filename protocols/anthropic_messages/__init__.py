@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from protocols.anthropic_messages.marks import sealed, unsealed
+from protocols.anthropic_messages.pruner import EventPruner
 from protocols.anthropic_messages.rendering import ABILITIES, render, retarget
 from protocols.anthropic_messages.request import ask
 from protocols.anthropic_messages.stream import EventReader, read_answer
@@ -83,6 +84,9 @@ class AnthropicMessages:
 
     def encoder(self, call: Call) -> MessagesEncoder:
         return MessagesEncoder()
+
+    def pruner(self) -> EventPruner:
+        return EventPruner()
 
     def error(self, fault: Fault) -> WireResponse:
         return error_answer(fault, error_object(fault.kind, fault.message, fault.status))

@@ -33,6 +33,7 @@ from protocols.calls import Paths, json_call, matched
 from protocols.errors import Untranslatable
 from protocols.gemini_generate.ask import ask
 from protocols.gemini_generate.losses import HAPPENS, UNREAD
+from protocols.gemini_generate.pruner import ChunkPruner
 from protocols.gemini_generate.render import LACKS, path_of, render
 from protocols.gemini_generate.retarget import renamed, sealed, unsealed
 from protocols.gemini_generate.shapes import (
@@ -141,6 +142,9 @@ class GeminiGenerate:
 
     def encoder(self, call: Call) -> GeminiEncoder:
         return GeminiEncoder(form_of(call))
+
+    def pruner(self) -> ChunkPruner:
+        return ChunkPruner()
 
     def error(self, fault: Fault) -> WireResponse:
         """A bare object also where an array was asked for: SDKs take it by its status."""

@@ -25,6 +25,7 @@ from protocols.base import (
 from protocols.calls import Paths, json_call, matched
 from protocols.losses import told
 from protocols.ndjson import LineDecoder, is_line_stream
+from protocols.ollama_chat.pruner import LinePruner
 from protocols.ollama_chat.render import ABILITIES, render, retarget
 from protocols.ollama_chat.request import ask, streams
 from protocols.ollama_chat.stream import LAST, AnswerReader, read_whole
@@ -67,6 +68,9 @@ class OllamaChat:
 
     def encoder(self, call: Call) -> OllamaEncoder:
         return OllamaEncoder()
+
+    def pruner(self) -> LinePruner:
+        return LinePruner()
 
     def error(self, fault: Fault) -> WireResponse:
         """A text is all that clients take; they raise by the status."""

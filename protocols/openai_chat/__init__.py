@@ -34,6 +34,7 @@ from protocols.calls import Paths, json_call, matched
 from protocols.losses import told
 from protocols.openai_chat import ask, reasoning, render, writer
 from protocols.openai_chat.faults import error_object
+from protocols.openai_chat.pruner import ChunkPruner
 from protocols.openai_chat.stream import FINISH_REASONS, ChoiceReader, ChunkReader, read_answer
 from protocols.openai_chat.writer import ChatEncoder, ChatWriter
 from protocols.parts import Progress
@@ -84,6 +85,9 @@ class OpenAIChat:
 
     def encoder(self, call: Call) -> ChatEncoder:
         return ChatEncoder()
+
+    def pruner(self) -> ChunkPruner:
+        return ChunkPruner()
 
     def error(self, fault: Fault) -> WireResponse:
         return error_answer(fault, {"error": error_object(fault.kind, fault.message, fault.status)})

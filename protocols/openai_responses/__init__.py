@@ -33,6 +33,7 @@ from protocols.base import (
 from protocols.calls import Paths, json_call, matched
 from protocols.losses import told
 from protocols.openai_responses.losses import HAPPENS, UNREAD
+from protocols.openai_responses.pruner import EventPruner
 from protocols.openai_responses.reader import read_answer
 from protocols.openai_responses.render import rendered_body
 from protocols.openai_responses.request import read_prompt
@@ -118,6 +119,9 @@ class OpenAIResponses:
 
     def encoder(self, call: Call) -> ResponsesEncoder:
         return ResponsesEncoder()
+
+    def pruner(self) -> EventPruner:
+        return EventPruner()
 
     def error(self, fault: Fault) -> WireResponse:
         return error_answer(fault, {"error": error_object(fault.kind, fault.message, fault.status)})

@@ -37,12 +37,13 @@ def closing_events(parts: Sequence[StreamPart], progress: Progress) -> list[Json
         return []
     closing = Closing(layout, progress)
     events = closing.failed(error) if error else closing.incomplete()
-    return _numbered(list(events), layout.sequence)
+    return _numbered(list(events), layout)
 
 
-def _numbered(events: list[JsonObject], last: int | None) -> list[JsonObject]:
-    if last is None:
+def _numbered(events: list[JsonObject], layout: Layout) -> list[JsonObject]:
+    if layout.sequence is None:
         return events
+    last = layout.sequence - layout.unsaid
     return [{**event, "sequence_number": last + 1 + offset} for offset, event in enumerate(events)]
 
 
@@ -60,7 +61,7 @@ class Closing:
         self._progress = progress
 
     def incomplete(self) -> Iterator[JsonObject]:
-        for item in self._layout.ordered:
+        for item in self._layout.told:
             if not (item.done or _is_half_an_act(item)):
                 yield from self._close(item)
         details = {"reason": "max_output_tokens"}
@@ -74,7 +75,7 @@ class Closing:
             yield self._terminal("failed", error={"code": told["code"], "message": told["message"]})
 
     def _terminal(self, status: str, **fields: object) -> JsonObject:
-        told = (item for item in self._layout.ordered if not _is_half_an_act(item))
+        told = (item for item in self._layout.told if not _is_half_an_act(item))
         output = [item.native if item.done else self._native(item) for item in told]
         usage = usage_object(self._progress.usage)
         response = {**self._layout.response, "status": status, **fields, "output": output, "usage": usage}
@@ -83,7 +84,8 @@ class Closing:
     # -- one item -----------------------------------------------------------------------------------------
 
     def _close(self, item: Item) -> Iterator[JsonObject]:
-        place = {"item_id": text_at(item.native, "id"), "output_index": item.output_index}
+        index = self._layout.place(item.output_index)
+        place = {"item_id": text_at(item.native, "id"), "output_index": index}
         for piece in item.pieces:
             if piece.open:
                 yield from self._close_piece(piece, place)
@@ -91,7 +93,7 @@ class Closing:
             event, field = _ARGUMENTS[item.kind]
             name = {"name": item.native.get("name")} if item.kind == "function_call" else {}
             yield {"type": f"response.{event}.done", **place, **name, field: self._text(item)}
-        done = {"output_index": item.output_index, "item": self._native(item)}
+        done = {"output_index": index, "item": self._native(item)}
         yield {"type": "response.output_item.done", **done}
 
     def _close_piece(self, piece: Piece, place: JsonObject) -> Iterator[JsonObject]:

@@ -7,7 +7,7 @@ knows where in its block it stands.
 
 from dataclasses import dataclass, field
 
-from protocols.parts import Progress
+from protocols.parts import MessageStart, Progress
 from protocols.wirejson import JsonObject, object_at, text_at
 
 LAYOUT = "layout"
@@ -72,19 +72,36 @@ class Item:
 @dataclass(slots=True)
 class Layout:
     """`response` is the object of the lifecycle events; `sequence` the last number, None where the provider
-    does not count (measured: two recorded streams); `ended`: the last frame came."""
+    does not count (measured: two recorded streams); `ended`: the last frame came. `gone`: the places of items
+    that the client is not told of, `unsaid`: how many counted events that was."""
 
     response: JsonObject = field(default_factory=dict)
     items: dict[int, Item] = field(default_factory=dict)
     sequence: int | None = None
     ended: bool = False
+    gone: set[int] = field(default_factory=set)
+    unsaid: int = 0
 
     @property
     def ordered(self) -> list[Item]:
         return [self.items[index] for index in sorted(self.items)]
+
+    @property
+    def told(self) -> list[Item]:
+        """The items that the client knows."""
+        return [item for item in self.ordered if item.output_index not in self.gone]
+
+    def place(self, index: int) -> int:
+        """The output index by which the client knows an item."""
+        return index - sum(each < index for each in self.gone)
 
 
 def layout_of(progress: Progress) -> Layout | None:
     """That of the stream that `progress` follows; None before its first event."""
     found = progress.head.template.get(LAYOUT) if progress.head else None
     return found if isinstance(found, Layout) else None
+
+
+def layout_at(head: MessageStart | None) -> Layout:
+    """That of the stream that began with `head`."""
+    return layout_of(Progress(head)) or Layout()

@@ -3,7 +3,7 @@
 A cut in text ends with "length", which every client takes for what it is. A cut inside a tool call that
 the client has seen a part of ends with an error, because clients exist that complete and run half a
 call (measured: langchain turns half of the arguments into a valid call), unless the client is known to
-discard it.
+discard it, or has seen nothing of it because calls are held until they are whole.
 """
 
 from protocols.parts import BlockKind, Progress

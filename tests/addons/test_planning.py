@@ -44,13 +44,18 @@ def asks(**fields: object) -> Call:
 
 
 def planned(
-    *rules: Rule, call: Call | None = None, pooled: bool = True, providers: tuple[Configured, ...] = ALL
+    *rules: Rule,
+    call: Call | None = None,
+    pooled: bool = True,
+    providers: tuple[Configured, ...] = ALL,
+    hold_tool_calls: bool = False,
 ) -> Plan:
     one = call or asks()
     meant = Intercepted(OPENAI, CHAT, Operation.GENERATE, None, pooled, "https://where.it.was.called")
     request = http.Request.make("POST", "https://openai.example/v1/chat/completions", dump(one.body))
     turn = Turn(one, "scope", one.body)
-    return Planner(Settings(providers=providers, rules=rules), REGISTRY).plan(turn, meant, request)
+    settings = Settings(providers=providers, rules=rules, hold_tool_calls=hold_tool_calls)
+    return Planner(settings, REGISTRY).plan(turn, meant, request)
 
 
 def to(*texts: str, **more: object) -> Rule:
@@ -136,6 +141,19 @@ def test_the_answer_names_the_model_that_was_asked_for_unless_the_route_says_oth
     (other,) = planned(to("anthropic/claude", upstream_model=upstream)).targets
     assert other.leg.translation is not None
     assert other.leg.translation.reply.model == ("gpt-5" if named else "")
+
+
+@pytest.mark.parametrize(("default", "route", "held"), [(True, None, True), (True, False, False)])
+@pytest.mark.parametrize("target", ["openai", "anthropic/claude"])
+def test_calls_are_held_where_the_route_says_so_or_else_the_default(
+    target: str, default: bool, route: bool | None, held: bool
+) -> None:
+    for said, expected in ((default, held), (not default, not held if route is None else held)):
+        rule = replace(to(target), hold_tool_calls=route)
+        (planned_target,) = planned(rule, hold_tool_calls=said).targets
+        leg = planned_target.leg
+        assert leg.hold_tool_calls is expected
+        assert leg.translation is None or leg.translation.hold_tool_calls is expected
 
 
 def test_every_target_of_a_call_answers_under_one_id() -> None:

@@ -64,13 +64,6 @@ def faults(folder: Path, text: str, **environ: str) -> list[str]:
             "routes[0].on_truncation: " + NO_CONTINUE,
         ),
         (
-            "[[routes]]\nhold_tool_calls = true",
-            (
-                "routes[0].hold_tool_calls: is not available in this version, and clients may rely on it: "
-                "take it out or write false"
-            ),
-        ),
-        (
             "[[routes]]\n[[routes]]\nto = ['anthropc/claude']",
             "routes[1].to[0]: no provider of that name: did you mean anthropic?",
         ),
@@ -117,6 +110,8 @@ def faults(folder: Path, text: str, **environ: str) -> list[str]:
         ),
         ("[[routes]]\nreport_model = 'mine'", 'routes[0].report_model: must be "client" or "upstream"'),
         ("[[routes]]\nnext_on_auth = 'yes'", "routes[0].next_on_auth: must be true or false"),
+        ("[[routes]]\nhold_tool_calls = 'yes'", "routes[0].hold_tool_calls: must be true or false"),
+        ("[streaming]\nhold_tool_calls = 'yes'", "streaming.hold_tool_calls: must be true or false"),
         (
             "[providers.openai.paths]\nopenai_chat = 'v1/chat'",
             (

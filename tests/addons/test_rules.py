@@ -41,6 +41,8 @@ def test_a_route_that_says_nothing_is_a_rule_that_says_nothing(problems: Problem
         ({"report_model": "upstream"}, Rule(upstream_model=True)),
         ({"report_model": "client"}, Rule()),
         ({"next_on_auth": True}, Rule(next_on_auth=True)),
+        ({"hold_tool_calls": True}, Rule(hold_tool_calls=True)),
+        ({"hold_tool_calls": False}, Rule(hold_tool_calls=False)),
         ({"to": ["openai/a/b"]}, Rule(to=(Destination("openai", "a/b"),))),
         ({"protocol": "responses"}, Rule(protocol="openai_responses")),
         ({"match": {"protocol": "chat"}}, Rule(Match(protocol="openai_chat"))),

@@ -165,6 +165,13 @@ def test_json_says_the_same_as_toml(cwd: Path) -> None:
 # What the names come to
 
 
+def test_calls_are_held_where_the_config_says_so(toml: Load) -> None:
+    assert not toml("").hold_tool_calls
+    settings = toml("[streaming]\nhold_tool_calls = true\n[[routes]]\nhold_tool_calls = false\n[[routes]]")
+    assert settings.hold_tool_calls
+    assert [rule.hold_tool_calls for rule in settings.rules] == [False, None]
+
+
 def test_every_timeout_reaches_its_place(toml: Load) -> None:
     settings = toml(
         """
@@ -472,7 +479,7 @@ def test_a_numbered_key_that_cannot_be_used_is_named(cwd: Path) -> None:
             '[[routes]]\nto = ["openai"]\n[[routes]]\nforce_upstream_stream = true',
             ["routes[1].force_upstream_stream"],
         ),
-        ("[[routes]]\nhold_tool_calls = false\nforce_upstream_stream = false", []),
+        ("[[routes]]\nhold_tool_calls = true\nforce_upstream_stream = false", []),
     ],
 )
 def test_what_is_not_there_yet_and_harmless_is_a_warning(
@@ -539,6 +546,7 @@ def test_the_example_is_valid_and_says_the_defaults(cwd: Path) -> None:
     assert named(settings, "gateway").provider.base_url == "https://gateway.example.com/openai"
     assert (settings.limits, settings.timeouts) == (Limits(), Timeouts())
     assert (settings.on_truncation, settings.upstream_proxy, settings.warnings) == (OnTruncation.AUTO, "", ())
+    assert not settings.hold_tool_calls
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,16 @@
 from collections.abc import Callable
 from typing import Any
 
-from tests.e2e.fault_row import CLIENT, REPAIRED, Row, cut, cut_in_chunk, cut_tool, reply
+from tests.e2e.fault_row import (
+    CLIENT,
+    REPAIRED,
+    Row,
+    cut,
+    cut_in_chunk,
+    cut_tool,
+    cut_tool_behind_text,
+    reply,
+)
 from tests.e2e.wires import CUT_TEXT, Wire
 from tests.vendor import End, Fin, Hang, Reply, Reset, streamed
 from tests.vendor.answers import data_event
@@ -66,4 +75,17 @@ AFTER = (
         **{**_CUT_TOOL, "finish": ("length",), "end": "repaired"},
     ),
     Row("tool", reply(lambda wire: streamed(wire.tool())), text="", finish=("tools",), tool="all"),
+    *(
+        Row(f"held-tool-{name}", reply(cut_tool_behind_text(step)), mode="hold", **REPAIRED)
+        for name, step in (("reset", Reset()), ("end", End()))
+    ),
+    Row("held-tool-alone", reply(cut_tool(Reset())), "one two", mode="hold"),
+    Row(
+        "held-tool",
+        reply(lambda wire: streamed(wire.tool())),
+        mode="hold",
+        text="",
+        finish=("tools",),
+        tool="all",
+    ),
 )

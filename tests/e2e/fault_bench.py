@@ -29,6 +29,7 @@ MODES = {
     "hasty": _HASTY,
     "repair": '[streaming]\non_truncation = "repair"\n',
     "error": '[streaming]\non_truncation = "error"\n',
+    "hold": "[streaming]\nhold_tool_calls = true\n",
 }
 KEYS = {"ONE": "sk-pool-one", "TWO": "sk-pool-two"}
 _NAMES = {"sk-pool-one": "one", "sk-pool-two": "two", "sk-the-clients-own": CLIENT}

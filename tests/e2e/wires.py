@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.vendor import (
     Reply,
+    Tool,
     chat_answer,
     chat_error,
     chat_error_event,
@@ -69,6 +70,11 @@ class Wire:
     def cut_tool(self) -> list[bytes]:
         """A tool call that goes no further than half of its arguments."""
         events = self.tool()
+        return events[: _position(events, "force")]
+
+    def cut_tool_behind_text(self) -> list[bytes]:
+        """Words, then half of a call."""
+        events = self.stream(WORDS[:CUT], "tools", tools=[Tool(TOOL, FRAGMENTS)])
         return events[: _position(events, "force")]
 
     def answer(self, text: str = TEXT) -> bytes:

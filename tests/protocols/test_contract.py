@@ -116,6 +116,11 @@ def test_reads_its_own_error(sample: Sample) -> None:
 
 
 @each_stream
+def test_prunes_calls(sample: Sample) -> None:
+    contract.prunes_calls(sample)
+
+
+@each_stream
 def test_what_it_closes_is_accepted(sample: Sample, judges: Mapping[str, oracle.Judge]) -> None:
     judge = judges[sample.protocol.name]
     for one in contract.closed(sample):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from protocols.base import Head, WireProtocol
+from protocols.base import Call, Head, WireProtocol
 from rewrite.events import (
     Acquire,
     Acquired,
@@ -21,10 +21,12 @@ from rewrite.events import (
     UpstreamStarted,
 )
 from rewrite.exchange import Exchange
+from rewrite.leg import Leg
 from rewrite.limits import Limits, OnTruncation
 from rewrite.terms import Terms
 from tests.contract import SSE
-from tests.rewrite.scenes import TERMS, call
+from tests.rewrite.scenes import TERMS
+from tests.rewrite.scenes import call as a_call
 
 ONCE = replace(TERMS, limits=Limits(max_attempts=1), pooled=False)
 """One attempt: what comes to nothing shows as what the client gets."""
@@ -78,9 +80,11 @@ def replay(
     head: Head = SSE,
     stream: bool = True,
     terms: Terms = ONCE,
+    call: Call | None = None,
 ) -> Replay:
     """One attempt whose answer comes in `pieces` and ends as `cause` says."""
-    running = Replay(Exchange(call(protocol, stream=stream), protocol, terms, 0.0))
+    asked = call or a_call(protocol, stream=stream)
+    running = Replay(Exchange(asked, protocol, terms, 0.0))
     running.feed(Start())
     for event in (UpstreamSent(1), UpstreamStarted(1, head)):
         running.feed(event)
@@ -92,6 +96,11 @@ def replay(
 
 def mode(on_truncation: OnTruncation, *, discards: bool = False) -> Terms:
     return replace(ONCE, on_truncation=on_truncation, discards_cut_calls=discards)
+
+
+def holding(protocol: WireProtocol, call: Call | None = None, terms: Terms = ONCE) -> Terms:
+    """Tool calls reach the client whole or not at all."""
+    return replace(terms, leg=Leg(call or a_call(protocol), protocol, hold_tool_calls=True))
 
 
 def chunked(data: bytes, size: int) -> list[bytes]:
