@@ -132,7 +132,7 @@ class Answering:
             acquire=lambda wish: self._acquire(intercepted, targets[wish.route], wish),
             release=lambda route, lease, outcome: self._release(targets[route], lease, outcome),
             request=lambda route, lease: outgoing(request, targets[route], intercepted, lease),
-            untouched=lambda route: targets[route].leg.translation is None and not targets[route].leg.chain,
+            untouched=lambda route: targets[route].leg.untouched,
             report=partial(self._report, record, intercepted, plan, turn),
             failed=partial(self._journal.failed, f"call {call.id} to {intercepted.provider.name}"),
             clock=time.monotonic,

@@ -89,7 +89,7 @@ class Planner:
         adapters = (*configured.adapters, *asked.rule.adapters)
         model = "" if asked.rule.upstream_model else asked.reply.model
         reply = replace(asked.reply, model=model)
-        wanted = Wanted(route, adapters, reply, asked.sealed, asked.turn.changed)
+        wanted = Wanted(route, adapters, reply, asked.sealed, asked.turn.changed, asked.rule.force_stream)
         leg = leg_of(asked.turn.call, protocol, wanted, self._registry)
         base_url = asked.intercepted.base_url if route.meant else route.provider.base_url
         return Planned(leg, route, pooled, base_url)

@@ -39,6 +39,7 @@ class Rules:
             on_truncation=_said(table),
             next_on_auth=table.next_on_auth,
             upstream_model=table.report_model == "upstream",
+            force_stream=table.force_upstream_stream,
         )
 
     def _match(self, loc: Loc, table: MatchTable) -> Match:

@@ -10,10 +10,17 @@ from protocols.wirejson import JsonObject, object_at
 from rewrite.adapters.base import Adapter, Context, Events, Unchanged
 from rewrite.chain import Chain
 from rewrite.fitting import Loss
+from rewrite.modes import Turned, as_asked
 from rewrite.providers import facts_of
 from rewrite.reading import Reading
 from rewrite.routes import Route
-from rewrite.translate import TranslatingDecoder, TranslatingEncoder, Translation, translation
+from rewrite.translate import (
+    TranslatingDecoder,
+    TranslatingEncoder,
+    Translation,
+    WholeTranslator,
+    translation,
+)
 
 _INNER = ("message", "response")
 _MODEL = ("model", "modelVersion")
@@ -23,7 +30,8 @@ _MODEL = ("model", "modelVersion")
 class Leg:
     """`call` and `protocol` as the provider sees them; `translation` None: they are the client's own.
 
-    `rendered`: path and body that take the place of the client's; None: its own bytes, as they are.
+    `rendered`: path and body that take the place of the client's; None: its own bytes, as they are. `turned`:
+    it is asked for the other way than its client asked, within one protocol.
     """
 
     call: Call
@@ -31,23 +39,34 @@ class Leg:
     chain: Chain | None = None
     translation: Translation | None = None
     rendered: Rendered | None = None
+    turned: Turned | None = None
 
     @property
     def losses(self) -> Sequence[Loss]:
         return self.translation.losses if self.translation else ()
+
+    @property
+    def untouched(self) -> bool:
+        """Whether the client gets what comes as it comes."""
+        return self.translation is None and self.turned is None and not self.chain
 
     def reading(self, head: Head) -> Reading:
         """The answer that begins with `head`, read by adapters first, in the client's protocol last."""
         own = self.protocol.decoder(self.call, head)
         streamed = not isinstance(own, WholeDecoder)
         adapted = self.chain.decoder(own, head, self.call) if self.chain else own
+        if self.turned is not None:
+            return self.turned.reading(head, adapted, streamed=streamed)
         encoder = self.protocol.encoder(self.call)
         if self.translation is None:
             return Reading(head, adapted, encoder, streamed)
         decoder = self.translation.decoder(adapted)
         if isinstance(decoder, TranslatingDecoder):
             encoder = TranslatingEncoder(decoder, self.translation.client_encoder())
-        return Reading(self.translation.head(head), decoder, encoder, streamed, self.translation)
+        told = self.translation.head(head)
+        if streamed and self.call.stream and isinstance(decoder, WholeTranslator):
+            return Reading(told, decoder, encoder, False, self.translation, decoder)
+        return Reading(told, decoder, encoder, streamed, self.translation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +75,7 @@ class Wanted:
 
     `adapters` in order; `reply`: what the answer is called where it is translated, its model empty for the
     one that served; `sealed`: the body holds what providers of other protocols sealed; `rewritten`: it is
-    not what the client's bytes say.
+    not what the client's bytes say; `force_stream`: it is streamed upstream, whatever the client asked for.
     """
 
     route: Route
@@ -64,14 +83,20 @@ class Wanted:
     reply: Reply
     sealed: bool = False
     rewritten: bool = False
+    force_stream: bool = False
 
 
 def leg_of(call: Call, protocol: WireProtocol, wanted: Wanted, registry: Registry) -> Leg:
     """The leg of `call` of a client of `protocol` on one route. Raises Untranslatable."""
     target = registry[wanted.route.protocol]
+    streams = wanted.route.provider.streams
+    asked = as_asked(call, protocol, force_stream=wanted.force_stream, streams=streams)
     if target.name != protocol.name:
-        return _translated(call, protocol, target, wanted)
-    return _within(call, protocol, wanted)
+        return _translated(asked, protocol, target, wanted, call)
+    if asked is call:
+        return _within(call, protocol, wanted)
+    leg = _within(asked, protocol, replace(wanted, rewritten=True))
+    return replace(leg, turned=Turned(call, protocol, wanted.reply))
 
 
 def _within(call: Call, protocol: WireProtocol, wanted: Wanted) -> Leg:
@@ -89,9 +114,11 @@ def _within(call: Call, protocol: WireProtocol, wanted: Wanted) -> Leg:
     return Leg(asked, protocol, chain, rendered=retargeted)
 
 
-def _translated(call: Call, source: WireProtocol, target: WireProtocol, wanted: Wanted) -> Leg:
+def _translated(call: Call, source: WireProtocol, target: WireProtocol, wanted: Wanted, client: Call) -> Leg:
+    """`call`: the one of `client` as it is asked."""
     path = wanted.route.provider.paths.get(target.name, "")
     found = translation(call, source, target, _target(wanted.route, path), wanted.reply)
+    found = replace(found, call=client)
     chain = _chain(call, wanted)
     body = chain.request(found.rendered.body) if chain else found.rendered.body
     rendered = replace(found.rendered, body=body)

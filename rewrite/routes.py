@@ -33,7 +33,8 @@ class Destination:
 class Rule:
     """`to` empty: the provider that the call was meant for. `protocol` empty: the client's own if the
     provider speaks it. `on_truncation` None: the default's. `next_on_auth`: a target that refuses every key
-    is passed over. `upstream_model`: the answer names the model that served."""
+    is passed over. `upstream_model`: the answer names the model that served. `force_stream`: also what its
+    client wants whole is streamed upstream."""
 
     match: Match = field(default_factory=Match)
     to: tuple[Destination, ...] = ()
@@ -42,6 +43,7 @@ class Rule:
     on_truncation: OnTruncation | None = None
     next_on_auth: bool = False
     upstream_model: bool = False
+    force_stream: bool = False
 
 
 @dataclass(frozen=True, slots=True)
