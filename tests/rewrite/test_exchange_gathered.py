@@ -39,18 +39,24 @@ from tests.rewrite.scenes import (
     CHAT,
     DONE,
     JSON,
+    MESSAGE,
+    MESSAGE_STOP,
     PING,
     ROLE,
     SSE,
     TERMS,
     asked,
+    block,
     calls,
     chunk,
+    delta,
+    ending,
     error_chunk,
     finishes,
     play,
     rotated,
     says,
+    stop,
 )
 
 PROVIDER = Provider("vendor", "https://v", ("v",), ("openai_chat", "anthropic_messages"))
@@ -327,3 +333,24 @@ def test_across_protocols_the_upstream_stream_is_gathered_too() -> None:
         False,
         ("content-type", "application/json"),
     )
+
+
+ACROSS = MESSAGE + block(0, "text", text="") + delta(0, type="text_delta", text="Hel")
+TOOL = block(1, "tool_use", id="t", name="f", input={}) + delta(
+    1, type="input_json_delta", partial_json='{"x'
+)
+
+
+def test_across_protocols_it_comes_with_the_last_frame_too() -> None:
+    conversation = opened(terms("anthropic_messages")) >> UpstreamData(1, ACROSS + stop(0))
+    conversation = conversation >> UpstreamData(1, ending("end_turn") + MESSAGE_STOP)
+    assert completes(answers(conversation, 1, Whole("Hel", "stop")), 1)
+
+
+@pytest.mark.parametrize("data", [ACROSS, ACROSS + stop(0) + TOOL], ids=["text", "half a call"])
+def test_across_protocols_a_cut_ends_as_length_too(data: bytes) -> None:
+    conversation = opened(terms("anthropic_messages", limits=ONCE)) >> UpstreamData(1, data)
+    conversation = conversation >> UpstreamClosed(1, "reset") << Release(1, Truncated("reset"))
+    conversation = conversation << SendHeaders(1, JSON)
+    conversation = conversation << SendData(1, Whole("Hel", "length"))  # type: ignore[arg-type]
+    assert conversation << Report(over("repaired", "truncated(reset)")) << EndResponse(1)

@@ -94,9 +94,10 @@ def test_parts_go_on_and_signatures_stay_on_theirs(
         ([BEGUN, partial(PIECE), partial(REST)], True, [BOSTON], "STOP"),
         ([BEGUN, partial(PIECE), partial(REST), chunk(CALL)], True, [BOSTON, CALL], "STOP"),
         ([BEGUN, partial(PIECE)], False, [], "MAX_TOKENS"),
+        ([BEGUN, partial(PIECE), partial(REST), chunk(CALL)], False, [BOSTON, CALL], "MAX_TOKENS"),
         ([BEGUN, partial({"jsonPath": "strange", "stringValue": "x"})], True, [], "MALFORMED_FUNCTION_CALL"),
     ],
-    ids=["closed", "ends itself", "by the stop", "by another", "cut", "no place"],
+    ids=["closed", "ends itself", "by the stop", "by another", "cut", "cut behind another", "no place"],
 )
 def test_arguments_that_come_piece_by_piece(
     chunks: list[dict[str, object]], ended: bool, expected: list[dict[str, object]], reason: str
