@@ -243,9 +243,14 @@ def own_lease(intercepted: Intercepted) -> Lease:
     return Lease(OWN, own.secret if own else _NO_SECRET, pooled=False)
 
 
-def written(intercepted: Intercepted, lease: Lease, request: http.Request) -> tuple[Headers, str]:
-    """Headers and target of `request` with the credential of `lease` on them; `request` stays as it is."""
-    headers, target, _ = carriers.take_out(headers_of(request), request.path)
+def written(
+    intercepted: Intercepted, lease: Lease, request: http.Request, path: str | None = None
+) -> tuple[Headers, str]:
+    """Headers and target of `request` with the credential of `lease` on them; `request` stays as it is.
+
+    `path`: the target in the place of its own.
+    """
+    headers, target, _ = carriers.take_out(headers_of(request), request.path if path is None else path)
     provider, own = intercepted.provider, intercepted.own
     if lease.pooled:
         return carriers.write(

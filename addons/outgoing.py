@@ -1,5 +1,7 @@
 """How a call leaves for a target: its own bytes, or what takes their place; and one credential on it."""
 
+from dataclasses import replace
+
 from mitmproxy import http
 
 from addons import carriers
@@ -23,9 +25,9 @@ def outgoing(request: http.Request, planned: Planned, intercepted: Intercepted, 
         headers, target = written(intercepted, lease, request)
         return wire_request(request, planned.base_url, headers, target)
     if planned.route.meant and planned.leg.translation is None:
-        headers, _ = written(intercepted, lease, request)
+        headers, path = written(intercepted, lease, request, rendered.path)
         kept = tuple(pair for pair in without_hops(headers) if pair[0].lower() not in _FRAMING)
-        return _request(planned, rendered, request.method, (_host(planned), *kept))
+        return _request(planned, replace(rendered, path=path), request.method, (_host(planned), *kept))
     headers = across(headers_of(request), planned)
     signed = _signed(headers, planned, lease, intercepted)
     return _request(planned, rendered, request.method, signed)

@@ -90,12 +90,21 @@ class Planner:
         adapters = (*configured.adapters, *asked.rule.adapters)
         model = "" if asked.rule.upstream_model else asked.reply.model
         reply = replace(asked.reply, model=model)
-        hold = asked.rule.hold_tool_calls
-        hold = self._hold_tool_calls if hold is None else hold
-        wanted = Wanted(route, adapters, reply, asked.sealed, asked.turn.changed, hold)
+        wanted = Wanted(
+            route,
+            adapters,
+            reply,
+            sealed=asked.sealed,
+            rewritten=asked.turn.changed,
+            hold_tool_calls=self._holds(asked.rule),
+            force_stream=asked.rule.force_stream,
+        )
         leg = leg_of(asked.turn.call, protocol, wanted, self._registry)
         base_url = asked.intercepted.base_url if route.meant else route.provider.base_url
         return Planned(leg, route, pooled, base_url)
+
+    def _holds(self, rule: Rule) -> bool:
+        return self._hold_tool_calls if rule.hold_tool_calls is None else rule.hold_tool_calls
 
 
 @dataclass(frozen=True, slots=True)

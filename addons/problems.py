@@ -182,7 +182,6 @@ _NOT_YET = "not available in this version, ignored"
 def unavailable(tables: Tables) -> Iterator[tuple[Loc, str]]:
     """What `tables` ask for that cannot be done yet and does no harm to leave out: where, and in words."""
     yield from _of_providers(tables)
-    yield from _of_routes(tables)
     if "continuation_attempts" in tables.streaming.model_fields_set:
         yield ("streaming", "continuation_attempts"), _NOT_YET
 
@@ -192,9 +191,3 @@ def _of_providers(tables: Tables) -> Iterator[tuple[Loc, str]]:
         if table.rotation == "balanced":
             words = "balanced is not available in this version, treated as sequential"
             yield ("providers", name, "rotation"), words
-
-
-def _of_routes(tables: Tables) -> Iterator[tuple[Loc, str]]:
-    for number, route in enumerate(tables.routes):
-        if route.force_upstream_stream:
-            yield ("routes", number, "force_upstream_stream"), _NOT_YET

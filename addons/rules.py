@@ -40,6 +40,7 @@ class Rules:
             next_on_auth=table.next_on_auth,
             upstream_model=table.report_model == "upstream",
             hold_tool_calls=table.hold_tool_calls if "hold_tool_calls" in table.model_fields_set else None,
+            force_stream=table.force_upstream_stream,
         )
 
     def _match(self, loc: Loc, table: MatchTable) -> Match:

@@ -127,12 +127,18 @@ class Rendered:
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What an answer of another protocol is to be called: `id` (no prefix), `model` as the client is to read
-    it, `created` in epoch seconds. `previous`: the answer that it goes on from, as the client named it."""
+    it, `created` in epoch seconds. `previous`: the answer that it goes on from, as the client named it.
+    `own`: the id is its maker's, and is written as it is."""
 
     id: str
     model: str
     created: int
     previous: str | None = None
+    own: bool = False
+
+    def named(self, prefix: str) -> str:
+        """The id as it is written by a protocol whose ids begin with `prefix`."""
+        return self.id if self.own and self.id else prefix + self.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +249,26 @@ class Writer(Protocol):
     def write(self, parts: Sequence[StreamPart]) -> bytes: ...
 
 
+class Fold(Protocol):
+    """The events of one stream put together as the answer that would have come whole; stateful.
+
+    Nothing that a stream said is lost: texts, arguments and lists grow, of any other field the last value
+    that is not null holds.
+    """
+
+    def feed(self, event: Mapping[str, object], name: str = "") -> None:
+        """One JSON object of the stream, in order; `name`: that of its event where the framing has one."""
+        ...
+
+    def whole(self, *, done: bool) -> Mapping[str, object] | None:
+        """The body of the whole answer, None where no answer began.
+
+        `done`: the stream said that it was; a choice without a finish has the one that follows from what it
+        holds then. Else such a choice was cut: it ends as "length", without the call that was cut.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """A prompt, where it goes, and the body that it became."""
@@ -320,6 +346,15 @@ class WireProtocol(Protocol):
 
     def error(self, fault: Fault) -> WireResponse:
         """`fault` in the shape that clients of the protocol raise on."""
+        ...
+
+    def streamed(self, call: Call, *, stream: bool) -> Call:
+        """A generation as it would be had its client asked for a stream, or for a whole answer: body, target
+        and `stream`. The same object where it cannot be asked so."""
+        ...
+
+    def fold(self) -> Fold:
+        """What puts a stream of the protocol together again."""
         ...
 
     # -- translation: the same protocol in and out never comes here --------------------------------------

@@ -112,7 +112,7 @@ def given(**fields: object) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def beside(mapping: JsonObject, known: Iterable[str]) -> dict[str, object]:
+def beside(mapping: JsonObject, known: Iterable[str] = ()) -> dict[str, object]:
     """What `mapping` holds besides the `known` fields, without nulls."""
     names = frozenset(known)
     return {name: value for name, value in mapping.items() if name not in names and value is not None}
@@ -136,6 +136,16 @@ def inside(mapping: JsonObject, key: str, change: Callable[[JsonObject], JsonObj
     if not isinstance(value, dict) or (changed := change(value)) is value:
         return mapping
     return {**mapping, key: changed}
+
+
+def grown(old: JsonObject, new: JsonObject) -> dict[str, object]:
+    """`new` over `old`, where lists go on and anything else is replaced, by no null."""
+    both = {**old, **beside(new)}
+    for name, value in new.items():
+        before = old.get(name)
+        if isinstance(before, list) and isinstance(value, list):
+            both[name] = [*before, *value]
+    return both
 
 
 def stream_error(error: object, *, native: bool = True) -> StreamError:

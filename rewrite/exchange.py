@@ -43,6 +43,7 @@ from rewrite.events import (
     UpstreamStarted,
 )
 from rewrite.leg import Leg
+from rewrite.limits import OnTruncation
 from rewrite.outcome import (
     Abandoned,
     Outcome,
@@ -50,6 +51,7 @@ from rewrite.outcome import (
     Stalled,
     Truncated,
     Unreachable,
+    describe,
 )
 from rewrite.policies import exhausted, fallback, retry
 from rewrite.reading import NO_END, Reading
@@ -156,10 +158,16 @@ class Exchange:
             return
         self._attempt.sent, self._attempt.sent_at = True, self._now
         stalls = sum(isinstance(one.outcome, Stalled) for one in self._ended)
-        for phase, seconds in timers.before_commit(
-            self._terms.timing, stream=self._call.stream, stalls=stalls
-        ):
+        stream = self._streams
+        unseen = stream and not self._call.stream
+        due = timers.before_commit(self._terms.timing, stream=stream, stalls=stalls, unseen=unseen)
+        for phase, seconds in due:
             self._arm(phase, seconds)
+
+    @property
+    def _streams(self) -> bool:
+        """Whether upstream was asked to stream."""
+        return self._terms.leg.call.stream if self._terms.leg else self._call.stream
 
     def _arm(self, phase: Phase, seconds: float) -> None:
         """A silence timer of this attempt; none outlives the client's patience."""
@@ -174,7 +182,7 @@ class Exchange:
             return
         leg = self._terms.leg or Leg(self._call, self._protocol)
         current = self._attempt.reading = leg.reading(head)
-        if self._call.stream and not current.streamed:  # a whole answer has no first token
+        if self._streams and not (current.streamed or current.gathering):  # a whole answer has no first token
             self._arm(Phase.RESPONSE, self._terms.timing.response)
 
     # -- the answer comes -----------------------------------------------------------------------------
@@ -190,8 +198,8 @@ class Exchange:
             if self._terms.timing.any_byte_is_life:
                 self._upstream_silence.since = self._now
             self._pass_on(current, segments)
-        else:
-            self._examine(current, segments)
+        elif not self._examine(current, segments):
+            self._overhear(current)
         if current.malformed and not self._done:
             self._unframeable(current)
 
@@ -215,6 +223,17 @@ class Exchange:
         if self._hold_over and current.streamed and current.held:
             self._commit(current)
         return self._committed
+
+    def _overhear(self, current: Reading) -> None:
+        """A stream that is gathered unseen is watched as if the client saw it."""
+        unseen = current.gathering
+        if unseen is None:
+            return
+        if unseen.lively() or self._terms.timing.any_byte_is_life:
+            self._upstream_silence.since = self._now
+        if not (current.first_token_is_due or self._attempt.watched):
+            self._attempt.watched = True
+            self._watch(Phase.STALL, self._upstream_silence)
 
     def _commit(self, current: Reading) -> None:
         self._committed = True
@@ -358,10 +377,25 @@ class Exchange:
             case Retry():
                 self._again(decision)
             case GiveUp(answer=answer):
-                if not self._passed_over():
+                if not (self._passed_over() or self._gave_partial(outcome)):
                     self._give(answer)
             case _:
                 assert_never(decision)
+
+    def _gave_partial(self, outcome: Outcome) -> bool:
+        """What was gathered unseen of an answer that was cut for good: as "length" it says that it was."""
+        current = self._attempt.reading
+        cut = isinstance(outcome, Truncated | Stalled) and self._terms.on_truncation is not OnTruncation.ERROR
+        body = current.partial() if current and cut else b""
+        if not current or not body:
+            return False
+        number = self._attempt.number
+        head = current.head
+        self._out += (SendHeaders(number, head), SendData(number, body))
+        words = f"cut: {describe(outcome)}; ended with the protocol's length"
+        self._report("repaired", words, head.status, head, body)
+        self._out.append(EndResponse(number))
+        return True
 
     def _passed_over(self) -> bool:
         """Whether the call goes on at the next target of its group, this one having come to nothing."""
@@ -451,8 +485,8 @@ class Exchange:
         outcome = Stalled(phase, self._now - self._attempt.sent_at)
         if self._attempt.head and current is None:
             self._rejected(None)
-        elif phase is Phase.FIRST_TOKEN and current and not current.streamed:
-            pass  # its timer is that of the response
+        elif phase is Phase.FIRST_TOKEN and current and not current.first_token_is_due:
+            pass  # its timer is that of the response, or of a stall
         elif not self._committed:
             self._fail(outcome)
         elif current and not (current.settle().visible or current.call_under_way):
@@ -462,8 +496,12 @@ class Exchange:
         silence = self._upstream_silence
         if silence.left(self._now) > 0:
             self._watch(Phase.STALL, silence)
-        elif self._attempt.reading:
-            self._conclude(self._attempt.reading, Stalled(Phase.STALL, silence.lasted(self._now)))
+        elif current := self._attempt.reading:
+            stalled = Stalled(Phase.STALL, silence.lasted(self._now))
+            if not (self._committed or self._examine(current, current.eof())):
+                self._fail(stalled)
+            elif self._committed:
+                self._conclude(current, stalled)
 
     def _beat(self) -> None:
         """Only whole frames go out, so that this stands between two. It is no life of upstream's."""

@@ -13,10 +13,17 @@ from rewrite.chain import Chain
 from rewrite.faces import CarriedSeals, ReportedModel
 from rewrite.fitting import FOREIGN_REASONING, Loss
 from rewrite.hold import HoldingDecoder
+from rewrite.modes import Turned, as_asked
 from rewrite.providers import facts_of
 from rewrite.reading import Reading
 from rewrite.routes import Route
-from rewrite.translate import TranslatingDecoder, TranslatingEncoder, Translation, translation
+from rewrite.translate import (
+    TranslatingDecoder,
+    TranslatingEncoder,
+    Translation,
+    WholeTranslator,
+    translation,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +32,7 @@ class Leg:
 
     `rendered`: path and body that take the place of the client's; None: its own bytes, as they are.
     `hold_tool_calls`: of a streamed answer the client gets tool calls that are whole, and no others.
+    `turned`: it is asked for the other way than its client asked, within one protocol.
     """
 
     call: Call
@@ -34,17 +42,21 @@ class Leg:
     rendered: Rendered | None = None
     losses: Sequence[Loss] = ()
     hold_tool_calls: bool = False
+    turned: Turned | None = None
 
     @property
     def untouched(self) -> bool:
-        """The client gets its answers as they come."""
-        return self.translation is None and not self.chain and not self.hold_tool_calls
+        """Whether the client gets what comes as it comes."""
+        changed = self.translation or self.turned or self.chain or self.hold_tool_calls
+        return not changed
 
     def reading(self, head: Head) -> Reading:
         """The answer that begins with `head`, read by adapters first, in the client's protocol last."""
         own = self.protocol.decoder(self.call, head)
         streamed = not isinstance(own, WholeDecoder)
         adapted = self.chain.decoder(own, head, self.call) if self.chain else own
+        if self.turned is not None:
+            return self.turned.reading(head, adapted, streamed=streamed)
         encoder = self.protocol.encoder(self.call)
         if self.translation is None and streamed and self.hold_tool_calls:
             holding = HoldingDecoder(adapted, self.protocol.pruner())
@@ -55,7 +67,9 @@ class Leg:
         if isinstance(decoder, TranslatingDecoder):
             encoder = TranslatingEncoder(decoder, self.translation.client_encoder())
         told = self.translation.head(head)
-        return Reading(told, decoder, encoder, streamed, self.translation, decoder.sequencer)
+        if streamed and self.call.stream and isinstance(decoder, WholeTranslator):
+            return Reading(told, decoder, encoder, False, self.translation, gathering=decoder)
+        return Reading(told, decoder, encoder, streamed, self.translation, calls=decoder.sequencer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +78,8 @@ class Wanted:
 
     `adapters` in order; `reply`: what the answer is called where it is translated, its model empty for the
     one that served; `sealed`: the body holds what other providers sealed; `rewritten`: it is not what the
-    client's bytes say; `hold_tool_calls`: see `Leg`.
+    client's bytes say; `hold_tool_calls`: see `Leg`; `force_stream`: it is streamed upstream, whatever the
+    client asked for.
     """
 
     route: Route
@@ -73,13 +88,21 @@ class Wanted:
     sealed: bool = False
     rewritten: bool = False
     hold_tool_calls: bool = False
+    force_stream: bool = False
 
 
 def leg_of(call: Call, protocol: WireProtocol, wanted: Wanted, registry: Registry) -> Leg:
     """The leg of `call` of a client of `protocol` on one route. Raises Untranslatable."""
     target = registry[wanted.route.protocol]
-    translated = target.name != protocol.name
-    leg = _translated(call, protocol, target, wanted) if translated else _within(call, protocol, wanted)
+    streams = wanted.route.provider.streams
+    asked = as_asked(call, protocol, force_stream=wanted.force_stream, streams=streams)
+    if target.name != protocol.name:
+        leg = _translated(asked, protocol, target, wanted, call)
+    elif asked is call:
+        leg = _within(call, protocol, wanted)
+    else:
+        turned = Turned(call, protocol, wanted.reply)
+        leg = replace(_within(asked, protocol, replace(wanted, rewritten=True)), turned=turned)
     return replace(leg, hold_tool_calls=wanted.hold_tool_calls and call.operation is Operation.GENERATE)
 
 
@@ -108,9 +131,11 @@ def _unsealed(call: Call, protocol: WireProtocol, wanted: Wanted) -> tuple[JsonO
     return body, (FOREIGN_REASONING,) if keep.dropped else ()
 
 
-def _translated(call: Call, source: WireProtocol, target: WireProtocol, wanted: Wanted) -> Leg:
+def _translated(call: Call, source: WireProtocol, target: WireProtocol, wanted: Wanted, client: Call) -> Leg:
+    """`call`: the one of `client` as it is asked."""
     path = wanted.route.provider.paths.get(target.name, "")
     found = translation(call, source, target, _target(wanted.route, path), wanted.reply)
+    found = replace(found, call=client)
     chain = _chain(call, wanted)
     found = replace(found, hold_tool_calls=wanted.hold_tool_calls)
     body = chain.request(found.rendered.body) if chain else found.rendered.body

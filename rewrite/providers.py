@@ -76,7 +76,7 @@ class Provider:
     one of `oauth_prefixes` belongs to a login or a subscription; with an empty prefix all do.
     `own_credential_paths` are globs (fnmatchcase, without the query) of paths that keep the client's own
     credential wherever they are passed through. `environment` names the variable of its key, whose numbered
-    forms make a pool; empty: none.
+    forms make a pool; empty: none. `streams`: it can stream its answers; else they are asked for whole.
     """
 
     name: str
@@ -94,6 +94,7 @@ class Provider:
     rotation: Rotation = Rotation.SEQUENTIAL
     replace_oauth: bool = False
     environment: str = ""
+    streams: bool = True
 
 
 def layered(general: Mapping[str, object], special: Mapping[str, object]) -> dict[str, object]:
@@ -133,6 +134,7 @@ def provider(name: str, mapping: Mapping[str, object]) -> Provider:
         rotation=_read(name, mapping, "rotation", _rotation, "sequential"),
         replace_oauth=_read(name, mapping, "replace_oauth", _flag, False),
         environment=_read(name, mapping, "environment", _text, ""),
+        streams=_read(name, mapping, "streams", _flag, True),
     )
 
 

@@ -1,12 +1,13 @@
 """The answer of one attempt while it comes: framed at once, read before the commit point, later on demand."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from protocols.base import Decoder, Encoder, Head, Segment, WireResponse
 from protocols.errors import MalformedStream
 from protocols.parts import Opaque, Progress, StreamError, visible
 from rewrite import repair
+from rewrite.aggregate import Gathering
 from rewrite.hold import HeldCalls
 from rewrite.outcome import Kind, Rejected, Truncated
 from rewrite.translate import Translation
@@ -19,8 +20,10 @@ LARGEST_UNREAD = 1 << 20
 @dataclass(slots=True)
 class Reading:
     """`head` as the client gets it; `encoder` writes what the client gets; `streamed`: it comes as a stream,
-    whatever was asked for; `held`: frames that wait for the commit point; `unread`: frames that were passed
-    on unread; `malformed`: why no more of it can be framed; `calls`: what is known of those that are held.
+    whatever was asked for; `gathering`: it comes so unseen, and is told whole; `refuse`: what an error in it
+    becomes where its frames are not the client's; `held`: frames that wait for the commit point; `unread`:
+    frames that were passed on unread; `malformed`: why no more of it can be framed; `calls`: what is known of
+    those that are held.
     """
 
     head: Head
@@ -29,6 +32,8 @@ class Reading:
     streamed: bool
     translation: Translation | None = None
     calls: HeldCalls | None = None
+    gathering: Gathering | None = None
+    refuse: Callable[[StreamError, int], WireResponse] | None = None
     progress: Progress = field(default_factory=Progress)
     held: list[Segment] = field(default_factory=list)
     unparsable: bool = False
@@ -89,6 +94,20 @@ class Reading:
         self._unread_bytes = 0
         return self.progress
 
+    @property
+    def first_token_is_due(self) -> bool:
+        """Whether a stream has shown nothing yet; a whole answer has no first token."""
+        unseen = self.gathering.progress if self.gathering else None
+        return self.streamed if unseen is None else not (unseen.visible or unseen.complete)
+
+    def partial(self) -> bytes:
+        """What was gathered of an answer that was cut for good; empty where it is nothing to tell."""
+        segment = self.gathering.partial() if self.gathering else None
+        if segment is None:
+            return b""
+        self.progress.fold(self.decoder.read(segment))
+        return segment.raw
+
     def release(self) -> list[Segment]:
         held, self.held = self.held, []
         return held
@@ -102,6 +121,8 @@ class Reading:
         the one that the error comes to."""
         if self.translation is not None:
             return self.translation.refusal(error, status)
+        if self.refuse is not None:
+            return self.refuse(error, status)
         answer = self.answer()
         if error.native:
             return answer

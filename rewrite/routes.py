@@ -34,7 +34,7 @@ class Rule:
     """`to` empty: the provider that the call was meant for. `protocol` empty: the client's own if the
     provider speaks it. `on_truncation` None: the default's. `next_on_auth`: a target that refuses every key
     is passed over. `upstream_model`: the answer names the model that served. `hold_tool_calls` None: the
-    default's."""
+    default's. `force_stream`: also what its client wants whole is streamed upstream."""
 
     match: Match = field(default_factory=Match)
     to: tuple[Destination, ...] = ()
@@ -44,6 +44,7 @@ class Rule:
     next_on_auth: bool = False
     upstream_model: bool = False
     hold_tool_calls: bool | None = None
+    force_stream: bool = False
 
 
 @dataclass(frozen=True, slots=True)

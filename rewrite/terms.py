@@ -49,3 +49,4 @@ class Attempt:
     sent_at: float = 0.0
     head: Head | None = None
     reading: Reading | None = None
+    watched: bool = False

@@ -25,14 +25,18 @@ class Silence:
         return self.longest - self.lasted(now)
 
 
-def before_commit(timing: Timing, *, stream: bool, stalls: int) -> Sequence[tuple[Phase, float]]:
+def before_commit(
+    timing: Timing, *, stream: bool, stalls: int, unseen: bool = False
+) -> Sequence[tuple[Phase, float]]:
     """The timers of an attempt from the moment its request is sent; 0: off.
 
     `stalls`: attempts of the call that silence ended; each makes the next one wait twice as long, so that
-    a provider that is slow for everybody is not given up again and again.
+    a provider that is slow for everybody is not given up again and again. `unseen`: the client gets the
+    stream as one whole answer, and waits for that as for any.
     """
     if not stream:
         return ((Phase.RESPONSE, timing.response),)
     first_event = timing.first_event * 2**stalls
     first_token = timing.first_token and max(timing.first_token, first_event)
-    return ((Phase.FIRST_EVENT, first_event), (Phase.FIRST_TOKEN, first_token))
+    whole = ((Phase.RESPONSE, timing.response),) if unseen else ()
+    return ((Phase.FIRST_EVENT, first_event), (Phase.FIRST_TOKEN, first_token), *whole)

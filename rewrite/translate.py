@@ -27,6 +27,7 @@ from protocols.base import (
 from protocols.errors import Untranslatable
 from protocols.losses import unread
 from protocols.parts import (
+    BlockKind,
     BlockStart,
     BlockStop,
     MessageStart,
@@ -39,7 +40,9 @@ from protocols.parts import (
 )
 from protocols.prompt import Prompt
 from protocols.seals import wrapped
+from rewrite.aggregate import has_text
 from rewrite.fitting import Loss, fitted
+from rewrite.repair import closing
 from rewrite.sequence import Sequencer, Wishes
 from rewrite.tool_names import ToolNames, tool_names
 from rewrite.troubles import error_of, kind_of
@@ -236,38 +239,65 @@ class TranslatingEncoder:
 
 
 class WholeTranslator:
-    """An answer that is not streamed: nothing until its end, then one segment with the client's own body."""
+    """An answer that the client wants whole: nothing until its end, then one segment with the client's own
+    body. `progress`: what it said so far, as the client is to be told it."""
 
     def __init__(self, inner: Decoder, translation: Translation) -> None:
         self._inner, self._translation = inner, translation
         self.sequencer = translation.sequencer()
-        self._said: list[StreamPart] = []
+        self.progress = Progress()
+        self._parts: list[StreamPart] = []
+        self._odd: list[StreamPart] = []
+        self._begun = self._given = self._lively = False
         self.rest = inner.rest
 
     def feed(self, data: bytes) -> Sequence[Segment]:
         self._take(self._inner.feed(data))
-        return ()
+        return self._answer() if self.progress.ended or self.progress.error else ()
 
     def eof(self) -> Sequence[Segment]:
         self._take(self._inner.eof())
-        if not self._said:
-            return ()
-        parts = [*self.sequencer.feed(self._said), *self.sequencer.end()]
-        progress = Progress()
-        progress.fold(_sealed(parts, self._translation.provider))
-        said, self._said = self._said, []
-        if progress.error or not progress.complete:
-            return (Segment(b"", parts=[part for part in said if isinstance(part, StreamError | Opaque)]),)
-        return (Segment(self._body(progress), last=True, parts=parts),)
+        self._fold(self.sequencer.end())
+        return self._answer()
+
+    def lively(self) -> bool:
+        found, self._lively = self._lively, False
+        return found
+
+    def partial(self) -> Segment | None:
+        """What came of an answer that was cut, ended as "length", without calls that were not whole."""
+        if not has_text(self.progress):
+            return None
+        cut = [place for place, block in self.progress.open.items() if block.kind is BlockKind.TOOL]
+        self._fold(self.sequencer.closing(closing(self.progress)))
+        for place in cut:
+            del self.progress.blocks[place]
+        return Segment(self._body(), last=True, parts=self._parts)
 
     def _take(self, segments: Sequence[Segment]) -> None:
         for segment in segments:
-            self._said += self._inner.read(segment)
+            said = self._inner.read(segment)
+            self._begun = self._begun or bool(said)
+            self._lively = self._lively or not segment.idle
+            self._odd += [part for part in said if isinstance(part, StreamError | Opaque)]
+            self._fold(self.sequencer.feed(said))
 
-    def _body(self, progress: Progress) -> bytes:
+    def _fold(self, parts: Sequence[StreamPart]) -> None:
+        self._parts += parts
+        self.progress.fold(_sealed(parts, self._translation.provider))
+
+    def _answer(self) -> Sequence[Segment]:
+        if self._given or not self._begun:
+            return ()
+        self._given = True
+        if self.progress.error or not self.progress.complete:
+            return (Segment(b"", parts=self._odd),)
+        return (Segment(self._body(), last=True, parts=self._parts),)
+
+    def _body(self) -> bytes:
         one = self._translation
-        model = progress.head.model if progress.head else ""
-        return one.source.whole(one.call, one.called(model), progress)
+        model = self.progress.head.model if self.progress.head else ""
+        return one.source.whole(one.call, one.called(model), self.progress)
 
     def read(self, segment: Segment) -> Sequence[StreamPart]:
         return segment.parts or ()

@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
+from protocols.anthropic_messages.aggregate import MessagesFold
 from protocols.anthropic_messages.marks import sealed, unsealed
 from protocols.anthropic_messages.pruner import EventPruner
 from protocols.anthropic_messages.rendering import ABILITIES, render, retarget
@@ -90,6 +91,12 @@ class AnthropicMessages:
 
     def error(self, fault: Fault) -> WireResponse:
         return error_answer(fault, error_object(fault.kind, fault.message, fault.status))
+
+    def streamed(self, call: Call, *, stream: bool) -> Call:
+        return replace(call, body={**call.body, "stream": stream}, stream=stream)
+
+    def fold(self) -> MessagesFold:
+        return MessagesFold()
 
     def ask(self, call: Call) -> Prompt:
         return ask(call)

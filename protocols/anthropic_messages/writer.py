@@ -260,7 +260,7 @@ def _arguments(block: Block) -> JsonObject | None:
 
 def _opening(reply: Reply, usage: Usage) -> dict[str, object]:
     return {
-        "id": f"msg_{reply.id}",
+        "id": reply.named("msg_"),
         "type": "message",
         "role": "assistant",
         "model": reply.model,

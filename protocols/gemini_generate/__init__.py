@@ -31,11 +31,12 @@ from protocols.base import (
 )
 from protocols.calls import Paths, json_call, matched
 from protocols.errors import Untranslatable
+from protocols.gemini_generate.aggregate import GeminiFold
 from protocols.gemini_generate.ask import ask
 from protocols.gemini_generate.losses import HAPPENS, UNREAD
 from protocols.gemini_generate.pruner import ChunkPruner
 from protocols.gemini_generate.render import LACKS, path_of, render
-from protocols.gemini_generate.retarget import renamed, sealed, unsealed
+from protocols.gemini_generate.retarget import renamed, sealed, turned, unsealed
 from protocols.gemini_generate.shapes import (
     FINISH_REASONS,
     asked,
@@ -149,6 +150,14 @@ class GeminiGenerate:
     def error(self, fault: Fault) -> WireResponse:
         """A bare object also where an array was asked for: SDKs take it by its status."""
         return error_answer(fault, fault_object(fault))
+
+    def streamed(self, call: Call, *, stream: bool) -> Call:
+        """The path says it; the body is the same."""
+        target = turned(call.target, stream=stream)
+        return call if target == call.target else replace(call, target=target, stream=stream)
+
+    def fold(self) -> GeminiFold:
+        return GeminiFold()
 
     def ask(self, call: Call) -> Prompt:
         return ask(call)

@@ -4,12 +4,25 @@ from collections.abc import Mapping
 
 from protocols.base import Carry, Keep
 from protocols.gemini_generate.render import marked
+from protocols.gemini_generate.shapes import SSE_QUERY
 from protocols.seals import carried_in, kept_in
 from protocols.wirejson import JsonObject, each_at, inside, object_at, objects_at, text_at
 
 _SIGNATURES = ("thoughtSignature", "thought_signature")
 _INNER = ("request", "generateContentRequest")
+_WHOLE, _STREAM = ":generateContent", ":streamGenerateContent"
 _CONTENT = frozenset({"text", "thought"})
+
+
+def turned(target: str, *, stream: bool) -> str:
+    """Path and query that ask for the answer as a stream of events, or whole; the rest of the query stays."""
+    path, _, query = target.partition("?")
+    before, after = (_WHOLE, _STREAM) if stream else (_STREAM, _WHOLE)
+    if not path.endswith(before):
+        return target
+    kept = [pair for pair in query.split("&") if pair and not pair.startswith("alt=")]
+    pairs = "&".join([*kept, SSE_QUERY] if stream else kept)
+    return path.removesuffix(before) + after + ("?" if pairs else "") + pairs
 
 
 def renamed(body: JsonObject, model: str) -> JsonObject:

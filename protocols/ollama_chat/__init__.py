@@ -25,6 +25,7 @@ from protocols.base import (
 from protocols.calls import Paths, json_call, matched
 from protocols.losses import told
 from protocols.ndjson import LineDecoder, is_line_stream
+from protocols.ollama_chat.aggregate import OllamaFold
 from protocols.ollama_chat.pruner import LinePruner
 from protocols.ollama_chat.render import ABILITIES, render, retarget
 from protocols.ollama_chat.request import ask, streams
@@ -75,6 +76,12 @@ class OllamaChat:
     def error(self, fault: Fault) -> WireResponse:
         """A text is all that clients take; they raise by the status."""
         return error_answer(fault, {"error": fault.message})
+
+    def streamed(self, call: Call, *, stream: bool) -> Call:
+        return replace(call, body={**call.body, "stream": stream}, stream=stream)
+
+    def fold(self) -> OllamaFold:
+        return OllamaFold()
 
     def ask(self, call: Call) -> Prompt:
         return ask(call)

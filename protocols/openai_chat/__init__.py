@@ -33,6 +33,7 @@ from protocols.base import (
 from protocols.calls import Paths, json_call, matched
 from protocols.losses import told
 from protocols.openai_chat import ask, reasoning, render, writer
+from protocols.openai_chat.aggregate import ChatFold
 from protocols.openai_chat.faults import error_object
 from protocols.openai_chat.pruner import ChunkPruner
 from protocols.openai_chat.stream import FINISH_REASONS, ChoiceReader, ChunkReader, read_answer
@@ -91,6 +92,19 @@ class OpenAIChat:
 
     def error(self, fault: Fault) -> WireResponse:
         return error_answer(fault, {"error": error_object(fault.kind, fault.message, fault.status)})
+
+    def streamed(self, call: Call, *, stream: bool) -> Call:
+        """Sound is streamed in one form only, which a client that wants it whole may not have asked for."""
+        sound = text_at(object_at(call.body, "audio"), "format")
+        if stream and sound not in ("", "pcm16"):
+            return call
+        options = {**object_at(call.body, "stream_options"), "include_usage": True}
+        rest = {name: value for name, value in call.body.items() if name != "stream_options"}
+        body = {**rest, "stream": stream, **({"stream_options": options} if stream else {})}
+        return replace(call, body=body, stream=stream)
+
+    def fold(self) -> ChatFold:
+        return ChatFold()
 
     def ask(self, call: Call) -> Prompt:
         return ask.ask(call)

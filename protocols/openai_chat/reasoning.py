@@ -54,8 +54,12 @@ class Details:
             elif value is not None or name not in item:
                 item[name] = value
 
+    @property
+    def items(self) -> list[JsonObject]:
+        return list(self._items.values())
+
     def seal(self) -> Seal:
-        items = list(self._items.values())
+        items = self.items
         return Seal(DETAILS, dump(items).decode()) if items else UNSEALED
 
 

@@ -142,8 +142,7 @@ class ChoiceReader:
         self._blocks = ChatBlocks(choice)
         self._details = Details()
         self._said = False
-        self._tools: dict[object, tuple[object, str]] = {}
-        self._last_tool: tuple[object, str] | None = None
+        self._tools = ToolKeys()
 
     def read(self, choice: JsonObject) -> Iterator[StreamPart]:
         yield from self._message(object_at(choice, "delta"))
@@ -246,9 +245,9 @@ class ChoiceReader:
     # -- tool calls -------------------------------------------------------------------------------------
 
     def _tool_call(self, tool: JsonObject) -> Iterator[StreamPart]:
-        kind = _tool_kind(tool)
+        kind = tool_kind(tool)
         function = object_at(tool, kind.value)
-        key = self._tool_key(tool)
+        key = self._tools.of(tool)
         if signature := signature_of(tool):
             yield from self._blocks.seal(Seal("signature", signature))
         if key not in self._blocks:
@@ -256,17 +255,25 @@ class ChoiceReader:
         arguments = text_at(function, "arguments") or text_at(function, "input")
         yield from self._blocks.delta(key, BlockKind.TOOL, arguments)
 
-    def _tool_key(self, tool: JsonObject) -> tuple[object, str]:
-        """(index, id): measured, compatible providers omit the index or send 0 for every call."""
+
+class ToolKeys:
+    """Which call of a choice a fragment belongs to, as (index, id): measured, compatible providers omit the
+    index or send 0 for every call."""
+
+    def __init__(self) -> None:
+        self._known: dict[object, tuple[object, str]] = {}
+        self._last: tuple[object, str] | None = None
+
+    def of(self, tool: JsonObject) -> tuple[object, str]:
         index, tool_id = _index(tool), text_at(tool, "id")
-        known = self._last_tool if index is None and not tool_id else self._tools.get(index)
+        known = self._last if index is None and not tool_id else self._known.get(index)
         if known is None or (tool_id and known[1] and tool_id != known[1]):
-            known = self._tools[index] = (index, tool_id)
-        self._last_tool = known
+            known = self._known[index] = (index, tool_id)
+        self._last = known
         return known
 
 
-def _tool_kind(tool: JsonObject) -> ToolKind:
+def tool_kind(tool: JsonObject) -> ToolKind:
     """Measured: fragments may lack the type; Snowflake's calls have an empty `custom` beside `function`."""
     custom = text_at(tool, "type") == "custom" or ("function" not in tool and "custom" in tool)
     return ToolKind.CUSTOM if custom else ToolKind.FUNCTION

@@ -164,7 +164,7 @@ def _parts(block: Block) -> Iterator[BlockStart | BlockDelta | BlockStop | Annot
 
 def _named(reply: Reply, kind: str) -> JsonObject:
     named = {"created": reply.created, "model": reply.model}
-    return {"id": f"chatcmpl-{reply.id}", "object": kind, **named}
+    return {"id": reply.named("chatcmpl-"), "object": kind, **named}
 
 
 def _word(reason: FinishReason, deltas: Deltas) -> str:

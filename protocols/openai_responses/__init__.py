@@ -32,6 +32,7 @@ from protocols.base import (
 )
 from protocols.calls import Paths, json_call, matched
 from protocols.losses import told
+from protocols.openai_responses.aggregate import ResponsesFold
 from protocols.openai_responses.losses import HAPPENS, UNREAD
 from protocols.openai_responses.pruner import EventPruner
 from protocols.openai_responses.reader import read_answer
@@ -125,6 +126,14 @@ class OpenAIResponses:
 
     def error(self, fault: Fault) -> WireResponse:
         return error_answer(fault, {"error": error_object(fault.kind, fault.message, fault.status)})
+
+    def streamed(self, call: Call, *, stream: bool) -> Call:
+        without = () if stream else ("stream_options",)
+        rest = {name: value for name, value in call.body.items() if name not in without}
+        return replace(call, body={**rest, "stream": stream}, stream=stream)
+
+    def fold(self) -> ResponsesFold:
+        return ResponsesFold()
 
     # -- translation --------------------------------------------------------------------------------------
 

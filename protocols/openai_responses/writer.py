@@ -75,7 +75,7 @@ def response_object(call: Call, reply: Reply) -> JsonObject:
     body = call.body
     echoed = {name: default if body.get(name) is None else body[name] for name, default in _ECHOED.items()}
     return {
-        "id": f"resp_{reply.id}",
+        "id": reply.named("resp_"),
         "object": "response",
         "created_at": reply.created,
         "status": "in_progress",

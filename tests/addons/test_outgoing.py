@@ -94,6 +94,13 @@ def test_an_adapted_body_goes_with_the_client_s_own_headers() -> None:
     assert dropped(ITS_OWN, ADAPTED) == []
 
 
+def test_a_key_of_the_client_s_own_in_the_query_stays_there_when_the_body_is_changed() -> None:
+    own = take_out((), f"/v1/x?x=1&key={OWN}")[2]
+    asked = replace(intercepted(), own=own)
+    sent = outgoing(request(), ADAPTED, asked, own_lease(asked))
+    assert sent.url == f"https://api.openai.example/base/v1/chat/completions?x=1&key={OWN}"
+
+
 @pytest.mark.parametrize(
     ("target", "own"),
     [

@@ -475,11 +475,7 @@ def test_a_numbered_key_that_cannot_be_used_is_named(cwd: Path) -> None:
     [
         ("[streaming]\nheartbeat_interval = 15.0", []),
         ("[streaming]\ncontinuation_attempts = 3", ["streaming.continuation_attempts"]),
-        (
-            '[[routes]]\nto = ["openai"]\n[[routes]]\nforce_upstream_stream = true',
-            ["routes[1].force_upstream_stream"],
-        ),
-        ("[[routes]]\nhold_tool_calls = true\nforce_upstream_stream = false", []),
+        ("[[routes]]\nhold_tool_calls = true\nforce_upstream_stream = true", []),
     ],
 )
 def test_what_is_not_there_yet_and_harmless_is_a_warning(

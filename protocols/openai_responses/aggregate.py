@@ -1,0 +1,45 @@
+"""The events of a stream put together as the response that would have come whole.
+
+The last event holds the whole response. Measured: ChatGPT's own backend leaves its output empty, though it
+sent the items; and a stream that was cut has no last event at all.
+"""
+
+from protocols.openai_responses.closing import closing_events
+from protocols.openai_responses.layout import layout_of, run_by_client
+from protocols.openai_responses.reader import EventReader
+from protocols.parts import BlockStop, Finish, FinishReason, Progress, StreamEnd
+from protocols.wirejson import JsonObject, object_at, objects_at, text_at
+
+
+class ResponsesFold:
+    """See `protocols.base.Fold`."""
+
+    def __init__(self) -> None:
+        self._reader = EventReader()
+        self._progress = Progress()
+
+    def feed(self, event: JsonObject, name: str = "") -> None:
+        typed = event if "type" in event or not name else {**event, "type": name}
+        self._progress.fold(self._reader.read(typed, b""))
+
+    def whole(self, *, done: bool) -> JsonObject | None:
+        layout = layout_of(self._progress)
+        if layout is None:
+            return None
+        if not layout.ended:
+            return self._incomplete()
+        output = [item.native for item in layout.ordered if item.done]
+        return {**layout.response, "output": objects_at(layout.response, "output") or output}
+
+    def _incomplete(self) -> JsonObject | None:
+        """What came of it, without a call that is not whole."""
+        finish = Finish(0, FinishReason.LENGTH, "")
+        stops = [BlockStop(choice, index) for choice, index in self._progress.open]
+        ending = closing_events((*stops, finish, StreamEnd()), self._progress)
+        response = object_at(ending[-1], "response") if ending else {}
+        kept = [item for item in objects_at(response, "output") if not _is_half_a_call(item)]
+        return {**response, "output": kept} if text_at(response, "id") else None
+
+
+def _is_half_a_call(item: JsonObject) -> bool:
+    return run_by_client(item) and text_at(item, "status") == "incomplete"
