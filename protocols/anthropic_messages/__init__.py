@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
+from protocols.anthropic_messages.continuing import continued
 from protocols.anthropic_messages.marks import unsealed
 from protocols.anthropic_messages.rendering import ABILITIES, render, retarget
 from protocols.anthropic_messages.request import ask
@@ -79,7 +80,7 @@ class AnthropicMessages:
         return WholeDecoder(read_answer)
 
     def encoder(self, call: Call) -> MessagesEncoder:
-        return MessagesEncoder()
+        return MessagesEncoder(call)
 
     def error(self, fault: Fault) -> WireResponse:
         return error_answer(fault, error_object(fault.kind, fault.message, fault.status))
@@ -92,6 +93,9 @@ class AnthropicMessages:
 
     def retarget(self, call: Call, target: Target) -> Rendered:
         return retarget(call, target)
+
+    def continued(self, body: Mapping[str, object], said: str, ask: str) -> Mapping[str, object]:
+        return continued(body, said, ask)
 
     def unsealed(self, body: Mapping[str, object]) -> Mapping[str, object]:
         return unsealed(body)

@@ -30,6 +30,7 @@ from protocols.base import (
 )
 from protocols.calls import Paths, json_call, matched
 from protocols.openai_chat import ask, reasoning, render, writer
+from protocols.openai_chat.continuing import continued
 from protocols.openai_chat.faults import error_object
 from protocols.openai_chat.stream import FINISH_REASONS, ChoiceReader, ChunkReader, read_answer
 from protocols.openai_chat.writer import ChatEncoder, ChatWriter
@@ -80,7 +81,7 @@ class OpenAIChat:
         return WholeDecoder(read_answer)
 
     def encoder(self, call: Call) -> ChatEncoder:
-        return ChatEncoder()
+        return ChatEncoder(call)
 
     def error(self, fault: Fault) -> WireResponse:
         return error_answer(fault, {"error": error_object(fault.kind, fault.message, fault.status)})
@@ -94,11 +95,14 @@ class OpenAIChat:
     def retarget(self, call: Call, target: Target) -> Rendered:
         return render.retarget(call, target)
 
+    def continued(self, body: JsonObject, said: str, ask: str) -> JsonObject:
+        return continued(body, said, ask)
+
     def unsealed(self, body: JsonObject) -> JsonObject:
         return reasoning.unsealed(body)
 
     def writer(self, call: Call, reply: Reply) -> ChatWriter:
-        return ChatWriter(call, reply)
+        return ChatWriter(call, writer.chunk_head(reply))
 
     def whole(self, call: Call, reply: Reply, progress: Progress) -> bytes:
         return writer.whole(call, reply, progress)

@@ -29,6 +29,7 @@ from protocols.base import (
     WireResponse,
 )
 from protocols.calls import Paths, json_call, matched
+from protocols.openai_responses.continuing import continued
 from protocols.openai_responses.reader import read_answer
 from protocols.openai_responses.render import rendered_body
 from protocols.openai_responses.request import read_prompt
@@ -109,7 +110,7 @@ class OpenAIResponses:
         return ResponsesDecoder() if is_event_stream(head, call) else WholeDecoder(read_answer)
 
     def encoder(self, call: Call) -> ResponsesEncoder:
-        return ResponsesEncoder()
+        return ResponsesEncoder(call)
 
     def error(self, fault: Fault) -> WireResponse:
         return error_answer(fault, {"error": error_object(fault.kind, fault.message, fault.status)})
@@ -128,6 +129,9 @@ class OpenAIResponses:
         models = call.operation is Operation.MODELS
         path = _path(target, call.operation) if target.path or not call.target else call.target
         return Rendered(path, {} if models else {**call.body, "model": target.model})
+
+    def continued(self, body: Mapping[str, object], said: str, ask: str) -> Mapping[str, object]:
+        return continued(body, said, ask)
 
     def unsealed(self, body: Mapping[str, object]) -> Mapping[str, object]:
         """Without the reasoning items that another provider's reasoning travels in."""
