@@ -152,14 +152,15 @@ class GeminiWriter:
         self._names = names
         self._candidates: dict[int, CandidateParts] = {}
         self._usage: Usage | None = None
-        self._begun = False
+        self._begun = self._over = False
 
     @property
     def content_type(self) -> str:
         return self._form.content_type
 
     def write(self, parts: Sequence[StreamPart]) -> bytes:
-        return b"".join([frame for part in parts for frame in self._write(part)])
+        """Nothing follows an error, which closes an array."""
+        return b"".join([frame for part in parts if not self._over for frame in self._write(part)])
 
     def _write(self, part: StreamPart) -> Iterator[bytes]:
         match part:
@@ -170,6 +171,7 @@ class GeminiWriter:
             case UsageReport(usage=usage):
                 self._usage = usage
             case StreamError():
+                self._over = True
                 yield self._frame(error_object(part)) + self._form.end()
             case StreamEnd():
                 yield from self._end()
