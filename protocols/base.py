@@ -219,8 +219,19 @@ class Encoder(Protocol):
         """Untouched segments, byte for byte."""
         ...
 
+    def resume(self, progress: Progress) -> "Writer":
+        """A writer that goes on in the middle of the stream of which the client has seen `progress`.
+
+        It writes under the stream's own ids, indexes and counts what is still to come: more of the blocks in
+        `progress.open` (by their choice and index) and their stops, further blocks (at any index that is
+        none of these), finishes, usage, the end or an error. No MessageStart, and no start of what is open.
+        What it needs of `progress` it takes at once, so that `progress` may go on to be folded. Usage that
+        is not reported again is the one of `progress`. What a hosted tool does behind this is left out.
+        """
+        ...
+
     def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
-        """The bytes that close an answer: `parts` in the protocol's form, with the stream's own ids."""
+        """The bytes that close an answer: `parts` as the stream is resumed with them."""
         ...
 
     def heartbeat(self) -> bytes:
@@ -380,6 +391,14 @@ class WireProtocol(Protocol):
     def retarget(self, call: Call, target: Target) -> Rendered:
         """The call's own body and operation for another model or provider of the same protocol: only the
         model changes. `headers` is empty."""
+        ...
+
+    def continued(self, body: Mapping[str, object], said: str, ask: str) -> Mapping[str, object]:
+        """A request's body with two turns more: `said` (not empty) by the assistant, `ask` by the user.
+
+        Nothing else changes but a tool choice that demands a call: it is left to the model, which could not
+        go on with a text otherwise. `body` stays as it is.
+        """
         ...
 
     # -- seals, within the protocol (see protocols.seals) --------------------------------------------------

@@ -297,6 +297,11 @@ class Progress:
         return self.ended or (bool(self.seen) and self.seen <= self.finished.keys())
 
     @property
+    def ordered(self) -> list[Block]:
+        """The blocks by choice, then by index."""
+        return [self.blocks[key] for key in sorted(self.blocks)]
+
+    @property
     def unfinished(self) -> list[int]:
         return sorted(self.seen - self.finished.keys())
 

@@ -112,6 +112,12 @@ def given(**fields: object) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
+def extended(mapping: JsonObject, name: str, *more: JsonObject) -> dict[str, object]:
+    """`mapping` with `more` behind what its list `name` holds; the list is a new one."""
+    value = mapping.get(name)
+    return {**mapping, name: [*(value if isinstance(value, list) else ()), *more]}
+
+
 def beside(mapping: JsonObject, known: Iterable[str] = ()) -> dict[str, object]:
     """What `mapping` holds besides the `known` fields, without nulls."""
     names = frozenset(known)

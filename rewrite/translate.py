@@ -172,7 +172,7 @@ class TranslatingDecoder:
     """Segments of the client's protocol, each with the parts that it was written from."""
 
     def __init__(self, inner: Decoder, writer: Writer, translation: Translation) -> None:
-        self._inner, self._writer, self._translation = inner, writer, translation
+        self._inner, self.writer, self._translation = inner, writer, translation
         self.sequencer = translation.sequencer()
         self.rest = inner.rest
 
@@ -192,8 +192,8 @@ class TranslatingDecoder:
         one = self._translation
         for part in parts:
             if isinstance(part, MessageStart) and not one.reply.model:
-                self._writer = one.source.writer(one.call, one.called(part.model))
-        return self._writer.write(parts)
+                self.writer = one.source.writer(one.call, one.called(part.model))
+        return self.writer.write(parts)
 
     def _translated(self, segment: Segment) -> Segment:
         said = self._inner.read(segment)
@@ -233,6 +233,10 @@ class TranslatingEncoder:
 
     def encode(self, segments: Sequence[Segment]) -> bytes:
         return b"".join([segment.raw for segment in segments])
+
+    def resume(self, progress: Progress) -> Writer:
+        """The writer of all that came before: it knows where it stands."""
+        return self._decoder.writer
 
     def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
         return self._decoder.write(self._decoder.sequencer.closing(parts)) if parts else b""

@@ -15,6 +15,7 @@ from protocols.base import Call, Fault, Head, Operation, Segment, WireProtocol, 
 from protocols.parts import (
     BlockKey,
     BlockKind,
+    FinishReason,
     MessageStart,
     Opaque,
     Ping,
@@ -280,6 +281,89 @@ def _prefixes(sample: Sample) -> Iterator[tuple[bytes, Progress]]:
         sent += segment.raw
         if so_far.visible and not so_far.error:
             yield sent, so_far
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A stream that was cut inside a text and went on: `rest` was written by the encoder that resumed it."""
+
+    sent: bytes
+    rest: bytes
+    whole: Progress
+
+
+def places_inside_text(sample: Sample) -> list[int]:
+    """How many frames came before each cut: a text is open and another frame follows. None where the
+    provider began anew: a writer gets one message."""
+    decoder = sample.protocol.decoder(sample.call, sample.head)
+    so_far, places = Progress(), list[int]()
+    if sum(isinstance(part, MessageStart) for part in sample.parts([sample.data])) != 1:
+        return []
+    for place, segment in enumerate([*decoder.feed(sample.data), *decoder.eof()]):
+        if _inside_text(so_far):
+            places.append(place)
+        so_far.fold(decoder.read(segment))
+    return places
+
+
+def _inside_text(so_far: Progress) -> bool:
+    kinds = {block.kind for block in so_far.open.values()}
+    return BlockKind.TEXT in kinds and not (so_far.error or so_far.ended or so_far.torn)
+
+
+def resumed(sample: Sample, place: int) -> Resumed:
+    """The stream cut behind its first `place` frames, and written on from what its own rest says."""
+    decoder = sample.protocol.decoder(sample.call, sample.head)
+    framed = [*decoder.feed(sample.data), *decoder.eof()]
+    so_far, whole = Progress(), Progress()
+    for segment in framed[:place]:
+        said = decoder.read(segment)
+        so_far.fold(said)
+        whole.fold(said)
+    encoder = sample.protocol.encoder(sample.call)
+    sent = encoder.encode(framed[:place])
+    writer = encoder.resume(so_far)
+    rest = b""
+    for segment in framed[place:]:
+        said = decoder.read(segment)
+        whole.fold(said)
+        rest += writer.write(said)
+    return Resumed(sent, rest + writer.write(formality(whole) if whole.complete else ()), whole)
+
+
+END_WORDS = {FinishReason.OTHER: FinishReason.STOP}
+"""An end without a known reason is written as a stop where there is no word for it."""
+
+
+def told(so_far: Progress) -> tuple[dict[str, list[str]], list[tuple[object, ...]], object]:
+    """What a client keeps of an answer: the texts of each choice by their kind, its calls, how it ended.
+
+    What a provider's own tools did is not written on.
+    """
+    texts: dict[str, list[str]] = {}
+    calls: list[tuple[object, ...]] = []
+    for block in so_far.ordered:
+        start = block.start
+        if start.kind is BlockKind.TOOL:
+            calls.append((start.choice, start.tool_id, start.tool_name, start.tool_kind, block.text))
+        elif start.kind is not BlockKind.HOSTED and block.text.strip():
+            texts.setdefault(f"{start.choice} {start.kind}", []).append(block.text)
+    error = so_far.error and so_far.error.message
+    ends = {choice: END_WORDS.get(one.reason, one.reason) for choice, one in so_far.finished.items()}
+    joined = {where: ["".join(pieces)] for where, pieces in texts.items()}
+    return joined, calls, error or ends
+
+
+def goes_on_where_it_was_cut(sample: Sample, place: int) -> Resumed:
+    """Both halves read as the one stream that was not cut. What every frame repeats, those of the rest do
+    too; where the stream is opened once, it is not opened again."""
+    found = resumed(sample, place)
+    again = sample.parts([found.sent + found.rest])
+    assert told(progress(again)) == told(found.whole)
+    assert sum(isinstance(part, MessageStart) for part in again) == 1
+    later = progress(sample.parts([found.rest])).head
+    assert later is None or sample.protocol.opens_with_lifecycle or later == found.whole.head
+    return found
 
 
 def reads_its_own_closing(sample: Sample) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from protocols.anthropic_messages.aggregate import MessagesFold
+from protocols.anthropic_messages.continuing import continued
 from protocols.anthropic_messages.marks import sealed, unsealed
 from protocols.anthropic_messages.pruner import EventPruner
 from protocols.anthropic_messages.rendering import ABILITIES, render, retarget
@@ -84,7 +85,7 @@ class AnthropicMessages:
         return WholeDecoder(read_answer)
 
     def encoder(self, call: Call) -> MessagesEncoder:
-        return MessagesEncoder()
+        return MessagesEncoder(call)
 
     def pruner(self) -> EventPruner:
         return EventPruner()
@@ -106,6 +107,9 @@ class AnthropicMessages:
 
     def retarget(self, call: Call, target: Target) -> Rendered:
         return retarget(call, target)
+
+    def continued(self, body: Mapping[str, object], said: str, ask: str) -> Mapping[str, object]:
+        return continued(body, said, ask)
 
     def unsealed(self, body: Mapping[str, object], keep: Keep) -> Mapping[str, object]:
         return unsealed(body, keep)

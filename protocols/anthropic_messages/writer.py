@@ -36,44 +36,16 @@ _ENDED_BADLY = "the model ended with an error"
 
 
 class MessagesEncoder(SseEncoder):
-    """Closing events; the name line is never left out."""
+    """More events come under the indexes that the stream's own blocks have."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    def resume(self, progress: Progress) -> "ResumedMessagesWriter":
+        return ResumedMessagesWriter(self._call, progress)
 
     def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
-        return b"".join(self._close_part(part, progress) for part in parts)
-
-    def _close_part(self, part: StreamPart, progress: Progress) -> bytes:
-        match part:
-            case BlockStop(choice=choice, index=index):
-                return _close_block(index, progress.open.get((choice, index)))
-            case Finish(reason=reason):
-                return _last_delta({"stop_reason": STOP_REASONS[reason], "stop_sequence": None}, progress)
-            case StreamError(type=kind, message=message, status=status):
-                return _event(error_object(kind, message, status))
-            case StreamEnd():
-                return _event({"type": "message_stop"})
-            case _:
-                return b""
-
-
-def _close_block(index: int, block: Block | None) -> bytes:
-    """Thinking that is cut is marked by its signature: sent back without one, it would be refused.
-
-    Lossy: a cut between the signature and the stop replaces a good signature, which is dropped later.
-    """
-    cut = block is not None and block.kind is BlockKind.REASONING and block.start.payload is None
-    mark = _delta(index, "signature_delta", signature=CUT) if cut else b""
-    return mark + _block_stop(index)
-
-
-def _last_delta(delta: JsonObject, progress: Progress) -> bytes:
-    """`output_tokens` must be there; without a final report it is estimated from the text that was sent."""
-    reported = progress.usage.output if progress.usage else None
-    usage = {"output_tokens": max(reported or 0, _estimate(progress.characters))}
-    return _event({"type": "message_delta", "delta": delta, "usage": usage})
-
-
-def _estimate(characters: int) -> int:
-    return -(-characters // _CHARACTERS_PER_TOKEN)
+        return self.resume(progress).write(parts)
 
 
 class MessagesWriter:
@@ -91,6 +63,7 @@ class MessagesWriter:
         self._characters = 0
         self._finish: Finish | None = None
         self._usage = Usage()
+        self._reported = 0
         self._ended = False
 
     def write(self, parts: Sequence[StreamPart]) -> bytes:
@@ -132,17 +105,53 @@ class MessagesWriter:
             yield _event(_bad_end(finish))
             return
         delta = _stop(finish, self._asked_stops, called=self._called)
-        usage = _usage(self._usage, self._characters)
+        usage = _usage(self._usage, max(self._reported, _estimate(self._characters)))
         yield _event({"type": "message_delta", "delta": delta, "usage": usage})
         yield _event({"type": "message_stop"})
+
+
+class ResumedMessagesWriter(MessagesWriter):
+    """The rest of a stream of which `progress` was seen. A count of the output that was reported before it
+    was whole is the least that the end tells."""
+
+    def __init__(self, call: Call, progress: Progress) -> None:
+        super().__init__(call, Reply("", "", 0))
+        self._inherited = {
+            index: _WrittenBlock(index, block.start, begun=True)
+            for (choice, index), block in progress.open.items()
+            if choice == 0
+        }
+        self._next = max((index for _, index in progress.blocks), default=-1) + 1
+        self._called = any(block.kind is BlockKind.TOOL for block in progress.blocks.values())
+        self._characters = progress.characters
+        self._reported = (progress.usage.output if progress.usage else None) or 0
+        self._finished = 0 in progress.finished
+
+    def _block_part(self, part: BlockStart | BlockDelta | BlockStop | Annotation) -> Iterator[bytes]:
+        block = None if isinstance(part, BlockStart) else self._inherited.get(part.index)
+        if block is None:
+            yield from super()._block_part(part)
+            return
+        if isinstance(part, BlockDelta):
+            self._characters += len(part.text)
+        if isinstance(part, BlockStop):
+            del self._inherited[part.index]
+        yield from block.write(part)
+
+    def _end(self) -> Iterator[bytes]:
+        """Where the client knows already why it stopped, the last event alone is missing."""
+        if self._finish is None and self._finished:
+            yield _event({"type": "message_stop"})
+        else:
+            yield from super()._end()
 
 
 class _WrittenBlock:
     """One block of the answer being written; `begun` as soon as the client knows of it."""
 
-    def __init__(self, index: int, start: BlockStart) -> None:
+    def __init__(self, index: int, start: BlockStart, *, begun: bool = False) -> None:
         self.index = index
-        self.begun = False
+        self.begun = begun
         self._start = start
         self._blank = ""
 
@@ -172,7 +181,7 @@ class _WrittenBlock:
             case BlockKind.REASONING:
                 yield from self._begin({"type": "thinking", "thinking": "", "signature": ""})
                 yield _delta(self.index, "thinking_delta", thinking=text)
-            case BlockKind.TOOL:
+            case BlockKind.TOOL | BlockKind.HOSTED:
                 yield _delta(self.index, "input_json_delta", partial_json=text)
             case _:
                 yield from self._words(text)
@@ -186,8 +195,13 @@ class _WrittenBlock:
             self._blank = ""
 
     def _stop(self, seal: Seal | None) -> Iterator[bytes]:
-        """Hidden reasoning has a seal alone. Shown reasoning without one was cut: it is marked as such."""
-        if self._start.kind is BlockKind.REASONING:
+        """Hidden reasoning has a seal alone. Shown reasoning without one was cut: it is marked as such, for
+        it would be refused when it is sent back. One that came in a piece has all that it needs.
+
+        Lossy: a cut between the signature and the stop replaces a good signature, which is dropped later.
+        """
+        came_whole = self.begun and self._start.payload is not None
+        if self._start.kind is BlockKind.REASONING and not came_whole:
             yield from self._seal(seal)
         if self.begun:
             yield _block_stop(self.index)
@@ -220,7 +234,7 @@ def whole(call: Call, reply: Reply, progress: Progress) -> bytes:
     calls = [block for block in blocks if block.kind is BlockKind.TOOL]
     if any(_arguments(block) is None for block in calls):
         finish = Finish(0, FinishReason.LENGTH, "")
-    usage = _usage(progress.usage or Usage(), progress.characters)
+    usage = _usage(progress.usage or Usage(), _estimate(progress.characters))
     message = {
         **_opening(reply, Usage()),
         "content": list(_content(blocks)),
@@ -255,7 +269,12 @@ def _arguments(block: Block) -> JsonObject | None:
     return load_object(block.text.encode("utf-8", "surrogatepass")) if block.text.strip() else {}
 
 
-# -- what both have -------------------------------------------------------------------------------------
+# -- what all have --------------------------------------------------------------------------------------
+
+
+def _estimate(characters: int) -> int:
+    """Tokens of output, by the text that was sent."""
+    return -(-characters // _CHARACTERS_PER_TOKEN)
 
 
 def _opening(reply: Reply, usage: Usage) -> dict[str, object]:
@@ -271,16 +290,16 @@ def _opening(reply: Reply, usage: Usage) -> dict[str, object]:
     }
 
 
-def _usage(usage: Usage, characters: int) -> dict[str, object]:
+def _usage(usage: Usage, estimate: int) -> dict[str, object]:
     """`input_tokens` without what was read from and written to the cache. Counts of the input that nobody
-    gave are left out; the output's must be there and is estimated."""
+    gave are left out; the output's must be there, the `estimate` where nobody gave it."""
     cached = (usage.cache_read or 0) + (usage.cache_write or 0)
     reasoning = None if usage.reasoning is None else {"thinking_tokens": usage.reasoning}
     return given(
         input_tokens=None if usage.input is None else max(0, usage.input - cached),
         cache_creation_input_tokens=usage.cache_write,
         cache_read_input_tokens=usage.cache_read,
-        output_tokens=_estimate(characters) if usage.output is None else usage.output,
+        output_tokens=estimate if usage.output is None else usage.output,
         output_tokens_details=reasoning,
     )
 

@@ -33,6 +33,7 @@ from protocols.calls import Paths, json_call, matched
 from protocols.errors import Untranslatable
 from protocols.gemini_generate.aggregate import GeminiFold
 from protocols.gemini_generate.ask import ask
+from protocols.gemini_generate.continuing import continued
 from protocols.gemini_generate.losses import HAPPENS, UNREAD
 from protocols.gemini_generate.pruner import ChunkPruner
 from protocols.gemini_generate.render import LACKS, path_of, render
@@ -46,7 +47,7 @@ from protocols.gemini_generate.shapes import (
     spelled,
 )
 from protocols.gemini_generate.stream import ChunkReader, EventDecoder, read_whole
-from protocols.gemini_generate.writer import GeminiEncoder, GeminiWriter, whole_answer
+from protocols.gemini_generate.writer import GeminiEncoder, GeminiWriter, names_of, whole_answer
 from protocols.json_array import ArrayDecoder
 from protocols.losses import told
 from protocols.parts import Progress
@@ -168,6 +169,9 @@ class GeminiGenerate:
     def retarget(self, call: Call, target: Target) -> Rendered:
         return Rendered(_retargeted(call, target), renamed(call.body, target.model))
 
+    def continued(self, body: Mapping[str, object], said: str, ask: str) -> Mapping[str, object]:
+        return continued(body, said, ask)
+
     def unsealed(self, body: Mapping[str, object], keep: Keep) -> Mapping[str, object]:
         return unsealed(body, keep)
 
@@ -175,7 +179,7 @@ class GeminiGenerate:
         return sealed(answer, carry)
 
     def writer(self, call: Call, reply: Reply) -> GeminiWriter:
-        return GeminiWriter(form_of(call), reply)
+        return GeminiWriter(form_of(call), names_of(reply))
 
     def whole(self, call: Call, reply: Reply, progress: Progress) -> bytes:
         return whole_answer(form_of(call), reply, progress)

@@ -29,7 +29,7 @@ _EMPTY_TEXT: JsonObject = {"text": ""}
 
 
 class GeminiEncoder:
-    """Untouched segments, and the closing chunk with the stream's own id, model and last counts."""
+    """Untouched segments; more chunks come with the stream's own id, model and last counts."""
 
     def __init__(self, form: Form) -> None:
         self._form = form
@@ -44,30 +44,12 @@ class GeminiEncoder:
         is proven."""
         return b"" if self._form.array else b"\n"
 
-    def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
+    def resume(self, progress: Progress) -> "ResumedGeminiWriter":
         begun = self._begun or progress.head is not None
-        frames: list[bytes] = []
-        for part in parts:
-            frames.append(self._close_part(part, progress, first=not (begun or any(frames))))
-        return b"".join(frames)
+        return ResumedGeminiWriter(self._form, progress, begun=begun)
 
-    def _close_part(self, part: StreamPart, progress: Progress, *, first: bool) -> bytes:
-        match part:
-            case Finish(choice=choice, reason=reason):
-                ending = candidate(choice, [_EMPTY_TEXT], FINISH_WORDS[reason])
-                return self._form.chunk(_ending_chunk([ending], progress), first=first)
-            case StreamError():
-                return self._form.frame(error_object(part), first=first) + self._form.end()
-            case StreamEnd():
-                return self._form.end(empty=first)
-            case _:
-                return b""
-
-
-def _ending_chunk(candidates: Sequence[JsonObject], progress: Progress) -> JsonObject:
-    template = progress.head.template if progress.head else {}
-    counts = given(usageMetadata=usage_metadata(progress.usage) if progress.usage else None)
-    return {"candidates": candidates, **counts, **template}
+    def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
+        return self.resume(progress).write(parts)
 
 
 def candidate(
@@ -164,19 +146,21 @@ def _media(payload: Mapping[str, object]) -> JsonObject | None:
 class GeminiWriter:
     """A stream of the protocol: one chunk for each part that shows, and one that ends all candidates."""
 
-    def __init__(self, form: Form, reply: Reply) -> None:
+    def __init__(self, form: Form, names: JsonObject) -> None:
+        """`names`: the fields that every chunk repeats."""
         self._form = form
-        self._names: JsonObject = {"modelVersion": reply.model, "responseId": reply.id}
+        self._names = names
         self._candidates: dict[int, CandidateParts] = {}
         self._usage: Usage | None = None
-        self._begun = False
+        self._begun = self._over = False
 
     @property
     def content_type(self) -> str:
         return self._form.content_type
 
     def write(self, parts: Sequence[StreamPart]) -> bytes:
-        return b"".join([frame for part in parts for frame in self._write(part)])
+        """Nothing follows an error, which closes an array."""
+        return b"".join([frame for part in parts if not self._over for frame in self._write(part)])
 
     def _write(self, part: StreamPart) -> Iterator[bytes]:
         match part:
@@ -187,12 +171,16 @@ class GeminiWriter:
             case UsageReport(usage=usage):
                 self._usage = usage
             case StreamError():
+                self._over = True
                 yield self._frame(error_object(part)) + self._form.end()
             case StreamEnd():
-                yield self._chunk([_ended(one) for one in self._candidates.values()])
-                yield self._form.end()
+                yield from self._end()
             case _:
                 pass
+
+    def _end(self) -> Iterator[bytes]:
+        yield self._chunk([_ended(one) for one in self._candidates.values()])
+        yield self._form.end()
 
     def _candidate(self, choice: int) -> CandidateParts:
         return self._candidates.setdefault(choice, CandidateParts(choice))
@@ -207,6 +195,26 @@ class GeminiWriter:
         return self._form.frame(value, first=first)
 
 
+class ResumedGeminiWriter(GeminiWriter):
+    """The rest of a stream of which `progress` was seen, under its own names."""
+
+    def __init__(self, form: Form, progress: Progress, *, begun: bool) -> None:
+        super().__init__(form, progress.head.template if progress.head else {})
+        self._usage = progress.usage
+        self._begun = begun
+
+    def _end(self) -> Iterator[bytes]:
+        """Candidates that ended before lack nothing."""
+        ended = [_ended(one) for one in self._candidates.values() if one.word]
+        if ended:
+            yield self._chunk(ended)
+        yield self._form.end(empty=not self._begun)
+
+
+def names_of(reply: Reply) -> JsonObject:
+    return {"modelVersion": reply.model, "responseId": reply.id}
+
+
 def _ended(one: CandidateParts) -> JsonObject:
     return candidate(one.choice, one.flush() or [_EMPTY_TEXT], one.word, one.sources)
 
@@ -219,8 +227,7 @@ def _response(candidates: Sequence[JsonObject], usage: Usage | None, names: Json
 def whole_answer(form: Form, reply: Reply, progress: Progress) -> bytes:
     """The body of an answer that is not streamed."""
     candidates = [_whole_candidate(choice, progress) for choice in sorted(progress.seen)]
-    names = {"modelVersion": reply.model, "responseId": reply.id}
-    response = _response(candidates, progress.usage, names)
+    response = _response(candidates, progress.usage, names_of(reply))
     return dump({"response": response} if form.enveloped else response)
 
 

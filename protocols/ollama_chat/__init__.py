@@ -31,11 +31,11 @@ from protocols.ollama_chat.render import ABILITIES, render, retarget
 from protocols.ollama_chat.request import ask, streams
 from protocols.ollama_chat.stream import LAST, AnswerReader, read_whole
 from protocols.ollama_chat.words import FINISH_REASONS
-from protocols.ollama_chat.writer import OllamaEncoder, OllamaWriter, whole
+from protocols.ollama_chat.writer import OllamaEncoder, OllamaWriter, named, whole
 from protocols.parts import Progress
 from protocols.prompt import Prompt
 from protocols.whole import WholeDecoder
-from protocols.wirejson import JsonObject, error_answer
+from protocols.wirejson import JsonObject, error_answer, extended
 
 __all__ = ["FINISH_REASONS", "PROTOCOL", "OllamaChat"]
 
@@ -92,6 +92,11 @@ class OllamaChat:
     def retarget(self, call: Call, target: Target) -> Rendered:
         return retarget(call, target)
 
+    def continued(self, body: JsonObject, said: str, ask: str) -> JsonObject:
+        """The protocol knows of no choice of tools."""
+        turns = ({"role": "assistant", "content": said}, {"role": "user", "content": ask})
+        return extended(body, "messages", *turns)
+
     def unsealed(self, body: JsonObject, keep: Keep) -> JsonObject:
         """The protocol has no place for a seal."""
         return body
@@ -100,7 +105,7 @@ class OllamaChat:
         return answer
 
     def writer(self, call: Call, reply: Reply) -> OllamaWriter:
-        return OllamaWriter(reply)
+        return OllamaWriter(named(reply))
 
     def whole(self, call: Call, reply: Reply, progress: Progress) -> bytes:
         return whole(reply, progress)

@@ -44,23 +44,15 @@ def _ending(reason: FinishReason, usage: Usage | None, message: JsonObject) -> J
 
 
 class OllamaEncoder(LineEncoder):
-    """The closing line, with the stream's own model and time."""
+    """More lines come with the stream's own model and time."""
+
+    def resume(self, progress: Progress) -> "OllamaWriter":
+        head = progress.head.template if progress.head else {}
+        finish = progress.finished.get(0, Finish(0, FinishReason.LENGTH, ""))
+        return OllamaWriter(head, finish, progress.usage)
 
     def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
-        finishes = [part for part in parts if isinstance(part, Finish)]
-        finish = finishes[-1] if finishes else progress.finished.get(0)
-        reason = finish.reason if finish else FinishReason.LENGTH
-        return b"".join([self._close_part(part, progress, reason) for part in parts])
-
-    def _close_part(self, part: StreamPart, progress: Progress, reason: FinishReason) -> bytes:
-        match part:
-            case StreamError(message=message):
-                return write_line({"error": message})
-            case StreamEnd():
-                template = progress.head.template if progress.head else {}
-                return write_line({**template, **_ending(reason, progress.usage, {})})
-            case _:
-                return b""
+        return self.resume(progress).write(parts)
 
 
 class OllamaWriter:
@@ -68,12 +60,13 @@ class OllamaWriter:
 
     content_type = "application/x-ndjson"
 
-    def __init__(self, reply: Reply) -> None:
-        self._head = _named(reply)
+    def __init__(self, head: JsonObject, finish: Finish | None = None, usage: Usage | None = None) -> None:
+        """`head`: the fields that every line repeats; `finish` and `usage` until others are told."""
+        self._head = head
         self._call: BlockStart | None = None
         self._arguments: list[str] = []
-        self._finish: Finish | None = None
-        self._usage: Usage | None = None
+        self._finish = finish
+        self._usage = usage
         self._over = False
 
     def write(self, parts: Sequence[StreamPart]) -> bytes:
@@ -131,7 +124,7 @@ class OllamaWriter:
         return {**self._head, **_ending(reason, self._usage, {})}
 
 
-def _named(reply: Reply) -> JsonObject:
+def named(reply: Reply) -> JsonObject:
     """`created_at` in RFC 3339."""
     created = (_EPOCH + timedelta(seconds=reply.created)).isoformat().replace("+00:00", "Z")
     return {"model": reply.model, "created_at": created}
@@ -157,7 +150,7 @@ def whole(reply: Reply, progress: Progress) -> bytes:
         return dump({"error": _failure(finish)})
     blocks = [progress.blocks[key] for key in sorted(progress.blocks) if key[0] == 0]
     reason = finish.reason if finish else FinishReason.OTHER
-    return dump({**_named(reply), **_ending(reason, progress.usage, _message(blocks))})
+    return dump({**named(reply), **_ending(reason, progress.usage, _message(blocks))})
 
 
 def _message(blocks: Sequence[Block]) -> JsonObject:

@@ -34,6 +34,7 @@ from protocols.calls import Paths, json_call, matched
 from protocols.losses import told
 from protocols.openai_chat import ask, reasoning, render, writer
 from protocols.openai_chat.aggregate import ChatFold
+from protocols.openai_chat.continuing import continued
 from protocols.openai_chat.faults import error_object
 from protocols.openai_chat.pruner import ChunkPruner
 from protocols.openai_chat.stream import FINISH_REASONS, ChoiceReader, ChunkReader, read_answer
@@ -85,7 +86,7 @@ class OpenAIChat:
         return WholeDecoder(read_answer)
 
     def encoder(self, call: Call) -> ChatEncoder:
-        return ChatEncoder()
+        return ChatEncoder(call)
 
     def pruner(self) -> ChunkPruner:
         return ChunkPruner()
@@ -115,6 +116,9 @@ class OpenAIChat:
     def retarget(self, call: Call, target: Target) -> Rendered:
         return render.retarget(call, target)
 
+    def continued(self, body: JsonObject, said: str, ask: str) -> JsonObject:
+        return continued(body, said, ask)
+
     def unsealed(self, body: JsonObject, keep: Keep) -> JsonObject:
         return reasoning.unsealed(body, keep)
 
@@ -122,7 +126,7 @@ class OpenAIChat:
         return reasoning.sealed(answer, carry)
 
     def writer(self, call: Call, reply: Reply) -> ChatWriter:
-        return ChatWriter(call, reply)
+        return ChatWriter(call, writer.chunk_head(reply))
 
     def whole(self, call: Call, reply: Reply, progress: Progress) -> bytes:
         return writer.whole(call, reply, progress)

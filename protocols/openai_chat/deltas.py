@@ -16,6 +16,7 @@ from protocols.openai_chat.reasoning import (
 )
 from protocols.parts import (
     Annotation,
+    Block,
     BlockDelta,
     BlockKind,
     BlockStart,
@@ -53,6 +54,34 @@ class Deltas:
     _images: int = 0
     _sources: int = 0
     _seal: Seal | None = None
+
+    @classmethod
+    def resumed(cls, blocks: Iterable[Block], *, older: bool) -> "Deltas":
+        """Behind `blocks`, in order, which were said already; what has not stopped may go on."""
+        deltas = cls(older=older)
+        for block in blocks:
+            deltas._pass(block)
+        return deltas
+
+    def _pass(self, block: Block) -> None:
+        start, length = block.start, len(block.text)
+        if block.stop is None:
+            self._open[start.index] = start
+        match start.kind:
+            case BlockKind.TOOL:
+                self._numbers[start.index] = self.calls
+                self.calls += 1
+            case BlockKind.TEXT:
+                self._text_from[start.index] = self._text
+                self._text += length
+            case BlockKind.REASONING:
+                self._reasoned_from = self._reasoned
+                self._reasoned += length
+            case BlockKind.MEDIA:
+                self._images += 1
+            case _:
+                pass
+        self._sources += len(block.annotations)
 
     def of(self, part: BlockStart | BlockDelta | BlockStop | Annotation) -> Iterator[JsonObject]:
         match part:

@@ -1,6 +1,7 @@
 """Answers of other protocols written as Chat's: a stream of chunks, or a whole body."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import assert_never
 
 from protocols.base import Call, Reply
@@ -44,23 +45,24 @@ a pause is one, and the stop sequence."""
 
 
 class ChatEncoder(SseEncoder):
-    """Closing frames with the stream's own id, model and creation time."""
+    """More chunks come with the stream's own id, model and creation time."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    def resume(self, progress: Progress) -> "ChatWriter":
+        head = progress.head.template if progress.head else {}
+        choices = {choice: resumed_deltas(choice, progress, self._call) for choice in progress.seen}
+        return ChatWriter(self._call, head, choices)
 
     def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
-        template = progress.head.template if progress.head else {}
-        return b"".join(self._close_part(part, template) for part in parts)
+        return self.resume(progress).write(parts)
 
-    def _close_part(self, part: StreamPart, template: Mapping[str, object]) -> bytes:
-        match part:
-            case Finish(choice=choice, reason=reason):
-                ending = {"index": choice, "delta": {}, "logprobs": None, "finish_reason": reason.value}
-                return write_event({**template, "choices": [ending]})
-            case StreamError(type=kind, message=message):
-                return write_event({"error": error_object(kind, message)})
-            case StreamEnd():
-                return DONE_EVENT
-            case _:
-                return b""
+
+def resumed_deltas(choice: int, progress: Progress, call: Call) -> Deltas:
+    """The deltas of a choice that the client has seen `progress` of."""
+    older = older_form(call.body)
+    return Deltas.resumed([block for block in progress.ordered if block.start.choice == choice], older=older)
 
 
 class ChatWriter:
@@ -68,11 +70,14 @@ class ChatWriter:
 
     content_type = "text/event-stream; charset=utf-8"
 
-    def __init__(self, call: Call, reply: Reply) -> None:
+    def __init__(
+        self, call: Call, head: JsonObject, choices: Mapping[int, Deltas] = MappingProxyType({})
+    ) -> None:
+        """`head`: the fields that every chunk repeats; `choices`: those that have begun."""
         self._counts = object_at(call.body, "stream_options").get("include_usage") is True
         self._older = older_form(call.body)
-        self._head = _named(reply, "chat.completion.chunk")
-        self._choices: dict[int, Deltas] = {}
+        self._head = head
+        self._choices = dict(choices)
         self._usage: Usage | None = None
         self._over = False
 
@@ -160,6 +165,10 @@ def _parts(block: Block) -> Iterator[BlockStart | BlockDelta | BlockStop | Annot
     yield BlockDelta(start.choice, start.index, start.kind, block.text)
     yield from block.annotations
     yield block.stop or BlockStop(start.choice, start.index)
+
+
+def chunk_head(reply: Reply) -> JsonObject:
+    return _named(reply, "chat.completion.chunk")
 
 
 def _named(reply: Reply, kind: str) -> JsonObject:

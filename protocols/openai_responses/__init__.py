@@ -33,6 +33,7 @@ from protocols.base import (
 from protocols.calls import Paths, json_call, matched
 from protocols.losses import told
 from protocols.openai_responses.aggregate import ResponsesFold
+from protocols.openai_responses.continuing import continued
 from protocols.openai_responses.losses import HAPPENS, UNREAD
 from protocols.openai_responses.pruner import EventPruner
 from protocols.openai_responses.reader import read_answer
@@ -41,7 +42,7 @@ from protocols.openai_responses.request import read_prompt
 from protocols.openai_responses.tools import declared, is_acting, is_hosted
 from protocols.openai_responses.transport import ResponsesDecoder, ResponsesEncoder, ResponsesWriter
 from protocols.openai_responses.vocabulary import error_object
-from protocols.openai_responses.writer import EventWriter, whole_response
+from protocols.openai_responses.writer import EventWriter, response_object, whole_response
 from protocols.parts import Progress
 from protocols.prompt import MediaForm, MediaKind, Prompt
 from protocols.seals import carried_in, kept_in
@@ -151,6 +152,9 @@ class OpenAIResponses:
         path = _path(target, call.operation) if target.path or not call.target else call.target
         return Rendered(path, {} if models else {**call.body, "model": target.model})
 
+    def continued(self, body: Mapping[str, object], said: str, ask: str) -> Mapping[str, object]:
+        return continued(body, said, ask)
+
     def unsealed(self, body: Mapping[str, object], keep: Keep) -> Mapping[str, object]:
         """An item of reasoning that is not kept goes whole."""
         return each_at(body, "input", lambda item: kept_in(item, _SEALED_IN, keep))
@@ -162,7 +166,7 @@ class OpenAIResponses:
         return each_at(answer, "output", lambda item: carried_in(item, _SEALED_IN, carry))
 
     def writer(self, call: Call, reply: Reply) -> ResponsesWriter:
-        return ResponsesWriter(EventWriter(call, reply))
+        return ResponsesWriter(EventWriter(response_object(call, reply), reply.id))
 
     def whole(self, call: Call, reply: Reply, progress: Progress) -> bytes:
         return dump(whole_response(call, reply, progress))

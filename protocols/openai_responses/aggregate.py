@@ -4,9 +4,9 @@ The last event holds the whole response. Measured: ChatGPT's own backend leaves 
 sent the items; and a stream that was cut has no last event at all.
 """
 
-from protocols.openai_responses.closing import closing_events
 from protocols.openai_responses.layout import layout_of, run_by_client
 from protocols.openai_responses.reader import EventReader
+from protocols.openai_responses.resuming import ResumedEventWriter
 from protocols.parts import BlockStop, Finish, FinishReason, Progress, StreamEnd
 from protocols.wirejson import JsonObject, object_at, objects_at, text_at
 
@@ -35,7 +35,7 @@ class ResponsesFold:
         """What came of it, without a call that is not whole."""
         finish = Finish(0, FinishReason.LENGTH, "")
         stops = [BlockStop(choice, index) for choice, index in self._progress.open]
-        ending = closing_events((*stops, finish, StreamEnd()), self._progress)
+        ending = ResumedEventWriter(self._progress).write((*stops, finish, StreamEnd()))
         response = object_at(ending[-1], "response") if ending else {}
         kept = [item for item in objects_at(response, "output") if not _is_half_a_call(item)]
         return {**response, "output": kept} if text_at(response, "id") else None

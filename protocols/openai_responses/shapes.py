@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from protocols.parts import BlockKind, BlockStart, ToolKind
+from protocols.parts import Annotation, BlockKind, BlockStart, ToolKind
 from protocols.wirejson import JsonObject, text_at
 
 
@@ -85,6 +85,17 @@ def content_of(item: Open, text: str) -> JsonObject:
     if item.start.kind is BlockKind.REFUSAL:
         return {"type": "refusal", "refusal": text}
     return {"type": "output_text", "text": text, "annotations": list(item.annotations), "logprobs": []}
+
+
+def citation_of(part: Annotation, length: int) -> JsonObject:
+    """`length`: the characters of the text so far, all of which are cited where no end is given."""
+    return {
+        "type": "url_citation",
+        "url": part.url,
+        "title": part.title,
+        "start_index": part.start or 0,
+        "end_index": length if part.end is None else part.end,
+    }
 
 
 def text_field(start: BlockStart) -> str:

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from protocols.base import Segment
-from protocols.openai_responses.closing import closing_events
 from protocols.openai_responses.reader import EventReader
+from protocols.openai_responses.resuming import ResumedEventWriter
 from protocols.openai_responses.writer import EventWriter
 from protocols.parts import Opaque, Ping, Progress, StreamPart
 from protocols.sse import DONE, Event, SseEncoder, SseFramer, parse_event, write_event
@@ -65,10 +65,13 @@ def _framed(events: Iterable[JsonObject]) -> bytes:
 
 
 class ResponsesEncoder(SseEncoder):
-    """Closes with the stream's own items, see `protocols.openai_responses.closing`."""
+    """Goes on with the stream's own items, see `protocols.openai_responses.resuming`."""
+
+    def resume(self, progress: Progress) -> "ResponsesWriter":
+        return ResponsesWriter(ResumedEventWriter(progress))
 
     def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
-        return _framed(closing_events(parts, progress))
+        return self.resume(progress).write(parts)
 
 
 class ResponsesWriter:

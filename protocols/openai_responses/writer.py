@@ -13,6 +13,7 @@ from protocols.openai_responses.shapes import (
     announced,
     as_told,
     call_done,
+    citation_of,
     content_of,
     event_of,
     item_of,
@@ -96,11 +97,13 @@ def response_object(call: Call, reply: Reply) -> JsonObject:
 class EventWriter:
     """Parts to event objects; stateful, one for each response. `response` is it as written so far."""
 
-    def __init__(self, call: Call, reply: Reply) -> None:
-        self.response: JsonObject = response_object(call, reply)
-        self._id = reply.id
+    def __init__(self, response: JsonObject, name: str) -> None:
+        """`response` as it begins; `name`: what the ids of its items end in."""
+        self.response = response
+        self._id = name
         self._number = 0
-        self._output: list[JsonObject] = []
+        self._next = 0
+        self._output: dict[int, JsonObject] = {}
         self._open: Open | None = None
         self._waiting: Open | None = None
         self._usage: Usage | None = None
@@ -155,10 +158,11 @@ class EventWriter:
                 assert_never(part)
 
     def _start(self, start: BlockStart) -> Iterator[JsonObject]:
-        index = len(self._output) + (self._waiting is not None)
+        index = self._next
         native = item_of(start, f"{self._id}_{index}")
         if native is None:
             return
+        self._next += 1
         yield from self._settle("completed")
         self._open = Open(start, index, native)
         yield {"type": "response.output_item.added", "output_index": index, "item": announced(native)}
@@ -189,13 +193,7 @@ class EventWriter:
         item = self._open
         if item is None or item.start.kind is not BlockKind.TEXT:
             return
-        citation = {
-            "type": "url_citation",
-            "url": part.url,
-            "title": part.title,
-            "start_index": part.start or 0,
-            "end_index": len(item.whole) if part.end is None else part.end,
-        }
+        citation = citation_of(part, len(item.whole))
         at = {**item.place, "content_index": 0, "annotation_index": len(item.annotations)}
         item.annotations.append(citation)
         yield {"type": "response.output_text.annotation.added", **at, "annotation": citation}
@@ -218,7 +216,7 @@ class EventWriter:
         if item is None:
             return
         native = as_told(item, status)
-        self._output.append(native)
+        self._output[item.index] = native
         yield {"type": "response.output_item.done", "output_index": item.index, "item": native}
 
     # -- the end ------------------------------------------------------------------------------------------
@@ -239,7 +237,7 @@ class EventWriter:
         """Measured: SDKs raise on the nested form of the error event, and know the response by its end."""
         yield from self._settle("completed")
         if self._open is not None:
-            self._output.append(as_told(self._open, "incomplete"))
+            self._output[self._open.index] = as_told(self._open, "incomplete")
             self._open = None
         told = error_object(error.type, error.message, error.status or 500)
         yield {"type": "error", "error": told}
@@ -248,7 +246,8 @@ class EventWriter:
     def _terminal(self, status: str, **fields: object) -> JsonObject:
         usage = usage_object(self._usage)
         self._over = True
-        told = {"status": status, **fields, "output": list(self._output), "usage": usage}
+        output = [self._output[index] for index in sorted(self._output)]
+        told = {"status": status, **fields, "output": output, "usage": usage}
         self.response = {**self.response, **told}
         return {"type": f"response.{status}", "response": self.response}
 
@@ -258,7 +257,7 @@ class EventWriter:
 
 def whole_response(call: Call, reply: Reply, progress: Progress) -> JsonObject:
     """The response that the stream of the same answer ends with."""
-    writer = EventWriter(call, reply)
+    writer = EventWriter(response_object(call, reply), reply.id)
     writer.write([*_parts(progress), StreamEnd()])
     return writer.response
 

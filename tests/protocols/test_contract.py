@@ -1,8 +1,11 @@
 """Every protocol that the registry finds keeps the contract."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from protocols.base import Fault, WireProtocol
 from tests import contract, oracle
@@ -118,6 +121,58 @@ def test_reads_its_own_error(sample: Sample) -> None:
 @each_stream
 def test_prunes_calls(sample: Sample) -> None:
     contract.prunes_calls(sample)
+
+
+@each_stream
+def test_goes_on_where_it_was_cut(sample: Sample, judges: Mapping[str, oracle.Judge]) -> None:
+    """At every place inside a text; and a judge finds no seam."""
+    for place in contract.places_inside_text(sample):
+        assert_it_adds_no_seam(sample, contract.goes_on_where_it_was_cut(sample, place), judges)
+
+
+def test_every_protocol_has_a_text_that_can_be_cut() -> None:
+    able = {one.protocol.name for one in streams() if contract.places_inside_text(one)}
+    assert able == {protocol.name for protocol in PROTOCOLS}
+
+
+RECORDED = [
+    each
+    for text in streams()
+    if text.name.startswith("text.") and not text.array
+    for each in oracle.recorded(text.protocol.name, f"*{Path(text.name).suffix}")
+]
+
+
+@pytest.mark.parametrize("file", RECORDED)
+def test_a_recorded_stream_goes_on_where_it_was_cut(file: Path, judges: Mapping[str, oracle.Judge]) -> None:
+    (protocol,) = (one for one in PROTOCOLS if one.name == oracle.protocol_of(file))
+    sample = Sample(protocol, file.name, file.read_bytes())
+    places = contract.places_inside_text(sample)
+    if not places:
+        pytest.skip("it has no text to cut")
+
+    @settings(derandomize=True, database=None, deadline=None, max_examples=5)
+    @given(st.sampled_from(places))
+    def cut(place: int) -> None:
+        assert_it_adds_no_seam(sample, contract.goes_on_where_it_was_cut(sample, place), judges)
+
+    cut()
+
+
+def assert_it_adds_no_seam(
+    sample: Sample, found: contract.Resumed, judges: Mapping[str, oracle.Judge]
+) -> None:
+    """A provider may break the grammar itself."""
+    judge = judges[sample.protocol.name]
+    own = [] if sample.array else judge(contract.as_events(sample, sample.data))["violations"]
+    judgement = judge(contract.as_events(sample, found.sent + found.rest))
+    assert judgement["terminal"] or found.whole.error or not found.whole.complete
+    assert {words(each) for each in judgement["violations"]} <= {words(each) for each in own}
+
+
+def words(violation: str) -> str:
+    """Without the number of the event: the rest of a stream has others."""
+    return violation.partition(" @")[0]
 
 
 @each_stream

@@ -1,0 +1,23 @@
+"""A request that asks to go on with an answer of which a part was said."""
+
+from protocols.wirejson import JsonObject, extended, object_at, text_at
+
+_DEMANDING = frozenset({"any", "tool"})
+
+
+def continued(body: JsonObject, said: str, ask: str) -> JsonObject:
+    """See `protocols.base.WireProtocol.continued`. A text that is blank is refused, and is no turn."""
+    turns = [_turn("assistant", said)] if said.strip() else []
+    return {**extended(body, "messages", *turns, _turn("user", ask)), **_left_to_the_model(body)}
+
+
+def _turn(role: str, text: str) -> JsonObject:
+    return {"role": role, "content": [{"type": "text", "text": text}]}
+
+
+def _left_to_the_model(body: JsonObject) -> JsonObject:
+    choice = object_at(body, "tool_choice")
+    if text_at(choice, "type") not in _DEMANDING:
+        return {}
+    kept = {name: value for name, value in choice.items() if name != "name"}
+    return {"tool_choice": {**kept, "type": "auto"}}
