@@ -183,8 +183,6 @@ def unavailable(tables: Tables) -> Iterator[tuple[Loc, str]]:
     """What `tables` ask for that cannot be done yet and does no harm to leave out: where, and in words."""
     yield from _of_providers(tables)
     yield from _of_routes(tables)
-    if "continuation_attempts" in tables.streaming.model_fields_set:
-        yield ("streaming", "continuation_attempts"), _NOT_YET
     if tables.trace.directory:
         yield ("trace", "directory"), _NOT_YET
 

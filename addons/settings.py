@@ -75,6 +75,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = field(default_factory=Timeouts)
     on_truncation: OnTruncation = OnTruncation.AUTO
+    continuations: int = 3
     responses: Bounds = field(default_factory=Bounds)
     upstream_proxy: str = field(default="", repr=False)
     clients: tuple[ClientFacts, ...] = ()
@@ -107,6 +108,7 @@ def load(option: str, environ: Mapping[str, str], cwd: Path) -> Settings:
         limits=Limits(tables.retry.max_attempts, tables.retry.deadline),
         timeouts=_timeouts(tables.streaming),
         on_truncation=OnTruncation(tables.streaming.on_truncation),
+        continuations=tables.streaming.continuation_attempts,
         responses=Bounds(**tables.responses.said()),
         upstream_proxy=tables.upstream.proxy,
         clients=known_clients(),

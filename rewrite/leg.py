@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from protocols.base import Call, Head, Operation, Rendered, Reply, Target, WireProtocol
+from protocols.base import Call, Decoder, Head, Operation, Rendered, Reply, Target, WireProtocol
+from protocols.parts import StreamPart
 from protocols.registry import Registry
 from protocols.seals import Returning
 from protocols.whole import WholeDecoder
@@ -15,7 +16,7 @@ from rewrite.fitting import FOREIGN_REASONING, Loss
 from rewrite.providers import facts_of
 from rewrite.reading import Reading
 from rewrite.routes import Route
-from rewrite.translate import TranslatingDecoder, TranslatingEncoder, Translation, translation
+from rewrite.translate import TranslatingDecoder, TranslatingEncoder, Translation, sealed, translation
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +35,7 @@ class Leg:
 
     def reading(self, head: Head) -> Reading:
         """The answer that begins with `head`, read by adapters first, in the client's protocol last."""
-        own = self.protocol.decoder(self.call, head)
-        streamed = not isinstance(own, WholeDecoder)
-        adapted = self.chain.decoder(own, head, self.call) if self.chain else own
+        adapted, streamed = self.upstream(head)
         encoder = self.protocol.encoder(self.call)
         if self.translation is None:
             return Reading(head, adapted, encoder, streamed)
@@ -44,6 +43,17 @@ class Leg:
         if isinstance(decoder, TranslatingDecoder):
             encoder = TranslatingEncoder(decoder, self.translation.client_encoder())
         return Reading(self.translation.head(head), decoder, encoder, streamed, self.translation)
+
+    def upstream(self, head: Head) -> tuple[Decoder, bool]:
+        """A decoder of what the provider sends, with the adapters in it, and whether that is a stream."""
+        own = self.protocol.decoder(self.call, head)
+        adapted = self.chain.decoder(own, head, self.call) if self.chain else own
+        return adapted, not isinstance(own, WholeDecoder)
+
+    def sealed(self, parts: Sequence[StreamPart]) -> Sequence[StreamPart]:
+        """Parts of the provider's as the client gets them: what it sealed in carriers, where it is not the
+        client's own."""
+        return sealed(parts, self.translation.provider) if self.translation else parts
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,14 +95,15 @@ class Translation:
     def client_encoder(self) -> Encoder:
         return self.source.encoder(self.call)
 
-    def sequencer(self) -> Sequencer:
+    def sequencer(self, *, hold: bool = False) -> Sequencer:
+        """`hold`: every tool call goes out whole or not at all, not only those that have to."""
         abilities, names = self.source.abilities, self.names
 
-        def hold(start: BlockStart) -> bool:
-            return abilities.whole_tool_calls or names.unwraps(start)
+        def is_held(start: BlockStart) -> bool:
+            return hold or abilities.whole_tool_calls or names.unwraps(start)
 
         choices = MOST_CHOICES if abilities.several_choices else 1
-        wishes = Wishes(names.known_by_client, hold, names.unwrapped, self._tool_id, choices)
+        wishes = Wishes(names.known_by_client, is_held, names.unwrapped, self._tool_id, choices)
         return Sequencer(MessageStart(self.reply.id, self.reply.model), wishes, _for_client)
 
     def _tool_id(self, number: int) -> str:
@@ -155,7 +156,7 @@ class TranslatingDecoder:
     """Segments of the client's protocol, each with the parts that it was written from."""
 
     def __init__(self, inner: Decoder, writer: Writer, translation: Translation) -> None:
-        self._inner, self._writer, self._translation = inner, writer, translation
+        self._inner, self.writer, self._translation = inner, writer, translation
         self.sequencer = translation.sequencer()
         self.rest = inner.rest
 
@@ -175,8 +176,8 @@ class TranslatingDecoder:
         one = self._translation
         for part in parts:
             if isinstance(part, MessageStart) and not one.reply.model:
-                self._writer = one.source.writer(one.call, one.called(part.model))
-        return self._writer.write(parts)
+                self.writer = one.source.writer(one.call, one.called(part.model))
+        return self.writer.write(parts)
 
     def _translated(self, segment: Segment) -> Segment:
         said = self._inner.read(segment)
@@ -184,7 +185,7 @@ class TranslatingDecoder:
 
     def _segment(self, said: Sequence[StreamPart], parts: Sequence[StreamPart]) -> Segment:
         """What the client sees is what counts; but of an error, what the provider called it."""
-        raw = self.write(_sealed(parts, self._translation.provider))
+        raw = self.write(sealed(parts, self._translation.provider))
         shown = [_original(said, part) if isinstance(part, StreamError) else part for part in parts]
         idle = not raw and all(isinstance(part, Ping) for part in said)
         return Segment(raw, any(isinstance(part, StreamEnd) for part in parts), idle, shown)
@@ -195,7 +196,8 @@ def _original(said: Sequence[StreamPart], error: StreamError) -> StreamError:
     return replace(found, native=True)
 
 
-def _sealed(parts: Sequence[StreamPart], provider: str) -> Sequence[StreamPart]:
+def sealed(parts: Sequence[StreamPart], provider: str) -> Sequence[StreamPart]:
+    """`parts` with what `provider` sealed in carriers."""
     if not any(isinstance(part, BlockStop) and part.seal for part in parts):
         return parts
     return [
@@ -211,6 +213,11 @@ class TranslatingEncoder:
 
     def __init__(self, decoder: TranslatingDecoder, own: Encoder) -> None:
         self._decoder, self.heartbeat = decoder, own.heartbeat
+
+    @property
+    def writer(self) -> Writer:
+        """What has written the client's stream so far."""
+        return self._decoder.writer
 
     def encode(self, segments: Sequence[Segment]) -> bytes:
         return b"".join([segment.raw for segment in segments])
@@ -238,7 +245,7 @@ class WholeTranslator:
             return ()
         parts = [*self._sequencer.feed(self._said), *self._sequencer.end()]
         progress = Progress()
-        progress.fold(_sealed(parts, self._translation.provider))
+        progress.fold(sealed(parts, self._translation.provider))
         said, self._said = self._said, []
         if progress.error or not progress.complete:
             return (Segment(b"", parts=[part for part in said if isinstance(part, StreamError | Opaque)]),)

@@ -164,12 +164,13 @@ def _media(payload: Mapping[str, object]) -> JsonObject | None:
 class GeminiWriter:
     """A stream of the protocol: one chunk for each part that shows, and one that ends all candidates."""
 
-    def __init__(self, form: Form, reply: Reply) -> None:
+    def __init__(self, form: Form, names: JsonObject, *, begun: bool = False) -> None:
+        """`names`: the fields that every chunk has; `begun`: the client has chunks already."""
         self._form = form
-        self._names: JsonObject = {"modelVersion": reply.model, "responseId": reply.id}
+        self._names = names
         self._candidates: dict[int, CandidateParts] = {}
         self._usage: Usage | None = None
-        self._begun = False
+        self._begun = begun
 
     @property
     def content_type(self) -> str:
@@ -207,6 +208,10 @@ class GeminiWriter:
         return self._form.frame(value, first=first)
 
 
+def names_of(reply: Reply) -> JsonObject:
+    return {"modelVersion": reply.model, "responseId": reply.id}
+
+
 def _ended(one: CandidateParts) -> JsonObject:
     return candidate(one.choice, one.flush() or [_EMPTY_TEXT], one.word, one.sources)
 
@@ -219,8 +224,7 @@ def _response(candidates: Sequence[JsonObject], usage: Usage | None, names: Json
 def whole_answer(form: Form, reply: Reply, progress: Progress) -> bytes:
     """The body of an answer that is not streamed."""
     candidates = [_whole_candidate(choice, progress) for choice in sorted(progress.seen)]
-    names = {"modelVersion": reply.model, "responseId": reply.id}
-    response = _response(candidates, progress.usage, names)
+    response = _response(candidates, progress.usage, names_of(reply))
     return dump({"response": response} if form.enveloped else response)
 
 

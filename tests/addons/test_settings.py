@@ -97,7 +97,7 @@ def test_with_nothing_said_the_defaults_hold(cwd: Path) -> None:
     assert (settings.limits, settings.timeouts) == (Limits(), Timeouts())
     assert (settings.on_truncation, settings.upstream_proxy) == (OnTruncation.AUTO, "")
     assert (settings.warnings, settings.source) == ((), None)
-    assert [client.name for client in settings.clients] == ["claude", "codex", "opencode"]
+    assert [client.name for client in settings.clients] == ["claude", "codex", "gemini-cli", "opencode"]
 
 
 def test_the_search_order(cwd: Path, home: Path) -> None:
@@ -467,7 +467,6 @@ def test_a_numbered_key_that_cannot_be_used_is_named(cwd: Path) -> None:
     ("text", "warnings"),
     [
         ("[streaming]\nheartbeat_interval = 15.0", []),
-        ("[streaming]\ncontinuation_attempts = 3", ["streaming.continuation_attempts"]),
         ('[trace]\ndirectory = "traces"', ["trace.directory"]),
         ('[trace]\ndirectory = ""', []),
         (

@@ -20,7 +20,7 @@ from protocols.parts import (
 from rewrite.ending import MOST_CHOICES, Ending, choices_asked, ending, errored
 from rewrite.limits import OnTruncation
 from rewrite.outcome import Completed, Kind, Rejected, Truncated
-from tests.rewrite.scenes import FACTS, call
+from tests.rewrite.scenes import FACTS, TERMS, call
 
 CUT = Truncated("reset")
 TEXT = (ChoiceStart(0), BlockStart(0, 0, BlockKind.TEXT), BlockDelta(0, 0, BlockKind.TEXT, "Hi"))
@@ -32,7 +32,9 @@ BUSY = StreamError("overloaded_error", "busy")
 def ended(*parts: StreamPart, streamed: bool = True, mode: OnTruncation = OnTruncation.AUTO) -> Ending:
     so_far = Progress()
     so_far.fold(parts)
-    return ending(so_far, CUT, streamed=streamed, errors=FACTS, mode=mode, discards_cut_calls=False)
+    found = ending(so_far, CUT, replace(TERMS, on_truncation=mode), streamed=streamed)
+    assert isinstance(found, Ending)
+    return found
 
 
 def test_an_answer_that_said_it_was_done_gets_the_last_frame_it_lacks() -> None:
