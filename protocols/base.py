@@ -324,19 +324,6 @@ class WireProtocol(Protocol):
 
     def writer(self, call: Call, reply: Reply) -> Writer: ...
 
-    # -- the rest of an answer that was cut ---------------------------------------------------------------
-
-    def continued(self, body: Mapping[str, object], said: str, ask: str) -> Mapping[str, object]:
-        """A generation's body with two more turns: what the model has `said` (some text) and what the user is
-        to `ask` then. A copy; all else stays."""
-        ...
-
-    def resumed(self, call: Call, progress: Progress) -> Writer:
-        """A writer in the middle of a stream of this protocol of which the client has seen `progress`, under
-        the ids and indexes that it saw. It takes the parts that follow: deltas and the stop of the block that
-        is open, blocks numbered on from the last, finish, usage, end, error."""
-        ...
-
     def whole(self, call: Call, reply: Reply, progress: Progress) -> bytes:
         """The body of an unstreamed answer, from all blocks, finishes and the usage of `progress`."""
         ...

@@ -5,7 +5,7 @@ finishes; usage is reported; something failed. Decoders make parts, `Progress` f
 closing parts, encoders write them. Text is `str` (already decoded), counts are tokens.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import assert_never
@@ -252,16 +252,6 @@ class Block:
     @property
     def text(self) -> str:
         return "".join(self.pieces)
-
-    def parts(self) -> Iterator["BlockStart | BlockDelta | Annotation | BlockStop"]:
-        """The block once more, its text in one piece; stopped if it was."""
-        start = self.start
-        yield start
-        if self.pieces:
-            yield BlockDelta(start.choice, start.index, start.kind, self.text)
-        yield from self.annotations
-        if self.stop:
-            yield self.stop
 
 
 @dataclass(slots=True)

@@ -14,7 +14,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from protocols.anthropic_messages.going_on import continued, resumed
 from protocols.anthropic_messages.marks import sealed, unsealed
 from protocols.anthropic_messages.rendering import ABILITIES, render, retarget
 from protocols.anthropic_messages.request import ask
@@ -104,12 +103,6 @@ class AnthropicMessages:
 
     def writer(self, call: Call, reply: Reply) -> MessagesWriter:
         return MessagesWriter(call, reply)
-
-    def continued(self, body: Mapping[str, object], said: str, ask: str) -> Mapping[str, object]:
-        return continued(body, said, ask)
-
-    def resumed(self, call: Call, progress: Progress) -> MessagesWriter:
-        return resumed(call, progress)
 
     def whole(self, call: Call, reply: Reply, progress: Progress) -> bytes:
         return whole(call, reply, progress)

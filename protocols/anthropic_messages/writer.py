@@ -93,14 +93,6 @@ class MessagesWriter:
         self._usage = Usage()
         self._ended = False
 
-    def take_up(self, progress: Progress) -> None:
-        """All of `progress` is with the client, its last block open; blocks count on from it."""
-        self._next = 1 + max((index for _, index in progress.blocks), default=-1)
-        self._characters = progress.characters
-        for block in progress.open.values():
-            self._block = _WrittenBlock(block.start.index, block.start)
-            self._block.begun = True
-
     def write(self, parts: Sequence[StreamPart]) -> bytes:
         return b"".join([piece for part in parts if not self._ended for piece in self._part(part)])
 

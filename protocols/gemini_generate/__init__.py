@@ -32,7 +32,6 @@ from protocols.base import (
 from protocols.calls import Paths, json_call, matched
 from protocols.errors import Untranslatable
 from protocols.gemini_generate.ask import ask
-from protocols.gemini_generate.going_on import continued, resumed
 from protocols.gemini_generate.render import LACKS, path_of, render
 from protocols.gemini_generate.retarget import renamed, sealed, unsealed
 from protocols.gemini_generate.shapes import (
@@ -44,7 +43,7 @@ from protocols.gemini_generate.shapes import (
     spelled,
 )
 from protocols.gemini_generate.stream import ChunkReader, EventDecoder, read_whole
-from protocols.gemini_generate.writer import GeminiEncoder, GeminiWriter, names_of, whole_answer
+from protocols.gemini_generate.writer import GeminiEncoder, GeminiWriter, whole_answer
 from protocols.json_array import ArrayDecoder
 from protocols.parts import Progress
 from protocols.prompt import MediaForm, MediaKind, Prompt
@@ -154,13 +153,7 @@ class GeminiGenerate:
         return sealed(answer, carry)
 
     def writer(self, call: Call, reply: Reply) -> GeminiWriter:
-        return GeminiWriter(form_of(call), names_of(reply))
-
-    def continued(self, body: Mapping[str, object], said: str, ask: str) -> Mapping[str, object]:
-        return continued(body, said, ask)
-
-    def resumed(self, call: Call, progress: Progress) -> GeminiWriter:
-        return resumed(call, progress)
+        return GeminiWriter(form_of(call), reply)
 
     def whole(self, call: Call, reply: Reply, progress: Progress) -> bytes:
         return whole_answer(form_of(call), reply, progress)

@@ -164,13 +164,12 @@ def _media(payload: Mapping[str, object]) -> JsonObject | None:
 class GeminiWriter:
     """A stream of the protocol: one chunk for each part that shows, and one that ends all candidates."""
 
-    def __init__(self, form: Form, names: JsonObject, *, begun: bool = False) -> None:
-        """`names`: the fields that every chunk has; `begun`: the client has chunks already."""
+    def __init__(self, form: Form, reply: Reply) -> None:
         self._form = form
-        self._names = names
+        self._names: JsonObject = {"modelVersion": reply.model, "responseId": reply.id}
         self._candidates: dict[int, CandidateParts] = {}
         self._usage: Usage | None = None
-        self._begun = begun
+        self._begun = False
 
     @property
     def content_type(self) -> str:
@@ -208,10 +207,6 @@ class GeminiWriter:
         return self._form.frame(value, first=first)
 
 
-def names_of(reply: Reply) -> JsonObject:
-    return {"modelVersion": reply.model, "responseId": reply.id}
-
-
 def _ended(one: CandidateParts) -> JsonObject:
     return candidate(one.choice, one.flush() or [_EMPTY_TEXT], one.word, one.sources)
 
@@ -224,7 +219,8 @@ def _response(candidates: Sequence[JsonObject], usage: Usage | None, names: Json
 def whole_answer(form: Form, reply: Reply, progress: Progress) -> bytes:
     """The body of an answer that is not streamed."""
     candidates = [_whole_candidate(choice, progress) for choice in sorted(progress.seen)]
-    response = _response(candidates, progress.usage, names_of(reply))
+    names = {"modelVersion": reply.model, "responseId": reply.id}
+    response = _response(candidates, progress.usage, names)
     return dump({"response": response} if form.enveloped else response)
 
 

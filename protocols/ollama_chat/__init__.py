@@ -24,12 +24,11 @@ from protocols.base import (
 )
 from protocols.calls import Paths, json_call, matched
 from protocols.ndjson import LineDecoder, is_line_stream
-from protocols.ollama_chat.going_on import continued, resumed
 from protocols.ollama_chat.render import ABILITIES, render, retarget
 from protocols.ollama_chat.request import ask, streams
 from protocols.ollama_chat.stream import LAST, AnswerReader, read_whole
 from protocols.ollama_chat.words import FINISH_REASONS
-from protocols.ollama_chat.writer import OllamaEncoder, OllamaWriter, head_of, whole
+from protocols.ollama_chat.writer import OllamaEncoder, OllamaWriter, whole
 from protocols.parts import Progress
 from protocols.prompt import Prompt
 from protocols.whole import WholeDecoder
@@ -89,13 +88,7 @@ class OllamaChat:
         return answer
 
     def writer(self, call: Call, reply: Reply) -> OllamaWriter:
-        return OllamaWriter(head_of(reply))
-
-    def continued(self, body: JsonObject, said: str, ask: str) -> JsonObject:
-        return continued(body, said, ask)
-
-    def resumed(self, call: Call, progress: Progress) -> OllamaWriter:
-        return resumed(progress)
+        return OllamaWriter(reply)
 
     def whole(self, call: Call, reply: Reply, progress: Progress) -> bytes:
         return whole(reply, progress)

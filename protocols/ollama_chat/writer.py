@@ -68,9 +68,8 @@ class OllamaWriter:
 
     content_type = "application/x-ndjson"
 
-    def __init__(self, head: JsonObject) -> None:
-        """`head`: the fields that every line has."""
-        self._head = head
+    def __init__(self, reply: Reply) -> None:
+        self._head = _named(reply)
         self._call: BlockStart | None = None
         self._arguments: list[str] = []
         self._finish: Finish | None = None
@@ -132,7 +131,7 @@ class OllamaWriter:
         return {**self._head, **_ending(reason, self._usage, {})}
 
 
-def head_of(reply: Reply) -> JsonObject:
+def _named(reply: Reply) -> JsonObject:
     """`created_at` in RFC 3339."""
     created = (_EPOCH + timedelta(seconds=reply.created)).isoformat().replace("+00:00", "Z")
     return {"model": reply.model, "created_at": created}
@@ -158,7 +157,7 @@ def whole(reply: Reply, progress: Progress) -> bytes:
         return dump({"error": _failure(finish)})
     blocks = [progress.blocks[key] for key in sorted(progress.blocks) if key[0] == 0]
     reason = finish.reason if finish else FinishReason.OTHER
-    return dump({**head_of(reply), **_ending(reason, progress.usage, _message(blocks))})
+    return dump({**_named(reply), **_ending(reason, progress.usage, _message(blocks))})
 
 
 def _message(blocks: Sequence[Block]) -> JsonObject:

@@ -33,9 +33,8 @@ from protocols.base import (
 from protocols.calls import Paths, json_call, matched
 from protocols.openai_chat import ask, reasoning, render, writer
 from protocols.openai_chat.faults import error_object
-from protocols.openai_chat.going_on import continued, resumed
 from protocols.openai_chat.stream import FINISH_REASONS, ChoiceReader, ChunkReader, read_answer
-from protocols.openai_chat.writer import ChatEncoder, ChatWriter, head_of
+from protocols.openai_chat.writer import ChatEncoder, ChatWriter
 from protocols.parts import Progress
 from protocols.prompt import Prompt
 from protocols.sse import DONE, SseDecoder, is_event_stream
@@ -104,13 +103,7 @@ class OpenAIChat:
         return reasoning.sealed(answer, carry)
 
     def writer(self, call: Call, reply: Reply) -> ChatWriter:
-        return ChatWriter(call, head_of(reply))
-
-    def continued(self, body: JsonObject, said: str, ask: str) -> JsonObject:
-        return continued(body, said, ask)
-
-    def resumed(self, call: Call, progress: Progress) -> ChatWriter:
-        return resumed(call, progress)
+        return ChatWriter(call, reply)
 
     def whole(self, call: Call, reply: Reply, progress: Progress) -> bytes:
         return writer.whole(call, reply, progress)

@@ -68,11 +68,10 @@ class ChatWriter:
 
     content_type = "text/event-stream; charset=utf-8"
 
-    def __init__(self, call: Call, head: JsonObject) -> None:
-        """`head`: the fields that every chunk has."""
+    def __init__(self, call: Call, reply: Reply) -> None:
         self._counts = object_at(call.body, "stream_options").get("include_usage") is True
         self._older = older_form(call.body)
-        self._head = head
+        self._head = _named(reply, "chat.completion.chunk")
         self._choices: dict[int, Deltas] = {}
         self._usage: Usage | None = None
         self._over = False
@@ -102,15 +101,6 @@ class ChatWriter:
                 pass
             case _:
                 assert_never(part)
-
-    def take_up(self, progress: Progress) -> None:
-        """All of `progress` is with the client, and what is written next follows it."""
-        for choice in progress.seen:
-            self._choices[choice] = Deltas(older=self._older)
-        for (choice, _), block in progress.blocks.items():
-            for part in block.parts():
-                for _ in self._choices[choice].of(part):
-                    pass
 
     def _started(self, choice: int) -> Iterator[bytes]:
         if choice not in self._choices:
@@ -170,11 +160,6 @@ def _parts(block: Block) -> Iterator[BlockStart | BlockDelta | BlockStop | Annot
     yield BlockDelta(start.choice, start.index, start.kind, block.text)
     yield from block.annotations
     yield block.stop or BlockStop(start.choice, start.index)
-
-
-def head_of(reply: Reply) -> JsonObject:
-    """What every chunk of an answer begins with."""
-    return _named(reply, "chat.completion.chunk")
 
 
 def _named(reply: Reply, kind: str) -> JsonObject:

@@ -31,7 +31,6 @@ from protocols.base import (
     WireResponse,
 )
 from protocols.calls import Paths, json_call, matched
-from protocols.openai_responses.going_on import continued, resumed
 from protocols.openai_responses.reader import read_answer
 from protocols.openai_responses.render import rendered_body
 from protocols.openai_responses.request import read_prompt
@@ -145,12 +144,6 @@ class OpenAIResponses:
 
     def writer(self, call: Call, reply: Reply) -> ResponsesWriter:
         return ResponsesWriter(EventWriter(call, reply))
-
-    def continued(self, body: Mapping[str, object], said: str, ask: str) -> Mapping[str, object]:
-        return continued(body, said, ask)
-
-    def resumed(self, call: Call, progress: Progress) -> ResponsesWriter:
-        return resumed(call, progress)
 
     def whole(self, call: Call, reply: Reply, progress: Progress) -> bytes:
         return dump(whole_response(call, reply, progress))

@@ -41,7 +41,7 @@ from protocols.parts import (
     Usage,
     UsageReport,
 )
-from protocols.wirejson import JsonObject, text_at
+from protocols.wirejson import JsonObject
 
 _ECHOED: Mapping[str, object] = {
     "instructions": None,
@@ -99,7 +99,7 @@ class EventWriter:
     def __init__(self, call: Call, reply: Reply) -> None:
         self.response: JsonObject = response_object(call, reply)
         self._id = reply.id
-        self._number: int | None = 0
+        self._number = 0
         self._output: list[JsonObject] = []
         self._open: Open | None = None
         self._waiting: Open | None = None
@@ -111,24 +111,7 @@ class EventWriter:
         """Nothing follows the last event."""
         return [self._numbered(event) for part in parts if not self._over for event in self._part(part)]
 
-    def take_up(self, response: JsonObject, sequence: int | None, written: Sequence[JsonObject]) -> None:
-        """The client has `written`, the items of `response` that are done, in events up to number
-        `sequence`; None: they are not counted."""
-        self.response = response
-        self._id = text_at(response, "id").removeprefix("resp_")
-        self._number = None if sequence is None else sequence + 1
-        self._output = list(written)
-
-    def take_up_item(self, item: Open, *, stopped: bool) -> None:
-        """The last item that the client has, which is not done. `stopped`: all of its text was told."""
-        if stopped:
-            self._waiting = item
-        else:
-            self._open = item
-
     def _numbered(self, event: JsonObject) -> JsonObject:
-        if self._number is None:
-            return event
         self._number += 1
         return {**event, "sequence_number": self._number - 1}
 
@@ -172,7 +155,7 @@ class EventWriter:
                 assert_never(part)
 
     def _start(self, start: BlockStart) -> Iterator[JsonObject]:
-        index = len(self._output) + (self._waiting is not None)  # of what is open nothing can follow
+        index = len(self._output) + (self._waiting is not None)
         native = item_of(start, f"{self._id}_{index}")
         if native is None:
             return
