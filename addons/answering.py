@@ -30,7 +30,7 @@ from rewrite.clients import facts_for
 from rewrite.credentials import NoneFree
 from rewrite.events import Acquire, Summary
 from rewrite.exchange import Exchange
-from rewrite.limits import limits_for, timing
+from rewrite.limits import OnTruncation, limits_for, timing
 from rewrite.outcome import Outcome
 from rewrite.providers import reasons
 from rewrite.responses_store import PROTOCOL as RESPONSES
@@ -38,6 +38,12 @@ from rewrite.responses_store import is_kept, scope_of
 from rewrite.routes import Rule
 from rewrite.sessions import with_session
 from rewrite.terms import Terms
+
+_CUT_TEXT = {
+    "length": OnTruncation.REPAIR,
+    "error": OnTruncation.ERROR,
+    "continue": OnTruncation.CONTINUE,
+}
 
 
 class Answering:
@@ -142,7 +148,9 @@ class Answering:
             connect_timeout=terms[0].timing.connect,
             acquire=lambda wish: self._acquire(intercepted, targets[wish.route], wish),
             release=lambda route, lease, outcome: self._release(targets[route], lease, outcome),
-            request=lambda route, lease: outgoing(request, targets[route], intercepted, lease),
+            request=lambda route, lease, instead: outgoing(
+                request, targets[route], intercepted, lease, instead
+            ),
             untouched=lambda route: targets[route].leg.untouched,
             report=partial(self._report, record, intercepted, plan, turn),
             failed=partial(self._journal.failed, f"call {call.id} to {intercepted.provider.name}"),
@@ -195,6 +203,8 @@ class Answering:
             errors=provider.errors,
             on_truncation=rule.on_truncation or settings.on_truncation,
             discards_cut_calls=facts.cut_tool_call == "length",
+            cut_text=_CUT_TEXT[facts.cut_text],
+            continuations=settings.continuations,
             pooled=planned.pooled,
             next_on_auth=rule.next_on_auth,
             leg=leg,

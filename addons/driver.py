@@ -14,7 +14,7 @@ from addons.blackout import Blackout
 from addons.inbox import Inbox
 from addons.pool import Lease
 from addons.upstream import Closed, Data, Sent, Started, Upstream
-from protocols.base import Call, Fault, Head, Headers, WireProtocol, WireRequest, WireResponse
+from protocols.base import Call, Fault, Head, Headers, Rendered, WireProtocol, WireRequest, WireResponse
 from rewrite.credentials import NoneFree as PoolEmpty
 from rewrite.events import (
     Acquire,
@@ -81,7 +81,8 @@ class Work:
     """What a driver needs of its surroundings, for one call.
 
     `acquire` and `release` are the pool's (or the client's own credential's), `request` writes a credential
-    on what goes to a target; they get the number of the target's route. `untouched`: whether the client gets
+    on what goes to a target, or on what is rendered in its place; they get the number of the target's route.
+    `untouched`: whether the client gets
     its answers as they come. `report` keeps the record, `failed` reports a fault of ours.
     """
 
@@ -92,7 +93,7 @@ class Work:
     connect_timeout: float
     acquire: Callable[[Acquire], Lease | PoolEmpty]
     release: Callable[[int, Lease, Outcome], None]
-    request: Callable[[int, Lease], WireRequest]
+    request: Callable[[int, Lease, Rendered | None], WireRequest]
     untouched: Callable[[int], bool]
     report: Callable[[Summary], None]
     failed: Callable[[BaseException], None]
@@ -212,8 +213,8 @@ class Driver:
         match command:
             case Acquire():
                 self._acquire(command)
-            case OpenUpstream(attempt=attempt, fresh=fresh):
-                self._open(attempt, fresh=fresh)
+            case OpenUpstream():
+                self._open(command)
             case CancelUpstream():
                 self._cancel_reader()
             case Release(attempt=attempt, outcome=outcome):
@@ -246,14 +247,17 @@ class Driver:
 
     # -- upstream -------------------------------------------------------------------------------------
 
-    def _open(self, attempt: int, *, fresh: bool) -> None:
+    def _open(self, wanted: OpenUpstream) -> None:
+        attempt = wanted.attempt
         route, lease = self._leases[attempt]
         if lease.pooled:
             self._hidden.append(lease.secret)
             self._blackout = Blackout(self._hidden)
-        request = self._work.request(route, lease)
+        request = self._work.request(route, lease, wanted.rendered)
         self._answer = Answer(attempt, self._work.untouched(route))
-        self._reader = asyncio.get_running_loop().create_task(self._read(attempt, request, fresh=fresh))
+        self._reader = asyncio.get_running_loop().create_task(
+            self._read(attempt, request, fresh=wanted.fresh)
+        )
         self._reader.add_done_callback(partial(self._read_out, attempt))
 
     async def _read(self, attempt: int, request: WireRequest, *, fresh: bool) -> None:

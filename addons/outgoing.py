@@ -18,9 +18,18 @@ ACROSS_PROVIDERS = frozenset({"accept", "user-agent"})
 _FRAMING = frozenset({"content-length", "content-encoding", "host", "transfer-encoding"})
 
 
-def outgoing(request: http.Request, planned: Planned, intercepted: Intercepted, lease: Lease) -> WireRequest:
-    """The request as it goes to one target with the credential of `lease`; `request` stays as it is."""
-    rendered = planned.leg.rendered
+def outgoing(
+    request: http.Request,
+    planned: Planned,
+    intercepted: Intercepted,
+    lease: Lease,
+    instead: Rendered | None = None,
+) -> WireRequest:
+    """The request as it goes to one target with the credential of `lease`; `request` stays as it is.
+
+    `instead`: what the target is asked in place of what was planned.
+    """
+    rendered = instead or planned.leg.rendered
     if rendered is None:
         headers, target = written(intercepted, lease, request)
         return wire_request(request, planned.base_url, headers, target)

@@ -16,6 +16,7 @@ from protocols.registry import Registry
 from protocols.seals import MARK
 from protocols.wirejson import dump
 from rewrite.leg import Leg, Wanted, leg_of
+from rewrite.limits import OnTruncation
 from rewrite.providers import Carrier
 from rewrite.routes import Route, Rule, plan, rule_for
 
@@ -58,6 +59,7 @@ class Planner:
     def __init__(self, settings: Settings, registry: Registry) -> None:
         self._rules, self._registry = settings.rules, registry
         self._hold_tool_calls = settings.hold_tool_calls
+        self._on_truncation = settings.on_truncation
         self._configured = {one.provider.name: one for one in settings.providers}
         self._providers = {name: one.provider for name, one in self._configured.items()}
 
@@ -104,6 +106,9 @@ class Planner:
         return Planned(leg, route, pooled, base_url)
 
     def _holds(self, rule: Rule) -> bool:
+        """A cut inside a tool call can be gone on from only where the client has seen nothing of the call."""
+        if (rule.on_truncation or self._on_truncation) is OnTruncation.CONTINUE:
+            return True
         return self._hold_tool_calls if rule.hold_tool_calls is None else rule.hold_tool_calls
 
 

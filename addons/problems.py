@@ -182,8 +182,6 @@ _NOT_YET = "not available in this version, ignored"
 def unavailable(tables: Tables) -> Iterator[tuple[Loc, str]]:
     """What `tables` ask for that cannot be done yet and does no harm to leave out: where, and in words."""
     yield from _of_providers(tables)
-    if "continuation_attempts" in tables.streaming.model_fields_set:
-        yield ("streaming", "continuation_attempts"), _NOT_YET
 
 
 def _of_providers(tables: Tables) -> Iterator[tuple[Loc, str]]:

@@ -76,6 +76,7 @@ class Settings:
     timeouts: Timeouts = field(default_factory=Timeouts)
     on_truncation: OnTruncation = OnTruncation.AUTO
     hold_tool_calls: bool = False
+    continuations: int = 3
     responses: Bounds = field(default_factory=Bounds)
     trace: Path | None = None
     upstream_proxy: str = field(default="", repr=False)
@@ -110,6 +111,7 @@ def load(option: str, environ: Mapping[str, str], cwd: Path) -> Settings:
         timeouts=_timeouts(tables.streaming),
         on_truncation=OnTruncation(tables.streaming.on_truncation),
         hold_tool_calls=tables.streaming.hold_tool_calls,
+        continuations=tables.streaming.continuation_attempts,
         responses=Bounds(**tables.responses.said()),
         trace=located(tables.trace.directory, folder) if tables.trace.directory else None,
         upstream_proxy=tables.upstream.proxy,

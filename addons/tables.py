@@ -60,12 +60,6 @@ def _credential_name(name: str) -> str:
     return name
 
 
-def _no_continue(choice: str) -> str:
-    if choice == "continue":
-        raise ValueError(f'"continue" {_NOT_YET}: write "auto", "repair" or "error"')
-    return choice
-
-
 def _never(_value: object) -> object:
     raise ValueError(f"{_NOT_YET}, and more calls than it allows may cost: take it out")
 
@@ -96,7 +90,7 @@ type Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 type AdapterSpec = str | dict[str, Any]
 """An adapter by name, or a table of `name` and its options."""
 
-type Truncation = Annotated[Literal["auto", "repair", "error", "continue"], AfterValidator(_no_continue)]
+type Truncation = Literal["auto", "repair", "error", "continue"]
 
 
 class Table(BaseModel, extra="forbid", hide_input_in_errors=True):

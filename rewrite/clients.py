@@ -11,7 +11,8 @@ class ClientFacts:
     """One client, known by the glob `match` over its User-Agent.
 
     `session_header` names its conversation (empty: none does); `patience`: seconds that it waits for a
-    byte, None where unknown; `cut_tool_call`: how a call that it saw begin and that was cut has to end.
+    byte, None where unknown; `cut_tool_call`: how a call that it saw begin and that was cut has to end;
+    `cut_text`: how an answer that was cut elsewhere is ended for it, or whether it is gone on with.
     """
 
     name: str
@@ -19,6 +20,7 @@ class ClientFacts:
     session_header: str = ""
     patience: float | None = None
     cut_tool_call: Literal["error", "length"] = "error"
+    cut_text: Literal["error", "length", "continue"] = "length"
 
 
 UNKNOWN = ClientFacts(name="unknown", match="*")

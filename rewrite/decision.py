@@ -34,6 +34,11 @@ class Fail:
 
 
 @dataclass(frozen=True, slots=True)
+class Continue:
+    """After the commit point: ask again for the rest, and splice it in."""
+
+
+@dataclass(frozen=True, slots=True)
 class GiveUp:
     """Before the commit point: the provider's own answer as it was, or a fault of ours."""
 

@@ -4,16 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from protocols.base import Call
 from protocols.parts import Progress, StreamError, StreamPart
-from protocols.wirejson import count_at
 from rewrite import classify, repair
-from rewrite.decision import Fail, Repair
-from rewrite.limits import OnTruncation
-from rewrite.outcome import Completed, ErrorFacts, Outcome, Stalled, Truncated, describe
+from rewrite.decision import Continue, Fail, Repair
+from rewrite.outcome import Completed, ErrorFacts, Outcome, describe
 from rewrite.policies import truncation
-
-MOST_CHOICES = 128
+from rewrite.terms import Terms
+from rewrite.verdict import Complete, Cut, Empty, Failed, verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,36 +23,35 @@ class Ending:
     parts: Sequence[StreamPart] = ()
 
 
-def choices_asked(call: Call) -> int:
-    """The `n` of a request, 0 where it says nothing: how many choices a whole answer has."""
-    return min(count_at(call.body, "n") or 0, MOST_CHOICES)
-
-
 def ending(
-    progress: Progress,
-    otherwise: Truncated | Stalled,
-    *,
-    streamed: bool,
-    errors: ErrorFacts,
-    mode: OnTruncation,
-    discards_cut_calls: bool,
-) -> Ending:
+    progress: Progress, otherwise: Outcome, terms: Terms, *, streamed: bool, can_go_on: bool = False
+) -> Ending | Continue:
     """The end of an answer that came so far; `otherwise`: what it came to if it is cut.
 
-    `streamed`: it came as a stream, and so lacks the last frame if that did not come.
+    `streamed`: it came as a stream, and so lacks the last frame if that did not come; `can_go_on`: the rest
+    can be asked for.
     """
-    if progress.error:
-        return errored(progress.error, errors)
-    if progress.complete:
-        return Ending(Completed(), "completed", parts=repair.formality(progress) if streamed else ())
-    words = describe(otherwise)
-    decision = truncation.decide(progress, words, mode, discards_cut_calls=discards_cut_calls)
+    found = verdict(progress)
+    match found:
+        case Failed(error=error):
+            return errored(error, terms.errors)
+        case Complete():
+            return Ending(Completed(), "completed", parts=repair.formality(progress) if streamed else ())
+        case Cut() | Empty():
+            words = describe(otherwise)
+            decision = truncation.decide(found, words, terms, can_go_on=can_go_on)
+            return decision if isinstance(decision, Continue) else _closed(decision, progress, otherwise)
+        case _:
+            assert_never(found)
+
+
+def _closed(decision: Repair | Fail, progress: Progress, outcome: Outcome) -> Ending:
     match decision:
         case Repair():
-            told = f"cut: {words}; ended with the protocol's length"
-            return Ending(otherwise, "repaired", told, repair.closing(progress))
+            told = f"cut: {describe(outcome)}; ended with the protocol's length"
+            return Ending(outcome, "repaired", told, repair.closing(progress))
         case Fail(message=message):
-            return Ending(otherwise, "failed", f"{message}; ended with an error", repair.failing(message))
+            return Ending(outcome, "failed", f"{message}; ended with an error", repair.failing(message))
         case _:
             assert_never(decision)
 

@@ -5,7 +5,7 @@ All carry the number of their attempt, counted from 1; `CALL` stands for the cal
 
 from dataclasses import dataclass
 
-from protocols.base import Head
+from protocols.base import Head, Rendered
 from protocols.parts import Progress
 from rewrite.decision import Ended
 from rewrite.outcome import Outcome
@@ -136,8 +136,11 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class OpenUpstream:
+    """`rendered` takes the place of what the target is asked otherwise."""
+
     attempt: int
     fresh: bool = False
+    rendered: Rendered | None = None
 
 
 @dataclass(frozen=True, slots=True)

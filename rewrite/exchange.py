@@ -12,11 +12,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import assert_never
 
-from protocols.base import Call, Fault, Head, Segment, WireProtocol, WireResponse
+from protocols.base import Call, Encoder, Fault, Head, Segment, WireProtocol, WireResponse
 from protocols.parts import Progress
 from rewrite import classify, repair, timers
+from rewrite.choices import choices_asked
+from rewrite.continuation import Line, Rest, can_go_on, line_of, request, rest
 from rewrite.decision import Ended, GiveUp, History, Retry
-from rewrite.ending import Ending, choices_asked, ending, errored, with_left_out
+from rewrite.ending import Ending, ending, errored, with_left_out
 from rewrite.events import (
     CALL,
     Acquire,
@@ -85,6 +87,9 @@ class Exchange:
         self._committed = self._done = self._hold_over = False
         self._first_token: float | None = None
         self._ended: tuple[Ended, ...] = ()
+        self._line: Line | None = None
+        self._going_on = 0
+        self._head: Head | None = None
         self._wish = Acquire(1)
         self._out: list[Command] = []
 
@@ -140,9 +145,16 @@ class Exchange:
         self._attempt.credential = credential
         self._attempt.open = True
         self._former = self._former or former
-        self._out.append(OpenUpstream(self._attempt.number, self._attempt.fresh))
+        rendered = None
+        if self._line is not None:
+            leg = self._terms.leg or Leg(self._call, self._protocol)
+            rendered = request(leg, self._call, self._line)
+        self._out.append(OpenUpstream(self._attempt.number, self._attempt.fresh, rendered))
 
     def _none_free(self, wait: float | None, paused: bool) -> None:
+        if self._line is not None:
+            self._rest_failed(self._line, Unreachable("no credential is free"))
+            return
         decision = exhausted.decide(self._history(), self._terms.provider, wait, paused, self._now)
         if not self._wish.insist and self._passed_over():
             return
@@ -181,6 +193,11 @@ class Exchange:
         if not 200 <= head.status < 300:
             return
         leg = self._terms.leg or Leg(self._call, self._protocol)
+        if self._line is not None:
+            self._attempt.reading = rest(self._line, leg, head)
+            self._upstream_silence.since = self._now
+            self._watch(Phase.STALL, self._upstream_silence)
+            return
         current = self._attempt.reading = leg.reading(head)
         if self._streams and not (current.streamed or current.gathering):  # a whole answer has no first token
             self._arm(Phase.RESPONSE, self._terms.timing.response)
@@ -239,6 +256,7 @@ class Exchange:
         self._committed = True
         number = self._attempt.number
         held = current.release()
+        self._head = current.head
         self._out.append(SendHeaders(number, current.head))
         self._send(current.encoder.encode(held))
         self._upstream_silence.since = self._now
@@ -282,7 +300,7 @@ class Exchange:
         """An error in a form that the client's SDKs ignore is followed by the one that they raise on."""
         error = current.settle().error
         if error and not error.native:
-            self._finish(current, errored(error, self._terms.errors, repair.raising(error)))
+            self._finish(current.encoder, errored(error, self._terms.errors, repair.raising(error)))
 
     # -- it ends --------------------------------------------------------------------------------------
 
@@ -321,27 +339,68 @@ class Exchange:
             self._pass_on(current, current.eof())
         if self._done:
             return
-        progress, terms = current.settle(), self._terms
+        progress = current.settle()
         if not clean:
             progress.expect(choices_asked(self._call))
         found = ending(
             progress,
             otherwise,
+            self._terms,
             streamed=current.streamed,
-            errors=terms.errors,
-            mode=terms.on_truncation,
-            discards_cut_calls=terms.no_half_calls,
+            can_go_on=self._can_go_on(current),
         )
-        self._finish(current, found)
+        if isinstance(found, Ending):
+            self._finish(current.encoder, found, current.left_out)
+        else:
+            self._line = self._line or line_of(current)
+            self._line.lost = next(iter(current.left_out), None)
+            self._go_on(otherwise)
 
-    def _finish(self, current: Reading, found: Ending) -> None:
+    def _finish(self, encoder: Encoder, found: Ending, left_out: Sequence[str] = ()) -> None:
         """The end of a committed answer, closed by its parts."""
-        self._send(current.encoder.close(found.parts, self._progress()))
+        self._send(encoder.close(found.parts, self._progress()))
         self._cancel()
         self._release(found.outcome)
-        words = with_left_out(found.words, current.left_out)
-        self._report(found.end, words, current.head.status, current.head)
+        words = with_left_out(found.words, left_out)
+        if self._going_on:
+            words = f"went on {self._going_on} times; {words}".removesuffix("; ")
+        assert self._head is not None
+        self._report(found.end, words, self._head.status, self._head)
         self._out.append(EndResponse(self._attempt.number))
+
+    # -- the rest of an answer that was cut ---------------------------------------------------------------
+
+    def _can_go_on(self, current: Reading | None) -> bool:
+        """A continuation that only repeated would do so again."""
+        if self._going_on == self._terms.continuations or (isinstance(current, Rest) and current.repeats):
+            return False
+        return (current is None or current.streamed) and can_go_on(
+            self._call, self._protocol, self._progress()
+        )
+
+    def _go_on(self, outcome: Outcome) -> None:
+        """Ask for the rest: of the next target of the group, else on another key, where there is one."""
+        self._cancel()
+        self._release(outcome)
+        self._going_on += 1
+        if self._route + 1 < len(self._targets):
+            self._next_target()
+        self._attempt = Attempt(self._attempt.number + 1, fresh=True)
+        self._error_body.clear()
+        asked = frozenset(one.credential for one in self._ended if one.route == self._route)
+        refused = self._history().refused
+        self._wish = Acquire(self._attempt.number, avoid=asked, refused=refused, route=self._route)
+        self._out.append(self._wish)
+        self._watch("heartbeat", self._client_silence)
+
+    def _rest_failed(self, line: Line, outcome: Outcome) -> None:
+        """A continuation came to nothing: another one, or the end of what there is."""
+        if self._can_go_on(None):
+            self._go_on(outcome)
+            return
+        found = ending(line.progress, outcome, self._terms, streamed=True)
+        assert isinstance(found, Ending)
+        self._finish(line, found)
 
     def _give(self, answer: WireResponse | Fault) -> None:
         """The end of a call that never committed."""
@@ -372,6 +431,9 @@ class Exchange:
         """The attempt came to nothing that the client could see."""
         self._cancel()
         self._release(outcome)
+        if self._line is not None:
+            self._rest_failed(self._line, outcome)
+            return
         decision = retry.decide(self._history(), self._now)
         match decision:
             case Retry():
@@ -402,16 +464,19 @@ class Exchange:
         last = self._route + 1 == len(self._targets)
         if last or not fallback.decide(self._history(), self._now, next_on_auth=self._terms.next_on_auth):
             return False
-        self._route += 1
-        self._terms = self._targets[self._route]
-        self._upstream_silence.longest = self._terms.timing.stall
-        self._former = None
+        self._next_target()
         asked = any(one.number == self._attempt.number for one in self._ended)
         self._attempt = Attempt(self._attempt.number + asked)
         self._error_body.clear()
         self._wish = Acquire(self._attempt.number, route=self._route)
         self._out.append(self._wish)
         return True
+
+    def _next_target(self) -> None:
+        self._route += 1
+        self._terms = self._targets[self._route]
+        self._upstream_silence.longest = self._terms.timing.stall
+        self._former = None
 
     def _again(self, decision: Retry) -> None:
         self._attempt = Attempt(self._attempt.number + 1, fresh=decision.fresh)
@@ -487,9 +552,9 @@ class Exchange:
             self._rejected(None)
         elif phase is Phase.FIRST_TOKEN and current and not current.first_token_is_due:
             pass  # its timer is that of the response, or of a stall
-        elif not self._committed:
+        elif not self._committed or current is None or (isinstance(current, Rest) and not current.adds):
             self._fail(outcome)
-        elif current and not (current.settle().visible or current.call_under_way):
+        elif not (current.settle().visible or current.call_under_way):
             self._conclude(current, outcome)
 
     def _maybe_stalled(self) -> None:
@@ -519,7 +584,9 @@ class Exchange:
 
     def _progress(self) -> Progress:
         current = self._attempt.reading
-        return current.settle() if current else Progress()
+        if current is None:
+            return self._line.progress if self._line else Progress()
+        return current.settle()
 
     def _report(self, end: str, words: str, status: int | None, head: Head | None, body: bytes = b"") -> None:
         self._done = True

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from protocols.base import Call, Head, Operation, Rendered, Reply, Target, WireProtocol
+from protocols.base import Call, Decoder, Head, Operation, Rendered, Reply, Target, WireProtocol
+from protocols.parts import StreamPart
 from protocols.registry import Registry
 from protocols.seals import Returning
 from protocols.whole import WholeDecoder
@@ -22,6 +23,7 @@ from rewrite.translate import (
     TranslatingEncoder,
     Translation,
     WholeTranslator,
+    sealed,
     translation,
 )
 
@@ -52,9 +54,7 @@ class Leg:
 
     def reading(self, head: Head) -> Reading:
         """The answer that begins with `head`, read by adapters first, in the client's protocol last."""
-        own = self.protocol.decoder(self.call, head)
-        streamed = not isinstance(own, WholeDecoder)
-        adapted = self.chain.decoder(own, head, self.call) if self.chain else own
+        adapted, streamed = self.upstream(head)
         if self.turned is not None:
             return self.turned.reading(head, adapted, streamed=streamed)
         encoder = self.protocol.encoder(self.call)
@@ -70,6 +70,17 @@ class Leg:
         if streamed and self.call.stream and isinstance(decoder, WholeTranslator):
             return Reading(told, decoder, encoder, False, self.translation, gathering=decoder)
         return Reading(told, decoder, encoder, streamed, self.translation, calls=decoder.sequencer)
+
+    def upstream(self, head: Head) -> tuple[Decoder, bool]:
+        """A decoder of what the provider sends, with the adapters in it, and whether that is a stream."""
+        own = self.protocol.decoder(self.call, head)
+        adapted = self.chain.decoder(own, head, self.call) if self.chain else own
+        return adapted, not isinstance(own, WholeDecoder)
+
+    def sealed(self, parts: Sequence[StreamPart]) -> Sequence[StreamPart]:
+        """Parts of the provider's as the client gets them: what it sealed in carriers, where it is not the
+        client's own."""
+        return sealed(parts, self.translation.provider) if self.translation else parts
 
 
 @dataclass(frozen=True, slots=True)

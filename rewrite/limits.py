@@ -19,6 +19,7 @@ class OnTruncation(StrEnum):
     AUTO = "auto"
     REPAIR = "repair"
     ERROR = "error"
+    CONTINUE = "continue"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from protocols.base import Call, Decoder, Fault, Head, Operation, Reply, Segment, WireProtocol, WireResponse
 from protocols.parts import MessageStart, Opaque, StreamError, StreamPart, UsageReport
 from rewrite.aggregate import AggregatingDecoder
-from rewrite.ending import MOST_CHOICES, choices_asked
+from rewrite.choices import MOST_CHOICES, choices_asked
 from rewrite.reading import Reading
 from rewrite.sequence import Sequencer, Wishes
 from rewrite.troubles import kind_of

@@ -41,6 +41,7 @@ from protocols.parts import (
 from protocols.prompt import Prompt
 from protocols.seals import wrapped
 from rewrite.aggregate import has_text
+from rewrite.choices import MOST_CHOICES
 from rewrite.fitting import Loss, fitted
 from rewrite.repair import closing
 from rewrite.sequence import Sequencer, Wishes
@@ -49,7 +50,6 @@ from rewrite.troubles import error_of, kind_of
 
 _KEPT_ANSWER_HEADERS = frozenset({"x-request-id", "request-id", "retry-after", "retry-after-ms"})
 _JSON = "application/json"
-MOST_CHOICES = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +201,7 @@ class TranslatingDecoder:
 
     def _segment(self, said: Sequence[StreamPart], parts: Sequence[StreamPart]) -> Segment:
         """What the client sees is what counts; but of an error, what the provider called it."""
-        raw = self.write(_sealed(parts, self._translation.provider))
+        raw = self.write(sealed(parts, self._translation.provider))
         shown = [_original(said, part) if isinstance(part, StreamError) else part for part in parts]
         idle = not raw and all(isinstance(part, Ping) for part in said)
         if not shown and self.sequencer.under_way:
@@ -214,7 +214,8 @@ def _original(said: Sequence[StreamPart], error: StreamError) -> StreamError:
     return replace(found, native=True)
 
 
-def _sealed(parts: Sequence[StreamPart], provider: str) -> Sequence[StreamPart]:
+def sealed(parts: Sequence[StreamPart], provider: str) -> Sequence[StreamPart]:
+    """`parts` with what `provider` sealed in carriers."""
     if not any(isinstance(part, BlockStop) and part.seal for part in parts):
         return parts
     return [
@@ -288,7 +289,7 @@ class WholeTranslator:
 
     def _fold(self, parts: Sequence[StreamPart]) -> None:
         self._parts += parts
-        self.progress.fold(_sealed(parts, self._translation.provider))
+        self.progress.fold(sealed(parts, self._translation.provider))
 
     def _answer(self) -> Sequence[Segment]:
         if self._given or not self._begun:

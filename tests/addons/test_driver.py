@@ -13,7 +13,7 @@ from addons.blackout import Blackout
 from addons.driver import Driver, Work, for_client, pass_once
 from addons.pool import Lease
 from addons.upstream import Upstream, tls_context
-from protocols.base import Call, Operation, WireRequest
+from protocols.base import Call, Operation, Rendered, WireRequest
 from protocols.openai_chat import PROTOCOL
 from rewrite.credentials import NoneFree
 from rewrite.events import (
@@ -115,7 +115,7 @@ class House:
         self.routes.append(route)
         self.released.append((lease.name, describe(outcome)))
 
-    def request(self, route: int, lease: Lease) -> WireRequest:
+    def request(self, route: int, lease: Lease, instead: Rendered | None) -> WireRequest:
         key = ("Authorization", f"Bearer {lease.secret.get_secret_value()}")
         headers = (("Host", "x"), ("X-Route", str(route)), key)
         return WireRequest("POST", self.url, headers, BODY)
@@ -305,7 +305,7 @@ async def test_an_open_answer_goes_on_as_it_is(vendor: Vendor, house: House, kin
 
 
 async def test_a_fault_in_the_writer_of_requests_leaves_nothing(vendor: Vendor, house: House) -> None:
-    def broken(route: int, lease: Lease) -> WireRequest:
+    def broken(route: int, lease: Lease, instead: Rendered | None) -> WireRequest:
         raise LookupError("planted")
 
     house.request = broken  # type: ignore[method-assign]
@@ -362,7 +362,7 @@ async def test_a_fault_in_the_records_costs_nothing(vendor: Vendor, house: House
 async def test_what_is_not_ours_is_asked_once(vendor: Vendor, house: House) -> None:
     vendor.reply(chat_error(500, "oops", "sk-hidden-key", (("x-a", "sk-hidden-key"),)))
     kept = Kept()
-    request = house.request(0, Lease("one", SecretStr("sk-hidden-key")))
+    request = house.request(0, Lease("one", SecretStr("sk-hidden-key")), None)
     await pass_once(house.upstream, request, 10.0, Blackout([SecretStr("sk-hidden-key")]), kept)
     assert (kept.status, kept.end_, len(vendor.requests)) == (500, "end", 1)
     assert b'"*************"' in kept.body

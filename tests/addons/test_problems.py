@@ -13,7 +13,6 @@ from addons.settings import ConfigError, load
 ADDRESS = "must be an address such as https://api.example.com, without user, query and fragment"
 HOST = "must be a host such as api.example.com, *.example.com or localhost:8080, without https:// and path"
 NEEDED = "must state base_url, hosts and protocols"
-NO_CONTINUE = '"continue" is not available in this version: write "auto", "repair" or "error"'
 SECRETS = ("sk-ant-api03-Zq7", "AIzaSyB-4kTq", "0123456789abcdef0123456789abcdef", "hunter2")
 
 
@@ -54,14 +53,6 @@ def faults(folder: Path, text: str, **environ: str) -> list[str]:
         (
             '[streaming]\non_truncation = "stop"',
             'streaming.on_truncation: must be "auto", "repair", "error" or "continue"',
-        ),
-        (
-            '[streaming]\non_truncation = "continue"',
-            "streaming.on_truncation: " + NO_CONTINUE,
-        ),
-        (
-            '[[routes]]\non_truncation = "continue"',
-            "routes[0].on_truncation: " + NO_CONTINUE,
         ),
         (
             "[[routes]]\n[[routes]]\nto = ['anthropc/claude']",

@@ -97,7 +97,7 @@ def test_with_nothing_said_the_defaults_hold(cwd: Path) -> None:
     assert (settings.limits, settings.timeouts) == (Limits(), Timeouts())
     assert (settings.on_truncation, settings.upstream_proxy) == (OnTruncation.AUTO, "")
     assert (settings.warnings, settings.source) == ((), None)
-    assert [client.name for client in settings.clients] == ["claude", "codex", "opencode"]
+    assert [client.name for client in settings.clients] == ["claude", "codex", "gemini-cli", "opencode"]
 
 
 def test_the_search_order(cwd: Path, home: Path) -> None:
@@ -474,7 +474,6 @@ def test_a_numbered_key_that_cannot_be_used_is_named(cwd: Path) -> None:
     ("text", "warnings"),
     [
         ("[streaming]\nheartbeat_interval = 15.0", []),
-        ("[streaming]\ncontinuation_attempts = 3", ["streaming.continuation_attempts"]),
         ("[[routes]]\nhold_tool_calls = true\nforce_upstream_stream = true", []),
     ],
 )
@@ -497,11 +496,11 @@ def test_balanced_is_treated_as_sequential(toml: Load, cwd: Path) -> None:
 
 
 def test_a_warning_names_the_variable_that_asked(cwd: Path) -> None:
-    settings = load("", {"ROTATOR__STREAMING__CONTINUATION_ATTEMPTS": "2"}, cwd)
+    settings = load("", {"ROTATOR__PROVIDERS__GROQ__ROTATION": "balanced"}, cwd)
     assert settings.warnings == (
         (
-            "environment variable ROTATOR__STREAMING__CONTINUATION_ATTEMPTS: "
-            "streaming.continuation_attempts: not available in this version, ignored"
+            "environment variable ROTATOR__PROVIDERS__GROQ__ROTATION: "
+            "providers.groq.rotation: balanced is not available in this version, treated as sequential"
         ),
     )
 

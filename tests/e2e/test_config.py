@@ -59,8 +59,8 @@ BROKEN = {
     "a wrong type": ('[retry]\nmax_attempts = "many"\n', r"retry\.max_attempts: "),
     "no TOML": ("[providers\n", r"is not valid TOML"),
     "not available": (
-        '[streaming]\non_truncation = "continue"\n',
-        r'streaming\.on_truncation: "continue" is not',
+        "[[routes]]\nhold_tool_calls = true\n",
+        r"routes\[0\]\.hold_tool_calls: is not available",
     ),
 }
 
@@ -123,11 +123,11 @@ def test_a_port_in_use_ends_the_start(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_done_yet_is_a_warning(tmp_path: Path, vendor: VendorThread) -> None:
-    config = CONFIG.format(url=vendor.base_url, key="env:ONE") + "[streaming]\ncontinuation_attempts = 2\n"
+    config = CONFIG.format(url=vendor.base_url, key="env:ONE") + '[providers.groq]\nrotation = "balanced"\n'
     with Proxy(tmp_path, config, keys={"ONE": ONE}) as proxy:
         log = proxy.wait_log("listening")
         assert served_by(proxy, vendor) == ONE
-    assert "streaming.continuation_attempts: not available in this version, ignored" in log
+    assert "providers.groq.rotation: balanced is not available in this version" in log
 
 
 # -- a config that changes ----------------------------------------------------------------------------

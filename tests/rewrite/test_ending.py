@@ -1,9 +1,6 @@
 """How a committed answer ends."""
 
-from collections.abc import Mapping
 from dataclasses import replace
-
-import pytest
 
 from protocols.parts import (
     BlockDelta,
@@ -17,10 +14,10 @@ from protocols.parts import (
     StreamError,
     StreamPart,
 )
-from rewrite.ending import MOST_CHOICES, Ending, choices_asked, ending, errored
+from rewrite.ending import Ending, ending, errored
 from rewrite.limits import OnTruncation
 from rewrite.outcome import Completed, Kind, Rejected, Truncated
-from tests.rewrite.scenes import FACTS, call
+from tests.rewrite.scenes import FACTS, TERMS
 
 CUT = Truncated("reset")
 TEXT = (ChoiceStart(0), BlockStart(0, 0, BlockKind.TEXT), BlockDelta(0, 0, BlockKind.TEXT, "Hi"))
@@ -32,7 +29,9 @@ BUSY = StreamError("overloaded_error", "busy")
 def ended(*parts: StreamPart, streamed: bool = True, mode: OnTruncation = OnTruncation.AUTO) -> Ending:
     so_far = Progress()
     so_far.fold(parts)
-    return ending(so_far, CUT, streamed=streamed, errors=FACTS, mode=mode, discards_cut_calls=False)
+    found = ending(so_far, CUT, replace(TERMS, on_truncation=mode), streamed=streamed)
+    assert isinstance(found, Ending)
+    return found
 
 
 def test_an_answer_that_said_it_was_done_gets_the_last_frame_it_lacks() -> None:
@@ -62,11 +61,3 @@ def test_an_error_of_its_own_is_its_end_and_is_not_said_twice() -> None:
     rejected = Rejected(500, Kind.SERVER, "busy")
     assert ended(*TEXT, BUSY, FINISH, StreamEnd()) == Ending(rejected, "error", "busy")
     assert errored(BUSY, FACTS, (BUSY,)) == Ending(rejected, "error", "busy", (BUSY,))
-
-
-@pytest.mark.parametrize(
-    ("body", "choices"),
-    [({}, 0), ({"n": None}, 0), ({"n": "2"}, 0), ({"n": 1}, 1), ({"n": 3}, 3), ({"n": 10**9}, MOST_CHOICES)],
-)
-def test_how_many_choices_were_asked_for(body: Mapping[str, object], choices: int) -> None:
-    assert choices_asked(replace(call(), body=body)) == choices

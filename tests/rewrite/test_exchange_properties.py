@@ -46,7 +46,8 @@ from rewrite.events import (
 )
 from rewrite.exchange import Exchange
 from rewrite.limits import Limits, OnTruncation
-from rewrite.policies.truncation import cut_tool
+from rewrite.verdict import Cut as CutIn
+from rewrite.verdict import verdict
 from tests.contract import PROTOCOLS, SSE, Sample, parts, progress, samples, segments
 from tests.oracle import Judge, judges, protocol_of, recorded
 from tests.rewrite.replay import Replay, chunked, mode, replay
@@ -75,7 +76,7 @@ DIGITS = st.integers(0, 99)
 PLACES = st.tuples(DIGITS, DIGITS).map(lambda digits: digits[0] / 100 + digits[1] / 9900)
 """Fractions from 0 to 1, each as likely as any other: wide ranges of integers are drawn near zero."""
 
-MODES = st.sampled_from(OnTruncation)
+MODES = st.sampled_from([OnTruncation.AUTO, OnTruncation.REPAIR, OnTruncation.ERROR])
 CAUSES = st.sampled_from(["reset", None])
 
 
@@ -145,8 +146,13 @@ def ends_honestly(one: Cut, on_truncation: OnTruncation, *, discards: bool = Fal
         is_cut(one, on_truncation, discards=discards)
 
 
+def in_call(one: Cut) -> bool:
+    found = verdict(one.before)
+    return isinstance(found, CutIn) and found.place is BlockKind.TOOL
+
+
 def is_cut(one: Cut, on_truncation: OnTruncation, *, discards: bool) -> None:
-    in_tool = cut_tool(one.before) is not None
+    in_tool = in_call(one)
     fails = in_tool and not discards and on_truncation is not OnTruncation.REPAIR
     if fails or on_truncation is OnTruncation.ERROR:
         assert one.result.summary.end == "failed"
@@ -205,7 +211,7 @@ def test_every_cut_in_tool_arguments_is_an_error_without_a_finish(sample: Sample
     inside = 0
     for at in range(len(sample.data)):
         one = cut(sample.protocol, sample.data, at / len(sample.data), OnTruncation.AUTO)
-        if one.before.complete or cut_tool(one.before) is None:
+        if not in_call(one):
             continue
         inside += 1
         assert not [part for part in one.closing if isinstance(part, Finish)]

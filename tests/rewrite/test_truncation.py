@@ -1,5 +1,7 @@
 """After the commit point: how a cut answer is ended."""
 
+from dataclasses import replace
+
 import pytest
 
 from protocols.parts import (
@@ -12,11 +14,14 @@ from protocols.parts import (
     Progress,
     StreamPart,
 )
-from rewrite.decision import Fail, Repair
+from rewrite.decision import Continue, Fail, Repair
 from rewrite.limits import OnTruncation
-from rewrite.policies.truncation import cut_tool, decide
+from rewrite.policies.truncation import decide
+from rewrite.verdict import Cut, Empty, verdict
+from tests.rewrite.scenes import TERMS
 
 AUTO, REPAIR, ERROR = OnTruncation.AUTO, OnTruncation.REPAIR, OnTruncation.ERROR
+CONTINUE = OnTruncation.CONTINUE
 PREAMBLE = (MessageStart("m", "model"), ChoiceStart(0))
 TEXT = (BlockStart(0, 0, BlockKind.TEXT), BlockDelta(0, 0, BlockKind.TEXT, "Hi"))
 THOUGHT = (BlockStart(0, 0, BlockKind.REASONING), BlockDelta(0, 0, BlockKind.REASONING, "Hm"))
@@ -61,18 +66,50 @@ def progress(*parts: StreamPart) -> Progress:
 def test_the_table(
     parts: tuple[StreamPart, ...], mode: OnTruncation, discards: bool, decision: type[Repair | Fail]
 ) -> None:
-    assert isinstance(decide(progress(*parts), "why", mode, discards_cut_calls=discards), decision)
+    for can_go_on in (True, False):
+        assert isinstance(decided(*parts, mode=mode, discards=discards, can_go_on=can_go_on), decision)
+
+
+def decided(
+    *parts: StreamPart,
+    mode: OnTruncation = AUTO,
+    discards: bool = False,
+    cut_text: OnTruncation = REPAIR,
+    can_go_on: bool = False,
+) -> Repair | Fail | Continue:
+    terms = replace(TERMS, on_truncation=mode, discards_cut_calls=discards, cut_text=cut_text)
+    cut = verdict(progress(*parts))
+    assert isinstance(cut, Cut | Empty)
+    return decide(cut, "reset", terms, can_go_on=can_go_on)
+
+
+@pytest.mark.parametrize(
+    ("parts", "mode", "cut_text", "can_go_on", "decision"),
+    [
+        (TEXT, AUTO, ERROR, False, Fail),
+        (TEXT, AUTO, CONTINUE, True, Continue),
+        (TEXT, AUTO, CONTINUE, False, Repair),
+        (TEXT, REPAIR, ERROR, True, Repair),
+        (TOOL, AUTO, CONTINUE, True, Fail),
+        (TOOL, AUTO, REPAIR, True, Fail),
+        (TEXT, CONTINUE, REPAIR, True, Continue),
+        (TEXT, CONTINUE, REPAIR, False, Repair),
+        (TOOL, CONTINUE, REPAIR, False, Fail),
+        ((), AUTO, CONTINUE, False, Fail),
+    ],
+)
+def test_what_the_client_s_facts_and_a_wish_to_go_on_come_to(
+    parts: tuple[StreamPart, ...],
+    mode: OnTruncation,
+    cut_text: OnTruncation,
+    can_go_on: bool,
+    decision: type[Repair | Fail | Continue],
+) -> None:
+    assert isinstance(decided(*parts, mode=mode, cut_text=cut_text, can_go_on=can_go_on), decision)
 
 
 def test_the_error_names_the_cause_and_the_tool() -> None:
-    in_tool = decide(progress(*TOOL), "reset", AUTO, discards_cut_calls=False)
+    in_tool = decided(*TOOL)
     assert isinstance(in_tool, Fail)
     assert all(word in in_tool.message for word in ("'weather'", "reset", "do not run"))
-    assert decide(progress(*TEXT), "reset", ERROR, discards_cut_calls=False) == Fail(
-        "the answer was cut (reset)"
-    )
-
-
-def test_a_tool_call_without_a_name_is_one_too() -> None:
-    assert cut_tool(progress(BlockStart(0, 0, BlockKind.TOOL))) == ""
-    assert cut_tool(progress(*TEXT, *CALLED)) is None
+    assert decided(*TEXT, mode=ERROR) == Fail("the answer was cut (reset)")

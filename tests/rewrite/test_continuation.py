@@ -1,0 +1,230 @@
+"""After a cut: the rest is asked for, and the client reads one answer."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from protocols.base import Reply, WireProtocol
+from protocols.parts import BlockKind, FinishReason, Progress
+from protocols.wirejson import dump, objects_at, text_at
+from rewrite.limits import Limits, OnTruncation
+from rewrite.outcome import Kind, Rejected, Truncated
+from rewrite.terms import Terms
+from tests.contract import PROTOCOLS, SSE, Sample, parts, progress, samples
+from tests.rewrite.asks import REGISTRY, ask, leg
+from tests.rewrite.goings_on import CUT, Answer, Going, asked_of, going
+from tests.rewrite.scenes import (
+    ANTHROPIC,
+    CHAT,
+    DONE,
+    JSON,
+    ROLE,
+    TERMS,
+    calls,
+    error_chunk,
+    finishes,
+    says,
+)
+
+GO_ON = replace(TERMS, on_truncation=OnTruncation.CONTINUE, limits=Limits(max_attempts=1))
+TEXTS = [*samples("text.sse"), *samples("text.ndjson")]
+HEADS = {sample.protocol.name: sample.head for sample in TEXTS}
+THE_CUT = ROLE + says("Hello wor")
+REST = ROLE + says("ld.") + finishes("stop") + DONE
+REFUSED = CHAT.error
+
+
+def chat(*answers: Answer, others: Sequence[Terms] = (), stream: bool = True, **fields: object) -> Going:
+    return going(ask("openai_chat", stream=stream, **fields), CHAT, GO_ON, answers, others)
+
+
+def told(one: Going, protocol: WireProtocol = CHAT) -> Progress:
+    return progress(parts(protocol, SSE, [one.body]))
+
+
+def text(found: Progress) -> str:
+    return "".join(block.text for block in found.blocks.values() if block.kind is BlockKind.TEXT)
+
+
+# -- one answer -----------------------------------------------------------------------------------------
+
+
+def test_the_client_reads_one_answer_under_one_id() -> None:
+    one = chat(Answer(THE_CUT, CUT), Answer(REST.replace(b'"c1"', b'"c2"')))
+    found = told(one)
+    assert (text(found), found.finished[0].reason, found.ended) == ("Hello world.", FinishReason.STOP, True)
+    assert b'"c2"' not in one.body
+    assert one.body.count(b'"role"') == 1
+    assert len(one.heads) == 1
+    assert one.summary.end == "completed"
+    assert "went on 1 time" in one.summary.words
+    assert [type(each.outcome).__name__ for each in one.summary.attempts] == ["Truncated", "Completed"]
+
+
+def test_the_rest_is_asked_for_with_what_there_is() -> None:
+    one = chat(Answer(THE_CUT, CUT), Answer(REST), temperature=0.5)
+    assert one.asked[0] is None
+    body = asked_of(one.asked[1])
+    *before, said, wish = objects_at(body, "messages")
+    assert (before, said) == (
+        [{"role": "user", "content": "hello"}],
+        {"role": "assistant", "content": "Hello wor"},
+    )
+    assert wish["role"] == "user"
+    assert "'Hello wor'" in text_at(wish, "content")
+    assert body["temperature"] == 0.5
+
+
+def test_each_goes_to_another_key() -> None:
+    one = chat(
+        Answer(THE_CUT, CUT),
+        Answer(ROLE + says("ld, worl"), CUT),
+        Answer(ROLE + says("d.") + finishes("stop") + DONE),
+    )
+    assert [sorted(wish.avoid) for wish in one.wishes] == [[], ["key-1"], ["key-1", "key-2"]]
+    assert text(told(one)) == "Hello world, world."
+
+
+def test_each_goes_to_another_target_where_there_is_one() -> None:
+    other = replace(GO_ON, leg=leg(ask("openai_chat"), "anthropic_messages"))
+    rest = ANTHROPIC.writer(ask("anthropic_messages"), Reply("x", "m", 1))
+    stream = rest.write(parts(CHAT, SSE, [REST]))
+    one = chat(Answer(THE_CUT, CUT), Answer(stream), others=[other])
+    assert [wish.route for wish in one.wishes] == [0, 1]
+    assert "max_tokens" in asked_of(one.asked[1])
+    assert (text(told(one)), told(one).finished[0].reason) == ("Hello world.", FinishReason.STOP)
+
+
+def test_usage_is_summed() -> None:
+    usage = b'data: {"id":"c1","choices":[],"usage":{"prompt_tokens":%d,"completion_tokens":%d}}\n\n'
+    options = {"include_usage": True}
+    counted = ROLE + says("ld.") + finishes("stop") + usage % (20, 3) + DONE
+    one = chat(Answer(THE_CUT + usage % (10, 2), CUT), Answer(counted), stream_options=options)
+    found = told(one).usage
+    assert found
+    assert (found.input, found.output) == (30, 5)
+
+
+# -- how often, and when not ----------------------------------------------------------------------------
+
+
+def test_the_budget_is_spent_and_the_answer_ends_with_length() -> None:
+    pieces = [Answer(ROLE + says(word), CUT) for word in ("ld", " and", " so", " on")]
+    one = chat(Answer(THE_CUT, CUT), *pieces)
+    assert (len(one.asked), one.summary.end) == (4, "repaired")
+    assert (text(told(one)), told(one).finished[0].reason) == ("Hello world and so", FinishReason.LENGTH)
+
+
+def test_a_repeated_loop_stops() -> None:
+    """What adds nothing would add nothing again."""
+    again = Answer(ROLE + says("Hello wor"), CUT)
+    one = chat(Answer(THE_CUT, CUT), again, again, again)
+    assert (len(one.asked), one.summary.end, text(told(one))) == (2, "repaired", "Hello wor")
+
+
+@pytest.mark.parametrize(
+    "failing",
+    [
+        Answer(b"", "refused"),
+        Answer(ROLE, None),
+        Answer(ROLE + error_chunk("busy", type="overloaded"), None),
+        Answer(b'{"error":{"message":"slow down","type":"rate_limit_error"}}', None, JSON),
+        Answer(busy=True),
+    ],
+    ids=["a reset", "nothing", "an error", "an answer that is no stream", "no key is free"],
+)
+def test_a_continuation_that_comes_to_nothing_is_not_shown(failing: Answer) -> None:
+    one = chat(Answer(THE_CUT, CUT), failing, Answer(REST))
+    assert (text(told(one)), len(one.wishes)) == ("Hello world.", 3)
+    assert told(one).error is None
+
+
+def test_a_key_that_refused_is_not_asked_again() -> None:
+    limited = replace(JSON, status=429)
+    body = b'{"error":{"message":"slow","type":"rate_limit_error"}}'
+    one = chat(Answer(THE_CUT, CUT), Answer(body, None, limited), Answer(REST))
+    kinds = [each.outcome.kind for each in one.summary.attempts if isinstance(each.outcome, Rejected)]
+    assert kinds == [Kind.RATE]
+    assert text(told(one)) == "Hello world."
+
+
+@pytest.mark.parametrize(
+    ("cut", "fields", "end"),
+    [
+        (THE_CUT + calls("{}", "f") + calls('{"a'), {}, "failed"),
+        (THE_CUT, {"n": 2}, "repaired"),
+        (THE_CUT, {"tools": [{"type": "mcp"}]}, "repaired"),
+        (THE_CUT, {"response_format": {"type": "json_object"}}, "repaired"),
+    ],
+    ids=["inside a tool call that was shown", "several choices", "acting tools", "bound to a form"],
+)
+def test_what_is_not_gone_on_from(cut: bytes, fields: dict[str, Any], end: str) -> None:
+    one = chat(Answer(cut, CUT), **fields)
+    assert (len(one.asked), one.summary.end) == (1, end)
+
+
+def test_a_call_that_is_not_streamed_is_never_gone_on_with() -> None:
+    body = dump({"choices": [{"index": 0, "message": {"content": "Hello wor"}, "finish_reason": None}]})
+    one = chat(Answer(body, CUT, JSON), stream=False)
+    assert len(one.asked) == 1
+
+
+def test_a_cut_tool_call_of_a_continuation_is_dropped_and_named() -> None:
+    cut = ROLE + says("ld.") + calls("", "write_file") + calls('{"path": "a')
+    whole = ROLE + calls("", "write_file") + calls('{"path": "a"}') + finishes("tool_calls") + DONE
+    one = chat(Answer(THE_CUT, CUT), Answer(cut, CUT), Answer(whole))
+    found = told(one)
+    assert found.finished[0].reason is FinishReason.TOOL_CALLS
+    calls_made = [block.text for block in found.blocks.values() if block.kind is BlockKind.TOOL]
+    assert calls_made == ['{"path": "a"}']
+    assert "'write_file'" in dump(asked_of(one.asked[2])).decode()
+    assert "'write_file'" not in dump(asked_of(one.asked[1])).decode()
+
+
+def test_nothing_is_asked_for_behind_a_finished_tool_call() -> None:
+    call = calls("", "f") + calls("{}")
+    one = chat(Answer(THE_CUT, CUT), Answer(ROLE + says("ld.") + call + ROLE, CUT), Answer(REST))
+    assert len(one.asked) == 2
+    assert told(one).complete
+
+
+def test_thoughts_without_a_word_are_asked_for_anew() -> None:
+    thinking = ROLE.replace(b'"content":""', b'"reasoning_content":"Hm"')
+    one = chat(Answer(thinking, CUT), Answer(ROLE + says("Hello") + finishes("stop") + DONE))
+    assert asked_of(one.asked[1]) == ask("openai_chat").body
+    assert text(told(one)) == "Hello"
+
+
+# -- every protocol -------------------------------------------------------------------------------------
+
+by_sample = pytest.mark.parametrize("sample", TEXTS, ids=str)
+
+
+@by_sample
+@pytest.mark.parametrize("client", [protocol.name for protocol in PROTOCOLS])
+def test_a_repeated_answer_is_read_once_in_every_protocol(sample: Sample, client: str) -> None:
+    """Cut behind any frame, and then said again as a whole: the client reads it once. So does one of
+    another protocol."""
+    frames = [frame.raw for frame in sample.segments([sample.data])]
+    whole = progress(sample.parts([sample.data]))
+    shown = 0
+    for at in range(1, len(frames)):
+        before = progress(sample.parts(frames[:at]))
+        if before.complete or not text(before).strip():
+            continue
+        shown += 1
+        one = cut_and_repeated(sample, b"".join(frames[:at]), client)
+        found = progress(parts(REGISTRY[client], HEADS[client], [one.body]))
+        assert (text(found), found.finished[0].reason) == (text(whole), whole.finished[0].reason)
+        assert found.complete
+        assert isinstance(one.summary.attempts[0].outcome, Truncated)
+    assert shown
+
+
+def cut_and_repeated(sample: Sample, data: bytes, client: str) -> Going:
+    call, upstream = ask(client), sample.protocol.name
+    terms = GO_ON if client == upstream else replace(GO_ON, leg=leg(call, upstream))
+    answers = [Answer(data, CUT, sample.head), Answer(sample.data, None, sample.head)]
+    return going(call, REGISTRY[client], terms, answers)
