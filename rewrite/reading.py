@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from protocols.base import Decoder, Encoder, Head, Segment, WireResponse
 from protocols.errors import MalformedStream
-from protocols.parts import Opaque, Progress, StreamError, visible
+from protocols.parts import Opaque, Ping, Progress, StreamError, visible
 from rewrite import repair
 from rewrite.outcome import Kind, Rejected, Truncated
 from rewrite.translate import Translation
@@ -19,7 +19,8 @@ LARGEST_UNREAD = 1 << 20
 class Reading:
     """`head` as the client gets it; `encoder` writes what the client gets; `streamed`: it comes as a stream,
     whatever was asked for; `held`: frames that wait for the commit point; `unread`: frames that were passed
-    on unread; `malformed`: why no more of it can be framed.
+    on unread; `malformed`: why no more of it can be framed; `at_work`: the last frame that was held says
+    that the model is at work on what it does not show.
     """
 
     head: Head
@@ -31,6 +32,7 @@ class Reading:
     held: list[Segment] = field(default_factory=list)
     unparsable: bool = False
     malformed: str = ""
+    at_work: bool = False
     _unread: list[Segment] = field(default_factory=list)
     _unread_bytes: int = 0
 
@@ -57,6 +59,7 @@ class Reading:
         self.held.append(segment)
         self.progress.fold(parts)
         self.unparsable = self.unparsable or any(isinstance(part, Opaque) for part in parts)
+        self.at_work = Ping(working=True) in parts
         if any(visible(part) for part in parts):
             return None
         return next((part for part in parts if isinstance(part, StreamError)), None)

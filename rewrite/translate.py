@@ -186,7 +186,7 @@ class TranslatingDecoder:
         """What the client sees is what counts; but of an error, what the provider called it."""
         raw = self.write(_sealed(parts, self._translation.provider))
         shown = [_original(said, part) if isinstance(part, StreamError) else part for part in parts]
-        idle = not raw and all(isinstance(part, Ping) for part in said)
+        idle = not raw and all(part == Ping() for part in said)
         return Segment(raw, any(isinstance(part, StreamEnd) for part in parts), idle, shown)
 
 
