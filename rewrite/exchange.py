@@ -160,12 +160,18 @@ class Exchange:
             self._terms.timing, stream=self._call.stream, stalls=stalls
         ):
             self._arm(phase, seconds)
+            if phase is Phase.FIRST_TOKEN:
+                self._attempt.gate.token = timers.Silence(seconds, self._now)
 
     def _arm(self, phase: Phase, seconds: float) -> None:
         """A silence timer of this attempt; none outlives the client's patience."""
-        left = self._began + self._terms.timing.patience - self._now
         if seconds:
-            self._out.append(SetTimer(self._attempt.number, phase, max(min(seconds, left), 0.0)))
+            self._out.append(SetTimer(self._attempt.number, phase, max(min(seconds, self._patience), 0.0)))
+
+    @property
+    def _patience(self) -> float:
+        """Seconds of the client's that are left."""
+        return self._began + self._terms.timing.patience - self._now
 
     def _headers(self, head: Head) -> None:
         self._request_sent()
@@ -208,6 +214,7 @@ class Exchange:
                 rejected = classify.in_band(error, self._terms.errors)
                 self._fail(replace(rejected, answer=current.refusal(error, rejected.status)))
                 return True
+            self._attempt.gate.note(current, self._now)
             if current.progress.visible or current.properly_ended:
                 self._commit(current)
                 self._pass_on(current, segments[position + 1 :])
@@ -256,7 +263,9 @@ class Exchange:
             self._out.append(SetTimer(self._attempt.number, "linger", LINGER))
 
     def _note_first_token(self, current: Reading) -> None:
-        if current.settle().visible:
+        visible = current.settle().visible
+        self._attempt.gate.note(current, self._now)
+        if visible:
             self._first_token = self._now - self._began
 
     def _check_error(self, current: Reading) -> None:
@@ -431,8 +440,10 @@ class Exchange:
             case Phase.FIRST_EVENT:
                 if not self._attempt.alive:
                     self._silent(Phase.FIRST_EVENT)
-            case Phase.FIRST_TOKEN | Phase.RESPONSE:
-                self._silent(Phase(name))
+            case Phase.FIRST_TOKEN:
+                self._no_token()
+            case Phase.RESPONSE:
+                self._silent(Phase.RESPONSE)
             case _:
                 raise AssertionError(f"a timer that nobody set: {name}")
 
@@ -442,6 +453,14 @@ class Exchange:
         current = self._attempt.reading
         if current and current.held and not self._committed:
             self._commit(current)
+
+    def _no_token(self) -> None:
+        """Signs of hidden work set no timer: the one that is set asks when it fires."""
+        left = min(self._attempt.gate.token.left(self._now), self._patience)
+        if left > 0 and self._first_token is None:
+            self._arm(Phase.FIRST_TOKEN, left)
+        else:
+            self._silent(Phase.FIRST_TOKEN)
 
     def _silent(self, phase: Phase) -> None:
         current = self._attempt.reading

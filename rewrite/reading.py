@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from protocols.base import Decoder, Encoder, Head, Segment, WireResponse
 from protocols.errors import MalformedStream
-from protocols.parts import Opaque, Ping, Progress, StreamError, visible
+from protocols.parts import Opaque, Ping, Progress, StreamError, StreamPart, visible
 from rewrite import repair
 from rewrite.outcome import Kind, Rejected, Truncated
 from rewrite.translate import Translation
@@ -14,13 +14,14 @@ NO_END = "ended without a final event"
 LARGEST_UNREAD = 1 << 20
 """Bytes of frames kept unread after the commit point before they are read and let go."""
 
+_WORKING = Ping(working=True)
+
 
 @dataclass(slots=True)
 class Reading:
     """`head` as the client gets it; `encoder` writes what the client gets; `streamed`: it comes as a stream,
     whatever was asked for; `held`: frames that wait for the commit point; `unread`: frames that were passed
-    on unread; `malformed`: why no more of it can be framed; `at_work`: the last frame that was held says
-    that the model is at work on what it does not show.
+    on unread; `malformed`: why no more of it can be framed.
     """
 
     head: Head
@@ -32,7 +33,7 @@ class Reading:
     held: list[Segment] = field(default_factory=list)
     unparsable: bool = False
     malformed: str = ""
-    at_work: bool = False
+    _at_work: bool = False
     _unread: list[Segment] = field(default_factory=list)
     _unread_bytes: int = 0
 
@@ -55,11 +56,9 @@ class Reading:
 
     def hold(self, segment: Segment) -> StreamError | None:
         """Read one frame before the commit point and keep it; the error that it carries, if any."""
-        parts = self.decoder.read(segment)
+        parts = self._read(segment)
         self.held.append(segment)
-        self.progress.fold(parts)
         self.unparsable = self.unparsable or any(isinstance(part, Opaque) for part in parts)
-        self.at_work = Ping(working=True) in parts
         if any(visible(part) for part in parts):
             return None
         return next((part for part in parts if isinstance(part, StreamError)), None)
@@ -74,10 +73,21 @@ class Reading:
     def settle(self) -> Progress:
         """Read what was passed on unread."""
         for segment in self._unread:
-            self.progress.fold(self.decoder.read(segment))
+            self._read(segment)
         self._unread.clear()
         self._unread_bytes = 0
         return self.progress
+
+    def _read(self, segment: Segment) -> Sequence[StreamPart]:
+        parts = self.decoder.read(segment)
+        self.progress.fold(parts)
+        self._at_work = self._at_work or _WORKING in parts
+        return parts
+
+    def took_work(self) -> bool:
+        """Whether what was read since the last time of asking says that the model is at work unseen."""
+        found, self._at_work = self._at_work, False
+        return found
 
     def release(self) -> list[Segment]:
         held, self.held = self.held, []

@@ -371,11 +371,12 @@ def verdict(protocol_name: str, provider: str, head: Head, before: bytes, frame:
     for segment in reading.feed(before):
         assert reading.hold(segment) is None
     assert not reading.progress.visible
+    reading.took_work()
     works = False
     for segment in [*reading.feed(frame), *reading.eof()]:
         if error := reading.hold(segment):
             return f"error {classify.in_band(error, BUILT_IN[provider].errors).kind}"
-        works = works or reading.at_work
+        works = reading.took_work() or works
     return VISIBLE if reading.settle().visible else WORKING if works else LIFECYCLE
 
 
