@@ -169,6 +169,23 @@ class StreamingTable(Table):
     continuation_attempts: Annotated[int, Field(ge=0)] = 3
 
 
+class DeadlineMatchTable(Table):
+    provider: str = ""
+    model: str = ""
+    reasoning: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+
+
+class DeadlineTable(Table):
+    """Unset ones are those of `StreamingTable`."""
+
+    match: DeadlineMatchTable = DeadlineMatchTable()
+    first_event_timeout: Seconds = 0.0
+    first_token_timeout: Seconds = 0.0
+    slow_start_timeout: Seconds = 0.0
+    stall_timeout: Seconds = 0.0
+    response_timeout: Seconds = 0.0
+
+
 class TraceTable(Table):
     directory: str = ""
 
@@ -192,6 +209,7 @@ class Tables(Table):
     routes: list[RouteTable] = []
     retry: RetryTable = RetryTable()
     streaming: StreamingTable = StreamingTable()
+    deadlines: list[DeadlineTable] = []
     trace: TraceTable = TraceTable()
     responses: ResponsesTable = ResponsesTable()
     upstream: UpstreamTable = UpstreamTable()
@@ -205,6 +223,8 @@ _SECTIONS: Mapping[Loc, type[Table]] = {
     ("routes", "*", "match"): MatchTable,
     ("retry",): RetryTable,
     ("streaming",): StreamingTable,
+    ("deadlines", "*"): DeadlineTable,
+    ("deadlines", "*", "match"): DeadlineMatchTable,
     ("trace",): TraceTable,
     ("responses",): ResponsesTable,
     ("upstream",): UpstreamTable,

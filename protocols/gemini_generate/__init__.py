@@ -29,7 +29,7 @@ from protocols.base import (
 )
 from protocols.calls import Paths, json_call, matched
 from protocols.errors import Untranslatable
-from protocols.gemini_generate.ask import ask
+from protocols.gemini_generate.ask import ask, thinking_of
 from protocols.gemini_generate.render import LACKS, path_of, render
 from protocols.gemini_generate.retarget import renamed, unsealed
 from protocols.gemini_generate.shapes import (
@@ -44,7 +44,7 @@ from protocols.gemini_generate.stream import ChunkReader, EventDecoder, read_who
 from protocols.gemini_generate.writer import GeminiEncoder, GeminiWriter, whole_answer
 from protocols.json_array import ArrayDecoder
 from protocols.parts import Progress
-from protocols.prompt import MediaForm, MediaKind, Prompt
+from protocols.prompt import MediaForm, MediaKind, Prompt, effort_said
 from protocols.sse import is_event_stream
 from protocols.whole import WholeDecoder
 from protocols.wirejson import JsonObject, count_at, error_answer, object_at, text_at
@@ -119,6 +119,7 @@ class GeminiGenerate:
             stream=generates and ":streamGenerateContent" in target,
             session=text_at(body, "sessionId") or text_at(body, "cachedContent") or None,
             reasoning=_reasoning(body),
+            effort=effort_said(thinking_of(spelled(object_at(body, "generationConfig")))),
             hosted=hosted,
             acting=acting,
         )

@@ -12,6 +12,8 @@ from platformdirs import user_config_path
 from addons.settings import ConfigError, Configured, Settings, load, watched
 from addons.tables import (
     CredentialTable,
+    DeadlineMatchTable,
+    DeadlineTable,
     MatchTable,
     ProviderTable,
     RetryTable,
@@ -22,6 +24,7 @@ from addons.tables import (
     TraceTable,
     UpstreamTable,
 )
+from rewrite.deadlines import Deadlines
 from rewrite.limits import Limits, OnTruncation, Timeouts
 from rewrite.providers import Carrier, Rotation
 from rewrite.routes import Destination, Match, Rule
@@ -505,6 +508,42 @@ def test_a_warning_names_the_variable_that_asked(cwd: Path) -> None:
     )
 
 
+# Deadlines
+
+
+def test_deadlines_are_read_in_order(toml: Load) -> None:
+    settings = toml(
+        """
+        [[deadlines]]
+        match = { provider = "openai", model = "gpt-5*", reasoning = "xhigh" }
+        first_event_timeout = 1
+        first_token_timeout = 2.5
+        slow_start_timeout = 3
+        stall_timeout = 0
+        response_timeout = 5
+        [[deadlines]]
+        """
+    )
+    seconds = {"first_event": 1.0, "first_token": 2.5, "slow_start": 3.0, "stall": 0.0, "response": 5.0}
+    assert settings.deadlines == (Deadlines("openai", "gpt-5*", "xhigh", seconds), Deadlines())
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('match = { reasoning = "hihg" }', 'match.reasoning: must be "none", "minimal"'),
+        ('match = { modle = "m" }', "match.modle: unknown name: did you mean model?"),
+        ('match = { provider = "opnai" }', "match.provider: "),
+        ("hold_limit = 3", "hold_limit: unknown name: known are "),
+        ("first_token_timeout = -1", "first_token_timeout: must be at least 0"),
+        ('stall_timeout = "long"', "stall_timeout: must be a number"),
+    ],
+)
+def test_deadlines_that_are_wrong_are_told_with_their_place(toml: Load, line: str, told: str) -> None:
+    (fault,) = faults(lambda: toml(f"[[deadlines]]\n{line}\n"))
+    assert fault.startswith(f"rotator.toml: deadlines[0].{told}")
+
+
 # The example
 
 
@@ -528,6 +567,8 @@ def test_the_example_is_valid_and_says_the_defaults(cwd: Path) -> None:
         MatchTable,
         RetryTable,
         StreamingTable,
+        DeadlineTable,
+        DeadlineMatchTable,
         TraceTable,
         UpstreamTable,
     ],
