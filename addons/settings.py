@@ -40,6 +40,8 @@ _TIMEOUTS = {
     "stall_timeout": "stall",
     "response_timeout": "response",
     "heartbeat_interval": "heartbeat",
+    "min_throughput": "min_throughput",
+    "throughput_window": "throughput_window",
 }
 
 

@@ -165,6 +165,8 @@ class StreamingTable(Table):
     stall_timeout: Seconds = 0.0
     response_timeout: Seconds = 0.0
     heartbeat_interval: Seconds = 0.0
+    min_throughput: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    throughput_window: Seconds = 0.0
     on_truncation: Truncation = "auto"
     continuation_attempts: Annotated[int, Field(ge=0)] = 3
 

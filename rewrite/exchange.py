@@ -42,6 +42,7 @@ from rewrite.events import (
     UpstreamSent,
     UpstreamStarted,
 )
+from rewrite.gate import Verdict
 from rewrite.leg import Leg
 from rewrite.outcome import (
     Abandoned,
@@ -51,7 +52,7 @@ from rewrite.outcome import (
     Truncated,
     Unreachable,
 )
-from rewrite.policies import exhausted, fallback, retry
+from rewrite.policies import exhausted, fallback, following, retry
 from rewrite.reading import NO_END, Reading
 from rewrite.terms import Attempt, Terms
 from rewrite.wishes import next_wish
@@ -155,7 +156,7 @@ class Exchange:
         if self._attempt.sent:
             return
         self._attempt.sent, self._attempt.sent_at = True, self._now
-        stalls = sum(isinstance(one.outcome, Stalled) for one in self._ended)
+        stalls = sum(timers.was_silent(one.outcome) for one in self._ended)
         for phase, seconds in timers.before_commit(
             self._terms.timing, stream=self._call.stream, stalls=stalls
         ):
@@ -205,7 +206,9 @@ class Exchange:
         if self._committed:
             self._conclude(current, Truncated(current.malformed))
         else:
-            self._fail(Truncated(current.malformed))
+            self._lose(current, Truncated(current.malformed))
+            if self.committed:
+                self._conclude(current, Truncated(current.malformed))
 
     def _examine(self, current: Reading, segments: Sequence[Segment]) -> bool:
         """Hold frames until one commits the answer or fails the attempt; whether one did."""
@@ -214,11 +217,13 @@ class Exchange:
                 rejected = classify.in_band(error, self._terms.errors)
                 self._fail(replace(rejected, answer=current.refusal(error, rejected.status)))
                 return True
-            self._attempt.gate.note(current, self._now)
-            if current.progress.visible or current.properly_ended:
+            verdict = self._attempt.gate.judge(current, self._terms.timing, self._now)
+            if verdict is Verdict.OPEN:
                 self._commit(current)
                 self._pass_on(current, segments[position + 1 :])
                 return True
+            if verdict is Verdict.WATCH:
+                self._arm(Phase.THROUGHPUT, self._terms.timing.throughput_window)
         if self._hold_over and current.streamed and current.held:
             self._commit(current)
         return self._committed
@@ -286,7 +291,7 @@ class Exchange:
         if self._committed:
             self._pass_on(current, segments)
         elif not self._examine(current, segments):
-            self._fail(current.came_to_nothing(cause))
+            self._lose(current, current.came_to_nothing(cause))
         if self.committed:
             self._conclude(current, Truncated(cause or NO_END), clean=cause is None)
 
@@ -370,6 +375,20 @@ class Exchange:
             case _:
                 assert_never(decision)
 
+    def _lose(self, current: Reading, outcome: Outcome) -> None:
+        """The attempt fails, but for what it has shown already where no other one would follow."""
+        if current.progress.visible and not self._followed(outcome):
+            self._commit(current)
+        else:
+            self._fail(outcome)
+
+    def _followed(self, outcome: Outcome) -> bool:
+        history = self._history(self._as_ended(outcome))
+        more_targets = self._route + 1 < len(self._targets)
+        return following.follows(
+            history, self._now, more_targets=more_targets, next_on_auth=self._terms.next_on_auth
+        )
+
     def _passed_over(self) -> bool:
         """Whether the call goes on at the next target of its group, this one having come to nothing."""
         last = self._route + 1 == len(self._targets)
@@ -405,15 +424,20 @@ class Exchange:
         attempt = self._attempt
         if attempt.credential is None:
             return
-        self._ended += (Ended(attempt.number, attempt.credential, outcome, self._now, self._route),)
+        self._ended += self._as_ended(outcome)
         self._out.append(Release(attempt.number, outcome))
         attempt.credential = None
 
-    def _history(self) -> History:
-        terms = self._terms
+    def _as_ended(self, outcome: Outcome) -> tuple[Ended, ...]:
+        attempt = self._attempt
+        return (Ended(attempt.number, attempt.credential or "", outcome, self._now, self._route),)
+
+    def _history(self, more: tuple[Ended, ...] = ()) -> History:
+        """`more`: what would have ended too."""
+        terms, ended = self._terms, self._ended + more
         return History(
-            ended=tuple(one for one in self._ended if one.route == self._route),
-            failing_since=self._ended[0].at if self._ended else None,
+            ended=tuple(one for one in ended if one.route == self._route),
+            failing_since=ended[0].at if ended else None,
             limits=terms.limits,
             operation=self._call.operation,
             pooled=terms.pooled,
@@ -442,6 +466,8 @@ class Exchange:
                     self._silent(Phase.FIRST_EVENT)
             case Phase.FIRST_TOKEN:
                 self._no_token()
+            case Phase.THROUGHPUT:
+                self._slow()
             case Phase.RESPONSE:
                 self._silent(Phase.RESPONSE)
             case _:
@@ -456,11 +482,20 @@ class Exchange:
 
     def _no_token(self) -> None:
         """Signs of hidden work set no timer: the one that is set asks when it fires."""
-        left = min(self._attempt.gate.token.left(self._now), self._patience)
-        if left > 0 and self._first_token is None:
+        gate = self._attempt.gate
+        if gate.shown_at is not None or self._first_token is not None:
+            return
+        left = min(gate.token.left(self._now), self._patience)
+        if left > 0:
             self._arm(Phase.FIRST_TOKEN, left)
         else:
             self._silent(Phase.FIRST_TOKEN)
+
+    def _slow(self) -> None:
+        """The window is over, and not enough came."""
+        current, shown_at = self._attempt.reading, self._attempt.gate.shown_at
+        if current and shown_at is not None and not self._committed:
+            self._lose(current, Stalled(Phase.THROUGHPUT, self._now - shown_at))
 
     def _silent(self, phase: Phase) -> None:
         current = self._attempt.reading

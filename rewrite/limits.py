@@ -31,7 +31,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """All in seconds; 0 turns one off. `exact`: the fields that `slow_start` does not stand in for."""
+    """All in seconds; 0 turns one off. `exact`: the fields that `slow_start` does not stand in for.
+
+    `min_throughput`: characters per second that an answer has to come with at first, over so many seconds.
+    """
 
     connect: float = 10.0
     first_event: float = 30.0
@@ -41,13 +44,16 @@ class Timeouts:
     stall: float = 120.0
     response: float = 600.0
     heartbeat: float = 15.0
+    min_throughput: float = 0.0
+    throughput_window: float = 10.0
     exact: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
     """The timers of one call, in seconds; 0: off. `any_byte_is_life`: pings count against the stall;
-    `heartbeat`: the silence behind the commit point after which the client is shown life."""
+    `heartbeat`: the silence behind the commit point after which the client is shown life; `min_throughput`:
+    characters per second of the first `throughput_window`."""
 
     connect: float
     first_event: float
@@ -58,6 +64,8 @@ class Timing:
     patience: float
     any_byte_is_life: bool
     heartbeat: float = 0.0
+    min_throughput: float = 0.0
+    throughput_window: float = 10.0
 
 
 def patience(call: Call, known: float | None = None) -> float:
@@ -109,6 +117,8 @@ def timing(
         patience=waits,
         any_byte_is_life=lively,
         heartbeat=min(timeouts.heartbeat, waits / 2) if timeouts.heartbeat else 0.0,
+        min_throughput=timeouts.min_throughput,
+        throughput_window=timeouts.throughput_window,
     )
 
 

@@ -180,6 +180,8 @@ def test_every_timeout_reaches_its_place(toml: Load) -> None:
         stall_timeout = 0
         response_timeout = 7
         heartbeat_interval = 8
+        min_throughput = 9
+        throughput_window = 10.5
         [retry]
         max_attempts = 1
         deadline = 0
@@ -187,7 +189,7 @@ def test_every_timeout_reaches_its_place(toml: Load) -> None:
         proxy = "http://user:hunter2@proxy.example.com:3128"
         """
     )
-    assert settings.timeouts == Timeouts(1.0, 2.5, 3.0, 4.0, 5.0, 0.0, 7.0, 8.0)
+    assert settings.timeouts == Timeouts(1.0, 2.5, 3.0, 4.0, 5.0, 0.0, 7.0, 8.0, 9.0, 10.5)
     assert settings.limits == Limits(1, 0.0)
     assert settings.upstream_proxy == "http://user:hunter2@proxy.example.com:3128"
     assert "hunter2" not in repr(settings)
