@@ -42,6 +42,7 @@ _TIMEOUTS = {
     "heartbeat_interval": "heartbeat",
     "min_throughput": "min_throughput",
     "throughput_window": "throughput_window",
+    "heartbeat_before_commit": "heartbeat_before_commit",
 }
 
 

@@ -167,6 +167,7 @@ class StreamingTable(Table):
     heartbeat_interval: Seconds = 0.0
     min_throughput: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     throughput_window: Seconds = 0.0
+    heartbeat_before_commit: bool = False
     on_truncation: Truncation = "auto"
     continuation_attempts: Annotated[int, Field(ge=0)] = 3
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from types import MappingProxyType
+from typing import Any
 
 from rewrite.limits import Timeouts
 
@@ -30,7 +31,8 @@ class Deadlines:
         """What is said for such a model is meant as it is said: `slow_start` takes its place only if that is
         said here too."""
         exact = frozenset[str]() if _SLOW in self.seconds else frozenset(self.seconds)
-        return replace(timeouts, exact=exact, **self.seconds)
+        said: dict[str, Any] = {"exact": exact, **self.seconds}
+        return replace(timeouts, **said)
 
 
 def timeouts_for(

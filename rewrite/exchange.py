@@ -14,7 +14,7 @@ from typing import assert_never
 
 from protocols.base import Call, Fault, Head, Segment, WireProtocol, WireResponse
 from protocols.parts import Progress
-from rewrite import classify, repair, timers
+from rewrite import classify, repair, timers, waiting
 from rewrite.decision import Ended, GiveUp, History, Retry
 from rewrite.ending import Ending, choices_asked, ending, errored
 from rewrite.events import (
@@ -32,7 +32,6 @@ from rewrite.events import (
     Release,
     Report,
     SendData,
-    SendHeaders,
     SetTimer,
     Start,
     Summary,
@@ -46,6 +45,7 @@ from rewrite.gate import Verdict
 from rewrite.leg import Leg
 from rewrite.outcome import (
     Abandoned,
+    Completed,
     Outcome,
     Phase,
     Stalled,
@@ -78,6 +78,7 @@ class Exchange:
         beats = terms.timing.heartbeat if self._beat_bytes else 0.0
         self._upstream_silence = timers.Silence(terms.timing.stall)
         self._client_silence = timers.Silence(beats)
+        self._waiting = waiting.waiting(call, protocol, terms.timing)
         self._attempt = Attempt(1)
         self._former: str | None = None
         self._error_body = bytearray()
@@ -133,6 +134,7 @@ class Exchange:
     def _start(self) -> None:
         if self._call.stream and self._terms.timing.hold:
             self._out.append(SetTimer(CALL, "hold", self._terms.timing.hold))
+        self._out += self._waiting.watch()
         self._out.append(self._wish)
 
     def _acquired(self, credential: str, former: str | None) -> None:
@@ -172,7 +174,12 @@ class Exchange:
     @property
     def _patience(self) -> float:
         """Seconds of the client's that are left."""
-        return self._began + self._terms.timing.patience - self._now
+        return self._latest - self._now
+
+    @property
+    def _latest(self) -> float:
+        """When the client's patience is over."""
+        return self._began + self._waiting.patience(self._terms.timing.patience)
 
     def _headers(self, head: Head) -> None:
         self._request_sent()
@@ -229,10 +236,13 @@ class Exchange:
         return self._committed
 
     def _commit(self, current: Reading) -> None:
+        if self._waiting.begun and current.comes_whole:
+            self._misfit()
+            return
         self._committed = True
         number = self._attempt.number
         held = current.release()
-        self._out.append(SendHeaders(number, current.head))
+        self._out += self._waiting.head(number, current.head)
         self._send(current.encoder.encode(held))
         self._upstream_silence.since = self._now
         self._note_first_token(current)
@@ -241,6 +251,13 @@ class Exchange:
             self._watch("heartbeat", self._client_silence)
         if held[-1].last:
             self._out.append(SetTimer(number, "linger", LINGER))
+
+    def _misfit(self) -> None:
+        """A whole answer, where the client was promised a stream."""
+        self._cancel()
+        self._release(Completed())
+        told = "the provider answered whole where a stream was asked for"
+        self._give(Fault(502, "upstream_error", told, should_retry=False))
 
     def _send(self, data: bytes, *, beat: bool = False) -> None:
         if data:  # a frame of another protocol may say nothing in the client's
@@ -341,12 +358,13 @@ class Exchange:
     def _give(self, answer: WireResponse | Fault) -> None:
         """The end of a call that never committed."""
         response = self._protocol.error(answer) if isinstance(answer, Fault) else answer
-        number = self._attempt.number
-        self._out.append(SendHeaders(number, Head(response.status, response.headers, response.reason)))
-        if response.body:
-            self._out.append(SendData(number, response.body))
+        number, begun = self._attempt.number, self._waiting.begun
+        head = Head(response.status, response.headers, response.reason)
+        self._out += self._waiting.head(number, head)
+        if body := self._waiting.told(answer) if begun else response.body:
+            self._out.append(SendData(number, body))
         words = answer.message if isinstance(answer, Fault) else "the provider's own answer"
-        self._report("rejected", words, response.status)
+        self._report("rejected", words, 200 if begun else response.status)
         self._out.append(EndResponse(number))
 
     def _client_gone(self) -> None:
@@ -443,7 +461,7 @@ class Exchange:
             pooled=terms.pooled,
             acting=self._call.acting,
             former=self._former,
-            latest_start=self._began + terms.timing.patience,
+            latest_start=self._latest,
             jitter=terms.jitter,
         )
 
@@ -455,26 +473,36 @@ class Exchange:
                 self._out.append(self._wish)
             case "hold":
                 self._release_preamble()
+            case waiting.TIMER:
+                self._out += () if self._committed else self._waiting.fired()
             case "linger":
                 self._lingered()
             case "heartbeat":
                 self._beat()
+            case _:
+                self._due(Phase(name))
+
+    def _due(self, phase: Phase) -> None:
+        match phase:
             case Phase.STALL:
                 self._maybe_stalled()
             case Phase.FIRST_EVENT:
                 if not self._attempt.alive:
-                    self._silent(Phase.FIRST_EVENT)
+                    self._silent(phase)
             case Phase.FIRST_TOKEN:
                 self._no_token()
             case Phase.THROUGHPUT:
                 self._slow()
             case Phase.RESPONSE:
-                self._silent(Phase.RESPONSE)
+                self._silent(phase)
             case _:
-                raise AssertionError(f"a timer that nobody set: {name}")
+                assert_never(phase)
 
     def _release_preamble(self) -> None:
-        """Upstream shows life, and clients give up on headers: the call is committed without a token."""
+        """Upstream shows life, and clients give up on headers: the call is committed without a token. Not
+        where they have a head already."""
+        if self._waiting.begun:
+            return
         self._hold_over = True
         current = self._attempt.reading
         if current and current.held and not self._committed:

@@ -33,7 +33,8 @@ class Limits:
 class Timeouts:
     """All in seconds; 0 turns one off. `exact`: the fields that `slow_start` does not stand in for.
 
-    `min_throughput`: characters per second that an answer has to come with at first, over so many seconds.
+    `min_throughput`: characters per second that an answer has to come with at first, over so many seconds;
+    `heartbeat_before_commit`: a waiting client is shown life from the beginning.
     """
 
     connect: float = 10.0
@@ -46,6 +47,7 @@ class Timeouts:
     heartbeat: float = 15.0
     min_throughput: float = 0.0
     throughput_window: float = 10.0
+    heartbeat_before_commit: bool = False
     exact: frozenset[str] = frozenset()
 
 
@@ -53,7 +55,7 @@ class Timeouts:
 class Timing:
     """The timers of one call, in seconds; 0: off. `any_byte_is_life`: pings count against the stall;
     `heartbeat`: the silence behind the commit point after which the client is shown life; `min_throughput`:
-    characters per second of the first `throughput_window`."""
+    characters per second of the first `throughput_window`; `heartbeat_before_commit`: so also before it."""
 
     connect: float
     first_event: float
@@ -66,6 +68,7 @@ class Timing:
     heartbeat: float = 0.0
     min_throughput: float = 0.0
     throughput_window: float = 10.0
+    heartbeat_before_commit: bool = False
 
 
 def patience(call: Call, known: float | None = None) -> float:
@@ -119,6 +122,7 @@ def timing(
         heartbeat=min(timeouts.heartbeat, waits / 2) if timeouts.heartbeat else 0.0,
         min_throughput=timeouts.min_throughput,
         throughput_window=timeouts.throughput_window,
+        heartbeat_before_commit=timeouts.heartbeat_before_commit,
     )
 
 

@@ -38,6 +38,11 @@ class Reading:
     _unread_bytes: int = 0
 
     @property
+    def comes_whole(self) -> bool:
+        """What the client gets is one body, not a stream."""
+        return not self.streamed and self.translation is None
+
+    @property
     def properly_ended(self) -> bool:
         """Done by its own words. Where frames made no sense, a bare last frame is no such word."""
         return self.progress.complete and (bool(self.progress.finished) or not self.unparsable)

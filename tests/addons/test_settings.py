@@ -182,6 +182,7 @@ def test_every_timeout_reaches_its_place(toml: Load) -> None:
         heartbeat_interval = 8
         min_throughput = 9
         throughput_window = 10.5
+        heartbeat_before_commit = true
         [retry]
         max_attempts = 1
         deadline = 0
@@ -189,7 +190,9 @@ def test_every_timeout_reaches_its_place(toml: Load) -> None:
         proxy = "http://user:hunter2@proxy.example.com:3128"
         """
     )
-    assert settings.timeouts == Timeouts(1.0, 2.5, 3.0, 4.0, 5.0, 0.0, 7.0, 8.0, 9.0, 10.5)
+    assert settings.timeouts == Timeouts(
+        1.0, 2.5, 3.0, 4.0, 5.0, 0.0, 7.0, 8.0, 9.0, 10.5, heartbeat_before_commit=True
+    )
     assert settings.limits == Limits(1, 0.0)
     assert settings.upstream_proxy == "http://user:hunter2@proxy.example.com:3128"
     assert "hunter2" not in repr(settings)
