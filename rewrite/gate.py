@@ -46,7 +46,7 @@ class Gate:
             return Verdict.HOLD
         first = self.shown_at is None
         self.shown_at = now if self.shown_at is None else self.shown_at
-        if not reading.streamed or _is_enough(reading, timing):
+        if _is_enough(reading, timing):
             return Verdict.OPEN
         return Verdict.WATCH if first else Verdict.HOLD
 

@@ -470,7 +470,11 @@ def test_an_answer_without_anything_visible(protocol_name: str, fate: str, answe
     ("target", "client", "frames"),
     [
         ("gemini_generate", "openai_chat", gemini(thoughts=10)),
-        ("openai_responses", "anthropic_messages", CREATED + THOUGHT),
+        (
+            "openai_responses",
+            "anthropic_messages",
+            CREATED + THOUGHT + about("reasoning_text.delta", content_index=0, delta=""),
+        ),
         ("anthropic_messages", "ollama_chat", START + THINKING),
         ("openai_chat", "openai_responses", counted(10, content="")),
     ],
