@@ -89,8 +89,9 @@ class ChunkReader:
 
     def _works(self, chunk: JsonObject) -> bool:
         """Whether the model thinks: its reasoning is counted further, or comes where nobody can read it."""
-        usage = _usage(_usage_object(chunk))
-        before, self._reasoned = self._reasoned, max(self._reasoned, usage.reasoning or 0)
+        counts = object_at(_usage_object(chunk), "completion_tokens_details")
+        count = count_at(counts, "reasoning_tokens") or 0
+        before, self._reasoned = self._reasoned, max(self._reasoned, count)
         deltas = (object_at(choice, "delta") for choice in objects_at(chunk, "choices"))
         return self._reasoned > before or any(
             objects_at(delta, "reasoning_details") or signature_of(delta) for delta in deltas

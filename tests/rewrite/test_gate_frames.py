@@ -14,7 +14,7 @@ from protocols.registry import discover
 from protocols.wirejson import dump
 from rewrite import classify
 from rewrite.leg import Leg
-from tests.contract import NDJSON, SSE
+from tests.contract import JSON, NDJSON, SSE
 from tests.rewrite.asks import ask, leg
 from tests.rewrite.replay import replay
 from tests.rewrite.scenes import TERMS
@@ -363,10 +363,12 @@ ROWS = [
 ]
 
 
-def verdict(protocol_name: str, provider: str, head: Head, before: bytes, frame: bytes) -> str:
+def verdict(
+    protocol_name: str, provider: str, head: Head, before: bytes, frame: bytes, target: str = ""
+) -> str:
     """On `frame`, read where an exchange reads it."""
     protocol = discover()[protocol_name]
-    call = Call("call", protocol.name, Operation.GENERATE, "model", True, ())
+    call = Call("call", protocol.name, Operation.GENERATE, "model", True, (), target=target)
     reading = Leg(call, protocol).reading(head)
     for segment in reading.feed(before):
         assert reading.hold(segment) is None
@@ -384,6 +386,22 @@ def verdict(protocol_name: str, provider: str, head: Head, before: bytes, frame:
 def test_what_a_frame_means_at_the_commit_point(protocol: str, provider: str, head: Head, one: Row) -> None:
     expected, frame, before = one
     assert verdict(protocol, provider, head, before, frame) == expected
+
+
+@pytest.mark.parametrize(
+    ("expected", "frame", "before"),
+    [
+        row(LIFECYCLE, b"["),
+        row(VISIBLE, b'[{"candidates":[{"content":{"parts":[{"text":"Hi"}]}}]}'),
+        row(WORKING, b',\r\n{"usageMetadata":{"thoughtsTokenCount":9}}', b'[{"candidates":[{"index":0}]}'),
+        row("error server", b'[{"error":{"code":503,"message":"m","status":"UNAVAILABLE"}}]'),
+        row("error rate", b'{"error":{"code":429,"message":"m","status":"RESOURCE_EXHAUSTED"}}'),
+    ],
+    ids="bracket text thoughts error bare-error".split(),
+)
+def test_what_an_item_means_in_a_streamed_array(expected: str, frame: bytes, before: bytes) -> None:
+    target = "/v1beta/models/m:streamGenerateContent"
+    assert verdict("gemini_generate", "gemini", JSON, before, frame, target) == expected
 
 
 def test_every_protocol_is_in_the_table() -> None:
