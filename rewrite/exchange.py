@@ -210,12 +210,10 @@ class Exchange:
             self._unframeable(current)
 
     def _unframeable(self, current: Reading) -> None:
-        if self._committed:
-            self._conclude(current, Truncated(current.malformed))
-        else:
+        if not self._committed:
             self._lose(current, Truncated(current.malformed))
-            if self.committed:
-                self._conclude(current, Truncated(current.malformed))
+        if self.committed:
+            self._conclude(current, Truncated(current.malformed))
 
     def _examine(self, current: Reading, segments: Sequence[Segment]) -> bool:
         """Hold frames until one commits the answer or fails the attempt; whether one did."""
