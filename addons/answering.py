@@ -28,6 +28,7 @@ from protocols.errors import MalformedRequest
 from protocols.registry import Registry
 from rewrite.clients import facts_for
 from rewrite.credentials import NoneFree
+from rewrite.deadlines import timeouts_for
 from rewrite.events import Acquire, Summary
 from rewrite.exchange import Exchange
 from rewrite.limits import OnTruncation, limits_for, timing
@@ -193,7 +194,9 @@ class Answering:
         return Terms(
             provider=provider.name,
             timing=timing(
-                settings.timeouts,
+                timeouts_for(
+                    settings.deadlines, settings.timeouts, provider.name, planned.route.model, call.effort
+                ),
                 call,
                 reasons=reasons(provider, planned.route.model),
                 lifecycle=leg.protocol.opens_with_lifecycle,

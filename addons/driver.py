@@ -146,6 +146,7 @@ class Driver:
         self._reader: asyncio.Task[None] | None = None
         self._timers: list[asyncio.TimerHandle] = []
         self._started = self._over = False
+        self._status = 0
 
     async def run(self, response: Response) -> None:
         """Answer the call into `response`."""
@@ -287,7 +288,7 @@ class Driver:
     # -- the client -----------------------------------------------------------------------------------
 
     async def _start(self, head: Head) -> None:
-        self._started = True
+        self._started, self._status = True, head.status
         headers = self._blackout.headers(for_client(head.headers))
         await self._response.start(
             head.status, _bytes(head.reason), [(_bytes(n), _bytes(v)) for n, v in headers]
@@ -313,7 +314,8 @@ class Driver:
     async def _make_up(self) -> None:
         """Open where an answer of the client's own protocol is under way: its bytes go on. Else a 502."""
         head = self._answer.head
-        if head is not None and self._reader is not None and self._answer.untouched:
+        fits = head is not None and (not self._started or head.status == self._status)
+        if head is not None and fits and self._reader is not None and self._answer.untouched:
             await self._pass_rest(head)
         elif self._started:
             await self._response.abort("a fault of the proxy")

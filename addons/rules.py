@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from addons.problems import Problems
-from addons.tables import AdapterSpec, Loc, MatchTable, RouteTable
+from addons.tables import AdapterSpec, DeadlineTable, Loc, MatchTable, RouteTable
 from protocols.registry import Registry
 from rewrite.adapters.base import Adapter
 from rewrite.adapters.registry import discover
 from rewrite.chain import parse_adapters
+from rewrite.deadlines import Deadlines
 from rewrite.limits import OnTruncation
 from rewrite.providers import Provider
 from rewrite.routes import Destination, Match, Rule, destination
@@ -29,6 +30,14 @@ class Rules:
         for number, table in enumerate(tables):
             yield self._rule(("routes", number), table)
 
+    def deadlines(self, tables: Sequence[DeadlineTable], fields: Mapping[str, str]) -> Iterator[Deadlines]:
+        """Reads deadlines in the same way; `fields` are those of `Timeouts` by their names in the config."""
+        for number, table in enumerate(tables):
+            match, said = table.match, table.said()
+            self._check_glob(("deadlines", number, "match", "provider"), match.provider)
+            seconds = {fields[name]: said[name] for name in said.keys() & fields.keys()}
+            yield Deadlines(match.provider, match.model, match.reasoning or "", seconds)
+
     def _rule(self, loc: Loc, table: RouteTable) -> Rule:
         to = tuple(destination(text) for text in table.to)
         return Rule(
@@ -44,8 +53,7 @@ class Rules:
         )
 
     def _match(self, loc: Loc, table: MatchTable) -> Match:
-        if table.provider and not _GLOB & set(table.provider):
-            self._check_provider((*loc, "provider"), table.provider)
+        self._check_glob((*loc, "provider"), table.provider)
         protocol = table.protocol
         if protocol and not _GLOB & set(protocol):
             protocol = protocol_name(protocol, self.registry, (*loc, "protocol"), self.problems) or protocol
@@ -61,6 +69,10 @@ class Rules:
         if not self.providers[name].base_url:
             where = f"providers.{name}.base_url"
             self.problems.add(loc, f"{name} is elsewhere for each of its customers: add {where}")
+
+    def _check_glob(self, loc: Loc, provider: str) -> None:
+        if provider and not _GLOB & set(provider):
+            self._check_provider(loc, provider)
 
     def _check_provider(self, loc: Loc, name: str) -> bool:
         if name not in self.providers:

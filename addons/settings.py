@@ -23,6 +23,7 @@ from addons.tables import CredentialTable, Loc, ProviderTable, StreamingTable, T
 from protocols.registry import Registry, discover
 from rewrite.adapters.base import Adapter
 from rewrite.clients import ClientFacts, client_facts
+from rewrite.deadlines import Deadlines
 from rewrite.limits import Limits, OnTruncation, Timeouts
 from rewrite.providers import Carrier, Provider, layered, provider
 from rewrite.responses_store import Bounds
@@ -39,6 +40,9 @@ _TIMEOUTS = {
     "stall_timeout": "stall",
     "response_timeout": "response",
     "heartbeat_interval": "heartbeat",
+    "min_throughput": "min_throughput",
+    "throughput_window": "throughput_window",
+    "heartbeat_before_commit": "heartbeat_before_commit",
 }
 
 
@@ -64,9 +68,10 @@ class Settings:
     """What the user wants, in the terms of those who do it.
 
     `providers`: custom ones first, so that theirs is a host that a built-in one claims too. `rules`: the
-    routes, the first that fits being the one. `responses`: how much is kept of those that no provider keeps.
-    `trace`: the folder of the calls' traces, None for none. `upstream_proxy`: the address of a proxy towards
-    the providers, empty for none. `warnings`: one line each. `source`: the config file, None without one.
+    routes, the first that fits being the one; `deadlines` likewise, over `timeouts`. `responses`: how
+    much is kept of those that no provider keeps. `trace`: the folder of the calls' traces, None for none.
+    `upstream_proxy`: the address of a proxy towards the providers, empty for none. `warnings`: one line
+    each. `source`: the config file, None without one.
     `sought`: where one may be, or may come to be. `key_files`: the files that keys were read from.
     """
 
@@ -74,6 +79,7 @@ class Settings:
     rules: tuple[Rule, ...] = ()
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = field(default_factory=Timeouts)
+    deadlines: tuple[Deadlines, ...] = ()
     on_truncation: OnTruncation = OnTruncation.AUTO
     hold_tool_calls: bool = False
     continuations: int = 3
@@ -101,7 +107,9 @@ def load(option: str, environ: Mapping[str, str], cwd: Path) -> Settings:
     registry = known_protocols()
     providers = tuple(_configured(tables, keys, registry))
     by_name = {one.provider.name: one.provider for one in providers}
-    rules = tuple(Rules(by_name, registry, problems).read(tables.routes))
+    reader = Rules(by_name, registry, problems)
+    rules = tuple(reader.read(tables.routes))
+    deadlines = tuple(reader.deadlines(tables.deadlines, _TIMEOUTS))
     if lines := problems.lines():
         raise ConfigError(*lines)
     return Settings(
@@ -109,6 +117,7 @@ def load(option: str, environ: Mapping[str, str], cwd: Path) -> Settings:
         rules=rules,
         limits=Limits(tables.retry.max_attempts, tables.retry.deadline),
         timeouts=_timeouts(tables.streaming),
+        deadlines=deadlines,
         on_truncation=OnTruncation(tables.streaming.on_truncation),
         hold_tool_calls=tables.streaming.hold_tool_calls,
         continuations=tables.streaming.continuation_attempts,

@@ -160,9 +160,29 @@ class StreamingTable(Table):
     stall_timeout: Seconds = 0.0
     response_timeout: Seconds = 0.0
     heartbeat_interval: Seconds = 0.0
+    min_throughput: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    throughput_window: Seconds = 0.0
+    heartbeat_before_commit: bool = False
     on_truncation: Truncation = "auto"
     hold_tool_calls: bool = False
     continuation_attempts: Annotated[int, Field(ge=0)] = 3
+
+
+class DeadlineMatchTable(Table):
+    provider: str = ""
+    model: str = ""
+    reasoning: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+
+
+class DeadlineTable(Table):
+    """Unset ones are those of `StreamingTable`."""
+
+    match: DeadlineMatchTable = DeadlineMatchTable()
+    first_event_timeout: Seconds = 0.0
+    first_token_timeout: Seconds = 0.0
+    slow_start_timeout: Seconds = 0.0
+    stall_timeout: Seconds = 0.0
+    response_timeout: Seconds = 0.0
 
 
 class TraceTable(Table):
@@ -188,6 +208,7 @@ class Tables(Table):
     routes: list[RouteTable] = []
     retry: RetryTable = RetryTable()
     streaming: StreamingTable = StreamingTable()
+    deadlines: list[DeadlineTable] = []
     trace: TraceTable = TraceTable()
     responses: ResponsesTable = ResponsesTable()
     upstream: UpstreamTable = UpstreamTable()
@@ -201,6 +222,8 @@ _SECTIONS: Mapping[Loc, type[Table]] = {
     ("routes", "*", "match"): MatchTable,
     ("retry",): RetryTable,
     ("streaming",): StreamingTable,
+    ("deadlines", "*"): DeadlineTable,
+    ("deadlines", "*", "match"): DeadlineMatchTable,
     ("trace",): TraceTable,
     ("responses",): ResponsesTable,
     ("upstream",): UpstreamTable,

@@ -77,6 +77,7 @@ class Call:
     provider is still asked). `target` is its path with the query. `session` is the conversation's
     explicit id. `hosted`: the request declares tools that the provider runs; `acting`: some of them have
     side effects (mcp, shell, code). `background`: the answer is made later, and is the provider's to keep.
+    `effort`: how hard the model is to think, in a word of `prompt.Effort`; empty where the request is silent.
     """
 
     id: str
@@ -93,6 +94,7 @@ class Call:
     background: bool = False
     text_bytes: int = 0
     target: str = ""
+    effort: str = ""
 
 
 @dataclass(frozen=True, slots=True)

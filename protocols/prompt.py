@@ -234,3 +234,8 @@ def effort_of(thinking: Thinking) -> Effort | None:
         return thinking.effort
     enough = (effort for effort, tokens in BUDGETS.items() if tokens >= thinking.budget)
     return next(enough, Effort.MAX)
+
+
+def effort_said(thinking: Thinking | None) -> str:
+    """The word for the effort that a request asks for, by word or by budget; empty: it does not say."""
+    return (effort_of(thinking) or "") if thinking else ""

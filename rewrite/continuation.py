@@ -121,6 +121,10 @@ class Rest(Reading):
         return self.spliced.splicer.repeats
 
     @property
+    def first_token_is_due(self) -> bool:
+        return not self.adds
+
+    @property
     def adds(self) -> bool:
         """Whether anything new came of it."""
         return self.spliced.splicer.added
@@ -159,7 +163,7 @@ class SplicedDecoder:
     def _spliced(self, segment: Segment) -> Segment:
         said = self._inner.read(segment)
         found = self._segment(self.sequencer.feed(said))
-        return replace(found, idle=not found.raw and all(isinstance(part, Ping) for part in said))
+        return replace(found, idle=not found.raw and all(part == Ping() for part in said))
 
     def _segment(self, sequenced: Sequence[StreamPart]) -> Segment:
         parts = self.splicer.feed(self._leg.sealed(sequenced))

@@ -14,7 +14,7 @@ from typing import assert_never
 
 from protocols.base import Call, Encoder, Fault, Head, Segment, WireProtocol, WireResponse
 from protocols.parts import Progress
-from rewrite import classify, repair, timers
+from rewrite import classify, repair, timers, waiting
 from rewrite.choices import choices_asked
 from rewrite.continuation import Line, Rest, can_go_on, line_of, request, rest
 from rewrite.decision import Ended, GiveUp, History, Retry
@@ -34,7 +34,6 @@ from rewrite.events import (
     Release,
     Report,
     SendData,
-    SendHeaders,
     SetTimer,
     Start,
     Summary,
@@ -44,10 +43,12 @@ from rewrite.events import (
     UpstreamSent,
     UpstreamStarted,
 )
+from rewrite.gate import Verdict
 from rewrite.leg import Leg
 from rewrite.limits import OnTruncation
 from rewrite.outcome import (
     Abandoned,
+    Completed,
     Outcome,
     Phase,
     Stalled,
@@ -55,7 +56,7 @@ from rewrite.outcome import (
     Unreachable,
     describe,
 )
-from rewrite.policies import exhausted, fallback, retry
+from rewrite.policies import exhausted, fallback, following, retry
 from rewrite.reading import NO_END, Reading
 from rewrite.terms import Attempt, Terms
 from rewrite.wishes import next_wish
@@ -81,6 +82,7 @@ class Exchange:
         beats = terms.timing.heartbeat if self._beat_bytes else 0.0
         self._upstream_silence = timers.Silence(terms.timing.stall)
         self._client_silence = timers.Silence(beats)
+        self._waiting = waiting.waiting(call, protocol, terms.timing)
         self._attempt = Attempt(1)
         self._former: str | None = None
         self._error_body = bytearray()
@@ -139,6 +141,7 @@ class Exchange:
     def _start(self) -> None:
         if self._call.stream and self._terms.timing.hold:
             self._out.append(SetTimer(CALL, "hold", self._terms.timing.hold))
+        self._out += self._waiting.watch()
         self._out.append(self._wish)
 
     def _acquired(self, credential: str, former: str | None) -> None:
@@ -169,12 +172,14 @@ class Exchange:
         if self._attempt.sent:
             return
         self._attempt.sent, self._attempt.sent_at = True, self._now
-        stalls = sum(isinstance(one.outcome, Stalled) for one in self._ended)
+        stalls = sum(timers.was_silent(one.outcome) for one in self._ended)
         stream = self._streams
         unseen = stream and not self._call.stream
         due = timers.before_commit(self._terms.timing, stream=stream, stalls=stalls, unseen=unseen)
         for phase, seconds in due:
             self._arm(phase, seconds)
+            if phase is Phase.FIRST_TOKEN:
+                self._attempt.gate.token = timers.Silence(seconds, self._now)
 
     @property
     def _streams(self) -> bool:
@@ -182,10 +187,20 @@ class Exchange:
         return self._terms.leg.call.stream if self._terms.leg else self._call.stream
 
     def _arm(self, phase: Phase, seconds: float) -> None:
-        """A silence timer of this attempt; none outlives the client's patience."""
-        left = self._began + self._terms.timing.patience - self._now
+        """A silence timer of this attempt; none outlives the patience of a client that has nothing yet."""
         if seconds:
-            self._out.append(SetTimer(self._attempt.number, phase, max(min(seconds, left), 0.0)))
+            left = seconds if self._line else max(min(seconds, self._patience), 0.0)
+            self._out.append(SetTimer(self._attempt.number, phase, left))
+
+    @property
+    def _patience(self) -> float:
+        """Seconds of the client's that are left."""
+        return self._latest - self._now
+
+    @property
+    def _latest(self) -> float:
+        """When the client's patience is over."""
+        return self._began + self._waiting.patience(self._terms.timing.patience)
 
     def _headers(self, head: Head) -> None:
         self._request_sent()
@@ -221,10 +236,10 @@ class Exchange:
             self._unframeable(current)
 
     def _unframeable(self, current: Reading) -> None:
-        if self._committed:
+        if not self._committed:
+            self._lose(current, Truncated(current.malformed))
+        if self.committed:
             self._conclude(current, Truncated(current.malformed))
-        else:
-            self._fail(Truncated(current.malformed))
 
     def _examine(self, current: Reading, segments: Sequence[Segment]) -> bool:
         """Hold frames until one commits the answer or fails the attempt; whether one did."""
@@ -233,10 +248,13 @@ class Exchange:
                 rejected = classify.in_band(error, self._terms.errors)
                 self._fail(replace(rejected, answer=current.refusal(error, rejected.status)))
                 return True
-            if current.progress.visible or current.properly_ended:
+            verdict = self._attempt.gate.judge(current, self._terms.timing, self._now)
+            if verdict is Verdict.OPEN:
                 self._commit(current)
                 self._pass_on(current, segments[position + 1 :])
                 return True
+            if verdict is Verdict.WATCH:
+                self._arm(Phase.THROUGHPUT, self._terms.timing.throughput_window)
         if self._hold_over and current.streamed and current.held:
             self._commit(current)
         return self._committed
@@ -253,11 +271,14 @@ class Exchange:
             self._watch(Phase.STALL, self._upstream_silence)
 
     def _commit(self, current: Reading) -> None:
+        if self._waiting.begun and current.comes_whole:
+            self._misfit()
+            return
         self._committed = True
         number = self._attempt.number
         held = current.release()
         self._head = current.head
-        self._out.append(SendHeaders(number, current.head))
+        self._out += self._waiting.head(number, current.head)
         self._send(current.encoder.encode(held))
         self._upstream_silence.since = self._now
         self._note_first_token(current)
@@ -266,6 +287,13 @@ class Exchange:
             self._watch("heartbeat", self._client_silence)
         if held[-1].last:
             self._out.append(SetTimer(number, "linger", LINGER))
+
+    def _misfit(self) -> None:
+        """A whole answer, where the client was promised a stream."""
+        self._cancel()
+        self._release(Completed())
+        told = "the provider answered whole where a stream was asked for"
+        self._give(Fault(502, "upstream_error", told, should_retry=False))
 
     def _send(self, data: bytes, *, beat: bool = False) -> None:
         if data:  # a frame of another protocol may say nothing in the client's
@@ -293,7 +321,9 @@ class Exchange:
             self._out.append(SetTimer(self._attempt.number, "linger", LINGER))
 
     def _note_first_token(self, current: Reading) -> None:
-        if current.settle().visible:
+        visible = current.settle().visible
+        self._attempt.gate.note(current, self._now)
+        if visible:
             self._first_token = self._now - self._began
 
     def _check_error(self, current: Reading) -> None:
@@ -314,7 +344,7 @@ class Exchange:
         if self._committed:
             self._pass_on(current, segments)
         elif not self._examine(current, segments):
-            self._fail(current.came_to_nothing(cause))
+            self._lose(current, current.came_to_nothing(cause))
         if self.committed:
             self._conclude(current, Truncated(cause or NO_END), clean=cause is None)
 
@@ -405,13 +435,13 @@ class Exchange:
     def _give(self, answer: WireResponse | Fault) -> None:
         """The end of a call that never committed."""
         response = self._protocol.error(answer) if isinstance(answer, Fault) else answer
-        number = self._attempt.number
+        number, begun = self._attempt.number, self._waiting.begun
         head = Head(response.status, response.headers, response.reason)
-        self._out.append(SendHeaders(number, head))
-        if response.body:
-            self._out.append(SendData(number, response.body))
+        self._out += self._waiting.head(number, head)
+        if body := self._waiting.told(answer) if begun else response.body:
+            self._out.append(SendData(number, body))
         words = answer.message if isinstance(answer, Fault) else "the provider's own answer"
-        self._report("rejected", words, head.status, head, response.body)
+        self._report("rejected", words, 200 if begun else response.status, head, response.body)
         self._out.append(EndResponse(number))
 
     def _client_gone(self) -> None:
@@ -453,11 +483,25 @@ class Exchange:
             return False
         number = self._attempt.number
         head = current.head
-        self._out += (SendHeaders(number, head), SendData(number, body))
+        self._out += (*self._waiting.head(number, head), SendData(number, body))
         words = f"cut: {describe(outcome)}; ended with the protocol's length"
         self._report("repaired", words, head.status, head, body)
         self._out.append(EndResponse(number))
         return True
+
+    def _lose(self, current: Reading, outcome: Outcome) -> None:
+        """The attempt fails, but for what it has shown already where no other one would follow."""
+        if current.progress.visible and not self._followed(outcome):
+            self._commit(current)
+        else:
+            self._fail(outcome)
+
+    def _followed(self, outcome: Outcome) -> bool:
+        history = self._history(self._as_ended(outcome))
+        more_targets = self._route + 1 < len(self._targets)
+        return following.follows(
+            history, self._now, more_targets=more_targets, next_on_auth=self._terms.next_on_auth
+        )
 
     def _passed_over(self) -> bool:
         """Whether the call goes on at the next target of its group, this one having come to nothing."""
@@ -497,22 +541,27 @@ class Exchange:
         attempt = self._attempt
         if attempt.credential is None:
             return
-        sent = attempt.sent_at if attempt.sent else None
-        self._ended += (Ended(attempt.number, attempt.credential, outcome, self._now, self._route, sent),)
+        self._ended += self._as_ended(outcome)
         self._out.append(Release(attempt.number, outcome))
         attempt.credential = None
 
-    def _history(self) -> History:
-        terms = self._terms
+    def _as_ended(self, outcome: Outcome) -> tuple[Ended, ...]:
+        attempt = self._attempt
+        sent = attempt.sent_at if attempt.sent else None
+        return (Ended(attempt.number, attempt.credential or "", outcome, self._now, self._route, sent),)
+
+    def _history(self, more: tuple[Ended, ...] = ()) -> History:
+        """`more`: what would have ended too."""
+        terms, ended = self._terms, self._ended + more
         return History(
-            ended=tuple(one for one in self._ended if one.route == self._route),
-            failing_since=self._ended[0].at if self._ended else None,
+            ended=tuple(one for one in ended if one.route == self._route),
+            failing_since=ended[0].at if ended else None,
             limits=terms.limits,
             operation=self._call.operation,
             pooled=terms.pooled,
             acting=self._call.acting,
             former=self._former,
-            latest_start=self._began + terms.timing.patience,
+            latest_start=self._latest,
             jitter=terms.jitter,
         )
 
@@ -524,26 +573,60 @@ class Exchange:
                 self._out.append(self._wish)
             case "hold":
                 self._release_preamble()
+            case waiting.TIMER:
+                self._out += () if self._committed else self._waiting.fired()
             case "linger":
                 self._lingered()
             case "heartbeat":
                 self._beat()
+            case _:
+                self._due(Phase(name))
+
+    def _due(self, phase: Phase) -> None:
+        match phase:
             case Phase.STALL:
                 self._maybe_stalled()
             case Phase.FIRST_EVENT:
                 if not self._attempt.alive:
-                    self._silent(Phase.FIRST_EVENT)
-            case Phase.FIRST_TOKEN | Phase.RESPONSE:
-                self._silent(Phase(name))
+                    self._silent(phase)
+            case Phase.FIRST_TOKEN:
+                self._no_token()
+            case Phase.THROUGHPUT:
+                self._slow()
+            case Phase.RESPONSE:
+                self._silent(phase)
             case _:
-                raise AssertionError(f"a timer that nobody set: {name}")
+                assert_never(phase)
 
     def _release_preamble(self) -> None:
-        """Upstream shows life, and clients give up on headers: the call is committed without a token."""
+        """Upstream shows life, and clients give up on headers: the call is committed without a token. Not
+        where they have a head already."""
+        if self._waiting.begun:
+            return
         self._hold_over = True
         current = self._attempt.reading
         if current and current.held and not self._committed:
             self._commit(current)
+
+    def _no_token(self) -> None:
+        """Signs of hidden work set no timer: the one that is set asks when it fires."""
+        gate, current = self._attempt.gate, self._attempt.reading
+        if isinstance(current, Rest):
+            current.settle()
+            gate.note(current, self._now)
+        elif gate.shown_at is not None or self._first_token is not None:
+            return
+        left = gate.token.left(self._now) if self._line else min(gate.token.left(self._now), self._patience)
+        if left > 0:
+            self._arm(Phase.FIRST_TOKEN, left)
+        else:
+            self._silent(Phase.FIRST_TOKEN)
+
+    def _slow(self) -> None:
+        """The window is over, and not enough came."""
+        current, shown_at = self._attempt.reading, self._attempt.gate.shown_at
+        if current and shown_at is not None and not self._committed:
+            self._lose(current, Stalled(Phase.THROUGHPUT, self._now - shown_at))
 
     def _silent(self, phase: Phase) -> None:
         current = self._attempt.reading

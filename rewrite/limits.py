@@ -32,7 +32,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """All in seconds; 0 turns one off."""
+    """All in seconds; 0 turns one off. `exact`: the fields that `slow_start` does not stand in for.
+
+    `min_throughput`: characters per second that an answer has to come with at first, over so many seconds;
+    `heartbeat_before_commit`: a waiting client is shown life from the beginning.
+    """
 
     connect: float = 10.0
     first_event: float = 30.0
@@ -42,12 +46,17 @@ class Timeouts:
     stall: float = 120.0
     response: float = 600.0
     heartbeat: float = 15.0
+    min_throughput: float = 0.0
+    throughput_window: float = 10.0
+    heartbeat_before_commit: bool = False
+    exact: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
     """The timers of one call, in seconds; 0: off. `any_byte_is_life`: pings count against the stall;
-    `heartbeat`: the silence behind the commit point after which the client is shown life."""
+    `heartbeat`: the silence behind the commit point after which the client is shown life; `min_throughput`:
+    characters per second of the first `throughput_window`; `heartbeat_before_commit`: so also before it."""
 
     connect: float
     first_event: float
@@ -58,6 +67,9 @@ class Timing:
     patience: float
     any_byte_is_life: bool
     heartbeat: float = 0.0
+    min_throughput: float = 0.0
+    throughput_window: float = 10.0
+    heartbeat_before_commit: bool = False
 
 
 def patience(call: Call, known: float | None = None) -> float:
@@ -91,19 +103,27 @@ def timing(
     slow = call.reasoning is not Reasoning.OFF and (call.reasoning is Reasoning.ON or reasons is not False)
     bonus = min(call.text_bytes * SECONDS_PER_TEXT_BYTE, LONGEST_TEXT_BONUS)
     waits = patience(call, known_patience)
-    first_token = timeouts.slow_start if slow else timeouts.first_token
-    first_event = timeouts.slow_start if slow and not lifecycle else timeouts.first_event
     lively = slow or call.hosted
+
+    def or_slow(name: str, seconds: float, *, may: bool) -> float:
+        return timeouts.slow_start if may and name not in timeouts.exact else seconds
+
+    stall = or_slow("stall", timeouts.stall, may=lively)
+    first_token = or_slow("first_token", timeouts.first_token, may=slow)
+    first_event = or_slow("first_event", timeouts.first_event, may=slow and not lifecycle)
     return Timing(
         connect=timeouts.connect,
         first_event=_plus(first_event, bonus),
         first_token=_plus(first_token, bonus),
         hold=min(timeouts.hold_limit, waits / 2) if timeouts.hold_limit else 0.0,
-        stall=min(timeouts.slow_start if lively else timeouts.stall, waits) if timeouts.stall else 0.0,
+        stall=min(stall, waits) if timeouts.stall else 0.0,
         response=min(timeouts.response, waits) if timeouts.response else 0.0,
         patience=waits,
         any_byte_is_life=lively,
         heartbeat=min(timeouts.heartbeat, waits / 2) if timeouts.heartbeat else 0.0,
+        min_throughput=timeouts.min_throughput,
+        throughput_window=timeouts.throughput_window,
+        heartbeat_before_commit=timeouts.heartbeat_before_commit,
     )
 
 

@@ -21,10 +21,11 @@ class Kind(StrEnum):
 
 
 class Phase(StrEnum):
-    """Which silence ended an attempt; the names of the timers."""
+    """Which silence ended an attempt, or that it was too slow; the names of the timers."""
 
     FIRST_EVENT = "first_event"
     FIRST_TOKEN = "first_token"
+    THROUGHPUT = "throughput"
     STALL = "stall"
     RESPONSE = "response"
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from protocols.base import Decoder, Encoder, Head, Segment, WireResponse
 from protocols.errors import MalformedStream
-from protocols.parts import Opaque, Progress, StreamError, visible
+from protocols.parts import Opaque, Ping, Progress, StreamError, StreamPart, visible
 from rewrite import repair
 from rewrite.aggregate import Gathering
 from rewrite.hold import HeldCalls
@@ -15,6 +15,8 @@ from rewrite.translate import Translation
 NO_END = "ended without a final event"
 LARGEST_UNREAD = 1 << 20
 """Bytes of frames kept unread after the commit point before they are read and let go."""
+
+_WORKING = Ping(working=True)
 
 
 @dataclass(slots=True)
@@ -38,8 +40,14 @@ class Reading:
     held: list[Segment] = field(default_factory=list)
     unparsable: bool = False
     malformed: str = ""
+    _at_work: bool = False
     _unread: list[Segment] = field(default_factory=list)
     _unread_bytes: int = 0
+
+    @property
+    def comes_whole(self) -> bool:
+        """What the client gets is one body, not a stream."""
+        return not self.streamed and self.translation is None
 
     @property
     def properly_ended(self) -> bool:
@@ -71,9 +79,8 @@ class Reading:
 
     def hold(self, segment: Segment) -> StreamError | None:
         """Read one frame before the commit point and keep it; the error that it carries, if any."""
-        parts = self.decoder.read(segment)
+        parts = self._read(segment)
         self.held.append(segment)
-        self.progress.fold(parts)
         self.unparsable = self.unparsable or any(isinstance(part, Opaque) for part in parts)
         if any(visible(part) for part in parts):
             return None
@@ -89,7 +96,7 @@ class Reading:
     def settle(self) -> Progress:
         """Read what was passed on unread."""
         for segment in self._unread:
-            self.progress.fold(self.decoder.read(segment))
+            self._read(segment)
         self._unread.clear()
         self._unread_bytes = 0
         return self.progress
@@ -107,6 +114,17 @@ class Reading:
             return b""
         self.progress.fold(self.decoder.read(segment))
         return segment.raw
+
+    def _read(self, segment: Segment) -> Sequence[StreamPart]:
+        parts = self.decoder.read(segment)
+        self.progress.fold(parts)
+        self._at_work = self._at_work or _WORKING in parts
+        return parts
+
+    def took_work(self) -> bool:
+        """Whether what was read since the last time of asking says that the model is at work unseen."""
+        found, self._at_work = self._at_work, False
+        return found
 
     def release(self) -> list[Segment]:
         held, self.held = self.held, []

@@ -1,8 +1,9 @@
 """What one call may do at one target, and the attempt that is under way there."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from protocols.base import Head
+from rewrite.gate import Gate
 from rewrite.leg import Leg
 from rewrite.limits import Limits, OnTruncation, Timing
 from rewrite.outcome import ErrorFacts
@@ -54,3 +55,4 @@ class Attempt:
     head: Head | None = None
     reading: Reading | None = None
     watched: bool = False
+    gate: Gate = field(default_factory=Gate)

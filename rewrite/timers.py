@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rewrite.limits import Timing
-from rewrite.outcome import Phase
+from rewrite.outcome import Outcome, Phase, Stalled
 
 
 @dataclass(slots=True)
@@ -23,6 +23,11 @@ class Silence:
 
     def left(self, now: float) -> float:
         return self.longest - self.lasted(now)
+
+
+def was_silent(outcome: Outcome) -> bool:
+    """Whether silence ended an attempt; one that was merely slow did not make anybody wait in vain."""
+    return isinstance(outcome, Stalled) and outcome.phase is not Phase.THROUGHPUT
 
 
 def before_commit(

@@ -203,7 +203,7 @@ class TranslatingDecoder:
         """What the client sees is what counts; but of an error, what the provider called it."""
         raw = self.write(sealed(parts, self._translation.provider))
         shown = [_original(said, part) if isinstance(part, StreamError) else part for part in parts]
-        idle = not raw and all(isinstance(part, Ping) for part in said)
+        idle = not raw and all(part == Ping() for part in said)
         if not shown and self.sequencer.under_way:
             shown = [Ping(working=not idle)]
         return Segment(raw, any(isinstance(part, StreamEnd) for part in parts), idle, shown)

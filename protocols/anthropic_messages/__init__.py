@@ -16,6 +16,7 @@ from dataclasses import replace
 
 from protocols.anthropic_messages.aggregate import MessagesFold
 from protocols.anthropic_messages.continuing import continued
+from protocols.anthropic_messages.knobs import thinking_of
 from protocols.anthropic_messages.marks import sealed, unsealed
 from protocols.anthropic_messages.pruner import EventPruner
 from protocols.anthropic_messages.rendering import ABILITIES, render, retarget
@@ -41,7 +42,7 @@ from protocols.base import (
 from protocols.calls import Paths, json_call, matched
 from protocols.losses import told
 from protocols.parts import Progress
-from protocols.prompt import Prompt
+from protocols.prompt import Prompt, effort_said
 from protocols.sse import SseDecoder, is_event_stream
 from protocols.whole import WholeDecoder
 from protocols.wirejson import JsonObject, error_answer, object_at, objects_at, text_at
@@ -75,6 +76,7 @@ class AnthropicMessages:
         return replace(
             call,
             reasoning=_reasoning(call.body),
+            effort=effort_said(thinking_of(call.body)),
             hosted=servers or any(tool.startswith(_HOSTED_TOOLS) for tool in tools),
             acting=servers or any(tool.startswith(_ACTING_TOOLS) for tool in tools),
         )

@@ -71,7 +71,7 @@ def knobs(body: JsonObject) -> Knobs:
         top_k=count_at(body, "top_k"),
         stop=texts_at(body, "stop_sequences"),
         response_format=_response_format(body),
-        thinking=_thinking(body),
+        thinking=thinking_of(body),
         user=text_at(metadata, "user_id") or None,
         metadata=beside(metadata, ["user_id"]) or None,
         service_tier=_SERVICE_TIERS.get(tier, tier) or None,
@@ -124,7 +124,7 @@ def _response_format(body: JsonObject) -> ResponseFormat | None:
     return None
 
 
-def _thinking(body: JsonObject) -> Thinking | None:
+def thinking_of(body: JsonObject) -> Thinking | None:
     """Effort counts where it is said, also without thinking: that is how it is said to the newest models.
 
     A budget stands before it; "adaptive" without effort is a budget as the model likes.

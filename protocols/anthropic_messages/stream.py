@@ -1,6 +1,6 @@
 """Answers of the provider to parts: the events of a stream, and a whole message."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from protocols.anthropic_messages.words import FINISH_REASONS
 from protocols.parts import (
@@ -20,6 +20,7 @@ from protocols.parts import (
     StreamPart,
     Usage,
     UsageReport,
+    visible,
 )
 from protocols.sse import Event
 from protocols.wirejson import (
@@ -68,9 +69,11 @@ class EventReader:
         index = count_at(data, "index") or 0
         match data.get("type"):
             case "content_block_delta":
-                yield self._blocks.delta(index, object_at(data, "delta"))
+                delta = object_at(data, "delta")
+                yield from self._shown(index, delta, (self._blocks.delta(index, delta),))
             case "content_block_start":
-                yield from self._blocks.start(index, object_at(data, "content_block"))
+                block = object_at(data, "content_block")
+                yield from self._shown(index, block, self._blocks.start(index, block))
             case "content_block_stop":
                 yield from self._blocks.stop(index)
             case "message_start":
@@ -86,6 +89,14 @@ class EventReader:
                 yield stream_error(data["error"], native=name == "error" and data.get("type") == "error")
             case _:
                 yield Opaque(raw)
+
+    def _shown(self, index: int, native: JsonObject, parts: Iterable[StreamPart]) -> Iterator[StreamPart]:
+        """`parts`, and that the model is at work where they show nothing of a thought or a compaction."""
+        found = list(parts)
+        yield from found
+        hidden = self._blocks.thinks(index) or text_at(native, "type").startswith("compaction")
+        if hidden and not any(map(visible, found)):
+            yield Ping(working=True)
 
     def _message_start(self, message: JsonObject) -> Iterator[StreamPart]:
         yield MessageStart(text_at(message, "id"), text_at(message, "model"))
@@ -106,6 +117,9 @@ class BlockReader:
         self._kinds: dict[int, BlockKind] = {}
         self._seals: dict[int, Seal] = {}
         self._inputs: dict[int, str] = {}
+
+    def thinks(self, index: int) -> bool:
+        return self._kinds.get(index) is BlockKind.REASONING
 
     def start(self, index: int, block: JsonObject) -> Iterator[StreamPart]:
         """The start of a block and what it says at once: all of it in a whole answer."""

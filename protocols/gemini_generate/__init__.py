@@ -32,7 +32,7 @@ from protocols.base import (
 from protocols.calls import Paths, json_call, matched
 from protocols.errors import Untranslatable
 from protocols.gemini_generate.aggregate import GeminiFold
-from protocols.gemini_generate.ask import ask
+from protocols.gemini_generate.ask import ask, thinking_of
 from protocols.gemini_generate.continuing import continued
 from protocols.gemini_generate.losses import HAPPENS, UNREAD
 from protocols.gemini_generate.pruner import ChunkPruner
@@ -51,7 +51,7 @@ from protocols.gemini_generate.writer import GeminiEncoder, GeminiWriter, names_
 from protocols.json_array import ArrayDecoder
 from protocols.losses import told
 from protocols.parts import Progress
-from protocols.prompt import MediaForm, MediaKind, Prompt
+from protocols.prompt import MediaForm, MediaKind, Prompt, effort_said
 from protocols.sse import is_event_stream
 from protocols.whole import WholeDecoder
 from protocols.wirejson import JsonObject, count_at, error_answer, object_at, text_at
@@ -133,6 +133,7 @@ class GeminiGenerate:
             stream=generates and ":streamGenerateContent" in target,
             session=text_at(body, "sessionId") or text_at(body, "cachedContent") or None,
             reasoning=_reasoning(body),
+            effort=effort_said(thinking_of(spelled(object_at(body, "generationConfig")))),
             hosted=hosted,
             acting=acting,
         )

@@ -94,7 +94,7 @@ def ask(call: Call) -> Prompt:
         logprobs=(count_at(config, "logprobs") or 0) if config.get("responseLogprobs") is True else None,
         stop=texts_at(config, "stopSequences"),
         response_format=_response_format(config),
-        thinking=_thinking(config),
+        thinking=thinking_of(config),
         extensions=_extensions(body, config),
     )
 
@@ -292,7 +292,7 @@ def _response_format(config: JsonObject) -> ResponseFormat | None:
     return ResponseFormat(schema) if schema is not None or kind == "application/json" else None
 
 
-def _thinking(config: JsonObject) -> Thinking | None:
+def thinking_of(config: JsonObject) -> Thinking | None:
     if not isinstance(config.get("thinkingConfig"), dict):
         return None
     thinking = spelled(object_at(config, "thinkingConfig"))

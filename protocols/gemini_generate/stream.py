@@ -29,6 +29,7 @@ from protocols.parts import (
     StreamError,
     StreamPart,
     UsageReport,
+    visible,
 )
 from protocols.sse import Event, SseFramer, parse_event
 from protocols.wirejson import (
@@ -49,7 +50,7 @@ _NO_LAST_FRAME = b"\0"
 _KNOWN = frozenset({"candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId"})
 _TEMPLATE = ("modelVersion", "createTime", "responseId")
 _UNSAID = "FINISH_REASON_UNSPECIFIED"
-_PLAIN_PART = frozenset({"text", "thought", "thoughtSignature"})
+_PLAIN_PART = frozenset({"text", "thought", "thoughtSignature", "partMetadata", "videoMetadata"})
 
 
 class EventDecoder:
@@ -103,6 +104,7 @@ class ChunkReader:
     def __init__(self) -> None:
         self._started = False
         self._candidates: dict[int, CandidateReader] = {}
+        self._thought = 0
 
     def read_event(self, event: Event, raw: bytes) -> Sequence[StreamPart]:
         if event.data is None:
@@ -119,7 +121,22 @@ class ChunkReader:
             inner = object_at(chunk, "response")
         if chunk.get("error"):
             return (_error(chunk["error"]),)
-        return list(self._read(inner)) if inner.keys() & _KNOWN else (Opaque(dump(chunk)),)
+        if not inner.keys() & _KNOWN:
+            return (Opaque(dump(chunk)),)
+        parts = list(self._read(inner))
+        works = self._works(inner) and not any(map(visible, parts))
+        return [*parts, Ping(working=True)] if works else parts
+
+    def _works(self, chunk: JsonObject) -> bool:
+        """Whether the model thinks: its thoughts are counted further, or come where nobody can read them."""
+        count = count_at(object_at(chunk, "usageMetadata"), "thoughtsTokenCount") or 0
+        before, self._thought = self._thought, max(self._thought, count)
+        contents = (object_at(candidate, "content") for candidate in objects_at(chunk, "candidates"))
+        return self._thought > before or any(
+            part.get("thought") is True or bool(part.get("thoughtSignature"))
+            for content in contents
+            for part in objects_at(content, "parts")
+        )
 
     def _read(self, chunk: JsonObject) -> Iterator[StreamPart]:
         if not self._started:
@@ -143,7 +160,7 @@ def read_whole(body: JsonObject) -> Sequence[StreamPart]:
     parts = ChunkReader().read(body)
     if any(isinstance(part, StreamError) for part in parts):
         return parts
-    return [*(part for part in parts if not isinstance(part, Opaque)), StreamEnd()]
+    return [*(part for part in parts if not isinstance(part, Opaque | Ping)), StreamEnd()]
 
 
 def _error(error: object) -> StreamError:

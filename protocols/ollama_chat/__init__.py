@@ -28,12 +28,12 @@ from protocols.ndjson import LineDecoder, is_line_stream
 from protocols.ollama_chat.aggregate import OllamaFold
 from protocols.ollama_chat.pruner import LinePruner
 from protocols.ollama_chat.render import ABILITIES, render, retarget
-from protocols.ollama_chat.request import ask, streams
+from protocols.ollama_chat.request import ask, streams, thinking_of
 from protocols.ollama_chat.stream import LAST, AnswerReader, read_whole
 from protocols.ollama_chat.words import FINISH_REASONS
 from protocols.ollama_chat.writer import OllamaEncoder, OllamaWriter, named, whole
 from protocols.parts import Progress
-from protocols.prompt import Prompt
+from protocols.prompt import Prompt, effort_said
 from protocols.whole import WholeDecoder
 from protocols.wirejson import JsonObject, error_answer, extended
 
@@ -60,7 +60,8 @@ class OllamaChat:
     def parse(self, call_id: str, operation: Operation, request: WireRequest) -> Call:
         call = json_call(self.name, call_id, operation, request)
         stream = operation is Operation.GENERATE and streams(call.body)
-        return replace(call, stream=stream, reasoning=_reasoning(call.body))
+        effort = effort_said(thinking_of(call.body.get("think")))
+        return replace(call, stream=stream, reasoning=_reasoning(call.body), effort=effort)
 
     def decoder(self, call: Call, head: Head) -> Decoder:
         if is_line_stream(head, call):

@@ -75,7 +75,7 @@ def ask(call: Call) -> Prompt:
         logprobs=(count_at(body, "top_logprobs") or 0) if body.get("logprobs") is True else None,
         stop=texts_at(options, "stop"),
         response_format=_format(body),
-        thinking=_thinking(body.get("think")),
+        thinking=thinking_of(body.get("think")),
         extensions={**beside(body, _KNOWN), **_of_the_machine(options)},
     )
 
@@ -112,7 +112,7 @@ def _format(body: JsonObject) -> ResponseFormat | None:
             raise Untranslatable("format", f"no such form: {other!r}")
 
 
-def _thinking(think: object) -> Thinking | None:
+def thinking_of(think: object) -> Thinking | None:
     """A client that turns it on is shown the thoughts."""
     match think:
         case False:

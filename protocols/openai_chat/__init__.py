@@ -40,7 +40,7 @@ from protocols.openai_chat.pruner import ChunkPruner
 from protocols.openai_chat.stream import FINISH_REASONS, ChoiceReader, ChunkReader, read_answer
 from protocols.openai_chat.writer import ChatEncoder, ChatWriter
 from protocols.parts import Progress
-from protocols.prompt import Prompt
+from protocols.prompt import Prompt, effort_said
 from protocols.sse import DONE, SseDecoder, is_event_stream
 from protocols.whole import WholeDecoder
 from protocols.wirejson import JsonObject, error_answer, object_at, objects_at, text_at
@@ -76,6 +76,7 @@ class OpenAIChat:
             call,
             session=text_at(body, "prompt_cache_key") or None,
             reasoning=_reasoning(body),
+            effort=effort_said(ask.thinking_of(body)),
             hosted=bool(hosted) or "web_search_options" in body,
             acting=any(kind.startswith(_ACTING_TOOLS) for kind in hosted),
         )

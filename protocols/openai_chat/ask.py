@@ -62,7 +62,7 @@ def ask(call: Call) -> Prompt:
         logprobs=(count_at(body, "top_logprobs") or 0) if body.get("logprobs") is True else None,
         stop=texts_at(body, "stop"),
         response_format=_response_format(body),
-        thinking=_thinking(body),
+        thinking=thinking_of(body),
         verbosity=text_at(body, "verbosity") or None,
         user=text_at(body, "safety_identifier") or text_at(body, "user") or None,
         metadata=object_at(body, "metadata") or None,
@@ -190,7 +190,7 @@ def _response_format(body: JsonObject) -> ResponseFormat | None:
             raise Untranslatable("response_format.type", f"an answer in the form {kind!r}")
 
 
-def _thinking(body: JsonObject) -> Thinking | None:
+def thinking_of(body: JsonObject) -> Thinking | None:
     """`reasoning_effort` is OpenAI's, `reasoning` OpenRouter's, `thinking` DeepSeek's and z.ai's. The first
     that says something counts; whether thoughts are shown, only the second says."""
     nested = object_at(body, "reasoning")

@@ -23,6 +23,7 @@ from protocols.parts import (
     ToolKind,
     Usage,
     UsageReport,
+    visible,
 )
 from protocols.sse import DONE, Event
 from protocols.wirejson import (
@@ -59,6 +60,7 @@ class ChunkReader:
     def __init__(self) -> None:
         self._started = False
         self._choices: dict[int, ChoiceReader] = {}
+        self._reasoned = 0
 
     def read(self, event: Event, raw: bytes) -> Sequence[StreamPart]:
         if event.data is None:
@@ -68,11 +70,15 @@ class ChunkReader:
         chunk = load_object(event.data)
         if chunk is None:
             return (Opaque(raw),)
-        return list(self._read_chunk(chunk))
+        parts = list(self._read_chunk(chunk, event.name))
+        works = self._works(chunk) and not any(map(visible, parts))
+        return [*parts, Ping(working=True)] if works else parts
 
-    def _read_chunk(self, chunk: JsonObject) -> Iterator[StreamPart]:
+    def _read_chunk(self, chunk: JsonObject, name: str | None) -> Iterator[StreamPart]:
         if error := chunk.get("error"):
             yield stream_error(error)
+        elif name == "error" or chunk.get("object") == "error":
+            yield stream_error(chunk, native=False)
         choices = objects_at(chunk, "choices")
         if choices and not self._started:
             self._started = True
@@ -80,6 +86,16 @@ class ChunkReader:
         for choice in choices:
             yield from self._read_choice(choice)
         yield from _usage_reports(chunk)
+
+    def _works(self, chunk: JsonObject) -> bool:
+        """Whether the model thinks: its reasoning is counted further, or comes where nobody can read it."""
+        counts = object_at(_usage_object(chunk), "completion_tokens_details")
+        count = count_at(counts, "reasoning_tokens") or 0
+        before, self._reasoned = self._reasoned, max(self._reasoned, count)
+        deltas = (object_at(choice, "delta") for choice in objects_at(chunk, "choices"))
+        return self._reasoned > before or any(
+            objects_at(delta, "reasoning_details") or signature_of(delta) for delta in deltas
+        )
 
     def _read_choice(self, choice: JsonObject) -> Iterator[StreamPart]:
         index = count_at(choice, "index") or 0
@@ -116,6 +132,10 @@ class ChatBlocks(ImplicitBlocks):
 
     def media(self, key: Hashable, payload: JsonObject) -> BlockStart:
         return BlockStart(self.choice, self._opened(key), BlockKind.MEDIA, payload=payload)
+
+    def hosted(self, key: Hashable, item: JsonObject) -> BlockStart:
+        name = text_at(item, "type") or None
+        return BlockStart(self.choice, self._opened(key), BlockKind.HOSTED, None, name, payload=item)
 
     def seal(self, seal: Seal) -> Iterator[StreamPart]:
         """A block of reasoning that is nothing but its seal."""
@@ -168,6 +188,7 @@ class ChoiceReader:
         function = object_at(delta, "function_call")
         if function.get("name") or function.get("arguments"):
             yield from self._tool_call({"index": "function_call", "function": function})
+        yield from self._executed(objects_at(delta, "executed_tools"))
         yield from self._media(delta)
 
     def _finish(self, reason: str, choice: JsonObject) -> Iterator[StreamPart]:
@@ -244,6 +265,13 @@ class ChoiceReader:
 
     # -- tool calls -------------------------------------------------------------------------------------
 
+    def _executed(self, tools: Sequence[JsonObject]) -> Iterator[StreamPart]:
+        """Groq's own tools: measured, one is told when it begins, and again with what came of it."""
+        for at, tool in enumerate(tools):
+            key = ("executed", count_at(tool, "index") or at)
+            if key not in self._blocks:
+                yield self._blocks.hosted(key, tool)
+
     def _tool_call(self, tool: JsonObject) -> Iterator[StreamPart]:
         kind = tool_kind(tool)
         function = object_at(tool, kind.value)
@@ -298,9 +326,12 @@ def _message_start(chunk: JsonObject) -> MessageStart:
 
 
 def _usage_reports(chunk: JsonObject) -> Iterator[StreamPart]:
-    usage = object_at(chunk, "usage") or object_at(object_at(chunk, "x_groq"), "usage")
-    if usage:
+    if usage := _usage_object(chunk):
         yield UsageReport(_usage(usage))
+
+
+def _usage_object(chunk: JsonObject) -> JsonObject:
+    return object_at(chunk, "usage") or object_at(object_at(chunk, "x_groq"), "usage")
 
 
 def _usage(usage: JsonObject) -> Usage:

@@ -38,13 +38,13 @@ from protocols.openai_responses.losses import HAPPENS, UNREAD
 from protocols.openai_responses.pruner import EventPruner
 from protocols.openai_responses.reader import read_answer
 from protocols.openai_responses.render import rendered_body
-from protocols.openai_responses.request import read_prompt
+from protocols.openai_responses.request import read_prompt, thinking_of
 from protocols.openai_responses.tools import declared, is_acting, is_hosted
 from protocols.openai_responses.transport import ResponsesDecoder, ResponsesEncoder, ResponsesWriter
 from protocols.openai_responses.vocabulary import error_object
 from protocols.openai_responses.writer import EventWriter, response_object, whole_response
 from protocols.parts import Progress
-from protocols.prompt import MediaForm, MediaKind, Prompt
+from protocols.prompt import MediaForm, MediaKind, Prompt, effort_said
 from protocols.seals import carried_in, kept_in
 from protocols.sse import is_event_stream
 from protocols.whole import WholeDecoder
@@ -111,6 +111,7 @@ class OpenAIResponses:
             call,
             session=_session(call.body),
             reasoning=_reasoning(call.body),
+            effort=effort_said(thinking_of(object_at(call.body, "reasoning"))),
             hosted=any(is_hosted(tool) for tool in tools),
             acting=any(is_acting(tool) for tool in tools),
             background=call.body.get("background") is True,

@@ -188,13 +188,21 @@ class ReasoningReader(ItemReader):
                 )
             case "reasoning_summary_part.done":
                 self._piece("summary_text", count_at(event, "summary_index") or 0).open = False
+            case "reasoning_summary_text.done":
+                yield from self._fill("summary_text", count_at(event, "summary_index") or 0, event)
+            case "reasoning_text.done":
+                yield from self._fill("reasoning_text", count_at(event, "content_index") or 0, event)
 
     def end(self) -> Iterator[StreamPart]:
         for field, kind in (("summary", "summary_text"), ("content", "reasoning_text")):
             for index, part in enumerate(objects_at(self.item.native, field)):
-                if not self._piece(kind, index).length:
-                    yield from self._grow(kind, index, text_at(part, "text"))
+                yield from self._fill(kind, index, part)
         yield from self.stop(seal_of(self.item.native))
+
+    def _fill(self, kind: str, index: int, whole: JsonObject) -> Iterator[StreamPart]:
+        """The whole text of a piece, of which deltas said all or nothing."""
+        if not self._piece(kind, index).length:
+            yield from self._grow(kind, index, text_at(whole, "text"))
 
     def _piece(self, kind: str, index: int) -> Piece:
         known = next((each for each in self.item.pieces if (each.kind, each.index) == (kind, index)), None)

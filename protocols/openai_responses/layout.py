@@ -5,6 +5,7 @@ stream closes the provider's own items, under their own ids and indexes. Text is
 knows where in its block it stands.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from protocols.parts import MessageStart, Progress
@@ -38,6 +39,32 @@ def run_by_client(item: JsonObject) -> bool:
             return item.get("execution") == "client"
         case kind:
             return kind in _ALWAYS_THE_CLIENTS
+
+
+_ITEM_OF_EVENTS: Mapping[str, str] = {
+    "content_part": "message",
+    "output_text": "message",
+    "refusal": "message",
+    "reasoning_summary_part": "reasoning",
+    "reasoning_summary_text": "reasoning",
+    "reasoning_text": "reasoning",
+    "function_call_arguments": "function_call",
+    "custom_tool_call_input": "custom_tool_call",
+    "mcp_call_arguments": "mcp_call",
+    "mcp_list_tools": "mcp_list_tools",
+    "code_interpreter_call_code": "code_interpreter_call",
+    "shell_call_command": "shell_call",
+    "shell_call_output_content": "shell_call_output",
+}
+
+
+def item_of(event: str) -> str | None:
+    """The type of item that an event (its type, without `response.`) is about; None if it says none.
+
+    A hosted tool's are named by its item: `web_search_call.searching`.
+    """
+    name = event.partition(".")[0]
+    return _ITEM_OF_EVENTS.get(name) or (name if name.endswith("_call") else None)
 
 
 @dataclass(slots=True)

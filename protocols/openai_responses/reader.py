@@ -3,9 +3,12 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from protocols.openai_responses.items import Counter, ItemReader, reader_of
-from protocols.openai_responses.layout import LAYOUT, Item, Layout, run_by_client
+from protocols.openai_responses.layout import LAYOUT, Item, Layout, item_of, run_by_client
 from protocols.openai_responses.vocabulary import INCOMPLETE_REASONS, failure, flat_error, usage_of
 from protocols.parts import (
+    BlockDelta,
+    BlockKind,
+    BlockStart,
     ChoiceStart,
     Finish,
     FinishReason,
@@ -15,6 +18,7 @@ from protocols.parts import (
     StreamEnd,
     StreamPart,
     UsageReport,
+    visible,
 )
 from protocols.wirejson import JsonObject, count_at, object_at, objects_at, stream_error, text_at
 
@@ -33,6 +37,7 @@ class EventReader:
         self._layout = Layout()
         self._readers: dict[int, ItemReader] = {}
         self._counter = Counter()
+        self._sound: int | None = None
         self._started = False
 
     def read(self, event: JsonObject, raw: bytes) -> Sequence[StreamPart]:
@@ -48,7 +53,12 @@ class EventReader:
         if kind == "keepalive":
             return (Ping(),)
         found = self._event(kind.removeprefix(_EVENT), event) if kind.startswith(_EVENT) else None
-        return (Opaque(raw),) if found is None else list(found) or (Ping(),)
+        if found is None:
+            return (Opaque(raw),)
+        parts = list(found)
+        if _is_reasoning(kind, event) and not any(map(visible, parts)):
+            parts.append(Ping(working=True))
+        return parts or (Ping(),)
 
     def _count(self, event: JsonObject) -> None:
         number = count_at(event, "sequence_number")
@@ -59,6 +69,8 @@ class EventReader:
         """None: it is not known."""
         if kind in _TERMINAL or kind in _OPENING:
             return self._lifecycle(object_at(event, "response"), kind)
+        if kind.startswith("audio."):
+            return self._audio(text_at(event, "delta") if kind == "audio.delta" else "")
         index = self._place(kind, event)
         return None if index is None else self._item_event(kind, index, event)
 
@@ -92,7 +104,23 @@ class EventReader:
             return self._added(index, object_at(event, "item"))
         if kind == "output_item.done":
             return self._done(index, object_at(event, "item"))
-        return self._readers[index].event(kind, event) if index in self._readers else None
+        known = index in self._readers or item_of(kind)
+        return self._about(kind, index, event) if known else None
+
+    def _about(self, kind: str, index: int, event: JsonObject) -> Iterator[StreamPart]:
+        """What is said about an item, which gateways may have left out to announce."""
+        if index not in self._readers:
+            yield from self._added(index, {"type": item_of(kind), "id": text_at(event, "item_id")})
+        yield from self._readers[index].event(kind, event)
+
+    def _audio(self, data: str) -> Iterator[StreamPart]:
+        """Sound belongs to no item: it is documented without an index."""
+        if self._sound is None:
+            yield from self._begin({})
+            self._sound = self._counter.take()
+            yield BlockStart(0, self._sound, BlockKind.MEDIA, payload={"media_type": "audio/*"})
+        if data:
+            yield BlockDelta(0, self._sound, BlockKind.MEDIA, data)
 
     def _added(self, index: int, native: JsonObject) -> Iterator[StreamPart]:
         yield from self._begin({})
@@ -144,6 +172,11 @@ class EventReader:
         for index, item in enumerate(objects_at(response, "output")):
             yield from self._done(index, item)
         yield from self._terminal(response, text_at(response, "status") or "completed")
+
+
+def _is_reasoning(kind: str, event: JsonObject) -> bool:
+    """Whether an event is about reasoning, shown or not."""
+    return kind.startswith(_EVENT + "reasoning") or text_at(object_at(event, "item"), "type") == "reasoning"
 
 
 def read_answer(body: JsonObject) -> Sequence[StreamPart]:

@@ -90,7 +90,7 @@ def read_prompt(call: Call) -> Prompt:
         presence_penalty=number_at(body, "presence_penalty"),
         logprobs=count_at(body, "top_logprobs"),
         response_format=_response_format(object_at(text, "format")),
-        thinking=_thinking(object_at(body, "reasoning")),
+        thinking=thinking_of(object_at(body, "reasoning")),
         verbosity=text_at(text, "verbosity") or None,
         user=text_at(body, "user") or text_at(body, "safety_identifier") or None,
         metadata=object_at(body, "metadata") or None,
@@ -111,7 +111,7 @@ def _response_format(form: JsonObject) -> ResponseFormat | None:
             return None
 
 
-def _thinking(reasoning: JsonObject) -> Thinking | None:
+def thinking_of(reasoning: JsonObject) -> Thinking | None:
     word = text_at(reasoning, "effort")
     effort = Effort(word) if word in set(Effort) else None
     shown = True if text_at(reasoning, "summary") in _SHOWN else None

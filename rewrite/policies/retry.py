@@ -133,6 +133,9 @@ def give_up(history: History) -> GiveUp:
         return GiveUp(answer)
     attempts = f"{len(history.ended)} attempt{'s' if len(history.ended) > 1 else ''}"
     match history.ended[-1].outcome:
+        case Stalled(phase=Phase.THROUGHPUT):
+            message = f"the provider's answer came too slowly ({attempts})"
+            return GiveUp(Fault(504, "timeout", message, should_retry=False))
         case Stalled(waited=waited):
             message = f"the provider sent no answer within {waited:.0f} s ({attempts})"
             return GiveUp(Fault(504, "timeout", message, should_retry=False))

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from pydantic import SecretStr
@@ -120,9 +120,12 @@ class House:
         headers = (("Host", "x"), ("X-Route", str(route)), key)
         return WireRequest("POST", self.url, headers, BODY)
 
-    def driver(self, *, stall: float = 0.0, fault: type | None = None, targets: int = 1) -> Driver:
+    def driver(
+        self, *, stall: float = 0.0, fault: type | None = None, targets: int = 1, beat: float = 0.0
+    ) -> Driver:
         call = Call("c", "openai_chat", Operation.GENERATE, "gpt-4o", True, ())
-        timing = Timing(10.0, 0.0, 0.0, 0.0, stall, 0.0, 600.0, any_byte_is_life=False)
+        timing = Timing(10.0, 0.0, 0.0, 0.0, stall, 0.0, 600.0, any_byte_is_life=False, heartbeat=beat)
+        timing = replace(timing, heartbeat_before_commit=beat > 0)
         terms = Terms("p", timing, Limits(max_attempts=3 if targets == 1 else 1), ErrorFacts())
         exchange = Faulty(call, PROTOCOL, terms, self.clock(), [terms] * (targets - 1))
         exchange.fault = fault
@@ -302,6 +305,17 @@ async def test_an_open_answer_goes_on_as_it_is(vendor: Vendor, house: House, kin
     kept = await answered(house.driver(fault=kind))
     assert (kept.status, kept.body, kept.end_) == (200, whole, "end")
     assert house.released == [("key-1", "abandoned")]
+
+
+async def test_a_rejection_is_no_part_of_a_stream_that_was_promised(vendor: Vendor, house: House) -> None:
+    error = chat_error(429, "rate_limit_exceeded", "slow")
+    vendor.reply(replace(error, before=(WaitFor("go"),)))
+    driver, kept = house.driver(beat=0.01, fault=UpstreamData), Kept()
+    running = asyncio.create_task(answered(driver, kept))
+    await until(lambda: bool(kept.sent), kept)
+    vendor.release("go")
+    await running
+    assert (kept.status, kept.body.strip(), kept.end_) == (200, b"", "abort: a fault of the proxy")
 
 
 async def test_a_fault_in_the_writer_of_requests_leaves_nothing(vendor: Vendor, house: House) -> None:

@@ -6,8 +6,9 @@ import pytest
 
 from addons.problems import Problems
 from addons.rules import Rules, adapters, protocol_name
-from addons.tables import RouteTable
+from addons.tables import DeadlineTable, RouteTable
 from protocols.registry import discover
+from rewrite.deadlines import Deadlines
 from rewrite.limits import OnTruncation
 from rewrite.providers import Provider
 from rewrite.routes import Destination, Match, Rule
@@ -73,6 +74,26 @@ def test_what_is_wrong_is_told_with_its_place(problems: Problems, table: dict[st
     read(problems, {}, table)
     (line,) = problems.lines()
     assert line.startswith(f"rotator.toml: {where}: ")
+
+
+def deadlines(problems: Problems, **table: Any) -> Deadlines:
+    fields = {"first_token_timeout": "first_token", "stall_timeout": "stall"}
+    (found,) = Rules(PROVIDERS, REGISTRY, problems).deadlines([DeadlineTable.model_validate(table)], fields)
+    return found
+
+
+def test_deadlines_hold_what_was_said_alone(problems: Problems) -> None:
+    match = {"provider": "open*", "model": "gpt-5*", "reasoning": "high"}
+    found = deadlines(problems, match=match, first_token_timeout=4, stall_timeout=0)
+    assert found == Deadlines("open*", "gpt-5*", "high", {"first_token": 4.0, "stall": 0.0})
+    assert deadlines(problems) == Deadlines()
+    assert problems.lines() == ()
+
+
+def test_deadlines_of_a_provider_that_there_is_not_are_told_of(problems: Problems) -> None:
+    deadlines(problems, match={"provider": "opnai"})
+    (line,) = problems.lines()
+    assert line.startswith("rotator.toml: deadlines[0].match.provider: ")
 
 
 def test_a_name_of_a_protocol_is_its_own_or_an_alias(problems: Problems) -> None:

@@ -12,6 +12,8 @@ from platformdirs import user_config_path
 from addons.settings import ConfigError, Configured, Settings, load, watched
 from addons.tables import (
     CredentialTable,
+    DeadlineMatchTable,
+    DeadlineTable,
     MatchTable,
     ProviderTable,
     RetryTable,
@@ -22,6 +24,7 @@ from addons.tables import (
     TraceTable,
     UpstreamTable,
 )
+from rewrite.deadlines import Deadlines
 from rewrite.limits import Limits, OnTruncation, Timeouts
 from rewrite.providers import Carrier, Rotation
 from rewrite.routes import Destination, Match, Rule
@@ -184,6 +187,9 @@ def test_every_timeout_reaches_its_place(toml: Load) -> None:
         stall_timeout = 0
         response_timeout = 7
         heartbeat_interval = 8
+        min_throughput = 9
+        throughput_window = 10.5
+        heartbeat_before_commit = true
         [retry]
         max_attempts = 1
         deadline = 0
@@ -191,7 +197,9 @@ def test_every_timeout_reaches_its_place(toml: Load) -> None:
         proxy = "http://user:hunter2@proxy.example.com:3128"
         """
     )
-    assert settings.timeouts == Timeouts(1.0, 2.5, 3.0, 4.0, 5.0, 0.0, 7.0, 8.0)
+    assert settings.timeouts == Timeouts(
+        1.0, 2.5, 3.0, 4.0, 5.0, 0.0, 7.0, 8.0, 9.0, 10.5, heartbeat_before_commit=True
+    )
     assert settings.limits == Limits(1, 0.0)
     assert settings.upstream_proxy == "http://user:hunter2@proxy.example.com:3128"
     assert "hunter2" not in repr(settings)
@@ -530,6 +538,42 @@ def test_a_folder_of_no_path_is_refused(toml: Load) -> None:
     ]
 
 
+# Deadlines
+
+
+def test_deadlines_are_read_in_order(toml: Load) -> None:
+    settings = toml(
+        """
+        [[deadlines]]
+        match = { provider = "openai", model = "gpt-5*", reasoning = "xhigh" }
+        first_event_timeout = 1
+        first_token_timeout = 2.5
+        slow_start_timeout = 3
+        stall_timeout = 0
+        response_timeout = 5
+        [[deadlines]]
+        """
+    )
+    seconds = {"first_event": 1.0, "first_token": 2.5, "slow_start": 3.0, "stall": 0.0, "response": 5.0}
+    assert settings.deadlines == (Deadlines("openai", "gpt-5*", "xhigh", seconds), Deadlines())
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('match = { reasoning = "hihg" }', 'match.reasoning: must be "none", "minimal"'),
+        ('match = { modle = "m" }', "match.modle: unknown name: did you mean model?"),
+        ('match = { provider = "opnai" }', "match.provider: "),
+        ("hold_limit = 3", "hold_limit: unknown name: known are "),
+        ("first_token_timeout = -1", "first_token_timeout: must be at least 0"),
+        ('stall_timeout = "long"', "stall_timeout: must be a number"),
+    ],
+)
+def test_deadlines_that_are_wrong_are_told_with_their_place(toml: Load, line: str, told: str) -> None:
+    (fault,) = faults(lambda: toml(f"[[deadlines]]\n{line}\n"))
+    assert fault.startswith(f"rotator.toml: deadlines[0].{told}")
+
+
 # The example
 
 
@@ -554,6 +598,8 @@ def test_the_example_is_valid_and_says_the_defaults(cwd: Path) -> None:
         MatchTable,
         RetryTable,
         StreamingTable,
+        DeadlineTable,
+        DeadlineMatchTable,
         TraceTable,
         UpstreamTable,
     ],

@@ -9,6 +9,21 @@ import pytest
 from protocols.base import Reply, WireProtocol
 from protocols.parts import BlockKind, FinishReason, Progress
 from protocols.wirejson import dump, objects_at, text_at
+from rewrite.events import (
+    Acquire,
+    Acquired,
+    CancelUpstream,
+    Event,
+    Release,
+    SetTimer,
+    Start,
+    TimerFired,
+    UpstreamClosed,
+    UpstreamData,
+    UpstreamSent,
+    UpstreamStarted,
+)
+from rewrite.exchange import Exchange
 from rewrite.limits import Limits, OnTruncation
 from rewrite.outcome import Kind, Rejected, Truncated
 from rewrite.terms import Terms
@@ -228,3 +243,28 @@ def cut_and_repeated(sample: Sample, data: bytes, client: str) -> Going:
     terms = GO_ON if client == upstream else replace(GO_ON, leg=leg(call, upstream))
     answers = [Answer(data, CUT, sample.head), Answer(sample.data, None, sample.head)]
     return going(call, REGISTRY[client], terms, answers)
+
+
+def test_a_rest_is_waited_for_as_long_as_any_answer() -> None:
+    """The client's patience is about its first byte, and it has that."""
+    timing = replace(TERMS.timing, first_event=30.0, patience=590.0)
+    exchange = Exchange(ask("openai_chat"), CHAT, replace(GO_ON, timing=timing), 0.0)
+    for event in (Start(), Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE)):
+        exchange.handle(event, 0.0)
+    exchange.handle(UpstreamData(1, THE_CUT), 0.0)
+    exchange.handle(UpstreamClosed(1, CUT), 700.0)
+    exchange.handle(Acquired(2, "b"), 700.0)
+    assert SetTimer(2, "first_event", 30.0) in exchange.handle(UpstreamSent(2), 700.0)
+
+
+def test_a_silent_continuation_is_followed_by_another() -> None:
+    timing = replace(TERMS.timing, first_token=60.0)
+    exchange = Exchange(ask("openai_chat"), CHAT, replace(GO_ON, timing=timing), 0.0)
+    before: list[Event] = [Start(), Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE)]
+    cut: list[Event] = [UpstreamData(1, THE_CUT), UpstreamClosed(1, CUT)]
+    again: list[Event] = [Acquired(2, "b"), UpstreamSent(2), UpstreamStarted(2, SSE), UpstreamData(2, ROLE)]
+    for event in (*before, *cut, *again):
+        exchange.handle(event, 0.0)
+    commands = exchange.handle(TimerFired(2, "first_token"), 60.0)
+    assert [type(command) for command in commands[:2]] == [CancelUpstream, Release]
+    assert Acquire(3, avoid=frozenset("ab")) in commands

@@ -22,6 +22,7 @@ IN_BAND = Rejected(529, Kind.SERVER, "busy")
         (CUT, True),
         (STALLED, True),
         (Stalled(Phase.FIRST_EVENT, 30.0), True),
+        (Stalled(Phase.THROUGHPUT, 10.0), True),
         (Stalled(Phase.RESPONSE, 600.0), False),
         (Completed(), False),
         (Abandoned(), False),

@@ -108,6 +108,11 @@ def test_a_heart_beats_within_the_clients_patience_or_not_at_all() -> None:
     assert timers(timeouts=Timeouts(heartbeat=0)).heartbeat == 0.0
 
 
+def test_a_floor_under_the_throughput_is_taken_over() -> None:
+    found = timers(timeouts=Timeouts(min_throughput=7.0, throughput_window=3.0))
+    assert (found.min_throughput, found.throughput_window) == (7.0, 3.0)
+
+
 def test_zero_turns_each_timer_off() -> None:
     off = Timeouts(first_event=0, first_token=0, hold_limit=0, stall=0, response=0, slow_start=0)
     for call in (FAST, replace(CALL, text_bytes=500_000)):

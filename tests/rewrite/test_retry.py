@@ -189,6 +189,7 @@ def test_the_providers_last_answer_goes_back() -> None:
     ("outcome", "status", "words"),
     [
         (STALLED, 504, "no answer within 60 s (1 attempt)"),
+        (Stalled(Phase.THROUGHPUT, 10.0), 504, "the provider's answer came too slowly (1 attempt)"),
         (LOST, 502, "refused (1 attempt)"),
         (CUT, 502, "reset (1 attempt)"),
         (Rejected(200, Kind.SERVER, "a page"), 502, "a page (1 attempt)"),

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from rewrite.outcome import Phase
-from rewrite.timers import Silence, before_commit
+from rewrite.outcome import Outcome, Phase, Stalled, Truncated
+from rewrite.timers import Silence, before_commit, was_silent
 from tests.rewrite.scenes import QUIET
 
 TIMING = replace(QUIET, first_event=30.0, first_token=60.0, response=600.0)
@@ -26,6 +26,18 @@ def test_each_stall_doubles_the_wait_for_an_event(
 ) -> None:
     expected = ((Phase.FIRST_EVENT, first_event), (Phase.FIRST_TOKEN, first_token))
     assert before_commit(TIMING, stream=True, stalls=stalls) == expected
+
+
+@pytest.mark.parametrize(
+    ("outcome", "silent"),
+    [
+        (Stalled(Phase.FIRST_TOKEN, 60.0), True),
+        (Stalled(Phase.THROUGHPUT, 10.0), False),
+        (Truncated("reset"), False),
+    ],
+)
+def test_what_ended_in_silence(outcome: Outcome, silent: bool) -> None:
+    assert was_silent(outcome) is silent
 
 
 def test_a_call_that_is_not_streamed_waits_for_its_response_alone() -> None:

@@ -15,6 +15,7 @@ from protocols.parts import (
     BlockStop,
     Finish,
     FinishReason,
+    Ping,
     Seal,
     StreamPart,
 )
@@ -49,8 +50,10 @@ def test_a_signature_is_said_when_the_block_stops() -> None:
         stop(0),
     )
     assert found[1:] == [
+        Ping(working=True),
         BlockDelta(0, 0, REASONING, "Hm"),
         BlockDelta(0, 0, REASONING, ""),
+        Ping(working=True),
         BlockStop(0, 0, Seal("signature", "abc")),
     ]
 
@@ -59,6 +62,7 @@ def test_redacted_thinking_is_a_seal_alone() -> None:
     found = read(block(0, "redacted_thinking", data="abc"), stop(0))
     assert found == [
         BlockStart(0, 0, REASONING, payload={"type": "redacted_thinking", "data": "abc"}),
+        Ping(working=True),
         BlockStop(0, 0, Seal("redacted", "abc")),
     ]
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from protocols.base import Call, Head, Operation, Reply, WireRequest
 from protocols.gemini_generate import PROTOCOL
-from protocols.parts import BlockKind, ChoiceStart, MessageStart, Progress, StreamPart
+from protocols.parts import BlockKind, ChoiceStart, MessageStart, Ping, Progress, StreamPart
 from protocols.wirejson import dump
 from tests.contract import SSE, progress, samples
 
@@ -46,9 +46,9 @@ def decoded(data: bytes, head: Head = SSE, target: str = EVENTS) -> list[StreamP
 
 
 def read(*chunks: object) -> list[StreamPart]:
-    """The parts of a stream of events, without those that open it."""
+    """The parts of a stream of events, without those that open it and without what only shows life."""
     found = decoded(b"".join(map(event, chunks)))
-    return [part for part in found if not isinstance(part, MessageStart | ChoiceStart)]
+    return [part for part in found if not isinstance(part, MessageStart | ChoiceStart | Ping)]
 
 
 def folded(data: bytes, head: Head = SSE, target: str = EVENTS) -> Progress:

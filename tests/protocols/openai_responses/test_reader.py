@@ -352,7 +352,7 @@ def test_an_image_is_hosted_until_it_is_there() -> None:
     "frame",
     [
         event("brand_new"),
-        event("output_text.delta", output_index=7, delta="x"),
+        event("brand_new.delta", output_index=7, delta="x"),
         b'data: {"type":"codex.rate_limits"}\n\n',
         b"data: 7\n\n",
     ],

@@ -1,0 +1,15 @@
+"""Whether another attempt would follow the one that is under way, if it were given up.
+
+What the provider has shown before the commit point, slow or cut, is better than no answer: the last attempt
+of a call is not given up for it.
+"""
+
+from rewrite.decision import History, Retry
+from rewrite.policies import fallback, retry
+
+
+def follows(history: History, now: float, *, more_targets: bool, next_on_auth: bool) -> bool:
+    """`history` with the attempt as it would have ended; `more_targets`: there are some to fall back on."""
+    if isinstance(retry.decide(history, now), Retry):
+        return True
+    return more_targets and fallback.decide(history, now, next_on_auth=next_on_auth)

@@ -1,0 +1,242 @@
+"""Conversations: a client that is shown life before anything is known, and what it is told later."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from protocols.base import Call, Head, Headers, Operation, header
+from protocols.parts import Progress, StreamError
+from protocols.wirejson import dump
+from rewrite.events import (
+    CALL,
+    Acquire,
+    Acquired,
+    CancelUpstream,
+    EndResponse,
+    OpenUpstream,
+    Release,
+    Report,
+    SendData,
+    SendHeaders,
+    SetTimer,
+    Start,
+    TimerFired,
+    UpstreamClosed,
+    UpstreamData,
+    UpstreamSent,
+    UpstreamStarted,
+)
+from rewrite.exchange import Exchange
+from rewrite.limits import Limits
+from rewrite.outcome import Completed, Truncated
+from tests.playbook import ANY, After, Playbook, body_with, over, status
+from tests.rewrite.asks import REGISTRY, ask, leg
+from tests.rewrite.replay import Replay
+from tests.rewrite.scenes import (
+    CHAT,
+    DONE,
+    HTML,
+    JSON,
+    ROLE,
+    SSE,
+    TERMS,
+    asked,
+    call,
+    error_body,
+    error_chunk,
+    finishes,
+    play,
+    refused,
+    rotated,
+    says,
+    timed,
+)
+
+PROMISED = status(200, content_type="text/event-stream; charset=utf-8")
+BEAT, AGAIN = SendData(CALL, b"\n", beat=True), SetTimer(CALL, "waiting", 15.0)
+ONCE = replace(TERMS, limits=Limits(max_attempts=1), pooled=False)
+
+
+def begun(playbook: Playbook) -> Playbook:
+    return playbook >> Start() << AGAIN << Acquire(1)
+
+
+def beats(playbook: Playbook, *, first: bool = True) -> Playbook:
+    """The client has waited for 15 s."""
+    playbook = playbook >> After(15.0) >> TimerFired(CALL, "waiting")
+    playbook = playbook << SendHeaders(CALL, PROMISED) if first else playbook
+    return playbook << BEAT << AGAIN
+
+
+def early(one: Call | None = None, **timing: float) -> Playbook:
+    return play(one, TERMS, protocol=CHAT, heartbeat=15.0, heartbeat_before_commit=True, **timing)
+
+
+def test_a_client_that_waits_is_promised_a_stream_and_shown_life() -> None:
+    conversation = beats(beats(begun(early())), first=False)
+    conversation = beats(asked(conversation, 1, "a", SSE) >> UpstreamData(1, ROLE), first=False)
+    conversation = conversation >> UpstreamData(1, says("Hi")) << SendData(1, ROLE + says("Hi"))
+    conversation = conversation << SetTimer(1, "heartbeat", 15.0) >> After(15.0)
+    conversation = conversation >> TimerFired(CALL, "waiting") >> TimerFired(1, "heartbeat")
+    assert conversation << SendData(1, b"\n", beat=True) << SetTimer(1, "heartbeat", 15.0)
+
+
+def test_an_answer_in_time_has_its_own_head() -> None:
+    conversation = asked(begun(early()), 1, "a", SSE) >> UpstreamData(1, says("Hi"))
+    conversation = conversation << SendHeaders(1, SSE) << SendData(1, says("Hi"))
+    conversation = conversation << SetTimer(1, "heartbeat", 15.0)
+    assert conversation >> After(15.0) >> TimerFired(CALL, "waiting")
+
+
+def test_attempts_follow_one_another_unseen_behind_the_promise() -> None:
+    conversation = asked(beats(begun(early())), 1, "a", refused(429))
+    conversation = conversation >> UpstreamData(1, error_body("slow")) >> UpstreamClosed(1)
+    conversation = conversation << Release(1, ANY) << rotated(2, resting="a")
+    conversation = asked(conversation, 2, "b", SSE) >> UpstreamData(2, ROLE) >> UpstreamClosed(2, "reset")
+    conversation = conversation << Release(2, Truncated("reset")) << rotated(3, resting="a", others="b")
+    conversation = asked(conversation, 3, "c", SSE, fresh=True) >> UpstreamData(3, says("Hi"))
+    assert conversation << SendData(3, says("Hi")) << SetTimer(3, "heartbeat", 15.0)
+
+
+def test_behind_the_promise_the_preamble_is_no_commitment() -> None:
+    conversation = early(hold=30.0) >> Start() << SetTimer(CALL, "hold", 30.0) << AGAIN << Acquire(1)
+    conversation = asked(beats(conversation), 1, "a", SSE) >> UpstreamData(1, ROLE) >> After(15.0)
+    conversation = conversation >> TimerFired(CALL, "hold") >> UpstreamClosed(1, "reset")
+    assert conversation << Release(1, Truncated("reset")) << Acquire(2, ANY)
+
+
+def test_a_proper_end_without_text_passes() -> None:
+    answer = finishes("stop")
+    conversation = asked(beats(begun(early())), 1, "a", SSE) >> UpstreamData(1, answer + DONE)
+    conversation = conversation << SendData(1, answer) << SetTimer(1, "heartbeat", 15.0) << SendData(1, DONE)
+    conversation = conversation << SetTimer(1, "linger", ANY) >> UpstreamClosed(1) << Release(1, Completed())
+    assert conversation << Report(over("completed", "completed")) << EndResponse(1)
+
+
+def test_a_whole_answer_does_not_fit_the_promise() -> None:
+    conversation = asked(beats(begun(early())), 1, "a", JSON)
+    conversation = conversation >> UpstreamData(1, dump({"choices": [{"message": {"content": "Hi"}}]}))
+    conversation = conversation >> UpstreamClosed(1) << Release(1, Completed())
+    conversation = conversation << SendData(1, body_with('{"error":', "answered whole"))
+    assert conversation << Report(over("rejected", "completed")) << EndResponse(1)
+
+
+@pytest.mark.parametrize(("headers", "seconds"), [((), 100.0), ((("X-Server-Timeout", "60"),), 50.0)])
+def test_a_client_that_gets_bytes_waits_on(headers: Headers, seconds: float) -> None:
+    """But not one that says how long all of it may take."""
+    conversation = begun(early(replace(call(), headers=headers), first_event=100.0, patience=50.0))
+    conversation = conversation >> Acquired(1, "a") << OpenUpstream(1) >> UpstreamSent(1)
+    assert conversation << SetTimer(1, "first_event", seconds)
+
+
+# -- who is never shown life so early -------------------------------------------------------------------
+
+ARRAY = replace(call(REGISTRY["gemini_generate"]), target="/v1beta/models/m:streamGenerateContent")
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        call(stream=False),
+        replace(call(), operation=Operation.EMBEDDINGS),
+        call(REGISTRY["ollama_chat"]),
+        ARRAY,
+    ],
+    ids="whole embeddings lines array".split(),
+)
+def test_where_no_beat_is_harmless_there_is_none(one: Call) -> None:
+    terms = timed(TERMS, heartbeat=15.0, heartbeat_before_commit=True)
+    conversation = Playbook(Exchange(one, REGISTRY[one.protocol], terms, 0.0)) >> Start() << Acquire(1)
+    assert conversation >> Acquired(1, "a") << OpenUpstream(1) >> UpstreamSent(1)
+
+
+def test_nobody_is_shown_life_so_early_unasked() -> None:
+    conversation = play(heartbeat=15.0) >> Start() << Acquire(1)
+    assert conversation >> Acquired(1, "a") << OpenUpstream(1) >> UpstreamSent(1) >> After(60.0)
+
+
+def test_without_heartbeats_there_are_no_early_ones() -> None:
+    assert play(heartbeat_before_commit=True) >> Start() << Acquire(1)
+
+
+# -- what comes to nothing ------------------------------------------------------------------------------
+
+SSE_PROTOCOLS = ("openai_chat", "openai_responses", "anthropic_messages", "gemini_generate")
+ERRORS: Mapping[str, bytes] = {
+    "openai_chat": b'{"error":{"message":"slow down","code":"rate_limit_exceeded"}}',
+    "openai_responses": b'{"error":{"message":"slow down","code":"rate_limit_exceeded"}}',
+    "anthropic_messages": b'{"type":"error","error":{"type":"rate_limit_error","message":"slow down"}}',
+    "gemini_generate": b'{"error":{"code":429,"message":"slow down","status":"RESOURCE_EXHAUSTED"}}',
+}
+
+
+def promised(client: str, upstream: str, **timing: float) -> Replay:
+    """One attempt of a call whose client has a head and a beat; `upstream`: the provider's protocol."""
+    asks = ask(client)
+    terms = timed(ONCE, heartbeat=15.0, heartbeat_before_commit=True, **timing)
+    if client != upstream:
+        terms = replace(terms, leg=leg(asks, upstream))
+    running = Replay(Exchange(asks, REGISTRY[client], terms, 0.0))
+    for event in (Start(), TimerFired(CALL, "waiting"), UpstreamSent(1)):
+        running.feed(event)
+    return running
+
+
+def told(client: str, running: Replay) -> StreamError:
+    """The error that the client reads behind the beat, in a form that its SDKs raise on."""
+    assert running.body.startswith(b"\n")
+    assert running.head.status == running.summary.status == 200
+    assert (header(running.head.headers, "content-type") or "").startswith("text/event-stream")
+    decoder, progress = REGISTRY[client].decoder(ask(client), running.head), Progress()
+    for segment in [*decoder.feed(running.body), *decoder.eof()]:
+        progress.fold(decoder.read(segment))
+    assert progress.error is not None
+    assert progress.error.native
+    return progress.error
+
+
+@pytest.mark.parametrize("client", SSE_PROTOCOLS)
+@pytest.mark.parametrize("upstream", SSE_PROTOCOLS)
+def test_a_rejection_is_told_inside_the_stream(client: str, upstream: str) -> None:
+    running = promised(client, upstream)
+    running.feed(UpstreamStarted(1, refused(429)))
+    running.feed(UpstreamData(1, ERRORS[upstream]))
+    running.feed(UpstreamClosed(1))
+    assert running.summary.end == "rejected"
+    assert told(client, running).message == "slow down"
+
+
+@pytest.mark.parametrize("client", SSE_PROTOCOLS)
+def test_silence_is_told_inside_the_stream(client: str) -> None:
+    running = promised(client, client, first_event=30.0)
+    running.feed(TimerFired(1, "first_event"))
+    assert "sent no answer" in told(client, running).message
+
+
+@pytest.mark.parametrize("client", SSE_PROTOCOLS)
+def test_a_page_is_told_inside_the_stream(client: str) -> None:
+    running = promised(client, client)
+    running.feed(UpstreamStarted(1, replace(HTML, status=502)))
+    running.feed(UpstreamData(1, b"<html>Bad gateway</html>"))
+    running.feed(UpstreamClosed(1))
+    assert told(client, running).message == "the provider answered with status 502"
+
+
+def test_an_error_of_the_stream_itself_stays_as_it_is() -> None:
+    """With what came before it."""
+    error = error_chunk("too long", code="context_length_exceeded")
+    conversation = asked(beats(begun(early())), 1, "a", SSE) >> UpstreamData(1, ROLE + error)
+    conversation = conversation << CancelUpstream(1) << Release(1, ANY) << SendData(1, ROLE + error)
+    assert conversation << Report(over("rejected", "rejected(400 request)")) << EndResponse(1)
+
+
+def test_a_translated_answer_goes_on_behind_the_promise() -> None:
+    running = promised("anthropic_messages", "openai_chat")
+    running.feed(UpstreamStarted(1, Head(200, SSE.headers)))
+    running.feed(UpstreamData(1, ROLE + says("Hi") + finishes("stop") + DONE))
+    running.feed(UpstreamClosed(1))
+    assert running.summary.end == "completed"
+    assert running.head.status == 200
+    assert running.body.startswith(b"\nevent: message_start\n")
+    assert running.body.rstrip().endswith(b'{"type":"message_stop"}')
