@@ -16,6 +16,7 @@ from tests.vendor import (
     Hang,
     Received,
     Reply,
+    Reset,
     Send,
     VendorThread,
     WaitFor,
@@ -292,6 +293,34 @@ def test_a_connection_serves_call_after_call(proxy: Proxy, vendor: VendorThread,
             us.send(request)
             assert us.until(b"\r\n0\r\n\r\n").startswith(b"HTTP/1.1 200 OK\r\n")
     assert len({received.connection for received in vendor.requests}) == 1
+
+
+MANY = 60
+"""Calls on one connection; the soak (scripts/soak) has the rest of a hundred thousand."""
+
+
+def test_nothing_is_left_of_calls_that_are_over(proxy: Proxy, vendor: VendorThread, model: str) -> None:
+    def calls(name: str, *answers: Answer) -> None:
+        for answer in answers * (MANY // len(answers)):
+            vendor.on(path=CHAT).reply(answer)
+        with Http2(proxy, "api.openai.com") as us:
+            for number in range(MANY):
+                us.finished(us.post(CHAT, ask(f"{model}-{name}-{number}"), OWN))
+
+    def held() -> dict[str, int]:
+        settled: dict[str, int] = wait_order(proxy, lambda found: found["calls"] == 0, "held")
+        return settled
+
+    refused = chat_error(400, "invalid_value", "no")
+    calls("warm", streamed(TEXT))
+    before = held()
+    calls("whole", streamed(TEXT))
+    calls("cut", streamed(TEXT[:2], Reset()))
+    calls("refused", refused)
+    after = held()
+    assert after["timers"] == 0
+    # Less is left where idle connections have expired meanwhile.
+    assert {name: number for name, number in after.items() if number > before[name]} == {}
 
 
 # -- a client that does not read ----------------------------------------------------------------------
