@@ -21,6 +21,7 @@ from addons.journal import Journal
 from addons.pool import Pool
 from addons.relay import Relay
 from rewrite.exchange import Exchange
+from tests.e2e.queues import queued
 
 HOST = "probe.test"
 SECRET_WORDS = "a fault that quotes sk-pool-number-one"
@@ -79,6 +80,10 @@ class Probe:
             "descriptors": sum(1 for _ in Path("/dev/fd").iterdir()),
             "calls": len(alive(Driver)) + len(alive(Exchange)),
         }
+
+    def order_queued(self) -> int:
+        """Bytes in the system's buffers of the proxy's sockets."""
+        return queued()
 
     def order_fault(self, place: str, event: str = "") -> None:
         """Let a part raise, always or when it is given an event of that name, until `mend`."""

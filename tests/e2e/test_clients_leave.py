@@ -12,11 +12,13 @@ import pytest
 from tests.e2e.proxy import ADDON, Proxy
 from tests.e2e.talk import PROBE, Http1, Http2, Listener, ask, client, post, tunnel, wait_order
 from tests.vendor import (
+    SPEECHES,
     Answer,
     Hang,
     Received,
     Reply,
     Reset,
+    Said,
     Send,
     VendorThread,
     WaitFor,
@@ -36,6 +38,12 @@ CONFIG = """
 [providers.openai]
 base_url = "{url}"
 credentials = [{{ name = "one", key = "env:ONE" }}, {{ name = "two", key = "env:TWO" }}]
+[providers.anthropic]
+base_url = "{url}"
+[providers.gemini]
+base_url = "{url}"
+[providers.ollama_cloud]
+base_url = "{url}"
 [providers.poolless]
 base_url = "{url}"
 hosts = ["poolless.test"]
@@ -193,6 +201,33 @@ def test_the_attempt_is_closed_at_once(
     assert len(vendor.requests) == 1
 
 
+PLACES = {
+    "openai_responses": ("api.openai.com", "/v1/responses"),
+    "anthropic_messages": ("api.anthropic.com", "/v1/messages"),
+    "gemini_generate": ("generativelanguage.googleapis.com", "/v1beta/models/{model}:streamGenerateContent"),
+    "ollama_chat": ("ollama.com", "/api/chat"),
+}
+
+
+@pytest.mark.parametrize("stage", ["waiting for the head", "streaming"])
+@pytest.mark.parametrize("protocol", PLACES)
+def test_in_every_other_protocol_too(
+    proxy: Proxy, vendor: VendorThread, model: str, protocol: str, stage: str
+) -> None:
+    speech, (host, place) = SPEECHES[protocol], PLACES[protocol]
+    path = place.format(model=model)
+    begun = speech.cut(Said(("Hello", "there")), "Hello", WaitFor("never"), model=model)
+    vendor.on(path=path).reply(begun if stage == "streaming" else Hang())
+    target = f"{path}?alt=sse" if protocol == "gemini_generate" else path
+    with Http1(tunnel(proxy, host)) as us:
+        us.send(post(target, host, ask(model), [("Authorization", "Bearer sk-own-key")]))
+        (received,) = vendor.wait_requests(1)
+        us.until(b"Hello" if stage == "streaming" else b"")
+    closed(vendor, received)
+    abandoned(proxy, model)
+    assert len(vendor.requests) == 1
+
+
 @pytest.mark.parametrize("host", ["api.openai.com", "poolless.test"])
 def test_no_attempt_follows_a_back_off(
     proxy: Proxy, vendor: VendorThread, ask_for: Ways, model: str, host: str
@@ -273,7 +308,7 @@ def test_one_of_two_streams_is_reset_and_the_other_goes_on(
         abandoned(proxy, first)
         vendor.release("other")
         whole = us.finished(two)
-    assert (whole.ended, whole.data) == (True, b"".join(TEXT))
+    assert (whole.ended, bytes(whole.data)) == (True, b"".join(TEXT))
     proxy.wait_log(f"model={second} status=200 end=completed")
 
 

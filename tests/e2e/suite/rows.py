@@ -210,9 +210,11 @@ ELSEWHERE = (
         "the client leaves, at every stage",
         (
             f"{_LEAVING}::test_the_attempt_is_closed_at_once",
+            f"{_LEAVING}::test_in_every_other_protocol_too",
             f"{_LEAVING}::test_no_attempt_follows_a_back_off",
             f"{_LEAVING}::test_a_wait_for_a_free_credential_ends",
             f"{_LEAVING}::test_a_connection_that_is_being_made_is_given_up",
+            "tests/addons/test_client_gone.py::test_nothing_is_left",
         ),
     ),
     Elsewhere(
@@ -221,7 +223,12 @@ ELSEWHERE = (
         ("tests/e2e/test_interception.py::test_a_websocket_leaves_with_the_pools_key",),
     ),
     Elsewhere(
-        "S16", "many calls, flat memory", (f"{_LEAVING}::test_nothing_is_left_of_calls_that_are_over",)
+        "S16",
+        "many calls, flat memory",
+        (
+            f"{_LEAVING}::test_nothing_is_left_of_calls_that_are_over",
+            "tests/e2e/test_slow_readers.py::test_what_a_client_does_not_take_stays_with_the_provider",
+        ),
     ),
     Elsewhere(
         "S18",
