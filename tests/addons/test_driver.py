@@ -31,7 +31,7 @@ from rewrite.exchange import Exchange
 from rewrite.limits import Limits, Timing
 from rewrite.outcome import Abandoned, Completed, ErrorFacts, Outcome, describe
 from rewrite.terms import Terms
-from tests.vendor import Hang, Reply, Send, Vendor, WaitFor, chat_error, chat_stream, streamed
+from tests.vendor import Hang, Reply, Send, Vendor, VendorThread, WaitFor, chat_error, chat_stream, streamed
 
 PATIENCE = 10.0
 TEXT = chat_stream(["Hello", " there"])
@@ -93,7 +93,7 @@ class Faulty(Exchange):
 class House:
     """What surrounds a driver: credentials in turn, and lists of what it did with them."""
 
-    def __init__(self, vendor: Vendor) -> None:
+    def __init__(self, vendor: Vendor | VendorThread) -> None:
         self.upstream = Upstream(tls_context(insecure=False, ca_file=None, ca_dir=None))
         self.url = vendor.base_url + "/v1/chat/completions"
         self.names = itertools.count(1)

@@ -3,10 +3,12 @@
 Orders are requests to http://probe.test/ORDER?...: see `Probe`. Loaded with a further `-s`.
 """
 
+import asyncio
 import gc
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from mitmproxy import ctx, http
@@ -14,10 +16,12 @@ from mitmproxy.flow import Flow
 
 from addons import answering, interception, outgoing
 from addons.blackout import Blackout
+from addons.driver import Driver
 from addons.journal import Journal
 from addons.pool import Pool
 from addons.relay import Relay
 from rewrite.exchange import Exchange
+from tests.e2e.queues import queued
 
 HOST = "probe.test"
 SECRET_WORDS = "a fault that quotes sk-pool-number-one"
@@ -65,6 +69,21 @@ class Probe:
             "in_flight": {name: number for name, number in in_flight.items() if number},
             "intercepted": [flow.request.path for flow in self._flows if flow.intercepted],
         }
+
+    def order_held(self) -> dict[str, int]:
+        """What the process holds on to: tasks, timers, descriptors, and all that calls are made of."""
+        gc.collect()
+        timers: list[asyncio.TimerHandle] = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]  # nothing tells
+        return {
+            "tasks": len(asyncio.all_tasks()),
+            "timers": sum(not each.cancelled() and "Inbox" in repr(each) for each in timers),
+            "descriptors": sum(1 for _ in Path("/dev/fd").iterdir()),
+            "calls": len(alive(Driver)) + len(alive(Exchange)),
+        }
+
+    def order_queued(self) -> int:
+        """Bytes in the system's buffers of the proxy's sockets."""
+        return queued()
 
     def order_fault(self, place: str, event: str = "") -> None:
         """Let a part raise, always or when it is given an event of that name, until `mend`."""

@@ -15,6 +15,7 @@ from typing import Any, Self
 import h2.config
 import h2.connection
 import h2.events
+import h2.settings
 import httpx
 
 from tests.e2e.proxy import Proxy
@@ -150,22 +151,31 @@ class Stream:
     """What a client has seen of one HTTP/2 stream."""
 
     headers: dict[bytes, bytes] = field(default_factory=dict)
-    data: bytes = b""
+    data: bytearray = field(default_factory=bytearray)
     ended: bool = False
     reset: bool = False
 
 
 class Http2:
-    """One connection of a client that speaks HTTP/2 by hand, several streams at once."""
+    """One connection of a client that speaks HTTP/2 by hand, several streams at once.
 
-    def __init__(self, proxy: Proxy, host: str) -> None:
+    `window`: bytes that each stream and all together may have on their way, `shared` for all together; 0 is
+    the protocol's 65,535. Streams in `unread` get no more than they have been promised.
+    """
+
+    def __init__(self, proxy: Proxy, host: str, *, window: int = 0, shared: int = 0) -> None:
         self._host = host
         self._sock = tunnel(proxy, host, context=trusting(proxy, "h2"))
         self._sock.settimeout(PATIENCE)
         assert self._sock.selected_alpn_protocol() == "h2"
         self.streams: dict[int, Stream] = {}
+        self.unread: set[int] = set()
         self._h2 = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding=False))
         self._h2.initiate_connection()
+        if window:
+            self._h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: window})
+        if window or shared:
+            self._h2.increment_flow_control_window(window or shared)
         self._flush()
 
     def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> int:
@@ -188,14 +198,19 @@ class Http2:
         while text not in stream.data:
             open_still = not (stream.ended or stream.reset)
             assert open_still, f"{text!r} never came, but {stream.data!r}"
-            self._receive()
-        return stream.data
+            self.receive()
+        return bytes(stream.data)
+
+    def take(self, number: int, size: int) -> None:
+        """Read until the stream has so many bytes."""
+        while len(self.streams[number].data) < size:
+            self.receive()
 
     def finished(self, number: int) -> Stream:
         """The stream, once it has ended or was reset."""
         stream = self.streams[number]
         while not (stream.ended or stream.reset):
-            self._receive()
+            self.receive()
         return stream
 
     def close(self) -> None:
@@ -209,7 +224,8 @@ class Http2:
     ) -> None:
         self.close()
 
-    def _receive(self) -> None:
+    def receive(self) -> None:
+        """Read what comes next, of whatever stream."""
         data = self._sock.recv(65536)
         assert data, "the connection was closed"
         for event in self._h2.receive_data(data):
@@ -222,7 +238,8 @@ class Http2:
                 self.streams[event.stream_id].headers = dict(event.headers)
             case h2.events.DataReceived():
                 self.streams[event.stream_id].data += event.data
-                self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                if event.stream_id not in self.unread:
+                    self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
             case h2.events.StreamEnded():
                 self.streams[event.stream_id].ended = True
             case h2.events.StreamReset():

@@ -12,10 +12,13 @@ import pytest
 from tests.e2e.proxy import ADDON, Proxy
 from tests.e2e.talk import PROBE, Http1, Http2, Listener, ask, client, post, tunnel, wait_order
 from tests.vendor import (
+    SPEECHES,
     Answer,
     Hang,
     Received,
     Reply,
+    Reset,
+    Said,
     Send,
     VendorThread,
     WaitFor,
@@ -35,6 +38,12 @@ CONFIG = """
 [providers.openai]
 base_url = "{url}"
 credentials = [{{ name = "one", key = "env:ONE" }}, {{ name = "two", key = "env:TWO" }}]
+[providers.anthropic]
+base_url = "{url}"
+[providers.gemini]
+base_url = "{url}"
+[providers.ollama_cloud]
+base_url = "{url}"
 [providers.poolless]
 base_url = "{url}"
 hosts = ["poolless.test"]
@@ -192,6 +201,33 @@ def test_the_attempt_is_closed_at_once(
     assert len(vendor.requests) == 1
 
 
+PLACES = {
+    "openai_responses": ("api.openai.com", "/v1/responses"),
+    "anthropic_messages": ("api.anthropic.com", "/v1/messages"),
+    "gemini_generate": ("generativelanguage.googleapis.com", "/v1beta/models/{model}:streamGenerateContent"),
+    "ollama_chat": ("ollama.com", "/api/chat"),
+}
+
+
+@pytest.mark.parametrize("stage", ["waiting for the head", "streaming"])
+@pytest.mark.parametrize("protocol", PLACES)
+def test_in_every_other_protocol_too(
+    proxy: Proxy, vendor: VendorThread, model: str, protocol: str, stage: str
+) -> None:
+    speech, (host, place) = SPEECHES[protocol], PLACES[protocol]
+    path = place.format(model=model)
+    begun = speech.cut(Said(("Hello", "there")), "Hello", WaitFor("never"), model=model)
+    vendor.on(path=path).reply(begun if stage == "streaming" else Hang())
+    target = f"{path}?alt=sse" if protocol == "gemini_generate" else path
+    with Http1(tunnel(proxy, host)) as us:
+        us.send(post(target, host, ask(model), [("Authorization", "Bearer sk-own-key")]))
+        (received,) = vendor.wait_requests(1)
+        us.until(b"Hello" if stage == "streaming" else b"")
+    closed(vendor, received)
+    abandoned(proxy, model)
+    assert len(vendor.requests) == 1
+
+
 @pytest.mark.parametrize("host", ["api.openai.com", "poolless.test"])
 def test_no_attempt_follows_a_back_off(
     proxy: Proxy, vendor: VendorThread, ask_for: Ways, model: str, host: str
@@ -272,7 +308,7 @@ def test_one_of_two_streams_is_reset_and_the_other_goes_on(
         abandoned(proxy, first)
         vendor.release("other")
         whole = us.finished(two)
-    assert (whole.ended, whole.data) == (True, b"".join(TEXT))
+    assert (whole.ended, bytes(whole.data)) == (True, b"".join(TEXT))
     proxy.wait_log(f"model={second} status=200 end=completed")
 
 
@@ -292,6 +328,34 @@ def test_a_connection_serves_call_after_call(proxy: Proxy, vendor: VendorThread,
             us.send(request)
             assert us.until(b"\r\n0\r\n\r\n").startswith(b"HTTP/1.1 200 OK\r\n")
     assert len({received.connection for received in vendor.requests}) == 1
+
+
+MANY = 60
+"""Calls on one connection; the soak (scripts/soak) has the rest of a hundred thousand."""
+
+
+def test_nothing_is_left_of_calls_that_are_over(proxy: Proxy, vendor: VendorThread, model: str) -> None:
+    def calls(name: str, *answers: Answer) -> None:
+        for answer in answers * (MANY // len(answers)):
+            vendor.on(path=CHAT).reply(answer)
+        with Http2(proxy, "api.openai.com") as us:
+            for number in range(MANY):
+                us.finished(us.post(CHAT, ask(f"{model}-{name}-{number}"), OWN))
+
+    def held() -> dict[str, int]:
+        settled: dict[str, int] = wait_order(proxy, lambda found: found["calls"] == 0, "held")
+        return settled
+
+    refused = chat_error(400, "invalid_value", "no")
+    calls("warm", streamed(TEXT))
+    before = held()
+    calls("whole", streamed(TEXT))
+    calls("cut", streamed(TEXT[:2], Reset()))
+    calls("refused", refused)
+    after = held()
+    assert after["timers"] == 0
+    # Less is left where idle connections have expired meanwhile.
+    assert {name: number for name, number in after.items() if number > before[name]} == {}
 
 
 # -- a client that does not read ----------------------------------------------------------------------

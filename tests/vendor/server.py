@@ -184,7 +184,8 @@ class Vendor:
         try:
             await _unless_gone(line, Player(line, self._gate, received).play(answer))
         finally:
-            if line.gone.is_set() and not received.complete:
+            # A write that fails closes the line a moment before the loop says that the client is gone.
+            if (line.gone.is_set() or line.closed) and not received.complete:
                 received.closed_by_client.set()
             received.finished.set()
             self._notify()

@@ -2,12 +2,16 @@
 
 A job is `{"jobs": [...]}`, each with `mode`, `model` and `prompt`, perhaps with `tools`, `reasoning`,
 `image` (a PNG in base64) and `turns`; they run `at_once` so many. The answer is `{"results": [...]}` in the
-same order: the turns as the SDK told them, and the error that it raised.
+same order: the turns as the SDK told them, and the error that it raised. With `patience` an answer that has
+not ended after so many seconds is given up, and told as far as it came.
 """
 
 import json
+import os
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as Late
 
 _CITY = {"type": "string", "description": "The city."}
 TOOLS = [
@@ -28,12 +32,27 @@ TOOLS = [
 def main(start):
     """`start(job)` begins a conversation; it has `ask(turn)`, which fills that in, and `give(results)`."""
     told = json.loads(sys.argv[1])
-    with ThreadPoolExecutor(told.get("at_once", 8)) as threads:
-        print(json.dumps({"results": list(threads.map(lambda job: play(job, start), told["jobs"]))}))
+    threads = ThreadPoolExecutor(told.get("at_once", 8))
+    end = time.monotonic() + told["patience"] if "patience" in told else None
+    asked = []
+    for job in told["jobs"]:
+        turns = []
+        asked.append((threads.submit(play, job, start, turns), turns))
+    print(json.dumps({"results": [result(*each, end) for each in asked]}), flush=True)
+    os._exit(0)  # whatever still waits for an answer
 
 
-def play(job, start):
-    turns = []
+def result(asked, turns, end):
+    try:
+        return asked.result(end and max(end - time.monotonic(), 0))
+    except Late:
+        return {
+            "turns": turns,
+            "error": {"types": ["Silence"], "status": None, "message": "nothing more came"},
+        }
+
+
+def play(job, start, turns):
     try:
         conversation = start(job)
         for _ in range(job.get("turns", 1)):
