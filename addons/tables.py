@@ -125,6 +125,7 @@ class ProviderTable(Table):
     auth: Literal["bearer", "x-api-key", "x-goog-api-key", "api-key", "none"] | None = None
     rotation: Literal["sequential", "balanced", "round_robin"] | None = None
     replace_oauth: bool | None = None
+    websocket: Literal["refuse", "pass", "bridge"] | None = None
     credentials: list[CredentialTable] = []
     adapters: list[AdapterSpec] = []
 

@@ -34,6 +34,17 @@ class Rotation(StrEnum):
     BALANCED = "balanced"
 
 
+class WebSocket(StrEnum):
+    """What becomes of a WebSocket on the path of a provider's Responses API."""
+
+    REFUSE = "refuse"
+    """It is answered 426 at once, and clients ask over HTTP."""
+    PASS = "pass"
+    """It goes to the provider, with a credential of the pool."""
+    BRIDGE = "bridge"
+    """It is answered here, each of its turns as a call over HTTP."""
+
+
 class Thinking(StrEnum):
     """How a request tells a model how much to think.
 
@@ -76,7 +87,7 @@ class Provider:
     one of `oauth_prefixes` belongs to a login or a subscription; with an empty prefix all do.
     `own_credential_paths` are globs (fnmatchcase, without the query) of paths that keep the client's own
     credential wherever they are passed through. `environment` names the variable of its key, whose numbered
-    forms make a pool; empty: none.
+    forms make a pool; empty: none. `websocket` says what becomes of one on the path of its Responses API.
     """
 
     name: str
@@ -94,6 +105,7 @@ class Provider:
     rotation: Rotation = Rotation.SEQUENTIAL
     replace_oauth: bool = False
     environment: str = ""
+    websocket: WebSocket = WebSocket.REFUSE
 
 
 def layered(general: Mapping[str, object], special: Mapping[str, object]) -> dict[str, object]:
@@ -133,6 +145,7 @@ def provider(name: str, mapping: Mapping[str, object]) -> Provider:
         rotation=_read(name, mapping, "rotation", _rotation, "sequential"),
         replace_oauth=_read(name, mapping, "replace_oauth", _flag, False),
         environment=_read(name, mapping, "environment", _text, ""),
+        websocket=_read(name, mapping, "websocket", _websocket, "refuse"),
     )
 
 
@@ -208,6 +221,10 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise _expected("a text")
     return value
+
+
+def _websocket(value: object) -> WebSocket:
+    return WebSocket(_text(value))
 
 
 def _flag(value: object) -> bool:
