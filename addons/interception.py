@@ -146,10 +146,6 @@ class Interception:
         pooled = self._is_pooled(intercepted.configured, intercepted.own, path, passed=False)
         return replace(intercepted, protocol=protocol, operation=Operation.GENERATE, pooled=pooled)
 
-    def adopt(self, flow: http.HTTPFlow, intercepted: Intercepted) -> None:
-        """A flow is answered by us that looked like one that is not."""
-        self._flows[flow] = intercepted
-
     @staticmethod
     def disarm(flow: http.HTTPFlow) -> None:
         """For a flow that failed: without a further look, nothing stays in it that may be a key."""

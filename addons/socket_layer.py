@@ -14,6 +14,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
@@ -113,7 +114,6 @@ class Socket:
         self._flow, self._hops, self._waiting = flow, hops, waiting
         self._handler = handler_of(client)
         self._transport = self._handler.transports.get(client)
-        self._lost = False
 
     async def receive(self) -> str:
         """The next text message."""
@@ -142,15 +142,10 @@ class Socket:
     async def _drain(self) -> None:
         if self._transport is None or self._transport.writer is None:
             return
-        try:
+        # A loss is told to the layers where the connection is read, and they cancel us. To cancel the reader
+        # here, as ConnectionHandler.drain_writers does, could interrupt just that telling.
+        with suppress(OSError):
             await self._transport.writer.drain()
-        except OSError as error:
-            # As ConnectionHandler.drain_writers does: the layers are told of the loss, and cancel us. Once: a
-            # second time would interrupt the telling.
-            handler = None if self._lost else self._transport.handler
-            self._lost = True
-            if handler is not None:
-                handler.cancel(f"Error sending data: {error}")
 
 
 type Session = Callable[[Socket], Coroutine[None, None, None]]

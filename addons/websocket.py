@@ -44,7 +44,6 @@ class WebSockets:
     def _bridged(self, flow: http.HTTPFlow, turns: Intercepted) -> http.Response:
         match accept(flow.request):
             case Accepted(answer, extensions):
-                self._interception.adopt(flow, turns)
                 self._note(flow, turns, "bridged")
                 self._relay.switch(flow, lambda context: self._layer(context, flow, turns, extensions))
                 return answer
@@ -66,7 +65,7 @@ class WebSockets:
         if intercepted is None or flow.websocket is None:
             return
         last = flow.websocket.messages[-1]
-        if intercepted.operation is None and intercepted.pooled and not last.from_client:
+        if intercepted.pooled and not last.from_client:
             secret = self._interception.account(intercepted).secret
             last.content = Blackout([secret]).whole(last.content)
         forget_old(flow.websocket)

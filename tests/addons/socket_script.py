@@ -19,6 +19,9 @@ from addons.socket_layer import Socket, SocketLayer
 from tests.addons.relay_script import reported, say
 
 LONGEST, WAITING, FRAME = 100_000, 3, 50_000
+FULL = 64 * 1024
+"""Bytes from which on asyncio lets a writer wait."""
+
 socket_layer.LONGEST_MESSAGE = LONGEST
 socket_layer.MOST_WAITING = WAITING
 socket_layer.LONGEST_FRAME = FRAME
@@ -37,6 +40,11 @@ class Sessions:
         await socket.send([text, text, text])
         await asyncio.Event().wait()
 
+    async def patient(self, socket: Socket, name: str) -> None:
+        await socket.send(["hold this"])
+        say("after", name=name)
+        await asyncio.Event().wait()
+
     async def ping(self, socket: Socket, name: str) -> None:
         await socket.ping()
         await asyncio.Event().wait()
@@ -48,9 +56,27 @@ class Sessions:
         raise LookupError(await socket.receive())
 
     async def talkative(self, socket: Socket, name: str) -> None:
-        """Until the client is slow to read."""
-        for _ in range(100_000):
-            await socket.send(["x" * 10_000])
+        """Reports the first time that the client is the slower one, and when that does not hold it up."""
+        watch = asyncio.ensure_future(self._full(socket, name))
+        try:
+            for _ in range(100_000):
+                await socket.send(["x" * 10_000])
+                if waiting(socket) > FULL:
+                    say("overrun", name=name)
+        finally:
+            watch.cancel()
+
+    async def _full(self, socket: Socket, name: str) -> None:
+        while waiting(socket) <= FULL:  # noqa: ASYNC110  # a buffer has no event to wait for
+            await asyncio.sleep(0)
+        say("full", name=name)
+
+
+def waiting(socket: Socket) -> int:
+    """The bytes that the client has not taken."""
+    assert socket._transport
+    assert isinstance(socket._transport.writer, asyncio.StreamWriter)
+    return socket._transport.writer.transport.get_write_buffer_size()
 
 
 class Script:

@@ -227,9 +227,33 @@ def test_a_client_that_does_not_read_stops_the_session_from_writing(
 ) -> None:
     talk = Talk(plain, f"/talkative?name={name}")
     assert talk.text() == "x" * 10_000
-    flow = proxy.order("flow", name=name)
-    assert flow["messages"] <= KEPT_MESSAGES
+    proxy.wait("full", name)
+    assert proxy.order("flow", name=name)["live"]
+    assert proxy.seen("overrun", name) == []
     talk.sock.close()
+    settled(proxy, name)
+
+
+def test_a_client_that_leaves_while_it_is_written_to_cancels_the_session(
+    proxy: Mitmdump, plain: HTTPConnection, name: str
+) -> None:
+    talk = Talk(plain, f"/talkative?name={name}")
+    assert talk.text() == "x" * 10_000
+    talk.sock.close()
+    settled(proxy, name)
+
+
+def test_a_session_waits_until_its_message_is_written(
+    proxy: Mitmdump, plain: HTTPConnection, name: str
+) -> None:
+    talk = Talk(plain, f"/patient?name={name}")
+    proxy.wait("held", name)
+    assert proxy.order("flow", name=name)["messages"] == 1
+    assert proxy.seen("after", name) == []
+    proxy.order("resume", name=name)
+    assert talk.text() == "hold this"
+    proxy.wait("after", name)
+    plain.close()
     settled(proxy, name)
 
 
@@ -341,10 +365,21 @@ def test_another_addons_answer_takes_the_place_of_the_101(
     talk = Talk(plain, f"/echo?name={name}&replaced=1")
     assert isinstance(talk.answer, RejectConnection)
     assert talk.answer.status_code == 403
-    assert proxy.seen("started", name) == []
+    proxy.wait_order(lambda flow: not flow["live"], "flow", name=name)
+    assert proxy.order("status") == {"active": 0, "open": 0}
+    assert proxy.seen("websocket_start", name) == []
 
 
 # -- what stays in the flow -------------------------------------------------------------------------------
+
+
+def test_a_flow_keeps_the_last_messages(proxy: Mitmdump, plain: HTTPConnection, name: str) -> None:
+    talk = Talk(plain, f"/talkative?name={name}")
+    for _ in range(KEPT_MESSAGES * 2):
+        talk.text()
+    assert proxy.order("flow", name=name)["messages"] == KEPT_MESSAGES
+    talk.sock.close()
+    settled(proxy, name)
 
 
 def sizes(*lengths: int) -> list[int]:

@@ -42,7 +42,7 @@ class WebSocket:
     ) -> None:
         self.connection = Http1(tunnel(proxy, host))
         self._ws = WSConnection(ConnectionType.CLIENT)
-        sent = {"Authorization": f"Bearer {key}", **(headers or {})}
+        sent = {**({"Authorization": f"Bearer {key}"} if key else {}), **(headers or {})}
         pairs = [(name.encode(), value.encode()) for name, value in sent.items()]
         self.send(Request(host=host, target=path, extra_headers=pairs, extensions=extensions or []))
         self.handshake = self.next()

@@ -48,6 +48,13 @@ base_url = "{url}"
 hosts = ["ownkey.test"]
 protocols = ["openai_responses"]
 websocket = "bridge"
+[providers.turning]
+base_url = "{url}"
+hosts = ["turning.test"]
+protocols = ["openai_responses"]
+websocket = "bridge"
+rotation = "round_robin"
+credentials = [{{ name = "one", key = "env:ONE" }}, {{ name = "two", key = "env:TWO" }}]
 [providers.chatting]
 base_url = "{url}"
 hosts = ["chatting.test"]
@@ -200,6 +207,18 @@ def test_one_that_passes_has_the_pools_key_and_its_flow_does_not(proxy: Proxy, v
     assert seen["rotator"]["credential"] == "one"
 
 
+def test_a_message_that_could_not_be_looked_at_stays_here(proxy: Proxy, vendor: VendorThread) -> None:
+    vendor.on(path=RESPONSES).reply(Upgrade())
+    with WebSocket(proxy, "passing.test") as socket:
+        order(proxy, "fault", place="blackout_of_a_message")
+        socket.say("lost")
+        proxy.wait_log("a message of passing.test: Planted")
+        order(proxy, "mend")
+        socket.say("found")
+        assert socket.text() == "found"
+        socket.close()
+
+
 def test_a_subscriptions_token_passes_as_it_is(proxy: Proxy, vendor: VendorThread) -> None:
     path = "/backend-api/realtime"
     vendor.on(path=path).reply(Upgrade())
@@ -254,6 +273,20 @@ def test_a_clients_own_key_goes_to_its_provider(proxy: Proxy, vendor: VendorThre
     with WebSocket(proxy, "ownkey.test") as socket:
         socket.turn(model=model, input="hi")
     assert [one.credential for one in vendor.requests] == ["sk-own-key"]
+
+
+def test_a_client_without_a_key_gets_the_pools(proxy: Proxy, vendor: VendorThread, model: str) -> None:
+    with WebSocket(proxy, "bridged.test", key="") as socket:
+        socket.turn(model=model, input="hi")
+    assert [one.credential for one in vendor.requests] == [ONE]
+
+
+def test_the_turns_of_a_connection_stay_on_one_key(proxy: Proxy, vendor: VendorThread, model: str) -> None:
+    for _ in range(2):
+        with WebSocket(proxy, "turning.test") as socket:
+            socket.turn(model=model, input="hi")
+            socket.turn(model=model, input="something else")
+    assert [one.credential for one in vendor.requests] == [ONE, ONE, TWO, TWO]
 
 
 def test_compressed_messages(proxy: Proxy, vendor: VendorThread, model: str) -> None:
