@@ -5,7 +5,7 @@ proxy says of its config.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from string import Template
 
@@ -200,6 +200,9 @@ def _websocket(agent: Agent) -> Iterator[Row]:
         yield Row(agent, f"refuse{name}", OWN[agent.provider], script, expected, said=_REFUSED)
     for name, streaming, script in _bridge_scripts(agent):
         yield Row(agent, f"bridge{name}", _BRIDGE + streaming, script, expected, said=_BRIDGED)
+    *_, routed = _routed(agent, "anthropic", "claude-test", ("anthropic_messages",))
+    config = routed.config.replace(OWN["openai"], _BRIDGE)
+    yield replace(routed, scenario=f"bridge-{routed.scenario}", config=config, said=_BRIDGED)
 
 
 def _bridge_scripts(agent: Agent) -> Iterator[tuple[str, str, Script]]:
