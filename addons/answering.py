@@ -4,6 +4,7 @@ import asyncio
 import random
 import secrets
 import time
+from dataclasses import replace
 from functools import partial
 from weakref import WeakKeyDictionary
 
@@ -71,10 +72,13 @@ class Answering:
         """The proxy ends."""
         await _close([*self._former, *filter(None, [self._upstream])])
 
-    def begin(self, flow: http.HTTPFlow, intercepted: Intercepted) -> Driver | Refusal | Passing:
-        """What answers a recognised call, ready to run."""
+    def begin(
+        self, flow: http.HTTPFlow, intercepted: Intercepted, session: str = ""
+    ) -> Driver | Refusal | Passing:
+        """What answers a recognised call, ready to run. `session` names its conversation if it does not."""
         assert intercepted.protocol is not None
         call = self._call(flow, intercepted)
+        call = replace(call, session=call.session or session or None)
         turn = self.responses.turn(call, _scope(intercepted))
         if isinstance(turn, Missing):
             return self._refusal(Record(flow, call, intercepted.provider.name, ()), intercepted, turn)

@@ -6,7 +6,7 @@ a fingerprint stays in the flow. What leaves is written on a copy.
 
 from base64 import b64encode
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
@@ -21,6 +21,7 @@ from addons import carriers
 from addons.blackout import Blackout, Redactor
 from addons.carriers import ClientCredential
 from addons.encodings import DecodeFault, Decoder, decoder_for
+from addons.handshake import is_handshake
 from addons.journal import KEY, Journal
 from addons.pool import Lease, Pool
 from addons.relay import Forwarding
@@ -29,6 +30,7 @@ from addons.wire import address_of, authority_of, headers_of, replaced, set_head
 from protocols.base import Fault, Headers, Operation, WireProtocol
 from protocols.registry import Registry
 from rewrite.providers import Provider, serves
+from rewrite.responses_store import PROTOCOL as RESPONSES
 
 OWN = "client"
 """The name under which a client's own credential stands in the records."""
@@ -130,6 +132,19 @@ class Interception:
         if passed and (own is None or any(fnmatchcase(path, g) for g in provider.own_credential_paths)):
             return False
         return own is None or provider.replace_oauth or own.is_api_key(provider.oauth_prefixes)
+
+    def turns(self, flow: http.HTTPFlow) -> Intercepted | None:
+        """How the turns of a WebSocket on the path of the Responses API are answered; None: it is none."""
+        intercepted = self._flows[flow]
+        provider, path = intercepted.provider, flow.request.path.partition("?")[0]
+        spoken = RESPONSES in provider.protocols and RESPONSES in self._registry
+        if not spoken or not is_handshake(flow.request):
+            return None
+        protocol = self._registry[RESPONSES]
+        if protocol.match("POST", path) is not Operation.GENERATE:
+            return None
+        pooled = self._is_pooled(intercepted.configured, intercepted.own, path, passed=False)
+        return replace(intercepted, protocol=protocol, operation=Operation.GENERATE, pooled=pooled)
 
     @staticmethod
     def disarm(flow: http.HTTPFlow) -> None:

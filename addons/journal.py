@@ -22,6 +22,11 @@ from rewrite.trace import Body, cut
 KEY = "rotator"
 """Where a flow's record is in `flow.metadata`: small plain data, since it is copied and saved."""
 
+LAST_TURNS = 20
+"""How many turns of a WebSocket its flow's record tells of."""
+
+BETWEEN_TURNS = "\n\n"
+
 log = logging.getLogger("rotator")
 _MARKERS = {
     "refused": ":no_entry:",
@@ -77,6 +82,15 @@ class Journal:
         flow.comment = self._redactor.redact(_comment(record, summary))
         flow.marked = _MARKERS.get(summary.end, flow.marked)
         log.info("%s", self._redactor.redact(_line(kept)))
+
+    def turn(self, flow: http.HTTPFlow, turn: http.HTTPFlow) -> None:
+        """A turn of the WebSocket of `flow` is over, whose record is in `turn`: the last ones stay."""
+        record = flow.metadata.get(KEY, {})
+        turns = [*record.get("turns", ()), turn.metadata.get(KEY, {})][-LAST_TURNS:]
+        flow.metadata[KEY] = {**record, "turns": turns}
+        comments = [*flow.comment.split(BETWEEN_TURNS), turn.comment][-LAST_TURNS:]
+        flow.comment = BETWEEN_TURNS.join(filter(None, comments))
+        flow.marked = turn.marked or flow.marked
 
     def failed(self, what: str, error: BaseException) -> None:
         """A fault of ours: its type and place, never its text, which may quote what was read."""

@@ -14,7 +14,7 @@ server vanishes: a `stream` callable is synchronous and runs only when bytes arr
 
 Internals of mitmproxy 12.2 that this file leans on, to be checked at an upgrade:
 `HttpStream`: make_server_connection, start_request_stream, state_wait_for_response_headers, send_response,
-flow_done, check_killed, handle_protocol_error, client_state, server_state;
+flow_done, child_layer, passthrough, check_killed, handle_protocol_error, client_state, server_state;
 `HttpLayer`: streams, connections, make_stream, event_to_child, get_connection (through GetHttpConnection);
 `Layer`: handle_event calls _handle_event, and queues events while a blocking command is pending;
 `Context.layers`: from the outermost layer to the innermost, an HttpStream right behind its HttpLayer;
@@ -29,7 +29,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, assert_never
+from typing import Any, Protocol, assert_never
 from weakref import WeakKeyDictionary, WeakSet
 
 from mitmproxy import ctx, http
@@ -50,6 +50,7 @@ from mitmproxy.proxy.layers.http._events import (
     RequestHeaders,
     RequestProtocolError,
     ResponseData,
+    ResponseEndOfMessage,
     ResponseHeaders,
     ResponseProtocolError,
 )
@@ -67,6 +68,14 @@ TRUNCATED_KEY = "rotator_body_truncated"
 log = logging.getLogger("rotator.relay")
 
 type Responder = Callable[[Sink], Coroutine[None, None, None]]
+type Switch = Callable[[Context], layer.Layer]
+"""Makes the layer that a connection goes to behind a 101."""
+
+
+class Killable(Protocol):
+    """What is to stop when the user kills its flow."""
+
+    def kill(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,18 +111,18 @@ class _Kill:
 
 
 type _Payload = bytes | http.Response | _End | _Abort | _Kill
-type _Hops = Mapping[layer.Layer, HttpStream]
+type Hops = Mapping[layer.Layer, HttpStream]
 
 
 @dataclass(eq=False)
-class Push(events.MessageInjected[_Payload]):
+class Push[T](events.MessageInjected[T]):
     """Something for one stream. `hops` says for every HttpLayer on the way which of its streams leads there.
 
     It is a MessageInjected so that an outer HttpLayer that is not a RelayHttpLayer (one that another add-on
     made) hands it down as well.
     """
 
-    hops: _Hops
+    hops: Hops
 
 
 class Sink:
@@ -127,11 +136,12 @@ class Sink:
         self._stream = stream
         self._handler = handler
         self._transport = handler.transports.get(stream.context.client)
-        self._hops = _hops(stream.context.layers)
+        self._hops = hops_of(stream.context.layers)
         self._started = False
         self._bodyless = False
         self._closed = False
         self._draining = False
+        self._lost = False
 
     @property
     def draining(self) -> bool:
@@ -215,8 +225,11 @@ class Sink:
                 await relief.wait()
         except OSError as error:
             # As drain_writers does: the handler then reports the loss to the layers, and they cancel us.
-            if self._transport.handler is not None:
-                self._transport.handler.cancel(f"Error sending data: {error}")
+            # Once: a second time would interrupt the report.
+            handler = None if self._lost else self._transport.handler
+            self._lost = True
+            if handler is not None:
+                handler.cancel(f"Error sending data: {error}")
         finally:
             self._draining = False
 
@@ -286,8 +299,8 @@ class RelayStream(HttpStream):
         return handled
 
     def _respond(self, responder: Responder) -> None:
-        self._sink = Sink(self, _handler(self.context.client))
-        self._relay.opened(self)
+        self._sink = Sink(self, handler_of(self.context.client))
+        self._relay.opened(self.flow, self)
         self._task = asyncio_utils.create_task(
             responder(self._sink), name="responder", keep_ref=False, client=self.context.client.peername
         )
@@ -356,7 +369,18 @@ class RelayStream(HttpStream):
 
     def flow_done(self) -> layer.CommandGenerator[None]:
         self._relay.closed(self.flow)
-        return super().flow_done()
+        switch = self._relay.switched(self.flow)
+        if switch is None:
+            return super().flow_done()
+        return self._switch(switch(self.context))
+
+    def _switch(self, child: layer.Layer) -> layer.CommandGenerator[None]:
+        """As the base class does it, with another layer. The end of the message comes behind it, since data
+        may be waiting there already."""
+        self.child_layer = child
+        self._handle_event = self.passthrough  # type: ignore[method-assign]  # how layers change their state
+        yield from child.handle_event(events.Start())
+        yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
 
     def check_killed(self, emit_error_hook: bool) -> layer.CommandGenerator[bool]:
         killed = yield from super().check_killed(emit_error_hook)
@@ -465,9 +489,10 @@ class Relay:
 
     def __init__(self) -> None:
         self._plans: WeakKeyDictionary[Flow, Responder | Forwarding] = WeakKeyDictionary()
-        self._open: dict[str, RelayStream] = {}
+        self._open: dict[str, Killable] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._whole: WeakSet[Flow] = WeakSet()
+        self._switches: WeakKeyDictionary[Flow, Switch] = WeakKeyDictionary()
 
     def respond(self, flow: http.HTTPFlow, responder: Responder) -> None:
         """Let `responder` answer this flow. To be called from the request hook (request not streamed)."""
@@ -478,6 +503,16 @@ class Relay:
         """Let mitmproxy forward this flow, streamed both ways. To be called from the requestheaders hook."""
         flow.request.stream = True
         self._plans[flow] = forwarding
+
+    def switch(self, flow: http.HTTPFlow, make: Switch) -> None:
+        """Let what follows a flow's 101, which an add-on has set, go to a layer of ours, with no server."""
+        self._switches[flow] = make
+        self._watch(flow)
+
+    def switched(self, flow: http.HTTPFlow) -> Switch | None:
+        """The registration of a flow, which ends by this; None too if another answer took its 101's place."""
+        make = self._switches.pop(flow, None)
+        return make if flow.response is not None and flow.response.status_code == 101 else None
 
     def collect(self, flow: http.HTTPFlow) -> None:
         """Let this request's body come whole, whatever mitmproxy would stream for its size."""
@@ -516,9 +551,9 @@ class Relay:
         """The registration of a flow, which ends by this."""
         return self._plans.pop(flow, None)
 
-    def opened(self, stream: RelayStream) -> None:
-        """A stream's response is ours from now on."""
-        self._open[stream.flow.id] = stream
+    def opened(self, flow: http.HTTPFlow, stream: Killable) -> None:
+        """A flow's response is ours from now on."""
+        self._open[flow.id] = stream
 
     def closed(self, flow: http.HTTPFlow) -> None:
         """Nothing more will come of this flow (also called for flows that are not ours)."""
@@ -548,7 +583,7 @@ class Relay:
             flow.resume()  # type: ignore[no-untyped-call]  # mitmproxy has no types here
 
 
-def _handler(client: Client) -> ConnectionHandler:
+def handler_of(client: Client) -> ConnectionHandler:
     """The handler of a client connection, found as the proxyserver add-on finds it to inject a message."""
     is_udp = client.transport_protocol == "udp"
     key = (client.peername, client.sockname) if is_udp else client.id
@@ -561,7 +596,7 @@ def _addon(name: str) -> Any:
     return ctx.master.addons.get(name)  # type: ignore[no-untyped-call]  # mitmproxy has no types here
 
 
-def _hops(layers: Sequence[layer.Layer]) -> _Hops:
+def hops_of(layers: Sequence[layer.Layer]) -> Hops:
     """From an inner stream's stack: the stream in each HttpLayer that leads to it, itself included."""
     return {
         outer: inner

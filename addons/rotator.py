@@ -14,7 +14,7 @@ from addons.answering import Answering
 from addons.blackout import Redactor
 from addons.control import Control
 from addons.guard import own_ports, points_at_us
-from addons.interception import Interception
+from addons.interception import Intercepted, Interception
 from addons.journal import Journal
 from addons.pool import Pool
 from addons.relay import Relay
@@ -22,6 +22,7 @@ from addons.replay import Replay
 from addons.settings import ConfigError, known_protocols
 from addons.startup import configure_proxy
 from addons.trace import Traces
+from addons.websocket import WebSockets
 from protocols.registry import Registry
 
 FOLLOWED = {
@@ -53,6 +54,7 @@ class Rotator:
         registry = _protocols()
         self._interception = Interception(registry, pool, self._journal, redactor)
         self._answering = Answering(registry, pool, self._journal, Traces(redactor))
+        self._websockets = WebSockets(self._relay, self._interception, self._answering, self._journal)
         self._replay = Replay(self._answering, self._interception)
         self._control = Control(self._interception, self._answering, self._journal, redactor)
 
@@ -95,9 +97,9 @@ class Rotator:
             return
         try:
             intercepted = self._interception.admit(flow)
-            if intercepted and (kept := self._answering.kept(flow, intercepted)):
+            if intercepted and (ours := self._at_once(flow, intercepted)):
                 flow.request.stream = False
-                flow.response = kept
+                flow.response = ours
             elif intercepted and intercepted.operation is None and not flow.is_replay:
                 flow.request.stream = True
                 self._relay.forward(flow, self._interception.forwarding(flow, intercepted))
@@ -105,6 +107,10 @@ class Rotator:
                 self._relay.collect(flow)
         except Exception as error:  # noqa: BLE001  # fails closed: nothing leaves, and the client is told
             self._failed(flow, error)
+
+    def _at_once(self, flow: http.HTTPFlow, intercepted: Intercepted) -> http.Response | None:
+        """An answer that no provider is asked for."""
+        return self._answering.kept(flow, intercepted) or self._websockets.answer(flow)
 
     async def request(self, flow: http.HTTPFlow) -> None:
         intercepted = self._interception.intercepted(flow)
@@ -137,6 +143,14 @@ class Rotator:
 
     def error(self, flow: http.HTTPFlow) -> None:
         self._answering.over(flow)
+
+    def websocket_message(self, flow: http.HTTPFlow) -> None:
+        try:
+            self._websockets.message(flow)
+        except Exception as error:  # noqa: BLE001  # fails closed: a message that is not looked at stays here
+            self._journal.failed(f"a message of {flow.request.pretty_host}", error)
+            assert flow.websocket is not None
+            flow.websocket.messages[-1].dropped = True
 
     def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
         self._interception.authorize_proxy(flow)

@@ -120,6 +120,7 @@ class ProviderTable(Table):
     rotation: Literal["sequential", "balanced", "round_robin"] | None = None
     replace_oauth: bool | None = None
     streams: bool | None = None
+    websocket: Literal["refuse", "pass", "bridge"] | None = None
     credentials: list[CredentialTable] = []
     adapters: list[AdapterSpec] = []
 

@@ -34,6 +34,17 @@ class Rotation(StrEnum):
     BALANCED = "balanced"
 
 
+class WebSocket(StrEnum):
+    """What becomes of a WebSocket on the path of a provider's Responses API."""
+
+    REFUSE = "refuse"
+    """It is answered 426 at once, and clients ask over HTTP."""
+    PASS = "pass"
+    """It goes to the provider, with a credential of the pool."""
+    BRIDGE = "bridge"
+    """It is answered here, each of its turns as a call over HTTP."""
+
+
 class Thinking(StrEnum):
     """How a request tells a model how much to think.
 
@@ -77,6 +88,7 @@ class Provider:
     `own_credential_paths` are globs (fnmatchcase, without the query) of paths that keep the client's own
     credential wherever they are passed through. `environment` names the variable of its key, whose numbered
     forms make a pool; empty: none. `streams`: it can stream its answers; else they are asked for whole.
+    `websocket` says what becomes of one on the path of its Responses API.
     """
 
     name: str
@@ -95,6 +107,7 @@ class Provider:
     replace_oauth: bool = False
     environment: str = ""
     streams: bool = True
+    websocket: WebSocket = WebSocket.REFUSE
 
 
 def layered(general: Mapping[str, object], special: Mapping[str, object]) -> dict[str, object]:
@@ -135,6 +148,7 @@ def provider(name: str, mapping: Mapping[str, object]) -> Provider:
         replace_oauth=_read(name, mapping, "replace_oauth", _flag, False),
         environment=_read(name, mapping, "environment", _text, ""),
         streams=_read(name, mapping, "streams", _flag, True),
+        websocket=_read(name, mapping, "websocket", _websocket, "refuse"),
     )
 
 
@@ -210,6 +224,10 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise _expected("a text")
     return value
+
+
+def _websocket(value: object) -> WebSocket:
+    return WebSocket(_text(value))
 
 
 def _flag(value: object) -> bool:

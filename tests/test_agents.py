@@ -17,7 +17,7 @@ from scripts.agentkit.install import NotInstalled, Package
 from scripts.agentkit.provider import CALL_ID, FINAL, MARK, Script, ToolCall
 from scripts.agentkit.run import refusal, run
 from scripts.agentkit.scenarios import AGENTS, OWN, POOL_KEY, PROMPT, ROWS, Row, chosen
-from scripts.agentkit.verdict import Ran, Result, verdict
+from scripts.agentkit.verdict import Ran, Result, unsaid, verdict
 from tests.oracle import judges
 from tests.vendor import Answer, Received, Reply, Send
 
@@ -54,7 +54,7 @@ def row_of(agent: str, scenario: str) -> Row:
 
 def test_every_agent_has_a_text_and_a_tool_turn_with_its_own_provider() -> None:
     for agent in AGENTS:
-        rows = [row for row in ROWS if row.agent is agent and not row.scenario.startswith("route-")]
+        rows = [row for row in ROWS if row.agent is agent and row.scenario in ("one-shot", "tool")]
         assert [(row.scenario, row.script.tool) for row in rows] == [("one-shot", None), ("tool", agent.tool)]
 
 
@@ -66,6 +66,22 @@ def test_rows_have_names_of_their_own() -> None:
 def test_configs_send_every_provider_to_the_fake_one(row: Row) -> None:
     config = tomllib.loads(row.config_for("https://127.0.0.1:1234"))
     assert {each["base_url"] for each in config["providers"].values()} == {"https://127.0.0.1:1234"}
+
+
+@pytest.mark.parametrize("row", chosen(ROWS, (), ["refuse*", "bridge*"]), ids=lambda row: row.name)
+def test_a_websockets_row_can_tell_whether_there_was_one(row: Row) -> None:
+    bridged = tomllib.loads(row.config_for("https://127.0.0.1:1"))["providers"]["openai"].get("websocket")
+    assert (bridged, row.said) in [(None, "<< 426 Upgrade Required"), ("bridge", "a turn was prepared")]
+
+
+def test_faults_come_first() -> None:
+    faults = {row.scenario: row.script.first for row in chosen(ROWS, ["codex"], ["bridge*"])}
+    assert {name for name, first in faults.items() if not first} == {
+        "bridge",
+        "bridge-tool",
+        "bridge-route-anthropic-tool",
+    }
+    assert all(len(first) == 1 for first in faults.values() if first)
 
 
 @pytest.mark.parametrize("row", chosen(ROWS, (), ["route-*"]), ids=lambda row: row.name)
@@ -317,6 +333,13 @@ def test_the_first_thing_wrong_is_the_verdict(
     row: Row, ran: Ran, requests: list[Received], reason: str
 ) -> None:
     assert verdict(row, ran, requests) == reason
+
+
+def test_what_the_proxy_has_to_say() -> None:
+    row = row_of("codex", "refuse")
+    assert unsaid(row, "GET /v1/responses\n  << 426 Upgrade Required 150b\n") == ""
+    assert unsaid(row, "GET /v1/responses\n") == "the proxy's log does not say '<< 426 Upgrade Required'"
+    assert unsaid(ONE_SHOT, "") == ""
 
 
 def test_a_refused_config_is_quoted() -> None:

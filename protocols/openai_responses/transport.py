@@ -44,7 +44,7 @@ class ResponsesDecoder:
         value = load_object(event.data)
         if value is None:
             return (Opaque(segment.raw),)
-        return self._reader.read(_typed(value, event), segment.raw)
+        return self._reader.read(typed(value, event), segment.raw)
 
 
 def _marked(segment: Segment) -> Segment:
@@ -55,7 +55,7 @@ def _marked(segment: Segment) -> Segment:
     return replace(segment, idle=True) if raw.startswith(_KEEPALIVE) else segment
 
 
-def _typed(value: JsonObject, event: Event) -> JsonObject:
+def typed(value: JsonObject, event: Event) -> JsonObject:
     """The name stands in for a type that is missing."""
     return value if "type" in value or not event.name else {**value, "type": event.name}
 

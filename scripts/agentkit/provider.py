@@ -43,9 +43,11 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """The plan of one scenario: a tool call if there is one, then the final text."""
+    """The plan of one scenario: a tool call if there is one, then the final text. `first` are the answers to
+    the first generation calls, in the place of these."""
 
     tool: ToolCall | None = None
+    first: tuple[Answer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +60,15 @@ class Asked:
     body: Mapping[str, Any]
 
 
-_PATHS = (
-    ("/v1/messages", "anthropic_messages"),
-    ("/v1/responses", "openai_responses"),
-    ("/v1/chat/completions", "openai_chat"),
+PATHS: Mapping[str, str] = {
+    "anthropic_messages": "/v1/messages",
+    "openai_responses": "/v1/responses",
+    "openai_chat": "/v1/chat/completions",
+}
+"""The paths that are the same for every model, by protocol."""
+
+_ENDINGS = (
+    *((path, protocol) for protocol, path in PATHS.items()),
     (":streamGenerateContent", "gemini_generate"),
     (":generateContent", "gemini_generate"),
 )
@@ -69,7 +76,7 @@ _PATHS = (
 
 def asked(received: Received) -> Asked | None:
     """The generation call in a request; None for anything else."""
-    protocol = next((name for ending, name in _PATHS if received.path.endswith(ending)), None)
+    protocol = next((name for ending, name in _ENDINGS if received.path.endswith(ending)), None)
     if protocol is None or received.method != "POST":
         return None
     try:

@@ -13,7 +13,7 @@ from pathlib import Path
 from scripts import trust
 from scripts.agentkit import provider
 from scripts.agentkit.scenarios import NOTE, PROMPT, Row
-from scripts.agentkit.verdict import Ran, Result, verdict
+from scripts.agentkit.verdict import Ran, Result, unsaid, verdict
 from tests.e2e.proxy import ADDON, Proxy
 from tests.vendor import Received, Vendor, VendorThread
 
@@ -30,6 +30,8 @@ def run(row: Row, program: Path, folder: Path, patience: float = PATIENCE) -> Re
     """Run a row in `folder`, where its files stay: stdout, stderr, proxy.log, requests.json."""
     plan = partial(provider.answer, row.script)
     with VendorThread(Vendor(tls=True, default=plan)) as vendor:
+        for answer in row.script.first:
+            vendor.on(path=provider.PATHS[row.agent.protocol]).reply(answer)
         try:
             with _proxy(row, vendor, folder) as proxy:
                 ran = _agent(row, program, proxy, folder, patience)
@@ -37,7 +39,8 @@ def run(row: Row, program: Path, folder: Path, patience: float = PATIENCE) -> Re
             return Result(row.agent.name, row.scenario, f"config refused: {refused}")
         requests = list(vendor.requests)
     _save(folder / "requests.json", requests)
-    return Result(row.agent.name, row.scenario, verdict(row, ran, requests), ran.seconds)
+    reason = verdict(row, ran, requests) or unsaid(row, (folder / "proxy.log").read_text())
+    return Result(row.agent.name, row.scenario, reason, ran.seconds)
 
 
 @contextmanager

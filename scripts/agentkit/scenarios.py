@@ -5,12 +5,14 @@ proxy says of its config.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from string import Template
 
 from scripts.agentkit.install import CLAUDE, CODEX, GEMINI, OPENCODE, Package
 from scripts.agentkit.provider import Script, ToolCall
+from tests.vendor import Tool
+from tests.vendor.speech import SPEECHES, Said
 
 PROMPT = "Read note.txt and say what is in it."
 NOTE = "note.txt"
@@ -149,7 +151,8 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One run. config: text of rotator.toml with $vendor; keys: variables of the proxy alone."""
+    """One run. config: text of rotator.toml with $vendor; keys: variables of the proxy alone; said: what the
+    proxy's log has to say of it."""
 
     agent: Agent
     scenario: str
@@ -157,6 +160,7 @@ class Row:
     script: Script
     expected: Expected
     keys: Mapping[str, str] = field(default_factory=dict)
+    said: str = ""
 
     @property
     def name(self) -> str:
@@ -181,11 +185,45 @@ def _routed(agent: Agent, target: str, model: str, protocols: tuple[str, ...]) -
     yield Row(agent, f"route-{target}-tool", config, Script(agent.tool), expected, keys)
 
 
+_BRIDGE = OWN["openai"] + 'websocket = "bridge"\n'
+_IMPATIENT = "[streaming]\nfirst_event_timeout = 2.0\nfirst_token_timeout = 2.0\nslow_start_timeout = 2.0\n"
+# Measured: codex gives up on an incomplete response, and asks again after an error.
+_ERRORS = '[streaming]\non_truncation = "error"\n'
+_REFUSED, _BRIDGED = "<< 426 Upgrade Required", "a turn was prepared"
+
+
+def _websocket(agent: Agent) -> Iterator[Row]:
+    """What an agent makes of its WebSocket being refused, and of one that the proxy answers: there the
+    provider is asked over HTTP."""
+    expected = Expected((agent.protocol,), agent.key)
+    for name, script in (("", Script()), ("-tool", Script(agent.tool))):
+        yield Row(agent, f"refuse{name}", OWN[agent.provider], script, expected, said=_REFUSED)
+    for name, streaming, script in _bridge_scripts(agent):
+        yield Row(agent, f"bridge{name}", _BRIDGE + streaming, script, expected, said=_BRIDGED)
+    *_, routed = _routed(agent, "anthropic", "claude-test", ("anthropic_messages",))
+    config = routed.config.replace(OWN["openai"], _BRIDGE)
+    yield replace(routed, scenario=f"bridge-{routed.scenario}", config=config, said=_BRIDGED)
+
+
+def _bridge_scripts(agent: Agent) -> Iterator[tuple[str, str, Script]]:
+    """Name, further config, script."""
+    speech = SPEECHES[agent.protocol]
+    words = Said(("Half", " of", " an", " answer"))
+    call = Said(tools=(Tool("exec_command", ('{"cmd":"', "cat no", 'te.txt"}')),), finish="tools")
+    yield "", "", Script()
+    yield "-tool", "", Script(agent.tool)
+    yield "-stall", _IMPATIENT, Script(first=(speech.silent(),))
+    yield "-429", "", Script(first=(speech.error(429, "Slow down.", (("retry-after", "1"),)),))
+    yield "-cut-text", _ERRORS, Script(first=(speech.reset(words, " an", model=""),))
+    yield "-cut-tool", "", Script(agent.tool, first=(speech.reset(call, "cat no", model=""),))
+
+
 _CLAUDE, _CODEX = AGENTS[:2]
 ROWS: tuple[Row, ...] = (
     *(row for agent in AGENTS for row in _own(agent)),
     *_routed(_CLAUDE, "openai", "gpt-test", ("openai_chat", "openai_responses")),
     *_routed(_CODEX, "anthropic", "claude-test", ("anthropic_messages",)),
+    *_websocket(_CODEX),
 )
 
 

@@ -43,6 +43,11 @@ def verdict(row: Row, ran: Ran, requests: Sequence[Received]) -> str:
     return "" if provider.FINAL in ran.stdout else f"the answer is not on stdout: {_last_line(ran.stdout)}"
 
 
+def unsaid(row: Row, log: str) -> str:
+    """What the proxy's log does not say of the run; "" if nothing is missing."""
+    return "" if row.said in log else f"the proxy's log does not say {row.said!r}"
+
+
 def _unexpected(expected: Expected, call: provider.Asked, key: str) -> str:
     if call.protocol not in expected.protocols:
         return f"the provider was called in {call.protocol}, not in {' or '.join(expected.protocols)}"

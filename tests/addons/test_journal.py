@@ -10,7 +10,7 @@ from mitmproxy.test import tflow
 from pydantic import SecretStr
 
 from addons.blackout import Redactor
-from addons.journal import KEY, Journal, Record, TargetRecord
+from addons.journal import KEY, LAST_TURNS, Journal, Record, TargetRecord
 from protocols.base import Call, Operation
 from protocols.parts import Progress, Usage
 from rewrite.decision import Ended
@@ -204,3 +204,25 @@ def test_a_target_that_could_not_be_asked_is_in_the_line(
 ) -> None:
     journal.end(replace(record_of(flow), refused={"groq/x": "tools[0].type: hosted"}), SUMMARY)
     assert 'passed_over="groq/x: tools[0].type: hosted"' in caplog.messages[0]
+
+
+def test_the_turns_of_a_websocket(journal: Journal, flow: http.HTTPFlow) -> None:
+    journal.begin(flow, {"websocket": "bridged"})
+    for number in range(LAST_TURNS + 2):
+        turn = tflow.tflow()
+        journal.end(record_of(turn), replace(SUMMARY, words=f"turn {number}", status=200 + number))
+        journal.turn(flow, turn)
+    record = flow.metadata[KEY]
+    assert record["websocket"] == "bridged"
+    assert [each["status"] for each in record["turns"]] == list(range(202, 202 + LAST_TURNS))
+    assert flow.comment.count("completed: turn ") == LAST_TURNS
+    assert "turn 1\n" not in flow.comment
+    assert not flow.marked
+
+
+def test_a_turn_that_failed_marks_its_websocket(journal: Journal, flow: http.HTTPFlow) -> None:
+    for end in ("rejected", "completed"):
+        turn = tflow.tflow()
+        journal.end(record_of(turn), replace(SUMMARY, end=end))
+        journal.turn(flow, turn)
+    assert flow.marked == ":no_entry:"

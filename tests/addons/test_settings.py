@@ -26,7 +26,7 @@ from addons.tables import (
 )
 from rewrite.deadlines import Deadlines
 from rewrite.limits import Limits, OnTruncation, Timeouts
-from rewrite.providers import Carrier, Rotation
+from rewrite.providers import Carrier, Rotation, WebSocket
 from rewrite.routes import Destination, Match, Rule
 
 ROOT = Path(__file__).parent.parent.parent
@@ -215,6 +215,7 @@ def test_a_built_in_provider_may_be_overridden_in_each_name(toml: Load) -> None:
         auth = "api-key"
         rotation = "round_robin"
         replace_oauth = true
+        websocket = "bridge"
         """
     )
     provider = named(settings, "openai").provider
@@ -222,6 +223,8 @@ def test_a_built_in_provider_may_be_overridden_in_each_name(toml: Load) -> None:
     assert provider.hosts == ("api.openai.com", "127.0.0.1:9000")
     assert (provider.protocols, provider.auth, provider.accepts) == (("openai_chat",), Carrier.API_KEY, ())
     assert (provider.rotation, provider.replace_oauth) == (Rotation.ROUND_ROBIN, True)
+    assert provider.websocket is WebSocket.BRIDGE
+    assert named(settings, "chatgpt").provider.websocket is WebSocket.REFUSE
     assert (provider.models, provider.environment) != ((), "")
     assert named(settings, "anthropic").provider.base_url == "https://api.anthropic.com"
 

@@ -35,6 +35,7 @@ PLACES: dict[str, tuple[Any, str]] = {
     "release": (Pool, "release"),
     "handle": (Exchange, "handle"),
     "blackout": (Blackout, "headers"),
+    "blackout_of_a_message": (Blackout, "whole"),
     "journal": (Journal, "end"),
 }
 

@@ -261,6 +261,7 @@ def test_what_a_mapping_leaves_out() -> None:
         ({"protocols": [1]}, "provider x: protocols: expected a text"),
         ({"auth": "cookie"}, "provider x: auth: 'cookie' is not a valid Carrier"),
         ({"replace_oauth": "no"}, "provider x: replace_oauth: expected true or false"),
+        ({"websocket": "maybe"}, "provider x: websocket: 'maybe' is not a valid WebSocket"),
         ({"rotation": 3}, "provider x: rotation: expected a text"),
         ({"models": [{"reasoning": True}]}, "provider x: models: expected a text"),
         ({"models": [{"match": "a", "reasoning": 1}]}, "provider x: models: expected true or false"),
