@@ -578,7 +578,7 @@ class Relay:
         stream = self._open.get(flow.id)
         if stream is not None:
             stream.kill()
-        if stream is not None or flow in self._plans:
+        if stream is not None or flow in self._plans or flow in self._switches:
             flow.intercepted = True  # kill() leaves a paused hook waiting for ever, resume() wakes it
             flow.resume()  # type: ignore[no-untyped-call]  # mitmproxy has no types here
 

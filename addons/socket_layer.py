@@ -41,7 +41,8 @@ LONGEST_MESSAGE = 64 << 20
 """Bytes of one message of a client; a longer one closes the connection (1009)."""
 
 MOST_WAITING = 32
-"""Messages that may wait for the session; one more closes the connection (1008)."""
+"""Messages that may wait for the session, of LONGEST_MESSAGE characters in all; more close the connection
+(1008)."""
 
 LONGEST_FRAME = 1 << 20
 """Characters of one frame of ours. Measured: clients refuse frames above 16 MiB."""
@@ -95,6 +96,10 @@ class _Waiting:
 
     texts: deque[str] = field(default_factory=deque)
     filled: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def has_room(self, text: str) -> bool:
+        fits = sum(map(len, self.texts), len(text)) <= LONGEST_MESSAGE
+        return fits and len(self.texts) < MOST_WAITING
 
     def put(self, text: str) -> None:
         self.texts.append(text)
@@ -302,10 +307,11 @@ class SocketLayer(layer.Layer):
         yield from self._shown(message)
         if message.dropped:
             return
-        if len(self._waiting.texts) >= MOST_WAITING:
+        text = message.content.decode("utf-8", "replace")
+        if self._waiting.has_room(text):
+            self._waiting.put(text)
+        else:
             yield from self._close(CloseReason.POLICY_VIOLATION, "too many messages wait for an answer")
-            return
-        self._waiting.put(message.content.decode("utf-8", "replace"))
 
     def _shown(self, message: WebSocketMessage) -> layer.CommandGenerator[None]:
         """Other add-ons see a message, and may change or drop it."""

@@ -282,10 +282,13 @@ def test_the_longest_message_is_taken(proxy: Mitmdump, plain: HTTPConnection, na
     settled(proxy, name)
 
 
-def test_messages_that_nobody_takes_close(proxy: Mitmdump, plain: HTTPConnection, name: str) -> None:
+@pytest.mark.parametrize(("count", "length"), [(WAITING + 1, 6), (2, LONGEST // 2 + 1)])
+def test_messages_that_nobody_takes_close(
+    proxy: Mitmdump, plain: HTTPConnection, name: str, count: int, length: int
+) -> None:
     talk = Talk(plain, f"/deaf?name={name}")
-    for _ in range(WAITING + 1):
-        talk.say("hello?")
+    for _ in range(count):
+        talk.say("x" * length)
     assert talk.closed() == 1008
     settled(proxy, name)
 

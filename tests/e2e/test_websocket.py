@@ -451,6 +451,19 @@ def test_a_user_kills_it(proxy: Proxy, vendor: VendorThread, model: str) -> None
         vendor.run(received.closed_by_client.wait())
 
 
+def test_a_user_kills_it_before_it_begins(proxy: Proxy, vendor: VendorThread, model: str) -> None:
+    path = f"{RESPONSES}?{model}"
+    order(proxy, "hold", path=path)
+    head = f"GET {path} HTTP/1.1\r\nHost: bridged.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    with Http1(tunnel(proxy, "bridged.test")) as us:
+        us.send(
+            f"{head}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
+        )
+        wait_order(proxy, lambda state: state["intercepted"] == [path], "state")
+        assert order(proxy, "kill", path=path) == 1
+        assert b" 101 " not in us.rest()
+
+
 def test_a_waiting_client_is_pinged(proxy: Proxy, vendor: VendorThread, model: str) -> None:
     events = SPEECH.events(HELLO, model)
     gate = f"pings-{model}"
