@@ -38,12 +38,13 @@ def test_too_few_samples_are_no_proof() -> None:
 
 
 def test_idle_connections_to_the_provider_are_no_leak() -> None:
-    assert list(of_rest(REST, Rest(descriptors=79, tasks=11, calls=0, idle=72))) == []
+    assert list(of_rest(REST, Rest(descriptors=79, tasks=11, calls=0, idle=72), 100)) == []
 
 
 def test_what_is_left_is_told() -> None:
     after = Rest(descriptors=79, tasks=13, calls=1, idle=70)
-    assert list(of_rest(REST, after)) == [
+    assert list(of_rest(REST, after, 60)) == [
+        "70 connections to the provider are kept, more than there were streams at once",
         "1 objects of calls that are over are left",
         "2 tasks are left",
         "2 sockets or files are left",

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts.soaking import inside
 from scripts.soaking.client import Tally, Worker
 from scripts.soaking.faults import Provider
 from scripts.soaking.judging import checker
@@ -30,6 +29,7 @@ from scripts.soaking.verdict import (
     of_rest,
     steepness,
 )
+from tests.e2e import inside
 from tests.e2e.proxy import ADDON, Proxy
 from tests.vendor import Vendor, VendorThread
 
@@ -109,7 +109,7 @@ class Soak:
         """What is left once nothing more goes, or in the end."""
         end = time.monotonic() + SETTLING
         rest = await self._rest()
-        while list(of_rest(before, rest)) and time.monotonic() < end:
+        while list(of_rest(before, rest, self.streams)) and time.monotonic() < end:
             rest = await self._rest()
         return rest
 
@@ -119,7 +119,7 @@ class Soak:
         print(f"{self.tally.calls} calls: {ends}; {len(self.tally.problems)} were not as they have to be")
         print(f"memory behind the warm-up: {steepness(warm):+.2f} MB a minute, {growth(warm):+.1f} MB in all")
         print(f"before: {before}\nafter:  {after}")
-        found = [*of_memory(self.samples), *of_rest(before, after), *self.tally.problems[:5]]
+        found = [*of_memory(self.samples), *of_rest(before, after, self.streams), *self.tally.problems[:5]]
         print(*(found or ["memory is flat, nothing is left, no frame is corrupt"]), sep="\n")
         return 1 if found else 0
 

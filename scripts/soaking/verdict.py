@@ -68,8 +68,10 @@ def of_memory(samples: Sequence[Sample]) -> Iterator[str]:
         yield f"memory grows by {steepness(warm):.2f} MB a minute (bound {STEEPEST:g})"
 
 
-def of_rest(before: Rest, after: Rest) -> Iterator[str]:
-    """What is left of calls that are over."""
+def of_rest(before: Rest, after: Rest, streams: int) -> Iterator[str]:
+    """What is left of calls that are over, when never more than `streams` clients asked at once."""
+    if after.idle > streams:
+        yield f"{after.idle} connections to the provider are kept, more than there were streams at once"
     if after.calls:
         yield f"{after.calls} objects of calls that are over are left"
     if after.tasks > before.tasks:
