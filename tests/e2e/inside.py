@@ -1,4 +1,4 @@
-"""A second add-on beside rotator, for the soak: it tells what is alive in the proxy and keeps nothing itself."""
+"""A second add-on beside rotator, for the soak: it tells what is alive and keeps nothing itself."""
 
 import asyncio
 import gc
