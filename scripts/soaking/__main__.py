@@ -86,6 +86,8 @@ class Soak:
             if at + self.every >= number * 60:
                 print(minute(number, self.samples[since:], self.tally.calls), flush=True)
                 number, since = number + 1, len(self.samples)
+        if self.samples[since:]:
+            print(minute(number, self.samples[since:], self.tally.calls))
 
     async def _sample(self, at: float) -> Sample:
         told = await self._ask("tasks")
