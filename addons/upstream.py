@@ -215,6 +215,10 @@ class _Closable(Protocol):
     async def aclose(self) -> None: ...
 
 
+_CLOSING: set[asyncio.Task[None]] = set()
+"""Tasks that close; the event loop itself would let them be forgotten."""
+
+
 class _Opening:
     """A request's way to the head of its answer, in a task of its own, so that `sent` needs no head."""
 
@@ -243,13 +247,22 @@ class _Opening:
         return await self._started_task()
 
     async def close(self) -> None:
-        """Give the connection back where the answer was read to its end; close it where it was not."""
+        """Give the connection back where the answer was read to its end; close it where it was not.
+
+        Whoever waits may be cancelled meanwhile: half a close would keep the connection for ever.
+        """
         if self._task is None:
             return
-        self._task.cancel()
-        await asyncio.wait({self._task})
+        closing = asyncio.get_running_loop().create_task(self._close(self._task))
+        _CLOSING.add(closing)
+        closing.add_done_callback(_CLOSING.discard)
+        await asyncio.shield(closing)
+
+    async def _close(self, task: asyncio.Task[httpx.Response]) -> None:
+        task.cancel()
+        await asyncio.wait({task})
         if self._has_answer():
-            await self._task.result().aclose()
+            await task.result().aclose()
         elif self._socket is not None:
             # Cancelled in a TLS handshake, httpcore leaves the socket open.
             await self._socket.aclose()

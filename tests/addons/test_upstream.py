@@ -552,6 +552,29 @@ async def test_cancelled_in_the_body(vendor: Vendor, upstream: Upstream) -> None
     await asyncio.wait_for(vendor.requests[0].closed_by_client.wait(), PATIENCE)
 
 
+@pytest.mark.parametrize("turns", range(8))
+async def test_cancelled_while_it_closes(vendor: Vendor, upstream: Upstream, turns: int) -> None:
+    """The last bytes are in, and so many turns of the loop later nobody waits for the end any more."""
+    vendor.reply(streamed([b"abc"]))
+    seen = asyncio.Event()
+
+    async def read() -> None:
+        async for event in attempt(upstream, post(f"{vendor.base_url}/v1/x")):
+            if isinstance(event, Data):
+                seen.set()
+
+    task = asyncio.create_task(read())
+    await asyncio.wait_for(seen.wait(), PATIENCE)
+    await vendor.requests[0].finished.wait()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait({task})
+    async with asyncio.timeout(PATIENCE):
+        while upstream._pooled._pool._requests:  # noqa: ASYNC110  # what is closing has no event
+            await asyncio.sleep(0)
+
+
 @pytest.mark.parametrize("last", [Sent, Started, Data])
 async def test_closed_by_the_reader(
     vendor: Vendor, upstream: Upstream, last: type[Sent] | type[Started] | type[Data]

@@ -1,0 +1,1 @@
+"""A long run of a real mitmdump with the addon under mixed faults, and a verdict on what it leaves behind."""

@@ -1,0 +1,168 @@
+"""Runs it and prints a table and a verdict: python -m scripts.soaking [--minutes N] [--streams N]"""
+
+import argparse
+import asyncio
+import json
+import logging
+import re
+import ssl
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from scripts.soaking.client import Tally, Worker
+from scripts.soaking.faults import Provider
+from scripts.soaking.judging import checker
+from scripts.soaking.verdict import (
+    HEADING,
+    Rest,
+    Sample,
+    behind_warm_up,
+    growth,
+    minute,
+    of_memory,
+    of_rest,
+    steepness,
+)
+from tests.e2e import inside
+from tests.e2e.proxy import ADDON, Proxy
+from tests.vendor import Vendor, VendorThread
+
+SETTLING = 45.0
+"""Seconds in which all has to be gone behind the last client."""
+
+_NAMES = ("openai", "anthropic", "gemini", "ollama_cloud")
+_CONFIG = """
+[streaming]
+first_event_timeout = 2
+first_token_timeout = 2
+slow_start_timeout = 2
+stall_timeout = 2
+heartbeat_interval = 1
+[retry]
+deadline = 10
+"""
+_RESIDENT = re.compile(r"VmRSS:\s+(\d+) kB")
+
+
+@dataclass(slots=True)
+class Soak:
+    """One run against one proxy, with a sample `every` so many seconds."""
+
+    proxy: Proxy
+    vendor: VendorThread
+    minutes: float
+    streams: int
+    every: float = 5.0
+    tally: Tally = field(default_factory=Tally)
+    samples: list[Sample] = field(default_factory=list)
+
+    async def run(self) -> int:
+        """The exit status."""
+        check, judge = checker()
+        print(f"{self.streams} streams at once for {self.minutes:g} minutes, judged by {judge}\n{HEADING}")
+        before = await self._rest()
+        over = asyncio.Event()
+        trust = ssl.create_default_context(cafile=str(self.proxy.ca))
+        made = (self.proxy.port, trust, check, self.tally)
+        async with asyncio.TaskGroup() as group:
+            for seed in range(self.streams):
+                group.create_task(Worker(*made, seed).run(over))
+            await self._watch()
+            over.set()
+        return self._verdict(before, await self._settled(before))
+
+    async def _watch(self) -> None:
+        began, number, since = time.monotonic(), 1, 0
+        while (at := time.monotonic() - began) < self.minutes * 60:
+            await asyncio.sleep(self.every)
+            self.samples.append(await self._sample(at + self.every))
+            self.vendor.requests.clear()
+            if at + self.every >= number * 60:
+                print(minute(number, self.samples[since:], self.tally.calls), flush=True)
+                number, since = number + 1, len(self.samples)
+        if self.samples[since:]:
+            print(minute(number, self.samples[since:], self.tally.calls))
+
+    async def _sample(self, at: float) -> Sample:
+        told = await self._ask("tasks")
+        return Sample(at, self._resident(), self._descriptors(), told["tasks"], self.tally.calls)
+
+    def _resident(self) -> float:
+        found = _RESIDENT.search(Path(f"/proc/{self.proxy.process.pid}/status").read_text())
+        return int(found[1]) / 1024 if found else 0.0
+
+    def _descriptors(self) -> int:
+        return sum(1 for _ in Path(f"/proc/{self.proxy.process.pid}/fd").iterdir())
+
+    async def _ask(self, what: str) -> dict[str, Any]:
+        return await asyncio.to_thread(_told, self.proxy.url, what)
+
+    async def _rest(self) -> Rest:
+        told = await self._ask("calls")
+        return Rest(self._descriptors(), told["tasks"], told["calls"], self.vendor.open_connections)
+
+    async def _settled(self, before: Rest) -> Rest:
+        """What is left once nothing more goes, or in the end."""
+        end = time.monotonic() + SETTLING
+        rest = await self._rest()
+        while list(of_rest(before, rest, self.streams)) and time.monotonic() < end:
+            rest = await self._rest()
+        return rest
+
+    def _verdict(self, before: Rest, after: Rest) -> int:
+        warm = behind_warm_up(self.samples)
+        ends = ", ".join(f"{how} {number}" for how, number in sorted(self.tally.ends.items()))
+        print(f"{self.tally.calls} calls: {ends}; {len(self.tally.problems)} were not as they have to be")
+        print(f"memory behind the warm-up: {steepness(warm):+.2f} MB a minute, {growth(warm):+.1f} MB in all")
+        print(f"before: {before}\nafter:  {after}")
+        found = [*of_memory(self.samples), *of_rest(before, after, self.streams), *self.tally.problems[:5]]
+        print(*(found or ["memory is flat, nothing is left, no frame is corrupt"]), sep="\n")
+        return 1 if found else 0
+
+
+def _told(proxy: str, what: str) -> dict[str, Any]:
+    handler = urllib.request.ProxyHandler({"http": proxy})
+    with urllib.request.build_opener(handler).open(f"http://{inside.HOST}/{what}", timeout=30) as answer:
+        told: dict[str, Any] = json.loads(answer.read())
+    return told
+
+
+def config(base_url: str) -> str:
+    """The providers of all protocols at the fake one, with two keys each."""
+    keys = '{ name = "one", key = "env:ONE" }, { name = "two", key = "env:TWO" }'
+    tables = (f'[providers.{name}]\nbase_url = "{base_url}"\ncredentials = [{keys}]\n' for name in _NAMES)
+    return _CONFIG + "".join(tables)
+
+
+def soak(minutes: float, streams: int, every: float = 5.0) -> int:
+    """The exit status of a run."""
+    # The fake provider's loop warns of every client that left while it was writing.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory() as name, VendorThread(Vendor(tls=True, default=Provider())) as vendor:
+        options = ("--set", f"ssl_verify_upstream_trusted_ca={vendor.ca_path}", "--set", "flow_detail=0")
+        scripts = (ADDON, Path(inside.__file__))
+        keys = {"ONE": "sk-pool-one", "TWO": "sk-pool-two"}
+        with Proxy(Path(name), config(vendor.base_url), keys=keys, options=options, scripts=scripts) as proxy:
+            return asyncio.run(Soak(proxy, vendor, minutes, streams, every).run())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="scripts/soak", description="Flat memory under mixed faults.")
+    parser.add_argument("--minutes", type=float, default=10.0, help="how long (default 10)")
+    parser.add_argument("--streams", type=int, default=100, help="how many at once (default 100)")
+    chosen = parser.parse_args(arguments)
+    if sys.platform != "linux":
+        parser.error("the memory of another process is read as Linux gives it")
+    if not 0 < chosen.minutes <= 240:
+        parser.error("--minutes is more than 0 and at most 240")
+    return soak(chosen.minutes, chosen.streams)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

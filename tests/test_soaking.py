@@ -1,0 +1,76 @@
+"""The soak, small: it runs, it judges, and each thing that it is for fails its verdict."""
+
+import sys
+
+import pytest
+
+from scripts.soaking.__main__ import soak
+from scripts.soaking.judging import checker
+from scripts.soaking.verdict import Rest, Sample, of_memory, of_rest
+from tests.e2e.translation.scenarios import ANSWER
+from tests.vendor.speech import SPEECHES
+
+REST = Rest(descriptors=7, tasks=11, calls=0, idle=0)
+
+
+def grown(megabytes: float) -> list[Sample]:
+    """A run of four minutes that takes so much a minute, from its first moment."""
+    return [Sample(5.0 * number, 90 + megabytes * number / 12, 80, 200, number) for number in range(1, 49)]
+
+
+def test_flat_memory_is_flat() -> None:
+    assert list(of_memory(grown(0.0))) == list(of_memory(grown(0.5))) == []
+
+
+def test_what_was_taken_while_it_warmed_up_is_no_growth() -> None:
+    early = [Sample(one.at, 30 + one.at, 80, 200, 0) for one in grown(0) if one.at < 90]
+    assert list(of_memory([*early, *(one for one in grown(0) if one.at >= 90)])) == []
+
+
+@pytest.mark.parametrize(("megabytes", "said"), [(2.5, "2.50 MB a minute (bound 2)"), (20.0, "MB (bound 8)")])
+def test_memory_that_grows_is_told(megabytes: float, said: str) -> None:
+    (found,) = of_memory(grown(megabytes))
+    assert said in found
+
+
+def test_too_few_samples_are_no_proof() -> None:
+    assert list(of_memory(grown(0)[:2])) == ["too few samples to judge memory by"]
+
+
+def test_idle_connections_to_the_provider_are_no_leak() -> None:
+    assert list(of_rest(REST, Rest(descriptors=79, tasks=11, calls=0, idle=72), 100)) == []
+
+
+def test_what_is_left_is_told() -> None:
+    after = Rest(descriptors=79, tasks=13, calls=1, idle=70)
+    assert list(of_rest(REST, after, 60)) == [
+        "70 connections to the provider are kept, more than there were streams at once",
+        "1 objects of calls that are over are left",
+        "2 tasks are left",
+        "2 sockets or files are left",
+    ]
+
+
+@pytest.mark.parametrize("protocol", SPEECHES)
+def test_a_good_stream_passes_and_others_do_not(protocol: str) -> None:
+    check, _ = checker()
+    events = SPEECHES[protocol].events(ANSWER, "m")
+    assert check(protocol, 200, b"".join(events)) == ""
+    assert "no end" in check(protocol, 200, b"".join(events[:2]))
+    lost = next(number for number, event in enumerate(events) if b"bravo" in event)
+    without = [*events[:lost], *events[lost + 1 :]]
+    assert "not what the provider said" in check(protocol, 200, b"".join(without))
+    broken = [*events[:lost], events[lost].replace(b"}", b"", 1), *events[lost + 1 :]]
+    assert check(protocol, 200, b"".join(broken))
+    assert check(protocol, 500, b"<html>")
+    assert check(protocol, 418, b"{}").startswith("418")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory of another process is read as Linux gives it")
+def test_a_short_run(capsys: pytest.CaptureFixture[str]) -> None:
+    soak(0.05, 8, every=0.3)
+    told = capsys.readouterr().out
+    assert "8 streams at once for 0.05 minutes" in told
+    assert "; 0 were not as they have to be" in told
+    assert "answered" in told
+    assert "left" not in told.splitlines()[-1].replace("nothing is left", "")
