@@ -169,15 +169,14 @@ def _target(route: Route, path: str) -> Target:
 
 def _faces(call: Call, protocol: WireProtocol, wanted: Wanted) -> Iterator[Adapter]:
     """What makes an answer of another model or provider look like one of those that were asked."""
-    if not wanted.route.meant:
+    if not wanted.route.meant and call.operation is Operation.GENERATE:
         yield CarriedSeals(protocol)
     if wanted.route.model != call.model and wanted.reply.model:
         yield ReportedModel(wanted.reply.model)
 
 
 def _chain(call: Call, wanted: Wanted, *faces: Adapter) -> Chain | None:
-    """The adapters of a generation, if there are any; `faces` come last."""
-    if call.operation is not Operation.GENERATE:
-        return None
-    adapters, route = (*wanted.adapters, *faces), wanted.route
+    """The adapters of a call, if there are any: those of the config for a generation alone, `faces` last."""
+    configured = wanted.adapters if call.operation is Operation.GENERATE else ()
+    adapters, route = (*configured, *faces), wanted.route
     return Chain(adapters, Context(route.protocol, route.provider.name, route.model)) if adapters else None

@@ -162,6 +162,14 @@ def test_a_whole_answer_names_it_too() -> None:
     assert load_object(segment.raw) == {"model": "asked-for", "choices": []}
 
 
+def test_embeddings_name_it_too_and_are_not_adapted() -> None:
+    call = replace(asks(stream=False), operation=Operation.EMBEDDINGS)
+    reading = leg(call, model="served", meant=False, adapters=SEED).reading(JSON)
+    reading.feed(b'{"object": "list", "model": "served", "data": []}')
+    (segment,) = reading.eof()
+    assert load_object(segment.raw) == {"object": "list", "model": "asked-for", "data": []}
+
+
 def test_a_translated_answer_comes_in_the_client_s_protocol() -> None:
     reading = leg(protocol=ANTHROPIC, to=CHAT, model="served", meant=False).reading(SSE)
     data = reading.encoder.encode(list(reading.feed(ROLE + says("Hi") + finishes("stop") + DONE)))
@@ -177,6 +185,7 @@ def test_a_translated_answer_comes_in_the_client_s_protocol() -> None:
         ({"modelVersion": "a"}, {"modelVersion": "m"}),
         ({"message": {"model": "a", "id": 1}}, {"message": {"model": "m", "id": 1}}),
         ({"response": {"model": "a"}, "type": "t"}, {"response": {"model": "m"}, "type": "t"}),
+        ({"response": {"modelVersion": "a"}}, {"response": {"modelVersion": "m"}}),
     ],
     ids=str,
 )
