@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,8 @@ from rewrite.faces import ReportedModel
 from rewrite.leg import Leg, Wanted, leg_of
 from rewrite.providers import ModelFacts, Provider
 from rewrite.routes import Route
+from tests.rewrite.asks import ask
+from tests.rewrite.asks import leg as to
 from tests.rewrite.scenes import ANTHROPIC, CHAT, DONE, JSON, MESSAGE, ROLE, SSE, finishes, says
 
 REGISTRY = discover()
@@ -119,6 +122,69 @@ def test_adapters_see_the_body_that_the_provider_gets() -> None:
 def test_what_cannot_be_translated_is_refused() -> None:
     with pytest.raises(Untranslatable):
         leg(replace(asks(), operation=Operation.EMBEDDINGS), to=ANTHROPIC, meant=False)
+
+
+LINK = "https://elsewhere.example/a.png"
+SYSTEM = {"role": "system", "content": "Be brief."}
+
+
+def of_user(part: object) -> dict[str, object]:
+    return {"role": "user", "content": [part]}
+
+
+@pytest.mark.parametrize(
+    ("client", "fields", "place"),
+    [
+        (
+            "openai_chat",
+            {"messages": [SYSTEM, of_user({"type": "image_url", "image_url": LINK})]},
+            "messages[1].content[0]",
+        ),
+        (
+            "openai_responses",
+            {"input": [SYSTEM, of_user({"type": "input_image", "image_url": LINK})]},
+            "input[1].content[0]",
+        ),
+        (
+            "openai_responses",
+            {"input": [of_user({"type": "input_file", "file_id": "file-1"})]},
+            "input[0].content[0]",
+        ),
+        (
+            "openai_responses",
+            {"input": [of_user({"type": "input_audio", "input_audio": {"data": "A"}})]},
+            "input[0].content[0]",
+        ),
+        (
+            "anthropic_messages",
+            {"messages": [of_user({"type": "image", "source": {"type": "url", "url": LINK}})]},
+            "messages[0].content[0]",
+        ),
+        (
+            "gemini_generate",
+            {"contents": [{"parts": [{"text": "see"}, {"fileData": {"fileUri": LINK}}]}]},
+            "contents[0].parts[1]",
+        ),
+        (
+            "gemini_generate",
+            {"contents": [{"parts": [{"inlineData": {"mimeType": "audio/wav", "data": "A"}}]}]},
+            "contents[0].parts[0]",
+        ),
+    ],
+)
+def test_media_that_is_not_taken_is_refused_where_the_client_has_it(
+    client: str, fields: dict[str, Any], place: str
+) -> None:
+    with pytest.raises(Untranslatable) as refused:
+        to(ask(client, **fields), "ollama_chat")
+    assert refused.value.field == place
+
+
+def test_a_file_that_messages_do_not_take_is_refused_where_the_client_has_it() -> None:
+    file = {"type": "file", "file": {"file_data": "data:application/zip;base64,/w=="}}
+    with pytest.raises(Untranslatable) as refused:
+        to(ask("openai_chat", messages=[of_user(file)]), "anthropic_messages")
+    assert refused.value.field == "messages[0].content[0]"
 
 
 def test_only_a_generation_is_adapted() -> None:
