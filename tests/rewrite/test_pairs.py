@@ -10,9 +10,11 @@ import pytest
 from protocols.base import Head
 from protocols.parts import FinishReason
 from tests import oracle
+from tests.contract import Sample, samples
 from tests.oracle import recorded
 from tests.rewrite.across import Told, answered, read, told
 from tests.rewrite.asks import REGISTRY, ROLES
+from tests.rewrite.replay import Replay
 from tests.rewrite.scenes import JSON, SSE
 
 NDJSON = Head(200, (("content-type", "application/x-ndjson"),))
@@ -20,11 +22,28 @@ HEADS = {"ollama_chat": NDJSON}
 STREAMS = {"ollama_chat": "*.ndjson"}
 EVERYONE = (*ROLES, "ollama_chat")
 PAIRS = list(permutations(EVERYONE, 2))
+NOT_ASKED = {"openai_chat/rich.json"}
+"""Two answers with a call of free text: neither is asked of a provider of Chat across protocols."""
 
 
 @pytest.fixture(scope="module")
 def judges() -> Mapping[str, oracle.Judge]:
     return oracle.judges()
+
+
+def each_golden(*patterns: str) -> pytest.MarkDecorator:
+    found = [
+        pytest.param(sample, client, id=f"{client}<-{sample}")
+        for pattern in patterns
+        for sample in samples(pattern)
+        for client in EVERYONE
+        if client != sample.protocol.name and str(sample) not in NOT_ASKED
+    ]
+    return pytest.mark.parametrize(("sample", "client"), found)
+
+
+def test_every_protocol_is_among_the_pairs() -> None:
+    assert set(EVERYONE) == {protocol.name for protocol in REGISTRY}
 
 
 each_stream = pytest.mark.parametrize(
@@ -41,16 +60,27 @@ each_stream = pytest.mark.parametrize(
 def test_a_recorded_stream_reaches_every_client_whole(
     file: Path, client: str, upstream: str, judges: Mapping[str, oracle.Judge]
 ) -> None:
-    data, head = file.read_bytes(), HEADS.get(upstream, SSE)
-    said = told(read(upstream, data, head))
-    got = answered(client, upstream, data, head)
+    got, said = check_stream(client, upstream, file.read_bytes(), HEADS.get(upstream, SSE))
     if got.summary.end == "rejected":
-        assert said.error or not said.text or said.finish is FinishReason.ERROR
         return
     judgement = judges[client](got.body)
     assert not judgement["violations"], judgement
     assert judgement["error"] or judgement["terminal"], judgement
     assert bool(judgement["error"]) == (said.failed or got.summary.end == "failed"), got.summary
+
+
+@each_golden("*.sse", "*.ndjson", "*.jsonarr")
+def test_a_golden_stream_reaches_every_client_whole(sample: Sample, client: str) -> None:
+    check_stream(client, sample.protocol.name, sample.data, sample.head)
+
+
+def check_stream(client: str, upstream: str, data: bytes, head: Head) -> tuple[Replay, Told]:
+    """What the client got, and what the provider had said."""
+    said = told(read(upstream, data, head))
+    got = answered(client, upstream, data, head)
+    if got.summary.end == "rejected":
+        assert said.error or not said.text or said.finish is FinishReason.ERROR
+        return got, said
     heard = told(read(client, got.body, HEADS.get(client, SSE)))
     if not said.failed:
         assert heard.text == said.text
@@ -58,6 +88,7 @@ def test_a_recorded_stream_reaches_every_client_whole(
         assert heard.finish in (
             (FinishReason.LENGTH,) if got.summary.end == "repaired" else ended(client, said)
         )
+    return got, said
 
 
 def given(client: str, tools: list[tuple[str | None, Any]]) -> list[tuple[str | None, Any]]:
@@ -91,7 +122,15 @@ each_answer = pytest.mark.parametrize(
 
 @each_answer
 def test_a_recorded_answer_reaches_every_client_whole(file: Path, client: str, upstream: str) -> None:
-    data = file.read_bytes()
+    check_answer(client, upstream, file.read_bytes())
+
+
+@each_golden("*.json")
+def test_a_golden_answer_reaches_every_client_whole(sample: Sample, client: str) -> None:
+    check_answer(client, sample.protocol.name, sample.data)
+
+
+def check_answer(client: str, upstream: str, data: bytes) -> None:
     said = told(read(upstream, data, JSON, stream=False))
     got = answered(client, upstream, data, JSON, stream=False)
     if got.summary.end == "rejected":
