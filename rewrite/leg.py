@@ -27,6 +27,8 @@ from rewrite.translate import (
     translation,
 )
 
+_NOT_WITHOUT = "cannot go on without the reasoning that another provider made"
+
 
 @dataclass(frozen=True, slots=True)
 class Leg:
@@ -139,7 +141,8 @@ def _unsealed(call: Call, protocol: WireProtocol, wanted: Wanted) -> tuple[JsonO
         return call.body, ()
     keep = Returning(route.provider.name, native=route.meant)
     body = protocol.unsealed(call.body, keep)
-    return body, (FOREIGN_REASONING,) if keep.dropped else ()
+    without = (Loss(name, _NOT_WITHOUT) for name in call.body if name not in body)
+    return body, (FOREIGN_REASONING, *without) if keep.dropped else ()
 
 
 def _translated(call: Call, source: WireProtocol, target: WireProtocol, wanted: Wanted, client: Call) -> Leg:

@@ -201,6 +201,19 @@ def test_seals_of_others_are_taken_out_where_there_are_any() -> None:
     assert leg(call, protocol=ANTHROPIC).rendered is None
 
 
+def test_a_knob_that_goes_with_the_seals_of_others_is_told() -> None:
+    carrier = wrapped(Seal("signature", "c2ln"), "other").value
+    thinking = {"type": "thinking", "thinking": "hm", "signature": carrier}
+    use = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
+    turn = {"role": "assistant", "content": [thinking, use]}
+    found = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "x"}]}
+    budget = {"type": "enabled", "budget_tokens": 2000}
+    call = asks(ANTHROPIC, messages=[*MESSAGES, turn, found], thinking=budget)
+    one = leg(call, protocol=ANTHROPIC, sealed=True)
+    assert "thinking" not in body_of(one)
+    assert [loss.field for loss in one.losses] == ["reasoning", "thinking"]
+
+
 # -- what comes back ----------------------------------------------------------------------------------
 
 
