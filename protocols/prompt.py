@@ -46,7 +46,8 @@ class Text:
 class Media:
     """`value` is base64 text, an address or an id, as `form` says; `media_type` empty where unsaid.
 
-    `name` is a file's name, `detail` how closely an image is to be looked at (low, high, auto).
+    `name` is a file's name, `detail` how closely an image is to be looked at (low, high, auto), `at` where it
+    stands in the client's request (`input[1].content[0]`).
     """
 
     kind: MediaKind
@@ -55,6 +56,7 @@ class Media:
     media_type: str = ""
     name: str = ""
     detail: str = ""
+    at: str = field(default="", compare=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

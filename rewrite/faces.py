@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from protocols.base import WireProtocol
 from protocols.seals import carried_by
-from protocols.wirejson import JsonObject, object_at
+from protocols.wirejson import JsonObject, inside
 from rewrite.adapters.base import Context, Events, Unchanged
 
 _INNER = ("message", "response")
@@ -42,6 +42,10 @@ class ReportedModel(Unchanged):
         return lambda event: (self._named(event),)
 
     def _named(self, body: JsonObject) -> JsonObject:
-        inner = {key: self._named(found) for key in _INNER if "model" in (found := object_at(body, key))}
+        for key in _INNER:
+            body = inside(body, key, self._own)
+        return self._own(body)
+
+    def _own(self, body: JsonObject) -> JsonObject:
         own = {key: self.model for key in _MODEL if isinstance(body.get(key), str)}
-        return {**body, **inner, **own} if inner or own else body
+        return {**body, **own} if own else body

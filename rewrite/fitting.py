@@ -82,10 +82,10 @@ def _kept(content: Content, provider: str) -> Content | None:
 
 def _check(prompt: Prompt, abilities: Abilities) -> None:
     if prompt.choices is not None and prompt.choices > 1 and not abilities.several_choices:
-        raise Untranslatable("n", "more than one choice cannot be asked for there")
-    for number, message in enumerate(prompt.messages):
+        raise Untranslatable("n, candidateCount", "more than one choice cannot be asked for there")
+    for message in prompt.messages:
         for media in _media(message):
-            _check_media(media, abilities, f"messages[{number}]")
+            _check_media(media, abilities)
 
 
 def _media(message: Message) -> Iterator[Media]:
@@ -97,8 +97,10 @@ def _media(message: Message) -> Iterator[Media]:
             yield from (inner for inner in each.content if isinstance(inner, Media))
 
 
-def _check_media(media: Media, abilities: Abilities, field: str) -> None:
+def _check_media(media: Media, abilities: Abilities) -> None:
     if media.form is MediaForm.FILE_ID:
-        raise Untranslatable(field, f"{media.kind} {media.value!r} is an upload to the account of a provider")
+        raise Untranslatable(
+            media.at, f"{media.kind} {media.value!r} is an upload to the account of a provider"
+        )
     if media.form not in abilities.media.get(media.kind, frozenset()):
-        raise Untranslatable(field, f"{media.kind} as {media.form} is not taken there")
+        raise Untranslatable(media.at, f"{media.kind} as {media.form} is not taken there")

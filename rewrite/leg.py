@@ -27,6 +27,8 @@ from rewrite.translate import (
     translation,
 )
 
+_NOT_WITHOUT = "cannot go on without the reasoning that another provider made"
+
 
 @dataclass(frozen=True, slots=True)
 class Leg:
@@ -139,7 +141,8 @@ def _unsealed(call: Call, protocol: WireProtocol, wanted: Wanted) -> tuple[JsonO
         return call.body, ()
     keep = Returning(route.provider.name, native=route.meant)
     body = protocol.unsealed(call.body, keep)
-    return body, (FOREIGN_REASONING,) if keep.dropped else ()
+    without = (Loss(name, _NOT_WITHOUT) for name in call.body if name not in body)
+    return body, (FOREIGN_REASONING, *without) if keep.dropped else ()
 
 
 def _translated(call: Call, source: WireProtocol, target: WireProtocol, wanted: Wanted, client: Call) -> Leg:
@@ -169,15 +172,14 @@ def _target(route: Route, path: str) -> Target:
 
 def _faces(call: Call, protocol: WireProtocol, wanted: Wanted) -> Iterator[Adapter]:
     """What makes an answer of another model or provider look like one of those that were asked."""
-    if not wanted.route.meant:
+    if not wanted.route.meant and call.operation is Operation.GENERATE:
         yield CarriedSeals(protocol)
     if wanted.route.model != call.model and wanted.reply.model:
         yield ReportedModel(wanted.reply.model)
 
 
 def _chain(call: Call, wanted: Wanted, *faces: Adapter) -> Chain | None:
-    """The adapters of a generation, if there are any; `faces` come last."""
-    if call.operation is not Operation.GENERATE:
-        return None
-    adapters, route = (*wanted.adapters, *faces), wanted.route
+    """The adapters of a call, if there are any: those of the config for a generation alone, `faces` last."""
+    configured = wanted.adapters if call.operation is Operation.GENERATE else ()
+    adapters, route = (*configured, *faces), wanted.route
     return Chain(adapters, Context(route.protocol, route.provider.name, route.model)) if adapters else None

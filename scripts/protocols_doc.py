@@ -22,7 +22,8 @@ that another provider keeps, a tool call without a name.
 Everywhere: fields that only the client's protocol has are dropped; the grammar of a tool of free text is put
 in words where the target takes functions only; reasoning goes back only to the provider
 that made it; what a provider does with tools of its own has no place in an answer of another protocol; of the
-provider's headers only the id of the request and the waiting times are passed on.
+provider's headers only the id of the request and the waiting times are passed on; of the client's, the
+content's type, `accept`, `user-agent` and those that are named below: the others are in the call's record.
 
 This file is written by `python -m scripts.protocols_doc`; a test holds it to the code.
 """
@@ -49,6 +50,8 @@ def _section(protocol: WireProtocol) -> Iterator[str]:
     abilities = protocol.abilities
     yield f"## {protocol.name}\n"
     yield f"Media that it takes: {_media(abilities)}.\n"
+    if abilities.headers:
+        yield f"Headers of its own: {', '.join(f'`{name}`' for name in sorted(abilities.headers))}.\n"
     yield from _table("dropped on the way to it", abilities.lacks)
     yield from _table("changed or left out", abilities.losses)
 

@@ -12,6 +12,10 @@ def test_the_file_is_what_the_code_writes() -> None:
     assert written == document(), "run: python -m scripts.protocols_doc > docs/protocols.md"
 
 
+def test_headers_that_a_target_gets_are_told() -> None:
+    assert "Headers of its own: `anthropic-beta`, `anthropic-version`.\n" in document()
+
+
 def test_every_loss_is_told() -> None:
     text = document()
     for name in ("openai_chat", "openai_responses", "anthropic_messages", "gemini_generate", "ollama_chat"):

@@ -163,7 +163,7 @@ def _media(kind: MediaKind, block: JsonObject, where: str) -> Media:
         raise Untranslatable(f"{where}.source.type", f"no such source: {text_at(source, 'type')!r}")
     form, field = known
     media_type = text_at(source, "media_type") or (_PDF if kind is MediaKind.FILE else "")
-    return Media(kind, form, text_at(source, field), media_type, text_at(block, "title"))
+    return Media(kind, form, text_at(source, field), media_type, text_at(block, "title"), at=where)
 
 
 def _texts(text: str, cache: bool = False) -> Sequence[Text]:

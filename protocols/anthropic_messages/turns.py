@@ -192,7 +192,7 @@ def _plain(media: Media, media_type: str) -> JsonObject:
         text = b64decode(media.value, validate=True).decode()
     except ValueError as fault:
         what = media_type or "no known type"
-        raise Untranslatable("messages", f"a file of {what}: only PDF and text are taken") from fault
+        raise Untranslatable(media.at, f"a file of {what}: only PDF and text are taken") from fault
     return {"type": "text", "media_type": "text/plain", "data": text}
 
 

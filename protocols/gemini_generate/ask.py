@@ -204,7 +204,7 @@ def _part(part: JsonObject, pairs: _Pairs, where: str) -> Iterator[Content]:
     elif isinstance(part.get("text"), str):
         yield from _text(part)
     elif isinstance(part.get("inlineData"), dict) or isinstance(part.get("fileData"), dict):
-        yield _media(part)
+        yield _media(part, where)
     elif others := sorted(part.keys() - _PART_EXTRAS):
         raise Untranslatable(f"{where}.{others[0]}", "is a part that no other provider knows")
 
@@ -225,23 +225,24 @@ def _result(response: JsonObject, pairs: _Pairs, where: str) -> ToolResult:
     answer = object_at(response, "response")
     said = next((answer[key] for key in ("output", "error") if answer.keys() == {key}), answer)
     text = said if isinstance(said, str) else dump(said).decode()
-    parts = (spelled(part) for part in objects_at(response, "parts"))
-    media = (_media(part) for part in parts if "inlineData" in part or "fileData" in part)
+    inner = enumerate(spelled(part) for part in objects_at(response, "parts"))
+    held = ((at, part) for at, part in inner if "inlineData" in part or "fileData" in part)
+    media = (_media(part, f"{where}.functionResponse.parts[{at}]") for at, part in held)
     tool_id = pairs.answer(name, text_at(response, "id"))
     return ToolResult(tool_id, (Text(text), *media), name, error=answer.keys() == {"error"})
 
 
-def _media(part: JsonObject) -> Media:
+def _media(part: JsonObject, where: str) -> Media:
     """An address of the provider's own files is an upload to the client's account."""
     data = spelled(object_at(part, "inlineData") or object_at(part, "fileData"))
     media_type, name = text_at(data, "mimeType"), text_at(data, "displayName")
     kind = _kind(media_type)
     if "fileUri" not in data:
-        return Media(kind, MediaForm.DATA, text_at(data, "data"), media_type, name)
+        return Media(kind, MediaForm.DATA, text_at(data, "data"), media_type, name, at=where)
     address = text_at(data, "fileUri")
     upload = _UPLOAD.fullmatch(address)
     form = MediaForm.FILE_ID if upload else MediaForm.URL
-    return Media(kind, form, upload[1] if upload else address, media_type, name)
+    return Media(kind, form, upload[1] if upload else address, media_type, name, at=where)
 
 
 def _kind(media_type: str) -> MediaKind:

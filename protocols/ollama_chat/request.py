@@ -148,9 +148,9 @@ class History:
     def read(self, message: JsonObject, field: str) -> Message:
         match text_at(message, "role"):
             case "system":
-                return Message(Role.SYSTEM, tuple(_content(message)))
+                return Message(Role.SYSTEM, tuple(_content(message, field)))
             case "user":
-                return Message(Role.USER, tuple(_content(message)))
+                return Message(Role.USER, tuple(_content(message, field)))
             case "assistant":
                 return Message(Role.ASSISTANT, tuple(self._assistant(message, field)))
             case "tool":
@@ -161,7 +161,7 @@ class History:
     def _assistant(self, message: JsonObject, field: str) -> Iterator[Content]:
         if thinking := text_at(message, "thinking"):
             yield Thought(thinking, UNSEALED)
-        yield from _content(message)
+        yield from _content(message, field)
         for at, call in enumerate(objects_at(message, "tool_calls")):
             yield self._call(call, f"{field}.tool_calls[{at}]")
 
@@ -179,7 +179,7 @@ class History:
         if call is None:
             raise Untranslatable(field, "a tool's result without a call before it")
         self._open.remove(call)
-        content = tuple(each for each in _content(message) if isinstance(each, Text | Media))
+        content = tuple(each for each in _content(message, field) if isinstance(each, Text | Media))
         return ToolResult(call.id, content, call.name)
 
     def _answered(self, message: JsonObject) -> ToolCall | None:
@@ -191,8 +191,8 @@ class History:
         return next(by_id, None) or next(by_name, None) or next(iter(self._open), None)
 
 
-def _content(message: JsonObject) -> Iterator[Content]:
+def _content(message: JsonObject, field: str) -> Iterator[Content]:
     if text := text_at(message, "content"):
         yield Text(text)
-    for data in texts_at(message, "images"):
-        yield Media(MediaKind.IMAGE, MediaForm.DATA, data, image_type(data))
+    for at, data in enumerate(texts_at(message, "images")):
+        yield Media(MediaKind.IMAGE, MediaForm.DATA, data, image_type(data), at=f"{field}.images[{at}]")

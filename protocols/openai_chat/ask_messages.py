@@ -1,6 +1,7 @@
 """Messages of a Chat request read: roles, content parts, tool calls and their results."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 from protocols.errors import Untranslatable
 from protocols.media import from_data_url
@@ -151,7 +152,8 @@ def _read_part(part: object, field: str) -> Iterator[Content]:
     read = _PARTS.get(text_at(part, "type"))
     if read is None:
         raise Untranslatable(f"{field}.type", f"content of type {text_at(part, 'type')!r}")
-    yield from read(part)
+    for each in read(part):
+        yield replace(each, at=field) if isinstance(each, Media) else each
 
 
 def _text(part: JsonObject) -> Iterator[Content]:

@@ -1,6 +1,7 @@
 """A request of Responses to the unified prompt."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import takewhile
 
 from protocols.base import Call
@@ -220,13 +221,13 @@ def _content(part: JsonObject, place: str) -> Text | Media | Refusal:
         case "refusal":
             return Refusal(text_at(part, "refusal"))
         case "input_image":
-            return _image(part)
+            return replace(_image(part), at=place)
         case "input_file":
-            return _file(part)
+            return replace(_file(part), at=place)
         case "input_audio":
             audio = object_at(part, "input_audio")
             media_type = f"audio/{text_at(audio, 'format')}"
-            return Media(MediaKind.AUDIO, MediaForm.DATA, text_at(audio, "data"), media_type)
+            return Media(MediaKind.AUDIO, MediaForm.DATA, text_at(audio, "data"), media_type, at=place)
         case kind:
             raise Untranslatable(f"{place}.type", f"{kind!r} is not known")
 

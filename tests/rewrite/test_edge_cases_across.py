@@ -418,7 +418,7 @@ WELL_FORMED: Mapping[str, tuple[bytes, ...]] = {
 }
 
 
-@pytest.mark.parametrize("client", NATIVE_ERROR)
+@pytest.mark.parametrize("client", [*NATIVE_ERROR, OLLAMA])
 def test_whatever_a_client_gets_is_well_formed(client: str) -> None:
     """By judges that know nothing of this project."""
     judge = oracle.judges()[client]

@@ -28,9 +28,9 @@ ABLE = Abilities(
 )
 SEAL = Seal("signature", "sig")
 PNG = Media(MediaKind.IMAGE, MediaForm.DATA, "AAAA", "image/png")
-LINK = Media(MediaKind.IMAGE, MediaForm.URL, "https://a/b.png")
-UPLOAD = Media(MediaKind.FILE, MediaForm.FILE_ID, "file-1")
-SOUND = Media(MediaKind.AUDIO, MediaForm.DATA, "AAAA")
+LINK = Media(MediaKind.IMAGE, MediaForm.URL, "https://a/b.png", at="input[2].content[0]")
+UPLOAD = Media(MediaKind.FILE, MediaForm.FILE_ID, "file-1", at="input[2].content[0]")
+SOUND = Media(MediaKind.AUDIO, MediaForm.DATA, "AAAA", at="input[2].content[0]")
 HI = Message(Role.USER, (Text("Hi"),))
 
 
@@ -90,10 +90,11 @@ def test_media_that_the_model_made_is_left_out_and_told() -> None:
 
 @pytest.mark.parametrize("media", [LINK, UPLOAD, SOUND], ids=str)
 @pytest.mark.parametrize("inside", [False, True])
-def test_media_that_would_be_missed_is_refused_with_its_place(media: Media, inside: bool) -> None:
+def test_media_that_would_be_missed_is_refused_where_the_client_has_it(media: Media, inside: bool) -> None:
     content: Content = ToolResult("t", (Text("see"), media)) if inside else media
-    with pytest.raises(Untranslatable, match=r"messages\[1\]"):
+    with pytest.raises(Untranslatable) as refused:
         fitted(said(content, role=Role.USER), ABLE, "anthropic")
+    assert refused.value.field == media.at
 
 
 def test_media_in_a_form_that_is_taken_stays() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,8 @@ from rewrite.faces import ReportedModel
 from rewrite.leg import Leg, Wanted, leg_of
 from rewrite.providers import ModelFacts, Provider
 from rewrite.routes import Route
+from tests.rewrite.asks import ask
+from tests.rewrite.asks import leg as to
 from tests.rewrite.scenes import ANTHROPIC, CHAT, DONE, JSON, MESSAGE, ROLE, SSE, finishes, says
 
 REGISTRY = discover()
@@ -121,6 +124,69 @@ def test_what_cannot_be_translated_is_refused() -> None:
         leg(replace(asks(), operation=Operation.EMBEDDINGS), to=ANTHROPIC, meant=False)
 
 
+LINK = "https://elsewhere.example/a.png"
+SYSTEM = {"role": "system", "content": "Be brief."}
+
+
+def of_user(part: object) -> dict[str, object]:
+    return {"role": "user", "content": [part]}
+
+
+@pytest.mark.parametrize(
+    ("client", "fields", "place"),
+    [
+        (
+            "openai_chat",
+            {"messages": [SYSTEM, of_user({"type": "image_url", "image_url": LINK})]},
+            "messages[1].content[0]",
+        ),
+        (
+            "openai_responses",
+            {"input": [SYSTEM, of_user({"type": "input_image", "image_url": LINK})]},
+            "input[1].content[0]",
+        ),
+        (
+            "openai_responses",
+            {"input": [of_user({"type": "input_file", "file_id": "file-1"})]},
+            "input[0].content[0]",
+        ),
+        (
+            "openai_responses",
+            {"input": [of_user({"type": "input_audio", "input_audio": {"data": "A"}})]},
+            "input[0].content[0]",
+        ),
+        (
+            "anthropic_messages",
+            {"messages": [of_user({"type": "image", "source": {"type": "url", "url": LINK}})]},
+            "messages[0].content[0]",
+        ),
+        (
+            "gemini_generate",
+            {"contents": [{"parts": [{"text": "see"}, {"fileData": {"fileUri": LINK}}]}]},
+            "contents[0].parts[1]",
+        ),
+        (
+            "gemini_generate",
+            {"contents": [{"parts": [{"inlineData": {"mimeType": "audio/wav", "data": "A"}}]}]},
+            "contents[0].parts[0]",
+        ),
+    ],
+)
+def test_media_that_is_not_taken_is_refused_where_the_client_has_it(
+    client: str, fields: dict[str, Any], place: str
+) -> None:
+    with pytest.raises(Untranslatable) as refused:
+        to(ask(client, **fields), "ollama_chat")
+    assert refused.value.field == place
+
+
+def test_a_file_that_messages_do_not_take_is_refused_where_the_client_has_it() -> None:
+    file = {"type": "file", "file": {"file_data": "data:application/zip;base64,/w=="}}
+    with pytest.raises(Untranslatable) as refused:
+        to(ask("openai_chat", messages=[of_user(file)]), "anthropic_messages")
+    assert refused.value.field == "messages[0].content[0]"
+
+
 def test_only_a_generation_is_adapted() -> None:
     one = leg(replace(asks(), operation=Operation.EMBEDDINGS), adapters=SEED)
     assert (one.chain, one.rendered) == (None, None)
@@ -133,6 +199,19 @@ def test_seals_of_others_are_taken_out_where_there_are_any() -> None:
     call = asks(ANTHROPIC, messages=[*MESSAGES, turn, *MESSAGES])
     assert carrier.encode() not in dump(body_of(leg(call, protocol=ANTHROPIC, sealed=True)))
     assert leg(call, protocol=ANTHROPIC).rendered is None
+
+
+def test_a_knob_that_goes_with_the_seals_of_others_is_told() -> None:
+    carrier = wrapped(Seal("signature", "c2ln"), "other").value
+    thinking = {"type": "thinking", "thinking": "hm", "signature": carrier}
+    use = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
+    turn = {"role": "assistant", "content": [thinking, use]}
+    found = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "x"}]}
+    budget = {"type": "enabled", "budget_tokens": 2000}
+    call = asks(ANTHROPIC, messages=[*MESSAGES, turn, found], thinking=budget)
+    one = leg(call, protocol=ANTHROPIC, sealed=True)
+    assert "thinking" not in body_of(one)
+    assert [loss.field for loss in one.losses] == ["reasoning", "thinking"]
 
 
 # -- what comes back ----------------------------------------------------------------------------------
@@ -162,6 +241,14 @@ def test_a_whole_answer_names_it_too() -> None:
     assert load_object(segment.raw) == {"model": "asked-for", "choices": []}
 
 
+def test_embeddings_name_it_too_and_are_not_adapted() -> None:
+    call = replace(asks(stream=False), operation=Operation.EMBEDDINGS)
+    reading = leg(call, model="served", meant=False, adapters=SEED).reading(JSON)
+    reading.feed(b'{"object": "list", "model": "served", "data": []}')
+    (segment,) = reading.eof()
+    assert load_object(segment.raw) == {"object": "list", "model": "asked-for", "data": []}
+
+
 def test_a_translated_answer_comes_in_the_client_s_protocol() -> None:
     reading = leg(protocol=ANTHROPIC, to=CHAT, model="served", meant=False).reading(SSE)
     data = reading.encoder.encode(list(reading.feed(ROLE + says("Hi") + finishes("stop") + DONE)))
@@ -177,6 +264,7 @@ def test_a_translated_answer_comes_in_the_client_s_protocol() -> None:
         ({"modelVersion": "a"}, {"modelVersion": "m"}),
         ({"message": {"model": "a", "id": 1}}, {"message": {"model": "m", "id": 1}}),
         ({"response": {"model": "a"}, "type": "t"}, {"response": {"model": "m"}, "type": "t"}),
+        ({"response": {"modelVersion": "a"}}, {"response": {"modelVersion": "m"}}),
     ],
     ids=str,
 )
