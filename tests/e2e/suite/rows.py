@@ -220,7 +220,11 @@ ELSEWHERE = (
     Elsewhere(
         "S15",
         "a WebSocket",
-        ("tests/e2e/test_interception.py::test_a_websocket_leaves_with_the_pools_key",),
+        (
+            "tests/e2e/test_websocket.py::test_a_websocket_of_the_responses_api_is_refused_at_once",
+            "tests/e2e/test_websocket.py::test_one_that_passes_has_the_pools_key_and_its_flow_does_not",
+            "tests/e2e/test_websocket.py::test_a_turn_is_a_call_over_http",
+        ),
     ),
     Elsewhere(
         "S16",
