@@ -7,6 +7,7 @@ from protocols.anthropic_messages.losses import HAPPENS, UNREAD
 from protocols.anthropic_messages.thinking import Plan, plan
 from protocols.anthropic_messages.turns import CACHE, closes_with_bare_call, split, texts, tool_names, turns
 from protocols.base import Abilities, Call, Headers, Operation, Rendered, Target
+from protocols.calls import place_of
 from protocols.errors import Untranslatable
 from protocols.prompt import (
     MediaForm,
@@ -117,10 +118,14 @@ def _untold(prompt: Prompt, body: JsonObject) -> Iterator[tuple[str, str]]:
 
 
 def retarget(call: Call, target: Target) -> Rendered:
-    """See `protocols.base.WireProtocol.retarget`; the client's query stays."""
+    """See `protocols.base.WireProtocol.retarget`; the client's query stays, and its path where the target has
+    none of its own."""
+    body = {**call.body, "model": target.model}
+    if own := "" if target.path else place_of(call):
+        return Rendered(own, body)
     query = urlsplit(call.target).query
     path = _path(target, call.operation) + (f"?{query}" if query else "")
-    return Rendered(path, {**call.body, "model": target.model})
+    return Rendered(path, body)
 
 
 def _path(target: Target, operation: Operation) -> str:

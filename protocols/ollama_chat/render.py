@@ -5,6 +5,7 @@ from itertools import chain, groupby
 from urllib.parse import quote
 
 from protocols.base import Abilities, Call, Operation, Rendered, Target
+from protocols.calls import place_of
 from protocols.errors import Untranslatable
 from protocols.ollama_chat.losses import HAPPENS
 from protocols.ollama_chat.words import LEVELS, PLAIN
@@ -89,16 +90,20 @@ def render(prompt: Prompt, target: Target) -> Rendered:
 
 
 def retarget(call: Call, target: Target) -> Rendered:
-    """A list of models is asked for without a body."""
+    """A list of models is asked for without a body. Where the target has no path of its own, the call's
+    stays."""
+    body = {} if call.operation is Operation.MODELS else {**call.body, "model": target.model}
+    if own := "" if target.path else place_of(call):
+        return Rendered(own, body)
     asked = call.target.partition("?")[0]
     match call.operation:
         case Operation.MODELS:
-            return Rendered(_path(target, "/api/tags"), {})
+            suffix = "/api/tags"
         case Operation.EMBEDDINGS:
             suffix = _OLDER_EMBED if asked.endswith(_OLDER_EMBED) else _EMBED
         case _:
             suffix = _GENERATION
-    return Rendered(_path(target, suffix), {**call.body, "model": target.model})
+    return Rendered(_path(target, suffix), body)
 
 
 def _path(target: Target, suffix: str) -> str:

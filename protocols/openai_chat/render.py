@@ -1,9 +1,11 @@
 """A prompt written as a Chat request, and a Chat request for another model."""
 
+import re
 from collections.abc import Mapping
 from urllib.parse import quote
 
 from protocols.base import Abilities, Call, Operation, Rendered, Target
+from protocols.calls import place_of
 from protocols.openai_chat.losses import HAPPENS, UNREAD
 from protocols.openai_chat.render_messages import render_messages
 from protocols.parts import ToolKind
@@ -55,6 +57,7 @@ ABILITIES = Abilities(
     },
 )
 
+_DEPLOYMENT = re.compile(r"/deployments/[^/?]+/")
 _GENERATION = "/chat/completions"
 _PATH = "/v1" + _GENERATION
 _SUFFIXES: Mapping[Operation, str] = {
@@ -98,9 +101,16 @@ def render(prompt: Prompt, target: Target) -> Rendered:
 
 
 def retarget(call: Call, target: Target) -> Rendered:
-    """A list of models is asked for without a body."""
+    """A list of models is asked for without a body. Where the target has no path of its own, the call's
+    stays, which is seldom OpenAI's."""
     body = {} if call.operation is Operation.MODELS else {**call.body, "model": target.model}
-    return Rendered(path(target, call.operation), body)
+    own = "" if target.path else place_of(call)
+    return Rendered(_deployed(own, target) if own else path(target, call.operation), body)
+
+
+def _deployed(asked: str, target: Target) -> str:
+    """Path and query of a call for another model of its provider: Azure has the deployment's name in them."""
+    return _DEPLOYMENT.sub(lambda _: f"/deployments/{quote(target.model, safe='')}/", asked, count=1)
 
 
 def path(target: Target, operation: Operation = Operation.GENERATE) -> str:

@@ -59,8 +59,8 @@ BROKEN = {
     "a wrong type": ('[retry]\nmax_attempts = "many"\n', r"retry\.max_attempts: "),
     "no TOML": ("[providers\n", r"is not valid TOML"),
     "not available": (
-        "[[routes]]\nhold_tool_calls = true\n",
-        r"routes\[0\]\.hold_tool_calls: is not available",
+        '[providers.openai]\ncredentials = [{ name = "one", key = "cmd:echo sk", max_concurrency = 4 }]\n',
+        r"providers\.openai\.credentials\[0\]\.max_concurrency: is not available",
     ),
 }
 

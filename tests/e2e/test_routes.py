@@ -25,6 +25,8 @@ CONFIG = """
 base_url = "{url}/openai"
 [providers.anthropic]
 base_url = "{url}/anthropic"
+[providers.groq]
+base_url = "{url}/groq"
 [retry]
 max_attempts = 1
 """
@@ -54,6 +56,9 @@ to = ["claude/one", "chat/served"]
 match = { model = "adapted" }
 to = ["chat/served"]
 adapters = ["suppress_developer_role", { name = "drop_params", params = ["seed"] }]
+[[routes]]
+match = { provider = "groq" }
+to = ["groq/served"]
 [[routes]]
 match = { model = "to-claude" }
 to = ["claude/served"]
@@ -148,6 +153,16 @@ def test_a_fault_of_the_request_is_nobody_else_s_affair(http: httpx.Client, aske
 
 def test_a_route_may_name_the_model_that_served(http: httpx.Client) -> None:
     assert chat(http, "named").json()["model"] == "served"
+
+
+def test_another_model_of_a_provider_is_asked_at_that_provider_s_path(
+    http: httpx.Client, asked: Asked
+) -> None:
+    body = {"model": "llama", "messages": [USER]}
+    told = http.post("https://api.groq.com/openai/v1/chat/completions", json=body, headers=OWN)
+    assert told.json()["model"] == "llama"
+    assert [request.path for request in asked.requests] == ["/groq/openai/v1/chat/completions"]
+    assert asked.last["model"] == "served"
 
 
 def test_embeddings_go_to_the_target_of_their_own_protocol(http: httpx.Client, asked: Asked) -> None:

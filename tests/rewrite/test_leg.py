@@ -91,6 +91,35 @@ def test_another_model_of_the_same_provider_changes_the_model_alone() -> None:
     assert one.call.model == "served"
 
 
+DEPLOYMENTS = "/openai/deployments"
+PUBLISHED = "/v1/projects/p/locations/l/publishers/google/models"
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "asked"),
+    [
+        ("openai_chat", "/openai/v1/chat/completions", ""),
+        (
+            "openai_chat",
+            f"{DEPLOYMENTS}/m/chat/completions?api-version=1",
+            f"{DEPLOYMENTS}/served/chat/completions?api-version=1",
+        ),
+        ("openai_responses", "/api/v1/responses", ""),
+        ("anthropic_messages", "/api/v1/messages?beta=true", ""),
+        ("ollama_chat", "/front/api/chat", ""),
+        ("gemini_generate", f"{PUBLISHED}/m:generateContent", f"{PUBLISHED}/served:generateContent"),
+    ],
+)
+def test_another_model_of_the_same_provider_is_asked_where_the_client_asked(
+    name: str, path: str, asked: str
+) -> None:
+    request = WireRequest("POST", path, (), dump({"model": "m", "messages": MESSAGES}))
+    call = REGISTRY[name].parse("c", Operation.GENERATE, request)
+    rendered = leg(call, protocol=REGISTRY[name], model="served").rendered
+    assert rendered is not None
+    assert rendered.path == (asked or path)
+
+
 def test_another_provider_of_the_same_protocol_is_asked_at_its_own_path() -> None:
     one = leg(meant=False, model="served", adapters=SEED)
     assert one.rendered is not None
