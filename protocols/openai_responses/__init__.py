@@ -157,8 +157,14 @@ class OpenAIResponses:
         return continued(body, said, ask)
 
     def unsealed(self, body: Mapping[str, object], keep: Keep) -> Mapping[str, object]:
-        """An item of reasoning that is not kept goes whole."""
-        return each_at(body, "input", lambda item: kept_in(item, _SEALED_IN, keep))
+        """An item of reasoning that is not kept goes whole; one that is not encrypted is known by its id,
+        which means nothing to another provider."""
+
+        def kept(item: JsonObject) -> JsonObject | None:
+            by_id = text_at(item, "type") == "reasoning" and not text_at(item, "encrypted_content")
+            return kept_in(item, ("id",) if by_id else _SEALED_IN, keep)
+
+        return each_at(body, "input", kept)
 
     def sealed(self, answer: Mapping[str, object], carry: Carry) -> Mapping[str, object]:
         """The items of a response, of the one in an event, or of an event of one item."""

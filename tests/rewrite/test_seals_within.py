@@ -194,6 +194,13 @@ def test_in_a_stream(case: Case) -> None:
     assert told == frame.replace(SEAL.encode(), carrier.encode())
 
 
+def test_reasoning_that_its_provider_keeps_under_an_id_goes_to_nobody_else() -> None:
+    by_id = {"type": "reasoning", "id": "rs_1", "summary": []}
+    one = leg(ask(RESPONSES, input=[HELLO, by_id, SAID]))
+    assert sent(one, ["input"]) == {"input": [HELLO, SAID]}
+    assert leg(ask(RESPONSES, input=[HELLO, by_id, SAID]), meant=True).rendered is None
+
+
 def test_a_carrier_is_wrapped_once() -> None:
     carrier = carried_by("maker")(SEAL)
     assert carried_by("another")(carrier) == carrier

@@ -17,8 +17,9 @@ from tests.vendor.queues import Queue, Queues
 from tests.vendor.script import Answer
 
 _BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-# How long the server waits for the client's part of a TLS close, in seconds.
-_TLS_GOODBYE = 1.0
+# How long the server waits for the client's part of a TLS close, in seconds. What a slow client has not taken
+# by then is thrown away, so that this bounds how slow one may be.
+_TLS_GOODBYE = 20.0
 
 
 class Vendor:
