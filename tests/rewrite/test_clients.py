@@ -11,11 +11,17 @@ from rewrite.clients import UNKNOWN, ClientFacts, client_facts, facts_for
 @pytest.mark.parametrize(
     ("user_agent", "name", "session_header", "cut_tool_call", "cut_text"),
     [
-        ("claude-cli/2.1.329 (external, sdk-cli)", "claude", "X-Claude-Code-Session-Id", "length", "length"),
+        (
+            "claude-cli/2.1.329 (external, sdk-cli)",
+            "claude",
+            "X-Claude-Code-Session-Id",
+            "length",
+            "continue",
+        ),
         ("codex_exec/0.169.0 (Debian 13)", "codex", "session-id", "error", "error"),
         ("codex_cli_rs/0.169.0", "codex", "session-id", "error", "error"),
         ("GeminiCLI/0.61.0/gemini-2.5-pro (linux; x64; terminal)", "gemini-cli", "", "error", "continue"),
-        ("opencode/1.18.33 ai-sdk/provider-utils", "opencode", "x-session-id", "length", "length"),
+        ("opencode/1.18.33 ai-sdk/provider-utils", "opencode", "x-session-id", "length", "continue"),
         ("OpenAI/JS 5.20.1", "unknown", "", "error", "length"),
         ("Anthropic/Python 1.17.0", "unknown", "", "error", "length"),
         ("", "unknown", "", "error", "length"),
