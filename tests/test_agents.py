@@ -12,16 +12,30 @@ from typing import Any
 import pytest
 from mitmproxy.test import tflow
 
-from scripts.agentkit import __main__, install, provider, refuse, report
+from addons.settings import known_clients
+from rewrite import continuation
+from scripts.agentkit import __main__, faults, install, provider, refuse, report
 from scripts.agentkit.install import NotInstalled, Package
-from scripts.agentkit.provider import CALL_ID, FINAL, MARK, Script, ToolCall
+from scripts.agentkit.provider import CALL_ID, FINAL, HALF, MARK, REST, Script, ToolCall
 from scripts.agentkit.run import refusal, run
-from scripts.agentkit.scenarios import AGENTS, OWN, POOL_KEY, PROMPT, ROWS, Row, chosen
+from scripts.agentkit.scenarios import (
+    AGENTS,
+    OTHER_KEY,
+    OWN,
+    POOL_KEY,
+    PROMPT,
+    ROWS,
+    WISH,
+    Agent,
+    Row,
+    chosen,
+)
 from scripts.agentkit.verdict import Ran, Result, unsaid, verdict
 from tests.oracle import judges
-from tests.vendor import Answer, Received, Reply, Send
+from tests.vendor import SPEECHES, Answer, Received, Reply, Reset, Send, Speech, whole
 
 CLAUDE = AGENTS[0]
+FAULTS = ("stall", "429", "cut-text", "cut-tool", "cut-behind-tool")
 SCHEMA = {"type": "object", "properties": {"input": {"type": "string"}}}
 
 
@@ -44,6 +58,11 @@ def events(answer: Answer) -> list[Mapping[str, Any]]:
     return [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
 
 
+def escaped(text: str) -> bytes:
+    """As it stands in a string of JSON."""
+    return json.dumps(text)[1:-1].encode()
+
+
 def row_of(agent: str, scenario: str) -> Row:
     (row,) = chosen(ROWS, [agent], [scenario])
     return row
@@ -56,6 +75,27 @@ def test_every_agent_has_a_text_and_a_tool_turn_with_its_own_provider() -> None:
     for agent in AGENTS:
         rows = [row for row in ROWS if row.agent is agent and row.scenario in ("one-shot", "tool")]
         assert [(row.scenario, row.script.tool) for row in rows] == [("one-shot", None), ("tool", agent.tool)]
+
+
+@pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: agent.name)
+def test_every_agent_has_each_fault_once(agent: Agent) -> None:
+    rows = [row for row in chosen(ROWS, [agent.name], FAULTS) if row.script.tool is agent.tool]
+    assert {row.scenario: len(row.script.first) + len(row.script.last) for row in rows} == dict.fromkeys(
+        FAULTS, 1
+    )
+    assert [row.scenario for row in rows if row.expected.more_keys] == ["stall", "429"]
+
+
+@pytest.mark.parametrize("row", chosen(ROWS, (), ["cut-text"]), ids=lambda row: row.name)
+def test_a_cut_text_becomes_what_the_clients_facts_say(row: Row) -> None:
+    (facts,) = [facts for facts in known_clients() if facts.name.startswith(row.agent.package.program)]
+    words = {"error": "ended with an error", "continue": "went on 1 times"}
+    assert row.said == words[facts.cut_text]
+    assert row.expected.asked == ((HALF, WISH) if facts.cut_text == "continue" else ())
+
+
+def test_what_a_continuation_is_known_by_is_asked_for() -> None:
+    assert WISH in continuation._GO_ON
 
 
 def test_rows_have_names_of_their_own() -> None:
@@ -196,6 +236,69 @@ def test_a_turn_without_a_tool_in_its_script_gets_the_final_text(protocol: str) 
 
 
 @protocols
+def test_a_turn_that_goes_on_from_half_of_the_text_gets_the_rest(protocol: str) -> None:
+    path, body = GENERATIONS[protocol]
+    answer = body_of(provider.answer(READ, received(path, {**body, "said": [CALL_ID, MARK, HALF]})))
+    assert REST.encode() in answer
+    assert HALF.encode() not in answer
+
+
+@protocols
+def test_a_fault_comes_once_and_to_a_turn_alone(protocol: str) -> None:
+    path, body = GENERATIONS[protocol]
+    first, last = whole(b"{}", 429), whole(b"{}", 500)
+    plan = provider.Plan(replace(READ, first=(first,), last=(last,)))
+    title = received(path, {**body, "tools": []})
+    turn, result = received(path, body), received(path, {**body, "said": [CALL_ID, MARK]})
+    assert b"A short title" in body_of(plan(title))
+    assert plan(turn) is first
+    assert called(protocol, plan(turn)) == ("read", {"path": "note.txt"})
+    assert plan(result) is last
+    assert FINAL.encode() in body_of(plan(result))
+
+
+@pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: agent.name)
+def test_a_cut_call_lacks_its_end_alone(agent: Agent) -> None:
+    answer = faults.cut_call(SPEECHES[agent.protocol], agent.tool)
+    assert isinstance(answer, Reply)
+    assert answer.steps[-1] == Reset()
+    text = agent.tool.text or json.dumps(agent.tool.arguments, separators=(",", ":"))
+    begun = escaped(text if agent.tool.text else text[:-2])
+    assert (begun in body_of(answer)) is (agent.protocol != "gemini_generate")
+    assert b"functionCall" in body_of(answer) or begun in body_of(answer)
+    assert CALL_ID.encode() not in body_of(answer)
+    judged = judges()[agent.protocol](body_of(answer))
+    assert not judged["terminal"]
+
+
+CALL_ENDS = {
+    "anthropic_messages": b"content_block_stop",
+    "openai_responses": b'"status":"completed"',
+    "gemini_generate": b"functionCall",
+}
+
+
+@pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: agent.name)
+def test_a_call_that_is_whole_is_the_last_that_comes(agent: Agent) -> None:
+    answer = faults.cut_behind_call(SPEECHES[agent.protocol], agent.tool)
+    assert isinstance(answer, Reply)
+    *_, last, cut = answer.steps
+    assert (isinstance(last, Send), cut) == (True, Reset())
+    ending = body_of(replace(answer, steps=(last,)))
+    assert CALL_ENDS[agent.protocol] in ending
+    assert not judges()[agent.protocol](body_of(answer))["terminal"]
+
+
+@pytest.mark.parametrize("speech", [SPEECHES[agent.protocol] for agent in AGENTS])
+def test_a_cut_text_is_half_of_the_final_one(speech: Speech) -> None:
+    answer = faults.cut_text(speech)
+    assert isinstance(answer, Reply)
+    assert answer.steps[-1] == Reset()
+    assert HALF[4:].encode() in body_of(answer)
+    assert REST.encode() not in body_of(answer)
+
+
+@protocols
 def test_a_call_that_declares_no_tools_gets_a_title(protocol: str) -> None:
     path, body = GENERATIONS[protocol]
     answer = body_of(provider.answer(READ, received(path, {**body, "tools": []})))
@@ -293,6 +396,13 @@ ONE_SHOT, TOOL = row_of("claude", "one-shot"), row_of("claude", "tool")
 ROUTED = row_of("claude", "route-openai")
 ASKED = received("/v1/messages", {"model": "claude"}, key=CLAUDE.key)
 RESULT = received("/v1/messages", {"model": "claude", "messages": [MARK]}, key=CLAUDE.key)
+LIMITED, CUT = row_of("claude", "429"), row_of("claude", "cut-text")
+
+
+def with_key(key: str, said: str = "") -> Received:
+    return received("/v1/messages", {"model": "claude", "messages": [MARK, said]}, key=key)
+
+
 TELEMETRY = received("/api/event_logging/v2/batch", {"events": []})
 
 
@@ -327,6 +437,17 @@ TELEMETRY = received("/api/event_logging/v2/batch", {"events": []})
             "the provider was asked for claude, not for gpt-test",
         ),
         (ROUTED, FINE, [received("/v1/responses", {"model": "gpt-test"}, key=POOL_KEY)], ""),
+        (TOOL, FINE, [ASKED, with_key(CLAUDE.key, MARK)], "the tool ran 2 times"),
+        (
+            TOOL,
+            replace(FINE, stdout=f"{HALF}\n{FINAL}\n"),
+            [RESULT],
+            "the answer is on stdout 2 times, whole or in part",
+        ),
+        (LIMITED, FINE, [with_key(POOL_KEY)], f"the provider never got the credential '{OTHER_KEY}'"),
+        (LIMITED, FINE, [with_key(POOL_KEY), with_key(OTHER_KEY)], ""),
+        (CUT, FINE, [RESULT, with_key(CLAUDE.key, HALF)], f"no request has {HALF!r} and {WISH!r}"),
+        (CUT, FINE, [RESULT, with_key(CLAUDE.key, f"{HALF} {WISH}")], ""),
     ],
 )
 def test_the_first_thing_wrong_is_the_verdict(
@@ -340,6 +461,8 @@ def test_what_the_proxy_has_to_say() -> None:
     assert unsaid(row, "GET /v1/responses\n  << 426 Upgrade Required 150b\n") == ""
     assert unsaid(row, "GET /v1/responses\n") == "the proxy's log does not say '<< 426 Upgrade Required'"
     assert unsaid(ONE_SHOT, "") == ""
+    assert unsaid(LIMITED, 'call=1 attempts="one:rejected(429 rate) two:completed"\n') == ""
+    assert unsaid(LIMITED, 'call=1 attempts="one:rejected(429 rate)"\n') != ""
 
 
 def test_a_refused_config_is_quoted() -> None:
@@ -419,7 +542,7 @@ def workspace(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("row", [ONE_SHOT, TOOL], ids=lambda row: row.scenario)
+@pytest.mark.parametrize("row", [ONE_SHOT, TOOL, LIMITED], ids=lambda row: row.scenario)
 def test_a_run_is_a_success(row: Row, tmp_path: Path, workspace: Path) -> None:
     agent = replace(row.agent, arguments=())
     result = run(replace(row, agent=agent), program(tmp_path, STAND_IN), workspace)
@@ -428,7 +551,8 @@ def test_a_run_is_a_success(row: Row, tmp_path: Path, workspace: Path) -> None:
     assert f"asked: {PROMPT}" in said
     assert "elsewhere: 403" in said
     assert "call=" in (workspace / "proxy.log").read_text()
-    assert len(json.loads((workspace / "requests.json").read_text())) == (2 if row.script.tool else 1)
+    asked = json.loads((workspace / "requests.json").read_text())
+    assert len(asked) == 1 + (row.script.tool is not None) + len(row.script.first)
 
 
 def test_an_agent_that_is_late_is_killed(tmp_path: Path, workspace: Path) -> None:
@@ -520,7 +644,7 @@ def test_agents_lie_in_the_users_cache(
 
 
 def test_what_would_be_run_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert __main__.main(["--list", "--only", "gemini"]) == 0
+    assert __main__.main(["--list", "--only", "gemini", "--scenario", "one-shot", "--scenario", "tool"]) == 0
     assert capsys.readouterr().out == "gemini one-shot\ngemini tool\n"
 
 

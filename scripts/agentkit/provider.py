@@ -1,10 +1,12 @@
 """What the fake provider answers an agent: the plan of a scenario, in the protocol that was asked.
 
-The answer depends on the request alone: a call that declares tools is the agent's turn, which gets the tool
-call until the tool's result is in the request, and then the final text; calls without tools are titles and
-classifications. An agent may therefore retry, or ask in another order, and still be served.
+The answer depends on the request: a call that declares tools is the agent's turn, which gets the tool call
+until the tool's result is in the request, and then the final text; calls without tools are titles and
+classifications. An agent may therefore retry, or ask in another order, and still be served. Only the faults
+of a scenario come in an order, each once.
 """
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +18,9 @@ from tests.vendor.speech import SPEECHES, Said
 
 FINAL = "All done: final-7319."
 """The last word of every scenario; success is to find it on the agent's stdout."""
+
+HALF, REST = FINAL[:13], FINAL[13:]
+"""The same, cut in the middle of a word."""
 
 MARK = "mark-4627"
 """What the tool finds; it stands nowhere else, so in a request it is the tool's result."""
@@ -43,11 +48,15 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """The plan of one scenario: a tool call if there is one, then the final text. `first` are the answers to
-    the first generation calls, in the place of these."""
+    """The plan of one scenario: a tool call if there is one, then the final text.
+
+    first: answers to the agent's first turns, in the place of these; last: to the first ones with what the
+    tool found. A turn that has HALF in it gets REST: it goes on from an answer that was cut.
+    """
 
     tool: ToolCall | None = None
     first: tuple[Answer, ...] = ()
+    last: tuple[Answer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +102,31 @@ def _asked(protocol: str, path: str, body: Mapping[str, Any]) -> Asked:
     return Asked(protocol, body.get("stream") is True, str(body.get("model", "")), body)
 
 
-def has_result(call: Asked) -> bool:
-    """Whether the request carries what the tool found."""
-    return MARK.encode() in dump(call.body)
+def results(call: Asked) -> int:
+    """How many times the request has what the tool found."""
+    return dump(call.body).count(MARK.encode())
+
+
+class Plan:
+    """Answers the requests of one run."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self._first, self._last = deque(script.first), deque(script.last)
+
+    def __call__(self, received: Received) -> Answer:
+        faults = self._due(asked(received))
+        return faults.popleft() if faults else answer(self._script, received)
+
+    def _due(self, call: Asked | None) -> deque[Answer] | None:
+        if call is None or not is_turn(call):
+            return None
+        return self._last if results(call) else self._first
+
+
+def is_turn(call: Asked) -> bool:
+    """Whether this is the agent's own turn, not a title or a classification."""
+    return any(declared_tools(call.body))
 
 
 def answer(script: Script, received: Received) -> Answer:
@@ -112,7 +143,9 @@ def _generated(script: Script, call: Asked) -> Answer:
     declared = dict(declared_tools(call.body))
     if not declared:
         return _say(call, _side_text(call))
-    if script.tool is None or has_result(call):
+    if HALF.encode() in dump(call.body):
+        return _say(call, REST)
+    if script.tool is None or results(call):
         return _say(call, FINAL)
     if CALL_ID.encode() in dump(call.body):
         return _say(call, _LOST)

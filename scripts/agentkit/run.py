@@ -7,7 +7,6 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 
 from scripts import trust
@@ -28,10 +27,7 @@ class ConfigRefused(Exception):
 
 def run(row: Row, program: Path, folder: Path, patience: float = PATIENCE) -> Result:
     """Run a row in `folder`, where its files stay: stdout, stderr, proxy.log, requests.json."""
-    plan = partial(provider.answer, row.script)
-    with VendorThread(Vendor(tls=True, default=plan)) as vendor:
-        for answer in row.script.first:
-            vendor.on(path=provider.PATHS[row.agent.protocol]).reply(answer)
+    with VendorThread(Vendor(tls=True, default=provider.Plan(row.script))) as vendor:
         try:
             with _proxy(row, vendor, folder) as proxy:
                 ran = _agent(row, program, proxy, folder, patience)
@@ -130,7 +126,12 @@ def client_environment(proxy: Proxy) -> Mapping[str, str]:
 
 def _save(file: Path, requests: Sequence[Received]) -> None:
     seen = [
-        {"method": each.method, "target": each.target, "body": each.body.decode(errors="replace")}
+        {
+            "method": each.method,
+            "target": each.target,
+            "credential": each.credential,
+            "body": each.body.decode(errors="replace"),
+        }
         for each in requests
     ]
     file.write_text(json.dumps(seen, indent=1))

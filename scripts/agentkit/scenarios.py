@@ -9,15 +9,16 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from string import Template
 
+from scripts.agentkit import faults
 from scripts.agentkit.install import CLAUDE, CODEX, GEMINI, OPENCODE, Package
-from scripts.agentkit.provider import Script, ToolCall
+from scripts.agentkit.provider import HALF, Script, ToolCall
 from tests.vendor import Tool
 from tests.vendor.speech import SPEECHES, Said
 
 PROMPT = "Read note.txt and say what is in it."
 NOTE = "note.txt"
-POOL_KEY = "sk-fake-pool-key"
-"""The key of the provider at the end of a route; the client's own is for the provider that it meant."""
+POOL_KEY, OTHER_KEY = "sk-fake-pool-key", "sk-fake-other-pool-key"
+"""Keys of the proxy; the client's own is for the provider that it meant, where that has no pool."""
 
 _BASH = ToolCall("bash", {"command": f"cat {NOTE}", "description": "Read the note"})
 
@@ -142,17 +143,20 @@ credentials = [{ name = "pool", key = "env:POOL_KEY" }]
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What the fake provider must have seen of every generation call. model: "" for any."""
+    """What the fake provider must have seen of every generation call. model: "" for any; more_keys: others
+    that have to be used after `key`; asked: what the body of one of them has in it, text after text."""
 
     protocols: tuple[str, ...]
     key: str
     model: str = ""
+    more_keys: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """One run. config: text of rotator.toml with $vendor; keys: variables of the proxy alone; said: what the
-    proxy's log has to say of it."""
+    proxy's log has to say of it, a regular expression."""
 
     agent: Agent
     scenario: str
@@ -187,8 +191,6 @@ def _routed(agent: Agent, target: str, model: str, protocols: tuple[str, ...]) -
 
 _BRIDGE = OWN["openai"] + 'websocket = "bridge"\n'
 _IMPATIENT = "[streaming]\nfirst_event_timeout = 2.0\nfirst_token_timeout = 2.0\nslow_start_timeout = 2.0\n"
-# Measured: codex gives up on an incomplete response, and asks again after an error.
-_ERRORS = '[streaming]\non_truncation = "error"\n'
 _REFUSED, _BRIDGED = "<< 426 Upgrade Required", "a turn was prepared"
 
 
@@ -214,8 +216,56 @@ def _bridge_scripts(agent: Agent) -> Iterator[tuple[str, str, Script]]:
     yield "-tool", "", Script(agent.tool)
     yield "-stall", _IMPATIENT, Script(first=(speech.silent(),))
     yield "-429", "", Script(first=(speech.error(429, "Slow down.", (("retry-after", "1"),)),))
-    yield "-cut-text", _ERRORS, Script(first=(speech.reset(words, " an", model=""),))
+    yield "-cut-text", "", Script(first=(speech.reset(words, " an", model=""),))
     yield "-cut-tool", "", Script(agent.tool, first=(speech.reset(call, "cat no", model=""),))
+
+
+_TWO_KEYS = """credentials = [{ name = "one", key = "env:POOL_KEY" }, { name = "two", key = "env:OTHER_KEY" }]
+"""
+_LENGTH, _ERROR, _GONE_ON = "ended with the protocol's length", "ended with an error", "went on 1 times"
+WISH = "Go on exactly where it stopped"
+"""What the request for the rest of an answer says."""
+
+_TOLD: Mapping[str, tuple[str, str, str]] = {
+    "claude": (_GONE_ON, _LENGTH, _LENGTH),
+    "codex": (_ERROR, _ERROR, _ERROR),
+    "gemini": (_GONE_ON, _GONE_ON, _LENGTH),
+    "opencode": (_GONE_ON, _LENGTH, _LENGTH),
+    "opencode-openai": (_GONE_ON, _LENGTH, _LENGTH),
+    "opencode-gemini": (_GONE_ON, _GONE_ON, _LENGTH),
+}
+"""What becomes of a cut in text, in a tool call and behind one, by agent: see rewrite/clients.toml. Gemini's
+protocol has calls whole, so that the client has seen nothing of one that was cut."""
+
+
+def _faulty(agent: Agent) -> Iterator[Row]:
+    """What goes wrong between the agent and its own provider, over HTTP."""
+    speech = SPEECHES[agent.protocol]
+    silent = Script(agent.tool, first=(faults.silence(speech),))
+    limited = Script(agent.tool, first=(faults.slow_down(speech),))
+    text, call, behind = _TOLD[agent.name]
+    yield _rotated(agent, "stall", _IMPATIENT, silent, r"stalled\(first_event [0-9.]+s\)")
+    yield _rotated(agent, "429", "", limited, r"rejected\(429 rate\)")
+    yield _cut(agent, "cut-text", Script(agent.tool, last=(faults.cut_text(speech),)), text, HALF)
+    cut_call = faults.cut_call(speech, agent.tool)
+    yield _cut(agent, "cut-tool", Script(agent.tool, first=(cut_call,)), call, faults.BEFORE_CALL)
+    whole_call = faults.cut_behind_call(speech, agent.tool)
+    yield _cut(agent, "cut-behind-tool", Script(agent.tool, first=(whole_call,)), behind, "")
+
+
+def _rotated(agent: Agent, name: str, streaming: str, script: Script, outcome: str) -> Row:
+    """The agent's own key is replaced by one of two; that it asked once is in the record of that call."""
+    expected = Expected((agent.protocol,), POOL_KEY, more_keys=(OTHER_KEY,))
+    keys = {"POOL_KEY": POOL_KEY, "OTHER_KEY": OTHER_KEY}
+    config = OWN[agent.provider] + _TWO_KEYS + streaming
+    return Row(agent, name, config, script, expected, keys, f'attempts="one:{outcome} two:completed"')
+
+
+def _cut(agent: Agent, name: str, script: Script, told: str, part: str) -> Row:
+    """part: what was said before the cut, and is in the request for the rest."""
+    asked = (part, WISH) if told == _GONE_ON else ()
+    expected = Expected((agent.protocol,), agent.key, asked=asked)
+    return Row(agent, name, OWN[agent.provider], script, expected, said=told)
 
 
 _CLAUDE, _CODEX = AGENTS[:2]
@@ -224,6 +274,7 @@ ROWS: tuple[Row, ...] = (
     *_routed(_CLAUDE, "openai", "gpt-test", ("openai_chat", "openai_responses")),
     *_routed(_CODEX, "anthropic", "claude-test", ("anthropic_messages",)),
     *_websocket(_CODEX),
+    *(row for agent in AGENTS for row in _faulty(agent)),
 )
 
 

@@ -1,6 +1,7 @@
 """Whether a run was a success, and if not, what was wrong first."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from scripts.agentkit import provider
@@ -36,16 +37,37 @@ def verdict(row: Row, ran: Ran, requests: Sequence[Received]) -> str:
     for call, key in calls:
         if wrong := _unexpected(row.expected, call, key):
             return wrong
-    if row.script.tool is not None and not any(provider.has_result(call) for call, _ in calls):
-        return _ending(ran) or "the tool's result did not reach the provider"
-    if ending := _ending(ran):
-        return ending
-    return "" if provider.FINAL in ran.stdout else f"the answer is not on stdout: {_last_line(ran.stdout)}"
+    tool = "" if row.script.tool is None else _ran(max(provider.results(call) for call, _ in calls))
+    return _ending(ran) or tool or _unasked(row.expected, requests) or _printed(ran.stdout)
 
 
 def unsaid(row: Row, log: str) -> str:
     """What the proxy's log does not say of the run; "" if nothing is missing."""
-    return "" if row.said in log else f"the proxy's log does not say {row.said!r}"
+    return "" if re.search(row.said, log) else f"the proxy's log does not say {row.said!r}"
+
+
+def _ran(times: int) -> str:
+    """Agents repeat what they know in each request: the last has a result for every run of the tool."""
+    if times == 0:
+        return "the tool's result did not reach the provider"
+    return "" if times == 1 else f"the tool ran {times} times"
+
+
+def _unasked(expected: Expected, requests: Iterable[Received]) -> str:
+    keys = {each.credential for each in requests}
+    if missing := [key for key in expected.more_keys if key not in keys]:
+        return f"the provider never got the credential {missing[0]!r}"
+    bodies = [each.body.decode(errors="replace") for each in requests]
+    if any(all(text in body for text in expected.asked) for body in bodies):
+        return ""
+    return f"no request has {' and '.join(map(repr, expected.asked))}"
+
+
+def _printed(stdout: str) -> str:
+    if provider.FINAL not in stdout:
+        return f"the answer is not on stdout: {_last_line(stdout)}"
+    times = stdout.count(provider.HALF)
+    return "" if times == 1 else f"the answer is on stdout {times} times, whole or in part"
 
 
 def _unexpected(expected: Expected, call: provider.Asked, key: str) -> str:
@@ -53,7 +75,7 @@ def _unexpected(expected: Expected, call: provider.Asked, key: str) -> str:
         return f"the provider was called in {call.protocol}, not in {' or '.join(expected.protocols)}"
     if expected.model and call.model != expected.model:
         return f"the provider was asked for {call.model}, not for {expected.model}"
-    if key != expected.key:
+    if key not in (expected.key, *expected.more_keys):
         return f"the provider got the credential {key!r}, not {expected.key!r}"
     return ""
 
