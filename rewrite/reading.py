@@ -55,6 +55,16 @@ class Reading:
         return self.progress.complete and (bool(self.progress.finished) or not self.unparsable)
 
     @property
+    def adds(self) -> bool:
+        """Whether what came of it is new to the client."""
+        return True
+
+    @property
+    def repeats(self) -> bool:
+        """Whether all that came was said before."""
+        return False
+
+    @property
     def left_out(self) -> Sequence[str]:
         """The names of the calls that were cut, of which the client got nothing."""
         return self.calls.left_out if self.calls else ()
