@@ -440,9 +440,10 @@ class Exchange:
     def _no_token(self) -> None:
         """Signs of hidden work set no timer: the one that is set asks when it fires."""
         gate, current, going_on = self._attempt.gate, self._attempt.reading, self._going_on.line is not None
-        if going_on and current is not None:
-            current.settle()
-            gate.note(current, self._now)
+        if going_on:
+            self._progress()
+            if current is not None:
+                gate.note(current, self._now)
         elif gate.shown_at is not None or self._delivery.first_token is not None:
             return
         left = gate.token.left(self._now) if going_on else min(gate.token.left(self._now), self._patience)
