@@ -329,8 +329,7 @@ class Exchange:
             self._conclude(current, Truncated(NO_END), clean=True)
             return
         self._end(Abandoned())
-        head = current.head if current and self.committed else None
-        self._report("abandoned", "the client left", None, head)
+        self._report("abandoned", "the client left", None, self._delivery.head)
 
     # -- the attempt came to nothing ------------------------------------------------------------------
 

@@ -1,13 +1,17 @@
 """Conversations: what can happen while the rest of an answer is asked for."""
 
 from dataclasses import replace
+from typing import Any
 
+from protocols.base import Head
 from rewrite.events import (
     Acquire,
     Acquired,
     CancelUpstream,
+    ClientGone,
     OpenUpstream,
     Release,
+    Report,
     SendData,
     SendHeaders,
     SetTimer,
@@ -19,8 +23,8 @@ from rewrite.events import (
     UpstreamStarted,
 )
 from rewrite.limits import OnTruncation
-from rewrite.outcome import Phase, Stalled, Truncated
-from tests.playbook import ANY, After, Playbook
+from rewrite.outcome import Abandoned, Phase, Stalled, Truncated
+from tests.playbook import ANY, After, Open, Playbook
 from tests.rewrite.asks import ask
 from tests.rewrite.goings_on import CUT
 from tests.rewrite.scenes import ROLE, SSE, TERMS, error_body, play, refused, says, timed
@@ -58,3 +62,18 @@ def test_a_refusal_of_the_rest_whose_body_never_ends_is_given_up() -> None:
     conversation = conversation >> After(TOKEN) >> TimerFired(2, "first_token")
     conversation = conversation << CancelUpstream(2) << Release(2, ANY)
     assert conversation << Acquire(3, avoid=frozenset("ab"))
+
+
+def left_with(head: Head) -> Any:
+    """The summary of a call whose client left with this head."""
+    return Open(f"left with {head}", lambda found: (found.end, found.head) == ("abandoned", head))
+
+
+def test_a_client_that_leaves_before_the_rest_has_the_first_head() -> None:
+    assert cut() >> ClientGone() << Report(left_with(SSE))
+
+
+def test_a_client_that_leaves_in_the_rest_has_the_first_head() -> None:
+    other = replace(SSE, headers=(*SSE.headers, ("x-request-id", "2")))
+    conversation = asked_again() >> UpstreamStarted(2, other) >> ClientGone() << CancelUpstream(2)
+    assert conversation << Release(2, Abandoned()) << Report(left_with(SSE))
