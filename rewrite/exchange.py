@@ -217,7 +217,7 @@ class Exchange:
                 return True
             if verdict is Verdict.WATCH:
                 self._arm(Phase.THROUGHPUT, terms.timing.throughput_window)
-        if self._hold_over and current.streamed and current.held:
+        if self._hold_over and not self._waiting.begun and current.streamed and current.held:
             self._commit(current)
         return self.committed
 

@@ -106,6 +106,14 @@ def test_behind_the_promise_the_preamble_is_no_commitment() -> None:
     assert conversation << Release(1, Truncated("reset")) << Acquire(2, ANY)
 
 
+def test_a_hold_that_was_over_before_the_promise_is_no_commitment() -> None:
+    """The head that it was to bring is out."""
+    conversation = early(hold=10.0) >> Start() << SetTimer(CALL, "hold", 10.0) << AGAIN << Acquire(1)
+    conversation = beats(conversation >> After(10.0) >> TimerFired(CALL, "hold"))
+    conversation = asked(conversation, 1, "a", SSE) >> UpstreamData(1, ROLE) >> UpstreamClosed(1, "reset")
+    assert conversation << Release(1, Truncated("reset")) << Acquire(2, ANY)
+
+
 def test_a_proper_end_without_text_passes() -> None:
     answer = finishes("stop")
     conversation = asked(beats(begun(early())), 1, "a", SSE) >> UpstreamData(1, answer + DONE)
