@@ -50,9 +50,8 @@ class Turned:
             return Reading(whole, gathered, encoder, False, gathering=gathered, refuse=self.refusal)
         kind = self.protocol.writer(self.call, self.reply).content_type
         decoder = StreamingDecoder(inner, self)
-        return Reading(
-            replace(head, headers=_with_type(head, kind)), decoder, encoder, False, refuse=self.refusal
-        )
+        told = replace(head, headers=_with_type(head, kind))
+        return Reading(told, decoder, encoder, False, told_as_stream=True, refuse=self.refusal)
 
     def refusal(self, error: StreamError, status: int) -> WireResponse:
         """An error inside an answer of which the client has seen nothing."""

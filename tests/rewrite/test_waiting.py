@@ -28,10 +28,14 @@ from rewrite.events import (
     UpstreamStarted,
 )
 from rewrite.exchange import Exchange
+from rewrite.leg import Wanted, leg_of
 from rewrite.limits import Limits
 from rewrite.outcome import Completed, Truncated
+from rewrite.providers import Provider
+from rewrite.routes import Route
+from rewrite.terms import Terms
 from tests.playbook import ANY, After, Playbook, body_with, over, status
-from tests.rewrite.asks import REGISTRY, ask, leg
+from tests.rewrite.asks import REGISTRY, REPLY, ask, leg
 from tests.rewrite.replay import Replay
 from tests.rewrite.scenes import (
     CHAT,
@@ -69,8 +73,8 @@ def beats(playbook: Playbook, *, first: bool = True) -> Playbook:
     return playbook << BEAT << AGAIN
 
 
-def early(one: Call | None = None, **timing: float) -> Playbook:
-    return play(one, TERMS, protocol=CHAT, heartbeat=15.0, heartbeat_before_commit=True, **timing)
+def early(one: Call | None = None, terms: Terms = TERMS, **timing: float) -> Playbook:
+    return play(one, terms, protocol=CHAT, heartbeat=15.0, heartbeat_before_commit=True, **timing)
 
 
 def test_a_client_that_waits_is_promised_a_stream_and_shown_life() -> None:
@@ -128,6 +132,21 @@ def test_a_whole_answer_does_not_fit_the_promise() -> None:
     conversation = conversation >> UpstreamClosed(1) << Release(1, Completed())
     conversation = conversation << SendData(1, body_with('{"error":', "answered whole"))
     assert conversation << Report(over("rejected", "completed")) << EndResponse(1)
+
+
+def never_streams() -> Terms:
+    """At a provider that cannot."""
+    to = Route(Provider("v", "https://v", (), ("openai_chat",), streams=False), "openai_chat", "asked", True)
+    return replace(TERMS, leg=leg_of(ask("openai_chat"), CHAT, Wanted(to, (), REPLY), REGISTRY))
+
+
+def test_a_whole_answer_that_is_told_as_a_stream_fits_the_promise() -> None:
+    whole = {"id": "c1", "model": "m", "choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}
+    conversation = asked(beats(begun(early(ask("openai_chat"), never_streams()))), 1, "a", JSON)
+    conversation = conversation >> UpstreamData(1, dump(whole)) >> UpstreamClosed(1)
+    conversation = conversation << SendData(1, body_with('"Hi"', "data: [DONE]"))
+    conversation = conversation << SetTimer(1, "linger", ANY) << Release(1, Completed())
+    assert conversation << Report(over("completed", "completed")) << EndResponse(1)
 
 
 @pytest.mark.parametrize(("headers", "seconds"), [((), 100.0), ((("X-Server-Timeout", "60"),), 50.0)])
