@@ -60,7 +60,8 @@ class Attempt:
         unseen = current.gathering if current else None
         if current is None or unseen is None:
             return
-        if unseen.lively() or timing.any_byte_is_life:
+        self.gate.note(current, now)
+        if unseen.signs.lively() or timing.any_byte_is_life:
             self.stall.since = now
         if not (current.first_token_is_due or self.watched):
             self.watched = True

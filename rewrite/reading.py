@@ -135,7 +135,7 @@ class Reading:
     def took_work(self) -> bool:
         """Whether what was read since the last time of asking says that the model is at work unseen."""
         found, self._at_work = self._at_work, False
-        return found
+        return self.gathering.signs.took_work() if self.gathering else found
 
     def release(self) -> list[Segment]:
         held, self.held = self.held, []
