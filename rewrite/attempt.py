@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import inf
+from typing import assert_never
 
 from protocols.base import Head, WireResponse
 from rewrite import classify
@@ -18,14 +20,15 @@ LONGEST_ERROR_BODY = 1 << 20
 
 @dataclass(slots=True)
 class Attempt:
-    """`credential`: the one that it holds, None before it has one and behind its end; `open`: upstream may
-    say more; `sent_at`: when all of its request had left; `alive`: a byte came; `reading`: its answer, None
-    before its head and for an error; `stall`: the silence in the middle of an answer, and whether it is
-    `watched` before the commit point.
+    """`latest`: when the patience of the client is over, which has nothing yet; `credential`: the one that it
+    holds, None before it has one and behind its end; `open`: upstream may say more; `sent_at`: when all of
+    its request had left; `alive`: a byte came; `reading`: its answer, None before its head and for an error;
+    `stall`: the silence in the middle of an answer, and whether it is `watched` before the commit point.
     """
 
     number: int
     fresh: bool = False
+    latest: float = inf
     credential: str | None = None
     open: bool = False
     sent_at: float | None = None
@@ -49,6 +52,11 @@ class Attempt:
         answer = WireResponse(head.status, head.headers, bytes(self.error_body), head.reason)
         return classify.rejection(answer, terms.errors, now + terms.epoch)
 
+    def arm(self, phase: Phase, seconds: float, now: float) -> Iterator[SetTimer]:
+        """A silence timer, 0: off; none outlives the patience of the client."""
+        if seconds:
+            yield SetTimer(self.number, phase, self._in_time(seconds, now))
+
     def watch(self, now: float) -> Iterator[SetTimer]:
         """The stall is watched from now on, or goes on to be."""
         if self.stall.longest:
@@ -67,11 +75,42 @@ class Attempt:
             self.watched = True
             yield from self.watch(now)
 
-    def silent(self, phase: Phase, now: float) -> Stalled | None:
-        """What it is that `phase` is over; None if it means nothing any more. A first event is any byte; the
-        first token's timer is later that of the response, or of a stall."""
-        if phase is Phase.FIRST_EVENT and self.alive:
+    def fired(self, phase: Phase, now: float) -> SetTimer | Stalled | None:
+        """What it means that the timer of `phase` fired: watched on, over, or nothing any more."""
+        match phase:
+            case Phase.STALL:
+                left = self.stall.left(now)
+                if left > 0:
+                    return SetTimer(self.number, phase, left)
+                return Stalled(phase, self.stall.lasted(now))
+            case Phase.FIRST_EVENT:
+                return None if self.alive else self._silent(phase, now)
+            case Phase.FIRST_TOKEN:
+                return self._no_token(now)
+            case Phase.THROUGHPUT:
+                shown_at = self.gate.shown_at
+                return None if shown_at is None else Stalled(phase, now - shown_at)
+            case Phase.RESPONSE:
+                return self._silent(phase, now)
+            case _:
+                assert_never(phase)
+
+    def _no_token(self, now: float) -> SetTimer | Stalled | None:
+        """Signs of hidden work set no timer: the one that is set asks when it fires. Where no token is due it
+        is the timer of the response that counts, or that of a stall."""
+        if self.gate.shown_at is not None:
             return None
-        if phase is Phase.FIRST_TOKEN and self.reading and not self.reading.first_token_is_due:
-            return None
+        if self.reading is not None:
+            self.reading.settle()
+            self.gate.note(self.reading, now)
+        left = self._in_time(self.gate.token.left(now), now)
+        if left > 0:
+            return SetTimer(self.number, Phase.FIRST_TOKEN, left)
+        due = self.reading is None or self.reading.first_token_is_due
+        return self._silent(Phase.FIRST_TOKEN, now) if due else None
+
+    def _silent(self, phase: Phase, now: float) -> Stalled:
         return Stalled(phase, now - (self.sent_at or 0.0))
+
+    def _in_time(self, seconds: float, now: float) -> float:
+        return max(min(seconds, self.latest - now), 0.0)

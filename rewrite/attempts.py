@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from math import inf
 
 from protocols.base import Call, WireProtocol
 from rewrite import timers
 from rewrite.attempt import Attempt
 from rewrite.decision import Ended, GiveUp, History, Retry
-from rewrite.events import Acquire, CancelUpstream, Release
+from rewrite.events import Acquire, CancelUpstream, Release, SetTimer
 from rewrite.leg import Leg
 from rewrite.outcome import Outcome, Phase, Rejected, Unreachable
 from rewrite.policies import exhausted, fallback, following, retry
@@ -31,7 +32,7 @@ class Attempts:
         self.route, self.terms = 0, targets[0]
         self.ended: tuple[Ended, ...] = ()
         self._former: str | None = None
-        self._begin(1, fresh=False)
+        self._begin(1, self.latest)
         self.wish = Acquire(1)
 
     # -- the one that is under way --------------------------------------------------------------------
@@ -51,16 +52,17 @@ class Attempts:
         self.current.credential, self.current.open = credential, True
         self._former = self._former or former
 
-    def sent(self, now: float) -> Sequence[tuple[Phase, float]]:
-        """All of the request has left: the timers that begin now, in seconds; none if it is known."""
+    def sent(self, now: float) -> Iterator[SetTimer]:
+        """All of the request has left: the timers that begin now; none if it is known."""
         if self.current.sent_at is not None:
-            return ()
+            return
         self.current.sent_at = now
         stream, stalls = self.streams, sum(timers.was_silent(one.outcome) for one in self.ended)
         unseen = stream and not self._call.stream
         due = timers.before_commit(self.terms.timing, stream=stream, stalls=stalls, unseen=unseen)
         self.current.gate.token = timers.Silence(dict(due).get(Phase.FIRST_TOKEN, 0.0), now)
-        return due
+        for phase, seconds in due:
+            yield from self.current.arm(phase, seconds, now)
 
     @property
     def streams(self) -> bool:
@@ -111,7 +113,7 @@ class Attempts:
 
     def again(self, decision: Retry) -> None:
         """Another one at the same target."""
-        self._begin(self.current.number + 1, fresh=decision.fresh)
+        self._begin(self.current.number + 1, self.latest, fresh=decision.fresh)
         wish = next_wish(self.current.number, self._history(self.ended), decision)
         self.wish = replace(wish, route=self.route)
 
@@ -122,15 +124,16 @@ class Attempts:
             return False
         self._next_target()
         asked = any(one.number == self.current.number for one in self.ended)
-        self._begin(self.current.number + asked, fresh=False)
+        self._begin(self.current.number + asked, self.latest)
         self.wish = Acquire(self.current.number, route=self.route)
         return True
 
     def for_the_rest(self) -> None:
-        """One that goes on with an answer: at the next target, else on another key, where there is one."""
+        """One that goes on with an answer: at the next target, else on another key, where there is one. The
+        client has the beginning, and waits on."""
         if self._has_next:
             self._next_target()
-        self._begin(self.current.number + 1, fresh=True)
+        self._begin(self.current.number + 1, inf, fresh=True)
         history = self._history(self.ended)
         asked = frozenset(one.credential for one in history.ended)
         self.wish = Acquire(self.current.number, avoid=asked, refused=history.refused, route=self.route)
@@ -144,8 +147,8 @@ class Attempts:
         self.terms = self._targets[self.route]
         self._former = None
 
-    def _begin(self, number: int, *, fresh: bool) -> None:
-        self.current = Attempt(number, fresh, stall=timers.Silence(self.terms.timing.stall))
+    def _begin(self, number: int, latest: float, *, fresh: bool = False) -> None:
+        self.current = Attempt(number, fresh, latest, stall=timers.Silence(self.terms.timing.stall))
 
     def _history(self, ended: tuple[Ended, ...]) -> History:
         terms = self.terms

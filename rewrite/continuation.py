@@ -110,6 +110,12 @@ class Continuation:
         self.line = self.line or line_of(current)
         self.line.lost = next(iter(current.left_out), None)
 
+    def progress(self, current: Reading | None) -> Progress:
+        """What the client has been told, `current` being what comes."""
+        if current is not None:
+            return current.settle()
+        return self.line.progress if self.line else Progress()
+
     def request(self, leg: Leg) -> Rendered | None:
         """What `leg` is asked instead, if it is asked for a rest."""
         return request(leg, self.call, self.line) if self.line else None

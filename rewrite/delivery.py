@@ -1,12 +1,16 @@
 """What the client has got of its answer, and the life that it is shown while nothing comes."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from protocols.base import Call, Head, WireProtocol
+from protocols.parts import Progress
 from rewrite.attempt import Attempt
-from rewrite.events import CALL, Command, SendData, SetTimer
+from rewrite.attempts import Attempts
+from rewrite.events import CALL, Command, SendData, SetTimer, Summary
 from rewrite.limits import Timing
 from rewrite.reading import Reading
+from rewrite.terms import Terms
 from rewrite.timers import Silence
 from rewrite.waiting import waiting
 
@@ -14,11 +18,24 @@ LINGER = 5.0
 """Seconds that a stream may stay open behind its last frame."""
 
 
-class Delivery:
-    """Of one call. `committed`: an answer began to go out, `head` is its head; `first_token`: when something
-    visible did, on the machine's clock; `waiting`: what the client is shown before."""
+@dataclass(frozen=True, slots=True)
+class Over:
+    """How a call ended, for the record; the fields are those of `Summary`."""
 
-    def __init__(self, call: Call, protocol: WireProtocol, timing: Timing) -> None:
+    end: str
+    words: str
+    status: int | None
+    head: Head | None
+    body: bytes = b""
+
+
+class Delivery:
+    """Of one call. `began`: when it did, on the machine's clock; `committed`: an answer began to go out,
+    `head` is its head; `first_token`: when something visible did, on the same clock; `waiting`: what the
+    client is shown before."""
+
+    def __init__(self, call: Call, protocol: WireProtocol, timing: Timing, began: float) -> None:
+        self.began = began
         self.waiting = waiting(call, protocol, timing)
         self.committed = False
         self.head: Head | None = None
@@ -26,6 +43,10 @@ class Delivery:
         self._hold = timing.hold if call.stream else 0.0
         self._beat = protocol.encoder(call).heartbeat()
         self._silence = Silence(timing.heartbeat if self._beat else 0.0)
+
+    def latest(self, terms: Terms) -> float:
+        """When the patience is over of a client that has nothing yet."""
+        return self.began + self.waiting.patience(terms.timing.patience)
 
     def start(self) -> Iterator[Command]:
         if self._hold:
@@ -57,6 +78,7 @@ class Delivery:
         attempt.gate.note(current, now)
         if visible:
             self.first_token = now
+            attempt.gate.shown(now)
 
     def drained(self, now: float) -> None:
         """The client has read all that went out."""
@@ -79,3 +101,21 @@ class Delivery:
         yield from self.waiting.head(attempt, head)
         if body:
             yield SendData(attempt, body)
+
+    def summary(self, over: Over, attempts: Attempts, progress: Progress, now: float) -> Summary:
+        """The record of the call, which ends now; `progress`: what the client was told."""
+        first_token = self.first_token
+        return Summary(
+            end=over.end,
+            words=over.words,
+            attempts=attempts.ended,
+            route=attempts.route,
+            progress=progress,
+            began=self.began,
+            seconds=now - self.began,
+            first_token=None if first_token is None else first_token - self.began,
+            status=over.status,
+            estimated=over.end == "repaired",
+            head=over.head,
+            body=over.body,
+        )

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import assert_never
 
-from protocols.base import Call, Encoder, Fault, Head, Segment, WireProtocol, WireResponse
+from protocols.base import Call, Encoder, Head, Segment, WireProtocol
 from protocols.parts import Progress
 from rewrite import classify, repair, waiting
 from rewrite.attempt import Attempt
@@ -24,7 +24,7 @@ from rewrite.attempts import Attempts
 from rewrite.choices import choices_asked
 from rewrite.continuation import Continuation
 from rewrite.decision import GiveUp, Retry
-from rewrite.delivery import LINGER, Delivery
+from rewrite.delivery import LINGER, Delivery, Over
 from rewrite.ending import Ending, ending, errored, with_left_out
 from rewrite.events import (
     CALL,
@@ -39,7 +39,6 @@ from rewrite.events import (
     Report,
     SetTimer,
     Start,
-    Summary,
     TimerFired,
     UpstreamClosed,
     UpstreamData,
@@ -47,20 +46,11 @@ from rewrite.events import (
     UpstreamStarted,
 )
 from rewrite.gate import Verdict
-from rewrite.limits import OnTruncation
-from rewrite.outcome import (
-    Abandoned,
-    Completed,
-    Outcome,
-    Phase,
-    Stalled,
-    Truncated,
-    Unreachable,
-    describe,
-)
+from rewrite.outcome import Abandoned, Completed, Outcome, Phase, Stalled, Truncated, Unreachable
 from rewrite.reading import NO_END, Reading
 from rewrite.rest import rest
 from rewrite.terms import Terms
+from rewrite.uncommitted import Whole, misfit, partial, refusal
 
 _ERROR_MARK = b'"error"'
 _OF_THE_CALL = (Start, ClientDrained, ClientGone)
@@ -74,10 +64,10 @@ class Exchange:
     ) -> None:
         """`terms` are those of the first target, `others` those of the targets to fall back on, in order."""
         self._call, self._protocol = call, protocol
-        self._began = self._now = now
-        self._delivery = Delivery(call, protocol, terms.timing)
+        self._now = now
+        self._delivery = Delivery(call, protocol, terms.timing, now)
         self._waiting = self._delivery.waiting
-        self._attempts = Attempts(call, protocol, (terms, *others), self._latest)
+        self._attempts = Attempts(call, protocol, (terms, *others), self._delivery.latest)
         self._going_on = Continuation(call, protocol)
         self._done = self._hold_over = False
         self._out: list[Command] = []
@@ -111,7 +101,7 @@ class Exchange:
             case NoneFree(wait=wait, paused=paused):
                 self._none_free(wait, paused)
             case UpstreamSent():
-                self._request_sent()
+                self._out += self._attempts.sent(self._now)
             case UpstreamStarted(head=head):
                 self._headers(head)
             case UpstreamClosed(cause=cause):
@@ -143,27 +133,8 @@ class Exchange:
         else:
             self._retry_or_give(self._attempts.without_credential(wait, self._now, paused=paused))
 
-    def _request_sent(self) -> None:
-        for phase, seconds in self._attempts.sent(self._now):
-            self._arm(phase, seconds)
-
-    def _arm(self, phase: Phase, seconds: float) -> None:
-        """A silence timer of this attempt; none outlives the patience of a client that has nothing yet."""
-        if seconds:
-            left = seconds if self._going_on.line else max(min(seconds, self._patience), 0.0)
-            self._out.append(SetTimer(self._attempt.number, phase, left))
-
-    @property
-    def _patience(self) -> float:
-        """Seconds of the client's that are left."""
-        return self._attempts.latest - self._now
-
-    def _latest(self, terms: Terms) -> float:
-        """When the client's patience is over."""
-        return self._began + self._waiting.patience(terms.timing.patience)
-
     def _headers(self, head: Head) -> None:
-        self._request_sent()
+        self._out += self._attempts.sent(self._now)
         attempt, leg, line = self._attempt, self._attempts.leg, self._going_on.line
         attempt.head = head
         if not 200 <= head.status < 300:
@@ -175,7 +146,8 @@ class Exchange:
             return
         current = attempt.reading = leg.reading(head)
         if self._attempts.streams and not (current.streamed or current.gathering):
-            self._arm(Phase.RESPONSE, self._attempts.terms.timing.response)  # it has no first token
+            response = self._attempts.terms.timing.response  # it has no first token
+            self._out += attempt.arm(Phase.RESPONSE, response, self._now)
 
     # -- the answer comes -----------------------------------------------------------------------------
 
@@ -216,22 +188,18 @@ class Exchange:
                 self._pass_on(current, segments[position + 1 :])
                 return True
             if verdict is Verdict.WATCH:
-                self._arm(Phase.THROUGHPUT, terms.timing.throughput_window)
+                window = terms.timing.throughput_window
+                self._out += self._attempt.arm(Phase.THROUGHPUT, window, self._now)
         if self._hold_over and not self._waiting.begun and current.streamed and current.held:
             self._commit(current)
         return self.committed
 
     def _commit(self, current: Reading) -> None:
         if self._waiting.begun and current.comes_whole:
-            self._misfit()
+            self._end(Completed())
+            self._give(misfit(self._protocol, self._waiting))
         else:
             self._out += self._delivery.commit(self._attempt, current, self._now)
-
-    def _misfit(self) -> None:
-        """A whole answer, where the client was promised a stream."""
-        self._end(Completed())
-        told = "the provider answered whole where a stream was asked for"
-        self._give(Fault(502, "upstream_error", told, should_retry=False))
 
     def _pass_on(self, current: Reading, segments: Sequence[Segment]) -> None:
         """The hot path: whole frames, unread, in one write."""
@@ -300,7 +268,7 @@ class Exchange:
         words = self._going_on.told(with_left_out(found.words, left_out))
         head = self._delivery.head
         assert head is not None
-        self._report(found.end, words, head.status, head)
+        self._report(Over(found.end, words, head.status, head))
         self._out.append(EndResponse(self._attempt.number))
 
     def _go_on(self, outcome: Outcome) -> None:
@@ -329,7 +297,7 @@ class Exchange:
             self._conclude(current, Truncated(NO_END), clean=True)
             return
         self._end(Abandoned())
-        self._report("abandoned", "the client left", None, self._delivery.head)
+        self._report(Over("abandoned", "the client left", None, self._delivery.head))
 
     # -- the attempt came to nothing ------------------------------------------------------------------
 
@@ -345,7 +313,8 @@ class Exchange:
         elif self._attempts.passed_over(self._now):
             self._out.append(self._attempts.wish)
             return
-        elif self._gave_partial(outcome):
+        elif told := partial(self._attempt.reading, outcome, self._attempts.terms.on_truncation):
+            self._give(told)
             return
         self._retry_or_give(decision)
 
@@ -356,7 +325,7 @@ class Exchange:
             case Retry():
                 self._out.append(self._attempts.wish)
             case GiveUp(answer=answer):
-                self._give(answer)
+                self._give(refusal(answer, self._protocol, self._waiting))
             case _:
                 assert_never(decision)
 
@@ -370,30 +339,10 @@ class Exchange:
     def _end(self, outcome: Outcome) -> None:
         self._out += self._attempts.end(outcome, self._now)
 
-    def _gave_partial(self, outcome: Outcome) -> bool:
-        """What was gathered unseen of an answer that was cut for good: as "length" it says that it was."""
-        current = self._attempt.reading
-        mode = self._attempts.terms.on_truncation
-        cut = isinstance(outcome, Truncated | Stalled) and mode is not OnTruncation.ERROR
-        body = current.partial() if current and cut else b""
-        if not current or not body:
-            return False
-        words = f"cut: {describe(outcome)}; ended with the protocol's length"
-        self._whole("repaired", words, current.head, body, body)
-        return True
-
-    def _give(self, answer: WireResponse | Fault) -> None:
+    def _give(self, answer: Whole) -> None:
         """The end of a call that never committed."""
-        response = self._protocol.error(answer) if isinstance(answer, Fault) else answer
-        told = self._waiting.told(answer) if self._waiting.begun else response.body
-        words = answer.message if isinstance(answer, Fault) else "the provider's own answer"
-        head = Head(response.status, response.headers, response.reason)
-        self._whole("rejected", words, head, response.body, told)
-
-    def _whole(self, end: str, words: str, head: Head, body: bytes, told: bytes) -> None:
-        """An answer of which `told` reaches the client, since no attempt was committed to."""
-        self._out += self._delivery.whole(self._attempt.number, head, told)
-        self._report(end, words, 200 if self._waiting.begun else head.status, head, body)
+        self._out += self._delivery.whole(self._attempt.number, answer.head, answer.told)
+        self._report(answer.over)
         self._out.append(EndResponse(self._attempt.number))
 
     # -- timers ---------------------------------------------------------------------------------------
@@ -414,17 +363,42 @@ class Exchange:
                 self._due(Phase(name))
 
     def _due(self, phase: Phase) -> None:
-        match phase:
-            case Phase.STALL:
-                self._maybe_stalled()
-            case Phase.FIRST_TOKEN:
-                self._no_token()
-            case Phase.THROUGHPUT:
-                self._slow()
-            case Phase.FIRST_EVENT | Phase.RESPONSE:
-                self._silent(phase)
-            case _:
-                assert_never(phase)
+        match self._attempt.fired(phase, self._now):
+            case SetTimer() as again:
+                self._out.append(again)
+            case Stalled() as stalled:
+                self._silent(stalled)
+            case None:
+                pass
+
+    def _silent(self, stalled: Stalled) -> None:
+        current = self._attempt.reading
+        if current is None:
+            self._fail(self._attempts.refused(None, self._now) if self._attempt.head else stalled)
+        elif self.committed:
+            self._silent_behind(current, stalled)
+        elif stalled.phase is Phase.THROUGHPUT:
+            self._lose(current, stalled)
+        elif stalled.phase is Phase.STALL:
+            self._stalled_unseen(current, stalled)
+        else:
+            self._fail(stalled)
+
+    def _stalled_unseen(self, current: Reading, stalled: Stalled) -> None:
+        """What was gathered may be all of the answer."""
+        if not self._examine(current, current.eof()):
+            self._fail(stalled)
+        elif self.committed:
+            self._conclude(current, stalled)
+
+    def _silent_behind(self, current: Reading, stalled: Stalled) -> None:
+        """Behind the commit point a stall ends any answer, another silence one that has said nothing."""
+        if stalled.phase is Phase.STALL:
+            self._conclude(current, stalled)
+        elif not current.adds:
+            self._fail(stalled)
+        elif not (current.settle().visible or current.call_under_way):
+            self._conclude(current, stalled)
 
     def _release_preamble(self) -> None:
         """Upstream shows life, and clients give up on headers: the call is committed without a token. Not
@@ -436,50 +410,6 @@ class Exchange:
         if current and current.held and not self.committed:
             self._commit(current)
 
-    def _no_token(self) -> None:
-        """Signs of hidden work set no timer: the one that is set asks when it fires."""
-        gate, current, going_on = self._attempt.gate, self._attempt.reading, self._going_on.line is not None
-        if going_on:
-            self._progress()
-            if current is not None:
-                gate.note(current, self._now)
-        elif gate.shown_at is not None or self._delivery.first_token is not None:
-            return
-        left = gate.token.left(self._now) if going_on else min(gate.token.left(self._now), self._patience)
-        if left > 0:
-            self._arm(Phase.FIRST_TOKEN, left)
-        else:
-            self._silent(Phase.FIRST_TOKEN)
-
-    def _slow(self) -> None:
-        """The window is over, and not enough came."""
-        current, shown_at = self._attempt.reading, self._attempt.gate.shown_at
-        if current and shown_at is not None and not self.committed:
-            self._lose(current, Stalled(Phase.THROUGHPUT, self._now - shown_at))
-
-    def _silent(self, phase: Phase) -> None:
-        current = self._attempt.reading
-        outcome = self._attempt.silent(phase, self._now)
-        if outcome is None:
-            return
-        if self._attempt.head and current is None:
-            self._fail(self._attempts.refused(None, self._now))
-        elif not self.committed or current is None or not current.adds:
-            self._fail(outcome)
-        elif not (current.settle().visible or current.call_under_way):
-            self._conclude(current, outcome)
-
-    def _maybe_stalled(self) -> None:
-        silence, current = self._attempt.stall, self._attempt.reading
-        if silence.left(self._now) > 0:
-            self._out += self._attempt.watch(self._now)
-        elif current is not None:
-            stalled = Stalled(Phase.STALL, silence.lasted(self._now))
-            if not (self.committed or self._examine(current, current.eof())):
-                self._fail(stalled)
-            elif self.committed:
-                self._conclude(current, stalled)
-
     def _lingered(self) -> None:
         """The last frame came, the connection stayed: done is done."""
         current = self._attempt.reading
@@ -489,26 +419,9 @@ class Exchange:
     # -- the record -----------------------------------------------------------------------------------
 
     def _progress(self) -> Progress:
-        current, line = self._attempt.reading, self._going_on.line
-        if current is None:
-            return line.progress if line else Progress()
-        return current.settle()
+        return self._going_on.progress(self._attempt.reading)
 
-    def _report(self, end: str, words: str, status: int | None, head: Head | None, body: bytes = b"") -> None:
+    def _report(self, over: Over) -> None:
         self._done = True
-        first_token = self._delivery.first_token
-        summary = Summary(
-            end=end,
-            words=words,
-            attempts=self._attempts.ended,
-            route=self._attempts.route,
-            progress=self._progress(),
-            began=self._began,
-            seconds=self._now - self._began,
-            first_token=None if first_token is None else first_token - self._began,
-            status=status,
-            estimated=end == "repaired",
-            head=head,
-            body=body,
-        )
-        self._out.append(Report(summary))
+        record = self._delivery.summary(over, self._attempts, self._progress(), self._now)
+        self._out.append(Report(record))
