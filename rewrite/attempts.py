@@ -40,7 +40,7 @@ class Attempts:
     @property
     def leg(self) -> Leg:
         """How the target is asked and read."""
-        return self.terms.leg or Leg(self._call, self._protocol)
+        return self._leg(self.terms)
 
     @property
     def latest(self) -> float:
@@ -122,17 +122,19 @@ class Attempts:
         history = self._history(self.ended)
         if not self._has_next or not fallback.decide(history, now, next_on_auth=self.terms.next_on_auth):
             return False
-        self._next_target()
+        self._go_to(self.route + 1)
         asked = any(one.number == self.current.number for one in self.ended)
         self._begin(self.current.number + asked, self.latest)
         self.wish = Acquire(self.current.number, route=self.route)
         return True
 
     def for_the_rest(self) -> None:
-        """One that goes on with an answer: at the next target, else on another key, where there is one. The
-        client has the beginning, and waits on."""
-        if self._has_next:
-            self._next_target()
+        """One that goes on with an answer: at the next target that streams, else on another key, where there
+        is one. The client has the beginning, and waits on."""
+        later = range(self.route + 1, len(self._targets))
+        streaming = next((at for at in later if self._leg(self._targets[at]).call.stream), None)
+        if streaming is not None:
+            self._go_to(streaming)
         self._begin(self.current.number + 1, inf, fresh=True)
         history = self._history(self.ended)
         asked = frozenset(one.credential for one in history.ended)
@@ -142,10 +144,12 @@ class Attempts:
     def _has_next(self) -> bool:
         return self.route + 1 < len(self._targets)
 
-    def _next_target(self) -> None:
-        self.route += 1
-        self.terms = self._targets[self.route]
+    def _go_to(self, route: int) -> None:
+        self.route, self.terms = route, self._targets[route]
         self._former = None
+
+    def _leg(self, terms: Terms) -> Leg:
+        return terms.leg or Leg(self._call, self._protocol)
 
     def _begin(self, number: int, latest: float, *, fresh: bool = False) -> None:
         self.current = Attempt(number, fresh, latest, stall=timers.Silence(self.terms.timing.stall))

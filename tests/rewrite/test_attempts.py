@@ -6,6 +6,7 @@ from protocols.base import Fault
 from rewrite.attempts import Attempts
 from rewrite.decision import GiveUp, Retry
 from rewrite.events import Acquire, CancelUpstream, Release, SetTimer
+from rewrite.leg import Leg
 from rewrite.outcome import Kind, Outcome, Phase, Truncated, Unreachable
 from rewrite.terms import Terms
 from tests.rewrite.histories import CUT, STALLED, rejected
@@ -76,6 +77,17 @@ def test_a_rest_is_asked_of_the_next_target_and_has_all_the_time() -> None:
     found.for_the_rest()
     assert found.wish == Acquire(2, route=1)
     assert list(found.current.arm(Phase.FIRST_EVENT, 30.0, 1000.0)) == [SetTimer(2, Phase.FIRST_EVENT, 30.0)]
+
+
+def test_a_rest_is_not_asked_of_a_target_that_cannot_stream() -> None:
+    """Nothing of a whole answer could be spliced in."""
+    whole = replace(OTHER, leg=Leg(call(stream=False), CHAT))
+    found = ended(attempts(TERMS, whole, OTHER), "a", CUT)
+    found.for_the_rest()
+    assert found.wish == Acquire(2, route=2)
+    last = ended(attempts(TERMS, whole), "a", CUT)
+    last.for_the_rest()
+    assert last.wish == Acquire(2, avoid=frozenset("a"))
 
 
 def test_a_rest_is_asked_of_another_key_and_of_none_that_refused() -> None:
