@@ -87,7 +87,7 @@ class Delivery:
     def watch(self, attempt: int, now: float) -> Iterator[Command]:
         """The client is shown life in a silence from now on, or goes on to be."""
         if self._silence.longest:
-            yield SetTimer(attempt, "heartbeat", self._silence.left(now))
+            yield SetTimer(attempt, "heartbeat", max(self._silence.left(now), 0.0))
 
     def beat(self, attempt: int, now: float) -> Iterator[Command]:
         """Only whole frames go out, so that this stands between two. It is no life of upstream's."""
