@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from protocols.base import Call, Decoder, Fault, Head, Operation, Reply, Segment, WireProtocol, WireResponse
 from protocols.parts import MessageStart, Opaque, StreamError, StreamPart, UsageReport
 from rewrite.aggregate import AggregatingDecoder
+from rewrite.block_order import Wishes
 from rewrite.choices import MOST_CHOICES, choices_asked
 from rewrite.reading import Reading
-from rewrite.sequence import Sequencer, Wishes
+from rewrite.sequence import Sequencer
 from rewrite.troubles import kind_of
 
 _JSON = "application/json"

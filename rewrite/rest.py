@@ -5,10 +5,11 @@ from dataclasses import dataclass, field, replace
 
 from protocols.base import Decoder, Head, Segment
 from protocols.parts import BlockStart, MessageStart, Ping, StreamEnd, StreamPart
+from rewrite.block_order import Wishes
 from rewrite.continuation import Line
 from rewrite.leg import Leg
 from rewrite.reading import Reading
-from rewrite.sequence import Sequencer, Wishes
+from rewrite.sequence import Sequencer
 from rewrite.splice import Splicer
 from rewrite.tool_names import ToolNames
 

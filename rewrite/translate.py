@@ -41,10 +41,11 @@ from protocols.parts import (
 from protocols.prompt import Prompt
 from protocols.seals import wrapped
 from rewrite.aggregate import Signs, has_text
+from rewrite.block_order import Wishes
 from rewrite.choices import MOST_CHOICES
 from rewrite.fitting import Loss, fitted
 from rewrite.repair import closing
-from rewrite.sequence import Sequencer, Wishes
+from rewrite.sequence import Sequencer
 from rewrite.tool_names import ToolNames, tool_names
 from rewrite.troubles import error_of, kind_of
 

@@ -29,7 +29,8 @@ from protocols.parts import (
     Usage,
     UsageReport,
 )
-from rewrite.sequence import PLAIN, Sequencer, Wishes
+from rewrite.block_order import PLAIN, Wishes
+from rewrite.sequence import Sequencer
 from tests.rewrite.order import Order
 
 HEAD = MessageStart("rot1", "asked-for")
