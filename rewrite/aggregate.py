@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from protocols.base import Decoder, Fold, Segment
-from protocols.parts import BlockKind, Opaque, Ping, Progress, StreamError, StreamPart
+from protocols.parts import BlockKind, Opaque, Ping, StreamError, StreamPart
+from protocols.progress import Progress
 from protocols.sse import parse_event
 from protocols.wirejson import JsonObject, dump, load_object
 from rewrite.adapters.frames import EventFrame, frame_of

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from protocols.base import Call, Encoder, Rendered, Segment, WireProtocol, Writer
 from protocols.errors import Untranslatable
-from protocols.parts import BlockKind, Progress, StreamPart
+from protocols.parts import BlockKind, StreamPart
+from protocols.progress import Progress
 from rewrite.choices import choices_asked
 from rewrite.leg import Leg
 from rewrite.reading import Reading

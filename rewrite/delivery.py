@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from protocols.base import Call, Head, WireProtocol
-from protocols.parts import Progress
+from protocols.progress import Progress
 from rewrite.attempt import Attempt
 from rewrite.attempts import Attempts
 from rewrite.events import CALL, Command, SendData, SetTimer, Summary

@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from protocols.base import Call, Encoder, Head, Segment, WireProtocol
-from protocols.parts import Progress
+from protocols.progress import Progress
 from rewrite import classify, repair, waiting
 from rewrite.attempt import Attempt
 from rewrite.attempts import Attempts

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 
 from protocols.base import Decoder, Encoder, Head, Segment, WireResponse
 from protocols.errors import MalformedStream
-from protocols.parts import Opaque, Ping, Progress, StreamError, StreamPart, visible
+from protocols.parts import Opaque, Ping, StreamError, StreamPart, visible
+from protocols.progress import Progress
 from rewrite import repair
 from rewrite.aggregate import Gathering
 from rewrite.hold import HeldCalls

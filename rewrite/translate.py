@@ -33,11 +33,11 @@ from protocols.parts import (
     MessageStart,
     Opaque,
     Ping,
-    Progress,
     StreamEnd,
     StreamError,
     StreamPart,
 )
+from protocols.progress import Progress
 from protocols.prompt import Prompt
 from protocols.seals import wrapped
 from rewrite.aggregate import Signs, has_text

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from protocols.base import Reply, WireProtocol
-from protocols.parts import BlockKind, FinishReason, Progress
+from protocols.parts import BlockKind, FinishReason
+from protocols.progress import Progress
 from protocols.wirejson import dump, objects_at, text_at
 from rewrite.continuation import Continuation
 from rewrite.events import (

@@ -1,6 +1,6 @@
 """What the client has got: its head, its bytes, the life that it is shown, and the record of it."""
 
-from protocols.parts import Progress
+from protocols.progress import Progress
 from rewrite.attempt import Attempt
 from rewrite.attempts import Attempts
 from rewrite.delivery import LINGER, Delivery, Over

@@ -20,7 +20,6 @@ from protocols.parts import (
     MessageStart,
     Opaque,
     Ping,
-    Progress,
     Seal,
     StreamEnd,
     StreamError,
@@ -29,6 +28,7 @@ from protocols.parts import (
     Usage,
     UsageReport,
 )
+from protocols.progress import Progress
 from rewrite.block_order import PLAIN, Wishes
 from rewrite.sequence import Sequencer
 from tests.rewrite.order import Order

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from protocols.base import Call, Head, Headers, Operation, header
-from protocols.parts import Progress, StreamError
+from protocols.parts import StreamError
+from protocols.progress import Progress
 from protocols.wirejson import dump
 from rewrite.events import (
     CALL,
