@@ -30,7 +30,7 @@ from protocols.openai_responses.messages import (
     told,
 )
 from protocols.openai_responses.vocabulary import error_object
-from protocols.parts import Progress
+from protocols.progress import Progress
 from protocols.wirejson import JsonObject, dump, load_object, text_at
 from rewrite.conversation import Conversation
 from rewrite.events import Summary

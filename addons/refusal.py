@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from addons.driver import Response, give
 from protocols.base import Fault, Head, WireResponse
-from protocols.parts import Progress
+from protocols.progress import Progress
 from rewrite.events import Summary
 
 

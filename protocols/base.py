@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Protocol
 
-from protocols.parts import BlockKey, MessageStart, Progress, StreamPart
+from protocols.parts import BlockKey, MessageStart, StreamPart
+from protocols.progress import Progress
 from protocols.prompt import MediaForm, MediaKind, Prompt
 
 type Headers = tuple[tuple[str, str], ...]

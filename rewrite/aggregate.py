@@ -5,13 +5,38 @@ was cut for good.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from protocols.base import Decoder, Fold, Segment
-from protocols.parts import BlockKind, Opaque, Progress, StreamError, StreamPart
+from protocols.parts import BlockKind, Opaque, Ping, StreamError, StreamPart
+from protocols.progress import Progress
 from protocols.sse import parse_event
 from protocols.wirejson import JsonObject, dump, load_object
 from rewrite.adapters.frames import EventFrame, frame_of
+
+
+@dataclass(slots=True)
+class Signs:
+    """Signs of life in what nobody sees; each is told once."""
+
+    _lively: bool = False
+    _at_work: bool = False
+
+    def note(self, segment: Segment, said: Sequence[StreamPart]) -> None:
+        """`segment` came, and `said` is what it says."""
+        self._lively = self._lively or not segment.idle
+        self._at_work = self._at_work or Ping(working=True) in said
+
+    def lively(self) -> bool:
+        """Whether more than keep-alives came since this was asked last."""
+        found, self._lively = self._lively, False
+        return found
+
+    def took_work(self) -> bool:
+        """Whether the model was at work on what it does not show, since this was asked last."""
+        found, self._at_work = self._at_work, False
+        return found
 
 
 class Gathering(Protocol):
@@ -20,9 +45,8 @@ class Gathering(Protocol):
     @property
     def progress(self) -> Progress: ...
 
-    def lively(self) -> bool:
-        """Whether more than keep-alives came since this was asked last."""
-        ...
+    @property
+    def signs(self) -> Signs: ...
 
     def partial(self) -> Segment | None:
         """A stream that was cut, ended as "length" and without a call that was cut; None: it has no text."""
@@ -45,7 +69,8 @@ class AggregatingDecoder:
         self._inner, self._fold, self._whole, self._choices = inner, fold, whole, choices
         self.progress = Progress()
         self._odd: list[StreamPart] = []
-        self._given = self._lively = False
+        self.signs = Signs()
+        self._given = False
         self.rest = inner.rest
 
     def feed(self, data: bytes) -> Sequence[Segment]:
@@ -61,10 +86,6 @@ class AggregatingDecoder:
     def read(self, segment: Segment) -> Sequence[StreamPart]:
         return self._whole.read(segment) if segment.parts is None else segment.parts
 
-    def lively(self) -> bool:
-        found, self._lively = self._lively, False
-        return found
-
     def partial(self) -> Segment | None:
         body = self._fold.whole(done=False) if has_text(self.progress) else None
         return None if body is None else Segment(dump(body), last=True)
@@ -76,7 +97,7 @@ class AggregatingDecoder:
             parts = self._inner.read(segment)
             self.progress.fold(parts)
             self._odd += [part for part in parts if isinstance(part, StreamError | Opaque)]
-            self._lively = self._lively or not segment.idle
+            self.signs.note(segment, parts)
             for event, name in events_of(segment.raw):
                 self._fold.feed(event, name)
 

@@ -1,21 +1,20 @@
-"""After a cut: the request for the rest of an answer, and how what comes is read as a part of the first.
+"""After a cut: whether the rest of an answer is asked for, and with which words.
 
 The client's stream stays the one that it began as: a `Line` writes all that comes after the cut under the
-ids and indexes that the client has seen, whoever the rest comes from.
+ids and indexes that the client has seen, whoever the rest comes from (see rewrite.rest).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from protocols.base import Call, Decoder, Encoder, Head, Rendered, Segment, WireProtocol, Writer
+from protocols.base import Call, Encoder, Rendered, Segment, WireProtocol, Writer
 from protocols.errors import Untranslatable
-from protocols.parts import BlockKind, BlockStart, MessageStart, Ping, Progress, StreamEnd, StreamPart
+from protocols.parts import BlockKind, StreamPart
+from protocols.progress import Progress
 from rewrite.choices import choices_asked
 from rewrite.leg import Leg
 from rewrite.reading import Reading
-from rewrite.sequence import Sequencer, Wishes
-from rewrite.splice import Splicer, said_text
-from rewrite.tool_names import ToolNames
+from rewrite.splice import said_text
 
 _GO_ON = (
     "Your answer was interrupted and ended like this: {tail!r}. Go on exactly where it stopped: begin with "
@@ -46,10 +45,6 @@ def _has_a_form(call: Call, protocol: WireProtocol) -> bool:
         return protocol.ask(call).response_format is not None
     except Untranslatable:
         return False
-
-
-_OWN_NAMES = ToolNames(functions_only=False, flat={}, tools={})
-"""Within one protocol tools are called what the client called them."""
 
 
 @dataclass(slots=True)
@@ -95,94 +90,37 @@ def request(leg: Leg, call: Call, line: Line) -> Rendered:
 
 
 @dataclass(slots=True)
-class Rest(Reading):
-    """The reading of a continuation: its progress is that of the whole line. An error in it breaks it off."""
+class Continuation:
+    """How far one call has gone on with its answer. `line`: what the client reads since the first cut, None
+    before it; `times`: how often the rest was asked for."""
 
-    spliced: "SplicedDecoder" = field(kw_only=True)
+    call: Call
+    protocol: WireProtocol
+    line: Line | None = None
+    times: int = 0
 
-    def feed(self, data: bytes) -> Sequence[Segment]:
-        segments = Reading.feed(self, data)
-        self._break()
-        return segments
+    def possible(self, progress: Progress, most: int, current: Reading | None) -> bool:
+        """Whether the rest of `progress` can be asked for, `most` times in all. `current` was cut, None: no
+        answer began; one that only repeats what was said would do so again."""
+        if self.times == most or (current is not None and (current.repeats or not current.streamed)):
+            return False
+        return can_go_on(self.call, self.protocol, progress)
 
-    def eof(self) -> Sequence[Segment]:
-        segments = Reading.eof(self)
-        self._break()
-        return segments
+    def cut(self, current: Reading) -> None:
+        """`current` was cut, and the rest of it will be asked for."""
+        self.line = self.line or line_of(current)
+        self.line.lost = next(iter(current.left_out), None)
 
-    def _break(self) -> None:
-        failed = self.spliced.splicer.failed
-        if failed and not self.malformed:
-            self.malformed = f"the provider said: {failed.message or failed.type}"
+    def progress(self, current: Reading | None) -> Progress:
+        """What the client has been told, `current` being what comes."""
+        if current is not None:
+            return current.settle()
+        return self.line.progress if self.line else Progress()
 
-    @property
-    def repeats(self) -> bool:
-        """Whether all that came was said before."""
-        return self.spliced.splicer.repeats
+    def request(self, leg: Leg) -> Rendered | None:
+        """What `leg` is asked instead, if it is asked for a rest."""
+        return request(leg, self.call, self.line) if self.line else None
 
-    @property
-    def first_token_is_due(self) -> bool:
-        return not self.adds
-
-    @property
-    def adds(self) -> bool:
-        """Whether anything new came of it."""
-        return self.spliced.splicer.added
-
-
-def rest(line: Line, leg: Leg, head: Head) -> Rest | None:
-    """The reading of an answer that begins with `head`; None if it does not come as a stream."""
-    decoder, streamed = leg.upstream(head)
-    if not streamed:
-        return None
-    spliced = SplicedDecoder(decoder, leg, line)
-    calls = spliced.sequencer
-    return Rest(head, spliced, line, True, leg.translation, calls, progress=line.progress, spliced=spliced)
-
-
-class SplicedDecoder:
-    """Segments of the client's stream out of `inner`'s, a decoder of the protocol of `leg`."""
-
-    def __init__(self, inner: Decoder, leg: Leg, line: Line) -> None:
-        self._inner, self._leg, self._line = inner, leg, line
-        self.sequencer = _sequencer(leg)
-        self.splicer = Splicer(line.progress)
-        self.rest = inner.rest
-
-    def feed(self, data: bytes) -> Sequence[Segment]:
-        return [self._spliced(segment) for segment in self._inner.feed(data) if not self.splicer.failed]
-
-    def eof(self) -> Sequence[Segment]:
-        last = [self._spliced(segment) for segment in self._inner.eof() if not self.splicer.failed]
-        ending = [] if self.splicer.failed else self.sequencer.end() or self.sequencer.cut()
-        return [*last, self._segment(ending)] if ending else last
-
-    def read(self, segment: Segment) -> Sequence[StreamPart]:
-        return segment.parts or ()
-
-    def _spliced(self, segment: Segment) -> Segment:
-        said = self._inner.read(segment)
-        found = self._segment(self.sequencer.feed(said))
-        return replace(found, idle=not found.raw and all(part == Ping() for part in said))
-
-    def _segment(self, sequenced: Sequence[StreamPart]) -> Segment:
-        parts = self.splicer.feed(self._leg.sealed(sequenced))
-        ends = any(isinstance(part, StreamEnd) for part in parts)
-        return Segment(self._line.writer.write(parts), ends, parts=parts)
-
-
-def _always(_: BlockStart) -> bool:
-    return True
-
-
-def _sequencer(leg: Leg) -> Sequencer:
-    """A tool call reaches the client whole or not at all, so that a cut in one can be gone on from."""
-    if leg.translation is not None:
-        return replace(leg.translation, hold_tool_calls=True).sequencer()
-    wishes = Wishes(
-        _OWN_NAMES.known_by_client,
-        _always,
-        _OWN_NAMES.unwrapped,
-        lambda number: f"call_{leg.call.id}_{number}",
-    )
-    return Sequencer(MessageStart("", ""), wishes, lambda error: error)
+    def told(self, words: str) -> str:
+        """`words`, for the record, and how often it went on."""
+        return f"went on {self.times} times; {words}".removesuffix("; ") if self.times else words

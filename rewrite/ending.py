@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from protocols.parts import Progress, StreamError, StreamPart
+from protocols.parts import StreamError, StreamPart
+from protocols.progress import Progress
 from rewrite import classify, repair
 from rewrite.decision import Continue, Fail, Repair
 from rewrite.outcome import Completed, ErrorFacts, Outcome, describe

@@ -6,7 +6,7 @@ All carry the number of their attempt, counted from 1; `CALL` stands for the cal
 from dataclasses import dataclass
 
 from protocols.base import Head, Rendered
-from protocols.parts import Progress
+from protocols.progress import Progress
 from rewrite.decision import Ended
 from rewrite.outcome import Outcome
 

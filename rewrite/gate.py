@@ -37,6 +37,10 @@ class Gate:
         if reading.took_work():
             self.token.since = now
 
+    def shown(self, now: float) -> None:
+        """Something visible came."""
+        self.shown_at = now if self.shown_at is None else self.shown_at
+
     def judge(self, reading: Reading, timing: Timing, now: float) -> Verdict:
         """The verdict on all that is held."""
         self.note(reading, now)
@@ -45,7 +49,7 @@ class Gate:
         if not reading.progress.visible:
             return Verdict.HOLD
         first = self.shown_at is None
-        self.shown_at = now if self.shown_at is None else self.shown_at
+        self.shown(now)
         if _is_enough(reading, timing):
             return Verdict.OPEN
         return Verdict.WATCH if first else Verdict.HOLD

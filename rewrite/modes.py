@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from protocols.base import Call, Decoder, Fault, Head, Operation, Reply, Segment, WireProtocol, WireResponse
 from protocols.parts import MessageStart, Opaque, StreamError, StreamPart, UsageReport
 from rewrite.aggregate import AggregatingDecoder
+from rewrite.block_order import Wishes
 from rewrite.choices import MOST_CHOICES, choices_asked
 from rewrite.reading import Reading
-from rewrite.sequence import Sequencer, Wishes
+from rewrite.sequence import Sequencer
 from rewrite.troubles import kind_of
 
 _JSON = "application/json"
@@ -50,9 +51,8 @@ class Turned:
             return Reading(whole, gathered, encoder, False, gathering=gathered, refuse=self.refusal)
         kind = self.protocol.writer(self.call, self.reply).content_type
         decoder = StreamingDecoder(inner, self)
-        return Reading(
-            replace(head, headers=_with_type(head, kind)), decoder, encoder, False, refuse=self.refusal
-        )
+        told = replace(head, headers=_with_type(head, kind))
+        return Reading(told, decoder, encoder, False, told_as_stream=True, refuse=self.refusal)
 
     def refusal(self, error: StreamError, status: int) -> WireResponse:
         """An error inside an answer of which the client has seen nothing."""

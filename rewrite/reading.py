@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 
 from protocols.base import Decoder, Encoder, Head, Segment, WireResponse
 from protocols.errors import MalformedStream
-from protocols.parts import Opaque, Ping, Progress, StreamError, StreamPart, visible
+from protocols.parts import Opaque, Ping, StreamError, StreamPart, visible
+from protocols.progress import Progress
 from rewrite import repair
 from rewrite.aggregate import Gathering
 from rewrite.hold import HeldCalls
@@ -22,10 +23,10 @@ _WORKING = Ping(working=True)
 @dataclass(slots=True)
 class Reading:
     """`head` as the client gets it; `encoder` writes what the client gets; `streamed`: it comes as a stream,
-    whatever was asked for; `gathering`: it comes so unseen, and is told whole; `refuse`: what an error in it
-    becomes where its frames are not the client's; `held`: frames that wait for the commit point; `unread`:
-    frames that were passed on unread; `malformed`: why no more of it can be framed; `calls`: what is known of
-    those that are held.
+    whatever was asked for; `gathering`: it comes so unseen, and is told whole; `told_as_stream`: it comes
+    whole, and the reverse; `refuse`: what an error in it becomes where its frames are not the client's;
+    `held`: frames that wait for the commit point; `unread`: frames that were passed on unread; `malformed`:
+    why no more of it can be framed; `calls`: what is known of those that are held.
     """
 
     head: Head
@@ -35,6 +36,7 @@ class Reading:
     translation: Translation | None = None
     calls: HeldCalls | None = None
     gathering: Gathering | None = None
+    told_as_stream: bool = False
     refuse: Callable[[StreamError, int], WireResponse] | None = None
     progress: Progress = field(default_factory=Progress)
     held: list[Segment] = field(default_factory=list)
@@ -47,12 +49,22 @@ class Reading:
     @property
     def comes_whole(self) -> bool:
         """What the client gets is one body, not a stream."""
-        return not self.streamed and self.translation is None
+        return not (self.streamed or self.told_as_stream or self.translation)
 
     @property
     def properly_ended(self) -> bool:
         """Done by its own words. Where frames made no sense, a bare last frame is no such word."""
         return self.progress.complete and (bool(self.progress.finished) or not self.unparsable)
+
+    @property
+    def adds(self) -> bool:
+        """Whether what came of it is new to the client."""
+        return True
+
+    @property
+    def repeats(self) -> bool:
+        """Whether all that came was said before."""
+        return False
 
     @property
     def left_out(self) -> Sequence[str]:
@@ -124,7 +136,7 @@ class Reading:
     def took_work(self) -> bool:
         """Whether what was read since the last time of asking says that the model is at work unseen."""
         found, self._at_work = self._at_work, False
-        return found
+        return self.gathering.signs.took_work() if self.gathering else found
 
     def release(self) -> list[Segment]:
         held, self.held = self.held, []

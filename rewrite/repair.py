@@ -2,15 +2,8 @@
 
 from dataclasses import replace
 
-from protocols.parts import (
-    BlockStop,
-    Finish,
-    FinishReason,
-    Progress,
-    StreamEnd,
-    StreamError,
-    StreamPart,
-)
+from protocols.parts import BlockStop, Finish, FinishReason, StreamEnd, StreamError, StreamPart
+from protocols.progress import Progress
 
 
 def closing(progress: Progress) -> tuple[StreamPart, ...]:

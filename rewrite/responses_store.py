@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from protocols.parts import BlockStop, Progress
+from protocols.parts import BlockStop
+from protocols.progress import Progress
 from protocols.seals import wrapped
 from protocols.wirejson import JsonObject, count_at, dump, number_at, object_at, objects, objects_at, text_at
 from rewrite import repair

@@ -11,7 +11,6 @@ from itertools import takewhile
 
 from protocols.parts import (
     Annotation,
-    Block,
     BlockDelta,
     BlockKind,
     BlockStart,
@@ -19,13 +18,13 @@ from protocols.parts import (
     ChoiceStart,
     Finish,
     MessageStart,
-    Progress,
     StreamEnd,
     StreamError,
     StreamPart,
     Usage,
     UsageReport,
 )
+from protocols.progress import Block, Progress
 
 LEAST_OVERLAP = 8
 """Characters that a text has to repeat at least: fewer are said again by chance."""

@@ -1,13 +1,10 @@
-"""What one call may do at one target, and the attempt that is under way there."""
+"""What one call may do at one target."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from protocols.base import Head
-from rewrite.gate import Gate
 from rewrite.leg import Leg
 from rewrite.limits import Limits, OnTruncation, Timing
 from rewrite.outcome import ErrorFacts
-from rewrite.reading import Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +36,3 @@ class Terms:
     def no_half_calls(self) -> bool:
         """The client never has half a tool call: it gets none, or throws it away."""
         return self.discards_cut_calls or (self.leg is not None and self.leg.hold_tool_calls)
-
-
-@dataclass(slots=True)
-class Attempt:
-    """The attempt that is under way."""
-
-    number: int
-    credential: str | None = None
-    fresh: bool = False
-    open: bool = False
-    sent: bool = False
-    alive: bool = False
-    sent_at: float = 0.0
-    head: Head | None = None
-    reading: Reading | None = None
-    watched: bool = False
-    gate: Gate = field(default_factory=Gate)

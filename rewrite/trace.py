@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from protocols.base import Headers
-from protocols.parts import Block, BlockKind, Finish, Progress, StreamError
+from protocols.parts import BlockKind, Finish, StreamError
+from protocols.progress import Block, Progress
 from protocols.wirejson import dump, encoded, given, load_object
 from rewrite.decision import Ended
 from rewrite.events import Summary

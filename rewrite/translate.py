@@ -33,18 +33,19 @@ from protocols.parts import (
     MessageStart,
     Opaque,
     Ping,
-    Progress,
     StreamEnd,
     StreamError,
     StreamPart,
 )
+from protocols.progress import Progress
 from protocols.prompt import Prompt
 from protocols.seals import wrapped
-from rewrite.aggregate import has_text
+from rewrite.aggregate import Signs, has_text
+from rewrite.block_order import Wishes
 from rewrite.choices import MOST_CHOICES
 from rewrite.fitting import Loss, fitted
 from rewrite.repair import closing
-from rewrite.sequence import Sequencer, Wishes
+from rewrite.sequence import Sequencer
 from rewrite.tool_names import ToolNames, tool_names
 from rewrite.troubles import error_of, kind_of
 
@@ -253,7 +254,8 @@ class WholeTranslator:
         self.progress = Progress()
         self._parts: list[StreamPart] = []
         self._odd: list[StreamPart] = []
-        self._begun = self._given = self._lively = False
+        self.signs = Signs()
+        self._begun = self._given = False
         self.rest = inner.rest
 
     def feed(self, data: bytes) -> Sequence[Segment]:
@@ -264,10 +266,6 @@ class WholeTranslator:
         self._take(self._inner.eof())
         self._fold(self.sequencer.end())
         return self._answer()
-
-    def lively(self) -> bool:
-        found, self._lively = self._lively, False
-        return found
 
     def partial(self) -> Segment | None:
         """What came of an answer that was cut, ended as "length", without calls that were not whole."""
@@ -283,7 +281,7 @@ class WholeTranslator:
         for segment in segments:
             said = self._inner.read(segment)
             self._begun = self._begun or bool(said)
-            self._lively = self._lively or not segment.idle
+            self.signs.note(segment, said)
             self._odd += [part for part in said if isinstance(part, StreamError | Opaque)]
             self._fold(self.sequencer.feed(said))
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from protocols.base import Call, Head, WireProtocol, WireResponse
-from protocols.parts import ErrorKind, Progress, StreamError
+from protocols.parts import ErrorKind, StreamError
+from protocols.progress import Progress
 
 _BY_STATUS: Mapping[int, ErrorKind] = {
     401: ErrorKind.AUTHENTICATION,

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from protocols.parts import Block, BlockKind, Progress, StreamError
+from protocols.parts import BlockKind, StreamError
+from protocols.progress import Block, Progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from protocols.base import Call, Fault, Head, Operation, Reply, WireProtocol, WireResponse, header
-from protocols.parts import Progress, StreamError
+from protocols.parts import StreamError
+from protocols.progress import Progress
 from protocols.sse import is_event_stream
 from rewrite.events import CALL, Command, SendData, SendHeaders, SetTimer
 from rewrite.limits import PATIENCE_MARGIN, UNKNOWN_PATIENCE, Timing

@@ -19,10 +19,10 @@ from protocols.parts import (
     MessageStart,
     Opaque,
     Ping,
-    Progress,
     StreamError,
     StreamPart,
 )
+from protocols.progress import Progress
 from protocols.registry import discover
 from protocols.wirejson import load_object, text_at
 from rewrite.adapters.frames import FrameWriter, frame_of

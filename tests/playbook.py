@@ -17,7 +17,7 @@ from rewrite.events import Command, Event, Summary
 from rewrite.exchange import Exchange
 from rewrite.outcome import describe
 
-__all__ = ["ANY", "After", "Playbook", "body_with", "over", "status", "told"]
+__all__ = ["ANY", "After", "Open", "Playbook", "body_with", "over", "status", "told"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Playbook:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Open:
+class Open:
     """Equal to every value that passes `test`."""
 
     words: str
@@ -90,17 +90,17 @@ def status(code: int, **headers: str) -> Any:
     def fits(head: Head) -> bool:
         return head.status == code and all(header(head.headers, name) == v for name, v in wanted.items())
 
-    return _Open(f"status {code} {wanted or ''}", fits)
+    return Open(f"status {code} {wanted or ''}", fits)
 
 
 def body_with(*texts: str) -> Any:
     """Bytes in which all of `texts` occur."""
-    return _Open(f"bytes with {texts}", lambda data: all(text.encode() in data for text in texts))
+    return Open(f"bytes with {texts}", lambda data: all(text.encode() in data for text in texts))
 
 
 def told(end: str, words: str) -> Any:
     """The summary of a call that ended so, in these words."""
-    return _Open(f"{end}: {words}", lambda summary: (summary.end, summary.words) == (end, words))
+    return Open(f"{end}: {words}", lambda summary: (summary.end, summary.words) == (end, words))
 
 
 def over(end: str, *outcomes: str) -> Any:
@@ -109,4 +109,4 @@ def over(end: str, *outcomes: str) -> Any:
     def fits(summary: Summary) -> bool:
         return (summary.end, [describe(one.outcome) for one in summary.attempts]) == (end, [*outcomes])
 
-    return _Open(f"{end} after {outcomes}", fits)
+    return Open(f"{end} after {outcomes}", fits)

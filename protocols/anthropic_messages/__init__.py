@@ -41,7 +41,7 @@ from protocols.base import (
 )
 from protocols.calls import Paths, json_call, matched
 from protocols.losses import told
-from protocols.parts import Progress
+from protocols.progress import Progress
 from protocols.prompt import Prompt, effort_said
 from protocols.sse import SseDecoder, is_event_stream
 from protocols.whole import WholeDecoder

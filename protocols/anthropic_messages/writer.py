@@ -7,7 +7,6 @@ from protocols.anthropic_messages.words import STOP_REASONS, error_object
 from protocols.base import Call, Reply
 from protocols.parts import (
     Annotation,
-    Block,
     BlockDelta,
     BlockKind,
     BlockStart,
@@ -15,7 +14,6 @@ from protocols.parts import (
     Finish,
     FinishReason,
     MessageStart,
-    Progress,
     Seal,
     StreamEnd,
     StreamError,
@@ -23,6 +21,7 @@ from protocols.parts import (
     Usage,
     UsageReport,
 )
+from protocols.progress import Block, Progress
 from protocols.seals import CARRIER
 from protocols.sse import SseEncoder, write_event
 from protocols.wirejson import JsonObject, dump, given, load_object, text_at, texts_at

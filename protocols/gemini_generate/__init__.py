@@ -50,7 +50,7 @@ from protocols.gemini_generate.stream import ChunkReader, EventDecoder, read_who
 from protocols.gemini_generate.writer import GeminiEncoder, GeminiWriter, names_of, whole_answer
 from protocols.json_array import ArrayDecoder
 from protocols.losses import told
-from protocols.parts import Progress
+from protocols.progress import Progress
 from protocols.prompt import MediaForm, MediaKind, Prompt, effort_said
 from protocols.sse import is_event_stream
 from protocols.whole import WholeDecoder

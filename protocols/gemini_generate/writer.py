@@ -10,19 +10,18 @@ from protocols.base import Reply, Segment
 from protocols.gemini_generate.shapes import FINISH_WORDS, Form, error_object, usage_metadata
 from protocols.parts import (
     Annotation,
-    Block,
     BlockDelta,
     BlockKind,
     BlockStart,
     BlockStop,
     Finish,
-    Progress,
     StreamEnd,
     StreamError,
     StreamPart,
     Usage,
     UsageReport,
 )
+from protocols.progress import Block, Progress
 from protocols.wirejson import JsonObject, dump, encoded, given, load_object, text_at
 
 _EMPTY_TEXT: JsonObject = {"text": ""}

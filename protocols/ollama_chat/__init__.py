@@ -32,7 +32,7 @@ from protocols.ollama_chat.request import ask, streams, thinking_of
 from protocols.ollama_chat.stream import LAST, AnswerReader, read_whole
 from protocols.ollama_chat.words import FINISH_REASONS
 from protocols.ollama_chat.writer import OllamaEncoder, OllamaWriter, named, whole
-from protocols.parts import Progress
+from protocols.progress import Progress
 from protocols.prompt import Prompt, effort_said
 from protocols.whole import WholeDecoder
 from protocols.wirejson import JsonObject, error_answer, extended

@@ -14,7 +14,6 @@ from protocols.ndjson import LineEncoder, write_line
 from protocols.ollama_chat.words import FINISH_WORDS, counts
 from protocols.parts import (
     Annotation,
-    Block,
     BlockDelta,
     BlockKind,
     BlockStart,
@@ -25,13 +24,13 @@ from protocols.parts import (
     MessageStart,
     Opaque,
     Ping,
-    Progress,
     StreamEnd,
     StreamError,
     StreamPart,
     Usage,
     UsageReport,
 )
+from protocols.progress import Block, Progress
 from protocols.wirejson import JsonObject, dump, encoded, given, load_object
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

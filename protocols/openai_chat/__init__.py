@@ -39,7 +39,7 @@ from protocols.openai_chat.faults import error_object
 from protocols.openai_chat.pruner import ChunkPruner
 from protocols.openai_chat.stream import FINISH_REASONS, ChoiceReader, ChunkReader, read_answer
 from protocols.openai_chat.writer import ChatEncoder, ChatWriter
-from protocols.parts import Progress
+from protocols.progress import Progress
 from protocols.prompt import Prompt, effort_said
 from protocols.sse import DONE, SseDecoder, is_event_stream
 from protocols.whole import WholeDecoder

@@ -14,16 +14,8 @@ from protocols.openai_chat.reasoning import (
     signed,
     span_id,
 )
-from protocols.parts import (
-    Annotation,
-    Block,
-    BlockDelta,
-    BlockKind,
-    BlockStart,
-    BlockStop,
-    Seal,
-    ToolKind,
-)
+from protocols.parts import Annotation, BlockDelta, BlockKind, BlockStart, BlockStop, Seal, ToolKind
+from protocols.progress import Block
 from protocols.wirejson import JsonObject, objects_at, text_at
 
 _FIELDS: Mapping[BlockKind, str] = {

@@ -10,7 +10,6 @@ from protocols.openai_chat.deltas import Deltas, message_of
 from protocols.openai_chat.faults import error_object
 from protocols.parts import (
     Annotation,
-    Block,
     BlockDelta,
     BlockStart,
     BlockStop,
@@ -20,13 +19,13 @@ from protocols.parts import (
     MessageStart,
     Opaque,
     Ping,
-    Progress,
     StreamEnd,
     StreamError,
     StreamPart,
     Usage,
     UsageReport,
 )
+from protocols.progress import Block, Progress
 from protocols.sse import DONE, SseEncoder, write_event
 from protocols.wirejson import JsonObject, dump, given, object_at
 

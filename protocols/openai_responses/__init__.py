@@ -43,7 +43,7 @@ from protocols.openai_responses.tools import declared, is_acting, is_hosted
 from protocols.openai_responses.transport import ResponsesDecoder, ResponsesEncoder, ResponsesWriter
 from protocols.openai_responses.vocabulary import error_object
 from protocols.openai_responses.writer import EventWriter, response_object, whole_response
-from protocols.parts import Progress
+from protocols.progress import Progress
 from protocols.prompt import MediaForm, MediaKind, Prompt, effort_said
 from protocols.seals import carried_in, kept_in
 from protocols.sse import is_event_stream

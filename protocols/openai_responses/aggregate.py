@@ -7,7 +7,8 @@ sent the items; and a stream that was cut has no last event at all.
 from protocols.openai_responses.layout import layout_of, run_by_client
 from protocols.openai_responses.reader import EventReader
 from protocols.openai_responses.resuming import ResumedEventWriter
-from protocols.parts import BlockStop, Finish, FinishReason, Progress, StreamEnd
+from protocols.parts import BlockStop, Finish, FinishReason, StreamEnd
+from protocols.progress import Progress
 from protocols.wirejson import JsonObject, object_at, objects_at, text_at
 
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from protocols.openai_responses.layout import Item, Layout, Piece, run_by_client
 from protocols.openai_responses.shapes import citation_of
-from protocols.parts import Annotation, Progress
+from protocols.parts import Annotation
+from protocols.progress import Progress
 from protocols.wirejson import JsonObject, text_at
 
 _ARGUMENTS: Mapping[str, tuple[str, str]] = {

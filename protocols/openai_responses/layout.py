@@ -8,7 +8,8 @@ knows where in its block it stands.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from protocols.parts import MessageStart, Progress
+from protocols.parts import MessageStart
+from protocols.progress import Progress
 from protocols.wirejson import JsonObject, object_at, text_at
 
 LAYOUT = "layout"

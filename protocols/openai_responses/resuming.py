@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 from protocols.openai_responses.closing import Inherited
 from protocols.openai_responses.layout import Layout, layout_of
 from protocols.openai_responses.writer import EventWriter
-from protocols.parts import Annotation, BlockDelta, BlockStart, BlockStop, Progress, StreamError
+from protocols.parts import Annotation, BlockDelta, BlockStart, BlockStop, StreamError
+from protocols.progress import Progress
 from protocols.wirejson import JsonObject
 
 _PREFIX = "resp_"

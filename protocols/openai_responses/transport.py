@@ -12,7 +12,8 @@ from protocols.base import Segment
 from protocols.openai_responses.reader import EventReader
 from protocols.openai_responses.resuming import ResumedEventWriter
 from protocols.openai_responses.writer import EventWriter
-from protocols.parts import Opaque, Ping, Progress, StreamPart
+from protocols.parts import Opaque, Ping, StreamPart
+from protocols.progress import Progress
 from protocols.sse import DONE, Event, SseEncoder, SseFramer, parse_event, write_event
 from protocols.wirejson import JsonObject, load_object, text_at
 

@@ -23,7 +23,6 @@ from protocols.openai_responses.shapes import (
 from protocols.openai_responses.vocabulary import encrypted_content, error_object, usage_object
 from protocols.parts import (
     Annotation,
-    Block,
     BlockDelta,
     BlockKind,
     BlockStart,
@@ -34,7 +33,6 @@ from protocols.parts import (
     MessageStart,
     Opaque,
     Ping,
-    Progress,
     Seal,
     StreamEnd,
     StreamError,
@@ -42,6 +40,7 @@ from protocols.parts import (
     Usage,
     UsageReport,
 )
+from protocols.progress import Block, Progress
 from protocols.wirejson import JsonObject
 
 _ECHOED: Mapping[str, object] = {

@@ -12,7 +12,8 @@ from pydantic import SecretStr
 from addons.blackout import Redactor
 from addons.journal import KEY, LAST_TURNS, Journal, Record, TargetRecord
 from protocols.base import Call, Operation
-from protocols.parts import Progress, Usage
+from protocols.parts import Usage
+from protocols.progress import Progress
 from rewrite.decision import Ended
 from rewrite.events import Summary
 from rewrite.fitting import Loss

@@ -12,7 +12,7 @@ from addons.state import Memory, State, StateError
 from addons.stored import Missing, Responses, Turn, not_to_be_kept, unknown_elsewhere
 from protocols.base import Call, Head, Operation, Reply, Target, WireRequest, WireResponse
 from protocols.errors import Untranslatable
-from protocols.parts import Progress
+from protocols.progress import Progress
 from protocols.registry import discover
 from protocols.seals import Returning
 from protocols.wirejson import JsonObject, dump, load_object, object_at, objects_at, text_at

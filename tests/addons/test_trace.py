@@ -16,7 +16,8 @@ from addons.blackout import REDACTED, Redactor
 from addons.journal import KEY, Record, TargetRecord
 from addons.trace import Traces
 from protocols.base import Call, Head, Operation, Rendered, WireResponse
-from protocols.parts import BlockDelta, BlockKind, BlockStart, BlockStop, Progress
+from protocols.parts import BlockDelta, BlockKind, BlockStart, BlockStop
+from protocols.progress import Progress
 from protocols.wirejson import dump
 from rewrite.decision import Ended
 from rewrite.events import Summary

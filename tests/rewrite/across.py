@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from protocols.base import Call, Head
-from protocols.parts import BlockKind, FinishReason, Progress
+from protocols.parts import BlockKind, FinishReason
+from protocols.progress import Progress
 from rewrite.events import Start, UpstreamClosed, UpstreamData, UpstreamSent, UpstreamStarted
 from rewrite.exchange import Exchange
 from tests.rewrite.asks import REGISTRY, ask, leg, with_usage

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from protocols.base import Reply, WireProtocol
-from protocols.parts import BlockKind, FinishReason, Progress
+from protocols.parts import BlockKind, FinishReason
+from protocols.progress import Progress
 from protocols.wirejson import dump, objects_at, text_at
+from rewrite.continuation import Continuation
 from rewrite.events import (
     Acquire,
     Acquired,
@@ -268,3 +270,27 @@ def test_a_silent_continuation_is_followed_by_another() -> None:
     commands = exchange.handle(TimerFired(2, "first_token"), 60.0)
     assert [type(command) for command in commands[:2]] == [CancelUpstream, Release]
     assert Acquire(3, avoid=frozenset("ab")) in commands
+
+
+# -- how often, alone -----------------------------------------------------------------------------------
+
+
+def test_it_is_asked_for_so_often_and_no_more() -> None:
+    one = Continuation(ask("openai_chat"), CHAT)
+    said = progress(parts(CHAT, SSE, [THE_CUT]))
+    assert [one.possible(said, most, None) for most in (0, 1)] == [False, True]
+    one.times = 1
+    assert [one.possible(said, most, None) for most in (1, 2)] == [False, True]
+
+
+def test_the_record_says_how_often_it_went_on() -> None:
+    one = Continuation(ask("openai_chat"), CHAT)
+    assert one.told("cut") == "cut"
+    one.times = 2
+    assert (one.told("cut"), one.told("")) == ("went on 2 times; cut", "went on 2 times")
+
+
+def test_before_a_cut_nothing_else_is_asked_and_nothing_was_said() -> None:
+    one = Continuation(ask("openai_chat"), CHAT)
+    assert one.request(leg(ask("openai_chat"), "openai_chat")) is None
+    assert one.progress(None) == Progress()

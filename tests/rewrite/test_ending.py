@@ -9,11 +9,11 @@ from protocols.parts import (
     ChoiceStart,
     Finish,
     FinishReason,
-    Progress,
     StreamEnd,
     StreamError,
     StreamPart,
 )
+from protocols.progress import Progress
 from rewrite.ending import Ending, ending, errored
 from rewrite.limits import OnTruncation
 from rewrite.outcome import Completed, Kind, Rejected, Truncated

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from protocols.base import WireProtocol
+from rewrite.delivery import LINGER
 from rewrite.events import (
     CALL,
     Acquire,
@@ -27,7 +28,6 @@ from rewrite.events import (
     UpstreamSent,
     UpstreamStarted,
 )
-from rewrite.exchange import LINGER
 from rewrite.limits import OnTruncation
 from rewrite.outcome import Abandoned, Completed, Kind, Phase, Stalled, Truncated
 from rewrite.reading import NO_END

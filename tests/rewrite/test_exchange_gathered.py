@@ -63,6 +63,7 @@ PROVIDER = Provider("vendor", "https://v", ("v",), ("openai_chat", "anthropic_me
 BODY = {"model": "model", "messages": [{"role": "user", "content": "Hi"}]}
 ASKED = Call("call", "openai_chat", Operation.GENERATE, "model", False, (), BODY)
 A = frozenset({"a"})
+THINKS = chunk({"content": "", "reasoning_details": [{"type": "reasoning.encrypted", "data": "x"}]})
 
 
 def terms(protocol: str = "openai_chat", *, streams: bool = True, call: Call = ASKED, **fields: Any) -> Terms:
@@ -145,6 +146,14 @@ def test_it_is_watched_like_a_stream_and_no_longer_than_an_answer() -> None:
     conversation = conversation >> UpstreamStarted(1, SSE) >> UpstreamData(1, ROLE) >> After(9.0)
     conversation = conversation >> TimerFired(1, "first_token") << CancelUpstream(1)
     assert conversation << Release(1, Stalled(Phase.FIRST_TOKEN, 9.0)) << Acquire(2, A)
+
+
+def test_hidden_work_gives_the_first_token_its_whole_time_anew() -> None:
+    conversation = play(ASKED, terms(), first_token=9.0) >> Start() << Acquire(1) >> Acquired(1, "a")
+    conversation = conversation << OpenUpstream(1) >> UpstreamSent(1) << SetTimer(1, "first_token", 9.0)
+    conversation = conversation >> UpstreamStarted(1, SSE) >> After(5.0) >> UpstreamData(1, THINKS)
+    conversation = conversation >> After(4.0) >> TimerFired(1, "first_token")
+    assert conversation << SetTimer(1, "first_token", 5.0)
 
 
 def stalled_midway() -> Playbook:

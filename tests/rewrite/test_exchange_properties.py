@@ -15,11 +15,11 @@ from protocols.parts import (
     BlockStart,
     Finish,
     FinishReason,
-    Progress,
     StreamEnd,
     StreamError,
     StreamPart,
 )
+from protocols.progress import Progress
 from protocols.wirejson import load_object
 from rewrite.events import (
     CALL,

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocols.base import Call, Head, WireProtocol
-from protocols.parts import Block, BlockDelta, BlockKind, FinishReason, Progress
+from protocols.parts import BlockDelta, BlockKind, FinishReason
+from protocols.progress import Block, Progress
 from protocols.wirejson import encoded, load_object
 from rewrite.leg import Wanted, leg_of
 from rewrite.limits import OnTruncation

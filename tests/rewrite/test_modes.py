@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from protocols.base import Call, Head, Operation, Reply, WireProtocol, header
-from protocols.parts import BlockKind, FinishReason, Progress
+from protocols.parts import BlockKind, FinishReason
+from protocols.progress import Progress
 from protocols.registry import discover
 from protocols.wirejson import dump, load_object
 from rewrite.modes import Turned

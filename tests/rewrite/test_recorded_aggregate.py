@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from protocols.base import Call, Decoder, Head, Operation, WireProtocol
-from protocols.parts import BlockKind, FinishReason, Progress
+from protocols.parts import BlockKind, FinishReason
+from protocols.progress import Progress
 from protocols.registry import discover
 from protocols.wirejson import load_object
 from rewrite.aggregate import AggregatingDecoder

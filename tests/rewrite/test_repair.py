@@ -8,10 +8,10 @@ from protocols.parts import (
     Finish,
     FinishReason,
     MessageStart,
-    Progress,
     StreamEnd,
     StreamError,
 )
+from protocols.progress import Progress
 from rewrite.repair import closing, failing, formality, raising
 
 

@@ -15,9 +15,9 @@ from protocols.parts import (
     ChoiceStart,
     Finish,
     FinishReason,
-    Progress,
     Seal,
 )
+from protocols.progress import Progress
 from protocols.seals import is_carrier, unwrapped
 from protocols.wirejson import JsonObject, dump, load_object
 from rewrite.responses_store import (

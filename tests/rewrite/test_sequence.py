@@ -20,7 +20,6 @@ from protocols.parts import (
     MessageStart,
     Opaque,
     Ping,
-    Progress,
     Seal,
     StreamEnd,
     StreamError,
@@ -29,7 +28,9 @@ from protocols.parts import (
     Usage,
     UsageReport,
 )
-from rewrite.sequence import PLAIN, Sequencer, Wishes
+from protocols.progress import Progress
+from rewrite.block_order import PLAIN, Wishes
+from rewrite.sequence import Sequencer
 from tests.rewrite.order import Order
 
 HEAD = MessageStart("rot1", "asked-for")

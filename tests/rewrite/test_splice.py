@@ -13,13 +13,13 @@ from protocols.parts import (
     Finish,
     FinishReason,
     MessageStart,
-    Progress,
     StreamEnd,
     StreamError,
     StreamPart,
     Usage,
     UsageReport,
 )
+from protocols.progress import Progress
 from rewrite.splice import Join, Splicer, added, said_text
 
 TEXT, THOUGHT, TOOL = BlockKind.TEXT, BlockKind.REASONING, BlockKind.TOOL

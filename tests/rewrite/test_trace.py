@@ -16,13 +16,13 @@ from protocols.parts import (
     Finish,
     FinishReason,
     MessageStart,
-    Progress,
     Seal,
     StreamError,
     StreamPart,
     Usage,
     UsageReport,
 )
+from protocols.progress import Progress
 from protocols.wirejson import dump
 from rewrite.decision import Ended
 from rewrite.events import Summary

@@ -18,7 +18,8 @@ from protocols.base import (
     header,
 )
 from protocols.errors import Untranslatable
-from protocols.parts import BlockKind, BlockStop, FinishReason, Progress, Seal, StreamEnd, StreamError
+from protocols.parts import BlockKind, BlockStop, FinishReason, Seal, StreamEnd, StreamError
+from protocols.progress import Progress
 from protocols.seals import Returning, unwrapped, wrapped
 from protocols.wirejson import dump, load_object
 from rewrite.translate import (

@@ -11,9 +11,9 @@ from protocols.parts import (
     BlockStop,
     ChoiceStart,
     MessageStart,
-    Progress,
     StreamPart,
 )
+from protocols.progress import Progress
 from rewrite.decision import Continue, Fail, Repair
 from rewrite.limits import OnTruncation
 from rewrite.policies.truncation import decide

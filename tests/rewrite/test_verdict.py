@@ -11,11 +11,11 @@ from protocols.parts import (
     Finish,
     FinishReason,
     MessageStart,
-    Progress,
     StreamEnd,
     StreamError,
     StreamPart,
 )
+from protocols.progress import Progress
 from rewrite.verdict import Complete, Cut, Empty, Failed, Verdict, verdict
 
 TEXT, THOUGHT, TOOL, HOSTED = BlockKind.TEXT, BlockKind.REASONING, BlockKind.TOOL, BlockKind.HOSTED

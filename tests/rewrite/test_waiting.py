@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from protocols.base import Call, Head, Headers, Operation, header
-from protocols.parts import Progress, StreamError
+from protocols.parts import StreamError
+from protocols.progress import Progress
 from protocols.wirejson import dump
 from rewrite.events import (
     CALL,
@@ -28,10 +29,14 @@ from rewrite.events import (
     UpstreamStarted,
 )
 from rewrite.exchange import Exchange
+from rewrite.leg import Wanted, leg_of
 from rewrite.limits import Limits
 from rewrite.outcome import Completed, Truncated
+from rewrite.providers import Provider
+from rewrite.routes import Route
+from rewrite.terms import Terms
 from tests.playbook import ANY, After, Playbook, body_with, over, status
-from tests.rewrite.asks import REGISTRY, ask, leg
+from tests.rewrite.asks import REGISTRY, REPLY, ask, leg
 from tests.rewrite.replay import Replay
 from tests.rewrite.scenes import (
     CHAT,
@@ -69,8 +74,8 @@ def beats(playbook: Playbook, *, first: bool = True) -> Playbook:
     return playbook << BEAT << AGAIN
 
 
-def early(one: Call | None = None, **timing: float) -> Playbook:
-    return play(one, TERMS, protocol=CHAT, heartbeat=15.0, heartbeat_before_commit=True, **timing)
+def early(one: Call | None = None, terms: Terms = TERMS, **timing: float) -> Playbook:
+    return play(one, terms, protocol=CHAT, heartbeat=15.0, heartbeat_before_commit=True, **timing)
 
 
 def test_a_client_that_waits_is_promised_a_stream_and_shown_life() -> None:
@@ -106,6 +111,14 @@ def test_behind_the_promise_the_preamble_is_no_commitment() -> None:
     assert conversation << Release(1, Truncated("reset")) << Acquire(2, ANY)
 
 
+def test_a_hold_that_was_over_before_the_promise_is_no_commitment() -> None:
+    """The head that it was to bring is out."""
+    conversation = early(hold=10.0) >> Start() << SetTimer(CALL, "hold", 10.0) << AGAIN << Acquire(1)
+    conversation = beats(conversation >> After(10.0) >> TimerFired(CALL, "hold"))
+    conversation = asked(conversation, 1, "a", SSE) >> UpstreamData(1, ROLE) >> UpstreamClosed(1, "reset")
+    assert conversation << Release(1, Truncated("reset")) << Acquire(2, ANY)
+
+
 def test_a_proper_end_without_text_passes() -> None:
     answer = finishes("stop")
     conversation = asked(beats(begun(early())), 1, "a", SSE) >> UpstreamData(1, answer + DONE)
@@ -120,6 +133,21 @@ def test_a_whole_answer_does_not_fit_the_promise() -> None:
     conversation = conversation >> UpstreamClosed(1) << Release(1, Completed())
     conversation = conversation << SendData(1, body_with('{"error":', "answered whole"))
     assert conversation << Report(over("rejected", "completed")) << EndResponse(1)
+
+
+def never_streams() -> Terms:
+    """At a provider that cannot."""
+    to = Route(Provider("v", "https://v", (), ("openai_chat",), streams=False), "openai_chat", "asked", True)
+    return replace(TERMS, leg=leg_of(ask("openai_chat"), CHAT, Wanted(to, (), REPLY), REGISTRY))
+
+
+def test_a_whole_answer_that_is_told_as_a_stream_fits_the_promise() -> None:
+    whole = {"id": "c1", "model": "m", "choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}
+    conversation = asked(beats(begun(early(ask("openai_chat"), never_streams()))), 1, "a", JSON)
+    conversation = conversation >> UpstreamData(1, dump(whole)) >> UpstreamClosed(1)
+    conversation = conversation << SendData(1, body_with('"Hi"', "data: [DONE]"))
+    conversation = conversation << SetTimer(1, "linger", ANY) << Release(1, Completed())
+    assert conversation << Report(over("completed", "completed")) << EndResponse(1)
 
 
 @pytest.mark.parametrize(("headers", "seconds"), [((), 100.0), ((("X-Server-Timeout", "60"),), 50.0)])

@@ -6,7 +6,8 @@ import pytest
 
 from protocols.anthropic_messages import PROTOCOL
 from protocols.base import Call, Head, Operation, Reply
-from protocols.parts import Block, BlockKind, MessageStart, Opaque, Progress, StreamPart
+from protocols.parts import BlockKind, MessageStart, Opaque, StreamPart
+from protocols.progress import Block, Progress
 from tests.contract import JSON, SSE, parts, progress
 from tests.oracle import recorded
 

@@ -8,7 +8,6 @@ from protocols.anthropic_messages import PROTOCOL
 from protocols.anthropic_messages.marks import CUT
 from protocols.parts import (
     Annotation,
-    Block,
     BlockDelta,
     BlockKind,
     BlockStart,
@@ -19,6 +18,7 @@ from protocols.parts import (
     Seal,
     StreamPart,
 )
+from protocols.progress import Block
 from protocols.wirejson import dump
 from tests.contract import JSON, SSE, call, parts, progress, samples
 from tests.rewrite.scenes import MESSAGE, MESSAGE_STOP, block, delta, ending, event, stop

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from protocols.base import Call, Head, Operation, Reply, WireRequest
 from protocols.gemini_generate import PROTOCOL
-from protocols.parts import BlockKind, ChoiceStart, MessageStart, Ping, Progress, StreamPart
+from protocols.parts import BlockKind, ChoiceStart, MessageStart, Ping, StreamPart
+from protocols.progress import Progress
 from protocols.wirejson import dump
 from tests.contract import SSE, progress, samples
 

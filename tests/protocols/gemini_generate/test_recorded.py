@@ -7,7 +7,8 @@ import pytest
 
 from protocols.base import Head
 from protocols.gemini_generate import PROTOCOL
-from protocols.parts import BlockKind, FinishReason, Opaque, Progress, StreamEnd, StreamPart
+from protocols.parts import BlockKind, FinishReason, Opaque, StreamEnd, StreamPart
+from protocols.progress import Progress
 from tests import oracle
 from tests.contract import JSON, SSE, progress
 from tests.oracle import recorded

@@ -21,7 +21,6 @@ from protocols.parts import (
     MessageStart,
     Opaque,
     Ping,
-    Progress,
     Seal,
     StreamEnd,
     StreamError,
@@ -29,6 +28,7 @@ from protocols.parts import (
     Usage,
     UsageReport,
 )
+from protocols.progress import Progress
 from protocols.wirejson import load_object
 from rewrite.repair import closing, failing, formality
 from tests import oracle

@@ -8,7 +8,8 @@ import pytest
 from protocols.base import Call, Fault, Operation, Reasoning, Target, WireRequest
 from protocols.errors import MalformedRequest
 from protocols.ollama_chat import PROTOCOL
-from protocols.parts import Finish, FinishReason, MessageStart, Progress, StreamEnd, StreamError, Usage
+from protocols.parts import Finish, FinishReason, MessageStart, StreamEnd, StreamError, Usage
+from protocols.progress import Progress
 from protocols.seals import Returning
 from protocols.wirejson import dump
 from rewrite.repair import closing, failing

@@ -6,7 +6,8 @@ import pytest
 
 from protocols.base import Call, Operation, Reply
 from protocols.ollama_chat import PROTOCOL
-from protocols.parts import MessageStart, Opaque, Progress, StreamPart
+from protocols.parts import MessageStart, Opaque, StreamPart
+from protocols.progress import Progress
 from rewrite.repair import closing
 from tests import oracle
 from tests.contract import JSON, NDJSON, parts, progress

@@ -17,7 +17,6 @@ from protocols.parts import (
     MessageStart,
     Opaque,
     Ping,
-    Progress,
     Seal,
     StreamEnd,
     StreamError,
@@ -25,6 +24,7 @@ from protocols.parts import (
     Usage,
     UsageReport,
 )
+from protocols.progress import Progress
 from tests.contract import JSON, NDJSON, parts, progress, samples
 
 TEXT, REASONING, TOOL, MEDIA = BlockKind.TEXT, BlockKind.REASONING, BlockKind.TOOL, BlockKind.MEDIA

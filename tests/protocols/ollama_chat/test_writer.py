@@ -20,7 +20,6 @@ from protocols.parts import (
     MessageStart,
     Opaque,
     Ping,
-    Progress,
     Seal,
     StreamEnd,
     StreamError,
@@ -28,6 +27,7 @@ from protocols.parts import (
     Usage,
     UsageReport,
 )
+from protocols.progress import Progress
 from protocols.seals import wrapped
 from rewrite.repair import closing
 from tests import oracle

@@ -10,20 +10,19 @@ from protocols.base import Reply
 from protocols.openai_chat import PROTOCOL
 from protocols.parts import (
     Annotation,
-    Block,
     BlockKind,
     BlockStart,
     BlockStop,
     Finish,
     FinishReason,
     Opaque,
-    Progress,
     Seal,
     StreamPart,
     ToolKind,
     Usage,
     visible,
 )
+from protocols.progress import Block, Progress
 from protocols.wirejson import dump
 from tests.contract import FIXTURES, JSON, SSE, call, parts, progress
 from tests.oracle import recorded

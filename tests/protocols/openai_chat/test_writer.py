@@ -20,7 +20,6 @@ from protocols.parts import (
     MessageStart,
     Opaque,
     Ping,
-    Progress,
     Seal,
     StreamEnd,
     StreamError,
@@ -29,6 +28,7 @@ from protocols.parts import (
     Usage,
     UsageReport,
 )
+from protocols.progress import Progress
 from protocols.prompt import Text, Thought, ToolCall
 from protocols.seals import wrapped
 from rewrite.repair import closing

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from protocols.base import Call, Operation
 from protocols.openai_responses import PROTOCOL
-from protocols.parts import BlockDelta, BlockKind, BlockStart, BlockStop, Progress, StreamPart
+from protocols.parts import BlockDelta, BlockKind, BlockStart, BlockStop, StreamPart
+from protocols.progress import Progress
 from protocols.wirejson import JsonObject, dump
 from tests.contract import SSE, parts, progress, samples
 

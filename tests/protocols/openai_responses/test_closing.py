@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 from protocols.openai_responses import PROTOCOL
-from protocols.parts import Finish, FinishReason, Progress, StreamEnd
+from protocols.parts import Finish, FinishReason, StreamEnd
+from protocols.progress import Progress
 from rewrite.repair import closing, failing
 from tests.contract import SSE, call, parts, progress
 from tests.protocols.openai_responses.frames import (

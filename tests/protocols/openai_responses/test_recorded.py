@@ -9,7 +9,8 @@ import pytest
 from protocols.base import Reply
 from protocols.openai_responses import PROTOCOL
 from protocols.openai_responses.layout import layout_of
-from protocols.parts import MessageStart, Opaque, Progress, StreamPart
+from protocols.parts import MessageStart, Opaque, StreamPart
+from protocols.progress import Progress
 from rewrite.repair import closing
 from tests.contract import JSON, SSE, call, parts, progress, segments
 from tests.oracle import Judge, judges, recorded

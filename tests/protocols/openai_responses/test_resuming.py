@@ -11,13 +11,13 @@ from protocols.parts import (
     BlockStop,
     Finish,
     FinishReason,
-    Progress,
     StreamEnd,
     StreamError,
     StreamPart,
     Usage,
     UsageReport,
 )
+from protocols.progress import Progress
 from tests.contract import SSE, call, parts, progress
 from tests.protocols.openai_responses.frames import fixture_bytes
 from tests.protocols.openai_responses.test_closing import cut, kinds, objects

@@ -1,0 +1,169 @@
+"""The attempts of one call, one after another, at one target after another; and which is next."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from math import inf
+
+from protocols.base import Call, WireProtocol
+from rewrite import timers
+from rewrite.attempt import Attempt
+from rewrite.decision import Ended, GiveUp, History, Retry
+from rewrite.events import Acquire, CancelUpstream, Release, SetTimer
+from rewrite.leg import Leg
+from rewrite.outcome import Outcome, Phase, Rejected, Unreachable
+from rewrite.policies import exhausted, fallback, following, retry
+from rewrite.terms import Terms
+from rewrite.wishes import next_wish
+
+
+class Attempts:
+    """`current`: the one that is under way, `wish`: the credential that it asks for; `ended`: those before
+    it; `terms`: those of the target that is asked, the one at `route`, counted from 0."""
+
+    def __init__(
+        self,
+        call: Call,
+        protocol: WireProtocol,
+        targets: Sequence[Terms],
+        latest: Callable[[Terms], float],
+    ) -> None:
+        """`targets` in the order in which they are asked; `latest`: when the client's patience is over."""
+        self._call, self._protocol, self._targets, self._latest = call, protocol, targets, latest
+        self.route, self.terms = 0, targets[0]
+        self.ended: tuple[Ended, ...] = ()
+        self._former: str | None = None
+        self._begin(1, self.latest)
+        self.wish = Acquire(1)
+
+    # -- the one that is under way --------------------------------------------------------------------
+
+    @property
+    def leg(self) -> Leg:
+        """How the target is asked and read."""
+        return self._leg(self.terms)
+
+    @property
+    def latest(self) -> float:
+        """When the patience of the client is over, at this target."""
+        return self._latest(self.terms)
+
+    def acquired(self, credential: str, former: str | None) -> None:
+        """`former`: the credential that served the conversation before this call."""
+        self.current.credential, self.current.open = credential, True
+        self._former = self._former or former
+
+    def sent(self, now: float) -> Iterator[SetTimer]:
+        """All of the request has left: the timers that begin now; none if it is known."""
+        if self.current.sent_at is not None:
+            return
+        self.current.sent_at = now
+        stream, stalls = self.streams, sum(timers.was_silent(one.outcome) for one in self.ended)
+        unseen = stream and not self._call.stream
+        due = timers.before_commit(self.terms.timing, stream=stream, stalls=stalls, unseen=unseen)
+        self.current.gate.token = timers.Silence(dict(due).get(Phase.FIRST_TOKEN, 0.0), now)
+        for phase, seconds in due:
+            yield from self.current.arm(phase, seconds, now)
+
+    @property
+    def streams(self) -> bool:
+        """Whether upstream is asked to stream."""
+        return self.leg.call.stream
+
+    def refused(self, cause: str | None, now: float) -> Rejected | Unreachable:
+        """What the one that is under way came to without an answer; see `Attempt.refused`."""
+        said = self.current.refused(cause, self.terms, now)
+        told = self.leg.translation
+        if told is None or not isinstance(said, Rejected) or said.answer is None:
+            return said
+        return replace(said, answer=told.error(said.answer))
+
+    def end(self, outcome: Outcome, now: float) -> Iterator[CancelUpstream | Release]:
+        """Upstream is let go and the credential given back, so far as they were held."""
+        attempt = self.current
+        if attempt.open:
+            attempt.open = False
+            yield CancelUpstream(attempt.number)
+        if attempt.credential is not None:
+            self.ended += (self._as_ended(outcome, now),)
+            attempt.credential = None
+            yield Release(attempt.number, outcome)
+
+    def _as_ended(self, outcome: Outcome, now: float) -> Ended:
+        one = self.current
+        return Ended(one.number, one.credential or "", outcome, now, self.route, one.sent_at)
+
+    # -- what follows ---------------------------------------------------------------------------------
+
+    def decision(self, now: float) -> Retry | GiveUp:
+        """About the last one that ended, a failure."""
+        return retry.decide(self._history(self.ended), now)
+
+    def without_credential(self, wait: float | None, now: float, *, paused: bool) -> Retry | GiveUp:
+        """No credential is free; `wait`: see `exhausted`. After that wait one that rested may be asked."""
+        decision = exhausted.decide(self._history(self.ended), self.terms.provider, wait, paused, now)
+        if isinstance(decision, Retry):
+            self.wish = replace(self.wish, resting=frozenset())
+        return decision
+
+    def would_follow(self, outcome: Outcome, now: float) -> bool:
+        """Whether another one would, if the one that is under way ended so."""
+        history = self._history((*self.ended, self._as_ended(outcome, now)))
+        next_on_auth = self.terms.next_on_auth
+        return following.follows(history, now, more_targets=self._has_next, next_on_auth=next_on_auth)
+
+    def again(self, decision: Retry) -> None:
+        """Another one at the same target."""
+        self._begin(self.current.number + 1, self.latest, fresh=decision.fresh)
+        wish = next_wish(self.current.number, self._history(self.ended), decision)
+        self.wish = replace(wish, route=self.route)
+
+    def passed_over(self, now: float) -> bool:
+        """Whether the call goes on at the next target of its group, this one having come to nothing."""
+        history = self._history(self.ended)
+        if not self._has_next or not fallback.decide(history, now, next_on_auth=self.terms.next_on_auth):
+            return False
+        self._go_to(self.route + 1)
+        asked = any(one.number == self.current.number for one in self.ended)
+        self._begin(self.current.number + asked, self.latest)
+        self.wish = Acquire(self.current.number, route=self.route)
+        return True
+
+    def for_the_rest(self) -> None:
+        """One that goes on with an answer: at the next target that streams, else on another key, where there
+        is one. The client has the beginning, and waits on."""
+        later = range(self.route + 1, len(self._targets))
+        streaming = next((at for at in later if self._leg(self._targets[at]).call.stream), None)
+        if streaming is not None:
+            self._go_to(streaming)
+        self._begin(self.current.number + 1, inf, fresh=True)
+        history = self._history(self.ended)
+        asked = frozenset(one.credential for one in history.ended)
+        self.wish = Acquire(self.current.number, avoid=asked, refused=history.refused, route=self.route)
+
+    @property
+    def _has_next(self) -> bool:
+        return self.route + 1 < len(self._targets)
+
+    def _go_to(self, route: int) -> None:
+        self.route, self.terms = route, self._targets[route]
+        self._former = None
+
+    def _leg(self, terms: Terms) -> Leg:
+        return terms.leg or Leg(self._call, self._protocol)
+
+    def _begin(self, number: int, latest: float, *, fresh: bool = False) -> None:
+        self.current = Attempt(number, fresh, latest, stall=timers.Silence(self.terms.timing.stall))
+
+    def _history(self, ended: tuple[Ended, ...]) -> History:
+        terms = self.terms
+        return History(
+            ended=tuple(one for one in ended if one.route == self.route),
+            failing_since=ended[0].at if ended else None,
+            limits=terms.limits,
+            operation=self._call.operation,
+            pooled=terms.pooled,
+            acting=self._call.acting,
+            former=self._former,
+            latest_start=self.latest,
+            jitter=terms.jitter,
+        )
