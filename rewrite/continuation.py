@@ -4,12 +4,22 @@ The client's stream stays the one that it began as: a `Line` writes all that com
 ids and indexes that the client has seen, whoever the rest comes from.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from protocols.base import Call, Decoder, Encoder, Head, Rendered, Segment, WireProtocol, Writer
 from protocols.errors import Untranslatable
-from protocols.parts import BlockKind, BlockStart, MessageStart, Ping, Progress, StreamEnd, StreamPart
+from protocols.parts import (
+    BlockKind,
+    BlockStart,
+    MessageStart,
+    Ping,
+    Progress,
+    StreamEnd,
+    StreamError,
+    StreamPart,
+)
 from rewrite.choices import choices_asked
 from rewrite.leg import Leg
 from rewrite.reading import Reading
@@ -22,7 +32,7 @@ _GO_ON = (
     "the very next character, repeat nothing of it, and say nothing about the interruption."
 )
 _SMALLER = (
-    " You had begun to call the tool {name!r}; that call was lost, since its arguments were not whole. Call "
+    "You had begun to call the tool {name!r}; that call was lost, since its arguments were not whole. Call "
     "it again with smaller pieces, in several calls if need be."
 )
 _TAIL = 200
@@ -31,9 +41,11 @@ _LINKED = frozenset({BlockKind.TOOL, BlockKind.HOSTED, BlockKind.MEDIA, BlockKin
 
 
 def can_go_on(call: Call, protocol: WireProtocol, progress: Progress) -> bool:
-    """Whether the rest can be asked for: of one answer, so far nothing but text and thoughts, to a request
-    that sets nothing in motion at the provider, and that does not bind each answer to a form."""
+    """Whether the rest can be asked for: of one answer that began, so far nothing but text and thoughts, to a
+    request that sets nothing in motion at the provider, and that does not bind each answer to a form."""
     if not call.stream or call.acting or choices_asked(call) > 1 or len(progress.seen) > 1:
+        return False
+    if progress.head is None:
         return False
     if _has_a_form(call, protocol):
         return False
@@ -41,11 +53,13 @@ def can_go_on(call: Call, protocol: WireProtocol, progress: Progress) -> bool:
 
 
 def _has_a_form(call: Call, protocol: WireProtocol) -> bool:
-    """A model that is held to a schema begins a new object."""
+    """A model that is held to a schema begins a new object. What nobody else could do is no form."""
     try:
         return protocol.ask(call).response_format is not None
-    except Untranslatable:
-        return False
+    except Untranslatable as refused:
+        named = re.split(r"[.\[]", refused.field, maxsplit=1)[0]
+        rest = {name: value for name, value in call.body.items() if name != named}
+        return len(rest) < len(call.body) and _has_a_form(replace(call, body=rest), protocol)
 
 
 _OWN_NAMES = ToolNames(functions_only=False, flat={}, tools={})
@@ -56,13 +70,15 @@ _OWN_NAMES = ToolNames(functions_only=False, flat={}, tools={})
 class Line:
     """The stream that the client reads, across the attempts that feed it. An encoder, for what is spliced.
 
-    `lost`: the tool call that was cut last and that the client has not seen.
+    `lost`: the tool call that was cut last and that the client has not seen; `acted`: a tool of the
+    provider's was at work, which is not to be set to work again.
     """
 
     progress: Progress
     writer: Writer
     heartbeats: Encoder
     lost: str | None = None
+    acted: bool = False
 
     def encode(self, segments: Sequence[Segment]) -> bytes:
         return b"".join([segment.raw for segment in segments])
@@ -78,20 +94,27 @@ class Line:
 
 
 def line_of(reading: Reading) -> Line:
-    """The line of a call whose first answer was cut."""
+    """The line of a call whose first answer was cut. What it had used is known, if not told as yet, where it
+    was translated."""
     progress = reading.settle()
+    if isinstance(reading.calls, Sequencer):
+        progress.fold(reading.calls.closing(()))
     return Line(progress, reading.encoder.resume(progress), reading.encoder)
 
 
 def request(leg: Leg, call: Call, line: Line) -> Rendered:
     """The request of `leg` with the answer so far, and the wish for its rest; the same one as before where
-    nothing was said yet."""
+    nothing was said yet, nor a call lost. Half of a character is not sent, since no provider takes it."""
     asked = leg.rendered or Rendered(call.target, call.body)
-    said = said_text(line.progress)
-    if not said.strip():
-        return asked
-    wish = _GO_ON.format(tail=said[-_TAIL:]) + (_SMALLER.format(name=line.lost) if line.lost else "")
-    return replace(asked, body=leg.protocol.continued(asked.body, said, wish))
+    said = said_text(line.progress).encode("utf-8", "ignore").decode()
+    wish = _wish(said, line.lost)
+    return replace(asked, body=leg.protocol.continued(asked.body, said, wish)) if wish else asked
+
+
+def _wish(said: str, lost: str | None) -> str:
+    rest = [_GO_ON.format(tail=said[-_TAIL:])] if said.strip() else []
+    call = [_SMALLER.format(name=lost)] if lost else []
+    return " ".join([*rest, *call])
 
 
 @dataclass(slots=True)
@@ -111,9 +134,13 @@ class Rest(Reading):
         return segments
 
     def _break(self) -> None:
-        failed = self.spliced.splicer.failed
-        if failed and not self.malformed:
-            self.malformed = f"the provider said: {failed.message or failed.type}"
+        if self.failed and not self.malformed:
+            self.malformed = f"the provider said: {self.failed.message or self.failed.type}"
+
+    @property
+    def failed(self) -> StreamError | None:
+        """What the provider said of a failure."""
+        return self.spliced.splicer.failed
 
     @property
     def repeats(self) -> bool:
@@ -130,11 +157,9 @@ class Rest(Reading):
         return self.spliced.splicer.added
 
 
-def rest(line: Line, leg: Leg, head: Head) -> Rest | None:
-    """The reading of an answer that begins with `head`; None if it does not come as a stream."""
-    decoder, streamed = leg.upstream(head)
-    if not streamed:
-        return None
+def rest(line: Line, leg: Leg, head: Head) -> Rest:
+    """The reading of an answer that begins with `head`. One that comes whole is told as a stream is."""
+    decoder, _ = leg.upstream(head)
     spliced = SplicedDecoder(decoder, leg, line)
     calls = spliced.sequencer
     return Rest(head, spliced, line, True, leg.translation, calls, progress=line.progress, spliced=spliced)
@@ -154,14 +179,19 @@ class SplicedDecoder:
 
     def eof(self) -> Sequence[Segment]:
         last = [self._spliced(segment) for segment in self._inner.eof() if not self.splicer.failed]
-        ending = [] if self.splicer.failed else self.sequencer.end() or self.sequencer.cut()
+        ending = [] if self.splicer.failed else self.sequencer.end() or self._cut()
         return [*last, self._segment(ending)] if ending else last
+
+    def _cut(self) -> Sequence[StreamPart]:
+        """What it had used counts too."""
+        return [*self.sequencer.cut(), *self.sequencer.closing(())]
 
     def read(self, segment: Segment) -> Sequence[StreamPart]:
         return segment.parts or ()
 
     def _spliced(self, segment: Segment) -> Segment:
         said = self._inner.read(segment)
+        self._line.acted = self._line.acted or any(_acts(part) for part in said)
         found = self._segment(self.sequencer.feed(said))
         return replace(found, idle=not found.raw and all(part == Ping() for part in said))
 
@@ -169,6 +199,10 @@ class SplicedDecoder:
         parts = self.splicer.feed(self._leg.sealed(sequenced))
         ends = any(isinstance(part, StreamEnd) for part in parts)
         return Segment(self._line.writer.write(parts), ends, parts=parts)
+
+
+def _acts(part: StreamPart) -> bool:
+    return isinstance(part, BlockStart) and part.kind is BlockKind.HOSTED
 
 
 def _always(_: BlockStart) -> bool:

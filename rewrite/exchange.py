@@ -211,7 +211,8 @@ class Exchange:
         if self._line is not None:
             self._attempt.reading = rest(self._line, leg, head)
             self._upstream_silence.since = self._now
-            self._watch(Phase.STALL, self._upstream_silence)
+            if self._streams:
+                self._watch(Phase.STALL, self._upstream_silence)
             return
         current = self._attempt.reading = leg.reading(head)
         if self._streams and not (current.streamed or current.gathering):  # a whole answer has no first token
@@ -360,7 +361,7 @@ class Exchange:
             rejected = replace(rejected, answer=self._terms.leg.translation.error(answer))
         self._fail(rejected)
 
-    def _conclude(self, current: Reading, otherwise: Truncated | Stalled, *, clean: bool = False) -> None:
+    def _conclude(self, current: Reading, otherwise: Outcome, *, clean: bool = False) -> None:
         """The committed answer is over: properly, with an error of its own, or cut as `otherwise` says.
 
         `clean`: nothing broke it off, so that a choice that never began was never meant to.
@@ -370,6 +371,8 @@ class Exchange:
         if self._done:
             return
         progress = current.settle()
+        if isinstance(current, Rest) and current.failed:
+            otherwise = classify.in_band(current.failed, self._terms.errors)
         if not clean:
             progress.expect(choices_asked(self._call))
         found = ending(
@@ -403,6 +406,8 @@ class Exchange:
     def _can_go_on(self, current: Reading | None) -> bool:
         """A continuation that only repeated would do so again."""
         if self._going_on == self._terms.continuations or (isinstance(current, Rest) and current.repeats):
+            return False
+        if self._line is not None and self._line.acted:
             return False
         return (current is None or current.streamed) and can_go_on(
             self._call, self._protocol, self._progress()
@@ -452,8 +457,7 @@ class Exchange:
             return
         self._cancel()
         self._release(Abandoned())
-        head = current.head if current and self._committed else None
-        self._report("abandoned", "the client left", None, head)
+        self._report("abandoned", "the client left", None, self._head)
 
     # -- attempts -------------------------------------------------------------------------------------
 
@@ -684,7 +688,7 @@ class Exchange:
             seconds=self._now - self._began,
             first_token=self._first_token,
             status=status,
-            estimated=end == "repaired",
+            estimated=end == "repaired" or self._line is not None,
             head=head,
             body=body,
         )
