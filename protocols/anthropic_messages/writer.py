@@ -247,7 +247,11 @@ def whole(call: Call, reply: Reply, progress: Progress) -> bytes:
 
 
 def _content(blocks: Iterable[Block]) -> Iterator[JsonObject]:
+    """Blank space goes with the next text."""
+    blank = ""
     for block in blocks:
+        text = (blank if block.kind is BlockKind.TEXT else "") + block.text
+        blank = "" if block.text.strip() else text
         match block.kind:
             case BlockKind.TOOL:
                 if (arguments := _arguments(block)) is not None:
@@ -256,7 +260,7 @@ def _content(blocks: Iterable[Block]) -> Iterator[JsonObject]:
                 yield from _thinking(block)
             case kind if kind not in _LEFT_OUT and (block.text.strip() or block.annotations):
                 citations = [_citation(each) for each in block.annotations] or None
-                yield given(type="text", text=block.text, citations=citations)
+                yield given(type="text", text=text, citations=citations)
 
 
 def _thinking(block: Block) -> Iterator[JsonObject]:

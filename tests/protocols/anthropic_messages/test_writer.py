@@ -185,6 +185,7 @@ def test_blank_space_between_two_texts_goes_with_the_second() -> None:
     texts = [*some(0, TEXT, "One."), *some(1, TEXT, " "), *some(2, TEXT, "Two."), *finished()]
     read = progress(parts(PROTOCOL, SSE, [written([*BEGIN, *texts])]))
     assert [block.text for block in read.ordered] == ["One.", " Two."]
+    assert [each["text"] for each in whole([*BEGIN, *texts])["content"]] == ["One.", " Two."]
     shown = written([*BEGIN, *some(0, TEXT, "\n", "Hi", " ", "you")])
     assert [b'"text":"%s"' % text in shown for text in (b"\\nHi", b" ", b"you")] == [True, True, True]
 
