@@ -102,13 +102,14 @@ def line_of(reading: Reading) -> Line:
     return Line(progress, reading.encoder.resume(progress), reading.encoder)
 
 
-def request(leg: Leg, call: Call, line: Line) -> Rendered:
-    """The request of `leg` with the answer so far, and the wish for its rest; the same one as before where
-    nothing was said yet, nor a call lost. Half of a character is not sent, since no provider takes it."""
+def request(leg: Leg, call: Call, line: Line) -> Rendered | None:
+    """The request of `leg` with the answer so far, and the wish for its rest; None, for the same one as
+    before, where nothing was said yet, nor a call lost. Half of a character is not sent, since no provider
+    takes it."""
     asked = leg.rendered or Rendered(call.target, call.body)
     said = said_text(line.progress).encode("utf-8", "ignore").decode()
     wish = _wish(said, line.lost)
-    return replace(asked, body=leg.protocol.continued(asked.body, said, wish)) if wish else asked
+    return replace(asked, body=leg.protocol.continued(asked.body, said, wish)) if wish else None
 
 
 def _wish(said: str, lost: str | None) -> str:
@@ -197,6 +198,8 @@ class SplicedDecoder:
 
     def _segment(self, sequenced: Sequence[StreamPart]) -> Segment:
         parts = self.splicer.feed(self._leg.sealed(sequenced))
+        if self.splicer.failed:
+            parts = [*parts, *self.splicer.feed(self.sequencer.closing(()))]
         ends = any(isinstance(part, StreamEnd) for part in parts)
         return Segment(self._line.writer.write(parts), ends, parts=parts)
 
