@@ -22,6 +22,7 @@ from protocols.parts import (
 )
 from rewrite.choices import choices_asked
 from rewrite.leg import Leg
+from rewrite.outcome import Kind, Outcome, Rejected
 from rewrite.reading import Reading
 from rewrite.sequence import Sequencer, Wishes
 from rewrite.splice import Splicer, said_text
@@ -50,6 +51,11 @@ def can_go_on(call: Call, protocol: WireProtocol, progress: Progress) -> bool:
     if _has_a_form(call, protocol):
         return False
     return not progress.torn and all(block.kind not in _LINKED for block in progress.blocks.values())
+
+
+def blames_the_request(outcome: Outcome) -> bool:
+    """Whether the rest would be refused of any key of the provider."""
+    return isinstance(outcome, Rejected) and outcome.kind in (Kind.REQUEST, Kind.BINDING)
 
 
 def _has_a_form(call: Call, protocol: WireProtocol) -> bool:

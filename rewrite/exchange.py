@@ -16,7 +16,7 @@ from protocols.base import Call, Encoder, Fault, Head, Segment, WireProtocol, Wi
 from protocols.parts import Progress
 from rewrite import classify, repair, timers, waiting
 from rewrite.choices import choices_asked
-from rewrite.continuation import Line, Rest, can_go_on, line_of, request, rest
+from rewrite.continuation import Line, Rest, blames_the_request, can_go_on, line_of, request, rest
 from rewrite.decision import Ended, GiveUp, History, Retry
 from rewrite.ending import Ending, ending, errored, with_left_out
 from rewrite.events import (
@@ -430,7 +430,8 @@ class Exchange:
 
     def _rest_failed(self, line: Line, outcome: Outcome) -> None:
         """A continuation came to nothing: another one, or the end of what there is."""
-        if self._can_go_on(None):
+        more_targets = self._route + 1 < len(self._targets)
+        if self._can_go_on(None) and (more_targets or not blames_the_request(outcome)):
             self._go_on(outcome)
             return
         found = ending(line.progress, outcome, self._terms, streamed=True)

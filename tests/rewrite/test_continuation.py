@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from protocols.anthropic_messages.marks import CUT as UNSIGNED
 from protocols.base import Reply, WireProtocol
 from protocols.parts import BlockKind, FinishReason, Progress
 from protocols.wirejson import dump, objects_at, text_at
@@ -41,12 +42,18 @@ from tests.rewrite.scenes import (
     CHAT,
     DONE,
     JSON,
+    MESSAGE_STOP,
     ROLE,
     TERMS,
+    block,
     calls,
+    delta,
+    ending,
     error_chunk,
+    event,
     finishes,
     says,
+    stop,
 )
 
 GO_ON = replace(TERMS, on_truncation=OnTruncation.CONTINUE, limits=Limits(max_attempts=1))
@@ -219,6 +226,71 @@ def test_a_key_that_refused_is_not_asked_again() -> None:
     assert text(told(one)) == "Hello world."
 
 
+def test_what_every_key_would_refuse_is_asked_once() -> None:
+    """Of the next target it may be asked."""
+    bad = replace(JSON, status=400)
+    too_long = Answer(b'{"error":{"message":"too long","code":"context_length_exceeded"}}', None, bad)
+    one = chat(Answer(THE_CUT, CUT), too_long)
+    assert (len(one.asked), one.summary.end, text(told(one))) == (2, "repaired", "Hello wor")
+    assert "400 request" in one.summary.words
+    two = chat(Answer(THE_CUT, CUT), too_long, Answer(REST), others=[GO_ON, GO_ON])
+    assert ([wish.route for wish in two.wishes], text(told(two))) == ([0, 1, 2], "Hello world.")
+
+
+def anthropic(*frames: bytes) -> bytes:
+    started = event("message_start", message={"id": "m1", "model": "model", "usage": {"input_tokens": 3}})
+    return b"".join((started, *frames))
+
+
+THINKS = (block(0, "thinking", thinking="", signature=""), delta(0, type="thinking_delta", thinking="Hm"))
+SIGNS = delta(0, type="signature_delta", signature="c2ln")
+ANSWERS = (stop(0), block(1, "tool_use", id="t1", name="f", input={}), stop(1), ending("tool_use"))
+
+
+def test_thinking_that_was_cut_is_closed_and_that_of_the_answer_follows_whole() -> None:
+    """The first is marked as one that nobody signed; the call stands behind one that is."""
+    thought = anthropic(*THINKS, SIGNS, *ANSWERS, MESSAGE_STOP)
+    one = going(
+        ask("anthropic_messages"), ANTHROPIC, GO_ON, [Answer(anthropic(*THINKS), CUT), Answer(thought)]
+    )
+    found = told(one, ANTHROPIC)
+    seals = [part.stop.seal and part.stop.seal.value for part in found.ordered if part.stop]
+    assert [part.kind for part in found.ordered] == [BlockKind.REASONING, BlockKind.REASONING, BlockKind.TOOL]
+    assert seals == [UNSIGNED, "c2ln", None]
+    assert one.body.count(b"event: message_start") == 1
+
+
+def test_an_answer_that_only_began_is_asked_for_anew() -> None:
+    """`hold_limit` was over, and nothing but its beginning was passed on."""
+    exchange = Exchange(ask("anthropic_messages"), ANTHROPIC, GO_ON, 0.0)
+    whole = anthropic(block(0, "text", text=""), delta(0, type="text_delta", text="Hi"), stop(0))
+    first: list[Event] = [Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE)]
+    second: list[Event] = [Acquired(2, "b"), UpstreamSent(2), UpstreamStarted(2, SSE)]
+    cut: list[Event] = [UpstreamData(1, anthropic()), TimerFired(0, "hold"), UpstreamClosed(1, CUT)]
+    rest: list[Event] = [UpstreamData(2, whole + ending("end_turn") + MESSAGE_STOP), UpstreamClosed(2)]
+    sent = [
+        command.data
+        for each in (Start(), *first, *cut, *second, *rest)
+        for command in exchange.handle(each, 0.0)
+        if isinstance(command, SendData)
+    ]
+    found = progress(parts(ANTHROPIC, SSE, sent))
+    assert (text(found), found.complete) == ("Hi", True)
+    assert b"".join(sent).count(b"event: message_start") == 1
+
+
+def test_a_call_of_geminis_keeps_its_signature() -> None:
+    """Without it the provider refuses the call when it comes back."""
+    call = {"functionCall": {"name": "f", "args": {}}, "thoughtSignature": "c2ln"}
+    gemini, asked = REGISTRY["gemini_generate"], ask("gemini_generate")
+    said = [{"content": {"role": "model", "parts": [{"text": "Hello"}]}, "index": 0}]
+    calls_it = [{"content": {"role": "model", "parts": [call]}, "index": 0, "finishReason": "STOP"}]
+    first, second = (b"data: " + dump({"candidates": each}) + b"\n\n" for each in (said, calls_it))
+    one = going(asked, gemini, GO_ON, [Answer(first, CUT), Answer(second)])
+    assert b'"thoughtSignature":"c2ln"' in one.body
+    assert told(one, gemini).finished[0].reason is FinishReason.TOOL_CALLS
+
+
 @pytest.mark.parametrize(
     ("cut", "fields", "end"),
     [
@@ -258,8 +330,8 @@ def test_a_schema_beside_a_hosted_tool_binds_an_answer() -> None:
 def test_an_answer_that_never_began_ends_with_an_error() -> None:
     """A comment was passed on, so that the client waits no longer; nothing of an answer was."""
     exchange = Exchange(ask("anthropic_messages"), ANTHROPIC, GO_ON, 0.0)
-    for event in (Start(), Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE)):
-        exchange.handle(event, 0.0)
+    for happens in (Start(), Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE)):
+        exchange.handle(happens, 0.0)
     exchange.handle(UpstreamData(1, b": hello\n\n"), 0.0)
     exchange.handle(TimerFired(0, "hold"), 1.0)
     commands = exchange.handle(UpstreamClosed(1, CUT), 2.0)
@@ -367,8 +439,8 @@ def test_a_rest_is_waited_for_as_long_as_any_answer() -> None:
     """The client's patience is about its first byte, and it has that."""
     timing = replace(TERMS.timing, first_event=30.0, patience=590.0)
     exchange = Exchange(ask("openai_chat"), CHAT, replace(GO_ON, timing=timing), 0.0)
-    for event in (Start(), Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE)):
-        exchange.handle(event, 0.0)
+    for happens in (Start(), Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE)):
+        exchange.handle(happens, 0.0)
     exchange.handle(UpstreamData(1, THE_CUT), 0.0)
     exchange.handle(UpstreamClosed(1, CUT), 700.0)
     exchange.handle(Acquired(2, "b"), 700.0)
@@ -381,8 +453,8 @@ def test_a_silent_continuation_is_followed_by_another() -> None:
     before: list[Event] = [Start(), Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE)]
     cut: list[Event] = [UpstreamData(1, THE_CUT), UpstreamClosed(1, CUT)]
     again: list[Event] = [Acquired(2, "b"), UpstreamSent(2), UpstreamStarted(2, SSE), UpstreamData(2, ROLE)]
-    for event in (*before, *cut, *again):
-        exchange.handle(event, 0.0)
+    for happens in (*before, *cut, *again):
+        exchange.handle(happens, 0.0)
     commands = exchange.handle(TimerFired(2, "first_token"), 60.0)
     assert [type(command) for command in commands[:2]] == [CancelUpstream, Release]
     assert Acquire(3, avoid=frozenset("ab")) in commands
@@ -391,8 +463,8 @@ def test_a_silent_continuation_is_followed_by_another() -> None:
 def test_a_client_that_leaves_before_the_rest_has_had_an_answer() -> None:
     exchange = Exchange(ask("openai_chat"), CHAT, GO_ON, 0.0)
     cut: list[Event] = [UpstreamData(1, THE_CUT), UpstreamClosed(1, CUT), Acquired(2, "b"), UpstreamSent(2)]
-    for event in (Start(), Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE), *cut):
-        exchange.handle(event, 0.0)
+    for happens in (Start(), Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE), *cut):
+        exchange.handle(happens, 0.0)
     commands = exchange.handle(ClientGone(), 1.0)
     assert [type(command) for command in commands] == [CancelUpstream, Release, Report]
     (report,) = (command for command in commands if isinstance(command, Report))

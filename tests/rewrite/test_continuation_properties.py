@@ -37,7 +37,7 @@ CONTINUATIONS = 3
 RUN = frozenset({FinishReason.STOP, FinishReason.TOOL_CALLS, FinishReason.OTHER})
 """Finishes by which a client takes calls for done."""
 
-SAMPLES = [pytest.param(sample, id=str(sample)) for sample in streams() if not sample.array]
+SAMPLES = [pytest.param(sample, id=str(sample)) for sample in streams()]
 
 
 def recordings() -> Iterator[object]:
@@ -232,6 +232,8 @@ def is_ambiguous(said: str, rest: str) -> bool:
 @pytest.mark.parametrize("sample", SAMPLES)
 def test_a_client_of_another_protocol_reads_what_it_would_have_uncut(sample: Sample, client: str) -> None:
     protocol, asked = REGISTRY[client], ask(client)
+    if sample.array and client == sample.protocol.name:
+        pytest.skip("its provider answers as it is asked: with events")
     wanted = Wanted(route(sample.protocol.name), (), REPLY, hold_tool_calls=True)
     terms = replace(mode(OnTruncation.CONTINUE), leg=leg_of(asked, protocol, wanted, REGISTRY))
     whole = Answer(sample.data, None, sample.head)
@@ -249,6 +251,6 @@ def test_a_client_of_another_protocol_reads_what_it_would_have_uncut(sample: Sam
         if len(one.asked) > 1 and whole_of(sample).plain:
             assert said_text(found) == said_text(uncut)
             assert calls(found) == calls(uncut)
-            assert found.finished == uncut.finished
+            assert not uncut.finished or found.finished == uncut.finished
 
     at()

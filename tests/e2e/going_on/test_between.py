@@ -15,6 +15,10 @@ CONFIG = """
 [providers.openai]
 base_url = "{url}"
 credentials = [{{ name = "one", key = "env:ONE" }}, {{ name = "two", key = "env:TWO" }}]
+[providers.poolless]
+base_url = "{url}"
+hosts = ["poolless.test"]
+protocols = ["openai_chat"]
 [streaming]
 on_truncation = "continue"
 heartbeat_interval = 0.2
@@ -56,9 +60,9 @@ def _all_is_idle(vendor: VendorThread, proxy: Proxy) -> Iterator[None]:
     wait_order(proxy, lambda state: state == IDLE, "state")
 
 
-def requested(proxy: Proxy, model: str) -> Http1:
-    client = Http1(tunnel(proxy, HOST))
-    client.send(post(PATH, HOST, ask(model), [*OWN.items(), ("Connection", "close")]))
+def requested(proxy: Proxy, model: str, host: str = HOST) -> Http1:
+    client = Http1(tunnel(proxy, host))
+    client.send(post(PATH, host, ask(model), [*OWN.items(), ("Connection", "close")]))
     return client
 
 
@@ -109,6 +113,16 @@ def test_beats_stand_between_whole_frames(proxy: Proxy, vendor: VendorThread, si
     deltas = [choice["delta"].get("content") or "" for one in said for choice in one["choices"]]
     assert "".join(deltas) == "Hello world."
     assert len({one["id"] for one in said}) == 1
+
+
+def test_the_clients_own_key_is_asked_for_the_rest(proxy: Proxy, vendor: VendorThread) -> None:
+    """There is no other one."""
+    vendor.on(path=PATH).reply(FIRST).reply(streamed(WHOLE))
+    with requested(proxy, next(_models), "poolless.test") as client:
+        body = unchunked(client.rest().partition(b"\r\n\r\n")[2])
+    assert frames(body)[-1] == b"[DONE]"
+    assert body.count(b"Hello") == 1
+    assert [request.credential for request in vendor.requests] == ["sk-own-key"] * 2
 
 
 def frames(body: bytes) -> list[bytes]:
