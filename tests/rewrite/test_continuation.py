@@ -191,6 +191,28 @@ def test_a_rest_that_comes_whole_is_told_as_a_stream() -> None:
     assert len(one.asked) == 3
 
 
+def test_an_answer_that_comes_whole_is_silent_until_then() -> None:
+    """The silence that is a stall is one inside a stream."""
+    whole = replace(ask("openai_chat"), stream=False)
+    terms = replace(GO_ON, timing=replace(TERMS.timing, stall=9.0), leg=Leg(ask("openai_chat"), CHAT))
+    exchange = Exchange(ask("openai_chat"), CHAT, terms, 0.0, [replace(terms, leg=Leg(whole, CHAT))])
+    first: list[Event] = [Start(), Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE)]
+    cut: list[Event] = [UpstreamData(1, THE_CUT), UpstreamClosed(1, CUT), Acquired(2, "b"), UpstreamSent(2)]
+    for happens in (*first, *cut):
+        exchange.handle(happens, 0.0)
+    assert exchange.handle(UpstreamStarted(2, JSON), 0.0) == []
+
+
+def test_what_an_answer_had_used_that_failed_is_counted() -> None:
+    usage = b'data: {"id":"c1","choices":[],"usage":{"prompt_tokens":%d,"completion_tokens":%d}}\n\n'
+    failing = ROLE + usage % (20, 0) + error_chunk("busy", type="overloaded")
+    counted = ROLE + says("ld.") + finishes("stop") + usage % (20, 3) + DONE
+    options = {"include_usage": True}
+    found = told(chat(Answer(THE_CUT, CUT), Answer(failing), Answer(counted), stream_options=options)).usage
+    assert found
+    assert found.input == 40
+
+
 def test_an_error_in_the_rest_means_for_its_key_what_it_says() -> None:
     slow = error_chunk("slow down", type="rate_limit_error")
     one = chat(Answer(THE_CUT, CUT), Answer(ROLE + says("ld, ") + slow), Answer(REST))

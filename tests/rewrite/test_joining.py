@@ -29,6 +29,7 @@ by_size = pytest.mark.parametrize("size", [1, 3, 1000])
         (SAID, "A slow red hen", "A slow red hen"),
         ("I saw a", "apple", "apple"),
         ("ha ha", " ha", " ha"),
+        ("It was said that", " that is so", " that is so"),
         ("", "anything", "anything"),
         ("Hi", "   ", "   "),
         ("A list:\n- one\n- two\n", "- three\n", "- three\n"),

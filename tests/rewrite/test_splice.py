@@ -220,6 +220,13 @@ def test_the_sources_of_what_is_new_come_at_their_places() -> None:
     assert told[1:] == [cited(3, 15, 20), cited(3, None, None)]
 
 
+def test_a_source_in_a_later_block_of_a_repetition_comes_at_its_place() -> None:
+    first = block(0, TEXT, "The first one. ")
+    two = seen(*first, BlockStart(0, 1, TEXT), BlockDelta(0, 1, TEXT, "The second"))
+    again = (*first, BlockStart(0, 1, TEXT), BlockDelta(0, 1, TEXT, "The second one."))
+    assert spliced(two, *again, cited(1, 11, 14), cited(1, 0, 3))[1:] == [cited(1, 11, 14)]
+
+
 def test_a_source_before_what_is_new_is_left_out() -> None:
     parts: list[StreamPart] = [BlockStart(0, 0, TEXT), BlockDelta(0, 0, TEXT, "Hello"), cited(0, None, None)]
     assert spliced(seen(*OPEN), *parts) == []
