@@ -156,7 +156,8 @@ class Rest(Reading):
 
     @property
     def first_token_is_due(self) -> bool:
-        return not self.adds
+        """What is repeated took its time too, and is not shown."""
+        return not self.spliced.splicer.spoke
 
     @property
     def adds(self) -> bool:

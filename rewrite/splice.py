@@ -65,6 +65,11 @@ class Splicer:
         self.failed: StreamError | None = None
 
     @property
+    def spoke(self) -> bool:
+        """Whether anything came of it, be it new or not."""
+        return self.added or self._sources.came > 0
+
+    @property
     def repeats(self) -> bool:
         """Whether it said again what was said, and nothing else."""
         return self._join.repeats and not self.added

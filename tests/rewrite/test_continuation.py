@@ -482,6 +482,20 @@ def test_a_silent_continuation_is_followed_by_another() -> None:
     assert Acquire(3, avoid=frozenset("ab")) in commands
 
 
+def test_a_long_repetition_is_no_silence() -> None:
+    timing = replace(TERMS.timing, first_token=60.0)
+    exchange = Exchange(ask("openai_chat"), CHAT, replace(GO_ON, timing=timing), 0.0)
+    first: list[Event] = [Start(), Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE)]
+    cut: list[Event] = [UpstreamData(1, THE_CUT), UpstreamClosed(1, CUT)]
+    again: list[Event] = [Acquired(2, "b"), UpstreamSent(2), UpstreamStarted(2, SSE)]
+    for happens in (*first, *cut, *again, UpstreamData(2, ROLE + says("Hello"))):
+        exchange.handle(happens, 0.0)
+    assert exchange.handle(TimerFired(2, "first_token"), 60.0) == []
+    (told_then,) = exchange.handle(UpstreamData(2, says(" world")), 61.0)
+    assert isinstance(told_then, SendData)
+    assert b'"ld"' in told_then.data
+
+
 def test_a_client_that_leaves_before_the_rest_has_had_an_answer() -> None:
     exchange = Exchange(ask("openai_chat"), CHAT, GO_ON, 0.0)
     cut: list[Event] = [UpstreamData(1, THE_CUT), UpstreamClosed(1, CUT), Acquired(2, "b"), UpstreamSent(2)]

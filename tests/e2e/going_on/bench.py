@@ -13,7 +13,7 @@ from tests.e2e.going_on.scenarios import PROMPT, SCENARIOS, Given, Scenario
 from tests.e2e.proxy import Proxy
 from tests.e2e.translation.bench import model_of
 from tests.e2e.translation.clients import CLIENTS, Client
-from tests.vendor import Answer, Received, Reset, Vendor, VendorThread
+from tests.vendor import Answer, Hang, Received, Reset, Vendor, VendorThread
 from tests.vendor.defaults import not_found
 from tests.vendor.script import Headers
 from tests.vendor.speech import Speech, speech_of
@@ -99,6 +99,8 @@ def _answer(speech: Speech, one: Given, model: str, *, usage: bool) -> Answer:
             return speech.cut(one.said, one.upto, model=model)
         case "reset":
             return speech.cut(one.said, one.upto, Reset(), model=model)
+        case "hung":
+            return speech.cut(one.said, one.upto, Hang(), model=model)
         case "error":
             return speech.failing(one.said, one.upto, COMPLAINT, model=model)
         case "refused":
@@ -143,7 +145,7 @@ def config(base_url: str) -> str:
     own = "".join(_own(base_url, provider) for provider in OTHERS)
     routes = "".join(_route(provider, other) for provider, other in OTHERS.items())
     targets = "".join(_target(base_url, other) for other in OTHERS.values())
-    timing = "first_event_timeout = 3\nfirst_token_timeout = 3\nslow_start_timeout = 3\n"
+    timing = "first_event_timeout = 3\nfirst_token_timeout = 3\nslow_start_timeout = 3\nstall_timeout = 3\n"
     return f'[streaming]\non_truncation = "continue"\n{timing}{routes}{own}{targets}'
 
 

@@ -20,7 +20,7 @@ WHOLE_CALLS = frozenset({"gemini_generate", "ollama_chat"})
 @dataclass(frozen=True, slots=True)
 class Given:
     """One answer of the provider's: all of `said`, or as far as `upto`, where it `ends`: "cut", "reset",
-    "error", "refused" (before anything of it, with 429) or "silent"."""
+    "hung", "error", "refused" (before anything of it, with 429) or "silent"."""
 
     said: Said
     ends: str = ""
@@ -83,6 +83,7 @@ _THOUGHT = Said(WORDS, THOUGHTS)
 SCENARIOS = (
     Scenario("goes_on", (FIRST, REST)),
     Scenario("reset", (Given(Said(WORDS), "reset", CUT_AFTER), REST)),
+    Scenario("hung", (Given(Said(WORDS), "hung", CUT_AFTER), REST)),
     Scenario("again", (FIRST, Given(Said(WORDS)))),
     Scenario("last_words", (FIRST, Given(Said(WORDS[1:])))),
     Scenario("contradicts", (FIRST, Given(_ELSE)), text=CUT_TEXT + _ELSE.text),
