@@ -303,7 +303,7 @@ class Exchange:
 
     def _watch(self, name: str, silence: timers.Silence) -> None:
         if silence.longest:
-            self._out.append(SetTimer(self._attempt.number, name, silence.left(self._now)))
+            self._out.append(SetTimer(self._attempt.number, name, max(silence.left(self._now), 0.0)))
 
     def _pass_on(self, current: Reading, segments: Sequence[Segment]) -> None:
         """The hot path: whole frames, unread, in one write."""
@@ -396,7 +396,8 @@ class Exchange:
         self._release(found.outcome)
         words = with_left_out(found.words, left_out)
         if self._going_on:
-            words = f"went on {self._going_on} times; {words}".removesuffix("; ")
+            times = "time" if self._going_on == 1 else "times"
+            words = f"went on {self._going_on} {times}; {words}".removesuffix("; ")
         assert self._head is not None
         self._report(found.end, words, self._head.status, self._head)
         self._out.append(EndResponse(self._attempt.number))
