@@ -397,10 +397,11 @@ class WireProtocol(Protocol):
         ...
 
     def continued(self, body: Mapping[str, object], said: str, ask: str) -> Mapping[str, object]:
-        """A request's body with two turns more: `said` (not empty) by the assistant, `ask` by the user.
+        """A request's body with two turns more: `said` by the assistant, `ask` by the user.
 
         Nothing else changes but a tool choice that demands a call: it is left to the model, which could not
-        go on with a text otherwise. `body` stays as it is.
+        go on with a text otherwise. What is blank is no turn (providers refuse one), and nothing to go on
+        with. `body` stays as it is.
         """
         ...
 

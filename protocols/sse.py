@@ -84,7 +84,8 @@ class SseFramer:
         return Segment(raw, self._last in raw, raw[0] in b":\r\n" or b'"ping"' in raw)
 
     def eof(self) -> list[Segment]:
-        """Measured: SDKs drop a last event that lacks its blank line, so a whole one gets it here."""
+        """Measured: SDKs drop a last event that lacks its blank line, so a whole one gets it here. A CR
+        that ends it is half of a CRLF with the LF that follows."""
         rest = bytes(self._buffer)
         self._buffer.clear()
         self._searched = 0
@@ -94,7 +95,7 @@ class SseFramer:
         if data is None or not (data.strip() == DONE or load_object(data) is not None):
             self._buffer += rest
             return []
-        return [self._segment(rest + (b"\n" if rest.endswith((b"\n", b"\r")) else b"\n\n"))]
+        return [self._segment(rest + (b"\n" if rest.endswith(b"\n") else b"\n\n"))]
 
     def rest(self) -> bytes:
         return bytes(self._buffer)

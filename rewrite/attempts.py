@@ -109,7 +109,7 @@ class Attempts:
         """Whether another one would, if the one that is under way ended so."""
         history = self._history((*self.ended, self._as_ended(outcome, now)))
         next_on_auth = self.terms.next_on_auth
-        return following.follows(history, now, more_targets=self._has_next, next_on_auth=next_on_auth)
+        return following.follows(history, now, more_targets=self.has_next, next_on_auth=next_on_auth)
 
     def again(self, decision: Retry) -> None:
         """Another one at the same target."""
@@ -120,7 +120,7 @@ class Attempts:
     def passed_over(self, now: float) -> bool:
         """Whether the call goes on at the next target of its group, this one having come to nothing."""
         history = self._history(self.ended)
-        if not self._has_next or not fallback.decide(history, now, next_on_auth=self.terms.next_on_auth):
+        if not self.has_next or not fallback.decide(history, now, next_on_auth=self.terms.next_on_auth):
             return False
         self._go_to(self.route + 1)
         asked = any(one.number == self.current.number for one in self.ended)
@@ -129,19 +129,17 @@ class Attempts:
         return True
 
     def for_the_rest(self) -> None:
-        """One that goes on with an answer: at the next target that streams, else on another key, where there
-        is one. The client has the beginning, and waits on."""
-        later = range(self.route + 1, len(self._targets))
-        streaming = next((at for at in later if self._leg(self._targets[at]).call.stream), None)
-        if streaming is not None:
-            self._go_to(streaming)
+        """One that goes on with an answer: at the next target, else on another key, where there is one. The
+        client has the beginning, and waits on."""
+        if self.has_next:
+            self._go_to(self.route + 1)
         self._begin(self.current.number + 1, inf, fresh=True)
         history = self._history(self.ended)
         asked = frozenset(one.credential for one in history.ended)
         self.wish = Acquire(self.current.number, avoid=asked, refused=history.refused, route=self.route)
 
     @property
-    def _has_next(self) -> bool:
+    def has_next(self) -> bool:
         return self.route + 1 < len(self._targets)
 
     def _go_to(self, route: int) -> None:

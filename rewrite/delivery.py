@@ -102,8 +102,11 @@ class Delivery:
         if body:
             yield SendData(attempt, body)
 
-    def summary(self, over: Over, attempts: Attempts, progress: Progress, now: float) -> Summary:
-        """The record of the call, which ends now; `progress`: what the client was told."""
+    def summary(
+        self, over: Over, attempts: Attempts, progress: Progress, now: float, *, went_on: bool = False
+    ) -> Summary:
+        """The record of the call, which ends now; `progress`: what the client was told; `went_on`: by several
+        answers, not all of which were counted."""
         first_token = self.first_token
         return Summary(
             end=over.end,
@@ -115,7 +118,7 @@ class Delivery:
             seconds=now - self.began,
             first_token=None if first_token is None else first_token - self.began,
             status=over.status,
-            estimated=over.end == "repaired",
+            estimated=over.end == "repaired" or went_on,
             head=over.head,
             body=over.body,
         )

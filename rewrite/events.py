@@ -19,8 +19,9 @@ class Summary:
 
     `end` in one word, `words` for a reader; `began` on the machine's clock, `seconds` and `first_token`
     counted from it; `status` as sent to the client; `estimated`: the output count of a repaired answer is
-    ours; `route`: the target that the call ended at, counted from 0; `head`: that of what the client got,
-    None if nothing; `body`: the whole of an answer that no attempt was committed to.
+    ours, and in part that of one that was gone on with; `route`: the target that the call ended at, counted
+    from 0; `head`: that of what the client got, None if nothing; `body`: the whole of an answer that no
+    attempt was committed to.
     """
 
     end: str

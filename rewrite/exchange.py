@@ -22,7 +22,7 @@ from rewrite import classify, repair, waiting
 from rewrite.attempt import Attempt
 from rewrite.attempts import Attempts
 from rewrite.choices import choices_asked
-from rewrite.continuation import Continuation
+from rewrite.continuation import Continuation, blames_the_request
 from rewrite.decision import GiveUp, Retry
 from rewrite.delivery import LINGER, Delivery, Over
 from rewrite.ending import Ending, ending, errored, with_left_out
@@ -48,7 +48,7 @@ from rewrite.events import (
 from rewrite.gate import Verdict
 from rewrite.outcome import Abandoned, Completed, Outcome, Phase, Stalled, Truncated, Unreachable
 from rewrite.reading import NO_END, Reading
-from rewrite.rest import rest
+from rewrite.rest import Rest, rest
 from rewrite.terms import Terms
 from rewrite.uncommitted import Whole, misfit, partial, refusal
 
@@ -142,7 +142,7 @@ class Exchange:
         if line is not None:
             attempt.reading = rest(line, leg, head)
             attempt.stall.since = self._now
-            self._out += attempt.watch(self._now)
+            self._out += attempt.watch(self._now) if self._attempts.streams else ()
             return
         current = attempt.reading = leg.reading(head)
         if self._attempts.streams and not (current.streamed or current.gathering):
@@ -240,7 +240,7 @@ class Exchange:
         if self.committed:
             self._conclude(current, Truncated(cause or NO_END), clean=cause is None)
 
-    def _conclude(self, current: Reading, otherwise: Truncated | Stalled, *, clean: bool = False) -> None:
+    def _conclude(self, current: Reading, otherwise: Outcome, *, clean: bool = False) -> None:
         """The committed answer is over: properly, with an error of its own, or cut as `otherwise` says.
 
         `clean`: nothing broke it off, so that a choice that never began was never meant to.
@@ -250,6 +250,8 @@ class Exchange:
         if self._done:
             return
         progress, terms = current.settle(), self._attempts.terms
+        if isinstance(current, Rest) and current.failed:
+            otherwise = classify.in_band(current.failed, terms.errors)
         if not clean:
             progress.expect(choices_asked(self._call))
         more = self._going_on.possible(progress, terms.continuations, current)
@@ -283,7 +285,8 @@ class Exchange:
         """A continuation came to nothing: another one, or the end of what there is."""
         line, terms = self._going_on.line, self._attempts.terms
         assert line is not None
-        if self._going_on.possible(self._progress(), terms.continuations, None):
+        more = self._going_on.possible(self._progress(), terms.continuations, None)
+        if more and (self._attempts.has_next or not blames_the_request(outcome)):
             self._go_on(outcome)
             return
         found = ending(line.progress, outcome, terms, streamed=True)
@@ -423,5 +426,7 @@ class Exchange:
 
     def _report(self, over: Over) -> None:
         self._done = True
-        record = self._delivery.summary(over, self._attempts, self._progress(), self._now)
+        went_on = self._going_on.line is not None
+        progress = self._progress()
+        record = self._delivery.summary(over, self._attempts, progress, self._now, went_on=went_on)
         self._out.append(Report(record))

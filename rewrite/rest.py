@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from protocols.base import Decoder, Head, Segment
-from protocols.parts import BlockStart, MessageStart, Ping, StreamEnd, StreamPart
+from protocols.parts import BlockKind, BlockStart, MessageStart, Ping, StreamEnd, StreamError, StreamPart
 from rewrite.block_order import Wishes
 from rewrite.continuation import Line
 from rewrite.leg import Leg
@@ -34,9 +34,13 @@ class Rest(Reading):
         return segments
 
     def _break(self) -> None:
-        failed = self.spliced.splicer.failed
-        if failed and not self.malformed:
-            self.malformed = f"the provider said: {failed.message or failed.type}"
+        if self.failed and not self.malformed:
+            self.malformed = f"the provider said: {self.failed.message or self.failed.type}"
+
+    @property
+    def failed(self) -> StreamError | None:
+        """What the provider said of a failure."""
+        return self.spliced.splicer.failed
 
     @property
     def repeats(self) -> bool:
@@ -45,7 +49,8 @@ class Rest(Reading):
 
     @property
     def first_token_is_due(self) -> bool:
-        return not self.adds
+        """What is repeated took its time too, and is not shown."""
+        return not self.spliced.splicer.spoke
 
     @property
     def adds(self) -> bool:
@@ -53,11 +58,9 @@ class Rest(Reading):
         return self.spliced.splicer.added
 
 
-def rest(line: Line, leg: Leg, head: Head) -> Rest | None:
-    """The reading of an answer that begins with `head`; None if it does not come as a stream."""
-    decoder, streamed = leg.upstream(head)
-    if not streamed:
-        return None
+def rest(line: Line, leg: Leg, head: Head) -> Rest:
+    """The reading of an answer that begins with `head`. One that comes whole is told as a stream is."""
+    decoder, _ = leg.upstream(head)
     spliced = SplicedDecoder(decoder, leg, line)
     calls = spliced.sequencer
     return Rest(head, spliced, line, True, leg.translation, calls, progress=line.progress, spliced=spliced)
@@ -77,21 +80,32 @@ class SplicedDecoder:
 
     def eof(self) -> Sequence[Segment]:
         last = [self._spliced(segment) for segment in self._inner.eof() if not self.splicer.failed]
-        ending = [] if self.splicer.failed else self.sequencer.end() or self.sequencer.cut()
+        ending = [] if self.splicer.failed else self.sequencer.end() or self._cut()
         return [*last, self._segment(ending)] if ending else last
+
+    def _cut(self) -> Sequence[StreamPart]:
+        """What it had used counts too."""
+        return [*self.sequencer.cut(), *self.sequencer.closing(())]
 
     def read(self, segment: Segment) -> Sequence[StreamPart]:
         return segment.parts or ()
 
     def _spliced(self, segment: Segment) -> Segment:
         said = self._inner.read(segment)
+        self._line.acted = self._line.acted or any(_acts(part) for part in said)
         found = self._segment(self.sequencer.feed(said))
         return replace(found, idle=not found.raw and all(part == Ping() for part in said))
 
     def _segment(self, sequenced: Sequence[StreamPart]) -> Segment:
         parts = self.splicer.feed(self._leg.sealed(sequenced))
+        if self.splicer.failed:
+            parts = [*parts, *self.splicer.feed(self.sequencer.closing(()))]
         ends = any(isinstance(part, StreamEnd) for part in parts)
         return Segment(self._line.writer.write(parts), ends, parts=parts)
+
+
+def _acts(part: StreamPart) -> bool:
+    return isinstance(part, BlockStart) and part.kind is BlockKind.HOSTED
 
 
 def _always(_: BlockStart) -> bool:

@@ -2,12 +2,11 @@
 
 The second answers "go on exactly where you stopped", and does so more or less: it may begin with words that
 were said already, or with the whole of it. What repeats the end of the first is left out, so that the text
-is said once and no word is broken; what cannot be told from going on is taken for it.
+is said once and no word is broken (see rewrite.joining); what cannot be told from going on is taken for it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import takewhile
 
 from protocols.parts import (
     Annotation,
@@ -25,12 +24,10 @@ from protocols.parts import (
     UsageReport,
 )
 from protocols.progress import Block, Progress
+from rewrite.block_order import PLAIN
+from rewrite.joining import Join
 
-LEAST_OVERLAP = 8
-"""Characters that a text has to repeat at least: fewer are said again by chance."""
-
-LEAST_FRAGMENT = 3
-"""The same of the beginning of a word that is then said whole."""
+_CHARACTERS_PER_TOKEN = 4
 
 
 def said_text(progress: Progress) -> str:
@@ -46,82 +43,30 @@ def _is_text(block: Block) -> bool:
     return block.kind is BlockKind.TEXT
 
 
-class Join:
-    """The text of a continuation without what repeats the end of `said`; held while it may be that."""
-
-    def __init__(self, said: str) -> None:
-        self._said, self._head, self._at = said, "", 0
-        self._decided = not said
-
-    @property
-    def repeats(self) -> bool:
-        """Whether all that came was said before, and is more than chance."""
-        return not self._decided and len(self._head.strip()) >= LEAST_OVERLAP
-
-    def feed(self, text: str) -> str:
-        if self._decided:
-            return text
-        self._head += text
-        if self._may_repeat():
-            return ""
-        self._decided = True
-        return _without_overlap(self._said, self._head)
-
-    def close(self) -> str:
-        """The text is over; what is still held said nothing new, if it is more than chance."""
-        if self._decided or self.repeats:
-            return ""
-        self._decided = True
-        return self._head
-
-    def _may_repeat(self) -> bool:
-        """Whether all that came stands in `said`; where it does is not looked for twice."""
-        sought = self._head.lstrip()
-        if not self._said.startswith(sought, self._at):
-            self._at = self._said.find(sought, self._at)
-        return self._at >= 0
-
-
-def _without_overlap(said: str, text: str) -> str:
-    bare = text.lstrip()
-    size = max((size for size in _overlaps(said, bare) if _is_repeated(said, bare, size)), default=0)
-    return bare[size:] if size else text
-
-
-def _overlaps(said: str, text: str) -> Iterator[int]:
-    """How many characters of `text` are the end of `said`, in every way in which they can be."""
-    at = said.find(text[:LEAST_FRAGMENT]) if len(text) >= LEAST_FRAGMENT else -1
-    while at >= 0:
-        if text.startswith(said[at:]):
-            yield len(said) - at
-        at = said.find(text[:LEAST_FRAGMENT], at + 1)
-
-
-def _is_repeated(said: str, text: str, size: int) -> bool:
-    """Much of it, all of it, or the word that was cut and is now said whole."""
-    if size >= LEAST_OVERLAP or size == len(said):
-        return True
-    fragment = sum(1 for _ in takewhile(str.isalnum, reversed(said)))
-    return size == fragment and text[size : size + 1].isalnum()
-
-
 class Splicer:
     """The parts of one continuation, in canonical order (see rewrite.sequence), as those that follow what the
-    client has seen, `progress`. Its reasoning is not shown: the client is reading the answer to it.
+    client has seen, `progress`. Its reasoning is not shown, but for what its provider asks back with a call.
 
     `added`: whether anything new came of it; `failed`: the error that ended it, which the client is not told.
     """
 
     def __init__(self, progress: Progress) -> None:
         self._join = Join(said_text(progress))
-        self._open = next((place[1] for place in progress.open if place[0] == 0), None)
-        self._in_text = self._open is not None and progress.open[0, self._open].kind is BlockKind.TEXT
+        self._open = [index for choice, index in progress.open if choice == 0]
+        self._into = _open_text(progress, self._open)
         self._next = 1 + max((index for choice, index in progress.blocks if choice == 0), default=-1)
-        self._usage = progress.usage
-        self._first: int | None = None
+        self._usage = spent(progress)
+        self._thoughts = _Thoughts(anew=_is_bare(progress))
+        self._sources = _Sources(0 if self._into is None else len(progress.blocks[0, self._into].text))
+        self._joining: int | None = None
         self._indexes: dict[int, int] = {}
         self.added = False
         self.failed: StreamError | None = None
+
+    @property
+    def spoke(self) -> bool:
+        """Whether anything came of it, be it new or not."""
+        return self.added or self._sources.came > 0
 
     @property
     def repeats(self) -> bool:
@@ -135,28 +80,44 @@ class Splicer:
         match part:
             case MessageStart() | ChoiceStart():
                 pass
-            case BlockStart():
-                yield from self._start(part)
-            case BlockDelta() if part.index == self._first:
-                yield from self._text(self._join.feed(part.text))
-            case BlockStop() if part.index == self._first:
-                yield from self._text(self._join.close())
-            case BlockDelta() | BlockStop() | Annotation():
-                if part.index in self._indexes:
-                    yield replace(part, index=self._indexes[part.index])
+            case BlockStart() | BlockDelta() | BlockStop() | Annotation():
+                yield from self._block(part)
             case UsageReport(usage=usage):
                 yield UsageReport(added(self._usage, usage))
             case StreamError():
                 self.failed = part
+            case Finish() | StreamEnd():
+                yield from self._ends()
+                yield part
             case _:
-                yield from self._last(part)
+                yield part
+
+    def _block(self, part: BlockStart | BlockDelta | BlockStop | Annotation) -> Iterator[StreamPart]:
+        if self._thoughts.take(part):
+            return
+        match part:
+            case BlockStart():
+                yield from self._start(part)
+            case BlockDelta() if part.index == self._joining:
+                self._sources.came += len(part.text)
+                yield from self._text(self._join.feed(part.text))
+            case Annotation() if part.index == self._joining:
+                yield from self._cited(part)
+            case _ if part.index in self._indexes:
+                yield replace(part, index=self._indexes[part.index])
+            case _:
+                pass
 
     def _start(self, part: BlockStart) -> Iterator[StreamPart]:
-        if part.kind is BlockKind.REASONING:
+        """Text joins what there is until it is known how, be it in several blocks."""
+        if part.kind is BlockKind.TEXT and (self._joining is None or not self._join.decided):
+            self._joining, self._sources.began = part.index, self._sources.came
             return
-        if part.kind is BlockKind.TEXT and self._first is None:
-            self._first = part.index
-            return
+        yield from self._text(self._join.close())
+        yield from self._kept_thought(part.kind)
+        yield from self._begin(part)
+
+    def _begin(self, part: BlockStart) -> Iterator[StreamPart]:
         self.added = True
         yield from self._stop()
         self._indexes[part.index] = self._next
@@ -167,32 +128,113 @@ class Splicer:
         if not text:
             return
         self.added = True
-        if not self._in_text:
+        if self._into is None:
+            yield from self._kept_thought(BlockKind.TEXT)
             yield from self._stop()
             yield BlockStart(0, self._next, BlockKind.TEXT)
-            self._open, self._in_text = self._next, True
+            self._into, self._open = self._next, [self._next]
             self._next += 1
-        assert self._open is not None
-        yield BlockDelta(0, self._open, BlockKind.TEXT, text)
+        yield BlockDelta(0, self._into, BlockKind.TEXT, text)
+
+    def _kept_thought(self, before: BlockKind) -> Iterator[StreamPart]:
+        thought = self._thoughts.kept(before)
+        if thought:
+            yield from self._stop()
+            yield from (replace(part, index=self._next) for part in thought)
+            self._next += 1
+
+    def _cited(self, part: Annotation) -> Iterator[StreamPart]:
+        """The source of what is new; those of what is left out the client has."""
+        if self._into is None or not self._join.decided:
+            return
+        placed = self._sources.placed(part, self._join.left_out)
+        if placed is not None:
+            yield replace(placed, index=self._into)
 
     def _stop(self) -> Iterator[StreamPart]:
         """What is open for the client ends before something else begins, or the answer does."""
-        if self._open is not None:
-            yield BlockStop(0, self._open)
-        self._open, self._in_text = None, False
+        yield from (BlockStop(0, index) for index in self._open)
+        self._open, self._into = [], None
 
-    def _last(self, part: StreamPart) -> Iterator[StreamPart]:
-        """A finish, the end, or nothing that anyone sees."""
-        if isinstance(part, Finish | StreamEnd):
-            self.added = True
-            yield from self._stop()
-        yield part
+    def _ends(self) -> Iterator[StreamPart]:
+        yield from self._text(self._join.close())
+        self.added = True
+        yield from self._stop()
 
 
-def added(one: Usage | None, two: Usage) -> Usage:
+def _open_text(progress: Progress, opened: Sequence[int]) -> int | None:
+    """The block that more text goes into: one that nothing else was begun behind."""
+    last = max(opened, default=None)
+    return last if last is not None and _is_text(progress.open[0, last]) else None
+
+
+def _is_bare(progress: Progress) -> bool:
+    """Whether nothing was said, nor any thought that came to its end."""
+    seals = (block.stop.seal for block in progress.blocks.values() if block.stop)
+    return not said_text(progress).strip() and all(seal in (None, PLAIN) for seal in seals)
+
+
+class _Thoughts:
+    """The last block of reasoning of a continuation, until it is known what follows it.
+
+    A client is to send back what a provider sealed with a call, or it is refused: the seal of the call itself
+    (a block without text, see `protocols.parts.BlockStop`), and, where the answer is made `anew`, the thought
+    that it begins with.
+    """
+
+    def __init__(self, *, anew: bool) -> None:
+        self._anew = anew
+        self._parts: list[BlockStart | BlockDelta | BlockStop] = []
+        self._indexes: set[int] = set()
+
+    def take(self, part: BlockStart | BlockDelta | BlockStop | Annotation) -> bool:
+        """Whether it is a part of what was thought."""
+        if isinstance(part, BlockStart) and part.kind is BlockKind.REASONING:
+            self._indexes.add(part.index)
+            self._parts.clear()
+        if part.index not in self._indexes:
+            return False
+        if not isinstance(part, Annotation):
+            self._parts.append(part)
+        return True
+
+    def kept(self, before: BlockKind) -> Sequence[BlockStart | BlockDelta | BlockStop]:
+        """What is sent of it, before a block of such a kind; once."""
+        parts, self._parts = self._parts, []
+        sealed = bool(parts) and isinstance(parts[-1], BlockStop) and parts[-1].seal not in (None, PLAIN)
+        bare = not any(isinstance(part, BlockDelta) and part.text for part in parts)
+        return parts if sealed and (self._anew or (bare and before is BlockKind.TOOL)) else ()
+
+
+class _Sources:
+    """Where in the client's text a source of the continuation's belongs.
+
+    `came` and `began` count characters of the continuation, at this moment and where its block began; `base`
+    those that the client's block had.
+    """
+
+    def __init__(self, base: int) -> None:
+        self._base = base
+        self.came = self.began = 0
+
+    def placed(self, part: Annotation, left_out: int) -> Annotation | None:
+        shift = self.began - left_out + self._base
+        if part.end is not None and self.began + part.end <= left_out:
+            return None
+        start = None if part.start is None else max(part.start + shift, 0)
+        return replace(part, start=start, end=None if part.end is None else part.end + shift)
+
+
+def spent(progress: Progress) -> Usage:
+    """What an answer that was cut has used: the output at least what its text comes to, since a count that
+    comes before the end is that of its beginning (measured: Anthropic's says 1)."""
+    counted = progress.usage or Usage()
+    text = -(-progress.characters // _CHARACTERS_PER_TOKEN)
+    return replace(counted, output=max(counted.output or 0, text))
+
+
+def added(one: Usage, two: Usage) -> Usage:
     """Both together; a count that one of them lacks is the other's."""
-    if one is None:
-        return two
     return Usage(
         input=_sum(one.input, two.input),
         output=_sum(one.output, two.output),

@@ -6,9 +6,11 @@ _DEMANDING = frozenset({"any", "tool"})
 
 
 def continued(body: JsonObject, said: str, ask: str) -> JsonObject:
-    """See `protocols.base.WireProtocol.continued`. A text that is blank is refused, and is no turn."""
-    turns = [_turn("assistant", said)] if said.strip() else []
-    return {**extended(body, "messages", *turns, _turn("user", ask)), **_left_to_the_model(body)}
+    """See `protocols.base.WireProtocol.continued`."""
+    if not said.strip():
+        return extended(body, "messages", _turn("user", ask))
+    turns = (_turn("assistant", said), _turn("user", ask))
+    return {**extended(body, "messages", *turns), **_left_to_the_model(body)}
 
 
 def _turn(role: str, text: str) -> JsonObject:

@@ -89,7 +89,8 @@ class MessagesWriter:
 
     def _block_part(self, part: BlockStart | BlockDelta | BlockStop | Annotation) -> Iterator[bytes]:
         if isinstance(part, BlockStart):
-            self._block = None if part.kind in _LEFT_OUT else _WrittenBlock(self._next, part)
+            blank = self._block.blank if self._block and part.kind is BlockKind.TEXT else ""
+            self._block = None if part.kind in _LEFT_OUT else _WrittenBlock(self._next, part, blank=blank)
             self._called = self._called or part.kind is BlockKind.TOOL
         if self._block is None:
             return
@@ -146,13 +147,14 @@ class ResumedMessagesWriter(MessagesWriter):
 
 
 class _WrittenBlock:
-    """One block of the answer being written; `begun` as soon as the client knows of it."""
+    """One block of the answer being written; `begun` as soon as the client knows of it. `blank`: space that
+    waits for a word, be it that of the next text."""
 
-    def __init__(self, index: int, start: BlockStart, *, begun: bool = False) -> None:
+    def __init__(self, index: int, start: BlockStart, *, begun: bool = False, blank: str = "") -> None:
         self.index = index
         self.begun = begun
+        self.blank = blank
         self._start = start
-        self._blank = ""
 
     def write(self, part: BlockStart | BlockDelta | BlockStop | Annotation) -> Iterator[bytes]:
         match part:
@@ -187,11 +189,11 @@ class _WrittenBlock:
 
     def _words(self, text: str) -> Iterator[bytes]:
         """Blank space waits for a word: measured, models put some before a tool call and say nothing."""
-        self._blank += text
-        if self.begun or self._blank.strip():
+        self.blank += text
+        if self.begun or self.blank.strip():
             yield from self._begin({"type": "text", "text": ""})
-            yield _delta(self.index, "text_delta", text=self._blank)
-            self._blank = ""
+            yield _delta(self.index, "text_delta", text=self.blank)
+            self.blank = ""
 
     def _stop(self, seal: Seal | None) -> Iterator[bytes]:
         """Hidden reasoning has a seal alone. Shown reasoning without one was cut: it is marked as such, for
@@ -244,7 +246,11 @@ def whole(call: Call, reply: Reply, progress: Progress) -> bytes:
 
 
 def _content(blocks: Iterable[Block]) -> Iterator[JsonObject]:
+    """Blank space goes with the next text."""
+    blank = ""
     for block in blocks:
+        text = (blank if block.kind is BlockKind.TEXT else "") + block.text
+        blank = "" if block.text.strip() else text
         match block.kind:
             case BlockKind.TOOL:
                 if (arguments := _arguments(block)) is not None:
@@ -253,7 +259,7 @@ def _content(blocks: Iterable[Block]) -> Iterator[JsonObject]:
                 yield from _thinking(block)
             case kind if kind not in _LEFT_OUT and (block.text.strip() or block.annotations):
                 citations = [_citation(each) for each in block.annotations] or None
-                yield given(type="text", text=block.text, citations=citations)
+                yield given(type="text", text=text, citations=citations)
 
 
 def _thinking(block: Block) -> Iterator[JsonObject]:

@@ -10,6 +10,8 @@ def continued(body: JsonObject, said: str, ask: str) -> JsonObject:
     """See `protocols.base.WireProtocol.continued`; also in the envelope of Code Assist."""
     if "contents" not in body and (request := object_at(body, "request")):
         return {**body, "request": continued(request, said, ask)}
+    if not said.strip():
+        return extended(body, "contents", _turn("user", ask))
     turns = (_turn("model", said), _turn("user", ask))
     return {**extended(body, "contents", *turns), **_left_to_the_model(body)}
 

@@ -95,8 +95,8 @@ class OllamaChat:
 
     def continued(self, body: JsonObject, said: str, ask: str) -> JsonObject:
         """The protocol knows of no choice of tools."""
-        turns = ({"role": "assistant", "content": said}, {"role": "user", "content": ask})
-        return extended(body, "messages", *turns)
+        turns = [{"role": "assistant", "content": said}] if said.strip() else []
+        return extended(body, "messages", *turns, {"role": "user", "content": ask})
 
     def unsealed(self, body: JsonObject, keep: Keep) -> JsonObject:
         """The protocol has no place for a seal."""

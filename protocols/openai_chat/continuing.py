@@ -7,7 +7,10 @@ _DEMANDED = "required"
 
 def continued(body: JsonObject, said: str, ask: str) -> JsonObject:
     """See `protocols.base.WireProtocol.continued`."""
-    turns = ({"role": "assistant", "content": said}, {"role": "user", "content": ask})
+    wish = {"role": "user", "content": ask}
+    if not said.strip():
+        return extended(body, "messages", wish)
+    turns = ({"role": "assistant", "content": said}, wish)
     return {**extended(body, "messages", *turns), **_left_to_the_model(body)}
 
 

@@ -10,7 +10,10 @@ def continued(body: JsonObject, said: str, ask: str) -> JsonObject:
     """See `protocols.base.WireProtocol.continued`. An input that is a bare text is the user's."""
     first = body.get("input")
     listed = {**body, "input": [_turn("user", "input_text", first)]} if isinstance(first, str) else body
-    turns = (_turn("assistant", "output_text", said), _turn("user", "input_text", ask))
+    wish = _turn("user", "input_text", ask)
+    if not said.strip():
+        return extended(listed, "input", wish)
+    turns = (_turn("assistant", "output_text", said), wish)
     return {**extended(listed, "input", *turns), **_left_to_the_model(body)}
 
 

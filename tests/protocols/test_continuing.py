@@ -9,6 +9,7 @@ from protocols.base import WireProtocol
 from protocols.openai_chat import PROTOCOL as CHAT
 from protocols.openai_responses import PROTOCOL as RESPONSES
 from protocols.registry import discover
+from protocols.wirejson import dump
 
 SAID, ASK = "Once upon a", "Go on."
 BY_NAME = {protocol.name: protocol for protocol in discover()}
@@ -54,6 +55,17 @@ def test_two_turns_follow_and_all_else_is_kept(
     before = deepcopy(given)
     assert BY_NAME[name].continued(given, SAID, ASK) == {"model": "m", "temperature": 0.5, **asked}
     assert given == before
+
+
+@pytest.mark.parametrize(("name", "body", "asked"), CASES)
+@pytest.mark.parametrize("said", ["", " \n"])
+def test_what_is_blank_is_no_turn(name: str, body: dict[str, Any], asked: dict[str, Any], said: str) -> None:
+    """Nor is a call that is demanded left to the model, which has no text to go on with."""
+    found = BY_NAME[name].continued({**body, "tool_choice": "required"}, said, ASK)
+    assert SAID.encode() not in dump(found)
+    assert dump(found).count(ASK.encode()) == 1
+    assert dump(found).count(b'"role"') == dump(asked).count(b'"role"') - 1
+    assert found["tool_choice"] == "required"
 
 
 def test_no_protocol_is_left_out() -> None:

@@ -148,6 +148,7 @@ def test_what_a_segment_looks_like(raw: bytes, last: bool, idle: bool) -> None:
         (b"data: [DONE]", b"data: [DONE]\n\n"),
         (b"data: [DONE]\n", b"data: [DONE]\n\n"),
         (b"data: [DONE]\r\n", b"data: [DONE]\r\n\n"),
+        (b"data: [DONE]\r", b"data: [DONE]\r\n\n"),
         (b"data: [DONE]\r\r", b"data: [DONE]\r\r"),
         (b'event: e\ndata: {"a": 1}', b'event: e\ndata: {"a": 1}\n\n'),
         (b'data: {"a":\ndata: 1}', b'data: {"a":\ndata: 1}\n\n'),

@@ -79,15 +79,12 @@ def test_a_rest_is_asked_of_the_next_target_and_has_all_the_time() -> None:
     assert list(found.current.arm(Phase.FIRST_EVENT, 30.0, 1000.0)) == [SetTimer(2, Phase.FIRST_EVENT, 30.0)]
 
 
-def test_a_rest_is_not_asked_of_a_target_that_cannot_stream() -> None:
-    """Nothing of a whole answer could be spliced in."""
+def test_a_rest_is_asked_of_the_next_target_also_if_that_answers_whole() -> None:
+    """What comes whole is told as the rest of the stream."""
     whole = replace(OTHER, leg=Leg(call(stream=False), CHAT))
     found = ended(attempts(TERMS, whole, OTHER), "a", CUT)
     found.for_the_rest()
-    assert found.wish == Acquire(2, route=2)
-    last = ended(attempts(TERMS, whole), "a", CUT)
-    last.for_the_rest()
-    assert last.wish == Acquire(2, avoid=frozenset("a"))
+    assert found.wish == Acquire(2, route=1)
 
 
 def test_a_rest_is_asked_of_another_key_and_of_none_that_refused() -> None:

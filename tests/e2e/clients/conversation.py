@@ -56,7 +56,7 @@ def play(job, start, turns):
     try:
         conversation = start(job)
         for _ in range(job.get("turns", 1)):
-            turns.append({"text": "", "reasoning": "", "tools": [], "finish": None, "usage": None})
+            turns.append({"text": "", "reasoning": "", "tools": [], "finish": None, "usage": None, "ids": []})
             conversation.ask(turns[-1])
             if not turns[-1]["tools"]:
                 break
@@ -64,6 +64,12 @@ def play(job, start, turns):
     except Exception as error:
         return {"turns": turns, "error": described(error)}
     return {"turns": turns, "error": None}
+
+
+def noted(turn, id):
+    """The answer's id, once, in whatever frame it stands."""
+    if id and id not in turn["ids"]:
+        turn["ids"].append(id)
 
 
 def run(call):

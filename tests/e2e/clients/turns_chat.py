@@ -4,7 +4,7 @@ import asyncio
 import sys
 
 import openai
-from conversation import TOOLS, called, main
+from conversation import TOOLS, called, main, noted
 
 CLIENT = openai.OpenAI(api_key="sk-client-own-key", max_retries=0)
 
@@ -51,6 +51,7 @@ class Chat:
         return {**self.request, **options, "messages": self.messages}
 
     def fold(self, chunk, turn, calls):
+        noted(turn, chunk.id)
         if chunk.usage:
             turn["usage"] = used(chunk.usage)
         for choice in chunk.choices:
@@ -90,6 +91,7 @@ class Chat:
         self.whole_answer(CLIENT.chat.completions.create(**self.request, messages=self.messages), turn)
 
     def whole_answer(self, answer, turn):
+        noted(turn, answer.id)
         [choice] = answer.choices
         message = choice.message
         turn["text"] = message.content or ""

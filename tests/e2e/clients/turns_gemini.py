@@ -4,7 +4,7 @@ import asyncio
 import base64
 import sys
 
-from conversation import TOOLS, called, main
+from conversation import TOOLS, called, main, noted
 from google import genai
 from google.genai import types
 
@@ -69,6 +69,7 @@ class Gemini:
             self.fold(await client.models.generate_content(**self.request()), turn, parts)
 
     def fold(self, chunk, turn, parts):
+        noted(turn, chunk.response_id)
         if chunk.usage_metadata:
             usage = chunk.usage_metadata
             turn["usage"] = [usage.prompt_token_count, usage.candidates_token_count]

@@ -5,7 +5,7 @@ import json
 import sys
 
 import anthropic
-from conversation import TOOLS, called, main
+from conversation import TOOLS, called, main, noted
 
 CLIENT = anthropic.Anthropic(api_key="sk-ant-client-own-key", max_retries=0)
 
@@ -53,6 +53,8 @@ class Messages:
 
     def fold(self, event, turn, blocks):
         match event.type:
+            case "message_start":
+                turn["ids"].append(event.message.id)
             case "content_block_start":
                 blocks[event.index] = {**event.content_block.to_dict(), "json": ""}
             case "content_block_delta":
@@ -94,6 +96,7 @@ class Messages:
         self.whole_answer(CLIENT.messages.create(**self.request, messages=self.messages), turn)
 
     def whole_answer(self, answer, turn):
+        noted(turn, answer.id)
         turn["text"] = "".join(block.text for block in answer.content if block.type == "text")
         turn["reasoning"] = "".join(block.thinking for block in answer.content if block.type == "thinking")
         turn["tools"] = [

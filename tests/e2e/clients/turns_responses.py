@@ -3,7 +3,7 @@
 import sys
 
 import openai
-from conversation import TOOLS, called, main
+from conversation import TOOLS, called, main, noted
 
 CLIENT = openai.OpenAI(api_key="sk-client-own-key", max_retries=0)
 
@@ -29,6 +29,7 @@ class Responses:
     def raw(self, turn):
         items = []
         for event in CLIENT.responses.create(**self.request, input=self.input, stream=True):
+            self.note(event, turn)
             match event.type:
                 case "response.output_text.delta":
                     turn["text"] += event.delta
@@ -45,11 +46,17 @@ class Responses:
     def helper(self, turn):
         with CLIENT.responses.stream(**self.request, input=self.input) as stream:
             for event in stream:
+                self.note(event, turn)
                 if event.type == "response.output_text.delta":
                     turn["text"] += event.delta
                 if event.type in ("response.incomplete", "response.failed"):
                     self.ended(event.response, turn)
             self.whole_answer(stream.get_final_response(), turn)
+
+    def note(self, event, turn):
+        turn.setdefault("numbers", []).append(getattr(event, "sequence_number", None))
+        if hasattr(event, "response"):
+            noted(turn, event.response.id)
 
     def whole(self, turn):
         self.whole_answer(CLIENT.responses.create(**self.request, input=self.input), turn)

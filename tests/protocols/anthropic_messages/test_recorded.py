@@ -25,9 +25,15 @@ def read(file: Path, head: Head) -> list[StreamPart]:
 
 def said(found: Progress) -> list[tuple[object, ...]]:
     """The blocks that have a place in any answer. A text without words has none (compaction reads as one),
-    nor has thinking that is neither shown nor signed."""
-    kept = [each for each in found.blocks.values() if each.kind in SAID and is_kept(each)]
-    return [(each.kind, each.start.tool_id, each.tool_name, each.text) for each in kept]
+    and its space goes with the next; nor has thinking that is neither shown nor signed."""
+    kept = list[tuple[object, ...]]()
+    blank = ""
+    for each in found.blocks.values():
+        blank = blank if each.kind is BlockKind.TEXT else ""
+        if each.kind in SAID and is_kept(each):
+            kept.append((each.kind, each.start.tool_id, each.tool_name, blank + each.text))
+        blank = "" if each.text.strip() else blank + each.text
+    return kept
 
 
 def is_kept(block: Block) -> bool:

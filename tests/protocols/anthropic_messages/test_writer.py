@@ -178,6 +178,14 @@ def test_blank_space_waits_for_a_word() -> None:
     assert [each["type"] for each in whole(blank)["content"]] == ["tool_use"]
     assert b'"index":0,"content_block":{"type":"tool_use"' in written(blank)
     assert b"text_delta" not in written(blank)
+
+
+def test_blank_space_between_two_texts_goes_with_the_second() -> None:
+    """Measured: what is cited comes in blocks of its own, and a space between two of them too."""
+    texts = [*some(0, TEXT, "One."), *some(1, TEXT, " "), *some(2, TEXT, "Two."), *finished()]
+    read = progress(parts(PROTOCOL, SSE, [written([*BEGIN, *texts])]))
+    assert [block.text for block in read.ordered] == ["One.", " Two."]
+    assert [each["text"] for each in whole([*BEGIN, *texts])["content"]] == ["One.", " Two."]
     shown = written([*BEGIN, *some(0, TEXT, "\n", "Hi", " ", "you")])
     assert [b'"text":"%s"' % text in shown for text in (b"\\nHi", b" ", b"you")] == [True, True, True]
 

@@ -1,0 +1,1 @@
+"""Answers that are cut and gone on with, as every SDK reads them."""
