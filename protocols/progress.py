@@ -75,6 +75,11 @@ class Progress:
         return self.ended or (bool(self.seen) and self.seen <= self.finished.keys())
 
     @property
+    def over(self) -> bool:
+        """Nothing that counts can follow: the stream said that it was done, or that it failed."""
+        return self.complete or self.error is not None
+
+    @property
     def ordered(self) -> list[Block]:
         """The blocks by choice, then by index."""
         return [self.blocks[key] for key in sorted(self.blocks)]

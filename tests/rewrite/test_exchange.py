@@ -587,6 +587,14 @@ def test_a_client_that_leaves_on_the_last_frame_leaves_a_complete_call(behind: b
     assert ends(conversation, "completed", "completed")
 
 
+def test_a_client_that_leaves_on_an_error_leaves_a_failed_call() -> None:
+    """SDKs raise on it, and hang up before the provider does."""
+    error = error_chunk("busy", type="overloaded_error")
+    conversation = sent(opened(play()), says("Hi")) >> UpstreamData(1, error) << SendData(1, error)
+    conversation = conversation >> ClientGone() << CancelUpstream(1)
+    assert ends(conversation, "error", "rejected(500 server)")
+
+
 def test_a_client_that_leaves_during_a_back_off() -> None:
     conversation = play() >> Start() << Acquire(1) >> Acquired(1, "a") << OpenUpstream(1)
     conversation = conversation >> UpstreamClosed(1, RESET) << Release(1, ANY) << SetTimer(2, "backoff", 0.5)
