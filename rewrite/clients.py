@@ -49,7 +49,9 @@ def _client(table: object) -> ClientFacts:
         case {"name": str(name), "match": str(glob)} if isinstance(table, Mapping):
             if unknown := sorted(table.keys() - _KEYS):
                 raise ValueError(f"client {name}: unknown keys {', '.join(unknown)}")
-            return ClientFacts(name, glob, _session_header(table), _patience(table), _cut_tool_call(table))
+            return ClientFacts(
+                name, glob, _session_header(table), _patience(table), _cut_tool_call(table), _cut_text(table)
+            )
         case _:
             raise ValueError("client: expected a table with name and match")
 
@@ -80,3 +82,15 @@ def _cut_tool_call(table: Mapping[str, object]) -> Literal["error", "length"]:
             return "length"
         case _:
             raise ValueError(f'client {table["name"]}: cut_tool_call: expected "error" or "length"')
+
+
+def _cut_text(table: Mapping[str, object]) -> Literal["error", "length", "continue"]:
+    match table.get("cut_text", "length"):
+        case "length":
+            return "length"
+        case "error":
+            return "error"
+        case "continue":
+            return "continue"
+        case _:
+            raise ValueError(f'client {table["name"]}: cut_text: expected "error", "length" or "continue"')

@@ -9,23 +9,25 @@ from rewrite.clients import UNKNOWN, ClientFacts, client_facts, facts_for
 
 
 @pytest.mark.parametrize(
-    ("user_agent", "name", "session_header", "cut_tool_call"),
+    ("user_agent", "name", "session_header", "cut_tool_call", "cut_text"),
     [
-        ("claude-cli/2.1.329 (external, sdk-cli)", "claude", "X-Claude-Code-Session-Id", "length"),
-        ("codex_exec/0.169.0 (Debian 13)", "codex", "session-id", "error"),
-        ("codex_cli_rs/0.169.0", "codex", "session-id", "error"),
-        ("opencode/1.18.33 ai-sdk/provider-utils", "opencode", "x-session-id", "length"),
-        ("OpenAI/JS 5.20.1", "unknown", "", "error"),
-        ("Anthropic/Python 1.17.0", "unknown", "", "error"),
-        ("", "unknown", "", "error"),
-        (None, "unknown", "", "error"),
+        ("claude-cli/2.1.329 (external, sdk-cli)", "claude", "X-Claude-Code-Session-Id", "length", "length"),
+        ("codex_exec/0.169.0 (Debian 13)", "codex", "session-id", "error", "error"),
+        ("codex_cli_rs/0.169.0", "codex", "session-id", "error", "error"),
+        ("GeminiCLI-tui/0.61.0/gemini-2.5-pro (linux; x64)", "gemini-cli", "", "error", "continue"),
+        ("opencode/1.18.33 ai-sdk/provider-utils", "opencode", "x-session-id", "length", "length"),
+        ("OpenAI/JS 5.20.1", "unknown", "", "error", "length"),
+        ("Anthropic/Python 1.17.0", "unknown", "", "error", "length"),
+        ("", "unknown", "", "error", "length"),
+        (None, "unknown", "", "error", "length"),
     ],
 )
 def test_what_is_known_of_a_client(
-    user_agent: str | None, name: str, session_header: str, cut_tool_call: str
+    user_agent: str | None, name: str, session_header: str, cut_tool_call: str, cut_text: str
 ) -> None:
     facts = facts_for(known_clients(), user_agent)
-    assert (facts.name, facts.session_header, facts.cut_tool_call) == (name, session_header, cut_tool_call)
+    assert (facts.name, facts.session_header) == (name, session_header)
+    assert (facts.cut_tool_call, facts.cut_text) == (cut_tool_call, cut_text)
     assert facts.patience is None
 
 
@@ -66,6 +68,10 @@ def test_the_first_match_wins_and_case_counts() -> None:
         (
             {"clients": [{"name": "a", "match": "a", "cut_tool_call": "stop"}]},
             'client a: cut_tool_call: expected "error" or "length"',
+        ),
+        (
+            {"clients": [{"name": "a", "match": "a", "cut_text": "stop"}]},
+            'client a: cut_text: expected "error", "length" or "continue"',
         ),
     ],
 )
