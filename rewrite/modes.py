@@ -49,10 +49,8 @@ class Turned:
             gathered = AggregatingDecoder(inner, self.protocol.fold(), reader, choices_asked(self.call))
             return Reading(whole, gathered, encoder, False, gathering=gathered, refuse=self.refusal)
         kind = self.protocol.writer(self.call, self.reply).content_type
-        decoder = StreamingDecoder(inner, self)
-        return Reading(
-            replace(head, headers=_with_type(head, kind)), decoder, encoder, False, refuse=self.refusal
-        )
+        decoder, told = StreamingDecoder(inner, self), replace(head, headers=_with_type(head, kind))
+        return Reading(told, decoder, encoder, False, unfolded=True, refuse=self.refusal)
 
     def refusal(self, error: StreamError, status: int) -> WireResponse:
         """An error inside an answer of which the client has seen nothing."""

@@ -22,10 +22,10 @@ _WORKING = Ping(working=True)
 @dataclass(slots=True)
 class Reading:
     """`head` as the client gets it; `encoder` writes what the client gets; `streamed`: it comes as a stream,
-    whatever was asked for; `gathering`: it comes so unseen, and is told whole; `refuse`: what an error in it
-    becomes where its frames are not the client's; `held`: frames that wait for the commit point; `unread`:
-    frames that were passed on unread; `malformed`: why no more of it can be framed; `calls`: what is known of
-    those that are held.
+    whatever was asked for; `gathering`: it comes so unseen, and is told whole; `unfolded`: it comes whole,
+    and is told as a stream; `refuse`: what an error in it becomes where its frames are not the client's;
+    `held`: frames that wait for the commit point; `unread`: frames that were passed on unread; `malformed`:
+    why no more of it can be framed; `calls`: what is known of those that are held.
     """
 
     head: Head
@@ -35,6 +35,7 @@ class Reading:
     translation: Translation | None = None
     calls: HeldCalls | None = None
     gathering: Gathering | None = None
+    unfolded: bool = False
     refuse: Callable[[StreamError, int], WireResponse] | None = None
     progress: Progress = field(default_factory=Progress)
     held: list[Segment] = field(default_factory=list)
@@ -47,7 +48,7 @@ class Reading:
     @property
     def comes_whole(self) -> bool:
         """What the client gets is one body, not a stream."""
-        return not self.streamed and self.translation is None
+        return not (self.streamed or self.unfolded or self.translation)
 
     @property
     def properly_ended(self) -> bool:
