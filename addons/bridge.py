@@ -25,6 +25,7 @@ from protocols.openai_responses.messages import (
     Told,
     error_event,
     events_of,
+    failed_event,
     prepared,
     read_message,
     told,
@@ -166,6 +167,7 @@ class Reply:
         self._body = bytearray()
         self._items: list[JsonObject] = []
         self._response: JsonObject = {}
+        self._error: JsonObject = {}
 
     @property
     def draining(self) -> bool:
@@ -197,6 +199,8 @@ class Reply:
     async def end(self) -> None:
         if self._streamed:
             await self._say(self._events.eof())
+            if self._error and not self._response:
+                await self._say([told(failed_event(self._error), self._lane)])
         else:
             await self._say([told(event, self._lane) for event in self._whole()])
 
@@ -219,5 +223,6 @@ class Reply:
                 self._items.append(message.item)
             if message.response is not None:
                 self._response = message.response
+            self._error = message.error or self._error
         if messages:
             await self._socket.send([message.text for message in messages])

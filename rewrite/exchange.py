@@ -294,8 +294,8 @@ class Exchange:
         self._finish(line, found)
 
     def _client_gone(self) -> None:
-        """Measured: SDKs hang up on the last frame, without the end of the body, and on an error; that call is
-        complete, or has failed."""
+        """Measured: SDKs hang up on the last frame, without the end of the body, and on an error; that call
+        is complete, or has failed."""
         current = self._attempt.reading
         if current and self.committed and current.settle().over:
             self._conclude(current, Truncated(NO_END), clean=True)

@@ -6,7 +6,8 @@ out of the frames that waited; what else they said is kept.
 
 A call is whole when its arguments are a JSON object, since nothing can follow in it, and when upstream
 stopped it and went on or called its answer done. Where upstream ended its answer for want of room
-("length") the arguments decide: providers stop the block of half a call as they stop a whole one.
+("length") the arguments decide: providers stop the block of half a call as they stop a whole one. A last
+frame behind half a call, without any finish, does not go out: that answer was cut, and ends as such.
 """
 
 from collections.abc import Iterator, Sequence
@@ -101,6 +102,12 @@ class _Calls:
     def __init__(self) -> None:
         self.open: dict[BlockKey, _Call] = {}
         self.cut: dict[BlockKey, str] = {}
+        self._finished: set[int] = set()
+
+    @property
+    def unexplained(self) -> bool:
+        """A call is cut of a choice that has no finish to say so."""
+        return any(choice not in self._finished for choice, _ in self.cut)
 
     def note(self, part: StreamPart, frame: int) -> None:
         match part:
@@ -115,6 +122,7 @@ class _Calls:
                 call.stopped = True
                 self._settle_if(call.whole, key_of(part))
             case Finish(choice=choice, reason=reason):
+                self._finished.add(choice)
                 self.end(_End.CUT_SHORT if reason in _CUT_SHORT else _End.FINISHED, choice)
             case StreamEnd():
                 self.end(_End.DONE)
@@ -221,6 +229,8 @@ class HoldingDecoder:
         """A frame without the calls that are cut. Parts that no bytes say any more still count: an answer
         has begun also if the frame that said so is gone."""
         said, cut = segment.parts or (), self._calls.cut.keys()
+        if self._calls.unexplained and any(isinstance(part, StreamEnd) for part in said):
+            return
         rest = tuple(part for part in said if not is_of(part, cut))
         frame = frame_of(segment.raw)
         if frame is None:

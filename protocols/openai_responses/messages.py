@@ -26,7 +26,10 @@ _TOLD = ("x-", "retry-after", "openai-")
 
 _ITEM_DONE = "response.output_item.done"
 _ENDS = frozenset({f"response.{end}" for end in ("completed", "incomplete", "failed", "cancelled")})
-_REMEMBERED = _ENDS | {_ITEM_DONE}
+_ERROR = "error"
+_REMEMBERED = _ENDS | {_ITEM_DONE, _ERROR}
+_STATUSES = {"invalid_request_error": 400, "rate_limit_error": 429}
+"""By the type of an error, which a stream tells without one; the others are the provider's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +69,13 @@ def _fault(message: str) -> Fault:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One event as a message. `item`: the item of output that it ends; `response`: the one that it ends."""
+    """One event as a message. `item`: the item of output that it ends; `response`: the one that it ends;
+    `error`: the one that it is."""
 
     text: str
     item: JsonObject | None = None
     response: JsonObject | None = None
+    error: JsonObject | None = None
 
 
 class EventMessages:
@@ -110,8 +115,15 @@ def told(event: JsonObject, lane: str = "", text: str = "") -> Told:
     kind = text_at(event, "type")
     item = object_at(event, "item") if kind == _ITEM_DONE else None
     response = object_at(event, "response") if kind in _ENDS else None
+    error = (object_at(event, "error") or event) if kind == _ERROR else None
     marked = {**event, "stream_id": lane} if lane else event
-    return Told(text or dump(marked).decode(), item, response)
+    return Told(text or dump(marked).decode(), item, response, error)
+
+
+def failed_event(error: JsonObject) -> JsonObject:
+    """What fails a turn whose stream ended with `error`: clients pass over one that has no status."""
+    status = _STATUSES.get(text_at(error, "type"), 502)
+    return error_event(status, (), dump({"error": error}))
 
 
 def error_event(status: int, headers: Headers, body: bytes) -> JsonObject:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from addons.bridge import Reply
+from tests.vendor.answers import named_event
 from tests.vendor.responses import responses_answer, responses_stream
 
 EVENTS = responses_stream(["Hello", " there"])
@@ -118,3 +119,26 @@ async def test_an_answer_that_breaks_off(client: Client, reply: Reply) -> None:
         "the connection was reset",
     )
     assert reply.response_id == ""
+
+
+@pytest.mark.parametrize(("kind", "status"), [("server_error", 502), ("rate_limit_error", 429)])
+async def test_an_error_that_is_a_streams_last_word_fails_the_turn(
+    client: Client, reply: Reply, kind: str, status: int
+) -> None:
+    """Over HTTP the end of the stream says so; here nothing else does."""
+    error = {"type": kind, "message": "Overloaded."}
+    await reply.start(200, b"OK", STREAM)
+    await reply.send(EVENTS[0] + named_event({"type": "error", "error": error}))
+    await reply.end()
+    last = client.batches[-1][-1]
+    assert (last["type"], last["status"], last["error"]) == ("error", status, error)
+    assert client.kinds == ["response.created", "error", "error"]
+
+
+async def test_a_response_that_failed_is_its_own_end(client: Client, reply: Reply) -> None:
+    error = {"type": "server_error", "message": "Overloaded."}
+    failed = {"type": "response.failed", "response": {"id": "resp_1", "status": "failed", "error": error}}
+    await reply.start(200, b"OK", STREAM)
+    await reply.send(named_event({"type": "error", "error": error}) + named_event(failed))
+    await reply.end()
+    assert client.kinds == ["error", "response.failed"]

@@ -4,7 +4,7 @@ import re
 import select
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 
 import pytest
@@ -24,6 +24,7 @@ from tests.vendor import (
     WaitFor,
     chat_error,
     chat_stream,
+    chat_tool_stream,
     streamed,
 )
 
@@ -58,6 +59,15 @@ base_url = "http://127.0.0.1:{raw}"
 hosts = ["raw.test"]
 protocols = ["openai_chat"]
 credentials = [{{ name = "one", key = "env:ONE" }}]
+[[routes]]
+match = {{ model = "goes-on-*" }}
+on_truncation = "continue"
+[[routes]]
+match = {{ model = "held-*" }}
+hold_tool_calls = true
+[[routes]]
+match = {{ model = "gathered-*" }}
+force_upstream_stream = true
 [streaming]
 stall_timeout = 0.5
 """
@@ -199,6 +209,40 @@ def test_the_attempt_is_closed_at_once(
     record = abandoned(proxy, model)
     assert "attempts=one:abandoned" in record or "attempts=client:abandoned" in record
     assert len(vendor.requests) == 1
+
+
+LATER = streamed(TEXT[:2], WaitFor("never"))
+HALF_A_CALL = chat_tool_stream("weather", ('{"city":', '"Paris"}'))[:3]
+UNSEEN: dict[str, tuple[str, Sequence[Answer], bytes]] = {
+    "a continuation is waited for": ("goes-on", (streamed(TEXT[:2], Reset()), Hang()), b"Hello"),
+    "a continuation comes": (
+        "goes-on",
+        (streamed(TEXT[:2], Reset()), streamed(chat_stream(["more"])[:2], WaitFor("never"))),
+        b"more",
+    ),
+    "half a call is held": ("held", (streamed(HALF_A_CALL, WaitFor("never")),), b""),
+    "a stream is gathered": ("gathered", (LATER,), b""),
+}
+
+
+@pytest.mark.parametrize("stage", UNSEEN)
+def test_what_the_client_sees_nothing_of_is_closed_as_well(
+    proxy: Proxy, vendor: VendorThread, ask_for: Ways, model: str, stage: str
+) -> None:
+    """Not a single attempt is made for nobody."""
+    kind, answers, seen = UNSEEN[stage]
+    queue, name = vendor.on(path=CHAT), f"{kind}-{model}"
+    for answer in answers:
+        queue.reply(answer)
+    way = ask_for("api.openai.com", CHAT, ask(name, stream=kind != "gathered"))
+    *_, last = vendor.wait_requests(len(answers))
+    if answers[-1] != Hang():
+        vendor.wait_gate("never")
+    way.until(seen)
+    way.leave()
+    closed(vendor, last)
+    assert f"{'two' if kind == 'goes-on' else 'one'}:abandoned" in abandoned(proxy, name)
+    assert len(vendor.requests) == len(answers)
 
 
 PLACES = {

@@ -221,12 +221,24 @@ def test_nonsense_that_the_provider_calls_done_is_the_model_s() -> None:
     assert held(CHAT, *frames, cause=None).body == b"".join(frames)
 
 
-@pytest.mark.parametrize(("arguments", "given"), [(HALF, 0), (WHOLE, 1), ("", 1)])
-def test_a_last_frame_without_a_finish_vouches_for_whole_calls_alone(arguments: str, given: int) -> None:
-    one = held(CHAT, *BEGUN, chunk(tool(0, arguments, "weather")), DONE, cause=None)
-    assert one.summary.end == "completed"
-    assert len(read(CHAT, one.body).calls) == given
+@pytest.mark.parametrize("arguments", [WHOLE, ""])
+def test_a_last_frame_without_a_finish_vouches_for_whole_calls(arguments: str) -> None:
+    frames = (*BEGUN, chunk(tool(0, arguments, "weather")), DONE)
+    one = held(CHAT, *frames, cause=None)
+    assert (one.summary.end, one.body) == ("completed", b"".join(frames))
+
+
+def test_half_a_call_that_a_last_frame_alone_calls_done_is_cut() -> None:
+    one = held(CHAT, *BEGUN, *CUT_CALL, DONE, cause=None)
+    assert read(CHAT, one.body) == Got("Hi")
+    assert one.body.count(DONE) == 1
     assert one.body.endswith(DONE)
+    assert (one.summary.end, left_out(one, "weather")) == ("repaired", True)
+
+
+def test_nothing_but_such_a_call_is_asked_for_again() -> None:
+    terms = replace(holding(CHAT), limits=Limits(max_attempts=2))
+    assert replay(CHAT, [ROLE, *CUT_CALL, DONE], None, terms=terms).ended == []
 
 
 def test_free_text_is_whole_when_the_choice_is_finished() -> None:

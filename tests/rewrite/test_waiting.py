@@ -29,7 +29,7 @@ from rewrite.events import (
     UpstreamStarted,
 )
 from rewrite.exchange import Exchange
-from rewrite.leg import Wanted, leg_of
+from rewrite.leg import Leg, Wanted, leg_of
 from rewrite.limits import Limits
 from rewrite.outcome import Completed, Truncated
 from rewrite.providers import Provider
@@ -57,6 +57,7 @@ from tests.rewrite.scenes import (
     says,
     timed,
 )
+from tests.vendor import SPEECHES
 
 PROMISED = status(200, content_type="text/event-stream; charset=utf-8")
 BEAT, AGAIN = SendData(CALL, b"\n", beat=True), SetTimer(CALL, "waiting", 15.0)
@@ -202,10 +203,13 @@ ERRORS: Mapping[str, bytes] = {
 def promised(client: str, upstream: str, **timing: float) -> Replay:
     """One attempt of a call whose client has a head and a beat; `upstream`: the provider's protocol."""
     asks = ask(client)
-    terms = timed(ONCE, heartbeat=15.0, heartbeat_before_commit=True, **timing)
-    if client != upstream:
-        terms = replace(terms, leg=leg(asks, upstream))
-    running = Replay(Exchange(asks, REGISTRY[client], terms, 0.0))
+    return begun_for(asks, leg(asks, upstream) if client != upstream else None, **timing)
+
+
+def begun_for(asks: Call, way: Leg | None, **timing: float) -> Replay:
+    """The same of one call that goes `way`; None: as it is."""
+    terms = timed(replace(ONCE, leg=way), heartbeat=15.0, heartbeat_before_commit=True, **timing)
+    running = Replay(Exchange(asks, REGISTRY[asks.protocol], terms, 0.0))
     for event in (Start(), TimerFired(CALL, "waiting"), UpstreamSent(1)):
         running.feed(event)
     return running
@@ -268,3 +272,20 @@ def test_a_translated_answer_goes_on_behind_the_promise() -> None:
     assert running.head.status == 200
     assert running.body.startswith(b"\nevent: message_start\n")
     assert running.body.rstrip().endswith(b'{"type":"message_stop"}')
+
+
+@pytest.mark.parametrize("client", SSE_PROTOCOLS)
+def test_a_whole_answer_told_as_a_stream_keeps_the_promise(client: str) -> None:
+    """Of a provider that cannot stream."""
+    asks, here = ask(client), Provider("here", "https://here.example", (), (client,), streams=False)
+    route = Route(here, client, asks.model, meant=True)
+    running = begun_for(asks, leg_of(asks, REGISTRY[client], Wanted(route, (), REPLY), REGISTRY))
+    running.feed(UpstreamStarted(1, JSON))
+    running.feed(UpstreamData(1, b"".join(SPEECHES[client].make_answer("Hi"))))
+    running.feed(UpstreamClosed(1))
+    assert (running.summary.end, running.head.status) == ("completed", 200)
+    decoder, progress = REGISTRY[client].decoder(asks, running.head), Progress()
+    for segment in [*decoder.feed(running.body), *decoder.eof()]:
+        progress.fold(decoder.read(segment))
+    assert progress.complete
+    assert [block.text for block in progress.blocks.values()] == ["Hi"]

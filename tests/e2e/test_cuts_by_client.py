@@ -1,0 +1,77 @@
+"""A cut in text, told to clients that are known by their User-Agent to take one in a way of their own."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.proxy import Proxy
+from tests.e2e.sockets import WebSocket
+from tests.e2e.talk import client
+from tests.vendor import SPEECHES, Reset, Said, VendorThread
+
+CONFIG = """
+[providers.openai]
+base_url = "{url}"
+websocket = "bridge"
+[providers.gemini]
+base_url = "{url}"
+"""
+CODEX = "codex_exec/0.169.0 (Debian 13; x86_64)"
+GEMINI_CLI = "GeminiCLI-tui/0.61.0/gemini-2.5-pro (linux; x64; terminal)"
+SAID = Said(("one ", "two ", "three"))
+RESPONSES = ("https://api.openai.com/v1/responses", {"model": "gpt-5", "stream": True, "input": "hi"})
+GEMINI = (
+    "https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-pro:streamGenerateContent?alt=sse",
+    {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]},
+)
+
+
+@pytest.fixture(scope="module")
+def vendor() -> Iterator[VendorThread]:
+    with VendorThread() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def proxy(vendor: VendorThread, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    with Proxy(tmp_path_factory.mktemp("cuts"), CONFIG.format(url=vendor.base_url)) as running:
+        yield running
+
+
+def cut(vendor: VendorThread, protocol: str) -> None:
+    """The next answer, behind its second word."""
+    vendor.reply(SPEECHES[protocol].cut(SAID, "two", Reset(), model="m"))
+
+
+def told(proxy: Proxy, ask: tuple[str, dict[str, Any]], user_agent: str) -> str:
+    url, body = ask
+    headers = {"authorization": "Bearer sk-own", "x-goog-api-key": "own", "user-agent": user_agent}
+    with client(proxy) as http:
+        return http.post(url, json=body, headers=headers).text
+
+
+def test_codex_gets_an_error_and_others_an_incomplete_response(proxy: Proxy, vendor: VendorThread) -> None:
+    cut(vendor, "openai_responses")
+    codex = told(proxy, RESPONSES, CODEX)
+    cut(vendor, "openai_responses")
+    other = told(proxy, RESPONSES, "other/1")
+    assert ("event: response.failed" in codex, "event: response.incomplete" in codex) == (True, False)
+    assert ("event: response.failed" in other, "event: response.incomplete" in other) == (False, True)
+
+
+def test_codex_gets_it_over_its_websocket_too(proxy: Proxy, vendor: VendorThread) -> None:
+    cut(vendor, "openai_responses")
+    with WebSocket(proxy, "api.openai.com", headers={"User-Agent": CODEX}) as socket:
+        events = socket.turn(model="gpt-5", input="hi")
+    assert [event["type"] for event in events][-2:] == ["error", "response.failed"]
+
+
+def test_gemini_cli_gets_the_rest_and_others_what_there_is(proxy: Proxy, vendor: VendorThread) -> None:
+    cut(vendor, "gemini_generate")
+    vendor.reply(SPEECHES["gemini_generate"].stream(Said(("three",)), model="m"))
+    gemini_cli = told(proxy, GEMINI, GEMINI_CLI)
+    cut(vendor, "gemini_generate")
+    other = told(proxy, GEMINI, "other/1")
+    assert [word in gemini_cli for word in ("one ", "two ", "three", '"STOP"')] == [True] * 4
+    assert ("three" in other, '"MAX_TOKENS"' in other) == (False, True)
