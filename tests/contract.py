@@ -346,7 +346,7 @@ def told(so_far: Progress) -> tuple[dict[str, list[str]], list[tuple[object, ...
         start = block.start
         if start.kind is BlockKind.TOOL:
             calls.append((start.choice, start.tool_id, start.tool_name, start.tool_kind, block.text))
-        elif start.kind is not BlockKind.HOSTED and block.text.strip():
+        elif start.kind is not BlockKind.HOSTED:
             texts.setdefault(f"{start.choice} {start.kind}", []).append(block.text)
     error = so_far.error and so_far.error.message
     ends = {choice: END_WORDS.get(one.reason, one.reason) for choice, one in so_far.finished.items()}

@@ -53,8 +53,8 @@ def written(protocol: WireProtocol, data: bytes) -> tuple[bytes, Head]:
 def told(progress: Progress) -> list[tuple[int, BlockKind, object]]:
     """What each choice says, by kind; each call by itself, its arguments as JSON: some have no text of it.
 
-    Without texts that are white space alone: a writer of Messages leaves such a block out, since the API
-    refuses it when it comes back.
+    Without white space: a writer of Messages has no block of it alone, since the API refuses such a one
+    when it comes back.
     """
     texts: dict[tuple[int, BlockKind], str] = {}
     calls: list[tuple[int, BlockKind, object]] = []
@@ -63,8 +63,8 @@ def told(progress: Progress) -> list[tuple[int, BlockKind, object]]:
             calls.append(
                 (choice, block.kind, (block.tool_name, load_object(block.text.encode()) or block.text))
             )
-        elif block.kind in SHOWN and block.text.strip():
-            texts[choice, block.kind] = texts.get((choice, block.kind), "") + block.text
+        elif block.kind in SHOWN and (words := "".join(block.text.split())):
+            texts[choice, block.kind] = texts.get((choice, block.kind), "") + words
     return [*((choice, kind, texts[choice, kind]) for choice, kind in sorted(texts)), *calls]
 
 
