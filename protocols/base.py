@@ -220,7 +220,7 @@ class Encoder(Protocol):
 
     def encode(self, segments: Sequence[Segment]) -> bytes:
         """Untouched segments, byte for byte."""
-        ...
+        return b"".join([segment.raw for segment in segments])
 
     def resume(self, progress: Progress) -> "Writer":
         """A writer that goes on in the middle of the stream of which the client has seen `progress`.
@@ -235,7 +235,7 @@ class Encoder(Protocol):
 
     def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
         """The bytes that close an answer: `parts` as the stream is resumed with them."""
-        ...
+        return self.resume(progress).write(parts)
 
     def heartbeat(self) -> bytes:
         """Bytes that keep a waiting client of this protocol alive; empty where none are harmless."""

@@ -7,7 +7,7 @@ of Ollama fails on blank lines, so that nothing can be sent that means nothing.
 import re
 from collections.abc import Callable, Sequence
 
-from protocols.base import Call, Head, Segment, header
+from protocols.base import Call, Encoder, Head, Segment, header
 from protocols.errors import MalformedStream
 from protocols.parts import Opaque, Ping, StreamPart
 from protocols.sse import LONGEST_EVENT
@@ -93,11 +93,8 @@ def write_line(value: object) -> bytes:
     return (data if data.isascii() else data.decode().translate(_ESCAPES).encode()) + b"\n"
 
 
-class LineEncoder:
-    """What every protocol of lines encodes alike; `close` is the protocol's own."""
-
-    def encode(self, segments: Sequence[Segment]) -> bytes:
-        return b"".join([segment.raw for segment in segments])
+class LineEncoder(Encoder):
+    """What every protocol of lines encodes alike; `resume` is the protocol's own."""
 
     def heartbeat(self) -> bytes:
         """None is harmless: see the module's docstring."""

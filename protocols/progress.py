@@ -1,6 +1,6 @@
 """What the parts of a streamed answer add up to: the fold of `protocols.parts`, block by block."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -23,6 +23,13 @@ from protocols.parts import (
     visible,
 )
 
+_CHARACTERS_PER_TOKEN = 4
+
+
+def estimated_tokens(characters: int) -> int:
+    """What a text comes to where nobody counted its tokens."""
+    return -(-characters // _CHARACTERS_PER_TOKEN)
+
 
 @dataclass(slots=True)
 class Block:
@@ -44,6 +51,15 @@ class Block:
     @property
     def text(self) -> str:
         return "".join(self.pieces)
+
+    def parts(self) -> Iterator[BlockStart | BlockDelta | Annotation | BlockStop]:
+        """The block once more, its text in one piece; one that is open is stopped."""
+        start = self.start
+        yield start
+        if text := self.text:
+            yield BlockDelta(start.choice, start.index, start.kind, text)
+        yield from self.annotations
+        yield self.stop or BlockStop(start.choice, start.index)
 
 
 @dataclass(slots=True)

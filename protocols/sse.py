@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from protocols.base import Call, Head, Segment, header
+from protocols.base import Call, Encoder, Head, Segment, header
 from protocols.errors import MalformedStream
 from protocols.parts import StreamPart
 from protocols.wirejson import dump, load_object
@@ -135,11 +135,8 @@ def write_event(value: object, name: str | None = None) -> bytes:
     return prefix + b"data: " + dump(value) + b"\n\n"
 
 
-class SseEncoder:
-    """What every protocol over server-sent events encodes alike; `close` is the protocol's own."""
-
-    def encode(self, segments: Sequence[Segment]) -> bytes:
-        return b"".join([segment.raw for segment in segments])
+class SseEncoder(Encoder):
+    """What every protocol over server-sent events encodes alike; `resume` is the protocol's own."""
 
     def heartbeat(self) -> bytes:
         """Measured: a bare newline is the one form that every SSE client survives."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import assert_never
 
-from protocols.base import Head, WireResponse
+from protocols.base import Head, Rendered, WireResponse
 from rewrite import classify
 from rewrite.events import SetTimer
 from rewrite.gate import Gate
@@ -23,7 +23,8 @@ class Attempt:
     """`latest`: when the patience of the client is over, which has nothing yet; `credential`: the one that it
     holds, None before it has one and behind its end; `open`: upstream may say more; `sent_at`: when all of
     its request had left; `alive`: a byte came; `reading`: its answer, None before its head and for an error;
-    `stall`: the silence in the middle of an answer, and whether it is `watched` before the commit point.
+    `stall`: the silence in the middle of an answer, and whether it is `watched` before the commit point;
+    `instead`: what it asks in place of what its target is asked otherwise.
     """
 
     number: int
@@ -38,6 +39,7 @@ class Attempt:
     gate: Gate = field(default_factory=Gate)
     stall: Silence = field(default_factory=lambda: Silence(0.0))
     watched: bool = False
+    instead: Rendered | None = None
     error_body: bytearray = field(default_factory=bytearray)
 
     def keep(self, data: bytes) -> None:

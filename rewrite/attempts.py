@@ -90,7 +90,7 @@ class Attempts:
 
     def _as_ended(self, outcome: Outcome, now: float) -> Ended:
         one = self.current
-        return Ended(one.number, one.credential or "", outcome, now, self.route, one.sent_at)
+        return Ended(one.number, one.credential or "", outcome, now, self.route, one.sent_at, one.instead)
 
     # -- what follows ---------------------------------------------------------------------------------
 

@@ -5,12 +5,11 @@ ids and indexes that the client has seen, whoever the rest comes from (see rewri
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from protocols.base import Call, Encoder, Rendered, Segment, WireProtocol, Writer
+from protocols.base import Call, Encoder, Rendered, WireProtocol, Writer
 from protocols.errors import Untranslatable
-from protocols.parts import BlockKind, StreamPart
+from protocols.parts import BlockKind
 from protocols.progress import Progress
 from rewrite.choices import choices_asked
 from rewrite.leg import Leg
@@ -60,7 +59,7 @@ def _has_a_form(call: Call, protocol: WireProtocol) -> bool:
 
 
 @dataclass(slots=True)
-class Line:
+class Line(Encoder):
     """The stream that the client reads, across the attempts that feed it. An encoder, for what is spliced.
 
     `lost`: the tool call that was cut last and that the client has not seen; `acted`: a tool of the
@@ -73,14 +72,8 @@ class Line:
     lost: str | None = None
     acted: bool = False
 
-    def encode(self, segments: Sequence[Segment]) -> bytes:
-        return b"".join([segment.raw for segment in segments])
-
     def resume(self, progress: Progress) -> Writer:
         return self.writer
-
-    def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
-        return self.writer.write(parts) if parts else b""
 
     def heartbeat(self) -> bytes:
         return self.heartbeats.heartbeat()

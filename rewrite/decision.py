@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from protocols.base import Fault, Operation, WireResponse
+from protocols.base import Fault, Operation, Rendered, WireResponse
 from rewrite.limits import Limits
 from rewrite.outcome import Kind, Outcome, Rejected
 
@@ -48,7 +48,8 @@ class GiveUp:
 @dataclass(frozen=True, slots=True)
 class Ended:
     """One attempt that ended; `at` in seconds on the machine's clock; `route`: at which target; `sent`: when
-    all of its request had left, None if it never had."""
+    all of its request had left, None if it never had; `instead`: what it asked in place of what its target is
+    asked otherwise."""
 
     number: int
     credential: str
@@ -56,6 +57,7 @@ class Ended:
     at: float
     route: int = 0
     sent: float | None = None
+    instead: Rendered | None = None
 
 
 @dataclass(frozen=True, slots=True)

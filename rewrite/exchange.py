@@ -122,8 +122,9 @@ class Exchange:
 
     def _acquired(self, credential: str, former: str | None) -> None:
         self._attempts.acquired(credential, former)
-        rendered = self._going_on.request(self._attempts.leg)
-        self._out.append(OpenUpstream(self._attempt.number, self._attempt.fresh, rendered))
+        attempt = self._attempt
+        attempt.instead = self._going_on.request(self._attempts.leg)
+        self._out.append(OpenUpstream(attempt.number, attempt.fresh, attempt.instead))
 
     def _none_free(self, wait: float | None, paused: bool) -> None:
         if self._going_on.line is not None:

@@ -23,24 +23,15 @@ from protocols.parts import (
     Usage,
     UsageReport,
 )
-from protocols.progress import Block, Progress
+from protocols.progress import Progress, estimated_tokens
 from rewrite.block_order import PLAIN
 from rewrite.joining import Join
-
-_CHARACTERS_PER_TOKEN = 4
 
 
 def said_text(progress: Progress) -> str:
     """The text that the client has of the first choice."""
-    return "".join(block.text for (choice, _), block in _blocks(progress) if choice == 0 and _is_text(block))
-
-
-def _blocks(progress: Progress) -> Iterable[tuple[tuple[int, int], Block]]:
-    return progress.blocks.items()
-
-
-def _is_text(block: Block) -> bool:
-    return block.kind is BlockKind.TEXT
+    texts = (block for block in progress.blocks.values() if block.kind is BlockKind.TEXT)
+    return "".join(block.text for block in texts if block.start.choice == 0)
 
 
 class Splicer:
@@ -165,7 +156,8 @@ class Splicer:
 def _open_text(progress: Progress, opened: Sequence[int]) -> int | None:
     """The block that more text goes into: one that nothing else was begun behind."""
     last = max(opened, default=None)
-    return last if last is not None and _is_text(progress.open[0, last]) else None
+    is_text = last is not None and progress.open[0, last].kind is BlockKind.TEXT
+    return last if is_text else None
 
 
 def _is_bare(progress: Progress) -> bool:
@@ -229,7 +221,7 @@ def spent(progress: Progress) -> Usage:
     """What an answer that was cut has used: the output at least what its text comes to, since a count that
     comes before the end is that of its beginning (measured: Anthropic's says 1)."""
     counted = progress.usage or Usage()
-    text = -(-progress.characters // _CHARACTERS_PER_TOKEN)
+    text = estimated_tokens(progress.characters)
     return replace(counted, output=max(counted.output or 0, text))
 
 

@@ -82,19 +82,26 @@ def headers_told(headers: Headers) -> list[list[str]]:
 
 def attempts_told(summary: Summary, targets: Sequence[Asked]) -> Iterator[Mapping[str, object]]:
     """Each attempt of a call at one of `targets`. A body stands where it is another than the client's, and
-    than that of an attempt before at the same target."""
+    than that of an attempt before at the same target: that of one that went on with an answer always."""
     known: set[int] = set()
     for one in summary.attempts:
         asked = targets[one.route]
-        body = None if one.route in known or asked.body is None else Body(asked.body)
-        known.add(one.route)
         yield {
             "attempt": one.number,
             "target": asked.label,
             "credential": one.credential,
-            "request": given(method=asked.method, url=asked.url, body=body),
+            "request": given(method=asked.method, url=asked.url, body=_body_of(one, asked, known)),
             **_came_of(one, summary.began),
         }
+
+
+def _body_of(one: Ended, asked: Asked, known: set[int]) -> Body | None:
+    """`known`: the targets whose body was told, to which this one is added."""
+    if one.instead is not None:
+        return Body(dump(one.instead.body))
+    told = one.route in known or asked.body is None
+    known.add(one.route)
+    return None if told or asked.body is None else Body(asked.body)
 
 
 def _came_of(one: Ended, began: float) -> Mapping[str, object]:

@@ -21,12 +21,11 @@ from protocols.parts import (
     Usage,
     UsageReport,
 )
-from protocols.progress import Block, Progress
+from protocols.progress import Block, Progress, estimated_tokens
 from protocols.seals import CARRIER
 from protocols.sse import SseEncoder, write_event
 from protocols.wirejson import JsonObject, dump, given, load_object, text_at, texts_at
 
-_CHARACTERS_PER_TOKEN = 4
 _LEFT_OUT = frozenset({BlockKind.HOSTED, BlockKind.MEDIA})
 """Lossy: an answer of this protocol has no place for an image, or for what a provider's own tools did."""
 
@@ -42,9 +41,6 @@ class MessagesEncoder(SseEncoder):
 
     def resume(self, progress: Progress) -> "ResumedMessagesWriter":
         return ResumedMessagesWriter(self._call, progress)
-
-    def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
-        return self.resume(progress).write(parts)
 
 
 class MessagesWriter:
@@ -105,7 +101,7 @@ class MessagesWriter:
             yield _event(_bad_end(finish))
             return
         delta = _stop(finish, self._asked_stops, called=self._called)
-        usage = _usage(self._usage, max(self._reported, _estimate(self._characters)))
+        usage = _usage(self._usage, max(self._reported, estimated_tokens(self._characters)))
         yield _event({"type": "message_delta", "delta": delta, "usage": usage})
         yield _event({"type": "message_stop"})
 
@@ -235,7 +231,7 @@ def whole(call: Call, reply: Reply, progress: Progress) -> bytes:
     calls = [block for block in blocks if block.kind is BlockKind.TOOL]
     if any(_arguments(block) is None for block in calls):
         finish = Finish(0, FinishReason.LENGTH, "")
-    usage = _usage(progress.usage or Usage(), _estimate(progress.characters))
+    usage = _usage(progress.usage or Usage(), estimated_tokens(progress.characters))
     message = {
         **_opening(reply, Usage()),
         "content": list(_content(blocks)),
@@ -275,11 +271,6 @@ def _arguments(block: Block) -> JsonObject | None:
 
 
 # -- what all have --------------------------------------------------------------------------------------
-
-
-def _estimate(characters: int) -> int:
-    """Tokens of output, by the text that was sent."""
-    return -(-characters // _CHARACTERS_PER_TOKEN)
 
 
 def _opening(reply: Reply, usage: Usage) -> dict[str, object]:

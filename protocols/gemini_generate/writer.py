@@ -6,7 +6,7 @@ log probabilities, and the places in a text that a source belongs to (the source
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from protocols.base import Reply, Segment
+from protocols.base import Encoder, Reply, Segment
 from protocols.gemini_generate.shapes import FINISH_WORDS, Form, error_object, usage_metadata
 from protocols.parts import (
     Annotation,
@@ -21,13 +21,13 @@ from protocols.parts import (
     Usage,
     UsageReport,
 )
-from protocols.progress import Block, Progress
+from protocols.progress import Progress
 from protocols.wirejson import JsonObject, dump, encoded, given, load_object, text_at
 
 _EMPTY_TEXT: JsonObject = {"text": ""}
 
 
-class GeminiEncoder:
+class GeminiEncoder(Encoder):
     """Untouched segments; more chunks come with the stream's own id, model and last counts."""
 
     def __init__(self, form: Form) -> None:
@@ -36,7 +36,7 @@ class GeminiEncoder:
 
     def encode(self, segments: Sequence[Segment]) -> bytes:
         self._begun = self._begun or bool(segments)
-        return b"".join([segment.raw for segment in segments])
+        return super().encode(segments)
 
     def heartbeat(self) -> bytes:
         """Measured: a bare newline is the one form that every client of events survives. For an array none
@@ -46,9 +46,6 @@ class GeminiEncoder:
     def resume(self, progress: Progress) -> "ResumedGeminiWriter":
         begun = self._begun or progress.head is not None
         return ResumedGeminiWriter(self._form, progress, begun=begun)
-
-    def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
-        return self.resume(progress).write(parts)
 
 
 def candidate(
@@ -233,7 +230,7 @@ def whole_answer(form: Form, reply: Reply, progress: Progress) -> bytes:
 def _whole_candidate(choice: int, progress: Progress) -> JsonObject:
     one = CandidateParts(choice)
     said = [
-        part for key in sorted(progress.blocks) if key[0] == choice for part in _told(progress.blocks[key])
+        part for key in sorted(progress.blocks) if key[0] == choice for part in progress.blocks[key].parts()
     ]
     parts = [*_fed(one, said)]
     if choice in progress.finished:
@@ -243,13 +240,3 @@ def _whole_candidate(choice: int, progress: Progress) -> JsonObject:
 
 def _fed(one: CandidateParts, said: Iterable[StreamPart]) -> list[JsonObject]:
     return [shown for part in said for shown in one.feed(part)]
-
-
-def _told(block: Block) -> Iterator[StreamPart]:
-    """A block once more as parts, its text in one piece."""
-    start = block.start
-    yield start
-    if block.text:
-        yield BlockDelta(start.choice, start.index, start.kind, block.text)
-    yield from block.annotations
-    yield block.stop or BlockStop(start.choice, start.index)

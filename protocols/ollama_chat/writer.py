@@ -50,9 +50,6 @@ class OllamaEncoder(LineEncoder):
         finish = progress.finished.get(0, Finish(0, FinishReason.LENGTH, ""))
         return OllamaWriter(head, finish, progress.usage)
 
-    def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
-        return self.resume(progress).write(parts)
-
 
 class OllamaWriter:
     """A stream of the protocol: a line for each part that shows, a tool call when it is whole."""

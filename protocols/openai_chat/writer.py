@@ -54,9 +54,6 @@ class ChatEncoder(SseEncoder):
         choices = {choice: resumed_deltas(choice, progress, self._call) for choice in progress.seen}
         return ChatWriter(self._call, head, choices)
 
-    def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
-        return self.resume(progress).write(parts)
-
 
 def resumed_deltas(choice: int, progress: Progress, call: Call) -> Deltas:
     """The deltas of a choice that the client has seen `progress` of."""
@@ -147,7 +144,7 @@ def whole(call: Call, reply: Reply, progress: Progress) -> bytes:
 def _whole_choice(choice: int, progress: Progress, older: bool) -> JsonObject:
     deltas = Deltas(older=older)
     blocks = [block for (of, _), block in sorted(progress.blocks.items(), key=_place) if of == choice]
-    found = [delta for block in blocks for part in _parts(block) for delta in deltas.of(part)]
+    found = [delta for block in blocks for part in block.parts() for delta in deltas.of(part)]
     message = message_of([*found, *deltas.rest()])
     finish = progress.finished.get(choice)
     word = _word(finish.reason if finish else FinishReason.OTHER, deltas)
@@ -156,14 +153,6 @@ def _whole_choice(choice: int, progress: Progress, older: bool) -> JsonObject:
 
 def _place(item: tuple[tuple[int, int], Block]) -> tuple[int, int]:
     return item[0]
-
-
-def _parts(block: Block) -> Iterator[BlockStart | BlockDelta | BlockStop | Annotation]:
-    start = block.start
-    yield start
-    yield BlockDelta(start.choice, start.index, start.kind, block.text)
-    yield from block.annotations
-    yield block.stop or BlockStop(start.choice, start.index)
 
 
 def chunk_head(reply: Reply) -> JsonObject:

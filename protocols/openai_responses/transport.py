@@ -71,9 +71,6 @@ class ResponsesEncoder(SseEncoder):
     def resume(self, progress: Progress) -> "ResponsesWriter":
         return ResponsesWriter(ResumedEventWriter(progress))
 
-    def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
-        return self.resume(progress).write(parts)
-
 
 class ResponsesWriter:
     """What `protocols.base.Writer` asks for."""

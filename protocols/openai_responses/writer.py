@@ -40,7 +40,7 @@ from protocols.parts import (
     Usage,
     UsageReport,
 )
-from protocols.progress import Block, Progress
+from protocols.progress import Progress
 from protocols.wirejson import JsonObject
 
 _ECHOED: Mapping[str, object] = {
@@ -262,15 +262,8 @@ def whole_response(call: Call, reply: Reply, progress: Progress) -> JsonObject:
 
 
 def _parts(progress: Progress) -> Iterator[StreamPart]:
-    for (choice, index), block in sorted(progress.blocks.items()):
-        yield from _block_parts(choice, index, block)
+    for block in progress.ordered:
+        yield from block.parts()
     if progress.usage:
         yield UsageReport(progress.usage)
     yield from progress.finished.values()
-
-
-def _block_parts(choice: int, index: int, block: Block) -> Iterator[StreamPart]:
-    yield block.start
-    yield BlockDelta(choice, index, block.kind, block.text)
-    yield from block.annotations
-    yield block.stop or BlockStop(choice, index)

@@ -168,6 +168,10 @@ def test_json_says_the_same_as_toml(cwd: Path) -> None:
 # What the names come to
 
 
+def test_an_answer_is_gone_on_with_as_often_as_the_config_says(toml: Load) -> None:
+    assert [toml(text).continuations for text in ("", "[streaming]\ncontinuation_attempts = 1")] == [3, 1]
+
+
 def test_calls_are_held_where_the_config_says_so(toml: Load) -> None:
     assert not toml("").hold_tool_calls
     settings = toml("[streaming]\nhold_tool_calls = true\n[[routes]]\nhold_tool_calls = false\n[[routes]]")

@@ -1,6 +1,7 @@
 """A cut in text, told to clients that are known by their User-Agent to take one in a way of their own."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,6 +66,15 @@ def test_codex_gets_it_over_its_websocket_too(proxy: Proxy, vendor: VendorThread
     with WebSocket(proxy, "api.openai.com", headers={"User-Agent": CODEX}) as socket:
         events = socket.turn(model="gpt-5", input="hi")
     assert [event["type"] for event in events][-2:] == ["error", "response.failed"]
+
+
+def test_the_rest_is_asked_for_no_oftener_than_the_user_allows(vendor: VendorThread, tmp_path: Path) -> None:
+    config = CONFIG.format(url=vendor.base_url) + "[streaming]\ncontinuation_attempts = 0\n"
+    before = len(vendor.requests)
+    with Proxy(tmp_path, config) as proxy:
+        cut(vendor, "gemini_generate")
+        assert '"MAX_TOKENS"' in told(proxy, GEMINI, GEMINI_CLI)
+    assert len(vendor.requests) == before + 1
 
 
 def test_gemini_cli_gets_the_rest_and_others_what_there_is(proxy: Proxy, vendor: VendorThread) -> None:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from protocols import ndjson
 from protocols.base import Call, Head, Operation, Segment
 from protocols.errors import MalformedStream
-from protocols.ndjson import LineDecoder, LineEncoder, LineFramer, is_line_stream, write_line
+from protocols.ndjson import LineDecoder, LineFramer, is_line_stream, write_line
+from protocols.ollama_chat.writer import OllamaEncoder
 from protocols.parts import Opaque, Ping, StreamEnd
 from tests.contract import JSON, NDJSON
 
@@ -127,7 +128,7 @@ def test_ordinary_text_is_written_as_it_is() -> None:
 
 
 def test_there_is_no_heartbeat() -> None:
-    assert LineEncoder().heartbeat() == b""
+    assert OllamaEncoder().heartbeat() == b""
 
 
 # -- which answers are lines ----------------------------------------------------------------------------

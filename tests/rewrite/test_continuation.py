@@ -105,6 +105,7 @@ def test_the_rest_is_asked_for_with_what_there_is() -> None:
     assert wish["role"] == "user"
     assert "'Hello wor'" in text_at(wish, "content")
     assert body["temperature"] == 0.5
+    assert [each.instead for each in one.summary.attempts] == one.asked
 
 
 def test_each_goes_to_another_key() -> None:

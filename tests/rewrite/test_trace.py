@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from protocols.base import Head, WireResponse
+from protocols.base import Head, Rendered, WireResponse
 from protocols.parts import (
     Annotation,
     BlockDelta,
@@ -26,7 +26,7 @@ from protocols.progress import Progress
 from protocols.wirejson import dump
 from rewrite.decision import Ended
 from rewrite.events import Summary
-from rewrite.outcome import Completed, Kind, Rejected, Unreachable
+from rewrite.outcome import Completed, Kind, Rejected, Truncated, Unreachable
 from rewrite.trace import (
     DEEPEST,
     HIDDEN,
@@ -84,6 +84,17 @@ def test_a_body_stands_once_and_only_where_it_is_not_the_clients() -> None:
     assert [one["request"].get("body") for one in found] == [None, Body(b'{"model":"claude"}'), None]
     assert [one["request"]["url"] for one in found] == [ASKED[0].url, ASKED[1].url, ASKED[1].url]
     assert "sent" not in found[0]
+
+
+def test_one_that_went_on_with_an_answer_is_told_with_what_it_asked() -> None:
+    rest, cut = Rendered("/v1/messages", {"go": "on"}), Truncated("reset")
+    found = attempts(
+        Ended(1, "main", cut, 11.0),
+        Ended(2, "other", cut, 12.0, 1, instead=rest),
+        Ended(3, "third", Completed(), 13.0, 1),
+    )
+    bodies = [one["request"].get("body") for one in found]
+    assert bodies == [None, Body(b'{"go":"on"}'), Body(b'{"model":"claude"}')]
 
 
 def test_a_rejection_says_what_the_provider_said() -> None:
