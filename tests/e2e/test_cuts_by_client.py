@@ -9,19 +9,31 @@ import pytest
 from tests.e2e.proxy import Proxy
 from tests.e2e.sockets import WebSocket
 from tests.e2e.talk import client
-from tests.vendor import SPEECHES, Reset, Said, VendorThread
+from tests.vendor import SPEECHES, Reset, Said, Tool, VendorThread
 
 CONFIG = """
 [providers.openai]
 base_url = "{url}"
 websocket = "bridge"
+[providers.anthropic]
+base_url = "{url}"
 [providers.gemini]
 base_url = "{url}"
 """
+CLAUDE = "claude-cli/2.1.329 (external, sdk-cli)"
 CODEX = "codex_exec/0.169.0 (Debian 13; x86_64)"
 GEMINI_CLI = "GeminiCLI-tui/0.61.0/gemini-2.5-pro (linux; x64; terminal)"
 SAID = Said(("one ", "two ", "three"))
 RESPONSES = ("https://api.openai.com/v1/responses", {"model": "gpt-5", "stream": True, "input": "hi"})
+MESSAGES = (
+    "https://api.anthropic.com/v1/messages",
+    {
+        "model": "claude-sonnet-4-5",
+        "max_tokens": 99,
+        "stream": True,
+        "messages": [{"role": "user", "content": "hi"}],
+    },
+)
 GEMINI = (
     "https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-pro:streamGenerateContent?alt=sse",
     {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]},
@@ -66,6 +78,20 @@ def test_codex_gets_it_over_its_websocket_too(proxy: Proxy, vendor: VendorThread
     with WebSocket(proxy, "api.openai.com", headers={"User-Agent": CODEX}) as socket:
         events = socket.turn(model="gpt-5", input="hi")
     assert [event["type"] for event in events][-2:] == ["error", "response.failed"]
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "end"),
+    [(CLAUDE, '"stop_reason":"max_tokens"'), ("other/1", "event: error")],
+)
+def test_claude_throws_a_cut_call_away_by_itself_and_others_are_told_of_it(
+    proxy: Proxy, vendor: VendorThread, user_agent: str, end: str
+) -> None:
+    call = Tool("Bash", ('{"command": "rm ', '-r build"}'))
+    vendor.reply(SPEECHES["anthropic_messages"].cut(Said(("one ",), tools=(call,)), "rm", Reset(), model="m"))
+    ends = ('"stop_reason":"max_tokens"', "event: error")
+    said = told(proxy, MESSAGES, user_agent).replace('": "', '":"')
+    assert [each in said for each in ends] == [each == end for each in ends]
 
 
 def test_the_rest_is_asked_for_no_oftener_than_the_user_allows(vendor: VendorThread, tmp_path: Path) -> None:

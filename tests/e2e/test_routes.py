@@ -18,7 +18,7 @@ from tests.vendor.speech import SPEECHES, Said, speech_of
 CHAT = "https://api.openai.com/v1/chat/completions"
 RESPONSES = "https://api.openai.com/v1/responses"
 MESSAGES = "https://api.anthropic.com/v1/messages"
-TARGETS = {"busy": "openai_chat", "poor": "openai_chat", "strict": "openai_chat", "chat": "openai_chat"}
+TARGETS = dict.fromkeys(("busy", "poor", "strict", "locked", "barred", "chat"), "openai_chat")
 SPOKEN = {**TARGETS, "claude": "anthropic_messages"}
 CONFIG = """
 [providers.openai]
@@ -46,6 +46,13 @@ to = ["busy/one", "poor/two", "claude/three", "chat/four"]
 match = { model = "own-fault" }
 to = ["strict/one", "chat/two"]
 [[routes]]
+match = { model = "locked-out" }
+to = ["locked/one", "chat/two"]
+next_on_auth = true
+[[routes]]
+match = { model = "barred" }
+to = ["barred/one", "chat/two"]
+[[routes]]
 match = { model = "named" }
 to = ["chat/served"]
 report_model = "upstream"
@@ -65,7 +72,13 @@ to = ["claude/served"]
 """
 USER = {"role": "user", "content": "hi"}
 ANSWER = Said(("Hello.",), ("Let me think.",))
-ERRORS = {"busy": (503, "busy"), "poor": (429, "insufficient_quota"), "strict": (400, "no")}
+ERRORS = {
+    "busy": (503, "busy"),
+    "poor": (429, "insufficient_quota"),
+    "strict": (400, "no"),
+    "locked": (401, "no key"),
+    "barred": (401, "no key"),
+}
 OWN, OTHER = ({"authorization": f"Bearer sk-client-{name}-0123456789"} for name in ("own", "other"))
 
 
@@ -129,6 +142,17 @@ class Asked:
 
 def chat(http: httpx.Client, model: str, **more: object) -> httpx.Response:
     return http.post(CHAT, json={"model": model, "messages": [USER], **more}, headers=OWN)
+
+
+@pytest.mark.parametrize(
+    ("model", "status", "providers"),
+    [("locked-out", 200, ["locked", "chat"]), ("barred", 401, ["barred"])],
+)
+def test_a_target_that_refuses_every_key_is_passed_over_where_the_route_says_so(
+    http: httpx.Client, asked: Asked, model: str, status: int, providers: list[str]
+) -> None:
+    assert chat(http, model).status_code == status
+    assert asked.providers == providers
 
 
 def respond(http: httpx.Client, model: str, text: str, **more: object) -> httpx.Response:
