@@ -171,7 +171,7 @@ class Answering:
         assert self._settings is not None
         assert self._upstream is not None
         headers, target = written(intercepted, lease, flow.request)
-        request = wire_request(flow.request, intercepted.base_url, headers, target)
+        request = wire_request(flow.request, intercepted.origin, headers, target)
         blackout = Blackout([lease.secret] if lease.pooled else ())
         await pass_once(self._upstream, request, self._settings.timeouts.connect, blackout, response)
 
@@ -251,7 +251,7 @@ def _recorded(planned: Planned, call: Call) -> TargetRecord:
         leg.protocol.name,
         leg.losses,
         dropped(call.headers, planned),
-        planned.base_url,
+        planned.origin,
         leg.rendered,
     )
 

@@ -14,7 +14,7 @@ from addons.blackout import Blackout
 from addons.inbox import Inbox
 from addons.pool import Lease
 from addons.upstream import Closed, Data, Sent, Started, Upstream
-from protocols.base import Call, Fault, Head, Headers, Rendered, WireProtocol, WireRequest, WireResponse
+from protocols.base import Call, Fault, Head, Headers, Rendered, UpstreamRequest, WireProtocol, WireResponse
 from rewrite.credentials import NoneFree as PoolEmpty
 from rewrite.events import (
     Acquire,
@@ -93,7 +93,7 @@ class Work:
     connect_timeout: float
     acquire: Callable[[Acquire], Lease | PoolEmpty]
     release: Callable[[int, Lease, Outcome], None]
-    request: Callable[[int, Lease, Rendered | None], WireRequest]
+    request: Callable[[int, Lease, Rendered | None], UpstreamRequest]
     untouched: Callable[[int], bool]
     report: Callable[[Summary], None]
     failed: Callable[[BaseException], None]
@@ -261,7 +261,7 @@ class Driver:
         )
         self._reader.add_done_callback(partial(self._read_out, attempt))
 
-    async def _read(self, attempt: int, request: WireRequest, *, fresh: bool) -> None:
+    async def _read(self, attempt: int, request: UpstreamRequest, *, fresh: bool) -> None:
         stream = self._work.upstream.stream(request, fresh=fresh, connect_timeout=self._work.connect_timeout)
         inbox = self._inbox
         async with aclosing(stream) as events:
@@ -349,7 +349,11 @@ async def give(answer: WireResponse, response: Response) -> None:
 
 
 async def pass_once(
-    upstream: Upstream, request: WireRequest, connect_timeout: float, blackout: Blackout, response: Response
+    upstream: Upstream,
+    request: UpstreamRequest,
+    connect_timeout: float,
+    blackout: Blackout,
+    response: Response,
 ) -> None:
     """One attempt, its answer as it is but for what is blacked out: for a path that is not ours to answer."""
     async with aclosing(upstream.stream(request, fresh=False, connect_timeout=connect_timeout)) as events:

@@ -26,8 +26,9 @@ from addons.journal import KEY, Journal
 from addons.pool import Lease, Pool
 from addons.relay import Forwarding
 from addons.settings import Configured, Settings
-from addons.wire import address_of, authority_of, headers_of, replaced, set_headers, target_at
+from addons.wire import address_of, bytes_of, headers_of, replaced, set_headers
 from protocols.base import Fault, Headers, Operation, WireProtocol
+from protocols.origin import Origin, is_host, is_method, is_origin_form
 from protocols.registry import Registry
 from rewrite.providers import Provider, serves
 from rewrite.responses_store import PROTOCOL as RESPONSES
@@ -35,13 +36,18 @@ from rewrite.responses_store import PROTOCOL as RESPONSES
 OWN = "client"
 """The name under which a client's own credential stands in the records."""
 
+_BAD_HOST = "The Host header of this request is not a host name: send the name of the server alone.\n"
+_BAD_TARGET = (
+    "the target of this request is not a path: it has to begin with / and be percent-encoded, without #"
+)
+
 LONGEST_MEMORY = 1_000
 _NO_SECRET = SecretStr("")
 
 
 @dataclass(frozen=True, slots=True)
 class Intercepted:
-    """A flow of a provider. `operation` None: its path is not ours to answer; `base_url`: where the provider
+    """A flow of a provider. `operation` None: its path is not ours to answer; `origin`: where the provider
     is, for one that is elsewhere for each of its customers where the client found it."""
 
     configured: Configured
@@ -49,7 +55,7 @@ class Intercepted:
     operation: Operation | None
     own: ClientCredential | None
     pooled: bool
-    base_url: str
+    origin: Origin
 
     @property
     def provider(self) -> Provider:
@@ -74,20 +80,30 @@ class Interception:
 
     def admit(self, flow: http.HTTPFlow) -> Intercepted | None:
         """Recognise a flow by its head and take its credential out; None: not a provider's."""
-        configured = self._configured(flow.request.pretty_host, flow.request.port)
+        host = ascii_host(flow.request)
+        configured = self._configured(host, flow.request.port) if host else None
         if configured is None:
             return None
         own = self._take_out(flow)
         protocol, operation = self._match(configured.provider, flow.request)
         pooled = self._is_pooled(configured, own, flow.request.path, passed=operation is None)
-        base_url = configured.provider.base_url or _origin(flow.request)
-        intercepted = Intercepted(configured, protocol, operation, own, pooled, base_url)
+        origin = configured.provider.origin or Origin(flow.request.scheme, host, flow.request.port)
+        intercepted = Intercepted(configured, protocol, operation, own, pooled, origin)
         self._flows[flow] = intercepted
         return intercepted
 
     def intercepted(self, flow: http.HTTPFlow) -> Intercepted | None:
         """What `admit` found."""
         return self._flows.get(flow)
+
+    def refusal(self, flow: http.HTTPFlow) -> http.Response | None:
+        """A 400 for a head that could be read as one to another place than it says; None: it is in order."""
+        request, intercepted = flow.request, self._flows.get(flow)
+        if not ascii_host(request):
+            return self.fault(None, Fault(400, "invalid_request", _BAD_HOST, should_retry=False))
+        if intercepted is None or (is_method(request.method) and is_origin_form(request.data.path)):
+            return None
+        return self.fault(intercepted, Fault(400, "invalid_request", _BAD_TARGET, should_retry=False))
 
     def _configured(self, host: str, port: int) -> Configured | None:
         assert self._settings is not None
@@ -161,10 +177,10 @@ class Interception:
         lease = self.account(intercepted)
         record = {"provider": provider.name, "passed_through": True, "credential": lease.name}
         self._journal.begin(flow, record)
-        scheme = intercepted.base_url.partition("://")[0]
+        origin = intercepted.origin
         head = partial(self._head, intercepted, lease)
         head(flow.request.copy())  # tried here, where a fault of ours can still be told to the client
-        return Forwarding(address_of(intercepted.base_url), scheme == "https", head, self._proxy())
+        return Forwarding(origin.address, origin.is_secure, head, self._proxy())
 
     def _proxy(self) -> ServerSpec | None:
         """The configured way to providers, which what passes through goes as well."""
@@ -190,12 +206,11 @@ class Interception:
     @staticmethod
     def _head(intercepted: Intercepted, lease: Lease, request: http.Request) -> http.Request:
         headers, target = written(intercepted, lease, request)
-        base_url = intercepted.base_url
-        authority = authority_of(base_url)
+        authority = intercepted.origin.authority
         set_headers(request, replaced(headers, "host", authority))
         if request.authority:
             request.authority = authority
-        request.path = target_at(base_url, target)
+        request.data.path = intercepted.origin.under(bytes_of(target))
         return request
 
     def guard_answer(self, flow: http.HTTPFlow) -> None:
@@ -210,16 +225,21 @@ class Interception:
         flow.response.stream = partial(_guarded, blackout, decoder)
 
     @staticmethod
-    def fault(intercepted: Intercepted | None, message: str) -> http.Response:
-        """A 502 of ours in the client's protocol where that is known."""
+    def fault(intercepted: Intercepted | None, fault: Fault) -> http.Response:
+        """An error of ours in the client's protocol where that is known."""
         if intercepted is None or intercepted.protocol is None:
-            return http.Response.make(502, message, {"content-type": "text/plain"})
-        answer = intercepted.protocol.error(Fault(502, "proxy_fault", message, should_retry=False))
+            return http.Response.make(fault.status, fault.message, {"content-type": "text/plain"})
+        answer = intercepted.protocol.error(fault)
         return http.Response.make(answer.status, answer.body, dict(answer.headers))
 
 
-def _origin(request: http.Request) -> str:
-    return f"{request.scheme}://{request.pretty_host}:{request.port}"
+def ascii_host(request: http.Request) -> str:
+    """The host that a request names, as DNS knows it; empty if it is no host name and no address."""
+    try:
+        host = request.pretty_host.encode("idna").decode()
+    except UnicodeError:
+        return ""
+    return host if is_host(host) else ""
 
 
 def _guarded(blackout: Blackout, decoder: Decoder | None, data: bytes) -> bytes:

@@ -12,6 +12,7 @@ from mitmproxy import http
 
 from addons.blackout import Redactor
 from protocols.base import Call, Rendered
+from protocols.origin import Origin
 from rewrite.decision import Ended
 from rewrite.events import Summary
 from rewrite.fitting import Loss
@@ -41,14 +42,14 @@ _MARKERS = {
 class TargetRecord:
     """One target of a call. `label` is provider/model; `protocol` the one that it is asked in; `losses`: what
     it cannot be told; `dropped`: the client's headers that it is not sent; `rendered`: path and body that go
-    to `base_url` in the place of the client's."""
+    to `origin` in the place of the client's."""
 
     provider: str
     label: str
     protocol: str
     losses: Sequence[Loss] = ()
     dropped: Sequence[str] = ()
-    base_url: str = ""
+    origin: Origin | None = None
     rendered: Rendered | None = None
 
 

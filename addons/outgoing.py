@@ -8,8 +8,8 @@ from addons import carriers
 from addons.interception import Intercepted, written
 from addons.planning import Planned
 from addons.pool import Lease
-from addons.wire import authority_of, headers_of, origin_of, target_at, wire_request, without_hops
-from protocols.base import Headers, Rendered, WireRequest
+from addons.wire import bytes_of, headers_of, wire_request, without_hops
+from protocols.base import Headers, Rendered, UpstreamRequest
 from protocols.wirejson import dump
 
 ACROSS_PROVIDERS = frozenset({"accept", "user-agent"})
@@ -24,7 +24,7 @@ def outgoing(
     intercepted: Intercepted,
     lease: Lease,
     instead: Rendered | None = None,
-) -> WireRequest:
+) -> UpstreamRequest:
     """The request as it goes to one target with the credential of `lease`; `request` stays as it is.
 
     `instead`: what the target is asked in place of what was planned.
@@ -32,7 +32,7 @@ def outgoing(
     rendered = instead or planned.leg.rendered
     if rendered is None:
         headers, target = written(intercepted, lease, request)
-        return wire_request(request, planned.base_url, headers, target)
+        return wire_request(request, planned.origin, headers, target)
     if planned.route.meant and planned.leg.translation is None:
         headers, path = written(intercepted, lease, request, rendered.path)
         kept = tuple(pair for pair in without_hops(headers) if pair[0].lower() not in _FRAMING)
@@ -64,7 +64,7 @@ def _allowed(allowed: frozenset[str], own: Headers) -> frozenset[str]:
 
 
 def _host(planned: Planned) -> tuple[str, str]:
-    return "host", authority_of(planned.base_url)
+    return "host", planned.origin.authority
 
 
 def _signed(headers: Headers, planned: Planned, lease: Lease, intercepted: Intercepted) -> Headers:
@@ -79,8 +79,7 @@ def _signed(headers: Headers, planned: Planned, lease: Lease, intercepted: Inter
     return carriers.write(headers, "", lease.secret, auth=auth, accepts=(), like=None)[0]
 
 
-def _request(planned: Planned, rendered: Rendered, method: str, headers: Headers) -> WireRequest:
-    base_url = planned.base_url
-    url = origin_of(base_url) + target_at(base_url, rendered.path)
+def _request(planned: Planned, rendered: Rendered, method: str, headers: Headers) -> UpstreamRequest:
+    target = planned.origin.under(bytes_of(rendered.path))
     body = dump(rendered.body) if rendered.body else b""
-    return WireRequest(method, url, headers, body)
+    return UpstreamRequest(planned.origin, method, target, headers, body)

@@ -12,6 +12,7 @@ from addons.settings import Settings
 from addons.stored import Turn
 from protocols.base import Fault, Reply, WireProtocol
 from protocols.errors import Untranslatable
+from protocols.origin import Origin
 from protocols.registry import Registry
 from protocols.seals import MARK
 from protocols.wirejson import dump
@@ -28,12 +29,12 @@ _MARK = MARK.encode()
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One target. `pooled`: a credential of its pool is used, not the client's own."""
+    """One target. `pooled`: a credential of its pool is used, not the client's own; `origin`: where it is."""
 
     leg: Leg
     route: Route
     pooled: bool
-    base_url: str
+    origin: Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +103,20 @@ class Planner:
             force_stream=asked.rule.force_stream,
         )
         leg = leg_of(asked.turn.call, protocol, wanted, self._registry)
-        base_url = asked.intercepted.base_url if route.meant else route.provider.base_url
-        return Planned(leg, route, pooled, base_url)
+        return Planned(leg, route, pooled, _origin(asked))
 
     def _holds(self, rule: Rule) -> bool:
         """A cut inside a tool call can be gone on from only where the client has seen nothing of the call."""
         if (rule.on_truncation or self._on_truncation) is OnTruncation.CONTINUE:
             return True
         return self._hold_tool_calls if rule.hold_tool_calls is None else rule.hold_tool_calls
+
+
+def _origin(asked: "_Asked") -> Origin:
+    origin = asked.intercepted.origin if asked.route.meant else asked.route.provider.origin
+    if origin is None:
+        raise Untranslatable(f"providers.{asked.route.provider.name}.base_url", "none is in the config")
+    return origin
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from addons.settings import ConfigError, known_protocols
 from addons.startup import configure_proxy
 from addons.trace import Traces
 from addons.websocket import WebSockets
+from protocols.base import Fault
 from protocols.registry import Registry
 
 FOLLOWED = {
@@ -97,7 +98,7 @@ class Rotator:
             return
         try:
             intercepted = self._interception.admit(flow)
-            if intercepted and (ours := self._at_once(flow, intercepted)):
+            if ours := self._interception.refusal(flow) or self._at_once(flow, intercepted):
                 flow.request.stream = False
                 flow.response = ours
             elif intercepted and intercepted.operation is None and not flow.is_replay:
@@ -108,8 +109,10 @@ class Rotator:
         except Exception as error:  # noqa: BLE001  # fails closed: nothing leaves, and the client is told
             self._failed(flow, error)
 
-    def _at_once(self, flow: http.HTTPFlow, intercepted: Intercepted) -> http.Response | None:
+    def _at_once(self, flow: http.HTTPFlow, intercepted: Intercepted | None) -> http.Response | None:
         """An answer that no provider is asked for."""
+        if intercepted is None:
+            return None
         return self._answering.kept(flow, intercepted) or self._websockets.answer(flow)
 
     async def request(self, flow: http.HTTPFlow) -> None:
@@ -129,7 +132,8 @@ class Rotator:
         intercepted = self._interception.intercepted(flow)
         self._interception.disarm(flow)
         flow.request.stream = False
-        flow.response = self._interception.fault(intercepted, "a fault of the proxy, not of the provider")
+        fault = Fault(502, "proxy_fault", "a fault of the proxy, not of the provider", should_retry=False)
+        flow.response = self._interception.fault(intercepted, fault)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         try:

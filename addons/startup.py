@@ -8,7 +8,6 @@ from mitmproxy.proxy.mode_specs import ProxyMode, UpstreamMode
 
 from addons.settings import Settings
 from addons.upstream import Upstream, tls_context
-from addons.wire import address_of
 
 TCP_TIMEOUT = 3600
 """Seconds of silence on a connection to a client; mitmproxy's own 600 would end a model that thinks."""
@@ -71,8 +70,8 @@ def provider_hosts(settings: Settings) -> list[str]:
     for configured in settings.providers:
         provider = configured.provider
         patterns += [_pattern(entry) for entry in provider.hosts]
-        if provider.base_url:
-            host, port = address_of(provider.base_url)
+        if provider.origin:
+            host, port = provider.origin.address
             patterns.append(f"^{re.escape(host)}:{port}$")
     return sorted(set(patterns))
 

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, Field
 
+from protocols.origin import parsed
+
 type Loc = tuple[str | int, ...]
 """Where a value stands: names of keys and numbers of list items, from the outermost inwards."""
 
@@ -17,14 +19,11 @@ _NOT_YET = "is not available in this version"
 
 def _base_url(url: str) -> str:
     try:
-        parts = urlsplit(url)
-        extra = parts.username or parts.password or parts.query or parts.fragment or parts.port == 0
+        parsed(url)
     except ValueError:
-        extra, parts = "port", urlsplit("")
-    if extra or parts.scheme not in {"http", "https"} or not parts.hostname or not url.isascii():
         raise ValueError(
             "must be an address such as https://api.example.com, without user, query and fragment"
-        )
+        ) from None
     return url
 
 

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from addons.blackout import Redactor
 from addons.driver import for_client
 from addons.journal import KEY, Record, TargetRecord, cleaned
-from addons.wire import headers_of, origin_of, target_at
+from addons.wire import bytes_of, headers_of
 from protocols.base import Call
 from protocols.wirejson import dump, given
 from rewrite.events import Summary
@@ -147,7 +147,7 @@ def _target(target: TargetRecord) -> Mapping[str, object]:
 def _asked(target: TargetRecord, request: http.Request) -> Asked:
     rendered = target.rendered
     path = rendered.path if rendered else request.path
-    url = origin_of(target.base_url) + target_at(target.base_url, path)
+    url = target.origin.url(bytes_of(path)) if target.origin else path
     return Asked(
         target.label, request.method, url, dump(rendered.body) if rendered and rendered.body else None
     )

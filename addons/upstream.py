@@ -2,14 +2,13 @@
 
 The httpx transport is used without httpx's client on top: a client would keep cookies between calls, log
 URLs with their queries, read redirects, and take user names out of URLs for authentication. What goes out
-is what `WireRequest` says. The only changes: h11 writes Host first, Content-Length is that of the body, a
+is what `UpstreamRequest` says. The only changes: h11 writes Host first, Content-Length is that of the body, a
 Host that is missing is added, and Transfer-Encoding is left out, since the body is here as a whole.
 """
 
 import asyncio
 import logging
 import os
-import re
 import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
@@ -24,7 +23,8 @@ import httpx
 
 from addons.encodings import DecodeFault, Decoder, decoder_for
 from addons.network import Network
-from protocols.base import Head, Headers, WireRequest
+from protocols.base import Head, Headers, UpstreamRequest
+from protocols.origin import Origin
 
 KEEPALIVE_EXPIRY = 30.0
 """Seconds that an idle connection is kept. Providers' front ends close theirs after a minute or more."""
@@ -34,10 +34,6 @@ WRITE_TIMEOUT = 60.0
 
 # The unit of that progress, in bytes: a long body on a slow line is sent piece by piece.
 _BODY_PIECE = 1 << 18
-
-_LAST_PORT = 0xFFFF
-
-_URL = re.compile(r"(https?://([^/?#]+))(.*)", re.DOTALL | re.IGNORECASE)
 
 
 class CauseKind(StrEnum):
@@ -118,7 +114,7 @@ class Upstream:
         self._unpooled = _Transport(tls, way, idle=0)
 
     async def stream(
-        self, request: WireRequest, *, fresh: bool, connect_timeout: float
+        self, request: UpstreamRequest, *, fresh: bool, connect_timeout: float
     ) -> AsyncGenerator[UpstreamEvent]:
         """One attempt: Sent, Started, any number of Data, and Closed, which always comes, and comes last.
 
@@ -222,7 +218,7 @@ _CLOSING: set[asyncio.Task[None]] = set()
 class _Opening:
     """A request's way to the head of its answer, in a task of its own, so that `sent` needs no head."""
 
-    def __init__(self, request: WireRequest, connect_timeout: float) -> None:
+    def __init__(self, request: UpstreamRequest, connect_timeout: float) -> None:
         self._request = request
         self._connect_timeout = connect_timeout or None
         self._task: asyncio.Task[httpx.Response] | None = None
@@ -336,17 +332,13 @@ class _Address(httpx.URL):
         return self._target
 
 
-def _request(wire: WireRequest, body: _Body, trace: Callable[..., object]) -> httpx.Request:
-    address = _URL.fullmatch(wire.url)
-    if address is None:
-        raise httpx.UnsupportedProtocol("not an absolute http or https URL")
-    origin, authority, target = address.groups()
-    url = _Address(_origin(origin), _encode(target if target.startswith("/") else "/" + target))
+def _request(wire: UpstreamRequest, body: _Body, trace: Callable[..., object]) -> httpx.Request:
+    url = _Address(_origin(wire.origin), wire.target)
     timeout = {"connect": None, "read": None, "write": WRITE_TIMEOUT, "pool": None}
     request = httpx.Request(
         wire.method,
         url,
-        headers=_headers(wire, authority),
+        headers=_headers(wire),
         stream=body,
         extensions={"timeout": timeout, "trace": trace},
     )
@@ -355,16 +347,12 @@ def _request(wire: WireRequest, body: _Body, trace: Callable[..., object]) -> ht
 
 
 @lru_cache
-def _origin(text: str) -> httpx.URL:
-    """Of a few providers again and again, and not cheap to parse. Raises httpx.InvalidURL."""
-    origin = httpx.URL(text)
-    # httpx lets any number pass, and the event loop then raises what nothing here expects.
-    if (origin.port or 0) > _LAST_PORT:
-        raise httpx.InvalidURL("no such port")
-    return origin
+def _origin(origin: Origin) -> httpx.URL:
+    """Of a few providers again and again, and not cheap to make. Raises httpx.InvalidURL."""
+    return httpx.URL(scheme=origin.scheme, host=origin.host, port=origin.port)
 
 
-def _headers(wire: WireRequest, authority: str) -> list[tuple[bytes, bytes]]:
+def _headers(wire: UpstreamRequest) -> list[tuple[bytes, bytes]]:
     """The request's headers as bytes, with the framing that fits its body."""
     length = str(len(wire.body))
     pairs = [
@@ -374,7 +362,7 @@ def _headers(wire: WireRequest, authority: str) -> list[tuple[bytes, bytes]]:
     ]
     names = {name.lower() for name, _ in pairs}
     if "host" not in names:
-        pairs.insert(0, ("Host", authority.rpartition("@")[2]))
+        pairs.insert(0, ("Host", wire.origin.authority))
     if "content-length" not in names and (wire.body or wire.method in ("POST", "PUT", "PATCH")):
         pairs.append(("Content-Length", length))
     return [(_encode(name), _encode(value)) for name, value in pairs]

@@ -4,7 +4,8 @@ from urllib.parse import urlsplit
 
 from mitmproxy import http
 
-from protocols.base import Headers, WireRequest
+from protocols.base import Headers, UpstreamRequest
+from protocols.origin import Origin
 
 _HOP_BY_HOP = frozenset(
     {
@@ -55,33 +56,14 @@ def replaced(headers: Headers, name: str, value: str) -> Headers:
     return tuple((each, value if each.lower() == name else old) for each, old in headers)
 
 
-def authority_of(base_url: str) -> str:
-    return urlsplit(base_url).netloc.rpartition("@")[2]
-
-
-def address_of(base_url: str) -> tuple[str, int]:
-    parts = urlsplit(base_url)
+def address_of(proxy_url: str) -> tuple[str, int]:
+    """Where a proxy is that the config names."""
+    parts = urlsplit(proxy_url)
     return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
 
-def path_of(base_url: str) -> str:
-    """What a base URL puts before every path; empty where it names a host alone."""
-    return urlsplit(base_url).path.rstrip("/")
-
-
-def target_at(base_url: str, target: str) -> str:
-    """The request target under `base_url`: a client that calls the gateway itself names its path already."""
-    prefix = path_of(base_url)
-    return target if target.startswith(f"{prefix}/") else prefix + target
-
-
-def origin_of(base_url: str) -> str:
-    parts = urlsplit(base_url)
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def wire_request(request: http.Request, base_url: str, headers: Headers, target: str) -> WireRequest:
-    """The request as it leaves: its own bytes, to `base_url`. `target` is the path with its query."""
-    kept = replaced(without_hops(headers), "host", authority_of(base_url))
-    url = origin_of(base_url) + target_at(base_url, target)
-    return WireRequest(request.method, url, kept, request.raw_content or b"")
+def wire_request(request: http.Request, origin: Origin, headers: Headers, target: str) -> UpstreamRequest:
+    """The request as it leaves: its own bytes, to `origin`. `target` is the path with its query."""
+    kept = replaced(without_hops(headers), "host", origin.authority)
+    body = request.raw_content or b""
+    return UpstreamRequest(origin, request.method, origin.under(bytes_of(target)), kept, body)

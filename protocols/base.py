@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Protocol
 
+from protocols.origin import Origin, is_method, is_origin_form
 from protocols.parts import BlockKey, MessageStart, StreamPart
 from protocols.progress import Progress
 from protocols.prompt import MediaForm, MediaKind, Prompt
@@ -26,12 +27,31 @@ def header(headers: Headers, name: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class WireRequest:
-    """A request as it crosses the edge. `url` is absolute; `body` is the bytes on the wire."""
+    """A request as a client sent it. `target` is its path with the query; `body` without its coding."""
 
     method: str
-    url: str
+    target: str
     headers: Headers
     body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamRequest:
+    """A request as it leaves: to `origin` and nowhere else. Raises ValueError for what could be read as more
+    than a method and a path.
+
+    `target` is in origin form, the prefix of `origin` included; `body` is the bytes on the wire.
+    """
+
+    origin: Origin
+    method: str
+    target: bytes
+    headers: Headers
+    body: bytes = b""
+
+    def __post_init__(self) -> None:
+        if not (is_method(self.method) and is_origin_form(self.target)):
+            raise ValueError("not a method and a target in origin form")
 
 
 @dataclass(frozen=True, slots=True)

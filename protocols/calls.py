@@ -23,7 +23,7 @@ def json_call(protocol: str, call_id: str, operation: Operation, request: WireRe
     Raises MalformedRequest if the body is not a JSON object.
     """
     if operation is Operation.MODELS:
-        return Call(call_id, protocol, operation, None, False, request.headers, target=request.url)
+        return Call(call_id, protocol, operation, None, False, request.headers, target=request.target)
     body = load_object(request.body)
     if body is None:
         raise MalformedRequest("the body is not a JSON object")
@@ -37,7 +37,7 @@ def json_call(protocol: str, call_id: str, operation: Operation, request: WireRe
         request.headers,
         body,
         text_bytes=text_size(request.body),
-        target=request.url,
+        target=request.target,
     )
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from string import Formatter
-from urllib.parse import urlsplit
 
+from protocols.origin import Origin, parsed
 from rewrite.outcome import ErrorFacts, Kind
 
 
@@ -80,8 +80,9 @@ class Provider:
 
     `base_url` is absolute and has no slash at its end; empty where each customer or region has a host of
     its own: then a call goes to the host that the client called, and none can be sent there that was meant
-    for another provider. `hosts` are names or globs, with or without a port. `paths` are those of calls
-    that generate, under `base_url`, by protocol; `{model}` and `{method}` stand for what some protocols put
+    for another provider. `origin` is `base_url`, parsed once; None where that is empty. `hosts` are names or
+    globs, with or without a port. `paths` are those of calls that generate, under `base_url`, by protocol;
+    `{model}` and `{method}` stand for what some protocols put
     there. `max_tokens_field` is what a chat request calls the most tokens that it wants. A pool key is
     written as `auth`, or in the client's own form if that is in `accepts`. A client token that begins with
     one of `oauth_prefixes` belongs to a login or a subscription; with an empty prefix all do.
@@ -108,6 +109,10 @@ class Provider:
     environment: str = ""
     streams: bool = True
     websocket: WebSocket = WebSocket.REFUSE
+    origin: Origin | None = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "origin", parsed(self.base_url) if self.base_url else None)
 
 
 def layered(general: Mapping[str, object], special: Mapping[str, object]) -> dict[str, object]:
@@ -126,7 +131,7 @@ def provider(name: str, mapping: Mapping[str, object]) -> Provider:
     `errors` holds two tables, `words` and `phrases`, from lower-case text to the name of a kind. Raises
     ValueError, naming provider and key, where a key is missing, unknown or of another type.
     """
-    known = {each.name for each in fields(Provider)} - {"name"}
+    known = {each.name for each in fields(Provider) if each.init} - {"name"}
     if unknown := sorted(mapping.keys() - known):
         raise ValueError(f"provider {name}: unknown keys {', '.join(unknown)}")
     if missing := [key for key in ("base_url", "hosts", "protocols") if key not in mapping]:
@@ -184,7 +189,7 @@ def serves(provider: Provider, host: str, port: int) -> bool:
     authority of `base_url`.
     """
     named = host.lower().rstrip(".")
-    if provider.base_url and (named, port) == _authority(provider.base_url):
+    if provider.origin and (named, port) == provider.origin.address:
         return True
     entries = (_entry(entry) for entry in provider.hosts)
     return any(fnmatchcase(named, glob) and wanted in (None, port) for glob, wanted in entries)
@@ -192,11 +197,6 @@ def serves(provider: Provider, host: str, port: int) -> bool:
 
 def _first[T](values: Iterable[T | None]) -> T | None:
     return next((value for value in values if value is not None), None)
-
-
-def _authority(url: str) -> tuple[str, int]:
-    parts = urlsplit(url)
-    return parts.hostname or "", parts.port or (80 if parts.scheme == "http" else 443)
 
 
 def _entry(entry: str) -> tuple[str, int | None]:

@@ -119,7 +119,7 @@ class GeminiGenerate:
     def parse(self, call_id: str, operation: Operation, request: WireRequest) -> Call:
         """A conversation is known by Code Assist's session; a cache by the account that made it, so that
         its calls stay together too."""
-        target = _target(request.url)
+        target = _target(request.target)
         call = replace(json_call(self.name, call_id, operation, request), target=target, stream=False)
         if operation is Operation.MODELS:
             return call

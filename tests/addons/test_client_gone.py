@@ -15,6 +15,7 @@ import pytest
 
 from addons.pool import Lease
 from addons.upstream import Upstream, tls_context
+from protocols.origin import parsed
 from rewrite.credentials import NoneFree
 from rewrite.events import Acquire
 from tests.addons.test_driver import PATIENCE, TEXT, House, Kept
@@ -191,7 +192,7 @@ async def test_a_connection_that_is_being_made(vendor: VendorThread, house: Coun
 
     async with await asyncio.start_server(accept, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        house.url = f"https://127.0.0.1:{port}/v1/chat/completions"
+        house.origin = parsed(f"https://127.0.0.1:{port}")
         scene = Scene(house, vendor, Stage(Hang(), lambda _: True), port)
         async with asyncio.timeout(PATIENCE):
             reader = await accepted.get()

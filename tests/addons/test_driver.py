@@ -13,8 +13,9 @@ from addons.blackout import Blackout
 from addons.driver import Driver, Work, for_client, pass_once
 from addons.pool import Lease
 from addons.upstream import Upstream, tls_context
-from protocols.base import Call, Operation, Rendered, WireRequest
+from protocols.base import Call, Operation, Rendered, UpstreamRequest
 from protocols.openai_chat import PROTOCOL
+from protocols.origin import parsed
 from rewrite.credentials import NoneFree
 from rewrite.events import (
     Acquire,
@@ -95,7 +96,7 @@ class House:
 
     def __init__(self, vendor: Vendor | VendorThread) -> None:
         self.upstream = Upstream(tls_context(insecure=False, ca_file=None, ca_dir=None))
-        self.url = vendor.base_url + "/v1/chat/completions"
+        self.origin = parsed(vendor.base_url)
         self.names = itertools.count(1)
         self.free: NoneFree | None = None
         self.untouched = True
@@ -115,10 +116,10 @@ class House:
         self.routes.append(route)
         self.released.append((lease.name, describe(outcome)))
 
-    def request(self, route: int, lease: Lease, instead: Rendered | None) -> WireRequest:
+    def request(self, route: int, lease: Lease, instead: Rendered | None) -> UpstreamRequest:
         key = ("Authorization", f"Bearer {lease.secret.get_secret_value()}")
         headers = (("Host", "x"), ("X-Route", str(route)), key)
-        return WireRequest("POST", self.url, headers, BODY)
+        return UpstreamRequest(self.origin, "POST", b"/v1/chat/completions", headers, BODY)
 
     def driver(
         self, *, stall: float = 0.0, fault: type | None = None, targets: int = 1, beat: float = 0.0
@@ -319,7 +320,7 @@ async def test_a_rejection_is_no_part_of_a_stream_that_was_promised(vendor: Vend
 
 
 async def test_a_fault_in_the_writer_of_requests_leaves_nothing(vendor: Vendor, house: House) -> None:
-    def broken(route: int, lease: Lease, instead: Rendered | None) -> WireRequest:
+    def broken(route: int, lease: Lease, instead: Rendered | None) -> UpstreamRequest:
         raise LookupError("planted")
 
     house.request = broken  # type: ignore[method-assign]

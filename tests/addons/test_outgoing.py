@@ -14,6 +14,7 @@ from addons.pool import NO_LEASE, Lease
 from addons.settings import Configured
 from addons.wire import headers_of
 from protocols.base import Operation, Rendered, header
+from protocols.origin import parsed
 from protocols.wirejson import load_object
 from rewrite.leg import Leg
 from rewrite.providers import Carrier, Provider
@@ -53,11 +54,11 @@ def request() -> http.Request:
 
 def intercepted(provider: Provider = OPENAI) -> Intercepted:
     own = take_out(headers_of(request()), "/")[2]
-    return Intercepted(Configured(provider), CHAT, Operation.GENERATE, own, True, provider.base_url)
+    return Intercepted(Configured(provider), CHAT, Operation.GENERATE, own, True, parsed(provider.base_url))
 
 
 def planned(leg: Leg, provider: Provider = OPENAI, *, meant: bool = True) -> Planned:
-    return Planned(leg, Route(provider, leg.protocol.name, "m", meant), True, provider.base_url)
+    return Planned(leg, Route(provider, leg.protocol.name, "m", meant), True, parsed(provider.base_url))
 
 
 SAME = planned(Leg(call(), CHAT))
@@ -71,7 +72,8 @@ LIKE = planned(
 def test_what_is_not_changed_leaves_as_it_came_but_for_the_key() -> None:
     sent = outgoing(request(), SAME, intercepted(), POOL)
     assert (sent.method, sent.body) == ("POST", BODY)
-    assert sent.url == "https://api.openai.example/base/v1/chat/completions?x=1"
+    assert sent.origin.address == ("api.openai.example", 443)
+    assert sent.target == b"/base/v1/chat/completions?x=1"
     names = [name for name, _ in sent.headers]
     kept = [name for name, _ in ITS_OWN]
     assert [name for name in names if name in kept] == [name for name in kept if name in names]
@@ -86,7 +88,8 @@ def test_an_adapted_body_goes_with_the_client_s_own_headers() -> None:
     """To the provider that the client called, nothing of its head is a secret."""
     sent = outgoing(request(), ADAPTED, intercepted(), POOL)
     assert load_object(sent.body) == {"model": "n"}
-    assert sent.url == "https://api.openai.example/base/v1/chat/completions?x=1"
+    assert sent.origin.address == ("api.openai.example", 443)
+    assert sent.target == b"/base/v1/chat/completions?x=1"
     assert (header(sent.headers, "host"), header(sent.headers, "x-odd")) == ("api.openai.example", "1")
     assert header(sent.headers, "openai-organization") == "org-1"
     assert header(sent.headers, "content-length") is None
@@ -98,7 +101,7 @@ def test_a_key_of_the_client_s_own_in_the_query_stays_there_when_the_body_is_cha
     own = take_out((), f"/v1/x?x=1&key={OWN}")[2]
     asked = replace(intercepted(), own=own)
     sent = outgoing(request(), ADAPTED, asked, own_lease(asked))
-    assert sent.url == f"https://api.openai.example/base/v1/chat/completions?x=1&key={OWN}"
+    assert sent.target == f"/base/v1/chat/completions?x=1&key={OWN}".encode()
 
 
 @pytest.mark.parametrize(
@@ -112,7 +115,7 @@ def test_a_key_of_the_client_s_own_in_the_query_stays_there_when_the_body_is_cha
 def test_another_provider_sees_an_allow_list_alone(target: Planned, own: tuple[tuple[str, str], ...]) -> None:
     sent = outgoing(request(), target, intercepted(), Lease("none", SecretStr(""), pooled=False))
     assert sent.headers == (
-        ("host", target.base_url.removeprefix("https://").partition("/")[0]),
+        ("host", target.origin.authority),
         ("User-Agent", "tool/1"),
         ("Accept", "*/*"),
         *own,
@@ -131,7 +134,7 @@ def test_another_provider_sees_an_allow_list_alone(target: Planned, own: tuple[t
 @pytest.mark.parametrize("target", [ACROSS, LIKE])
 def test_the_client_s_own_key_never_goes_to_another_provider(target: Planned, lease: Lease) -> None:
     sent = outgoing(request(), target, intercepted(), lease)
-    assert OWN not in repr((sent.headers, sent.url, sent.body))
+    assert OWN not in repr(sent)
 
 
 def test_a_client_s_own_login_keeps_its_form_at_the_provider_that_it_called() -> None:
@@ -151,7 +154,7 @@ def test_the_pool_s_key_is_written_in_the_form_of_the_target() -> None:
         header(outgoing(request(), LIKE, intercepted(), POOL).headers, "authorization")
         == "Bearer sk-of-the-pool"
     )
-    assert sent.url == "https://api.claude.example/v1/messages"
+    assert (sent.origin.host, sent.target) == ("api.claude.example", b"/v1/messages")
     assert load_object(sent.body) == {"model": "claude"}
 
 

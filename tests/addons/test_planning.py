@@ -12,6 +12,7 @@ from addons.planning import Plan, Planner
 from addons.settings import Configured, Settings
 from addons.stored import Turn
 from protocols.base import Call, Operation, WireRequest
+from protocols.origin import parsed
 from protocols.parts import Seal
 from protocols.registry import discover
 from protocols.seals import wrapped
@@ -22,6 +23,7 @@ from rewrite.providers import Carrier, Provider
 from rewrite.routes import Match, Rule, destination
 from tests.rewrite.scenes import ANTHROPIC, CHAT
 
+WHERE = parsed("https://where.it.was.called")
 REGISTRY = discover()
 MESSAGES: list[dict[str, object]] = [{"role": "user", "content": "Hi"}]
 
@@ -51,7 +53,7 @@ def planned(
     hold_tool_calls: bool = False,
 ) -> Plan:
     one = call or asks()
-    meant = Intercepted(OPENAI, CHAT, Operation.GENERATE, None, pooled, "https://where.it.was.called")
+    meant = Intercepted(OPENAI, CHAT, Operation.GENERATE, None, pooled, WHERE)
     request = http.Request.make("POST", "https://openai.example/v1/chat/completions", dump(one.body))
     turn = Turn(one, "scope", one.body)
     settings = Settings(providers=providers, rules=rules, hold_tool_calls=hold_tool_calls)
@@ -71,17 +73,14 @@ def test_without_a_rule_the_call_goes_where_it_was_meant_to(pooled: bool) -> Non
     plan = planned(pooled=pooled)
     (target,) = plan.targets
     assert (target.route.label, target.route.meant, target.pooled) == ("openai/gpt-5", True, pooled)
-    assert target.base_url == "https://where.it.was.called"
+    assert target.origin == WHERE
     assert (target.leg.rendered, target.leg.translation, plan.refused) == (None, None, {})
 
 
 def test_the_targets_of_the_first_rule_that_fits_in_order() -> None:
     plan = planned(Rule(Match(model="o3"), to=(destination("local"),)), to("anthropic/claude", "openai"))
     assert labels(plan) == ["openai/gpt-5", "anthropic/claude"]
-    assert [target.base_url for target in plan.targets] == [
-        "https://where.it.was.called",
-        "https://anthropic.example",
-    ]
+    assert [target.origin for target in plan.targets] == [WHERE, parsed("https://anthropic.example")]
     assert plan.targets[1].leg.translation is not None
 
 
@@ -169,7 +168,7 @@ def test_seals_are_looked_for_where_the_body_has_a_carrier() -> None:
     said = {"role": "assistant", "content": [{"type": "thinking", "thinking": "hm", "signature": carrier}]}
     body = dump({"model": "claude", "max_tokens": 9, "messages": [*MESSAGES, said, *MESSAGES]})
     call = ANTHROPIC.parse("c", Operation.GENERATE, WireRequest("POST", "/v1/messages", (), body))
-    meant = Intercepted(CLAUDE, ANTHROPIC, Operation.GENERATE, None, True, CLAUDE.provider.base_url)
+    meant = Intercepted(CLAUDE, ANTHROPIC, Operation.GENERATE, None, True, WHERE)
     request = http.Request.make("POST", "https://anthropic.example/v1/messages", body)
     turn = Turn(call, "scope", call.body)
     (target,) = Planner(Settings(providers=ALL), REGISTRY).plan(turn, meant, request).targets
@@ -184,7 +183,7 @@ def test_a_request_that_is_nested_too_deep_is_refused_and_not_a_fault_of_ours() 
     wanted = {"type": "json_schema", "json_schema": {"name": "deep", "schema": schema}}
     call = asks()
     call = replace(call, body={**call.body, "response_format": wanted})
-    meant = Intercepted(OPENAI, CHAT, Operation.GENERATE, None, True, "https://where.it.was.called")
+    meant = Intercepted(OPENAI, CHAT, Operation.GENERATE, None, True, WHERE)
     request = http.Request.make("POST", "https://openai.example/v1/chat/completions", b"{}")
     settings = Settings(providers=ALL, rules=(to("anthropic/a"),))
     plan = Planner(settings, REGISTRY).plan(Turn(call, "scope", call.body), meant, request)

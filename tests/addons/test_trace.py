@@ -16,6 +16,7 @@ from addons.blackout import REDACTED, Redactor
 from addons.journal import KEY, Record, TargetRecord
 from addons.trace import Traces
 from protocols.base import Call, Head, Operation, Rendered, WireResponse
+from protocols.origin import parsed
 from protocols.parts import BlockDelta, BlockKind, BlockStart, BlockStop
 from protocols.progress import Progress
 from protocols.wirejson import dump
@@ -28,14 +29,14 @@ from rewrite.trace import LARGEST_BODY
 
 SECRET = "the-secret/of a pool"
 CALL = Call("c0ffee", "openai_chat", Operation.GENERATE, "gpt-4o", True, (), session="s-1")
-OWN = TargetRecord("openai", "openai/gpt-4o", "openai_chat", base_url="https://api.openai.com")
+OWN = TargetRecord("openai", "openai/gpt-4o", "openai_chat", origin=parsed("https://api.openai.com"))
 OTHER = TargetRecord(
     "anthropic",
     "anthropic/claude",
     "anthropic_messages",
     [Loss("seed", "is not there")],
     ["x-stainless-os"],
-    "https://gateway.test/anthropic",
+    parsed("https://gateway.test/anthropic"),
     Rendered("/v1/messages", {"model": "claude"}),
 )
 SUMMARY = Summary(

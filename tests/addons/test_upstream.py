@@ -25,7 +25,8 @@ from addons.upstream import (
     UpstreamEvent,
     tls_context,
 )
-from protocols.base import Head, WireRequest, header
+from protocols.base import Head, Headers, UpstreamRequest, header
+from protocols.origin import parsed
 from tests.vendor import (
     Authority,
     Fin,
@@ -71,12 +72,18 @@ def trusting(authority: Authority) -> ssl.SSLContext:
     return tls_context(insecure=False, ca_file=str(authority.ca_path), ca_dir=None)
 
 
-def post(url: str, body: bytes = b"{}", **headers: str) -> WireRequest:
-    return WireRequest("POST", url, (*HEADERS, *headers.items()), body)
+def asking(method: str, url: str, headers: Headers = (), body: bytes = b"") -> UpstreamRequest:
+    base = "/".join(url.split("/", 3)[:3])
+    target = url.removeprefix(base) or "/"
+    return UpstreamRequest(parsed(base), method, target.encode(), headers, body)
+
+
+def post(url: str, body: bytes = b"{}", **headers: str) -> UpstreamRequest:
+    return asking("POST", url, (*HEADERS, *headers.items()), body)
 
 
 def attempt(
-    upstream: Upstream, request: WireRequest, *, fresh: bool = False, connect_timeout: float = 5.0
+    upstream: Upstream, request: UpstreamRequest, *, fresh: bool = False, connect_timeout: float = 5.0
 ) -> Events:
     events = upstream.stream(request, fresh=fresh, connect_timeout=connect_timeout)
     assert isinstance(events, AsyncGenerator)
@@ -177,7 +184,7 @@ async def test_the_request_goes_out_byte_for_byte(upstream: Upstream) -> None:
     )
     async with listening(record) as port:
         target = "/v1beta//models/a%2fb:x/../y%7e~?alt=sse&q='%20+\"{|}"
-        request = WireRequest("POST", f"http://127.0.0.1:{port}{target}", headers, b"\x00{}")
+        request = asking("POST", f"http://127.0.0.1:{port}{target}", headers, b"\x00{}")
         assert kind(await collect(attempt(upstream, request))) is None
     assert seen == (
         b"POST " + target.encode() + b" HTTP/1.1\r\nHost: provider.test\r\nX-First: 1\r\n"
@@ -190,7 +197,7 @@ async def test_a_request_without_body_gets_a_host_and_nothing_else(
     vendor: Vendor, upstream: Upstream
 ) -> None:
     vendor.reply(whole(b"[]"))
-    await collect(attempt(upstream, WireRequest("GET", f"{vendor.base_url}?limit=1", ())))
+    await collect(attempt(upstream, asking("GET", f"{vendor.base_url}/?limit=1", ())))
     received = vendor.requests[0]
     assert received.target == "/?limit=1"
     assert received.headers == ((b"Host", f"127.0.0.1:{vendor.port}".encode()),)
@@ -200,7 +207,7 @@ async def test_the_framing_is_that_of_the_body(vendor: Vendor, upstream: Upstrea
     vendor.always(whole(b"{}"))
     url = f"{vendor.base_url}/v1/x"
     for headers in ((("content-length", "999"), ("a", "b")), (("transfer-encoding", "chunked"), ("a", "b"))):
-        await collect(attempt(upstream, WireRequest("POST", url, headers, b"four")))
+        await collect(attempt(upstream, asking("POST", url, headers, b"four")))
     first, second = vendor.requests
     assert first.headers[1:] == ((b"content-length", b"4"), (b"a", b"b"))
     assert second.headers[1:] == ((b"a", b"b"), (b"Content-Length", b"4"))
@@ -227,21 +234,10 @@ async def test_a_redirect_is_an_answer(vendor: Vendor, upstream: Upstream) -> No
     assert (head(events).status, kind(events), len(vendor.requests)) == (307, None, 1)
 
 
-@pytest.mark.parametrize(
-    "request_",
-    [
-        post("http://127.0.0.1:1/x", Authorization="sk-secret\nx: y"),
-        post("ftp://127.0.0.1/?key=sk-secret"),
-        post("/relative?key=sk-secret"),
-        post("http://127.0.0.1:sk-secret/"),
-        post("http://127.0.0.1:99999999/?key=sk-secret"),
-    ],
-    ids=["header", "scheme", "relative", "no port", "port too large"],
-)
-async def test_a_request_that_cannot_be_written(upstream: Upstream, request_: WireRequest) -> None:
+async def test_a_request_that_cannot_be_written(upstream: Upstream) -> None:
     async with listening(lambda reader, writer: asyncio.sleep(0)) as port:
-        url = request_.url.replace("127.0.0.1:1/", f"127.0.0.1:{port}/")
-        events = await collect(attempt(upstream, WireRequest("POST", url, request_.headers, request_.body)))
+        broken = post(f"http://127.0.0.1:{port}/x", Authorization="sk-secret\nx: y")
+        events = await collect(attempt(upstream, broken))
     assert events == [Closed(Cause(CauseKind.PROTOCOL, "the request cannot be written as HTTP/1.1"))]
 
 
@@ -451,8 +447,9 @@ async def test_nobody_listens(upstream: Upstream) -> None:
     assert events == [Closed(Cause(CauseKind.CONNECT, "cannot connect: Connection refused"))]
 
 
-@pytest.mark.parametrize("host", ["a..test", f"{'a' * 64}.test"])
-async def test_no_such_name(upstream: Upstream, host: str) -> None:
+async def test_no_such_name(upstream: Upstream) -> None:
+    """Longer than DNS can ask for, so that nobody is asked."""
+    host = ".".join(["a" * 63] * 4)
     events = await collect(attempt(upstream, post(f"http://{host}/")))
     assert events == [Closed(Cause(CauseKind.DNS, "the host name cannot be resolved"))]
 

@@ -1,6 +1,7 @@
 """Clients of the proxy that know nothing but bytes: they see everything, and leave at any moment."""
 
 import json
+import select
 import socket
 import ssl
 import struct
@@ -267,6 +268,10 @@ class Listener:
     def accept(self) -> Http1:
         """The next connection that is made."""
         return Http1(self._sock.accept()[0])
+
+    def was_called(self) -> bool:
+        """Whether a connection waits to be accepted."""
+        return bool(select.select([self._sock], [], [], 0)[0])
 
     def __enter__(self) -> Self:
         return self
