@@ -7,7 +7,9 @@ while a request is read and written. Here is what several protocols lose; the re
 from collections.abc import Iterator
 from dataclasses import replace
 
+from protocols.arguments import NONE_GIVEN, kept, value_of
 from protocols.base import Abilities, Call, Rendered, Target, Written
+from protocols.parts import ToolKind
 from protocols.prompt import (
     Content,
     Media,
@@ -64,6 +66,13 @@ def spoken(prompt: Prompt) -> Iterator[Content]:
 
 
 # -- what several protocols lose ------------------------------------------------------------------------
+
+WRAPPED_ARGUMENTS = "earlier ones that are no object are put under `value`"
+
+
+def wrapped_arguments(one: Written) -> bool:
+    said = (call.arguments for call in calls(one.prompt) if call.kind is ToolKind.FUNCTION)
+    return any(value_of(text) is not None and kept(text) not in (text, NONE_GIVEN) for text in said)
 
 
 def cached(one: Written) -> bool:

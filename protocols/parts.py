@@ -69,6 +69,10 @@ class FinishReason(StrEnum):
     OTHER = "other"
 
 
+CUT_SHORT = frozenset({FinishReason.LENGTH, FinishReason.CONTENT_FILTER, FinishReason.ERROR})
+"""Ends behind which a tool call may be half of one, whatever its provider calls it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens as the provider counted them; None where it said nothing. Inclusive counts:

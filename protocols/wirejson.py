@@ -14,18 +14,19 @@ from protocols.parts import StreamError
 type JsonObject = Mapping[str, object]
 
 _BASE64 = re.compile(rb"[A-Za-z0-9+/=]{1000,}")
-_NOT_JSON = object()
+NOT_JSON = object()
+"""What `load_value` gives for bytes that are no JSON."""
 
 
 def load_object(data: bytes) -> JsonObject | None:
     """The JSON object that `data` (UTF-8) holds, or None if it holds anything else."""
-    value = _load(data)
+    value = load_value(data)
     return cast(JsonObject, value) if isinstance(value, dict) else None
 
 
 def load_first(data: bytes) -> JsonObject | None:
     """The JSON object that `data` holds, alone or as the first of an array; None if there is none."""
-    value = _load(data)
+    value = load_value(data)
     first = value[0] if isinstance(value, list) and value else value
     return cast(JsonObject, first) if isinstance(first, dict) else None
 
@@ -36,11 +37,12 @@ def encoded(text: str) -> bytes:
 
 
 def is_json(data: bytes) -> bool:
-    return _load(data) is not _NOT_JSON
+    return load_value(data) is not NOT_JSON
 
 
-def _load(data: bytes) -> object:
-    """The fast parser first; the other takes what is legal and rare: lone surrogates, a BOM, deep nesting."""
+def load_value(data: bytes) -> object:
+    """The value that `data` (UTF-8) holds, `NOT_JSON` if none. The fast parser first; the other takes what is
+    legal and rare: lone surrogates, a BOM, deep nesting."""
     try:
         return from_json(data)
     except ValueError:
@@ -48,7 +50,7 @@ def _load(data: bytes) -> object:
     try:
         return json.loads(data)
     except (ValueError, RecursionError):
-        return _NOT_JSON
+        return NOT_JSON
 
 
 def dump(value: object) -> bytes:

@@ -7,6 +7,7 @@ begins meanwhile waits; a call that is held by wish goes out whole or not at all
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
 
+from protocols.arguments import NONE_GIVEN, value_of
 from protocols.parts import (
     Annotation,
     BlockDelta,
@@ -19,7 +20,7 @@ from protocols.parts import (
     StreamPart,
     ToolKind,
 )
-from protocols.wirejson import encoded, load_object
+from protocols.wirejson import NOT_JSON, encoded, load_object
 
 PLAIN = Seal("plain", "")
 """Of reasoning that its maker did not sign."""
@@ -27,10 +28,12 @@ PLAIN = Seal("plain", "")
 
 @dataclass(slots=True)
 class _Block:
-    """A block of upstream's while it is open or waits for its turn. `held`: whole or not at all."""
+    """A block of upstream's while it is open or waits for its turn. `held`: whole or not at all; `plain`: its
+    text goes out as it comes, which of a function's arguments is known by their first character."""
 
     start: BlockStart
     held: bool = False
+    plain: bool = False
     text: list[str] = field(default_factory=list)
     waiting: list[Annotation] = field(default_factory=list)
     stop: BlockStop | None = None
@@ -39,6 +42,14 @@ class _Block:
     def whole(self) -> bool:
         """Its arguments are a JSON object, so that nothing can follow in it."""
         return load_object(encoded("".join(self.text))) is not None
+
+    def due(self, text: str) -> str:
+        """What may go out of it now that `text` came. What is no object may have to become one first."""
+        if not self.plain:
+            text = "".join(self.text)
+            of_function = self.start.kind is BlockKind.TOOL and self.start.tool_kind is ToolKind.FUNCTION
+            self.plain = not self.held and (not of_function or text.lstrip().startswith("{"))
+        return text if self.plain else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +126,8 @@ class ChoiceSequencer:
             return
         if block.start.kind is BlockKind.TOOL or block is not self.current:
             block.text.append(part.text)
-        if block is self.current and not block.held and part.text:
-            yield BlockDelta(self.number, self.index, part.kind, part.text)
+        if block is self.current and (text := block.due(part.text)):
+            yield BlockDelta(self.number, self.index, part.kind, text)
 
     def _resumed(self, part: BlockDelta) -> Generator[StreamPart, None, _Block | None]:
         """More of a block that was ended to begin another. A call was whole then: what is more tears it."""
@@ -196,7 +207,7 @@ class ChoiceSequencer:
         self.index += 1
         self.called = self.called or block.start.kind is BlockKind.TOOL
         yield replace(block.start, choice=self.number, index=self.index)
-        if text := "".join(block.text):
+        if text := block.due("".join(block.text)):
             yield BlockDelta(self.number, self.index, block.start.kind, text)
         for annotation in block.waiting:
             yield replace(annotation, choice=self.number, index=self.index)
@@ -214,20 +225,28 @@ class ChoiceSequencer:
     def _close_tool(self, block: _Block) -> Iterator[StreamPart]:
         """A whole call stops, or goes out if it is held. What half a call or none means is seen later."""
         yield from self.settle()
-        custom, text = block.start.tool_kind is ToolKind.CUSTOM, "".join(block.text)
-        if not custom and not text.strip():
+        whole = self._arguments(block)
+        if whole == NONE_GIVEN and not block.whole:
             self.unstopped = _Ending(block, empty=True)
-            return
-        whole = text if custom or block.whole else None
-        if block.held and whole is not None:
-            whole = self.wishes.arguments(block.start, whole)
-        if whole is None:
+        elif whole is None:
             self.broken = block.start.tool_name or ""
             self.unstopped = _Ending(block, empty=False)
         elif block.held:
             yield from self._give(block, whole)
         else:
+            if whole and not block.plain:
+                yield BlockDelta(self.number, self.index, BlockKind.TOOL, whole)
             yield BlockStop(self.number, self.index)
+
+    def _arguments(self, block: _Block) -> str | None:
+        """What the client is given as the arguments of a call that ended; None: they are half of some."""
+        text = "".join(block.text)
+        if block.start.tool_kind is ToolKind.FUNCTION:
+            if not text.strip():
+                return NONE_GIVEN
+            if value_of(text) is NOT_JSON:
+                return None
+        return text if block.plain else self.wishes.arguments(block.start, text)
 
     def settle(self, *, whole: bool = True) -> Iterator[StreamPart]:
         """What waits stops where something follows it, and not before an error: clients run what stopped.

@@ -15,16 +15,17 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Protocol
 
+from protocols.arguments import value_of
 from protocols.base import Decoder, Pruner, Segment
 from protocols.errors import MalformedStream
 from protocols.parts import (
+    CUT_SHORT,
     BlockDelta,
     BlockKey,
     BlockKind,
     BlockStart,
     BlockStop,
     Finish,
-    FinishReason,
     MessageStart,
     Ping,
     StreamEnd,
@@ -34,13 +35,11 @@ from protocols.parts import (
     is_of,
     key_of,
 )
-from protocols.wirejson import encoded, load_object
+from protocols.wirejson import NOT_JSON, encoded, load_object
 from rewrite.adapters.frames import FrameWriter, frame_of
 
 AT_WORK = Segment(b"", parts=(Ping(working=True),))
 """What is given for a frame that waits: upstream lives."""
-
-_CUT_SHORT = frozenset({FinishReason.LENGTH, FinishReason.CONTENT_FILTER, FinishReason.ERROR})
 
 
 class HeldCalls(Protocol):
@@ -82,7 +81,7 @@ class _Call:
         return is_json and load_object(encoded(text)) is not None
 
     def survives(self, end: _End) -> bool:
-        half = self.start.tool_kind is ToolKind.FUNCTION and bool("".join(self.pieces).strip())
+        half = self.start.tool_kind is ToolKind.FUNCTION and value_of("".join(self.pieces)) is NOT_JSON
         match end:
             case _End.FINISHED:
                 return True
@@ -123,7 +122,7 @@ class _Calls:
                 self._settle_if(call.whole, key_of(part))
             case Finish(choice=choice, reason=reason):
                 self._finished.add(choice)
-                self.end(_End.CUT_SHORT if reason in _CUT_SHORT else _End.FINISHED, choice)
+                self.end(_End.CUT_SHORT if reason in CUT_SHORT else _End.FINISHED, choice)
             case StreamEnd():
                 self.end(_End.DONE)
             case StreamError():

@@ -8,6 +8,7 @@ whoever holds, counts and closes segments need not know: behind `TranslatingDeco
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from protocols.arguments import as_object
 from protocols.base import (
     Call,
     Decoder,
@@ -36,6 +37,7 @@ from protocols.parts import (
     StreamEnd,
     StreamError,
     StreamPart,
+    ToolKind,
 )
 from protocols.progress import Progress
 from protocols.prompt import Prompt
@@ -110,8 +112,12 @@ class Translation:
             return every or names.unwraps(start)
 
         choices = MOST_CHOICES if abilities.several_choices else 1
-        wishes = Wishes(names.known_by_client, hold, names.unwrapped, self._tool_id, choices)
+        wishes = Wishes(names.known_by_client, hold, self._arguments, self._tool_id, choices)
         return Sequencer(MessageStart(self.reply.id, self.reply.model), wishes, _for_client)
+
+    def _arguments(self, start: BlockStart, text: str) -> str | None:
+        function = start.tool_kind is ToolKind.FUNCTION
+        return as_object(text) if function else self.names.unwrapped(start, text)
 
     def _tool_id(self, number: int) -> str:
         return f"call_{self.reply.id}_{number}"

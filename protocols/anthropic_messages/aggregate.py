@@ -7,12 +7,11 @@ that it leaves out; an upstream that begins anew sends a second `message_start`,
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from protocols.arguments import is_complete, value_of
 from protocols.wirejson import (
     JsonObject,
     beside,
     count_at,
-    encoded,
-    load_object,
     object_at,
     objects_at,
     text_at,
@@ -98,10 +97,9 @@ class _Block:
         """Of an input that is empty its stop says that it is."""
         if "input" not in self.block:
             return True
-        text = "".join(self.pieces)
-        return load_object(encoded(text)) is not None if text.strip() else done or self.stopped
+        return is_complete("".join(self.pieces), done=done or self.stopped)
 
     def whole(self) -> JsonObject:
-        given = load_object(encoded("".join(self.pieces)))
+        value = value_of("".join(self.pieces))
         texts = {name: "".join(pieces) for name, pieces in self.texts.items()}
-        return {**self.block, **texts, **({} if given is None else {"input": given})}
+        return {**self.block, **texts, **({} if value is None else {"input": value})}

@@ -15,9 +15,10 @@ from protocols.losses import (
     refusals,
     results,
     thoughts,
+    wrapped_arguments,
 )
 from protocols.prompt import Refusal, Role, Text, budget_of, effort_of
-from protocols.wirejson import JsonObject, count_at, encoded, load_object, object_at, objects_at, text_at
+from protocols.wirejson import JsonObject, count_at, object_at, objects_at, text_at
 
 _ORDINARY_TIERS = (None, "auto", "default")
 _ORDINARY_TIME = "5m"
@@ -62,11 +63,6 @@ def _other_effort(one: Written) -> bool:
     return bool(told) and asked is not None and told != effort_of(asked)
 
 
-def _no_objects(one: Written) -> bool:
-    said = (call.arguments for call in calls(one.prompt) if call.arguments.strip())
-    return any(load_object(encoded(arguments)) is None for arguments in said)
-
-
 def _other_ids(one: Written) -> bool:
     made = [call.id for call in calls(one.prompt)] + [result.id for result in results(one.prompt)]
     return any(map(NOT_IN_IDS.search, made))
@@ -89,7 +85,7 @@ HAPPENS: Mapping[str, Callable[[Written], bool]] = {
     "thinking budget": _other_budget,
     "thinking effort": _other_effort,
     "service tier": lambda one: one.prompt.service_tier not in _ORDINARY_TIERS,
-    "tool arguments": _no_objects,
+    "tool arguments": wrapped_arguments,
     "tool call ids": _other_ids,
     "allowed tools": fewer_tools,
     "response format": _other_format,

@@ -9,6 +9,7 @@ from protocols.anthropic_messages.turns import CACHE, closes_with_bare_call, spl
 from protocols.base import Abilities, Call, Headers, Operation, Rendered, Target
 from protocols.calls import place_of
 from protocols.errors import Untranslatable
+from protocols.losses import WRAPPED_ARGUMENTS
 from protocols.prompt import (
     MediaForm,
     MediaKind,
@@ -63,7 +64,7 @@ ABILITIES = Abilities(
         "thinking effort": "minimal is low, the least that there is",
         "sampling": "temperature is 1 at most and beats top_p; with thinking on, both and top_k are left out",
         "service tier": "flex, scale and other tiers are left out; priority becomes auto",
-        "tool arguments": "earlier ones that are no object are put under `value`",
+        "tool arguments": WRAPPED_ARGUMENTS,
         "tool call ids": "characters other than letters, digits, _ and - are written as their numbers",
         "allowed tools": "tools that may not be called are left out of the request",
         "response format": "JSON without a schema is asked for in words; of a schema, name, description and "

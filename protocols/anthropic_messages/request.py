@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from protocols.anthropic_messages.knobs import knobs
+from protocols.arguments import NONE_GIVEN, text_of_value
 from protocols.base import Call
 from protocols.errors import Untranslatable
 from protocols.parts import Seal
@@ -20,7 +21,7 @@ from protocols.prompt import (
     ToolResult,
 )
 from protocols.seals import CARRIER, is_carrier
-from protocols.wirejson import JsonObject, dump, flag_at, object_at, objects, objects_at, text_at
+from protocols.wirejson import JsonObject, flag_at, object_at, objects, objects_at, text_at
 
 _PDF = "application/pdf"
 _SOURCE_FORMS = {
@@ -106,7 +107,7 @@ def _tool_call(block: JsonObject, where: str) -> ToolCall:
     name = text_at(block, "name")
     if not name:
         raise Untranslatable(f"{where}.name", "a tool call needs a name")
-    return ToolCall(text_at(block, "id"), name, dump(object_at(block, "input")).decode())
+    return ToolCall(text_at(block, "id"), name, text_of_value(block.get("input")) or NONE_GIVEN)
 
 
 def _tool_result(block: JsonObject, where: str) -> ToolResult:

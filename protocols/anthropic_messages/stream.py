@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from protocols.anthropic_messages.words import FINISH_REASONS
+from protocols.arguments import NONE_GIVEN, text_of_value
 from protocols.parts import (
     Annotation,
     BlockDelta,
@@ -26,7 +27,6 @@ from protocols.sse import Event
 from protocols.wirejson import (
     JsonObject,
     count_at,
-    dump,
     load_object,
     object_at,
     objects_at,
@@ -142,8 +142,9 @@ class BlockReader:
             self._seals[index] = Seal("signature", signature)
         elif block.get("type") == REDACTED:
             self._seals[index] = Seal("redacted", text_at(block, "data"))
-        if given := object_at(block, "input"):
-            self._inputs[index] = dump(given).decode()
+        said = text_of_value(block.get("input"))
+        if said not in ("", NONE_GIVEN):
+            self._inputs[index] = said
 
     def delta(self, index: int, delta: JsonObject) -> StreamPart:
         if signature := text_at(delta, "signature"):

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import assert_never
 
+from protocols.arguments import object_of
 from protocols.errors import Untranslatable
 from protocols.prompt import (
     Content,
@@ -25,7 +26,7 @@ from protocols.prompt import (
     ToolCall,
     ToolResult,
 )
-from protocols.wirejson import JsonObject, given, is_json, load_object, objects_at, text_at
+from protocols.wirejson import JsonObject, given, objects_at, text_at
 
 type Block = dict[str, object]
 type Turn = tuple[str, list[Block]]
@@ -134,18 +135,7 @@ def _thought(thought: Thought) -> Iterator[Block]:
 def _tool_use(call: ToolCall) -> Block:
     if not call.name:
         raise Untranslatable("messages", "a tool call needs a name")
-    return {"type": "tool_use", "id": _id(call.id), "name": call.name, "input": _input(call.arguments)}
-
-
-def _input(arguments: str) -> JsonObject:
-    """The object of the arguments. What is none (another model's slip, half of a call that was cut) is kept
-    as `{"value": ...}`: a refusal would end a conversation that cannot be changed any more."""
-    data = arguments.encode("utf-8", "surrogatepass")
-    found = load_object(data) if arguments.strip() else {}
-    if found is not None:
-        return found
-    wrapped = load_object(b'{"value":' + data + b"}") if is_json(data) else None
-    return wrapped or {"value": arguments}
+    return {"type": "tool_use", "id": _id(call.id), "name": call.name, "input": object_of(call.arguments)}
 
 
 def _tool_result(result: ToolResult) -> Block:

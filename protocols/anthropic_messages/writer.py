@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from protocols.anthropic_messages.marks import CUT, SOURCE
 from protocols.anthropic_messages.words import STOP_REASONS, error_object
+from protocols.arguments import value_of, within
 from protocols.base import Call, Reply
 from protocols.parts import (
     Annotation,
@@ -24,7 +25,7 @@ from protocols.parts import (
 from protocols.progress import Block, Progress, estimated_tokens
 from protocols.seals import CARRIER
 from protocols.sse import SseEncoder, write_event
-from protocols.wirejson import JsonObject, dump, given, load_object, text_at, texts_at
+from protocols.wirejson import NOT_JSON, JsonObject, dump, given, text_at, texts_at
 
 _LEFT_OUT = frozenset({BlockKind.HOSTED, BlockKind.MEDIA})
 """Lossy: an answer of this protocol has no place for an image, or for what a provider's own tools did."""
@@ -219,7 +220,7 @@ class _WrittenBlock:
 def whole(call: Call, reply: Reply, progress: Progress) -> bytes:
     """The Message, or an error object where it ended with an error.
 
-    Lossy: a tool call whose arguments are not a JSON object has no place in it; it counts as cut, and so
+    Lossy: a tool call whose arguments are no JSON has no place in it; it counts as cut, and so
     does the message then.
     """
     finish = progress.finished.get(0, Finish(0, FinishReason.OTHER, ""))
@@ -229,7 +230,7 @@ def whole(call: Call, reply: Reply, progress: Progress) -> bytes:
         return dump(_bad_end(finish))
     blocks = [progress.blocks[key] for key in sorted(progress.blocks) if key[0] == 0]
     calls = [block for block in blocks if block.kind is BlockKind.TOOL]
-    if any(_arguments(block) is None for block in calls):
+    if any(_arguments(block) is NOT_JSON for block in calls):
         finish = Finish(0, FinishReason.LENGTH, "")
     usage = _usage(progress.usage or Usage(), estimated_tokens(progress.characters))
     message = {
@@ -249,7 +250,7 @@ def _content(blocks: Iterable[Block]) -> Iterator[JsonObject]:
         blank = "" if block.text.strip() else text
         match block.kind:
             case BlockKind.TOOL:
-                if (arguments := _arguments(block)) is not None:
+                if (arguments := _arguments(block)) is not NOT_JSON:
                     yield {**_tool_use(block.start), "input": arguments}
             case BlockKind.REASONING:
                 yield from _thinking(block)
@@ -266,8 +267,9 @@ def _thinking(block: Block) -> Iterator[JsonObject]:
         yield {"type": "thinking", "thinking": block.text, "signature": signature}
 
 
-def _arguments(block: Block) -> JsonObject | None:
-    return load_object(block.text.encode("utf-8", "surrogatepass")) if block.text.strip() else {}
+def _arguments(block: Block) -> object:
+    """What is no object is so within the protocol alone."""
+    return value_of(within(block.text))
 
 
 # -- what all have --------------------------------------------------------------------------------------

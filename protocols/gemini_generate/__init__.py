@@ -49,7 +49,7 @@ from protocols.gemini_generate.shapes import (
 from protocols.gemini_generate.stream import ChunkReader, EventDecoder, read_whole
 from protocols.gemini_generate.writer import GeminiEncoder, GeminiWriter, names_of, whole_answer
 from protocols.json_array import ArrayDecoder
-from protocols.losses import told
+from protocols.losses import WRAPPED_ARGUMENTS, told
 from protocols.progress import Progress
 from protocols.prompt import MediaForm, MediaKind, Prompt, effort_said
 from protocols.sse import is_event_stream
@@ -96,6 +96,7 @@ class GeminiGenerate:
         unread=UNREAD,
         losses={
             "system messages": "one in the middle of a conversation becomes a text of the user",
+            "tool arguments": WRAPPED_ARGUMENTS,
             "tool results": "their media stand behind them, in the same turn",
             "schemas": "strict, and an answer's name and description, are left out",
             "images": "how closely they are to be looked at, and what media are called, is left out",

@@ -116,7 +116,7 @@ class _Candidate:
 
     def _begin(self, part: JsonObject, call: JsonObject) -> None:
         begun = _Call(part, PartialArguments())
-        begun.arguments.begin(object_at(call, "args"))
+        begun.arguments.begin(call.get("args"))
         self.parts.append(begun)
         self._more(call)
 

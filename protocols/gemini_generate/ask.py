@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from protocols.arguments import NONE_GIVEN, text_of_value
 from protocols.base import Call
 from protocols.errors import Untranslatable
 from protocols.gemini_generate.schema import from_dialect, json_schema
@@ -148,7 +149,7 @@ class _Pairs:
             raise Untranslatable(where, "a function call without a name")
         if self.answered:
             self.waiting, self.answered = [], False
-        arguments = dump(object_at(function, "args")).decode()
+        arguments = text_of_value(function.get("args")) or NONE_GIVEN
         call = ToolCall(text_at(function, "id") or self._next(), name, arguments)
         self.waiting.append(call)
         return call

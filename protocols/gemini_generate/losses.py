@@ -13,6 +13,7 @@ from protocols.losses import (
     refusals,
     strict_schemas,
     thoughts,
+    wrapped_arguments,
 )
 from protocols.prompt import Role, budget_of, effort_of
 from protocols.wirejson import JsonObject, count_at, object_at, objects_at, text_at
@@ -42,6 +43,7 @@ def _of_others(one: Written) -> bool:
 
 
 HAPPENS: Mapping[str, Callable[[Written], bool]] = {
+    "tool arguments": wrapped_arguments,
     "system messages": lambda one: any(each.role is Role.SYSTEM for each in one.prompt.messages),
     "tool results": media_in_results,
     "schemas": strict_schemas,

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import cast
 
+from protocols.arguments import text_of_value
 from protocols.wirejson import JsonObject, dump, text_at
 
 type Key = str | int
@@ -45,11 +46,15 @@ class PartialArguments:
 
     def __init__(self) -> None:
         self._root: dict[str, object] = {}
+        self._other = ""
         self._unread: list[JsonObject] = []
 
-    def begin(self, arguments: JsonObject) -> None:
-        """What is there before the first piece."""
-        self._root.update(arguments)
+    def begin(self, arguments: object) -> None:
+        """What is there before the first piece: by the form an object, or nothing."""
+        if isinstance(arguments, dict):
+            self._root.update(arguments)
+        else:
+            self._other = text_of_value(arguments)
 
     def add(self, pieces: Iterable[JsonObject]) -> None:
         for piece in pieces:
@@ -58,12 +63,14 @@ class PartialArguments:
                 self._unread.append(piece)
 
     def whole(self) -> str:
-        """The object as JSON text; where a piece has no place, no object, so that nobody runs half of it."""
-        return dump(self._unread or self._root).decode()
+        """The object as JSON text; where a piece has no place, half of it, so that nobody runs it."""
+        if self._unread or (self._other and self._root):
+            return self.half()
+        return self._other or dump(self._root).decode()
 
     def half(self) -> str:
         """What has come of a call that was broken off; never a whole object."""
-        return self.whole()[:-1]
+        return dump(self._root).decode()[:-1]
 
 
 def _put(root: dict[str, object], keys: tuple[Key, ...], piece: JsonObject) -> bool:

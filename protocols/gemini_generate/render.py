@@ -9,6 +9,7 @@ breakpoints are left out; a level of thinking above "high" is "high", and one is
 from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote
 
+from protocols.arguments import object_of
 from protocols.base import Rendered, Target
 from protocols.errors import Untranslatable
 from protocols.gemini_generate.shapes import SSE_QUERY, in_envelope
@@ -34,7 +35,7 @@ from protocols.prompt import (
     budget_of,
     effort_of,
 )
-from protocols.wirejson import JsonObject, encoded, given, load_object
+from protocols.wirejson import JsonObject, given
 
 LACKS: Mapping[str, str] = {
     "parallel_tool_calls": "the model decides by itself how many tools it calls at once",
@@ -199,12 +200,9 @@ def _part(content: Content, names: Mapping[str, str], where: str) -> Iterator[Js
 
 
 def _call(call: ToolCall, where: str) -> JsonObject:
-    arguments = load_object(encoded(call.arguments) or b"{}")
     if not call.name:
         raise Untranslatable(where, f"the tool call {call.id!r} has no name")
-    if arguments is None:
-        raise Untranslatable(where, f"the arguments of {call.name!r} are no JSON object")
-    return given(id=call.id or None, name=call.name, args=arguments)
+    return given(id=call.id or None, name=call.name, args=object_of(call.arguments))
 
 
 def _result(result: ToolResult, names: Mapping[str, str], where: str) -> JsonObject:

@@ -268,7 +268,7 @@ class CandidateReader:
             yield from self._open(BlockKind.TOOL, text_at(call, "id") or None, name)
             self._called = True
             self._partial = PartialArguments()
-            self._partial.begin(object_at(call, "args"))
+            self._partial.begin(call.get("args"))
         if self._partial is not None:
             self._partial.add(objects_at(call, "partialArgs"))
             if call.get("willContinue") is not True:

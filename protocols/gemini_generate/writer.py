@@ -6,6 +6,7 @@ log probabilities, and the places in a text that a source belongs to (the source
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from protocols.arguments import value_of, within
 from protocols.base import Encoder, Reply, Segment
 from protocols.gemini_generate.shapes import FINISH_WORDS, Form, error_object, usage_metadata
 from protocols.parts import (
@@ -22,7 +23,7 @@ from protocols.parts import (
     UsageReport,
 )
 from protocols.progress import Progress
-from protocols.wirejson import JsonObject, dump, encoded, given, load_object, text_at
+from protocols.wirejson import NOT_JSON, JsonObject, dump, given, text_at
 
 _EMPTY_TEXT: JsonObject = {"text": ""}
 
@@ -113,14 +114,14 @@ class CandidateParts:
                 pass
 
     def _stop(self, part: BlockStop) -> Iterator[JsonObject]:
-        """A call whose arguments are no object was cut, and is left out: the form has no half of one."""
+        """A call whose arguments are no JSON was cut, and is left out: the form has no half of one."""
         if part.seal:
             self._seal = part.seal.value
         if self._call is None:
             return
         call, self._call = self._call, None
-        arguments = load_object(encoded("".join(self._arguments)) or b"{}")
-        if arguments is not None:
+        arguments = value_of(within("".join(self._arguments)))
+        if arguments is not NOT_JSON:
             function = given(id=call.tool_id, name=call.tool_name, args=arguments)
             yield self._sealed({"functionCall": function})
 

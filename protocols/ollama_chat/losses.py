@@ -16,6 +16,7 @@ from protocols.losses import (
     results,
     strict_schemas,
     thoughts,
+    wrapped_arguments,
 )
 from protocols.ollama_chat.words import PLAIN
 from protocols.prompt import Content, Media, Text, ToolMode, effort_of
@@ -47,6 +48,7 @@ def _other_level(one: Written) -> bool:
 
 
 HAPPENS: Mapping[str, Callable[[Written], bool]] = {
+    "tool arguments": wrapped_arguments,
     "texts": _together,
     "cache breakpoints": cached,
     "tool choice": _free_to_choose,

@@ -4,9 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, groupby
 from urllib.parse import quote
 
+from protocols.arguments import object_of
 from protocols.base import Abilities, Call, Operation, Rendered, Target
 from protocols.calls import place_of
 from protocols.errors import Untranslatable
+from protocols.losses import WRAPPED_ARGUMENTS
 from protocols.ollama_chat.losses import HAPPENS
 from protocols.ollama_chat.words import LEVELS, PLAIN
 from protocols.prompt import (
@@ -28,7 +30,7 @@ from protocols.prompt import (
     ToolResult,
     effort_of,
 )
-from protocols.wirejson import JsonObject, encoded, given, load_object
+from protocols.wirejson import JsonObject, given
 
 ABILITIES = Abilities(
     lacks={
@@ -50,6 +52,7 @@ ABILITIES = Abilities(
         "called cannot be said",
         "schemas": "strict, and an answer's name and description, are left out",
         "images": "how closely they are to be looked at, and what a client calls them, is left out",
+        "tool arguments": WRAPPED_ARGUMENTS,
         "failed tools": "a tool's result has no mark that it failed; its text stays as it is",
         "media in tool results": "they go into a message of the user behind the results",
         "reasoning": "goes back to a provider without a signature; a seal has no place in an answer, so that "
@@ -74,8 +77,8 @@ _ANY_OBJECT: JsonObject = {"type": "object", "properties": {}}
 
 
 def render(prompt: Prompt, target: Target) -> Rendered:
-    """Raises Untranslatable for a tool call without a name or with arguments that are no object, and for
-    media other than images in the request. `stream` is always said: left out, it is true."""
+    """Raises Untranslatable for a tool call without a name, and for media
+    other than images in the request. `stream` is always said: left out, it is true."""
     tools = _offered(prompt)
     body = given(
         model=target.model,
@@ -255,7 +258,5 @@ def _assistant(content: Iterable[Content]) -> JsonObject:
 def _call(call: ToolCall) -> JsonObject:
     if not call.name:
         raise Untranslatable("messages", "a tool call without a name")
-    arguments = load_object(encoded(call.arguments or "{}"))
-    if arguments is None:
-        raise Untranslatable("messages", f"the arguments of a call of {call.name!r} are no JSON object")
-    return {**given(id=call.id or None), "function": {"name": call.name, "arguments": arguments}}
+    function = {"name": call.name, "arguments": object_of(call.arguments)}
+    return {**given(id=call.id or None), "function": function}

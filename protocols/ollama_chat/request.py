@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from protocols.arguments import NONE_GIVEN, text_of_value
 from protocols.base import Call, Operation
 from protocols.errors import Untranslatable
 from protocols.ollama_chat.words import UNSEALED, image_type
@@ -26,7 +27,6 @@ from protocols.wirejson import (
     JsonObject,
     beside,
     count_at,
-    dump,
     number_at,
     object_at,
     objects_at,
@@ -169,7 +169,7 @@ class History:
         function = object_at(call, "function")
         name = _named(function, f"{field}.function")
         self._calls += 1
-        arguments = dump(object_at(function, "arguments")).decode()
+        arguments = text_of_value(function.get("arguments")) or NONE_GIVEN
         made = ToolCall(text_at(call, "id") or f"call_{self._calls}", name, arguments)
         self._open.append(made)
         return made

@@ -8,6 +8,7 @@ tokens. An error is a line `{"error": "..."}` under status 200.
 import re
 from collections.abc import Iterator, Sequence
 
+from protocols.arguments import NONE_GIVEN, text_of_value
 from protocols.ollama_chat.words import FINISH_REASONS, UNSEALED, image_type, usage_of
 from protocols.parts import (
     BlockDelta,
@@ -88,7 +89,9 @@ class AnswerReader:
         function = object_at(call, "function")
         name, tool_id = text_at(function, "name") or None, text_at(call, "id") or None
         yield BlockStart(0, self._index, BlockKind.TOOL, tool_id, name)
-        yield BlockDelta(0, self._index, BlockKind.TOOL, _arguments(function))
+        yield BlockDelta(
+            0, self._index, BlockKind.TOOL, text_of_value(function.get("arguments")) or NONE_GIVEN
+        )
         yield BlockStop(0, self._index)
 
     def _close(self) -> Iterator[StreamPart]:
@@ -107,14 +110,6 @@ class AnswerReader:
         if usage := usage_of(line):
             yield UsageReport(usage)
         yield StreamEnd()
-
-
-def _arguments(function: JsonObject) -> str:
-    """As JSON text. An object by the form; a text is taken for one, as some servers send."""
-    arguments = function.get("arguments")
-    if isinstance(arguments, str):
-        return arguments
-    return dump({} if arguments is None else arguments).decode()
 
 
 def read_whole(body: JsonObject) -> Sequence[StreamPart]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
+from protocols.arguments import value_of, within
 from protocols.base import Reply
 from protocols.ndjson import LineEncoder, write_line
 from protocols.ollama_chat.words import FINISH_WORDS, counts
@@ -31,7 +32,7 @@ from protocols.parts import (
     UsageReport,
 )
 from protocols.progress import Block, Progress
-from protocols.wirejson import JsonObject, dump, encoded, given, load_object
+from protocols.wirejson import NOT_JSON, JsonObject, dump, given
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TEXTS = frozenset({BlockKind.TEXT, BlockKind.REFUSAL})
@@ -131,9 +132,9 @@ def _failure(finish: Finish) -> str:
 
 
 def _tool_call(call: BlockStart, text: str) -> JsonObject | None:
-    """A call whose arguments are no object was cut, and is left out: the form has no half of one."""
-    arguments = load_object(encoded(text or "{}"))
-    if arguments is None:
+    """A call whose arguments are no JSON was cut, and is left out: the form has no half of one."""
+    arguments = value_of(within(text))
+    if arguments is NOT_JSON:
         return None
     function = {"name": call.tool_name or "", "arguments": arguments}
     return {**given(id=call.tool_id), "function": function}

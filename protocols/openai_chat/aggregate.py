@@ -10,15 +10,14 @@ import binascii
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from protocols.arguments import is_complete, text_of, within
 from protocols.openai_chat.reasoning import Details
-from protocols.openai_chat.stream import ToolKeys, tool_kind
-from protocols.parts import ToolKind
+from protocols.openai_chat.stream import FINISH_REASONS, ToolKeys, tool_kind
+from protocols.parts import CUT_SHORT, ToolKind
 from protocols.wirejson import (
     JsonObject,
     beside,
-    encoded,
     grown,
-    load_object,
     object_at,
     objects,
     objects_at,
@@ -73,21 +72,22 @@ class _Call:
         self.kind = tool_kind(tool) if said or not self.named else self.kind
         self.fields |= _said(tool, {"index", "function", "custom"})
         self.named |= _said(said, {"arguments", "input"})
-        self.pieces.append(text_at(said, "arguments") or text_at(said, "input"))
+        self.pieces.append(text_of(said.get("arguments")) or text_at(said, "input"))
 
     def is_whole(self, *, done: bool) -> bool:
-        """Of free text and of no arguments at all only the end of the stream says that they are."""
+        """Of free text only the end of the stream says that it is."""
         text = "".join(self.pieces)
-        if self.kind is ToolKind.CUSTOM or not text.strip():
-            return done
-        return load_object(encoded(text)) is not None
+        return done if self.kind is ToolKind.CUSTOM else is_complete(text, done=done)
 
-    def function(self) -> JsonObject:
-        field_name = "input" if self.kind is ToolKind.CUSTOM else "arguments"
-        return {**self.named, field_name: "".join(self.pieces)}
+    def function(self, *, done: bool) -> JsonObject:
+        """`done`: nothing was cut off, so that no arguments at all are an empty object."""
+        text = "".join(self.pieces)
+        if self.kind is ToolKind.CUSTOM:
+            return {**self.named, "input": text}
+        return {**self.named, "arguments": within(text) if done else text}
 
-    def whole(self) -> JsonObject:
-        return {"type": self.kind.value, **self.fields, self.kind.value: self.function()}
+    def whole(self, *, done: bool) -> JsonObject:
+        return {"type": self.kind.value, **self.fields, self.kind.value: self.function(done=done)}
 
 
 @dataclass(slots=True)
@@ -150,7 +150,7 @@ class _Message:
 
     def whole(self, *, done: bool, half: bool) -> JsonObject:
         """`half`: its provider ended it, so that calls are told as they are."""
-        calls = [call.whole() for call in self.calls.values() if half or call.is_whole(done=done)]
+        calls = [call.whole(done=done) for call in self.calls.values() if half or call.is_whole(done=done)]
         older = self.older if self.older and (half or self.older.is_whole(done=done)) else None
         message: dict[str, object] = {"role": "assistant", "content": self._text(bool(calls or older))}
         message |= {name: "".join(texts) or None for name, texts in self.texts.items()}
@@ -158,7 +158,7 @@ class _Message:
         message |= {name: found for name, found in self.lists.items() if found}
         message |= {"reasoning_details": self.details.items} if self.details.items else {}
         message |= {"tool_calls": calls} if calls else {}
-        message |= {"function_call": older.function()} if older else {}
+        message |= {"function_call": older.function(done=done)} if older else {}
         return message | ({"audio": self._heard()} if self.audio or self.sounds else {})
 
     def _text(self, called: bool) -> object:
@@ -190,7 +190,8 @@ class _Choice:
     def whole(self, *, done: bool) -> JsonObject:
         """A finish that is missing is ours, and then no call is told that is not whole."""
         reason = self.reason or self.message.supplied(done=done)
-        message = self.message.whole(done=done, half=bool(self.reason))
+        short = FINISH_REASONS.get(reason) in CUT_SHORT
+        message = self.message.whole(done=done and not short, half=bool(self.reason))
         told = {"index": self.number, **self.fields, "message": message}
         return {**told, "logprobs": self.logprobs or None, "finish_reason": reason}
 

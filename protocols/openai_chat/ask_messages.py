@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
+from protocols.arguments import text_of
 from protocols.errors import Untranslatable
 from protocols.media import from_data_url
 from protocols.openai_chat.reasoning import (
@@ -122,7 +123,7 @@ def _tool_call(call: JsonObject, field: str) -> ToolCall:
 
 
 def _function(function: JsonObject, call_id: str, field: str) -> ToolCall:
-    return ToolCall(call_id, _named(function, field), text_at(function, "arguments"))
+    return ToolCall(call_id, _named(function, field), text_of(function.get("arguments")))
 
 
 def _named(tool: JsonObject, field: str) -> str:

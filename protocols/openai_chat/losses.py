@@ -12,6 +12,7 @@ from protocols.losses import (
     media_of_the_model,
     results,
     thoughts,
+    wrapped_arguments,
 )
 from protocols.openai_chat.reasoning import DETAILS, PLAIN, SIGNATURE
 from protocols.prompt import Effort, Media, Text, Thought, effort_of
@@ -55,6 +56,7 @@ def _participants(call: Call) -> bool:
 
 
 HAPPENS: Mapping[str, Callable[[Written], bool]] = {
+    "tool arguments": wrapped_arguments,
     "texts": _together,
     "cache breakpoints": cached,
     "failed tools": failed_tools,

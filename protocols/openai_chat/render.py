@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from protocols.base import Abilities, Call, Operation, Rendered, Target
 from protocols.calls import place_of
+from protocols.losses import WRAPPED_ARGUMENTS
 from protocols.openai_chat.losses import HAPPENS, UNREAD
 from protocols.openai_chat.render_messages import render_messages
 from protocols.parts import ToolKind
@@ -41,6 +42,7 @@ ABILITIES = Abilities(
         "participants": "the names of a request's participants are left out, and developers are the system",
         "texts": "texts that stand together in a message become one",
         "cache breakpoints": "providers of Chat place them by themselves",
+        "tool arguments": WRAPPED_ARGUMENTS,
         "failed tools": "a tool's result has no mark that it failed; its text stays as it is",
         "media in tool results": "they go into a message of the user behind the results",
         "pictures of the model": "those of earlier turns are left out of a request",

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, groupby, pairwise
 
+from protocols.arguments import kept
 from protocols.errors import Untranslatable
 from protocols.media import data_url
 from protocols.openai_chat.ask_messages import AUDIO_TYPES
@@ -218,5 +219,5 @@ def _call(call: ToolCall) -> JsonObject:
         raise Untranslatable("messages", "a tool call without a name")
     if call.kind is ToolKind.CUSTOM:
         return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
-    function = {"name": call.name, "arguments": call.arguments or "{}"}
+    function = {"name": call.name, "arguments": kept(call.arguments)}
     return {"id": call.id, "type": "function", "function": function}

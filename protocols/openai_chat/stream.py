@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from protocols.arguments import text_of
 from protocols.blocks import ImplicitBlocks
 from protocols.media import from_data_url
 from protocols.openai_chat.reasoning import Details, details_text, signature_of
@@ -280,7 +281,7 @@ class ChoiceReader:
             yield from self._blocks.seal(Seal("signature", signature))
         if key not in self._blocks:
             yield self._blocks.tool(key, kind, key[1] or None, text_at(function, "name") or None)
-        arguments = text_at(function, "arguments") or text_at(function, "input")
+        arguments = text_of(function.get("arguments")) or text_at(function, "input")
         yield from self._blocks.delta(key, BlockKind.TOOL, arguments)
 
 

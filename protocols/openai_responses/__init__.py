@@ -31,7 +31,7 @@ from protocols.base import (
     WireResponse,
 )
 from protocols.calls import Paths, json_call, matched
-from protocols.losses import told
+from protocols.losses import WRAPPED_ARGUMENTS, told
 from protocols.openai_responses.aggregate import ResponsesFold
 from protocols.openai_responses.continuing import continued
 from protocols.openai_responses.losses import HAPPENS, UNREAD
@@ -90,6 +90,7 @@ class OpenAIResponses:
             "cache breakpoints": "are left out: the provider finds what it can cache by itself",
             "max_output": "below 16 tokens becomes 16, the least that is taken",
             "assistant media": "follow the assistant's message as the user's, and behind its text",
+            "tool arguments": WRAPPED_ARGUMENTS,
             "tool errors": "the mark that a tool failed is left out; what it said stays",
             "reasoning": "is sent back only as this protocol's own encrypted items",
             "namespaces": "lose their description",

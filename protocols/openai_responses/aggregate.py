@@ -4,6 +4,7 @@ The last event holds the whole response. Measured: ChatGPT's own backend leaves 
 sent the items; and a stream that was cut has no last event at all.
 """
 
+from protocols.arguments import text_of, within
 from protocols.openai_responses.layout import layout_of, run_by_client
 from protocols.openai_responses.reader import EventReader
 from protocols.openai_responses.resuming import ResumedEventWriter
@@ -30,7 +31,8 @@ class ResponsesFold:
         if not layout.ended:
             return self._incomplete()
         output = [item.native for item in layout.ordered if item.done]
-        return {**layout.response, "output": objects_at(layout.response, "output") or output}
+        told = [_in_text(item) for item in objects_at(layout.response, "output") or output]
+        return {**layout.response, "output": told}
 
     def _incomplete(self) -> JsonObject | None:
         """What came of it, without a call that is not whole."""
@@ -40,6 +42,13 @@ class ResponsesFold:
         response = object_at(ending[-1], "response") if ending else {}
         kept = [item for item in objects_at(response, "output") if not _is_half_a_call(item)]
         return {**response, "output": kept} if text_at(response, "id") else None
+
+
+def _in_text(item: JsonObject) -> JsonObject:
+    """A call with its arguments as text, which is what clients parse."""
+    if text_at(item, "type") != "function_call" or text_at(item, "status") == "incomplete":
+        return item
+    return {**item, "arguments": within(text_of(item.get("arguments")))}
 
 
 def _is_half_a_call(item: JsonObject) -> bool:

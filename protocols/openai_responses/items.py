@@ -8,6 +8,7 @@ whole answer is read as items that are done at once.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from protocols.arguments import NONE_GIVEN, text_of
 from protocols.openai_responses.layout import Item, Piece, run_by_client
 from protocols.openai_responses.vocabulary import BLANK_LINE, image_payload, seal_of
 from protocols.parts import (
@@ -20,7 +21,7 @@ from protocols.parts import (
     StreamPart,
     ToolKind,
 )
-from protocols.wirejson import JsonObject, count_at, dump, object_at, objects_at, text_at
+from protocols.wirejson import JsonObject, count_at, object_at, objects_at, text_at
 
 _ARGUMENTS: Mapping[str, str] = {
     "function_call": "arguments",
@@ -249,15 +250,16 @@ class CallReader(ItemReader):
     def event(self, kind: str, event: JsonObject) -> Iterator[StreamPart]:
         match kind:
             case "function_call_arguments.delta" | "custom_tool_call_input.delta":
-                yield from self._grow(text_at(event, "delta"))
+                yield from self._grow(text_of(event.get("delta")))
             case "function_call_arguments.done":
-                yield from self._fill(text_at(event, "arguments"))
+                yield from self._fill(text_of(event.get("arguments")))
             case "custom_tool_call_input.done":
                 yield from self._fill(text_at(event, "input"))
 
     def end(self) -> Iterator[StreamPart]:
         said = self.item.native.get(_ARGUMENTS.get(self.item.kind, ""))
-        yield from self._fill(said if isinstance(said, str) else dump(said or {}).decode())
+        free = self.item.kind == "custom_tool_call"
+        yield from self._fill(NONE_GIVEN if said is None and not free else text_of(said))
         yield from self.stop()
 
     def _grow(self, text: str) -> Iterator[StreamPart]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 
 from protocols.base import Call, Written
-from protocols.losses import cached, failed_tools, media_of_the_model, thoughts
+from protocols.losses import cached, failed_tools, media_of_the_model, thoughts, wrapped_arguments
 from protocols.openai_responses.render import LEAST_OUTPUT
 from protocols.openai_responses.request import DROPPED
 from protocols.openai_responses.tools import ADDITIONAL
@@ -20,6 +20,7 @@ def _of_others(one: Written) -> bool:
 
 
 HAPPENS: Mapping[str, Callable[[Written], bool]] = {
+    "tool arguments": wrapped_arguments,
     "cache breakpoints": cached,
     "max_output": _too_little,
     "assistant media": media_of_the_model,

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import assert_never
 
+from protocols.arguments import kept
 from protocols.base import Target
 from protocols.errors import Untranslatable
 from protocols.media import data_url
@@ -164,7 +165,7 @@ def _call(call: ToolCall, place: str) -> JsonObject:
     said = {"call_id": call.id, "name": call.name, **given(namespace=call.namespace or None)}
     if call.kind is ToolKind.CUSTOM:
         return {"type": "custom_tool_call", **said, "input": call.arguments}
-    return {"type": "function_call", **said, "arguments": call.arguments or "{}"}
+    return {"type": "function_call", **said, "arguments": kept(call.arguments)}
 
 
 def _result(result: ToolResult) -> JsonObject:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import takewhile
 
+from protocols.arguments import text_of
 from protocols.base import Call
 from protocols.errors import Untranslatable
 from protocols.media import from_data_url
@@ -186,7 +187,7 @@ def _tool_call(item: JsonObject, place: str) -> ToolCall:
     return ToolCall(
         text_at(item, "call_id"),
         name,
-        text_at(item, "input" if custom else "arguments"),
+        text_at(item, "input") if custom else text_of(item.get("arguments")),
         ToolKind.CUSTOM if custom else ToolKind.FUNCTION,
         text_at(item, "namespace"),
     )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from protocols.arguments import within
 from protocols.base import Call, Decoder, Head, Operation, WireProtocol
 from protocols.parts import BlockKind, FinishReason
 from protocols.progress import Progress
@@ -74,12 +75,22 @@ def said(progress: Progress, kind: BlockKind) -> dict[int, str]:
 
 
 def calls(progress: Progress) -> list[tuple[int, str | None, str | None, object]]:
-    """What a call asks for is compared as JSON: whole answers of some protocols have it as an object."""
+    """What a call asks for is compared as JSON: whole answers of some protocols have it as an object, and
+    nothing is an empty one."""
     return [
-        (choice, block.start.tool_id, block.start.tool_name, load_object(block.text.encode()) or block.text)
+        (
+            choice,
+            block.start.tool_id,
+            block.start.tool_name,
+            _asked(block.text),
+        )
         for (choice, _), block in sorted(progress.blocks.items(), key=lambda item: item[0])
         if block.kind is BlockKind.TOOL
     ]
+
+
+def _asked(text: str) -> object:
+    return load_object(within(text).encode()) or within(text)
 
 
 def sources(progress: Progress) -> list[str]:

@@ -286,7 +286,7 @@ def test_half_a_call_is_never_one_to_run() -> None:
     found = cut(BlockStart(0, 0, TOOL, "t", "f"), BlockDelta(0, 0, TOOL, '{"a'))
     assert progress(parts(PROTOCOL, SSE, [written(found)])).finished[0].native == "max_tokens"
     assert (whole(found)["content"], whole(found)["stop_reason"]) == ([], "max_tokens")
-    broken = [*BEGIN, *some(0, TOOL, "[1]"), *some(1, TOOL, "{}"), *finished(CALLED)]
+    broken = [*BEGIN, *some(0, TOOL, "[1"), *some(1, TOOL, "{}"), *finished(CALLED)]
     assert [each["id"] for each in whole(broken)["content"]] == ["t1"]
     assert whole(broken)["stop_reason"] == "max_tokens"
 

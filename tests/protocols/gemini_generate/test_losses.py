@@ -20,6 +20,7 @@ from protocols.prompt import (
     Text,
     Thinking,
     Thought,
+    ToolCall,
     ToolResult,
 )
 from tests.protocols.gemini_generate.frames import INTERNAL, WHOLE
@@ -40,6 +41,8 @@ from tests.protocols.lossy import (
 
 FILE = Media(MediaKind.FILE, MediaForm.DATA, "JVBERi", "application/pdf", name="a.pdf")
 LOST: list[tuple[str, Prompt]] = [
+    ("tool arguments", answered(ToolCall("b", "f", '{"half'))),
+    ("tool arguments", answered(ToolCall("b", "f", "[1]"))),
     ("system messages", said(Text("Now sing."), role=Role.SYSTEM)),
     ("tool results", resulting(ToolResult("a", (HI, IMAGE)))),
     ("schemas", replace(PLAIN, tools=(replace(F, strict=True),))),

@@ -15,6 +15,7 @@ from protocols.prompt import (
     Text,
     Thinking,
     Thought,
+    ToolCall,
     ToolChoice,
     ToolMode,
     ToolResult,
@@ -34,6 +35,8 @@ from tests.protocols.lossy import (
 )
 
 LOST: list[tuple[str, Prompt]] = [
+    ("tool arguments", answered(ToolCall("b", "f", '{"half'))),
+    ("tool arguments", answered(ToolCall("b", "f", "[1]"))),
     ("texts", said(HI, Text("there"))),
     ("texts", said(IMAGE, HI)),
     ("texts", replace(PLAIN, system=(HI, HI))),

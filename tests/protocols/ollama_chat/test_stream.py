@@ -127,7 +127,7 @@ def test_an_error_is_a_line_of_its_own() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "text"),
-    [({"a": 1}, '{"a":1}'), ('{"a": 1}', '{"a": 1}'), (None, "{}"), ("", "")],
+    [({"a": 1}, '{"a":1}'), ('{"a": 1}', '{"a": 1}'), (None, "{}"), ("", "{}")],
     ids=["object", "text", "null", "empty"],
 )
 def test_arguments_are_json_text(arguments: object, text: str) -> None:

@@ -125,7 +125,7 @@ def test_a_call_is_told_when_it_is_whole() -> None:
     }
 
 
-@pytest.mark.parametrize("arguments", ['{"a":', "[1]"])
+@pytest.mark.parametrize("arguments", ['{"a":', "[1"])
 def test_a_call_that_is_not_whole_is_left_out(arguments: str) -> None:
     found = [*OPEN, *tool(0, arguments), Finish(0, FinishReason.LENGTH, ""), END]
     (line,) = lines(found)

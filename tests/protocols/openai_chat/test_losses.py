@@ -7,7 +7,18 @@ import pytest
 from protocols.openai_chat import PROTOCOL
 from protocols.openai_chat.losses import HAPPENS, UNREAD
 from protocols.parts import Seal
-from protocols.prompt import Effort, Prompt, Role, Text, Thinking, Thought, ToolChoice, ToolMode, ToolResult
+from protocols.prompt import (
+    Effort,
+    Prompt,
+    Role,
+    Text,
+    Thinking,
+    Thought,
+    ToolCall,
+    ToolChoice,
+    ToolMode,
+    ToolResult,
+)
 from tests.protocols.lossy import (
     CALL,
     HI,
@@ -23,6 +34,8 @@ from tests.protocols.lossy import (
 )
 
 LOST: list[tuple[str, Prompt]] = [
+    ("tool arguments", answered(ToolCall("b", "f", '{"half'))),
+    ("tool arguments", answered(ToolCall("b", "f", "[1]"))),
     ("texts", said(HI, Text("there"))),
     ("texts", replace(PLAIN, system=(HI, HI))),
     ("texts", resulting(ToolResult("a", (HI, HI)))),

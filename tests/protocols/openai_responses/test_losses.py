@@ -7,11 +7,23 @@ import pytest
 from protocols.openai_responses import PROTOCOL
 from protocols.openai_responses.losses import HAPPENS, UNREAD
 from protocols.parts import Seal
-from protocols.prompt import Effort, Prompt, Text, Thinking, Thought, ToolChoice, ToolMode, ToolResult
+from protocols.prompt import (
+    Effort,
+    Prompt,
+    Text,
+    Thinking,
+    Thought,
+    ToolCall,
+    ToolChoice,
+    ToolMode,
+    ToolResult,
+)
 from protocols.wirejson import JsonObject
 from tests.protocols.lossy import CALL, HI, IMAGE, PLAIN, F, answered, losses, not_read, resulting, said
 
 LOST: list[tuple[str, Prompt]] = [
+    ("tool arguments", answered(ToolCall("b", "f", '{"half'))),
+    ("tool arguments", answered(ToolCall("b", "f", "[1]"))),
     ("cache breakpoints", said(Text("Hi", cache=True))),
     ("cache breakpoints", replace(PLAIN, tools=(replace(F, cache=True),))),
     ("max_output", replace(PLAIN, max_output=15)),
