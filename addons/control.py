@@ -11,7 +11,8 @@ from addons.answering import Answering
 from addons.blackout import Redactor
 from addons.interception import Interception
 from addons.journal import Journal
-from addons.settings import ConfigError, Settings, load, watched
+from addons.listening import warn_of_others
+from addons.settings import ConfigError, Settings, load, load_again, watched
 from addons.startup import Connecting, connecting, make_upstream, provider_hosts, set_options
 from addons.state import StateError
 from addons.upstream import Upstream
@@ -33,6 +34,11 @@ class Control:
         self._upstream: tuple[Connecting, Upstream] | None = None
         self._users_hosts: list[str] | None = None
 
+    @property
+    def in_force(self) -> bool:
+        """Whether there are settings: a config could be used, the current one or one before."""
+        return self._settings is not None
+
     def start(self) -> None:
         """The event loop runs: look after the files."""
         self._watch.start()
@@ -42,7 +48,7 @@ class Control:
         await self._answering.close()
 
     def configure(self, opts: options.Options) -> None:
-        """Read the config, or say line by line what is wrong: an error at the start ends the proxy."""
+        """Read the config, or say line by line what is wrong."""
         self._opts = opts
         try:
             self._take(load(opts.rotator_config, os.environ, Path.cwd()))
@@ -67,11 +73,8 @@ class Control:
             log.info("the changed config is in force")
 
     async def _load(self) -> Settings:
-        settings = await asyncio.to_thread(load, self._opts.rotator_config, os.environ, Path.cwd())
-        former = self._settings.source if self._settings else None
-        if former and settings.source is None:
-            raise ConfigError(f"{former}: is gone: put it back, or start anew without it")
-        return settings
+        assert self._settings is not None
+        return await asyncio.to_thread(load_again, self._settings, os.environ, Path.cwd())
 
     def _refuse(self, error: ConfigError) -> None:
         kept = "the settings before stay in force: " if self._settings else ""
@@ -79,7 +82,7 @@ class Control:
             log.error("%s", self._redactor.redact(f"{kept}{line}"))
 
     def _take(self, settings: Settings) -> None:
-        for warning in settings.warnings:
+        for warning in (*settings.warnings, *warn_of_others(self._opts, settings)):
             log.warning("%s", self._redactor.redact(warning))
         log.info("%s", self._redactor.redact(_in_short(settings)))
         self._apply(settings, self._opts)
@@ -127,4 +130,11 @@ def _in_short(settings: Settings) -> str:
     """What a start tells of itself: which file was read, and which pools came of it."""
     pools = (f"{one.provider.name} {len(one.credentials)}" for one in settings.providers if one.credentials)
     keys = ", ".join(pools) or "none, clients' own keys are used"
-    return f"config: {settings.source or 'no file'}; keys: {keys}"
+    return f"config: {_named(settings.source)}; keys: {keys}"
+
+
+def _named(source: Path | None) -> str:
+    """A file in the folder that we were started in is named as that: it may have come with the folder."""
+    if source is None:
+        return "no file"
+    return f"./{source.name}" if source.parent == Path.cwd() else str(source)

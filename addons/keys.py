@@ -4,14 +4,19 @@ No message here holds what stands in the config behind the colon, unless it can 
 variable: people write secrets in the oddest places.
 """
 
+import os
 import re
+import selectors
 import shlex
 import subprocess
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import SecretStr
+
+from addons.ownfile import NotOurs, read_own
 
 LITERAL_REFUSED = "a literal secret in the file is refused: write env:NAME, file:PATH or cmd:COMMAND"
 COMMAND_TIMEOUT = 10.0
@@ -102,8 +107,9 @@ def _variable(name: str, environ: Mapping[str, str], _folder: Path) -> _Found:
 
 def _file(path: str, _environ: Mapping[str, str], folder: Path) -> _Found:
     try:
-        with located(path, folder).open("rb") as file:
-            return _decoded(file.read(_LONGEST_KEY)), "the file"
+        return _decoded(read_own(located(path, folder), _LONGEST_KEY)), "the file"
+    except NotOurs as error:
+        raise KeyRefused(f"the file {error}") from None
     except (OSError, ValueError) as error:
         raise KeyRefused(
             f"the file cannot be read ({_reason(error)}): create it or correct its path, "
@@ -121,27 +127,50 @@ def _command(command: str, environ: Mapping[str, str], folder: Path) -> _Found:
 
 def _output(words: list[str], environ: Mapping[str, str], folder: Path) -> bytes:
     """What the command prints. What it says of its failure is not repeated: it may hold the key."""
+    end = time.monotonic() + COMMAND_TIMEOUT
     try:
-        done = subprocess.run(  # no shell: nothing in the config is expanded
+        with subprocess.Popen(  # no shell: nothing in the config is expanded
             words,
-            check=True,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=COMMAND_TIMEOUT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             cwd=folder,
             env=dict(environ),
-        )
+        ) as process:
+            try:
+                data = _printed(process, end)
+                status = process.wait(max(end - time.monotonic(), 0))
+            except (KeyRefused, subprocess.TimeoutExpired):
+                process.kill()
+                raise
     except subprocess.TimeoutExpired:
         raise KeyRefused(
             f"the command did not end within {COMMAND_TIMEOUT:g} s: run it by hand to see what it waits for"
         ) from None
-    except subprocess.CalledProcessError as error:
-        raise KeyRefused(
-            f"the command failed with exit status {error.returncode}: run it by hand to see why"
-        ) from None
     except (OSError, ValueError) as error:
         raise KeyRefused(f"the command cannot be run ({_reason(error)}): correct it") from None
-    return done.stdout
+    if status:
+        raise KeyRefused(f"the command failed with exit status {status}: run it by hand to see why")
+    return data
+
+
+def _printed(process: subprocess.Popen[bytes], end: float) -> bytes:
+    """All that it prints until `end`, in monotonic seconds. Raises TimeoutExpired, and KeyRefused if that is
+    more than a key can be."""
+    data = b""
+    assert process.stdout is not None
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while selector.select(max(end - time.monotonic(), 0)):
+            more = os.read(process.stdout.fileno(), _LONGEST_KEY)
+            if not more:
+                return data
+            data += more
+            if len(data) > _LONGEST_KEY:
+                raise KeyRefused(
+                    f"the command printed more than {_LONGEST_KEY} bytes: have it print the key alone"
+                )
+    raise subprocess.TimeoutExpired(process.args, COMMAND_TIMEOUT)
 
 
 def _decoded(data: bytes) -> str:

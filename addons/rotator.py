@@ -1,5 +1,7 @@
 """The add-on: `mitmdump -s addons/rotator.py`. Options and hooks; what they do is in the other modules."""
 
+import logging
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -16,16 +18,18 @@ from addons.control import Control
 from addons.guard import own_ports, points_at_us
 from addons.interception import Intercepted, Interception
 from addons.journal import Journal
+from addons.listening import PASTE
 from addons.pool import Pool
 from addons.relay import Relay
 from addons.replay import Replay
 from addons.settings import ConfigError, known_protocols
-from addons.startup import configure_proxy
+from addons.startup import configure_proxy, end_start, spare_closed_loop, unknown_options
 from addons.trace import Traces
 from addons.websocket import WebSockets
 from protocols.base import Fault
 from protocols.registry import Registry
 
+log = logging.getLogger("rotator")
 FOLLOWED = {
     "rotator_intercept",
     "rotator_state",
@@ -74,15 +78,22 @@ class Rotator:
             "rotator_state", str, "", "A folder that kept responses outlive the proxy in; default: none."
         )
         configure_proxy(ctx.options)
+        spare_closed_loop(ctx.master)
 
     def configure(self, updated: set[str]) -> None:
         if "rotator_config" in updated:
+            for warning in unknown_options(ctx.options):
+                log.warning("%s", warning)
             self._control.configure(ctx.options)
+            if not self._control.in_force:
+                end_start(ctx.master)
         elif updated & FOLLOWED:
             self._control.follow(ctx.options)
 
     def running(self) -> None:
         self._control.start()
+        if lines := os.environ.get(PASTE):
+            sys.stdout.write(f"{lines}\n")
 
     async def done(self) -> None:
         await self._control.stop()

@@ -17,6 +17,7 @@ from pathlib import Path
 from platformdirs import user_config_path
 
 from addons.keys import KeyRefused, PoolCredential, key_file, located, numbered, resolve, usable
+from addons.ownfile import NotOurs, read_own
 from addons.problems import PREFIX, Problems, checked, line, masked, overrides, unavailable
 from addons.rules import Rules, adapters, protocol_name
 from addons.tables import CredentialTable, Loc, ProviderTable, StreamingTable, Tables, Tree
@@ -28,6 +29,9 @@ from rewrite.limits import Limits, OnTruncation, Timeouts
 from rewrite.providers import Carrier, Provider, layered, provider
 from rewrite.responses_store import Bounds
 from rewrite.routes import Rule, destination
+
+_LARGEST_FILE = 1 << 20
+"""Bytes of a config file."""
 
 _NAMES = ("rotator.toml", "rotator.json")
 _NEEDED = ("base_url", "hosts", "protocols")
@@ -71,8 +75,7 @@ class Settings:
     routes, the first that fits being the one; `deadlines` likewise, over `timeouts`. `responses`: how
     much is kept of those that no provider keeps. `trace`: the folder of the calls' traces, None for none.
     `upstream_proxy`: the address of a proxy towards the providers, empty for none. `warnings`: one line
-    each. `source`: the config file, None without one.
-    `sought`: where one may be, or may come to be. `key_files`: the files that keys were read from.
+    each. `source`: the config file, None without one. `key_files`: the files that keys were read from.
     """
 
     providers: tuple[Configured, ...] = ()
@@ -89,7 +92,6 @@ class Settings:
     clients: tuple[ClientFacts, ...] = ()
     warnings: tuple[str, ...] = ()
     source: Path | None = None
-    sought: tuple[Path, ...] = ()
     key_files: tuple[Path, ...] = ()
 
 
@@ -99,7 +101,17 @@ def load(option: str, environ: Mapping[str, str], cwd: Path) -> Settings:
     `environ` holds overrides, keys and what cmd: keys run with; relative paths start at `cwd`, those of
     keys at the file's folder. Blocks while cmd: keys run. Raises ConfigError.
     """
-    source = _find(option, cwd)
+    return _loaded(_find(option, cwd), environ, cwd)
+
+
+def load_again(former: Settings, environ: Mapping[str, str], cwd: Path) -> Settings:
+    """As `load`, from the file that `former` came from, or from none: no other takes its place."""
+    if former.source and not os.path.lexists(former.source):
+        raise ConfigError(f"{former.source}: is gone: put it back, or restart without it")
+    return _loaded(former.source, environ, cwd)
+
+
+def _loaded(source: Path | None, environ: Mapping[str, str], cwd: Path) -> Settings:
     problems = Problems(str(source or "environment"), _override_names(environ))
     tables = _tables(source, environ, problems)
     folder = source.parent if source else cwd
@@ -127,14 +139,13 @@ def load(option: str, environ: Mapping[str, str], cwd: Path) -> Settings:
         clients=known_clients(),
         warnings=(*_warnings(tables, keys), *_without_keys(tables, keys.problems, providers)),
         source=source,
-        sought=_sought(option, cwd),
         key_files=tuple(_key_files(tables, folder)),
     )
 
 
 def watched(settings: Settings) -> tuple[Path, ...]:
-    """The files whose change asks for a new `load`: where a config file may be, and where keys are."""
-    return tuple(dict.fromkeys((*settings.sought, *settings.key_files)))
+    """The files whose change asks for `load_again`: the config that was found at the start, and the keys."""
+    return tuple(dict.fromkeys((*filter(None, [settings.source]), *settings.key_files)))
 
 
 def built_in() -> dict[str, dict[str, object]]:
@@ -198,7 +209,9 @@ def _tables(source: Path | None, environ: Mapping[str, str], problems: Problems)
 def _read(source: Path) -> Tree:
     """The tree of tables in a file; JSON by its suffix, else TOML."""
     try:
-        text = source.read_bytes().decode("utf-8-sig")
+        text = read_own(source, _LARGEST_FILE).decode("utf-8-sig")
+    except NotOurs as error:
+        raise ConfigError(f"{source}: {error.reason}: {error.remedy} {source}") from None
     except OSError as error:
         raise ConfigError(
             f"{source}: cannot be read ({error.strerror}): create it or correct its path"

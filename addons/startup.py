@@ -1,14 +1,23 @@
 """What mitmproxy's own options mean for us, and what we set of them."""
 
+import asyncio
+import logging
 import re
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
-from mitmproxy import options
+from mitmproxy import master, options
+from mitmproxy.addons import errorcheck, proxyserver
+from mitmproxy.log import LegacyLogEvents
 from mitmproxy.proxy.mode_specs import ProxyMode, UpstreamMode
 
+from addons.listening import blocks_others
 from addons.settings import Settings
 from addons.upstream import Upstream, tls_context
 
+_OURS = "rotator_"
 TCP_TIMEOUT = 3600
 """Seconds of silence on a connection to a client; mitmproxy's own 600 would end a model that thinks."""
 
@@ -22,12 +31,48 @@ def configure_proxy(opts: options.Options) -> None:
     set_options(opts, connection_strategy="lazy")
     if "tcp_timeout" in opts:  # not before mitmproxy 12.2
         set_options(opts, tcp_timeout=max(opts.tcp_timeout, TCP_TIMEOUT))
-    if not opts.listen_host and not any("@" in mode and ":" in mode.rpartition("@")[2] for mode in opts.mode):
+    if blocks_others(opts):
         set_options(opts, block_private=True)
+
+
+def end_start(running: master.Master) -> None:
+    """What was logged as an error ends a start, before the proxy listens; a proxy that runs goes on.
+
+    We are loaded by a task: asyncio would log this exception as one that nobody took from it.
+    """
+    check, server = (running.addons.get(name) for name in ("errorcheck", "proxyserver"))  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+    if not isinstance(check, errorcheck.ErrorCheck):
+        return
+    if isinstance(server, proxyserver.Proxyserver) and server.is_running:
+        return
+    if check.repeat_errors_on_stderr:
+        for record in check.logger.has_errored:
+            sys.stderr.write(f"{record.getMessage()}\n")
+    if task := asyncio.current_task():
+        task.add_done_callback(asyncio.Task.exception)
+    sys.exit(1)
+
+
+def spare_closed_loop(running: master.Master) -> None:
+    """What is logged after the event loop is closed, by what is then forgotten, goes past the handler of
+    mitmproxy that needs the loop: it would raise in the middle of the log call."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, LegacyLogEvents):
+            handler.addFilter(lambda _: not running.event_loop.is_closed())
 
 
 def set_options(opts: options.Options, **values: object) -> None:
     opts.update(**values)  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+
+
+def unknown_options(opts: options.Options) -> Iterator[str]:
+    """A line for each option that is called as ours are and is none: mitmproxy passes over it in silence."""
+    ours = [name for name, _ in opts.items() if name.startswith(_OURS)]  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+    for name in opts.deferred:
+        if name.startswith(_OURS):
+            close = get_close_matches(name, ours, n=1)
+            meant = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(ours))}"
+            yield f"--set {name}: no such option, so it does nothing: {meant}"
 
 
 @dataclass(frozen=True, slots=True)

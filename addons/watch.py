@@ -6,7 +6,7 @@ from pathlib import Path
 
 INTERVAL = 1.0
 
-type Signature = tuple[int, int, int] | None
+type Signature = tuple[int, ...] | None
 
 
 class Watch:
@@ -39,9 +39,9 @@ class Watch:
 
 
 def signature(path: Path) -> Signature:
-    """Inode, size and time of change; None where there is no such file."""
+    """Inode, size and time of change, mode and owner; None where there is no such file."""
     try:
         stat = path.stat()
     except OSError:
         return None
-    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_mode, stat.st_uid

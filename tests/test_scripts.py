@@ -32,6 +32,7 @@ from mitmproxy import ctx
 def running():
     said = {"host": ctx.options.listen_host, "port": ctx.options.listen_port, "cwd": os.getcwd()}
     said["sent_through"] = os.environ.get("HTTPS_PROXY", "")
+    print(os.environ["ROTATOR_PASTE"])
     print("probe " + json.dumps(said), flush=True)
     ctx.master.shutdown()
 """
@@ -345,6 +346,16 @@ def test_the_second_start_starts_one_python(machine: Machine) -> None:
     ]
     assert len(started) == 1, started
     assert started[0].startswith(f"+ exec {python} -u {mitmdump}")
+
+
+@pytest.mark.usefixtures("in_venv")
+def test_a_faulty_config_is_told_alone(machine: Machine) -> None:
+    """Nothing to paste, nothing that looks as if the proxy ran."""
+    (machine.home / "rotator.toml").write_text("[retry]\nmax_atempts = 3\n")
+    done = machine.run("bash", ROOT / "scripts" / "start", "-p", "0", ROTATOR_VENV=sys.prefix)
+    assert done.returncode == 1
+    assert "retry.max_atempts: unknown name" in done.stdout.splitlines()[-1]
+    assert not re.search("export|listening|Traceback", done.stdout + done.stderr)
 
 
 # --- scripts/sdks.py and .ci/run

@@ -71,12 +71,21 @@ def test_a_command_is_run_without_a_shell(tmp_path: Path) -> None:
         (python("print(1 / 0)"), "the command failed with exit status 1: run it by hand to see why"),
         (python("pass"), "the command's output is empty: put the key there"),
         (python("print('a b')"), f"the key in the command's output {INSIDE}"),
+        ("file:long", "the file is larger than 65536 bytes: shorten it"),
+        ("file:shared", "the file can be written by other users (mode 606): chmod go-w it"),
+        (
+            python("while True: print('k' * 65536)"),
+            "the command printed more than 65536 bytes: have it print the key alone",
+        ),
         (python("print(chr(233))"), f"the key in the command's output {INSIDE}"),
     ],
 )
 def test_a_key_that_cannot_be_used_is_refused(tmp_path: Path, reference: str, message: str) -> None:
     (tmp_path / "empty").write_text(" \n")
     (tmp_path / "bytes").write_bytes(b"key\xff")
+    (tmp_path / "long").write_bytes(b"k" * 65537)
+    (tmp_path / "shared").write_bytes(b"key")
+    (tmp_path / "shared").chmod(0o606)
     variables = {"EMPTY": " ", "TWO_LINES": "a\nb", "ACCENT": "clé", "PYTHONIOENCODING": "utf-8"}
     assert refusal(reference, variables, tmp_path) == message
 

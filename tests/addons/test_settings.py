@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from platformdirs import user_config_path
 
-from addons.settings import ConfigError, Configured, Settings, load, watched
+from addons.settings import ConfigError, Configured, Settings, load, load_again, watched
 from addons.tables import (
     CredentialTable,
     DeadlineMatchTable,
@@ -114,8 +114,40 @@ def test_the_search_order(cwd: Path, home: Path) -> None:
         assert place in watched(settings)
 
 
-def test_a_config_that_comes_to_be_is_noticed(cwd: Path, home: Path) -> None:
-    assert {cwd / "rotator.toml", home / "rotator.toml"} <= set(watched(load("", {}, cwd)))
+def test_what_was_read_at_the_start_is_what_is_watched_and_read_again(cwd: Path, home: Path) -> None:
+    """A file that comes to be in the folder later is not looked at, though it would have been read first."""
+    assert watched(load("", {}, cwd)) == ()
+    home.mkdir(parents=True)
+    (home / "rotator.toml").write_text("retry.max_attempts = 4")
+    theirs = load("", {}, cwd)
+    assert watched(theirs) == (home / "rotator.toml",)
+    (cwd / "rotator.toml").write_text("retry.max_attempts = 9")
+    assert load_again(theirs, {}, cwd).limits.max_attempts == 4
+    (home / "rotator.toml").unlink()
+    assert faults(lambda: load_again(theirs, {}, cwd)) == [
+        "rotator.toml: is gone: put it back, or restart without it"
+    ]
+
+
+def test_a_start_without_a_file_stays_without_one(cwd: Path) -> None:
+    without = load("", {}, cwd)
+    (cwd / "rotator.toml").write_text("retry.max_attempts = 9")
+    again = load_again(without, {}, cwd)
+    assert (again.source, again.limits) == (None, Limits())
+
+
+def test_a_file_that_others_may_write_is_refused(cwd: Path) -> None:
+    config = cwd / "rotator.toml"
+    config.write_text("retry.max_attempts = 4")
+    settings = load("", {}, cwd)
+    config.chmod(0o664)
+    assert faults(lambda: load("", {}, cwd)) == [
+        "rotator.toml: can be written by other users (mode 664): chmod go-w rotator.toml"
+    ]
+    with pytest.raises(ConfigError):
+        load_again(settings, {}, cwd)
+    config.chmod(0o644)
+    assert load_again(settings, {}, cwd).limits.max_attempts == 4
 
 
 def test_a_file_of_the_option_must_exist(cwd: Path) -> None:

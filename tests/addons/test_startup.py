@@ -1,12 +1,21 @@
 """What mitmproxy's options mean for us, and what we set of them."""
 
+import asyncio
+import logging
 import re
 
 import pytest
-from mitmproxy import options
+from mitmproxy import master, options
 
 from addons.settings import Configured, Settings
-from addons.startup import TCP_TIMEOUT, configure_proxy, connecting, make_upstream, provider_hosts
+from addons.startup import (
+    TCP_TIMEOUT,
+    configure_proxy,
+    connecting,
+    make_upstream,
+    provider_hosts,
+    spare_closed_loop,
+)
 from rewrite.providers import Provider, serves
 
 
@@ -27,6 +36,8 @@ def opts(**values: object) -> options.Options:
         ({"mode": ["reverse:http://127.0.0.1:8000"]}, True),
         ({"listen_host": "0.0.0.0"}, False),
         ({"mode": ["regular@0.0.0.0:8081"]}, False),
+        ({"mode": ["regular@127.0.0.1:8081", "socks5@8082"]}, True),
+        ({"mode": ["regular@127.0.0.1:8081"]}, False),
     ],
 )
 def test_others_are_kept_out_unless_a_listen_host_is_named(
@@ -118,3 +129,20 @@ def test_the_config_names_the_proxy_or_else_the_mode_does(
 def test_an_ipv6_host_is_matched() -> None:
     (pattern,) = {p for p in provider_hosts(configured("[::1]")) if "example" not in p}
     assert re.search(pattern, "::1:443")
+
+
+async def test_a_line_after_the_event_loop_is_closed_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """mitmproxy's own handler calls the loop for each line; asyncio logs what it finds forgotten."""
+    running = master.Master(options.Options())
+    try:
+        spare_closed_loop(running)
+        monkeypatch.setattr(running, "event_loop", closed_loop())
+        logging.getLogger("asyncio").error("Task exception was never retrieved")
+    finally:
+        running._legacy_log_events.uninstall()
+
+
+def closed_loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    loop.close()
+    return loop

@@ -72,5 +72,7 @@ def test_a_signature_is_of_the_file_not_of_its_text(tmp_path: Path) -> None:
     path.write_text("a")
     first = signature(path)
     assert first == signature(path)
+    path.chmod(0o640)
+    assert first != signature(path), "a file that was refused for its mode is read again once that is mended"
     path.unlink()
     assert signature(tmp_path) is not None

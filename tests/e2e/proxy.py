@@ -38,6 +38,7 @@ class Proxy:
         self.folder = folder
         self.config = folder / "rotator.toml"
         self.config.write_text(config)
+        self.config.chmod(0o600)
         self.confdir = folder / "confdir"
         self._program = str(Path(sys.executable).with_name(program))
         self._options = [*options, *(part for script in scripts for part in ("-s", str(script)))]

@@ -1,5 +1,6 @@
 """The config at start and while running, the ways a proxy can stand, and who may speak to it."""
 
+import json
 import re
 import socket
 from collections.abc import Iterator
@@ -73,6 +74,7 @@ def test_a_broken_config_ends_the_start(tmp_path: Path, case: str) -> None:
     assert proxy.wait_exit() != 0
     (told,) = (one for one in proxy.log.splitlines() if str(proxy.config) in one)
     assert re.search(line, told), told
+    assert "listening" not in proxy.log
     assert "Traceback" not in proxy.log
     assert "secret-literal" not in proxy.log
 
@@ -201,10 +203,36 @@ def test_the_file_in_the_folder_is_found(tmp_path: Path, vendor: VendorThread) -
         tmp_path, CONFIG.format(url=vendor.base_url, key="env:ONE"), keys={"ONE": ONE}, named=False
     ) as proxy:
         assert served_by(proxy, vendor) == ONE
-        assert f"config: {tmp_path / 'rotator.toml'}; keys: openai 1" in proxy.log
+        assert "config: ./rotator.toml; keys: openai 1" in proxy.log
         (tmp_path / "rotator.toml").unlink()
         proxy.wait_log("rotator.toml: is gone")
         assert served_by(proxy, vendor) == ONE
+
+
+def test_a_file_that_appears_in_the_folder_does_not_take_over(tmp_path: Path, vendor: VendorThread) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(ONE)
+    listed = json.dumps([{"name": "one", "key": f"file:{secret}"}])
+    keys = {
+        "ROTATOR__PROVIDERS__OPENAI__BASE_URL": vendor.base_url,
+        "ROTATOR__PROVIDERS__OPENAI__CREDENTIALS": listed,
+    }
+    proxy = Proxy(tmp_path, keys=keys, named=False)
+    proxy.config.unlink()
+    with proxy:
+        assert served_by(proxy, vendor) == ONE
+        ran = tmp_path / "ran"
+        proxy.config.write_text(POOL.format(f"cmd:touch {ran}"))
+        secret.write_text(TWO)
+        proxy.wait_log("the changed config is in force")
+        assert served_by(proxy, vendor) == TWO
+    assert not ran.exists()
+    assert "config: no file; keys: openai 1" in proxy.log
+
+
+def test_an_option_of_no_name_of_ours_is_told(tmp_path: Path) -> None:
+    with Proxy(tmp_path, options=("--set", "rotator_confg=x")) as proxy:
+        assert proxy.log.count("--set rotator_confg: no such option, so it does nothing: did you mean") == 1
 
 
 # -- ways to stand ------------------------------------------------------------------------------------
@@ -367,5 +395,6 @@ def test_a_named_listen_host_is_obeyed(tmp_path: Path, vendor: VendorThread) -> 
         Proxy(tmp_path, config, keys={"ONE": ONE}, listen_host="0.0.0.0") as proxy,
         Http1(socket.create_connection((address, proxy.port), 10)) as other,
     ):
+        assert "other machines can reach this proxy" in proxy.log
         other.send(b"CONNECT api.openai.com:443 HTTP/1.1\r\nHost: api.openai.com:443\r\n\r\n")
         assert other.until(b"\r\n\r\n").startswith(b"HTTP/1.1 200 ")
