@@ -30,7 +30,7 @@ from addons.wire import address_of, bytes_of, headers_of, replaced, set_headers
 from protocols.base import Fault, Headers, Operation, WireProtocol
 from protocols.origin import Origin, is_host, is_method, is_origin_form
 from protocols.registry import Registry
-from rewrite.providers import Provider, serves
+from rewrite.providers import Provider, pool_origin, serves
 from rewrite.responses_store import PROTOCOL as RESPONSES
 
 OWN = "client"
@@ -87,7 +87,7 @@ class Interception:
         own = self._take_out(flow)
         protocol, operation = self._match(configured.provider, flow.request)
         pooled = self._is_pooled(configured, own, flow.request.path, passed=operation is None)
-        origin = configured.provider.origin or Origin(flow.request.scheme, host, flow.request.port)
+        origin = _origin(configured, flow.request, pooled=pooled)
         intercepted = Intercepted(configured, protocol, operation, own, pooled, origin)
         self._flows[flow] = intercepted
         return intercepted
@@ -160,7 +160,9 @@ class Interception:
         if protocol.match("POST", path) is not Operation.GENERATE:
             return None
         pooled = self._is_pooled(intercepted.configured, intercepted.own, path, passed=False)
-        return replace(intercepted, protocol=protocol, operation=Operation.GENERATE, pooled=pooled)
+        origin = _origin(intercepted.configured, flow.request, pooled=pooled)
+        generate = Operation.GENERATE
+        return replace(intercepted, protocol=protocol, operation=generate, pooled=pooled, origin=origin)
 
     @staticmethod
     def disarm(flow: http.HTTPFlow) -> None:
@@ -231,6 +233,17 @@ class Interception:
             return http.Response.make(fault.status, fault.message, {"content-type": "text/plain"})
         answer = intercepted.protocol.error(fault)
         return http.Response.make(answer.status, answer.body, dict(answer.headers))
+
+
+def _origin(configured: Configured, request: http.Request, *, pooled: bool) -> Origin:
+    """Where a flow of a provider goes; where its client found it, if it keeps the client's own credential."""
+    provider, host = configured.provider, ascii_host(request)
+    if provider.origin:
+        return provider.origin
+    found = pool_origin(provider, host, request.port) if pooled else None
+    if pooled and found is None:
+        raise ValueError("a key of the pool has no place to go to")
+    return found or Origin(request.scheme, host, request.port)
 
 
 def ascii_host(request: http.Request) -> str:

@@ -26,7 +26,7 @@ from rewrite.adapters.base import Adapter
 from rewrite.clients import ClientFacts, client_facts
 from rewrite.deadlines import Deadlines
 from rewrite.limits import Limits, OnTruncation, Timeouts
-from rewrite.providers import Carrier, Provider, layered, provider
+from rewrite.providers import Carrier, Provider, is_exact, layered, provider
 from rewrite.responses_store import Bounds
 from rewrite.routes import Rule, destination
 
@@ -272,6 +272,10 @@ class _Keys:
                 yield PoolCredential(f"env-{number}", provider.name, secret, number)
 
 
+_NOWHERE = (
+    "would go to whatever host a client names: add providers.{name}.base_url, "
+    "or providers.{name}.hosts without * and ?"
+)
 _KEY_MISSING = "is missing: write env:NAME, file:PATH or cmd:COMMAND"
 
 
@@ -290,9 +294,11 @@ def _configured(tables: Tables, keys: _Keys, registry: Registry) -> Iterator[Con
         table = tables.providers.get(name, ProviderTable())
         _resolve_protocols(name, table, registry, keys.problems)
         known = _provider(name, mapping, table)
-        pool = keys.listed(name, table.credentials) if table.credentials else keys.numbered(known)
+        pool = tuple(keys.listed(name, table.credentials) if table.credentials else keys.numbered(known))
+        if pool and known.origin is None and not all(map(is_exact, table.hosts or ("*",))):
+            keys.problems.add(("providers", name, "credentials"), _NOWHERE.format(name=name))
         adapted = adapters(table.adapters, ("providers", name, "adapters"), keys.problems)
-        yield Configured(known, tuple(pool), adapted)
+        yield Configured(known, pool, adapted)
 
 
 def _resolve_protocols(name: str, table: ProviderTable, registry: Registry, problems: Problems) -> None:

@@ -60,6 +60,9 @@ class Thinking(StrEnum):
     """It takes neither, though it may think all the same."""
 
 
+_TLS_PORT = 443
+
+
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
     """What holds for models whose lower-case name matches the glob `match`; None: this says nothing of it.
@@ -193,6 +196,25 @@ def serves(provider: Provider, host: str, port: int) -> bool:
         return True
     entries = (_entry(entry) for entry in provider.hosts)
     return any(fnmatchcase(named, glob) and wanted in (None, port) for glob, wanted in entries)
+
+
+def is_exact(host: str) -> bool:
+    """Whether an entry of `hosts` names one host, not a pattern of them."""
+    return not set("*?") & set(host)
+
+
+def pool_origin(provider: Provider, host: str, port: int) -> Origin | None:
+    """Where a key of the pool goes when a client calls `host`; None: nowhere.
+
+    It is the config's to say: by `base_url`, or by an entry of `hosts` that is exact, which is called over
+    TLS. What a client says of the scheme and the port decides nothing.
+    """
+    if provider.origin:
+        return provider.origin
+    named = host.lower().rstrip(".")
+    found = [_entry(entry) for entry in provider.hosts if is_exact(entry)]
+    ports = [wanted for name, wanted in found if name == named and wanted in (None, port)]
+    return Origin("https", named, ports[0] or _TLS_PORT) if ports else None
 
 
 def _first[T](values: Iterable[T | None]) -> T | None:

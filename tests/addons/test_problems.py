@@ -12,6 +12,10 @@ from addons.settings import ConfigError, load
 
 ADDRESS = "must be an address such as https://api.example.com, without user, query and fragment"
 HOST = "must be a host such as api.example.com, *.example.com or localhost:8080, without https:// and path"
+NOWHERE = (
+    "would go to whatever host a client names: add providers.azure.base_url, "
+    "or providers.azure.hosts without * and ?"
+)
 NEEDED = "must state base_url, hosts and protocols"
 SECRETS = ("sk-ant-api03-Zq7", "AIzaSyB-4kTq", "0123456789abcdef0123456789abcdef", "hunter2")
 
@@ -159,6 +163,18 @@ def faults(folder: Path, text: str, **environ: str) -> list[str]:
         (
             '[providers.openai]\nbase_url = "https://api.example.com:port"',
             "providers.openai.base_url: " + ADDRESS,
+        ),
+        (
+            '[providers.azure]\ncredentials = [{ name = "a", key = "env:KEY_A" }]',
+            "providers.azure.credentials: " + NOWHERE,
+        ),
+        (
+            """
+            [providers.azure]
+            hosts = ["a.example.com", "*.example.com"]
+            credentials = [{ name = "a", key = "env:KEY_A" }]
+            """,
+            "providers.azure.credentials: " + NOWHERE,
         ),
         (
             '[upstream]\nproxy = "user:hunter2@proxy"',

@@ -8,6 +8,7 @@ import pytest
 
 from addons.settings import built_in, common_facts
 from protocols.base import WireResponse
+from protocols.origin import Origin
 from rewrite.classify import rejection
 from rewrite.outcome import Kind
 from rewrite.providers import (
@@ -18,6 +19,7 @@ from rewrite.providers import (
     facts_of,
     layered,
     path_of_protocol,
+    pool_origin,
     provider,
     reasons,
     serves,
@@ -200,6 +202,32 @@ def test_the_authority_of_the_base_url_is_the_providers(base_url: str, host: str
     one = replace(provider("x", MINIMAL), hosts=(), base_url=base_url)
     assert serves(one, host, port)
     assert not serves(one, host, port + 1)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "hosts", "host", "port", "expected"),
+    [
+        (
+            "http://mine.example/api",
+            ("*.example",),
+            "a.example",
+            80,
+            Origin("http", "mine.example", 80, "/api"),
+        ),
+        ("", ("mine.example",), "MINE.example.", 80, Origin("https", "mine.example", 443)),
+        ("", ("mine.example",), "mine.example", 8080, Origin("https", "mine.example", 443)),
+        ("", ("mine.example:8443",), "mine.example", 8443, Origin("https", "mine.example", 8443)),
+        ("", ("mine.example:8443",), "mine.example", 80, None),
+        ("", ("[::1]:8",), "::1", 8, Origin("https", "::1", 8)),
+        ("", ("*.example",), "mine.example", 443, None),
+        ("", ("m?ne.example", "other.example"), "mine.example", 443, None),
+    ],
+)
+def test_the_config_alone_says_where_a_pool_key_goes(
+    base_url: str, hosts: tuple[str, ...], host: str, port: int, expected: Origin | None
+) -> None:
+    one = replace(provider("x", MINIMAL), hosts=hosts, base_url=base_url)
+    assert pool_origin(one, host, port) == expected
 
 
 def test_a_bare_ipv6_host_holds_on_any_port() -> None:

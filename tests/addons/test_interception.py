@@ -1,0 +1,101 @@
+"""Which key a flow leaves with, and where to, under a config that is read from its text."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mitmproxy import http
+from mitmproxy.test import tflow
+
+from addons.blackout import Redactor
+from addons.interception import Interception
+from addons.journal import Journal
+from addons.pool import Pool
+from addons.settings import known_protocols, load
+from addons.wire import headers_of
+
+POOL = "sk-pool-number-one"
+OWN = "sk-own-key-of-the-client"
+CONFIG = """
+[providers.openai]
+credentials = [{ name = "one", key = "env:ONE" }]
+[providers.azure]
+hosts = ["mine.openai.azure.com", "odd.openai.azure.com:8443"]
+credentials = [{ name = "one", key = "env:ONE" }]
+"""
+CHAT = "/v1/chat/completions"
+
+type Configure = Callable[[str], Interception]
+
+
+@pytest.fixture
+def configure(tmp_path: Path) -> Configure:
+    def configured(text: str) -> Interception:
+        path = tmp_path / "rotator.toml"
+        path.write_text(text)
+        redactor = Redactor()
+        made = Interception(known_protocols(), Pool(lambda: 0.0), Journal(redactor), redactor)
+        made.configure(load(str(path), {"ONE": POOL}, tmp_path))
+        return made
+
+    return configured
+
+
+@pytest.fixture
+def interception(configure: Configure) -> Interception:
+    return configure(CONFIG)
+
+
+def flow_of(url: str, method: str = "POST", **headers: str) -> http.HTTPFlow:
+    """A flow of HTTP/1.1; `_` in the names of headers stands for `-`."""
+    flow = tflow.tflow()
+    flow.request = http.Request.make(method, url)
+    pairs = {name.replace("_", "-"): value for name, value in headers.items()}
+    fields = {"Host": flow.request.host, **pairs}
+    flow.request.headers = http.Headers([(name.encode(), value.encode()) for name, value in fields.items()])
+    return flow
+
+
+def leaves(interception: Interception, flow: http.HTTPFlow) -> http.Request:
+    """The head of a passed-through flow as it leaves."""
+    intercepted = interception.admit(flow)
+    assert intercepted is not None
+    return interception.forwarding(flow, intercepted).head(flow.request.copy())
+
+
+def sent_key(request: http.Request) -> str:
+    return str(request.headers.get("authorization", "")).removeprefix("Bearer ")
+
+
+@pytest.mark.parametrize("url", ["http://mine.openai.azure.com", "https://mine.openai.azure.com:8080"])
+def test_a_pool_key_goes_to_an_exact_host_over_tls(interception: Interception, url: str) -> None:
+    """Neither the scheme nor the port that a client names decides where the pool's key goes."""
+    flow = flow_of(f"{url}/openai/deployments/d/files", api_key=OWN)
+    intercepted = interception.admit(flow)
+    assert intercepted is not None
+    forwarding = interception.forwarding(flow, intercepted)
+    assert (forwarding.address, forwarding.tls) == (("mine.openai.azure.com", 443), True)
+    assert forwarding.head(flow.request.copy()).headers["api-key"] == POOL
+
+
+def test_a_port_of_an_exact_host_is_its_own(interception: Interception) -> None:
+    intercepted = interception.admit(flow_of(f"https://odd.openai.azure.com:8443{CHAT}", api_key=OWN))
+    assert intercepted is not None
+    assert (intercepted.pooled, intercepted.origin.address) == (True, ("odd.openai.azure.com", 8443))
+    assert interception.admit(flow_of(f"http://odd.openai.azure.com:80{CHAT}", api_key=OWN)) is None
+
+
+def test_a_client_s_own_key_goes_where_the_client_sent_it(configure: Configure) -> None:
+    flow = flow_of("http://mine.openai.azure.com:8080/x", api_key=OWN)
+    intercepted = configure("").admit(flow)
+    assert intercepted is not None
+    assert (intercepted.pooled, intercepted.origin.url(b"/x")) == (
+        False,
+        "http://mine.openai.azure.com:8080/x",
+    )
+
+
+def test_a_flow_keeps_no_key(interception: Interception) -> None:
+    flow = flow_of("https://api.openai.com/v1/files?a=1", authorization=f"Bearer {OWN}")
+    assert sent_key(leaves(interception, flow)) == POOL
+    assert [name for name, _ in headers_of(flow.request)] == ["Host"]
