@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from addons.blackout import Blackout
 from addons.inbox import Inbox
 from addons.pool import Lease
-from addons.upstream import Closed, Data, Sent, Started, Upstream
+from addons.upstream import Cause, Closed, Data, Sent, Started, Upstream
 from protocols.base import Call, Fault, Head, Headers, Rendered, UpstreamRequest, WireProtocol, WireResponse
 from rewrite.credentials import NoneFree as PoolEmpty
 from rewrite.events import (
@@ -276,7 +276,7 @@ class Driver:
                     case Started(head=head):
                         inbox.put(UpstreamStarted(attempt, head))
                     case Closed(cause=cause):
-                        inbox.put(UpstreamClosed(attempt, cause.text if cause else None))
+                        inbox.put(_closed(attempt, cause))
 
     def _read_out(self, attempt: int, reader: asyncio.Task[None]) -> None:
         """A fault of ours in reading ends the attempt like one of the network."""
@@ -372,6 +372,10 @@ async def pass_once(
                     await response.abort(cause.text if cause else "")
                 case Sent():
                     pass
+
+
+def _closed(attempt: int, cause: Cause | None) -> UpstreamClosed:
+    return UpstreamClosed(attempt, cause.text, cause.connected) if cause else UpstreamClosed(attempt)
 
 
 def for_client(headers: Headers) -> Headers:

@@ -43,7 +43,11 @@ class CauseKind(StrEnum):
     TLS = "tls"
     DNS = "dns"
     TIMEOUT = "timeout"
-    """While connecting or sending. Waiting for the answer has no limit here."""
+    """While connecting. Waiting for the answer has no limit here."""
+    SENDING = "sending"
+    """No progress while the request was sent."""
+    CERTIFICATE = "certificate"
+    """The provider's certificate is not trusted: no time mends that."""
     RESET = "reset"
     """Closed or reset before the head of the answer, or reset inside the body."""
     INCOMPLETE = "incomplete"
@@ -60,6 +64,14 @@ class Cause:
 
     kind: CauseKind
     text: str
+
+    @property
+    def connected(self) -> bool:
+        """False where there was no connection yet, and there may be one a little later."""
+        return self.kind not in _NEVER_CONNECTED
+
+
+_NEVER_CONNECTED = frozenset({CauseKind.CONNECT, CauseKind.TLS, CauseKind.DNS, CauseKind.TIMEOUT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -426,7 +438,7 @@ def _cause(fault: Exception, *, in_tls: bool) -> Cause:
         case DecodeFault():
             return Cause(CauseKind.ENCODING, str(fault))
         case httpx.WriteTimeout():
-            return Cause(CauseKind.TIMEOUT, "the request could not be sent in time")
+            return Cause(CauseKind.SENDING, "the request could not be sent in time")
         case httpx.TimeoutException() | TimeoutError():
             return Cause(CauseKind.TIMEOUT, "no connection in time")
         case httpx.ConnectError() | ssl.SSLError() | UnicodeError():
@@ -456,7 +468,7 @@ def _connect_cause(fault: Exception, *, in_tls: bool) -> Cause:
             case socket.gaierror() | UnicodeError():
                 return Cause(CauseKind.DNS, "the host name cannot be resolved")
             case ssl.SSLCertVerificationError():
-                return Cause(CauseKind.TLS, f"certificate: {origin.verify_message}")
+                return Cause(CauseKind.CERTIFICATE, f"certificate: {origin.verify_message}")
             case ssl.SSLError():
                 return Cause(CauseKind.TLS, f"TLS: {origin.reason or 'failed'}")
             case OSError(errno=int(number)) if not in_tls:

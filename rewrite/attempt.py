@@ -46,11 +46,14 @@ class Attempt:
         """Some of the body of an error."""
         self.error_body += data[: LONGEST_ERROR_BODY - len(self.error_body)]
 
-    def refused(self, cause: str | None, terms: Terms, now: float) -> Rejected | Unreachable:
+    def refused(
+        self, cause: str | None, terms: Terms, now: float, *, connected: bool = True
+    ) -> Rejected | Unreachable:
         """What it came to without an answer: an error status with its body, or nothing at all."""
         head = self.head
         if head is None:
-            return Unreachable(cause or "closed without an answer", self.sent_at is not None)
+            sent = self.sent_at is not None
+            return Unreachable(cause or "closed without an answer", sent, connected or sent)
         answer = WireResponse(head.status, head.headers, bytes(self.error_body), head.reason)
         return classify.rejection(answer, terms.errors, now + terms.epoch)
 

@@ -32,6 +32,7 @@ class Attempts:
         self.route, self.terms = 0, targets[0]
         self.ended: tuple[Ended, ...] = ()
         self._former: str | None = None
+        self._turn_ends: float | None = None
         self._begin(1, self.latest)
         self.wish = Acquire(1)
 
@@ -57,21 +58,36 @@ class Attempts:
         if self.current.sent_at is not None:
             return
         self.current.sent_at = now
-        stream, stalls = self.streams, sum(timers.was_silent(one.outcome) for one in self.ended)
-        unseen = stream and not self._call.stream
-        due = timers.before_commit(self.terms.timing, stream=stream, stalls=stalls, unseen=unseen)
+        stream, longest = self.streams, self._turn(now) - now if self.has_next else inf
+        unseen, stalls = stream and not self._call.stream, self._stalls()
+        due = timers.before_commit(
+            self.terms.timing, stream=stream, stalls=stalls, unseen=unseen, longest=longest
+        )
         self.current.gate.token = timers.Silence(dict(due).get(Phase.FIRST_TOKEN, 0.0), now)
         for phase, seconds in due:
             yield from self.current.arm(phase, seconds, now)
+
+    def _stalls(self) -> int:
+        """The silences that make the next attempt wait longer: none while the next target can be asked."""
+        silent = (one for one in self.ended if timers.was_silent(one.outcome))
+        return 0 if self.has_next else sum(one.route == self.route for one in silent)
+
+    def _turn(self, now: float) -> float:
+        """When the target has had its share of the client's patience, which is what is left of it by the
+        number of targets that are left; it counts from the first request that has left for it."""
+        if self._turn_ends is None:
+            left = len(self._targets) - self.route
+            self._turn_ends = now + (self.current.latest - now) / left
+        return self._turn_ends
 
     @property
     def streams(self) -> bool:
         """Whether upstream is asked to stream."""
         return self.leg.call.stream
 
-    def refused(self, cause: str | None, now: float) -> Rejected | Unreachable:
+    def refused(self, cause: str | None, now: float, *, connected: bool = True) -> Rejected | Unreachable:
         """What the one that is under way came to without an answer; see `Attempt.refused`."""
-        said = self.current.refused(cause, self.terms, now)
+        said = self.current.refused(cause, self.terms, now, connected=connected)
         told = self.leg.translation
         if told is None or not isinstance(said, Rejected) or said.answer is None:
             return said
@@ -108,8 +124,7 @@ class Attempts:
     def would_follow(self, outcome: Outcome, now: float) -> bool:
         """Whether another one would, if the one that is under way ended so."""
         history = self._history((*self.ended, self._as_ended(outcome, now)))
-        next_on_auth = self.terms.next_on_auth
-        return following.follows(history, now, more_targets=self.has_next, next_on_auth=next_on_auth)
+        return following.follows(history, now, next_on_auth=self.terms.next_on_auth)
 
     def again(self, decision: Retry) -> None:
         """Another one at the same target."""
@@ -138,13 +153,21 @@ class Attempts:
         asked = frozenset(one.credential for one in history.ended)
         self.wish = Acquire(self.current.number, avoid=asked, refused=history.refused, route=self.route)
 
+    def rest_delayed(self, now: float) -> float | None:
+        """Seconds until an attempt for the rest is worth asking again where the last one never connected;
+        None if it did, or if the outage lasts too long."""
+        lost = retry.outage(self.ended)
+        delay = retry.outage_backoff(self._history(self.ended)) if lost else 0.0
+        in_time = lost and now + delay <= lost[0].at + self.terms.limits.deadline
+        return delay if in_time else None
+
     @property
     def has_next(self) -> bool:
         return self.route + 1 < len(self._targets)
 
     def _go_to(self, route: int) -> None:
         self.route, self.terms = route, self._targets[route]
-        self._former = None
+        self._former = self._turn_ends = None
 
     def _leg(self, terms: Terms) -> Leg:
         return terms.leg or Leg(self._call, self._protocol)
@@ -157,6 +180,9 @@ class Attempts:
         return History(
             ended=tuple(one for one in ended if one.route == self.route),
             failing_since=ended[0].at if ended else None,
+            elsewhere=tuple(one for one in ended if one.route != self.route),
+            others_wait=self.has_next,
+            turn_ends=self._turn_ends if self.has_next and self._turn_ends is not None else inf,
             limits=terms.limits,
             operation=self._call.operation,
             pooled=terms.pooled,

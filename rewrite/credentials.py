@@ -176,7 +176,7 @@ def settle(
             return replace(pool.with_state(name, replace(state, auth_failures=0)), health=health)
         case Rejected(kind=kind) if kind in _COOLING:
             return pool.with_state(name, _cooled(_counted(state, outcome, now), outcome, scope, now))
-        case Rejected(kind=Kind.SERVER) | Unreachable():
+        case Rejected(kind=Kind.SERVER) | Unreachable(connected=True):
             failure = Failure(now, name, conversation)
             health = {**pool.health, scope: _worse(pool.health.get(scope, Health()), failure)}
             return replace(pool.with_state(name, state), health=health)

@@ -1,6 +1,7 @@
 """What is done about an outcome, and what a policy may look at to decide it."""
 
 from dataclasses import dataclass
+from math import inf
 
 from protocols.base import Fault, Operation, Rendered, WireResponse
 from rewrite.limits import Limits
@@ -63,6 +64,8 @@ class Ended:
 @dataclass(frozen=True, slots=True)
 class History:
     """One call at one target so far. `failing_since`: when its first attempt failed, at whichever target;
+    `elsewhere`: the attempts at other targets; `others_wait`: there are targets to fall back on, and
+    `turn_ends`: when this one has had its share of the client's patience;
     `pooled`: there is a pool to rotate in; `former`: the credential that served the
     conversation before this call; `latest_start`: no attempt may begin after it, or the client is gone;
     `jitter`: a random number in [0, 1)."""
@@ -76,6 +79,9 @@ class History:
     latest_start: float
     jitter: float
     failing_since: float | None = None
+    elsewhere: tuple[Ended, ...] = ()
+    others_wait: bool = False
+    turn_ends: float = inf
 
     @property
     def refused(self) -> frozenset[str]:

@@ -76,10 +76,12 @@ class UpstreamData:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamClosed:
-    """`cause` None: the message ended properly by HTTP's own framing; else why it broke, in words."""
+    """`cause` None: the message ended properly by HTTP's own framing; else why it broke, in words.
+    `connected` False: there never was a connection."""
 
     attempt: int
     cause: str | None = None
+    connected: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,16 @@ from rewrite.events import (
     UpstreamStarted,
 )
 from rewrite.gate import Verdict
-from rewrite.outcome import Abandoned, Completed, Outcome, Phase, Stalled, Truncated, Unreachable
+from rewrite.outcome import (
+    Abandoned,
+    Completed,
+    Outcome,
+    Phase,
+    Stalled,
+    Truncated,
+    Unreachable,
+    never_connected,
+)
 from rewrite.reading import NO_END, Reading
 from rewrite.rest import Rest, rest
 from rewrite.terms import Terms
@@ -104,8 +113,8 @@ class Exchange:
                 self._out += self._attempts.sent(self._now)
             case UpstreamStarted(head=head):
                 self._headers(head)
-            case UpstreamClosed(cause=cause):
-                self._closed(cause)
+            case UpstreamClosed(cause=cause, connected=connected):
+                self._closed(cause, connected=connected)
             case ClientDrained():
                 self._attempt.stall.since = self._now
                 self._delivery.drained(self._now)
@@ -227,11 +236,11 @@ class Exchange:
 
     # -- it ends --------------------------------------------------------------------------------------
 
-    def _closed(self, cause: str | None) -> None:
+    def _closed(self, cause: str | None, *, connected: bool) -> None:
         self._attempt.open = False
         current = self._attempt.reading
         if current is None:
-            self._fail(self._attempts.refused(cause, self._now))
+            self._fail(self._attempts.refused(cause, self._now, connected=connected))
             return
         segments = current.eof()
         if self.committed:
@@ -278,14 +287,21 @@ class Exchange:
         """Ask for the rest of an answer that was cut."""
         self._end(outcome)
         self._going_on.times += 1
+        self._ask_for_the_rest()
+
+    def _ask_for_the_rest(self, delay: float = 0.0) -> None:
         self._attempts.for_the_rest()
-        self._out.append(self._attempts.wish)
+        self._retry_or_give(Retry(delay=delay))
         self._out += self._delivery.watch(self._attempt.number, self._now)
 
     def _rest_failed(self, outcome: Outcome) -> None:
         """A continuation came to nothing: another one, or the end of what there is."""
         line, terms = self._going_on.line, self._attempts.terms
         assert line is not None
+        delay = self._attempts.rest_delayed(self._now) if never_connected(outcome) else None
+        if delay is not None:
+            self._ask_for_the_rest(delay)
+            return
         more = self._going_on.possible(self._progress(), terms.continuations, None)
         if more and (self._attempts.has_next or not blames_the_request(outcome)):
             self._go_on(outcome)

@@ -63,11 +63,13 @@ class Truncated:
 class Unreachable:
     """No answer began: DNS, connect, TLS, or a reset before the headers.
 
-    `sent`: the request had been, so that the provider may be at work on it.
+    `sent`: the request had been, so that the provider may be at work on it. `connected` False: nothing of it
+    was, so that another attempt costs nothing.
     """
 
     cause: str
     sent: bool = False
+    connected: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,11 @@ def describe(outcome: Outcome) -> str:
             return f"unreachable({cause})"
         case Abandoned():
             return "abandoned"
+
+
+def never_connected(outcome: Outcome) -> bool:
+    """Whether nothing was sent, so that another attempt costs nothing."""
+    return isinstance(outcome, Unreachable) and not outcome.connected
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 from rewrite.limits import Timing
 from rewrite.outcome import Outcome, Phase, Stalled
@@ -31,17 +32,19 @@ def was_silent(outcome: Outcome) -> bool:
 
 
 def before_commit(
-    timing: Timing, *, stream: bool, stalls: int, unseen: bool = False
+    timing: Timing, *, stream: bool, stalls: int, unseen: bool = False, longest: float = inf
 ) -> Sequence[tuple[Phase, float]]:
     """The timers of an attempt from the moment its request is sent; 0: off.
 
-    `stalls`: attempts of the call that silence ended; each makes the next one wait twice as long, so that
-    a provider that is slow for everybody is not given up again and again. `unseen`: the client gets the
-    stream as one whole answer, and waits for that as for any.
+    `stalls`: attempts that silence ended; each makes the next one wait twice as long, so that a provider that
+    is slow for everybody is not given up again and again. `unseen`: the client gets the stream as one whole
+    answer, and waits for that as for any. `longest`: what a silence may last where other targets wait; how
+    long a whole answer takes says nothing, so that it is not cut short.
     """
     if not stream:
         return ((Phase.RESPONSE, timing.response),)
     first_event = timing.first_event * 2**stalls
     first_token = timing.first_token and max(timing.first_token, first_event)
     whole = ((Phase.RESPONSE, timing.response),) if unseen else ()
-    return ((Phase.FIRST_EVENT, first_event), (Phase.FIRST_TOKEN, first_token), *whole)
+    silences = ((Phase.FIRST_EVENT, first_event), (Phase.FIRST_TOKEN, first_token))
+    return (*((phase, min(seconds, longest)) for phase, seconds in silences), *whole)

@@ -14,19 +14,20 @@ from rewrite.outcome import (
     Truncated,
     Unreachable,
 )
-from rewrite.policies.retry import latest_start
 
 
 def decide(history: History, now: float, *, next_on_auth: bool) -> bool:
     """After all that is in `history` at this target; with nothing in it, no credential was free.
 
-    Never for a fault of the request, which the next provider would be asked in vain, nor after the time
-    in which a new attempt may begin. `next_on_auth`: a refusal of the last key counts as the target's.
+    Never for a fault of the request, which the next provider would be asked in vain, nor when the patience of
+    the client is over; the deadline is about asking the same target again. `next_on_auth`: a refusal of the
+    last key counts as the target's.
     """
+    if now > history.latest_start:
+        return False
     if not history.ended:
-        return history.failing_since is None or now <= latest_start(history)
-    last = history.ended[-1].outcome
-    return now <= latest_start(history) and _is_the_targets(last, history, next_on_auth=next_on_auth)
+        return True
+    return _is_the_targets(history.ended[-1].outcome, history, next_on_auth=next_on_auth)
 
 
 def _is_the_targets(outcome: Outcome, history: History, *, next_on_auth: bool) -> bool:

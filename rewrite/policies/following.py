@@ -8,8 +8,8 @@ from rewrite.decision import History, Retry
 from rewrite.policies import fallback, retry
 
 
-def follows(history: History, now: float, *, more_targets: bool, next_on_auth: bool) -> bool:
-    """`history` with the attempt as it would have ended; `more_targets`: there are some to fall back on."""
+def follows(history: History, now: float, *, next_on_auth: bool) -> bool:
+    """`history` with the attempt as it would have ended."""
     if isinstance(retry.decide(history, now), Retry):
         return True
-    return more_targets and fallback.decide(history, now, next_on_auth=next_on_auth)
+    return history.others_wait and fallback.decide(history, now, next_on_auth=next_on_auth)

@@ -1,9 +1,12 @@
 """Before the commit point: what an attempt's outcome leads to.
 
-A rejection that names the key is free, since every key is tried once; whatever costs the user time is
-counted against `max_attempts`. Nothing begins after the deadline or the client's patience.
+A rejection that names the key is free, since every key is tried once, and so is an attempt that never
+connected; whatever costs the user time is counted against `max_attempts`. Nothing begins after the deadline
+or the client's patience, nor where the next target of a group can do better.
 """
 
+from collections.abc import Sequence
+from itertools import takewhile
 from typing import assert_never
 
 from protocols.base import Fault, Operation
@@ -18,11 +21,14 @@ from rewrite.outcome import (
     Stalled,
     Truncated,
     Unreachable,
+    never_connected,
 )
 from rewrite.policies.giving_back import given_back
 
 FIRST_BACKOFF = 0.5
 LONGEST_BACKOFF = 8.0
+MOST_WHILE_OTHERS_WAIT = 2
+"""Attempts at a target that fails, connected or not, before the next target of its group is asked."""
 
 
 def decide(history: History, now: float) -> Retry | GiveUp:
@@ -37,6 +43,8 @@ def decide(history: History, now: float) -> Retry | GiveUp:
             return give_up(history)  # the provider may be at work, and would do everything twice
         case Stalled() | Truncated():
             return _again(history, now, rotate=True)
+        case Unreachable(connected=False):
+            return _never_connected(history, now)
         case Unreachable():
             return _server(last.outcome, history, now)
         case Completed() | Abandoned():
@@ -58,6 +66,38 @@ def _rejected(last: Ended, outcome: Rejected, history: History, now: float) -> R
             return _server(outcome, history, now)
         case _:
             assert_never(outcome.kind)
+
+
+def _never_connected(history: History, now: float) -> Retry | GiveUp:
+    """Nothing was sent: again and again on the same key, until the outage is over or the time is."""
+    delay = outage_backoff(history)
+    if _others_turn(history, now + delay) or now + delay > latest_start(history):
+        return give_up(history)
+    return Retry(delay=delay, fresh=True)
+
+
+def _others_turn(history: History, start: float) -> bool:
+    """Whether those which wait come first: this target has failed so often, or what began at `start` and took
+    as long as the last one would end after its turn."""
+    last = history.ended[-1]
+    took = 0.0 if last.sent is None else last.at - last.sent
+    failed = sum(never_connected(one.outcome) or _is_costly(one.outcome) for one in history.ended)
+    return history.others_wait and (failed >= MOST_WHILE_OTHERS_WAIT or start + took > history.turn_ends)
+
+
+def outage_backoff(history: History) -> float:
+    """Seconds before the next attempt where the last ones never connected."""
+    return _backoff(len(outage(history.ended)) - 1, history)
+
+
+def outage(ended: Sequence[Ended]) -> Sequence[Ended]:
+    """The last attempts of `ended`, so many as in a row never connected."""
+    return tuple(takewhile(lambda one: never_connected(one.outcome), reversed(ended)))[::-1]
+
+
+def _backoff(earlier: int, history: History) -> float:
+    """Seconds before the next attempt after `earlier` failures of the same kind and one more."""
+    return min(FIRST_BACKOFF * 2.0**earlier, LONGEST_BACKOFF) * (1 - history.jitter / 4)
 
 
 def _bound(last: Ended, history: History) -> Retry | GiveUp:
@@ -85,7 +125,7 @@ def _server(outcome: Rejected | Unreachable, history: History, now: float) -> Re
     asked after the usual back-off, where there is a pool.
     """
     earlier = sum(_is_server(one.outcome) for one in history.ended) - 1
-    backoff = min(FIRST_BACKOFF * 2**earlier, LONGEST_BACKOFF) * (1 - history.jitter / 4)
+    backoff = _backoff(earlier, history)
     wait = (isinstance(outcome, Rejected) and outcome.retry_after) or 0.0
     if history.pooled and now + wait > latest_start(history):
         return _again(history, now, rotate=True, delay=backoff)
@@ -93,12 +133,16 @@ def _server(outcome: Rejected | Unreachable, history: History, now: float) -> Re
 
 
 def _is_server(outcome: Outcome) -> bool:
-    return isinstance(outcome, Unreachable) or (isinstance(outcome, Rejected) and outcome.kind is Kind.SERVER)
+    if isinstance(outcome, Unreachable):
+        return outcome.connected
+    return isinstance(outcome, Rejected) and outcome.kind is Kind.SERVER
 
 
 def _again(history: History, now: float, *, rotate: bool, delay: float = 0.0) -> Retry | GiveUp:
     """Another attempt that costs time, if the budget has one left."""
-    if spent(history) >= _most_attempts(history) or now + delay > latest_start(history):
+    if _others_turn(history, now + delay) or now + delay > latest_start(history):
+        return give_up(history)
+    if spent(history) >= _most_attempts(history):
         return give_up(history)
     return Retry(delay=delay, rotate=rotate and history.pooled, fresh=True)
 
@@ -113,7 +157,9 @@ def _most_attempts(history: History) -> int:
 def spent(history: History) -> int:
     """The attempts that cost time: those that came to nothing, and those with a key asked once more."""
     asked = zip(history.ended, history.asked_again, strict=True)
-    return sum(again or _is_costly(one.outcome) for one, again in asked)
+    return sum(
+        (again and not never_connected(one.outcome)) or _is_costly(one.outcome) for one, again in asked
+    )
 
 
 def _is_costly(outcome: Outcome) -> bool:
@@ -127,21 +173,38 @@ def latest_start(history: History) -> float:
 
 
 def give_up(history: History) -> GiveUp:
-    """The provider's last answer; where there was none, a fault that tells SDKs not to multiply ours."""
+    """The provider's last answer; where there was none, a fault that tells SDKs not to multiply what may be
+    paid for."""
     last = history.last_rejection
     if last is not None and (answer := given_back(last, history)):
         return GiveUp(answer)
+    status, kind, message = _fault(history)
+    paid = any(_is_paid(one.outcome) for one in (*history.elsewhere, *history.ended))
+    return GiveUp(Fault(status, kind, message, should_retry=not paid))
+
+
+def _is_paid(outcome: Outcome) -> bool:
+    """Whether a provider may have to be paid for an attempt that gave the client nothing."""
+    match outcome:
+        case Stalled() | Truncated() | Unreachable(sent=True):
+            return True
+        case Rejected(status=status):
+            return status < 300
+        case _:
+            return False
+
+
+def _fault(history: History) -> tuple[int, str, str]:
+    """Status, kind and message of a fault of ours."""
     attempts = f"{len(history.ended)} attempt{'s' if len(history.ended) > 1 else ''}"
     match history.ended[-1].outcome:
         case Stalled(phase=Phase.THROUGHPUT):
-            message = f"the provider's answer came too slowly ({attempts})"
-            return GiveUp(Fault(504, "timeout", message, should_retry=False))
+            return 504, "timeout", f"the provider's answer came too slowly ({attempts})"
         case Stalled(waited=waited):
-            message = f"the provider sent no answer within {waited:.0f} s ({attempts})"
-            return GiveUp(Fault(504, "timeout", message, should_retry=False))
+            return 504, "timeout", f"the provider sent no answer within {waited:.0f} s ({attempts})"
         case Unreachable(cause=cause) | Truncated(cause=cause):
-            return GiveUp(Fault(502, "unreachable", f"no answer: {cause} ({attempts})", should_retry=False))
+            return 502, "unreachable", f"no answer: {cause} ({attempts})"
         case Rejected(message=message):
-            return GiveUp(Fault(502, "upstream_error", f"{message} ({attempts})", should_retry=False))
+            return 502, "upstream_error", f"{message} ({attempts})"
         case _:
-            return GiveUp(Fault(502, "upstream_error", f"no answer ({attempts})", should_retry=False))
+            return 502, "upstream_error", f"no answer ({attempts})"

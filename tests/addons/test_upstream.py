@@ -445,6 +445,7 @@ async def test_nobody_listens(upstream: Upstream) -> None:
         pass
     events = await collect(attempt(upstream, post(f"http://127.0.0.1:{port}/?key=secret")))
     assert events == [Closed(Cause(CauseKind.CONNECT, "cannot connect: Connection refused"))]
+    assert not Cause(CauseKind.CONNECT, "").connected
 
 
 async def test_no_such_name(upstream: Upstream) -> None:
@@ -461,8 +462,9 @@ async def test_a_certificate_nobody_vouches_for(authority: Authority) -> None:
         assert vendor.requests == []
     found = cause(events)
     assert found is not None
-    assert found.kind is CauseKind.TLS
+    assert found.kind is CauseKind.CERTIFICATE
     assert "certificate" in found.text
+    assert found.connected, "no wait mends that"
 
 
 async def test_a_server_that_speaks_no_tls(upstream: Upstream) -> None:
@@ -686,7 +688,7 @@ async def test_a_name_the_certificate_is_not_for(authority: Authority) -> None:
         upstream = Upstream(trusting(authority), proxy=proxy)
         events = await collect(attempt(upstream, post("https://other.test/")))
         await upstream.close()
-    assert kind(events) is CauseKind.TLS
+    assert kind(events) is CauseKind.CERTIFICATE
     assert vendor.requests == []
 
 

@@ -8,7 +8,8 @@ from tests.rewrite.scenes import TERMS
 
 STALLED = Stalled(Phase.FIRST_TOKEN, 60.0)
 CUT = Truncated("reset")
-LOST = Unreachable("refused")
+LOST = Unreachable("reset")
+AWAY = Unreachable("refused", connected=False)
 
 
 def rejected(

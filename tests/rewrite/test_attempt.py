@@ -81,3 +81,10 @@ def test_an_error_is_not_kept_without_end() -> None:
 def test_without_a_head_it_was_not_reached(sent_at: float | None) -> None:
     attempt = Attempt(1, sent_at=sent_at)
     assert attempt.refused("reset", TERMS, 0.0) == Unreachable("reset", sent_at is not None)
+
+
+def test_what_was_sent_was_connected_whatever_the_cause_says() -> None:
+    """TLS 1.3 refuses a client's certificate only after the request."""
+    assert Attempt(1).refused("TLS", TERMS, 0.0, connected=False) == Unreachable("TLS", connected=False)
+    sent = Attempt(1, sent_at=0.0)
+    assert sent.refused("TLS", TERMS, 0.0, connected=False) == Unreachable("TLS", sent=True)

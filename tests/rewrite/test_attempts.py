@@ -128,5 +128,15 @@ def test_each_silence_doubles_the_next_wait_and_the_request_leaves_once() -> Non
     assert found.current.sent_at == 1.0
 
 
+def test_a_rest_is_waited_for_in_full_though_the_turn_of_its_target_is_long_over() -> None:
+    timed_out = timed(TERMS, first_event=300.0)
+    found = ended(attempts(timed_out, timed_out), "a", CUT)
+    found.for_the_rest()
+    assert list(found.sent(1000.0)) == [SetTimer(2, Phase.FIRST_EVENT, 300.0)]
+    ended(found, "b", CUT, now=1001.0)
+    found.for_the_rest()
+    assert list(found.sent(2000.0)) == [SetTimer(3, Phase.FIRST_EVENT, 300.0)]
+
+
 def test_what_came_without_an_answer() -> None:
     assert attempts().refused(None, 0.0) == Unreachable("closed without an answer")

@@ -241,6 +241,26 @@ def test_a_continuation_that_comes_to_nothing_is_not_shown(failing: Answer) -> N
     assert told(one).error is None
 
 
+def test_an_outage_costs_no_continuation() -> None:
+    """Attempts that never connect are repeated with a back-off, and give up with the deadline."""
+    exchange = Exchange(ask("openai_chat"), CHAT, replace(GO_ON, continuations=1), 0.0)
+    first = (Start(), Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE), UpstreamData(1, THE_CUT))
+    for happens in (*first, UpstreamClosed(1, CUT)):
+        exchange.handle(happens, 0.0)
+    away: list[SetTimer] = []
+    for attempt in range(2, 8):
+        exchange.handle(Acquired(attempt, "b"), 0.0)
+        commands = exchange.handle(UpstreamClosed(attempt, "refused", connected=False), 0.0)
+        away += [command for command in commands if isinstance(command, SetTimer)]
+        asked = exchange.handle(TimerFired(attempt + 1, "backoff"), 0.0)
+        assert [type(command) for command in asked] == [Acquire]
+    assert [timer.seconds for timer in away] == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0]
+    exchange.handle(Acquired(8, "b"), 0.0)
+    *_, report, _ = exchange.handle(UpstreamClosed(8, "refused", connected=False), 121.0)
+    assert isinstance(report, Report)
+    assert report.summary.end == "repaired"
+
+
 def test_a_key_that_refused_is_not_asked_again() -> None:
     limited = replace(JSON, status=429)
     body = b'{"error":{"message":"slow","type":"rate_limit_error"}}'

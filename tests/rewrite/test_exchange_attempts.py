@@ -195,6 +195,25 @@ def test_an_error_answer_whose_body_never_comes_counts_by_its_status() -> None:
     assert conversation << Release(1, rejected(Kind.RATE)) << rotated(2, resting="a")
 
 
+# -- an outage ------------------------------------------------------------------------------------------
+
+
+def test_a_provider_that_stays_away_is_given_up_at_the_deadline_and_clients_may_ask_again() -> None:
+    terms = replace(TERMS, limits=Limits(max_attempts=1, deadline=2.0))
+    conversation = play(terms=terms) >> Start() << Acquire(1)
+    for attempt, delay in ((1, 0.5), (2, 1.0)):
+        conversation = conversation >> Acquired(attempt, "a") << OpenUpstream(attempt, attempt > 1)
+        conversation = conversation >> UpstreamClosed(attempt, "refused", connected=False)
+        conversation = conversation << Release(attempt, Unreachable("refused", connected=False))
+        conversation = conversation << SetTimer(attempt + 1, "backoff", delay) >> After(delay)
+        conversation = conversation >> TimerFired(attempt + 1, "backoff") << Acquire(attempt + 1, prefer="a")
+    conversation = conversation >> Acquired(3, "a") << OpenUpstream(3, fresh=True)
+    conversation = conversation >> UpstreamClosed(3, "refused", connected=False) << Release(3, ANY)
+    json = Head(502, (("content-type", "application/json"),))
+    conversation = conversation << SendHeaders(3, json) << SendData(3, body_with("refused", "3 attempts"))
+    assert conversation << Report(ANY) << EndResponse(3)
+
+
 # -- rejections that name the key -----------------------------------------------------------------------
 
 

@@ -147,12 +147,55 @@ def silent(conversation: Playbook, attempt: int, *waits: float) -> Playbook:
 
 
 def test_silence_leads_to_the_next_target_with_its_own_patience() -> None:
-    """The time-outs of a second target are those of a first attempt times the stalls so far."""
+    """Its own silences alone make it wait longer."""
     conversation = group(ONCE, first_event=30.0) >> Start() << Acquire(1) >> Acquired(1, "a")
     conversation = silent(conversation, 1, 30.0) >> After(30.0) >> TimerFired(1, "first_event")
     conversation = conversation << CancelUpstream(1) << Release(1, Stalled(Phase.FIRST_EVENT, 30.0))
-    conversation = conversation << Acquire(2, route=1) >> Acquired(2, "b")
-    assert silent(conversation, 2, 60.0)
+    conversation = silent(conversation << Acquire(2, route=1) >> Acquired(2, "b"), 2, 30.0)
+    conversation = conversation >> After(30.0) >> TimerFired(2, "first_event") << CancelUpstream(2)
+    conversation = conversation << Release(2, ANY) << Acquire(3, frozenset("b"), route=1)
+    assert silent(conversation >> Acquired(3, "c"), 3, 60.0)
+
+
+def hangs(conversation: Playbook, attempt: int, seconds: float) -> Playbook:
+    """The attempt gets its key and no answer for so long."""
+    conversation = silent(conversation >> Acquired(attempt, str(attempt)), attempt, seconds) >> After(seconds)
+    conversation = conversation >> TimerFired(attempt, "first_event") << CancelUpstream(attempt)
+    return conversation << Release(attempt, Stalled(Phase.FIRST_EVENT, seconds))
+
+
+def test_a_silent_target_gets_two_attempts_of_the_same_length_while_another_waits() -> None:
+    conversation = hangs(group(first_event=30.0) >> Start() << Acquire(1), 1, 30.0)
+    conversation = hangs(conversation << Acquire(2, frozenset("1")), 2, 30.0)
+    conversation = conversation << Acquire(3, route=1) >> Acquired(3, "b") << OpenUpstream(3)
+    conversation = conversation >> UpstreamSent(3) << SetTimer(3, "first_event", 30.0)
+    assert answers(conversation >> UpstreamStarted(3, SSE), 3, ANY, ANY)
+
+
+def test_the_patience_of_the_client_is_shared_out_between_targets() -> None:
+    """One slow start may use all of a share, and is not followed by another one at the same target."""
+    third = replace(TERMS, provider="third")
+    conversation = play(None, FIRST, SECOND, third, first_event=300.0, patience=600.0)
+    conversation = hangs(conversation >> Start() << Acquire(1), 1, 200.0)
+    conversation = hangs(conversation << Acquire(2, route=1), 2, 200.0)
+    conversation = conversation << Acquire(3, route=2) >> Acquired(3, "c") << OpenUpstream(3)
+    conversation = conversation >> UpstreamSent(3)
+    assert conversation << SetTimer(3, "first_event", 200.0)
+
+
+@pytest.mark.parametrize("connected", [True, False])
+def test_a_target_that_fails_gets_two_attempts_while_another_waits(connected: bool) -> None:
+    """Its own key alone, and three attempts in the budget."""
+    conversation = group(replace(FIRST, pooled=False)) >> Start() << Acquire(1)
+    for attempt in (1, 2):
+        conversation = conversation >> Acquired(attempt, "client") << OpenUpstream(attempt, attempt > 1)
+        conversation = conversation >> UpstreamClosed(attempt, "gone", connected=connected)
+        conversation = conversation << Release(attempt, Unreachable("gone", connected=connected))
+        if attempt == 1:
+            conversation = conversation << SetTimer(2, "backoff", 0.5) >> TimerFired(2, "backoff")
+            conversation = conversation << Acquire(2, prefer="client")
+    conversation = asked(conversation << Acquire(3, route=1), 3, "b", SSE)
+    assert answers(conversation, 3, "unreachable(gone)", "unreachable(gone)")
 
 
 def test_a_target_whose_keys_all_rest_is_passed_over_without_an_attempt() -> None:
@@ -237,21 +280,19 @@ def test_an_acting_tool_that_fell_silent_is_not_called_at_the_next_target() -> N
     assert conversation << Report(over("rejected", "truncated(reset)")) << EndResponse(1)
 
 
-def test_the_deadline_is_one_for_all_targets() -> None:
-    """The first failure was at the first target; the second one fails after the deadline."""
+def test_the_deadline_stops_no_target_that_can_still_be_asked() -> None:
     third = replace(TERMS, provider="third")
     conversation = rated(group(ONCE, replace(SECOND, limits=Limits(max_attempts=1)), third))
     conversation = conversation >> NoneFree(2, 5.0) << Acquire(2, route=1)
     conversation = asked(conversation, 2, "b", refused(500)) >> After(121.0)
-    conversation = says_no(conversation, 2, refused(500), OOPS, Kind.SERVER)
-    outcomes = ("rejected(429 rate)", "rejected(500 server)")
-    assert gives_back(conversation, 2, refused(500), OOPS, *outcomes)
+    conversation = says_no(conversation, 2, refused(500), OOPS, Kind.SERVER) << Acquire(3, route=2)
+    assert answers(asked(conversation, 3, "c", SSE), 3, "rejected(429 rate)", "rejected(500 server)")
 
 
-def test_a_target_with_no_key_after_the_deadline_is_not_passed_over() -> None:
+def test_no_target_is_asked_for_a_client_that_is_gone() -> None:
     third = replace(TERMS, provider="third")
     conversation = rated(group(ONCE, SECOND, third)) >> NoneFree(2, 5.0) << Acquire(2, route=1)
-    conversation = conversation >> After(121.0) >> NoneFree(2, 5.0)
+    conversation = conversation >> After(591.0) >> NoneFree(2, 5.0)
     conversation = conversation << SendHeaders(2, status(429)) << SendData(2, body_with("second"))
     assert conversation << Report(over("rejected", "rejected(429 rate)")) << EndResponse(2)
 

@@ -26,7 +26,7 @@ from rewrite.events import (
     UpstreamStarted,
 )
 from rewrite.limits import Limits
-from rewrite.outcome import Completed, Kind, Phase, Rejected, Stalled, Truncated
+from rewrite.outcome import Completed, Kind, Phase, Rejected, Stalled, Truncated, Unreachable
 from tests.playbook import ANY, After, Playbook, body_with, over, status
 from tests.rewrite.scenes import (
     ANTHROPIC,
@@ -195,9 +195,22 @@ def test_counting_tokens_is_not_retried_on_a_server_fault() -> None:
     assert conversation << Report(ANY) << EndResponse(1)
 
 
+def test_counting_tokens_is_retried_while_the_provider_is_away() -> None:
+    conversation = play(COUNT, protocol=ANTHROPIC) >> Start() << Acquire(1)
+    for attempt, delay in enumerate((0.5, 1.0, 2.0, 4.0), start=1):
+        conversation = conversation >> Acquired(attempt, "a") << OpenUpstream(attempt, fresh=attempt > 1)
+        conversation = conversation >> UpstreamClosed(attempt, "refused", connected=False)
+        conversation = conversation << Release(attempt, Unreachable("refused", connected=False))
+        conversation = conversation << SetTimer(attempt + 1, "backoff", delay) >> After(delay)
+        conversation = conversation >> TimerFired(attempt + 1, "backoff") << Acquire(attempt + 1, prefer="a")
+    conversation = asked(conversation, 5, "a", JSON, fresh=True) >> UpstreamData(5, b'{"input_tokens":5}')
+    assert completes(conversation, 5, JSON, b'{"input_tokens":5}')
+
+
 def test_counting_tokens_is_retried_once_when_unreachable() -> None:
     conversation = play(COUNT, protocol=ANTHROPIC) >> Start() << Acquire(1) >> Acquired(1, "a")
     conversation = conversation << OpenUpstream(1) >> UpstreamClosed(1, "reset") << Release(1, ANY)
     conversation = conversation << SetTimer(2, "backoff", 0.5) >> TimerFired(2, "backoff")
     conversation = conversation << Acquire(2, prefer="a") >> Acquired(2, "a") << OpenUpstream(2, fresh=True)
+    conversation = conversation >> UpstreamSent(2)
     assert faults(conversation >> UpstreamClosed(2, "reset") << Release(2, ANY), 2, 502, "reset")

@@ -1,5 +1,7 @@
 """Whether an attempt that is given up would be followed by another one."""
 
+from dataclasses import replace
+
 import pytest
 
 from rewrite.outcome import Outcome, Phase, Stalled
@@ -11,19 +13,22 @@ SLOW = Stalled(Phase.THROUGHPUT, 10.0)
 
 @pytest.mark.parametrize("outcome", [SLOW, CUT], ids=str)
 @pytest.mark.parametrize(
-    ("earlier", "acting", "more_targets", "now", "follows_on"),
+    ("earlier", "acting", "others_wait", "now", "follows_on"),
     [
         (0, False, False, 1.0, True),
         (1, False, False, 2.0, True),
         (2, False, False, 3.0, False),
         (2, False, True, 3.0, True),
         (0, True, True, 1.0, False),
-        (0, False, True, 500.0, False),
+        (0, False, True, 500.0, True),
+        (0, False, False, 500.0, False),
+        (0, False, True, 591.0, False),
     ],
-    ids="first second last group acting late".split(),
+    ids="first second last group acting late late_alone too_late".split(),
 )
 def test_what_follows(
-    outcome: Outcome, earlier: int, acting: bool, more_targets: bool, now: float, follows_on: bool
+    outcome: Outcome, earlier: int, acting: bool, others_wait: bool, now: float, follows_on: bool
 ) -> None:
     so_far = history(*[("a", STALLED)] * earlier, ("a", outcome), acting=acting)
-    assert follows(so_far, now, more_targets=more_targets, next_on_auth=False) is follows_on
+    so_far = replace(so_far, others_wait=others_wait)
+    assert follows(so_far, now, next_on_auth=False) is follows_on

@@ -14,6 +14,7 @@ from rewrite.outcome import (
     Truncated,
     Unreachable,
     describe,
+    never_connected,
 )
 
 
@@ -30,6 +31,12 @@ from rewrite.outcome import (
 )
 def test_in_a_word_or_two(outcome: Outcome, words: str) -> None:
     assert describe(outcome) == words
+
+
+def test_only_what_had_no_connection_is_asked_again_for_nothing() -> None:
+    assert never_connected(Unreachable("refused", connected=False))
+    assert not never_connected(Unreachable("reset"))
+    assert not never_connected(Truncated("reset"))
 
 
 def test_the_special_facts_go_before_the_general_ones() -> None:

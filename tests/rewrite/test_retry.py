@@ -8,8 +8,8 @@ from protocols.base import Fault, Operation, WireResponse
 from rewrite.decision import GiveUp, History, Retry
 from rewrite.limits import Limits
 from rewrite.outcome import Abandoned, Completed, Kind, Outcome, Phase, Rejected, Stalled, Unreachable
-from rewrite.policies.retry import LONGEST_BACKOFF, decide, give_up, latest_start
-from tests.rewrite.histories import CUT, LOST, STALLED, history, rejected
+from rewrite.policies.retry import LONGEST_BACKOFF, decide, give_up, latest_start, spent
+from tests.rewrite.histories import AWAY, CUT, LOST, STALLED, history, rejected
 
 SERVER = rejected(Kind.SERVER, 500)
 
@@ -31,6 +31,7 @@ def fault(decision: Retry | GiveUp) -> Fault:
         (STALLED, Retry(rotate=True, fresh=True)),
         (CUT, Retry(rotate=True, fresh=True)),
         (LOST, Retry(delay=0.5, fresh=True)),
+        (AWAY, Retry(delay=0.5, fresh=True)),
         (SERVER, Retry(delay=0.5, fresh=True)),
         (rejected(Kind.SERVER, 503, 7.0), Retry(delay=7.0, fresh=True)),
         (rejected(Kind.SERVER, 503, 0.1), Retry(delay=0.5, fresh=True)),
@@ -84,6 +85,22 @@ def test_rejections_of_keys_are_not_counted() -> None:
     assert decide(history(*refused, ("g", STALLED)), 7.0) == Retry(rotate=True, fresh=True)
 
 
+@pytest.mark.parametrize("outcome", [STALLED, CUT, LOST, AWAY, SERVER], ids=str)
+def test_a_target_that_fails_is_asked_twice_while_others_wait(outcome: Outcome) -> None:
+    once, twice = (replace(history(*[("a", outcome)] * times), others_wait=True) for times in (1, 2))
+    assert isinstance(decide(once, 1.0), Retry)
+    assert isinstance(decide(twice, 2.0), GiveUp)
+    assert isinstance(decide(replace(twice, others_wait=False), 2.0), Retry)
+
+
+@pytest.mark.parametrize(("turn_ends", "again"), [(60.0, True), (59.9, False)])
+def test_a_target_is_not_asked_again_for_longer_than_its_turn(turn_ends: float, again: bool) -> None:
+    (slow,) = history(("a", STALLED)).ended
+    so_far = replace(history(), ended=(replace(slow, sent=0.0, at=30.0),), turn_ends=turn_ends)
+    assert isinstance(decide(replace(so_far, others_wait=True), 30.0), Retry) is again
+    assert isinstance(decide(so_far, 30.0), Retry)
+
+
 def test_nothing_costly_begins_after_the_deadline() -> None:
     one = history(("a", SERVER))
     assert latest_start(one) == 121.0
@@ -119,6 +136,35 @@ def test_other_operations_are_retried_once_and_only_when_unreachable(operation: 
 def test_what_may_be_at_work_with_acting_tools_is_not_asked_twice(outcome: Outcome) -> None:
     assert fault(decide(history(("a", outcome), acting=True), 1.0)).should_retry is False
     assert isinstance(decide(history(("a", outcome)), 1.0), Retry)
+
+
+@pytest.mark.parametrize("operation", list(Operation))
+@pytest.mark.parametrize("acting", [True, False])
+def test_what_never_connected_is_asked_again_until_the_deadline(operation: Operation, acting: bool) -> None:
+    limits = Limits(max_attempts=1)
+    found = []
+    for times in range(1, 8):
+        so_far = history(*[("a", AWAY)] * times, operation=operation, acting=acting)
+        found.append(decide(replace(so_far, limits=limits), float(times)))
+    assert found == [Retry(delay=delay, fresh=True) for delay in (0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)]
+    assert fault(decide(history(("a", AWAY), operation=operation), 121.0)).should_retry
+
+
+def test_what_never_connected_is_not_counted() -> None:
+    so_far = history(("a", STALLED), *[("a", AWAY)] * 5, ("a", STALLED))
+    assert decide(so_far, 7.0) == Retry(rotate=True, fresh=True)
+    assert decide(history(("a", SERVER), *[("a", AWAY)] * 5), 6.0) == Retry(delay=8.0, fresh=True)
+
+
+def test_the_back_off_begins_anew_with_each_outage() -> None:
+    so_far = history(*[("a", AWAY)] * 5, ("a", SERVER), ("a", AWAY))
+    assert decide(so_far, 7.0) == Retry(delay=0.5, fresh=True)
+
+
+def test_a_key_that_was_named_before_is_asked_for_nothing_where_nothing_is_sent() -> None:
+    rated = rejected(Kind.RATE, 429)
+    assert spent(history(("a", rated), ("a", AWAY), ("a", AWAY))) == 0
+    assert spent(history(("a", rated), ("a", LOST))) == 1
 
 
 def test_acting_tools_are_asked_again_where_the_request_was_never_sent() -> None:
@@ -186,18 +232,27 @@ def test_the_providers_last_answer_goes_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "status", "words"),
+    ("outcome", "status", "words", "should_retry"),
     [
-        (STALLED, 504, "no answer within 60 s (1 attempt)"),
-        (Stalled(Phase.THROUGHPUT, 10.0), 504, "the provider's answer came too slowly (1 attempt)"),
-        (LOST, 502, "refused (1 attempt)"),
-        (CUT, 502, "reset (1 attempt)"),
-        (Rejected(200, Kind.SERVER, "a page"), 502, "a page (1 attempt)"),
+        (STALLED, 504, "no answer within 60 s (1 attempt)", False),
+        (Stalled(Phase.THROUGHPUT, 10.0), 504, "the provider's answer came too slowly (1 attempt)", False),
+        (AWAY, 502, "refused (1 attempt)", True),
+        (LOST, 502, "reset (1 attempt)", True),
+        (Unreachable("reset", sent=True), 502, "reset (1 attempt)", False),
+        (CUT, 502, "reset (1 attempt)", False),
+        (Rejected(200, Kind.SERVER, "a page"), 502, "a page (1 attempt)", False),
     ],
 )
-def test_without_an_answer_a_fault_tells_clients_not_to_multiply_ours(
-    outcome: Outcome, status: int, words: str
+def test_clients_are_told_not_to_multiply_only_what_may_be_paid_for(
+    outcome: Outcome, status: int, words: str, should_retry: bool
 ) -> None:
     found = fault(give_up(history(("a", outcome))))
-    assert (found.status, found.should_retry) == (status, False)
+    assert (found.status, found.should_retry) == (status, should_retry)
     assert words in found.message
+    before = history(("a", STALLED), ("a", outcome))
+    assert not fault(give_up(before)).should_retry
+
+
+def test_what_another_target_may_be_paid_for_is_not_multiplied_either() -> None:
+    stalled = history(("a", STALLED)).ended
+    assert not fault(give_up(replace(history(("a", AWAY)), elsewhere=stalled))).should_retry

@@ -44,6 +44,11 @@ def test_a_call_that_is_not_streamed_waits_for_its_response_alone() -> None:
     assert before_commit(TIMING, stream=False, stalls=2) == ((Phase.RESPONSE, 600.0),)
 
 
+def test_a_silence_lasts_no_longer_than_the_turn_of_its_target() -> None:
+    expected = ((Phase.FIRST_EVENT, 30.0), (Phase.FIRST_TOKEN, 40.0), (Phase.RESPONSE, 600.0))
+    assert before_commit(TIMING, stream=True, stalls=0, unseen=True, longest=40.0) == expected
+
+
 def test_a_timer_that_is_off_stays_off() -> None:
     off = before_commit(replace(TIMING, first_token=0.0), stream=True, stalls=3)
     assert dict(off)[Phase.FIRST_TOKEN] == 0.0
