@@ -1,16 +1,17 @@
 """Credentials in requests: taken out of a head, put back as they were, or replaced by another one.
 
-A carrier is where a key travels: Authorization, x-api-key, api-key, x-goog-api-key, `?key=`, or
-`?access_token=`. All of them are removed before one is written. Values are SecretStr from the moment they
-leave the head.
+A carrier is where a key travels: Authorization, x-api-key, api-key, x-goog-api-key, `?key=`,
+`?access_token=`, or an item of Sec-WebSocket-Protocol. All of them are removed before one is written. Values
+are SecretStr from the moment they leave the head.
 """
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
+from addons import subprotocols
 from protocols.base import Headers
 from rewrite.providers import Carrier
 
@@ -27,15 +28,19 @@ _KEY_SCHEMES = ("bearer", "")
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """One credential as it travelled. `position` among the headers, or among the query's pairs."""
+    """One credential as it travelled. `position` among the headers, or among the query's pairs; `item`: its
+    place in a list of subprotocols."""
 
     name: str
     position: int
     value: SecretStr
     in_query: bool = False
+    item: int | None = field(default=None, repr=False)
 
     @property
     def carrier(self) -> Carrier | None:
+        if self.item is not None:
+            return Carrier.SUBPROTOCOL
         return None if self.in_query else HEADERS[self.name.lower()]
 
     @property
@@ -86,12 +91,12 @@ class ClientCredential:
 
 def take_out(headers: Headers, target: str) -> tuple[Headers, str, ClientCredential | None]:
     """Headers and request target (path and query) without any carrier, and what they carried."""
-    found = [
-        Carried(name, position, SecretStr(value))
-        for position, (name, value) in enumerate(headers)
-        if name.lower() in HEADERS and value
-    ]
-    rest = tuple((name, value) for name, value in headers if name.lower() not in HEADERS)
+    found: list[Carried] = []
+    rest: list[tuple[str, str]] = []
+    for position, (name, value) in enumerate(headers):
+        left, carried = _taken(name, value, position)
+        found += carried
+        rest += [(name, left)] if left is not None else []
     path, mark, query = target.partition("?")
     pairs = query.split("&") if mark else []
     for position, pair in enumerate(pairs):
@@ -100,7 +105,19 @@ def take_out(headers: Headers, target: str) -> tuple[Headers, str, ClientCredent
             found.append(Carried(name, position, SecretStr(value), in_query=True))
     kept = [pair for pair in pairs if pair.partition("=")[0] not in _QUERY_KEYS]
     stripped = path + ("?" + "&".join(kept) if kept else "")
-    return rest, (stripped if pairs != kept else target), ClientCredential(tuple(found)) if found else None
+    own = ClientCredential(tuple(found)) if found else None
+    return tuple(rest), (stripped if pairs != kept else target), own
+
+
+def _taken(name: str, value: str, position: int) -> tuple[str | None, list[Carried]]:
+    """What is left of a header's value, None for nothing of the header; and what it carried."""
+    if name.lower() in HEADERS:
+        return None, [Carried(name, position, SecretStr(value))] if value else []
+    if name.lower() == subprotocols.HEADER:
+        offer, keys = subprotocols.split(value)
+        carried = [Carried(name, position, SecretStr(key), item=place) for place, key in keys if key]
+        return (offer if offer or not keys else None), carried
+    return value, []
 
 
 def put_back(headers: Headers, target: str, credential: ClientCredential) -> tuple[Headers, str]:
@@ -112,9 +129,29 @@ def put_back(headers: Headers, target: str, credential: ClientCredential) -> tup
         value = one.value.get_secret_value()
         if one.in_query:
             query_pairs.insert(one.position, f"{one.name}={value}")
+        elif one.item is not None:
+            _offer(pairs, one, value)
         else:
             pairs.insert(one.position, (one.name, value))
     return tuple(pairs), path + ("?" + "&".join(query_pairs) if query_pairs else mark)
+
+
+def _offer(pairs: list[tuple[str, str]], one: Carried, key: str) -> None:
+    """A key among the subprotocols, where it stood; in a request that opens no WebSocket as a bearer's."""
+    if not _opens_websocket(pairs):
+        pairs.insert(one.position, ("Authorization", f"Bearer {key}"))
+        return
+    offers = (at for at, (name, _) in enumerate(pairs) if name.lower() == subprotocols.HEADER)
+    at = next(offers, None)
+    if at is None:
+        pairs.insert(one.position, (one.name, subprotocols.with_key("", 0, key)))
+    else:
+        name, offer = pairs[at]
+        pairs[at] = (name, subprotocols.with_key(offer, one.item or 0, key))
+
+
+def _opens_websocket(headers: Sequence[tuple[str, str]]) -> bool:
+    return any(name.lower() == "sec-websocket-key" for name, _ in headers)
 
 
 def write(
@@ -131,9 +168,12 @@ def write(
     The header stands where the client's stood. `headers` and `target` carry no credential yet.
     """
     first = like.carried[0] if like else None
-    carrier = first.carrier if first else None
-    if carrier is None or (carrier is not auth and carrier not in accepts):
-        carrier = auth
+    headers = _without_account(headers)
+    carrier = _form(headers, secret, auth, accepts, first)
+    if first and carrier is Carrier.SUBPROTOCOL:
+        pairs = list(headers)
+        _offer(pairs, first, secret.get_secret_value())
+        return tuple(pairs), target
     if carrier is Carrier.NONE:
         return headers, target
     same_form = first is not None and first.carrier is carrier
@@ -142,3 +182,24 @@ def write(
     header = (name, f"Bearer {value}" if carrier is Carrier.BEARER else value)
     position = first.position if first and not first.in_query else len(headers)
     return (*headers[:position], header, *headers[position:]), target
+
+
+def _form(
+    headers: Headers, secret: SecretStr, auth: Carrier, accepts: Sequence[Carrier], first: Carried | None
+) -> Carrier:
+    """The client's own where the provider takes it and the request can have it."""
+    carrier = first.carrier if first else None
+    if carrier is None or carrier not in (auth, *accepts):
+        return auth
+    listed = carrier is Carrier.SUBPROTOCOL
+    fits = _opens_websocket(headers) and subprotocols.can_carry(secret.get_secret_value())
+    return auth if listed and not fits else carrier
+
+
+def _without_account(headers: Headers) -> Headers:
+    """A key of the pool does not go out beside the account of the client's own."""
+    kept = (
+        (name, subprotocols.without_account(value) if name.lower() == subprotocols.HEADER else value)
+        for name, value in headers
+    )
+    return tuple((name, value) for name, value in kept if value or name.lower() != subprotocols.HEADER)

@@ -4,15 +4,22 @@ Only over HTTP/1.1: mitmproxy does not offer what a WebSocket over HTTP/2 needs 
 that speak both open one over HTTP/1.1.
 """
 
+import binascii
+from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from mitmproxy import http
-from wsproto.extensions import Extension, PerMessageDeflate
+from wsproto.extensions import Extension
 from wsproto.handshake import server_extensions_handshake
 from wsproto.utilities import generate_accept_token, split_comma_header
 
+from addons.frames import Deflate
+
 VERSION = "13"
+_KEY_BYTES = 16
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +35,41 @@ def is_handshake(request: http.Request) -> bool:
     return request.method == "GET" and "websocket" in _tokens(request, "upgrade")
 
 
+def is_keyed(request: http.Request) -> bool:
+    """Whether a handshake has the key that its answer has to be made from: 16 bytes in base64."""
+    try:
+        return len(b64decode(request.headers.get("sec-websocket-key", ""), validate=True)) == _KEY_BYTES
+    except (binascii.Error, ValueError):
+        return False
+
+
+def page_of(request: http.Request) -> str:
+    """The origin of the web page that opens a WebSocket, empty where none does. A page of the same host is
+    its provider's own, and some libraries send such an origin with no page."""
+    origin = request.headers.get("origin", "")
+    return "" if origin and _place(origin) == (request.pretty_host.lower(), request.port) else origin
+
+
+def _place(origin: str) -> tuple[str, int] | None:
+    try:
+        parts = urlsplit(origin)
+        return (parts.hostname or "", parts.port or _DEFAULT_PORTS[parts.scheme])
+    except (ValueError, KeyError):
+        return None
+
+
+def bad_handshake() -> http.Response:
+    return http.Response.make(400, "This is no handshake of a WebSocket.\n", {"content-type": "text/plain"})
+
+
 def accept(request: http.Request) -> Accepted | http.Response:
     """101 with compression where the client offers it; a refusal where something is missing."""
     if request.headers.get("sec-websocket-version", "") != VERSION:
         return http.Response.make(426, b"", {"sec-websocket-version": VERSION})
-    key = request.headers.get("sec-websocket-key", "")
-    if not key or "upgrade" not in _tokens(request, "connection"):
-        return http.Response.make(
-            400, "This is no handshake of a WebSocket.\n", {"content-type": "text/plain"}
-        )
-    deflate = PerMessageDeflate()
+    if not is_keyed(request) or "upgrade" not in _tokens(request, "connection"):
+        return bad_handshake()
+    key = request.headers["sec-websocket-key"]
+    deflate = Deflate()
     agreed = _agreed(", ".join(request.headers.get_all("sec-websocket-extensions")), deflate)
     headers = [
         (b"Upgrade", b"websocket"),
@@ -50,7 +82,23 @@ def accept(request: http.Request) -> Accepted | http.Response:
     return Accepted(answer, [deflate] if agreed else [])
 
 
-def _agreed(offered: str, deflate: PerMessageDeflate) -> bytes | None:
+def agreed(answer: http.Response) -> list[Deflate] | None:
+    """The compression that a server's answer says, for one side; None where it makes no sense. Any other
+    extension is left out, as mitmproxy does it."""
+    said = answer.headers.get("sec-websocket-extensions", "").encode("ascii", "replace")
+    found = []
+    for each in split_comma_header(said):
+        if each.partition(";")[0].strip() == Deflate.name:
+            deflate = Deflate()
+            try:
+                deflate.finalize(each)
+            except (ValueError, IndexError):
+                return None
+            found.append(deflate)
+    return found
+
+
+def _agreed(offered: str, deflate: Deflate) -> bytes | None:
     """What is said of the extension that was agreed on; an offer that makes no sense is declined."""
     try:
         return server_extensions_handshake(split_comma_header(offered.encode("ascii", "replace")), [deflate])

@@ -17,11 +17,11 @@ from mitmproxy import http
 from mitmproxy.net.server_spec import ServerSpec
 from pydantic import SecretStr
 
-from addons import carriers
+from addons import carriers, subprotocols
 from addons.blackout import Blackout, Redactor
 from addons.carriers import ClientCredential
 from addons.encodings import DecodeFault, Decoder, decoder_for
-from addons.handshake import is_handshake
+from addons.handshake import is_handshake, page_of
 from addons.journal import KEY, Journal
 from addons.pool import Lease, Pool
 from addons.relay import Forwarding
@@ -87,6 +87,7 @@ class Interception:
         own = self._take_out(flow)
         protocol, operation = self._match(configured.provider, flow.request)
         pooled = self._is_pooled(configured, own, flow.request.path, passed=operation is None)
+        pooled = pooled and not (is_handshake(flow.request) and page_of(flow.request))
         origin = _origin(configured, flow.request, pooled=pooled)
         intercepted = Intercepted(configured, protocol, operation, own, pooled, origin)
         self._flows[flow] = intercepted
@@ -160,6 +161,7 @@ class Interception:
         if protocol.match("POST", path) is not Operation.GENERATE:
             return None
         pooled = self._is_pooled(intercepted.configured, intercepted.own, path, passed=False)
+        pooled = pooled and not page_of(flow.request)
         origin = _origin(intercepted.configured, flow.request, pooled=pooled)
         generate = Operation.GENERATE
         return replace(intercepted, protocol=protocol, operation=generate, pooled=pooled, origin=origin)
@@ -167,7 +169,7 @@ class Interception:
     @staticmethod
     def disarm(flow: http.HTTPFlow) -> None:
         """For a flow that failed: without a further look, nothing stays in it that may be a key."""
-        for name in carriers.HEADERS:
+        for name in (*carriers.HEADERS, subprotocols.HEADER):
             flow.request.headers.pop(name, None)
         flow.request.path = flow.request.path.partition("?")[0]
 

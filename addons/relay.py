@@ -505,14 +505,17 @@ class Relay:
         self._plans[flow] = forwarding
 
     def switch(self, flow: http.HTTPFlow, make: Switch) -> None:
-        """Let what follows a flow's 101, which an add-on has set, go to a layer of ours, with no server."""
+        """Let what follows a flow's 101, of an add-on or of its server, go to a layer of ours."""
         self._switches[flow] = make
         self._watch(flow)
 
     def switched(self, flow: http.HTTPFlow) -> Switch | None:
         """The registration of a flow, which ends by this; None too if another answer took its 101's place."""
         make = self._switches.pop(flow, None)
-        return make if flow.response is not None and flow.response.status_code == 101 else None
+        if make is None or (flow.response is not None and flow.response.status_code == 101):
+            return make
+        _unwatch(flow)
+        return None
 
     def collect(self, flow: http.HTTPFlow) -> None:
         """Let this request's body come whole, whatever mitmproxy would stream for its size."""
@@ -541,6 +544,8 @@ class Relay:
             if _is_killed(each):
                 self._stop(each)
             if _is_answered(each) and self._plans.pop(each, None) is not None:
+                _unwatch(each)
+            if each.error is not None and self._switches.pop(each, None) is not None:
                 _unwatch(each)
 
     def active(self) -> int:

@@ -25,7 +25,7 @@ from addons.replay import Replay
 from addons.settings import ConfigError, known_protocols
 from addons.startup import configure_proxy, end_start, spare_closed_loop, unknown_options
 from addons.trace import Traces
-from addons.websocket import WebSockets
+from addons.websocket import WebSockets, guard_choice
 from protocols.base import Fault
 from protocols.registry import Registry
 
@@ -149,6 +149,7 @@ class Rotator:
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         try:
             self._interception.guard_answer(flow)
+            guard_choice(flow)
         except Exception as error:  # noqa: BLE001  # fails closed: an answer that is not looked at stays here
             self._failed(flow, error)
             flow.kill()  # type: ignore[no-untyped-call]  # mitmproxy has no types here

@@ -35,10 +35,9 @@ from wsproto.events import CloseConnection, Event, Message, Ping, TextMessage
 from wsproto.extensions import Extension
 from wsproto.frame_protocol import CloseReason, Opcode
 
+from addons import frames
+from addons.frames import Inbound, Liveness, TooMuch
 from addons.relay import Hops, Push, Relay, handler_of, hops_of
-
-LONGEST_MESSAGE = 64 << 20
-"""Bytes of one message of a client; a longer one closes the connection (1009)."""
 
 MOST_WAITING = 32
 """Messages that may wait for the session, of LONGEST_MESSAGE characters in all; more close the connection
@@ -98,7 +97,7 @@ class _Waiting:
     filled: asyncio.Event = field(default_factory=asyncio.Event)
 
     def has_room(self, text: str) -> bool:
-        fits = sum(map(len, self.texts), len(text)) <= LONGEST_MESSAGE
+        fits = sum(map(len, self.texts), len(text)) <= frames.LONGEST_MESSAGE
         return fits and len(self.texts) < MOST_WAITING
 
     def put(self, text: str) -> None:
@@ -172,8 +171,9 @@ class SocketLayer(layer.Layer):
         self._relay, self._session = relay, session
         self._ws = Connection(ConnectionType.SERVER, list(extensions))
         self._waiting = _Waiting()
+        self._inbound, self._client = Inbound(), Liveness()
         self._pieces: list[str] = []
-        self._size = 0
+        self._goodbye: commands.RequestWakeup | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing = self._over = False
 
@@ -194,6 +194,7 @@ class SocketLayer(layer.Layer):
             case events.Start():
                 yield from self._start()
             case events.DataReceived(data=data):
+                self._client.heard()
                 self._ws.receive_data(data)
                 yield from self._read()
             case events.ConnectionClosed():
@@ -202,8 +203,10 @@ class SocketLayer(layer.Layer):
                 yield from self._pushed(payload)
             case WebSocketMessageInjected(message=message):
                 yield from self._injected(message)
-            case events.Wakeup():
+            case events.Wakeup(command=self._goodbye):
                 yield from self._end(CloseReason.ABNORMAL_CLOSURE, "", by_client=False)
+            case events.Wakeup() if not self._closing:
+                yield from self._interval_passed()
             case _:
                 pass
 
@@ -219,6 +222,7 @@ class SocketLayer(layer.Layer):
         )
         self._relay.started(self._task)
         self._task.add_done_callback(lambda task: self._session_done(task, socket))
+        yield commands.RequestWakeup(frames.PING_INTERVAL)
 
     def _session_done(self, task: asyncio.Task[None], socket: Socket) -> None:
         """A session that ends by itself has failed; the client is told that the fault is ours."""
@@ -252,7 +256,18 @@ class SocketLayer(layer.Layer):
         self._cancel()
         self._pieces.clear()
         yield self._sent(CloseConnection(code, reason))
-        yield commands.RequestWakeup(GOODBYE)
+        self._goodbye = commands.RequestWakeup(GOODBYE)
+        yield self._goodbye
+
+    def _interval_passed(self) -> layer.CommandGenerator[None]:
+        """A client that says nothing is asked whether it is there; one that does not answer has gone."""
+        is_silent = self._client.passed()
+        if self._client.is_gone:
+            yield from self._end(CloseReason.ABNORMAL_CLOSURE, "", by_client=False)
+            return
+        if is_silent:
+            yield self._sent(Ping())
+        yield commands.RequestWakeup(frames.PING_INTERVAL)
 
     def _end(self, code: int, reason: str, *, by_client: bool) -> layer.CommandGenerator[None]:
         self._over = True
@@ -268,8 +283,10 @@ class SocketLayer(layer.Layer):
     # -- from the client ------------------------------------------------------------------------------
 
     def _read(self) -> layer.CommandGenerator[None]:
-        for event in self._ws.events():
+        for event in self._inbound.read(self._ws.events(), time.monotonic()):
             match event:
+                case TooMuch(code, reason):
+                    yield from self._close(code, reason)
                 case Message():
                     yield from self._piece(event)
                 case Ping() if not self._closing:
@@ -294,13 +311,9 @@ class SocketLayer(layer.Layer):
             yield from self._close(CloseReason.UNSUPPORTED_DATA, "text messages are understood here")
             return
         self._pieces.append(event.data)
-        self._size += len(event.data.encode())
-        if self._size > LONGEST_MESSAGE:
-            yield from self._close(CloseReason.MESSAGE_TOO_BIG, f"more than {LONGEST_MESSAGE} bytes")
-        elif event.message_finished:
+        if event.message_finished:
             text = "".join(self._pieces)
             self._pieces.clear()
-            self._size = 0
             yield from self._heard(WebSocketMessage(Opcode.TEXT, True, text.encode()))
 
     def _heard(self, message: WebSocketMessage) -> layer.CommandGenerator[None]:

@@ -8,18 +8,22 @@ from mitmproxy import http
 from mitmproxy.proxy.context import Context
 from wsproto.extensions import Extension
 
+from addons import subprotocols
 from addons.answering import Answering
 from addons.blackout import Blackout
 from addons.bridge import Bridge
-from addons.handshake import Accepted, accept
+from addons.handshake import Accepted, accept, bad_handshake, is_handshake, is_keyed, page_of
 from addons.interception import Intercepted, Interception
 from addons.journal import Journal
+from addons.passed_socket import PassedSocket
 from addons.relay import Relay
 from addons.socket_layer import SocketLayer, forget_old
 from protocols.base import Fault
 from rewrite.providers import WebSocket
 
 _REFUSED = "WebSockets are not offered here: ask over HTTP"
+_SWITCHED = 101
+_FROM_A_PAGE = "a web page ({}) may not open a WebSocket here without a key of its own"
 
 
 class WebSockets:
@@ -33,13 +37,32 @@ class WebSockets:
 
     def answer(self, flow: http.HTTPFlow) -> http.Response | None:
         """The answer of ours to a handshake; None: the flow is none, or is passed on."""
-        turns = self._interception.turns(flow)
-        if turns is None or turns.provider.websocket is WebSocket.PASS:
+        intercepted = self._interception.intercepted(flow)
+        if intercepted is None or not is_handshake(flow.request):
             return None
+        turns = self._interception.turns(flow)
+        if page_of(flow.request) and not _is_authorized(flow, intercepted, turns):
+            return self._from_a_page(flow, intercepted)
+        if turns is None or turns.provider.websocket is WebSocket.PASS:
+            return self._passed(flow, intercepted)
         if turns.provider.websocket is WebSocket.REFUSE:
             self._note(flow, turns, "refused")
             return _refusal(turns)
         return self._bridged(flow, turns)
+
+    def _from_a_page(self, flow: http.HTTPFlow, intercepted: Intercepted) -> http.Response:
+        """Browsers let any page open a WebSocket to anywhere, and read what it says."""
+        self._note(flow, intercepted, "refused")
+        message = _FROM_A_PAGE.format(page_of(flow.request)[:200])
+        return _answer(intercepted, Fault(403, "forbidden", message, should_retry=False))
+
+    def _passed(self, flow: http.HTTPFlow, intercepted: Intercepted) -> http.Response | None:
+        if not is_keyed(flow.request):
+            return bad_handshake()
+        lease = self._interception.account(intercepted)
+        blackout = Blackout([lease.secret] if lease.pooled else ())
+        self._relay.switch(flow, lambda context: PassedSocket(context, flow, blackout, self._relay))
+        return None
 
     def _bridged(self, flow: http.HTTPFlow, turns: Intercepted) -> http.Response:
         match accept(flow.request):
@@ -71,10 +94,32 @@ class WebSockets:
         forget_old(flow.websocket)
 
 
+def _is_authorized(flow: http.HTTPFlow, intercepted: Intercepted, turns: Intercepted | None) -> bool:
+    """Whether a handshake brings what it is judged by; what is answered here is not judged by a cookie."""
+    return intercepted.own is not None or (turns is None and "cookie" in flow.request.headers)
+
+
+def guard_choice(flow: http.HTTPFlow) -> None:
+    """A subprotocol is left out that a provider chose and its client did not offer, such as the item with a
+    key of the pool; the client then judges for itself (RFC 6455, section 4.1)."""
+    if flow.response is None or flow.response.status_code != _SWITCHED:
+        return
+    chosen = flow.response.headers.get(subprotocols.HEADER)
+    offers = ",".join(flow.request.headers.get_all(subprotocols.HEADER))
+    if chosen is not None and not subprotocols.is_offered(chosen, offers):
+        del flow.response.headers[subprotocols.HEADER]
+
+
 def _refusal(turns: Intercepted) -> http.Response:
     """Measured: codex asks over HTTP at once after a 426, and only after that. It has to say what is spoken
     instead (RFC 9110, section 15.5.22)."""
-    assert turns.protocol is not None
-    answer = turns.protocol.error(Fault(426, "websocket_refused", _REFUSED, should_retry=False))
-    instead = {"upgrade": "HTTP/1.1", "connection": "upgrade"}
-    return http.Response.make(answer.status, answer.body, {**dict(answer.headers), **instead})
+    answer = _answer(turns, Fault(426, "websocket_refused", _REFUSED, should_retry=False))
+    answer.headers["upgrade"], answer.headers["connection"] = "HTTP/1.1", "upgrade"
+    return answer
+
+
+def _answer(intercepted: Intercepted, fault: Fault) -> http.Response:
+    if intercepted.protocol is None:
+        return http.Response.make(fault.status, fault.message, {"content-type": "text/plain"})
+    answer = intercepted.protocol.error(fault)
+    return http.Response.make(answer.status, answer.body, dict(answer.headers))

@@ -17,12 +17,14 @@ from rewrite.outcome import ErrorFacts, Kind
 
 
 class Carrier(StrEnum):
-    """Where a request carries its key: a header of this name, with `bearer` in Authorization."""
+    """Where a request carries its key: a header of this name, with `bearer` in Authorization, with
+    `subprotocol` among those that a WebSocket offers."""
 
     BEARER = "bearer"
     X_API_KEY = "x-api-key"
     X_GOOG_API_KEY = "x-goog-api-key"
     API_KEY = "api-key"
+    SUBPROTOCOL = "subprotocol"
     NONE = "none"
 
 

@@ -12,7 +12,7 @@ from mitmproxy import ctx, http
 from mitmproxy.flow import Flow
 from mitmproxy.proxy.layer import NextLayer
 
-from addons import socket_layer
+from addons import frames, socket_layer
 from addons.handshake import Accepted, accept
 from addons.relay import Relay
 from addons.socket_layer import Socket, SocketLayer
@@ -22,7 +22,7 @@ LONGEST, WAITING, FRAME = 100_000, 3, 50_000
 FULL = 64 * 1024
 """Bytes from which on asyncio lets a writer wait."""
 
-socket_layer.LONGEST_MESSAGE = LONGEST
+frames.LONGEST_MESSAGE = LONGEST
 socket_layer.MOST_WAITING = WAITING
 socket_layer.LONGEST_FRAME = FRAME
 socket_layer.GOODBYE = 0.05
@@ -152,6 +152,8 @@ class Script:
                 to_client = query["to"] == "client"
                 text = query["text"].encode()
                 ctx.master.commands.call("inject.websocket", self.flows[name], to_client, text, True)
+            case "/interval":
+                frames.PING_INTERVAL = float(query["seconds"])
             case "/flow":
                 return describe(self.flows[name])
             case "/status":

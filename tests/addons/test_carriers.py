@@ -132,3 +132,61 @@ def test_a_token_in_the_query_is_no_api_key() -> None:
     _, _, own = take_out((), "/v1?access_token=ya29.x")
     assert own
     assert not own.is_api_key(())
+
+
+OFFER = "realtime, openai-insecure-api-key.sk-own, openai-beta.realtime-v1"
+HANDSHAKE: Headers = (("Host", "x"), ("Sec-WebSocket-Key", "k"))
+
+
+@pytest.mark.parametrize(
+    ("offer", "left", "key"),
+    [
+        (OFFER, "realtime, openai-beta.realtime-v1", "sk-own"),
+        ("openai-insecure-api-key.sk-own", None, "sk-own"),
+        ("realtime,OpenAI-Insecure-API-Key.sk-own", "realtime", "sk-own"),
+        ("realtime,other", "realtime,other", None),
+        ("realtime, openai-insecure-api-key.", "realtime", None),
+    ],
+)
+def test_a_key_among_the_subprotocols_is_taken_out(offer: str, left: str | None, key: str | None) -> None:
+    headers, _, own = take_out((*HANDSHAKE, ("Sec-WebSocket-Protocol", offer)), "/v1/realtime")
+    assert headers == (*HANDSHAKE, *([("Sec-WebSocket-Protocol", left)] if left else []))
+    assert (own.secret.get_secret_value() if own else None) == key
+
+
+@pytest.mark.parametrize("offer", [OFFER, "openai-insecure-api-key.sk-own"])
+def test_a_key_among_the_subprotocols_is_put_back(offer: str) -> None:
+    sent = (*HANDSHAKE, ("Sec-WebSocket-Protocol", offer), ("Accept", "*/*"))
+    headers, target, own = take_out(sent, "/v1/realtime")
+    assert own is not None
+    assert put_back(headers, target, own) == (sent, target)
+
+
+@pytest.mark.parametrize(
+    ("offer", "headers", "pool", "expected"),
+    [
+        (OFFER, HANDSHAKE, "sk-pool", ("Sec-WebSocket-Protocol", OFFER.replace("own", "pool"))),
+        (OFFER, HANDSHAKE, "not a token", ("Authorization", "Bearer not a token")),
+        (OFFER, (("Host", "x"),), "sk-pool", ("Authorization", "Bearer sk-pool")),
+        (
+            "realtime, openai-insecure-api-key.sk-own, openai-project.p",
+            HANDSHAKE,
+            "sk-pool",
+            ("Sec-WebSocket-Protocol", "realtime, openai-insecure-api-key.sk-pool"),
+        ),
+    ],
+)
+def test_the_pools_key_takes_its_place_where_it_can(
+    offer: str, headers: Headers, pool: str, expected: tuple[str, str]
+) -> None:
+    stripped, target, own = take_out((*headers, ("Sec-WebSocket-Protocol", offer)), "/v1/realtime")
+    accepts = (Carrier.BEARER, Carrier.SUBPROTOCOL)
+    written, _ = write(stripped, target, SecretStr(pool), auth=Carrier.BEARER, accepts=accepts, like=own)
+    assert expected in written
+    assert not [value for _, value in written if "sk-own" in value or "openai-project" in value]
+
+
+def test_the_clients_own_key_leaves_as_a_bearers_where_no_websocket_is_opened() -> None:
+    _, _, own = take_out((*HANDSHAKE, ("Sec-WebSocket-Protocol", OFFER)), "/")
+    assert own is not None
+    assert put_back(PLAIN, "/", own) == ((*PLAIN, ("Authorization", "Bearer sk-own")), "/")

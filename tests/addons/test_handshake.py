@@ -3,7 +3,7 @@
 import pytest
 from mitmproxy import http
 
-from addons.handshake import Accepted, accept, is_handshake
+from addons.handshake import Accepted, accept, agreed, is_handshake, page_of
 
 GOOD = (
     ("Connection", "keep-alive, Upgrade"),
@@ -74,6 +74,10 @@ def test_compression_is_agreed_on_where_it_is_offered(offer: str, agreed: str | 
         (without("Sec-WebSocket-Version"), 426),
         ([*without("Sec-WebSocket-Version"), ("Sec-WebSocket-Version", "8")], 426),
         (without("Sec-WebSocket-Key"), 400),
+        ([*without("Sec-WebSocket-Key"), ("Sec-WebSocket-Key", "garbage")], 400),
+        ([*without("Sec-WebSocket-Key"), ("Sec-WebSocket-Key", "dGhlIHNhbXBsZQ==")], 400),
+        ([*without("Sec-WebSocket-Key"), ("Sec-WebSocket-Key", "dGhlIHNhbX Bs ZSBub25jZQ==")], 400),
+        ([*without("Sec-WebSocket-Key"), ("Sec-WebSocket-Key", "ü")], 400),
         (without("Connection"), 400),
     ],
 )
@@ -82,3 +86,40 @@ def test_what_lacks_something_is_refused(headers: list[tuple[str, str]], status:
     assert isinstance(answer, http.Response)
     assert answer.status_code == status
     assert answer.headers.get("sec-websocket-version") == ("13" if status == 426 else None)
+
+
+@pytest.mark.parametrize(
+    ("origin", "page"),
+    [
+        ("https://evil.test", "https://evil.test"),
+        ("null", "null"),
+        ("http://api.openai.com", "http://api.openai.com"),
+        ("https://api.openai.com:8443", "https://api.openai.com:8443"),
+        ("https://api.openai.com:port", "https://api.openai.com:port"),
+        ("chrome-extension://abc", "chrome-extension://abc"),
+        ("https://API.openai.com", ""),
+        ("https://api.openai.com:443", ""),
+    ],
+)
+def test_the_page_that_opens_a_websocket(origin: str, page: str) -> None:
+    assert page_of(request(*GOOD, ("Origin", origin))) == page
+
+
+def test_without_an_origin_there_is_no_page() -> None:
+    assert page_of(request(*GOOD)) == ""
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ("", 0),
+        ("x-odd", 0),
+        ("x-odd, permessage-deflate; server_max_window_bits=10", 1),
+        ("permessage-deflate; server_max_window_bits=99", None),
+        ("permessage-deflate; server_max_window_bits", None),
+    ],
+)
+def test_what_a_server_agreed_on(said: str, found: int | None) -> None:
+    answer = http.Response.make(101, b"", {"Sec-WebSocket-Extensions": said})
+    extensions = agreed(answer)
+    assert (extensions if extensions is None else len(extensions)) == found

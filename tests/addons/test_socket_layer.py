@@ -26,6 +26,7 @@ from wsproto.events import (
 from wsproto.extensions import Extension, PerMessageDeflate
 from wsproto.frame_protocol import Opcode
 
+from addons.frames import MOST_SILENT
 from addons.socket_layer import KEPT_BYTES, KEPT_MESSAGES, forget_old
 from tests.addons.mitmdump import PATIENCE, Mitmdump, plain_client, tls_client
 from tests.addons.socket_script import FRAME, LONGEST, WAITING
@@ -334,6 +335,59 @@ def test_a_user_kills_it(proxy: Mitmdump, http1: HTTPConnection, name: str) -> N
     proxy.wait("started", name)
     proxy.order("kill", name=name)
     assert talk.closed() == 1001
+    settled(proxy, name)
+
+
+def test_a_client_that_does_not_answer_is_gone(proxy: Mitmdump, plain: HTTPConnection, name: str) -> None:
+    proxy.order("interval", seconds="0.01")
+    talk = Talk(plain, f"/deaf?name={name}")
+    assert [talk.next() for _ in range(MOST_SILENT)] == [Ping()] * MOST_SILENT
+    with pytest.raises(EOFError):
+        talk.next()
+    proxy.order("interval", seconds="60")
+    assert settled(proxy, name)["code"] == 1006
+
+
+def test_a_client_that_answers_stays(proxy: Mitmdump, plain: HTTPConnection, name: str) -> None:
+    proxy.order("interval", seconds="0.01")
+    talk = Talk(plain, f"/echo?name={name}")
+    for _ in range(MOST_SILENT * 2):
+        assert talk.next() == Ping()
+        talk.send(Pong())
+    proxy.order("interval", seconds="60")
+    talk.say("still here")
+    while isinstance(event := talk.next(), Ping):
+        pass
+    assert event == TextMessage("still here")
+    plain.close()
+    settled(proxy, name)
+
+
+@pytest.mark.parametrize(
+    ("events", "code"),
+    [([Ping()] * 200, 1008), ([TextMessage("", message_finished=False)] * 1100, 1008)],
+)
+def test_what_floods_closes(
+    proxy: Mitmdump, plain: HTTPConnection, name: str, events: list[Event], code: int
+) -> None:
+    talk = Talk(plain, f"/echo?name={name}")
+    talk.send(*events)
+    while isinstance(event := talk.next(), Pong):
+        pass
+    assert isinstance(event, CloseConnection)
+    assert event.code == code
+    plain.close()
+    settled(proxy, name)
+
+
+def test_a_message_that_grows_when_it_is_opened_closes(
+    proxy: Mitmdump, plain: HTTPConnection, name: str
+) -> None:
+    talk = Talk(plain, f"/echo?name={name}", [PerMessageDeflate()])
+    talk.say("x" * (LONGEST + 1))
+    event = talk.next()
+    assert isinstance(event, CloseConnection)
+    assert event.code == 1009
     settled(proxy, name)
 
 

@@ -82,6 +82,13 @@ class WebSocket:
                 self.send(event.response())
             self._read()
 
+    def any(self) -> Event:
+        """The next event, which is not answered."""
+        while True:
+            for event in self._ws.events():
+                return event
+            self._read()
+
     def await_ping(self) -> None:
         """Until a ping comes, and nothing else."""
         while True:

@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 from mitmproxy import http
 from mitmproxy.io import FlowReader
+from wsproto.connection import Connection, ConnectionType
+from wsproto.events import CloseConnection, Event, Ping, Pong
 from wsproto.extensions import PerMessageDeflate
 
+from addons.frames import CONTROL_BURST
 from addons.socket_layer import KEPT_MESSAGES
 from tests.e2e.proxy import ADDON, Proxy
 from tests.e2e.sockets import WebSocket, text_of
@@ -78,6 +81,10 @@ ONE, TWO = KEYS["ONE"], KEYS["TWO"]
 RESPONSES = "/v1/responses"
 IDLE = {"responders": 0, "drivers": 0, "in_flight": {}, "intercepted": []}
 SPEECH = SPEECHES["openai_responses"]
+HANDSHAKE = (
+    "GET {} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
 HELLO = Said(("Hello", " there"))
 USER = {"type": "message", "role": "user"}
 
@@ -242,6 +249,134 @@ def test_one_that_passes_keeps_its_last_messages_alone(proxy: Proxy, vendor: Ven
     texts = [message.text for message in flow.websocket.messages]
     assert len(texts) == KEPT_MESSAGES
     assert texts[-1] == f"number {KEPT_MESSAGES - 1}"
+
+
+def from_provider(*events: Event) -> bytes:
+    """What a provider says right behind its handshake."""
+    connection = Connection(ConnectionType.SERVER)
+    return b"".join(connection.send(event) for event in events)
+
+
+def test_pings_and_close_reasons_of_one_that_passes_are_searched_for_the_pools_key(
+    proxy: Proxy, vendor: VendorThread
+) -> None:
+    path = f"{RESPONSES}?searched"
+    said = from_provider(Ping(ONE.encode()), Pong(ONE.encode()), CloseConnection(4000, f"you are {ONE}"))
+    vendor.on(path=RESPONSES).reply(Upgrade(said=said))
+    with WebSocket(proxy, "passing.test", path) as socket:
+        assert [socket.any() for _ in range(3)] == [
+            Ping(b"*" * len(ONE)),
+            Pong(b"*" * len(ONE)),
+            CloseConnection(4000, "you are " + "*" * len(ONE)),
+        ]
+    wait_order(proxy, lambda found: not found[0]["live"], "seen", path=path)
+    assert ONE not in order(proxy, "seen", path=path)[0]["text"] + proxy.log
+
+
+def test_pings_without_end_close_one_that_passes(proxy: Proxy, vendor: VendorThread) -> None:
+    vendor.on(path=RESPONSES).reply(Upgrade())
+    with WebSocket(proxy, "passing.test") as socket:
+        for _ in range(CONTROL_BURST * 2):
+            socket.send(Ping())
+        while not isinstance(event := socket.any(), CloseConnection):
+            assert isinstance(event, Pong)
+    assert event == CloseConnection(1008, "too many pings")
+
+
+def test_a_provider_that_agrees_on_nonsense_is_left(proxy: Proxy, vendor: VendorThread) -> None:
+    nonsense = ("Sec-WebSocket-Extensions", "permessage-deflate; server_max_window_bits=99")
+    vendor.on(path=RESPONSES).reply(Upgrade((nonsense,)))
+    with Http1(tunnel(proxy, "passing.test")) as us:
+        us.send(HANDSHAKE.format(RESPONSES, "passing.test").encode())
+        assert b"the provider's compression makes no sense" in us.until(b"no sense")
+
+
+def test_a_user_kills_one_that_passes(proxy: Proxy, vendor: VendorThread, model: str) -> None:
+    path = f"{RESPONSES}?{model}"
+    vendor.on(path=RESPONSES).reply(Upgrade())
+    with WebSocket(proxy, "passing.test", path) as socket:
+        socket.say("hello")
+        assert socket.text() == "hello"
+        assert order(proxy, "kill", path=path) == 1
+        assert socket.any() == CloseConnection(1001, "killed")
+
+
+# -- who opens it -----------------------------------------------------------------------------------------
+
+
+PAGE = {"Origin": "https://evil.test"}
+
+
+@pytest.mark.parametrize("host", ["api.openai.com", "passing.test", "bridged.test"])
+def test_a_web_page_without_a_key_is_refused_in_every_mode(
+    proxy: Proxy, vendor: VendorThread, host: str
+) -> None:
+    with WebSocket(proxy, host, key="", headers={**PAGE, "Cookie": "a=b"}) as socket:
+        status, _, body = socket.refusal()
+    assert status == 403
+    assert "https://evil.test" in json.loads(body)["error"]["message"]
+    assert vendor.requests == []
+
+
+def test_a_web_page_with_a_key_spends_that_one(proxy: Proxy, vendor: VendorThread, model: str) -> None:
+    vendor.on(path="/v1/realtime").reply(Upgrade())
+    with WebSocket(proxy, "api.openai.com", "/v1/realtime", headers=PAGE) as socket:
+        assert socket.accepted
+        socket.close()
+    with WebSocket(proxy, "bridged.test", headers=PAGE) as socket:
+        socket.turn(model=model, input="hi")
+    assert [one.credential for one in vendor.requests] == ["sk-own-key", "sk-own-key"]
+
+
+def test_a_providers_own_page_passes(proxy: Proxy, vendor: VendorThread) -> None:
+    vendor.on(path="/v1/realtime").reply(Upgrade())
+    headers = {"Origin": "https://api.openai.com"}
+    with WebSocket(proxy, "api.openai.com", "/v1/realtime", headers=headers) as socket:
+        assert socket.accepted
+        socket.close()
+    assert [one.credential for one in vendor.requests] == [ONE]
+
+
+OFFER = "realtime, openai-insecure-api-key.{}, openai-beta.realtime-v1"
+
+
+@pytest.mark.parametrize("chosen", ["realtime", f"openai-insecure-api-key.{ONE}"])
+def test_a_key_among_the_subprotocols_is_replaced_and_not_echoed(
+    proxy: Proxy, vendor: VendorThread, chosen: str
+) -> None:
+    path = f"/v1/realtime?{chosen[:8]}"
+    vendor.on(path="/v1/realtime").reply(Upgrade((("Sec-WebSocket-Protocol", chosen),)))
+    with Http1(tunnel(proxy, "api.openai.com")) as us:
+        offer = f"Sec-WebSocket-Protocol: {OFFER.format('sk-own-key')}\r\n\r\n"
+        us.send(HANDSHAKE.format(path, "api.openai.com").removesuffix("\r\n").encode() + offer.encode())
+        head = us.until(b"\r\n\r\n").lower()
+    assert head.startswith(b"http/1.1 101 ")
+    assert (b"sec-websocket-protocol: realtime" in head) is (chosen == "realtime")
+    assert b"insecure" not in head
+    (received,) = vendor.requests
+    assert received.header("sec-websocket-protocol") == OFFER.format(ONE)
+    assert received.header("authorization") is None
+    (seen,) = order(proxy, "seen", path=path)
+    assert [key for key in (ONE, "sk-own-key") if key in seen["text"]] == []
+
+
+def test_a_key_among_the_subprotocols_of_a_bridged_one_leaves_as_a_bearers(
+    proxy: Proxy, vendor: VendorThread, model: str
+) -> None:
+    headers = {"Sec-WebSocket-Protocol": "openai-insecure-api-key.sk-own-key"}
+    with WebSocket(proxy, "ownkey.test", key="", headers=headers) as socket:
+        socket.turn(model=model, input="hi")
+    (received,) = vendor.requests
+    assert received.credential == "sk-own-key"
+    assert received.header("sec-websocket-protocol") is None
+
+
+@pytest.mark.parametrize("host", ["passing.test", "bridged.test"])
+def test_a_garbage_key_is_no_handshake(proxy: Proxy, vendor: VendorThread, host: str) -> None:
+    with Http1(tunnel(proxy, host)) as us:
+        us.send(HANDSHAKE.format(RESPONSES, host).replace("AAAAAA==", "garbage").encode())
+        assert us.until(b"\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+    assert vendor.requests == []
 
 
 # -- bridged ----------------------------------------------------------------------------------------------

@@ -48,6 +48,7 @@ ROWS = {
             ),
             Kind.AUTH,
         ),
+        accepts=(BEARER, Carrier.SUBPROTOCOL),
         environment="OPENAI_API_KEY",
         own=("/v1/me",),
     ),

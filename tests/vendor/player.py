@@ -120,8 +120,8 @@ class Player:
             case Raw(steps):
                 await self._steps(steps, Body(Framing.UNTIL_CLOSE))
                 self._line.fin()
-            case Upgrade(headers):
-                await self._upgrade(headers)
+            case Upgrade(headers, said):
+                await self._upgrade(headers, said)
             case Hang() | Reset() | Fin():
                 await self._steps((answer,), Body(Framing.UNTIL_CLOSE))
             case _:
@@ -181,12 +181,12 @@ class Player:
             self._received.sent += len(piece)
             await self._line.write(piece)
 
-    async def _upgrade(self, headers: tuple[tuple[str, str], ...]) -> None:
+    async def _upgrade(self, headers: tuple[tuple[str, str], ...], said: bytes) -> None:
         key = self._received.header("sec-websocket-key")
         accept = [("Sec-WebSocket-Accept", accept_key(key))] if key else []
         wanted = self._received.header("upgrade") or "websocket"
         head = [("Upgrade", wanted), ("Connection", "Upgrade"), *accept, *headers]
-        await self._write([head_bytes(101, head)])
+        await self._write([head_bytes(101, head), said])
         await (self._echo_frames() if key else self._echo_bytes())
 
     async def _echo_bytes(self) -> None:

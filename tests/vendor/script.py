@@ -114,9 +114,11 @@ class Raw:
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """101 Switching Protocols, then every frame comes back; without a Sec-WebSocket-Key, every byte."""
+    """101 Switching Protocols and `said`, then every frame comes back; without a Sec-WebSocket-Key, every
+    byte."""
 
     headers: Headers = ()
+    said: bytes = b""
 
 
 Answer = Reply | Raw | Upgrade | Hang | Reset | Fin

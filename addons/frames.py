@@ -1,0 +1,138 @@
+"""What one side of a WebSocket may send: bounds on messages, on what compression makes of them, on fragments
+and on pings; and whether it still answers.
+"""
+
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from wsproto.events import BytesMessage, Event, Message, Ping, Pong, TextMessage
+from wsproto.extensions import PerMessageDeflate
+from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol
+
+LONGEST_MESSAGE = 64 << 20
+"""Bytes of one message, decompressed."""
+
+SHORT_FRAGMENTS, SHORT = 1024, 256
+"""How many fragments a message may have beside one for each SHORT bytes of it."""
+
+CONTROL_BURST, CONTROL_RATE = 100, 10.0
+"""How many pings and pongs may come at once, and how many of them a second for long."""
+
+PING_INTERVAL, MOST_SILENT = 60.0, 5
+"""Seconds of silence behind which the other side is pinged, and after how many of them in vain it has gone.
+Patient: a client that runs a tool between two turns may not look at its socket for minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class TooMuch:
+    """The connection is to be closed with this."""
+
+    code: CloseReason
+    reason: str
+
+
+class Inbound:
+    """One side's events, with each frame whole, up to what is too much."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str | bytes | bytearray] = []
+        self._size = self._fragments = 0
+        self._control, self._counted_at = 0.0, 0.0
+
+    def read(self, events: Iterable[Event], now: float) -> Iterator[Event | TooMuch]:
+        """Nothing more is to be read behind TooMuch, which comes last."""
+        for event in events:
+            found = self._judged(event, now)
+            if found is not None:
+                yield found
+            if isinstance(found, TooMuch):
+                return
+
+    def _judged(self, event: Event, now: float) -> Event | TooMuch | None:
+        match event:
+            case Message():
+                return self._counted(event)
+            case Ping() | Pong() if self._floods(now):
+                return TooMuch(CloseReason.POLICY_VIOLATION, "too many pings")
+            case _:
+                return event
+
+    def _counted(self, event: Message[Any]) -> Event | TooMuch | None:
+        self._pieces.append(event.data)
+        self._size += len(event.data.encode() if isinstance(event.data, str) else event.data)
+        if self._size > LONGEST_MESSAGE:
+            return TooMuch(CloseReason.MESSAGE_TOO_BIG, f"more than {LONGEST_MESSAGE} bytes")
+        if not event.frame_finished:
+            return None
+        self._fragments += 1
+        if self._fragments > SHORT_FRAGMENTS + self._size // SHORT:
+            return TooMuch(CloseReason.POLICY_VIOLATION, "a message in too many fragments")
+        return self._frame(event)
+
+    def _frame(self, event: Message[Any]) -> Event:
+        whole: Event
+        if isinstance(event, TextMessage):
+            whole = TextMessage("".join(map(str, self._pieces)), True, event.message_finished)
+        else:
+            data = b"".join(piece for piece in self._pieces if not isinstance(piece, str))
+            whole = BytesMessage(data, True, event.message_finished)
+        self._pieces.clear()
+        if event.message_finished:
+            self._size = self._fragments = 0
+        return whole
+
+    def _floods(self, now: float) -> bool:
+        self._control = max(self._control - (now - self._counted_at) * CONTROL_RATE, 0.0) + 1.0
+        self._counted_at = now
+        return self._control > CONTROL_BURST
+
+
+class Deflate(PerMessageDeflate):
+    """Compression that does not fill the memory: it stops at LONGEST_MESSAGE bytes of one message."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._room = LONGEST_MESSAGE
+
+    def frame_inbound_payload_data(
+        self, proto: FrameDecoder | FrameProtocol, data: bytes
+    ) -> bytes | CloseReason:
+        if not (self._inbound_compressed and self._inbound_is_compressible) or self._decompressor is None:
+            return data
+        try:
+            piece = self._decompressor.decompress(bytes(data), self._room + 1)
+        except zlib.error:
+            return CloseReason.INVALID_FRAME_PAYLOAD_DATA
+        self._room -= len(piece)
+        return piece if self._room >= 0 else CloseReason.MESSAGE_TOO_BIG
+
+    def frame_inbound_complete(
+        self, proto: FrameDecoder | FrameProtocol, fin: bool
+    ) -> bytes | CloseReason | None:
+        if fin and self._inbound_is_compressible:
+            self._room = LONGEST_MESSAGE
+        return super().frame_inbound_complete(proto, fin)
+
+
+class Liveness:
+    """Whether one side still answers. `heard` when anything came of it, `is_gone` and `is_silent` behind each
+    interval."""
+
+    def __init__(self) -> None:
+        self._silences = 0
+        self._was_heard = True
+
+    def heard(self) -> None:
+        self._was_heard = True
+
+    def passed(self) -> bool:
+        """An interval has passed; whether the side was silent in it, and is to be pinged."""
+        self._silences = 0 if self._was_heard else self._silences + 1
+        self._was_heard = False
+        return self._silences > 0
+
+    @property
+    def is_gone(self) -> bool:
+        return self._silences > MOST_SILENT
