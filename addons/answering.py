@@ -152,7 +152,7 @@ class Answering:
             upstream=self._upstream,
             connect_timeout=terms[0].timing.connect,
             acquire=lambda wish: self._acquire(intercepted, targets[wish.route], wish),
-            release=lambda route, lease, outcome: self._release(targets[route], lease, outcome),
+            release=lambda route, lease, outcome: self._release(targets[route], lease, outcome, call),
             request=lambda route, lease, instead: outgoing(
                 request, targets[route], intercepted, lease, instead
             ),
@@ -224,9 +224,10 @@ class Answering:
             return self._pool.acquire(planned.route.provider.name, planned.leg.call, wish)
         return own_lease(intercepted) if planned.route.meant else NO_LEASE
 
-    def _release(self, planned: Planned, lease: Lease, outcome: Outcome) -> None:
+    def _release(self, planned: Planned, lease: Lease, outcome: Outcome, call: Call) -> None:
         if lease.pooled:
-            self._pool.release(planned.route.provider.name, lease, planned.leg.call, outcome)
+            provider = planned.route.provider.name
+            self._pool.release(provider, lease, planned.leg.call, outcome, call.protocol)
 
     def over(self, flow: http.HTTPFlow) -> None:
         """The flow has ended; where the client left or it was killed, its record comes before its saving."""

@@ -243,8 +243,8 @@ class Driver:
             case Lease() as lease:
                 self._leases[wish.attempt] = wish.route, lease
                 self._inbox.put(Acquired(wish.attempt, lease.name, lease.former))
-            case PoolEmpty(wait=wait, paused=paused):
-                self._inbox.put(NoneFree(wish.attempt, wait, paused))
+            case PoolEmpty() as none:
+                self._inbox.put(NoneFree(wish.attempt, none.wait, none.paused, none.refused))
 
     # -- upstream -------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from protocols.origin import Origin
 from rewrite.decision import Ended
 from rewrite.events import Summary
 from rewrite.fitting import Loss
+from rewrite.notices import Notice
 from rewrite.outcome import describe
 from rewrite.routes import Rule
 from rewrite.trace import Body, cut
@@ -100,6 +101,11 @@ class Journal:
             trace = trace.tb_next
         where = f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}" if trace else "unknown"
         log.error("%s", self._redactor.redact(f"{what}: {type(error).__name__} in {where}"))
+
+    def notice(self, notice: Notice) -> None:
+        """What the user has to know besides the calls."""
+        level = logging.WARNING if notice.warning else logging.INFO
+        log.log(level, "%s", self._redactor.redact(notice.text))
 
     def _clean[T](self, value: T) -> T:
         return cleaned(value, self._redactor)

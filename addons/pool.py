@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 
 from pydantic import SecretStr
 
+from addons.blackout import Blackout
 from addons.settings import Configured, Settings
 from protocols.base import Call
 from rewrite.credentials import (
+    Attempted,
     Chosen,
     Credential,
     NoneFree,
@@ -15,13 +17,16 @@ from rewrite.credentials import (
     Wish,
     account,
     choose,
+    forgiven,
+    resumed,
     scope_of,
     serving_order,
     settle,
     taken,
 )
 from rewrite.events import Acquire
-from rewrite.outcome import Completed, Outcome
+from rewrite.notices import Notice, notices
+from rewrite.outcome import Completed, Outcome, Rejected
 from rewrite.sessions import Sessions, conversation_of
 
 
@@ -41,16 +46,17 @@ NO_LEASE = Lease("none", SecretStr(""), pooled=False)
 
 
 class Pool:
-    """State of all providers' credentials. `clock` gives monotonic seconds."""
+    """State of all providers' credentials. `clock` gives monotonic seconds; `notify` gets what the user has
+    to know of them."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float], notify: Callable[[Notice], None]) -> None:
+        self._clock, self._notify = clock, notify
         self._states: dict[str, PoolState] = {}
         self._secrets: Mapping[tuple[str, str], SecretStr] = {}
         self._sessions = Sessions()
 
     def configure(self, settings: Settings) -> None:
-        """Take over new settings: an unchanged key keeps its cooldowns, but none stays retired."""
+        """Take over new settings: an unchanged key keeps its cooldowns, but for those of a refusal."""
         secrets = {
             (one.provider.name, each.name): each.secret
             for one in settings.providers
@@ -64,7 +70,7 @@ class Pool:
         credentials = tuple(Credential(c.name, provider.name, c.priority) for c in configured.credentials)
         old = self._states.get(provider.name)
         unchanged = {
-            name: replace(state, retired=False, auth_failures=0)
+            name: forgiven(state)
             for name, state in (old.states if old else {}).items()
             if self._secrets.get((provider.name, name)) == secrets.get((provider.name, name))
         }
@@ -87,18 +93,38 @@ class Pool:
             case NoneFree() as none:
                 return none
 
-    def release(self, provider: str, lease: Lease, call: Call, outcome: Outcome) -> None:
-        """The attempt is over. A key that new settings replaced or removed is passed over."""
+    def release(self, provider: str, lease: Lease, call: Call, outcome: Outcome, protocol: str) -> None:
+        """The attempt is over. A key that new settings replaced or removed is skipped.
+
+        `call` as the provider was asked, `protocol` that of its client.
+        """
         credential = lease.name
         state = self._states.get(provider)
         if state is None or self._secrets.get((provider, credential)) != lease.secret:
             return
         completed = isinstance(outcome, Completed)
         conversation = call.id if completed else conversation_of(call)
+        attempted = Attempted(credential, scope_of(call), conversation, protocol)
         now = self._clock()
-        self._states[provider] = settle(state, credential, scope_of(call), conversation, outcome, now)
+        settled = settle(state, attempted, _without(lease.secret, outcome), now)
+        self._states[provider] = settled
         if completed:
             self._sessions.served(provider, call.session, credential)
+        for notice in notices(state.state(credential), settled.state(credential), attempted.scope, now):
+            self._notify(notice)
+
+    def resume(self, provider: str = "", name: str = "") -> int:
+        """End every cooldown and pause: of one credential, of one provider's, or of all.
+
+        How many credentials that is about; 0: there is none of that name.
+        """
+        count = 0
+        for each, state in self._states.items():
+            names = [one.name for one in state.credentials if name in ("", one.name)]
+            if provider in ("", each) and names:
+                self._states[each] = resumed(state, name or None)
+                count += len(names)
+        return count
 
     def made(self, provider: str, answer_id: str, credential: str) -> None:
         """An answer that a later call may go on from belongs to the account that made it."""
@@ -111,3 +137,13 @@ class Pool:
 
     def secrets(self) -> list[SecretStr]:
         return list(self._secrets.values())
+
+
+def _without(secret: SecretStr, outcome: Outcome) -> Outcome:
+    """`outcome` without the key, which some providers repeat in an error: other clients may get it later."""
+    if not isinstance(outcome, Rejected) or outcome.answer is None:
+        return outcome
+    blackout, answer = Blackout([secret]), outcome.answer
+    body, headers = blackout.whole(answer.body), blackout.headers(answer.headers)
+    message = blackout.whole(outcome.message.encode("utf-8", "replace")).decode("utf-8", "replace")
+    return replace(outcome, message=message, answer=replace(answer, body=body, headers=headers))

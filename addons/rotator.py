@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
 
-from mitmproxy import addonmanager, ctx, flow, http
+from mitmproxy import addonmanager, command, ctx, exceptions, flow, http
 from mitmproxy.proxy import layer
 
 from addons.answering import Answering
@@ -28,6 +28,7 @@ from addons.trace import Traces
 from addons.websocket import WebSockets, guard_choice
 from protocols.base import Fault
 from protocols.registry import Registry
+from rewrite.notices import Notice
 
 log = logging.getLogger("rotator")
 FOLLOWED = {
@@ -53,8 +54,9 @@ class Rotator:
     """Composition root: makes the parts, and hands each hook to the one that knows."""
 
     def __init__(self) -> None:
-        redactor, pool = Redactor(), Pool(time.monotonic)
+        redactor = Redactor()
         self._journal = Journal(redactor)
+        pool = self._pool = Pool(time.monotonic, self._journal.notice)
         self._relay = Relay()
         registry = _protocols()
         self._interception = Interception(registry, pool, self._journal, redactor)
@@ -119,6 +121,15 @@ class Rotator:
                 self._relay.collect(flow)
         except Exception as error:  # noqa: BLE001  # fails closed: nothing leaves, and the client is told
             self._failed(flow, error)
+
+    @command.command("rotator.resume")  # type: ignore[untyped-decorator]  # mitmproxy has no types here
+    def resume(self, which: str = "") -> None:
+        """Use every key again at once, though it was refused or rate-limited: all of them, those of PROVIDER,
+        or PROVIDER/NAME."""
+        provider, _, name = which.partition("/")
+        if not self._pool.resume(provider, name):
+            raise exceptions.CommandError(f"there is no key of {which}: name PROVIDER or PROVIDER/NAME")
+        self._journal.notice(Notice(f"resumed: {which or 'all keys'} may be used at once"))
 
     def _at_once(self, flow: http.HTTPFlow, intercepted: Intercepted | None) -> http.Response | None:
         """An answer that no provider is asked for."""

@@ -269,7 +269,7 @@ class _Keys:
             except KeyRefused as refused:
                 self.problems.add((), str(refused), f"environment variable {name}")
             else:
-                yield PoolCredential(f"env-{number}", provider.name, secret, number)
+                yield PoolCredential(name, provider.name, secret, number)
 
 
 _NOWHERE = (

@@ -8,10 +8,11 @@ from protocols.base import Call, WireProtocol
 from rewrite import timers
 from rewrite.attempt import Attempt
 from rewrite.decision import Ended, GiveUp, History, Retry
-from rewrite.events import Acquire, CancelUpstream, Release, SetTimer
+from rewrite.events import Acquire, CancelUpstream, NoneFree, Release, SetTimer
 from rewrite.leg import Leg
 from rewrite.outcome import Outcome, Phase, Rejected, Unreachable
 from rewrite.policies import exhausted, fallback, following, retry
+from rewrite.refusals import Refusal, answer_of
 from rewrite.terms import Terms
 from rewrite.wishes import next_wish
 
@@ -114,12 +115,18 @@ class Attempts:
         """About the last one that ended, a failure."""
         return retry.decide(self._history(self.ended), now)
 
-    def without_credential(self, wait: float | None, now: float, *, paused: bool) -> Retry | GiveUp:
-        """No credential is free; `wait`: see `exhausted`. After that wait one that rested may be asked."""
-        decision = exhausted.decide(self._history(self.ended), self.terms.provider, wait, paused, now)
+    def without_credential(self, none: NoneFree, now: float) -> Retry | GiveUp:
+        """No credential is free. After a wait one that was rate-limited may be asked."""
+        refused = self._given(none.refused, now) if none.refused else None
+        history, provider = self._history(self.ended), self.terms.provider
+        decision = exhausted.decide(history, provider, none.wait, none.paused, now, refused)
         if isinstance(decision, Retry):
             self.wish = replace(self.wish, resting=frozenset())
         return decision
+
+    def _given(self, said: Refusal, now: float) -> GiveUp:
+        """What the client gets where every credential is refused."""
+        return GiveUp(answer_of(said, self._protocol.name, now), f"every key is refused: {said.note(now)}")
 
     def would_follow(self, outcome: Outcome, now: float) -> bool:
         """Whether another one would, if the one that is under way ended so."""
@@ -132,10 +139,14 @@ class Attempts:
         wish = next_wish(self.current.number, self._history(self.ended), decision)
         self.wish = replace(wish, route=self.route)
 
-    def passed_over(self, now: float) -> bool:
-        """Whether the call goes on at the next target of its group, this one having come to nothing."""
-        history = self._history(self.ended)
-        if not self.has_next or not fallback.decide(history, now, next_on_auth=self.terms.next_on_auth):
+    def passed_over(self, now: float, refused: Refusal | None = None) -> bool:
+        """Whether the call goes on at the next target of its group, this one having come to nothing.
+
+        `refused`: every credential of this one is.
+        """
+        history, on_auth = self._history(self.ended), self.terms.next_on_auth
+        kind = refused.kind if refused else None
+        if not self.has_next or not fallback.decide(history, now, next_on_auth=on_auth, refused=kind):
             return False
         self._go_to(self.route + 1)
         asked = any(one.number == self.current.number for one in self.ended)

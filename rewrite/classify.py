@@ -27,6 +27,7 @@ STATUS_KINDS: Mapping[int, Kind] = {
 _BLAME_KEY_OR_ACCOUNT = frozenset({Kind.AUTH, Kind.QUOTA})
 _REQUEST_TYPES = frozenset({"invalid_request_error", "not_found_error", "request_too_large"})
 _LONGEST_MESSAGE = 300
+_LONGEST_CODE = 100
 _QUOTED = re.compile(r""""[^"]*"|(?<=[\s:(])'[^']*'""")
 """What a message quotes is the client's: its words blame nobody."""
 
@@ -62,6 +63,12 @@ def in_band(error: StreamError, facts: ErrorFacts, answer: WireResponse | None =
     kind = _blamed(error, facts) or _by_type(error)
     status = error.status or _IN_BAND_STATUS.get(kind, 500)
     return Rejected(status, kind, error.message[:_LONGEST_MESSAGE], None, answer)
+
+
+def code_of(answer: WireResponse) -> str:
+    """The word for an error that the body of `answer` has; empty where it has none."""
+    error = _error_of(load_first(answer.body) or {})
+    return (error.code or error.type)[:_LONGEST_CODE]
 
 
 def _by_type(error: StreamError) -> Kind:

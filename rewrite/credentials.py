@@ -8,17 +8,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from protocols.base import Call
+from rewrite.decision import REFUSALS
 from rewrite.outcome import Completed, Kind, Outcome, Rejected, Unreachable
 from rewrite.providers import Rotation
+from rewrite.refusals import Refusal, refusal
 
 WHOLE = "whole"
 """The scope of a whole credential; no other scope equals it, whatever a client calls its model."""
 
-AUTH_COOLDOWN = FORBIDDEN_COOLDOWN = 300.0
+FORBIDDEN_COOLDOWN = 300.0
+AUTH_SHORTEST, AUTH_LONGEST = 300.0, 21_600.0
 QUOTA_COOLDOWN = 3600.0
 RATE_COOLDOWN = 60.0
 RATE_SHORTEST, RATE_LONGEST = 1.0, 1800.0
-AUTH_FAILURES_TO_RETIRE = 3
+MOST_SCOPES = 256
+"""How many cooldowns of one credential are kept: clients name any models they like."""
 PAUSE_FAILURES, PAUSE_WINDOW = 3, 60.0
 PAUSE_SHORTEST, PAUSE_LONGEST = 30.0, 300.0
 
@@ -33,19 +37,40 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True)
-class CredentialState:
-    """`cooldowns`: by scope, until when; `auth_failures`: in a row, each after the cooldown of the one
-    before, which ends at `auth_until`."""
+class Cooldown:
+    """`until`: when it is over. `refusal`: what the provider said, where it refused the credential; it is
+    kept after that time, until the credential serves again."""
 
-    cooldowns: Mapping[str, float] = field(default_factory=dict)
+    until: float
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialState:
+    """`cooldowns`: by scope.
+    `auth_failures`: how many refusals (401) came in a row, each after the cooldown of the one before.
+    `auth_until`: when the cooldown of the last of them ends.
+    """
+
+    cooldowns: Mapping[str, Cooldown] = field(default_factory=dict)
     auth_failures: int = 0
     auth_until: float = 0.0
-    retired: bool = False
     in_flight: int = 0
 
     def free_at(self, scope: str) -> float:
         """The moment from which the credential may serve `scope`."""
-        return max(self.cooldowns.get(WHOLE, 0.0), self.cooldowns.get(scope, 0.0))
+        return max(one.until for one in (self._cooldown(WHOLE), self._cooldown(scope)))
+
+    def refusal(self, scope: str, now: float) -> Refusal | None:
+        """What was said of a credential that is not used for `scope` since it was refused."""
+        found = (self._cooldown(WHOLE), self._cooldown(scope))
+        return next((one.refusal for one in found if one.refusal and one.until > now), None)
+
+    def _cooldown(self, scope: str) -> Cooldown:
+        return self.cooldowns.get(scope, _NO_COOLDOWN)
+
+
+_NO_COOLDOWN = Cooldown(0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +102,10 @@ class PoolState:
     def state(self, name: str) -> CredentialState:
         return self.states.get(name, CredentialState())
 
+    def title(self, name: str) -> str:
+        """How a credential is called in messages: provider/name."""
+        return "/".join((*(c.provider for c in self.credentials if c.name == name), name))
+
     def with_state(self, name: str, state: CredentialState) -> "PoolState":
         return replace(self, states={**self.states, name: state})
 
@@ -103,11 +132,14 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class NoneFree:
-    """`wait`: seconds until the soonest is free that may serve, None if none ever is; `paused`: the provider
-    rests."""
+    """`wait`: seconds until the soonest is free that may serve, None if none ever is.
+    `paused`: the provider is.
+    `refused`: the last refusal, where every credential is refused.
+    """
 
     wait: float | None
     paused: bool = False
+    refused: Refusal | None = None
 
 
 def scope_of(call: Call) -> str:
@@ -124,7 +156,7 @@ def choose(pool: PoolState, wish: Wish, now: float) -> Chosen | NoneFree:
     health = pool.health.get(wish.scope, Health())
     if health.paused_until > now:
         return NoneFree(health.paused_until - now, paused=True)
-    usable = [c for c in pool.credentials if not pool.state(c.name).retired and c.name not in wish.refused]
+    usable = [c for c in pool.credentials if c.name not in wish.refused]
     waits = {c: max(0.0, pool.state(c.name).free_at(wish.scope) - now) for c in usable}
     free = [c for c in usable if not waits[c] and c.name not in wish.resting]
     preferred = _preferred(usable if wish.insist else free, wish)
@@ -133,9 +165,16 @@ def choose(pool: PoolState, wish: Wish, now: float) -> Chosen | NoneFree:
     if wish.insist:
         return NoneFree(None)
     if not free:
-        return NoneFree(min(waits.values(), default=None))
+        return NoneFree(min(waits.values(), default=None), refused=_refused(pool, wish.scope, now))
     others = [c for c in free if c.name not in wish.avoid]
     return Chosen(_next_in_turn(pool, others or free))
+
+
+def _refused(pool: PoolState, scope: str, now: float) -> Refusal | None:
+    """The last refusal, if each credential has one."""
+    found = [pool.state(c.name).refusal(scope, now) for c in pool.credentials]
+    said = [one for one in found if one is not None]
+    return max(said, key=lambda one: one.at, default=None) if len(said) == len(found) else None
 
 
 def _preferred(candidates: list[Credential], wish: Wish) -> Credential | None:
@@ -164,27 +203,47 @@ def taken(pool: PoolState, name: str) -> PoolState:
     return replace(pool.with_state(name, replace(state, in_flight=state.in_flight + 1)), last=name)
 
 
-def settle(
-    pool: PoolState, name: str, scope: str, conversation: str, outcome: Outcome, now: float
-) -> PoolState:
-    """The pool after an attempt of `conversation` at `scope` with credential `name` came to `outcome`."""
-    state = pool.state(name)
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """What is known of an attempt that ended, besides its outcome.
+
+    `name`: of the credential. `scope`: what it was asked for. `conversation`: whose call it was.
+    `protocol`: the client's, in which it gets answers.
+    """
+
+    name: str
+    scope: str
+    conversation: str
+    protocol: str = ""
+
+
+def settle(pool: PoolState, one: Attempted, outcome: Outcome, now: float) -> PoolState:
+    """The pool after the attempt `one` came to `outcome`."""
+    state = pool.state(one.name)
     state = replace(state, in_flight=max(0, state.in_flight - 1))
     match outcome:
         case Completed():
-            health = {k: v for k, v in pool.health.items() if k != scope}
-            return replace(pool.with_state(name, replace(state, auth_failures=0)), health=health)
+            health = {k: v for k, v in pool.health.items() if k != one.scope}
+            return replace(pool.with_state(one.name, _served(state, one.scope, now)), health=health)
         case Rejected(kind=kind) if kind in _COOLING:
-            return pool.with_state(name, _cooled(_counted(state, outcome, now), outcome, scope, now))
+            return pool.with_state(one.name, _cooled(pool, _counted(state, outcome, now), one, outcome, now))
         case Rejected(kind=Kind.SERVER) | Unreachable(connected=True):
-            failure = Failure(now, name, conversation)
-            health = {**pool.health, scope: _worse(pool.health.get(scope, Health()), failure)}
-            return replace(pool.with_state(name, state), health=health)
+            failure = Failure(now, one.name, one.conversation)
+            health = {**pool.health, one.scope: _worse(pool.health.get(one.scope, Health()), failure)}
+            return replace(pool.with_state(one.name, state), health=health)
         case _:
-            return pool.with_state(name, state)
+            return pool.with_state(one.name, state)
 
 
-_COOLING = frozenset({Kind.AUTH, Kind.QUOTA, Kind.FORBIDDEN, Kind.RATE})
+_COOLING = frozenset({*REFUSALS, Kind.RATE})
+
+
+def _served(state: CredentialState, scope: str, now: float) -> CredentialState:
+    """It works. A call that began before its credential was refused says nothing about that."""
+    over = [key for key in (WHOLE, scope) if key in state.cooldowns and state.cooldowns[key].until <= now]
+    cooldowns = {key: value for key, value in state.cooldowns.items() if key not in over}
+    failures = 0 if state.auth_until <= now else state.auth_failures
+    return replace(state, cooldowns=cooldowns, auth_failures=failures)
 
 
 def _counted(state: CredentialState, outcome: Rejected, now: float) -> CredentialState:
@@ -192,28 +251,65 @@ def _counted(state: CredentialState, outcome: Rejected, now: float) -> Credentia
     if outcome.kind is not Kind.AUTH or now < state.auth_until:
         return state
     failures = state.auth_failures + 1
-    retired = state.retired or failures >= AUTH_FAILURES_TO_RETIRE
-    return replace(state, auth_failures=failures, auth_until=now + AUTH_COOLDOWN, retired=retired)
+    return replace(state, auth_failures=failures, auth_until=now + _auth_cooldown(failures))
 
 
-def _cooled(state: CredentialState, outcome: Rejected, scope: str, now: float) -> CredentialState:
-    key, seconds = _cooldown(outcome, scope)
-    until = max(state.cooldowns.get(key, 0.0), now + seconds)
-    return replace(state, cooldowns={**state.cooldowns, key: until})
+def _auth_cooldown(failures: int) -> float:
+    return min(AUTH_SHORTEST * 2.0 ** (min(failures, _ENOUGH_TO_BE_LONGEST) - 1), AUTH_LONGEST)
 
 
-def _cooldown(outcome: Rejected, scope: str) -> tuple[str, float]:
-    """What cools (WHOLE, or the scope) and for how many seconds."""
+_ENOUGH_TO_BE_LONGEST = 20
+
+
+def _cooled(
+    pool: PoolState, state: CredentialState, one: Attempted, outcome: Rejected, now: float
+) -> CredentialState:
+    """A cooldown is never shortened; the longer one keeps what was said with it."""
+    key, until = _cooldown(state, outcome, one.scope, now)
+    former = state.cooldowns.get(key)
+    if former is not None and former.until > until:
+        return state
+    refused = outcome.kind in REFUSALS
+    said = refusal(outcome, pool.title(one.name), one.protocol, now, until) if refused else None
+    cooldowns = {**_recent(state.cooldowns, now), key: Cooldown(until, said)}
+    return replace(state, cooldowns=cooldowns)
+
+
+def _recent(cooldowns: Mapping[str, Cooldown], now: float) -> dict[str, Cooldown]:
+    """Without what is over, and not more than so many."""
+    kept = {key: one for key, one in cooldowns.items() if one.until > now or one.refusal}
+    latest = sorted(kept, key=lambda key: kept[key].until)[-(MOST_SCOPES - 1) :]
+    return {key: kept[key] for key in latest}
+
+
+def _cooldown(state: CredentialState, outcome: Rejected, scope: str, now: float) -> tuple[str, float]:
+    """What cools (WHOLE, or the scope) and until when."""
     match outcome.kind:
         case Kind.AUTH:
-            return WHOLE, AUTH_COOLDOWN
+            return WHOLE, state.auth_until
         case Kind.QUOTA:
-            return WHOLE, outcome.retry_after or QUOTA_COOLDOWN
+            return WHOLE, now + (outcome.retry_after or QUOTA_COOLDOWN)
         case Kind.FORBIDDEN:
-            return scope, FORBIDDEN_COOLDOWN
+            return scope, now + FORBIDDEN_COOLDOWN
         case _:
             stated = RATE_COOLDOWN if outcome.retry_after is None else outcome.retry_after
-            return scope, min(max(stated, RATE_SHORTEST), RATE_LONGEST)
+            return scope, now + min(max(stated, RATE_SHORTEST), RATE_LONGEST)
+
+
+def resumed(pool: PoolState, name: str | None = None) -> PoolState:
+    """Every cooldown and pause is over: of the credential `name`, or of all and of the provider."""
+    names = {name} if name else set(pool.states)
+    states = {
+        each: CredentialState(in_flight=state.in_flight) if each in names else state
+        for each, state in pool.states.items()
+    }
+    return replace(pool, states=states, health={})
+
+
+def forgiven(state: CredentialState) -> CredentialState:
+    """Without its refusals: the user changed something, which may be what they were about."""
+    cooldowns = {key: one for key, one in state.cooldowns.items() if one.refusal is None}
+    return replace(state, cooldowns=cooldowns, auth_failures=0, auth_until=0.0)
 
 
 def _worse(health: Health, failure: Failure) -> Health:

@@ -41,9 +41,13 @@ class Continue:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Before the commit point: the provider's own answer as it was, or a fault of ours."""
+    """Before the commit point: the provider's own answer as it was, or a fault of ours.
+
+    `words`: what the record has of it; empty: what `answer` says by itself.
+    """
 
     answer: WireResponse | Fault
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)

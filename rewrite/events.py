@@ -9,6 +9,7 @@ from protocols.base import Head, Rendered
 from protocols.progress import Progress
 from rewrite.decision import Ended
 from rewrite.outcome import Outcome
+from rewrite.refusals import Refusal
 
 CALL = 0
 
@@ -52,9 +53,12 @@ class Acquired:
 
 @dataclass(frozen=True, slots=True)
 class NoneFree:
+    """The fields are those of `credentials.NoneFree`."""
+
     attempt: int
     wait: float | None
     paused: bool = False
+    refused: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True)

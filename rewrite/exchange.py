@@ -107,8 +107,8 @@ class Exchange:
                 self._out += (*self._delivery.start(), self._attempts.wish)
             case Acquired(credential=credential, former=former):
                 self._acquired(credential, former)
-            case NoneFree(wait=wait, paused=paused):
-                self._none_free(wait, paused)
+            case NoneFree():
+                self._none_free(event)
             case UpstreamSent():
                 self._out += self._attempts.sent(self._now)
             case UpstreamStarted(head=head):
@@ -135,13 +135,13 @@ class Exchange:
         attempt.instead = self._going_on.request(self._attempts.leg)
         self._out.append(OpenUpstream(attempt.number, attempt.fresh, attempt.instead))
 
-    def _none_free(self, wait: float | None, paused: bool) -> None:
+    def _none_free(self, none: NoneFree) -> None:
         if self._going_on.line is not None:
             self._rest_failed(Unreachable("no credential is free"))
-        elif not self._attempts.wish.insist and self._attempts.passed_over(self._now):
+        elif not self._attempts.wish.insist and self._attempts.passed_over(self._now, none.refused):
             self._out.append(self._attempts.wish)
         else:
-            self._retry_or_give(self._attempts.without_credential(wait, self._now, paused=paused))
+            self._retry_or_give(self._attempts.without_credential(none, self._now))
 
     def _headers(self, head: Head) -> None:
         self._out += self._attempts.sent(self._now)
@@ -345,8 +345,8 @@ class Exchange:
                 self._out.append(SetTimer(self._attempt.number, "backoff", delay))
             case Retry():
                 self._out.append(self._attempts.wish)
-            case GiveUp(answer=answer):
-                self._give(refusal(answer, self._protocol, self._waiting))
+            case GiveUp():
+                self._give(refusal(decision, self._protocol, self._waiting))
             case _:
                 assert_never(decision)
 

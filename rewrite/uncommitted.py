@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from protocols.base import Fault, Head, WireProtocol, WireResponse
+from protocols.base import Fault, Head, WireProtocol
+from rewrite.decision import GiveUp
 from rewrite.delivery import Over
 from rewrite.limits import OnTruncation
 from rewrite.outcome import Outcome, Stalled, Truncated, describe
@@ -20,10 +21,11 @@ class Whole:
     over: Over
 
 
-def refusal(answer: WireResponse | Fault, protocol: WireProtocol, waiting: Waiting) -> Whole:
+def refusal(given: GiveUp, protocol: WireProtocol, waiting: Waiting) -> Whole:
     """The provider's own answer as it was, or a fault of ours in the words of `protocol`."""
+    answer = given.answer
     response = protocol.error(answer) if isinstance(answer, Fault) else answer
-    words = answer.message if isinstance(answer, Fault) else "the provider's own answer"
+    words = given.words or (answer.message if isinstance(answer, Fault) else "the provider's own answer")
     head = Head(response.status, response.headers, response.reason)
     told, status = response.body, head.status
     if waiting.begun:
@@ -34,7 +36,8 @@ def refusal(answer: WireResponse | Fault, protocol: WireProtocol, waiting: Waiti
 def misfit(protocol: WireProtocol, waiting: Waiting) -> Whole:
     """Of a whole answer, where the client was promised a stream."""
     told = "the provider answered whole where a stream was asked for"
-    return refusal(Fault(502, "upstream_error", told, should_retry=False), protocol, waiting)
+    fault = Fault(502, "upstream_error", told, should_retry=False)
+    return refusal(GiveUp(fault), protocol, waiting)
 
 
 def partial(current: Reading | None, outcome: Outcome, mode: OnTruncation) -> Whole | None:

@@ -7,8 +7,16 @@ from rewrite.policies.giving_back import LONGEST_RETRY_AFTER
 from rewrite.policies.retry import give_up, latest_start, spent
 
 
-def decide(history: History, provider: str, wait: float | None, paused: bool, now: float) -> Retry | GiveUp:
-    """`wait`: seconds until the soonest credential is free that may serve this call, None if none ever is."""
+def decide(
+    history: History,
+    provider: str,
+    wait: float | None,
+    paused: bool,
+    now: float,
+    refused: GiveUp | None = None,
+) -> Retry | GiveUp:
+    """`wait`: seconds until the soonest credential is free that may serve this call, None if none ever is;
+    `refused`: what says that every one is refused, where that is so."""
     last = history.ended[-1].outcome if history.ended else None
     if (paused and history.last_rejection) or (isinstance(last, Rejected) and last.kind is Kind.BINDING):
         return give_up(history)
@@ -20,6 +28,8 @@ def decide(history: History, provider: str, wait: float | None, paused: bool, no
             return Retry(delay=wait)
     elif isinstance(last, Rejected) and last.kind in REFUSALS and last.answer is not None:
         return give_up(history)
+    elif refused is not None:
+        return refused
     said = f" (the last one was told: {last.message})" if isinstance(last, Rejected) and last.message else ""
     reason = f"every credential of {provider} is cooling{said}"
     return GiveUp(_unavailable(429, "rate_limit_exceeded", reason, wait))

@@ -16,17 +16,18 @@ from rewrite.outcome import (
 )
 
 
-def decide(history: History, now: float, *, next_on_auth: bool) -> bool:
+def decide(history: History, now: float, *, next_on_auth: bool, refused: Kind | None = None) -> bool:
     """After all that is in `history` at this target; with nothing in it, no credential was free.
 
     Never for a fault of the request, which the next provider would be asked in vain, nor when the patience of
     the client is over; the deadline is about asking the same target again. `next_on_auth`: a refusal of the
-    last key counts as the target's.
+    last key counts as the target's, also one of an earlier call; `refused`: what that was about, where every
+    key is refused since.
     """
     if now > history.latest_start:
         return False
     if not history.ended:
-        return True
+        return next_on_auth or refused not in _OF_THE_KEY
     return _is_the_targets(history.ended[-1].outcome, history, next_on_auth=next_on_auth)
 
 

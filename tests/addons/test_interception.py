@@ -34,7 +34,7 @@ def configure(tmp_path: Path) -> Configure:
         path = tmp_path / "rotator.toml"
         path.write_text(text)
         redactor = Redactor()
-        made = Interception(known_protocols(), Pool(lambda: 0.0), Journal(redactor), redactor)
+        made = Interception(known_protocols(), Pool(lambda: 0.0, lambda _: None), Journal(redactor), redactor)
         made.configure(load(str(path), {"ONE": POOL}, tmp_path))
         return made
 

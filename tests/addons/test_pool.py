@@ -9,9 +9,11 @@ from pydantic import SecretStr
 from addons.keys import PoolCredential
 from addons.pool import Lease, Pool
 from addons.settings import Configured, Settings
-from protocols.base import Call, Operation
+from protocols.base import Call, Operation, WireResponse
+from protocols.wirejson import dump
 from rewrite.credentials import NoneFree
 from rewrite.events import Acquire
+from rewrite.notices import Notice
 from rewrite.outcome import Completed, Kind, Outcome, Rejected
 from rewrite.providers import Provider, Rotation
 
@@ -47,7 +49,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def pool(clock: Clock) -> Pool:
-    pool = Pool(clock)
+    pool = Pool(clock, lambda _: None)
     pool.configure(settings(TWO))
     return pool
 
@@ -60,7 +62,7 @@ def take(pool: Pool, of: Call) -> Lease:
 
 def serve(pool: Pool, of: Call, outcome: Outcome) -> str:
     lease = take(pool, of)
-    pool.release("p", lease, of, outcome)
+    pool.release("p", lease, of, outcome, "openai_chat")
     return lease.name
 
 
@@ -73,7 +75,7 @@ def test_a_lease_has_the_secret_and_says_nothing_of_it(pool: Pool) -> None:
     assert (lease.name, lease.secret.get_secret_value(), lease.pooled) == ("one", "k1", True)
     assert "k1" not in repr(lease)
     assert in_flight(pool) == {"one": 1}
-    pool.release("p", lease, call(), Completed())
+    pool.release("p", lease, call(), Completed(), "openai_chat")
     assert in_flight(pool) == {"one": 0}
 
 
@@ -119,7 +121,7 @@ def test_an_attempt_that_failed_binds_nothing(pool: Pool) -> None:
 
 
 def test_round_robin_goes_on_behind_the_last(clock: Clock) -> None:
-    pool = Pool(clock)
+    pool = Pool(clock, lambda _: None)
     pool.configure(settings(TWO, Rotation.ROUND_ROBIN))
     assert [serve(pool, call(), Completed()) for _ in range(4)] == ["one", "two", "one", "two"]
 
@@ -141,14 +143,14 @@ def test_a_credential_that_was_removed_meanwhile_is_passed_over(pool: Pool) -> N
     here = call("here")
     lease = take(pool, here)
     pool.configure(settings([("two", "k2")]))
-    pool.release("p", lease, here, Completed())
+    pool.release("p", lease, here, Completed(), "openai_chat")
     assert take(pool, here).name == "two"
 
 
 def test_a_provider_that_was_removed_meanwhile_is_passed_over(pool: Pool) -> None:
     lease = take(pool, call())
     pool.configure(Settings())
-    pool.release("p", lease, call(), RATE)
+    pool.release("p", lease, call(), RATE, "openai_chat")
     assert pool.secrets() == []
 
 
@@ -169,7 +171,7 @@ def test_without_a_pool_there_is_no_account(pool: Pool) -> None:
 def test_an_old_key_s_outcome_does_not_touch_the_new_one(pool: Pool) -> None:
     lease = take(pool, call())
     pool.configure(settings([("one", "another"), ("two", "k2")]))
-    pool.release("p", lease, call(), Rejected(401, Kind.AUTH))
+    pool.release("p", lease, call(), Rejected(401, Kind.AUTH), "openai_chat")
     assert take(pool, call()).name == "one"
 
 
@@ -177,3 +179,43 @@ def test_a_call_that_goes_on_from_an_answer_stays_with_the_key_that_made_it(pool
     pool.made("p", "resp_1", "two")
     assert take(pool, call("resp_1")).name == "two"
     assert take(pool, call("resp_2")).name == "one"
+
+
+# -- refused keys -----------------------------------------------------------------------------------------
+
+ECHOED = "Incorrect API key: sk-a-whole-pool-key"
+ECHO = WireResponse(401, (), dump({"error": {"message": ECHOED}}))
+REFUSED = Rejected(401, Kind.AUTH, ECHOED, None, ECHO)
+ONE = [("OPENAI_API_KEY_1", "sk-a-whole-pool-key")]
+
+
+def refused_pool(clock: Clock, said: list[Notice]) -> Pool:
+    pool = Pool(clock, said.append)
+    pool.configure(settings(ONE))
+    assert serve(pool, call(), REFUSED) == "OPENAI_API_KEY_1"
+    return pool
+
+
+def test_a_refusal_is_kept_without_the_key_that_the_provider_repeats(clock: Clock) -> None:
+    said: list[Notice] = []
+    found = refused_pool(clock, said).acquire("p", call(), Acquire(1))
+    assert isinstance(found, NoneFree)
+    assert found.refused is not None
+    assert found.refused.answer is not None
+    assert b"Incorrect API key: ****" in found.refused.answer.body
+    assert "sk-a-whole" not in repr(found) + said[0].text
+
+
+def test_resuming_names_all_a_provider_or_a_key(clock: Clock) -> None:
+    for which in ((), ("p",), ("p", "OPENAI_API_KEY_1")):
+        pool = refused_pool(clock, [])
+        assert [pool.resume("q"), pool.resume("p", "q"), pool.resume(*which)] == [0, 0, 1]
+        assert serve(pool, call(), Completed()) == "OPENAI_API_KEY_1"
+
+
+def test_new_settings_let_a_refused_key_be_tried_again(clock: Clock) -> None:
+    said: list[Notice] = []
+    pool = refused_pool(clock, said)
+    pool.configure(settings(ONE))
+    assert serve(pool, call(), REFUSED) == "OPENAI_API_KEY_1"
+    assert [one.warning for one in said] == [True, True]

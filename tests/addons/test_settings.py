@@ -487,8 +487,8 @@ def test_numbered_variables_make_a_pool(cwd: Path) -> None:
         "MY_OPENAI_API_KEY_1": "odd",
     }
     settings = load("", environ, cwd)
-    assert pool(settings, "openai") == [("env-2", "two", 2), ("env-10", "ten", 10)]
-    assert pool(settings, "anthropic") == [("env-1", "one", 1)]
+    assert pool(settings, "openai") == [("OPENAI_API_KEY_2", "two", 2), ("OPENAI_API_KEY_10", "ten", 10)]
+    assert pool(settings, "anthropic") == [("ANTHROPIC_API_KEY_1", "one", 1)]
     assert settings.warnings == ()
 
 
@@ -496,7 +496,7 @@ def test_credentials_of_the_file_win_over_numbered_variables(toml: Load, cwd: Pa
     text = "[providers.openai]\ncredentials = [{ name = 'a', key = 'env:KEY_A' }]"
     settings = toml(text, KEY_A="a", OPENAI_API_KEY_1="one", OPENAI_API_KEY_2="two", ANTHROPIC_API_KEY_1="x")
     assert pool(settings, "openai") == [("a", "a", 1)]
-    assert pool(settings, "anthropic") == [("env-1", "x", 1)]
+    assert pool(settings, "anthropic") == [("ANTHROPIC_API_KEY_1", "x", 1)]
     assert settings.warnings == (
         (
             "environment: OPENAI_API_KEY_1, OPENAI_API_KEY_2: ignored, "

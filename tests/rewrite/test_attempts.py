@@ -5,7 +5,7 @@ from dataclasses import replace
 from protocols.base import Fault
 from rewrite.attempts import Attempts
 from rewrite.decision import GiveUp, Retry
-from rewrite.events import Acquire, CancelUpstream, Release, SetTimer
+from rewrite.events import Acquire, CancelUpstream, NoneFree, Release, SetTimer
 from rewrite.leg import Leg
 from rewrite.outcome import Kind, Outcome, Phase, Truncated, Unreachable
 from rewrite.terms import Terms
@@ -107,14 +107,14 @@ def test_after_the_wait_for_a_key_one_that_rested_may_be_asked() -> None:
     found = ended(attempts(), "a", LIMITED)
     found.again(Retry(rotate=True))
     assert found.wish.resting == frozenset("a")
-    assert found.without_credential(5.0, 1.0, paused=False) == Retry(delay=5.0)
+    assert found.without_credential(NoneFree(2, 5.0), 1.0) == Retry(delay=5.0)
     assert found.wish.resting == frozenset()
 
 
 def test_a_wait_that_does_not_fit_leaves_the_wish_as_it_is() -> None:
     found = ended(attempts(), "a", LIMITED)
     found.again(Retry(rotate=True))
-    decision = found.without_credential(900.0, 1.0, paused=False)
+    decision = found.without_credential(NoneFree(2, 900.0), 1.0)
     assert isinstance(decision, GiveUp)
     assert isinstance(decision.answer, Fault)
     assert found.wish.resting == frozenset("a")

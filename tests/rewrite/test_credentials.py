@@ -5,10 +5,12 @@ from functools import reduce
 
 import pytest
 
-from protocols.base import Call, Operation
+from protocols.base import Call, Operation, WireResponse
 from rewrite.credentials import (
+    MOST_SCOPES,
     PAUSE_LONGEST,
     WHOLE,
+    Attempted,
     Chosen,
     Credential,
     NoneFree,
@@ -16,6 +18,8 @@ from rewrite.credentials import (
     Wish,
     account,
     choose,
+    forgiven,
+    resumed,
     scope_of,
     serving_order,
     settle,
@@ -36,6 +40,7 @@ from rewrite.providers import Rotation
 
 M = Wish("m")
 CALL = Call("call", "openai_chat", Operation.GENERATE, "m", True, ())
+DOWN = Rejected(400, Kind.SERVER)
 STALLED = Stalled(Phase.FIRST_TOKEN, 60.0)
 HARMLESS = [Completed(), Abandoned(), STALLED, Truncated("reset"), Unreachable("refused")]
 
@@ -56,7 +61,7 @@ def after(
 
     def one(so_far: PoolState, event: tuple[int, tuple[float, str, Outcome]]) -> PoolState:
         number, (at, name, outcome) = event
-        return settle(so_far, name, model, talk or f"talk {number} at {at}", outcome, at)
+        return settle(so_far, Attempted(name, model, talk or f"talk {number} at {at}"), outcome, at)
 
     return reduce(one, enumerate(events), state)
 
@@ -74,6 +79,14 @@ def in_turn(state: PoolState, times: int) -> str:
         name = chosen(state)
         names, state = names + name, taken(state, name)
     return names
+
+
+def wait(state: PoolState, now: float, name: str = "") -> float:
+    """Seconds until a key is free, or the one of that name."""
+    found = choose(replace(state, credentials=state.credentials[:1]) if name else state, M, now)
+    assert isinstance(found, NoneFree), found
+    assert found.wait is not None
+    return found.wait
 
 
 # -- who serves -----------------------------------------------------------------------------------------
@@ -215,7 +228,7 @@ def test_a_longer_cooldown_is_never_shortened() -> None:
 
 def test_a_whole_cooldown_outlasts_that_of_a_model() -> None:
     state = after(pool("a"), (0.0, "a", rejected(Kind.QUOTA, 100.0)), (0.0, "a", rejected(Kind.RATE, 10.0)))
-    assert choose(state, M, 50.0) == NoneFree(50.0)
+    assert wait(state, 50.0) == 50.0
 
 
 def test_the_wait_is_that_of_the_soonest() -> None:
@@ -223,48 +236,98 @@ def test_the_wait_is_that_of_the_soonest() -> None:
     assert choose(state, M, 1.0) == NoneFree(8.0)
 
 
-def test_three_refusals_in_a_row_retire_a_key_for_good() -> None:
-    failures: list[tuple[float, str, Outcome]] = [
-        (float(at), "a", rejected(Kind.AUTH)) for at in (0, 400, 800)
-    ]
-    assert chosen(after(pool("a"), *failures[:2]), M, 1e6) == "a"
-    retired = after(pool("a"), *failures)
-    assert choose(retired, M, 1e6) == NoneFree(None)
-    assert choose(retired, Wish("m", prefer="a", insist=True), 1e6) == NoneFree(None)
-    assert chosen(after(pool("a", "b"), *failures), M, 1e6) == "b"
+def refusals_of(state: PoolState, *seconds: float) -> PoolState:
+    return after(state, *((at, "a", rejected(Kind.AUTH)) for at in seconds))
+
+
+def test_refusals_in_a_row_back_off_from_five_minutes_to_six_hours_and_never_retire_a_key() -> None:
+    state, now, waits = pool("a"), 0.0, []
+    for _ in range(9):
+        state = refusals_of(state, now)
+        waits.append(wait(state, now))
+        now += waits[-1]
+    assert waits == [300.0, 600.0, 1200.0, 2400.0, 4800.0, 9600.0, 19_200.0, 21_600.0, 21_600.0]
+    assert chosen(state, M, now) == "a"
 
 
 def test_a_success_starts_the_count_anew() -> None:
-    failure = rejected(Kind.AUTH)
-    state = after(
-        pool("a"),
-        (0.0, "a", failure),
-        (400.0, "a", failure),
-        (800.0, "a", Completed()),
-        (1200.0, "a", failure),
-        (1600.0, "a", failure),
-    )
-    assert chosen(state, M, 1e6) == "a"
-    assert choose(after(state, (2000.0, "a", failure)), M, 1e6) == NoneFree(None)
+    served = after(refusals_of(pool("a"), 0.0, 400.0), (1000.0, "a", Completed()))
+    assert wait(refusals_of(served, 1200.0), 1200.0) == 300.0
+
+
+def test_what_began_before_the_refusal_and_completes_after_it_proves_nothing() -> None:
+    state = after(refusals_of(pool("a", "b"), 0.0), (1.0, "a", Completed()))
+    assert chosen(state, M, 2.0) == "b"
+    assert wait(refusals_of(state, 300.0), 300.0, "a") == 600.0
 
 
 def test_calls_that_were_under_way_together_are_one_failure_of_their_key() -> None:
-    refused = [(float(at), "a", rejected(Kind.AUTH)) for at in (0, 0, 1, 2, 299)]
-    state = after(pool("a"), *refused)
-    assert chosen(state, M, 1e6) == "a"
-    assert chosen(after(state, (400.0, "a", rejected(Kind.AUTH))), M, 1e6) == "a"
-    assert choose(state, M, 300.0) == NoneFree(299.0)
+    state = refusals_of(pool("a"), 0.0, 0.0, 1.0, 2.0, 299.0)
+    assert wait(state, 299.0) == 1.0
+    assert wait(refusals_of(state, 400.0), 400.0) == 600.0
 
 
 def test_another_cooldown_hides_no_failure() -> None:
-    quota = (0.0, "a", rejected(Kind.QUOTA, 5000.0))
-    failures = [(float(at), "a", rejected(Kind.AUTH)) for at in (0, 400, 800)]
-    assert choose(after(pool("a"), quota, *failures), M, 1e6) == NoneFree(None)
+    state = refusals_of(after(pool("a"), (0.0, "a", rejected(Kind.QUOTA, 500.0))), 0.0, 400.0)
+    assert wait(state, 400.0) == 600.0
+
+
+# -- what was said of a refused key ---------------------------------------------------------------------
+
+WHO = Rejected(401, Kind.AUTH, "who?", None, WireResponse(401, (), b'{"error": {"code": "bad_key"}}'))
+
+
+def test_when_each_key_is_refused_the_last_refusal_is_given() -> None:
+    state = after(pool("a", "b"), (0.0, "a", WHO), (1.0, "b", replace(WHO, status=403, kind=Kind.FORBIDDEN)))
+    found = choose(state, M, 2.0)
+    assert isinstance(found, NoneFree)
+    assert found.refused is not None
+    assert (found.refused.credential, found.refused.status, found.refused.until) == ("vendor/b", 403, 301.0)
+    assert chosen(state, Wish("other"), 2.0) == "b"
+
+
+@pytest.mark.parametrize("other", [rejected(Kind.RATE, 900.0), Completed()], ids=["rated", "free"])
+def test_while_a_key_is_merely_rate_limited_or_free_no_refusal_is_given(other: Outcome) -> None:
+    state = after(pool("a", "b"), (0.0, "a", WHO), (1.0, "b", other))
+    found = choose(state, Wish("m", refused=frozenset("b")), 2.0)
+    assert isinstance(found, NoneFree)
+    assert found.refused is None
+
+
+def test_a_refusal_that_is_over_is_not_given_again() -> None:
+    state = after(pool("a"), (0.0, "a", WHO), (301.0, "a", rejected(Kind.RATE, 9.0)))
+    assert choose(state, M, 302.0) == NoneFree(8.0)
+
+
+@pytest.mark.parametrize("kind", [Kind.AUTH, Kind.QUOTA, Kind.FORBIDDEN, Kind.RATE])
+def test_resuming_ends_every_cooldown(kind: Kind) -> None:
+    state = after(pool("a", "b"), (0.0, "a", rejected(kind, 900.0)), (0.0, "b", rejected(kind, 900.0)))
+    assert chosen(resumed(state), M, 1.0) == "a"
+    assert chosen(resumed(state, "b"), M, 1.0) == "b"
+    assert wait(refusals_of(resumed(refusals_of(pool("a"), 0.0)), 1.0), 1.0) == 300.0
+
+
+def test_resuming_ends_a_pause_and_forgets_nothing_that_is_under_way() -> None:
+    busy = taken(after(pool("a", "b"), *[(0.0, name, DOWN) for name in "aba"]), "a")
+    assert chosen(resumed(busy), M, 1.0) == "a"
+    assert resumed(busy).state("a").in_flight == 1
+
+
+def test_new_settings_forgive_refusals_and_no_rate_limits() -> None:
+    state = after(pool("a"), (0.0, "a", WHO), (0.0, "a", rejected(Kind.RATE, 900.0)))
+    assert wait(state.with_state("a", forgiven(state.state("a"))), 1.0) == 899.0
+
+
+def test_the_cooldowns_of_a_key_are_bounded_and_pruned() -> None:
+    state = pool("a")
+    for number in range(3 * MOST_SCOPES):
+        state = after(state, (number / 1000, "a", rejected(Kind.RATE, 30.0)), model=f"m{number}")
+    assert len(state.state("a").cooldowns) == MOST_SCOPES
+    assert choose(state, Wish(f"m{3 * MOST_SCOPES - 1}"), 1.0) != Chosen(state.credentials[0])
+    assert len(after(state, (100.0, "a", rejected(Kind.RATE))).state("a").cooldowns) == 1
 
 
 # -- the pause of a provider ----------------------------------------------------------------------------
-
-DOWN = rejected(Kind.SERVER)
 
 
 def test_three_server_faults_of_two_keys_and_conversations_pause_the_model() -> None:

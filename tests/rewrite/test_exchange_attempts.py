@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from protocols.base import Head
+from protocols.base import Head, WireResponse
 from rewrite.events import (
     CALL,
     Acquire,
@@ -28,7 +28,8 @@ from rewrite.events import (
 from rewrite.limits import Limits
 from rewrite.outcome import Kind, Phase, Rejected, Stalled, Truncated, Unreachable
 from rewrite.reading import NO_END
-from tests.playbook import ANY, After, Playbook, body_with, over, status
+from rewrite.refusals import refusal
+from tests.playbook import ANY, After, Playbook, body_with, over, status, told
 from tests.rewrite.scenes import (
     ANTHROPIC,
     DONE,
@@ -314,6 +315,28 @@ def test_a_long_wait_is_put_in_words_and_not_to_be_retried() -> None:
 def test_keys_that_never_come_back_are_a_429_too() -> None:
     conversation = play() >> Start() << Acquire(1) >> NoneFree(1, None)
     assert faults(conversation, 1, 429, "check the keys", x_should_retry="false")
+
+
+GONE = refusal(
+    Rejected(401, Kind.AUTH, "who?", None, WireResponse(401, (), error_body("who?"))),
+    "vendor/a",
+    "openai_chat",
+    now=0.0,
+    until=300.0,
+)
+
+
+def test_a_later_call_gets_the_refusal_of_keys_that_are_all_refused() -> None:
+    conversation = play() >> Start() << Acquire(1) >> NoneFree(1, 300.0, refused=GONE)
+    conversation = conversation << SendHeaders(1, status(401, x_should_retry="false"))
+    conversation = conversation << SendData(1, body_with("who?", "vendor/a was refused", "300 s"))
+    note = "vendor/a was refused (401 error); it is tried again in 300 s; check the key"
+    assert conversation << Report(told("rejected", f"every key is refused: {note}")) << EndResponse(1)
+
+
+def test_a_later_call_is_not_kept_waiting_by_refusals_of_other_keys() -> None:
+    """In this call one key is rate-limited only."""
+    assert rate_limited() >> NoneFree(2, 20.0, refused=None) << SetTimer(2, "backoff", 20.0)
 
 
 def test_a_provider_that_rests_is_a_503() -> None:

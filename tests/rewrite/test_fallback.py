@@ -83,3 +83,19 @@ def test_a_target_without_a_free_credential_is_passed_over(
 ) -> None:
     none_yet = replace(history(), failing_since=failing_since)
     assert decide(none_yet, now, next_on_auth=False) is goes_on
+
+
+@pytest.mark.parametrize(
+    ("refused", "next_on_auth", "goes_on"),
+    [
+        (None, False, True),
+        (Kind.QUOTA, False, True),
+        (Kind.AUTH, False, False),
+        (Kind.FORBIDDEN, False, False),
+        (Kind.AUTH, True, True),
+    ],
+)
+def test_keys_that_an_earlier_call_found_refused_count_like_those_of_this_one(
+    refused: Kind | None, *, next_on_auth: bool, goes_on: bool
+) -> None:
+    assert decide(history(), 1.0, next_on_auth=next_on_auth, refused=refused) is goes_on

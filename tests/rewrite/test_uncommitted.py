@@ -1,6 +1,7 @@
 """What a call is answered with that no attempt was committed to."""
 
 from protocols.base import Fault, WireResponse
+from rewrite.decision import GiveUp
 from rewrite.events import SendHeaders
 from rewrite.limits import OnTruncation
 from rewrite.outcome import Unreachable
@@ -18,19 +19,19 @@ def promised(*, begun: bool) -> Waiting:
 
 
 def test_the_provider_s_own_answer_goes_back_as_it_was() -> None:
-    found = refusal(ANSWER, CHAT, promised(begun=False))
+    found = refusal(GiveUp(ANSWER), CHAT, promised(begun=False))
     assert (found.head.status, found.told, found.over.status) == (429, ANSWER.body, 429)
     assert found.over.words == "the provider's own answer"
 
 
 def test_a_fault_of_ours_is_worded_by_the_protocol() -> None:
-    found = refusal(Fault(504, "timeout", "no answer"), CHAT, promised(begun=False))
+    found = refusal(GiveUp(Fault(504, "timeout", "no answer")), CHAT, promised(begun=False))
     assert (found.head.status, found.over.status, found.over.words) == (504, 504, "no answer")
     assert b"no answer" in found.told
 
 
 def test_where_a_stream_was_promised_it_is_told_inside_and_kept_as_it_was() -> None:
-    found = refusal(ANSWER, CHAT, promised(begun=True))
+    found = refusal(GiveUp(ANSWER), CHAT, promised(begun=True))
     assert found.told.startswith(b"data: ")
     assert (found.over.status, found.over.body) == (200, ANSWER.body)
 

@@ -1,0 +1,44 @@
+"""What a user has to know of a credential, once: that it was refused, and that it works again."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rewrite.credentials import WHOLE, CredentialState
+from rewrite.refusals import REMEDIES, Refusal
+
+_HOW_TO_CLEAR = "a changed config or key file, or the command rotator.resume, lets it be tried at once"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """`text`: one line. `warning`: somebody has to act."""
+
+    text: str
+    warning: bool = False
+
+
+def notices(before: CredentialState, after: CredentialState, scope: str, now: float) -> Iterator[Notice]:
+    """What an attempt at `scope` that ended at `now` changed of one credential."""
+    for key in (WHOLE, scope):
+        was, now_is = before.cooldowns.get(key), after.cooldowns.get(key)
+        said, former = (now_is.refusal if now_is else None), (was.refusal if was else None)
+        if said is not None and former is None:
+            yield Notice(_refused(said, key, now), warning=True)
+        elif said is not None and former is not None and former.until <= now:
+            yield Notice(f"{_name(said, key)} is refused again ({said.said}); {_again(said, now)}")
+        elif said is None and former is not None:
+            yield Notice(f"{_name(former, key)} works again")
+
+
+def _refused(said: Refusal, key: str, now: float) -> str:
+    message = f": {said.message}" if said.message else ""
+    remedy = f"{REMEDIES[said.kind]}; {_again(said, now)}; {_HOW_TO_CLEAR}"
+    return f"{_name(said, key)} was refused ({said.said}{message}); {remedy}"
+
+
+def _name(said: Refusal, key: str) -> str:
+    return said.credential if key == WHOLE else f"{said.credential} for {key.replace(':', ' ', 1)}"
+
+
+def _again(said: Refusal, now: float) -> str:
+    return f"it is tried again in {said.until - now:.0f} s"

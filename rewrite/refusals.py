@@ -1,0 +1,103 @@
+"""A credential that its provider refused: what was said, and what a later call is answered with meanwhile."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from protocols.base import Fault, Headers, WireResponse
+from protocols.parts import ErrorKind
+from protocols.wirejson import dump, load_first, object_at
+from rewrite.classify import code_of
+from rewrite.outcome import Kind, Rejected
+from rewrite.policies.giving_back import LONGEST_RETRY_AFTER
+
+LONGEST_ANSWER = 16_384
+"""Bytes of a body that are kept; of a longer answer the message alone is."""
+
+_MESSAGES = ("error", "message", "detail")
+"""Where an error that is not nested has its message."""
+
+_KEPT_HEADERS = frozenset({"content-type", "www-authenticate", "x-request-id", "request-id"})
+
+REMEDIES: Mapping[Kind, str] = {
+    Kind.AUTH: "check the key",
+    Kind.QUOTA: "top up the account or raise its limit",
+    Kind.FORBIDDEN: "check what the key may do",
+}
+_FAULTS: Mapping[Kind, ErrorKind] = {
+    Kind.AUTH: ErrorKind.AUTHENTICATION,
+    Kind.QUOTA: ErrorKind.QUOTA,
+    Kind.FORBIDDEN: ErrorKind.PERMISSION,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a provider said of one credential.
+
+    `credential`: provider/name.
+    `status`, `kind`, `message`: those of the rejection.
+    `code`: the provider's own word for the error, empty where it has none.
+    `at`, `until`: when it was said, and when the credential is asked again; seconds on the machine's clock.
+    `answer`: what a client of `protocol` got; None where it was too long to keep.
+    """
+
+    credential: str
+    status: int
+    kind: Kind
+    message: str
+    code: str
+    at: float
+    until: float
+    protocol: str
+    answer: WireResponse | None
+
+    @property
+    def said(self) -> str:
+        """Status and code, for a reader."""
+        return f"{self.status} {self.code}" if self.code else str(self.status)
+
+    def note(self, now: float) -> str:
+        """Which key it is, when it is asked again, and what to do."""
+        again = f"it is tried again in {max(self.until - now, 0.0):.0f} s"
+        return f"{self.credential} was refused ({self.said}); {again}; {REMEDIES[self.kind]}"
+
+
+def refusal(outcome: Rejected, credential: str, protocol: str, now: float, until: float) -> Refusal:
+    """`outcome` of `credential` as it is kept."""
+    answer = outcome.answer
+    fits = answer is not None and len(answer.body) <= LONGEST_ANSWER
+    kept = replace(answer, headers=_kept(answer.headers)) if answer is not None and fits else None
+    code = code_of(answer) if answer is not None else ""
+    return Refusal(
+        credential, outcome.status, outcome.kind, outcome.message, code, now, until, protocol, kept
+    )
+
+
+def _kept(headers: Headers) -> Headers:
+    return tuple(pair for pair in headers if pair[0].lower() in _KEPT_HEADERS)
+
+
+def answer_of(said: Refusal, protocol: str, now: float) -> WireResponse | Fault:
+    """What a client of `protocol` gets while every credential is refused: the provider's status and message,
+    and with them which key that is and when it is tried again."""
+    wait, note = max(said.until - now, 0.0), said.note(now)
+    soon = wait <= LONGEST_RETRY_AFTER
+    if said.answer is None or said.protocol != protocol:
+        message = f"{said.message} ({note})" if said.message else note
+        return Fault(said.status, _FAULTS[said.kind], message, wait if soon else None, should_retry=soon)
+    again = ("retry-after", str(max(1, round(wait)))) if soon else ("x-should-retry", "false")
+    body = _noted(said.answer.body, note)
+    return replace(said.answer, headers=(*said.answer.headers, again), body=body)
+
+
+def _noted(body: bytes, note: str) -> bytes:
+    """`body` with `note` behind its message; as it is where it has none that is known."""
+    whole = load_first(body) or {}
+    error = object_at(whole, "error")
+    if isinstance(error.get("message"), str):
+        whole = {**whole, "error": {**error, "message": f"{error['message']} ({note})"}}
+    elif name := next((name for name in _MESSAGES if isinstance(whole.get(name), str)), None):
+        whole = {**whole, name: f"{whole[name]} ({note})"}
+    else:
+        return body
+    return dump([whole] if body.lstrip().startswith(b"[") else whole)
