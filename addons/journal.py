@@ -11,6 +11,7 @@ from typing import Any
 from mitmproxy import http
 
 from addons.blackout import Redactor
+from addons.printable import bounded, line
 from protocols.base import Call, Rendered
 from protocols.origin import Origin
 from rewrite.decision import Ended
@@ -81,9 +82,12 @@ class Journal:
         """The call is over: its line, and its record in the flow."""
         flow, kept = record.flow, self._clean(_record(record, summary))
         flow.metadata[KEY] = {**flow.metadata.get(KEY, {}), **kept}
-        flow.comment = self._redactor.redact(_comment(record, summary))
+        flow.comment = self._comment(record, summary)
         flow.marked = _MARKERS.get(summary.end, flow.marked)
         log.info("%s", self._redactor.redact(_line(kept)))
+
+    def _comment(self, record: Record, summary: Summary) -> str:
+        return "\n".join(line(self._redactor.redact(each)) for each in _sentences(record, summary))
 
     def turn(self, flow: http.HTTPFlow, turn: http.HTTPFlow) -> None:
         """A turn of the WebSocket of `flow` is over, whose record is in `turn`: the last ones stay."""
@@ -108,7 +112,7 @@ class Journal:
         log.log(level, "%s", self._redactor.redact(notice.text))
 
     def _clean[T](self, value: T) -> T:
-        return cleaned(value, self._redactor)
+        return bounded(cleaned(value, self._redactor))
 
 
 def cleaned[T](value: T, redactor: Redactor) -> T:
@@ -229,12 +233,8 @@ _LINE_KEYS = (
 def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    text = str(value).replace("\n", " ").replace('"', "'")
+    text = str(value).replace('"', "'")
     return f'"{text}"' if " " in text else text
-
-
-def _comment(record: Record, summary: Summary) -> str:
-    return "\n".join(_sentences(record, summary))
 
 
 def _sentences(record: Record, summary: Summary) -> Iterator[str]:

@@ -20,6 +20,7 @@ from addons.interception import Intercepted, Interception
 from addons.journal import Journal
 from addons.listening import PASTE
 from addons.pool import Pool
+from addons.printable import Lines
 from addons.relay import Relay
 from addons.replay import Replay
 from addons.settings import ConfigError, known_protocols
@@ -31,6 +32,9 @@ from protocols.registry import Registry
 from rewrite.notices import Notice
 
 log = logging.getLogger("rotator")
+for _logger in (log, logging.getLogger("rotator.relay")):
+    _logger.addFilter(Lines())
+
 FOLLOWED = {
     "rotator_intercept",
     "rotator_state",

@@ -5,10 +5,13 @@ In memory is the default: what people say to a model is written to a disk only w
 
 import logging
 import os
+import stat
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from addons.keys import located
 from protocols.wirejson import dump, load_object
 from rewrite.responses_store import Bounds, Entry, Stored, as_mapping, evicted, expired, from_mapping, is_ours
 
@@ -68,25 +71,21 @@ class Folder:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Raises StateError if `folder` cannot be made."""
+        """Raises OSError if there can be no folder of responses in `folder`."""
         self._root = folder / "responses"
-        try:
-            self._root.mkdir(_PRIVATE_FOLDER, parents=True, exist_ok=True)
-        except OSError as error:
-            raise StateError(
-                f"rotator_state: {folder} cannot be used ({error.strerror}): name one that can be written"
-            ) from None
+        self._root.mkdir(_PRIVATE_FOLDER, exist_ok=True)
 
     def entries(self) -> Iterator[Entry]:
         for file in sorted(self._root.glob(f"*/*{_UNFINISHED}")):
-            file.unlink(missing_ok=True)  # of a proxy that ended in the midst of it
+            _discard(file)  # of a proxy that ended in the midst of it
         for file in sorted(self._root.glob(f"*/*{_SUFFIX}")):
-            if is_ours(file.stem) and file.is_file():
-                found = file.stat()
+            if is_ours(file.stem) and (found := _regular(file)):
                 yield Entry(file.parent.name, file.stem, found.st_mtime, found.st_size, found.st_mtime)
 
     def read(self, scope: str, response_id: str) -> Stored | None:
         file = self._file(scope, response_id)
+        if _regular(file) is None:
+            return None
         try:
             data = file.read_bytes()
         except FileNotFoundError:
@@ -110,6 +109,7 @@ class Folder:
             unfinished.replace(file)
         except OSError as error:
             log.warning("%s: cannot be written (%s): the response is not kept", file, error.strerror)
+            _discard(unfinished)
             return False
         return True
 
@@ -132,6 +132,21 @@ def _write(file: Path, data: bytes) -> None:
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _OURS_ALONE)
     with os.fdopen(descriptor, "wb") as opened:
         opened.write(data)
+
+
+def _regular(file: Path) -> os.stat_result | None:
+    """What is known of a file; None where there is none, or something else of its name."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found if stat.S_ISREG(found.st_mode) else None
+
+
+def _discard(file: Path) -> None:
+    """Remove what is left of a response that was not written whole, if it can be removed."""
+    with suppress(OSError):
+        file.unlink()
 
 
 def _warn(file: Path, why: str) -> None:
@@ -188,5 +203,21 @@ def _entry(stored: Stored, used: float) -> Entry:
 
 
 def keeper_at(option: str, cwd: Path) -> Keeper:
-    """What `rotator_state` names, from `cwd`; memory if it is empty. Raises StateError."""
-    return Folder(cwd / Path(option).expanduser()) if option else Memory()
+    """What `rotator_state` names, from `cwd`; memory if it is empty, or if what is in that folder is in the
+    way. Raises StateError where there can be no such folder."""
+    if not option:
+        return Memory()
+    folder = located(option, cwd)
+    try:
+        folder.mkdir(_PRIVATE_FOLDER, parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "no path"
+        raise StateError(
+            f"rotator_state: {folder} cannot be used ({why}): name one that can be written"
+        ) from None
+    try:
+        return Folder(folder)
+    except OSError as error:
+        told = "%s: %s/responses cannot be a folder (%s): responses are kept in memory; move it away"
+        log.warning(told, "rotator_state", folder, error.strerror)
+        return Memory()

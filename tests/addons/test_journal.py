@@ -131,7 +131,22 @@ def test_a_text_cannot_forge_a_line(
     journal.end(record_of(flow, call=replace(CALL, model='x" end=completed\ncall=fake')), SUMMARY)
     (line,) = caplog.messages
     assert "\n" not in line
-    assert 'model="x\' end=completed call=fake"' in line
+    assert 'model="x\' end=completed\\x0acall=fake"' in line
+
+
+def test_what_a_client_calls_its_model_is_cut_and_obeyed_by_no_terminal(
+    journal: Journal, flow: http.HTTPFlow, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = "\x1b[2J" + "m" * 100_000 + SECRET
+    target = replace(TARGET, label=f"openai/{model}")
+    record = record_of(flow, call=replace(CALL, model=model), targets=[target] * 2, provider="groq")
+    journal.end(record, SUMMARY)
+    (line,) = caplog.messages
+    kept = flow.metadata[KEY]
+    assert len(kept["model"]) < 220
+    assert len(kept["attempts"][0]["target"]) < 220
+    assert all(len(each) < 2_100 for each in flow.comment.splitlines())
+    assert "\x1b" not in line + flow.comment + repr(kept["model"]).replace("\\\\x1b", "")
 
 
 ELSEWHERE = (

@@ -1,7 +1,10 @@
 """Where kept responses are: the same in memory and in a folder, and a folder outlives the proxy."""
 
+import os
+import resource
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -194,6 +197,43 @@ def test_what_cannot_be_written_is_told_and_not_kept(
     assert state.find(OTHER, stored(1).id) is not None
 
 
+def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    state = State(Folder(tmp_path), Clock())
+    state.keep(stored(1))
+    with files_of_at_most(64):
+        state.keep(stored(2))
+    assert "cannot be written (File too large): the response is not kept" in caplog.text
+    assert [each.name for each in file_of(tmp_path, stored(2)).parent.iterdir()] == [f"{stored(1).id}.json"]
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """The system refuses to write more, as it does on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_nothing_that_is_odd_in_the_folder_stops_the_start(tmp_path: Path) -> None:
+    State(Folder(tmp_path), Clock()).keep(stored(1))
+    scope = file_of(tmp_path, stored(1)).parent
+    (scope / "a-folder.part").mkdir()
+    (scope / f"{stored(2).id}.json").mkdir()
+    (scope / f"{stored(3).id}.json").symlink_to("nowhere")
+    (scope / f"{stored(4).id}.json").symlink_to(f"{stored(4).id}.json")
+    os.mkfifo(scope / f"{stored(5).id}.json")
+    (scope.parent / "a file").touch()
+    (scope.parent / "loop").symlink_to(scope.parent)
+    (scope.parent / os.fsdecode(b"\xff")).mkdir()
+    os.utime(file_of(tmp_path, stored(1)), (2**33, 2**33))
+    state = State(Folder(tmp_path), Clock())
+    assert state.find(SCOPE, stored(1).id) == stored(1)
+    assert [state.find(SCOPE, stored(number).id) for number in (2, 3, 4, 5)] == [None] * 4
+
+
 def test_two_proxies_may_share_a_folder(tmp_path: Path) -> None:
     one, other = State(Folder(tmp_path), Clock()), State(Folder(tmp_path), Clock())
     one.keep(stored(1))
@@ -228,3 +268,16 @@ def test_a_folder_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StateError, match=r"rotator_state: .*file cannot be used"):
         keeper_at("file", tmp_path)
+
+
+def test_a_file_in_the_place_of_our_folder_leaves_responses_in_memory(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "responses").write_text("somebody's notes")
+    assert isinstance(keeper_at(str(tmp_path), tmp_path), Memory)
+    assert "responses cannot be a folder (File exists): responses are kept in memory" in caplog.text
+
+
+def test_what_is_no_path_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StateError, match="name one that can be written"):
+        keeper_at("a\0b", tmp_path)

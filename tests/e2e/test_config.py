@@ -235,6 +235,18 @@ def test_an_option_of_no_name_of_ours_is_told(tmp_path: Path) -> None:
         assert proxy.log.count("--set rotator_confg: no such option, so it does nothing: did you mean") == 1
 
 
+def test_what_a_client_says_is_one_line_that_no_terminal_obeys(tmp_path: Path, vendor: VendorThread) -> None:
+    with Proxy(tmp_path, CONFIG.format(url=vendor.base_url, key="env:ONE"), keys={"ONE": ONE}) as proxy:
+        with client(proxy) as http:
+            body = json.dumps({"model": "\x1b[2J\ncall=forged " + "m" * 100_000, "messages": []})
+            http.post(URL, headers=OWN, content=body)
+        log = proxy.wait_log("operation=generate")
+    (line,) = (each for each in log.splitlines() if "operation=generate" in each)
+    assert r"\x1b[2J\x0acall=forged mmm" in line
+    assert len(line) < 2_200
+    assert "\x1b" not in log
+
+
 # -- ways to stand ------------------------------------------------------------------------------------
 
 
