@@ -5,6 +5,7 @@ over HTTP; so pool, routes, retries, repair and records are those of any call. T
 another, in the order in which they were asked for, whatever lanes they name.
 """
 
+import asyncio
 import secrets
 import time
 from collections.abc import Iterator, Sequence
@@ -44,6 +45,11 @@ _FIRST_ERROR = 400
 _NONSENSE = 502
 """The status of an answer that is none."""
 
+_LARGE = 1 << 20
+"""Characters of a message from which on it is not parsed on the event loop."""
+
+_FAULT = Fault(502, "proxy_fault", "a fault of the proxy, not of the provider", should_retry=False)
+
 
 class Bridge:
     """One connection; `run` is its session."""
@@ -61,22 +67,22 @@ class Bridge:
             await self._answer(await socket.receive(), socket)
 
     async def _answer(self, text: str, socket: Socket) -> None:
-        match read_message(text):
+        match await _read(text):
             case Create(generate=False) as create:
                 await self._prepare(create, socket)
             case Create() as create:
                 await self._turn(create, socket)
             case Fault() as fault:
-                await socket.send([self._refused(fault, "").text])
+                await socket.send([told(self._refusal(fault)).text])
             case Receipt():
                 pass
             case never:
                 assert_never(never)
 
-    def _refused(self, fault: Fault, lane: str) -> Told:
+    def _refusal(self, fault: Fault) -> JsonObject:
         assert self._intercepted.protocol is not None
         answer = self._intercepted.protocol.error(fault)
-        return told(error_event(answer.status, answer.headers, answer.body), lane)
+        return error_event(answer.status, answer.headers, answer.body)
 
     # -- a turn that is prepared only -----------------------------------------------------------------
 
@@ -110,8 +116,7 @@ class Bridge:
             await self._answering.begin(flow, self._intercepted, self._name).run(reply)
         except Exception as error:  # noqa: BLE001  # one turn fails, and its client is told
             self._journal.failed(f"a turn to {self._intercepted.provider.name}", error)
-            fault = Fault(502, "proxy_fault", "a fault of the proxy, not of the provider", should_retry=False)
-            await socket.send([self._refused(fault, create.lane).text])
+            await reply.fail(self._refusal(_FAULT))
         finally:
             self._answering.over(flow)
             self._journal.turn(self._flow, flow)
@@ -127,6 +132,13 @@ class Bridge:
         flow.request.headers.fields = (*fields, (b"Accept", b"text/event-stream"))
         flow.request.content = dump(body)
         return flow
+
+
+async def _read(text: str) -> Create | Receipt | Fault:
+    """A large message is parsed beside the event loop, on which other calls wait."""
+    if len(text) < _LARGE:
+        return read_message(text)
+    return await asyncio.to_thread(read_message, text)
 
 
 def _kept(fields: Sequence[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
@@ -154,6 +166,9 @@ class Outlet(Protocol):
 class Reply:
     """Where the answer to one turn goes; what `addons.driver.Response` asks for.
 
+    The client gets one event that ends the turn, whatever goes wrong how often. An `error` in a stream waits
+    for the `response.failed` that may follow, which then stands for both.
+
     Behind its end `response_id` names the response that the turn came to, empty if to none, and `output` has
     its items.
     """
@@ -168,6 +183,7 @@ class Reply:
         self._items: list[JsonObject] = []
         self._response: JsonObject = {}
         self._error: JsonObject = {}
+        self._over = False
 
     @property
     def draining(self) -> bool:
@@ -199,30 +215,45 @@ class Reply:
     async def end(self) -> None:
         if self._streamed:
             await self._say(self._events.eof())
-            if self._error and not self._response:
-                await self._say([told(failed_event(self._error), self._lane)])
+            await self.fail(self._failure("the answer has no end"))
+        elif (response := self._whole()) is not None:
+            await self._say([told(event, self._lane) for event in events_of(response)])
         else:
-            await self._say([told(event, self._lane) for event in self._whole()])
+            status = self._status if self._status >= _FIRST_ERROR else _NONSENSE
+            await self.fail(error_event(status, self._headers, bytes(self._body)))
 
     async def abort(self, message: str) -> None:
-        answer = dump({"error": error_object("proxy_fault", message, _NONSENSE)})
-        await self._say([told(error_event(_NONSENSE, (), answer), self._lane)])
+        await self.fail(self._failure(message))
 
-    def _whole(self) -> list[JsonObject]:
-        """An answer that came in one piece."""
-        body = bytes(self._body)
-        response = load_object(body) if self._status < _FIRST_ERROR else None
-        if response is None:
-            status = self._status if self._status >= _FIRST_ERROR else _NONSENSE
-            return [error_event(status, self._headers, body)]
-        return list(events_of(response))
+    async def fail(self, event: JsonObject) -> None:
+        """The end of a turn that failed; nothing where it is over already."""
+        if not self._over:
+            self._over = True
+            await self._socket.send([told(event, self._lane).text])
+
+    def _failure(self, message: str) -> JsonObject:
+        """What ends a stream that did not end itself."""
+        if self._error:
+            return failed_event(self._error, self._headers)
+        answer = dump({"error": error_object("proxy_fault", message, _NONSENSE)})
+        return error_event(_NONSENSE, (), answer)
+
+    def _whole(self) -> JsonObject | None:
+        """The response that came in one piece, None where it is none."""
+        return load_object(bytes(self._body)) if self._status < _FIRST_ERROR else None
 
     async def _say(self, messages: Sequence[Told]) -> None:
-        for message in messages:
-            if message.item is not None:
-                self._items.append(message.item)
-            if message.response is not None:
-                self._response = message.response
-            self._error = message.error or self._error
-        if messages:
-            await self._socket.send([message.text for message in messages])
+        texts = [message.text for message in messages if self._passes(message)]
+        if texts:
+            await self._socket.send(texts)
+
+    def _passes(self, message: Told) -> bool:
+        """Remember what it says; whether the client gets it now."""
+        if self._over or message.error is not None:
+            self._error = self._error or message.error or {}
+            return False
+        if message.item is not None:
+            self._items.append(message.item)
+        if message.response is not None:
+            self._response, self._over = message.response, True
+        return True

@@ -121,24 +121,56 @@ async def test_an_answer_that_breaks_off(client: Client, reply: Reply) -> None:
     assert reply.response_id == ""
 
 
-@pytest.mark.parametrize(("kind", "status"), [("server_error", 502), ("rate_limit_error", 429)])
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [("server_error", 502), ("rate_limit_error", 429), ("rate_limit_exceeded", 429), ("invalid_prompt", 400)],
+)
 async def test_an_error_that_is_a_streams_last_word_fails_the_turn(
     client: Client, reply: Reply, kind: str, status: int
 ) -> None:
     """Over HTTP the end of the stream says so; here nothing else does."""
     error = {"type": kind, "message": "Overloaded."}
-    await reply.start(200, b"OK", STREAM)
+    await reply.start(200, b"OK", [*STREAM, (b"retry-after", b"7")])
     await reply.send(EVENTS[0] + named_event({"type": "error", "error": error}))
     await reply.end()
     last = client.batches[-1][-1]
     assert (last["type"], last["status"], last["error"]) == ("error", status, error)
-    assert client.kinds == ["response.created", "error", "error"]
+    assert last["headers"] == {"retry-after": "7"}
+    assert client.kinds == ["response.created", "error"]
 
 
-async def test_a_response_that_failed_is_its_own_end(client: Client, reply: Reply) -> None:
-    error = {"type": "server_error", "message": "Overloaded."}
-    failed = {"type": "response.failed", "response": {"id": "resp_1", "status": "failed", "error": error}}
+FAILED = {"type": "response.failed", "response": {"id": "resp_1", "status": "failed", "error": {}}}
+ERROR = {"type": "error", "code": "rate_limit_exceeded", "message": "Slow down."}
+
+
+@pytest.mark.parametrize("ending", ["end", "abort", "fail"])
+@pytest.mark.parametrize(
+    ("stream", "kinds", "status"),
+    [
+        ([ERROR, FAILED], ["response.failed"], None),
+        ([FAILED, ERROR], ["response.failed"], None),
+        ([FAILED, FAILED], ["response.failed"], None),
+        ([ERROR], ["error"], 429),
+        ([{**ERROR, "status": 503}], ["error"], 503),
+        ([], ["error"], 502),
+    ],
+)
+async def test_a_turn_that_fails_has_one_end(
+    client: Client, reply: Reply, ending: str, stream: list[Any], kinds: list[str], status: int | None
+) -> None:
     await reply.start(200, b"OK", STREAM)
-    await reply.send(named_event({"type": "error", "error": error}) + named_event(failed))
-    await reply.end()
-    assert client.kinds == ["error", "response.failed"]
+    await reply.send(b"".join(map(named_event, stream)))
+    await reply.abort("cut") if ending == "abort" else await reply.end()
+    if ending == "fail":
+        await reply.fail({"type": "error", "status": 502})
+    assert client.kinds == kinds
+    assert client.batches[-1][-1].get("status") == status
+
+
+async def test_nothing_follows_the_end(client: Client, reply: Reply) -> None:
+    await reply.start(200, b"OK", STREAM)
+    await reply.send(b"".join(EVENTS) + named_event(ERROR))
+    await reply.abort("cut")
+    assert client.kinds[-1] == "response.completed"
+    assert client.kinds.count("response.completed") == 1
+    assert reply.response_id == "resp_1"

@@ -125,13 +125,13 @@ class WebSocket:
         return events
 
     def turn(self, **fields: object) -> list[Any]:
-        """All events of one turn; an error that comes inside a response is followed by its end."""
+        """All events of one turn."""
         self.create(**fields)
         return self.answer()
 
     def answer(self) -> list[Any]:
         events = [self.event()]
-        while events[-1]["type"] not in ENDS or (events[-1]["type"] == "error" and len(events) > 1):
+        while events[-1]["type"] not in ENDS:
             events.append(self.event())
         return events
 

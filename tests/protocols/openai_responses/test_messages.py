@@ -7,6 +7,7 @@ import pytest
 
 from protocols.base import Fault
 from protocols.openai_responses.messages import (
+    MOST_VALUES,
     Create,
     EventMessages,
     Receipt,
@@ -174,3 +175,15 @@ def test_a_turn_that_is_prepared_has_an_empty_response() -> None:
         "status": "completed",
     }
     assert response["usage"]["total_tokens"] == 0
+
+
+def test_a_message_of_too_many_values_is_not_parsed() -> None:
+    many = "{}," * (MOST_VALUES // 2 + 1)
+    found = read_message('{"type": "response.create", "input": [' + many + "{}]}")
+    assert isinstance(found, Fault)
+    assert (found.status, found.should_retry) == (413, False)
+
+
+def test_a_long_text_is_no_sum_of_values() -> None:
+    found = read_message('{"type": "response.create", "input": "' + "a long text, " * 200_000 + '"}')
+    assert isinstance(found, Create)
