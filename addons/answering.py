@@ -23,7 +23,7 @@ from addons.state import Memory, State
 from addons.stored import Missing, Responses, Turn, not_to_be_kept, unknown_elsewhere
 from addons.trace import Traces
 from addons.upstream import Upstream
-from addons.wire import headers_of, wire_request
+from addons.wire import headers_of, wire_request, without_hops
 from protocols.base import Call, WireRequest, header
 from protocols.errors import MalformedRequest
 from protocols.registry import Registry
@@ -170,7 +170,8 @@ class Answering:
         """A replayed flow of a path that is not ours to answer."""
         assert self._settings is not None
         assert self._upstream is not None
-        headers, target = written(intercepted, lease, flow.request)
+        headers = without_hops(headers_of(flow.request))
+        headers, target = written(intercepted, lease, headers, flow.request.path)
         request = wire_request(flow.request, intercepted.origin, headers, target)
         blackout = Blackout([lease.secret] if lease.pooled else ())
         await pass_once(self._upstream, request, self._settings.timeouts.connect, blackout, response)

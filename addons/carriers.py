@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pydantic import SecretStr
 
 from addons import subprotocols
+from addons.wire import HOP_BY_HOP
 from protocols.base import Headers
 from rewrite.providers import Carrier
 
@@ -28,8 +29,8 @@ _KEY_SCHEMES = ("bearer", "")
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """One credential as it travelled. `position` among the headers, or among the query's pairs; `item`: its
-    place in a list of subprotocols."""
+    """One credential as it travelled. `position` among the end-to-end headers, or among the query's pairs;
+    `item`: its place in a list of subprotocols."""
 
     name: str
     position: int
@@ -132,19 +133,19 @@ def put_back(headers: Headers, target: str, credential: ClientCredential) -> tup
         elif one.item is not None:
             _offer(pairs, one, value)
         else:
-            pairs.insert(one.position, (one.name, value))
+            pairs.insert(_place(pairs, one.position), (one.name, value))
     return tuple(pairs), path + ("?" + "&".join(query_pairs) if query_pairs else mark)
 
 
 def _offer(pairs: list[tuple[str, str]], one: Carried, key: str) -> None:
     """A key among the subprotocols, where it stood; in a request that opens no WebSocket as a bearer's."""
     if not _opens_websocket(pairs):
-        pairs.insert(one.position, ("Authorization", f"Bearer {key}"))
+        pairs.insert(_place(pairs, one.position), ("Authorization", f"Bearer {key}"))
         return
     offers = (at for at, (name, _) in enumerate(pairs) if name.lower() == subprotocols.HEADER)
     at = next(offers, None)
     if at is None:
-        pairs.insert(one.position, (one.name, subprotocols.with_key("", 0, key)))
+        pairs.insert(_place(pairs, one.position), (one.name, subprotocols.with_key("", 0, key)))
     else:
         name, offer = pairs[at]
         pairs[at] = (name, subprotocols.with_key(offer, one.item or 0, key))
@@ -180,7 +181,7 @@ def write(
     name = first.name if first and same_form else _NAMES[carrier]
     value = secret.get_secret_value()
     header = (name, f"Bearer {value}" if carrier is Carrier.BEARER else value)
-    position = first.position if first and not first.in_query else len(headers)
+    position = _place(headers, first.position) if first and not first.in_query else len(headers)
     return (*headers[:position], header, *headers[position:]), target
 
 
@@ -203,3 +204,9 @@ def _without_account(headers: Headers) -> Headers:
         for name, value in headers
     )
     return tuple((name, value) for name, value in kept if value or name.lower() != subprotocols.HEADER)
+
+
+def _place(headers: Sequence[tuple[str, str]], position: int) -> int:
+    """The index of the end-to-end header at `position`: where others stand, they are not counted."""
+    counted = [index for index, (name, _) in enumerate(headers) if name.lower() not in HOP_BY_HOP]
+    return counted[position] if position < len(counted) else len(headers)

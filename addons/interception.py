@@ -26,7 +26,7 @@ from addons.journal import KEY, Journal
 from addons.pool import Lease, Pool
 from addons.relay import Forwarding
 from addons.settings import Configured, Settings
-from addons.wire import address_of, bytes_of, headers_of, replaced, set_headers
+from addons.wire import address_of, bytes_of, forwardable, headers_of, replaced, set_headers, without_hops
 from protocols.base import Fault, Headers, Operation, WireProtocol
 from protocols.origin import Origin, is_host, is_method, is_origin_form
 from protocols.registry import Registry
@@ -41,6 +41,7 @@ _BAD_TARGET = (
     "the target of this request is not a path: it has to begin with / and be percent-encoded, without #"
 )
 
+_FOR_PROXIES = "proxy-authorization"
 LONGEST_MEMORY = 1_000
 _NO_SECRET = SecretStr("")
 
@@ -69,7 +70,7 @@ class Interception:
         self._registry, self._pool, self._journal, self._redactor = registry, pool, journal, redactor
         self._settings: Settings | None = None
         self._flows: WeakKeyDictionary[http.HTTPFlow, Intercepted] = WeakKeyDictionary()
-        self._remembered: OrderedDict[str, ClientCredential] = OrderedDict()
+        self._remembered: OrderedDict[tuple[str, str], ClientCredential] = OrderedDict()
 
     def configure(self, settings: Settings) -> None:
         self._settings = settings
@@ -84,7 +85,7 @@ class Interception:
         configured = self._configured(host, flow.request.port) if host else None
         if configured is None:
             return None
-        own = self._take_out(flow)
+        own = self._take_out(flow, configured.provider.name)
         protocol, operation = self._match(configured.provider, flow.request)
         pooled = self._is_pooled(configured, own, flow.request.path, passed=operation is None)
         pooled = pooled and not (is_handshake(flow.request) and page_of(flow.request))
@@ -110,22 +111,24 @@ class Interception:
         assert self._settings is not None
         return next((one for one in self._settings.providers if serves(one.provider, host, port)), None)
 
-    def _take_out(self, flow: http.HTTPFlow) -> ClientCredential | None:
-        headers, target, own = carriers.take_out(headers_of(flow.request), flow.request.path)
-        record = flow.metadata.get(KEY, {})
-        if own is None:
-            return self._remembered.get(str(record.get("client_credential")))
-        self._redactor.learn(own.secrets)
-        self._remember(own)
-        set_headers(flow.request, headers)
+    def _take_out(self, flow: http.HTTPFlow, provider: str) -> ClientCredential | None:
+        """The client's credential; in the flow stays none, nor one for the proxy."""
+        headers, path = headers_of(flow.request), flow.request.path
+        own = carriers.take_out(without_hops(headers), path)[2]
+        kept, target, _ = carriers.take_out(headers, path)
+        set_headers(flow.request, tuple(pair for pair in kept if pair[0].lower() != _FOR_PROXIES))
         flow.request.path = target
         _forget_backup(flow)
+        if own is None:
+            return self._remembered.get((provider, str(flow.metadata.get(KEY, {}).get("client_credential"))))
+        self._redactor.learn(own.secrets)
+        self._remember(provider, own)
         self._journal.begin(flow, {"client_credential": own.fingerprint})
         return own
 
-    def _remember(self, own: ClientCredential) -> None:
+    def _remember(self, provider: str, own: ClientCredential) -> None:
         """For a replay of the flow, which carries the fingerprint alone."""
-        self._remembered[own.fingerprint] = own
+        self._remembered[provider, own.fingerprint] = own
         if len(self._remembered) > LONGEST_MEMORY:
             self._remembered.popitem(last=False)
 
@@ -209,7 +212,7 @@ class Interception:
 
     @staticmethod
     def _head(intercepted: Intercepted, lease: Lease, request: http.Request) -> http.Request:
-        headers, target = written(intercepted, lease, request)
+        headers, target = written(intercepted, lease, forwardable(headers_of(request)), request.path)
         authority = intercepted.origin.authority
         set_headers(request, replaced(headers, "host", authority))
         if request.authority:
@@ -293,17 +296,16 @@ def own_lease(intercepted: Intercepted) -> Lease:
     return Lease(OWN, own.secret if own else _NO_SECRET, pooled=False)
 
 
-def written(
-    intercepted: Intercepted, lease: Lease, request: http.Request, path: str | None = None
-) -> tuple[Headers, str]:
-    """Headers and target of `request` with the credential of `lease` on them; `request` stays as it is.
+def written(intercepted: Intercepted, lease: Lease, headers: Headers, target: str) -> tuple[Headers, str]:
+    """`headers` (without hops) and `target` of a client with the credential of `lease` on them.
 
-    `path`: the target in the place of its own.
+    Beside a key of the pool nothing names an account of the client's.
     """
-    headers, target, _ = carriers.take_out(headers_of(request), request.path if path is None else path)
+    headers, target, _ = carriers.take_out(headers, target)
     provider, own = intercepted.provider, intercepted.own
-    if lease.pooled:
-        return carriers.write(
-            headers, target, lease.secret, auth=provider.auth, accepts=provider.accepts, like=own
-        )
-    return carriers.put_back(headers, target, own) if own else (headers, target)
+    if not lease.pooled:
+        return carriers.put_back(headers, target, own) if own else (headers, target)
+    headers, target = carriers.write(
+        headers, target, lease.secret, auth=provider.auth, accepts=provider.accepts, like=own
+    )
+    return tuple(pair for pair in headers if pair[0].lower() not in provider.account_headers), target

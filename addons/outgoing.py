@@ -30,14 +30,15 @@ def outgoing(
     `instead`: what the target is asked in place of what was planned.
     """
     rendered = instead or planned.leg.rendered
+    own = without_hops(headers_of(request))
     if rendered is None:
-        headers, target = written(intercepted, lease, request)
+        headers, target = written(intercepted, lease, own, request.path)
         return wire_request(request, planned.origin, headers, target)
     if planned.route.meant and planned.leg.translation is None:
-        headers, path = written(intercepted, lease, request, rendered.path)
-        kept = tuple(pair for pair in without_hops(headers) if pair[0].lower() not in _FRAMING)
+        headers, path = written(intercepted, lease, own, rendered.path)
+        kept = tuple(pair for pair in headers if pair[0].lower() not in _FRAMING)
         return _request(planned, replace(rendered, path=path), request.method, (_host(planned), *kept))
-    headers = across(headers_of(request), planned)
+    headers = across(own, planned)
     signed = _signed(headers, planned, lease, intercepted)
     return _request(planned, rendered, request.method, signed)
 
@@ -54,7 +55,8 @@ def across(headers: Headers, planned: Planned) -> Headers:
 def dropped(headers: Headers, planned: Planned) -> list[str]:
     """The names of the client's headers that this target does not get, for the record."""
     if planned.leg.rendered is None or (planned.route.meant and planned.leg.translation is None):
-        return []
+        accounts = planned.route.provider.account_headers if planned.pooled else ()
+        return sorted({name.lower() for name, _ in headers} & set(accounts))
     sent = {name.lower() for name, _ in across(headers, planned)} | _FRAMING
     return sorted({name.lower() for name, _ in headers} - sent)
 

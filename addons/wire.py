@@ -4,10 +4,11 @@ from urllib.parse import urlsplit
 
 from mitmproxy import http
 
-from protocols.base import Headers, UpstreamRequest
+from protocols.base import Headers, UpstreamRequest, header
 from protocols.origin import Origin
+from rewrite.providers import Carrier
 
-_HOP_BY_HOP = frozenset(
+HOP_BY_HOP = frozenset(
     {
         "connection",
         "keep-alive",
@@ -19,6 +20,14 @@ _HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
+
+_NOT_OPTIONS = frozenset({"authorization", "content-length", "host", "transfer-encoding", *Carrier})
+"""What `Connection` cannot list: a key, or what frames and addresses the message that leaves."""
+
+_MITMPROXYS = frozenset({"trailer", "transfer-encoding"})
+"""Framing of a body that mitmproxy forwards by itself."""
+
+_WEBSOCKET = _MITMPROXYS | {"connection", "upgrade"}
 
 
 def text(data: bytes) -> str:
@@ -39,16 +48,27 @@ def set_headers(message: http.Request | http.Response, headers: Headers) -> None
     message.headers.fields = tuple((bytes_of(name), bytes_of(value)) for name, value in headers)
 
 
-def without_hops(headers: Headers) -> Headers:
-    """What belongs to the client's connection to us ends here, the names that `Connection` lists too."""
+def without_hops(headers: Headers, keep: frozenset[str] = frozenset()) -> Headers:
+    """What belongs to the client's connection to us ends here, and what the client's `Connection` lists.
+
+    To be applied to what the client sent, before anything of ours is written. `keep`: those of `HOP_BY_HOP`
+    that stay.
+    """
     listed = {
         name.strip().lower()
         for key, value in headers
         if key.lower() == "connection"
         for name in value.split(",")
     }
-    hops = _HOP_BY_HOP | listed
+    hops = (HOP_BY_HOP - keep) | (listed - _NOT_OPTIONS - keep)
     return tuple((name, value) for name, value in headers if name.lower() not in hops)
+
+
+def forwardable(headers: Headers) -> Headers:
+    """As `without_hops`, for a request that mitmproxy forwards: it frames the body, and opens WebSockets."""
+    if (header(headers, "upgrade") or "").lower() != "websocket":
+        return without_hops(headers, _MITMPROXYS)
+    return replaced(without_hops(headers, _WEBSOCKET), "connection", "Upgrade")
 
 
 def replaced(headers: Headers, name: str, value: str) -> Headers:
@@ -63,7 +83,8 @@ def address_of(proxy_url: str) -> tuple[str, int]:
 
 
 def wire_request(request: http.Request, origin: Origin, headers: Headers, target: str) -> UpstreamRequest:
-    """The request as it leaves: its own bytes, to `origin`. `target` is the path with its query."""
-    kept = replaced(without_hops(headers), "host", origin.authority)
+    """The request as it leaves: its own bytes, to `origin`. `headers` are without hops, and with a key;
+    `target` is the path with its query."""
+    kept = replaced(headers, "host", origin.authority)
     body = request.raw_content or b""
     return UpstreamRequest(origin, request.method, origin.under(bytes_of(target)), kept, body)

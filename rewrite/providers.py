@@ -91,6 +91,7 @@ class Provider:
     there. `max_tokens_field` is what a chat request calls the most tokens that it wants. A pool key is
     written as `auth`, or in the client's own form if that is in `accepts`. A client token that begins with
     one of `oauth_prefixes` belongs to a login or a subscription; with an empty prefix all do.
+    `account_headers`, in lower case, name an account of the client's: none goes beside a key of the pool.
     `own_credential_paths` are globs (fnmatchcase, without the query) of paths that keep the client's own
     credential wherever they are passed through. `environment` names the variable of its key, whose numbered
     forms make a pool; empty: none. `streams`: it can stream its answers; else they are asked for whole.
@@ -105,6 +106,7 @@ class Provider:
     accepts: tuple[Carrier, ...] = ()
     oauth_prefixes: tuple[str, ...] = ()
     own_credential_paths: tuple[str, ...] = ()
+    account_headers: tuple[str, ...] = ()
     errors: ErrorFacts = field(default_factory=ErrorFacts)
     models: tuple[ModelFacts, ...] = ()
     paths: Mapping[str, str] = field(default_factory=dict)
@@ -150,6 +152,7 @@ def provider(name: str, mapping: Mapping[str, object]) -> Provider:
         accepts=_read(name, mapping, "accepts", _carriers, ()),
         oauth_prefixes=_read(name, mapping, "oauth_prefixes", _texts, ()),
         own_credential_paths=_read(name, mapping, "own_credential_paths", _texts, ()),
+        account_headers=_read(name, mapping, "account_headers", _texts, ()),
         errors=_read(name, mapping, "errors", _errors, {}),
         models=_read(name, mapping, "models", _models, ()),
         paths=_read(name, mapping, "paths", _paths, {}),

@@ -99,3 +99,48 @@ def test_a_flow_keeps_no_key(interception: Interception) -> None:
     flow = flow_of("https://api.openai.com/v1/files?a=1", authorization=f"Bearer {OWN}")
     assert sent_key(leaves(interception, flow)) == POOL
     assert [name for name, _ in headers_of(flow.request)] == ["Host"]
+
+
+@pytest.mark.parametrize("listed", ["Authorization", "keep-alive, authorization, host"])
+def test_connection_strips_no_key(interception: Interception, listed: str) -> None:
+    flow = flow_of("https://api.openai.com/v1/files", connection=listed, authorization=f"Bearer {OWN}")
+    sent = leaves(interception, flow)
+    assert (sent_key(sent), sent.headers["host"]) == (POOL, "api.openai.com")
+    assert "connection" not in sent.headers
+
+
+def test_a_password_for_a_proxy_ends_here(interception: Interception) -> None:
+    flow = flow_of("https://api.openai.com/v1/files", Proxy_Authorization="Basic eDp5", a="1")
+    sent = leaves(interception, flow)
+    assert [name for name, _ in headers_of(sent)] == ["Host", "a"]
+    assert [name for name, _ in headers_of(flow.request)] == ["Host", "a"]
+
+
+@pytest.mark.parametrize(("path", "kept"), [("/v1/files", False), ("/v1/organization/x", True)])
+def test_an_account_of_the_client_s_goes_beside_its_own_key_alone(
+    interception: Interception, path: str, *, kept: bool
+) -> None:
+    accounts = {"OpenAI_Organization": "org-1", "openai_project": "p", "X_Goog_User_Project": "g"}
+    flow = flow_of(f"https://api.openai.com{path}", **accounts, authorization=f"Bearer {OWN}")
+    sent = leaves(interception, flow)
+    names = ["Host", "OpenAI-Organization", "openai-project", "X-Goog-User-Project", "authorization"]
+    assert [name for name, _ in headers_of(sent)] == (names if kept else ["Host", "authorization"])
+    assert sent_key(sent) == (OWN if kept else POOL)
+
+
+def test_a_key_keeps_its_place_among_what_goes_on(interception: Interception) -> None:
+    flow = flow_of(
+        "https://api.openai.com/v1/files", connection="keep-alive", authorization=f"Bearer {OWN}", a="1"
+    )
+    assert [name for name, _ in headers_of(leaves(interception, flow))] == ["Host", "authorization", "a"]
+
+
+def test_a_replay_takes_no_key_to_another_provider(interception: Interception) -> None:
+    """Though the flow that a person edits still carries the fingerprint of a key that is remembered."""
+    flow = flow_of("https://api.openai.com/v1/organization/x", authorization=f"Bearer {OWN}")
+    interception.admit(flow)
+    flow.request.host = "api.groq.com"
+    flow.request.headers["Host"] = "api.groq.com"
+    again = interception.admit(flow)
+    assert again is not None
+    assert (again.provider.name, again.own) == ("groq", None)

@@ -26,7 +26,13 @@ from tests.rewrite.scenes import ANTHROPIC, CHAT, call
 OWN = "sk-of-the-client"
 POOL = Lease("work", SecretStr("sk-of-the-pool"))
 BODY = b'{ "model": "m" }'
-OPENAI = Provider("openai", "https://api.openai.example/base", ("o",), ("openai_chat",))
+OPENAI = Provider(
+    "openai",
+    "https://api.openai.example/base",
+    ("o",),
+    ("openai_chat",),
+    account_headers=("openai-organization",),
+)
 CLAUDE = Provider(
     "anthropic", "https://api.claude.example", ("a",), ("anthropic_messages",), Carrier.X_API_KEY
 )
@@ -81,7 +87,8 @@ def test_what_is_not_changed_leaves_as_it_came_but_for_the_key() -> None:
         "Bearer sk-of-the-pool",
         "a=b",
     )
-    assert dropped(ITS_OWN, SAME) == []
+    assert header(sent.headers, "openai-organization") is None
+    assert dropped(ITS_OWN, SAME) == ["openai-organization"]
 
 
 def test_an_adapted_body_goes_with_the_client_s_own_headers() -> None:
@@ -91,10 +98,11 @@ def test_an_adapted_body_goes_with_the_client_s_own_headers() -> None:
     assert sent.origin.address == ("api.openai.example", 443)
     assert sent.target == b"/base/v1/chat/completions?x=1"
     assert (header(sent.headers, "host"), header(sent.headers, "x-odd")) == ("api.openai.example", "1")
-    assert header(sent.headers, "openai-organization") == "org-1"
+    assert header(sent.headers, "openai-organization") is None
     assert header(sent.headers, "content-length") is None
     assert [name.lower() for name, _ in sent.headers].count("host") == 1
-    assert dropped(ITS_OWN, ADAPTED) == []
+    assert dropped(ITS_OWN, ADAPTED) == ["openai-organization"]
+    assert dropped(ITS_OWN, replace(ADAPTED, pooled=False)) == []
 
 
 def test_a_key_of_the_client_s_own_in_the_query_stays_there_when_the_body_is_changed() -> None:
@@ -162,6 +170,17 @@ def test_the_client_s_own_key_stays_with_the_provider_that_it_called() -> None:
     for target in (SAME, ADAPTED):
         sent = outgoing(request(), target, intercepted(), own_lease(intercepted()))
         assert header(sent.headers, "authorization") == f"Bearer {OWN}"
+        assert header(sent.headers, "openai-organization") == "org-1"
+
+
+def test_connection_strips_nothing_that_is_written_here() -> None:
+    sent = request()
+    sent.headers["Connection"] = "keep-alive, Authorization, host, cookie"
+    for target in (SAME, ADAPTED):
+        found = outgoing(sent, target, intercepted(), POOL).headers
+        assert header(found, "authorization") == "Bearer sk-of-the-pool"
+        assert header(found, "host") == "api.openai.example"
+        assert (header(found, "cookie"), header(found, "connection")) == (None, None)
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,14 @@ from mitmproxy import http
 
 from addons.wire import (
     address_of,
+    forwardable,
     headers_of,
     replaced,
     set_headers,
     wire_request,
     without_hops,
 )
+from protocols.base import Headers
 from protocols.origin import parsed
 
 
@@ -40,6 +42,36 @@ def test_so_does_what_connection_lists() -> None:
     assert without_hops(headers) == (("X-Stays", "2"),)
 
 
+@pytest.mark.parametrize("listed", ["Authorization", "x-api-key", "api-key, X-Goog-Api-Key", "HOST"])
+def test_but_no_key_and_no_address(listed: str) -> None:
+    headers = tuple((name.strip(), "x") for name in listed.split(","))
+    assert without_hops((("Connection", f"close, {listed}"), *headers)) == headers
+
+
+@pytest.mark.parametrize(
+    ("sent", "forwarded"),
+    [
+        ((("Connection", "keep-alive"), ("TE", "trailers"), ("A", "1")), (("A", "1"),)),
+        (
+            (("Transfer-Encoding", "chunked"), ("Trailer", "x")),
+            (("Transfer-Encoding", "chunked"), ("Trailer", "x")),
+        ),
+        (
+            (("Connection", "transfer-encoding"), ("Transfer-Encoding", "chunked")),
+            (("Transfer-Encoding", "chunked"),),
+        ),
+        (
+            (("Connection", "keep-alive, Upgrade, x-b"), ("Upgrade", "WebSocket"), ("X-B", "1")),
+            (("Connection", "Upgrade"), ("Upgrade", "WebSocket")),
+        ),
+        ((("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", "h2c"), ("HTTP2-Settings", "x")), ()),
+        ((("Proxy-Authorization", "Basic x"), ("Proxy-Connection", "close")), ()),
+    ],
+)
+def test_what_mitmproxy_frames_and_switches_itself_stays(sent: Headers, forwarded: Headers) -> None:
+    assert forwardable(sent) == forwarded
+
+
 def test_another_host_takes_the_same_place() -> None:
     assert replaced((("A", "1"), ("HOST", "x"), ("B", "2")), "host", "y:1") == (
         ("A", "1"),
@@ -62,7 +94,7 @@ def test_where_a_proxy_is(url: str, address: tuple[str, int]) -> None:
 
 def test_a_request_leaves_with_its_own_bytes() -> None:
     request = make_request((b"Host", b"api.openai.com"), (b"content-encoding", b"gzip"), (b"te", b"trailers"))
-    wire = wire_request(request, parsed("http://h:1/base"), headers_of(request), "/v1/x?a=1")
+    wire = wire_request(request, parsed("http://h:1/base"), without_hops(headers_of(request)), "/v1/x?a=1")
     assert (wire.method, wire.origin.address, wire.body) == ("POST", ("h", 1), b"body")
     assert wire.target == b"/base/v1/x?a=1"
     assert wire.headers == (("Host", "h:1"), ("content-encoding", "gzip"))
