@@ -167,7 +167,7 @@ class Answering:
     async def pass_once(
         self, flow: http.HTTPFlow, intercepted: Intercepted, lease: Lease, response: Response
     ) -> None:
-        """A replayed flow of a path that is not ours to answer."""
+        """One attempt, on one credential."""
         assert self._settings is not None
         assert self._upstream is not None
         headers = without_hops(headers_of(flow.request))

@@ -1,8 +1,10 @@
 """Keys that must not get out: blacked out in bytes on their way, redacted in text for people."""
 
+import json
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from urllib.parse import quote
 
 from pydantic import SecretStr
 
@@ -14,6 +16,10 @@ REDACTED = "[redacted]"
 _LOOKS_LIKE_A_KEY = re.compile(
     r"\bsk-[\w-]{8,}|AIza[\w-]{20,}|eyJ[\w-]{10,}\.[\w.-]+|(?i:bearer )\S+|(?<=[?&]key=)[^&\s]+"
 )
+
+_ESCAPED = re.compile("%..")
+_HTML_SAFE = {letter: f"\\u{ord(letter):04x}" for letter in "<>&'"}
+"""How Go and PHP write these letters in JSON."""
 
 
 class Redactor:
@@ -40,20 +46,22 @@ class Redactor:
 
 
 class Blackout:
-    """Replaces secrets in a stream of bytes by stars of the same length.
+    """Replaces secrets in a stream of bytes by stars of the same length, in every form that `forms` knows.
 
     A secret may be cut between two pieces, so a piece's end that begins one is kept until the next.
     """
 
     def __init__(self, secrets: Iterable[SecretStr]) -> None:
-        values = (secret.get_secret_value().encode() for secret in secrets)
-        self._secrets = [value for value in values if len(value) >= SHORTEST_SECRET]
+        values = (secret.get_secret_value() for secret in secrets)
+        found = {form for value in values if len(value) >= SHORTEST_SECRET for form in forms(value)}
+        self._forms = sorted(found, key=len, reverse=True)
+        self._longest = max(map(len, found), default=0)
         self._kept = b""
 
     def feed(self, data: bytes) -> bytes:
         """The bytes that may go out now."""
         data = self.whole(self._kept + data)
-        kept = max((_overlap(data, secret) for secret in self._secrets), default=0)
+        kept = max((_overlap(data, form) for form in self._forms), default=0)
         self._kept = data[len(data) - kept :]
         return data[: len(data) - kept]
 
@@ -62,21 +70,54 @@ class Blackout:
         kept, self._kept = self._kept, b""
         return kept
 
+    def finds(self, data: bytes) -> bool:
+        """Whether a secret stands in the stream that `data` goes on with; for one that is only looked at."""
+        seen = self._kept + data
+        self._kept = seen[max(0, len(seen) - self._longest) :]
+        return any(form in seen for form in self._forms)
+
     def whole(self, data: bytes) -> bytes:
         """`data` without regard to pieces before or after it."""
-        for secret in self._secrets:
-            if secret in data:
-                data = data.replace(secret, b"*" * len(secret))
+        for form in self._forms:
+            if form in data:
+                data = data.replace(form, b"*" * len(form))
         return data
 
     def headers(self, pairs: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-        return tuple((name, self._text(value)) for name, value in pairs)
+        """Names too, in which HTTP/2 knows no capitals."""
+        return tuple((self._name(name), self.text(value)) for name, value in pairs)
 
-    def _text(self, value: str) -> str:
+    def text(self, value: str) -> str:
         return self.whole(value.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
 
+    def _name(self, name: str) -> str:
+        for form in self._forms:
+            name = re.sub(
+                re.escape(form.decode("utf-8", "surrogateescape")), _stars, name, flags=re.IGNORECASE
+            )
+        return name
 
-def _overlap(data: bytes, secret: bytes) -> int:
-    """The length of the longest end of `data` that begins `secret`."""
-    longest = min(len(data), len(secret) - 1)
-    return next((size for size in range(longest, 0, -1) if secret.startswith(data[-size:])), 0)
+
+def _stars(found: re.Match[str]) -> str:
+    return "*" * len(found[0])
+
+
+def forms(secret: str) -> frozenset[bytes]:
+    """How a secret is written where it is echoed: as it is, in JSON, and in a URL or a form."""
+    ascii_json = json.dumps(secret)[1:-1]
+    in_json = (ascii_json, ascii_json.replace("/", "\\/"), json.dumps(secret, ensure_ascii=False)[1:-1])
+    html_safe = "".join(_HTML_SAFE.get(letter, letter) for letter in ascii_json)
+    in_url = quote(secret, safe="", errors="surrogateescape")
+    small = _ESCAPED.sub(lambda found: found[0].lower(), in_url)
+    written = (secret, *in_json, html_safe, in_url, small)
+    return frozenset(form.encode("utf-8", "surrogateescape") for form in written)
+
+
+def _overlap(data: bytes, form: bytes) -> int:
+    """The length of the longest end of `data` that begins `form`."""
+    start = data.find(form[:1], max(0, len(data) - len(form) + 1))
+    while start >= 0:
+        if form.startswith(data[start:]):
+            return len(data) - start
+        start = data.find(form[:1], start + 1)
+    return 0

@@ -62,7 +62,7 @@ _NOT_FOR_THE_CLIENT = frozenset(
 
 
 class Response(Protocol):
-    """Where an answer goes: the relay's sink, or a buffer for a replayed call."""
+    """Where an answer goes: the sink of the stream layer, or a turn of a WebSocket."""
 
     @property
     def draining(self) -> bool: ...
@@ -290,9 +290,8 @@ class Driver:
     async def _start(self, head: Head) -> None:
         self._started, self._status = True, head.status
         headers = self._blackout.headers(for_client(head.headers))
-        await self._response.start(
-            head.status, _bytes(head.reason), [(_bytes(n), _bytes(v)) for n, v in headers]
-        )
+        reason = self._blackout.text(head.reason)
+        await self._response.start(head.status, _bytes(reason), [(_bytes(n), _bytes(v)) for n, v in headers])
 
     async def _send(self, data: bytes) -> None:
         before = self._work.clock()
@@ -362,7 +361,7 @@ async def pass_once(
                 case Started(head=head):
                     headers = blackout.headers(for_client(head.headers))
                     pairs = [(_bytes(name), _bytes(value)) for name, value in headers]
-                    await response.start(head.status, _bytes(head.reason), pairs)
+                    await response.start(head.status, _bytes(blackout.text(head.reason)), pairs)
                 case Data(data=data):
                     await response.send(blackout.feed(data))
                 case Closed(cause=None):

@@ -18,18 +18,20 @@ from mitmproxy.net.server_spec import ServerSpec
 from pydantic import SecretStr
 
 from addons import carriers, subprotocols
-from addons.blackout import Blackout, Redactor
+from addons.blackout import Redactor
 from addons.carriers import ClientCredential
-from addons.encodings import DecodeFault, Decoder, decoder_for
 from addons.handshake import is_handshake, page_of
 from addons.journal import KEY, Journal
 from addons.pool import Lease, Pool
-from addons.relay import Forwarding
+from addons.relay import Forwarding, Responder
+from addons.screen import KeyScreen
 from addons.settings import Configured, Settings
+from addons.sink import answer_with
 from addons.wire import address_of, bytes_of, forwardable, headers_of, replaced, set_headers, without_hops
 from protocols.base import Fault, Headers, Operation, WireProtocol
 from protocols.origin import Origin, is_host, is_method, is_origin_form
 from protocols.registry import Registry
+from rewrite.notices import Notice
 from rewrite.providers import Provider, pool_origin, serves
 from rewrite.responses_store import PROTOCOL as RESPONSES
 
@@ -63,6 +65,10 @@ class Intercepted:
         return self.configured.provider
 
 
+class Unadmitted(Exception):
+    """A flow of a provider has come past `admit`."""
+
+
 class Interception:
     """Recognises flows, and says how those leave that are passed through."""
 
@@ -81,18 +87,50 @@ class Interception:
 
     def admit(self, flow: http.HTTPFlow) -> Intercepted | None:
         """Recognise a flow by its head and take its credential out; None: not a provider's."""
-        host = ascii_host(flow.request)
-        configured = self._configured(host, flow.request.port) if host else None
-        if configured is None:
+        place = self._place(flow.request)
+        if place is None:
             return None
-        own = self._take_out(flow, configured.provider.name)
-        protocol, operation = self._match(configured.provider, flow.request)
-        pooled = self._is_pooled(configured, own, flow.request.path, passed=operation is None)
-        pooled = pooled and not (is_handshake(flow.request) and page_of(flow.request))
-        origin = _origin(configured, flow.request, pooled=pooled)
-        intercepted = Intercepted(configured, protocol, operation, own, pooled, origin)
-        self._flows[flow] = intercepted
-        return intercepted
+        own = self._take_out(flow, place[0].provider.name)
+        self._flows[flow] = self._recognised(flow.request, *place, own)
+        return self._flows[flow]
+
+    def leaving(self, flow: http.HTTPFlow) -> Intercepted | None:
+        """What a flow is now that its request is final; None: not a provider's.
+
+        Since `admit` others may have edited it. One that they moved to another provider has no key of its
+        client any more, which was meant for where it came from.
+
+        Raises Unadmitted for a provider's that `admit` has not seen.
+        """
+        former = self._flows.get(flow)
+        place = self._place(flow.request) or _still(former, flow.request)
+        if place is None:
+            return None
+        if former is None:
+            raise Unadmitted
+        now = self._recognised(flow.request, *place, former.own)
+        if (now.provider.name, now.origin) != (former.provider.name, former.origin):
+            now = self._recognised(flow.request, *place, None)
+        self._flows[flow] = now
+        return now
+
+    def _place(self, request: http.Request) -> tuple[Configured, str] | None:
+        """The provider that a request is for, and its host: the one that it names, else where it would be
+        sent."""
+        for host in (ascii_host(request), request.host):
+            configured = self._configured(host, request.port) if host else None
+            if configured is not None:
+                return configured, host
+        return None
+
+    def _recognised(
+        self, request: http.Request, configured: Configured, host: str, own: ClientCredential | None
+    ) -> Intercepted:
+        protocol, operation = self._match(configured.provider, request)
+        pooled = self._is_pooled(configured, own, request.path, passed=operation is None)
+        pooled = pooled and not (is_handshake(request) and page_of(request))
+        origin = _origin(configured, request, host, pooled=pooled)
+        return Intercepted(configured, protocol, operation, own, pooled, origin)
 
     def intercepted(self, flow: http.HTTPFlow) -> Intercepted | None:
         """What `admit` found."""
@@ -165,7 +203,9 @@ class Interception:
             return None
         pooled = self._is_pooled(intercepted.configured, intercepted.own, path, passed=False)
         pooled = pooled and not page_of(flow.request)
-        origin = _origin(intercepted.configured, flow.request, pooled=pooled)
+        place = self._place(flow.request)
+        host = place[1] if place else ""
+        origin = _origin(intercepted.configured, flow.request, host, pooled=pooled)
         generate = Operation.GENERATE
         return replace(intercepted, protocol=protocol, operation=generate, pooled=pooled, origin=origin)
 
@@ -179,7 +219,7 @@ class Interception:
     # -- passed through -------------------------------------------------------------------------------
 
     def forwarding(self, flow: http.HTTPFlow, intercepted: Intercepted) -> Forwarding:
-        """How a flow leaves that is not answered by us: one attempt, on one credential, streamed."""
+        """How a flow leaves that is not answered by us: one attempt, on one credential."""
         provider = intercepted.provider
         lease = self.account(intercepted)
         record = {"provider": provider.name, "passed_through": True, "credential": lease.name}
@@ -187,7 +227,17 @@ class Interception:
         origin = intercepted.origin
         head = partial(self._head, intercepted, lease)
         head(flow.request.copy())  # tried here, where a fault of ours can still be told to the client
-        return Forwarding(origin.address, origin.is_secure, head, self._proxy())
+        screen = KeyScreen(lease.secret, chunks=flow.request.is_http11) if lease.pooled else None
+        failed = partial(self._unanswered, flow, intercepted)
+        return Forwarding(origin.address, origin.is_secure, head, failed, self._proxy(), screen)
+
+    def _unanswered(self, flow: http.HTTPFlow, intercepted: Intercepted, message: str) -> Responder:
+        """The provider gave no answer to what passed through. Nothing says that it may not be asked again."""
+        text = f"{intercepted.provider.name} gave no answer: {message}"
+        self._journal.begin(flow, {"end": "rejected", "words": text, "status": 502})
+        line = f"{flow.request.method} {flow.request.path.partition('?')[0]}: {text}"
+        self._journal.notice(Notice(line, warning=True))
+        return answer_with(self.fault(intercepted, Fault(502, "unreachable", text)))
 
     def _proxy(self) -> ServerSpec | None:
         """The configured way to providers, which what passes through goes as well."""
@@ -220,17 +270,6 @@ class Interception:
         request.data.path = intercepted.origin.under(bytes_of(target))
         return request
 
-    def guard_answer(self, flow: http.HTTPFlow) -> None:
-        """A passed-through answer that echoes the pool's key has it blacked out on the way."""
-        intercepted = self._flows.get(flow)
-        if intercepted is None or intercepted.operation or not intercepted.pooled or flow.is_replay:
-            return
-        assert flow.response is not None
-        blackout = Blackout([self.account(intercepted).secret])
-        decoder = _opened(flow.request, flow.response) if flow.response.status_code >= 400 else None
-        set_headers(flow.response, blackout.headers(headers_of(flow.response)))
-        flow.response.stream = partial(_guarded, blackout, decoder)
-
     @staticmethod
     def fault(intercepted: Intercepted | None, fault: Fault) -> http.Response:
         """An error of ours in the client's protocol where that is known."""
@@ -240,9 +279,9 @@ class Interception:
         return http.Response.make(answer.status, answer.body, dict(answer.headers))
 
 
-def _origin(configured: Configured, request: http.Request, *, pooled: bool) -> Origin:
+def _origin(configured: Configured, request: http.Request, host: str, *, pooled: bool) -> Origin:
     """Where a flow of a provider goes; where its client found it, if it keeps the client's own credential."""
-    provider, host = configured.provider, ascii_host(request)
+    provider = configured.provider
     if provider.origin:
         return provider.origin
     found = pool_origin(provider, host, request.port) if pooled else None
@@ -260,26 +299,12 @@ def ascii_host(request: http.Request) -> str:
     return host if is_host(host) else ""
 
 
-def _guarded(blackout: Blackout, decoder: Decoder | None, data: bytes) -> bytes:
-    """What may go out of a piece of a passed-through body; an empty piece is its end."""
-    if not data:
-        return blackout.rest()
-    try:
-        return blackout.feed(b"".join(decoder.feed(data)) if decoder else data)
-    except DecodeFault:
-        return b""  # what cannot be looked at stays here
-
-
-def _opened(request: http.Request, response: http.Response) -> Decoder | None:
-    """Errors are what echoes keys: a compressed one is decoded, since none could be found in it."""
-    decoder = decoder_for(response.headers.get("content-encoding", "identity"))
-    if decoder is None or "content-encoding" not in response.headers:
+def _still(former: Intercepted | None, request: http.Request) -> tuple[Configured, str] | None:
+    """A flow stays where it was when new settings do not know its provider any more."""
+    host = ascii_host(request)
+    if former is None or not serves(former.provider, host, request.port):
         return None
-    for name in ("content-encoding", "content-length"):
-        response.headers.pop(name, None)
-    if request.is_http11:
-        response.headers["transfer-encoding"] = "chunked"
-    return decoder
+    return former.configured, host
 
 
 def _forget_backup(flow: http.HTTPFlow) -> None:

@@ -32,7 +32,8 @@ from addons import frames
 from addons.blackout import Blackout
 from addons.frames import Inbound, Liveness, TooMuch
 from addons.handshake import agreed
-from addons.relay import Push, Relay, handler_of, hops_of
+from addons.relay import Relay
+from addons.sink import Push, handler_of, hops_of
 
 _OURS = b"rotator"
 """The payload of our own pings, whose pongs are not the provider's."""

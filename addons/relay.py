@@ -4,36 +4,33 @@ mitmproxy itself can neither stream a response that it did not receive, nor noti
 server vanishes: a `stream` callable is synchronous and runs only when bytes arrive. So layers are subclassed:
 
 * `next_layer` turns every HttpLayer on the stack into a RelayHttpLayer, whose streams are RelayStreams.
-* `RelayStream.make_server_connection` is reached right after the `request` hook (and after a user's intercept
-  and resume). If a responder is registered for the flow, no connection is made: a task starts instead.
-* The task's Sink puts Push events into the connection handler. They travel down through the layers like bytes
-  from a socket would, so the commands they lead to travel up again through the same layers (TLS above all).
-  While a hook is paused, mitmproxy's Layer queues them in order.
+* `RelayStream.make_server_connection` is reached after the `request` hook of every add-on (and after a user's
+  intercept and resume). There, and not before, the Planner says what becomes of the flow: a responder starts
+  as a task in the place of a connection, or the request leaves as a Forwarding says, or as mitmproxy does it.
+  Whatever add-ons did or failed to do, no request gets past this.
+* The answer to a forwarded request goes through its Screen before anybody sees it, hooks included.
 * A client that leaves is a RequestProtocolError for the stream. It cancels the task at once, also where the
   event itself has to queue behind a paused hook.
 
 Internals of mitmproxy 12.2 that this file leans on, to be checked at an upgrade:
 `HttpStream`: make_server_connection, start_request_stream, state_wait_for_response_headers, send_response,
-flow_done, child_layer, passthrough, check_killed, handle_protocol_error, client_state, server_state;
+flow_done, child_layer, passthrough, check_killed, handle_protocol_error, client_state, server_state,
+check_body_size (which streams a body that grows large);
 `HttpLayer`: streams, connections, make_stream, event_to_child, get_connection (through GetHttpConnection);
 `Layer`: handle_event calls _handle_event, and queues events while a blocking command is pending;
-`Context.layers`: from the outermost layer to the innermost, an HttpStream right behind its HttpLayer;
-`ConnectionHandler`: server_event, transports; the proxyserver add-on's `connections`; the nextlayer add-on;
-`Http2Server.h2_conn.stream_buffers`: bytes that HTTP/2 flow control holds back;
+the nextlayer add-on; `Http2Server.h2_conn.stream_buffers`: bytes that HTTP/2 flow control holds back;
+`Http1Client` writes chunks where the head says so, whatever version the request came in;
 `Flow.kill` sets error and live and wakes nobody; `Flow.wait_for_resume` is woken by `resume` alone.
 """
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any, Protocol, assert_never
+from typing import Protocol, assert_never
 from weakref import WeakKeyDictionary, WeakSet
 
-from mitmproxy import ctx, http
-from mitmproxy.connection import Client
+from mitmproxy import http
 from mitmproxy.flow import Error, Flow
 from mitmproxy.net.server_spec import ServerSpec
 from mitmproxy.proxy import events, layer
@@ -47,17 +44,22 @@ from mitmproxy.proxy.layers.http import (
 )
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
+    HttpEvent,
+    RequestEndOfMessage,
     RequestHeaders,
     RequestProtocolError,
     ResponseData,
     ResponseEndOfMessage,
     ResponseHeaders,
     ResponseProtocolError,
+    ResponseTrailers,
 )
 from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpResponseHeadersHook
 from mitmproxy.proxy.layers.http._http2 import Http2Server
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.utils import asyncio_utils
+
+from addons.sink import Abort, End, Kill, Payload, Push, Sink, addon, handler_of, is_framed
 
 BODY_LIMIT = 4 * 1024 * 1024
 """Bytes of a relayed body that are kept in the flow for the inspector."""
@@ -78,160 +80,52 @@ class Killable(Protocol):
     def kill(self) -> None: ...
 
 
+class Screen(Protocol):
+    """Looks at one answer on its way from the server. What it raises breaks the answer."""
+
+    def head(self, response: http.Response) -> None:
+        """Make this head, in place, one that may go on."""
+        ...
+
+    def feed(self, data: bytes) -> bytes:
+        """What may go on of the body's next bytes, now."""
+        ...
+
+    def rest(self) -> bytes:
+        """What is left of the body at its end."""
+        ...
+
+    def trailers(self, fields: http.Headers) -> http.Headers: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Forwarding:
     """How a passed-through request leaves.
 
     `address` (host, port) and `tls` say where to, `via` through which proxy if not through mitmproxy's own.
     `head` gets a copy of the request and returns the head as it leaves; it may change and return what it
-    got, which never reaches `flow.request`. It must not raise.
+    got, which never reaches `flow.request`. It must not raise. `screen`: where the answer is to be looked at.
+    `failed` makes the answer where the server gave none, from a message that says why.
     """
 
     address: tuple[str, int]
     tls: bool
     head: Callable[[http.Request], http.Request]
+    failed: Callable[[str], Responder]
     via: ServerSpec | None = None
+    screen: Screen | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _End:
-    """The message is complete."""
+class Planner(Protocol):
+    """Says what becomes of requests. It must not raise."""
 
+    def streams(self, flow: http.HTTPFlow) -> bool:
+        """Whether a body that somebody wants to stream may leave as it comes."""
+        ...
 
-@dataclass(frozen=True, slots=True)
-class _Abort:
-    """The response is to be broken, for this reason."""
-
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Kill:
-    """The user has killed the flow."""
-
-
-type _Payload = bytes | http.Response | _End | _Abort | _Kill
-type Hops = Mapping[layer.Layer, HttpStream]
-
-
-@dataclass(eq=False)
-class Push[T](events.MessageInjected[T]):
-    """Something for one stream. `hops` says for every HttpLayer on the way which of its streams leads there.
-
-    It is a MessageInjected so that an outer HttpLayer that is not a RelayHttpLayer (one that another add-on
-    made) hands it down as well.
-    """
-
-    hops: Hops
-
-
-class Sink:
-    """What a responder writes its response to; one per flow.
-
-    In order: `start`, any number of `send`, then `end` or `abort`. A call after the end, or after the client
-    has left or the user has killed the flow, does nothing.
-    """
-
-    def __init__(self, stream: "RelayStream", handler: ConnectionHandler) -> None:
-        self._stream = stream
-        self._handler = handler
-        self._transport = handler.transports.get(stream.context.client)
-        self._hops = hops_of(stream.context.layers)
-        self._started = False
-        self._bodyless = False
-        self._closed = False
-        self._draining = False
-        self._lost = False
-
-    @property
-    def draining(self) -> bool:
-        """True while `send` or `start` waits for a client that reads slower than we write."""
-        return self._draining
-
-    @property
-    def closed(self) -> bool:
-        """True once `end` or `abort` was called."""
-        return self._closed
-
-    async def start(self, status: int, reason: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
-        """Send the response head.
-
-        `headers` go out in order and case (HTTP/2: in lower case, without connection headers).  A client of
-        HTTP/1.1 gets `transfer-encoding: chunked` where there is no content-length: else the end of the body
-        could be told only by closing the connection.
-        """
-        request = self._stream.flow.request
-        head = http.Headers(headers)
-        never_a_body = status in (204, 304)
-        if request.is_http11 and not never_a_body and not _is_framed(head):
-            head.add("transfer-encoding", "chunked")
-        self._bodyless = never_a_body or request.method == "HEAD"
-        self._started = True
-        await self._push(http.Response(b"HTTP/1.1", status, reason, head, None, None, time.time(), None))
-        await self._drain()
-
-    async def send(self, data: bytes) -> None:
-        """Send body bytes as one write; return when the client's buffers have room again.
-
-        Raises:
-            RuntimeError: before `start`.
-        """
-        if not self._started:
-            raise RuntimeError("send() before start()")
-        if not data or self._bodyless:  # an empty chunk would end a chunked body
-            return
-        await self._push(data)
-        await self._drain()
-
-    async def end(self) -> None:
-        """End the message properly; the flow's response hook runs.
-
-        Raises:
-            RuntimeError: before `start`.
-        """
-        if not self._started:
-            raise RuntimeError("end() before start()")
-        await self._close(_End())
-
-    async def abort(self, message: str) -> None:
-        """Break the response visibly (RST_STREAM or a closed connection); the flow's error hook runs."""
-        await self._close(_Abort(message))
-
-    async def kill(self) -> None:
-        """Break the response because the user has killed the flow, whatever was called before."""
-        await self._push(_Kill())
-
-    async def _close(self, payload: _End | _Abort) -> None:
-        if not self._closed:
-            self._closed = True
-            await self._push(payload)
-
-    async def _push(self, payload: _Payload) -> None:
-        await self._handler.server_event(Push(self._stream.flow, payload, self._hops))
-
-    async def _drain(self) -> None:
-        """Wait for the socket's buffer, then for HTTP/2 flow control.
-
-        Only the client's writer is asked, unlike ConnectionHandler.drain_writers: a slow upstream of another
-        stream on the connection is none of our business.
-        """
-        if self._transport is None or self._transport.writer is None:
-            return
-        self._draining = True
-        try:
-            await self._transport.writer.drain()
-            relief = self._stream.congestion()
-            if relief is not None:
-                await relief.wait()
-        except OSError as error:
-            # As drain_writers does: the handler then reports the loss to the layers, and they cancel us.
-            # Once: a second time would interrupt the report.
-            handler = None if self._lost else self._transport.handler
-            self._lost = True
-            if handler is not None:
-                handler.cancel(f"Error sending data: {error}")
-        finally:
-            self._draining = False
+    def plan(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
+        """What becomes of a request that is about to leave; None: mitmproxy forwards it by itself."""
+        ...
 
 
 class RelayStream(HttpStream):
@@ -254,11 +148,13 @@ class RelayStream(HttpStream):
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, Push):
             return self._pushed(event.message)
+        if self.forwarding is not None and self.forwarding.screen is not None and _is_answer(event):
+            return self._screened(event, self.forwarding.screen)
         handled: layer.CommandGenerator[None] = super()._handle_event(event)
         return handled
 
     def make_server_connection(self) -> layer.CommandGenerator[bool]:
-        plan = self._relay.take(self.flow)
+        plan = self._relay.plan(self.flow)
         if plan is None:
             return (yield from super().make_server_connection())
         if isinstance(plan, Forwarding):
@@ -273,24 +169,62 @@ class RelayStream(HttpStream):
             forwarding.address, forwarding.tls, forwarding.via or server.via, server.transport_protocol
         )
         if error:
-            failed = ResponseProtocolError(self.stream_id, error, ErrorCode.CONNECT_FAILED)
-            yield from self.handle_protocol_error(failed)
+            self._unanswered(forwarding, error)
             return False
         self.context.server = self.flow.server_conn = connection
         return True
 
+    def _unanswered(self, forwarding: Forwarding, message: str) -> None:
+        """The server gave no answer, so that one of ours takes its place."""
+        self.forwarding = None
+        self.server_state = self.state_errored  # what it may still say comes too late
+        if self.client_state == self.state_stream_request_body:
+            self.client_state = self.state_discard_request_body
+        self._respond(forwarding.failed(message))
+
     def check_body_size(self, request: bool) -> layer.CommandGenerator[bool]:
         """mitmproxy begins to stream a body that grows too large, and would forward it by itself."""
-        if request and self._relay.is_collected(self.flow):
+        if request and (self._relay.is_collected(self.flow) or self.flow.response):
             return False
         return (yield from super().check_body_size(request))
 
     def start_request_stream(self) -> layer.CommandGenerator[None]:
-        if self.flow.response:
-            # Another add-on has answered in its requestheaders hook (a 407, say); the base class would raise.
+        """Other add-ons, and mitmproxy itself for large bodies, ask for this; the Planner may say no.
+
+        Where an add-on has answered in its requestheaders hook (a 407, say) the base class would raise.
+        """
+        if self.flow.response or not self._relay.streams(self.flow):
+            self._relay.collect(self.flow)
             self.client_state = self.state_consume_request_body
             return
         yield from super().start_request_stream()
+        if self._sink is not None:
+            self.client_state = self.state_discard_request_body
+
+    def state_discard_request_body(self, event: events.Event) -> layer.CommandGenerator[None]:
+        """The response does not need the rest of the request."""
+        if isinstance(event, RequestEndOfMessage):
+            self.client_state = self.state_done
+            if self.server_state == self.state_done:
+                yield from self.flow_done()
+
+    def _screened(self, event: events.Event, screen: Screen) -> layer.CommandGenerator[None]:
+        """What is left of an answer's event when it was looked at, before any add-on has seen it."""
+        try:
+            left = list(_looked_at(event, screen))
+        except Exception as error:  # noqa: BLE001  # fails closed: an answer that is not looked at stays here
+            log.error("the answer to %s is withheld: %s", _name(self.flow), _place(error))
+            yield from self._withhold()
+            return
+        for each in left:
+            yield from super()._handle_event(each)
+
+    def _withhold(self) -> layer.CommandGenerator[None]:
+        message = "the answer could not be searched for keys"
+        yield SendHttp(RequestProtocolError(self.stream_id, message, ErrorCode.CANCEL), self.context.server)
+        yield from self.handle_protocol_error(
+            ResponseProtocolError(self.stream_id, message, ErrorCode.GENERIC_SERVER_ERROR)
+        )
 
     def state_wait_for_response_headers(self, event: ResponseHeaders) -> layer.CommandGenerator[None]:
         if self.forwarding is not None:
@@ -299,7 +233,7 @@ class RelayStream(HttpStream):
         return handled
 
     def _respond(self, responder: Responder) -> None:
-        self._sink = Sink(self, handler_of(self.context.client))
+        self._sink = Sink(self, self._http_layer.handler or handler_of(self.context.client))
         self._relay.opened(self.flow, self)
         self._task = asyncio_utils.create_task(
             responder(self._sink), name="responder", keep_ref=False, client=self.context.client.peername
@@ -327,7 +261,7 @@ class RelayStream(HttpStream):
     def _spawn(self, coroutine: Coroutine[None, None, None]) -> None:
         asyncio_utils.create_task(coroutine, name="relay", keep_ref=True, client=self.context.client.peername)
 
-    def _pushed(self, payload: _Payload) -> layer.CommandGenerator[None]:
+    def _pushed(self, payload: Payload) -> layer.CommandGenerator[None]:
         if self._sink is None:
             return _nothing()  # the response is over; the responder does not know yet
         match payload:
@@ -335,13 +269,13 @@ class RelayStream(HttpStream):
                 return self._data(payload)
             case http.Response():
                 return self._head(payload)
-            case _End():
+            case End():
                 return self._end()
-            case _Abort(message):
+            case Abort(message):
                 return self.handle_protocol_error(
                     ResponseProtocolError(self.stream_id, message, ErrorCode.KILL)
                 )
-            case _Kill():
+            case Kill():
                 return self._killed()
             case _:
                 assert_never(payload)
@@ -396,7 +330,7 @@ class RelayStream(HttpStream):
     ) -> layer.CommandGenerator[None]:
         """The client has left, or the responder aborts. The base class would tell a server we have not."""
         if self._sink is None:
-            yield from super().handle_protocol_error(event)
+            yield from self._without_responder(event)
             return
         self._detach()
         self.client_state = self.server_state = self.state_errored
@@ -407,6 +341,16 @@ class RelayStream(HttpStream):
         self.flow.live = False
         self._relay.closed(self.flow)
         yield DropStream(self.stream_id)
+
+    def _without_responder(
+        self, event: RequestProtocolError | ResponseProtocolError
+    ) -> layer.CommandGenerator[None]:
+        forwarding, is_silent = self.forwarding, self.flow.response is None and self.flow.error is None
+        if forwarding is not None and is_silent and isinstance(event, ResponseProtocolError):
+            self._unanswered(forwarding, event.message)
+            return
+        yield from super().handle_protocol_error(event)
+        self._relay.closed(self.flow)
 
     def _cancel(self) -> None:
         """Cancel the responder, once: a second time would interrupt what it does on its way out."""
@@ -432,14 +376,18 @@ class RelayHttpLayer(HttpLayer):
     """An HttpLayer whose streams are RelayStreams.  Made from an HttpLayer by `adopt`, never constructed."""
 
     relay: "Relay"
+    handler: ConnectionHandler | None
     _congested: dict[int, asyncio.Event]
 
     @classmethod
-    def adopt(cls, http_layer: HttpLayer, relay: "Relay") -> None:
-        """Turn a layer that has not seen an event yet into one of ours, where it stands in its stack."""
+    def adopt(cls, http_layer: HttpLayer, relay: "Relay", handler: ConnectionHandler | None = None) -> None:
+        """Turn a layer that has not seen an event yet into one of ours, where it stands in its stack.
+
+        `handler` is that of its connection where the proxyserver add-on does not know it.
+        """
         http_layer.__class__ = cls
         assert isinstance(http_layer, cls)
-        http_layer.relay = relay
+        http_layer.relay, http_layer.handler = relay, handler
         http_layer._congested = {}
 
     def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
@@ -463,9 +411,12 @@ class RelayHttpLayer(HttpLayer):
 
     def _as_it_leaves(self, event: RequestHeaders) -> RequestHeaders:
         stream = self.streams[event.stream_id]
-        if not isinstance(stream, RelayStream) or stream.forwarding is None:
-            return event
-        head = stream.forwarding.head(event.request.copy())
+        head = event.request
+        if isinstance(stream, RelayStream) and stream.forwarding is not None:
+            head = stream.forwarding.head(head.copy())
+        if not event.end_stream and not is_framed(head.headers) and stream.flow.server_conn.alpn != b"h2":
+            head = head.copy()  # an HTTP/1.1 server would take a body of unsaid length for a second request
+            head.headers["transfer-encoding"] = "chunked"
         return RequestHeaders(event.stream_id, head, event.end_stream)
 
     def congestion(self, stream_id: int) -> asyncio.Event | None:
@@ -485,24 +436,27 @@ class RelayHttpLayer(HttpLayer):
 
 
 class Relay:
-    """The registry: which flows are answered or forwarded by us, and which responders run. One per add-on."""
+    """The registry: which flows are ours until they leave, and which responders run. One per add-on."""
 
-    def __init__(self) -> None:
-        self._plans: WeakKeyDictionary[Flow, Responder | Forwarding] = WeakKeyDictionary()
+    def __init__(self, planner: Planner) -> None:
+        self._planner = planner
         self._open: dict[str, Killable] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._whole: WeakSet[Flow] = WeakSet()
         self._switches: WeakKeyDictionary[Flow, Switch] = WeakKeyDictionary()
 
-    def respond(self, flow: http.HTTPFlow, responder: Responder) -> None:
-        """Let `responder` answer this flow. To be called from the request hook (request not streamed)."""
-        self._plans[flow] = responder
-        self._watch(flow)
+    def streams(self, flow: http.HTTPFlow) -> bool:
+        return self._planner.streams(flow)
 
-    def forward(self, flow: http.HTTPFlow, forwarding: Forwarding) -> None:
-        """Let mitmproxy forward this flow, streamed both ways. To be called from the requestheaders hook."""
-        flow.request.stream = True
-        self._plans[flow] = forwarding
+    def plan(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
+        """What becomes of a flow whose request is here as it leaves; its collecting ends by this."""
+        plan = self._planner.plan(flow)
+        self._whole.discard(flow)
+        if plan is not None and not isinstance(plan, Forwarding):
+            self._watch(flow)
+        elif flow not in self._switches:
+            _unwatch(flow)
+        return plan
 
     def switch(self, flow: http.HTTPFlow, make: Switch) -> None:
         """Let what follows a flow's 101, of an add-on or of its server, go to a layer of ours."""
@@ -521,13 +475,14 @@ class Relay:
         """Let this request's body come whole, whatever mitmproxy would stream for its size."""
         flow.request.stream = False
         self._whole.add(flow)
+        self._watch(flow)
 
     def is_collected(self, flow: http.HTTPFlow) -> bool:
         return flow in self._whole
 
     def next_layer(self, nextlayer: layer.NextLayer) -> None:
         """Let mitmproxy choose the layers now (a script's hook runs before its own); adopt the HTTP ones."""
-        builtin = _addon("nextlayer")
+        builtin = addon("nextlayer")
         if builtin is not None:
             builtin.next_layer(nextlayer)
         for each in nextlayer.context.layers:
@@ -543,7 +498,8 @@ class Relay:
         for each in flows:
             if _is_killed(each):
                 self._stop(each)
-            if _is_answered(each) and self._plans.pop(each, None) is not None:
+            if _is_answered(each) and each in self._whole:
+                self._whole.discard(each)
                 _unwatch(each)
             if each.error is not None and self._switches.pop(each, None) is not None:
                 _unwatch(each)
@@ -551,10 +507,6 @@ class Relay:
     def active(self) -> int:
         """How many responders are running, those included that were cancelled and have not returned yet."""
         return len(self._tasks)
-
-    def take(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
-        """The registration of a flow, which ends by this."""
-        return self._plans.pop(flow, None)
 
     def opened(self, flow: http.HTTPFlow, stream: Killable) -> None:
         """A flow's response is ours from now on."""
@@ -583,35 +535,29 @@ class Relay:
         stream = self._open.get(flow.id)
         if stream is not None:
             stream.kill()
-        if stream is not None or flow in self._plans or flow in self._switches:
+        if stream is not None or flow in self._whole or flow in self._switches:
             flow.intercepted = True  # kill() leaves a paused hook waiting for ever, resume() wakes it
             flow.resume()  # type: ignore[no-untyped-call]  # mitmproxy has no types here
 
 
-def handler_of(client: Client) -> ConnectionHandler:
-    """The handler of a client connection, found as the proxyserver add-on finds it to inject a message."""
-    is_udp = client.transport_protocol == "udp"
-    key = (client.peername, client.sockname) if is_udp else client.id
-    handler = _addon("proxyserver").connections[key]
-    assert isinstance(handler, ConnectionHandler)
-    return handler
+def _is_answer(event: events.Event) -> bool:
+    return isinstance(event, ResponseHeaders | ResponseData | ResponseTrailers | ResponseEndOfMessage)
 
 
-def _addon(name: str) -> Any:
-    return ctx.master.addons.get(name)  # type: ignore[no-untyped-call]  # mitmproxy has no types here
-
-
-def hops_of(layers: Sequence[layer.Layer]) -> Hops:
-    """From an inner stream's stack: the stream in each HttpLayer that leads to it, itself included."""
-    return {
-        outer: inner
-        for outer, inner in pairwise(layers)
-        if isinstance(outer, HttpLayer) and isinstance(inner, HttpStream)
-    }
-
-
-def _is_framed(headers: http.Headers) -> bool:
-    return "content-length" in headers or "transfer-encoding" in headers
+def _looked_at(event: events.Event, screen: Screen) -> Iterator[HttpEvent]:
+    match event:
+        case ResponseHeaders():
+            screen.head(event.response)
+            yield event
+        case ResponseData():
+            if data := screen.feed(event.data):
+                yield ResponseData(event.stream_id, data)
+        case ResponseTrailers() | ResponseEndOfMessage():
+            if data := screen.rest():
+                yield ResponseData(event.stream_id, data)
+            if isinstance(event, ResponseTrailers):
+                event.trailers = screen.trailers(event.trailers)
+            yield event
 
 
 def _is_killed(flow: Flow) -> bool:

@@ -10,11 +10,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
 
 from mitmproxy import addonmanager, command, ctx, exceptions, flow, http
-from mitmproxy.proxy import layer
 
 from addons.answering import Answering
 from addons.blackout import Redactor
 from addons.control import Control
+from addons.departure import Departure, is_short
+from addons.front import Front
 from addons.guard import own_ports, points_at_us
 from addons.interception import Intercepted, Interception
 from addons.journal import Journal
@@ -22,7 +23,6 @@ from addons.listening import PASTE
 from addons.pool import Pool
 from addons.printable import Lines
 from addons.relay import Relay
-from addons.replay import Replay
 from addons.settings import ConfigError, known_protocols
 from addons.startup import configure_proxy, end_start, spare_closed_loop, unknown_options
 from addons.trace import Traces
@@ -61,12 +61,13 @@ class Rotator:
         redactor = Redactor()
         self._journal = Journal(redactor)
         pool = self._pool = Pool(time.monotonic, self._journal.notice)
-        self._relay = Relay()
         registry = _protocols()
         self._interception = Interception(registry, pool, self._journal, redactor)
         self._answering = Answering(registry, pool, self._journal, Traces(redactor))
+        self._departure = Departure(self._interception, self._answering, self._journal)
+        self._relay = Relay(self._departure)
         self._websockets = WebSockets(self._relay, self._interception, self._answering, self._journal)
-        self._replay = Replay(self._answering, self._interception)
+        self._front = Front(self._relay)
         self._control = Control(self._interception, self._answering, self._journal, redactor)
 
     def load(self, loader: addonmanager.Loader) -> None:
@@ -85,6 +86,7 @@ class Rotator:
         )
         configure_proxy(ctx.options)
         spare_closed_loop(ctx.master)
+        self._front.install()
 
     def configure(self, updated: set[str]) -> None:
         if "rotator_config" in updated:
@@ -102,10 +104,8 @@ class Rotator:
             sys.stdout.write(f"{lines}\n")
 
     async def done(self) -> None:
+        self._front.uninstall()
         await self._control.stop()
-
-    def next_layer(self, nextlayer: layer.NextLayer) -> None:
-        self._relay.next_layer(nextlayer)
 
     async def http_connect(self, flow: http.HTTPFlow) -> None:
         await self._refuse_our_own(flow)
@@ -118,11 +118,10 @@ class Rotator:
             if ours := self._interception.refusal(flow) or self._at_once(flow, intercepted):
                 flow.request.stream = False
                 flow.response = ours
-            elif intercepted and intercepted.operation is None and not flow.is_replay:
-                flow.request.stream = True
-                self._relay.forward(flow, self._interception.forwarding(flow, intercepted))
-            elif intercepted:
+            elif intercepted and (intercepted.operation or is_short(flow.request)):
                 self._relay.collect(flow)
+            elif intercepted:
+                flow.request.stream = True
         except Exception as error:  # noqa: BLE001  # fails closed: nothing leaves, and the client is told
             self._failed(flow, error)
 
@@ -141,33 +140,17 @@ class Rotator:
             return None
         return self._answering.kept(flow, intercepted) or self._websockets.answer(flow)
 
-    async def request(self, flow: http.HTTPFlow) -> None:
-        intercepted = self._interception.intercepted(flow)
-        if intercepted is None or flow.response is not None:
-            return
-        try:
-            if flow.is_replay:
-                await self._replay.answer(flow, intercepted)
-            elif intercepted.operation is not None:
-                self._relay.respond(flow, self._answering.begin(flow, intercepted).run)
-        except Exception as error:  # noqa: BLE001  # fails closed: nothing leaves, and the client is told
-            self._failed(flow, error)
-
     def _failed(self, flow: http.HTTPFlow, error: Exception) -> None:
         self._journal.failed(f"{flow.request.method} to {flow.request.pretty_host}", error)
         intercepted = self._interception.intercepted(flow)
         self._interception.disarm(flow)
+        self._departure.refuse(flow)
         flow.request.stream = False
         fault = Fault(502, "proxy_fault", "a fault of the proxy, not of the provider", should_retry=False)
         flow.response = self._interception.fault(intercepted, fault)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
-        try:
-            self._interception.guard_answer(flow)
-            guard_choice(flow)
-        except Exception as error:  # noqa: BLE001  # fails closed: an answer that is not looked at stays here
-            self._failed(flow, error)
-            flow.kill()  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+        guard_choice(flow)
 
     def response(self, flow: http.HTTPFlow) -> None:
         self._answering.over(flow)
@@ -194,6 +177,7 @@ class Rotator:
         ports = own_ports(ctx.master, ctx.options)
         if not await points_at_us(flow.request.host, flow.request.port, ports):
             return False
+        self._departure.refuse(flow)
         flow.request.stream = False
         flow.response = http.Response.make(
             403, "This address is the proxy itself.\n", {"content-type": "text/plain"}

@@ -37,7 +37,8 @@ from wsproto.frame_protocol import CloseReason, Opcode
 
 from addons import frames
 from addons.frames import Inbound, Liveness, TooMuch
-from addons.relay import Hops, Push, Relay, handler_of, hops_of
+from addons.relay import Relay
+from addons.sink import Hops, Push, handler_of, hops_of
 
 MOST_WAITING = 32
 """Messages that may wait for the session, of LONGEST_MESSAGE characters in all; more close the connection

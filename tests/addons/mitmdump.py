@@ -200,11 +200,14 @@ class H2Client:
         self._h2.initiate_connection()
         self._flush()
 
-    def request(self, path: str, headers: Mapping[str, str] | None = None) -> int:
-        """Send a GET; returns the stream's number."""
+    def request(self, path: str, headers: Mapping[str, str] | None = None, body: bytes = b"") -> int:
+        """Send a GET, or a POST whose length is not said; returns the stream's number."""
         number = self._h2.get_next_available_stream_id()
-        pseudo = [(":method", "GET"), (":scheme", "https"), (":authority", "api.test"), (":path", path)]
-        self._h2.send_headers(number, [*pseudo, *(headers or {}).items()], end_stream=True)
+        method = "POST" if body else "GET"
+        pseudo = [(":method", method), (":scheme", "https"), (":authority", "api.test"), (":path", path)]
+        self._h2.send_headers(number, [*pseudo, *(headers or {}).items()], end_stream=not body)
+        if body:
+            self._h2.send_data(number, body, end_stream=True)
         self.streams[number] = H2Stream()
         self._flush()
         return number

@@ -7,7 +7,7 @@ kills it there, `answered=1` lets "another add-on" answer it too. Requests to co
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from weakref import WeakSet
@@ -18,7 +18,8 @@ from mitmproxy.hooks import UpdateHook
 from mitmproxy.proxy.layer import NextLayer
 from mitmproxy.proxy.layers.http import HttpLayer
 
-from addons.relay import Forwarding, Relay, Sink
+from addons.relay import Forwarding, Relay, Responder
+from addons.sink import Sink
 
 PLAIN = [(b"content-type", b"text/plain")]
 BLOCK = bytes(range(256)) * 256
@@ -158,7 +159,7 @@ class Script:
     """The hooks."""
 
     def __init__(self) -> None:
-        self.relay = Relay()
+        self.relay = Relay(self)
         self.answers = Answers()
         self.flows: dict[str, http.HTTPFlow] = {}
         self.layers: WeakSet[HttpLayer] = WeakSet()
@@ -176,11 +177,25 @@ class Script:
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         query = dict(flow.request.query.fields)
-        if "port" in query:
+        if "name" in query and flow.request.host != "control.test":
             self.flows[query["name"]] = flow
-            self.relay.forward(flow, forwarding(int(query["port"]), tls="tls" in query))
+            flow.request.stream = "port" in query or "streamed" in query
+            if not flow.request.stream:
+                self.relay.collect(flow)
         if "denied" in query:
             flow.response = http.Response.make(407, b"denied")
+
+    def streams(self, flow: http.HTTPFlow) -> bool:
+        query = dict(flow.request.query.fields)
+        return "port" in query or "hasty" in query
+
+    def plan(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
+        query = dict(flow.request.query.fields)
+        if "name" not in query or flow.is_replay:
+            return None
+        if "port" in query:
+            return forwarding(int(query["port"]), tls="tls" in query)
+        return self.responder(flow.request.path, query)
 
     async def request(self, flow: http.HTTPFlow) -> None:
         query = dict(flow.request.query.fields)
@@ -189,13 +204,11 @@ class Script:
             return
         if "name" not in query or "port" in query:
             return
-        self.flows[query["name"]] = flow
-        self.relay.respond(flow, self.responder(flow.request.path, query))
         if "answered" in query:
             flow.response = http.Response.make(200, b"another add-on")
         self._hook("request", flow)
 
-    def responder(self, path: str, query: dict[str, str]) -> Callable[[Sink], Coroutine[None, None, None]]:
+    def responder(self, path: str, query: dict[str, str]) -> Responder:
         method = getattr(self.answers, path.partition("?")[0].removeprefix("/"))
 
         async def respond(sink: Sink) -> None:
@@ -251,7 +264,7 @@ class Script:
         paths = [each.flow.request.path for each in streams if each.flow.request.method != "CONNECT"]
         return {
             "active": self.relay.active(),
-            "plans": len(self.relay._plans),
+            "collected": len(self.relay._whole),
             "open": len(self.relay._open),
             "streams": [path for path in paths if path.partition("?")[0] != "/status"],
         }
@@ -263,6 +276,8 @@ def describe(flow: http.HTTPFlow) -> dict[str, object]:
     content = response and response["content"]
     return {
         "live": flow.live,
+        "status": response and response["status_code"],
+        "request": len(flow.request.raw_content or b""),
         "error": flow.error.msg if flow.error else None,
         "kept": None if content is None else len(content),
         "truncated": flow.metadata.get("rotator_body_truncated", False),
@@ -278,7 +293,44 @@ def forwarding(port: int, tls: bool) -> Forwarding:
         request.headers["host"] = "elsewhere.test"
         return request
 
-    return Forwarding(("127.0.0.1", port), tls, head)
+    return Forwarding(("127.0.0.1", port), tls, head, failed, screen=Capitals())
+
+
+def failed(message: str) -> Responder:
+    async def respond(sink: Sink) -> None:
+        await sink.start(502, b"Bad Gateway", PLAIN)
+        await sink.send(b"no answer: " + message.encode())
+        await sink.end()
+
+    return respond
+
+
+class Capitals:
+    """Writes the letter x as X, and keeps one that ends a piece until the next; a Y breaks the answer."""
+
+    def __init__(self) -> None:
+        self._kept = b""
+
+    def head(self, response: http.Response) -> None:
+        mark = response.headers.get("x-mark", "").encode()
+        if mark:
+            response.headers["x-mark"] = self._written(mark).decode()
+
+    def feed(self, data: bytes) -> bytes:
+        data = self._kept + data
+        self._kept = b"x" if data.endswith(b"x") else b""
+        return self._written(data.removesuffix(b"x"))
+
+    def rest(self) -> bytes:
+        return self._written(self._kept)
+
+    def trailers(self, fields: http.Headers) -> http.Headers:
+        return fields
+
+    def _written(self, data: bytes) -> bytes:
+        if b"Y" in data:
+            raise LookupError(f"quotes {CREDENTIAL}")
+        return data.replace(b"x", b"X")
 
 
 addons = [Script()]

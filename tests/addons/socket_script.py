@@ -14,7 +14,7 @@ from mitmproxy.proxy.layer import NextLayer
 
 from addons import frames, socket_layer
 from addons.handshake import Accepted, accept
-from addons.relay import Relay
+from addons.relay import Forwarding, Relay, Responder
 from addons.socket_layer import Socket, SocketLayer
 from tests.addons.relay_script import reported, say
 
@@ -83,7 +83,7 @@ class Script:
     """The hooks."""
 
     def __init__(self) -> None:
-        self.relay = Relay()
+        self.relay = Relay(self)
         self.sessions = Sessions()
         self.flows: dict[str, http.HTTPFlow] = {}
 
@@ -93,6 +93,12 @@ class Script:
 
     def next_layer(self, nextlayer: NextLayer) -> None:
         self.relay.next_layer(nextlayer)
+
+    def streams(self, flow: http.HTTPFlow) -> bool:
+        return True
+
+    def plan(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
+        return None
 
     def update(self, flows: Sequence[Flow]) -> None:
         self.relay.update(flows)

@@ -72,3 +72,37 @@ def test_the_oldest_secrets_are_forgotten_first() -> None:
     redactor.learn([SecretStr("word-0")])
     redactor.learn(SecretStr(f"other-{number}") for number in range(LONGEST_MEMORY - 1))
     assert redactor.redact("word-0 word-1") == f"{REDACTED} word-1"
+
+
+ODD = "sk/odd+key&<äöü>'s"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        b"sk/odd+key&<\xc3\xa4\xc3\xb6\xc3\xbc>'s",
+        b"sk/odd+key&<\\u00e4\\u00f6\\u00fc>'s",
+        b"sk\\/odd+key&<\\u00e4\\u00f6\\u00fc>'s",
+        b"sk/odd+key\\u0026\\u003c\\u00e4\\u00f6\\u00fc\\u003e\\u0027s",
+        b"sk%2Fodd%2Bkey%26%3C%C3%A4%C3%B6%C3%BC%3E%27s",
+        b"sk%2fodd%2bkey%26%3c%c3%a4%c3%b6%c3%bc%3e%27s",
+    ],
+)
+def test_a_key_is_found_as_it_is_written_in_json_and_urls(form: bytes) -> None:
+    stars = b"*" * len(form)
+    assert Blackout([SecretStr(ODD)]).whole(b"<" + form + b">") == b"<" + stars + b">"
+    blackout = Blackout([SecretStr(ODD)])
+    assert blackout.feed(form[:5]) + blackout.feed(form[5:]) + blackout.rest() == stars
+
+
+def test_a_header_may_be_named_by_a_key_whose_capitals_are_lost() -> None:
+    blackout = Blackout([SecretStr("sk-Pool-Number-One")])
+    assert blackout.headers([("x-sk-pool-number-one", "a")]) == (("x-" + "*" * 18, "a"),)
+    assert blackout.text("is sk-Pool-Number-One") == "is " + "*" * 18
+
+
+def test_a_key_is_found_between_pieces_that_are_only_looked_at() -> None:
+    blackout = Blackout([SecretStr(KEY)])
+    assert not blackout.finds(b"you are sk-pool-")
+    assert blackout.finds(b"number-one")
+    assert not Blackout([]).finds(b"anything")

@@ -15,7 +15,18 @@ from wsproto.events import AcceptConnection, CloseConnection, Event, Request, Te
 from addons.relay import BODY_LIMIT
 from tests.addons.mitmdump import PATIENCE, H2Client, Mitmdump, curl, plain_client, tls_client
 from tests.addons.relay_script import BLOCK, CREDENTIAL
-from tests.vendor import Authority, Send, Upgrade, Vendor, VendorThread, WaitFor, streamed, whole
+from tests.vendor import (
+    Authority,
+    Framing,
+    Reply,
+    Send,
+    Upgrade,
+    Vendor,
+    VendorThread,
+    WaitFor,
+    streamed,
+    whole,
+)
 
 SCRIPT = Path(__file__).with_name("relay_script.py")
 BROKEN = (RemoteDisconnected, IncompleteRead, ConnectionError)
@@ -74,7 +85,7 @@ def settled(proxy: Mitmdump, name: str, hook: str) -> None:
     proxy.wait_order(lambda flow: not flow["live"] and not flow["patched"], "flow", name=name)
     left = proxy.wait_order(lambda status: not status["active"], "status")
     assert [path for path in left["streams"] if name in path] == []
-    assert left["plans"] == 0
+    assert left["collected"] == 0
     assert {each: len(proxy.seen(each, name)) for each in ("response", "error")} == {
         "response": int(hook == "response"),
         "error": int(hook == "error"),
@@ -127,6 +138,8 @@ def test_parts_arrive_as_they_are_sent(proxy: Mitmdump, http1: HTTPConnection, n
     assert response.readline() == b"part 0\n"
     assert proxy.order("flow", name=name) == {
         "live": True,
+        "status": 200,
+        "request": 0,
         "error": None,
         "kept": None,
         "truncated": False,
@@ -472,7 +485,7 @@ def test_a_replayed_flow_leaves_nothing(proxy: Mitmdump, name: str) -> None:
         proxy.order("replay", name=name)
         vendor.wait_requests(1)
         proxy.wait_order(lambda flow: flow["kept"] == len("from the server"), "flow", name=name)
-        status = proxy.wait_order(lambda now: not now["plans"], "status")
+        status = proxy.wait_order(lambda now: not now["collected"], "status")
     assert status["active"] == 0
     assert len(proxy.seen("started", name)) == 1
     assert not proxy.order("flow", name=name)["patched"]
@@ -546,11 +559,110 @@ def test_forward_from_http2_to_tls(confdir: Path, tmp_path: Path, name: str) -> 
         assert [each.credential for each in vendor.requests] == [CREDENTIAL, CREDENTIAL]
 
 
-def test_forward_to_nowhere_is_a_bad_gateway(proxy: Mitmdump, http1: HTTPConnection, name: str) -> None:
+@pytest.mark.parametrize("body", [None, b"a body"])
+def test_forward_to_nowhere_is_answered(
+    proxy: Mitmdump, http1: HTTPConnection, name: str, body: bytes | None
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         closed = listener.getsockname()[1]
-    assert get(http1, f"/files?name={name}&port={closed}").status == 502
-    settled(proxy, name, "error")
+    ask(http1, f"/files?name={name}&port={closed}", "POST", body)
+    answer = http1.getresponse()
+    assert (answer.status, answer.read()[:11]) == (502, b"no answer: ")
+    settled(proxy, name, "response")
+    assert get(http1, f"/hello?name={name}-next").read() == b"hello world"
+
+
+def test_forward_to_who_says_nothing_is_answered(proxy: Mitmdump, http1: HTTPConnection, name: str) -> None:
+    """It closes in the middle of the request, whose rest is of no use then."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(PATIENCE)
+        http1.putrequest("POST", target(http1, f"/echo?name={name}&port={listener.getsockname()[1]}"))
+        http1.putheader("Transfer-Encoding", "chunked")
+        http1.endheaders(b"5\r\nfirst\r\n")
+        upstream, _ = listener.accept()
+        assert upstream.recv(1)
+        upstream.close()
+    proxy.wait_order(lambda flow: flow["status"] == 502, "flow", name=name)
+    http1.send(b"4\r\nlast\r\n0\r\n\r\n")
+    assert http1.getresponse().read().startswith(b"no answer: ")
+    settled(proxy, name, "response")
+
+
+def test_what_is_forwarded_is_screened(proxy: Mitmdump, http1: HTTPConnection, name: str) -> None:
+    with VendorThread() as vendor:
+        steps = (Send(b"ax"), WaitFor("more"), Send(b"xbx"))
+        vendor.reply(Reply(200, (("x-mark", "fox"),), steps, Framing.LENGTH))
+        response = get(http1, f"/files?name={name}&port={vendor.port}")
+        assert (response.headers["x-mark"], response.read(1)) == ("foX", b"a")
+        vendor.release("more")
+        assert response.read() == b"XXbX"
+    proxy.wait_order(lambda flow: not flow["live"], "flow", name=name)
+
+
+@pytest.mark.parametrize(("mark", "body"), [("Y", b"fine"), ("fine", b"Y")])
+def test_what_cannot_be_screened_is_withheld(
+    proxy: Mitmdump, http1: HTTPConnection, name: str, mark: str, body: bytes
+) -> None:
+    """Before the head with an answer that says so, after it with a broken one."""
+    with VendorThread() as vendor:
+        vendor.reply(Reply(200, (("x-mark", mark),), (Send(body),), Framing.LENGTH))
+        response = get(http1, f"/files?name={name}&port={vendor.port}")
+        if mark == "Y":
+            assert (response.status, response.read()[:11]) == (502, b"no answer: ")
+        else:
+            with pytest.raises(BROKEN):
+                response.read()
+    settled(proxy, name, "response" if mark == "Y" else "error")
+    assert not [each for each in proxy.log if CREDENTIAL in each]
+
+
+# A stream that somebody asked for.
+
+
+def test_what_is_not_to_be_streamed_is_collected(proxy: Mitmdump, http1: HTTPConnection, name: str) -> None:
+    ask(http1, f"/hello?name={name}&streamed=1", "POST", b"x" * 100_000)
+    assert http1.getresponse().read() == b"hello world"
+    settled(proxy, name, "response")
+    assert proxy.order("flow", name=name)["request"] == 100_000
+
+
+def test_an_answer_to_half_a_request(proxy: Mitmdump, http1: HTTPConnection, name: str) -> None:
+    """What follows of the request is read and thrown away, and the connection lives on."""
+    http1.putrequest("POST", target(http1, f"/sized?name={name}&streamed=1&hasty=1"))
+    http1.putheader("Transfer-Encoding", "chunked")
+    http1.endheaders(b"5\r\nfirst\r\n")
+    response = http1.getresponse()
+    assert response.read() == b"sized"
+    assert http1.sock is not None
+    http1.sock.sendall(b"4\r\nlast\r\n0\r\n\r\n")
+    settled(proxy, name, "response")
+    assert get(http1, f"/hello?name={name}-next").read() == b"hello world"
+
+
+def test_large_bodies_are_collected_though_mitmproxy_would_stream_them(confdir: Path, name: str) -> None:
+    with (
+        Mitmdump(SCRIPT, confdir, "--set", "stream_large_bodies=1k") as other,
+        closing(plain_client(other)) as client,
+    ):
+        for denied in ("-a", "-b&denied=1"):
+            client.request(
+                "POST",
+                f"http://api.test/hello?name={name}{denied}",
+                iter([b"x" * 3000] * 3),
+                encode_chunked=True,
+            )
+            assert client.getresponse().read() == (b"denied" if "=" in denied else b"hello world")
+            settled(other, name + denied[:2], "response")
+
+
+def test_a_body_of_unsaid_length_leaves_in_chunks(proxy: Mitmdump, http2: H2Client, name: str) -> None:
+    with VendorThread() as vendor:
+        vendor.always(whole(b"{}"))
+        smuggled = b"GET /smuggled HTTP/1.1\r\nHost: api.test\r\n\r\n"
+        number = http2.request(f"/files?name={name}&port={vendor.port}", body=smuggled)
+        assert http2.finished(number).data == b"{}"
+        (received,) = vendor.requests
+    assert received.body == smuggled
 
 
 def test_forward_gives_way_to_an_answer_by_another_addon(

@@ -1,0 +1,94 @@
+"""What becomes of a flow when its request is about to leave: the last word, whatever add-ons did before.
+
+A flow of a provider leaves through us or not at all. Which flows these are is decided here by the settings in
+force, not by whether our own hook ran: an add-on that raises keeps those behind it from theirs.
+"""
+
+from weakref import WeakSet
+
+from mitmproxy import http
+
+from addons.answering import Answering
+from addons.interception import Intercepted, Interception, Unadmitted
+from addons.journal import Journal
+from addons.relay import Forwarding, Responder
+from addons.sink import answer_with
+from protocols.base import Fault
+from rewrite.notices import Notice
+
+LONGEST_COLLECTED = 1 << 20
+"""Bytes of a passed-through request that other add-ons get whole, as they would without us. A longer one, or
+one that does not say its length, is streamed."""
+
+_UNADMITTED = (
+    "this request was not forwarded: another add-on failed, or changed its host, before rotator saw it; "
+    "see the proxy's log, and load rotator before other scripts"
+)
+_TURNED = "this request was not forwarded: another add-on made a call of it when its body was under way"
+_OWN_FAULT = "a fault of the proxy, not of the provider"
+
+
+class Departure:
+    """Plans for the stream layer; what `addons.relay.Planner` asks for."""
+
+    def __init__(self, interception: Interception, answering: Answering, journal: Journal) -> None:
+        self._interception, self._answering, self._journal = interception, answering, journal
+        self._refused: WeakSet[http.HTTPFlow] = WeakSet()
+
+    def refuse(self, flow: http.HTTPFlow) -> None:
+        """This flow never leaves, even if its answer is taken away again."""
+        self._refused.add(flow)
+
+    def streams(self, flow: http.HTTPFlow) -> bool:
+        """A call is answered when all of it is here."""
+        intercepted = self._interception.intercepted(flow)
+        return intercepted is None or intercepted.operation is None
+
+    def plan(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
+        try:
+            return self._planned(flow)
+        except Unadmitted:
+            return self._kept_here(flow, None, _UNADMITTED)
+        except Exception as error:  # noqa: BLE001  # fails closed: nothing leaves, and the client is told
+            self._journal.failed(f"{flow.request.method} to {flow.request.pretty_host}", error)
+            return answer_with(self._fault(self._interception.intercepted(flow), _OWN_FAULT))
+
+    def _planned(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
+        if flow in self._refused:
+            raise Unadmitted
+        intercepted = self._interception.leaving(flow)
+        if intercepted is None:
+            self._note_moved(flow)
+            return None
+        if refusal := self._interception.refusal(flow):
+            return answer_with(refusal)
+        if intercepted.operation is None:
+            return self._interception.forwarding(flow, intercepted)
+        if flow.request.raw_content is None:
+            return self._kept_here(flow, intercepted, _TURNED)
+        return self._answering.begin(flow, intercepted).run
+
+    def _note_moved(self, flow: http.HTTPFlow) -> None:
+        if self._interception.intercepted(flow):
+            host = flow.request.pretty_host
+            moved = f"another add-on moved a request to {host}: it leaves without any key"
+            self._journal.notice(Notice(moved, warning=True))
+
+    def _kept_here(self, flow: http.HTTPFlow, intercepted: Intercepted | None, message: str) -> Responder:
+        self._interception.disarm(flow)
+        request = flow.request
+        line = f"{request.method} {request.pretty_host}{request.path}: {message}"
+        self._journal.notice(Notice(line, warning=True))
+        return answer_with(self._fault(intercepted, message))
+
+    def _fault(self, intercepted: Intercepted | None, message: str) -> http.Response:
+        fault = Fault(502, "proxy_fault", message, should_retry=False)
+        return self._interception.fault(intercepted, fault)
+
+
+def is_short(request: http.Request) -> bool:
+    """Whether a body is known to be short, or there is none."""
+    if "transfer-encoding" in request.headers:
+        return False
+    length = request.headers.get("content-length", "" if request.is_http2 or request.is_http3 else "0")
+    return length.isdecimal() and int(length) <= LONGEST_COLLECTED

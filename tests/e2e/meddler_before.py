@@ -1,0 +1,28 @@
+"""A careless add-on, loaded before rotator. `?meddle=` says what it does."""
+
+from mitmproxy import http
+from mitmproxy.proxy.layer import NextLayer
+
+
+class Before:
+    """Its exceptions keep the scripts after it from their hooks."""
+
+    def next_layer(self, nextlayer: NextLayer) -> None:
+        address = nextlayer.context.server.address
+        if address and address[0] == "raising.test":
+            raise LookupError("in next_layer")
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        match flow.request.query.get("meddle"):
+            case "raise":
+                raise LookupError("in requestheaders")
+            case "raise-and-stream":
+                flow.request.stream = True
+                raise LookupError("in requestheaders")
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        if flow.request.query.get("meddle") == "raise-on-answer":
+            raise LookupError("in responseheaders")
+
+
+addons = [Before()]

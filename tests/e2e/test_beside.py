@@ -1,0 +1,229 @@
+"""Beside other add-ons and mitmproxy's own features: nothing gets past us, and edits take effect."""
+
+import gzip
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e.proxy import ADDON, Proxy
+from tests.e2e.talk import PROBE, Http1, Http2, ask, client, order, post, tunnel, wait_order
+from tests.vendor import Framing, Raw, Reply, Send, VendorThread, chat_stream, streamed, whole
+
+CONFIG = """
+[providers.openai]
+base_url = "{url}"
+credentials = [{{ name = "one", key = "env:ONE" }}]
+[providers.anthropic]
+base_url = "{url}"
+[providers.raising]
+base_url = "{url}"
+hosts = ["raising.test"]
+protocols = ["openai_chat"]
+credentials = [{{ name = "one", key = "env:ONE" }}]
+[providers.down]
+base_url = "http://127.0.0.1:{closed}"
+hosts = ["down.test"]
+protocols = ["openai_chat", "anthropic_messages"]
+"""
+ONE = "sk-pool/number-one+1"
+OWN = "sk-own-key-of-the-client"
+AUTH = {"authorization": f"Bearer {OWN}"}
+CHAT, FILES = "/v1/chat/completions", "/v1/files"
+HERE = Path(__file__).parent
+SCRIPTS = (HERE / "meddler_before.py", ADDON, HERE / "meddler_after.py", PROBE)
+IDLE = {"responders": 0, "drivers": 0, "in_flight": {}, "intercepted": []}
+
+
+@pytest.fixture(scope="module")
+def vendor() -> Iterator[VendorThread]:
+    with VendorThread() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def neighbour() -> Iterator[VendorThread]:
+    """A server of no provider."""
+    with VendorThread() as running:
+        running.always(whole(b"of the neighbour"))
+        yield running
+
+
+@pytest.fixture(scope="module")
+def proxy(
+    vendor: VendorThread, neighbour: VendorThread, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Proxy]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        closed = listener.getsockname()[1]
+    options = (
+        *("--set", f"neighbour_port={neighbour.port}"),
+        *("--modify-body", "@~q & ~u modified@before@after"),
+        *("--map-remote", f"|//api.openai.com/mapped|//api.openai.com{CHAT}"),
+    )
+    running = Proxy(
+        tmp_path_factory.mktemp("beside"),
+        CONFIG.format(url=vendor.base_url, closed=closed),
+        keys={"ONE": ONE},
+        options=options,
+        scripts=SCRIPTS,
+    )
+    with running:
+        yield running
+    assert not [word for word in (ONE, OWN, "has crashed") if word in running.log], running.log
+
+
+@pytest.fixture(autouse=True)
+def _all_is_idle(vendor: VendorThread, neighbour: VendorThread, proxy: Proxy) -> Iterator[None]:
+    vendor.requests.clear()
+    neighbour.requests.clear()
+    yield
+    wait_order(proxy, lambda state: state == IDLE, "state")
+
+
+def call(proxy: Proxy, path: str, *, host: str = "api.openai.com", body: bytes = b"") -> httpx.Response:
+    with client(proxy) as http:
+        return http.post(f"https://{host}{path}", headers=AUTH, content=body or ask())
+
+
+# -- a provider's flow leaves through us or not at all ------------------------------------------------
+
+
+@pytest.mark.parametrize("meddle", ["raise", "raise-and-stream"])
+@pytest.mark.parametrize("path", [CHAT, FILES])
+def test_what_was_not_admitted_does_not_leave(
+    proxy: Proxy, vendor: VendorThread, neighbour: VendorThread, path: str, meddle: str
+) -> None:
+    """As the proxy is told in one line. The client named the neighbour's port, which must not be asked."""
+    lines = proxy.log.count("was not forwarded")
+    with client(proxy) as http:
+        url = f"http://api.openai.com:{neighbour.port}{path}?meddle={meddle}&n={lines}"
+        answer = http.post(url, headers=AUTH, content=ask())
+    assert answer.status_code == 502
+    assert "load rotator before other scripts" in answer.text
+    proxy.wait_log("was not forwarded", count=lines + 1)
+    assert vendor.requests == neighbour.requests == []
+    (seen,) = order(proxy, "seen", path=path) or [{"text": ""}]
+    assert OWN not in seen["text"]
+
+
+def test_a_layer_that_another_script_spoils_is_ours_all_the_same(proxy: Proxy, vendor: VendorThread) -> None:
+    vendor.on(path=CHAT).reply(streamed(chat_stream(["a"])))
+    assert call(proxy, CHAT, host="raising.test").status_code == 200
+    assert [one.credential for one in vendor.requests] == [ONE]
+
+
+def test_a_call_that_another_script_streams_is_answered(proxy: Proxy, vendor: VendorThread) -> None:
+    vendor.on(path=CHAT).reply(streamed(chat_stream(["a"])))
+    assert call(proxy, f"{CHAT}?meddle=stream").status_code == 200
+    assert [one.credential for one in vendor.requests] == [ONE]
+
+
+def test_a_stream_that_became_a_call_does_not_leave(proxy: Proxy, vendor: VendorThread) -> None:
+    with client(proxy) as http:
+        pieces = iter([ask()])  # of unsaid length
+        answer = http.post("https://api.openai.com/v1/files?meddle=to-a-call", headers=AUTH, content=pieces)
+    assert (answer.status_code, vendor.requests) == (502, [])
+
+
+def test_an_answer_that_is_taken_away_lets_nothing_out(proxy: Proxy, vendor: VendorThread) -> None:
+    """Of a request to the proxy itself, and of one that failed in our own hook."""
+    with client(proxy) as http:
+        own = http.get(f"http://127.0.0.1:{proxy.port}/?meddle=unanswer")
+    order(proxy, "fault", place="admit")
+    failed = call(proxy, f"{CHAT}?meddle=unanswer")
+    order(proxy, "mend")
+    assert (own.status_code, failed.status_code, vendor.requests) == (502, 502, [])
+
+
+def test_a_request_that_is_moved_away_has_no_key(
+    proxy: Proxy, vendor: VendorThread, neighbour: VendorThread
+) -> None:
+    answer = call(proxy, f"{CHAT}?meddle=away")
+    assert (answer.content, vendor.requests) == (b"of the neighbour", [])
+    assert [(one.credential, one.path) for one in neighbour.requests] == [("", CHAT)]
+    proxy.wait_log("moved a request to 127.0.0.1")
+
+
+def test_a_request_that_is_moved_here_is_kept(
+    proxy: Proxy, vendor: VendorThread, neighbour: VendorThread
+) -> None:
+    with client(proxy) as http:
+        url = f"http://127.0.0.1:{neighbour.port}{CHAT}?meddle=here"
+        assert http.post(url, headers=AUTH, content=ask()).status_code == 502
+    assert vendor.requests == neighbour.requests == []
+
+
+def test_a_request_that_is_moved_to_another_provider_loses_its_clients_key(
+    proxy: Proxy, vendor: VendorThread
+) -> None:
+    """Which was meant for the first; the other has no pool."""
+    vendor.on(path="/v1/messages").reply(whole(b"{}"))
+    call(proxy, "/v1/messages?meddle=to-another")
+    assert [one.credential for one in vendor.requests] == [""]
+
+
+# -- edits ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", [f"{CHAT}?meddle=edit", f"{CHAT}?modified", "/mapped"])
+def test_an_edit_takes_effect(proxy: Proxy, vendor: VendorThread, path: str) -> None:
+    """By a script after ours, by --modify-body and by --map-remote, which makes a call of what was none."""
+    vendor.on(path=CHAT).reply(streamed(chat_stream(["a"])))
+    answer = call(proxy, path, body=ask("gpt-before"))
+    (received,) = vendor.requests
+    assert json.loads(received.body)["model"] == ("gpt-before" if path == "/mapped" else "gpt-after")
+    assert (answer.status_code, received.credential) == (200, ONE)
+    assert "end=completed" in proxy.wait_log(f"model={json.loads(received.body)['model']} ")
+
+
+# -- echoes ---------------------------------------------------------------------------------------------
+
+ESCAPED = ONE.replace("/", "\\/").encode()
+QUOTED = b"sk-pool%2Fnumber-one%2B1"
+
+
+@pytest.mark.parametrize("meddle", ["", "stream-answer", "raise-on-answer"])
+@pytest.mark.parametrize("status", [200, 401])
+def test_an_echo_is_found_whatever_scripts_do(
+    proxy: Proxy, vendor: VendorThread, meddle: str, status: int
+) -> None:
+    """In names, values, the reason and the body, as it is, in JSON and in a URL."""
+    body = b" ".join([ONE.encode(), ESCAPED, QUOTED, QUOTED.lower()])
+    lines = f"HTTP/1.1 {status} is {ONE}\r\nx-you: {ONE}\r\nx-url: {QUOTED.decode()}\r\n"
+    vendor.on(path="/v1/echo").reply(Raw((Send(lines.encode() + b"\r\n" + body),)))
+    with Http1(tunnel(proxy, "api.openai.com")) as us:
+        head = [*AUTH.items(), ("Connection", "close")]
+        us.send(post(f"/v1/echo?meddle={meddle}", "api.openai.com", b"{}", head))
+        answer = us.rest()
+    stars = [b"*" * len(each) for each in (ONE, ESCAPED, QUOTED, QUOTED)]
+    assert answer.startswith(b"HTTP/1.1 %d is %s\r\n" % (status, stars[0]))
+    assert answer.endswith(b"\r\n\r\n" + b" ".join(stars))
+    assert b"x-you: " + stars[0] in answer
+    assert b"x-url: " + stars[2] in answer
+
+
+def test_an_echo_in_a_compressed_answer_breaks_it(proxy: Proxy, vendor: VendorThread) -> None:
+    packed = gzip.compress(b"you are " + ONE.encode())
+    headers = (("content-encoding", "gzip"),)
+    vendor.on(path="/v1/echo").reply(Reply(200, headers, (Send(packed),), Framing.LENGTH))
+    with client(proxy) as http, pytest.raises(httpx.RemoteProtocolError):
+        http.get("https://api.openai.com/v1/echo", headers=AUTH)
+
+
+# -- what passes through ----------------------------------------------------------------------------------
+
+
+def test_a_provider_that_is_down_is_told_in_the_protocol(proxy: Proxy) -> None:
+    answer = call(proxy, FILES, host="down.test")
+    assert (answer.status_code, answer.json()["error"]["type"]) == (502, "server_error")
+    assert "down gave no answer" in answer.json()["error"]["message"]
+
+
+def test_a_body_of_unsaid_length_is_no_second_request(proxy: Proxy, vendor: VendorThread) -> None:
+    smuggled = b"POST /v1/organization/admin_api_keys HTTP/1.1\r\nHost: x\r\n\r\n"
+    with Http2(proxy, "api.openai.com") as us:
+        us.finished(us.post(FILES, smuggled, AUTH))
+    assert [(one.path, one.body) for one in vendor.requests] == [(FILES, smuggled)]
