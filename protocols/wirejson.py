@@ -86,7 +86,10 @@ def text_at(mapping: JsonObject, key: str) -> str:
 
 
 def count_at(mapping: JsonObject, key: str) -> int | None:
+    """A whole number, be it written as `12.0`, which some gateways do."""
     value = mapping.get(key)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 

@@ -5,7 +5,7 @@ What an item says only when it is done is read then, so that one without a singl
 whole answer is read as items that are done at once.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from protocols.arguments import NONE_GIVEN, text_of
@@ -76,6 +76,12 @@ class ItemReader:
         for index in tuple(self._open):
             yield from self._stop(index, seal)
 
+    def _placed(self, parts: Sequence[JsonObject], kinds: Container[str]) -> Iterator[tuple[int, JsonObject]]:
+        """The parts of the whole item, each with the index that its events had. Measured: Bedrock counts
+        these over all items, so that the first of one may have any."""
+        known = sorted(piece.index for piece in self.item.pieces if piece.kind in kinds)
+        return zip(known if len(known) == len(parts) else range(len(parts)), parts, strict=True)
+
     def _start(self, kind: BlockKind) -> BlockStart:
         index = self._counter.take()
         self._open[index] = kind
@@ -106,7 +112,9 @@ class MessageReader(ItemReader):
                 yield from self._whole_part(index, object_at(event, "part"))
 
     def end(self) -> Iterator[StreamPart]:
-        for index, part in enumerate(objects_at(self.item.native, "content")):
+        parts = objects_at(self.item.native, "content")
+        texts = [part for part in parts if text_at(part, "type") in _TEXT_KINDS]
+        for index, part in self._placed(texts, _TEXT_KINDS):
             yield from self._whole_part(index, part)
         yield from self.stop()
 
@@ -179,24 +187,20 @@ class ReasoningReader(ItemReader):
         match kind:
             case "reasoning_summary_part.added":
                 self._piece("summary_text", count_at(event, "summary_index") or 0)
-            case "reasoning_summary_text.delta":
-                yield from self._grow(
-                    "summary_text", count_at(event, "summary_index") or 0, text_at(event, "delta")
-                )
-            case "reasoning_text.delta":
-                yield from self._grow(
-                    "reasoning_text", count_at(event, "content_index") or 0, text_at(event, "delta")
-                )
+            case "reasoning_summary_text.delta" | "reasoning_summary.delta":
+                yield from self._grow("summary_text", count_at(event, "summary_index") or 0, _said(event))
+            case "reasoning_text.delta" | "reasoning.delta":
+                yield from self._grow("reasoning_text", count_at(event, "content_index") or 0, _said(event))
             case "reasoning_summary_part.done":
                 self._piece("summary_text", count_at(event, "summary_index") or 0).open = False
-            case "reasoning_summary_text.done":
+            case "reasoning_summary_text.done" | "reasoning_summary.done":
                 yield from self._fill("summary_text", count_at(event, "summary_index") or 0, event)
-            case "reasoning_text.done":
+            case "reasoning_text.done" | "reasoning.done":
                 yield from self._fill("reasoning_text", count_at(event, "content_index") or 0, event)
 
     def end(self) -> Iterator[StreamPart]:
         for field, kind in (("summary", "summary_text"), ("content", "reasoning_text")):
-            for index, part in enumerate(objects_at(self.item.native, field)):
+            for index, part in self._placed(objects_at(self.item.native, field), (kind,)):
                 yield from self._fill(kind, index, part)
         yield from self.stop(seal_of(self.item.native))
 
@@ -225,6 +229,11 @@ class ReasoningReader(ItemReader):
         piece.length += len(text)
         self._length += len(text)
         yield BlockDelta(0, block, BlockKind.REASONING, text)
+
+
+def _said(event: JsonObject) -> str:
+    """A gateway's older form has an object."""
+    return text_at(event, "delta") or text_at(object_at(event, "delta"), "text")
 
 
 class CallReader(ItemReader):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from protocols.parts import MessageStart
 from protocols.progress import Progress
-from protocols.wirejson import JsonObject, object_at, text_at
+from protocols.wirejson import JsonObject, count_at, object_at, text_at
 
 LAYOUT = "layout"
 """The field of `MessageStart.template` that holds it."""
@@ -49,6 +49,8 @@ _ITEM_OF_EVENTS: Mapping[str, str] = {
     "reasoning_summary_part": "reasoning",
     "reasoning_summary_text": "reasoning",
     "reasoning_text": "reasoning",
+    "reasoning": "reasoning",
+    "reasoning_summary": "reasoning",
     "function_call_arguments": "function_call",
     "custom_tool_call_input": "custom_tool_call",
     "mcp_call_arguments": "mcp_call",
@@ -118,6 +120,26 @@ class Layout:
     def told(self) -> list[Item]:
         """The items that the client knows."""
         return [item for item in self.ordered if item.output_index not in self.gone]
+
+    @property
+    def free(self) -> int:
+        """The output index of the next item."""
+        return max(self.items, default=-1) + 1
+
+    def find(self, event: JsonObject, kind: str | None = None) -> int | None:
+        """The output index of the item that an event is about; `kind`: its type, where the event says it.
+
+        Measured: llama.cpp gives the item's id alone, one gateway nothing with the end of an item: it is the
+        one that is open then, if there is only one.
+        """
+        index = count_at(event, "output_index")
+        if index is not None:
+            return index
+        if named := text_at(event, "item_id") or text_at(object_at(event, "item"), "id"):
+            known = (at for at, item in self.items.items() if text_at(item.native, "id") == named)
+            return next(known, None)
+        still = [at for at, item in self.items.items() if not item.done and item.kind == kind]
+        return still[0] if len(still) == 1 else None
 
     def place(self, index: int) -> int:
         """The output index by which the client knows an item."""

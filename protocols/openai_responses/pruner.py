@@ -21,7 +21,7 @@ class EventPruner:
         head: MessageStart | None,
     ) -> JsonObject | None:
         layout = layout_at(head)
-        index = count_at(event, "output_index")
+        index = layout.find(event)
         touched = "response" not in event and any(is_of(part, cut) for part in said)
         if touched and index is not None:
             layout.gone.add(index)

@@ -31,20 +31,22 @@ class EventReader:
     """The events of one response, each a JSON object; stateful."""
 
     def __init__(self) -> None:
-        self._reset()
+        self._reset({})
 
-    def _reset(self) -> None:
+    def _reset(self, opening: JsonObject) -> None:
+        """`opening`: the response, where no event says again that it was created."""
+        self._opening = opening
         self._layout = Layout()
         self._readers: dict[int, ItemReader] = {}
         self._counter = Counter()
         self._sound: int | None = None
-        self._started = False
+        self._started = self._repeated = False
 
     def read(self, event: JsonObject, raw: bytes) -> Sequence[StreamPart]:
         """`raw` is the frame, which an event that makes no sense is kept as."""
         kind = text_at(event, "type")
-        if kind == _EVENT + "created" and self._started:
-            self._reset()  # an upstream that began anew inside one answer
+        if self._begins_again(kind, event):
+            self._reset(self._layout.response)
         self._count(event)
         if error := event.get("error"):
             return (stream_error(error),)
@@ -52,13 +54,24 @@ class EventReader:
             return (flat_error(event),)
         if kind == "keepalive":
             return (Ping(),)
-        found = self._event(kind.removeprefix(_EVENT), event) if kind.startswith(_EVENT) else None
+        about = kind.removeprefix(_EVENT) if kind.startswith(_EVENT) else ""
+        found = self._event(about, event) if about else None
         if found is None:
-            return (Opaque(raw),)
+            return (Ping(working=True) if item_of(about) else Opaque(raw),)
         parts = list(found)
         if _is_reasoning(kind, event) and not any(map(visible, parts)):
             parts.append(Ping(working=True))
         return parts or (Ping(),)
+
+    def _begins_again(self, kind: str, event: JsonObject) -> bool:
+        """Whether an upstream begins its answer again inside one: another response, or the same one from its
+        first item on. Measured: llama.cpp may say before each event that its one response was created."""
+        if kind == _EVENT + "created" and self._started:
+            named = text_at(object_at(event, "response"), "id")
+            self._repeated = True
+            return not named or named != text_at(self._layout.response, "id")
+        placed = kind == _EVENT + "output_item.added" and count_at(event, "output_index") in self._readers
+        return placed and self._repeated
 
     def _count(self, event: JsonObject) -> None:
         number = count_at(event, "sequence_number")
@@ -91,13 +104,13 @@ class EventReader:
     # -- items --------------------------------------------------------------------------------------------
 
     def _place(self, kind: str, event: JsonObject) -> int | None:
-        """The output index. Measured: a provider leaves it out of `output_item.done`."""
-        index = count_at(event, "output_index")
-        if index is not None or kind != "output_item.done":
-            return index
-        named = text_at(object_at(event, "item"), "id")
-        known = (item.output_index for item in self._layout.ordered if text_at(item.native, "id") == named)
-        return next(known, len(self._layout.items))
+        """The output index; that of an item which is new is the next one."""
+        item = object_at(event, "item")
+        whole, adds = kind.startswith("output_item."), kind == "output_item.added"
+        about = text_at(item, "type") if whole else item_of(kind)
+        found = self._layout.find(event, None if adds else about)
+        new = whole or (about is not None and bool(text_at(event, "item_id")))
+        return self._layout.free if found is None and new else found
 
     def _item_event(self, kind: str, index: int, event: JsonObject) -> Iterable[StreamPart] | None:
         if kind == "output_item.added":
@@ -116,14 +129,14 @@ class EventReader:
     def _audio(self, data: str) -> Iterator[StreamPart]:
         """Sound belongs to no item: it is documented without an index."""
         if self._sound is None:
-            yield from self._begin({})
+            yield from self._begin(self._opening)
             self._sound = self._counter.take()
             yield BlockStart(0, self._sound, BlockKind.MEDIA, payload={"media_type": "audio/*"})
         if data:
             yield BlockDelta(0, self._sound, BlockKind.MEDIA, data)
 
     def _added(self, index: int, native: JsonObject) -> Iterator[StreamPart]:
-        yield from self._begin({})
+        yield from self._begin(self._opening)
         if index in self._readers:
             yield from self._readers[index].stop()
         item = self._layout.items[index] = Item(index, native)
@@ -143,6 +156,8 @@ class EventReader:
     # -- the end ------------------------------------------------------------------------------------------
 
     def _terminal(self, response: JsonObject, kind: str) -> Iterator[StreamPart]:
+        if kind != "failed":
+            yield from self._unsaid(objects_at(response, "output"))
         for reader in self._readers.values():
             yield from reader.stop()
         self._layout.ended = True
@@ -153,6 +168,16 @@ class EventReader:
         else:
             yield self._finish(response, kind)
         yield StreamEnd()
+
+    def _unsaid(self, output: Sequence[JsonObject]) -> Iterator[StreamPart]:
+        """What only the last event says: all of the answer, or the end of an item."""
+        if not self._readers:
+            for index, native in enumerate(output):
+                yield from self._done(index, native)
+        for native in output:
+            known = self._layout.find({"item": native})
+            if known is not None:
+                yield from self._done(known, native)
 
     def _finish(self, response: JsonObject, kind: str) -> Finish:
         if kind == "incomplete":
