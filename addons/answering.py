@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 from mitmproxy import http
 
 from addons.blackout import Blackout
+from addons.clock import Clock
 from addons.driver import Driver, Response, Work, pass_once
 from addons.interception import Intercepted, own_lease, written
 from addons.journal import Journal, Record, TargetRecord
@@ -58,6 +59,7 @@ class Answering:
         self._planner: Planner | None = None
         self._upstream: Upstream | None = None
         self._former: list[Upstream] = []
+        self._clock = Clock()
         self._drivers: WeakKeyDictionary[http.HTTPFlow, Driver] = WeakKeyDictionary()
 
     def configure(self, settings: Settings, upstream: Upstream) -> None:
@@ -142,7 +144,7 @@ class Answering:
         flow, call, targets = record.flow, record.call, plan.targets
         assert intercepted.protocol is not None
         assert self._upstream is not None
-        now = time.monotonic()
+        now = self._clock()
         terms = [self._terms(call, one, plan.rule, now) for one in targets]
         request = flow.request.copy()
         work = Work(
@@ -159,7 +161,7 @@ class Answering:
             untouched=lambda route: targets[route].leg.untouched,
             report=partial(self._report, record, intercepted, plan, turn),
             failed=partial(self._journal.failed, f"call {call.id} to {intercepted.provider.name}"),
-            clock=time.monotonic,
+            clock=self._clock,
         )
         driver = self._drivers[flow] = Driver(work)
         return driver

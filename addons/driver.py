@@ -11,6 +11,7 @@ from typing import Protocol, assert_never
 from pydantic import SecretStr
 
 from addons.blackout import Blackout
+from addons.clock import Handle, Time
 from addons.inbox import Inbox
 from addons.pool import Lease
 from addons.upstream import Cause, Closed, Data, Sent, Started, Upstream
@@ -97,7 +98,7 @@ class Work:
     untouched: Callable[[int], bool]
     report: Callable[[Summary], None]
     failed: Callable[[BaseException], None]
-    clock: Callable[[], float]
+    clock: Time
 
 
 @dataclass(slots=True)
@@ -144,7 +145,7 @@ class Driver:
         self._hidden: list[SecretStr] = []
         self._blackout = Blackout(())
         self._reader: asyncio.Task[None] | None = None
-        self._timers: list[asyncio.TimerHandle] = []
+        self._timers: list[Handle] = []
         self._started = self._over = False
         self._status = 0
 
@@ -221,9 +222,8 @@ class Driver:
             case Release(attempt=attempt, outcome=outcome):
                 self._record(partial(self._work.release, *self._leases.pop(attempt), outcome))
             case SetTimer(attempt=attempt, name=name, seconds=seconds):
-                fired = TimerFired(attempt, name)
-                loop = asyncio.get_running_loop()
-                self._timers.append(loop.call_later(seconds, self._inbox.put, fired))
+                fired = partial(self._inbox.put, TimerFired(attempt, name))
+                self._timers.append(self._work.clock.call_later(seconds, fired))
             case Report(summary=summary):
                 self._record(partial(self._work.report, summary))
             case SendHeaders() | SendData() | EndResponse():

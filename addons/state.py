@@ -6,12 +6,14 @@ In memory is the default: what people say to a model is written to a disk only w
 import logging
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 from addons.keys import located
+from addons.walltime import WallTime
 from protocols.wirejson import dump, load_object
 from rewrite.responses_store import Bounds, Entry, Stored, as_mapping, evicted, expired, from_mapping, is_ours
 
@@ -154,12 +156,21 @@ def _warn(file: Path, why: str) -> None:
 
 
 class State:
-    """The kept responses of all scopes, within `bounds`. `clock` gives epoch seconds."""
+    """The kept responses of all scopes, within `bounds`. `clock` gives epoch seconds, `steady` monotonic
+    ones: what seems too old because the clock jumped ahead is let go only when it stays there."""
 
-    def __init__(self, keeper: Keeper, clock: Callable[[], float], bounds: Bounds | None = None) -> None:
-        self._keeper, self._clock = keeper, clock
+    def __init__(
+        self,
+        keeper: Keeper,
+        clock: Callable[[], float],
+        bounds: Bounds | None = None,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._keeper = keeper
         self._bounds = bounds or Bounds()
         self._entries = {(one.scope, one.id): one for one in keeper.entries()}
+        newest = max((one.created for one in self._entries.values()), default=None)
+        self._clock = WallTime(clock, steady, newest)
         self._evict()
 
     def configure(self, bounds: Bounds) -> None:

@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from addons.blackout import Blackout
+from addons.clock import Handle
 from addons.driver import Driver, Work, for_client, pass_once
 from addons.pool import Lease
 from addons.upstream import Upstream, tls_context
@@ -78,6 +79,9 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Handle:
+        return asyncio.get_running_loop().call_later(seconds, callback)
 
 
 class Faulty(Exchange):

@@ -90,6 +90,17 @@ def test_what_is_too_old_is_gone(keeper: Keeper) -> None:
     assert keeper.read(SCOPE, stored(1).id) is None
 
 
+def test_a_clock_that_jumps_ahead_and_back_costs_nothing(keeper: Keeper) -> None:
+    clock = Clock()
+    state = State(keeper, clock, Bounds(ttl=3600.0))
+    state.keep(stored(1))
+    clock.now += 1_000_000.0
+    state.keep(stored(2))
+    found = [state.find(SCOPE, stored(number).id) for number in (1, 2)]
+    clock.now -= 1_000_000.0
+    assert found == [state.find(SCOPE, stored(number).id) for number in (1, 2)] == [stored(1), stored(2)]
+
+
 def test_what_is_used_stays_longer_than_what_is_not(keeper: Keeper) -> None:
     clock = Clock()
     state = State(keeper, clock, Bounds(max_count=2))
@@ -123,6 +134,13 @@ def test_other_bounds_hold_at_once(keeper: Keeper) -> None:
 def test_a_folder_outlives_the_proxy(tmp_path: Path) -> None:
     State(Folder(tmp_path), Clock()).keep(stored(1))
     assert State(Folder(tmp_path), Clock()).find(SCOPE, stored(1).id) == stored(1)
+
+
+def test_a_run_that_begins_with_a_wrong_clock_costs_nothing(tmp_path: Path) -> None:
+    bounds = Bounds(ttl=3600.0)
+    State(Folder(tmp_path), Clock(), bounds).keep(stored(1))
+    State(Folder(tmp_path), Clock(1_000_000.0), bounds).keep(stored(2))
+    assert State(Folder(tmp_path), Clock(), bounds).find(SCOPE, stored(1).id) == stored(1)
 
 
 def test_limits_hold_for_what_an_earlier_run_left(tmp_path: Path) -> None:

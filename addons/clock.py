@@ -1,0 +1,126 @@
+"""A clock that runs while this process runs, and timers by it.
+
+While the process is stopped, the machine sleeps or something else has the processor, the world goes on: what
+providers send waits in the sockets. Such a gap is no silence of theirs. The clock stands still in it, and
+after it no timer fires before there was time to read what waits.
+
+A gap is noticed by whoever reads the clock first: while a timer is set, a tick reads it every `TICK` seconds,
+so that a longer time between two readings is time in which we did not run.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+TICK = 0.5
+LONGEST_PASS = 1.0
+"""Seconds between two readings up to which we were merely busy."""
+
+SETTLING = 0.5
+"""Seconds after a gap in which no timer fires."""
+
+
+class Handle(Protocol):
+    """Of a timer that is set."""
+
+    def cancel(self) -> None: ...
+
+
+class Time(Protocol):
+    """What a call needs of a clock."""
+
+    def __call__(self) -> float: ...
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Handle: ...
+
+
+type Later = Callable[[float, Callable[[], None]], Handle]
+
+
+def _by_the_loop(seconds: float, callback: Callable[[], None]) -> Handle:
+    return asyncio.get_running_loop().call_later(seconds, callback)
+
+
+class Clock:
+    """Called, it gives the seconds in which we ran, from a beginning of its own."""
+
+    def __init__(self, real: Callable[[], float] = time.monotonic, later: Later = _by_the_loop) -> None:
+        """`real` gives monotonic seconds, `later` sets a timer by them."""
+        self._real, self._later = real, later
+        self._read_at = self._settled_at = real()
+        self._lost = 0.0
+        self._pending: set[Timer] = set()
+        self._ticks = False
+
+    def __call__(self) -> float:
+        return self._read() - self._lost
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> "Timer":
+        """Call back once we have run for `seconds`, unless the timer is cancelled."""
+        timer = Timer(self, self() + seconds, callback)
+        self._pending.add(timer)
+        timer.arm(seconds)
+        self._tick()
+        return timer
+
+    def left(self, due: float) -> float:
+        """Seconds until a timer may fire that is `due` on this clock."""
+        return max(due - self(), self._settled_at - self._read_at)
+
+    def arm(self, seconds: float, callback: Callable[[], None]) -> Handle:
+        """For a timer of this clock: a look at it in so many real seconds."""
+        return self._later(seconds, callback)
+
+    def forget(self, timer: "Timer") -> None:
+        """It has fired, or was cancelled."""
+        self._pending.discard(timer)
+
+    def _read(self) -> float:
+        """The real seconds; a gap since the last reading, less a tick, is lost to the clock."""
+        real = self._real()
+        gap = real - self._read_at
+        if self._ticks and gap > LONGEST_PASS:
+            self._lost += gap - TICK
+            if self._read_at >= self._settled_at:  # else a machine that is slow all the time would fire none
+                self._settled_at = real + SETTLING
+        self._read_at = real
+        return real
+
+    def _tick(self) -> None:
+        if not self._ticks and self._pending:
+            self._read()
+            self._ticks = True
+            self._later(TICK, self._ticked)
+
+    def _ticked(self) -> None:
+        self._read()
+        self._ticks = False
+        self._tick()
+
+
+class Timer:
+    """Set by `Clock.call_later`."""
+
+    def __init__(self, clock: Clock, due: float, callback: Callable[[], None]) -> None:
+        self._clock, self._due, self._callback = clock, due, callback
+        self._handle: Handle | None = None
+
+    def arm(self, seconds: float) -> None:
+        self._handle = self._clock.arm(seconds, self._look)
+
+    def cancel(self) -> None:
+        """Nothing if it has fired."""
+        self._clock.forget(self)
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def _look(self) -> None:
+        left = self._clock.left(self._due)
+        if left > 0:
+            self.arm(left)
+            return
+        self._handle = None
+        self._clock.forget(self)
+        self._callback()
