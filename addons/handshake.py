@@ -8,7 +8,6 @@ import binascii
 from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from mitmproxy import http
 from wsproto.extensions import Extension
@@ -19,7 +18,6 @@ from addons.frames import Deflate
 
 VERSION = "13"
 _KEY_BYTES = 16
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +39,6 @@ def is_keyed(request: http.Request) -> bool:
         return len(b64decode(request.headers.get("sec-websocket-key", ""), validate=True)) == _KEY_BYTES
     except (binascii.Error, ValueError):
         return False
-
-
-def page_of(request: http.Request) -> str:
-    """The origin of the web page that opens a WebSocket, empty where none does. A page of the same host is
-    its provider's own, and some libraries send such an origin with no page."""
-    origin = request.headers.get("origin", "")
-    return "" if origin and _place(origin) == (request.pretty_host.lower(), request.port) else origin
-
-
-def _place(origin: str) -> tuple[str, int] | None:
-    try:
-        parts = urlsplit(origin)
-        return (parts.hostname or "", parts.port or _DEFAULT_PORTS[parts.scheme])
-    except (ValueError, KeyError):
-        return None
 
 
 def bad_handshake() -> http.Response:

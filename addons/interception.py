@@ -20,8 +20,9 @@ from pydantic import SecretStr
 from addons import carriers, subprotocols
 from addons.blackout import Redactor
 from addons.carriers import ClientCredential
-from addons.handshake import is_handshake, page_of
+from addons.handshake import is_handshake
 from addons.journal import KEY, Journal
+from addons.pages import page_of
 from addons.pool import Lease, Pool
 from addons.relay import Forwarding, Responder
 from addons.screen import KeyScreen
@@ -43,6 +44,11 @@ _BAD_TARGET = (
     "the target of this request is not a path: it has to begin with / and be percent-encoded, without #"
 )
 
+_PAGE = (
+    "a web page ({page}) does not use the proxy's keys, only one of its own: "
+    'to let it use them, put its origin into [browsers] allow = ["https://..."] of the proxy\'s config'
+)
+_LONGEST_ORIGIN = 200
 _FOR_PROXIES = "proxy-authorization"
 LONGEST_MEMORY = 1_000
 _NO_SECRET = SecretStr("")
@@ -51,7 +57,8 @@ _NO_SECRET = SecretStr("")
 @dataclass(frozen=True, slots=True)
 class Intercepted:
     """A flow of a provider. `operation` None: its path is not ours to answer; `origin`: where the provider
-    is, for one that is elsewhere for each of its customers where the client found it."""
+    is, for one that is elsewhere for each of its customers where the client found it. `page`: the web page
+    that asks, whose origin the config does not allow; empty: none."""
 
     configured: Configured
     protocol: WireProtocol | None
@@ -59,6 +66,7 @@ class Intercepted:
     own: ClientCredential | None
     pooled: bool
     origin: Origin
+    page: str = ""
 
     @property
     def provider(self) -> Provider:
@@ -76,6 +84,7 @@ class Interception:
         self._registry, self._pool, self._journal, self._redactor = registry, pool, journal, redactor
         self._settings: Settings | None = None
         self._flows: WeakKeyDictionary[http.HTTPFlow, Intercepted] = WeakKeyDictionary()
+        self._pages: set[str] = set()
         self._remembered: OrderedDict[tuple[str, str], ClientCredential] = OrderedDict()
 
     def configure(self, settings: Settings) -> None:
@@ -128,22 +137,46 @@ class Interception:
     ) -> Intercepted:
         protocol, operation = self._match(configured.provider, request)
         pooled = self._is_pooled(configured, own, request.path, passed=operation is None)
-        pooled = pooled and not (is_handshake(request) and page_of(request))
+        page = self._page(request)
+        if pooled and page:
+            self._note_page(page)
+        pooled = pooled and not page
         origin = _origin(configured, request, host, pooled=pooled)
-        return Intercepted(configured, protocol, operation, own, pooled, origin)
+        return Intercepted(configured, protocol, operation, own, pooled, origin, page)
+
+    def _page(self, request: http.Request) -> str:
+        assert self._settings is not None
+        page = page_of(request)
+        return "" if page.lower() in self._settings.browsers else page
+
+    def _note_page(self, page: str) -> None:
+        """Once for each: who sees a page refused by its provider has to know why."""
+        if page not in self._pages and len(self._pages) < LONGEST_MEMORY:
+            self._pages.add(page)
+            self._journal.notice(Notice(_PAGE.format(page=page[:_LONGEST_ORIGIN])))
 
     def intercepted(self, flow: http.HTTPFlow) -> Intercepted | None:
         """What `admit` found."""
         return self._flows.get(flow)
 
     def refusal(self, flow: http.HTTPFlow) -> http.Response | None:
-        """A 400 for a head that could be read as one to another place than it says; None: it is in order."""
+        """The answer to a head that may not go on; None: it may."""
         request, intercepted = flow.request, self._flows.get(flow)
         if not ascii_host(request):
             return self.fault(None, Fault(400, "invalid_request", _BAD_HOST, should_retry=False))
-        if intercepted is None or (is_method(request.method) and is_origin_form(request.data.path)):
+        if intercepted is None:
             return None
-        return self.fault(intercepted, Fault(400, "invalid_request", _BAD_TARGET, should_retry=False))
+        if not (is_method(request.method) and is_origin_form(request.data.path)):
+            return self.fault(intercepted, Fault(400, "invalid_request", _BAD_TARGET, should_retry=False))
+        if intercepted.page and intercepted.operation and intercepted.own is None and self._has_pool():
+            message = _PAGE.format(page=intercepted.page[:_LONGEST_ORIGIN])
+            return self.fault(intercepted, Fault(403, "forbidden", message, should_retry=False))
+        return None
+
+    def _has_pool(self) -> bool:
+        """Of any provider: a route may lead there."""
+        assert self._settings is not None
+        return any(one.credentials for one in self._settings.providers)
 
     def _configured(self, host: str, port: int) -> Configured | None:
         assert self._settings is not None
@@ -202,7 +235,7 @@ class Interception:
         if protocol.match("POST", path) is not Operation.GENERATE:
             return None
         pooled = self._is_pooled(intercepted.configured, intercepted.own, path, passed=False)
-        pooled = pooled and not page_of(flow.request)
+        pooled = pooled and not intercepted.page
         place = self._place(flow.request)
         host = place[1] if place else ""
         origin = _origin(intercepted.configured, flow.request, host, pooled=pooled)

@@ -87,9 +87,11 @@ class Planner:
 
     def _planned(self, asked: "_Asked", protocol: WireProtocol) -> Planned:
         route, configured = asked.route, self._configured[asked.route.provider.name]
-        pooled = asked.intercepted.pooled if route.meant else bool(configured.credentials)
+        others = bool(configured.credentials) and not asked.intercepted.page
+        pooled = asked.intercepted.pooled if route.meant else others
         if not (route.meant or pooled or route.provider.auth is Carrier.NONE):
-            raise Untranslatable(f"providers.{route.provider.name}.credentials", "none are in the config")
+            why = "a web page does not use them" if configured.credentials else "none are in the config"
+            raise Untranslatable(f"providers.{route.provider.name}.credentials", why)
         adapters = (*configured.adapters, *asked.rule.adapters)
         model = "" if asked.rule.upstream_model else asked.reply.model
         reply = replace(asked.reply, model=model)

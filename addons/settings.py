@@ -74,8 +74,9 @@ class Settings:
     `providers`: custom ones first, so that theirs is a host that a built-in one claims too. `rules`: the
     routes, the first that fits being the one; `deadlines` likewise, over `timeouts`. `responses`: how
     much is kept of those that no provider keeps. `trace`: the folder of the calls' traces, None for none.
-    `upstream_proxy`: the address of a proxy towards the providers, empty for none. `warnings`: one line
-    each. `source`: the config file, None without one. `key_files`: the files that keys were read from.
+    `upstream_proxy`: the address of a proxy towards the providers, empty for none. `browsers`: origins of web
+    pages that may use the pools, in lower case. `warnings`: one line each. `source`: the config file, None
+    without one. `key_files`: the files that keys were read from.
     """
 
     providers: tuple[Configured, ...] = ()
@@ -89,6 +90,7 @@ class Settings:
     responses: Bounds = field(default_factory=Bounds)
     trace: Path | None = None
     upstream_proxy: str = field(default="", repr=False)
+    browsers: frozenset[str] = frozenset()
     clients: tuple[ClientFacts, ...] = ()
     warnings: tuple[str, ...] = ()
     source: Path | None = None
@@ -136,6 +138,7 @@ def _loaded(source: Path | None, environ: Mapping[str, str], cwd: Path) -> Setti
         responses=Bounds(**tables.responses.said()),
         trace=located(tables.trace.directory, folder) if tables.trace.directory else None,
         upstream_proxy=tables.upstream.proxy,
+        browsers=frozenset(tables.browsers.allow),
         clients=known_clients(),
         warnings=(*_warnings(tables, keys), *_without_keys(tables, keys.problems, providers)),
         source=source,

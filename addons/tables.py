@@ -13,6 +13,7 @@ type Loc = tuple[str | int, ...]
 """Where a value stands: names of keys and numbers of list items, from the outermost inwards."""
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9*?._-]+)(:[0-9]{1,5})?")
+_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[A-Za-z0-9._:\[\]-]+")
 _PROVIDER_NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 _NOT_YET = "is not available in this version"
 
@@ -45,6 +46,12 @@ def _host(host: str) -> str:
             "without https:// and path"
         )
     return host
+
+
+def _page_origin(origin: str) -> str:
+    if not _ORIGIN.fullmatch(origin):
+        raise ValueError("must be the origin of a page such as https://app.example.com, without path and *")
+    return origin.lower()
 
 
 def _provider_name(name: str) -> str:
@@ -197,6 +204,12 @@ class ResponsesTable(Table):
     max_count: Annotated[int, Field(ge=0)] = 0
 
 
+class BrowsersTable(Table):
+    """Origins of web pages that may use the pools."""
+
+    allow: list[Annotated[str, AfterValidator(_page_origin)]] = []
+
+
 class UpstreamTable(Table):
     proxy: Annotated[str, AfterValidator(_proxy)] = ""
 
@@ -212,6 +225,7 @@ class Tables(Table):
     trace: TraceTable = TraceTable()
     responses: ResponsesTable = ResponsesTable()
     upstream: UpstreamTable = UpstreamTable()
+    browsers: BrowsersTable = BrowsersTable()
 
 
 _SECTIONS: Mapping[Loc, type[Table]] = {
@@ -227,6 +241,7 @@ _SECTIONS: Mapping[Loc, type[Table]] = {
     ("trace",): TraceTable,
     ("responses",): ResponsesTable,
     ("upstream",): UpstreamTable,
+    ("browsers",): BrowsersTable,
 }
 
 

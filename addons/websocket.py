@@ -12,7 +12,7 @@ from addons import subprotocols
 from addons.answering import Answering
 from addons.blackout import Blackout
 from addons.bridge import Bridge
-from addons.handshake import Accepted, accept, bad_handshake, is_handshake, is_keyed, page_of
+from addons.handshake import Accepted, accept, bad_handshake, is_handshake, is_keyed
 from addons.interception import Intercepted, Interception
 from addons.journal import Journal
 from addons.passed_socket import PassedSocket
@@ -41,7 +41,7 @@ class WebSockets:
         if intercepted is None or not is_handshake(flow.request):
             return None
         turns = self._interception.turns(flow)
-        if page_of(flow.request) and not _is_authorized(flow, intercepted, turns):
+        if intercepted.page and not _is_authorized(flow, intercepted, turns):
             return self._from_a_page(flow, intercepted)
         if turns is None or turns.provider.websocket is WebSocket.PASS:
             return self._passed(flow, intercepted)
@@ -53,7 +53,7 @@ class WebSockets:
     def _from_a_page(self, flow: http.HTTPFlow, intercepted: Intercepted) -> http.Response:
         """Browsers let any page open a WebSocket to anywhere, and read what it says."""
         self._note(flow, intercepted, "refused")
-        message = _FROM_A_PAGE.format(page_of(flow.request)[:200])
+        message = _FROM_A_PAGE.format(intercepted.page[:200])
         return _answer(intercepted, Fault(403, "forbidden", message, should_retry=False))
 
     def _passed(self, flow: http.HTTPFlow, intercepted: Intercepted) -> http.Response | None:

@@ -3,7 +3,7 @@
 import pytest
 from mitmproxy import http
 
-from addons.handshake import Accepted, accept, agreed, is_handshake, page_of
+from addons.handshake import Accepted, accept, agreed, is_handshake
 
 GOOD = (
     ("Connection", "keep-alive, Upgrade"),
@@ -86,27 +86,6 @@ def test_what_lacks_something_is_refused(headers: list[tuple[str, str]], status:
     assert isinstance(answer, http.Response)
     assert answer.status_code == status
     assert answer.headers.get("sec-websocket-version") == ("13" if status == 426 else None)
-
-
-@pytest.mark.parametrize(
-    ("origin", "page"),
-    [
-        ("https://evil.test", "https://evil.test"),
-        ("null", "null"),
-        ("http://api.openai.com", "http://api.openai.com"),
-        ("https://api.openai.com:8443", "https://api.openai.com:8443"),
-        ("https://api.openai.com:port", "https://api.openai.com:port"),
-        ("chrome-extension://abc", "chrome-extension://abc"),
-        ("https://API.openai.com", ""),
-        ("https://api.openai.com:443", ""),
-    ],
-)
-def test_the_page_that_opens_a_websocket(origin: str, page: str) -> None:
-    assert page_of(request(*GOOD, ("Origin", origin))) == page
-
-
-def test_without_an_origin_there_is_no_page() -> None:
-    assert page_of(request(*GOOD)) == ""
 
 
 @pytest.mark.parametrize(

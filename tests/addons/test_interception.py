@@ -1,5 +1,6 @@
 """Which key a flow leaves with, and where to, under a config that is read from its text."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -144,3 +145,71 @@ def test_a_replay_takes_no_key_to_another_provider(interception: Interception) -
     again = interception.admit(flow)
     assert again is not None
     assert (again.provider.name, again.own) == ("groq", None)
+
+
+# -- web pages ----------------------------------------------------------------------------------------
+
+PAGE = "https://page.example"
+ALLOWING = CONFIG + f'[browsers]\nallow = ["{PAGE}"]\n'
+CHAT_URL, FILES_URL = f"https://api.openai.com{CHAT}", "https://api.openai.com/v1/files"
+FROM_A_PAGE = [
+    {"origin": PAGE},
+    {"origin": "null"},
+    {"origin": "http://localhost:3000"},
+    {"sec_fetch_site": "cross-site"},
+]
+
+
+@pytest.mark.parametrize("headers", FROM_A_PAGE)
+def test_a_page_without_a_key_is_refused(interception: Interception, headers: dict[str, str]) -> None:
+    flow = flow_of(CHAT_URL, **headers)
+    interception.admit(flow)
+    answer = interception.refusal(flow)
+    assert answer is not None
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "forbidden")
+    assert "[browsers] allow" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("headers", FROM_A_PAGE)
+@pytest.mark.parametrize("url", [CHAT_URL, FILES_URL])
+def test_a_page_with_a_key_keeps_it(interception: Interception, headers: dict[str, str], url: str) -> None:
+    """It can make one up."""
+    flow = flow_of(url, authorization=f"Bearer {OWN}", **headers)
+    intercepted = interception.admit(flow)
+    assert intercepted is not None
+    assert (intercepted.pooled, interception.refusal(flow)) == (False, None)
+
+
+@pytest.mark.parametrize("headers", [{}, {"origin": PAGE.upper()}, {"origin": "https://api.openai.com"}])
+@pytest.mark.parametrize("keys", [{}, {"authorization": f"Bearer {OWN}"}])
+def test_who_may_use_the_pool(configure: Configure, headers: dict[str, str], keys: dict[str, str]) -> None:
+    interception = configure(ALLOWING)
+    flow = flow_of(CHAT_URL, **headers, **keys)
+    intercepted = interception.admit(flow)
+    assert intercepted is not None
+    assert (intercepted.pooled, interception.refusal(flow)) == (True, None)
+
+
+@pytest.mark.parametrize(("url", "method"), [(CHAT_URL, "OPTIONS"), (FILES_URL, "GET")])
+def test_what_spends_nothing_is_the_provider_s_to_judge(
+    interception: Interception, url: str, method: str
+) -> None:
+    """A preflight never carries a credential; the provider says what pages may do."""
+    flow = flow_of(url, method, origin=PAGE)
+    intercepted = interception.admit(flow)
+    assert intercepted is not None
+    assert (intercepted.pooled, interception.refusal(flow)) == (False, None)
+
+
+def test_without_a_pool_nothing_is_refused(configure: Configure) -> None:
+    interception = configure("")
+    flow = flow_of(CHAT_URL, origin=PAGE)
+    interception.admit(flow)
+    assert interception.refusal(flow) is None
+
+
+def test_a_page_is_named_once(interception: Interception, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    for _ in range(2):
+        interception.admit(flow_of(FILES_URL, authorization=f"Bearer {OWN}", origin=PAGE))
+    assert [PAGE in line for line in caplog.messages] == [True]

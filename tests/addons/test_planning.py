@@ -68,6 +68,15 @@ def labels(plan: Plan) -> list[str]:
     return [target.route.label for target in plan.targets]
 
 
+def test_a_web_page_has_no_key_of_any_provider() -> None:
+    meant = Intercepted(OPENAI, CHAT, Operation.GENERATE, None, False, WHERE, "https://page.example")
+    request = http.Request.make("POST", "https://openai.example/v1/chat/completions", b"{}")
+    settings = Settings(providers=ALL, rules=(to("anthropic/a"),))
+    plan = Planner(settings, REGISTRY).plan(Turn(asks(), "scope", asks().body), meant, request)
+    assert not plan.targets
+    assert "a web page does not use them" in plan.fault.message
+
+
 @pytest.mark.parametrize("pooled", [True, False])
 def test_without_a_rule_the_call_goes_where_it_was_meant_to(pooled: bool) -> None:
     plan = planned(pooled=pooled)

@@ -613,6 +613,22 @@ def test_deadlines_that_are_wrong_are_told_with_their_place(toml: Load, line: st
     assert fault.startswith(f"rotator.toml: deadlines[0].{told}")
 
 
+# Browsers
+
+
+def test_pages_that_may_use_the_pools(toml: Load) -> None:
+    settings = toml('[browsers]\nallow = ["https://App.example.com", "vscode-webview://a1"]')
+    assert settings.browsers == {"https://app.example.com", "vscode-webview://a1"}
+
+
+@pytest.mark.parametrize(
+    "origin", ["*", "null", "app.example.com", "https://a.example/", "https://*.example"]
+)
+def test_what_is_no_page(toml: Load, origin: str) -> None:
+    (line,) = faults(lambda: toml(f'[browsers]\nallow = ["{origin}"]'))
+    assert "browsers.allow[0]: must be the origin of a page" in line
+
+
 # The example
 
 

@@ -196,6 +196,16 @@ def test_the_sdk_is_served_by_the_pool(proxy: Proxy, vendor: VendorThread) -> No
     assert [one.credential for one in vendor.requests] == [ONE, TWO]
 
 
+def test_a_web_page_does_not_spend_the_pool(proxy: Proxy, vendor: VendorThread, model: str) -> None:
+    """As a browser sends it without asking before: a form's content type, an Origin, and no key."""
+    headers = ("-H", "Origin: https://page.example", "-H", "Content-Type: text/plain")
+    answer = curl(proxy, OPENAI + CHAT, "-w", "%{http_code}", *headers, "--data-binary", ask(model).decode())
+    assert answer.stdout.endswith(b"403")
+    assert b"[browsers] allow" in answer.stdout
+    assert not vendor.requests
+    proxy.wait_log("a web page (https://page.example) does not use the proxy's keys")
+
+
 # -- nothing else changes -----------------------------------------------------------------------------
 
 ODD = [
