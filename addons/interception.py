@@ -178,6 +178,9 @@ class Interception:
         assert self._settings is not None
         return any(one.credentials for one in self._settings.providers)
 
+    def is_provider(self, host: str, port: int) -> bool:
+        return self._configured(host, port) is not None
+
     def _configured(self, host: str, port: int) -> Configured | None:
         assert self._settings is not None
         return next((one for one in self._settings.providers if serves(one.provider, host, port)), None)

@@ -25,12 +25,14 @@ the nextlayer add-on; `Http2Server.h2_conn.stream_buffers`: bytes that HTTP/2 fl
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, assert_never
 from weakref import WeakKeyDictionary, WeakSet
 
-from mitmproxy import http
+from mitmproxy import ctx, http
+from mitmproxy.exceptions import AddonHalt
 from mitmproxy.flow import Error, Flow
 from mitmproxy.net.server_spec import ServerSpec
 from mitmproxy.proxy import events, layer
@@ -39,6 +41,7 @@ from mitmproxy.proxy.layers.http import (
     DropStream,
     GetHttpConnection,
     HttpLayer,
+    HTTPMode,
     HttpStream,
     SendHttp,
 )
@@ -56,6 +59,7 @@ from mitmproxy.proxy.layers.http._events import (
 )
 from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpResponseHeadersHook
 from mitmproxy.proxy.layers.http._http2 import Http2Server
+from mitmproxy.proxy.layers.tcp import TCPLayer
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.utils import asyncio_utils
 
@@ -66,6 +70,9 @@ BODY_LIMIT = 4 * 1024 * 1024
 
 TRUNCATED_KEY = "rotator_body_truncated"
 """Set to True in `flow.metadata` when the kept body is only the first part of what was sent."""
+
+_TLS_HANDSHAKE, _TLS_KNOWN = b"\x16", 3
+"""How a handshake begins (RFC 8446, section 5.1), and how many bytes mitmproxy wants to see of it."""
 
 log = logging.getLogger("rotator.relay")
 
@@ -118,6 +125,10 @@ class Forwarding:
 
 class Planner(Protocol):
     """Says what becomes of requests. It must not raise."""
+
+    def speaks_http(self, host: str, port: int) -> bool:
+        """Whether nothing but HTTP, in TLS or not, may go to that host."""
+        ...
 
     def streams(self, flow: http.HTTPFlow) -> bool:
         """Whether a body that somebody wants to stream may leave as it comes."""
@@ -485,9 +496,22 @@ class Relay:
         builtin = addon("nextlayer")
         if builtin is not None:
             builtin.next_layer(nextlayer)
+        if isinstance(nextlayer.layer, TCPLayer) and self._must_be_http(nextlayer.context):
+            nextlayer.context.layers.remove(nextlayer.layer)
+            nextlayer.layer = None
+            nextlayer.layer = _instead_of_tcp(nextlayer)
         for each in nextlayer.context.layers:
             if type(each) is HttpLayer:
                 RelayHttpLayer.adopt(each, self)
+
+    def _must_be_http(self, context: Context) -> bool:
+        """mitmproxy takes a connection that begins with a byte or two for no HTTP at all."""
+        address = context.server.address
+        if address is None:
+            return False
+        hosts, port = filter(None, (address[0], context.client.sni)), address[1]
+        owned = [host for host in hosts if self._planner.speaks_http(host, port)]
+        return any(owned) and not any(_is_left_alone(f"{host}:{port}") for host in owned)
 
     def update(self, flows: Sequence[Flow]) -> None:
         """Stop what the user has killed, and drop registrations that will not be used any more.
@@ -538,6 +562,20 @@ class Relay:
         if stream is not None or flow in self._whole or flow in self._switches:
             flow.intercepted = True  # kill() leaves a paused hook waiting for ever, resume() wakes it
             flow.resume()  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+
+
+def _is_left_alone(host: str) -> bool:
+    """Whether the user has said so of a host and its port."""
+    patterns = (*ctx.options.ignore_hosts, *ctx.options.tcp_hosts)
+    return any(re.search(each, host, re.IGNORECASE) for each in patterns)
+
+
+def _instead_of_tcp(nextlayer: layer.NextLayer) -> layer.Layer:
+    """HTTP. Raises AddonHalt, by which nobody else is asked now, where TLS may come of what came."""
+    data: bytes = nextlayer.data_client()  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+    if data[:1] == _TLS_HANDSHAKE and len(data) < _TLS_KNOWN:
+        raise AddonHalt
+    return HttpLayer(nextlayer.context, HTTPMode.transparent)
 
 
 def _is_answer(event: events.Event) -> bool:

@@ -185,6 +185,9 @@ class Script:
         if "denied" in query:
             flow.response = http.Response.make(407, b"denied")
 
+    def speaks_http(self, host: str, port: int) -> bool:
+        return False
+
     def streams(self, flow: http.HTTPFlow) -> bool:
         query = dict(flow.request.query.fields)
         return "port" in query or "hasty" in query

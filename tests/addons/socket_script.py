@@ -94,6 +94,9 @@ class Script:
     def next_layer(self, nextlayer: NextLayer) -> None:
         self.relay.next_layer(nextlayer)
 
+    def speaks_http(self, host: str, port: int) -> bool:
+        return False
+
     def streams(self, flow: http.HTTPFlow) -> bool:
         return True
 

@@ -3,14 +3,28 @@
 import gzip
 import json
 import socket
+import ssl
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.e2e.proxy import ADDON, Proxy
-from tests.e2e.talk import PROBE, Http1, Http2, ask, client, order, post, tunnel, wait_order
+from tests.e2e.talk import (
+    PROBE,
+    Http1,
+    Http2,
+    ask,
+    client,
+    connect,
+    order,
+    post,
+    trusting,
+    tunnel,
+    wait_order,
+)
 from tests.vendor import Framing, Raw, Reply, Send, VendorThread, chat_stream, streamed, whole
 
 CONFIG = """
@@ -227,3 +241,52 @@ def test_a_body_of_unsaid_length_is_no_second_request(proxy: Proxy, vendor: Vend
     with Http2(proxy, "api.openai.com") as us:
         us.finished(us.post(FILES, smuggled, AUTH))
     assert [(one.path, one.body) for one in vendor.requests] == [(FILES, smuggled)]
+
+
+# -- a request in small pieces ----------------------------------------------------------------------------
+
+
+def test_a_request_in_pieces_is_no_raw_tunnel(proxy: Proxy, vendor: VendorThread) -> None:
+    """Within CONNECT, in the clear: the first byte alone looks like nothing that mitmproxy knows."""
+    raw, _ = connect(proxy, "api.openai.com:80")
+    request = post(FILES, "api.openai.com", b"{}", [*AUTH.items(), ("Connection", "close")])
+    with Http1(raw) as us:
+        for piece in (request[:1], request[1:2], request[2:]):
+            us.send(piece)
+            order(proxy, "state")  # the piece has been read by then
+        us.rest()
+    assert [one.credential for one in vendor.requests] == [ONE]
+
+
+def test_tls_in_pieces_is_opened(proxy: Proxy, vendor: VendorThread) -> None:
+    raw, _ = connect(proxy, "api.openai.com:443")
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = trusting(proxy).wrap_bio(incoming, outgoing, server_hostname="api.openai.com")
+    with pytest.raises(ssl.SSLWantReadError):
+        tls.do_handshake()
+    hello = outgoing.read()
+    with raw:
+        for piece in (hello[:1], hello[1:2], hello[2:]):
+            raw.sendall(piece)
+            order(proxy, "state")
+        while tls.version() is None:
+            incoming.write(raw.recv(65536))
+            with suppress(ssl.SSLWantReadError):
+                tls.do_handshake()
+        certificate = tls.getpeercert()
+    assert certificate
+    assert (("commonName", "mitmproxy"),) in certificate["issuer"]
+
+
+def test_what_the_user_leaves_alone_is_left_alone(tmp_path: Path, vendor: VendorThread) -> None:
+    config = CONFIG.format(url=vendor.base_url, closed=1) + "[providers.raw]\n"
+    config += f'base_url = "{vendor.base_url}"\nhosts = ["raw.test"]\nprotocols = ["openai_chat"]\n'
+    options = ("--tcp-hosts", rf"127\.0\.0\.1:{vendor.port}")
+    with Proxy(tmp_path, config, keys={"ONE": ONE}, options=options, scripts=(ADDON, PROBE)) as running:
+        raw, _ = connect(running, f"127.0.0.1:{vendor.port}")
+        with Http1(raw) as us:
+            us.send(b"P")
+            order(running, "state")
+            us.send(post(FILES, "x", b"{}", [*AUTH.items(), ("Connection", "close")])[1:])
+            us.rest()
+    assert [one.credential for one in vendor.requests] == [OWN]
