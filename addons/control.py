@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from mitmproxy import options
@@ -12,6 +13,7 @@ from addons.blackout import Redactor
 from addons.interception import Interception
 from addons.journal import Journal
 from addons.listening import warn_of_others
+from addons.proxies import in_short, notices, proxies
 from addons.settings import ConfigError, Settings, load, load_again, watched
 from addons.startup import Connecting, connecting, make_upstream, provider_hosts, set_options
 from addons.state import StateError
@@ -33,6 +35,7 @@ class Control:
         self._settings: Settings | None = None
         self._upstream: tuple[Connecting, Upstream] | None = None
         self._users_hosts: list[str] | None = None
+        self._said: set[str] = set()
 
     @property
     def in_force(self) -> bool:
@@ -88,14 +91,23 @@ class Control:
         self._apply(settings, self._opts)
 
     def _apply(self, settings: Settings, opts: options.Options) -> None:
-        upstream = self._connections(connecting(opts, settings))
+        found = proxies(settings.upstream_proxy, opts, os.environ)
+        upstream = self._connections(connecting(opts, found))
         if upstream is None or not self._state(opts.rotator_state, settings):
             return
         self._settings = settings
-        self._interception.configure(settings)
+        self._interception.configure(settings, found)
+        self._say_once((*notices(opts, os.environ), in_short(found)))
         self._answering.configure(settings, upstream)
         self._watch.files(watched(settings))
         self._decrypt(settings, opts)
+
+    def _say_once(self, lines: Iterable[str]) -> None:
+        """What stays true while settings come and go."""
+        for line in lines:
+            if line and line not in self._said:
+                self._said.add(line)
+                log.info("%s", self._redactor.redact(line))
 
     def _connections(self, wanted: Connecting) -> Upstream | None:
         """The same ones as long as nothing about them changes; None where the options cannot be followed."""

@@ -62,6 +62,7 @@ class Departure:
         intercepted = self._interception.leaving(flow)
         if intercepted is None:
             self._note_moved(flow)
+            self._interception.reroute(flow)
             return None
         if refusal := self._interception.refusal(flow):
             return answer_with(refusal)

@@ -5,6 +5,8 @@ members are called one by one, each apart from what the others raise (all script
 clientplayback add-on makes a `ReplayHandler`, by that name, for each flow that is replayed.
 """
 
+from collections.abc import Callable
+
 from mitmproxy import ctx, http
 from mitmproxy.addons import clientplayback
 from mitmproxy.options import Options
@@ -16,8 +18,9 @@ from addons.relay import Relay, RelayHttpLayer
 class Front:
     """Two hooks of mitmproxy's that a script does not have."""
 
-    def __init__(self, relay: Relay) -> None:
-        self._relay = relay
+    def __init__(self, relay: Relay, tunnel: Callable[[NextLayer], None]) -> None:
+        """`tunnel` sends on its way what stays encrypted."""
+        self._relay, self._tunnel = relay, tunnel
         self._replays = clientplayback.ReplayHandler
 
     def install(self) -> None:
@@ -31,6 +34,7 @@ class Front:
 
     def next_layer(self, nextlayer: NextLayer) -> None:
         self._relay.next_layer(nextlayer)
+        self._tunnel(nextlayer)
 
 
 def _replaying(

@@ -25,11 +25,11 @@ async def points_at_us(host: str, port: int, ports: Collection[int]) -> bool:
         found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_DGRAM)
     except (OSError, UnicodeError):
         return False  # no name at all: nothing is reached by it
-    return any(_is_ours(family, address) for family, *_, address in found)
+    return any(is_ours(family, address) for family, *_, address in found)
 
 
-def _is_ours(family: int, address: tuple[object, ...]) -> bool:
-    """Only an address of this machine can be bound to."""
+def is_ours(family: int, address: tuple[object, ...]) -> bool:
+    """Whether that is an address of this machine: only such a one can be bound to."""
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
             probe.bind(address)

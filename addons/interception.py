@@ -4,17 +4,16 @@ A flow of a provider's host loses its credential as soon as its head is here: it
 a fingerprint stays in the flow. What leaves is written on a copy.
 """
 
-from base64 import b64encode
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
-from urllib.parse import unquote, urlsplit
 from weakref import WeakKeyDictionary
 
 from mitmproxy import http
-from mitmproxy.net.server_spec import ServerSpec
+from mitmproxy.proxy import layer
+from mitmproxy.proxy.mode_specs import RegularMode, Socks5Mode
 from pydantic import SecretStr
 
 from addons import carriers, subprotocols
@@ -24,11 +23,12 @@ from addons.handshake import is_handshake
 from addons.journal import KEY, Journal
 from addons.pages import page_of
 from addons.pool import Lease, Pool
+from addons.proxies import NO_PROXIES, Proxies, spec, tunnel
 from addons.relay import Forwarding, Responder
 from addons.screen import KeyScreen
 from addons.settings import Configured, Settings
 from addons.sink import answer_with
-from addons.wire import address_of, bytes_of, forwardable, headers_of, replaced, set_headers, without_hops
+from addons.wire import bytes_of, forwardable, headers_of, replaced, set_headers, without_hops
 from protocols.base import Fault, Headers, Operation, WireProtocol
 from protocols.origin import Origin, is_host, is_method, is_origin_form
 from protocols.registry import Registry
@@ -83,12 +83,13 @@ class Interception:
     def __init__(self, registry: Registry, pool: Pool, journal: Journal, redactor: Redactor) -> None:
         self._registry, self._pool, self._journal, self._redactor = registry, pool, journal, redactor
         self._settings: Settings | None = None
+        self._proxies = NO_PROXIES
         self._flows: WeakKeyDictionary[http.HTTPFlow, Intercepted] = WeakKeyDictionary()
         self._pages: set[str] = set()
         self._remembered: OrderedDict[tuple[str, str], ClientCredential] = OrderedDict()
 
-    def configure(self, settings: Settings) -> None:
-        self._settings = settings
+    def configure(self, settings: Settings, found: Proxies = NO_PROXIES) -> None:
+        self._settings, self._proxies = settings, found
         self._pool.configure(settings)
         self._redactor.learn(self._pool.secrets())
 
@@ -265,7 +266,8 @@ class Interception:
         head(flow.request.copy())  # tried here, where a fault of ours can still be told to the client
         screen = KeyScreen(lease.secret, chunks=flow.request.is_http11) if lease.pooled else None
         failed = partial(self._unanswered, flow, intercepted)
-        return Forwarding(origin.address, origin.is_secure, head, failed, self._proxy(), screen)
+        way = spec(self._proxies.to_provider(origin))
+        return Forwarding(origin.address, origin.is_secure, head, failed, way, screen)
 
     def _unanswered(self, flow: http.HTTPFlow, intercepted: Intercepted, message: str) -> Responder:
         """The provider gave no answer to what passed through. Nothing says that it may not be asked again."""
@@ -275,21 +277,19 @@ class Interception:
         self._journal.notice(Notice(line, warning=True))
         return answer_with(self.fault(intercepted, Fault(502, "unreachable", text)))
 
-    def _proxy(self) -> ServerSpec | None:
-        """The configured way to providers, which what passes through goes as well."""
-        assert self._settings is not None
-        url = urlsplit(self._settings.upstream_proxy)
-        if not url.hostname:
-            return None
-        return ("https" if url.scheme == "https" else "http", address_of(self._settings.upstream_proxy))
-
     def authorize_proxy(self, flow: http.HTTPFlow) -> None:
-        """A request to an upstream proxy: the user name that the config's URL has goes with it."""
-        assert self._settings is not None
-        url = urlsplit(self._settings.upstream_proxy)
-        if url.username and flow.server_conn.address == address_of(self._settings.upstream_proxy):
-            pair = f"{unquote(url.username)}:{unquote(url.password or '')}".encode()
-            flow.request.headers["Proxy-Authorization"] = f"Basic {b64encode(pair).decode()}"
+        """A request to a proxy on the way: the user name that its URL has goes with it."""
+        if authorization := self._proxies.authorization(flow.server_conn.address):
+            flow.request.headers["Proxy-Authorization"] = authorization
+
+    def reroute(self, flow: http.HTTPFlow) -> None:
+        """What passes and is decrypted, though it is no provider's, goes through the shell's proxy too."""
+        is_named = isinstance(flow.client_conn.proxy_mode, RegularMode | Socks5Mode)
+        if is_named and flow.request.scheme == "https":
+            flow.server_conn.via = spec(self._proxies.to_host(flow.request.host)) or flow.server_conn.via
+
+    def tunnel(self, nextlayer: layer.NextLayer) -> None:
+        tunnel(nextlayer, self._proxies)
 
     def account(self, intercepted: Intercepted) -> Lease:
         """The credential of a passed-through flow: always the same one."""

@@ -67,7 +67,7 @@ class Rotator:
         self._departure = Departure(self._interception, self._answering, self._journal)
         self._relay = Relay(self._departure)
         self._websockets = WebSockets(self._relay, self._interception, self._answering, self._journal)
-        self._front = Front(self._relay)
+        self._front = Front(self._relay, self._interception.tunnel)
         self._control = Control(self._interception, self._answering, self._journal, redactor)
 
     def load(self, loader: addonmanager.Loader) -> None:

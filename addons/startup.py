@@ -5,15 +5,15 @@ import logging
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 
 from mitmproxy import master, options
 from mitmproxy.addons import errorcheck, proxyserver
 from mitmproxy.log import LegacyLogEvents
-from mitmproxy.proxy.mode_specs import ProxyMode, UpstreamMode
 
 from addons.listening import blocks_others
+from addons.proxies import ByHost, Proxies
 from addons.settings import Settings
 from addons.upstream import Upstream, tls_context
 
@@ -77,36 +77,30 @@ def unknown_options(opts: options.Options) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Connecting:
-    """What connections to providers depend on. `proxy`: a URL, empty for none."""
+    """What connections to providers depend on."""
 
     insecure: bool
     ca_file: str | None
     ca_dir: str | None
-    proxy: str = field(repr=False)
+    proxies: Proxies
 
 
-def connecting(opts: options.Options, settings: Settings) -> Connecting:
+def connecting(opts: options.Options, found: Proxies) -> Connecting:
     return Connecting(
         insecure=opts.ssl_insecure,
         ca_file=opts.ssl_verify_upstream_trusted_ca,
         ca_dir=opts.ssl_verify_upstream_trusted_confdir,
-        proxy=settings.upstream_proxy or _upstream_mode(opts),
+        proxies=found,
     )
 
 
 def make_upstream(wanted: Connecting) -> Upstream:
     """Raises ValueError, fit for a user, where that cannot be had."""
     context = tls_context(insecure=wanted.insecure, ca_file=wanted.ca_file, ca_dir=wanted.ca_dir)
-    return Upstream(context, proxy=wanted.proxy)
-
-
-def _upstream_mode(opts: options.Options) -> str:
-    """The proxy of `--mode upstream:URL`, which our own calls go through as well."""
-    for mode in map(ProxyMode.parse, opts.mode):
-        if isinstance(mode, UpstreamMode):
-            host, port = mode.address
-            return f"{mode.scheme}://{host}:{port}"
-    return ""
+    found = wanted.proxies
+    if found.providers or not found.shell:
+        return Upstream(context, proxy=found.providers)
+    return ByHost(Upstream(context), Upstream(context, proxy=found.shell), found)
 
 
 def provider_hosts(settings: Settings) -> list[str]:

@@ -7,6 +7,7 @@ import re
 import pytest
 from mitmproxy import master, options
 
+from addons.proxies import NO_PROXIES, Proxies
 from addons.settings import Configured, Settings
 from addons.startup import (
     TCP_TIMEOUT,
@@ -95,35 +96,20 @@ def test_what_is_decrypted_is_what_is_served(settings: Settings) -> None:
 
 
 async def test_a_trust_that_cannot_be_loaded_is_told() -> None:
-    wanted = connecting(opts(ssl_verify_upstream_trusted_ca="/nowhere/ca.pem"), Settings())
+    wanted = connecting(opts(ssl_verify_upstream_trusted_ca="/nowhere/ca.pem"), NO_PROXIES)
     with pytest.raises(ValueError, match=r"/nowhere/ca\.pem"):
         make_upstream(wanted)
 
 
 async def test_an_upstream_proxy_of_a_kind_that_is_not_known_is_told() -> None:
-    wanted = connecting(opts(), Settings(upstream_proxy="socks5://127.0.0.1:1"))
+    wanted = connecting(opts(), Proxies("socks5://127.0.0.1:1"))
     with pytest.raises(ValueError, match="socks5"):
         make_upstream(wanted)
 
 
 async def test_connections_can_be_made() -> None:
-    upstream = make_upstream(connecting(opts(mode=["upstream:http://127.0.0.1:1"]), Settings()))
+    upstream = make_upstream(connecting(opts(), Proxies("http://127.0.0.1:1")))
     await upstream.close()
-
-
-@pytest.mark.parametrize(
-    ("configured_proxy", "mode", "proxy"),
-    [
-        ("", "regular", ""),
-        ("", "upstream:https://proxy.test:3128", "https://proxy.test:3128"),
-        ("http://ours.test:1", "upstream:https://proxy.test:3128", "http://ours.test:1"),
-    ],
-)
-def test_the_config_names_the_proxy_or_else_the_mode_does(
-    configured_proxy: str, mode: str, proxy: str
-) -> None:
-    wanted = connecting(opts(mode=[mode], ssl_insecure=True), Settings(upstream_proxy=configured_proxy))
-    assert (wanted.proxy, wanted.insecure) == (proxy, True)
 
 
 def test_an_ipv6_host_is_matched() -> None:

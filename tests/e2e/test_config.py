@@ -9,9 +9,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.e2e.company import CompanyProxy
 from tests.e2e.proxy import Proxy
 from tests.e2e.talk import Http1, ask, client, connect, curl
-from tests.vendor import VendorThread
+from tests.vendor import Vendor, VendorThread
 
 CONFIG = """
 [providers.openai]
@@ -307,6 +308,34 @@ def test_a_proxy_of_the_config(tmp_path: Path, vendor: VendorThread) -> None:
         outer.wait_log(CHAT)
         outer.wait_log("/v1/files")
     assert (answer.status_code, passed.status_code) == (200, 404)
+
+
+@pytest.mark.parametrize("intercept", ["providers", "all"])
+def test_the_proxy_of_the_shell(tmp_path: Path, intercept: str) -> None:
+    """The only way out, for calls to providers, for what passes on their hosts, and for all other hosts."""
+    with VendorThread(Vendor(tls=True)) as vendor, CompanyProxy(vendor.port) as company:
+        keys = {
+            "OPENAI_API_KEY_1": ONE,
+            "HTTPS_PROXY": f"http://user:pass%20word@127.0.0.1:{company.port}",
+            "NO_PROXY": "spared.test",
+        }
+        options = ("--set", "ssl_insecure=true", "--set", f"rotator_intercept={intercept}")
+        with Proxy(tmp_path, keys=keys, options=options) as proxy, client(proxy) as http:
+            called = http.post(URL, headers=OWN, content=ask())
+            passed = http.get("https://api.openai.com/v1/files", headers=OWN)
+            other = curl(proxy, "https://other.test/x", "-k", "-w", "%{http_code}", "-o", "/dev/null")
+            spared = curl(proxy, "https://spared.test/x", "-k", "-w", "%{http_code}", "-o", "/dev/null")
+            log = proxy.log
+    assert (called.status_code, passed.status_code, other.stdout) == (200, 404, b"404")
+    assert spared.stdout in (b"000", b"502"), "it is asked directly, and there is no such host"
+    assert [head.split()[1] for head in company.asked] == [
+        "api.openai.com:443",
+        "api.openai.com:443",
+        "other.test:443",
+    ]
+    assert all("\r\nProxy-Authorization: Basic dXNlcjpwYXNzIHdvcmQ=\r\n" in head for head in company.asked)
+    assert f"reached through 127.0.0.1:{company.port}, but not spared.test" in log
+    assert "pass%20word" not in log
 
 
 def test_a_body_that_mitmproxy_would_stream_is_answered_all_the_same(
