@@ -1,13 +1,15 @@
 """Credentials in requests: taken out of a head, put back as they were, or replaced by another one.
 
-A carrier is where a key travels: Authorization, x-api-key, api-key, x-goog-api-key, `?key=`,
+A carrier is where a key travels: Authorization, x-api-key, api-key, x-goog-api-key, `?key=`, `?api_key=`,
 `?access_token=`, or an item of Sec-WebSocket-Protocol. All of them are removed before one is written. Values
 are SecretStr from the moment they leave the head.
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 from pydantic import SecretStr
 
@@ -23,7 +25,19 @@ HEADERS = {
     "api-key": Carrier.API_KEY,
 }
 _NAMES = {carrier: name for name, carrier in HEADERS.items()} | {Carrier.BEARER: "Authorization"}
-_QUERY_KEYS = ("key", "access_token")
+_TOKEN = "accesstoken"
+_QUERY_KEYS = {
+    _TOKEN,
+    "authtoken",
+    "oauthtoken",
+    "key",
+    "apikey",
+    "xapikey",
+    "xgoogapikey",
+    "subscriptionkey",
+}
+"""Names in a query, as `_plain` gives them."""
+
 _KEY_SCHEMES = ("bearer", "")
 
 
@@ -84,10 +98,14 @@ class ClientCredential:
         """Whether a pool key may take its place: nothing in it is an OAuth token or of another scheme."""
         return all(
             one.scheme in _KEY_SCHEMES
-            and one.name != "access_token"
+            and not (one.in_query and _plain(one.name) == _TOKEN)
             and not one.token.startswith(tuple(oauth_prefixes))
             for one in self.carried
         )
+
+    def begins_with(self, prefixes: Sequence[str]) -> bool:
+        """Whether any of it does."""
+        return any(one.token.startswith(tuple(prefixes)) for one in self.carried)
 
 
 def take_out(headers: Headers, target: str) -> tuple[Headers, str, ClientCredential | None]:
@@ -102,12 +120,17 @@ def take_out(headers: Headers, target: str) -> tuple[Headers, str, ClientCredent
     pairs = query.split("&") if mark else []
     for position, pair in enumerate(pairs):
         name, _, value = pair.partition("=")
-        if name in _QUERY_KEYS and value:
+        if _plain(name) in _QUERY_KEYS and value:
             found.append(Carried(name, position, SecretStr(value), in_query=True))
-    kept = [pair for pair in pairs if pair.partition("=")[0] not in _QUERY_KEYS]
+    kept = [pair for pair in pairs if _plain(pair.partition("=")[0]) not in _QUERY_KEYS]
     stripped = path + ("?" + "&".join(kept) if kept else "")
     own = ClientCredential(tuple(found)) if found else None
     return tuple(rest), (stripped if pairs != kept else target), own
+
+
+def _plain(name: str) -> str:
+    """The name of a query's pair, however it is written: `API-Key`, `api_key` and `%61pi_key` are one."""
+    return re.sub(r"[-_$]", "", unquote(name).lower())
 
 
 def _taken(name: str, value: str, position: int) -> tuple[str | None, list[Carried]]:

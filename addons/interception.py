@@ -6,7 +6,6 @@ a fingerprint stays in the flow. What leaves is written on a copy.
 
 from collections import OrderedDict
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -33,6 +32,7 @@ from protocols.base import Fault, Headers, Operation, WireProtocol
 from protocols.origin import Origin, is_host, is_method, is_origin_form
 from protocols.registry import Registry
 from rewrite.notices import Notice
+from rewrite.paths import fits, is_normal
 from rewrite.providers import Provider, pool_origin, serves
 from rewrite.responses_store import PROTOCOL as RESPONSES
 
@@ -164,6 +164,7 @@ class Interception:
         """The answer to a head that may not go on; None: it may."""
         request, intercepted = flow.request, self._flows.get(flow)
         if not ascii_host(request):
+            self.disarm(flow)
             return self.fault(None, Fault(400, "invalid_request", _BAD_HOST, should_retry=False))
         if intercepted is None:
             return None
@@ -222,11 +223,12 @@ class Interception:
     ) -> bool:
         """Whether a credential of the pool takes the place of the client's."""
         provider, path = configured.provider, target.partition("?")[0]
-        if not configured.credentials:
+        if not configured.credentials or (passed and (own is None or _is_own_affair(provider, path))):
             return False
-        if passed and (own is None or any(fnmatchcase(path, g) for g in provider.own_credential_paths)):
-            return False
-        return own is None or provider.replace_oauth or own.is_api_key(provider.oauth_prefixes)
+        if own is None:
+            return True
+        replaceable = provider.replace_oauth or own.is_api_key(provider.oauth_prefixes)
+        return replaceable and not own.begins_with(provider.own_key_prefixes)
 
     def turns(self, flow: http.HTTPFlow) -> Intercepted | None:
         """How the turns of a WebSocket on the path of the Responses API are answered; None: it is none."""
@@ -248,10 +250,11 @@ class Interception:
 
     @staticmethod
     def disarm(flow: http.HTTPFlow) -> None:
-        """For a flow that failed: without a further look, nothing stays in it that may be a key."""
-        for name in (*carriers.HEADERS, subprotocols.HEADER):
+        """For a flow that goes nowhere: without a further look, nothing stays in it that may be a key."""
+        for name in (*carriers.HEADERS, subprotocols.HEADER, _FOR_PROXIES, "cookie"):
             flow.request.headers.pop(name, None)
         flow.request.path = flow.request.path.partition("?")[0]
+        _forget_backup(flow)
 
     # -- passed through -------------------------------------------------------------------------------
 
@@ -313,6 +316,13 @@ class Interception:
             return http.Response.make(fault.status, fault.message, {"content-type": "text/plain"})
         answer = intercepted.protocol.error(fault)
         return http.Response.make(answer.status, answer.body, dict(answer.headers))
+
+
+def _is_own_affair(provider: Provider, path: str) -> bool:
+    """Whether a passed-through path keeps the client's own credential; so does one that could be read as
+    another path."""
+    prefix = provider.origin.prefix if provider.origin else ""
+    return not is_normal(path) or fits(path, provider.own_credential_paths, prefix)
 
 
 def _origin(configured: Configured, request: http.Request, host: str, *, pooled: bool) -> Origin:

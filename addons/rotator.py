@@ -178,6 +178,7 @@ class Rotator:
         if not await points_at_us(flow.request.host, flow.request.port, ports):
             return False
         self._departure.refuse(flow)
+        self._interception.disarm(flow)
         flow.request.stream = False
         flow.response = http.Response.make(
             403, "This address is the proxy itself.\n", {"content-type": "text/plain"}

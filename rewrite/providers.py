@@ -92,8 +92,10 @@ class Provider:
     written as `auth`, or in the client's own form if that is in `accepts`. A client token that begins with
     one of `oauth_prefixes` belongs to a login or a subscription; with an empty prefix all do.
     `account_headers`, in lower case, name an account of the client's: none goes beside a key of the pool.
+    One that begins with one of `own_key_prefixes` is of another kind than the pool's, and never replaced.
     `own_credential_paths` are globs (fnmatchcase, without the query) of paths that keep the client's own
-    credential wherever they are passed through. `environment` names the variable of its key, whose numbered
+    credential wherever they are passed through, in any case and however they are encoded. `environment` names
+    the variable of its key, whose numbered
     forms make a pool; empty: none. `streams`: it can stream its answers; else they are asked for whole.
     `websocket` says what becomes of one on the path of its Responses API.
     """
@@ -105,6 +107,7 @@ class Provider:
     auth: Carrier = Carrier.BEARER
     accepts: tuple[Carrier, ...] = ()
     oauth_prefixes: tuple[str, ...] = ()
+    own_key_prefixes: tuple[str, ...] = ()
     own_credential_paths: tuple[str, ...] = ()
     account_headers: tuple[str, ...] = ()
     errors: ErrorFacts = field(default_factory=ErrorFacts)
@@ -151,6 +154,7 @@ def provider(name: str, mapping: Mapping[str, object]) -> Provider:
         auth=_read(name, mapping, "auth", _carrier, "bearer"),
         accepts=_read(name, mapping, "accepts", _carriers, ()),
         oauth_prefixes=_read(name, mapping, "oauth_prefixes", _texts, ()),
+        own_key_prefixes=_read(name, mapping, "own_key_prefixes", _texts, ()),
         own_credential_paths=_read(name, mapping, "own_credential_paths", _texts, ()),
         account_headers=_read(name, mapping, "account_headers", _texts, ()),
         errors=_read(name, mapping, "errors", _errors, {}),

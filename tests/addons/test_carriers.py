@@ -29,6 +29,10 @@ def test_every_header_is_a_carrier_in_any_case(name: str) -> None:
         ("/v1?a=1&key=k&b", "/v1?a=1&b"),
         ("/v1?a=1&key=", "/v1?a=1"),
         ("/v1?access_token=k&a=1", "/v1?a=1"),
+        ("/v1?KEY=k&API-key=k&api_key=k&a=1", "/v1?a=1"),
+        ("/v1?%6bey=k&ap%69%2Dkey=k&$key=k&a=1", "/v1?a=1"),
+        ("/v1?x-goog-api-key=k&Access-Token=k", "/v1"),
+        ("/v1?api-version=1&key_id=2&pageToken=3", "/v1?api-version=1&key_id=2&pageToken=3"),
         ("/v1?keyed=k", "/v1?keyed=k"),
         ("/v1?a=key=k", "/v1?a=key=k"),
         ("/v1?", "/v1?"),
@@ -47,7 +51,7 @@ carried = st.sampled_from([*HEADERS, "Authorization", "X-Api-Key"])
 ordinary = st.sampled_from(["Host", "accept", "X-B", "cookie"])
 values = st.text("abcdefgh-_. ", min_size=1).map(str.strip).filter(bool)
 heads = st.lists(st.tuples(carried | ordinary, values)).map(tuple)
-pairs = st.sampled_from(["a=1", "key=k", "access_token=t", "b", "key=l", "c=%20"])
+pairs = st.sampled_from(["a=1", "key=k", "access_token=t", "b", "%6bey=l", "API-Key=m", "c=%20"])
 queries = st.lists(pairs, max_size=4).map("&".join)
 
 
@@ -78,6 +82,12 @@ def test_only_an_api_key_may_be_replaced(value: str, *, is_key: bool) -> None:
     _, _, own = take_out((("Authorization", value),), "/")
     assert own is not None
     assert own.is_api_key(["sk-ant-oat", "eyJ"]) is is_key
+
+
+def test_a_token_in_a_query_is_a_login_s_however_it_is_written() -> None:
+    own = take_out((), "/v1?Access%5fToken=x")[2]
+    assert own is not None
+    assert not own.is_api_key([])
 
 
 def test_a_fingerprint_tells_keys_apart_and_nothing_more() -> None:

@@ -213,3 +213,59 @@ def test_a_page_is_named_once(interception: Interception, caplog: pytest.LogCapt
     for _ in range(2):
         interception.admit(flow_of(FILES_URL, authorization=f"Bearer {OWN}", origin=PAGE))
     assert [PAGE in line for line in caplog.messages] == [True]
+
+
+# -- keys and paths of another kind -------------------------------------------------------------------
+
+ADMINISTRATION = [
+    "/v1/organization/users",
+    "/v1/Organization/users/",
+    "/v1/projects",
+    "/v1/projects/p/users/u/roles",
+    "/v1/fine_tuning/checkpoints/ft:gpt:org::id/permissions",
+    "/v1/fine_tuning/checkpoints/ft%3Agpt/permissions/cp_1",
+    "/v1//files",
+    "/v1/x/../organization/users",
+    "/v1/%6frganization/users",
+    "/v1/files%2f..%2forganization",
+]
+
+
+@pytest.mark.parametrize("path", ADMINISTRATION)
+def test_the_client_s_own_affairs_keep_its_key(interception: Interception, path: str) -> None:
+    """And so does a path that a server may read as another one."""
+    flow = flow_of(f"https://api.openai.com{path}", authorization=f"Bearer {OWN}")
+    sent = leaves(interception, flow)
+    assert (sent_key(sent), sent.path) == (OWN, path)
+
+
+@pytest.mark.parametrize("path", ["/v1/files", "/v1/files/a%20b/content", "/v1/fine_tuning/jobs/x"])
+def test_what_belongs_to_the_account_gets_the_pool_s(interception: Interception, path: str) -> None:
+    flow = flow_of(f"https://api.openai.com{path}", authorization=f"Bearer {OWN}")
+    assert sent_key(leaves(interception, flow)) == POOL
+
+
+@pytest.mark.parametrize("key", ["sk-admin-abc", "ek_abc", "sess-abc", "sk-ant-admin01-abc"])
+@pytest.mark.parametrize("path", [CHAT, "/v1/files", "/v1/realtime/calls"])
+def test_a_key_of_another_kind_is_left_alone(configure: Configure, key: str, path: str) -> None:
+    interception = configure(CONFIG.replace("[providers.openai]", "[providers.openai]\nreplace_oauth = true"))
+    intercepted = interception.admit(flow_of(f"https://api.openai.com{path}", authorization=f"Bearer {key}"))
+    assert intercepted is not None
+    assert not intercepted.pooled
+
+
+@pytest.mark.parametrize("query", ["key", "KEY", "api-key", "%6bey"])
+def test_a_key_in_a_query_is_replaced_however_it_is_named(interception: Interception, query: str) -> None:
+    flow = flow_of(f"https://api.openai.com/v1/files?{query}={OWN}&a=1")
+    sent = leaves(interception, flow)
+    assert (sent.path, sent_key(sent), flow.request.path) == ("/v1/files?a=1", POOL, "/v1/files?a=1")
+
+
+def test_nothing_stays_in_a_flow_whose_host_is_refused(interception: Interception) -> None:
+    flow = flow_of(
+        f"https://api.openai.com/v1/files?key={OWN}", authorization=OWN, x_api_key=OWN, cookie=f"a={OWN}"
+    )
+    flow.request.headers["Host"] = "x@api.openai.com"
+    interception.admit(flow)
+    assert interception.refusal(flow)
+    assert OWN not in repr(flow.get_state())

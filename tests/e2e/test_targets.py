@@ -118,3 +118,11 @@ def test_a_replay_of_an_edited_flow_goes_nowhere_else(
     found = wait_order(proxy, lambda found: found and found[0]["status"], "seen", path=path)
     assert found[0]["status"] == 400
     assert not vendor.requests
+
+
+def test_a_request_to_the_proxy_itself_keeps_no_key(proxy: Proxy) -> None:
+    own = "sk-own-key-of-the-client"
+    headers = ("-H", f"Authorization: Bearer {own}", "-H", f"Cookie: a={own}")
+    curl(proxy, f"http://127.0.0.1:{proxy.port}/itself?key={own}", *headers)
+    (found,) = order(proxy, "seen", path="/itself")
+    assert (found["status"], own in found["text"]) == (403, False)
