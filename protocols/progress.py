@@ -91,6 +91,12 @@ class Progress:
         return self.ended or (bool(self.seen) and self.seen <= self.finished.keys())
 
     @property
+    def said(self) -> bool:
+        """Whether anything in it is of an answer; frames of another shape, and pings, say nothing."""
+        named = self.head is not None and bool(self.head.id or self.head.model)
+        return named or bool(self.blocks or self.finished or self.usage or self.error)
+
+    @property
     def over(self) -> bool:
         """Nothing that counts can follow: the stream said that it was done, or that it failed."""
         return self.complete or self.error is not None

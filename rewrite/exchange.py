@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import assert_never
 
-from protocols.base import Call, Encoder, Head, Segment, WireProtocol
+from protocols.base import Call, Encoder, Head, Operation, Segment, WireProtocol
 from protocols.progress import Progress
 from rewrite import classify, repair, waiting
 from rewrite.attempt import Attempt
@@ -78,6 +78,7 @@ class Exchange:
         self._waiting = self._delivery.waiting
         self._attempts = Attempts(call, protocol, (terms, *others), self._delivery.latest)
         self._going_on = Continuation(call, protocol)
+        self._generates = call.operation is Operation.GENERATE
         self._done = self._hold_over = False
         self._out: list[Command] = []
 
@@ -193,6 +194,9 @@ class Exchange:
                 self._fail(replace(rejected, answer=current.refusal(error, rejected.status)))
                 return True
             verdict = self._attempt.gate.judge(current, terms.timing, self._now)
+            if verdict is Verdict.OPEN and self._generates and current.says_nothing:
+                self._fail(current.foreign())
+                return True
             if verdict is Verdict.OPEN:
                 self._commit(current)
                 self._pass_on(current, segments[position + 1 :])

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from protocols.base import Call, Decoder, Fault, Head, Operation, Reply, Segment, WireProtocol, WireResponse
 from protocols.parts import MessageStart, Opaque, StreamError, StreamPart, UsageReport
+from protocols.progress import Progress
 from rewrite.aggregate import AggregatingDecoder
 from rewrite.block_order import Wishes
 from rewrite.choices import MOST_CHOICES, choices_asked
@@ -83,12 +84,20 @@ class StreamingDecoder:
     def _written(self, segment: Segment) -> Segment:
         said = self._inner.read(segment)
         start = next((part for part in said if isinstance(part, MessageStart)), None)
-        if start is None:
-            return Segment(b"", parts=[part for part in said if isinstance(part, StreamError | Opaque)])
+        if start is None or not _said(said):
+            return Segment(
+                segment.raw, parts=[part for part in said if isinstance(part, StreamError | Opaque)]
+            )
         parts = _in_order(self._turned, start, said)
         reply = replace(self._turned.reply, id=start.id, model=start.model, own=True)
         raw = self._turned.protocol.writer(self._turned.call, reply).write(parts)
         return Segment(raw, last=True, parts=parts)
+
+
+def _said(parts: Sequence[StreamPart]) -> bool:
+    progress = Progress()
+    progress.fold(parts)
+    return progress.said
 
 
 def _in_order(turned: Turned, start: MessageStart, said: Sequence[StreamPart]) -> list[StreamPart]:

@@ -16,6 +16,8 @@ class Kind(StrEnum):
     FORBIDDEN = "forbidden"
     SERVER = "server"
     RATE = "rate"
+    FOREIGN = "foreign"
+    """A whole answer with a status of success that is none of its protocol: a page, other JSON, nothing."""
     BINDING = "binding"
     """A 400 over a signature, encrypted content, file or response id: bound to another credential."""
 

@@ -7,6 +7,8 @@ from protocols.base import Decoder, Encoder, Head, Segment, WireResponse
 from protocols.errors import MalformedStream
 from protocols.parts import Opaque, Ping, StreamError, StreamPart, visible
 from protocols.progress import Progress
+from protocols.sse import parse_event
+from protocols.wirejson import is_json
 from rewrite import repair
 from rewrite.aggregate import Gathering
 from rewrite.hold import HeldCalls
@@ -18,6 +20,9 @@ LARGEST_UNREAD = 1 << 20
 """Bytes of frames kept unread after the commit point before they are read and let go."""
 
 _WORKING = Ping(working=True)
+_BEGINNINGS = (b"data:", b"event:", b"id:", b":", b"{", b"[")
+_BETWEEN = b"[], \t\r\n"
+_FOREIGN = "the provider's answer is not one of this protocol"
 
 
 @dataclass(slots=True)
@@ -158,12 +163,53 @@ class Reading:
             return answer
         return replace(answer, body=answer.body + self.encoder.close(repair.raising(error), self.progress))
 
+    @property
+    def says_nothing(self) -> bool:
+        """Whether it is no stream, and all that came of it is none of its protocol."""
+        return not (self.streamed or self._progress.said)
+
     def came_to_nothing(self, cause: str | None) -> Rejected | Truncated:
         """What it means that it ended, by `cause` or properly, with nothing to commit."""
-        if self.unparsable and not cause:
-            words = "the provider's answer is not one of this protocol"
-            return Rejected(self.head.status, Kind.SERVER, words)
-        return Truncated(cause or NO_END)
+        if cause or self._broke_off:
+            return Truncated(cause or NO_END)
+        if not self._progress.said and (self.unparsable or self._is_empty):
+            return self.foreign()
+        return Rejected(self.head.status, Kind.SERVER, _FOREIGN) if self.unparsable else Truncated(NO_END)
+
+    @property
+    def _progress(self) -> Progress:
+        return self.gathering.progress if self.gathering else self.progress
+
+    @property
+    def _is_empty(self) -> bool:
+        """Not a stream with comments alone, which was cut while its provider was at work."""
+        return not (self.held or self.gathering)
+
+    @property
+    def _broke_off(self) -> bool:
+        """Whether what came last began as an event or as JSON, and is none."""
+        if rest := self.decoder.rest():
+            return rest.lstrip().startswith(_BEGINNINGS)
+        last = self.held[-1].raw.strip(_BETWEEN) if self.held else b""
+        return last.startswith(b"{") and not is_json(last)
+
+    def foreign(self) -> Rejected:
+        """What an answer came to that is none of its protocol."""
+        return Rejected(self.head.status, Kind.FOREIGN, _FOREIGN, None, self._as_it_came())
+
+    def _as_it_came(self) -> WireResponse | None:
+        """All of it, for the client; None where it is not in the client's protocol, or has events that are no
+        JSON, on which SDKs raise what nobody understands."""
+        if self.translation or self.gathering or (self.streamed and any(map(_garbled, self.held))):
+            return None
+        answer = self.answer()
+        return replace(answer, body=answer.body + self.decoder.rest())
+
+
+def _garbled(frame: Segment) -> bool:
+    """Whether a frame has data that is no JSON; comments and blank lines have none."""
+    data = parse_event(frame.raw).data or (b"" if frame.idle else frame.raw.strip(_BETWEEN))
+    return bool(data) and not is_json(data)
 
 
 def joined(segments: Iterable[Segment]) -> bytes:

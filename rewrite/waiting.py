@@ -68,6 +68,10 @@ class Waiting:
     def _error(self, answer: WireResponse | Fault) -> StreamError:
         if isinstance(answer, Fault):
             return StreamError(answer.kind, answer.message, status=answer.status)
+        if answer.status < 300:
+            return StreamError(
+                "upstream_error", "the provider's answer is not one of this protocol", status=502
+            )
         said = error_of(self.protocol, self.call, answer)
         return replace(said, type=kind_of(said, answer.status), status=answer.status, native=True)
 

@@ -52,6 +52,7 @@ FINISH_REASONS: Mapping[str, FinishReason] = {
 """`eos` is Together's, `model_length` Mistral's, `error` OpenRouter's, the last DeepSeek's."""
 
 _TEMPLATE = ("id", "object", "created", "model", "system_fingerprint", "service_tier", "provider")
+_KNOWN = frozenset({"choices", "usage", "object"})
 _REASONING, _CONTENT, _REFUSAL, _AUDIO = "reasoning", "content", "refusal", "audio"
 
 
@@ -72,6 +73,8 @@ class ChunkReader:
         if chunk is None:
             return (Opaque(raw),)
         parts = list(self._read_chunk(chunk, event.name))
+        if not (parts or chunk.keys() & _KNOWN):
+            return (Opaque(raw),)
         works = self._works(chunk) and not any(map(visible, parts))
         return [*parts, Ping(working=True)] if works else parts
 

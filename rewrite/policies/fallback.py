@@ -47,5 +47,5 @@ def _is_the_targets(outcome: Outcome, history: History, *, next_on_auth: bool) -
             assert_never(outcome)
 
 
-_PASSED_OVER = frozenset({Kind.RATE, Kind.QUOTA, Kind.SERVER})
+_PASSED_OVER = frozenset({Kind.RATE, Kind.QUOTA, Kind.SERVER, Kind.FOREIGN})
 _OF_THE_KEY = frozenset({Kind.AUTH, Kind.FORBIDDEN})

@@ -64,8 +64,19 @@ def _rejected(last: Ended, outcome: Rejected, history: History, now: float) -> R
             return Retry(rotate=True) if history.pooled and in_time else give_up(history)
         case Kind.SERVER:
             return _server(outcome, history, now)
+        case Kind.FOREIGN:
+            return _foreign(history, now)
         case _:
             assert_never(outcome.kind)
+
+
+def _foreign(history: History, now: float) -> Retry | GiveUp:
+    """Once more, on another key where there is one; what comes twice is what the provider says."""
+    delay = _backoff(0, history)
+    times = sum(_is_foreign(one.outcome) for one in history.ended)
+    left = times < 2 and spent(history) < history.limits.max_attempts and not history.acting
+    in_time = now + delay <= latest_start(history) and not _others_turn(history, now + delay)
+    return Retry(delay=delay, rotate=history.pooled, fresh=True) if left and in_time else give_up(history)
 
 
 def _never_connected(history: History, now: float) -> Retry | GiveUp:
@@ -132,6 +143,10 @@ def _server(outcome: Rejected | Unreachable, history: History, now: float) -> Re
     return _again(history, now, rotate=earlier > 0, delay=max(backoff, wait))
 
 
+def _is_foreign(outcome: Outcome) -> bool:
+    return isinstance(outcome, Rejected) and outcome.kind is Kind.FOREIGN
+
+
 def _is_server(outcome: Outcome) -> bool:
     if isinstance(outcome, Unreachable):
         return outcome.connected
@@ -163,7 +178,7 @@ def spent(history: History) -> int:
 
 
 def _is_costly(outcome: Outcome) -> bool:
-    return _is_server(outcome) or isinstance(outcome, Stalled | Truncated)
+    return _is_server(outcome) or _is_foreign(outcome) or isinstance(outcome, Stalled | Truncated)
 
 
 def latest_start(history: History) -> float:
@@ -177,7 +192,7 @@ def give_up(history: History) -> GiveUp:
     paid for."""
     last = history.last_rejection
     if last is not None and (answer := given_back(last, history)):
-        return GiveUp(answer)
+        return GiveUp(answer, f"{last.message}; passed on as it came" if _is_foreign(last) else "")
     status, kind, message = _fault(history)
     paid = any(_is_paid(one.outcome) for one in (*history.elsewhere, *history.ended))
     return GiveUp(Fault(status, kind, message, should_retry=not paid))

@@ -43,7 +43,8 @@ SILENCE = (
     Row("end-behind-start", reply(started(End())), "one two"),
     Row("empty", reply(opened()), "one two"),
     Row("empty-body", reply(lambda _: whole(b"")), "one two"),
-    Row("page", reply(page), "one one"),
+    Row("page", reply(page), "one two"),
+    Row("page-always", reply(page, page), "one two", text="", finish=(), end="rejected"),
 )
 IN_BAND = (
     Row("in-band-overloaded", reply(in_band("overloaded")), "one one"),

@@ -153,9 +153,9 @@ WIRE_FORMS = (
 NOT_STREAMED = (
     Row("body-reset", reply(half_body(Reset())), "one two", request=WHOLE),
     Row("body-short", reply(half_body(Fin())), "one two", request=WHOLE),
-    Row("body-half", reply(half_body()), "one one", request=WHOLE),
+    Row("body-half", reply(half_body()), "one two", request=WHOLE),
     Row("body-empty", reply(lambda _: whole(b"")), "one two", request=WHOLE),
-    Row("body-page", reply(page), "one one", request=WHOLE),
+    Row("body-page", reply(page), "one two", request=WHOLE),
     Row("body-500", reply(rejected(500, "server")), "one one", request=WHOLE),
     Row("body-429", reply(rejected(429, "rate", LATER)), "one two", request=WHOLE),
     Row(

@@ -34,6 +34,7 @@ from tests.rewrite.scenes import (
     ANTHROPIC,
     DONE,
     HTML,
+    JSON,
     MESSAGE,
     PING,
     ROLE,
@@ -44,6 +45,7 @@ from tests.rewrite.scenes import (
     chunk,
     error_body,
     error_chunk,
+    event,
     finishes,
     message_error,
     opened,
@@ -447,7 +449,7 @@ def test_the_providers_last_answer_goes_back_though_silence_came_after_it() -> N
 # -- answers that come to nothing -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("data", [b"", ROLE, PING, says("Hi")[:-20], ROLE + b"data: {"])
+@pytest.mark.parametrize("data", [ROLE, PING, says("Hi")[:-20], ROLE + b"data: {"])
 def test_a_cut_before_anything_visible_is_retried(data: bytes) -> None:
     conversation = opened(play()) >> UpstreamData(1, data) >> UpstreamClosed(1)
     conversation = conversation << Release(1, Truncated(NO_END)) << Acquire(2, A)
@@ -460,15 +462,50 @@ def test_cuts_without_end_are_a_502() -> None:
     assert faults(conversation, 1, 502, "reset", x_should_retry="false")
 
 
-@pytest.mark.parametrize("head", [HTML, SSE], ids=["html", "sse"])
-def test_a_page_instead_of_an_answer_is_retried_and_then_a_502(head: Head) -> None:
+def comes_to(playbook: Playbook, attempt: int, head: Head, body: bytes) -> Playbook:
+    """The whole answer comes, and is none of its protocol."""
+    playbook = asked(playbook, attempt, "ab"[attempt - 1], head, fresh=attempt > 1)
+    playbook = playbook >> UpstreamData(attempt, body) >> UpstreamClosed(attempt)
+    return playbook << Release(attempt, Rejected(200, Kind.FOREIGN, ANY, None, ANY))
+
+
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        (HTML, b"<html>maintenance</html>"),
+        (JSON, b""),
+        (JSON, b'{"status":"ok"}'),
+        (SSE, b""),
+        (SSE, b"<html>maintenance</html>"),
+        (SSE, MESSAGE + event("content_block_stop", index=0)),
+    ],
+    ids="page empty json no_events page_as_events other_events".split(),
+)
+@pytest.mark.parametrize("stream", [True, False])
+def test_what_is_no_answer_is_asked_for_once_more_and_passed_on_as_it_is(
+    head: Head, body: bytes, stream: bool
+) -> None:
+    """With its request id, and a word in the record."""
+    head = replace(head, headers=(*head.headers, ("x-request-id", "r1")))
+    conversation = comes_to(play(call(stream=stream)) >> Start() << Acquire(1), 1, head, body)
+    conversation = conversation << SetTimer(2, "backoff", 0.5) >> TimerFired(2, "backoff") << Acquire(2, A)
+    conversation = comes_to(conversation, 2, head, body) << SendHeaders(2, head)
+    conversation = conversation << SendData(2, body) if body else conversation
+    assert conversation << Report(over("rejected", *["rejected(200 foreign)"] * 2)) << EndResponse(2)
+
+
+def test_an_answer_that_comes_at_the_second_time_is_the_answer() -> None:
+    conversation = comes_to(play() >> Start() << Acquire(1), 1, HTML, b"<html>")
+    conversation = conversation << SetTimer(2, "backoff", 0.5) >> TimerFired(2, "backoff") << Acquire(2, A)
+    assert answered(begins(conversation, 2, "b", fresh=True), 2)
+
+
+def test_events_that_are_no_json_reach_no_client() -> None:
+    """SDKs raise a bare JSONDecodeError on them."""
     page = b"data: <html>maintenance</html>\n\n"
-    conversation = opened(play(terms=replace(TERMS, limits=Limits(max_attempts=2))), head=head)
-    conversation = conversation >> UpstreamData(1, page) >> UpstreamClosed(1)
-    conversation = conversation << Release(1, rejected(Kind.SERVER)) << SetTimer(2, "backoff", 0.5)
-    conversation = conversation >> TimerFired(2, "backoff") << Acquire(2, prefer="a")
-    conversation = asked(conversation, 2, "a", head, fresh=True)
-    conversation = conversation >> UpstreamData(2, page) >> UpstreamClosed(2) << Release(2, ANY)
+    conversation = comes_to(play() >> Start() << Acquire(1), 1, SSE, page)
+    conversation = conversation << SetTimer(2, "backoff", 0.5) >> TimerFired(2, "backoff") << Acquire(2, A)
+    conversation = comes_to(conversation, 2, SSE, page)
     assert faults(conversation, 2, 502, "not one of this protocol", x_should_retry="false")
 
 
@@ -520,6 +557,6 @@ def test_a_text_and_an_error_in_one_frame_reach_the_client() -> None:
 
 def test_timers_of_the_call_survive_its_attempts() -> None:
     conversation = play(hold=60.0) >> Start() << SetTimer(CALL, "hold", 60.0) << Acquire(1)
-    conversation = asked(conversation, 1, "a", SSE) >> UpstreamClosed(1) << Release(1, ANY) << Acquire(2, A)
-    conversation = asked(conversation, 2, "b", SSE, fresh=True) >> UpstreamData(2, PING)
+    conversation = asked(conversation, 1, "a", SSE) >> UpstreamClosed(1, "reset") << Release(1, ANY)
+    conversation = asked(conversation << Acquire(2, A), 2, "b", SSE, fresh=True) >> UpstreamData(2, PING)
     assert conversation >> TimerFired(CALL, "hold") << SendHeaders(2, SSE) << SendData(2, PING)

@@ -22,6 +22,8 @@ from rewrite.outcome import Phase, Stalled
 from tests.playbook import ANY, After, Playbook, over
 from tests.rewrite.scenes import DONE, JSON, ROLE, SSE, asked, call, length, opened, play, says
 
+WHOLE = b'{"id":"c1","choices":[]}'
+
 BEAT = SendData(1, b"\n", beat=True)
 
 
@@ -78,8 +80,8 @@ def test_no_heart_beats_before_the_commit_point() -> None:
 
 @pytest.mark.parametrize("head", [JSON, Head(200, (("content-type", "application/json; x=1"),))])
 def test_no_heart_beats_in_an_answer_that_comes_whole(head: Head) -> None:
-    conversation = opened(play(call(stream=False), heartbeat=15.0), head=head) >> UpstreamData(1, b"{}")
-    conversation = conversation >> UpstreamClosed(1) << SendHeaders(1, head) << SendData(1, b"{}")
+    conversation = opened(play(call(stream=False), heartbeat=15.0), head=head) >> UpstreamData(1, WHOLE)
+    conversation = conversation >> UpstreamClosed(1) << SendHeaders(1, head) << SendData(1, WHOLE)
     assert conversation << Release(1, ANY) << Report(ANY) << EndResponse(1)
 
 

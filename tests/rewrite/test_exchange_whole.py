@@ -27,6 +27,7 @@ from rewrite.events import (
 )
 from rewrite.limits import Limits
 from rewrite.outcome import Completed, Kind, Phase, Rejected, Stalled, Truncated, Unreachable
+from rewrite.reading import NO_END
 from tests.playbook import ANY, After, Playbook, body_with, over, status
 from tests.rewrite.scenes import (
     ANTHROPIC,
@@ -97,11 +98,10 @@ def test_an_answer_that_is_always_cut_is_a_502() -> None:
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
-@pytest.mark.parametrize("body", [b"<html>busy</html>", ANSWER[:-1]], ids=["html", "half"])
-def test_what_cannot_be_parsed_is_the_servers_fault(body: bytes, stream: bool) -> None:
-    conversation = opened(play(call(stream=stream), ONCE), head=HTML) >> UpstreamData(1, body)
-    conversation = conversation >> UpstreamClosed(1) << Release(1, Rejected(200, Kind.SERVER, ANY))
-    assert faults(conversation, 1, 502, "not one of this protocol")
+def test_half_of_an_answer_is_cut_though_its_message_ended(stream: bool) -> None:
+    conversation = opened(play(call(stream=stream), ONCE), head=JSON) >> UpstreamData(1, ANSWER[:-1])
+    conversation = conversation >> UpstreamClosed(1) << Release(1, Truncated(NO_END))
+    assert faults(conversation, 1, 502, NO_END)
 
 
 def test_a_whole_answer_to_a_stream_passes_as_it_is() -> None:
@@ -109,8 +109,11 @@ def test_a_whole_answer_to_a_stream_passes_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("body", [b"{}", b"[]", b' {"odd": 1}\n'])
-def test_json_that_we_do_not_know_passes(body: bytes) -> None:
-    assert completes(opened(play(WHOLE), head=JSON) >> UpstreamData(1, body), 1, JSON, body)
+def test_json_that_we_do_not_know_passes_where_no_attempt_is_left(body: bytes) -> None:
+    conversation = opened(play(WHOLE, ONCE), head=JSON) >> UpstreamData(1, body) >> UpstreamClosed(1)
+    conversation = conversation << Release(1, Rejected(200, Kind.FOREIGN, ANY, None, ANY))
+    conversation = conversation << SendHeaders(1, JSON) << SendData(1, body)
+    assert conversation << Report(over("rejected", "rejected(200 foreign)")) << EndResponse(1)
 
 
 def test_a_stream_to_a_call_that_was_not_streamed_passes_and_ends_honestly() -> None:
@@ -154,11 +157,11 @@ def test_a_whole_answer_to_a_stream_has_the_time_of_a_response_and_no_stall() ->
     assert completes(conversation, 1, JSON, ANSWER)
 
 
-@pytest.mark.parametrize("body", [b"<html>busy</html>", ANSWER[:-1]], ids=["html", "half"])
-def test_what_cannot_be_parsed_is_not_committed_when_the_hold_is_over(body: bytes) -> None:
+@pytest.mark.parametrize("body", [b"<html>busy</html>", b'{"odd":1}'], ids=["html", "odd"])
+def test_what_is_no_answer_is_not_committed_when_the_hold_is_over(body: bytes) -> None:
     conversation = asked_for_a_stream(HTML) << SetTimer(1, "response", 100.0) >> UpstreamData(1, body)
     conversation = conversation >> After(50.0) >> TimerFired(CALL, "hold") >> UpstreamClosed(1)
-    conversation = conversation << Release(1, Rejected(200, Kind.SERVER, ANY))
+    conversation = conversation << Release(1, Rejected(200, Kind.FOREIGN, ANY, None, ANY))
     assert conversation << SetTimer(2, "backoff", 0.5)
 
 

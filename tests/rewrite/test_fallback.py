@@ -14,7 +14,7 @@ IN_BAND = Rejected(529, Kind.SERVER, "busy")
 @pytest.mark.parametrize(
     ("outcome", "goes_on"),
     [
-        *((rejected(kind), True) for kind in (Kind.RATE, Kind.QUOTA, Kind.SERVER)),
+        *((rejected(kind), True) for kind in (Kind.RATE, Kind.QUOTA, Kind.SERVER, Kind.FOREIGN)),
         *((rejected(kind), False) for kind in (Kind.REQUEST, Kind.BINDING, Kind.AUTH, Kind.FORBIDDEN)),
         (IN_BAND, True),
         (LOST, True),

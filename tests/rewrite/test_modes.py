@@ -119,7 +119,7 @@ def test_what_is_no_answer_is_given_as_what_it_is(body: bytes) -> None:
     reading = Turned(asked(CHAT, stream=True), CHAT, REPLY).reading(JSON, inner, streamed=False)
     (segment,) = [*reading.feed(body), *reading.eof()]
     error = reading.hold(segment)
-    assert (segment.raw, reading.unparsable, error is None) == (b"", body == b"<html>", body == b"<html>")
+    assert (segment.raw, reading.unparsable, error is None) == (body, body == b"<html>", body == b"<html>")
     if error is not None:
         assert reading.refusal(error, 429).status == 429
 

@@ -11,12 +11,15 @@ from protocols.whole import WholeDecoder
 from rewrite.leg import Leg
 from rewrite.outcome import Kind, Outcome, Rejected, Truncated
 from rewrite.reading import LARGEST_UNREAD, NO_END, Reading
+from tests.rewrite.asks import ask, leg
+from tests.rewrite.edges import AZURE
 from tests.rewrite.scenes import (
     ANTHROPIC,
     CHAT,
     DONE,
     JSON,
     MESSAGE,
+    PING,
     ROLE,
     SSE,
     call,
@@ -29,6 +32,8 @@ from tests.rewrite.scenes import (
 )
 
 GARBAGE = b"data: {oops\n\n"
+ODD = b'data: {"type":"odd"}\n\n'
+FOREIGN = "the provider's answer is not one of this protocol"
 
 
 def holding(*frames: bytes) -> Reading:
@@ -83,12 +88,65 @@ def test_an_error_goes_back_in_a_form_that_clients_raise_on() -> None:
         (ROLE, None, Truncated(NO_END)),
         (ROLE, "reset", Truncated("reset")),
         (GARBAGE, "reset", Truncated("reset")),
-        (GARBAGE, None, Rejected(200, Kind.SERVER, "the provider's answer is not one of this protocol")),
+        (GARBAGE, None, Rejected(200, Kind.FOREIGN, FOREIGN)),
+        (ROLE + GARBAGE, None, Rejected(200, Kind.SERVER, FOREIGN)),
+        (ODD, None, Rejected(200, Kind.FOREIGN, FOREIGN, None, WireResponse(200, SSE.headers, ODD))),
+        (ODD, "reset", Truncated("reset")),
+        (b"", None, Rejected(200, Kind.FOREIGN, FOREIGN, None, WireResponse(200, SSE.headers))),
+        (
+            b"<html>",
+            None,
+            Rejected(200, Kind.FOREIGN, FOREIGN, None, WireResponse(200, SSE.headers, b"<html>")),
+        ),
+        (b'data: {"choi', None, Truncated(NO_END)),
+        (PING, None, Truncated(NO_END)),
+        (AZURE, None, Truncated(NO_END)),
     ],
-    ids="end reset garbage-and-reset garbage".split(),
 )
 def test_what_nothing_to_commit_means(frame: bytes, cause: str | None, outcome: Outcome) -> None:
-    assert holding(frame).came_to_nothing(cause) == outcome
+    reading = holding()
+    for segment in [*reading.feed(frame), *reading.eof()]:
+        reading.hold(segment)
+    assert reading.came_to_nothing(cause) == outcome
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome"),
+    [
+        (b"", Rejected(200, Kind.FOREIGN, FOREIGN, None, WireResponse(200, JSON.headers))),
+        (b"OK", Rejected(200, Kind.FOREIGN, FOREIGN, None, WireResponse(200, JSON.headers, b"OK"))),
+        (b'{"choices":[', Truncated(NO_END)),
+    ],
+    ids="nothing text half".split(),
+)
+def test_what_it_means_of_a_whole_answer(body: bytes, outcome: Outcome) -> None:
+    reading = Leg(call(stream=False), CHAT).reading(JSON)
+    for segment in [*reading.feed(body), *reading.eof()]:
+        reading.hold(segment)
+    assert reading.came_to_nothing(None) == outcome
+
+
+@pytest.mark.parametrize(
+    ("body", "says_nothing"),
+    [
+        (b'{"odd":1}', True),
+        (b"[]", True),
+        (b'{"id":"c1","choices":[]}', False),
+        (b'{"choices":[{"index":0,"message":{"content":""},"finish_reason":"stop"}]}', False),
+    ],
+)
+def test_what_json_is_no_answer(body: bytes, says_nothing: bool) -> None:
+    reading = Leg(call(stream=False), CHAT).reading(JSON)
+    for segment in [*reading.feed(body), *reading.eof()]:
+        reading.hold(segment)
+    assert reading.says_nothing is says_nothing
+
+
+def test_nothing_of_another_protocol_is_handed_to_a_client() -> None:
+    reading = leg(ask("openai_chat"), "anthropic_messages").reading(SSE)
+    for segment in [*reading.feed(ODD), *reading.eof()]:
+        reading.hold(segment)
+    assert reading.came_to_nothing(None) == Rejected(200, Kind.FOREIGN, FOREIGN)
 
 
 def test_an_error_is_told_unless_its_frame_shows_something_too() -> None:

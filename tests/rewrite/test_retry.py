@@ -178,6 +178,35 @@ def test_rotation_for_nothing_ends_with_the_clients_patience(kind: Kind) -> None
     assert decide(history(("a", said), latest_start=50.0), 50.1) == gives_back(said)
 
 
+ODD = Rejected(200, Kind.FOREIGN, "not of this protocol", None, WireResponse(200, (), b"<html>"))
+TOLD = "not of this protocol; passed on as it came"
+
+
+def test_a_foreign_answer_is_asked_for_once_more_and_then_passed_on() -> None:
+    assert decide(history(("a", ODD)), 1.0) == Retry(delay=0.5, rotate=True, fresh=True)
+    assert decide(history(("a", ODD), ("b", ODD)), 2.0) == GiveUp(WireResponse(200, (), b"<html>"), TOLD)
+    assert decide(history(("a", ODD), pooled=False), 1.0) == Retry(delay=0.5, fresh=True)
+
+
+@pytest.mark.parametrize("operation", [Operation.COUNT_TOKENS, Operation.EMBEDDINGS, Operation.MODELS])
+def test_so_it_is_where_the_answer_is_cheap(operation: Operation) -> None:
+    assert isinstance(decide(history(("a", ODD), operation=operation), 1.0), Retry)
+
+
+def test_a_foreign_answer_is_paid_for() -> None:
+    """What the call may not pay for twice is passed on at once."""
+    assert spent(history(("a", ODD))) == 1
+    passed_on = GiveUp(WireResponse(200, (), b"<html>"), TOLD)
+    assert decide(replace(history(("a", ODD)), limits=Limits(max_attempts=1)), 1.0) == passed_on
+    assert decide(history(("a", ODD), acting=True), 1.0) == passed_on
+    assert decide(history(("a", ODD)), 121.0) == passed_on
+
+
+def test_a_foreign_answer_that_no_client_is_given_is_a_fault_that_is_not_multiplied() -> None:
+    found = fault(decide(history(*[("a", replace(ODD, answer=None))] * 2), 2.0))
+    assert (found.status, found.should_retry) == (502, False)
+
+
 def test_asking_a_key_again_after_a_wait_is_counted() -> None:
     rated = rejected(Kind.RATE, 429)
     so_far: list[tuple[str, Outcome]] = [("a", rated), ("a", rated), ("a", STALLED)]

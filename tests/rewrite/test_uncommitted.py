@@ -36,6 +36,14 @@ def test_where_a_stream_was_promised_it_is_told_inside_and_kept_as_it_was() -> N
     assert (found.over.status, found.over.body) == (200, ANSWER.body)
 
 
+def test_a_page_where_a_stream_was_promised_is_an_error_inside_it() -> None:
+    page = WireResponse(200, (("content-type", "text/html"),), b"<html>")
+    found = refusal(GiveUp(page), CHAT, promised(begun=True))
+    assert b'"error"' in found.told
+    assert b"not one of this protocol" in found.told
+    assert b"<html>" not in found.told
+
+
 def test_a_whole_answer_is_no_stream() -> None:
     found = misfit(CHAT, promised(begun=True))
     assert b"answered whole" in found.told
