@@ -234,6 +234,11 @@ class Pruner(Protocol):
         """
         ...
 
+    def short(self, event: Mapping[str, object], choices: Container[int]) -> Mapping[str, object]:
+        """The object of a frame with the finish of each of these choices as the protocol's "length", where
+        its provider called it done; the same object if it says nothing of them."""
+        ...
+
 
 class Encoder(Protocol):
     """Segments and parts to the bytes that a client of the protocol reads."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from protocols.arguments import NONE_GIVEN, value_of
 from protocols.parts import (
+    CUT_SHORT,
     Annotation,
     BlockDelta,
     BlockKind,
@@ -66,7 +67,8 @@ class Wishes:
 
     `name`: the start of a tool's block under the names that the client knows; `hold`: whether its call goes
     out whole or not at all; `arguments`: what its text becomes, None if that is not whole; `tool_id`: one
-    for the n-th call that has none; `choices`: how many the client can be given.
+    for the n-th call that has none; `choices`: how many the client can be given; `at_once`: it gets nothing
+    before the end of the answer.
     """
 
     name: Callable[[BlockStart], BlockStart]
@@ -74,6 +76,7 @@ class Wishes:
     arguments: Callable[[BlockStart, str], str | None]
     tool_id: Callable[[int], str]
     choices: int = 1
+    at_once: bool = False
 
 
 @dataclass(slots=True)
@@ -81,7 +84,8 @@ class ChoiceSequencer:
     """The blocks of one choice. `closed`: upstream's indexes of blocks that were ended to begin another.
 
     `unstopped`: a call that upstream ended with half of its arguments or none, until it is known what that
-    means. `left_out`: the names of held calls that were cut.
+    means. `broken`: the name of a call that was half of one; `seen`: the client has a part of it, or of
+    something before it. `left_out`: the names of held calls that were cut.
     """
 
     number: int
@@ -93,6 +97,7 @@ class ChoiceSequencer:
     tools: int = 0
     called: bool = False
     broken: str | None = None
+    seen: bool = False
     left_out: list[str] = field(default_factory=list)
     unstopped: "_Ending | None" = None
     finish: Finish | None = None
@@ -133,7 +138,7 @@ class ChoiceSequencer:
         """More of a block that was ended to begin another. A call was whole then: what is more tears it."""
         if self.closed[part.index] is BlockKind.TOOL:
             if part.text.strip():
-                self.broken = ""
+                self.broken, self.seen = "", True
             return None
         yield from self.start(BlockStart(part.choice, part.index, part.kind))
         return self._of(part.index)
@@ -230,6 +235,8 @@ class ChoiceSequencer:
             self.unstopped = _Ending(block, empty=True)
         elif whole is None:
             self.broken = block.start.tool_name or ""
+            out = not block.held or self.index >= 0
+            self.seen = self.seen or (out and not self.wishes.at_once)
             self.unstopped = _Ending(block, empty=False)
         elif block.held:
             yield from self._give(block, whole)
@@ -302,6 +309,8 @@ class ChoiceSequencer:
     def finished(self, *, done: bool) -> Finish | None:
         """The finish that goes out; None where none was said and the stream did not say it was `done`."""
         said = self.finish
+        if said is not None and self.broken is not None and said.reason not in CUT_SHORT:
+            return replace(said, choice=self.number, reason=FinishReason.LENGTH, detail="")
         if said is None or (said.reason is FinishReason.OTHER and not said.native):
             return self._supplied() if done or said else None
         if said.reason is FinishReason.STOP and self.called:
@@ -314,10 +323,11 @@ class ChoiceSequencer:
 
     @property
     def half_a_call(self) -> str | None:
-        """The name of a call that upstream calls done and that is not whole; "length" is honest about it."""
+        """The name of a call that upstream calls done and that is not whole. Where the client has nothing
+        yet, "length" is honest, and nobody asks again."""
         if self.finish is None and self.unstopped is not None:
             return self.unstopped.block.start.tool_name or ""
-        return self.broken if self.finish is None or self.calls_done else None
+        return self.broken if self.finish is None or (self.calls_done and self.seen) else None
 
     @property
     def calls_done(self) -> bool:

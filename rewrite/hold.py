@@ -6,7 +6,8 @@ out of the frames that waited; what else they said is kept.
 
 A call is whole when its arguments are a JSON object, since nothing can follow in it, and when upstream
 stopped it and went on or called its answer done. Where upstream ended its answer for want of room
-("length") the arguments decide: providers stop the block of half a call as they stop a whole one. A last
+("length") the arguments decide: providers stop the block of half a call as they stop a whole one. Some say
+so under a name that clients take for an end, which becomes the protocol's "length" then. A last
 frame behind half a call, without any finish, does not go out: that answer was cut, and ends as such.
 """
 
@@ -26,6 +27,7 @@ from protocols.parts import (
     BlockStart,
     BlockStop,
     Finish,
+    FinishReason,
     MessageStart,
     Ping,
     StreamEnd,
@@ -107,6 +109,10 @@ class _Calls:
     def unexplained(self) -> bool:
         """A call is cut of a choice that has no finish to say so."""
         return any(choice not in self._finished for choice, _ in self.cut)
+
+    @property
+    def cut_choices(self) -> set[int]:
+        return {choice for choice, _ in self.cut}
 
     def note(self, part: StreamPart, frame: int) -> None:
         match part:
@@ -224,18 +230,26 @@ class HoldingDecoder:
         for segment in ready:
             yield from self._shown(segment) if self._calls.cut else (segment,)
 
+    def _honest(self, part: StreamPart) -> StreamPart:
+        """A choice of which a call was cut has not ended as its provider says."""
+        if not isinstance(part, Finish) or part.choice not in self._calls.cut_choices:
+            return part
+        return part if part.reason in CUT_SHORT else replace(part, reason=FinishReason.LENGTH)
+
     def _shown(self, segment: Segment) -> Iterator[Segment]:
         """A frame without the calls that are cut. Parts that no bytes say any more still count: an answer
         has begun also if the frame that said so is gone."""
         said, cut = segment.parts or (), self._calls.cut.keys()
         if self._calls.unexplained and any(isinstance(part, StreamEnd) for part in said):
             return
-        rest = tuple(part for part in said if not is_of(part, cut))
+        rest = tuple(self._honest(part) for part in said if not is_of(part, cut))
         frame = frame_of(segment.raw)
         if frame is None:
             yield segment if len(rest) == len(said) else Segment(b"", parts=rest)
             return
         event = self._pruner.prune(frame.event, said, cut, self._head)
+        if event is not None and any(isinstance(part, Finish) for part in said):
+            event = self._pruner.short(event, self._calls.cut_choices)
         raw = b"".join(self._writer.write(frame, () if event is None else (event,)))
         if raw or rest:
             yield replace(segment, raw=raw, parts=rest)

@@ -104,10 +104,11 @@ def _in_order(turned: Turned, start: MessageStart, said: Sequence[StreamPart]) -
     """Usage first: some streams begin with a part of it."""
     names = Wishes(
         name=lambda start: start,
-        hold=lambda _: False,
+        hold=lambda _: True,
         arguments=lambda _, text: text,
         tool_id=lambda number: f"call_{start.id}_{number}",
         choices=MOST_CHOICES if turned.protocol.abilities.several_choices else 1,
+        at_once=True,
     )
     sequencer = Sequencer(start, names, _for_client)
     counts = [part for part in said if isinstance(part, UsageReport)]

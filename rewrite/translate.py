@@ -106,13 +106,14 @@ class Translation:
     def sequencer(self) -> Sequencer:
         abilities, names = self.source.abilities, self.names
 
-        every = abilities.whole_tool_calls or (self.hold_tool_calls and self.call.stream)
+        every = abilities.whole_tool_calls or self.hold_tool_calls or not self.call.stream
 
         def hold(start: BlockStart) -> bool:
             return every or names.unwraps(start)
 
         choices = MOST_CHOICES if abilities.several_choices else 1
-        wishes = Wishes(names.known_by_client, hold, self._arguments, self._tool_id, choices)
+        at_once = not self.call.stream
+        wishes = Wishes(names.known_by_client, hold, self._arguments, self._tool_id, choices, at_once)
         return Sequencer(MessageStart(self.reply.id, self.reply.model), wishes, _for_client)
 
     def _arguments(self, start: BlockStart, text: str) -> str | None:

@@ -93,13 +93,19 @@ class _Block:
             elif name != "type" and value is not None:
                 self.block[name] = value
 
+    @property
+    def calls(self) -> bool:
+        """Measured: llama.cpp's blocks of tools begin without an input."""
+        return "input" in self.block or bool(self.pieces) or text_at(self.block, "type") == "tool_use"
+
     def is_whole(self, *, done: bool) -> bool:
         """Of an input that is empty its stop says that it is."""
-        if "input" not in self.block:
+        if not self.calls:
             return True
         return is_complete("".join(self.pieces), done=done or self.stopped)
 
     def whole(self) -> JsonObject:
         value = value_of("".join(self.pieces))
         texts = {name: "".join(pieces) for name, pieces in self.texts.items()}
-        return {**self.block, **texts, **({} if value is None else {"input": value})}
+        given = {} if value is None and "input" in self.block else {"input": {} if value is None else value}
+        return {**self.block, **texts, **(given if self.calls else {})}

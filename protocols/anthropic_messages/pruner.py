@@ -2,8 +2,9 @@
 
 from collections.abc import Container, Sequence
 
-from protocols.parts import BlockKey, MessageStart, StreamPart, is_of
-from protocols.wirejson import JsonObject
+from protocols.anthropic_messages.words import FINISH_REASONS
+from protocols.parts import CUT_SHORT, BlockKey, MessageStart, StreamPart, is_of
+from protocols.wirejson import JsonObject, inside, text_at
 
 
 class EventPruner:
@@ -18,3 +19,12 @@ class EventPruner:
         head: MessageStart | None,
     ) -> JsonObject | None:
         return None if any(is_of(part, cut) for part in said) else event
+
+    def short(self, event: JsonObject, choices: Container[int]) -> JsonObject:
+        return inside(event, "delta", _short)
+
+
+def _short(delta: JsonObject) -> JsonObject:
+    reason = text_at(delta, "stop_reason")
+    honest = not reason or FINISH_REASONS.get(reason) in CUT_SHORT
+    return delta if honest else {**delta, "stop_reason": "max_tokens"}

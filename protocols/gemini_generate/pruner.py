@@ -2,8 +2,9 @@
 
 from collections.abc import Container, Iterator, Sequence
 
-from protocols.parts import BlockKey, BlockKind, BlockStart, MessageStart, StreamPart, key_of
-from protocols.wirejson import JsonObject, count_at, object_at, objects_at, text_at
+from protocols.gemini_generate.shapes import FINISH_REASONS
+from protocols.parts import CUT_SHORT, BlockKey, BlockKind, BlockStart, MessageStart, StreamPart, key_of
+from protocols.wirejson import JsonObject, count_at, each_at, inside, object_at, objects_at, text_at
 
 
 class ChunkPruner:
@@ -31,6 +32,10 @@ class ChunkPruner:
         pruned = {**chunk, "candidates": kept}
         return {**event, "response": pruned} if enveloped else pruned
 
+    def short(self, event: JsonObject, choices: Container[int]) -> JsonObject:
+        event = inside(event, "response", lambda chunk: self.short(chunk, choices))
+        return each_at(event, "candidates", lambda one: _short(one, choices))
+
     def _candidate(
         self, candidate: JsonObject, said: Sequence[StreamPart], cut: Container[BlockKey]
     ) -> JsonObject:
@@ -50,6 +55,13 @@ class ChunkPruner:
         if text_at(object_at(part, "functionCall"), "name"):
             self._going_on[choice] = next(begun, None)
         return self._going_on.get(choice)
+
+
+def _short(candidate: JsonObject, choices: Container[int]) -> JsonObject:
+    word = text_at(candidate, "finishReason")
+    honest = not word or FINISH_REASONS.get(word) in CUT_SHORT
+    known = (count_at(candidate, "index") or 0) in choices
+    return candidate if honest or not known else {**candidate, "finishReason": "MAX_TOKENS"}
 
 
 def _begun(choice: int, said: Sequence[StreamPart]) -> Iterator[BlockKey]:

@@ -2,8 +2,18 @@
 
 from collections.abc import Container, Sequence
 
-from protocols.parts import BlockKey, BlockKind, BlockStart, MessageStart, StreamPart, is_of, key_of
-from protocols.wirejson import JsonObject, object_at, objects_at
+from protocols.ollama_chat.words import FINISH_REASONS
+from protocols.parts import (
+    CUT_SHORT,
+    BlockKey,
+    BlockKind,
+    BlockStart,
+    MessageStart,
+    StreamPart,
+    is_of,
+    key_of,
+)
+from protocols.wirejson import JsonObject, object_at, objects_at, text_at
 
 
 class LinePruner:
@@ -23,3 +33,8 @@ class LinePruner:
         calls = zip(objects_at(message, "tool_calls"), begun, strict=True)
         kept = [call for call, start in calls if key_of(start) not in cut]
         return {**event, "message": {**message, "tool_calls": kept}}
+
+    def short(self, event: JsonObject, choices: Container[int]) -> JsonObject:
+        reason = text_at(event, "done_reason")
+        honest = not reason or FINISH_REASONS.get(reason) in CUT_SHORT
+        return event if honest else {**event, "done_reason": "length"}

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from protocols.arguments import is_complete, text_of, within
 from protocols.openai_chat.reasoning import Details
-from protocols.openai_chat.stream import FINISH_REASONS, ToolKeys, tool_kind
+from protocols.openai_chat.stream import FINISH_REASONS, ToolKeys, finish_of, tool_kind
 from protocols.parts import CUT_SHORT, ToolKind
 from protocols.wirejson import (
     JsonObject,
@@ -188,10 +188,13 @@ class _Choice:
         self.message.feed(object_at(choice, "delta"))
 
     def whole(self, *, done: bool) -> JsonObject:
-        """A finish that is missing is ours, and then no call is told that is not whole."""
-        reason = self.reason or self.message.supplied(done=done)
-        short = FINISH_REASONS.get(reason) in CUT_SHORT
-        message = self.message.whole(done=done and not short, half=bool(self.reason))
+        """A finish that is missing is ours, and "length" where another one hides that it was cut short. Then
+        no call is told that is not whole."""
+        honest = FINISH_REASONS.get(self.reason) in CUT_SHORT
+        ended = (done or bool(self.reason)) and finish_of(self.reason, self.fields) not in CUT_SHORT
+        ours = self.message.supplied(done=ended)
+        reason = ours if not self.reason or (ours == "length" and not honest) else self.reason
+        message = self.message.whole(done=ended, half=honest)
         told = {"index": self.number, **self.fields, "message": message}
         return {**told, "logprobs": self.logprobs or None, "finish_reason": reason}
 

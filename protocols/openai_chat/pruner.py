@@ -2,8 +2,18 @@
 
 from collections.abc import Container, Iterator, Sequence
 
-from protocols.parts import BlockDelta, BlockKey, BlockKind, MessageStart, StreamPart, is_of, key_of
-from protocols.wirejson import JsonObject, count_at, object_at, objects_at
+from protocols.openai_chat.stream import FINISH_REASONS
+from protocols.parts import (
+    CUT_SHORT,
+    BlockDelta,
+    BlockKey,
+    BlockKind,
+    MessageStart,
+    StreamPart,
+    is_of,
+    key_of,
+)
+from protocols.wirejson import JsonObject, count_at, each_at, object_at, objects_at, text_at
 
 _CALLS = "tool_calls"
 
@@ -28,6 +38,9 @@ class ChunkPruner:
             return event
         return None if all(is_of(part, cut) for part in said) else {**event, "choices": kept}
 
+    def short(self, event: JsonObject, choices: Container[int]) -> JsonObject:
+        return each_at(event, "choices", lambda one: _short(one, choices))
+
     def _choice(self, choice: JsonObject, grown: Iterator[BlockKey], cut: Container[BlockKey]) -> JsonObject:
         delta = object_at(choice, "delta")
         calls = objects_at(delta, _CALLS)
@@ -50,6 +63,13 @@ class ChunkPruner:
                 gone.add(count_at(call, "index") or 0)
             else:
                 yield _numbered(call, gone)
+
+
+def _short(choice: JsonObject, choices: Container[int]) -> JsonObject:
+    reason = text_at(choice, "finish_reason")
+    honest = not reason or FINISH_REASONS.get(reason) in CUT_SHORT
+    known = (count_at(choice, "index") or 0) in choices
+    return choice if honest or not known else {**choice, "finish_reason": "length"}
 
 
 def _without(delta: JsonObject, name: str) -> JsonObject:

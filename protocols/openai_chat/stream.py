@@ -8,6 +8,7 @@ from protocols.blocks import ImplicitBlocks
 from protocols.media import from_data_url
 from protocols.openai_chat.reasoning import Details, details_text, signature_of
 from protocols.parts import (
+    CUT_SHORT,
     Annotation,
     BlockKind,
     BlockStart,
@@ -51,6 +52,9 @@ FINISH_REASONS: Mapping[str, FinishReason] = {
 }
 """`eos` is Together's, `model_length` Mistral's, `error` OpenRouter's, the last DeepSeek's."""
 
+_NATIVE_LENGTHS = frozenset(
+    {"length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"}
+)
 _TEMPLATE = ("id", "object", "created", "model", "system_fingerprint", "service_tier", "provider")
 _KNOWN = frozenset({"choices", "usage", "object"})
 _REASONING, _CONTENT, _REFUSAL, _AUDIO = "reasoning", "content", "refusal", "audio"
@@ -199,8 +203,7 @@ class ChoiceReader:
         """vLLM and its like name the stop sequence in `stop_reason`."""
         self._blocks.seals[_REASONING] = self._details.seal()
         yield from self._blocks.close()
-        known = FINISH_REASONS.get(reason, FinishReason.OTHER)
-        yield Finish(self._choice, known, reason, text_at(choice, "stop_reason"))
+        yield Finish(self._choice, finish_of(reason, choice), reason, text_at(choice, "stop_reason"))
 
     # -- text and reasoning -----------------------------------------------------------------------------
 
@@ -286,6 +289,14 @@ class ChoiceReader:
             yield self._blocks.tool(key, kind, key[1] or None, text_at(function, "name") or None)
         arguments = text_of(function.get("arguments")) or text_at(function, "input")
         yield from self._blocks.delta(key, BlockKind.TOOL, arguments)
+
+
+def finish_of(reason: str, choice: JsonObject) -> FinishReason:
+    """Why a choice ended. OpenRouter's own provider may say beside "tool_calls" that there was no room."""
+    known = FINISH_REASONS.get(reason, FinishReason.OTHER)
+    if known in CUT_SHORT or text_at(choice, "native_finish_reason").lower() not in _NATIVE_LENGTHS:
+        return known
+    return FinishReason.LENGTH
 
 
 class ToolKeys:

@@ -8,6 +8,7 @@ from protocols.arguments import text_of, within
 from protocols.openai_responses.layout import layout_of, run_by_client
 from protocols.openai_responses.reader import EventReader
 from protocols.openai_responses.resuming import ResumedEventWriter
+from protocols.openai_responses.vocabulary import incomplete_response, is_half
 from protocols.parts import BlockStop, Finish, FinishReason, StreamEnd
 from protocols.progress import Progress
 from protocols.wirejson import JsonObject, object_at, objects_at, text_at
@@ -32,6 +33,9 @@ class ResponsesFold:
             return self._incomplete()
         output = [item.native for item in layout.ordered if item.done]
         told = [_in_text(item) for item in objects_at(layout.response, "output") or output]
+        kept = [item for item in told if not is_half(item)]
+        if text_at(layout.response, "status") == "completed" and len(kept) < len(told):
+            return {**incomplete_response(layout.response), "output": kept}
         return {**layout.response, "output": told}
 
     def _incomplete(self) -> JsonObject | None:

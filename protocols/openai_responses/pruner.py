@@ -6,8 +6,9 @@ What is left is numbered as if they had never been: clients find an item by its 
 from collections.abc import Container, Sequence
 
 from protocols.openai_responses.layout import Layout, layout_at
+from protocols.openai_responses.vocabulary import incomplete
 from protocols.parts import BlockKey, MessageStart, StreamPart, is_of
-from protocols.wirejson import JsonObject, count_at, object_at, objects_at
+from protocols.wirejson import JsonObject, count_at, object_at, objects_at, text_at
 
 
 class EventPruner:
@@ -29,6 +30,9 @@ class EventPruner:
             layout.unsaid += count_at(event, "sequence_number") is not None
             return None
         return _numbered(event, layout)
+
+    def short(self, event: JsonObject, choices: Container[int]) -> JsonObject:
+        return incomplete(event) if text_at(event, "type") == "response.completed" else event
 
 
 def _numbered(event: JsonObject, layout: Layout) -> JsonObject:

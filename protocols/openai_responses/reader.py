@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from protocols.openai_responses.items import Counter, ItemReader, reader_of
 from protocols.openai_responses.layout import LAYOUT, Item, Layout, item_of, run_by_client
-from protocols.openai_responses.vocabulary import INCOMPLETE_REASONS, failure, flat_error, usage_of
+from protocols.openai_responses.vocabulary import INCOMPLETE_REASONS, failure, flat_error, is_half, usage_of
 from protocols.parts import (
     BlockDelta,
     BlockKind,
@@ -187,6 +187,8 @@ class EventReader:
             return Finish(0, FinishReason.ERROR, kind)
         if kind != "completed":
             return Finish(0, FinishReason.OTHER, kind)
+        if any(is_half(item.native) for item in self._layout.items.values()):
+            return Finish(0, FinishReason.LENGTH, kind)
         called = any(run_by_client(item.native) for item in self._layout.items.values())
         return Finish(0, FinishReason.TOOL_CALLS if called else FinishReason.STOP, kind)
 

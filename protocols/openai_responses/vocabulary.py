@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 
+from protocols.arguments import text_of, value_of
 from protocols.parts import ErrorKind, FinishReason, Seal, StreamError, Usage
 from protocols.seals import CARRIER, is_carrier
 from protocols.wirejson import (
+    NOT_JSON,
     JsonObject,
     count_at,
     dump,
@@ -27,6 +29,26 @@ INCOMPLETE_REASONS: Mapping[str, FinishReason] = {
     "content_filter": FinishReason.CONTENT_FILTER,
     "steered": FinishReason.STOP,
 }
+
+
+def incomplete(event: JsonObject) -> JsonObject:
+    """The last event of a response that was completed only by its name: there was no room for all of it."""
+    response = incomplete_response(object_at(event, "response"))
+    return {**event, "type": "response.incomplete", "response": response}
+
+
+def incomplete_response(response: JsonObject) -> JsonObject:
+    why = {"reason": "max_output_tokens"}
+    return {**response, "status": "incomplete", "incomplete_details": why}
+
+
+def is_half(item: JsonObject) -> bool:
+    """Whether an item is a call with half of its arguments. Measured: llama.cpp calls a response that ended
+    at its limit completed, and such an item too."""
+    function = text_at(item, "type") == "function_call"
+    return function and value_of(text_of(item.get("arguments"))) is NOT_JSON
+
+
 _REPLAYED = ("id", "summary", "content", "encrypted_content")
 
 
