@@ -34,10 +34,12 @@ from rewrite.deadlines import timeouts_for
 from rewrite.events import Acquire, Summary
 from rewrite.exchange import Exchange
 from rewrite.limits import OnTruncation, limits_for, timing
+from rewrite.notices import Notice
 from rewrite.outcome import Outcome
 from rewrite.providers import reasons
 from rewrite.responses_store import PROTOCOL as RESPONSES
 from rewrite.responses_store import is_kept, scope_of
+from rewrite.route_use import RouteUse
 from rewrite.routes import Rule
 from rewrite.sessions import with_session
 from rewrite.terms import Terms
@@ -57,6 +59,7 @@ class Answering:
         self.responses = Responses(State(Memory(), time.time), time.time)
         self._settings: Settings | None = None
         self._planner: Planner | None = None
+        self._routes = RouteUse(())
         self._upstream: Upstream | None = None
         self._former: list[Upstream] = []
         self._clock = Clock()
@@ -68,10 +71,13 @@ class Answering:
             self._former.append(self._upstream)
         self._settings, self._upstream = settings, upstream
         self._planner = Planner(settings, self._registry)
+        self._routes = RouteUse(settings.rules)
         self._traces.configure(settings.trace)
 
     async def close(self) -> None:
-        """The proxy ends."""
+        """The proxy ends: calls that are open leave their record."""
+        for driver in list(self._drivers.values()):
+            driver.stop("the proxy was stopped")
         await _close([*self._former, *filter(None, [self._upstream])])
 
     def begin(
@@ -86,6 +92,8 @@ class Answering:
             return self._refusal(Record(flow, call, intercepted.provider.name, ()), intercepted, turn)
         assert self._planner is not None
         plan = self._planner.plan(turn, intercepted, flow.request)
+        for text in self._routes.note(plan.rule, turn.call.model):
+            self._journal.notice(Notice(text, warning=True))
         targets = [_recorded(one, turn.call) for one in plan.targets]
         record = Record(flow, turn.call, intercepted.provider.name, targets, plan.refused, plan.rule)
         if not plan.targets:
@@ -160,6 +168,7 @@ class Answering:
             ),
             untouched=lambda route: targets[route].leg.untouched,
             report=partial(self._report, record, intercepted, plan, turn),
+            waiting=partial(self._journal.waiting, record),
             failed=partial(self._journal.failed, f"call {call.id} to {intercepted.provider.name}"),
             clock=self._clock,
         )

@@ -49,6 +49,7 @@ class Control:
     async def stop(self) -> None:
         self._watch.stop()
         await self._answering.close()
+        self._journal.close()
 
     def configure(self, opts: options.Options) -> None:
         """Read the config, or say line by line what is wrong."""

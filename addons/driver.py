@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol, assert_never
 
@@ -42,7 +42,10 @@ from rewrite.events import (
     UpstreamStarted,
 )
 from rewrite.exchange import Exchange
-from rewrite.outcome import Abandoned, Outcome
+from rewrite.outcome import Abandoned, Outcome, describe
+
+LONG_WAIT = 3.0
+"""Seconds between two attempts from which on a person has to know why nothing happens."""
 
 SLOW_DRAIN = 0.1
 """Seconds after which a client that did not read has made upstream's silence meaningless."""
@@ -84,7 +87,8 @@ class Work:
     `acquire` and `release` are the pool's (or the client's own credential's), `request` writes a credential
     on what goes to a target, or on what is rendered in its place; they get the number of the target's route.
     `untouched`: whether the client gets
-    its answers as they come. `report` keeps the record, `failed` reports a fault of ours.
+    its answers as they come. `report` keeps the record, `waiting` says how long nothing is asked and why,
+    `failed` reports a fault of ours.
     """
 
     call: Call
@@ -97,6 +101,7 @@ class Work:
     request: Callable[[int, Lease, Rendered | None], UpstreamRequest]
     untouched: Callable[[int], bool]
     report: Callable[[Summary], None]
+    waiting: Callable[[float, str], None]
     failed: Callable[[BaseException], None]
     clock: Time
 
@@ -148,6 +153,7 @@ class Driver:
         self._timers: list[Handle] = []
         self._started = self._over = False
         self._status = 0
+        self._last = self._why = ""
 
     async def run(self, response: Response) -> None:
         """Answer the call into `response`."""
@@ -169,6 +175,11 @@ class Driver:
             except Exception as error:  # noqa: BLE001  # the client has left: nobody else to tell
                 self._work.failed(error)
         self._stop()
+
+    def stop(self, why: str) -> None:
+        """As `client_gone`, but it was not the client that ended the call."""
+        self._why = why
+        self.client_gone()
 
     def _stop(self) -> None:
         for timer in self._timers:
@@ -220,12 +231,16 @@ class Driver:
             case CancelUpstream():
                 self._cancel_reader()
             case Release(attempt=attempt, outcome=outcome):
+                self._last = f"{self._leases[attempt][1].name}: {describe(outcome)}"
                 self._record(partial(self._work.release, *self._leases.pop(attempt), outcome))
             case SetTimer(attempt=attempt, name=name, seconds=seconds):
                 fired = partial(self._inbox.put, TimerFired(attempt, name))
                 self._timers.append(self._work.clock.call_later(seconds, fired))
+                if name == "backoff" and seconds > LONG_WAIT:
+                    self._record(partial(self._work.waiting, seconds, self._last))
             case Report(summary=summary):
-                self._record(partial(self._work.report, summary))
+                told = replace(summary, words=self._why) if self._why else summary
+                self._record(partial(self._work.report, told))
             case SendHeaders() | SendData() | EndResponse():
                 pass  # to nobody: the client has left
             case _:

@@ -4,14 +4,15 @@ This is the one place where records are written, and the one where they are reda
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from mitmproxy import http
+from mitmproxy.flow import Flow
 
 from addons.blackout import Redactor
-from addons.printable import bounded, line
+from addons.printable import LONGEST_NAME, bounded, line
 from protocols.base import Call, Rendered
 from protocols.origin import Origin
 from rewrite.decision import Ended
@@ -20,6 +21,7 @@ from rewrite.fitting import Loss
 from rewrite.notices import Notice
 from rewrite.outcome import describe
 from rewrite.routes import Rule
+from rewrite.tally import Tally
 from rewrite.trace import Body, cut
 
 KEY = "rotator"
@@ -71,8 +73,10 @@ class Record:
 class Journal:
     """Writes records; `redactor` sees every text of them."""
 
-    def __init__(self, redactor: Redactor) -> None:
-        self._redactor = redactor
+    def __init__(self, redactor: Redactor, updated: Callable[[Flow], None] = lambda _: None) -> None:
+        """`updated` has a flow shown anew that has not ended."""
+        self._redactor, self._updated = redactor, updated
+        self._tally = Tally()
 
     def begin(self, flow: http.HTTPFlow, record: Mapping[str, object]) -> None:
         """The flow is ours: what is known of it before anything is sent."""
@@ -85,9 +89,24 @@ class Journal:
         flow.comment = self._comment(record, summary)
         flow.marked = _MARKERS.get(summary.end, flow.marked)
         log.info("%s", self._redactor.redact(_line(kept)))
+        self._tally.note(summary, [_served(one, record) for one in summary.attempts])
+
+    def close(self) -> None:
+        """The proxy ends: what came of all calls, by credential."""
+        for each in self._tally.lines():
+            log.info("summary: %s", self._redactor.redact(each))
 
     def _comment(self, record: Record, summary: Summary) -> str:
         return "\n".join(line(self._redactor.redact(each)) for each in _sentences(record, summary))
+
+    def waiting(self, record: Record, seconds: float, why: str) -> None:
+        """No attempt of the call is under way, and none will be for `seconds`."""
+        call = record.call
+        told = line(self._redactor.redact(f"waits {seconds:.0f} s for another attempt: {why}"))
+        record.flow.comment = told
+        self._updated(record.flow)
+        named = line(self._redactor.redact(call.model or call.operation.value), LONGEST_NAME)
+        log.info("call=%s provider=%s model=%s: %s", call.id, record.provider, named, told)
 
     def turn(self, flow: http.HTTPFlow, turn: http.HTTPFlow) -> None:
         """A turn of the WebSocket of `flow` is over, whose record is in `turn`: the last ones stay."""
@@ -186,6 +205,10 @@ def _routed(record: Record, summary: Summary) -> dict[str, object]:
         if target.dropped:
             told["headers_dropped"] = list(target.dropped)
     return told
+
+
+def _served(one: Ended, record: Record) -> str:
+    return f"{record.targets[one.route].provider}/{one.credential}"
 
 
 def _attempt(one: Ended, record: Record, began: float) -> dict[str, object]:

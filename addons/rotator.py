@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
 
-from mitmproxy import addonmanager, command, ctx, exceptions, flow, http
+from mitmproxy import addonmanager, command, ctx, exceptions, flow, hooks, http, tls
 
 from addons.answering import Answering
 from addons.blackout import Redactor
@@ -20,6 +20,7 @@ from addons.guard import own_ports, points_at_us
 from addons.interception import Intercepted, Interception
 from addons.journal import Journal
 from addons.listening import PASTE
+from addons.misdirected import Distrust, own_address
 from addons.pool import Pool
 from addons.printable import Lines
 from addons.relay import Relay
@@ -54,14 +55,20 @@ def _protocols() -> Registry:
         return Registry()
 
 
+def _updated(changed: flow.Flow) -> None:
+    """What is shown of a flow is not up to date."""
+    ctx.master.addons.trigger(hooks.UpdateHook([changed]))
+
+
 class Rotator:
     """Composition root: makes the parts, and hands each hook to the one that knows."""
 
     def __init__(self) -> None:
         redactor = Redactor()
-        self._journal = Journal(redactor)
+        self._journal = Journal(redactor, _updated)
         pool = self._pool = Pool(time.monotonic, self._journal.notice)
-        registry = _protocols()
+        self._registry = registry = _protocols()
+        self._distrust = Distrust()
         self._interception = Interception(registry, pool, self._journal, redactor)
         self._answering = Answering(registry, pool, self._journal, Traces(redactor))
         self._departure = Departure(self._interception, self._answering, self._journal)
@@ -166,6 +173,14 @@ class Rotator:
             assert flow.websocket is not None
             flow.websocket.messages[-1].dropped = True
 
+    def tls_established_client(self, data: tls.TlsData) -> None:
+        self._distrust.established(data)
+
+    def tls_failed_client(self, data: tls.TlsData) -> None:
+        port = data.context.client.sockname[1]
+        if text := self._distrust.failed(data, ctx.options, port):
+            self._journal.notice(Notice(text, warning=True))
+
     def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
         self._interception.authorize_proxy(flow)
 
@@ -180,9 +195,7 @@ class Rotator:
         self._departure.refuse(flow)
         self._interception.disarm(flow)
         flow.request.stream = False
-        flow.response = http.Response.make(
-            403, "This address is the proxy itself.\n", {"content-type": "text/plain"}
-        )
+        flow.response = own_address(flow.request, self._registry, ctx.options)
         return True
 
 

@@ -26,7 +26,7 @@ from rewrite.adapters.base import Adapter
 from rewrite.clients import ClientFacts, client_facts
 from rewrite.deadlines import Deadlines
 from rewrite.limits import Limits, OnTruncation, Timeouts
-from rewrite.providers import Carrier, Provider, is_exact, layered, provider
+from rewrite.providers import Carrier, Provider, is_exact, layered, other_owner, provider
 from rewrite.responses_store import Bounds
 from rewrite.routes import Rule, destination
 
@@ -140,7 +140,11 @@ def _loaded(source: Path | None, environ: Mapping[str, str], cwd: Path) -> Setti
         upstream_proxy=tables.upstream.proxy,
         browsers=frozenset(tables.browsers.allow),
         clients=known_clients(),
-        warnings=(*_warnings(tables, keys), *_without_keys(tables, keys.problems, providers)),
+        warnings=(
+            *_warnings(tables, keys),
+            *_without_keys(tables, keys.problems, providers),
+            *_of_other_models(tables, keys.problems, by_name),
+        ),
         source=source,
         key_files=tuple(_key_files(tables, folder)),
     )
@@ -367,6 +371,20 @@ def _without_keys(tables: Tables, problems: Problems, providers: Sequence[Config
             to, loc = destination(text), ("routes", number, "to", position)
             if to.model and to.provider in keyless and route.match.provider != to.provider:
                 told = f"{to.provider} has no credentials: passed over for calls meant for other providers"
+                yield line(problems.source(loc), loc, told)
+
+
+def _of_other_models(tables: Tables, problems: Problems, providers: Mapping[str, Provider]) -> Iterator[str]:
+    """Targets that name no model, for models that another provider has and theirs does not."""
+    for number, route in enumerate(tables.routes):
+        glob = route.match.model
+        for position, text in enumerate(route.to):
+            to, loc = destination(text), ("routes", number, "to", position)
+            owner = "" if to.model else other_owner(providers.values(), providers[to.provider], glob)
+            if owner:
+                told = (
+                    f"{to.provider} would be asked for {glob}, which {owner} has: write {to.provider}/MODEL"
+                )
                 yield line(problems.source(loc), loc, told)
 
 

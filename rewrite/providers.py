@@ -6,6 +6,7 @@ Facts are data: `provider` reads them from a mapping, which `layered` lays over 
 built-in ones are in `provider_data/`, one TOML file each over `_common.toml`.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
@@ -63,6 +64,8 @@ class Thinking(StrEnum):
 
 
 _TLS_PORT = 443
+_TELLING = 3
+"""Characters of a model's name that say whose it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +175,29 @@ def provider(name: str, mapping: Mapping[str, object]) -> Provider:
 def path_of_protocol(provider: Provider, protocol: str) -> str | None:
     """The path of a call that generates; None: the provider does not speak it, or its place is not known."""
     return provider.paths.get(protocol) if protocol in provider.protocols else None
+
+
+def other_owner(providers: Iterable[Provider], asked: Provider, glob: str) -> str:
+    """The name of the provider that has most models of the name `glob`, where `asked`, as far as its facts
+    go, has none; "" where that is not known."""
+    beginning = _beginning(glob)
+    if len(beginning) < _TELLING or not asked.models or _models_of(asked, beginning, 0):
+        return ""
+    found = [(each, _models_of(each, beginning, _TELLING)) for each in providers if each.origin]
+    owner, models = max(found, key=lambda each: each[1], default=(asked, 0))
+    return owner.name if models else ""
+
+
+def _models_of(provider: Provider, beginning: str, telling: int) -> int:
+    """How many facts are about such models, of those that say at least `telling` characters of a name."""
+    known = [_beginning(row.match) for row in provider.models]
+    told = [each for each in known if len(each) >= telling]
+    return sum(each.startswith(beginning) or beginning.startswith(each) for each in told)
+
+
+def _beginning(glob: str) -> str:
+    """What stands before the first wildcard, in lower case."""
+    return re.split(r"[*?[]", glob.lower(), maxsplit=1)[0]
 
 
 def facts_of(provider: Provider, model: str | None) -> ModelFacts:

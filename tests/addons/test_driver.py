@@ -110,6 +110,7 @@ class House:
         self.released: list[tuple[str, str]] = []
         self.reports: list[Summary] = []
         self.faults: list[BaseException] = []
+        self.waits: list[tuple[float, str]] = []
 
     def acquire(self, wish: Acquire) -> Lease | NoneFree:
         self.wanted.append(wish.route)
@@ -146,6 +147,7 @@ class House:
                 request=self.request,
                 untouched=lambda route: self.untouched,
                 report=self.reports.append,
+                waiting=lambda seconds, why: self.waits.append((seconds, why)),
                 failed=self.faults.append,
                 clock=self.clock,
             )
@@ -263,6 +265,19 @@ async def test_no_back_off_outlives_the_call(vendor: Vendor, house: House) -> No
     await asyncio.wait({running})
     assert len(vendor.requests) == 1
     assert [summary.end for summary in house.reports] == ["abandoned"]
+    assert house.waits == [(60.0, "key-1: rejected(503 server)")], "a wait that long is said while it lasts"
+
+
+async def test_a_call_that_the_proxy_ends_says_so(vendor: Vendor, house: House) -> None:
+    vendor.reply(Hang())
+    driver = house.driver()
+    running = asyncio.ensure_future(driver.run(Kept()))
+    await vendor.wait_requests(1)
+    driver.stop("the proxy was stopped")
+    running.cancel()
+    await asyncio.wait({running})
+    assert [(one.end, one.words) for one in house.reports] == [("abandoned", "the proxy was stopped")]
+    assert house.waits == []
 
 
 async def test_a_client_that_reads_slowly_is_no_stall(vendor: Vendor, house: House) -> None:

@@ -242,3 +242,31 @@ def test_a_turn_that_failed_marks_its_websocket(journal: Journal, flow: http.HTT
         journal.end(record_of(turn), replace(SUMMARY, end=end))
         journal.turn(flow, turn)
     assert flow.marked == ":no_entry:"
+
+
+def test_a_wait_is_said_while_it_lasts(flow: http.HTTPFlow, caplog: pytest.LogCaptureFixture) -> None:
+    shown: list[str] = []
+    journal = Journal(Redactor(), lambda changed: shown.append(changed.comment))
+    journal.waiting(record_of(flow), 12.3, "one: rejected(429 rate)")
+    told = "waits 12 s for another attempt: one: rejected(429 rate)"
+    assert shown == [flow.comment] == [told]
+    assert caplog.messages == [f"call=c0ffee provider=openai model=gpt-4o: {told}"]
+
+
+def test_a_run_is_summed_up_by_credential(
+    journal: Journal, flow: http.HTTPFlow, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal.end(record_of(flow), SUMMARY)
+    journal.end(record_of(flow), SUMMARY)
+    caplog.clear()
+    journal.close()
+    assert caplog.messages == [
+        "summary: 2 calls",
+        "summary: openai/one: 2 rejected (429 rate)",
+        "summary: openai/two: 2 completed; tokens: 24 in, 18 out",
+    ]
+
+
+def test_a_run_without_a_call_has_no_summary(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
+    journal.close()
+    assert caplog.messages == []

@@ -679,3 +679,11 @@ def test_a_target_without_a_key_is_told_of_where_its_key_must_be_ours(
     told = [one for one in settings.warnings if "has no credentials" in one]
     assert bool(told) is warned
     assert all("routes[0].to[1]: groq has no credentials" in one for one in told)
+
+
+def test_a_target_is_warned_of_that_has_no_such_models(toml: Load) -> None:
+    route = '[[routes]]\nmatch = {{ model = "claude-*" }}\nto = [{}]\n'
+    told = "routes[0].to[1]: openai would be asked for claude-*, which anthropic has: write openai/MODEL"
+    (line,) = toml(route.format('"anthropic", "openai"'), OPENAI_API_KEY_1="sk-one").warnings
+    assert line.endswith(told)
+    assert toml(route.format('"anthropic", "openai/gpt-5"'), OPENAI_API_KEY_1="sk-one").warnings == ()

@@ -18,6 +18,7 @@ from rewrite.providers import (
     Thinking,
     facts_of,
     layered,
+    other_owner,
     path_of_protocol,
     pool_origin,
     provider,
@@ -322,3 +323,23 @@ def test_layers_merge_tables_and_replace_all_else() -> None:
     assert merged == {"a": {"y": [2], "w": 3, "x": 1}, "c": 5, "b": 1}
     assert list(layered({"general": 1}, {"special": 2})) == ["special", "general"]
     assert (general["a"], special["a"]) == ({"x": 1, "y": [1]}, {"y": [2], "w": 3})
+
+
+@pytest.mark.parametrize(
+    ("asked", "glob", "owner"),
+    [
+        ("openai", "claude-*", "anthropic"),
+        ("openai", "claude-sonnet-4-5", "anthropic"),
+        ("anthropic", "gpt-*", "openai"),
+        ("openrouter", "claude-*", "anthropic"),
+        ("openai", "gpt-4o*", ""),
+        ("anthropic", "claude-*", ""),
+        ("openai", "*", ""),
+        ("openai", "my-own-model", ""),
+        ("gateway", "claude-*", ""),
+    ],
+)
+def test_models_that_another_provider_has_are_told(asked: str, glob: str, owner: str) -> None:
+    mappings = {name: provider(name, facts) for name, facts in built_in().items()}
+    mappings["gateway"] = Provider("gateway", "https://gateway.test", ("gateway.test",), ("openai_chat",))
+    assert other_owner(mappings.values(), mappings[asked], glob) == owner
