@@ -31,6 +31,13 @@ def estimated_tokens(characters: int) -> int:
     return -(-characters // _CHARACTERS_PER_TOKEN)
 
 
+def says_anything(parts: Iterable[StreamPart]) -> bool:
+    """Whether `parts` are of an answer; see `Progress.said`."""
+    progress = Progress()
+    progress.fold(parts)
+    return progress.said
+
+
 @dataclass(slots=True)
 class Block:
     """What a block has come to: its start, the pieces of its text, how it stopped (None: it has not)."""

@@ -19,6 +19,7 @@ from rewrite.providers import facts_of
 from rewrite.reading import Reading
 from rewrite.routes import Route
 from rewrite.translate import (
+    Recognising,
     TranslatingDecoder,
     TranslatingEncoder,
     Translation,
@@ -65,7 +66,7 @@ class Leg:
             return Reading(head, holding, encoder, streamed, calls=holding)
         if self.translation is None:
             return Reading(head, adapted, encoder, streamed)
-        decoder = self.translation.decoder(adapted)
+        decoder = self.translation.decoder(adapted if streamed else Recognising(adapted))
         if isinstance(decoder, TranslatingDecoder):
             encoder = TranslatingEncoder(decoder, self.translation.client_encoder())
         told = self.translation.head(head)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from protocols.base import Call, Decoder, Fault, Head, Operation, Reply, Segment, WireProtocol, WireResponse
 from protocols.parts import MessageStart, Opaque, StreamError, StreamPart, UsageReport
-from protocols.progress import Progress
+from protocols.progress import says_anything
 from rewrite.aggregate import AggregatingDecoder
 from rewrite.block_order import Wishes
 from rewrite.choices import MOST_CHOICES, choices_asked
@@ -84,7 +84,7 @@ class StreamingDecoder:
     def _written(self, segment: Segment) -> Segment:
         said = self._inner.read(segment)
         start = next((part for part in said if isinstance(part, MessageStart)), None)
-        if start is None or not _said(said):
+        if start is None or not says_anything(said):
             return Segment(
                 segment.raw, parts=[part for part in said if isinstance(part, StreamError | Opaque)]
             )
@@ -92,12 +92,6 @@ class StreamingDecoder:
         reply = replace(self._turned.reply, id=start.id, model=start.model, own=True)
         raw = self._turned.protocol.writer(self._turned.call, reply).write(parts)
         return Segment(raw, last=True, parts=parts)
-
-
-def _said(parts: Sequence[StreamPart]) -> bool:
-    progress = Progress()
-    progress.fold(parts)
-    return progress.said
 
 
 def _in_order(turned: Turned, start: MessageStart, said: Sequence[StreamPart]) -> list[StreamPart]:

@@ -39,7 +39,7 @@ from protocols.parts import (
     StreamPart,
     ToolKind,
 )
-from protocols.progress import Progress
+from protocols.progress import Progress, says_anything
 from protocols.prompt import Prompt
 from protocols.seals import wrapped
 from rewrite.aggregate import Signs, has_text
@@ -232,6 +232,19 @@ def sealed(parts: Sequence[StreamPart], provider: str) -> Sequence[StreamPart]:
         else part
         for part in parts
     ]
+
+
+class Recognising:
+    """A whole answer, which `inner` reads. One that says nothing of its protocol is given as what makes no
+    sense, so that nothing is written in its place."""
+
+    def __init__(self, inner: Decoder) -> None:
+        self._inner = inner
+        self.feed, self.eof, self.rest = inner.feed, inner.eof, inner.rest
+
+    def read(self, segment: Segment) -> Sequence[StreamPart]:
+        said = self._inner.read(segment)
+        return said if says_anything(said) else (Opaque(segment.raw),)
 
 
 class TranslatingEncoder:

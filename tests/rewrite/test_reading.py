@@ -142,10 +142,16 @@ def test_what_json_is_no_answer(body: bytes, says_nothing: bool) -> None:
     assert reading.says_nothing is says_nothing
 
 
-def test_nothing_of_another_protocol_is_handed_to_a_client() -> None:
-    reading = leg(ask("openai_chat"), "anthropic_messages").reading(SSE)
-    for segment in [*reading.feed(ODD), *reading.eof()]:
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("head", "body"), [(SSE, ODD), (JSON, b'{"odd":1}'), (JSON, b"[]"), (JSON, b"")], ids=str
+)
+def test_nothing_of_another_protocol_is_handed_to_a_client(stream: bool, head: Head, body: bytes) -> None:
+    """Neither as it came nor as an empty answer."""
+    reading = leg(ask("openai_chat", stream=stream), "anthropic_messages").reading(head)
+    for segment in [*reading.feed(body), *reading.eof()]:
         reading.hold(segment)
+    assert not reading.properly_ended
     assert reading.came_to_nothing(None) == Rejected(200, Kind.FOREIGN, FOREIGN)
 
 
