@@ -10,7 +10,7 @@ from rewrite.attempt import Attempt
 from rewrite.decision import Ended, GiveUp, History, Retry
 from rewrite.events import Acquire, CancelUpstream, NoneFree, Release, SetTimer
 from rewrite.leg import Leg
-from rewrite.outcome import Outcome, Phase, Rejected, Unreachable
+from rewrite.outcome import Outcome, Phase, Rejected, Unreachable, never_connected
 from rewrite.policies import exhausted, fallback, following, retry
 from rewrite.refusals import Refusal, answer_of
 from rewrite.terms import Terms
@@ -134,7 +134,8 @@ class Attempts:
         return following.follows(history, now, next_on_auth=self.terms.next_on_auth)
 
     def again(self, decision: Retry) -> None:
-        """Another one at the same target."""
+        """Another one at the same target; in an outage of several, at the first of them."""
+        self._go_to(self._first_away())
         self._begin(self.current.number + 1, self.latest, fresh=decision.fresh)
         wish = next_wish(self.current.number, self._history(self.ended), decision)
         self.wish = replace(wish, route=self.route)
@@ -176,7 +177,16 @@ class Attempts:
     def has_next(self) -> bool:
         return self.route + 1 < len(self._targets)
 
+    def _first_away(self) -> int:
+        """The target that is asked, or where it could not be reached the first one that could not either:
+        it may be back sooner."""
+        last = {one.route: one.outcome for one in self.ended}
+        away = [route for route in sorted(last) if never_connected(last[route])]
+        return away[0] if self.route in away else self.route
+
     def _go_to(self, route: int) -> None:
+        if route == self.route:
+            return
         self.route, self.terms = route, self._targets[route]
         self._former = self._turn_ends = None
 

@@ -157,6 +157,8 @@ def _again(history: History, now: float, *, rotate: bool, delay: float = 0.0) ->
     """Another attempt that costs time, if the budget has one left."""
     if _others_turn(history, now + delay) or now + delay > latest_start(history):
         return give_up(history)
+    if history.others_wait and delay > LONGEST_BACKOFF:
+        return give_up(history)
     if spent(history) >= _most_attempts(history):
         return give_up(history)
     return Retry(delay=delay, rotate=rotate and history.pooled, fresh=True)

@@ -134,6 +134,28 @@ def test_a_target_that_cannot_be_reached_leads_to_the_next() -> None:
     assert answers(conversation, 2, "unreachable(refused)")
 
 
+def away(playbook: Playbook, attempt: int, *, fresh: bool = False) -> Playbook:
+    """The attempt never connects."""
+    playbook = playbook >> Acquired(attempt, "a") << OpenUpstream(attempt, fresh)
+    playbook = playbook >> UpstreamClosed(attempt, "refused", connected=False)
+    return playbook << Release(attempt, Unreachable("refused", connected=False))
+
+
+def later(playbook: Playbook, attempt: int, seconds: float, route: int) -> Playbook:
+    playbook = playbook << SetTimer(attempt, "backoff", seconds) >> TimerFired(attempt, "backoff")
+    return playbook << Acquire(attempt, prefer="a", route=route)
+
+
+def test_in_an_outage_of_all_targets_each_is_asked_until_one_is_back() -> None:
+    conversation = away(group() >> Start() << Acquire(1), 1)
+    conversation = away(later(conversation, 2, 0.5, route=0), 2, fresh=True)
+    conversation = away(conversation << Acquire(3, route=1), 3)
+    conversation = away(later(conversation, 4, 0.5, route=0), 4, fresh=True)
+    conversation = away(conversation << Acquire(5, route=1), 5)
+    conversation = asked(later(conversation, 6, 1.0, route=0), 6, "a", SSE, fresh=True)
+    assert answers(conversation, 6, *["unreachable(refused)"] * 5)
+
+
 def test_an_answer_that_is_cut_before_anything_shows_leads_to_the_next() -> None:
     conversation = opened(group(ONCE)) >> UpstreamData(1, ROLE)
     conversation = conversation >> UpstreamClosed(1, "reset") << Release(1, Truncated("reset"))

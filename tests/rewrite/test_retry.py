@@ -223,6 +223,12 @@ def test_a_wait_that_does_not_fit_is_left_to_its_key() -> None:
     assert decide(spent, 3.0) == GiveUp(WireResponse(503, (), b"no"))
 
 
+def test_nobody_waits_for_a_target_while_another_can_be_asked() -> None:
+    busy = rejected(Kind.SERVER, 503, 20.0)
+    assert isinstance(decide(replace(history(("a", busy), pooled=False), others_wait=True), 1.0), GiveUp)
+    assert decide(history(("a", busy), pooled=False), 1.0) == Retry(delay=20.0, fresh=True)
+
+
 def test_without_a_pool_a_wait_that_does_not_fit_goes_back_at_once() -> None:
     busy = rejected(Kind.SERVER, 503, 200.0, headers=(("retry-after", "200"),))
     assert decide(history(("a", busy), pooled=False), 1.0) == gives_back(busy)
