@@ -4,12 +4,14 @@ This is the one place where records are written, and the one where they are reda
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mitmproxy import http
-from mitmproxy.flow import Flow
+from mitmproxy.connection import Server
+from mitmproxy.flow import Error, Flow
 
 from addons.blackout import Redactor
 from addons.printable import LONGEST_NAME, bounded, line
@@ -84,10 +86,12 @@ class Journal:
 
     def end(self, record: Record, summary: Summary) -> None:
         """The call is over: its line, and its record in the flow."""
+        summary = _told_apart(record.flow, summary)
         flow, kept = record.flow, self._clean(_record(record, summary))
         flow.metadata[KEY] = {**flow.metadata.get(KEY, {}), **kept}
         flow.comment = self._comment(record, summary)
         flow.marked = _MARKERS.get(summary.end, flow.marked)
+        flow.server_conn = _asked(record, summary, time.time()) or flow.server_conn
         log.info("%s", self._redactor.redact(_line(kept)))
         self._tally.note(summary, [_served(one, record) for one in summary.attempts])
 
@@ -166,6 +170,29 @@ def _renamed(value: object, redactor: Redactor) -> object:
             return [_renamed(each, redactor) for each in value]
         case _:
             return value
+
+
+def _told_apart(flow: http.HTTPFlow, summary: Summary) -> Summary:
+    """A call ends in the same way when its client leaves and when the user kills its flow."""
+    if summary.end != "abandoned" or flow.error is None or flow.error.msg != Error.KILLED_MESSAGE:
+        return summary
+    return replace(summary, end="killed", words="the user killed the flow")
+
+
+def _asked(record: Record, summary: Summary, now: float) -> Server | None:
+    """The provider that the call ended at, for the inspector, and when it was asked; None: nobody was.
+
+    `now` in seconds since the epoch.
+    """
+    origin = record.targets[summary.route].origin if record.targets else None
+    if origin is None or not summary.attempts:
+        return None
+    *before, last = (now - summary.seconds + one.at - summary.began for one in summary.attempts)
+    start = before[-1] if before else now - summary.seconds
+    sni = origin.host if origin.is_secure else None
+    return Server(
+        address=origin.address, tls=origin.is_secure, sni=sni, timestamp_start=start, timestamp_end=last
+    )
 
 
 def _record(record: Record, summary: Summary) -> dict[str, object]:

@@ -7,7 +7,7 @@ from base64 import b64encode
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from mitmproxy import options
 from mitmproxy.net.server_spec import ServerSpec
@@ -147,11 +147,14 @@ def _is_us(host: str, port: int, opts: options.Options) -> bool:
 
 
 def _upstream_mode(opts: options.Options) -> str:
-    """The proxy of `--mode upstream:URL`, which our own calls go through as well."""
+    """The proxy of `--mode upstream:URL`, which our own calls go through as well, as `upstream_auth` says."""
     for mode in map(ProxyMode.parse, opts.mode):
         if isinstance(mode, UpstreamMode):
             host, port = mode.address
-            return f"{mode.scheme}://{host}:{port}"
+            auth = opts.upstream_auth if "upstream_auth" in opts else None
+            user, colon, password = (auth or "").partition(":")
+            who = f"{quote(user, safe='')}:{quote(password, safe='')}@" if colon else ""
+            return f"{mode.scheme}://{who}{host}:{port}"
     return ""
 
 

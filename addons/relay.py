@@ -175,6 +175,7 @@ class RelayStream(HttpStream):
 
     def _connect(self, forwarding: Forwarding) -> layer.CommandGenerator[bool]:
         self.forwarding = forwarding
+        self._relay.opened(self.flow, self)
         server = self.flow.server_conn
         connection, error = yield GetHttpConnection(
             forwarding.address, forwarding.tls, forwarding.via or server.via, server.transport_protocol
@@ -197,7 +198,15 @@ class RelayStream(HttpStream):
         """mitmproxy begins to stream a body that grows too large, and would forward it by itself."""
         if request and (self._relay.is_collected(self.flow) or self.flow.response):
             return False
-        return (yield from super().check_body_size(request))
+        return self._closed_if((yield from super().check_body_size(request)))
+
+    def check_invalid(self, request: bool) -> layer.CommandGenerator[bool]:
+        return self._closed_if((yield from super().check_invalid(request)))
+
+    def _closed_if(self, over: bool) -> bool:
+        if over:
+            self._relay.closed(self.flow)
+        return over
 
     def start_request_stream(self) -> layer.CommandGenerator[None]:
         """Other add-ons, and mitmproxy itself for large bodies, ask for this; the Planner may say no.
@@ -243,8 +252,11 @@ class RelayStream(HttpStream):
         handled: layer.CommandGenerator[None] = super().state_wait_for_response_headers(event)
         return handled
 
+    def _new_sink(self) -> Sink:
+        return Sink(self, self._http_layer.handler or handler_of(self.context.client))
+
     def _respond(self, responder: Responder) -> None:
-        self._sink = Sink(self, self._http_layer.handler or handler_of(self.context.client))
+        self._sink = self._new_sink()
         self._relay.opened(self.flow, self)
         self._task = asyncio_utils.create_task(
             responder(self._sink), name="responder", keep_ref=False, client=self.context.client.peername
@@ -264,16 +276,15 @@ class RelayStream(HttpStream):
         self._spawn(self._sink.abort("The response was not completed."))
 
     def kill(self) -> None:
-        """Stop the responder and break the response; the user has killed the flow."""
+        """Stop the responder, or the server, and break the response; the user has killed the flow."""
         self._cancel()
-        if self._sink is not None:
-            self._spawn(self._sink.kill())
+        self._spawn((self._sink or self._new_sink()).kill())
 
     def _spawn(self, coroutine: Coroutine[None, None, None]) -> None:
         asyncio_utils.create_task(coroutine, name="relay", keep_ref=True, client=self.context.client.peername)
 
     def _pushed(self, payload: Payload) -> layer.CommandGenerator[None]:
-        if self._sink is None:
+        if self._sink is None and not (isinstance(payload, Kill) and self.forwarding):
             return _nothing()  # the response is over; the responder does not know yet
         match payload:
             case bytes():
@@ -310,12 +321,16 @@ class RelayStream(HttpStream):
         yield from self.send_response(already_streamed=True)
 
     def _killed(self) -> layer.CommandGenerator[None]:
+        if self.forwarding is not None:
+            cancelled = RequestProtocolError(self.stream_id, "killed", ErrorCode.CANCEL)
+            yield SendHttp(cancelled, self.context.server)
+            self.forwarding = None
         yield from self.check_killed(True)
 
     def flow_done(self) -> layer.CommandGenerator[None]:
-        self._relay.closed(self.flow)
         switch = self._relay.switched(self.flow)
         if switch is None:
+            self._relay.closed(self.flow)
             return super().flow_done()
         return self._switch(switch(self.context))
 
@@ -376,6 +391,9 @@ class RelayStream(HttpStream):
         self._sink = self._task = None
         if self.flow.response is not None:
             self.flow.response.data.content = bytes(self._kept)
+            if self.flow.metadata.get(TRUNCATED_KEY):
+                cut = f"the answer is not shown whole: its first {BODY_LIMIT} bytes"
+                self.flow.comment = "\n".join(filter(None, (self.flow.comment, cut)))
         self._kept.clear()
 
     def congestion(self) -> asyncio.Event | None:
@@ -463,7 +481,7 @@ class Relay:
         """What becomes of a flow whose request is here as it leaves; its collecting ends by this."""
         plan = self._planner.plan(flow)
         self._whole.discard(flow)
-        if plan is not None and not isinstance(plan, Forwarding):
+        if plan is not None:
             self._watch(flow)
         elif flow not in self._switches:
             _unwatch(flow)

@@ -21,6 +21,7 @@ from addons.interception import Intercepted, Interception
 from addons.journal import Journal
 from addons.listening import PASTE
 from addons.misdirected import Distrust, own_address
+from addons.playback import forget_cut
 from addons.pool import Pool
 from addons.printable import Lines
 from addons.relay import Relay
@@ -43,6 +44,7 @@ FOLLOWED = {
     "ssl_verify_upstream_trusted_ca",
     "ssl_verify_upstream_trusted_confdir",
     "mode",
+    "upstream_auth",
 }
 """Options of the proxy that ours depend on. (A name imported here that is a hook's would become one.)"""
 
@@ -155,6 +157,9 @@ class Rotator:
         flow.request.stream = False
         fault = Fault(502, "proxy_fault", "a fault of the proxy, not of the provider", should_retry=False)
         flow.response = self._interception.fault(intercepted, fault)
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        forget_cut(flow)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         guard_choice(flow)

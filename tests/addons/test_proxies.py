@@ -36,6 +36,12 @@ def test_the_config_names_the_proxy_or_the_mode_or_the_shell(
     assert (made.providers, made.shell) == found
 
 
+def test_the_proxy_of_the_mode_is_told_who_asks() -> None:
+    made = opts("upstream:http://proxy.test:3128")
+    made.add_option("upstream_auth", str, "me:a b@c:d", "")
+    assert proxies("", made, {}).providers == "http://me:a%20b%40c%3Ad@proxy.test:3128"
+
+
 @pytest.mark.parametrize(
     ("url", "told"),
     [

@@ -1,6 +1,10 @@
-"""An add-on that is loaded after rotator and has the last word. `?meddle=` says what it does."""
+"""An add-on that is loaded after rotator and has the last word. The query or header `meddle` says on what."""
 
 from mitmproxy import addonmanager, ctx, http
+
+
+def wish(flow: http.HTTPFlow) -> str:
+    return str(flow.request.query.get("meddle") or flow.request.headers.get("meddle", ""))
 
 
 class After:
@@ -10,7 +14,7 @@ class After:
         loader.add_option("neighbour_port", int, 0, "Where the neighbour's host is.")
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        match flow.request.query.get("meddle"):
+        match wish(flow):
             case "stream":
                 flow.request.stream = True
             case "unanswer":
@@ -19,7 +23,7 @@ class After:
                 flow.request.path = flow.request.path.replace("/v1/files", "/v1/chat/completions")
 
     def request(self, flow: http.HTTPFlow) -> None:
-        match flow.request.query.get("meddle"):
+        match wish(flow):
             case "away":
                 flow.request.host, flow.request.port = "127.0.0.1", ctx.options.neighbour_port
                 flow.request.scheme = "http"
@@ -31,7 +35,7 @@ class After:
                 flow.request.text = (flow.request.text or "").replace("before", "after")
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
-        if flow.request.query.get("meddle") == "stream-answer":
+        if wish(flow) == "stream-answer":
             assert flow.response
             flow.response.stream = lambda data: data
 

@@ -1,7 +1,11 @@
-"""A careless add-on, loaded before rotator. `?meddle=` says what it does."""
+"""A careless add-on, loaded before rotator. `?meddle=`, or the header of that name, says what it does."""
 
 from mitmproxy import http
 from mitmproxy.proxy.layer import NextLayer
+
+
+def wish(flow: http.HTTPFlow) -> str:
+    return str(flow.request.query.get("meddle") or flow.request.headers.get("meddle", ""))
 
 
 class Before:
@@ -13,7 +17,7 @@ class Before:
             raise LookupError("in next_layer")
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        match flow.request.query.get("meddle"):
+        match wish(flow):
             case "raise":
                 raise LookupError("in requestheaders")
             case "raise-and-stream":
@@ -21,7 +25,7 @@ class Before:
                 raise LookupError("in requestheaders")
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
-        if flow.request.query.get("meddle") == "raise-on-answer":
+        if wish(flow) == "raise-on-answer":
             raise LookupError("in responseheaders")
 
 

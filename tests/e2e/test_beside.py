@@ -85,6 +85,7 @@ def proxy(
         scripts=SCRIPTS,
     )
     with running:
+        order(running, "state")  # an error that is logged while mitmdump starts would end it
         yield running
     assert not [word for word in (ONE, OWN, "has crashed") if word in running.log], running.log
 
@@ -145,11 +146,13 @@ def test_a_stream_that_became_a_call_does_not_leave(proxy: Proxy, vendor: Vendor
 def test_an_answer_that_is_taken_away_lets_nothing_out(proxy: Proxy, vendor: VendorThread) -> None:
     """Of a request to the proxy itself, and of one that failed in our own hook."""
     with client(proxy) as http:
-        own = http.get(f"http://127.0.0.1:{proxy.port}/?meddle=unanswer")
-    order(proxy, "fault", place="admit")
-    failed = call(proxy, f"{CHAT}?meddle=unanswer")
-    order(proxy, "mend")
+        own = http.get(f"http://127.0.0.1:{proxy.port}/", headers={"meddle": "unanswer"})
+        order(proxy, "fault", place="admit")
+        failed = http.post(f"https://api.openai.com{CHAT}", headers={"meddle": "unanswer"}, content=ask())
+        order(proxy, "mend")
     assert (own.status_code, failed.status_code, vendor.requests) == (502, 502, [])
+    assert "before rotator saw it" in own.text
+    assert "before rotator saw it" in failed.text
 
 
 def test_a_request_that_is_moved_away_has_no_key(
@@ -176,7 +179,7 @@ def test_a_request_that_is_moved_to_another_provider_loses_its_clients_key(
     """Which was meant for the first; the other has no pool."""
     vendor.on(path="/v1/messages").reply(whole(b"{}"))
     call(proxy, "/v1/messages?meddle=to-another")
-    assert [one.credential for one in vendor.requests] == [""]
+    assert {one.credential for one in vendor.requests} == {""}
 
 
 # -- edits ----------------------------------------------------------------------------------------------

@@ -275,12 +275,14 @@ def test_reverse_mode(tmp_path: Path, vendor: VendorThread) -> None:
 
 
 def test_upstream_mode(tmp_path: Path, vendor: VendorThread) -> None:
-    """Every call goes through the other proxy, the streamed ones that we make too."""
+    """Every call goes through the other proxy, the streamed ones that we make too, as who mitmproxy says."""
     (tmp_path / "outer").mkdir()
     (tmp_path / "inner").mkdir()
     config = CONFIG.format(url=vendor.base_url, key="env:ONE")
-    with Proxy(tmp_path / "outer", scripts=(), options=("--set", "flow_detail=2")) as outer:
-        options = ("--mode", f"upstream:{outer.url}")
+    auth = "user:pass w@rd"
+    outer_options = ("--set", "flow_detail=2", "--set", f"proxyauth={auth}")
+    with Proxy(tmp_path / "outer", scripts=(), options=outer_options) as outer:
+        options = ("--mode", f"upstream:{outer.url}", "--set", f"upstream_auth={auth}")
         with (
             Proxy(tmp_path / "inner", config, keys={"ONE": ONE}, options=options) as proxy,
             client(proxy) as http,

@@ -271,7 +271,8 @@ def test_a_killed_flow_ends_its_attempt(proxy: Proxy, vendor: VendorThread, path
     flow = saved_flow(proxy, path)
     assert flow.error
     assert flow.error.msg == "Connection killed."
-    assert flow.metadata["rotator"]["end"] == "abandoned"
+    assert flow.metadata["rotator"]["end"] == "killed"
+    assert "killed: the user killed the flow" in flow.comment
     assert len(vendor.requests) == 1
 
 
@@ -279,8 +280,8 @@ def test_a_held_flow_waits_and_goes_on(proxy: Proxy, vendor: VendorThread, path:
     order(proxy, "hold", path=path)
     with Http1(tunnel(proxy, "api.openai.com")) as us:
         us.send(post(path, "api.openai.com", ask(model), list(AUTH.items())))
-        wait_order(proxy, lambda state: state["intercepted"] == [path], "state")
-        assert vendor.requests == []
+        state = wait_order(proxy, lambda state: state["intercepted"] == [path], "state")
+        assert (vendor.requests, state["drivers"]) == ([], 0)  # no timer runs meanwhile
         (held,) = seen(proxy, path)
         order(proxy, "resume")
         us.until(b"[DONE]")
@@ -314,6 +315,68 @@ def test_a_replay_finds_its_key_again(
     assert [one.credential for one in vendor.requests] == [key, key]
     assert clean(found[1]["text"]) == []
     assert found[1]["rotator"]["end"] == "completed"
+
+
+def test_a_passed_flow_that_is_held_and_killed_asks_nothing(
+    proxy: Proxy, vendor: VendorThread, path: str, model: str
+) -> None:
+    path = path.replace(CHAT, FILES)
+    order(proxy, "hold", path=path)
+    with Http1(tunnel(proxy, "api.openai.com")) as us:
+        us.send(post(path, "api.openai.com", ask(model), list(AUTH.items())))
+        wait_order(proxy, lambda state: state["intercepted"] == [path], "state")
+        order(proxy, "kill", path=path)
+        us.rest()
+    wait_order(proxy, lambda found: not found[0]["live"], "seen", path=path)
+    assert vendor.requests == []
+
+
+@pytest.mark.parametrize("path_", [CHAT, FILES])
+def test_a_killed_replay_stops(proxy: Proxy, vendor: VendorThread, path: str, model: str, path_: str) -> None:
+    path = path.replace(CHAT, path_)
+    call(proxy, path, model)
+    vendor.on(path=path_).reply(streamed(TEXT[:2], WaitFor("never")))
+    order(proxy, "replay", path=path)
+    vendor.wait_requests(2)
+    assert order(proxy, "kill", path=path) == 1
+    vendor.run(vendor.requests[-1].closed_by_client.wait())
+    found = wait_order(proxy, lambda found: not found[1]["live"], "seen", path=path)
+    assert found[1]["error"] == "Connection killed."
+
+
+def test_the_inspector_shows_who_answered_and_when(
+    proxy: Proxy, vendor: VendorThread, path: str, model: str
+) -> None:
+    vendor.on(key=ONE).reply(chat_error(429, "rate_limit_exceeded", "slow"))
+    call(proxy, path, model)
+    flow = saved_flow(proxy, path)
+    server, request = flow.server_conn, flow.request
+    assert server.address == ("127.0.0.1", vendor.port)
+    assert server.timestamp_start
+    assert server.timestamp_end
+    assert request.timestamp_start - 1 < server.timestamp_start < server.timestamp_end
+
+
+def test_a_recorded_answer_is_served_if_it_is_whole(tmp_path: Path, vendor: VendorThread) -> None:
+    """By --server-replay, which asks nobody then, and leaves no record of a call that somebody left."""
+    long = chat_stream(["x" * 1_000_000] * 5)
+    vendor.on(path=CHAT).reply(streamed(TEXT))
+    vendor.on(path=CHAT).reply(streamed(long))
+    (tmp_path / "first").mkdir()
+    (tmp_path / "second").mkdir()
+    with make_proxy(vendor, tmp_path / "first") as proxy:
+        answers = [call(proxy, CHAT, model).content for model in ("short", "long")]
+    _, cut = flows(proxy)
+    assert cut.response
+    assert (len(cut.response.raw_content or b""), cut.metadata["rotator_body_truncated"]) == (4 << 20, True)
+    assert cut.comment.endswith("the answer is not shown whole: its first 4194304 bytes")
+    vendor.on(path=CHAT).reply(streamed(TEXT))
+    config = CONFIG.format(url=vendor.base_url)
+    replayed = ("--server-replay", str(tmp_path / "first" / "flows"), "--set", "server_replay_extra=forward")
+    with Proxy(tmp_path / "second", config, keys={"ONE": ONE, "TWO": TWO}, options=replayed) as second:
+        assert [call(second, CHAT, model).content for model in ("short", "long")] == [answers[0], answers[0]]
+    assert len(vendor.requests) == 3
+    assert second.log.count(" end=") == 1
 
 
 @pytest.mark.parametrize("path_", [CHAT, FILES])

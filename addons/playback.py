@@ -1,0 +1,20 @@
+"""What `--server-replay` may serve of answers that were recorded here.
+
+Internals of mitmproxy 12.2 that this file leans on, to be checked at an upgrade: the serverplayback add-on's
+`flowmap`, its `_hash` of a request, and that it passes over recorded flows without a response.
+"""
+
+from mitmproxy import http
+
+from addons.relay import TRUNCATED_KEY
+from addons.sink import addon
+
+
+def forget_cut(flow: http.HTTPFlow) -> None:
+    """Before a request is looked up: recorded answers to it of which only the first part was kept go out."""
+    playback = addon("serverplayback")
+    if playback is None or not playback.flowmap:
+        return
+    for recorded in playback.flowmap.get(playback._hash(flow), ()):
+        if recorded.metadata.get(TRUNCATED_KEY):
+            recorded.response = None
