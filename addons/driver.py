@@ -257,7 +257,7 @@ class Driver:
         match self._work.acquire(wish):
             case Lease() as lease:
                 self._leases[wish.attempt] = wish.route, lease
-                self._inbox.put(Acquired(wish.attempt, lease.name, lease.former))
+                self._inbox.put(Acquired(wish.attempt, lease.name, lease.former, lease.asked_last))
             case PoolEmpty() as none:
                 self._inbox.put(NoneFree(wish.attempt, none.wait, none.paused, none.refused))
 

@@ -246,6 +246,7 @@ def _attempt(one: Ended, record: Record, began: float) -> dict[str, object]:
         "credential": one.credential,
         "outcome": describe(one.outcome),
         "ended": round(one.at - began, 3),
+        **({"asked_last": list(one.asked_last)} if one.asked_last else {}),
     }
 
 
@@ -294,6 +295,8 @@ def _sentences(record: Record, summary: Summary) -> Iterator[str]:
         at = one.at - summary.began
         where = f" at {record.targets[one.route].label}" if len(record.targets) > 1 else ""
         yield f"attempt {one.number}{where} with {one.credential}: {describe(one.outcome)} after {at:.2f} s"
+        if one.asked_last:
+            yield f"asked last, since it fails while others serve: {', '.join(one.asked_last)}"
     yield f"{summary.end}: {summary.words}" if summary.words else summary.end
     if summary.first_token is not None:
         yield f"first token after {summary.first_token:.2f} s"

@@ -33,12 +33,13 @@ from rewrite.sessions import Sessions, conversation_of
 @dataclass(frozen=True, slots=True)
 class Lease:
     """A credential in use. `former`: the one that served the conversation before, None if unknown;
-    `pooled`: it is ours and not the client's."""
+    `pooled`: it is ours and not the client's; `asked_last`: see `credentials.Chosen`."""
 
     name: str
     secret: SecretStr
     former: str | None = None
     pooled: bool = True
+    asked_last: tuple[str, ...] = ()
 
 
 NO_LEASE = Lease("none", SecretStr(""), pooled=False)
@@ -84,12 +85,19 @@ class Pool:
         state = self._states[provider]
         former = self._sessions.credential(provider, call.session)
         wish = Wish(
-            scope_of(call), asked.prefer or former, asked.insist, asked.avoid, asked.refused, asked.resting
+            scope_of(call),
+            asked.prefer or former,
+            insist=asked.insist,
+            avoid=asked.avoid,
+            refused=asked.refused,
+            resting=asked.resting,
+            only_others=asked.only_others,
         )
         match choose(state, wish, self._clock()):
-            case Chosen(credential=credential):
+            case Chosen(credential=credential, asked_last=last):
                 self._states[provider] = taken(state, credential.name)
-                return Lease(credential.name, self._secrets[provider, credential.name], former)
+                secret = self._secrets[provider, credential.name]
+                return Lease(credential.name, secret, former, asked_last=last)
             case NoneFree() as none:
                 return none
 
@@ -110,7 +118,7 @@ class Pool:
         self._states[provider] = settled
         if completed:
             self._sessions.served(provider, call.session, credential)
-        for notice in notices(state.state(credential), settled.state(credential), attempted.scope, now):
+        for notice in notices(state, settled, attempted, now):
             self._notify(notice)
 
     def resume(self, provider: str = "", name: str = "") -> int:

@@ -24,7 +24,7 @@ class Attempt:
     holds, None before it has one and behind its end; `open`: upstream may say more; `sent_at`: when all of
     its request had left; `alive`: a byte came; `reading`: its answer, None before its head and for an error;
     `stall`: the silence in the middle of an answer, and whether it is `watched` before the commit point;
-    `instead`: what it asks in place of what its target is asked otherwise.
+    `instead`: what it asks in place of what its target is asked otherwise; `asked_last`: see `Ended`.
     """
 
     number: int
@@ -40,6 +40,7 @@ class Attempt:
     stall: Silence = field(default_factory=lambda: Silence(0.0))
     watched: bool = False
     instead: Rendered | None = None
+    asked_last: tuple[str, ...] = ()
     error_body: bytearray = field(default_factory=bytearray)
 
     def keep(self, data: bytes) -> None:

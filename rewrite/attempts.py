@@ -8,7 +8,7 @@ from protocols.base import Call, WireProtocol
 from rewrite import timers
 from rewrite.attempt import Attempt
 from rewrite.decision import Ended, GiveUp, History, Retry
-from rewrite.events import Acquire, CancelUpstream, NoneFree, Release, SetTimer
+from rewrite.events import Acquire, Acquired, CancelUpstream, NoneFree, Release, SetTimer
 from rewrite.leg import Leg
 from rewrite.outcome import Outcome, Phase, Rejected, Unreachable, never_connected
 from rewrite.policies import exhausted, fallback, following, retry
@@ -34,6 +34,7 @@ class Attempts:
         self.ended: tuple[Ended, ...] = ()
         self._former: str | None = None
         self._turn_ends: float | None = None
+        self._otherwise: Retry | GiveUp | None = None
         self._begin(1, self.latest)
         self.wish = Acquire(1)
 
@@ -49,10 +50,10 @@ class Attempts:
         """When the patience of the client is over, at this target."""
         return self._latest(self.terms)
 
-    def acquired(self, credential: str, former: str | None) -> None:
-        """`former`: the credential that served the conversation before this call."""
-        self.current.credential, self.current.open = credential, True
-        self._former = self._former or former
+    def acquired(self, found: Acquired) -> None:
+        self.current.credential, self.current.open = found.credential, True
+        self.current.asked_last = found.asked_last
+        self._former, self._otherwise = self._former or found.former, None
 
     def sent(self, now: float) -> Iterator[SetTimer]:
         """All of the request has left: the timers that begin now; none if it is known."""
@@ -107,13 +108,23 @@ class Attempts:
 
     def _as_ended(self, outcome: Outcome, now: float) -> Ended:
         one = self.current
-        return Ended(one.number, one.credential or "", outcome, now, self.route, one.sent_at, one.instead)
+        name, sent = one.credential or "", one.sent_at
+        return Ended(one.number, name, outcome, now, self.route, sent, one.instead, one.asked_last)
 
     # -- what follows ---------------------------------------------------------------------------------
 
     def decision(self, now: float) -> Retry | GiveUp:
         """About the last one that ended, a failure."""
         return retry.decide(self._history(self.ended), now)
+
+    def without_other(self) -> Retry | GiveUp | None:
+        """What follows where only a credential that the call has not asked would do, and none is free; None
+        where others would do as well."""
+        decision, self._otherwise = self._otherwise, None
+        if isinstance(decision, Retry):
+            wish = next_wish(self.current.number, self._history(self.ended), decision)
+            self.wish = replace(wish, route=self.route)
+        return decision
 
     def without_credential(self, none: NoneFree, now: float) -> Retry | GiveUp:
         """No credential is free. After a wait one that was rate-limited may be asked."""
@@ -137,6 +148,7 @@ class Attempts:
         """Another one at the same target; in an outage of several, at the first of them."""
         self._go_to(self._first_away())
         self._begin(self.current.number + 1, self.latest, fresh=decision.fresh)
+        self._otherwise = decision.otherwise
         wish = next_wish(self.current.number, self._history(self.ended), decision)
         self.wish = replace(wish, route=self.route)
 

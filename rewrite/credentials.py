@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from protocols.base import Call
 from rewrite.decision import REFUSALS
-from rewrite.outcome import Completed, Kind, Outcome, Rejected, Unreachable
+from rewrite.outcome import Completed, Kind, Outcome, Rejected, Stalled, Truncated, Unreachable
 from rewrite.providers import Rotation
 from rewrite.refusals import Refusal, refusal
 
@@ -23,6 +23,9 @@ RATE_COOLDOWN = 60.0
 RATE_SHORTEST, RATE_LONGEST = 1.0, 1800.0
 MOST_SCOPES = 256
 """How many cooldowns of one credential are kept: clients name any models they like."""
+STREAK_FAILURES, ASKED_LAST, STREAK_MEMORY = 3, 60.0, 600.0
+"""So many failures in a row, while other credentials serve, and one is asked last for so many seconds; they
+count for so many."""
 PAUSE_FAILURES, PAUSE_WINDOW = 3, 60.0
 PAUSE_SHORTEST, PAUSE_LONGEST = 30.0, 300.0
 
@@ -46,8 +49,23 @@ class Cooldown:
 
 
 @dataclass(frozen=True, slots=True)
+class Streak:
+    """Failures of one credential in a row.
+
+    `others_served`: another credential did meanwhile.
+    `at`: when the last of them was.
+    `last_until`: until when the credential is asked after all others, therefore.
+    """
+
+    failures: int = 0
+    others_served: bool = False
+    at: float = 0.0
+    last_until: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class CredentialState:
-    """`cooldowns`: by scope.
+    """`cooldowns`, `streaks`: by scope.
     `auth_failures`: how many refusals (401) came in a row, each after the cooldown of the one before.
     `auth_until`: when the cooldown of the last of them ends.
     """
@@ -56,10 +74,16 @@ class CredentialState:
     auth_failures: int = 0
     auth_until: float = 0.0
     in_flight: int = 0
+    streaks: Mapping[str, Streak] = field(default_factory=dict)
 
     def free_at(self, scope: str) -> float:
         """The moment from which the credential may serve `scope`."""
         return max(one.until for one in (self._cooldown(WHOLE), self._cooldown(scope)))
+
+    def is_last(self, scope: str, now: float) -> bool:
+        """Whether it is asked for `scope` after all others."""
+        streak = self.streaks.get(scope)
+        return streak is not None and streak.last_until > now
 
     def refusal(self, scope: str, now: float) -> Refusal | None:
         """What was said of a credential that is not used for `scope` since it was refused."""
@@ -112,7 +136,8 @@ class PoolState:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """`prefer`: serve it if it is free; `insist`: it or none, though it cools; `avoid`: only if no other is.
+    """`prefer`: serve it if it is free; `insist`: it or none, though it cools; `avoid`: only if no other is,
+    and with `only_others` not even then.
 
     `refused`: never, whatever is free; `resting`: not now, but worth waiting for.
     """
@@ -123,11 +148,15 @@ class Wish:
     avoid: frozenset[str] = frozenset()
     refused: frozenset[str] = frozenset()
     resting: frozenset[str] = frozenset()
+    only_others: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
+    """`asked_last`: the names of those that were free and come after it, since they fail."""
+
     credential: Credential
+    asked_last: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,15 +188,17 @@ def choose(pool: PoolState, wish: Wish, now: float) -> Chosen | NoneFree:
     usable = [c for c in pool.credentials if c.name not in wish.refused]
     waits = {c: max(0.0, pool.state(c.name).free_at(wish.scope) - now) for c in usable}
     free = [c for c in usable if not waits[c] and c.name not in wish.resting]
-    preferred = _preferred(usable if wish.insist else free, wish)
-    if preferred:
-        return Chosen(preferred)
     if wish.insist:
-        return NoneFree(None)
-    if not free:
-        return NoneFree(min(waits.values(), default=None), refused=_refused(pool, wish.scope, now))
+        preferred = _preferred(usable, wish)
+        return Chosen(preferred) if preferred else NoneFree(None)
     others = [c for c in free if c.name not in wish.avoid]
-    return Chosen(_next_in_turn(pool, others or free))
+    candidates = others if others or wish.only_others else free
+    if not candidates:
+        return NoneFree(min(waits.values(), default=None), refused=_refused(pool, wish.scope, now))
+    last = [c for c in candidates if pool.state(c.name).is_last(wish.scope, now)]
+    steady = [c for c in candidates if c not in last] or candidates
+    found = _preferred(steady, wish) or _next_in_turn(pool, steady)
+    return Chosen(found, tuple(c.name for c in last if c is not found))
 
 
 def _refused(pool: PoolState, scope: str, now: float) -> Refusal | None:
@@ -220,7 +251,12 @@ class Attempted:
 def settle(pool: PoolState, one: Attempted, outcome: Outcome, now: float) -> PoolState:
     """The pool after the attempt `one` came to `outcome`."""
     state = pool.state(one.name)
-    state = replace(state, in_flight=max(0, state.in_flight - 1))
+    pool = pool.with_state(one.name, replace(state, in_flight=max(0, state.in_flight - 1)))
+    return _streaks(_settled(pool, one, outcome, now), one, outcome, now)
+
+
+def _settled(pool: PoolState, one: Attempted, outcome: Outcome, now: float) -> PoolState:
+    state = pool.state(one.name)
     match outcome:
         case Completed():
             health = {k: v for k, v in pool.health.items() if k != one.scope}
@@ -230,9 +266,45 @@ def settle(pool: PoolState, one: Attempted, outcome: Outcome, now: float) -> Poo
         case Rejected(kind=Kind.SERVER) | Unreachable(connected=True):
             failure = Failure(now, one.name, one.conversation)
             health = {**pool.health, one.scope: _worse(pool.health.get(one.scope, Health()), failure)}
-            return replace(pool.with_state(one.name, state), health=health)
+            return replace(pool, health=health)
         case _:
-            return pool.with_state(one.name, state)
+            return pool
+
+
+def _streaks(pool: PoolState, one: Attempted, outcome: Outcome, now: float) -> PoolState:
+    """Which credentials fail in a row while others serve."""
+    match outcome:
+        case Completed():
+            states = {name: _beside(name, state, one, now) for name, state in pool.states.items()}
+            return replace(pool, states=states)
+        case Rejected(kind=Kind.SERVER) | Unreachable(connected=True) | Stalled() | Truncated():
+            state = pool.state(one.name)
+            former = state.streaks.get(one.scope, Streak())
+            streak = _counting(replace(former, failures=former.failures + 1, at=now), now)
+            streaks = {key: each for key, each in state.streaks.items() if each.at > now - STREAK_MEMORY}
+            return pool.with_state(one.name, replace(state, streaks=_latest({**streaks, one.scope: streak})))
+        case _:
+            return pool
+
+
+def _beside(name: str, state: CredentialState, one: Attempted, now: float) -> CredentialState:
+    """The state of credential `name`, after `one` completed."""
+    former = state.streaks.get(one.scope)
+    if former is None:
+        return state
+    streaks = {key: each for key, each in state.streaks.items() if key != one.scope}
+    if name != one.name:
+        streaks[one.scope] = _counting(replace(former, others_served=True), now)
+    return replace(state, streaks=streaks)
+
+
+def _counting(streak: Streak, now: float) -> Streak:
+    fails = streak.others_served and streak.failures >= STREAK_FAILURES
+    return replace(streak, last_until=now + ASKED_LAST) if fails and streak.last_until <= now else streak
+
+
+def _latest(streaks: Mapping[str, Streak]) -> Mapping[str, Streak]:
+    return dict(list(streaks.items())[-MOST_SCOPES:])
 
 
 _COOLING = frozenset({*REFUSALS, Kind.RATE})

@@ -12,14 +12,32 @@ REFUSALS = frozenset({Kind.AUTH, Kind.QUOTA, Kind.FORBIDDEN})
 
 
 @dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Before the commit point: the provider's own answer as it was, or a fault of ours.
+
+    `words`: what the record has of it; empty: what `answer` says by itself.
+    """
+
+    answer: WireResponse | Fault
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Retry:
-    """Another attempt after `delay` seconds. `rotate`: rather on another credential; `credential`: on that
-    one, though it cools; `fresh`: on a connection that was never used before."""
+    """Another attempt after `delay` seconds.
+
+    `rotate`: rather on another credential.
+    `credential`: on that one, though it cools.
+    `fresh`: on a connection that was never used before.
+    `otherwise`: set where only a free credential will do that the call has not asked yet; what follows where
+    there is none.
+    """
 
     delay: float = 0.0
     rotate: bool = False
     credential: str | None = None
     fresh: bool = False
+    otherwise: "Retry | GiveUp | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +58,10 @@ class Continue:
 
 
 @dataclass(frozen=True, slots=True)
-class GiveUp:
-    """Before the commit point: the provider's own answer as it was, or a fault of ours.
-
-    `words`: what the record has of it; empty: what `answer` says by itself.
-    """
-
-    answer: WireResponse | Fault
-    words: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Ended:
     """One attempt that ended; `at` in seconds on the machine's clock; `route`: at which target; `sent`: when
     all of its request had left, None if it never had; `instead`: what it asked in place of what its target is
-    asked otherwise."""
+    asked otherwise; `asked_last`: keys that were free and not asked, since they fail while others serve."""
 
     number: int
     credential: str
@@ -63,6 +70,7 @@ class Ended:
     route: int = 0
     sent: float | None = None
     instead: Rendered | None = None
+    asked_last: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,9 +46,12 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Acquired:
+    """`former`: the credential that served the conversation before; `asked_last`: see `Ended`."""
+
     attempt: int
     credential: str
     former: str | None = None
+    asked_last: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,8 @@ type Event = (
 
 @dataclass(frozen=True, slots=True)
 class Acquire:
-    """`prefer` with `insist`: that credential or none, though it cools; `avoid`: only if no other is free.
+    """`prefer` with `insist`: that credential or none, though it cools; `avoid`: only if no other is free,
+    and with `only_others` not even then.
 
     `refused`: never, it refused this call; `resting`: it was rate-limited in this call, so only after a wait.
     `route`: of which target, counted from 0.
@@ -133,6 +137,7 @@ class Acquire:
     refused: frozenset[str] = frozenset()
     resting: frozenset[str] = frozenset()
     route: int = 0
+    only_others: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,8 +106,8 @@ class Exchange:
                 self._timer(name)
             case Start():
                 self._out += (*self._delivery.start(), self._attempts.wish)
-            case Acquired(credential=credential, former=former):
-                self._acquired(credential, former)
+            case Acquired():
+                self._acquired(event)
             case NoneFree():
                 self._none_free(event)
             case UpstreamSent():
@@ -130,8 +130,8 @@ class Exchange:
 
     # -- before the answer ----------------------------------------------------------------------------
 
-    def _acquired(self, credential: str, former: str | None) -> None:
-        self._attempts.acquired(credential, former)
+    def _acquired(self, found: Acquired) -> None:
+        self._attempts.acquired(found)
         attempt = self._attempt
         attempt.instead = self._going_on.request(self._attempts.leg)
         self._out.append(OpenUpstream(attempt.number, attempt.fresh, attempt.instead))
@@ -139,10 +139,18 @@ class Exchange:
     def _none_free(self, none: NoneFree) -> None:
         if self._going_on.line is not None:
             self._rest_failed(Unreachable("no credential is free"))
+        elif decision := self._attempts.without_other():
+            self._none_other(decision)
         elif not self._attempts.wish.insist and self._attempts.passed_over(self._now, none.refused):
             self._out.append(self._attempts.wish)
         else:
             self._retry_or_give(self._attempts.without_credential(none, self._now))
+
+    def _none_other(self, decision: Retry | GiveUp) -> None:
+        if isinstance(decision, GiveUp):
+            self._give_up(decision)
+        else:
+            self._retry_or_give(decision)
 
     def _headers(self, head: Head) -> None:
         self._out += self._attempts.sent(self._now)
@@ -333,15 +341,21 @@ class Exchange:
             self._rest_failed(outcome)
             return
         decision = self._attempts.decision(self._now)
-        if isinstance(decision, Retry):
-            self._attempts.again(decision)
-        elif self._attempts.passed_over(self._now):
-            self._out.append(self._attempts.wish)
+        if isinstance(decision, GiveUp):
+            self._give_up(decision, outcome)
             return
-        elif told := partial(self._attempt.reading, outcome, self._attempts.terms.on_truncation):
-            self._give(told)
-            return
+        self._attempts.again(decision)
         self._retry_or_give(decision)
+
+    def _give_up(self, decision: GiveUp, outcome: Outcome | None = None) -> None:
+        """The target came to nothing: the next one is asked, or the client gets what there is."""
+        terms = self._attempts.terms
+        if self._attempts.passed_over(self._now):
+            self._out.append(self._attempts.wish)
+        elif outcome and (told := partial(self._attempt.reading, outcome, terms.on_truncation)):
+            self._give(told)
+        else:
+            self._retry_or_give(decision)
 
     def _retry_or_give(self, decision: Retry | GiveUp) -> None:
         match decision:

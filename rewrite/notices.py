@@ -1,9 +1,9 @@
-"""What a user has to know of a credential, once: that it was refused, and that it works again."""
+"""What a user has to know of a credential, once: that it was refused or fails, and that it works."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rewrite.credentials import WHOLE, CredentialState
+from rewrite.credentials import WHOLE, Attempted, CredentialState, PoolState, Streak
 from rewrite.refusals import REMEDIES, Refusal
 
 _HOW_TO_CLEAR = "a changed config or key file, or the command rotator.resume, lets it be tried at once"
@@ -17,8 +17,22 @@ class Notice:
     warning: bool = False
 
 
-def notices(before: CredentialState, after: CredentialState, scope: str, now: float) -> Iterator[Notice]:
-    """What an attempt at `scope` that ended at `now` changed of one credential."""
+def notices(before: PoolState, after: PoolState, one: Attempted, now: float) -> Iterator[Notice]:
+    """What the attempt `one`, which ended at `now`, changed of the credentials of a pool."""
+    yield from _refusals(before.state(one.name), after.state(one.name), one.scope, now)
+    for credential in after.credentials:
+        name = credential.name
+        state = after.state(name)
+        if state.is_last(one.scope, now) and not before.state(name).is_last(one.scope, now):
+            yield Notice(_failing(after.title(name), one.scope, state.streaks[one.scope], now))
+
+
+def _failing(title: str, scope: str, streak: Streak, now: float) -> str:
+    last = f"it is asked last for {streak.last_until - now:.0f} s"
+    return f"{title}{_for(scope)} failed {streak.failures} times in a row while other keys served; {last}"
+
+
+def _refusals(before: CredentialState, after: CredentialState, scope: str, now: float) -> Iterator[Notice]:
     for key in (WHOLE, scope):
         was, now_is = before.cooldowns.get(key), after.cooldowns.get(key)
         said, former = (now_is.refusal if now_is else None), (was.refusal if was else None)
@@ -37,7 +51,11 @@ def _refused(said: Refusal, key: str, now: float) -> str:
 
 
 def _name(said: Refusal, key: str) -> str:
-    return said.credential if key == WHOLE else f"{said.credential} for {key.replace(':', ' ', 1)}"
+    return said.credential if key == WHOLE else said.credential + _for(key)
+
+
+def _for(scope: str) -> str:
+    return f" for {scope.replace(':', ' ', 1)}"
 
 
 def _again(said: Refusal, now: float) -> str:

@@ -6,6 +6,7 @@ or the client's patience, nor where the next target of a group can do better.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import takewhile
 from typing import assert_never
 
@@ -58,7 +59,7 @@ def _rejected(last: Ended, outcome: Rejected, history: History, now: float) -> R
         case Kind.REQUEST:
             return give_up(history)
         case Kind.BINDING:
-            return _bound(last, history)
+            return _bound(last, history, now)
         case Kind.AUTH | Kind.QUOTA | Kind.FORBIDDEN | Kind.RATE:
             in_time = now <= latest_start(history)
             return Retry(rotate=True) if history.pooled and in_time else give_up(history)
@@ -111,7 +112,7 @@ def _backoff(earlier: int, history: History) -> float:
     return min(FIRST_BACKOFF * 2.0**earlier, LONGEST_BACKOFF) * (1 - history.jitter / 4)
 
 
-def _bound(last: Ended, history: History) -> Retry | GiveUp:
+def _bound(last: Ended, history: History, now: float) -> Retry | GiveUp:
     """The content belongs to the credential that served before: once back to it, or back to what it said."""
     former = history.former or history.ended[0].credential
     said = [one.outcome for one in history.ended if one.credential == former]
@@ -119,9 +120,17 @@ def _bound(last: Ended, history: History) -> Retry | GiveUp:
         return give_up(history)
     if not said and not _bound_before(history):
         return Retry(credential=former)
+    if said and _is_server(said[-1]) and not _bound_before(history):
+        return _back_to(former, history, now)
     answers = (given_back(one, history) for one in reversed(said) if isinstance(one, Rejected))
     answer = next((each for each in answers if each is not None), None)
     return give_up(history) if answer is None else GiveUp(answer)
+
+
+def _back_to(former: str, history: History, now: float) -> Retry | GiveUp:
+    """It failed in this call, and no other key can take its place."""
+    again = _again(history, now, rotate=False, delay=_backoff(0, history))
+    return replace(again, credential=former) if isinstance(again, Retry) else again
 
 
 def _bound_before(history: History) -> bool:
@@ -130,17 +139,30 @@ def _bound_before(history: History) -> bool:
 
 
 def _server(outcome: Rejected | Unreachable, history: History, now: float) -> Retry | GiveUp:
-    """Once on the same key after a back-off, then rotate.
+    """To another free key at once; where there is none, after a back-off.
 
-    The wait that a provider asks for is kept. One that does not fit belongs to that key: another one is
-    asked after the usual back-off, where there is a pool.
+    The wait that a provider asks for is kept. One that does not fit belongs to that key: it is asked again
+    after the usual back-off, where there is a pool.
     """
-    earlier = sum(_is_server(one.outcome) for one in history.ended) - 1
-    backoff = _backoff(earlier, history)
+    backoff = _backoff(sum(_is_server(one.outcome) for one in history.ended) - 1, history)
     wait = (isinstance(outcome, Rejected) and outcome.retry_after) or 0.0
-    if history.pooled and now + wait > latest_start(history):
-        return _again(history, now, rotate=True, delay=backoff)
-    return _again(history, now, rotate=earlier > 0, delay=max(backoff, wait))
+    fits = now + wait <= latest_start(history) or not history.pooled
+    later = _again(history, now, rotate=not fits, delay=max(backoff, wait) if fits else backoff)
+    return _elsewhere(outcome, history, now, later) if history.pooled else later
+
+
+def _elsewhere(
+    outcome: Rejected | Unreachable, history: History, now: float, later: Retry | GiveUp
+) -> Retry | GiveUp:
+    """On a key that was not asked yet, else `later`. An error that was answered was not paid for, so that
+    twice as many attempts are made; a connection that was lost may have been.
+    """
+    most = _most_attempts(history) * (2 if isinstance(outcome, Rejected) else 1)
+    if history.operation is not Operation.GENERATE or spent(history) >= most:
+        return later
+    if _others_turn(history, now) or now > latest_start(history):
+        return later
+    return Retry(rotate=True, fresh=True, otherwise=later)
 
 
 def _is_foreign(outcome: Outcome) -> bool:

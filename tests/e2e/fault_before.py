@@ -36,8 +36,8 @@ SILENCE = (
         **REFUSED,
         hangs=True,
     ),
-    Row("reset-behind-request", reply(lambda _: Reset()), "one one"),
-    Row("closed-behind-request", reply(lambda _: Fin()), "one one"),
+    Row("reset-behind-request", reply(lambda _: Reset()), "one two"),
+    Row("closed-behind-request", reply(lambda _: Fin()), "one two"),
     Row("reset-behind-headers", reply(opened(Reset())), "one two"),
     Row("reset-behind-start", reply(started(Reset())), "one two"),
     Row("end-behind-start", reply(started(End())), "one two"),
@@ -47,9 +47,9 @@ SILENCE = (
     Row("page-always", reply(page, page), "one two", text="", finish=(), end="rejected"),
 )
 IN_BAND = (
-    Row("in-band-overloaded", reply(in_band("overloaded")), "one one"),
-    Row("in-band-server", reply(in_band("server")), "one one"),
-    Row("in-band-server-twice", reply(in_band("server"), in_band("overloaded")), "one one two"),
+    Row("in-band-overloaded", reply(in_band("overloaded")), "one two"),
+    Row("in-band-server", reply(in_band("server")), "one two"),
+    Row("in-band-server-twice", reply(in_band("server"), in_band("overloaded")), "one two two"),
     Row("in-band-server-own-key", reply(in_band("overloaded")), "client client", pool=()),
     Row("in-band-rate", reply(in_band("rate")), "one two"),
     Row("in-band-auth", reply(in_band("auth")), "one two"),
@@ -110,14 +110,14 @@ REJECTED = (
     Row("quota-as-rate", reply(rejected(429, "quota")), "one two"),
     Row("forbidden", reply(rejected(403, "forbidden")), "one two"),
     *(
-        Row(f"server-{status}", reply(rejected(status, "server")), "one one")
+        Row(f"server-{status}", reply(rejected(status, "server")), "one two")
         for status in (500, 502, 503, 504, 529)
     ),
-    Row("server-twice", reply(rejected(500, "server"), rejected(503, "overloaded")), "one one two"),
+    Row("server-twice", reply(rejected(500, "server"), rejected(503, "overloaded")), "one two two"),
     Row(
         "server-always",
         lambda wire: [wire.error(500, "server")] * 3,
-        "one one two",
+        "one two two",
         client=ONCE,
         status=500,
         says=UNTOUCHED,
@@ -125,8 +125,8 @@ REJECTED = (
     ),
     Row(
         "server-poisoned",  # its SDK asks three times; that is one conversation, which pauses nobody
-        lambda wire: [wire.error(500, "server")] * 5,
-        "one one two one one",
+        lambda wire: [wire.error(500, "server")] * 7,
+        "one two two one two one two",
         asked=3,
         status=500,
         says=UNTOUCHED,

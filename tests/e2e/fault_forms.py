@@ -156,7 +156,7 @@ NOT_STREAMED = (
     Row("body-half", reply(half_body()), "one two", request=WHOLE),
     Row("body-empty", reply(lambda _: whole(b"")), "one two", request=WHOLE),
     Row("body-page", reply(page), "one two", request=WHOLE),
-    Row("body-500", reply(rejected(500, "server")), "one one", request=WHOLE),
+    Row("body-500", reply(rejected(500, "server")), "one two", request=WHOLE),
     Row("body-429", reply(rejected(429, "rate", LATER)), "one two", request=WHOLE),
     Row(
         "body-400",
@@ -166,7 +166,7 @@ NOT_STREAMED = (
         says=UNTOUCHED,
         **REFUSED,
     ),
-    Row("body-error-200", reply(rejected(200, "server")), "one one", request=WHOLE),
+    Row("body-error-200", reply(rejected(200, "server")), "one two", request=WHOLE),
     *(
         Row(
             f"body-silent{name}",

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from protocols import anthropic_messages, openai_chat
 from protocols.base import Call, Head, Operation, WireProtocol
 from protocols.wirejson import dump
-from rewrite.events import Acquire, Acquired, OpenUpstream, Start, UpstreamSent, UpstreamStarted
+from rewrite.events import Acquire, Acquired, NoneFree, OpenUpstream, Start, UpstreamSent, UpstreamStarted
 from rewrite.exchange import Exchange
 from rewrite.limits import Limits, Timing
 from rewrite.outcome import ErrorFacts, Kind
@@ -80,6 +80,16 @@ def rotated(attempt: int, *, resting: str = "", refused: str = "", others: str =
     this call, or failed otherwise."""
     asked = frozenset(resting + refused + others)
     return Acquire(attempt, asked, refused=frozenset(refused), resting=frozenset(resting))
+
+
+def others(attempt: int, asked: str, *, refused: str = "", route: int = 0) -> Acquire:
+    """The wish for a free key besides these (a letter each), after an error that was answered."""
+    return Acquire(attempt, frozenset(asked), refused=frozenset(refused), route=route, only_others=True)
+
+
+def no_other(playbook: Playbook, attempt: int, asked: str, *, refused: str = "", route: int = 0) -> Playbook:
+    """Another free key is wanted, and there is none."""
+    return playbook << others(attempt, asked, refused=refused, route=route) >> NoneFree(attempt, None)
 
 
 # -- OpenAI Chat ----------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from dataclasses import replace
 from protocols.base import Fault
 from rewrite.attempts import Attempts
 from rewrite.decision import GiveUp, Retry
-from rewrite.events import Acquire, CancelUpstream, NoneFree, Release, SetTimer
+from rewrite.events import Acquire, Acquired, CancelUpstream, NoneFree, Release, SetTimer
 from rewrite.leg import Leg
 from rewrite.outcome import Kind, Outcome, Phase, Truncated, Unreachable
 from rewrite.terms import Terms
@@ -22,7 +22,7 @@ def attempts(*targets: Terms) -> Attempts:
 
 
 def ended(found: Attempts, credential: str, outcome: Outcome, now: float = 1.0) -> Attempts:
-    found.acquired(credential, None)
+    found.acquired(Acquired(1, credential, None))
     found.sent(now)
     assert list(found.end(outcome, now))
     return found
@@ -30,7 +30,7 @@ def ended(found: Attempts, credential: str, outcome: Outcome, now: float = 1.0) 
 
 def test_what_was_held_is_given_back_once() -> None:
     found = attempts()
-    found.acquired("a", None)
+    found.acquired(Acquired(1, "a", None))
     assert list(found.end(CUT, 1.0)) == [CancelUpstream(1), Release(1, CUT)]
     assert list(found.end(CUT, 2.0)) == []
     assert [(one.number, one.credential, one.at) for one in found.ended] == [(1, "a", 1.0)]
@@ -97,7 +97,7 @@ def test_a_rest_is_asked_of_another_key_and_of_none_that_refused() -> None:
 
 def test_whether_another_one_would_follow() -> None:
     found = attempts()
-    found.acquired("a", None)
+    found.acquired(Acquired(1, "a", None))
     assert found.would_follow(CUT, 1.0)
     assert not found.would_follow(CUT, 591.0)
     assert found.ended == ()

@@ -327,6 +327,65 @@ def test_the_cooldowns_of_a_key_are_bounded_and_pruned() -> None:
     assert len(after(state, (100.0, "a", rejected(Kind.RATE))).state("a").cooldowns) == 1
 
 
+# -- keys that fail while others serve ------------------------------------------------------------------
+
+
+def failing(name: str = "a", times: int = 3, other: Outcome = Completed()) -> PoolState:  # noqa: B008
+    """After so many failures of one key, each followed by this outcome of the other one."""
+    events = [(at / 10, *one) for at in range(times) for one in ((name, DOWN), ("b", other))]
+    return after(pool("a", "b", "c"), *events)
+
+
+@pytest.mark.parametrize(
+    "outcome", [DOWN, STALLED, Truncated("reset"), Unreachable("reset", sent=True)], ids=str
+)
+def test_a_key_that_fails_three_times_in_a_row_while_others_serve_is_asked_last_for_a_minute(
+    outcome: Outcome,
+) -> None:
+    state = after(failing(times=2), (0.3, "a", outcome))
+    assert choose(state, M, 0.3) == Chosen(state.credentials[1], ("a",))
+    assert chosen(state, Wish("m", prefer="a"), 0.3) == "b"
+    assert chosen(state, Wish("m", avoid=frozenset("bc"), only_others=True), 0.3) == "a"
+    assert chosen(state, Wish("m", prefer="a", insist=True), 0.3) == "a"
+    assert chosen(state, M, 60.3) == chosen(state, Wish("other"), 0.3) == "a"
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        failing(times=2),
+        failing(other=DOWN),
+        failing(other=rejected(Kind.RATE, 0.01)),
+        after(failing(times=2), (0.3, "a", Completed()), (0.4, "a", DOWN)),
+        after(failing(times=2), (0.3, "a", rejected(Kind.REQUEST)), (0.4, "a", Abandoned())),
+        after(failing(times=2), (0.3, "a", Unreachable("no route", connected=False))),
+    ],
+    ids="two nobody-serves rated success request outage".split(),
+)
+def test_what_makes_no_key_the_last(state: PoolState) -> None:
+    assert chosen(replace(state, health={}), M, 30.0) == "a"
+
+
+def test_the_success_of_another_key_may_come_after_the_third_failure() -> None:
+    state = after(pool("a", "b"), *[(float(at), "a", DOWN) for at in range(3)])
+    assert chosen(state, M, 2.0) == "a"
+    assert chosen(after(state, (3.0, "b", Completed())), M, 62.0) == "b"
+
+
+def test_one_more_failure_after_the_minute_makes_it_the_last_again_and_a_success_does_not() -> None:
+    assert chosen(after(failing(), (61.0, "a", DOWN)), M, 61.0) == "b"
+    served = after(failing(), (61.0, "a", Completed()), (62.0, "a", DOWN), (62.1, "b", Completed()))
+    assert chosen(served, M, 63.0) == "a"
+
+
+def test_streaks_are_bounded_and_pruned() -> None:
+    state = pool("a")
+    for number in range(2 * MOST_SCOPES):
+        state = after(state, (number / 1000, "a", STALLED), model=f"m{number}")
+    assert len(state.state("a").streaks) == MOST_SCOPES
+    assert len(after(state, (9999.0, "a", STALLED)).state("a").streaks) == 1
+
+
 # -- the pause of a provider ----------------------------------------------------------------------------
 
 

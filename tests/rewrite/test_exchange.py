@@ -56,6 +56,7 @@ from tests.rewrite.scenes import (
     finishes,
     length,
     message_error,
+    no_other,
     opened,
     play,
     says,
@@ -597,7 +598,8 @@ def test_a_client_that_leaves_on_an_error_leaves_a_failed_call() -> None:
 
 def test_a_client_that_leaves_during_a_back_off() -> None:
     conversation = play() >> Start() << Acquire(1) >> Acquired(1, "a") << OpenUpstream(1)
-    conversation = conversation >> UpstreamClosed(1, RESET) << Release(1, ANY) << SetTimer(2, "backoff", 0.5)
+    conversation = conversation >> UpstreamClosed(1, RESET) << Release(1, ANY)
+    conversation = no_other(conversation, 2, "a") << SetTimer(2, "backoff", 0.5)
     conversation = conversation >> ClientGone() << Report(over("abandoned", f"unreachable({RESET})"))
     assert conversation >> TimerFired(2, "backoff")
 

@@ -48,7 +48,9 @@ from tests.rewrite.scenes import (
     event,
     finishes,
     message_error,
+    no_other,
     opened,
+    others,
     play,
     refused,
     rotated,
@@ -386,31 +388,77 @@ def test_a_signature_refused_after_a_rotation_gives_back_what_the_first_key_said
 # -- the server's fault ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("code", [408, 409, 425, 500, 502, 503, 504, 529])
-def test_a_server_fault_is_retried_on_the_same_key_and_then_rotates(code: int) -> None:
+CODES = [408, 409, 425, 500, 502, 503, 504, 529]
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_server_fault_goes_to_each_other_free_key_at_once(code: int) -> None:
+    """Keys 1 and 2 always fail, key 3 serves."""
     head, body = refused(code), error_body("overloaded")
-    conversation = answers(started(play()), 1, head, body, Kind.SERVER) << SetTimer(2, "backoff", 0.5)
-    conversation = conversation >> After(0.5) >> TimerFired(2, "backoff") << Acquire(2, prefer="a")
-    conversation = answers(begins(conversation, 2, "a", fresh=True), 2, head, body, Kind.SERVER)
-    conversation = conversation << SetTimer(3, "backoff", 1.0) >> After(1.0) >> TimerFired(3, "backoff")
-    conversation = begins(conversation << Acquire(3, A), 3, "b", fresh=True)
-    conversation = answers(conversation, 3, head, body, Kind.SERVER)
-    assert gives_back(conversation, 3, head, body, *[f"rejected({code} server)"] * 3)
+    conversation = answers(started(play()), 1, head, body, Kind.SERVER)
+    for attempt, name in ((2, "b"), (3, "c")):
+        conversation = begins(conversation << others(attempt, "ab"[: attempt - 1]), attempt, name, fresh=True)
+        if name == "b":
+            conversation = answers(conversation, attempt, head, body, Kind.SERVER)
+    assert answered(conversation, 3)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_without_another_free_key_a_server_fault_is_retried_after_a_back_off(code: int) -> None:
+    head, body = refused(code), error_body("overloaded")
+    conversation = answers(started(play()), 1, head, body, Kind.SERVER)
+    for attempt, delay in ((2, 0.5), (3, 1.0)):
+        conversation = no_other(conversation, attempt, "a") << SetTimer(attempt, "backoff", delay)
+        conversation = conversation >> After(delay) >> TimerFired(attempt, "backoff")
+        conversation = begins(conversation << Acquire(attempt, prefer="a"), attempt, "a", fresh=True)
+        conversation = answers(conversation, attempt, head, body, Kind.SERVER)
+    conversation = no_other(conversation, 4, "a")
+    assert gives_back(conversation, 4, head, body, *[f"rejected({code} server)"] * 3)
+
+
+def test_no_key_is_asked_twice_before_each_was_asked_once_nor_three_times_before_twice() -> None:
+    """Twice as many attempts as may cost time, none of which begins with a back-off but the third."""
+    conversation = answers(started(play()), 1, refused(500), b"x", Kind.SERVER)
+    conversation = begins(conversation << others(2, "a"), 2, "b", fresh=True)
+    conversation = answers(conversation, 2, refused(500), b"x", Kind.SERVER)
+    conversation = no_other(conversation, 3, "ab") << SetTimer(3, "backoff", 1.0)
+    conversation = conversation >> TimerFired(3, "backoff") << Acquire(3, prefer="b")
+    conversation = answers(begins(conversation, 3, "b", fresh=True), 3, refused(500), b"x", Kind.SERVER)
+    for attempt, name in ((4, "c"), (5, "d"), (6, "e")):
+        wish = others(attempt, "abcd"[: attempt - 2] if attempt > 4 else "ab")
+        conversation = begins(conversation << wish, attempt, name, fresh=True)
+        conversation = answers(conversation, attempt, refused(500), b"x", Kind.SERVER)
+    assert gives_back(conversation, 6, refused(500), b"x", *["rejected(500 server)"] * 6)
+
+
+def test_a_connection_that_was_lost_goes_to_another_key_at_once_and_counts_in_full() -> None:
+    conversation = started(play())
+    for attempt in (1, 2, 3):
+        lost = Unreachable("reset", sent=True)
+        conversation = conversation >> UpstreamClosed(attempt, "reset") << Release(attempt, lost)
+        if attempt < 3:
+            wish = others(attempt + 1, "ab"[:attempt])
+            conversation = begins(conversation << wish, attempt + 1, "abc"[attempt], fresh=True)
+    assert faults(conversation, 3, 502, "reset", "3 attempts", x_should_retry="false")
 
 
 def test_the_back_off_is_jittered() -> None:
     conversation = answers(started(play(terms=replace(TERMS, jitter=0.5))), 1, refused(500), b"", Kind.SERVER)
-    assert conversation << SetTimer(2, "backoff", 0.4375)
+    assert no_other(conversation, 2, "a") << SetTimer(2, "backoff", 0.4375)
 
 
 def test_the_back_off_is_what_the_server_asks_for() -> None:
     head = refused(503, ("retry-after", "7"))
-    assert answers(started(play()), 1, head, b"", Kind.SERVER) << SetTimer(2, "backoff", 7.0)
+    assert no_other(answers(started(play()), 1, head, b"", Kind.SERVER), 2, "a") << SetTimer(
+        2, "backoff", 7.0
+    )
 
 
 def test_the_reset_of_a_rate_window_is_no_back_off() -> None:
     head = refused(500, ("x-ratelimit-reset-requests", "1m0s"))
-    assert answers(started(play()), 1, head, b"", Kind.SERVER) << SetTimer(2, "backoff", 0.5)
+    assert no_other(answers(started(play()), 1, head, b"", Kind.SERVER), 2, "a") << SetTimer(
+        2, "backoff", 0.5
+    )
 
 
 def test_without_a_pool_a_server_fault_stays_on_the_key() -> None:
@@ -426,11 +474,8 @@ def test_without_a_pool_a_server_fault_stays_on_the_key() -> None:
 def test_no_answer_at_all_is_retried_and_then_a_502() -> None:
     conversation = started(play(terms=replace(TERMS, limits=Limits(max_attempts=2))))
     conversation = conversation >> UpstreamClosed(1, "connection refused")
-    conversation = (
-        conversation
-        << Release(1, Unreachable("connection refused", sent=True))
-        << SetTimer(2, "backoff", 0.5)
-    )
+    conversation = conversation << Release(1, Unreachable("connection refused", sent=True))
+    conversation = no_other(conversation, 2, "a") << SetTimer(2, "backoff", 0.5)
     conversation = conversation >> TimerFired(2, "backoff") << Acquire(2, prefer="a")
     conversation = begins(conversation, 2, "a", fresh=True) >> UpstreamClosed(2)
     conversation = conversation << Release(2, Unreachable("closed without an answer", sent=True))
@@ -440,8 +485,7 @@ def test_no_answer_at_all_is_retried_and_then_a_502() -> None:
 def test_the_providers_last_answer_goes_back_though_silence_came_after_it() -> None:
     terms = replace(TERMS, limits=Limits(max_attempts=2))
     conversation = answers(started(play(terms=terms)), 1, refused(500), b"x", Kind.SERVER)
-    conversation = conversation << SetTimer(2, "backoff", 0.5) >> TimerFired(2, "backoff")
-    conversation = begins(conversation << Acquire(2, prefer="a"), 2, "a", fresh=True)
+    conversation = begins(conversation << others(2, "a"), 2, "b", fresh=True)
     conversation = conversation >> UpstreamClosed(2, "reset") << Release(2, Unreachable("reset", sent=True))
     assert gives_back(conversation, 2, refused(500), b"x", "rejected(500 server)", "unreachable(reset)")
 
@@ -529,7 +573,7 @@ def test_an_error_before_anything_visible_counts_as_what_it_says(frame: bytes, k
 def test_an_overload_before_anything_visible_is_the_servers_fault() -> None:
     frames = MESSAGE + message_error("overloaded_error", "Overloaded")
     conversation = opened(play(protocol=ANTHROPIC)) >> UpstreamData(1, frames) << CancelUpstream(1)
-    assert conversation << Release(1, rejected(Kind.SERVER)) << SetTimer(2, "backoff", 0.5)
+    assert conversation << Release(1, rejected(Kind.SERVER)) << others(2, "a")
 
 
 def test_an_error_that_blames_the_request_goes_back_as_it_came() -> None:

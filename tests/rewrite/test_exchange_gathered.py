@@ -53,6 +53,7 @@ from tests.rewrite.scenes import (
     ending,
     error_chunk,
     finishes,
+    no_other,
     play,
     rotated,
     says,
@@ -246,8 +247,8 @@ def test_an_error_in_the_stream_is_told_by_its_status() -> None:
     conversation = (
         conversation << CancelUpstream(1) << Release(1, Rejected(ANY, Kind.SERVER, "busy", None, ANY))
     )
-    conversation = conversation << SendHeaders(1, status(500)) << SendData(1, body_with('"error"', "busy"))
-    assert conversation << Report(ANY) << EndResponse(1)
+    conversation = no_other(conversation, 2, "a") << SendHeaders(2, status(500))
+    assert conversation << SendData(2, body_with('"error"', "busy")) << Report(ANY) << EndResponse(2)
 
 
 def test_a_key_that_is_rate_limited_inside_the_stream_is_changed() -> None:

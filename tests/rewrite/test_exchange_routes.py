@@ -38,7 +38,9 @@ from tests.rewrite.scenes import (
     calls,
     error_body,
     finishes,
+    no_other,
     opened,
+    others,
     play,
     refused,
     says,
@@ -114,14 +116,7 @@ def test_a_single_key_that_is_rate_limited_leads_to_the_next_target() -> None:
 def test_server_errors_are_tried_again_before_the_next_target() -> None:
     conversation = opened(group(replace(FIRST, limits=Limits(max_attempts=2))), "a", refused(500))
     conversation = says_no(conversation, 1, refused(500), OOPS, Kind.SERVER)
-    conversation = (
-        conversation
-        << SetTimer(2, "backoff", 0.5)
-        >> After(0.5)
-        >> TimerFired(2, "backoff")
-        << Acquire(2, prefer="a")
-    )
-    conversation = asked(conversation, 2, "a", refused(500), fresh=True)
+    conversation = asked(conversation << others(2, "a"), 2, "b", refused(500), fresh=True)
     conversation = says_no(conversation, 2, refused(500), OOPS, Kind.SERVER) << Acquire(3, route=1)
     conversation = asked(conversation, 3, "b", SSE)
     assert answers(conversation, 3, "rejected(500 server)", "rejected(500 server)")
@@ -244,8 +239,8 @@ def test_what_a_target_s_keys_did_is_not_held_against_the_next_one_s() -> None:
     conversation = conversation >> NoneFree(2, 900.0) << Acquire(2, route=1)
     conversation = asked(conversation, 2, "a", refused(500))
     conversation = says_no(conversation, 2, refused(500), OOPS, Kind.SERVER)
-    conversation = conversation << SetTimer(3, "backoff", 0.5) >> After(0.5) >> TimerFired(3, "backoff")
-    assert conversation << Acquire(3, prefer="a", route=1)
+    conversation = no_other(conversation, 3, "a", route=1) << SetTimer(3, "backoff", 0.5) >> After(0.5)
+    assert conversation >> TimerFired(3, "backoff") << Acquire(3, prefer="a", route=1)
 
 
 @pytest.mark.parametrize("head", [NO_KEY, refused(403)])
@@ -324,7 +319,16 @@ def test_the_last_target_s_own_answer_goes_back() -> None:
     conversation = conversation >> NoneFree(2, 5.0) << Acquire(2, route=1)
     conversation = says_no(asked(conversation, 2, "b", refused(503)), 2, refused(503), OOPS, Kind.SERVER)
     outcomes = ("rejected(429 rate)", "rejected(503 server)")
-    assert gives_back(conversation, 2, refused(503), OOPS, *outcomes)
+    conversation = no_other(conversation, 3, "b", route=1)
+    assert gives_back(conversation, 3, refused(503), OOPS, *outcomes)
+
+
+def test_a_target_without_another_free_key_leads_to_the_next_once_it_was_asked_twice() -> None:
+    conversation = opened(group(), "a", refused(500))
+    conversation = says_no(conversation, 1, refused(500), OOPS, Kind.SERVER)
+    conversation = no_other(conversation, 2, "a") << SetTimer(2, "backoff", 0.5) >> TimerFired(2, "backoff")
+    conversation = asked(conversation << Acquire(2, prefer="a"), 2, "a", refused(500), fresh=True)
+    assert says_no(conversation, 2, refused(500), OOPS, Kind.SERVER) << Acquire(3, route=1)
 
 
 def test_the_last_target_may_wait_for_its_key() -> None:

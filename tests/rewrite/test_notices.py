@@ -14,10 +14,10 @@ def told(*events: tuple[float, Outcome]) -> list[Notice]:
     """What is said after each of these outcomes of one key, which came at these seconds."""
     state = PoolState((Credential("OPENAI_API_KEY_1", "openai"),))
     said: list[Notice] = []
+    attempted = Attempted("OPENAI_API_KEY_1", "model:gpt-5", "talk")
     for at, outcome in events:
-        before = state.state("OPENAI_API_KEY_1")
-        state = settle(state, Attempted("OPENAI_API_KEY_1", "model:gpt-5", "talk"), outcome, at)
-        said += notices(before, state.state("OPENAI_API_KEY_1"), "model:gpt-5", at)
+        before, state = state, settle(state, attempted, outcome, at)
+        said += notices(before, state, attempted, at)
     return said
 
 
@@ -55,3 +55,16 @@ def test_a_key_that_may_not_use_a_model_is_named_with_the_model() -> None:
 
 def test_a_rate_limit_and_a_failure_are_nobody_s_to_mend() -> None:
     assert told((0.0, Rejected(429, Kind.RATE)), (1.0, Rejected(500, Kind.SERVER)), (90.0, Completed())) == []
+
+
+def test_a_key_that_fails_while_others_serve_is_one_line_when_it_becomes_the_last() -> None:
+    state = PoolState((Credential("one", "openai"), Credential("two", "openai")))
+    said: list[Notice] = []
+    for at in range(12):
+        name, outcome = ("two", Completed()) if at % 2 else ("one", Rejected(500, Kind.SERVER))
+        attempted = Attempted(name, "model:gpt-5", f"talk {at}")
+        before, state = state, settle(state, attempted, outcome, float(at))
+        said += notices(before, state, attempted, float(at))
+    (line,) = said
+    assert line.text.startswith("openai/one for model gpt-5 failed 3 times in a row while other keys served")
+    assert line.text.endswith("it is asked last for 60 s")

@@ -14,6 +14,11 @@ from tests.rewrite.histories import AWAY, CUT, LOST, STALLED, history, rejected
 SERVER = rejected(Kind.SERVER, 500)
 
 
+def elsewhere(otherwise: Retry | GiveUp) -> Retry:
+    """To a free key that was not asked yet, at once; where there is none, otherwise."""
+    return Retry(rotate=True, fresh=True, otherwise=otherwise)
+
+
 def gives_back(outcome: Rejected) -> GiveUp:
     assert outcome.answer
     return GiveUp(outcome.answer)
@@ -30,11 +35,12 @@ def fault(decision: Retry | GiveUp) -> Fault:
     [
         (STALLED, Retry(rotate=True, fresh=True)),
         (CUT, Retry(rotate=True, fresh=True)),
-        (LOST, Retry(delay=0.5, fresh=True)),
+        (LOST, elsewhere(Retry(delay=0.5, fresh=True))),
         (AWAY, Retry(delay=0.5, fresh=True)),
-        (SERVER, Retry(delay=0.5, fresh=True)),
-        (rejected(Kind.SERVER, 503, 7.0), Retry(delay=7.0, fresh=True)),
-        (rejected(Kind.SERVER, 503, 0.1), Retry(delay=0.5, fresh=True)),
+        (Unreachable("reset", sent=True), elsewhere(Retry(delay=0.5, fresh=True))),
+        (SERVER, elsewhere(Retry(delay=0.5, fresh=True))),
+        (rejected(Kind.SERVER, 503, 7.0), elsewhere(Retry(delay=7.0, fresh=True))),
+        (rejected(Kind.SERVER, 503, 0.1), elsewhere(Retry(delay=0.5, fresh=True))),
         (rejected(Kind.AUTH, 401), Retry(rotate=True)),
         (rejected(Kind.QUOTA, 402), Retry(rotate=True)),
         (rejected(Kind.FORBIDDEN, 403), Retry(rotate=True)),
@@ -57,20 +63,44 @@ def test_without_a_pool_nothing_rotates(outcome: Outcome) -> None:
     assert decide(history(("a", outcome), pooled=False), 1.0) == Retry(fresh=True)
 
 
-def test_server_faults_rotate_from_the_second_on_and_back_off_longer() -> None:
-    assert decide(history(("a", SERVER), ("a", LOST)), 2.0) == Retry(delay=1.0, rotate=True, fresh=True)
+def test_server_faults_back_off_longer_each_time() -> None:
+    again = Retry(delay=1.0, fresh=True)
+    assert decide(history(("a", SERVER), ("a", LOST)), 2.0) == elsewhere(again)
     patient = replace(history(*[("a", SERVER)] * 7), limits=Limits(max_attempts=9))
-    assert decide(patient, 7.0) == Retry(delay=LONGEST_BACKOFF, rotate=True, fresh=True)
+    assert decide(patient, 7.0) == elsewhere(Retry(delay=LONGEST_BACKOFF, fresh=True))
 
 
-def test_a_silence_before_it_leaves_the_server_its_second_try_on_the_key() -> None:
-    assert decide(history(("a", STALLED), ("b", SERVER)), 2.0) == Retry(delay=0.5, fresh=True)
+@pytest.mark.parametrize(
+    ("so_far", "decision"),
+    [
+        (["a"] * 2, elsewhere(Retry(delay=1.0, fresh=True))),
+        (["a"] * 3, elsewhere(gives_back(SERVER))),
+        (list("abcde"), elsewhere(gives_back(SERVER))),
+        (list("abcdef"), gives_back(SERVER)),
+    ],
+)
+def test_free_keys_are_asked_twice_as_often_as_attempts_may_cost_time(
+    so_far: list[str], decision: Retry | GiveUp
+) -> None:
+    assert decide(history(*[(name, SERVER) for name in so_far]), 6.0) == decision
+
+
+def test_a_lost_connection_may_have_been_paid_for_and_is_counted_in_full() -> None:
+    assert isinstance(decide(history(("a", LOST), ("b", LOST)), 2.0), Retry)
+    assert fault(decide(history(("a", LOST), ("b", LOST), ("c", LOST)), 3.0)).status == 502
+
+
+def test_while_another_target_waits_two_attempts_are_made_whatever_keys_are_free() -> None:
+    one = replace(history(("a", SERVER)), others_wait=True)
+    two = replace(history(("a", SERVER), ("b", SERVER)), others_wait=True)
+    assert decide(one, 1.0) == elsewhere(Retry(delay=0.5, fresh=True))
+    assert decide(two, 2.0) == gives_back(SERVER)
 
 
 @pytest.mark.parametrize(("jitter", "delay"), [(0.0, 0.5), (0.5, 0.4375), (0.999, 0.375125)])
 def test_the_back_off_loses_up_to_a_quarter(jitter: float, delay: float) -> None:
     decision = decide(replace(history(("a", SERVER)), jitter=jitter), 1.0)
-    assert decision == Retry(delay=delay, fresh=True)
+    assert decision == elsewhere(Retry(delay=delay, fresh=True))
 
 
 def test_attempts_that_cost_time_are_counted() -> None:
@@ -104,8 +134,9 @@ def test_a_target_is_not_asked_again_for_longer_than_its_turn(turn_ends: float, 
 def test_nothing_costly_begins_after_the_deadline() -> None:
     one = history(("a", SERVER))
     assert latest_start(one) == 121.0
-    assert decide(one, 120.5) == Retry(delay=0.5, fresh=True)
-    assert decide(one, 120.6) == gives_back(SERVER)
+    assert decide(one, 120.5) == elsewhere(Retry(delay=0.5, fresh=True))
+    assert decide(one, 121.0) == elsewhere(gives_back(SERVER))
+    assert decide(one, 121.1) == gives_back(SERVER)
 
 
 def test_nothing_costly_begins_after_the_clients_patience() -> None:
@@ -120,7 +151,7 @@ def test_a_response_that_takes_too_long_is_not_asked_for_again() -> None:
 
 def test_acting_tools_are_not_asked_twice_on_silence_but_on_a_fault() -> None:
     assert fault(decide(history(("a", STALLED), acting=True), 1.0)).status == 504
-    assert decide(history(("a", SERVER), acting=True), 1.0) == Retry(delay=0.5, fresh=True)
+    assert decide(history(("a", SERVER), acting=True), 1.0) == elsewhere(Retry(delay=0.5, fresh=True))
 
 
 @pytest.mark.parametrize("operation", [Operation.COUNT_TOKENS, Operation.EMBEDDINGS, Operation.MODELS])
@@ -168,7 +199,7 @@ def test_a_key_that_was_named_before_is_asked_for_nothing_where_nothing_is_sent(
 
 
 def test_acting_tools_are_asked_again_where_the_request_was_never_sent() -> None:
-    assert decide(history(("a", LOST), acting=True), 1.0) == Retry(delay=0.5, fresh=True)
+    assert decide(history(("a", LOST), acting=True), 1.0) == elsewhere(Retry(delay=0.5, fresh=True))
 
 
 @pytest.mark.parametrize("kind", [Kind.AUTH, Kind.QUOTA, Kind.FORBIDDEN, Kind.RATE])
@@ -216,11 +247,10 @@ def test_asking_a_key_again_after_a_wait_is_counted() -> None:
 
 def test_a_wait_that_does_not_fit_is_left_to_its_key() -> None:
     busy = rejected(Kind.SERVER, 503, 200.0, headers=(("retry-after", "200"),))
-    assert decide(history(("a", busy)), 1.0) == Retry(delay=0.5, rotate=True, fresh=True)
-    twice = history(("a", busy), ("b", busy))
-    assert decide(twice, 2.0) == Retry(delay=1.0, rotate=True, fresh=True)
+    again = Retry(delay=0.5, rotate=True, fresh=True)
+    assert decide(history(("a", busy)), 1.0) == elsewhere(again)
     spent = history(("a", busy), ("b", busy), ("c", busy))
-    assert decide(spent, 3.0) == GiveUp(WireResponse(503, (), b"no"))
+    assert decide(spent, 3.0) == elsewhere(GiveUp(WireResponse(503, (), b"no")))
 
 
 def test_nobody_waits_for_a_target_while_another_can_be_asked() -> None:
@@ -251,10 +281,12 @@ BOUND = rejected(Kind.BINDING, body=b"bound")
         (history(("a", BOUND)), gives_back(BOUND)),
         (history(("a", rejected(Kind.RATE, 429)), ("b", BOUND)), gives_back(rejected(Kind.RATE, 429))),
         (history(("a", STALLED), ("b", BOUND)), gives_back(BOUND)),
+        (history(("a", SERVER), ("b", BOUND)), Retry(delay=0.5, credential="a", fresh=True)),
+        (history(("a", SERVER), ("b", BOUND), ("a", SERVER), ("c", BOUND)), gives_back(SERVER)),
         (history(("a", BOUND), ("b", BOUND), former="b"), gives_back(BOUND)),
         (history(("b", BOUND), ("b", BOUND), former="a"), gives_back(BOUND)),
     ],
-    ids="former same none rotated silent both once".split(),
+    ids="former same none rotated silent failed failed-twice both once".split(),
 )
 def test_bound_content_goes_back_to_its_credential(so_far: History, decision: Retry | GiveUp) -> None:
     assert decide(so_far, 3.0) == decision

@@ -1,0 +1,124 @@
+"""Calls over a real pool: whichever of its keys fail, each is asked in its turn and none is passed over."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rewrite import credentials as pools
+from rewrite.credentials import Attempted, Chosen, Credential, PoolState, Wish
+from rewrite.events import (
+    Acquire,
+    Acquired,
+    Command,
+    EndResponse,
+    Event,
+    NoneFree,
+    OpenUpstream,
+    Release,
+    SetTimer,
+    Start,
+    TimerFired,
+    UpstreamClosed,
+    UpstreamData,
+    UpstreamSent,
+    UpstreamStarted,
+)
+from rewrite.exchange import Exchange
+from rewrite.limits import Limits
+from tests.rewrite.scenes import CHAT, DONE, SSE, TERMS, call, error_body, finishes, refused, says
+
+SERVES = says("Hi") + finishes("stop") + DONE
+HEADS = {"serves": SSE, "fails": refused(500), "refuses": refused(401), "limited": refused(429)}
+BODIES = {"fails": b"", "refuses": error_body("who?"), "limited": error_body("slow", "rate_limit_exceeded")}
+
+
+@dataclass(slots=True)
+class House:
+    """A pool whose keys do what `does` says, and the calls that it is asked for one after another."""
+
+    does: dict[str, str]
+    now: float = 0.0
+    asked: list[str] = field(default_factory=list)
+    backed_off_at: list[int] = field(default_factory=list)
+    holder: str = ""
+    pool: PoolState = field(init=False)
+    exchange: Exchange = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pool = PoolState(tuple(Credential(name, "vendor") for name in self.does))
+
+    def call(self) -> bool:
+        """Whether it was served."""
+        self.asked, self.backed_off_at = [], []
+        self.exchange = Exchange(call(), CHAT, TERMS, self.now)
+        events: list[Event] = [Start()]
+        sent = b""
+        while events:
+            for command in self.exchange.handle(events.pop(0), self.now):
+                events += self.follows(command)
+                sent += getattr(command, "data", b"")
+                if isinstance(command, EndResponse):
+                    return sent == SERVES
+        raise AssertionError("the call has no end")
+
+    def follows(self, command: Command) -> list[Event]:
+        match command:
+            case Acquire():
+                return [self.acquired(command)]
+            case OpenUpstream(attempt=attempt):
+                does = self.does[self.holder]
+                answer = UpstreamData(attempt, SERVES if does == "serves" else BODIES[does])
+                head = UpstreamStarted(attempt, HEADS[does])
+                return [UpstreamSent(attempt), head, answer, UpstreamClosed(attempt)]
+            case Release(outcome=outcome):
+                attempted = Attempted(self.holder, "m", "one")
+                self.pool = pools.settle(self.pool, attempted, outcome, self.now)
+            case SetTimer(attempt=attempt, name="backoff", seconds=seconds):
+                self.now += seconds
+                self.backed_off_at.append(len(self.asked))
+                return [TimerFired(attempt, "backoff")]
+            case _:
+                pass
+        return []
+
+    def acquired(self, asked: Acquire) -> Event:
+        wish = Wish(
+            "m",
+            asked.prefer,
+            insist=asked.insist,
+            avoid=asked.avoid,
+            refused=asked.refused,
+            resting=asked.resting,
+            only_others=asked.only_others,
+        )
+        found = pools.choose(self.pool, wish, self.now)
+        if not isinstance(found, Chosen):
+            return NoneFree(asked.attempt, found.wait, found.paused, found.refused)
+        self.holder = found.credential.name
+        self.asked.append(self.holder)
+        self.pool = pools.taken(self.pool, self.holder)
+        return Acquired(asked.attempt, self.holder, asked_last=found.asked_last)
+
+
+MOST = 2 * Limits().max_attempts
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.sampled_from(list(HEADS)), min_size=1, max_size=12), st.integers(1, 5))
+def test_each_free_key_is_asked_once_before_any_is_asked_twice(does: list[str], calls: int) -> None:
+    house = House(dict(zip("abcdefghijkl", does, strict=False)))
+    for _ in range(calls):
+        served, asked = house.call(), house.asked
+        failed = sum(house.does[name] == "fails" for name in asked)
+        assert failed <= MOST
+        for position, name in enumerate(asked):
+            if name in asked[:position]:
+                untried = set(house.does) - set(asked[:position])
+                assert all(house.does[each] in ("refuses", "limited") for each in untried)
+        assert served == (asked != [] and house.does[asked[-1]] == "serves")
+        if "serves" in does and does.count("fails") < MOST:
+            assert served
+            assert house.backed_off_at == []
+            assert max(Counter(asked).values()) == 1
