@@ -4,6 +4,7 @@ import asyncio
 import random
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from weakref import WeakKeyDictionary
@@ -17,7 +18,7 @@ from addons.interception import Intercepted, own_lease, written
 from addons.journal import Journal, Record, TargetRecord
 from addons.outgoing import dropped, outgoing
 from addons.planning import Plan, Planned, Planner
-from addons.pool import NO_LEASE, Lease, Pool
+from addons.pool import NO_LEASE, Asker, Lease, Pool
 from addons.refusal import Passing, Refusal
 from addons.settings import Settings
 from addons.state import Memory, State
@@ -155,14 +156,15 @@ class Answering:
         now = self._clock()
         terms = [self._terms(call, one, plan.rule, now) for one in targets]
         request = flow.request.copy()
+        asker = _asker(flow, intercepted, call)
         work = Work(
             call=call,
             protocol=intercepted.protocol,
             exchange=Exchange(call, intercepted.protocol, terms[0], now, terms[1:]),
             upstream=self._upstream,
             connect_timeout=terms[0].timing.connect,
-            acquire=lambda wish: self._acquire(intercepted, targets[wish.route], wish),
-            release=lambda route, lease, outcome: self._release(targets[route], lease, outcome, call),
+            acquire=lambda wish: self._acquire(intercepted, targets, wish),
+            release=lambda route, lease, outcome: self._release(targets[route], lease, outcome, asker),
             request=lambda route, lease, instead: outgoing(
                 request, targets[route], intercepted, lease, instead
             ),
@@ -231,15 +233,18 @@ class Answering:
             epoch=time.time() - now,
         )
 
-    def _acquire(self, intercepted: Intercepted, planned: Planned, wish: Acquire) -> Lease | NoneFree:
+    def _acquire(
+        self, intercepted: Intercepted, targets: Sequence[Planned], wish: Acquire
+    ) -> Lease | NoneFree:
+        planned, fallback = targets[wish.route], wish.route + 1 < len(targets)
         if planned.pooled:
-            return self._pool.acquire(planned.route.provider.name, planned.leg.call, wish)
+            provider = planned.route.provider.name
+            return self._pool.acquire(provider, planned.leg.call, wish, fallback=fallback)
         return own_lease(intercepted) if planned.route.meant else NO_LEASE
 
-    def _release(self, planned: Planned, lease: Lease, outcome: Outcome, call: Call) -> None:
+    def _release(self, planned: Planned, lease: Lease, outcome: Outcome, asker: Asker) -> None:
         if lease.pooled:
-            provider = planned.route.provider.name
-            self._pool.release(provider, lease, planned.leg.call, outcome, call.protocol)
+            self._pool.release(planned.route.provider.name, lease, planned.leg.call, outcome, asker)
 
     def over(self, flow: http.HTTPFlow) -> None:
         """The flow has ended; where the client left or it was killed, its record comes before its saving."""
@@ -254,6 +259,13 @@ class Answering:
 def _scope(intercepted: Intercepted) -> str:
     own = intercepted.own
     return scope_of(own.fingerprint if own else None, intercepted.provider.name)
+
+
+def _asker(flow: http.HTTPFlow, intercepted: Intercepted, call: Call) -> Asker:
+    """A client without an explicit conversation is told from others by its address, program and key."""
+    own, address = intercepted.own, flow.client_conn.peername[0]
+    program = header(call.headers, "user-agent") or ""
+    return Asker(call.protocol, f"{address} {program} {own.fingerprint if own else ''}")
 
 
 def _recorded(planned: Planned, call: Call) -> TargetRecord:

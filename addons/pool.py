@@ -18,6 +18,7 @@ from rewrite.credentials import (
     account,
     choose,
     forgiven,
+    probing,
     resumed,
     scope_of,
     serving_order,
@@ -27,23 +28,32 @@ from rewrite.credentials import (
 from rewrite.events import Acquire
 from rewrite.notices import Notice, notices
 from rewrite.outcome import Completed, Outcome, Rejected
-from rewrite.sessions import Sessions, conversation_of
+from rewrite.sessions import Sessions
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
     """A credential in use. `former`: the one that served the conversation before, None if unknown;
-    `pooled`: it is ours and not the client's; `asked_last`: see `credentials.Chosen`."""
+    `pooled`: it is ours and not the client's; `asked_last`, `probe`: see `credentials.Chosen`."""
 
     name: str
     secret: SecretStr
     former: str | None = None
     pooled: bool = True
     asked_last: tuple[str, ...] = ()
+    probe: bool = False
 
 
 NO_LEASE = Lease("none", SecretStr(""), pooled=False)
 """Of a provider that takes no credential."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who makes a call. `protocol`: in which it gets answers; `client`: what tells it from other clients."""
+
+    protocol: str
+    client: str
 
 
 class Pool:
@@ -80,43 +90,49 @@ class Pool:
     def has(self, provider: str) -> bool:
         return bool(self._states[provider].credentials)
 
-    def acquire(self, provider: str, call: Call, asked: Acquire) -> Lease | NoneFree:
-        """A credential for one attempt of `call`, as `asked` for; it must be released."""
-        state = self._states[provider]
+    def acquire(
+        self, provider: str, call: Call, asked: Acquire, *, fallback: bool = False
+    ) -> Lease | NoneFree:
+        """A credential for one attempt of `call`, as `asked` for; it must be released.
+
+        `fallback`: the call has another target.
+        """
+        state, scope, now = self._states[provider], scope_of(call), self._clock()
         former = self._sessions.credential(provider, call.session)
         wish = Wish(
-            scope_of(call),
+            scope,
             asked.prefer or former,
             insist=asked.insist,
             avoid=asked.avoid,
             refused=asked.refused,
             resting=asked.resting,
             only_others=asked.only_others,
+            fallback=fallback,
         )
-        match choose(state, wish, self._clock()):
-            case Chosen(credential=credential, asked_last=last):
+        match choose(state, wish, now):
+            case Chosen(credential=credential) as chosen:
+                state = probing(state, scope, now) if chosen.probe else state
                 self._states[provider] = taken(state, credential.name)
                 secret = self._secrets[provider, credential.name]
-                return Lease(credential.name, secret, former, asked_last=last)
+                return Lease(
+                    credential.name, secret, former, asked_last=chosen.asked_last, probe=chosen.probe
+                )
             case NoneFree() as none:
                 return none
 
-    def release(self, provider: str, lease: Lease, call: Call, outcome: Outcome, protocol: str) -> None:
-        """The attempt is over. A key that new settings replaced or removed is skipped.
-
-        `call` as the provider was asked, `protocol` that of its client.
-        """
+    def release(self, provider: str, lease: Lease, call: Call, outcome: Outcome, asker: Asker) -> None:
+        """The attempt is over, of `call` as the provider was asked. A key that new settings replaced or
+        removed is skipped."""
         credential = lease.name
         state = self._states.get(provider)
         if state is None or self._secrets.get((provider, credential)) != lease.secret:
             return
-        completed = isinstance(outcome, Completed)
-        conversation = call.id if completed else conversation_of(call)
-        attempted = Attempted(credential, scope_of(call), conversation, protocol)
+        witness = call.session or asker.client
+        attempted = Attempted(credential, scope_of(call), witness, asker.protocol, lease.probe)
         now = self._clock()
         settled = settle(state, attempted, _without(lease.secret, outcome), now)
         self._states[provider] = settled
-        if completed:
+        if isinstance(outcome, Completed):
             self._sessions.served(provider, call.session, credential)
         for notice in notices(state, settled, attempted, now):
             self._notify(notice)

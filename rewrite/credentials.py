@@ -9,6 +9,21 @@ from dataclasses import dataclass, field, replace
 
 from protocols.base import Call
 from rewrite.decision import REFUSALS
+from rewrite.health import (
+    HEALTHY,
+    MEMORY,
+    MOST_SCOPES,
+    Failure,
+    Health,
+    Streak,
+    failed,
+    latest,
+    overtaken,
+    paused,
+    probed,
+    undecided,
+    worse,
+)
 from rewrite.outcome import Completed, Kind, Outcome, Rejected, Stalled, Truncated, Unreachable
 from rewrite.providers import Rotation
 from rewrite.refusals import Refusal, refusal
@@ -21,13 +36,6 @@ AUTH_SHORTEST, AUTH_LONGEST = 300.0, 21_600.0
 QUOTA_COOLDOWN = 3600.0
 RATE_COOLDOWN = 60.0
 RATE_SHORTEST, RATE_LONGEST = 1.0, 1800.0
-MOST_SCOPES = 256
-"""How many cooldowns of one credential are kept: clients name any models they like."""
-STREAK_FAILURES, ASKED_LAST, STREAK_MEMORY = 3, 60.0, 600.0
-"""So many failures in a row, while other credentials serve, and one is asked last for so many seconds; they
-count for so many."""
-PAUSE_FAILURES, PAUSE_WINDOW = 3, 60.0
-PAUSE_SHORTEST, PAUSE_LONGEST = 30.0, 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +54,6 @@ class Cooldown:
 
     until: float
     refusal: Refusal | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Streak:
-    """Failures of one credential in a row.
-
-    `others_served`: another credential did meanwhile.
-    `at`: when the last of them was.
-    `last_until`: until when the credential is asked after all others, therefore.
-    """
-
-    failures: int = 0
-    others_served: bool = False
-    at: float = 0.0
-    last_until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,22 +91,6 @@ _NO_COOLDOWN = Cooldown(0.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    at: float
-    credential: str
-    conversation: str
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """Server failures of one scope since its last success, and the pause that they led to."""
-
-    failures: tuple[Failure, ...] = ()
-    paused_until: float = 0.0
-    pause: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
 class PoolState:
     """One provider's credentials in serving order. `last`: the name that served last, for round robin."""
 
@@ -130,6 +107,9 @@ class PoolState:
         """How a credential is called in messages: provider/name."""
         return "/".join((*(c.provider for c in self.credentials if c.name == name), name))
 
+    def with_health(self, scope: str, health: Health) -> "PoolState":
+        return replace(self, health={**self.health, scope: health})
+
     def with_state(self, name: str, state: CredentialState) -> "PoolState":
         return replace(self, states={**self.states, name: state})
 
@@ -139,6 +119,7 @@ class Wish:
     """`prefer`: serve it if it is free; `insist`: it or none, though it cools; `avoid`: only if no other is,
     and with `only_others` not even then.
 
+    `fallback`: the call has another target, so that it keeps away from a provider that is paused.
     `refused`: never, whatever is free; `resting`: not now, but worth waiting for.
     """
 
@@ -149,14 +130,17 @@ class Wish:
     refused: frozenset[str] = frozenset()
     resting: frozenset[str] = frozenset()
     only_others: bool = False
+    fallback: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """`asked_last`: the names of those that were free and come after it, since they fail."""
+    """`asked_last`: the names of those that were free and come after it, since they fail; `probe`: what comes
+    of it decides whether the provider is paused."""
 
     credential: Credential
     asked_last: tuple[str, ...] = ()
+    probe: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,23 +166,26 @@ def serving_order(credentials: tuple[Credential, ...]) -> tuple[Credential, ...]
 
 def choose(pool: PoolState, wish: Wish, now: float) -> Chosen | NoneFree:
     """The credential that serves `wish`, or how long there is none."""
-    health = pool.health.get(wish.scope, Health())
-    if health.paused_until > now:
-        return NoneFree(health.paused_until - now, paused=True)
+    health = pool.health.get(wish.scope, HEALTHY)
+    if wish.fallback and (away := health.wait(now)):
+        return NoneFree(away, paused=True)
     usable = [c for c in pool.credentials if c.name not in wish.refused]
-    waits = {c: max(0.0, pool.state(c.name).free_at(wish.scope) - now) for c in usable}
-    free = [c for c in usable if not waits[c] and c.name not in wish.resting]
     if wish.insist:
         preferred = _preferred(usable, wish)
-        return Chosen(preferred) if preferred else NoneFree(None)
-    others = [c for c in free if c.name not in wish.avoid]
-    candidates = others if others or wish.only_others else free
+        return Chosen(preferred, probe=health.wants_probe(now)) if preferred else NoneFree(None)
+    waits = {c: max(0.0, pool.state(c.name).free_at(wish.scope) - now) for c in usable}
+    candidates = _candidates([c for c in usable if not waits[c] and c.name not in wish.resting], wish)
     if not candidates:
         return NoneFree(min(waits.values(), default=None), refused=_refused(pool, wish.scope, now))
     last = [c for c in candidates if pool.state(c.name).is_last(wish.scope, now)]
     steady = [c for c in candidates if c not in last] or candidates
     found = _preferred(steady, wish) or _next_in_turn(pool, steady)
-    return Chosen(found, tuple(c.name for c in last if c is not found))
+    return Chosen(found, tuple(c.name for c in last if c is not found), health.wants_probe(now))
+
+
+def _candidates(free: list[Credential], wish: Wish) -> list[Credential]:
+    others = [c for c in free if c.name not in wish.avoid]
+    return others if others or wish.only_others else free
 
 
 def _refused(pool: PoolState, scope: str, now: float) -> Refusal | None:
@@ -234,41 +221,61 @@ def taken(pool: PoolState, name: str) -> PoolState:
     return replace(pool.with_state(name, replace(state, in_flight=state.in_flight + 1)), last=name)
 
 
+def probing(pool: PoolState, scope: str, now: float) -> PoolState:
+    """What was chosen as a probe is under way."""
+    return pool.with_health(scope, probed(pool.health.get(scope, HEALTHY), now))
+
+
 @dataclass(frozen=True, slots=True)
 class Attempted:
     """What is known of an attempt that ended, besides its outcome.
 
-    `name`: of the credential. `scope`: what it was asked for. `conversation`: whose call it was.
-    `protocol`: the client's, in which it gets answers.
+    `name`: of the credential. `scope`: what it was asked for. `witness`: whose call it was.
+    `protocol`: the client's, in which it gets answers. `probe`: see `Chosen`.
     """
 
     name: str
     scope: str
-    conversation: str
+    witness: str
     protocol: str = ""
+    probe: bool = False
 
 
 def settle(pool: PoolState, one: Attempted, outcome: Outcome, now: float) -> PoolState:
     """The pool after the attempt `one` came to `outcome`."""
     state = pool.state(one.name)
     pool = pool.with_state(one.name, replace(state, in_flight=max(0, state.in_flight - 1)))
-    return _streaks(_settled(pool, one, outcome, now), one, outcome, now)
+    return _streaks(_judged(_settled(pool, one, outcome, now), one, outcome, now), one, outcome, now)
 
 
 def _settled(pool: PoolState, one: Attempted, outcome: Outcome, now: float) -> PoolState:
+    """The cooldowns of the credential."""
     state = pool.state(one.name)
     match outcome:
         case Completed():
-            health = {k: v for k, v in pool.health.items() if k != one.scope}
-            return replace(pool.with_state(one.name, _served(state, one.scope, now)), health=health)
+            return pool.with_state(one.name, _served(state, one.scope, now))
         case Rejected(kind=kind) if kind in _COOLING:
             return pool.with_state(one.name, _cooled(pool, _counted(state, outcome, now), one, outcome, now))
-        case Rejected(kind=Kind.SERVER) | Unreachable(connected=True):
-            failure = Failure(now, one.name, one.conversation)
-            health = {**pool.health, one.scope: _worse(pool.health.get(one.scope, Health()), failure)}
-            return replace(pool, health=health)
         case _:
             return pool
+
+
+def _judged(pool: PoolState, one: Attempted, outcome: Outcome, now: float) -> PoolState:
+    """The health of the provider."""
+    health = pool.health.get(one.scope, HEALTHY)
+    match outcome:
+        case Rejected(kind=Kind.SERVER) | Unreachable(connected=True) if one.probe:
+            return pool.with_health(one.scope, paused(health, now))
+        case Rejected(kind=Kind.SERVER) | Unreachable(connected=True):
+            recent = {key: each for key, each in pool.health.items() if not each.is_old(now)}
+            after = worse(health, Failure(now, one.name, one.witness))
+            return replace(pool, health=latest({**recent, one.scope: after}))
+        case Rejected() if not one.probe:
+            return pool
+        case Completed() | Rejected():
+            return replace(pool, health={k: each for k, each in pool.health.items() if k != one.scope})
+        case _:
+            return pool.with_health(one.scope, undecided(health)) if one.probe else pool
 
 
 def _streaks(pool: PoolState, one: Attempted, outcome: Outcome, now: float) -> PoolState:
@@ -279,10 +286,9 @@ def _streaks(pool: PoolState, one: Attempted, outcome: Outcome, now: float) -> P
             return replace(pool, states=states)
         case Rejected(kind=Kind.SERVER) | Unreachable(connected=True) | Stalled() | Truncated():
             state = pool.state(one.name)
-            former = state.streaks.get(one.scope, Streak())
-            streak = _counting(replace(former, failures=former.failures + 1, at=now), now)
-            streaks = {key: each for key, each in state.streaks.items() if each.at > now - STREAK_MEMORY}
-            return pool.with_state(one.name, replace(state, streaks=_latest({**streaks, one.scope: streak})))
+            recent = {key: each for key, each in state.streaks.items() if each.at > now - MEMORY}
+            streak = failed(recent.pop(one.scope, Streak()), now)
+            return pool.with_state(one.name, replace(state, streaks=latest({**recent, one.scope: streak})))
         case _:
             return pool
 
@@ -292,19 +298,9 @@ def _beside(name: str, state: CredentialState, one: Attempted, now: float) -> Cr
     former = state.streaks.get(one.scope)
     if former is None:
         return state
-    streaks = {key: each for key, each in state.streaks.items() if key != one.scope}
     if name != one.name:
-        streaks[one.scope] = _counting(replace(former, others_served=True), now)
-    return replace(state, streaks=streaks)
-
-
-def _counting(streak: Streak, now: float) -> Streak:
-    fails = streak.others_served and streak.failures >= STREAK_FAILURES
-    return replace(streak, last_until=now + ASKED_LAST) if fails and streak.last_until <= now else streak
-
-
-def _latest(streaks: Mapping[str, Streak]) -> Mapping[str, Streak]:
-    return dict(list(streaks.items())[-MOST_SCOPES:])
+        return replace(state, streaks={**state.streaks, one.scope: overtaken(former, now)})
+    return replace(state, streaks={key: each for key, each in state.streaks.items() if key != one.scope})
 
 
 _COOLING = frozenset({*REFUSALS, Kind.RATE})
@@ -382,13 +378,3 @@ def forgiven(state: CredentialState) -> CredentialState:
     """Without its refusals: the user changed something, which may be what they were about."""
     cooldowns = {key: one for key, one in state.cooldowns.items() if one.refusal is None}
     return replace(state, cooldowns=cooldowns, auth_failures=0, auth_until=0.0)
-
-
-def _worse(health: Health, failure: Failure) -> Health:
-    """One key's or one poisonous request's failures never pause a provider."""
-    recent = (*(f for f in health.failures if failure.at - f.at <= PAUSE_WINDOW), failure)
-    keys, conversations = {f.credential for f in recent}, {f.conversation for f in recent}
-    if len(recent) < PAUSE_FAILURES or len(keys) < 2 or len(conversations) < 2:
-        return replace(health, failures=recent)
-    pause = min(health.pause * 2, PAUSE_LONGEST) if health.pause else PAUSE_SHORTEST
-    return Health((), failure.at + pause, pause)

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rewrite.credentials import WHOLE, Attempted, CredentialState, PoolState, Streak
+from rewrite.credentials import WHOLE, Attempted, CredentialState, PoolState
+from rewrite.health import Streak
 from rewrite.refusals import REMEDIES, Refusal
 
 _HOW_TO_CLEAR = "a changed config or key file, or the command rotator.resume, lets it be tried at once"

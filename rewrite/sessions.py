@@ -2,10 +2,9 @@
 
 from collections import OrderedDict
 from dataclasses import replace
-from hashlib import sha256
 
 from protocols.base import Call, header
-from protocols.wirejson import dump, text_at
+from protocols.wirejson import text_at
 
 LONGEST_MEMORY = 10_000
 
@@ -15,11 +14,6 @@ def with_session(call: Call, session_header: str) -> Call:
     named = header(call.headers, session_header) if session_header else None
     session = named or call.session or text_at(call.body, "previous_response_id") or None
     return replace(call, session=session)
-
-
-def conversation_of(call: Call) -> str:
-    """Its explicit id, else what it asks: one request that SDKs repeat by themselves is one conversation."""
-    return call.session or sha256(dump(call.body)).hexdigest()
 
 
 class Sessions:

@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from addons.keys import PoolCredential
-from addons.pool import Lease, Pool
+from addons.pool import Asker, Lease, Pool
 from addons.settings import Configured, Settings
 from protocols.base import Call, Operation, WireResponse
 from protocols.wirejson import dump
@@ -17,6 +17,7 @@ from rewrite.notices import Notice
 from rewrite.outcome import Completed, Kind, Outcome, Rejected
 from rewrite.providers import Provider, Rotation
 
+ASKER = Asker("openai_chat", "127.0.0.1 sdk/1.0")
 RATE = Rejected(429, Kind.RATE, retry_after=30.0)
 
 
@@ -62,7 +63,7 @@ def take(pool: Pool, of: Call) -> Lease:
 
 def serve(pool: Pool, of: Call, outcome: Outcome) -> str:
     lease = take(pool, of)
-    pool.release("p", lease, of, outcome, "openai_chat")
+    pool.release("p", lease, of, outcome, ASKER)
     return lease.name
 
 
@@ -75,7 +76,7 @@ def test_a_lease_has_the_secret_and_says_nothing_of_it(pool: Pool) -> None:
     assert (lease.name, lease.secret.get_secret_value(), lease.pooled) == ("one", "k1", True)
     assert "k1" not in repr(lease)
     assert in_flight(pool) == {"one": 1}
-    pool.release("p", lease, call(), Completed(), "openai_chat")
+    pool.release("p", lease, call(), Completed(), ASKER)
     assert in_flight(pool) == {"one": 0}
 
 
@@ -143,14 +144,14 @@ def test_a_credential_that_was_removed_meanwhile_is_passed_over(pool: Pool) -> N
     here = call("here")
     lease = take(pool, here)
     pool.configure(settings([("two", "k2")]))
-    pool.release("p", lease, here, Completed(), "openai_chat")
+    pool.release("p", lease, here, Completed(), ASKER)
     assert take(pool, here).name == "two"
 
 
 def test_a_provider_that_was_removed_meanwhile_is_passed_over(pool: Pool) -> None:
     lease = take(pool, call())
     pool.configure(Settings())
-    pool.release("p", lease, call(), RATE, "openai_chat")
+    pool.release("p", lease, call(), RATE, ASKER)
     assert pool.secrets() == []
 
 
@@ -171,7 +172,7 @@ def test_without_a_pool_there_is_no_account(pool: Pool) -> None:
 def test_an_old_key_s_outcome_does_not_touch_the_new_one(pool: Pool) -> None:
     lease = take(pool, call())
     pool.configure(settings([("one", "another"), ("two", "k2")]))
-    pool.release("p", lease, call(), Rejected(401, Kind.AUTH), "openai_chat")
+    pool.release("p", lease, call(), Rejected(401, Kind.AUTH), ASKER)
     assert take(pool, call()).name == "one"
 
 

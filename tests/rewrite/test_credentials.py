@@ -7,8 +7,6 @@ import pytest
 
 from protocols.base import Call, Operation, WireResponse
 from rewrite.credentials import (
-    MOST_SCOPES,
-    PAUSE_LONGEST,
     WHOLE,
     Attempted,
     Chosen,
@@ -19,12 +17,14 @@ from rewrite.credentials import (
     account,
     choose,
     forgiven,
+    probing,
     resumed,
     scope_of,
     serving_order,
     settle,
     taken,
 )
+from rewrite.health import MOST_SCOPES, PAUSE_LONGEST
 from rewrite.outcome import (
     Abandoned,
     Completed,
@@ -41,6 +41,7 @@ from rewrite.providers import Rotation
 M = Wish("m")
 CALL = Call("call", "openai_chat", Operation.GENERATE, "m", True, ())
 DOWN = Rejected(400, Kind.SERVER)
+NO_CONNECTION = Unreachable("no route", connected=False)
 STALLED = Stalled(Phase.FIRST_TOKEN, 60.0)
 HARMLESS = [Completed(), Abandoned(), STALLED, Truncated("reset"), Unreachable("refused")]
 
@@ -308,8 +309,9 @@ def test_resuming_ends_every_cooldown(kind: Kind) -> None:
 
 
 def test_resuming_ends_a_pause_and_forgets_nothing_that_is_under_way() -> None:
-    busy = taken(after(pool("a", "b"), *[(0.0, name, DOWN) for name in "aba"]), "a")
-    assert chosen(resumed(busy), M, 1.0) == "a"
+    busy = taken(probe(suspected(), DOWN, 2.0), "a")
+    assert isinstance(choose(busy, WITH_FALLBACK, 3.0), NoneFree)
+    assert choose(resumed(busy), WITH_FALLBACK, 3.0) == Chosen(busy.credentials[0])
     assert resumed(busy).state("a").in_flight == 1
 
 
@@ -363,7 +365,7 @@ def test_a_key_that_fails_three_times_in_a_row_while_others_serve_is_asked_last_
     ids="two nobody-serves rated success request outage".split(),
 )
 def test_what_makes_no_key_the_last(state: PoolState) -> None:
-    assert chosen(replace(state, health={}), M, 30.0) == "a"
+    assert chosen(state, M, 30.0) == "a"
 
 
 def test_the_success_of_another_key_may_come_after_the_third_failure() -> None:
@@ -389,12 +391,62 @@ def test_streaks_are_bounded_and_pruned() -> None:
 # -- the pause of a provider ----------------------------------------------------------------------------
 
 
-def test_three_server_faults_of_two_keys_and_conversations_pause_the_model() -> None:
-    state = after(pool("a", "b"), (0.0, "a", DOWN), (1.0, "b", DOWN), (2.0, "a", Unreachable("refused")))
-    assert choose(state, M, 2.0) == NoneFree(30.0, paused=True)
-    assert choose(state, M, 31.0) == NoneFree(1.0, paused=True)
-    assert chosen(state, M, 32.0) == "a"
-    assert chosen(state, Wish("other"), 2.0) == "a"
+WITH_FALLBACK = Wish("m", fallback=True)
+ELSEWHERE = Wish("other", fallback=True)
+
+
+def suspected(*events: tuple[float, str, Outcome]) -> PoolState:
+    """After faults of two keys in calls of several clients."""
+    return after(pool("a", "b"), *(events or [(0.0, "a", DOWN), (1.0, "b", DOWN), (2.0, "a", DOWN)]))
+
+
+def probe(state: PoolState, outcome: Outcome, now: float) -> PoolState:
+    """The next call is the probe, and comes to this."""
+    found = choose(state, WITH_FALLBACK, now)
+    assert isinstance(found, Chosen)
+    assert found.probe
+    return settle(
+        probing(state, "m", now), Attempted(found.credential.name, "m", "probe", probe=True), outcome, now
+    )
+
+
+def test_after_server_faults_of_two_keys_and_clients_a_single_probe_decides() -> None:
+    state = suspected()
+    assert choose(state, WITH_FALLBACK, 2.0) == Chosen(state.credentials[0], probe=True)
+    asked = probing(state, "m", 2.0)
+    assert choose(asked, WITH_FALLBACK, 3.0) == NoneFree(29.0, paused=True)
+    assert choose(asked, ELSEWHERE, 3.0) == Chosen(state.credentials[0])
+    assert choose(asked, WITH_FALLBACK, 32.0) == Chosen(state.credentials[0], probe=True)
+
+
+def test_a_probe_that_fails_pauses_the_model_and_one_that_succeeds_ends_it() -> None:
+    state = probe(suspected(), DOWN, 2.0)
+    assert choose(state, WITH_FALLBACK, 2.0) == NoneFree(30.0, paused=True)
+    assert chosen(state, ELSEWHERE, 2.0) == "a"
+    assert chosen(probe(state, Completed(), 32.0), WITH_FALLBACK, 32.0) == "a"
+    assert probe(state, Completed(), 32.0).health == {}
+
+
+def test_a_call_without_another_target_is_never_kept_away() -> None:
+    state = probe(suspected(), DOWN, 2.0)
+    assert choose(state, M, 3.0) == Chosen(state.credentials[0])
+    served = after(state, (4.0, "a", Completed()))
+    assert choose(served, WITH_FALLBACK, 4.0) == Chosen(state.credentials[0])
+    assert choose(after(state, (4.0, "a", DOWN)), WITH_FALLBACK, 4.0) == NoneFree(28.0, paused=True)
+
+
+@pytest.mark.parametrize("outcome", [rejected(Kind.REQUEST), rejected(Kind.RATE, 1.0), rejected(Kind.AUTH)])
+def test_a_probe_that_the_provider_answers_properly_proves_that_it_is_up(outcome: Outcome) -> None:
+    assert probe(suspected(), outcome, 2.0).health == {}
+
+
+@pytest.mark.parametrize(
+    "outcome", [Abandoned(), STALLED, Truncated("reset"), Unreachable("", connected=False)]
+)
+def test_a_probe_that_says_nothing_is_followed_by_another(outcome: Outcome) -> None:
+    found = choose(probe(suspected(), outcome, 2.0), WITH_FALLBACK, 2.0)
+    assert isinstance(found, Chosen)
+    assert found.probe
 
 
 @pytest.mark.parametrize(
@@ -405,31 +457,44 @@ def test_three_server_faults_of_two_keys_and_conversations_pause_the_model() -> 
         [(0.0, "a", DOWN), (1.0, "b", DOWN), (61.0, "b", DOWN)],
         [(0.0, "a", DOWN), (1.0, "b", DOWN), (2.0, "a", Completed()), (3.0, "b", DOWN)],
         [(0.0, "a", STALLED), (1.0, "b", STALLED), (2.0, "a", STALLED)],
+        [(0.0, "a", NO_CONNECTION), (1.0, "b", NO_CONNECTION), (2.0, "a", NO_CONNECTION)],
         [(0.0, "a", rejected(Kind.REQUEST)), (1.0, "b", rejected(Kind.REQUEST)), (2.0, "a", DOWN)],
     ],
-    ids="two one-key spread success silence requests".split(),
+    ids="two one-key spread success silence outage requests".split(),
 )
-def test_what_pauses_nothing(events: list[tuple[float, str, Outcome]]) -> None:
-    assert isinstance(choose(after(pool("a", "b"), *events), M, events[-1][0]), Chosen)
+def test_what_makes_no_provider_suspected(events: list[tuple[float, str, Outcome]]) -> None:
+    found = choose(suspected(*events), WITH_FALLBACK, events[-1][0])
+    assert isinstance(found, Chosen)
+    assert not found.probe
 
 
-def test_one_poisonous_conversation_never_pauses_a_provider() -> None:
+def test_three_kinds_of_one_client_s_request_are_not_three_witnesses() -> None:
     events = [(float(at), "ab"[at % 2], DOWN) for at in range(9)]
-    assert isinstance(choose(after(pool("a", "b"), *events, talk="poison"), M, 9.0), Chosen)
+    found = choose(after(pool("a", "b"), *events, talk="one client"), WITH_FALLBACK, 9.0)
+    assert isinstance(found, Chosen)
+    assert not found.probe
 
 
 def test_pauses_double_up_to_their_longest_until_a_success() -> None:
-    state, now, pauses = pool("a", "b"), 0.0, []
+    state, now, pauses = suspected(), 2.0, []
     for _ in range(6):
-        state = after(state, (now, "a", DOWN), (now, "b", DOWN), (now, "a", DOWN))
-        resting = choose(state, M, now)
-        assert isinstance(resting, NoneFree)
-        assert resting.wait is not None
-        pauses.append(resting.wait)
-        now += resting.wait
+        state = probe(state, DOWN, now)
+        found = choose(state, WITH_FALLBACK, now)
+        assert isinstance(found, NoneFree)
+        assert found.wait is not None
+        pauses.append(found.wait)
+        now += found.wait
     assert pauses == [30.0, 60.0, 120.0, 240.0, PAUSE_LONGEST, PAUSE_LONGEST]
-    state = after(after(state, (now, "a", Completed())), *[(now, name, DOWN) for name in "aba"])
-    assert choose(state, M, now) == NoneFree(30.0, paused=True)
+    served = after(probe(state, Completed(), now), *[(now, name, DOWN) for name in "aba"])
+    assert choose(probe(served, DOWN, now), WITH_FALLBACK, now) == NoneFree(30.0, paused=True)
+
+
+def test_what_is_known_of_models_is_bounded_and_pruned() -> None:
+    state = pool("a")
+    for number in range(2 * MOST_SCOPES):
+        state = after(state, (number / 1000, "a", DOWN), model=f"m{number}")
+    assert len(state.health) == MOST_SCOPES
+    assert len(after(state, (9999.0, "a", DOWN)).health) == 1
 
 
 # -- what is under way ----------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from protocols.base import Call, Operation
-from rewrite.sessions import Sessions, conversation_of, with_session
+from rewrite.sessions import Sessions, with_session
 
 CALL = Call("call", "openai_chat", Operation.GENERATE, "model", True, (("Session-ID", "from-header"),))
 
@@ -24,14 +24,6 @@ def test_else_the_previous_response_does() -> None:
 
 def test_else_there_is_none() -> None:
     assert with_session(CALL, "").session is None
-
-
-def test_a_repeated_request_without_an_id_is_one_conversation() -> None:
-    asked = replace(CALL, body={"messages": ["hi"]})
-    again = replace(asked, id="other")
-    another = replace(asked, body={"messages": ["ho"]})
-    assert conversation_of(asked) == conversation_of(again) != conversation_of(another)
-    assert conversation_of(replace(another, session="s")) == "s"
 
 
 def test_a_conversation_stays_on_the_credential_that_last_served_it() -> None:
