@@ -12,7 +12,7 @@ from rewrite.events import Acquire, Acquired, CancelUpstream, NoneFree, Release,
 from rewrite.leg import Leg
 from rewrite.outcome import Outcome, Phase, Rejected, Unreachable, never_connected
 from rewrite.policies import exhausted, fallback, following, retry
-from rewrite.refusals import Refusal, answer_of
+from rewrite.refusals import Refused, answer_of
 from rewrite.terms import Terms
 from rewrite.wishes import next_wish
 
@@ -128,16 +128,16 @@ class Attempts:
 
     def without_credential(self, none: NoneFree, now: float) -> Retry | GiveUp:
         """No credential is free. After a wait one that was rate-limited may be asked."""
-        refused = self._given(none.refused, now) if none.refused else None
+        refused = self._given(none.refused) if none.refused else None
         history, provider = self._history(self.ended), self.terms.provider
         decision = exhausted.decide(history, provider, none.wait, none.paused, now, refused)
         if isinstance(decision, Retry):
             self.wish = replace(self.wish, resting=frozenset())
         return decision
 
-    def _given(self, said: Refusal, now: float) -> GiveUp:
+    def _given(self, refused: Refused) -> GiveUp:
         """What the client gets where every credential is refused."""
-        return GiveUp(answer_of(said, self._protocol.name, now), f"every key is refused: {said.note(now)}")
+        return GiveUp(answer_of(refused, self._protocol.name), f"every key is refused: {refused.note}")
 
     def would_follow(self, outcome: Outcome, now: float) -> bool:
         """Whether another one would, if the one that is under way ended so."""
@@ -152,13 +152,13 @@ class Attempts:
         wish = next_wish(self.current.number, self._history(self.ended), decision)
         self.wish = replace(wish, route=self.route)
 
-    def passed_over(self, now: float, refused: Refusal | None = None) -> bool:
+    def passed_over(self, now: float, refused: Refused | None = None) -> bool:
         """Whether the call goes on at the next target of its group, this one having come to nothing.
 
         `refused`: every credential of this one is.
         """
         history, on_auth = self._history(self.ended), self.terms.next_on_auth
-        kind = refused.kind if refused else None
+        kind = refused.refusal.kind if refused else None
         if not self.has_next or not fallback.decide(history, now, next_on_auth=on_auth, refused=kind):
             return False
         self._go_to(self.route + 1)

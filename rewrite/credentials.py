@@ -26,7 +26,7 @@ from rewrite.health import (
 )
 from rewrite.outcome import Completed, Kind, Outcome, Rejected, Stalled, Truncated, Unreachable
 from rewrite.providers import Rotation
-from rewrite.refusals import Refusal, refusal
+from rewrite.refusals import Refusal, Refused, refusal
 
 WHOLE = "whole"
 """The scope of a whole credential; no other scope equals it, whatever a client calls its model."""
@@ -152,7 +152,7 @@ class NoneFree:
 
     wait: float | None
     paused: bool = False
-    refused: Refusal | None = None
+    refused: Refused | None = None
 
 
 def scope_of(call: Call) -> str:
@@ -188,11 +188,14 @@ def _candidates(free: list[Credential], wish: Wish) -> list[Credential]:
     return others if others or wish.only_others else free
 
 
-def _refused(pool: PoolState, scope: str, now: float) -> Refusal | None:
+def _refused(pool: PoolState, scope: str, now: float) -> Refused | None:
     """The last refusal, if each credential has one."""
     found = [pool.state(c.name).refusal(scope, now) for c in pool.credentials]
     said = [one for one in found if one is not None]
-    return max(said, key=lambda one: one.at, default=None) if len(said) == len(found) else None
+    if not said or len(said) < len(found):
+        return None
+    last = max(said, key=lambda one: one.at)
+    return Refused(last, last.until - now)
 
 
 def _preferred(candidates: list[Credential], wish: Wish) -> Credential | None:

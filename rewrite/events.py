@@ -9,7 +9,7 @@ from protocols.base import Head, Rendered
 from protocols.progress import Progress
 from rewrite.decision import Ended
 from rewrite.outcome import Outcome
-from rewrite.refusals import Refusal
+from rewrite.refusals import Refused
 
 CALL = 0
 
@@ -61,7 +61,7 @@ class NoneFree:
     attempt: int
     wait: float | None
     paused: bool = False
-    refused: Refusal | None = None
+    refused: Refused | None = None
 
 
 @dataclass(frozen=True, slots=True)

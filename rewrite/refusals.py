@@ -56,10 +56,20 @@ class Refusal:
         """Status and code, for a reader."""
         return f"{self.status} {self.code}" if self.code else str(self.status)
 
-    def note(self, now: float) -> str:
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A refusal while it lasts. `wait`: seconds until the credential is asked again."""
+
+    refusal: Refusal
+    wait: float
+
+    @property
+    def note(self) -> str:
         """Which key it is, when it is asked again, and what to do."""
-        again = f"it is tried again in {max(self.until - now, 0.0):.0f} s"
-        return f"{self.credential} was refused ({self.said}); {again}; {REMEDIES[self.kind]}"
+        said = self.refusal
+        again = f"it is tried again in {self.wait:.0f} s"
+        return f"{said.credential} was refused ({said.said}); {again}; {REMEDIES[said.kind]}"
 
 
 def refusal(outcome: Rejected, credential: str, protocol: str, now: float, until: float) -> Refusal:
@@ -77,10 +87,10 @@ def _kept(headers: Headers) -> Headers:
     return tuple(pair for pair in headers if pair[0].lower() in _KEPT_HEADERS)
 
 
-def answer_of(said: Refusal, protocol: str, now: float) -> WireResponse | Fault:
+def answer_of(refused: Refused, protocol: str) -> WireResponse | Fault:
     """What a client of `protocol` gets while every credential is refused: the provider's status and message,
     and with them which key that is and when it is tried again."""
-    wait, note = max(said.until - now, 0.0), said.note(now)
+    said, wait, note = refused.refusal, refused.wait, refused.note
     soon = wait <= LONGEST_RETRY_AFTER
     if said.answer is None or said.protocol != protocol:
         message = f"{said.message} ({note})" if said.message else note

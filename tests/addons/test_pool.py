@@ -202,8 +202,9 @@ def test_a_refusal_is_kept_without_the_key_that_the_provider_repeats(clock: Cloc
     found = refused_pool(clock, said).acquire("p", call(), Acquire(1))
     assert isinstance(found, NoneFree)
     assert found.refused is not None
-    assert found.refused.answer is not None
-    assert b"Incorrect API key: ****" in found.refused.answer.body
+    answer = found.refused.refusal.answer
+    assert answer is not None
+    assert b"Incorrect API key: ****" in answer.body
     assert "sk-a-whole" not in repr(found) + said[0].text
 
 

@@ -283,7 +283,8 @@ def test_when_each_key_is_refused_the_last_refusal_is_given() -> None:
     found = choose(state, M, 2.0)
     assert isinstance(found, NoneFree)
     assert found.refused is not None
-    assert (found.refused.credential, found.refused.status, found.refused.until) == ("vendor/b", 403, 301.0)
+    said = found.refused.refusal
+    assert (said.credential, said.status, found.refused.wait) == ("vendor/b", 403, 299.0)
     assert chosen(state, Wish("other"), 2.0) == "b"
 
 

@@ -28,7 +28,7 @@ from rewrite.events import (
 from rewrite.limits import Limits
 from rewrite.outcome import Kind, Phase, Rejected, Stalled, Truncated, Unreachable
 from rewrite.reading import NO_END
-from rewrite.refusals import refusal
+from rewrite.refusals import Refused, refusal
 from tests.playbook import ANY, After, Playbook, body_with, over, status, told
 from tests.rewrite.scenes import (
     ANTHROPIC,
@@ -331,7 +331,7 @@ GONE = refusal(
 
 
 def test_a_later_call_gets_the_refusal_of_keys_that_are_all_refused() -> None:
-    conversation = play() >> Start() << Acquire(1) >> NoneFree(1, 300.0, refused=GONE)
+    conversation = play() >> Start() << Acquire(1) >> NoneFree(1, 300.0, refused=Refused(GONE, 300.0))
     conversation = conversation << SendHeaders(1, status(401, x_should_retry="false"))
     conversation = conversation << SendData(1, body_with("who?", "vendor/a was refused", "300 s"))
     note = "vendor/a was refused (401 error); it is tried again in 300 s; check the key"

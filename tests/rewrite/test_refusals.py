@@ -8,7 +8,7 @@ import pytest
 from protocols.base import Fault, WireResponse
 from protocols.wirejson import dump, load_first
 from rewrite.outcome import Kind, Rejected
-from rewrite.refusals import LONGEST_ANSWER, Refusal, answer_of, refusal
+from rewrite.refusals import LONGEST_ANSWER, Refusal, Refused, answer_of, refusal
 
 JSON = ("Content-Type", "application/json")
 BODY = {"error": {"message": "Incorrect API key", "type": "invalid_request_error", "code": "invalid_api_key"}}
@@ -21,7 +21,7 @@ def kept(outcome: Rejected = SAID, until: float = 300.0) -> Refusal:
 
 
 def answered(said: Refusal, protocol: str = "openai_chat", now: float = 100.0) -> WireResponse:
-    answer = answer_of(said, protocol, now)
+    answer = answer_of(Refused(said, said.until - now), protocol)
     assert isinstance(answer, WireResponse)
     return answer
 
@@ -83,7 +83,7 @@ LONG = replace(SAID, answer=WireResponse(401, (), b"x" * (LONGEST_ANSWER + 1)))
     ids=["other protocol", "too long", "in band"],
 )
 def test_what_cannot_be_given_as_it_was_is_worded_by_the_protocol(said: Refusal, protocol: str) -> None:
-    answer = answer_of(said, protocol, 100.0)
+    answer = answer_of(Refused(said, 200.0), protocol)
     assert isinstance(answer, Fault)
     assert (answer.status, answer.kind, answer.should_retry) == (401, "authentication", False)
     assert answer.message.startswith("Incorrect API key (openai/OPENAI_API_KEY_1 was refused (401")
