@@ -107,6 +107,9 @@ class PoolState:
         """How a credential is called in messages: provider/name."""
         return "/".join((*(c.provider for c in self.credentials if c.name == name), name))
 
+    def without_health(self, scope: str) -> "PoolState":
+        return replace(self, health={key: one for key, one in self.health.items() if key != scope})
+
     def with_health(self, scope: str, health: Health) -> "PoolState":
         return replace(self, health={**self.health, scope: health})
 
@@ -273,10 +276,10 @@ def _judged(pool: PoolState, one: Attempted, outcome: Outcome, now: float) -> Po
             recent = {key: each for key, each in pool.health.items() if not each.is_old(now)}
             after = worse(health, Failure(now, one.name, one.witness))
             return replace(pool, health=latest({**recent, one.scope: after}))
-        case Rejected() if not one.probe:
-            return pool
-        case Completed() | Rejected():
-            return replace(pool, health={k: each for k, each in pool.health.items() if k != one.scope})
+        case Completed():
+            return pool.without_health(one.scope)
+        case Rejected(kind=kind) if one.probe and kind is not Kind.FOREIGN:
+            return pool.without_health(one.scope)
         case _:
             return pool.with_health(one.scope, undecided(health)) if one.probe else pool
 
