@@ -32,7 +32,8 @@ class CountingHouse(House):
     full = 99
 
     def acquire(self, wish: Acquire) -> Lease | NoneFree:
-        self.free = NoneFree(20.0) if self.leased >= self.full else None
+        self.has_others = self.leased < self.full
+        self.free = None if self.has_others else NoneFree(20.0)
         found = super().acquire(wish)
         self.leased += isinstance(found, Lease)
         return found
@@ -129,7 +130,9 @@ STAGES = {
     "error body": Stage(
         Reply(500, (), (Send(b"{"), WaitFor("never"))), lambda scene: scene.driver._answer.head is not None
     ),
-    "back-off": Stage(chat_error(503, "server_error", "busy", (("retry-after", "60"),)), waits, sockets=0),
+    "back-off": Stage(
+        chat_error(503, "server_error", "busy", (("retry-after", "60"),)), waits, full=1, sockets=0
+    ),
     "queue": Stage(
         chat_error(429, "rate_limit_exceeded", "slow", (("retry-after", "20"),)), waits, full=1, sockets=0
     ),

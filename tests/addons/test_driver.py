@@ -103,6 +103,7 @@ class House:
         self.origin = parsed(vendor.base_url)
         self.names = itertools.count(1)
         self.free: NoneFree | None = None
+        self.has_others = True
         self.untouched = True
         self.wanted: list[int] = []
         self.routes: list[int] = []
@@ -114,6 +115,8 @@ class House:
 
     def acquire(self, wish: Acquire) -> Lease | NoneFree:
         self.wanted.append(wish.route)
+        if wish.only_others and not self.has_others:
+            return NoneFree(None)
         name = f"key-{next(self.names)}"
         return self.free or Lease(name, SecretStr(f"sk-{name}"))
 
@@ -200,11 +203,12 @@ async def test_a_rejection_is_followed_by_the_next_credential(vendor: Vendor, ho
 
 
 async def test_another_target_is_asked_and_released_as_itself(vendor: Vendor, house: House) -> None:
-    vendor.reply(chat_error(500, "server_error", "oops")).reply(streamed(TEXT))
+    """The first after both attempts that an error is worth there."""
+    vendor.reply(chat_error(500, "server_error", "oops"), 2).reply(streamed(TEXT))
     kept = await answered(house.driver(targets=2))
     assert kept.body == b"".join(TEXT)
-    assert [one.header("x-route") for one in vendor.requests] == ["0", "1"]
-    assert (house.wanted, house.routes) == ([0, 1], [0, 1])
+    assert [one.header("x-route") for one in vendor.requests] == ["0", "0", "1"]
+    assert (house.wanted, house.routes) == ([0, 0, 1], [0, 0, 1])
 
 
 async def test_keys_of_every_attempt_are_blacked_out(vendor: Vendor, house: House) -> None:
@@ -255,6 +259,7 @@ async def test_a_client_that_left_is_recorded_once(vendor: Vendor, house: House)
 
 async def test_no_back_off_outlives_the_call(vendor: Vendor, house: House) -> None:
     vendor.reply(chat_error(503, "server_error", "busy", (("retry-after", "60"),)))
+    house.has_others = False
     running = asyncio.ensure_future(house.driver().run(Kept()))
     (received,) = await vendor.wait_requests(1)
     await received.finished.wait()
