@@ -20,3 +20,7 @@ class Untranslatable(ProtocolError):
     def __init__(self, field: str, why: str) -> None:
         super().__init__(f"{field}: {why}")
         self.field = field
+
+
+NO_JSON = "an event of the provider's answer is no JSON"
+"""Why a stream is malformed of which one event is none, where clients would fail on it."""

@@ -14,7 +14,7 @@ from protocols.base import Segment
 from protocols.errors import MalformedStream
 from protocols.parts import Opaque, Ping, StreamEnd, StreamError, StreamPart
 from protocols.sse import LONGEST_EVENT
-from protocols.wirejson import JsonObject, dump, load_object
+from protocols.wirejson import JsonObject, dump, is_json, load_object
 
 _BETWEEN_BRACKETS = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
 _INSIDE_TEXT = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
@@ -54,11 +54,15 @@ class ArrayFramer:
         start = 0
         while not self._over and self._step():
             if self._depth <= self._item_depth:
-                segments.append(Segment(bytes(self._buffer[start : self._at]), last=self._depth == 0))
+                segments.append(self._segment(bytes(self._buffer[start : self._at])))
                 start, self._over = self._at, self._depth == 0
         del self._buffer[:start]
         self._at -= start
         return segments
+
+    def _segment(self, raw: bytes) -> Segment:
+        inner = raw.lstrip(_SEPARATORS).rstrip(_ENDS)
+        return Segment(raw, last=self._depth == 0, broken=bool(inner) and not is_json(inner))
 
     def _step(self) -> bool:
         """On behind the next closing bracket; False where it has not come yet."""

@@ -11,7 +11,7 @@ from protocols.base import Call, Encoder, Head, Segment, header
 from protocols.errors import MalformedStream
 from protocols.parts import Opaque, Ping, StreamPart
 from protocols.sse import LONGEST_EVENT
-from protocols.wirejson import JsonObject, dump, load_object
+from protocols.wirejson import JsonObject, dump, is_json, load_object
 
 _PAGES = ("application/problem+json", "text/html")
 _ESCAPES = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
@@ -50,7 +50,8 @@ class LineFramer:
         return segments
 
     def _segment(self, raw: bytes) -> Segment:
-        return Segment(raw, self._last.search(raw) is not None, not raw.strip())
+        blank = not raw.strip()
+        return Segment(raw, self._last.search(raw) is not None, blank, broken=not (blank or is_json(raw)))
 
     def eof(self) -> list[Segment]:
         """A last line that lacks only its LF gets it; half a line is dropped."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from protocols.base import Call, Encoder, Head, Segment, header
 from protocols.errors import MalformedStream
 from protocols.parts import StreamPart
-from protocols.wirejson import dump, load_object
+from protocols.wirejson import dump, is_json, load_object
 
 _LINE_END = rb"(?>\r\n|\n|\r)"
 _EVENT_END = re.compile(_LINE_END + _LINE_END)
@@ -20,6 +20,7 @@ _ENDED = re.compile(_LINE_END + _LINE_END + rb"\Z")
 _BLANK = re.compile(_LINE_END)
 _LINES = re.compile(_LINE_END)
 _LONGEST_MARK = 256
+_DATA = len(b"data: ")
 DONE = b"[DONE]"
 LONGEST_EVENT = 1 << 26
 """Bytes that one event may have; an answer without an end of line would fill the memory."""
@@ -43,11 +44,13 @@ def is_event_stream(head: Head, call: Call) -> bool:
 class SseFramer:
     """Bytes to segments of one event each; blank lines between events are segments of their own.
 
-    `last` is a byte string by which the protocol's final event is guessed.
+    `last` is a byte string by which the protocol's final event is guessed; `named`: clients of the protocol
+    pass over events without a name.
     """
 
-    def __init__(self, last: bytes) -> None:
+    def __init__(self, last: bytes, *, named: bool = False) -> None:
         self._last = last
+        self._named = named
         self._buffer = bytearray()
         self._searched = 0
 
@@ -79,9 +82,20 @@ class SseFramer:
         return 0 if waits_for_lf else end
 
     def _segment(self, raw: bytes) -> Segment:
+        broken = not _looks_whole(raw) and self._is_broken(raw)
         if len(raw) >= _LONGEST_MARK:
-            return Segment(raw)
-        return Segment(raw, self._last in raw, raw[0] in b":\r\n" or b'"ping"' in raw)
+            return Segment(raw, broken=broken)
+        empty = broken and not (parse_event(raw).data or b"").strip()
+        idle = raw[0] in b":\r\n" or b'"ping"' in raw or empty
+        return Segment(raw, self._last in raw, idle, broken=broken)
+
+    def _is_broken(self, raw: bytes) -> bool:
+        """Measured: SDKs raise a bare error of their JSON parser on such an event, on an empty one too. An
+        event with an object in each line lacks its blank lines only, and is read by some."""
+        name, data = parse_event(raw)
+        if data is None or data.strip() == DONE or (self._named and name is None):
+            return False
+        return not (is_json(data) or all(map(is_json, data.split(b"\n"))))
 
     def eof(self) -> list[Segment]:
         """Measured: SDKs drop a last event that lacks its blank line, so a whole one gets it here. A CR
@@ -101,11 +115,19 @@ class SseFramer:
         return bytes(self._buffer)
 
 
+def _looks_whole(raw: bytes) -> bool:
+    """Whether an event's data is JSON in one line, its last, as it mostly is."""
+    start = _DATA if raw.startswith(b"data: {") else raw.find(b"\ndata: {", 0, _LONGEST_MARK) + _DATA + 1
+    return start > 1 and is_json(raw[start:])
+
+
 class SseDecoder:
     """A framer and a protocol's reader: what `protocols.base.Decoder` asks for."""
 
-    def __init__(self, last: bytes, read: Callable[[Event, bytes], Sequence[StreamPart]]) -> None:
-        framer = SseFramer(last)
+    def __init__(
+        self, last: bytes, read: Callable[[Event, bytes], Sequence[StreamPart]], *, named: bool = False
+    ) -> None:
+        framer = SseFramer(last, named=named)
         self.feed = framer.feed
         self.eof = framer.eof
         self.rest = framer.rest

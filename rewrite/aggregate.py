@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from protocols.base import Decoder, Fold, Segment
+from protocols.errors import NO_JSON, MalformedStream
 from protocols.parts import BlockKind, Opaque, Ping, StreamError, StreamPart
 from protocols.progress import Progress
 from protocols.sse import parse_event
@@ -94,6 +95,8 @@ class AggregatingDecoder:
         for segment in segments:
             if self.progress.ended or self.progress.error:
                 return
+            if segment.garbled:
+                raise MalformedStream(NO_JSON)
             parts = self._inner.read(segment)
             self.progress.fold(parts)
             self._odd += [part for part in parts if isinstance(part, StreamError | Opaque)]

@@ -189,9 +189,19 @@ class Exchange:
 
     def _unframeable(self, current: Reading) -> None:
         if not self.committed:
-            self._lose(current, Truncated(current.malformed))
-        if self.committed:
-            self._conclude(current, Truncated(current.malformed))
+            broken = Truncated(current.malformed)
+            self._lose(current, current.came_to_nothing(None) if current.damaged else broken)
+        if self.committed and not self._done:
+            self._broken_off(current, Truncated(current.malformed))
+
+    def _broken_off(self, current: Reading, outcome: Truncated) -> None:
+        """What follows an event that was none cannot be joined to what came before: an error, and no
+        "length". Behind a proper end it means nothing."""
+        if current.damaged and self._going_on.line is None and not current.settle().over:
+            words = f"{outcome.cause}; ended with an error"
+            self._finish(current.encoder, Ending(outcome, "failed", words, repair.failing(outcome.cause)))
+        else:
+            self._conclude(current, outcome)
 
     def _examine(self, current: Reading, segments: Sequence[Segment]) -> bool:
         """Hold frames until one commits the answer or fails the attempt; whether one did."""
@@ -257,9 +267,11 @@ class Exchange:
         segments = current.eof()
         if self.committed:
             self._pass_on(current, segments)
-        elif not self._examine(current, segments):
+        elif not (self._examine(current, segments) or current.damaged):
             self._lose(current, current.came_to_nothing(cause))
-        if self.committed:
+        if current.damaged and not self._done:
+            self._unframeable(current)
+        elif self.committed:
             self._conclude(current, Truncated(cause or NO_END), clean=cause is None)
 
     def _conclude(self, current: Reading, otherwise: Outcome, *, clean: bool = False) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from protocols.base import Decoder, Encoder, Head, Segment, WireResponse
-from protocols.errors import MalformedStream
+from protocols.errors import NO_JSON, MalformedStream
 from protocols.parts import Opaque, Ping, StreamError, StreamPart, visible
 from protocols.progress import Progress
 from protocols.sse import parse_event
@@ -84,7 +84,7 @@ class Reading:
     def feed(self, data: bytes) -> Sequence[Segment]:
         """The frames that `data` completes; none any more once `malformed` says why."""
         try:
-            return () if self.malformed else self.decoder.feed(data)
+            return () if self.malformed else self._sound(self.decoder.feed(data))
         except MalformedStream as fault:
             self.malformed = str(fault)
             return ()
@@ -92,7 +92,26 @@ class Reading:
     def eof(self) -> Sequence[Segment]:
         """What was whole but for its end. Of what could not be framed, nothing; but what was held before."""
         holding = self.calls is not None and self.translation is None
-        return () if self.malformed and not holding else self.decoder.eof()
+        if self.damaged or (self.malformed and not holding):
+            return ()
+        try:
+            return self._sound(self.decoder.eof())
+        except MalformedStream as fault:
+            self.malformed = str(fault)
+            return ()
+
+    @property
+    def damaged(self) -> bool:
+        """Whether an event of it was none."""
+        return self.malformed == NO_JSON
+
+    def _sound(self, segments: Sequence[Segment]) -> Sequence[Segment]:
+        """The frames before the first that its clients could not parse, without empty ones."""
+        if not any(segment.broken for segment in segments):
+            return segments
+        at = next((at for at, segment in enumerate(segments) if segment.garbled), None)
+        self.malformed = self.malformed if at is None else NO_JSON
+        return [segment for segment in segments[:at] if not segment.broken]
 
     def hold(self, segment: Segment) -> StreamError | None:
         """Read one frame before the commit point and keep it; the error that it carries, if any."""
@@ -170,6 +189,9 @@ class Reading:
 
     def came_to_nothing(self, cause: str | None) -> Rejected | Truncated:
         """What it means that it ended, by `cause` or properly, with nothing to commit."""
+        if self.damaged and not cause:
+            kind = Kind.SERVER if self._progress.said else Kind.FOREIGN
+            return Rejected(self.head.status, kind, _FOREIGN)
         if cause or self._broke_off:
             return Truncated(cause or NO_END)
         if not self._progress.said and (self.unparsable or self._is_empty):

@@ -94,7 +94,8 @@ class SplicedDecoder:
         said = self._inner.read(segment)
         self._line.acted = self._line.acted or any(_acts(part) for part in said)
         found = self._segment(self.sequencer.feed(said))
-        return replace(found, idle=not found.raw and all(part == Ping() for part in said))
+        idle = not found.raw and all(part == Ping() for part in said)
+        return replace(found, idle=idle, broken=segment.garbled)
 
     def _segment(self, sequenced: Sequence[StreamPart]) -> Segment:
         parts = self.splicer.feed(self._leg.sealed(sequenced))

@@ -25,7 +25,7 @@ from protocols.base import (
     WireResponse,
     Writer,
 )
-from protocols.errors import Untranslatable
+from protocols.errors import NO_JSON, MalformedStream, Untranslatable
 from protocols.losses import unread
 from protocols.parts import (
     BlockKind,
@@ -205,7 +205,7 @@ class TranslatingDecoder:
 
     def _translated(self, segment: Segment) -> Segment:
         said = self._inner.read(segment)
-        return self._segment(said, self.sequencer.feed(said))
+        return replace(self._segment(said, self.sequencer.feed(said)), broken=segment.garbled)
 
     def _segment(self, said: Sequence[StreamPart], parts: Sequence[StreamPart]) -> Segment:
         """What the client sees is what counts; but of an error, what the provider called it."""
@@ -299,6 +299,8 @@ class WholeTranslator:
 
     def _take(self, segments: Sequence[Segment]) -> None:
         for segment in segments:
+            if segment.garbled:
+                raise MalformedStream(NO_JSON)
             said = self._inner.read(segment)
             self._begun = self._begun or bool(said)
             self.signs.note(segment, said)

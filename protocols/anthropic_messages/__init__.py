@@ -83,7 +83,7 @@ class AnthropicMessages:
 
     def decoder(self, call: Call, head: Head) -> Decoder:
         if is_event_stream(head, call):
-            return SseDecoder(b"message_stop", EventReader().read)
+            return SseDecoder(b"message_stop", EventReader().read, named=True)
         return WholeDecoder(read_answer)
 
     def encoder(self, call: Call) -> MessagesEncoder:

@@ -136,7 +136,8 @@ def test_a_comment_is_an_event_without_data() -> None:
     ],
 )
 def test_what_a_segment_looks_like(raw: bytes, last: bool, idle: bool) -> None:
-    assert one(raw) == Segment(raw, last, idle)
+    found = one(raw)
+    assert (found.raw, found.last, found.idle) == (raw, last, idle)
 
 
 # -- the end of input -----------------------------------------------------------------------------------

@@ -122,8 +122,8 @@ def test_the_first_visible_part_commits(visible: bytes, protocol: WireProtocol) 
 
 @pytest.mark.parametrize(
     "frame",
-    [ROLE, PING, b"\n", EMPTY_REASONING, USAGE, b"data: {not json\n\n", b'data: {"choices": []}\n\n'],
-    ids="role comment blank empty-reasoning usage malformed azure".split(),
+    [ROLE, PING, b"\n", EMPTY_REASONING, USAGE, b'data: {"choices": []}\n\n'],
+    ids="role comment blank empty-reasoning usage azure".split(),
 )
 def test_what_shows_nothing_is_held(frame: bytes) -> None:
     assert (
@@ -212,18 +212,54 @@ def test_an_unknown_event_does_not_spoil_a_proper_end_without_text() -> None:
     )
 
 
-def test_a_malformed_frame_passes_untouched() -> None:
-    broken = b'data: {"choices": [{"delta": \xff\xfe}\n\n'
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b'data: {"choices": [{"delta": \xff\xfe}\n\n',
+        b"data: {}}\n\n",
+        b"data: upstream timed out\n\n",
+        b'data: {"choices": [{"del\n\n',
+    ],
+)
+def test_an_event_that_is_no_json_ends_the_answer_with_an_error(broken: bytes) -> None:
+    """SDKs raise a bare JSONDecodeError on it. What came before it goes out; what follows does not."""
     conversation = (
         sent(opened(play()), says("Hi"))
-        >> UpstreamData(1, broken + b"nonsense\n\n")
-        << SendData(1, broken + b"nonsense\n\n")
-        >> UpstreamData(1, DONE)
+        >> UpstreamData(1, says("!") + broken + says("?"))
+        << SendData(1, says("!"))
+        << SendData(1, body_with('"error"', "is no JSON"))
+        << CancelUpstream(1)
+    )
+    assert ends(conversation, "failed", "truncated(an event of the provider's answer is no JSON)")
+
+
+def test_an_empty_event_is_left_out() -> None:
+    """It says nothing, and SDKs raise on it as well."""
+    conversation = sent(opened(play()), says("Hi")) >> UpstreamData(1, b"data: \n\n" + says("!"))
+    assert conversation << SendData(1, says("!"))
+
+
+@pytest.mark.parametrize("frame", [b"nonsense\n\n", b": {oops\n\n"])
+def test_what_no_client_parses_passes_untouched(frame: bytes) -> None:
+    conversation = sent(opened(play()), says("Hi")) >> UpstreamData(1, frame)
+    assert conversation << SendData(1, frame)
+
+
+def test_an_event_behind_the_end_means_nothing() -> None:
+    conversation = (
+        sent(opened(play()), says("Hi"))
+        >> UpstreamData(1, finishes("stop") + b"data: {oops\n\n")
+        << SendData(1, finishes("stop"))
         << SendData(1, DONE)
-        << LINGERS
-        >> UpstreamClosed(1)
+        << CancelUpstream(1)
     )
     assert ends(conversation, "completed", "completed")
+
+
+def test_messages_without_a_name_are_read_by_nobody() -> None:
+    opening = MESSAGE + block(0, "text", text="Hi")
+    conversation = sent(opened(play(protocol=ANTHROPIC)), opening) >> UpstreamData(1, b"data: {oops\n\n")
+    assert conversation << SendData(1, b"data: {oops\n\n")
 
 
 # -- the hold limit -------------------------------------------------------------------------------------

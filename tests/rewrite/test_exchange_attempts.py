@@ -544,12 +544,17 @@ def test_an_answer_that_comes_at_the_second_time_is_the_answer() -> None:
     assert answered(begins(conversation, 2, "b", fresh=True), 2)
 
 
+def is_garbled(playbook: Playbook, attempt: int) -> Playbook:
+    playbook = asked(playbook, attempt, "ab"[attempt - 1], SSE, fresh=attempt > 1)
+    playbook = playbook >> UpstreamData(attempt, b"data: <html>maintenance</html>\n\n")
+    return playbook << CancelUpstream(attempt) << Release(attempt, Rejected(200, Kind.FOREIGN, ANY))
+
+
 def test_events_that_are_no_json_reach_no_client() -> None:
     """SDKs raise a bare JSONDecodeError on them."""
-    page = b"data: <html>maintenance</html>\n\n"
-    conversation = comes_to(play() >> Start() << Acquire(1), 1, SSE, page)
+    conversation = is_garbled(play() >> Start() << Acquire(1), 1)
     conversation = conversation << SetTimer(2, "backoff", 0.5) >> TimerFired(2, "backoff") << Acquire(2, A)
-    conversation = comes_to(conversation, 2, SSE, page)
+    conversation = is_garbled(conversation, 2)
     assert faults(conversation, 2, 502, "not one of this protocol", x_should_retry="false")
 
 

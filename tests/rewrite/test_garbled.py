@@ -1,0 +1,110 @@
+"""An event that is no JSON, on its way to clients of every protocol: never passed on, never passed over."""
+
+from dataclasses import replace
+
+import pytest
+
+from protocols.base import Reply
+from protocols.errors import NO_JSON
+from protocols.openai_chat import PROTOCOL as CHAT
+from protocols.parts import StreamError
+from protocols.sse import DONE, SseFramer
+from rewrite.leg import Leg
+from rewrite.modes import Turned
+from rewrite.outcome import Truncated
+from tests.contract import PROTOCOLS, SSE, Sample, progress, samples
+from tests.rewrite.across import answered, read
+from tests.rewrite.asks import ROLES
+from tests.rewrite.replay import ONCE, holding, replay
+from tests.rewrite.scenes import call
+from tests.rewrite.test_tool_arguments import chunk, streamed
+
+STREAMS = [sample for sample in samples("text.*") if sample.framing.stream]
+GARBLED = {".sse": b"event: x\ndata: {oops\n\n", ".ndjson": b"{oops\n", ".jsonarr": b",\r\n{oops}"}
+FINISHED = chunk({}, "stop") + b"data: [DONE]\n\n"
+
+
+def in_the_middle(sample: Sample) -> bytes:
+    """Behind the first frame that shows a text."""
+    framed = sample.segments([sample.data])
+    decoder = sample.protocol.decoder(sample.call, sample.head)
+    so_far = progress(())
+    for at, segment in enumerate(framed, 1):
+        so_far.fold(decoder.read(segment))
+        if so_far.visible:
+            frames = [segment.raw for segment in framed]
+            garbled = GARBLED["." + sample.name.rpartition(".")[2]]
+            return b"".join([*frames[:at], garbled, *frames[at:]])
+    raise AssertionError(sample)
+
+
+@pytest.mark.parametrize("sample", STREAMS, ids=str)
+def test_within_the_protocol(sample: Sample) -> None:
+    got = replay(sample.protocol, [in_the_middle(sample)], head=sample.head, call=sample.call)
+    assert (got.summary.end, got.summary.attempts[0].outcome) == ("failed", Truncated(NO_JSON))
+    assert b"oops" not in got.body
+    said = progress(sample.parts([got.body]))
+    assert (said.visible, bool(said.finished)) == (True, False)
+    assert isinstance(said.error, StreamError)
+
+
+@pytest.mark.parametrize("client", [*ROLES, "ollama_chat"])
+@pytest.mark.parametrize("sample", [each for each in STREAMS if each.name == "text.sse"], ids=str)
+def test_across_protocols(sample: Sample, client: str) -> None:
+    """What it said is missing in the translation, so that the answer is not complete."""
+    if client == sample.protocol.name:
+        return
+    got = answered(client, sample.protocol.name, in_the_middle(sample), sample.head)
+    assert got.summary.end == "failed"
+    head = replace(SSE, headers=(("content-type", "application/x-ndjson"),)) if "ollama" in client else SSE
+    assert read(client, got.body, head).error is not None
+
+
+@pytest.mark.parametrize("client", ["anthropic_messages", "gemini_generate"])
+def test_gathered_for_a_client_of_whole_answers(client: str) -> None:
+    data = chunk({"content": "Hi"}) + GARBLED[".sse"] + FINISHED
+    got = answered(client, "openai_chat", data, SSE, stream=False)
+    assert got.summary.end != "completed"
+
+
+def test_gathered_within_the_protocol() -> None:
+    asked = call(CHAT, stream=False)
+    leg = Leg(CHAT.streamed(asked, stream=True), CHAT, turned=Turned(asked, CHAT, Reply("r", "m", 0)))
+    data = chunk({"content": "Hi"}) + GARBLED[".sse"] + FINISHED
+    got = replay(CHAT, [data], terms=replace(ONCE, leg=leg), call=asked)
+    assert got.summary.end != "completed"
+
+
+def test_behind_a_call_that_is_held() -> None:
+    got = replay(CHAT, [chunk({"content": "Hi"}) + GARBLED[".sse"] + streamed({})], terms=holding(CHAT))
+    assert (got.summary.end, b"oops" in got.body) == ("failed", False)
+
+
+@pytest.mark.parametrize(
+    ("raw", "broken"),
+    [
+        (b'data: {"a":1}\n\n', False),
+        (b'event: x\r\ndata: {"a":1}\r\n\r\n', False),
+        (b'data: {"a":1}\nevent: x\n\n', False),
+        (b'data: {"a":\ndata: 1}\n\n', False),
+        (b'data: {"a":1}\ndata: {"b":1}\n\n', False),
+        (b"data: [DONE]\n\n", False),
+        (b"data: 1\n\n", False),
+        (b"event: ping\n\n", False),
+        (b": {oops\n\n", False),
+        (b'data: {"a":1}}\n\n', True),
+        (b'data: {"a":1\n\n', True),
+        (b'data: {"a":nope}\n\n', True),
+        (b'event: x\ndata: {"a":1}{"b":1}\n\n', True),
+        (b"data: <html>\n\n", True),
+        (b"data:\n\n", True),
+    ],
+)
+def test_what_is_no_json(raw: bytes, broken: bool) -> None:
+    (segment,) = SseFramer(DONE).feed(raw)
+    assert segment.broken == broken
+    assert segment.garbled == (broken and raw != b"data:\n\n")
+
+
+def test_every_protocol_that_streams_is_tried() -> None:
+    assert {sample.protocol for sample in STREAMS} == set(PROTOCOLS)
