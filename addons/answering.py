@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from mitmproxy import http
 
-from addons.blackout import Blackout
+from addons.blackout import Blackout, key_shaped
 from addons.clock import Clock
 from addons.driver import Driver, Response, Work, pass_once
 from addons.interception import Intercepted, own_lease, written
@@ -112,7 +112,7 @@ class Answering:
         return Refusal(told.answer, told.fault, report)
 
     def _trace(self, record: Record, intercepted: Intercepted, summary: Summary) -> None:
-        own = intercepted.own.secrets if intercepted.own else []
+        own = key_shaped(intercepted.own.secrets) if intercepted.own else []
         self._traces.write(record, summary, [*self._pool.secrets(), *own])
 
     def _passing(self, flow: http.HTTPFlow, intercepted: Intercepted) -> Passing:

@@ -8,18 +8,32 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 
-SHORTEST_SECRET = 4
-"""Shorter ones cannot be told from ordinary text."""
+SHORTEST_SECRET = 16
+"""Characters. Shorter ones ("EMPTY", "ollama") are placeholders, and words of answers and tool arguments."""
 
 LONGEST_MEMORY = 1_000
 REDACTED = "[redacted]"
 _LOOKS_LIKE_A_KEY = re.compile(
-    r"\bsk-[\w-]{8,}|AIza[\w-]{20,}|eyJ[\w-]{10,}\.[\w.-]+|(?i:bearer )\S+|(?<=[?&]key=)[^&\s]+"
+    r"\bsk-[\w-]{8,}|AIza[\w-]{20,}|eyJ[\w-]{10,}\.[\w.-]+|(?i:bearer )\S+"
+    r"|(?i:(?<=[?&]key=)|(?<=[?&]api[-_]key=)|(?<=[?&]access_token=))[^&\s]+"
 )
+_RANDOM = re.compile(r"(?=[A-Za-z]*[0-9])[A-Za-z0-9]{12,}|[A-Za-z]{20,}")
+"""What no word looks like: of letters and digits, or longer than any word of a name."""
+
 
 _ESCAPED = re.compile("%..")
 _HTML_SAFE = {letter: f"\\u{ord(letter):04x}" for letter in "<>&'"}
 """How Go and PHP write these letters in JSON."""
+
+
+def is_searched_for(secret: SecretStr) -> bool:
+    """Whether a key is looked for in payloads and records."""
+    return len(secret.get_secret_value()) >= SHORTEST_SECRET
+
+
+def key_shaped(secrets: Iterable[SecretStr]) -> list[SecretStr]:
+    """Of what clients sent for a key, what cannot be ordinary text: others would teach a redactor words."""
+    return [one for one in secrets if is_searched_for(one) and _RANDOM.search(one.get_secret_value())]
 
 
 class Redactor:
@@ -29,9 +43,10 @@ class Redactor:
         self._secrets: OrderedDict[str, None] = OrderedDict()
 
     def learn(self, secrets: Iterable[SecretStr]) -> None:
+        """Those that are long enough; of what clients sent, `key_shaped` ones are to be given."""
         for secret in secrets:
             value = secret.get_secret_value()
-            if len(value) >= SHORTEST_SECRET:
+            if is_searched_for(secret):
                 self._secrets[value] = None
                 self._secrets.move_to_end(value)
         while len(self._secrets) > LONGEST_MEMORY:
@@ -52,8 +67,8 @@ class Blackout:
     """
 
     def __init__(self, secrets: Iterable[SecretStr]) -> None:
-        values = (secret.get_secret_value() for secret in secrets)
-        found = {form for value in values if len(value) >= SHORTEST_SECRET for form in forms(value)}
+        values = [secret.get_secret_value() for secret in secrets if is_searched_for(secret)]
+        found = {form for value in values for form in forms(value)}
         self._forms = sorted(found, key=len, reverse=True)
         self._longest = max(map(len, found), default=0)
         self._kept = b""

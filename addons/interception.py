@@ -16,7 +16,7 @@ from mitmproxy.proxy.mode_specs import RegularMode, Socks5Mode
 from pydantic import SecretStr
 
 from addons import carriers, subprotocols
-from addons.blackout import Redactor
+from addons.blackout import Redactor, key_shaped
 from addons.carriers import ClientCredential
 from addons.handshake import is_handshake
 from addons.journal import KEY, Journal
@@ -197,7 +197,7 @@ class Interception:
         _forget_backup(flow)
         if own is None:
             return self._remembered.get((provider, str(flow.metadata.get(KEY, {}).get("client_credential"))))
-        self._redactor.learn(own.secrets)
+        self._redactor.learn(key_shaped(own.secrets))
         self._remember(provider, own)
         self._journal.begin(flow, {"client_credential": own.fingerprint})
         return own

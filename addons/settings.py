@@ -16,6 +16,7 @@ from pathlib import Path
 
 from platformdirs import user_config_path
 
+from addons.blackout import SHORTEST_SECRET, is_searched_for
 from addons.keys import KeyRefused, PoolCredential, key_file, located, numbered, resolve, usable
 from addons.ownfile import NotOurs, read_own
 from addons.problems import PREFIX, Problems, checked, line, masked, overrides, unavailable
@@ -144,6 +145,7 @@ def _loaded(source: Path | None, environ: Mapping[str, str], cwd: Path) -> Setti
             *_warnings(tables, keys),
             *_without_keys(tables, keys.problems, providers),
             *_of_other_models(tables, keys.problems, by_name),
+            *_short_keys(providers),
         ),
         source=source,
         key_files=tuple(_key_files(tables, folder)),
@@ -357,6 +359,20 @@ def _warnings(tables: Tables, keys: _Keys) -> Iterator[str]:
     for loc, text in unavailable(tables):
         yield line(keys.problems.source(loc), loc, text)
     yield from _ignored_numbers(tables, keys)
+
+
+def _short_keys(providers: Sequence[Configured]) -> Iterator[str]:
+    """They are placeholders mostly; if one is not, its user has to know."""
+    short = [f"{one.provider}/{one.name}" for pool in providers for one in pool.credentials if _is_short(one)]
+    if short:
+        yield (
+            f"keys: {', '.join(short)}: shorter than {SHORTEST_SECRET} characters, so that answers and "
+            "records are not searched for them: use longer ones where they are secrets"
+        )
+
+
+def _is_short(credential: PoolCredential) -> bool:
+    return not is_searched_for(credential.secret)
 
 
 def _without_keys(tables: Tables, problems: Problems, providers: Sequence[Configured]) -> Iterator[str]:

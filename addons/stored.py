@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 from pydantic import SecretStr
 
-from addons.blackout import Blackout
+from addons.blackout import Blackout, key_shaped
 from addons.carriers import ClientCredential
 from addons.state import State, keeper_at
 from protocols.base import Call, Fault, WireResponse
@@ -36,9 +36,6 @@ from rewrite.responses_store import (
 from rewrite.translate import Translation
 
 LARGEST_PAGE, USUAL_PAGE = 100, 20
-SHORTEST_KEY = 16
-"""Characters below which what a client sends for a key may be a word of its conversation."""
-
 _PATH = re.compile(r"/responses/(resp_rot[0-9a-f]{24})(?:/(input_items|cancel))?/?$")
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _PREVIOUS = "previous_response_id"
@@ -181,10 +178,9 @@ def unknown_elsewhere(call: Call, refused: Mapping[str, str]) -> Missing | None:
 
 
 def not_to_be_kept(pool: Iterable[SecretStr], own: ClientCredential | None) -> list[SecretStr]:
-    """The keys that must not be written down: those of the pool, and what the client sent where it is long
-    enough for one."""
-    sent = own.secrets if own else []
-    return [*pool, *(secret for secret in sent if len(secret.get_secret_value()) >= SHORTEST_KEY)]
+    """The keys that must not be written down: those of the pool, and what the client sent, unless it may be
+    a word of its conversation."""
+    return [*pool, *key_shaped(own.secrets if own else [])]
 
 
 def _going_on(call: Call, body: JsonObject, found: Sequence[Stored]) -> Call:

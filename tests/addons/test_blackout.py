@@ -5,15 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from addons.blackout import LONGEST_MEMORY, REDACTED, Blackout, Redactor
+from addons.blackout import LONGEST_MEMORY, REDACTED, Blackout, Redactor, key_shaped
 
 KEY = "sk-pool-number-one"
 STARS = b"*" * len(KEY)
 
 
 def test_lengths_stay() -> None:
-    blackout = Blackout([SecretStr(KEY), SecretStr("other-key")])
-    assert blackout.whole(b"a " + KEY.encode() + b" b other-key") == b"a " + STARS + b" b *********"
+    blackout = Blackout([SecretStr(KEY), SecretStr("another-key-here")])
+    assert (
+        blackout.whole(b"a " + KEY.encode() + b" b another-key-here")
+        == b"a " + STARS + b" b ****************"
+    )
     assert blackout.headers([("x-a", f"is {KEY}"), ("x-b", "none")]) == (
         ("x-a", f"is {STARS.decode()}"),
         ("x-b", "none"),
@@ -42,7 +45,32 @@ def test_what_cannot_begin_a_key_is_not_kept() -> None:
 
 
 def test_a_secret_that_could_be_any_word_is_left() -> None:
-    assert Blackout([SecretStr("abc"), SecretStr("")]).whole(b"abcdef") == b"abcdef"
+    """What every local server takes for a key is a word of answers, and of records."""
+    words = [SecretStr(word) for word in ("", "abc", "EMPTY", "ollama", "fifteen-letters")]
+    text = "abc EMPTY ollama fifteen-letters"
+    assert Blackout(words).whole(text.encode()) == text.encode()
+    redactor = Redactor()
+    redactor.learn(words)
+    assert redactor.redact(text) == text
+
+
+@pytest.mark.parametrize(
+    ("sent", "is_key"),
+    [
+        ("test", False),
+        ("openai", False),
+        ("not-needed-for-local-use", False),
+        ("gpt-4o-mini-2024-07-18", False),
+        ("chat.completion.chunk", False),
+        ("You exceeded your current quota", False),
+        ("gsk_0a1b2c3d4e5f", True),
+        ("0123456789abcdef0123456789abcdef", True),
+        ("123e4567-e89b-12d3-a456-426614174000", True),
+        ("AbCdEfGhIjKlMnOpQrStUv", True),
+    ],
+)
+def test_clients_teach_no_words(sent: str, *, is_key: bool) -> None:
+    assert (key_shaped([SecretStr(sent)]) != []) is is_key
 
 
 @pytest.mark.parametrize(
@@ -53,6 +81,7 @@ def test_a_secret_that_could_be_any_word_is_left() -> None:
         ("AIzaSyA-1234567890abcdefghij", REDACTED),
         ("Authorization: Bearer abc.def", f"Authorization: {REDACTED}"),
         ("GET /v1?key=hidden&a=1", f"GET /v1?key={REDACTED}&a=1"),
+        ("GET /v1?API-Key=hidden&access_token=b", f"GET /v1?API-Key={REDACTED}&access_token={REDACTED}"),
         ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIi.x-y", REDACTED),
         (
             "nothing to see: task-list-of-a-user, /v1?keys=2",
@@ -68,10 +97,10 @@ def test_text_for_people(text: str, redacted: str) -> None:
 
 def test_the_oldest_secrets_are_forgotten_first() -> None:
     redactor = Redactor()
-    redactor.learn([SecretStr("word-0"), SecretStr("word-1")])
-    redactor.learn([SecretStr("word-0")])
-    redactor.learn(SecretStr(f"other-{number}") for number in range(LONGEST_MEMORY - 1))
-    assert redactor.redact("word-0 word-1") == f"{REDACTED} word-1"
+    redactor.learn([SecretStr("some-word-of-many-0"), SecretStr("some-word-of-many-1")])
+    redactor.learn([SecretStr("some-word-of-many-0")])
+    redactor.learn(SecretStr(f"another-of-many-{number}") for number in range(LONGEST_MEMORY - 1))
+    assert redactor.redact("some-word-of-many-0 some-word-of-many-1") == f"{REDACTED} some-word-of-many-1"
 
 
 ODD = "sk/odd+key&<äöü>'s"

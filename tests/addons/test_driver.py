@@ -118,7 +118,7 @@ class House:
         if wish.only_others and not self.has_others:
             return NoneFree(None)
         name = f"key-{next(self.names)}"
-        return self.free or Lease(name, SecretStr(f"sk-{name}"))
+        return self.free or Lease(name, SecretStr(f"sk-pool-{name}-long"))
 
     def release(self, route: int, lease: Lease, outcome: Outcome) -> None:
         self.routes.append(route)
@@ -199,7 +199,7 @@ async def test_a_rejection_is_followed_by_the_next_credential(vendor: Vendor, ho
     kept = await answered(house.driver())
     assert kept.body == b"".join(TEXT)
     assert house.released == [("key-1", "rejected(429 rate)"), ("key-2", "completed")]
-    assert [one.credential for one in vendor.requests] == ["sk-key-1", "sk-key-2"]
+    assert [one.credential for one in vendor.requests] == ["sk-pool-key-1-long", "sk-pool-key-2-long"]
 
 
 async def test_another_target_is_asked_and_released_as_itself(vendor: Vendor, house: House) -> None:
@@ -212,11 +212,13 @@ async def test_another_target_is_asked_and_released_as_itself(vendor: Vendor, ho
 
 
 async def test_keys_of_every_attempt_are_blacked_out(vendor: Vendor, house: House) -> None:
+    first = "sk-pool-key-1-long"
     vendor.reply(chat_error(429, "rate_limit_exceeded", "slow"))
-    vendor.reply(chat_error(400, "bad", "not sk-key-1 nor sk-key-2", (("x-you-are", "sk-key-1"),)))
+    vendor.reply(chat_error(400, "bad", f"not {first} nor sk-pool-key-2-long", (("x-you-are", first),)))
     kept = await answered(house.driver())
-    assert b"not ******** nor ********" in kept.body
-    assert (b"x-you-are", b"********") in kept.headers
+    stars = b"*" * len(first)
+    assert b"not " + stars + b" nor " + stars in kept.body
+    assert (b"x-you-are", stars) in kept.headers
 
 
 async def test_when_no_credential_is_free_nobody_is_asked(vendor: Vendor, house: House) -> None:
@@ -399,13 +401,13 @@ async def test_a_fault_in_the_records_costs_nothing(vendor: Vendor, house: House
 
 
 async def test_what_is_not_ours_is_asked_once(vendor: Vendor, house: House) -> None:
-    vendor.reply(chat_error(500, "oops", "sk-hidden-key", (("x-a", "sk-hidden-key"),)))
+    vendor.reply(chat_error(500, "oops", "sk-hidden-key-of-it", (("x-a", "sk-hidden-key-of-it"),)))
     kept = Kept()
-    request = house.request(0, Lease("one", SecretStr("sk-hidden-key")), None)
-    await pass_once(house.upstream, request, 10.0, Blackout([SecretStr("sk-hidden-key")]), kept)
+    request = house.request(0, Lease("one", SecretStr("sk-hidden-key-of-it")), None)
+    await pass_once(house.upstream, request, 10.0, Blackout([SecretStr("sk-hidden-key-of-it")]), kept)
     assert (kept.status, kept.end_, len(vendor.requests)) == (500, "end", 1)
-    assert b'"*************"' in kept.body
-    assert (b"x-a", b"*************") in kept.headers
+    assert b'"*******************"' in kept.body
+    assert (b"x-a", b"*******************") in kept.headers
 
 
 def test_what_belongs_to_a_connection_ends_here() -> None:

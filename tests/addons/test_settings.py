@@ -45,6 +45,9 @@ BUILT_IN = (
 type Load = Callable[..., Settings]
 
 
+LONG = "a-key-of-16-characters"
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A user without any configuration: the folder that theirs would be in."""
@@ -489,14 +492,22 @@ def test_numbered_variables_make_a_pool(cwd: Path) -> None:
     settings = load("", environ, cwd)
     assert pool(settings, "openai") == [("OPENAI_API_KEY_2", "two", 2), ("OPENAI_API_KEY_10", "ten", 10)]
     assert pool(settings, "anthropic") == [("ANTHROPIC_API_KEY_1", "one", 1)]
-    assert settings.warnings == ()
+
+
+def test_short_keys_are_named_once(cwd: Path) -> None:
+    """Answers are not searched for them, which its user has to know where one is a secret."""
+    names = {"OPENAI_API_KEY_1": "EMPTY", "OPENAI_API_KEY_2": "a" * 16, "GROQ_API_KEY_1": "a" * 15}
+    (line,) = load("", names, cwd).warnings
+    assert line.startswith("keys: groq/GROQ_API_KEY_1, openai/OPENAI_API_KEY_1: shorter than 16 characters")
 
 
 def test_credentials_of_the_file_win_over_numbered_variables(toml: Load, cwd: Path) -> None:
     text = "[providers.openai]\ncredentials = [{ name = 'a', key = 'env:KEY_A' }]"
-    settings = toml(text, KEY_A="a", OPENAI_API_KEY_1="one", OPENAI_API_KEY_2="two", ANTHROPIC_API_KEY_1="x")
-    assert pool(settings, "openai") == [("a", "a", 1)]
-    assert pool(settings, "anthropic") == [("ANTHROPIC_API_KEY_1", "x", 1)]
+    settings = toml(
+        text, KEY_A=LONG, OPENAI_API_KEY_1="one", OPENAI_API_KEY_2="two", ANTHROPIC_API_KEY_1=LONG
+    )
+    assert pool(settings, "openai") == [("a", LONG, 1)]
+    assert pool(settings, "anthropic") == [("ANTHROPIC_API_KEY_1", LONG, 1)]
     assert settings.warnings == (
         (
             "environment: OPENAI_API_KEY_1, OPENAI_API_KEY_2: ignored, "
@@ -634,9 +645,9 @@ def test_what_is_no_page(toml: Load, origin: str) -> None:
 
 def test_the_example_is_valid_and_says_the_defaults(cwd: Path) -> None:
     settings = load(
-        str(ROOT / "rotator.example.toml"), {"WORK_KEY": "a", "SPARE_KEY": "b", "GATEWAY_KEY": "c"}, cwd
+        str(ROOT / "rotator.example.toml"), {"WORK_KEY": LONG, "SPARE_KEY": LONG, "GATEWAY_KEY": LONG}, cwd
     )
-    assert pool(settings, "openai") == [("work", "a", 1), ("spare", "b", 2)]
+    assert pool(settings, "openai") == [("work", LONG, 1), ("spare", LONG, 2)]
     assert named(settings, "gateway").provider.base_url == "https://gateway.example.com/openai"
     assert (settings.limits, settings.timeouts) == (Limits(), Timeouts())
     assert (settings.on_truncation, settings.upstream_proxy, settings.warnings) == (OnTruncation.AUTO, "", ())
@@ -684,6 +695,6 @@ def test_a_target_without_a_key_is_told_of_where_its_key_must_be_ours(
 def test_a_target_is_warned_of_that_has_no_such_models(toml: Load) -> None:
     route = '[[routes]]\nmatch = {{ model = "claude-*" }}\nto = [{}]\n'
     told = "routes[0].to[1]: openai would be asked for claude-*, which anthropic has: write openai/MODEL"
-    (line,) = toml(route.format('"anthropic", "openai"'), OPENAI_API_KEY_1="sk-one").warnings
+    (line,) = toml(route.format('"anthropic", "openai"'), OPENAI_API_KEY_1=LONG).warnings
     assert line.endswith(told)
-    assert toml(route.format('"anthropic", "openai/gpt-5"'), OPENAI_API_KEY_1="sk-one").warnings == ()
+    assert toml(route.format('"anthropic", "openai/gpt-5"'), OPENAI_API_KEY_1=LONG).warnings == ()

@@ -38,7 +38,7 @@ to = ["openai/gpt-5"]
 directory = "traces/of calls"
 """
 ONE, TWO = "sk-pool-number-one", "pool.number/two+"
-OWN = "own.key/of-the-client"
+OWN = "own.key/of-the-client-0a1b2c3d4e5f"
 SECRETS = (ONE, TWO, OWN)
 CHAT = "/v1/chat/completions"
 KEYS = {"ONE": ONE, "TWO": TWO}
