@@ -50,6 +50,7 @@ _PAGE = (
 )
 _LONGEST_ORIGIN = 200
 _FOR_PROXIES = "proxy-authorization"
+_PASSWORDS = frozenset({_FOR_PROXIES, "cookie"})
 LONGEST_MEMORY = 1_000
 _NO_SECRET = SecretStr("")
 
@@ -164,7 +165,7 @@ class Interception:
         """The answer to a head that may not go on; None: it may."""
         request, intercepted = flow.request, self._flows.get(flow)
         if not ascii_host(request):
-            self.disarm(flow)
+            self.strip(flow)
             return self.fault(None, Fault(400, "invalid_request", _BAD_HOST, should_retry=False))
         if intercepted is None:
             return None
@@ -250,10 +251,18 @@ class Interception:
 
     @staticmethod
     def disarm(flow: http.HTTPFlow) -> None:
-        """For a flow that goes nowhere: without a further look, nothing stays in it that may be a key."""
-        for name in (*carriers.HEADERS, subprotocols.HEADER, _FOR_PROXIES, "cookie"):
+        """For a flow that failed: without a further look, nothing stays in it that may be a key."""
+        for name in (*carriers.HEADERS, subprotocols.HEADER, *_PASSWORDS):
             flow.request.headers.pop(name, None)
         flow.request.path = flow.request.path.partition("?")[0]
+        _forget_backup(flow)
+
+    @staticmethod
+    def strip(flow: http.HTTPFlow) -> None:
+        """For a flow that is refused, whoever it is for: no key stays in it, nor a session's cookie."""
+        headers, target, _ = carriers.take_out(headers_of(flow.request), flow.request.path)
+        set_headers(flow.request, tuple(pair for pair in headers if pair[0].lower() not in _PASSWORDS))
+        flow.request.path = target
         _forget_backup(flow)
 
     # -- passed through -------------------------------------------------------------------------------

@@ -198,7 +198,7 @@ class Rotator:
         if not await points_at_us(flow.request.host, flow.request.port, ports):
             return False
         self._departure.refuse(flow)
-        self._interception.disarm(flow)
+        self._interception.strip(flow)
         flow.request.stream = False
         flow.response = own_address(flow.request, self._registry, ctx.options)
         return True
