@@ -12,9 +12,10 @@ from pydantic import SecretStr
 
 from addons.blackout import Blackout
 from addons.clock import Handle, Time
+from addons.failure import Cause
 from addons.inbox import Inbox
 from addons.pool import Lease
-from addons.upstream import Cause, Closed, Data, Sent, Started, Upstream
+from addons.upstream import Closed, Data, Sent, Started, Upstream
 from protocols.base import Call, Fault, Head, Headers, Rendered, UpstreamRequest, WireProtocol, WireResponse
 from rewrite.credentials import NoneFree as PoolEmpty
 from rewrite.events import (

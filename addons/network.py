@@ -1,23 +1,25 @@
-"""Connections for httpcore, straight on asyncio.
+"""Connections' bytes, straight on asyncio: what has arrived waits here, what is written leaves at once.
 
-httpcore brings a backend of its own for asyncio, which goes through anyio. Measured on a stream of single
-events: that adds the socket to the event loop and removes it again for every read, 70 us of CPU for each
-event against 45 here. Nor is the TLS asyncio's: that keeps 256 kB for each connection, here only what has
-arrived and was not read yet.
+Reading and writing go on at the same time, without a task for either: `stirred` wakes whoever uses the line
+when bytes have come, when the end has, or when what was written has left. The TLS is not asyncio's: that
+keeps 256 kB for each connection, here only what has arrived and was not taken yet.
 
 What is left to the callers: how long to wait for a connection or an answer, and telling from HTTP's framing
 whether an end is a cut.
 """
 
 import asyncio
+import contextlib
+import os
+import select
 import socket
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 
-import httpcore
 from aiohappyeyeballs import AddrInfoType, start_connection
+
+from addons.failure import CauseKind, Failure
 
 LARGEST_UNREAD = 1 << 17
 """Bytes that wait in the process before the socket is read no further."""
@@ -28,70 +30,143 @@ NEXT_ADDRESS = 0.25
 # A provider that thinks for minutes in silence: probes keep middleboxes from forgetting the connection.
 _PROBES = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 30), ("TCP_KEEPCNT", 4))
 
-
-class Network(httpcore.AsyncNetworkBackend):
-    """Opens connections; every one of them sends keep-alive probes while it is silent."""
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109  # httpcore's signature
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """To whichever of the host's addresses answers first.
-
-        `timeout` and `local_address` are not looked at: the caller has one limit for all of it. Raises
-        httpcore.ConnectError, an OSError (socket.gaierror for the name) being its cause; UnicodeError for a
-        name that cannot be one.
-        """
-        loop = asyncio.get_running_loop()
-        factory = partial(_open_socket, (*_keepalive(), *(socket_options or ())))
-        try:
-            addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            # asyncio's own race hangs up to Python 3.12.8 with tasks that start eagerly, as mitmproxy's do.
-            connected = await start_connection(
-                addresses, happy_eyeballs_delay=NEXT_ADDRESS, socket_factory=factory
-            )
-            _, line = await loop.create_connection(_Line, sock=connected)
-        except OSError as fault:
-            raise httpcore.ConnectError from fault
-        return _Stream(line)
+# The most that one TLS record holds, in bytes.
+_RECORD = 1 << 14
 
 
-def _keepalive() -> Iterator[httpcore.SOCKET_OPTION]:
+async def connect(host: str, port: int) -> "Line":
+    """To whichever of the host's addresses answers first, with keep-alive probes. Raises Failure."""
+    loop = asyncio.get_running_loop()
+    try:
+        addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        # asyncio's own race hangs up to Python 3.12.8 with tasks that start eagerly, as mitmproxy's do.
+        connected = await start_connection(
+            addresses, happy_eyeballs_delay=NEXT_ADDRESS, socket_factory=_open_socket
+        )
+        _, line = await loop.create_connection(partial(Line, connected), sock=connected)
+    except (socket.gaierror, UnicodeError) as fault:
+        raise Failure(CauseKind.DNS, "the host name cannot be resolved") from fault
+    except OSError as fault:
+        reason = f": {os.strerror(fault.errno)}" if fault.errno else ""
+        raise Failure(CauseKind.CONNECT, f"cannot connect{reason}") from fault
+    return line
+
+
+def _open_socket(address: AddrInfoType) -> socket.socket:
+    family, kind, protocol, _, _ = address
+    opened = socket.socket(family, kind, protocol)
+    for option in _keepalive():
+        opened.setsockopt(*option)
+    return opened
+
+
+def _keepalive() -> Iterator[tuple[int, int, int]]:
     yield socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1
     for name, value in _PROBES:
         if hasattr(socket, name):
             yield socket.IPPROTO_TCP, getattr(socket, name), value
 
 
-def _open_socket(options: Iterable[httpcore.SOCKET_OPTION], address: AddrInfoType) -> socket.socket:
-    family, kind, protocol, _, _ = address
-    opened = socket.socket(family, kind, protocol)
-    for option in options:
-        opened.setsockopt(*option)
-    return opened
-
-
-class _Line(asyncio.Protocol):
-    """A connected socket: what has arrived waits here until it is taken."""
+class Line(asyncio.Protocol):
+    """One connection, in the clear or in TLS, for one user at a time."""
 
     transport: asyncio.Transport
 
-    def __init__(self) -> None:
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
+        self._layers: list[_Tls] = []  # the outermost first
         self._arrived = bytearray()
         self._ended = self._lost = False
         self._fault: Exception | None = None
-        self._news = asyncio.Event()
-        self._writable = asyncio.Event()
-        self._writable.set()
+        self._stirred = asyncio.Event()
+        self._writable = True
+        self._watcher: Callable[[], None] | None = None
+
+    # -- for its user ---------------------------------------------------------------------------------
 
     @property
     def has_news(self) -> bool:
-        """Whether `take` returns at once."""
+        """Whether `take` has bytes or the end."""
         return self._ended or bool(self._arrived)
+
+    @property
+    def has_left(self) -> bool:
+        """Whether all that was written has left the process."""
+        return self._writable and not self._lost and not self.transport.is_closing()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the server has said nothing that was not taken, be it still in the system's buffer."""
+        return not self.has_news and not _is_readable(self._socket)
+
+    def watch(self, watcher: Callable[[], None] | None) -> None:
+        """Call `watcher` whenever something happens on a line that nobody waits for."""
+        self._watcher = watcher
+
+    async def stirred(self, seconds: float | None = None) -> None:
+        """Wait until bytes have come, the end has, or what was written has left. Raises Failure after
+        `seconds` in which nothing did."""
+        self._stirred.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stirred.wait()
+        except TimeoutError as fault:
+            raise Failure(CauseKind.SENDING, "the request could not be sent in time") from fault
+
+    async def read(self) -> bytes:
+        """What has arrived, at least a byte; nothing at the end. Raises Failure behind a reset.
+
+        A close without TLS's own goodbye is an end like any other: HTTP's framing tells a cut.
+        """
+        while not self.has_news:
+            self._stirred.clear()
+            await self._stirred.wait()
+        return self.take()
+
+    def take(self) -> bytes:
+        """As `read`, at once; nothing also where there is no news."""
+        if not self._arrived and self._fault is not None:
+            raise Failure(CauseKind.RESET, "the connection was reset") from self._fault
+        taken = bytes(self._arrived)
+        self._arrived.clear()
+        if not self._ended:
+            self.transport.resume_reading()
+        return taken
+
+    def write(self, data: bytes) -> None:
+        """`has_left` says when it has left; that it cannot is news."""
+        if self._lost:
+            return
+        try:
+            for layer in reversed(self._layers):
+                data = layer.encrypt(data)
+        except ssl.SSLError as fault:
+            self._lose(fault)
+        else:
+            if data:
+                self.transport.write(data)
+
+    async def start_tls(self, context: ssl.SSLContext, server_hostname: str) -> None:
+        """Once more inside another TLS for a provider through an https proxy. Raises Failure."""
+        layer = _Tls(context, server_hostname)
+        early = bytes(self._arrived)
+        self._arrived.clear()
+        self._layers.append(layer)
+        self._arrive(*layer.feed(early, ended=self._ended))
+        while not layer.is_open and not self.has_news:
+            self._stirred.clear()
+            await self._stirred.wait()
+        if not layer.is_open:
+            self.abort()
+            raise layer.failure() from layer.fault
+
+    def abort(self) -> None:
+        """Close at once; whoever reads gets a Failure."""
+        if not self._lost:
+            self.transport.abort()
+        self._lose(ConnectionAbortedError("closed from this side"))
+
+    # -- for the event loop ---------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -100,158 +175,117 @@ class _Line(asyncio.Protocol):
         transport.set_write_buffer_limits(0)
 
     def data_received(self, data: bytes) -> None:
-        self._arrived += data
+        self._receive(data, ended=False)
         if len(self._arrived) > LARGEST_UNREAD:
             self.transport.pause_reading()
-        self._news.set()
 
     def eof_received(self) -> bool:
         """The other direction goes on: a server may answer, and close, before it has read all."""
-        self._ended = True
-        self._news.set()
+        self._receive(b"", ended=True)
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._ended = self._lost = True
-        self._fault = self._fault or exc
-        self._news.set()
-        self._writable.set()
+        if self._lost:
+            return
+        if exc is not None:
+            self._save_last_words()
+        self._lose(None if self._ended else exc)
 
     def pause_writing(self) -> None:
-        self._writable.clear()
+        self._writable = False
 
     def resume_writing(self) -> None:
-        self._writable.set()
+        self._writable = True
+        self._stir()
 
-    async def take(self) -> bytes:
-        """What has arrived, at least a byte; nothing at the end. Raises httpcore.ReadError behind a reset."""
-        while not self.has_news:
-            self._news.clear()
-            await self._news.wait()
-        if not self._arrived and self._fault is not None:
-            raise httpcore.ReadError from self._fault
-        taken = bytes(self._arrived)
-        self._arrived.clear()
-        if not self._ended:
-            self.transport.resume_reading()
-        return taken
+    def _save_last_words(self) -> None:
+        """A server that answers and closes before it has read all makes writing fail: its answer is there."""
+        with contextlib.suppress(OSError):
+            while data := self._socket.recv(LARGEST_UNREAD):
+                self._receive(data, ended=False)
 
-    async def give(self, data: bytes, timeout: float | None) -> None:  # noqa: ASYNC109
-        """Returns when all of it has left the process. Raises httpcore.WriteError and WriteTimeout."""
-        self.transport.write(data)
-        if not self._writable.is_set():
-            await self._drain(timeout)
-        if self._lost:
-            raise httpcore.WriteError from self._fault
+    def _receive(self, data: bytes, *, ended: bool) -> None:
+        for layer in self._layers:
+            data, ended = layer.feed(data, ended=ended)
+        self._arrive(data, ended)
 
-    async def _drain(self, timeout: float | None) -> None:  # noqa: ASYNC109
-        try:
-            async with asyncio.timeout(timeout):
-                await self._writable.wait()
-        except TimeoutError as fault:
-            raise httpcore.WriteTimeout from fault
+    def _arrive(self, data: bytes, ended: bool) -> None:
+        if self._layers:
+            self.write(b"")  # the handshake's own messages, renewed keys, alerts
+            self._fault = self._fault or next((each.fault for each in self._layers if each.fault), None)
+        self._arrived += data
+        self._ended = self._ended or ended
+        self._stir()
 
-    def abort(self) -> None:
-        if not self._lost:
-            self.transport.abort()
-        self.connection_lost(ConnectionAbortedError("closed from this side"))
+    def _lose(self, fault: Exception | None) -> None:
+        self._ended = self._lost = True
+        self._fault = self._fault or fault
+        self._stir()
+
+    def _stir(self) -> None:
+        self._stirred.set()
+        if self._watcher is not None:
+            self._watcher()
 
 
-class _Stream(httpcore.AsyncNetworkStream):
-    """A connection as httpcore sees it, in the clear."""
+class _Tls:
+    """TLS without a socket: encrypted bytes in, what they say out, and the other way round."""
 
-    def __init__(self, line: _Line) -> None:
-        self._line = line
+    fault: ssl.SSLError | None = None
+    is_open = False
+    """Whether the handshake is done."""
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
-        """`timeout` is not looked at: silence is judged elsewhere, with other measures."""
-        return await self._line.take()
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        """`timeout`: seconds until all of `buffer` has left. Raises httpcore.WriteError and WriteTimeout."""
-        if buffer:  # without any, httpcore says that a request has ended
-            await self._line.give(buffer, timeout)
-
-    async def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109
-    ) -> httpcore.AsyncNetworkStream:
-        """Raises httpcore.ConnectError, an ssl.SSLError or a lost connection being its cause."""
-        inner = _Tls(self, ssl_context, server_hostname)
-        try:
-            await inner.shake_hands()
-        except (ssl.SSLError, httpcore.NetworkError) as fault:
-            self._line.abort()
-            raise httpcore.ConnectError from fault
-        return inner
-
-    async def aclose(self) -> None:
-        self._line.abort()
-
-    def get_extra_info(self, info: str) -> Any:
-        """`is_readable` of an idle connection: the server has closed it, or has spoken out of turn."""
-        return self._is_readable() if info == "is_readable" else self._line.transport.get_extra_info(info)
-
-    def _is_readable(self) -> bool:
-        return self._line.has_news
-
-
-class _Tls(_Stream):
-    """TLS over another stream, which may be TLS itself: to a provider through an https proxy."""
-
-    def __init__(self, outer: _Stream, context: ssl.SSLContext, server_hostname: str | None) -> None:
-        super().__init__(outer._line)
-        self._outer = outer
+    def __init__(self, context: ssl.SSLContext, server_hostname: str) -> None:
         self._encrypted, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._object = context.wrap_bio(self._encrypted, self._out, server_hostname=server_hostname)
 
-    async def shake_hands(self) -> None:
-        """Raises ssl.SSLError, and what the outer stream raises."""
-        while not await self._is_shaken():
-            await self._more()
+    def failure(self) -> Failure:
+        """Why there was no handshake."""
+        match self.fault:
+            case None:
+                return Failure(CauseKind.TLS, "TLS: the connection was closed in the handshake")
+            case ssl.SSLCertVerificationError(verify_message=message):
+                return Failure(CauseKind.CERTIFICATE, f"certificate: {message}")
+            case fault:
+                return Failure(CauseKind.TLS, f"TLS: {fault.reason or 'failed'}")
 
-    async def _is_shaken(self) -> bool:
-        try:
-            self._object.do_handshake()
-        except ssl.SSLWantReadError:
-            return False
-        finally:
-            await self._flush()
-        return True
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
-        """A close without TLS's own goodbye is an end like any other: HTTP's framing tells a cut."""
-        try:
-            while True:
-                try:
-                    return self._object.read(max_bytes)
-                except ssl.SSLWantReadError:
-                    await self._more()
-        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-            return b""
-        except ssl.SSLError as fault:
-            raise httpcore.ReadError from fault
-
-    async def _more(self) -> None:
-        await self._flush()  # where a key was renewed
-        if data := await self._outer.read(LARGEST_UNREAD):
-            self._encrypted.write(data)
-        else:
+    def feed(self, data: bytes, *, ended: bool) -> tuple[bytes, bool]:
+        """What the bytes say, and whether it was the last: an end with a goodbye, one without, or a fault."""
+        self._encrypted.write(data)
+        if ended:
             self._encrypted.write_eof()
+        plain = bytearray()
+        try:
+            self._shake_hands()
+            while piece := self._object.read(_RECORD):
+                plain += piece
+                if not (ended or self._encrypted.pending or self._object.pending()):
+                    return bytes(plain), False
+        except ssl.SSLWantReadError:
+            return bytes(plain), False
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            pass
+        except ssl.SSLError as fault:
+            self.fault = fault
+        return bytes(plain), True
 
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        self._object.write(buffer)
-        await self._flush(timeout)
+    def _shake_hands(self) -> None:
+        if not self.is_open:
+            self._object.do_handshake()
+            self.is_open = True
 
-    async def _flush(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        if self._out.pending:
-            await self._outer.write(self._out.read(), timeout)
+    def encrypt(self, data: bytes) -> bytes:
+        """What is to be written now, `data` included. Raises ssl.SSLError."""
+        if data:
+            self._object.write(data)
+        return self._out.read() if self._out.pending else b""
 
-    def get_extra_info(self, info: str) -> Any:
-        return self._object if info == "ssl_object" else super().get_extra_info(info)
 
-    def _is_readable(self) -> bool:
-        """What came together with an answer's last bytes is not on the line any more."""
-        return bool(self._encrypted.pending) or self._object.pending() > 0 or self._outer._is_readable()
+def _is_readable(connected: socket.socket) -> bool:
+    if connected.fileno() < 0:
+        return True
+    if not hasattr(select, "poll"):  # on Windows, where select() has no largest file number
+        return bool(select.select([connected], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(connected, select.POLLIN)
+    return bool(poll.poll(0))

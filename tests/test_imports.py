@@ -146,12 +146,13 @@ def test_imports_stand_at_the_top() -> None:
     assert not hidden, _report("imports stand at the top of the file, not in functions:", hidden)
 
 
-def test_httpx_is_known_to_one_module() -> None:
-    layers = ("addons", *PURE_LAYERS)
+def test_h11_is_known_to_one_module() -> None:
     users = {
-        each.importer for each in ALL if _layer(each.target) == "httpx" and _layer(each.importer) in layers
+        each.importer
+        for each in ALL
+        if _layer(each.target) == "h11" and _layer(each.importer) in ("addons", *PURE_LAYERS)
     }
-    assert users <= {"addons.upstream"}, _report("httpx belongs to addons/upstream.py:", sorted(users))
+    assert users <= {"addons.http1"}, _report("h11 belongs to addons/http1.py:", sorted(users))
 
 
 def test_mitmproxy_is_known_to_the_edge() -> None:

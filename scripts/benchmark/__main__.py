@@ -2,23 +2,19 @@
 
 import argparse
 import asyncio
-import json
-import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from scripts.benchmark import chunks
 from scripts.benchmark.client import Client, Seen
-from scripts.benchmark.provider import Load, request_body
+from scripts.benchmark.provider import Load
 from scripts.benchmark.report import MOST_FOR_TRANSLATION, TRANSLATED, Row, percentile, table, too_dear
-from scripts.benchmark.targets import Provider, Target, provider, targets
-from scripts.sdks import SdkMissing, interpreter
+from scripts.benchmark.targets import Target, provider, targets
 
 LONG = Load(events=2000)
 SLOW = Load(events=3600, gap=1.0)
@@ -122,58 +118,13 @@ async def _with_streams(way: Target) -> float:
         return way.resident()
 
 
-def libraries(served: Provider, load: Load, rounds: int) -> list[Row]:
-    """httpx, which rotator calls providers with, beside httpx2: CPU of reading one stream."""
-    try:
-        pythons = {"httpx": Path(sys.executable), "httpx2": interpreter("httpx2")}
-    except SdkMissing as missing:
-        print(f"httpx2 is left out: {missing}")
-        return []
-    samples = Samples()
-    with ExitStack() as stack:
-        running = [
-            (name, stack.enter_context(_reader(python, name, served, load)))
-            for name, python in pythons.items()
-        ]
-        for number in range(rounds + 1):
-            for name, reader in _turned(running, number):
-                seconds, count = _ask(reader)
-                if number:  # the first warms
-                    samples.add("CPU ms per chunk read", name, seconds * 1000 / count)
-    return samples.rows(("httpx", "httpx2"))
-
-
-@contextmanager
-def _reader(python: Path, library: str, served: Provider, load: Load) -> Iterator[subprocess.Popen[str]]:
-    command = (
-        python,
-        chunks.__file__,
-        library,
-        str(served.port),
-        str(served.ca),
-        request_body(load).decode(),
-    )
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        yield process  # its input is closed behind it, and it ends
-
-
-def _ask(reader: subprocess.Popen[str]) -> tuple[float, int]:
-    assert reader.stdin is not None
-    assert reader.stdout is not None
-    print(file=reader.stdin, flush=True)
-    seconds, count = json.loads(reader.stdout.readline())
-    return seconds, count
-
-
 def run(scenarios: Sequence[Scenario], rounds: int) -> list[str]:
     """Measure all and print the table; the titles of the rows that are above what they may cost."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with provider(folder) as served:
-            with targets(folder, served) as ways:
-                rows = asyncio.run(memory(ways))
-                rows += asyncio.run(compare(ways, scenarios, rounds))
-            rows += libraries(served, scenarios[1].load, rounds)
+        with provider(folder) as served, targets(folder, served) as ways:
+            rows = asyncio.run(memory(ways))
+            rows += asyncio.run(compare(ways, scenarios, rounds))
     print(*table(rows), sep="\n")
     return too_dear(rows)
 

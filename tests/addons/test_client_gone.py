@@ -200,7 +200,7 @@ async def test_a_connection_that_is_being_made(vendor: VendorThread, house: Coun
         async with asyncio.timeout(PATIENCE):
             reader = await accepted.get()
             await reader.readexactly(1)
-        assert scene.held == {"tasks": 2, "timers": 0, "sockets": 1, "credentials": 1}
+        assert scene.held == {"tasks": 1, "timers": 0, "sockets": 1, "credentials": 1}
         scene.running.cancel()
         assert await scene.left() == {"tasks": 0, "timers": 0, "sockets": 0, "credentials": 0}
         held[0].transport.abort()

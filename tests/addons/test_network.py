@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import httpcore
 import OpenSSL.SSL
 import pytest
 
-from addons.network import LARGEST_UNREAD, Network
+from addons.failure import Cause, CauseKind, Failure
+from addons.network import LARGEST_UNREAD, Line, connect
 from tests.vendor import Authority
 
 type Address = tuple[int, int, int, str, tuple[Any, ...]]
@@ -72,14 +72,12 @@ class Peer:
     authority: Authority | None
     accepted: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]]
 
-    async def both(
-        self,
-    ) -> tuple[httpcore.AsyncNetworkStream, asyncio.StreamReader, asyncio.StreamWriter]:
+    async def both(self) -> tuple[Line, asyncio.StreamReader, asyncio.StreamWriter]:
         """Both ends of a new connection, its handshake done where the server has an authority."""
         async with asyncio.timeout(PATIENCE):
-            stream = await Network().connect_tcp("127.0.0.1", self.port)
+            stream = await connect("127.0.0.1", self.port)
             if self.authority is not None:
-                stream = await stream.start_tls(self.authority.client_context(), "localhost")
+                await stream.start_tls(self.authority.client_context(), "localhost")
             return stream, *await self.accepted.get()
 
 
@@ -110,11 +108,11 @@ def reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
-async def read_all(stream: httpcore.AsyncNetworkStream, size: int) -> bytes:
+async def read_all(stream: Line, size: int) -> bytes:
     got = bytearray()
     async with asyncio.timeout(PATIENCE):
         while len(got) < size:
-            data = await stream.read(1 << 16)
+            data = await stream.read()
             assert data
             got += data
     return bytes(got)
@@ -182,17 +180,9 @@ def silent_port() -> Iterator[int]:
 async def test_a_connection_sends_probes_in_silence() -> None:
     async with serving() as peer:
         stream, _, _ = await peer.both()
-        connection = stream.get_extra_info("socket")
+        connection = stream.transport.get_extra_info("socket")
         assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) != 0
-        await stream.aclose()
-
-
-async def test_options_of_the_caller_are_set() -> None:
-    async with serving() as peer:
-        option = (socket.IPPROTO_TCP, socket.TCP_MAXSEG, 900)
-        stream = await Network().connect_tcp("127.0.0.1", peer.port, socket_options=[option])
-        assert stream.get_extra_info("socket").getsockopt(*option[:2]) <= 900
-        await stream.aclose()
+        stream.abort()
 
 
 async def test_after_an_address_that_refuses_comes_the_next(
@@ -200,9 +190,9 @@ async def test_after_an_address_that_refuses_comes_the_next(
 ) -> None:
     async with serving() as peer:
         host = name(("127.0.0.1", closed_port), ("127.0.0.1", peer.port))
-        stream = await Network().connect_tcp(host, 443)
-        assert stream.get_extra_info("peername") == ("127.0.0.1", peer.port)
-        await stream.aclose()
+        stream = await connect(host, 443)
+        assert stream.transport.get_extra_info("peername") == ("127.0.0.1", peer.port)
+        stream.abort()
 
 
 @on_linux
@@ -212,9 +202,9 @@ async def test_beside_an_address_that_is_silent_the_next_is_tried(
     async with serving() as peer:
         host = name(("127.0.0.1", silent_port), ("127.0.0.1", peer.port))
         async with asyncio.timeout(PATIENCE):
-            stream = await Network().connect_tcp(host, 443)
-        assert stream.get_extra_info("peername") == ("127.0.0.1", peer.port)
-        await stream.aclose()
+            stream = await connect(host, 443)
+        assert stream.transport.get_extra_info("peername") == ("127.0.0.1", peer.port)
+        stream.abort()
 
 
 @pytest.mark.parametrize(("there", "other"), [("127.0.0.1", "::1"), ("::1", "127.0.0.1")])
@@ -224,9 +214,9 @@ async def test_of_two_families_the_one_that_answers(
     if not can_listen(there):
         pytest.skip(f"this machine has no {there}")
     async with serving(host=there) as peer:
-        stream = await Network().connect_tcp(name((other, closed_port), (there, peer.port)), 443)
-        assert stream.get_extra_info("peername")[:2] == (there, peer.port)
-        await stream.aclose()
+        stream = await connect(name((other, closed_port), (there, peer.port)), 443)
+        assert stream.transport.get_extra_info("peername")[:2] == (there, peer.port)
+        stream.abort()
 
 
 def can_listen(host: str) -> bool:
@@ -240,25 +230,23 @@ def can_listen(host: str) -> bool:
 
 @pytest.mark.parametrize("count", [1, 2])
 async def test_no_address_answers(name: Callable[..., str], closed_port: int, count: int) -> None:
-    with pytest.raises(httpcore.ConnectError) as failure:
-        await Network().connect_tcp(name(*[("127.0.0.1", closed_port)] * count), 443)
-    assert isinstance(failure.value.__cause__, ConnectionRefusedError)
+    with pytest.raises(Failure) as failure:
+        await connect(name(*[("127.0.0.1", closed_port)] * count), 443)
+    assert failure.value.cause == Cause(CauseKind.CONNECT, "cannot connect: Connection refused")
 
 
 async def test_a_name_without_an_address(name: Callable[..., str]) -> None:
     unknown = socket.gaierror(socket.EAI_NONAME, "unknown")
-    with pytest.raises(httpcore.ConnectError) as failure:
-        await Network().connect_tcp(name(fault=unknown), 443)
-    assert failure.value.__cause__ is unknown
+    with pytest.raises(Failure) as failure:
+        await connect(name(fault=unknown), 443)
+    assert failure.value.cause == Cause(CauseKind.DNS, "the host name cannot be resolved")
 
 
 @on_linux
 @pytest.mark.parametrize("count", [1, 2])
 async def test_cancelled_while_connecting(name: Callable[..., str], silent_port: int, count: int) -> None:
     host, before = name(*[("127.0.0.1", silent_port)] * count), open_sockets()
-    await cancelled(
-        Network().connect_tcp(host, 443), lambda: until(lambda: len(open_sockets() - before) == count)
-    )
+    await cancelled(connect(host, 443), lambda: until(lambda: len(open_sockets() - before) == count))
 
 
 # TLS
@@ -266,20 +254,19 @@ async def test_cancelled_while_connecting(name: Callable[..., str], silent_port:
 
 async def test_a_certificate_nobody_vouches_for(authority: Authority) -> None:
     async with serving(authority) as peer:
-        stream = await Network().connect_tcp("127.0.0.1", peer.port)
-        with pytest.raises(httpcore.ConnectError) as failure:
+        stream = await connect("127.0.0.1", peer.port)
+        with pytest.raises(Failure) as failure:
             await stream.start_tls(ssl.create_default_context(), "localhost")
-        assert isinstance(failure.value.__cause__, ssl.SSLCertVerificationError)
+        assert failure.value.cause.kind is CauseKind.CERTIFICATE
 
 
 async def test_a_server_that_speaks_no_tls(authority: Authority) -> None:
     async with serving() as peer:
         stream, _, writer = await peer.both()
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        with pytest.raises(httpcore.ConnectError) as failure:
+        with pytest.raises(Failure) as failure:
             await stream.start_tls(authority.client_context(), "localhost")
-        assert isinstance(failure.value.__cause__, ssl.SSLError)
-        assert failure.value.__cause__.reason == "WRONG_VERSION_NUMBER"
+        assert failure.value.cause == Cause(CauseKind.TLS, "TLS: WRONG_VERSION_NUMBER")
 
 
 @pytest.mark.parametrize("end", [asyncio.StreamWriter.close, reset])
@@ -291,16 +278,10 @@ async def test_a_close_in_the_handshake(
         handshake = asyncio.create_task(stream.start_tls(authority.client_context(), "localhost"))
         await reader.readexactly(5)
         end(writer)
-        with pytest.raises(httpcore.ConnectError):
+        with pytest.raises(Failure) as failure:
             await handshake
-
-
-async def test_tls_knows_its_object_and_its_socket(authority: Authority) -> None:
-    async with serving(authority) as peer:
-        stream, _, _ = await peer.both()
-        assert stream.get_extra_info("ssl_object").selected_alpn_protocol() is None
-        assert stream.get_extra_info("peername") == ("127.0.0.1", peer.port)
-        await stream.aclose()
+        closed = Cause(CauseKind.TLS, "TLS: the connection was closed in the handshake")
+        assert failure.value.cause == closed
 
 
 class ByHand:
@@ -347,12 +328,12 @@ async def test_tls_in_tls(authority: Authority) -> None:
         outer, reader, writer = await peer.both()
         server = ByHand(authority, reader, writer)
         shaking = asyncio.create_task(server.shake_hands())
-        inner = await outer.start_tls(authority.client_context(), "localhost")
+        await outer.start_tls(authority.client_context(), "localhost")
         await shaking
         server.end.send(b"inner")
         server.flush()
-        assert await inner.read(1 << 16) == b"inner"
-        await inner.aclose()
+        assert await outer.read() == b"inner"
+        outer.abort()
 
 
 async def test_a_server_may_renew_its_keys(authority: Authority) -> None:
@@ -360,15 +341,15 @@ async def test_a_server_may_renew_its_keys(authority: Authority) -> None:
         stream, reader, writer = await peer.both()
         server = ByHand(authority, reader, writer)
         shaking = asyncio.create_task(server.shake_hands())
-        inner = await stream.start_tls(authority.client_context(), "localhost")
+        await stream.start_tls(authority.client_context(), "localhost")
         await shaking
-        reading = asyncio.create_task(inner.read(1 << 16))
+        reading = asyncio.create_task(stream.read())
         async with asyncio.timeout(PATIENCE):
             await server.renew_keys()
             server.end.send(b"renewed")
             server.flush()
             assert await reading == b"renewed"
-        await inner.aclose()
+        stream.abort()
 
 
 # What is carried
@@ -379,18 +360,13 @@ async def test_many_small_writes_and_a_large_one(peer: Peer) -> None:
     large = bytes(range(256)) * 20_000
     pieces = [b"%d," % number for number in range(2_000)]
 
-    async def send() -> None:
-        for piece in pieces:
-            await stream.write(piece)
-        await stream.write(b"")
-        await stream.write(large, timeout=PATIENCE)
-
-    sending = asyncio.create_task(send())
+    for piece in [*pieces, b"", large]:
+        stream.write(piece)
     expected = b"".join(pieces) + large
     async with asyncio.timeout(PATIENCE):
         assert await reader.readexactly(len(expected)) == expected
-    await sending
-    await stream.aclose()
+    await until(lambda: stream.has_left)
+    stream.abort()
 
 
 async def test_what_is_read_comes_in_order_and_whole(peer: Peer) -> None:
@@ -400,42 +376,43 @@ async def test_what_is_read_comes_in_order_and_whole(peer: Peer) -> None:
         writer.write(sent[start : min(start + 7, 2_000)])
     writer.write(sent[2_000:])
     assert await read_all(stream, len(sent)) == sent
-    await stream.aclose()
+    stream.abort()
 
 
 async def test_bytes_come_when_they_are_sent(peer: Peer) -> None:
     stream, reader, writer = await peer.both()
     for piece in (b"one", b"two"):
         writer.write(piece)
-        assert await stream.read(1 << 16) == piece
-        await stream.write(piece)
+        assert await stream.read() == piece
+        stream.write(piece)
         assert await reader.readexactly(3) == piece
-    await stream.aclose()
+    stream.abort()
 
 
 async def test_a_reader_that_is_slow_slows_the_server(peer: Peer) -> None:
     stream, _, writer = await peer.both()
-    line: Any = stream._line  # type: ignore[attr-defined]
     sent = bytes(range(256)) * 60_000
     writer.write(sent)
-    await until(lambda: not line.transport.is_reading())
-    assert LARGEST_UNREAD < len(line._arrived) <= LARGEST_UNREAD + LARGEST_READ
+    await until(lambda: not stream.transport.is_reading())
+    assert LARGEST_UNREAD < len(stream._arrived) <= LARGEST_UNREAD + LARGEST_READ
     assert await read_all(stream, len(sent)) == sent
-    assert line.transport.is_reading()
-    await stream.aclose()
+    assert stream.transport.is_reading()
+    stream.abort()
 
 
 async def test_a_write_that_the_server_does_not_take(peer: Peer) -> None:
     stream, _, _ = await peer.both()
-    line: Any = stream._line  # type: ignore[attr-defined]
 
     async def fill() -> None:
-        while line.transport.get_write_buffer_size() == 0:
-            await stream.write(bytes(30_000), timeout=0.05)
+        while True:
+            while stream.has_left:
+                stream.write(bytes(30_000))
+            await stream.stirred(0.05)
 
-    with pytest.raises(httpcore.WriteTimeout):
+    with pytest.raises(Failure) as failure:
         await fill()
-    await stream.aclose()
+    assert failure.value.cause.kind is CauseKind.SENDING
+    stream.abort()
 
 
 # How it ends
@@ -449,9 +426,9 @@ async def test_a_close_is_an_end_with_a_goodbye_or_without(
     writer.write(b"last")
     await writer.drain()
     end(writer)
-    assert await stream.read(1 << 16) == b"last"
-    assert [await stream.read(1 << 16) for _ in range(2)] == [b"", b""]
-    await stream.aclose()
+    assert await stream.read() == b"last"
+    assert [await stream.read() for _ in range(2)] == [b"", b""]
+    stream.abort()
 
 
 async def test_a_server_that_ends_its_half_is_still_written_to() -> None:
@@ -459,47 +436,65 @@ async def test_a_server_that_ends_its_half_is_still_written_to() -> None:
         stream, reader, writer = await peer.both()
         writer.write(b"last")
         writer.write_eof()
-        assert await stream.read(1 << 16) == b"last"
-        assert await stream.read(1 << 16) == b""
-        await stream.write(b"more")
+        assert await stream.read() == b"last"
+        assert await stream.read() == b""
+        stream.write(b"more")
         assert await reader.readexactly(4) == b"more"
-        await stream.aclose()
+        stream.abort()
 
 
 async def test_a_reset_comes_after_what_has_arrived(peer: Peer) -> None:
     stream, _, writer = await peer.both()
-    connection = stream.get_extra_info("socket")
+    connection = stream.transport.get_extra_info("socket")
     writer.write(b"last")
-    await until(lambda: bool(stream.get_extra_info("is_readable")))
+    await until(lambda: stream.has_news)
     reset(writer)
     await until(lambda: connection.fileno() < 0)
-    assert await stream.read(1 << 16) == b"last"
-    with pytest.raises(httpcore.ReadError) as failure:
-        await stream.read(1 << 16)
+    assert await stream.read() == b"last"
+    with pytest.raises(Failure) as failure:
+        await stream.read()
+    assert failure.value.cause == Cause(CauseKind.RESET, "the connection was reset")
     assert isinstance(failure.value.__cause__, ConnectionResetError)
-    with pytest.raises(httpcore.WriteError):
-        await stream.write(b"more")
-    await stream.aclose()
+    stream.write(b"more")
+    assert not stream.has_left
+    stream.abort()
 
 
-async def test_a_write_that_waits_fails_with_a_reset(peer: Peer) -> None:
+async def test_a_write_that_waits_wakes_with_a_reset(peer: Peer) -> None:
     stream, _, writer = await peer.both()
-    writing = asyncio.create_task(stream.write(bytes(60_000_000)))
-    await until(lambda: stream._line.transport.get_write_buffer_size() > 0)  # type: ignore[attr-defined]
+    stream.write(bytes(60_000_000))
     reset(writer)
-    with pytest.raises(httpcore.WriteError):
-        await writing
-    await stream.aclose()
+    while not stream.has_news:
+        await stream.stirred(PATIENCE)
+    assert not stream.has_left
+    with pytest.raises(Failure):
+        stream.take()
+    stream.abort()
+
+
+async def test_the_last_words_of_a_server_that_closed_unread() -> None:
+    """It says no and closes; what it did not read makes the system reset the connection: writing fails."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        stream = await connect("127.0.0.1", server.getsockname()[1])
+        accepted, _ = server.accept()
+        stream.write(b"unread")
+        accepted.sendall(b"no")
+        accepted.close()
+    stream.write(b"more")  # before the event loop has looked
+    assert await stream.read() == b"no"
+    with pytest.raises(Failure):
+        await stream.read()
+    stream.abort()
 
 
 async def test_after_a_close_from_this_side_nothing_is_read_or_written(peer: Peer) -> None:
     stream, _, _ = await peer.both()
     for _ in range(2):
-        await stream.aclose()
-    with pytest.raises(httpcore.ReadError):
-        await stream.read(1 << 16)
-    with pytest.raises(httpcore.WriteError):
-        await stream.write(b"more")
+        stream.abort()
+    with pytest.raises(Failure):
+        await stream.read()
+    stream.write(b"more")
+    assert not stream.has_left
 
 
 # An idle connection
@@ -508,9 +503,9 @@ async def test_after_a_close_from_this_side_nothing_is_read_or_written(peer: Pee
 async def test_an_idle_connection_is_not_readable(peer: Peer) -> None:
     stream, _, writer = await peer.both()
     writer.write(b"answer")
-    assert await stream.read(1 << 16) == b"answer"
-    assert stream.get_extra_info("is_readable") is False
-    await stream.aclose()
+    assert await stream.read() == b"answer"
+    assert stream.is_quiet
+    stream.abort()
 
 
 @pytest.mark.parametrize(
@@ -523,19 +518,33 @@ async def test_one_that_the_server_closed_or_speaks_on_is(
 ) -> None:
     stream, _, writer = await peer.both()
     writer.write(b"answer")
-    assert await stream.read(1 << 16) == b"answer"
+    assert await stream.read() == b"answer"
     act(writer)
-    await until(lambda: stream.get_extra_info("is_readable") is True)
-    await stream.aclose()
+    await until(lambda: stream.has_news)
+    assert not stream.is_quiet
+    stream.abort()
 
 
-async def test_what_came_together_with_the_answer_is_noticed(authority: Authority) -> None:
-    async with serving(authority) as peer:
+async def test_what_the_loop_has_not_read_yet_is_noticed() -> None:
+    """It is with the system, and the event loop has not looked since."""
+    async with serving() as peer:
         stream, _, writer = await peer.both()
-        writer.writelines([b"answer", b"HTTP/1.1 408 Request Timeout\r\n\r\n"])
-        assert await stream.read(1 << 16) == b"answer"
-        assert stream.get_extra_info("is_readable") is True
-        await stream.aclose()
+        writer.write(b"x")
+        assert (stream.has_news, stream.is_quiet) == (False, False)
+        stream.abort()
+
+
+async def test_a_watcher_is_called_for_what_comes_and_for_the_end(peer: Peer) -> None:
+    stream, _, writer = await peer.both()
+    seen: list[bool] = []
+    stream.watch(lambda: seen.append(stream.has_news))
+    writer.write(b"x")
+    await until(lambda: seen == [True])
+    stream.take()
+    reset(writer)
+    await until(lambda: len(seen) > 1)
+    assert seen[-1]
+    stream.abort()
 
 
 # Leaving: `nothing_left` looks at what stays behind
@@ -546,30 +555,28 @@ async def test_cancelled_in_the_handshake(authority: Authority) -> None:
         stream, reader, _ = await peer.both()
         handshake = stream.start_tls(authority.client_context(), "localhost")
         await cancelled(handshake, lambda: reader.readexactly(5))
-        await stream.aclose()
+        stream.abort()
 
 
 async def test_cancelled_while_reading(peer: Peer) -> None:
     stream, _, writer = await peer.both()
     writer.write(b"some")
-    await cancelled(read_all(stream, 99), lambda: until(lambda: not stream.get_extra_info("is_readable")))
-    await stream.aclose()
+    await cancelled(read_all(stream, 99), lambda: until(lambda: not stream.has_news))
+    stream.abort()
 
 
 async def test_cancelled_while_writing(peer: Peer) -> None:
     stream, _, _ = await peer.both()
-    line: Any = stream._line  # type: ignore[attr-defined]
-    await cancelled(
-        stream.write(bytes(60_000_000), timeout=PATIENCE),
-        lambda: until(lambda: line.transport.get_write_buffer_size() > 0),
-    )
-    await stream.aclose()
+    stream.write(bytes(60_000_000))
+    assert not stream.has_left
+    await cancelled(stream.stirred(PATIENCE), lambda: asyncio.sleep(0))
+    stream.abort()
 
 
 async def test_a_close_wakes_who_reads(peer: Peer) -> None:
     stream, _, _ = await peer.both()
-    reading = asyncio.create_task(stream.read(1 << 16))
+    reading = asyncio.create_task(stream.read())
     await asyncio.sleep(0)
-    await stream.aclose()
-    with pytest.raises(httpcore.ReadError):
+    stream.abort()
+    with pytest.raises(Failure):
         await reading

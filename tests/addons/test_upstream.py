@@ -4,9 +4,8 @@ import asyncio
 import contextlib
 import gzip
 import logging
-import ssl
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import brotli  # type: ignore[import-untyped]
@@ -14,19 +13,27 @@ import OpenSSL.crypto
 import pytest
 import zstandard
 
-from addons.upstream import (
-    Cause,
-    CauseKind,
-    Closed,
-    Data,
-    Sent,
-    Started,
-    Upstream,
-    UpstreamEvent,
-    tls_context,
+from addons.failure import Cause, CauseKind
+from addons.upstream import AT_ONCE, Closed, Data, Sent, Started, Upstream, UpstreamEvent, tls_context
+from protocols.base import Head, header
+from tests.addons.asking import (
+    PATIENCE,
+    Handler,
+    answering,
+    asking,
+    attempt,
+    body,
+    call,
+    cause,
+    collect,
+    head,
+    kind,
+    listening,
+    post,
+    trusting,
+    tunnelling,
+    until,
 )
-from protocols.base import Head, Headers, UpstreamRequest, header
-from protocols.origin import parsed
 from tests.vendor import (
     Authority,
     Fin,
@@ -42,12 +49,6 @@ from tests.vendor import (
     streamed,
     whole,
 )
-
-type Events = AsyncGenerator[UpstreamEvent]
-type Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-PATIENCE = 10.0
-HEADERS = (("Host", "127.0.0.1"), ("Content-Type", "application/json"))
 
 
 @pytest.fixture(scope="session")
@@ -66,99 +67,6 @@ async def upstream(authority: Authority) -> AsyncIterator[Upstream]:
     upstream = Upstream(trusting(authority))
     yield upstream
     await upstream.close()
-
-
-def trusting(authority: Authority) -> ssl.SSLContext:
-    return tls_context(insecure=False, ca_file=str(authority.ca_path), ca_dir=None)
-
-
-def asking(method: str, url: str, headers: Headers = (), body: bytes = b"") -> UpstreamRequest:
-    base = "/".join(url.split("/", 3)[:3])
-    target = url.removeprefix(base) or "/"
-    return UpstreamRequest(parsed(base), method, target.encode(), headers, body)
-
-
-def post(url: str, body: bytes = b"{}", **headers: str) -> UpstreamRequest:
-    return asking("POST", url, (*HEADERS, *headers.items()), body)
-
-
-def attempt(
-    upstream: Upstream, request: UpstreamRequest, *, fresh: bool = False, connect_timeout: float = 5.0
-) -> Events:
-    events = upstream.stream(request, fresh=fresh, connect_timeout=connect_timeout)
-    assert isinstance(events, AsyncGenerator)
-    return events
-
-
-async def collect(events: AsyncIterator[UpstreamEvent]) -> list[UpstreamEvent]:
-    async with asyncio.timeout(PATIENCE):
-        return [event async for event in events]
-
-
-async def until(events: Events, last: type[Sent] | type[Started] | type[Data]) -> list[UpstreamEvent]:
-    """The events up to the next one of that type; the rest is still to come."""
-    got: list[UpstreamEvent] = []
-    async with asyncio.timeout(PATIENCE):
-        async for event in events:
-            got.append(event)
-            if isinstance(event, last):
-                break
-    return got
-
-
-async def call(upstream: Upstream, vendor: Vendor, *, fresh: bool = False) -> list[UpstreamEvent]:
-    return await collect(attempt(upstream, post(f"{vendor.base_url}/v1/x"), fresh=fresh))
-
-
-def body(events: list[UpstreamEvent]) -> bytes:
-    return b"".join(event.data for event in events if isinstance(event, Data))
-
-
-def head(events: list[UpstreamEvent]) -> Head:
-    return next(event.head for event in events if isinstance(event, Started))
-
-
-def cause(events: list[UpstreamEvent]) -> Cause | None:
-    """How it ended; checks that events came in their order, and Closed once, at the end."""
-    order = [Sent, Started, Data, Closed]
-    places = [order.index(type(event)) for event in events]
-    assert places == sorted(places)
-    assert [sum(type(event) is kind for event in events) for kind in (Sent, Started)] <= [1, 1]
-    assert [type(event) is Closed for event in events] == [False] * (len(events) - 1) + [True]
-    last = events[-1]
-    assert isinstance(last, Closed)
-    return last.cause
-
-
-def kind(events: list[UpstreamEvent]) -> CauseKind | None:
-    found = cause(events)
-    return None if found is None else found.kind
-
-
-@contextlib.asynccontextmanager
-async def listening(handler: Handler) -> AsyncIterator[int]:
-    """A bare TCP server on loopback; gives its port. Every connection is closed at the end."""
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        try:
-            await handler(reader, writer)
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            writer.transport.abort()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks)
 
 
 # What goes out
@@ -274,16 +182,80 @@ async def test_sent_comes_before_the_head(vendor: Vendor, upstream: Upstream) ->
     assert isinstance((await collect(events))[0], Started)
 
 
-async def test_an_answer_before_the_body_was_read(upstream: Upstream) -> None:
+LARGE = bytes(30_000_000)  # more than the system's buffers hold
+EARLY = {
+    "refusal": (b"HTTP/1.1 413 Too Large\r\ncontent-length: 2\r\n\r\nno", 413, b"no"),
+    "until close": (b"HTTP/1.1 401 Unauthorized\r\nconnection: close\r\n\r\nno", 401, b"no"),
+    "answer": (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", 200, b"hi"),
+    "after 100": (
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n",
+        413,
+        b"",
+    ),
+}
+
+
+@pytest.fixture(params=["plain", "tls"])
+def speaking(request: pytest.FixtureRequest, authority: Authority) -> Authority | None:
+    return authority if request.param == "tls" else None
+
+
+def at(port: int, authority: Authority | None) -> str:
+    return f"{'https' if authority else 'http'}://127.0.0.1:{port}/"
+
+
+@pytest.mark.parametrize(("answer", "status", "said"), EARLY.values(), ids=EARLY.keys())
+async def test_an_answer_before_the_body_was_read(
+    upstream: Upstream, speaking: Authority | None, answer: bytes, status: int, said: bytes
+) -> None:
+    """It comes at once, and what was not sent by then never is."""
+    got: list[int] = []
+
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 413 Too Large\r\nconnection: close\r\n\r\n")
-        writer.write_eof()
-        await reader.read()
+        writer.write(answer)
+        if b"connection: close" in answer:
+            writer.transport.abort()
+        with contextlib.suppress(ConnectionError):
+            got.append(len(await reader.read()))
 
-    async with listening(refuse) as port:
-        events = await collect(attempt(upstream, post(f"http://127.0.0.1:{port}/", bytes(5_000_000))))
-    assert (events[0], head(events).status, kind(events)) == (Sent(), 413, None)
+    async with listening(refuse, speaking) as port:
+        for number in (1, 2):
+            events = await collect(attempt(upstream, post(at(port, speaking), LARGE)))
+            assert (events[0], head(events).status, body(events)) == (Sent(), status, said)
+            assert kind(events) is None
+            async with asyncio.timeout(PATIENCE):
+                while len(got) < number:  # noqa: ASYNC110  # closed by this side: of no use any more
+                    await asyncio.sleep(0)
+    assert max(got) < len(LARGE) // 2
+
+
+@pytest.mark.parametrize("used", [False, True], ids=["new", "used"])
+@pytest.mark.parametrize("framing", [b"content-length: 9", b"connection: close"])
+@pytest.mark.parametrize("size", [100_000, len(LARGE)])
+async def test_a_refusal_and_a_close_in_the_same_breath(
+    upstream: Upstream, speaking: Authority | None, used: bool, framing: bytes, size: int
+) -> None:
+    """The reset that follows, since the body was not read, takes nothing away; and nothing is asked twice."""
+    heads = 0
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal heads
+        while b"content-length: 1\r" in (await reader.readuntil(b"\r\n\r\n")).lower():
+            await reader.readexactly(1)
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        heads += 1
+        writer.write(b"HTTP/1.1 413 Too Large\r\n" + framing + b"\r\n\r\ntoo large")
+        writer.transport.abort()
+
+    async with listening(refuse, speaking) as port:
+        url = at(port, speaking)
+        for number in range(1, 6):
+            if used:
+                await collect(attempt(upstream, post(url, b"1")))
+            events = await collect(attempt(upstream, post(url, bytes(size))))
+            assert (head(events).status, body(events), kind(events)) == (413, b"too large", None)
+            assert heads == number
 
 
 async def test_chunks_come_when_they_are_sent(vendor: Vendor, upstream: Upstream) -> None:
@@ -399,6 +371,57 @@ async def test_a_dead_idle_connection_costs_nothing(
     assert [received.connection for received in vendor.requests] == [1, 1, 2]
 
 
+@pytest.mark.parametrize(("seconds", "repeated"), [(AT_ONCE - 0.1, True), (AT_ONCE + 0.1, False)])
+async def test_a_used_connection_that_ends_later_was_an_attempt(
+    vendor: Vendor,
+    upstream: Upstream,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+    repeated: bool,
+) -> None:
+    """The provider may have been at work on what it got whole: to ask again may be paid for again."""
+    vendor.reply(whole(b"one")).reply(Reply(before=(WaitFor("late"), Fin()))).reply(whole(b"two"))
+    await call(upstream, vendor)
+    loop = asyncio.get_running_loop()
+    now = loop.time()
+    monkeypatch.setattr(loop, "time", lambda: now)
+    events = attempt(upstream, post(f"{vendor.base_url}/v1/x"), connect_timeout=0)
+    assert await until(events, Sent) == [Sent()]
+    await vendor.wait_gate("late")
+    monkeypatch.setattr(loop, "time", lambda: now + seconds)
+    vendor.release("late")
+    rest = [event async for event in events]
+    assert len(vendor.requests) == 2 + repeated
+    if repeated:
+        assert (body(rest), kind(rest)) == (b"two", None)
+    else:
+        assert rest == [Closed(Cause(CauseKind.RESET, "the connection was closed without an answer"))]
+
+
+async def test_a_dead_connection_and_then_nobody_is_no_connection(upstream: Upstream) -> None:
+    """What went out before went to nobody."""
+    asked = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while await reader.readuntil(b"\r\n\r\n{}"):
+                asked += 1
+                if asked == 2:
+                    server.close()
+                    break
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        writer.transport.abort()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    request = post(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+    await collect(attempt(upstream, request))
+    found = cause(await collect(attempt(upstream, request)))
+    assert asked == 2
+    assert found is not None
+    assert (found.kind, found.connected) == (CauseKind.CONNECT, False)
+
+
 async def test_a_dead_idle_connection_is_replaced_once(vendor: Vendor, upstream: Upstream) -> None:
     vendor.reply(whole(b"one")).reply(Fin(), times=2)
     await call(upstream, vendor)
@@ -413,31 +436,6 @@ async def test_a_used_connection_that_breaks_after_a_head_is_no_dead_one(
     await call(upstream, vendor)
     assert kind(await call(upstream, vendor)) is CauseKind.RESET
     assert len(vendor.requests) == 2
-
-
-async def test_an_idle_connection_on_which_the_server_speaks_is_not_used_again(upstream: Upstream) -> None:
-    """As front ends do when they have waited long enough: their 408 is no answer to the next call."""
-    idle, connections = asyncio.Event(), 0
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal connections
-        connections += 1
-        await reader.readuntil(b"\r\n\r\n{}")
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
-        await idle.wait()
-        writer.write(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n")
-        await reader.read()
-
-    async with listening(answer) as port:
-        request = post(f"http://127.0.0.1:{port}/")
-        await collect(attempt(upstream, request))
-        (connection,) = upstream._pooled._pool.connections
-        idle.set()
-        async with asyncio.timeout(PATIENCE):
-            while not connection.has_expired():  # noqa: ASYNC110  # httpcore tells nobody
-                await asyncio.sleep(0)
-        events = await collect(attempt(upstream, request))
-    assert (head(events).status, connections) == (200, 2)
 
 
 async def test_nobody_listens(upstream: Upstream) -> None:
@@ -569,9 +567,7 @@ async def test_cancelled_while_it_closes(vendor: Vendor, upstream: Upstream, tur
         await asyncio.sleep(0)
     task.cancel()
     await asyncio.wait({task})
-    async with asyncio.timeout(PATIENCE):
-        while upstream._pooled._pool._requests:  # noqa: ASYNC110  # what is closing has no event
-            await asyncio.sleep(0)
+    assert upstream._connections._used == set()
 
 
 @pytest.mark.parametrize("last", [Sent, Started, Data])
@@ -699,50 +695,6 @@ def test_certificates_that_cannot_be_loaded_are_named(tmp_path: Path) -> None:
 
 
 # Upstream proxies
-
-
-@contextlib.asynccontextmanager
-async def proxying(serve: Handler) -> AsyncIterator[tuple[str, list[bytes]]]:
-    """A proxy on loopback that goes on as `serve` once it has read a head: its URL, and the heads it saw."""
-    heads: list[bytes] = []
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heads.append(await reader.readuntil(b"\r\n\r\n"))
-        await serve(reader, writer)
-
-    async with listening(handle) as port:
-        yield f"http://user:word@127.0.0.1:{port}", heads
-
-
-def tunnelling(port: int) -> contextlib.AbstractAsyncContextManager[tuple[str, list[bytes]]]:
-    """A proxy that connects everybody to this port of 127.0.0.1."""
-
-    async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        try:
-            await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
-        finally:
-            far_writer.transport.abort()
-
-    return proxying(tunnel)
-
-
-def answering(answer: bytes) -> contextlib.AbstractAsyncContextManager[tuple[str, list[bytes]]]:
-    """A proxy that gives this one answer to all."""
-
-    async def write(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(answer)
-        await reader.read()
-
-    return proxying(write)
-
-
-async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
-    writer.close()
 
 
 async def test_a_tunnel_through_a_proxy(authority: Authority) -> None:

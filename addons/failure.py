@@ -1,0 +1,51 @@
+"""Why an attempt's connection failed: foreign exceptions become these values where they are met, once."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class CauseKind(StrEnum):
+    """How an attempt's connection failed."""
+
+    CONNECT = "connect"
+    """No connection, or none through the upstream proxy."""
+    TLS = "tls"
+    DNS = "dns"
+    CERTIFICATE = "certificate"
+    """The provider's certificate is not trusted: no time mends that."""
+    TIMEOUT = "timeout"
+    """While connecting. Waiting for the answer has no limit here."""
+    SENDING = "sending"
+    """No progress while the request was sent."""
+    RESET = "reset"
+    """Closed or reset before the head of the answer, or reset inside the body."""
+    INCOMPLETE = "incomplete"
+    """An orderly close inside the body: a chunk, or less than Content-Length."""
+    ENCODING = "encoding"
+    """A compressed body that is corrupt, or that ends too early for its coding."""
+    PROTOCOL = "protocol"
+    """Not HTTP/1.1, or a request that cannot be written as such."""
+
+
+_NEVER_CONNECTED = frozenset({CauseKind.CONNECT, CauseKind.TLS, CauseKind.DNS, CauseKind.TIMEOUT})
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why an attempt ended improperly; `text` is one short line without content, headers or queries."""
+
+    kind: CauseKind
+    text: str
+
+    @property
+    def connected(self) -> bool:
+        """False where there was no connection yet, and there may be one a little later."""
+        return self.kind not in _NEVER_CONNECTED
+
+
+class Failure(Exception):
+    """The connection can do no more; `cause` says why."""
+
+    def __init__(self, kind: CauseKind, text: str) -> None:
+        super().__init__(text)
+        self.cause = Cause(kind, text)
