@@ -11,6 +11,7 @@ from rewrite.decision import Continue, Fail, Repair
 from rewrite.outcome import Completed, ErrorFacts, Outcome, describe
 from rewrite.policies import truncation
 from rewrite.terms import Terms
+from rewrite.troubles import message_of
 from rewrite.verdict import Complete, Cut, Empty, Failed, verdict
 
 
@@ -64,4 +65,4 @@ def with_left_out(words: str, names: Sequence[str]) -> str:
 
 
 def errored(error: StreamError, errors: ErrorFacts, parts: Sequence[StreamPart] = ()) -> Ending:
-    return Ending(classify.in_band(error, errors), "error", error.message, parts)
+    return Ending(classify.in_band(error, errors), "error", message_of(error), parts)

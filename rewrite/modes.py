@@ -15,7 +15,7 @@ from rewrite.block_order import Wishes
 from rewrite.choices import MOST_CHOICES, choices_asked
 from rewrite.reading import Reading
 from rewrite.sequence import Sequencer
-from rewrite.troubles import kind_of
+from rewrite.troubles import kind_of, message_of
 
 _JSON = "application/json"
 _OF_THE_BODY = frozenset({"content-type", "content-length"})
@@ -57,7 +57,7 @@ class Turned:
 
     def refusal(self, error: StreamError, status: int) -> WireResponse:
         """An error inside an answer of which the client has seen nothing."""
-        return self.protocol.error(Fault(status, kind_of(error, status), error.message))
+        return self.protocol.error(Fault(status, kind_of(error, status), message_of(error)))
 
 
 def _with_type(head: Head, kind: str) -> tuple[tuple[str, str], ...]:
@@ -111,4 +111,5 @@ def _in_order(turned: Turned, start: MessageStart, said: Sequence[StreamPart]) -
 
 
 def _for_client(error: StreamError) -> StreamError:
-    return replace(error, type=kind_of(error, error.status), code=None, native=True)
+    kind, message = kind_of(error, error.status), message_of(error)
+    return replace(error, type=kind, message=message, code=None, native=True)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from protocols.parts import BlockStop, Finish, FinishReason, StreamEnd, StreamError, StreamPart
 from protocols.progress import Progress
+from rewrite.troubles import message_of
 
 
 def closing(progress: Progress) -> tuple[StreamPart, ...]:
@@ -20,7 +21,8 @@ def formality(progress: Progress) -> tuple[StreamPart, ...]:
 
 def raising(error: StreamError) -> tuple[StreamPart, ...]:
     """The provider's own error once more, in the form that the protocol's clients raise on."""
-    return (replace(error, type=error.type or "upstream_error", native=True),)
+    kind = error.type or "upstream_error"
+    return (replace(error, type=kind, message=message_of(error), native=True),)
 
 
 def failing(message: str) -> tuple[StreamPart, ...]:

@@ -49,7 +49,7 @@ from rewrite.fitting import Loss, fitted
 from rewrite.repair import closing
 from rewrite.sequence import Sequencer
 from rewrite.tool_names import ToolNames, tool_names
-from rewrite.troubles import error_of, kind_of
+from rewrite.troubles import error_of, kind_of, message_of
 
 _KEPT_ANSWER_HEADERS = frozenset({"x-request-id", "request-id", "retry-after", "retry-after-ms"})
 _JSON = "application/json"
@@ -94,7 +94,7 @@ class Translation:
 
     def refusal(self, error: StreamError, status: int) -> WireResponse:
         """An error inside an answer of which the client has seen nothing yet."""
-        return self.source.error(Fault(status, kind_of(error, status), error.message))
+        return self.source.error(Fault(status, kind_of(error, status), message_of(error)))
 
     def called(self, model: str) -> Reply:
         """What the answer is called; `model` served, and is named where the client is to read no other."""
@@ -125,7 +125,8 @@ class Translation:
 
 
 def _for_client(error: StreamError) -> StreamError:
-    return replace(error, type=kind_of(error, error.status), code=None, native=True)
+    kind, message = kind_of(error, error.status), message_of(error)
+    return replace(error, type=kind, message=message, code=None, native=True)
 
 
 def _kept(headers: Headers) -> Headers:

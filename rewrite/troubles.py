@@ -58,6 +58,12 @@ def kind_of(error: StreamError, status: int | None = None) -> str:
     return error.type if error.type.startswith("upstream_") else ErrorKind.SERVER.value
 
 
+def message_of(error: StreamError) -> str:
+    """What an error says; of one without a message, what it is called."""
+    name = error.type or error.code or error.status
+    return error.message or "the provider reported an error without a message" + (f": {name}" if name else "")
+
+
 def _by_status(status: int) -> ErrorKind:
     """Of those that stand for themselves; else a 4xx is the request's fault and a 5xx the server's."""
     return _BY_STATUS.get(status, ErrorKind.INVALID_REQUEST if status < 500 else ErrorKind.SERVER)

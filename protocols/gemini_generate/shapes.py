@@ -50,9 +50,10 @@ FINISH_WORDS: Mapping[FinishReason, str] = {
     FinishReason.CONTENT_FILTER: "SAFETY",
     FinishReason.PAUSE: "STOP",
     FinishReason.ERROR: "OTHER",
-    FinishReason.OTHER: "OTHER",
+    FinishReason.OTHER: "STOP",
 }
-"""Loss: that a provider only paused is told as its end."""
+"""Loss: that a provider only paused is told as its end. A word that nobody knows is an end too: clients take
+"OTHER" for a failure."""
 
 _STATUSES: Mapping[str, tuple[int, str]] = {
     "invalid_request": (400, "INVALID_ARGUMENT"),

@@ -37,8 +37,9 @@ _NEVER_INCOMPLETE: Mapping[str, str] = {"image_generation_call": "failed"}
 
 def _is_half_an_act(item: Item) -> bool:
     """A call for the client that is not done and has no field for what came of it: a patch or a command that
-    closed would be one that nobody wrote."""
-    return not item.done and item.kind not in _ARGUMENTS and run_by_client(item.native)
+    closed would be one that nobody wrote. A search for tools changes nothing, and is closed."""
+    acts = item.kind not in _ARGUMENTS and item.kind != "tool_search_call"
+    return not item.done and acts and run_by_client(item.native)
 
 
 class Inherited:

@@ -93,3 +93,8 @@ def test_images_are_no_text() -> None:
 def test_nobody_is_told_to_come_back_too_early(seconds: float, said: str) -> None:
     answer = error_answer(Fault(429, "rate", "slow", seconds), {})
     assert header(answer.headers, "retry-after") == said
+
+
+@pytest.mark.parametrize(("value", "count"), [(12, 12), (12.0, 12), (12.5, None), (True, None), ("12", None)])
+def test_a_count_may_be_written_with_a_point(value: object, count: int | None) -> None:
+    assert count_at({"n": value}, "n") == count

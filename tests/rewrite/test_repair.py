@@ -43,3 +43,9 @@ def test_what_was_torn_and_is_still_open_stops_too() -> None:
 
 def test_a_failure_is_an_error_in_the_clients_own_form() -> None:
     assert failing("why") == (StreamError("upstream_cut", "why", native=True),)
+
+
+def test_a_providers_error_without_a_message_gets_one() -> None:
+    (error,) = raising(StreamError("overloaded_error", ""))
+    assert isinstance(error, StreamError)
+    assert "overloaded_error" in error.message

@@ -4,7 +4,7 @@ import pytest
 
 from protocols.base import WireProtocol, WireResponse
 from protocols.parts import ErrorKind, StreamError
-from rewrite.troubles import error_of, kind_of
+from rewrite.troubles import error_of, kind_of, message_of
 from tests.rewrite.scenes import ANTHROPIC, CHAT, call, error_body
 
 
@@ -50,3 +50,20 @@ def test_a_kind_by_its_words_and_else_by_the_status(
 )
 def test_an_answer_is_read_in_its_own_protocol(protocol: WireProtocol, body: bytes, said: str) -> None:
     assert error_of(protocol, call(protocol), WireResponse(502, (), body)).message == said
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (StreamError("t", "m", "c", 500), "m"),
+        (
+            StreamError("overloaded_error", ""),
+            "the provider reported an error without a message: overloaded_error",
+        ),
+        (StreamError("", "", "c"), "the provider reported an error without a message: c"),
+        (StreamError("", "", None, 503), "the provider reported an error without a message: 503"),
+        (StreamError("", ""), "the provider reported an error without a message"),
+    ],
+)
+def test_an_error_always_has_a_message(error: StreamError, words: str) -> None:
+    assert message_of(error) == words

@@ -47,7 +47,7 @@ def same(one: Progress, other: Progress) -> None:
 
 def reasons(ends: Mapping[int, FinishReason]) -> Mapping[int, str]:
     """A word that only the provider has is written as the nearest one that every client knows."""
-    return {choice: {"other": "error", "pause": "stop"}.get(str(end), end) for choice, end in ends.items()}
+    return {choice: {"other": "stop", "pause": "stop"}.get(str(end), end) for choice, end in ends.items()}
 
 
 def tools(found: Progress) -> list[tuple[str | None, str | None, str]]:

@@ -161,7 +161,7 @@ def test_counts_are_told_as_soon_as_they_are_known() -> None:
         (FinishReason.CONTENT_FILTER, "SAFETY"),
         (FinishReason.PAUSE, "STOP"),
         (FinishReason.ERROR, "OTHER"),
-        (FinishReason.OTHER, "OTHER"),
+        (FinishReason.OTHER, "STOP"),
     ],
 )
 def test_how_it_ended(reason: FinishReason, word: str) -> None:

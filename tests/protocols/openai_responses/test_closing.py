@@ -3,9 +3,12 @@
 import json
 from typing import Any
 
+import pytest
+
 from protocols.openai_responses import PROTOCOL
 from protocols.parts import Finish, FinishReason, StreamEnd
 from protocols.progress import Progress
+from protocols.wirejson import JsonObject
 from rewrite.repair import closing, failing
 from tests.contract import SSE, call, parts, progress
 from tests.protocols.openai_responses.frames import (
@@ -174,3 +177,30 @@ def test_usage_that_is_known_is_told() -> None:
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": 17,
     }
+
+
+@pytest.mark.parametrize(
+    ("item", "closed_too"),
+    [
+        ({"type": "tool_search_call", "execution": "client"}, True),
+        ({"type": "tool_search_call", "execution": "server"}, True),
+        ({"type": "web_search_call"}, True),
+        ({"type": "mcp_call"}, True),
+        ({"type": "reasoning"}, True),
+        ({"type": "shell_call", "environment": {"type": "container_auto"}}, True),
+        ({"type": "shell_call"}, False),
+        ({"type": "apply_patch_call"}, False),
+        ({"type": "local_shell_call"}, False),
+        ({"type": "computer_call"}, False),
+    ],
+)
+def test_what_nobody_acts_on_is_closed_and_half_an_act_is_given_to_nobody(
+    item: JsonObject, closed_too: bool
+) -> None:
+    native = {**item, "id": "x", "status": "in_progress"}
+    events = closed(CREATED + added(0, native))
+    ended = [each for each in events if each["type"] == "response.output_item.done"]
+    last = [each["response"] for each in events if "response" in each][-1]
+    assert isinstance(last, dict)
+    assert len(ended) == len(last["output"]) == closed_too
+    assert not [each for each in ended if "completed" in str(each["item"])]
