@@ -38,6 +38,7 @@ _IN_BAND_STATUS: Mapping[Kind, int] = {
     Kind.FORBIDDEN: 403,
     Kind.RATE: 429,
     Kind.BINDING: 400,
+    Kind.MODEL: 404,
 }
 
 
@@ -54,6 +55,8 @@ def rejection(answer: WireResponse, facts: ErrorFacts, now: float) -> Rejected:
     blamed = _blamed(error, facts)
     if blamed in _BLAME_KEY_OR_ACCOUNT or (blamed is Kind.BINDING and kind is Kind.REQUEST):
         kind = blamed
+    elif answer.status == 404 and (blamed is Kind.MODEL or (blamed is None and _names_a_model(error))):
+        kind = Kind.MODEL
     wait = retry_after(answer.headers, body, now, windows=kind is Kind.RATE)
     return Rejected(answer.status, kind, error.message[:_LONGEST_MESSAGE], wait, answer)
 
@@ -89,8 +92,17 @@ def _error_of(body: JsonObject) -> StreamError:
     return replace(error, code=error.code or reason or None)
 
 
+def _names_a_model(error: StreamError) -> bool:
+    """What is not found is the model, and no path or file."""
+    return "model" in _unquoted(error.message)
+
+
 def _blamed(error: StreamError, facts: ErrorFacts) -> Kind | None:
     words = (facts.words.get(word.lower()) for word in (error.code, error.type) if word)
-    message = _QUOTED.sub("", error.message).lower()
+    message = _unquoted(error.message)
     phrases = (kind for phrase, kind in facts.phrases if phrase in message)
     return next((kind for kind in (*words, *phrases) if kind), None)
+
+
+def _unquoted(message: str) -> str:
+    return " ".join(_QUOTED.sub("", message).lower().split())

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from protocols.base import Call
-from rewrite.decision import REFUSALS
+from rewrite.decision import NOT_AGAIN
 from rewrite.health import (
     HEALTHY,
     MEMORY,
@@ -34,6 +34,7 @@ WHOLE = "whole"
 FORBIDDEN_COOLDOWN = 300.0
 AUTH_SHORTEST, AUTH_LONGEST = 300.0, 21_600.0
 QUOTA_COOLDOWN = 3600.0
+MODEL_COOLDOWN = 3600.0
 RATE_COOLDOWN = 60.0
 RATE_SHORTEST, RATE_LONGEST = 1.0, 1800.0
 
@@ -301,15 +302,24 @@ def _streaks(pool: PoolState, one: Attempted, outcome: Outcome, now: float) -> P
 
 def _beside(name: str, state: CredentialState, one: Attempted, now: float) -> CredentialState:
     """The state of credential `name`, after `one` completed."""
-    former = state.streaks.get(one.scope)
-    if former is None:
-        return state
-    if name != one.name:
-        return replace(state, streaks={**state.streaks, one.scope: overtaken(former, now)})
-    return replace(state, streaks={key: each for key, each in state.streaks.items() if key != one.scope})
+    if name == one.name:
+        streaks = {key: each for key, each in state.streaks.items() if key != one.scope}
+        return replace(state, streaks=streaks)
+    streak, cooldown = state.streaks.get(one.scope), state.cooldowns.get(one.scope)
+    if streak is not None:
+        state = replace(state, streaks={**state.streaks, one.scope: overtaken(streak, now)})
+    if cooldown is not None and cooldown.refusal and _lacks_model(cooldown.refusal, now):
+        lasting = Cooldown(now + MODEL_COOLDOWN, replace(cooldown.refusal, until=now + MODEL_COOLDOWN))
+        state = replace(state, cooldowns={**state.cooldowns, one.scope: lasting})
+    return state
 
 
-_COOLING = frozenset({*REFUSALS, Kind.RATE})
+def _lacks_model(said: Refusal, now: float) -> bool:
+    """The credential said lately that it does not know a model, and is not cooling for it."""
+    return said.kind is Kind.MODEL and said.until <= now <= said.at + MEMORY
+
+
+_COOLING = NOT_AGAIN | {Kind.RATE}
 
 
 def _served(state: CredentialState, scope: str, now: float) -> CredentialState:
@@ -343,7 +353,7 @@ def _cooled(
     former = state.cooldowns.get(key)
     if former is not None and former.until > until:
         return state
-    refused = outcome.kind in REFUSALS
+    refused = outcome.kind in NOT_AGAIN
     said = refusal(outcome, pool.title(one.name), one.protocol, now, until) if refused else None
     cooldowns = {**_recent(state.cooldowns, now), key: Cooldown(until, said)}
     return replace(state, cooldowns=cooldowns)
@@ -365,6 +375,8 @@ def _cooldown(state: CredentialState, outcome: Rejected, scope: str, now: float)
             return WHOLE, now + (outcome.retry_after or QUOTA_COOLDOWN)
         case Kind.FORBIDDEN:
             return scope, now + FORBIDDEN_COOLDOWN
+        case Kind.MODEL:
+            return scope, now  # it cools once another credential serves the model
         case _:
             stated = RATE_COOLDOWN if outcome.retry_after is None else outcome.retry_after
             return scope, now + min(max(stated, RATE_SHORTEST), RATE_LONGEST)

@@ -8,7 +8,10 @@ from rewrite.limits import Limits
 from rewrite.outcome import Kind, Outcome, Rejected
 
 REFUSALS = frozenset({Kind.AUTH, Kind.QUOTA, Kind.FORBIDDEN})
-"""What a rejection says of a key that asking it again in the same call does not change."""
+"""What a rejection says of a key, for which somebody has to act."""
+
+NOT_AGAIN = REFUSALS | {Kind.MODEL}
+"""What asking a key again in the same call does not change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,7 @@ class History:
     @property
     def refused(self) -> frozenset[str]:
         """The keys that this call may not ask again."""
-        return frozenset(name for name, kind in self._rejected if kind in REFUSALS)
+        return frozenset(name for name, kind in self._rejected if kind in NOT_AGAIN)
 
     @property
     def resting(self) -> frozenset[str]:
@@ -119,7 +122,7 @@ class History:
         again = []
         for one in self.ended:
             again.append(one.credential in named)
-            if isinstance(one.outcome, Rejected) and one.outcome.kind in REFUSALS | {Kind.RATE}:
+            if isinstance(one.outcome, Rejected) and one.outcome.kind in NOT_AGAIN | {Kind.RATE}:
                 named.add(one.credential)
         return tuple(again)
 
@@ -128,6 +131,12 @@ class History:
         """The last one in this call that the provider worded."""
         said = (one.outcome for one in reversed(self.ended))
         return next((each for each in said if isinstance(each, Rejected) and each.answer), None)
+
+    @property
+    def unknown_model(self) -> WireResponse | None:
+        """The first answer that said that the model is unknown."""
+        said = (one.outcome for one in self.ended if isinstance(one.outcome, Rejected))
+        return next((each.answer for each in said if each.kind is Kind.MODEL and each.answer), None)
 
     @property
     def _rejected(self) -> tuple[tuple[str, Kind], ...]:

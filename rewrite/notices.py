@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rewrite.credentials import WHOLE, Attempted, CredentialState, PoolState
+from rewrite.credentials import WHOLE, Attempted, Cooldown, CredentialState, PoolState
 from rewrite.health import Streak
+from rewrite.outcome import Kind
 from rewrite.refusals import REMEDIES, Refusal
 
 _HOW_TO_CLEAR = "a changed config or key file, or the command rotator.resume, lets it be tried at once"
@@ -24,8 +25,22 @@ def notices(before: PoolState, after: PoolState, one: Attempted, now: float) -> 
     for credential in after.credentials:
         name = credential.name
         state = after.state(name)
+        cooldown = state.cooldowns.get(one.scope)
+        if cooldown and cooldown != before.state(name).cooldowns.get(one.scope) and _lacks(cooldown, now):
+            yield Notice(_without_model(cooldown, one.scope, now))
         if state.is_last(one.scope, now) and not before.state(name).is_last(one.scope, now):
             yield Notice(_failing(after.title(name), one.scope, state.streaks[one.scope], now))
+
+
+def _lacks(cooldown: Cooldown, now: float) -> bool:
+    said = cooldown.refusal
+    return said is not None and said.kind is Kind.MODEL and cooldown.until > now
+
+
+def _without_model(cooldown: Cooldown, scope: str, now: float) -> str:
+    said = cooldown.refusal
+    assert said is not None
+    return f"{_name(said, scope)} was refused ({said.said}) and another key served; {_again(said, now)}"
 
 
 def _failing(title: str, scope: str, streak: Streak, now: float) -> str:
@@ -36,13 +51,19 @@ def _failing(title: str, scope: str, streak: Streak, now: float) -> str:
 def _refusals(before: CredentialState, after: CredentialState, scope: str, now: float) -> Iterator[Notice]:
     for key in (WHOLE, scope):
         was, now_is = before.cooldowns.get(key), after.cooldowns.get(key)
-        said, former = (now_is.refusal if now_is else None), (was.refusal if was else None)
+        said, former = _said(now_is), _said(was)
         if said is not None and former is None:
             yield Notice(_refused(said, key, now), warning=True)
         elif said is not None and former is not None and former.until <= now:
             yield Notice(f"{_name(said, key)} is refused again ({said.said}); {_again(said, now)}")
         elif said is None and former is not None:
             yield Notice(f"{_name(former, key)} works again")
+
+
+def _said(cooldown: Cooldown | None) -> Refusal | None:
+    """A refusal that is one whatever other credentials do."""
+    said = cooldown.refusal if cooldown else None
+    return said if said and said.kind is not Kind.MODEL else None
 
 
 def _refused(said: Refusal, key: str, now: float) -> str:

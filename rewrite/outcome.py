@@ -18,6 +18,8 @@ class Kind(StrEnum):
     RATE = "rate"
     FOREIGN = "foreign"
     """A whole answer with a status of success that is none of its protocol: a page, other JSON, nothing."""
+    MODEL = "model"
+    """A 404 that says that the model is unknown: it may be so to one key alone."""
     BINDING = "binding"
     """A 400 over a signature, encrypted content, file or response id: bound to another credential."""
 

@@ -141,26 +141,30 @@ def layered(general: Mapping[str, object], special: Mapping[str, object]) -> dic
 def provider(name: str, mapping: Mapping[str, object]) -> Provider:
     """The provider that `mapping` describes, with the field names of `Provider` as its keys.
 
-    `errors` holds two tables, `words` and `phrases`, from lower-case text to the name of a kind. Raises
+    `errors` holds two tables, `words` and `phrases`, from lower-case text to the name of a kind;
+    `protocol_errors` the same by protocol, which hold for a provider that speaks it, under its own. Raises
     ValueError, naming provider and key, where a key is missing, unknown or of another type.
     """
-    known = {each.name for each in fields(Provider) if each.init} - {"name"}
+    known = {each.name for each in fields(Provider) if each.init} - {"name"} | {"protocol_errors"}
     if unknown := sorted(mapping.keys() - known):
         raise ValueError(f"provider {name}: unknown keys {', '.join(unknown)}")
     if missing := [key for key in ("base_url", "hosts", "protocols") if key not in mapping]:
         raise ValueError(f"provider {name}: missing keys {', '.join(missing)}")
+    protocols = _read(name, mapping, "protocols", _texts)
     return Provider(
         name=name,
         base_url=_read(name, mapping, "base_url", _text).rstrip("/"),
         hosts=_read(name, mapping, "hosts", _texts),
-        protocols=_read(name, mapping, "protocols", _texts),
+        protocols=protocols,
         auth=_read(name, mapping, "auth", _carrier, "bearer"),
         accepts=_read(name, mapping, "accepts", _carriers, ()),
         oauth_prefixes=_read(name, mapping, "oauth_prefixes", _texts, ()),
         own_key_prefixes=_read(name, mapping, "own_key_prefixes", _texts, ()),
         own_credential_paths=_read(name, mapping, "own_credential_paths", _texts, ()),
         account_headers=_read(name, mapping, "account_headers", _texts, ()),
-        errors=_read(name, mapping, "errors", _errors, {}),
+        errors=_read(name, mapping, "protocol_errors", _errors_of(protocols), {}).merged(
+            _read(name, mapping, "errors", _errors, {})
+        ),
         models=_read(name, mapping, "models", _models, ()),
         paths=_read(name, mapping, "paths", _paths, {}),
         max_tokens_field=_read(name, mapping, "max_tokens_field", _text, "max_tokens"),
@@ -368,6 +372,18 @@ def _path(value: object) -> str:
 def _errors(value: object) -> ErrorFacts:
     tables = _table(value)
     return ErrorFacts(_kinds(tables.get("words", {})), tuple(_kinds(tables.get("phrases", {})).items()))
+
+
+def _errors_of(protocols: Iterable[str]) -> Callable[[object], ErrorFacts]:
+    """Reads the facts of these protocols out of a table of all."""
+
+    def read(value: object) -> ErrorFacts:
+        tables, found = _table(value), ErrorFacts()
+        for protocol in protocols:
+            found = found.merged(_errors(tables.get(protocol, {})))
+        return found
+
+    return read
 
 
 def _kinds(value: object) -> dict[str, Kind]:

@@ -22,11 +22,13 @@ REMEDIES: Mapping[Kind, str] = {
     Kind.AUTH: "check the key",
     Kind.QUOTA: "top up the account or raise its limit",
     Kind.FORBIDDEN: "check what the key may do",
+    Kind.MODEL: "check which models the key may use",
 }
 _FAULTS: Mapping[Kind, ErrorKind] = {
     Kind.AUTH: ErrorKind.AUTHENTICATION,
     Kind.QUOTA: ErrorKind.QUOTA,
     Kind.FORBIDDEN: ErrorKind.PERMISSION,
+    Kind.MODEL: ErrorKind.NOT_FOUND,
 }
 
 

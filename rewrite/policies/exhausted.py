@@ -26,6 +26,8 @@ def decide(
         # Clients take a refusal for final, and a key that is merely over its rate comes back.
         if _fits(history, wait, now):
             return Retry(delay=wait)
+    elif history.unknown_model:
+        return GiveUp(history.unknown_model)
     elif isinstance(last, Rejected) and last.kind in REFUSALS and last.answer is not None:
         return give_up(history)
     elif refused is not None:

@@ -63,12 +63,23 @@ def _rejected(last: Ended, outcome: Rejected, history: History, now: float) -> R
         case Kind.AUTH | Kind.QUOTA | Kind.FORBIDDEN | Kind.RATE:
             in_time = now <= latest_start(history)
             return Retry(rotate=True) if history.pooled and in_time else give_up(history)
+        case Kind.MODEL:
+            return _unknown_model(history, now)
         case Kind.SERVER:
             return _server(outcome, history, now)
         case Kind.FOREIGN:
             return _foreign(history, now)
         case _:
             assert_never(outcome.kind)
+
+
+def _unknown_model(history: History, now: float) -> Retry | GiveUp:
+    """Each other key once, since the model may be unknown to one alone; if all say so, the first is right."""
+    answer = history.unknown_model
+    first = GiveUp(answer) if answer else give_up(history)
+    if not history.pooled or now > latest_start(history):
+        return first
+    return Retry(rotate=True, otherwise=first)
 
 
 def _foreign(history: History, now: float) -> Retry | GiveUp:

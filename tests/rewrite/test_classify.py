@@ -136,3 +136,44 @@ def test_errors_inside_a_stream(error: StreamError, kind: Kind, status: int) -> 
     answer = WireResponse(200, ())
     found = in_band(error, ANTHROPIC, answer)
     assert found == Rejected(status, kind, error.message, None, answer)
+
+
+# -- an unknown model -----------------------------------------------------------------------------------
+
+GEMINI = provider("gemini", built_in()["gemini"]).errors
+AZURE = provider("azure", built_in()["azure"]).errors
+
+
+@pytest.mark.parametrize(
+    ("body", "facts"),
+    [
+        (openai("The model `x` does not exist or you do not have access to it.", "model_not_found"), OPENAI),
+        (openai("The model `x` does not exist"), NOTHING),
+        (anthropic("not_found_error", "model: claude-x"), ANTHROPIC),
+        (dump({"error": {"code": 404, "message": "models/x is not found for API version v1beta"}}), GEMINI),
+        (dump({"error": {"code": "DeploymentNotFound", "message": "The API deployment is missing."}}), AZURE),
+        (dump({"error": "model 'x' not found, try pulling it first"}), NOTHING),
+    ],
+)
+def test_a_404_that_says_that_the_model_is_unknown(body: bytes, facts: ErrorFacts) -> None:
+    assert rejected(404, body, facts).kind is Kind.MODEL
+
+
+@pytest.mark.parametrize(
+    ("code", "body", "kind"),
+    [
+        (404, openai("Invalid URL (POST /v1/chat)"), Kind.REQUEST),
+        (404, openai("The file 'the model' was not found"), Kind.REQUEST),
+        (404, openai("Previous response with id 'r' not found for the model"), Kind.BINDING),
+        (404, b"<html>no model</html>", Kind.REQUEST),
+        (400, openai("The model `x` does not exist", "model_not_found"), Kind.REQUEST),
+        (403, openai("Project `p` does not have access to model `x`", "model_not_found"), Kind.FORBIDDEN),
+    ],
+)
+def test_what_says_no_such_thing(code: int, body: bytes, kind: Kind) -> None:
+    assert rejected(code, body, OPENAI).kind is kind
+
+
+def test_a_model_that_is_unknown_inside_a_stream_is_a_404() -> None:
+    found = in_band(StreamError("invalid_request_error", "no such model", "model_not_found"), OPENAI)
+    assert (found.status, found.kind) == (404, Kind.MODEL)

@@ -330,6 +330,40 @@ def test_the_cooldowns_of_a_key_are_bounded_and_pruned() -> None:
     assert len(after(state, (100.0, "a", rejected(Kind.RATE))).state("a").cooldowns) == 1
 
 
+# -- keys that do not know a model ----------------------------------------------------------------------
+
+UNKNOWN = Rejected(404, Kind.MODEL, "no such model", None, WireResponse(404, (), b"no"))
+
+
+def test_an_unknown_model_rests_no_key_while_none_serves_it() -> None:
+    state = after(pool("a", "b"), (0.0, "a", UNKNOWN), (0.1, "b", UNKNOWN))
+    assert chosen(state, M, 1.0) == "a"
+
+
+def test_once_another_key_serves_it_a_key_rests_for_the_model_that_it_does_not_know() -> None:
+    state = after(pool("a", "b"), (0.0, "a", UNKNOWN), (0.1, "b", Completed()))
+    assert [chosen(state, wish, 3600.0) for wish in (M, Wish("other"))] == ["b", "a"]
+    assert chosen(state, M, 3600.1) == "a"
+
+
+def test_what_a_key_said_long_ago_of_a_model_is_no_reason_to_rest_it() -> None:
+    state = after(pool("a", "b"), (0.0, "a", UNKNOWN), (601.0, "b", Completed()))
+    assert chosen(state, M, 602.0) == "a"
+
+
+def test_a_key_that_serves_the_model_after_all_does_not_rest() -> None:
+    state = after(pool("a", "b"), (0.0, "a", UNKNOWN), (1.0, "a", Completed()), (2.0, "b", Completed()))
+    assert chosen(state, M, 3.0) == "a"
+
+
+def test_when_the_others_are_gone_the_refusal_of_a_key_that_rests_is_given() -> None:
+    state = after(pool("a", "b"), (0.0, "a", UNKNOWN), (0.1, "b", Completed()), (0.2, "b", WHO))
+    found = choose(replace(state, credentials=state.credentials[:1]), M, 1.0)
+    assert isinstance(found, NoneFree)
+    assert found.refused is not None
+    assert found.refused.refusal.status == 404
+
+
 # -- keys that fail while others serve ------------------------------------------------------------------
 
 

@@ -385,6 +385,27 @@ def test_a_signature_refused_after_a_rotation_gives_back_what_the_first_key_said
     assert gives_back(conversation, 2, refused(429), RATED, "rejected(429 rate)", "rejected(400 binding)")
 
 
+# -- an unknown model -----------------------------------------------------------------------------------
+
+NO_MODEL = error_body("The model `x` does not exist")
+
+
+def test_a_model_that_is_unknown_to_every_key_is_the_first_404() -> None:
+    first = error_body("The model `x` does not exist, says a")
+    conversation = answers(started(play()), 1, refused(404), first, Kind.MODEL)
+    for attempt, name in ((2, "b"), (3, "c")):
+        asked = "ab"[: attempt - 1]
+        conversation = begins(conversation << others(attempt, asked, refused=asked), attempt, name)
+        conversation = answers(conversation, attempt, refused(404), NO_MODEL, Kind.MODEL)
+    conversation = no_other(conversation, 4, "abc", refused="abc")
+    assert gives_back(conversation, 4, refused(404), first, *["rejected(404 model)"] * 3)
+
+
+def test_a_key_that_knows_the_model_serves_it() -> None:
+    conversation = answers(started(play()), 1, refused(404), NO_MODEL, Kind.MODEL)
+    assert answered(begins(conversation << others(2, "a", refused="a"), 2, "b"), 2)
+
+
 # -- the server's fault ---------------------------------------------------------------------------------
 
 

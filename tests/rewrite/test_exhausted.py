@@ -128,3 +128,10 @@ def test_a_long_wait_is_taken_out_of_the_answer_of_a_provider_that_rests() -> No
     failed = rejected(Kind.SERVER, 503, 200.0, headers=(("Retry-After", "200"), ("x-id", "1")))
     decision = decide(history(("a", failed)), "vendor", 30.0, True, 1.0)
     assert decision == GiveUp(WireResponse(503, (("x-id", "1"),), b"no"))
+
+
+def test_a_key_that_was_refused_after_one_that_does_not_know_the_model_leaves_that_answer() -> None:
+    unknown = rejected(Kind.MODEL, 404, body=b"unknown")
+    assert unknown.answer
+    so_far = history(("a", unknown), ("b", REFUSED))
+    assert decide(so_far, "vendor", None, False, 2.0) == GiveUp(unknown.answer)

@@ -68,3 +68,17 @@ def test_a_key_that_fails_while_others_serve_is_one_line_when_it_becomes_the_las
     (line,) = said
     assert line.text.startswith("openai/one for model gpt-5 failed 3 times in a row while other keys served")
     assert line.text.endswith("it is asked last for 60 s")
+
+
+def test_a_key_that_lacks_a_model_is_one_line_once_another_key_serves_it() -> None:
+    state = PoolState((Credential("one", "openai"), Credential("two", "openai")))
+    said: list[Notice] = []
+    unknown = Rejected(404, Kind.MODEL, "no such model")
+    for at, name, outcome in ((0.0, "one", unknown), (1.0, "two", Completed()), (2.0, "two", Completed())):
+        attempted = Attempted(name, "model:gpt-5", "talk")
+        before, state = state, settle(state, attempted, outcome, at)
+        said += notices(before, state, attempted, at)
+    (line,) = said
+    assert line.text == (
+        "openai/one for model gpt-5 was refused (404) and another key served; it is tried again in 3600 s"
+    )

@@ -30,8 +30,19 @@ from rewrite.limits import Limits
 from tests.rewrite.scenes import CHAT, DONE, SSE, TERMS, call, error_body, finishes, refused, says
 
 SERVES = says("Hi") + finishes("stop") + DONE
-HEADS = {"serves": SSE, "fails": refused(500), "refuses": refused(401), "limited": refused(429)}
-BODIES = {"fails": b"", "refuses": error_body("who?"), "limited": error_body("slow", "rate_limit_exceeded")}
+HEADS = {
+    "serves": SSE,
+    "fails": refused(500),
+    "refuses": refused(401),
+    "limited": refused(429),
+    "lacks": refused(404),
+}
+BODIES = {
+    "fails": b"",
+    "refuses": error_body("who?"),
+    "limited": error_body("slow", "rate_limit_exceeded"),
+    "lacks": error_body("no such model"),
+}
 
 
 @dataclass(slots=True)
@@ -116,7 +127,7 @@ def test_each_free_key_is_asked_once_before_any_is_asked_twice(does: list[str], 
         for position, name in enumerate(asked):
             if name in asked[:position]:
                 untried = set(house.does) - set(asked[:position])
-                assert all(house.does[each] in ("refuses", "limited") for each in untried)
+                assert all(house.does[each] in ("refuses", "limited", "lacks") for each in untried)
         assert served == (asked != [] and house.does[asked[-1]] == "serves")
         if "serves" in does and does.count("fails") < MOST:
             assert served

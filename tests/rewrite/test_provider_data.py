@@ -7,11 +7,11 @@ from itertools import permutations
 
 import pytest
 
-from addons.settings import built_in
+from addons.settings import built_in, common_facts
 from protocols.base import WireResponse
 from rewrite.classify import rejection
 from rewrite.outcome import Kind
-from rewrite.providers import Carrier, Thinking, facts_of, path_of_protocol, provider, serves
+from rewrite.providers import Carrier, Thinking, facts_of, layered, path_of_protocol, provider, serves
 
 BUILT_IN = {name: provider(name, facts) for name, facts in built_in().items()}
 PROTOCOLS = ("openai_chat", "openai_responses", "anthropic_messages", "gemini_generate", "ollama_chat")
@@ -145,7 +145,7 @@ ROWS = {
                 '{"error": {"code": "model_not_found", "message": "The model `x` does not exist or you do not'
                 ' have access to it.", "type": "invalid_request_error"}}'
             ),
-            Kind.REQUEST,
+            Kind.MODEL,
         ),
         environment="GROQ_API_KEY",
     ),
@@ -249,7 +249,7 @@ ROWS = {
         ("127.0.0.1", "localhost", "::1"),
         ("ollama.com", "192.168.0.1"),
         {"ollama_chat": "/api/chat", "openai_chat": CHAT},
-        (404, '{"error": "model \'x\' not found, try pulling it first"}', Kind.REQUEST),
+        (404, '{"error": "model \'x\' not found, try pulling it first"}', Kind.MODEL),
         accepts=(Carrier.NONE,),
         port=11434,
     ),
@@ -434,3 +434,42 @@ def test_what_is_known_of_models(
 ) -> None:
     facts = facts_of(BUILT_IN[name], model)
     assert (facts.reasoning, facts.max_output, facts.thinking) == (reasoning, max_output, thinking)
+
+
+VENDORS_WORDS = {
+    "anthropic_messages": (
+        '{"type": "error", "error": {"type": "x", "message": "Your credit balance is too low to go on."}}',
+        Kind.QUOTA,
+    ),
+    "openai_chat": ('{"error": {"message": "No such File object: file-1", "type": "x"}}', Kind.BINDING),
+    "openai_responses": (
+        '{"error": {"message": "no", "code": "previous_response_not_found", "type": "x"}}',
+        Kind.BINDING,
+    ),
+    "gemini_generate": ('{"error": {"code": 400, "message": "API key expired. Renew it."}}', Kind.AUTH),
+}
+
+
+@pytest.mark.parametrize("protocol", VENDORS_WORDS)
+def test_the_words_of_a_protocol_s_vendor_hold_for_every_provider_that_speaks_it(protocol: str) -> None:
+    body, kind = VENDORS_WORDS[protocol]
+    gateway = {"base_url": "https://g", "hosts": ["g"], "protocols": [protocol]}
+    custom = provider("gateway", layered(common_facts(), gateway))
+    speakers = [each for each in BUILT_IN.values() if protocol in each.protocols]
+    assert speakers
+    for one in (custom, *speakers):
+        assert rejection(WireResponse(400, (), body.encode()), one.errors, 0.0).kind is kind
+
+
+def test_a_provider_s_own_words_come_before_those_of_its_protocol() -> None:
+    own = {"phrases": {"credit balance": "rate"}, "words": {"invalid_prompt": "server"}}
+    facts = {"base_url": "https://g", "hosts": ["g"], "protocols": ["anthropic_messages"], "errors": own}
+    errors = provider("gateway", layered(common_facts(), facts)).errors
+    assert errors.phrases[0] == ("credit balance", Kind.RATE)
+    assert errors.words["invalid_prompt"] is Kind.SERVER
+
+
+def test_the_words_of_a_protocol_do_not_hold_where_it_is_not_spoken() -> None:
+    facts = {"base_url": "https://g", "hosts": ["g"], "protocols": ["gemini_generate"]}
+    errors = provider("gateway", layered(common_facts(), facts)).errors
+    assert "credit balance is too low" not in dict(errors.phrases)

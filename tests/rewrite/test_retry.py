@@ -323,3 +323,22 @@ def test_clients_are_told_not_to_multiply_only_what_may_be_paid_for(
 def test_what_another_target_may_be_paid_for_is_not_multiplied_either() -> None:
     stalled = history(("a", STALLED)).ended
     assert not fault(give_up(replace(history(("a", AWAY)), elsewhere=stalled))).should_retry
+
+
+UNKNOWN = rejected(Kind.MODEL, 404)
+
+
+def test_an_unknown_model_is_asked_of_each_other_key_and_the_first_answer_goes_back() -> None:
+    first = rejected(Kind.MODEL, 404, body=b"first")
+    wanted = Retry(rotate=True, otherwise=gives_back(first))
+    assert decide(history(("a", first)), 1.0) == wanted
+    assert decide(history(("a", first), *[(name, UNKNOWN) for name in "bcdefghi"]), 9.0) == wanted
+    assert decide(history(("a", first), ("b", UNKNOWN)), 122.0) == gives_back(first)
+
+
+def test_without_a_pool_an_unknown_model_goes_back_at_once() -> None:
+    assert decide(history(("a", UNKNOWN), pooled=False), 1.0) == gives_back(UNKNOWN)
+
+
+def test_a_key_that_does_not_know_the_model_is_not_asked_again_in_the_call() -> None:
+    assert history(("a", UNKNOWN), ("b", SERVER)).refused == frozenset("a")
