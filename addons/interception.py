@@ -11,6 +11,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from mitmproxy import http
+from mitmproxy.net.http.url import parse_authority
 from mitmproxy.proxy import layer
 from mitmproxy.proxy.mode_specs import RegularMode, Socks5Mode
 from pydantic import SecretStr
@@ -41,7 +42,8 @@ OWN = "client"
 
 _BAD_HOST = "The Host header of this request is not a host name: send the name of the server alone.\n"
 _BAD_TARGET = (
-    "the target of this request is not a path: it has to begin with / and be percent-encoded, without #"
+    "the target of this request is not a path of its host: it has to begin with / and be percent-encoded, "
+    "without #"
 )
 
 _PAGE = (
@@ -169,7 +171,8 @@ class Interception:
             return self.fault(None, Fault(400, "invalid_request", _BAD_HOST, should_retry=False))
         if intercepted is None:
             return None
-        if not (is_method(request.method) and is_origin_form(request.data.path)):
+        good = is_method(request.method) and is_origin_form(request.data.path)
+        if not good or _names_two_hosts(request):
             return self.fault(intercepted, Fault(400, "invalid_request", _BAD_TARGET, should_retry=False))
         if intercepted.page and intercepted.operation and intercepted.own is None and self._has_pool():
             message = _PAGE.format(page=intercepted.page[:_LONGEST_ORIGIN])
@@ -311,11 +314,13 @@ class Interception:
     @staticmethod
     def _head(intercepted: Intercepted, lease: Lease, request: http.Request) -> http.Request:
         headers, target = written(intercepted, lease, forwardable(headers_of(request)), request.path)
-        authority = intercepted.origin.authority
-        set_headers(request, replaced(headers, "host", authority))
-        if request.authority:
-            request.authority = authority
-        request.data.path = intercepted.origin.under(bytes_of(target))
+        origin = intercepted.origin
+        set_headers(request, replaced(headers, "host", origin.authority))
+        if request.authority:  # of HTTP/2, or in absolute form, which a proxy on the way needs in the clear
+            stays = not (request.is_http11 and origin.is_secure)
+            request.authority = origin.authority if stays else ""
+            request.scheme = origin.scheme
+        request.data.path = origin.under(bytes_of(target))
         return request
 
     @staticmethod
@@ -343,6 +348,12 @@ def _origin(configured: Configured, request: http.Request, host: str, *, pooled:
     if pooled and found is None:
         raise ValueError("a key of the pool has no place to go to")
     return found or Origin(request.scheme, host, request.port)
+
+
+def _names_two_hosts(request: http.Request) -> bool:
+    """Whether a target in absolute form names another host than the Host header."""
+    named = parse_authority(request.authority, check=False)[0] if request.authority else request.pretty_host
+    return named.lower() != request.pretty_host.lower()
 
 
 def ascii_host(request: http.Request) -> str:

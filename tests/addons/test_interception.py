@@ -2,9 +2,12 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from mitmproxy import http
 from mitmproxy.test import tflow
 
@@ -14,6 +17,7 @@ from addons.journal import Journal
 from addons.pool import Pool
 from addons.settings import known_protocols, load
 from addons.wire import headers_of
+from protocols.origin import is_origin_form
 
 POOL = "sk-pool-number-one"
 OWN = "sk-own-key-of-the-client"
@@ -29,17 +33,19 @@ CHAT = "/v1/chat/completions"
 type Configure = Callable[[str], Interception]
 
 
+def made(folder: Path, text: str) -> Interception:
+    path = folder / "rotator.toml"
+    path.write_text(text)
+    redactor = Redactor()
+    pool = Pool(lambda: 0.0, lambda _: None)
+    interception = Interception(known_protocols(), pool, Journal(redactor), redactor)
+    interception.configure(load(str(path), {"ONE": POOL}, folder))
+    return interception
+
+
 @pytest.fixture
 def configure(tmp_path: Path) -> Configure:
-    def configured(text: str) -> Interception:
-        path = tmp_path / "rotator.toml"
-        path.write_text(text)
-        redactor = Redactor()
-        made = Interception(known_protocols(), Pool(lambda: 0.0, lambda _: None), Journal(redactor), redactor)
-        made.configure(load(str(path), {"ONE": POOL}, tmp_path))
-        return made
-
-    return configured
+    return partial(made, tmp_path)
 
 
 @pytest.fixture
@@ -269,3 +275,52 @@ def test_nothing_stays_in_a_flow_whose_host_is_refused(interception: Interceptio
     interception.admit(flow)
     assert interception.refusal(flow)
     assert OWN not in repr(flow.get_state())
+
+
+# -- where a request goes -----------------------------------------------------------------------------
+
+_ODD = [
+    "/",
+    "//",
+    "@",
+    ":",
+    ".",
+    "..",
+    "#",
+    "?",
+    "%2f",
+    "\\",
+    "*",
+    " ",
+    "\r\n",
+    "a",
+    "v1",
+    "evil.test",
+    "https://",
+]
+_TEXTS = st.lists(st.sampled_from(_ODD), max_size=6).map("".join)
+_PATHS = st.one_of(_TEXTS, _TEXTS.map(CHAT.__add__), _TEXTS.map(lambda text: text + CHAT))
+_HOSTS = st.sampled_from(["api.openai.com", "mine.openai.azure.com", "api.x.githubcopilot.com"])
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Interception:
+    return made(tmp_path_factory.mktemp("lasting"), CONFIG)
+
+
+@given(host=_HOSTS, before=_TEXTS, path=_PATHS)
+def test_no_host_and_no_path_sends_a_key_elsewhere(
+    lasting: Interception, host: str, before: str, path: str
+) -> None:
+    flow = flow_of("https://api.openai.com/", authorization=f"Bearer {OWN}", api_key=OWN)
+    flow.request.headers["Host"] = before + host
+    flow.request.path = path
+    intercepted = lasting.admit(flow)
+    assert intercepted is not None
+    if lasting.refusal(flow) is None:
+        forwarding = lasting.forwarding(flow, intercepted)
+        called, port = forwarding.address
+        assert (forwarding.tls, port, is_origin_form(flow.request.data.path)) == (True, 443, True)
+        assert called in {"api.openai.com", "mine.openai.azure.com"} or (
+            called.endswith(".githubcopilot.com") and not intercepted.pooled
+        )

@@ -74,6 +74,18 @@ def test_what_no_url_has_is_refused(proxy: Proxy, vendor: VendorThread, path: st
     assert not vendor.requests
 
 
+@pytest.mark.parametrize(("named", "status"), [("evil.test", 400), ("api.anthropic.com", 404)])
+def test_a_target_in_absolute_form_is_a_path_of_the_same_host(
+    proxy: Proxy, vendor: VendorThread, named: str, status: int
+) -> None:
+    with Http1(tunnel(proxy, "api.anthropic.com")) as client:
+        client.send(f"GET https://{named}/v1/files HTTP/1.1\r\nHost: api.anthropic.com\r\n\r\n".encode())
+        assert client.until(b"\r\n\r\n").startswith(f"HTTP/1.1 {status}".encode())
+    paths = [received.target.partition("/v1")[1:] for received in vendor.requests]
+    assert paths == ([("/v1", "/files")] if status == 404 else [])
+    vendor.requests.clear()
+
+
 def test_a_handshake_is_no_exception(proxy: Proxy, vendor: VendorThread) -> None:
     with Http1(tunnel(proxy, "api.anthropic.com")) as client:
         head = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
