@@ -1,6 +1,7 @@
 """A recognised flow becomes a call, and the call a driver with all that it needs."""
 
 import asyncio
+import math
 import random
 import secrets
 import time
@@ -65,6 +66,7 @@ class Answering:
         self._former: list[Upstream] = []
         self._clock = Clock()
         self._drivers: WeakKeyDictionary[http.HTTPFlow, Driver] = WeakKeyDictionary()
+        self._buffering: WeakKeyDictionary[http.HTTPFlow, tuple[bool, float]] = WeakKeyDictionary()
 
     def configure(self, settings: Settings, upstream: Upstream) -> None:
         """Connections that are not used any more are closed behind the last call that may use them."""
@@ -155,6 +157,7 @@ class Answering:
         assert self._upstream is not None
         now = self._clock()
         terms = [self._terms(call, one, plan.rule, now) for one in targets]
+        self._buffering[flow] = not plan.rule.stream, _may_be_kept(call, terms[0])
         request = flow.request.copy()
         asker = _asker(flow, intercepted, call)
         work = Work(
@@ -176,6 +179,11 @@ class Answering:
         )
         driver = self._drivers[flow] = Driver(work)
         return driver
+
+    def buffering(self, flow: http.HTTPFlow) -> tuple[bool, float]:
+        """Whether the route of a call wants its answer whole before the client gets it, and for how many
+        seconds it may be kept."""
+        return self._buffering.get(flow, (False, math.inf))
 
     async def pass_once(
         self, flow: http.HTTPFlow, intercepted: Intercepted, lease: Lease, response: Response
@@ -254,6 +262,13 @@ class Answering:
         if self._former and not self._drivers:
             former, self._former = self._former, []
             self._closing = asyncio.get_running_loop().create_task(_close(former))
+
+
+def _may_be_kept(call: Call, terms: Terms) -> float:
+    """A stream so long as a client waits for a head, and not at all where it was promised life before."""
+    if not call.stream or not terms.timing.hold:
+        return math.inf
+    return 0.0 if terms.timing.heartbeat_before_commit else terms.timing.hold
 
 
 def _scope(intercepted: Intercepted) -> str:

@@ -6,7 +6,7 @@ force, not by whether our own hook ran: an add-on that raises keeps those behind
 
 from weakref import WeakSet
 
-from mitmproxy import http
+from mitmproxy import flowfilter, http
 
 from addons.answering import Answering
 from addons.interception import Intercepted, Interception, Unadmitted
@@ -33,7 +33,16 @@ class Departure:
 
     def __init__(self, interception: Interception, answering: Answering, journal: Journal) -> None:
         self._interception, self._answering, self._journal = interception, answering, journal
+        self._filter: flowfilter.TFilter | None = None
         self._refused: WeakSet[http.HTTPFlow] = WeakSet()
+
+    def configure(self, expression: str) -> None:
+        """Which answers other add-ons get whole. Raises ValueError for what is no flow filter."""
+        self._filter = flowfilter.parse(expression) if expression else None
+
+    def buffers(self, flow: http.HTTPFlow) -> float:
+        wanted, seconds = self._answering.buffering(flow)
+        return seconds if wanted or (self._filter and self._filter(flow)) else 0.0
 
     def refuse(self, flow: http.HTTPFlow) -> None:
         """This flow never leaves, even if its answer is taken away again."""

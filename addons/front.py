@@ -9,27 +9,42 @@ from collections.abc import Callable
 
 from mitmproxy import ctx, http
 from mitmproxy.addons import clientplayback
+from mitmproxy.addons.save import Save
 from mitmproxy.options import Options
 from mitmproxy.proxy.layer import NextLayer
 
 from addons.relay import Relay, RelayHttpLayer
 
 
+class Last:
+    """A hook behind those of all who edit, and before those who save."""
+
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        self._relay.put_back(flow, for_good=False)
+
+
 class Front:
-    """Two hooks of mitmproxy's that a script does not have."""
+    """Places among mitmproxy's own add-ons that a script does not have."""
 
     def __init__(self, relay: Relay, tunnel: Callable[[NextLayer], None]) -> None:
         """`tunnel` sends on its way what stays encrypted."""
         self._relay, self._tunnel = relay, tunnel
         self._replays = clientplayback.ReplayHandler
+        self._last = Last(relay)
 
     def install(self) -> None:
         """At load. In place of the chain another one: the old one is being walked through."""
-        ctx.master.addons.chain = [self, *ctx.master.addons.chain]
+        chain = ctx.master.addons.chain
+        saving = next((at for at, each in enumerate(chain) if isinstance(each, Save)), len(chain))
+        ctx.master.addons.chain = [self, *chain[:saving], self._last, *chain[saving:]]
         clientplayback.ReplayHandler = _replaying(self._replays, self._relay)  # type: ignore[misc]  # a class, by design
 
     def uninstall(self) -> None:
-        ctx.master.addons.chain = [each for each in ctx.master.addons.chain if each is not self]
+        ours = (self, self._last)
+        ctx.master.addons.chain = [each for each in ctx.master.addons.chain if each not in ours]
         clientplayback.ReplayHandler = self._replays  # type: ignore[misc]  # the same
 
     def next_layer(self, nextlayer: NextLayer) -> None:

@@ -25,15 +25,17 @@ the nextlayer add-on; `Http2Server.h2_conn.stream_buffers`: bytes that HTTP/2 fl
 
 import asyncio
 import logging
+import math
 import re
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, assert_never
 from weakref import WeakKeyDictionary, WeakSet
 
 from mitmproxy import ctx, http
 from mitmproxy.exceptions import AddonHalt
 from mitmproxy.flow import Error, Flow
+from mitmproxy.hooks import UpdateHook
 from mitmproxy.net.server_spec import ServerSpec
 from mitmproxy.proxy import events, layer
 from mitmproxy.proxy.context import Context
@@ -63,7 +65,7 @@ from mitmproxy.proxy.layers.tcp import TCPLayer
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.utils import asyncio_utils
 
-from addons.sink import Abort, End, Kill, Payload, Push, Sink, addon, handler_of, is_framed
+from addons.sink import Abort, End, Kill, Payload, Push, Release, Sink, addon, handler_of, is_framed
 
 BODY_LIMIT = 4 * 1024 * 1024
 """Bytes of a relayed body that are kept in the flow for the inspector."""
@@ -71,6 +73,7 @@ BODY_LIMIT = 4 * 1024 * 1024
 TRUNCATED_KEY = "rotator_body_truncated"
 """Set to True in `flow.metadata` when the kept body is only the first part of what was sent."""
 
+_NOT_SENT = "an edit of the answer was taken back: it had been streamed to the client already"
 _TLS_HANDSHAKE, _TLS_KNOWN = b"\x16", 3
 """How a handshake begins (RFC 8446, section 5.1), and how many bytes mitmproxy wants to see of it."""
 
@@ -138,6 +141,11 @@ class Planner(Protocol):
         """What becomes of a request that is about to leave; None: mitmproxy forwards it by itself."""
         ...
 
+    def buffers(self, flow: http.HTTPFlow) -> float:
+        """For how many seconds an answer, whose head is here, may be kept from the client so that hooks get
+        it whole; 0: not at all."""
+        ...
+
 
 class RelayStream(HttpStream):
     """One request and its response: a responder's, forwarded with another head, or left to mitmproxy."""
@@ -150,6 +158,8 @@ class RelayStream(HttpStream):
         self._sink: Sink | None = None  # while the response is open
         self._task: asyncio.Task[None] | None = None
         self._kept = bytearray()
+        self._buffering = False  # the head and what is kept have not gone out
+        self._patience: asyncio.TimerHandle | None = None
 
     def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, RequestProtocolError):
@@ -248,7 +258,8 @@ class RelayStream(HttpStream):
 
     def state_wait_for_response_headers(self, event: ResponseHeaders) -> layer.CommandGenerator[None]:
         if self.forwarding is not None:
-            event.response.stream = True
+            self.flow.response = event.response
+            event.response.stream = not self._relay.buffers(self.flow)
         handled: layer.CommandGenerator[None] = super().state_wait_for_response_headers(event)
         return handled
 
@@ -299,6 +310,8 @@ class RelayStream(HttpStream):
                 )
             case Kill():
                 return self._killed()
+            case Release():
+                return self._released()
             case _:
                 assert_never(payload)
 
@@ -307,18 +320,57 @@ class RelayStream(HttpStream):
         yield HttpResponseHeadersHook(self.flow)
         if (yield from self.check_killed(True)):
             return
+        if seconds := self._relay.buffers(self.flow):
+            self._buffer(seconds)
+        else:
+            yield SendHttp(ResponseHeaders(self.stream_id, self.flow.response), self.context.client)
+
+    def _buffer(self, seconds: float) -> None:
+        """Keep the response back, so long that its client does not give up."""
+        self._buffering = True
+        sink = self._sink
+        if sink is not None and seconds < math.inf:
+            loop = asyncio.get_running_loop()
+            self._patience = loop.call_later(seconds, lambda: self._spawn(sink.release()))
+
+    def _released(self) -> layer.CommandGenerator[None]:
+        """The client gets what it would have had; the rest goes on as it comes."""
+        if not self._buffering:
+            return
+        self._stop_buffering()
+        assert self.flow.response
         yield SendHttp(ResponseHeaders(self.stream_id, self.flow.response), self.context.client)
+        if self._kept:
+            yield SendHttp(ResponseData(self.stream_id, bytes(self._kept)), self.context.client)
+
+    def _stop_buffering(self) -> None:
+        self._buffering = False
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
 
     def _data(self, data: bytes) -> layer.CommandGenerator[None]:
+        if len(self._kept) + len(data) > BODY_LIMIT:
+            yield from self._released()
         room = BODY_LIMIT - len(self._kept)
         self._kept += data[:room]
         if len(data) > room:
             self.flow.metadata[TRUNCATED_KEY] = True
-        yield SendHttp(ResponseData(self.stream_id, data), self.context.client)
+        if not self._buffering:
+            yield SendHttp(ResponseData(self.stream_id, data), self.context.client)
 
     def _end(self) -> layer.CommandGenerator[None]:
+        streamed = not self._buffering
         self._detach()
-        yield from self.send_response(already_streamed=True)
+        yield from self.send_response(already_streamed=streamed)
+
+    def send_response(self, already_streamed: bool = False) -> layer.CommandGenerator[None]:
+        """An edit of what the client has already is taken back: the flow is to show what was sent."""
+        if already_streamed:
+            self._relay.sent(self.flow)
+        yield from super().send_response(already_streamed)
+        if already_streamed and self._relay.put_back(self.flow):
+            ctx.master.addons.trigger(UpdateHook([self.flow]))
 
     def _killed(self) -> layer.CommandGenerator[None]:
         if self.forwarding is not None:
@@ -388,6 +440,7 @@ class RelayStream(HttpStream):
         """The response is over: later pushes are ignored, a client that leaves cancels nothing any more."""
         if self._sink is None:
             return
+        self._stop_buffering()
         self._sink = self._task = None
         if self.flow.response is not None:
             self.flow.response.data.content = bytes(self._kept)
@@ -464,6 +517,30 @@ class RelayHttpLayer(HttpLayer):
             self._congested.pop(stream_id).set()
 
 
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """What a client has got of a response."""
+
+    status: int
+    reason: bytes
+    fields: tuple[tuple[bytes, bytes], ...]
+    content: bytes | None
+    response: http.Response = field(compare=False)
+
+    @classmethod
+    def of(cls, response: http.Response) -> "_Sent":
+        data = response.data
+        return cls(data.status_code, data.reason, data.headers.fields, data.content, response)
+
+    def write(self, flow: http.HTTPFlow) -> None:
+        """Into the response of `flow`, whatever took its place."""
+        data = self.response.data
+        data.status_code, data.reason, data.content = self.status, self.reason, self.content
+        data.headers = http.Headers(self.fields)
+        flow.response = self.response
+        flow.comment = "\n".join(filter(None, (flow.comment, _NOT_SENT)))
+
+
 class Relay:
     """The registry: which flows are ours until they leave, and which responders run. One per add-on."""
 
@@ -473,6 +550,28 @@ class Relay:
         self._tasks: set[asyncio.Task[None]] = set()
         self._whole: WeakSet[Flow] = WeakSet()
         self._switches: WeakKeyDictionary[Flow, Switch] = WeakKeyDictionary()
+        self._sent: WeakKeyDictionary[Flow, _Sent] = WeakKeyDictionary()
+
+    def buffers(self, flow: http.HTTPFlow) -> float:
+        return self._planner.buffers(flow)
+
+    def sent(self, flow: http.HTTPFlow) -> None:
+        """All of this flow's response has gone out as it stands, before any hook got it whole. Of others than
+        ours nothing is noted."""
+        if flow.id in self._open and flow.response is not None:
+            self._sent[flow] = _Sent.of(flow.response)
+
+    def put_back(self, flow: http.HTTPFlow, *, for_good: bool = True) -> bool:
+        """Whether an edit that was not sent had to be taken back; `for_good`: no hook comes after this."""
+        sent = self._sent.get(flow)
+        if sent is None or (flow.response is not None and sent == _Sent.of(flow.response)):
+            edited = False
+        else:
+            sent.write(flow)
+            edited = True
+        if for_good:
+            self._sent.pop(flow, None)
+        return edited
 
     def streams(self, flow: http.HTTPFlow) -> bool:
         return self._planner.streams(flow)

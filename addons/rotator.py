@@ -93,11 +93,19 @@ class Rotator:
         loader.add_option(
             "rotator_state", str, "", "A folder that kept responses outlive the proxy in; default: none."
         )
+        loader.add_option(
+            "rotator_buffer",
+            str,
+            "",
+            "A flow filter: which answers are whole before they go on, to be edited.",
+        )
         configure_proxy(ctx.options)
         spare_closed_loop(ctx.master)
         self._front.install()
 
     def configure(self, updated: set[str]) -> None:
+        if "rotator_buffer" in updated:
+            self._buffer(ctx.options.rotator_buffer)
         if "rotator_config" in updated:
             for warning in unknown_options(ctx.options):
                 log.warning("%s", warning)
@@ -106,6 +114,14 @@ class Rotator:
                 end_start(ctx.master)
         elif updated & FOLLOWED:
             self._control.follow(ctx.options)
+
+    def _buffer(self, expression: str) -> None:
+        try:
+            self._departure.configure(expression)
+        except ValueError as error:
+            log.error("--set rotator_buffer=%s: %s: name a flow filter, such as ~all", expression, error)
+            if not self._control.in_force:
+                end_start(ctx.master)
 
     def running(self) -> None:
         self._control.start()

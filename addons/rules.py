@@ -50,6 +50,7 @@ class Rules:
             upstream_model=table.report_model == "upstream",
             hold_tool_calls=table.hold_tool_calls if "hold_tool_calls" in table.model_fields_set else None,
             force_stream=table.force_upstream_stream,
+            stream=table.stream,
         )
 
     def _match(self, loc: Loc, table: MatchTable) -> Match:

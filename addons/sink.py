@@ -43,7 +43,12 @@ class Kill:
     """The user has killed the flow."""
 
 
-type Payload = bytes | http.Response | End | Abort | Kill
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What was kept back is to go out now."""
+
+
+type Payload = bytes | http.Response | End | Abort | Kill | Release
 type Hops = Mapping[layer.Layer, HttpStream]
 
 
@@ -146,6 +151,10 @@ class Sink:
     async def kill(self) -> None:
         """Break the response because the user has killed the flow, whatever was called before."""
         await self._push(Kill())
+
+    async def release(self) -> None:
+        """Let a response go out that was to be kept until it is whole."""
+        await self._push(Release())
 
     async def _close(self, payload: End | Abort) -> None:
         if not self._closed:

@@ -149,6 +149,7 @@ class RouteTable(Table):
     report_model: Literal["client", "upstream"] = "client"
     hold_tool_calls: bool = False
     force_upstream_stream: bool = False
+    stream: bool = True
 
 
 class RetryTable(Table):

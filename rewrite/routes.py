@@ -34,7 +34,8 @@ class Rule:
     """`to` empty: the provider that the call was meant for. `protocol` empty: the client's own if the
     provider speaks it. `on_truncation` None: the default's. `next_on_auth`: a target that refuses every key
     is passed over. `upstream_model`: the answer names the model that served. `hold_tool_calls` None: the
-    default's. `force_stream`: also what its client wants whole is streamed upstream."""
+    default's. `force_stream`: also what its client wants whole is streamed upstream. `stream`: an answer goes
+    on as it comes; if not, other add-ons get it whole before the client does."""
 
     match: Match = field(default_factory=Match)
     to: tuple[Destination, ...] = ()
@@ -45,6 +46,7 @@ class Rule:
     upstream_model: bool = False
     hold_tool_calls: bool | None = None
     force_stream: bool = False
+    stream: bool = True
 
 
 @dataclass(frozen=True, slots=True)

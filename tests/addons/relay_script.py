@@ -188,6 +188,9 @@ class Script:
     def speaks_http(self, host: str, port: int) -> bool:
         return False
 
+    def buffers(self, flow: http.HTTPFlow) -> float:
+        return float(dict(flow.request.query.fields).get("buffer", "0"))
+
     def streams(self, flow: http.HTTPFlow) -> bool:
         query = dict(flow.request.query.fields)
         return "port" in query or "hasty" in query
@@ -236,6 +239,8 @@ class Script:
         say(hook, name=query["name"], error=flow.error.msg if flow.error else None)
         if query.get("pause") == hook:
             flow.intercept()  # type: ignore[no-untyped-call]  # untyped
+        if query.get("edit") == hook and flow.response:
+            flow.response = http.Response.make(201, b"edited", {"x-edited": "yes"})
         if query.get("kill") == hook:
             flow.kill()  # type: ignore[no-untyped-call]  # untyped
 
@@ -283,6 +288,7 @@ def describe(flow: http.HTTPFlow) -> dict[str, object]:
         "request": len(flow.request.raw_content or b""),
         "error": flow.error.msg if flow.error else None,
         "kept": None if content is None else len(content),
+        "comment": flow.comment,
         "truncated": flow.metadata.get("rotator_body_truncated", False),
         "patched": "kill" in vars(flow),
         "authorization": flow.request.headers.get("authorization"),

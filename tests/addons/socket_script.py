@@ -97,6 +97,9 @@ class Script:
     def speaks_http(self, host: str, port: int) -> bool:
         return False
 
+    def buffers(self, flow: http.HTTPFlow) -> float:
+        return 0.0
+
     def streams(self, flow: http.HTTPFlow) -> bool:
         return True
 

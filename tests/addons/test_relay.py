@@ -142,6 +142,7 @@ def test_parts_arrive_as_they_are_sent(proxy: Mitmdump, http1: HTTPConnection, n
         "request": 0,
         "error": None,
         "kept": None,
+        "comment": "",
         "truncated": False,
         "patched": True,
         "authorization": None,
@@ -321,6 +322,66 @@ def test_an_http2_client_that_leaves_under_back_pressure(proxy: Mitmdump, http2:
     settled(proxy, name, "error")
     http2.read_on()
     assert http2.finished(http2.request(f"/hello?name={name}-next")).data == b"hello world"
+
+
+# An answer that hooks get whole.
+
+
+def test_a_buffered_answer_can_be_edited(proxy: Mitmdump, http1: HTTPConnection, name: str) -> None:
+    for number in (1, 2):
+        proxy.order("open", name=f"{name}-{number}")
+    response = get(http1, f"/drip?name={name}&buffer=60&edit=response")
+    assert (response.status, response.headers["x-edited"], response.read()) == (201, "yes", b"edited")
+    settled(proxy, name, "response")
+
+
+def test_an_edit_of_what_was_streamed_is_taken_back(
+    proxy: Mitmdump, http1: HTTPConnection, name: str
+) -> None:
+    assert get(http1, f"/hello?name={name}&edit=response").read() == b"hello world"
+    settled(proxy, name, "response")
+    flow = proxy.order("flow", name=name)
+    assert (flow["status"], flow["kept"]) == (200, len("hello world"))
+    assert "was taken back" in flow["comment"]
+
+
+def test_an_answer_is_buffered_no_longer_than_its_client_waits(
+    proxy: Mitmdump, http1: HTTPConnection, name: str
+) -> None:
+    response = get(http1, f"/silence?name={name}&buffer=0.01")
+    assert response.read(5) == b"first"
+    proxy.order("kill", name=name)
+    with pytest.raises(BROKEN):
+        response.read()
+    settled(proxy, name, "error")
+
+
+def test_what_is_too_large_is_not_buffered(proxy: Mitmdump, http1: HTTPConnection, name: str) -> None:
+    response = get(http1, f"/big?name={name}&blocks=400&buffer=60&edit=response")
+    assert response.read() == BLOCK * 400
+    settled(proxy, name, "response")
+    assert proxy.order("flow", name=name)["truncated"]
+
+
+@pytest.mark.parametrize("path", ["abort", "crash"])
+def test_a_buffered_answer_that_breaks_is_broken(
+    proxy: Mitmdump, http1: HTTPConnection, name: str, path: str
+) -> None:
+    with pytest.raises(BROKEN):
+        get(http1, f"/{path}?name={name}&buffer=60").read()
+    settled(proxy, name, "error")
+
+
+@pytest.mark.parametrize("buffer", ["0", "60"])
+def test_what_is_forwarded_can_be_edited_if_it_is_buffered(
+    proxy: Mitmdump, http1: HTTPConnection, name: str, buffer: str
+) -> None:
+    with VendorThread() as vendor:
+        vendor.reply(whole(b"theirs"))
+        path = f"/files?name={name}&port={vendor.port}&edit=response&buffer={buffer}"
+        assert get(http1, path).read() == (b"edited" if buffer == "60" else b"theirs")
+    proxy.wait_order(lambda flow: not flow["live"], "flow", name=name)
+    assert proxy.order("flow", name=name)["status"] == (201 if buffer == "60" else 200)
 
 
 # Intercept and kill.

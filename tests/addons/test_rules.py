@@ -44,6 +44,7 @@ def test_a_route_that_says_nothing_is_a_rule_that_says_nothing(problems: Problem
         ({"next_on_auth": True}, Rule(next_on_auth=True)),
         ({"hold_tool_calls": True}, Rule(hold_tool_calls=True)),
         ({"hold_tool_calls": False}, Rule(hold_tool_calls=False)),
+        ({"stream": False}, Rule(stream=False)),
         ({"to": ["openai/a/b"]}, Rule(to=(Destination("openai", "a/b"),))),
         ({"protocol": "responses"}, Rule(protocol="openai_responses")),
         ({"match": {"protocol": "chat"}}, Rule(Match(protocol="openai_chat"))),

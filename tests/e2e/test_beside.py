@@ -25,7 +25,7 @@ from tests.e2e.talk import (
     tunnel,
     wait_order,
 )
-from tests.vendor import Framing, Raw, Reply, Send, VendorThread, chat_stream, streamed, whole
+from tests.vendor import Framing, Raw, Reply, Send, VendorThread, chat_answer, chat_stream, streamed, whole
 
 CONFIG = """
 [providers.openai]
@@ -42,6 +42,9 @@ credentials = [{{ name = "one", key = "env:ONE" }}]
 base_url = "http://127.0.0.1:{closed}"
 hosts = ["down.test"]
 protocols = ["openai_chat", "anthropic_messages"]
+[[routes]]
+match = {{ model = "whole-*" }}
+stream = false
 """
 ONE = "sk-pool/number-one+1"
 OWN = "sk-own-key-of-the-client"
@@ -75,6 +78,8 @@ def proxy(
     options = (
         *("--set", f"neighbour_port={neighbour.port}"),
         *("--modify-body", "@~q & ~u modified@before@after"),
+        *("--modify-body", "@~s & ~u edited=@Hello@Edited"),
+        *("--set", "rotator_buffer=~u buffered"),
         *("--map-remote", f"|//api.openai.com/mapped|//api.openai.com{CHAT}"),
     )
     running = Proxy(
@@ -194,6 +199,33 @@ def test_an_edit_takes_effect(proxy: Proxy, vendor: VendorThread, path: str) -> 
     assert json.loads(received.body)["model"] == ("gpt-before" if path == "/mapped" else "gpt-after")
     assert (answer.status_code, received.credential) == (200, ONE)
     assert "end=completed" in proxy.wait_log(f"model={json.loads(received.body)['model']} ")
+
+
+@pytest.mark.parametrize(
+    ("path", "model"), [("?edited=buffered", "gpt"), ("?edited=route", "whole-gpt"), ("?edited=no", "gpt")]
+)
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_answer_can_be_edited_where_it_is_whole(
+    proxy: Proxy, vendor: VendorThread, path: str, model: str, stream: bool
+) -> None:
+    """By the option or by the route; where it is streamed, the inspector shows what the client got."""
+    answer = streamed(chat_stream(["Hello"])) if stream else whole(b"".join(chat_answer("Hello")))
+    vendor.on(path=CHAT).reply(answer)
+    path = f"{CHAT}{path}-{stream}"
+    got = call(proxy, path, body=ask(model, stream=stream))
+    wanted = "Hello" if "=no" in path else "Edited"
+    assert wanted in got.text
+    (seen,) = wait_order(proxy, lambda found: found and not found[0]["live"], "seen", path=path)
+    assert seen["body"] == got.text
+    assert ("was taken back" in seen["comment"]) == ("=no" in path)
+
+
+def test_a_filter_that_is_none_ends_the_start(tmp_path: Path) -> None:
+    proxy = Proxy(tmp_path, options=("--set", "rotator_buffer=~nonsense ("))
+    proxy.start(expect_exit=True)
+    assert proxy.wait_exit() != 0
+    assert "--set rotator_buffer=~nonsense (: " in proxy.log
+    assert "Traceback" not in proxy.log
 
 
 # -- echoes ---------------------------------------------------------------------------------------------
