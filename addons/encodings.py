@@ -26,6 +26,12 @@ _ZSTD_STEP = 16
 
 _ZSTD_WINDOW = 1 << 23
 
+_STEP = 1 << 16
+"""Bytes that are decoded of a whole body at once."""
+
+_MOST_BETWEEN = 64 << 20
+"""Bytes that may come of one layer to another: what the last one gives is bounded by those who take it."""
+
 # More layers than this serve nobody but an attacker: each multiplies the size of the output.
 _MAX_LAYERS = 4
 
@@ -61,6 +67,36 @@ def decoder_for(content_encoding: str) -> Decoder | None:
     return decoders[0] if len(decoders) == 1 else _Layers(decoders)
 
 
+def steps(body: bytes, content_encoding: str) -> Iterator[bytes]:
+    """A whole body decoded in steps that take some milliseconds each; what one gives may be empty. A body of
+    an unknown coding is given as it is.
+
+    Raises DecodeFault if it is corrupt, or ends inside its data.
+    """
+    decoder = decoder_for(content_encoding)
+    if decoder is None:
+        yield body
+        return
+    for start in range(0, len(body), _STEP):
+        yield from decoder.feed(body[start : start + _STEP])
+        yield b""
+    if not decoder.finished:
+        raise DecodeFault("the body ends inside its compressed data")
+
+
+def beginning(body: bytes, content_encoding: str, longest: int) -> bytes:
+    """The first decoded bytes of a body, some more than `longest`; as it is where it cannot be decoded."""
+    start = bytearray()
+    try:
+        for piece in steps(body, content_encoding):
+            start += piece
+            if len(start) > longest:
+                break
+    except DecodeFault:
+        return body
+    return bytes(start)
+
+
 class _Inflate:
     """One zlib, gzip or raw deflate unit, told apart by zlib's `wbits`."""
 
@@ -83,7 +119,8 @@ class _Inflate:
                 if piece:
                     yield piece
                 data = self._engine.unconsumed_tail
-                if not data and len(piece) < PIECE:
+                # Behind the end, what follows stays in `unconsumed_tail` for ever if it stood there before.
+                if self._engine.eof or (not data and len(piece) < PIECE):
                     return
         except zlib.error as fault:
             raise DecodeFault("corrupt gzip or deflate data") from fault
@@ -198,22 +235,25 @@ class _Layers:
 
     def __init__(self, decoders: Sequence[Decoder]) -> None:
         self._decoders = decoders
+        self._between = 0
 
     @property
     def finished(self) -> bool:
         return all(decoder.finished for decoder in self._decoders)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        return _through(self._decoders, data)
+        return self._through(self._decoders, data)
 
-
-def _through(decoders: Sequence[Decoder], data: bytes) -> Iterator[bytes]:
-    if not decoders:
-        if data:
-            yield data
-        return
-    for piece in decoders[0].feed(data):
-        yield from _through(decoders[1:], piece)
+    def _through(self, decoders: Sequence[Decoder], data: bytes) -> Iterator[bytes]:
+        if not decoders:
+            if data:
+                yield data
+            return
+        for piece in decoders[0].feed(data):
+            self._between += len(piece) if decoders[1:] else 0
+            if self._between > _MOST_BETWEEN:
+                raise DecodeFault("codings within codings grow too large")
+            yield from self._through(decoders[1:], piece)
 
 
 _CODINGS: Mapping[str, Callable[[], Decoder]] = {

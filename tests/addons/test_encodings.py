@@ -11,7 +11,8 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from addons.encodings import BROTLI_IS_BOUNDED, PIECE, DecodeFault, Decoder, decoder_for
+from addons import encodings
+from addons.encodings import BROTLI_IS_BOUNDED, PIECE, DecodeFault, Decoder, beginning, decoder_for, steps
 
 TEXT = b'data: {"delta": "hello"}\n\n' * 200
 
@@ -183,3 +184,43 @@ def test_chunks_cut_anywhere(case: str, text: bytes, cuts: list[int]) -> None:
     decoder = started(encoding)
     assert fed(decoder, *chunks) == text
     assert decoder.finished
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_whole_body_in_steps(case: str) -> None:
+    encoding, encode = CASES[case]
+    text = TEXT * 100
+    assert b"".join(steps(encode(text), encoding)) == text
+    assert max(map(len, steps(encode(bytes(3 * PIECE)), encoding))) <= (
+        PIECE if encoding != "identity" else 3 * PIECE
+    )
+
+
+@pytest.mark.parametrize("case", COMPRESSED)
+def test_a_body_that_ends_too_early_is_a_fault_behind_its_steps(case: str) -> None:
+    encoding, encode = CASES[case]
+    with pytest.raises(DecodeFault):
+        list(steps(encode(TEXT)[:-9], encoding))
+
+
+def test_the_beginning_of_a_body() -> None:
+    packed = gzip.compress(bytes(10 * PIECE))
+    assert beginning(packed, "gzip", 1) == bytes(PIECE)
+    assert beginning(packed, "unknown", 1) == packed
+    assert beginning(b"not packed", "gzip", 1) == b"not packed"
+
+
+def test_layers_that_grow_between_one_another_are_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Empty members come to nothing, and would be decoded for ever."""
+    monkeypatch.setattr(encodings, "_MOST_BETWEEN", PIECE)
+    nothing = gzip.compress(b"") * (2 * PIECE // len(gzip.compress(b"")))
+    with pytest.raises(DecodeFault, match="grow"):
+        list(steps(gzip.compress(nothing), "gzip, gzip"))
+
+
+@pytest.mark.parametrize("size", [PIECE - 1, PIECE, PIECE + 1, 2 * PIECE])
+def test_what_follows_an_end_that_falls_on_a_piece_s_end(size: int) -> None:
+    assert fed(started("gzip"), gzip.compress(bytes(size)) + b"\0" * 7) == bytes(size)
+    assert fed(started("gzip"), gzip.compress(bytes(size)) + gzip.compress(b"x")) == bytes(size) + b"x"
+    with pytest.raises(DecodeFault):
+        fed(started("deflate"), zlib.compress(bytes(size)) + b"x")
