@@ -84,11 +84,12 @@ class Answering:
         await _close([*self._former, *filter(None, [self._upstream])])
 
     def begin(
-        self, flow: http.HTTPFlow, intercepted: Intercepted, session: str = ""
+        self, flow: http.HTTPFlow, intercepted: Intercepted, session: str = "", body: bytes | None = None
     ) -> Driver | Refusal | Passing:
-        """What answers a recognised call, ready to run. `session` names its conversation if it does not."""
+        """What answers a recognised call, ready to run. `session` names its conversation if it does not;
+        `body`: that of a compressed request, decoded."""
         assert intercepted.protocol is not None
-        call = self._call(flow, intercepted)
+        call = self._call(flow, intercepted, body)
         call = replace(call, session=call.session or session or None)
         turn = self.responses.turn(call, _scope(intercepted))
         if isinstance(turn, Missing):
@@ -197,13 +198,14 @@ class Answering:
         blackout = Blackout([lease.secret] if lease.pooled else ())
         await pass_once(self._upstream, request, self._settings.timeouts.connect, blackout, response)
 
-    def _call(self, flow: http.HTTPFlow, intercepted: Intercepted) -> Call:
+    def _call(self, flow: http.HTTPFlow, intercepted: Intercepted, body: bytes | None) -> Call:
         """A body that is not one of the protocol still goes to the provider: its 400 comes back."""
         protocol, operation = intercepted.protocol, intercepted.operation
         assert protocol is not None
         assert operation is not None
         request = flow.request
-        wire = WireRequest(request.method, request.path, headers_of(request), _decoded(request))
+        said = request.raw_content or b"" if body is None else body
+        wire = WireRequest(request.method, request.path, headers_of(request), said)
         call_id = secrets.token_hex(4)
         try:
             call = protocol.parse(call_id, operation, wire)
@@ -299,8 +301,3 @@ def _recorded(planned: Planned, call: Call) -> TargetRecord:
 async def _close(former: list[Upstream]) -> None:
     for upstream in former:
         await upstream.close()
-
-
-def _decoded(request: http.Request) -> bytes:
-    """The body without its content-encoding; as it is where that cannot be undone."""
-    return request.get_content(strict=False) or b""

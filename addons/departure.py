@@ -4,15 +4,17 @@ A flow of a provider leaves through us or not at all. Which flows these are is d
 force, not by whether our own hook ran: an add-on that raises keeps those behind it from theirs.
 """
 
+from functools import partial
 from weakref import WeakSet
 
 from mitmproxy import flowfilter, http
 
 from addons.answering import Answering
+from addons.inflating import TooLong, inflated
 from addons.interception import Intercepted, Interception, Unadmitted
 from addons.journal import Journal
 from addons.relay import Forwarding, Responder
-from addons.sink import answer_with
+from addons.sink import Sink, answer_with
 from protocols.base import Fault
 from rewrite.notices import Notice
 
@@ -56,14 +58,28 @@ class Departure:
         intercepted = self._interception.intercepted(flow)
         return intercepted is None or intercepted.operation is None
 
+    def too_long(self, flow: http.HTTPFlow, size: int) -> Responder | None:
+        """What answers a request whose body has more bytes than are collected; None: it has not."""
+        if size <= self._interception.longest_body:
+            return None
+        return answer_with(flow.response or self._too_long(self._interception.intercepted(flow)))
+
+    def _too_long(self, intercepted: Intercepted | None) -> http.Response:
+        message = f"the request has more than {self._interception.longest_body} bytes ([limits] body)"
+        fault = Fault(413, "request_too_large", message, should_retry=False)
+        return self._interception.fault(intercepted, fault)
+
     def plan(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
         try:
             return self._planned(flow)
         except Unadmitted:
             return self._kept_here(flow, None, _UNADMITTED)
         except Exception as error:  # noqa: BLE001  # fails closed: nothing leaves, and the client is told
-            self._journal.failed(f"{flow.request.method} to {flow.request.pretty_host}", error)
-            return answer_with(self._fault(self._interception.intercepted(flow), _OWN_FAULT))
+            return self._failed(flow, error)
+
+    def _failed(self, flow: http.HTTPFlow, error: Exception) -> Responder:
+        self._journal.failed(f"{flow.request.method} to {flow.request.pretty_host}", error)
+        return answer_with(self._fault(self._interception.intercepted(flow), _OWN_FAULT))
 
     def _planned(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
         if flow in self._refused:
@@ -79,7 +95,23 @@ class Departure:
             return self._interception.forwarding(flow, intercepted)
         if flow.request.raw_content is None:
             return self._kept_here(flow, intercepted, _TURNED)
+        if "content-encoding" in flow.request.headers:
+            return partial(self._when_decoded, flow, intercepted)
         return self._answering.begin(flow, intercepted).run
+
+    async def _when_decoded(self, flow: http.HTTPFlow, intercepted: Intercepted, sink: Sink) -> None:
+        """A compressed request may come to much more than was sent."""
+        respond: Responder
+        try:
+            coding = ",".join(flow.request.headers.get_all("content-encoding"))
+            longest = self._interception.longest_body
+            body = await inflated(flow.request.raw_content or b"", coding, longest)
+            respond = self._answering.begin(flow, intercepted, body=body).run
+        except TooLong:
+            respond = answer_with(self._too_long(intercepted))
+        except Exception as error:  # noqa: BLE001  # as in `plan`
+            respond = self._failed(flow, error)
+        await respond(sink)
 
     def _note_moved(self, flow: http.HTTPFlow) -> None:
         if self._interception.intercepted(flow):

@@ -96,6 +96,12 @@ class Interception:
         self._pool.configure(settings)
         self._redactor.learn(self._pool.secrets())
 
+    @property
+    def longest_body(self) -> int:
+        """Bytes that the body of a call may have."""
+        assert self._settings is not None
+        return self._settings.limits.body
+
     # -- a head is here -------------------------------------------------------------------------------
 
     def admit(self, flow: http.HTTPFlow) -> Intercepted | None:

@@ -137,6 +137,10 @@ class Planner(Protocol):
         """Whether a body that somebody wants to stream may leave as it comes."""
         ...
 
+    def too_long(self, flow: http.HTTPFlow, size: int) -> Responder | None:
+        """What answers a request that is collected and has this many bytes at least; None: it may go on."""
+        ...
+
     def plan(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
         """What becomes of a request that is about to leave; None: mitmproxy forwards it by itself."""
         ...
@@ -207,6 +211,7 @@ class RelayStream(HttpStream):
     def check_body_size(self, request: bool) -> layer.CommandGenerator[bool]:
         """mitmproxy begins to stream a body that grows too large, and would forward it by itself."""
         if request and (self._relay.is_collected(self.flow) or self.flow.response):
+            self._bound_request()
             return False
         return self._closed_if((yield from super().check_body_size(request)))
 
@@ -217,6 +222,18 @@ class RelayStream(HttpStream):
         if over:
             self._relay.closed(self.flow)
         return over
+
+    def _bound_request(self) -> None:
+        """A body that is collected may not fill the memory: what is too long is answered now, and dropped."""
+        if self.client_state != self.state_consume_request_body:
+            return
+        length = self.flow.request.headers.get("content-length", "")
+        size = max(len(self.request_body_buf), int(length) if length.isdecimal() else 0)
+        if responder := self._relay.too_long(self.flow, size):
+            self.request_body_buf.clear()  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+            self.client_state = self.state_discard_request_body
+            self.server_state = self.state_errored
+            self._respond(responder)
 
     def start_request_stream(self) -> layer.CommandGenerator[None]:
         """Other add-ons, and mitmproxy itself for large bodies, ask for this; the Planner may say no.
@@ -575,6 +592,12 @@ class Relay:
 
     def streams(self, flow: http.HTTPFlow) -> bool:
         return self._planner.streams(flow)
+
+    def too_long(self, flow: http.HTTPFlow, size: int) -> Responder | None:
+        responder = self._planner.too_long(flow, size)
+        if responder is not None:
+            self._whole.discard(flow)
+        return responder
 
     def plan(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
         """What becomes of a flow whose request is here as it leaves; its collecting ends by this."""

@@ -130,7 +130,7 @@ def _loaded(source: Path | None, environ: Mapping[str, str], cwd: Path) -> Setti
     return Settings(
         providers=providers,
         rules=rules,
-        limits=Limits(tables.retry.max_attempts, tables.retry.deadline),
+        limits=Limits(tables.retry.max_attempts, tables.retry.deadline, tables.limits.body),
         timeouts=_timeouts(tables.streaming),
         deadlines=deadlines,
         on_truncation=OnTruncation(tables.streaming.on_truncation),

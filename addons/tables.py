@@ -211,6 +211,10 @@ class BrowsersTable(Table):
     allow: list[Annotated[str, AfterValidator(_page_origin)]] = []
 
 
+class LimitsTable(Table):
+    body: Annotated[int, Field(ge=1)] = 64 << 20
+
+
 class UpstreamTable(Table):
     proxy: Annotated[str, AfterValidator(_proxy)] = ""
 
@@ -227,6 +231,7 @@ class Tables(Table):
     responses: ResponsesTable = ResponsesTable()
     upstream: UpstreamTable = UpstreamTable()
     browsers: BrowsersTable = BrowsersTable()
+    limits: LimitsTable = LimitsTable()
 
 
 _SECTIONS: Mapping[Loc, type[Table]] = {
@@ -243,6 +248,7 @@ _SECTIONS: Mapping[Loc, type[Table]] = {
     ("responses",): ResponsesTable,
     ("upstream",): UpstreamTable,
     ("browsers",): BrowsersTable,
+    ("limits",): LimitsTable,
 }
 
 

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from addons.blackout import Redactor
 from addons.driver import for_client
+from addons.encodings import beginning
 from addons.journal import KEY, Record, TargetRecord, cleaned
 from addons.wire import bytes_of, headers_of
 from protocols.base import Call
@@ -22,6 +23,9 @@ from protocols.wirejson import dump, given
 from rewrite.events import Summary
 from rewrite.routes import Rule
 from rewrite.trace import Asked, Body, answer_told, attempts_told, headers_told
+
+LONGEST_BODY = 64 << 20
+"""Bytes that a compressed request is decoded to."""
 
 log = logging.getLogger("rotator")
 _PRIVATE_FOLDER = 0o700
@@ -112,7 +116,9 @@ def _call(call: Call, provider: str) -> Mapping[str, object]:
 
 def _client(flow: http.HTTPFlow) -> Mapping[str, object]:
     """The request as it came, but for its credential, of which there is the fingerprint."""
-    request, body = flow.request, flow.request.get_content(strict=False) or b""
+    request = flow.request
+    coding = request.headers.get("content-encoding", "")
+    body = beginning(request.raw_content or b"", coding, LONGEST_BODY)
     return {
         "method": request.method,
         "url": request.pretty_url,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from mitmproxy import http
 from mitmproxy.proxy.context import Context
+from pydantic import SecretStr
 from wsproto.extensions import Extension
 
 from addons import subprotocols
@@ -44,7 +45,7 @@ class WebSockets:
         if intercepted.page and not _is_authorized(flow, intercepted, turns):
             return self._from_a_page(flow, intercepted)
         if turns is None or turns.provider.websocket is WebSocket.PASS:
-            return self._passed(flow, intercepted)
+            return self._passed(flow)
         if turns.provider.websocket is WebSocket.REFUSE:
             self._note(flow, turns, "refused")
             return _refusal(turns)
@@ -56,13 +57,21 @@ class WebSockets:
         message = _FROM_A_PAGE.format(intercepted.page[:200])
         return _answer(intercepted, Fault(403, "forbidden", message, should_retry=False))
 
-    def _passed(self, flow: http.HTTPFlow, intercepted: Intercepted) -> http.Response | None:
+    def _passed(self, flow: http.HTTPFlow) -> http.Response | None:
         if not is_keyed(flow.request):
             return bad_handshake()
-        lease = self._interception.account(intercepted)
-        blackout = Blackout([lease.secret] if lease.pooled else ())
-        self._relay.switch(flow, lambda context: PassedSocket(context, flow, blackout, self._relay))
+        self._relay.switch(flow, lambda context: self._passed_layer(context, flow))
         return None
+
+    def _passed_layer(self, context: Context, flow: http.HTTPFlow) -> PassedSocket:
+        return PassedSocket(context, flow, Blackout(self._hidden(flow)), self._relay)
+
+    def _hidden(self, flow: http.HTTPFlow) -> list[SecretStr]:
+        """The key of the pool that a flow left with."""
+        intercepted = self._interception.intercepted(flow)
+        if intercepted is None or not intercepted.pooled:
+            return []
+        return [self._interception.account(intercepted).secret]
 
     def _bridged(self, flow: http.HTTPFlow, turns: Intercepted) -> http.Response:
         match accept(flow.request):
@@ -84,13 +93,11 @@ class WebSockets:
 
     def message(self, flow: http.HTTPFlow) -> None:
         """A message of a WebSocket: the pool's key does not go on in it, and old ones do not stay."""
-        intercepted = self._interception.intercepted(flow)
-        if intercepted is None or flow.websocket is None:
+        if flow.websocket is None or self._interception.intercepted(flow) is None:
             return
-        last = flow.websocket.messages[-1]
-        if intercepted.pooled and not last.from_client:
-            secret = self._interception.account(intercepted).secret
-            last.content = Blackout([secret]).whole(last.content)
+        last, hidden = flow.websocket.messages[-1], self._hidden(flow)
+        if hidden and not last.from_client:
+            last.content = Blackout(hidden).whole(last.content)
         forget_old(flow.websocket)
 
 

@@ -24,7 +24,8 @@ class Attempt:
     holds, None before it has one and behind its end; `open`: upstream may say more; `sent_at`: when all of
     its request had left; `alive`: a byte came; `reading`: its answer, None before its head and for an error;
     `stall`: the silence in the middle of an answer, and whether it is `watched` before the commit point;
-    `instead`: what it asks in place of what its target is asked otherwise; `asked_last`: see `Ended`.
+    `instead`: what it asks in place of what its target is asked otherwise; `asked_last`: see `Ended`; `kept`:
+    the bytes that came of it since the client got any.
     """
 
     number: int
@@ -42,6 +43,7 @@ class Attempt:
     instead: Rendered | None = None
     asked_last: tuple[str, ...] = ()
     error_body: bytearray = field(default_factory=bytearray)
+    kept: int = 0
 
     def keep(self, data: bytes) -> None:
         """Some of the body of an error."""

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import assert_never
 
-from protocols.base import Call, Encoder, Head, Operation, Segment, WireProtocol
+from protocols.base import Call, Encoder, Fault, Head, Operation, Segment, WireProtocol
 from protocols.progress import Progress
 from rewrite import classify, repair, waiting
 from rewrite.attempt import Attempt
@@ -49,8 +49,10 @@ from rewrite.gate import Verdict
 from rewrite.outcome import (
     Abandoned,
     Completed,
+    Kind,
     Outcome,
     Phase,
+    Rejected,
     Stalled,
     Truncated,
     Unreachable,
@@ -173,9 +175,12 @@ class Exchange:
     def _data(self, data: bytes) -> None:
         attempt = self._attempts.current
         attempt.alive = True
+        attempt.kept += len(data)
         current = attempt.reading
         if current is None:
             attempt.keep(data)
+            if self._is_too_large:
+                self._fail(self._attempts.refused(None, self._now))
             return
         segments = current.feed(data)
         if self._delivery.committed:
@@ -186,6 +191,27 @@ class Exchange:
             self._out += attempt.overhear(self._attempts.terms.timing, self._now)
         if current.malformed and not self._done:
             self._unframeable(current)
+        elif self._is_too_large and not self._done:
+            self._too_large(current)
+
+    @property
+    def _is_too_large(self) -> bool:
+        return self._attempt.kept > self._attempts.terms.limits.body
+
+    def _too_large(self, current: Reading) -> None:
+        """Another attempt would be as large, and may have to be paid for."""
+        longest = self._attempts.terms.limits.body
+        told = f"more than {longest} bytes that cannot be passed on in pieces ([limits] body)"
+        if self.committed:
+            self._conclude(current, Truncated(told))
+            return
+        outcome = Rejected(current.head.status, Kind.REQUEST, told)
+        self._end(outcome)
+        if self._going_on.line is not None:
+            self._rest_failed(outcome)
+        else:
+            fault = Fault(502, "upstream_error", f"the provider's answer has {told}", should_retry=False)
+            self._give(refusal(GiveUp(fault), self._protocol, self._waiting))
 
     def _unframeable(self, current: Reading) -> None:
         if not self.committed:
@@ -231,6 +257,7 @@ class Exchange:
             self._end(Completed())
             self._give(misfit(self._protocol, self._waiting))
         else:
+            self._attempt.kept = 0
             self._out += self._delivery.commit(self._attempt, current, self._now)
 
     def _pass_on(self, current: Reading, segments: Sequence[Segment]) -> None:
@@ -239,6 +266,7 @@ class Exchange:
             return
         attempt, delivery = self._attempts.current, self._delivery
         data = current.encoder.encode(segments)
+        attempt.kept = 0 if data else attempt.kept
         self._out += delivery.send(attempt.number, data, self._now)
         current.passed_on(segments, len(data))
         if not all(segment.idle for segment in segments):

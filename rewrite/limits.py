@@ -24,10 +24,12 @@ class OnTruncation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`max_attempts` counts those that cost time; `deadline` is seconds after the first failure."""
+    """`max_attempts` counts those that cost time; `deadline` is seconds after the first failure; `body`:
+    bytes of a request, or of what is kept of an answer before the client gets it, both decoded."""
 
     max_attempts: int = 3
     deadline: float = 120.0
+    body: int = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)

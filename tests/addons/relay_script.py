@@ -195,6 +195,9 @@ class Script:
         query = dict(flow.request.query.fields)
         return "port" in query or "hasty" in query
 
+    def too_long(self, flow: http.HTTPFlow, size: int) -> Responder | None:
+        return None
+
     def plan(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
         query = dict(flow.request.query.fields)
         if "name" not in query or flow.is_replay:

@@ -103,6 +103,9 @@ class Script:
     def streams(self, flow: http.HTTPFlow) -> bool:
         return True
 
+    def too_long(self, flow: http.HTTPFlow, size: int) -> Responder | None:
+        return None
+
     def plan(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
         return None
 

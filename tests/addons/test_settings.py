@@ -232,6 +232,8 @@ def test_every_timeout_reaches_its_place(toml: Load) -> None:
         [retry]
         max_attempts = 1
         deadline = 0
+        [limits]
+        body = 1000
         [upstream]
         proxy = "http://user:hunter2@proxy.example.com:3128"
         """
@@ -239,7 +241,7 @@ def test_every_timeout_reaches_its_place(toml: Load) -> None:
     assert settings.timeouts == Timeouts(
         1.0, 2.5, 3.0, 4.0, 5.0, 0.0, 7.0, 8.0, 9.0, 10.5, heartbeat_before_commit=True
     )
-    assert settings.limits == Limits(1, 0.0)
+    assert settings.limits == Limits(1, 0.0, 1000)
     assert settings.upstream_proxy == "http://user:hunter2@proxy.example.com:3128"
     assert "hunter2" not in repr(settings)
 

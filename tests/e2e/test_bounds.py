@@ -1,0 +1,137 @@
+"""What a body may come to, through a real mitmdump: requests, answers and errors, compressed or not."""
+
+import gzip
+import json
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.e2e.proxy import ADDON, Proxy
+from tests.e2e.talk import PROBE, Http1, ask, client, tunnel, wait_order
+from tests.vendor import SPEECHES, Framing, Reply, Said, Send, VendorThread
+
+LONGEST = 1 << 20
+CONFIG = """
+[providers.openai]
+base_url = "{url}"
+credentials = [{{ name = "one", key = "env:ONE" }}, {{ name = "two", key = "env:TWO" }}]
+[providers.anthropic]
+base_url = "{url}"
+[limits]
+body = 1048576
+"""
+KEYS = {"ONE": "sk-pool-number-one", "TWO": "sk-pool-number-two"}
+CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
+HOSTS = {CHAT: "api.openai.com", MESSAGES: "api.anthropic.com"}
+IDLE = {"responders": 0, "drivers": 0, "in_flight": {}, "intercepted": []}
+GROWN = b" " * (20 * LONGEST)
+BOMB = gzip.compress(GROWN)
+
+
+@pytest.fixture(scope="module")
+def vendor() -> Iterator[VendorThread]:
+    with VendorThread() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def proxy(vendor: VendorThread, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    folder = tmp_path_factory.mktemp("bounds")
+    with Proxy(folder, CONFIG.format(url=vendor.base_url), keys=KEYS, scripts=(ADDON, PROBE)) as running:
+        yield running
+    assert not [word for word in ("Traceback", "crashed", "never retrieved") if word in running.log], (
+        running.log
+    )
+
+
+@pytest.fixture(autouse=True)
+def _all_is_idle(vendor: VendorThread, proxy: Proxy) -> Iterator[None]:
+    vendor.requests.clear()
+    yield
+    wait_order(proxy, lambda state: state == IDLE, "state")
+
+
+def post(proxy: Proxy, path: str, body: bytes, **headers: str) -> httpx.Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    with client(proxy) as http:
+        return http.post(f"https://{HOSTS[path]}{path}", content=body, headers=named)
+
+
+def is_too_long(answer: httpx.Response) -> bool:
+    return answer.status_code == 413 and "[limits] body" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("path", [CHAT, MESSAGES])
+def test_a_request_that_says_that_it_is_too_long_is_answered_before_it_is_sent(
+    proxy: Proxy, vendor: VendorThread, path: str
+) -> None:
+    head = f"POST {path} HTTP/1.1\r\nHost: {HOSTS[path]}\r\nContent-Length: {LONGEST + 1}\r\n\r\n{{"
+    with Http1(tunnel(proxy, HOSTS[path])) as us:
+        us.send(head.encode())
+        received = us.until(b"[limits] body")
+    assert received.startswith(b"HTTP/1.1 413 ")
+    assert (b'"type":"error"' in received) is (path == MESSAGES)
+    assert vendor.requests == []
+
+
+def test_a_request_that_grows_too_long_is_answered_while_it_grows(proxy: Proxy, vendor: VendorThread) -> None:
+    head = f"POST {CHAT} HTTP/1.1\r\nHost: {HOSTS[CHAT]}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    piece = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
+    with Http1(tunnel(proxy, HOSTS[CHAT])) as us:
+        us.send(head.encode() + piece * (LONGEST // 0x10000) + b"1\r\n \r\n")
+        assert us.until(b"[limits] body").startswith(b"HTTP/1.1 413 ")
+    assert vendor.requests == []
+
+
+def test_a_request_that_is_not_too_long_is_served(proxy: Proxy, vendor: VendorThread) -> None:
+    body = ask(stream=False).ljust(LONGEST)
+    assert post(proxy, CHAT, body).status_code == 200
+    assert [one.body for one in vendor.requests] == [body]
+
+
+def test_a_request_that_grows_when_it_is_decoded(proxy: Proxy, vendor: VendorThread) -> None:
+    assert is_too_long(post(proxy, CHAT, BOMB, content_encoding="gzip"))
+    twice = post(proxy, CHAT, gzip.compress(BOMB), content_encoding="gzip, gzip")
+    assert is_too_long(twice)
+    assert vendor.requests == []
+
+
+def test_a_compressed_request_is_read_and_leaves_as_it_came(proxy: Proxy, vendor: VendorThread) -> None:
+    vendor.on(path=CHAT).reply(SPEECHES["openai_chat"].whole(Said(("Hello",)), model="gpt-compressed"))
+    body = gzip.compress(ask(model="gpt-compressed", stream=False))
+    answer = post(proxy, CHAT, body, content_encoding="gzip")
+    assert answer.status_code == 200
+    assert [one.body for one in vendor.requests] == [body]
+    proxy.wait_log("model=gpt-compressed ")
+
+
+def test_an_answer_that_grows_when_it_is_decoded_is_asked_for_once(
+    proxy: Proxy, vendor: VendorThread
+) -> None:
+    headers = (("content-type", "application/json"),)
+    reply = Reply(200, headers, (Send(b'{"id": "'), Send(GROWN)), Framing.CHUNKED, encoding="gzip")
+    vendor.on(path=CHAT).reply(reply)
+    answer = post(proxy, CHAT, ask(stream=False))
+    assert (answer.status_code, answer.headers["x-should-retry"]) == (502, "false")
+    assert "[limits] body" in answer.json()["error"]["message"]
+    assert len(vendor.requests) == 1
+
+
+def test_an_event_without_an_end_is_stopped(proxy: Proxy, vendor: VendorThread) -> None:
+    headers = (("content-type", "text/event-stream"),)
+    vendor.on(path=MESSAGES).reply(Reply(200, headers, (Send(b"data: " + GROWN),), Framing.CHUNKED))
+    answer = post(proxy, MESSAGES, ask())
+    assert answer.status_code == 502
+    assert "[limits] body" in answer.json()["error"]["message"]
+
+
+def test_an_error_is_kept_from_its_start(proxy: Proxy, vendor: VendorThread) -> None:
+    said = json.dumps({"error": {"message": "What is this?", "type": "invalid_request_error"}}).encode()
+    headers = (("content-type", "application/json"),)
+    reply = Reply(400, headers, (Send(said + GROWN),), Framing.CHUNKED, encoding="gzip")
+    vendor.on(path=CHAT).reply(reply)
+    answer = post(proxy, CHAT, ask())
+    assert (answer.status_code, len(answer.content)) == (400, LONGEST)
+    assert answer.content.startswith(said)
+    assert len(vendor.requests) == 1
