@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from addons.blackout import Blackout
 from addons.settings import Configured, Settings
 from protocols.base import Call
+from rewrite.classify import LONGEST_MESSAGE
 from rewrite.credentials import (
     Attempted,
     Chosen,
@@ -25,6 +26,7 @@ from rewrite.credentials import (
     settle,
     taken,
 )
+from rewrite.decision import NOT_AGAIN
 from rewrite.events import Acquire
 from rewrite.notices import Notice, notices
 from rewrite.outcome import Completed, Outcome, Rejected
@@ -164,10 +166,13 @@ class Pool:
 
 
 def _without(secret: SecretStr, outcome: Outcome) -> Outcome:
-    """`outcome` without the key, which some providers repeat in an error: other clients may get it later."""
-    if not isinstance(outcome, Rejected) or outcome.answer is None:
+    """`outcome` without the key, which some providers repeat in a refusal: other clients may get it later."""
+    if not isinstance(outcome, Rejected) or outcome.kind not in NOT_AGAIN or outcome.answer is None:
         return outcome
     blackout, answer = Blackout([secret]), outcome.answer
+    message = blackout.text(outcome.message)
+    if len(message) >= LONGEST_MESSAGE:  # it was cut, perhaps inside the key
+        message = blackout.feed(message.encode("utf-8", "replace")).decode("utf-8", "replace")
     body, headers = blackout.whole(answer.body), blackout.headers(answer.headers)
-    message = blackout.whole(outcome.message.encode("utf-8", "replace")).decode("utf-8", "replace")
-    return replace(outcome, message=message, answer=replace(answer, body=body, headers=headers))
+    answer = replace(answer, body=body, headers=headers, reason=blackout.text(answer.reason))
+    return replace(outcome, message=message, answer=answer)

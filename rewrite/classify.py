@@ -26,7 +26,8 @@ STATUS_KINDS: Mapping[int, Kind] = {
 }
 _BLAME_KEY_OR_ACCOUNT = frozenset({Kind.AUTH, Kind.QUOTA})
 _REQUEST_TYPES = frozenset({"invalid_request_error", "not_found_error", "request_too_large"})
-_LONGEST_MESSAGE = 300
+LONGEST_MESSAGE = 300
+"""Characters of a message that are kept."""
 _LONGEST_CODE = 100
 _QUOTED = re.compile(r""""[^"]*"|(?<=[\s:(])'[^']*'""")
 """What a message quotes is the client's: its words blame nobody."""
@@ -58,14 +59,14 @@ def rejection(answer: WireResponse, facts: ErrorFacts, now: float) -> Rejected:
     elif answer.status == 404 and (blamed is Kind.MODEL or (blamed is None and _names_a_model(error))):
         kind = Kind.MODEL
     wait = retry_after(answer.headers, body, now, windows=kind is Kind.RATE)
-    return Rejected(answer.status, kind, error.message[:_LONGEST_MESSAGE], wait, answer)
+    return Rejected(answer.status, kind, error.message[:LONGEST_MESSAGE], wait, answer)
 
 
 def in_band(error: StreamError, facts: ErrorFacts, answer: WireResponse | None = None) -> Rejected:
     """Classify an error inside a stream by its own words; the server's fault where they say nothing."""
     kind = _blamed(error, facts) or _by_type(error)
     status = error.status or _IN_BAND_STATUS.get(kind, 500)
-    return Rejected(status, kind, error.message[:_LONGEST_MESSAGE], None, answer)
+    return Rejected(status, kind, error.message[:LONGEST_MESSAGE], None, answer)
 
 
 def code_of(answer: WireResponse) -> str:

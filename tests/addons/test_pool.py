@@ -11,6 +11,7 @@ from addons.pool import Asker, Lease, Pool
 from addons.settings import Configured, Settings
 from protocols.base import Call, Operation, WireResponse
 from protocols.wirejson import dump
+from rewrite.classify import LONGEST_MESSAGE
 from rewrite.credentials import NoneFree
 from rewrite.events import Acquire
 from rewrite.notices import Notice
@@ -221,3 +222,14 @@ def test_new_settings_let_a_refused_key_be_tried_again(clock: Clock) -> None:
     pool.configure(settings(ONE))
     assert serve(pool, call(), REFUSED) == "OPENAI_API_KEY_1"
     assert [one.warning for one in said] == [True, True]
+
+
+def test_a_message_that_was_cut_inside_the_key_is_kept_without_its_half(clock: Clock) -> None:
+    said: list[Notice] = []
+    pool = Pool(clock, said.append)
+    pool.configure(settings(ONE))
+    cut = f"{'x' * (LONGEST_MESSAGE - 12)}sk-a-whole-p"
+    answer = WireResponse(401, (("x-key", "sk-a-whole-pool-key"),), b"no", "sk-a-whole-pool-key")
+    serve(pool, call(), Rejected(401, Kind.AUTH, cut, None, answer))
+    found = pool.acquire("p", call(), Acquire(1))
+    assert "sk-a-whole" not in repr(found) + said[0].text
