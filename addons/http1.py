@@ -109,7 +109,7 @@ class Connection:
     @property
     def has_more(self) -> bool:
         """Whether anything has come behind what was read."""
-        return self._line.has_news or self._http.trailing_data != (b"", False)
+        return self._line.has_unread or self._http.trailing_data != (b"", False)
 
     @property
     def is_quiet(self) -> bool:

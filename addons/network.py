@@ -30,8 +30,9 @@ NEXT_ADDRESS = 0.25
 # A provider that thinks for minutes in silence: probes keep middleboxes from forgetting the connection.
 _PROBES = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 30), ("TCP_KEEPCNT", 4))
 
-# The most that one TLS record holds, in bytes.
+# What one TLS record holds at most, and its header, in bytes.
 _RECORD = 1 << 14
+_RECORD_HEADER = 5
 
 
 async def connect(host: str, port: int) -> "Line":
@@ -95,9 +96,14 @@ class Line(asyncio.Protocol):
         return self._writable and not self._lost and not self.transport.is_closing()
 
     @property
+    def has_unread(self) -> bool:
+        """Whether more has come than was taken, be it the beginning of a TLS record."""
+        return self.has_news or any(layer.is_inside_record for layer in self._layers)
+
+    @property
     def is_quiet(self) -> bool:
-        """Whether the server has said nothing that was not taken, be it still in the system's buffer."""
-        return not self.has_news and not _is_readable(self._socket)
+        """Whether nothing has come that was not taken, nor waits in the system's buffer."""
+        return not self.has_unread and not _is_readable(self._socket)
 
     def watch(self, watcher: Callable[[], None] | None) -> None:
         """Call `watcher` whenever something happens on a line that nobody waits for."""
@@ -111,7 +117,9 @@ class Line(asyncio.Protocol):
             async with asyncio.timeout(seconds):
                 await self._stirred.wait()
         except TimeoutError as fault:
-            raise Failure(CauseKind.SENDING, "the request could not be sent in time") from fault
+            if not self._stirred.is_set():  # both at once where the process itself was stopped
+                text = "the request could not be sent in time"
+                raise Failure(CauseKind.SENDING, text) from fault
 
     async def read(self) -> bytes:
         """What has arrived, at least a byte; nothing at the end. Raises Failure behind a reset.
@@ -238,6 +246,13 @@ class _Tls:
     def __init__(self, context: ssl.SSLContext, server_hostname: str) -> None:
         self._encrypted, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._object = context.wrap_bio(self._encrypted, self._out, server_hostname=server_hostname)
+        self._header = b""
+        self._missing = 0
+
+    @property
+    def is_inside_record(self) -> bool:
+        """Whether the bytes so far end inside a record; OpenSSL keeps such a part to itself."""
+        return bool(self._header or self._missing)
 
     def failure(self) -> Failure:
         """Why there was no handshake."""
@@ -252,6 +267,7 @@ class _Tls:
     def feed(self, data: bytes, *, ended: bool) -> tuple[bytes, bool]:
         """What the bytes say, and whether it was the last: an end with a goodbye, one without, or a fault."""
         self._encrypted.write(data)
+        self._follow(data)
         if ended:
             self._encrypted.write_eof()
         plain = bytearray()
@@ -268,6 +284,21 @@ class _Tls:
         except ssl.SSLError as fault:
             self.fault = fault
         return bytes(plain), True
+
+    def _follow(self, data: bytes) -> None:
+        """Where records end: five bytes, of which the last two are the length of what follows (RFC 8446
+        section 5.1)."""
+        place = 0
+        while place < len(data):
+            if not self._missing:
+                wanted = _RECORD_HEADER - len(self._header)
+                self._header += data[place : place + wanted]
+                place += wanted
+                if len(self._header) == _RECORD_HEADER:
+                    self._missing, self._header = int.from_bytes(self._header[3:]), b""
+            skipped = min(self._missing, max(0, len(data) - place))
+            self._missing -= skipped
+            place += skipped
 
     def _shake_hands(self) -> None:
         if not self.is_open:

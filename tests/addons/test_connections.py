@@ -192,21 +192,31 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.close()
 
 
-async def test_an_answer_with_two_lengths_ends_its_connection(upstream: Upstream) -> None:
-    """What one reader takes for its end, another does not."""
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n",
+    ],
+    ids=["two lengths", "a body where none can be", "close", "old"],
+)
+async def test_an_answer_whose_end_can_be_doubted_ends_its_connection(
+    upstream: Upstream, answer: bytes
+) -> None:
     connections = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal connections
         connections += 1
         while await _request(reader):
-            writer.write(
-                b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
-            )
+            writer.write(answer)
 
     async with listening(serve) as port:
         for _ in range(2):
-            await collect(attempt(upstream, post(f"http://127.0.0.1:{port}/")))
+            events = await collect(attempt(upstream, post(f"http://127.0.0.1:{port}/")))
+            assert (body(events), kind(events)) == (b"", None)
     assert connections == 2
 
 

@@ -415,6 +415,31 @@ async def test_a_write_that_the_server_does_not_take(peer: Peer) -> None:
     stream.abort()
 
 
+async def test_what_left_while_the_process_was_stopped_was_sent_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The clock is far ahead when the event loop looks again, and what was written has left."""
+    loop = asyncio.get_running_loop()
+    clock, ahead = loop.time, 0.0
+    monkeypatch.setattr(loop, "time", lambda: clock() + ahead)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        stream = await connect("127.0.0.1", server.getsockname()[1])
+        accepted, _ = server.accept()
+        with accepted:
+            while stream.has_left:
+                stream.write(bytes(30_000))
+            waiting = asyncio.create_task(stream.stirred(60.0))
+            await asyncio.sleep(0)
+            accepted.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while accepted.recv(1 << 20):
+                    pass
+            ahead = 100.0
+            await waiting
+            assert stream._writable
+        stream.abort()
+
+
 # How it ends
 
 
@@ -531,6 +556,33 @@ async def test_what_the_loop_has_not_read_yet_is_noticed() -> None:
         stream, _, writer = await peer.both()
         writer.write(b"x")
         assert (stream.has_news, stream.is_quiet) == (False, False)
+        stream.abort()
+
+
+async def test_half_a_tls_record_is_unread(authority: Authority) -> None:
+    """What came together with an answer, and has not come whole."""
+    async with serving() as peer:
+        stream, reader, writer = await peer.both()
+        server = ByHand(authority, reader, writer)
+        shaking = asyncio.create_task(server.shake_hands())
+        await stream.start_tls(authority.client_context(), "localhost")
+        await shaking
+        server.end.send(b"answer")
+        whole = server.end.bio_read(1 << 16)
+        server.end.send(b"more")
+        half = server.end.bio_read(1 << 16)
+        assert not stream.has_unread
+        for cut in (1, 5, len(half) - 1):
+            writer.write(whole + half[:cut])
+            assert await stream.read() == b"answer"
+            assert (stream.has_news, stream.has_unread) == (False, True)
+            writer.write(half[cut:])
+            assert await stream.read() == b"more"
+            assert not stream.has_unread
+            server.end.send(b"answer")
+            whole = server.end.bio_read(1 << 16)
+            server.end.send(b"more")
+            half = server.end.bio_read(1 << 16)
         stream.abort()
 
 
