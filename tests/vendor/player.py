@@ -26,6 +26,7 @@ from tests.vendor.script import (
     Send,
     SendShort,
     Step,
+    Stray,
     Upgrade,
     WaitFor,
 )
@@ -155,6 +156,8 @@ class Player:
                 await self._write(body.send(data))
             case SendShort(data, missing):
                 await self._write(body.short(data, missing))
+            case Stray(data):
+                await self._write([data])
             case Pause(seconds):
                 await asyncio.sleep(seconds)
             case WaitFor(gate):

@@ -29,6 +29,13 @@ class SendShort:
 
 
 @dataclass(frozen=True, slots=True)
+class Stray:
+    """Bytes on the wire that belong to no body: after `End`, a second answer that nobody asked for."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     """Silence of so many seconds. Tests prefer `WaitFor`."""
 
@@ -67,7 +74,7 @@ class End:
     """The body's proper end: the last chunk, the rest of a compressed stream, or the close that ends it."""
 
 
-Step = Send | SendShort | Pause | WaitFor | Hang | Reset | Fin | End
+Step = Send | SendShort | Stray | Pause | WaitFor | Hang | Reset | Fin | End
 
 
 class Framing(Enum):
