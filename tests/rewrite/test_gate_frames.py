@@ -418,7 +418,6 @@ SHORT = {"id": "r", "output": [], "incomplete_details": {"reason": "max_output_t
 
 EMPTY: Mapping[str, Mapping[str, tuple[str, bytes]]] = {
     "openai_chat": {
-        "no bytes": (RETRIED, b""),
         "a role": (RETRIED, chat(role="assistant", content="")),
         "counts alone": (RETRIED, chat(content="") + data({"choices": [], "usage": {"prompt_tokens": 3}})),
         "hidden reasoning": (RETRIED, details(type="reasoning.encrypted", data="x")),
@@ -429,7 +428,6 @@ EMPTY: Mapping[str, Mapping[str, tuple[str, bytes]]] = {
         "filtered": (PASSES, chat("content_filter") + DONE),
     },
     "openai_responses": {
-        "no bytes": (RETRIED, b""),
         "created": (RETRIED, CREATED),
         "an empty message": (RETRIED, CREATED + MESSAGE + done("message", content=[])),
         "hidden reasoning": (RETRIED, CREATED + done("reasoning", encrypted_content="x")),
@@ -438,7 +436,6 @@ EMPTY: Mapping[str, Mapping[str, tuple[str, bytes]]] = {
         "incomplete": (PASSES, CREATED + event("incomplete", response=SHORT)),
     },
     "anthropic_messages": {
-        "no bytes": (RETRIED, b""),
         "a start": (RETRIED, START),
         "an empty text": (RETRIED, START + TEXT + said("content_block_stop", index=0)),
         "a refusal": (PASSES, START + said("message_delta", delta={"stop_reason": "refusal"})),
@@ -446,7 +443,6 @@ EMPTY: Mapping[str, Mapping[str, tuple[str, bytes]]] = {
         "a stop alone": (PASSES, START + said("message_stop")),
     },
     "gemini_generate": {
-        "no bytes": (RETRIED, b""),
         "an empty text": (RETRIED, gemini({"text": ""})),
         "hidden thoughts": (RETRIED, gemini(thoughts=10) + gemini(thoughts=20)),
         "STOP": (PASSES, gemini({"text": ""}, finishReason="STOP")),
@@ -454,7 +450,6 @@ EMPTY: Mapping[str, Mapping[str, tuple[str, bytes]]] = {
         "a blocked prompt": (PASSES, data({"promptFeedback": {"blockReason": "SAFETY"}})),
     },
     "ollama_chat": {
-        "no bytes": (RETRIED, b""),
         "an empty message": (RETRIED, line(content="")),
         "done": (PASSES, b'{"message":{"content":""},"done":true,"done_reason":"stop"}\n'),
         "done and no line end": (PASSES, b'{"message":{"content":""},"done":true,"done_reason":"load"}'),
