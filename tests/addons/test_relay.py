@@ -13,6 +13,7 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Event, Request, TextMessage
 
 from addons.relay import BODY_LIMIT
+from tests.addons import http3
 from tests.addons.mitmdump import PATIENCE, H2Client, Mitmdump, curl, plain_client, tls_client
 from tests.addons.relay_script import BLOCK, CREDENTIAL
 from tests.vendor import (
@@ -191,6 +192,13 @@ def test_other_modes(confdir: Path, name: str, mode: str) -> None:
         else:
             assert curl(other, f"https://api.test/hello?name={name}", "--http2").stdout == "hello world"
             assert curl(other, f"http://api.test/hello?name={name}").stdout == "hello world"
+
+
+async def test_http3(confdir: Path, name: str) -> None:
+    with Mitmdump(SCRIPT, confdir, "--mode", "reverse:http3://api.test:1") as other:
+        answer = await http3.get(other.port, "api.test", f"/hello?name={name}")
+        other.wait("response", name)
+    assert answer == (b"200", b"hello world")
 
 
 # The client leaves.

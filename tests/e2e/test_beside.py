@@ -19,6 +19,7 @@ from tests.e2e.talk import (
     ask,
     client,
     connect,
+    curl,
     order,
     post,
     trusting,
@@ -75,7 +76,11 @@ def proxy(
 ) -> Iterator[Proxy]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         closed = listener.getsockname()[1]
+    folder = tmp_path_factory.mktemp("beside")
+    (folder / "local").write_text("a local file")
     options = (
+        *("--map-local", f"|//api.openai.com/v1/[a-z/]*local|{folder / 'local'}"),
+        *("--set", "block_list=/~u blocked/418"),
         *("--set", f"neighbour_port={neighbour.port}"),
         *("--modify-body", "@~q & ~u modified@before@after"),
         *("--modify-body", "@~s & ~u edited=@Hello@Edited"),
@@ -83,7 +88,7 @@ def proxy(
         *("--map-remote", f"|//api.openai.com/mapped|//api.openai.com{CHAT}"),
     )
     running = Proxy(
-        tmp_path_factory.mktemp("beside"),
+        folder,
         CONFIG.format(url=vendor.base_url, closed=closed),
         keys={"ONE": ONE},
         options=options,
@@ -127,6 +132,17 @@ def test_what_was_not_admitted_does_not_leave(
     assert vendor.requests == neighbour.requests == []
     (seen,) = order(proxy, "seen", path=path) or [{"text": ""}]
     assert OWN not in seen["text"]
+
+
+def test_nor_over_http2_or_for_curl(proxy: Proxy, vendor: VendorThread) -> None:
+    with Http2(proxy, "api.openai.com") as us:
+        answer = us.finished(us.post(f"{CHAT}?meddle=raise-and-stream", ask(), AUTH))
+    assert answer.headers[b":status"] == b"502"
+    for version in ("--http1.1", "--http2"):
+        url = f"https://api.openai.com{CHAT}?meddle=raise-and-stream"
+        got = curl(proxy, url, version, "--data-binary", ask().decode(), "-w", "%{http_code}")
+        assert got.stdout.endswith(b"502"), got
+    assert vendor.requests == []
 
 
 def test_a_layer_that_another_script_spoils_is_ours_all_the_same(proxy: Proxy, vendor: VendorThread) -> None:
@@ -201,6 +217,15 @@ def test_an_edit_takes_effect(proxy: Proxy, vendor: VendorThread, path: str) -> 
     assert "end=completed" in proxy.wait_log(f"model={json.loads(received.body)['model']} ")
 
 
+@pytest.mark.parametrize("path", [CHAT, FILES])
+def test_what_mitmproxy_answers_itself_asks_nobody(proxy: Proxy, vendor: VendorThread, path: str) -> None:
+    lines = proxy.log.count(" end=")
+    local, blocked = call(proxy, f"{path}/local"), call(proxy, f"{path}?blocked")
+    assert (local.content, blocked.status_code) == (b"a local file", 418)
+    assert vendor.requests == []
+    assert proxy.log.count(" end=") == lines
+
+
 @pytest.mark.parametrize(
     ("path", "model"), [("?edited=buffered", "gpt"), ("?edited=route", "whole-gpt"), ("?edited=no", "gpt")]
 )
@@ -252,6 +277,17 @@ def test_an_echo_is_found_whatever_scripts_do(
     assert answer.endswith(b"\r\n\r\n" + b" ".join(stars))
     assert b"x-you: " + stars[0] in answer
     assert b"x-url: " + stars[2] in answer
+
+
+def test_an_echo_is_found_where_it_is_answered(proxy: Proxy, vendor: VendorThread) -> None:
+    lines = f"HTTP/1.1 400 is {ONE}\r\nx-url: {QUOTED.decode()}\r\ncontent-type: text/plain\r\n\r\n"
+    vendor.on(path=CHAT).reply(Raw((Send(lines.encode() + ESCAPED),)))
+    with Http1(tunnel(proxy, "api.openai.com")) as us:
+        us.send(post(CHAT, "api.openai.com", ask("echo"), [*AUTH.items(), ("Connection", "close")]))
+        answer = us.rest()
+    assert answer.startswith(b"HTTP/1.1 400 is " + b"*" * len(ONE))
+    assert b"x-url: " + b"*" * len(QUOTED) in answer
+    assert b"*" * len(ESCAPED) + b"\r\n" in answer
 
 
 def test_an_echo_in_a_compressed_answer_breaks_it(proxy: Proxy, vendor: VendorThread) -> None:

@@ -191,3 +191,4 @@ def test_what_cannot_be_blacked_out_does_not_go_out(proxy: Proxy, vendor: Vendor
             post(path, "api.openai.com", ask(), [("Authorization", f"Bearer {OWN}"), ("Connection", "close")])
         )
         assert ONE.encode() not in us.rest()
+    order(proxy, "reset")  # what the pool keeps of a refusal is blacked out as well
