@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from protocols.base import Fault, Headers, WireResponse
 from protocols.parts import ErrorKind
-from protocols.wirejson import dump, load_first, object_at
+from protocols.wirejson import dump, load_object, object_at
 from rewrite.classify import code_of
 from rewrite.outcome import Kind, Rejected
 from rewrite.policies.giving_back import LONGEST_RETRY_AFTER
@@ -40,7 +40,7 @@ class Refusal:
     `status`, `kind`, `message`: those of the rejection.
     `code`: the provider's own word for the error, empty where it has none.
     `at`, `until`: when it was said, and when the credential is asked again; seconds on the machine's clock.
-    `answer`: what a client of `protocol` got; None where it was too long to keep.
+    `answer`: what a client of `protocol` got; None where it fits no other call, or is too long to keep.
     """
 
     credential: str
@@ -77,12 +77,17 @@ class Refused:
 def refusal(outcome: Rejected, credential: str, protocol: str, now: float, until: float) -> Refusal:
     """`outcome` of `credential` as it is kept."""
     answer = outcome.answer
-    fits = answer is not None and len(answer.body) <= LONGEST_ANSWER
-    kept = replace(answer, headers=_kept(answer.headers)) if answer is not None and fits else None
+    kept = replace(answer, headers=_kept(answer.headers)) if answer and _fits_any_call(answer) else None
     code = code_of(answer) if answer is not None else ""
     return Refusal(
         credential, outcome.status, outcome.kind, outcome.message, code, now, until, protocol, kept
     )
+
+
+def _fits_any_call(answer: WireResponse) -> bool:
+    """Not a stream that an error came in, nor the array that some streams are, nor what is too long."""
+    whole = answer.status >= 400 and not answer.body.lstrip().startswith(b"[")
+    return whole and len(answer.body) <= LONGEST_ANSWER
 
 
 def _kept(headers: Headers) -> Headers:
@@ -104,7 +109,7 @@ def answer_of(refused: Refused, protocol: str) -> WireResponse | Fault:
 
 def _noted(body: bytes, note: str) -> bytes:
     """`body` with `note` behind its message; as it is where it has none that is known."""
-    whole = load_first(body) or {}
+    whole = load_object(body) or {}
     error = object_at(whole, "error")
     if isinstance(error.get("message"), str):
         whole = {**whole, "error": {**error, "message": f"{error['message']} ({note})"}}
@@ -112,4 +117,4 @@ def _noted(body: bytes, note: str) -> bytes:
         whole = {**whole, name: f"{whole[name]} ({note})"}
     else:
         return body
-    return dump([whole] if body.lstrip().startswith(b"[") else whole)
+    return dump(whole)

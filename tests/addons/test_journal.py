@@ -17,6 +17,7 @@ from protocols.progress import Progress
 from rewrite.decision import Ended
 from rewrite.events import Summary
 from rewrite.fitting import Loss
+from rewrite.notices import Notice
 from rewrite.outcome import Completed, Kind, Rejected
 
 SECRET = "the-secret-of-a-pool"
@@ -88,6 +89,25 @@ def test_the_record_in_the_flow(journal: Journal, flow: http.HTTPFlow) -> None:
         "completed",
         "first token after 0.50 s",
     ]
+
+
+def test_the_record_names_the_keys_that_were_asked_last(journal: Journal, flow: http.HTTPFlow) -> None:
+    (first, second) = SUMMARY.attempts
+    attempts = (first, replace(second, asked_last=("three", "four")))
+    journal.end(record_of(flow), replace(SUMMARY, attempts=attempts))
+    assert "asked_last" not in flow.metadata[KEY]["attempts"][0]
+    assert flow.metadata[KEY]["attempts"][1]["asked_last"] == ["three", "four"]
+    assert "asked last, since it fails while others serve: three, four" in flow.comment.splitlines()
+
+
+@pytest.mark.parametrize("warning", [True, False])
+def test_a_notice_is_a_line_of_its_own_without_keys(
+    journal: Journal, caplog: pytest.LogCaptureFixture, *, warning: bool
+) -> None:
+    journal.notice(Notice("openai/one was refused (401: no sk-0123456789abcdef)", warning=warning))
+    (record,) = caplog.records
+    assert record.levelno == (logging.WARNING if warning else logging.INFO)
+    assert record.message == "openai/one was refused (401: no [redacted])"
 
 
 @pytest.mark.parametrize(
