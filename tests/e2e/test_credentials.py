@@ -196,6 +196,19 @@ def test_the_sdk_is_served_by_the_pool(proxy: Proxy, vendor: VendorThread) -> No
     assert [one.credential for one in vendor.requests] == [ONE, TWO]
 
 
+@pytest.mark.parametrize("path", [CHAT, "/v1/files"])
+def test_what_connection_lists_strips_no_key(
+    proxy: Proxy, vendor: VendorThread, model: str, path: str
+) -> None:
+    """A proxy before the provider would strip it too, were it told so: what is listed does not go on."""
+    headers = ("Connection: keep-alive, Authorization, X-Own", "Authorization: Bearer sk-own", "X-Own: 1")
+    sent = [part for header in (*headers, "OpenAI-Project: p") for part in ("-H", header)]
+    curl(proxy, OPENAI + path, "--http1.1", *sent, "--data-binary", ask(model).decode())
+    (received,) = vendor.requests
+    gone = [received.header(name) for name in ("connection", "x-own", "openai-project")]
+    assert (received.credential, gone) == (ONE, [None, None, None])
+
+
 def test_a_web_page_does_not_spend_the_pool(proxy: Proxy, vendor: VendorThread, model: str) -> None:
     """As a browser sends it without asking before: a form's content type, an Origin, and no key."""
     headers = ("-H", "Origin: https://page.example", "-H", "Content-Type: text/plain")
