@@ -7,7 +7,6 @@ from protocols.base import Decoder, Encoder, Head, Segment, WireResponse
 from protocols.errors import NO_JSON, MalformedStream
 from protocols.parts import Opaque, Ping, StreamError, StreamPart, visible
 from protocols.progress import Progress
-from protocols.sse import parse_event
 from protocols.wirejson import is_json
 from rewrite import repair
 from rewrite.aggregate import Gathering
@@ -220,18 +219,11 @@ class Reading:
         return Rejected(self.head.status, Kind.FOREIGN, _FOREIGN, None, self._as_it_came())
 
     def _as_it_came(self) -> WireResponse | None:
-        """All of it, for the client; None where it is not in the client's protocol, or has events that are no
-        JSON, on which SDKs raise what nobody understands."""
-        if self.translation or self.gathering or (self.streamed and any(map(_garbled, self.held))):
+        """All of it, for the client; None where it is not in the client's protocol."""
+        if self.translation or self.gathering:
             return None
         answer = self.answer()
         return replace(answer, body=answer.body + self.decoder.rest())
-
-
-def _garbled(frame: Segment) -> bool:
-    """Whether a frame has data that is no JSON; comments and blank lines have none."""
-    data = parse_event(frame.raw).data or (b"" if frame.idle else frame.raw.strip(_BETWEEN))
-    return bool(data) and not is_json(data)
 
 
 def joined(segments: Iterable[Segment]) -> bytes:
