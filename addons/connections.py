@@ -154,7 +154,7 @@ class Connections:
             raise Failure(CauseKind.TIMEOUT, "no connection in time") from fault
         if self._closed:
             connection.abort()
-            raise Failure(CauseKind.CONNECT, "the proxy closes its connections")
+            raise Failure(CauseKind.CONNECT, "the proxy is being stopped")
         self._used.add(connection)
         return connection
 

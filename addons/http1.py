@@ -20,6 +20,8 @@ _PIECE = 1 << 18
 # A head of an answer that is larger is refused; in bytes.
 _LARGEST_HEAD = 100 * 1024
 
+_NOT_HTTP = "the answer is not valid HTTP/1.1"
+
 _NEEDS_LENGTH = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -89,6 +91,8 @@ class Connection:
                 return bytes(event.data)
             if isinstance(event, h11.EndOfMessage):
                 return b""
+            if event is not h11.NEED_DATA:
+                raise Failure(CauseKind.PROTOCOL, _NOT_HTTP)
             data = await self._more()
             self._ended = not data
             self._http.receive_data(data)
@@ -149,7 +153,7 @@ class Connection:
         if isinstance(event, h11.Response):
             self._answer = event
         elif event is not h11.NEED_DATA:  # a switch of protocols
-            raise Failure(CauseKind.PROTOCOL, "the answer is not valid HTTP/1.1")
+            raise Failure(CauseKind.PROTOCOL, _NOT_HTTP)
 
     def _next(self) -> object:
         try:
@@ -157,7 +161,7 @@ class Connection:
         except h11.RemoteProtocolError as fault:
             if self._ended:
                 raise Failure(CauseKind.INCOMPLETE, "the connection was closed inside the body") from fault
-            raise Failure(CauseKind.PROTOCOL, "the answer is not valid HTTP/1.1") from fault
+            raise Failure(CauseKind.PROTOCOL, _NOT_HTTP) from fault
 
     async def _more(self) -> bytes:
         try:

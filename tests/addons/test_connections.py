@@ -240,6 +240,29 @@ async def test_an_idle_connection_expires(upstream: Upstream, monkeypatch: pytes
         await vendor.wait_idle()  # closed by a call to another server
 
 
+async def test_an_idle_connection_that_the_server_ends_is_closed_at_once(upstream: Upstream) -> None:
+    """Not when somebody wants to use it: half-closed sockets would pile up."""
+    left = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(_answer(await _request(reader), chunked=False))
+        writer.write_eof()
+        await reader.read()
+        left.set()
+
+    async with listening(serve) as port:
+        await collect(attempt(upstream, post(f"http://127.0.0.1:{port}/")))
+        await asyncio.wait_for(left.wait(), PATIENCE)
+
+
+async def test_a_closed_pool_opens_nothing(upstream: Upstream) -> None:
+    async with Vendor() as vendor:
+        await upstream.close()
+        events = await collect(attempt(upstream, post(f"{vendor.base_url}/")))
+        assert kind(events) is CauseKind.CONNECT
+        assert vendor.requests == []
+
+
 # The way
 
 
