@@ -1,13 +1,13 @@
 """Calls over a real pool: whichever of its keys fail, each is asked in its turn and none is passed over."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rewrite import credentials as pools
-from rewrite.credentials import Attempted, Chosen, Credential, PoolState, Wish
+from rewrite.credentials import AUTH_LONGEST, Attempted, Chosen, Credential, PoolState, Wish
 from rewrite.events import (
     Acquire,
     Acquired,
@@ -27,6 +27,17 @@ from rewrite.events import (
 )
 from rewrite.exchange import Exchange
 from rewrite.limits import Limits
+from rewrite.outcome import (
+    Abandoned,
+    Completed,
+    Kind,
+    Outcome,
+    Phase,
+    Rejected,
+    Stalled,
+    Truncated,
+    Unreachable,
+)
 from tests.rewrite.scenes import CHAT, DONE, SSE, TERMS, call, error_body, finishes, refused, says
 
 SERVES = says("Hi") + finishes("stop") + DONE
@@ -116,7 +127,7 @@ class House:
 MOST = 2 * Limits().max_attempts
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.lists(st.sampled_from(list(HEADS)), min_size=1, max_size=12), st.integers(1, 5))
 def test_each_free_key_is_asked_once_before_any_is_asked_twice(does: list[str], calls: int) -> None:
     house = House(dict(zip("abcdefghijkl", does, strict=False)))
@@ -133,3 +144,54 @@ def test_each_free_key_is_asked_once_before_any_is_asked_twice(does: list[str], 
             assert served
             assert house.backed_off_at == []
             assert max(Counter(asked).values()) == 1
+
+
+OUTCOMES: list[Outcome] = [
+    Completed(),
+    Abandoned(),
+    Truncated("reset"),
+    Stalled(Phase.FIRST_TOKEN, 60.0),
+    Unreachable("reset", sent=True),
+    Unreachable("no route", connected=False),
+    *(Rejected(400, kind) for kind in Kind),
+    Rejected(429, Kind.RATE, retry_after=5.0),
+]
+STEPS = st.tuples(
+    st.sampled_from("mn"),
+    st.sampled_from(OUTCOMES),
+    st.sampled_from(["ann", "bob"]),
+    st.sampled_from([0.0, 0.1, 20.0, 90.0, 700.0, 9000.0]),
+    st.booleans(),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(STEPS, max_size=60), st.integers(1, 4))
+def test_whatever_came_of_calls_a_key_serves_again_once_the_stated_wait_is_over(
+    steps: list[tuple[str, Outcome, str, float, bool]], keys: int
+) -> None:
+    pool, now = PoolState(tuple(Credential(name, "vendor") for name in "abcd"[:keys])), 0.0
+    for scope, outcome, witness, seconds, fallback in steps:
+        now += seconds
+        found = pools.choose(pool, Wish(scope, fallback=fallback), now)
+        if isinstance(found, Chosen):
+            name = found.credential.name
+            pool = pools.probing(pool, scope, now) if found.probe else pool
+            attempted = Attempted(name, scope, witness, probe=found.probe)
+            pool = pools.settle(pools.taken(pool, name), attempted, outcome, now)
+        else:
+            is_over_after_its_wait(pool, Wish(scope, fallback=fallback), now)
+    assert not any(state.in_flight for state in pool.states.values())
+
+
+def is_over_after_its_wait(pool: PoolState, wish: Wish, now: float) -> None:
+    found = pools.choose(pool, wish, now)
+    assert isinstance(found, pools.NoneFree)
+    assert wish.fallback or not found.paused
+    assert found.wait is not None
+    assert 0 < found.wait <= AUTH_LONGEST
+    alone = pools.choose(pool, replace(wish, fallback=False), now + found.wait + 0.001)
+    assert isinstance(alone, Chosen)
+    if found.refused:
+        assert found.wait <= found.refused.wait + 0.001
+        assert all(pool.state(one.name).refusal(wish.scope, now) for one in pool.credentials)
