@@ -40,7 +40,9 @@ from rewrite.events import Summary
 BETA = b"responses_websockets="
 """How the value of `openai-beta` begins that asks for WebSockets: it is said of the handshake alone."""
 
-_HANDSHAKE = frozenset({b"connection", b"upgrade", b"content-length", b"content-type", b"accept"})
+_HANDSHAKE = frozenset(
+    {b"connection", b"upgrade", b"content-length", b"content-type", b"content-encoding", b"accept"}
+)
 _FIRST_ERROR = 400
 _NONSENSE = 502
 """The status of an answer that is none."""

@@ -24,7 +24,10 @@ from rewrite.providers import WebSocket
 
 _REFUSED = "WebSockets are not offered here: ask over HTTP"
 _SWITCHED = 101
-_FROM_A_PAGE = "a web page ({}) may not open a WebSocket here without a key of its own"
+_FROM_A_PAGE = (
+    "a web page ({}) may not open a WebSocket here without a key of its own: "
+    'to let it, put its origin into [browsers] allow = ["https://..."] of the proxy\'s config'
+)
 
 
 class WebSockets:

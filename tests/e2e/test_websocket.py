@@ -65,6 +65,8 @@ protocols = ["openai_chat"]
 [providers.anthropic]
 base_url = "{url}"
 credentials = [{{ name = "other", key = "env:OTHER" }}]
+[browsers]
+allow = ["https://friend.test"]
 [[routes]]
 match = {{ model = "routed-*" }}
 to = ["anthropic/claude-test"]
@@ -314,7 +316,8 @@ def test_a_web_page_without_a_key_is_refused_in_every_mode(
     with WebSocket(proxy, host, key="", headers={**PAGE, "Cookie": "a=b"}) as socket:
         status, _, body = socket.refusal()
     assert status == 403
-    assert "https://evil.test" in json.loads(body)["error"]["message"]
+    message = json.loads(body)["error"]["message"]
+    assert ("https://evil.test" in message, "[browsers] allow" in message) == (True, True)
     assert vendor.requests == []
 
 
@@ -326,6 +329,20 @@ def test_a_web_page_with_a_key_spends_that_one(proxy: Proxy, vendor: VendorThrea
     with WebSocket(proxy, "bridged.test", headers=PAGE) as socket:
         socket.turn(model=model, input="hi")
     assert [one.credential for one in vendor.requests] == ["sk-own-key", "sk-own-key"]
+
+
+def test_a_page_that_the_config_allows_spends_the_pool(
+    proxy: Proxy, vendor: VendorThread, model: str
+) -> None:
+    with WebSocket(proxy, "bridged.test", key="", headers={"Origin": "https://friend.test"}) as socket:
+        socket.turn(model=model, input="hi")
+    assert [one.credential for one in vendor.requests] == [ONE]
+
+
+def test_a_handshakes_coding_is_not_that_of_its_turns(proxy: Proxy, vendor: VendorThread, model: str) -> None:
+    with WebSocket(proxy, "bridged.test", headers={"Content-Encoding": "gzip"}) as socket:
+        socket.turn(model=model, input="hi")
+    assert [body["model"] for body in bodies(vendor)] == [model]
 
 
 def test_a_providers_own_page_passes(proxy: Proxy, vendor: VendorThread) -> None:
