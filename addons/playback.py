@@ -11,10 +11,12 @@ from addons.sink import addon
 
 
 def forget_cut(flow: http.HTTPFlow) -> None:
-    """Before a request is looked up: recorded answers to it of which only the first part was kept go out."""
+    """Before a request is looked up: recorded answers to it go out of which not all was kept, or nothing,
+    since they passed through as streams."""
     playback = addon("serverplayback")
     if playback is None or not playback.flowmap:
         return
     for recorded in playback.flowmap.get(playback._hash(flow), ()):
-        if recorded.metadata.get(TRUNCATED_KEY):
+        response = recorded.response
+        if response is not None and (recorded.metadata.get(TRUNCATED_KEY) or response.raw_content is None):
             recorded.response = None

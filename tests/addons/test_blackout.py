@@ -130,6 +130,12 @@ def test_a_header_may_be_named_by_a_key_whose_capitals_are_lost() -> None:
     assert blackout.text("is sk-Pool-Number-One") == "is " + "*" * 18
 
 
+def test_a_header_may_have_a_key_with_letters_of_any_script() -> None:
+    odd = "ÄÖÜ-a-key-of-many-letters"
+    ((name, value),) = Blackout([SecretStr(odd)]).headers([("x-you", odd)])
+    assert (name, set(value)) == ("x-you", {"*"})
+
+
 def test_a_key_is_found_between_pieces_that_are_only_looked_at() -> None:
     blackout = Blackout([SecretStr(KEY)])
     assert not blackout.finds(b"you are sk-pool-")

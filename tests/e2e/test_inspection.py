@@ -25,6 +25,7 @@ from tests.vendor import (
     chat_error,
     chat_stream,
     streamed,
+    whole,
 )
 
 CONFIG = """
@@ -366,16 +367,21 @@ def test_a_recorded_answer_is_served_if_it_is_whole(tmp_path: Path, vendor: Vend
     (tmp_path / "second").mkdir()
     with make_proxy(vendor, tmp_path / "first") as proxy:
         answers = [call(proxy, CHAT, model).content for model in ("short", "long")]
-    _, cut = flows(proxy)
+        call(proxy, FILES, "passed")
+    _, cut, passed = flows(proxy)
+    assert passed.response
+    assert passed.response.raw_content is None
     assert cut.response
     assert (len(cut.response.raw_content or b""), cut.metadata["rotator_body_truncated"]) == (4 << 20, True)
     assert cut.comment.endswith("the answer is not shown whole: its first 4194304 bytes")
     vendor.on(path=CHAT).reply(streamed(TEXT))
+    vendor.on(path=FILES).reply(whole(b"the file"))
     config = CONFIG.format(url=vendor.base_url)
     replayed = ("--server-replay", str(tmp_path / "first" / "flows"), "--set", "server_replay_extra=forward")
     with Proxy(tmp_path / "second", config, keys={"ONE": ONE, "TWO": TWO}, options=replayed) as second:
         assert [call(second, CHAT, model).content for model in ("short", "long")] == [answers[0], answers[0]]
-    assert len(vendor.requests) == 3
+        assert call(second, FILES, "passed").content == b"the file"
+    assert len(vendor.requests) == 5
     assert second.log.count(" end=") == 1
 
 
