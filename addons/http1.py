@@ -1,5 +1,6 @@
 """One connection's HTTP/1.1, by h11: a request goes out while its answer may come in."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 
 import h11
@@ -164,6 +165,8 @@ class Connection:
             raise Failure(CauseKind.PROTOCOL, _NOT_HTTP) from fault
 
     async def _more(self) -> bytes:
+        if self._line.has_news:
+            await asyncio.sleep(0)  # a body that is all there lets others have their turn
         try:
             return await self._line.read()
         except Failure:

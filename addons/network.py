@@ -24,6 +24,9 @@ from addons.failure import CauseKind, Failure
 LARGEST_UNREAD = 1 << 17
 """Bytes that wait in the process before the socket is read no further."""
 
+LARGEST_TAKE = 1 << 15
+"""Bytes that are taken at once: what is made of them holds the event loop."""
+
 NEXT_ADDRESS = 0.25
 """Seconds until another address of a host is tried beside the one before, as RFC 8305 recommends."""
 
@@ -122,7 +125,7 @@ class Line(asyncio.Protocol):
                 raise Failure(CauseKind.SENDING, text) from fault
 
     async def read(self) -> bytes:
-        """What has arrived, at least a byte; nothing at the end. Raises Failure behind a reset.
+        """Some of what has arrived, at least a byte; nothing at the end. Raises Failure behind a reset.
 
         A close without TLS's own goodbye is an end like any other: HTTP's framing tells a cut.
         """
@@ -135,9 +138,9 @@ class Line(asyncio.Protocol):
         """As `read`, at once; nothing also where there is no news."""
         if not self._arrived and self._fault is not None:
             raise Failure(CauseKind.RESET, "the connection was reset") from self._fault
-        taken = bytes(self._arrived)
-        self._arrived.clear()
-        if not self._ended:
+        taken = bytes(self._arrived[:LARGEST_TAKE])
+        del self._arrived[:LARGEST_TAKE]
+        if not self._ended and len(self._arrived) <= LARGEST_UNREAD:
             self.transport.resume_reading()
         return taken
 

@@ -8,7 +8,7 @@ import pytest
 
 from addons.failure import CauseKind, Failure
 from addons.http1 import Connection, request_head
-from addons.network import connect
+from addons.network import LARGEST_TAKE, connect
 from tests.addons.asking import PATIENCE, listening
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -97,6 +97,26 @@ async def test_what_is_no_answer(answer: bytes, kind: CauseKind, slowly: bool) -
         assert failure.value.cause.kind is kind
         assert connection.has_spoken is bool(answer)
         assert not connection.renew()
+
+
+async def test_a_body_of_tiny_chunks_does_not_keep_the_event_loop() -> None:
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    chunks = 4 * LARGEST_TAKE // 6
+    async with answered(CHUNKED + b"1\r\na\r\n" * chunks + b"0\r\n\r\n", slowly=False) as connection:
+        await connection.answer()
+        while len(connection._line._arrived) < 3 * LARGEST_TAKE:  # noqa: ASYNC110  # it comes and tells nobody
+            await asyncio.sleep(0)
+        counting = asyncio.create_task(count())
+        assert await body(connection) == b"a" * chunks
+        counting.cancel()
+    assert turns >= 3
 
 
 async def test_a_tunnel_has_no_body() -> None:
