@@ -76,8 +76,7 @@ ABILITIES = Abilities(
         "answers": "images, and what the other provider's own tools did, are left out",
         "citations": "offsets are left out: a whole text cites",
         "stop reasons": "one that the provider lacks becomes end_turn",
-        "whole answers": "a tool call whose arguments are no JSON object is left out, and the answer counts "
-        "as cut",
+        "whole answers": "a tool call with half of its arguments is left out, and the answer counts as cut",
         "history": "the client's: citations, and what the provider's own tools did, are left out",
     },
 )
