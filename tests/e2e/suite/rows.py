@@ -25,6 +25,7 @@ from tests.e2e.suite.voice import (
     refused,
     silent,
     started,
+    with_broken_json,
     with_garbage,
 )
 from tests.e2e.translation.scenarios import ANSWER, CUT_TEXT, TIME, WEATHER
@@ -139,8 +140,15 @@ ROWS = (
         "S8",
         "one malformed line",
         [with_garbage],
-        # These SDKs raise on it; the provider's bytes are not ours to judge.
-        but={"gemini_generate": STUMBLES, "ollama_chat": replace(STUMBLES, error="JSONDecodeError")},
+        # Gemini's SDKs raise on it; outside of events the provider's bytes are not ours to judge.
+        but={"gemini_generate": STUMBLES, "ollama_chat": Expected(CUT_TEXT, None, "is no JSON")},
+    ),
+    Row(
+        "S8",
+        "an event that is no JSON",
+        [with_broken_json],
+        Expected(CUT_TEXT, None, "is no JSON"),
+        only=("openai_chat",),
     ),
     Row("S9", "a slow drip", [dripping(0.4)], hasty=True),
     *(

@@ -108,6 +108,12 @@ def with_garbage(voice: Voice) -> Answer:
     return voice.stream([*begun, b"garbage without a colon\n\n", *events[len(begun) :]])
 
 
+def with_broken_json(voice: Voice) -> Answer:
+    """An event in the middle whose data SDKs cannot parse."""
+    begun, events = voice.cut(), voice.events()
+    return voice.stream([*begun, b"data: {upstream timed out}\n\n", *events[len(begun) :]])
+
+
 def interleaved(said: Said) -> Act:
     """Two tool calls whose fragments come in turns, where the protocol can say so: in a chat."""
 
