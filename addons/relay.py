@@ -77,6 +77,9 @@ _NOT_SENT = "an edit of the answer was taken back: it had been streamed to the c
 _TLS_HANDSHAKE, _TLS_KNOWN = b"\x16", 3
 """How a handshake begins (RFC 8446, section 5.1), and how many bytes mitmproxy wants to see of it."""
 
+LARGEST_WRITE = 1 << 15
+"""Bytes that are encrypted at once: the room for what a TLS connection once held is kept until its end."""
+
 log = logging.getLogger("rotator.relay")
 
 type Responder = Callable[[Sink], Coroutine[None, None, None]]
@@ -373,8 +376,9 @@ class RelayStream(HttpStream):
         self._kept += data[:room]
         if len(data) > room:
             self.flow.metadata[TRUNCATED_KEY] = True
-        if not self._buffering:
-            yield SendHttp(ResponseData(self.stream_id, data), self.context.client)
+        for at in range(0, 0 if self._buffering else len(data), LARGEST_WRITE):
+            piece = data[at : at + LARGEST_WRITE]
+            yield SendHttp(ResponseData(self.stream_id, piece), self.context.client)
 
     def _end(self) -> layer.CommandGenerator[None]:
         streamed = not self._buffering

@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need 
 
 from mitmproxy import addonmanager, command, ctx, exceptions, flow, hooks, http, tls
 
+from addons import memory
 from addons.answering import Answering
 from addons.blackout import Redactor
 from addons.control import Control
@@ -26,7 +27,12 @@ from addons.pool import Pool
 from addons.printable import Lines
 from addons.relay import Relay
 from addons.settings import ConfigError, known_protocols
-from addons.startup import configure_proxy, end_start, spare_closed_loop, unknown_options
+from addons.startup import (
+    configure_proxy,
+    end_start,
+    spare_closed_loop,
+    unknown_options,
+)
 from addons.trace import Traces
 from addons.websocket import WebSockets, guard_choice
 from protocols.base import Fault
@@ -71,6 +77,7 @@ class Rotator:
         pool = self._pool = Pool(time.monotonic, self._journal.notice)
         self._registry = registry = _protocols()
         self._distrust = Distrust()
+        self._housekeeping = memory.Housekeeping(memory.clean)
         self._interception = Interception(registry, pool, self._journal, redactor)
         self._answering = Answering(registry, pool, self._journal, Traces(redactor))
         self._departure = Departure(self._interception, self._answering, self._journal)
@@ -125,6 +132,7 @@ class Rotator:
 
     def running(self) -> None:
         self._control.start()
+        memory.freeze()
         if lines := os.environ.get(PASTE):
             sys.stdout.write(f"{lines}\n")
 
@@ -182,9 +190,11 @@ class Rotator:
 
     def response(self, flow: http.HTTPFlow) -> None:
         self._answering.over(flow)
+        self._housekeeping.over(flow)
 
     def error(self, flow: http.HTTPFlow) -> None:
         self._answering.over(flow)
+        self._housekeeping.over(flow)
 
     def websocket_message(self, flow: http.HTTPFlow) -> None:
         try:

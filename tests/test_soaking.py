@@ -1,12 +1,16 @@
 """The soak, small: it runs, it judges, and each thing that it is for fails its verdict."""
 
+import re
 import sys
+import tracemalloc
+from dataclasses import replace
 
 import pytest
 
 from scripts.soaking.__main__ import soak
 from scripts.soaking.judging import checker
-from scripts.soaking.verdict import Rest, Sample, of_memory, of_rest
+from scripts.soaking.verdict import JUDGED, WARM_UP, Rest, Sample, of_memory, of_rest
+from tests.e2e import inside
 from tests.e2e.translation.scenarios import ANSWER
 from tests.vendor.speech import SPEECHES
 
@@ -15,7 +19,8 @@ REST = Rest(descriptors=7, tasks=11, calls=0, idle=0)
 
 def grown(megabytes: float) -> list[Sample]:
     """A run of four minutes that takes so much a minute, from its first moment."""
-    return [Sample(5.0 * number, 90 + megabytes * number / 12, 80, 200, number) for number in range(1, 49)]
+    step = (WARM_UP + JUDGED) // 48 + 1
+    return [Sample(5.0 * n, 90 + megabytes * n / 12, 80, 200, n * step) for n in range(1, 49)]
 
 
 def test_flat_memory_is_flat() -> None:
@@ -23,8 +28,16 @@ def test_flat_memory_is_flat() -> None:
 
 
 def test_what_was_taken_while_it_warmed_up_is_no_growth() -> None:
-    early = [Sample(one.at, 30 + one.at, 80, 200, 0) for one in grown(0) if one.at < 90]
-    assert list(of_memory([*early, *(one for one in grown(0) if one.at >= 90)])) == []
+    early = [replace(one, resident=30 + one.at) for one in grown(0) if one.calls < WARM_UP]
+    assert list(of_memory([*early, *(one for one in grown(0) if one.calls >= WARM_UP)])) == []
+
+
+def test_a_busy_machine_warms_up_for_longer() -> None:
+    """The same run of calls in twice the time: what counts is how much was done, not how long it took."""
+    slow = [replace(one, at=2 * one.at, resident=min(30 + one.calls / 20, 230)) for one in grown(0)]
+    assert list(of_memory(slow)) == []
+    (found,) = of_memory([one for one in slow if one.at < 240])
+    assert found.startswith("too few calls to judge memory by")
 
 
 @pytest.mark.parametrize(("megabytes", "said"), [(2.5, "2.50 MB a minute (bound 2)"), (20.0, "MB (bound 8)")])
@@ -33,8 +46,9 @@ def test_memory_that_grows_is_told(megabytes: float, said: str) -> None:
     assert said in found
 
 
-def test_too_few_samples_are_no_proof() -> None:
-    assert list(of_memory(grown(0)[:2])) == ["too few samples to judge memory by"]
+def test_too_few_calls_are_no_proof() -> None:
+    assert list(of_memory([])) == [f"too few calls to judge memory by: 0 of {WARM_UP + JUDGED}"]
+    assert list(of_memory([replace(one, calls=99_999) for one in grown(0)[:2]])) != []
 
 
 def test_idle_connections_to_the_provider_are_no_leak() -> None:
@@ -68,9 +82,20 @@ def test_a_good_stream_passes_and_others_do_not(protocol: str) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory of another process is read as Linux gives it")
 def test_a_short_run(capsys: pytest.CaptureFixture[str]) -> None:
-    soak(0.05, 8, every=0.3)
+    soak(0.02, 8, every=0.3)
     told = capsys.readouterr().out
-    assert "8 streams at once for 0.05 minutes" in told
+    assert "8 streams at once for 0.02 minutes" in told
     assert "; 0 were not as they have to be" in told
     assert "answered" in told
     assert "left" not in told.splitlines()[-1].replace("nothing is left", "")
+
+
+def test_what_holds_memory_is_named_with_its_callers() -> None:
+    tracemalloc.start(2)
+    try:
+        held = bytearray(3_000_000)
+        first = inside.top()[0]
+    finally:
+        tracemalloc.stop()
+    assert len(held) == 3_000_000
+    assert re.match(r" +3\.0 MB in +[0-9]+  tests/test_soaking\.py:[0-9]+ < ", first), first

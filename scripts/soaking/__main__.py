@@ -1,4 +1,7 @@
-"""Runs it and prints a table and a verdict: python -m scripts.soaking [--minutes N] [--streams N]"""
+"""Runs it and prints a table and a verdict:
+
+python -m scripts.soaking [--minutes N] [--streams N] [--trace-memory]
+"""
 
 import argparse
 import asyncio
@@ -20,6 +23,8 @@ from scripts.soaking.faults import Provider
 from scripts.soaking.judging import checker
 from scripts.soaking.verdict import (
     HEADING,
+    JUDGED,
+    WARM_UP,
     Rest,
     Sample,
     behind_warm_up,
@@ -32,6 +37,12 @@ from scripts.soaking.verdict import (
 from tests.e2e import inside
 from tests.e2e.proxy import ADDON, Proxy
 from tests.vendor import Vendor, VendorThread
+
+LONGER = 3
+"""How many times as long as was asked for a run may take, until it has made enough calls."""
+
+TRACED = {"PYTHONTRACEMALLOC": "4"}
+"""How many callers are named of a place that takes memory. It doubles what the process takes."""
 
 SETTLING = 45.0
 """Seconds in which all has to be gone behind the last client."""
@@ -59,6 +70,7 @@ class Soak:
     minutes: float
     streams: int
     every: float = 5.0
+    traced: bool = False
     tally: Tally = field(default_factory=Tally)
     samples: list[Sample] = field(default_factory=list)
 
@@ -74,12 +86,23 @@ class Soak:
             for seed in range(self.streams):
                 group.create_task(Worker(*made, seed).run(over))
             await self._watch()
+            await self._show_memory("while all streams run")
             over.set()
-        return self._verdict(before, await self._settled(before))
+        after = await self._settled(before)
+        await self._show_memory("when all are gone")
+        return self._verdict(before, after)
+
+    async def _show_memory(self, when: str) -> None:
+        """What holds memory, as Python sees it; the remainder is TLS's, and what the allocator keeps."""
+        if self.traced:
+            told = await self._ask("memory")
+            seen, all_of_it = told["traced"] / 1e6, self._resident()
+            print(f"memory {when}: {seen:.0f} MB of Python's objects, {all_of_it:.0f} MB resident")
+            print(*told["top"], sep="\n")
 
     async def _watch(self) -> None:
         began, number, since = time.monotonic(), 1, 0
-        while (at := time.monotonic() - began) < self.minutes * 60:
+        while self._goes_on(at := time.monotonic() - began):
             await asyncio.sleep(self.every)
             self.samples.append(await self._sample(at + self.every))
             self.vendor.requests.clear()
@@ -88,6 +111,10 @@ class Soak:
                 number, since = number + 1, len(self.samples)
         if self.samples[since:]:
             print(minute(number, self.samples[since:], self.tally.calls))
+
+    def _goes_on(self, at: float) -> bool:
+        enough = self.tally.calls >= WARM_UP + JUDGED
+        return at < self.minutes * 60 * (1 if enough else LONGER)
 
     async def _sample(self, at: float) -> Sample:
         told = await self._ask("tasks")
@@ -119,7 +146,10 @@ class Soak:
         warm = behind_warm_up(self.samples)
         ends = ", ".join(f"{how} {number}" for how, number in sorted(self.tally.ends.items()))
         print(f"{self.tally.calls} calls: {ends}; {len(self.tally.problems)} were not as they have to be")
-        print(f"memory behind the warm-up: {steepness(warm):+.2f} MB a minute, {growth(warm):+.1f} MB in all")
+        if len(warm) > 1:
+            print(
+                f"memory behind {WARM_UP} calls: {steepness(warm):+.2f} MB/min, {growth(warm):+.1f} MB in all"
+            )
         print(f"before: {before}\nafter:  {after}")
         found = [*of_memory(self.samples), *of_rest(before, after, self.streams), *self.tally.problems[:5]]
         print(*(found or ["memory is flat, nothing is left, no frame is corrupt"]), sep="\n")
@@ -140,28 +170,29 @@ def config(base_url: str) -> str:
     return _CONFIG + "".join(tables)
 
 
-def soak(minutes: float, streams: int, every: float = 5.0) -> int:
+def soak(minutes: float, streams: int, every: float = 5.0, *, traced: bool = False) -> int:
     """The exit status of a run."""
     # The fake provider's loop warns of every client that left while it was writing.
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as name, VendorThread(Vendor(tls=True, default=Provider())) as vendor:
         options = ("--set", f"ssl_verify_upstream_trusted_ca={vendor.ca_path}", "--set", "flow_detail=0")
         scripts = (ADDON, Path(inside.__file__))
-        keys = {"ONE": "sk-pool-one", "TWO": "sk-pool-two"}
+        keys = {"ONE": "sk-pool-one", "TWO": "sk-pool-two"} | (TRACED if traced else {})
         with Proxy(Path(name), config(vendor.base_url), keys=keys, options=options, scripts=scripts) as proxy:
-            return asyncio.run(Soak(proxy, vendor, minutes, streams, every).run())
+            return asyncio.run(Soak(proxy, vendor, minutes, streams, every, traced).run())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="scripts/soak", description="Flat memory under mixed faults.")
-    parser.add_argument("--minutes", type=float, default=10.0, help="how long (default 10)")
+    parser.add_argument("--minutes", type=float, default=10.0, help="how long at least (default 10)")
     parser.add_argument("--streams", type=int, default=100, help="how many at once (default 100)")
+    parser.add_argument("--trace-memory", action="store_true", help="print what holds memory (slower)")
     chosen = parser.parse_args(arguments)
     if sys.platform != "linux":
         parser.error("the memory of another process is read as Linux gives it")
     if not 0 < chosen.minutes <= 240:
         parser.error("--minutes is more than 0 and at most 240")
-    return soak(chosen.minutes, chosen.streams)
+    return soak(chosen.minutes, chosen.streams, traced=chosen.trace_memory)
 
 
 if __name__ == "__main__":

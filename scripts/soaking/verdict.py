@@ -4,8 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean, linear_regression, median
 
-WARM_UP = 0.4
-"""Part of a run that is not looked at: imports, caches, and the allocator's first sizes."""
+WARM_UP = 4_000
+"""Calls that are not looked at: imports, caches, and the allocator's first sizes. Counted in calls, since a
+busy machine takes longer for them."""
+
+JUDGED = 4_000
+"""Calls behind the warm-up that memory is judged by, at least."""
 
 STEEPEST = 2.0
 """MB of resident memory a minute; a stream that were kept whole would be some hundred a minute."""
@@ -41,8 +45,7 @@ class Rest:
 
 
 def behind_warm_up(samples: Sequence[Sample]) -> list[Sample]:
-    begin = samples[-1].at * WARM_UP if samples else 0.0
-    return [sample for sample in samples if sample.at >= begin]
+    return [sample for sample in samples if sample.calls >= WARM_UP]
 
 
 def steepness(samples: Sequence[Sample]) -> float:
@@ -60,8 +63,9 @@ def growth(samples: Sequence[Sample]) -> float:
 def of_memory(samples: Sequence[Sample]) -> Iterator[str]:
     """What speaks against flat memory; nothing, if it is flat."""
     warm = behind_warm_up(samples)
-    if len(warm) < 3:
-        yield "too few samples to judge memory by"
+    calls = samples[-1].calls if samples else 0
+    if calls < WARM_UP + JUDGED or len(warm) < 3:
+        yield f"too few calls to judge memory by: {calls} of {WARM_UP + JUDGED}"
     elif growth(warm) > LARGEST_GROWTH:
         yield f"memory grew by {growth(warm):.1f} MB (bound {LARGEST_GROWTH:g})"
     elif steepness(warm) > STEEPEST and growth(warm) > NOISE:
