@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from protocols.base import Call, Operation, WireRequest
 from protocols.errors import MalformedRequest
@@ -39,8 +38,3 @@ def json_call(protocol: str, call_id: str, operation: Operation, request: WireRe
         text_bytes=text_size(request.body),
         target=request.target,
     )
-
-
-def place_of(call: Call) -> str:
-    """Path and query of a call, of an absolute address too; empty where it has none."""
-    return urlsplit(call.target)._replace(scheme="", netloc="").geturl()

@@ -1,13 +1,12 @@
 """Prompts to requests of the provider, and what of a prompt gets lost on the way."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from protocols.anthropic_messages.losses import HAPPENS, UNREAD
 from protocols.anthropic_messages.thinking import Plan, plan
 from protocols.anthropic_messages.turns import CACHE, closes_with_bare_call, split, texts, tool_names, turns
 from protocols.base import Abilities, Call, Headers, Operation, Rendered, Target
-from protocols.calls import place_of
 from protocols.errors import Untranslatable
 from protocols.losses import WRAPPED_ARGUMENTS
 from protocols.prompt import (
@@ -121,9 +120,9 @@ def retarget(call: Call, target: Target) -> Rendered:
     """See `protocols.base.WireProtocol.retarget`; the client's query stays, and its path where the target has
     none of its own."""
     body = {**call.body, "model": target.model}
-    if own := "" if target.path else place_of(call):
+    if own := "" if target.path else call.target:
         return Rendered(own, body)
-    query = urlsplit(call.target).query
+    query = call.target.partition("?")[2]
     path = _path(target, call.operation) + (f"?{query}" if query else "")
     return Rendered(path, body)
 

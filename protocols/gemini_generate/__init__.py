@@ -11,7 +11,7 @@ Code Assist (`/v1internal:...`) holds the request in `{"model", "project", "requ
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from protocols.base import (
     Abilities,
@@ -120,7 +120,7 @@ class GeminiGenerate:
     def parse(self, call_id: str, operation: Operation, request: WireRequest) -> Call:
         """A conversation is known by Code Assist's session; a cache by the account that made it, so that
         its calls stay together too."""
-        target = _target(request.target)
+        target = request.target
         call = replace(json_call(self.name, call_id, operation, request), target=target, stream=False)
         if operation is Operation.MODELS:
             return call
@@ -185,11 +185,6 @@ class GeminiGenerate:
 
     def whole(self, call: Call, reply: Reply, progress: Progress) -> bytes:
         return whole_answer(form_of(call), reply, progress)
-
-
-def _target(url: str) -> str:
-    """Path and query, of an absolute address too."""
-    return urlsplit(url)._replace(scheme="", netloc="").geturl()
 
 
 def _reasoning(body: JsonObject) -> Reasoning:

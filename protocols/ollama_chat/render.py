@@ -6,7 +6,6 @@ from urllib.parse import quote
 
 from protocols.arguments import object_of
 from protocols.base import Abilities, Call, Operation, Rendered, Target
-from protocols.calls import place_of
 from protocols.errors import Untranslatable
 from protocols.losses import WRAPPED_ARGUMENTS
 from protocols.ollama_chat.losses import HAPPENS
@@ -96,7 +95,7 @@ def retarget(call: Call, target: Target) -> Rendered:
     """A list of models is asked for without a body. Where the target has no path of its own, the call's
     stays."""
     body = {} if call.operation is Operation.MODELS else {**call.body, "model": target.model}
-    if own := "" if target.path else place_of(call):
+    if own := "" if target.path else call.target:
         return Rendered(own, body)
     asked = call.target.partition("?")[0]
     match call.operation:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 from protocols.base import Abilities, Call, Operation, Rendered, Target
-from protocols.calls import place_of
 from protocols.losses import WRAPPED_ARGUMENTS
 from protocols.openai_chat.losses import HAPPENS, UNREAD
 from protocols.openai_chat.render_messages import render_messages
@@ -106,7 +105,7 @@ def retarget(call: Call, target: Target) -> Rendered:
     """A list of models is asked for without a body. Where the target has no path of its own, the call's
     stays, which is seldom OpenAI's."""
     body = {} if call.operation is Operation.MODELS else {**call.body, "model": target.model}
-    own = "" if target.path else place_of(call)
+    own = "" if target.path else call.target
     return Rendered(_deployed(own, target) if own else path(target, call.operation), body)
 
 

@@ -128,7 +128,7 @@ def test_where_it_goes() -> None:
     ("operation", "url", "path"),
     [
         (Operation.GENERATE, "/v1/messages?beta=true", "/v1/messages?beta=true"),
-        (Operation.COUNT_TOKENS, "http://vendor.test/v1/messages/count_tokens", "/v1/messages/count_tokens"),
+        (Operation.COUNT_TOKENS, "//[/v1/messages/count_tokens", "//[/v1/messages/count_tokens"),
         (Operation.MODELS, "/v1/models?limit=5", "/v1/models?limit=5"),
     ],
 )

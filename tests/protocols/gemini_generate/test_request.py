@@ -70,8 +70,9 @@ def test_the_path_names_the_model_and_says_whether_it_streams(target: str, model
     assert (found.model, found.stream, found.target) == (model, stream, target)
 
 
-def test_the_target_is_a_path_with_its_query() -> None:
-    assert call(target="https://vendor.test" + EVENTS).target == EVENTS
+@pytest.mark.parametrize("before", ["//vendor.test", "//[", "//user@vendor.test:x"])
+def test_a_target_is_never_read_as_a_url(before: str) -> None:
+    assert call(target=before + EVENTS).target == before + EVENTS
 
 
 def test_counting_is_never_streamed_and_a_list_has_no_body() -> None:
