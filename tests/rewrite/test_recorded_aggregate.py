@@ -6,6 +6,7 @@ import pytest
 
 from protocols.arguments import within
 from protocols.base import Call, Decoder, Head, Operation, WireProtocol
+from protocols.errors import MalformedStream
 from protocols.parts import BlockKind, FinishReason
 from protocols.progress import Progress
 from protocols.registry import discover
@@ -25,12 +26,12 @@ ABRIDGED = {"vercel-openai-phase.1.sse", "vercel-programmatic-tool-calling.1.sse
 HALF_A_CALL = "sdkpy-incomplete-partial-json-response.sse"
 """Its tool call ends in the middle of the arguments, at the limit of tokens: it is left out."""
 
-MODEL_PATH = "/v1beta/models/m"
+NO_JSON_IN_IT = "vercel-parallel-tool-call-wrapper.1.sse"
+"""Its first event is none that a client could read."""
 
-each_stream = pytest.mark.parametrize(
-    "file",
-    [p for name in PROTOCOLS for p in recorded(name, "*.ndjson" if name == "ollama_chat" else "*.sse")],
-)
+MODEL_PATH = "/v1beta/models/m"
+STREAMS = [p for name in PROTOCOLS for p in recorded(name, "*.ndjson" if name == "ollama_chat" else "*.sse")]
+each_stream = pytest.mark.parametrize("file", [p for p in STREAMS if NO_JSON_IN_IT not in str(p.id)])
 
 
 def asked(protocol: WireProtocol, *, stream: bool) -> Call:
@@ -127,6 +128,12 @@ def test_a_recorded_stream_says_the_same_as_one_answer(file: Path) -> None:
         assert whole.finished[choice] == finish
     for choice in whole.finished.keys() - streamed.finished.keys():
         assert whole.finished[choice].reason in (FinishReason.STOP, FinishReason.TOOL_CALLS)
+
+
+@pytest.mark.parametrize("file", [p for p in STREAMS if NO_JSON_IN_IT in str(p.id)])
+def test_a_recorded_stream_with_an_event_that_is_no_json_is_none(file: Path) -> None:
+    with pytest.raises(MalformedStream, match="no JSON"):
+        gathered(PROTOCOLS[protocol_of(file)], SSE, file.read_bytes(), SIZES[0])
 
 
 @each_stream
