@@ -42,6 +42,11 @@ class Redactor:
 
     def __init__(self) -> None:
         self._secrets: OrderedDict[str, None] = OrderedDict()
+        self._kept: dict[str, None] = {}
+
+    def keep(self, secrets: Iterable[SecretStr]) -> None:
+        """Those of a pool: however many keys clients send, these are not forgotten."""
+        self._kept |= {each.get_secret_value(): None for each in secrets if is_searched_for(each)}
 
     def learn(self, secrets: Iterable[SecretStr]) -> None:
         """Those that are long enough; of what clients sent, `key_shaped` ones are to be given."""
@@ -56,7 +61,7 @@ class Redactor:
     def redact(self, text: str) -> str:
         """`text` without any secret, fit to be written as UTF-8."""
         text = text.encode("utf-8", "replace").decode("utf-8")
-        for secret in self._secrets:
+        for secret in (*self._kept, *self._secrets):
             text = text.replace(secret, REDACTED)
         return _LOOKS_LIKE_A_KEY.sub(REDACTED, text)
 

@@ -94,7 +94,7 @@ class Interception:
     def configure(self, settings: Settings, found: Proxies = NO_PROXIES) -> None:
         self._settings, self._proxies = settings, found
         self._pool.configure(settings)
-        self._redactor.learn(self._pool.secrets())
+        self._redactor.keep(self._pool.secrets())
 
     @property
     def longest_body(self) -> int:

@@ -141,3 +141,11 @@ def test_a_key_is_found_between_pieces_that_are_only_looked_at() -> None:
     assert not blackout.finds(b"you are sk-pool-")
     assert blackout.finds(b"number-one")
     assert not Blackout([]).finds(b"anything")
+
+
+def test_keys_of_clients_never_push_out_those_of_a_pool() -> None:
+    redactor = Redactor()
+    redactor.keep([SecretStr("the-key-of-the-pool-itself")])
+    redactor.learn(SecretStr(f"some-key-of-a-client-{number:06}") for number in range(2 * LONGEST_MEMORY))
+    told = redactor.redact("the-key-of-the-pool-itself some-key-of-a-client-001999 and-more")
+    assert told == "[redacted] [redacted] and-more"
