@@ -13,7 +13,7 @@ from addons.answering import Answering
 from addons.inflating import TooLong, inflated
 from addons.interception import Intercepted, Interception, Unadmitted
 from addons.journal import Journal
-from addons.relay import Forwarding, Responder
+from addons.plans import Forwarding, Responder
 from addons.sink import Sink, answer_with
 from protocols.base import Fault
 from rewrite.notices import Notice
@@ -31,7 +31,7 @@ _OWN_FAULT = "a fault of the proxy, not of the provider"
 
 
 class Departure:
-    """Plans for the stream layer; what `addons.relay.Planner` asks for."""
+    """Plans for the stream layer; what `addons.plans.Planner` asks for."""
 
     def __init__(self, interception: Interception, answering: Answering, journal: Journal) -> None:
         self._interception, self._answering, self._journal = interception, answering, journal

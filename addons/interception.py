@@ -22,9 +22,9 @@ from addons.carriers import ClientCredential
 from addons.handshake import is_handshake
 from addons.journal import KEY, Journal
 from addons.pages import page_of
+from addons.plans import Forwarding, Responder
 from addons.pool import Lease, Pool
 from addons.proxies import NO_PROXIES, Proxies, spec, tunnel
-from addons.relay import Forwarding, Responder
 from addons.screen import KeyScreen
 from addons.settings import Configured, Settings
 from addons.sink import answer_with

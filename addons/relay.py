@@ -27,16 +27,14 @@ import asyncio
 import logging
 import math
 import re
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol, assert_never
+from collections.abc import Coroutine, Iterator, Sequence
+from typing import assert_never
 from weakref import WeakKeyDictionary, WeakSet
 
 from mitmproxy import ctx, http
 from mitmproxy.exceptions import AddonHalt
 from mitmproxy.flow import Error, Flow
 from mitmproxy.hooks import UpdateHook
-from mitmproxy.net.server_spec import ServerSpec
 from mitmproxy.proxy import events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import (
@@ -65,6 +63,8 @@ from mitmproxy.proxy.layers.tcp import TCPLayer
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.utils import asyncio_utils
 
+from addons.plans import Forwarding, Killable, Planner, Responder, Screen, Switch
+from addons.sent import Sent
 from addons.sink import Abort, End, Kill, Payload, Push, Release, Sink, addon, handler_of, is_framed
 
 BODY_LIMIT = 4 * 1024 * 1024
@@ -73,7 +73,6 @@ BODY_LIMIT = 4 * 1024 * 1024
 TRUNCATED_KEY = "rotator_body_truncated"
 """Set to True in `flow.metadata` when the kept body is only the first part of what was sent."""
 
-_NOT_SENT = "an edit of the answer was taken back: it had been streamed to the client already"
 _TLS_HANDSHAKE, _TLS_KNOWN = b"\x16", 3
 """How a handshake begins (RFC 8446, section 5.1), and how many bytes mitmproxy wants to see of it."""
 
@@ -81,77 +80,6 @@ LARGEST_WRITE = 1 << 15
 """Bytes that are encrypted at once: the room for what a TLS connection once held is kept until its end."""
 
 log = logging.getLogger("rotator.relay")
-
-type Responder = Callable[[Sink], Coroutine[None, None, None]]
-type Switch = Callable[[Context], layer.Layer]
-"""Makes the layer that a connection goes to behind a 101."""
-
-
-class Killable(Protocol):
-    """What is to stop when the user kills its flow."""
-
-    def kill(self) -> None: ...
-
-
-class Screen(Protocol):
-    """Looks at one answer on its way from the server. What it raises breaks the answer."""
-
-    def head(self, response: http.Response) -> None:
-        """Make this head, in place, one that may go on."""
-        ...
-
-    def feed(self, data: bytes) -> bytes:
-        """What may go on of the body's next bytes, now."""
-        ...
-
-    def rest(self) -> bytes:
-        """What is left of the body at its end."""
-        ...
-
-    def trailers(self, fields: http.Headers) -> http.Headers: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Forwarding:
-    """How a passed-through request leaves.
-
-    `address` (host, port) and `tls` say where to, `via` through which proxy if not through mitmproxy's own.
-    `head` gets a copy of the request and returns the head as it leaves; it may change and return what it
-    got, which never reaches `flow.request`. It must not raise. `screen`: where the answer is to be looked at.
-    `failed` makes the answer where the server gave none, from a message that says why.
-    """
-
-    address: tuple[str, int]
-    tls: bool
-    head: Callable[[http.Request], http.Request]
-    failed: Callable[[str], Responder]
-    via: ServerSpec | None = None
-    screen: Screen | None = None
-
-
-class Planner(Protocol):
-    """Says what becomes of requests. It must not raise."""
-
-    def speaks_http(self, host: str, port: int) -> bool:
-        """Whether nothing but HTTP, in TLS or not, may go to that host."""
-        ...
-
-    def streams(self, flow: http.HTTPFlow) -> bool:
-        """Whether a body that somebody wants to stream may leave as it comes."""
-        ...
-
-    def too_long(self, flow: http.HTTPFlow, size: int) -> Responder | None:
-        """What answers a request that is collected and has this many bytes at least; None: it may go on."""
-        ...
-
-    def plan(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
-        """What becomes of a request that is about to leave; None: mitmproxy forwards it by itself."""
-        ...
-
-    def buffers(self, flow: http.HTTPFlow) -> float:
-        """For how many seconds an answer, whose head is here, may be kept from the client so that hooks get
-        it whole; 0: not at all."""
-        ...
 
 
 class RelayStream(HttpStream):
@@ -538,30 +466,6 @@ class RelayHttpLayer(HttpLayer):
             self._congested.pop(stream_id).set()
 
 
-@dataclass(frozen=True, slots=True)
-class _Sent:
-    """What a client has got of a response."""
-
-    status: int
-    reason: bytes
-    fields: tuple[tuple[bytes, bytes], ...]
-    content: bytes | None
-    response: http.Response = field(compare=False)
-
-    @classmethod
-    def of(cls, response: http.Response) -> "_Sent":
-        data = response.data
-        return cls(data.status_code, data.reason, data.headers.fields, data.content, response)
-
-    def write(self, flow: http.HTTPFlow) -> None:
-        """Into the response of `flow`, whatever took its place."""
-        data = self.response.data
-        data.status_code, data.reason, data.content = self.status, self.reason, self.content
-        data.headers = http.Headers(self.fields)
-        flow.response = self.response
-        flow.comment = "\n".join(filter(None, (flow.comment, _NOT_SENT)))
-
-
 class Relay:
     """The registry: which flows are ours until they leave, and which responders run. One per add-on."""
 
@@ -571,7 +475,7 @@ class Relay:
         self._tasks: set[asyncio.Task[None]] = set()
         self._whole: WeakSet[Flow] = WeakSet()
         self._switches: WeakKeyDictionary[Flow, Switch] = WeakKeyDictionary()
-        self._sent: WeakKeyDictionary[Flow, _Sent] = WeakKeyDictionary()
+        self._sent: WeakKeyDictionary[Flow, Sent] = WeakKeyDictionary()
 
     def buffers(self, flow: http.HTTPFlow) -> float:
         return self._planner.buffers(flow)
@@ -580,12 +484,12 @@ class Relay:
         """All of this flow's response has gone out as it stands, before any hook got it whole. Of others than
         ours nothing is noted."""
         if flow.id in self._open and flow.response is not None:
-            self._sent[flow] = _Sent.of(flow.response)
+            self._sent[flow] = Sent.of(flow.response)
 
     def put_back(self, flow: http.HTTPFlow, *, for_good: bool = True) -> bool:
         """Whether an edit that was not sent had to be taken back; `for_good`: no hook comes after this."""
         sent = self._sent.get(flow)
-        if sent is None or (flow.response is not None and sent == _Sent.of(flow.response)):
+        if sent is None or (flow.response is not None and sent == Sent.of(flow.response)):
             edited = False
         else:
             sent.write(flow)

@@ -18,7 +18,8 @@ from mitmproxy.hooks import UpdateHook
 from mitmproxy.proxy.layer import NextLayer
 from mitmproxy.proxy.layers.http import HttpLayer
 
-from addons.relay import Forwarding, Relay, Responder
+from addons.plans import Forwarding, Responder
+from addons.relay import Relay
 from addons.sink import Sink
 
 PLAIN = [(b"content-type", b"text/plain")]

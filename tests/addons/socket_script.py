@@ -14,7 +14,8 @@ from mitmproxy.proxy.layer import NextLayer
 
 from addons import frames, socket_layer
 from addons.handshake import Accepted, accept
-from addons.relay import Forwarding, Relay, Responder
+from addons.plans import Forwarding, Responder
+from addons.relay import Relay
 from addons.socket_layer import Socket, SocketLayer
 from tests.addons.relay_script import reported, say
 
