@@ -16,6 +16,7 @@ from addons.journal import Journal
 from addons.plans import Forwarding, Responder
 from addons.sink import Sink, answer_with
 from protocols.base import Fault
+from protocols.wirejson import MOST_VALUES, is_crowded
 from rewrite.notices import Notice
 
 LONGEST_COLLECTED = 1 << 20
@@ -62,10 +63,15 @@ class Departure:
         """What answers a request whose body has more bytes than are collected; None: it has not."""
         if size <= self._interception.longest_body:
             return None
-        return answer_with(flow.response or self._too_long(self._interception.intercepted(flow)))
+        intercepted = self._interception.intercepted(flow)
+        return answer_with(flow.response or self._too_large(intercepted, self._longest))
 
-    def _too_long(self, intercepted: Intercepted | None) -> http.Response:
-        message = f"the request has more than {self._interception.longest_body} bytes ([limits] body)"
+    @property
+    def _longest(self) -> str:
+        return f"{self._interception.longest_body} bytes ([limits] body)"
+
+    def _too_large(self, intercepted: Intercepted | None, bound: str) -> http.Response:
+        message = f"the request has more than {bound}"
         fault = Fault(413, "request_too_large", message, should_retry=False)
         return self._interception.fault(intercepted, fault)
 
@@ -97,7 +103,12 @@ class Departure:
             return self._kept_here(flow, intercepted, _TURNED)
         if "content-encoding" in flow.request.headers:
             return partial(self._when_decoded, flow, intercepted)
-        return self._answering.begin(flow, intercepted).run
+        return self._begun(flow, intercepted, flow.request.raw_content)
+
+    def _begun(self, flow: http.HTTPFlow, intercepted: Intercepted, body: bytes) -> Responder:
+        if is_crowded(body):
+            return answer_with(self._too_large(intercepted, f"{MOST_VALUES} values"))
+        return self._answering.begin(flow, intercepted, body=body).run
 
     async def _when_decoded(self, flow: http.HTTPFlow, intercepted: Intercepted, sink: Sink) -> None:
         """A compressed request may come to much more than was sent."""
@@ -106,9 +117,9 @@ class Departure:
             coding = ",".join(flow.request.headers.get_all("content-encoding"))
             longest = self._interception.longest_body
             body = await inflated(flow.request.raw_content or b"", coding, longest)
-            respond = self._answering.begin(flow, intercepted, body=body).run
+            respond = self._begun(flow, intercepted, body)
         except TooLong:
-            respond = answer_with(self._too_long(intercepted))
+            respond = answer_with(self._too_large(intercepted, self._longest))
         except Exception as error:  # noqa: BLE001  # as in `plan`
             respond = self._failed(flow, error)
         await respond(sink)

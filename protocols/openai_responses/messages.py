@@ -16,7 +16,17 @@ from protocols.openai_responses.transport import typed
 from protocols.openai_responses.vocabulary import error_object, usage_object
 from protocols.parts import Usage
 from protocols.sse import DONE, Event, SseFramer, parse_event
-from protocols.wirejson import JsonObject, dump, encoded, load_object, object_at, objects_at, text_at
+from protocols.wirejson import (
+    MOST_VALUES,
+    JsonObject,
+    dump,
+    encoded,
+    is_crowded,
+    load_object,
+    object_at,
+    objects_at,
+    text_at,
+)
 
 CREATE = "response.create"
 _RECEIPTS = frozenset({"response.processed"})
@@ -39,10 +49,6 @@ _STATUSES = {
 }
 """By the type or the code of an error, which a stream has without one; the others are the provider's."""
 
-MOST_VALUES = 1 << 21
-"""What a message may hold of commas and brackets. Measured: 20 MB of `{},` took seconds and 1.4 GB, 20 MB of
-text next to nothing; agents send some ten thousand."""
-
 
 @dataclass(frozen=True, slots=True)
 class Create:
@@ -61,9 +67,10 @@ class Receipt:
 
 def read_message(text: str) -> Create | Receipt | Fault:
     """What a client says; a Fault for what is not understood."""
-    if len(text) > MOST_VALUES and sum(map(text.count, ",[{")) > MOST_VALUES:
+    data = encoded(text)
+    if is_crowded(data):
         return Fault(413, "request_too_large", f"more than {MOST_VALUES} values", should_retry=False)
-    message = load_object(encoded(text))
+    message = load_object(data)
     if message is None:
         return _fault("expected a JSON object")
     kind = text_at(message, "type")

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from protocols.wirejson import MOST_VALUES
 from tests.e2e.proxy import ADDON, Proxy
 from tests.e2e.talk import PROBE, Http1, ask, client, tunnel, wait_order
 from tests.vendor import SPEECHES, Framing, Reply, Said, Send, VendorThread
 
-LONGEST = 1 << 20
+LONGEST = 4 << 20
+ERROR = 1 << 20
 CONFIG = """
 [providers.openai]
 base_url = "{url}"
@@ -19,7 +21,7 @@ credentials = [{{ name = "one", key = "env:ONE" }}, {{ name = "two", key = "env:
 [providers.anthropic]
 base_url = "{url}"
 [limits]
-body = 1048576
+body = 4194304
 """
 KEYS = {"ONE": "sk-pool-number-one", "TWO": "sk-pool-number-two"}
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
@@ -106,6 +108,16 @@ def test_a_compressed_request_is_read_and_leaves_as_it_came(proxy: Proxy, vendor
     proxy.wait_log("model=gpt-compressed ")
 
 
+@pytest.mark.parametrize("coding", ["", "gzip"])
+def test_a_request_of_too_many_values_is_not_parsed(proxy: Proxy, vendor: VendorThread, coding: str) -> None:
+    body = b'{"model": "m", "messages": [' + b"{}," * (MOST_VALUES // 2 + 1) + b"{}]}"
+    sent = gzip.compress(body) if coding else body
+    answer = post(proxy, CHAT, sent, **({"content_encoding": coding} if coding else {}))
+    assert answer.status_code == 413
+    assert f"{MOST_VALUES} values" in answer.json()["error"]["message"]
+    assert vendor.requests == []
+
+
 def test_an_answer_that_grows_when_it_is_decoded_is_asked_for_once(
     proxy: Proxy, vendor: VendorThread
 ) -> None:
@@ -132,6 +144,6 @@ def test_an_error_is_kept_from_its_start(proxy: Proxy, vendor: VendorThread) -> 
     reply = Reply(400, headers, (Send(said + GROWN),), Framing.CHUNKED, encoding="gzip")
     vendor.on(path=CHAT).reply(reply)
     answer = post(proxy, CHAT, ask())
-    assert (answer.status_code, len(answer.content)) == (400, LONGEST)
+    assert (answer.status_code, len(answer.content)) == (400, ERROR)
     assert answer.content.startswith(said)
     assert len(vendor.requests) == 1

@@ -7,7 +7,6 @@ import pytest
 
 from protocols.base import Fault
 from protocols.openai_responses.messages import (
-    MOST_VALUES,
     Create,
     EventMessages,
     Receipt,
@@ -18,6 +17,7 @@ from protocols.openai_responses.messages import (
     read_message,
     told,
 )
+from protocols.wirejson import MOST_VALUES
 from tests.oracle import judges
 from tests.vendor import Tool
 from tests.vendor.responses import responses_answer, responses_stream
