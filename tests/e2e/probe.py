@@ -157,6 +157,7 @@ class Probe:
 
 
 def alive[T](kind: type[T]) -> list[T]:
+    gc.unfreeze()  # what the proxy froze at its start is not listed else
     return [each for each in gc.get_objects() if isinstance(each, kind)]
 
 
