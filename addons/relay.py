@@ -564,8 +564,7 @@ class Relay:
     def update(self, flows: Sequence[Flow]) -> None:
         """Stop what the user has killed, and drop registrations that will not be used any more.
 
-        mitmproxy runs the update hook after every other hook of a flow, so this sees each flow's end, also
-        that of a replayed flow, which never reaches our layers.
+        mitmproxy runs the update hook after every other hook of a flow, so this sees each flow's end.
         """
         for each in flows:
             if _is_killed(each):
