@@ -82,7 +82,7 @@ class Line(asyncio.Protocol):
         self._arrived = bytearray()
         self._ended = self._lost = False
         self._fault: Exception | None = None
-        self._stirred = asyncio.Event()
+        self._waiter: asyncio.Future[None] | None = None
         self._writable = True
         self._watcher: Callable[[], None] | None = None
 
@@ -115,12 +115,12 @@ class Line(asyncio.Protocol):
     async def stirred(self, seconds: float | None = None) -> None:
         """Wait until bytes have come, the end has, or what was written has left. Raises Failure after
         `seconds` in which nothing did."""
-        self._stirred.clear()
+        waiter = self._wait()
         try:
             async with asyncio.timeout(seconds):
-                await self._stirred.wait()
+                await waiter
         except TimeoutError as fault:
-            if not self._stirred.is_set():  # both at once where the process itself was stopped
+            if waiter.cancelled():  # else both at once, where the process itself was stopped
                 text = "the request could not be sent in time"
                 raise Failure(CauseKind.SENDING, text) from fault
 
@@ -130,16 +130,18 @@ class Line(asyncio.Protocol):
         A close without TLS's own goodbye is an end like any other: HTTP's framing tells a cut.
         """
         while not self.has_news:
-            self._stirred.clear()
-            await self._stirred.wait()
+            await self._wait()
         return self.take()
 
     def take(self) -> bytes:
         """As `read`, at once; nothing also where there is no news."""
         if not self._arrived and self._fault is not None:
             raise Failure(CauseKind.RESET, "the connection was reset") from self._fault
-        taken = bytes(self._arrived[:LARGEST_TAKE])
-        del self._arrived[:LARGEST_TAKE]
+        if len(self._arrived) <= LARGEST_TAKE:
+            taken, self._arrived = bytes(self._arrived), bytearray()
+        else:
+            taken = bytes(self._arrived[:LARGEST_TAKE])
+            del self._arrived[:LARGEST_TAKE]
         if not self._ended and len(self._arrived) <= LARGEST_UNREAD:
             self.transport.resume_reading()
         return taken
@@ -165,8 +167,7 @@ class Line(asyncio.Protocol):
         self._layers.append(layer)
         self._arrive(*layer.feed(early, ended=self._ended))
         while not layer.is_open and not self.has_news:
-            self._stirred.clear()
-            await self._stirred.wait()
+            await self._wait()
         if not layer.is_open:
             self.abort()
             raise layer.failure() from layer.fault
@@ -221,9 +222,10 @@ class Line(asyncio.Protocol):
         self._arrive(data, ended)
 
     def _arrive(self, data: bytes, ended: bool) -> None:
-        if self._layers:
-            self.write(b"")  # the handshake's own messages, renewed keys, alerts
-            self._fault = self._fault or next((each.fault for each in self._layers if each.fault), None)
+        for layer in self._layers:
+            self._fault = self._fault or layer.fault
+            if layer.has_output:
+                self.write(b"")  # the handshake's own messages, renewed keys, alerts
         self._arrived += data
         self._ended = self._ended or ended
         self._stir()
@@ -233,8 +235,14 @@ class Line(asyncio.Protocol):
         self._fault = self._fault or fault
         self._stir()
 
+    def _wait(self) -> asyncio.Future[None]:
+        """Done when something has happened; for one who waits."""
+        self._waiter = asyncio.get_running_loop().create_future()
+        return self._waiter
+
     def _stir(self) -> None:
-        self._stirred.set()
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
         if self._watcher is not None:
             self._watcher()
 
@@ -251,6 +259,10 @@ class _Tls:
         self._object = context.wrap_bio(self._encrypted, self._out, server_hostname=server_hostname)
         self._header = b""
         self._missing = 0
+
+    @property
+    def has_output(self) -> bool:
+        return self._out.pending > 0
 
     @property
     def is_inside_record(self) -> bool:
