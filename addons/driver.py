@@ -260,7 +260,7 @@ class Driver:
                 self._leases[wish.attempt] = wish.route, lease
                 self._inbox.put(Acquired(wish.attempt, lease.name, lease.former, lease.asked_last))
             case PoolEmpty() as none:
-                self._inbox.put(NoneFree(wish.attempt, none.wait, none.paused, none.refused))
+                self._inbox.put(NoneFree(wish.attempt, none.wait, none.paused, none.refused, none.keys))
 
     # -- upstream -------------------------------------------------------------------------------------
 

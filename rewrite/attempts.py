@@ -130,7 +130,7 @@ class Attempts:
         """No credential is free. After a wait one that was rate-limited may be asked."""
         refused = self._given(none.refused) if none.refused else None
         history, provider = self._history(self.ended), self.terms.provider
-        decision = exhausted.decide(history, provider, none.wait, none.paused, now, refused)
+        decision = exhausted.decide(history, provider, none.wait, none.paused, now, refused, none.keys)
         if isinstance(decision, Retry):
             self.wish = replace(self.wish, resting=frozenset())
         return decision

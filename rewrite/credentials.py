@@ -26,7 +26,7 @@ from rewrite.health import (
 )
 from rewrite.outcome import Completed, Kind, Outcome, Rejected, Stalled, Truncated, Unreachable
 from rewrite.providers import Rotation
-from rewrite.refusals import Refusal, Refused, refusal
+from rewrite.refusals import REMEDIES, Refusal, Refused, refusal
 
 WHOLE = "whole"
 """The scope of a whole credential; no other scope equals it, whatever a client calls its model."""
@@ -37,6 +37,8 @@ QUOTA_COOLDOWN = 3600.0
 MODEL_COOLDOWN = 3600.0
 RATE_COOLDOWN = 60.0
 RATE_SHORTEST, RATE_LONGEST = 1.0, 1800.0
+MOST_NAMED = 8
+"""Of how many credentials a message says why they do not serve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,15 @@ class CredentialState:
         """What was said of a credential that is not used for `scope` since it was refused."""
         found = (self._cooldown(WHOLE), self._cooldown(scope))
         return next((one.refusal for one in found if one.refusal and one.until > now), None)
+
+    def why(self, scope: str, now: float) -> str:
+        """For a reader: what keeps the credential from serving `scope`, and when it is tried again."""
+        last = max((self._cooldown(WHOLE), self._cooldown(scope)), key=lambda one: one.until)
+        said, wait = last.refusal, last.until - now
+        again = f"is tried again in {wait:.0f} s" if wait > 0 else "may be tried again"
+        if said is None:
+            return f"is rate-limited and {again}" if wait > 0 else again
+        return f"was refused ({said.said}) and {again}: {REMEDIES[said.kind]}"
 
     def _cooldown(self, scope: str) -> Cooldown:
         return self.cooldowns.get(scope, _NO_COOLDOWN)
@@ -152,11 +163,13 @@ class NoneFree:
     """`wait`: seconds until the soonest is free that may serve, None if none ever is.
     `paused`: the provider is.
     `refused`: the last refusal, where every credential is refused.
+    `keys`: for a reader, of each credential why it does not serve, and when it is tried again.
     """
 
     wait: float | None
     paused: bool = False
     refused: Refused | None = None
+    keys: tuple[str, ...] = field(default=(), compare=False)
 
 
 def scope_of(call: Call) -> str:
@@ -180,7 +193,8 @@ def choose(pool: PoolState, wish: Wish, now: float) -> Chosen | NoneFree:
     waits = {c: max(0.0, pool.state(c.name).free_at(wish.scope) - now) for c in usable}
     candidates = _candidates([c for c in usable if not waits[c] and c.name not in wish.resting], wish)
     if not candidates:
-        return NoneFree(min(waits.values(), default=None), refused=_refused(pool, wish.scope, now))
+        refused, keys = _refused(pool, wish.scope, now), _why(pool, wish.scope, now)
+        return NoneFree(min(waits.values(), default=None), refused=refused, keys=keys)
     last = [c for c in candidates if pool.state(c.name).is_last(wish.scope, now)]
     steady = [c for c in candidates if c not in last] or candidates
     found = _preferred(steady, wish) or _next_in_turn(pool, steady)
@@ -200,6 +214,14 @@ def _refused(pool: PoolState, scope: str, now: float) -> Refused | None:
         return None
     last = max(said, key=lambda one: one.at)
     return Refused(last, last.until - now)
+
+
+def _why(pool: PoolState, scope: str, now: float) -> tuple[str, ...]:
+    """Of each credential why it does not serve `scope`, the soonest first."""
+    soonest = sorted(pool.credentials, key=lambda c: pool.state(c.name).free_at(scope))
+    shown = [f"{pool.title(c.name)} {pool.state(c.name).why(scope, now)}" for c in soonest[:MOST_NAMED]]
+    more = len(soonest) - len(shown)
+    return (*shown, f"and {more} more") if more else tuple(shown)
 
 
 def _preferred(candidates: list[Credential], wish: Wish) -> Credential | None:

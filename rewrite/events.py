@@ -62,6 +62,7 @@ class NoneFree:
     wait: float | None
     paused: bool = False
     refused: Refused | None = None
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

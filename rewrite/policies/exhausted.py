@@ -1,5 +1,7 @@
 """No credential is free: wait for one, give the last rejection back, or say when one will be."""
 
+from collections.abc import Sequence
+
 from protocols.base import Fault
 from rewrite.decision import REFUSALS, GiveUp, History, Retry
 from rewrite.outcome import Kind, Rejected
@@ -14,14 +16,16 @@ def decide(
     paused: bool,
     now: float,
     refused: GiveUp | None = None,
+    keys: Sequence[str] = (),
 ) -> Retry | GiveUp:
     """`wait`: seconds until the soonest credential is free that may serve this call, None if none ever is;
-    `refused`: what says that every one is refused, where that is so."""
+    `refused`: what says that every one is refused, where that is so;
+    `keys`: of each why it does not serve."""
     last = history.ended[-1].outcome if history.ended else None
     if (paused and history.last_rejection) or (isinstance(last, Rejected) and last.kind is Kind.BINDING):
         return give_up(history)
     if paused:
-        return GiveUp(_unavailable(503, "overloaded", f"{provider} is failing and rests", wait))
+        return GiveUp(_unavailable(503, "overloaded", f"{provider} fails and is paused", wait))
     if wait is not None and history.rate_limited:
         # Clients take a refusal for final, and a key that is merely over its rate comes back.
         if _fits(history, wait, now):
@@ -32,8 +36,8 @@ def decide(
         return give_up(history)
     elif refused is not None:
         return refused
-    said = f" (the last one was told: {last.message})" if isinstance(last, Rejected) and last.message else ""
-    reason = f"every credential of {provider} is cooling{said}"
+    said = f" (the provider: {last.message})" if isinstance(last, Rejected) and last.message else ""
+    reason = "; ".join((f"no key of {provider} can be used now{said}", *keys))
     return GiveUp(_unavailable(429, "rate_limit_exceeded", reason, wait))
 
 
@@ -49,5 +53,5 @@ def _unavailable(status: int, kind: str, reason: str, wait: float | None) -> Fau
     if wait is None:
         return Fault(status, kind, f"{reason}; none comes back by itself: check the keys", 60.0, False)
     stated = min(wait, LONGEST_RETRY_AFTER)
-    message = f"{reason}; the soonest is free in {wait:.0f} s"
+    message = f"{reason}; try again in {wait:.0f} s"
     return Fault(status, kind, message, stated, should_retry=wait <= LONGEST_RETRY_AFTER)

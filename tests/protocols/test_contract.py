@@ -85,7 +85,7 @@ def test_reads_anything(protocol: WireProtocol, garbage: bytes) -> None:
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault(429, "rate_limit_exceeded", "every credential is cooling", 12.0),
+        Fault(429, "rate_limit_exceeded", "every key is rate-limited", 12.0),
         Fault(502, "unreachable", 'no answer: café \u2028 "quoted"', should_retry=False),
         Fault(504, "timeout", "the provider sent no answer"),
         Fault(503, "overloaded", "the provider rests", 30.0),

@@ -7,6 +7,7 @@ import pytest
 
 from protocols.base import Call, Operation, WireResponse
 from rewrite.credentials import (
+    MOST_NAMED,
     WHOLE,
     Attempted,
     Chosen,
@@ -542,3 +543,20 @@ def test_every_outcome_ends_what_was_under_way(outcome: Outcome) -> None:
     once = after(busy, (0.0, "a", outcome))
     assert once.state("a").in_flight == 1
     assert after(once, (0.0, "a", outcome), (0.0, "a", outcome)).state("a").in_flight == 0
+
+
+def test_a_message_says_of_each_key_why_it_does_not_serve_the_soonest_first() -> None:
+    state = after(pool("a", "b"), (0.0, "a", rejected(Kind.AUTH)), (0.0, "b", rejected(Kind.RATE, 20.0)))
+    found = choose(state, M, 10.0)
+    assert isinstance(found, NoneFree)
+    assert found.keys == (
+        "vendor/b is rate-limited and is tried again in 10 s",
+        "vendor/a was refused (400) and is tried again in 290 s: check the key",
+    )
+
+
+def test_a_message_names_a_few_of_many_keys() -> None:
+    names = [f"key-{number}" for number in range(30)]
+    found = choose(after(pool(*names), *((0.0, name, rejected(Kind.RATE)) for name in names)), M, 10.0)
+    assert isinstance(found, NoneFree)
+    assert (len(found.keys), found.keys[-1]) == (MOST_NAMED + 1, "and 22 more")

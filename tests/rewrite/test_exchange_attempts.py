@@ -293,7 +293,7 @@ def test_one_key_that_is_always_over_its_rate_is_asked_so_often_and_no_more() ->
         )
         conversation = answers(conversation, attempt, refused(429), RATED, Kind.RATE)
     conversation = conversation << rotated(4, resting="a") >> NoneFree(4, 5.0)
-    assert faults(conversation, 4, 429, "cooling", retry_after="5")
+    assert faults(conversation, 4, 429, "no key of vendor", retry_after="5")
 
 
 def test_after_a_429_a_wait_that_does_not_fit_is_a_429() -> None:
@@ -307,7 +307,7 @@ def test_everything_cooling_at_first_is_a_429_at_once() -> None:
     conversation = conversation << SendHeaders(
         1, Head(429, (("content-type", "application/json"), ("retry-after", "13")))
     )
-    conversation = conversation << SendData(1, body_with("rate_limit_exceeded", "every credential of vendor"))
+    conversation = conversation << SendData(1, body_with("rate_limit_exceeded", "no key of vendor"))
     assert conversation << Report(over("rejected")) << EndResponse(1)
 
 
@@ -345,7 +345,7 @@ def test_a_later_call_is_not_kept_waiting_by_refusals_of_other_keys() -> None:
 
 def test_a_provider_that_rests_is_a_503() -> None:
     conversation = play() >> Start() << Acquire(1) >> NoneFree(1, 30.0, paused=True)
-    assert faults(conversation, 1, 503, "vendor is failing", retry_after="30")
+    assert faults(conversation, 1, 503, "vendor fails and is paused", retry_after="30")
 
 
 def test_the_last_key_is_refused_and_its_answer_goes_back() -> None:

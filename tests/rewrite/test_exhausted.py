@@ -51,8 +51,21 @@ def test_its_own_answer_says_more_than_that_it_rests() -> None:
     assert decide(history(("a", failed)), "vendor", 30.0, True, 1.0) == GiveUp(failed.answer)
 
 
+def test_it_names_each_key_and_its_cause() -> None:
+    keys = (
+        "vendor/a is rate-limited and is tried again in 30 s",
+        "vendor/b was refused (401): check the key",
+    )
+    decision = decide(NONE_YET, "vendor", 30.0, False, 1.0, keys=keys)
+    assert isinstance(decision, GiveUp)
+    assert isinstance(decision.answer, Fault)
+    assert (
+        decision.answer.message == f"no key of vendor can be used now; {'; '.join(keys)}; try again in 30 s"
+    )
+
+
 def test_the_provider_s_words_are_passed_on() -> None:
-    assert "(the last one was told: no)" in fault(history(("a", RATED)), 900.0).message
+    assert "(the provider: no)" in fault(history(("a", RATED)), 900.0).message
 
 
 def test_after_a_429_it_waits() -> None:

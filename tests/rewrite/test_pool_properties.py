@@ -117,7 +117,7 @@ class House:
         )
         found = pools.choose(self.pool, wish, self.now)
         if not isinstance(found, Chosen):
-            return NoneFree(asked.attempt, found.wait, found.paused, found.refused)
+            return NoneFree(asked.attempt, found.wait, found.paused, found.refused, found.keys)
         self.holder = found.credential.name
         self.asked.append(self.holder)
         self.pool = pools.taken(self.pool, self.holder)

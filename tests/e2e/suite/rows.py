@@ -192,7 +192,7 @@ ROWS = (
         "S17",
         "all keys cooling",
         [refused(429, LATER), refused(429, SOON)],
-        replace(REFUSED, error="429 cooling", keys="one two"),
+        replace(REFUSED, error="429 rate-limited", keys="one two"),
         hasty=True,
     ),
     *(
