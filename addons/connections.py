@@ -19,6 +19,15 @@ KEEPALIVE_EXPIRY = 30.0
 """Seconds that an idle connection is kept. Providers' front ends close theirs after a minute or more."""
 
 
+_PASSING = frozenset({408, 425, 429})
+"""Statuses below 500 with which a proxy asks for another attempt."""
+
+_REMEDIES = {
+    403: "its operator has to allow that host",
+    407: "put its user name and password into its URL, in HTTPS_PROXY or [upstream] proxy",
+}
+
+
 class Way(Protocol):
     """How an origin is reached."""
 
@@ -90,10 +99,18 @@ class Proxied:
         except Failure as fault:
             raise Failure(CauseKind.CONNECT, f"upstream proxy: {fault.cause.text}") from fault
         if not 200 <= answer.status < 300:
-            raise Failure(CauseKind.CONNECT, f"the upstream proxy refused with {answer.status}")
+            raise _refusal(self.proxy, answer.status, target)
         if connection.has_more:
             # The provider's TLS waits for ours: these are the proxy's own.
             raise Failure(CauseKind.CONNECT, "upstream proxy: bytes after its answer")
+
+
+def _refusal(proxy: Origin, status: int, target: str) -> Failure:
+    """Why a proxy opened no tunnel. What it may do a little later is not a refusal."""
+    lasting = status < 500 and status not in _PASSING
+    remedy = _REMEDIES.get(status, "its operator knows why") if lasting else "it may be overloaded"
+    text = f"the upstream proxy {proxy.authority} refused to connect to {target} with {status}: {remedy}"
+    return Failure(CauseKind.REFUSED if lasting else CauseKind.CONNECT, text)
 
 
 def _head(request: UpstreamRequest, target: bytes, more: Headers) -> RequestHead:

@@ -390,7 +390,9 @@ async def pass_once(
 
 
 def _closed(attempt: int, cause: Cause | None) -> UpstreamClosed:
-    return UpstreamClosed(attempt, cause.text, cause.connected) if cause else UpstreamClosed(attempt)
+    if cause is None:
+        return UpstreamClosed(attempt)
+    return UpstreamClosed(attempt, cause.text, cause.connected, cause.is_lasting)
 
 
 def for_client(headers: Headers) -> Headers:

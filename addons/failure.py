@@ -9,6 +9,8 @@ class CauseKind(StrEnum):
 
     CONNECT = "connect"
     """No connection, or none through the upstream proxy."""
+    REFUSED = "refused"
+    """The upstream proxy does not let the request through: no time mends that."""
     TLS = "tls"
     DNS = "dns"
     CERTIFICATE = "certificate"
@@ -27,7 +29,9 @@ class CauseKind(StrEnum):
     """Not HTTP/1.1, or a request that cannot be written as such."""
 
 
-_NEVER_CONNECTED = frozenset({CauseKind.CONNECT, CauseKind.TLS, CauseKind.DNS, CauseKind.TIMEOUT})
+_NEVER_CONNECTED = frozenset(
+    {CauseKind.CONNECT, CauseKind.REFUSED, CauseKind.TLS, CauseKind.DNS, CauseKind.TIMEOUT}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +43,13 @@ class Cause:
 
     @property
     def connected(self) -> bool:
-        """False where there was no connection yet, and there may be one a little later."""
+        """False where there was no connection yet, so that nothing was sent."""
         return self.kind not in _NEVER_CONNECTED
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether a person has to act before there can be a connection."""
+        return self.kind is CauseKind.REFUSED
 
 
 class Failure(Exception):

@@ -7,7 +7,7 @@ from typing import assert_never
 
 from protocols.base import Head, Rendered, WireResponse
 from rewrite import classify
-from rewrite.events import SetTimer
+from rewrite.events import SetTimer, UpstreamClosed
 from rewrite.gate import Gate
 from rewrite.limits import Timing
 from rewrite.outcome import Phase, Rejected, Stalled, Unreachable
@@ -49,16 +49,19 @@ class Attempt:
         """Some of the body of an error."""
         self.error_body += data[: LONGEST_ERROR_BODY - len(self.error_body)]
 
-    def refused(
-        self, cause: str | None, terms: Terms, now: float, *, connected: bool = True
-    ) -> Rejected | Unreachable:
+    def refused(self, closed: UpstreamClosed | None, terms: Terms, now: float) -> Rejected | Unreachable:
         """What it came to without an answer: an error status with its body, or nothing at all."""
         head = self.head
         if head is None:
-            sent = self.sent_at is not None
-            return Unreachable(cause or "closed without an answer", sent, connected or sent)
+            return self._unreachable(closed)
         answer = WireResponse(head.status, head.headers, bytes(self.error_body), head.reason)
         return classify.rejection(answer, terms.errors, now + terms.epoch)
+
+    def _unreachable(self, closed: UpstreamClosed | None) -> Unreachable:
+        sent = self.sent_at is not None
+        if closed is None or closed.cause is None:
+            return Unreachable("closed without an answer", sent)
+        return Unreachable(closed.cause, sent, closed.connected or sent, closed.lasting and not sent)
 
     def arm(self, phase: Phase, seconds: float, now: float) -> Iterator[SetTimer]:
         """A silence timer, 0: off; none outlives the patience of the client."""

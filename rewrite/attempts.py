@@ -8,9 +8,9 @@ from protocols.base import Call, WireProtocol
 from rewrite import timers
 from rewrite.attempt import Attempt
 from rewrite.decision import Ended, GiveUp, History, Retry
-from rewrite.events import Acquire, Acquired, CancelUpstream, NoneFree, Release, SetTimer
+from rewrite.events import Acquire, Acquired, CancelUpstream, NoneFree, Release, SetTimer, UpstreamClosed
 from rewrite.leg import Leg
-from rewrite.outcome import Outcome, Phase, Rejected, Unreachable, never_connected
+from rewrite.outcome import Outcome, Phase, Rejected, Unreachable, is_away
 from rewrite.policies import exhausted, fallback, following, retry
 from rewrite.refusals import Refused, answer_of
 from rewrite.terms import Terms
@@ -87,9 +87,9 @@ class Attempts:
         """Whether upstream is asked to stream."""
         return self.leg.call.stream
 
-    def refused(self, cause: str | None, now: float, *, connected: bool = True) -> Rejected | Unreachable:
+    def refused(self, closed: UpstreamClosed | None, now: float) -> Rejected | Unreachable:
         """What the one that is under way came to without an answer; see `Attempt.refused`."""
-        said = self.current.refused(cause, self.terms, now, connected=connected)
+        said = self.current.refused(closed, self.terms, now)
         told = self.leg.translation
         if told is None or not isinstance(said, Rejected) or said.answer is None:
             return said
@@ -193,7 +193,7 @@ class Attempts:
         """The target that is asked, or where it could not be reached the first one that could not either:
         it may be back sooner."""
         last = {one.route: one.outcome for one in self.ended}
-        away = [route for route in sorted(last) if never_connected(last[route])]
+        away = [route for route in sorted(last) if is_away(last[route])]
         return away[0] if self.route in away else self.route
 
     def _go_to(self, route: int) -> None:

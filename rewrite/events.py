@@ -85,11 +85,12 @@ class UpstreamData:
 @dataclass(frozen=True, slots=True)
 class UpstreamClosed:
     """`cause` None: the message ended properly by HTTP's own framing; else why it broke, in words.
-    `connected` False: there never was a connection."""
+    `connected` False: there never was a connection; `lasting`: nor will there be until a person acts."""
 
     attempt: int
     cause: str | None = None
     connected: bool = True
+    lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ from rewrite.outcome import (
     Stalled,
     Truncated,
     Unreachable,
-    never_connected,
+    is_away,
 )
 from rewrite.reading import NO_END, Reading
 from rewrite.rest import Rest, rest
@@ -116,8 +116,8 @@ class Exchange:
                 self._out += self._attempts.sent(self._now)
             case UpstreamStarted(head=head):
                 self._headers(head)
-            case UpstreamClosed(cause=cause, connected=connected):
-                self._closed(cause, connected=connected)
+            case UpstreamClosed():
+                self._closed(event)
             case ClientDrained():
                 self._attempt.stall.since = self._now
                 self._delivery.drained(self._now)
@@ -286,11 +286,12 @@ class Exchange:
 
     # -- it ends --------------------------------------------------------------------------------------
 
-    def _closed(self, cause: str | None, *, connected: bool) -> None:
+    def _closed(self, closed: UpstreamClosed) -> None:
         self._attempt.open = False
+        cause = closed.cause
         current = self._attempt.reading
         if current is None:
-            self._fail(self._attempts.refused(cause, self._now, connected=connected))
+            self._fail(self._attempts.refused(closed, self._now))
             return
         segments = current.eof()
         if self.committed:
@@ -350,7 +351,7 @@ class Exchange:
         """A continuation came to nothing: another one, or the end of what there is."""
         line, terms = self._going_on.line, self._attempts.terms
         assert line is not None
-        delay = self._attempts.rest_delayed(self._now) if never_connected(outcome) else None
+        delay = self._attempts.rest_delayed(self._now) if is_away(outcome) else None
         if delay is not None:
             self._ask_for_the_rest(delay)
             return

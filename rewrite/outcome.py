@@ -68,12 +68,13 @@ class Unreachable:
     """No answer began: DNS, connect, TLS, or a reset before the headers.
 
     `sent`: the request had been, so that the provider may be at work on it. `connected` False: nothing of it
-    was, so that another attempt costs nothing.
+    was, so that another attempt costs nothing. `lasting`: nor could any be until a person acts.
     """
 
     cause: str
     sent: bool = False
     connected: bool = True
+    lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,16 @@ def describe(outcome: Outcome) -> str:
 def never_connected(outcome: Outcome) -> bool:
     """Whether nothing was sent, so that another attempt costs nothing."""
     return isinstance(outcome, Unreachable) and not outcome.connected
+
+
+def is_lasting(outcome: Outcome) -> bool:
+    """Whether another attempt is in vain until a person acts."""
+    return isinstance(outcome, Unreachable) and outcome.lasting
+
+
+def is_away(outcome: Outcome) -> bool:
+    """Whether nothing was sent, and the next attempt may get through."""
+    return never_connected(outcome) and not is_lasting(outcome)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from rewrite.outcome import (
     Stalled,
     Truncated,
     Unreachable,
+    is_lasting,
     never_connected,
 )
 from rewrite.policies.giving_back import given_back
@@ -44,6 +45,8 @@ def decide(history: History, now: float) -> Retry | GiveUp:
             return give_up(history)  # the provider may be at work, and would do everything twice
         case Stalled() | Truncated():
             return _again(history, now, rotate=True)
+        case Unreachable(lasting=True):
+            return give_up(history)
         case Unreachable(connected=False):
             return _never_connected(history, now)
         case Unreachable():
@@ -230,7 +233,8 @@ def give_up(history: History) -> GiveUp:
         return GiveUp(answer, f"{last.message}; passed on as it came" if _is_foreign(last) else "")
     status, kind, message = _fault(history)
     paid = any(_is_paid(one.outcome) for one in (*history.elsewhere, *history.ended))
-    return GiveUp(Fault(status, kind, message, should_retry=not paid))
+    hopeless = is_lasting(history.ended[-1].outcome)
+    return GiveUp(Fault(status, kind, message, should_retry=not (paid or hopeless)))
 
 
 def _is_paid(outcome: Outcome) -> bool:

@@ -737,12 +737,30 @@ async def test_plain_http_through_a_proxy_has_an_absolute_target(authority: Auth
     assert heads[0].startswith(b"POST http://provider.test:81//a/../%7e HTTP/1.1\r\n")
 
 
-async def test_a_proxy_that_refuses(authority: Authority) -> None:
-    async with answering(b"HTTP/1.1 407 Who are you\r\ncontent-length: 0\r\n\r\n") as (proxy, _):
+@pytest.mark.parametrize(
+    ("status", "kind", "remedy"),
+    [
+        (407, CauseKind.REFUSED, "put its user name and password into its URL"),
+        (403, CauseKind.REFUSED, "its operator has to allow that host"),
+        (302, CauseKind.REFUSED, "its operator knows why"),
+        (429, CauseKind.CONNECT, "it may be overloaded"),
+        (503, CauseKind.CONNECT, "it may be overloaded"),
+    ],
+)
+async def test_a_proxy_that_refuses(authority: Authority, status: int, kind: CauseKind, remedy: str) -> None:
+    refusal = b"HTTP/1.1 %d No\r\ncontent-length: 0\r\n\r\n" % status
+    async with answering(refusal) as (proxy, _):
         upstream = Upstream(trusting(authority), proxy=proxy)
         events = await collect(attempt(upstream, post("https://provider.test/?key=secret")))
         await upstream.close()
-    assert events == [Closed(Cause(CauseKind.CONNECT, "the upstream proxy refused with 407"))]
+    address = proxy.rpartition("@")[2]
+    assert [type(event) for event in events] == [Closed]
+    cause = events[0].cause if isinstance(events[0], Closed) else None
+    assert cause is not None
+    assert cause.kind is kind
+    assert (cause.connected, cause.is_lasting) == (False, kind is CauseKind.REFUSED)
+    said = f"the upstream proxy {address} refused to connect to provider.test:443 with {status}: "
+    assert cause.text.startswith(said + remedy)
 
 
 async def test_the_connect_timeout_covers_the_proxy(authority: Authority) -> None:

@@ -1,6 +1,7 @@
 """A company's proxy: the only way out, which wants a user name, and knows where every host is."""
 
 import asyncio
+import socketserver
 import threading
 from types import TracebackType
 from typing import Self
@@ -52,3 +53,36 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.write(data)
     if writer.can_write_eof():
         writer.write_eof()
+
+
+class Refusing(socketserver.ThreadingTCPServer):
+    """A company's proxy that answers every CONNECT with the same bytes. `asked`: how many it has answered."""
+
+    daemon_threads = True
+
+    def __init__(self, answer: bytes) -> None:
+        super().__init__(("127.0.0.1", 0), _Refusal)
+        self.answer = answer
+        self.asked = 0
+
+    @property
+    def port(self) -> int:
+        return int(self.server_address[1])
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+
+class _Refusal(socketserver.StreamRequestHandler):
+    server: Refusing
+
+    def handle(self) -> None:
+        while self.rfile.readline().strip():
+            pass
+        self.server.asked += 1
+        self.wfile.write(self.server.answer)

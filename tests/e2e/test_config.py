@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.company import CompanyProxy
+from tests.e2e.company import CompanyProxy, Refusing
 from tests.e2e.proxy import Proxy
 from tests.e2e.talk import Http1, ask, client, connect, curl
 from tests.vendor import Vendor, VendorThread
@@ -338,6 +338,21 @@ def test_the_proxy_of_the_shell(tmp_path: Path, intercept: str) -> None:
     assert all("\r\nProxy-Authorization: Basic dXNlcjpwYXNzIHdvcmQ=\r\n" in head for head in company.asked)
     assert f"reached through 127.0.0.1:{company.port}, but not spared.test" in log
     assert "pass%20word" not in log
+
+
+def test_a_proxy_of_the_shell_that_refuses_is_named_at_once(tmp_path: Path) -> None:
+    """No time mends it: the call does not wait for the end of an outage."""
+    with Refusing(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n") as company:
+        keys = {"OPENAI_API_KEY_1": ONE, "HTTPS_PROXY": f"http://user:wrong@127.0.0.1:{company.port}"}
+        with Proxy(tmp_path, keys=keys) as proxy, client(proxy) as http:
+            answer = http.post(URL, headers=OWN, content=ask())
+            log = proxy.wait_log("end=")
+    assert (answer.status_code, answer.headers["x-should-retry"]) == (502, "false")
+    said = f"the upstream proxy 127.0.0.1:{company.port} refused to connect to api.openai.com:443 with 407"
+    assert said in answer.text
+    assert said in log
+    assert "wrong" not in answer.text + log
+    assert company.asked == 1
 
 
 def test_a_body_that_mitmproxy_would_stream_is_answered_all_the_same(

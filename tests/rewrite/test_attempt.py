@@ -3,7 +3,7 @@
 import pytest
 
 from rewrite.attempt import LONGEST_ERROR_BODY, Attempt
-from rewrite.events import SetTimer
+from rewrite.events import SetTimer, UpstreamClosed
 from rewrite.leg import Leg
 from rewrite.outcome import Kind, Phase, Rejected, Stalled, Unreachable
 from rewrite.timers import Silence
@@ -80,11 +80,15 @@ def test_an_error_is_not_kept_without_end() -> None:
 @pytest.mark.parametrize("sent_at", [None, 0.0])
 def test_without_a_head_it_was_not_reached(sent_at: float | None) -> None:
     attempt = Attempt(1, sent_at=sent_at)
-    assert attempt.refused("reset", TERMS, 0.0) == Unreachable("reset", sent_at is not None)
+    assert attempt.refused(UpstreamClosed(1, "reset"), TERMS, 0.0) == Unreachable(
+        "reset", sent_at is not None
+    )
 
 
 def test_what_was_sent_was_connected_whatever_the_cause_says() -> None:
     """TLS 1.3 refuses a client's certificate only after the request."""
-    assert Attempt(1).refused("TLS", TERMS, 0.0, connected=False) == Unreachable("TLS", connected=False)
+    closed = UpstreamClosed(1, "TLS", connected=False, lasting=True)
+    found = Attempt(1).refused(closed, TERMS, 0.0)
+    assert found == Unreachable("TLS", connected=False, lasting=True)
     sent = Attempt(1, sent_at=0.0)
-    assert sent.refused("TLS", TERMS, 0.0, connected=False) == Unreachable("TLS", sent=True)
+    assert sent.refused(closed, TERMS, 0.0) == Unreachable("TLS", sent=True)

@@ -14,6 +14,7 @@ from rewrite.outcome import (
     Truncated,
     Unreachable,
     describe,
+    is_away,
     never_connected,
 )
 
@@ -37,6 +38,12 @@ def test_only_what_had_no_connection_is_asked_again_for_nothing() -> None:
     assert never_connected(Unreachable("refused", connected=False))
     assert not never_connected(Unreachable("reset"))
     assert not never_connected(Truncated("reset"))
+
+
+def test_what_a_person_has_to_mend_does_not_come_back() -> None:
+    assert is_away(Unreachable("no route", connected=False))
+    assert not is_away(Unreachable("407", connected=False, lasting=True))
+    assert not is_away(Unreachable("reset"))
 
 
 def test_the_special_facts_go_before_the_general_ones() -> None:

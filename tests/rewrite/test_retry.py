@@ -53,6 +53,13 @@ def test_after_the_first_attempt_of_a_pool(outcome: Outcome, decision: Retry | G
     assert decide(history(("a", outcome)), 1.0) == decision
 
 
+def test_what_a_person_has_to_mend_ends_the_call_at_once() -> None:
+    refused = Unreachable("the upstream proxy refused with 407", connected=False, lasting=True)
+    said = fault(decide(history(("a", refused)), 1.0))
+    assert (said.status, said.should_retry) == (502, False)
+    assert said.message == "no answer: the upstream proxy refused with 407 (1 attempt)"
+
+
 @pytest.mark.parametrize("kind", [Kind.AUTH, Kind.QUOTA, Kind.FORBIDDEN, Kind.RATE])
 def test_without_a_pool_a_rejection_of_the_key_goes_back(kind: Kind) -> None:
     assert decide(history(("a", rejected(kind)), pooled=False), 1.0) == gives_back(rejected(kind))
