@@ -28,6 +28,16 @@ def is_crowded(body: bytes) -> bool:
     return len(body) > MOST_VALUES and sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES
 
 
+_NUMBER, _CONTAINER = 8, 64
+"""Bytes that a value takes at least, once it is parsed; times follow: measured, 20 MB of `{},` take 1.2 s."""
+
+
+def parsed_size(data: bytes) -> int:
+    """What a piece of JSON comes to when it is parsed: its bytes, or more where they are mostly values."""
+    containers = data.count(b"{") + data.count(b"[")
+    return max(len(data), _NUMBER * data.count(b",") + _CONTAINER * containers)
+
+
 def load_object(data: bytes) -> JsonObject | None:
     """The JSON object that `data` (UTF-8) holds, or None if it holds anything else."""
     value = load_value(data)

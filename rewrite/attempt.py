@@ -25,7 +25,7 @@ class Attempt:
     its request had left; `alive`: a byte came; `reading`: its answer, None before its head and for an error;
     `stall`: the silence in the middle of an answer, and whether it is `watched` before the commit point;
     `instead`: what it asks in place of what its target is asked otherwise; `asked_last`: see `Ended`; `kept`:
-    the bytes that came of it since the client got any.
+    the bytes that came of it since the client got any, as they are in memory when they are parsed.
     """
 
     number: int

@@ -18,6 +18,7 @@ from typing import assert_never
 
 from protocols.base import Call, Encoder, Fault, Head, Operation, Segment, WireProtocol
 from protocols.progress import Progress
+from protocols.wirejson import parsed_size
 from rewrite import classify, repair, waiting
 from rewrite.attempt import Attempt
 from rewrite.attempts import Attempts
@@ -175,7 +176,7 @@ class Exchange:
     def _data(self, data: bytes) -> None:
         attempt = self._attempts.current
         attempt.alive = True
-        attempt.kept += len(data)
+        attempt.kept += parsed_size(data)
         current = attempt.reading
         if current is None:
             attempt.keep(data)
@@ -201,7 +202,7 @@ class Exchange:
     def _too_large(self, current: Reading) -> None:
         """Another attempt would be as large, and may have to be paid for."""
         longest = self._attempts.terms.limits.body
-        told = f"more than {longest} bytes that cannot be passed on in pieces ([limits] body)"
+        told = f"more than {longest} bytes in memory that cannot be passed on in pieces ([limits] body)"
         if self.committed:
             self._conclude(current, Truncated(told))
             return

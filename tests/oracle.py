@@ -42,10 +42,11 @@ def protocol_of(file: Path) -> str:
 
 
 def recorded(protocol: str, pattern: str) -> list[Any]:
-    """The recorded answers of a protocol as parameters of a test; one that skips where there are none."""
-    folder = OTHER_NAMES.get(protocol, protocol)
-    files = sorted((Path(NAMED) / folder).glob(pattern)) if NAMED else []
-    files = [file for file in files if not file.name.endswith(".meta.json")]
-    reason = "ROTATOR_RECORDED names no folder of recorded streams"
-    nothing = pytest.param(None, marks=pytest.mark.skip(reason=reason), id="none recorded")
-    return [pytest.param(file, id=f"{protocol}/{file.name}") for file in files] or [nothing]
+    """The recorded answers of a protocol as parameters of a test: none where its streams have another suffix,
+    one that skips where there are no recorded streams at all."""
+    folder = Path(NAMED) / OTHER_NAMES.get(protocol, protocol)
+    if not NAMED or not folder.is_dir():
+        reason = "ROTATOR_RECORDED names no folder of recorded streams"
+        return [pytest.param(None, marks=pytest.mark.skip(reason=reason), id="none recorded")]
+    files = sorted(file for file in folder.glob(pattern) if not file.name.endswith(".meta.json"))
+    return [pytest.param(file, id=f"{protocol}/{file.name}") for file in files]

@@ -12,6 +12,7 @@ from protocols.wirejson import (
     load_object,
     object_at,
     objects_at,
+    parsed_size,
     stream_error,
     text_at,
     text_size,
@@ -41,6 +42,14 @@ def test_objects_are_read(data: bytes) -> None:
 @pytest.mark.parametrize(("data", "json"), [(b"[]", True), (b" 1 ", True), (b"<html>", False), (b"", False)])
 def test_what_is_json_at_all(data: bytes, json: bool) -> None:
     assert is_json(data) is json
+
+
+@pytest.mark.parametrize(
+    ("data", "size"),
+    [(b'"some text, as it is"', 21), (b"{},{}", 2 * 64 + 8), (b"[1,2,3]", 64 + 2 * 8), (b"-0.01234567,", 12)],
+)
+def test_json_of_many_values_is_larger_once_it_is_parsed(data: bytes, size: int) -> None:
+    assert parsed_size(data) == size
 
 
 def test_fields_of_another_type_are_as_good_as_missing() -> None:

@@ -22,7 +22,7 @@ from tests.rewrite.scenes import JSON, PING, SSE, TERMS, call, error_body, lengt
 
 LONGEST = 1000
 SHORT = replace(TERMS, limits=Limits(body=LONGEST))
-WORDS = f"more than {LONGEST} bytes that cannot be passed on in pieces ([limits] body)"
+WORDS = f"more than {LONGEST} bytes in memory that cannot be passed on in pieces ([limits] body)"
 TOO_LARGE = Rejected(200, Kind.REQUEST, WORDS)
 OPEN = b'{"id": "c1", "text": "'
 
@@ -31,6 +31,8 @@ OPEN = b'{"id": "c1", "text": "'
     ("head", "pieces"),
     [
         (JSON, [OPEN, b"x" * LONGEST]),
+        (JSON, [b'{"data": [', b"{}," * (LONGEST // 64)]),
+        (JSON, [b'{"data": [', b"1," * (LONGEST // 8)]),
         (SSE, [b"data: ", b"x" * LONGEST]),
         (SSE, [PING] * (LONGEST // len(PING) + 1)),
     ],
