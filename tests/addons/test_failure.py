@@ -4,9 +4,14 @@ import pytest
 
 from addons.failure import Cause, CauseKind
 
-BEFORE = {CauseKind.CONNECT, CauseKind.TLS, CauseKind.DNS, CauseKind.TIMEOUT}
+BEFORE = {CauseKind.CONNECT, CauseKind.REFUSED, CauseKind.TLS, CauseKind.DNS, CauseKind.TIMEOUT}
 
 
 @pytest.mark.parametrize("kind", CauseKind)
 def test_whether_there_was_a_connection(kind: CauseKind) -> None:
     assert Cause(kind, "").connected is (kind not in BEFORE)
+
+
+@pytest.mark.parametrize("kind", CauseKind)
+def test_whether_a_person_has_to_act(kind: CauseKind) -> None:
+    assert Cause(kind, "").is_lasting is (kind is CauseKind.REFUSED)
