@@ -46,7 +46,7 @@ from rewrite.exchange import Exchange
 from rewrite.outcome import Abandoned, Outcome, describe
 
 LONG_WAIT = 3.0
-"""Seconds between two attempts from which on a person has to know why nothing happens."""
+"""Seconds of an attempt that failed, or between two, from which on a person has to know why nothing comes."""
 
 SLOW_DRAIN = 0.1
 """Seconds after which a client that did not read has made upstream's silence meaningless."""
@@ -89,7 +89,7 @@ class Work:
     on what goes to a target, or on what is rendered in its place; they get the number of the target's route.
     `untouched`: whether the client gets
     its answers as they come. `report` keeps the record, `waiting` says how long nothing is asked and why,
-    `failed` reports a fault of ours.
+    `asked_again` how long the attempt before took and what came of it, `failed` reports a fault of ours.
     """
 
     call: Call
@@ -103,6 +103,7 @@ class Work:
     untouched: Callable[[int], bool]
     report: Callable[[Summary], None]
     waiting: Callable[[float, str], None]
+    asked_again: Callable[[float, str], None]
     failed: Callable[[BaseException], None]
     clock: Time
 
@@ -155,6 +156,7 @@ class Driver:
         self._started = self._over = False
         self._status = 0
         self._last = self._why = ""
+        self._opened_at = self._took = 0.0
 
     async def run(self, response: Response) -> None:
         """Answer the call into `response`."""
@@ -233,6 +235,7 @@ class Driver:
                 self._cancel_reader()
             case Release(attempt=attempt, outcome=outcome):
                 self._last = f"{self._leases[attempt][1].name}: {describe(outcome)}"
+                self._took = self._work.clock() - self._opened_at
                 self._record(partial(self._work.release, *self._leases.pop(attempt), outcome))
             case SetTimer(attempt=attempt, name=name, seconds=seconds):
                 fired = partial(self._inbox.put, TimerFired(attempt, name))
@@ -267,6 +270,9 @@ class Driver:
     def _open(self, wanted: OpenUpstream) -> None:
         attempt = wanted.attempt
         route, lease = self._leases[attempt]
+        if self._took > LONG_WAIT:
+            self._record(partial(self._work.asked_again, self._took, self._last))
+        self._opened_at = self._work.clock()
         if lease.pooled:
             self._hidden.append(lease.secret)
             self._blackout = Blackout(self._hidden)

@@ -105,8 +105,14 @@ class Journal:
 
     def waiting(self, record: Record, seconds: float, why: str) -> None:
         """No attempt of the call is under way, and none will be for `seconds`."""
-        call = record.call
-        told = line(self._redactor.redact(f"waits {seconds:.0f} s for another attempt: {why}"))
+        self._meanwhile(record, f"waits {seconds:.0f} s for another attempt: {why}")
+
+    def asked_again(self, record: Record, seconds: float, why: str) -> None:
+        """An attempt of the call failed after `seconds`, and another begins."""
+        self._meanwhile(record, f"is asked again after {seconds:.0f} s: {why}")
+
+    def _meanwhile(self, record: Record, what: str) -> None:
+        call, told = record.call, line(self._redactor.redact(what))
         record.flow.comment = told
         self._updated(record.flow)
         named = line(self._redactor.redact(call.model or call.operation.value), LONGEST_NAME)

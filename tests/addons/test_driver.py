@@ -112,6 +112,7 @@ class House:
         self.reports: list[Summary] = []
         self.faults: list[BaseException] = []
         self.waits: list[tuple[float, str]] = []
+        self.lost: list[tuple[float, str]] = []
 
     def acquire(self, wish: Acquire) -> Lease | NoneFree:
         self.wanted.append(wish.route)
@@ -151,6 +152,7 @@ class House:
                 untouched=lambda route: self.untouched,
                 report=self.reports.append,
                 waiting=lambda seconds, why: self.waits.append((seconds, why)),
+                asked_again=lambda seconds, why: self.lost.append((seconds, why)),
                 failed=self.faults.append,
                 clock=self.clock,
             )
@@ -273,6 +275,25 @@ async def test_no_back_off_outlives_the_call(vendor: Vendor, house: House) -> No
     assert len(vendor.requests) == 1
     assert [summary.end for summary in house.reports] == ["abandoned"]
     assert house.waits == [(60.0, "key-1: rejected(503 server)")], "a wait that long is said while it lasts"
+
+
+@pytest.mark.parametrize(("took", "told"), [(30.0, [(30.0, "key-1: rejected(500 server)")]), (2.0, [])])
+async def test_an_attempt_that_took_long_for_nothing_is_said_when_the_next_begins(
+    vendor: Vendor, house: House, took: float, told: list[tuple[float, str]]
+) -> None:
+    failure = chat_error(500, "server_error", "oops")
+    vendor.reply(replace(failure, before=(WaitFor("late"),))).reply(streamed(TEXT, WaitFor("rest")))
+    kept, driver = Kept(), house.driver()
+    running = asyncio.ensure_future(driver.run(kept))
+    await vendor.wait_requests(1)
+    house.clock.now += took
+    vendor.release("late")
+    await vendor.wait_requests(2)
+    assert house.lost == told
+    vendor.release("rest")
+    async with asyncio.timeout(PATIENCE):
+        await running
+    assert (kept.body, house.lost) == (b"".join(TEXT), told)
 
 
 async def test_a_call_that_the_proxy_ends_says_so(vendor: Vendor, house: House) -> None:

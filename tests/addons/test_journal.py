@@ -1,6 +1,7 @@
 """Records: the line, the flow, and what must not be in them."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -264,11 +265,22 @@ def test_a_turn_that_failed_marks_its_websocket(journal: Journal, flow: http.HTT
     assert flow.marked == ":no_entry:"
 
 
-def test_a_wait_is_said_while_it_lasts(flow: http.HTTPFlow, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("say", "told"),
+    [
+        (Journal.waiting, "waits 12 s for another attempt: one: rejected(429 rate)"),
+        (Journal.asked_again, "is asked again after 12 s: one: rejected(429 rate)"),
+    ],
+)
+def test_a_wait_is_said_while_it_lasts(
+    flow: http.HTTPFlow,
+    caplog: pytest.LogCaptureFixture,
+    say: Callable[[Journal, Record, float, str], None],
+    told: str,
+) -> None:
     shown: list[str] = []
     journal = Journal(Redactor(), lambda changed: shown.append(changed.comment))
-    journal.waiting(record_of(flow), 12.3, "one: rejected(429 rate)")
-    told = "waits 12 s for another attempt: one: rejected(429 rate)"
+    say(journal, record_of(flow), 12.3, "one: rejected(429 rate)")
     assert shown == [flow.comment] == [told]
     assert caplog.messages == [f"call=c0ffee provider=openai model=gpt-4o: {told}"]
 
