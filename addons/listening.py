@@ -22,6 +22,11 @@ PASTE = "ROTATOR_PASTE"
 """The variable in which scripts/start hands over the lines that it would have people paste."""
 
 _FOR_OTHERS = (RegularMode, UpstreamMode, ReverseMode, Socks5Mode, TransparentMode)
+_LOOPBACK = "127.0.0.1"
+
+COPIES = "these files are on the proxy's machine: copy them to this one, and name the copies"
+"""What the lines do not say to somebody at another machine."""
+
 _BUNDLE, _AUTHORITY = "rotator-ca-bundle.pem", "mitmproxy-ca-cert.pem"
 
 
@@ -33,7 +38,7 @@ def blocks_others(opts: options.Options) -> bool:
 
 def is_loopback(host: str) -> bool:
     try:
-        return ip_address(host.strip("[]")).is_loopback
+        return ip_address(_bare(host)).is_loopback
     except ValueError:
         return host.lower() == "localhost"
 
@@ -53,16 +58,26 @@ def warn_of_others(opts: options.Options, settings: Settings) -> Iterator[str]:
         )
 
 
-def paste_lines(opts: options.Options, port: int) -> str:
-    """What makes a tool go through this proxy: as scripts/start says, else by our options."""
-    return os.environ.get(PASTE, "").strip() or "\n".join(_exports(opts, port))
+def paste_lines(opts: options.Options, port: int, host: str = _LOOPBACK) -> str:
+    """What makes a tool go through this proxy: as scripts/start says, else by our options. `host` is how the
+    tool's machine reaches us."""
+    lines = os.environ.get(PASTE, "").strip() or "\n".join(_exports(opts, port))
+    if is_loopback(host):
+        return lines
+    reach = f"[{_bare(host)}]" if ":" in _bare(host) else _bare(host)
+    return lines.replace(f"//{_LOOPBACK}:", f"//{reach}:") + f"\n# {COPIES}"
+
+
+def _bare(host: str) -> str:
+    """Without brackets. A socket for both IPv4 and IPv6 writes the former as `::ffff:192.0.2.1`."""
+    return host.strip("[]").removeprefix("::ffff:")
 
 
 def _exports(opts: options.Options, port: int) -> Iterator[str]:
     confdir = Path(opts.confdir).expanduser()
     bundle = confdir / _BUNDLE
     roots = shlex.quote(str(bundle if bundle.is_file() else confdir / _AUTHORITY))
-    yield f"export HTTPS_PROXY=http://127.0.0.1:{port}"
+    yield f"export HTTPS_PROXY=http://{_LOOPBACK}:{port}"
     yield f"export SSL_CERT_FILE={roots}"
     yield f"export REQUESTS_CA_BUNDLE={roots}"
     yield f"export NODE_EXTRA_CA_CERTS={shlex.quote(str(confdir / _AUTHORITY))}"

@@ -4,7 +4,7 @@ base URL is the proxy, a browser that opens it, a client that does not trust it.
 from mitmproxy import http, options
 from mitmproxy.tls import TlsData
 
-from addons.listening import paste_lines
+from addons.listening import COPIES, paste_lines
 from protocols.base import Fault, WireProtocol
 from protocols.registry import Registry
 
@@ -30,7 +30,7 @@ def own_address(request: http.Request, registry: Registry, opts: options.Options
     """The answer to a request for the proxy itself: a 403 that says what it is and what to set."""
     here = f"{request.pretty_host}:{request.port}"
     if "text/html" in request.headers.get("accept", ""):
-        return _refusal(_page(here, request.port, opts))
+        return _refusal(_page(request.pretty_host, request.port, opts))
     protocol = _spoken(request, registry)
     named = _BASE_URLS.get(protocol.name if protocol else "", "OPENAI_BASE_URL, ANTHROPIC_BASE_URL, ...")
     message = (
@@ -48,7 +48,7 @@ def _spoken(request: http.Request, registry: Registry) -> WireProtocol | None:
     return next((each for each in registry if each.match(request.method, path)), None)
 
 
-def _page(here: str, port: int, opts: options.Options) -> str:
+def _page(host: str, port: int, opts: options.Options) -> str:
     web = f"http://{opts.web_host}:{opts.web_port}/" if "web_port" in opts else ""
     where = (
         f"Its calls are shown at {web}; the terminal has that address with its token."
@@ -56,8 +56,8 @@ def _page(here: str, port: int, opts: options.Options) -> str:
         else "A page that shows its calls comes with scripts/start --web."
     )
     return (
-        f"{here} is rotator, a proxy for LLM tools. There is no page here.\n{where}\n\n"
-        f"{paste_lines(opts, port)}\n"
+        f"{host}:{port} is rotator, a proxy for LLM tools. There is no page here.\n{where}\n\n"
+        f"{paste_lines(opts, port, host)}\n"
     )
 
 
@@ -93,13 +93,16 @@ class Distrust:
                 "HTTPS_PROXY with http://, not with https://"
             )
         does = "hung up on" if silent else "refused"
-        exports = " ".join(
-            each.removeprefix("export ") for each in paste_lines(opts, port).splitlines() if "export " in each
-        )
         return (
             f"the client at {client} {does} this proxy's certificate for {host}: it does not trust our "
-            f"authority{', most likely' if silent else ''}; paste where it runs: export {exports}"
+            f"authority{', most likely' if silent else ''}; paste where it runs: "
+            + _in_one_line(paste_lines(opts, port, data.context.client.sockname[0]))
         )
+
+
+def _in_one_line(lines: str) -> str:
+    names = [line.removeprefix("export ") for line in lines.splitlines() if line.startswith("export ")]
+    return " ".join(("export", *names)) + (f" ({COPIES})" if COPIES in lines else "")
 
 
 def _who(data: TlsData) -> tuple[str, str]:

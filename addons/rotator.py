@@ -29,6 +29,7 @@ from addons.relay import Relay
 from addons.settings import ConfigError, known_protocols
 from addons.startup import (
     configure_proxy,
+    end_plainly,
     end_start,
     spare_closed_loop,
     unknown_options,
@@ -108,6 +109,7 @@ class Rotator:
         )
         configure_proxy(ctx.options)
         spare_closed_loop(ctx.master)
+        end_plainly(ctx.master)
         self._front.install()
 
     def configure(self, updated: set[str]) -> None:

@@ -53,6 +53,20 @@ def end_start(running: master.Master) -> None:
     sys.exit(1)
 
 
+def end_plainly(running: master.Master) -> None:
+    """mitmweb raises where its page cannot listen: a user is told what it says, without a traceback."""
+    begin = running.running
+
+    async def begun() -> None:
+        try:
+            await begin()
+        except OSError as error:
+            sys.stderr.write(f"{error.strerror or error}\n")
+            sys.exit(1)
+
+    running.running = begun  # type: ignore[method-assign]  # on this one master, which calls it once
+
+
 def spare_closed_loop(running: master.Master) -> None:
     """What is logged after the event loop is closed, by what is then forgotten, goes past the handler of
     mitmproxy that needs the loop: it would raise in the middle of the log call."""

@@ -283,6 +283,7 @@ def test_the_exported_proxy_is_where_mitmproxy_listens(
     said = probed(done.stdout)
     assert exported(machine, done.stdout)["HTTPS_PROXY"] == f"http://{proxy}"
     assert (said["host"], said["port"]) == (host, 8097)
+    assert ("# On another machine: http://ADDRESS-OF-THIS-MACHINE:8097" in done.stdout) is (host == "0.0.0.0")
 
 
 def free_port() -> int:

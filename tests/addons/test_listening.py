@@ -7,7 +7,7 @@ from mitmproxy import options
 from pydantic import SecretStr
 
 from addons.keys import PoolCredential
-from addons.listening import PASTE, paste_lines, warn_of_others
+from addons.listening import COPIES, PASTE, paste_lines, warn_of_others
 from addons.settings import Configured, Settings
 from rewrite.providers import Provider
 
@@ -77,3 +77,29 @@ def test_without_the_script_they_name_what_there_is(monkeypatch: pytest.MonkeyPa
     lines = paste_lines(opts(confdir=str(tmp_path)), 8081).splitlines()
     assert f"export SSL_CERT_FILE={tmp_path / 'rotator-ca-bundle.pem'}" in lines
     assert f"export NODE_EXTRA_CA_CERTS={ours}" in lines
+
+
+@pytest.mark.parametrize(
+    ("host", "proxy"),
+    [
+        ("192.0.2.7", "http://192.0.2.7:8080"),
+        ("::ffff:192.0.2.7", "http://192.0.2.7:8080"),
+        ("2001:db8::7", "http://[2001:db8::7]:8080"),
+        ("box.example", "http://box.example:8080"),
+    ],
+)
+def test_another_machine_is_shown_the_address_by_which_it_came(
+    monkeypatch: pytest.MonkeyPatch, host: str, proxy: str
+) -> None:
+    monkeypatch.setenv(PASTE, "export HTTPS_PROXY=http://127.0.0.1:8080\nexport SSL_CERT_FILE=/ca")
+    assert paste_lines(opts(), 8080, host).splitlines() == [
+        f"export HTTPS_PROXY={proxy}",
+        "export SSL_CERT_FILE=/ca",
+        f"# {COPIES}",
+    ]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "::ffff:127.0.0.1"])
+def test_this_machine_is_shown_the_lines_as_they_are(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv(PASTE, "export HTTPS_PROXY=http://127.0.0.1:8080")
+    assert paste_lines(opts(), 8080, host) == "export HTTPS_PROXY=http://127.0.0.1:8080"

@@ -9,6 +9,7 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.test import tflow
 from mitmproxy.tls import TlsData
 
+from addons.listening import COPIES
 from addons.misdirected import LONGEST_MEMORY, Distrust, own_address
 from protocols.registry import discover
 
@@ -70,10 +71,16 @@ def test_a_browser_is_shown_what_this_is_and_where_the_page_is() -> None:
 
 
 def handshake(
-    error: str, host: str | None = "api.openai.com", peer: str = "127.0.0.1", *, tunnelled: bool = True
+    error: str,
+    host: str | None = "api.openai.com",
+    peer: str = "127.0.0.1",
+    *,
+    tunnelled: bool = True,
+    ours: str = "127.0.0.1",
 ) -> TlsData:
     client: Client = tflow.tclient_conn()
     client.peername, client.sni, client.error = (peer, 5), host, error
+    client.sockname = (ours, 8080)
     context = Context(client, options.Options())
     context.server = Server(address=(host or "192.0.2.1", 443) if tunnelled else None)
     return TlsData(client, context)
@@ -92,6 +99,13 @@ def test_a_client_that_does_not_trust_us_is_named_once_for_each_host() -> None:
     assert distrust.failed(handshake(REFUSED), opts, 8080) == ""
     assert "hung up on" in distrust.failed(handshake(SILENT, peer="127.0.0.2"), opts, 8080)
     assert "192.0.2.1" in distrust.failed(handshake(SILENT, None), opts, 8080)
+
+
+def test_a_client_of_another_machine_is_shown_how_it_reaches_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROTATOR_PASTE", "export HTTPS_PROXY=http://127.0.0.1:8080\nexport SSL_CERT_FILE=/ca")
+    line = Distrust().failed(handshake(REFUSED, peer="192.0.2.9", ours="192.0.2.7"), options.Options(), 8080)
+    exports = "export HTTPS_PROXY=http://192.0.2.7:8080 SSL_CERT_FILE=/ca"
+    assert line.endswith(f"paste where it runs: {exports} ({COPIES})")
 
 
 def test_a_client_that_trusts_us_may_go_without_a_word() -> None:

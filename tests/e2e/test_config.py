@@ -125,6 +125,17 @@ def test_a_port_in_use_ends_the_start(tmp_path: Path) -> None:
     assert "Traceback" not in proxy.log
 
 
+def test_a_port_in_use_for_the_page_ends_the_start(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        options = ("--web-port", port, "--no-web-open-browser")
+        proxy = Proxy(tmp_path, options=options, program="mitmweb").start(expect_exit=True)
+        assert proxy.wait_exit() == 1
+    assert f"failed to listen on 127.0.0.1:{port}" in proxy.log
+    assert "--set web_port=" in proxy.log
+    assert "Traceback" not in proxy.log
+
+
 def test_what_cannot_be_done_yet_is_a_warning(tmp_path: Path, vendor: VendorThread) -> None:
     config = CONFIG.format(url=vendor.base_url, key="env:ONE") + '[providers.groq]\nrotation = "balanced"\n'
     with Proxy(tmp_path, config, keys={"ONE": ONE}) as proxy:
