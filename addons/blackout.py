@@ -12,7 +12,9 @@ from pydantic import SecretStr
 SHORTEST_SECRET = 16
 """Characters. Shorter ones ("EMPTY", "ollama") are placeholders, and words of answers and tool arguments."""
 
-LONGEST_MEMORY = 1_000
+LONGEST_MEMORY = 200
+"""Keys of clients. All are one pattern, and a new one has it compiled again: some 30 ms for so many."""
+
 REDACTED = "[redacted]"
 _LOOKS_LIKE_A_KEY = re.compile(
     r"\bsk-[\w-]{8,}|AIza[\w-]{20,}|eyJ[\w-]{10,}\.[\w.-]+|(?i:bearer )\S+"
@@ -38,32 +40,48 @@ def key_shaped(secrets: Iterable[SecretStr]) -> list[SecretStr]:
 
 
 class Redactor:
-    """Every secret that this process has seen. `redact` is applied where records are written."""
+    """Every secret that this process has seen. `redact` is applied where records are written.
+
+    All forms of all secrets are one pattern, which is compiled when they have changed.
+    """
 
     def __init__(self) -> None:
         self._secrets: OrderedDict[str, None] = OrderedDict()
         self._kept: dict[str, None] = {}
+        self._pattern: re.Pattern[str] | None = None
 
     def keep(self, secrets: Iterable[SecretStr]) -> None:
         """Those of a pool: however many keys clients send, these are not forgotten."""
         self._kept |= {each.get_secret_value(): None for each in secrets if is_searched_for(each)}
+        self._pattern = None
 
     def learn(self, secrets: Iterable[SecretStr]) -> None:
         """Those that are long enough; of what clients sent, `key_shaped` ones are to be given."""
         for secret in secrets:
-            value = secret.get_secret_value()
             if is_searched_for(secret):
-                self._secrets[value] = None
-                self._secrets.move_to_end(value)
-        while len(self._secrets) > LONGEST_MEMORY:
+                self._note(secret.get_secret_value())
+
+    def _note(self, value: str) -> None:
+        if value not in self._secrets:
+            self._pattern = None
+        self._secrets[value] = None
+        self._secrets.move_to_end(value)
+        if len(self._secrets) > LONGEST_MEMORY:
             self._secrets.popitem(last=False)
 
     def redact(self, text: str) -> str:
-        """`text` without any secret, fit to be written as UTF-8."""
-        text = text.encode("utf-8", "replace").decode("utf-8")
-        for secret in (*self._kept, *self._secrets):
-            text = text.replace(secret, REDACTED)
-        return _LOOKS_LIKE_A_KEY.sub(REDACTED, text)
+        """`text` without any secret, in any form that `forms` knows, fit to be written as UTF-8."""
+        if self._pattern is None:
+            self._pattern = _pattern_of((*self._kept, *self._secrets))
+        text = self._pattern.sub(REDACTED, text)
+        return _LOOKS_LIKE_A_KEY.sub(REDACTED, text.encode("utf-8", "replace").decode("utf-8"))
+
+
+def _pattern_of(secrets: Iterable[str]) -> re.Pattern[str]:
+    """What matches any of them, the longest first; of none, nothing."""
+    found = {form.decode("utf-8", "surrogateescape") for secret in secrets for form in forms(secret)}
+    ordered = sorted(found, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, ordered)) or r"(?!)")
 
 
 class Blackout:

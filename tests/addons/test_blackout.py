@@ -120,6 +120,9 @@ ODD = "sk/odd+key&<äöü>'s"
 def test_a_key_is_found_as_it_is_written_in_json_and_urls(form: bytes) -> None:
     stars = b"*" * len(form)
     assert Blackout([SecretStr(ODD)]).whole(b"<" + form + b">") == b"<" + stars + b">"
+    redactor = Redactor()
+    redactor.keep([SecretStr(ODD)])
+    assert redactor.redact(f"<{form.decode()}>") == f"<{REDACTED}>"
     blackout = Blackout([SecretStr(ODD)])
     assert blackout.feed(form[:5]) + blackout.feed(form[5:]) + blackout.rest() == stars
 
@@ -147,5 +150,19 @@ def test_keys_of_clients_never_push_out_those_of_a_pool() -> None:
     redactor = Redactor()
     redactor.keep([SecretStr("the-key-of-the-pool-itself")])
     redactor.learn(SecretStr(f"some-key-of-a-client-{number:06}") for number in range(2 * LONGEST_MEMORY))
-    told = redactor.redact("the-key-of-the-pool-itself some-key-of-a-client-001999 and-more")
+    told = redactor.redact("the-key-of-the-pool-itself some-key-of-a-client-000399 and-more")
     assert told == "[redacted] [redacted] and-more"
+
+
+def test_a_new_key_is_redacted_at_once_and_the_longer_of_two_whole() -> None:
+    redactor = Redactor()
+    redactor.learn([SecretStr(KEY)])
+    assert redactor.redact(f"{KEY}-and-more") == f"{REDACTED}-and-more"
+    redactor.learn([SecretStr(f"{KEY}-and-more")])
+    assert redactor.redact(f"{KEY}-and-more {KEY}") == f"{REDACTED} {REDACTED}"
+
+
+def test_a_key_with_bytes_that_are_no_text_is_redacted() -> None:
+    redactor = Redactor()
+    redactor.learn([SecretStr("some-key-\udcff-of-a-client")])
+    assert redactor.redact("is some-key-\udcff-of-a-client \udcff") == f"is {REDACTED} ?"
