@@ -14,7 +14,7 @@ from mitmproxy.connection import Server
 from mitmproxy.flow import Error, Flow
 
 from addons.blackout import Redactor
-from addons.printable import LONGEST_NAME, bounded, line
+from addons.printable import LONGEST_NAME, bounded, fault, line
 from protocols.base import Call, Rendered
 from protocols.origin import Origin
 from rewrite.decision import Ended
@@ -128,12 +128,8 @@ class Journal:
         flow.marked = turn.marked or flow.marked
 
     def failed(self, what: str, error: BaseException) -> None:
-        """A fault of ours: its type and place, never its text, which may quote what was read."""
-        trace = error.__traceback__
-        while trace is not None and trace.tb_next is not None:
-            trace = trace.tb_next
-        where = f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}" if trace else "unknown"
-        log.error("%s", self._redactor.redact(f"{what}: {type(error).__name__} in {where}"))
+        """A fault of ours."""
+        log.error("%s", self._redactor.redact(f"{what}: {fault(error)}"))
 
     def notice(self, notice: Notice) -> None:
         """What the user has to know besides the calls."""

@@ -1,5 +1,5 @@
-"""A WebSocket that mitmproxy relays to its provider: what either side sends is bounded, and what the provider
-says besides messages is searched for the pool's key too.
+"""A WebSocket that mitmproxy relays to its provider: what either side sends is bounded, and all that the
+provider says is searched for the pool's key before any add-on sees it.
 
 mitmproxy offers no hook for pings, pongs and close reasons, and sets no bounds. So its own layer is
 subclassed here, and gets its events through `_Side`. Besides what `addons/relay.py` names, this leans on
@@ -7,9 +7,11 @@ mitmproxy 12.2's `WebsocketLayer`: client_ws, server_ws, relay_messages, done, a
 `WebsocketConnection.events`.
 """
 
+import logging
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from mitmproxy import http
 from mitmproxy.connection import Connection
@@ -24,7 +26,7 @@ from mitmproxy.proxy.layers.websocket import (
 from mitmproxy.utils import asyncio_utils
 from mitmproxy.websocket import WebSocketData
 from wsproto.connection import ConnectionState, ConnectionType
-from wsproto.events import CloseConnection, Event, Ping, Pong
+from wsproto.events import CloseConnection, Event, Message, Ping, Pong
 from wsproto.extensions import Extension
 from wsproto.frame_protocol import CloseReason
 
@@ -32,11 +34,15 @@ from addons import frames
 from addons.blackout import Blackout
 from addons.frames import Inbound, Liveness, TooMuch
 from addons.handshake import agreed
+from addons.printable import fault
 from addons.relay import Relay
 from addons.sink import Push, handler_of, hops_of
+from addons.socket_layer import forget_old
 
 _OURS = b"rotator"
 """The payload of our own pings, whose pongs are not the provider's."""
+
+log = logging.getLogger("rotator.relay")
 
 
 class _Side(WebsocketConnection):
@@ -61,8 +67,18 @@ class _Side(WebsocketConnection):
                 case CloseConnection(reason=reason):
                     said = self._searched((reason or "").encode()).decode("utf-8", "replace")
                     yield replace(event, reason=said or reason)
+                case Message():
+                    yield self._message(event)
                 case _:
                     yield event
+
+    def _message(self, event: Message[Any]) -> Event:
+        """One frame of a message; the end of one that may begin a key comes with the next."""
+        is_text = isinstance(event.data, str)
+        data = self._blackout.feed(event.data.encode() if is_text else bytes(event.data))
+        if event.message_finished:
+            data += self._blackout.rest()
+        return replace(event, data=data.decode() if is_text else data)
 
     def _searched(self, data: bytes | bytearray) -> bytes:
         return self._blackout.whole(bytes(data))
@@ -104,8 +120,13 @@ class PassedSocket(WebsocketLayer):
     def _relayed(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, events.DataReceived) and event.connection is self.context.client:
             self._client.heard()
-        yield from self.relay_messages(event)
         assert self.flow.websocket is not None
+        try:
+            yield from self.relay_messages(event)
+        except Exception as error:  # noqa: BLE001  # fails closed: what is not looked at stays here
+            log.error("a WebSocket to %s is closed: %s", self.flow.request.pretty_host, fault(error))
+            yield from self._end(CloseReason.INTERNAL_ERROR, "a fault of the proxy")
+        forget_old(self.flow.websocket)
         if self.flow.websocket.timestamp_end is not None:
             self._relay.closed(self.flow)
 

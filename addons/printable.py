@@ -29,6 +29,15 @@ def line(text: str, longest: int = LONGEST_LINE) -> str:
     return escaped(shortened(text, longest))
 
 
+def fault(error: BaseException) -> str:
+    """The type and place of what was raised, never its text, which may quote what was read."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}" if trace else "unknown"
+    return f"{type(error).__name__} in {where}"
+
+
 def bounded[T](record: T) -> T:
     """A record of plain data whose texts are lines, those of names short ones."""
     return _bounded(record, LONGEST_LINE)  # type: ignore[return-value]  # same shape, other strings

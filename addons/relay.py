@@ -64,6 +64,7 @@ from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.utils import asyncio_utils
 
 from addons.plans import Forwarding, Killable, Planner, Responder, Screen, Switch
+from addons.printable import fault
 from addons.sent import Sent
 from addons.sink import Abort, End, Kill, Payload, Push, Release, Sink, addon, handler_of, is_framed
 
@@ -191,7 +192,7 @@ class RelayStream(HttpStream):
         try:
             left = list(_looked_at(event, screen))
         except Exception as error:  # noqa: BLE001  # fails closed: an answer that is not looked at stays here
-            log.error("the answer to %s is withheld: %s", _name(self.flow), _place(error))
+            log.error("the answer to %s is withheld: %s", _name(self.flow), fault(error))
             yield from self._withhold()
             return
         for each in left:
@@ -227,7 +228,7 @@ class RelayStream(HttpStream):
         """Report what escaped, and break a response that nobody will end any more."""
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            log.error("responder for %s failed: %s", _name(self.flow), _place(error))
+            log.error("responder for %s failed: %s", _name(self.flow), fault(error))
         if self._sink is None or self._sink.closed:
             return
         if error is None and not task.cancelled():
@@ -660,16 +661,6 @@ def _unwatch(flow: Flow) -> None:
 def _name(flow: http.HTTPFlow) -> str:
     """For a log line: method, host and path; a query may hold a key."""
     return f"{flow.request.method} {flow.request.pretty_host}{flow.request.path.partition('?')[0]}"
-
-
-def _place(error: BaseException) -> str:
-    """For a log line: what was raised, and where. Not its text: h11 quotes an illegal header value there."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return type(error).__name__
-    return f"{type(error).__name__} at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
 
 
 def _nothing() -> layer.CommandGenerator[None]:

@@ -198,14 +198,6 @@ class Rotator:
         self._answering.over(flow)
         self._housekeeping.over(flow)
 
-    def websocket_message(self, flow: http.HTTPFlow) -> None:
-        try:
-            self._websockets.message(flow)
-        except Exception as error:  # noqa: BLE001  # fails closed: a message that is not looked at stays here
-            self._journal.failed(f"a message of {flow.request.pretty_host}", error)
-            assert flow.websocket is not None
-            flow.websocket.messages[-1].dropped = True
-
     def tls_established_client(self, data: tls.TlsData) -> None:
         self._distrust.established(data)
 

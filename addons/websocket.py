@@ -1,5 +1,5 @@
 """What becomes of WebSockets: those of the Responses API are refused, passed on or bridged, as the provider's
-config says; all that pass keep no key and not all of their messages in their flow.
+config says.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from addons.interception import Intercepted, Interception
 from addons.journal import Journal
 from addons.passed_socket import PassedSocket
 from addons.relay import Relay
-from addons.socket_layer import SocketLayer, forget_old
+from addons.socket_layer import SocketLayer
 from protocols.base import Fault
 from rewrite.providers import WebSocket
 
@@ -93,15 +93,6 @@ class WebSockets:
 
     def _note(self, flow: http.HTTPFlow, turns: Intercepted, fate: str) -> None:
         self._journal.begin(flow, {"provider": turns.provider.name, "websocket": fate})
-
-    def message(self, flow: http.HTTPFlow) -> None:
-        """A message of a WebSocket: the pool's key does not go on in it, and old ones do not stay."""
-        if flow.websocket is None or self._interception.intercepted(flow) is None:
-            return
-        last, hidden = flow.websocket.messages[-1], self._hidden(flow)
-        if hidden and not last.from_client:
-            last.content = Blackout(hidden).whole(last.content)
-        forget_old(flow.websocket)
 
 
 def _is_authorized(flow: http.HTTPFlow, intercepted: Intercepted, turns: Intercepted | None) -> bool:

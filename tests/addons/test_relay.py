@@ -513,7 +513,7 @@ def test_a_crash_is_logged_once_without_its_text(confdir: Path, name: str) -> No
     with Mitmdump(SCRIPT, confdir) as other, closing(plain_client(other)) as client:
         with pytest.raises(BROKEN):
             get(client, f"/crash?name={name}&key=secret").read()
-        line = other.wait_log("responder for GET api.test/crash failed: LookupError at ")
+        line = other.wait_log("responder for GET api.test/crash failed: LookupError in ")
         settled(other, name, "error")
         client.close()
         with pytest.raises(BROKEN):

@@ -28,5 +28,9 @@ class Before:
         if wish(flow) == "raise-on-answer":
             raise LookupError("in responseheaders")
 
+    def websocket_message(self, flow: http.HTTPFlow) -> None:
+        if wish(flow) == "raise-on-message":
+            raise LookupError("in websocket_message")
+
 
 addons = [Before()]

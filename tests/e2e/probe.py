@@ -35,7 +35,7 @@ PLACES: dict[str, tuple[Any, str]] = {
     "release": (Pool, "release"),
     "handle": (Exchange, "handle"),
     "blackout": (Blackout, "headers"),
-    "blackout_of_a_message": (Blackout, "whole"),
+    "blackout_of_a_message": (Blackout, "feed"),
     "journal": (Journal, "end"),
 }
 

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from wsproto import ConnectionType, WSConnection
+from wsproto.connection import Connection
 from wsproto.events import (
     AcceptConnection,
     CloseConnection,
@@ -154,3 +155,9 @@ class WebSocket:
 def text_of(events: list[Any]) -> str:
     """What the model said in a turn."""
     return "".join(event["delta"] for event in events if event["type"] == "response.output_text.delta")
+
+
+def from_provider(*events: Event) -> bytes:
+    """What a provider says right after its handshake."""
+    connection = Connection(ConnectionType.SERVER)
+    return b"".join(connection.send(event) for event in events)

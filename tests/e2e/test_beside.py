@@ -10,8 +10,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from wsproto.events import BytesMessage, TextMessage
 
 from tests.e2e.proxy import ADDON, Proxy
+from tests.e2e.sockets import WebSocket, from_provider
 from tests.e2e.talk import (
     PROBE,
     Http1,
@@ -26,7 +28,18 @@ from tests.e2e.talk import (
     tunnel,
     wait_order,
 )
-from tests.vendor import Framing, Raw, Reply, Send, VendorThread, chat_answer, chat_stream, streamed, whole
+from tests.vendor import (
+    Framing,
+    Raw,
+    Reply,
+    Send,
+    Upgrade,
+    VendorThread,
+    chat_answer,
+    chat_stream,
+    streamed,
+    whole,
+)
 
 CONFIG = """
 [providers.openai]
@@ -296,6 +309,26 @@ def test_an_echo_in_a_compressed_answer_breaks_it(proxy: Proxy, vendor: VendorTh
     vendor.on(path="/v1/echo").reply(Reply(200, headers, (Send(packed),), Framing.LENGTH))
     with client(proxy) as http, pytest.raises(httpx.RemoteProtocolError):
         http.get("https://api.openai.com/v1/echo", headers=AUTH)
+
+
+@pytest.mark.parametrize("meddle", ["", "raise-on-message"])
+def test_an_echo_in_messages_is_found_whatever_scripts_do(
+    proxy: Proxy, vendor: VendorThread, meddle: str
+) -> None:
+    """Across the frames of a message too, and before any script sees it."""
+    path = f"/v1/realtime?meddle={meddle}"
+    pieces = (f"you are {ONE[:9]}", ONE[9:-1], f"{ONE[-1]} and \u00e4")
+    said = [TextMessage(one, message_finished=one is pieces[-1]) for one in pieces]
+    vendor.on(path="/v1/realtime").reply(Upgrade(said=from_provider(*said, BytesMessage(QUOTED))))
+    with WebSocket(proxy, "api.openai.com", path) as us:
+        assert us.text() == "you are " + "*" * len(ONE) + " and \u00e4"
+        binary = us.next()
+        assert isinstance(binary, BytesMessage)
+        assert binary.data == b"*" * len(QUOTED)
+        us.close()
+    (seen,) = wait_order(proxy, lambda found: not found[0]["live"], "seen", path=path)
+    assert [form for form in (ONE, QUOTED.decode()) if form in seen["text"]] == []
+    assert "LookupError: in websocket_message" in proxy.log or not meddle
 
 
 # -- what passes through ----------------------------------------------------------------------------------
