@@ -105,6 +105,8 @@ class RelayStream(HttpStream):
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, Push):
             return self._pushed(event.message)
+        if isinstance(event, ResponseProtocolError) and self._sink is not None:
+            return _nothing()  # of a server in whose place a responder answers
         if self.forwarding is not None and self.forwarding.screen is not None and _is_answer(event):
             return self._screened(event, self.forwarding.screen)
         handled: layer.CommandGenerator[None] = super()._handle_event(event)

@@ -9,6 +9,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 from weakref import WeakSet
 
@@ -20,7 +21,7 @@ from mitmproxy.proxy.layers.http import HttpLayer
 
 from addons.plans import Forwarding, Responder
 from addons.relay import Relay
-from addons.sink import Sink
+from addons.sink import Sink, handler_of
 
 PLAIN = [(b"content-type", b"text/plain")]
 BLOCK = bytes(range(256)) * 256
@@ -204,7 +205,7 @@ class Script:
         if "name" not in query or flow.is_replay:
             return None
         if "port" in query:
-            return forwarding(int(query["port"]), tls="tls" in query)
+            return forwarding(flow, int(query["port"]), tls="tls" in query)
         return self.responder(flow.request.path, query)
 
     async def request(self, flow: http.HTTPFlow) -> None:
@@ -300,19 +301,22 @@ def describe(flow: http.HTTPFlow) -> dict[str, object]:
     }
 
 
-def forwarding(port: int, tls: bool) -> Forwarding:
+def forwarding(flow: http.HTTPFlow, port: int, tls: bool) -> Forwarding:
     def head(request: http.Request) -> http.Request:
         request.headers["authorization"] = f"Bearer {CREDENTIAL}"
         request.headers["host"] = "elsewhere.test"
         return request
 
-    return Forwarding(("127.0.0.1", port), tls, head, failed, screen=Capitals())
+    return Forwarding(("127.0.0.1", port), tls, head, partial(no_answer, flow), screen=Capitals())
 
 
-def failed(message: str) -> Responder:
+def no_answer(flow: http.HTTPFlow, message: str) -> Responder:
     async def respond(sink: Sink) -> None:
         await sink.start(502, b"Bad Gateway", PLAIN)
         await sink.send(b"no answer: " + message.encode())
+        transports = handler_of(flow.client_conn).transports
+        while flow.server_conn in transports:  # noqa: ASYNC110  # its end has been reported by then
+            await asyncio.sleep(0)
         await sink.end()
 
     return respond
