@@ -12,6 +12,7 @@ LONGEST_NAME = 200
 """Characters of a model's name, or of a target that has one in it."""
 
 _NAMES = frozenset({"model", "target"})
+_QUOTED = re.compile(r"""(?<!\w)(?:bytearray\()?b?['"].*""", re.DOTALL)
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -23,6 +24,11 @@ def escaped(text: str) -> str:
 def shortened(text: str, longest: int) -> str:
     """At most `longest` characters of `text`, and how many are missing."""
     return text if len(text) <= longest else f"{text[:longest]}... ({len(text) - longest} more)"
+
+
+def unquoted(message: str) -> str:
+    """A message about bytes that could not be read, without these: a key may be among them."""
+    return _QUOTED.sub("(not shown)", message)
 
 
 def line(text: str, longest: int = LONGEST_LINE) -> str:

@@ -35,7 +35,7 @@ from mitmproxy import ctx, http
 from mitmproxy.exceptions import AddonHalt
 from mitmproxy.flow import Error, Flow
 from mitmproxy.hooks import UpdateHook
-from mitmproxy.proxy import events, layer
+from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import (
     DropStream,
@@ -64,7 +64,7 @@ from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.utils import asyncio_utils
 
 from addons.plans import Forwarding, Killable, Planner, Responder, Screen, Switch
-from addons.printable import fault
+from addons.printable import fault, unquoted
 from addons.sent import Sent
 from addons.sink import Abort, End, Kill, Payload, Push, Release, Sink, addon, handler_of, is_framed
 
@@ -100,6 +100,8 @@ class RelayStream(HttpStream):
     def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, RequestProtocolError):
             self._cancel()  # at once: the event itself may have to queue behind a paused hook
+        if isinstance(event, RequestProtocolError | ResponseProtocolError):
+            event.message = unquoted(event.message)
         return super().handle_event(event)
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
@@ -432,7 +434,7 @@ class RelayHttpLayer(HttpLayer):
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, Push):
             return self.event_to_child(event.hops[self], event)
-        handled: layer.CommandGenerator[None] = super()._handle_event(event)
+        handled = _unquoted(super()._handle_event(event))
         return self._relieve(handled) if self._congested else handled
 
     def event_to_child(
@@ -646,6 +648,14 @@ def _looked_at(event: events.Event, screen: Screen) -> Iterator[HttpEvent]:
             if isinstance(event, ResponseTrailers):
                 event.trailers = screen.trailers(event.trailers)
             yield event
+
+
+def _unquoted(handled: layer.CommandGenerator[None]) -> layer.CommandGenerator[None]:
+    """mitmproxy logs bytes that it could not read as they are."""
+    for command in handled:
+        if isinstance(command, commands.Log):
+            command.message = unquoted(command.message)
+        yield command
 
 
 def _is_killed(flow: Flow) -> bool:

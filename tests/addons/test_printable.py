@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from addons.printable import LONGEST_LINE, LONGEST_NAME, Lines, bounded, escaped, shortened
+from addons.printable import LONGEST_LINE, LONGEST_NAME, Lines, bounded, escaped, shortened, unquoted
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,17 @@ def test_each_record_of_a_logger_is_one_line(caplog: pytest.LogCaptureFixture) -
     (record,) = caplog.records
     assert record.getMessage().startswith(r"\x1b[2J of 3: xxx")
     assert len(record.getMessage()) < LONGEST_LINE + 20
+
+
+@pytest.mark.parametrize(
+    ("message", "kept"),
+    [
+        ("Invalid header line: b'x-api-key sk-1'", "Invalid header line: (not shown)"),
+        ("illegal chunk header: bytearray(b'sk-1')", "illegal chunk header: (not shown)"),
+        ('additional_data:b"it\'s sk-1">', "additional_data:(not shown)"),
+        ("unknown transfer-encoding header: 'sk-1'", "unknown transfer-encoding header: (not shown)"),
+        ("the client's stream was reset (CANCEL)", "the client's stream was reset (CANCEL)"),
+    ],
+)
+def test_a_message_without_what_it_quotes(message: str, kept: str) -> None:
+    assert unquoted(message) == kept
