@@ -150,7 +150,10 @@ class Rotator:
             return
         try:
             intercepted = self._interception.admit(flow)
-            if ours := self._interception.refusal(flow) or self._at_once(flow, intercepted):
+            refusal = self._interception.refusal(flow)
+            if flow.response is not None:
+                return  # another add-on has answered, for want of a password (proxyauth) above all
+            if ours := refusal or self._at_once(flow, intercepted):
                 flow.request.stream = False
                 flow.response = ours
             elif intercepted and (intercepted.operation or is_short(flow.request)):
@@ -220,7 +223,7 @@ class Rotator:
         self._departure.refuse(flow)
         self._interception.strip(flow)
         flow.request.stream = False
-        flow.response = own_address(flow.request, self._registry, ctx.options)
+        flow.response = flow.response or own_address(flow.request, self._registry, ctx.options)
         return True
 
 
