@@ -7,6 +7,7 @@ once, from older models on every chunk; `usageMetadata` on every chunk, cumulati
 `{"error": ...}`, from Vertex also a bare JSON object between the events.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from protocols.base import Segment
@@ -47,17 +48,36 @@ SEAL = "signature"
 """The form of a seal that was a `thoughtSignature`."""
 
 _NO_LAST_FRAME = b"\0"
+_PLAIN = re.compile(rb"(?>data: [^\r\n]*(?>\r\n|\n|\r))*(?>\r\n|\n|\r)?")
+"""What Google's SDKs read: lines of data, and a blank one."""
+
 _KNOWN = frozenset({"candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId"})
 _TEMPLATE = ("modelVersion", "createTime", "responseId")
 _UNSAID = "FINISH_REASON_UNSPECIFIED"
 _PLAIN_PART = frozenset({"text", "thought", "thoughtSignature", "partMetadata", "videoMetadata"})
 
 
+class _EventFramer(SseFramer):
+    """Measured: Google's SDKs take every line but `data: ...` for JSON, comments and names of events too, and
+    raise. An event goes on without such lines; a blank line takes the place of what is no event."""
+
+    def __init__(self) -> None:
+        super().__init__(_NO_LAST_FRAME)
+
+    def _segment(self, raw: bytes) -> Segment:
+        if _PLAIN.fullmatch(raw) or _begins_json(raw):
+            return super()._segment(raw)
+        data = parse_event(raw).data
+        if data is None:
+            return Segment(b"\n", idle=True)
+        return super()._segment(b"".join(b"data: %s\n" % line for line in data.split(b"\n")) + b"\n")
+
+
 class EventDecoder:
     """Events of a stream; nothing says that one is the last. A bare error object is an event too."""
 
     def __init__(self) -> None:
-        self._framer = SseFramer(_NO_LAST_FRAME)
+        self._framer = _EventFramer()
         self._reader = ChunkReader()
         self.feed = self._framer.feed
 
@@ -68,7 +88,7 @@ class EventDecoder:
         ending = None if framed else _missing_end(rest)
         if ending is None:
             return framed
-        self._framer = SseFramer(_NO_LAST_FRAME)
+        self._framer = _EventFramer()
         return [Segment(rest + ending)]
 
     def rest(self) -> bytes:
@@ -79,7 +99,11 @@ class EventDecoder:
 
 
 def _bare_object(raw: bytes) -> JsonObject | None:
-    return load_object(raw) if raw.lstrip().startswith(b"{") else None
+    return load_object(raw) if _begins_json(raw) else None
+
+
+def _begins_json(raw: bytes) -> bool:
+    return raw.lstrip().startswith(b"{")
 
 
 def _missing_end(rest: bytes) -> bytes | None:

@@ -378,3 +378,36 @@ def test_other_operations_answer_with_anything(body: bytes) -> None:
 def test_events_are_known_by_their_type(kind: str) -> None:
     found = decoded(event(chunk(text("Hi"))), Head(200, (("Content-Type", kind),)))
     assert said(progress(found), TEXT) == ["Hi"]
+
+
+# -- lines that Google's SDKs cannot read -----------------------------------------------------------------
+
+HI = event(chunk(text("Hi"))).replace(b"\r\n", b"\n")
+
+
+@pytest.mark.parametrize(
+    ("raw", "left"),
+    [
+        (HI, HI),
+        (HI.replace(b"\n", b"\r\n"), HI.replace(b"\n", b"\r\n")),
+        (b'data: {"a":\ndata: 1}\n\n', b'data: {"a":\ndata: 1}\n\n'),
+        (b'{"error": {"code": 503}}\n\n', b'{"error": {"code": 503}}\n\n'),
+        (b"event: message\nid: 1\n" + HI, HI),
+        (HI[:-1] + b"garbage\n\n", HI),
+        (b'data:{"a":1}\n\n', b'data: {"a":1}\n\n'),
+        (b"\xef\xbb\xbf" + HI, HI),
+        (b": waiting\n\n", b"\n"),
+        (b"garbage without a colon\n\n", b"\n"),
+        (b"event: ping\n\n", b"\n"),
+    ],
+)
+def test_a_client_gets_only_lines_that_it_can_read(raw: bytes, left: bytes) -> None:
+    decoder = PROTOCOL.decoder(call(), SSE)
+    segments = [*decoder.feed(raw + HI), *decoder.eof()]
+    assert b"".join(segment.raw for segment in segments if not segment.broken) == left + HI
+    assert not decoder.rest()
+
+
+def test_an_event_that_is_no_json_is_one_still() -> None:
+    (segment,) = PROTOCOL.decoder(call(), SSE).feed(b"event: x\ndata: {oops\n\n")
+    assert segment.garbled
