@@ -28,7 +28,7 @@ from addons.proxies import NO_PROXIES, Proxies, spec, tunnel
 from addons.screen import KeyScreen
 from addons.settings import Configured, Settings
 from addons.sink import answer_with
-from addons.wire import bytes_of, forwardable, headers_of, replaced, set_headers, without_hops
+from addons.wire import address_of, bytes_of, forwardable, headers_of, replaced, set_headers, without_hops
 from protocols.base import Fault, Headers, Operation, WireProtocol
 from protocols.origin import Origin, is_host, is_method, is_origin_form
 from protocols.registry import Registry
@@ -117,7 +117,7 @@ class Interception:
         """What a flow is now that its request is final; None: not a provider's.
 
         Since `admit` others may have edited it. One that they moved to another provider has no key of its
-        client any more, which was meant for where it came from.
+        client any more, which was meant for where it came from; a key that they wrote takes its place.
 
         Raises Unadmitted for a provider's that `admit` has not seen.
         """
@@ -127,11 +127,18 @@ class Interception:
             return None
         if former is None:
             raise Unadmitted
-        now = self._recognised(flow.request, *place, former.own)
+        written_since = self._written_since(flow, place[0].provider.name)
+        now = self._recognised(flow.request, *place, written_since or former.own)
         if (now.provider.name, now.origin) != (former.provider.name, former.origin):
-            now = self._recognised(flow.request, *place, None)
+            now = self._recognised(flow.request, *place, written_since)
         self._flows[flow] = now
         return now
+
+    def _written_since(self, flow: http.HTTPFlow, provider: str) -> ClientCredential | None:
+        """What an add-on or the user has put into a flow that had no credential left."""
+        if carriers.take_out(headers_of(flow.request), flow.request.path)[2] is None:
+            return None
+        return self._take_out(flow, provider)
 
     def _place(self, request: http.Request) -> tuple[Configured, str] | None:
         """The provider that a request is for, and its host: the one that it names, else where it would be
@@ -283,12 +290,13 @@ class Interception:
         record = {"provider": provider.name, "passed_through": True, "credential": lease.name}
         self._journal.begin(flow, record)
         origin = intercepted.origin
-        head = partial(self._head, intercepted, lease)
+        way = self._proxies.to_provider(origin)
+        authorization = self._proxies.authorization(address_of(way)) if way else ""
+        head = partial(self._head, intercepted, lease, authorization)
         head(flow.request.copy())  # tried here, where a fault of ours can still be told to the client
         screen = KeyScreen(lease.secret, chunks=flow.request.is_http11) if lease.pooled else None
         failed = partial(self._unanswered, flow, intercepted)
-        way = spec(self._proxies.to_provider(origin))
-        return Forwarding(origin.address, origin.is_secure, head, failed, way, screen)
+        return Forwarding(origin.address, origin.is_secure, head, failed, spec(way), screen)
 
     def _unanswered(self, flow: http.HTTPFlow, intercepted: Intercepted, message: str) -> Responder:
         """The provider gave no answer to what passed through. Nothing says that it may not be asked again."""
@@ -318,7 +326,10 @@ class Interception:
         return lease or own_lease(intercepted)
 
     @staticmethod
-    def _head(intercepted: Intercepted, lease: Lease, request: http.Request) -> http.Request:
+    def _head(
+        intercepted: Intercepted, lease: Lease, authorization: str, request: http.Request
+    ) -> http.Request:
+        """`authorization`: for a proxy on the way that gets the request in the clear, without a CONNECT."""
         headers, target = written(intercepted, lease, forwardable(headers_of(request)), request.path)
         origin = intercepted.origin
         set_headers(request, replaced(headers, "host", origin.authority))
@@ -326,6 +337,8 @@ class Interception:
             stays = not (request.is_http11 and origin.is_secure)
             request.authority = origin.authority if stays else ""
             request.scheme = origin.scheme
+            if stays and request.is_http11 and authorization:
+                request.headers["Proxy-Authorization"] = authorization
         request.data.path = origin.under(bytes_of(target))
         return request
 

@@ -153,6 +153,40 @@ def test_a_replay_takes_no_key_to_another_provider(interception: Interception) -
     assert (again.provider.name, again.own) == ("groq", None)
 
 
+@pytest.mark.parametrize(
+    ("value", "path", "sent"),
+    [
+        ("Bearer sk-typed-by-the-user", "/v1/files", f"Bearer {POOL}"),
+        ("Bearer sk-typed-by-the-user", "/v1/organization/x", "Bearer sk-typed-by-the-user"),
+        ("Basic dXNlcjpwYXNzd29yZA==", "/v1/files", "Basic dXNlcjpwYXNzd29yZA=="),
+    ],
+)
+def test_a_key_that_is_written_later_takes_the_place_of_the_client_s(
+    interception: Interception, value: str, path: str, sent: str
+) -> None:
+    flow = flow_of(f"https://api.openai.com{path}", authorization=f"Bearer {OWN}")
+    interception.admit(flow)
+    flow.request.headers["Authorization"] = value
+    intercepted = interception.leaving(flow)
+    assert intercepted is not None
+    head = interception.forwarding(flow, intercepted).head(flow.request.copy())
+    assert head.headers.get_all("authorization") == [sent]
+    assert "authorization" not in flow.request.headers
+
+
+def test_so_it_does_where_the_flow_goes_to_another_provider(interception: Interception) -> None:
+    flow = flow_of("https://api.openai.com/v1/files", authorization=f"Bearer {OWN}")
+    interception.admit(flow)
+    flow.request.host, flow.request.headers["Host"] = "api.groq.com", "api.groq.com"
+    moved = interception.leaving(flow)
+    flow.request.headers["Authorization"] = "Bearer gsk_typed"
+    typed = interception.leaving(flow)
+    assert moved is not None
+    assert typed is not None
+    assert typed.own is not None
+    assert (moved.own, typed.own.secret.get_secret_value()) == (None, "gsk_typed")
+
+
 # -- web pages ----------------------------------------------------------------------------------------
 
 PAGE = "https://page.example"

@@ -285,6 +285,24 @@ def test_reverse_mode(tmp_path: Path, vendor: VendorThread) -> None:
     assert [one.credential for one in vendor.requests] == [ONE, ONE]
 
 
+@pytest.mark.parametrize("pool", [True, False])
+def test_reverse_mode_with_a_password(tmp_path: Path, vendor: VendorThread, *, pool: bool) -> None:
+    """`upstream_auth` takes the place of the client's key, as in a bare mitmdump; like any other credential
+    that is no API key it is not replaced, and stays in no flow."""
+    config = CONFIG.format(url=vendor.base_url, key="env:ONE")
+    config = config if pool else config[: config.index("credentials")]
+    options = (
+        *("--mode", f"reverse:{vendor.base_url}", "--set", "upstream_auth=user:password"),
+        *("-w", str(tmp_path / "flows")),
+    )
+    with Proxy(tmp_path, config, keys={"ONE": ONE}, options=options) as proxy:
+        httpx.post(proxy.url + CHAT, headers=OWN, content=ask(), trust_env=False)
+        httpx.get(proxy.url + "/v1/files", headers=OWN, trust_env=False)
+    sent = [one.header("authorization") for one in vendor.requests]
+    assert sent == ["Basic dXNlcjpwYXNzd29yZA=="] * 2
+    assert b"dXNlcjpwYXNzd29yZA" not in (tmp_path / "flows").read_bytes()
+
+
 def test_upstream_mode(tmp_path: Path, vendor: VendorThread) -> None:
     """Every call goes through the other proxy, the streamed ones that we make too, as who mitmproxy says."""
     (tmp_path / "outer").mkdir()
@@ -300,10 +318,12 @@ def test_upstream_mode(tmp_path: Path, vendor: VendorThread) -> None:
         ):
             answer = http.post(URL, headers=OWN, content=ask())
             passed = http.get("https://api.openai.com/v1/files", headers=OWN)
+            plain = http.get("http://api.openai.com/v1/plain", headers=OWN)
         outer.wait_log(CHAT)
         outer.wait_log("/v1/files")
-    assert (answer.status_code, passed.status_code) == (200, 404)
-    assert [one.credential for one in vendor.requests] == [ONE, ONE]
+        outer.wait_log("/v1/plain")
+    assert (answer.status_code, passed.status_code, plain.status_code) == (200, 404, 404)
+    assert [one.credential for one in vendor.requests] == [ONE, ONE, ONE]
     assert "Traceback" not in proxy.log
 
 
