@@ -66,7 +66,7 @@ class Leg:
             return Reading(head, holding, encoder, streamed, calls=holding)
         if self.translation is None:
             return Reading(head, adapted, encoder, streamed)
-        decoder = self.translation.decoder(adapted if streamed else Recognising(adapted))
+        decoder = self.translation.decoder(Recognising(adapted))
         if isinstance(decoder, TranslatingDecoder):
             encoder = TranslatingEncoder(decoder, self.translation.client_encoder())
         told = self.translation.head(head)

@@ -12,6 +12,7 @@ from rewrite.reading import Reading
 from rewrite.sequence import Sequencer
 from rewrite.splice import Splicer
 from rewrite.tool_names import ToolNames
+from rewrite.translate import Recognising
 
 _OWN_NAMES = ToolNames(functions_only=False, flat={}, tools={})
 """Within one protocol tools are called what the client called them."""
@@ -61,7 +62,7 @@ class Rest(Reading):
 def rest(line: Line, leg: Leg, head: Head) -> Rest:
     """The reading of an answer that begins with `head`. One that comes whole is told as a stream is."""
     decoder, _ = leg.upstream(head)
-    spliced = SplicedDecoder(decoder, leg, line)
+    spliced = SplicedDecoder(Recognising(decoder), leg, line)
     calls = spliced.sequencer
     return Rest(head, spliced, line, True, leg.translation, calls, progress=line.progress, spliced=spliced)
 

@@ -236,16 +236,19 @@ def sealed(parts: Sequence[StreamPart], provider: str) -> Sequence[StreamPart]:
 
 
 class Recognising:
-    """A whole answer, which `inner` reads. One that says nothing of its protocol is given as what makes no
-    sense, so that nothing is written in its place."""
+    """An answer, which `inner` reads. The end of one that has said nothing of its protocol is given as what
+    makes no sense, so that nothing is written in its place."""
 
     def __init__(self, inner: Decoder) -> None:
         self._inner = inner
+        self._recognised = False
         self.feed, self.eof, self.rest = inner.feed, inner.eof, inner.rest
 
     def read(self, segment: Segment) -> Sequence[StreamPart]:
         said = self._inner.read(segment)
-        return said if says_anything(said) else (Opaque(segment.raw),)
+        self._recognised = self._recognised or says_anything(said)
+        ends = any(isinstance(part, StreamEnd) for part in said)
+        return said if self._recognised or not ends else (Opaque(segment.raw),)
 
 
 class TranslatingEncoder:
