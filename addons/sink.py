@@ -25,6 +25,9 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
 from mitmproxy.proxy.server import ConnectionHandler
 
+LARGEST_PUSH = 1 << 18
+"""Bytes that go down through the layers at once; then others have their turn."""
+
 
 @dataclass(frozen=True, slots=True)
 class End:
@@ -122,7 +125,7 @@ class Sink:
         await self._drain()
 
     async def send(self, data: bytes) -> None:
-        """Send body bytes as one write; return when the client's buffers have room again.
+        """Send body bytes, as one write where they are few; return when the client's buffers have room again.
 
         Raises:
             RuntimeError: before `start`.
@@ -131,8 +134,11 @@ class Sink:
             raise RuntimeError("send() before start()")
         if not data or self._bodyless:  # an empty chunk would end a chunked body
             return
-        await self._push(data)
-        await self._drain()
+        for at in range(0, len(data), LARGEST_PUSH):
+            if at:
+                await asyncio.sleep(0)
+            await self._push(data[at : at + LARGEST_PUSH])
+            await self._drain()
 
     async def end(self) -> None:
         """End the message properly; the flow's response hook runs.
