@@ -63,6 +63,7 @@ from mitmproxy.proxy.layers.tcp import TCPLayer
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.utils import asyncio_utils
 
+from addons.framing import Framing
 from addons.plans import Forwarding, Killable, Planner, Responder, Screen, Switch
 from addons.printable import fault, unquoted
 from addons.sent import Sent
@@ -269,8 +270,9 @@ class RelayStream(HttpStream):
                 assert_never(payload)
 
     def _head(self, response: http.Response) -> layer.CommandGenerator[None]:
-        self.flow.response = response
+        framing, self.flow.response = Framing.of(response), response
         yield HttpResponseHeadersHook(self.flow)
+        self.flow.response = framing.restored(self.flow.response)
         if (yield from self.check_killed(True)):
             return
         if seconds := self._relay.buffers(self.flow):

@@ -1,8 +1,8 @@
 """The add-on that test_relay runs inside mitmdump: responders chosen by path, reports as JSON lines.
 
 A request is known by the `name` in its query. `pause=HOOK` intercepts the flow in that hook, `kill=HOOK`
-kills it there, `answered=1` lets "another add-on" answer it too. Requests to control.test are orders, see
-`Script.order`.
+kills it there, `edit=HOOK` puts another answer in place of its own,
+`answered=1` lets "another add-on" answer it too. Requests to control.test are orders, see `Script.order`.
 """
 
 import asyncio

@@ -332,6 +332,26 @@ def test_an_http2_client_that_leaves_under_back_pressure(proxy: Mitmdump, http2:
     assert http2.finished(http2.request(f"/hello?name={name}-next")).data == b"hello world"
 
 
+# A head that another add-on changes.
+
+
+@pytest.mark.parametrize("buffer", [0, 60])
+def test_an_answer_ends_where_it_ends_whatever_its_head_becomes(
+    proxy: Mitmdump, http1: HTTPConnection, name: str, buffer: int
+) -> None:
+    """Else what is left of it would be the answer to the next request."""
+    got = get(http1, f"/hello?name={name}&edit=responseheaders&buffer={buffer}")
+    assert (got.status, got.headers.get("content-length"), got.read()) == (201, None, b"hello world")
+    settled(proxy, name, "response")
+    assert get(http1, f"/hello?name={name}-next").read() == b"hello world"
+
+
+def test_nor_is_a_stream_of_http2_broken(proxy: Mitmdump, http2: H2Client, name: str) -> None:
+    got = http2.finished(http2.request(f"/hello?name={name}&edit=responseheaders"))
+    assert (got.data, got.headers.get(b"content-length")) == (b"hello world", None)
+    settled(proxy, name, "response")
+
+
 # An answer that hooks get whole.
 
 
