@@ -58,7 +58,7 @@ def _started(proxy: Proxy) -> None:
     try:
         proxy.start()
         # It listens for a moment before it ends over a config, and says this of one that it has taken.
-        proxy.wait_log(f"config: {proxy.config}")
+        proxy.wait_log(f"config: ./{proxy.config.name}")
     except AssertionError as fault:
         raise ConfigRefused(refusal(proxy.log, proxy.config) or str(fault)) from None
 

@@ -197,10 +197,11 @@ def test_what_was_cut_is_not_complete(
     client: str,
     cause: str | None,
 ) -> None:
-    """No change of a type brings an end that was not there."""
+    """No change of a type brings an end that was not there. A client that gets the first choice alone may
+    have all of it."""
     frames = frames_of(sample)[: -1 - cut % len(frames_of(sample))] or frames_of(sample)[:1]
     whole = read_of(sample, frames)
-    if whole.complete or whole.error:
+    if whole.complete or whole.error or (0 in whole.finished and client != sample.protocol.name):
         return
     data = b"".join(fuzzed(frames, changes))
     for _, one in readers(sample, data, client, cause=cause):
