@@ -1,6 +1,5 @@
 """What a person finds in saved flows, in mitmweb and in the log: never a key, always what happened."""
 
-import socket
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -404,71 +403,4 @@ def test_flows_of_another_proxy_are_replayed_without_their_key(
     assert [one.credential for one in vendor.requests] == [ONE]
     assert clean(found[0]["text"]) == []
     assert clean(saved(proxy)) == []
-    assert clean(proxy.log) == [], proxy.log
-
-
-# -- mitmweb ------------------------------------------------------------------------------------------
-
-
-class Web:
-    """What the page of mitmweb asks of its server."""
-
-    def __init__(self, port: int, password: str) -> None:
-        base_url = f"http://127.0.0.1:{port}"
-        token = "0" * 32  # a forged request could not send it twice, in a cookie and in a header
-        headers = {"authorization": f"Bearer {password}", "x-xsrftoken": token}
-        cookies = {"_mitmproxy_xsrf": token}
-        self._http = httpx.Client(base_url=base_url, headers=headers, cookies=cookies, trust_env=False)
-
-    def text(self, path: str) -> str:
-        answer = self._http.get(path)
-        assert answer.status_code == 200, (path, answer.status_code)
-        return answer.text
-
-    def flows(self) -> list[dict[str, Any]]:
-        self.text("/flows")
-        found: list[dict[str, Any]] = self._http.get("/flows").json()
-        return found
-
-    def post(self, path: str) -> None:
-        answer = self._http.post(path)
-        assert answer.status_code == 200, (path, answer.text)
-
-    def close(self) -> None:
-        self._http.close()
-
-
-def test_mitmweb_shows_no_key(tmp_path: Path, vendor: VendorThread) -> None:
-    """While it runs, after it, when it is edited, replayed and killed."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    options = ("--web-port", str(port), "--no-web-open-browser", "--set", "web_password=the-word", "-v")
-    running = Proxy(
-        tmp_path,
-        CONFIG.format(url=vendor.base_url),
-        keys={"ONE": ONE, "TWO": TWO},
-        options=options,
-        program="mitmweb",
-    )
-    vendor.on(path=CHAT).reply(streamed(TEXT[:2], WaitFor("web"), *map(Send, TEXT[2:])))
-    with running as proxy, Http1(tunnel(proxy, "api.openai.com")) as us:
-        us.send(post(CHAT, "api.openai.com", ask("gpt-4o-web"), list(AUTH.items())))
-        us.until(b"Hello")
-        web = Web(port, "the-word")
-        (flow,) = web.flows()
-        parts = [f"/flows/{flow['id']}/request/content.data", f"/flows/{flow['id']}/request/content/auto"]
-        shown = [web.text("/flows"), *map(web.text, parts)]
-        vendor.release("web")
-        us.until(b"[DONE]")
-        proxy.wait_log("end=completed")
-        parts += [f"/flows/{flow['id']}/response/content.data", f"/flows/{flow['id']}/response/content/auto"]
-        shown += [web.text("/flows"), *map(web.text, parts), web.text("/flows/dump"), web.text("/events")]
-        web.post(f"/flows/{flow['id']}/replay")
-        proxy.wait_log("end=completed", count=2)
-        shown += [web.text("/flows"), *map(web.text, parts)]
-        web.close()
-    assert "gpt-4o-web" in shown[1]
-    assert "Hello" in shown[-2]
-    assert [clean(text) for text in shown] == [[]] * len(shown)
-    assert [one.credential for one in vendor.requests] == [ONE, ONE]
     assert clean(proxy.log) == [], proxy.log
