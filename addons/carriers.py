@@ -38,6 +38,9 @@ _QUERY_KEYS = {
 }
 """Names in a query, as `_plain` gives them."""
 
+_MAY_CARRY = re.compile("key|token")
+"""What any of these names has in it; to look at each of many pairs takes long."""
+
 _KEY_SCHEMES = ("bearer", "")
 
 
@@ -117,7 +120,7 @@ def take_out(headers: Headers, target: str) -> tuple[Headers, str, ClientCredent
         found += carried
         rest += [(name, left)] if left is not None else []
     path, mark, query = target.partition("?")
-    pairs = query.split("&") if mark else []
+    pairs = query.split("&") if mark and _MAY_CARRY.search(_plain(query)) else []
     for position, pair in enumerate(pairs):
         name, _, value = pair.partition("=")
         if _plain(name) in _QUERY_KEYS and value:

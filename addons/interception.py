@@ -5,6 +5,7 @@ a fingerprint stays in the flow. What leaves is written on a copy.
 """
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -30,7 +31,7 @@ from addons.settings import Configured, Settings
 from addons.sink import answer_with
 from addons.wire import address_of, bytes_of, forwardable, headers_of, replaced, set_headers, without_hops
 from protocols.base import Fault, Headers, Operation, WireProtocol
-from protocols.origin import Origin, is_host, is_method, is_origin_form
+from protocols.origin import Origin, is_field_value, is_host, is_method, is_origin_form
 from protocols.registry import Registry
 from rewrite.notices import Notice
 from rewrite.paths import fits, is_normal
@@ -45,6 +46,8 @@ _BAD_TARGET = (
     "the target of this request is not a path of its host: it has to begin with / and be percent-encoded, "
     "without #"
 )
+
+_BAD_FIELD = "a header of this request has a line break or a NUL in its value"
 
 _PAGE = (
     "a web page ({page}) does not use the proxy's keys, only one of its own: "
@@ -187,6 +190,8 @@ class Interception:
         good = is_method(request.method) and is_origin_form(request.data.path)
         if not good or _names_two_hosts(request):
             return self.fault(intercepted, Fault(400, "invalid_request", _BAD_TARGET, should_retry=False))
+        if not all(map(is_field_value, _values(request, intercepted.own))):
+            return self.fault(intercepted, Fault(400, "invalid_request", _BAD_FIELD, should_retry=False))
         if intercepted.page and intercepted.operation and intercepted.own is None and self._has_pool():
             message = _PAGE.format(page=intercepted.page[:_LONGEST_ORIGIN])
             return self.fault(intercepted, Fault(403, "forbidden", message, should_retry=False))
@@ -373,6 +378,12 @@ def _names_two_hosts(request: http.Request) -> bool:
     """Whether a target in absolute form names another host than the Host header."""
     named = parse_authority(request.authority, check=False)[0] if request.authority else request.pretty_host
     return named.lower() != request.pretty_host.lower()
+
+
+def _values(request: http.Request, own: ClientCredential | None) -> Iterator[bytes]:
+    """Of all headers that a client sent."""
+    yield from (value for _, value in request.headers.fields)
+    yield from (bytes_of(one.value.get_secret_value()) for one in (own.carried if own else ()))
 
 
 def ascii_host(request: http.Request) -> str:

@@ -51,6 +51,7 @@ from mitmproxy.proxy.layers.http._events import (
     RequestEndOfMessage,
     RequestHeaders,
     RequestProtocolError,
+    RequestTrailers,
     ResponseData,
     ResponseEndOfMessage,
     ResponseHeaders,
@@ -63,6 +64,7 @@ from mitmproxy.proxy.layers.tcp import TCPLayer
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.utils import asyncio_utils
 
+from addons.client_http1 import ClientHttp1
 from addons.framing import Framing
 from addons.plans import Forwarding, Killable, Planner, Responder, Screen, Switch
 from addons.printable import fault, unquoted
@@ -436,12 +438,22 @@ class RelayHttpLayer(HttpLayer):
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, Push):
             return self.event_to_child(event.hops[self], event)
+        if isinstance(event, events.Start):
+            self._bound_client()
         handled = _unquoted(super()._handle_event(event))
         return self._relieve(handled) if self._congested else handled
+
+    def _bound_client(self) -> None:
+        """The base class takes what is here already, as it does for replays."""
+        client = self.context.client
+        if client.transport_protocol == "tcp" and client.alpn != b"h2":
+            self.connections.setdefault(client, ClientHttp1(self.context.fork()))
 
     def event_to_child(
         self, child: layer.Layer | HttpStream, event: events.Event
     ) -> layer.CommandGenerator[None]:
+        if isinstance(event, RequestTrailers) and isinstance(child, HttpStream):
+            return _nothing()  # they may hold a key, and no HTTP/1.1 server gets them
         # A stream's own RequestHeaders come from the client; those for a connection are about to leave.
         if isinstance(event, RequestHeaders) and not isinstance(child, HttpStream):
             event = self._as_it_leaves(event)

@@ -16,6 +16,7 @@ _VISIBLE = re.compile(r"[!-~]+")
 _NAME = re.compile(r"([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?")
 # RFC 9112, section 3.2.1, with more characters than RFC 3986 has: clients send them and providers take them.
 _ORIGIN_FORM = re.compile(rb"/[!-\"$-~]*")
+_BREAK = re.compile(rb"[\r\n\0]")
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -37,6 +38,11 @@ def is_origin_form(target: bytes) -> bool:
 def is_method(text: str) -> bool:
     """Whether `text` is a method: one token, which ends where the target begins."""
     return _METHOD.fullmatch(text) is not None
+
+
+def is_field_value(value: bytes) -> bool:
+    """Whether a header may have that value: one that servers read as one line (RFC 9110, section 5.5)."""
+    return not _BREAK.search(value)
 
 
 @dataclass(frozen=True, slots=True)

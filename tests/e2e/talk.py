@@ -179,12 +179,16 @@ class Http2:
             self._h2.increment_flow_control_window(window or shared)
         self._flush()
 
-    def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> int:
+    def post(
+        self, path: str, body: bytes, headers: Mapping[str, str], trailers: Mapping[str, str] | None = None
+    ) -> int:
         """Send a request; returns the stream's number."""
         number: int = self._h2.get_next_available_stream_id()
         pseudo = [(":method", "POST"), (":scheme", "https"), (":authority", self._host), (":path", path)]
         self._h2.send_headers(number, [*pseudo, *headers.items()])
-        self._h2.send_data(number, body, end_stream=True)
+        self._h2.send_data(number, body, end_stream=not trailers)
+        if trailers:
+            self._h2.send_headers(number, [*trailers.items()], end_stream=True)
         self.streams[number] = Stream()
         self._flush()
         return number

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from addons.client_http1 import LONGEST_AHEAD, LONGEST_HEAD, MOST_LINES
 from protocols.wirejson import MOST_VALUES
 from tests.e2e.proxy import ADDON, Proxy
-from tests.e2e.talk import PROBE, Http1, ask, client, tunnel, wait_order
-from tests.vendor import SPEECHES, Framing, Reply, Said, Send, VendorThread
+from tests.e2e.talk import PROBE, Http1, ask, client, connect, tunnel, wait_order
+from tests.e2e.talk import post as request
+from tests.vendor import SPEECHES, Framing, Reply, Said, Send, VendorThread, WaitFor
 
 LONGEST = 4 << 20
 ERROR = 1 << 20
@@ -147,3 +149,52 @@ def test_an_error_is_kept_from_its_start(proxy: Proxy, vendor: VendorThread) -> 
     assert (answer.status_code, len(answer.content)) == (400, ERROR)
     assert answer.content.startswith(said)
     assert len(vendor.requests) == 1
+
+
+# -- heads, and what comes ahead of its turn -----------------------------------------------------------------
+
+FILES = b"POST /v1/files HTTP/1.1\r\nHost: api.openai.com\r\n"
+HEADS = {
+    "a long value": FILES + b"x: " + b"a" * LONGEST_HEAD,
+    "a long target": b"POST /v1/files?" + b"a&" * LONGEST_HEAD,
+    "many lines": FILES + b"a:b\r\n" * MOST_LINES + b"\r\n",
+    "many lines without end": FILES + b"a:b\r\n" * (MOST_LINES + 1),
+}
+
+
+@pytest.mark.parametrize("what", HEADS)
+def test_a_head_that_is_too_long_is_refused_while_it_comes(
+    proxy: Proxy, vendor: VendorThread, what: str
+) -> None:
+    with Http1(tunnel(proxy, "api.openai.com")) as us:
+        us.send(HEADS[what])
+        assert us.rest().startswith(b"HTTP/1.1 431 ")
+    with Http1(connect(proxy, "api.openai.com:80")[0]) as plain:
+        plain.send(HEADS[what])
+        assert plain.rest().startswith(b"HTTP/1.1 431 ")
+    assert vendor.requests == []
+
+
+def test_a_long_head_is_served(proxy: Proxy, vendor: VendorThread) -> None:
+    field = "a" * (LONGEST_HEAD - 1000)
+    assert post(proxy, CHAT, ask(stream=False), x_long=field).status_code == 200
+    assert vendor.requests[-1].header("x-long") == field
+
+
+def test_a_chunk_whose_length_never_ends(proxy: Proxy, vendor: VendorThread) -> None:
+    with Http1(tunnel(proxy, HOSTS[CHAT])) as us:
+        us.send(f"POST {CHAT} HTTP/1.1\r\nHost: {HOSTS[CHAT]}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+        us.send(b"1;" + b"a" * (LONGEST_HEAD + 1))
+        assert us.rest() == b""
+    assert vendor.requests == []
+
+
+def test_a_client_that_sends_without_end_ahead_of_its_answer(proxy: Proxy, vendor: VendorThread) -> None:
+    vendor.on(path=CHAT).reply(Reply(before=(WaitFor("never"),)))
+    with Http1(connect(proxy, f"{HOSTS[CHAT]}:80")[0]) as us:
+        us.send(request(CHAT, HOSTS[CHAT], ask()))
+        vendor.wait_gate("never")
+        us.send(b"a" * LONGEST_AHEAD)
+        assert not vendor.requests[0].closed_by_client.is_set()
+        us.send(b"a")
+        vendor.run(vendor.requests[0].closed_by_client.wait())

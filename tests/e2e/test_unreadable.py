@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.proxy import Proxy
-from tests.e2e.talk import Http1, Listener, connect, tunnel
+from tests.e2e.talk import Http1, Http2, Listener, connect, tunnel
 
 CONFIG = """
 [providers.raw]
@@ -67,3 +67,31 @@ def test_a_request_that_cannot_be_read(proxy: Proxy, line: str) -> None:
     with Http1(sock) as us:
         us.send(f"GET /v1/files HTTP/1.1\r\nHost: raw.test\r\n{line}".encode())
     proxy.wait_log("(not shown)", count=before + 1)
+
+
+@pytest.mark.parametrize(
+    "field", ["X-A: b\rHost: c", "X-A: b\r\n c", "X-A: b\0", f"Authorization: Bearer\r\n {OWN}"]
+)
+def test_a_header_that_servers_read_in_two_ways(proxy: Proxy, raw: Listener, field: str) -> None:
+    with Http1(tunnel(proxy, "raw.test")) as us:
+        us.send(f"GET /v1/files HTTP/1.1\r\nHost: raw.test\r\n{field}\r\nConnection: close\r\n\r\n".encode())
+        assert us.rest().startswith(b"HTTP/1.1 400 ")
+    assert not raw.was_called()
+
+
+def test_trailers_of_a_request_are_dropped(proxy: Proxy, raw: Listener) -> None:
+    with Http1(tunnel(proxy, "raw.test")) as us:
+        us.send(b"POST /v1/files HTTP/1.1\r\nHost: raw.test\r\nTransfer-Encoding: chunked\r\n\r\n")
+        us.send(f"2\r\nhi\r\n0\r\nX-Api-Key: {OWN}\r\n\r\n".encode())
+        answered(raw)
+        us.until(b"ok")
+    with Http2(proxy, "raw.test") as h2:
+        answered_to = h2.post("/v1/files", b"hi", {}, trailers={"x-api-key": OWN})
+        answered(raw)
+        assert h2.finished(answered_to).headers[b":status"] == b"200"
+
+
+def answered(raw: Listener) -> None:
+    with raw.accept() as provider:
+        provider.until(b"2\r\nhi\r\n0\r\n\r\n")
+        provider.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")

@@ -1,0 +1,80 @@
+"""HTTP/1 as clients speak it, with bounds: mitmproxy keeps all that comes until it makes sense.
+
+Internals of mitmproxy 12.2 that this file leans on, to be checked at an upgrade: `Http1Server`: buf, state,
+body_reader, stream_id, read_headers, read_body, wait, done; a body reader that gives trailers makes it raise.
+"""
+
+import re
+from collections.abc import Callable
+
+import h11
+from h11._receivebuffer import ReceiveBuffer
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.layers.http._base import ReceiveHttp
+from mitmproxy.proxy.layers.http._events import ErrorCode, RequestProtocolError
+from mitmproxy.proxy.layers.http._http1 import Http1Server, make_error_response
+
+LONGEST_HEAD = 1 << 16
+"""Bytes of a request's head, or of a line about a chunk. What HTTP/2 has is bounded by h2 to as much."""
+
+MOST_LINES = 1_000
+"""Lines of a head."""
+
+LONGEST_AHEAD = 64 << 20
+"""Bytes that a client may send before the answer to what it asked is over."""
+
+_END = re.compile(rb"\n\r?\n")
+_TOO_LONG = f"the head of the request has more than {LONGEST_HEAD} bytes or {MOST_LINES} lines"
+
+
+class ClientHttp1(Http1Server):
+    """What it keeps unread is bounded, and trailers of requests are dropped (RFC 9110, section 6.5.1)."""
+
+    def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
+        if isinstance(event, events.DataReceived) and self._head_is_too_long():
+            yield commands.Log(f"refused: {_TOO_LONG}")
+            yield commands.SendData(self.conn, make_error_response(431, _TOO_LONG))
+            yield commands.CloseConnection(self.conn)
+            self.state = self.done
+        else:
+            yield from super().read_headers(event)
+
+    def _head_is_too_long(self) -> bool:
+        head = bytes(self.buf)[:LONGEST_HEAD]
+        end = _END.search(head)
+        lines = head.count(b"\n", 0, end.end() if end else None)
+        longest = LONGEST_AHEAD if end else LONGEST_HEAD
+        return len(self.buf) > longest or lines > MOST_LINES
+
+    def read_body(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if not isinstance(self.body_reader, _WithoutTrailers):
+            self.body_reader = _WithoutTrailers(self.body_reader)  # type: ignore[assignment]  # as a reader is used
+        yield from super().read_body(event)
+        if self.state == self.read_body and len(self.buf) > LONGEST_HEAD:
+            yield from self._too_much("a chunk of the request says too much of itself")
+
+    def wait(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, events.DataReceived) and len(self.buf) > LONGEST_AHEAD:
+            yield from self._too_much("the client sends too much ahead of its answer")
+        else:
+            yield from super().wait(event)
+
+    def _too_much(self, message: str) -> layer.CommandGenerator[None]:
+        self.state = self.done
+        yield commands.CloseConnection(self.conn)
+        yield ReceiveHttp(RequestProtocolError(self.stream_id, message, ErrorCode.GENERIC_CLIENT_ERROR))
+
+
+class _WithoutTrailers:
+    """A body reader whose end has none."""
+
+    def __init__(self, reader: Callable[[ReceiveBuffer], h11.Event | None]) -> None:
+        self._reader = reader
+
+    def __call__(self, buf: ReceiveBuffer) -> h11.Event | None:
+        event = self._reader(buf)
+        return h11.EndOfMessage() if isinstance(event, h11.EndOfMessage) else event
+
+    def read_eof(self) -> h11.Event:
+        event: h11.Event = self._reader.read_eof()  # type: ignore[attr-defined]  # every reader has it
+        return event
