@@ -64,7 +64,7 @@ from mitmproxy.proxy.layers.tcp import TCPLayer
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.utils import asyncio_utils
 
-from addons.client_http1 import ClientHttp1
+from addons.client_http1 import LONGEST_HEAD, ClientHttp1, named_host
 from addons.framing import Framing
 from addons.plans import Forwarding, Killable, Planner, Responder, Screen, Switch
 from addons.printable import fault, unquoted
@@ -562,7 +562,10 @@ class Relay:
         """Let mitmproxy choose the layers now (a script's hook runs before its own); adopt the HTTP ones."""
         builtin = addon("nextlayer")
         if builtin is not None:
+            builtin._get_host_header = named_host
             builtin.next_layer(nextlayer)
+        if nextlayer.layer is None and _is_endless(nextlayer):
+            nextlayer.layer = HttpLayer(nextlayer.context, HTTPMode.transparent)
         if isinstance(nextlayer.layer, TCPLayer) and self._must_be_http(nextlayer.context):
             nextlayer.context.layers.remove(nextlayer.layer)
             nextlayer.layer = None
@@ -642,6 +645,12 @@ def _instead_of_tcp(nextlayer: layer.NextLayer) -> layer.Layer:
     if data[:1] == _TLS_HANDSHAKE and len(data) < _TLS_KNOWN:
         raise AddonHalt
     return HttpLayer(nextlayer.context, HTTPMode.transparent)
+
+
+def _is_endless(nextlayer: layer.NextLayer) -> bool:
+    """Whether so much has come that what is still waited for will not come: HTTP then refuses it."""
+    data: bytes = nextlayer.data_client()  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+    return len(data) > LONGEST_HEAD
 
 
 def _is_answer(event: events.Event) -> bool:

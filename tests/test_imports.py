@@ -146,13 +146,14 @@ def test_imports_stand_at_the_top() -> None:
     assert not hidden, _report("imports stand at the top of the file, not in functions:", hidden)
 
 
-def test_h11_is_known_to_one_module() -> None:
+def test_h11_is_known_to_those_who_speak_http1() -> None:
     users = {
         each.importer
         for each in ALL
         if _layer(each.target) == "h11" and _layer(each.importer) in ("addons", *PURE_LAYERS)
     }
-    assert users <= {"addons.http1"}, _report("h11 belongs to addons/http1.py:", sorted(users))
+    speakers = {"addons.http1", "addons.client_http1"}
+    assert users <= speakers, _report("h11 belongs to addons/http1.py and client_http1.py:", sorted(users))
 
 
 def test_mitmproxy_is_known_to_the_edge() -> None:

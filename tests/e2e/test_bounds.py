@@ -198,3 +198,24 @@ def test_a_client_that_sends_without_end_ahead_of_its_answer(proxy: Proxy, vendo
         assert not vendor.requests[0].closed_by_client.is_set()
         us.send(b"a")
         vendor.run(vendor.requests[0].closed_by_client.wait())
+
+
+RECORD = b"\x16\x03\x01\x40\x00"
+HELLO = b"\x01\xff\xff\xff"
+PART = b"a" * 0x4000
+GET = b"GET /v1/files HTTP/1.1"
+BEGINNINGS = {
+    "spaces": (GET + b"\r\nHost: " + b" " * 60_000, b"api.openai.com\r\n\r\n", b"HTTP/1.1 404 "),
+    "bare line feeds": (GET + b"\nHost: api.openai.com\n", b"\n", b"HTTP/1.1 404 "),
+    "one line": (GET, b"a" * 2 * LONGEST_HEAD, b"HTTP/1.1 431 "),
+    "half a client hello": (RECORD + HELLO + PART[4:], (RECORD + PART) * 4, b"HTTP/1.1 431 "),
+}
+
+
+@pytest.mark.parametrize("what", BEGINNINGS)
+def test_how_a_tunnel_begins_is_known_soon(proxy: Proxy, what: str) -> None:
+    beginning, following, answer = BEGINNINGS[what]
+    with Http1(connect(proxy, "api.openai.com:80")[0]) as us:
+        us.send(beginning)
+        us.send(following)
+        assert us.until(b"\r\n").startswith(answer)
