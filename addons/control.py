@@ -133,7 +133,7 @@ class Control:
         """Besides what the user named with allow_hosts, the hosts of providers; or whatever the user says."""
         if self._users_hosts is None:
             self._users_hosts = list(opts.allow_hosts)
-        ours = provider_hosts(settings) if opts.rotator_intercept == "providers" else []
+        ours = [] if opts.rotator_intercept == "all" else provider_hosts(settings)
         hosts = [*self._users_hosts, *ours]
         if list(opts.allow_hosts) != hosts:
             set_options(opts, allow_hosts=hosts)

@@ -79,6 +79,12 @@ def numbered(variable: str, environ: Mapping[str, str]) -> dict[int, str]:
     return dict(sorted(found.items())) if variable else {}
 
 
+def unnumbered(variable: str, environ: Mapping[str, str]) -> list[str]:
+    """The names of `variable`, and of what is made of it for several keys, that are set and make no pool."""
+    form = re.compile(re.escape(variable) + r"(S|_[A-Z])?")
+    return sorted(name for name in environ if variable and environ[name].strip() and form.fullmatch(name))
+
+
 def key_file(reference: str, folder: Path) -> Path | None:
     """The file that a file: key is read from, None for other keys."""
     if not reference.startswith(_FILE):

@@ -152,9 +152,33 @@ _WORDS: Mapping[str, str] = {
 }
 
 
+_CREDENTIAL = '{ name = "work", key = "env:WORK_KEY" }'
+_LISTS: Mapping[str, str] = {
+    "credentials": f"must be a list of tables, such as [{_CREDENTIAL}]",
+    "routes": "is a list of tables: begin each with [[routes]]",
+    "deadlines": "is a list of tables: begin each with [[deadlines]]",
+}
+_TABLES: Mapping[str, str] = {
+    "credentials": f"must be a table, such as {_CREDENTIAL}",
+    "match": 'must be a table, such as { model = "claude-*" }',
+}
+_NO_LIST, _NO_TABLE = "list_type", frozenset({"dict_type", "model_type", "model_attributes_type"})
+_KEYS = frozenset({"api_key", "api_keys", "apikey", "key", "keys", "token"})
+
+
+def _example(kind: str, loc: Loc) -> str | None:
+    """How what stands at `loc` is written, where its form was missed; None: there is no example of it."""
+    named = str(next((part for part in reversed(loc) if isinstance(part, str)), ""))
+    if kind == _NO_LIST:
+        return _LISTS.get(named)
+    return _TABLES.get(named) if kind in _NO_TABLE else None
+
+
 def _words(error: ErrorDetails) -> str:
     """Pydantic's finding in our words; nothing of the value is in them."""
     context = error.get("ctx", {})
+    if example := _example(error["type"], error["loc"]):
+        return example
     match error["type"]:
         case "extra_forbidden":
             return _unknown(error["loc"])
@@ -169,8 +193,11 @@ def _words(error: ErrorDetails) -> str:
 
 
 def _unknown(loc: Loc) -> str:
-    known = sorted(names_at(loc[:-1]))
-    close = get_close_matches(str(loc[-1]).lower(), known, n=1)
+    known, name = sorted(names_at(loc[:-1])), str(loc[-1]).lower()
+    if "credentials" in known and name in _KEYS:
+        return f"unknown name: write credentials = [{_CREDENTIAL}]"
+    begun = [each for each in known if each.startswith(name)]
+    close = begun if len(begun) == 1 else get_close_matches(name, known, n=1)
     return (
         f"unknown name: did you mean {close[0]}?" if close else f"unknown name: known are {', '.join(known)}"
     )

@@ -28,9 +28,11 @@ from addons.printable import Lines
 from addons.relay import Relay
 from addons.settings import ConfigError, known_protocols
 from addons.startup import (
+    INTERCEPT,
     configure_proxy,
     end_plainly,
     end_start,
+    refused_options,
     spare_closed_loop,
     unknown_options,
 )
@@ -96,7 +98,7 @@ class Rotator:
             str,
             "providers",
             "Whose connections are decrypted: those to providers, or all.",
-            choices=("providers", "all"),
+            choices=INTERCEPT,
         )
         loader.add_option(
             "rotator_state", str, "", "A folder that kept responses outlive the proxy in; default: none."
@@ -119,7 +121,10 @@ class Rotator:
             for warning in unknown_options(ctx.options):
                 log.warning("%s", warning)
             self._control.configure(ctx.options)
-            if not self._control.in_force:
+            faults = list(refused_options(ctx.options))
+            for fault in faults:
+                log.error("%s", fault)
+            if faults or not self._control.in_force:
                 end_start(ctx.master)
         elif updated & FOLLOWED:
             self._control.follow(ctx.options)

@@ -17,7 +17,7 @@ from pathlib import Path
 from platformdirs import user_config_path
 
 from addons.blackout import SHORTEST_SECRET, is_searched_for
-from addons.keys import KeyRefused, PoolCredential, key_file, located, numbered, resolve, usable
+from addons.keys import KeyRefused, PoolCredential, key_file, located, numbered, resolve, unnumbered, usable
 from addons.ownfile import NotOurs, read_own
 from addons.problems import PREFIX, Problems, checked, line, masked, overrides, unavailable
 from addons.rules import Rules, adapters, protocol_name
@@ -35,6 +35,8 @@ _LARGEST_FILE = 1 << 20
 """Bytes of a config file."""
 
 _NAMES = ("rotator.toml", "rotator.json")
+_YAML = frozenset({".yaml", ".yml"})
+_NOT_YAML = "YAML is not read: write it as rotator.toml or rotator.json"
 _NEEDED = ("base_url", "hosts", "protocols")
 _TIMEOUTS = {
     "connect_timeout": "connect",
@@ -142,7 +144,9 @@ def _loaded(source: Path | None, environ: Mapping[str, str], cwd: Path) -> Setti
         browsers=frozenset(tables.browsers.allow),
         clients=known_clients(),
         warnings=(
+            *_unread(source, cwd),
             *_warnings(tables, keys),
+            *_left_alone(providers, environ),
             *_without_keys(tables, keys.problems, providers),
             *_of_other_models(tables, keys.problems, by_name),
             *_short_keys(providers),
@@ -217,6 +221,8 @@ def _tables(source: Path | None, environ: Mapping[str, str], problems: Problems)
 
 def _read(source: Path) -> Tree:
     """The tree of tables in a file; JSON by its suffix, else TOML."""
+    if source.suffix.lower() in _YAML:
+        raise ConfigError(f"{source}: {_NOT_YAML}")
     try:
         text = read_own(source, _LARGEST_FILE).decode("utf-8-sig")
     except NotOurs as error:
@@ -373,6 +379,22 @@ def _short_keys(providers: Sequence[Configured]) -> Iterator[str]:
 
 def _is_short(credential: PoolCredential) -> bool:
     return not is_searched_for(credential.secret)
+
+
+def _unread(source: Path | None, cwd: Path) -> Iterator[str]:
+    """A config that somebody wrote and nobody reads."""
+    if source is None:
+        named = (cwd / f"rotator{suffix}" for suffix in sorted(_YAML))
+        yield from (f"{path}: {_NOT_YAML}" for path in named if os.path.lexists(path))
+
+
+def _left_alone(providers: Sequence[Configured], environ: Mapping[str, str]) -> Iterator[str]:
+    """Variables that look like a pool and make none."""
+    for one in providers:
+        variable = one.provider.environment
+        if found := [] if one.credentials else unnumbered(variable, environ):
+            names = " and ".join(found)
+            yield f"environment: {names}: left to your tools: a key for rotator to use is {variable}_1"
 
 
 def _without_keys(tables: Tables, problems: Problems, providers: Sequence[Configured]) -> Iterator[str]:

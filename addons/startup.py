@@ -18,6 +18,9 @@ from addons.settings import Settings
 from addons.upstream import Upstream, tls_context
 
 _OURS = "rotator_"
+INTERCEPT = ("providers", "all")
+"""What rotator_intercept may be. mitmproxy does not hold `--set` to the choices of an option."""
+
 TCP_TIMEOUT = 3600
 """Seconds of silence on a connection to a client; mitmproxy's own 600 would end a model that thinks."""
 
@@ -73,6 +76,12 @@ def spare_closed_loop(running: master.Master) -> None:
     for handler in logging.getLogger().handlers:
         if isinstance(handler, LegacyLogEvents):
             handler.addFilter(lambda _: not running.event_loop.is_closed())
+
+
+def refused_options(opts: options.Options) -> Iterator[str]:
+    """A line for each option whose value cannot be had."""
+    if opts.rotator_intercept not in INTERCEPT:
+        yield f"--set rotator_intercept: must be {' or '.join(INTERCEPT)}"
 
 
 def set_options(opts: options.Options, **values: object) -> None:

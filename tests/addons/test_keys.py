@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from addons.keys import KeyRefused, key_file, located, numbered, resolve
+from addons.keys import KeyRefused, key_file, located, numbered, resolve, unnumbered
 
 INSIDE = "has white space or characters other than ASCII inside: leave nothing there but the key"
 
@@ -123,3 +123,9 @@ def test_a_path_may_begin_at_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/someone")
     assert located("~/key", Path("/etc")) == Path("/home/someone/key")
     assert located("~no-such-user/key", Path("/etc")) == Path("/etc/~no-such-user/key")
+
+
+def test_variables_that_make_no_pool_are_found() -> None:
+    environ = {"K": "a", "KS": "b", "K_A": "c", "K_1": "d", "K_FILE": "e", "OTHER": "f"}
+    assert unnumbered("K", environ) == ["K", "KS", "K_A"]
+    assert unnumbered("K", {"K": " "}) == unnumbered("", {"": "x"}) == []

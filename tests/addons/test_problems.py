@@ -29,6 +29,9 @@ def faults(folder: Path, text: str, **environ: str) -> list[str]:
     return [each.removeprefix(f"{folder}/") for each in refused.value.lines]
 
 
+WORK = '{ name = "work", key = "env:WORK_KEY" }'
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -48,6 +51,20 @@ def faults(folder: Path, text: str, **environ: str) -> list[str]:
         ("[retry]\nmax_attempts = 0", "retry.max_attempts: must be at least 1"),
         ("[retry]\ndeadline = -1", "retry.deadline: must be at least 0"),
         ("retry = 3", "retry: must be a table"),
+        ("[stream]", "stream: unknown name: did you mean streaming?"),
+        (
+            '[providers.openai]\ncredentials = "env:A"',
+            f"providers.openai.credentials: must be a list of tables, such as [{WORK}]",
+        ),
+        (
+            '[providers.openai]\napi_key = "env:A"',
+            f"providers.openai.api_key: unknown name: write credentials = [{WORK}]",
+        ),
+        ("[routes]\nto = []", "routes: is a list of tables: begin each with [[routes]]"),
+        (
+            '[[routes]]\nmatch = "claude-*"',
+            'routes[0].match: must be a table, such as { model = "claude-*" }',
+        ),
         ('[streaming]\nstall_timeout = "1"', "streaming.stall_timeout: must be a number"),
         ("[streaming]\nstall_timeout = -0.5", "streaming.stall_timeout: must be at least 0"),
         (
@@ -131,7 +148,7 @@ def faults(folder: Path, text: str, **environ: str) -> list[str]:
         ),
         (
             "[providers.openai]\ncredentials = ['env:KEY_A']",
-            "providers.openai.credentials[0]: must be a table",
+            "providers.openai.credentials[0]: must be a table, such as " + WORK,
         ),
         (
             "[providers.openai]\ncredentials = [{ key = 'env:KEY_A' }]",

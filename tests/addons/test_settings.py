@@ -700,3 +700,19 @@ def test_a_target_is_warned_of_that_has_no_such_models(toml: Load) -> None:
     (line,) = toml(route.format('"anthropic", "openai"'), OPENAI_API_KEY_1=LONG).warnings
     assert line.endswith(told)
     assert toml(route.format('"anthropic", "openai/gpt-5"'), OPENAI_API_KEY_1=LONG).warnings == ()
+
+
+def test_a_key_that_makes_no_pool_is_named(tmp_path: Path) -> None:
+    told = "environment: OPENAI_API_KEY: left to your tools: a key for rotator to use is OPENAI_API_KEY_1"
+    assert load("", {"OPENAI_API_KEY": "sk-1"}, tmp_path).warnings == (told,)
+    keys = {"OPENAI_API_KEY": "sk-1", "OPENAI_API_KEY_1": "sk-a-key-of-the-pool"}
+    assert load("", keys, tmp_path).warnings == ()
+
+
+def test_a_config_in_yaml_is_not_passed_over(tmp_path: Path) -> None:
+    file = tmp_path / "rotator.yaml"
+    file.write_text("retry: {}")
+    (told,) = load("", {}, tmp_path).warnings
+    assert told == f"{file}: YAML is not read: write it as rotator.toml or rotator.json"
+    with pytest.raises(ConfigError, match="YAML is not read"):
+        load("rotator.yaml", {}, tmp_path)

@@ -247,6 +247,14 @@ def test_an_option_of_no_name_of_ours_is_told(tmp_path: Path) -> None:
         assert proxy.log.count("--set rotator_confg: no such option, so it does nothing: did you mean") == 1
 
 
+def test_a_choice_that_there_is_not_ends_the_start(tmp_path: Path) -> None:
+    """It would have decrypted what the user did not ask for."""
+    proxy = Proxy(tmp_path, options=("--set", "rotator_intercept=provider")).start(expect_exit=True)
+    assert proxy.wait_exit() != 0
+    assert "--set rotator_intercept: must be providers or all" in proxy.log
+    assert "listening" not in proxy.log
+
+
 def test_what_a_client_says_is_one_line_that_no_terminal_obeys(tmp_path: Path, vendor: VendorThread) -> None:
     with Proxy(tmp_path, CONFIG.format(url=vendor.base_url, key="env:ONE"), keys={"ONE": ONE}) as proxy:
         with client(proxy) as http:
