@@ -207,6 +207,8 @@ class Driver:
     async def _next(self) -> Event:
         if not self._events:
             self._events.extend(await self._inbox.take())
+        elif isinstance(self._events[0], UpstreamData):
+            await asyncio.sleep(0)  # between two pieces others have their turn
         return self._events.popleft()
 
     async def _handle(self, event: Event) -> None:

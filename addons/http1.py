@@ -21,6 +21,9 @@ _PIECE = 1 << 18
 # A head of an answer that is larger is refused; in bytes.
 _LARGEST_HEAD = 100 * 1024
 
+MOST_INTERIM = 256
+"""Interim answers (1xx) before the final one. A server that is at work says so every few seconds."""
+
 _NOT_HTTP = "the answer is not valid HTTP/1.1"
 
 _NEEDS_LENGTH = frozenset({"POST", "PUT", "PATCH"})
@@ -60,6 +63,7 @@ class Connection:
         self._line = line
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LARGEST_HEAD)
         self._answer: h11.Response | None = None
+        self._interim = 0
         self._ended = False
         self.is_used = False
         self.is_sent = self.has_spoken = False
@@ -107,6 +111,7 @@ class Connection:
             return False
         http.start_next_cycle()
         self._answer = None
+        self._interim = 0
         self.is_used = True
         self.is_sent = self.has_spoken = False
         return True
@@ -149,11 +154,12 @@ class Connection:
         self.has_spoken = True
         self._http.receive_data(data)
         event = self._next()
-        while isinstance(event, h11.InformationalResponse):
+        while isinstance(event, h11.InformationalResponse) and self._interim < MOST_INTERIM:
+            self._interim += 1
             event = self._next()
         if isinstance(event, h11.Response):
             self._answer = event
-        elif event is not h11.NEED_DATA:  # a switch of protocols
+        elif event is not h11.NEED_DATA:  # a switch of protocols, or a flood of interim answers
             raise Failure(CauseKind.PROTOCOL, _NOT_HTTP)
 
     def _next(self) -> object:

@@ -9,9 +9,15 @@ from rewrite.events import Event, UpstreamData
 LARGEST = 256 * 1024
 """Bytes that may wait before upstream is read no further."""
 
+MOST_ENDS = 1024
+"""Bytes in one piece that may end a frame: what is made of a piece holds the event loop."""
+
+_ENDS = (b"\n", b"\r", b"}")
+
 
 class Inbox:
-    """One consumer. Data that arrived together is taken as one event, so that it goes out in one write."""
+    """One consumer. Data that arrived together is taken as one event, so that it goes out in one write; not
+    so a flood of tiny frames."""
 
     def __init__(self) -> None:
         self._events: deque[Event] = deque()
@@ -61,6 +67,17 @@ def _merged(events: deque[Event]) -> Iterator[Event]:
 
 def _joined(pending: list[UpstreamData]) -> Iterator[Event]:
     if len(pending) == 1:
-        yield pending[0]
+        yield from _pieces(pending[0])
     elif pending:
-        yield UpstreamData(pending[0].attempt, b"".join([event.data for event in pending]))
+        yield from _pieces(UpstreamData(pending[0].attempt, b"".join([event.data for event in pending])))
+
+
+def _pieces(event: UpstreamData) -> Iterator[UpstreamData]:
+    """A flood of tiny frames in several pieces, anything else as it is."""
+    attempt, data = event.attempt, event.data
+    if sum(map(data.count, _ENDS)) <= MOST_ENDS:
+        yield event
+        return
+    half = len(data) // 2
+    yield from _pieces(UpstreamData(attempt, data[:half]))
+    yield from _pieces(UpstreamData(attempt, data[half:]))

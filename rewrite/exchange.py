@@ -59,7 +59,7 @@ from rewrite.outcome import (
     Unreachable,
     is_away,
 )
-from rewrite.reading import NO_END, Reading
+from rewrite.reading import FRAME_COST, NO_END, Reading
 from rewrite.rest import Rest, rest
 from rewrite.terms import Terms
 from rewrite.uncommitted import Whole, misfit, partial, refusal
@@ -184,6 +184,7 @@ class Exchange:
                 self._fail(self._attempts.refused(None, self._now))
             return
         segments = current.feed(data)
+        attempt.kept += FRAME_COST * len(segments)
         if self._delivery.committed:
             if self._attempts.terms.timing.any_byte_is_life:
                 attempt.stall.since = self._now

@@ -17,6 +17,8 @@ from rewrite.translate import Translation
 NO_END = "ended without a final event"
 LARGEST_UNREAD = 1 << 20
 """Bytes of frames kept unread after the commit point before they are read and let go."""
+FRAME_COST = 256
+"""Bytes that a frame in memory costs besides its own: a flood of blank lines is a flood of frames."""
 
 _WORKING = Ping(working=True)
 _BEGINNINGS = (b"data:", b"event:", b"id:", b":", b"{", b"[")
@@ -124,7 +126,7 @@ class Reading:
     def passed_on(self, segments: Sequence[Segment], size: int) -> None:
         """Frames of `size` bytes that went to the client unread."""
         self._unread += segments
-        self._unread_bytes += size
+        self._unread_bytes += size + FRAME_COST * len(segments)
         if self._unread_bytes > LARGEST_UNREAD:
             self.settle()
 

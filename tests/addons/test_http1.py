@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from addons.failure import CauseKind, Failure
-from addons.http1 import Connection, request_head
+from addons.http1 import MOST_INTERIM, Connection, request_head
 from addons.network import LARGEST_TAKE, connect
 from tests.addons.asking import PATIENCE, listening
 
@@ -79,6 +79,7 @@ async def test_an_answer_and_whether_another_may_follow(
         (b"HTTP/1.1 200", CauseKind.RESET),
         (b"HTTP/1.1 100 Continue\r\n\r\n", CauseKind.RESET),
         (b"\r\nHTTP/1.1 200 OK\r\n\r\n", CauseKind.PROTOCOL),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * (MOST_INTERIM + 1), CauseKind.PROTOCOL),
         (b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n", CauseKind.PROTOCOL),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab", CauseKind.PROTOCOL),
         (b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", CauseKind.PROTOCOL),

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from addons.inbox import LARGEST, Inbox
+from addons.inbox import LARGEST, MOST_ENDS, Inbox
 from rewrite.events import TimerFired, UpstreamClosed, UpstreamData, UpstreamSent
 
 
@@ -59,3 +59,15 @@ async def test_a_full_inbox_makes_the_reader_wait() -> None:
     assert isinstance(event, UpstreamData)
     assert len(event.data) == LARGEST
     assert not inbox.is_full
+
+
+async def test_a_flood_of_tiny_frames_is_taken_in_pieces() -> None:
+    inbox = Inbox()
+    flood = b"\n" * (3 * MOST_ENDS)
+    for event in (UpstreamData(1, b"x" * LARGEST), UpstreamData(1, flood), UpstreamClosed(1)):
+        inbox.put(event)
+    *pieces, closed = await inbox.take()
+    assert closed == UpstreamClosed(1)
+    data = [piece.data for piece in pieces if isinstance(piece, UpstreamData)]
+    assert b"".join(data) == b"x" * LARGEST + flood
+    assert max(piece.count(b"\n") for piece in data) <= MOST_ENDS

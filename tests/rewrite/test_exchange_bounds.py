@@ -17,6 +17,7 @@ from rewrite.events import (
 )
 from rewrite.limits import Limits
 from rewrite.outcome import Kind, Rejected, Truncated
+from rewrite.reading import FRAME_COST
 from tests.playbook import ANY, body_with, over, status
 from tests.rewrite.scenes import JSON, PING, SSE, TERMS, call, error_body, length, opened, play, refused, says
 
@@ -34,7 +35,8 @@ OPEN = b'{"id": "c1", "text": "'
         (JSON, [b'{"data": [', b"{}," * (LONGEST // 64)]),
         (JSON, [b'{"data": [', b"1," * (LONGEST // 8)]),
         (SSE, [b"data: ", b"x" * LONGEST]),
-        (SSE, [PING] * (LONGEST // len(PING) + 1)),
+        (SSE, [PING] * (LONGEST // (len(PING) + FRAME_COST) + 1)),
+        (SSE, [b"\n"] * (LONGEST // (1 + FRAME_COST) + 1)),
     ],
 )
 def test_an_answer_that_is_too_large_is_not_asked_for_twice(head: Head, pieces: list[bytes]) -> None:

@@ -10,7 +10,7 @@ from protocols.parts import StreamError
 from protocols.whole import WholeDecoder
 from rewrite.leg import Leg
 from rewrite.outcome import Kind, Outcome, Rejected, Truncated
-from rewrite.reading import LARGEST_UNREAD, NO_END, Reading
+from rewrite.reading import FRAME_COST, LARGEST_UNREAD, NO_END, Reading
 from tests.rewrite.asks import ask, leg
 from tests.rewrite.edges import AZURE
 from tests.rewrite.scenes import (
@@ -167,6 +167,14 @@ def test_what_was_passed_on_is_read_when_it_is_asked_for() -> None:
     assert not passed.progress.complete
     assert passed.settle().complete
     assert passed.settle().characters == len("Hi you")
+
+
+def test_a_flood_of_frames_is_read_before_it_fills_the_memory() -> None:
+    passed = holding(says("Hi"))
+    passed.passed_on([Segment(says("x"))], len(says("x")))
+    for _ in range(LARGEST_UNREAD // FRAME_COST):
+        passed.passed_on([Segment(b"\n")], 1)
+    assert passed.progress.characters == len("Hi") + 1
 
 
 def test_a_long_answer_is_read_before_it_fills_the_memory() -> None:
