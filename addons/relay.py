@@ -66,6 +66,7 @@ from mitmproxy.utils import asyncio_utils
 
 from addons.client_http1 import LONGEST_HEAD, ClientHttp1, named_host
 from addons.framing import Framing
+from addons.last_words import keep_last_words
 from addons.plans import Forwarding, Killable, Planner, Responder, Screen, Switch
 from addons.printable import fault, unquoted
 from addons.sent import Sent
@@ -137,6 +138,7 @@ class RelayStream(HttpStream):
             self._unanswered(forwarding, error)
             return False
         self.context.server = self.flow.server_conn = connection
+        keep_last_words(self._handler, connection)
         return True
 
     def _unanswered(self, forwarding: Forwarding, message: str) -> None:
@@ -220,7 +222,11 @@ class RelayStream(HttpStream):
         return handled
 
     def _new_sink(self) -> Sink:
-        return Sink(self, self._http_layer.handler or handler_of(self.context.client))
+        return Sink(self, self._handler)
+
+    @property
+    def _handler(self) -> ConnectionHandler:
+        return self._http_layer.handler or handler_of(self.context.client)
 
     def _respond(self, responder: Responder) -> None:
         self._sink = self._new_sink()

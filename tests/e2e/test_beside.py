@@ -4,6 +4,7 @@ import gzip
 import json
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.e2e.talk import (
     PROBE,
     Http1,
     Http2,
+    Listener,
     ask,
     client,
     connect,
@@ -338,6 +340,25 @@ def test_a_provider_that_is_down_is_told_in_the_protocol(proxy: Proxy) -> None:
     answer = call(proxy, FILES, host="down.test")
     assert (answer.status_code, answer.json()["error"]["type"]) == (502, "server_error")
     assert "down gave no answer" in answer.json()["error"]["message"]
+
+
+def test_a_refusal_of_half_an_upload_reaches_the_client(tmp_path: Path) -> None:
+    """The provider hangs up behind it, with bytes unread that are still being sent."""
+    with Listener() as provider:
+        config = f'[providers.openai]\nbase_url = "http://127.0.0.1:{provider.port}"\n'
+        refusing = threading.Thread(target=refuse, args=(provider,))
+        refusing.start()
+        with Proxy(tmp_path, config) as running, client(running) as http:
+            url = f"https://api.openai.com{FILES}"
+            answer = http.post(url, content=bytes(8 << 20), headers={"authorization": "Bearer sk-own"})
+        refusing.join()
+    assert (answer.status_code, answer.text) == (413, "too large")
+
+
+def refuse(provider: Listener) -> None:
+    with provider.accept() as them:
+        them.until(b"\r\n\r\n")
+        them.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 9\r\n\r\ntoo large")
 
 
 def test_a_body_of_unsaid_length_is_no_second_request(proxy: Proxy, vendor: VendorThread) -> None:
