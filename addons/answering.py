@@ -174,6 +174,7 @@ class Answering:
             ),
             untouched=lambda route: targets[route].leg.untouched,
             report=partial(self._report, record, intercepted, plan, turn),
+            reached=partial(self._journal.reached, flow),
             waiting=partial(self._journal.waiting, record),
             asked_again=partial(self._journal.asked_again, record),
             failed=partial(self._journal.failed, f"call {call.id} to {intercepted.provider.name}"),

@@ -14,9 +14,11 @@ from addons.blackout import Blackout
 from addons.clock import Handle, Time
 from addons.failure import Cause
 from addons.inbox import Inbox
+from addons.network import Reached
 from addons.pool import Lease
 from addons.upstream import Closed, Data, Sent, Started, Upstream
 from protocols.base import Call, Fault, Head, Headers, Rendered, UpstreamRequest, WireProtocol, WireResponse
+from protocols.origin import Origin
 from rewrite.credentials import NoneFree as PoolEmpty
 from rewrite.events import (
     Acquire,
@@ -87,8 +89,8 @@ class Work:
 
     `acquire` and `release` are the pool's (or the client's own credential's), `request` writes a credential
     on what goes to a target, or on what is rendered in its place; they get the number of the target's route.
-    `untouched`: whether the client gets
-    its answers as they come. `report` keeps the record, `waiting` says how long nothing is asked and why,
+    `untouched`: whether the client gets its answers as they come. `reached` is told who answers an attempt,
+    over which connection. `report` keeps the record, `waiting` says how long nothing is asked and why,
     `asked_again` how long the attempt before took and what came of it, `failed` reports a fault of ours.
     """
 
@@ -101,6 +103,7 @@ class Work:
     release: Callable[[int, Lease, Outcome], None]
     request: Callable[[int, Lease, Rendered | None], UpstreamRequest]
     untouched: Callable[[int], bool]
+    reached: Callable[[Origin, Reached], None]
     report: Callable[[Summary], None]
     waiting: Callable[[float, str], None]
     asked_again: Callable[[float, str], None]
@@ -297,7 +300,9 @@ class Driver:
                             await inbox.room()
                     case Sent():
                         inbox.put(UpstreamSent(attempt))
-                    case Started(head=head):
+                    case Started(head=head, reached=reached):
+                        if reached is not None:
+                            self._record(partial(self._work.reached, request.origin, reached))
                         inbox.put(UpstreamStarted(attempt, head))
                     case Closed(cause=cause):
                         inbox.put(_closed(attempt, cause))

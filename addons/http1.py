@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import h11
 
 from addons.failure import CauseKind, Failure
-from addons.network import Line
+from addons.network import Line, Reached
 from protocols.base import Head, Headers
 
 type RequestHead = h11.Request
@@ -67,6 +67,10 @@ class Connection:
         self._ended = False
         self.is_used = False
         self.is_sent = self.has_spoken = False
+
+    @property
+    def reached(self) -> Reached:
+        return self._line.reached
 
     async def send(self, head: RequestHead, body: bytes) -> None:
         """Send a request. Returns when all of it has left the process, or when an answer has begun before:

@@ -14,6 +14,7 @@ from mitmproxy.connection import Server
 from mitmproxy.flow import Error, Flow
 
 from addons.blackout import Redactor
+from addons.network import Reached
 from addons.printable import LONGEST_NAME, bounded, fault, line
 from protocols.base import Call, Rendered
 from protocols.origin import Origin
@@ -94,6 +95,13 @@ class Journal:
         flow.server_conn = _asked(record, summary, time.time()) or flow.server_conn
         log.info("%s", self._redactor.redact(_line(kept)))
         self._tally.note(summary, [_served(one, record) for one in summary.attempts])
+
+    def reached(self, flow: http.HTTPFlow, origin: Origin, reached: Reached) -> None:
+        """An attempt is answered: by whom, for the inspector, while the answer comes."""
+        flow.server_conn = _server(origin, reached.began)
+        flow.server_conn.peername = reached.peer
+        flow.server_conn.timestamp_tcp_setup = reached.connected
+        flow.server_conn.timestamp_tls_setup = reached.secured
 
     def close(self) -> None:
         """The proxy ends: what came of all calls, by credential."""
@@ -182,19 +190,24 @@ def _told_apart(flow: http.HTTPFlow, summary: Summary) -> Summary:
 
 
 def _asked(record: Record, summary: Summary, now: float) -> Server | None:
-    """The provider that the call ended at, for the inspector, and when it was asked; None: nobody was.
+    """The provider that the call ended at, for the inspector, and until when; None: nobody was asked.
 
-    `now` in seconds since the epoch.
+    Where no attempt reached it, with the time when the last one began. `now` in seconds since the epoch.
     """
     origin = record.targets[summary.route].origin if record.targets else None
     if origin is None or not summary.attempts:
         return None
     *before, last = (now - summary.seconds + one.at - summary.began for one in summary.attempts)
-    start = before[-1] if before else now - summary.seconds
+    server = record.flow.server_conn
+    if server.address != origin.address or server.timestamp_tcp_setup is None:
+        server = _server(origin, before[-1] if before else now - summary.seconds)
+    server.timestamp_end = last
+    return server
+
+
+def _server(origin: Origin, start: float) -> Server:
     sni = origin.host if origin.is_secure else None
-    return Server(
-        address=origin.address, tls=origin.is_secure, sni=sni, timestamp_start=start, timestamp_end=last
-    )
+    return Server(address=origin.address, tls=origin.is_secure, sni=sni, timestamp_start=start)
 
 
 def _record(record: Record, summary: Summary) -> dict[str, object]:

@@ -14,7 +14,9 @@ import os
 import select
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 
 from aiohappyeyeballs import AddrInfoType, start_connection
@@ -38,16 +40,30 @@ _RECORD = 1 << 14
 _RECORD_HEADER = 5
 
 
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """Who is at the other end of a line, which may be a proxy on the way, and when each step was done.
+
+    Times are in seconds since the epoch. `secured`: of the innermost TLS; None where there is none.
+    """
+
+    peer: tuple[str, int]
+    began: float
+    connected: float
+    secured: float | None = None
+
+
 async def connect(host: str, port: int) -> "Line":
     """To whichever of the host's addresses answers first, with keep-alive probes. Raises Failure."""
-    loop = asyncio.get_running_loop()
+    loop, began = asyncio.get_running_loop(), time.time()
     try:
         addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         # asyncio's own race hangs up to Python 3.12.8 with tasks that start eagerly, as mitmproxy's do.
         connected = await start_connection(
             addresses, happy_eyeballs_delay=NEXT_ADDRESS, socket_factory=_open_socket
         )
-        _, line = await loop.create_connection(partial(Line, connected), sock=connected)
+        reached = Reached(connected.getpeername()[:2], began, time.time())
+        _, line = await loop.create_connection(partial(Line, connected, reached), sock=connected)
     except (socket.gaierror, UnicodeError) as fault:
         raise Failure(CauseKind.DNS, "the host name cannot be resolved") from fault
     except OSError as fault:
@@ -76,8 +92,8 @@ class Line(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, connected: socket.socket) -> None:
-        self._socket = connected
+    def __init__(self, connected: socket.socket, reached: Reached) -> None:
+        self._socket, self.reached = connected, reached
         self._layers: list[_Tls] = []  # the outermost first
         self._arrived = bytearray()
         self._ended = self._lost = False
@@ -171,6 +187,7 @@ class Line(asyncio.Protocol):
         if not layer.is_open:
             self.abort()
             raise layer.failure() from layer.fault
+        self.reached = replace(self.reached, secured=time.time())
 
     def abort(self) -> None:
         """Close at once; whoever reads gets a Failure."""

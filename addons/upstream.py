@@ -8,7 +8,7 @@ whole. No cookie is kept, no redirect followed, and nothing logged.
 import asyncio
 import ssl
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import certifi
 
@@ -16,6 +16,7 @@ from addons.connections import Connections, way
 from addons.encodings import DecodeFault, Decoder, decoder_for
 from addons.failure import Cause, CauseKind, Failure
 from addons.http1 import Connection, RequestHead
+from addons.network import Reached
 from protocols.base import Head, UpstreamRequest
 
 AT_ONCE = 0.2
@@ -32,10 +33,12 @@ class Started:
     """The head of the final answer, 1xx skipped.
 
     Names and values are as received, decoded as UTF-8 with surrogateescape; Content-Encoding is left out
-    where the body is decoded here, while Content-Length stays that of the encoded body.
+    where the body is decoded here, while Content-Length stays that of the encoded body. `reached`: over which
+    connection it came.
     """
 
     head: Head
+    reached: Reached | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,7 @@ class Upstream:
             await call.send()
             yield Sent()
             head, decoder = _open_body(await call.answer())
-            yield Started(head)
+            yield Started(head, call.reached)
             while chunk := await call.read():
                 if decoder is None:
                     yield Data(chunk)
@@ -142,6 +145,10 @@ class _Call:
         connection = await self._open()
         await self._send(connection, self._connections.way.head(self._request))
         return await connection.answer()
+
+    @property
+    def reached(self) -> Reached:
+        return self._in_use().reached
 
     async def read(self) -> bytes:
         """The next bytes of its body; nothing at the end. Raises Failure."""

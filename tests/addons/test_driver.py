@@ -12,11 +12,12 @@ from pydantic import SecretStr
 from addons.blackout import Blackout
 from addons.clock import Handle
 from addons.driver import Driver, Work, for_client, pass_once
+from addons.network import Reached
 from addons.pool import Lease
 from addons.upstream import Upstream, tls_context
 from protocols.base import Call, Operation, Rendered, UpstreamRequest
 from protocols.openai_chat import PROTOCOL
-from protocols.origin import parsed
+from protocols.origin import Origin, parsed
 from rewrite.credentials import NoneFree
 from rewrite.events import (
     Acquire,
@@ -112,6 +113,7 @@ class House:
         self.reports: list[Summary] = []
         self.faults: list[BaseException] = []
         self.waits: list[tuple[float, str]] = []
+        self.reached: list[tuple[Origin, Reached]] = []
         self.lost: list[tuple[float, str]] = []
 
     def acquire(self, wish: Acquire) -> Lease | NoneFree:
@@ -151,6 +153,7 @@ class House:
                 request=self.request,
                 untouched=lambda route: self.untouched,
                 report=self.reports.append,
+                reached=lambda origin, reached: self.reached.append((origin, reached)),
                 waiting=lambda seconds, why: self.waits.append((seconds, why)),
                 asked_again=lambda seconds, why: self.lost.append((seconds, why)),
                 failed=self.faults.append,
@@ -192,6 +195,8 @@ async def test_an_answer_goes_to_the_response(vendor: Vendor, house: House) -> N
     assert (kept.status, kept.body, kept.end_) == (200, b"".join(TEXT), "end")
     assert kept.headers == [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-a", b"1")]
     assert house.released == [("key-1", "completed")]
+    ((origin, reached),) = house.reached
+    assert (origin, reached.peer) == (house.origin, ("127.0.0.1", vendor.port))
     assert [summary.end for summary in house.reports] == ["completed"]
     assert vendor.requests[0].body == BODY
 

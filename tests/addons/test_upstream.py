@@ -111,6 +111,17 @@ async def test_a_request_without_body_gets_a_host_and_nothing_else(
     assert received.headers == ((b"Host", f"127.0.0.1:{vendor.port}".encode()),)
 
 
+async def test_the_way_to_the_server_is_told_with_its_times(vendor: Vendor, upstream: Upstream) -> None:
+    vendor.always(whole(b"[]"))
+    events = [each for _ in range(2) for each in await call(upstream, vendor)]
+    first, second = (one.reached for one in events if isinstance(one, Started))
+    assert first is not None
+    assert first == second, "of one connection"
+    assert first.peer == ("127.0.0.1", vendor.port)
+    times = [first.began, first.connected, *([first.secured] if first.secured else [])]
+    assert (times, len(times)) == (sorted(times), 3 if vendor.base_url.startswith("https") else 2)
+
+
 async def test_the_framing_is_that_of_the_body(vendor: Vendor, upstream: Upstream) -> None:
     vendor.always(whole(b"{}"))
     url = f"{vendor.base_url}/v1/x"

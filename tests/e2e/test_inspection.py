@@ -187,6 +187,7 @@ def test_a_rejection_is_marked(proxy: Proxy, vendor: VendorThread, path: str, mo
 def test_what_is_passed_through_is_on_record(proxy: Proxy, path: str, model: str) -> None:
     path = path.replace(CHAT, FILES)
     call(proxy, path, model)
+    wait_order(proxy, lambda found: not found[0]["live"], "seen", path=path)
     record = saved_flow(proxy, path).metadata["rotator"]
     assert (record["provider"], record["credential"], record["passed_through"]) == ("openai", "one", True)
 
@@ -354,7 +355,10 @@ def test_the_inspector_shows_who_answered_and_when(
     assert server.address == ("127.0.0.1", vendor.port)
     assert server.timestamp_start
     assert server.timestamp_end
-    assert request.timestamp_start - 1 < server.timestamp_start < server.timestamp_end
+    assert server.timestamp_tcp_setup
+    assert server.timestamp_start <= server.timestamp_tcp_setup < server.timestamp_end
+    assert request.timestamp_start < server.timestamp_end
+    assert (server.peername, server.timestamp_tls_setup) == (("127.0.0.1", vendor.port), None)
 
 
 def test_a_recorded_answer_is_served_if_it_is_whole(tmp_path: Path, vendor: VendorThread) -> None:
