@@ -50,6 +50,10 @@ LONGEST_FRAME = 1 << 20
 KEPT_MESSAGES, KEPT_BYTES = 100, 4 << 20
 """How much of a WebSocket's messages stays in its flow for the inspector."""
 
+MOST_LATE = 1 << 16
+"""Bytes of a client that was asked to close that are looked at; more may have come already, and all of it
+would be read at once."""
+
 GOODBYE = 5.0
 """Seconds that a client has to answer our close."""
 
@@ -177,6 +181,7 @@ class SocketLayer(layer.Layer):
         self._goodbye: commands.RequestWakeup | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing = self._over = False
+        self._late = 0
 
     @property
     def _data(self) -> WebSocketData:
@@ -194,6 +199,8 @@ class SocketLayer(layer.Layer):
         match event:
             case events.Start():
                 yield from self._start()
+            case events.DataReceived(data=data) if self._closing and self._is_flooded(len(data)):
+                pass  # it has its while to read why
             case events.DataReceived(data=data):
                 self._client.heard()
                 self._ws.receive_data(data)
@@ -259,6 +266,11 @@ class SocketLayer(layer.Layer):
         yield self._sent(CloseConnection(code, reason))
         self._goodbye = commands.RequestWakeup(GOODBYE)
         yield self._goodbye
+
+    def _is_flooded(self, size: int) -> bool:
+        """Whether the client goes on sending though it was asked to close."""
+        self._late += size
+        return self._late > MOST_LATE
 
     def _interval_passed(self) -> layer.CommandGenerator[None]:
         """A client that says nothing is asked whether it is there; one that does not answer has gone."""

@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mitmproxy.connection import Client
+from mitmproxy.options import Options
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.events import DataReceived
 from mitmproxy.websocket import WebSocketData, WebSocketMessage
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import (
@@ -27,7 +31,7 @@ from wsproto.extensions import Extension, PerMessageDeflate
 from wsproto.frame_protocol import Opcode
 
 from addons.frames import MOST_SILENT
-from addons.socket_layer import KEPT_BYTES, KEPT_MESSAGES, forget_old
+from addons.socket_layer import KEPT_BYTES, KEPT_MESSAGES, MOST_LATE, SocketLayer, forget_old
 from tests.addons.mitmdump import PATIENCE, Mitmdump, plain_client, tls_client
 from tests.addons.socket_script import FRAME, LONGEST, WAITING
 
@@ -292,6 +296,17 @@ def test_messages_that_nobody_takes_close(
         talk.say("x" * length)
     assert talk.closed() == 1008
     settled(proxy, name)
+
+
+def test_what_is_sent_long_after_a_close_is_not_looked_at() -> None:
+    client = Client(peername=("127.0.0.1", 1), sockname=("127.0.0.1", 2), timestamp_start=0)
+    answered: Any = None
+    ours = SocketLayer(Context(client, Options()), answered, [], answered, answered)
+    messages = b"\x81\x82\0\0\0\0{}" * (MOST_LATE // 8)
+    their_close = b"\x88\x82\0\0\0\0\x03\xe8"
+    assert len(list(ours._close(1008, "too much"))) == 2
+    assert list(ours._handle_event(DataReceived(client, messages))) == []
+    assert list(ours._handle_event(DataReceived(client, messages + their_close))) == []
 
 
 def test_binary_messages_close(proxy: Mitmdump, plain: HTTPConnection, name: str) -> None:
