@@ -6,7 +6,7 @@ take objects alone. Measured: TGI and llama.cpp send an object where a text is d
 and "[]" for a tool without parameters.
 """
 
-from protocols.wirejson import NOT_JSON, JsonObject, dump, encoded, load_object, load_value
+from protocols.wirejson import NOT_JSON, JsonObject, dump, encoded, is_writable, load_object, load_value
 
 NONE_GIVEN = "{}"
 _NOTHING: tuple[object, ...] = (None, "", [], {})
@@ -32,9 +32,10 @@ def _is_object_or_nothing(value: object) -> bool:
 
 
 def as_object(text: str) -> str | None:
-    """JSON text of an object for another protocol; None where `text` is no JSON: half of a call."""
+    """JSON text of an object for another protocol; None where `text` is no JSON: half of a call, or with a
+    number (NaN, 1e999) that no JSON can be written with."""
     value = value_of(text)
-    if value is NOT_JSON:
+    if value is NOT_JSON or not is_writable(value):
         return None
     if isinstance(value, dict):
         return text

@@ -81,6 +81,16 @@ def dump(value: object) -> bytes:
         return json.dumps(value, separators=(",", ":")).encode()
 
 
+def is_writable(value: object) -> bool:
+    """Whether JSON can be written of a value that was read. Parsers take numbers that are none; those of
+    JavaScript do not."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def text_size(body: bytes) -> int:
     """The bytes of a request without what is base64 in it: images and files are not read like text."""
     return len(body) - sum(len(found) for found in _BASE64.findall(body))

@@ -27,6 +27,10 @@ SAID = [({"a": 1}, {"a": 1}), ([1], {"value": [1]}), (5, {"value": 5}), (False, 
         ("false", '{"value":false}'),
         ('"ls"', '{"value":"ls"}'),
         ('{"a":', None),
+        ('{"a": NaN}', None),
+        ('{"a": [-Infinity]}', None),
+        ('{"a": 1e999}', None),
+        ('{"a": "NaN"}', '{"a": "NaN"}'),
     ],
 )
 def test_another_protocol_gets_an_object(text: str, found: str | None) -> None:
