@@ -64,15 +64,22 @@ class Carried:
     @property
     def scheme(self) -> str:
         """The authorization scheme in lower case, "" where there is none."""
-        scheme, space, _ = self.value.get_secret_value().partition(" ")
-        return scheme.lower() if space else ""
+        words = self._words
+        return words[0].lower() if len(words) > 1 else ""
 
     @property
     def token(self) -> str:
         """The key alone."""
-        return (
-            self.value.get_secret_value().partition(" ")[2] if self.scheme else self.value.get_secret_value()
-        )
+        return self._words[-1]
+
+    @property
+    def kind(self) -> str:
+        """The key as its server reads it, by whose beginning its kind is known."""
+        return unquote(self.token) if self.in_query else self.token
+
+    @property
+    def _words(self) -> Sequence[str]:
+        return self.value.get_secret_value().split(None, 1) or ("",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +109,13 @@ class ClientCredential:
         return all(
             one.scheme in _KEY_SCHEMES
             and not (one.in_query and _plain(one.name) == _TOKEN)
-            and not one.token.startswith(tuple(oauth_prefixes))
+            and not one.kind.startswith(tuple(oauth_prefixes))
             for one in self.carried
         )
 
     def begins_with(self, prefixes: Sequence[str]) -> bool:
         """Whether any of it does."""
-        return any(one.token.startswith(tuple(prefixes)) for one in self.carried)
+        return any(one.kind.startswith(tuple(prefixes)) for one in self.carried)
 
 
 def take_out(headers: Headers, target: str) -> tuple[Headers, str, ClientCredential | None]:

@@ -245,10 +245,10 @@ class Interception:
     ) -> bool:
         """Whether a credential of the pool takes the place of the client's."""
         provider, path = configured.provider, target.partition("?")[0]
-        if not configured.credentials or (passed and (own is None or _is_own_affair(provider, path))):
+        if not configured.credentials or _is_own_affair(provider, path, passed=passed):
             return False
         if own is None:
-            return True
+            return not passed
         replaceable = provider.replace_oauth or own.is_api_key(provider.oauth_prefixes)
         return replaceable and not own.begins_with(provider.own_key_prefixes)
 
@@ -356,11 +356,14 @@ class Interception:
         return http.Response.make(answer.status, answer.body, dict(answer.headers))
 
 
-def _is_own_affair(provider: Provider, path: str) -> bool:
-    """Whether a passed-through path keeps the client's own credential; so does one that could be read as
-    another path."""
+def _is_own_affair(provider: Provider, path: str, *, passed: bool) -> bool:
+    """Whether a path keeps the client's own credential. A passed-through one also does if it could be read as
+    another path; a call's does only if it could be read as one of those that do."""
     prefix = provider.origin.prefix if provider.origin else ""
-    return not is_normal(path) or fits(path, provider.own_credential_paths, prefix)
+    is_own = fits(path, provider.own_credential_paths, prefix)
+    if is_normal(path):
+        return passed and is_own
+    return passed or is_own
 
 
 def _origin(configured: Configured, request: http.Request, host: str, *, pooled: bool) -> Origin:

@@ -74,6 +74,8 @@ def test_what_is_put_back_is_where_it_was(headers: Headers, query: str) -> None:
         ("sk-own", True),
         ("Bearer sk-ant-oat01-x", False),
         ("Bearer eyJx.y.z", False),
+        ("Bearer  eyJx.y.z", False),
+        ("Bearer\teyJx.y.z", False),
         ("Basic eDp5", False),
         ("AWS4-HMAC-SHA256 Credential=x", False),
     ],
@@ -82,6 +84,15 @@ def test_only_an_api_key_may_be_replaced(value: str, *, is_key: bool) -> None:
     _, _, own = take_out((("Authorization", value),), "/")
     assert own is not None
     assert own.is_api_key(["sk-ant-oat", "eyJ"]) is is_key
+
+
+@pytest.mark.parametrize(
+    ("value", "query"), [("bearer  ek_1", ""), ("\tek_1 ", ""), ("", "?key=%65k_1"), ("", "?api-key=ek%5F1")]
+)
+def test_the_kind_of_a_key_is_known_however_it_is_written(value: str, query: str) -> None:
+    own = take_out((("Authorization", value),), f"/{query}")[2]
+    assert own is not None
+    assert own.begins_with(["ek_"])
 
 
 def test_a_token_in_a_query_is_a_login_s_however_it_is_written() -> None:

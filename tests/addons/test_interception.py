@@ -279,6 +279,24 @@ def test_the_client_s_own_affairs_keep_its_key(interception: Interception, path:
     assert (sent_key(sent), sent.path) == (OWN, path)
 
 
+@pytest.mark.parametrize(
+    "path", ["/v1/organization/projects%3f", "/v1/projects;", "/v1/x/%2e%2e/projects%00"]
+)
+def test_a_call_s_path_that_may_be_the_client_s_own_affair_gets_no_key(
+    interception: Interception, path: str
+) -> None:
+    intercepted = interception.admit(flow_of(f"https://api.openai.com{path}/chat/completions"))
+    assert intercepted is not None
+    assert (intercepted.operation is not None, intercepted.pooled) == (True, False)
+
+
+@pytest.mark.parametrize("path", ["/v1", "/", "/v1/a%2fb", "/v1/projects/p"])
+def test_any_other_call_gets_one(interception: Interception, path: str) -> None:
+    intercepted = interception.admit(flow_of(f"https://api.openai.com{path}/chat/completions"))
+    assert intercepted is not None
+    assert intercepted.pooled
+
+
 @pytest.mark.parametrize("path", ["/v1/files", "/v1/files/a%20b/content", "/v1/fine_tuning/jobs/x"])
 def test_what_belongs_to_the_account_gets_the_pool_s(interception: Interception, path: str) -> None:
     flow = flow_of(f"https://api.openai.com{path}", authorization=f"Bearer {OWN}")
