@@ -52,7 +52,7 @@ class Web:
         base_url = f"http://127.0.0.1:{port}"
         token = "0" * 32  # a forged request could not send it twice, in a cookie and in a header
         headers = {"authorization": f"Bearer {password}", "x-xsrftoken": token}
-        cookies = {"_mitmproxy_xsrf": token}
+        cookies = {"_xsrf": token, "_mitmproxy_xsrf": token}  # its name up to mitmproxy 12.1, and since
         self._http = httpx.Client(base_url=base_url, headers=headers, cookies=cookies, trust_env=False)
 
     def text(self, path: str) -> str:
