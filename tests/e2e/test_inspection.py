@@ -1,4 +1,4 @@
-"""What a person finds in saved flows, in mitmweb and in the log: never a key, always what happened."""
+"""What a person finds in saved flows and in the log: never a key, always what happened."""
 
 from collections.abc import Iterator
 from itertools import count
