@@ -80,5 +80,6 @@ def _exports(opts: options.Options, port: int) -> Iterator[str]:
     yield f"export HTTPS_PROXY=http://{_LOOPBACK}:{port}"
     yield f"export SSL_CERT_FILE={roots}"
     yield f"export REQUESTS_CA_BUNDLE={roots}"
+    yield f"export CURL_CA_BUNDLE={roots}"
     yield f"export NODE_EXTRA_CA_CERTS={shlex.quote(str(confdir / _AUTHORITY))}"
     yield "export NODE_USE_ENV_PROXY=1"

@@ -246,6 +246,7 @@ def test_the_export_lines_can_be_pasted(machine: Machine) -> None:
         "HTTPS_PROXY": "http://127.0.0.1:8097",
         "SSL_CERT_FILE": str(conf / "rotator-ca-bundle.pem"),
         "REQUESTS_CA_BUNDLE": str(conf / "rotator-ca-bundle.pem"),
+        "CURL_CA_BUNDLE": str(conf / "rotator-ca-bundle.pem"),
         "NODE_EXTRA_CA_CERTS": str(conf / "mitmproxy-ca-cert.pem"),
         "NODE_USE_ENV_PROXY": "1",
     }
