@@ -51,7 +51,7 @@ class LineFramer:
 
     def _segment(self, raw: bytes) -> Segment:
         blank = not raw.strip()
-        return Segment(raw, self._last.search(raw) is not None, blank, broken=not (blank or is_json(raw)))
+        return Segment(raw, self._last.search(raw) is not None, blank, broken=blank or not is_json(raw))
 
     def eof(self) -> list[Segment]:
         """A last line that lacks only its LF gets it; half a line is dropped."""

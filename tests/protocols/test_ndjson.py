@@ -49,8 +49,8 @@ def test_nothing_else_ends_a_line() -> None:
 def test_blank_lines_are_segments_of_their_own() -> None:
     framer = LineFramer(LAST)
     assert framer.feed(b"\n\r\n{}\n") == [
-        Segment(b"\n", idle=True),
-        Segment(b"\r\n", idle=True),
+        Segment(b"\n", idle=True, broken=True),
+        Segment(b"\r\n", idle=True, broken=True),
         Segment(b"{}\n"),
     ]
 

@@ -80,6 +80,15 @@ def test_behind_a_call_that_is_held() -> None:
     assert (got.summary.end, b"oops" in got.body) == ("failed", False)
 
 
+@pytest.mark.parametrize("blank", [b"\n", b"\r\n", b" \n"])
+def test_a_blank_line_is_no_line_of_ollamas(blank: bytes) -> None:
+    """Measured: its Python client raises on one; a provider's heartbeat may be one."""
+    (sample,) = (each for each in STREAMS if each.name == "text.ndjson")
+    data = blank + sample.data.replace(b"\n", b"\n" + blank)
+    got = replay(sample.protocol, [data], head=sample.head, call=sample.call)
+    assert (got.summary.end, got.body) == ("completed", sample.data)
+
+
 @pytest.mark.parametrize(
     ("raw", "broken"),
     [
