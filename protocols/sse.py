@@ -19,6 +19,7 @@ _EVENT_END = re.compile(_LINE_END + _LINE_END)
 _ENDED = re.compile(_LINE_END + _LINE_END + rb"\Z")
 _BLANK = re.compile(_LINE_END)
 _LINES = re.compile(_LINE_END)
+_FIELD = re.compile(rb"(?:\A|[\r\n])(?:event|id|retry):")
 _LONGEST_MARK = 256
 _DATA = len(b"data: ")
 DONE = b"[DONE]"
@@ -90,10 +91,13 @@ class SseFramer:
         return Segment(raw, self._last in raw, idle, broken=broken)
 
     def _is_broken(self, raw: bytes) -> bool:
-        """Measured: SDKs raise a bare error of their JSON parser on such an event, on an empty one too. An
-        event with an object in each line lacks its blank lines only, and is read by some."""
+        """Measured: SDKs raise a bare error of their JSON parser on such an event, on an empty one too, be it
+        a name, an id or a time to retry alone. An event with an object in each line lacks its blank lines
+        only, and is read by some."""
         name, data = parse_event(raw)
-        if data is None or data.strip() == DONE or (self._named and name is None):
+        if data is None:
+            return _FIELD.search(raw) is not None
+        if data.strip() == DONE or (self._named and name is None):
             return False
         return not (is_json(data) or all(map(is_json, data.split(b"\n"))))
 
@@ -117,8 +121,10 @@ class SseFramer:
 
 def _looks_whole(raw: bytes) -> bool:
     """Whether an event's data is JSON in one line, its last, as it mostly is."""
-    start = _DATA if raw.startswith(b"data: {") else raw.find(b"\ndata: {", 0, _LONGEST_MARK) + _DATA + 1
-    return start > 1 and is_json(raw[start:])
+    if raw.startswith(b"data: {"):
+        return is_json(raw[_DATA:])
+    line = raw.find(b"\ndata: {", 0, _LONGEST_MARK) + 1
+    return line > 0 and is_json(raw[line + _DATA :])
 
 
 class SseDecoder:

@@ -25,6 +25,7 @@ from tests.e2e.suite.voice import (
     refused,
     silent,
     started,
+    with_bare_fields,
     with_broken_json,
     with_garbage,
 )
@@ -141,6 +142,7 @@ ROWS = (
         [with_garbage],
         but={"ollama_chat": Expected(CUT_TEXT, None, "is no JSON")},
     ),
+    Row("S8", "events without data", [with_bare_fields], only=SSE),
     Row(
         "S8",
         "an event that is no JSON",

@@ -108,6 +108,12 @@ def with_garbage(voice: Voice) -> Answer:
     return voice.stream([*begun, b"garbage without a colon\n\n", *events[len(begun) :]])
 
 
+def with_bare_fields(voice: Voice) -> Answer:
+    """Events of a server that have no data."""
+    begun, events = voice.cut(), voice.events()
+    return voice.stream([b"retry: 3000\n\n", *begun, b"event: ping\n\n", *events[len(begun) :]])
+
+
 def with_broken_json(voice: Voice) -> Answer:
     """An event in the middle whose data SDKs cannot parse."""
     begun, events = voice.cut(), voice.events()
