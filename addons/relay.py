@@ -81,6 +81,9 @@ TRUNCATED_KEY = "rotator_body_truncated"
 _TLS_HANDSHAKE, _TLS_KNOWN = b"\x16", 3
 """How a handshake begins (RFC 8446, section 5.1), and how many bytes mitmproxy wants to see of it."""
 
+MOST_OPENED = 200
+"""Streams that one read may open. As many as 100 can be open at once: more were opened and reset."""
+
 LARGEST_WRITE = 1 << 15
 """Bytes that are encrypted at once: the room for what a TLS connection once held is kept until its end."""
 
@@ -424,6 +427,7 @@ class RelayHttpLayer(HttpLayer):
     relay: "Relay"
     handler: ConnectionHandler | None
     _congested: dict[int, asyncio.Event]
+    _opened: int  # streams, by what came last
 
     @classmethod
     def adopt(cls, http_layer: HttpLayer, relay: "Relay", handler: ConnectionHandler | None = None) -> None:
@@ -435,8 +439,14 @@ class RelayHttpLayer(HttpLayer):
         assert isinstance(http_layer, cls)
         http_layer.relay, http_layer.handler = relay, handler
         http_layer._congested = {}
+        http_layer._opened = 0
 
     def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
+        self._opened += 1
+        if self._opened > MOST_OPENED:
+            if self._opened == MOST_OPENED + 1:
+                yield commands.CloseConnection(self.context.client)
+            return
         stream = RelayStream(self.context.fork(), stream_id, self)
         self.streams[stream_id] = stream
         yield from self.event_to_child(stream, events.Start())
@@ -446,6 +456,7 @@ class RelayHttpLayer(HttpLayer):
             return self.event_to_child(event.hops[self], event)
         if isinstance(event, events.Start):
             self._bound_client()
+        self._opened = 0
         handled = _unquoted(super()._handle_event(event))
         return self._relieve(handled) if self._congested else handled
 

@@ -193,6 +193,21 @@ class Http2:
         self._flush()
         return number
 
+    def flood(self, path: str, count: int) -> int:
+        """Open and reset that many streams, and open one more, whose number is returned."""
+        for _ in range(count):
+            self._h2.reset_stream(self._open(path), _CANCEL)
+        number = self._open(path)
+        self.streams[number] = Stream()
+        self._flush()
+        return number
+
+    def _open(self, path: str) -> int:
+        number: int = self._h2.get_next_available_stream_id()
+        pseudo = [(":method", "POST"), (":scheme", "https"), (":authority", self._host), (":path", path)]
+        self._h2.send_headers(number, pseudo)
+        return number
+
     def reset(self, number: int) -> None:
         self._h2.reset_stream(number, _CANCEL)
         self._flush()

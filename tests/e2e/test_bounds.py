@@ -10,7 +10,7 @@ import pytest
 from addons.client_http1 import LONGEST_AHEAD, LONGEST_HEAD, MOST_LINES
 from protocols.wirejson import MOST_VALUES
 from tests.e2e.proxy import ADDON, Proxy
-from tests.e2e.talk import PROBE, Http1, ask, client, connect, tunnel, wait_order
+from tests.e2e.talk import PROBE, Http1, Http2, ask, client, connect, tunnel, wait_order
 from tests.e2e.talk import post as request
 from tests.vendor import SPEECHES, Framing, Reply, Said, Send, VendorThread, WaitFor
 
@@ -219,3 +219,11 @@ def test_how_a_tunnel_begins_is_known_soon(proxy: Proxy, what: str) -> None:
         us.send(beginning)
         us.send(following)
         assert us.until(b"\r\n").startswith(answer)
+
+
+def test_an_http2_client_that_opens_and_resets(proxy: Proxy, vendor: VendorThread) -> None:
+    before = proxy.log.count("stream reset by client")
+    with Http2(proxy, HOSTS[CHAT]) as flooding, pytest.raises((AssertionError, ConnectionError)):
+        flooding.finished(flooding.flood(CHAT, 2_000))
+    assert proxy.log.count("stream reset by client") - before < 1_000
+    assert vendor.requests == []
