@@ -191,10 +191,10 @@ class Exchange:
             self._pass_on(current, segments)
         elif not self._examine(current, segments):
             self._out += attempt.overhear(self._attempts.terms.timing, self._now)
-        if current.malformed and not self._done:
-            self._unframeable(current)
-        elif self._is_too_large and not self._done:
+        if self._is_too_large and not self._done:
             self._too_large(current)
+        elif current.malformed and not self._done:
+            self._unframeable(current)
 
     @property
     def _is_too_large(self) -> bool:

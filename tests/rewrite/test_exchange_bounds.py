@@ -35,6 +35,7 @@ OPEN = b'{"id": "c1", "text": "'
         (JSON, [b'{"data": [', b"{}," * (LONGEST // 64)]),
         (JSON, [b'{"data": [', b"1," * (LONGEST // 8)]),
         (SSE, [b"data: ", b"x" * LONGEST]),
+        (SSE, [b"data: ", b"x" * LONGEST + b"\n\n"]),
         (SSE, [PING] * (LONGEST // (len(PING) + FRAME_COST) + 1)),
         (SSE, [b"\n"] * (LONGEST // (1 + FRAME_COST) + 1)),
     ],
