@@ -21,7 +21,7 @@ from addons import carriers, subprotocols
 from addons.blackout import Redactor, key_shaped
 from addons.carriers import ClientCredential
 from addons.handshake import is_handshake
-from addons.journal import KEY, Journal
+from addons.journal import Journal, record_of
 from addons.pages import page_of
 from addons.plans import Forwarding, Responder
 from addons.pool import Lease, Pool
@@ -218,7 +218,7 @@ class Interception:
         flow.request.path = target
         _forget_backup(flow)
         if own is None:
-            return self._remembered.get((provider, str(flow.metadata.get(KEY, {}).get("client_credential"))))
+            return self._remembered.get((provider, str(record_of(flow).get("client_credential"))))
         self._redactor.learn(key_shaped(own.secrets))
         self._remember(provider, own)
         self._journal.begin(flow, {"client_credential": own.fingerprint})
@@ -320,7 +320,9 @@ class Interception:
         """What passes and is decrypted, though it is no provider's, goes through the shell's proxy too."""
         is_named = isinstance(flow.client_conn.proxy_mode, RegularMode | Socks5Mode)
         if is_named and flow.request.scheme == "https":
-            flow.server_conn.via = spec(self._proxies.to_host(flow.request.host)) or flow.server_conn.via
+            flow.server_conn.via = (
+                spec(self._proxies.to_host(flow.request.host, flow.request.port)) or flow.server_conn.via
+            )
 
     def tunnel(self, nextlayer: layer.NextLayer) -> None:
         tunnel(nextlayer, self._proxies)

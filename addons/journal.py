@@ -73,6 +73,12 @@ class Record:
     rule: Rule | None = None
 
 
+def record_of(flow: http.HTTPFlow) -> dict[str, Any]:
+    """What is recorded of a flow; nothing where another add-on, or a file, has put something else."""
+    record = flow.metadata.get(KEY)
+    return record if isinstance(record, dict) else {}
+
+
 class Journal:
     """Writes records; `redactor` sees every text of them."""
 
@@ -83,13 +89,13 @@ class Journal:
 
     def begin(self, flow: http.HTTPFlow, record: Mapping[str, object]) -> None:
         """The flow is ours: what is known of it before anything is sent."""
-        flow.metadata[KEY] = self._clean({**flow.metadata.get(KEY, {}), **record})
+        flow.metadata[KEY] = self._clean({**record_of(flow), **record})
 
     def end(self, record: Record, summary: Summary) -> None:
         """The call is over: its line, and its record in the flow."""
         summary = _told_apart(record.flow, summary)
         flow, kept = record.flow, self._clean(_record(record, summary))
-        flow.metadata[KEY] = {**flow.metadata.get(KEY, {}), **kept}
+        flow.metadata[KEY] = {**record_of(flow), **kept}
         flow.comment = self._comment(record, summary)
         flow.marked = _MARKERS.get(summary.end, flow.marked)
         flow.server_conn = _asked(record, summary, time.time()) or flow.server_conn
@@ -128,8 +134,8 @@ class Journal:
 
     def turn(self, flow: http.HTTPFlow, turn: http.HTTPFlow) -> None:
         """A turn of the WebSocket of `flow` is over, whose record is in `turn`: the last ones stay."""
-        record = flow.metadata.get(KEY, {})
-        turns = [*record.get("turns", ()), turn.metadata.get(KEY, {})][-LAST_TURNS:]
+        record = record_of(flow)
+        turns = [*record.get("turns", ()), record_of(turn)][-LAST_TURNS:]
         flow.metadata[KEY] = {**record, "turns": turns}
         comments = [*flow.comment.split(BETWEEN_TURNS), turn.comment][-LAST_TURNS:]
         flow.comment = BETWEEN_TURNS.join(filter(None, comments))

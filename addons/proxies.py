@@ -24,6 +24,8 @@ from protocols.base import UpstreamRequest
 from protocols.origin import Origin
 
 _VISIBLE = re.compile(r"[!-~]+")
+_WITH_PORT = re.compile(r"(\[[^]]*\]|[^:\[\]]*):([0-9]{1,5})")
+_HTTPS = 443
 _VARIABLE = "HTTPS_PROXY"
 _SPELLINGS = (_VARIABLE.lower(), _VARIABLE)
 _INSTEAD = "hosts are reached directly; set it to http://HOST:PORT, or [upstream] proxy for providers alone"
@@ -42,11 +44,11 @@ class Proxies:
     spared: str = ""
 
     def to_provider(self, origin: Origin) -> str:
-        return self.providers or (self.to_host(origin.host) if origin.is_secure else "")
+        return self.providers or (self.to_host(*origin.address) if origin.is_secure else "")
 
-    def to_host(self, host: str) -> str:
+    def to_host(self, host: str, port: int = _HTTPS) -> str:
         """The proxy towards a host that is spoken to in TLS, or through a tunnel of a client."""
-        return "" if is_loopback(host) or is_spared(host, self.spared) else self.shell
+        return "" if is_loopback(host) or is_spared(host, self.spared, port) else self.shell
 
     def authorization(self, address: object) -> str:
         """What the proxy at that address, a host and a port, wants in Proxy-Authorization; "" for nothing."""
@@ -61,10 +63,19 @@ class Proxies:
 NO_PROXIES = Proxies()
 
 
-def is_spared(host: str, spared: str) -> bool:
+def is_spared(host: str, spared: str, port: int = _HTTPS) -> bool:
     """Whether NO_PROXY names a host: by its name, a domain of it (with a dot or a star before it, or
-    without), its address, a network, or `*`."""
-    return any(_covers(entry.lower(), host.lower().rstrip(".")) for entry in re.split(r"[\s,]+", spared))
+    without), its address, a network, each with a port or without, or `*`."""
+    return any(
+        _named(entry.lower(), host.lower().rstrip("."), port) for entry in re.split(r"[\s,;]+", spared)
+    )
+
+
+def _named(entry: str, host: str, port: int) -> bool:
+    with_port = _WITH_PORT.fullmatch(entry)
+    if with_port is None:
+        return _covers(entry.rstrip("."), host)
+    return int(with_port[2]) == port and _covers(with_port[1].rstrip("."), host)
 
 
 def _covers(entry: str, host: str) -> bool:
@@ -185,6 +196,6 @@ def tunnel(nextlayer: NextLayer, found: Proxies) -> None:
     server, mode = context.server, context.client.proxy_mode
     if not isinstance(nextlayer.layer, TCPLayer) or not isinstance(mode, RegularMode | Socks5Mode):
         return
-    if server.address and not server.via and (url := found.to_host(server.address[0])):
+    if server.address and not server.via and (url := found.to_host(*server.address[:2])):
         server.via = spec(url)
         nextlayer.layer = HttpUpstreamProxy.make(context, send_connect=True)[0]

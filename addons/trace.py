@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from addons.blackout import Redactor
 from addons.driver import for_client
 from addons.encodings import beginning
-from addons.journal import KEY, Record, TargetRecord, cleaned
+from addons.journal import Record, TargetRecord, cleaned, record_of
 from addons.wire import bytes_of, headers_of
 from protocols.base import Call
 from protocols.wirejson import dump, given
@@ -123,7 +123,7 @@ def _client(flow: http.HTTPFlow) -> Mapping[str, object]:
         "method": request.method,
         "url": request.pretty_url,
         "headers": headers_told(headers_of(request)),
-        **given(credential=flow.metadata.get(KEY, {}).get("client_credential")),
+        **given(credential=record_of(flow).get("client_credential")),
         **given(body=Body(body) if body else None),
     }
 

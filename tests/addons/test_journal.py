@@ -302,3 +302,12 @@ def test_a_run_is_summed_up_by_credential(
 def test_a_run_without_a_call_has_no_summary(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
     journal.close()
     assert caplog.messages == []
+
+
+@pytest.mark.parametrize("junk", ["junk", None, ["x"], 7])
+def test_what_others_left_in_the_place_of_the_record_is_no_fault(
+    flow: http.HTTPFlow, journal: Journal, junk: object
+) -> None:
+    flow.metadata[KEY] = junk
+    journal.begin(flow, {"provider": "openai"})
+    assert flow.metadata[KEY] == {"provider": "openai"}
