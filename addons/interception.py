@@ -299,7 +299,8 @@ class Interception:
         authorization = self._proxies.authorization(address_of(way)) if way else ""
         head = partial(self._head, intercepted, lease, authorization)
         head(flow.request.copy())  # tried here, where a fault of ours can still be told to the client
-        screen = KeyScreen(lease.secret, chunks=flow.request.is_http11) if lease.pooled else None
+        chunks, switches = flow.request.is_http11, is_handshake(flow.request)
+        screen = KeyScreen(lease.secret, chunks=chunks, switches=switches) if lease.pooled else None
         failed = partial(self._unanswered, flow, intercepted)
         return Forwarding(origin.address, origin.is_secure, head, failed, spec(way), screen)
 

@@ -95,3 +95,20 @@ def answered(raw: Listener) -> None:
     with raw.accept() as provider:
         provider.until(b"2\r\nhi\r\n0\r\n\r\n")
         provider.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+
+
+@pytest.mark.parametrize(
+    "asked", ["", "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: x\r\n"]
+)
+def test_a_change_of_protocol_that_no_handshake_asked_for(proxy: Proxy, raw: Listener, asked: str) -> None:
+    with Http1(tunnel(proxy, "raw.test")) as us:
+        us.send(f"POST /v1/realtime HTTP/1.1\r\nHost: raw.test\r\n{asked}".encode())
+        us.send(b"Authorization: Bearer sk-own\r\nContent-Length: 0\r\n\r\n")
+        with raw.accept() as provider:
+            provider.until(POOL.encode())
+            provider.send(
+                b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n" + POOL.encode()
+            )
+            received = us.until(b"could not be searched for keys")
+    assert received.startswith(b"HTTP/1.1 502 ")
+    assert POOL.encode() not in received
