@@ -299,8 +299,7 @@ class Interception:
         authorization = self._proxies.authorization(address_of(way)) if way else ""
         head = partial(self._head, intercepted, lease, authorization)
         head(flow.request.copy())  # tried here, where a fault of ours can still be told to the client
-        chunks, switches = flow.request.is_http11, is_handshake(flow.request)
-        screen = KeyScreen(lease.secret, chunks=chunks, switches=switches) if lease.pooled else None
+        screen = KeyScreen(lease.secret, chunks=flow.request.is_http11) if lease.pooled else None
         failed = partial(self._unanswered, flow, intercepted)
         return Forwarding(origin.address, origin.is_secure, head, failed, spec(way), screen)
 
@@ -338,7 +337,8 @@ class Interception:
         intercepted: Intercepted, lease: Lease, authorization: str, request: http.Request
     ) -> http.Request:
         """`authorization`: for a proxy on the way that gets the request in the clear, without a CONNECT."""
-        headers, target = written(intercepted, lease, forwardable(headers_of(request)), request.path)
+        kept = forwardable(request.method, headers_of(request))
+        headers, target = written(intercepted, lease, kept, request.path)
         origin = intercepted.origin
         set_headers(request, replaced(headers, "host", origin.authority))
         if request.authority:  # of HTTP/2, or in absolute form, which a proxy on the way needs in the clear

@@ -201,6 +201,10 @@ class RelayStream(HttpStream):
 
     def _screened(self, event: events.Event, screen: Screen) -> layer.CommandGenerator[None]:
         """What is left of an answer's event when it was looked at, before any add-on has seen it."""
+        if isinstance(event, ResponseHeaders) and self._opens_a_tunnel(event.response):
+            log.error("the answer to %s is withheld: nobody can search the tunnel it opens", _name(self.flow))
+            yield from self._withhold()
+            return
         try:
             left = list(_looked_at(event, screen))
         except Exception as error:  # noqa: BLE001  # fails closed: an answer that is not looked at stays here
@@ -209,6 +213,15 @@ class RelayStream(HttpStream):
             return
         for each in left:
             yield from super()._handle_event(each)
+
+    def _opens_a_tunnel(self, response: http.Response) -> bool:
+        """Whether mitmproxy would pass on unread what follows: a 101 that it takes for no WebSocket's."""
+        is_websocket = (
+            response.headers.get("upgrade", "").lower() == "websocket"
+            and self.flow.request.headers.get("sec-websocket-version", "") == "13"
+            and self.context.options.websocket
+        )
+        return response.status_code == 101 and not is_websocket
 
     def _withhold(self) -> layer.CommandGenerator[None]:
         message = "the answer could not be searched for keys"

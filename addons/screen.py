@@ -13,7 +13,6 @@ LONGEST_ERROR = 1 << 20
 MOST_AT_ONCE = 8 << 20
 """Bytes that one piece of any other compressed body may come to before the search in it is given up."""
 
-_SWITCHING = 101
 _FIRST_ERROR = 400
 
 
@@ -29,19 +28,15 @@ class KeyScreen:
     taken for none at all.
     """
 
-    def __init__(self, secret: SecretStr, *, chunks: bool, switches: bool = False) -> None:
-        """`chunks`: the client takes a body whose length is not said in chunks; `switches`: what follows a
-        101 is searched elsewhere."""
-        self._blackout, self._chunks, self._switches = Blackout([secret]), chunks, switches
+    def __init__(self, secret: SecretStr, *, chunks: bool) -> None:
+        """`chunks`: the client takes a body whose length is not said in chunks."""
+        self._blackout, self._chunks = Blackout([secret]), chunks
         self._opened: Decoder | None = None
         self._size = 0
         self._aside: Decoder | None = None
         self._beside = Blackout([secret])
 
     def head(self, response: http.Response) -> None:
-        """Raises Echo."""
-        if response.status_code == _SWITCHING and not self._switches:
-            raise Echo("a change of protocol that was not asked for")
         set_headers(response, self._blackout.headers(headers_of(response)))
         response.data.reason = self._blackout.whole(response.data.reason)
         coding = response.headers.get("content-encoding", "").strip().lower()

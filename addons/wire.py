@@ -64,9 +64,9 @@ def without_hops(headers: Headers, keep: frozenset[str] = frozenset()) -> Header
     return tuple((name, value) for name, value in headers if name.lower() not in hops)
 
 
-def forwardable(headers: Headers) -> Headers:
+def forwardable(method: str, headers: Headers) -> Headers:
     """As `without_hops`, for a request that mitmproxy forwards: it frames the body, and opens WebSockets."""
-    if (header(headers, "upgrade") or "").lower() != "websocket":
+    if method != "GET" or (header(headers, "upgrade") or "").lower() != "websocket":
         return without_hops(headers, _MITMPROXYS)
     return replaced(without_hops(headers, _WEBSOCKET), "connection", "Upgrade")
 

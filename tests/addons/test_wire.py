@@ -69,7 +69,13 @@ def test_but_no_key_and_no_address(listed: str) -> None:
     ],
 )
 def test_what_mitmproxy_frames_and_switches_itself_stays(sent: Headers, forwarded: Headers) -> None:
-    assert forwardable(sent) == forwarded
+    assert forwardable("GET", sent) == forwarded
+
+
+def test_only_a_get_opens_a_websocket() -> None:
+    assert forwardable("POST", (("Connection", "Upgrade"), ("Upgrade", "websocket"), ("A", "1"))) == (
+        ("A", "1"),
+    )
 
 
 def test_another_host_takes_the_same_place() -> None:

@@ -272,6 +272,7 @@ def test_a_filter_that_is_none_ends_the_start(tmp_path: Path) -> None:
 
 ESCAPED = ONE.replace("/", "\\/").encode()
 QUOTED = b"sk-pool%2Fnumber-one%2B1"
+WS_KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
 
 @pytest.mark.parametrize("meddle", ["", "stream-answer", "raise-on-answer"])
@@ -331,6 +332,27 @@ def test_an_echo_in_messages_is_found_whatever_scripts_do(
     (seen,) = wait_order(proxy, lambda found: not found[0]["live"], "seen", path=path)
     assert [form for form in (ONE, QUOTED.decode()) if form in seen["text"]] == []
     assert "LookupError: in websocket_message" in proxy.log or not meddle
+
+
+@pytest.mark.parametrize("upgrade", ["", "upgrade: echo\r\n"])
+def test_no_tunnel_opens_that_nobody_searches(proxy: Proxy, vendor: VendorThread, upgrade: str) -> None:
+    """A handshake in order that the provider answers with a change to something else."""
+    lines = f"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n{upgrade}\r\n"
+    vendor.on(path="/v1/realtime").reply(Raw((Send(lines.encode() + b"you are " + ONE.encode()),)))
+    asked = (
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        f"Sec-WebSocket-Key: {WS_KEY}",
+    )
+    head = "\r\n".join(
+        ("GET /v1/realtime HTTP/1.1", "Host: api.openai.com", f"Authorization: Bearer {OWN}", *asked)
+    )
+    with Http1(tunnel(proxy, "api.openai.com")) as us:
+        us.send(f"{head}\r\n\r\n".encode())
+        answer = us.until(b"could not be searched for keys")
+    assert answer.startswith(b"HTTP/1.1 502")
+    assert ONE.encode() not in answer
 
 
 # -- what passes through ----------------------------------------------------------------------------------
