@@ -113,7 +113,16 @@ def load_again(former: Settings, environ: Mapping[str, str], cwd: Path) -> Setti
     """As `load`, from the file that `former` came from, or from none: no other takes its place."""
     if former.source and not os.path.lexists(former.source):
         raise ConfigError(f"{former.source}: is gone: put it back, or restart without it")
+    if former.source and _is_empty(former.source):  # an editor empties a file for a moment before it writes
+        raise ConfigError(f"{former.source}: is empty: write the config, or restart to go on without one")
     return _loaded(former.source, environ, cwd)
+
+
+def _is_empty(source: Path) -> bool:
+    try:
+        return source.stat().st_size == 0
+    except OSError:  # said with its cause where it is read
+        return False
 
 
 def _loaded(source: Path | None, environ: Mapping[str, str], cwd: Path) -> Settings:

@@ -132,6 +132,18 @@ def test_what_was_read_at_the_start_is_what_is_watched_and_read_again(cwd: Path,
     ]
 
 
+def test_a_file_that_is_empty_while_it_is_saved_takes_no_pool_away(cwd: Path) -> None:
+    config = cwd / "rotator.toml"
+    config.write_text("retry.max_attempts = 4")
+    settings = load("", {}, cwd)
+    config.write_text("")
+    assert faults(lambda: load_again(settings, {}, cwd)) == [
+        "rotator.toml: is empty: write the config, or restart to go on without one"
+    ]
+    config.write_text("# nothing is set")
+    assert load_again(settings, {}, cwd).limits == Limits()
+
+
 def test_a_start_without_a_file_stays_without_one(cwd: Path) -> None:
     without = load("", {}, cwd)
     (cwd / "rotator.toml").write_text("retry.max_attempts = 9")
