@@ -144,9 +144,13 @@ def _plain(name: str) -> str:
 
 
 def _taken(name: str, value: str, position: int) -> tuple[str | None, list[Carried]]:
-    """What is left of a header's value, None for nothing of the header; and what it carried."""
-    if name.lower() in HEADERS:
-        return None, [Carried(name, position, SecretStr(value))] if value else []
+    """What is left of a header's value, None for nothing of the header; and what it carried.
+
+    A name with blanks around it is refused later; what it carries is a key all the same.
+    """
+    plain = name.strip()
+    if plain.lower() in HEADERS:
+        return None, [Carried(plain, position, SecretStr(value))] if value else []
     if name.lower() == subprotocols.HEADER:
         offer, keys = subprotocols.split(value)
         carried = [Carried(name, position, SecretStr(key), item=place) for place, key in keys if key]

@@ -13,7 +13,10 @@ POOL = SecretStr("sk-pool")
 PLAIN: Headers = (("Host", "x"), ("Accept", "*/*"))
 
 
-@pytest.mark.parametrize("name", ["Authorization", "AUTHORIZATION", "x-api-key", "Api-Key", "x-goog-api-key"])
+@pytest.mark.parametrize(
+    "name",
+    ["Authorization", "AUTHORIZATION", "x-api-key", "Api-Key", "x-goog-api-key", "x-api-key ", "\tapi-key"],
+)
 def test_every_header_is_a_carrier_in_any_case(name: str) -> None:
     headers, target, own = take_out((PLAIN[0], (name, "sk-own"), PLAIN[1]), "/v1?a=b")
     assert (headers, target) == (PLAIN, "/v1?a=b")
