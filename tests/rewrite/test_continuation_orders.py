@@ -88,7 +88,7 @@ def exchange(*, targets: int, hold: bool) -> Exchange:
     return Exchange(call(), CHAT, terms, 0.0, [terms] * (targets - 1))
 
 
-@settings(FIXED, max_examples=800)
+@settings(FIXED, max_examples=400)
 @given(st.data(), st.booleans(), st.integers(1, 3))
 def test_any_order_of_events_makes_one_stream(choose: st.DataObject, hold: bool, targets: int) -> None:
     edge = GoingOn(exchange(targets=targets, hold=hold), choose)

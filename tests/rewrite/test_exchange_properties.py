@@ -69,7 +69,7 @@ from tests.rewrite.scenes import (
     timed,
 )
 
-FIXED = settings(derandomize=True, database=None, deadline=None, max_examples=600)
+FIXED = settings(derandomize=True, database=None, deadline=None, max_examples=300)
 ODD = 997
 BY_NAME = {protocol.name: protocol for protocol in PROTOCOLS}
 DIGITS = st.integers(0, 99)
@@ -433,7 +433,7 @@ def exchange(*, stream: bool, pooled: bool, acting: bool, targets: int, floor: b
     return Exchange(replace(call(stream=stream), acting=acting), CHAT, terms, 0.0, [terms] * (targets - 1))
 
 
-@settings(FIXED, max_examples=1500)
+@settings(FIXED, max_examples=700)
 @given(st.data(), st.lists(st.booleans(), min_size=5, max_size=5), st.integers(1, 3))
 def test_any_order_of_events_keeps_the_promises(
     choose: st.DataObject, flags: list[bool], targets: int

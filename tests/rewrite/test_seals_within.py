@@ -187,8 +187,10 @@ def test_what_the_one_that_was_meant_sealed_goes_to_nobody_else(case: Case) -> N
 
 @cases
 def test_in_a_stream(case: Case) -> None:
+    """Other lines of the event stay, but for Gemini, whose SDKs raise on them."""
     reading = leg(ask(case.protocol)).reading(SSE)
-    frame = b"event: x\ndata: " + dump(case.event) + b"\n\n"
+    name = b"" if case.protocol == "gemini_generate" else b"event: x\n"
+    frame = name + b"data: " + dump(case.event) + b"\n\n"
     told = b"".join(segment.raw for segment in reading.feed(frame))
     carrier = carried_by("elsewhere")(SEAL)
     assert told == frame.replace(SEAL.encode(), carrier.encode())

@@ -474,7 +474,7 @@ def streams(draw: st.DrawFn) -> list[StreamPart]:
     return parts + draw(st.sampled_from([[StreamEnd()], [], [StreamError("x", "no")]]))
 
 
-FIXED = settings(derandomize=True, database=None, deadline=None, max_examples=1000)
+FIXED = settings(derandomize=True, database=None, deadline=None, max_examples=500)
 
 
 @FIXED

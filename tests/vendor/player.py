@@ -5,7 +5,9 @@ import base64
 import hashlib
 import socket
 import struct
+import sys
 from collections.abc import Callable, Iterable
+from fcntl import ioctl
 from typing import assert_never
 
 from wsproto.connection import Connection, ConnectionType
@@ -36,6 +38,9 @@ _READ_LIMIT = 1 << 20
 _WEBSOCKET_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 # Linger on, zero seconds: close() throws away what is unsent and sends RST.
 _LINGER_ZERO = struct.pack("ii", 1, 0)
+# SIOCOUTQNSD of Linux: the bytes in a socket's buffer that were not sent yet.
+_UNSENT = 0x894B
+_LONGEST_FLUSH = 500
 
 
 class Gate:
@@ -92,8 +97,9 @@ class Line(asyncio.StreamReaderProtocol):
         self.writer.write(data)
         await self.writer.drain()
 
-    def reset(self) -> None:
+    async def reset(self) -> None:
         peer: socket.socket = self.writer.get_extra_info("socket")
+        await _all_sent(peer)
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
         self.writer.transport.abort()
 
@@ -102,6 +108,16 @@ class Line(asyncio.StreamReaderProtocol):
             self.writer.close()
         else:
             self.writer.transport.abort()
+
+
+async def _all_sent(peer: socket.socket) -> None:
+    """Until nothing waits in the system's send buffer, which a reset throws away: of many small writes only
+    the first dozen leave before the client's system has confirmed some. Not for a client that does not read.
+    """
+    for _ in range(_LONGEST_FLUSH if sys.platform == "linux" else 0):
+        if peer.fileno() < 0 or not any(ioctl(peer.fileno(), _UNSENT, bytes(4))):
+            return
+        await asyncio.sleep(0.001)
 
 
 class Player:
@@ -166,7 +182,7 @@ class Player:
                 await asyncio.Event().wait()
             case Reset():
                 self._received.complete = True
-                self._line.reset()
+                await self._line.reset()
             case Fin(close_notify):
                 self._received.complete = True
                 self._line.fin(close_notify=close_notify)
