@@ -46,7 +46,13 @@ def test_what_is_json_at_all(data: bytes, json: bool) -> None:
 
 @pytest.mark.parametrize(
     ("data", "size"),
-    [(b'"some text, as it is"', 21), (b"{},{}", 2 * 64 + 8), (b"[1,2,3]", 64 + 2 * 8), (b"-0.01234567,", 12)],
+    [
+        (b'"some text, as it is"', 21),
+        (b"{},{}", 2 * 64 + 8),
+        (b"[1,2,3]", 64 + 2 * 8),
+        (b'{"k":1,"l":2}', 3 * 64 + 8),
+        (b"-0.01234567,", 12),
+    ],
 )
 def test_json_of_many_values_is_larger_once_it_is_parsed(data: bytes, size: int) -> None:
     assert parsed_size(data) == size

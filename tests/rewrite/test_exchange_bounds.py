@@ -82,7 +82,7 @@ def test_a_stream_that_is_passed_on_may_be_as_long_as_it_is() -> None:
 def test_a_frame_without_an_end_ends_the_stream() -> None:
     conversation = opened(play(terms=SHORT)) >> UpstreamData(1, says("Hi"))
     conversation = conversation << SendHeaders(1, SSE) << SendData(1, says("Hi"))
-    conversation = conversation >> UpstreamData(1, b"data: ") >> UpstreamData(1, b"x" * (LONGEST - 6))
+    conversation = conversation >> UpstreamData(1, b"data: " + b"x" * (LONGEST - 6))
     assert (
         conversation
         >> UpstreamData(1, b"x")
