@@ -19,13 +19,13 @@ NOT_JSON = object()
 
 
 MOST_VALUES = 1 << 21
-"""What a request may hold of commas and brackets. Measured: 20 MB of `{},` took seconds and 1.4 GB, 20 MB of
-text next to nothing; agents send some ten thousand."""
+"""What a request may hold of commas, colons and brackets. Measured: 20 MB of `{},` took seconds and 1.4 GB,
+1.9 million keys 1.6 s, 20 MB of text next to nothing; agents send some ten thousand."""
 
 
 def is_crowded(body: bytes) -> bool:
     """Whether a request holds more values than it takes to be parsed beside other calls."""
-    return len(body) > MOST_VALUES and sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES
+    return len(body) > MOST_VALUES and sum(map(body.count, (b",", b":", b"[", b"{"))) > MOST_VALUES
 
 
 _NUMBER, _NAMED = 8, 64

@@ -5,9 +5,11 @@ import pytest
 from protocols.base import Fault, header
 from protocols.parts import StreamError
 from protocols.wirejson import (
+    MOST_VALUES,
     count_at,
     dump,
     error_answer,
+    is_crowded,
     is_json,
     load_object,
     object_at,
@@ -113,3 +115,16 @@ def test_nobody_is_told_to_come_back_too_early(seconds: float, said: str) -> Non
 @pytest.mark.parametrize(("value", "count"), [(12, 12), (12.0, 12), (12.5, None), (True, None), ("12", None)])
 def test_a_count_may_be_written_with_a_point(value: object, count: int | None) -> None:
     assert count_at({"n": value}, "n") == count
+
+
+@pytest.mark.parametrize(
+    ("body", "crowded"),
+    [
+        (b"[" + b"0," * MOST_VALUES + b"0]", True),
+        (b"{" + b'"k":1,' * (MOST_VALUES // 2) + b'"k":1}', True),
+        (b'"' + b"some words, " * (MOST_VALUES // 2) + b'"', False),
+    ],
+    ids=["numbers", "keys", "text"],
+)
+def test_a_request_of_too_many_values_is_known_before_it_is_parsed(body: bytes, crowded: bool) -> None:
+    assert is_crowded(body) is crowded
