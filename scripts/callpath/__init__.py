@@ -1,0 +1,1 @@
+"""Which files one call goes through, and how often control moves from one to another."""
