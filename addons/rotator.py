@@ -11,22 +11,23 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need 
 
 from mitmproxy import addonmanager, command, ctx, exceptions, flow, hooks, http, tls
 
-from addons import memory
-from addons.answering import Answering
-from addons.blackout import Redactor
-from addons.control import Control
-from addons.departure import Departure, is_short
-from addons.front import Front
-from addons.guard import own_ports, points_at_us
-from addons.interception import Intercepted, Interception
-from addons.journal import Journal
-from addons.listening import PASTE
-from addons.misdirected import Distrust, own_address
-from addons.playback import forget_cut
-from addons.pool import Pool
-from addons.printable import Lines
-from addons.relay import Relay
-from addons.settings import ConfigError, known_protocols
+from addons.call.answering import Answering
+from addons.call.departure import Departure, is_short
+from addons.call.recognition import Intercepted, Interception
+from addons.call.replay import forget_cut
+from addons.config.listening import PASTE
+from addons.config.settings import ConfigError, known_protocols
+from addons.credentials.pool import Pool
+from addons.mitm.front import Front
+from addons.mitm.guard import own_ports, points_at_us
+from addons.mitm.misdirected import Distrust, own_address
+from addons.mitm.relay import Relay
+from addons.records.journal import Journal
+from addons.records.trace import Traces
+from addons.reload import Control
+from addons.runtime import memory
+from addons.runtime.printable import Lines
+from addons.secrets.redaction import Redactor
 from addons.startup import (
     INTERCEPT,
     configure_proxy,
@@ -36,11 +37,10 @@ from addons.startup import (
     spare_closed_loop,
     unknown_options,
 )
-from addons.trace import Traces
-from addons.websocket import WebSockets, guard_choice
-from protocols.base import Fault
+from addons.websocket.hooks import WebSockets, guard_choice
+from protocols.model.errors import Fault
 from protocols.registry import Registry
-from rewrite.notices import Notice
+from rewrite.credentials.notices import Notice
 
 log = logging.getLogger("rotator")
 for _logger in (log, logging.getLogger("rotator.relay")):

@@ -12,10 +12,10 @@ from mitmproxy import master, options
 from mitmproxy.addons import errorcheck, proxyserver
 from mitmproxy.log import LegacyLogEvents
 
-from addons.listening import blocks_others
-from addons.proxies import ByHost, Proxies
-from addons.settings import Settings
-from addons.upstream import Upstream, tls_context
+from addons.config.listening import blocks_others
+from addons.config.settings import Settings
+from addons.upstream.client import Upstream, tls_context
+from addons.upstream.proxies import ByHost, Proxies
 
 _OURS = "rotator_"
 INTERCEPT = ("providers", "all")

@@ -7,197 +7,15 @@ shape that its clients raise on. Framing (SSE, whole body) belongs to decoder an
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum, StrEnum
 from typing import Protocol
 
-from protocols.origin import Origin, is_method, is_origin_form
-from protocols.parts import BlockKey, MessageStart, StreamPart
-from protocols.progress import Progress
-from protocols.prompt import MediaForm, MediaKind, Prompt
-
-type Headers = tuple[tuple[str, str], ...]
-"""Ordered name and value pairs, names in their own case; compared case-insensitively by `header`."""
-
-
-def header(headers: Headers, name: str) -> str | None:
-    """The first value of `name` (any case), or None."""
-    wanted = name.lower()
-    return next((value for key, value in headers if key.lower() == wanted), None)
-
-
-@dataclass(frozen=True, slots=True)
-class WireRequest:
-    """A request as a client sent it. `target` is its path with the query; `body` without its coding."""
-
-    method: str
-    target: str
-    headers: Headers
-    body: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class UpstreamRequest:
-    """A request as it leaves: to `origin` and nowhere else. Raises ValueError for what could be read as more
-    than a method and a path.
-
-    `target` is in origin form, the prefix of `origin` included; `body` is the bytes on the wire.
-    """
-
-    origin: Origin
-    method: str
-    target: bytes
-    headers: Headers
-    body: bytes = b""
-
-    def __post_init__(self) -> None:
-        if not (is_method(self.method) and is_origin_form(self.target)):
-            raise ValueError("not a method and a target in origin form")
-
-
-@dataclass(frozen=True, slots=True)
-class WireResponse:
-    """A whole answer as it crosses the edge; `reason` is the HTTP/1 phrase, empty where there is none."""
-
-    status: int
-    headers: Headers
-    body: bytes = b""
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """Status and headers of an answer whose body is still to come."""
-
-    status: int
-    headers: Headers
-    reason: str = ""
-
-
-class Operation(StrEnum):
-    """What a recognised path does. Only these are ever answered by us; all other paths pass through."""
-
-    GENERATE = "generate"
-    COUNT_TOKENS = "count_tokens"
-    EMBEDDINGS = "embeddings"
-    MODELS = "models"
-
-
-class Reasoning(Enum):
-    """Whether the request itself says that the model will think before it speaks."""
-
-    ON = "on"
-    OFF = "off"
-    UNSAID = "unsaid"
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One recognised call of a client.
-
-    `body` is the parsed JSON object with unknown fields kept, empty when the bytes are not one (the
-    provider is still asked). `target` is its path with the query. `session` is the conversation's
-    explicit id. `hosted`: the request declares tools that the provider runs; `acting`: some of them have
-    side effects (mcp, shell, code). `background`: the answer is made later, and is the provider's to keep.
-    `effort`: how hard the model is to think, in a word of `prompt.Effort`; empty where the request is silent.
-    """
-
-    id: str
-    protocol: str
-    operation: Operation
-    model: str | None
-    stream: bool
-    headers: Headers
-    body: Mapping[str, object] = field(default_factory=dict)
-    session: str | None = None
-    reasoning: Reasoning = Reasoning.UNSAID
-    hosted: bool = False
-    acting: bool = False
-    background: bool = False
-    text_bytes: int = 0
-    target: str = ""
-    effort: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where a rendered request goes. `path` may hold `{model}` and `{method}`, empty: the protocol's own.
-
-    `max_output`: tokens that the model can give, None where unknown; `thinking`: how it is told to think
-    ("budget", "effort", "none"), empty where unknown; `max_tokens_field`: what Chat calls its limit there.
-    """
-
-    provider: str
-    model: str
-    path: str = ""
-    max_output: int | None = None
-    thinking: str = ""
-    max_tokens_field: str = "max_tokens"
-
-
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """A prompt in a protocol's own form. `path` is what follows the base URL, with its query; `headers` are
-    those that the protocol asks for besides the content type (a version). `losses`: fields of the prompt, or
-    topics of the protocol's losses, that this one request could not be given as they are, each with what
-    became of it (see protocols.losses)."""
-
-    path: str
-    body: Mapping[str, object]
-    headers: Headers = ()
-    losses: Sequence[tuple[str, str]] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What an answer of another protocol is to be called: `id` (no prefix), `model` as the client is to read
-    it, `created` in epoch seconds. `previous`: the answer that it goes on from, as the client named it.
-    `own`: the id is its maker's, and is written as it is."""
-
-    id: str
-    model: str
-    created: int
-    previous: str | None = None
-    own: bool = False
-
-    def named(self, prefix: str) -> str:
-        """The id as it is written by a protocol whose ids begin with `prefix`."""
-        return self.id if self.own and self.id else prefix + self.id
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """An error of our own making, for `WireProtocol.error`. `retry_after` in seconds.
-
-    `kind` is one of `parts.ErrorKind` where a client's SDK has a word for it, else any word.
-    """
-
-    status: int
-    kind: str
-    message: str
-    retry_after: float | None = None
-    should_retry: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """One wire unit with its separators: what an untouched stream passes on byte for byte.
-
-    Its parts are decoded on demand, by `Decoder.read`. `last`: it looks like the protocol's final frame
-    (a cheap guess, confirmed by reading it); `idle`: it looks like a keep-alive without content. `parts`
-    are known already where the segment was written from them. `broken`: clients parse it, and it is no JSON;
-    if it is idle besides, it is empty, and says as much as if it had not come.
-    """
-
-    raw: bytes
-    last: bool = False
-    idle: bool = False
-    parts: Sequence[StreamPart] | None = None
-    broken: bool = False
-
-    @property
-    def garbled(self) -> bool:
-        """Something was said that nobody can read."""
-        return self.broken and not self.idle
+from protocols.model.call import Call, Operation, Rendered, Reply, Target
+from protocols.model.errors import Fault
+from protocols.model.http import Head, WireRequest, WireResponse
+from protocols.model.parts import BlockKey, MessageStart, StreamPart
+from protocols.model.progress import Progress
+from protocols.model.prompt import MediaForm, MediaKind, Prompt
+from protocols.model.segment import Segment
 
 
 class Decoder(Protocol):
@@ -437,7 +255,7 @@ class WireProtocol(Protocol):
         """
         ...
 
-    # -- seals, within the protocol (see protocols.seals) --------------------------------------------------
+    # -- signatures, within the protocol (see protocols.shared.signatures) ---------------------------
 
     def unsealed(self, body: Mapping[str, object], keep: Keep) -> Mapping[str, object]:
         """A request's body with every seal in it as `keep` gives it, and without what is sealed by one that

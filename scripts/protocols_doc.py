@@ -6,7 +6,7 @@
 from collections.abc import Iterator, Mapping
 
 from protocols.base import Abilities, WireProtocol
-from protocols.prompt import BUDGETS, MediaKind
+from protocols.model.prompt import BUDGETS, MediaKind
 from protocols.registry import discover
 
 _OPENING = """# What is lost between protocols

@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
-from protocols.base import Call, Fault, Head, Operation, Segment, WireProtocol, WireResponse, header
-from protocols.parts import (
+from protocols.base import WireProtocol
+from protocols.model.call import Call, Operation
+from protocols.model.errors import Fault
+from protocols.model.http import Head, WireResponse, header
+from protocols.model.parts import (
     BlockKey,
     BlockKind,
     FinishReason,
@@ -22,11 +25,12 @@ from protocols.parts import (
     StreamError,
     StreamPart,
 )
-from protocols.progress import Progress
+from protocols.model.progress import Progress
+from protocols.model.segment import Segment
+from protocols.model.wirejson import load_object, text_at
 from protocols.registry import discover
-from protocols.wirejson import load_object, text_at
 from rewrite.adapters.frames import FrameWriter, frame_of
-from rewrite.repair import closing, failing, formality
+from rewrite.translation.repair import closing, failing, formality
 
 FIXTURES = Path(__file__).parent / "fixtures"
 PROTOCOLS = tuple(discover())

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import ANY
 
-from protocols.base import Head, header
-from rewrite.events import Command, Event, Summary
-from rewrite.exchange import Exchange
-from rewrite.outcome import describe
+from protocols.model.http import Head, header
+from rewrite.exchange.exchange import Exchange
+from rewrite.values.events import Command, Event, Summary
+from rewrite.values.outcome import describe
 
 __all__ = ["ANY", "After", "Open", "Playbook", "body_with", "over", "status", "told"]
 

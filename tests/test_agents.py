@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from mitmproxy.test import tflow
 
-from addons.settings import known_clients
-from rewrite import continuation
+from addons.config.settings import known_clients
+from rewrite.continuation import continuation
 from scripts.agentkit import __main__, faults, install, provider, refuse, report
 from scripts.agentkit.install import NotInstalled, Package
 from scripts.agentkit.provider import CALL_ID, FINAL, HALF, MARK, REST, Script, ToolCall

@@ -82,7 +82,9 @@ def test_files_that_do_not_count_are_not_seen(modules: tuple[Path, Path, ModuleT
 def test_a_real_call_is_counted_from_its_head_to_its_record() -> None:
     with house(tokens=2) as found:
         untouched, translated = found.way("untouched", 2), found.way("translated", 2)
-    assert {"addons/rotator.py", "addons/journal.py", "rewrite/exchange.py"} <= set(untouched.entered)
-    assert "rewrite/translate.py" not in untouched.entered
-    assert "rewrite/translate.py" in translated.entered
+    assert {"addons/rotator.py", "addons/records/journal.py", "rewrite/exchange/exchange.py"} <= set(
+        untouched.entered
+    )
+    assert "rewrite/translation/translate.py" not in untouched.entered
+    assert "rewrite/translation/translate.py" in translated.entered
     assert untouched.moves.total() < translated.moves.total()

@@ -94,6 +94,11 @@ ALL = [each for name in SOURCES for each in _imports(name)]
 PURE = [each for each in ALL if _layer(each.importer) in PURE_LAYERS]
 
 
+def _folder(module: str) -> str:
+    """The folder of a layer that a module is in; a module that is in none stands for itself."""
+    return ".".join(module.split(".")[:2])
+
+
 def _report(rule: str, offenders: list[str]) -> str:
     return "\n  ".join([rule, *offenders])
 
@@ -141,6 +146,19 @@ def test_no_module_reaches_itself() -> None:
         raise AssertionError(f"import cycle: {' <- '.join(error.args[1])}") from None
 
 
+def test_no_folder_reaches_itself() -> None:
+    """A folder stands above all those that it imports from, within its layer too."""
+    graph: dict[str, set[str]] = {}
+    for each in ALL:
+        importer, target = _folder(each.importer), _folder(each.target)
+        if _layer(importer) in (*PURE_LAYERS, "addons") and target != importer and each.target in SOURCES:
+            graph.setdefault(importer, set()).add(target)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        raise AssertionError(f"folders import each other: {' <- '.join(error.args[1])}") from None
+
+
 def test_imports_stand_at_the_top() -> None:
     hidden = [str(each) for each in ALL if each.hidden]
     assert not hidden, _report("imports stand at the top of the file, not in functions:", hidden)
@@ -152,8 +170,8 @@ def test_h11_is_known_to_those_who_speak_http1() -> None:
         for each in ALL
         if _layer(each.target) == "h11" and _layer(each.importer) in ("addons", *PURE_LAYERS)
     }
-    speakers = {"addons.http1", "addons.client_http1"}
-    assert users <= speakers, _report("h11 belongs to addons/http1.py and client_http1.py:", sorted(users))
+    speakers = {"addons.upstream.http1", "addons.mitm.client_http1"}
+    assert users <= speakers, _report("h11 belongs to http1.py and client_http1.py:", sorted(users))
 
 
 def test_mitmproxy_is_known_to_the_edge() -> None:

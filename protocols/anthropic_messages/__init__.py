@@ -15,37 +15,26 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from protocols.anthropic_messages.aggregate import MessagesFold
-from protocols.anthropic_messages.continuing import continued
-from protocols.anthropic_messages.knobs import thinking_of
-from protocols.anthropic_messages.marks import sealed, unsealed
-from protocols.anthropic_messages.pruner import EventPruner
-from protocols.anthropic_messages.rendering import ABILITIES, render, retarget
-from protocols.anthropic_messages.request import ask
-from protocols.anthropic_messages.stream import EventReader, read_answer
-from protocols.anthropic_messages.words import FINISH_REASONS, error_object
-from protocols.anthropic_messages.writer import MessagesEncoder, MessagesWriter, whole
-from protocols.base import (
-    Call,
-    Carry,
-    Decoder,
-    Fault,
-    Head,
-    Keep,
-    Operation,
-    Reasoning,
-    Rendered,
-    Reply,
-    Target,
-    WireRequest,
-    WireResponse,
-)
-from protocols.calls import Paths, json_call, matched
-from protocols.losses import told
-from protocols.progress import Progress
-from protocols.prompt import Prompt, effort_said
-from protocols.sse import SseDecoder, is_event_stream
-from protocols.whole import WholeDecoder
-from protocols.wirejson import JsonObject, error_answer, object_at, objects_at, text_at
+from protocols.anthropic_messages.answer_read import EventReader, read_answer
+from protocols.anthropic_messages.answer_write import MessagesEncoder, MessagesWriter, whole
+from protocols.anthropic_messages.continue_request import continued
+from protocols.anthropic_messages.error_words import FINISH_REASONS, error_object
+from protocols.anthropic_messages.prune import EventPruner
+from protocols.anthropic_messages.request_read import ask
+from protocols.anthropic_messages.request_read_options import thinking_of
+from protocols.anthropic_messages.request_write import ABILITIES, render, retarget
+from protocols.anthropic_messages.signature_marks import sealed, unsealed
+from protocols.base import Carry, Decoder, Keep
+from protocols.framing.sse import SseDecoder, is_event_stream
+from protocols.framing.whole import WholeDecoder
+from protocols.model.call import Call, Operation, Reasoning, Rendered, Reply, Target
+from protocols.model.errors import Fault
+from protocols.model.http import Head, WireRequest, WireResponse
+from protocols.model.progress import Progress
+from protocols.model.prompt import Prompt, effort_said
+from protocols.model.wirejson import JsonObject, error_answer, object_at, objects_at, text_at
+from protocols.shared.calls import Paths, json_call, matched
+from protocols.shared.losses import told
 
 __all__ = ["FINISH_REASONS", "PROTOCOL", "AnthropicMessages", "EventReader", "MessagesEncoder"]
 

@@ -7,15 +7,8 @@ that it leaves out; an upstream that begins anew sends a second `message_start`,
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from protocols.arguments import is_complete, value_of
-from protocols.wirejson import (
-    JsonObject,
-    beside,
-    count_at,
-    object_at,
-    objects_at,
-    text_at,
-)
+from protocols.model.wirejson import JsonObject, beside, count_at, object_at, objects_at, text_at
+from protocols.shared.arguments import is_complete, value_of
 
 _INPUT = "input_json_delta"
 _GROWING = ("text", "thinking")

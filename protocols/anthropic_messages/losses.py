@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from protocols.anthropic_messages.request import OF_THE_PROVIDER
-from protocols.anthropic_messages.turns import NOT_IN_IDS, OPENING, SEALS, split
-from protocols.base import Call, Written
-from protocols.losses import (
+from protocols.anthropic_messages.request_read import OF_THE_PROVIDER
+from protocols.anthropic_messages.request_write_turns import NOT_IN_IDS, OPENING, SEALS, split
+from protocols.base import Written
+from protocols.model.call import Call
+from protocols.model.prompt import Refusal, Role, Text, budget_of, effort_of
+from protocols.model.wirejson import JsonObject, count_at, object_at, objects_at, text_at
+from protocols.shared.losses import (
     calls,
     contents,
     fewer_tools,
@@ -17,8 +20,6 @@ from protocols.losses import (
     thoughts,
     wrapped_arguments,
 )
-from protocols.prompt import Refusal, Role, Text, budget_of, effort_of
-from protocols.wirejson import JsonObject, count_at, object_at, objects_at, text_at
 
 _ORDINARY_TIERS = (None, "auto", "default")
 _ORDINARY_TIME = "5m"

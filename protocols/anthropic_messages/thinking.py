@@ -6,9 +6,9 @@ Documented: a budget is at least 1024 tokens and below `max_tokens`; with thinki
 
 from dataclasses import dataclass
 
-from protocols.base import Target
-from protocols.prompt import BUDGETS, Effort, Prompt, Thinking, ToolMode, budget_of, effort_of
-from protocols.wirejson import JsonObject, given
+from protocols.model.call import Target
+from protocols.model.prompt import BUDGETS, Effort, Prompt, Thinking, ToolMode, budget_of, effort_of
+from protocols.model.wirejson import JsonObject, given
 
 MAX_TOKENS = 4_096
 """What an answer gets where neither the client nor the model's facts say more: `max_tokens` is mandatory."""

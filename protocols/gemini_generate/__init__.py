@@ -13,30 +13,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import unquote
 
-from protocols.base import (
-    Abilities,
-    Call,
-    Carry,
-    Decoder,
-    Fault,
-    Head,
-    Keep,
-    Operation,
-    Reasoning,
-    Rendered,
-    Reply,
-    Target,
-    WireRequest,
-    WireResponse,
-)
-from protocols.calls import Paths, json_call, matched
-from protocols.errors import Untranslatable
+from protocols.base import Abilities, Carry, Decoder, Keep
+from protocols.framing.json_array import ArrayDecoder
+from protocols.framing.sse import is_event_stream
+from protocols.framing.whole import WholeDecoder
 from protocols.gemini_generate.aggregate import GeminiFold
-from protocols.gemini_generate.ask import ask, thinking_of
-from protocols.gemini_generate.continuing import continued
+from protocols.gemini_generate.answer_read import ChunkReader, EventDecoder, read_whole
+from protocols.gemini_generate.answer_write import GeminiEncoder, GeminiWriter, names_of, whole_answer
+from protocols.gemini_generate.continue_request import continued
 from protocols.gemini_generate.losses import HAPPENS, UNREAD
-from protocols.gemini_generate.pruner import ChunkPruner
-from protocols.gemini_generate.render import LACKS, path_of, render
+from protocols.gemini_generate.prune import ChunkPruner
+from protocols.gemini_generate.request_read import ask, thinking_of
+from protocols.gemini_generate.request_write import LACKS, path_of, render
 from protocols.gemini_generate.retarget import renamed, sealed, turned, unsealed
 from protocols.gemini_generate.shapes import (
     FINISH_REASONS,
@@ -46,15 +34,14 @@ from protocols.gemini_generate.shapes import (
     hosted_tools,
     spelled,
 )
-from protocols.gemini_generate.stream import ChunkReader, EventDecoder, read_whole
-from protocols.gemini_generate.writer import GeminiEncoder, GeminiWriter, names_of, whole_answer
-from protocols.json_array import ArrayDecoder
-from protocols.losses import WRAPPED_ARGUMENTS, told
-from protocols.progress import Progress
-from protocols.prompt import MediaForm, MediaKind, Prompt, effort_said
-from protocols.sse import is_event_stream
-from protocols.whole import WholeDecoder
-from protocols.wirejson import JsonObject, count_at, error_answer, object_at, text_at
+from protocols.model.call import Call, Operation, Reasoning, Rendered, Reply, Target
+from protocols.model.errors import Fault, Untranslatable
+from protocols.model.http import Head, WireRequest, WireResponse
+from protocols.model.progress import Progress
+from protocols.model.prompt import MediaForm, MediaKind, Prompt, effort_said
+from protocols.model.wirejson import JsonObject, count_at, error_answer, object_at, text_at
+from protocols.shared.calls import Paths, json_call, matched
+from protocols.shared.losses import WRAPPED_ARGUMENTS, told
 
 __all__ = ["FINISH_REASONS", "PROTOCOL", "GeminiGenerate"]
 

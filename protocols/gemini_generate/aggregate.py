@@ -7,8 +7,8 @@ on an empty text, and is to come back on it; a call comes whole or as `partialAr
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from protocols.gemini_generate.partial import PartialArguments
-from protocols.wirejson import (
+from protocols.gemini_generate.partial_arguments import PartialArguments
+from protocols.model.wirejson import (
     JsonObject,
     beside,
     count_at,

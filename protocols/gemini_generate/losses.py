@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from protocols.base import Call, Written
+from protocols.base import Written
+from protocols.gemini_generate.answer_read import SEAL
 from protocols.gemini_generate.shapes import asked, spelled
-from protocols.gemini_generate.stream import SEAL
-from protocols.losses import (
+from protocols.model.call import Call
+from protocols.model.prompt import Role, budget_of, effort_of
+from protocols.model.wirejson import JsonObject, count_at, object_at, objects_at, text_at
+from protocols.shared.losses import (
     cached,
     looked_at_closely,
     media_in_results,
@@ -15,8 +18,6 @@ from protocols.losses import (
     thoughts,
     wrapped_arguments,
 )
-from protocols.prompt import Role, budget_of, effort_of
-from protocols.wirejson import JsonObject, count_at, object_at, objects_at, text_at
 
 _ABOUT_MEDIA = frozenset({"videoMetadata", "mediaResolution", "partMetadata"})
 _ORDER = frozenset({"propertyOrdering", "property_ordering"})

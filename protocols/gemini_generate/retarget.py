@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 from protocols.base import Carry, Keep
-from protocols.gemini_generate.render import marked
+from protocols.gemini_generate.request_write import marked
 from protocols.gemini_generate.shapes import SSE_QUERY
-from protocols.seals import carried_in, kept_in
-from protocols.wirejson import JsonObject, each_at, inside, object_at, objects_at, text_at
+from protocols.model.wirejson import JsonObject, each_at, inside, object_at, objects_at, text_at
+from protocols.shared.signatures import carried_in, kept_in
 
 _SIGNATURES = ("thoughtSignature", "thought_signature")
 _INNER = ("request", "generateContentRequest")

@@ -8,7 +8,7 @@ capitals, `nullable`, counts as text) and takes JSON schema in `parametersJsonSc
 from collections.abc import Callable, Mapping
 from typing import cast
 
-from protocols.wirejson import JsonObject, objects
+from protocols.model.wirejson import JsonObject, objects
 
 _TYPES = frozenset({"STRING", "NUMBER", "INTEGER", "BOOLEAN", "ARRAY", "OBJECT", "NULL"})
 _MAPS = frozenset({"properties", "patternProperties", "$defs", "definitions", "defs"})

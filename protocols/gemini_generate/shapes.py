@@ -4,10 +4,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from protocols.base import Call, Fault
-from protocols.json_array import END, first_item, next_item
-from protocols.parts import FinishReason, StreamError, Usage
-from protocols.wirejson import JsonObject, count_at, dump, given, object_at, objects_at, text_at
+from protocols.framing.json_array import END, first_item, next_item
+from protocols.model.call import Call
+from protocols.model.errors import Fault
+from protocols.model.parts import FinishReason, StreamError, Usage
+from protocols.model.wirejson import JsonObject, count_at, dump, given, object_at, objects_at, text_at
 
 SSE_QUERY = "alt=sse"
 _STREAM_METHOD = ":streamGenerateContent"

@@ -7,35 +7,24 @@ otherwise. `/api/generate`, and what pulls and makes models, are none of ours.
 import re
 from dataclasses import replace
 
-from protocols.base import (
-    Call,
-    Carry,
-    Decoder,
-    Fault,
-    Head,
-    Keep,
-    Operation,
-    Reasoning,
-    Rendered,
-    Reply,
-    Target,
-    WireRequest,
-    WireResponse,
-)
-from protocols.calls import Paths, json_call, matched
-from protocols.losses import told
-from protocols.ndjson import LineDecoder, is_line_stream
+from protocols.base import Carry, Decoder, Keep
+from protocols.framing.ndjson import LineDecoder, is_line_stream
+from protocols.framing.whole import WholeDecoder
+from protocols.model.call import Call, Operation, Reasoning, Rendered, Reply, Target
+from protocols.model.errors import Fault
+from protocols.model.http import Head, WireRequest, WireResponse
+from protocols.model.progress import Progress
+from protocols.model.prompt import Prompt, effort_said
+from protocols.model.wirejson import JsonObject, error_answer, extended
 from protocols.ollama_chat.aggregate import OllamaFold
-from protocols.ollama_chat.pruner import LinePruner
-from protocols.ollama_chat.render import ABILITIES, render, retarget
-from protocols.ollama_chat.request import ask, streams, thinking_of
-from protocols.ollama_chat.stream import LAST, AnswerReader, read_whole
-from protocols.ollama_chat.words import FINISH_REASONS
-from protocols.ollama_chat.writer import OllamaEncoder, OllamaWriter, named, whole
-from protocols.progress import Progress
-from protocols.prompt import Prompt, effort_said
-from protocols.whole import WholeDecoder
-from protocols.wirejson import JsonObject, error_answer, extended
+from protocols.ollama_chat.answer_read import LAST, AnswerReader, read_whole
+from protocols.ollama_chat.answer_write import OllamaEncoder, OllamaWriter, named, whole
+from protocols.ollama_chat.error_words import FINISH_REASONS
+from protocols.ollama_chat.prune import LinePruner
+from protocols.ollama_chat.request_read import ask, streams, thinking_of
+from protocols.ollama_chat.request_write import ABILITIES, render, retarget
+from protocols.shared.calls import Paths, json_call, matched
+from protocols.shared.losses import told
 
 __all__ = ["FINISH_REASONS", "PROTOCOL", "OllamaChat"]
 

@@ -1,6 +1,6 @@
 """The lines of a stream put together as the one line that would have come whole."""
 
-from protocols.wirejson import JsonObject, beside, object_at, text_at
+from protocols.model.wirejson import JsonObject, beside, object_at, text_at
 
 _TEXTS = ("content", "thinking")
 _LISTS = ("tool_calls", "images")

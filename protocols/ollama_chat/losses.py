@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 from protocols.base import Written
-from protocols.losses import (
+from protocols.model.prompt import Content, Media, Text, ToolMode, effort_of
+from protocols.ollama_chat.error_words import PLAIN
+from protocols.shared.losses import (
     cached,
     failed_tools,
     fewer_tools,
@@ -18,8 +20,6 @@ from protocols.losses import (
     thoughts,
     wrapped_arguments,
 )
-from protocols.ollama_chat.words import PLAIN
-from protocols.prompt import Content, Media, Text, ToolMode, effort_of
 
 
 def _joined(content: Sequence[Content]) -> bool:

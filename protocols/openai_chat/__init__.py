@@ -14,36 +14,24 @@ the protocol `openai_embeddings`.
 import re
 from dataclasses import replace
 
-from protocols.base import (
-    Abilities,
-    Call,
-    Carry,
-    Decoder,
-    Fault,
-    Head,
-    Keep,
-    Operation,
-    Reasoning,
-    Rendered,
-    Reply,
-    Target,
-    WireRequest,
-    WireResponse,
-)
-from protocols.calls import Paths, json_call, matched
-from protocols.losses import told
-from protocols.openai_chat import ask, reasoning, render, writer
+from protocols.base import Abilities, Carry, Decoder, Keep
+from protocols.framing.sse import DONE, SseDecoder, is_event_stream
+from protocols.framing.whole import WholeDecoder
+from protocols.model.call import Call, Operation, Reasoning, Rendered, Reply, Target
+from protocols.model.errors import Fault
+from protocols.model.http import Head, WireRequest, WireResponse
+from protocols.model.progress import Progress
+from protocols.model.prompt import Prompt, effort_said
+from protocols.model.wirejson import JsonObject, error_answer, object_at, objects_at, text_at
+from protocols.openai_chat import answer_write, reasoning, request_read, request_write
 from protocols.openai_chat.aggregate import ChatFold
-from protocols.openai_chat.continuing import continued
-from protocols.openai_chat.faults import error_object
-from protocols.openai_chat.pruner import ChunkPruner
-from protocols.openai_chat.stream import FINISH_REASONS, ChoiceReader, ChunkReader, read_answer
-from protocols.openai_chat.writer import ChatEncoder, ChatWriter
-from protocols.progress import Progress
-from protocols.prompt import Prompt, effort_said
-from protocols.sse import DONE, SseDecoder, is_event_stream
-from protocols.whole import WholeDecoder
-from protocols.wirejson import JsonObject, error_answer, object_at, objects_at, text_at
+from protocols.openai_chat.answer_read import FINISH_REASONS, ChoiceReader, ChunkReader, read_answer
+from protocols.openai_chat.answer_write import ChatEncoder, ChatWriter
+from protocols.openai_chat.continue_request import continued
+from protocols.openai_chat.error_words import error_object
+from protocols.openai_chat.prune import ChunkPruner
+from protocols.shared.calls import Paths, json_call, matched
+from protocols.shared.losses import told
 
 __all__ = ["FINISH_REASONS", "PROTOCOL", "ChatEncoder", "ChoiceReader", "ChunkReader", "OpenAIChat"]
 
@@ -62,7 +50,7 @@ class OpenAIChat:
     name = "openai_chat"
     aliases: tuple[str, ...] = ("openai", "chat", "chat_completions", "openai_embeddings")
     opens_with_lifecycle = False
-    abilities: Abilities = render.ABILITIES
+    abilities: Abilities = request_write.ABILITIES
 
     def match(self, method: str, path: str) -> Operation | None:
         return matched(_PATHS, method, path)
@@ -76,7 +64,7 @@ class OpenAIChat:
             call,
             session=text_at(body, "prompt_cache_key") or None,
             reasoning=_reasoning(body),
-            effort=effort_said(ask.thinking_of(body)),
+            effort=effort_said(request_read.thinking_of(body)),
             hosted=bool(hosted) or "web_search_options" in body,
             acting=any(kind.startswith(_ACTING_TOOLS) for kind in hosted),
         )
@@ -109,13 +97,13 @@ class OpenAIChat:
         return ChatFold()
 
     def ask(self, call: Call) -> Prompt:
-        return ask.ask(call)
+        return request_read.ask(call)
 
     def render(self, prompt: Prompt, target: Target) -> Rendered:
-        return told(render.render(prompt, target), prompt, target, self.abilities)
+        return told(request_write.render(prompt, target), prompt, target, self.abilities)
 
     def retarget(self, call: Call, target: Target) -> Rendered:
-        return render.retarget(call, target)
+        return request_write.retarget(call, target)
 
     def continued(self, body: JsonObject, said: str, ask: str) -> JsonObject:
         return continued(body, said, ask)
@@ -127,10 +115,10 @@ class OpenAIChat:
         return reasoning.sealed(answer, carry)
 
     def writer(self, call: Call, reply: Reply) -> ChatWriter:
-        return ChatWriter(call, writer.chunk_head(reply))
+        return ChatWriter(call, answer_write.chunk_head(reply))
 
     def whole(self, call: Call, reply: Reply, progress: Progress) -> bytes:
-        return writer.whole(call, reply, progress)
+        return answer_write.whole(call, reply, progress)
 
 
 def _reasoning(body: JsonObject) -> Reasoning:

@@ -10,19 +10,11 @@ import binascii
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from protocols.arguments import is_complete, text_of, within
+from protocols.model.parts import CUT_SHORT, ToolKind
+from protocols.model.wirejson import JsonObject, beside, grown, object_at, objects, objects_at, text_at
+from protocols.openai_chat.answer_read import FINISH_REASONS, ToolKeys, finish_of, tool_kind
 from protocols.openai_chat.reasoning import Details
-from protocols.openai_chat.stream import FINISH_REASONS, ToolKeys, finish_of, tool_kind
-from protocols.parts import CUT_SHORT, ToolKind
-from protocols.wirejson import (
-    JsonObject,
-    beside,
-    grown,
-    object_at,
-    objects,
-    objects_at,
-    text_at,
-)
+from protocols.shared.arguments import is_complete, text_of, within
 
 _FIRST = ("id", "model", "created")
 _NOISE = frozenset({"obfuscation", "p", "choices", "usage", "error", "object"})

@@ -2,8 +2,12 @@
 
 from collections.abc import Callable, Mapping
 
-from protocols.base import Call, Written
-from protocols.losses import (
+from protocols.base import Written
+from protocols.model.call import Call
+from protocols.model.prompt import Effort, Media, Text, Thought, effort_of
+from protocols.model.wirejson import objects_at, text_at
+from protocols.openai_chat.reasoning import DETAILS, PLAIN, SIGNATURE
+from protocols.shared.losses import (
     cached,
     failed_tools,
     fewer_tools,
@@ -14,9 +18,6 @@ from protocols.losses import (
     thoughts,
     wrapped_arguments,
 )
-from protocols.openai_chat.reasoning import DETAILS, PLAIN, SIGNATURE
-from protocols.prompt import Effort, Media, Text, Thought, effort_of
-from protocols.wirejson import objects_at, text_at
 
 _TAKEN = (DETAILS, PLAIN, SIGNATURE)
 _WITHOUT_NAMES = ("tool", "function")

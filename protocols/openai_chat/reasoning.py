@@ -11,10 +11,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from protocols.base import Carry, Keep
-from protocols.parts import Seal
-from protocols.prompt import Thought
-from protocols.seals import CARRIER, carried_in, is_carrier, kept_in
-from protocols.wirejson import (
+from protocols.model.parts import Seal
+from protocols.model.prompt import Thought
+from protocols.model.wirejson import (
     JsonObject,
     dump,
     each_at,
@@ -25,6 +24,7 @@ from protocols.wirejson import (
     objects_at,
     text_at,
 )
+from protocols.shared.signatures import CARRIER, carried_in, is_carrier, kept_in
 
 DETAILS, PLAIN, SIGNATURE = "details", "plain", "signature"
 UNSEALED = Seal(PLAIN, "")

@@ -14,41 +14,29 @@ from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import quote
 
-from protocols.base import (
-    Abilities,
-    Call,
-    Carry,
-    Decoder,
-    Fault,
-    Head,
-    Keep,
-    Operation,
-    Reasoning,
-    Rendered,
-    Reply,
-    Target,
-    WireRequest,
-    WireResponse,
-)
-from protocols.calls import Paths, json_call, matched
-from protocols.losses import WRAPPED_ARGUMENTS, told
+from protocols.base import Abilities, Carry, Decoder, Keep
+from protocols.framing.sse import is_event_stream
+from protocols.framing.whole import WholeDecoder
+from protocols.model.call import Call, Operation, Reasoning, Rendered, Reply, Target
+from protocols.model.errors import Fault
+from protocols.model.http import Head, WireRequest, WireResponse
+from protocols.model.progress import Progress
+from protocols.model.prompt import MediaForm, MediaKind, Prompt, effort_said
+from protocols.model.wirejson import JsonObject, dump, each_at, error_answer, inside, object_at, text_at
 from protocols.openai_responses.aggregate import ResponsesFold
-from protocols.openai_responses.continuing import continued
+from protocols.openai_responses.answer_read import read_answer
+from protocols.openai_responses.answer_write import EventWriter, response_object, whole_response
+from protocols.openai_responses.continue_request import continued
+from protocols.openai_responses.event_stream import ResponsesDecoder, ResponsesEncoder, ResponsesWriter
 from protocols.openai_responses.losses import HAPPENS, UNREAD
-from protocols.openai_responses.pruner import EventPruner
-from protocols.openai_responses.reader import read_answer
-from protocols.openai_responses.render import rendered_body
-from protocols.openai_responses.request import read_prompt, thinking_of
+from protocols.openai_responses.prune import EventPruner
+from protocols.openai_responses.request_read import read_prompt, thinking_of
+from protocols.openai_responses.request_write import rendered_body
 from protocols.openai_responses.tools import declared, is_acting, is_hosted
-from protocols.openai_responses.transport import ResponsesDecoder, ResponsesEncoder, ResponsesWriter
 from protocols.openai_responses.vocabulary import error_object
-from protocols.openai_responses.writer import EventWriter, response_object, whole_response
-from protocols.progress import Progress
-from protocols.prompt import MediaForm, MediaKind, Prompt, effort_said
-from protocols.seals import carried_in, kept_in
-from protocols.sse import is_event_stream
-from protocols.whole import WholeDecoder
-from protocols.wirejson import JsonObject, dump, each_at, error_answer, inside, object_at, text_at
+from protocols.shared.calls import Paths, json_call, matched
+from protocols.shared.losses import WRAPPED_ARGUMENTS, told
+from protocols.shared.signatures import carried_in, kept_in
 
 _PATHS: Paths = (
     ("POST", re.compile(r"/responses$"), Operation.GENERATE),

@@ -4,14 +4,14 @@ The last event holds the whole response. Measured: ChatGPT's own backend leaves 
 sent the items; and a stream that was cut has no last event at all.
 """
 
-from protocols.arguments import text_of, within
+from protocols.model.parts import BlockStop, Finish, FinishReason, StreamEnd
+from protocols.model.progress import Progress
+from protocols.model.wirejson import JsonObject, object_at, objects_at, text_at
+from protocols.openai_responses.answer_read import EventReader
+from protocols.openai_responses.answer_resume import ResumedEventWriter
 from protocols.openai_responses.layout import layout_of, run_by_client
-from protocols.openai_responses.reader import EventReader
-from protocols.openai_responses.resuming import ResumedEventWriter
 from protocols.openai_responses.vocabulary import incomplete_response, is_half
-from protocols.parts import BlockStop, Finish, FinishReason, StreamEnd
-from protocols.progress import Progress
-from protocols.wirejson import JsonObject, object_at, objects_at, text_at
+from protocols.shared.arguments import text_of, within
 
 
 class ResponsesFold:

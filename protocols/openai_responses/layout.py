@@ -8,9 +8,9 @@ knows where in its block it stands.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from protocols.parts import MessageStart
-from protocols.progress import Progress
-from protocols.wirejson import JsonObject, count_at, object_at, text_at
+from protocols.model.parts import MessageStart
+from protocols.model.progress import Progress
+from protocols.model.wirejson import JsonObject, count_at, object_at, text_at
 
 LAYOUT = "layout"
 """The field of `MessageStart.template` that holds it."""

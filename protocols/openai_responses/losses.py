@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from protocols.base import Call, Written
-from protocols.losses import cached, failed_tools, media_of_the_model, thoughts, wrapped_arguments
-from protocols.openai_responses.render import LEAST_OUTPUT
-from protocols.openai_responses.request import DROPPED
+from protocols.base import Written
+from protocols.model.call import Call
+from protocols.model.wirejson import JsonObject, objects_at, text_at
+from protocols.openai_responses.request_read import DROPPED
+from protocols.openai_responses.request_write import LEAST_OUTPUT
 from protocols.openai_responses.tools import ADDITIONAL
 from protocols.openai_responses.vocabulary import ENCRYPTED
-from protocols.wirejson import JsonObject, objects_at, text_at
+from protocols.shared.losses import cached, failed_tools, media_of_the_model, thoughts, wrapped_arguments
 
 
 def _too_little(one: Written) -> bool:

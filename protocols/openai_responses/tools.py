@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
-from protocols.errors import Untranslatable
-from protocols.parts import ToolKind
-from protocols.prompt import Prompt, Tool, ToolChoice, ToolMode
-from protocols.wirejson import JsonObject, flag_at, given, object_at, objects_at, text_at
+from protocols.model.errors import Untranslatable
+from protocols.model.parts import ToolKind
+from protocols.model.prompt import Prompt, Tool, ToolChoice, ToolMode
+from protocols.model.wirejson import JsonObject, flag_at, given, object_at, objects_at, text_at
 
 ADDITIONAL = "additional_tools"
 """The input item by which a client adds tools to a running conversation."""

@@ -2,10 +2,8 @@
 
 from collections.abc import Mapping
 
-from protocols.arguments import text_of, value_of
-from protocols.parts import ErrorKind, FinishReason, Seal, StreamError, Usage
-from protocols.seals import CARRIER, is_carrier
-from protocols.wirejson import (
+from protocols.model.parts import ErrorKind, FinishReason, Seal, StreamError, Usage
+from protocols.model.wirejson import (
     NOT_JSON,
     JsonObject,
     count_at,
@@ -16,6 +14,8 @@ from protocols.wirejson import (
     objects_at,
     text_at,
 )
+from protocols.shared.arguments import text_of, value_of
+from protocols.shared.signatures import CARRIER, is_carrier
 
 ENCRYPTED = "encrypted"
 """The form of a seal that this protocol makes: the JSON text of a reasoning item, as it is sent back."""

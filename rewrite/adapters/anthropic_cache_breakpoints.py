@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from protocols.wirejson import JsonObject, objects_at
+from protocols.model.wirejson import JsonObject, objects_at
 from rewrite.adapters.base import Context, Factory, Options, Unchanged
 
 MARK: JsonObject = {"type": "ephemeral"}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Protocol, runtime_checkable
 
-from protocols.wirejson import JsonObject
+from protocols.model.wirejson import JsonObject
 
 
 class Events(Protocol):

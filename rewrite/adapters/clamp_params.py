@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import ClassVar
 
-from protocols.wirejson import JsonObject
+from protocols.model.wirejson import JsonObject
 from rewrite.adapters.base import Context, Factory, Options, Unchanged, number
 from rewrite.adapters.paths import Path, changed_at, parse_path
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import ClassVar
 
-from protocols.wirejson import JsonObject
+from protocols.model.wirejson import JsonObject
 from rewrite.adapters.base import Context, Factory, Options, Unchanged
 from rewrite.adapters.paths import Path, parse_path, without
 

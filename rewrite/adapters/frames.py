@@ -8,8 +8,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from protocols.sse import parse_event
-from protocols.wirejson import JsonObject, dump, load_object, text_at
+from protocols.framing.sse import parse_event
+from protocols.model.wirejson import JsonObject, dump, load_object, text_at
 
 _BOM = b"\xef\xbb\xbf"
 _LINES = re.compile(rb"([^\r\n]*)(\r\n|\n|\r)")

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from protocols.wirejson import JsonObject, objects, text_at
+from protocols.model.wirejson import JsonObject, objects, text_at
 from rewrite.adapters.base import Context, Factory, Options, Unchanged
 
 _SYSTEM_ROLES = ("system", "developer")

@@ -9,7 +9,7 @@ Only a body that names a model is changed. In gemini_generate the path names it:
 from dataclasses import dataclass
 from typing import ClassVar
 
-from protocols.wirejson import JsonObject
+from protocols.model.wirejson import JsonObject
 from rewrite.adapters.base import Context, Factory, Options, Unchanged
 
 

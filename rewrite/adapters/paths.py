@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from protocols.wirejson import JsonObject
+from protocols.model.wirejson import JsonObject
 
 type Path = tuple[str, ...]
 type Change = Callable[[JsonObject], JsonObject]

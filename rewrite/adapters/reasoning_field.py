@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar, Protocol
 
-from protocols.wirejson import JsonObject, count_at, object_at, text_at
+from protocols.model.wirejson import JsonObject, count_at, object_at, text_at
 from rewrite.adapters.base import Context, Events, Factory, Options, Unchanged
 from rewrite.adapters.paths import changed_at
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import ClassVar
 
-from protocols.wirejson import JsonObject
+from protocols.model.wirejson import JsonObject
 from rewrite.adapters.base import Context, Events, Factory, Options, Unchanged
 from rewrite.adapters.paths import Path, changed_at, parse_path, without
 

@@ -8,7 +8,7 @@ so are other protocols, where `custom` means a tool that takes free text.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from protocols.wirejson import JsonObject
+from protocols.model.wirejson import JsonObject
 from rewrite.adapters.base import Context, Factory, Options, Unchanged
 from rewrite.adapters.paths import changed_at, without
 

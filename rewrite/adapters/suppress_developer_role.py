@@ -10,7 +10,7 @@ is never dropped to nothing: then its messages stay.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from protocols.wirejson import JsonObject
+from protocols.model.wirejson import JsonObject
 from rewrite.adapters.base import Context, Factory, Options, Unchanged
 
 _LISTS = {"openai_chat": "messages", "openai_responses": "input"}

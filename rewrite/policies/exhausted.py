@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from protocols.base import Fault
-from rewrite.decision import REFUSALS, GiveUp, History, Retry
-from rewrite.outcome import Kind, Rejected
+from protocols.model.errors import Fault
 from rewrite.policies.giving_back import LONGEST_RETRY_AFTER
 from rewrite.policies.retry import give_up, latest_start, spent
+from rewrite.values.decision import REFUSALS, GiveUp, History, Retry
+from rewrite.values.outcome import Kind, Rejected
 
 
 def decide(

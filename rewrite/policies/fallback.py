@@ -2,8 +2,8 @@
 
 from typing import assert_never
 
-from rewrite.decision import History
-from rewrite.outcome import (
+from rewrite.values.decision import History
+from rewrite.values.outcome import (
     Abandoned,
     Completed,
     Kind,

@@ -4,8 +4,8 @@ What the provider has shown before the commit point, slow or cut, is better than
 of a call is not given up for it.
 """
 
-from rewrite.decision import History, Retry
 from rewrite.policies import fallback, retry
+from rewrite.values.decision import History, Retry
 
 
 def follows(history: History, now: float, *, next_on_auth: bool) -> bool:

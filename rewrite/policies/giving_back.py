@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from protocols.base import WireResponse
-from rewrite.decision import History
-from rewrite.outcome import Rejected
+from protocols.model.http import WireResponse
+from rewrite.values.decision import History
+from rewrite.values.outcome import Rejected
 
 LONGEST_RETRY_AFTER = 60.0
 """Seconds that a client may be told to wait. Measured: the anthropic SDK sleeps on any Retry-After, 200 s

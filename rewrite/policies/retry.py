@@ -10,9 +10,11 @@ from dataclasses import replace
 from itertools import takewhile
 from typing import assert_never
 
-from protocols.base import Fault, Operation
-from rewrite.decision import Ended, GiveUp, History, Retry
-from rewrite.outcome import (
+from protocols.model.call import Operation
+from protocols.model.errors import Fault
+from rewrite.policies.giving_back import given_back
+from rewrite.values.decision import Ended, GiveUp, History, Retry
+from rewrite.values.outcome import (
     Abandoned,
     Completed,
     Kind,
@@ -25,7 +27,6 @@ from rewrite.outcome import (
     is_lasting,
     never_connected,
 )
-from rewrite.policies.giving_back import given_back
 
 FIRST_BACKOFF = 0.5
 LONGEST_BACKOFF = 8.0

@@ -7,11 +7,11 @@ client has seen a part of ends with an error, because clients exist that complet
 it, or has seen nothing of it because calls are held until they are whole.
 """
 
-from protocols.parts import BlockKind
-from rewrite.decision import Continue, Fail, Repair
-from rewrite.limits import OnTruncation
-from rewrite.terms import Terms
-from rewrite.verdict import Cut, Empty
+from protocols.model.parts import BlockKind
+from rewrite.policies.stream_end import Cut, Empty
+from rewrite.target.terms import Terms
+from rewrite.values.decision import Continue, Fail, Repair
+from rewrite.values.limits import OnTruncation
 
 
 def decide(cut: Cut | Empty, cause: str, terms: Terms, *, can_go_on: bool) -> Repair | Fail | Continue:

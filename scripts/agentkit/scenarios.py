@@ -234,8 +234,8 @@ _TOLD: Mapping[str, tuple[str, str, str]] = {
     "opencode-openai": (_GONE_ON, _LENGTH, _LENGTH),
     "opencode-gemini": (_GONE_ON, _GONE_ON, _LENGTH),
 }
-"""What becomes of a cut in text, in a tool call and behind one, by agent: see rewrite/clients.toml. Gemini's
-protocol has calls whole, so that the client has seen nothing of one that was cut."""
+"""What becomes of a cut in text, in a tool call and behind one, by agent: see rewrite/catalog/clients.toml.
+Gemini's protocol has calls whole, so that the client has seen nothing of one that was cut."""
 
 
 def _faulty(agent: Agent) -> Iterator[Row]:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from protocols.base import Head
-from protocols.parts import BlockDelta, BlockKind, Opaque
+from protocols.model.http import Head
+from protocols.model.parts import BlockDelta, BlockKind, Opaque
 from protocols.registry import discover
 from scripts.soaking.faults import TEXTS
 from tests import contract

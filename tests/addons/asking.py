@@ -5,10 +5,10 @@ import contextlib
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
-from addons.failure import Cause, CauseKind
-from addons.upstream import Closed, Data, Sent, Started, Upstream, UpstreamEvent, tls_context
-from protocols.base import Head, Headers, UpstreamRequest
-from protocols.origin import parsed
+from addons.upstream.client import Closed, Data, Sent, Started, Upstream, UpstreamEvent, tls_context
+from addons.upstream.failure import Cause, CauseKind
+from protocols.model.http import Head, Headers, UpstreamRequest
+from protocols.model.origin import parsed
 from tests.vendor import Authority, Vendor
 
 type Events = AsyncGenerator[UpstreamEvent]

@@ -7,8 +7,7 @@ import re
 import pytest
 from mitmproxy import master, options
 
-from addons.proxies import NO_PROXIES, Proxies
-from addons.settings import Configured, Settings
+from addons.config.settings import Configured, Settings
 from addons.startup import (
     TCP_TIMEOUT,
     configure_proxy,
@@ -17,7 +16,8 @@ from addons.startup import (
     provider_hosts,
     spare_closed_loop,
 )
-from rewrite.providers import Provider, serves
+from addons.upstream.proxies import NO_PROXIES, Proxies
+from rewrite.catalog.providers import Provider, serves
 
 
 def opts(**values: object) -> options.Options:

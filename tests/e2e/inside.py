@@ -7,8 +7,8 @@ import tracemalloc
 
 from mitmproxy import http
 
-from addons.driver import Driver
-from rewrite.exchange import Exchange
+from addons.call.driver import Driver
+from rewrite.exchange.exchange import Exchange
 
 HOST = "inside.test"
 TOP = 25

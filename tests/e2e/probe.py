@@ -14,23 +14,23 @@ from typing import Any
 from mitmproxy import ctx, http
 from mitmproxy.flow import Flow
 
-from addons import answering, interception, outgoing
-from addons.blackout import Blackout
-from addons.driver import Driver
-from addons.journal import Journal
-from addons.pool import Pool
-from addons.relay import Relay
-from rewrite.exchange import Exchange
+from addons.call import answering, recognition, request
+from addons.call.driver import Driver
+from addons.credentials.pool import Pool
+from addons.mitm.relay import Relay
+from addons.records.journal import Journal
+from addons.secrets.redaction import Blackout
+from rewrite.exchange.exchange import Exchange
 from tests.e2e.queues import queued
 
 HOST = "probe.test"
 SECRET_WORDS = "a fault that quotes sk-pool-number-one"
 
 PLACES: dict[str, tuple[Any, str]] = {
-    "admit": (interception.Interception, "admit"),
-    "forwarding": (interception.Interception, "forwarding"),
-    "written": (outgoing, "written"),
-    "forwarded_head": (interception, "written"),
+    "admit": (recognition.Interception, "admit"),
+    "forwarding": (recognition.Interception, "forwarding"),
+    "written": (request, "written"),
+    "forwarded_head": (recognition, "written"),
     "acquire": (Pool, "acquire"),
     "release": (Pool, "release"),
     "handle": (Exchange, "handle"),

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from addons.client_http1 import LONGEST_AHEAD, LONGEST_HEAD, MOST_LINES
-from protocols.wirejson import MOST_VALUES
+from addons.mitm.client_http1 import LONGEST_AHEAD, LONGEST_HEAD, MOST_LINES
+from protocols.model.wirejson import MOST_VALUES
 from tests.e2e.proxy import ADDON, Proxy
 from tests.e2e.talk import PROBE, Http1, Http2, ask, client, connect, tunnel, wait_order
 from tests.e2e.talk import post as request

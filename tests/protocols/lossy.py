@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from protocols.base import Operation, Target, WireProtocol, WireRequest
-from protocols.losses import unread
-from protocols.prompt import (
+from protocols.base import WireProtocol
+from protocols.model.call import Operation, Target
+from protocols.model.http import WireRequest
+from protocols.model.prompt import (
     Content,
     Media,
     MediaForm,
@@ -18,7 +19,8 @@ from protocols.prompt import (
     ToolCall,
     ToolResult,
 )
-from protocols.wirejson import JsonObject, dump
+from protocols.model.wirejson import JsonObject, dump
+from protocols.shared.losses import unread
 
 TARGET = Target("vendor", "m", thinking="effort")
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": False}

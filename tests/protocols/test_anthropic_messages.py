@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import pytest
 
 from protocols.anthropic_messages import PROTOCOL
-from protocols.base import Call, Fault, Operation, Reasoning, WireRequest
-from protocols.errors import MalformedRequest
-from protocols.parts import (
+from protocols.model.call import Call, Operation, Reasoning
+from protocols.model.errors import Fault, MalformedRequest
+from protocols.model.http import WireRequest
+from protocols.model.parts import (
     BlockDelta,
     BlockKind,
     BlockStart,
@@ -25,7 +26,7 @@ from protocols.parts import (
     UsageReport,
     visible,
 )
-from protocols.wirejson import dump, load_object
+from protocols.model.wirejson import dump, load_object
 from tests.contract import JSON, SSE, parts, progress, samples
 from tests.rewrite.scenes import (
     MESSAGE,

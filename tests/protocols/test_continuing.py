@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from protocols.base import WireProtocol
+from protocols.model.wirejson import dump
 from protocols.openai_chat import PROTOCOL as CHAT
 from protocols.openai_responses import PROTOCOL as RESPONSES
 from protocols.registry import discover
-from protocols.wirejson import dump
 
 SAID, ASK = "Once upon a", "Go on."
 BY_NAME = {protocol.name: protocol for protocol in discover()}

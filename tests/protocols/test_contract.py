@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocols.base import Fault, WireProtocol
+from protocols.base import WireProtocol
+from protocols.model.errors import Fault
 from tests import contract, oracle
 from tests.contract import PROTOCOLS, Ended, Sample, samples, streams
 

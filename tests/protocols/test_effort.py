@@ -2,9 +2,10 @@
 
 import pytest
 
-from protocols.base import Operation, WireRequest
+from protocols.model.call import Operation
+from protocols.model.http import WireRequest
+from protocols.model.wirejson import dump
 from protocols.registry import discover
-from protocols.wirejson import dump
 
 CHAT, RESPONSES, MESSAGES = "openai_chat", "openai_responses", "anthropic_messages"
 GEMINI, OLLAMA = "gemini_generate", "ollama_chat"

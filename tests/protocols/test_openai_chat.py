@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from protocols.base import Call, Fault, Operation, Reasoning, WireRequest
-from protocols.errors import MalformedRequest
-from protocols.openai_chat import PROTOCOL
-from protocols.parts import (
+from protocols.model.call import Call, Operation, Reasoning
+from protocols.model.errors import Fault, MalformedRequest
+from protocols.model.http import WireRequest
+from protocols.model.parts import (
     BlockDelta,
     BlockKind,
     BlockStart,
@@ -26,8 +26,9 @@ from protocols.parts import (
     UsageReport,
     visible,
 )
+from protocols.model.wirejson import dump, load_object
+from protocols.openai_chat import PROTOCOL
 from protocols.registry import discover
-from protocols.wirejson import dump, load_object
 from tests.contract import JSON, SSE, parts, progress, samples
 from tests.rewrite.scenes import DONE, ROLE, USAGE, chunk, finishes, says
 

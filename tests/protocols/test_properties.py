@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocols.base import WireProtocol
-from protocols.parts import StreamPart
-from protocols.sse import DONE, Event, SseFramer, parse_event
+from protocols.framing.sse import DONE, Event, SseFramer, parse_event
+from protocols.model.parts import StreamPart
 from tests.contract import FRAMINGS, PROTOCOLS, Framing, Sample, call, parts, samples, streams
 from tests.oracle import protocol_of, recorded
 

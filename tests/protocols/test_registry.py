@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from protocols.anthropic_messages import AnthropicMessages
-from protocols.base import Fault
+from protocols.model.errors import Fault
+from protocols.model.wirejson import load_object
 from protocols.openai_chat import PROTOCOL, OpenAIChat
 from protocols.registry import GROUP, Registry, discover
-from protocols.wirejson import load_object
 
 
 class Renamed(OpenAIChat):
@@ -127,9 +127,10 @@ def test_there_must_be_something_to_replace() -> None:
 # -- found in a package ---------------------------------------------------------------------------------
 
 TELEGRAPH = """
-from protocols.base import Fault, WireResponse
+from protocols.model.errors import Fault
+from protocols.model.http import WireResponse
+from protocols.model.wirejson import error_answer
 from protocols.openai_chat import OpenAIChat
-from protocols.wirejson import error_answer
 
 
 class Telegraph(OpenAIChat):

@@ -4,11 +4,12 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from protocols.base import Call, Head
-from protocols.parts import BlockKind, FinishReason
-from protocols.progress import Progress
-from rewrite.events import Start, UpstreamClosed, UpstreamData, UpstreamSent, UpstreamStarted
-from rewrite.exchange import Exchange
+from protocols.model.call import Call
+from protocols.model.http import Head
+from protocols.model.parts import BlockKind, FinishReason
+from protocols.model.progress import Progress
+from rewrite.exchange.exchange import Exchange
+from rewrite.values.events import Start, UpstreamClosed, UpstreamData, UpstreamSent, UpstreamStarted
 from tests.rewrite.asks import REGISTRY, ask, leg, with_usage
 from tests.rewrite.replay import ONCE, Replay, chunked
 

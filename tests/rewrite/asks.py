@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from protocols.base import Call, Operation, Reply, WireProtocol, WireRequest
+from protocols.base import WireProtocol
+from protocols.model.call import Call, Operation, Reply
+from protocols.model.http import WireRequest
+from protocols.model.wirejson import dump
 from protocols.registry import discover
-from protocols.wirejson import dump
-from rewrite.leg import Leg, Wanted, leg_of
-from rewrite.providers import Provider
-from rewrite.routes import Route
+from rewrite.catalog.providers import Provider
+from rewrite.catalog.routes import Route
+from rewrite.target.leg import Leg, Wanted, leg_of
 
 REGISTRY = discover()
 REPLY = Reply("rot0123456789abcdef", "asked", 1_700_000_000)

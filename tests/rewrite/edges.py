@@ -1,7 +1,7 @@
 """Streams that providers really send and that go wrong most easily, each by the name of what is odd in it."""
 
-from protocols.base import Head
-from protocols.wirejson import dump
+from protocols.model.http import Head
+from protocols.model.wirejson import dump
 from tests.rewrite.asks import REGISTRY
 from tests.rewrite.scenes import (
     DONE,

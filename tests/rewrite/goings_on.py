@@ -3,8 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from protocols.base import Call, Head, Rendered, WireProtocol, WireResponse
-from rewrite.events import (
+from protocols.base import WireProtocol
+from protocols.model.call import Call, Rendered
+from protocols.model.http import Head, WireResponse
+from rewrite.exchange.exchange import Exchange
+from rewrite.target.terms import Terms
+from rewrite.values.events import (
     Acquire,
     Acquired,
     Command,
@@ -21,8 +25,6 @@ from rewrite.events import (
     UpstreamSent,
     UpstreamStarted,
 )
-from rewrite.exchange import Exchange
-from rewrite.terms import Terms
 from tests.contract import SSE
 
 CUT = "the connection was reset"

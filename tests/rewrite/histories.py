@@ -1,9 +1,10 @@
 """Calls so far, for the tests of policies."""
 
-from protocols.base import Headers, Operation, WireResponse
-from rewrite.decision import Ended, History
-from rewrite.limits import Limits
-from rewrite.outcome import Kind, Outcome, Phase, Rejected, Stalled, Truncated, Unreachable
+from protocols.model.call import Operation
+from protocols.model.http import Headers, WireResponse
+from rewrite.values.decision import Ended, History
+from rewrite.values.limits import Limits
+from rewrite.values.outcome import Kind, Outcome, Phase, Rejected, Stalled, Truncated, Unreachable
 from tests.rewrite.scenes import TERMS
 
 STALLED = Stalled(Phase.FIRST_TOKEN, 60.0)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from protocols.parts import (
+from protocols.model.parts import (
     Annotation,
     BlockDelta,
     BlockStart,

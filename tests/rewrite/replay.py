@@ -3,8 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from protocols.base import Call, Head, WireProtocol
-from rewrite.events import (
+from protocols.base import WireProtocol
+from protocols.model.call import Call
+from protocols.model.http import Head
+from rewrite.exchange.exchange import Exchange
+from rewrite.target.leg import Leg
+from rewrite.target.terms import Terms
+from rewrite.values.events import (
     Acquire,
     Acquired,
     Command,
@@ -20,10 +25,7 @@ from rewrite.events import (
     UpstreamSent,
     UpstreamStarted,
 )
-from rewrite.exchange import Exchange
-from rewrite.leg import Leg
-from rewrite.limits import Limits, OnTruncation
-from rewrite.terms import Terms
+from rewrite.values.limits import Limits, OnTruncation
 from tests.contract import SSE
 from tests.rewrite.scenes import TERMS
 from tests.rewrite.scenes import call as a_call

@@ -4,13 +4,23 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 
 from protocols import anthropic_messages, openai_chat
-from protocols.base import Call, Head, Operation, WireProtocol
-from protocols.wirejson import dump
-from rewrite.events import Acquire, Acquired, NoneFree, OpenUpstream, Start, UpstreamSent, UpstreamStarted
-from rewrite.exchange import Exchange
-from rewrite.limits import Limits, Timing
-from rewrite.outcome import ErrorFacts, Kind
-from rewrite.terms import Terms
+from protocols.base import WireProtocol
+from protocols.model.call import Call, Operation
+from protocols.model.http import Head
+from protocols.model.wirejson import dump
+from rewrite.exchange.exchange import Exchange
+from rewrite.target.terms import Terms
+from rewrite.values.events import (
+    Acquire,
+    Acquired,
+    NoneFree,
+    OpenUpstream,
+    Start,
+    UpstreamSent,
+    UpstreamStarted,
+)
+from rewrite.values.limits import Limits, Timing
+from rewrite.values.outcome import ErrorFacts, Kind
 from tests.playbook import Playbook
 
 ANTHROPIC, CHAT = anthropic_messages.PROTOCOL, openai_chat.PROTOCOL

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from protocols.base import Operation, WireRequest
-from protocols.parts import BlockKind, FinishReason, Usage
-from protocols.wirejson import dump
-from rewrite.leg import Wanted, leg_of
+from protocols.model.call import Operation
+from protocols.model.http import WireRequest
+from protocols.model.parts import BlockKind, FinishReason, Usage
+from protocols.model.wirejson import dump
+from rewrite.target.leg import Wanted, leg_of
 from tests import oracle
 from tests.rewrite import edges
 from tests.rewrite.across import Told, answered, read, told

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from protocols.parts import BlockKind, FinishReason
-from protocols.seals import MARK, Returning
-from protocols.wirejson import dump, load_object
+from protocols.model.parts import BlockKind, FinishReason
+from protocols.model.wirejson import dump, load_object
+from protocols.shared.signatures import MARK, Returning
 from tests.rewrite import edges
 from tests.rewrite.across import answered, read, told
 from tests.rewrite.asks import REGISTRY, ask, leg

@@ -5,13 +5,13 @@ import re
 
 import pytest
 
-from protocols.anthropic_messages.marks import CUT
+from protocols.anthropic_messages.signature_marks import CUT
 from protocols.base import WireProtocol
-from protocols.parts import Usage
-from protocols.seals import Returning
-from rewrite.events import Start, UpstreamClosed, UpstreamData, UpstreamSent, UpstreamStarted
-from rewrite.exchange import Exchange
-from rewrite.limits import OnTruncation
+from protocols.model.parts import Usage
+from protocols.shared.signatures import Returning
+from rewrite.exchange.exchange import Exchange
+from rewrite.values.events import Start, UpstreamClosed, UpstreamData, UpstreamSent, UpstreamStarted
+from rewrite.values.limits import OnTruncation
 from tests.rewrite.asks import ask, with_usage
 from tests.rewrite.edges import (
     AZURE,

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from protocols.base import Head, WireProtocol
-from protocols.parts import FinishReason
-from rewrite.limits import OnTruncation
+from protocols.base import WireProtocol
+from protocols.model.http import Head
+from protocols.model.parts import FinishReason
+from rewrite.values.limits import OnTruncation
 from tests.contract import PROTOCOLS, SSE, parts, progress
 from tests.rewrite.across import answered
 from tests.rewrite.asks import ask

@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocols.base import Call, Reply
-from protocols.parts import BlockKind, FinishReason
-from protocols.progress import Progress
-from protocols.wirejson import dump, load_object
+from protocols.model.call import Call, Reply
+from protocols.model.parts import BlockKind, FinishReason
+from protocols.model.progress import Progress
+from protocols.model.wirejson import dump, load_object
 from rewrite.adapters.frames import frame_of
-from rewrite.leg import Leg
-from rewrite.modes import Turned
+from rewrite.target.leg import Leg
+from rewrite.target.streaming_mode import Turned
 from tests.contract import FRAMINGS, PROTOCOLS, Sample, progress, samples
 from tests.oracle import NAMED, OTHER_NAMES
 from tests.rewrite.across import answered, read

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from protocols.base import Reply
-from protocols.errors import NO_JSON
+from protocols.framing.sse import DONE, SseFramer
+from protocols.model.call import Reply
+from protocols.model.errors import NO_JSON
+from protocols.model.parts import StreamError
 from protocols.openai_chat import PROTOCOL as CHAT
-from protocols.parts import StreamError
-from protocols.sse import DONE, SseFramer
-from rewrite.leg import Leg
-from rewrite.modes import Turned
-from rewrite.outcome import Truncated
+from rewrite.target.leg import Leg
+from rewrite.target.streaming_mode import Turned
+from rewrite.values.outcome import Truncated
 from tests.contract import PROTOCOLS, SSE, Sample, progress, samples
 from tests.rewrite.across import answered, read
 from tests.rewrite.asks import ROLES

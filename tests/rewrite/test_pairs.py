@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from protocols.base import Head
-from protocols.parts import FinishReason
+from protocols.model.http import Head
+from protocols.model.parts import FinishReason
 from tests import oracle
 from tests.contract import Sample, samples
 from tests.oracle import recorded

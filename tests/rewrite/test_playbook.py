@@ -2,7 +2,7 @@
 
 import pytest
 
-from rewrite.events import Acquire, Acquired, OpenUpstream, Start
+from rewrite.values.events import Acquire, Acquired, OpenUpstream, Start
 from tests.playbook import ANY, After, Playbook
 from tests.rewrite.scenes import play
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from protocols.base import Head, WireProtocol
-from protocols.parts import Usage
+from protocols.base import WireProtocol
+from protocols.model.http import Head
+from protocols.model.parts import Usage
 from protocols.registry import discover
-from rewrite.limits import Limits
+from rewrite.values.limits import Limits
 from tests import oracle
 from tests.contract import JSON, NDJSON, SSE
 from tests.oracle import recorded

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from protocols.base import Call, WireProtocol
-from protocols.seals import IN_PLACE, MARK, Returning, carried_by, unwrapped
-from protocols.wirejson import JsonObject, dump, load_object
-from rewrite.leg import Leg, Wanted, leg_of
+from protocols.base import WireProtocol
+from protocols.model.call import Call
+from protocols.model.wirejson import JsonObject, dump, load_object
+from protocols.shared.signatures import IN_PLACE, MARK, Returning, carried_by, unwrapped
+from rewrite.target.leg import Leg, Wanted, leg_of
 from tests.rewrite.asks import REGISTRY, REPLY, ask, route
 from tests.rewrite.scenes import JSON, SSE
 

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from protocols.base import Reply
+from protocols.model.call import Reply
+from protocols.model.parts import FinishReason
+from protocols.model.wirejson import dump
 from protocols.openai_chat import PROTOCOL as CHAT
 from protocols.openai_responses import PROTOCOL as RESPONSES
-from protocols.parts import FinishReason
-from protocols.wirejson import dump
-from rewrite.leg import Leg
-from rewrite.modes import Turned
+from rewrite.target.leg import Leg
+from rewrite.target.streaming_mode import Turned
 from tests.contract import JSON, SSE
 from tests.rewrite.across import Told, answered, read, told
 from tests.rewrite.asks import ROLES

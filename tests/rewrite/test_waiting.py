@@ -5,11 +5,17 @@ from dataclasses import replace
 
 import pytest
 
-from protocols.base import Call, Head, Headers, Operation, header
-from protocols.parts import StreamError
-from protocols.progress import Progress
-from protocols.wirejson import dump
-from rewrite.events import (
+from protocols.model.call import Call, Operation
+from protocols.model.http import Head, Headers, header
+from protocols.model.parts import StreamError
+from protocols.model.progress import Progress
+from protocols.model.wirejson import dump
+from rewrite.catalog.providers import Provider
+from rewrite.catalog.routes import Route
+from rewrite.exchange.exchange import Exchange
+from rewrite.target.leg import Leg, Wanted, leg_of
+from rewrite.target.terms import Terms
+from rewrite.values.events import (
     CALL,
     Acquire,
     Acquired,
@@ -28,13 +34,8 @@ from rewrite.events import (
     UpstreamSent,
     UpstreamStarted,
 )
-from rewrite.exchange import Exchange
-from rewrite.leg import Leg, Wanted, leg_of
-from rewrite.limits import Limits
-from rewrite.outcome import Completed, Truncated
-from rewrite.providers import Provider
-from rewrite.routes import Route
-from rewrite.terms import Terms
+from rewrite.values.limits import Limits
+from rewrite.values.outcome import Completed, Truncated
 from tests.playbook import ANY, After, Playbook, body_with, over, status
 from tests.rewrite.asks import REGISTRY, REPLY, ask, leg
 from tests.rewrite.replay import Replay

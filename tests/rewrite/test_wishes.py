@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from rewrite.decision import Retry
-from rewrite.events import Acquire
-from rewrite.outcome import Kind
-from rewrite.wishes import next_wish
+from rewrite.exchange.acquiring import next_wish
+from rewrite.values.decision import Retry
+from rewrite.values.events import Acquire
+from rewrite.values.outcome import Kind
 from tests.rewrite.histories import STALLED, history, rejected
 
 SO_FAR = history(("a", rejected(Kind.AUTH, 401)), ("b", rejected(Kind.RATE, 429)), ("c", STALLED))

@@ -210,7 +210,7 @@ ELSEWHERE = (
         "S13",
         "a signature that another key made",
         (
-            "tests/rewrite/test_exchange_attempts.py::test_a_signature_of_another_credential_goes_back_to_the_former_one",
+            "tests/rewrite/exchange/test_exchange_attempts.py::test_a_signature_of_another_credential_goes_back_to_the_former_one",
         ),
     ),
     Elsewhere(
@@ -222,7 +222,7 @@ ELSEWHERE = (
             f"{_LEAVING}::test_no_attempt_follows_a_back_off",
             f"{_LEAVING}::test_a_wait_for_a_free_credential_ends",
             f"{_LEAVING}::test_a_connection_that_is_being_made_is_given_up",
-            "tests/addons/test_client_gone.py::test_nothing_is_left",
+            "tests/addons/call/test_client_gone.py::test_nothing_is_left",
         ),
     ),
     Elsewhere(

@@ -7,8 +7,8 @@ import pytest
 
 from protocols.anthropic_messages import PROTOCOL
 from protocols.anthropic_messages.losses import HAPPENS, UNREAD
-from protocols.parts import Seal
-from protocols.prompt import (
+from protocols.model.parts import Seal
+from protocols.model.prompt import (
     Effort,
     Message,
     Prompt,

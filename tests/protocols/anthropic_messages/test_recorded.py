@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from protocols.anthropic_messages import PROTOCOL
-from protocols.base import Call, Head, Operation, Reply
-from protocols.parts import BlockKind, MessageStart, Opaque, StreamPart
-from protocols.progress import Block, Progress
+from protocols.model.call import Call, Operation, Reply
+from protocols.model.http import Head
+from protocols.model.parts import BlockKind, MessageStart, Opaque, StreamPart
+from protocols.model.progress import Block, Progress
 from tests.contract import JSON, SSE, parts, progress
 from tests.oracle import recorded
 

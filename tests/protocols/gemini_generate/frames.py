@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from protocols.base import Call, Head, Operation, Reply, WireRequest
 from protocols.gemini_generate import PROTOCOL
-from protocols.parts import BlockKind, ChoiceStart, MessageStart, Ping, StreamPart
-from protocols.progress import Progress
-from protocols.wirejson import dump
+from protocols.model.call import Call, Operation, Reply
+from protocols.model.http import Head, WireRequest
+from protocols.model.parts import BlockKind, ChoiceStart, MessageStart, Ping, StreamPart
+from protocols.model.progress import Progress
+from protocols.model.wirejson import dump
 from tests.contract import SSE, progress, samples
 
 STREAM = "/v1beta/models/m:streamGenerateContent"

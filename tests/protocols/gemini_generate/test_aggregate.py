@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from protocols.base import Call, Operation
 from protocols.gemini_generate import PROTOCOL
 from protocols.gemini_generate.aggregate import GeminiFold
+from protocols.model.call import Call, Operation
 
 
 def chunk(*parts: dict[str, object], index: int = 0, **candidate: object) -> dict[str, object]:

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from protocols.base import Target
 from protocols.gemini_generate import PROTOCOL
 from protocols.gemini_generate.losses import HAPPENS, UNREAD
-from protocols.parts import Seal
-from protocols.prompt import (
+from protocols.model.call import Target
+from protocols.model.parts import Seal
+from protocols.model.prompt import (
     Effort,
     Media,
     MediaForm,

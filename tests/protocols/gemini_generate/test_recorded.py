@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from protocols.base import Head
 from protocols.gemini_generate import PROTOCOL
-from protocols.parts import BlockKind, FinishReason, Opaque, StreamEnd, StreamPart
-from protocols.progress import Progress
+from protocols.model.http import Head
+from protocols.model.parts import BlockKind, FinishReason, Opaque, StreamEnd, StreamPart
+from protocols.model.progress import Progress
 from tests import oracle
 from tests.contract import JSON, SSE, progress
 from tests.oracle import recorded

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from protocols.base import Target
-from protocols.errors import Untranslatable
 from protocols.gemini_generate import PROTOCOL
-from protocols.gemini_generate.render import UNSIGNED
-from protocols.parts import Seal
-from protocols.prompt import (
+from protocols.gemini_generate.request_write import UNSIGNED
+from protocols.model.call import Target
+from protocols.model.errors import Untranslatable
+from protocols.model.parts import Seal
+from protocols.model.prompt import (
     Content,
     Effort,
     Media,
@@ -31,7 +31,7 @@ from protocols.prompt import (
     ToolMode,
     ToolResult,
 )
-from protocols.seals import CARRIER, wrapped
+from protocols.shared.signatures import CARRIER, wrapped
 from tests.protocols.gemini_generate.frames import EVENTS, INTERNAL, WHOLE, call, calls, text
 
 BY_LEVEL = Target("gemini", "gemini-3-pro")

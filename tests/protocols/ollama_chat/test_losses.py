@@ -4,10 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from protocols.ollama_chat import PROTOCOL
-from protocols.ollama_chat.losses import HAPPENS
-from protocols.parts import Seal
-from protocols.prompt import (
+from protocols.model.parts import Seal
+from protocols.model.prompt import (
     Effort,
     Prompt,
     Refusal,
@@ -20,6 +18,8 @@ from protocols.prompt import (
     ToolMode,
     ToolResult,
 )
+from protocols.ollama_chat import PROTOCOL
+from protocols.ollama_chat.losses import HAPPENS
 from tests.protocols.lossy import (
     CALL,
     HI,

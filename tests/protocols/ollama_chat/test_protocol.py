@@ -5,14 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from protocols.base import Call, Fault, Operation, Reasoning, Target, WireRequest
-from protocols.errors import MalformedRequest
+from protocols.model.call import Call, Operation, Reasoning, Target
+from protocols.model.errors import Fault, MalformedRequest
+from protocols.model.http import WireRequest
+from protocols.model.parts import Finish, FinishReason, MessageStart, StreamEnd, StreamError, Usage
+from protocols.model.progress import Progress
+from protocols.model.wirejson import dump
 from protocols.ollama_chat import PROTOCOL
-from protocols.parts import Finish, FinishReason, MessageStart, StreamEnd, StreamError, Usage
-from protocols.progress import Progress
-from protocols.seals import Returning
-from protocols.wirejson import dump
-from rewrite.repair import closing, failing
+from protocols.shared.signatures import Returning
+from rewrite.translation.repair import closing, failing
 from tests.contract import NDJSON, parts, progress, samples
 
 

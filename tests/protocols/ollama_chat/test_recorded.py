@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from protocols.base import Call, Operation, Reply
+from protocols.model.call import Call, Operation, Reply
+from protocols.model.parts import MessageStart, Opaque, StreamPart
+from protocols.model.progress import Progress
 from protocols.ollama_chat import PROTOCOL
-from protocols.parts import MessageStart, Opaque, StreamPart
-from protocols.progress import Progress
-from rewrite.repair import closing
+from rewrite.translation.repair import closing
 from tests import oracle
 from tests.contract import JSON, NDJSON, parts, progress
 from tests.oracle import recorded

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from protocols.base import Call, Operation
+from protocols.model.call import Call, Operation
 from protocols.openai_chat import PROTOCOL
 from protocols.openai_chat.aggregate import ChatFold
 

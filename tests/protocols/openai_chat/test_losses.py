@@ -4,10 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from protocols.openai_chat import PROTOCOL
-from protocols.openai_chat.losses import HAPPENS, UNREAD
-from protocols.parts import Seal
-from protocols.prompt import (
+from protocols.model.parts import Seal
+from protocols.model.prompt import (
     Effort,
     Prompt,
     Role,
@@ -19,6 +17,8 @@ from protocols.prompt import (
     ToolMode,
     ToolResult,
 )
+from protocols.openai_chat import PROTOCOL
+from protocols.openai_chat.losses import HAPPENS, UNREAD
 from tests.protocols.lossy import (
     CALL,
     HI,

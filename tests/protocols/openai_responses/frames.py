@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from protocols.base import Call, Operation
+from protocols.model.call import Call, Operation
+from protocols.model.parts import BlockDelta, BlockKind, BlockStart, BlockStop, StreamPart
+from protocols.model.progress import Progress
+from protocols.model.wirejson import JsonObject, dump
 from protocols.openai_responses import PROTOCOL
-from protocols.parts import BlockDelta, BlockKind, BlockStart, BlockStop, StreamPart
-from protocols.progress import Progress
-from protocols.wirejson import JsonObject, dump
 from tests.contract import SSE, parts, progress, samples
 
 RESPONSE: JsonObject = {"id": "resp_1", "object": "response", "model": "m", "status": "in_progress"}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from protocols.base import Call, Operation
+from protocols.model.call import Call, Operation
 from protocols.openai_responses import PROTOCOL
 from protocols.openai_responses.aggregate import ResponsesFold
 

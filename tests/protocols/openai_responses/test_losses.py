@@ -4,10 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from protocols.openai_responses import PROTOCOL
-from protocols.openai_responses.losses import HAPPENS, UNREAD
-from protocols.parts import Seal
-from protocols.prompt import (
+from protocols.model.parts import Seal
+from protocols.model.prompt import (
     Effort,
     Prompt,
     Text,
@@ -18,7 +16,9 @@ from protocols.prompt import (
     ToolMode,
     ToolResult,
 )
-from protocols.wirejson import JsonObject
+from protocols.model.wirejson import JsonObject
+from protocols.openai_responses import PROTOCOL
+from protocols.openai_responses.losses import HAPPENS, UNREAD
 from tests.protocols.lossy import CALL, HI, IMAGE, PLAIN, F, answered, losses, not_read, resulting, said
 
 LOST: list[tuple[str, Prompt]] = [

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from protocols.model.parts import BlockKind, MessageStart, Opaque, Ping, visible
+from protocols.model.wirejson import JsonObject
 from protocols.openai_responses import PROTOCOL
-from protocols.parts import BlockKind, MessageStart, Opaque, Ping, visible
-from protocols.wirejson import JsonObject
-from rewrite.repair import closing
+from rewrite.translation.repair import closing
 from tests.contract import SSE, parts, progress
 from tests.protocols.openai_responses.frames import (
     CREATED,

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from protocols.base import Call, Fault, Operation, Reasoning, Target, WireRequest
-from protocols.errors import MalformedRequest
+from protocols.model.call import Call, Operation, Reasoning, Target
+from protocols.model.errors import Fault, MalformedRequest
+from protocols.model.http import WireRequest
+from protocols.model.parts import ErrorKind, Seal
+from protocols.model.wirejson import JsonObject, dump, load_object, object_at
 from protocols.openai_responses import PROTOCOL
-from protocols.parts import ErrorKind, Seal
-from protocols.seals import Returning, wrapped
-from protocols.wirejson import JsonObject, dump, load_object, object_at
+from protocols.shared.signatures import Returning, wrapped
 from tests.protocols.openai_responses.frames import call
 
 KEEP = Returning("own", native=True)

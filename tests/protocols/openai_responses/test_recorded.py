@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from protocols.base import Reply
+from protocols.model.call import Reply
+from protocols.model.parts import MessageStart, Opaque, StreamPart
+from protocols.model.progress import Progress
 from protocols.openai_responses import PROTOCOL
 from protocols.openai_responses.layout import layout_of
-from protocols.parts import MessageStart, Opaque, StreamPart
-from protocols.progress import Progress
-from rewrite.repair import closing
+from rewrite.translation.repair import closing
 from tests.contract import JSON, SSE, call, parts, progress, segments
 from tests.oracle import Judge, judges, recorded
 from tests.protocols.openai_responses.frames import told

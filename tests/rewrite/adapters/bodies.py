@@ -3,9 +3,9 @@
 from copy import deepcopy
 from typing import Any
 
-from protocols.wirejson import JsonObject
+from protocols.model.wirejson import JsonObject
 from rewrite.adapters.base import Adapter, Context
-from rewrite.chain import parse_adapters
+from rewrite.adapters.chain import parse_adapters
 
 type Body = dict[str, Any]
 

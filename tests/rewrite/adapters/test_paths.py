@@ -2,7 +2,7 @@
 
 import pytest
 
-from protocols.wirejson import JsonObject
+from protocols.model.wirejson import JsonObject
 from rewrite.adapters.paths import changed_at, parse_path, without
 
 VALUE = {"a": [{"b": {"c": 1}}, {"b": 2}, 3], "d": {"e": 1}}

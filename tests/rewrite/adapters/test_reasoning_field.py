@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocols.wirejson import JsonObject
+from protocols.model.wirejson import JsonObject
 from rewrite.adapters.base import Closing
 from tests.rewrite.adapters.bodies import CHAT, MESSAGES, OLLAMA, adapter, leaves_alone
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from rewrite.adapters import override_model
+from rewrite.adapters.chain import parse_adapters
 from rewrite.adapters.registry import discover
-from rewrite.chain import parse_adapters
 from tests.rewrite.adapters.bodies import CHAT
 
 SHOUT = """

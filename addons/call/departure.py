@@ -1,0 +1,150 @@
+"""What becomes of a flow when its request is about to leave: the last word, whatever add-ons did before.
+
+A flow of a provider leaves through us or not at all. Which flows these are is decided here by the settings in
+force, not by whether our own hook ran: an add-on that raises keeps those behind it from theirs.
+"""
+
+from functools import partial
+from weakref import WeakSet
+
+from mitmproxy import flowfilter, http
+
+from addons.call.answering import Answering
+from addons.call.recognition import Intercepted, Interception, Unadmitted
+from addons.mitm.plans import Forwarding, Responder
+from addons.mitm.sink import Sink, answer_with
+from addons.records.journal import Journal
+from addons.upstream.inflating import TooLong, inflated
+from protocols.model.errors import Fault
+from protocols.model.wirejson import MOST_VALUES, is_crowded
+from rewrite.credentials.notices import Notice
+
+LONGEST_COLLECTED = 1 << 20
+"""Bytes of a passed-through request that other add-ons get whole, as they would without us. A longer one, or
+one that does not say its length, is streamed."""
+
+_UNADMITTED = (
+    "this request was not forwarded: another add-on failed, or changed its host, before rotator saw it; "
+    "see the proxy's log, and load rotator before other scripts"
+)
+_TURNED = "this request was not forwarded: another add-on made a call of it when its body was under way"
+_OWN_FAULT = "a fault of the proxy, not of the provider"
+
+
+class Departure:
+    """Plans for the stream layer; what `addons.mitm.plans.Planner` asks for."""
+
+    def __init__(self, interception: Interception, answering: Answering, journal: Journal) -> None:
+        self._interception, self._answering, self._journal = interception, answering, journal
+        self._filter: flowfilter.TFilter | None = None
+        self._refused: WeakSet[http.HTTPFlow] = WeakSet()
+
+    def configure(self, expression: str) -> None:
+        """Which answers other add-ons get whole. Raises ValueError for what is no flow filter."""
+        self._filter = flowfilter.parse(expression) if expression else None
+
+    def buffers(self, flow: http.HTTPFlow) -> float:
+        wanted, seconds = self._answering.buffering(flow)
+        return seconds if wanted or (self._filter and self._filter(flow)) else 0.0
+
+    def refuse(self, flow: http.HTTPFlow) -> None:
+        """This flow never leaves, even if its answer is taken away again."""
+        self._refused.add(flow)
+
+    def speaks_http(self, host: str, port: int) -> bool:
+        return self._interception.is_provider(host, port)
+
+    def streams(self, flow: http.HTTPFlow) -> bool:
+        """A call is answered when all of it is here."""
+        intercepted = self._interception.intercepted(flow)
+        return intercepted is None or intercepted.operation is None
+
+    def too_long(self, flow: http.HTTPFlow, size: int) -> Responder | None:
+        """What answers a request whose body has more bytes than are collected; None: it has not."""
+        if size <= self._interception.longest_body:
+            return None
+        intercepted = self._interception.intercepted(flow)
+        return answer_with(flow.response or self._too_large(intercepted, self._longest))
+
+    @property
+    def _longest(self) -> str:
+        return f"{self._interception.longest_body} bytes ([limits] body)"
+
+    def _too_large(self, intercepted: Intercepted | None, bound: str) -> http.Response:
+        message = f"the request has more than {bound}"
+        fault = Fault(413, "request_too_large", message, should_retry=False)
+        return self._interception.fault(intercepted, fault)
+
+    def plan(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
+        try:
+            return self._planned(flow)
+        except Unadmitted:
+            return self._kept_here(flow, None, _UNADMITTED)
+        except Exception as error:  # noqa: BLE001  # fails closed: nothing leaves, and the client is told
+            return self._failed(flow, error)
+
+    def _failed(self, flow: http.HTTPFlow, error: Exception) -> Responder:
+        self._journal.failed(f"{flow.request.method} to {flow.request.pretty_host}", error)
+        return answer_with(self._fault(self._interception.intercepted(flow), _OWN_FAULT))
+
+    def _planned(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
+        if flow in self._refused:
+            raise Unadmitted
+        intercepted = self._interception.leaving(flow)
+        if intercepted is None:
+            self._note_moved(flow)
+            self._interception.reroute(flow)
+            return None
+        if refusal := self._interception.refusal(flow):
+            return answer_with(refusal)
+        if intercepted.operation is None:
+            return self._interception.forwarding(flow, intercepted)
+        if flow.request.raw_content is None:
+            return self._kept_here(flow, intercepted, _TURNED)
+        if "content-encoding" in flow.request.headers:
+            return partial(self._when_decoded, flow, intercepted)
+        return self._begun(flow, intercepted, flow.request.raw_content)
+
+    def _begun(self, flow: http.HTTPFlow, intercepted: Intercepted, body: bytes) -> Responder:
+        if is_crowded(body):
+            return answer_with(self._too_large(intercepted, f"{MOST_VALUES} values"))
+        return self._answering.begin(flow, intercepted, body=body).run
+
+    async def _when_decoded(self, flow: http.HTTPFlow, intercepted: Intercepted, sink: Sink) -> None:
+        """A compressed request may come to much more than was sent."""
+        respond: Responder
+        try:
+            coding = ",".join(flow.request.headers.get_all("content-encoding"))
+            longest = self._interception.longest_body
+            body = await inflated(flow.request.raw_content or b"", coding, longest)
+            respond = self._begun(flow, intercepted, body)
+        except TooLong:
+            respond = answer_with(self._too_large(intercepted, self._longest))
+        except Exception as error:  # noqa: BLE001  # as in `plan`
+            respond = self._failed(flow, error)
+        await respond(sink)
+
+    def _note_moved(self, flow: http.HTTPFlow) -> None:
+        if self._interception.intercepted(flow):
+            host = flow.request.pretty_host
+            moved = f"another add-on moved a request to {host}: it leaves without any key"
+            self._journal.notice(Notice(moved, warning=True))
+
+    def _kept_here(self, flow: http.HTTPFlow, intercepted: Intercepted | None, message: str) -> Responder:
+        self._interception.disarm(flow)
+        request = flow.request
+        line = f"{request.method} {request.pretty_host}{request.path}: {message}"
+        self._journal.notice(Notice(line, warning=True))
+        return answer_with(self._fault(intercepted, message))
+
+    def _fault(self, intercepted: Intercepted | None, message: str) -> http.Response:
+        fault = Fault(502, "proxy_fault", message, should_retry=False)
+        return self._interception.fault(intercepted, fault)
+
+
+def is_short(request: http.Request) -> bool:
+    """Whether a body is known to be short, or there is none."""
+    if "transfer-encoding" in request.headers:
+        return False
+    length = request.headers.get("content-length", "" if request.is_http2 or request.is_http3 else "0")
+    return length.isdecimal() and int(length) <= LONGEST_COLLECTED

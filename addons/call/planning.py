@@ -1,0 +1,132 @@
+"""The targets of a call, as the config in force has them: which can be asked, how, and on whose key."""
+
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from mitmproxy import http
+
+from addons.call.recognition import Intercepted
+from addons.config.settings import Settings
+from addons.responses.kept import Turn
+from protocols.base import WireProtocol
+from protocols.model.call import Reply
+from protocols.model.errors import Fault, Untranslatable
+from protocols.model.origin import Origin
+from protocols.model.wirejson import dump
+from protocols.registry import Registry
+from protocols.shared.signatures import MARK
+from rewrite.catalog.providers import Carrier
+from rewrite.catalog.routes import Route, Rule, plan, rule_for
+from rewrite.target.leg import Leg, Wanted, leg_of
+from rewrite.values.limits import OnTruncation
+
+ID_PREFIX = "rot"
+"""How the ids begin under which translated answers go to clients."""
+
+_MARK = MARK.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One target. `pooled`: a credential of its pool is used, not the client's own; `origin`: where it is."""
+
+    leg: Leg
+    route: Route
+    pooled: bool
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What became of a call. `rule`: the one that fits; `refused`: by target, why it cannot be asked."""
+
+    rule: Rule
+    targets: Sequence[Planned]
+    refused: Mapping[str, str]
+
+    @property
+    def fault(self) -> Fault:
+        """What the client is told where no target is left: its request asks for what none of them can do."""
+        reasons = "; ".join(f"{label}: {why}" for label, why in self.refused.items())
+        return Fault(
+            400, "invalid_request", f"no target of the route can be asked: {reasons}", should_retry=False
+        )
+
+
+class Planner:
+    """Plans calls under one set of settings."""
+
+    def __init__(self, settings: Settings, registry: Registry) -> None:
+        self._rules, self._registry = settings.rules, registry
+        self._hold_tool_calls = settings.hold_tool_calls
+        self._on_truncation = settings.on_truncation
+        self._configured = {one.provider.name: one for one in settings.providers}
+        self._providers = {name: one.provider for name, one in self._configured.items()}
+
+    def plan(self, turn: Turn, intercepted: Intercepted, request: http.Request) -> Plan:
+        """The targets of the call of `turn`, which was meant for the provider of `intercepted`."""
+        assert intercepted.protocol is not None
+        call = turn.call
+        rule = rule_for(self._rules, call, intercepted.provider)
+        routes = plan(rule, call, intercepted.provider, self._providers)
+        sealed = _MARK in (dump(call.body) if turn.changed else request.raw_content or b"")
+        name = ID_PREFIX + secrets.token_hex(12)
+        reply = Reply(name, call.model or "", int(time.time()), turn.previous)
+        targets: list[Planned] = []
+        refused: dict[str, str] = {}
+        for route in routes:
+            asked = _Asked(turn, intercepted, rule, route, reply, sealed)
+            try:
+                targets.append(self._planned(asked, intercepted.protocol))
+            except Untranslatable as reason:
+                refused[route.label] = str(reason)
+            except RecursionError:
+                refused[route.label] = "the request is nested deeper than can be translated"
+        return Plan(rule, targets, refused)
+
+    def _planned(self, asked: "_Asked", protocol: WireProtocol) -> Planned:
+        route, configured = asked.route, self._configured[asked.route.provider.name]
+        others = bool(configured.credentials) and not asked.intercepted.page
+        pooled = asked.intercepted.pooled if route.meant else others
+        if not (route.meant or pooled or route.provider.auth is Carrier.NONE):
+            why = "a web page does not use them" if configured.credentials else "none are in the config"
+            raise Untranslatable(f"providers.{route.provider.name}.credentials", why)
+        adapters = (*configured.adapters, *asked.rule.adapters)
+        model = "" if asked.rule.upstream_model else asked.reply.model
+        reply = replace(asked.reply, model=model)
+        wanted = Wanted(
+            route,
+            adapters,
+            reply,
+            sealed=asked.sealed,
+            rewritten=asked.turn.changed,
+            hold_tool_calls=self._holds(asked.rule),
+            force_stream=asked.rule.force_stream,
+        )
+        leg = leg_of(asked.turn.call, protocol, wanted, self._registry)
+        return Planned(leg, route, pooled, _origin(asked))
+
+    def _holds(self, rule: Rule) -> bool:
+        """A cut inside a tool call can be gone on from only where the client has seen nothing of the call."""
+        if (rule.on_truncation or self._on_truncation) is OnTruncation.CONTINUE:
+            return True
+        return self._hold_tool_calls if rule.hold_tool_calls is None else rule.hold_tool_calls
+
+
+def _origin(asked: "_Asked") -> Origin:
+    origin = asked.intercepted.origin if asked.route.meant else asked.route.provider.origin
+    if origin is None:
+        raise Untranslatable(f"providers.{asked.route.provider.name}.base_url", "none is in the config")
+    return origin
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    turn: Turn
+    intercepted: Intercepted
+    rule: Rule
+    route: Route
+    reply: Reply
+    sealed: bool

@@ -1,0 +1,452 @@
+"""Settings: one config file, the environment and the built-in facts of providers and clients, made one.
+
+The file is `rotator.toml` or `.json`; variables such as ROTATOR__RETRY__MAX_ATTEMPTS=5 override it. All
+that is wrong is told at once, as ConfigError. What this version cannot do yet is a warning where leaving
+it out is harmless, and an error where it would cost safety or money.
+"""
+
+import json
+import os
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+
+from platformdirs import user_config_path
+
+from addons.config.problems import PREFIX, Problems, checked, line, masked, overrides, unavailable
+from addons.config.rules import Rules, adapters, protocol_name
+from addons.config.tables import CredentialTable, Loc, ProviderTable, StreamingTable, Tables, Tree
+from addons.secrets.keys import (
+    KeyRefused,
+    PoolCredential,
+    key_file,
+    located,
+    numbered,
+    resolve,
+    unnumbered,
+    usable,
+)
+from addons.secrets.owned_file import NotOurs, read_own
+from addons.secrets.redaction import SHORTEST_SECRET, is_searched_for
+from protocols.registry import Registry, discover
+from rewrite.adapters.base import Adapter
+from rewrite.catalog.clients import ClientFacts, client_facts
+from rewrite.catalog.deadlines import Deadlines
+from rewrite.catalog.providers import Carrier, Provider, is_exact, layered, other_owner, provider
+from rewrite.catalog.routes import Rule, destination
+from rewrite.responses.store import Bounds
+from rewrite.values.limits import Limits, OnTruncation, Timeouts
+
+_LARGEST_FILE = 1 << 20
+"""Bytes of a config file."""
+
+_NAMES = ("rotator.toml", "rotator.json")
+_YAML = frozenset({".yaml", ".yml"})
+_NOT_YAML = "YAML is not read: write it as rotator.toml or rotator.json"
+_NEEDED = ("base_url", "hosts", "protocols")
+_TIMEOUTS = {
+    "connect_timeout": "connect",
+    "first_event_timeout": "first_event",
+    "first_token_timeout": "first_token",
+    "slow_start_timeout": "slow_start",
+    "hold_limit": "hold_limit",
+    "stall_timeout": "stall",
+    "response_timeout": "response",
+    "heartbeat_interval": "heartbeat",
+    "min_throughput": "min_throughput",
+    "throughput_window": "throughput_window",
+    "heartbeat_before_commit": "heartbeat_before_commit",
+}
+
+
+class ConfigError(Exception):
+    """A config that cannot be used. `lines`: one for each fault, with its source, key and remedy."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """A provider and its pool, in the order of the config; without a pool clients keep their own keys."""
+
+    provider: Provider
+    credentials: tuple[PoolCredential, ...] = ()
+    adapters: tuple[Adapter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the user wants, in the terms of those who do it.
+
+    `providers`: custom ones first, so that theirs is a host that a built-in one claims too. `rules`: the
+    routes, the first that fits being the one; `deadlines` likewise, over `timeouts`. `responses`: how
+    much is kept of those that no provider keeps. `trace`: the folder of the calls' traces, None for none.
+    `upstream_proxy`: the address of a proxy towards the providers, empty for none. `browsers`: origins of web
+    pages that may use the pools, in lower case. `warnings`: one line each. `source`: the config file, None
+    without one. `key_files`: the files that keys were read from.
+    """
+
+    providers: tuple[Configured, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    deadlines: tuple[Deadlines, ...] = ()
+    on_truncation: OnTruncation = OnTruncation.AUTO
+    hold_tool_calls: bool = False
+    continuations: int = 3
+    responses: Bounds = field(default_factory=Bounds)
+    trace: Path | None = None
+    upstream_proxy: str = field(default="", repr=False)
+    browsers: frozenset[str] = frozenset()
+    clients: tuple[ClientFacts, ...] = ()
+    warnings: tuple[str, ...] = ()
+    source: Path | None = None
+    key_files: tuple[Path, ...] = ()
+
+
+def load(option: str, environ: Mapping[str, str], cwd: Path) -> Settings:
+    """Settings from the file at `option`, or the first of ./rotator.toml, ./rotator.json and the user's own.
+
+    `environ` holds overrides, keys and what cmd: keys run with; relative paths start at `cwd`, those of
+    keys at the file's folder. Blocks while cmd: keys run. Raises ConfigError.
+    """
+    return _loaded(_find(option, cwd), environ, cwd)
+
+
+def load_again(former: Settings, environ: Mapping[str, str], cwd: Path) -> Settings:
+    """As `load`, from the file that `former` came from, or from none: no other takes its place."""
+    if former.source and not os.path.lexists(former.source):
+        raise ConfigError(f"{former.source}: is gone: put it back, or restart without it")
+    if former.source and _is_empty(former.source):  # an editor empties a file for a moment before it writes
+        raise ConfigError(f"{former.source}: is empty: write the config, or restart to go on without one")
+    return _loaded(former.source, environ, cwd)
+
+
+def _is_empty(source: Path) -> bool:
+    try:
+        return source.stat().st_size == 0
+    except OSError:  # said with its cause where it is read
+        return False
+
+
+def _loaded(source: Path | None, environ: Mapping[str, str], cwd: Path) -> Settings:
+    problems = Problems(str(source or "environment"), _override_names(environ))
+    tables = _tables(source, environ, problems)
+    folder = source.parent if source else cwd
+    keys = _Keys(environ, folder, problems)
+    registry = known_protocols()
+    providers = tuple(_configured(tables, keys, registry))
+    by_name = {one.provider.name: one.provider for one in providers}
+    reader = Rules(by_name, registry, problems)
+    rules = tuple(reader.read(tables.routes))
+    deadlines = tuple(reader.deadlines(tables.deadlines, _TIMEOUTS))
+    if lines := problems.lines():
+        raise ConfigError(*lines)
+    return Settings(
+        providers=providers,
+        rules=rules,
+        limits=Limits(tables.retry.max_attempts, tables.retry.deadline, tables.limits.body),
+        timeouts=_timeouts(tables.streaming),
+        deadlines=deadlines,
+        on_truncation=OnTruncation(tables.streaming.on_truncation),
+        hold_tool_calls=tables.streaming.hold_tool_calls,
+        continuations=tables.streaming.continuation_attempts,
+        responses=Bounds(**tables.responses.said()),
+        trace=located(tables.trace.directory, folder) if tables.trace.directory else None,
+        upstream_proxy=tables.upstream.proxy,
+        browsers=frozenset(tables.browsers.allow),
+        clients=known_clients(),
+        warnings=(
+            *_unread(source, cwd),
+            *_warnings(tables, keys),
+            *_left_alone(providers, environ),
+            *_without_keys(tables, keys.problems, providers),
+            *_of_other_models(tables, keys.problems, by_name),
+            *_short_keys(providers),
+        ),
+        source=source,
+        key_files=tuple(_key_files(tables, folder)),
+    )
+
+
+def watched(settings: Settings) -> tuple[Path, ...]:
+    """The files whose change asks for `load_again`: the config that was found at the start, and the keys."""
+    return tuple(dict.fromkeys((*filter(None, [settings.source]), *settings.key_files)))
+
+
+def built_in() -> dict[str, dict[str, object]]:
+    """The facts of the built-in providers by name, those that hold for any provider included."""
+    common = common_facts()
+    folder = files("rewrite.catalog").joinpath("provider_data")
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    return {
+        name.removesuffix(".toml"): layered(common, tomllib.loads(_data("provider_data", name)))
+        for name in names
+        if not name.startswith("_")
+    }
+
+
+def common_facts() -> dict[str, object]:
+    """What holds for any provider, custom ones too."""
+    return tomllib.loads(_data("provider_data", "_common.toml"))
+
+
+def known_protocols() -> Registry:
+    """The protocols that exist, installed ones of others too. Raises ConfigError for one that is broken."""
+    try:
+        return discover()
+    except ValueError as error:
+        raise ConfigError(f"protocols: {error}: mend it, or take it out of the environment") from None
+
+
+def known_clients() -> tuple[ClientFacts, ...]:
+    """The facts of the clients that are known."""
+    return client_facts(tomllib.loads(_data("clients.toml")))
+
+
+def _data(*path: str) -> str:
+    return files("rewrite.catalog").joinpath(*path).read_text(encoding="utf-8")
+
+
+def _find(option: str, cwd: Path) -> Path | None:
+    """The config file. One that is there and cannot be read is found too: it must not be passed over."""
+    return next((path for path in _sought(option, cwd) if option or os.path.lexists(path)), None)
+
+
+def _sought(option: str, cwd: Path) -> tuple[Path, ...]:
+    """Where the config file may be, the first that is there being the one."""
+    if option:
+        return (located(option, cwd),)
+    folders = (cwd, user_config_path("rotator", appauthor=False))
+    return tuple(folder / name for folder in folders for name in _NAMES)
+
+
+def _override_names(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name.upper(): name for name in environ if name.upper().startswith(PREFIX)}
+
+
+def _tables(source: Path | None, environ: Mapping[str, str], problems: Problems) -> Tables:
+    """What file and environment say together, less what is wrong in either."""
+    from_file = checked(_read(source), problems, str(source)) if source else Tables()
+    from_environment = checked(overrides(environ, problems), problems)
+    return Tables.model_validate(layered(from_file.said(), from_environment.said()))
+
+
+def _read(source: Path) -> Tree:
+    """The tree of tables in a file; JSON by its suffix, else TOML."""
+    if source.suffix.lower() in _YAML:
+        raise ConfigError(f"{source}: {_NOT_YAML}")
+    try:
+        text = read_own(source, _LARGEST_FILE).decode("utf-8-sig")
+    except NotOurs as error:
+        raise ConfigError(f"{source}: {error.reason}: {error.remedy} {source}") from None
+    except OSError as error:
+        raise ConfigError(
+            f"{source}: cannot be read ({error.strerror}): create it or correct its path"
+        ) from None
+    except ValueError:
+        raise ConfigError(f"{source}: is not UTF-8 text: save it as that") from None
+    form = "JSON" if source.suffix.lower() == ".json" else "TOML"
+    try:
+        tree = json.loads(text) if form == "JSON" else tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{source}: is not valid {form}: {masked(str(error))}: correct it there") from None
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{source}: must hold a table: begin it with {{")
+    return tree
+
+
+def _timeouts(streaming: StreamingTable) -> Timeouts:
+    seconds = streaming.said()
+    return Timeouts(**{name: seconds[key] for key, name in _TIMEOUTS.items() if key in seconds})
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """What it takes to get at keys, and where to tell what is wrong with them."""
+
+    environ: Mapping[str, str]
+    folder: Path
+    problems: Problems
+
+    def listed(self, provider: str, tables: list[CredentialTable]) -> Iterator[PoolCredential]:
+        """The credentials of the config that are whole."""
+        taken: set[str] = set()
+        for index, table in enumerate(tables):
+            loc = ("providers", provider, "credentials", index)
+            self._check_name(loc, table.name, taken)
+            taken.add(table.name)
+            try:
+                secret = resolve(table.key, self.environ, self.folder)
+            except KeyRefused as refused:
+                self.problems.add((*loc, "key"), str(refused) if table.key else _KEY_MISSING)
+            else:
+                yield PoolCredential(table.name, provider, secret, table.priority)
+
+    def _check_name(self, loc: Loc, name: str, taken: set[str]) -> None:
+        if not name:
+            self.problems.add((*loc, "name"), "is missing: give the credential a name")
+        elif name in taken:
+            self.problems.add((*loc, "name"), "is taken: give each credential of a provider its own name")
+
+    def numbered(self, provider: Provider) -> Iterator[PoolCredential]:
+        """The pool that numbered variables make."""
+        for number, name in numbered(provider.environment, self.environ).items():
+            try:
+                secret = usable(self.environ[name], "it")
+            except KeyRefused as refused:
+                self.problems.add((), str(refused), f"environment variable {name}")
+            else:
+                yield PoolCredential(name, provider.name, secret, number)
+
+
+_NOWHERE = (
+    "would go to whatever host a client names: add providers.{name}.base_url, "
+    "or providers.{name}.hosts without * and ?"
+)
+_KEY_MISSING = "is missing: write env:NAME, file:PATH or cmd:COMMAND"
+
+
+def _configured(tables: Tables, keys: _Keys, registry: Registry) -> Iterator[Configured]:
+    """The providers, custom ones first; one that does not say enough is a problem."""
+    facts = built_in()
+    for name, table in tables.providers.items():
+        if name in facts:
+            continue
+        _resolve_protocols(name, table, registry, keys.problems)
+        credentials = tuple(keys.listed(name, table.credentials))
+        adapted = adapters(table.adapters, ("providers", name, "adapters"), keys.problems)
+        if _says_enough(name, table, list(facts), keys.problems):
+            yield Configured(_provider(name, common_facts(), table), credentials, adapted)
+    for name, mapping in facts.items():
+        table = tables.providers.get(name, ProviderTable())
+        _resolve_protocols(name, table, registry, keys.problems)
+        known = _provider(name, mapping, table)
+        pool = tuple(keys.listed(name, table.credentials) if table.credentials else keys.numbered(known))
+        if pool and known.origin is None and not all(map(is_exact, table.hosts or ("*",))):
+            keys.problems.add(("providers", name, "credentials"), _NOWHERE.format(name=name))
+        adapted = adapters(table.adapters, ("providers", name, "adapters"), keys.problems)
+        yield Configured(known, pool, adapted)
+
+
+def _resolve_protocols(name: str, table: ProviderTable, registry: Registry, problems: Problems) -> None:
+    """Aliases become names; what is no protocol is a problem."""
+    if table.protocols:
+        loc = ("providers", name, "protocols")
+        named = [
+            protocol_name(each, registry, (*loc, at), problems) for at, each in enumerate(table.protocols)
+        ]
+        table.protocols = [each for each in named if each]
+    if table.paths:
+        loc = ("providers", name, "paths")
+        table.paths = {
+            protocol_name(each, registry, (*loc, each), problems) or each: path
+            for each, path in table.paths.items()
+        }
+
+
+def _says_enough(name: str, table: ProviderTable, known: list[str], problems: Problems) -> bool:
+    missing = [key for key in _NEEDED if not getattr(table, key)]
+    unsaid = [key for key in missing if not problems.under(("providers", name, key))]
+    if unsaid:
+        close = get_close_matches(name, known, n=1)
+        meant = f" (did you mean {close[0]}?)" if close else ""
+        needed = f"is not built in{meant} and must state base_url, hosts and protocols"
+        problems.add(("providers", name), f"{needed}: add {', '.join(unsaid)}")
+    return not missing
+
+
+def _provider(name: str, facts: Mapping[str, object], table: ProviderTable) -> Provider:
+    """The provider of `facts` with what the config says over them."""
+    said = table.said()
+    own: dict[str, object] = {key: said[key] for key in said.keys() - {"credentials", "adapters"}}
+    if own.get("auth", facts.get("auth")) != facts.get("auth"):
+        own["accepts"] = []  # what it took besides was true of the form that it took before
+    if own.get("rotation") == "balanced":
+        own["rotation"] = "sequential"
+    return provider(name, layered(facts, own))
+
+
+def _key_files(tables: Tables, folder: Path) -> Iterator[Path]:
+    for table in tables.providers.values():
+        for credential in table.credentials:
+            if path := key_file(credential.key, folder):
+                yield path
+
+
+def _warnings(tables: Tables, keys: _Keys) -> Iterator[str]:
+    for loc, text in unavailable(tables):
+        yield line(keys.problems.source(loc), loc, text)
+    yield from _ignored_numbers(tables, keys)
+
+
+def _short_keys(providers: Sequence[Configured]) -> Iterator[str]:
+    """They are placeholders mostly; if one is not, its user has to know."""
+    short = [f"{one.provider}/{one.name}" for pool in providers for one in pool.credentials if _is_short(one)]
+    if short:
+        yield (
+            f"keys: {', '.join(short)}: shorter than {SHORTEST_SECRET} characters, so that answers and "
+            "records are not searched for them: use longer ones where they are secrets"
+        )
+
+
+def _is_short(credential: PoolCredential) -> bool:
+    return not is_searched_for(credential.secret)
+
+
+def _unread(source: Path | None, cwd: Path) -> Iterator[str]:
+    """A config that somebody wrote and nobody reads."""
+    if source is None:
+        named = (cwd / f"rotator{suffix}" for suffix in sorted(_YAML))
+        yield from (f"{path}: {_NOT_YAML}" for path in named if os.path.lexists(path))
+
+
+def _left_alone(providers: Sequence[Configured], environ: Mapping[str, str]) -> Iterator[str]:
+    """Variables that look like a pool and make none."""
+    for one in providers:
+        variable = one.provider.environment
+        if found := [] if one.credentials else unnumbered(variable, environ):
+            names = " and ".join(found)
+            yield f"environment: {names}: left to your tools: a key for rotator to use is {variable}_1"
+
+
+def _without_keys(tables: Tables, problems: Problems, providers: Sequence[Configured]) -> Iterator[str]:
+    """Targets that name a model are for calls that were meant for others, whose keys do not go there."""
+    keyless = {
+        one.provider.name
+        for one in providers
+        if not one.credentials and one.provider.auth is not Carrier.NONE
+    }
+    for number, route in enumerate(tables.routes):
+        for position, text in enumerate(route.to):
+            to, loc = destination(text), ("routes", number, "to", position)
+            if to.model and to.provider in keyless and route.match.provider != to.provider:
+                told = f"{to.provider} has no credentials: passed over for calls meant for other providers"
+                yield line(problems.source(loc), loc, told)
+
+
+def _of_other_models(tables: Tables, problems: Problems, providers: Mapping[str, Provider]) -> Iterator[str]:
+    """Targets that name no model, for models that another provider has and theirs does not."""
+    for number, route in enumerate(tables.routes):
+        glob = route.match.model
+        for position, text in enumerate(route.to):
+            to, loc = destination(text), ("routes", number, "to", position)
+            owner = "" if to.model else other_owner(providers.values(), providers[to.provider], glob)
+            if owner:
+                told = (
+                    f"{to.provider} would be asked for {glob}, which {owner} has: write {to.provider}/MODEL"
+                )
+                yield line(problems.source(loc), loc, told)
+
+
+def _ignored_numbers(tables: Tables, keys: _Keys) -> Iterator[str]:
+    for name, facts in built_in().items():
+        variables = numbered(str(facts.get("environment", "")), keys.environ).values()
+        if variables and name in tables.providers and tables.providers[name].credentials:
+            listing = keys.problems.source(("providers", name, "credentials"))
+            yield f"environment: {', '.join(variables)}: ignored, since {listing} lists credentials"

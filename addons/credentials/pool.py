@@ -1,0 +1,178 @@
+"""The one pool of credentials: hands out, takes back, remembers which conversation stays where."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from pydantic import SecretStr
+
+from addons.config.settings import Configured, Settings
+from addons.secrets.redaction import Blackout
+from protocols.model.call import Call
+from rewrite.credentials.notices import Notice, notices
+from rewrite.credentials.rotation import (
+    Attempted,
+    Chosen,
+    Credential,
+    NoneFree,
+    PoolState,
+    Wish,
+    account,
+    choose,
+    forgiven,
+    probing,
+    resumed,
+    scope_of,
+    serving_order,
+    settle,
+    taken,
+)
+from rewrite.credentials.sessions import Sessions
+from rewrite.policies.classify import LONGEST_MESSAGE
+from rewrite.values.decision import NOT_AGAIN
+from rewrite.values.events import Acquire
+from rewrite.values.outcome import Completed, Outcome, Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A credential in use. `former`: the one that served the conversation before, None if unknown;
+    `pooled`: it is ours and not the client's; `asked_last`, `probe`: see `credentials.Chosen`."""
+
+    name: str
+    secret: SecretStr
+    former: str | None = None
+    pooled: bool = True
+    asked_last: tuple[str, ...] = ()
+    probe: bool = False
+
+
+NO_LEASE = Lease("none", SecretStr(""), pooled=False)
+"""Of a provider that takes no credential."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who makes a call. `protocol`: in which it gets answers; `client`: what tells it from other clients."""
+
+    protocol: str
+    client: str
+
+
+class Pool:
+    """State of all providers' credentials. `clock` gives monotonic seconds; `notify` gets what the user has
+    to know of them."""
+
+    def __init__(self, clock: Callable[[], float], notify: Callable[[Notice], None]) -> None:
+        self._clock, self._notify = clock, notify
+        self._states: dict[str, PoolState] = {}
+        self._secrets: Mapping[tuple[str, str], SecretStr] = {}
+        self._sessions = Sessions()
+
+    def configure(self, settings: Settings) -> None:
+        """Take over new settings: an unchanged key keeps its cooldowns, but for those of a refusal."""
+        secrets = {
+            (one.provider.name, each.name): each.secret
+            for one in settings.providers
+            for each in one.credentials
+        }
+        self._states = {one.provider.name: self._state(one, secrets) for one in settings.providers}
+        self._secrets = secrets
+
+    def _state(self, configured: Configured, secrets: Mapping[tuple[str, str], SecretStr]) -> PoolState:
+        provider = configured.provider
+        credentials = tuple(Credential(c.name, provider.name, c.priority) for c in configured.credentials)
+        old = self._states.get(provider.name)
+        unchanged = {
+            name: forgiven(state)
+            for name, state in (old.states if old else {}).items()
+            if self._secrets.get((provider.name, name)) == secrets.get((provider.name, name))
+        }
+        return PoolState(serving_order(credentials), provider.rotation, unchanged, old.health if old else {})
+
+    def has(self, provider: str) -> bool:
+        return bool(self._states[provider].credentials)
+
+    def acquire(
+        self, provider: str, call: Call, asked: Acquire, *, fallback: bool = False
+    ) -> Lease | NoneFree:
+        """A credential for one attempt of `call`, as `asked` for; it must be released.
+
+        `fallback`: the call has another target.
+        """
+        state, scope, now = self._states[provider], scope_of(call), self._clock()
+        former = self._sessions.credential(provider, call.session)
+        wish = Wish(
+            scope,
+            asked.prefer or former,
+            insist=asked.insist,
+            avoid=asked.avoid,
+            refused=asked.refused,
+            resting=asked.resting,
+            only_others=asked.only_others,
+            fallback=fallback,
+        )
+        match choose(state, wish, now):
+            case Chosen(credential=credential) as chosen:
+                state = probing(state, scope, now) if chosen.probe else state
+                self._states[provider] = taken(state, credential.name)
+                secret = self._secrets[provider, credential.name]
+                return Lease(
+                    credential.name, secret, former, asked_last=chosen.asked_last, probe=chosen.probe
+                )
+            case NoneFree() as none:
+                return none
+
+    def release(self, provider: str, lease: Lease, call: Call, outcome: Outcome, asker: Asker) -> None:
+        """The attempt is over, of `call` as the provider was asked. A key that new settings replaced or
+        removed is skipped."""
+        credential = lease.name
+        state = self._states.get(provider)
+        if state is None or self._secrets.get((provider, credential)) != lease.secret:
+            return
+        witness = call.session or asker.client
+        attempted = Attempted(credential, scope_of(call), witness, asker.protocol, lease.probe)
+        now = self._clock()
+        settled = settle(state, attempted, _without(lease.secret, outcome), now)
+        self._states[provider] = settled
+        if isinstance(outcome, Completed):
+            self._sessions.served(provider, call.session, credential)
+        for notice in notices(state, settled, attempted, now):
+            self._notify(notice)
+
+    def resume(self, provider: str = "", name: str = "") -> int:
+        """End every cooldown and pause: of one credential, of one provider's, or of all.
+
+        How many credentials that is about; 0: there is none of that name.
+        """
+        count = 0
+        for each, state in self._states.items():
+            names = [one.name for one in state.credentials if name in ("", one.name)]
+            if provider in ("", each) and names:
+                self._states[each] = resumed(state, name or None)
+                count += len(names)
+        return count
+
+    def made(self, provider: str, answer_id: str, credential: str) -> None:
+        """An answer that a later call may go on from belongs to the account that made it."""
+        self._sessions.served(provider, answer_id, credential)
+
+    def account(self, provider: str) -> Lease | None:
+        """The credential of everything that belongs to an account; None without a pool."""
+        credential = account(self._states[provider])
+        return Lease(credential.name, self._secrets[provider, credential.name]) if credential else None
+
+    def secrets(self) -> list[SecretStr]:
+        return list(self._secrets.values())
+
+
+def _without(secret: SecretStr, outcome: Outcome) -> Outcome:
+    """`outcome` without the key, which some providers repeat in a refusal: other clients may get it later."""
+    if not isinstance(outcome, Rejected) or outcome.kind not in NOT_AGAIN or outcome.answer is None:
+        return outcome
+    blackout, answer = Blackout([secret]), outcome.answer
+    message = blackout.text(outcome.message)
+    if len(message) >= LONGEST_MESSAGE:  # it was cut, perhaps inside the key
+        message = blackout.feed(message.encode("utf-8", "replace")).decode("utf-8", "replace")
+    body, headers = blackout.whole(answer.body), blackout.headers(answer.headers)
+    answer = replace(answer, body=body, headers=headers, reason=blackout.text(answer.reason))
+    return replace(outcome, message=message, answer=answer)

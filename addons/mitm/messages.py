@@ -1,0 +1,110 @@
+"""mitmproxy's messages and ours: how a request of a flow leaves for its provider."""
+
+from urllib.parse import urlsplit
+
+from mitmproxy import http
+
+from protocols.model.http import Headers, UpstreamRequest, header
+from protocols.model.origin import Origin
+from rewrite.catalog.providers import Carrier
+
+HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+
+_NOT_OPTIONS = frozenset({"authorization", "content-length", "host", "transfer-encoding", *Carrier})
+"""What `Connection` cannot list: a key, or what frames and addresses the message that leaves."""
+
+_MITMPROXYS = frozenset({"trailer", "transfer-encoding"})
+"""Framing of a body that mitmproxy forwards by itself."""
+
+_WEBSOCKET = _MITMPROXYS | {"connection", "upgrade"}
+
+
+def text(data: bytes) -> str:
+    """Header bytes as text that `bytes_of` turns back into the same bytes."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+def bytes_of(value: str) -> bytes:
+    return value.encode("utf-8", "surrogateescape")
+
+
+def headers_of(message: http.Request | http.Response) -> Headers:
+    """Headers in order and case."""
+    return tuple((text(name), text(value)) for name, value in message.headers.fields)
+
+
+def set_headers(message: http.Request | http.Response, headers: Headers) -> None:
+    message.headers.fields = tuple((bytes_of(name), bytes_of(value)) for name, value in headers)
+
+
+def without_hops(headers: Headers, keep: frozenset[str] = frozenset()) -> Headers:
+    """What belongs to the client's connection to us ends here, and what the client's `Connection` lists.
+
+    To be applied to what the client sent, before anything of ours is written. `keep`: those of `HOP_BY_HOP`
+    that stay.
+    """
+    listed = {
+        name.strip().lower()
+        for key, value in headers
+        if key.lower() == "connection"
+        for name in value.split(",")
+    }
+    hops = (HOP_BY_HOP - keep) | (listed - _NOT_OPTIONS - keep)
+    return tuple((name, value) for name, value in headers if name.lower() not in hops)
+
+
+def forwardable(method: str, headers: Headers) -> Headers:
+    """As `without_hops`, for a request that mitmproxy forwards: it frames the body, and opens WebSockets."""
+    if method != "GET" or (header(headers, "upgrade") or "").lower() != "websocket":
+        return without_hops(headers, _MITMPROXYS)
+    return replaced(without_hops(headers, _WEBSOCKET), "connection", "Upgrade")
+
+
+def replaced(headers: Headers, name: str, value: str) -> Headers:
+    """The same headers with another value of `name` (lower case), in its place, if it is there."""
+    return tuple((each, value if each.lower() == name else old) for each, old in headers)
+
+
+def address_of(proxy_url: str) -> tuple[str, int]:
+    """Where a proxy is that the config names."""
+    parts = urlsplit(proxy_url)
+    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def wire_request(request: http.Request, origin: Origin, headers: Headers, target: str) -> UpstreamRequest:
+    """The request as it leaves: its own bytes, to `origin`. `headers` are without hops, and with a key;
+    `target` is the path with its query."""
+    kept = replaced(headers, "host", origin.authority)
+    body = request.raw_content or b""
+    return UpstreamRequest(origin, request.method, origin.under(bytes_of(target)), kept, body)
+
+
+_NOT_FOR_THE_CLIENT = frozenset(
+    {
+        "connection",
+        "content-length",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+
+
+def for_client(headers: Headers) -> Headers:
+    """A recognised call's answer is content-decoded and framed anew; hop-by-hop headers end here."""
+    return tuple((name, value) for name, value in headers if name.lower() not in _NOT_FOR_THE_CLIENT)

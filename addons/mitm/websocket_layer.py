@@ -1,0 +1,395 @@
+"""A WebSocket inside mitmproxy that a task of ours answers: there is no server behind it.
+
+`relay.py` lets what follows a 101 go to a SocketLayer. It speaks the WebSocket protocol to the client
+(wsproto does), hands whole text messages to a session, which is a task, and sends what that pushes into the
+connection. Messages stand in the flow as those of a WebSocket that mitmproxy relays, the last ones of them,
+and other add-ons see, change and drop them in the same hook.
+
+Besides what `relay.py` names, this leans on mitmproxy 12.2's `HttpStream.passthrough`: bytes of the
+client come as DataReceived, its end of input as ConnectionClosed, and closing the client's connection works.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, assert_never
+
+from mitmproxy import http
+from mitmproxy.connection import Client
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers.websocket import (
+    WebsocketEndHook,
+    WebsocketMessageHook,
+    WebSocketMessageInjected,
+    WebsocketStartHook,
+)
+from mitmproxy.utils import asyncio_utils
+from mitmproxy.websocket import WebSocketData, WebSocketMessage
+from wsproto.connection import Connection, ConnectionState, ConnectionType
+from wsproto.events import CloseConnection, Event, Message, Ping, TextMessage
+from wsproto.extensions import Extension
+from wsproto.frame_protocol import CloseReason, Opcode
+
+from addons.mitm import websocket_frames
+from addons.mitm.relay import Relay
+from addons.mitm.sink import Hops, Push, handler_of, hops_of
+from addons.mitm.websocket_frames import Inbound, Liveness, TooMuch
+
+MOST_WAITING = 32
+"""Messages that may wait for the session, of LONGEST_MESSAGE characters in all; more close the connection
+(1008)."""
+
+LONGEST_FRAME = 1 << 20
+"""Characters of one frame of ours. Measured: clients refuse frames above 16 MiB."""
+
+KEPT_MESSAGES, KEPT_BYTES = 100, 4 << 20
+"""How much of a WebSocket's messages stays in its flow for the inspector."""
+
+MOST_LATE = 1 << 16
+"""Bytes of a client that was asked to close that are looked at; more may have come already, and all of it
+would be read at once."""
+
+GOODBYE = 5.0
+"""Seconds that a client has to answer our close."""
+
+log = logging.getLogger("rotator.relay")
+
+
+def forget_old(data: WebSocketData) -> None:
+    """Let the last messages stay, at least one; mitmproxy would keep all of them as long as the connection
+    lives."""
+    room, kept = KEPT_BYTES, 0
+    for message in reversed(data.messages):
+        room -= len(message.content)
+        if kept and (room < 0 or kept == KEPT_MESSAGES):
+            break
+        kept += 1
+    del data.messages[: len(data.messages) - kept]
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """Text messages to the client, to be written at once; `written` is set when they are."""
+
+    texts: Sequence[str]
+    written: asyncio.Event
+
+
+@dataclass(frozen=True, slots=True)
+class _Beat:
+    """A ping, which shows the client and all between that the connection lives."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Closed:
+    code: int
+    reason: str
+
+
+type _Payload = _Said | _Beat | _Closed
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """What the client said and the session has not taken."""
+
+    texts: deque[str] = field(default_factory=deque)
+    filled: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def has_room(self, text: str) -> bool:
+        fits = sum(map(len, self.texts), len(text)) <= websocket_frames.LONGEST_MESSAGE
+        return fits and len(self.texts) < MOST_WAITING
+
+    def put(self, text: str) -> None:
+        self.texts.append(text)
+        self.filled.set()
+
+    async def take(self) -> str:
+        while not self.texts:
+            self.filled.clear()
+            await self.filled.wait()
+        return self.texts.popleft()
+
+
+class Socket:
+    """What a session reads from and writes to. After the end nothing it does has an effect."""
+
+    def __init__(self, flow: http.HTTPFlow, client: Client, hops: Hops, waiting: _Waiting) -> None:
+        self._flow, self._hops, self._waiting = flow, hops, waiting
+        self._handler = handler_of(client)
+        self._transport = self._handler.transports.get(client)
+
+    async def receive(self) -> str:
+        """The next text message."""
+        return await self._waiting.take()
+
+    async def send(self, texts: Sequence[str]) -> None:
+        """Send text messages; return when the client's buffer has room again.
+
+        The push alone returns while other add-ons still look at the messages.
+        """
+        written = asyncio.Event()
+        await self._push(_Said(texts, written))
+        await written.wait()
+        await self._drain()
+
+    async def ping(self) -> None:
+        await self._push(_Beat())
+
+    async def close(self, code: int, reason: str) -> None:
+        """Begin to close. The session is cancelled by this."""
+        await self._push(_Closed(code, reason))
+
+    async def _push(self, payload: _Payload) -> None:
+        await self._handler.server_event(Push(self._flow, payload, self._hops))
+
+    async def _drain(self) -> None:
+        if self._transport is None or self._transport.writer is None:
+            return
+        # A loss is told to the layers where the connection is read, and they cancel us. To cancel the reader
+        # here, as ConnectionHandler.drain_writers does, could interrupt just that telling.
+        with suppress(OSError):
+            await self._transport.writer.drain()
+
+
+type Session = Callable[[Socket], Coroutine[None, None, None]]
+
+
+class SocketLayer(layer.Layer):
+    """The client's side of one WebSocket. `session` runs from its start to its end."""
+
+    def __init__(
+        self,
+        context: Context,
+        flow: http.HTTPFlow,
+        extensions: Sequence[Extension],
+        session: Session,
+        relay: Relay,
+    ) -> None:
+        super().__init__(context)
+        self.flow = flow
+        self._relay, self._session = relay, session
+        self._ws = Connection(ConnectionType.SERVER, list(extensions))
+        self._waiting = _Waiting()
+        self._inbound, self._client = Inbound(), Liveness()
+        self._pieces: list[str] = []
+        self._goodbye: commands.RequestWakeup | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._closing = self._over = False
+        self._late = 0
+
+    @property
+    def _data(self) -> WebSocketData:
+        assert self.flow.websocket is not None
+        return self.flow.websocket
+
+    def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, events.ConnectionClosed):
+            self._cancel()  # at once: the event itself may have to queue behind a paused hook
+        return super().handle_event(event)
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if self._over:
+            return
+        match event:
+            case events.Start():
+                yield from self._start()
+            case events.DataReceived(data=data) if self._closing and self._is_flooded(len(data)):
+                pass  # it has its while to read why
+            case events.DataReceived(data=data):
+                self._client.heard()
+                self._ws.receive_data(data)
+                yield from self._read()
+            case events.ConnectionClosed():
+                yield from self._end(CloseReason.ABNORMAL_CLOSURE, "", by_client=True)
+            case Push(message=payload):
+                yield from self._pushed(payload)
+            case WebSocketMessageInjected(message=message):
+                yield from self._injected(message)
+            case events.Wakeup(command=self._goodbye):
+                yield from self._end(CloseReason.ABNORMAL_CLOSURE, "", by_client=False)
+            case events.Wakeup() if not self._closing:
+                yield from self._interval_passed()
+            case _:
+                pass
+
+    # -- from its start to its end --------------------------------------------------------------------
+
+    def _start(self) -> layer.CommandGenerator[None]:
+        self.flow.websocket = self.flow.websocket or WebSocketData()
+        self._relay.opened(self.flow, self)
+        yield WebsocketStartHook(self.flow)
+        socket = Socket(self.flow, self.context.client, hops_of(self.context.layers), self._waiting)
+        self._task = asyncio_utils.create_task(
+            self._session(socket), name="session", keep_ref=False, client=self.context.client.peername
+        )
+        self._relay.started(self._task)
+        self._task.add_done_callback(lambda task: self._session_done(task, socket))
+        yield commands.RequestWakeup(websocket_frames.PING_INTERVAL)
+
+    def _session_done(self, task: asyncio.Task[None], socket: Socket) -> None:
+        """A session that ends by itself has failed; the client is told that the fault is ours."""
+        if task.cancelled():
+            return
+        log.error("a session failed: %s", type(task.exception()).__name__)
+        self._spawn(socket.close(CloseReason.INTERNAL_ERROR, "a fault of the proxy"))
+
+    def _spawn(self, coroutine: Coroutine[None, None, None]) -> None:
+        asyncio_utils.create_task(
+            coroutine, name="socket", keep_ref=True, client=self.context.client.peername
+        )
+
+    def kill(self) -> None:
+        """The user has killed the flow."""
+        self._cancel()
+        hops = hops_of(self.context.layers)
+        socket = Socket(self.flow, self.context.client, hops, self._waiting)
+        self._spawn(socket.close(CloseReason.GOING_AWAY, "killed"))
+
+    def _cancel(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+
+    def _close(self, code: int, reason: str) -> layer.CommandGenerator[None]:
+        """Ask the client to close, and give it a while."""
+        if self._closing:
+            return
+        self._closing = True
+        self._cancel()
+        self._pieces.clear()
+        yield self._sent(CloseConnection(code, reason))
+        self._goodbye = commands.RequestWakeup(GOODBYE)
+        yield self._goodbye
+
+    def _is_flooded(self, size: int) -> bool:
+        """Whether the client goes on sending though it was asked to close."""
+        self._late += size
+        return self._late > MOST_LATE
+
+    def _interval_passed(self) -> layer.CommandGenerator[None]:
+        """A client that says nothing is asked whether it is there; one that does not answer has gone."""
+        is_silent = self._client.passed()
+        if self._client.is_gone:
+            yield from self._end(CloseReason.ABNORMAL_CLOSURE, "", by_client=False)
+            return
+        if is_silent:
+            yield self._sent(Ping())
+        yield commands.RequestWakeup(websocket_frames.PING_INTERVAL)
+
+    def _end(self, code: int, reason: str, *, by_client: bool) -> layer.CommandGenerator[None]:
+        self._over = True
+        self._cancel()
+        self._data.timestamp_end = time.time()
+        self._data.closed_by_client = by_client and not self._closing
+        self._data.close_code, self._data.close_reason = code, reason
+        yield commands.CloseConnection(self.context.client)
+        yield WebsocketEndHook(self.flow)
+        self.flow.live = False
+        self._relay.closed(self.flow)
+
+    # -- from the client ------------------------------------------------------------------------------
+
+    def _read(self) -> layer.CommandGenerator[None]:
+        for event in self._inbound.read(self._ws.events(), time.monotonic()):
+            match event:
+                case TooMuch(code, reason):
+                    yield from self._close(code, reason)
+                case Message():
+                    yield from self._piece(event)
+                case Ping() if not self._closing:
+                    yield self._sent(event.response())
+                case CloseConnection():
+                    yield from self._closed(event)
+                case _:
+                    pass
+            if self._over:
+                return
+
+    def _closed(self, event: CloseConnection) -> layer.CommandGenerator[None]:
+        """The client closes, or answers our close, or what it sent makes no sense."""
+        if self._ws.state in {ConnectionState.OPEN, ConnectionState.REMOTE_CLOSING}:
+            yield self._sent(event.response())
+        yield from self._end(event.code, event.reason or "", by_client=True)
+
+    def _piece(self, event: Message[Any]) -> layer.CommandGenerator[None]:
+        if self._closing:
+            return
+        if not isinstance(event, TextMessage):
+            yield from self._close(CloseReason.UNSUPPORTED_DATA, "text messages are understood here")
+            return
+        self._pieces.append(event.data)
+        if event.message_finished:
+            text = "".join(self._pieces)
+            self._pieces.clear()
+            yield from self._heard(WebSocketMessage(Opcode.TEXT, True, text.encode()))
+
+    def _heard(self, message: WebSocketMessage) -> layer.CommandGenerator[None]:
+        yield from self._shown(message)
+        if message.dropped:
+            return
+        text = message.content.decode("utf-8", "replace")
+        if self._waiting.has_room(text):
+            self._waiting.put(text)
+        else:
+            yield from self._close(CloseReason.POLICY_VIOLATION, "too many messages wait for an answer")
+
+    def _shown(self, message: WebSocketMessage) -> layer.CommandGenerator[None]:
+        """Other add-ons see a message, and may change or drop it."""
+        self._data.messages.append(message)
+        forget_old(self._data)
+        yield WebsocketMessageHook(self.flow)
+
+    # -- to the client --------------------------------------------------------------------------------
+
+    def _pushed(self, payload: _Payload) -> layer.CommandGenerator[None]:
+        if self._closing:
+            return
+        match payload:
+            case _Said(texts, written):
+                yield from self._say([WebSocketMessage(Opcode.TEXT, False, text.encode()) for text in texts])
+                written.set()
+            case _Beat():
+                yield self._sent(Ping())
+            case _Closed(code, reason):
+                yield from self._close(code, reason)
+            case _:
+                assert_never(payload)
+
+    def _injected(self, message: WebSocketMessage) -> layer.CommandGenerator[None]:
+        """What the user of the inspector says in the place of either side."""
+        message.injected = True
+        if message.from_client:
+            yield from self._heard(message)
+        elif not self._closing:
+            yield from self._say([message])
+
+    def _say(self, messages: Sequence[WebSocketMessage]) -> layer.CommandGenerator[None]:
+        data = bytearray()
+        for message in messages:
+            yield from self._shown(message)
+            if not message.dropped:
+                data += self._framed(message.content.decode("utf-8", "replace"))
+        if data:
+            yield commands.SendData(self.context.client, bytes(data))
+
+    def _framed(self, text: str) -> bytes:
+        """One message in as many frames as it needs."""
+        starts = range(0, max(len(text), 1), LONGEST_FRAME)
+        return b"".join(
+            self._ws.send(
+                TextMessage(
+                    text[start : start + LONGEST_FRAME],
+                    message_finished=start + LONGEST_FRAME >= len(text),
+                )
+            )
+            for start in starts
+        )
+
+    def _sent(self, event: Event) -> commands.SendData:
+        return commands.SendData(self.context.client, self._ws.send(event))

@@ -1,0 +1,334 @@
+"""The record of calls: one line on the log, plain data in the flow, words for a reader of mitmweb.
+
+This is the one place where records are written, and the one where they are redacted.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from mitmproxy import http
+from mitmproxy.connection import Server
+from mitmproxy.flow import Error, Flow
+
+from addons.runtime.printable import LONGEST_NAME, bounded, fault, line
+from addons.secrets.redaction import Redactor
+from addons.upstream.network import Reached
+from protocols.model.call import Call, Rendered
+from protocols.model.origin import Origin
+from rewrite.catalog.routes import Rule
+from rewrite.credentials.notices import Notice
+from rewrite.records.tally import Tally
+from rewrite.records.trace import Body, cut
+from rewrite.translation.fitting import Loss
+from rewrite.values.decision import Ended
+from rewrite.values.events import Summary
+from rewrite.values.outcome import describe
+
+KEY = "rotator"
+"""Where a flow's record is in `flow.metadata`: small plain data, since it is copied and saved."""
+
+LAST_TURNS = 20
+"""How many turns of a WebSocket its flow's record tells of."""
+
+BETWEEN_TURNS = "\n\n"
+
+log = logging.getLogger("rotator")
+_MARKERS = {
+    "refused": ":no_entry:",
+    "repaired": ":scissors:",
+    "failed": ":scissors:",
+    "rejected": ":no_entry:",
+    "error": ":warning:",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRecord:
+    """One target of a call. `label` is provider/model; `protocol` the one that it is asked in; `losses`: what
+    it cannot be told; `dropped`: the client's headers that it is not sent; `rendered`: path and body that go
+    to `origin` in the place of the client's."""
+
+    provider: str
+    label: str
+    protocol: str
+    losses: Sequence[Loss] = ()
+    dropped: Sequence[str] = ()
+    origin: Origin | None = None
+    rendered: Rendered | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A call whose record is kept. `provider` is the one that the client called; `refused`: targets that
+    cannot be asked, each with the reason; `rule`: the route that fits it."""
+
+    flow: http.HTTPFlow
+    call: Call
+    provider: str
+    targets: Sequence[TargetRecord]
+    refused: Mapping[str, str] = field(default_factory=dict)
+    rule: Rule | None = None
+
+
+def record_of(flow: http.HTTPFlow) -> dict[str, Any]:
+    """What is recorded of a flow; nothing where another add-on, or a file, has put something else."""
+    record = flow.metadata.get(KEY)
+    return record if isinstance(record, dict) else {}
+
+
+class Journal:
+    """Writes records; `redactor` sees every text of them."""
+
+    def __init__(self, redactor: Redactor, updated: Callable[[Flow], None] = lambda _: None) -> None:
+        """`updated` has a flow shown anew that has not ended."""
+        self._redactor, self._updated = redactor, updated
+        self._tally = Tally()
+
+    def begin(self, flow: http.HTTPFlow, record: Mapping[str, object]) -> None:
+        """The flow is ours: what is known of it before anything is sent."""
+        flow.metadata[KEY] = self._clean({**record_of(flow), **record})
+
+    def end(self, record: Record, summary: Summary) -> None:
+        """The call is over: its line, and its record in the flow."""
+        summary = _told_apart(record.flow, summary)
+        flow, kept = record.flow, self._clean(_record(record, summary))
+        flow.metadata[KEY] = {**record_of(flow), **kept}
+        flow.comment = self._comment(record, summary)
+        flow.marked = _MARKERS.get(summary.end, flow.marked)
+        flow.server_conn = _asked(record, summary, time.time()) or flow.server_conn
+        log.info("%s", self._redactor.redact(_line(kept)))
+        self._tally.note(summary, [_served(one, record) for one in summary.attempts])
+
+    def reached(self, flow: http.HTTPFlow, origin: Origin, reached: Reached) -> None:
+        """An attempt is answered: by whom, for the inspector, while the answer comes."""
+        flow.server_conn = _server(origin, reached.began)
+        flow.server_conn.peername = reached.peer
+        flow.server_conn.timestamp_tcp_setup = reached.connected
+        flow.server_conn.timestamp_tls_setup = reached.secured
+
+    def close(self) -> None:
+        """The proxy ends: what came of all calls, by credential."""
+        for each in self._tally.lines():
+            log.info("summary: %s", self._redactor.redact(each))
+
+    def _comment(self, record: Record, summary: Summary) -> str:
+        return "\n".join(line(self._redactor.redact(each)) for each in _sentences(record, summary))
+
+    def waiting(self, record: Record, seconds: float, why: str) -> None:
+        """No attempt of the call is under way, and none will be for `seconds`."""
+        self._meanwhile(record, f"waits {seconds:.0f} s for another attempt: {why}")
+
+    def asked_again(self, record: Record, seconds: float, why: str) -> None:
+        """An attempt of the call failed after `seconds`, and another begins."""
+        self._meanwhile(record, f"is asked again after {seconds:.0f} s: {why}")
+
+    def _meanwhile(self, record: Record, what: str) -> None:
+        call, told = record.call, line(self._redactor.redact(what))
+        record.flow.comment = told
+        self._updated(record.flow)
+        named = line(self._redactor.redact(call.model or call.operation.value), LONGEST_NAME)
+        log.info("call=%s provider=%s model=%s: %s", call.id, record.provider, named, told)
+
+    def turn(self, flow: http.HTTPFlow, turn: http.HTTPFlow) -> None:
+        """A turn of the WebSocket of `flow` is over, whose record is in `turn`: the last ones stay."""
+        record = record_of(flow)
+        turns = [*record.get("turns", ()), record_of(turn)][-LAST_TURNS:]
+        flow.metadata[KEY] = {**record, "turns": turns}
+        comments = [*flow.comment.split(BETWEEN_TURNS), turn.comment][-LAST_TURNS:]
+        flow.comment = BETWEEN_TURNS.join(filter(None, comments))
+        flow.marked = turn.marked or flow.marked
+
+    def failed(self, what: str, error: BaseException) -> None:
+        """A fault of ours."""
+        log.error("%s", self._redactor.redact(f"{what}: {fault(error)}"))
+
+    def notice(self, notice: Notice) -> None:
+        """What the user has to know besides the calls."""
+        level = logging.WARNING if notice.warning else logging.INFO
+        log.log(level, "%s", self._redactor.redact(notice.text))
+
+    def _clean[T](self, value: T) -> T:
+        return bounded(cleaned(value, self._redactor))
+
+
+def cleaned[T](value: T, redactor: Redactor) -> T:
+    """`value` as it may be written down: no secret in any text, and what others wrote is not too long."""
+    return _redacted(value, redactor)  # type: ignore[return-value]  # same shape, other strings
+
+
+def _redacted(value: object, redactor: Redactor) -> object:
+    match value:
+        case str():
+            return redactor.redact(value)
+        case Mapping():
+            return {key: _redacted(each, redactor) for key, each in value.items()}
+        case list() | tuple():
+            return [_redacted(each, redactor) for each in value]
+        case Body():
+            return cut(_of_others(value, redactor))
+        case _:
+            return value
+
+
+def _of_others(body: Body, redactor: Redactor) -> object:
+    """Before it is cut, lest half of a secret is left. Names may be secrets too."""
+    return _redacted(_renamed(body.read(), redactor), redactor)
+
+
+def _renamed(value: object, redactor: Redactor) -> object:
+    match value:
+        case dict():
+            return {redactor.redact(key): _renamed(each, redactor) for key, each in value.items()}
+        case list():
+            return [_renamed(each, redactor) for each in value]
+        case _:
+            return value
+
+
+def _told_apart(flow: http.HTTPFlow, summary: Summary) -> Summary:
+    """A call ends in the same way when its client leaves and when the user kills its flow."""
+    if summary.end != "abandoned" or flow.error is None or flow.error.msg != Error.KILLED_MESSAGE:
+        return summary
+    return replace(summary, end="killed", words="the user killed the flow")
+
+
+def _asked(record: Record, summary: Summary, now: float) -> Server | None:
+    """The provider that the call ended at, for the inspector, and until when; None: nobody was asked.
+
+    Where no attempt reached it, with the time when the last one began. `now` in seconds since the epoch.
+    """
+    origin = record.targets[summary.route].origin if record.targets else None
+    if origin is None or not summary.attempts:
+        return None
+    *before, last = (now - summary.seconds + one.at - summary.began for one in summary.attempts)
+    server = record.flow.server_conn
+    if server.address != origin.address or server.timestamp_tcp_setup is None:
+        server = _server(origin, before[-1] if before else now - summary.seconds)
+    server.timestamp_end = last
+    return server
+
+
+def _server(origin: Origin, start: float) -> Server:
+    sni = origin.host if origin.is_secure else None
+    return Server(address=origin.address, tls=origin.is_secure, sni=sni, timestamp_start=start)
+
+
+def _record(record: Record, summary: Summary) -> dict[str, object]:
+    call, usage = record.call, summary.progress.usage
+    return {
+        "call": call.id,
+        "provider": record.targets[summary.route].provider if record.targets else record.provider,
+        "protocol": call.protocol,
+        "operation": call.operation.value,
+        "model": call.model,
+        "stream": call.stream,
+        "end": summary.end,
+        "repaired": summary.end == "repaired",
+        "words": summary.words,
+        "status": summary.status,
+        "seconds": round(summary.seconds, 3),
+        "first_token": None if summary.first_token is None else round(summary.first_token, 3),
+        "tokens_in": usage.input if usage else None,
+        "tokens_out": usage.output if usage else None,
+        "usage_estimated": summary.estimated,
+        "attempts": [_attempt(one, record, summary.began) for one in summary.attempts],
+        **_routed(record, summary),
+    }
+
+
+def _routed(record: Record, summary: Summary) -> dict[str, object]:
+    """What there is to tell only where a call went elsewhere, or in another form, than its client asked."""
+    told: dict[str, object] = {}
+    if record.refused:
+        told["refused"] = dict(record.refused)
+    if record.targets:
+        target = record.targets[summary.route]
+        if (target.provider, target.protocol) != (record.provider, record.call.protocol):
+            told["target"] = f"{target.label} {target.protocol}"
+        if target.losses:
+            told["losses"] = [f"{loss.field}: {loss.why}" for loss in target.losses]
+        if target.dropped:
+            told["headers_dropped"] = list(target.dropped)
+    return told
+
+
+def _served(one: Ended, record: Record) -> str:
+    return f"{record.targets[one.route].provider}/{one.credential}"
+
+
+def _attempt(one: Ended, record: Record, began: float) -> dict[str, object]:
+    several = len(record.targets) > 1
+    return {
+        "attempt": one.number,
+        **({"target": record.targets[one.route].label} if several else {}),
+        "credential": one.credential,
+        "outcome": describe(one.outcome),
+        "ended": round(one.at - began, 3),
+        **({"asked_last": list(one.asked_last)} if one.asked_last else {}),
+    }
+
+
+def _line(record: Mapping[str, Any]) -> str:
+    """logfmt: `key=value` pairs, values with spaces in quotes."""
+    shown = {key: record.get(key) for key in _LINE_KEYS}
+    shown["lost"] = ",".join(loss.partition(":")[0] for loss in record.get("losses", ()))
+    shown["passed_over"] = "; ".join(f"{label}: {why}" for label, why in record.get("refused", {}).items())
+    shown["attempts"] = " ".join(_named(one) for one in record["attempts"])
+    return " ".join(f"{key}={_shown(value)}" for key, value in shown.items() if value not in (None, ""))
+
+
+def _named(attempt: Mapping[str, str]) -> str:
+    where = f"{attempt['target']}/" if "target" in attempt else ""
+    return f"{where}{attempt['credential']}:{attempt['outcome']}"
+
+
+_LINE_KEYS = (
+    "call",
+    "provider",
+    "target",
+    "operation",
+    "model",
+    "status",
+    "end",
+    "words",
+    "repaired",
+    "first_token",
+    "seconds",
+    "tokens_in",
+    "tokens_out",
+)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = str(value).replace('"', "'")
+    return f'"{text}"' if " " in text else text
+
+
+def _sentences(record: Record, summary: Summary) -> Iterator[str]:
+    for label, why in record.refused.items():
+        yield f"{label} cannot be asked: {why}"
+    for one in summary.attempts:
+        at = one.at - summary.began
+        where = f" at {record.targets[one.route].label}" if len(record.targets) > 1 else ""
+        yield f"attempt {one.number}{where} with {one.credential}: {describe(one.outcome)} after {at:.2f} s"
+        if one.asked_last:
+            yield f"asked last, since it fails while others serve: {', '.join(one.asked_last)}"
+    yield f"{summary.end}: {summary.words}" if summary.words else summary.end
+    if summary.first_token is not None:
+        yield f"first token after {summary.first_token:.2f} s"
+    if summary.estimated:
+        yield "the output token count of the closing frame is an estimate"
+    if record.targets:
+        yield from _untold(record.targets[summary.route])
+
+
+def _untold(target: TargetRecord) -> Iterator[str]:
+    for loss in target.losses:
+        yield f"not told to {target.label}: {loss.field}: {loss.why}"
+    if target.dropped:
+        yield f"headers not sent to {target.label}: {', '.join(target.dropped)}"

@@ -1,0 +1,153 @@
+"""The settings in force: taken at the start and when a file changes, kept when the new ones are broken."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from mitmproxy import options
+
+from addons.call.answering import Answering
+from addons.call.recognition import Interception
+from addons.config.listening import warn_of_others
+from addons.config.settings import ConfigError, Settings, load, load_again, watched
+from addons.config.watch import Watch
+from addons.records.journal import Journal
+from addons.responses.storage import StateError
+from addons.secrets.redaction import Redactor
+from addons.startup import Connecting, connecting, make_upstream, provider_hosts, set_options
+from addons.upstream.client import Upstream
+from addons.upstream.proxies import in_short, notices, proxies
+
+log = logging.getLogger("rotator")
+
+
+class Control:
+    """Hands settings to those who follow them. `opts` are mitmproxy's."""
+
+    def __init__(
+        self, interception: Interception, answering: Answering, journal: Journal, redactor: Redactor
+    ) -> None:
+        self._interception, self._answering = interception, answering
+        self._journal, self._redactor = journal, redactor
+        self._watch = Watch(self._reload)
+        self._settings: Settings | None = None
+        self._upstream: tuple[Connecting, Upstream] | None = None
+        self._users_hosts: list[str] | None = None
+        self._said: set[str] = set()
+
+    @property
+    def in_force(self) -> bool:
+        """Whether there are settings: a config could be used, the current one or one before."""
+        return self._settings is not None
+
+    def start(self) -> None:
+        """The event loop runs: look after the files."""
+        self._watch.start()
+
+    async def stop(self) -> None:
+        self._watch.stop()
+        await self._answering.close()
+        self._journal.close()
+
+    def configure(self, opts: options.Options) -> None:
+        """Read the config, or say line by line what is wrong."""
+        self._opts = opts
+        try:
+            self._take(load(opts.rotator_config, os.environ, Path.cwd()))
+        except ConfigError as error:
+            self._refuse(error)
+
+    def follow(self, opts: options.Options) -> None:
+        """One of mitmproxy's own options changed."""
+        if self._settings is not None:
+            self._apply(self._settings, opts)
+
+    async def _reload(self) -> None:
+        """As `configure`, in a thread, since a key may be what a slow command prints."""
+        log.info("the config changed and is read again")
+        try:
+            self._take(await self._load())
+        except ConfigError as error:
+            self._refuse(error)
+        except Exception as error:  # noqa: BLE001  # the watch goes on, whatever a config leads to
+            self._journal.failed("reading the config", error)
+        else:
+            log.info("the changed config is in force")
+
+    async def _load(self) -> Settings:
+        assert self._settings is not None
+        return await asyncio.to_thread(load_again, self._settings, os.environ, Path.cwd())
+
+    def _refuse(self, error: ConfigError) -> None:
+        kept = "the settings before stay in force: " if self._settings else ""
+        for line in error.lines:
+            log.error("%s", self._redactor.redact(f"{kept}{line}"))
+
+    def _take(self, settings: Settings) -> None:
+        for warning in (*settings.warnings, *warn_of_others(self._opts, settings)):
+            log.warning("%s", self._redactor.redact(warning))
+        log.info("%s", self._redactor.redact(_in_short(settings)))
+        self._apply(settings, self._opts)
+
+    def _apply(self, settings: Settings, opts: options.Options) -> None:
+        found = proxies(settings.upstream_proxy, opts, os.environ)
+        upstream = self._connections(connecting(opts, found))
+        if upstream is None or not self._state(opts.rotator_state, settings):
+            return
+        self._settings = settings
+        self._interception.configure(settings, found)
+        self._say_once((*notices(opts, os.environ), in_short(found)))
+        self._answering.configure(settings, upstream)
+        self._watch.files(watched(settings))
+        self._decrypt(settings, opts)
+
+    def _say_once(self, lines: Iterable[str]) -> None:
+        """What stays true while settings come and go."""
+        for line in lines:
+            if line and line not in self._said:
+                self._said.add(line)
+                log.info("%s", self._redactor.redact(line))
+
+    def _connections(self, wanted: Connecting) -> Upstream | None:
+        """The same ones as long as nothing about them changes; None where the options cannot be followed."""
+        if self._upstream is None or self._upstream[0] != wanted:
+            try:
+                self._upstream = wanted, make_upstream(wanted)
+            except ValueError as error:
+                log.error("%s", self._redactor.redact(str(error)))
+                return None
+        return self._upstream[1]
+
+    def _state(self, folder: str, settings: Settings) -> bool:
+        """Whether responses can be kept where the option says."""
+        try:
+            self._answering.responses.configure(folder, settings.responses)
+        except StateError as error:
+            log.error("%s", self._redactor.redact(str(error)))
+            return False
+        return True
+
+    def _decrypt(self, settings: Settings, opts: options.Options) -> None:
+        """Besides what the user named with allow_hosts, the hosts of providers; or whatever the user says."""
+        if self._users_hosts is None:
+            self._users_hosts = list(opts.allow_hosts)
+        ours = [] if opts.rotator_intercept == "all" else provider_hosts(settings)
+        hosts = [*self._users_hosts, *ours]
+        if list(opts.allow_hosts) != hosts:
+            set_options(opts, allow_hosts=hosts)
+
+
+def _in_short(settings: Settings) -> str:
+    """What a start tells of itself: which file was read, and which pools came of it."""
+    pools = (f"{one.provider.name} {len(one.credentials)}" for one in settings.providers if one.credentials)
+    keys = ", ".join(pools) or "none, clients' own keys are used"
+    return f"config: {_named(settings.source)}; keys: {keys}"
+
+
+def _named(source: Path | None) -> str:
+    """A file in the folder that we were started in is named as that: it may have come with the folder."""
+    if source is None:
+        return "no file"
+    return f"./{source.name}" if source.parent == Path.cwd() else str(source)

@@ -1,0 +1,1 @@
+"""Responses that are kept here because no provider keeps them."""

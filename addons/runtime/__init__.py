@@ -1,0 +1,1 @@
+"""The process: its clocks, its memory, what it prints."""

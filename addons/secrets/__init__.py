@@ -1,0 +1,1 @@
+"""Secrets: read from where the config says they are, and redacted wherever text goes out."""

@@ -1,0 +1,1 @@
+"""WebSockets of providers: passed on, or bridged to calls over HTTP."""

@@ -1,0 +1,126 @@
+"""What becomes of WebSockets: those of the Responses API are refused, passed on or bridged, as the provider's
+config says.
+"""
+
+from collections.abc import Sequence
+
+from mitmproxy import http
+from mitmproxy.proxy.context import Context
+from pydantic import SecretStr
+from wsproto.extensions import Extension
+
+from addons.call.answering import Answering
+from addons.call.recognition import Intercepted, Interception
+from addons.credentials import subprotocols
+from addons.mitm.handshake import Accepted, accept, bad_handshake, is_handshake, is_keyed
+from addons.mitm.relay import Relay
+from addons.mitm.websocket_layer import SocketLayer
+from addons.mitm.websocket_relay import PassedSocket
+from addons.records.journal import Journal
+from addons.secrets.redaction import Blackout
+from addons.websocket.bridge import Bridge
+from protocols.model.errors import Fault
+from rewrite.catalog.providers import WebSocket
+
+_REFUSED = "WebSockets are not offered here: ask over HTTP"
+_SWITCHED = 101
+_FROM_A_PAGE = (
+    "a web page ({}) may not open a WebSocket here without a key of its own: "
+    'to let it, put its origin into [browsers] allow = ["https://..."] of the proxy\'s config'
+)
+
+
+class WebSockets:
+    """Hands each to the one that knows."""
+
+    def __init__(
+        self, relay: Relay, interception: Interception, answering: Answering, journal: Journal
+    ) -> None:
+        self._relay, self._interception = relay, interception
+        self._answering, self._journal = answering, journal
+
+    def answer(self, flow: http.HTTPFlow) -> http.Response | None:
+        """The answer of ours to a handshake; None: the flow is none, or is passed on."""
+        intercepted = self._interception.intercepted(flow)
+        if intercepted is None or not is_handshake(flow.request):
+            return None
+        turns = self._interception.turns(flow)
+        if intercepted.page and not _is_authorized(flow, intercepted, turns):
+            return self._from_a_page(flow, intercepted)
+        if turns is None or turns.provider.websocket is WebSocket.PASS:
+            return self._passed(flow)
+        if turns.provider.websocket is WebSocket.REFUSE:
+            self._note(flow, turns, "refused")
+            return _refusal(turns)
+        return self._bridged(flow, turns)
+
+    def _from_a_page(self, flow: http.HTTPFlow, intercepted: Intercepted) -> http.Response:
+        """Browsers let any page open a WebSocket to anywhere, and read what it says."""
+        self._note(flow, intercepted, "refused")
+        message = _FROM_A_PAGE.format(intercepted.page[:200])
+        return _answer(intercepted, Fault(403, "forbidden", message, should_retry=False))
+
+    def _passed(self, flow: http.HTTPFlow) -> http.Response | None:
+        if not is_keyed(flow.request):
+            return bad_handshake()
+        self._relay.switch(flow, lambda context: self._passed_layer(context, flow))
+        return None
+
+    def _passed_layer(self, context: Context, flow: http.HTTPFlow) -> PassedSocket:
+        return PassedSocket(context, flow, Blackout(self._hidden(flow)), self._relay)
+
+    def _hidden(self, flow: http.HTTPFlow) -> list[SecretStr]:
+        """The key of the pool that a flow left with."""
+        intercepted = self._interception.intercepted(flow)
+        if intercepted is None or not intercepted.pooled:
+            return []
+        return [self._interception.account(intercepted).secret]
+
+    def _bridged(self, flow: http.HTTPFlow, turns: Intercepted) -> http.Response:
+        match accept(flow.request):
+            case Accepted(answer, extensions):
+                self._note(flow, turns, "bridged")
+                self._relay.switch(flow, lambda context: self._layer(context, flow, turns, extensions))
+                return answer
+            case refusal:
+                return refusal
+
+    def _layer(
+        self, context: Context, flow: http.HTTPFlow, turns: Intercepted, extensions: Sequence[Extension]
+    ) -> SocketLayer:
+        bridge = Bridge(flow, turns, self._answering, self._journal)
+        return SocketLayer(context, flow, extensions, bridge.run, self._relay)
+
+    def _note(self, flow: http.HTTPFlow, turns: Intercepted, fate: str) -> None:
+        self._journal.begin(flow, {"provider": turns.provider.name, "websocket": fate})
+
+
+def _is_authorized(flow: http.HTTPFlow, intercepted: Intercepted, turns: Intercepted | None) -> bool:
+    """Whether a handshake brings what it is judged by; what is answered here is not judged by a cookie."""
+    return intercepted.own is not None or (turns is None and "cookie" in flow.request.headers)
+
+
+def guard_choice(flow: http.HTTPFlow) -> None:
+    """A subprotocol is left out that a provider chose and its client did not offer, such as the item with a
+    key of the pool; the client then judges for itself (RFC 6455, section 4.1)."""
+    if flow.response is None or flow.response.status_code != _SWITCHED:
+        return
+    chosen = flow.response.headers.get(subprotocols.HEADER)
+    offers = ",".join(flow.request.headers.get_all(subprotocols.HEADER))
+    if chosen is not None and not subprotocols.is_offered(chosen, offers):
+        del flow.response.headers[subprotocols.HEADER]
+
+
+def _refusal(turns: Intercepted) -> http.Response:
+    """Measured: codex asks over HTTP at once after a 426, and only after that. It has to say what is spoken
+    instead (RFC 9110, section 15.5.22)."""
+    answer = _answer(turns, Fault(426, "websocket_refused", _REFUSED, should_retry=False))
+    answer.headers["upgrade"], answer.headers["connection"] = "HTTP/1.1", "upgrade"
+    return answer
+
+
+def _answer(intercepted: Intercepted, fault: Fault) -> http.Response:
+    if intercepted.protocol is None:
+        return http.Response.make(fault.status, fault.message, {"content-type": "text/plain"})
+    answer = intercepted.protocol.error(fault)
+    return http.Response.make(answer.status, answer.body, dict(answer.headers))

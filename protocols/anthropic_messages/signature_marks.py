@@ -1,0 +1,66 @@
+"""What we put where the provider has its own seals, so that it can be told when the client sends it back.
+
+Thinking that was cut before its signature, and sources that another provider cited, come back with the
+next request; the provider refuses both, since it signed neither. Each gets a carrier of no provider.
+"""
+
+from protocols.anthropic_messages.request_write_turns import closes_with_bare_call
+from protocols.base import Carry, Keep
+from protocols.model.parts import Seal
+from protocols.model.wirejson import JsonObject, each_at, inside, object_at, objects_at, text_at
+from protocols.shared.signatures import carried_in, kept_in, wrapped
+
+CUT = wrapped(Seal("cut", ""), "").value
+"""The signature of thinking that has none."""
+
+SOURCE = wrapped(Seal("source", ""), "").value
+"""The `encrypted_index` of a source that another provider cited."""
+
+_SEALED_IN = ("signature", "data")
+_CITED_IN = ("encrypted_index",)
+_THINKING = ("thinking", "redacted_thinking")
+
+
+def unsealed(body: JsonObject, keep: Keep) -> JsonObject:
+    """A request's body with the seals of thinking and citations as `keep` gives them, without the blocks of
+    thinking and the citations that it does not keep, and without messages that hold nothing else.
+
+    Documented: thinking by a budget cannot go on from a tool call that no thinking stands before; where
+    that is gone, this answer is asked for without.
+    """
+    found = each_at(body, "messages", lambda message: _kept_message(message, keep))
+    if found is body or text_at(object_at(body, "thinking"), "type") != "enabled":
+        return found
+    bare = closes_with_bare_call(objects_at(found, "messages"))
+    return {name: value for name, value in found.items() if name != "thinking" or not bare}
+
+
+def _kept_message(message: JsonObject, keep: Keep) -> JsonObject | None:
+    found = each_at(message, "content", lambda block: _kept_block(block, keep))
+    return None if found is not message and not found["content"] else found
+
+
+def _kept_block(block: JsonObject, keep: Keep) -> JsonObject | None:
+    if block.get("type") in _THINKING:
+        return kept_in(block, _SEALED_IN, keep)
+    found = each_at(block, "citations", lambda source: kept_in(source, _CITED_IN, keep))
+    return found if found is block or found["citations"] else {**found, "citations": None}
+
+
+def sealed(answer: JsonObject, carry: Carry) -> JsonObject:
+    """A message, or an event of one, with its seals as `carry` gives them."""
+    answer = inside(answer, "content_block", lambda block: _carried_block(block, carry))
+    answer = inside(answer, "delta", lambda delta: _carried_delta(delta, carry))
+    return each_at(answer, "content", lambda block: _carried_block(block, carry))
+
+
+def _carried_block(block: JsonObject, carry: Carry) -> JsonObject:
+    if block.get("type") in _THINKING:
+        return carried_in(block, _SEALED_IN, carry)
+    return each_at(block, "citations", lambda source: carried_in(source, _CITED_IN, carry))
+
+
+def _carried_delta(delta: JsonObject, carry: Carry) -> JsonObject:
+    if delta.get("type") == "signature_delta":
+        return carried_in(delta, _SEALED_IN, carry)
+    return inside(delta, "citation", lambda source: carried_in(source, _CITED_IN, carry))

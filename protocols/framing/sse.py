@@ -1,0 +1,174 @@
+"""Server-sent events on bytes: cut a stream into events, read one event, write one event.
+
+By the WHATWG grammar: LF, CRLF and lone CR end a line, a blank line ends an event, U+2028 is no
+newline, a byte-order mark may open the stream. A CR at the end of what has arrived waits for the next
+bytes, so that the segments do not depend on how the bytes were cut.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from protocols.base import Encoder
+from protocols.model.call import Call
+from protocols.model.errors import MalformedStream
+from protocols.model.http import Head, header
+from protocols.model.parts import StreamPart
+from protocols.model.segment import Segment
+from protocols.model.wirejson import dump, is_json, load_object
+
+_LINE_END = rb"(?>\r\n|\n|\r)"
+_EVENT_END = re.compile(_LINE_END + _LINE_END)
+_ENDED = re.compile(_LINE_END + _LINE_END + rb"\Z")
+_BLANK = re.compile(_LINE_END)
+_LINES = re.compile(_LINE_END)
+_FIELD = re.compile(rb"(?:\A|[\r\n])(?:event|id|retry):")
+_LONGEST_MARK = 256
+_DATA = len(b"data: ")
+DONE = b"[DONE]"
+LONGEST_EVENT = 1 << 26
+"""Bytes that one event may have; an answer without an end of line would fill the memory."""
+
+_OTHER_KINDS = ("application/json", "application/problem+json", "text/html")
+
+
+class Event(NamedTuple):
+    """`name` is the event field, `data` the data lines joined by LF (UTF-8), None without any."""
+
+    name: str | None
+    data: bytes | None
+
+
+def is_event_stream(head: Head, call: Call) -> bool:
+    """By its content type; a streamed call's answer also where the provider does not name a type of text."""
+    kind = (header(head.headers, "content-type") or "").lower()
+    return "text/event-stream" in kind or (call.stream and not kind.startswith(_OTHER_KINDS))
+
+
+class SseFramer:
+    """Bytes to segments of one event each; blank lines between events are segments of their own.
+
+    `last` is a byte string by which the protocol's final event is guessed; `named`: clients of the protocol
+    pass over events without a name.
+    """
+
+    def __init__(self, last: bytes, *, named: bool = False) -> None:
+        self._last = last
+        self._named = named
+        self._buffer = bytearray()
+        self._searched = 0
+
+    def feed(self, data: bytes) -> list[Segment]:
+        buffer = self._buffer
+        buffer += data
+        if len(buffer) > LONGEST_EVENT:
+            raise MalformedStream(f"an event of more than {LONGEST_EVENT} bytes")
+        segments: list[Segment] = []
+        start, search = 0, self._searched
+        while end := self._end_of_unit(start, search):
+            segments.append(self._segment(bytes(buffer[start:end])))
+            start = search = end
+        if start:
+            del buffer[:start]
+        self._searched = max(0, len(buffer) - 3)
+        return segments
+
+    def _end_of_unit(self, start: int, search: int) -> int:
+        """The offset behind the unit that begins at `start`; 0 when it is not whole yet."""
+        buffer = self._buffer
+        if start == len(buffer):
+            return 0
+        found = _BLANK.match(buffer, start) or _EVENT_END.search(buffer, max(start, search))
+        if found is None:
+            return 0
+        end = found.end()
+        waits_for_lf = end == len(buffer) and buffer[end - 1] == 0x0D
+        return 0 if waits_for_lf else end
+
+    def _segment(self, raw: bytes) -> Segment:
+        broken = not _looks_whole(raw) and self._is_broken(raw)
+        if len(raw) >= _LONGEST_MARK:
+            return Segment(raw, broken=broken)
+        empty = broken and not (parse_event(raw).data or b"").strip()
+        idle = raw[0] in b":\r\n" or b'"ping"' in raw or empty
+        return Segment(raw, self._last in raw, idle, broken=broken)
+
+    def _is_broken(self, raw: bytes) -> bool:
+        """Measured: SDKs raise a bare error of their JSON parser on such an event, on an empty one too, be it
+        a name, an id or a time to retry alone. An event with an object in each line lacks its blank lines
+        only, and is read by some."""
+        name, data = parse_event(raw)
+        if data is None:
+            return _FIELD.search(raw) is not None
+        if data.strip() == DONE or (self._named and name is None):
+            return False
+        return not (is_json(data) or all(map(is_json, data.split(b"\n"))))
+
+    def eof(self) -> list[Segment]:
+        """Measured: SDKs drop a last event that lacks its blank line, so a whole one gets it here. A CR
+        that ends it is half of a CRLF with the LF that follows."""
+        rest = bytes(self._buffer)
+        self._buffer.clear()
+        self._searched = 0
+        if not rest.strip(b"\r\n") or _ENDED.search(rest):
+            return [self._segment(rest)] if rest else []
+        data = parse_event(rest).data
+        if data is None or not (data.strip() == DONE or load_object(data) is not None):
+            self._buffer += rest
+            return []
+        return [self._segment(rest + (b"\n" if rest.endswith(b"\n") else b"\n\n"))]
+
+    def rest(self) -> bytes:
+        return bytes(self._buffer)
+
+
+def _looks_whole(raw: bytes) -> bool:
+    """Whether an event's data is JSON in one line, its last, as it mostly is."""
+    if raw.startswith(b"data: {"):
+        return is_json(raw[_DATA:])
+    line = raw.find(b"\ndata: {", 0, _LONGEST_MARK) + 1
+    return line > 0 and is_json(raw[line + _DATA :])
+
+
+class SseDecoder:
+    """A framer and a protocol's reader: what `protocols.base.Decoder` asks for."""
+
+    def __init__(
+        self, last: bytes, read: Callable[[Event, bytes], Sequence[StreamPart]], *, named: bool = False
+    ) -> None:
+        framer = SseFramer(last, named=named)
+        self.feed = framer.feed
+        self.eof = framer.eof
+        self.rest = framer.rest
+        self._read = read
+
+    def read(self, segment: Segment) -> Sequence[StreamPart]:
+        return self._read(parse_event(segment.raw), segment.raw)
+
+
+def parse_event(raw: bytes) -> Event:
+    """The fields of one event; unknown fields and comments are passed over."""
+    name: str | None = None
+    data: list[bytes] = []
+    for line in _LINES.split(raw.removeprefix(b"\xef\xbb\xbf")):
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"data":
+            data.append(value)
+        elif field == b"event":
+            name = value.decode("utf-8", "replace")
+    return Event(name, b"\n".join(data) if data else None)
+
+
+def write_event(value: object, name: str | None = None) -> bytes:
+    """One event with `value` as JSON, LF line ends, and a space behind `data:` (clients need it)."""
+    prefix = f"event: {name}\n".encode() if name else b""
+    return prefix + b"data: " + dump(value) + b"\n\n"
+
+
+class SseEncoder(Encoder):
+    """What every protocol over server-sent events encodes alike; `resume` is the protocol's own."""
+
+    def heartbeat(self) -> bytes:
+        """Measured: a bare newline is the one form that every SSE client survives."""
+        return b"\n"

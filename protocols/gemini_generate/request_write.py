@@ -1,0 +1,288 @@
+"""A prompt as a request of the protocol.
+
+Losses, besides what `LACKS` names: an instruction in the middle of a conversation becomes a text of the
+user; media that a tool gave back stand behind the results, in the same turn; whether a tool's schema is
+strict, the name and description of an answer's schema, how closely an image is to be looked at, and cache
+breakpoints are left out; a level of thinking above "high" is "high", and one is never off.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import quote
+
+from protocols.gemini_generate.answer_read import SEAL
+from protocols.gemini_generate.shapes import SSE_QUERY, in_envelope
+from protocols.model.call import Rendered, Target
+from protocols.model.errors import Untranslatable
+from protocols.model.prompt import (
+    Content,
+    Effort,
+    Media,
+    MediaForm,
+    MediaKind,
+    Message,
+    Prompt,
+    Refusal,
+    Role,
+    Text,
+    Thinking,
+    Thought,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolMode,
+    ToolResult,
+    budget_of,
+    effort_of,
+)
+from protocols.model.wirejson import JsonObject, given
+from protocols.shared.arguments import object_of
+
+LACKS: Mapping[str, str] = {
+    "parallel_tool_calls": "the model decides by itself how many tools it calls at once",
+    "verbosity": "there is no such knob",
+    "user": "there is no field for the end user",
+    "metadata": "there is no field for it that every endpoint of the protocol takes",
+    "service_tier": "tiers are not chosen by request",
+    "cache_key": "prefixes are cached by themselves",
+}
+
+UNSIGNED = "skip_thought_signature_validator"
+"""What Google documents for a call whose signature is not there (made by another model); not measured."""
+
+_PATH = "/v1beta/models/{model}:{method}"
+_TYPES = {MediaKind.IMAGE: "image/png", MediaKind.AUDIO: "audio/wav", MediaKind.FILE: "application/pdf"}
+_SUFFIXES = {
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "jpeg": "image/jpeg",
+    "webp": "image/webp",
+    "gif": "image/gif",
+    "heic": "image/heic",
+    "mp3": "audio/mp3",
+    "wav": "audio/wav",
+    "mp4": "video/mp4",
+    "pdf": "application/pdf",
+    "txt": "text/plain",
+}
+_LEVELS = {
+    Effort.NONE: "MINIMAL",
+    Effort.MINIMAL: "MINIMAL",
+    Effort.LOW: "LOW",
+    Effort.MEDIUM: "MEDIUM",
+    Effort.HIGH: "HIGH",
+    Effort.XHIGH: "HIGH",
+    Effort.MAX: "HIGH",
+}
+"""Measured: gemini-cli writes levels in capitals."""
+
+_CALL_NAMES = frozenset({"functionCall", "function_call"})
+_BY_BUDGET = "2.5"
+_THOUGHTLESS = ("gemini-1", "gemini-2.0", "gemma")
+
+
+def render(prompt: Prompt, target: Target) -> Rendered:
+    """`prompt` for the model of `target`. Raises Untranslatable for a call or a result without a name."""
+    method = "streamGenerateContent" if prompt.stream else "generateContent"
+    path = path_of(target, method, SSE_QUERY if prompt.stream else "")
+    body = _request(prompt, target)
+    if in_envelope(path):
+        return Rendered(path, {"model": target.model, "request": body})
+    return Rendered(path, body)
+
+
+def path_of(target: Target, method: str, query: str) -> str:
+    """The path to ask for `method` at `target`, with its query."""
+    model = quote(target.model.removeprefix("models/"), safe="@:-._~/")
+    path = (target.path or _PATH).replace("{model}", model).replace("{method}", method)
+    return path + ("&" if "?" in path else "?") + query if query else path
+
+
+def _request(prompt: Prompt, target: Target) -> JsonObject:
+    system = [{"text": one.text} for one in prompt.system]
+    declared = [_declaration(tool) for tool in prompt.tools]
+    return given(
+        contents=_contents(prompt, target),
+        systemInstruction={"parts": system} if system else None,
+        tools=[{"functionDeclarations": declared}] if declared else None,
+        toolConfig=_tool_config(prompt.tool_choice) if prompt.tool_choice else None,
+        generationConfig=_config(prompt, target) or None,
+    )
+
+
+# -- what is said ---------------------------------------------------------------------------------------
+
+
+def _contents(prompt: Prompt, target: Target) -> list[JsonObject]:
+    """Neighbours of one role as one turn, results of tools first in theirs: all calls of a turn are to be
+    answered in the next one."""
+    turns: list[tuple[str, list[JsonObject]]] = []
+    names = _names(prompt.messages)
+    for number, message in enumerate(prompt.messages):
+        role = "model" if message.role is Role.ASSISTANT else "user"
+        parts = list(_parts(message, names, f"messages[{number}]"))
+        if turns and turns[-1][0] == role:
+            turns[-1][1].extend(parts)
+        elif parts:
+            turns.append((role, parts))
+    return [{"role": role, "parts": _arranged(role, parts, target)} for role, parts in turns]
+
+
+def _names(messages: Iterable[Message]) -> Mapping[str, str]:
+    """The names of tools by the ids of their calls."""
+    return {each.id: each.name for one in messages for each in one.content if isinstance(each, ToolCall)}
+
+
+def _arranged(role: str, parts: list[JsonObject], target: Target) -> list[JsonObject]:
+    if role == "user":
+        return sorted(parts, key=lambda part: "functionResponse" not in part)
+    return marked(parts) if _checks_signatures(target) else parts
+
+
+def marked(parts: list[JsonObject]) -> list[JsonObject]:
+    """A turn of the model whose first call is not signed, with the mark that says so."""
+    first = next((at for at, part in enumerate(parts) if _CALL_NAMES & part.keys()), None)
+    if first is None or "thoughtSignature" in parts[first]:
+        return parts
+    return [*parts[:first], {**parts[first], "thoughtSignature": UNSIGNED}, *parts[first + 1 :]]
+
+
+def _checks_signatures(target: Target) -> bool:
+    """Documented: models that think by level refuse a turn whose first call is not signed."""
+    return _thinks_by(target) == "effort" and not target.model.startswith(_THOUGHTLESS)
+
+
+def _parts(message: Message, names: Mapping[str, str], where: str) -> Iterator[JsonObject]:
+    """The parts of one message; a seal waits for the text or the call that it signs."""
+    seal = ""
+    for content in message.content:
+        if isinstance(content, Thought):
+            if own := _seal_of(content):
+                yield from _bare(seal)
+                seal = "" if content.text else own
+                yield from _thought(content.text, own)
+            continue
+        for part in _part(content, names, where):
+            signs = seal and ("functionCall" in part or "text" in part)
+            yield {**part, "thoughtSignature": seal} if signs else part
+            seal = "" if signs else seal
+    yield from _bare(seal)
+
+
+def _seal_of(thought: Thought) -> str:
+    """Of the provider's own making; the thoughts of others it does not take."""
+    return thought.seal.value if thought.seal and thought.seal.form == SEAL else ""
+
+
+def _bare(seal: str) -> Iterator[JsonObject]:
+    if seal:
+        yield {"text": "", "thoughtSignature": seal}
+
+
+def _thought(text: str, seal: str) -> Iterator[JsonObject]:
+    if text:
+        yield {"text": text, "thought": True, "thoughtSignature": seal}
+
+
+def _part(content: Content, names: Mapping[str, str], where: str) -> Iterator[JsonObject]:
+    match content:
+        case Text(text=text) | Refusal(text=text):
+            if text:
+                yield {"text": text}
+        case Media():
+            yield _media(content)
+        case ToolCall():
+            yield {"functionCall": _call(content, where)}
+        case ToolResult():
+            yield {"functionResponse": _result(content, names, where)}
+            yield from (_media(each) for each in content.content if isinstance(each, Media))
+        case Thought():
+            pass
+
+
+def _call(call: ToolCall, where: str) -> JsonObject:
+    if not call.name:
+        raise Untranslatable(where, f"the tool call {call.id!r} has no name")
+    return given(id=call.id or None, name=call.name, args=object_of(call.arguments))
+
+
+def _result(result: ToolResult, names: Mapping[str, str], where: str) -> JsonObject:
+    name = names.get(result.id) or result.name
+    if not name:
+        raise Untranslatable(where, f"the result {result.id!r} is of no call of this conversation")
+    text = "\n".join(each.text for each in result.content if isinstance(each, Text))
+    response = {"error" if result.error else "output": text}
+    return given(id=result.id or None, name=name, response=response)
+
+
+def _media(media: Media) -> JsonObject:
+    """The provider must be told the type; where nothing says it, the commonest of its kind."""
+    if media.form is MediaForm.DATA:
+        kind = media.media_type or _TYPES[media.kind]
+        return {"inlineData": {"mimeType": kind, "data": media.value}}
+    suffix = media.value.partition("?")[0].rpartition(".")[2].lower()
+    told = media.media_type or _SUFFIXES.get(suffix)
+    return {"fileData": given(mimeType=told, fileUri=media.value)}
+
+
+# -- tools ----------------------------------------------------------------------------------------------
+
+
+def _declaration(tool: Tool) -> JsonObject:
+    """JSON schema has a field of its own, so that nothing of it is to be cut away."""
+    return given(
+        name=tool.name, description=tool.description or None, parametersJsonSchema=tool.parameters or None
+    )
+
+
+def _tool_config(choice: ToolChoice) -> JsonObject:
+    """Only these modes take names; of AUTO it is VALIDATED that does."""
+    modes = {ToolMode.AUTO: "AUTO", ToolMode.NONE: "NONE", ToolMode.REQUIRED: "ANY"}
+    mode = "VALIDATED" if choice.mode is ToolMode.AUTO and choice.names else modes[choice.mode]
+    return {"functionCallingConfig": given(mode=mode, allowedFunctionNames=list(choice.names) or None)}
+
+
+# -- knobs ----------------------------------------------------------------------------------------------
+
+
+def _config(prompt: Prompt, target: Target) -> JsonObject:
+    form = prompt.response_format
+    return given(
+        maxOutputTokens=prompt.max_output,
+        temperature=prompt.temperature,
+        topP=prompt.top_p,
+        topK=prompt.top_k,
+        frequencyPenalty=prompt.frequency_penalty,
+        presencePenalty=prompt.presence_penalty,
+        seed=prompt.seed,
+        candidateCount=prompt.choices,
+        stopSequences=list(prompt.stop) or None,
+        responseLogprobs=None if prompt.logprobs is None else True,
+        logprobs=prompt.logprobs or None,
+        responseMimeType="application/json" if form else None,
+        responseJsonSchema=form.schema if form else None,
+        thinkingConfig=_thinking(prompt.thinking, target) or None if prompt.thinking else None,
+    )
+
+
+def _thinking(thinking: Thinking, target: Target) -> JsonObject:
+    by = _thinks_by(target)
+    if by == "none":
+        return {}
+    effort = effort_of(thinking)
+    return given(
+        thinkingBudget=_budget(thinking, target.model) if by == "budget" else None,
+        thinkingLevel=_LEVELS[effort] if by == "effort" and effort else None,
+        includeThoughts=thinking.shown,
+    )
+
+
+def _thinks_by(target: Target) -> str:
+    return target.thinking or ("budget" if _BY_BUDGET in target.model else "effort")
+
+
+def _budget(thinking: Thinking, model: str) -> int | None:
+    """Documented for 2.5: 128 to 32768 for pro, which always thinks; up to 24576 for the others."""
+    budget = budget_of(thinking)
+    if budget is None or budget < 0 or _BY_BUDGET not in model:
+        return budget
+    return min(max(budget, 128), 32_768) if "pro" in model else min(budget, 24_576)

@@ -1,0 +1,1 @@
+"""What protocols have in common, as types: HTTP, calls, prompts, parts, errors."""

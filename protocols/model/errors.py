@@ -1,0 +1,42 @@
+"""What can be wrong with bytes: whose fault it is decides the class. And the error that a client gets."""
+
+from dataclasses import dataclass
+
+
+class ProtocolError(ValueError):
+    """Base of the faults below; the message names what was wrong, never the content of a credential."""
+
+
+class MalformedRequest(ProtocolError):
+    """The client's bytes are not what the protocol asks for. The provider is still asked: it answers 400."""
+
+
+class MalformedStream(ProtocolError):
+    """The provider's bytes cannot be framed at all."""
+
+
+class Untranslatable(ProtocolError):
+    """A request asks for what the protocol of its target cannot say. `field`: where, dotted, as the client
+    wrote it (`tools[2].type`); the client gets a 400 that names it, and no provider is asked."""
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(f"{field}: {why}")
+        self.field = field
+
+
+NO_JSON = "an event of the provider's answer is no JSON"
+"""Why a stream is malformed of which one event is none, where clients would fail on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An error of our own making, for `WireProtocol.error`. `retry_after` in seconds.
+
+    `kind` is one of `parts.ErrorKind` where a client's SDK has a word for it, else any word.
+    """
+
+    status: int
+    kind: str
+    message: str
+    retry_after: float | None = None
+    should_retry: bool = True

@@ -1,0 +1,62 @@
+"""Requests and answers of HTTP as they cross the edge."""
+
+from dataclasses import dataclass
+
+from protocols.model.origin import Origin, is_method, is_origin_form
+
+type Headers = tuple[tuple[str, str], ...]
+"""Ordered name and value pairs, names in their own case; compared case-insensitively by `header`."""
+
+
+def header(headers: Headers, name: str) -> str | None:
+    """The first value of `name` (any case), or None."""
+    wanted = name.lower()
+    return next((value for key, value in headers if key.lower() == wanted), None)
+
+
+@dataclass(frozen=True, slots=True)
+class WireRequest:
+    """A request as a client sent it. `target` is its path with the query; `body` without its coding."""
+
+    method: str
+    target: str
+    headers: Headers
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamRequest:
+    """A request as it leaves: to `origin` and nowhere else. Raises ValueError for what could be read as more
+    than a method and a path.
+
+    `target` is in origin form, the prefix of `origin` included; `body` is the bytes on the wire.
+    """
+
+    origin: Origin
+    method: str
+    target: bytes
+    headers: Headers
+    body: bytes = b""
+
+    def __post_init__(self) -> None:
+        if not (is_method(self.method) and is_origin_form(self.target)):
+            raise ValueError("not a method and a target in origin form")
+
+
+@dataclass(frozen=True, slots=True)
+class WireResponse:
+    """A whole answer as it crosses the edge; `reason` is the HTTP/1 phrase, empty where there is none."""
+
+    status: int
+    headers: Headers
+    body: bytes = b""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Status and headers of an answer whose body is still to come."""
+
+    status: int
+    headers: Headers
+    reason: str = ""

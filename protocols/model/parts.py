@@ -1,0 +1,249 @@
+"""The unified parts of a streamed answer; what they add up to is in `protocols.model.progress`.
+
+A part is what one provider event means, whatever the protocol: a block opens, grows, closes; a choice
+finishes; usage is reported; something failed. Decoders make parts, `Progress` folds them, repair makes
+closing parts, encoders write them. Text is `str` (already decoded), counts are tokens.
+"""
+
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class BlockKind(StrEnum):
+    """What a block carries. HOSTED is a tool that the provider runs; TOOL is one that the client runs."""
+
+    TEXT = "text"
+    REASONING = "reasoning"
+    TOOL = "tool_input"
+    REFUSAL = "refusal"
+    MEDIA = "media"
+    HOSTED = "hosted"
+
+
+class ToolKind(StrEnum):
+    """What a tool of the client takes: the JSON of an object, or free text (OpenAI's custom tools)."""
+
+    FUNCTION = "function"
+    CUSTOM = "custom"
+
+
+class ErrorKind(StrEnum):
+    """What an error says, in words that every protocol has its own for; used in `StreamError.type` and
+    `Fault.kind` when a protocol writes an error that another one said."""
+
+    INVALID_REQUEST = "invalid_request"
+    AUTHENTICATION = "authentication"
+    PERMISSION = "permission"
+    NOT_FOUND = "not_found"
+    TOO_LARGE = "too_large"
+    QUOTA = "insufficient_quota"
+    RATE_LIMIT = "rate_limit_exceeded"
+    TIMEOUT = "timeout"
+    OVERLOADED = "overloaded"
+    SERVER = "server_error"
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """What a provider asks to have back, unchanged, with its reasoning; the client cannot read it.
+
+    `form` says which of the provider's fields `value` was in, so that it can be put back there: "signature"
+    (Anthropic, Gemini), "redacted" (Anthropic), "encrypted" (Responses), "details" (the JSON text of
+    OpenRouter's reasoning_details), or "carrier" (see protocols.shared.signatures).
+    """
+
+    form: str
+    value: str
+
+
+class FinishReason(StrEnum):
+    """Why a choice ended, in the canonical words; the provider's own word stays beside it."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
+    CONTENT_FILTER = "content_filter"
+    PAUSE = "pause"
+    ERROR = "error"
+    OTHER = "other"
+
+
+CUT_SHORT = frozenset({FinishReason.LENGTH, FinishReason.CONTENT_FILTER, FinishReason.ERROR})
+"""Ends behind which a tool call may be half of one, whatever its provider calls it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the provider counted them; None where it said nothing. Inclusive counts:
+
+    `input` includes cache reads and writes, `output` includes reasoning.
+    """
+
+    input: int | None = None
+    output: int | None = None
+    cache_read: int | None = None
+    cache_write: int | None = None
+    reasoning: int | None = None
+
+    def updated(self, other: "Usage") -> "Usage":
+        """Later reports are cumulative: a count that is given replaces the earlier one, never adds."""
+        return Usage(
+            input=self.input if other.input is None else other.input,
+            output=self.output if other.output is None else other.output,
+            cache_read=self.cache_read if other.cache_read is None else other.cache_read,
+            cache_write=self.cache_write if other.cache_write is None else other.cache_write,
+            reasoning=self.reasoning if other.reasoning is None else other.reasoning,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MessageStart:
+    """`template` holds the top-level fields that every synthesised frame of the stream repeats."""
+
+    id: str
+    model: str
+    template: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceStart:
+    choice: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlockStart:
+    """`index` counts the blocks of a choice from 0; a decoder never uses one twice.
+
+    `payload` is the provider's own object where the block is more than its text: of MEDIA
+    `{"media_type": ..., "data": base64}` or `{"url": ...}`, of HOSTED the item as it came.
+    """
+
+    choice: int
+    index: int
+    kind: BlockKind
+    tool_id: str | None = None
+    tool_name: str | None = None
+    tool_kind: ToolKind = ToolKind.FUNCTION
+    namespace: str = ""
+    payload: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BlockDelta:
+    choice: int
+    index: int
+    kind: BlockKind
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class BlockStop:
+    """`seal`: what the provider asks back with a block of reasoning. One without text and with a seal
+    stands right before the block that it seals (Gemini signs calls and texts)."""
+
+    choice: int
+    index: int
+    seal: Seal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """A source that a block of text cites; `start` and `end` are offsets in it, in characters."""
+
+    choice: int
+    index: int
+    url: str
+    title: str = ""
+    start: int | None = None
+    end: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """`native` is the provider's own word, `detail` what it says besides: the stop sequence, the reason of
+    a refusal."""
+
+    choice: int
+    reason: FinishReason
+    native: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UsageReport:
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEnd:
+    """The protocol's own last frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Life without content: a keep-alive event, a comment, a blank line. `working`: the model is at work on
+    what it does not show (reasoning that is hidden, or only sealed)."""
+
+    working: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StreamError:
+    """An error inside the stream. `native`: in the form that the protocol's own clients raise on."""
+
+    type: str
+    message: str
+    code: str | None = None
+    status: int | None = None
+    native: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """A frame that this version does not understand; it passes as it is."""
+
+    raw: bytes
+
+
+type StreamPart = (
+    MessageStart
+    | ChoiceStart
+    | BlockStart
+    | BlockDelta
+    | BlockStop
+    | Annotation
+    | Finish
+    | UsageReport
+    | StreamEnd
+    | Ping
+    | StreamError
+    | Opaque
+)
+
+type BlockPart = BlockStart | BlockDelta | BlockStop | Annotation
+type BlockKey = tuple[int, int]
+"""A block by its choice and its index."""
+
+
+def key_of(part: BlockPart) -> BlockKey:
+    return part.choice, part.index
+
+
+def is_of(part: StreamPart, blocks: Container[BlockKey]) -> bool:
+    """Whether a part says something of one of these blocks."""
+    return isinstance(part, BlockStart | BlockDelta | BlockStop | Annotation) and key_of(part) in blocks
+
+
+_SHOWN_AT_START = frozenset({BlockKind.TOOL, BlockKind.HOSTED, BlockKind.MEDIA})
+
+
+def visible(part: StreamPart) -> bool:
+    """Whether a part commits the answer: something a client can show, run, or pay for."""
+    match part:
+        case BlockDelta(text=text):
+            return bool(text)
+        case BlockStart(kind=kind):
+            return kind in _SHOWN_AT_START
+        case _:
+            return False

@@ -1,0 +1,186 @@
+"""What the parts of a streamed answer add up to: the fold of `protocols.model.parts`, block by block."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from protocols.model.parts import (
+    Annotation,
+    BlockDelta,
+    BlockKind,
+    BlockStart,
+    BlockStop,
+    ChoiceStart,
+    Finish,
+    MessageStart,
+    Opaque,
+    Ping,
+    StreamEnd,
+    StreamError,
+    StreamPart,
+    Usage,
+    UsageReport,
+    visible,
+)
+
+_CHARACTERS_PER_TOKEN = 4
+
+
+def estimated_tokens(characters: int) -> int:
+    """What a text comes to where nobody counted its tokens."""
+    return -(-characters // _CHARACTERS_PER_TOKEN)
+
+
+def says_anything(parts: Iterable[StreamPart]) -> bool:
+    """Whether `parts` are of an answer; see `Progress.said`."""
+    progress = Progress()
+    progress.fold(parts)
+    return progress.said
+
+
+@dataclass(slots=True)
+class Block:
+    """What a block has come to: its start, the pieces of its text, how it stopped (None: it has not)."""
+
+    start: BlockStart
+    pieces: list[str] = field(default_factory=list)
+    annotations: list[Annotation] = field(default_factory=list)
+    stop: BlockStop | None = None
+
+    @property
+    def kind(self) -> BlockKind:
+        return self.start.kind
+
+    @property
+    def tool_name(self) -> str | None:
+        return self.start.tool_name
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+    def parts(self) -> Iterator[BlockStart | BlockDelta | Annotation | BlockStop]:
+        """The block once more, its text in one piece; one that is open is stopped."""
+        start = self.start
+        yield start
+        if text := self.text:
+            yield BlockDelta(start.choice, start.index, start.kind, text)
+        yield from self.annotations
+        yield self.stop or BlockStop(start.choice, start.index)
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a stream has said so far: the fold of its parts, mutated by `fold` and `expect` alone.
+
+    `blocks`: all of them in order, by choice and index; `open`: those that a client takes for open; `torn`:
+    those that were open when the stream began anew.
+    """
+
+    head: MessageStart | None = None
+    blocks: dict[tuple[int, int], Block] = field(default_factory=dict)
+    open: dict[tuple[int, int], Block] = field(default_factory=dict)
+    torn: list[Block] = field(default_factory=list)
+    seen: set[int] = field(default_factory=set)
+    finished: dict[int, Finish] = field(default_factory=dict)
+    usage: Usage | None = None
+    error: StreamError | None = None
+    ended: bool = False
+    visible: bool = False
+    characters: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """The stream said that it was done, be it without a last formality.
+
+        Measured: `[DONE]` without any finish reason exists, and a finish reason without `[DONE]`.
+        """
+        return self.ended or (bool(self.seen) and self.seen <= self.finished.keys())
+
+    @property
+    def said(self) -> bool:
+        """Whether anything in it is of an answer; frames of another shape, and pings, say nothing."""
+        named = self.head is not None and bool(self.head.id or self.head.model)
+        return named or bool(self.blocks or self.finished or self.usage or self.error)
+
+    @property
+    def over(self) -> bool:
+        """Nothing that counts can follow: the stream said that it was done, or that it failed."""
+        return self.complete or self.error is not None
+
+    @property
+    def ordered(self) -> list[Block]:
+        """The blocks by choice, then by index."""
+        return [self.blocks[key] for key in sorted(self.blocks)]
+
+    @property
+    def unfinished(self) -> list[int]:
+        return sorted(self.seen - self.finished.keys())
+
+    def expect(self, choices: int) -> None:
+        """So many choices were asked for: where the stream broke, one that never began is unfinished too."""
+        self.seen.update(range(choices))
+
+    def fold(self, parts: Iterable[StreamPart]) -> None:
+        for part in parts:
+            self._fold(part)
+            self.visible = self.visible or visible(part)
+
+    def _fold(self, part: StreamPart) -> None:
+        match part:
+            case BlockStart() | BlockDelta() | BlockStop() | Annotation():
+                self._fold_block(part)
+            case MessageStart():
+                self._start(part)
+            case ChoiceStart(choice=choice):
+                self.seen.add(choice)
+            case Finish(choice=choice):
+                self.seen.add(choice)
+                self.finished[choice] = part
+            case UsageReport(usage=usage):
+                self.usage = self.usage.updated(usage) if self.usage else usage
+            case StreamEnd():
+                self.ended = True
+            case StreamError():
+                self.error = self.error or part
+            case Ping() | Opaque():
+                pass
+            case _:
+                assert_never(part)
+
+    def _fold_block(self, part: BlockStart | BlockDelta | BlockStop | Annotation) -> None:
+        block = self.blocks.get((part.choice, part.index))
+        match part:
+            case BlockStart():
+                self._open_block(part)
+            case BlockDelta(choice=choice, text=text):
+                self.seen.add(choice)
+                self.characters += len(text)
+                if block:
+                    block.pieces.append(text)
+            case BlockStop(choice=choice, index=index):
+                self.open.pop((choice, index), None)
+                if block:
+                    block.stop = part
+            case Annotation():
+                if block:
+                    block.annotations.append(part)
+            case _:
+                assert_never(part)
+
+    def _start(self, part: MessageStart) -> None:
+        """A second start is an upstream that began anew inside one answer: what was done is void.
+
+        Measured: the second answer numbers its blocks from 0 again. What the first left open stays open
+        for the client until the second takes its number; a tool call among it was torn in two either way,
+        and counts as cut if the second answer does not end properly. A proper end passes untouched.
+        """
+        self.torn += self.open.values()
+        self.blocks = dict(self.open)
+        self.finished.clear()
+        self.ended = False
+        self.head = part
+
+    def _open_block(self, part: BlockStart) -> None:
+        self.seen.add(part.choice)
+        self.blocks[part.choice, part.index] = self.open[part.choice, part.index] = Block(part)

@@ -1,0 +1,369 @@
+"""Answers of Chat read: chunks of a stream, or a whole body, to parts."""
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from protocols.framing.sse import DONE, Event
+from protocols.model.parts import (
+    CUT_SHORT,
+    Annotation,
+    BlockKind,
+    BlockStart,
+    BlockStop,
+    ChoiceStart,
+    Finish,
+    FinishReason,
+    MessageStart,
+    Opaque,
+    Ping,
+    Seal,
+    StreamEnd,
+    StreamPart,
+    ToolKind,
+    Usage,
+    UsageReport,
+    visible,
+)
+from protocols.model.wirejson import (
+    JsonObject,
+    count_at,
+    load_object,
+    object_at,
+    objects,
+    objects_at,
+    stream_error,
+    text_at,
+)
+from protocols.openai_chat.reasoning import Details, details_text, signature_of
+from protocols.shared.arguments import text_of
+from protocols.shared.blocks import ImplicitBlocks
+from protocols.shared.media import from_data_url
+
+FINISH_REASONS: Mapping[str, FinishReason] = {
+    "stop": FinishReason.STOP,
+    "eos": FinishReason.STOP,
+    "length": FinishReason.LENGTH,
+    "model_length": FinishReason.LENGTH,
+    "tool_calls": FinishReason.TOOL_CALLS,
+    "function_call": FinishReason.TOOL_CALLS,
+    "content_filter": FinishReason.CONTENT_FILTER,
+    "error": FinishReason.ERROR,
+    "insufficient_system_resource": FinishReason.ERROR,
+}
+"""`eos` is Together's, `model_length` Mistral's, `error` OpenRouter's, the last DeepSeek's."""
+
+_NATIVE_LENGTHS = frozenset(
+    {"length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"}
+)
+_TEMPLATE = ("id", "object", "created", "model", "system_fingerprint", "service_tier", "provider")
+_KNOWN = frozenset({"choices", "usage", "object"})
+_REASONING, _CONTENT, _REFUSAL, _AUDIO = "reasoning", "content", "refusal", "audio"
+
+
+class ChunkReader:
+    """The events of one stream to parts; keeps what the parts of a choice need to know of each other."""
+
+    def __init__(self) -> None:
+        self._started = False
+        self._choices: dict[int, ChoiceReader] = {}
+        self._reasoned = 0
+
+    def read(self, event: Event, raw: bytes) -> Sequence[StreamPart]:
+        if event.data is None:
+            return (Ping(),)
+        if event.data.strip() == DONE:
+            return (StreamEnd(),)
+        chunk = load_object(event.data)
+        if chunk is None:
+            return (Opaque(raw),)
+        parts = list(self._read_chunk(chunk, event.name))
+        if not (parts or chunk.keys() & _KNOWN):
+            return (Opaque(raw),)
+        works = self._works(chunk) and not any(map(visible, parts))
+        return [*parts, Ping(working=True)] if works else parts
+
+    def _read_chunk(self, chunk: JsonObject, name: str | None) -> Iterator[StreamPart]:
+        if error := chunk.get("error"):
+            yield stream_error(error)
+        elif name == "error" or chunk.get("object") == "error":
+            yield stream_error(chunk, native=False)
+        choices = objects_at(chunk, "choices")
+        if choices and not self._started:
+            self._started = True
+            yield _message_start(chunk)
+        for choice in choices:
+            yield from self._read_choice(choice)
+        yield from _usage_reports(chunk)
+
+    def _works(self, chunk: JsonObject) -> bool:
+        """Whether the model thinks: its reasoning is counted further, or comes where nobody can read it."""
+        counts = object_at(_usage_object(chunk), "completion_tokens_details")
+        count = count_at(counts, "reasoning_tokens") or 0
+        before, self._reasoned = self._reasoned, max(self._reasoned, count)
+        deltas = (object_at(choice, "delta") for choice in objects_at(chunk, "choices"))
+        return self._reasoned > before or any(
+            objects_at(delta, "reasoning_details") or signature_of(delta) for delta in deltas
+        )
+
+    def _read_choice(self, choice: JsonObject) -> Iterator[StreamPart]:
+        index = count_at(choice, "index") or 0
+        reader = self._choices.get(index)
+        if reader is None:
+            reader = self._choices[index] = ChoiceReader(index)
+            yield ChoiceStart(index)
+        yield from reader.read(choice)
+
+
+def read_answer(body: JsonObject) -> Sequence[StreamPart]:
+    """A whole answer: all blocks of all choices, each with one delta. Every choice has its finish."""
+    choices = objects_at(body, "choices")
+    if (error := body.get("error")) and not choices:
+        return (stream_error(error),)
+    parts: list[StreamPart] = [_message_start(body)]
+    for choice in choices:
+        index = count_at(choice, "index") or 0
+        parts += (ChoiceStart(index), *ChoiceReader(index).read_whole(choice))
+    return [*parts, *_usage_reports(body), StreamEnd()]
+
+
+@dataclass(slots=True)
+class ChatBlocks(ImplicitBlocks):
+    """Blocks of one choice, some of which say more of themselves, or end with a seal."""
+
+    seals: dict[Hashable, Seal] = field(default_factory=dict)
+
+    def index(self, key: Hashable) -> int:
+        return self._open[key]
+
+    def tool(self, key: Hashable, kind: ToolKind, tool_id: str | None, name: str | None) -> BlockStart:
+        return BlockStart(self.choice, self._opened(key), BlockKind.TOOL, tool_id, name, kind)
+
+    def media(self, key: Hashable, payload: JsonObject) -> BlockStart:
+        return BlockStart(self.choice, self._opened(key), BlockKind.MEDIA, payload=payload)
+
+    def hosted(self, key: Hashable, item: JsonObject) -> BlockStart:
+        name = text_at(item, "type") or None
+        return BlockStart(self.choice, self._opened(key), BlockKind.HOSTED, None, name, payload=item)
+
+    def seal(self, seal: Seal) -> Iterator[StreamPart]:
+        """A block of reasoning that is nothing but its seal."""
+        yield BlockStart(self.choice, self._next, BlockKind.REASONING)
+        yield BlockStop(self.choice, self._next, seal)
+        self._next += 1
+
+    def close(self) -> Iterator[StreamPart]:
+        for key, index in self._open.items():
+            yield BlockStop(self.choice, index, self.seals.get(key))
+        self._open.clear()
+
+    def _opened(self, key: Hashable) -> int:
+        self._open[key] = self._next
+        self._next += 1
+        return self._open[key]
+
+
+class ChoiceReader:
+    """One choice's deltas to blocks. A block ends with its choice: nothing earlier says that it is whole."""
+
+    def __init__(self, choice: int) -> None:
+        self._choice = choice
+        self._blocks = ChatBlocks(choice)
+        self._details = Details()
+        self._said = False
+        self._tools = ToolKeys()
+
+    def read(self, choice: JsonObject) -> Iterator[StreamPart]:
+        yield from self._message(object_at(choice, "delta"))
+        if reason := text_at(choice, "finish_reason"):
+            yield from self._finish(reason, choice)
+
+    def read_whole(self, choice: JsonObject) -> Iterator[StreamPart]:
+        """Measured: tool calls of whole messages mostly come without an index, some without an id."""
+        message = object_at(choice, "message")
+        calls = [{**call, "index": at} for at, call in enumerate(objects_at(message, "tool_calls"))]
+        yield from self._message({**message, "tool_calls": calls})
+        yield from self._finish(text_at(choice, "finish_reason"), choice)
+
+    def _message(self, delta: JsonObject) -> Iterator[StreamPart]:
+        if signature := signature_of(delta):
+            yield from self._blocks.seal(Seal("signature", signature))
+        yield from self._reasoning(delta)
+        yield from self._texts(delta)
+        for annotation in objects_at(delta, "annotations"):
+            yield from self._annotation(object_at(annotation, "url_citation"))
+        for tool in objects_at(delta, "tool_calls"):
+            yield from self._tool_call(tool)
+        function = object_at(delta, "function_call")
+        if function.get("name") or function.get("arguments"):
+            yield from self._tool_call({"index": "function_call", "function": function})
+        yield from self._executed(objects_at(delta, "executed_tools"))
+        yield from self._media(delta)
+
+    def _finish(self, reason: str, choice: JsonObject) -> Iterator[StreamPart]:
+        """vLLM and its like name the stop sequence in `stop_reason`."""
+        self._blocks.seals[_REASONING] = self._details.seal()
+        yield from self._blocks.close()
+        yield Finish(self._choice, finish_of(reason, choice), reason, text_at(choice, "stop_reason"))
+
+    # -- text and reasoning -----------------------------------------------------------------------------
+
+    def _reasoning(self, delta: JsonObject) -> Iterator[StreamPart]:
+        """Measured: Snowflake's reasoning is in the details alone, OpenRouter's in both places: once it is
+        said by itself, the texts of the details repeat it."""
+        details = objects_at(delta, "reasoning_details")
+        said = text_at(delta, "reasoning_content") or text_at(delta, "reasoning")
+        self._said = self._said or bool(said)
+        yield from self._thought(said if self._said else details_text(details), begins=bool(details))
+        for item in details:
+            self._details.add(item)
+
+    def _thought(self, text: str, *, begins: bool = False) -> Iterator[StreamPart]:
+        if begins and _REASONING not in self._blocks:
+            yield from self._blocks.start(_REASONING, BlockKind.REASONING)
+        if text:
+            yield from self._blocks.delta(_REASONING, BlockKind.REASONING, text)
+
+    def _texts(self, delta: JsonObject) -> Iterator[StreamPart]:
+        if refusal := text_at(delta, "refusal"):
+            yield from self._blocks.delta(_REFUSAL, BlockKind.REFUSAL, refusal)
+        content = delta.get("content")
+        if isinstance(content, str) and content:
+            yield from self._blocks.delta(_CONTENT, BlockKind.TEXT, content)
+        elif isinstance(content, list):
+            yield from self._content_array(objects(content))
+
+    def _content_array(self, items: Sequence[JsonObject]) -> Iterator[StreamPart]:
+        """Mistral: `[{"type": "thinking", "thinking": [{"type": "text", "text": ...}]}]`."""
+        for item in items:
+            yield from self._thought(
+                "".join(text_at(piece, "text") for piece in objects_at(item, "thinking"))
+            )
+            if text := text_at(item, "text"):
+                yield from self._blocks.delta(_CONTENT, BlockKind.TEXT, text)
+
+    def _annotation(self, citation: JsonObject) -> Iterator[StreamPart]:
+        if not (url := text_at(citation, "url")):
+            return
+        if _CONTENT not in self._blocks:
+            yield from self._blocks.start(_CONTENT, BlockKind.TEXT)
+        yield Annotation(
+            self._choice,
+            self._blocks.index(_CONTENT),
+            url,
+            text_at(citation, "title"),
+            count_at(citation, "start_index"),
+            count_at(citation, "end_index"),
+        )
+
+    # -- media ------------------------------------------------------------------------------------------
+
+    def _media(self, delta: JsonObject) -> Iterator[StreamPart]:
+        """Pictures are OpenRouter's. Sound comes in pieces, each base64 of its own: the first in the payload,
+        with its id and transcript, the rest as deltas."""
+        for image in objects_at(delta, "images"):
+            url = text_at(object_at(image, "image_url"), "url")
+            if url and ("image", url) not in self._blocks:
+                yield self._blocks.media(("image", url), _image(url))
+        audio = {name: value for name, value in object_at(delta, "audio").items() if value}
+        if audio and _AUDIO not in self._blocks:
+            yield self._blocks.media(_AUDIO, {"media_type": "audio/*", **audio})
+        elif data := text_at(audio, "data"):
+            yield from self._blocks.delta(_AUDIO, BlockKind.MEDIA, data)
+
+    # -- tool calls -------------------------------------------------------------------------------------
+
+    def _executed(self, tools: Sequence[JsonObject]) -> Iterator[StreamPart]:
+        """Groq's own tools: measured, one is told when it begins, and again with what came of it."""
+        for at, tool in enumerate(tools):
+            key = ("executed", count_at(tool, "index") or at)
+            if key not in self._blocks:
+                yield self._blocks.hosted(key, tool)
+
+    def _tool_call(self, tool: JsonObject) -> Iterator[StreamPart]:
+        kind = tool_kind(tool)
+        function = object_at(tool, kind.value)
+        key = self._tools.of(tool)
+        if signature := signature_of(tool):
+            yield from self._blocks.seal(Seal("signature", signature))
+        if key not in self._blocks:
+            yield self._blocks.tool(key, kind, key[1] or None, text_at(function, "name") or None)
+        arguments = text_of(function.get("arguments")) or text_at(function, "input")
+        yield from self._blocks.delta(key, BlockKind.TOOL, arguments)
+
+
+def finish_of(reason: str, choice: JsonObject) -> FinishReason:
+    """Why a choice ended. OpenRouter's own provider may say beside "tool_calls" that there was no room."""
+    known = FINISH_REASONS.get(reason, FinishReason.OTHER)
+    if known in CUT_SHORT or text_at(choice, "native_finish_reason").lower() not in _NATIVE_LENGTHS:
+        return known
+    return FinishReason.LENGTH
+
+
+class ToolKeys:
+    """Which call of a choice a fragment belongs to, as (index, id): measured, compatible providers omit the
+    index or send 0 for every call."""
+
+    def __init__(self) -> None:
+        self._known: dict[object, tuple[object, str]] = {}
+        self._last: tuple[object, str] | None = None
+
+    def of(self, tool: JsonObject) -> tuple[object, str]:
+        index, tool_id = _index(tool), text_at(tool, "id")
+        known = self._last if index is None and not tool_id else self._known.get(index)
+        if known is None or (tool_id and known[1] and tool_id != known[1]):
+            known = self._known[index] = (index, tool_id)
+        self._last = known
+        return known
+
+
+def tool_kind(tool: JsonObject) -> ToolKind:
+    """Measured: fragments may lack the type; Snowflake's calls have an empty `custom` beside `function`."""
+    custom = text_at(tool, "type") == "custom" or ("function" not in tool and "custom" in tool)
+    return ToolKind.CUSTOM if custom else ToolKind.FUNCTION
+
+
+def _index(tool: JsonObject) -> int | str | None:
+    index = tool.get("index")
+    return index if isinstance(index, int | str) else None
+
+
+def _image(url: str) -> JsonObject:
+    held = from_data_url(url)
+    return {"media_type": held[0], "data": held[1]} if held else {"url": url}
+
+
+def _message_start(chunk: JsonObject) -> MessageStart:
+    template = {key: chunk[key] for key in _TEMPLATE if key in chunk}
+    return MessageStart(text_at(chunk, "id"), text_at(chunk, "model"), template)
+
+
+# -- usage ----------------------------------------------------------------------------------------------
+
+
+def _usage_reports(chunk: JsonObject) -> Iterator[StreamPart]:
+    if usage := _usage_object(chunk):
+        yield UsageReport(_usage(usage))
+
+
+def _usage_object(chunk: JsonObject) -> JsonObject:
+    return object_at(chunk, "usage") or object_at(object_at(chunk, "x_groq"), "usage")
+
+
+def _usage(usage: JsonObject) -> Usage:
+    """Inclusive counts, but for xAI, whose total shows that reasoning is not in the completion.
+
+    DeepSeek has a name of its own for what was in the cache. OpenRouter's count of writes is 0 also for
+    providers that say nothing of them.
+    """
+    prompt, completion = count_at(usage, "prompt_tokens"), count_at(usage, "completion_tokens")
+    reasoning = count_at(object_at(usage, "completion_tokens_details"), "reasoning_tokens")
+    exclusive = reasoning and count_at(usage, "total_tokens") == (prompt or 0) + (completion or 0) + reasoning
+    details = object_at(usage, "prompt_tokens_details")
+    cached = count_at(details, "cached_tokens")
+    return Usage(
+        input=prompt,
+        output=(completion or 0) + (reasoning or 0) if exclusive else completion,
+        cache_read=count_at(usage, "prompt_cache_hit_tokens") if cached is None else cached,
+        cache_write=count_at(details, "cache_write_tokens") or None,
+        reasoning=reasoning,
+    )

@@ -1,0 +1,239 @@
+"""A Chat request read as a prompt."""
+
+from collections.abc import Callable, Mapping
+
+from protocols.model.call import Call, Operation
+from protocols.model.errors import Untranslatable
+from protocols.model.parts import ToolKind
+from protocols.model.prompt import Effort, Prompt, ResponseFormat, Thinking, Tool, ToolChoice, ToolMode
+from protocols.model.wirejson import (
+    JsonObject,
+    beside,
+    count_at,
+    flag_at,
+    number_at,
+    object_at,
+    objects_at,
+    text_at,
+    texts_at,
+)
+from protocols.openai_chat.request_read_messages import read_messages
+
+_KNOWN = frozenset(
+    """
+    model messages stream stream_options
+    tools functions tool_choice function_call parallel_tool_calls
+    max_tokens max_completion_tokens temperature top_p top_k frequency_penalty presence_penalty
+    seed random_seed n logprobs top_logprobs stop
+    response_format reasoning_effort reasoning thinking verbosity
+    user safety_identifier metadata service_tier prompt_cache_key
+    """.split()
+)
+
+
+def ask(call: Call) -> Prompt:
+    """The prompt of a call that generates.
+
+    `prediction`, `logit_bias`, `store` and what else only Chat knows are extensions; `random_seed` is
+    Mistral's. Raises Untranslatable for hosted tools, spoken answers, and operations besides generation.
+    """
+    if call.operation is not Operation.GENERATE:
+        raise Untranslatable("operation", f"{call.operation.value} is passed on within its protocol only")
+    body = call.body
+    _refuse(body)
+    system, messages = read_messages(body)
+    return Prompt(
+        model=text_at(body, "model"),
+        messages=messages,
+        system=system,
+        tools=_tools(body),
+        tool_choice=_tool_choice(body),
+        parallel_tool_calls=False if older_form(body) else flag_at(body, "parallel_tool_calls"),
+        stream=body.get("stream") is True,
+        usage_in_stream=flag_at(object_at(body, "stream_options"), "include_usage") is True,
+        max_output=_either(count_at(body, "max_completion_tokens"), count_at(body, "max_tokens")),
+        temperature=number_at(body, "temperature"),
+        top_p=number_at(body, "top_p"),
+        top_k=count_at(body, "top_k"),
+        frequency_penalty=number_at(body, "frequency_penalty"),
+        presence_penalty=number_at(body, "presence_penalty"),
+        seed=_either(count_at(body, "seed"), count_at(body, "random_seed")),
+        choices=count_at(body, "n"),
+        logprobs=(count_at(body, "top_logprobs") or 0) if body.get("logprobs") is True else None,
+        stop=texts_at(body, "stop"),
+        response_format=_response_format(body),
+        thinking=thinking_of(body),
+        verbosity=text_at(body, "verbosity") or None,
+        user=text_at(body, "safety_identifier") or text_at(body, "user") or None,
+        metadata=object_at(body, "metadata") or None,
+        service_tier=text_at(body, "service_tier") or None,
+        cache_key=text_at(body, "prompt_cache_key") or None,
+        extensions=beside(body, _KNOWN),
+    )
+
+
+def _refuse(body: JsonObject) -> None:
+    if body.get("web_search_options") is not None:
+        raise Untranslatable("web_search_options", "a search that the provider runs")
+    if "audio" in texts_at(body, "modalities"):
+        raise Untranslatable("modalities", "a spoken answer")
+
+
+def _either(first: int | None, second: int | None) -> int | None:
+    return second if first is None else first
+
+
+# -- tools ----------------------------------------------------------------------------------------------
+
+
+def older_form(body: JsonObject) -> bool:
+    """Whether the client knows functions, of which a message calls one at most, and not yet tools."""
+    return bool(body.get("functions")) and not body.get("tools")
+
+
+def _tools(body: JsonObject) -> tuple[Tool, ...]:
+    """`functions` is the older form of `tools`."""
+    tools = [_tool(tool, f"tools[{at}]") for at, tool in enumerate(objects_at(body, "tools"))]
+    older = [_function(each, f"functions[{at}]") for at, each in enumerate(objects_at(body, "functions"))]
+    return (*tools, *older)
+
+
+def _tool(tool: JsonObject, field: str) -> Tool:
+    match text_at(tool, "type") or "function":
+        case "function":
+            cache = bool(tool.get("cache_control"))
+            return _function(object_at(tool, "function"), f"{field}.function", cache=cache)
+        case "custom":
+            return _custom(object_at(tool, "custom"), f"{field}.custom")
+        case kind:
+            raise Untranslatable(f"{field}.type", f"a tool of type {kind!r}, which the provider runs")
+
+
+def _function(function: JsonObject, field: str, *, cache: bool = False) -> Tool:
+    return Tool(
+        _name(function, field),
+        text_at(function, "description"),
+        object_at(function, "parameters") or None,
+        flag_at(function, "strict"),
+        cache=cache,
+    )
+
+
+def _custom(custom: JsonObject, field: str) -> Tool:
+    """A grammar is kept as Responses states it, flat; Chat has it one level deeper."""
+    form = object_at(custom, "format")
+    grammar = (
+        {"type": "grammar", **object_at(form, "grammar")} if text_at(form, "type") == "grammar" else None
+    )
+    return Tool(_name(custom, field), text_at(custom, "description"), kind=ToolKind.CUSTOM, grammar=grammar)
+
+
+def _name(tool: JsonObject, field: str) -> str:
+    if name := text_at(tool, "name"):
+        return name
+    raise Untranslatable(f"{field}.name", "a tool without a name")
+
+
+def _tool_choice(body: JsonObject) -> ToolChoice | None:
+    """`any` is Mistral's word for `required`."""
+    name = "tool_choice" if body.get("tool_choice") is not None else "function_call"
+    choice = body.get(name)
+    match choice:
+        case None:
+            return None
+        case "auto" | "none" | "required":
+            return ToolChoice(ToolMode(choice))
+        case "any":
+            return ToolChoice(ToolMode.REQUIRED)
+        case dict():
+            return _chosen(choice, name)
+        case _:
+            raise Untranslatable(name, f"no such choice: {choice!r}")
+
+
+def _chosen(choice: JsonObject, field: str) -> ToolChoice:
+    kind = text_at(choice, "type")
+    if kind == "allowed_tools":
+        return _allowed(object_at(choice, "allowed_tools"), f"{field}.allowed_tools")
+    if kind not in ("function", "custom", ""):
+        raise Untranslatable(f"{field}.type", f"a tool of type {kind!r}, which the provider runs")
+    return ToolChoice(ToolMode.REQUIRED, (_name(object_at(choice, kind) or choice, field),))
+
+
+def _allowed(allowed: JsonObject, field: str) -> ToolChoice:
+    mode = ToolMode.REQUIRED if text_at(allowed, "mode") == "required" else ToolMode.AUTO
+    tools = [(at, tool, text_at(tool, "type")) for at, tool in enumerate(objects_at(allowed, "tools"))]
+    return ToolChoice(
+        mode, tuple(_name(object_at(tool, kind) or tool, f"{field}.tools[{at}]") for at, tool, kind in tools)
+    )
+
+
+# -- what the answer is to be like ----------------------------------------------------------------------
+
+
+def _response_format(body: JsonObject) -> ResponseFormat | None:
+    form = object_at(body, "response_format")
+    match text_at(form, "type"):
+        case "json_object":
+            return ResponseFormat()
+        case "json_schema":
+            stated = object_at(form, "json_schema")
+            return ResponseFormat(
+                object_at(stated, "schema"),
+                text_at(stated, "name"),
+                text_at(stated, "description"),
+                flag_at(stated, "strict"),
+            )
+        case "" | "text":
+            return None
+        case kind:
+            raise Untranslatable("response_format.type", f"an answer in the form {kind!r}")
+
+
+def thinking_of(body: JsonObject) -> Thinking | None:
+    """`reasoning_effort` is OpenAI's, `reasoning` OpenRouter's, `thinking` DeepSeek's and z.ai's. The first
+    that says something counts; whether thoughts are shown, only the second says."""
+    nested = object_at(body, "reasoning")
+    excluded = flag_at(nested, "exclude")
+    shown = None if excluded is None else not excluded
+    for read in _THINKING:
+        if (found := read(body)) is not None:
+            return Thinking(found.effort, found.budget, shown)
+    return None if shown is None else Thinking(shown=shown)
+
+
+def _by_effort(body: JsonObject) -> Thinking | None:
+    return _effort(text_at(body, "reasoning_effort"))
+
+
+def _by_reasoning(body: JsonObject) -> Thinking | None:
+    nested = object_at(body, "reasoning")
+    if nested.get("enabled") is False:
+        return Thinking(Effort.NONE)
+    budget = count_at(nested, "max_tokens")
+    said = _effort(text_at(nested, "effort")) or (None if budget is None else Thinking(budget=budget))
+    return said or (Thinking(budget=-1) if nested.get("enabled") is True else None)
+
+
+def _by_thinking(body: JsonObject) -> Thinking | None:
+    nested = object_at(body, "thinking")
+    match text_at(nested, "type"):
+        case "":
+            return None
+        case "disabled":
+            return Thinking(Effort.NONE)
+        case _:
+            return Thinking(budget=_either(count_at(nested, "budget_tokens"), -1))
+
+
+def _effort(word: str) -> Thinking | None:
+    """A word that is none of the field's (`default`, Groq's) leaves it to the model."""
+    return Thinking(Effort(word)) if word in _EFFORTS else None
+
+
+_EFFORTS = frozenset(Effort)
+_THINKING: tuple[Callable[[Mapping[str, object]], Thinking | None], ...] = (
+    _by_effort,
+    _by_reasoning,
+    _by_thinking,
+)

@@ -1,0 +1,191 @@
+"""A prompt written as a Chat request, and a Chat request for another model."""
+
+import re
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from protocols.base import Abilities
+from protocols.model.call import Call, Operation, Rendered, Target
+from protocols.model.parts import ToolKind
+from protocols.model.prompt import (
+    Effort,
+    MediaForm,
+    MediaKind,
+    Prompt,
+    ResponseFormat,
+    Thinking,
+    Tool,
+    ToolChoice,
+    ToolMode,
+    effort_of,
+)
+from protocols.model.wirejson import JsonObject, given
+from protocols.openai_chat.losses import HAPPENS, UNREAD
+from protocols.openai_chat.request_write_messages import render_messages
+from protocols.shared.losses import WRAPPED_ARGUMENTS
+
+ABILITIES = Abilities(
+    lacks={
+        "top_k": "OpenAI refuses it",
+        "logprobs": "an answer's probabilities are not carried over from one protocol to another",
+        "metadata": "OpenAI takes it only with answers that it is to store",
+    },
+    media={
+        MediaKind.IMAGE: frozenset({MediaForm.DATA, MediaForm.URL}),
+        MediaKind.AUDIO: frozenset({MediaForm.DATA}),
+        MediaKind.FILE: frozenset({MediaForm.DATA}),
+    },
+    several_choices=True,
+    happens=HAPPENS,
+    unread=UNREAD,
+    losses={
+        "participants": "the names of a request's participants are left out, and developers are the system",
+        "texts": "texts that stand together in a message become one",
+        "cache breakpoints": "providers of Chat place them by themselves",
+        "tool arguments": WRAPPED_ARGUMENTS,
+        "failed tools": "a tool's result has no mark that it failed; its text stays as it is",
+        "media in tool results": "they go into a message of the user behind the results",
+        "pictures of the model": "those of earlier turns are left out of a request",
+        "reasoning": "goes back to a provider only where one of Chat's gave it",
+        "place of reasoning": "a Chat client gets all of an answer's reasoning before its text",
+        "thinking off": "is not said to a model of which it is unknown how it is told to think",
+        "highest effort": "max is said as xhigh, the highest word of OpenAI's",
+        "max_output": "never more than the model can give, where that is known",
+        "service tier": "one that no provider of Chat knows is left out",
+        "tool choice": "where only some tools may be called, only these are sent",
+        "hosted tools": "what a provider's own tools did is not shown to a Chat client",
+        "audio": "sound that a model makes is not shown to a Chat client",
+        "pause": "a turn that is to be continued ends as stop",
+    },
+)
+
+_DEPLOYMENT = re.compile(r"/deployments/[^/?]+/")
+_GENERATION = "/chat/completions"
+_PATH = "/v1" + _GENERATION
+_SUFFIXES: Mapping[Operation, str] = {
+    Operation.GENERATE: _GENERATION,
+    Operation.EMBEDDINGS: "/embeddings",
+    Operation.MODELS: "/models",
+}
+_TIERS: Mapping[str, str] = {
+    **{tier: tier for tier in ("auto", "default", "flex", "priority", "scale", "on_demand")},
+    "standard_only": "default",
+}
+"""The words that providers of Chat know, and Anthropic's for the ordinary tier."""
+
+
+def render(prompt: Prompt, target: Target) -> Rendered:
+    """Raises Untranslatable for a tool call without a name, and for the id of an upload."""
+    tools = _offered(prompt)
+    body = given(
+        model=target.model,
+        messages=render_messages(prompt),
+        tools=[_tool(tool) for tool in tools] or None,
+        tool_choice=_tool_choice(prompt.tool_choice) if tools else None,
+        parallel_tool_calls=prompt.parallel_tool_calls if tools else None,
+        stream=prompt.stream or None,
+        stream_options={"include_usage": True} if prompt.stream else None,
+        temperature=prompt.temperature,
+        top_p=prompt.top_p,
+        frequency_penalty=prompt.frequency_penalty,
+        presence_penalty=prompt.presence_penalty,
+        seed=prompt.seed,
+        n=prompt.choices,
+        stop=list(prompt.stop) or None,
+        response_format=_response_format(prompt.response_format),
+        reasoning_effort=_effort(prompt.thinking, target),
+        verbosity=prompt.verbosity,
+        user=prompt.user,
+        service_tier=_TIERS.get(prompt.service_tier or ""),
+        prompt_cache_key=prompt.cache_key,
+    )
+    return Rendered(path(target), {**body, **_limit(prompt, target)})
+
+
+def retarget(call: Call, target: Target) -> Rendered:
+    """A list of models is asked for without a body. Where the target has no path of its own, the call's
+    stays, which is seldom OpenAI's."""
+    body = {} if call.operation is Operation.MODELS else {**call.body, "model": target.model}
+    own = "" if target.path else call.target
+    return Rendered(_deployed(own, target) if own else path(target, call.operation), body)
+
+
+def _deployed(asked: str, target: Target) -> str:
+    """Path and query of a call for another model of its provider: Azure has the deployment's name in them."""
+    return _DEPLOYMENT.sub(lambda _: f"/deployments/{quote(target.model, safe='')}/", asked, count=1)
+
+
+def path(target: Target, operation: Operation = Operation.GENERATE) -> str:
+    """The target's path, which is that of its generation, for another operation of the same place."""
+    whole, mark, query = (target.path or _PATH).partition("?")
+    place = whole.removesuffix(_GENERATION)
+    suffix = _SUFFIXES.get(operation, "")
+    own = whole if operation is Operation.GENERATE else place + suffix
+    return (own + mark + query).replace("{model}", quote(target.model))
+
+
+def _limit(prompt: Prompt, target: Target) -> JsonObject:
+    """Never more than the model can give, where that is known: a larger number may be refused."""
+    asked, most = prompt.max_output, target.max_output
+    if asked is None:
+        return {}
+    return {target.max_tokens_field: asked if most is None else min(asked, most)}
+
+
+# -- tools ----------------------------------------------------------------------------------------------
+
+
+def _offered(prompt: Prompt) -> tuple[Tool, ...]:
+    """`allowed_tools` is OpenAI's alone; to offer only these means the same everywhere."""
+    names = prompt.tool_choice.names if prompt.tool_choice else ()
+    if len(names) == 1 and prompt.tool_choice and prompt.tool_choice.mode is ToolMode.REQUIRED:
+        return prompt.tools
+    return tuple(tool for tool in prompt.tools if not names or tool.name in names)
+
+
+def _tool(tool: Tool) -> JsonObject:
+    described = given(name=tool.name, description=tool.description or None)
+    if tool.kind is ToolKind.CUSTOM:
+        return {"type": "custom", "custom": {**described, **given(format=_grammar(tool.grammar))}}
+    function = given(parameters=tool.parameters, strict=tool.strict)
+    return {"type": "function", "function": {**described, **function}}
+
+
+def _grammar(grammar: Mapping[str, object] | None) -> JsonObject | None:
+    if grammar is None:
+        return None
+    inner = {name: value for name, value in grammar.items() if name != "type"}
+    return {"type": "grammar", "grammar": inner}
+
+
+def _tool_choice(choice: ToolChoice | None) -> object:
+    if choice is None:
+        return None
+    if choice.mode is ToolMode.REQUIRED and len(choice.names) == 1:
+        return {"type": "function", "function": {"name": choice.names[0]}}
+    return choice.mode.value
+
+
+# -- what the answer is to be like ----------------------------------------------------------------------
+
+
+def _response_format(form: ResponseFormat | None) -> JsonObject | None:
+    """OpenAI wants a name with a schema."""
+    if form is None or form.schema is None:
+        return None if form is None else {"type": "json_object"}
+    stated = given(
+        name=form.name or "answer",
+        description=form.description or None,
+        schema=form.schema,
+        strict=form.strict,
+    )
+    return {"type": "json_schema", "json_schema": stated}
+
+
+def _effort(thinking: Thinking | None, target: Target) -> str | None:
+    """`none` is said only to models that are known to be told by effort: others refuse the word, and many
+    that do not reason refuse the field."""
+    if thinking is None or target.thinking == "none" or (thinking.off and target.thinking != "effort"):
+        return None
+    effort = effort_of(thinking)
+    return None if effort is None else (Effort.XHIGH if effort is Effort.MAX else effort).value

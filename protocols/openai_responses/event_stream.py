@@ -1,0 +1,84 @@
+"""Events over server-sent events: the one module that knows the framing.
+
+An event is named by the `type` in its data; the stream has no mark of its end but the last event.
+Measured: OpenRouter adds `[DONE]`; an event without a blank line at the end of input is lost to clients.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from protocols.framing.sse import DONE, Event, SseEncoder, SseFramer, parse_event, write_event
+from protocols.model.parts import Opaque, Ping, StreamPart
+from protocols.model.progress import Progress
+from protocols.model.segment import Segment
+from protocols.model.wirejson import JsonObject, load_object, text_at
+from protocols.openai_responses.answer_read import EventReader
+from protocols.openai_responses.answer_resume import ResumedEventWriter
+from protocols.openai_responses.answer_write import EventWriter
+
+_LAST = rb"response\.(?:completed|incomplete|failed|cancelled)"
+_TERMINAL = re.compile(rb'(?:event: ?|data: ?\{[^{}]{0,80}?"type": ?")' + _LAST + rb"\b")
+_TERMINAL_BEHIND = re.compile(rb"[\r\n]event: ?" + _LAST + rb"[\r\n]+\Z")
+_LONGEST_NAME = 40
+_KEEPALIVE = (b"event: keepalive", b'data: {"type":"keepalive"', b'data: {"type": "keepalive"')
+
+
+class ResponsesDecoder:
+    """Frames to parts; its last frames are long, so they are told by how they begin."""
+
+    def __init__(self) -> None:
+        self._framer = SseFramer(DONE)
+        self._reader = EventReader()
+        self.rest = self._framer.rest
+
+    def feed(self, data: bytes) -> Sequence[Segment]:
+        return [_marked(segment) for segment in self._framer.feed(data)]
+
+    def eof(self) -> Sequence[Segment]:
+        return [_marked(segment) for segment in self._framer.eof()]
+
+    def read(self, segment: Segment) -> Sequence[StreamPart]:
+        event = parse_event(segment.raw)
+        if event.data is None or event.data.strip() == DONE:
+            return (Ping(),)
+        value = load_object(event.data)
+        if value is None:
+            return (Opaque(segment.raw),)
+        return self._reader.read(typed(value, event), segment.raw)
+
+
+def _marked(segment: Segment) -> Segment:
+    """Measured: Bedrock puts the name of an event behind its data."""
+    raw = segment.raw
+    if _TERMINAL.match(raw) or _TERMINAL_BEHIND.search(raw, max(0, len(raw) - _LONGEST_NAME)):
+        return replace(segment, last=True)
+    return replace(segment, idle=True) if raw.startswith(_KEEPALIVE) else segment
+
+
+def typed(value: JsonObject, event: Event) -> JsonObject:
+    """The name stands in for a type that is missing."""
+    return value if "type" in value or not event.name else {**value, "type": event.name}
+
+
+def _framed(events: Iterable[JsonObject]) -> bytes:
+    return b"".join(write_event(event, text_at(event, "type")) for event in events)
+
+
+class ResponsesEncoder(SseEncoder):
+    """Goes on with the stream's own items, see `protocols.openai_responses.answer_resume`."""
+
+    def resume(self, progress: Progress) -> "ResponsesWriter":
+        return ResponsesWriter(ResumedEventWriter(progress))
+
+
+class ResponsesWriter:
+    """What `protocols.base.Writer` asks for."""
+
+    content_type = "text/event-stream; charset=utf-8"
+
+    def __init__(self, writer: EventWriter) -> None:
+        self._writer = writer
+
+    def write(self, parts: Sequence[StreamPart]) -> bytes:
+        return _framed(self._writer.write(parts))

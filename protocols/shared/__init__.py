@@ -1,0 +1,1 @@
+"""What several protocols need: arguments of tools, block numbers, losses, media, signatures."""

@@ -1,0 +1,134 @@
+"""What one request loses on its way: the topics of `Abilities.losses` that happen to it.
+
+A loss shows in the prompt, or in the prompt beside the body that it became, so that nobody has to note it
+while a request is read and written. Here is what several protocols lose; the rest is beside each.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from protocols.base import Abilities, Written
+from protocols.model.call import Call, Rendered, Target
+from protocols.model.parts import ToolKind
+from protocols.model.prompt import (
+    Content,
+    Media,
+    MediaKind,
+    Prompt,
+    Refusal,
+    Role,
+    Text,
+    Thought,
+    ToolCall,
+    ToolResult,
+)
+from protocols.shared.arguments import NONE_GIVEN, kept, value_of
+
+_ORDINARY = ("", "auto")
+
+
+def told(rendered: Rendered, prompt: Prompt, target: Target, abilities: Abilities) -> Rendered:
+    """`rendered` with what `prompt` lost in it, behind what it tells already."""
+    one = Written(prompt, target, rendered.body)
+    lost = [(topic, abilities.losses[topic]) for topic, happens in abilities.happens.items() if happens(one)]
+    return replace(rendered, losses=(*rendered.losses, *lost))
+
+
+def unread(call: Call, abilities: Abilities) -> Iterator[tuple[str, str]]:
+    """What of `call` is not in its prompt, and why, by topic."""
+    return ((topic, abilities.losses[topic]) for topic, happens in abilities.unread.items() if happens(call))
+
+
+# -- what a prompt holds --------------------------------------------------------------------------------
+
+
+def contents(prompt: Prompt) -> Iterator[Content]:
+    return (each for message in prompt.messages for each in message.content)
+
+
+def results(prompt: Prompt) -> Iterator[ToolResult]:
+    return (each for each in contents(prompt) if isinstance(each, ToolResult))
+
+
+def calls(prompt: Prompt) -> Iterator[ToolCall]:
+    return (each for each in contents(prompt) if isinstance(each, ToolCall))
+
+
+def thoughts(prompt: Prompt) -> Iterator[Thought]:
+    return (each for each in contents(prompt) if isinstance(each, Thought))
+
+
+def spoken(prompt: Prompt) -> Iterator[Content]:
+    """All that is said, of the system and in results of tools too."""
+    yield from prompt.system
+    yield from contents(prompt)
+    for result in results(prompt):
+        yield from result.content
+
+
+# -- what several protocols lose ------------------------------------------------------------------------
+
+WRAPPED_ARGUMENTS = "earlier ones that are no object are put under `value`"
+
+
+def wrapped_arguments(one: Written) -> bool:
+    said = (call.arguments for call in calls(one.prompt) if call.kind is ToolKind.FUNCTION)
+    return any(value_of(text) is not None and kept(text) not in (text, NONE_GIVEN) for text in said)
+
+
+def cached(one: Written) -> bool:
+    """A cache breakpoint was asked for."""
+    marked = any(isinstance(each, Text) and each.cache for each in spoken(one.prompt))
+    return marked or any(tool.cache for tool in one.prompt.tools)
+
+
+def failed_tools(one: Written) -> bool:
+    return any(result.error for result in results(one.prompt))
+
+
+def media_in_results(one: Written) -> bool:
+    return any(isinstance(each, Media) for result in results(one.prompt) for each in result.content)
+
+
+def media_of_the_model(one: Written) -> bool:
+    said = (
+        each for message in one.prompt.messages if message.role is Role.ASSISTANT for each in message.content
+    )
+    return any(isinstance(each, Media) for each in said)
+
+
+def refusals(one: Written) -> bool:
+    return any(isinstance(each, Refusal) for each in contents(one.prompt))
+
+
+def looked_at_closely(one: Written) -> bool:
+    """How closely an image is to be looked at was said, and it was not the ordinary."""
+    return any(isinstance(each, Media) and each.detail not in _ORDINARY for each in spoken(one.prompt))
+
+
+def named_media(one: Written) -> bool:
+    return any(isinstance(each, Media) and bool(each.name) for each in spoken(one.prompt))
+
+
+def named_images(one: Written) -> bool:
+    images = (each for each in spoken(one.prompt) if isinstance(each, Media) and each.kind is MediaKind.IMAGE)
+    return any(image.name for image in images)
+
+
+def strict_schemas(one: Written) -> bool:
+    """A schema was to be followed strictly, or an answer's had a name or a description."""
+    form = one.prompt.response_format
+    answer = bool(form and form.schema is not None and (form.strict or form.name or form.description))
+    return answer or any(tool.strict for tool in one.prompt.tools)
+
+
+def fewer_tools(one: Written) -> bool:
+    """Not all tools are in the body."""
+    written = one.body.get("tools")
+    return (len(written) if isinstance(written, list) else 0) < len(one.prompt.tools)
+
+
+def limited(one: Written) -> bool:
+    """More was asked for than the model can give."""
+    asked, most = one.prompt.max_output, one.target.max_output
+    return asked is not None and most is not None and asked > most

@@ -1,0 +1,1 @@
+"""What is known of providers and clients, and where calls go."""

@@ -1,0 +1,147 @@
+"""After a cut: whether the rest of an answer is asked for, and with which words.
+
+The client's stream stays the one that it began as: a `Line` writes all that comes after the cut under the
+ids and indexes that the client has seen, whoever the rest comes from (see `continued_answer`).
+"""
+
+import re
+from dataclasses import dataclass, replace
+
+from protocols.base import Encoder, WireProtocol, Writer
+from protocols.model.call import Call, Rendered
+from protocols.model.errors import Untranslatable
+from protocols.model.parts import BlockKind
+from protocols.model.progress import Progress
+from rewrite.continuation.splice import said_text
+from rewrite.target.leg import Leg
+from rewrite.target.reading import Reading
+from rewrite.translation.choices import choices_asked
+from rewrite.translation.sequence import Sequencer
+from rewrite.values.outcome import Kind, Outcome, Rejected
+
+_GO_ON = (
+    "Your answer was interrupted and ended like this: {tail!r}. Go on exactly where it stopped: begin with "
+    "the very next character, repeat nothing of it, and say nothing about the interruption."
+)
+_SMALLER = (
+    "You had begun to call the tool {name!r}; that call was lost, since its arguments were not whole. Call "
+    "it again with smaller pieces, in several calls if need be."
+)
+_TAIL = 200
+_LINKED = frozenset({BlockKind.TOOL, BlockKind.HOSTED, BlockKind.MEDIA, BlockKind.REFUSAL})
+"""What nothing is appended to: a call may be running already, and the rest is no text."""
+
+
+def can_go_on(call: Call, protocol: WireProtocol, progress: Progress) -> bool:
+    """Whether the rest can be asked for: of one answer that began, so far nothing but text and thoughts, to a
+    request that sets nothing in motion at the provider, and that does not bind each answer to a form."""
+    if not call.stream or call.acting or choices_asked(call) > 1 or len(progress.seen) > 1:
+        return False
+    if progress.head is None:
+        return False
+    if _has_a_form(call, protocol):
+        return False
+    return not progress.torn and all(block.kind not in _LINKED for block in progress.blocks.values())
+
+
+def blames_the_request(outcome: Outcome) -> bool:
+    """Whether the rest would be refused of any key of the provider."""
+    return isinstance(outcome, Rejected) and outcome.kind in (Kind.REQUEST, Kind.BINDING)
+
+
+def _has_a_form(call: Call, protocol: WireProtocol) -> bool:
+    """A model that is held to a schema begins a new object. What nobody else could do is no form."""
+    try:
+        return protocol.ask(call).response_format is not None
+    except Untranslatable as refused:
+        named = re.split(r"[.\[]", refused.field, maxsplit=1)[0]
+        rest = {name: value for name, value in call.body.items() if name != named}
+        return len(rest) < len(call.body) and _has_a_form(replace(call, body=rest), protocol)
+
+
+@dataclass(slots=True)
+class Line(Encoder):
+    """The stream that the client reads, across the attempts that feed it. An encoder, for what is spliced.
+
+    `lost`: the tool call that was cut last and that the client has not seen; `acted`: a tool of the
+    provider's was at work, which is not to be set to work again.
+    """
+
+    progress: Progress
+    writer: Writer
+    heartbeats: Encoder
+    lost: str | None = None
+    acted: bool = False
+
+    def resume(self, progress: Progress) -> Writer:
+        return self.writer
+
+    def heartbeat(self) -> bytes:
+        return self.heartbeats.heartbeat()
+
+
+def line_of(reading: Reading) -> Line:
+    """The line of a call whose first answer was cut. What it had used is known, if not told as yet, where it
+    was translated."""
+    progress = reading.settle()
+    if isinstance(reading.calls, Sequencer):
+        progress.fold(reading.calls.closing(()))
+    return Line(progress, reading.encoder.resume(progress), reading.encoder)
+
+
+def request(leg: Leg, call: Call, line: Line) -> Rendered | None:
+    """The request of `leg` with the answer so far, and the wish for its rest; None, for the same one as
+    before, where nothing was said yet, nor a call lost. Half of a character is not sent, since no provider
+    takes it."""
+    asked = leg.rendered or Rendered(call.target, call.body)
+    said = said_text(line.progress).encode("utf-8", "ignore").decode()
+    wish = _wish(said, line.lost)
+    return replace(asked, body=leg.protocol.continued(asked.body, said, wish)) if wish else None
+
+
+def _wish(said: str, lost: str | None) -> str:
+    rest = [_GO_ON.format(tail=said[-_TAIL:])] if said.strip() else []
+    call = [_SMALLER.format(name=lost)] if lost else []
+    return " ".join([*rest, *call])
+
+
+@dataclass(slots=True)
+class Continuation:
+    """How far one call has gone on with its answer. `line`: what the client reads since the first cut, None
+    before it; `times`: how often the rest was asked for."""
+
+    call: Call
+    protocol: WireProtocol
+    line: Line | None = None
+    times: int = 0
+
+    def possible(self, progress: Progress, most: int, current: Reading | None) -> bool:
+        """Whether the rest of `progress` can be asked for, `most` times in all. `current` was cut, None: no
+        answer began; one that only repeats what was said would do so again."""
+        if self.times == most or (current is not None and (current.repeats or not current.streamed)):
+            return False
+        if self.line is not None and self.line.acted:
+            return False
+        return can_go_on(self.call, self.protocol, progress)
+
+    def cut(self, current: Reading) -> None:
+        """`current` was cut, and the rest of it will be asked for."""
+        self.line = self.line or line_of(current)
+        self.line.lost = next(iter(current.left_out), None)
+
+    def progress(self, current: Reading | None) -> Progress:
+        """What the client has been told, `current` being what comes."""
+        if current is not None:
+            return current.settle()
+        return self.line.progress if self.line else Progress()
+
+    def request(self, leg: Leg) -> Rendered | None:
+        """What `leg` is asked instead, if it is asked for a rest."""
+        return request(leg, self.call, self.line) if self.line else None
+
+    def told(self, words: str) -> str:
+        """`words`, for the record, and how often it went on."""
+        if not self.times:
+            return words
+        times = "time" if self.times == 1 else "times"
+        return f"went on {self.times} {times}; {words}".removesuffix("; ")

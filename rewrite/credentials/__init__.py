@@ -1,0 +1,1 @@
+"""Which credential a call gets, and what an outcome does to it."""

@@ -1,0 +1,236 @@
+"""The attempts of one call, one after another, at one target after another; and which is next."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from math import inf
+
+from protocols.base import WireProtocol
+from protocols.model.call import Call
+from rewrite.credentials.refusals import answer_of
+from rewrite.exchange import timers
+from rewrite.exchange.acquiring import next_wish
+from rewrite.exchange.attempt import Attempt
+from rewrite.policies import exhausted, fallback, following, retry
+from rewrite.target.leg import Leg
+from rewrite.target.terms import Terms
+from rewrite.values.decision import Ended, GiveUp, History, Retry
+from rewrite.values.events import (
+    Acquire,
+    Acquired,
+    CancelUpstream,
+    NoneFree,
+    Release,
+    SetTimer,
+    UpstreamClosed,
+)
+from rewrite.values.outcome import Outcome, Phase, Rejected, Unreachable, is_away
+from rewrite.values.refusal import Refused
+
+
+class Attempts:
+    """`current`: the one that is under way, `wish`: the credential that it asks for; `ended`: those before
+    it; `terms`: those of the target that is asked, the one at `route`, counted from 0."""
+
+    def __init__(
+        self,
+        call: Call,
+        protocol: WireProtocol,
+        targets: Sequence[Terms],
+        latest: Callable[[Terms], float],
+    ) -> None:
+        """`targets` in the order in which they are asked; `latest`: when the client's patience is over."""
+        self._call, self._protocol, self._targets, self._latest = call, protocol, targets, latest
+        self.route, self.terms = 0, targets[0]
+        self.ended: tuple[Ended, ...] = ()
+        self._former: str | None = None
+        self._turn_ends: float | None = None
+        self._otherwise: Retry | GiveUp | None = None
+        self._begin(1, self.latest)
+        self.wish = Acquire(1)
+
+    # -- the one that is under way --------------------------------------------------------------------
+
+    @property
+    def leg(self) -> Leg:
+        """How the target is asked and read."""
+        return self._leg(self.terms)
+
+    @property
+    def latest(self) -> float:
+        """When the patience of the client is over, at this target."""
+        return self._latest(self.terms)
+
+    def acquired(self, found: Acquired) -> None:
+        self.current.credential, self.current.open = found.credential, True
+        self.current.asked_last = found.asked_last
+        self._former, self._otherwise = self._former or found.former, None
+
+    def sent(self, now: float) -> Iterator[SetTimer]:
+        """All of the request has left: the timers that begin now; none if it is known."""
+        if self.current.sent_at is not None:
+            return
+        self.current.sent_at = now
+        stream, longest = self.streams, self._turn(now) - now if self.has_next else inf
+        unseen, stalls = stream and not self._call.stream, self._stalls()
+        due = timers.before_commit(
+            self.terms.timing, stream=stream, stalls=stalls, unseen=unseen, longest=longest
+        )
+        self.current.gate.token = timers.Silence(dict(due).get(Phase.FIRST_TOKEN, 0.0), now)
+        for phase, seconds in due:
+            yield from self.current.arm(phase, seconds, now)
+
+    def _stalls(self) -> int:
+        """The silences that make the next attempt wait longer: none while the next target can be asked."""
+        silent = (one for one in self.ended if timers.was_silent(one.outcome))
+        return 0 if self.has_next else sum(one.route == self.route for one in silent)
+
+    def _turn(self, now: float) -> float:
+        """When the target has had its share of the client's patience, which is what is left of it by the
+        number of targets that are left; it counts from the first request that has left for it."""
+        if self._turn_ends is None:
+            left = len(self._targets) - self.route
+            self._turn_ends = now + (self.current.latest - now) / left
+        return self._turn_ends
+
+    @property
+    def streams(self) -> bool:
+        """Whether upstream is asked to stream."""
+        return self.leg.call.stream
+
+    def refused(self, closed: UpstreamClosed | None, now: float) -> Rejected | Unreachable:
+        """What the one that is under way came to without an answer; see `Attempt.refused`."""
+        said = self.current.refused(closed, self.terms, now)
+        told = self.leg.translation
+        if told is None or not isinstance(said, Rejected) or said.answer is None:
+            return said
+        return replace(said, answer=told.error(said.answer))
+
+    def end(self, outcome: Outcome, now: float) -> Iterator[CancelUpstream | Release]:
+        """Upstream is let go and the credential given back, so far as they were held."""
+        attempt = self.current
+        if attempt.open:
+            attempt.open = False
+            yield CancelUpstream(attempt.number)
+        if attempt.credential is not None:
+            self.ended += (self._as_ended(outcome, now),)
+            attempt.credential = None
+            yield Release(attempt.number, outcome)
+
+    def _as_ended(self, outcome: Outcome, now: float) -> Ended:
+        one = self.current
+        name, sent = one.credential or "", one.sent_at
+        return Ended(one.number, name, outcome, now, self.route, sent, one.instead, one.asked_last)
+
+    # -- what follows ---------------------------------------------------------------------------------
+
+    def decision(self, now: float) -> Retry | GiveUp:
+        """About the last one that ended, a failure."""
+        return retry.decide(self._history(self.ended), now)
+
+    def without_other(self) -> Retry | GiveUp | None:
+        """What follows where only a credential that the call has not asked would do, and none is free; None
+        where others would do as well."""
+        decision, self._otherwise = self._otherwise, None
+        if isinstance(decision, Retry):
+            wish = next_wish(self.current.number, self._history(self.ended), decision)
+            self.wish = replace(wish, route=self.route)
+        return decision
+
+    def without_credential(self, none: NoneFree, now: float) -> Retry | GiveUp:
+        """No credential is free. After a wait one that was rate-limited may be asked."""
+        refused = self._given(none.refused) if none.refused else None
+        history, provider = self._history(self.ended), self.terms.provider
+        decision = exhausted.decide(history, provider, none.wait, none.paused, now, refused, none.keys)
+        if isinstance(decision, Retry):
+            self.wish = replace(self.wish, resting=frozenset())
+        return decision
+
+    def _given(self, refused: Refused) -> GiveUp:
+        """What the client gets where every credential is refused."""
+        return GiveUp(answer_of(refused, self._protocol.name), f"every key is refused: {refused.note}")
+
+    def would_follow(self, outcome: Outcome, now: float) -> bool:
+        """Whether another one would, if the one that is under way ended so."""
+        history = self._history((*self.ended, self._as_ended(outcome, now)))
+        return following.follows(history, now, next_on_auth=self.terms.next_on_auth)
+
+    def again(self, decision: Retry) -> None:
+        """Another one at the same target; in an outage of several, at the first of them."""
+        self._go_to(self._first_away())
+        self._begin(self.current.number + 1, self.latest, fresh=decision.fresh)
+        self._otherwise = decision.otherwise
+        wish = next_wish(self.current.number, self._history(self.ended), decision)
+        self.wish = replace(wish, route=self.route)
+
+    def passed_over(self, now: float, refused: Refused | None = None) -> bool:
+        """Whether the call goes on at the next target of its group, this one having come to nothing.
+
+        `refused`: every credential of this one is.
+        """
+        history, on_auth = self._history(self.ended), self.terms.next_on_auth
+        kind = refused.refusal.kind if refused else None
+        if not self.has_next or not fallback.decide(history, now, next_on_auth=on_auth, refused=kind):
+            return False
+        self._go_to(self.route + 1)
+        asked = any(one.number == self.current.number for one in self.ended)
+        self._begin(self.current.number + asked, self.latest)
+        self.wish = Acquire(self.current.number, route=self.route)
+        return True
+
+    def for_the_rest(self) -> None:
+        """One that goes on with an answer: at the next target, else on another key, where there is one. The
+        client has the beginning, and waits on."""
+        if self.has_next:
+            self._go_to(self.route + 1)
+        self._begin(self.current.number + 1, inf, fresh=True)
+        history = self._history(self.ended)
+        asked = frozenset(one.credential for one in history.ended)
+        self.wish = Acquire(self.current.number, avoid=asked, refused=history.refused, route=self.route)
+
+    def rest_delayed(self, now: float) -> float | None:
+        """Seconds until an attempt for the rest is worth asking again where the last one never connected;
+        None if it did, or if the outage lasts too long."""
+        lost = retry.outage(self.ended)
+        delay = retry.outage_backoff(self._history(self.ended)) if lost else 0.0
+        in_time = lost and now + delay <= lost[0].at + self.terms.limits.deadline
+        return delay if in_time else None
+
+    @property
+    def has_next(self) -> bool:
+        return self.route + 1 < len(self._targets)
+
+    def _first_away(self) -> int:
+        """The target that is asked, or where it could not be reached the first one that could not either:
+        it may be back sooner."""
+        last = {one.route: one.outcome for one in self.ended}
+        away = [route for route in sorted(last) if is_away(last[route])]
+        return away[0] if self.route in away else self.route
+
+    def _go_to(self, route: int) -> None:
+        if route == self.route:
+            return
+        self.route, self.terms = route, self._targets[route]
+        self._former = self._turn_ends = None
+
+    def _leg(self, terms: Terms) -> Leg:
+        return terms.leg or Leg(self._call, self._protocol)
+
+    def _begin(self, number: int, latest: float, *, fresh: bool = False) -> None:
+        self.current = Attempt(number, fresh, latest, stall=timers.Silence(self.terms.timing.stall))
+
+    def _history(self, ended: tuple[Ended, ...]) -> History:
+        terms = self.terms
+        return History(
+            ended=tuple(one for one in ended if one.route == self.route),
+            failing_since=ended[0].at if ended else None,
+            elsewhere=tuple(one for one in ended if one.route != self.route),
+            others_wait=self.has_next,
+            turn_ends=self._turn_ends if self.has_next and self._turn_ends is not None else inf,
+            limits=terms.limits,
+            operation=self._call.operation,
+            pooled=terms.pooled,
+            acting=self._call.acting,
+            former=self._former,
+            latest_start=self.latest,
+            jitter=terms.jitter,
+        )

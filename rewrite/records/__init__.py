@@ -1,0 +1,1 @@
+"""What a record says of a call, as plain data."""

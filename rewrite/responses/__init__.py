@@ -1,0 +1,1 @@
+"""Conversations that are remembered here: kept responses, and turns over a WebSocket."""

@@ -1,0 +1,1 @@
+"""How one target is asked, and how its answer is read."""

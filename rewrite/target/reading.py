@@ -1,0 +1,234 @@
+"""The answer of one attempt while it comes: framed at once, read before the commit point, later on demand."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from protocols.base import Decoder, Encoder
+from protocols.model.errors import NO_JSON, MalformedStream
+from protocols.model.http import Head, WireResponse
+from protocols.model.parts import Opaque, Ping, StreamError, StreamPart, visible
+from protocols.model.progress import Progress
+from protocols.model.segment import Segment
+from protocols.model.wirejson import is_json
+from rewrite.target.hold import HeldCalls
+from rewrite.translation import repair
+from rewrite.translation.aggregate import Gathering
+from rewrite.translation.translate import Translation
+from rewrite.values.outcome import Kind, Rejected, Truncated
+
+NO_END = "ended without a final event"
+LARGEST_UNREAD = 1 << 20
+"""Bytes of frames kept unread after the commit point before they are read and let go."""
+FRAME_COST = 256
+"""Bytes that a frame in memory costs besides its own: a flood of blank lines is a flood of frames."""
+
+_WORKING = Ping(working=True)
+_BEGINNINGS = (b"data:", b"event:", b"id:", b":", b"{", b"[")
+_BETWEEN = b"[], \t\r\n"
+_FOREIGN = "the provider's answer is not one of this protocol"
+
+
+@dataclass(slots=True)
+class Reading:
+    """`head` as the client gets it; `encoder` writes what the client gets; `streamed`: it comes as a stream,
+    whatever was asked for; `gathering`: it comes so unseen, and is told whole; `told_as_stream`: it comes
+    whole, and the reverse; `refuse`: what an error in it becomes where its frames are not the client's;
+    `held`: frames that wait for the commit point; `unread`: frames that were passed on unread; `malformed`:
+    why no more of it can be framed; `calls`: what is known of those that are held.
+    """
+
+    head: Head
+    decoder: Decoder
+    encoder: Encoder
+    streamed: bool
+    translation: Translation | None = None
+    calls: HeldCalls | None = None
+    gathering: Gathering | None = None
+    told_as_stream: bool = False
+    refuse: Callable[[StreamError, int], WireResponse] | None = None
+    progress: Progress = field(default_factory=Progress)
+    held: list[Segment] = field(default_factory=list)
+    unparsable: bool = False
+    malformed: str = ""
+    _at_work: bool = False
+    _unread: list[Segment] = field(default_factory=list)
+    _unread_bytes: int = 0
+
+    @property
+    def comes_whole(self) -> bool:
+        """What the client gets is one body, not a stream."""
+        return not (self.streamed or self.told_as_stream or self.translation)
+
+    @property
+    def properly_ended(self) -> bool:
+        """Done by its own words. Where frames made no sense, a bare last frame is no such word."""
+        return self.progress.complete and (bool(self.progress.finished) or not self.unparsable)
+
+    @property
+    def adds(self) -> bool:
+        """Whether what came of it is new to the client."""
+        return True
+
+    @property
+    def repeats(self) -> bool:
+        """Whether all that came was said before."""
+        return False
+
+    @property
+    def left_out(self) -> Sequence[str]:
+        """The names of the calls that were cut, of which the client got nothing."""
+        return self.calls.left_out if self.calls else ()
+
+    @property
+    def call_under_way(self) -> bool:
+        """A call comes that the client sees nothing of as yet."""
+        return self.calls is not None and self.calls.under_way
+
+    def feed(self, data: bytes) -> Sequence[Segment]:
+        """The frames that `data` completes; none any more once `malformed` says why."""
+        try:
+            return () if self.malformed else self._sound(self.decoder.feed(data))
+        except MalformedStream as fault:
+            self.malformed = str(fault)
+            return ()
+
+    def eof(self) -> Sequence[Segment]:
+        """What was whole but for its end. Of what could not be framed, nothing; but what was held before."""
+        holding = self.calls is not None and self.translation is None
+        if self.damaged or (self.malformed and not holding):
+            return ()
+        try:
+            return self._sound(self.decoder.eof())
+        except MalformedStream as fault:
+            self.malformed = str(fault)
+            return ()
+
+    @property
+    def damaged(self) -> bool:
+        """Whether an event of it was none."""
+        return self.malformed == NO_JSON
+
+    def _sound(self, segments: Sequence[Segment]) -> Sequence[Segment]:
+        """The frames before the first that its clients could not parse, without empty ones."""
+        if not any(segment.broken for segment in segments):
+            return segments
+        at = next((at for at, segment in enumerate(segments) if segment.garbled), None)
+        self.malformed = self.malformed if at is None else NO_JSON
+        return [segment for segment in segments[:at] if not segment.broken]
+
+    def hold(self, segment: Segment) -> StreamError | None:
+        """Read one frame before the commit point and keep it; the error that it carries, if any."""
+        parts = self._read(segment)
+        self.held.append(segment)
+        self.unparsable = self.unparsable or any(isinstance(part, Opaque) for part in parts)
+        if any(visible(part) for part in parts):
+            return None
+        return next((part for part in parts if isinstance(part, StreamError)), None)
+
+    def passed_on(self, segments: Sequence[Segment], size: int) -> None:
+        """Frames of `size` bytes that went to the client unread."""
+        self._unread += segments
+        self._unread_bytes += size + FRAME_COST * len(segments)
+        if self._unread_bytes > LARGEST_UNREAD:
+            self.settle()
+
+    def settle(self) -> Progress:
+        """Read what was passed on unread."""
+        for segment in self._unread:
+            self._read(segment)
+        self._unread.clear()
+        self._unread_bytes = 0
+        return self.progress
+
+    @property
+    def first_token_is_due(self) -> bool:
+        """Whether a stream has shown nothing yet; a whole answer has no first token."""
+        unseen = self.gathering.progress if self.gathering else None
+        return self.streamed if unseen is None else not (unseen.visible or unseen.complete)
+
+    def partial(self) -> bytes:
+        """What was gathered of an answer that was cut for good; empty where it is nothing to tell."""
+        segment = self.gathering.partial() if self.gathering else None
+        if segment is None:
+            return b""
+        self.progress.fold(self.decoder.read(segment))
+        return segment.raw
+
+    def _read(self, segment: Segment) -> Sequence[StreamPart]:
+        parts = self.decoder.read(segment)
+        self.progress.fold(parts)
+        self._at_work = self._at_work or _WORKING in parts
+        return parts
+
+    def took_work(self) -> bool:
+        """Whether what was read since the last time of asking says that the model is at work unseen."""
+        found, self._at_work = self._at_work, False
+        return self.gathering.signs.took_work() if self.gathering else found
+
+    def release(self) -> list[Segment]:
+        held, self.held = self.held, []
+        return held
+
+    def answer(self) -> WireResponse:
+        """What is held, as a whole answer."""
+        return WireResponse(self.head.status, self.head.headers, joined(self.held), self.head.reason)
+
+    def refusal(self, error: StreamError, status: int) -> WireResponse:
+        """What is held, `error` the last of it, as an answer that the client's SDKs raise on; `status` is
+        the one that the error comes to."""
+        if self.translation is not None:
+            return self.translation.refusal(error, status)
+        if self.refuse is not None:
+            return self.refuse(error, status)
+        answer = self.answer()
+        if error.native:
+            return answer
+        return replace(answer, body=answer.body + self.encoder.close(repair.raising(error), self.progress))
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether it is no stream, and all that came of it is none of its protocol."""
+        return not (self.streamed or self._progress.said)
+
+    def came_to_nothing(self, cause: str | None) -> Rejected | Truncated:
+        """What it means that it ended, by `cause` or properly, with nothing to commit."""
+        if self.damaged and not cause:
+            kind = Kind.SERVER if self._progress.said else Kind.FOREIGN
+            return Rejected(self.head.status, kind, _FOREIGN)
+        if cause or self._broke_off:
+            return Truncated(cause or NO_END)
+        if not self._progress.said and (self.unparsable or self._is_empty):
+            return self.foreign()
+        return Rejected(self.head.status, Kind.SERVER, _FOREIGN) if self.unparsable else Truncated(NO_END)
+
+    @property
+    def _progress(self) -> Progress:
+        return self.gathering.progress if self.gathering else self.progress
+
+    @property
+    def _is_empty(self) -> bool:
+        """Not a stream with comments alone, which was cut while its provider was at work."""
+        return not (self.held or self.gathering)
+
+    @property
+    def _broke_off(self) -> bool:
+        """Whether what came last began as an event or as JSON, and is none."""
+        if rest := self.decoder.rest():
+            return rest.lstrip().startswith(_BEGINNINGS)
+        last = self.held[-1].raw.strip(_BETWEEN) if self.held else b""
+        return last.startswith(b"{") and not is_json(last)
+
+    def foreign(self) -> Rejected:
+        """What an answer came to that is none of its protocol."""
+        return Rejected(self.head.status, Kind.FOREIGN, _FOREIGN, None, self._as_it_came())
+
+    def _as_it_came(self) -> WireResponse | None:
+        """All of it, for the client; None where it is not in the client's protocol."""
+        if self.translation or self.gathering:
+            return None
+        answer = self.answer()
+        return replace(answer, body=answer.body + self.decoder.rest())
+
+
+def joined(segments: Iterable[Segment]) -> bytes:
+    return b"".join([segment.raw for segment in segments])

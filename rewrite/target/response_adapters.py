@@ -1,0 +1,51 @@
+"""What makes the answer of another model or provider look, within one protocol, like one of those that the
+client asked: adapters of every such call, which no config names."""
+
+from dataclasses import dataclass
+
+from protocols.base import WireProtocol
+from protocols.model.wirejson import JsonObject, inside
+from protocols.shared.signatures import carried_by
+from rewrite.adapters.base import Context, Events, Unchanged
+
+_INNER = ("message", "response")
+_MODEL = ("model", "modelVersion")
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedSeals(Unchanged):
+    """What the provider sealed goes to the client in carriers, so that it comes back to this one alone."""
+
+    protocol: WireProtocol
+    name: str = "carried_seals"
+
+    def answer(self, body: JsonObject, context: Context) -> JsonObject:
+        return self.protocol.sealed(body, carried_by(context.provider))
+
+    def stream(self, context: Context) -> Events | None:
+        carry = carried_by(context.provider)
+        return lambda event: (self.protocol.sealed(event, carry),)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedModel(Unchanged):
+    """The answer names the model that the client asked for. Every protocol names it at the top, or in the
+    object of a message or response there."""
+
+    model: str
+    name: str = "reported_model"
+
+    def answer(self, body: JsonObject, context: Context) -> JsonObject:
+        return self._named(body)
+
+    def stream(self, context: Context) -> Events | None:
+        return lambda event: (self._named(event),)
+
+    def _named(self, body: JsonObject) -> JsonObject:
+        for key in _INNER:
+            body = inside(body, key, self._own)
+        return self._own(body)
+
+    def _own(self, body: JsonObject) -> JsonObject:
+        own = {key: self.model for key in _MODEL if isinstance(body.get(key), str)}
+        return {**body, **own} if own else body

@@ -1,0 +1,119 @@
+"""A call that is asked for the other way than its client asked: streamed in place of whole, or the reverse.
+
+Its answer comes back as the client asked for it. Within one protocol a stream is put together natively (see
+`translation.aggregate`), so that nothing of it is lost; a whole answer is written as a stream from its parts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from protocols.base import Decoder, WireProtocol
+from protocols.model.call import Call, Operation, Reply
+from protocols.model.errors import Fault
+from protocols.model.http import Head, WireResponse
+from protocols.model.parts import MessageStart, Opaque, StreamError, StreamPart, UsageReport
+from protocols.model.progress import says_anything
+from protocols.model.segment import Segment
+from rewrite.target.reading import Reading
+from rewrite.translation.aggregate import AggregatingDecoder
+from rewrite.translation.block_order import Wishes
+from rewrite.translation.choices import MOST_CHOICES, choices_asked
+from rewrite.translation.error_kinds import kind_of, message_of
+from rewrite.translation.sequence import Sequencer
+
+_JSON = "application/json"
+_OF_THE_BODY = frozenset({"content-type", "content-length"})
+
+
+def as_asked(call: Call, protocol: WireProtocol, *, force_stream: bool, streams: bool) -> Call:
+    """`call` of a client of `protocol` as its provider is asked; the same object where that is as it is.
+
+    `force_stream`: it is to be streamed though its client did not ask; `streams`: its provider can.
+    """
+    stream = streams and (call.stream or force_stream)
+    asks = call.operation is Operation.GENERATE and not call.background and bool(call.body)
+    return protocol.streamed(call, stream=stream) if asks and stream != call.stream else call
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """How the answer of such a call is read within `protocol`; `call` is the client's."""
+
+    call: Call
+    protocol: WireProtocol
+    reply: Reply
+
+    def reading(self, head: Head, inner: Decoder, *, streamed: bool) -> Reading:
+        """The answer that begins with `head` and that `inner` reads as it came, `streamed` or not. One that
+        came as the client asked in spite of all passes as it is."""
+        encoder = self.protocol.encoder(self.call)
+        if streamed == self.call.stream:
+            return Reading(head, inner, encoder, streamed)
+        if streamed:
+            whole = replace(head, headers=_with_type(head, _JSON))
+            reader = self.protocol.decoder(self.call, whole)
+            gathered = AggregatingDecoder(inner, self.protocol.fold(), reader, choices_asked(self.call))
+            return Reading(whole, gathered, encoder, False, gathering=gathered, refuse=self.refusal)
+        kind = self.protocol.writer(self.call, self.reply).content_type
+        decoder = StreamingDecoder(inner, self)
+        told = replace(head, headers=_with_type(head, kind))
+        return Reading(told, decoder, encoder, False, told_as_stream=True, refuse=self.refusal)
+
+    def refusal(self, error: StreamError, status: int) -> WireResponse:
+        """An error inside an answer of which the client has seen nothing."""
+        return self.protocol.error(Fault(status, kind_of(error, status), message_of(error)))
+
+
+def _with_type(head: Head, kind: str) -> tuple[tuple[str, str], ...]:
+    kept = tuple(pair for pair in head.headers if pair[0].lower() not in _OF_THE_BODY)
+    return (("content-type", kind), *kept)
+
+
+class StreamingDecoder:
+    """A whole answer, which `inner` reads, as one segment with the stream that its writer makes of it."""
+
+    def __init__(self, inner: Decoder, turned: Turned) -> None:
+        self._inner, self._turned = inner, turned
+        self.rest = inner.rest
+
+    def feed(self, data: bytes) -> Sequence[Segment]:
+        return [self._written(segment) for segment in self._inner.feed(data)]
+
+    def eof(self) -> Sequence[Segment]:
+        return [self._written(segment) for segment in self._inner.eof()]
+
+    def read(self, segment: Segment) -> Sequence[StreamPart]:
+        return segment.parts or ()
+
+    def _written(self, segment: Segment) -> Segment:
+        said = self._inner.read(segment)
+        start = next((part for part in said if isinstance(part, MessageStart)), None)
+        if start is None or not says_anything(said):
+            return Segment(
+                segment.raw, parts=[part for part in said if isinstance(part, StreamError | Opaque)]
+            )
+        parts = _in_order(self._turned, start, said)
+        reply = replace(self._turned.reply, id=start.id, model=start.model, own=True)
+        raw = self._turned.protocol.writer(self._turned.call, reply).write(parts)
+        return Segment(raw, last=True, parts=parts)
+
+
+def _in_order(turned: Turned, start: MessageStart, said: Sequence[StreamPart]) -> list[StreamPart]:
+    """Usage first: some streams begin with a part of it."""
+    names = Wishes(
+        name=lambda start: start,
+        hold=lambda _: True,
+        arguments=lambda _, text: text,
+        tool_id=lambda number: f"call_{start.id}_{number}",
+        choices=MOST_CHOICES if turned.protocol.abilities.several_choices else 1,
+        at_once=True,
+    )
+    sequencer = Sequencer(start, names, _for_client)
+    counts = [part for part in said if isinstance(part, UsageReport)]
+    rest = [part for part in said if not isinstance(part, UsageReport)]
+    return [*sequencer.feed([*counts, *rest]), *sequencer.end(done=True)]
+
+
+def _for_client(error: StreamError) -> StreamError:
+    kind, message = kind_of(error, error.status), message_of(error)
+    return replace(error, type=kind, message=message, code=None, native=True)

@@ -1,0 +1,320 @@
+"""A call in another protocol than its client's: the request, the whole answer, the stream, the error.
+
+A stream is translated as it comes, one segment of the client's protocol for each of upstream's, so that
+whoever holds, counts and closes segments need not know: behind `TranslatingDecoder` and
+`TranslatingEncoder` an answer is one of the client's own protocol.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from protocols.base import Decoder, Encoder, WireProtocol, Writer
+from protocols.model.call import Call, Operation, Rendered, Reply, Target
+from protocols.model.errors import NO_JSON, Fault, MalformedStream, Untranslatable
+from protocols.model.http import Head, Headers, WireResponse
+from protocols.model.parts import (
+    BlockKind,
+    BlockStart,
+    BlockStop,
+    MessageStart,
+    Opaque,
+    Ping,
+    StreamEnd,
+    StreamError,
+    StreamPart,
+    ToolKind,
+)
+from protocols.model.progress import Progress, says_anything
+from protocols.model.prompt import Prompt
+from protocols.model.segment import Segment
+from protocols.shared.arguments import as_object
+from protocols.shared.losses import unread
+from protocols.shared.signatures import wrapped
+from rewrite.translation.aggregate import Signs, has_text
+from rewrite.translation.block_order import Wishes
+from rewrite.translation.choices import MOST_CHOICES
+from rewrite.translation.error_kinds import error_of, kind_of, message_of
+from rewrite.translation.fitting import Loss, fitted
+from rewrite.translation.repair import closing
+from rewrite.translation.sequence import Sequencer
+from rewrite.translation.tool_names import ToolNames, tool_names
+
+_KEPT_ANSWER_HEADERS = frozenset({"x-request-id", "request-id", "retry-after", "retry-after-ms"})
+_JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """One call between two protocols. `call` is the client's, `upstream` the same as the provider sees it.
+
+    `losses`: what the provider is not told; `hold_tool_calls`: a stream gives tool calls whole or not at all.
+    """
+
+    source: WireProtocol
+    target: WireProtocol
+    call: Call
+    upstream: Call
+    rendered: Rendered
+    provider: str
+    reply: Reply
+    names: ToolNames
+    losses: tuple[Loss, ...] = ()
+    hold_tool_calls: bool = False
+
+    def decoder(self, inner: Decoder) -> "TranslatingDecoder | WholeTranslator":
+        """The client's segments out of `inner`'s, a decoder of the target's protocol."""
+        if self.call.stream:
+            return TranslatingDecoder(inner, self.source.writer(self.call, self.reply), self)
+        return WholeTranslator(inner, self)
+
+    def head(self, head: Head) -> Head:
+        """The head of an answer as the client gets it; of the provider's headers, those about the call."""
+        stream = self.call.stream
+        kind = self.source.writer(self.call, self.reply).content_type if stream else _JSON
+        return replace(head, headers=(("content-type", kind), *_kept(head.headers)))
+
+    def error(self, answer: WireResponse) -> WireResponse:
+        """A rejection by the provider in the client's own form: its status, its words, its waiting time."""
+        said = error_of(self.target, self.upstream, answer)
+        fault = Fault(answer.status, kind_of(said, answer.status), said.message)
+        told = self.source.error(fault)
+        return replace(told, headers=told.headers + _kept(answer.headers), reason=answer.reason)
+
+    def refusal(self, error: StreamError, status: int) -> WireResponse:
+        """An error inside an answer of which the client has seen nothing yet."""
+        return self.source.error(Fault(status, kind_of(error, status), message_of(error)))
+
+    def called(self, model: str) -> Reply:
+        """What the answer is called; `model` served, and is named where the client is to read no other."""
+        return self.reply if self.reply.model else replace(self.reply, model=model)
+
+    def client_encoder(self) -> Encoder:
+        return self.source.encoder(self.call)
+
+    def sequencer(self) -> Sequencer:
+        abilities, names = self.source.abilities, self.names
+
+        every = abilities.whole_tool_calls or self.hold_tool_calls or not self.call.stream
+
+        def hold(start: BlockStart) -> bool:
+            return every or names.unwraps(start)
+
+        choices = MOST_CHOICES if abilities.several_choices else 1
+        at_once = not self.call.stream
+        wishes = Wishes(names.known_by_client, hold, self._arguments, self._tool_id, choices, at_once)
+        return Sequencer(MessageStart(self.reply.id, self.reply.model), wishes, _for_client)
+
+    def _arguments(self, start: BlockStart, text: str) -> str | None:
+        function = start.tool_kind is ToolKind.FUNCTION
+        return as_object(text) if function else self.names.unwrapped(start, text)
+
+    def _tool_id(self, number: int) -> str:
+        return f"call_{self.reply.id}_{number}"
+
+
+def _for_client(error: StreamError) -> StreamError:
+    kind, message = kind_of(error, error.status), message_of(error)
+    return replace(error, type=kind, message=message, code=None, native=True)
+
+
+def _kept(headers: Headers) -> Headers:
+    return tuple((name.lower(), value) for name, value in headers if name.lower() in _KEPT_ANSWER_HEADERS)
+
+
+def translation(
+    call: Call, source: WireProtocol, target: WireProtocol, where: Target, reply: Reply
+) -> Translation:
+    """`call` as `where` can be asked for it. Raises Untranslatable, naming the client's field."""
+    if call.operation is not Operation.GENERATE:
+        raise Untranslatable(
+            call.operation.value,
+            f"{source.name} has it in its own form, and {target.name} cannot be asked for it",
+        )
+    abilities = target.abilities
+    prompt, losses = fitted(source.ask(call), abilities, where.provider)
+    names = tool_names(prompt, functions_only=not abilities.custom_tools)
+    losses += names.lost
+    prompt = replace(names.fitted(prompt), model=where.model)
+    rendered = target.render(prompt, where)
+    losses += tuple(_of_this_request(prompt, where, rendered))
+    losses = _once((*losses, *(Loss(name, why) for name, why in unread(call, source.abilities))))
+    upstream = replace(
+        call,
+        protocol=target.name,
+        model=where.model,
+        stream=prompt.stream,
+        body=rendered.body,
+        target=rendered.path,
+    )
+    return Translation(source, target, call, upstream, rendered, where.provider, reply, names, losses)
+
+
+def _of_this_request(prompt: Prompt, where: Target, rendered: Rendered) -> Iterator[Loss]:
+    """What the protocol can say, and this model or this combination cannot be told."""
+    yield from (Loss(name, why) for name, why in rendered.losses)
+    thinks = prompt.thinking is not None and not prompt.thinking.off
+    if thinks and where.thinking == "none" and "thinking" not in dict(rendered.losses):
+        yield Loss("thinking", "the model does not think")
+
+
+def _once(losses: Sequence[Loss]) -> tuple[Loss, ...]:
+    """Each field by what was told of it first."""
+    found: dict[str, Loss] = {}
+    for loss in losses:
+        found.setdefault(loss.field, loss)
+    return tuple(found.values())
+
+
+class TranslatingDecoder:
+    """Segments of the client's protocol, each with the parts that it was written from."""
+
+    def __init__(self, inner: Decoder, writer: Writer, translation: Translation) -> None:
+        self._inner, self.writer, self._translation = inner, writer, translation
+        self.sequencer = translation.sequencer()
+        self.rest = inner.rest
+
+    def feed(self, data: bytes) -> Sequence[Segment]:
+        return [self._translated(segment) for segment in self._inner.feed(data)]
+
+    def eof(self) -> Sequence[Segment]:
+        last = [self._translated(segment) for segment in self._inner.eof()]
+        ending = self.sequencer.end() or self.sequencer.cut()
+        return [*last, self._segment(ending, ending)] if ending else last
+
+    def read(self, segment: Segment) -> Sequence[StreamPart]:
+        return segment.parts or ()
+
+    def write(self, parts: Sequence[StreamPart]) -> bytes:
+        """`parts` in the client's protocol. The first ones may have to say which model served."""
+        one = self._translation
+        for part in parts:
+            if isinstance(part, MessageStart) and not one.reply.model:
+                self.writer = one.source.writer(one.call, one.called(part.model))
+        return self.writer.write(parts)
+
+    def _translated(self, segment: Segment) -> Segment:
+        said = self._inner.read(segment)
+        return replace(self._segment(said, self.sequencer.feed(said)), broken=segment.garbled)
+
+    def _segment(self, said: Sequence[StreamPart], parts: Sequence[StreamPart]) -> Segment:
+        """What the client sees is what counts; but of an error, what the provider called it."""
+        raw = self.write(sealed(parts, self._translation.provider))
+        shown = [_original(said, part) if isinstance(part, StreamError) else part for part in parts]
+        idle = not raw and all(part == Ping() for part in said)
+        if not shown and self.sequencer.under_way:
+            shown = [Ping(working=not idle)]
+        return Segment(raw, any(isinstance(part, StreamEnd) for part in parts), idle, shown)
+
+
+def _original(said: Sequence[StreamPart], error: StreamError) -> StreamError:
+    found = next((part for part in said if isinstance(part, StreamError)), error)
+    return replace(found, native=True)
+
+
+def sealed(parts: Sequence[StreamPart], provider: str) -> Sequence[StreamPart]:
+    """`parts` with what `provider` sealed in carriers."""
+    if not any(isinstance(part, BlockStop) and part.seal for part in parts):
+        return parts
+    return [
+        replace(part, seal=wrapped(part.seal, provider))
+        if isinstance(part, BlockStop) and part.seal
+        else part
+        for part in parts
+    ]
+
+
+class Recognising:
+    """An answer, which `inner` reads. The end of one that has said nothing of its protocol is given as what
+    makes no sense, so that nothing is written in its place."""
+
+    def __init__(self, inner: Decoder) -> None:
+        self._inner = inner
+        self._recognised = False
+        self.feed, self.eof, self.rest = inner.feed, inner.eof, inner.rest
+
+    def read(self, segment: Segment) -> Sequence[StreamPart]:
+        said = self._inner.read(segment)
+        self._recognised = self._recognised or says_anything(said)
+        ends = any(isinstance(part, StreamEnd) for part in said)
+        return said if self._recognised or not ends else (Opaque(segment.raw),)
+
+
+class TranslatingEncoder:
+    """Of one answer: what a `TranslatingDecoder` wrote goes on, and its writer closes it."""
+
+    def __init__(self, decoder: TranslatingDecoder, own: Encoder) -> None:
+        self._decoder, self.heartbeat = decoder, own.heartbeat
+
+    def encode(self, segments: Sequence[Segment]) -> bytes:
+        return b"".join([segment.raw for segment in segments])
+
+    def resume(self, progress: Progress) -> Writer:
+        """The writer of all that came before: it knows where it stands."""
+        return self._decoder.writer
+
+    def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
+        return self._decoder.write(self._decoder.sequencer.closing(parts)) if parts else b""
+
+
+class WholeTranslator:
+    """An answer that the client wants whole: nothing until its end, then one segment with the client's own
+    body. `progress`: what it said so far, as the client is to be told it."""
+
+    def __init__(self, inner: Decoder, translation: Translation) -> None:
+        self._inner, self._translation = inner, translation
+        self.sequencer = translation.sequencer()
+        self.progress = Progress()
+        self._parts: list[StreamPart] = []
+        self._odd: list[StreamPart] = []
+        self.signs = Signs()
+        self._begun = self._given = False
+        self.rest = inner.rest
+
+    def feed(self, data: bytes) -> Sequence[Segment]:
+        self._take(self._inner.feed(data))
+        return self._answer() if self.progress.ended or self.progress.error else ()
+
+    def eof(self) -> Sequence[Segment]:
+        self._take(self._inner.eof())
+        self._fold(self.sequencer.end())
+        return self._answer()
+
+    def partial(self) -> Segment | None:
+        """What came of an answer that was cut, ended as "length", without calls that were not whole."""
+        if not has_text(self.progress):
+            return None
+        cut = [place for place, block in self.progress.open.items() if block.kind is BlockKind.TOOL]
+        self._fold(self.sequencer.closing(closing(self.progress)))
+        for place in cut:
+            del self.progress.blocks[place]
+        return Segment(self._body(), last=True, parts=self._parts)
+
+    def _take(self, segments: Sequence[Segment]) -> None:
+        for segment in segments:
+            if segment.garbled:
+                raise MalformedStream(NO_JSON)
+            said = self._inner.read(segment)
+            self._begun = self._begun or bool(said)
+            self.signs.note(segment, said)
+            self._odd += [part for part in said if isinstance(part, StreamError | Opaque)]
+            self._fold(self.sequencer.feed(said))
+
+    def _fold(self, parts: Sequence[StreamPart]) -> None:
+        self._parts += parts
+        self.progress.fold(sealed(parts, self._translation.provider))
+
+    def _answer(self) -> Sequence[Segment]:
+        if self._given or not self._begun:
+            return ()
+        self._given = True
+        if self.progress.error or not self.progress.complete:
+            return (Segment(b"", parts=self._odd),)
+        return (Segment(self._body(), last=True, parts=self._parts),)
+
+    def _body(self) -> bytes:
+        one = self._translation
+        model = self.progress.head.model if self.progress.head else ""
+        return one.source.whole(one.call, one.called(model), self.progress)
+
+    def read(self, segment: Segment) -> Sequence[StreamPart]:
+        return segment.parts or ()

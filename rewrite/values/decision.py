@@ -1,0 +1,147 @@
+"""What is done about an outcome, and what a policy may look at to decide it."""
+
+from dataclasses import dataclass
+from math import inf
+
+from protocols.model.call import Operation, Rendered
+from protocols.model.errors import Fault
+from protocols.model.http import WireResponse
+from rewrite.values.limits import Limits
+from rewrite.values.outcome import Kind, Outcome, Rejected
+
+REFUSALS = frozenset({Kind.AUTH, Kind.QUOTA, Kind.FORBIDDEN})
+"""What a rejection says of a key, for which somebody has to act."""
+
+NOT_AGAIN = REFUSALS | {Kind.MODEL}
+"""What asking a key again in the same call does not change."""
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Before the commit point: the provider's own answer as it was, or a fault of ours.
+
+    `words`: what the record has of it; empty: what `answer` says by itself.
+    """
+
+    answer: WireResponse | Fault
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Another attempt after `delay` seconds.
+
+    `rotate`: rather on another credential.
+    `credential`: on that one, though it cools.
+    `fresh`: on a connection that was never used before.
+    `otherwise`: set where only a free credential will do that the call has not asked yet; what follows where
+    there is none.
+    """
+
+    delay: float = 0.0
+    rotate: bool = False
+    credential: str | None = None
+    fresh: bool = False
+    otherwise: "Retry | GiveUp | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """After the commit point: close the answer with the protocol's "length"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """After the commit point: close the answer with the protocol's in-band error."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    """After the commit point: ask again for the rest, and splice it in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """One attempt that ended; `at` in seconds on the machine's clock; `route`: at which target; `sent`: when
+    all of its request had left, None if it never had; `instead`: what it asked in place of what its target is
+    asked otherwise; `asked_last`: keys that were free and not asked, since they fail while others serve."""
+
+    number: int
+    credential: str
+    outcome: Outcome
+    at: float
+    route: int = 0
+    sent: float | None = None
+    instead: Rendered | None = None
+    asked_last: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """One call at one target so far. `failing_since`: when its first attempt failed, at whichever target;
+    `elsewhere`: the attempts at other targets; `others_wait`: there are targets to fall back on, and
+    `turn_ends`: when this one has had its share of the client's patience;
+    `pooled`: there is a pool to rotate in; `former`: the credential that served the
+    conversation before this call; `latest_start`: no attempt may begin after it, or the client is gone;
+    `jitter`: a random number in [0, 1)."""
+
+    ended: tuple[Ended, ...]
+    limits: Limits
+    operation: Operation
+    pooled: bool
+    acting: bool
+    former: str | None
+    latest_start: float
+    jitter: float
+    failing_since: float | None = None
+    elsewhere: tuple[Ended, ...] = ()
+    others_wait: bool = False
+    turn_ends: float = inf
+
+    @property
+    def refused(self) -> frozenset[str]:
+        """The keys that this call may not ask again."""
+        return frozenset(name for name, kind in self._rejected if kind in NOT_AGAIN)
+
+    @property
+    def resting(self) -> frozenset[str]:
+        """The keys whose last word in this call was that their rate is used up: only after a wait."""
+        last = {one.credential: one.outcome for one in self.ended}
+        return frozenset(
+            name for name, said in last.items() if isinstance(said, Rejected) and said.kind is Kind.RATE
+        )
+
+    @property
+    def rate_limited(self) -> bool:
+        return any(kind is Kind.RATE for _, kind in self._rejected)
+
+    @property
+    def asked_again(self) -> tuple[bool, ...]:
+        """Of each attempt, whether its key had named itself as the fault before in this call."""
+        named: set[str] = set()
+        again = []
+        for one in self.ended:
+            again.append(one.credential in named)
+            if isinstance(one.outcome, Rejected) and one.outcome.kind in NOT_AGAIN | {Kind.RATE}:
+                named.add(one.credential)
+        return tuple(again)
+
+    @property
+    def last_rejection(self) -> Rejected | None:
+        """The last one in this call that the provider worded."""
+        said = (one.outcome for one in reversed(self.ended))
+        return next((each for each in said if isinstance(each, Rejected) and each.answer), None)
+
+    @property
+    def unknown_model(self) -> WireResponse | None:
+        """The first answer that said that the model is unknown."""
+        said = (one.outcome for one in self.ended if isinstance(one.outcome, Rejected))
+        return next((each.answer for each in said if each.kind is Kind.MODEL and each.answer), None)
+
+    @property
+    def _rejected(self) -> tuple[tuple[str, Kind], ...]:
+        return tuple(
+            (one.credential, one.outcome.kind) for one in self.ended if isinstance(one.outcome, Rejected)
+        )

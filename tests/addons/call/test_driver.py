@@ -1,0 +1,449 @@
+"""One call driven over real connections to the fake provider, into a response that the test holds."""
+
+import asyncio
+import itertools
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import pytest
+from pydantic import SecretStr
+
+from addons.call.driver import Driver, Work, pass_once
+from addons.credentials.pool import Lease
+from addons.mitm.messages import for_client
+from addons.runtime.clock import Handle
+from addons.secrets.redaction import Blackout
+from addons.upstream.client import Upstream, tls_context
+from addons.upstream.network import Reached
+from protocols.model.call import Call, Operation, Rendered
+from protocols.model.http import UpstreamRequest
+from protocols.model.origin import Origin, parsed
+from protocols.openai_chat import PROTOCOL
+from rewrite.credentials.rotation import NoneFree
+from rewrite.exchange.exchange import Exchange
+from rewrite.target.terms import Terms
+from rewrite.values.events import (
+    Acquire,
+    Command,
+    Event,
+    Start,
+    Summary,
+    TimerFired,
+    UpstreamClosed,
+    UpstreamData,
+    UpstreamStarted,
+)
+from rewrite.values.limits import Limits, Timing
+from rewrite.values.outcome import Abandoned, Completed, ErrorFacts, Outcome, describe
+from tests.vendor import Hang, Reply, Send, Vendor, VendorThread, WaitFor, chat_error, chat_stream, streamed
+
+PATIENCE = 10.0
+TEXT = chat_stream(["Hello", " there"])
+BODY = b'{"model": "gpt-4o", "stream": true, "messages": []}'
+
+
+@dataclass
+class Kept:
+    """A response in memory. `gate`: while it is not set, the client does not read."""
+
+    status: int = 0
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    sent: list[bytes] = field(default_factory=list)
+    end_: str = ""
+    draining: bool = False
+    gate: asyncio.Event | None = None
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def start(self, status: int, reason: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+        self.status, self.headers = status, headers
+
+    async def send(self, data: bytes) -> None:
+        self.sent.append(data)
+        self.news.set()
+        if self.gate is not None:
+            await self.gate.wait()
+
+    async def end(self) -> None:
+        self.end_ = "end"
+
+    async def abort(self, message: str) -> None:
+        self.end_ = f"abort: {message}"
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(self.sent)
+
+
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Handle:
+        return asyncio.get_running_loop().call_later(seconds, callback)
+
+
+class Faulty(Exchange):
+    """Raises on the first event of a kind, before it does anything about it."""
+
+    fault: type | None = None
+
+    def handle(self, event: Event, now: float) -> Sequence[Command]:
+        if self.fault and isinstance(event, self.fault):
+            raise LookupError("planted")
+        return super().handle(event, now)
+
+
+class House:
+    """What surrounds a driver: credentials in turn, and lists of what it did with them."""
+
+    def __init__(self, vendor: Vendor | VendorThread) -> None:
+        self.upstream = Upstream(tls_context(insecure=False, ca_file=None, ca_dir=None))
+        self.origin = parsed(vendor.base_url)
+        self.names = itertools.count(1)
+        self.free: NoneFree | None = None
+        self.has_others = True
+        self.untouched = True
+        self.wanted: list[int] = []
+        self.routes: list[int] = []
+        self.clock = Clock()
+        self.released: list[tuple[str, str]] = []
+        self.reports: list[Summary] = []
+        self.faults: list[BaseException] = []
+        self.waits: list[tuple[float, str]] = []
+        self.reached: list[tuple[Origin, Reached]] = []
+        self.lost: list[tuple[float, str]] = []
+
+    def acquire(self, wish: Acquire) -> Lease | NoneFree:
+        self.wanted.append(wish.route)
+        if wish.only_others and not self.has_others:
+            return NoneFree(None)
+        name = f"key-{next(self.names)}"
+        return self.free or Lease(name, SecretStr(f"sk-pool-{name}-long"))
+
+    def release(self, route: int, lease: Lease, outcome: Outcome) -> None:
+        self.routes.append(route)
+        self.released.append((lease.name, describe(outcome)))
+
+    def request(self, route: int, lease: Lease, instead: Rendered | None) -> UpstreamRequest:
+        key = ("Authorization", f"Bearer {lease.secret.get_secret_value()}")
+        headers = (("Host", "x"), ("X-Route", str(route)), key)
+        return UpstreamRequest(self.origin, "POST", b"/v1/chat/completions", headers, BODY)
+
+    def driver(
+        self, *, stall: float = 0.0, fault: type | None = None, targets: int = 1, beat: float = 0.0
+    ) -> Driver:
+        call = Call("c", "openai_chat", Operation.GENERATE, "gpt-4o", True, ())
+        timing = Timing(10.0, 0.0, 0.0, 0.0, stall, 0.0, 600.0, any_byte_is_life=False, heartbeat=beat)
+        timing = replace(timing, heartbeat_before_commit=beat > 0)
+        terms = Terms("p", timing, Limits(max_attempts=3 if targets == 1 else 1), ErrorFacts())
+        exchange = Faulty(call, PROTOCOL, terms, self.clock(), [terms] * (targets - 1))
+        exchange.fault = fault
+        return Driver(
+            Work(
+                call=call,
+                protocol=PROTOCOL,
+                exchange=exchange,
+                upstream=self.upstream,
+                connect_timeout=10.0,
+                acquire=self.acquire,
+                release=self.release,
+                request=self.request,
+                untouched=lambda route: self.untouched,
+                report=self.reports.append,
+                reached=lambda origin, reached: self.reached.append((origin, reached)),
+                waiting=lambda seconds, why: self.waits.append((seconds, why)),
+                asked_again=lambda seconds, why: self.lost.append((seconds, why)),
+                failed=self.faults.append,
+                clock=self.clock,
+            )
+        )
+
+
+@pytest.fixture
+async def vendor() -> AsyncIterator[Vendor]:
+    async with Vendor() as running:
+        yield running
+
+
+@pytest.fixture
+async def house(vendor: Vendor) -> AsyncIterator[House]:
+    made = House(vendor)
+    yield made
+    await made.upstream.close()
+
+
+async def answered(driver: Driver, kept: Kept | None = None) -> Kept:
+    kept = kept or Kept()
+    async with asyncio.timeout(PATIENCE):
+        await driver.run(kept)
+    return kept
+
+
+async def until(condition: Callable[[], bool], kept: Kept) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            kept.news.clear()
+            await kept.news.wait()
+
+
+async def test_an_answer_goes_to_the_response(vendor: Vendor, house: House) -> None:
+    vendor.reply(streamed(TEXT, headers=(("x-a", "1"),)))
+    kept = await answered(house.driver())
+    assert (kept.status, kept.body, kept.end_) == (200, b"".join(TEXT), "end")
+    assert kept.headers == [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-a", b"1")]
+    assert house.released == [("key-1", "completed")]
+    ((origin, reached),) = house.reached
+    assert (origin, reached.peer) == (house.origin, ("127.0.0.1", vendor.port))
+    assert [summary.end for summary in house.reports] == ["completed"]
+    assert vendor.requests[0].body == BODY
+
+
+async def test_a_rejection_is_followed_by_the_next_credential(vendor: Vendor, house: House) -> None:
+    vendor.reply(chat_error(429, "rate_limit_exceeded", "slow")).reply(streamed(TEXT))
+    kept = await answered(house.driver())
+    assert kept.body == b"".join(TEXT)
+    assert house.released == [("key-1", "rejected(429 rate)"), ("key-2", "completed")]
+    assert [one.credential for one in vendor.requests] == ["sk-pool-key-1-long", "sk-pool-key-2-long"]
+
+
+async def test_another_target_is_asked_and_released_as_itself(vendor: Vendor, house: House) -> None:
+    """The first after both attempts that an error is worth there."""
+    vendor.reply(chat_error(500, "server_error", "oops"), 2).reply(streamed(TEXT))
+    kept = await answered(house.driver(targets=2))
+    assert kept.body == b"".join(TEXT)
+    assert [one.header("x-route") for one in vendor.requests] == ["0", "0", "1"]
+    assert (house.wanted, house.routes) == ([0, 0, 1], [0, 0, 1])
+
+
+async def test_keys_of_every_attempt_are_blacked_out(vendor: Vendor, house: House) -> None:
+    first = "sk-pool-key-1-long"
+    vendor.reply(chat_error(429, "rate_limit_exceeded", "slow"))
+    vendor.reply(chat_error(400, "bad", f"not {first} nor sk-pool-key-2-long", (("x-you-are", first),)))
+    kept = await answered(house.driver())
+    stars = b"*" * len(first)
+    assert b"not " + stars + b" nor " + stars in kept.body
+    assert (b"x-you-are", stars) in kept.headers
+
+
+async def test_when_no_credential_is_free_nobody_is_asked(vendor: Vendor, house: House) -> None:
+    house.free = NoneFree(20.0)
+    kept = await answered(house.driver())
+    assert kept.status == 429
+    assert (b"retry-after", b"20") in [(name.lower(), value) for name, value in kept.headers]
+    assert (vendor.requests, house.released) == ([], [])
+
+
+@pytest.mark.parametrize("seen", [0, 2])
+async def test_a_cancelled_call_closes_its_attempt(vendor: Vendor, house: House, seen: int) -> None:
+    vendor.reply(streamed(TEXT[:seen], WaitFor("never")) if seen else Hang())
+    kept = Kept()
+    running = asyncio.ensure_future(house.driver().run(kept))
+    (received,) = await vendor.wait_requests(1)
+    if seen:
+        await until(lambda: b"Hello" in kept.body, kept)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    async with asyncio.timeout(PATIENCE):
+        await received.closed_by_client.wait()
+    assert house.released == [("key-1", "abandoned")]
+    assert [summary.end for summary in house.reports] == ["abandoned"]
+    assert kept.end_ == ""
+
+
+async def test_a_client_that_left_is_recorded_once(vendor: Vendor, house: House) -> None:
+    vendor.reply(Hang())
+    driver = house.driver()
+    running = asyncio.ensure_future(driver.run(Kept()))
+    await vendor.wait_requests(1)
+    driver.client_gone()
+    driver.client_gone()
+    running.cancel()
+    await asyncio.wait({running})
+    assert len(house.reports) == len(house.released) == 1
+
+
+async def test_no_back_off_outlives_the_call(vendor: Vendor, house: House) -> None:
+    vendor.reply(chat_error(503, "server_error", "busy", (("retry-after", "60"),)))
+    house.has_others = False
+    running = asyncio.ensure_future(house.driver().run(Kept()))
+    (received,) = await vendor.wait_requests(1)
+    await received.finished.wait()
+    async with asyncio.timeout(PATIENCE):
+        while not house.released:  # noqa: ASYNC110  # it has no event of its own
+            await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.wait({running})
+    assert len(vendor.requests) == 1
+    assert [summary.end for summary in house.reports] == ["abandoned"]
+    assert house.waits == [(60.0, "key-1: rejected(503 server)")], "a wait that long is said while it lasts"
+
+
+@pytest.mark.parametrize(("took", "told"), [(30.0, [(30.0, "key-1: rejected(500 server)")]), (2.0, [])])
+async def test_an_attempt_that_took_long_for_nothing_is_said_when_the_next_begins(
+    vendor: Vendor, house: House, took: float, told: list[tuple[float, str]]
+) -> None:
+    failure = chat_error(500, "server_error", "oops")
+    vendor.reply(replace(failure, before=(WaitFor("late"),))).reply(streamed(TEXT, WaitFor("rest")))
+    kept, driver = Kept(), house.driver()
+    running = asyncio.ensure_future(driver.run(kept))
+    await vendor.wait_requests(1)
+    house.clock.now += took
+    vendor.release("late")
+    await vendor.wait_requests(2)
+    assert house.lost == told
+    vendor.release("rest")
+    async with asyncio.timeout(PATIENCE):
+        await running
+    assert (kept.body, house.lost) == (b"".join(TEXT), told)
+
+
+async def test_a_call_that_the_proxy_ends_says_so(vendor: Vendor, house: House) -> None:
+    vendor.reply(Hang())
+    driver = house.driver()
+    running = asyncio.ensure_future(driver.run(Kept()))
+    await vendor.wait_requests(1)
+    driver.stop("the proxy was stopped")
+    running.cancel()
+    await asyncio.wait({running})
+    assert [(one.end, one.words) for one in house.reports] == [("abandoned", "the proxy was stopped")]
+    assert house.waits == []
+
+
+async def test_a_client_that_reads_slowly_is_no_stall(vendor: Vendor, house: House) -> None:
+    """The silence timer fires while the client does not read: that silence is not the provider's."""
+    vendor.reply(streamed(TEXT[:2], WaitFor("more"), Send(TEXT[2]), WaitFor("rest"), *map(Send, TEXT[3:])))
+    gate = asyncio.Event()
+    gate.set()
+    kept, driver = Kept(gate=gate), house.driver(stall=0.01)
+    running = asyncio.ensure_future(driver.run(kept))
+    await until(lambda: b"Hello" in kept.body, kept)
+    gate.clear()
+    vendor.release("more")
+    await until(lambda: b"there" in kept.body, kept)
+    async with asyncio.timeout(PATIENCE):
+        while not any(isinstance(each, TimerFired) for each in driver._inbox._events):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    house.clock.now += 60.0
+    gate.set()
+    vendor.release("rest")
+    async with asyncio.timeout(PATIENCE):
+        await running
+    assert kept.body == b"".join(TEXT)
+    assert [summary.end for summary in house.reports] == ["completed"]
+
+
+# -- faults of ours -----------------------------------------------------------------------------------
+
+
+async def test_a_fault_before_an_attempt_is_a_502(vendor: Vendor, house: House) -> None:
+    kept = await answered(house.driver(fault=Start))
+    assert (kept.status, kept.end_) == (502, "end")
+    assert b"a fault of the proxy" in kept.body
+    assert (vendor.requests, house.released) == ([], [])
+    assert [type(fault) for fault in house.faults] == [LookupError]
+
+
+@pytest.mark.parametrize("kind", [UpstreamData, UpstreamClosed])
+@pytest.mark.parametrize("cuts", range(3))
+async def test_an_open_answer_goes_on_as_it_is(vendor: Vendor, house: House, kind: type, cuts: int) -> None:
+    """However it is cut, nothing is lost and nothing comes twice."""
+    whole = b"".join(TEXT)
+    at = sorted(random.Random(cuts).sample(range(len(whole)), cuts))
+    pieces = [whole[a:b] for a, b in itertools.pairwise([0, *at, len(whole)])]
+    vendor.reply(Reply(200, (("content-type", "text/event-stream"),), tuple(map(Send, pieces))))
+    kept = await answered(house.driver(fault=kind))
+    assert (kept.status, kept.body, kept.end_) == (200, whole, "end")
+    assert house.released == [("key-1", "abandoned")]
+
+
+async def test_a_rejection_is_no_part_of_a_stream_that_was_promised(vendor: Vendor, house: House) -> None:
+    error = chat_error(429, "rate_limit_exceeded", "slow")
+    vendor.reply(replace(error, before=(WaitFor("go"),)))
+    driver, kept = house.driver(beat=0.01, fault=UpstreamData), Kept()
+    running = asyncio.create_task(answered(driver, kept))
+    await until(lambda: bool(kept.sent), kept)
+    vendor.release("go")
+    await running
+    assert (kept.status, kept.body.strip(), kept.end_) == (200, b"", "abort: a fault of the proxy")
+
+
+async def test_a_fault_in_the_writer_of_requests_leaves_nothing(vendor: Vendor, house: House) -> None:
+    def broken(route: int, lease: Lease, instead: Rendered | None) -> UpstreamRequest:
+        raise LookupError("planted")
+
+    house.request = broken  # type: ignore[method-assign]
+    kept = await answered(house.driver())
+    assert kept.status == 502
+    assert (vendor.requests, house.released) == ([], [("key-1", describe(Abandoned()))])
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "end"), [(UpstreamStarted, 502, "end"), (UpstreamClosed, 200, "abort")]
+)
+async def test_bytes_of_another_protocol_never_go_on_as_they_are(
+    vendor: Vendor, house: House, kind: type, status: int, end: str
+) -> None:
+    """What would have to be translated, or adapted, is of no use to the client."""
+    house.untouched = False
+    cut = TEXT[:-2]  # an end that only we can make proper: the fault comes before
+    vendor.reply(streamed(cut))
+    kept = await answered(house.driver(fault=kind))
+    assert (kept.status, kept.end_.partition(":")[0]) == (status, end)
+    assert kept.body in (b"".join(cut), kept.body if status == 502 else b"")
+    assert len(house.faults) == 1
+
+
+async def test_a_fault_in_reading_ends_the_attempt(vendor: Vendor, house: House) -> None:
+    """Like one of the network: the next attempt may do better, and nobody waits for ever."""
+    real, calls = house.upstream.stream, itertools.count()
+
+    def once_broken(*args: object, **named: object) -> object:
+        if next(calls) == 0:
+            raise LookupError("planted")
+        return real(*args, **named)  # type: ignore[arg-type]
+
+    house.upstream.stream = once_broken  # type: ignore[method-assign, assignment]
+    kept = await answered(house.driver())
+    assert (kept.status, kept.end_) == (200, "end")
+    assert house.released[0] == ("key-1", "unreachable(a fault of the proxy)")
+    assert house.released[-1][1] == describe(Completed())
+
+
+async def test_a_fault_in_the_records_costs_nothing(vendor: Vendor, house: House) -> None:
+    def broken(route: int, lease: Lease, outcome: Outcome) -> None:
+        raise LookupError("planted")
+
+    house.release = broken  # type: ignore[method-assign]
+    kept = await answered(house.driver())
+    assert (kept.status, kept.end_) == (200, "end")
+    assert len(house.faults) == 1
+
+
+# -- what is not ours ---------------------------------------------------------------------------------
+
+
+async def test_what_is_not_ours_is_asked_once(vendor: Vendor, house: House) -> None:
+    vendor.reply(chat_error(500, "oops", "sk-hidden-key-of-it", (("x-a", "sk-hidden-key-of-it"),)))
+    kept = Kept()
+    request = house.request(0, Lease("one", SecretStr("sk-hidden-key-of-it")), None)
+    await pass_once(house.upstream, request, 10.0, Blackout([SecretStr("sk-hidden-key-of-it")]), kept)
+    assert (kept.status, kept.end_, len(vendor.requests)) == (500, "end", 1)
+    assert b'"*******************"' in kept.body
+    assert (b"x-a", b"*******************") in kept.headers
+
+
+def test_what_belongs_to_a_connection_ends_here() -> None:
+    """A content-encoding that is still there was not undone, and the client has to know it."""
+    headers = (
+        ("Content-Length", "1"),
+        ("X-A", "1"),
+        ("content-encoding", "unknown"),
+        ("Transfer-Encoding", "chunked"),
+    )
+    assert for_client(headers) == (("X-A", "1"), ("content-encoding", "unknown"))

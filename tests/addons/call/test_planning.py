@@ -1,0 +1,201 @@
+"""The targets of a call under the config in force: which are asked, on whose key, and why others are not."""
+
+from dataclasses import replace
+
+import pytest
+from mitmproxy import http
+from pydantic import SecretStr
+
+from addons.call.planning import Plan, Planner
+from addons.call.recognition import Intercepted
+from addons.config.settings import Configured, Settings
+from addons.responses.kept import Turn
+from addons.secrets.keys import PoolCredential
+from protocols.model.call import Call, Operation
+from protocols.model.http import WireRequest
+from protocols.model.origin import parsed
+from protocols.model.parts import Seal
+from protocols.model.wirejson import dump
+from protocols.registry import discover
+from protocols.shared.signatures import wrapped
+from rewrite.adapters.chain import parse_adapters
+from rewrite.catalog.providers import Carrier, Provider
+from rewrite.catalog.routes import Match, Rule, destination
+from rewrite.target.response_adapters import ReportedModel
+from tests.rewrite.scenes import ANTHROPIC, CHAT
+
+WHERE = parsed("https://where.it.was.called")
+REGISTRY = discover()
+MESSAGES: list[dict[str, object]] = [{"role": "user", "content": "Hi"}]
+
+
+def configured(name: str, protocol: str, *keys: str, auth: Carrier = Carrier.BEARER) -> Configured:
+    provider = Provider(name, f"https://{name}.example", (name,), (protocol,), auth)
+    return Configured(provider, tuple(PoolCredential(key, name, SecretStr(key)) for key in keys))
+
+
+OPENAI = configured("openai", "openai_chat", "work")
+CLAUDE = configured("anthropic", "anthropic_messages", "spare")
+BARE = configured("bare", "openai_chat")
+LOCAL = configured("local", "openai_chat", auth=Carrier.NONE)
+ALL = (OPENAI, CLAUDE, BARE, LOCAL)
+
+
+def asks(**fields: object) -> Call:
+    body: dict[str, object] = {"model": "gpt-5", "messages": MESSAGES, "stream": True, **fields}
+    return CHAT.parse("c", Operation.GENERATE, WireRequest("POST", "/v1/chat/completions", (), dump(body)))
+
+
+def planned(
+    *rules: Rule,
+    call: Call | None = None,
+    pooled: bool = True,
+    providers: tuple[Configured, ...] = ALL,
+    hold_tool_calls: bool = False,
+) -> Plan:
+    one = call or asks()
+    meant = Intercepted(OPENAI, CHAT, Operation.GENERATE, None, pooled, WHERE)
+    request = http.Request.make("POST", "https://openai.example/v1/chat/completions", dump(one.body))
+    turn = Turn(one, "scope", one.body)
+    settings = Settings(providers=providers, rules=rules, hold_tool_calls=hold_tool_calls)
+    return Planner(settings, REGISTRY).plan(turn, meant, request)
+
+
+def to(*texts: str, **more: object) -> Rule:
+    return replace(Rule(to=tuple(destination(text) for text in texts)), **more)  # type: ignore[arg-type]
+
+
+def labels(plan: Plan) -> list[str]:
+    return [target.route.label for target in plan.targets]
+
+
+def test_a_web_page_has_no_key_of_any_provider() -> None:
+    meant = Intercepted(OPENAI, CHAT, Operation.GENERATE, None, False, WHERE, "https://page.example")
+    request = http.Request.make("POST", "https://openai.example/v1/chat/completions", b"{}")
+    settings = Settings(providers=ALL, rules=(to("anthropic/a"),))
+    plan = Planner(settings, REGISTRY).plan(Turn(asks(), "scope", asks().body), meant, request)
+    assert not plan.targets
+    assert "a web page does not use them" in plan.fault.message
+
+
+@pytest.mark.parametrize("pooled", [True, False])
+def test_without_a_rule_the_call_goes_where_it_was_meant_to(pooled: bool) -> None:
+    plan = planned(pooled=pooled)
+    (target,) = plan.targets
+    assert (target.route.label, target.route.meant, target.pooled) == ("openai/gpt-5", True, pooled)
+    assert target.origin == WHERE
+    assert (target.leg.rendered, target.leg.translation, plan.refused) == (None, None, {})
+
+
+def test_the_targets_of_the_first_rule_that_fits_in_order() -> None:
+    plan = planned(Rule(Match(model="o3"), to=(destination("local"),)), to("anthropic/claude", "openai"))
+    assert labels(plan) == ["openai/gpt-5", "anthropic/claude"]
+    assert [target.origin for target in plan.targets] == [WHERE, parsed("https://anthropic.example")]
+    assert plan.targets[1].leg.translation is not None
+
+
+def test_another_provider_is_asked_on_its_own_pool_whatever_the_client_has() -> None:
+    plan = planned(to("anthropic/claude", "openai"), pooled=False)
+    assert [(target.route.label, target.pooled) for target in plan.targets] == [
+        ("openai/gpt-5", False),
+        ("anthropic/claude", True),
+    ]
+
+
+def test_a_provider_without_a_key_of_its_own_cannot_be_asked() -> None:
+    """The client's key was meant for another one."""
+    plan = planned(to("bare/m", "openai"))
+    assert labels(plan) == ["openai/gpt-5"]
+    assert "credentials" in plan.refused["bare/m"]
+
+
+def test_a_provider_that_takes_no_key_needs_none() -> None:
+    (target,) = planned(to("local/m")).targets
+    assert (target.route.label, target.pooled) == ("local/m", False)
+
+
+def test_a_target_that_cannot_do_what_is_asked_is_passed_over_and_named() -> None:
+    call = asks(n=2)
+    plan = planned(to("anthropic/claude", "local/m"), call=call)
+    assert labels(plan) == ["local/m"]
+    assert "n" in plan.refused["anthropic/claude"]
+
+
+def test_where_no_target_is_left_the_client_is_told_why() -> None:
+    plan = planned(to("anthropic/claude", "bare/m"), call=asks(n=2))
+    assert plan.targets == []
+    assert (plan.fault.status, plan.fault.kind, plan.fault.should_retry) == (400, "invalid_request", False)
+    for word in ("anthropic/claude", "bare/m", "providers.bare.credentials"):
+        assert word in plan.fault.message
+
+
+def test_adapters_of_the_provider_come_before_those_of_the_route() -> None:
+    first = parse_adapters([{"name": "override_model", "model": "one"}])
+    second = parse_adapters([{"name": "override_model", "model": "two"}])
+    plan = planned(Rule(adapters=second), providers=(replace(OPENAI, adapters=first), *ALL[1:]))
+    (target,) = plan.targets
+    assert target.leg.chain is not None
+    assert target.leg.chain.adapters == (*first, *second)
+    assert target.leg.rendered is not None
+    assert target.leg.rendered.body["model"] == "two"
+
+
+@pytest.mark.parametrize(("upstream", "named"), [(False, True), (True, False)])
+def test_the_answer_names_the_model_that_was_asked_for_unless_the_route_says_otherwise(
+    upstream: bool, named: bool
+) -> None:
+    (target,) = planned(to("local/m", upstream_model=upstream)).targets
+    assert target.leg.chain is not None
+    assert any(isinstance(each, ReportedModel) for each in target.leg.chain.adapters) is named
+    (other,) = planned(to("anthropic/claude", upstream_model=upstream)).targets
+    assert other.leg.translation is not None
+    assert other.leg.translation.reply.model == ("gpt-5" if named else "")
+
+
+@pytest.mark.parametrize(("default", "route", "held"), [(True, None, True), (True, False, False)])
+@pytest.mark.parametrize("target", ["openai", "anthropic/claude"])
+def test_calls_are_held_where_the_route_says_so_or_else_the_default(
+    target: str, default: bool, route: bool | None, held: bool
+) -> None:
+    for said, expected in ((default, held), (not default, not held if route is None else held)):
+        rule = replace(to(target), hold_tool_calls=route)
+        (planned_target,) = planned(rule, hold_tool_calls=said).targets
+        leg = planned_target.leg
+        assert leg.hold_tool_calls is expected
+        assert leg.translation is None or leg.translation.hold_tool_calls is expected
+
+
+def test_every_target_of_a_call_answers_under_one_id() -> None:
+    legs = [target.leg.translation for target in planned(to("anthropic/a", "anthropic/b")).targets]
+    ids = {leg.reply.id for leg in legs if leg}
+    assert len(ids) == 1
+    assert ids.pop().startswith("rot")
+
+
+def test_seals_are_looked_for_where_the_body_has_a_carrier() -> None:
+    """In Messages a client sends back what it takes for a signature."""
+    carrier = wrapped(Seal("signature", "c2ln"), "other").value
+    said = {"role": "assistant", "content": [{"type": "thinking", "thinking": "hm", "signature": carrier}]}
+    body = dump({"model": "claude", "max_tokens": 9, "messages": [*MESSAGES, said, *MESSAGES]})
+    call = ANTHROPIC.parse("c", Operation.GENERATE, WireRequest("POST", "/v1/messages", (), body))
+    meant = Intercepted(CLAUDE, ANTHROPIC, Operation.GENERATE, None, True, WHERE)
+    request = http.Request.make("POST", "https://anthropic.example/v1/messages", body)
+    turn = Turn(call, "scope", call.body)
+    (target,) = Planner(Settings(providers=ALL), REGISTRY).plan(turn, meant, request).targets
+    assert target.leg.rendered is not None
+    assert carrier.encode() not in dump(target.leg.rendered.body)
+
+
+def test_a_request_that_is_nested_too_deep_is_refused_and_not_a_fault_of_ours() -> None:
+    schema: dict[str, object] = {"type": "object"}
+    for _ in range(5_000):
+        schema = {"type": "object", "properties": {"a": schema}}
+    wanted = {"type": "json_schema", "json_schema": {"name": "deep", "schema": schema}}
+    call = asks()
+    call = replace(call, body={**call.body, "response_format": wanted})
+    meant = Intercepted(OPENAI, CHAT, Operation.GENERATE, None, True, WHERE)
+    request = http.Request.make("POST", "https://openai.example/v1/chat/completions", b"{}")
+    settings = Settings(providers=ALL, rules=(to("anthropic/a"),))
+    plan = Planner(settings, REGISTRY).plan(Turn(call, "scope", call.body), meant, request)
+    assert not plan.targets
+    assert "nested deeper" in plan.fault.message

@@ -1,0 +1,220 @@
+"""How a call leaves for a target: its own bytes, or an allow-list of headers and what was rendered."""
+
+from dataclasses import dataclass, replace
+
+import pytest
+from mitmproxy import http
+from pydantic import SecretStr
+
+from addons.call.planning import Planned
+from addons.call.recognition import Intercepted, own_lease
+from addons.call.request import dropped, outgoing
+from addons.config.settings import Configured
+from addons.credentials.carriers import take_out
+from addons.credentials.pool import NO_LEASE, Lease
+from addons.mitm.messages import headers_of
+from protocols.model.call import Operation, Rendered
+from protocols.model.http import header
+from protocols.model.origin import parsed
+from protocols.model.wirejson import load_object
+from rewrite.catalog.providers import Carrier, Provider
+from rewrite.catalog.routes import Route
+from rewrite.target.leg import Leg
+from tests.rewrite.asks import ask
+from tests.rewrite.asks import leg as leg_across
+from tests.rewrite.scenes import ANTHROPIC, CHAT, call
+
+OWN = "sk-of-the-client"
+POOL = Lease("work", SecretStr("sk-of-the-pool"))
+BODY = b'{ "model": "m" }'
+OPENAI = Provider(
+    "openai",
+    "https://api.openai.example/base",
+    ("o",),
+    ("openai_chat",),
+    account_headers=("openai-organization",),
+)
+CLAUDE = Provider(
+    "anthropic", "https://api.claude.example", ("a",), ("anthropic_messages",), Carrier.X_API_KEY
+)
+RENDERED = Rendered("/v1/messages", {"model": "claude"}, (("anthropic-version", "2023-06-01"),))
+ITS_OWN = (
+    ("Host", "api.openai.com"),
+    ("X-Odd", "1"),
+    ("User-Agent", "tool/1"),
+    ("Accept", "*/*"),
+    ("Authorization", f"Bearer {OWN}"),
+    ("OpenAI-Organization", "org-1"),
+    ("Cookie", "a=b"),
+    ("x-stainless-os", "Linux"),
+    ("Content-Type", "application/json; charset=utf-8"),
+    ("Content-Length", str(len(BODY))),
+)
+
+
+def request() -> http.Request:
+    fields = [(name.encode(), value.encode()) for name, value in ITS_OWN]
+    made = http.Request.make("POST", "https://api.openai.com/v1/chat/completions?x=1", BODY)
+    made.headers = http.Headers(fields)
+    return made
+
+
+def intercepted(provider: Provider = OPENAI) -> Intercepted:
+    own = take_out(headers_of(request()), "/")[2]
+    return Intercepted(Configured(provider), CHAT, Operation.GENERATE, own, True, parsed(provider.base_url))
+
+
+def planned(leg: Leg, provider: Provider = OPENAI, *, meant: bool = True) -> Planned:
+    return Planned(leg, Route(provider, leg.protocol.name, "m", meant), True, parsed(provider.base_url))
+
+
+SAME = planned(Leg(call(), CHAT))
+ADAPTED = planned(Leg(call(), CHAT, rendered=Rendered("/v1/chat/completions?x=1", {"model": "n"})))
+ACROSS = planned(Leg(call(), ANTHROPIC, rendered=RENDERED), CLAUDE, meant=False)
+LIKE = planned(
+    Leg(call(), CHAT, rendered=Rendered("/v1/chat/completions", {"model": "n"})), OPENAI, meant=False
+)
+
+
+def test_what_is_not_changed_leaves_as_it_came_but_for_the_key() -> None:
+    sent = outgoing(request(), SAME, intercepted(), POOL)
+    assert (sent.method, sent.body) == ("POST", BODY)
+    assert sent.origin.address == ("api.openai.example", 443)
+    assert sent.target == b"/base/v1/chat/completions?x=1"
+    names = [name for name, _ in sent.headers]
+    kept = [name for name, _ in ITS_OWN]
+    assert [name for name in names if name in kept] == [name for name in kept if name in names]
+    assert (header(sent.headers, "authorization"), header(sent.headers, "cookie")) == (
+        "Bearer sk-of-the-pool",
+        "a=b",
+    )
+    assert header(sent.headers, "openai-organization") is None
+    assert dropped(ITS_OWN, SAME) == ["openai-organization"]
+
+
+def test_an_adapted_body_goes_with_the_client_s_own_headers() -> None:
+    """To the provider that the client called, nothing of its head is a secret."""
+    sent = outgoing(request(), ADAPTED, intercepted(), POOL)
+    assert load_object(sent.body) == {"model": "n"}
+    assert sent.origin.address == ("api.openai.example", 443)
+    assert sent.target == b"/base/v1/chat/completions?x=1"
+    assert (header(sent.headers, "host"), header(sent.headers, "x-odd")) == ("api.openai.example", "1")
+    assert header(sent.headers, "openai-organization") is None
+    assert header(sent.headers, "content-length") is None
+    assert [name.lower() for name, _ in sent.headers].count("host") == 1
+    assert dropped(ITS_OWN, ADAPTED) == ["openai-organization"]
+    assert dropped(ITS_OWN, replace(ADAPTED, pooled=False)) == []
+
+
+def test_a_key_of_the_client_s_own_in_the_query_stays_there_when_the_body_is_changed() -> None:
+    own = take_out((), f"/v1/x?x=1&key={OWN}")[2]
+    asked = replace(intercepted(), own=own)
+    sent = outgoing(request(), ADAPTED, asked, own_lease(asked))
+    assert sent.target == f"/base/v1/chat/completions?x=1&key={OWN}".encode()
+
+
+@pytest.mark.parametrize(
+    ("target", "own"),
+    [
+        (ACROSS, (("anthropic-version", "2023-06-01"),)),
+        (LIKE, ()),
+    ],
+    ids=["another protocol", "another provider"],
+)
+def test_another_provider_sees_an_allow_list_alone(target: Planned, own: tuple[tuple[str, str], ...]) -> None:
+    sent = outgoing(request(), target, intercepted(), Lease("none", SecretStr(""), pooled=False))
+    assert sent.headers == (
+        ("host", target.origin.authority),
+        ("User-Agent", "tool/1"),
+        ("Accept", "*/*"),
+        *own,
+        ("content-type", "application/json"),
+    )
+    assert dropped(ITS_OWN, target) == [
+        "authorization",
+        "cookie",
+        "openai-organization",
+        "x-odd",
+        "x-stainless-os",
+    ]
+
+
+@pytest.mark.parametrize("lease", [POOL, NO_LEASE])
+@pytest.mark.parametrize("target", [ACROSS, LIKE])
+def test_the_client_s_own_key_never_goes_to_another_provider(target: Planned, lease: Lease) -> None:
+    sent = outgoing(request(), target, intercepted(), lease)
+    assert OWN not in repr(sent)
+
+
+def test_a_client_s_own_login_keeps_its_form_at_the_provider_that_it_called() -> None:
+    """A token of a login is taken in no other carrier than its own."""
+    leg = leg_across(ask("openai_chat"), "anthropic_messages", CLAUDE.name)
+    target = replace(planned(leg, CLAUDE), pooled=False)
+    sent = outgoing(request(), target, intercepted(CLAUDE), Lease("client", SecretStr(OWN), pooled=False))
+    assert header(sent.headers, "authorization") == f"Bearer {OWN}"
+    assert header(sent.headers, "x-api-key") is None
+
+
+def test_the_pool_s_key_is_written_in_the_form_of_the_target() -> None:
+    sent = outgoing(request(), ACROSS, intercepted(), POOL)
+    assert header(sent.headers, "x-api-key") == "sk-of-the-pool"
+    assert header(sent.headers, "authorization") is None
+    assert (
+        header(outgoing(request(), LIKE, intercepted(), POOL).headers, "authorization")
+        == "Bearer sk-of-the-pool"
+    )
+    assert (sent.origin.host, sent.target) == ("api.claude.example", b"/v1/messages")
+    assert load_object(sent.body) == {"model": "claude"}
+
+
+def test_the_client_s_own_key_stays_with_the_provider_that_it_called() -> None:
+    for target in (SAME, ADAPTED):
+        sent = outgoing(request(), target, intercepted(), own_lease(intercepted()))
+        assert header(sent.headers, "authorization") == f"Bearer {OWN}"
+        assert header(sent.headers, "openai-organization") == "org-1"
+
+
+def test_connection_strips_nothing_that_is_written_here() -> None:
+    sent = request()
+    sent.headers["Connection"] = "keep-alive, Authorization, host, cookie"
+    for target in (SAME, ADAPTED):
+        found = outgoing(sent, target, intercepted(), POOL).headers
+        assert header(found, "authorization") == "Bearer sk-of-the-pool"
+        assert header(found, "host") == "api.openai.example"
+        assert (header(found, "cookie"), header(found, "connection")) == (None, None)
+
+
+@dataclass(frozen=True)
+class Telling(type(ANTHROPIC)):  # type: ignore[misc]  # a protocol with a header of its own
+    """Messages, if clients' `x-trace` were part of it."""
+
+    abilities = replace(ANTHROPIC.abilities, headers=frozenset({"x-trace", "anthropic-version"}))
+
+
+def test_headers_of_a_protocol_go_to_any_provider_of_it() -> None:
+    sent = request()
+    sent.headers["X-Trace"] = "told"
+    telling = planned(Leg(call(), Telling(), rendered=RENDERED), CLAUDE, meant=False)
+    assert header(outgoing(sent, telling, intercepted(), POOL).headers, "x-trace") == "told"
+    assert header(outgoing(sent, ACROSS, intercepted(), POOL).headers, "x-trace") is None
+
+
+def test_what_the_target_says_itself_takes_the_place_of_the_client_s() -> None:
+    sent = request()
+    sent.headers["anthropic-version"] = "1999-01-01"
+    telling = planned(Leg(call(), Telling(), rendered=RENDERED), CLAUDE, meant=False)
+    found = outgoing(sent, telling, intercepted(), POOL)
+    assert [value for name, value in found.headers if name.lower() == "anthropic-version"] == ["2023-06-01"]
+
+
+def test_the_client_s_request_stays_as_it_is() -> None:
+    sent = request()
+    before = sent.get_state()  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+    for target in (SAME, ADAPTED, ACROSS, LIKE):
+        outgoing(sent, target, intercepted(), POOL)
+    assert sent.get_state() == before  # type: ignore[no-untyped-call]
+
+
+def test_a_list_has_no_body() -> None:
+    bare = replace(LIKE, leg=Leg(call(), CHAT, rendered=Rendered("/v1/models", {})))
+    assert outgoing(request(), bare, intercepted(), POOL).body == b""

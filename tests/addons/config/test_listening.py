@@ -1,0 +1,105 @@
+"""Who may come in where the proxy listens, and what is said of that."""
+
+from pathlib import Path
+
+import pytest
+from mitmproxy import options
+from pydantic import SecretStr
+
+from addons.config.listening import COPIES, PASTE, paste_lines, warn_of_others
+from addons.config.settings import Configured, Settings
+from addons.secrets.keys import PoolCredential
+from rewrite.catalog.providers import Provider
+
+KEY = PoolCredential("one", "openai", SecretStr("sk-one"))
+OPENAI = Provider("openai", "https://api.openai.com", ("api.openai.com",), ())
+POOL = Settings(providers=(Configured(OPENAI, (KEY,)),))
+NO_POOL = Settings(providers=(Configured(OPENAI),))
+
+
+def opts(**values: object) -> options.Options:
+    made = options.Options()
+    made.add_option("block_private", bool, False, "")
+    made.add_option("block_global", bool, True, "")
+    made.add_option("proxyauth", str | None, None, "")
+    made.update(**values)  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+    return made
+
+
+@pytest.mark.parametrize(
+    ("values", "where"),
+    [
+        ({"listen_host": "0.0.0.0"}, "0.0.0.0"),
+        ({"listen_host": "192.0.2.7", "proxyauth": "any"}, "192.0.2.7"),
+        ({"mode": ["regular@192.0.2.7:8080"]}, "192.0.2.7"),
+        ({"mode": ["reverse:http://127.0.0.1:9@[::]:8080"]}, "[::]"),
+        ({"mode": ["socks5"]}, "all addresses"),
+    ],
+)
+def test_other_machines_without_a_password_are_warned_of(values: dict[str, object], where: str) -> None:
+    (line,) = warn_of_others(opts(**values), POOL)
+    assert line == (
+        f"other machines can reach this proxy (it listens on {where}) and use your keys of openai: "
+        "add --set proxyauth=USER:PASSWORD, or listen on --listen-host 127.0.0.1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "settings"),
+    [
+        ({"listen_host": "0.0.0.0"}, NO_POOL),
+        ({"listen_host": "0.0.0.0", "proxyauth": "a:b"}, POOL),
+        ({"listen_host": "127.0.0.1"}, POOL),
+        ({"listen_host": "localhost"}, POOL),
+        ({"mode": ["regular@[::1]:8080"]}, POOL),
+        ({"mode": ["local:curl"]}, POOL),
+        ({"block_private": True}, POOL),
+    ],
+)
+def test_nobody_is_warned_of_where_nobody_can_spend_a_key(
+    values: dict[str, object], settings: Settings
+) -> None:
+    assert list(warn_of_others(opts(**values), settings)) == []
+
+
+def test_the_lines_to_paste_are_those_of_the_script(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PASTE, "export HTTPS_PROXY=http://127.0.0.1:8080\n")
+    assert paste_lines(opts(), 9) == "export HTTPS_PROXY=http://127.0.0.1:8080"
+
+
+def test_without_the_script_they_name_what_there_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv(PASTE, raising=False)
+    ours = str(tmp_path / "mitmproxy-ca-cert.pem")
+    lines = paste_lines(opts(confdir=str(tmp_path)), 8081).splitlines()
+    assert "export HTTPS_PROXY=http://127.0.0.1:8081" in lines
+    assert f"export SSL_CERT_FILE={ours}" in lines
+    (tmp_path / "rotator-ca-bundle.pem").touch()
+    lines = paste_lines(opts(confdir=str(tmp_path)), 8081).splitlines()
+    assert f"export SSL_CERT_FILE={tmp_path / 'rotator-ca-bundle.pem'}" in lines
+    assert f"export NODE_EXTRA_CA_CERTS={ours}" in lines
+
+
+@pytest.mark.parametrize(
+    ("host", "proxy"),
+    [
+        ("192.0.2.7", "http://192.0.2.7:8080"),
+        ("::ffff:192.0.2.7", "http://192.0.2.7:8080"),
+        ("2001:db8::7", "http://[2001:db8::7]:8080"),
+        ("box.example", "http://box.example:8080"),
+    ],
+)
+def test_another_machine_is_shown_the_address_by_which_it_came(
+    monkeypatch: pytest.MonkeyPatch, host: str, proxy: str
+) -> None:
+    monkeypatch.setenv(PASTE, "export HTTPS_PROXY=http://127.0.0.1:8080\nexport SSL_CERT_FILE=/ca")
+    assert paste_lines(opts(), 8080, host).splitlines() == [
+        f"export HTTPS_PROXY={proxy}",
+        "export SSL_CERT_FILE=/ca",
+        f"# {COPIES}",
+    ]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "::ffff:127.0.0.1"])
+def test_this_machine_is_shown_the_lines_as_they_are(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv(PASTE, "export HTTPS_PROXY=http://127.0.0.1:8080")
+    assert paste_lines(opts(), 8080, host) == "export HTTPS_PROXY=http://127.0.0.1:8080"

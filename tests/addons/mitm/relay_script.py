@@ -1,0 +1,353 @@
+"""The add-on that test_relay runs inside mitmdump: responders chosen by path, reports as JSON lines.
+
+A request is known by the `name` in its query. `pause=HOOK` intercepts the flow in that hook, `kill=HOOK`
+kills it there, `edit=HOOK` puts another answer in place of its own,
+`answered=1` lets "another add-on" answer it too. Requests to control.test are orders, see `Script.order`.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+from weakref import WeakSet
+
+from mitmproxy import ctx, http
+from mitmproxy.flow import Error, Flow
+from mitmproxy.hooks import UpdateHook
+from mitmproxy.proxy.layer import NextLayer
+from mitmproxy.proxy.layers.http import HttpLayer
+
+from addons.mitm.plans import Forwarding, Responder
+from addons.mitm.relay import Relay
+from addons.mitm.sink import Sink, handler_of
+
+PLAIN = [(b"content-type", b"text/plain")]
+BLOCK = bytes(range(256)) * 256
+CREDENTIAL = "sk-pool-credential"
+
+
+def say(event: str, **facts: object) -> None:
+    """One report to the test."""
+    print(json.dumps({"event": event, **facts}), flush=True)  # noqa: T201  # the channel to the test
+
+
+class Answers:
+    """What the responders do. Each method is a path; `query` is the request's."""
+
+    def __init__(self) -> None:
+        self._gates: dict[str, asyncio.Event] = {}
+
+    def gate(self, name: str) -> asyncio.Event:
+        return self._gates.setdefault(name, asyncio.Event())
+
+    async def hello(self, sink: Sink, query: dict[str, str]) -> None:
+        await sink.start(200, b"Fine", PLAIN)
+        await sink.send(b"hello ")
+        await sink.send(b"")
+        await sink.send(b"world")
+        await sink.end()
+
+    async def sized(self, sink: Sink, query: dict[str, str]) -> None:
+        await sink.start(200, b"OK", [*PLAIN, (b"Content-Length", b"5")])
+        await sink.send(b"sized")
+        await sink.end()
+
+    async def empty(self, sink: Sink, query: dict[str, str]) -> None:
+        await sink.start(204, b"No Content", [])
+        await sink.send(b"not allowed")
+        await sink.end()
+
+    async def drip(self, sink: Sink, query: dict[str, str]) -> None:
+        """One part, then one more each time a gate opens: NAME-1, NAME-2."""
+        await sink.start(200, b"OK", PLAIN)
+        await sink.send(b"part 0\n")
+        for number in (1, 2):
+            await self.gate(f"{query['name']}-{number}").wait()
+            await sink.send(b"part %d\n" % number)
+        await sink.end()
+
+    async def mute(self, sink: Sink, query: dict[str, str]) -> None:
+        await self.gate("never").wait()
+
+    async def silence(self, sink: Sink, query: dict[str, str]) -> None:
+        await sink.start(200, b"OK", PLAIN)
+        await sink.send(b"first")
+        say("first", name=query["name"])
+        await self.gate("never").wait()
+
+    async def big(self, sink: Sink, query: dict[str, str]) -> None:
+        """`blocks` times 64 KiB; reports the first time that the client is the slower one."""
+        await sink.start(200, b"OK", PLAIN)
+        watch = asyncio.ensure_future(self._draining(sink, query["name"]))
+        try:
+            for _ in range(int(query["blocks"])):
+                await sink.send(BLOCK)
+            await sink.end()
+        finally:
+            watch.cancel()
+
+    async def _draining(self, sink: Sink, name: str) -> None:
+        while not sink.draining:  # noqa: ASYNC110  # a property has no event to wait for
+            await asyncio.sleep(0)
+        say("draining", name=name)
+
+    async def abort(self, sink: Sink, query: dict[str, str]) -> None:
+        if "early" not in query:
+            await sink.start(200, b"OK", PLAIN)
+            await sink.send(b"half")
+        await sink.abort("the provider is gone")
+        await asyncio.sleep(0)
+        say("after", name=query["name"])
+
+    async def crash(self, sink: Sink, query: dict[str, str]) -> None:
+        if "early" not in query:
+            await sink.start(200, b"OK", PLAIN)
+            await sink.send(b"half")
+        raise LookupError(f"quotes {CREDENTIAL}")
+
+    async def forget(self, sink: Sink, query: dict[str, str]) -> None:
+        await sink.start(200, b"OK", PLAIN)
+
+    async def headless(self, sink: Sink, query: dict[str, str]) -> None:
+        await sink.send(b"no head yet")
+
+    async def desert(self, sink: Sink, query: dict[str, str]) -> None:
+        """Ends by a cancellation that is not ours."""
+        await sink.start(200, b"OK", PLAIN)
+        raise asyncio.CancelledError
+
+    async def stubborn(self, sink: Sink, query: dict[str, str]) -> None:
+        """Goes on after it was cancelled."""
+        await sink.start(200, b"OK", PLAIN)
+        try:
+            say("first", name=query["name"])
+            await self.gate("never").wait()
+        finally:
+            await sink.send(b"too late")
+            await sink.end()
+            say("after", name=query["name"])
+
+    async def tidy(self, sink: Sink, query: dict[str, str]) -> None:
+        """Takes its time to leave when it is cancelled."""
+        await sink.start(200, b"OK", PLAIN)
+        try:
+            say("first", name=query["name"])
+            await self.gate("never").wait()
+        finally:
+            await self.gate(query["name"]).wait()
+            say("after", name=query["name"])
+
+    async def bookkeeper(self, sink: Sink, query: dict[str, str]) -> None:
+        """Has work to do after the end."""
+        await self.hello(sink, query)
+        say("ended", name=query["name"])
+        await self.gate(query["name"]).wait()
+        say("after", name=query["name"])
+
+
+@asynccontextmanager
+async def reported(name: str) -> AsyncIterator[None]:
+    say("started", name=name)
+    try:
+        yield
+    except asyncio.CancelledError:
+        say("cancelled", name=name)
+        raise
+
+
+class Script:
+    """The hooks."""
+
+    def __init__(self) -> None:
+        self.relay = Relay(self)
+        self.answers = Answers()
+        self.flows: dict[str, http.HTTPFlow] = {}
+        self.layers: WeakSet[HttpLayer] = WeakSet()
+
+    def running(self) -> None:
+        addresses = ctx.master.addons.get("proxyserver").listen_addrs()  # type: ignore[no-untyped-call]  # untyped
+        say("running", port=addresses[0][1])
+
+    def next_layer(self, nextlayer: NextLayer) -> None:
+        self.relay.next_layer(nextlayer)
+        self.layers.update(each for each in nextlayer.context.layers if isinstance(each, HttpLayer))
+
+    def update(self, flows: Sequence[Flow]) -> None:
+        self.relay.update(flows)
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        query = dict(flow.request.query.fields)
+        if "name" in query and flow.request.host != "control.test":
+            self.flows[query["name"]] = flow
+            flow.request.stream = "port" in query or "streamed" in query
+            if not flow.request.stream:
+                self.relay.collect(flow)
+        if "denied" in query:
+            flow.response = http.Response.make(407, b"denied")
+
+    def speaks_http(self, host: str, port: int) -> bool:
+        return False
+
+    def buffers(self, flow: http.HTTPFlow) -> float:
+        return float(dict(flow.request.query.fields).get("buffer", "0"))
+
+    def streams(self, flow: http.HTTPFlow) -> bool:
+        query = dict(flow.request.query.fields)
+        return "port" in query or "hasty" in query
+
+    def too_long(self, flow: http.HTTPFlow, size: int) -> Responder | None:
+        return None
+
+    def plan(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
+        query = dict(flow.request.query.fields)
+        if "name" not in query or flow.is_replay:
+            return None
+        if "port" in query:
+            return forwarding(flow, int(query["port"]), tls="tls" in query)
+        return self.responder(flow.request.path, query)
+
+    async def request(self, flow: http.HTTPFlow) -> None:
+        query = dict(flow.request.query.fields)
+        if flow.request.host == "control.test":
+            flow.response = http.Response.make(200, json.dumps(self.order(flow.request.path, query)))
+            return
+        if "name" not in query or "port" in query:
+            return
+        if "answered" in query:
+            flow.response = http.Response.make(200, b"another add-on")
+        self._hook("request", flow)
+
+    def responder(self, path: str, query: dict[str, str]) -> Responder:
+        method = getattr(self.answers, path.partition("?")[0].removeprefix("/"))
+
+        async def respond(sink: Sink) -> None:
+            async with reported(query["name"]):
+                await method(sink, query)
+
+        return respond
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        self._hook("responseheaders", flow)
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        self._hook("response", flow)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        self._hook("error", flow)
+
+    def _hook(self, hook: str, flow: http.HTTPFlow) -> None:
+        query = dict(flow.request.query.fields)
+        if "name" not in query or flow.request.host == "control.test":
+            return
+        say(hook, name=query["name"], error=flow.error.msg if flow.error else None)
+        if query.get("pause") == hook:
+            flow.intercept()  # type: ignore[no-untyped-call]  # untyped
+        if query.get("edit") == hook and flow.response:
+            flow.response = http.Response.make(201, b"edited", {"x-edited": "yes"})
+        if query.get("kill") == hook:
+            flow.kill()  # type: ignore[no-untyped-call]  # untyped
+
+    def order(self, path: str, query: dict[str, str]) -> Any:
+        """Perform what a test asks for at control.test; the answer is JSON."""
+        name = query.get("name", "")
+        match path.partition("?")[0]:
+            case "/open":
+                self.answers.gate(name).set()
+            case "/resume":
+                self.flows[name].resume()  # type: ignore[no-untyped-call]  # untyped
+            case "/kill":
+                self.flows[name].kill()  # type: ignore[no-untyped-call]  # untyped
+            case "/kill-by-command":
+                ctx.master.commands.call("flow.kill", [self.flows[name]])
+            case "/kill-by-error":
+                self.flows[name].error = Error(Error.KILLED_MESSAGE)
+                ctx.master.addons.trigger(UpdateHook([self.flows[name]]))
+            case "/replay":
+                ctx.master.commands.call("replay.client", [self.flows[name]])
+            case "/flow":
+                return describe(self.flows[name])
+            case "/status":
+                return self.status()
+        return None
+
+    def status(self) -> dict[str, object]:
+        streams = [each for http_layer in self.layers for each in http_layer.streams.values()]
+        paths = [each.flow.request.path for each in streams if each.flow.request.method != "CONNECT"]
+        return {
+            "active": self.relay.active(),
+            "collected": len(self.relay._whole),
+            "open": len(self.relay._open),
+            "streams": [path for path in paths if path.partition("?")[0] != "/status"],
+        }
+
+
+def describe(flow: http.HTTPFlow) -> dict[str, object]:
+    """What the inspector would show; get_state is what -w and mitmweb call."""
+    response = flow.get_state()["response"]
+    content = response and response["content"]
+    return {
+        "live": flow.live,
+        "status": response and response["status_code"],
+        "request": len(flow.request.raw_content or b""),
+        "error": flow.error.msg if flow.error else None,
+        "kept": None if content is None else len(content),
+        "comment": flow.comment,
+        "truncated": flow.metadata.get("rotator_body_truncated", False),
+        "patched": "kill" in vars(flow),
+        "authorization": flow.request.headers.get("authorization"),
+        "host": flow.request.host,
+    }
+
+
+def forwarding(flow: http.HTTPFlow, port: int, tls: bool) -> Forwarding:
+    def head(request: http.Request) -> http.Request:
+        request.headers["authorization"] = f"Bearer {CREDENTIAL}"
+        request.headers["host"] = "elsewhere.test"
+        return request
+
+    return Forwarding(("127.0.0.1", port), tls, head, partial(no_answer, flow), screen=Capitals())
+
+
+def no_answer(flow: http.HTTPFlow, message: str) -> Responder:
+    async def respond(sink: Sink) -> None:
+        await sink.start(502, b"Bad Gateway", PLAIN)
+        await sink.send(b"no answer: " + message.encode())
+        transports = handler_of(flow.client_conn).transports
+        while flow.server_conn in transports:  # noqa: ASYNC110  # its end has been reported by then
+            await asyncio.sleep(0)
+        await sink.end()
+
+    return respond
+
+
+class Capitals:
+    """Writes the letter x as X, and keeps one that ends a piece until the next; a Y breaks the answer."""
+
+    def __init__(self) -> None:
+        self._kept = b""
+
+    def head(self, response: http.Response) -> None:
+        mark = response.headers.get("x-mark", "").encode()
+        if mark:
+            response.headers["x-mark"] = self._written(mark).decode()
+
+    def feed(self, data: bytes) -> bytes:
+        data = self._kept + data
+        self._kept = b"x" if data.endswith(b"x") else b""
+        return self._written(data.removesuffix(b"x"))
+
+    def rest(self) -> bytes:
+        return self._written(self._kept)
+
+    def trailers(self, fields: http.Headers) -> http.Headers:
+        return fields
+
+    def _written(self, data: bytes) -> bytes:
+        if b"Y" in data:
+            raise LookupError(f"quotes {CREDENTIAL}")
+        return data.replace(b"x", b"X")
+
+
+addons = [Script()]

@@ -1,0 +1,106 @@
+"""Between mitmproxy's messages and ours."""
+
+import pytest
+from mitmproxy import http
+
+from addons.mitm.messages import (
+    address_of,
+    forwardable,
+    headers_of,
+    replaced,
+    set_headers,
+    wire_request,
+    without_hops,
+)
+from protocols.model.http import Headers
+from protocols.model.origin import parsed
+
+
+def make_request(*fields: tuple[bytes, bytes]) -> http.Request:
+    request = http.Request.make("POST", "https://api.openai.com/v1/x?a=1", b"body")
+    request.headers = http.Headers(fields)
+    return request
+
+
+def test_any_header_bytes_survive_the_way_there_and_back() -> None:
+    fields = ((b"X-Odd", bytes(range(128, 256))), (b"x-ODD", "caf\xe9".encode()), (b"x-odd", b""))
+    request = make_request(*fields)
+    set_headers(request, headers_of(request))
+    assert request.headers.fields == fields
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Connection", "Keep-Alive", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "Proxy-Authorization"],
+)
+def test_what_belongs_to_one_connection_ends_here(name: str) -> None:
+    assert without_hops((("A", "1"), (name, "x"), ("B", "2"))) == (("A", "1"), ("B", "2"))
+
+
+def test_so_does_what_connection_lists() -> None:
+    headers = (("X-Hop", "1"), ("Connection", "close, x-hop"), ("X-Stays", "2"))
+    assert without_hops(headers) == (("X-Stays", "2"),)
+
+
+@pytest.mark.parametrize("listed", ["Authorization", "x-api-key", "api-key, X-Goog-Api-Key", "HOST"])
+def test_but_no_key_and_no_address(listed: str) -> None:
+    headers = tuple((name.strip(), "x") for name in listed.split(","))
+    assert without_hops((("Connection", f"close, {listed}"), *headers)) == headers
+
+
+@pytest.mark.parametrize(
+    ("sent", "forwarded"),
+    [
+        ((("Connection", "keep-alive"), ("TE", "trailers"), ("A", "1")), (("A", "1"),)),
+        (
+            (("Transfer-Encoding", "chunked"), ("Trailer", "x")),
+            (("Transfer-Encoding", "chunked"), ("Trailer", "x")),
+        ),
+        (
+            (("Connection", "transfer-encoding"), ("Transfer-Encoding", "chunked")),
+            (("Transfer-Encoding", "chunked"),),
+        ),
+        (
+            (("Connection", "keep-alive, Upgrade, x-b"), ("Upgrade", "WebSocket"), ("X-B", "1")),
+            (("Connection", "Upgrade"), ("Upgrade", "WebSocket")),
+        ),
+        ((("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", "h2c"), ("HTTP2-Settings", "x")), ()),
+        ((("Proxy-Authorization", "Basic x"), ("Proxy-Connection", "close")), ()),
+    ],
+)
+def test_what_mitmproxy_frames_and_switches_itself_stays(sent: Headers, forwarded: Headers) -> None:
+    assert forwardable("GET", sent) == forwarded
+
+
+def test_only_a_get_opens_a_websocket() -> None:
+    assert forwardable("POST", (("Connection", "Upgrade"), ("Upgrade", "websocket"), ("A", "1"))) == (
+        ("A", "1"),
+    )
+
+
+def test_another_host_takes_the_same_place() -> None:
+    assert replaced((("A", "1"), ("HOST", "x"), ("B", "2")), "host", "y:1") == (
+        ("A", "1"),
+        ("HOST", "y:1"),
+        ("B", "2"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("https://proxy.example", ("proxy.example", 443)),
+        ("http://user:word@[::1]:8/", ("::1", 8)),
+        ("http://h", ("h", 80)),
+    ],
+)
+def test_where_a_proxy_is(url: str, address: tuple[str, int]) -> None:
+    assert address_of(url) == address
+
+
+def test_a_request_leaves_with_its_own_bytes() -> None:
+    request = make_request((b"Host", b"api.openai.com"), (b"content-encoding", b"gzip"), (b"te", b"trailers"))
+    wire = wire_request(request, parsed("http://h:1/base"), without_hops(headers_of(request)), "/v1/x?a=1")
+    assert (wire.method, wire.origin.address, wire.body) == ("POST", ("h", 1), b"body")
+    assert wire.target == b"/base/v1/x?a=1"
+    assert wire.headers == (("Host", "h:1"), ("content-encoding", "gzip"))

@@ -1,0 +1,313 @@
+"""Records: the line, the flow, and what must not be in them."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from mitmproxy import http
+from mitmproxy.test import tflow
+from pydantic import SecretStr
+
+from addons.records.journal import KEY, LAST_TURNS, Journal, Record, TargetRecord
+from addons.secrets.redaction import Redactor
+from protocols.model.call import Call, Operation
+from protocols.model.parts import Usage
+from protocols.model.progress import Progress
+from rewrite.credentials.notices import Notice
+from rewrite.translation.fitting import Loss
+from rewrite.values.decision import Ended
+from rewrite.values.events import Summary
+from rewrite.values.outcome import Completed, Kind, Rejected
+
+SECRET = "the-secret-of-a-pool"
+CALL = Call("c0ffee", "openai_chat", Operation.GENERATE, "gpt-4o", True, ())
+SUMMARY = Summary(
+    end="completed",
+    words="",
+    attempts=(
+        Ended(1, "one", Rejected(429, Kind.RATE), 10.25),
+        Ended(2, "two", Completed(), 12.0),
+    ),
+    progress=Progress(usage=Usage(input=12, output=9)),
+    began=10.0,
+    seconds=2.0,
+    first_token=0.5,
+    status=200,
+)
+
+
+TARGET = TargetRecord("openai", "openai/gpt-4o", "openai_chat")
+
+
+def record_of(flow: http.HTTPFlow, **changed: Any) -> Record:
+    """The record of CALL, which went to openai alone unless `changed` says otherwise."""
+    return replace(Record(flow, CALL, "openai", [TARGET]), **changed)
+
+
+@pytest.fixture
+def flow() -> http.HTTPFlow:
+    return tflow.tflow()
+
+
+@pytest.fixture
+def journal() -> Journal:
+    redactor = Redactor()
+    redactor.learn([SecretStr(SECRET)])
+    return Journal(redactor)
+
+
+@pytest.fixture(autouse=True)
+def _all_levels(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "rotator")
+
+
+def test_the_line_of_a_call(journal: Journal, flow: http.HTTPFlow, caplog: pytest.LogCaptureFixture) -> None:
+    journal.end(record_of(flow), SUMMARY)
+    (line,) = caplog.messages
+    assert line == (
+        "call=c0ffee provider=openai operation=generate model=gpt-4o status=200 end=completed repaired=no "
+        "first_token=0.5 seconds=2.0 tokens_in=12 tokens_out=9 "
+        'attempts="one:rejected(429 rate) two:completed"'
+    )
+
+
+def test_the_record_in_the_flow(journal: Journal, flow: http.HTTPFlow) -> None:
+    journal.begin(flow, {"client_credential": "abc"})
+    journal.begin(flow, {"provider": "openai"})
+    journal.end(record_of(flow), SUMMARY)
+    record = flow.metadata[KEY]
+    assert record["client_credential"] == "abc"
+    assert record["attempts"] == [
+        {"attempt": 1, "credential": "one", "outcome": "rejected(429 rate)", "ended": 0.25},
+        {"attempt": 2, "credential": "two", "outcome": "completed", "ended": 2.0},
+    ]
+    assert (record["tokens_in"], record["tokens_out"], record["usage_estimated"]) == (12, 9, False)
+    assert flow.comment.splitlines() == [
+        "attempt 1 with one: rejected(429 rate) after 0.25 s",
+        "attempt 2 with two: completed after 2.00 s",
+        "completed",
+        "first token after 0.50 s",
+    ]
+
+
+def test_the_record_names_the_keys_that_were_asked_last(journal: Journal, flow: http.HTTPFlow) -> None:
+    (first, second) = SUMMARY.attempts
+    attempts = (first, replace(second, asked_last=("three", "four")))
+    journal.end(record_of(flow), replace(SUMMARY, attempts=attempts))
+    assert "asked_last" not in flow.metadata[KEY]["attempts"][0]
+    assert flow.metadata[KEY]["attempts"][1]["asked_last"] == ["three", "four"]
+    assert "asked last, since it fails while others serve: three, four" in flow.comment.splitlines()
+
+
+@pytest.mark.parametrize("warning", [True, False])
+def test_a_notice_is_a_line_of_its_own_without_keys(
+    journal: Journal, caplog: pytest.LogCaptureFixture, *, warning: bool
+) -> None:
+    journal.notice(Notice("openai/one was refused (401: no sk-0123456789abcdef)", warning=warning))
+    (record,) = caplog.records
+    assert record.levelno == (logging.WARNING if warning else logging.INFO)
+    assert record.message == "openai/one was refused (401: no [redacted])"
+
+
+@pytest.mark.parametrize(
+    ("end", "marker"),
+    [
+        ("completed", ":star:"),
+        ("abandoned", ":star:"),
+        ("repaired", ":scissors:"),
+        ("failed", ":scissors:"),
+        ("rejected", ":no_entry:"),
+        ("refused", ":no_entry:"),
+        ("error", ":warning:"),
+    ],
+)
+def test_a_marker_says_what_happened_and_spares_the_users_own(
+    journal: Journal, flow: http.HTTPFlow, end: str, marker: str
+) -> None:
+    flow.marked = ":star:"
+    journal.end(record_of(flow), replace(SUMMARY, end=end))
+    assert flow.marked == marker
+
+
+def test_an_estimate_is_called_one(journal: Journal, flow: http.HTTPFlow) -> None:
+    journal.end(record_of(flow), replace(SUMMARY, end="repaired", estimated=True))
+    assert flow.comment.splitlines()[-1] == "the output token count of the closing frame is an estimate"
+
+
+def test_no_secret_is_written_anywhere(
+    journal: Journal, flow: http.HTTPFlow, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal.begin(flow, {"a": SECRET, "b": [{"c": f"x {SECRET}"}], "d": None, "e": 1})
+    journal.end(record_of(flow, call=replace(CALL, model=SECRET)), replace(SUMMARY, words=f"said {SECRET}"))
+    assert SECRET not in repr(flow.get_state())
+    assert SECRET not in caplog.text
+    assert (flow.metadata[KEY]["d"], flow.metadata[KEY]["e"]) == (None, 1)
+
+
+def test_a_text_cannot_forge_a_line(
+    journal: Journal, flow: http.HTTPFlow, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal.end(record_of(flow, call=replace(CALL, model='x" end=completed\ncall=fake')), SUMMARY)
+    (line,) = caplog.messages
+    assert "\n" not in line
+    assert 'model="x\' end=completed\\x0acall=fake"' in line
+
+
+def test_what_a_client_calls_its_model_is_cut_and_obeyed_by_no_terminal(
+    journal: Journal, flow: http.HTTPFlow, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = "\x1b[2J" + "m" * 100_000 + SECRET
+    target = replace(TARGET, label=f"openai/{model}")
+    record = record_of(flow, call=replace(CALL, model=model), targets=[target] * 2, provider="groq")
+    journal.end(record, SUMMARY)
+    (line,) = caplog.messages
+    kept = flow.metadata[KEY]
+    assert len(kept["model"]) < 220
+    assert len(kept["attempts"][0]["target"]) < 220
+    assert all(len(each) < 2_100 for each in flow.comment.splitlines())
+    assert "\x1b" not in line + flow.comment + repr(kept["model"]).replace("\\\\x1b", "")
+
+
+ELSEWHERE = (
+    TargetRecord("openai", "openai/gpt-4o", "openai_chat"),
+    TargetRecord(
+        "anthropic",
+        "anthropic/claude",
+        "anthropic_messages",
+        (Loss("seed", "has no such field there"), Loss("logit_bias", "neither")),
+        ("x-stainless-os", "openai-organization"),
+    ),
+)
+MOVED = replace(
+    SUMMARY,
+    attempts=(Ended(1, "one", Rejected(429, Kind.RATE), 10.25), Ended(2, "two", Completed(), 12.0, 1)),
+    route=1,
+)
+
+
+def test_a_call_that_went_elsewhere_says_where_and_what_was_lost(
+    journal: Journal, flow: http.HTTPFlow, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal.end(record_of(flow, targets=ELSEWHERE, refused={"gemini/g": "n: no"}), MOVED)
+    record = flow.metadata[KEY]
+    assert record["provider"] == "anthropic"
+    assert record["target"] == "anthropic/claude anthropic_messages"
+    assert record["losses"] == ["seed: has no such field there", "logit_bias: neither"]
+    assert record["headers_dropped"] == ["x-stainless-os", "openai-organization"]
+    assert record["refused"] == {"gemini/g": "n: no"}
+    assert [one["target"] for one in record["attempts"]] == ["openai/gpt-4o", "anthropic/claude"]
+    (line,) = caplog.messages
+    assert 'provider=anthropic target="anthropic/claude anthropic_messages" ' in line
+    assert " lost=seed,logit_bias " in line
+    assert '"openai/gpt-4o/one:rejected(429 rate) anthropic/claude/two:completed"' in line
+    assert flow.comment.splitlines() == [
+        "gemini/g cannot be asked: n: no",
+        "attempt 1 at openai/gpt-4o with one: rejected(429 rate) after 0.25 s",
+        "attempt 2 at anthropic/claude with two: completed after 2.00 s",
+        "completed",
+        "first token after 0.50 s",
+        "not told to anthropic/claude: seed: has no such field there",
+        "not told to anthropic/claude: logit_bias: neither",
+        "headers not sent to anthropic/claude: x-stainless-os, openai-organization",
+    ]
+
+
+def test_a_call_that_stayed_says_nothing_of_routes(journal: Journal, flow: http.HTTPFlow) -> None:
+    journal.end(record_of(flow), SUMMARY)
+    assert not {"target", "losses", "headers_dropped", "refused"} & flow.metadata[KEY].keys()
+
+
+def test_a_call_that_nobody_was_asked_about_has_a_record_too(journal: Journal, flow: http.HTTPFlow) -> None:
+    summary = replace(SUMMARY, end="refused", words="nobody", attempts=(), progress=Progress(), status=400)
+    journal.end(record_of(flow, targets=(), refused={"gemini/g": f"n: {SECRET}"}), summary)
+    record = flow.metadata[KEY]
+    assert (record["provider"], record["end"], record["status"]) == ("openai", "refused", 400)
+    assert SECRET not in repr(flow.get_state())
+
+
+def test_a_fault_is_told_by_type_and_place(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(KeyError) as raised:
+        dict[str, str]().__getitem__(SECRET)
+    journal.failed("call c0ffee", raised.value)
+    (line,) = caplog.messages
+    assert line.startswith("call c0ffee: KeyError in test_a_fault_is_told_by_type_and_place:")
+    assert caplog.records[0].exc_info is None
+
+
+def test_a_target_that_could_not_be_asked_is_in_the_line(
+    journal: Journal, flow: http.HTTPFlow, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal.end(replace(record_of(flow), refused={"groq/x": "tools[0].type: hosted"}), SUMMARY)
+    assert 'passed_over="groq/x: tools[0].type: hosted"' in caplog.messages[0]
+
+
+def test_the_turns_of_a_websocket(journal: Journal, flow: http.HTTPFlow) -> None:
+    journal.begin(flow, {"websocket": "bridged"})
+    for number in range(LAST_TURNS + 2):
+        turn = tflow.tflow()
+        journal.end(record_of(turn), replace(SUMMARY, words=f"turn {number}", status=200 + number))
+        journal.turn(flow, turn)
+    record = flow.metadata[KEY]
+    assert record["websocket"] == "bridged"
+    assert [each["status"] for each in record["turns"]] == list(range(202, 202 + LAST_TURNS))
+    assert flow.comment.count("completed: turn ") == LAST_TURNS
+    assert "turn 1\n" not in flow.comment
+    assert not flow.marked
+
+
+def test_a_turn_that_failed_marks_its_websocket(journal: Journal, flow: http.HTTPFlow) -> None:
+    for end in ("rejected", "completed"):
+        turn = tflow.tflow()
+        journal.end(record_of(turn), replace(SUMMARY, end=end))
+        journal.turn(flow, turn)
+    assert flow.marked == ":no_entry:"
+
+
+@pytest.mark.parametrize(
+    ("say", "told"),
+    [
+        (Journal.waiting, "waits 12 s for another attempt: one: rejected(429 rate)"),
+        (Journal.asked_again, "is asked again after 12 s: one: rejected(429 rate)"),
+    ],
+)
+def test_a_wait_is_said_while_it_lasts(
+    flow: http.HTTPFlow,
+    caplog: pytest.LogCaptureFixture,
+    say: Callable[[Journal, Record, float, str], None],
+    told: str,
+) -> None:
+    shown: list[str] = []
+    journal = Journal(Redactor(), lambda changed: shown.append(changed.comment))
+    say(journal, record_of(flow), 12.3, "one: rejected(429 rate)")
+    assert shown == [flow.comment] == [told]
+    assert caplog.messages == [f"call=c0ffee provider=openai model=gpt-4o: {told}"]
+
+
+def test_a_run_is_summed_up_by_credential(
+    journal: Journal, flow: http.HTTPFlow, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal.end(record_of(flow), SUMMARY)
+    journal.end(record_of(flow), SUMMARY)
+    caplog.clear()
+    journal.close()
+    assert caplog.messages == [
+        "summary: 2 calls",
+        "summary: openai/one: 2 rejected (429 rate)",
+        "summary: openai/two: 2 completed; tokens: 24 in, 18 out",
+    ]
+
+
+def test_a_run_without_a_call_has_no_summary(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
+    journal.close()
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("junk", ["junk", None, ["x"], 7])
+def test_what_others_left_in_the_place_of_the_record_is_no_fault(
+    flow: http.HTTPFlow, journal: Journal, junk: object
+) -> None:
+    flow.metadata[KEY] = junk
+    journal.begin(flow, {"provider": "openai"})
+    assert flow.metadata[KEY] == {"provider": "openai"}

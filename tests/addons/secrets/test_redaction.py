@@ -1,0 +1,168 @@
+"""Keys blacked out in bytes and redacted in text."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from addons.secrets.redaction import LONGEST_MEMORY, REDACTED, Blackout, Redactor, key_shaped
+
+KEY = "sk-pool-number-one"
+STARS = b"*" * len(KEY)
+
+
+def test_lengths_stay() -> None:
+    blackout = Blackout([SecretStr(KEY), SecretStr("another-key-here")])
+    assert (
+        blackout.whole(b"a " + KEY.encode() + b" b another-key-here")
+        == b"a " + STARS + b" b ****************"
+    )
+    assert blackout.headers([("x-a", f"is {KEY}"), ("x-b", "none")]) == (
+        ("x-a", f"is {STARS.decode()}"),
+        ("x-b", "none"),
+    )
+
+
+@given(
+    st.lists(st.sampled_from([KEY.encode(), b"sk-", b"s", b"text ", b"sk-pool-number-on", b"\xff"])),
+    st.data(),
+)
+def test_a_key_cut_anywhere_is_found(pieces: list[bytes], data: st.DataObject) -> None:
+    """However the stream is cut: no key comes out, nothing else changes, nothing is lost."""
+    stream = b"".join(pieces)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)))))
+    blackout = Blackout([SecretStr(KEY)])
+    out = [blackout.feed(stream[a:b]) for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+    assert b"".join([*out, blackout.rest()]) == stream.replace(KEY.encode(), STARS)
+
+
+def test_what_cannot_begin_a_key_is_not_kept() -> None:
+    blackout = Blackout([SecretStr(KEY)])
+    assert blackout.feed(b"a frame\n\n") == b"a frame\n\n"
+    assert blackout.feed(b"a sk-po") == b"a "
+    assert blackout.feed(b"t") == b"sk-pot"
+    assert blackout.rest() == b""
+
+
+def test_a_secret_that_could_be_any_word_is_left() -> None:
+    """What every local server takes for a key is a word of answers, and of records."""
+    words = [SecretStr(word) for word in ("", "abc", "EMPTY", "ollama", "fifteen-letters")]
+    text = "abc EMPTY ollama fifteen-letters"
+    assert Blackout(words).whole(text.encode()) == text.encode()
+    redactor = Redactor()
+    redactor.learn(words)
+    assert redactor.redact(text) == text
+
+
+@pytest.mark.parametrize(
+    ("sent", "is_key"),
+    [
+        ("test", False),
+        ("openai", False),
+        ("not-needed-for-local-use", False),
+        ("gpt-4o-mini-2024-07-18", False),
+        ("chat.completion.chunk", False),
+        ("You exceeded your current quota", False),
+        ("gsk_0a1b2c3d4e5f", True),
+        ("0123456789abcdef0123456789abcdef", True),
+        ("123e4567-e89b-12d3-a456-426614174000", True),
+        ("AbCdEfGhIjKlMnOpQrStUv", True),
+    ],
+)
+def test_clients_teach_no_words(sent: str, *, is_key: bool) -> None:
+    assert (key_shaped([SecretStr(sent)]) != []) is is_key
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        (f"key {KEY}!", f"key {REDACTED}!"),
+        ("sk-unknown-but-a-key", REDACTED),
+        ("AIzaSyA-1234567890abcdefghij", REDACTED),
+        ("Authorization: Bearer abc.def", f"Authorization: {REDACTED}"),
+        ("GET /v1?key=hidden&a=1", f"GET /v1?key={REDACTED}&a=1"),
+        ("GET /v1?API-Key=hidden&access_token=b", f"GET /v1?API-Key={REDACTED}&access_token={REDACTED}"),
+        ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIi.x-y", REDACTED),
+        (
+            "nothing to see: task-list-of-a-user, /v1?keys=2",
+            "nothing to see: task-list-of-a-user, /v1?keys=2",
+        ),
+    ],
+)
+def test_text_for_people(text: str, redacted: str) -> None:
+    redactor = Redactor()
+    redactor.learn([SecretStr(KEY)])
+    assert redactor.redact(text) == redacted
+
+
+def test_the_oldest_secrets_are_forgotten_first() -> None:
+    redactor = Redactor()
+    redactor.learn([SecretStr("some-word-of-many-0"), SecretStr("some-word-of-many-1")])
+    redactor.learn([SecretStr("some-word-of-many-0")])
+    redactor.learn(SecretStr(f"another-of-many-{number}") for number in range(LONGEST_MEMORY - 1))
+    assert redactor.redact("some-word-of-many-0 some-word-of-many-1") == f"{REDACTED} some-word-of-many-1"
+
+
+ODD = "sk/odd+key&<äöü>'s"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        b"sk/odd+key&<\xc3\xa4\xc3\xb6\xc3\xbc>'s",
+        b"sk/odd+key&<\\u00e4\\u00f6\\u00fc>'s",
+        b"sk\\/odd+key&<\\u00e4\\u00f6\\u00fc>'s",
+        b"sk/odd+key\\u0026\\u003c\\u00e4\\u00f6\\u00fc\\u003e\\u0027s",
+        b"sk%2Fodd%2Bkey%26%3C%C3%A4%C3%B6%C3%BC%3E%27s",
+        b"sk%2fodd%2bkey%26%3c%c3%a4%c3%b6%c3%bc%3e%27s",
+    ],
+)
+def test_a_key_is_found_as_it_is_written_in_json_and_urls(form: bytes) -> None:
+    stars = b"*" * len(form)
+    assert Blackout([SecretStr(ODD)]).whole(b"<" + form + b">") == b"<" + stars + b">"
+    redactor = Redactor()
+    redactor.keep([SecretStr(ODD)])
+    assert redactor.redact(f"<{form.decode()}>") == f"<{REDACTED}>"
+    blackout = Blackout([SecretStr(ODD)])
+    assert blackout.feed(form[:5]) + blackout.feed(form[5:]) + blackout.rest() == stars
+
+
+def test_a_header_may_be_named_by_a_key_whose_capitals_are_lost() -> None:
+    blackout = Blackout([SecretStr("sk-Pool-Number-One")])
+    assert blackout.headers([("x-sk-pool-number-one", "a")]) == (("x-" + "*" * 18, "a"),)
+    assert blackout.text("is sk-Pool-Number-One") == "is " + "*" * 18
+
+
+def test_a_header_may_have_a_key_with_letters_of_any_script() -> None:
+    odd = "ÄÖÜ-a-key-of-many-letters"
+    ((name, value),) = Blackout([SecretStr(odd)]).headers([("x-you", odd)])
+    assert (name, set(value)) == ("x-you", {"*"})
+
+
+def test_a_key_is_found_between_pieces_that_are_only_looked_at() -> None:
+    blackout = Blackout([SecretStr(KEY)])
+    assert not blackout.finds(b"you are sk-pool-")
+    assert blackout.finds(b"number-one")
+    assert not Blackout([]).finds(b"anything")
+
+
+def test_keys_of_clients_never_push_out_those_of_a_pool() -> None:
+    redactor = Redactor()
+    redactor.keep([SecretStr("the-key-of-the-pool-itself")])
+    redactor.learn(SecretStr(f"some-key-of-a-client-{number:06}") for number in range(2 * LONGEST_MEMORY))
+    told = redactor.redact("the-key-of-the-pool-itself some-key-of-a-client-000399 and-more")
+    assert told == "[redacted] [redacted] and-more"
+
+
+def test_a_new_key_is_redacted_at_once_and_the_longer_of_two_whole() -> None:
+    redactor = Redactor()
+    redactor.learn([SecretStr(KEY)])
+    assert redactor.redact(f"{KEY}-and-more") == f"{REDACTED}-and-more"
+    redactor.learn([SecretStr(f"{KEY}-and-more")])
+    assert redactor.redact(f"{KEY}-and-more {KEY}") == f"{REDACTED} {REDACTED}"
+
+
+def test_a_key_with_bytes_that_are_no_text_is_redacted() -> None:
+    redactor = Redactor()
+    redactor.learn([SecretStr("some-key-\udcff-of-a-client")])
+    assert redactor.redact("is some-key-\udcff-of-a-client \udcff") == f"is {REDACTED} ?"

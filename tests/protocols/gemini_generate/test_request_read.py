@@ -1,0 +1,256 @@
+"""What is recognised, what a request says to decisions, and the same request for another model."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from protocols.gemini_generate import PROTOCOL
+from protocols.gemini_generate.request_write import UNSIGNED
+from protocols.model.call import Call, Operation, Reasoning, Target
+from protocols.model.errors import MalformedRequest, Untranslatable
+from protocols.model.http import WireRequest
+from protocols.model.parts import Seal
+from protocols.shared.signatures import Returning, wrapped
+from tests.protocols.gemini_generate.frames import EVENTS, INTERNAL, STREAM, WHOLE, call, calls, text
+
+KEEP = Returning("own", native=True)
+VERTEX = "/v1/projects/p/locations/l/publishers"
+GENERATE, COUNT, EMBED = Operation.GENERATE, Operation.COUNT_TOKENS, Operation.EMBEDDINGS
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "operation"),
+    [
+        ("POST", "/v1beta/models/gemini-2.5-flash:generateContent", GENERATE),
+        ("POST", "/v1/models/m:streamGenerateContent", GENERATE),
+        ("POST", "/v1alpha/models/m:generateContent", GENERATE),
+        ("POST", "/v1beta/tunedModels/mine-1:generateContent", GENERATE),
+        ("POST", VERTEX + "/google/models/m:streamGenerateContent", GENERATE),
+        ("POST", "/v1beta1/publishers/google/models/m:generateContent", GENERATE),
+        ("POST", "/v1/projects/p/locations/l/endpoints/7:generateContent", GENERATE),
+        ("POST", "/v1internal:generateContent", GENERATE),
+        ("POST", "/v1internal:streamGenerateContent", GENERATE),
+        ("POST", "/gateway/google/v1beta/models/m:generateContent", GENERATE),
+        ("POST", "/models/m:generateContent", GENERATE),
+        ("POST", "/v1beta/models/m:countTokens", COUNT),
+        ("POST", "/v1internal:countTokens", COUNT),
+        ("POST", "/v1beta/models/m:embedContent", EMBED),
+        ("POST", "/v1beta/models/m:batchEmbedContents", EMBED),
+        ("GET", "/v1beta/models", Operation.MODELS),
+        ("GET", "/v1beta1/publishers/google/models", Operation.MODELS),
+        ("GET", "/v1beta/models/m", None),
+        ("GET", "/v1beta/models/m:generateContent", None),
+        ("POST", VERTEX + "/anthropic/models/m:streamRawPredict", None),
+        ("POST", VERTEX + "/anthropic/models/m:generateContent", None),
+        ("POST", VERTEX + "/google/models/m:predict", None),
+        ("POST", "/v1beta/models/m:batchGenerateContent", None),
+        ("POST", "/v1beta/models/m:generateContent/x", None),
+        ("POST", "/v1beta/cachedContents", None),
+        ("POST", "/v1internal:loadCodeAssist", None),
+        ("GET", "/v1beta/tunedModels", None),
+    ],
+)
+def test_operations_match_by_path(method: str, path: str, operation: Operation | None) -> None:
+    assert PROTOCOL.match(method, path) is operation
+
+
+@pytest.mark.parametrize(
+    ("target", "model", "stream"),
+    [
+        (EVENTS, "m", True),
+        (STREAM, "m", True),
+        (WHOLE, "m", False),
+        ("/v1beta/tunedModels/mine-1:generateContent", "mine-1", False),
+        (VERTEX + "/google/models/gemini%402:streamGenerateContent?alt=sse", "gemini@2", True),
+        (INTERNAL + "?alt=sse", "inside", True),
+    ],
+)
+def test_the_path_names_the_model_and_says_whether_it_streams(target: str, model: str, stream: bool) -> None:
+    found = call({"model": "inside", "stream": not stream}, target)
+    assert (found.model, found.stream, found.target) == (model, stream, target)
+
+
+@pytest.mark.parametrize("before", ["//vendor.test", "//[", "//user@vendor.test:x"])
+def test_a_target_is_never_read_as_a_url(before: str) -> None:
+    assert call(target=before + EVENTS).target == before + EVENTS
+
+
+def test_counting_is_never_streamed_and_a_list_has_no_body() -> None:
+    counting = WireRequest("POST", "/v1beta/models/m:countTokens", (), b"{}")
+    found = PROTOCOL.parse("id", COUNT, counting)
+    assert (found.model, found.stream) == ("m", False)
+    listing = PROTOCOL.parse("id", Operation.MODELS, WireRequest("GET", "/v1beta/models?pageSize=5", ()))
+    assert (listing.model, listing.stream, listing.target) == (None, False, "/v1beta/models?pageSize=5")
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"null"])
+def test_a_body_that_is_no_object_is_malformed(body: bytes) -> None:
+    with pytest.raises(MalformedRequest):
+        PROTOCOL.parse("id", GENERATE, WireRequest("POST", EVENTS, (), body))
+
+
+@pytest.mark.parametrize(
+    ("thinking", "reasoning"),
+    [
+        (None, Reasoning.UNSAID),
+        ({}, Reasoning.UNSAID),
+        ({"includeThoughts": False}, Reasoning.UNSAID),
+        ({"includeThoughts": True}, Reasoning.ON),
+        ({"include_thoughts": True}, Reasoning.ON),
+        ({"thinkingBudget": 0, "includeThoughts": True}, Reasoning.OFF),
+        ({"thinking_budget": 0}, Reasoning.OFF),
+        ({"thinkingBudget": -1}, Reasoning.ON),
+        ({"thinkingBudget": 512}, Reasoning.ON),
+        ({"thinkingLevel": "HIGH"}, Reasoning.ON),
+    ],
+)
+def test_whether_it_asks_for_reasoning(thinking: object, reasoning: Reasoning) -> None:
+    body = {"generationConfig": {"thinkingConfig": thinking}}
+    assert call(body).reasoning is reasoning
+    assert call({"request": body}, INTERNAL).reasoning is reasoning
+
+
+@pytest.mark.parametrize(
+    ("tools", "hosted", "acting"),
+    [
+        ([{"functionDeclarations": [{"name": "f"}]}], False, False),
+        ([{"function_declarations": []}, {"computerUse": {}}, "odd"], False, False),
+        ([{"googleSearch": {}}], True, False),
+        ([{"google_search_retrieval": {}}], True, False),
+        ([{"urlContext": {}}, {"googleMaps": {}}, {"fileSearch": {}}], True, False),
+        ([{"codeExecution": {}}], True, True),
+        ([{"functionDeclarations": [], "mcpServers": [{}]}], True, True),
+        ("odd", False, False),
+    ],
+)
+def test_tools_that_the_provider_runs(tools: object, hosted: bool, acting: bool) -> None:
+    found = call({"tools": tools})
+    assert (found.hosted, found.acting) == (hosted, acting)
+
+
+def test_what_keeps_calls_together() -> None:
+    assert call({}).session is None
+    assert call({"cachedContent": "cachedContents/1"}).session == "cachedContents/1"
+    assert call({"request": {"session_id": "talk"}}, INTERNAL).session == "talk"
+
+
+# -- the same request elsewhere -------------------------------------------------------------------------
+
+OTHER = Target("p", "new-1")
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        (EVENTS, "/v1beta/models/new-1:streamGenerateContent?alt=sse"),
+        (STREAM, "/v1beta/models/new-1:streamGenerateContent"),
+        ("/v1/models/m:countTokens?x=1", "/v1/models/new-1:countTokens"),
+        ("/v1beta/tunedModels/m:generateContent", "/v1beta/models/new-1:generateContent"),
+        (VERTEX + "/google/models/m:generateContent", VERTEX + "/google/models/new-1:generateContent"),
+        (
+            "/v1/projects/p/locations/l/endpoints/7:generateContent",
+            VERTEX + "/google/models/new-1:generateContent",
+        ),
+        (INTERNAL + "?alt=sse", INTERNAL + "?alt=sse"),
+    ],
+)
+def test_only_the_model_of_the_path_changes(target: str, path: str) -> None:
+    assert PROTOCOL.retarget(call(target=target), OTHER).path == path
+
+
+def test_a_path_of_the_provider_keeps_method_and_query() -> None:
+    where = Target("p", "new-1", path="/x/{model}/{method}")
+    assert PROTOCOL.retarget(call(target=EVENTS), where).path == "/x/new-1/streamGenerateContent?alt=sse"
+    assert PROTOCOL.retarget(call(target=WHOLE), where).path == "/x/new-1/generateContent"
+
+
+@pytest.mark.parametrize(
+    ("target", "body", "new"),
+    [
+        (EVENTS, {"contents": []}, {"contents": []}),
+        (EVENTS, {"model": "models/m"}, {"model": "models/new-1"}),
+        (
+            INTERNAL,
+            {"model": "m", "project": "p", "request": {}},
+            {"model": "new-1", "project": "p", "request": {}},
+        ),
+        (
+            "/v1internal:countTokens",
+            {"request": {"model": "models/m", "contents": []}},
+            {"request": {"model": "models/new-1", "contents": []}},
+        ),
+        (
+            EVENTS,
+            {"generateContentRequest": {"model": "models/m", "contents": []}},
+            {"generateContentRequest": {"model": "models/new-1", "contents": []}},
+        ),
+        (
+            EVENTS,
+            {"requests": [{"model": "models/m", "content": {}}]},
+            {"requests": [{"model": "models/new-1", "content": {}}]},
+        ),
+    ],
+)
+def test_every_mention_of_the_model_changes(
+    target: str, body: Mapping[str, object], new: Mapping[str, object]
+) -> None:
+    found = PROTOCOL.retarget(call(body, target), OTHER)
+    assert (found.body, found.headers) == (new, ())
+
+
+def test_a_body_without_its_model_is_the_same_object() -> None:
+    asked = call({"contents": []})
+    assert PROTOCOL.retarget(asked, OTHER).body is asked.body
+
+
+# -- seals of others ------------------------------------------------------------------------------------
+
+CARRIER = wrapped(Seal("encrypted", "x"), "another").value
+
+
+def turn(*parts: Mapping[str, object]) -> dict[str, object]:
+    return {"role": "model", "parts": list(parts)}
+
+
+def test_without_carriers_nothing_changes() -> None:
+    body = {"contents": [turn(text("Hi", thoughtSignature="c2ln"), calls(name="f"))]}
+    assert PROTOCOL.unsealed(body, KEEP) is body
+    enveloped = {"request": body}
+    assert PROTOCOL.unsealed(enveloped, KEEP) is enveloped
+
+
+@pytest.mark.parametrize("name", ["thoughtSignature", "thought_signature"])
+def test_what_another_provider_sealed_is_left_out(name: str) -> None:
+    asking = {"role": "user", "parts": [text("Hi")]}
+    thoughts = turn(text("Hm", thought=True, **{name: CARRIER}), text("", **{name: CARRIER}))
+    answer = turn(text("Hi", **{name: CARRIER}), text("you"))
+    body = {"contents": [asking, thoughts, answer], "other": 1}
+    new = {"contents": [asking, turn(text("Hi"), text("you"))], "other": 1}
+    assert PROTOCOL.unsealed(body, KEEP) == new
+    assert PROTOCOL.unsealed({"request": body, "model": "m"}, KEEP) == {
+        "request": new,
+        "model": "m",
+    }
+
+
+def test_a_call_that_bore_such_a_seal_is_marked() -> None:
+    body = {"contents": [turn({**calls(name="f"), "thoughtSignature": CARRIER}, calls(name="g"))]}
+    marked = {**calls(name="f"), "thoughtSignature": UNSIGNED}
+    assert PROTOCOL.unsealed(body, KEEP) == {"contents": [turn(marked, calls(name="g"))]}
+
+
+def test_what_the_query_holds_besides_the_framing_stays_with_the_provider_that_was_called() -> None:
+    plain = Call("c", "gemini_generate", Operation.GENERATE, "m", True, (), {"contents": []})
+    called = replace(plain, target="/v1beta/models/m:streamGenerateContent?access_token=t&alt=sse&x=1")
+    for path in ("", "/v1beta/models/{model}:{method}"):
+        target = Target("other", "n", path)
+        assert PROTOCOL.retarget(called, target).path == "/v1beta/models/n:streamGenerateContent?alt=sse"
+
+
+def test_the_envelope_of_code_assist_goes_nowhere_else() -> None:
+    wrapped_up = {"model": "m", "request": {}}
+    plain = Call("c", "gemini_generate", Operation.GENERATE, "m", True, (), wrapped_up)
+    called = replace(plain, target="/v1internal:streamGenerateContent?alt=sse")
+    with pytest.raises(Untranslatable, match="Code Assist"):
+        PROTOCOL.retarget(called, Target("gemini", "n", "/v1beta/models/{model}:{method}"))

@@ -1,0 +1,140 @@
+"""What may say where a request goes."""
+
+import pytest
+
+from protocols.model.http import UpstreamRequest
+from protocols.model.origin import Origin, is_host, is_method, is_origin_form, parsed
+
+
+@pytest.mark.parametrize(
+    ("url", "expected", "authority"),
+    [
+        ("https://api.openai.com", Origin("https", "api.openai.com", 443), "api.openai.com"),
+        ("https://API.openai.com:443/", Origin("https", "api.openai.com", 443), "api.openai.com"),
+        ("http://localhost:1/", Origin("http", "localhost", 1), "localhost:1"),
+        ("http://[::1]:8/api/", Origin("http", "::1", 8, "/api"), "[::1]:8"),
+        ("HTTP://h/a/b", Origin("http", "h", 80, "/a/b"), "h"),
+    ],
+)
+def test_a_base_url_is_an_origin(url: str, expected: Origin, authority: str) -> None:
+    assert (parsed(url), parsed(url).authority) == (expected, authority)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "api.openai.com",
+        "ftp://h",
+        "https://",
+        "https://user@h",
+        "https://@h",
+        "https://h?",
+        "https://h/#",
+        "https://h:0",
+        "https://h:65536",
+        "https://h:port",
+        "https://h\t.evil",
+        "https://h/a b",
+        "https://h\\evil",
+        "https://h%2eevil",
+        "https://[::1",
+        "https://[fe80::1%25eth0]",
+        "https://\N{LATIN SMALL LETTER U WITH DIAERESIS}.example",
+    ],
+)
+def test_what_is_no_base_url(url: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parsed(url)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "target", "expected"),
+    [
+        ("", b"/v1/a?b", b"/v1/a?b"),
+        ("/openai", b"/v1/a", b"/openai/v1/a"),
+        ("/openai", b"/openai/v1/a", b"/openai/v1/a"),
+        ("/openai", b"/openai2/v1/a", b"/openai/openai2/v1/a"),
+    ],
+)
+def test_a_prefix_is_there_once(prefix: str, target: bytes, expected: bytes) -> None:
+    assert Origin("https", "h", 443, prefix).under(target) == expected
+
+
+def test_the_whole_for_a_reader() -> None:
+    assert parsed("https://g.x/openai").url(b"/v1/a?b") == "https://g.x/openai/v1/a?b"
+
+
+@pytest.mark.parametrize(
+    "host", ["h", "api.openai.com", "api.openai.com.", "my_box", "127.0.0.1", "::1", "0.0"]
+)
+def test_hosts(host: str) -> None:
+    assert is_host(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        ".",
+        "a..b",
+        "a/b",
+        "a#b",
+        "a?b",
+        "u@h",
+        "a b",
+        "a\n",
+        "h:1",
+        "[::1]",
+        "fe80::1%x",
+        "a%2eb",
+        "\xfc",
+        "a" * 64,
+        ".".join(["a" * 60] * 5),
+    ],
+)
+def test_what_is_no_host(host: str) -> None:
+    assert not is_host(host)
+
+
+@pytest.mark.parametrize("target", [b"/", b"/v1/a?b=c&d", b"//evil.tld/x", b"/a/../b", b"/?q='%20+\"{|}\\"])
+def test_targets(target: bytes) -> None:
+    assert is_origin_form(target)
+
+
+BAD_TARGETS = [
+    b"",
+    b"*",
+    b"@evil/v1",
+    b":x@evil/v1",
+    b".evil.tld/v1",
+    b"https://evil/v1",
+    b"v1/x",
+    b"?a",
+    b"/a#b",
+    b"/a b",
+    b"/a\tb",
+    b"/a\r\nx: y",
+    b"/a\n",
+    b"/\x00",
+    b"/\x7f",
+    b"/caf\xc3\xa9",
+]
+
+
+@pytest.mark.parametrize("target", BAD_TARGETS)
+def test_what_is_no_target_is_never_sent(target: bytes) -> None:
+    assert not is_origin_form(target)
+    with pytest.raises(ValueError, match="origin form"):
+        UpstreamRequest(parsed("https://h"), "GET", target, ())
+
+
+@pytest.mark.parametrize("method", ["", "GET /x", "G\r\n", "G\xe9T"])
+def test_what_is_no_method_is_never_sent(method: str) -> None:
+    assert not is_method(method)
+    with pytest.raises(ValueError, match="a method"):
+        UpstreamRequest(parsed("https://h"), method, b"/", ())
+
+
+def test_a_method_of_ones_own() -> None:
+    assert is_method("M-SEARCH")

@@ -1,0 +1,34 @@
+"""Every topic of a protocol's losses is told of the requests that it happens to, or is about answers."""
+
+import pytest
+
+from protocols.base import WireProtocol
+from protocols.model.call import Target
+from protocols.registry import discover
+from tests.protocols.lossy import PLAIN, losses
+
+PROTOCOLS = {protocol.name: protocol for protocol in discover()}
+OF_ANSWERS = {
+    "anthropic_messages": {"answers", "citations", "stop reasons", "whole answers"},
+    "gemini_generate": {"hosted tools", "log probabilities", "sources"},
+    "ollama_chat": {"endings", "sources", "pictures of the model", "hosted tools", "usage"},
+    "openai_chat": {"place of reasoning", "hosted tools", "audio", "pause"},
+    "openai_responses": {"citations", "pause", "hosted output"},
+}
+OTHERWISE = {"anthropic_messages": {"thinking", "sampling", "files"}}
+"""Told by the names of the prompt's fields, or refused."""
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_a_loss_is_told_of_a_request_or_is_about_answers(name: str) -> None:
+    abilities = PROTOCOLS[name].abilities
+    told = abilities.happens.keys() | abilities.unread.keys()
+    assert told <= abilities.losses.keys()
+    assert abilities.losses.keys() - told == OF_ANSWERS[name] | OTHERWISE.get(name, set())
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=lambda one: one.name)
+@pytest.mark.parametrize("thinking", ["", "none", "budget", "effort"])
+@pytest.mark.parametrize("most", [None, 100])
+def test_what_loses_nothing_tells_nothing(protocol: WireProtocol, thinking: str, most: int | None) -> None:
+    assert losses(protocol, PLAIN, Target("vendor", "m", "", most, thinking)) == []

@@ -1,0 +1,122 @@
+"""Where a call goes."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from protocols.model.call import Call
+from rewrite.catalog.providers import Provider
+from rewrite.catalog.routes import Destination, Match, Rule, destination, plan, rule_for
+from tests.rewrite.scenes import CHAT, call
+
+OPENAI = Provider("openai", "https://o", ("o",), ("openai_chat", "openai_responses"))
+ANTHROPIC = Provider("anthropic", "https://a", ("a",), ("anthropic_messages", "openai_chat"))
+MINE = Provider("mine", "https://m", ("m",), ("anthropic_messages",))
+PROVIDERS: Mapping[str, Provider] = {each.name: each for each in (OPENAI, ANTHROPIC, MINE)}
+ASKED = replace(call(CHAT), model="gpt-5", target="/v1/chat/completions?x=1", headers=(("X-App", "cli"),))
+
+
+def routed(rule: Rule, one: Call = ASKED, meant: Provider = OPENAI) -> list[tuple[str, str, bool]]:
+    return [(route.label, route.protocol, route.meant) for route in plan(rule, one, meant, PROVIDERS)]
+
+
+def to(*texts: str) -> Rule:
+    return Rule(to=tuple(destination(text) for text in texts))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("openai", Destination("openai")),
+        ("openai/gpt-5", Destination("openai", "gpt-5")),
+        ("openrouter/anthropic/claude", Destination("openrouter", "anthropic/claude")),
+    ],
+)
+def test_a_target_is_a_provider_and_maybe_a_model_with_slashes(text: str, found: Destination) -> None:
+    assert destination(text) == found
+
+
+@pytest.mark.parametrize(
+    ("match", "fits"),
+    [
+        (Match(), True),
+        (Match(model="gpt-*"), True),
+        (Match(model="GPT-*"), False),
+        (Match(model="claude-*"), False),
+        (Match(provider="open*"), True),
+        (Match(provider="anthropic"), False),
+        (Match(protocol="openai_chat"), True),
+        (Match(protocol="anthropic_messages"), False),
+        (Match(path="/v1/*"), True),
+        (Match(path="*completions"), True),
+        (Match(path="*x=1"), False),
+        (Match(headers={"x-app": "c*"}), True),
+        (Match(headers={"x-app": "gui"}), False),
+        (Match(headers={"x-other": "*"}), True),
+        (Match(headers={"x-other": "?*"}), False),
+        (Match(model="gpt-*", provider="anthropic"), False),
+    ],
+    ids=str,
+)
+def test_all_that_is_said_has_to_fit(match: Match, fits: bool) -> None:
+    rule = Rule(match, next_on_auth=True)
+    assert rule_for([rule], ASKED, OPENAI) == (rule if fits else Rule())
+
+
+def test_the_first_rule_that_fits_holds() -> None:
+    rules = [Rule(Match(model="o3")), Rule(Match(model="gpt*"), protocol="x"), Rule(), Rule(Match("gpt-5"))]
+    assert rule_for(rules, ASKED, OPENAI) is rules[1]
+    assert rule_for(rules, replace(ASKED, model="other"), OPENAI) is rules[2]
+
+
+def test_a_call_without_a_model_is_not_routed() -> None:
+    assert rule_for([to("anthropic")], replace(ASKED, model=None), OPENAI) == Rule()
+
+
+@pytest.mark.parametrize(
+    ("rule", "routes"),
+    [
+        (Rule(), [("openai/gpt-5", "openai_chat", True)]),
+        (to("anthropic/c"), [("anthropic/c", "openai_chat", False)]),
+        (to("mine/c"), [("mine/c", "anthropic_messages", False)]),
+        (to("mine"), [("mine/gpt-5", "anthropic_messages", False)]),
+        (
+            replace(to("anthropic/c"), protocol="anthropic_messages"),
+            [("anthropic/c", "anthropic_messages", False)],
+        ),
+        (Rule(protocol="openai_responses"), [("openai/gpt-5", "openai_responses", True)]),
+        (
+            to("mine/c", "openai", "anthropic/d"),
+            [
+                ("openai/gpt-5", "openai_chat", True),
+                ("mine/c", "anthropic_messages", False),
+                ("anthropic/d", "openai_chat", False),
+            ],
+        ),
+        (
+            to("mine/c", "anthropic/gpt-5", "openai/gpt-5"),
+            [
+                ("anthropic/gpt-5", "openai_chat", False),
+                ("openai/gpt-5", "openai_chat", True),
+                ("mine/c", "anthropic_messages", False),
+            ],
+        ),
+    ],
+    ids=str,
+)
+def test_the_targets_in_order_with_the_model_that_was_asked_for_first(
+    rule: Rule, routes: list[tuple[str, str, bool]]
+) -> None:
+    assert routed(rule) == routes
+
+
+def test_nobody_is_asked_in_a_protocol_that_it_does_not_speak() -> None:
+    asked = replace(ASKED, protocol="anthropic_messages")
+    assert routed(Rule(protocol="openai_chat"), asked, MINE) == [("mine/gpt-5", "anthropic_messages", True)]
+
+
+def test_a_client_s_own_protocol_is_kept_wherever_it_is_spoken() -> None:
+    asked = replace(ASKED, protocol="anthropic_messages")
+    assert routed(to("anthropic/c"), asked) == [("anthropic/c", "anthropic_messages", False)]
+    assert routed(to("openai/c"), asked, ANTHROPIC) == [("openai/c", "openai_chat", False)]

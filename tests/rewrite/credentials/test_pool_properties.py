@@ -1,0 +1,197 @@
+"""Calls over a real pool: whichever of its keys fail, each is asked in its turn and none is passed over."""
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rewrite.credentials import rotation as pools
+from rewrite.credentials.rotation import AUTH_LONGEST, Attempted, Chosen, Credential, PoolState, Wish
+from rewrite.exchange.exchange import Exchange
+from rewrite.values.events import (
+    Acquire,
+    Acquired,
+    Command,
+    EndResponse,
+    Event,
+    NoneFree,
+    OpenUpstream,
+    Release,
+    SetTimer,
+    Start,
+    TimerFired,
+    UpstreamClosed,
+    UpstreamData,
+    UpstreamSent,
+    UpstreamStarted,
+)
+from rewrite.values.limits import Limits
+from rewrite.values.outcome import (
+    Abandoned,
+    Completed,
+    Kind,
+    Outcome,
+    Phase,
+    Rejected,
+    Stalled,
+    Truncated,
+    Unreachable,
+)
+from tests.rewrite.scenes import CHAT, DONE, SSE, TERMS, call, error_body, finishes, refused, says
+
+SERVES = says("Hi") + finishes("stop") + DONE
+HEADS = {
+    "serves": SSE,
+    "fails": refused(500),
+    "refuses": refused(401),
+    "limited": refused(429),
+    "lacks": refused(404),
+}
+BODIES = {
+    "fails": b"",
+    "refuses": error_body("who?"),
+    "limited": error_body("slow", "rate_limit_exceeded"),
+    "lacks": error_body("no such model"),
+}
+
+
+@dataclass(slots=True)
+class House:
+    """A pool whose keys do what `does` says, and the calls that it is asked for one after another."""
+
+    does: dict[str, str]
+    now: float = 0.0
+    asked: list[str] = field(default_factory=list)
+    backed_off_at: list[int] = field(default_factory=list)
+    holder: str = ""
+    pool: PoolState = field(init=False)
+    exchange: Exchange = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pool = PoolState(tuple(Credential(name, "vendor") for name in self.does))
+
+    def call(self) -> bool:
+        """Whether it was served."""
+        self.asked, self.backed_off_at = [], []
+        self.exchange = Exchange(call(), CHAT, TERMS, self.now)
+        events: list[Event] = [Start()]
+        sent = b""
+        while events:
+            for command in self.exchange.handle(events.pop(0), self.now):
+                events += self.follows(command)
+                sent += getattr(command, "data", b"")
+                if isinstance(command, EndResponse):
+                    return sent == SERVES
+        raise AssertionError("the call has no end")
+
+    def follows(self, command: Command) -> list[Event]:
+        match command:
+            case Acquire():
+                return [self.acquired(command)]
+            case OpenUpstream(attempt=attempt):
+                does = self.does[self.holder]
+                answer = UpstreamData(attempt, SERVES if does == "serves" else BODIES[does])
+                head = UpstreamStarted(attempt, HEADS[does])
+                return [UpstreamSent(attempt), head, answer, UpstreamClosed(attempt)]
+            case Release(outcome=outcome):
+                attempted = Attempted(self.holder, "m", "one")
+                self.pool = pools.settle(self.pool, attempted, outcome, self.now)
+            case SetTimer(attempt=attempt, name="backoff", seconds=seconds):
+                self.now += seconds
+                self.backed_off_at.append(len(self.asked))
+                return [TimerFired(attempt, "backoff")]
+            case _:
+                pass
+        return []
+
+    def acquired(self, asked: Acquire) -> Event:
+        wish = Wish(
+            "m",
+            asked.prefer,
+            insist=asked.insist,
+            avoid=asked.avoid,
+            refused=asked.refused,
+            resting=asked.resting,
+            only_others=asked.only_others,
+        )
+        found = pools.choose(self.pool, wish, self.now)
+        if not isinstance(found, Chosen):
+            return NoneFree(asked.attempt, found.wait, found.paused, found.refused, found.keys)
+        self.holder = found.credential.name
+        self.asked.append(self.holder)
+        self.pool = pools.taken(self.pool, self.holder)
+        return Acquired(asked.attempt, self.holder, asked_last=found.asked_last)
+
+
+MOST = 2 * Limits().max_attempts
+
+
+@settings(max_examples=250, deadline=None)
+@given(st.lists(st.sampled_from(list(HEADS)), min_size=1, max_size=12), st.integers(1, 5))
+def test_each_free_key_is_asked_once_before_any_is_asked_twice(does: list[str], calls: int) -> None:
+    house = House(dict(zip("abcdefghijkl", does, strict=False)))
+    for _ in range(calls):
+        served, asked = house.call(), house.asked
+        failed = sum(house.does[name] == "fails" for name in asked)
+        assert failed <= MOST
+        for position, name in enumerate(asked):
+            if name in asked[:position]:
+                untried = set(house.does) - set(asked[:position])
+                assert all(house.does[each] in ("refuses", "limited", "lacks") for each in untried)
+        assert served == (asked != [] and house.does[asked[-1]] == "serves")
+        if "serves" in does and does.count("fails") < MOST:
+            assert served
+            assert house.backed_off_at == []
+            assert max(Counter(asked).values()) == 1
+
+
+OUTCOMES: list[Outcome] = [
+    Completed(),
+    Abandoned(),
+    Truncated("reset"),
+    Stalled(Phase.FIRST_TOKEN, 60.0),
+    Unreachable("reset", sent=True),
+    Unreachable("no route", connected=False),
+    *(Rejected(400, kind) for kind in Kind),
+    Rejected(429, Kind.RATE, retry_after=5.0),
+]
+STEPS = st.tuples(
+    st.sampled_from("mn"),
+    st.sampled_from(OUTCOMES),
+    st.sampled_from(["ann", "bob"]),
+    st.sampled_from([0.0, 0.1, 20.0, 90.0, 700.0, 9000.0]),
+    st.booleans(),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(STEPS, max_size=60), st.integers(1, 4))
+def test_whatever_came_of_calls_a_key_serves_again_once_the_stated_wait_is_over(
+    steps: list[tuple[str, Outcome, str, float, bool]], keys: int
+) -> None:
+    pool, now = PoolState(tuple(Credential(name, "vendor") for name in "abcd"[:keys])), 0.0
+    for scope, outcome, witness, seconds, fallback in steps:
+        now += seconds
+        found = pools.choose(pool, Wish(scope, fallback=fallback), now)
+        if isinstance(found, Chosen):
+            name = found.credential.name
+            pool = pools.probing(pool, scope, now) if found.probe else pool
+            attempted = Attempted(name, scope, witness, probe=found.probe)
+            pool = pools.settle(pools.taken(pool, name), attempted, outcome, now)
+        else:
+            is_over_after_its_wait(pool, Wish(scope, fallback=fallback), now)
+    assert not any(state.in_flight for state in pool.states.values())
+
+
+def is_over_after_its_wait(pool: PoolState, wish: Wish, now: float) -> None:
+    found = pools.choose(pool, wish, now)
+    assert isinstance(found, pools.NoneFree)
+    assert wish.fallback or not found.paused
+    assert found.wait is not None
+    assert 0 < found.wait <= AUTH_LONGEST
+    alone = pools.choose(pool, replace(wish, fallback=False), now + found.wait + 0.001)
+    assert isinstance(alone, Chosen)
+    if found.refused:
+        assert found.wait <= found.refused.wait + 0.001
+        assert all(pool.state(one.name).refusal(wish.scope, now) for one in pool.credentials)

@@ -1,0 +1,76 @@
+"""What the client has got: its head, its bytes, the life that it is shown, and the record of it."""
+
+from protocols.model.progress import Progress
+from rewrite.exchange.attempt import Attempt
+from rewrite.exchange.attempts import Attempts
+from rewrite.exchange.delivery import LINGER, Delivery, Over
+from rewrite.exchange.timers import Silence
+from rewrite.target.leg import Leg
+from rewrite.values.events import CALL, SendData, SendHeaders, SetTimer
+from tests.rewrite.scenes import CHAT, DONE, SSE, TERMS, call, finishes, says, timed
+
+BEATING = timed(TERMS, heartbeat=15.0, hold=120.0).timing
+BEAT = SendData(1, b"\n", beat=True)
+
+
+def delivery(began: float = 0.0) -> Delivery:
+    return Delivery(call(), CHAT, BEATING, began)
+
+
+def held(data: bytes) -> Attempt:
+    """An attempt with an answer that begins with `data`."""
+    attempt = Attempt(1, stall=Silence(30.0))
+    current = attempt.reading = Leg(call(), CHAT).reading(SSE)
+    for segment in current.feed(data):
+        current.hold(segment)
+    return attempt
+
+
+def test_a_call_that_is_streamed_is_held_for_so_long() -> None:
+    assert list(delivery().start()) == [SetTimer(CALL, "hold", 120.0)]
+    assert list(Delivery(call(stream=False), CHAT, BEATING, 0.0).start()) == []
+
+
+def test_the_commit_sends_all_that_was_held_and_watches_both_silences() -> None:
+    found, attempt = delivery(), held(says("Hi"))
+    assert attempt.reading
+    assert list(found.commit(attempt, attempt.reading, 7.0)) == [
+        SendHeaders(1, SSE),
+        SendData(1, says("Hi")),
+        SetTimer(1, "stall", 30.0),
+        SetTimer(1, "heartbeat", 15.0),
+    ]
+    assert (found.committed, found.head, found.first_token) == (True, SSE, 7.0)
+
+
+def test_behind_the_last_frame_the_connection_may_stay_for_a_while() -> None:
+    found, attempt = delivery(), held(finishes("stop") + DONE)
+    assert attempt.reading
+    assert list(found.commit(attempt, attempt.reading, 7.0))[-1] == SetTimer(1, "linger", LINGER)
+    assert found.first_token is None
+
+
+def test_only_silence_is_broken() -> None:
+    found = delivery()
+    assert found.send(1, b"x", 10.0) == (SendData(1, b"x"),)
+    assert list(found.beat(1, 15.0)) == [SetTimer(1, "heartbeat", 10.0)]
+    assert list(found.beat(1, 25.0)) == [BEAT, SetTimer(1, "heartbeat", 15.0)]
+    found.drained(39.0)
+    assert list(found.beat(1, 40.0)) == [SetTimer(1, "heartbeat", 14.0)]
+
+
+def test_nothing_to_say_is_no_life() -> None:
+    found = delivery()
+    assert found.send(1, b"", 10.0) == ()
+    assert next(found.beat(1, 15.0)) == BEAT
+
+
+def test_the_record_counts_from_the_beginning_of_the_call() -> None:
+    found, attempt = delivery(began=100.0), held(says("Hi"))
+    assert attempt.reading
+    assert list(found.commit(attempt, attempt.reading, 103.0))
+    attempts = Attempts(call(), CHAT, (TERMS,), found.latest)
+    assert attempts.latest == 690.0
+    summary = found.summary(Over("repaired", "cut", 200, SSE), attempts, Progress(), 110.0)
+    assert (summary.began, summary.seconds, summary.first_token) == (100.0, 10.0, 3.0)
+    assert (summary.end, summary.estimated, summary.status) == ("repaired", True, 200)

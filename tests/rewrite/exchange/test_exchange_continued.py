@@ -1,0 +1,79 @@
+"""Conversations: what can happen while the rest of an answer is asked for."""
+
+from dataclasses import replace
+from typing import Any
+
+from protocols.model.http import Head
+from rewrite.values.events import (
+    Acquire,
+    Acquired,
+    CancelUpstream,
+    ClientGone,
+    OpenUpstream,
+    Release,
+    Report,
+    SendData,
+    SendHeaders,
+    SetTimer,
+    Start,
+    TimerFired,
+    UpstreamClosed,
+    UpstreamData,
+    UpstreamSent,
+    UpstreamStarted,
+)
+from rewrite.values.limits import OnTruncation
+from rewrite.values.outcome import Abandoned, Phase, Stalled, Truncated
+from tests.playbook import ANY, After, Open, Playbook
+from tests.rewrite.asks import ask
+from tests.rewrite.goings_on import CUT
+from tests.rewrite.scenes import ROLE, SSE, TERMS, error_body, play, refused, says, timed
+
+GO_ON = replace(TERMS, on_truncation=OnTruncation.CONTINUE)
+SAID = ROLE + says("Hello wor")
+TOKEN = 60.0
+
+
+def cut() -> Playbook:
+    """The first answer was cut, and another key is wanted for the rest."""
+    conversation = play(ask("openai_chat"), timed(GO_ON, first_token=TOKEN))
+    conversation = conversation >> Start() << Acquire(1) >> Acquired(1, "a") << OpenUpstream(1)
+    conversation = conversation >> UpstreamSent(1) << SetTimer(1, "first_token", TOKEN)
+    conversation = conversation >> UpstreamStarted(1, SSE) >> UpstreamData(1, SAID)
+    conversation = conversation << SendHeaders(1, SSE) << SendData(1, SAID) >> UpstreamClosed(1, CUT)
+    return conversation << Release(1, Truncated(CUT)) << Acquire(2, avoid=frozenset("a"))
+
+
+def asked_again() -> Playbook:
+    """It was asked for."""
+    conversation = cut() >> Acquired(2, "b") << OpenUpstream(2, True, ANY) >> UpstreamSent(2)
+    return conversation << SetTimer(2, "first_token", TOKEN)
+
+
+def test_a_rest_that_never_begins_is_given_up() -> None:
+    conversation = asked_again() >> After(TOKEN) >> TimerFired(2, "first_token")
+    conversation = conversation << CancelUpstream(2) << Release(2, Stalled(Phase.FIRST_TOKEN, TOKEN))
+    assert conversation << Acquire(3, avoid=frozenset("ab"))
+
+
+def test_a_refusal_of_the_rest_whose_body_never_ends_is_given_up() -> None:
+    conversation = asked_again() >> UpstreamStarted(2, refused(503))
+    conversation = conversation >> UpstreamData(2, error_body("busy")[:-1])
+    conversation = conversation >> After(TOKEN) >> TimerFired(2, "first_token")
+    conversation = conversation << CancelUpstream(2) << Release(2, ANY)
+    assert conversation << Acquire(3, avoid=frozenset("ab"))
+
+
+def left_with(head: Head) -> Any:
+    """The summary of a call whose client left with this head."""
+    return Open(f"left with {head}", lambda found: (found.end, found.head) == ("abandoned", head))
+
+
+def test_a_client_that_leaves_before_the_rest_has_the_first_head() -> None:
+    assert cut() >> ClientGone() << Report(left_with(SSE))
+
+
+def test_a_client_that_leaves_in_the_rest_has_the_first_head() -> None:
+    other = replace(SSE, headers=(*SSE.headers, ("x-request-id", "2")))
+    conversation = asked_again() >> UpstreamStarted(2, other) >> ClientGone() << CancelUpstream(2)
+    assert conversation << Release(2, Abandoned()) << Report(left_with(SSE))

@@ -1,0 +1,96 @@
+"""Every form in which a provider says when it may be asked again."""
+
+import pytest
+
+from protocols.model.http import Headers
+from rewrite.policies.retry_after import duration, retry_after
+
+NOW = 1_700_000_000.0
+"""Tue, 14 Nov 2023 22:13:20 GMT."""
+
+
+def info(delay: str) -> dict[str, object]:
+    details = [
+        {"@type": "type.googleapis.com/google.rpc.QuotaFailure"},
+        {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay},
+    ]
+    return {"error": {"code": 429, "details": details}}
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after-ms": "700"}, 0.7),
+        ({"Retry-After-MS": "0"}, 0.0),
+        ({"retry-after": "3"}, 3.0),
+        ({"Retry-After": " 2.5 "}, 2.5),
+        ({"retry-after": "Tue, 14 Nov 2023 22:14:20 GMT"}, 60.0),
+        ({"retry-after": "Tue, 14 Nov 2023 22:14:20 -0000"}, 60.0),
+        ({"retry-after": "Tue, 14 Nov 2023 22:12:20 GMT"}, 0.0),
+        ({"anthropic-ratelimit-requests-reset": "2023-11-14T22:13:50Z"}, 30.0),
+        ({"anthropic-ratelimit-tokens-reset": "2023-11-14T22:13:50+00:00"}, 30.0),
+        ({"anthropic-ratelimit-tokens-reset": "2023-11-14T22:13:50"}, 30.0),
+        ({"x-ratelimit-reset-requests": "6ms"}, 0.006),
+        ({"x-ratelimit-reset-tokens": "17.399999999s"}, 17.399999999),
+        ({"x-ratelimit-reset-tokens": "1m3s"}, 63.0),
+        ({"x-ratelimit-reset-requests": "1h0m0.5s"}, 3600.5),
+        ({"x-ratelimit-reset-requests": "12"}, 12.0),
+    ],
+)
+def test_each_form(headers: dict[str, str], seconds: float) -> None:
+    assert retry_after(tuple(headers.items()), {}, NOW) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(("delay", "seconds"), [("48s", 48.0), ("48.939935699s", 48.939935699), ("", None)])
+def test_retry_info_in_the_body(delay: str, seconds: float | None) -> None:
+    assert retry_after((), info(delay), NOW) == (seconds and pytest.approx(seconds))
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-5", "nan", "inf", "1e999", "Tue, 99 Nov 2023"])
+def test_what_says_nothing_is_passed_over(text: str) -> None:
+    headers = tuple((name, text) for name in ("retry-after-ms", "retry-after", "x-ratelimit-reset-tokens"))
+    assert retry_after((*headers, ("anthropic-ratelimit-tokens-reset", text)), {}, NOW) is None
+
+
+def test_the_first_that_speaks_wins() -> None:
+    headers: Headers = (
+        ("x-ratelimit-reset-tokens", "9s"),
+        ("retry-after", "5"),
+        ("retry-after-ms", "700"),
+    )
+    assert retry_after(headers, info("7s"), NOW) == 0.7
+    assert retry_after(headers[:2], info("7s"), NOW) == 5.0
+    assert retry_after(headers[:1], info("7s"), NOW) == 7.0
+    assert retry_after(headers[:1], {}, NOW) == 9.0
+
+
+def test_of_the_windows_the_used_up_ones_count() -> None:
+    windows: Headers = (
+        ("x-ratelimit-remaining-requests", "4999"),
+        ("x-ratelimit-reset-requests", "12ms"),
+        ("x-ratelimit-remaining-tokens", "0"),
+        ("x-ratelimit-reset-tokens", "40s"),
+        ("anthropic-ratelimit-input-tokens-remaining", "0"),
+        ("anthropic-ratelimit-input-tokens-reset", "2023-11-14T22:14:10Z"),
+    )
+    assert retry_after(windows, {}, NOW) == 50.0
+    assert retry_after(windows[:4], {}, NOW) == 40.0
+
+
+def test_where_no_window_is_said_to_be_used_up_the_soonest_counts() -> None:
+    windows: Headers = (("x-ratelimit-reset-requests", "8s"), ("x-ratelimit-reset-tokens", "40s"))
+    assert retry_after(windows, {}, NOW) == 8.0
+
+
+def test_windows_can_be_left_out() -> None:
+    windows: Headers = (("x-ratelimit-reset-requests", "8s"),)
+    assert retry_after(windows, {}, NOW, windows=False) is None
+    assert retry_after((*windows, ("retry-after", "5")), {}, NOW, windows=False) == 5.0
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("3us", 3e-6), ("3µs", 3e-6), ("250ns", 2.5e-7), ("2m", 120.0), ("0s", 0.0), ("5 s", None), ("s", None)],
+)
+def test_durations(text: str, seconds: float | None) -> None:
+    assert duration(text) == (seconds and pytest.approx(seconds))

@@ -1,0 +1,208 @@
+"""The answer of one attempt: held and read before the commit point, read on demand behind it."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from protocols.framing.whole import WholeDecoder
+from protocols.model.errors import MalformedStream
+from protocols.model.http import Head, WireResponse
+from protocols.model.parts import StreamError
+from protocols.model.segment import Segment
+from rewrite.target.leg import Leg
+from rewrite.target.reading import FRAME_COST, LARGEST_UNREAD, NO_END, Reading
+from rewrite.values.outcome import Kind, Outcome, Rejected, Truncated
+from tests.rewrite.asks import ask, leg
+from tests.rewrite.edges import AZURE
+from tests.rewrite.scenes import (
+    ANTHROPIC,
+    CHAT,
+    DONE,
+    JSON,
+    MESSAGE,
+    PING,
+    ROLE,
+    SSE,
+    call,
+    ending,
+    error_chunk,
+    event,
+    finishes,
+    message_error,
+    says,
+)
+
+GARBAGE = b"data: {oops\n\n"
+ODD = b'data: {"type":"odd"}\n\n'
+FOREIGN = "the provider's answer is not one of this protocol"
+
+
+def holding(*frames: bytes) -> Reading:
+    found = Leg(call(), CHAT).reading(SSE)
+    for frame in frames:
+        found.hold(Segment(frame))
+    return found
+
+
+def test_what_is_held_is_an_answer_until_it_is_released() -> None:
+    held = holding(ROLE, says("Hi"))
+    assert held.answer() == WireResponse(200, SSE.headers, ROLE + says("Hi"))
+    assert [segment.raw for segment in held.release()] == [ROLE, says("Hi")]
+    assert held.answer().body == b""
+
+
+@pytest.mark.parametrize(
+    ("stream", "head", "streamed"), [(True, SSE, True), (False, SSE, True), (True, JSON, False)]
+)
+def test_whether_it_comes_as_a_stream_is_for_the_answer_to_say(
+    stream: bool, head: Head, streamed: bool
+) -> None:
+    assert Leg(call(stream=stream), CHAT).reading(head).streamed is streamed
+
+
+class Overfull(WholeDecoder):
+    """A decoder whose limit the first bytes break, though it could say more at the end."""
+
+    def feed(self, data: bytes) -> Sequence[Segment]:
+        super().feed(data)
+        raise MalformedStream("a frame without an end")
+
+
+def test_what_cannot_be_framed_is_told_once_and_gives_nothing_more() -> None:
+    found = Reading(SSE, Overfull(lambda _: ()), CHAT.encoder(call()), streamed=True)
+    assert (found.feed(b"{}"), found.malformed) == ((), "a frame without an end")
+    assert (found.feed(b"{}"), found.eof()) == ((), ())
+    assert found.decoder.rest() == b"{}"
+
+
+def test_an_error_goes_back_in_a_form_that_clients_raise_on() -> None:
+    held = Leg(call(ANTHROPIC), ANTHROPIC).reading(SSE)
+    held.hold(Segment(MESSAGE))
+    assert held.refusal(StreamError("api_error", "no"), 500).body == MESSAGE
+    refused = held.refusal(StreamError("api_error", "no", native=False), 500)
+    assert refused.body == MESSAGE + message_error("api_error", "no")
+
+
+@pytest.mark.parametrize(
+    ("frame", "cause", "outcome"),
+    [
+        (ROLE, None, Truncated(NO_END)),
+        (ROLE, "reset", Truncated("reset")),
+        (GARBAGE, "reset", Truncated("reset")),
+        (GARBAGE, None, Rejected(200, Kind.FOREIGN, FOREIGN)),
+        (ROLE + GARBAGE, None, Rejected(200, Kind.SERVER, FOREIGN)),
+        (ODD, None, Rejected(200, Kind.FOREIGN, FOREIGN, None, WireResponse(200, SSE.headers, ODD))),
+        (ODD, "reset", Truncated("reset")),
+        (b"", None, Rejected(200, Kind.FOREIGN, FOREIGN, None, WireResponse(200, SSE.headers))),
+        (
+            b"<html>",
+            None,
+            Rejected(200, Kind.FOREIGN, FOREIGN, None, WireResponse(200, SSE.headers, b"<html>")),
+        ),
+        (b'data: {"choi', None, Truncated(NO_END)),
+        (PING, None, Truncated(NO_END)),
+        (AZURE, None, Truncated(NO_END)),
+    ],
+)
+def test_what_nothing_to_commit_means(frame: bytes, cause: str | None, outcome: Outcome) -> None:
+    reading = holding()
+    for segment in [*reading.feed(frame), *reading.eof()]:
+        reading.hold(segment)
+    assert reading.came_to_nothing(cause) == outcome
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome"),
+    [
+        (b"", Rejected(200, Kind.FOREIGN, FOREIGN, None, WireResponse(200, JSON.headers))),
+        (b"OK", Rejected(200, Kind.FOREIGN, FOREIGN, None, WireResponse(200, JSON.headers, b"OK"))),
+        (b'{"choices":[', Truncated(NO_END)),
+    ],
+    ids="nothing text half".split(),
+)
+def test_what_it_means_of_a_whole_answer(body: bytes, outcome: Outcome) -> None:
+    reading = Leg(call(stream=False), CHAT).reading(JSON)
+    for segment in [*reading.feed(body), *reading.eof()]:
+        reading.hold(segment)
+    assert reading.came_to_nothing(None) == outcome
+
+
+@pytest.mark.parametrize(
+    ("body", "says_nothing"),
+    [
+        (b'{"odd":1}', True),
+        (b"[]", True),
+        (b'{"id":"c1","choices":[]}', False),
+        (b'{"choices":[{"index":0,"message":{"content":""},"finish_reason":"stop"}]}', False),
+    ],
+)
+def test_what_json_is_no_answer(body: bytes, says_nothing: bool) -> None:
+    reading = Leg(call(stream=False), CHAT).reading(JSON)
+    for segment in [*reading.feed(body), *reading.eof()]:
+        reading.hold(segment)
+    assert reading.says_nothing is says_nothing
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("head", "body"), [(SSE, ODD), (JSON, b'{"odd":1}'), (JSON, b"[]"), (JSON, b"")], ids=str
+)
+def test_nothing_of_another_protocol_is_handed_to_a_client(stream: bool, head: Head, body: bytes) -> None:
+    """Neither as it came nor as an empty answer."""
+    reading = leg(ask("openai_chat", stream=stream), "anthropic_messages").reading(head)
+    for segment in [*reading.feed(body), *reading.eof()]:
+        reading.hold(segment)
+    assert not reading.properly_ended
+    assert reading.came_to_nothing(None) == Rejected(200, Kind.FOREIGN, FOREIGN)
+
+
+def test_an_error_is_told_unless_its_frame_shows_something_too() -> None:
+    assert holding().hold(Segment(error_chunk("no"))) == StreamError("", "no")
+    both = says("Hi").replace(b'{"id"', b'{"error":{"message":"no"},"id"')
+    assert holding().hold(Segment(both)) is None
+
+
+def test_what_was_passed_on_is_read_when_it_is_asked_for() -> None:
+    passed = holding(says("Hi"))
+    passed.passed_on([Segment(says(" you")), Segment(finishes("stop"))], 100)
+    assert not passed.progress.complete
+    assert passed.settle().complete
+    assert passed.settle().characters == len("Hi you")
+
+
+def test_a_flood_of_frames_is_read_before_it_fills_the_memory() -> None:
+    passed = holding(says("Hi"))
+    passed.passed_on([Segment(says("x"))], len(says("x")))
+    for _ in range(LARGEST_UNREAD // FRAME_COST):
+        passed.passed_on([Segment(b"\n")], 1)
+    assert passed.progress.characters == len("Hi") + 1
+
+
+def test_a_long_answer_is_read_before_it_fills_the_memory() -> None:
+    passed = holding(says("Hi"))
+    for _ in range(3):
+        passed.passed_on([Segment(says("x" * (LARGEST_UNREAD // 2)))], LARGEST_UNREAD // 2 + 1)
+    assert passed.progress.characters == len("Hi") + LARGEST_UNREAD
+    assert passed.settle().characters == len("Hi") + 3 * (LARGEST_UNREAD // 2)
+
+
+@pytest.mark.parametrize(
+    ("frames", "ended"),
+    [
+        ([ROLE, finishes("stop")], True),
+        ([ROLE, DONE], True),
+        ([GARBAGE, ROLE, finishes("stop")], True),
+        ([GARBAGE, DONE], False),
+        ([ROLE], False),
+    ],
+    ids="finish done garbage-and-finish garbage-and-done neither".split(),
+)
+def test_behind_garbage_a_bare_last_frame_is_no_proper_end(frames: list[bytes], ended: bool) -> None:
+    assert holding(*frames).properly_ended is ended
+
+
+def test_an_unknown_event_does_not_spoil_the_end_of_a_message() -> None:
+    held = Leg(call(ANTHROPIC), ANTHROPIC).reading(SSE)
+    for frame in (MESSAGE, event("brand_new"), ending("end_turn")):
+        held.hold(Segment(frame))
+    assert held.properly_ended
