@@ -9,7 +9,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from protocols.model.call import Call, Operation, Rendered, Reply, Target
+from protocols.model.call import Call, Destination, Operation, Rendered, Reply
 from protocols.model.errors import Fault
 from protocols.model.http import Head, WireRequest, WireResponse
 from protocols.model.parts import BlockKey, MessageStart, StreamPart
@@ -138,7 +138,7 @@ class Written:
     """A prompt, where it goes, and the body that it became."""
 
     prompt: Prompt
-    target: Target
+    target: Destination
     body: Mapping[str, object]
 
 
@@ -234,14 +234,14 @@ class WireProtocol(Protocol):
         """
         ...
 
-    def render(self, prompt: Prompt, target: Target) -> Rendered:
+    def render(self, prompt: Prompt, destination: Destination) -> Rendered:
         """`prompt` in this protocol's form. What `abilities` lacks is gone from it already.
 
         Raises Untranslatable for what cannot be said (a tool call without a name).
         """
         ...
 
-    def retarget(self, call: Call, target: Target) -> Rendered:
+    def retarget(self, call: Call, destination: Destination) -> Rendered:
         """The call's own body and operation for another model or provider of the same protocol: only the
         model changes. `headers` is empty."""
         ...

@@ -14,7 +14,7 @@ from protocols.anthropic_messages.request_write_turns import (
 )
 from protocols.anthropic_messages.thinking import Plan, plan
 from protocols.base import Abilities
-from protocols.model.call import Call, Operation, Rendered, Target
+from protocols.model.call import Call, Destination, Operation, Rendered
 from protocols.model.errors import Untranslatable
 from protocols.model.http import Headers
 from protocols.model.prompt import (
@@ -90,7 +90,7 @@ ABILITIES = Abilities(
 )
 
 
-def render(prompt: Prompt, target: Target) -> Rendered:
+def render(prompt: Prompt, destination: Destination) -> Rendered:
     """See `protocols.base.WireProtocol.render`; the losses are those of ABILITIES.
 
     Raises Untranslatable for a conversation without messages, a tool call without a name, and a file that is
@@ -99,10 +99,10 @@ def render(prompt: Prompt, target: Target) -> Rendered:
     opening, messages = split(prompt.messages)
     written = turns(messages)
     tools = _tools(prompt)
-    may_think = target.thinking == "effort" or not closes_with_bare_call(written)
-    thinking = plan(prompt, target, may_think=may_think)
+    may_think = destination.thinking == "effort" or not closes_with_bare_call(written)
+    thinking = plan(prompt, destination, may_think=may_think)
     body = {
-        "model": target.model,
+        "model": destination.model,
         "max_tokens": thinking.max_tokens,
         **given(system=_system(prompt, opening), tools=tools or None),
         **given(tool_choice=_tool_choice(prompt) if tools else None),
@@ -111,7 +111,7 @@ def render(prompt: Prompt, target: Target) -> Rendered:
         **_sampling(prompt, thinking),
         **_rest(prompt),
     }
-    return Rendered(_path(target, Operation.GENERATE), body, VERSION, tuple(_untold(prompt, body)))
+    return Rendered(_path(destination, Operation.GENERATE), body, VERSION, tuple(_untold(prompt, body)))
 
 
 def _untold(prompt: Prompt, body: JsonObject) -> Iterator[tuple[str, str]]:
@@ -125,21 +125,21 @@ def _untold(prompt: Prompt, body: JsonObject) -> Iterator[tuple[str, str]]:
         yield "thinking", "left out beside the other settings"
 
 
-def retarget(call: Call, target: Target) -> Rendered:
+def retarget(call: Call, destination: Destination) -> Rendered:
     """See `protocols.base.WireProtocol.retarget`; the client's query stays, and its path where the target has
     none of its own."""
-    body = {**call.body, "model": target.model}
-    if own := "" if target.path else call.target:
+    body = {**call.body, "model": destination.model}
+    if own := "" if destination.path else call.target:
         return Rendered(own, body)
     query = call.target.partition("?")[2]
-    path = _path(target, call.operation) + (f"?{query}" if query else "")
+    path = _path(destination, call.operation) + (f"?{query}" if query else "")
     return Rendered(path, body)
 
 
-def _path(target: Target, operation: Operation) -> str:
+def _path(destination: Destination, operation: Operation) -> str:
     if operation not in _PATHS:
         return _MODELS
-    path = target.path.replace("{model}", quote(target.model, safe="")) or _PATH
+    path = destination.path.replace("{model}", quote(destination.model, safe="")) or _PATH
     return path + _PATHS[operation]
 
 

@@ -6,7 +6,7 @@ Documented: a budget is at least 1024 tokens and below `max_tokens`; with thinki
 
 from dataclasses import dataclass
 
-from protocols.model.call import Target
+from protocols.model.call import Destination
 from protocols.model.prompt import BUDGETS, Effort, Prompt, Thinking, ToolMode, budget_of, effort_of
 from protocols.model.wirejson import JsonObject, given
 
@@ -28,23 +28,23 @@ class Plan:
     on: bool = False
 
 
-def plan(prompt: Prompt, target: Target, *, may_think: bool) -> Plan:
+def plan(prompt: Prompt, destination: Destination, *, may_think: bool) -> Plan:
     """What the prompt says of thinking, for a target that takes a budget, an effort, or neither.
 
     `may_think`: the conversation allows it. Where a target's way is unknown it is told a budget: the older
     models and those of other makers that speak the protocol take no other. Lossy: a forced tool wins over
     thinking.
     """
-    room = Plan(prompt.max_output or target.max_output or MAX_TOKENS)
+    room = Plan(prompt.max_output or destination.max_output or MAX_TOKENS)
     thinking = prompt.thinking
-    if thinking is None or target.thinking == "none":
+    if thinking is None or destination.thinking == "none":
         return room
     if thinking.off:
         return Plan(room.max_tokens, {"type": "disabled"})
     may_think = may_think and not (prompt.tool_choice and prompt.tool_choice.mode is ToolMode.REQUIRED)
-    if target.thinking == "effort":
+    if destination.thinking == "effort":
         return _by_effort(room.max_tokens, thinking, may_think=may_think)
-    return _by_budget(prompt, target, thinking) if may_think else room
+    return _by_budget(prompt, destination, thinking) if may_think else room
 
 
 def _by_effort(max_tokens: int, thinking: Thinking, *, may_think: bool) -> Plan:
@@ -61,11 +61,11 @@ def _display(thinking: Thinking) -> str | None:
     return "summarized" if thinking.shown else "omitted"
 
 
-def _by_budget(prompt: Prompt, target: Target, thinking: Thinking) -> Plan:
+def _by_budget(prompt: Prompt, destination: Destination, thinking: Thinking) -> Plan:
     """A limit that the client did not set grows by the budget; else the budget gives way, and leaves a
     quarter of the limit to the answer. Where that is too little to think at all, thinking is left out."""
     wanted = max(_tokens(thinking), SMALLEST_BUDGET)
-    most = prompt.max_output or target.max_output or wanted + MAX_TOKENS
+    most = prompt.max_output or destination.max_output or wanted + MAX_TOKENS
     budget = wanted if wanted < most else most * 3 // 4
     if budget < SMALLEST_BUDGET:
         return Plan(most)

@@ -34,7 +34,7 @@ from protocols.gemini_generate.shapes import (
     hosted_tools,
     spelled,
 )
-from protocols.model.call import Call, Operation, Reasoning, Rendered, Reply, Target
+from protocols.model.call import Call, Destination, Operation, Reasoning, Rendered, Reply
 from protocols.model.errors import Fault, Untranslatable
 from protocols.model.http import Head, WireRequest, WireResponse
 from protocols.model.progress import Progress
@@ -152,11 +152,11 @@ class GeminiGenerate:
     def ask(self, call: Call) -> Prompt:
         return ask(call)
 
-    def render(self, prompt: Prompt, target: Target) -> Rendered:
-        return told(render(prompt, target), prompt, target, self.abilities)
+    def render(self, prompt: Prompt, destination: Destination) -> Rendered:
+        return told(render(prompt, destination), prompt, destination, self.abilities)
 
-    def retarget(self, call: Call, target: Target) -> Rendered:
-        return Rendered(_retargeted(call, target), renamed(call.body, target.model))
+    def retarget(self, call: Call, destination: Destination) -> Rendered:
+        return Rendered(_retargeted(call, destination), renamed(call.body, destination.model))
 
     def continued(self, body: Mapping[str, object], said: str, ask: str) -> Mapping[str, object]:
         return continued(body, said, ask)
@@ -182,7 +182,7 @@ def _reasoning(body: JsonObject) -> Reasoning:
     return Reasoning.ON if asks or thinking.get("includeThoughts") is True else Reasoning.UNSAID
 
 
-def _retargeted(call: Call, target: Target) -> str:
+def _retargeted(call: Call, destination: Destination) -> str:
     """The call's own version and method, and of its query how the stream is framed: the rest is for the
     provider that was called. A tuned model is asked for in a place of its own.
 
@@ -192,14 +192,14 @@ def _retargeted(call: Call, target: Target) -> str:
     query = "&".join(pair for pair in asked.split("&") if pair.startswith("alt="))
     mark = "?" if query else ""
     found = _NAMED.search(path)
-    if target.path and (_ENVELOPE in path) != (_ENVELOPE in target.path):
+    if destination.path and (_ENVELOPE in path) != (_ENVELOPE in destination.path):
         raise Untranslatable("request", "the envelope of Code Assist is not taken elsewhere, nor made here")
-    if target.path and call.operation is not Operation.MODELS:
-        return path_of(target, path.rpartition(":")[2], query)
+    if destination.path and call.operation is not Operation.MODELS:
+        return path_of(destination, path.rpartition(":")[2], query)
     if found is None:
         return path + mark + query
     holder = "/publishers/google" if found["kind"] == "endpoints" else ""
-    named = path_of(replace(target, path=holder + "/models/{model}:{method}"), found["method"], "")
+    named = path_of(replace(destination, path=holder + "/models/{model}:{method}"), found["method"], "")
     return path[: found.start()] + named + mark + query
 
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from protocols.gemini_generate.answer_read import SEAL
 from protocols.gemini_generate.shapes import SSE_QUERY, in_envelope
-from protocols.model.call import Rendered, Target
+from protocols.model.call import Destination, Rendered
 from protocols.model.errors import Untranslatable
 from protocols.model.prompt import (
     Content,
@@ -80,39 +80,39 @@ _BY_BUDGET = "2.5"
 _THOUGHTLESS = ("gemini-1", "gemini-2.0", "gemma")
 
 
-def render(prompt: Prompt, target: Target) -> Rendered:
-    """`prompt` for the model of `target`. Raises Untranslatable for a call or a result without a name."""
+def render(prompt: Prompt, destination: Destination) -> Rendered:
+    """`prompt` for the model of `destination`. Raises Untranslatable for a call or result without a name."""
     method = "streamGenerateContent" if prompt.stream else "generateContent"
-    path = path_of(target, method, SSE_QUERY if prompt.stream else "")
-    body = _request(prompt, target)
+    path = path_of(destination, method, SSE_QUERY if prompt.stream else "")
+    body = _request(prompt, destination)
     if in_envelope(path):
-        return Rendered(path, {"model": target.model, "request": body})
+        return Rendered(path, {"model": destination.model, "request": body})
     return Rendered(path, body)
 
 
-def path_of(target: Target, method: str, query: str) -> str:
-    """The path to ask for `method` at `target`, with its query."""
-    model = quote(target.model.removeprefix("models/"), safe="@:-._~/")
-    path = (target.path or _PATH).replace("{model}", model).replace("{method}", method)
+def path_of(destination: Destination, method: str, query: str) -> str:
+    """The path to ask for `method` at `destination`, with its query."""
+    model = quote(destination.model.removeprefix("models/"), safe="@:-._~/")
+    path = (destination.path or _PATH).replace("{model}", model).replace("{method}", method)
     return path + ("&" if "?" in path else "?") + query if query else path
 
 
-def _request(prompt: Prompt, target: Target) -> JsonObject:
+def _request(prompt: Prompt, destination: Destination) -> JsonObject:
     system = [{"text": one.text} for one in prompt.system]
     declared = [_declaration(tool) for tool in prompt.tools]
     return given(
-        contents=_contents(prompt, target),
+        contents=_contents(prompt, destination),
         systemInstruction={"parts": system} if system else None,
         tools=[{"functionDeclarations": declared}] if declared else None,
         toolConfig=_tool_config(prompt.tool_choice) if prompt.tool_choice else None,
-        generationConfig=_config(prompt, target) or None,
+        generationConfig=_config(prompt, destination) or None,
     )
 
 
 # -- what is said ---------------------------------------------------------------------------------------
 
 
-def _contents(prompt: Prompt, target: Target) -> list[JsonObject]:
+def _contents(prompt: Prompt, destination: Destination) -> list[JsonObject]:
     """Neighbours of one role as one turn, results of tools first in theirs: all calls of a turn are to be
     answered in the next one."""
     turns: list[tuple[str, list[JsonObject]]] = []
@@ -124,7 +124,7 @@ def _contents(prompt: Prompt, target: Target) -> list[JsonObject]:
             turns[-1][1].extend(parts)
         elif parts:
             turns.append((role, parts))
-    return [{"role": role, "parts": _arranged(role, parts, target)} for role, parts in turns]
+    return [{"role": role, "parts": _arranged(role, parts, destination)} for role, parts in turns]
 
 
 def _names(messages: Iterable[Message]) -> Mapping[str, str]:
@@ -132,10 +132,10 @@ def _names(messages: Iterable[Message]) -> Mapping[str, str]:
     return {each.id: each.name for one in messages for each in one.content if isinstance(each, ToolCall)}
 
 
-def _arranged(role: str, parts: list[JsonObject], target: Target) -> list[JsonObject]:
+def _arranged(role: str, parts: list[JsonObject], destination: Destination) -> list[JsonObject]:
     if role == "user":
         return sorted(parts, key=lambda part: "functionResponse" not in part)
-    return marked(parts) if _checks_signatures(target) else parts
+    return marked(parts) if _checks_signatures(destination) else parts
 
 
 def marked(parts: list[JsonObject]) -> list[JsonObject]:
@@ -146,9 +146,9 @@ def marked(parts: list[JsonObject]) -> list[JsonObject]:
     return [*parts[:first], {**parts[first], "thoughtSignature": UNSIGNED}, *parts[first + 1 :]]
 
 
-def _checks_signatures(target: Target) -> bool:
+def _checks_signatures(destination: Destination) -> bool:
     """Documented: models that think by level refuse a turn whose first call is not signed."""
-    return _thinks_by(target) == "effort" and not target.model.startswith(_THOUGHTLESS)
+    return _thinks_by(destination) == "effort" and not destination.model.startswith(_THOUGHTLESS)
 
 
 def _parts(message: Message, names: Mapping[str, str], where: str) -> Iterator[JsonObject]:
@@ -244,7 +244,7 @@ def _tool_config(choice: ToolChoice) -> JsonObject:
 # -- knobs ----------------------------------------------------------------------------------------------
 
 
-def _config(prompt: Prompt, target: Target) -> JsonObject:
+def _config(prompt: Prompt, destination: Destination) -> JsonObject:
     form = prompt.response_format
     return given(
         maxOutputTokens=prompt.max_output,
@@ -260,24 +260,24 @@ def _config(prompt: Prompt, target: Target) -> JsonObject:
         logprobs=prompt.logprobs or None,
         responseMimeType="application/json" if form else None,
         responseJsonSchema=form.schema if form else None,
-        thinkingConfig=_thinking(prompt.thinking, target) or None if prompt.thinking else None,
+        thinkingConfig=_thinking(prompt.thinking, destination) or None if prompt.thinking else None,
     )
 
 
-def _thinking(thinking: Thinking, target: Target) -> JsonObject:
-    by = _thinks_by(target)
+def _thinking(thinking: Thinking, destination: Destination) -> JsonObject:
+    by = _thinks_by(destination)
     if by == "none":
         return {}
     effort = effort_of(thinking)
     return given(
-        thinkingBudget=_budget(thinking, target.model) if by == "budget" else None,
+        thinkingBudget=_budget(thinking, destination.model) if by == "budget" else None,
         thinkingLevel=_LEVELS[effort] if by == "effort" and effort else None,
         includeThoughts=thinking.shown,
     )
 
 
-def _thinks_by(target: Target) -> str:
-    return target.thinking or ("budget" if _BY_BUDGET in target.model else "effort")
+def _thinks_by(destination: Destination) -> str:
+    return destination.thinking or ("budget" if _BY_BUDGET in destination.model else "effort")
 
 
 def _budget(thinking: Thinking, model: str) -> int | None:

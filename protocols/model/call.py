@@ -53,7 +53,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Destination:
     """Where a rendered request goes. `path` may hold `{model}` and `{method}`, empty: the protocol's own.
 
     `max_output`: tokens that the model can give, None where unknown; `thinking`: how it is told to think

@@ -10,7 +10,7 @@ from dataclasses import replace
 from protocols.base import Carry, Decoder, Keep
 from protocols.framing.ndjson import LineDecoder, is_line_stream
 from protocols.framing.whole import WholeDecoder
-from protocols.model.call import Call, Operation, Reasoning, Rendered, Reply, Target
+from protocols.model.call import Call, Destination, Operation, Reasoning, Rendered, Reply
 from protocols.model.errors import Fault
 from protocols.model.http import Head, WireRequest, WireResponse
 from protocols.model.progress import Progress
@@ -76,11 +76,11 @@ class OllamaChat:
     def ask(self, call: Call) -> Prompt:
         return ask(call)
 
-    def render(self, prompt: Prompt, target: Target) -> Rendered:
-        return told(render(prompt, target), prompt, target, self.abilities)
+    def render(self, prompt: Prompt, destination: Destination) -> Rendered:
+        return told(render(prompt, destination), prompt, destination, self.abilities)
 
-    def retarget(self, call: Call, target: Target) -> Rendered:
-        return retarget(call, target)
+    def retarget(self, call: Call, destination: Destination) -> Rendered:
+        return retarget(call, destination)
 
     def continued(self, body: JsonObject, said: str, ask: str) -> JsonObject:
         """The protocol knows of no choice of tools."""

@@ -5,7 +5,7 @@ from itertools import chain, groupby
 from urllib.parse import quote
 
 from protocols.base import Abilities
-from protocols.model.call import Call, Operation, Rendered, Target
+from protocols.model.call import Call, Destination, Operation, Rendered
 from protocols.model.errors import Untranslatable
 from protocols.model.prompt import (
     Content,
@@ -76,27 +76,27 @@ _BETWEEN = "\n\n"
 _ANY_OBJECT: JsonObject = {"type": "object", "properties": {}}
 
 
-def render(prompt: Prompt, target: Target) -> Rendered:
+def render(prompt: Prompt, destination: Destination) -> Rendered:
     """Raises Untranslatable for a tool call without a name, and for media
     other than images in the request. `stream` is always said: left out, it is true."""
     tools = _offered(prompt)
     body = given(
-        model=target.model,
+        model=destination.model,
         messages=_messages(prompt),
         tools=[_tool(tool) for tool in tools] or None,
         stream=prompt.stream,
         format=_format(prompt.response_format),
-        think=_think(prompt.thinking, target),
-        options=_options(prompt, target) or None,
+        think=_think(prompt.thinking, destination),
+        options=_options(prompt, destination) or None,
     )
-    return Rendered(_path(target, _GENERATION), body)
+    return Rendered(_path(destination, _GENERATION), body)
 
 
-def retarget(call: Call, target: Target) -> Rendered:
+def retarget(call: Call, destination: Destination) -> Rendered:
     """A list of models is asked for without a body. Where the target has no path of its own, the call's
     stays."""
-    body = {} if call.operation is Operation.MODELS else {**call.body, "model": target.model}
-    if own := "" if target.path else call.target:
+    body = {} if call.operation is Operation.MODELS else {**call.body, "model": destination.model}
+    if own := "" if destination.path else call.target:
         return Rendered(own, body)
     asked = call.target.partition("?")[0]
     match call.operation:
@@ -106,20 +106,20 @@ def retarget(call: Call, target: Target) -> Rendered:
             suffix = _OLDER_EMBED if asked.endswith(_OLDER_EMBED) else _EMBED
         case _:
             suffix = _GENERATION
-    return Rendered(_path(target, suffix), body)
+    return Rendered(_path(destination, suffix), body)
 
 
-def _path(target: Target, suffix: str) -> str:
+def _path(destination: Destination, suffix: str) -> str:
     """The target's path, which is that of its generation, for another operation of the same place."""
-    whole, mark, query = (target.path or _GENERATION).partition("?")
+    whole, mark, query = (destination.path or _GENERATION).partition("?")
     own = whole if suffix == _GENERATION else whole.removesuffix(_GENERATION) + suffix
-    return (own + mark + query).replace("{model}", quote(target.model))
+    return (own + mark + query).replace("{model}", quote(destination.model))
 
 
-def _options(prompt: Prompt, target: Target) -> JsonObject:
+def _options(prompt: Prompt, destination: Destination) -> JsonObject:
     limit = prompt.max_output
-    if limit is not None and target.max_output is not None:
-        limit = min(limit, target.max_output)
+    if limit is not None and destination.max_output is not None:
+        limit = min(limit, destination.max_output)
     return given(
         num_predict=limit,
         temperature=prompt.temperature,
@@ -136,14 +136,14 @@ def _format(form: ResponseFormat | None) -> object:
     return (form.schema or "json") if form else None
 
 
-def _think(thinking: Thinking | None, target: Target) -> bool | str | None:
+def _think(thinking: Thinking | None, destination: Destination) -> bool | str | None:
     """A model that cannot think refuses a request that turns it on; only some know levels."""
-    if thinking is None or target.thinking == "none":
+    if thinking is None or destination.thinking == "none":
         return None
     if thinking.off:
         return False
     effort = effort_of(thinking)
-    if effort is not None and target.thinking == "effort":
+    if effort is not None and destination.thinking == "effort":
         return LEVELS[effort]
     return True if effort is not None or thinking.budget is not None else None
 

@@ -17,7 +17,7 @@ from dataclasses import replace
 from protocols.base import Abilities, Carry, Decoder, Keep
 from protocols.framing.sse import DONE, SseDecoder, is_event_stream
 from protocols.framing.whole import WholeDecoder
-from protocols.model.call import Call, Operation, Reasoning, Rendered, Reply, Target
+from protocols.model.call import Call, Destination, Operation, Reasoning, Rendered, Reply
 from protocols.model.errors import Fault
 from protocols.model.http import Head, WireRequest, WireResponse
 from protocols.model.progress import Progress
@@ -99,11 +99,11 @@ class OpenAIChat:
     def ask(self, call: Call) -> Prompt:
         return request_read.ask(call)
 
-    def render(self, prompt: Prompt, target: Target) -> Rendered:
-        return told(request_write.render(prompt, target), prompt, target, self.abilities)
+    def render(self, prompt: Prompt, destination: Destination) -> Rendered:
+        return told(request_write.render(prompt, destination), prompt, destination, self.abilities)
 
-    def retarget(self, call: Call, target: Target) -> Rendered:
-        return request_write.retarget(call, target)
+    def retarget(self, call: Call, destination: Destination) -> Rendered:
+        return request_write.retarget(call, destination)
 
     def continued(self, body: JsonObject, said: str, ask: str) -> JsonObject:
         return continued(body, said, ask)

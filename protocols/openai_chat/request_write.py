@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 from protocols.base import Abilities
-from protocols.model.call import Call, Operation, Rendered, Target
+from protocols.model.call import Call, Destination, Operation, Rendered
 from protocols.model.parts import ToolKind
 from protocols.model.prompt import (
     Effort,
@@ -74,11 +74,11 @@ _TIERS: Mapping[str, str] = {
 """The words that providers of Chat know, and Anthropic's for the ordinary tier."""
 
 
-def render(prompt: Prompt, target: Target) -> Rendered:
+def render(prompt: Prompt, destination: Destination) -> Rendered:
     """Raises Untranslatable for a tool call without a name, and for the id of an upload."""
     tools = _offered(prompt)
     body = given(
-        model=target.model,
+        model=destination.model,
         messages=render_messages(prompt),
         tools=[_tool(tool) for tool in tools] or None,
         tool_choice=_tool_choice(prompt.tool_choice) if tools else None,
@@ -93,43 +93,43 @@ def render(prompt: Prompt, target: Target) -> Rendered:
         n=prompt.choices,
         stop=list(prompt.stop) or None,
         response_format=_response_format(prompt.response_format),
-        reasoning_effort=_effort(prompt.thinking, target),
+        reasoning_effort=_effort(prompt.thinking, destination),
         verbosity=prompt.verbosity,
         user=prompt.user,
         service_tier=_TIERS.get(prompt.service_tier or ""),
         prompt_cache_key=prompt.cache_key,
     )
-    return Rendered(path(target), {**body, **_limit(prompt, target)})
+    return Rendered(path(destination), {**body, **_limit(prompt, destination)})
 
 
-def retarget(call: Call, target: Target) -> Rendered:
+def retarget(call: Call, destination: Destination) -> Rendered:
     """A list of models is asked for without a body. Where the target has no path of its own, the call's
     stays, which is seldom OpenAI's."""
-    body = {} if call.operation is Operation.MODELS else {**call.body, "model": target.model}
-    own = "" if target.path else call.target
-    return Rendered(_deployed(own, target) if own else path(target, call.operation), body)
+    body = {} if call.operation is Operation.MODELS else {**call.body, "model": destination.model}
+    own = "" if destination.path else call.target
+    return Rendered(_deployed(own, destination) if own else path(destination, call.operation), body)
 
 
-def _deployed(asked: str, target: Target) -> str:
+def _deployed(asked: str, destination: Destination) -> str:
     """Path and query of a call for another model of its provider: Azure has the deployment's name in them."""
-    return _DEPLOYMENT.sub(lambda _: f"/deployments/{quote(target.model, safe='')}/", asked, count=1)
+    return _DEPLOYMENT.sub(lambda _: f"/deployments/{quote(destination.model, safe='')}/", asked, count=1)
 
 
-def path(target: Target, operation: Operation = Operation.GENERATE) -> str:
+def path(destination: Destination, operation: Operation = Operation.GENERATE) -> str:
     """The target's path, which is that of its generation, for another operation of the same place."""
-    whole, mark, query = (target.path or _PATH).partition("?")
+    whole, mark, query = (destination.path or _PATH).partition("?")
     place = whole.removesuffix(_GENERATION)
     suffix = _SUFFIXES.get(operation, "")
     own = whole if operation is Operation.GENERATE else place + suffix
-    return (own + mark + query).replace("{model}", quote(target.model))
+    return (own + mark + query).replace("{model}", quote(destination.model))
 
 
-def _limit(prompt: Prompt, target: Target) -> JsonObject:
+def _limit(prompt: Prompt, destination: Destination) -> JsonObject:
     """Never more than the model can give, where that is known: a larger number may be refused."""
-    asked, most = prompt.max_output, target.max_output
+    asked, most = prompt.max_output, destination.max_output
     if asked is None:
         return {}
-    return {target.max_tokens_field: asked if most is None else min(asked, most)}
+    return {destination.max_tokens_field: asked if most is None else min(asked, most)}
 
 
 # -- tools ----------------------------------------------------------------------------------------------
@@ -182,10 +182,14 @@ def _response_format(form: ResponseFormat | None) -> JsonObject | None:
     return {"type": "json_schema", "json_schema": stated}
 
 
-def _effort(thinking: Thinking | None, target: Target) -> str | None:
+def _effort(thinking: Thinking | None, destination: Destination) -> str | None:
     """`none` is said only to models that are known to be told by effort: others refuse the word, and many
     that do not reason refuse the field."""
-    if thinking is None or target.thinking == "none" or (thinking.off and target.thinking != "effort"):
+    if (
+        thinking is None
+        or destination.thinking == "none"
+        or (thinking.off and destination.thinking != "effort")
+    ):
         return None
     effort = effort_of(thinking)
     return None if effort is None else (Effort.XHIGH if effort is Effort.MAX else effort).value

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from protocols.base import Abilities, Carry, Decoder, Keep
 from protocols.framing.sse import is_event_stream
 from protocols.framing.whole import WholeDecoder
-from protocols.model.call import Call, Operation, Reasoning, Rendered, Reply, Target
+from protocols.model.call import Call, Destination, Operation, Reasoning, Rendered, Reply
 from protocols.model.errors import Fault
 from protocols.model.http import Head, WireRequest, WireResponse
 from protocols.model.progress import Progress
@@ -131,16 +131,16 @@ class OpenAIResponses:
     def ask(self, call: Call) -> Prompt:
         return read_prompt(call)
 
-    def render(self, prompt: Prompt, target: Target) -> Rendered:
-        rendered = Rendered(_path(target, Operation.GENERATE), rendered_body(prompt, target))
-        return told(rendered, prompt, target, self.abilities)
+    def render(self, prompt: Prompt, destination: Destination) -> Rendered:
+        rendered = Rendered(_path(destination, Operation.GENERATE), rendered_body(prompt, destination))
+        return told(rendered, prompt, destination, self.abilities)
 
-    def retarget(self, call: Call, target: Target) -> Rendered:
+    def retarget(self, call: Call, destination: Destination) -> Rendered:
         """Where the target has no path of its own, the call's stays: Azure's and ChatGPT's differ from the
         protocol's. A list of models is asked for without a body."""
         models = call.operation is Operation.MODELS
-        path = _path(target, call.operation) if target.path or not call.target else call.target
-        return Rendered(path, {} if models else {**call.body, "model": target.model})
+        path = _path(destination, call.operation) if destination.path or not call.target else call.target
+        return Rendered(path, {} if models else {**call.body, "model": destination.model})
 
     def continued(self, body: Mapping[str, object], said: str, ask: str) -> Mapping[str, object]:
         return continued(body, said, ask)
@@ -182,12 +182,12 @@ def _reasoning(body: JsonObject) -> Reasoning:
     return Reasoning.ON if any(value is not None for value in asked.values()) else Reasoning.UNSAID
 
 
-def _path(target: Target, operation: Operation) -> str:
+def _path(destination: Destination, operation: Operation) -> str:
     """The target's path, which is that of its generation, or another operation's beside it."""
-    whole, mark, query = (target.path or _PREFIX + _GENERATION).partition("?")
+    whole, mark, query = (destination.path or _PREFIX + _GENERATION).partition("?")
     beside = whole.removesuffix(_GENERATION) + _SUFFIXES.get(operation, "")
     own = whole if operation is Operation.GENERATE else beside
-    return (own + mark + query).replace("{model}", quote(target.model, safe=""))
+    return (own + mark + query).replace("{model}", quote(destination.model, safe=""))
 
 
 PROTOCOL = OpenAIResponses()

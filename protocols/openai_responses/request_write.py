@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import assert_never
 
-from protocols.model.call import Target
+from protocols.model.call import Destination
 from protocols.model.errors import Untranslatable
 from protocols.model.parts import ToolKind
 from protocols.model.prompt import (
@@ -47,7 +47,7 @@ _MEDIA_FIELDS: Mapping[tuple[MediaKind, MediaForm], str] = {
 }
 
 
-def rendered_body(prompt: Prompt, target: Target) -> JsonObject:
+def rendered_body(prompt: Prompt, destination: Destination) -> JsonObject:
     """Raises Untranslatable for a tool call without a name, and for media that have no place."""
     limit = None if prompt.max_output is None else max(LEAST_OUTPUT, prompt.max_output)
     fields = given(
@@ -60,15 +60,15 @@ def rendered_body(prompt: Prompt, target: Target) -> JsonObject:
         top_p=prompt.top_p,
         top_logprobs=prompt.logprobs,
         text=_text(prompt),
-        reasoning=_reasoning(prompt, target),
-        include=_include(prompt, target),
+        reasoning=_reasoning(prompt, destination),
+        include=_include(prompt, destination),
         user=prompt.user,
         metadata=prompt.metadata,
         service_tier=prompt.service_tier,
         prompt_cache_key=prompt.cache_key,
         stream=prompt.stream or None,
     )
-    return {"model": target.model, "input": list(_input(prompt)), **fields, "store": False}
+    return {"model": destination.model, "input": list(_input(prompt)), **fields, "store": False}
 
 
 def _text(prompt: Prompt) -> JsonObject | None:
@@ -83,17 +83,17 @@ def _format(form: ResponseFormat) -> JsonObject:
     return {"type": "json_schema", "name": form.name or _SCHEMA_NAME, "schema": form.schema, **said}
 
 
-def _reasoning(prompt: Prompt, target: Target) -> JsonObject | None:
-    if prompt.thinking is None or target.thinking == _NEVER_THINKS:
+def _reasoning(prompt: Prompt, destination: Destination) -> JsonObject | None:
+    if prompt.thinking is None or destination.thinking == _NEVER_THINKS:
         return None
     effort = effort_of(prompt.thinking)
     shown = "auto" if prompt.thinking.shown and effort is not Effort.NONE else None
     return given(effort=effort.value if effort else None, summary=shown) or None
 
 
-def _include(prompt: Prompt, target: Target) -> list[str] | None:
+def _include(prompt: Prompt, destination: Destination) -> list[str] | None:
     """A model that does not reason refuses to be asked for encrypted reasoning."""
-    off = target.thinking == _NEVER_THINKS or (prompt.thinking is not None and prompt.thinking.off)
+    off = destination.thinking == _NEVER_THINKS or (prompt.thinking is not None and prompt.thinking.off)
     reasoning = [] if off else ["reasoning.encrypted_content"]
     return reasoning + (["message.output_text.logprobs"] if prompt.logprobs else []) or None
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from protocols.base import Abilities, Written
-from protocols.model.call import Call, Rendered, Target
+from protocols.model.call import Call, Destination, Rendered
 from protocols.model.parts import ToolKind
 from protocols.model.prompt import (
     Content,
@@ -27,9 +27,9 @@ from protocols.shared.arguments import NONE_GIVEN, kept, value_of
 _ORDINARY = ("", "auto")
 
 
-def told(rendered: Rendered, prompt: Prompt, target: Target, abilities: Abilities) -> Rendered:
+def told(rendered: Rendered, prompt: Prompt, destination: Destination, abilities: Abilities) -> Rendered:
     """`rendered` with what `prompt` lost in it, behind what it tells already."""
-    one = Written(prompt, target, rendered.body)
+    one = Written(prompt, destination, rendered.body)
     lost = [(topic, abilities.losses[topic]) for topic, happens in abilities.happens.items() if happens(one)]
     return replace(rendered, losses=(*rendered.losses, *lost))
 

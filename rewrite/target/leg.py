@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from protocols.base import Decoder, WireProtocol
 from protocols.framing.whole import WholeDecoder
-from protocols.model.call import Call, Operation, Rendered, Reply, Target
+from protocols.model.call import Call, Destination, Operation, Rendered, Reply
 from protocols.model.http import Head
 from protocols.model.parts import StreamPart
 from protocols.model.wirejson import JsonObject
@@ -160,10 +160,10 @@ def _translated(call: Call, source: WireProtocol, target: WireProtocol, wanted: 
     return Leg(found.upstream, target, chain, found, rendered, found.losses)
 
 
-def _target(route: Route, path: str) -> Target:
+def _target(route: Route, path: str) -> Destination:
     provider = route.provider
     facts = facts_of(provider, route.model)
-    return Target(
+    return Destination(
         provider=provider.name,
         model=route.model or "",
         path=path,

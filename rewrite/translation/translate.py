@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from protocols.base import Decoder, Encoder, WireProtocol, Writer
-from protocols.model.call import Call, Operation, Rendered, Reply, Target
+from protocols.model.call import Call, Destination, Operation, Rendered, Reply
 from protocols.model.errors import NO_JSON, Fault, MalformedStream, Untranslatable
 from protocols.model.http import Head, Headers, WireResponse
 from protocols.model.parts import (
@@ -122,7 +122,7 @@ def _kept(headers: Headers) -> Headers:
 
 
 def translation(
-    call: Call, source: WireProtocol, target: WireProtocol, where: Target, reply: Reply
+    call: Call, source: WireProtocol, target: WireProtocol, where: Destination, reply: Reply
 ) -> Translation:
     """`call` as `where` can be asked for it. Raises Untranslatable, naming the client's field."""
     if call.operation is not Operation.GENERATE:
@@ -149,7 +149,7 @@ def translation(
     return Translation(source, target, call, upstream, rendered, where.provider, reply, names, losses)
 
 
-def _of_this_request(prompt: Prompt, where: Target, rendered: Rendered) -> Iterator[Loss]:
+def _of_this_request(prompt: Prompt, where: Destination, rendered: Rendered) -> Iterator[Loss]:
     """What the protocol can say, and this model or this combination cannot be told."""
     yield from (Loss(name, why) for name, why in rendered.losses)
     thinks = prompt.thinking is not None and not prompt.thinking.off

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from protocols.base import WireProtocol
-from protocols.model.call import Operation, Target
+from protocols.model.call import Destination, Operation
 from protocols.model.http import WireRequest
 from protocols.model.prompt import (
     Content,
@@ -22,7 +22,7 @@ from protocols.model.prompt import (
 from protocols.model.wirejson import JsonObject, dump
 from protocols.shared.losses import unread
 
-TARGET = Target("vendor", "m", thinking="effort")
+TARGET = Destination("vendor", "m", thinking="effort")
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": False}
 F, G = Tool("f", "does", SCHEMA), Tool("g", "too", SCHEMA)
 IMAGE = Media(MediaKind.IMAGE, MediaForm.DATA, "/9j/4AAQ", "image/jpeg", detail="auto")
@@ -56,9 +56,9 @@ def resulting(result: ToolResult) -> Prompt:
     return replace(PLAIN, messages=(*PLAIN.messages[:-1], Message(Role.USER, (result,))))
 
 
-def losses(protocol: WireProtocol, prompt: Prompt, target: Target = TARGET) -> Sequence[str]:
+def losses(protocol: WireProtocol, prompt: Prompt, destination: Destination = TARGET) -> Sequence[str]:
     """The topics that rendering tells; each says what became of it."""
-    told = protocol.render(prompt, target).losses
+    told = protocol.render(prompt, destination).losses
     assert all(why for _, why in told)
     return [topic for topic, _ in told]
 

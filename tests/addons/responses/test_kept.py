@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from addons.credentials.carriers import ClientCredential, take_out
 from addons.responses.kept import Missing, Responses, Turn, not_to_be_kept, unknown_elsewhere
 from addons.responses.storage import Memory, State, StateError
-from protocols.model.call import Call, Operation, Reply, Target
+from protocols.model.call import Call, Destination, Operation, Reply
 from protocols.model.errors import Untranslatable
 from protocols.model.http import Head, WireRequest, WireResponse
 from protocols.model.progress import Progress
@@ -93,7 +93,7 @@ def end(reason: str = "end_turn") -> bytes:
 
 def translated(call: Call, number: int) -> Translation:
     reply = Reply(f"rot{number:024x}", "gpt-5", 1_700_000_000)
-    target = Target("anthropic", "claude-sonnet-4-5", thinking="budget")
+    target = Destination("anthropic", "claude-sonnet-4-5", thinking="budget")
     return translation(call, RESPONSES, REGISTRY["anthropic_messages"], target, reply)
 
 
@@ -313,7 +313,7 @@ def test_reasoning_goes_back_to_its_maker_and_to_nobody_else(client: Client) -> 
     reasoning = {"reasoning": {"effort": "high"}}
     call = call_of({**turn.call.body, **reasoning})
     assert SIGNATURE in str(translated(call, 2).rendered.body)
-    elsewhere = Target("deepseek", "deepseek-chat")
+    elsewhere = Destination("deepseek", "deepseek-chat")
     reply = Reply("rot", "gpt-5", 1)
     asked = translation(call, RESPONSES, REGISTRY["openai_chat"], elsewhere, reply)
     assert SIGNATURE not in str(asked.rendered.body)

@@ -7,7 +7,7 @@ import pytest
 from protocols.anthropic_messages import PROTOCOL
 from protocols.anthropic_messages.request_write import JSON_ONLY
 from protocols.anthropic_messages.request_write_turns import OPENING
-from protocols.model.call import Call, Operation, Target
+from protocols.model.call import Call, Destination, Operation
 from protocols.model.errors import Untranslatable
 from protocols.model.parts import Seal
 from protocols.model.prompt import (
@@ -32,7 +32,7 @@ from protocols.model.prompt import (
 )
 from protocols.model.wirejson import dump, load_object
 
-TARGET = Target("vendor", "claude", thinking="effort")
+TARGET = Destination("vendor", "claude", thinking="effort")
 BUDGET = replace(TARGET, thinking="budget")
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": False}
 TOOL = Tool("f", "d", SCHEMA)
@@ -56,9 +56,9 @@ HI = user(Text("Hi"))
 ASKED = Prompt("m", (HI,))
 
 
-def render(prompt: Prompt, target: Target = TARGET) -> dict[str, object]:
+def render(prompt: Prompt, destination: Destination = TARGET) -> dict[str, object]:
     """The body as it is sent."""
-    return dict(load_object(dump(PROTOCOL.render(prompt, target).body)) or {})
+    return dict(load_object(dump(PROTOCOL.render(prompt, destination).body)) or {})
 
 
 def turns(*messages: Message) -> object:
@@ -237,19 +237,23 @@ def test_a_model_that_does_not_think_is_not_told_to() -> None:
     assert not body.keys() & {"thinking", "output_config"}
 
 
-@pytest.mark.parametrize("target", [TARGET, BUDGET])
-def test_sampling_gives_way_to_thinking(target: Target) -> None:
+@pytest.mark.parametrize("destination", [TARGET, BUDGET])
+def test_sampling_gives_way_to_thinking(destination: Destination) -> None:
     thinking = replace(ASKED, thinking=Thinking(Effort.LOW), top_k=4)
-    assert not render(replace(thinking, temperature=0.5), target).keys() & {"temperature", "top_p", "top_k"}
-    assert render(replace(thinking, temperature=1), target)["temperature"] == 1
-    assert "top_p" not in render(replace(thinking, top_p=0.5), target)
-    assert render(replace(thinking, top_p=0.97), target)["top_p"] == 0.97
+    assert not render(replace(thinking, temperature=0.5), destination).keys() & {
+        "temperature",
+        "top_p",
+        "top_k",
+    }
+    assert render(replace(thinking, temperature=1), destination)["temperature"] == 1
+    assert "top_p" not in render(replace(thinking, top_p=0.5), destination)
+    assert render(replace(thinking, top_p=0.97), destination)["top_p"] == 0.97
 
 
-@pytest.mark.parametrize("target", [TARGET, BUDGET])
-def test_thinking_gives_way_to_a_forced_tool(target: Target) -> None:
+@pytest.mark.parametrize("destination", [TARGET, BUDGET])
+def test_thinking_gives_way_to_a_forced_tool(destination: Destination) -> None:
     forced = replace(ASKED, tools=(TOOL,), tool_choice=ToolChoice(ToolMode.REQUIRED), temperature=0.5)
-    body = render(replace(forced, thinking=Thinking(Effort.LOW)), target)
+    body = render(replace(forced, thinking=Thinking(Effort.LOW)), destination)
     assert "thinking" not in body
     assert body["temperature"] == 0.5
 

@@ -6,7 +6,7 @@ import pytest
 
 from protocols.gemini_generate import PROTOCOL
 from protocols.gemini_generate.losses import HAPPENS, UNREAD
-from protocols.model.call import Target
+from protocols.model.call import Destination
 from protocols.model.parts import Seal
 from protocols.model.prompt import (
     Effort,
@@ -82,7 +82,7 @@ def test_what_it_does_not_lose_is_not(prompt: Prompt) -> None:
     ("budget", "lost"), [(2_000, []), (-1, []), (50, ["thinking budget"]), (65_536, ["thinking budget"])]
 )
 def test_another_budget_is_told(budget: int, lost: list[str]) -> None:
-    target = Target("google", "gemini-2.5-pro", thinking="budget")
+    target = Destination("google", "gemini-2.5-pro", thinking="budget")
     assert losses(PROTOCOL, replace(PLAIN, thinking=Thinking(budget=budget)), target) == lost
 
 

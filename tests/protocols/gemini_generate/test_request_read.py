@@ -7,7 +7,7 @@ import pytest
 
 from protocols.gemini_generate import PROTOCOL
 from protocols.gemini_generate.request_write import UNSIGNED
-from protocols.model.call import Call, Operation, Reasoning, Target
+from protocols.model.call import Call, Destination, Operation, Reasoning
 from protocols.model.errors import MalformedRequest, Untranslatable
 from protocols.model.http import WireRequest
 from protocols.model.parts import Seal
@@ -137,7 +137,7 @@ def test_what_keeps_calls_together() -> None:
 
 # -- the same request elsewhere -------------------------------------------------------------------------
 
-OTHER = Target("p", "new-1")
+OTHER = Destination("p", "new-1")
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_only_the_model_of_the_path_changes(target: str, path: str) -> None:
 
 
 def test_a_path_of_the_provider_keeps_method_and_query() -> None:
-    where = Target("p", "new-1", path="/x/{model}/{method}")
+    where = Destination("p", "new-1", path="/x/{model}/{method}")
     assert PROTOCOL.retarget(call(target=EVENTS), where).path == "/x/new-1/streamGenerateContent?alt=sse"
     assert PROTOCOL.retarget(call(target=WHOLE), where).path == "/x/new-1/generateContent"
 
@@ -244,7 +244,7 @@ def test_what_the_query_holds_besides_the_framing_stays_with_the_provider_that_w
     plain = Call("c", "gemini_generate", Operation.GENERATE, "m", True, (), {"contents": []})
     called = replace(plain, target="/v1beta/models/m:streamGenerateContent?access_token=t&alt=sse&x=1")
     for path in ("", "/v1beta/models/{model}:{method}"):
-        target = Target("other", "n", path)
+        target = Destination("other", "n", path)
         assert PROTOCOL.retarget(called, target).path == "/v1beta/models/n:streamGenerateContent?alt=sse"
 
 
@@ -253,4 +253,4 @@ def test_the_envelope_of_code_assist_goes_nowhere_else() -> None:
     plain = Call("c", "gemini_generate", Operation.GENERATE, "m", True, (), wrapped_up)
     called = replace(plain, target="/v1internal:streamGenerateContent?alt=sse")
     with pytest.raises(Untranslatable, match="Code Assist"):
-        PROTOCOL.retarget(called, Target("gemini", "n", "/v1beta/models/{model}:{method}"))
+        PROTOCOL.retarget(called, Destination("gemini", "n", "/v1beta/models/{model}:{method}"))

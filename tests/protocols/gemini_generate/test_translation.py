@@ -8,7 +8,7 @@ import pytest
 
 from protocols.gemini_generate import PROTOCOL
 from protocols.gemini_generate.request_write import UNSIGNED
-from protocols.model.call import Target
+from protocols.model.call import Destination
 from protocols.model.errors import Untranslatable
 from protocols.model.parts import Seal
 from protocols.model.prompt import (
@@ -34,8 +34,8 @@ from protocols.model.prompt import (
 from protocols.shared.signatures import CARRIER, wrapped
 from tests.protocols.gemini_generate.frames import EVENTS, INTERNAL, WHOLE, call, calls, text
 
-BY_LEVEL = Target("gemini", "gemini-3-pro")
-BY_BUDGET = Target("gemini", "gemini-2.5-flash")
+BY_LEVEL = Destination("gemini", "gemini-3-pro")
+BY_BUDGET = Destination("gemini", "gemini-2.5-flash")
 USER, MODEL = Role.USER, Role.ASSISTANT
 
 
@@ -51,16 +51,16 @@ def turns(*found: tuple[str, Sequence[Mapping[str, object]]]) -> tuple[Message, 
     return ask({"contents": [{"role": role, "parts": parts} for role, parts in found]}).messages
 
 
-def rendered(prompt: Prompt, target: Target = BY_BUDGET) -> dict[str, object]:
-    return dict(PROTOCOL.render(prompt, target).body)
+def rendered(prompt: Prompt, destination: Destination = BY_BUDGET) -> dict[str, object]:
+    return dict(PROTOCOL.render(prompt, destination).body)
 
 
-def contents(*messages: Message, target: Target = BY_BUDGET) -> Any:
-    return rendered(Prompt("m", messages), target)["contents"]
+def contents(*messages: Message, destination: Destination = BY_BUDGET) -> Any:
+    return rendered(Prompt("m", messages), destination)["contents"]
 
 
-def configured(prompt: Prompt, target: Target = BY_BUDGET) -> object:
-    return rendered(prompt, target).get("generationConfig")
+def configured(prompt: Prompt, destination: Destination = BY_BUDGET) -> object:
+    return rendered(prompt, destination).get("generationConfig")
 
 
 # -- knobs, both ways -----------------------------------------------------------------------------------
@@ -107,7 +107,7 @@ def test_levels_of_thinking_go_both_ways(level: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "thinking", "wire"),
+    ("destination", "thinking", "wire"),
     [
         (BY_LEVEL, Thinking(budget=4096), {"thinkingLevel": "LOW"}),
         (BY_LEVEL, Thinking(Effort.MAX), {"thinkingLevel": "HIGH"}),
@@ -117,16 +117,22 @@ def test_levels_of_thinking_go_both_ways(level: str) -> None:
         (BY_BUDGET, Thinking(Effort.MAX), {"thinkingBudget": 24_576}),
         (BY_BUDGET, Thinking(Effort.NONE), {"thinkingBudget": 0}),
         (BY_BUDGET, Thinking(shown=True), {"includeThoughts": True}),
-        (Target("g", "gemini-2.5-pro"), Thinking(budget=0), {"thinkingBudget": 128}),
-        (Target("g", "gemini-2.5-pro"), Thinking(budget=-1), {"thinkingBudget": -1}),
-        (Target("g", "any", thinking="budget"), Thinking(Effort.MAX), {"thinkingBudget": 65_536}),
-        (Target("g", "gemini-2.5-pro", thinking="effort"), Thinking(Effort.LOW), {"thinkingLevel": "LOW"}),
-        (Target("g", "any", thinking="none"), Thinking(Effort.LOW, shown=True), None),
+        (Destination("g", "gemini-2.5-pro"), Thinking(budget=0), {"thinkingBudget": 128}),
+        (Destination("g", "gemini-2.5-pro"), Thinking(budget=-1), {"thinkingBudget": -1}),
+        (Destination("g", "any", thinking="budget"), Thinking(Effort.MAX), {"thinkingBudget": 65_536}),
+        (
+            Destination("g", "gemini-2.5-pro", thinking="effort"),
+            Thinking(Effort.LOW),
+            {"thinkingLevel": "LOW"},
+        ),
+        (Destination("g", "any", thinking="none"), Thinking(Effort.LOW, shown=True), None),
     ],
 )
-def test_thinking_is_told_as_the_model_takes_it(target: Target, thinking: Thinking, wire: object) -> None:
+def test_thinking_is_told_as_the_model_takes_it(
+    destination: Destination, thinking: Thinking, wire: object
+) -> None:
     expected = {"thinkingConfig": wire} if wire else None
-    assert configured(Prompt("m", thinking=thinking), target) == expected
+    assert configured(Prompt("m", thinking=thinking), destination) == expected
 
 
 def test_both_spellings_are_read() -> None:
@@ -389,23 +395,25 @@ def test_two_seals_in_a_row_are_both_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "marked"),
+    ("destination", "marked"),
     [
         (BY_LEVEL, True),
         (BY_BUDGET, False),
-        (Target("g", "gemini-2.0-flash"), False),
-        (Target("g", "gemini-3-pro", thinking="none"), False),
+        (Destination("g", "gemini-2.0-flash"), False),
+        (Destination("g", "gemini-3-pro", thinking="none"), False),
     ],
 )
-def test_an_unsigned_call_is_marked_where_signatures_are_checked(target: Target, marked: bool) -> None:
+def test_an_unsigned_call_is_marked_where_signatures_are_checked(
+    destination: Destination, marked: bool
+) -> None:
     message = Message(MODEL, (Text("Hi"), ToolCall("1", "f", "{}"), ToolCall("2", "g", "{}")))
-    (turn,) = contents(message, target=target)
+    (turn,) = contents(message, destination=destination)
     mark = UNSIGNED if marked else None
     assert [part.get("thoughtSignature") for part in turn["parts"]] == [None, mark, None]
 
 
 def test_a_signed_call_keeps_its_signature() -> None:
-    (turn,) = contents(Message(MODEL, (Thought("", SEAL), ToolCall("1", "f", "{}"))), target=BY_LEVEL)
+    (turn,) = contents(Message(MODEL, (Thought("", SEAL), ToolCall("1", "f", "{}"))), destination=BY_LEVEL)
     assert turn["parts"][0]["thoughtSignature"] == "c2ln"
 
 
@@ -484,20 +492,24 @@ def test_media_are_rendered(media: Media, part: Mapping[str, object]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "stream", "path"),
+    ("destination", "stream", "path"),
     [
-        (Target("g", "m"), True, "/v1beta/models/m:streamGenerateContent?alt=sse"),
-        (Target("g", "models/m"), False, "/v1beta/models/m:generateContent"),
-        (Target("g", "m", path="/x/{model}:{method}?k=v"), True, "/x/m:streamGenerateContent?k=v&alt=sse"),
-        (Target("g", "a b", path="/x/{model}:{method}"), False, "/x/a%20b:generateContent"),
+        (Destination("g", "m"), True, "/v1beta/models/m:streamGenerateContent?alt=sse"),
+        (Destination("g", "models/m"), False, "/v1beta/models/m:generateContent"),
+        (
+            Destination("g", "m", path="/x/{model}:{method}?k=v"),
+            True,
+            "/x/m:streamGenerateContent?k=v&alt=sse",
+        ),
+        (Destination("g", "a b", path="/x/{model}:{method}"), False, "/x/a%20b:generateContent"),
     ],
 )
-def test_the_path_says_model_and_method(target: Target, stream: bool, path: str) -> None:
-    assert PROTOCOL.render(Prompt("m", stream=stream), target).path == path
+def test_the_path_says_model_and_method(destination: Destination, stream: bool, path: str) -> None:
+    assert PROTOCOL.render(Prompt("m", stream=stream), destination).path == path
 
 
 def test_code_assist_gets_its_envelope() -> None:
-    found = PROTOCOL.render(Prompt("m", stream=True), Target("g", "m", path="/v1internal:{method}"))
+    found = PROTOCOL.render(Prompt("m", stream=True), Destination("g", "m", path="/v1internal:{method}"))
     assert found.path == INTERNAL + "?alt=sse"
     assert found.body == {"model": "m", "request": {"contents": []}}
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from protocols.model.call import Call, Operation, Reasoning, Target
+from protocols.model.call import Call, Destination, Operation, Reasoning
 from protocols.model.errors import Fault, MalformedRequest
 from protocols.model.http import WireRequest
 from protocols.model.parts import Finish, FinishReason, MessageStart, StreamEnd, StreamError, Usage
@@ -133,13 +133,13 @@ def cut(name: str) -> Progress:
 def test_only_the_model_changes(operation: Operation, asked: str, path: str, rendered: str) -> None:
     body = {"model": "m", "keep_alive": 5, "messages": [{"role": "user", "content": "hi"}], "new": {"x": 1}}
     call = PROTOCOL.parse("id", operation, request(asked, **body))
-    found = PROTOCOL.retarget(call, Target("other", "big:70b", path))
+    found = PROTOCOL.retarget(call, Destination("other", "big:70b", path))
     assert (found.path, found.body, found.headers) == (rendered, {**body, "model": "big:70b"}, ())
 
 
 def test_a_list_of_models_is_asked_for_without_a_body() -> None:
     call = PROTOCOL.parse("id", Operation.MODELS, WireRequest("GET", "/api/tags", ()))
-    found = PROTOCOL.retarget(call, Target("other", "big", "/ollama/api/chat"))
+    found = PROTOCOL.retarget(call, Destination("other", "big", "/ollama/api/chat"))
     assert (found.path, found.body) == ("/ollama/api/tags", {})
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from protocols.model.call import Call, Operation, Target
+from protocols.model.call import Call, Destination, Operation
 from protocols.model.errors import Untranslatable
 from protocols.model.parts import Seal
 from protocols.model.prompt import (
@@ -30,7 +30,7 @@ from protocols.model.prompt import (
 )
 from protocols.ollama_chat import PROTOCOL
 
-TARGET = Target("local", "sample:8b", thinking="effort")
+TARGET = Destination("local", "sample:8b", thinking="effort")
 UNSEALED = Seal("plain", "")
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
 IMAGE = Media(MediaKind.IMAGE, MediaForm.DATA, "/9j/4AAQ", "image/jpeg")
@@ -70,8 +70,8 @@ RICH = Prompt(
 )
 
 
-def render(prompt: Prompt, target: Target = TARGET) -> dict[str, Any]:
-    return dict(PROTOCOL.render(prompt, target).body)
+def render(prompt: Prompt, destination: Destination = TARGET) -> dict[str, Any]:
+    return dict(PROTOCOL.render(prompt, destination).body)
 
 
 def messages(*said: Message) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from protocols.model.call import Call, Operation, Target
+from protocols.model.call import Call, Destination, Operation
 from protocols.model.errors import Untranslatable
 from protocols.model.parts import Seal, ToolKind
 from protocols.model.prompt import (
@@ -32,19 +32,19 @@ from protocols.model.prompt import (
 from protocols.model.wirejson import JsonObject
 from protocols.openai_chat import PROTOCOL
 
-TARGET = Target("sample", "model")
+TARGET = Destination("sample", "model")
 IMAGE = Media(MediaKind.IMAGE, MediaForm.DATA, "AAAA", "image/png")
 PLAIN = Seal("plain", "")
 SIGNATURE = Seal("signature", "c2ln")
 F, G = Tool("f"), Tool("g")
 
 
-def rendered(prompt: Prompt, target: Target = TARGET) -> JsonObject:
-    return PROTOCOL.render(prompt, target).body
+def rendered(prompt: Prompt, destination: Destination = TARGET) -> JsonObject:
+    return PROTOCOL.render(prompt, destination).body
 
 
-def knob(name: str, target: Target = TARGET, **fields: Any) -> object:
-    return rendered(replace(Prompt("m", tools=(F, G)), **fields), target).get(name)
+def knob(name: str, destination: Destination = TARGET, **fields: Any) -> object:
+    return rendered(replace(Prompt("m", tools=(F, G)), **fields), destination).get(name)
 
 
 def messages(*found: Message) -> list[object]:
@@ -354,7 +354,7 @@ def test_what_it_lacks_is_not_written() -> None:
 def test_paths(operation: Operation, given: str, path: str) -> None:
     body = {"model": "old", "input": "x", "odd": [1]}
     call = Call("id", PROTOCOL.name, operation, "old", False, (), body)
-    target = Target("sample", "org/a b", given)
+    target = Destination("sample", "org/a b", given)
     found = PROTOCOL.retarget(call, target)
     assert (found.path, found.headers) == (path, ())
     listing = operation is Operation.MODELS

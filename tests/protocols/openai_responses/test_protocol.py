@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from protocols.model.call import Call, Operation, Reasoning, Target
+from protocols.model.call import Call, Destination, Operation, Reasoning
 from protocols.model.errors import Fault, MalformedRequest
 from protocols.model.http import WireRequest
 from protocols.model.parts import ErrorKind, Seal
@@ -161,7 +161,7 @@ def test_errors_have_their_type_by_kind_and_then_by_status(
 
 # -- another target of the same protocol ------------------------------------------------------------------
 
-TARGET = Target("vendor", "other")
+TARGET = Destination("vendor", "other")
 
 
 def test_only_the_model_changes_for_another_target() -> None:
@@ -185,14 +185,14 @@ def test_only_the_model_changes_for_another_target() -> None:
 )
 def test_where_a_call_goes(operation: Operation, path: str, found: str) -> None:
     asked = Call("id", PROTOCOL.name, operation, "m", False, (), {"model": "m"})
-    target = Target("vendor", "o/m", path)
+    target = Destination("vendor", "o/m", path)
     assert PROTOCOL.retarget(asked, target).path == found
 
 
 def test_a_call_stays_where_it_was_unless_the_target_says_where() -> None:
     asked = replace(call({"model": "m"}), target="/openai/v1/responses?api-version=1")
     assert PROTOCOL.retarget(asked, TARGET).path == "/openai/v1/responses?api-version=1"
-    elsewhere = Target("vendor", "other", "/v1/responses")
+    elsewhere = Destination("vendor", "other", "/v1/responses")
     assert PROTOCOL.retarget(asked, elsewhere).path == "/v1/responses"
 
 

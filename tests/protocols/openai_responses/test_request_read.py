@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from protocols.model.call import Target
+from protocols.model.call import Destination
 from protocols.model.errors import Untranslatable
 from protocols.model.parts import Seal, ToolKind
 from protocols.model.prompt import (
@@ -35,7 +35,7 @@ from protocols.shared.signatures import wrapped
 from tests.oracle import NAMED
 from tests.protocols.openai_responses.frames import call
 
-TARGET = Target("vendor", "m")
+TARGET = Destination("vendor", "m")
 SYSTEM, USER, ASSISTANT = Role.SYSTEM, Role.USER, Role.ASSISTANT
 
 
@@ -47,8 +47,8 @@ def said(*items: JsonObject) -> tuple[Message, ...]:
     return ask({"input": list(items)}).messages
 
 
-def body(prompt: Prompt, target: Target = TARGET) -> dict[str, Any]:
-    return dict(PROTOCOL.render(prompt, target).body)
+def body(prompt: Prompt, destination: Destination = TARGET) -> dict[str, Any]:
+    return dict(PROTOCOL.render(prompt, destination).body)
 
 
 def items(*messages: Message) -> list[dict[str, Any]]:
@@ -400,7 +400,7 @@ def test_what_is_not_asked_for_is_not_refused(field: str, value: object) -> None
 
 def test_where_a_request_goes() -> None:
     assert PROTOCOL.render(Prompt("x"), TARGET).path == "/v1/responses"
-    assert PROTOCOL.render(Prompt("x"), Target("vendor", "m", "/x/responses")).path == "/x/responses"
+    assert PROTOCOL.render(Prompt("x"), Destination("vendor", "m", "/x/responses")).path == "/x/responses"
     assert body(Prompt("x"))["model"] == "m"
 
 
@@ -409,7 +409,7 @@ def test_a_limit_is_never_below_the_least() -> None:
 
 
 @pytest.mark.parametrize(
-    ("thinking", "target", "reasoning", "include"),
+    ("thinking", "destination", "reasoning", "include"),
     [
         (None, TARGET, None, True),
         (Thinking(Effort.LOW), TARGET, {"effort": "low"}, True),
@@ -417,14 +417,14 @@ def test_a_limit_is_never_below_the_least() -> None:
         (Thinking(budget=-1, shown=True), TARGET, {"summary": "auto"}, True),
         (Thinking(budget=0, shown=True), TARGET, {"effort": "none"}, False),
         (Thinking(Effort.NONE), TARGET, {"effort": "none"}, False),
-        (Thinking(Effort.LOW), Target("vendor", "m", thinking="none"), None, False),
-        (None, Target("vendor", "m", thinking="none"), None, False),
+        (Thinking(Effort.LOW), Destination("vendor", "m", thinking="none"), None, False),
+        (None, Destination("vendor", "m", thinking="none"), None, False),
     ],
 )
 def test_reasoning_is_asked_for_so_that_it_can_be_sent_back(
-    thinking: Thinking | None, target: Target, reasoning: JsonObject | None, include: bool
+    thinking: Thinking | None, destination: Destination, reasoning: JsonObject | None, include: bool
 ) -> None:
-    found = body(Prompt("m", thinking=thinking), target)
+    found = body(Prompt("m", thinking=thinking), destination)
     assert found.get("reasoning") == reasoning
     assert found.get("include") == (["reasoning.encrypted_content"] if include else None)
     assert found["store"] is False

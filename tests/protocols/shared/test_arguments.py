@@ -5,7 +5,7 @@ import json
 import pytest
 
 from protocols.base import WireProtocol
-from protocols.model.call import Operation, Target
+from protocols.model.call import Destination, Operation
 from protocols.model.http import WireRequest
 from protocols.model.prompt import Prompt, ToolCall
 from protocols.model.wirejson import dump, load_object
@@ -152,7 +152,7 @@ def test_a_call_that_is_sent_on_asks_for_an_object(protocol: WireProtocol, text:
     asked = WireRequest("POST", "/v1/chat/completions", (), dump({"model": "m", **_said(text)}))
     chat = next(each for each in PROTOCOLS if each.name == "openai_chat")
     prompt = chat.ask(chat.parse("c", Operation.GENERATE, asked))
-    written = dump(protocol.render(prompt, Target("vendor", "m")).body)
+    written = dump(protocol.render(prompt, Destination("vendor", "m")).body)
     again = calls(protocol.ask(protocol.parse("c", Operation.GENERATE, _sent(protocol.name, written))))
     assert load_object(again[0].arguments.encode()) == load_object(kept(text).encode())
 

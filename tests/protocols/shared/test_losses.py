@@ -3,7 +3,7 @@
 import pytest
 
 from protocols.base import WireProtocol
-from protocols.model.call import Target
+from protocols.model.call import Destination
 from protocols.registry import discover
 from tests.protocols.lossy import PLAIN, losses
 
@@ -31,4 +31,4 @@ def test_a_loss_is_told_of_a_request_or_is_about_answers(name: str) -> None:
 @pytest.mark.parametrize("thinking", ["", "none", "budget", "effort"])
 @pytest.mark.parametrize("most", [None, 100])
 def test_what_loses_nothing_tells_nothing(protocol: WireProtocol, thinking: str, most: int | None) -> None:
-    assert losses(protocol, PLAIN, Target("vendor", "m", "", most, thinking)) == []
+    assert losses(protocol, PLAIN, Destination("vendor", "m", "", most, thinking)) == []

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from protocols.base import WireProtocol
-from protocols.model.call import Call, Operation, Reply, Target
+from protocols.model.call import Call, Destination, Operation, Reply
 from protocols.model.errors import Untranslatable
 from protocols.model.http import Head, WireRequest, WireResponse, header
 from protocols.model.parts import BlockKind, BlockStop, FinishReason, Seal, StreamEnd, StreamError
@@ -60,7 +60,7 @@ def asks(client: WireProtocol, **fields: object) -> Call:
 def translated(
     client: WireProtocol, server: WireProtocol, provider: str = "maker", **fields: object
 ) -> Translation:
-    where = Target(provider, "served", max_output=4096)
+    where = Destination(provider, "served", max_output=4096)
     return translation(asks(client, **fields), client, server, where, REPLY)
 
 
@@ -149,7 +149,7 @@ def _hello() -> list[dict[str, object]]:
 def test_only_a_generation_is_translated(operation: Operation) -> None:
     call = replace(asks(ANTHROPIC), operation=operation)
     with pytest.raises(Untranslatable, match=operation.value):
-        translation(call, ANTHROPIC, CHAT, Target("p", "m"), REPLY)
+        translation(call, ANTHROPIC, CHAT, Destination("p", "m"), REPLY)
 
 
 # -- streams ------------------------------------------------------------------------------------------
@@ -499,6 +499,6 @@ def test_a_chunk_of_nothing_but_usage_closes_nothing() -> None:
 def test_how_hard_to_think_is_lost_on_a_model_that_does_not() -> None:
     call = ask("openai_chat", reasoning_effort="high")
     for name in ("anthropic_messages", "openai_responses", "gemini_generate"):
-        where = Target("elsewhere", "m", thinking="none")
+        where = Destination("elsewhere", "m", thinking="none")
         found = translation(call, REGISTRY["openai_chat"], REGISTRY[name], where, REPLY)
         assert [loss.field for loss in found.losses].count("thinking") == 1
