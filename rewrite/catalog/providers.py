@@ -84,48 +84,57 @@ class ModelFacts:
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """One provider.
-
-    `base_url` is absolute and has no slash at its end; empty where each customer or region has a host of
-    its own: then a call goes to the host that the client called, and none can be sent there that was meant
-    for another provider. `origin` is `base_url`, parsed once; None where that is empty. `hosts` are names or
-    globs, with or without a port. `paths` are those of calls that generate, under `base_url`, by protocol;
-    `{model}` and `{method}` stand for what some protocols put
-    there. `max_tokens_field` is what a chat request calls the most tokens that it wants. A pool key is
-    written as `auth`, or in the client's own form if that is in `accepts`. A client token that begins with
-    one of `oauth_prefixes` belongs to a login or a subscription; with an empty prefix all do.
-    `account_headers`, in lower case, name an account of the client's: none goes beside a key of the pool.
-    One that begins with one of `own_key_prefixes` is of another kind than the pool's, and never replaced.
-    `own_credential_paths` are globs (fnmatchcase, without the query) of paths that keep the client's own
-    credential wherever they are passed through, in any case and however they are encoded. `environment` names
-    the variable of its key, whose numbered
-    forms make a pool; empty: none. `streams`: it can stream its answers; else they are asked for whole.
-    `websocket` says what becomes of one on the path of its Responses API.
-    """
+    """What the config and the built-in facts say of one provider."""
 
     name: str
+    """As the config calls it."""
     base_url: str
+    """Absolute, without a slash at its end. Empty where each customer or region has a host of its own: then a
+    call goes to the host that its client called, and none goes there that was meant for another provider."""
     hosts: tuple[str, ...]
+    """Names or globs (fnmatchcase), with or without a port."""
     protocols: tuple[str, ...]
+    """Their names. The first is the one that is asked where neither route nor client names another."""
     auth: Carrier = Carrier.BEARER
+    """Where a key of the pool is written."""
     accepts: tuple[Carrier, ...] = ()
+    """Where it may be written too. It stands where the client's key stood, if that is one of these."""
     oauth_prefixes: tuple[str, ...] = ()
+    """How a client's token begins that belongs to a login or a subscription. The empty text: all do."""
     own_key_prefixes: tuple[str, ...] = ()
+    """How a client's key begins that is of another kind than the pool's. It is never replaced."""
     own_credential_paths: tuple[str, ...] = ()
+    """Globs (fnmatchcase, without the query) of paths that keep the client's own credential wherever they are
+    passed through, in any case and however they are encoded."""
     account_headers: tuple[str, ...] = ()
+    """Headers, in lower case, that name an account of the client's. None goes beside a key of the pool."""
     errors: ErrorFacts = field(default_factory=ErrorFacts)
+    """What the words of its errors mean."""
     models: tuple[ModelFacts, ...] = ()
+    """What is known of its models. The first entry that says something of a model holds."""
     paths: Mapping[str, str] = field(default_factory=dict)
+    """By protocol, the path of calls that generate, under `base_url`. `{model}` and `{method}` stand for what
+    some protocols put there."""
     max_tokens_field: str = "max_tokens"
+    """What a chat request calls the most tokens that it wants."""
     rotation: Rotation = Rotation.SEQUENTIAL
+    """In which order its credentials serve."""
     replace_oauth: bool = False
+    """Whether a key of the pool takes the place of a token of a login too."""
     environment: str = ""
+    """The variable of its key, whose numbered forms make a pool. Empty: none."""
     streams: bool = True
+    """Whether it can stream its answers. If not, it is asked for whole ones."""
     websocket: WebSocket = WebSocket.REFUSE
+    """What becomes of a WebSocket on the path of its Responses API."""
     origin: Origin | None = field(init=False, repr=False)
+    """`base_url`, parsed once. None where that is empty."""
+    places: tuple[tuple[str, int | None], ...] = field(init=False, repr=False)
+    """`hosts`, parsed once: the glob of a name, and a port or None for any."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "origin", parsed(self.base_url) if self.base_url else None)
+        object.__setattr__(self, "places", tuple(_place(entry) for entry in self.hosts))
 
 
 def layered(general: Mapping[str, object], special: Mapping[str, object]) -> dict[str, object]:
@@ -230,11 +239,10 @@ def serves(provider: Provider, host: str, port: int) -> bool:
     They are if an entry of `hosts` matches, on any port unless it states one, or if they are the
     authority of `base_url`.
     """
-    named = host.lower().rstrip(".")
-    if provider.origin and (named, port) == provider.origin.address:
+    named, own = host.lower().rstrip("."), provider.origin
+    if own and named == own.host and port == own.port:
         return True
-    entries = (_entry(entry) for entry in provider.hosts)
-    return any(fnmatchcase(named, glob) and wanted in (None, port) for glob, wanted in entries)
+    return any(wanted in (None, port) and fnmatchcase(named, glob) for glob, wanted in provider.places)
 
 
 def is_exact(host: str) -> bool:
@@ -251,8 +259,11 @@ def pool_origin(provider: Provider, host: str, port: int) -> Origin | None:
     if provider.origin:
         return provider.origin
     named = host.lower().rstrip(".")
-    found = [_entry(entry) for entry in provider.hosts if is_exact(entry)]
-    ports = [wanted for name, wanted in found if name == named and wanted in (None, port)]
+    ports = [
+        wanted
+        for entry, (name, wanted) in zip(provider.hosts, provider.places, strict=True)
+        if is_exact(entry) and name == named and wanted in (None, port)
+    ]
     return Origin("https", named, ports[0] or _TLS_PORT) if ports else None
 
 
@@ -260,7 +271,7 @@ def _first[T](values: Iterable[T | None]) -> T | None:
     return next((value for value in values if value is not None), None)
 
 
-def _entry(entry: str) -> tuple[str, int | None]:
+def _place(entry: str) -> tuple[str, int | None]:
     """Host and port of an entry of `hosts`; brackets are those of an IPv6 address, not of a glob."""
     host, _, port = entry.lower().rpartition(":")
     if host and port.isdecimal() and (host.endswith("]") or ":" not in host):
