@@ -7,7 +7,7 @@ from typing import assert_never
 from protocols.model.parts import StreamError, StreamPart
 from protocols.model.progress import Progress
 from rewrite.policies import classify, truncation
-from rewrite.policies.stream_end import Complete, Cut, Empty, Failed, verdict
+from rewrite.policies.stream_end import Complete, Cut, Empty, Failed, Verdict
 from rewrite.target.terms import Terms
 from rewrite.translation import repair
 from rewrite.translation.error_kinds import message_of
@@ -26,14 +26,19 @@ class Ending:
 
 
 def ending(
-    progress: Progress, otherwise: Outcome, terms: Terms, *, streamed: bool, can_go_on: bool = False
+    found: Verdict,
+    progress: Progress,
+    otherwise: Outcome,
+    terms: Terms,
+    *,
+    streamed: bool,
+    can_go_on: bool = False,
 ) -> Ending | Continue:
-    """The end of an answer that came so far; `otherwise`: what it came to if it is cut.
+    """The end of an answer that came so far, and that ended as `found` says.
 
-    `streamed`: it came as a stream, and so lacks the last frame if that did not come; `can_go_on`: the rest
-    can be asked for.
+    `otherwise`: what it came to if it is cut; `streamed`: it came as a stream, and so lacks the last frame if
+    that did not come; `can_go_on`: it is cut, and the rest can be asked for.
     """
-    found = verdict(progress)
     match found:
         case Failed(error=error):
             return errored(error, terms.errors)

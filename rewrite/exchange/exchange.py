@@ -33,6 +33,7 @@ from rewrite.exchange.delivery import LINGER, Delivery, Over
 from rewrite.exchange.ending import Ending, ending, errored, with_left_out
 from rewrite.exchange.uncommitted import Whole, misfit, partial, refusal
 from rewrite.policies import classify
+from rewrite.policies.stream_end import Cut, Empty, verdict
 from rewrite.target.reading import FRAME_COST, NO_END, Reading
 from rewrite.target.terms import Terms
 from rewrite.translation import repair
@@ -325,8 +326,12 @@ class Exchange:
             otherwise = classify.in_band(current.failed, terms.errors)
         if not clean:
             progress.expect(choices_asked(self._call))
-        more = self._going_on.possible(progress, terms.continuations, current)
-        found = ending(progress, otherwise, terms, streamed=current.streamed, can_go_on=more)
+        end = verdict(progress)
+        # What can be gone on with is read off the whole prompt: only a cut asks.
+        more = isinstance(end, Cut | Empty) and self._going_on.possible(
+            progress, terms.continuations, current
+        )
+        found = ending(end, progress, otherwise, terms, streamed=current.streamed, can_go_on=more)
         if isinstance(found, Ending):
             self._finish(current.encoder, found, current.left_out)
         else:
@@ -367,7 +372,7 @@ class Exchange:
         if more and (self._attempts.has_next or not blames_the_request(outcome)):
             self._go_on(outcome)
             return
-        found = ending(line.progress, outcome, terms, streamed=True)
+        found = ending(verdict(line.progress), line.progress, outcome, terms, streamed=True)
         assert isinstance(found, Ending)
         self._finish(line, found)
 

@@ -15,6 +15,7 @@ from protocols.model.parts import (
 )
 from protocols.model.progress import Progress
 from rewrite.exchange.ending import Ending, ending, errored
+from rewrite.policies.stream_end import verdict
 from rewrite.values.limits import OnTruncation
 from rewrite.values.outcome import Completed, Kind, Rejected, Truncated
 from tests.rewrite.scenes import FACTS, TERMS
@@ -29,7 +30,8 @@ BUSY = StreamError("overloaded_error", "busy")
 def ended(*parts: StreamPart, streamed: bool = True, mode: OnTruncation = OnTruncation.AUTO) -> Ending:
     so_far = Progress()
     so_far.fold(parts)
-    found = ending(so_far, CUT, replace(TERMS, on_truncation=mode), streamed=streamed)
+    terms = replace(TERMS, on_truncation=mode)
+    found = ending(verdict(so_far), so_far, CUT, terms, streamed=streamed)
     assert isinstance(found, Ending)
     return found
 

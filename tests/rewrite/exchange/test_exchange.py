@@ -5,6 +5,9 @@ from dataclasses import replace
 import pytest
 
 from protocols.base import WireProtocol
+from protocols.model.call import Call
+from protocols.model.prompt import Prompt
+from protocols.openai_chat import OpenAIChat
 from rewrite.exchange.delivery import LINGER
 from rewrite.target.reading import NO_END
 from rewrite.values.events import (
@@ -99,6 +102,19 @@ def test_a_stream_passes_byte_for_byte() -> None:
         << EndResponse(1)
     )
     assert conversation
+
+
+class Unread(OpenAIChat):
+    """A protocol whose prompts nobody may read."""
+
+    def ask(self, call: Call) -> Prompt:
+        raise AssertionError("the whole prompt was read")
+
+
+def test_an_answer_that_is_complete_does_not_read_the_prompt_again() -> None:
+    conversation = sent(opened(play(protocol=Unread())), says("Hi"))
+    conversation = conversation >> UpstreamData(1, DONE) << SendData(1, DONE) << LINGERS
+    assert ends(conversation >> UpstreamClosed(1), "completed", "completed")
 
 
 @pytest.mark.parametrize(
