@@ -1,9 +1,78 @@
-"""What every test may ask for."""
+"""What every test may ask for, how often a property is tried, and what a usual run leaves out."""
 
 import os
+import random
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No deadline and no look at speed: other work on the machine must not fail a property.
+# No database: the seed that is printed makes the same examples again.
+settings.register_profile(
+    "usual",
+    max_examples=100,
+    deadline=None,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("thorough", settings.get_profile("usual"), max_examples=1000)
+_LEFT_OUT = pytest.StashKey[int]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--thorough",
+        action="store_true",
+        help="ten times as many examples of each property, and SDKs of every generation",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Runs before Hypothesis reads its options."""
+    settings.load_profile("thorough" if config.getoption("thorough") else "usual")
+    given: dict[str, int] = getattr(config, "workerinput", {})
+    if config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = given.get("seed", random.randrange(2**32))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """A worker of pytest-xdist gets the seed of the run."""
+    node.workerinput["seed"] = node.config.option.hypothesis_seed
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("thorough"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("thorough")]
+    items[:] = [item for item in items if not item.get_closest_marker("thorough")]
+    config.hook.pytest_deselected(items=left_out)
+    config.stash[_LEFT_OUT] = len(left_out)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
+    """A worker of pytest-xdist says how many cases it left out. Each worker leaves out the same ones."""
+    output: dict[str, int] = getattr(session.config, "workeroutput", {})
+    output["left_out"] = session.config.stash.get(_LEFT_OUT, 0)
+    return (yield)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    node.config.stash[_LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", 0)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    examples, seed = settings().max_examples, config.option.hypothesis_seed
+    terminalreporter.write_line(f"{examples} random examples a property, by --hypothesis-seed={seed}")
+    if left_out := config.stash.get(_LEFT_OUT, 0):
+        terminalreporter.write_line(f"{left_out} cases of older SDKs are left out; --thorough plays them too")
 
 
 @pytest.fixture(scope="session")

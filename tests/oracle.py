@@ -3,6 +3,7 @@
 import importlib.util
 import os
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ OTHER_NAMES: Mapping[str, str] = {"gemini_generate": "gemini", "ollama_chat": "o
 """What the judges and the recorded folders call a protocol, where it is not its name."""
 
 
+@cache
 def judges() -> Mapping[str, Judge]:
     """Judges of whole streams by the protocol's name; skips where there are none.
 

@@ -360,7 +360,41 @@ def test_a_faulty_config_is_told_alone(machine: Machine) -> None:
     assert not re.search("export|listening|Traceback", done.stdout + done.stderr)
 
 
-# --- scripts/sdks.py and .ci/run
+# --- scripts/test, scripts/sdks.py and .ci/run
+
+CHECKED = "echo checked"
+
+
+@pytest.mark.parametrize("thorough", [(), ("--thorough",)], ids=["usual", "thorough"])
+def test_the_whole_is_checked_and_run_by_several_workers(machine: Machine, thorough: tuple[str, ...]) -> None:
+    done = scripts_test(machine, *thorough, check=CHECKED)
+    assert done.returncode == 0, done.stderr
+    workers = "-n logical --maxprocesses 4 --dist worksteal"
+    assert sorted(done.stdout.splitlines()) == sorted(
+        ["checked", "-m scripts.sdks", " ".join(["-m pytest", workers, *thorough])]
+    )
+
+
+def test_with_other_arguments_it_is_pytest(machine: Machine) -> None:
+    done = scripts_test(machine, "tests/test_imports.py", "-x", check=CHECKED)
+    assert done.stdout.splitlines() == ["-m scripts.sdks", "-m pytest tests/test_imports.py -x"]
+
+
+def test_a_check_that_fails_ends_it(machine: Machine) -> None:
+    done = scripts_test(machine, check="exit 3")
+    assert (done.returncode, done.stdout.splitlines()) == (3, ["-m scripts.sdks"])
+
+
+def scripts_test(machine: Machine, *arguments: str, check: str) -> subprocess.CompletedProcess[str]:
+    """Runs scripts/test with a Python that prints what it is asked for."""
+    python = machine.checkout / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    (python.parent.parent / "pyvenv.cfg").touch()
+    for stand_in, does in ((python, 'echo "$@"'), (machine.checkout / "scripts" / "check", check)):
+        stand_in.write_text(f"#!{shutil.which('bash')}\n{does}\n")
+        stand_in.chmod(0o755)
+    machine.library('fingerprint >"$venv/rotator-test.stamp"')
+    return machine.run("bash", machine.checkout / "scripts" / "test", *arguments)
 
 
 def test_an_sdk_that_cannot_be_installed_leaves_its_reason(

@@ -33,6 +33,16 @@ def run(
     return answer
 
 
+def is_older(sdk: str) -> bool:
+    """Whether another environment has a newer SDK of the same maker."""
+    return sdk.endswith("-older")
+
+
+def marks(sdk: str) -> tuple[pytest.MarkDecorator, ...]:
+    """Of a case that this SDK plays: one SDK speaks for a protocol unless the run is thorough."""
+    return (pytest.mark.thorough,) if is_older(sdk) else ()
+
+
 def python(sdk: str) -> Path:
     try:
         return interpreter(sdk)

@@ -7,11 +7,12 @@ import pytest
 from tests.e2e.fault_bench import Bench, Seen, bench
 from tests.e2e.fault_row import UNTOUCHED, Row
 from tests.e2e.fault_table import ROWS
+from tests.e2e.sdk import marks
 from tests.e2e.wires import ARGUMENTS, TOOL, WIRES, Wire
 from tests.vendor import Reply, Send
 
 CASES = [
-    pytest.param(row, sdk, id=f"{row.name}-{sdk}")
+    pytest.param(row, sdk, marks=marks(sdk), id=f"{row.name}-{sdk}")
     for sdk, wire in WIRES.items()
     for row in ROWS
     if wire in row.wires

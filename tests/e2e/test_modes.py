@@ -182,9 +182,12 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 
 def cells(among: list[Cell], *says: str) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize(
-        "cell", [cell for cell in among if cell.says in says], ids=lambda cell: cell.model
-    )
+    wanted = [
+        pytest.param(cell, marks=sdks.marks(cell.client.sdk), id=cell.model)
+        for cell in among
+        if cell.says in says
+    ]
+    return pytest.mark.parametrize("cell", wanted)
 
 
 @cells(FORCED, "text", "thought", "tools", "long", *FAULTS)

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.base import WireProtocol
 from protocols.model.errors import Fault
 from tests import contract, oracle
 from tests.contract import PROTOCOLS, Ended, Sample, samples, streams
+from tests.examples import share
 
 GARBAGE = [
     b"\x00\xff\xfe\n\n",
@@ -152,7 +153,7 @@ def test_a_recorded_stream_goes_on_where_it_was_cut(file: Path, judges: Mapping[
     if not places:
         pytest.skip("it has no text to cut")
 
-    @settings(derandomize=True, database=None, deadline=None, max_examples=5)
+    @share(5)
     @given(st.sampled_from(places))
     def cut(place: int) -> None:
         assert_it_adds_no_seam(sample, contract.goes_on_where_it_was_cut(sample, place), judges)

@@ -5,16 +5,16 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.base import WireProtocol
 from protocols.framing.sse import DONE, Event, SseFramer, parse_event
 from protocols.model.parts import StreamPart
 from tests.contract import FRAMINGS, PROTOCOLS, Framing, Sample, call, parts, samples, streams
+from tests.examples import share
 from tests.oracle import protocol_of, recorded
 
-FIXED = settings(derandomize=True, database=None, deadline=None, max_examples=400)
 BY_NAME = {protocol.name: protocol for protocol in PROTOCOLS}
 LINES = [sample for sample in streams() if not sample.array]
 """Streams whose frames end with lines: in an array, a bracket too many moves the end of all that follows."""
@@ -55,7 +55,6 @@ def events(data: bytes) -> list[Event]:
     return found
 
 
-@FIXED
 @given(STREAMS, CUTS)
 def test_any_cut_of_any_bytes_gives_the_same_segments(data: bytes, cuts: list[float]) -> None:
     whole, cut = SseFramer(DONE), SseFramer(DONE)
@@ -64,7 +63,6 @@ def test_any_cut_of_any_bytes_gives_the_same_segments(data: bytes, cuts: list[fl
     assert cut.rest() == whole.rest()
 
 
-@FIXED
 @given(STREAMS, CUTS)
 def test_nothing_is_lost_or_invented_before_the_end(data: bytes, cuts: list[float]) -> None:
     framer = SseFramer(DONE)
@@ -72,7 +70,6 @@ def test_nothing_is_lost_or_invented_before_the_end(data: bytes, cuts: list[floa
     assert out + framer.rest() == data
 
 
-@FIXED
 @given(STREAMS)
 def test_the_events_are_those_of_the_grammar(data: bytes) -> None:
     framer = SseFramer(DONE)
@@ -80,20 +77,17 @@ def test_the_events_are_those_of_the_grammar(data: bytes) -> None:
     assert [event for event in read if event.data is not None] == events(data)
 
 
-@FIXED
 @given(st.sampled_from(samples()), CUTS)
 def test_any_cut_of_a_golden_answer_gives_the_same_segments(sample: Sample, cuts: list[float]) -> None:
     assert sample.segments(pieces(sample.data, cuts)) == sample.segments([sample.data])
 
 
-@FIXED
 @given(st.sampled_from(PROTOCOLS), st.sampled_from(list(FRAMINGS.values())), STREAMS)
 def test_any_bytes_are_read(protocol: WireProtocol, framing: Framing, data: bytes) -> None:
     found = parts(protocol, framing.head, [data], call(protocol, stream=framing.stream))
     assert all(isinstance(part, StreamPart.__value__) for part in found)
 
 
-@FIXED
 @given(st.sampled_from(LINES), PLACES, st.binary(min_size=1, max_size=5))
 def test_damage_in_one_frame_stays_there(sample: Sample, place: float, damage: bytes) -> None:
     """Bytes that end no line, put into a frame, change the parts of that frame alone."""
@@ -119,7 +113,7 @@ def test_any_cut_of_a_recorded_stream_gives_the_same_segments(file: Path) -> Non
     sample = Sample(protocol, file.name, file.read_bytes())
     whole = sample.segments([sample.data])
 
-    @settings(FIXED, max_examples=8)
+    @share(8)
     @given(CUTS)
     def cut(cuts: list[float]) -> None:
         assert sample.segments(pieces(sample.data, cuts)) == whole

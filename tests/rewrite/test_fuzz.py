@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.model.call import Call, Reply
@@ -26,7 +26,6 @@ from tests.oracle import NAMED, OTHER_NAMES
 from tests.rewrite.across import answered, read
 from tests.rewrite.replay import ONCE, Replay, holding, replay
 
-FIXED = settings(derandomize=True, database=None, deadline=None)
 CLIENTS = [protocol.name for protocol in PROTOCOLS]
 SMALL = 8_000
 """Bytes of a recorded answer that is small enough to be played often."""
@@ -178,7 +177,6 @@ def test_all_protocols_are_fuzzed() -> None:
     assert {sample.protocol.name for sample in STREAMS} == set(CLIENTS)
 
 
-@settings(FIXED, max_examples=250)
 @given(st.sampled_from(STREAMS), CHANGES, MOVES, st.sampled_from(CLIENTS))
 def test_a_stream_of_odd_types_raises_nowhere(
     sample: Sample, changes: list[tuple[int, int, object]], moves: list[tuple[str, int]], client: str
@@ -188,7 +186,6 @@ def test_a_stream_of_odd_types_raises_nowhere(
         is_over(one)
 
 
-@settings(FIXED, max_examples=150)
 @given(st.sampled_from(STREAMS), CHANGES, DIGITS, st.sampled_from(CLIENTS), st.sampled_from([None, "reset"]))
 def test_what_was_cut_is_not_complete(
     sample: Sample,
@@ -215,7 +212,6 @@ def read_of(sample: Sample, frames: Sequence[bytes]) -> Progress:
     return so_far
 
 
-@settings(FIXED, max_examples=150)
 @given(
     st.sampled_from(WHOLES),
     st.lists(st.tuples(DIGITS, ODDITIES), min_size=1, max_size=3),
@@ -231,7 +227,6 @@ def test_a_whole_answer_of_odd_types_raises_nowhere(
         is_over(one)
 
 
-@settings(FIXED, max_examples=150)
 @given(st.sampled_from(STREAMS), CHANGES, st.sampled_from(CLIENTS))
 def test_a_call_that_is_to_be_run_is_an_object(
     sample: Sample, changes: list[tuple[int, int, object]], client: str

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import brotli  # type: ignore[import-untyped]
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from addons.upstream import encodings
@@ -182,7 +182,6 @@ def test_a_zstd_window_beyond_the_web_s_limit_is_refused() -> None:
         fed(decoder_for("zstd"), engine.compress(TEXT) + engine.flush())
 
 
-@settings(deadline=None)
 @given(st.sampled_from(list(CASES)), st.binary(max_size=3000), st.lists(st.integers(0, 3000), max_size=6))
 def test_chunks_cut_anywhere(case: str, text: bytes, cuts: list[int]) -> None:
     encoding, encode = CASES[case]

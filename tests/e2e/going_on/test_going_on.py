@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e import sdk as sdks
 from tests.e2e.going_on.bench import CELLS, OTHERS, Bench, Cell, Seen, bench, key_of
 from tests.e2e.going_on.scenarios import CUT_TEXT, PROMPT
 from tests.vendor import Received
@@ -27,7 +28,9 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         yield running
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.model)
+@pytest.mark.parametrize(
+    "cell", [pytest.param(cell, marks=sdks.marks(cell.client.sdk), id=cell.model) for cell in CELLS]
+)
 def test_one_answer(cell: Cell, played: Bench) -> None:
     seen, scenario = played.play(cell), cell.scenario
     check_error(cell, seen)

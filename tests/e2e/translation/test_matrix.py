@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e import sdk as sdks
 from tests.e2e.translation.bench import CELLS, OWN, Bench, Cell, Seen, bench, key_of
 from tests.e2e.translation.scenarios import (
     CITIES,
@@ -35,11 +36,11 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 def cells(*faults: type[Refused | Fails | Cut]) -> pytest.MarkDecorator:
     wanted = [
-        cell
+        pytest.param(cell, marks=sdks.marks(cell.client.sdk), id=cell.model)
         for cell in CELLS
         if (isinstance(cell.scenario.fault, faults) if faults else not cell.scenario.fault)
     ]
-    return pytest.mark.parametrize("cell", wanted, ids=lambda cell: cell.model)
+    return pytest.mark.parametrize("cell", wanted)
 
 
 @cells()

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.framing import ndjson
@@ -89,7 +89,6 @@ def test_a_line_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         framer.feed(b"9")
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=300)
 @given(BYTES, st.data())
 def test_any_cut_of_any_bytes_gives_the_same_lines(data: bytes, draw: st.DataObject) -> None:
     at = draw.draw(st.integers(0, len(data)))

@@ -6,14 +6,13 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.model.wirejson import JsonObject
 from rewrite.adapters.base import Closing
 from tests.rewrite.adapters.bodies import CHAT, MESSAGES, OLLAMA, adapter, leaves_alone
 
-FIXED = settings(derandomize=True, database=None, deadline=None, max_examples=400)
 FORMS = ("reasoning_content", "reasoning", "inline")
 FIELDS = FORMS[:2]
 WORDS = ["<think>", "</think>", "<think", "</", "think>", "<", ">", "a", "b\n", "é", "</th</think>"]
@@ -69,7 +68,6 @@ def cut(text: str, places: set[int]) -> list[str]:
 
 @pytest.mark.parametrize("field", FIELDS)
 @pytest.mark.parametrize("finished", [True, False])
-@FIXED
 @given(TEXTS, st.booleans(), CUTS)
 def test_tags_count_however_they_are_cut(
     field: str, finished: bool, text: str, opens: bool, places: set[int]
@@ -80,7 +78,6 @@ def test_tags_count_however_they_are_cut(
     assert said(found, field) == split(whole)
 
 
-@FIXED
 @given(THOUGHTS, TEXTS, CUTS, CUTS)
 def test_there_and_back_is_the_same(thought: str, answer: str, first: set[int], second: set[int]) -> None:
     chunks = [chunk({"reasoning": piece}) for piece in cut(thought, first)]

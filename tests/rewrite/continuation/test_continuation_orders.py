@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.model.parts import MessageStart, Opaque
@@ -22,7 +22,7 @@ from rewrite.values.events import (
 )
 from rewrite.values.limits import Limits, OnTruncation
 from tests.contract import SSE, parts, progress
-from tests.rewrite.exchange.test_exchange_properties import DATA, FIXED, Edge
+from tests.rewrite.exchange.test_exchange_properties import DATA, Edge
 from tests.rewrite.scenes import CHAT, DONE, ROLE, TERMS, call, calls, error_chunk, finishes, says, timed
 
 TEXTS = [ROLE + says("Hello wor"), says("ld, "), says("so long"), says("Hello world, so long"), says("\n")]
@@ -88,7 +88,6 @@ def exchange(*, targets: int, hold: bool) -> Exchange:
     return Exchange(call(), CHAT, terms, 0.0, [terms] * (targets - 1))
 
 
-@settings(FIXED, max_examples=400)
 @given(st.data(), st.booleans(), st.integers(1, 3))
 def test_any_order_of_events_makes_one_stream(choose: st.DataObject, hold: bool, targets: int) -> None:
     edge = GoingOn(exchange(targets=targets, hold=hold), choose)

@@ -19,7 +19,7 @@ from rewrite.values.events import (
 )
 from rewrite.values.limits import Limits, OnTruncation
 from tests.rewrite.asks import ask
-from tests.rewrite.exchange.test_exchange_properties import FIXED, Edge
+from tests.rewrite.exchange.test_exchange_properties import Edge
 from tests.rewrite.scenes import CHAT, SSE, TERMS, says, timed
 
 TIMED = timed(
@@ -73,7 +73,6 @@ class Going(Edge):
         return due or (self.open is not None and self.stage == 0)
 
 
-@FIXED
 @given(st.data(), st.booleans(), st.integers(1, 3))
 def test_any_order_of_events_keeps_the_promises_while_going_on(
     choose: st.DataObject, early: bool, targets: int

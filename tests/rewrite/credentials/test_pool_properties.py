@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rewrite.credentials import rotation as pools
@@ -127,7 +127,6 @@ class House:
 MOST = 2 * Limits().max_attempts
 
 
-@settings(max_examples=250, deadline=None)
 @given(st.lists(st.sampled_from(list(HEADS)), min_size=1, max_size=12), st.integers(1, 5))
 def test_each_free_key_is_asked_once_before_any_is_asked_twice(does: list[str], calls: int) -> None:
     house = House(dict(zip("abcdefghijkl", does, strict=False)))
@@ -165,7 +164,6 @@ STEPS = st.tuples(
 )
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.lists(STEPS, max_size=60), st.integers(1, 4))
 def test_whatever_came_of_calls_a_key_serves_again_once_the_stated_wait_is_over(
     steps: list[tuple[str, Outcome, str, float, bool]], keys: int

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.base import WireProtocol
@@ -50,6 +51,7 @@ from rewrite.values.events import (
 )
 from rewrite.values.limits import Limits, OnTruncation
 from tests.contract import PROTOCOLS, SSE, Sample, parts, progress, samples, segments
+from tests.examples import share
 from tests.oracle import Judge, judges, protocol_of, recorded
 from tests.rewrite.replay import Replay, chunked, mode, replay
 from tests.rewrite.scenes import (
@@ -70,7 +72,6 @@ from tests.rewrite.scenes import (
     timed,
 )
 
-FIXED = settings(derandomize=True, database=None, deadline=None, max_examples=300)
 ODD = 997
 BY_NAME = {protocol.name: protocol for protocol in PROTOCOLS}
 DIGITS = st.integers(0, 99)
@@ -196,7 +197,6 @@ def shows_a_prefix(one: Cut) -> None:
     assert begun == blocks[: len(begun)]
 
 
-@FIXED
 @given(st.sampled_from(samples("*.sse")), PLACES, MODES, CAUSES, st.booleans())
 def test_a_golden_stream_cut_anywhere_ends_honestly(
     sample: Sample, place: float, on_truncation: OnTruncation, cause: str | None, discards: bool
@@ -231,7 +231,7 @@ def grammar() -> Mapping[str, Judge]:
 
 @pytest.mark.parametrize("sample", samples("*.sse"), ids=str)
 def test_a_golden_stream_cut_anywhere_is_accepted(sample: Sample, grammar: Mapping[str, Judge]) -> None:
-    @settings(FIXED, max_examples=40)
+    @share(40)
     @given(PLACES, MODES)
     def accepted(place: float, on_truncation: OnTruncation) -> None:
         is_accepted(cut(sample.protocol, sample.data, place, on_truncation), grammar)
@@ -245,7 +245,7 @@ def test_a_recorded_stream_cut_anywhere_ends_honestly_and_is_accepted(
 ) -> None:
     protocol, data = BY_NAME[protocol_of(file)], file.read_bytes()
 
-    @settings(FIXED, max_examples=12)
+    @share(12)
     @given(PLACES, MODES)
     def honest(place: float, on_truncation: OnTruncation) -> None:
         one = cut(protocol, data, place, on_truncation)
@@ -264,7 +264,15 @@ def is_accepted(one: Cut, grammar: Mapping[str, Judge]) -> None:
     judge = grammar[one.protocol.name]
     judgement = judge(one.result.body)
     assert judgement["terminal"] or judgement["error"], judgement
-    assert kinds(judgement["violations"]) <= kinds(judge(one.data)["violations"])
+    assert kinds(judgement["violations"]) <= broken(judge, one.data)
+
+
+@cache
+def broken(judge: Judge, data: bytes) -> set[str]:
+    """The rules that a provider breaks itself. A second head makes the judge forget the blocks that are open,
+    which are ended all the same."""
+    own = kinds(judge(data)["violations"])
+    return own | {"for closed block"} if "message_start (spliced stream)" in own else own
 
 
 def kinds(violations: Sequence[str]) -> set[str]:
@@ -434,7 +442,6 @@ def exchange(*, stream: bool, pooled: bool, acting: bool, targets: int, floor: b
     return Exchange(replace(call(stream=stream), acting=acting), CHAT, terms, 0.0, [terms] * (targets - 1))
 
 
-@settings(FIXED, max_examples=700)
 @given(st.data(), st.lists(st.booleans(), min_size=5, max_size=5), st.integers(1, 3))
 def test_any_order_of_events_keeps_the_promises(
     choose: st.DataObject, flags: list[bool], targets: int

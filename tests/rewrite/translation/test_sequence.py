@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.model.parts import (
@@ -474,10 +474,6 @@ def streams(draw: st.DrawFn) -> list[StreamPart]:
     return parts + draw(st.sampled_from([[StreamEnd()], [], [StreamError("x", "no")]]))
 
 
-FIXED = settings(derandomize=True, database=None, deadline=None, max_examples=500)
-
-
-@FIXED
 @given(streams(), st.booleans())
 def test_any_legal_parts_come_in_order(parts: list[StreamPart], hold: bool) -> None:
     one, order = sequencer(hold=hold), Order()
@@ -487,7 +483,6 @@ def test_any_legal_parts_come_in_order(parts: list[StreamPart], hold: bool) -> N
     assert order.over or not isinstance(parts[-1], StreamEnd)
 
 
-@FIXED
 @given(streams(), st.booleans())
 def test_however_they_come_it_is_the_same(parts: list[StreamPart], hold: bool) -> None:
     piecewise = sequencer(hold=hold)
@@ -498,7 +493,6 @@ def texts(parts: Sequence[StreamPart], kind: BlockKind) -> str:
     return "".join(part.text for part in parts if isinstance(part, BlockDelta) and part.kind is kind)
 
 
-@FIXED
 @given(streams())
 def test_no_text_is_lost_or_doubled(parts: list[StreamPart]) -> None:
     """Of a stream that ended; within one choice, texts keep their order."""
