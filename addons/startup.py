@@ -14,8 +14,9 @@ from mitmproxy.log import LegacyLogEvents
 
 from addons.config.listening import blocks_others
 from addons.config.settings import Settings
-from addons.upstream.client import Upstream, tls_context
-from addons.upstream.proxies import ByHost, Proxies
+from addons.upstream.client import Upstream
+from addons.upstream.network import tls_context
+from addons.upstream.proxies import Proxies, way_to_providers
 
 _OURS = "rotator_"
 INTERCEPT = ("providers", "all")
@@ -120,10 +121,7 @@ def connecting(opts: options.Options, found: Proxies) -> Connecting:
 def make_upstream(wanted: Connecting) -> Upstream:
     """Raises ValueError, fit for a user, where that cannot be had."""
     context = tls_context(insecure=wanted.insecure, ca_file=wanted.ca_file, ca_dir=wanted.ca_dir)
-    found = wanted.proxies
-    if found.providers or not found.shell:
-        return Upstream(context, proxy=found.providers)
-    return ByHost(Upstream(context), Upstream(context, proxy=found.shell), found)
+    return Upstream(way_to_providers(wanted.proxies, context))
 
 
 def provider_hosts(settings: Settings) -> list[str]:

@@ -1,4 +1,4 @@
-"""One attempt at a provider over HTTP/1.1: events out, and how it ended as a Cause.
+"""Attempts at providers over HTTP/1.1, on connections that are kept alive: events out, a Cause at the end.
 
 What goes out is what `UpstreamRequest` says. The only changes: h11 writes Host first, Content-Length is that
 of the body, a Host that is missing is added, and Transfer-Encoding is left out, since the body is here as a
@@ -6,18 +6,20 @@ whole. No cookie is kept, no redirect followed, and nothing logged.
 """
 
 import asyncio
-import ssl
+from collections import defaultdict
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
-import certifi
-
-from addons.upstream.connections import Connections, way
+from addons.upstream.connection import Connection, RequestHead
 from addons.upstream.encodings import DecodeFault, Decoder, decoder_for
 from addons.upstream.failure import Cause, CauseKind, Failure
-from addons.upstream.http1 import Connection, RequestHead
 from addons.upstream.network import Reached
+from addons.upstream.way import Way
 from protocols.model.http import Head, UpstreamRequest
+from protocols.model.origin import Origin
+
+KEEPALIVE_EXPIRY = 30.0
+"""Seconds that an idle connection is kept. Providers' front ends close theirs after a minute or more."""
 
 AT_ONCE = 0.2
 """Seconds after a request was sent in which a used connection that ends was dead before."""
@@ -30,15 +32,13 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The head of the final answer, 1xx skipped.
-
-    Names and values are as received, decoded as UTF-8 with surrogateescape; Content-Encoding is left out
-    where the body is decoded here, while Content-Length stays that of the encoded body. `reached`: over which
-    connection it came.
-    """
+    """The final answer has begun; 1xx are skipped."""
 
     head: Head
+    """Names and values as received, decoded as UTF-8 with surrogateescape. Content-Encoding is left out where
+    the body is decoded here, while Content-Length stays that of the encoded body."""
     reached: Reached | None = field(default=None, compare=False)
+    """The connection that it came over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +50,12 @@ class Data:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The end: `cause` is None where the message ended properly by HTTP framing and content coding.
-
-    A body that only the connection's close delimits ends properly with any orderly close, with a TLS
-    close_notify or without, as many servers leave that out.
-    """
+    """The end."""
 
     cause: Cause | None
+    """None where the message ended properly by HTTP framing and content coding. A body that only the
+    connection's close delimits ends properly with any orderly close, with a TLS close_notify or without, as
+    many servers leave that out."""
 
 
 type UpstreamEvent = Sent | Started | Data | Closed
@@ -65,12 +64,8 @@ type UpstreamEvent = Sent | Started | Data | Closed
 class Upstream:
     """All connections to providers, of all clients."""
 
-    def __init__(self, tls: ssl.SSLContext, *, proxy: str = "") -> None:
-        """`proxy`: the URL of an upstream proxy, http or https; empty: none.
-
-        Raises ValueError for a proxy of another kind.
-        """
-        self._connections = Connections(way(proxy, tls))
+    def __init__(self, way: Way) -> None:
+        self._connections = _Connections(way)
 
     async def stream(
         self, request: UpstreamRequest, *, fresh: bool, connect_timeout: float
@@ -96,10 +91,10 @@ class Upstream:
                         yield Data(piece)
             _check_finished(decoder)
             call.finish()
-        except Failure as fault:
-            cause = fault.cause
-        except DecodeFault as fault:
-            cause = Cause(CauseKind.ENCODING, str(fault))
+        except Failure as failure:
+            cause = failure.cause
+        except DecodeFault as error:
+            cause = Cause(CauseKind.ENCODING, str(error))
         finally:
             call.abort()
         yield Closed(cause)
@@ -109,11 +104,99 @@ class Upstream:
         self._connections.close()
 
 
+@dataclass(slots=True, eq=False)
+class _Idle:
+    connection: Connection
+    since: float
+    """By the event loop's clock, in seconds."""
+
+
+class _Connections:
+    """All connections by one way: those in use, and those that wait for another request."""
+
+    def __init__(self, way: Way) -> None:
+        self.way = way
+        self._idle: dict[Origin, list[_Idle]] = defaultdict(list)
+        self._used: set[Connection] = set()
+        self._closed = False
+
+    async def open(self, origin: Origin, seconds: float) -> Connection:
+        """A new one, within `seconds` for name, connection, proxy and TLS together; 0 is no limit.
+
+        Raises Failure.
+        """
+        try:
+            async with asyncio.timeout(seconds or None):
+                connection = Connection(await self.way.open(origin))
+        except TimeoutError as error:
+            raise Failure(CauseKind.TIMEOUT, "no connection in time") from error
+        if self._closed:
+            connection.abort()
+            raise Failure(CauseKind.CONNECT, "the proxy is being stopped")
+        self._used.add(connection)
+        return connection
+
+    def take(self, origin: Origin) -> Connection | None:
+        """The last that was given back, of those on which the server has sent nothing since."""
+        oldest = asyncio.get_running_loop().time() - KEEPALIVE_EXPIRY
+        waiting = self._idle[origin]
+        while waiting:
+            idle = waiting.pop()
+            idle.connection.watch(None)
+            if idle.since > oldest and idle.connection.is_quiet:
+                self._used.add(idle.connection)
+                return idle.connection
+            idle.connection.abort()
+        return None
+
+    def give_back(self, origin: Origin, connection: Connection) -> None:
+        """After an answer's end: to wait for another request, or closed where it cannot serve one."""
+        self._expire()
+        if self._closed or not connection.renew():
+            self.drop(connection)
+            return
+        self._used.discard(connection)
+        idle = _Idle(connection, asyncio.get_running_loop().time())
+        waiting = self._idle[origin]
+        waiting.append(idle)
+        connection.watch(lambda: self._look_at(waiting, idle))
+
+    def drop(self, connection: Connection) -> None:
+        """Close one at once."""
+        self._used.discard(connection)
+        connection.abort()
+
+    def close(self) -> None:
+        """Close all of them; those in use fail."""
+        self._closed = True
+        for connection in [*self._used]:
+            self.drop(connection)
+        for waiting in self._idle.values():
+            for idle in [*waiting]:
+                self._close_idle(waiting, idle)
+
+    def _expire(self) -> None:
+        oldest = asyncio.get_running_loop().time() - KEEPALIVE_EXPIRY
+        for waiting in self._idle.values():
+            for idle in [each for each in waiting if each.since <= oldest]:
+                self._close_idle(waiting, idle)
+
+    def _look_at(self, waiting: list[_Idle], idle: _Idle) -> None:
+        """It has changed: closed by the server, bytes out of turn, or only TLS's own messages."""
+        if idle.connection.has_more:
+            self._close_idle(waiting, idle)
+
+    def _close_idle(self, waiting: list[_Idle], idle: _Idle) -> None:
+        idle.connection.watch(None)
+        waiting.remove(idle)
+        idle.connection.abort()
+
+
 class _Call:
     """One request on one connection, or on a second one where the first was dead before it was used."""
 
     def __init__(
-        self, connections: Connections, request: UpstreamRequest, *, fresh: bool, connect_timeout: float
+        self, connections: _Connections, request: UpstreamRequest, *, fresh: bool, connect_timeout: float
     ) -> None:
         self._connections = connections
         self._request = request
@@ -123,14 +206,14 @@ class _Call:
         self._sent_at = 0.0
 
     async def send(self) -> None:
-        """Until the request has left, or an answer has begun before that. Raises Failure."""
+        """Return when the request has left, or when an answer has begun before that. Raises Failure."""
         head = self._connections.way.head(self._request)
         if not self._fresh:
             self._connection = self._connections.take(self._request.origin)
         try:
             await self._send(self._connection or await self._open(), head)
-        except Failure as fault:
-            if not self._was_dead(fault):
+        except Failure as failure:
+            if not self._was_dead(failure):
                 raise
             await self._send(await self._open(), head)
 
@@ -139,8 +222,8 @@ class _Call:
         connection = self._in_use()
         try:
             return await connection.answer()
-        except Failure as fault:
-            if not self._was_dead(fault):
+        except Failure as failure:
+            if not self._was_dead(failure):
                 raise
         connection = await self._open()
         await self._send(connection, self._connections.way.head(self._request))
@@ -180,49 +263,18 @@ class _Call:
         await connection.send(head, self._request.body)
         self._sent_at = asyncio.get_running_loop().time()
 
-    def _was_dead(self, fault: Failure) -> bool:
+    def _was_dead(self, failure: Failure) -> bool:
         """Whether the server closed while the request was on its way (RFC 9112 section 9.3.1): no attempt.
 
         Of a request that was sent whole that is certain only at once: later, the server may be at work on it,
         and asking again may be paid for again.
         """
         connection = self._connection
-        if connection is None or fault.cause.kind is not CauseKind.RESET:
+        if connection is None or failure.cause.kind is not CauseKind.RESET:
             return False
         age = asyncio.get_running_loop().time() - self._sent_at
         at_once = not connection.is_sent or age <= AT_ONCE
-        return connection.is_used and not connection.has_spoken and at_once
-
-
-def tls_context(*, insecure: bool, ca_file: str | None, ca_dir: str | None) -> ssl.SSLContext:
-    """How providers' certificates are verified: as mitmproxy does it for its own upstream connections.
-
-    `insecure`, `ca_file` and `ca_dir` are mitmproxy's options ssl_insecure, ssl_verify_upstream_trusted_ca
-    and ssl_verify_upstream_trusted_confdir; without the latter two, certifi's roots. Raises ValueError if
-    they cannot be loaded.
-    """
-    # Not create_default_context(): from Python 3.13 on it is stricter than mitmproxy with private roots.
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.hostname_checks_common_name = False
-    if insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        context.options |= ssl.OP_LEGACY_SERVER_CONNECT
-    _load_roots(context, ca_file or None, ca_dir or None)
-    return context
-
-
-def _load_roots(context: ssl.SSLContext, ca_file: str | None, ca_dir: str | None) -> None:
-    if ca_file is None and ca_dir is None:
-        ca_file = certifi.where()
-    try:
-        context.load_verify_locations(ca_file, ca_dir)
-    except OSError as fault:
-        raise ValueError(
-            f"cannot load trusted certificates: ssl_verify_upstream_trusted_ca={ca_file!r}, "
-            f"ssl_verify_upstream_trusted_confdir={ca_dir!r}: {fault}"
-        ) from fault
+        return connection.is_used and not connection.has_received and at_once
 
 
 def _open_body(head: Head) -> tuple[Head, Decoder | None]:

@@ -1,33 +1,21 @@
-"""Connections' bytes, straight on asyncio: what has arrived waits here, what is written leaves at once.
+"""Sockets and TLS: how a host is reached, which certificates are trusted, and TLS without a socket.
 
-Reading and writing go on at the same time, without a task for either: `stirred` wakes whoever uses the line
-when bytes have come, when the end has, or when what was written has left. The TLS is not asyncio's: that
-keeps 256 kB for each connection, here only what has arrived and was not taken yet.
-
-What is left to the callers: how long to wait for a connection or an answer, and telling from HTTP's framing
-whether an end is a cut.
+How long to wait for a connection is left to the callers.
 """
 
 import asyncio
-import contextlib
 import os
-import select
 import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
+import certifi
 from aiohappyeyeballs import AddrInfoType, start_connection
 
 from addons.upstream.failure import CauseKind, Failure
-
-LARGEST_UNREAD = 1 << 17
-"""Bytes that wait in the process before the socket is read no further."""
-
-LARGEST_TAKE = 1 << 15
-"""Bytes that are taken at once: what is made of them holds the event loop."""
 
 NEXT_ADDRESS = 0.25
 """Seconds until another address of a host is tried beside the one before, as RFC 8305 recommends."""
@@ -42,19 +30,23 @@ _RECORD_HEADER = 5
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """Who is at the other end of a line, which may be a proxy on the way, and when each step was done.
-
-    Times are in seconds since the epoch. `secured`: of the innermost TLS; None where there is none.
-    """
+    """Who is at the other end of a connection, and when each step was done, in seconds since the epoch."""
 
     peer: tuple[str, int]
+    """Address and port; those of the proxy where there is one on the way."""
     began: float
+    """When the name began to be resolved."""
     connected: float
+    """When the socket was connected."""
     secured: float | None = None
+    """When the innermost TLS handshake was done; None without TLS."""
 
 
-async def connect(host: str, port: int) -> "Line":
-    """To whichever of the host's addresses answers first, with keep-alive probes. Raises Failure."""
+async def connect[P: asyncio.Protocol](
+    host: str, port: int, protocol: Callable[[socket.socket, Reached], P]
+) -> P:
+    """Connect to whichever of the host's addresses answers first, with keep-alive probes; the connection is
+    served by a new `protocol`. Raises Failure."""
     loop, began = asyncio.get_running_loop(), time.time()
     try:
         addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -63,13 +55,13 @@ async def connect(host: str, port: int) -> "Line":
             addresses, happy_eyeballs_delay=NEXT_ADDRESS, socket_factory=_open_socket
         )
         reached = Reached(connected.getpeername()[:2], began, time.time())
-        _, line = await loop.create_connection(partial(Line, connected, reached), sock=connected)
-    except (socket.gaierror, UnicodeError) as fault:
-        raise Failure(CauseKind.DNS, "the host name cannot be resolved") from fault
-    except OSError as fault:
-        reason = f": {os.strerror(fault.errno)}" if fault.errno else ""
-        raise Failure(CauseKind.CONNECT, f"cannot connect{reason}") from fault
-    return line
+        _, made = await loop.create_connection(partial(protocol, connected, reached), sock=connected)
+    except (socket.gaierror, UnicodeError) as error:
+        raise Failure(CauseKind.DNS, "the host name cannot be resolved") from error
+    except OSError as error:
+        reason = f": {os.strerror(error.errno)}" if error.errno else ""
+        raise Failure(CauseKind.CONNECT, f"cannot connect{reason}") from error
+    return made
 
 
 def _open_socket(address: AddrInfoType) -> socket.socket:
@@ -87,187 +79,42 @@ def _keepalive() -> Iterator[tuple[int, int, int]]:
             yield socket.IPPROTO_TCP, getattr(socket, name), value
 
 
-class Line(asyncio.Protocol):
-    """One connection, in the clear or in TLS, for one user at a time."""
+def tls_context(*, insecure: bool, ca_file: str | None, ca_dir: str | None) -> ssl.SSLContext:
+    """How providers' certificates are verified: as mitmproxy does it for its own upstream connections.
 
-    transport: asyncio.Transport
-
-    def __init__(self, connected: socket.socket, reached: Reached) -> None:
-        self._socket, self.reached = connected, reached
-        self._layers: list[_Tls] = []  # the outermost first
-        self._arrived = bytearray()
-        self._ended = self._lost = False
-        self._fault: Exception | None = None
-        self._waiter: asyncio.Future[None] | None = None
-        self._writable = True
-        self._watcher: Callable[[], None] | None = None
-
-    # -- for its user ---------------------------------------------------------------------------------
-
-    @property
-    def has_news(self) -> bool:
-        """Whether `take` has bytes or the end."""
-        return self._ended or bool(self._arrived)
-
-    @property
-    def has_left(self) -> bool:
-        """Whether all that was written has left the process."""
-        return self._writable and not self._lost and not self.transport.is_closing()
-
-    @property
-    def has_unread(self) -> bool:
-        """Whether more has come than was taken, be it the beginning of a TLS record."""
-        return self.has_news or any(layer.is_inside_record for layer in self._layers)
-
-    @property
-    def is_quiet(self) -> bool:
-        """Whether nothing has come that was not taken, nor waits in the system's buffer."""
-        return not self.has_unread and not _is_readable(self._socket)
-
-    def watch(self, watcher: Callable[[], None] | None) -> None:
-        """Call `watcher` whenever something happens on a line that nobody waits for."""
-        self._watcher = watcher
-
-    async def stirred(self, seconds: float | None = None) -> None:
-        """Wait until bytes have come, the end has, or what was written has left. Raises Failure after
-        `seconds` in which nothing did."""
-        waiter = self._wait()
-        try:
-            async with asyncio.timeout(seconds):
-                await waiter
-        except TimeoutError as fault:
-            if waiter.cancelled():  # else both at once, where the process itself was stopped
-                text = "the request could not be sent in time"
-                raise Failure(CauseKind.SENDING, text) from fault
-
-    async def read(self) -> bytes:
-        """Some of what has arrived, at least a byte; nothing at the end. Raises Failure behind a reset.
-
-        A close without TLS's own goodbye is an end like any other: HTTP's framing tells a cut.
-        """
-        while not self.has_news:
-            await self._wait()
-        return self.take()
-
-    def take(self) -> bytes:
-        """As `read`, at once; nothing also where there is no news."""
-        if not self._arrived and self._fault is not None:
-            raise Failure(CauseKind.RESET, "the connection was reset") from self._fault
-        if len(self._arrived) <= LARGEST_TAKE:
-            taken, self._arrived = bytes(self._arrived), bytearray()
-        else:
-            taken = bytes(self._arrived[:LARGEST_TAKE])
-            del self._arrived[:LARGEST_TAKE]
-        if not self._ended and len(self._arrived) <= LARGEST_UNREAD:
-            self.transport.resume_reading()
-        return taken
-
-    def write(self, data: bytes) -> None:
-        """`has_left` says when it has left; that it cannot is news."""
-        if self._lost:
-            return
-        try:
-            for layer in reversed(self._layers):
-                data = layer.encrypt(data)
-        except ssl.SSLError as fault:
-            self._lose(fault)
-        else:
-            if data:
-                self.transport.write(data)
-
-    async def start_tls(self, context: ssl.SSLContext, server_hostname: str) -> None:
-        """Once more inside another TLS for a provider through an https proxy. Raises Failure."""
-        layer = _Tls(context, server_hostname)
-        early = bytes(self._arrived)
-        self._arrived.clear()
-        self._layers.append(layer)
-        self._arrive(*layer.feed(early, ended=self._ended))
-        while not layer.is_open and not self.has_news:
-            await self._wait()
-        if not layer.is_open:
-            self.abort()
-            raise layer.failure() from layer.fault
-        self.reached = replace(self.reached, secured=time.time())
-
-    def abort(self) -> None:
-        """Close at once; whoever reads gets a Failure."""
-        if not self._lost:
-            self.transport.abort()
-        self._lose(ConnectionAbortedError("closed from this side"))
-
-    # -- for the event loop ---------------------------------------------------------------------------
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        # What is written counts as written once the system has taken it.
-        transport.set_write_buffer_limits(0)
-
-    def data_received(self, data: bytes) -> None:
-        self._receive(data, ended=False)
-        if len(self._arrived) > LARGEST_UNREAD:
-            self.transport.pause_reading()
-
-    def eof_received(self) -> bool:
-        """The other direction goes on: a server may answer, and close, before it has read all."""
-        self._receive(b"", ended=True)
-        return True
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._lost:
-            return
-        if exc is not None:
-            self._save_last_words()
-        self._lose(None if self._ended else exc)
-
-    def pause_writing(self) -> None:
-        self._writable = False
-
-    def resume_writing(self) -> None:
-        self._writable = True
-        self._stir()
-
-    def _save_last_words(self) -> None:
-        """A server that answers and closes before it has read all makes writing fail: its answer is there."""
-        with contextlib.suppress(OSError):
-            while data := self._socket.recv(LARGEST_UNREAD):
-                self._receive(data, ended=False)
-
-    def _receive(self, data: bytes, *, ended: bool) -> None:
-        for layer in self._layers:
-            data, ended = layer.feed(data, ended=ended)
-        self._arrive(data, ended)
-
-    def _arrive(self, data: bytes, ended: bool) -> None:
-        for layer in self._layers:
-            self._fault = self._fault or layer.fault
-            if layer.has_output:
-                self.write(b"")  # the handshake's own messages, renewed keys, alerts
-        self._arrived += data
-        self._ended = self._ended or ended
-        self._stir()
-
-    def _lose(self, fault: Exception | None) -> None:
-        self._ended = self._lost = True
-        self._fault = self._fault or fault
-        self._stir()
-
-    def _wait(self) -> asyncio.Future[None]:
-        """Done when something has happened; for one who waits."""
-        self._waiter = asyncio.get_running_loop().create_future()
-        return self._waiter
-
-    def _stir(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-        if self._watcher is not None:
-            self._watcher()
+    `insecure`, `ca_file` and `ca_dir` are mitmproxy's options ssl_insecure, ssl_verify_upstream_trusted_ca
+    and ssl_verify_upstream_trusted_confdir; without the latter two, certifi's roots. Raises ValueError if
+    they cannot be loaded.
+    """
+    # Not create_default_context(): from Python 3.13 on it is stricter than mitmproxy with private roots.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.hostname_checks_common_name = False
+    if insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        context.options |= ssl.OP_LEGACY_SERVER_CONNECT
+    _load_roots(context, ca_file or None, ca_dir or None)
+    return context
 
 
-class _Tls:
-    """TLS without a socket: encrypted bytes in, what they say out, and the other way round."""
+def _load_roots(context: ssl.SSLContext, ca_file: str | None, ca_dir: str | None) -> None:
+    if ca_file is None and ca_dir is None:
+        ca_file = certifi.where()
+    try:
+        context.load_verify_locations(ca_file, ca_dir)
+    except OSError as error:
+        raise ValueError(
+            f"cannot load trusted certificates: ssl_verify_upstream_trusted_ca={ca_file!r}, "
+            f"ssl_verify_upstream_trusted_confdir={ca_dir!r}: {error}"
+        ) from error
 
-    fault: ssl.SSLError | None = None
+
+class Tls:
+    """TLS without a socket: encrypted bytes in, decrypted bytes out, and the other way round."""
+
+    error: ssl.SSLError | None = None
+    """What ended it."""
     is_open = False
     """Whether the handshake is done."""
 
@@ -288,16 +135,17 @@ class _Tls:
 
     def failure(self) -> Failure:
         """Why there was no handshake."""
-        match self.fault:
+        match self.error:
             case None:
                 return Failure(CauseKind.TLS, "TLS: the connection was closed in the handshake")
             case ssl.SSLCertVerificationError(verify_message=message):
                 return Failure(CauseKind.CERTIFICATE, f"certificate: {message}")
-            case fault:
-                return Failure(CauseKind.TLS, f"TLS: {fault.reason or 'failed'}")
+            case error:
+                return Failure(CauseKind.TLS, f"TLS: {error.reason or 'failed'}")
 
     def feed(self, data: bytes, *, ended: bool) -> tuple[bytes, bool]:
-        """What the bytes say, and whether it was the last: an end with a goodbye, one without, or a fault."""
+        """The decrypted bytes, and whether they are the last: after a close_notify, an end without one, or an
+        error."""
         self._encrypted.write(data)
         self._follow(data)
         if ended:
@@ -313,13 +161,13 @@ class _Tls:
             return bytes(plain), False
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             pass
-        except ssl.SSLError as fault:
-            self.fault = fault
+        except ssl.SSLError as error:
+            self.error = error
         return bytes(plain), True
 
     def _follow(self, data: bytes) -> None:
-        """Where records end: five bytes, of which the last two are the length of what follows (RFC 8446
-        section 5.1)."""
+        """Find where records end. A header has five bytes; its last two are the length of what follows
+        (RFC 8446 section 5.1)."""
         place = 0
         while place < len(data):
             if not self._missing:
@@ -338,17 +186,7 @@ class _Tls:
             self.is_open = True
 
     def encrypt(self, data: bytes) -> bytes:
-        """What is to be written now, `data` included. Raises ssl.SSLError."""
+        """The encrypted bytes to be written now, those of `data` included. Raises ssl.SSLError."""
         if data:
             self._object.write(data)
         return self._out.read() if self._out.pending else b""
-
-
-def _is_readable(connected: socket.socket) -> bool:
-    if connected.fileno() < 0:
-        return True
-    if not hasattr(select, "poll"):  # on Windows, where select() has no largest file number
-        return bool(select.select([connected], [], [], 0)[0])
-    poll = select.poll()
-    poll.register(connected, select.POLLIN)
-    return bool(poll.poll(0))

@@ -3,8 +3,9 @@ and the one that the shell that started us names for all hosts (a company's, mos
 
 import re
 import socket
+import ssl
 from base64 import b64encode
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from urllib.parse import quote, unquote, urlsplit
@@ -19,7 +20,8 @@ from mitmproxy.proxy.mode_specs import ProxyMode, RegularMode, Socks5Mode, Upstr
 from addons.config.listening import is_loopback
 from addons.mitm.guard import is_ours
 from addons.mitm.messages import address_of
-from addons.upstream.client import Upstream, UpstreamEvent
+from addons.upstream.connection import NetworkStream, RequestHead
+from addons.upstream.way import Way, way
 from protocols.model.http import UpstreamRequest
 from protocols.model.origin import Origin
 
@@ -172,21 +174,29 @@ def _upstream_mode(opts: options.Options) -> str:
 # -- who goes through them --------------------------------------------------------------------------------
 
 
-class ByHost(Upstream):
-    """Calls to providers, through the proxy that each of them is reached by, or straight."""
+@dataclass(frozen=True, slots=True)
+class ByHost:
+    """Each origin through the proxy that it is reached by, or straight."""
 
-    def __init__(self, straight: Upstream, through: Upstream, found: Proxies) -> None:
-        self._straight, self._through, self._found = straight, through, found
+    straight: Way
+    through: Way
+    found: Proxies
 
-    def stream(
-        self, request: UpstreamRequest, *, fresh: bool, connect_timeout: float
-    ) -> AsyncGenerator[UpstreamEvent]:
-        way = self._through if self._found.to_provider(request.origin) else self._straight
-        return way.stream(request, fresh=fresh, connect_timeout=connect_timeout)
+    async def open(self, origin: Origin) -> NetworkStream:
+        return await self.to(origin).open(origin)
 
-    async def close(self) -> None:
-        await self._straight.close()
-        await self._through.close()
+    def head(self, request: UpstreamRequest) -> RequestHead:
+        return self.to(request.origin).head(request)
+
+    def to(self, origin: Origin) -> Way:
+        return self.through if self.found.to_provider(origin) else self.straight
+
+
+def way_to_providers(found: Proxies, tls: ssl.SSLContext) -> Way:
+    """Raises ValueError for a proxy that cannot be used."""
+    if found.providers or not found.shell:
+        return way(found.providers, tls)
+    return ByHost(way("", tls), way(found.shell, tls), found)
 
 
 def tunnel(nextlayer: NextLayer, found: Proxies) -> None:

@@ -5,8 +5,10 @@ import contextlib
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
-from addons.upstream.client import Closed, Data, Sent, Started, Upstream, UpstreamEvent, tls_context
+from addons.upstream.client import Closed, Data, Sent, Started, Upstream, UpstreamEvent
 from addons.upstream.failure import Cause, CauseKind
+from addons.upstream.network import tls_context
+from addons.upstream.way import way
 from protocols.model.http import Head, Headers, UpstreamRequest
 from protocols.model.origin import parsed
 from tests.vendor import Authority, Vendor
@@ -20,6 +22,10 @@ HEADERS = (("Host", "127.0.0.1"), ("Content-Type", "application/json"))
 
 def trusting(authority: Authority) -> ssl.SSLContext:
     return tls_context(insecure=False, ca_file=str(authority.ca_path), ca_dir=None)
+
+
+def through(authority: Authority, proxy: str = "") -> Upstream:
+    return Upstream(way(proxy, trusting(authority)))
 
 
 def asking(method: str, url: str, headers: Headers = (), body: bytes = b"") -> UpstreamRequest:
@@ -110,6 +116,17 @@ async def listening(handler: Handler, authority: Authority | None = None) -> Asy
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks)
+
+
+def silence_until(left: asyncio.Event) -> Handler:
+    """Read and say nothing; set `left` when the client closes."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        left.set()
+
+    return handle
 
 
 @contextlib.asynccontextmanager

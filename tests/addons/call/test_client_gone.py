@@ -14,7 +14,9 @@ from typing import cast
 import pytest
 
 from addons.credentials.pool import Lease
-from addons.upstream.client import Upstream, tls_context
+from addons.upstream.client import Upstream
+from addons.upstream.network import tls_context
+from addons.upstream.way import Direct
 from protocols.model.origin import parsed
 from rewrite.credentials.rotation import NoneFree
 from rewrite.values.events import Acquire
@@ -149,7 +151,7 @@ def vendor(request: pytest.FixtureRequest) -> Iterator[VendorThread]:
 async def house(vendor: VendorThread) -> AsyncIterator[CountingHouse]:
     made = CountingHouse(vendor)
     await made.upstream.close()
-    made.upstream = Upstream(tls_context(insecure=True, ca_file=None, ca_dir=None))
+    made.upstream = Upstream(Direct(tls_context(insecure=True, ca_file=None, ca_dir=None)))
     yield made
     await made.upstream.close()
 

@@ -14,8 +14,9 @@ from addons.credentials.pool import Lease
 from addons.mitm.messages import for_client
 from addons.runtime.clock import Handle
 from addons.secrets.redaction import Blackout
-from addons.upstream.client import Upstream, tls_context
-from addons.upstream.network import Reached
+from addons.upstream.client import Upstream
+from addons.upstream.network import Reached, tls_context
+from addons.upstream.way import Direct
 from protocols.model.call import Call, Operation, Rendered
 from protocols.model.http import UpstreamRequest
 from protocols.model.origin import Origin, parsed
@@ -102,7 +103,7 @@ class House:
     """What surrounds a driver: credentials in turn, and lists of what it did with them."""
 
     def __init__(self, vendor: Vendor | VendorThread) -> None:
-        self.upstream = Upstream(tls_context(insecure=False, ca_file=None, ca_dir=None))
+        self.upstream = Upstream(Direct(tls_context(insecure=False, ca_file=None, ca_dir=None)))
         self.origin = parsed(vendor.base_url)
         self.names = itertools.count(1)
         self.free: NoneFree | None = None

@@ -13,13 +13,13 @@ import OpenSSL.crypto
 import pytest
 import zstandard
 
-from addons.upstream.client import AT_ONCE, Closed, Data, Sent, Started, Upstream, UpstreamEvent, tls_context
+from addons.upstream.client import AT_ONCE, Closed, Data, Sent, Started, Upstream, UpstreamEvent
 from addons.upstream.failure import Cause, CauseKind
+from addons.upstream.network import tls_context
+from addons.upstream.way import Direct
 from protocols.model.http import Head, header
 from tests.addons.asking import (
     PATIENCE,
-    Handler,
-    answering,
     asking,
     attempt,
     body,
@@ -30,8 +30,8 @@ from tests.addons.asking import (
     kind,
     listening,
     post,
-    trusting,
-    tunnelling,
+    silence_until,
+    through,
     until,
 )
 from tests.vendor import (
@@ -64,7 +64,7 @@ async def vendor(request: pytest.FixtureRequest, authority: Authority) -> AsyncI
 
 @pytest.fixture
 async def upstream(authority: Authority) -> AsyncIterator[Upstream]:
-    upstream = Upstream(trusting(authority))
+    upstream = through(authority)
     yield upstream
     await upstream.close()
 
@@ -465,7 +465,7 @@ async def test_no_such_name(upstream: Upstream) -> None:
 
 
 async def test_a_certificate_nobody_vouches_for(authority: Authority) -> None:
-    upstream = Upstream(tls_context(insecure=False, ca_file=None, ca_dir=None))
+    upstream = Upstream(Direct(tls_context(insecure=False, ca_file=None, ca_dir=None)))
     async with Vendor(tls=authority) as vendor:
         events = await call(upstream, vendor)
         assert vendor.requests == []
@@ -513,17 +513,6 @@ async def test_the_connect_timeout_ends_with_the_connection(
     monkeypatch.setattr(loop, "time", lambda: clock() + 60.0)
     vendor.release("head")
     assert body([event async for event in events]) == b"late"
-
-
-def silence_until(left: asyncio.Event) -> Handler:
-    """Read and say nothing; set `left` when the client closes."""
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
-            await reader.read()
-        left.set()
-
-    return handle
 
 
 # Leaving
@@ -673,7 +662,7 @@ async def test_an_unknown_coding_passes_as_it_is(vendor: Vendor, upstream: Upstr
 
 
 async def test_insecure_takes_any_certificate(vendor: Vendor) -> None:
-    upstream = Upstream(tls_context(insecure=True, ca_file=None, ca_dir=None))
+    upstream = Upstream(Direct(tls_context(insecure=True, ca_file=None, ca_dir=None)))
     vendor.reply(whole(b"{}"))
     assert kind(await call(upstream, vendor)) is None
     await upstream.close()
@@ -683,112 +672,11 @@ async def test_a_directory_of_trusted_certificates(authority: Authority, tmp_pat
     pem = authority.ca_path.read_bytes()
     certificate = OpenSSL.crypto.load_certificate(OpenSSL.crypto.FILETYPE_PEM, pem)
     (tmp_path / f"{certificate.subject_name_hash():08x}.0").write_bytes(pem)
-    upstream = Upstream(tls_context(insecure=False, ca_file=None, ca_dir=str(tmp_path)))
+    upstream = Upstream(Direct(tls_context(insecure=False, ca_file=None, ca_dir=str(tmp_path))))
     async with Vendor(tls=authority) as vendor:
         vendor.reply(whole(b"{}"))
         assert kind(await call(upstream, vendor)) is None
         await upstream.close()
-
-
-async def test_a_name_the_certificate_is_not_for(authority: Authority) -> None:
-    async with Vendor(tls=authority) as vendor, tunnelling(vendor.port) as (proxy, _):
-        upstream = Upstream(trusting(authority), proxy=proxy)
-        events = await collect(attempt(upstream, post("https://other.test/")))
-        await upstream.close()
-    assert kind(events) is CauseKind.CERTIFICATE
-    assert vendor.requests == []
-
-
-def test_certificates_that_cannot_be_loaded_are_named(tmp_path: Path) -> None:
-    missing = str(tmp_path / "missing.pem")
-    with pytest.raises(ValueError, match=r"ssl_verify_upstream_trusted_ca='.*missing\.pem'"):
-        tls_context(insecure=False, ca_file=missing, ca_dir=None)
-
-
-# Upstream proxies
-
-
-async def test_a_tunnel_through_a_proxy(authority: Authority) -> None:
-    async with Vendor(tls=authority) as vendor, tunnelling(vendor.port) as (proxy, heads):
-        upstream = Upstream(trusting(authority), proxy=proxy)
-        vendor.always(streamed([b"abc"]))
-        request = post(f"{vendor.base_url}//v1/%7e?key=k", Authorization="Bearer sk-test")
-        for _ in range(2):
-            events = await collect(attempt(upstream, request))
-            assert (body(events), kind(events)) == (b"abc", None)
-            assert events[0] == Sent()
-        await upstream.close()
-        target = f"127.0.0.1:{vendor.port}"
-    assert [received.target for received in vendor.requests] == ["//v1/%7e?key=k"] * 2
-    assert [received.connection for received in vendor.requests] == [1, 1]
-    assert len(heads) == 1
-    assert heads[0].startswith(f"CONNECT {target} HTTP/1.1\r\n".encode())
-    assert b"proxy-authorization: basic dxnlcjp3b3jk\r\n" in heads[0].lower()
-    assert b"sk-test" not in heads[0]
-    assert vendor.requests[0].header("proxy-authorization") is None
-
-
-async def test_a_fresh_connection_and_a_dead_one_through_a_proxy(authority: Authority) -> None:
-    async with Vendor(tls=authority) as vendor, tunnelling(vendor.port) as (proxy, heads):
-        upstream = Upstream(trusting(authority), proxy=proxy)
-        vendor.reply(whole(b"1")).reply(whole(b"2")).reply(Fin()).reply(whole(b"3"))
-        for expected, fresh in ((b"1", False), (b"2", True), (b"3", False)):
-            assert body(await call(upstream, vendor, fresh=fresh)) == expected
-        await upstream.close()
-    assert [received.connection for received in vendor.requests] == [1, 2, 1, 3]
-    assert len(heads) == 3
-
-
-async def test_plain_http_through_a_proxy_has_an_absolute_target(authority: Authority) -> None:
-    async with answering(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi") as (proxy, heads):
-        upstream = Upstream(trusting(authority), proxy=proxy)
-        events = await collect(attempt(upstream, post("http://provider.test:81//a/../%7e")))
-        await upstream.close()
-    assert body(events) == b"hi"
-    assert heads[0].startswith(b"POST http://provider.test:81//a/../%7e HTTP/1.1\r\n")
-
-
-@pytest.mark.parametrize(
-    ("status", "kind", "remedy"),
-    [
-        (407, CauseKind.REFUSED, "put its user name and password into its URL"),
-        (403, CauseKind.REFUSED, "its operator has to allow that host"),
-        (302, CauseKind.REFUSED, "its operator knows why"),
-        (429, CauseKind.CONNECT, "it may be overloaded"),
-        (503, CauseKind.CONNECT, "it may be overloaded"),
-    ],
-)
-async def test_a_proxy_that_refuses(authority: Authority, status: int, kind: CauseKind, remedy: str) -> None:
-    refusal = b"HTTP/1.1 %d No\r\ncontent-length: 0\r\n\r\n" % status
-    async with answering(refusal) as (proxy, _):
-        upstream = Upstream(trusting(authority), proxy=proxy)
-        events = await collect(attempt(upstream, post("https://provider.test/?key=secret")))
-        await upstream.close()
-    address = proxy.rpartition("@")[2]
-    assert [type(event) for event in events] == [Closed]
-    cause = events[0].cause if isinstance(events[0], Closed) else None
-    assert cause is not None
-    assert cause.kind is kind
-    assert (cause.connected, cause.is_lasting) == (False, kind is CauseKind.REFUSED)
-    said = f"the upstream proxy {address} refused to connect to provider.test:443 with {status}: "
-    assert cause.text.startswith(said + remedy)
-
-
-async def test_the_connect_timeout_covers_the_proxy(authority: Authority) -> None:
-    left = asyncio.Event()
-    async with listening(silence_until(left)) as port:
-        upstream = Upstream(trusting(authority), proxy=f"http://127.0.0.1:{port}")
-        request = post("https://provider.test/")
-        events = await collect(attempt(upstream, request, connect_timeout=0.05))
-        await asyncio.wait_for(left.wait(), PATIENCE)
-        await upstream.close()
-    assert events == [Closed(Cause(CauseKind.TIMEOUT, "no connection in time"))]
-
-
-def test_other_kinds_of_proxy_are_refused_without_their_password(authority: Authority) -> None:
-    with pytest.raises(ValueError, match="'socks5'") as refusal:
-        Upstream(trusting(authority), proxy="socks5://user:word@127.0.0.1:1")
-    assert "word" not in str(refusal.value)
 
 
 # Secrets

@@ -3,7 +3,17 @@
 import pytest
 from mitmproxy import options
 
-from addons.upstream.proxies import Proxies, in_short, is_spared, notices, proxies
+from addons.upstream.network import tls_context
+from addons.upstream.proxies import (
+    ByHost,
+    Proxies,
+    in_short,
+    is_spared,
+    notices,
+    proxies,
+    way_to_providers,
+)
+from addons.upstream.way import Direct, Proxied
 from protocols.model.origin import parsed
 
 COMPANY = "http://user:pass%20word@proxy.example.com:3128"
@@ -85,6 +95,24 @@ def test_who_goes_through_which() -> None:
     assert shell.to_provider(parsed("http://gateway.test:80")) == ""
     assert shell.to_host("localhost") == shell.to_host("127.0.0.1") == shell.to_host("::1") == ""
     assert shell.to_host("example.com") == COMPANY
+
+
+@pytest.mark.parametrize(
+    ("found", "through"),
+    [
+        (Proxies(), {}),
+        (Proxies("http://ours.test:1", COMPANY), dict.fromkeys(("https", "http", "spared"), "ours.test")),
+        (Proxies("", COMPANY, "corp.test"), {"https": "proxy.example.com"}),
+    ],
+    ids=["none", "providers", "shell"],
+)
+def test_each_provider_is_reached_by_its_way(found: Proxies, through: dict[str, str]) -> None:
+    urls = {"https": "https://api.test", "http": "http://api.test", "spared": "https://api.corp.test"}
+    tls = tls_context(insecure=False, ca_file=None, ca_dir=None)
+    made = way_to_providers(found, tls)
+    used = {name: made.to(parsed(url)) if isinstance(made, ByHost) else made for name, url in urls.items()}
+    assert {name: way.proxy.host for name, way in used.items() if isinstance(way, Proxied)} == through
+    assert [way for name, way in used.items() if name not in through] == [Direct(tls)] * (3 - len(through))
 
 
 def test_a_password_goes_to_its_proxy_alone() -> None:

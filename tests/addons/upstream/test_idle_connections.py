@@ -1,4 +1,4 @@
-"""Which connections wait for another request, how long, and by which way they lead."""
+"""Which connections wait for another request, and how long."""
 
 import asyncio
 import contextlib
@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from addons.upstream.client import Upstream
-from addons.upstream.connections import KEEPALIVE_EXPIRY, Direct, Proxied, way
+from addons.upstream.client import KEEPALIVE_EXPIRY, Upstream
 from addons.upstream.failure import CauseKind
-from protocols.model.origin import Origin
-from tests.addons.asking import PATIENCE, attempt, body, cause, collect, kind, listening, post, trusting
+from tests.addons.asking import PATIENCE, attempt, body, cause, collect, kind, listening, post, through
 from tests.vendor import Authority, Vendor, whole
 
 
@@ -23,7 +21,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture
 async def upstream(authority: Authority) -> AsyncIterator[Upstream]:
-    upstream = Upstream(trusting(authority))
+    upstream = through(authority)
     yield upstream
     await upstream.close()
 
@@ -146,7 +144,7 @@ async def test_nobody_gets_a_byte_of_another_s_answer(
     async with contextlib.AsyncExitStack() as stack:
         port = await stack.enter_async_context(listening(serve, authority if secure else None))
         proxy = await stack.enter_async_context(_relaying(port)) if by_proxy else ""
-        upstream = Upstream(trusting(authority), proxy=proxy)
+        upstream = through(authority, proxy)
         stack.push_async_callback(upstream.close)
 
         async def client(name: int) -> None:
@@ -261,49 +259,3 @@ async def test_a_closed_pool_opens_nothing(upstream: Upstream) -> None:
         events = await collect(attempt(upstream, post(f"{vendor.base_url}/")))
         assert kind(events) is CauseKind.CONNECT
         assert vendor.requests == []
-
-
-# The way
-
-
-@pytest.mark.parametrize(
-    ("url", "origin", "authorization"),
-    [
-        ("http://proxy.test", Origin("http", "proxy.test", 80), ()),
-        ("HTTPS://proxy.test/", Origin("https", "proxy.test", 443), ()),
-        ("http://[::1]:8080", Origin("http", "::1", 8080), ()),
-        (
-            "http://us%40er:p%3Aw@proxy.test:3128",
-            Origin("http", "proxy.test", 3128),
-            (("Proxy-Authorization", "Basic dXNAZXI6cDp3"),),
-        ),
-    ],
-)
-def test_a_proxy_s_url_is_read_once(
-    authority: Authority, url: str, origin: Origin, authorization: tuple[tuple[str, str], ...]
-) -> None:
-    tls = trusting(authority)
-    assert way(url, tls) == Proxied(tls, origin, authorization)
-    assert way("", tls) == Direct(tls)
-
-
-@pytest.mark.parametrize(
-    "url", ["http://user:7sec#ret@proxy.test", "http://user:7sec@proxy.test:99999", "http://"]
-)
-def test_a_proxy_s_url_that_cannot_be_read_is_not_quoted(authority: Authority, url: str) -> None:
-    with pytest.raises(ValueError, match="upstream proxy's URL") as refusal:
-        way(url, trusting(authority))
-    assert "7" not in str(refusal.value)
-
-
-async def test_a_proxy_that_speaks_before_the_tunnel_does_is_refused(authority: Authority) -> None:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\n")
-        await reader.read()
-
-    async with listening(serve) as port:
-        upstream = Upstream(trusting(authority), proxy=f"http://127.0.0.1:{port}")
-        events = await collect(attempt(upstream, post("https://provider.test/")))
-        await upstream.close()
-    assert kind(events) is CauseKind.CONNECT

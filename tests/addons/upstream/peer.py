@@ -1,0 +1,132 @@
+"""Servers at the other end of one connection, played by hand."""
+
+import asyncio
+import contextlib
+import gc
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import OpenSSL.SSL
+
+from addons.upstream.connection import NetworkStream
+from addons.upstream.network import connect
+from tests.vendor import Authority
+
+PATIENCE = 10.0
+
+
+def open_sockets() -> set[int]:
+    return {id(each) for each in gc.get_objects() if type(each) is socket.socket and each.fileno() >= 0}
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110  # of what others do, and tell nobody
+            await asyncio.sleep(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A server: its port, and the connections that it has accepted."""
+
+    port: int
+    authority: Authority | None
+    accepted: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]]
+
+    async def both(self) -> tuple[NetworkStream, asyncio.StreamReader, asyncio.StreamWriter]:
+        """Both ends of a new connection, its handshake done where the server has an authority."""
+        async with asyncio.timeout(PATIENCE):
+            stream = await connect("127.0.0.1", self.port, NetworkStream)
+            if self.authority is not None:
+                await stream.start_tls(self.authority.client_context(), "localhost")
+            return stream, *await self.accepted.get()
+
+
+@contextlib.asynccontextmanager
+async def serving(authority: Authority | None = None, host: str = "127.0.0.1") -> AsyncIterator[Peer]:
+    accepted: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
+    writers: list[asyncio.StreamWriter] = []
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        accepted.put_nowait((reader, writer))
+
+    server = await asyncio.start_server(
+        accept, host, 0, ssl=None if authority is None else authority.server_context()
+    )
+    try:
+        yield Peer(server.sockets[0].getsockname()[1], authority, accepted)
+    finally:
+        server.close()
+        for writer in writers:
+            writer.transport.abort()
+        await server.wait_closed()
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    connection = writer.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+async def read_all(stream: NetworkStream, size: int) -> bytes:
+    got = bytearray()
+    async with asyncio.timeout(PATIENCE):
+        while len(got) < size:
+            data = await stream.read()
+            assert data
+            got += data
+    return bytes(got)
+
+
+async def cancelled[T](
+    doing: Coroutine[Any, Any, T], when: Callable[[], Coroutine[Any, Any, object]]
+) -> None:
+    task = asyncio.get_running_loop().create_task(doing)
+    async with asyncio.timeout(PATIENCE):
+        await when()
+        assert not task.done()
+        task.cancel()
+        await asyncio.wait({task})
+    assert task.cancelled()
+
+
+class ByHand:
+    """The server's end of TLS over the bytes of a connection, for what asyncio's cannot do."""
+
+    def __init__(
+        self, authority: Authority, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        context = OpenSSL.SSL.Context(OpenSSL.SSL.TLSv1_2_METHOD)
+        context.use_certificate_file(str(authority._leaf_path))
+        context.use_privatekey_file(str(authority._leaf_path))
+        self.end = OpenSSL.SSL.Connection(context)
+        self.end.set_accept_state()
+        self._reader, self._writer = reader, writer
+
+    async def shake_hands(self) -> None:
+        while True:
+            try:
+                self.end.do_handshake()
+            except OpenSSL.SSL.WantReadError:
+                self.flush()
+                self.end.bio_write(await self._reader.read(1 << 16))
+            else:
+                self.flush()
+                break
+
+    async def renew_keys(self) -> None:
+        assert self.end.renegotiate()
+        await self.shake_hands()  # an invitation; the client's next message is its part of it
+        while self.end.renegotiate_pending():
+            self.end.bio_write(await self._reader.read(1 << 16))
+            with contextlib.suppress(OpenSSL.SSL.WantReadError):
+                self.end.recv(1 << 16)
+            self.flush()
+
+    def flush(self) -> None:
+        with contextlib.suppress(OpenSSL.SSL.WantReadError):
+            self._writer.write(self.end.bio_read(1 << 16))

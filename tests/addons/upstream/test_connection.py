@@ -1,0 +1,472 @@
+"""One connection over real sockets: its bytes and its ends, requests and answers whole, in pieces, and with
+bytes after their end."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from addons.upstream.connection import (
+    LARGEST_READ,
+    LARGEST_UNREAD,
+    MOST_INTERIM,
+    Connection,
+    NetworkStream,
+    request_head,
+)
+from addons.upstream.failure import Cause, CauseKind, Failure
+from addons.upstream.network import connect
+from tests.addons.asking import listening
+from tests.addons.upstream.peer import (
+    PATIENCE,
+    ByHand,
+    Peer,
+    cancelled,
+    open_sockets,
+    read_all,
+    reset,
+    serving,
+    until,
+)
+from tests.vendor import Authority
+
+ASYNCIO_READ = 256 * 1024  # what asyncio takes from a socket at once
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+SOON = b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"
+ANSWERS = {
+    "length": (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", b"abc"),
+    "chunks": (CHUNKED + b"1\r\na\r\n2;x=y\r\nbc\r\n0\r\n\r\n", b"abc"),
+    "trailers": (CHUNKED + b"1\r\na\r\n0\r\nx: y\r\n\r\n", b"a"),
+    "empty": (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b""),
+    "no content": (b"HTTP/1.1 204 No Content\r\n\r\n", b""),
+    "informational": (SOON + b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na", b"a"),
+}
+
+
+@pytest.fixture(autouse=True, params=["lazy", "eager"])
+async def tasks(request: pytest.FixtureRequest) -> None:
+    """As mitmproxy's event loop starts tasks, and as any other does."""
+    if request.param == "eager":
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+
+
+@pytest.fixture(autouse=True)
+async def nothing_left() -> AsyncIterator[None]:
+    """No test leaves a task or an open socket behind."""
+    before = open_sockets()
+    yield
+    await until(lambda: not open_sockets() - before and asyncio.all_tasks() == {asyncio.current_task()})
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(params=["plain", "tls"])
+async def peer(request: pytest.FixtureRequest, authority: Authority) -> AsyncIterator["Peer"]:
+    async with serving(authority if request.param == "tls" else None) as peer:
+        yield peer
+
+
+# What is carried
+
+
+async def test_many_small_writes_and_a_large_one(peer: Peer) -> None:
+    stream, reader, _ = await peer.both()
+    large = bytes(range(256)) * 20_000
+    pieces = [b"%d," % number for number in range(2_000)]
+
+    for piece in [*pieces, b"", large]:
+        stream.write(piece)
+    expected = b"".join(pieces) + large
+    async with asyncio.timeout(PATIENCE):
+        assert await reader.readexactly(len(expected)) == expected
+    await until(lambda: stream.is_flushed)
+    stream.abort()
+
+
+async def test_what_is_read_comes_in_order_and_whole(peer: Peer) -> None:
+    stream, _, writer = await peer.both()
+    sent = bytes(range(256)) * 20_000
+    for start in range(0, 2_000, 7):
+        writer.write(sent[start : min(start + 7, 2_000)])
+    writer.write(sent[2_000:])
+    assert await read_all(stream, len(sent)) == sent
+    stream.abort()
+
+
+async def test_bytes_come_when_they_are_sent(peer: Peer) -> None:
+    stream, reader, writer = await peer.both()
+    for piece in (b"one", b"two"):
+        writer.write(piece)
+        assert await stream.read() == piece
+        stream.write(piece)
+        assert await reader.readexactly(3) == piece
+    stream.abort()
+
+
+async def test_a_reader_that_is_slow_slows_the_server(peer: Peer) -> None:
+    stream, _, writer = await peer.both()
+    sent = bytes(range(256)) * 60_000
+    writer.write(sent)
+    await until(lambda: not stream.transport.is_reading())
+    assert LARGEST_UNREAD < len(stream._unread) <= LARGEST_UNREAD + ASYNCIO_READ
+    assert await read_all(stream, len(sent)) == sent
+    assert stream.transport.is_reading()
+    stream.abort()
+
+
+async def test_a_write_that_the_server_does_not_take(peer: Peer) -> None:
+    stream, _, _ = await peer.both()
+
+    async def fill() -> None:
+        while True:
+            while stream.is_flushed:
+                stream.write(bytes(30_000))
+            await stream.wait(0.05)
+
+    with pytest.raises(Failure) as failure:
+        await fill()
+    assert failure.value.cause.kind is CauseKind.SENDING
+    stream.abort()
+
+
+async def test_what_left_while_the_process_was_stopped_was_sent_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The clock is far ahead when the event loop looks again, and what was written has left."""
+    loop = asyncio.get_running_loop()
+    clock, ahead = loop.time, 0.0
+    monkeypatch.setattr(loop, "time", lambda: clock() + ahead)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        stream = await connect("127.0.0.1", server.getsockname()[1], NetworkStream)
+        accepted, _ = server.accept()
+        with accepted:
+            while stream.is_flushed:
+                stream.write(bytes(30_000))
+            waiting = asyncio.create_task(stream.wait(60.0))
+            await asyncio.sleep(0)
+            accepted.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while accepted.recv(1 << 20):
+                    pass
+            ahead = 100.0
+            await waiting
+            assert stream._writable
+        stream.abort()
+
+
+# How it ends
+
+
+@pytest.mark.parametrize("end", [asyncio.StreamWriter.close, lambda writer: writer.transport.abort()])
+async def test_a_close_is_an_end_with_a_goodbye_or_without(
+    peer: Peer, end: Callable[[asyncio.StreamWriter], None]
+) -> None:
+    stream, _, writer = await peer.both()
+    writer.write(b"last")
+    await writer.drain()
+    end(writer)
+    assert await stream.read() == b"last"
+    assert [await stream.read() for _ in range(2)] == [b"", b""]
+    stream.abort()
+
+
+async def test_a_server_that_ends_its_half_is_still_written_to() -> None:
+    async with serving() as peer:
+        stream, reader, writer = await peer.both()
+        writer.write(b"last")
+        writer.write_eof()
+        assert await stream.read() == b"last"
+        assert await stream.read() == b""
+        stream.write(b"more")
+        assert await reader.readexactly(4) == b"more"
+        stream.abort()
+
+
+async def test_a_reset_comes_after_what_has_arrived(peer: Peer) -> None:
+    stream, _, writer = await peer.both()
+    connection = stream.transport.get_extra_info("socket")
+    writer.write(b"last")
+    await until(lambda: stream.is_readable)
+    reset(writer)
+    await until(lambda: connection.fileno() < 0)
+    assert await stream.read() == b"last"
+    with pytest.raises(Failure) as failure:
+        await stream.read()
+    assert failure.value.cause == Cause(CauseKind.RESET, "the connection was reset")
+    assert isinstance(failure.value.__cause__, ConnectionResetError)
+    stream.write(b"more")
+    assert not stream.is_flushed
+    stream.abort()
+
+
+async def test_a_write_that_waits_wakes_with_a_reset(peer: Peer) -> None:
+    stream, _, writer = await peer.both()
+    stream.write(bytes(60_000_000))
+    reset(writer)
+    while not stream.is_readable:
+        await stream.wait(PATIENCE)
+    assert not stream.is_flushed
+    with pytest.raises(Failure):
+        stream.read_nowait()
+    stream.abort()
+
+
+async def test_the_last_words_of_a_server_that_closed_unread() -> None:
+    """It says no and closes; what it did not read makes the system reset the connection: writing fails."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        stream = await connect("127.0.0.1", server.getsockname()[1], NetworkStream)
+        accepted, _ = server.accept()
+        stream.write(b"unread")
+        accepted.sendall(b"no")
+        accepted.close()
+    stream.write(b"more")  # before the event loop has looked
+    assert await stream.read() == b"no"
+    with pytest.raises(Failure):
+        await stream.read()
+    stream.abort()
+
+
+async def test_after_a_close_from_this_side_nothing_is_read_or_written(peer: Peer) -> None:
+    stream, _, _ = await peer.both()
+    for _ in range(2):
+        stream.abort()
+    with pytest.raises(Failure):
+        await stream.read()
+    stream.write(b"more")
+    assert not stream.is_flushed
+
+
+# An idle connection
+
+
+async def test_an_idle_connection_is_not_readable(peer: Peer) -> None:
+    stream, _, writer = await peer.both()
+    writer.write(b"answer")
+    assert await stream.read() == b"answer"
+    assert stream.is_quiet
+    stream.abort()
+
+
+@pytest.mark.parametrize(
+    "act",
+    [asyncio.StreamWriter.close, reset, lambda writer: writer.write(b"HTTP/1.1 408 Request Timeout\r\n\r\n")],
+    ids=["closed", "reset", "speaks"],
+)
+async def test_one_that_the_server_closed_or_speaks_on_is(
+    peer: Peer, act: Callable[[asyncio.StreamWriter], None]
+) -> None:
+    stream, _, writer = await peer.both()
+    writer.write(b"answer")
+    assert await stream.read() == b"answer"
+    act(writer)
+    await until(lambda: stream.is_readable)
+    assert not stream.is_quiet
+    stream.abort()
+
+
+async def test_what_the_loop_has_not_read_yet_is_noticed() -> None:
+    """It is with the system, and the event loop has not looked since."""
+    async with serving() as peer:
+        stream, _, writer = await peer.both()
+        writer.write(b"x")
+        assert (stream.is_readable, stream.is_quiet) == (False, False)
+        stream.abort()
+
+
+async def test_half_a_tls_record_is_unread(authority: Authority) -> None:
+    """What came together with an answer, and has not come whole."""
+    async with serving() as peer:
+        stream, reader, writer = await peer.both()
+        server = ByHand(authority, reader, writer)
+        shaking = asyncio.create_task(server.shake_hands())
+        await stream.start_tls(authority.client_context(), "localhost")
+        await shaking
+        server.end.send(b"answer")
+        whole = server.end.bio_read(1 << 16)
+        server.end.send(b"more")
+        half = server.end.bio_read(1 << 16)
+        assert not stream.has_unread
+        for cut in (1, 5, len(half) - 1):
+            writer.write(whole + half[:cut])
+            assert await stream.read() == b"answer"
+            assert (stream.is_readable, stream.has_unread) == (False, True)
+            writer.write(half[cut:])
+            assert await stream.read() == b"more"
+            assert not stream.has_unread
+            server.end.send(b"answer")
+            whole = server.end.bio_read(1 << 16)
+            server.end.send(b"more")
+            half = server.end.bio_read(1 << 16)
+        stream.abort()
+
+
+async def test_a_watcher_is_called_for_what_comes_and_for_the_end(peer: Peer) -> None:
+    stream, _, writer = await peer.both()
+    seen: list[bool] = []
+    stream.watch(lambda: seen.append(stream.is_readable))
+    writer.write(b"x")
+    await until(lambda: seen == [True])
+    stream.read_nowait()
+    reset(writer)
+    await until(lambda: len(seen) > 1)
+    assert seen[-1]
+    stream.abort()
+
+
+# Leaving: `nothing_left` looks at what stays behind
+
+
+async def test_cancelled_in_the_handshake(authority: Authority) -> None:
+    async with serving() as peer:
+        stream, reader, _ = await peer.both()
+        handshake = stream.start_tls(authority.client_context(), "localhost")
+        await cancelled(handshake, lambda: reader.readexactly(5))
+        stream.abort()
+
+
+async def test_cancelled_while_reading(peer: Peer) -> None:
+    stream, _, writer = await peer.both()
+    writer.write(b"some")
+    await cancelled(read_all(stream, 99), lambda: until(lambda: not stream.is_readable))
+    stream.abort()
+
+
+async def test_cancelled_while_writing(peer: Peer) -> None:
+    stream, _, _ = await peer.both()
+    stream.write(bytes(60_000_000))
+    assert not stream.is_flushed
+    await cancelled(stream.wait(PATIENCE), lambda: asyncio.sleep(0))
+    stream.abort()
+
+
+async def test_a_close_wakes_who_reads(peer: Peer) -> None:
+    stream, _, _ = await peer.both()
+    reading = asyncio.create_task(stream.read())
+    await asyncio.sleep(0)
+    stream.abort()
+    with pytest.raises(Failure):
+        await reading
+
+
+# HTTP/1.1
+
+
+@contextlib.asynccontextmanager
+async def answered(answer: bytes, *, slowly: bool, close: bool = False) -> AsyncIterator[Connection]:
+    """A connection on which a request was sent, to a server that answers it so, in pieces or at once."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        step = len(answer) // 1000 + 1 if slowly else max(1, len(answer))
+        for start in range(0, len(answer), step):
+            writer.write(answer[start : start + step])
+            await asyncio.sleep(0)
+        if not close:
+            await reader.read()
+
+    async with listening(serve) as port, asyncio.timeout(PATIENCE):
+        connection = Connection(await connect("127.0.0.1", port, NetworkStream))
+        await connection.send(request_head("GET", b"/", "provider.test", (), 0), b"")
+        try:
+            yield connection
+        finally:
+            connection.abort()
+
+
+async def whole(connection: Connection) -> bytes:
+    await connection.answer()
+    return await body(connection)
+
+
+async def body(connection: Connection) -> bytes:
+    said = b""
+    while piece := await connection.read():
+        said += piece
+    return said
+
+
+@pytest.mark.parametrize("slowly", [False, True], ids=["whole", "in pieces"])
+@pytest.mark.parametrize("surplus", [b"", b"\n"], ids=["", "surplus"])
+@pytest.mark.parametrize(("answer", "said"), ANSWERS.values(), ids=ANSWERS.keys())
+async def test_an_answer_and_whether_another_may_follow(
+    answer: bytes, said: bytes, surplus: bytes, slowly: bool
+) -> None:
+    async with answered(answer + surplus, slowly=slowly) as connection:
+        head = await connection.answer()
+        assert head.status in (200, 204)
+        assert await body(connection) == said
+        while surplus and not connection.has_more:  # noqa: ASYNC110  # it comes and tells nobody
+            await asyncio.sleep(0)
+        assert connection.renew() is not bool(surplus)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (b"", CauseKind.RESET),
+        (b"HTTP/1.1 200", CauseKind.RESET),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", CauseKind.RESET),
+        (b"\r\nHTTP/1.1 200 OK\r\n\r\n", CauseKind.PROTOCOL),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * (MOST_INTERIM + 1), CauseKind.PROTOCOL),
+        (b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n", CauseKind.PROTOCOL),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab", CauseKind.PROTOCOL),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", CauseKind.PROTOCOL),
+        (b"HTTP/1.1 200 OK\r\nx: " + b"a" * 200_000, CauseKind.PROTOCOL),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\na", CauseKind.INCOMPLETE),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n", CauseKind.INCOMPLETE),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n0", CauseKind.INCOMPLETE),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nab\r\n", CauseKind.PROTOCOL),
+    ],
+)
+@pytest.mark.parametrize("slowly", [False, True], ids=["whole", "in pieces"])
+async def test_what_is_no_answer(answer: bytes, kind: CauseKind, slowly: bool) -> None:
+    async with answered(answer, slowly=slowly, close=True) as connection:
+        with pytest.raises(Failure) as failure:
+            await whole(connection)
+        assert failure.value.cause.kind is kind
+        assert connection.has_received is bool(answer)
+        assert not connection.renew()
+
+
+async def test_a_body_of_tiny_chunks_does_not_keep_the_event_loop() -> None:
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    chunks = 4 * LARGEST_READ // 6
+    async with answered(CHUNKED + b"1\r\na\r\n" * chunks + b"0\r\n\r\n", slowly=False) as connection:
+        await connection.answer()
+        while len(connection._stream._unread) < 3 * LARGEST_READ:  # noqa: ASYNC110  # it comes and tells nobody
+            await asyncio.sleep(0)
+        counting = asyncio.create_task(count())
+        assert await body(connection) == b"a" * chunks
+        counting.cancel()
+    assert turns >= 3
+
+
+async def test_a_tunnel_has_no_body() -> None:
+    """And no loop that waits for one."""
+    async with listening(_tunnel) as port, asyncio.timeout(PATIENCE):
+        connection = Connection(await connect("127.0.0.1", port, NetworkStream))
+        await connection.send(request_head("CONNECT", b"a:1", "a:1", (), 0), b"")
+        assert (await connection.answer()).status == 200
+        with pytest.raises(Failure):
+            await connection.read()
+        assert not connection.renew()
+        connection.abort()
+
+
+async def _tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+    await reader.read()
