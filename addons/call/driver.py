@@ -50,6 +50,7 @@ from rewrite.values.events import (
     UpstreamStarted,
 )
 from rewrite.values.outcome import Abandoned, Outcome, describe
+from rewrite.values.timer import Timer
 
 LONG_WAIT = 3.0
 """Seconds of an attempt that failed, or between two, from which on a person has to know why nothing comes."""
@@ -232,10 +233,10 @@ class Driver:
                 self._last = f"{self._leases[attempt][1].name}: {describe(outcome)}"
                 self._took = self._work.clock() - self._opened_at
                 self._record(partial(self._work.release, *self._leases.pop(attempt), outcome))
-            case SetTimer(attempt=attempt, name=name, seconds=seconds):
-                fired = partial(self._inbox.put, TimerFired(attempt, name))
+            case SetTimer(attempt=attempt, timer=timer, seconds=seconds):
+                fired = partial(self._inbox.put, TimerFired(attempt, timer))
                 self._timers.append(self._work.clock.call_later(seconds, fired))
-                if name == "backoff" and seconds > LONG_WAIT:
+                if timer is Timer.BACKOFF and seconds > LONG_WAIT:
                     self._record(partial(self._work.waiting, seconds, self._last))
             case Report(summary=summary):
                 told = replace(summary, words=self._why) if self._why else summary

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import inf
-from typing import assert_never
 
 from protocols.model.call import Rendered
 from protocols.model.http import Head, WireResponse
@@ -14,7 +13,8 @@ from rewrite.target.reading import Reading
 from rewrite.target.terms import Terms
 from rewrite.values.events import SetTimer, UpstreamClosed
 from rewrite.values.limits import Timing
-from rewrite.values.outcome import Phase, Rejected, Stalled, Unreachable
+from rewrite.values.outcome import Rejected, Stalled, Unreachable
+from rewrite.values.timer import Timer
 
 LONGEST_ERROR_BODY = 1 << 20
 
@@ -64,15 +64,15 @@ class Attempt:
             return Unreachable("closed without an answer", sent)
         return Unreachable(closed.cause, sent, closed.connected or sent, closed.lasting and not sent)
 
-    def arm(self, phase: Phase, seconds: float, now: float) -> Iterator[SetTimer]:
+    def arm(self, timer: Timer, seconds: float, now: float) -> Iterator[SetTimer]:
         """A silence timer, 0: off; none outlives the patience of the client."""
         if seconds:
-            yield SetTimer(self.number, phase, self._in_time(seconds, now))
+            yield SetTimer(self.number, timer, self._in_time(seconds, now))
 
     def watch(self, now: float) -> Iterator[SetTimer]:
         """The stall is watched from now on, or goes on to be."""
         if self.stall.longest:
-            yield SetTimer(self.number, Phase.STALL, self.stall.left(now))
+            yield SetTimer(self.number, Timer.STALL, self.stall.left(now))
 
     def overhear(self, timing: Timing, now: float) -> Iterator[SetTimer]:
         """More came of a stream that is gathered unseen; it is watched as if the client saw it."""
@@ -87,25 +87,23 @@ class Attempt:
             self.watched = True
             yield from self.watch(now)
 
-    def fired(self, phase: Phase, now: float) -> SetTimer | Stalled | None:
-        """What it means that the timer of `phase` fired: watched on, over, or nothing any more."""
-        match phase:
-            case Phase.STALL:
+    def fired(self, timer: Timer, now: float) -> SetTimer | Stalled | None:
+        """What it means that `timer` fired: watched on, over, or nothing any more."""
+        match timer:
+            case Timer.STALL:
                 left = self.stall.left(now)
                 if left > 0:
-                    return SetTimer(self.number, phase, left)
-                return Stalled(phase, self.stall.lasted(now))
-            case Phase.FIRST_EVENT:
-                return None if self.alive else self._silent(phase, now)
-            case Phase.FIRST_TOKEN:
+                    return SetTimer(self.number, timer, left)
+                return Stalled(timer, self.stall.lasted(now))
+            case Timer.FIRST_EVENT:
+                return None if self.alive else self._silent(timer, now)
+            case Timer.FIRST_TOKEN:
                 return self._no_token(now)
-            case Phase.THROUGHPUT:
+            case Timer.THROUGHPUT:
                 shown_at = self.gate.shown_at
-                return None if shown_at is None else Stalled(phase, now - shown_at)
-            case Phase.RESPONSE:
-                return self._silent(phase, now)
+                return None if shown_at is None else Stalled(timer, now - shown_at)
             case _:
-                assert_never(phase)
+                return self._silent(timer, now)
 
     def _no_token(self, now: float) -> SetTimer | Stalled | None:
         """Signs of hidden work set no timer: the one that is set asks when it fires. Where no token is due it
@@ -117,12 +115,12 @@ class Attempt:
             self.gate.note(self.reading, now)
         left = self._in_time(self.gate.token.left(now), now)
         if left > 0:
-            return SetTimer(self.number, Phase.FIRST_TOKEN, left)
+            return SetTimer(self.number, Timer.FIRST_TOKEN, left)
         due = self.reading is None or self.reading.first_token_is_due
-        return self._silent(Phase.FIRST_TOKEN, now) if due else None
+        return self._silent(Timer.FIRST_TOKEN, now) if due else None
 
-    def _silent(self, phase: Phase, now: float) -> Stalled:
-        return Stalled(phase, now - (self.sent_at or 0.0))
+    def _silent(self, timer: Timer, now: float) -> Stalled:
+        return Stalled(timer, now - (self.sent_at or 0.0))
 
     def _in_time(self, seconds: float, now: float) -> float:
         return max(min(seconds, self.latest - now), 0.0)

@@ -23,8 +23,9 @@ from rewrite.values.events import (
     SetTimer,
     UpstreamClosed,
 )
-from rewrite.values.outcome import Outcome, Phase, Rejected, Unreachable, is_away
+from rewrite.values.outcome import Outcome, Rejected, Unreachable, is_away
 from rewrite.values.refusal import Refused
+from rewrite.values.timer import Timer
 
 
 class Attempts:
@@ -75,9 +76,9 @@ class Attempts:
         due = timers.before_commit(
             self.terms.timing, stream=stream, stalls=stalls, unseen=unseen, longest=longest
         )
-        self.current.gate.token = timers.Silence(dict(due).get(Phase.FIRST_TOKEN, 0.0), now)
-        for phase, seconds in due:
-            yield from self.current.arm(phase, seconds, now)
+        self.current.gate.token = timers.Silence(dict(due).get(Timer.FIRST_TOKEN, 0.0), now)
+        for timer, seconds in due:
+            yield from self.current.arm(timer, seconds, now)
 
     def _stalls(self) -> int:
         """The silences that make the next attempt wait longer: none while the next target can be asked."""

@@ -15,6 +15,7 @@ from rewrite.target.reading import Reading
 from rewrite.target.terms import Terms
 from rewrite.values.events import CALL, Command, SendData, SetTimer, Summary
 from rewrite.values.limits import Timing
+from rewrite.values.timer import Timer
 
 LINGER = 5.0
 """Seconds that a stream may stay open behind its last frame."""
@@ -52,7 +53,7 @@ class Delivery:
 
     def start(self) -> Iterator[Command]:
         if self._hold:
-            yield SetTimer(CALL, "hold", self._hold)
+            yield SetTimer(CALL, Timer.HOLD, self._hold)
         yield from self.waiting.watch()
 
     def commit(self, attempt: Attempt, current: Reading, now: float) -> Iterator[Command]:
@@ -67,7 +68,7 @@ class Delivery:
             yield from attempt.watch(now)
             yield from self.watch(attempt.number, now)
         if held[-1].last:
-            yield SetTimer(attempt.number, "linger", LINGER)
+            yield SetTimer(attempt.number, Timer.LINGER, LINGER)
 
     def send(self, attempt: int, data: bytes, now: float) -> Sequence[Command]:
         if not data:  # a frame of another protocol may say nothing in the client's
@@ -89,7 +90,7 @@ class Delivery:
     def watch(self, attempt: int, now: float) -> Iterator[Command]:
         """The client is shown life in a silence from now on, or goes on to be."""
         if self._silence.longest:
-            yield SetTimer(attempt, "heartbeat", max(self._silence.left(now), 0.0))
+            yield SetTimer(attempt, Timer.HEARTBEAT, max(self._silence.left(now), 0.0))
 
     def beat(self, attempt: int, now: float) -> Iterator[Command]:
         """Only whole frames go out, so that this stands between two. It is no life of upstream's."""

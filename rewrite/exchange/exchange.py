@@ -25,7 +25,6 @@ from protocols.model.segment import Segment
 from protocols.model.wirejson import parsed_size
 from rewrite.continuation.continuation import Continuation, blames_the_request
 from rewrite.continuation.continued_answer import Rest, rest
-from rewrite.exchange import waiting
 from rewrite.exchange.attempt import Attempt
 from rewrite.exchange.attempts import Attempts
 from rewrite.exchange.commit_gate import Verdict
@@ -63,13 +62,13 @@ from rewrite.values.outcome import (
     Completed,
     Kind,
     Outcome,
-    Phase,
     Rejected,
     Stalled,
     Truncated,
     Unreachable,
     is_away,
 )
+from rewrite.values.timer import Timer
 
 _ERROR_MARK = b'"error"'
 _OF_THE_CALL = (Start, ClientDrained, ClientGone)
@@ -112,8 +111,8 @@ class Exchange:
         match event:
             case UpstreamData(data=data):
                 self._data(data)
-            case TimerFired(name=name):
-                self._timer(name)
+            case TimerFired(timer=timer):
+                self._timer(timer)
             case Start():
                 self._out += (*self._delivery.start(), self._attempts.wish)
             case Acquired():
@@ -176,7 +175,7 @@ class Exchange:
         current = attempt.reading = leg.reading(head)
         if self._attempts.streams and not (current.streamed or current.gathering):
             response = self._attempts.terms.timing.response  # it has no first token
-            self._out += attempt.arm(Phase.RESPONSE, response, self._now)
+            self._out += attempt.arm(Timer.RESPONSE, response, self._now)
 
     # -- the answer comes -----------------------------------------------------------------------------
 
@@ -256,7 +255,7 @@ class Exchange:
                 return True
             if verdict is Verdict.WATCH:
                 window = terms.timing.throughput_window
-                self._out += self._attempt.arm(Phase.THROUGHPUT, window, self._now)
+                self._out += self._attempt.arm(Timer.THROUGHPUT, window, self._now)
         if self._hold_over and not self._waiting.begun and current.streamed and current.held:
             self._commit(current)
         return self.committed
@@ -285,7 +284,7 @@ class Exchange:
         if _ERROR_MARK in data:
             self._check_error(current)
         if segments[-1].last and not self._done:
-            self._out.append(SetTimer(attempt.number, "linger", LINGER))
+            self._out.append(SetTimer(attempt.number, Timer.LINGER, LINGER))
 
     def _check_error(self, current: Reading) -> None:
         """An error in a form that the client's SDKs ignore is followed by the one that they raise on."""
@@ -414,7 +413,7 @@ class Exchange:
     def _retry_or_give(self, decision: Retry | GiveUp) -> None:
         match decision:
             case Retry(delay=delay) if delay:
-                self._out.append(SetTimer(self._attempt.number, "backoff", delay))
+                self._out.append(SetTimer(self._attempt.number, Timer.BACKOFF, delay))
             case Retry():
                 self._out.append(self._attempts.wish)
             case GiveUp():
@@ -440,23 +439,23 @@ class Exchange:
 
     # -- timers ---------------------------------------------------------------------------------------
 
-    def _timer(self, name: str) -> None:
-        match name:
-            case "backoff":
+    def _timer(self, timer: Timer) -> None:
+        match timer:
+            case Timer.BACKOFF:
                 self._out.append(self._attempts.wish)
-            case "hold":
+            case Timer.HOLD:
                 self._release_preamble()
-            case waiting.TIMER:
+            case Timer.HEARTBEAT_BEFORE_COMMIT:
                 self._out += () if self.committed else self._waiting.fired()
-            case "linger":
+            case Timer.LINGER:
                 self._lingered()
-            case "heartbeat":
+            case Timer.HEARTBEAT:
                 self._out += self._delivery.beat(self._attempt.number, self._now)
             case _:
-                self._due(Phase(name))
+                self._due(timer)
 
-    def _due(self, phase: Phase) -> None:
-        match self._attempt.fired(phase, self._now):
+    def _due(self, timer: Timer) -> None:
+        match self._attempt.fired(timer, self._now):
             case SetTimer() as again:
                 self._out.append(again)
             case Stalled() as stalled:
@@ -470,9 +469,9 @@ class Exchange:
             self._fail(self._attempts.refused(None, self._now) if self._attempt.head else stalled)
         elif self.committed:
             self._silent_behind(current, stalled)
-        elif stalled.phase is Phase.THROUGHPUT:
+        elif stalled.timer is Timer.THROUGHPUT:
             self._lose(current, stalled)
-        elif stalled.phase is Phase.STALL:
+        elif stalled.timer is Timer.STALL:
             self._stalled_unseen(current, stalled)
         else:
             self._fail(stalled)
@@ -486,7 +485,7 @@ class Exchange:
 
     def _silent_behind(self, current: Reading, stalled: Stalled) -> None:
         """Behind the commit point a stall ends any answer, another silence one that has said nothing."""
-        if stalled.phase is Phase.STALL:
+        if stalled.timer is Timer.STALL:
             self._conclude(current, stalled)
         elif not current.adds:
             self._fail(stalled)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from math import inf
 
 from rewrite.values.limits import Timing
-from rewrite.values.outcome import Outcome, Phase, Stalled
+from rewrite.values.outcome import Outcome, Stalled
+from rewrite.values.timer import Timer
 
 
 @dataclass(slots=True)
@@ -28,12 +29,12 @@ class Silence:
 
 def was_silent(outcome: Outcome) -> bool:
     """Whether silence ended an attempt; one that was merely slow did not make anybody wait in vain."""
-    return isinstance(outcome, Stalled) and outcome.phase is not Phase.THROUGHPUT
+    return isinstance(outcome, Stalled) and outcome.timer is not Timer.THROUGHPUT
 
 
 def before_commit(
     timing: Timing, *, stream: bool, stalls: int, unseen: bool = False, longest: float = inf
-) -> Sequence[tuple[Phase, float]]:
+) -> Sequence[tuple[Timer, float]]:
     """The timers of an attempt from the moment its request is sent; 0: off.
 
     `stalls`: attempts that silence ended; each makes the next one wait twice as long, so that a provider that
@@ -42,9 +43,9 @@ def before_commit(
     long a whole answer takes says nothing, so that it is not cut short.
     """
     if not stream:
-        return ((Phase.RESPONSE, timing.response),)
+        return ((Timer.RESPONSE, timing.response),)
     first_event = timing.first_event * 2**stalls
     first_token = timing.first_token and max(timing.first_token, first_event)
-    whole = ((Phase.RESPONSE, timing.response),) if unseen else ()
-    silences = ((Phase.FIRST_EVENT, first_event), (Phase.FIRST_TOKEN, first_token))
-    return (*((phase, min(seconds, longest)) for phase, seconds in silences), *whole)
+    whole = ((Timer.RESPONSE, timing.response),) if unseen else ()
+    silences = ((Timer.FIRST_EVENT, first_event), (Timer.FIRST_TOKEN, first_token))
+    return (*((timer, min(seconds, longest)) for timer, seconds in silences), *whole)

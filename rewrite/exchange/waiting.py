@@ -17,8 +17,8 @@ from protocols.model.progress import Progress
 from rewrite.translation.error_kinds import error_of, kind_of
 from rewrite.values.events import CALL, Command, SendData, SendHeaders, SetTimer
 from rewrite.values.limits import PATIENCE_MARGIN, UNKNOWN_PATIENCE, Timing
+from rewrite.values.timer import Timer
 
-TIMER = "waiting"
 _NOBODY = Reply("", "", 0)
 
 
@@ -35,7 +35,7 @@ class Waiting:
 
     def watch(self) -> Iterator[Command]:
         if self.interval:
-            yield SetTimer(CALL, TIMER, self.interval)
+            yield SetTimer(CALL, Timer.HEARTBEAT_BEFORE_COMMIT, self.interval)
 
     def fired(self) -> Iterator[Command]:
         """The timer did, and the call is not committed: nothing has reached the client since it was set."""

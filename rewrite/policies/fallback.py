@@ -8,12 +8,12 @@ from rewrite.values.outcome import (
     Completed,
     Kind,
     Outcome,
-    Phase,
     Rejected,
     Stalled,
     Truncated,
     Unreachable,
 )
+from rewrite.values.timer import Timer
 
 
 def decide(history: History, now: float, *, next_on_auth: bool, refused: Kind | None = None) -> bool:
@@ -35,8 +35,8 @@ def _is_the_targets(outcome: Outcome, history: History, *, next_on_auth: bool) -
     match outcome:
         case Rejected(kind=kind):
             return kind in _PASSED_OVER or (next_on_auth and kind in _OF_THE_KEY)
-        case Stalled(phase=phase):
-            return phase is not Phase.RESPONSE and not history.acting
+        case Stalled(timer=timer):
+            return timer is not Timer.RESPONSE and not history.acting
         case Truncated() | Unreachable(sent=True):
             return not history.acting  # the provider may be at work, and another would do everything twice
         case Unreachable():

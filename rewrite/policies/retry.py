@@ -19,7 +19,6 @@ from rewrite.values.outcome import (
     Completed,
     Kind,
     Outcome,
-    Phase,
     Rejected,
     Stalled,
     Truncated,
@@ -27,6 +26,7 @@ from rewrite.values.outcome import (
     is_lasting,
     never_connected,
 )
+from rewrite.values.timer import Timer
 
 FIRST_BACKOFF = 0.5
 LONGEST_BACKOFF = 8.0
@@ -40,7 +40,7 @@ def decide(history: History, now: float) -> Retry | GiveUp:
     match last.outcome:
         case Rejected():
             return _rejected(last, last.outcome, history, now)
-        case Stalled(phase=Phase.RESPONSE):
+        case Stalled(timer=Timer.RESPONSE):
             return give_up(history)
         case Stalled() | Truncated() | Unreachable(sent=True) if history.acting:
             return give_up(history)  # the provider may be at work, and would do everything twice
@@ -253,7 +253,7 @@ def _fault(history: History) -> tuple[int, str, str]:
     """Status, kind and message of a fault of ours."""
     attempts = f"{len(history.ended)} attempt{'s' if len(history.ended) > 1 else ''}"
     match history.ended[-1].outcome:
-        case Stalled(phase=Phase.THROUGHPUT):
+        case Stalled(timer=Timer.THROUGHPUT):
             return 504, "timeout", f"the provider's answer came too slowly ({attempts})"
         case Stalled(waited=waited):
             return 504, "timeout", f"the provider sent no answer within {waited:.0f} s ({attempts})"

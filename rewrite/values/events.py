@@ -11,6 +11,7 @@ from protocols.model.progress import Progress
 from rewrite.values.decision import Ended
 from rewrite.values.outcome import Outcome
 from rewrite.values.refusal import Refused
+from rewrite.values.timer import Timer
 
 CALL = 0
 
@@ -97,7 +98,7 @@ class UpstreamClosed:
 @dataclass(frozen=True, slots=True)
 class TimerFired:
     attempt: int
-    name: str
+    timer: Timer
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,7 @@ class CancelUpstream:
 @dataclass(frozen=True, slots=True)
 class SetTimer:
     attempt: int
-    name: str
+    timer: Timer
     seconds: float
 
 

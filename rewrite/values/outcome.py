@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from protocols.model.http import WireResponse
+from rewrite.values.timer import Timer
 
 
 class Kind(StrEnum):
@@ -22,16 +23,6 @@ class Kind(StrEnum):
     """A 404 that says that the model is unknown: it may be so to one key alone."""
     BINDING = "binding"
     """A 400 over a signature, encrypted content, file or response id: bound to another credential."""
-
-
-class Phase(StrEnum):
-    """Which silence ended an attempt, or that it was too slow; the names of the timers."""
-
-    FIRST_EVENT = "first_event"
-    FIRST_TOKEN = "first_token"
-    THROUGHPUT = "throughput"
-    STALL = "stall"
-    RESPONSE = "response"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +43,12 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Stalled:
-    phase: Phase
+    """A silence, or an answer that came too slowly."""
+
+    timer: Timer
+    """Which one ended the attempt."""
     waited: float
+    """Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +87,8 @@ def describe(outcome: Outcome) -> str:
             return "completed"
         case Rejected(status=status, kind=kind):
             return f"rejected({status} {kind})"
-        case Stalled(phase=phase, waited=waited):
-            return f"stalled({phase} {waited:.1f}s)"
+        case Stalled(timer=timer, waited=waited):
+            return f"stalled({timer} {waited:.1f}s)"
         case Truncated(cause=cause):
             return f"truncated({cause})"
         case Unreachable(cause=cause):

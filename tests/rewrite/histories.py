@@ -4,10 +4,11 @@ from protocols.model.call import Operation
 from protocols.model.http import Headers, WireResponse
 from rewrite.values.decision import Ended, History
 from rewrite.values.limits import Limits
-from rewrite.values.outcome import Kind, Outcome, Phase, Rejected, Stalled, Truncated, Unreachable
+from rewrite.values.outcome import Kind, Outcome, Rejected, Stalled, Truncated, Unreachable
+from rewrite.values.timer import Timer
 from tests.rewrite.scenes import TERMS
 
-STALLED = Stalled(Phase.FIRST_TOKEN, 60.0)
+STALLED = Stalled(Timer.FIRST_TOKEN, 60.0)
 CUT = Truncated("reset")
 LOST = Unreachable("reset")
 AWAY = Unreachable("refused", connected=False)

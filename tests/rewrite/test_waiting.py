@@ -36,6 +36,7 @@ from rewrite.values.events import (
 )
 from rewrite.values.limits import Limits
 from rewrite.values.outcome import Completed, Truncated
+from rewrite.values.timer import Timer
 from tests.playbook import ANY, After, Playbook, body_with, over, status
 from tests.rewrite.asks import REGISTRY, REPLY, ask, leg
 from tests.rewrite.replay import Replay
@@ -61,7 +62,7 @@ from tests.rewrite.scenes import (
 from tests.vendor import SPEECHES
 
 PROMISED = status(200, content_type="text/event-stream; charset=utf-8")
-BEAT, AGAIN = SendData(CALL, b"\n", beat=True), SetTimer(CALL, "waiting", 15.0)
+BEAT, AGAIN = SendData(CALL, b"\n", beat=True), SetTimer(CALL, Timer.HEARTBEAT_BEFORE_COMMIT, 15.0)
 ONCE = replace(TERMS, limits=Limits(max_attempts=1), pooled=False)
 
 
@@ -71,7 +72,7 @@ def begun(playbook: Playbook) -> Playbook:
 
 def beats(playbook: Playbook, *, first: bool = True) -> Playbook:
     """The client has waited for 15 s."""
-    playbook = playbook >> After(15.0) >> TimerFired(CALL, "waiting")
+    playbook = playbook >> After(15.0) >> TimerFired(CALL, Timer.HEARTBEAT_BEFORE_COMMIT)
     playbook = playbook << SendHeaders(CALL, PROMISED) if first else playbook
     return playbook << BEAT << AGAIN
 
@@ -84,16 +85,18 @@ def test_a_client_that_waits_is_promised_a_stream_and_shown_life() -> None:
     conversation = beats(beats(begun(early())), first=False)
     conversation = beats(asked(conversation, 1, "a", SSE) >> UpstreamData(1, ROLE), first=False)
     conversation = conversation >> UpstreamData(1, says("Hi")) << SendData(1, ROLE + says("Hi"))
-    conversation = conversation << SetTimer(1, "heartbeat", 15.0) >> After(15.0)
-    conversation = conversation >> TimerFired(CALL, "waiting") >> TimerFired(1, "heartbeat")
-    assert conversation << SendData(1, b"\n", beat=True) << SetTimer(1, "heartbeat", 15.0)
+    conversation = conversation << SetTimer(1, Timer.HEARTBEAT, 15.0) >> After(15.0)
+    conversation = (
+        conversation >> TimerFired(CALL, Timer.HEARTBEAT_BEFORE_COMMIT) >> TimerFired(1, Timer.HEARTBEAT)
+    )
+    assert conversation << SendData(1, b"\n", beat=True) << SetTimer(1, Timer.HEARTBEAT, 15.0)
 
 
 def test_an_answer_in_time_has_its_own_head() -> None:
     conversation = asked(begun(early()), 1, "a", SSE) >> UpstreamData(1, says("Hi"))
     conversation = conversation << SendHeaders(1, SSE) << SendData(1, says("Hi"))
-    conversation = conversation << SetTimer(1, "heartbeat", 15.0)
-    assert conversation >> After(15.0) >> TimerFired(CALL, "waiting")
+    conversation = conversation << SetTimer(1, Timer.HEARTBEAT, 15.0)
+    assert conversation >> After(15.0) >> TimerFired(CALL, Timer.HEARTBEAT_BEFORE_COMMIT)
 
 
 def test_attempts_follow_one_another_unseen_behind_the_promise() -> None:
@@ -103,20 +106,20 @@ def test_attempts_follow_one_another_unseen_behind_the_promise() -> None:
     conversation = asked(conversation, 2, "b", SSE) >> UpstreamData(2, ROLE) >> UpstreamClosed(2, "reset")
     conversation = conversation << Release(2, Truncated("reset")) << rotated(3, resting="a", others="b")
     conversation = asked(conversation, 3, "c", SSE, fresh=True) >> UpstreamData(3, says("Hi"))
-    assert conversation << SendData(3, says("Hi")) << SetTimer(3, "heartbeat", 15.0)
+    assert conversation << SendData(3, says("Hi")) << SetTimer(3, Timer.HEARTBEAT, 15.0)
 
 
 def test_behind_the_promise_the_preamble_is_no_commitment() -> None:
-    conversation = early(hold=30.0) >> Start() << SetTimer(CALL, "hold", 30.0) << AGAIN << Acquire(1)
+    conversation = early(hold=30.0) >> Start() << SetTimer(CALL, Timer.HOLD, 30.0) << AGAIN << Acquire(1)
     conversation = asked(beats(conversation), 1, "a", SSE) >> UpstreamData(1, ROLE) >> After(15.0)
-    conversation = conversation >> TimerFired(CALL, "hold") >> UpstreamClosed(1, "reset")
+    conversation = conversation >> TimerFired(CALL, Timer.HOLD) >> UpstreamClosed(1, "reset")
     assert conversation << Release(1, Truncated("reset")) << Acquire(2, ANY)
 
 
 def test_a_hold_that_was_over_before_the_promise_is_no_commitment() -> None:
     """The head that it was to bring is out."""
-    conversation = early(hold=10.0) >> Start() << SetTimer(CALL, "hold", 10.0) << AGAIN << Acquire(1)
-    conversation = beats(conversation >> After(10.0) >> TimerFired(CALL, "hold"))
+    conversation = early(hold=10.0) >> Start() << SetTimer(CALL, Timer.HOLD, 10.0) << AGAIN << Acquire(1)
+    conversation = beats(conversation >> After(10.0) >> TimerFired(CALL, Timer.HOLD))
     conversation = asked(conversation, 1, "a", SSE) >> UpstreamData(1, ROLE) >> UpstreamClosed(1, "reset")
     assert conversation << Release(1, Truncated("reset")) << Acquire(2, ANY)
 
@@ -124,8 +127,12 @@ def test_a_hold_that_was_over_before_the_promise_is_no_commitment() -> None:
 def test_a_proper_end_without_text_passes() -> None:
     answer = finishes("stop")
     conversation = asked(beats(begun(early())), 1, "a", SSE) >> UpstreamData(1, answer + DONE)
-    conversation = conversation << SendData(1, answer) << SetTimer(1, "heartbeat", 15.0) << SendData(1, DONE)
-    conversation = conversation << SetTimer(1, "linger", ANY) >> UpstreamClosed(1) << Release(1, Completed())
+    conversation = (
+        conversation << SendData(1, answer) << SetTimer(1, Timer.HEARTBEAT, 15.0) << SendData(1, DONE)
+    )
+    conversation = (
+        conversation << SetTimer(1, Timer.LINGER, ANY) >> UpstreamClosed(1) << Release(1, Completed())
+    )
     assert conversation << Report(over("completed", "completed")) << EndResponse(1)
 
 
@@ -148,7 +155,7 @@ def test_a_whole_answer_that_is_told_as_a_stream_fits_the_promise() -> None:
     conversation = asked(beats(begun(early(ask("openai_chat"), never_streams()))), 1, "a", JSON)
     conversation = conversation >> UpstreamData(1, dump(whole)) >> UpstreamClosed(1)
     conversation = conversation << SendData(1, body_with('"Hi"', "data: [DONE]"))
-    conversation = conversation << SetTimer(1, "linger", ANY) << Release(1, Completed())
+    conversation = conversation << SetTimer(1, Timer.LINGER, ANY) << Release(1, Completed())
     assert conversation << Report(over("completed", "completed")) << EndResponse(1)
 
 
@@ -157,7 +164,7 @@ def test_a_client_that_gets_bytes_waits_on(headers: Headers, seconds: float) -> 
     """But not one that says how long all of it may take."""
     conversation = begun(early(replace(call(), headers=headers), first_event=100.0, patience=50.0))
     conversation = conversation >> Acquired(1, "a") << OpenUpstream(1) >> UpstreamSent(1)
-    assert conversation << SetTimer(1, "first_event", seconds)
+    assert conversation << SetTimer(1, Timer.FIRST_EVENT, seconds)
 
 
 # -- who is never shown life so early -------------------------------------------------------------------
@@ -211,7 +218,7 @@ def begun_for(asks: Call, way: Leg | None, **timing: float) -> Replay:
     """The same of one call that goes `way`; None: as it is."""
     terms = timed(replace(ONCE, leg=way), heartbeat=15.0, heartbeat_before_commit=True, **timing)
     running = Replay(Exchange(asks, REGISTRY[asks.protocol], terms, 0.0))
-    for event in (Start(), TimerFired(CALL, "waiting"), UpstreamSent(1)):
+    for event in (Start(), TimerFired(CALL, Timer.HEARTBEAT_BEFORE_COMMIT), UpstreamSent(1)):
         running.feed(event)
     return running
 
@@ -243,7 +250,7 @@ def test_a_rejection_is_told_inside_the_stream(client: str, upstream: str) -> No
 @pytest.mark.parametrize("client", SSE_PROTOCOLS)
 def test_silence_is_told_inside_the_stream(client: str) -> None:
     running = promised(client, client, first_event=30.0)
-    running.feed(TimerFired(1, "first_event"))
+    running.feed(TimerFired(1, Timer.FIRST_EVENT))
     assert "sent no answer" in told(client, running).message
 
 

@@ -4,6 +4,7 @@ import asyncio
 
 from addons.call.mailbox import LARGEST, MOST_ENDS, Inbox
 from rewrite.values.events import TimerFired, UpstreamClosed, UpstreamData, UpstreamSent
+from rewrite.values.timer import Timer
 
 
 async def test_data_that_arrived_together_is_one_event() -> None:
@@ -12,7 +13,7 @@ async def test_data_that_arrived_together_is_one_event() -> None:
         UpstreamSent(1),
         UpstreamData(1, b"a"),
         UpstreamData(1, b"b"),
-        TimerFired(1, "stall"),
+        TimerFired(1, Timer.STALL),
         UpstreamData(1, b"c"),
         UpstreamData(2, b"d"),
         UpstreamClosed(2),
@@ -21,7 +22,7 @@ async def test_data_that_arrived_together_is_one_event() -> None:
     assert await inbox.take() == [
         UpstreamSent(1),
         UpstreamData(1, b"ab"),
-        TimerFired(1, "stall"),
+        TimerFired(1, Timer.STALL),
         UpstreamData(1, b"c"),
         UpstreamData(2, b"d"),
         UpstreamClosed(2),

@@ -36,6 +36,7 @@ from rewrite.values.events import (
 )
 from rewrite.values.limits import Limits, OnTruncation
 from rewrite.values.outcome import Kind, Rejected, Truncated
+from rewrite.values.timer import Timer
 from tests.contract import PROTOCOLS, SSE, Sample, parts, progress, samples
 from tests.rewrite.asks import REGISTRY, ask, leg
 from tests.rewrite.goings_on import CUT, Answer, Going, asked_of, going
@@ -253,7 +254,7 @@ def test_an_outage_costs_no_continuation() -> None:
         exchange.handle(Acquired(attempt, "b"), 0.0)
         commands = exchange.handle(UpstreamClosed(attempt, "refused", connected=False), 0.0)
         away += [command for command in commands if isinstance(command, SetTimer)]
-        asked = exchange.handle(TimerFired(attempt + 1, "backoff"), 0.0)
+        asked = exchange.handle(TimerFired(attempt + 1, Timer.BACKOFF), 0.0)
         assert [type(command) for command in asked] == [Acquire]
     assert [timer.seconds for timer in away] == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0]
     exchange.handle(Acquired(8, "b"), 0.0)
@@ -311,7 +312,7 @@ def test_an_answer_that_only_began_is_asked_for_anew() -> None:
     whole = anthropic(block(0, "text", text=""), delta(0, type="text_delta", text="Hi"), stop(0))
     first: list[Event] = [Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE)]
     second: list[Event] = [Acquired(2, "b"), UpstreamSent(2), UpstreamStarted(2, SSE)]
-    cut: list[Event] = [UpstreamData(1, anthropic()), TimerFired(0, "hold"), UpstreamClosed(1, CUT)]
+    cut: list[Event] = [UpstreamData(1, anthropic()), TimerFired(0, Timer.HOLD), UpstreamClosed(1, CUT)]
     rest: list[Event] = [UpstreamData(2, whole + ending("end_turn") + MESSAGE_STOP), UpstreamClosed(2)]
     sent = [
         command.data
@@ -378,7 +379,7 @@ def test_an_answer_that_never_began_ends_with_an_error() -> None:
     for happens in (Start(), Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE)):
         exchange.handle(happens, 0.0)
     exchange.handle(UpstreamData(1, b": hello\n\n"), 0.0)
-    exchange.handle(TimerFired(0, "hold"), 1.0)
+    exchange.handle(TimerFired(0, Timer.HOLD), 1.0)
     commands = exchange.handle(UpstreamClosed(1, CUT), 2.0)
     assert not [command for command in commands if isinstance(command, Acquire)]
     assert b"event: error" in b"".join(each.data for each in commands if isinstance(each, SendData))
@@ -489,7 +490,7 @@ def test_a_rest_is_waited_for_as_long_as_any_answer() -> None:
     exchange.handle(UpstreamData(1, THE_CUT), 0.0)
     exchange.handle(UpstreamClosed(1, CUT), 700.0)
     exchange.handle(Acquired(2, "b"), 700.0)
-    assert SetTimer(2, "first_event", 30.0) in exchange.handle(UpstreamSent(2), 700.0)
+    assert SetTimer(2, Timer.FIRST_EVENT, 30.0) in exchange.handle(UpstreamSent(2), 700.0)
 
 
 def test_a_silent_continuation_is_followed_by_another() -> None:
@@ -500,7 +501,7 @@ def test_a_silent_continuation_is_followed_by_another() -> None:
     again: list[Event] = [Acquired(2, "b"), UpstreamSent(2), UpstreamStarted(2, SSE), UpstreamData(2, ROLE)]
     for happens in (*before, *cut, *again):
         exchange.handle(happens, 0.0)
-    commands = exchange.handle(TimerFired(2, "first_token"), 60.0)
+    commands = exchange.handle(TimerFired(2, Timer.FIRST_TOKEN), 60.0)
     assert [type(command) for command in commands[:2]] == [CancelUpstream, Release]
     assert Acquire(3, avoid=frozenset("ab")) in commands
 
@@ -537,7 +538,7 @@ def test_a_long_repetition_is_no_silence() -> None:
     again: list[Event] = [Acquired(2, "b"), UpstreamSent(2), UpstreamStarted(2, SSE)]
     for happens in (*first, *cut, *again, UpstreamData(2, ROLE + says("Hello"))):
         exchange.handle(happens, 0.0)
-    assert exchange.handle(TimerFired(2, "first_token"), 60.0) == []
+    assert exchange.handle(TimerFired(2, Timer.FIRST_TOKEN), 60.0) == []
     (told_then,) = exchange.handle(UpstreamData(2, says(" world")), 61.0)
     assert isinstance(told_then, SendData)
     assert b'"ld"' in told_then.data

@@ -32,12 +32,12 @@ from rewrite.values.outcome import (
     Completed,
     Kind,
     Outcome,
-    Phase,
     Rejected,
     Stalled,
     Truncated,
     Unreachable,
 )
+from rewrite.values.timer import Timer
 from tests.rewrite.scenes import CHAT, DONE, SSE, TERMS, call, error_body, finishes, refused, says
 
 SERVES = says("Hi") + finishes("stop") + DONE
@@ -97,10 +97,10 @@ class House:
             case Release(outcome=outcome):
                 attempted = Attempted(self.holder, "m", "one")
                 self.pool = pools.settle(self.pool, attempted, outcome, self.now)
-            case SetTimer(attempt=attempt, name="backoff", seconds=seconds):
+            case SetTimer(attempt=attempt, timer=Timer.BACKOFF, seconds=seconds):
                 self.now += seconds
                 self.backed_off_at.append(len(self.asked))
-                return [TimerFired(attempt, "backoff")]
+                return [TimerFired(attempt, Timer.BACKOFF)]
             case _:
                 pass
         return []
@@ -149,7 +149,7 @@ OUTCOMES: list[Outcome] = [
     Completed(),
     Abandoned(),
     Truncated("reset"),
-    Stalled(Phase.FIRST_TOKEN, 60.0),
+    Stalled(Timer.FIRST_TOKEN, 60.0),
     Unreachable("reset", sent=True),
     Unreachable("no route", connected=False),
     *(Rejected(400, kind) for kind in Kind),

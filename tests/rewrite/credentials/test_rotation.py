@@ -33,18 +33,18 @@ from rewrite.values.outcome import (
     Completed,
     Kind,
     Outcome,
-    Phase,
     Rejected,
     Stalled,
     Truncated,
     Unreachable,
 )
+from rewrite.values.timer import Timer
 
 M = Wish("m")
 CALL = Call("call", "openai_chat", Operation.GENERATE, "m", True, ())
 DOWN = Rejected(400, Kind.SERVER)
 NO_CONNECTION = Unreachable("no route", connected=False)
-STALLED = Stalled(Phase.FIRST_TOKEN, 60.0)
+STALLED = Stalled(Timer.FIRST_TOKEN, 60.0)
 HARMLESS = [Completed(), Abandoned(), STALLED, Truncated("reset"), Unreachable("refused")]
 
 

@@ -6,7 +6,8 @@ from rewrite.exchange.attempt import LONGEST_ERROR_BODY, Attempt
 from rewrite.exchange.timers import Silence
 from rewrite.target.leg import Leg
 from rewrite.values.events import SetTimer, UpstreamClosed
-from rewrite.values.outcome import Kind, Phase, Rejected, Stalled, Unreachable
+from rewrite.values.outcome import Kind, Rejected, Stalled, Unreachable
+from rewrite.values.timer import Timer
 from tests.rewrite.scenes import CHAT, SSE, TERMS, call, chunk, error_body, refused, says
 
 THINKS = chunk({"reasoning_details": [{"type": "reasoning.encrypted", "data": "x"}]})
@@ -26,30 +27,30 @@ def sent(data: bytes = b"", latest: float = 590.0) -> Attempt:
 
 
 @pytest.mark.parametrize(
-    ("attempt", "phase", "found"),
+    ("attempt", "timer", "found"),
     [
-        (sent(), Phase.FIRST_EVENT, Stalled(Phase.FIRST_EVENT, 60.0)),
-        (sent(b": ping\n\n"), Phase.FIRST_EVENT, None),
-        (sent(), Phase.FIRST_TOKEN, Stalled(Phase.FIRST_TOKEN, 60.0)),
-        (sent(THINKS), Phase.FIRST_TOKEN, SetTimer(1, Phase.FIRST_TOKEN, 50.0)),
-        (sent(THINKS, latest=65.0), Phase.FIRST_TOKEN, SetTimer(1, Phase.FIRST_TOKEN, 5.0)),
-        (sent(THINKS, latest=60.0), Phase.FIRST_TOKEN, Stalled(Phase.FIRST_TOKEN, 60.0)),
-        (sent(says("Hi")), Phase.FIRST_TOKEN, None),
-        (sent(), Phase.THROUGHPUT, None),
-        (sent(says("Hi")), Phase.THROUGHPUT, Stalled(Phase.THROUGHPUT, 10.0)),
-        (sent(says("Hi")), Phase.RESPONSE, Stalled(Phase.RESPONSE, 60.0)),
+        (sent(), Timer.FIRST_EVENT, Stalled(Timer.FIRST_EVENT, 60.0)),
+        (sent(b": ping\n\n"), Timer.FIRST_EVENT, None),
+        (sent(), Timer.FIRST_TOKEN, Stalled(Timer.FIRST_TOKEN, 60.0)),
+        (sent(THINKS), Timer.FIRST_TOKEN, SetTimer(1, Timer.FIRST_TOKEN, 50.0)),
+        (sent(THINKS, latest=65.0), Timer.FIRST_TOKEN, SetTimer(1, Timer.FIRST_TOKEN, 5.0)),
+        (sent(THINKS, latest=60.0), Timer.FIRST_TOKEN, Stalled(Timer.FIRST_TOKEN, 60.0)),
+        (sent(says("Hi")), Timer.FIRST_TOKEN, None),
+        (sent(), Timer.THROUGHPUT, None),
+        (sent(says("Hi")), Timer.THROUGHPUT, Stalled(Timer.THROUGHPUT, 10.0)),
+        (sent(says("Hi")), Timer.RESPONSE, Stalled(Timer.RESPONSE, 60.0)),
     ],
     ids="silence a_byte silence work no_patience patience_over a_token nothing slow response".split(),
 )
-def test_what_a_timer_means(attempt: Attempt, phase: Phase, found: SetTimer | Stalled | None) -> None:
-    assert attempt.fired(phase, 60.0) == found
+def test_what_a_timer_means(attempt: Attempt, timer: Timer, found: SetTimer | Stalled | None) -> None:
+    assert attempt.fired(timer, 60.0) == found
 
 
 def test_a_stall_is_counted_from_the_last_life() -> None:
     attempt = sent()
     attempt.stall.since = 50.0
-    assert attempt.fired(Phase.STALL, 60.0) == SetTimer(1, Phase.STALL, 20.0)
-    assert attempt.fired(Phase.STALL, 80.0) == Stalled(Phase.STALL, 30.0)
+    assert attempt.fired(Timer.STALL, 60.0) == SetTimer(1, Timer.STALL, 20.0)
+    assert attempt.fired(Timer.STALL, 80.0) == Stalled(Timer.STALL, 30.0)
 
 
 @pytest.mark.parametrize(
@@ -58,8 +59,8 @@ def test_a_stall_is_counted_from_the_last_life() -> None:
     ids="in_time shortened late off".split(),
 )
 def test_no_timer_outlives_the_client(latest: float, seconds: float, armed: float | None) -> None:
-    timers = list(Attempt(1, latest=latest).arm(Phase.RESPONSE, seconds, 60.0))
-    assert timers == ([] if armed is None else [SetTimer(1, Phase.RESPONSE, armed)])
+    timers = list(Attempt(1, latest=latest).arm(Timer.RESPONSE, seconds, 60.0))
+    assert timers == ([] if armed is None else [SetTimer(1, Timer.RESPONSE, armed)])
 
 
 def test_an_error_status_counts_with_what_came_of_its_body() -> None:

@@ -8,7 +8,8 @@ from rewrite.target.leg import Leg
 from rewrite.target.terms import Terms
 from rewrite.values.decision import GiveUp, Retry
 from rewrite.values.events import Acquire, Acquired, CancelUpstream, NoneFree, Release, SetTimer
-from rewrite.values.outcome import Kind, Outcome, Phase, Truncated, Unreachable
+from rewrite.values.outcome import Kind, Outcome, Truncated, Unreachable
+from rewrite.values.timer import Timer
 from tests.rewrite.histories import CUT, STALLED, rejected
 from tests.rewrite.scenes import CHAT, TERMS, call, timed
 
@@ -76,7 +77,7 @@ def test_a_rest_is_asked_of_the_next_target_and_has_all_the_time() -> None:
     assert found.current.latest == 590.0
     found.for_the_rest()
     assert found.wish == Acquire(2, route=1)
-    assert list(found.current.arm(Phase.FIRST_EVENT, 30.0, 1000.0)) == [SetTimer(2, Phase.FIRST_EVENT, 30.0)]
+    assert list(found.current.arm(Timer.FIRST_EVENT, 30.0, 1000.0)) == [SetTimer(2, Timer.FIRST_EVENT, 30.0)]
 
 
 def test_a_rest_is_asked_of_the_next_target_also_if_that_answers_whole() -> None:
@@ -123,7 +124,7 @@ def test_a_wait_that_does_not_fit_leaves_the_wish_as_it_is() -> None:
 def test_each_silence_doubles_the_next_wait_and_the_request_leaves_once() -> None:
     found = ended(attempts(timed(TERMS, first_event=30.0)), "a", STALLED)
     found.again(Retry(rotate=True))
-    assert list(found.sent(1.0)) == [SetTimer(2, Phase.FIRST_EVENT, 60.0)]
+    assert list(found.sent(1.0)) == [SetTimer(2, Timer.FIRST_EVENT, 60.0)]
     assert list(found.sent(2.0)) == []
     assert found.current.sent_at == 1.0
 
@@ -132,10 +133,10 @@ def test_a_rest_is_waited_for_in_full_though_the_turn_of_its_target_is_long_over
     timed_out = timed(TERMS, first_event=300.0)
     found = ended(attempts(timed_out, timed_out), "a", CUT)
     found.for_the_rest()
-    assert list(found.sent(1000.0)) == [SetTimer(2, Phase.FIRST_EVENT, 300.0)]
+    assert list(found.sent(1000.0)) == [SetTimer(2, Timer.FIRST_EVENT, 300.0)]
     ended(found, "b", CUT, now=1001.0)
     found.for_the_rest()
-    assert list(found.sent(2000.0)) == [SetTimer(3, Phase.FIRST_EVENT, 300.0)]
+    assert list(found.sent(2000.0)) == [SetTimer(3, Timer.FIRST_EVENT, 300.0)]
 
 
 def test_what_came_without_an_answer() -> None:

@@ -27,7 +27,8 @@ from rewrite.values.events import (
     UpstreamStarted,
 )
 from rewrite.values.limits import Limits
-from rewrite.values.outcome import Completed, Outcome, Phase, Stalled, Truncated
+from rewrite.values.outcome import Completed, Outcome, Stalled, Truncated
+from rewrite.values.timer import Timer
 from tests.playbook import ANY, After, Playbook, over
 from tests.rewrite.scenes import (
     ANTHROPIC,
@@ -57,23 +58,23 @@ THINKS = chunk({"content": "", "reasoning_details": [{"type": "reasoning.encrypt
 def waiting(playbook: Playbook) -> Playbook:
     """An answer that has begun, its first token being waited for, for 60 s."""
     playbook = playbook << Acquire(1) >> Acquired(1, "a") << OpenUpstream(1) >> UpstreamSent(1)
-    return playbook << SetTimer(1, "first_token", 60.0) >> UpstreamStarted(1, SSE)
+    return playbook << SetTimer(1, Timer.FIRST_TOKEN, 60.0) >> UpstreamStarted(1, SSE)
 
 
 def fires(playbook: Playbook, seconds: float) -> Playbook:
-    return playbook >> After(seconds) >> TimerFired(1, "first_token")
+    return playbook >> After(seconds) >> TimerFired(1, Timer.FIRST_TOKEN)
 
 
 def stalled(playbook: Playbook, seconds: float) -> Playbook:
     """The attempt is given up, and another one is made."""
-    outcome = Stalled(Phase.FIRST_TOKEN, seconds)
+    outcome = Stalled(Timer.FIRST_TOKEN, seconds)
     return playbook << CancelUpstream(1) << Release(1, outcome) << Acquire(2, ANY)
 
 
 def test_hidden_work_gives_the_first_token_more_time() -> None:
     conversation = waiting(play(first_token=60.0) >> Start()) >> After(30.0)
     conversation = conversation >> UpstreamData(1, ROLE + THINKS) >> After(20.0) >> UpstreamData(1, THINKS)
-    conversation = fires(conversation, 10.0) << SetTimer(1, "first_token", 50.0)
+    conversation = fires(conversation, 10.0) << SetTimer(1, Timer.FIRST_TOKEN, 50.0)
     assert stalled(fires(conversation, 50.0), 110.0)
 
 
@@ -81,7 +82,7 @@ def test_a_stream_of_hidden_work_sets_one_timer_for_all_of_it() -> None:
     conversation = waiting(play(first_token=60.0) >> Start())
     for _ in range(59):
         conversation = conversation >> After(1.0) >> UpstreamData(1, THINKS * 10)
-    conversation = fires(conversation, 1.0) << SetTimer(1, "first_token", 59.0)
+    conversation = fires(conversation, 1.0) << SetTimer(1, Timer.FIRST_TOKEN, 59.0)
     frames = ANY
     conversation = conversation >> After(20.0) >> UpstreamData(1, says("Hi")) << SendHeaders(1, SSE)
     assert fires(conversation << SendData(1, frames), 39.0)
@@ -95,25 +96,29 @@ def test_life_without_work_gives_no_time(life: bytes) -> None:
 
 def test_hidden_work_does_not_outlast_the_client() -> None:
     conversation = waiting(play(first_token=60.0, patience=80.0) >> Start()) >> After(50.0)
-    conversation = fires(conversation >> UpstreamData(1, THINKS), 10.0) << SetTimer(1, "first_token", 20.0)
+    conversation = fires(conversation >> UpstreamData(1, THINKS), 10.0) << SetTimer(
+        1, Timer.FIRST_TOKEN, 20.0
+    )
     conversation = conversation >> UpstreamData(1, THINKS)
     assert stalled(fires(conversation, 20.0), 80.0)
 
 
 def test_hidden_work_counts_behind_a_released_preamble_too() -> None:
-    conversation = play(first_token=60.0, hold=30.0) >> Start() << SetTimer(CALL, "hold", 30.0)
-    conversation = waiting(conversation) >> UpstreamData(1, ROLE) >> After(30.0) >> TimerFired(CALL, "hold")
+    conversation = play(first_token=60.0, hold=30.0) >> Start() << SetTimer(CALL, Timer.HOLD, 30.0)
+    conversation = (
+        waiting(conversation) >> UpstreamData(1, ROLE) >> After(30.0) >> TimerFired(CALL, Timer.HOLD)
+    )
     conversation = conversation << SendHeaders(1, SSE) << SendData(1, ROLE) >> After(20.0)
     conversation = conversation >> UpstreamData(1, THINKS) << SendData(1, THINKS)
-    assert fires(conversation, 10.0) << SetTimer(1, "first_token", 50.0)
+    assert fires(conversation, 10.0) << SetTimer(1, Timer.FIRST_TOKEN, 50.0)
 
 
 # -- a floor under the throughput -----------------------------------------------------------------------
 
 HI, LONG = says("Hi"), says("x" * 100)
-SLOW = Stalled(Phase.THROUGHPUT, 10.0)
+SLOW = Stalled(Timer.THROUGHPUT, 10.0)
 ONCE = replace(TERMS, limits=Limits(max_attempts=1))
-WATCHED = SetTimer(1, "throughput", 10.0)
+WATCHED = SetTimer(1, Timer.THROUGHPUT, 10.0)
 
 
 def measured(terms: Terms = TERMS, *others: Terms, one: Call | None = None, **timing: float) -> Playbook:
@@ -127,7 +132,7 @@ def watched(playbook: Playbook, frames: bytes = ROLE + HI) -> Playbook:
 
 
 def window_ends(playbook: Playbook) -> Playbook:
-    return playbook >> After(10.0) >> TimerFired(1, "throughput")
+    return playbook >> After(10.0) >> TimerFired(1, Timer.THROUGHPUT)
 
 
 def again(playbook: Playbook, outcome: Outcome) -> Playbook:
@@ -140,21 +145,21 @@ def committed(playbook: Playbook, frames: bytes) -> Playbook:
 
 def test_a_slow_answer_is_asked_for_again() -> None:
     conversation = watched(measured()) >> After(5.0) >> UpstreamData(1, HI) >> After(5.0)
-    assert again(conversation >> TimerFired(1, "throughput"), SLOW)
+    assert again(conversation >> TimerFired(1, Timer.THROUGHPUT), SLOW)
 
 
 def test_each_attempt_has_a_window_of_its_own() -> None:
     conversation = asked(again(window_ends(watched(measured())), SLOW), 2, "b", SSE, fresh=True)
-    conversation = conversation >> UpstreamData(2, HI) << SetTimer(2, "throughput", 10.0)
+    conversation = conversation >> UpstreamData(2, HI) << SetTimer(2, Timer.THROUGHPUT, 10.0)
     assert conversation >> UpstreamData(2, LONG) << SendHeaders(2, SSE) << SendData(2, HI + LONG)
 
 
 def test_a_slow_answer_does_not_make_the_next_one_wait_longer() -> None:
     conversation = measured(first_event=30.0) >> Start() << Acquire(1) >> Acquired(1, "a") << OpenUpstream(1)
-    conversation = conversation >> UpstreamSent(1) << SetTimer(1, "first_event", 30.0)
+    conversation = conversation >> UpstreamSent(1) << SetTimer(1, Timer.FIRST_EVENT, 30.0)
     conversation = conversation >> UpstreamStarted(1, SSE) >> UpstreamData(1, HI) << WATCHED
     conversation = again(window_ends(conversation), SLOW) >> Acquired(2, "b") << OpenUpstream(2, fresh=True)
-    assert conversation >> UpstreamSent(2) << SetTimer(2, "first_event", 30.0)
+    assert conversation >> UpstreamSent(2) << SetTimer(2, Timer.FIRST_EVENT, 30.0)
 
 
 def test_enough_at_once_commits_at_once() -> None:
@@ -191,7 +196,7 @@ def test_what_is_not_to_be_made_twice_commits_at_once(frames: bytes, protocol: W
 def test_a_short_answer_that_ends_properly_is_not_slow() -> None:
     conversation = watched(measured()) >> After(3.0) >> UpstreamData(1, finishes("stop") + DONE)
     conversation = committed(conversation, ROLE + HI + finishes("stop")) << SendData(1, DONE)
-    conversation = conversation << SetTimer(1, "linger", ANY) >> UpstreamClosed(1)
+    conversation = conversation << SetTimer(1, Timer.LINGER, ANY) >> UpstreamClosed(1)
     conversation = conversation << Release(1, Completed()) << Report(over("completed", "completed"))
     assert window_ends(conversation << EndResponse(1))
 
@@ -237,16 +242,16 @@ def test_an_error_in_what_is_held_fails_the_attempt() -> None:
 
 
 def test_what_is_held_too_long_for_a_client_goes_out() -> None:
-    conversation = measured(hold=5.0) >> Start() << SetTimer(CALL, "hold", 5.0) << Acquire(1)
+    conversation = measured(hold=5.0) >> Start() << SetTimer(CALL, Timer.HOLD, 5.0) << Acquire(1)
     conversation = asked(conversation, 1, "a", SSE) >> UpstreamData(1, ROLE + HI) << WATCHED >> After(5.0)
-    conversation = committed(conversation >> TimerFired(CALL, "hold"), ROLE + HI) >> After(5.0)
-    assert conversation >> TimerFired(1, "throughput")
+    conversation = committed(conversation >> TimerFired(CALL, Timer.HOLD), ROLE + HI) >> After(5.0)
+    assert conversation >> TimerFired(1, Timer.THROUGHPUT)
 
 
 def test_a_token_that_is_held_has_come() -> None:
     conversation = waiting(measured(ONCE, first_token=60.0) >> Start()) >> After(55.0)
     conversation = conversation >> UpstreamData(1, HI) << WATCHED
-    assert committed(fires(conversation, 5.0) >> After(5.0) >> TimerFired(1, "throughput"), HI)
+    assert committed(fires(conversation, 5.0) >> After(5.0) >> TimerFired(1, Timer.THROUGHPUT), HI)
 
 
 def test_an_error_beside_a_text_is_not_waited_for() -> None:

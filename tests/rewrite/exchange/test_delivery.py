@@ -7,6 +7,7 @@ from rewrite.exchange.delivery import LINGER, Delivery, Over
 from rewrite.exchange.timers import Silence
 from rewrite.target.leg import Leg
 from rewrite.values.events import CALL, SendData, SendHeaders, SetTimer
+from rewrite.values.timer import Timer
 from tests.rewrite.scenes import CHAT, DONE, SSE, TERMS, call, finishes, says, timed
 
 BEATING = timed(TERMS, heartbeat=15.0, hold=120.0).timing
@@ -27,7 +28,7 @@ def held(data: bytes) -> Attempt:
 
 
 def test_a_call_that_is_streamed_is_held_for_so_long() -> None:
-    assert list(delivery().start()) == [SetTimer(CALL, "hold", 120.0)]
+    assert list(delivery().start()) == [SetTimer(CALL, Timer.HOLD, 120.0)]
     assert list(Delivery(call(stream=False), CHAT, BEATING, 0.0).start()) == []
 
 
@@ -37,8 +38,8 @@ def test_the_commit_sends_all_that_was_held_and_watches_both_silences() -> None:
     assert list(found.commit(attempt, attempt.reading, 7.0)) == [
         SendHeaders(1, SSE),
         SendData(1, says("Hi")),
-        SetTimer(1, "stall", 30.0),
-        SetTimer(1, "heartbeat", 15.0),
+        SetTimer(1, Timer.STALL, 30.0),
+        SetTimer(1, Timer.HEARTBEAT, 15.0),
     ]
     assert (found.committed, found.head, found.first_token) == (True, SSE, 7.0)
 
@@ -46,17 +47,17 @@ def test_the_commit_sends_all_that_was_held_and_watches_both_silences() -> None:
 def test_behind_the_last_frame_the_connection_may_stay_for_a_while() -> None:
     found, attempt = delivery(), held(finishes("stop") + DONE)
     assert attempt.reading
-    assert list(found.commit(attempt, attempt.reading, 7.0))[-1] == SetTimer(1, "linger", LINGER)
+    assert list(found.commit(attempt, attempt.reading, 7.0))[-1] == SetTimer(1, Timer.LINGER, LINGER)
     assert found.first_token is None
 
 
 def test_only_silence_is_broken() -> None:
     found = delivery()
     assert found.send(1, b"x", 10.0) == (SendData(1, b"x"),)
-    assert list(found.beat(1, 15.0)) == [SetTimer(1, "heartbeat", 10.0)]
-    assert list(found.beat(1, 25.0)) == [BEAT, SetTimer(1, "heartbeat", 15.0)]
+    assert list(found.beat(1, 15.0)) == [SetTimer(1, Timer.HEARTBEAT, 10.0)]
+    assert list(found.beat(1, 25.0)) == [BEAT, SetTimer(1, Timer.HEARTBEAT, 15.0)]
     found.drained(39.0)
-    assert list(found.beat(1, 40.0)) == [SetTimer(1, "heartbeat", 14.0)]
+    assert list(found.beat(1, 40.0)) == [SetTimer(1, Timer.HEARTBEAT, 14.0)]
 
 
 def test_nothing_to_say_is_no_life() -> None:

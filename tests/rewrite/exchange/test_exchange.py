@@ -33,7 +33,8 @@ from rewrite.values.events import (
     UpstreamStarted,
 )
 from rewrite.values.limits import OnTruncation
-from rewrite.values.outcome import Abandoned, Completed, Kind, Phase, Stalled, Truncated
+from rewrite.values.outcome import Abandoned, Completed, Kind, Stalled, Truncated
+from rewrite.values.timer import Timer
 from tests.playbook import ANY, After, Playbook, body_with, over
 from tests.rewrite.scenes import (
     ANTHROPIC,
@@ -68,7 +69,7 @@ from tests.rewrite.scenes import (
 
 RESET = "connection reset"
 CUT = Truncated(RESET)
-LINGERS = SetTimer(1, "linger", LINGER)
+LINGERS = SetTimer(1, Timer.LINGER, LINGER)
 
 
 def sent(playbook: Playbook, data: bytes) -> Playbook:
@@ -282,7 +283,7 @@ def test_messages_without_a_name_are_read_by_nobody() -> None:
 
 
 def holding() -> Playbook:
-    playbook = play(hold=60.0) >> Start() << SetTimer(CALL, "hold", 60.0) << Acquire(1)
+    playbook = play(hold=60.0) >> Start() << SetTimer(CALL, Timer.HOLD, 60.0) << Acquire(1)
     return asked(playbook, 1, "a", SSE)
 
 
@@ -291,7 +292,7 @@ def test_the_preamble_is_released_when_the_hold_is_over() -> None:
         holding()
         >> UpstreamData(1, ROLE)
         >> After(60.0)
-        >> TimerFired(CALL, "hold")
+        >> TimerFired(CALL, Timer.HOLD)
         << SendHeaders(1, SSE)
         << SendData(1, ROLE)
         >> UpstreamData(1, says("Hi"))
@@ -303,7 +304,7 @@ def test_without_life_the_hold_waits_for_it() -> None:
     assert (
         holding()
         >> After(60.0)
-        >> TimerFired(CALL, "hold")
+        >> TimerFired(CALL, Timer.HOLD)
         >> After(5.0)
         >> UpstreamData(1, PING)
         << SendHeaders(1, SSE)
@@ -312,7 +313,7 @@ def test_without_life_the_hold_waits_for_it() -> None:
 
 
 def test_the_hold_that_is_over_holds_for_the_next_attempt_too() -> None:
-    conversation = holding() >> TimerFired(CALL, "hold") >> UpstreamClosed(1, RESET)
+    conversation = holding() >> TimerFired(CALL, Timer.HOLD) >> UpstreamClosed(1, RESET)
     conversation = conversation << Release(1, CUT) << Acquire(2, frozenset({"a"}))
     conversation = asked(conversation, 2, "b", SSE, fresh=True)
     assert conversation >> UpstreamData(2, ROLE) << SendHeaders(2, SSE) << SendData(2, ROLE)
@@ -322,7 +323,7 @@ def test_nothing_visible_after_the_preamble_was_released_ends_with_an_error() ->
     conversation = (
         holding()
         >> UpstreamData(1, ROLE)
-        >> TimerFired(CALL, "hold")
+        >> TimerFired(CALL, Timer.HOLD)
         << SendHeaders(1, SSE)
         << SendData(1, ROLE)
         >> UpstreamClosed(1, RESET)
@@ -335,20 +336,20 @@ def test_no_first_token_after_the_preamble_was_released_ends_with_an_error() -> 
     conversation = (
         play(hold=60.0, first_token=100.0)
         >> Start()
-        << SetTimer(CALL, "hold", 60.0)
+        << SetTimer(CALL, Timer.HOLD, 60.0)
         << Acquire(1)
         >> Acquired(1, "a")
         << OpenUpstream(1)
         >> UpstreamSent(1)
-        << SetTimer(1, "first_token", 100.0)
+        << SetTimer(1, Timer.FIRST_TOKEN, 100.0)
         >> UpstreamStarted(1, SSE)
         >> UpstreamData(1, ROLE)
         >> After(60.0)
-        >> TimerFired(CALL, "hold")
+        >> TimerFired(CALL, Timer.HOLD)
         << SendHeaders(1, SSE)
         << SendData(1, ROLE)
         >> After(40.0)
-        >> TimerFired(1, "first_token")
+        >> TimerFired(1, Timer.FIRST_TOKEN)
         << SendData(1, body_with('"error"'))
         << CancelUpstream(1)
     )
@@ -356,7 +357,7 @@ def test_no_first_token_after_the_preamble_was_released_ends_with_an_error() -> 
 
 
 def test_a_hold_after_the_commit_point_changes_nothing() -> None:
-    assert sent(holding(), says("Hi")) >> TimerFired(CALL, "hold")
+    assert sent(holding(), says("Hi")) >> TimerFired(CALL, Timer.HOLD)
 
 
 # -- the end --------------------------------------------------------------------------------------------
@@ -443,8 +444,8 @@ def test_a_last_event_without_its_blank_line_gets_it() -> None:
 
 def test_a_last_event_without_its_blank_line_counts_on_a_connection_that_stays() -> None:
     playbook = opened(play(stall=30.0)) >> UpstreamData(1, says("Hi")) << SendHeaders(1, SSE)
-    playbook = playbook << SendData(1, says("Hi")) << SetTimer(1, "stall", 30.0)
-    playbook = playbook >> UpstreamData(1, b"data: [DONE]\n") >> After(30.0) >> TimerFired(1, "stall")
+    playbook = playbook << SendData(1, says("Hi")) << SetTimer(1, Timer.STALL, 30.0)
+    playbook = playbook >> UpstreamData(1, b"data: [DONE]\n") >> After(30.0) >> TimerFired(1, Timer.STALL)
     playbook = playbook << SendData(1, DONE) << LINGERS << CancelUpstream(1)
     assert ends(playbook, "completed", "completed")
 
@@ -458,14 +459,14 @@ def test_half_an_event_is_not_passed_on() -> None:
 def test_a_connection_that_stays_behind_the_last_frame_is_let_go() -> None:
     conversation = sent(opened(play()), says("Hi")) >> UpstreamData(1, finishes("stop") + DONE)
     conversation = conversation << SendData(1, finishes("stop") + DONE) << LINGERS
-    conversation = conversation >> After(LINGER) >> TimerFired(1, "linger") << CancelUpstream(1)
+    conversation = conversation >> After(LINGER) >> TimerFired(1, Timer.LINGER) << CancelUpstream(1)
     assert ends(conversation, "completed", "completed")
 
 
 def test_words_that_look_like_the_last_frame_are_no_end() -> None:
     conversation = sent(opened(play()), says("Hi")) >> UpstreamData(1, says("the word [DONE]"))
     conversation = conversation << SendData(1, says("the word [DONE]")) << LINGERS
-    conversation = conversation >> After(LINGER) >> TimerFired(1, "linger") >> UpstreamData(1, says("!"))
+    conversation = conversation >> After(LINGER) >> TimerFired(1, Timer.LINGER) >> UpstreamData(1, says("!"))
     assert conversation << SendData(1, says("!"))
 
 
@@ -559,13 +560,13 @@ def test_the_word_error_in_a_text_is_no_error() -> None:
 def streaming(*, any_byte_is_life: bool = False) -> Playbook:
     playbook = opened(play(stall=30.0, any_byte_is_life=any_byte_is_life))
     playbook = playbook >> UpstreamData(1, says("Hi")) << SendHeaders(1, SSE) << SendData(1, says("Hi"))
-    return playbook << SetTimer(1, "stall", 30.0)
+    return playbook << SetTimer(1, Timer.STALL, 30.0)
 
 
 def test_a_stall_in_text_ends_with_length() -> None:
-    conversation = streaming() >> After(30.0) >> TimerFired(1, "stall")
+    conversation = streaming() >> After(30.0) >> TimerFired(1, Timer.STALL)
     conversation = conversation << SendData(1, length() + DONE) << CancelUpstream(1)
-    conversation = conversation << Release(1, Stalled(Phase.STALL, 30.0))
+    conversation = conversation << Release(1, Stalled(Timer.STALL, 30.0))
     assert conversation << Report(over("repaired", "stalled(stall 30.0s)")) << EndResponse(1)
 
 
@@ -576,28 +577,28 @@ def test_text_that_still_comes_is_no_stall() -> None:
         >> UpstreamData(1, says("."))
         << SendData(1, says("."))
         >> After(10.0)
-        >> TimerFired(1, "stall")
-        << SetTimer(1, "stall", 20.0)
+        >> TimerFired(1, Timer.STALL)
+        << SetTimer(1, Timer.STALL, 20.0)
     )
 
 
 def test_pings_are_life_only_where_the_call_may_think() -> None:
     idle = streaming() >> After(20.0) >> UpstreamData(1, PING) << SendData(1, PING) >> After(10.0)
-    idle = idle >> TimerFired(1, "stall") << SendData(1, length() + DONE) << CancelUpstream(1)
+    idle = idle >> TimerFired(1, Timer.STALL) << SendData(1, length() + DONE) << CancelUpstream(1)
     assert ends(idle, "repaired", "stalled(stall 30.0s)")
     lively = streaming(any_byte_is_life=True) >> After(20.0) >> UpstreamData(1, PING) << SendData(1, PING)
-    assert lively >> After(10.0) >> TimerFired(1, "stall") << SetTimer(1, "stall", 20.0)
+    assert lively >> After(10.0) >> TimerFired(1, Timer.STALL) << SetTimer(1, Timer.STALL, 20.0)
 
 
 def test_words_with_ping_in_them_are_life() -> None:
     conversation = streaming() >> After(20.0) >> UpstreamData(1, says("shopping"))
     conversation = conversation << SendData(1, says("shopping"))
-    assert conversation >> After(10.0) >> TimerFired(1, "stall") << SetTimer(1, "stall", 20.0)
+    assert conversation >> After(10.0) >> TimerFired(1, Timer.STALL) << SetTimer(1, Timer.STALL, 20.0)
 
 
 def test_the_time_in_which_the_client_does_not_read_is_no_stall() -> None:
     conversation = streaming() >> After(25.0) >> ClientDrained()
-    assert conversation >> After(5.0) >> TimerFired(1, "stall") << SetTimer(1, "stall", 25.0)
+    assert conversation >> After(5.0) >> TimerFired(1, Timer.STALL) << SetTimer(1, Timer.STALL, 25.0)
 
 
 # -- the client leaves ----------------------------------------------------------------------------------
@@ -629,7 +630,7 @@ def test_a_client_that_leaves_before_the_commit_point(so_far: list[Event]) -> No
 def test_a_client_that_leaves_in_the_middle_of_the_answer() -> None:
     conversation = sent(opened(play()), says("Hi")) >> ClientGone() << CancelUpstream(1)
     conversation = conversation << Release(1, Abandoned()) << GONE
-    assert conversation >> UpstreamData(1, says("late")) >> UpstreamClosed(1) >> TimerFired(1, "stall")
+    assert conversation >> UpstreamData(1, says("late")) >> UpstreamClosed(1) >> TimerFired(1, Timer.STALL)
 
 
 @pytest.mark.parametrize(("behind", "added"), [(DONE, b""), (finishes("stop"), DONE)], ids=["done", "finish"])
@@ -651,15 +652,15 @@ def test_a_client_that_leaves_on_an_error_leaves_a_failed_call() -> None:
 def test_a_client_that_leaves_during_a_back_off() -> None:
     conversation = play() >> Start() << Acquire(1) >> Acquired(1, "a") << OpenUpstream(1)
     conversation = conversation >> UpstreamClosed(1, RESET) << Release(1, ANY)
-    conversation = no_other(conversation, 2, "a") << SetTimer(2, "backoff", 0.5)
+    conversation = no_other(conversation, 2, "a") << SetTimer(2, Timer.BACKOFF, 0.5)
     conversation = conversation >> ClientGone() << Report(over("abandoned", f"unreachable({RESET})"))
-    assert conversation >> TimerFired(2, "backoff")
+    assert conversation >> TimerFired(2, Timer.BACKOFF)
 
 
 def test_late_bytes_of_a_cancelled_attempt_are_dropped() -> None:
     conversation = opened(play()) >> UpstreamClosed(1, RESET) << Release(1, CUT)
     conversation = conversation << Acquire(2, frozenset({"a"})) >> UpstreamData(1, says("late"))
-    conversation = conversation >> UpstreamClosed(1) >> TimerFired(1, "first_token")
+    conversation = conversation >> UpstreamClosed(1) >> TimerFired(1, Timer.FIRST_TOKEN)
     conversation = asked(conversation, 2, "b", SSE, fresh=True) >> UpstreamData(1, says("late"))
     conversation = conversation >> UpstreamData(2, says("Hi")) << SendHeaders(2, SSE)
     assert conversation << SendData(2, says("Hi"))

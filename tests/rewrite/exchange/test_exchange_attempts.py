@@ -28,8 +28,9 @@ from rewrite.values.events import (
     UpstreamStarted,
 )
 from rewrite.values.limits import Limits
-from rewrite.values.outcome import Kind, Phase, Rejected, Stalled, Truncated, Unreachable
+from rewrite.values.outcome import Kind, Rejected, Stalled, Truncated, Unreachable
 from rewrite.values.refusal import Refused
+from rewrite.values.timer import Timer
 from tests.playbook import ANY, After, Playbook, body_with, over, status, told
 from tests.rewrite.scenes import (
     ANTHROPIC,
@@ -108,22 +109,22 @@ def answered(playbook: Playbook, attempt: int) -> Playbook:
 def waiting(playbook: Playbook) -> Playbook:
     """The first attempt has been sent, with 30 s for an event and 60 s for a token."""
     playbook = playbook >> Start() << Acquire(1) >> Acquired(1, "a") << OpenUpstream(1) >> UpstreamSent(1)
-    return playbook << SetTimer(1, "first_event", 30.0) << SetTimer(1, "first_token", 60.0)
+    return playbook << SetTimer(1, Timer.FIRST_EVENT, 30.0) << SetTimer(1, Timer.FIRST_TOKEN, 60.0)
 
 
 def test_silence_is_retried_on_another_credential_over_a_fresh_connection() -> None:
     conversation = (
         waiting(play(first_event=30.0, first_token=60.0))
         >> After(30.0)
-        >> TimerFired(1, "first_event")
+        >> TimerFired(1, Timer.FIRST_EVENT)
         << CancelUpstream(1)
-        << Release(1, Stalled(Phase.FIRST_EVENT, 30.0))
+        << Release(1, Stalled(Timer.FIRST_EVENT, 30.0))
         << Acquire(2, A)
         >> Acquired(2, "b")
         << OpenUpstream(2, fresh=True)
         >> UpstreamSent(2)
-        << SetTimer(2, "first_event", 60.0)
-        << SetTimer(2, "first_token", 60.0)
+        << SetTimer(2, Timer.FIRST_EVENT, 60.0)
+        << SetTimer(2, Timer.FIRST_TOKEN, 60.0)
     )
     assert answered(conversation, 2)
 
@@ -134,11 +135,11 @@ def test_an_answer_without_a_visible_part_in_time_is_retried() -> None:
         >> UpstreamStarted(1, SSE)
         >> UpstreamData(1, ROLE + PING)
         >> After(30.0)
-        >> TimerFired(1, "first_event")
+        >> TimerFired(1, Timer.FIRST_EVENT)
         >> After(30.0)
-        >> TimerFired(1, "first_token")
+        >> TimerFired(1, Timer.FIRST_TOKEN)
         << CancelUpstream(1)
-        << Release(1, Stalled(Phase.FIRST_TOKEN, 60.0))
+        << Release(1, Stalled(Timer.FIRST_TOKEN, 60.0))
         << Acquire(2, A)
     )
     assert answered(begins_with_timers(conversation, 2, 60.0), 2)
@@ -146,45 +147,45 @@ def test_an_answer_without_a_visible_part_in_time_is_retried() -> None:
 
 def begins_with_timers(playbook: Playbook, attempt: int, first_event: float) -> Playbook:
     playbook = begins(playbook, attempt, "ab"[attempt % 2], fresh=True)
-    playbook = playbook << SetTimer(attempt, "first_event", first_event)
-    return playbook << SetTimer(attempt, "first_token", ANY)
+    playbook = playbook << SetTimer(attempt, Timer.FIRST_EVENT, first_event)
+    return playbook << SetTimer(attempt, Timer.FIRST_TOKEN, ANY)
 
 
 def test_every_attempt_waits_twice_as_long_and_the_last_silence_is_a_504() -> None:
     conversation = waiting(play(first_event=30.0, first_token=60.0))
     for attempt, first_event in ((2, 60.0), (3, 120.0)):
-        conversation = conversation >> After(30.0) >> TimerFired(attempt - 1, "first_event")
+        conversation = conversation >> After(30.0) >> TimerFired(attempt - 1, Timer.FIRST_EVENT)
         conversation = conversation << CancelUpstream(attempt - 1) << Release(attempt - 1, ANY)
         conversation = begins_with_timers(conversation << Acquire(attempt, ANY), attempt, first_event)
-    conversation = conversation >> After(60.0) >> TimerFired(3, "first_event") << CancelUpstream(3)
-    conversation = conversation << Release(3, Stalled(Phase.FIRST_EVENT, 60.0))
+    conversation = conversation >> After(60.0) >> TimerFired(3, Timer.FIRST_EVENT) << CancelUpstream(3)
+    conversation = conversation << Release(3, Stalled(Timer.FIRST_EVENT, 60.0))
     assert faults(conversation, 3, 504, "no answer", "3 attempts", x_should_retry="false")
 
 
 def test_without_a_pool_silence_is_retried_on_the_same_credential() -> None:
     conversation = waiting(play(terms=OWN, first_event=30.0, first_token=60.0))
-    conversation = conversation >> After(30.0) >> TimerFired(1, "first_event") << CancelUpstream(1)
+    conversation = conversation >> After(30.0) >> TimerFired(1, Timer.FIRST_EVENT) << CancelUpstream(1)
     assert conversation << Release(1, ANY) << Acquire(2, prefer="a")
 
 
 def test_acting_hosted_tools_are_not_asked_twice_on_silence() -> None:
     acting = replace(call(), hosted=True, acting=True)
     conversation = waiting(play(acting, first_event=30.0, first_token=60.0))
-    conversation = conversation >> After(30.0) >> TimerFired(1, "first_event") << CancelUpstream(1)
-    conversation = conversation << Release(1, Stalled(Phase.FIRST_EVENT, 30.0))
+    conversation = conversation >> After(30.0) >> TimerFired(1, Timer.FIRST_EVENT) << CancelUpstream(1)
+    conversation = conversation << Release(1, Stalled(Timer.FIRST_EVENT, 30.0))
     assert faults(conversation, 1, 504, "1 attempt", x_should_retry="false")
 
 
 def test_no_timer_outlives_the_patience_of_the_client() -> None:
     conversation = play(first_event=30.0, first_token=60.0, patience=50.0) >> Start() << Acquire(1)
     conversation = conversation >> After(35.0) >> Acquired(1, "a") << OpenUpstream(1) >> UpstreamSent(1)
-    assert conversation << SetTimer(1, "first_event", 15.0) << SetTimer(1, "first_token", 15.0)
+    assert conversation << SetTimer(1, Timer.FIRST_EVENT, 15.0) << SetTimer(1, Timer.FIRST_TOKEN, 15.0)
 
 
 def test_no_attempt_begins_after_the_patience_of_the_client() -> None:
     conversation = play(first_event=50.0, patience=50.0) >> Start() << Acquire(1)
-    conversation = begins(conversation, 1, "a") << SetTimer(1, "first_event", 50.0) >> After(50.5)
-    conversation = conversation >> TimerFired(1, "first_event") << CancelUpstream(1) << Release(1, ANY)
+    conversation = begins(conversation, 1, "a") << SetTimer(1, Timer.FIRST_EVENT, 50.0) >> After(50.5)
+    conversation = conversation >> TimerFired(1, Timer.FIRST_EVENT) << CancelUpstream(1) << Release(1, ANY)
     assert faults(conversation, 1, 504)
 
 
@@ -197,7 +198,7 @@ def test_no_attempt_begins_after_the_deadline() -> None:
 
 def test_an_error_answer_whose_body_never_comes_counts_by_its_status() -> None:
     conversation = waiting(play(first_event=30.0, first_token=60.0)) >> UpstreamStarted(1, refused(429))
-    conversation = conversation >> After(30.0) >> TimerFired(1, "first_event") << CancelUpstream(1)
+    conversation = conversation >> After(30.0) >> TimerFired(1, Timer.FIRST_EVENT) << CancelUpstream(1)
     assert conversation << Release(1, rejected(Kind.RATE)) << rotated(2, resting="a")
 
 
@@ -211,8 +212,10 @@ def test_a_provider_that_stays_away_is_given_up_at_the_deadline_and_clients_may_
         conversation = conversation >> Acquired(attempt, "a") << OpenUpstream(attempt, attempt > 1)
         conversation = conversation >> UpstreamClosed(attempt, "refused", connected=False)
         conversation = conversation << Release(attempt, Unreachable("refused", connected=False))
-        conversation = conversation << SetTimer(attempt + 1, "backoff", delay) >> After(delay)
-        conversation = conversation >> TimerFired(attempt + 1, "backoff") << Acquire(attempt + 1, prefer="a")
+        conversation = conversation << SetTimer(attempt + 1, Timer.BACKOFF, delay) >> After(delay)
+        conversation = (
+            conversation >> TimerFired(attempt + 1, Timer.BACKOFF) << Acquire(attempt + 1, prefer="a")
+        )
     conversation = conversation >> Acquired(3, "a") << OpenUpstream(3, fresh=True)
     conversation = conversation >> UpstreamClosed(3, "refused", connected=False) << Release(3, ANY)
     json = Head(502, (("content-type", "application/json"),))
@@ -269,8 +272,8 @@ def rate_limited() -> Playbook:
 
 
 def test_after_a_429_a_wait_that_fits_is_waited_for() -> None:
-    conversation = rate_limited() >> NoneFree(2, 20.0) << SetTimer(2, "backoff", 20.0)
-    conversation = conversation >> After(20.0) >> TimerFired(2, "backoff") << Acquire(2, A)
+    conversation = rate_limited() >> NoneFree(2, 20.0) << SetTimer(2, Timer.BACKOFF, 20.0)
+    conversation = conversation >> After(20.0) >> TimerFired(2, Timer.BACKOFF) << Acquire(2, A)
     assert answered(begins(conversation, 2, "a"), 2)
 
 
@@ -281,16 +284,16 @@ def test_after_a_429_of_every_key_a_wait_that_fits_is_waited_for() -> None:
         conversation = begins(conversation << wish, attempt, credential)
         conversation = answers(conversation, attempt, refused(429), RATED, Kind.RATE)
     conversation = conversation << rotated(5, resting="abcd")
-    assert conversation >> NoneFree(5, 2.0) << SetTimer(5, "backoff", 2.0)
+    assert conversation >> NoneFree(5, 2.0) << SetTimer(5, Timer.BACKOFF, 2.0)
 
 
 def test_one_key_that_is_always_over_its_rate_is_asked_so_often_and_no_more() -> None:
     conversation = answers(started(play()), 1, refused(429), RATED, Kind.RATE)
     for attempt in (2, 3):
         conversation = conversation << rotated(attempt, resting="a") >> NoneFree(attempt, 5.0)
-        conversation = conversation << SetTimer(attempt, "backoff", 5.0) >> After(5.0)
+        conversation = conversation << SetTimer(attempt, Timer.BACKOFF, 5.0) >> After(5.0)
         conversation = begins(
-            conversation >> TimerFired(attempt, "backoff") << Acquire(attempt, A), attempt, "a"
+            conversation >> TimerFired(attempt, Timer.BACKOFF) << Acquire(attempt, A), attempt, "a"
         )
         conversation = answers(conversation, attempt, refused(429), RATED, Kind.RATE)
     conversation = conversation << rotated(4, resting="a") >> NoneFree(4, 5.0)
@@ -341,7 +344,7 @@ def test_a_later_call_gets_the_refusal_of_keys_that_are_all_refused() -> None:
 
 def test_a_later_call_is_not_kept_waiting_by_refusals_of_other_keys() -> None:
     """In this call one key is rate-limited only."""
-    assert rate_limited() >> NoneFree(2, 20.0, refused=None) << SetTimer(2, "backoff", 20.0)
+    assert rate_limited() >> NoneFree(2, 20.0, refused=None) << SetTimer(2, Timer.BACKOFF, 20.0)
 
 
 def test_a_provider_that_rests_is_a_503() -> None:
@@ -430,8 +433,8 @@ def test_without_another_free_key_a_server_fault_is_retried_after_a_back_off(cod
     head, body = refused(code), error_body("overloaded")
     conversation = answers(started(play()), 1, head, body, Kind.SERVER)
     for attempt, delay in ((2, 0.5), (3, 1.0)):
-        conversation = no_other(conversation, attempt, "a") << SetTimer(attempt, "backoff", delay)
-        conversation = conversation >> After(delay) >> TimerFired(attempt, "backoff")
+        conversation = no_other(conversation, attempt, "a") << SetTimer(attempt, Timer.BACKOFF, delay)
+        conversation = conversation >> After(delay) >> TimerFired(attempt, Timer.BACKOFF)
         conversation = begins(conversation << Acquire(attempt, prefer="a"), attempt, "a", fresh=True)
         conversation = answers(conversation, attempt, head, body, Kind.SERVER)
     conversation = no_other(conversation, 4, "a")
@@ -443,8 +446,8 @@ def test_no_key_is_asked_twice_before_each_was_asked_once_nor_three_times_before
     conversation = answers(started(play()), 1, refused(500), b"x", Kind.SERVER)
     conversation = begins(conversation << others(2, "a"), 2, "b", fresh=True)
     conversation = answers(conversation, 2, refused(500), b"x", Kind.SERVER)
-    conversation = no_other(conversation, 3, "ab") << SetTimer(3, "backoff", 1.0)
-    conversation = conversation >> TimerFired(3, "backoff") << Acquire(3, prefer="b")
+    conversation = no_other(conversation, 3, "ab") << SetTimer(3, Timer.BACKOFF, 1.0)
+    conversation = conversation >> TimerFired(3, Timer.BACKOFF) << Acquire(3, prefer="b")
     conversation = answers(begins(conversation, 3, "b", fresh=True), 3, refused(500), b"x", Kind.SERVER)
     for attempt, name in ((4, "c"), (5, "d"), (6, "e")):
         wish = others(attempt, "abcd"[: attempt - 2] if attempt > 4 else "ab")
@@ -466,20 +469,20 @@ def test_a_connection_that_was_lost_goes_to_another_key_at_once_and_counts_in_fu
 
 def test_the_back_off_is_jittered() -> None:
     conversation = answers(started(play(terms=replace(TERMS, jitter=0.5))), 1, refused(500), b"", Kind.SERVER)
-    assert no_other(conversation, 2, "a") << SetTimer(2, "backoff", 0.4375)
+    assert no_other(conversation, 2, "a") << SetTimer(2, Timer.BACKOFF, 0.4375)
 
 
 def test_the_back_off_is_what_the_server_asks_for() -> None:
     head = refused(503, ("retry-after", "7"))
     assert no_other(answers(started(play()), 1, head, b"", Kind.SERVER), 2, "a") << SetTimer(
-        2, "backoff", 7.0
+        2, Timer.BACKOFF, 7.0
     )
 
 
 def test_the_reset_of_a_rate_window_is_no_back_off() -> None:
     head = refused(500, ("x-ratelimit-reset-requests", "1m0s"))
     assert no_other(answers(started(play()), 1, head, b"", Kind.SERVER), 2, "a") << SetTimer(
-        2, "backoff", 0.5
+        2, Timer.BACKOFF, 0.5
     )
 
 
@@ -487,7 +490,9 @@ def test_without_a_pool_a_server_fault_stays_on_the_key() -> None:
     head = refused(500)
     conversation = answers(started(play(terms=OWN)), 1, head, b"x", Kind.SERVER)
     for attempt, delay in ((2, 0.5), (3, 1.0)):
-        conversation = conversation << SetTimer(attempt, "backoff", delay) >> TimerFired(attempt, "backoff")
+        conversation = (
+            conversation << SetTimer(attempt, Timer.BACKOFF, delay) >> TimerFired(attempt, Timer.BACKOFF)
+        )
         conversation = begins(conversation << Acquire(attempt, prefer="a"), attempt, "a", fresh=True)
         conversation = answers(conversation, attempt, head, b"x", Kind.SERVER)
     assert gives_back(conversation, 3, head, b"x", *["rejected(500 server)"] * 3)
@@ -497,8 +502,8 @@ def test_no_answer_at_all_is_retried_and_then_a_502() -> None:
     conversation = started(play(terms=replace(TERMS, limits=Limits(max_attempts=2))))
     conversation = conversation >> UpstreamClosed(1, "connection refused")
     conversation = conversation << Release(1, Unreachable("connection refused", sent=True))
-    conversation = no_other(conversation, 2, "a") << SetTimer(2, "backoff", 0.5)
-    conversation = conversation >> TimerFired(2, "backoff") << Acquire(2, prefer="a")
+    conversation = no_other(conversation, 2, "a") << SetTimer(2, Timer.BACKOFF, 0.5)
+    conversation = conversation >> TimerFired(2, Timer.BACKOFF) << Acquire(2, prefer="a")
     conversation = begins(conversation, 2, "a", fresh=True) >> UpstreamClosed(2)
     conversation = conversation << Release(2, Unreachable("closed without an answer", sent=True))
     assert faults(conversation, 2, 502, "no answer", "2 attempts", x_should_retry="false")
@@ -554,7 +559,9 @@ def test_what_is_no_answer_is_asked_for_once_more_and_passed_on_as_it_is(
     """With its request id, and a word in the record."""
     head = replace(head, headers=(*head.headers, ("x-request-id", "r1")))
     conversation = comes_to(play(call(stream=stream)) >> Start() << Acquire(1), 1, head, body)
-    conversation = conversation << SetTimer(2, "backoff", 0.5) >> TimerFired(2, "backoff") << Acquire(2, A)
+    conversation = (
+        conversation << SetTimer(2, Timer.BACKOFF, 0.5) >> TimerFired(2, Timer.BACKOFF) << Acquire(2, A)
+    )
     conversation = comes_to(conversation, 2, head, body) << SendHeaders(2, head)
     conversation = conversation << SendData(2, body) if body else conversation
     assert conversation << Report(over("rejected", *["rejected(200 foreign)"] * 2)) << EndResponse(2)
@@ -562,7 +569,9 @@ def test_what_is_no_answer_is_asked_for_once_more_and_passed_on_as_it_is(
 
 def test_an_answer_that_comes_at_the_second_time_is_the_answer() -> None:
     conversation = comes_to(play() >> Start() << Acquire(1), 1, HTML, b"<html>")
-    conversation = conversation << SetTimer(2, "backoff", 0.5) >> TimerFired(2, "backoff") << Acquire(2, A)
+    conversation = (
+        conversation << SetTimer(2, Timer.BACKOFF, 0.5) >> TimerFired(2, Timer.BACKOFF) << Acquire(2, A)
+    )
     assert answered(begins(conversation, 2, "b", fresh=True), 2)
 
 
@@ -575,7 +584,9 @@ def is_garbled(playbook: Playbook, attempt: int) -> Playbook:
 def test_events_that_are_no_json_reach_no_client() -> None:
     """SDKs raise a bare JSONDecodeError on them."""
     conversation = is_garbled(play() >> Start() << Acquire(1), 1)
-    conversation = conversation << SetTimer(2, "backoff", 0.5) >> TimerFired(2, "backoff") << Acquire(2, A)
+    conversation = (
+        conversation << SetTimer(2, Timer.BACKOFF, 0.5) >> TimerFired(2, Timer.BACKOFF) << Acquire(2, A)
+    )
     conversation = is_garbled(conversation, 2)
     assert faults(conversation, 2, 502, "not one of this protocol", x_should_retry="false")
 
@@ -627,7 +638,7 @@ def test_a_text_and_an_error_in_one_frame_reach_the_client() -> None:
 
 
 def test_timers_of_the_call_survive_its_attempts() -> None:
-    conversation = play(hold=60.0) >> Start() << SetTimer(CALL, "hold", 60.0) << Acquire(1)
+    conversation = play(hold=60.0) >> Start() << SetTimer(CALL, Timer.HOLD, 60.0) << Acquire(1)
     conversation = asked(conversation, 1, "a", SSE) >> UpstreamClosed(1, "reset") << Release(1, ANY)
     conversation = asked(conversation << Acquire(2, A), 2, "b", SSE, fresh=True) >> UpstreamData(2, PING)
-    assert conversation >> TimerFired(CALL, "hold") << SendHeaders(2, SSE) << SendData(2, PING)
+    assert conversation >> TimerFired(CALL, Timer.HOLD) << SendHeaders(2, SSE) << SendData(2, PING)

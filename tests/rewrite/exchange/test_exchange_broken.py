@@ -21,6 +21,7 @@ from rewrite.values.events import (
 )
 from rewrite.values.limits import OnTruncation
 from rewrite.values.outcome import Truncated
+from rewrite.values.timer import Timer
 from tests.playbook import ANY, After, Playbook, body_with, over
 from tests.rewrite.scenes import (
     ANTHROPIC,
@@ -78,7 +79,7 @@ def test_a_call_that_was_torn_is_a_cut_call_where_no_proper_end_follows(behind: 
 def test_an_answer_that_began_anew_and_ends_properly_passes_untouched() -> None:
     conversation = anew(CALL_BEGINS, WHOLE_CALL) >> UpstreamData(1, ending("tool_use") + MESSAGE_STOP)
     conversation = (
-        conversation << SendData(1, ending("tool_use") + MESSAGE_STOP) << SetTimer(1, "linger", ANY)
+        conversation << SendData(1, ending("tool_use") + MESSAGE_STOP) << SetTimer(1, Timer.LINGER, ANY)
     )
     assert ends(conversation >> UpstreamClosed(1), "completed", "completed")
 
@@ -124,8 +125,8 @@ def test_a_choice_that_never_began_is_not_missed_behind_a_proper_end() -> None:
 def test_a_choice_that_never_began_is_cut_where_the_stream_fell_silent() -> None:
     conversation = opened(play(replace(call(), body={"n": 2}), stall=30.0)) >> UpstreamData(1, says("one"))
     conversation = conversation << SendHeaders(1, SSE) << SendData(1, says("one"))
-    conversation = conversation << SetTimer(1, "stall", 30.0) >> UpstreamData(1, finishes("stop"))
-    conversation = conversation << SendData(1, finishes("stop")) >> After(30.0) >> TimerFired(1, "stall")
+    conversation = conversation << SetTimer(1, Timer.STALL, 30.0) >> UpstreamData(1, finishes("stop"))
+    conversation = conversation << SendData(1, finishes("stop")) >> After(30.0) >> TimerFired(1, Timer.STALL)
     conversation = conversation << SendData(1, length(1) + DONE) << CancelUpstream(1)
     assert ends(conversation, "repaired", "stalled(stall 30.0s)")
 

@@ -24,6 +24,7 @@ from rewrite.values.events import (
     UpstreamStarted,
 )
 from rewrite.values.outcome import Truncated, Unreachable
+from rewrite.values.timer import Timer
 from tests.playbook import ANY, After, Playbook, body_with, status
 from tests.rewrite.scenes import (
     ROLE,
@@ -65,7 +66,7 @@ def gives_back(playbook: Playbook, attempt: int, head: Head, body: bytes) -> Pla
 def test_a_key_that_refused_the_call_is_not_asked_again_whatever_follows() -> None:
     conversation = told(begun(), 1, "a", refused(401), WHO) << rotated(2, refused="a")
     conversation = no_other(told(conversation, 2, "b", refused(500), b""), 3, "ab", refused="a")
-    conversation = conversation << SetTimer(3, "backoff", 0.5) >> TimerFired(3, "backoff")
+    conversation = conversation << SetTimer(3, Timer.BACKOFF, 0.5) >> TimerFired(3, Timer.BACKOFF)
     conversation = conversation << Acquire(3, prefer="b", refused=frozenset("a"))
     conversation = told(conversation, 3, "b", refused(429), RATED)
     assert conversation << Acquire(4, frozenset("ab"), refused=frozenset("a"), resting=frozenset("b"))
@@ -74,8 +75,8 @@ def test_a_key_that_refused_the_call_is_not_asked_again_whatever_follows() -> No
 def test_a_refusal_waits_for_the_key_that_is_merely_over_its_rate() -> None:
     conversation = told(begun(), 1, "a", refused(429), RATED) << rotated(2, resting="a")
     conversation = told(conversation, 2, "b", refused(401), WHO) << rotated(3, resting="a", refused="b")
-    conversation = conversation >> NoneFree(3, 5.0) << SetTimer(3, "backoff", 5.0) >> After(5.0)
-    conversation = conversation >> TimerFired(3, "backoff")
+    conversation = conversation >> NoneFree(3, 5.0) << SetTimer(3, Timer.BACKOFF, 5.0) >> After(5.0)
+    conversation = conversation >> TimerFired(3, Timer.BACKOFF)
     conversation = conversation << Acquire(3, frozenset("ab"), refused=frozenset("b"))
     conversation = asked(conversation, 3, "a", SSE) >> UpstreamData(3, says("Hi"))
     assert conversation << SendHeaders(3, SSE) << SendData(3, says("Hi"))
@@ -116,8 +117,8 @@ def test_a_wait_that_does_not_fit_is_left_to_its_key_and_not_passed_on() -> None
     busy = refused(503, ("retry-after", "200"), ("request-id", "r1"))
     conversation = told(begun(), 1, "a", busy, b"x")
     for attempt, delay in ((2, 0.5), (3, 1.0)):
-        conversation = no_other(conversation, attempt, "a") << SetTimer(attempt, "backoff", delay)
-        conversation = conversation >> After(delay) >> TimerFired(attempt, "backoff")
+        conversation = no_other(conversation, attempt, "a") << SetTimer(attempt, Timer.BACKOFF, delay)
+        conversation = conversation >> After(delay) >> TimerFired(attempt, Timer.BACKOFF)
         conversation = told(conversation << rotated(attempt, others="a"), attempt, "a", busy, b"x")
     conversation = no_other(conversation, 4, "a")
     assert gives_back(conversation, 4, refused(503, ("request-id", "r1")), b"x")
@@ -144,5 +145,5 @@ def test_a_lost_connection_is_retried_only_if_no_tool_can_have_acted(sent: bool)
         conversation = conversation << SendHeaders(1, status(502, x_should_retry="false"))
         conversation = conversation << SendData(1, ANY) << Report(ANY) << EndResponse(1)
     else:
-        conversation = no_other(conversation, 2, "a") << SetTimer(2, "backoff", 0.5)
+        conversation = no_other(conversation, 2, "a") << SetTimer(2, Timer.BACKOFF, 0.5)
     assert conversation

@@ -23,7 +23,8 @@ from rewrite.values.events import (
     UpstreamStarted,
 )
 from rewrite.values.limits import OnTruncation
-from rewrite.values.outcome import Abandoned, Phase, Stalled, Truncated
+from rewrite.values.outcome import Abandoned, Stalled, Truncated
+from rewrite.values.timer import Timer
 from tests.playbook import ANY, After, Open, Playbook
 from tests.rewrite.asks import ask
 from tests.rewrite.goings_on import CUT
@@ -38,7 +39,7 @@ def cut() -> Playbook:
     """The first answer was cut, and another key is wanted for the rest."""
     conversation = play(ask("openai_chat"), timed(GO_ON, first_token=TOKEN))
     conversation = conversation >> Start() << Acquire(1) >> Acquired(1, "a") << OpenUpstream(1)
-    conversation = conversation >> UpstreamSent(1) << SetTimer(1, "first_token", TOKEN)
+    conversation = conversation >> UpstreamSent(1) << SetTimer(1, Timer.FIRST_TOKEN, TOKEN)
     conversation = conversation >> UpstreamStarted(1, SSE) >> UpstreamData(1, SAID)
     conversation = conversation << SendHeaders(1, SSE) << SendData(1, SAID) >> UpstreamClosed(1, CUT)
     return conversation << Release(1, Truncated(CUT)) << Acquire(2, avoid=frozenset("a"))
@@ -47,19 +48,19 @@ def cut() -> Playbook:
 def asked_again() -> Playbook:
     """It was asked for."""
     conversation = cut() >> Acquired(2, "b") << OpenUpstream(2, True, ANY) >> UpstreamSent(2)
-    return conversation << SetTimer(2, "first_token", TOKEN)
+    return conversation << SetTimer(2, Timer.FIRST_TOKEN, TOKEN)
 
 
 def test_a_rest_that_never_begins_is_given_up() -> None:
-    conversation = asked_again() >> After(TOKEN) >> TimerFired(2, "first_token")
-    conversation = conversation << CancelUpstream(2) << Release(2, Stalled(Phase.FIRST_TOKEN, TOKEN))
+    conversation = asked_again() >> After(TOKEN) >> TimerFired(2, Timer.FIRST_TOKEN)
+    conversation = conversation << CancelUpstream(2) << Release(2, Stalled(Timer.FIRST_TOKEN, TOKEN))
     assert conversation << Acquire(3, avoid=frozenset("ab"))
 
 
 def test_a_refusal_of_the_rest_whose_body_never_ends_is_given_up() -> None:
     conversation = asked_again() >> UpstreamStarted(2, refused(503))
     conversation = conversation >> UpstreamData(2, error_body("busy")[:-1])
-    conversation = conversation >> After(TOKEN) >> TimerFired(2, "first_token")
+    conversation = conversation >> After(TOKEN) >> TimerFired(2, Timer.FIRST_TOKEN)
     conversation = conversation << CancelUpstream(2) << Release(2, ANY)
     assert conversation << Acquire(3, avoid=frozenset("ab"))
 

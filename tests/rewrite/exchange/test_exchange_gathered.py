@@ -33,7 +33,8 @@ from rewrite.values.events import (
     UpstreamStarted,
 )
 from rewrite.values.limits import Limits, OnTruncation
-from rewrite.values.outcome import Completed, Kind, Phase, Rejected, Stalled, Truncated
+from rewrite.values.outcome import Completed, Kind, Rejected, Stalled, Truncated
+from rewrite.values.timer import Timer
 from tests.playbook import ANY, After, Playbook, body_with, over, status
 from tests.rewrite.scenes import (
     ANTHROPIC,
@@ -106,7 +107,7 @@ def told(body: Mapping[str, Any]) -> tuple[str | None, str, int]:
 
 def answers(conversation: Playbook, attempt: int, whole: Whole) -> Playbook:
     conversation = conversation << SendHeaders(attempt, JSON) << SendData(attempt, whole)  # type: ignore[arg-type]
-    return conversation << SetTimer(attempt, "linger", 5.0)
+    return conversation << SetTimer(attempt, Timer.LINGER, 5.0)
 
 
 def completes(conversation: Playbook, attempt: int) -> Playbook:
@@ -143,28 +144,28 @@ def test_it_is_watched_like_a_stream_and_no_longer_than_an_answer() -> None:
         << Acquire(1)
         >> Acquired(1, "a")
     )
-    conversation = conversation << OpenUpstream(1) >> UpstreamSent(1) << SetTimer(1, "first_event", 5.0)
-    conversation = conversation << SetTimer(1, "first_token", 9.0) << SetTimer(1, "response", 100.0)
+    conversation = conversation << OpenUpstream(1) >> UpstreamSent(1) << SetTimer(1, Timer.FIRST_EVENT, 5.0)
+    conversation = conversation << SetTimer(1, Timer.FIRST_TOKEN, 9.0) << SetTimer(1, Timer.RESPONSE, 100.0)
     conversation = conversation >> UpstreamStarted(1, SSE) >> UpstreamData(1, ROLE) >> After(9.0)
-    conversation = conversation >> TimerFired(1, "first_token") << CancelUpstream(1)
-    assert conversation << Release(1, Stalled(Phase.FIRST_TOKEN, 9.0)) << Acquire(2, A)
+    conversation = conversation >> TimerFired(1, Timer.FIRST_TOKEN) << CancelUpstream(1)
+    assert conversation << Release(1, Stalled(Timer.FIRST_TOKEN, 9.0)) << Acquire(2, A)
 
 
 def test_hidden_work_gives_the_first_token_its_whole_time_anew() -> None:
     conversation = play(ASKED, terms(), first_token=9.0) >> Start() << Acquire(1) >> Acquired(1, "a")
-    conversation = conversation << OpenUpstream(1) >> UpstreamSent(1) << SetTimer(1, "first_token", 9.0)
+    conversation = conversation << OpenUpstream(1) >> UpstreamSent(1) << SetTimer(1, Timer.FIRST_TOKEN, 9.0)
     conversation = conversation >> UpstreamStarted(1, SSE) >> After(5.0) >> UpstreamData(1, THINKS)
-    conversation = conversation >> After(4.0) >> TimerFired(1, "first_token")
-    assert conversation << SetTimer(1, "first_token", 5.0)
+    conversation = conversation >> After(4.0) >> TimerFired(1, Timer.FIRST_TOKEN)
+    assert conversation << SetTimer(1, Timer.FIRST_TOKEN, 5.0)
 
 
 def stalled_midway() -> Playbook:
     """Up to the moment at which a stream has been silent for too long behind its first words."""
-    conversation = opened_with(stall=30.0) >> UpstreamData(1, says("Hel")) << SetTimer(1, "stall", 30.0)
+    conversation = opened_with(stall=30.0) >> UpstreamData(1, says("Hel")) << SetTimer(1, Timer.STALL, 30.0)
     conversation = conversation >> After(20.0) >> UpstreamData(1, says("l")) >> After(10.0)
-    conversation = conversation >> TimerFired(1, "stall") << SetTimer(1, "stall", 20.0) >> After(20.0)
-    conversation = conversation >> UpstreamData(1, PING) >> TimerFired(1, "stall") << CancelUpstream(1)
-    return conversation << Release(1, Stalled(Phase.STALL, 30.0))
+    conversation = conversation >> TimerFired(1, Timer.STALL) << SetTimer(1, Timer.STALL, 20.0) >> After(20.0)
+    conversation = conversation >> UpstreamData(1, PING) >> TimerFired(1, Timer.STALL) << CancelUpstream(1)
+    return conversation << Release(1, Stalled(Timer.STALL, 30.0))
 
 
 def opened_with(stall: float) -> Playbook:
@@ -173,7 +174,7 @@ def opened_with(stall: float) -> Playbook:
 
 def test_a_stall_in_the_middle_is_retried_unseen() -> None:
     conversation = asked(stalled_midway() << Acquire(2, A), 2, "b", SSE, fresh=True)
-    conversation = conversation >> UpstreamData(2, says("Hello")) << SetTimer(2, "stall", 30.0)
+    conversation = conversation >> UpstreamData(2, says("Hello")) << SetTimer(2, Timer.STALL, 30.0)
     conversation = answers(
         conversation >> UpstreamData(2, finishes("stop") + DONE), 2, Whole("Hello", "stop")
     )
@@ -181,14 +182,14 @@ def test_a_stall_in_the_middle_is_retried_unseen() -> None:
 
 
 def test_the_timer_of_the_first_token_means_nothing_once_there_is_one() -> None:
-    conversation = opened_with(stall=30.0) >> UpstreamData(1, says("Hi")) << SetTimer(1, "stall", 30.0)
-    conversation = conversation >> After(20.0) >> TimerFired(1, "first_token")
+    conversation = opened_with(stall=30.0) >> UpstreamData(1, says("Hi")) << SetTimer(1, Timer.STALL, 30.0)
+    conversation = conversation >> After(20.0) >> TimerFired(1, Timer.FIRST_TOKEN)
     assert answers(conversation >> UpstreamData(1, finishes("stop") + DONE), 1, Whole("Hi", "stop"))
 
 
 def test_a_silence_behind_the_end_is_the_end() -> None:
     conversation = opened_with(stall=30.0) >> UpstreamData(1, says("Hi") + finishes("stop"))
-    conversation = conversation << SetTimer(1, "stall", 30.0) >> After(30.0) >> TimerFired(1, "stall")
+    conversation = conversation << SetTimer(1, Timer.STALL, 30.0) >> After(30.0) >> TimerFired(1, Timer.STALL)
     conversation = answers(conversation, 1, Whole("Hi", "stop"))
     conversation = conversation << CancelUpstream(1) << Release(1, Completed())
     assert conversation << Report(over("completed", "completed")) << EndResponse(1)
@@ -283,14 +284,14 @@ def test_a_provider_that_cannot_stream_has_the_time_of_an_answer() -> None:
     one = terms(streams=False, call=STREAMED)
     conversation = play(STREAMED, one, first_event=5.0, first_token=9.0, response=100.0) >> Start()
     conversation = conversation << Acquire(1) >> Acquired(1, "a") << OpenUpstream(1) >> UpstreamSent(1)
-    conversation = conversation << SetTimer(1, "response", 100.0) >> UpstreamStarted(1, JSON)
+    conversation = conversation << SetTimer(1, Timer.RESPONSE, 100.0) >> UpstreamStarted(1, JSON)
     choices = [{"index": 0, "message": {"content": "Hi"}, "finish_reason": "stop"}]
     body = dump({"id": "x-1", "model": "m", "choices": choices})
     conversation = conversation >> UpstreamData(1, body) >> UpstreamClosed(1)
     conversation = (
         conversation << SendHeaders(1, SSE) << SendData(1, body_with('"id":"x-1"', '"Hi"', "[DONE]"))
     )
-    conversation = conversation << SetTimer(1, "linger", 5.0) << Release(1, Completed())
+    conversation = conversation << SetTimer(1, Timer.LINGER, 5.0) << Release(1, Completed())
     assert conversation << Report(over("completed", "completed")) << EndResponse(1)
 
 

@@ -20,7 +20,8 @@ from rewrite.values.events import (
     UpstreamData,
 )
 from rewrite.values.limits import OnTruncation
-from rewrite.values.outcome import Completed, Phase, Stalled, Truncated
+from rewrite.values.outcome import Completed, Stalled, Truncated
+from rewrite.values.timer import Timer
 from tests.playbook import ANY, After, Playbook, over, told
 from tests.rewrite.replay import holding
 from tests.rewrite.scenes import (
@@ -49,25 +50,25 @@ def shown(stall: float = 0.0, heartbeat: float = 0.0) -> Playbook:
     conversation = opened(play(terms=HELD, stall=stall, heartbeat=heartbeat)) >> UpstreamData(1, says("Hi"))
     conversation = conversation << SendHeaders(1, SSE) << SendData(1, says("Hi"))
     if stall:
-        conversation = conversation << SetTimer(1, "stall", stall)
-    return conversation << SetTimer(1, "heartbeat", heartbeat) if heartbeat else conversation
+        conversation = conversation << SetTimer(1, Timer.STALL, stall)
+    return conversation << SetTimer(1, Timer.HEARTBEAT, heartbeat) if heartbeat else conversation
 
 
 def test_what_is_held_is_life_of_upstream_and_none_for_the_client() -> None:
     conversation = shown(stall=30.0, heartbeat=15.0)
     for frame in (NAME, HALF):
         conversation = conversation >> After(15.0) >> UpstreamData(1, frame)
-        conversation = conversation >> TimerFired(1, "heartbeat") << SendData(1, b"\n", beat=True)
-        conversation = conversation << SetTimer(1, "heartbeat", 15.0)
-    conversation = conversation >> TimerFired(1, "stall") << SetTimer(1, "stall", 30.0)
+        conversation = conversation >> TimerFired(1, Timer.HEARTBEAT) << SendData(1, b"\n", beat=True)
+        conversation = conversation << SetTimer(1, Timer.HEARTBEAT, 15.0)
+    conversation = conversation >> TimerFired(1, Timer.STALL) << SetTimer(1, Timer.STALL, 30.0)
     assert conversation >> UpstreamData(1, REST + finishes("tool_calls")) << SendData(1, ANY)
 
 
 def test_a_ping_beside_what_is_held_is_no_life() -> None:
     conversation = shown(stall=30.0) >> UpstreamData(1, NAME) >> After(20.0) >> UpstreamData(1, PING)
-    conversation = conversation >> After(10.0) >> TimerFired(1, "stall") << SendData(1, PING)
+    conversation = conversation >> After(10.0) >> TimerFired(1, Timer.STALL) << SendData(1, PING)
     conversation = conversation << SendData(1, length() + DONE) << CancelUpstream(1)
-    conversation = conversation << Release(1, Stalled(Phase.STALL, 30.0))
+    conversation = conversation << Release(1, Stalled(Timer.STALL, 30.0))
     words = "stalled(stall 30.0s)"
     assert conversation << Report(over("repaired", words)) << EndResponse(1)
 
@@ -87,19 +88,21 @@ def test_nothing_but_half_a_call_is_asked_for_again_unseen() -> None:
     conversation = conversation >> UpstreamData(2, whole) << SendHeaders(2, SSE)
     conversation = conversation << SendData(2, ROLE + NAME)
     conversation = conversation << SendData(2, HALF + whole)
-    conversation = conversation >> UpstreamData(2, DONE) << SendData(2, DONE) << SetTimer(2, "linger", ANY)
+    conversation = (
+        conversation >> UpstreamData(2, DONE) << SendData(2, DONE) << SetTimer(2, Timer.LINGER, ANY)
+    )
     conversation = conversation >> UpstreamClosed(2) << Release(2, Completed()) << Report(ANY)
     assert conversation << EndResponse(2)
 
 
 def test_the_preamble_is_released_while_a_call_is_held_and_the_client_is_kept_waiting() -> None:
     conversation = committed()
-    conversation = conversation >> After(15.0) >> TimerFired(1, "heartbeat")
-    conversation = conversation << SendData(1, b"\n", beat=True) << SetTimer(1, "heartbeat", 15.0)
-    conversation = conversation >> UpstreamData(1, HALF) >> After(15.0) >> TimerFired(1, Phase.FIRST_TOKEN)
+    conversation = conversation >> After(15.0) >> TimerFired(1, Timer.HEARTBEAT)
+    conversation = conversation << SendData(1, b"\n", beat=True) << SetTimer(1, Timer.HEARTBEAT, 15.0)
+    conversation = conversation >> UpstreamData(1, HALF) >> After(15.0) >> TimerFired(1, Timer.FIRST_TOKEN)
     whole = REST + finishes("tool_calls") + DONE
     conversation = conversation >> UpstreamData(1, whole) << SendData(1, NAME + HALF + whole)
-    assert conversation << SetTimer(1, "linger", ANY)
+    assert conversation << SetTimer(1, Timer.LINGER, ANY)
 
 
 @pytest.mark.parametrize("on_truncation", sorted(set(OnTruncation) - {OnTruncation.CONTINUE}), ids=str)
@@ -114,7 +117,7 @@ def committed(on_truncation: OnTruncation = OnTruncation.AUTO) -> Playbook:
     """By its patience alone, while a call comes."""
     terms = replace(HELD, on_truncation=on_truncation)
     conversation = play(terms=terms, hold=60.0, stall=50.0, heartbeat=15.0) >> Start()
-    conversation = conversation << SetTimer(CALL, "hold", 60.0) << Acquire(1)
+    conversation = conversation << SetTimer(CALL, Timer.HOLD, 60.0) << Acquire(1)
     conversation = asked(conversation, 1, "a", SSE) >> UpstreamData(1, ROLE + NAME) >> After(60.0)
-    conversation = conversation >> TimerFired(CALL, "hold") << SendHeaders(1, SSE) << SendData(1, ROLE)
-    return conversation << SetTimer(1, "stall", 50.0) << SetTimer(1, "heartbeat", 15.0)
+    conversation = conversation >> TimerFired(CALL, Timer.HOLD) << SendHeaders(1, SSE) << SendData(1, ROLE)
+    return conversation << SetTimer(1, Timer.STALL, 50.0) << SetTimer(1, Timer.HEARTBEAT, 15.0)

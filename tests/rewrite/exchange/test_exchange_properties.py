@@ -50,6 +50,7 @@ from rewrite.values.events import (
     UpstreamStarted,
 )
 from rewrite.values.limits import Limits, OnTruncation
+from rewrite.values.timer import Timer
 from tests.contract import PROTOCOLS, SSE, Sample, parts, progress, samples, segments
 from tests.examples import share
 from tests.oracle import Judge, judges, protocol_of, recorded
@@ -302,7 +303,7 @@ class Edge:
     open: int | None = None
     stage: int = 0
     latest: int = 0
-    timers: dict[tuple[int, str], float] = field(default_factory=dict)
+    timers: dict[tuple[int, Timer], float] = field(default_factory=dict)
     answered: int | None = None
     reports: int = 0
     ended: bool = False
@@ -332,10 +333,10 @@ class Edge:
             case Release(attempt=attempt):
                 assert (self.held, self.open) == (attempt, None)
                 self.held = None
-            case SetTimer(attempt=attempt, name=name, seconds=seconds):
+            case SetTimer(attempt=attempt, timer=timer, seconds=seconds):
                 assert seconds >= 0
                 self.latest = max(self.latest, attempt)
-                self.timers[attempt, name] = self.now + seconds
+                self.timers[attempt, timer] = self.now + seconds
 
     def _answer(self, command: SendHeaders | SendData | EndResponse | Report) -> None:
         """One head, then data of the same attempt, then the end; and the report beside the end. A head that
@@ -366,7 +367,7 @@ class Edge:
         late = (
             Acquired(1, "a"),
             UpstreamData(self.latest, says("late")),
-            TimerFired(CALL, "hold"),
+            TimerFired(CALL, Timer.HOLD),
             ClientGone(),
         )
         assert not any(self.tell(event) for event in late)
@@ -422,7 +423,7 @@ class Edge:
     def _late(self) -> None:
         """Whatever comes of an attempt that another one followed changes nothing."""
         for old in range(1, self.latest):
-            late = (UpstreamData(old, says("late")), UpstreamClosed(old), TimerFired(old, "stall"))
+            late = (UpstreamData(old, says("late")), UpstreamClosed(old), TimerFired(old, Timer.STALL))
             assert not any(self.tell(event) for event in late)
 
 

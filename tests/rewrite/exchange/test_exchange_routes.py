@@ -26,7 +26,8 @@ from rewrite.values.events import (
     UpstreamStarted,
 )
 from rewrite.values.limits import Limits
-from rewrite.values.outcome import Completed, Kind, Phase, Rejected, Stalled, Truncated, Unreachable
+from rewrite.values.outcome import Completed, Kind, Rejected, Stalled, Truncated, Unreachable
+from rewrite.values.timer import Timer
 from tests.playbook import ANY, After, Playbook, body_with, over, status
 from tests.rewrite.scenes import (
     DONE,
@@ -82,7 +83,7 @@ def answers(playbook: Playbook, attempt: int, *outcomes: str) -> Playbook:
     playbook = (
         playbook >> UpstreamData(attempt, data) << SendHeaders(attempt, SSE) << SendData(attempt, says("Hi"))
     )
-    playbook = playbook << SendData(attempt, finishes("stop") + DONE) << SetTimer(attempt, "linger", ANY)
+    playbook = playbook << SendData(attempt, finishes("stop") + DONE) << SetTimer(attempt, Timer.LINGER, ANY)
     playbook = playbook >> UpstreamClosed(attempt) << Release(attempt, Completed())
     return playbook << Report(over("completed", *outcomes, "completed")) << EndResponse(attempt)
 
@@ -137,7 +138,7 @@ def away(playbook: Playbook, attempt: int, *, fresh: bool = False) -> Playbook:
 
 
 def later(playbook: Playbook, attempt: int, seconds: float, route: int) -> Playbook:
-    playbook = playbook << SetTimer(attempt, "backoff", seconds) >> TimerFired(attempt, "backoff")
+    playbook = playbook << SetTimer(attempt, Timer.BACKOFF, seconds) >> TimerFired(attempt, Timer.BACKOFF)
     return playbook << Acquire(attempt, prefer="a", route=route)
 
 
@@ -160,16 +161,16 @@ def test_an_answer_that_is_cut_before_anything_shows_leads_to_the_next() -> None
 
 def silent(conversation: Playbook, attempt: int, *waits: float) -> Playbook:
     conversation = conversation << OpenUpstream(attempt, ANY) >> UpstreamSent(attempt)
-    return conversation << SetTimer(attempt, "first_event", waits[0])
+    return conversation << SetTimer(attempt, Timer.FIRST_EVENT, waits[0])
 
 
 def test_silence_leads_to_the_next_target_with_its_own_patience() -> None:
     """Its own silences alone make it wait longer."""
     conversation = group(ONCE, first_event=30.0) >> Start() << Acquire(1) >> Acquired(1, "a")
-    conversation = silent(conversation, 1, 30.0) >> After(30.0) >> TimerFired(1, "first_event")
-    conversation = conversation << CancelUpstream(1) << Release(1, Stalled(Phase.FIRST_EVENT, 30.0))
+    conversation = silent(conversation, 1, 30.0) >> After(30.0) >> TimerFired(1, Timer.FIRST_EVENT)
+    conversation = conversation << CancelUpstream(1) << Release(1, Stalled(Timer.FIRST_EVENT, 30.0))
     conversation = silent(conversation << Acquire(2, route=1) >> Acquired(2, "b"), 2, 30.0)
-    conversation = conversation >> After(30.0) >> TimerFired(2, "first_event") << CancelUpstream(2)
+    conversation = conversation >> After(30.0) >> TimerFired(2, Timer.FIRST_EVENT) << CancelUpstream(2)
     conversation = conversation << Release(2, ANY) << Acquire(3, frozenset("b"), route=1)
     assert silent(conversation >> Acquired(3, "c"), 3, 60.0)
 
@@ -177,15 +178,15 @@ def test_silence_leads_to_the_next_target_with_its_own_patience() -> None:
 def hangs(conversation: Playbook, attempt: int, seconds: float) -> Playbook:
     """The attempt gets its key and no answer for so long."""
     conversation = silent(conversation >> Acquired(attempt, str(attempt)), attempt, seconds) >> After(seconds)
-    conversation = conversation >> TimerFired(attempt, "first_event") << CancelUpstream(attempt)
-    return conversation << Release(attempt, Stalled(Phase.FIRST_EVENT, seconds))
+    conversation = conversation >> TimerFired(attempt, Timer.FIRST_EVENT) << CancelUpstream(attempt)
+    return conversation << Release(attempt, Stalled(Timer.FIRST_EVENT, seconds))
 
 
 def test_a_silent_target_gets_two_attempts_of_the_same_length_while_another_waits() -> None:
     conversation = hangs(group(first_event=30.0) >> Start() << Acquire(1), 1, 30.0)
     conversation = hangs(conversation << Acquire(2, frozenset("1")), 2, 30.0)
     conversation = conversation << Acquire(3, route=1) >> Acquired(3, "b") << OpenUpstream(3)
-    conversation = conversation >> UpstreamSent(3) << SetTimer(3, "first_event", 30.0)
+    conversation = conversation >> UpstreamSent(3) << SetTimer(3, Timer.FIRST_EVENT, 30.0)
     assert answers(conversation >> UpstreamStarted(3, SSE), 3, ANY, ANY)
 
 
@@ -197,7 +198,7 @@ def test_the_patience_of_the_client_is_shared_out_between_targets() -> None:
     conversation = hangs(conversation << Acquire(2, route=1), 2, 200.0)
     conversation = conversation << Acquire(3, route=2) >> Acquired(3, "c") << OpenUpstream(3)
     conversation = conversation >> UpstreamSent(3)
-    assert conversation << SetTimer(3, "first_event", 200.0)
+    assert conversation << SetTimer(3, Timer.FIRST_EVENT, 200.0)
 
 
 @pytest.mark.parametrize("connected", [True, False])
@@ -209,7 +210,7 @@ def test_a_target_that_fails_gets_two_attempts_while_another_waits(connected: bo
         conversation = conversation >> UpstreamClosed(attempt, "gone", connected=connected)
         conversation = conversation << Release(attempt, Unreachable("gone", connected=connected))
         if attempt == 1:
-            conversation = conversation << SetTimer(2, "backoff", 0.5) >> TimerFired(2, "backoff")
+            conversation = conversation << SetTimer(2, Timer.BACKOFF, 0.5) >> TimerFired(2, Timer.BACKOFF)
             conversation = conversation << Acquire(2, prefer="client")
     conversation = asked(conversation << Acquire(3, route=1), 3, "b", SSE)
     assert answers(conversation, 3, "unreachable(gone)", "unreachable(gone)")
@@ -239,8 +240,8 @@ def test_what_a_target_s_keys_did_is_not_held_against_the_next_one_s() -> None:
     conversation = conversation >> NoneFree(2, 900.0) << Acquire(2, route=1)
     conversation = asked(conversation, 2, "a", refused(500))
     conversation = says_no(conversation, 2, refused(500), OOPS, Kind.SERVER)
-    conversation = no_other(conversation, 3, "a", route=1) << SetTimer(3, "backoff", 0.5) >> After(0.5)
-    assert conversation >> TimerFired(3, "backoff") << Acquire(3, prefer="a", route=1)
+    conversation = no_other(conversation, 3, "a", route=1) << SetTimer(3, Timer.BACKOFF, 0.5) >> After(0.5)
+    assert conversation >> TimerFired(3, Timer.BACKOFF) << Acquire(3, prefer="a", route=1)
 
 
 @pytest.mark.parametrize("head", [NO_KEY, refused(403)])
@@ -326,7 +327,9 @@ def test_the_last_target_s_own_answer_goes_back() -> None:
 def test_a_target_without_another_free_key_leads_to_the_next_once_it_was_asked_twice() -> None:
     conversation = opened(group(), "a", refused(500))
     conversation = says_no(conversation, 1, refused(500), OOPS, Kind.SERVER)
-    conversation = no_other(conversation, 2, "a") << SetTimer(2, "backoff", 0.5) >> TimerFired(2, "backoff")
+    conversation = (
+        no_other(conversation, 2, "a") << SetTimer(2, Timer.BACKOFF, 0.5) >> TimerFired(2, Timer.BACKOFF)
+    )
     conversation = asked(conversation << Acquire(2, prefer="a"), 2, "a", refused(500), fresh=True)
     assert says_no(conversation, 2, refused(500), OOPS, Kind.SERVER) << Acquire(3, route=1)
 
@@ -336,8 +339,8 @@ def test_the_last_target_may_wait_for_its_key() -> None:
     conversation = asked(conversation, 2, "b", RATED)
     conversation = says_no(conversation, 2, RATED, SLOW, Kind.RATE)
     conversation = conversation << Acquire(3, frozenset("b"), resting=frozenset("b"), route=1)
-    conversation = conversation >> NoneFree(3, 5.0) << SetTimer(3, "backoff", 5.0) >> After(5.0)
-    assert conversation >> TimerFired(3, "backoff") << Acquire(3, frozenset("b"), route=1)
+    conversation = conversation >> NoneFree(3, 5.0) << SetTimer(3, Timer.BACKOFF, 5.0) >> After(5.0)
+    assert conversation >> TimerFired(3, Timer.BACKOFF) << Acquire(3, frozenset("b"), route=1)
 
 
 # -- attempts that are over ---------------------------------------------------------------------------
@@ -351,7 +354,7 @@ def test_the_last_target_may_wait_for_its_key() -> None:
         UpstreamStarted(1, SSE),
         Acquired(1, "z"),
         NoneFree(1, 1.0),
-        TimerFired(1, "first_event"),
+        TimerFired(1, Timer.FIRST_EVENT),
     ],
     ids=lambda event: type(event).__name__,
 )

@@ -28,7 +28,8 @@ from rewrite.values.events import (
     UpstreamStarted,
 )
 from rewrite.values.limits import Limits
-from rewrite.values.outcome import Completed, Kind, Phase, Rejected, Stalled, Truncated, Unreachable
+from rewrite.values.outcome import Completed, Kind, Rejected, Stalled, Truncated, Unreachable
+from rewrite.values.timer import Timer
 from tests.playbook import ANY, After, Playbook, body_with, over, status
 from tests.rewrite.scenes import (
     ANTHROPIC,
@@ -79,9 +80,11 @@ def test_a_whole_answer_passes_when_it_is_whole() -> None:
 def test_its_only_timer_is_the_response_timeout_and_that_is_not_retried() -> None:
     timers = play(WHOLE, hold=9.0, first_event=9.0, first_token=9.0, stall=9.0, response=100.0)
     conversation = timers >> Start() << Acquire(1) >> Acquired(1, "a") << OpenUpstream(1) >> UpstreamSent(1)
-    conversation = conversation << SetTimer(1, "response", 100.0) >> UpstreamStarted(1, JSON)
-    conversation = conversation >> UpstreamData(1, ANSWER[:9]) >> After(100.0) >> TimerFired(1, "response")
-    conversation = conversation << CancelUpstream(1) << Release(1, Stalled(Phase.RESPONSE, 100.0))
+    conversation = conversation << SetTimer(1, Timer.RESPONSE, 100.0) >> UpstreamStarted(1, JSON)
+    conversation = (
+        conversation >> UpstreamData(1, ANSWER[:9]) >> After(100.0) >> TimerFired(1, Timer.RESPONSE)
+    )
+    conversation = conversation << CancelUpstream(1) << Release(1, Stalled(Timer.RESPONSE, 100.0))
     assert faults(conversation, 1, 504, "within 100 s")
 
 
@@ -138,32 +141,36 @@ def test_a_stream_to_a_call_that_was_not_streamed_gets_the_last_frame_that_it_la
 def test_a_stream_to_a_call_that_was_not_streamed_is_watched_for_a_stall() -> None:
     conversation = play(WHOLE, stall=30.0) >> Start() << Acquire(1)
     conversation = asked(conversation, 1, "a", SSE) >> UpstreamData(1, says("Hi")) << SendHeaders(1, SSE)
-    conversation = conversation << SendData(1, says("Hi")) << SetTimer(1, "stall", 30.0) >> After(30.0)
-    conversation = conversation >> TimerFired(1, "stall") << SendData(1, length() + DONE)
-    conversation = conversation << CancelUpstream(1) << Release(1, Stalled(Phase.STALL, 30.0))
+    conversation = conversation << SendData(1, says("Hi")) << SetTimer(1, Timer.STALL, 30.0) >> After(30.0)
+    conversation = conversation >> TimerFired(1, Timer.STALL) << SendData(1, length() + DONE)
+    conversation = conversation << CancelUpstream(1) << Release(1, Stalled(Timer.STALL, 30.0))
     assert conversation << Report(over("repaired", "stalled(stall 30.0s)")) << EndResponse(1)
 
 
 def asked_for_a_stream(head: Head) -> Playbook:
     """A streamed call, with every timer, up to the headers of its answer."""
     conversation = play(first_token=60.0, stall=30.0, response=100.0, hold=50.0) >> Start()
-    conversation = conversation << SetTimer(CALL, "hold", 50.0) << Acquire(1)
+    conversation = conversation << SetTimer(CALL, Timer.HOLD, 50.0) << Acquire(1)
     conversation = conversation >> Acquired(1, "a") << OpenUpstream(1) >> UpstreamSent(1)
-    return conversation << SetTimer(1, "first_token", 60.0) >> UpstreamStarted(1, head)
+    return conversation << SetTimer(1, Timer.FIRST_TOKEN, 60.0) >> UpstreamStarted(1, head)
 
 
 def test_a_whole_answer_to_a_stream_has_the_time_of_a_response_and_no_stall() -> None:
-    conversation = asked_for_a_stream(JSON) << SetTimer(1, "response", 100.0) >> UpstreamData(1, ANSWER[:9])
-    conversation = conversation >> After(60.0) >> TimerFired(1, "first_token") >> UpstreamData(1, ANSWER[9:])
+    conversation = (
+        asked_for_a_stream(JSON) << SetTimer(1, Timer.RESPONSE, 100.0) >> UpstreamData(1, ANSWER[:9])
+    )
+    conversation = (
+        conversation >> After(60.0) >> TimerFired(1, Timer.FIRST_TOKEN) >> UpstreamData(1, ANSWER[9:])
+    )
     assert completes(conversation, 1, JSON, ANSWER)
 
 
 @pytest.mark.parametrize("body", [b"<html>busy</html>", b'{"odd":1}'], ids=["html", "odd"])
 def test_what_is_no_answer_is_not_committed_when_the_hold_is_over(body: bytes) -> None:
-    conversation = asked_for_a_stream(HTML) << SetTimer(1, "response", 100.0) >> UpstreamData(1, body)
-    conversation = conversation >> After(50.0) >> TimerFired(CALL, "hold") >> UpstreamClosed(1)
+    conversation = asked_for_a_stream(HTML) << SetTimer(1, Timer.RESPONSE, 100.0) >> UpstreamData(1, body)
+    conversation = conversation >> After(50.0) >> TimerFired(CALL, Timer.HOLD) >> UpstreamClosed(1)
     conversation = conversation << Release(1, Rejected(200, Kind.FOREIGN, ANY, None, ANY))
-    assert conversation << SetTimer(2, "backoff", 0.5)
+    assert conversation << SetTimer(2, Timer.BACKOFF, 0.5)
 
 
 def test_an_error_inside_a_200_is_a_rejection() -> None:
@@ -205,8 +212,10 @@ def test_counting_tokens_is_retried_while_the_provider_is_away() -> None:
         conversation = conversation >> Acquired(attempt, "a") << OpenUpstream(attempt, fresh=attempt > 1)
         conversation = conversation >> UpstreamClosed(attempt, "refused", connected=False)
         conversation = conversation << Release(attempt, Unreachable("refused", connected=False))
-        conversation = conversation << SetTimer(attempt + 1, "backoff", delay) >> After(delay)
-        conversation = conversation >> TimerFired(attempt + 1, "backoff") << Acquire(attempt + 1, prefer="a")
+        conversation = conversation << SetTimer(attempt + 1, Timer.BACKOFF, delay) >> After(delay)
+        conversation = (
+            conversation >> TimerFired(attempt + 1, Timer.BACKOFF) << Acquire(attempt + 1, prefer="a")
+        )
     conversation = asked(conversation, 5, "a", JSON, fresh=True) >> UpstreamData(5, b'{"input_tokens":5}')
     assert completes(conversation, 5, JSON, b'{"input_tokens":5}')
 
@@ -214,7 +223,7 @@ def test_counting_tokens_is_retried_while_the_provider_is_away() -> None:
 def test_counting_tokens_is_retried_once_when_unreachable() -> None:
     conversation = play(COUNT, protocol=ANTHROPIC) >> Start() << Acquire(1) >> Acquired(1, "a")
     conversation = conversation << OpenUpstream(1) >> UpstreamClosed(1, "reset") << Release(1, ANY)
-    conversation = conversation << SetTimer(2, "backoff", 0.5) >> TimerFired(2, "backoff")
+    conversation = conversation << SetTimer(2, Timer.BACKOFF, 0.5) >> TimerFired(2, Timer.BACKOFF)
     conversation = conversation << Acquire(2, prefer="a") >> Acquired(2, "a") << OpenUpstream(2, fresh=True)
     conversation = conversation >> UpstreamSent(2)
     assert faults(conversation >> UpstreamClosed(2, "reset") << Release(2, ANY), 2, 502, "reset")

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from rewrite.exchange.timers import Silence, before_commit, was_silent
-from rewrite.values.outcome import Outcome, Phase, Stalled, Truncated
+from rewrite.values.outcome import Outcome, Stalled, Truncated
+from rewrite.values.timer import Timer
 from tests.rewrite.scenes import QUIET
 
 TIMING = replace(QUIET, first_event=30.0, first_token=60.0, response=600.0)
@@ -24,15 +25,15 @@ def test_a_silence_counts_from_what_broke_it_last() -> None:
 def test_each_stall_doubles_the_wait_for_an_event(
     stalls: int, first_event: float, first_token: float
 ) -> None:
-    expected = ((Phase.FIRST_EVENT, first_event), (Phase.FIRST_TOKEN, first_token))
+    expected = ((Timer.FIRST_EVENT, first_event), (Timer.FIRST_TOKEN, first_token))
     assert before_commit(TIMING, stream=True, stalls=stalls) == expected
 
 
 @pytest.mark.parametrize(
     ("outcome", "silent"),
     [
-        (Stalled(Phase.FIRST_TOKEN, 60.0), True),
-        (Stalled(Phase.THROUGHPUT, 10.0), False),
+        (Stalled(Timer.FIRST_TOKEN, 60.0), True),
+        (Stalled(Timer.THROUGHPUT, 10.0), False),
         (Truncated("reset"), False),
     ],
 )
@@ -41,14 +42,14 @@ def test_what_ended_in_silence(outcome: Outcome, silent: bool) -> None:
 
 
 def test_a_call_that_is_not_streamed_waits_for_its_response_alone() -> None:
-    assert before_commit(TIMING, stream=False, stalls=2) == ((Phase.RESPONSE, 600.0),)
+    assert before_commit(TIMING, stream=False, stalls=2) == ((Timer.RESPONSE, 600.0),)
 
 
 def test_a_silence_lasts_no_longer_than_the_turn_of_its_target() -> None:
-    expected = ((Phase.FIRST_EVENT, 30.0), (Phase.FIRST_TOKEN, 40.0), (Phase.RESPONSE, 600.0))
+    expected = ((Timer.FIRST_EVENT, 30.0), (Timer.FIRST_TOKEN, 40.0), (Timer.RESPONSE, 600.0))
     assert before_commit(TIMING, stream=True, stalls=0, unseen=True, longest=40.0) == expected
 
 
 def test_a_timer_that_is_off_stays_off() -> None:
     off = before_commit(replace(TIMING, first_token=0.0), stream=True, stalls=3)
-    assert dict(off)[Phase.FIRST_TOKEN] == 0.0
+    assert dict(off)[Timer.FIRST_TOKEN] == 0.0

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from rewrite.policies.fallback import decide
-from rewrite.values.outcome import Abandoned, Completed, Kind, Outcome, Phase, Rejected, Stalled, Unreachable
+from rewrite.values.outcome import Abandoned, Completed, Kind, Outcome, Rejected, Stalled, Unreachable
+from rewrite.values.timer import Timer
 from tests.rewrite.histories import AWAY, CUT, LOST, STALLED, history, rejected
 
 IN_BAND = Rejected(529, Kind.SERVER, "busy")
@@ -22,9 +23,9 @@ IN_BAND = Rejected(529, Kind.SERVER, "busy")
         (Unreachable("reset", sent=True), True),
         (CUT, True),
         (STALLED, True),
-        (Stalled(Phase.FIRST_EVENT, 30.0), True),
-        (Stalled(Phase.THROUGHPUT, 10.0), True),
-        (Stalled(Phase.RESPONSE, 600.0), False),
+        (Stalled(Timer.FIRST_EVENT, 30.0), True),
+        (Stalled(Timer.THROUGHPUT, 10.0), True),
+        (Stalled(Timer.RESPONSE, 600.0), False),
         (Completed(), False),
         (Abandoned(), False),
     ],

@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from rewrite.policies.following import follows
-from rewrite.values.outcome import Outcome, Phase, Stalled
+from rewrite.values.outcome import Outcome, Stalled
+from rewrite.values.timer import Timer
 from tests.rewrite.histories import CUT, STALLED, history
 
-SLOW = Stalled(Phase.THROUGHPUT, 10.0)
+SLOW = Stalled(Timer.THROUGHPUT, 10.0)
 
 
 @pytest.mark.parametrize("outcome", [SLOW, CUT], ids=str)

@@ -10,7 +10,8 @@ from protocols.model.http import WireResponse
 from rewrite.policies.retry import LONGEST_BACKOFF, decide, give_up, latest_start, spent
 from rewrite.values.decision import GiveUp, History, Retry
 from rewrite.values.limits import Limits
-from rewrite.values.outcome import Abandoned, Completed, Kind, Outcome, Phase, Rejected, Stalled, Unreachable
+from rewrite.values.outcome import Abandoned, Completed, Kind, Outcome, Rejected, Stalled, Unreachable
+from rewrite.values.timer import Timer
 from tests.rewrite.histories import AWAY, CUT, LOST, STALLED, history, rejected
 
 SERVER = rejected(Kind.SERVER, 500)
@@ -154,7 +155,7 @@ def test_nothing_costly_begins_after_the_clients_patience() -> None:
 
 
 def test_a_response_that_takes_too_long_is_not_asked_for_again() -> None:
-    found = fault(decide(history(("a", Stalled(Phase.RESPONSE, 600.0))), 600.0))
+    found = fault(decide(history(("a", Stalled(Timer.RESPONSE, 600.0))), 600.0))
     assert (found.status, found.should_retry) == (504, False)
 
 
@@ -311,7 +312,7 @@ def test_the_providers_last_answer_goes_back() -> None:
     ("outcome", "status", "words", "should_retry"),
     [
         (STALLED, 504, "no answer within 60 s (1 attempt)", False),
-        (Stalled(Phase.THROUGHPUT, 10.0), 504, "the provider's answer came too slowly (1 attempt)", False),
+        (Stalled(Timer.THROUGHPUT, 10.0), 504, "the provider's answer came too slowly (1 attempt)", False),
         (AWAY, 502, "refused (1 attempt)", True),
         (LOST, 502, "reset (1 attempt)", True),
         (Unreachable("reset", sent=True), 502, "reset (1 attempt)", False),

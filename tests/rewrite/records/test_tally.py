@@ -5,7 +5,8 @@ from protocols.model.progress import Progress
 from rewrite.records.tally import Tally
 from rewrite.values.decision import Ended
 from rewrite.values.events import Summary
-from rewrite.values.outcome import Completed, Kind, Outcome, Phase, Rejected, Stalled
+from rewrite.values.outcome import Completed, Kind, Outcome, Rejected, Stalled
+from rewrite.values.timer import Timer
 
 
 def summary(*outcomes: Outcome, usage: Usage | None = None) -> Summary:
@@ -18,7 +19,7 @@ def test_attempts_are_counted_by_what_came_of_them() -> None:
     limited = Rejected(429, Kind.RATE)
     tally.note(summary(limited, Completed(), usage=Usage(3, 4)), ["openai/a", "openai/b"])
     tally.note(
-        summary(Stalled(Phase.FIRST_TOKEN, 3.0), Completed(), usage=Usage(1, None)), ["openai/a", "openai/b"]
+        summary(Stalled(Timer.FIRST_TOKEN, 3.0), Completed(), usage=Usage(1, None)), ["openai/a", "openai/b"]
     )
     tally.note(summary(limited), ["groq/client"])
     tally.note(summary(), [])

@@ -24,6 +24,7 @@ from rewrite.values.events import (
     UpstreamStarted,
 )
 from rewrite.values.limits import Limits, OnTruncation
+from rewrite.values.timer import Timer
 from tests.contract import JSON, Sample, call, parts, progress, samples
 from tests.protocols.gemini_generate.frames import STREAM
 from tests.rewrite.asks import REGISTRY, REPLY, ask, route
@@ -500,7 +501,7 @@ def test_an_array_whose_first_item_was_held_until_the_cut_is_one() -> None:
     asked = call(GEMINI, target=STREAM)
     running = Replay(Exchange(asked, GEMINI, holding(GEMINI, asked), 0.0))
     begun = (Start(), UpstreamSent(1), UpstreamStarted(1, JSON), UpstreamData(1, b"[" + FIRST))
-    for told in (*begun, TimerFired(CALL, "hold"), UpstreamData(1, NEXT), UpstreamClosed(1, "reset")):
+    for told in (*begun, TimerFired(CALL, Timer.HOLD), UpstreamData(1, NEXT), UpstreamClosed(1, "reset")):
         running.feed(told)
     assert (running.head.status, running.summary.end) == (200, "failed")
     assert "functionCall" not in str(json.loads(running.body))

@@ -8,7 +8,6 @@ from rewrite.values.outcome import (
     ErrorFacts,
     Kind,
     Outcome,
-    Phase,
     Rejected,
     Stalled,
     Truncated,
@@ -17,6 +16,7 @@ from rewrite.values.outcome import (
     is_away,
     never_connected,
 )
+from rewrite.values.timer import Timer
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from rewrite.values.outcome import (
     [
         (Completed(), "completed"),
         (Rejected(429, Kind.RATE, "slow down"), "rejected(429 rate)"),
-        (Stalled(Phase.FIRST_TOKEN, 60.04), "stalled(first_token 60.0s)"),
+        (Stalled(Timer.FIRST_TOKEN, 60.04), "stalled(first_token 60.0s)"),
         (Truncated("reset"), "truncated(reset)"),
         (Unreachable("refused"), "unreachable(refused)"),
         (Abandoned(), "abandoned"),
