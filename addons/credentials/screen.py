@@ -5,7 +5,7 @@ from pydantic import SecretStr
 
 from addons.mitm.messages import headers_of, set_headers
 from addons.secrets.redaction import Blackout
-from addons.upstream.encodings import DecodeFault, Decoder, decoder_for
+from addons.upstream.encodings import ContentDecoder, DecodeError, content_decoder
 
 LONGEST_ERROR = 1 << 20
 """Bytes that the body of a compressed error may come to; one that comes to more is broken off."""
@@ -31,16 +31,16 @@ class KeyScreen:
     def __init__(self, secret: SecretStr, *, chunks: bool) -> None:
         """`chunks`: the client takes a body whose length is not said in chunks."""
         self._blackout, self._chunks = Blackout([secret]), chunks
-        self._opened: Decoder | None = None
+        self._opened: ContentDecoder | None = None
         self._size = 0
-        self._aside: Decoder | None = None
+        self._aside: ContentDecoder | None = None
         self._beside = Blackout([secret])
 
     def head(self, response: http.Response) -> None:
         set_headers(response, self._blackout.headers(headers_of(response)))
         response.data.reason = self._blackout.whole(response.data.reason)
         coding = response.headers.get("content-encoding", "").strip().lower()
-        decoder = decoder_for(coding) if coding not in ("", "identity") else None
+        decoder = content_decoder(coding) if coding not in ("", "identity") else None
         if decoder is not None and response.status_code >= _FIRST_ERROR:
             self._opened = decoder
             self._declare_opened(response.headers)
@@ -62,16 +62,16 @@ class KeyScreen:
         self._look_aside(self._aside, data)
         return data
 
-    def _decoded(self, decoder: Decoder, data: bytes) -> bytes:
+    def _decoded(self, decoder: ContentDecoder, data: bytes) -> bytes:
         pieces = []
         for piece in decoder.feed(data):
             pieces.append(piece)
             self._size += len(piece)
             if self._size > LONGEST_ERROR:
-                raise DecodeFault("the body of an error is too long")
+                raise DecodeError("the body of an error is too long")
         return b"".join(pieces)
 
-    def _look_aside(self, decoder: Decoder, data: bytes) -> None:
+    def _look_aside(self, decoder: ContentDecoder, data: bytes) -> None:
         """What cannot be decoded, the client cannot read either, or it is a part of something."""
         size = 0
         try:
@@ -82,7 +82,7 @@ class KeyScreen:
                 if size > MOST_AT_ONCE:
                     self._aside = None
                     return
-        except DecodeFault:
+        except DecodeError:
             self._aside = None
 
     def rest(self) -> bytes:

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
 from addons.upstream.connection import Connection, RequestHead
-from addons.upstream.encodings import DecodeFault, Decoder, decoder_for
+from addons.upstream.encodings import ContentDecoder, DecodeError, content_decoder
 from addons.upstream.failure import Cause, CauseKind, Failure
 from addons.upstream.network import Reached
 from addons.upstream.way import Way
@@ -93,7 +93,7 @@ class Upstream:
             call.finish()
         except Failure as failure:
             cause = failure.cause
-        except DecodeFault as error:
+        except DecodeError as error:
             cause = Cause(CauseKind.ENCODING, str(error))
         finally:
             call.abort()
@@ -277,15 +277,15 @@ class _Call:
         return connection.is_used and not connection.has_received and at_once
 
 
-def _open_body(head: Head) -> tuple[Head, Decoder | None]:
+def _open_body(head: Head) -> tuple[Head, ContentDecoder | None]:
     codings = [value for name, value in head.headers if name.lower() == "content-encoding"]
-    decoder = decoder_for(",".join(codings)) if codings else None
+    decoder = content_decoder(",".join(codings)) if codings else None
     if decoder is None:
         return head, None
     kept = tuple(pair for pair in head.headers if pair[0].lower() != "content-encoding")
     return Head(head.status, kept, head.reason), decoder
 
 
-def _check_finished(decoder: Decoder | None) -> None:
+def _check_finished(decoder: ContentDecoder | None) -> None:
     if decoder is not None and not decoder.finished:
-        raise DecodeFault("the body ends inside its compressed data")
+        raise DecodeError("the body ends inside its compressed data")

@@ -171,7 +171,7 @@ class NetworkStream(asyncio.Protocol):
             self.transport.pause_reading()
 
     def eof_received(self) -> bool:
-        """The other direction goes on: a server may answer, and close, before it has read all."""
+        """The other direction stays open: a server may answer, and close, before it has read all."""
         self._receive(b"", ended=True)
         return True
 
@@ -390,7 +390,7 @@ class Connection:
         try:
             return await self._stream.read()
         except Failure:
-            if self._answer is not None and _is_refusal_until_close(self._answer):
+            if self._answer is not None and _is_error_until_close(self._answer):
                 return b""
             raise
 
@@ -402,8 +402,8 @@ def _has_two_lengths(answer: h11.Response) -> bool:
     return b"content-length" in names and b"transfer-encoding" in names
 
 
-def _is_refusal_until_close(answer: h11.Response) -> bool:
-    """A server that refuses a request unread, and closes, resets the connection: there the refusal ends."""
+def _is_error_until_close(answer: h11.Response) -> bool:
+    """A server that answers an unread request with an error, and closes, resets the connection: the end."""
     names = {name for name, _ in answer.headers}
     return answer.status_code >= 400 and not names & {b"content-length", b"transfer-encoding"}
 

@@ -36,11 +36,11 @@ _MOST_BETWEEN = 64 << 20
 _MAX_LAYERS = 4
 
 
-class DecodeFault(Exception):
+class DecodeError(Exception):
     """The bytes are not what their content coding says. The text names the coding and shows no content."""
 
 
-class Decoder(Protocol):
+class ContentDecoder(Protocol):
     """One body's content decoding."""
 
     @property
@@ -51,12 +51,12 @@ class Decoder(Protocol):
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Decode `data`, lazily, into non-empty pieces of at most PIECE bytes; exhaust before feeding more.
 
-        Raises DecodeFault if the data is corrupt or goes on after its end.
+        Raises DecodeError if the data is corrupt or does not stop at its end.
         """
         ...
 
 
-def decoder_for(content_encoding: str) -> Decoder | None:
+def content_decoder(content_encoding: str) -> ContentDecoder | None:
     """A decoder for a Content-Encoding value, e.g. "gzip" or "deflate, br"; None where one is unknown."""
     names = [name for part in content_encoding.split(",") if (name := part.strip().lower())]
     layers = [name for name in names if name != "identity"]
@@ -71,9 +71,9 @@ def steps(body: bytes, content_encoding: str) -> Iterator[bytes]:
     """A whole body decoded in steps that take some milliseconds each; what one gives may be empty. A body of
     an unknown coding is given as it is.
 
-    Raises DecodeFault if it is corrupt, or ends inside its data.
+    Raises DecodeError if it is corrupt, or ends inside its data.
     """
-    decoder = decoder_for(content_encoding)
+    decoder = content_decoder(content_encoding)
     if decoder is None:
         yield body
         return
@@ -81,7 +81,7 @@ def steps(body: bytes, content_encoding: str) -> Iterator[bytes]:
         yield from decoder.feed(body[start : start + _STEP])
         yield b""
     if not decoder.finished:
-        raise DecodeFault("the body ends inside its compressed data")
+        raise DecodeError("the body ends inside its compressed data")
 
 
 def beginning(body: bytes, content_encoding: str, longest: int) -> bytes:
@@ -92,13 +92,13 @@ def beginning(body: bytes, content_encoding: str, longest: int) -> bytes:
             start += piece
             if len(start) > longest:
                 break
-    except DecodeFault:
+    except DecodeError:
         return body
     return bytes(start)
 
 
 class _Inflate:
-    """One zlib, gzip or raw deflate unit, told apart by zlib's `wbits`."""
+    """One zlib, gzip or raw deflate unit, chosen by zlib's `wbits`."""
 
     def __init__(self, wbits: int) -> None:
         self._engine = zlib.decompressobj(wbits)
@@ -119,11 +119,11 @@ class _Inflate:
                 if piece:
                     yield piece
                 data = self._engine.unconsumed_tail
-                # Behind the end, what follows stays in `unconsumed_tail` for ever if it stood there before.
+                # After the end, what follows stays in `unconsumed_tail` for ever if it stood there before.
                 if self._engine.eof or (not data and len(piece) < PIECE):
                     return
-        except zlib.error as fault:
-            raise DecodeFault("corrupt gzip or deflate data") from fault
+        except zlib.error as error:
+            raise DecodeError("corrupt gzip or deflate data") from error
 
 
 class _Gzip:
@@ -166,7 +166,7 @@ class _Deflate:
             self._unit = _Inflate(_deflate_wbits(data))
         yield from self._unit.feed(data)
         if self._unit.unused:
-            raise DecodeFault("bytes after the end of deflate data")
+            raise DecodeError("bytes after the end of deflate data")
 
 
 def _deflate_wbits(start: bytes) -> int:
@@ -188,8 +188,8 @@ class _Brotli:
         self._begun = self._begun or bool(data)
         try:
             yield from filter(None, self._bounded(data) if BROTLI_IS_BOUNDED else self._whole(data))
-        except brotli.error as fault:
-            raise DecodeFault("corrupt br data") from fault
+        except brotli.error as error:
+            raise DecodeError("corrupt br data") from error
 
     def _bounded(self, data: bytes) -> Iterator[bytes]:
         while True:
@@ -218,8 +218,8 @@ class _Zstd:
         try:
             for start in range(0, len(data), _ZSTD_STEP):
                 yield from self._step(data[start : start + _ZSTD_STEP])
-        except zstandard.ZstdError as fault:
-            raise DecodeFault("corrupt zstd data") from fault
+        except zstandard.ZstdError as error:
+            raise DecodeError("corrupt zstd data") from error
 
     def _step(self, data: bytes) -> Iterator[bytes]:
         while data:
@@ -233,7 +233,7 @@ class _Zstd:
 class _Layers:
     """Several codings, the outermost first; none at all is identity."""
 
-    def __init__(self, decoders: Sequence[Decoder]) -> None:
+    def __init__(self, decoders: Sequence[ContentDecoder]) -> None:
         self._decoders = decoders
         self._between = 0
 
@@ -244,7 +244,7 @@ class _Layers:
     def feed(self, data: bytes) -> Iterator[bytes]:
         return self._through(self._decoders, data)
 
-    def _through(self, decoders: Sequence[Decoder], data: bytes) -> Iterator[bytes]:
+    def _through(self, decoders: Sequence[ContentDecoder], data: bytes) -> Iterator[bytes]:
         if not decoders:
             if data:
                 yield data
@@ -252,11 +252,11 @@ class _Layers:
         for piece in decoders[0].feed(data):
             self._between += len(piece) if decoders[1:] else 0
             if self._between > _MOST_BETWEEN:
-                raise DecodeFault("codings within codings grow too large")
+                raise DecodeError("codings within codings grow too large")
             yield from self._through(decoders[1:], piece)
 
 
-_CODINGS: Mapping[str, Callable[[], Decoder]] = {
+_CODINGS: Mapping[str, Callable[[], ContentDecoder]] = {
     "gzip": _Gzip,
     "x-gzip": _Gzip,
     "deflate": _Deflate,

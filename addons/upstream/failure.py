@@ -36,10 +36,11 @@ _NEVER_CONNECTED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why an attempt ended improperly; `text` is one short line without content, headers or queries."""
+    """Why an attempt ended improperly."""
 
     kind: CauseKind
     text: str
+    """One short line without content, headers or queries."""
 
     @property
     def connected(self) -> bool:

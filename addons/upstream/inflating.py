@@ -2,7 +2,7 @@
 
 import asyncio
 
-from addons.upstream.encodings import DecodeFault, steps
+from addons.upstream.encodings import DecodeError, steps
 
 
 class TooLong(Exception):
@@ -18,6 +18,6 @@ async def inflated(body: bytes, content_encoding: str, longest: int) -> bytes:
             if len(decoded) > longest:
                 raise TooLong
             await asyncio.sleep(0)
-    except DecodeFault:
+    except DecodeError:
         return body
     return bytes(decoded)

@@ -35,15 +35,14 @@ _INSTEAD = "hosts are reached directly; set it to http://HOST:PORT, or [upstream
 
 @dataclass(frozen=True, slots=True)
 class Proxies:
-    """URLs, which may hold a user name and password; empty for none.
-
-    `providers`: towards every provider. `shell`: towards https hosts, those of providers too if there is no
-    `providers`. `spared`: NO_PROXY, the hosts that `shell` is not for.
-    """
+    """URLs of proxies, which may hold a user name and password; empty for none."""
 
     providers: str = field(default="", repr=False)
+    """The proxy towards every provider."""
     shell: str = field(default="", repr=False)
+    """The proxy towards https hosts; those of providers too if there is no `providers`."""
     spared: str = ""
+    """NO_PROXY: the hosts that `shell` is not for."""
 
     def to_provider(self, origin: Origin) -> str:
         return self.providers or (self.to_host(*origin.address) if origin.is_secure else "")
@@ -102,15 +101,15 @@ def proxies(configured: str, opts: options.Options, environ: Mapping[str, str]) 
     """`configured`: the URL in the config. In upstream mode mitmproxy sends every host through its own."""
     mode = _upstream_mode(opts)
     spared = environ.get("no_proxy") or environ.get("NO_PROXY", "")
-    url, fault = _of_shell(opts, environ)
-    return Proxies(configured or mode, "" if fault or mode else url, spared)
+    url, unusable = _of_shell(opts, environ)
+    return Proxies(configured or mode, "" if unusable or mode else url, spared)
 
 
 def notices(opts: options.Options, environ: Mapping[str, str]) -> Iterator[str]:
     """A line where a proxy of the shell is not used."""
-    url, fault = _of_shell(opts, environ)
-    if fault:
-        yield f"{_VARIABLE} is not used: {fault}: {_INSTEAD}"
+    url, unusable = _of_shell(opts, environ)
+    if unusable:
+        yield f"{_VARIABLE} is not used: {unusable}: {_INSTEAD}"
     elif url and _upstream_mode(opts):
         yield f"{_VARIABLE} is not used: --mode upstream names another proxy"
 

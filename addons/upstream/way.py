@@ -100,7 +100,7 @@ class Proxied:
 
 
 def _refused(proxy: Origin, status: int, target: str) -> Failure:
-    """Why a proxy opened no tunnel. What it may do a little later is not a refusal."""
+    """Why a proxy opened no tunnel; REFUSED where it will not open one a little later either."""
     lasting = status < 500 and status not in _PASSING
     remedy = _REMEDIES.get(status, "its operator knows why") if lasting else "it may be overloaded"
     text = f"the upstream proxy {proxy.authority} refused to connect to {target} with {status}: {remedy}"

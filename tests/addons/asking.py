@@ -52,7 +52,7 @@ async def collect(events: AsyncIterator[UpstreamEvent]) -> list[UpstreamEvent]:
 
 
 async def until(events: Events, last: type[Sent] | type[Started] | type[Data]) -> list[UpstreamEvent]:
-    """The events up to the next one of that type; the rest is still to come."""
+    """The events up to the next one of that type; the others are still to come."""
     got: list[UpstreamEvent] = []
     async with asyncio.timeout(PATIENCE):
         async for event in events:
@@ -131,7 +131,7 @@ def silence_until(left: asyncio.Event) -> Handler:
 
 @contextlib.asynccontextmanager
 async def proxying(serve: Handler) -> AsyncIterator[tuple[str, list[bytes]]]:
-    """A proxy on loopback that goes on as `serve` once it has read a head: its URL, and the heads it saw."""
+    """A proxy on loopback that continues as `serve` once it has read a head: its URL, and those heads."""
     heads: list[bytes] = []
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -8,7 +8,7 @@ from mitmproxy import http
 from pydantic import SecretStr
 
 from addons.credentials.screen import LONGEST_ERROR, MOST_AT_ONCE, Echo, KeyScreen
-from addons.upstream.encodings import DecodeFault
+from addons.upstream.encodings import DecodeError
 
 KEY = "sk-pool-number-one-of-two"
 STARS = b"*" * len(KEY)
@@ -50,7 +50,7 @@ def test_a_compressed_error_is_opened() -> None:
 
 def test_a_compressed_error_is_not_opened_without_end() -> None:
     screen, _ = screened(500, "gzip")
-    with pytest.raises(DecodeFault):
+    with pytest.raises(DecodeError):
         screen.feed(gzip.compress(bytes(LONGEST_ERROR + 1)))
 
 

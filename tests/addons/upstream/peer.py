@@ -24,7 +24,7 @@ def open_sockets() -> set[int]:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110  # of what others do, and tell nobody
+        while not condition():  # noqa: ASYNC110  # of what others do, without a signal
             await asyncio.sleep(0)
 
 

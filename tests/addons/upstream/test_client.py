@@ -401,12 +401,12 @@ async def test_a_used_connection_that_ends_later_was_an_attempt(
     await vendor.wait_gate("late")
     monkeypatch.setattr(loop, "time", lambda: now + seconds)
     vendor.release("late")
-    rest = [event async for event in events]
+    remainder = [event async for event in events]
     assert len(vendor.requests) == 2 + repeated
     if repeated:
-        assert (body(rest), kind(rest)) == (b"two", None)
+        assert (body(remainder), kind(remainder)) == (b"two", None)
     else:
-        assert rest == [Closed(Cause(CauseKind.RESET, "the connection was closed without an answer"))]
+        assert remainder == [Closed(Cause(CauseKind.RESET, "the connection was closed without an answer"))]
 
 
 async def test_a_dead_connection_and_then_nobody_is_no_connection(upstream: Upstream) -> None:

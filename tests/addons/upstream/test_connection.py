@@ -401,7 +401,7 @@ async def test_an_answer_and_whether_another_may_follow(
         head = await connection.answer()
         assert head.status in (200, 204)
         assert await body(connection) == said
-        while surplus and not connection.has_more:  # noqa: ASYNC110  # it comes and tells nobody
+        while surplus and not connection.has_more:  # noqa: ASYNC110  # it comes without a signal
             await asyncio.sleep(0)
         assert connection.renew() is not bool(surplus)
 
@@ -446,7 +446,7 @@ async def test_a_body_of_tiny_chunks_does_not_keep_the_event_loop() -> None:
     chunks = 4 * LARGEST_READ // 6
     async with answered(CHUNKED + b"1\r\na\r\n" * chunks + b"0\r\n\r\n", slowly=False) as connection:
         await connection.answer()
-        while len(connection._stream._unread) < 3 * LARGEST_READ:  # noqa: ASYNC110  # it comes and tells nobody
+        while len(connection._stream._unread) < 3 * LARGEST_READ:  # noqa: ASYNC110  # it comes without a signal
             await asyncio.sleep(0)
         counting = asyncio.create_task(count())
         assert await body(connection) == b"a" * chunks

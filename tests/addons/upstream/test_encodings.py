@@ -15,10 +15,10 @@ from addons.upstream import encodings
 from addons.upstream.encodings import (
     BROTLI_IS_BOUNDED,
     PIECE,
-    DecodeFault,
-    Decoder,
+    ContentDecoder,
+    DecodeError,
     beginning,
-    decoder_for,
+    content_decoder,
     steps,
 )
 
@@ -51,13 +51,13 @@ CASES: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
 COMPRESSED = [name for name in CASES if name != "identity"]
 
 
-def fed(decoder: Decoder | None, *chunks: bytes) -> bytes:
+def fed(decoder: ContentDecoder | None, *chunks: bytes) -> bytes:
     assert decoder is not None
     return b"".join(piece for chunk in chunks for piece in decoder.feed(chunk))
 
 
-def started(encoding: str) -> Decoder:
-    decoder = decoder_for(encoding)
+def started(encoding: str) -> ContentDecoder:
+    decoder = content_decoder(encoding)
     assert decoder is not None
     return decoder
 
@@ -107,24 +107,24 @@ def test_no_bytes_are_a_whole_body(case: str) -> None:
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "gzip, br"])
 def test_corrupt_data(encoding: str) -> None:
-    with pytest.raises(DecodeFault):
-        fed(decoder_for(encoding), b"\xff" * 100)
+    with pytest.raises(DecodeError):
+        fed(content_decoder(encoding), b"\xff" * 100)
 
 
 @pytest.mark.parametrize("case", COMPRESSED)
 def test_bytes_after_the_end(case: str) -> None:
     encoding, encode = CASES[case]
-    with pytest.raises(DecodeFault):
-        fed(decoder_for(encoding), encode(TEXT) + b"trailing")
+    with pytest.raises(DecodeError):
+        fed(content_decoder(encoding), encode(TEXT) + b"trailing")
     decoder = started(encoding)
     fed(decoder, encode(TEXT))
-    with pytest.raises(DecodeFault):
+    with pytest.raises(DecodeError):
         fed(decoder, b"trailing")
 
 
 @pytest.mark.parametrize("encoding", ["compress", "gzip, snappy", "gzip;q=1", "gzip, gzip, gzip, gzip, gzip"])
 def test_unknown_codings_have_no_decoder(encoding: str) -> None:
-    assert decoder_for(encoding) is None
+    assert content_decoder(encoding) is None
 
 
 def flushing_gzip() -> tuple[Callable[[bytes], bytes], str]:
@@ -178,8 +178,8 @@ def test_a_bomb_comes_in_bounded_pieces(encoding: str, bomb: bytes) -> None:
 def test_a_zstd_window_beyond_the_web_s_limit_is_refused() -> None:
     parameters = zstandard.ZstdCompressionParameters(window_log=25, write_content_size=False)
     engine = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
-    with pytest.raises(DecodeFault):
-        fed(decoder_for("zstd"), engine.compress(TEXT) + engine.flush())
+    with pytest.raises(DecodeError):
+        fed(content_decoder("zstd"), engine.compress(TEXT) + engine.flush())
 
 
 @given(st.sampled_from(list(CASES)), st.binary(max_size=3000), st.lists(st.integers(0, 3000), max_size=6))
@@ -206,7 +206,7 @@ def test_a_whole_body_in_steps(case: str) -> None:
 @pytest.mark.parametrize("case", COMPRESSED)
 def test_a_body_that_ends_too_early_is_a_fault_behind_its_steps(case: str) -> None:
     encoding, encode = CASES[case]
-    with pytest.raises(DecodeFault):
+    with pytest.raises(DecodeError):
         list(steps(encode(TEXT)[:-9], encoding))
 
 
@@ -221,7 +221,7 @@ def test_layers_that_grow_between_one_another_are_stopped(monkeypatch: pytest.Mo
     """Empty members come to nothing, and would be decoded for ever."""
     monkeypatch.setattr(encodings, "_MOST_BETWEEN", PIECE)
     nothing = gzip.compress(b"") * (2 * PIECE // len(gzip.compress(b"")))
-    with pytest.raises(DecodeFault, match="grow"):
+    with pytest.raises(DecodeError, match="grow"):
         list(steps(gzip.compress(nothing), "gzip, gzip"))
 
 
@@ -229,5 +229,5 @@ def test_layers_that_grow_between_one_another_are_stopped(monkeypatch: pytest.Mo
 def test_what_follows_an_end_that_falls_on_a_piece_s_end(size: int) -> None:
     assert fed(started("gzip"), gzip.compress(bytes(size)) + b"\0" * 7) == bytes(size)
     assert fed(started("gzip"), gzip.compress(bytes(size)) + gzip.compress(b"x")) == bytes(size) + b"x"
-    with pytest.raises(DecodeFault):
+    with pytest.raises(DecodeError):
         fed(started("deflate"), zlib.compress(bytes(size)) + b"x")

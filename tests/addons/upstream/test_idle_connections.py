@@ -26,7 +26,7 @@ async def upstream(authority: Authority) -> AsyncIterator[Upstream]:
     await upstream.close()
 
 
-# Bytes behind the end of an answer
+# Bytes after the end of an answer
 
 
 @dataclass(slots=True)
@@ -92,7 +92,7 @@ SURPLUS = {
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("surplus", SURPLUS.values(), ids=SURPLUS.keys())
 @pytest.mark.parametrize("place", ["together", "next", "idle"])
-async def test_no_byte_behind_an_answer_reaches_the_next_client(
+async def test_no_byte_after_an_answer_reaches_the_next_client(
     upstream: Upstream, authority: Authority, place: str, surplus: bytes, secure: bool
 ) -> None:
     echo = Echo(place, surplus)

@@ -57,10 +57,10 @@ async def peer(request: pytest.FixtureRequest, authority: Authority) -> AsyncIte
 def name(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """Gives a name these addresses: pairs of an address and a port, or what its look-up raises."""
 
-    def give(*addresses: tuple[str, int], fault: Exception | None = None) -> str:
+    def give(*addresses: tuple[str, int], error: Exception | None = None) -> str:
         async def look_up(host: str, port: int, **how: object) -> list[Address]:
-            if fault is not None:
-                raise fault
+            if error is not None:
+                raise error
             return [_address(*each) for each in addresses]
 
         monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", look_up)
@@ -158,7 +158,7 @@ async def test_no_address_answers(name: Callable[..., str], closed_port: int, co
 async def test_a_name_without_an_address(name: Callable[..., str]) -> None:
     unknown = socket.gaierror(socket.EAI_NONAME, "unknown")
     with pytest.raises(Failure) as failure:
-        await connect(name(fault=unknown), 443, NetworkStream)
+        await connect(name(error=unknown), 443, NetworkStream)
     assert failure.value.cause == Cause(CauseKind.DNS, "the host name cannot be resolved")
 
 

@@ -53,7 +53,7 @@ def test_the_proxy_of_the_mode_is_told_who_asks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "reason"),
     [
         ("socks5://127.0.0.1:1080", "a proxy is reached by http:// or https://, not by socks5://"),
         ("http://", "it is not an address such as http://proxy.example.com:3128"),
@@ -63,9 +63,11 @@ def test_the_proxy_of_the_mode_is_told_who_asks() -> None:
         ("http://localhost:8080", "it is the address of this proxy itself"),
     ],
 )
-def test_one_that_cannot_be_used_is_told_and_passed_over(url: str, told: str) -> None:
+def test_one_that_cannot_be_used_is_reported_and_not_used(url: str, reason: str) -> None:
     (line,) = notices(opts(), {"HTTPS_PROXY": url})
-    assert line.startswith(f"HTTPS_PROXY is not used: {told}: hosts are reached directly; set it to http://")
+    assert line.startswith(
+        f"HTTPS_PROXY is not used: {reason}: hosts are reached directly; set it to http://"
+    )
     assert proxies("", opts(), {"HTTPS_PROXY": url}) == Proxies()
 
 
