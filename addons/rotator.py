@@ -4,7 +4,6 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
@@ -14,14 +13,14 @@ from mitmproxy import addonmanager, command, ctx, exceptions, flow, hooks, http,
 from addons.call.answering import Answering
 from addons.call.departure import Departure, is_short
 from addons.call.recognition import Intercepted, Interception
-from addons.call.replay import forget_cut
 from addons.config.listening import PASTE
 from addons.config.settings import ConfigError, known_protocols
 from addons.credentials.pool import Pool
 from addons.mitm.front import Front
 from addons.mitm.guard import own_ports, points_at_us
+from addons.mitm.layers import Layers
 from addons.mitm.misdirected import Distrust, own_address
-from addons.mitm.relay import Relay
+from addons.mitm.registry import FlowRegistry
 from addons.records.journal import Journal
 from addons.records.trace import Traces
 from addons.reload import Control
@@ -84,9 +83,10 @@ class Rotator:
         self._interception = Interception(registry, pool, self._journal, redactor)
         self._answering = Answering(registry, pool, self._journal, Traces(redactor))
         self._departure = Departure(self._interception, self._answering, self._journal)
-        self._relay = Relay(self._departure)
-        self._websockets = WebSockets(self._relay, self._interception, self._answering, self._journal)
-        self._front = Front(self._relay, self._interception.tunnel)
+        self._flows = FlowRegistry(self._departure)
+        self._websockets = WebSockets(self._flows, self._interception, self._answering, self._journal)
+        layers = Layers(self._flows, self._interception.is_provider)
+        self._front = Front(self._flows, layers, self._interception.tunnel)
         self._control = Control(self._interception, self._answering, self._journal, redactor)
 
     def load(self, loader: addonmanager.Loader) -> None:
@@ -162,7 +162,7 @@ class Rotator:
                 flow.request.stream = False
                 flow.response = ours
             elif intercepted and (intercepted.operation or is_short(flow.request)):
-                self._relay.collect(flow)
+                self._flows.collect(flow)
             elif intercepted:
                 flow.request.stream = True
         except Exception as error:  # noqa: BLE001  # fails closed: nothing leaves, and the client is told
@@ -192,9 +192,6 @@ class Rotator:
         fault = Fault(502, "proxy_fault", "a fault of the proxy, not of the provider", should_retry=False)
         flow.response = self._interception.fault(intercepted, fault)
 
-    def request(self, flow: http.HTTPFlow) -> None:
-        forget_cut(flow)
-
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         guard_choice(flow)
 
@@ -216,9 +213,6 @@ class Rotator:
 
     def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
         self._interception.authorize_proxy(flow)
-
-    def update(self, flows: Sequence[flow.Flow]) -> None:
-        self._relay.update(flows)
 
     async def _refuse_our_own(self, flow: http.HTTPFlow) -> bool:
         """The proxy is no way to its own insides: neither to its ports nor to mitmweb's."""

@@ -51,9 +51,6 @@ class Departure:
         """This flow never leaves, even if its answer is taken away again."""
         self._refused.add(flow)
 
-    def speaks_http(self, host: str, port: int) -> bool:
-        return self._interception.is_provider(host, port)
-
     def streams(self, flow: http.HTTPFlow) -> bool:
         """A call is answered when all of it is here."""
         intercepted = self._interception.intercepted(flow)

@@ -2,8 +2,6 @@
 
 Internals of mitmproxy 12.2 that this file leans on, to be checked at an upgrade: `Http1Server`: buf, state,
 body_reader, stream_id, read_headers, read_body, wait, done; a body reader that gives trailers makes it raise.
-The nextlayer add-on asks its `_get_host_header`, which searches what came for a Host header by an expression
-that takes time by the cube of its spaces; it waits for more on NeedsMoreData.
 """
 
 import re
@@ -11,9 +9,7 @@ from collections.abc import Callable
 
 import h11
 from h11._receivebuffer import ReceiveBuffer
-from mitmproxy.addons.next_layer import NeedsMoreData
 from mitmproxy.proxy import commands, events, layer
-from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import ErrorCode, RequestProtocolError
 from mitmproxy.proxy.layers.http._http1 import Http1Server, make_error_response
@@ -27,7 +23,6 @@ MOST_LINES = 1_000
 LONGEST_AHEAD = 64 << 20
 """Bytes that a client may send before the answer to what it asked is over."""
 
-_SHORTEST_METHOD = 3
 _END = re.compile(rb"\n\r?\n")
 _TOO_LONG = f"the head of the request has more than {LONGEST_HEAD} bytes or {MOST_LINES} lines"
 
@@ -68,27 +63,6 @@ class ClientHttp1(Http1Server):
         self.state = self.done
         yield commands.CloseConnection(self.conn)
         yield ReceiveHttp(RequestProtocolError(self.stream_id, message, ErrorCode.GENERIC_CLIENT_ERROR))
-
-
-def named_host(context: Context, data_client: bytes, data_server: bytes) -> str | None:
-    """The Host header of what may be the beginning of a request; None: it has none, or is no request.
-
-    Raises NeedsMoreData where its head is not all here.
-    """
-    if context.client.transport_protocol != "tcp" or data_server:
-        return None
-    first, *lines = data_client[:LONGEST_HEAD].split(b"\n")
-    if not (first[:_SHORTEST_METHOD].isalpha() and b"HTTP/" in first.upper()):
-        return None
-    for line in lines[:-1]:
-        name, _, value = line.partition(b":")
-        if name.lower() == b"host":
-            return value.strip().decode("utf-8", "surrogateescape")
-        if not line.strip():
-            return None
-    if len(data_client) > LONGEST_HEAD:
-        return None
-    raise NeedsMoreData
 
 
 class _WithoutTrailers:

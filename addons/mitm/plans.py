@@ -61,10 +61,6 @@ class Forwarding:
 class Planner(Protocol):
     """Says what becomes of requests. It must not raise."""
 
-    def speaks_http(self, host: str, port: int) -> bool:
-        """Whether nothing but HTTP, in TLS or not, may go to that host."""
-        ...
-
     def streams(self, flow: http.HTTPFlow) -> bool:
         """Whether a body that somebody wants to stream may leave as it comes."""
         ...

@@ -1,12 +1,14 @@
 """A WebSocket inside mitmproxy that a task of ours answers: there is no server behind it.
 
-`relay.py` lets what follows a 101 go to a SocketLayer. It speaks the WebSocket protocol to the client
+`RelayStream` lets what follows a 101 go to a SocketLayer. It speaks the WebSocket protocol to the client
 (wsproto does), hands whole text messages to a session, which is a task, and sends what that pushes into the
 connection. Messages stand in the flow as those of a WebSocket that mitmproxy relays, the last ones of them,
 and other add-ons see, change and drop them in the same hook.
 
-Besides what `relay.py` names, this leans on mitmproxy 12.2's `HttpStream.passthrough`: bytes of the
-client come as DataReceived, its end of input as ConnectionClosed, and closing the client's connection works.
+Internals of mitmproxy 12.2 that this file leans on, to be checked at an upgrade, beside those of
+`stream.py`:
+`HttpStream.passthrough`: bytes of the client come as DataReceived, its end of input as ConnectionClosed, and
+closing the client's connection works.
 """
 
 import asyncio
@@ -36,7 +38,7 @@ from wsproto.extensions import Extension
 from wsproto.frame_protocol import CloseReason, Opcode
 
 from addons.mitm import websocket_frames
-from addons.mitm.relay import Relay
+from addons.mitm.registry import FlowRegistry
 from addons.mitm.sink import Hops, Push, handler_of, hops_of
 from addons.mitm.websocket_frames import Inbound, Liveness, TooMuch
 
@@ -169,11 +171,11 @@ class SocketLayer(layer.Layer):
         flow: http.HTTPFlow,
         extensions: Sequence[Extension],
         session: Session,
-        relay: Relay,
+        flows: FlowRegistry,
     ) -> None:
         super().__init__(context)
         self.flow = flow
-        self._relay, self._session = relay, session
+        self._flows, self._session = flows, session
         self._ws = Connection(ConnectionType.SERVER, list(extensions))
         self._waiting = _Waiting()
         self._inbound, self._client = Inbound(), Liveness()
@@ -222,13 +224,13 @@ class SocketLayer(layer.Layer):
 
     def _start(self) -> layer.CommandGenerator[None]:
         self.flow.websocket = self.flow.websocket or WebSocketData()
-        self._relay.opened(self.flow, self)
+        self._flows.opened(self.flow, self)
         yield WebsocketStartHook(self.flow)
         socket = Socket(self.flow, self.context.client, hops_of(self.context.layers), self._waiting)
         self._task = asyncio_utils.create_task(
             self._session(socket), name="session", keep_ref=False, client=self.context.client.peername
         )
-        self._relay.started(self._task)
+        self._flows.started(self._task)
         self._task.add_done_callback(lambda task: self._session_done(task, socket))
         yield commands.RequestWakeup(websocket_frames.PING_INTERVAL)
 
@@ -291,7 +293,7 @@ class SocketLayer(layer.Layer):
         yield commands.CloseConnection(self.context.client)
         yield WebsocketEndHook(self.flow)
         self.flow.live = False
-        self._relay.closed(self.flow)
+        self._flows.closed(self.flow)
 
     # -- from the client ------------------------------------------------------------------------------
 

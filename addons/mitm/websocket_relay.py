@@ -2,9 +2,11 @@
 provider says is searched for the pool's key before any add-on sees it.
 
 mitmproxy offers no hook for pings, pongs and close reasons, and sets no bounds. So its own layer is
-subclassed here, and gets its events through `_Side`. Besides what `addons/mitm/relay.py` names, this leans on
-mitmproxy 12.2's `WebsocketLayer`: client_ws, server_ws, relay_messages, done, and on
-`WebsocketConnection.events`.
+subclassed here, and gets its events through `_Side`.
+
+Internals of mitmproxy 12.2 that this file leans on, to be checked at an upgrade, beside those of
+`stream.py`:
+`WebsocketLayer`: client_ws, server_ws, relay_messages, done; `WebsocketConnection.events`.
 """
 
 import logging
@@ -32,7 +34,7 @@ from wsproto.frame_protocol import CloseReason
 
 from addons.mitm import websocket_frames
 from addons.mitm.handshake import agreed
-from addons.mitm.relay import Relay
+from addons.mitm.registry import FlowRegistry
 from addons.mitm.sink import Push, handler_of, hops_of
 from addons.mitm.websocket_frames import Inbound, Liveness, TooMuch
 from addons.mitm.websocket_layer import forget_old
@@ -87,9 +89,11 @@ class _Side(WebsocketConnection):
 class PassedSocket(WebsocketLayer):
     """`blackout`: of what the provider may not say to the client."""
 
-    def __init__(self, context: Context, flow: http.HTTPFlow, blackout: Blackout, relay: Relay) -> None:
+    def __init__(
+        self, context: Context, flow: http.HTTPFlow, blackout: Blackout, flows: FlowRegistry
+    ) -> None:
         super().__init__(context, flow)
-        self._blackout, self._relay = blackout, relay
+        self._blackout, self._flows = blackout, flows
         self._client = Liveness()
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
@@ -106,7 +110,7 @@ class PassedSocket(WebsocketLayer):
     def _begin(self) -> layer.CommandGenerator[None]:
         assert self.flow.response is not None
         self.flow.websocket = self.flow.websocket or WebSocketData()
-        self._relay.opened(self.flow, self)
+        self._flows.opened(self.flow, self)
         for_client, for_server = agreed(self.flow.response), agreed(self.flow.response)
         client, server = self.context.client, self.context.server
         self.client_ws = _Side(ConnectionType.SERVER, for_client or [], client, Blackout(()))
@@ -128,7 +132,7 @@ class PassedSocket(WebsocketLayer):
             yield from self._end(CloseReason.INTERNAL_ERROR, "a fault of the proxy")
         forget_old(self.flow.websocket)
         if self.flow.websocket.timestamp_end is not None:
-            self._relay.closed(self.flow)
+            self._flows.closed(self.flow)
 
     def _interval_passed(self) -> layer.CommandGenerator[None]:
         """mitmproxy never asks a client that says nothing whether it is there."""
@@ -153,7 +157,7 @@ class PassedSocket(WebsocketLayer):
             yield commands.CloseConnection(side.conn)
         yield WebsocketEndHook(self.flow)
         self.flow.live = False
-        self._relay.closed(self.flow)
+        self._flows.closed(self.flow)
 
     def done(self, _: events.Event) -> layer.CommandGenerator[None]:
         """Unlike the base class's, it lets come what was asked for before the end."""

@@ -13,7 +13,7 @@ from addons.call.answering import Answering
 from addons.call.recognition import Intercepted, Interception
 from addons.credentials import subprotocols
 from addons.mitm.handshake import Accepted, accept, bad_handshake, is_handshake, is_keyed
-from addons.mitm.relay import Relay
+from addons.mitm.registry import FlowRegistry
 from addons.mitm.websocket_layer import SocketLayer
 from addons.mitm.websocket_relay import PassedSocket
 from addons.records.journal import Journal
@@ -34,9 +34,9 @@ class WebSockets:
     """Hands each to the one that knows."""
 
     def __init__(
-        self, relay: Relay, interception: Interception, answering: Answering, journal: Journal
+        self, flows: FlowRegistry, interception: Interception, answering: Answering, journal: Journal
     ) -> None:
-        self._relay, self._interception = relay, interception
+        self._flows, self._interception = flows, interception
         self._answering, self._journal = answering, journal
 
     def answer(self, flow: http.HTTPFlow) -> http.Response | None:
@@ -63,11 +63,11 @@ class WebSockets:
     def _passed(self, flow: http.HTTPFlow) -> http.Response | None:
         if not is_keyed(flow.request):
             return bad_handshake()
-        self._relay.switch(flow, lambda context: self._passed_layer(context, flow))
+        self._flows.switch(flow, lambda context: self._passed_layer(context, flow))
         return None
 
     def _passed_layer(self, context: Context, flow: http.HTTPFlow) -> PassedSocket:
-        return PassedSocket(context, flow, Blackout(self._hidden(flow)), self._relay)
+        return PassedSocket(context, flow, Blackout(self._hidden(flow)), self._flows)
 
     def _hidden(self, flow: http.HTTPFlow) -> list[SecretStr]:
         """The key of the pool that a flow left with."""
@@ -80,7 +80,7 @@ class WebSockets:
         match accept(flow.request):
             case Accepted(answer, extensions):
                 self._note(flow, turns, "bridged")
-                self._relay.switch(flow, lambda context: self._layer(context, flow, turns, extensions))
+                self._flows.switch(flow, lambda context: self._layer(context, flow, turns, extensions))
                 return answer
             case refusal:
                 return refusal
@@ -89,7 +89,7 @@ class WebSockets:
         self, context: Context, flow: http.HTTPFlow, turns: Intercepted, extensions: Sequence[Extension]
     ) -> SocketLayer:
         bridge = Bridge(flow, turns, self._answering, self._journal)
-        return SocketLayer(context, flow, extensions, bridge.run, self._relay)
+        return SocketLayer(context, flow, extensions, bridge.run, self._flows)
 
     def _note(self, flow: http.HTTPFlow, turns: Intercepted, fate: str) -> None:
         self._journal.begin(flow, {"provider": turns.provider.name, "websocket": fate})

@@ -17,7 +17,7 @@ from mitmproxy.flow import Flow
 from addons.call import answering, recognition, request
 from addons.call.driver import Driver
 from addons.credentials.pool import Pool
-from addons.mitm.relay import Relay
+from addons.mitm.registry import FlowRegistry
 from addons.records.journal import Journal
 from addons.secrets.redaction import Blackout
 from rewrite.exchange.exchange import Exchange
@@ -65,7 +65,7 @@ class Probe:
         states = [state for pool in alive(Pool) for state in pool._states.values()]
         in_flight = {name: one.in_flight for state in states for name, one in state.states.items()}
         return {
-            "responders": sum(relay.active() for relay in alive(Relay)),
+            "responders": sum(flows.active() for flows in alive(FlowRegistry)),
             "drivers": sum(len(each._drivers) for each in alive(answering.Answering)),
             "in_flight": {name: number for name, number in in_flight.items() if number},
             "intercepted": [flow.request.path for flow in self._flows if flow.intercepted],

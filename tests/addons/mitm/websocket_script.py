@@ -14,10 +14,11 @@ from mitmproxy.proxy.layer import NextLayer
 
 from addons.mitm import websocket_frames, websocket_layer
 from addons.mitm.handshake import Accepted, accept
+from addons.mitm.layers import Layers
 from addons.mitm.plans import Forwarding, Responder
-from addons.mitm.relay import Relay
+from addons.mitm.registry import FlowRegistry
 from addons.mitm.websocket_layer import Socket, SocketLayer
-from tests.addons.mitm.relay_script import reported, say
+from tests.addons.mitm.stream_script import reported, say
 
 LONGEST, WAITING, FRAME = 100_000, 3, 50_000
 FULL = 64 * 1024
@@ -84,7 +85,7 @@ class Script:
     """The hooks."""
 
     def __init__(self) -> None:
-        self.relay = Relay(self)
+        self.registry = FlowRegistry(self)
         self.sessions = Sessions()
         self.flows: dict[str, http.HTTPFlow] = {}
 
@@ -93,10 +94,7 @@ class Script:
         say("running", port=addresses[0][1])
 
     def next_layer(self, nextlayer: NextLayer) -> None:
-        self.relay.next_layer(nextlayer)
-
-    def speaks_http(self, host: str, port: int) -> bool:
-        return False
+        Layers(self.registry, lambda host, port: False).next_layer(nextlayer)
 
     def buffers(self, flow: http.HTTPFlow) -> float:
         return 0.0
@@ -111,7 +109,7 @@ class Script:
         return None
 
     def update(self, flows: Sequence[Flow]) -> None:
-        self.relay.update(flows)
+        self.registry.update(flows)
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         query = dict(flow.request.query.fields)
@@ -135,8 +133,8 @@ class Script:
             async with reported(name):
                 await method(socket, name)
 
-        self.relay.switch(
-            flow, lambda context: SocketLayer(context, flow, answer.extensions, session, self.relay)
+        self.registry.switch(
+            flow, lambda context: SocketLayer(context, flow, answer.extensions, session, self.registry)
         )
 
     def websocket_start(self, flow: http.HTTPFlow) -> None:
@@ -173,7 +171,7 @@ class Script:
             case "/flow":
                 return describe(self.flows[name])
             case "/status":
-                return {"active": self.relay.active(), "open": len(self.relay._open)}
+                return {"active": self.registry.active(), "open": len(self.registry._open)}
         return None
 
 

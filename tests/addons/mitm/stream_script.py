@@ -1,4 +1,4 @@
-"""The add-on that test_relay runs inside mitmdump: responders chosen by path, reports as JSON lines.
+"""The add-on that runs inside mitmdump in tests of streams: responders chosen by path, reports as JSON lines.
 
 A request is known by the `name` in its query. `pause=HOOK` intercepts the flow in that hook, `kill=HOOK`
 kills it there, `edit=HOOK` puts another answer in place of its own,
@@ -19,8 +19,9 @@ from mitmproxy.hooks import UpdateHook
 from mitmproxy.proxy.layer import NextLayer
 from mitmproxy.proxy.layers.http import HttpLayer
 
+from addons.mitm.layers import Layers
 from addons.mitm.plans import Forwarding, Responder
-from addons.mitm.relay import Relay
+from addons.mitm.registry import FlowRegistry
 from addons.mitm.sink import Sink, handler_of
 
 PLAIN = [(b"content-type", b"text/plain")]
@@ -161,7 +162,7 @@ class Script:
     """The hooks."""
 
     def __init__(self) -> None:
-        self.relay = Relay(self)
+        self.registry = FlowRegistry(self)
         self.answers = Answers()
         self.flows: dict[str, http.HTTPFlow] = {}
         self.layers: WeakSet[HttpLayer] = WeakSet()
@@ -171,11 +172,11 @@ class Script:
         say("running", port=addresses[0][1])
 
     def next_layer(self, nextlayer: NextLayer) -> None:
-        self.relay.next_layer(nextlayer)
+        Layers(self.registry, lambda host, port: False).next_layer(nextlayer)
         self.layers.update(each for each in nextlayer.context.layers if isinstance(each, HttpLayer))
 
     def update(self, flows: Sequence[Flow]) -> None:
-        self.relay.update(flows)
+        self.registry.update(flows)
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         query = dict(flow.request.query.fields)
@@ -183,12 +184,9 @@ class Script:
             self.flows[query["name"]] = flow
             flow.request.stream = "port" in query or "streamed" in query
             if not flow.request.stream:
-                self.relay.collect(flow)
+                self.registry.collect(flow)
         if "denied" in query:
             flow.response = http.Response.make(407, b"denied")
-
-    def speaks_http(self, host: str, port: int) -> bool:
-        return False
 
     def buffers(self, flow: http.HTTPFlow) -> float:
         return float(dict(flow.request.query.fields).get("buffer", "0"))
@@ -276,9 +274,9 @@ class Script:
         streams = [each for http_layer in self.layers for each in http_layer.streams.values()]
         paths = [each.flow.request.path for each in streams if each.flow.request.method != "CONNECT"]
         return {
-            "active": self.relay.active(),
-            "collected": len(self.relay._whole),
-            "open": len(self.relay._open),
+            "active": self.registry.active(),
+            "collected": len(self.registry._whole),
+            "open": len(self.registry._open),
             "streams": [path for path in paths if path.partition("?")[0] != "/status"],
         }
 

@@ -6,7 +6,8 @@ from mitmproxy.connection import Client
 from mitmproxy.options import Options
 from mitmproxy.proxy.context import Context
 
-from addons.mitm.client_http1 import LONGEST_HEAD, named_host
+from addons.mitm.client_http1 import LONGEST_HEAD
+from addons.mitm.layers import named_host
 
 HEAD = b"GET / HTTP/1.1\r\n"
 

@@ -1,0 +1,241 @@
+"""Which flows are ours until they leave: their tasks, how a kill reaches them, and what their clients got.
+
+Internals of mitmproxy 12.2 that this file leans on, to be checked at an upgrade:
+`Flow.kill` sets error and live and wakes nobody; `Flow.wait_for_resume` is woken by `resume` alone;
+the update hook runs after every other hook of a flow.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary, WeakSet
+
+from mitmproxy import http
+from mitmproxy.flow import Error, Flow
+
+from addons.mitm.plans import Forwarding, Killable, Planner, Responder, Switch
+
+TRUNCATED_KEY = "rotator_body_truncated"
+"""Set to True in `flow.metadata` when the kept body is only the first part of what was sent."""
+
+_NOT_SENT = "an edit of the answer was taken back: it had been streamed to the client already"
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+_LAST_INTERIM, _WITHOUT_BODY = 199, frozenset({204, 205, 304})
+
+type _Field = tuple[bytes, bytes]
+
+
+class FlowRegistry:
+    """Flows from their plan to their end. One per add-on; `response` and `update` are its hooks."""
+
+    def __init__(self, planner: Planner) -> None:
+        self._planner = planner
+        self._open: dict[str, Killable] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._whole: WeakSet[Flow] = WeakSet()
+        self._switches: WeakKeyDictionary[Flow, Switch] = WeakKeyDictionary()
+        self._sent: WeakKeyDictionary[Flow, Sent] = WeakKeyDictionary()
+
+    # -- hooks, behind those of all who edit, and before those who save -------------------------------
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        self.put_back(flow, for_good=False)
+
+    def update(self, flows: Sequence[Flow]) -> None:
+        """Stop what the user has killed, and drop registrations that will not be used any more.
+
+        mitmproxy runs the update hook after every other hook of a flow, so this sees each flow's end.
+        """
+        for each in flows:
+            if _is_killed(each):
+                self._stop(each)
+            if _is_answered(each) and each in self._whole:
+                self._whole.discard(each)
+                _unwatch(each)
+            if each.error is not None and self._switches.pop(each, None) is not None:
+                _unwatch(each)
+
+    # -- a request until it leaves --------------------------------------------------------------------
+
+    def collect(self, flow: http.HTTPFlow) -> None:
+        """Let this request's body come whole, whatever mitmproxy would stream for its size."""
+        flow.request.stream = False
+        self._whole.add(flow)
+        self._watch(flow)
+
+    def is_collected(self, flow: http.HTTPFlow) -> bool:
+        return flow in self._whole
+
+    def streams(self, flow: http.HTTPFlow) -> bool:
+        return self._planner.streams(flow)
+
+    def too_long(self, flow: http.HTTPFlow, size: int) -> Responder | None:
+        responder = self._planner.too_long(flow, size)
+        if responder is not None:
+            self._whole.discard(flow)
+        return responder
+
+    def plan(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
+        """What becomes of a flow whose request is here as it leaves; its collecting ends by this."""
+        plan = self._planner.plan(flow)
+        self._whole.discard(flow)
+        if plan is not None:
+            self._watch(flow)
+        elif flow not in self._switches:
+            _unwatch(flow)
+        return plan
+
+    # -- its answer -----------------------------------------------------------------------------------
+
+    def opened(self, flow: http.HTTPFlow, stream: Killable) -> None:
+        """A flow's response is ours from now on."""
+        self._open[flow.id] = stream
+
+    def started(self, task: asyncio.Task[None]) -> None:
+        """Count a responder's task until it is done."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def active(self) -> int:
+        """How many responders are running, those included that were cancelled and have not returned yet."""
+        return len(self._tasks)
+
+    def buffers(self, flow: http.HTTPFlow) -> float:
+        return self._planner.buffers(flow)
+
+    def sent(self, flow: http.HTTPFlow) -> None:
+        """All of this flow's response has gone out as it stands, before any hook got it whole. Of others than
+        ours nothing is noted."""
+        if flow.id in self._open and flow.response is not None:
+            self._sent[flow] = Sent.of(flow.response)
+
+    def put_back(self, flow: http.HTTPFlow, *, for_good: bool = True) -> bool:
+        """Whether an edit that was not sent had to be taken back; `for_good`: no hook comes after this."""
+        sent = self._sent.get(flow)
+        if sent is None or (flow.response is not None and sent == Sent.of(flow.response)):
+            edited = False
+        else:
+            sent.write(flow)
+            edited = True
+        if for_good:
+            self._sent.pop(flow, None)
+        return edited
+
+    def switch(self, flow: http.HTTPFlow, make: Switch) -> None:
+        """Let what follows a flow's 101, of an add-on or of its server, go to a layer of ours."""
+        self._switches[flow] = make
+        self._watch(flow)
+
+    def switched(self, flow: http.HTTPFlow) -> Switch | None:
+        """The registration of a flow, which ends by this; None too if another answer took its 101's place."""
+        make = self._switches.pop(flow, None)
+        if make is None or (flow.response is not None and flow.response.status_code == 101):
+            return make
+        _unwatch(flow)
+        return None
+
+    def closed(self, flow: http.HTTPFlow) -> None:
+        """Nothing more will come of this flow (also called for flows that are not ours)."""
+        if self._open.pop(flow.id, None) is not None:
+            _unwatch(flow)
+
+    # -- a kill ---------------------------------------------------------------------------------------
+
+    def _watch(self, flow: http.HTTPFlow) -> None:
+        """Notice `flow.kill()` at once: mitmweb and scripts call it without an update hook."""
+
+        def kill() -> None:
+            http.HTTPFlow.kill(flow)  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+            self._stop(flow)
+
+        flow.kill = kill  # type: ignore[method-assign]  # on this one flow, until it is closed
+
+    def _stop(self, flow: Flow) -> None:
+        stream = self._open.get(flow.id)
+        if stream is not None:
+            stream.kill()
+        if stream is not None or flow in self._whole or flow in self._switches:
+            flow.intercepted = True  # kill() leaves a paused hook waiting for ever, resume() wakes it
+            flow.resume()  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+
+
+def _is_killed(flow: Flow) -> bool:
+    return flow.error is not None and flow.error.msg == Error.KILLED_MESSAGE
+
+
+def _is_answered(flow: Flow) -> bool:
+    return flow.error is not None or (isinstance(flow, http.HTTPFlow) and flow.response is not None)
+
+
+def _unwatch(flow: Flow) -> None:
+    vars(flow).pop("kill", None)
+
+
+def name_of(flow: http.HTTPFlow) -> str:
+    """For a log line: method, host and path; a query may hold a key."""
+    return f"{flow.request.method} {flow.request.pretty_host}{flow.request.path.partition('?')[0]}"
+
+
+# -- what other add-ons may not change --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """How the body of an answer of ours is framed. It comes as its provider sends it, whatever length an
+    add-on puts into the head, and a client would take the remainder for the next answer."""
+
+    response: http.Response
+    """The answer as it was before add-ons saw it."""
+
+    status: int
+    fields: tuple[_Field, ...]
+    """The headers that frame its body."""
+
+    @classmethod
+    def of(cls, response: http.Response) -> "Framing":
+        return cls(response, response.status_code, tuple(filter(_frames, response.headers.fields)))
+
+    def restored(self, edited: http.Response | None) -> http.Response:
+        """What other add-ons made of it, with the framing it had; as it was if they took it away."""
+        response = edited or self.response
+        others = [each for each in response.headers.fields if not _frames(each)]
+        if tuple(filter(_frames, response.headers.fields)) != self.fields:
+            response.headers = http.Headers((*others, *self.fields))
+        if _has_body(self.status) != _has_body(response.status_code):
+            response.status_code = self.status
+        return response
+
+
+def _frames(header: _Field) -> bool:
+    return header[0].lower() in _FRAMING
+
+
+def _has_body(status: int) -> bool:
+    return status > _LAST_INTERIM and status not in _WITHOUT_BODY
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a client has got of a response, by which an edit that came too late is taken back."""
+
+    status: int
+    reason: bytes
+    fields: tuple[_Field, ...]
+    content: bytes | None
+    """What is kept of its body for the inspector."""
+
+    response: http.Response = field(compare=False)
+    """The object in the flow when it was sent."""
+
+    @classmethod
+    def of(cls, response: http.Response) -> "Sent":
+        data = response.data
+        return cls(data.status_code, data.reason, data.headers.fields, data.content, response)
+
+    def write(self, flow: http.HTTPFlow) -> None:
+        """Into the response of `flow`, whatever took its place."""
+        data = self.response.data
+        data.status_code, data.reason, data.content = self.status, self.reason, self.content
+        data.headers = http.Headers(self.fields)
+        flow.response = self.response
+        flow.comment = "\n".join(filter(None, (flow.comment, _NOT_SENT)))

@@ -1,0 +1,405 @@
+"""A response that a task of ours streams inside mitmproxy.
+
+mitmproxy itself can neither stream a response that it did not receive, nor notice silence, nor act when a
+server vanishes: a `stream` callable is synchronous and runs only when bytes arrive. So layers are subclassed:
+
+* `Layers` turns every HttpLayer on the stack into a RelayHttpLayer, whose streams are RelayStreams.
+* `RelayStream.make_server_connection` is reached after the `request` hook of every add-on (and after a user's
+  intercept and resume). There, and not before, the Planner says what becomes of the flow: a responder starts
+  as a task in the place of a connection, or the request leaves as a Forwarding says, or as mitmproxy does it.
+  Whatever add-ons did or failed to do, no request gets past this.
+* A client that leaves is a RequestProtocolError for the stream. It cancels the task at once, also where the
+  event itself has to queue behind a paused hook.
+
+Internals of mitmproxy 12.2 that this file leans on, to be checked at an upgrade:
+`HttpStream`: make_server_connection, send_response, flow_done, child_layer, passthrough, check_killed,
+check_invalid, handle_protocol_error, client_state, server_state, state_consume_request_body,
+request_body_buf, check_body_size (which streams a body that grows large);
+`HttpLayer`: streams, connections, make_stream, event_to_child;
+`Layer`: handle_event calls _handle_event, and queues events while a blocking command is pending;
+`Http2Server.h2_conn.stream_buffers`: bytes that HTTP/2 flow control holds back.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import Coroutine
+from typing import assert_never
+
+from mitmproxy import ctx, http
+from mitmproxy.flow import Error
+from mitmproxy.hooks import UpdateHook
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers.http import DropStream, HttpLayer, HttpStream, SendHttp
+from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
+    RequestHeaders,
+    RequestProtocolError,
+    RequestTrailers,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
+    ResponseProtocolError,
+)
+from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpResponseHeadersHook
+from mitmproxy.proxy.layers.http._http2 import Http2Server
+from mitmproxy.proxy.server import ConnectionHandler
+from mitmproxy.utils import asyncio_utils
+
+from addons.mitm.client_http1 import ClientHttp1
+from addons.mitm.forwarded import ForwardedStream, is_answer
+from addons.mitm.plans import Forwarding, Responder
+from addons.mitm.registry import TRUNCATED_KEY, FlowRegistry, Framing, name_of
+from addons.mitm.sink import Abort, End, Kill, Payload, Push, Release, Sink, handler_of
+from addons.runtime.printable import fault, unquoted
+
+BODY_LIMIT = 4 * 1024 * 1024
+"""Bytes of a relayed body that are kept in the flow for the inspector."""
+
+MOST_OPENED = 200
+"""Streams that one read may open. As many as 100 can be open at once: more were opened and reset."""
+
+LARGEST_WRITE = 1 << 15
+"""Bytes that are encrypted at once: the room for what a TLS connection once held is kept until its end."""
+
+log = logging.getLogger("rotator.relay")
+
+
+class RelayStream(ForwardedStream):
+    """One request and its response: a responder's, forwarded with another head, or left to mitmproxy."""
+
+    def __init__(self, context: Context, stream_id: int, http_layer: "RelayHttpLayer") -> None:
+        super().__init__(context, stream_id)
+        self.flows = http_layer.flows
+        self._http_layer = http_layer
+        self._task: asyncio.Task[None] | None = None
+        self._kept = bytearray()
+        self._buffering = False  # the head and what is kept have not gone out
+        self._patience: asyncio.TimerHandle | None = None
+
+    def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, RequestProtocolError):
+            self._cancel()  # at once: the event itself may have to queue behind a paused hook
+        if isinstance(event, RequestProtocolError | ResponseProtocolError):
+            event.message = unquoted(event.message)
+        return super().handle_event(event)
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, Push):
+            return self._pushed(event.message)
+        if isinstance(event, ResponseProtocolError) and self.sink is not None:
+            return _nothing()  # of a server in whose place a responder answers
+        if self.forwarding is not None and self.forwarding.screen is not None and is_answer(event):
+            return self.screened(event, self.forwarding.screen)
+        handled: layer.CommandGenerator[None] = super()._handle_event(event)
+        return handled
+
+    def make_server_connection(self) -> layer.CommandGenerator[bool]:
+        plan = self.flows.plan(self.flow)
+        if plan is None:
+            return (yield from super().make_server_connection())
+        if isinstance(plan, Forwarding):
+            self.flows.opened(self.flow, self)
+            return (yield from self.connect(plan, self._handler))
+        self.respond(plan)
+        return False  # to the base class: not connected, and nothing more to do
+
+    def check_body_size(self, request: bool) -> layer.CommandGenerator[bool]:
+        """mitmproxy begins to stream a body that grows too large, and would forward it by itself."""
+        if request and (self.flows.is_collected(self.flow) or self.flow.response):
+            self._bound_request()
+            return False
+        return self._closed_if((yield from super().check_body_size(request)))
+
+    def check_invalid(self, request: bool) -> layer.CommandGenerator[bool]:
+        return self._closed_if((yield from super().check_invalid(request)))
+
+    def _closed_if(self, over: bool) -> bool:
+        if over:
+            self.flows.closed(self.flow)
+        return over
+
+    def _bound_request(self) -> None:
+        """A body that is collected may not fill the memory: what is too long is answered now, and dropped."""
+        if self.client_state != self.state_consume_request_body:
+            return
+        length = self.flow.request.headers.get("content-length", "")
+        size = max(len(self.request_body_buf), int(length) if length.isdecimal() else 0)
+        if responder := self.flows.too_long(self.flow, size):
+            self.request_body_buf.clear()  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+            self.client_state = self.state_discard_request_body
+            self.server_state = self.state_errored
+            self.respond(responder)
+
+    def _new_sink(self) -> Sink:
+        return Sink(self, self._handler)
+
+    @property
+    def _handler(self) -> ConnectionHandler:
+        return self._http_layer.handler or handler_of(self.context.client)
+
+    def respond(self, responder: Responder) -> None:
+        self.sink = self._new_sink()
+        self.flows.opened(self.flow, self)
+        self._task = asyncio_utils.create_task(
+            responder(self.sink), name="responder", keep_ref=False, client=self.context.client.peername
+        )
+        self.flows.started(self._task)
+        self._task.add_done_callback(self._responder_done)
+
+    def _responder_done(self, task: asyncio.Task[None]) -> None:
+        """Report what escaped, and break a response that nobody will end any more."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.error("responder for %s failed: %s", name_of(self.flow), fault(error))
+        if self.sink is None or self.sink.closed:
+            return
+        if error is None and not task.cancelled():
+            log.error("responder for %s returned without end() or abort()", name_of(self.flow))
+        self._spawn(self.sink.abort("The response was not completed."))
+
+    def kill(self) -> None:
+        """Stop the responder, or the server, and break the response; the user has killed the flow."""
+        self._cancel()
+        self._spawn((self.sink or self._new_sink()).kill())
+
+    def _spawn(self, coroutine: Coroutine[None, None, None]) -> None:
+        asyncio_utils.create_task(coroutine, name="relay", keep_ref=True, client=self.context.client.peername)
+
+    def _pushed(self, payload: Payload) -> layer.CommandGenerator[None]:
+        if self.sink is None and not (isinstance(payload, Kill) and self.forwarding):
+            return _nothing()  # the response is over; the responder does not know yet
+        match payload:
+            case bytes():
+                return self._data(payload)
+            case http.Response():
+                return self._head(payload)
+            case End():
+                return self._end()
+            case Abort(message):
+                return self.handle_protocol_error(
+                    ResponseProtocolError(self.stream_id, message, ErrorCode.KILL)
+                )
+            case Kill():
+                return self._killed()
+            case Release():
+                return self._released()
+            case _:
+                assert_never(payload)
+
+    def _head(self, response: http.Response) -> layer.CommandGenerator[None]:
+        framing, self.flow.response = Framing.of(response), response
+        yield HttpResponseHeadersHook(self.flow)
+        self.flow.response = framing.restored(self.flow.response)
+        if (yield from self.check_killed(True)):
+            return
+        if seconds := self.flows.buffers(self.flow):
+            self._buffer(seconds)
+        else:
+            yield SendHttp(ResponseHeaders(self.stream_id, self.flow.response), self.context.client)
+
+    def _buffer(self, seconds: float) -> None:
+        """Keep the response back, so long that its client does not give up."""
+        self._buffering = True
+        sink = self.sink
+        if sink is not None and seconds < math.inf:
+            loop = asyncio.get_running_loop()
+            self._patience = loop.call_later(seconds, lambda: self._spawn(sink.release()))
+
+    def _released(self) -> layer.CommandGenerator[None]:
+        """The client gets what it would have had; the rest goes on as it comes."""
+        if not self._buffering:
+            return
+        self._stop_buffering()
+        assert self.flow.response
+        yield SendHttp(ResponseHeaders(self.stream_id, self.flow.response), self.context.client)
+        if self._kept:
+            yield SendHttp(ResponseData(self.stream_id, bytes(self._kept)), self.context.client)
+
+    def _stop_buffering(self) -> None:
+        self._buffering = False
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _data(self, data: bytes) -> layer.CommandGenerator[None]:
+        if len(self._kept) + len(data) > BODY_LIMIT:
+            yield from self._released()
+        room = BODY_LIMIT - len(self._kept)
+        self._kept += data[:room]
+        if len(data) > room:
+            self.flow.metadata[TRUNCATED_KEY] = True
+        for at in range(0, 0 if self._buffering else len(data), LARGEST_WRITE):
+            piece = data[at : at + LARGEST_WRITE]
+            yield SendHttp(ResponseData(self.stream_id, piece), self.context.client)
+
+    def _end(self) -> layer.CommandGenerator[None]:
+        streamed = not self._buffering
+        self._detach()
+        yield from self.send_response(already_streamed=streamed)
+
+    def send_response(self, already_streamed: bool = False) -> layer.CommandGenerator[None]:
+        """An edit of what the client has already is taken back: the flow is to show what was sent."""
+        if already_streamed:
+            self.flows.sent(self.flow)
+        yield from super().send_response(already_streamed)
+        if already_streamed and self.flows.put_back(self.flow):
+            ctx.master.addons.trigger(UpdateHook([self.flow]))
+
+    def _killed(self) -> layer.CommandGenerator[None]:
+        if self.forwarding is not None:
+            yield self.hang_up("killed")
+            self.forwarding = None
+        yield from self.check_killed(True)
+
+    def flow_done(self) -> layer.CommandGenerator[None]:
+        switch = self.flows.switched(self.flow)
+        if switch is None:
+            self.flows.closed(self.flow)
+            return super().flow_done()
+        return self._switch(switch(self.context))
+
+    def _switch(self, child: layer.Layer) -> layer.CommandGenerator[None]:
+        """As the base class does it, with another layer. The end of the message comes behind it, since data
+        may be waiting there already."""
+        self.child_layer = child
+        self._handle_event = self.passthrough  # type: ignore[method-assign]  # how layers change their state
+        yield from child.handle_event(events.Start())
+        yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
+
+    def check_killed(self, emit_error_hook: bool) -> layer.CommandGenerator[bool]:
+        killed = yield from super().check_killed(emit_error_hook)
+        if killed:
+            self._cancel()
+            self._detach()
+            self.flows.closed(self.flow)
+            yield DropStream(self.stream_id)
+        return killed
+
+    def handle_protocol_error(
+        self, event: RequestProtocolError | ResponseProtocolError
+    ) -> layer.CommandGenerator[None]:
+        """The client has left, or the responder aborts. The base class would tell a server we have not."""
+        if self.sink is None:
+            yield from self.fail(event)
+            return
+        self._detach()
+        self.client_state = self.server_state = self.state_errored
+        self.flow.error = self.flow.error or Error(event.message)
+        if isinstance(event, ResponseProtocolError):
+            yield SendHttp(event, self.context.client)
+        yield HttpErrorHook(self.flow)
+        self.flow.live = False
+        self.flows.closed(self.flow)
+        yield DropStream(self.stream_id)
+
+    def _cancel(self) -> None:
+        """Cancel the responder, once: a second time would interrupt what it does on its way out."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+
+    def _detach(self) -> None:
+        """The response is over: later pushes are ignored, a client that leaves cancels nothing any more."""
+        if self.sink is None:
+            return
+        self._stop_buffering()
+        self.sink = self._task = None
+        if self.flow.response is not None:
+            self.flow.response.data.content = bytes(self._kept)
+            if self.flow.metadata.get(TRUNCATED_KEY):
+                cut = f"the answer is not shown whole: its first {BODY_LIMIT} bytes"
+                self.flow.comment = "\n".join(filter(None, (self.flow.comment, cut)))
+        self._kept.clear()
+
+    def congestion(self) -> asyncio.Event | None:
+        """Set when HTTP/2 flow control has let this stream's bytes go; None if it holds none back."""
+        return self._http_layer.congestion(self.stream_id)
+
+
+class RelayHttpLayer(HttpLayer):
+    """An HttpLayer whose streams are RelayStreams.  Made from an HttpLayer by `adopt`, never constructed."""
+
+    flows: FlowRegistry
+    handler: ConnectionHandler | None
+    _congested: dict[int, asyncio.Event]
+    _opened: int  # streams, by what came last
+
+    @classmethod
+    def adopt(
+        cls, http_layer: HttpLayer, flows: FlowRegistry, handler: ConnectionHandler | None = None
+    ) -> None:
+        """Turn a layer that has not seen an event yet into one of ours, where it stands in its stack.
+
+        `handler` is that of its connection where the proxyserver add-on does not know it.
+        """
+        http_layer.__class__ = cls
+        assert isinstance(http_layer, cls)
+        http_layer.flows, http_layer.handler = flows, handler
+        http_layer._congested = {}
+        http_layer._opened = 0
+
+    def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
+        self._opened += 1
+        if self._opened > MOST_OPENED:
+            if self._opened == MOST_OPENED + 1:
+                yield commands.CloseConnection(self.context.client)
+            return
+        stream = RelayStream(self.context.fork(), stream_id, self)
+        self.streams[stream_id] = stream
+        yield from self.event_to_child(stream, events.Start())
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, Push):
+            return self.event_to_child(event.hops[self], event)
+        if isinstance(event, events.Start):
+            self._bound_client()
+        self._opened = 0
+        handled = _unquoted(super()._handle_event(event))
+        return self._relieve(handled) if self._congested else handled
+
+    def _bound_client(self) -> None:
+        """The base class takes what is here already, as it does for replays."""
+        client = self.context.client
+        if client.transport_protocol == "tcp" and client.alpn != b"h2":
+            self.connections.setdefault(client, ClientHttp1(self.context.fork()))
+
+    def event_to_child(
+        self, child: layer.Layer | HttpStream, event: events.Event
+    ) -> layer.CommandGenerator[None]:
+        if isinstance(event, RequestTrailers) and isinstance(child, HttpStream):
+            return _nothing()  # they may hold a key, and no HTTP/1.1 server gets them
+        # A stream's own RequestHeaders come from the client; those for a connection are about to leave.
+        if isinstance(event, RequestHeaders) and not isinstance(child, HttpStream):
+            stream = self.streams[event.stream_id]
+            assert isinstance(stream, RelayStream)
+            event = stream.as_it_leaves(event)
+        return super().event_to_child(child, event)
+
+    def congestion(self, stream_id: int) -> asyncio.Event | None:
+        """Set when HTTP/2 flow control has let the stream's bytes go; None if it holds none back."""
+        if not self._held_back(stream_id):
+            return None
+        return self._congested.setdefault(stream_id, asyncio.Event())
+
+    def _held_back(self, stream_id: int) -> bool:
+        connection = self.connections[self.context.client]
+        return isinstance(connection, Http2Server) and bool(connection.h2_conn.stream_buffers.get(stream_id))
+
+    def _relieve(self, handled: layer.CommandGenerator[None]) -> layer.CommandGenerator[None]:
+        yield from handled
+        for stream_id in [each for each in self._congested if not self._held_back(each)]:
+            self._congested.pop(stream_id).set()
+
+
+def _unquoted(handled: layer.CommandGenerator[None]) -> layer.CommandGenerator[None]:
+    """mitmproxy logs bytes that it could not read as they are."""
+    for command in handled:
+        if isinstance(command, commands.Log):
+            command.message = unquoted(command.message)
+        yield command
+
+
+def _nothing() -> layer.CommandGenerator[None]:
+    yield from ()
