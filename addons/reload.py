@@ -9,6 +9,7 @@ from pathlib import Path
 from mitmproxy import options
 
 from addons.call.answering import Answering
+from addons.call.forwarding import Forwarder
 from addons.call.recognition import Interception
 from addons.config.listening import warn_of_others
 from addons.config.settings import ConfigError, Settings, load, load_again, watched
@@ -27,9 +28,14 @@ class Control:
     """Hands settings to those who follow them. `opts` are mitmproxy's."""
 
     def __init__(
-        self, interception: Interception, answering: Answering, journal: Journal, redactor: Redactor
+        self,
+        interception: Interception,
+        forwarder: Forwarder,
+        answering: Answering,
+        journal: Journal,
+        redactor: Redactor,
     ) -> None:
-        self._interception, self._answering = interception, answering
+        self._interception, self._forwarder, self._answering = interception, forwarder, answering
         self._journal, self._redactor = journal, redactor
         self._watch = Watch(self._reload)
         self._settings: Settings | None = None
@@ -97,7 +103,8 @@ class Control:
         if upstream is None or not self._state(opts.rotator_state, settings):
             return
         self._settings = settings
-        self._interception.configure(settings, found)
+        self._interception.configure(settings)
+        self._forwarder.configure(found)
         self._say_once((*notices(opts, os.environ), in_short(found)))
         self._answering.configure(settings, upstream)
         self._watch.files(watched(settings))

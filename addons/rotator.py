@@ -12,7 +12,8 @@ from mitmproxy import addonmanager, command, ctx, exceptions, flow, hooks, http,
 
 from addons.call.answering import Answering
 from addons.call.departure import Departure, is_short
-from addons.call.recognition import Intercepted, Interception
+from addons.call.forwarding import Forwarder
+from addons.call.recognition import Intercepted, Interception, error_response
 from addons.config.listening import PASTE
 from addons.config.settings import ConfigError, known_protocols
 from addons.credentials.pool import Pool
@@ -36,7 +37,7 @@ from addons.startup import (
     spare_closed_loop,
     unknown_options,
 )
-from addons.websocket.hooks import WebSockets, guard_choice
+from addons.websocket.hooks import SWITCHED, WebSockets, guard_choice
 from protocols.model.errors import Fault
 from protocols.registry import Registry
 from rewrite.credentials.notices import Notice
@@ -82,12 +83,14 @@ class Rotator:
         self._housekeeping = memory.Housekeeping(memory.clean)
         self._interception = Interception(registry, pool, self._journal, redactor)
         self._answering = Answering(registry, pool, self._journal, Traces(redactor))
-        self._departure = Departure(self._interception, self._answering, self._journal)
+        self._forwarder = Forwarder(pool, self._journal)
+        passing = self._interception, self._forwarder, self._answering, self._journal
+        self._departure = Departure(*passing)
         self._flows = FlowRegistry(self._departure)
-        self._websockets = WebSockets(self._flows, self._interception, self._answering, self._journal)
+        self._websockets = WebSockets(self._flows, *passing)
         layers = Layers(self._flows, self._interception.is_provider)
-        self._front = Front(self._flows, layers, self._interception.tunnel)
-        self._control = Control(self._interception, self._answering, self._journal, redactor)
+        self._front = Front(self._flows, layers, self._forwarder.tunnel)
+        self._control = Control(*passing, redactor)
 
     def load(self, loader: addonmanager.Loader) -> None:
         loader.add_option(
@@ -155,10 +158,10 @@ class Rotator:
             return
         try:
             intercepted = self._interception.admit(flow)
-            refusal = self._interception.refusal(flow)
+            response = self._interception.error_response(flow)
             if flow.response is not None:
                 return  # another add-on has answered, for want of a password (proxyauth) above all
-            if ours := refusal or self._at_once(flow, intercepted):
+            if ours := response or self._at_once(flow, intercepted):
                 flow.request.stream = False
                 flow.response = ours
             elif intercepted and (intercepted.operation or is_short(flow.request)):
@@ -178,10 +181,13 @@ class Rotator:
         self._journal.notice(Notice(f"resumed: {which or 'all keys'} may be used at once"))
 
     def _at_once(self, flow: http.HTTPFlow, intercepted: Intercepted | None) -> http.Response | None:
-        """An answer that no provider is asked for."""
+        """An answer that no provider is asked for: about a kept response, or to a handshake."""
         if intercepted is None:
             return None
-        return self._answering.kept(flow, intercepted) or self._websockets.answer(flow)
+        kept = self._answering.kept(flow, intercepted) if intercepted.operation is None else None
+        if kept is None and "upgrade" in flow.request.headers:
+            return self._websockets.answer(flow)
+        return kept
 
     def _failed(self, flow: http.HTTPFlow, error: Exception) -> None:
         self._journal.failed(f"{flow.request.method} to {flow.request.pretty_host}", error)
@@ -190,10 +196,11 @@ class Rotator:
         self._departure.refuse(flow)
         flow.request.stream = False
         fault = Fault(502, "proxy_fault", "a fault of the proxy, not of the provider", should_retry=False)
-        flow.response = self._interception.fault(intercepted, fault)
+        flow.response = error_response(intercepted, fault)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
-        guard_choice(flow)
+        if flow.response is not None and flow.response.status_code == SWITCHED:
+            guard_choice(flow.request, flow.response)
 
     def response(self, flow: http.HTTPFlow) -> None:
         self._answering.over(flow)
@@ -212,7 +219,7 @@ class Rotator:
             self._journal.notice(Notice(text, warning=True))
 
     def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
-        self._interception.authorize_proxy(flow)
+        self._forwarder.authorize_proxy(flow)
 
     async def _refuse_our_own(self, flow: http.HTTPFlow) -> bool:
         """The proxy is no way to its own insides: neither to its ports nor to mitmweb's."""

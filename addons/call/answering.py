@@ -14,9 +14,9 @@ from mitmproxy import http
 
 from addons.call.driver import Driver, Response, Work, pass_once
 from addons.call.planning import Plan, Planned, Planner
-from addons.call.recognition import Intercepted, own_lease, written
+from addons.call.recognition import Intercepted
 from addons.call.refusal import Passing, Refusal
-from addons.call.request import dropped, outgoing
+from addons.call.request import dropped, outgoing, own_lease, written
 from addons.config.settings import Settings
 from addons.credentials.pool import NO_LEASE, Asker, Lease, Pool
 from addons.mitm.messages import headers_of, wire_request, without_hops

@@ -10,7 +10,8 @@ from weakref import WeakSet
 from mitmproxy import flowfilter, http
 
 from addons.call.answering import Answering
-from addons.call.recognition import Intercepted, Interception, Unadmitted
+from addons.call.forwarding import Forwarder
+from addons.call.recognition import Intercepted, Interception, Unadmitted, error_response
 from addons.mitm.plans import Forwarding, Responder
 from addons.mitm.sink import Sink, answer_with
 from addons.records.journal import Journal
@@ -34,8 +35,11 @@ _OWN_FAULT = "a fault of the proxy, not of the provider"
 class Departure:
     """Plans for the stream layer; what `addons.mitm.plans.Planner` asks for."""
 
-    def __init__(self, interception: Interception, answering: Answering, journal: Journal) -> None:
-        self._interception, self._answering, self._journal = interception, answering, journal
+    def __init__(
+        self, interception: Interception, forwarder: Forwarder, answering: Answering, journal: Journal
+    ) -> None:
+        self._interception, self._forwarder = interception, forwarder
+        self._answering, self._journal = answering, journal
         self._filter: flowfilter.TFilter | None = None
         self._refused: WeakSet[http.HTTPFlow] = WeakSet()
 
@@ -70,7 +74,7 @@ class Departure:
     def _too_large(self, intercepted: Intercepted | None, bound: str) -> http.Response:
         message = f"the request has more than {bound}"
         fault = Fault(413, "request_too_large", message, should_retry=False)
-        return self._interception.fault(intercepted, fault)
+        return error_response(intercepted, fault)
 
     def plan(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
         try:
@@ -90,12 +94,12 @@ class Departure:
         intercepted = self._interception.leaving(flow)
         if intercepted is None:
             self._note_moved(flow)
-            self._interception.reroute(flow)
+            self._forwarder.reroute(flow)
             return None
-        if refusal := self._interception.refusal(flow):
-            return answer_with(refusal)
+        if response := self._interception.error_response(flow):
+            return answer_with(response)
         if intercepted.operation is None:
-            return self._interception.forwarding(flow, intercepted)
+            return self._forwarder.forwarding(flow, intercepted)
         if flow.request.raw_content is None:
             return self._kept_here(flow, intercepted, _TURNED)
         if "content-encoding" in flow.request.headers:
@@ -136,7 +140,7 @@ class Departure:
 
     def _fault(self, intercepted: Intercepted | None, message: str) -> http.Response:
         fault = Fault(502, "proxy_fault", message, should_retry=False)
-        return self._interception.fault(intercepted, fault)
+        return error_response(intercepted, fault)
 
 
 def is_short(request: http.Request) -> bool:

@@ -1,57 +1,37 @@
-"""Which flows are ours, and what becomes of them: answered by an Exchange, or passed through.
+"""Which flows are ours: whose request one is, what it asks for, and with which credential it may go on.
 
 A flow of a provider's host loses its credential as soon as its head is here: it lives on in memory, and
 a fingerprint stays in the flow. What leaves is written on a copy.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from mitmproxy import http
 from mitmproxy.net.http.url import parse_authority
-from mitmproxy.proxy import layer
-from mitmproxy.proxy.mode_specs import RegularMode, Socks5Mode
-from pydantic import SecretStr
 
-from addons.call.pages import page_of
 from addons.config.settings import Configured, Settings
 from addons.credentials import carriers, subprotocols
 from addons.credentials.carriers import ClientCredential
-from addons.credentials.pool import Lease, Pool
-from addons.credentials.screen import KeyScreen
+from addons.credentials.pool import Pool
 from addons.mitm.handshake import is_handshake
-from addons.mitm.messages import (
-    address_of,
-    bytes_of,
-    forwardable,
-    headers_of,
-    replaced,
-    set_headers,
-    without_hops,
-)
-from addons.mitm.plans import Forwarding, Responder
-from addons.mitm.sink import answer_with
+from addons.mitm.messages import bytes_of, headers_of, set_headers, without_hops
 from addons.records.journal import Journal, record_of
 from addons.secrets.redaction import Redactor, key_shaped
-from addons.upstream.proxies import NO_PROXIES, Proxies, spec, tunnel
 from protocols.base import WireProtocol
 from protocols.model.call import Operation
 from protocols.model.errors import Fault
-from protocols.model.http import Headers
-from protocols.model.origin import Origin, is_field_value, is_host, is_method, is_origin_form
+from protocols.model.origin import Origin, fits, is_field_value, is_host, is_method, is_normal, is_origin_form
 from protocols.registry import Registry
-from rewrite.catalog.paths import fits, is_normal
 from rewrite.catalog.providers import Provider, pool_origin, serves
 from rewrite.credentials.notices import Notice
 from rewrite.responses.store import PROTOCOL as RESPONSES
 
-OWN = "client"
-"""The name under which a client's own credential stands in the records."""
-
+UNNAMED = "a page that the browser does not name"
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 _BAD_HOST = "The Host header of this request is not a host name: send the name of the server alone.\n"
 _BAD_TARGET = (
     "the target of this request is not a path of its host: it has to begin with / and be percent-encoded, "
@@ -68,26 +48,43 @@ _LONGEST_ORIGIN = 200
 _FOR_PROXIES = "proxy-authorization"
 _PASSWORDS = frozenset({_FOR_PROXIES, "cookie"})
 LONGEST_MEMORY = 1_000
-_NO_SECRET = SecretStr("")
 
 
 @dataclass(frozen=True, slots=True)
 class Intercepted:
-    """A flow of a provider. `operation` None: its path is not ours to answer; `origin`: where the provider
-    is, for one that is elsewhere for each of its customers where the client found it. `page`: the web page
-    that asks, whose origin the config does not allow; empty: none."""
+    """A flow of a provider."""
 
     configured: Configured
+    """The provider, with its pool."""
     protocol: WireProtocol | None
+    """In which its client gets answers. None: the registry has none that the provider speaks."""
     operation: Operation | None
+    """What it asks for. None: its path is not ours to answer."""
     own: ClientCredential | None
+    """What its client sent for a key."""
     pooled: bool
+    """Whether a key of the pool takes the place of the client's."""
     origin: Origin
+    """Where the provider is: for one that has a host for each of its customers, where the client found it."""
     page: str = ""
+    """The web page that asks, if the config does not allow its origin. Empty: none."""
+    provider: Provider = field(init=False, repr=False)
+    """That of `configured`."""
 
-    @property
-    def provider(self) -> Provider:
-        return self.configured.provider
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "provider", self.configured.provider)
+
+
+@dataclass(frozen=True, slots=True)
+class _Accepted:
+    """A head that may go on, and all that was looked at to know it."""
+
+    settings: Settings
+    """Those in force."""
+    found: Intercepted
+    """What it was recognised as."""
+    head: tuple[object, ...]
+    """The head itself, see `_head_of`."""
 
 
 class Unadmitted(Exception):
@@ -95,18 +92,19 @@ class Unadmitted(Exception):
 
 
 class Interception:
-    """Recognises flows, and says how those leave that are passed through."""
+    """Recognises flows, and takes their credentials out."""
 
     def __init__(self, registry: Registry, pool: Pool, journal: Journal, redactor: Redactor) -> None:
         self._registry, self._pool, self._journal, self._redactor = registry, pool, journal, redactor
         self._settings: Settings | None = None
-        self._proxies = NO_PROXIES
+        self._spoken: dict[tuple[str, ...], tuple[WireProtocol, ...]] = {}
         self._flows: WeakKeyDictionary[http.HTTPFlow, Intercepted] = WeakKeyDictionary()
+        self._accepted: WeakKeyDictionary[http.HTTPFlow, _Accepted] = WeakKeyDictionary()
         self._pages: set[str] = set()
         self._remembered: OrderedDict[tuple[str, str], ClientCredential] = OrderedDict()
 
-    def configure(self, settings: Settings, found: Proxies = NO_PROXIES) -> None:
-        self._settings, self._proxies = settings, found
+    def configure(self, settings: Settings) -> None:
+        self._settings = settings
         self._pool.configure(settings)
         self._redactor.keep(self._pool.secrets())
 
@@ -135,6 +133,8 @@ class Interception:
 
         Raises Unadmitted for a provider's that `admit` has not seen.
         """
+        if self._is_unchanged(flow):
+            return self._flows[flow]
         former = self._flows.get(flow)
         place = self._place(flow.request) or _still(former, flow.request)
         if place is None:
@@ -147,6 +147,16 @@ class Interception:
             now = self._recognised(flow.request, *place, written_since)
         self._flows[flow] = now
         return now
+
+    def _is_unchanged(self, flow: http.HTTPFlow) -> bool:
+        """Whether a head was found to be good, and nothing of what was looked at then is another now."""
+        accepted = self._accepted.get(flow)
+        return (
+            accepted is not None
+            and accepted.settings is self._settings
+            and accepted.found is self._flows.get(flow)
+            and accepted.head == _head_of(flow.request)
+        )
 
     def _written_since(self, flow: http.HTTPFlow, provider: str) -> ClientCredential | None:
         """What an add-on or the user has put into a flow that had no credential left."""
@@ -190,22 +200,32 @@ class Interception:
         """What `admit` found."""
         return self._flows.get(flow)
 
-    def refusal(self, flow: http.HTTPFlow) -> http.Response | None:
-        """The answer to a head that may not go on; None: it may."""
-        request, intercepted = flow.request, self._flows.get(flow)
-        if not ascii_host(request):
+    def error_response(self, flow: http.HTTPFlow) -> http.Response | None:
+        """The error response to a head that may not go on; None: it may."""
+        if self._is_unchanged(flow):
+            return None
+        if not ascii_host(flow.request):
             self.strip(flow)
-            return self.fault(None, Fault(400, "invalid_request", _BAD_HOST, should_retry=False))
+            return error_response(None, Fault(400, "invalid_request", _BAD_HOST, should_retry=False))
+        intercepted = self._flows.get(flow)
         if intercepted is None:
             return None
+        if fault := self._fault(flow.request, intercepted):
+            return error_response(intercepted, fault)
+        assert self._settings is not None
+        self._accepted[flow] = _Accepted(self._settings, intercepted, _head_of(flow.request))
+        return None
+
+    def _fault(self, request: http.Request, intercepted: Intercepted) -> Fault | None:
+        """What is wrong with a head; None: nothing."""
         good = is_method(request.method) and is_origin_form(request.data.path)
         if not good or _names_two_hosts(request):
-            return self.fault(intercepted, Fault(400, "invalid_request", _BAD_TARGET, should_retry=False))
-        if not all(map(is_field_value, _values(request, intercepted.own))):
-            return self.fault(intercepted, Fault(400, "invalid_request", _BAD_FIELD, should_retry=False))
+            return Fault(400, "invalid_request", _BAD_TARGET, should_retry=False)
+        if not is_field_value(_values(request, intercepted.own)):
+            return Fault(400, "invalid_request", _BAD_FIELD, should_retry=False)
         if intercepted.page and intercepted.operation and intercepted.own is None and self._has_pool():
             message = _PAGE.format(page=intercepted.page[:_LONGEST_ORIGIN])
-            return self.fault(intercepted, Fault(403, "forbidden", message, should_retry=False))
+            return Fault(403, "forbidden", message, should_retry=False)
         return None
 
     def _has_pool(self) -> bool:
@@ -244,12 +264,17 @@ class Interception:
     def _match(
         self, provider: Provider, request: http.Request
     ) -> tuple[WireProtocol | None, Operation | None]:
-        path = request.path.partition("?")[0]
-        spoken = [self._registry[name] for name in provider.protocols if name in self._registry]
+        path, spoken = request.path.partition("?")[0], self._protocols(provider.protocols)
         for protocol in spoken:
             if operation := protocol.match(request.method, path):
                 return protocol, operation
         return next(iter(spoken), None), None
+
+    def _protocols(self, names: tuple[str, ...]) -> tuple[WireProtocol, ...]:
+        """Those of the registry, looked up once."""
+        if names not in self._spoken:
+            self._spoken[names] = tuple(self._registry[name] for name in names if name in self._registry)
+        return self._spoken[names]
 
     def _is_pooled(
         self, configured: Configured, own: ClientCredential | None, target: str, *, passed: bool
@@ -297,87 +322,22 @@ class Interception:
         flow.request.path = target
         _forget_backup(flow)
 
-    # -- passed through -------------------------------------------------------------------------------
 
-    def forwarding(self, flow: http.HTTPFlow, intercepted: Intercepted) -> Forwarding:
-        """How a flow leaves that is not answered by us: one attempt, on one credential."""
-        provider = intercepted.provider
-        lease = self.account(intercepted)
-        record = {"provider": provider.name, "passed_through": True, "credential": lease.name}
-        self._journal.begin(flow, record)
-        origin = intercepted.origin
-        way = self._proxies.to_provider(origin)
-        authorization = self._proxies.authorization(address_of(way)) if way else ""
-        head = partial(self._head, intercepted, lease, authorization)
-        head(flow.request.copy())  # tried here, where a fault of ours can still be told to the client
-        screen = KeyScreen(lease.secret, chunks=flow.request.is_http11) if lease.pooled else None
-        failed = partial(self._unanswered, flow, intercepted)
-        return Forwarding(origin.address, origin.is_secure, head, failed, spec(way), screen)
-
-    def _unanswered(self, flow: http.HTTPFlow, intercepted: Intercepted, message: str) -> Responder:
-        """The provider gave no answer to what passed through. Nothing says that it may not be asked again."""
-        text = f"{intercepted.provider.name} gave no answer: {message}"
-        self._journal.begin(flow, {"end": "rejected", "words": text, "status": 502})
-        line = f"{flow.request.method} {flow.request.path.partition('?')[0]}: {text}"
-        self._journal.notice(Notice(line, warning=True))
-        return answer_with(self.fault(intercepted, Fault(502, "unreachable", text)))
-
-    def authorize_proxy(self, flow: http.HTTPFlow) -> None:
-        """A request to a proxy on the way: the user name that its URL has goes with it."""
-        if authorization := self._proxies.authorization(flow.server_conn.address):
-            flow.request.headers["Proxy-Authorization"] = authorization
-
-    def reroute(self, flow: http.HTTPFlow) -> None:
-        """What passes and is decrypted, though it is no provider's, goes through the shell's proxy too."""
-        is_named = isinstance(flow.client_conn.proxy_mode, RegularMode | Socks5Mode)
-        if is_named and flow.request.scheme == "https":
-            flow.server_conn.via = (
-                spec(self._proxies.to_host(flow.request.host, flow.request.port)) or flow.server_conn.via
-            )
-
-    def tunnel(self, nextlayer: layer.NextLayer) -> None:
-        tunnel(nextlayer, self._proxies)
-
-    def account(self, intercepted: Intercepted) -> Lease:
-        """The credential of a passed-through flow: always the same one."""
-        lease = self._pool.account(intercepted.provider.name) if intercepted.pooled else None
-        return lease or own_lease(intercepted)
-
-    @staticmethod
-    def _head(
-        intercepted: Intercepted, lease: Lease, authorization: str, request: http.Request
-    ) -> http.Request:
-        """`authorization`: for a proxy on the way that gets the request in the clear, without a CONNECT."""
-        kept = forwardable(request.method, headers_of(request))
-        headers, target = written(intercepted, lease, kept, request.path)
-        origin = intercepted.origin
-        set_headers(request, replaced(headers, "host", origin.authority))
-        if request.authority:  # of HTTP/2, or in absolute form, which a proxy on the way needs in the clear
-            stays = not (request.is_http11 and origin.is_secure)
-            request.authority = origin.authority if stays else ""
-            request.scheme = origin.scheme
-            if stays and request.is_http11 and authorization:
-                request.headers["Proxy-Authorization"] = authorization
-        request.data.path = origin.under(bytes_of(target))
-        return request
-
-    @staticmethod
-    def fault(intercepted: Intercepted | None, fault: Fault) -> http.Response:
-        """An error of ours in the client's protocol where that is known."""
-        if intercepted is None or intercepted.protocol is None:
-            return http.Response.make(fault.status, fault.message, {"content-type": "text/plain"})
-        answer = intercepted.protocol.error(fault)
-        return http.Response.make(answer.status, answer.body, dict(answer.headers))
+def error_response(intercepted: Intercepted | None, fault: Fault) -> http.Response:
+    """A fault in the client's protocol, where that is known."""
+    if intercepted is None or intercepted.protocol is None:
+        return http.Response.make(fault.status, fault.message, {"content-type": "text/plain"})
+    answer = intercepted.protocol.error(fault)
+    return http.Response.make(answer.status, answer.body, dict(answer.headers))
 
 
 def _is_own_affair(provider: Provider, path: str, *, passed: bool) -> bool:
     """Whether a path keeps the client's own credential. A passed-through one also does if it could be read as
     another path; a call's does only if it could be read as one of those that do."""
+    if is_normal(path) is not passed:
+        return passed
     prefix = provider.origin.prefix if provider.origin else ""
-    is_own = fits(path, provider.own_credential_paths, prefix)
-    if is_normal(path):
-        return passed and is_own
-    return passed or is_own
+    return fits(path, provider.own_credential_paths, prefix)
 
 
 def _origin(configured: Configured, request: http.Request, host: str, *, pooled: bool) -> Origin:
@@ -397,10 +357,39 @@ def _names_two_hosts(request: http.Request) -> bool:
     return named.lower() != request.pretty_host.lower()
 
 
-def _values(request: http.Request, own: ClientCredential | None) -> Iterator[bytes]:
-    """Of all headers that a client sent."""
-    yield from (value for _, value in request.headers.fields)
-    yield from (bytes_of(one.value.get_secret_value()) for one in (own.carried if own else ()))
+def _values(request: http.Request, own: ClientCredential | None) -> bytes:
+    """Of all headers that a client sent: joined, they have a break if one of them has."""
+    carried = (bytes_of(one.value.get_secret_value()) for one in (own.carried if own else ()))
+    return b" ".join((*(value for _, value in request.headers.fields), *carried))
+
+
+def _head_of(request: http.Request) -> tuple[object, ...]:
+    """All of a head. Its headers are a tuple of tuples of bytes."""
+    data = request.data
+    where = data.scheme, data.host, data.port, data.authority, data.path
+    return data.http_version, data.method, *where, data.headers.fields
+
+
+def page_of(request: http.Request) -> str:
+    """The origin of the web page that asks, empty where none does. A page of the same host is its provider's
+    own, and some libraries send such an origin with no page.
+
+    Browsers say so themselves: `Origin`, which no page can change, and `Sec-Fetch-Site` where the former is
+    missing (a GET without CORS). Neither is sent by an SDK.
+    """
+    origin = request.headers.get("origin", "")
+    if origin:
+        return "" if _authority_of(origin) == (request.pretty_host.lower(), request.port) else origin
+    site = request.headers.get("sec-fetch-site", "").lower()
+    return UNNAMED if site in {"cross-site", "same-site"} else ""
+
+
+def _authority_of(origin: str) -> tuple[str, int] | None:
+    try:
+        parts = urlsplit(origin)
+        return (parts.hostname or "", parts.port or _DEFAULT_PORTS[parts.scheme])
+    except (ValueError, KeyError):
+        return None
 
 
 def ascii_host(request: http.Request) -> str:
@@ -426,24 +415,3 @@ def _forget_backup(flow: http.HTTPFlow) -> None:
     if backup:
         stripped = flow.request.get_state()  # type: ignore[no-untyped-call]  # mitmproxy has no types here
         backup["request"].update(headers=stripped["headers"], path=stripped["path"])
-
-
-def own_lease(intercepted: Intercepted) -> Lease:
-    """The client's own credential, which is not the pool's to settle."""
-    own = intercepted.own
-    return Lease(OWN, own.secret if own else _NO_SECRET, pooled=False)
-
-
-def written(intercepted: Intercepted, lease: Lease, headers: Headers, target: str) -> tuple[Headers, str]:
-    """`headers` (without hops) and `target` of a client with the credential of `lease` on them.
-
-    Beside a key of the pool nothing names an account of the client's.
-    """
-    headers, target, _ = carriers.take_out(headers, target)
-    provider, own = intercepted.provider, intercepted.own
-    if not lease.pooled:
-        return carriers.put_back(headers, target, own) if own else (headers, target)
-    headers, target = carriers.write(
-        headers, target, lease.secret, auth=provider.auth, accepts=provider.accepts, like=own
-    )
-    return tuple(pair for pair in headers if pair[0].lower() not in provider.account_headers), target

@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from mitmproxy import http
+from pydantic import SecretStr
 
 from addons.call.planning import Planned
-from addons.call.recognition import Intercepted, written
+from addons.call.recognition import Intercepted
 from addons.credentials import carriers
 from addons.credentials.pool import Lease
 from addons.mitm.messages import bytes_of, headers_of, wire_request, without_hops
@@ -16,6 +17,10 @@ from protocols.model.wirejson import dump
 ACROSS_PROVIDERS = frozenset({"accept", "user-agent"})
 """Headers of a client that another provider than the one it called may see, besides the content's type."""
 
+OWN = "client"
+"""The name under which a client's own credential stands in the records."""
+
+_NO_SECRET = SecretStr("")
 _FRAMING = frozenset({"content-length", "content-encoding", "host", "transfer-encoding"})
 
 
@@ -86,3 +91,24 @@ def _request(planned: Planned, rendered: Rendered, method: str, headers: Headers
     target = planned.origin.under(bytes_of(rendered.path))
     body = dump(rendered.body) if rendered.body else b""
     return UpstreamRequest(planned.origin, method, target, headers, body)
+
+
+def own_lease(intercepted: Intercepted) -> Lease:
+    """The client's own credential, which is not the pool's to settle."""
+    own = intercepted.own
+    return Lease(OWN, own.secret if own else _NO_SECRET, pooled=False)
+
+
+def written(intercepted: Intercepted, lease: Lease, headers: Headers, target: str) -> tuple[Headers, str]:
+    """`headers` (without hops) and `target` of a client with the credential of `lease` on them.
+
+    Beside a key of the pool nothing names an account of the client's.
+    """
+    headers, target, _ = carriers.take_out(headers, target)
+    provider, own = intercepted.provider, intercepted.own
+    if not lease.pooled:
+        return carriers.put_back(headers, target, own) if own else (headers, target)
+    headers, target = carriers.write(
+        headers, target, lease.secret, auth=provider.auth, accepts=provider.accepts, like=own
+    )
+    return tuple(pair for pair in headers if pair[0].lower() not in provider.account_headers), target

@@ -10,7 +10,8 @@ from pydantic import SecretStr
 from wsproto.extensions import Extension
 
 from addons.call.answering import Answering
-from addons.call.recognition import Intercepted, Interception
+from addons.call.forwarding import Forwarder
+from addons.call.recognition import Intercepted, Interception, error_response
 from addons.credentials import subprotocols
 from addons.mitm.handshake import Accepted, accept, bad_handshake, is_handshake, is_keyed
 from addons.mitm.registry import FlowRegistry
@@ -23,7 +24,9 @@ from protocols.model.errors import Fault
 from rewrite.catalog.providers import WebSocket
 
 _REFUSED = "WebSockets are not offered here: ask over HTTP"
-_SWITCHED = 101
+SWITCHED = 101
+"""The status of an answer that accepts a WebSocket."""
+
 _FROM_A_PAGE = (
     "a web page ({}) may not open a WebSocket here without a key of its own: "
     'to let it, put its origin into [browsers] allow = ["https://..."] of the proxy\'s config'
@@ -34,9 +37,14 @@ class WebSockets:
     """Hands each to the one that knows."""
 
     def __init__(
-        self, flows: FlowRegistry, interception: Interception, answering: Answering, journal: Journal
+        self,
+        flows: FlowRegistry,
+        interception: Interception,
+        forwarder: Forwarder,
+        answering: Answering,
+        journal: Journal,
     ) -> None:
-        self._flows, self._interception = flows, interception
+        self._flows, self._interception, self._forwarder = flows, interception, forwarder
         self._answering, self._journal = answering, journal
 
     def answer(self, flow: http.HTTPFlow) -> http.Response | None:
@@ -58,7 +66,7 @@ class WebSockets:
         """Browsers let any page open a WebSocket to anywhere, and read what it says."""
         self._note(flow, intercepted, "refused")
         message = _FROM_A_PAGE.format(intercepted.page[:200])
-        return _answer(intercepted, Fault(403, "forbidden", message, should_retry=False))
+        return error_response(intercepted, Fault(403, "forbidden", message, should_retry=False))
 
     def _passed(self, flow: http.HTTPFlow) -> http.Response | None:
         if not is_keyed(flow.request):
@@ -74,7 +82,7 @@ class WebSockets:
         intercepted = self._interception.intercepted(flow)
         if intercepted is None or not intercepted.pooled:
             return []
-        return [self._interception.account(intercepted).secret]
+        return [self._forwarder.account(intercepted).secret]
 
     def _bridged(self, flow: http.HTTPFlow, turns: Intercepted) -> http.Response:
         match accept(flow.request):
@@ -100,27 +108,21 @@ def _is_authorized(flow: http.HTTPFlow, intercepted: Intercepted, turns: Interce
     return intercepted.own is not None or (turns is None and "cookie" in flow.request.headers)
 
 
-def guard_choice(flow: http.HTTPFlow) -> None:
-    """A subprotocol is left out that a provider chose and its client did not offer, such as the item with a
-    key of the pool; the client then judges for itself (RFC 6455, section 4.1)."""
-    if flow.response is None or flow.response.status_code != _SWITCHED:
-        return
-    chosen = flow.response.headers.get(subprotocols.HEADER)
-    offers = ",".join(flow.request.headers.get_all(subprotocols.HEADER))
+def guard_choice(request: http.Request, response: http.Response) -> None:
+    """Of a provider that accepted a WebSocket.
+
+    A subprotocol is left out that the provider chose and its client did not offer, such as the item with a
+    key of the pool. The client then judges for itself (RFC 6455, section 4.1).
+    """
+    chosen = response.headers.get(subprotocols.HEADER)
+    offers = ",".join(request.headers.get_all(subprotocols.HEADER))
     if chosen is not None and not subprotocols.is_offered(chosen, offers):
-        del flow.response.headers[subprotocols.HEADER]
+        del response.headers[subprotocols.HEADER]
 
 
 def _refusal(turns: Intercepted) -> http.Response:
     """Measured: codex asks over HTTP at once after a 426, and only after that. It has to say what is spoken
     instead (RFC 9110, section 15.5.22)."""
-    answer = _answer(turns, Fault(426, "websocket_refused", _REFUSED, should_retry=False))
+    answer = error_response(turns, Fault(426, "websocket_refused", _REFUSED, should_retry=False))
     answer.headers["upgrade"], answer.headers["connection"] = "HTTP/1.1", "upgrade"
     return answer
-
-
-def _answer(intercepted: Intercepted, fault: Fault) -> http.Response:
-    if intercepted.protocol is None:
-        return http.Response.make(fault.status, fault.message, {"content-type": "text/plain"})
-    answer = intercepted.protocol.error(fault)
-    return http.Response.make(answer.status, answer.body, dict(answer.headers))

@@ -1,13 +1,19 @@
-"""Where requests go, and what of a request may say so: origins, host names and targets (RFC 3986, RFC 9112).
+"""Where requests go, and what of a request may say so: origins, host names, targets and paths.
 
 A base URL is parsed once, into an `Origin`. After that nothing is joined to it as text and parsed again: a
-request has an origin, and a target in origin form, which can name a path alone.
+request has an origin, and a target in origin form, which can name a path alone (RFC 3986, RFC 9112).
+
+A server may read a path more leniently than it is written (RFC 3986, section 6). Which credential a path gets
+is decided on what it can mean: in any case, decoded, without dot segments. A path that can be read in two
+ways is not in normal form.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 _PORTS = {"http": 80, "https": 443}
 _LAST_PORT = 0xFFFF
@@ -18,6 +24,17 @@ _NAME = re.compile(r"([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?")
 _ORIGIN_FORM = re.compile(rb"/[!-\"$-~]*")
 _BREAK = re.compile(rb"[\r\n\0]")
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_DEEPEST = 4
+"""How often an encoding of an encoding is undone; deeper ones are not in normal form anyhow."""
+
+_AMBIGUOUS = re.compile(r"[\\;]|//|/\.{1,2}(?:/|$)")
+_ENCODED = re.compile(r"%([0-9A-Fa-f]{2})?")
+
+# Bytes that an encoding may stand for: no letter that needs none, none that a server may take for a separator
+# once it is decoded, no control, and of UTF-8 none that begins a longer form of ASCII.
+_ENCODABLE = (
+    frozenset(b" !\"$&'()*+,:<=>@[]^`{|}") | frozenset(range(0x80, 0xC0)) | frozenset(range(0xC2, 0xF5))
+)
 
 
 def is_host(text: str) -> bool:
@@ -97,3 +114,31 @@ def parsed(base_url: str) -> Origin:
         raise ValueError("not a base URL")
     port = parts.port or _PORTS.get(parts.scheme, 0)
     return Origin(parts.scheme, parts.hostname or "", port, parts.path.rstrip("/"))
+
+
+def is_normal(path: str) -> bool:
+    """Whether `path` can be read in one way only; letters in any case are the same path here."""
+    encoded = (int(found[1] or "0", 16) for found in _ENCODED.finditer(path))
+    return not _AMBIGUOUS.search(path) and all(byte in _ENCODABLE for byte in encoded)
+
+
+def normalised(path: str) -> str:
+    """`path` in lower case, decoded, with single slashes, without dot segments and a slash at its end."""
+    for _ in range(_DEEPEST):
+        path = unquote(path)
+    kept: list[str] = []
+    for segment in path.replace("\\", "/").lower().split("/"):
+        name = segment.partition(";")[0]
+        if name == "..":
+            del kept[-1:]
+        elif name not in ("", "."):
+            kept.append(name)
+    return "/" + "/".join(kept)
+
+
+def fits(path: str, globs: Iterable[str], prefix: str = "") -> bool:
+    """Whether `path` is one of `globs` (fnmatchcase), however it is written; `prefix`: that of a base URL,
+    which may stand before it."""
+    plain = normalised(path)
+    forms = {plain, plain.removeprefix(normalised(prefix))} if prefix else {plain}
+    return any(fnmatchcase(form, glob.lower()) for form in forms for glob in globs)

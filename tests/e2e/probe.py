@@ -14,7 +14,7 @@ from typing import Any
 from mitmproxy import ctx, http
 from mitmproxy.flow import Flow
 
-from addons.call import answering, recognition, request
+from addons.call import answering, forwarding, recognition, request
 from addons.call.driver import Driver
 from addons.credentials.pool import Pool
 from addons.mitm.registry import FlowRegistry
@@ -28,9 +28,9 @@ SECRET_WORDS = "a fault that quotes sk-pool-number-one"
 
 PLACES: dict[str, tuple[Any, str]] = {
     "admit": (recognition.Interception, "admit"),
-    "forwarding": (recognition.Interception, "forwarding"),
+    "forwarding": (forwarding.Forwarder, "forwarding"),
     "written": (request, "written"),
-    "forwarded_head": (recognition, "written"),
+    "forwarded_head": (forwarding, "written"),
     "acquire": (Pool, "acquire"),
     "release": (Pool, "release"),
     "handle": (Exchange, "handle"),

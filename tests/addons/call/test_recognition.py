@@ -1,88 +1,26 @@
-"""Which key a flow leaves with, and where to, under a config that is read from its text."""
+"""Which flows are a provider's, and what is known of them before they leave."""
 
 import logging
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from mitmproxy import http
-from mitmproxy.test import tflow
 
-from addons.call.recognition import Interception
-from addons.config.settings import known_protocols, load
-from addons.credentials.pool import Pool
-from addons.mitm.messages import headers_of
-from addons.records.journal import Journal
-from addons.secrets.redaction import Redactor
-from protocols.model.origin import is_origin_form
-
-POOL = "sk-pool-number-one"
-OWN = "sk-own-key-of-the-client"
-CONFIG = """
-[providers.openai]
-credentials = [{ name = "one", key = "env:ONE" }]
-[providers.azure]
-hosts = ["mine.openai.azure.com", "odd.openai.azure.com:8443"]
-credentials = [{ name = "one", key = "env:ONE" }]
-"""
-CHAT = "/v1/chat/completions"
+from addons.call.recognition import UNNAMED, Interception, Unadmitted, page_of
+from tests.addons.call.heads import CHAT, CONFIG, OWN, edge, flow_of, settings_of
 
 type Configure = Callable[[str], Interception]
 
 
-def made(folder: Path, text: str) -> Interception:
-    path = folder / "rotator.toml"
-    path.write_text(text)
-    redactor = Redactor()
-    pool = Pool(lambda: 0.0, lambda _: None)
-    interception = Interception(known_protocols(), pool, Journal(redactor), redactor)
-    interception.configure(load(str(path), {"ONE": POOL}, folder))
-    return interception
-
-
 @pytest.fixture
 def configure(tmp_path: Path) -> Configure:
-    return partial(made, tmp_path)
+    return lambda text: edge(tmp_path, text).interception
 
 
 @pytest.fixture
 def interception(configure: Configure) -> Interception:
     return configure(CONFIG)
-
-
-def flow_of(url: str, method: str = "POST", **headers: str) -> http.HTTPFlow:
-    """A flow of HTTP/1.1; `_` in the names of headers stands for `-`."""
-    flow = tflow.tflow()
-    flow.request = http.Request.make(method, url)
-    pairs = {name.replace("_", "-"): value for name, value in headers.items()}
-    fields = {"Host": flow.request.host, **pairs}
-    flow.request.headers = http.Headers([(name.encode(), value.encode()) for name, value in fields.items()])
-    return flow
-
-
-def leaves(interception: Interception, flow: http.HTTPFlow) -> http.Request:
-    """The head of a passed-through flow as it leaves."""
-    intercepted = interception.admit(flow)
-    assert intercepted is not None
-    return interception.forwarding(flow, intercepted).head(flow.request.copy())
-
-
-def sent_key(request: http.Request) -> str:
-    return str(request.headers.get("authorization", "")).removeprefix("Bearer ")
-
-
-@pytest.mark.parametrize("url", ["http://mine.openai.azure.com", "https://mine.openai.azure.com:8080"])
-def test_a_pool_key_goes_to_an_exact_host_over_tls(interception: Interception, url: str) -> None:
-    """Neither the scheme nor the port that a client names decides where the pool's key goes."""
-    flow = flow_of(f"{url}/openai/deployments/d/files", api_key=OWN)
-    intercepted = interception.admit(flow)
-    assert intercepted is not None
-    forwarding = interception.forwarding(flow, intercepted)
-    assert (forwarding.address, forwarding.tls) == (("mine.openai.azure.com", 443), True)
-    assert forwarding.head(flow.request.copy()).headers["api-key"] == POOL
 
 
 def test_a_port_of_an_exact_host_is_its_own(interception: Interception) -> None:
@@ -102,46 +40,6 @@ def test_a_client_s_own_key_goes_where_the_client_sent_it(configure: Configure) 
     )
 
 
-def test_a_flow_keeps_no_key(interception: Interception) -> None:
-    flow = flow_of("https://api.openai.com/v1/files?a=1", authorization=f"Bearer {OWN}")
-    assert sent_key(leaves(interception, flow)) == POOL
-    assert [name for name, _ in headers_of(flow.request)] == ["Host"]
-
-
-@pytest.mark.parametrize("listed", ["Authorization", "keep-alive, authorization, host"])
-def test_connection_strips_no_key(interception: Interception, listed: str) -> None:
-    flow = flow_of("https://api.openai.com/v1/files", connection=listed, authorization=f"Bearer {OWN}")
-    sent = leaves(interception, flow)
-    assert (sent_key(sent), sent.headers["host"]) == (POOL, "api.openai.com")
-    assert "connection" not in sent.headers
-
-
-def test_a_password_for_a_proxy_ends_here(interception: Interception) -> None:
-    flow = flow_of("https://api.openai.com/v1/files", Proxy_Authorization="Basic eDp5", a="1")
-    sent = leaves(interception, flow)
-    assert [name for name, _ in headers_of(sent)] == ["Host", "a"]
-    assert [name for name, _ in headers_of(flow.request)] == ["Host", "a"]
-
-
-@pytest.mark.parametrize(("path", "kept"), [("/v1/files", False), ("/v1/organization/x", True)])
-def test_an_account_of_the_client_s_goes_beside_its_own_key_alone(
-    interception: Interception, path: str, *, kept: bool
-) -> None:
-    accounts = {"OpenAI_Organization": "org-1", "openai_project": "p", "X_Goog_User_Project": "g"}
-    flow = flow_of(f"https://api.openai.com{path}", **accounts, authorization=f"Bearer {OWN}")
-    sent = leaves(interception, flow)
-    names = ["Host", "OpenAI-Organization", "openai-project", "X-Goog-User-Project", "authorization"]
-    assert [name for name, _ in headers_of(sent)] == (names if kept else ["Host", "authorization"])
-    assert sent_key(sent) == (OWN if kept else POOL)
-
-
-def test_a_key_keeps_its_place_among_what_goes_on(interception: Interception) -> None:
-    flow = flow_of(
-        "https://api.openai.com/v1/files", connection="keep-alive", authorization=f"Bearer {OWN}", a="1"
-    )
-    assert [name for name, _ in headers_of(leaves(interception, flow))] == ["Host", "authorization", "a"]
-
-
 def test_a_replay_takes_no_key_to_another_provider(interception: Interception) -> None:
     """Though the flow that a person edits still carries the fingerprint of a key that is remembered."""
     flow = flow_of("https://api.openai.com/v1/organization/x", authorization=f"Bearer {OWN}")
@@ -151,27 +49,6 @@ def test_a_replay_takes_no_key_to_another_provider(interception: Interception) -
     again = interception.admit(flow)
     assert again is not None
     assert (again.provider.name, again.own) == ("groq", None)
-
-
-@pytest.mark.parametrize(
-    ("value", "path", "sent"),
-    [
-        ("Bearer sk-typed-by-the-user", "/v1/files", f"Bearer {POOL}"),
-        ("Bearer sk-typed-by-the-user", "/v1/organization/x", "Bearer sk-typed-by-the-user"),
-        ("Basic dXNlcjpwYXNzd29yZA==", "/v1/files", "Basic dXNlcjpwYXNzd29yZA=="),
-    ],
-)
-def test_a_key_that_is_written_later_takes_the_place_of_the_client_s(
-    interception: Interception, value: str, path: str, sent: str
-) -> None:
-    flow = flow_of(f"https://api.openai.com{path}", authorization=f"Bearer {OWN}")
-    interception.admit(flow)
-    flow.request.headers["Authorization"] = value
-    intercepted = interception.leaving(flow)
-    assert intercepted is not None
-    head = interception.forwarding(flow, intercepted).head(flow.request.copy())
-    assert head.headers.get_all("authorization") == [sent]
-    assert "authorization" not in flow.request.headers
 
 
 def test_so_it_does_where_the_flow_goes_to_another_provider(interception: Interception) -> None:
@@ -187,11 +64,114 @@ def test_so_it_does_where_the_flow_goes_to_another_provider(interception: Interc
     assert (moved.own, typed.own.secret.get_secret_value()) == (None, "gsk_typed")
 
 
+# -- between the two looks ----------------------------------------------------------------------------
+
+CALL_URL, PLAIN_URL = f"https://api.openai.com{CHAT}", "https://api.openai.com/v1/files"
+
+
+def _edited(flow: http.HTTPFlow, name: str, value: object) -> None:
+    setattr(flow.request, name, value)
+
+
+EDITS: dict[str, Callable[[http.HTTPFlow], object]] = {
+    "a key": lambda flow: flow.request.headers.add("x-api-key", "sk-typed-by-the-user"),
+    "a key in the path": lambda flow: _edited(flow, "path", "/v1/files?key=sk-typed-by-the-user"),
+    "a page": lambda flow: flow.request.headers.add("origin", "https://page.example"),
+    "an own path": lambda flow: _edited(flow, "path", "/v1/organization/x"),
+    "the path of a call": lambda flow: _edited(flow, "path", CHAT),
+    "its method": lambda flow: _edited(flow, "method", "GET"),
+    "its host": lambda flow: _edited(flow, "host", "api.groq.com"),
+    "its host alone": lambda flow: setattr(flow.request.data, "host", "192.0.2.1"),
+    "its Host": lambda flow: flow.request.headers.update({"Host": "api.groq.com"}),
+    "its port alone": lambda flow: setattr(flow.request.data, "port", 8443),
+    "its scheme": lambda flow: _edited(flow, "scheme", "http"),
+    "its authority": lambda flow: _edited(flow, "authority", "evil.example"),
+    "its version": lambda flow: _edited(flow, "http_version", "HTTP/2.0"),
+    "the request": lambda flow: _edited(flow, "headers", http.Headers([(b"Host", b"api.groq.com")])),
+    "what no server takes": lambda flow: flow.request.headers.add("a", "b\r\nx-c: d"),
+}
+
+
+@pytest.fixture
+def passed(interception: Interception) -> http.HTTPFlow:
+    """A flow that was looked at, and may go on."""
+    flow = flow_of(PLAIN_URL, authorization=f"Bearer {OWN}")
+    interception.admit(flow)
+    assert interception.error_response(flow) is None
+    return flow
+
+
+def test_what_nobody_edits_is_what_it_was(interception: Interception, passed: http.HTTPFlow) -> None:
+    assert interception.leaving(passed) is interception.intercepted(passed)
+    assert interception.leaving(passed) is interception.leaving(passed)
+    assert interception.error_response(passed) is None
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_every_edit_is_seen(interception: Interception, passed: http.HTTPFlow, name: str) -> None:
+    """It is judged as if the flow had come like that."""
+    former = interception.intercepted(passed)
+    EDITS[name](passed)
+    found = interception.leaving(passed)
+    assert found is not former
+    assert "typed" not in f"{passed.request.path} {passed.request.headers}"
+    refused = interception.error_response(passed) is not None
+    assert refused is (name in {"what no server takes", "its authority"})
+
+
+def test_a_page_that_comes_later_gets_no_key(interception: Interception) -> None:
+    flow = flow_of(CALL_URL)
+    interception.admit(flow)
+    assert interception.error_response(flow) is None
+    flow.request.headers["origin"] = "https://page.example"
+    found = interception.leaving(flow)
+    assert found is not None
+    assert (found.pooled, found.page) == (False, "https://page.example")
+    response = interception.error_response(flow)
+    assert response is not None
+    assert response.status_code == 403
+
+
+def test_new_settings_are_seen(interception: Interception, passed: http.HTTPFlow, tmp_path: Path) -> None:
+    former = interception.leaving(passed)
+    assert former is not None
+    assert former.pooled
+    interception.configure(settings_of(tmp_path, ""))
+    found = interception.leaving(passed)
+    assert found is not None
+    assert not found.pooled
+
+
+def test_what_was_refused_stays_refused(interception: Interception) -> None:
+    """Though another add-on takes the answer away."""
+    flow = flow_of(CALL_URL, origin="https://page.example")
+    interception.admit(flow)
+    assert interception.error_response(flow) is not None
+    assert interception.leaving(flow) is not None
+    assert interception.error_response(flow) is not None
+
+
+def test_an_edit_that_is_undone_is_an_edit(interception: Interception, passed: http.HTTPFlow) -> None:
+    """What was found last holds, not what was found when the head was the same."""
+    passed.request.headers["Host"] = passed.request.host = "api.groq.com"
+    moved = interception.leaving(passed)
+    assert moved is not None
+    assert (moved.provider.name, moved.own) == ("groq", None)
+    passed.request.headers["Host"] = passed.request.host = "api.openai.com"
+    back = interception.leaving(passed)
+    assert back is not None
+    assert (back.provider.name, back.own) == ("openai", None)
+
+
+def test_a_flow_that_comes_past_is_not_let_through(interception: Interception) -> None:
+    with pytest.raises(Unadmitted):
+        interception.leaving(flow_of(PLAIN_URL))
+
+
 # -- web pages ----------------------------------------------------------------------------------------
 
 PAGE = "https://page.example"
 ALLOWING = CONFIG + f'[browsers]\nallow = ["{PAGE}"]\n'
-CHAT_URL, FILES_URL = f"https://api.openai.com{CHAT}", "https://api.openai.com/v1/files"
 FROM_A_PAGE = [
     {"origin": PAGE},
     {"origin": "null"},
@@ -200,37 +180,73 @@ FROM_A_PAGE = [
 ]
 
 
+def _from(**headers: str) -> http.Request:
+    made = http.Request.make("GET", "https://api.openai.com/v1/x")
+    made.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
+    return made
+
+
+@pytest.mark.parametrize(
+    ("origin", "page"),
+    [
+        ("https://page.example", "https://page.example"),
+        ("null", "null"),
+        ("http://api.openai.com", "http://api.openai.com"),
+        ("https://api.openai.com:8443", "https://api.openai.com:8443"),
+        ("https://api.openai.com:port", "https://api.openai.com:port"),
+        ("chrome-extension://abc", "chrome-extension://abc"),
+        ("https://API.openai.com", ""),
+        ("https://api.openai.com:443", ""),
+    ],
+)
+def test_an_origin_names_a_page(origin: str, page: str) -> None:
+    assert page_of(_from(origin=origin)) == page
+
+
+@pytest.mark.parametrize(
+    ("site", "page"),
+    [("cross-site", UNNAMED), ("Same-Site", UNNAMED), ("same-origin", ""), ("none", ""), ("", "")],
+)
+def test_without_one_the_browser_tells_at_least_that_there_is_a_page(site: str, page: str) -> None:
+    """An image or a script of a page is asked for without an Origin."""
+    assert page_of(_from(sec_fetch_site=site)) == page
+
+
+def test_without_either_there_is_no_page() -> None:
+    assert page_of(_from()) == ""
+
+
 @pytest.mark.parametrize("headers", FROM_A_PAGE)
 def test_a_page_without_a_key_is_refused(interception: Interception, headers: dict[str, str]) -> None:
-    flow = flow_of(CHAT_URL, **headers)
+    flow = flow_of(CALL_URL, **headers)
     interception.admit(flow)
-    answer = interception.refusal(flow)
+    answer = interception.error_response(flow)
     assert answer is not None
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "forbidden")
     assert "[browsers] allow" in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("headers", FROM_A_PAGE)
-@pytest.mark.parametrize("url", [CHAT_URL, FILES_URL])
+@pytest.mark.parametrize("url", [CALL_URL, PLAIN_URL])
 def test_a_page_with_a_key_keeps_it(interception: Interception, headers: dict[str, str], url: str) -> None:
     """It can make one up."""
     flow = flow_of(url, authorization=f"Bearer {OWN}", **headers)
     intercepted = interception.admit(flow)
     assert intercepted is not None
-    assert (intercepted.pooled, interception.refusal(flow)) == (False, None)
+    assert (intercepted.pooled, interception.error_response(flow)) == (False, None)
 
 
 @pytest.mark.parametrize("headers", [{}, {"origin": PAGE.upper()}, {"origin": "https://api.openai.com"}])
 @pytest.mark.parametrize("keys", [{}, {"authorization": f"Bearer {OWN}"}])
 def test_who_may_use_the_pool(configure: Configure, headers: dict[str, str], keys: dict[str, str]) -> None:
     interception = configure(ALLOWING)
-    flow = flow_of(CHAT_URL, **headers, **keys)
+    flow = flow_of(CALL_URL, **headers, **keys)
     intercepted = interception.admit(flow)
     assert intercepted is not None
-    assert (intercepted.pooled, interception.refusal(flow)) == (True, None)
+    assert (intercepted.pooled, interception.error_response(flow)) == (True, None)
 
 
-@pytest.mark.parametrize(("url", "method"), [(CHAT_URL, "OPTIONS"), (FILES_URL, "GET")])
+@pytest.mark.parametrize(("url", "method"), [(CALL_URL, "OPTIONS"), (PLAIN_URL, "GET")])
 def test_what_spends_nothing_is_the_provider_s_to_judge(
     interception: Interception, url: str, method: str
 ) -> None:
@@ -238,45 +254,24 @@ def test_what_spends_nothing_is_the_provider_s_to_judge(
     flow = flow_of(url, method, origin=PAGE)
     intercepted = interception.admit(flow)
     assert intercepted is not None
-    assert (intercepted.pooled, interception.refusal(flow)) == (False, None)
+    assert (intercepted.pooled, interception.error_response(flow)) == (False, None)
 
 
 def test_without_a_pool_nothing_is_refused(configure: Configure) -> None:
     interception = configure("")
-    flow = flow_of(CHAT_URL, origin=PAGE)
+    flow = flow_of(CALL_URL, origin=PAGE)
     interception.admit(flow)
-    assert interception.refusal(flow) is None
+    assert interception.error_response(flow) is None
 
 
 def test_a_page_is_named_once(interception: Interception, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     for _ in range(2):
-        interception.admit(flow_of(FILES_URL, authorization=f"Bearer {OWN}", origin=PAGE))
+        interception.admit(flow_of(PLAIN_URL, authorization=f"Bearer {OWN}", origin=PAGE))
     assert [PAGE in line for line in caplog.messages] == [True]
 
 
 # -- keys and paths of another kind -------------------------------------------------------------------
-
-ADMINISTRATION = [
-    "/v1/organization/users",
-    "/v1/Organization/users/",
-    "/v1/projects",
-    "/v1/projects/p/users/u/roles",
-    "/v1/fine_tuning/checkpoints/ft:gpt:org::id/permissions",
-    "/v1/fine_tuning/checkpoints/ft%3Agpt/permissions/cp_1",
-    "/v1//files",
-    "/v1/x/../organization/users",
-    "/v1/%6frganization/users",
-    "/v1/files%2f..%2forganization",
-]
-
-
-@pytest.mark.parametrize("path", ADMINISTRATION)
-def test_the_client_s_own_affairs_keep_its_key(interception: Interception, path: str) -> None:
-    """And so does a path that a server may read as another one."""
-    flow = flow_of(f"https://api.openai.com{path}", authorization=f"Bearer {OWN}")
-    sent = leaves(interception, flow)
-    assert (sent_key(sent), sent.path) == (OWN, path)
 
 
 @pytest.mark.parametrize(
@@ -297,12 +292,6 @@ def test_any_other_call_gets_one(interception: Interception, path: str) -> None:
     assert intercepted.pooled
 
 
-@pytest.mark.parametrize("path", ["/v1/files", "/v1/files/a%20b/content", "/v1/fine_tuning/jobs/x"])
-def test_what_belongs_to_the_account_gets_the_pool_s(interception: Interception, path: str) -> None:
-    flow = flow_of(f"https://api.openai.com{path}", authorization=f"Bearer {OWN}")
-    assert sent_key(leaves(interception, flow)) == POOL
-
-
 @pytest.mark.parametrize("key", ["sk-admin-abc", "ek_abc", "sess-abc", "sk-ant-admin01-abc"])
 @pytest.mark.parametrize("path", [CHAT, "/v1/files", "/v1/realtime/calls"])
 def test_a_key_of_another_kind_is_left_alone(configure: Configure, key: str, path: str) -> None:
@@ -312,67 +301,11 @@ def test_a_key_of_another_kind_is_left_alone(configure: Configure, key: str, pat
     assert not intercepted.pooled
 
 
-@pytest.mark.parametrize("query", ["key", "KEY", "api-key", "%6bey"])
-def test_a_key_in_a_query_is_replaced_however_it_is_named(interception: Interception, query: str) -> None:
-    flow = flow_of(f"https://api.openai.com/v1/files?{query}={OWN}&a=1")
-    sent = leaves(interception, flow)
-    assert (sent.path, sent_key(sent), flow.request.path) == ("/v1/files?a=1", POOL, "/v1/files?a=1")
-
-
 def test_nothing_stays_in_a_flow_whose_host_is_refused(interception: Interception) -> None:
     flow = flow_of(
         f"https://api.openai.com/v1/files?key={OWN}", authorization=OWN, x_api_key=OWN, cookie=f"a={OWN}"
     )
     flow.request.headers["Host"] = "x@api.openai.com"
     interception.admit(flow)
-    assert interception.refusal(flow)
+    assert interception.error_response(flow)
     assert OWN not in repr(flow.get_state())
-
-
-# -- where a request goes -----------------------------------------------------------------------------
-
-_ODD = [
-    "/",
-    "//",
-    "@",
-    ":",
-    ".",
-    "..",
-    "#",
-    "?",
-    "%2f",
-    "\\",
-    "*",
-    " ",
-    "\r\n",
-    "a",
-    "v1",
-    "evil.test",
-    "https://",
-]
-_TEXTS = st.lists(st.sampled_from(_ODD), max_size=6).map("".join)
-_PATHS = st.one_of(_TEXTS, _TEXTS.map(CHAT.__add__), _TEXTS.map(lambda text: text + CHAT))
-_HOSTS = st.sampled_from(["api.openai.com", "mine.openai.azure.com", "api.x.githubcopilot.com"])
-
-
-@pytest.fixture(scope="module")
-def lasting(tmp_path_factory: pytest.TempPathFactory) -> Interception:
-    return made(tmp_path_factory.mktemp("lasting"), CONFIG)
-
-
-@given(host=_HOSTS, before=_TEXTS, path=_PATHS)
-def test_no_host_and_no_path_sends_a_key_elsewhere(
-    lasting: Interception, host: str, before: str, path: str
-) -> None:
-    flow = flow_of("https://api.openai.com/", authorization=f"Bearer {OWN}", api_key=OWN)
-    flow.request.headers["Host"] = before + host
-    flow.request.path = path
-    intercepted = lasting.admit(flow)
-    assert intercepted is not None
-    if lasting.refusal(flow) is None:
-        forwarding = lasting.forwarding(flow, intercepted)
-        called, port = forwarding.address
-        assert (forwarding.tls, port, is_origin_form(flow.request.data.path)) == (True, 443, True)
-        assert called in {"api.openai.com", "mine.openai.azure.com"} or (
-            called.endswith(".githubcopilot.com") and not intercepted.pooled
-        )

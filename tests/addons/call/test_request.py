@@ -7,8 +7,8 @@ from mitmproxy import http
 from pydantic import SecretStr
 
 from addons.call.planning import Planned
-from addons.call.recognition import Intercepted, own_lease
-from addons.call.request import dropped, outgoing
+from addons.call.recognition import Intercepted
+from addons.call.request import dropped, outgoing, own_lease
 from addons.config.settings import Configured
 from addons.credentials.carriers import take_out
 from addons.credentials.pool import NO_LEASE, Lease

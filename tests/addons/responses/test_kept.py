@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from addons.credentials.carriers import ClientCredential, take_out
 from addons.responses.kept import Missing, Responses, Turn, not_to_be_kept, unknown_elsewhere
 from addons.responses.storage import Memory, State, StateError
+from protocols.base import WireProtocol
 from protocols.model.call import Call, Destination, Operation, Reply
 from protocols.model.errors import Untranslatable
 from protocols.model.http import Head, WireRequest, WireResponse
@@ -565,3 +566,18 @@ def test_items_of_earlier_turns_are_listed_too(client: Client) -> None:
         "two",
     ]
     assert len(set(ids(page))) == 3
+
+
+@pytest.mark.parametrize("protocol", list(REGISTRY), ids=lambda protocol: protocol.name)
+@pytest.mark.parametrize("path", ["", "/", "/input_items", "/input_items/", "/cancel"])
+@pytest.mark.parametrize("prefix", ["", "/v1", "/api/chat", "/v1beta/models", "/openai/deployments/d"])
+def test_what_is_asked_about_a_response_of_ours_is_no_operation(
+    protocol: WireProtocol, path: str, prefix: str
+) -> None:
+    """So only what is none is looked up among kept responses."""
+    target = f"{prefix}/responses/{name(1)}{path}"
+    responses = Responses(State(Memory(), lambda: 0.0), lambda: 0.0)
+    for method in ("GET", "DELETE", "POST"):
+        assert protocol.match(method, target) is None
+    answered = [responses.answer(method, target, SCOPE) for method in ("GET", "DELETE", "POST")]
+    assert any(answered)

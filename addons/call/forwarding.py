@@ -1,0 +1,96 @@
+"""Flows that are passed through: where one goes, on which credential, and what its head is then.
+
+A call that is answered never comes here.
+"""
+
+from functools import partial
+
+from mitmproxy import http
+from mitmproxy.proxy import layer
+from mitmproxy.proxy.mode_specs import RegularMode, Socks5Mode
+
+from addons.call.recognition import Intercepted, error_response
+from addons.call.request import own_lease, written
+from addons.credentials.pool import Lease, Pool
+from addons.credentials.screen import KeyScreen
+from addons.mitm.messages import address_of, bytes_of, forwardable, headers_of, replaced, set_headers
+from addons.mitm.plans import Forwarding, Responder
+from addons.mitm.sink import answer_with
+from addons.records.journal import Journal
+from addons.upstream.proxies import NO_PROXIES, Proxies, spec, tunnel
+from protocols.model.errors import Fault
+from rewrite.credentials.notices import Notice
+
+
+class Forwarder:
+    """Says how flows leave that are not answered by us."""
+
+    def __init__(self, pool: Pool, journal: Journal) -> None:
+        self._pool, self._journal = pool, journal
+        self._proxies = NO_PROXIES
+
+    def configure(self, proxies: Proxies) -> None:
+        """Which proxies are on the way."""
+        self._proxies = proxies
+
+    def forwarding(self, flow: http.HTTPFlow, intercepted: Intercepted) -> Forwarding:
+        """How a flow leaves that is not answered by us: one attempt, on one credential."""
+        provider = intercepted.provider
+        lease = self.account(intercepted)
+        record = {"provider": provider.name, "passed_through": True, "credential": lease.name}
+        self._journal.begin(flow, record)
+        origin = intercepted.origin
+        way = self._proxies.to_provider(origin)
+        authorization = self._proxies.authorization(address_of(way)) if way else ""
+        head = partial(self._head, intercepted, lease, authorization)
+        head(flow.request.copy())  # tried here, where a fault of ours can still be told to the client
+        screen = KeyScreen(lease.secret, chunks=flow.request.is_http11) if lease.pooled else None
+        failed = partial(self._unanswered, flow, intercepted)
+        return Forwarding(origin.address, origin.is_secure, head, failed, spec(way), screen)
+
+    def _unanswered(self, flow: http.HTTPFlow, intercepted: Intercepted, message: str) -> Responder:
+        """The provider gave no answer to what passed through. Nothing says that it may not be asked again."""
+        text = f"{intercepted.provider.name} gave no answer: {message}"
+        self._journal.begin(flow, {"end": "rejected", "words": text, "status": 502})
+        line = f"{flow.request.method} {flow.request.path.partition('?')[0]}: {text}"
+        self._journal.notice(Notice(line, warning=True))
+        return answer_with(error_response(intercepted, Fault(502, "unreachable", text)))
+
+    def authorize_proxy(self, flow: http.HTTPFlow) -> None:
+        """A request to a proxy on the way: the user name that its URL has goes with it."""
+        if authorization := self._proxies.authorization(flow.server_conn.address):
+            flow.request.headers["Proxy-Authorization"] = authorization
+
+    def reroute(self, flow: http.HTTPFlow) -> None:
+        """What passes and is decrypted, though it is no provider's, goes through the shell's proxy too."""
+        is_named = isinstance(flow.client_conn.proxy_mode, RegularMode | Socks5Mode)
+        if is_named and flow.request.scheme == "https":
+            flow.server_conn.via = (
+                spec(self._proxies.to_host(flow.request.host, flow.request.port)) or flow.server_conn.via
+            )
+
+    def tunnel(self, nextlayer: layer.NextLayer) -> None:
+        tunnel(nextlayer, self._proxies)
+
+    def account(self, intercepted: Intercepted) -> Lease:
+        """The credential of a passed-through flow: always the same one."""
+        lease = self._pool.account(intercepted.provider.name) if intercepted.pooled else None
+        return lease or own_lease(intercepted)
+
+    @staticmethod
+    def _head(
+        intercepted: Intercepted, lease: Lease, authorization: str, request: http.Request
+    ) -> http.Request:
+        """`authorization`: for a proxy on the way that gets the request in the clear, without a CONNECT."""
+        kept = forwardable(request.method, headers_of(request))
+        headers, target = written(intercepted, lease, kept, request.path)
+        origin = intercepted.origin
+        set_headers(request, replaced(headers, "host", origin.authority))
+        if request.authority:  # of HTTP/2, or in absolute form, which a proxy on the way needs in the clear
+            stays = not (request.is_http11 and origin.is_secure)
+            request.authority = origin.authority if stays else ""
+            request.scheme = origin.scheme
+            if stays and request.is_http11 and authorization:
+                request.headers["Proxy-Authorization"] = authorization
+        request.data.path = origin.under(bytes_of(target))
+        return request
