@@ -80,13 +80,12 @@ class Rotator:
         pool = self._pool = Pool(time.monotonic, self._journal.notice)
         self._registry = registry = _protocols()
         self._distrust = Distrust()
-        self._housekeeping = memory.Housekeeping(memory.clean)
         self._interception = Interception(registry, pool, self._journal, redactor)
         self._answering = Answering(registry, pool, self._journal, Traces(redactor))
         self._forwarder = Forwarder(pool, self._journal)
         passing = self._interception, self._forwarder, self._answering, self._journal
         self._departure = Departure(*passing)
-        self._flows = FlowRegistry(self._departure)
+        self._flows = FlowRegistry(self._departure, memory.clean)
         self._websockets = WebSockets(self._flows, *passing)
         layers = Layers(self._flows, self._interception.is_provider)
         self._front = Front(self._flows, layers, self._forwarder.tunnel)
@@ -204,11 +203,9 @@ class Rotator:
 
     def response(self, flow: http.HTTPFlow) -> None:
         self._answering.over(flow)
-        self._housekeeping.over(flow)
 
     def error(self, flow: http.HTTPFlow) -> None:
         self._answering.over(flow)
-        self._housekeeping.over(flow)
 
     def tls_established_client(self, data: tls.TlsData) -> None:
         self._distrust.established(data)

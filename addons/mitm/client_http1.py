@@ -2,12 +2,13 @@
 
 Internals of mitmproxy 12.2 that this file leans on, to be checked at an upgrade: `Http1Server`: buf, state,
 body_reader, stream_id, read_headers, read_body, wait, done; a body reader that gives trailers makes it raise.
+And of h11: a `ChunkedReader` gives the end of its body with the trailers.
 """
 
 import re
-from collections.abc import Callable
 
 import h11
+from h11._readers import ChunkedReader
 from h11._receivebuffer import ReceiveBuffer
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
@@ -47,8 +48,8 @@ class ClientHttp1(Http1Server):
         return len(self.buf) > longest or lines > MOST_LINES
 
     def read_body(self, event: events.Event) -> layer.CommandGenerator[None]:
-        if not isinstance(self.body_reader, _WithoutTrailers):
-            self.body_reader = _WithoutTrailers(self.body_reader)  # type: ignore[assignment]  # as a reader is used
+        if type(self.body_reader) is ChunkedReader:
+            self.body_reader = _WithoutTrailers()
         yield from super().read_body(event)
         if self.state == self.read_body and len(self.buf) > LONGEST_HEAD:
             yield from self._too_much("a chunk of the request says too much of itself")
@@ -65,16 +66,9 @@ class ClientHttp1(Http1Server):
         yield ReceiveHttp(RequestProtocolError(self.stream_id, message, ErrorCode.GENERIC_CLIENT_ERROR))
 
 
-class _WithoutTrailers:
-    """A body reader whose end has none."""
+class _WithoutTrailers(ChunkedReader):
+    """A reader of a chunked body whose end has none."""
 
-    def __init__(self, reader: Callable[[ReceiveBuffer], h11.Event | None]) -> None:
-        self._reader = reader
-
-    def __call__(self, buf: ReceiveBuffer) -> h11.Event | None:
-        event = self._reader(buf)
+    def __call__(self, buf: ReceiveBuffer) -> h11.Data | h11.EndOfMessage | None:
+        event = super().__call__(buf)
         return h11.EndOfMessage() if isinstance(event, h11.EndOfMessage) else event
-
-    def read_eof(self) -> h11.Event:
-        event: h11.Event = self._reader.read_eof()  # type: ignore[attr-defined]  # every reader has it
-        return event

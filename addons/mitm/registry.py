@@ -6,7 +6,7 @@ the update hook runs after every other hook of a flow.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -18,6 +18,9 @@ from addons.mitm.plans import Forwarding, Killable, Planner, Responder, Switch
 TRUNCATED_KEY = "rotator_body_truncated"
 """Set to True in `flow.metadata` when the kept body is only the first part of what was sent."""
 
+CLEAN_AFTER = 32 << 20
+"""Bytes of bodies whose flows have ended since the last cleaning. To give them back takes some 30 ms."""
+
 _NOT_SENT = "an edit of the answer was taken back: it had been streamed to the client already"
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _LAST_INTERIM, _WITHOUT_BODY = 199, frozenset({204, 205, 304})
@@ -26,20 +29,36 @@ type _Field = tuple[bytes, bytes]
 
 
 class FlowRegistry:
-    """Flows from their plan to their end. One per add-on; `response` and `update` are its hooks."""
+    """Flows from their plan to their end. One per add-on; `response`, `error` and `update` are its hooks.
 
-    def __init__(self, planner: Planner) -> None:
-        self._planner = planner
+    `clean` gives memory back; it is called when enough bodies hang on flows that are over.
+    """
+
+    def __init__(self, planner: Planner, clean: Callable[[], None]) -> None:
+        self._planner, self._clean = planner, clean
+        self._ended_bytes = 0
         self._open: dict[str, Killable] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._whole: WeakSet[Flow] = WeakSet()
         self._switches: WeakKeyDictionary[Flow, Switch] = WeakKeyDictionary()
         self._sent: WeakKeyDictionary[Flow, Sent] = WeakKeyDictionary()
 
-    # -- hooks, behind those of all who edit, and before those who save -------------------------------
+    # -- hooks, after those of all who edit, and before those who save --------------------------------
 
     def response(self, flow: http.HTTPFlow) -> None:
+        self._count(flow)
         self.put_back(flow, for_good=False)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        self._count(flow)
+
+    def _count(self, flow: http.HTTPFlow) -> None:
+        """The bodies of a flow that is over."""
+        messages = (flow.request, flow.response)
+        self._ended_bytes += sum(len(each.raw_content or b"") for each in messages if each is not None)
+        if self._ended_bytes >= CLEAN_AFTER:
+            self._ended_bytes = 0
+            self._clean()
 
     def update(self, flows: Sequence[Flow]) -> None:
         """Stop what the user has killed, and drop registrations that will not be used any more.

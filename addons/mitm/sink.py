@@ -53,6 +53,8 @@ class Release:
 
 type Payload = bytes | http.Response | End | Abort | Kill | Release
 type Hops = Mapping[layer.Layer, HttpStream]
+type Congestion = Callable[[], asyncio.Event | None]
+"""An event that is set when HTTP/2 flow control has let a stream's bytes go; None if it holds none back."""
 
 
 @dataclass(eq=False)
@@ -74,10 +76,6 @@ class Line(Protocol):
     @property
     def context(self) -> Context: ...
 
-    def congestion(self) -> asyncio.Event | None:
-        """Set when HTTP/2 flow control has let this stream's bytes go; None if it holds none back."""
-        ...
-
 
 class Sink:
     """What a responder writes its response to; one per flow.
@@ -86,9 +84,11 @@ class Sink:
     has left or the user has killed the flow, does nothing.
     """
 
-    def __init__(self, stream: Line, handler: ConnectionHandler) -> None:
-        self._stream = stream
-        self._handler = handler
+    def __init__(
+        self, stream: Line, handler: ConnectionHandler, congestion: Congestion | None = None
+    ) -> None:
+        """`congestion`: of a client that speaks HTTP/2."""
+        self._stream, self._handler, self._congestion = stream, handler, congestion
         self._transport = handler.transports.get(stream.context.client)
         self._hops = hops_of(stream.context.layers)
         self._started = False
@@ -181,8 +181,7 @@ class Sink:
         self._draining = True
         try:
             await self._transport.writer.drain()
-            relief = self._stream.congestion()
-            if relief is not None:
+            if self._congestion is not None and (relief := self._congestion()):
                 await relief.wait()
         except OSError as error:
             # As drain_writers does: the handler then reports the loss to the layers, and they cancel us.

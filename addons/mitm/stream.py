@@ -24,6 +24,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Coroutine
+from functools import partial
 from typing import assert_never
 
 from mitmproxy import ctx, http
@@ -51,7 +52,7 @@ from addons.mitm.client_http1 import ClientHttp1
 from addons.mitm.forwarded import ForwardedStream, is_answer
 from addons.mitm.plans import Forwarding, Responder
 from addons.mitm.registry import TRUNCATED_KEY, FlowRegistry, Framing, name_of
-from addons.mitm.sink import Abort, End, Kill, Payload, Push, Release, Sink, handler_of
+from addons.mitm.sink import Abort, Congestion, End, Kill, Payload, Push, Release, Sink, handler_of
 from addons.runtime.printable import fault, unquoted
 
 BODY_LIMIT = 4 * 1024 * 1024
@@ -133,7 +134,7 @@ class RelayStream(ForwardedStream):
             self.respond(responder)
 
     def _new_sink(self) -> Sink:
-        return Sink(self, self._handler)
+        return Sink(self, self._handler, self._http_layer.congestion_of(self.stream_id))
 
     @property
     def _handler(self) -> ConnectionHandler:
@@ -313,10 +314,6 @@ class RelayStream(ForwardedStream):
                 self.flow.comment = "\n".join(filter(None, (self.flow.comment, cut)))
         self._kept.clear()
 
-    def congestion(self) -> asyncio.Event | None:
-        """Set when HTTP/2 flow control has let this stream's bytes go; None if it holds none back."""
-        return self._http_layer.congestion(self.stream_id)
-
 
 class RelayHttpLayer(HttpLayer):
     """An HttpLayer whose streams are RelayStreams.  Made from an HttpLayer by `adopt`, never constructed."""
@@ -377,8 +374,12 @@ class RelayHttpLayer(HttpLayer):
             event = stream.as_it_leaves(event)
         return super().event_to_child(child, event)
 
-    def congestion(self, stream_id: int) -> asyncio.Event | None:
-        """Set when HTTP/2 flow control has let the stream's bytes go; None if it holds none back."""
+    def congestion_of(self, stream_id: int) -> Congestion | None:
+        """None for a client without flow control of its own."""
+        is_http2 = isinstance(self.connections[self.context.client], Http2Server)
+        return partial(self._congestion, stream_id) if is_http2 else None
+
+    def _congestion(self, stream_id: int) -> asyncio.Event | None:
         if not self._held_back(stream_id):
             return None
         return self._congested.setdefault(stream_id, asyncio.Event())

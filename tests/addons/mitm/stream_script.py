@@ -162,7 +162,7 @@ class Script:
     """The hooks."""
 
     def __init__(self) -> None:
-        self.registry = FlowRegistry(self)
+        self.registry = FlowRegistry(self, lambda: None)
         self.answers = Answers()
         self.flows: dict[str, http.HTTPFlow] = {}
         self.layers: WeakSet[HttpLayer] = WeakSet()

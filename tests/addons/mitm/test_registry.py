@@ -4,8 +4,10 @@ from http.client import HTTPConnection
 
 import pytest
 from mitmproxy import http
+from mitmproxy.test import tflow
 
-from addons.mitm.registry import Framing
+from addons.mitm.plans import Forwarding, Responder
+from addons.mitm.registry import CLEAN_AFTER, FlowRegistry, Framing
 from tests.addons.mitm.calls import BROKEN, ask, get, settled
 from tests.addons.mitmdump import H2Client, Mitmdump, plain_client
 from tests.vendor import VendorThread, whole
@@ -187,3 +189,48 @@ def test_a_replayed_flow_leaves_nothing(proxy: Mitmdump, name: str) -> None:
     assert status["active"] == 0
     assert len(proxy.seen("started", name)) == 1
     assert not proxy.order("flow", name=name)["patched"]
+
+
+# Memory is given back by the bytes that have ended, not by the number of calls.
+
+
+class Never:
+    """A planner that is not asked."""
+
+    def streams(self, flow: http.HTTPFlow) -> bool:
+        raise NotImplementedError
+
+    def too_long(self, flow: http.HTTPFlow, size: int) -> Responder | None:
+        raise NotImplementedError
+
+    def plan(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
+        raise NotImplementedError
+
+    def buffers(self, flow: http.HTTPFlow) -> float:
+        raise NotImplementedError
+
+
+def ended(size: int) -> http.HTTPFlow:
+    made = tflow.tflow(resp=True)
+    made.request.raw_content, made.response = b"", http.Response.make(200, b"x" * size)
+    return made
+
+
+def test_it_is_cleaned_up_when_enough_bytes_have_passed() -> None:
+    times: list[None] = []
+    flows = FlowRegistry(Never(), lambda: times.append(None))
+    for _ in range(3):
+        flows.response(ended(CLEAN_AFTER // 4))
+    assert times == []
+    flows.response(ended(CLEAN_AFTER // 4))
+    assert len(times) == 1
+    flows.response(ended(CLEAN_AFTER // 4))
+    assert len(times) == 1
+
+
+def test_a_flow_without_an_answer_counts_its_request() -> None:
+    times: list[None] = []
+    left = tflow.tflow()
+    left.request.raw_content = b"x" * CLEAN_AFTER
+    FlowRegistry(Never(), lambda: times.append(None)).error(left)
+    assert len(times) == 1

@@ -20,9 +20,6 @@ class Line:
         self.flow = tflow.tflow()
         self.context = Context(self.flow.client_conn, options.Options())
 
-    def congestion(self) -> None:
-        return None
-
 
 class Handler:
     """Notes what comes."""

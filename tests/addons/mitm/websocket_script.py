@@ -85,7 +85,7 @@ class Script:
     """The hooks."""
 
     def __init__(self) -> None:
-        self.registry = FlowRegistry(self)
+        self.registry = FlowRegistry(self, lambda: None)
         self.sessions = Sessions()
         self.flows: dict[str, http.HTTPFlow] = {}
 
