@@ -32,10 +32,8 @@ from protocols.model.errors import MalformedRequest
 from protocols.model.http import WireRequest, header
 from protocols.registry import Registry
 from rewrite.catalog.clients import facts_for
-from rewrite.catalog.deadlines import timeouts_for
 from rewrite.catalog.providers import reasons
-from rewrite.catalog.route_use import RouteUse
-from rewrite.catalog.routes import Rule
+from rewrite.catalog.routes import RouteUse, Rule
 from rewrite.credentials.notices import Notice
 from rewrite.credentials.rotation import NoneFree
 from rewrite.credentials.sessions import with_session
@@ -44,8 +42,8 @@ from rewrite.responses.store import PROTOCOL as RESPONSES
 from rewrite.responses.store import is_kept, scope_of
 from rewrite.target.terms import Terms
 from rewrite.values.events import Acquire, Summary
-from rewrite.values.limits import OnTruncation, limits_for, timing
 from rewrite.values.outcome import Outcome
+from rewrite.values.timeouts import OnTruncation, limits_for, timeouts_for, timing
 
 _CUT_TEXT = {
     "length": OnTruncation.REPAIR,

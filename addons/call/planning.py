@@ -20,7 +20,7 @@ from protocols.shared.signatures import MARK
 from rewrite.catalog.providers import Carrier
 from rewrite.catalog.routes import Route, Rule, plan, rule_for
 from rewrite.target.leg import Leg, Wanted, leg_of
-from rewrite.values.limits import OnTruncation
+from rewrite.values.timeouts import OnTruncation
 
 ID_PREFIX = "rot"
 """How the ids begin under which translated answers go to clients."""

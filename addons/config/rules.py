@@ -10,10 +10,9 @@ from protocols.registry import Registry
 from rewrite.adapters.base import Adapter
 from rewrite.adapters.chain import parse_adapters
 from rewrite.adapters.registry import discover
-from rewrite.catalog.deadlines import Deadlines
 from rewrite.catalog.providers import Provider
 from rewrite.catalog.routes import Destination, Match, Rule, destination
-from rewrite.values.limits import OnTruncation
+from rewrite.values.timeouts import Deadlines, OnTruncation
 
 _GLOB = frozenset("*?[")
 

@@ -34,11 +34,10 @@ from addons.secrets.redaction import SHORTEST_SECRET, is_searched_for
 from protocols.registry import Registry, discover
 from rewrite.adapters.base import Adapter
 from rewrite.catalog.clients import ClientFacts, client_facts
-from rewrite.catalog.deadlines import Deadlines
 from rewrite.catalog.providers import Carrier, Provider, is_exact, layered, other_owner, provider
 from rewrite.catalog.routes import Rule, destination
 from rewrite.responses.store import Bounds
-from rewrite.values.limits import Limits, OnTruncation, Timeouts
+from rewrite.values.timeouts import Deadlines, Limits, OnTruncation, Timeouts
 
 _LARGEST_FILE = 1 << 20
 """Bytes of a config file."""

@@ -1,63 +1,89 @@
-"""Where a call goes: the first rule that fits it, and the targets of that rule in order."""
+"""Where a call goes: the first rule that fits it, and the targets of that rule in order.
 
-from collections.abc import Iterable, Mapping, Sequence
+Whether the rules are used is counted: one that no call ever fits is most often misspelt.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from protocols.model.call import Call
 from protocols.model.http import header
 from rewrite.adapters.base import Adapter
 from rewrite.catalog.providers import Provider
-from rewrite.values.limits import OnTruncation
+from rewrite.values.timeouts import OnTruncation
+
+ENOUGH = 50
+"""Calls after which a route that none of them fitted is named."""
+
+_MODELS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Globs (fnmatchcase), empty: anything. `path` is without the query; `headers` by name, all must fit."""
+    """Which calls a rule is about: all its globs (fnmatchcase) have to fit. Empty: any."""
 
     model: str = ""
+    """The model that the client asks for."""
     provider: str = ""
+    """The provider that the client called."""
     protocol: str = ""
+    """The client's protocol."""
     path: str = ""
+    """The path that the client called, without the query."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers of the client by name, each with a glob over its value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A provider by name, and a model of its own; empty: the one that the client names."""
+    """Where a rule sends a call."""
 
     provider: str
+    """By name."""
     model: str = ""
+    """Empty: the one that the client asks for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`to` empty: the provider that the call was meant for. `protocol` empty: the client's own if the
-    provider speaks it. `on_truncation` None: the default's. `next_on_auth`: a target that refuses every key
-    is passed over. `upstream_model`: the answer names the model that served. `hold_tool_calls` None: the
-    default's. `force_stream`: also what its client wants whole is streamed upstream. `stream`: an answer goes
-    on as it comes; if not, other add-ons get it whole before the client does."""
+    """A route of the config."""
 
     match: Match = field(default_factory=Match)
+    """Which calls it is about."""
     to: tuple[Destination, ...] = ()
+    """Its targets in order. Empty: the provider that the client called."""
     protocol: str = ""
+    """In which a target is asked. Empty: the client's own, if the provider speaks it."""
     adapters: tuple[Adapter, ...] = ()
+    """What edits requests and answers, after the adapters of the provider."""
     on_truncation: OnTruncation | None = None
+    """What follows a cut after the commit point. None: what the config says of all calls."""
     next_on_auth: bool = False
+    """Whether the next target is asked after one that refused every key."""
     upstream_model: bool = False
+    """Whether an answer names the model that served, not the one that the client asked for."""
     hold_tool_calls: bool | None = None
+    """Whether a tool call is held until it is whole. None: what the config says of all calls."""
     force_stream: bool = False
+    """Whether the provider is asked for a stream where the client wants a whole answer."""
     stream: bool = True
+    """Whether an answer goes on as it comes. If not, other add-ons get it whole before the client does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One candidate. `meant`: it is the provider that the client called."""
+    """One candidate."""
 
     provider: Provider
+    """Whom it asks."""
     protocol: str
+    """In which it is asked."""
     model: str | None
+    """Which model it is asked for. None: the call names none."""
     meant: bool
+    """Whether it is the provider that the client called."""
 
     @property
     def label(self) -> str:
@@ -108,3 +134,37 @@ def _route(rule: Rule, to: Destination, call: Call, meant: Provider, provider: P
 def _protocol(wanted: str, own: str, spoken: Sequence[str]) -> str:
     """What is wanted, if the provider speaks it; else the client's own, else the provider's first."""
     return next((name for name in (wanted, own) if name in spoken), spoken[0])
+
+
+class RouteUse:
+    """Counts the calls that name a model, under one set of rules."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._rules, self._calls = rules, 0
+        self._used: set[int] = set()
+        self._models: dict[str, None] = {}
+
+    def note(self, rule: Rule, model: str | None) -> Iterator[str]:
+        """A call for `model` went by `rule`. When that were enough, a line for each rule without a call."""
+        if model is None or not self._rules or self._calls >= ENOUGH:
+            return
+        self._calls += 1
+        self._used.add(next((at for at, each in enumerate(self._rules) if each is rule), -1))
+        if len(self._models) < _MODELS:
+            self._models[model] = None
+        if self._calls == ENOUGH:
+            yield from (self._unused(at) for at in range(len(self._rules)) if at not in self._used)
+
+    def _unused(self, at: int) -> str:
+        match = self._rules[at].match
+        close = get_close_matches(match.model, list(self._models), n=1, cutoff=0.4) if match.model else []
+        meant = f"; a model that was asked for is called {close[0]}" if close else ""
+        remedy = f"correct it, or take the route out{meant}"
+        return f"routes[{at}]: none of {ENOUGH} calls fitted match = {_shown(match)}: {remedy}"
+
+
+def _shown(match: Match) -> str:
+    globs = {name: getattr(match, name) for name in ("model", "provider", "protocol", "path")}
+    said = [f'{name} = "{glob}"' for name, glob in globs.items() if glob]
+    said += [f'header.{name} = "{glob}"' for name, glob in match.headers.items()]
+    return f"{{ {', '.join(said)} }}" if said else "{}"

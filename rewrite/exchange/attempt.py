@@ -12,8 +12,8 @@ from rewrite.policies import classify
 from rewrite.target.reading import Reading
 from rewrite.target.terms import Terms
 from rewrite.values.events import SetTimer, UpstreamClosed
-from rewrite.values.limits import Timing
 from rewrite.values.outcome import Rejected, Stalled, Unreachable
+from rewrite.values.timeouts import Timing
 from rewrite.values.timer import Timer
 
 LONGEST_ERROR_BODY = 1 << 20

@@ -6,7 +6,7 @@ from enum import Enum
 from protocols.model.parts import BlockKind
 from rewrite.exchange.timers import Silence
 from rewrite.target.reading import Reading
-from rewrite.values.limits import Timing
+from rewrite.values.timeouts import Timing
 
 _NEVER_TWICE = frozenset({BlockKind.HOSTED, BlockKind.MEDIA})
 """What a provider's own tools did is not to be done again, and media have no characters to count."""

@@ -14,7 +14,7 @@ from rewrite.exchange.waiting import waiting
 from rewrite.target.reading import Reading
 from rewrite.target.terms import Terms
 from rewrite.values.events import CALL, Command, SendData, SetTimer, Summary
-from rewrite.values.limits import Timing
+from rewrite.values.timeouts import Timing
 from rewrite.values.timer import Timer
 
 LINGER = 5.0

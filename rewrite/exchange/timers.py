@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 
-from rewrite.values.limits import Timing
 from rewrite.values.outcome import Outcome, Stalled
+from rewrite.values.timeouts import Timing
 from rewrite.values.timer import Timer
 
 

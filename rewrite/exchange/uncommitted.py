@@ -9,8 +9,8 @@ from rewrite.exchange.delivery import Over
 from rewrite.exchange.waiting import Waiting
 from rewrite.target.reading import Reading
 from rewrite.values.decision import GiveUp
-from rewrite.values.limits import OnTruncation
 from rewrite.values.outcome import Outcome, Stalled, Truncated, describe
+from rewrite.values.timeouts import OnTruncation
 
 
 @dataclass(frozen=True, slots=True)

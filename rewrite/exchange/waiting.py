@@ -16,7 +16,7 @@ from protocols.model.parts import StreamError
 from protocols.model.progress import Progress
 from rewrite.translation.error_kinds import error_of, kind_of
 from rewrite.values.events import CALL, Command, SendData, SendHeaders, SetTimer
-from rewrite.values.limits import PATIENCE_MARGIN, UNKNOWN_PATIENCE, Timing
+from rewrite.values.timeouts import PATIENCE_MARGIN, UNKNOWN_PATIENCE, Timing
 from rewrite.values.timer import Timer
 
 _NOBODY = Reply("", "", 0)

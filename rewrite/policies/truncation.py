@@ -11,7 +11,7 @@ from protocols.model.parts import BlockKind
 from rewrite.policies.stream_end import Cut, Empty
 from rewrite.target.terms import Terms
 from rewrite.values.decision import Continue, Fail, Repair
-from rewrite.values.limits import OnTruncation
+from rewrite.values.timeouts import OnTruncation
 
 
 def decide(cut: Cut | Empty, cause: str, terms: Terms, *, can_go_on: bool) -> Repair | Fail | Continue:

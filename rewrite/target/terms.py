@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from rewrite.target.leg import Leg
-from rewrite.values.limits import Limits, OnTruncation, Timing
 from rewrite.values.outcome import ErrorFacts
+from rewrite.values.timeouts import Limits, OnTruncation, Timing
 
 
 @dataclass(frozen=True, slots=True)

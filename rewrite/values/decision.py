@@ -6,8 +6,8 @@ from math import inf
 from protocols.model.call import Operation, Rendered
 from protocols.model.errors import Fault
 from protocols.model.http import WireResponse
-from rewrite.values.limits import Limits
 from rewrite.values.outcome import Kind, Outcome, Rejected
+from rewrite.values.timeouts import Limits
 
 REFUSALS = frozenset({Kind.AUTH, Kind.QUOTA, Kind.FORBIDDEN})
 """What a rejection says of a key, for which somebody has to act."""

@@ -3,8 +3,8 @@
 from protocols.model.call import Operation
 from protocols.model.http import Headers, WireResponse
 from rewrite.values.decision import Ended, History
-from rewrite.values.limits import Limits
 from rewrite.values.outcome import Kind, Outcome, Rejected, Stalled, Truncated, Unreachable
+from rewrite.values.timeouts import Limits
 from rewrite.values.timer import Timer
 from tests.rewrite.scenes import TERMS
 

@@ -25,7 +25,7 @@ from rewrite.values.events import (
     UpstreamSent,
     UpstreamStarted,
 )
-from rewrite.values.limits import Limits, OnTruncation
+from rewrite.values.timeouts import Limits, OnTruncation
 from tests.contract import SSE
 from tests.rewrite.scenes import TERMS
 from tests.rewrite.scenes import call as a_call

@@ -19,8 +19,8 @@ from rewrite.values.events import (
     UpstreamSent,
     UpstreamStarted,
 )
-from rewrite.values.limits import Limits, Timing
 from rewrite.values.outcome import ErrorFacts, Kind
+from rewrite.values.timeouts import Limits, Timing
 from tests.playbook import Playbook
 
 ANTHROPIC, CHAT = anthropic_messages.PROTOCOL, openai_chat.PROTOCOL

@@ -11,7 +11,7 @@ from protocols.model.parts import Usage
 from protocols.shared.signatures import Returning
 from rewrite.exchange.exchange import Exchange
 from rewrite.values.events import Start, UpstreamClosed, UpstreamData, UpstreamSent, UpstreamStarted
-from rewrite.values.limits import OnTruncation
+from rewrite.values.timeouts import OnTruncation
 from tests.rewrite.asks import ask, with_usage
 from tests.rewrite.edges import (
     AZURE,

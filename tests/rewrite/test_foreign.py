@@ -7,7 +7,7 @@ import pytest
 from protocols.base import WireProtocol
 from protocols.model.http import Head
 from protocols.model.parts import FinishReason
-from rewrite.values.limits import OnTruncation
+from rewrite.values.timeouts import OnTruncation
 from tests.contract import PROTOCOLS, SSE, parts, progress
 from tests.rewrite.across import answered
 from tests.rewrite.asks import ask

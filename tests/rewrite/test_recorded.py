@@ -13,7 +13,7 @@ from protocols.base import WireProtocol
 from protocols.model.http import Head
 from protocols.model.parts import Usage
 from protocols.registry import discover
-from rewrite.values.limits import Limits
+from rewrite.values.timeouts import Limits
 from tests import oracle
 from tests.contract import JSON, NDJSON, SSE
 from tests.oracle import recorded

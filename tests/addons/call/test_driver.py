@@ -35,8 +35,8 @@ from rewrite.values.events import (
     UpstreamData,
     UpstreamStarted,
 )
-from rewrite.values.limits import Limits, Timing
 from rewrite.values.outcome import Abandoned, Completed, ErrorFacts, Outcome, describe
+from rewrite.values.timeouts import Limits, Timing
 from tests.vendor import Hang, Reply, Send, Vendor, VendorThread, WaitFor, chat_error, chat_stream, streamed
 
 PATIENCE = 10.0

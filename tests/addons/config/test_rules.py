@@ -8,10 +8,9 @@ from addons.config.problems import Problems
 from addons.config.rules import Rules, adapters, protocol_name
 from addons.config.tables import DeadlineTable, RouteTable
 from protocols.registry import discover
-from rewrite.catalog.deadlines import Deadlines
 from rewrite.catalog.providers import Provider
 from rewrite.catalog.routes import Destination, Match, Rule
-from rewrite.values.limits import OnTruncation
+from rewrite.values.timeouts import Deadlines, OnTruncation
 
 REGISTRY = discover()
 PROVIDERS = {

@@ -24,10 +24,9 @@ from addons.config.tables import (
     TraceTable,
     UpstreamTable,
 )
-from rewrite.catalog.deadlines import Deadlines
 from rewrite.catalog.providers import Carrier, Rotation, WebSocket
 from rewrite.catalog.routes import Destination, Match, Rule
-from rewrite.values.limits import Limits, OnTruncation, Timeouts
+from rewrite.values.timeouts import Deadlines, Limits, OnTruncation, Timeouts
 
 ROOT = Path(__file__).parents[3]
 CUSTOM = """

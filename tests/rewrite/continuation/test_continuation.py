@@ -34,8 +34,8 @@ from rewrite.values.events import (
     UpstreamSent,
     UpstreamStarted,
 )
-from rewrite.values.limits import Limits, OnTruncation
 from rewrite.values.outcome import Kind, Rejected, Truncated
+from rewrite.values.timeouts import Limits, OnTruncation
 from rewrite.values.timer import Timer
 from tests.contract import PROTOCOLS, SSE, Sample, parts, progress, samples
 from tests.rewrite.asks import REGISTRY, ask, leg

@@ -20,7 +20,7 @@ from rewrite.values.events import (
     Summary,
     UpstreamData,
 )
-from rewrite.values.limits import Limits, OnTruncation
+from rewrite.values.timeouts import Limits, OnTruncation
 from tests.contract import SSE, parts, progress
 from tests.rewrite.exchange.test_exchange_properties import DATA, Edge
 from tests.rewrite.scenes import CHAT, DONE, ROLE, TERMS, call, calls, error_chunk, finishes, says, timed

@@ -25,7 +25,7 @@ from protocols.model.progress import Progress
 from protocols.model.wirejson import encoded, load_object
 from rewrite.continuation.splice import said_text
 from rewrite.target.leg import Wanted, leg_of
-from rewrite.values.limits import OnTruncation
+from rewrite.values.timeouts import OnTruncation
 from tests.contract import END_WORDS, FIXTURES, PROTOCOLS, SSE, Sample, as_events, parts, progress, streams
 from tests.examples import share
 from tests.oracle import Judge, judges, recorded

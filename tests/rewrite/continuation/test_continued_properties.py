@@ -17,7 +17,7 @@ from rewrite.values.events import (
     UpstreamSent,
     UpstreamStarted,
 )
-from rewrite.values.limits import Limits, OnTruncation
+from rewrite.values.timeouts import Limits, OnTruncation
 from tests.rewrite.asks import ask
 from tests.rewrite.exchange.test_exchange_properties import Edge
 from tests.rewrite.scenes import CHAT, SSE, TERMS, says, timed

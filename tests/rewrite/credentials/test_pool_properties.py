@@ -26,7 +26,6 @@ from rewrite.values.events import (
     UpstreamSent,
     UpstreamStarted,
 )
-from rewrite.values.limits import Limits
 from rewrite.values.outcome import (
     Abandoned,
     Completed,
@@ -37,6 +36,7 @@ from rewrite.values.outcome import (
     Truncated,
     Unreachable,
 )
+from rewrite.values.timeouts import Limits
 from rewrite.values.timer import Timer
 from tests.rewrite.scenes import CHAT, DONE, SSE, TERMS, call, error_body, finishes, refused, says
 

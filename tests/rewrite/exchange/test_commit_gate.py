@@ -26,8 +26,8 @@ from rewrite.values.events import (
     UpstreamSent,
     UpstreamStarted,
 )
-from rewrite.values.limits import Limits
 from rewrite.values.outcome import Completed, Outcome, Stalled, Truncated
+from rewrite.values.timeouts import Limits
 from rewrite.values.timer import Timer
 from tests.playbook import ANY, After, Playbook, over
 from tests.rewrite.scenes import (

@@ -16,8 +16,8 @@ from protocols.model.parts import (
 from protocols.model.progress import Progress
 from rewrite.exchange.ending import Ending, ending, errored
 from rewrite.policies.stream_end import verdict
-from rewrite.values.limits import OnTruncation
 from rewrite.values.outcome import Completed, Kind, Rejected, Truncated
+from rewrite.values.timeouts import OnTruncation
 from tests.rewrite.scenes import FACTS, TERMS
 
 CUT = Truncated("reset")

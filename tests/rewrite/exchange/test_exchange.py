@@ -32,8 +32,8 @@ from rewrite.values.events import (
     UpstreamSent,
     UpstreamStarted,
 )
-from rewrite.values.limits import OnTruncation
 from rewrite.values.outcome import Abandoned, Completed, Kind, Stalled, Truncated
+from rewrite.values.timeouts import OnTruncation
 from rewrite.values.timer import Timer
 from tests.playbook import ANY, After, Playbook, body_with, over
 from tests.rewrite.scenes import (

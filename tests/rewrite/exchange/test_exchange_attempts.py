@@ -27,9 +27,9 @@ from rewrite.values.events import (
     UpstreamSent,
     UpstreamStarted,
 )
-from rewrite.values.limits import Limits
 from rewrite.values.outcome import Kind, Rejected, Stalled, Truncated, Unreachable
 from rewrite.values.refusal import Refused
+from rewrite.values.timeouts import Limits
 from rewrite.values.timer import Timer
 from tests.playbook import ANY, After, Playbook, body_with, over, status, told
 from tests.rewrite.scenes import (

@@ -16,8 +16,8 @@ from rewrite.values.events import (
     UpstreamClosed,
     UpstreamData,
 )
-from rewrite.values.limits import Limits
 from rewrite.values.outcome import Kind, Rejected, Truncated
+from rewrite.values.timeouts import Limits
 from tests.playbook import ANY, body_with, over, status
 from tests.rewrite.scenes import JSON, PING, SSE, TERMS, call, error_body, length, opened, play, refused, says
 

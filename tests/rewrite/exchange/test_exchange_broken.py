@@ -19,8 +19,8 @@ from rewrite.values.events import (
     UpstreamClosed,
     UpstreamData,
 )
-from rewrite.values.limits import OnTruncation
 from rewrite.values.outcome import Truncated
+from rewrite.values.timeouts import OnTruncation
 from rewrite.values.timer import Timer
 from tests.playbook import ANY, After, Playbook, body_with, over
 from tests.rewrite.scenes import (

@@ -22,8 +22,8 @@ from rewrite.values.events import (
     UpstreamSent,
     UpstreamStarted,
 )
-from rewrite.values.limits import OnTruncation
 from rewrite.values.outcome import Abandoned, Stalled, Truncated
+from rewrite.values.timeouts import OnTruncation
 from rewrite.values.timer import Timer
 from tests.playbook import ANY, After, Open, Playbook
 from tests.rewrite.asks import ask

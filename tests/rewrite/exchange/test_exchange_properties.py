@@ -49,7 +49,7 @@ from rewrite.values.events import (
     UpstreamSent,
     UpstreamStarted,
 )
-from rewrite.values.limits import Limits, OnTruncation
+from rewrite.values.timeouts import Limits, OnTruncation
 from rewrite.values.timer import Timer
 from tests.contract import PROTOCOLS, SSE, Sample, parts, progress, samples, segments
 from tests.examples import share

@@ -25,8 +25,8 @@ from rewrite.values.events import (
     UpstreamSent,
     UpstreamStarted,
 )
-from rewrite.values.limits import Limits
 from rewrite.values.outcome import Completed, Kind, Rejected, Stalled, Truncated, Unreachable
+from rewrite.values.timeouts import Limits
 from rewrite.values.timer import Timer
 from tests.playbook import ANY, After, Playbook, body_with, over, status
 from tests.rewrite.scenes import (

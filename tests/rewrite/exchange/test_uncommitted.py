@@ -6,8 +6,8 @@ from rewrite.exchange.uncommitted import misfit, partial, refusal
 from rewrite.exchange.waiting import Waiting, waiting
 from rewrite.values.decision import GiveUp
 from rewrite.values.events import SendHeaders
-from rewrite.values.limits import OnTruncation
 from rewrite.values.outcome import Unreachable
+from rewrite.values.timeouts import OnTruncation
 from tests.rewrite.scenes import CHAT, TERMS, call, error_body, timed
 
 ANSWER = WireResponse(429, (("content-type", "application/json"),), error_body("slow down"))

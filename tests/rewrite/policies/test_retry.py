@@ -9,8 +9,8 @@ from protocols.model.errors import Fault
 from protocols.model.http import WireResponse
 from rewrite.policies.retry import LONGEST_BACKOFF, decide, give_up, latest_start, spent
 from rewrite.values.decision import GiveUp, History, Retry
-from rewrite.values.limits import Limits
 from rewrite.values.outcome import Abandoned, Completed, Kind, Outcome, Rejected, Stalled, Unreachable
+from rewrite.values.timeouts import Limits
 from rewrite.values.timer import Timer
 from tests.rewrite.histories import AWAY, CUT, LOST, STALLED, history, rejected
 

@@ -17,7 +17,7 @@ from protocols.model.progress import Progress
 from rewrite.policies.stream_end import Cut, Empty, verdict
 from rewrite.policies.truncation import decide
 from rewrite.values.decision import Continue, Fail, Repair
-from rewrite.values.limits import OnTruncation
+from rewrite.values.timeouts import OnTruncation
 from tests.rewrite.scenes import TERMS
 
 AUTO, REPAIR, ERROR = OnTruncation.AUTO, OnTruncation.REPAIR, OnTruncation.ERROR

@@ -23,7 +23,7 @@ from rewrite.values.events import (
     UpstreamSent,
     UpstreamStarted,
 )
-from rewrite.values.limits import Limits, OnTruncation
+from rewrite.values.timeouts import Limits, OnTruncation
 from rewrite.values.timer import Timer
 from tests.contract import JSON, Sample, call, parts, progress, samples
 from tests.protocols.gemini_generate.frames import STREAM

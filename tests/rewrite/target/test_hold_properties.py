@@ -16,7 +16,7 @@ from protocols.model.parts import BlockDelta, BlockKind, FinishReason
 from protocols.model.progress import Block, Progress
 from protocols.model.wirejson import encoded, load_object
 from rewrite.target.leg import Wanted, leg_of
-from rewrite.values.limits import OnTruncation
+from rewrite.values.timeouts import OnTruncation
 from tests.contract import PROTOCOLS, Sample, as_events, parts, progress, segments, streams
 from tests.examples import share
 from tests.oracle import Judge, judges, protocol_of, recorded
