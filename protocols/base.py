@@ -1,8 +1,11 @@
 """The seam between wire formats and decisions: what crosses the edge, and what a protocol must do.
 
-A protocol is four small things: it recognises its operations by path (`match`), reads what decisions
-need of a request (`parse`), makes a decoder and an encoder for one answer, and writes an error in the
-shape that its clients raise on. Framing (SSE, whole body) belongs to decoder and encoder.
+A protocol that is only passed on does five small things: it recognises its operations by path (`match`),
+reads what decisions need of a request (`parse`), makes a decoder and an encoder for one answer, and writes
+an error in the shape that its clients raise on. Framing (SSE, whole body) belongs to decoder and encoder.
+
+Two more facets are records of functions, each None where the protocol has it not: a `Translator` lets calls
+go between it and other protocols, an `Editor` changes requests and answers within it.
 """
 
 from collections.abc import Callable, Container, Mapping, Sequence
@@ -10,12 +13,13 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from protocols.model.call import Call, Destination, Operation, Rendered, Reply
-from protocols.model.errors import Fault
+from protocols.model.errors import Fault, Untranslatable
 from protocols.model.http import Head, WireRequest, WireResponse
 from protocols.model.parts import BlockKey, MessageStart, StreamPart
 from protocols.model.progress import Progress
 from protocols.model.prompt import MediaForm, MediaKind, Prompt
 from protocols.model.segment import Segment
+from protocols.model.wirejson import JsonObject
 
 
 class Decoder(Protocol):
@@ -68,24 +72,19 @@ class Pruner(Protocol):
 class Encoder(Protocol):
     """Segments and parts to the bytes that a client of the protocol reads."""
 
+    @property
+    def content_type(self) -> str:
+        """Of a streamed answer."""
+        ...
+
     def encode(self, segments: Sequence[Segment]) -> bytes:
         """Untouched segments, byte for byte."""
         return b"".join([segment.raw for segment in segments])
 
-    def resume(self, progress: Progress) -> "Writer":
-        """A writer that goes on in the middle of the stream of which the client has seen `progress`.
-
-        It writes under the stream's own ids, indexes and counts what is still to come: more of the blocks in
-        `progress.open` (by their choice and index) and their stops, further blocks (at any index that is
-        none of these), finishes, usage, the end or an error. No MessageStart, and no start of what is open.
-        What it needs of `progress` it takes at once, so that `progress` may go on to be folded. Usage that
-        is not reported again is the one of `progress`. What a hosted tool does behind this is left out.
-        """
-        ...
-
     def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
-        """The bytes that close an answer: `parts` as the stream is resumed with them."""
-        return self.resume(progress).write(parts)
+        """The bytes that end a stream of which the client has seen `progress`: `parts` stop what is open and
+        finish its choices, or are an error."""
+        ...
 
     def heartbeat(self) -> bytes:
         """Bytes that keep a waiting client of this protocol alive; empty where none are harmless."""
@@ -104,11 +103,6 @@ class Writer(Protocol):
     stream. A reasoning block's seal is written where a client of the protocol keeps such a thing, as it is.
     Ping and Opaque write nothing.
     """
-
-    @property
-    def content_type(self) -> str:
-        """Of the streamed answer."""
-        ...
 
     def write(self, parts: Sequence[StreamPart]) -> bytes: ...
 
@@ -167,12 +161,88 @@ class Abilities:
     unread: Mapping[str, Callable[[Call], bool]] = field(default_factory=dict)
 
 
-type Carry = Callable[[str], str]
-"""From a seal as its provider wrote it to what the client gets in its place."""
+type Wrap = Callable[[str], str]
+"""From a signature as its provider wrote it to what the client gets in its place."""
 
 type Keep = Callable[[str], str | None]
-"""From what a client sends back in the place of a seal to what its provider is sent; None: nothing, and the
-thought, the item or the source that it seals goes with it."""
+"""From what a client sends back in the place of a signature to what its provider is sent; None: nothing, and
+the thought, the item or the source that it belongs to goes with it."""
+
+
+type Resume = Callable[[Call, Progress], Writer]
+"""What makes a writer that goes on in the middle of a stream; see `Editor.resume`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Translator:
+    """How calls go between a protocol and others. The same protocol in and out never comes here."""
+
+    abilities: Abilities
+
+    read_request: Callable[[Call], Prompt]
+    """The prompt of a generation call. Fields that are none of `Prompt` go to `extensions` by name.
+
+    Raises Untranslatable, with the field, for what means something that no other provider can do: a hosted
+    tool, an upload's id among messages, `background`, state that the provider keeps.
+    """
+
+    write_request: Callable[[Prompt, Destination], Rendered]
+    """A prompt in this protocol's form. What `abilities` lacks is gone from it already; the losses that
+    `abilities` tells by topic are not in the result (see `protocols.shared.losses`).
+
+    Raises Untranslatable for what cannot be said (a tool call without a name).
+    """
+
+    writer: Callable[[Call, Reply], Writer]
+    """What writes a streamed answer to a call."""
+
+    write_answer: Callable[[Call, Reply, Progress], bytes]
+    """The body of an unstreamed answer, from all blocks, finishes and the usage of a progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Editor:
+    """What a protocol changes of its own requests and answers, without a `Prompt`. Nothing that comes in is
+    edited in place; where nothing changes, the same object comes back."""
+
+    pruner: Callable[[], Pruner]
+    """For one stream in the protocol's own form, out of which calls are to be left."""
+
+    fold: Callable[[], Fold]
+    """What puts a stream of the protocol together again."""
+
+    resume: Resume
+    """A writer that goes on in the middle of the stream of which the client has seen a progress.
+
+    It writes under the stream's own ids, indexes and counts what is still to come: more of the blocks in
+    `progress.open` (by their choice and index) and their stops, further blocks (at any index that is none
+    of these), finishes, usage, the end or an error. No MessageStart, and no start of what is open. What it
+    needs of the progress it takes at once, so that it may go on to be folded. Usage that is not reported
+    again is the one of the progress. What a hosted tool does behind this is left out.
+    """
+
+    with_stream: Callable[[Call, bool], Call]
+    """A generation as it would be had its client asked for a stream, or for a whole answer: body, target
+    and `stream`. The same object where it cannot be asked so."""
+
+    retarget: Callable[[Call, Destination], Rendered]
+    """The call's own body and operation for another model or provider of the same protocol: only the model
+    changes. `headers` is empty."""
+
+    continue_request: Callable[[JsonObject, str, str], JsonObject]
+    """A request's body with two turns more: a text said by the assistant, then one of the user's that asks
+    to go on.
+
+    Nothing else changes but a tool choice that demands a call: it is left to the model, which could not go
+    on with a text otherwise. What is blank is no turn (providers refuse one), and nothing to go on with.
+    """
+
+    own_signatures: Callable[[JsonObject, Keep], JsonObject]
+    """A request's body with every signature in it as `Keep` gives it, and without what belongs to one that
+    is not kept: a provider refuses what another one signed."""
+
+    wrap_signatures: Callable[[JsonObject, Wrap], JsonObject]
+    """An object of an answer, an event's or the whole one, with every signature in it as `Wrap` gives it."""
 
 
 class WireProtocol(Protocol):
@@ -204,71 +274,31 @@ class WireProtocol(Protocol):
 
     def encoder(self, call: Call) -> Encoder: ...
 
-    def pruner(self) -> Pruner:
-        """For one stream in the protocol's own form, out of which calls are to be left."""
-        ...
-
     def error(self, fault: Fault) -> WireResponse:
         """`fault` in the shape that clients of the protocol raise on."""
         ...
 
-    def streamed(self, call: Call, *, stream: bool) -> Call:
-        """A generation as it would be had its client asked for a stream, or for a whole answer: body, target
-        and `stream`. The same object where it cannot be asked so."""
+    @property
+    def translator(self) -> Translator | None:
+        """None: a route between this protocol and another one is refused."""
         ...
-
-    def fold(self) -> Fold:
-        """What puts a stream of the protocol together again."""
-        ...
-
-    # -- translation: the same protocol in and out never comes here --------------------------------------
 
     @property
-    def abilities(self) -> Abilities: ...
-
-    def ask(self, call: Call) -> Prompt:
-        """The prompt of a generation call. Fields that are none of `Prompt` go to `extensions` by name.
-
-        Raises Untranslatable, with the field, for what means something that no other provider can do: a
-        hosted tool, an upload's id among messages, `background`, state that the provider keeps.
-        """
+    def editor(self) -> Editor | None:
+        """None: a call keeps its model and its way, streamed or whole; a tool call is not held back, a cut
+        answer not continued, and what another provider signed not taken out."""
         ...
 
-    def render(self, prompt: Prompt, destination: Destination) -> Rendered:
-        """`prompt` in this protocol's form. What `abilities` lacks is gone from it already.
 
-        Raises Untranslatable for what cannot be said (a tool call without a name).
-        """
-        ...
+def translator_of(protocol: WireProtocol) -> Translator:
+    """Raises Untranslatable where it has none."""
+    if protocol.translator is None:
+        raise Untranslatable("protocol", f"{protocol.name} is passed on as it is, and not translated")
+    return protocol.translator
 
-    def retarget(self, call: Call, destination: Destination) -> Rendered:
-        """The call's own body and operation for another model or provider of the same protocol: only the
-        model changes. `headers` is empty."""
-        ...
 
-    def continued(self, body: Mapping[str, object], said: str, ask: str) -> Mapping[str, object]:
-        """A request's body with two turns more: `said` by the assistant, `ask` by the user.
-
-        Nothing else changes but a tool choice that demands a call: it is left to the model, which could not
-        go on with a text otherwise. What is blank is no turn (providers refuse one), and nothing to go on
-        with. `body` stays as it is.
-        """
-        ...
-
-    # -- signatures, within the protocol (see protocols.shared.signatures) ---------------------------
-
-    def unsealed(self, body: Mapping[str, object], keep: Keep) -> Mapping[str, object]:
-        """A request's body with every seal in it as `keep` gives it, and without what is sealed by one that
-        is not kept: a provider refuses what another one signed. The same object where nothing changes."""
-        ...
-
-    def sealed(self, answer: Mapping[str, object], carry: Carry) -> Mapping[str, object]:
-        """An object of an answer, an event's or the whole one, with every seal in it as `carry` gives it. The
-        same object if there is none."""
-        ...
-
-    def writer(self, call: Call, reply: Reply) -> Writer: ...
-
-    def whole(self, call: Call, reply: Reply, progress: Progress) -> bytes:
-        """The body of an unstreamed answer, from all blocks, finishes and the usage of `progress`."""
-        ...
+def editor_of(protocol: WireProtocol) -> Editor:
+    """Raises Untranslatable where it has none."""
+    if protocol.editor is None:
+        raise Untranslatable("protocol", f"requests of {protocol.name} are passed on as they are")
+    return protocol.editor

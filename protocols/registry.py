@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator
 from importlib.metadata import EntryPoint, entry_points
 from typing import cast
 
-from protocols.base import WireProtocol
+from protocols.base import Editor, Translator, WireProtocol
 
 GROUP = "rotator.protocols"
 
+_FACETS = {"translator": Translator, "editor": Editor}
 _MEMBERS = tuple(name for name in vars(WireProtocol) if not name.startswith("_"))
 
 
@@ -84,10 +85,10 @@ def _add(registry: Registry, entry: EntryPoint) -> None:
     try:
         registry.add(_protocol(entry.load()))
     except Exception as error:
-        told = f"{type(error).__name__}: {error}"
+        raised = f"{type(error).__name__}: {error}"
         raise ValueError(
             f"entry point {entry.name!r} ({entry.value}) of the distribution {_distribution(entry)!r} "
-            f"gives no protocol: {told}"
+            f"gives no protocol: {raised}"
         ) from error
 
 
@@ -97,6 +98,9 @@ def _protocol(found: object) -> WireProtocol:
     missing = [name for name in _MEMBERS if not hasattr(found, name)]
     if missing:
         raise TypeError(f"a {type(found).__name__} without {', '.join(missing)}")
+    for name, facet in _FACETS.items():
+        if not isinstance(getattr(found, name), facet | None):
+            raise TypeError(f"the {name} of a {type(found).__name__} is neither None nor of {facet.__name__}")
     return cast(WireProtocol, found)
 
 

@@ -47,8 +47,11 @@ def _thinking() -> Iterator[str]:
 
 
 def _section(protocol: WireProtocol) -> Iterator[str]:
-    abilities = protocol.abilities
     yield f"## {protocol.name}\n"
+    if protocol.translator is None:
+        yield "It is passed on as it is, and not translated.\n"
+        return
+    abilities = protocol.translator.abilities
     yield f"Media that it takes: {_media(abilities)}.\n"
     if abilities.headers:
         yield f"Headers of its own: {', '.join(f'`{name}`' for name in sorted(abilities.headers))}.\n"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
-from protocols.base import WireProtocol
+from protocols.base import WireProtocol, editor_of
 from protocols.model.call import Call, Operation
 from protocols.model.errors import Fault
 from protocols.model.http import Head, WireResponse, header
@@ -119,6 +119,11 @@ def samples(pattern: str = "*") -> list[Sample]:
 
 def streams() -> list[Sample]:
     return [sample for sample in samples() if sample.framing.stream]
+
+
+def editable() -> list[Sample]:
+    """The streams of protocols that edit them."""
+    return [sample for sample in streams() if sample.protocol.editor]
 
 
 def call(protocol: WireProtocol, *, stream: bool = True, target: str = "") -> Call:
@@ -326,7 +331,7 @@ def resumed(sample: Sample, place: int) -> Resumed:
         whole.fold(said)
     encoder = sample.protocol.encoder(sample.call)
     sent = encoder.encode(framed[:place])
-    writer = encoder.resume(so_far)
+    writer = editor_of(sample.protocol).resume(sample.call, so_far)
     rest = b""
     for segment in framed[place:]:
         said = decoder.read(segment)
@@ -406,7 +411,7 @@ def prunes_calls(sample: Sample) -> None:
 
 
 def _pruned(sample: Sample, calls: set[BlockKey]) -> bytes:
-    decoder, pruner = sample.protocol.decoder(sample.call, sample.head), sample.protocol.pruner()
+    decoder, pruner = sample.protocol.decoder(sample.call, sample.head), editor_of(sample.protocol).pruner()
     writer, head, data = FrameWriter(), None, b""
     for segment in [*decoder.feed(sample.data), *decoder.eof()]:
         said, frame = decoder.read(segment), frame_of(segment.raw)

@@ -33,7 +33,7 @@ from protocols.model.http import WireRequest, header
 from protocols.registry import Registry
 from rewrite.catalog.clients import facts_for
 from rewrite.catalog.providers import reasons
-from rewrite.catalog.routes import RouteUse, Rule
+from rewrite.catalog.routes import RouteUse
 from rewrite.credentials.notices import Notice
 from rewrite.credentials.rotation import NoneFree
 from rewrite.credentials.sessions import with_session
@@ -156,7 +156,7 @@ class Answering:
         assert intercepted.protocol is not None
         assert self._upstream is not None
         now = self._clock()
-        terms = [self._terms(call, one, plan.rule, now) for one in targets]
+        terms = [self._terms(call, one, plan, now) for one in targets]
         self._buffering[flow] = not plan.rule.stream, _may_be_kept(call, terms[0])
         request = flow.request.copy()
         asker = _asker(flow, intercepted, call)
@@ -216,7 +216,7 @@ class Answering:
         facts = facts_for(self._settings.clients, header(call.headers, "user-agent") or "")
         return with_session(call, facts.session_header)
 
-    def _terms(self, call: Call, planned: Planned, rule: Rule, now: float) -> Terms:
+    def _terms(self, call: Call, planned: Planned, plan: Plan, now: float) -> Terms:
         settings, provider, leg = self._settings, planned.route.provider, planned.leg
         assert settings is not None
         facts = facts_for(settings.clients, header(call.headers, "user-agent") or "")
@@ -233,12 +233,12 @@ class Answering:
             ),
             limits=limits_for(settings.limits, call),
             errors=provider.errors,
-            on_truncation=rule.on_truncation or settings.on_truncation,
+            on_truncation=plan.rule.on_truncation or settings.on_truncation,
             discards_cut_calls=facts.cut_tool_call == "length",
             cut_text=_CUT_TEXT[facts.cut_text],
-            continuations=settings.continuations,
+            continuations=settings.continuations if plan.continuable else 0,
             pooled=planned.pooled,
-            next_on_auth=rule.next_on_auth,
+            next_on_auth=plan.rule.next_on_auth,
             leg=leg,
             jitter=random.random(),  # spreads retries; nothing secret
             epoch=time.time() - now,

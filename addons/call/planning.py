@@ -47,6 +47,11 @@ class Plan:
     refused: Mapping[str, str]
 
     @property
+    def continuable(self) -> bool:
+        """Whether each target can be asked to go on with an answer."""
+        return all(target.leg.protocol.editor for target in self.targets)
+
+    @property
     def fault(self) -> Fault:
         """What the client is told where no target is left: its request asks for what none of them can do."""
         reasons = "; ".join(f"{label}: {why}" for label, why in self.refused.items())

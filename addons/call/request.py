@@ -53,7 +53,8 @@ def across(headers: Headers, planned: Planned) -> Headers:
     """The head of a request that is another provider's, or in another protocol: nothing but an allow-list."""
     rendered = planned.leg.rendered
     own = rendered.headers if rendered else ()
-    allowed = ACROSS_PROVIDERS | planned.leg.protocol.abilities.headers
+    translator = planned.leg.protocol.translator
+    allowed = ACROSS_PROVIDERS | (translator.abilities.headers if translator else frozenset())
     kept = tuple((name, value) for name, value in headers if name.lower() in _allowed(allowed, own))
     return (_host(planned), *kept, *own, ("content-type", "application/json"))
 

@@ -12,6 +12,7 @@ from rewrite.adapters.chain import parse_adapters
 from rewrite.adapters.registry import discover
 from rewrite.catalog.providers import Provider
 from rewrite.catalog.routes import Destination, Match, Rule, destination
+from rewrite.catalog.translatable import impossible
 from rewrite.values.timeouts import Deadlines, OnTruncation
 
 _GLOB = frozenset("*?[")
@@ -39,7 +40,7 @@ class Rules:
 
     def _rule(self, loc: Loc, table: RouteTable) -> Rule:
         to = tuple(destination(text) for text in table.to)
-        return Rule(
+        rule = Rule(
             match=self._match((*loc, "match"), table.match),
             to=tuple(self._known((*loc, "to"), to)),
             protocol=self._protocol((*loc, "protocol"), table.protocol, to),
@@ -51,6 +52,9 @@ class Rules:
             force_stream=table.force_upstream_stream,
             stream=table.stream,
         )
+        for why in impossible(rule, self.providers, self.registry):
+            self.problems.add((*loc, "to"), why)
+        return rule
 
     def _match(self, loc: Loc, table: MatchTable) -> Match:
         self._check_glob((*loc, "provider"), table.provider)

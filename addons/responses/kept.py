@@ -203,7 +203,7 @@ def _going_on(call: Call, body: JsonObject, found: Sequence[Stored]) -> Call:
 def _response(translation: Translation, summary: Summary) -> JsonObject:
     shown = as_shown(summary.progress, translation.provider, summary.end)
     reply = translation.called(shown.head.model if shown.head else "")
-    return load_object(translation.source.whole(translation.call, reply, shown)) or {}
+    return load_object(translation.translator.write_answer(translation.call, reply, shown)) or {}
 
 
 def _blacked_out(blackout: Blackout, value: JsonObject) -> JsonObject:

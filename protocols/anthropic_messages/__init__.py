@@ -5,38 +5,32 @@ Stream: named events whose name equals the `type` in the data; blocks come stric
 `{"error": ...}` without `event: error`; `message_delta` usage is cumulative and overrides
 `message_start`; a refusal may have no block at all; a block that is stopped after half of its JSON
 arrives as a tool call with empty input, so its message must never end in `tool_use`.
-
-What goes which way: `stream` reads answers, `writer` writes and closes them, `request` reads requests,
-`rendering` (with `turns` and `thinking`) writes them, `marks` takes out of them what others sealed.
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 
 from protocols.anthropic_messages.aggregate import MessagesFold
 from protocols.anthropic_messages.answer_read import EventReader, read_answer
-from protocols.anthropic_messages.answer_write import MessagesEncoder, MessagesWriter, whole
-from protocols.anthropic_messages.continue_request import continued
-from protocols.anthropic_messages.error_words import FINISH_REASONS, error_object
+from protocols.anthropic_messages.answer_write import MessagesWriter, ResumedMessagesWriter, write_answer
+from protocols.anthropic_messages.continue_request import continue_request
+from protocols.anthropic_messages.error_words import error_object
+from protocols.anthropic_messages.losses import ABILITIES
 from protocols.anthropic_messages.prune import EventPruner
-from protocols.anthropic_messages.request_read import ask
+from protocols.anthropic_messages.request_read import read_request
 from protocols.anthropic_messages.request_read_options import thinking_of
-from protocols.anthropic_messages.request_write import ABILITIES, render, retarget
-from protocols.anthropic_messages.signature_marks import sealed, unsealed
-from protocols.base import Carry, Decoder, Keep
-from protocols.framing.sse import SseDecoder, is_event_stream
+from protocols.anthropic_messages.request_write import write_request
+from protocols.anthropic_messages.retarget import retarget, with_stream
+from protocols.anthropic_messages.signatures import own_signatures, wrap_signatures
+from protocols.base import Decoder, Editor, Translator
+from protocols.framing.sse import SseDecoder, SseEncoder, is_event_stream
 from protocols.framing.whole import WholeDecoder
-from protocols.model.call import Call, Destination, Operation, Reasoning, Rendered, Reply
+from protocols.model.call import Call, Operation, Reasoning
 from protocols.model.errors import Fault
 from protocols.model.http import Head, WireRequest, WireResponse
-from protocols.model.progress import Progress
-from protocols.model.prompt import Prompt, effort_said
+from protocols.model.prompt import effort_said
 from protocols.model.wirejson import JsonObject, error_answer, object_at, objects_at, text_at
 from protocols.shared.calls import Paths, json_call, matched
-from protocols.shared.losses import told
-
-__all__ = ["FINISH_REASONS", "PROTOCOL", "AnthropicMessages", "EventReader", "MessagesEncoder"]
 
 _PATHS: Paths = (
     ("POST", re.compile(r"(?:/v\d\w*|^)/messages$"), Operation.GENERATE),
@@ -53,7 +47,23 @@ class AnthropicMessages:
     name = "anthropic_messages"
     aliases: tuple[str, ...] = ("anthropic", "messages", "claude_messages")
     opens_with_lifecycle = True
-    abilities = ABILITIES
+    translator = Translator(
+        abilities=ABILITIES,
+        read_request=read_request,
+        write_request=write_request,
+        writer=MessagesWriter,
+        write_answer=write_answer,
+    )
+    editor = Editor(
+        pruner=EventPruner,
+        fold=MessagesFold,
+        resume=ResumedMessagesWriter,
+        with_stream=with_stream,
+        retarget=retarget,
+        continue_request=continue_request,
+        own_signatures=own_signatures,
+        wrap_signatures=wrap_signatures,
+    )
 
     def match(self, method: str, path: str) -> Operation | None:
         return matched(_PATHS, method, path)
@@ -75,44 +85,11 @@ class AnthropicMessages:
             return SseDecoder(b"message_stop", EventReader().read, named=True)
         return WholeDecoder(read_answer)
 
-    def encoder(self, call: Call) -> MessagesEncoder:
-        return MessagesEncoder(call)
-
-    def pruner(self) -> EventPruner:
-        return EventPruner()
+    def encoder(self, call: Call) -> SseEncoder:
+        return SseEncoder(call, ResumedMessagesWriter)
 
     def error(self, fault: Fault) -> WireResponse:
         return error_answer(fault, error_object(fault.kind, fault.message, fault.status))
-
-    def streamed(self, call: Call, *, stream: bool) -> Call:
-        return replace(call, body={**call.body, "stream": stream}, stream=stream)
-
-    def fold(self) -> MessagesFold:
-        return MessagesFold()
-
-    def ask(self, call: Call) -> Prompt:
-        return ask(call)
-
-    def render(self, prompt: Prompt, destination: Destination) -> Rendered:
-        return told(render(prompt, destination), prompt, destination, self.abilities)
-
-    def retarget(self, call: Call, destination: Destination) -> Rendered:
-        return retarget(call, destination)
-
-    def continued(self, body: Mapping[str, object], said: str, ask: str) -> Mapping[str, object]:
-        return continued(body, said, ask)
-
-    def unsealed(self, body: Mapping[str, object], keep: Keep) -> Mapping[str, object]:
-        return unsealed(body, keep)
-
-    def sealed(self, answer: Mapping[str, object], carry: Carry) -> Mapping[str, object]:
-        return sealed(answer, carry)
-
-    def writer(self, call: Call, reply: Reply) -> MessagesWriter:
-        return MessagesWriter(call, reply)
-
-    def whole(self, call: Call, reply: Reply, progress: Progress) -> bytes:
-        return whole(call, reply, progress)
 
 
 def _reasoning(body: JsonObject) -> Reasoning:

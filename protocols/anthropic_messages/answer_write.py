@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from protocols.anthropic_messages.error_words import STOP_REASONS, error_object
-from protocols.anthropic_messages.signature_marks import CUT, SOURCE
-from protocols.framing.sse import SseEncoder, write_event
+from protocols.anthropic_messages.signatures import CUT, SOURCE
+from protocols.framing.sse import write_event
 from protocols.model.call import Call, Reply
 from protocols.model.parts import (
     Annotation,
@@ -34,21 +34,9 @@ _SIGNED = frozenset({CARRIER, "signature"})
 _ENDED_BADLY = "the model ended with an error"
 
 
-class MessagesEncoder(SseEncoder):
-    """More events come under the indexes that the stream's own blocks have."""
-
-    def __init__(self, call: Call) -> None:
-        self._call = call
-
-    def resume(self, progress: Progress) -> "ResumedMessagesWriter":
-        return ResumedMessagesWriter(self._call, progress)
-
-
 class MessagesWriter:
     """See `protocols.base.Writer`. A block is not begun before its first word: clients send back what they
     got, and the provider refuses a text without any."""
-
-    content_type = "text/event-stream; charset=utf-8"
 
     def __init__(self, call: Call, reply: Reply) -> None:
         self._reply = reply
@@ -108,8 +96,10 @@ class MessagesWriter:
 
 
 class ResumedMessagesWriter(MessagesWriter):
-    """The rest of a stream of which `progress` was seen. A count of the output that was reported before it
-    was whole is the least that the end tells."""
+    """More events of a stream of which `progress` was seen, under the indexes that its own blocks have.
+
+    A count of the output that was reported before it was whole is the least that the end tells.
+    """
 
     def __init__(self, call: Call, progress: Progress) -> None:
         super().__init__(call, Reply("", "", 0))
@@ -217,7 +207,7 @@ class _WrittenBlock:
 # -- whole answers --------------------------------------------------------------------------------------
 
 
-def whole(call: Call, reply: Reply, progress: Progress) -> bytes:
+def write_answer(call: Call, reply: Reply, progress: Progress) -> bytes:
     """The Message, or an error object where it ended with an error.
 
     Lossy: a tool call whose arguments are no JSON has no place in it; it counts as cut, and so

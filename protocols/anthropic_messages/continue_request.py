@@ -5,8 +5,8 @@ from protocols.model.wirejson import JsonObject, extended, object_at, text_at
 _DEMANDING = frozenset({"any", "tool"})
 
 
-def continued(body: JsonObject, said: str, ask: str) -> JsonObject:
-    """See `protocols.base.WireProtocol.continued`."""
+def continue_request(body: JsonObject, said: str, ask: str) -> JsonObject:
+    """See `protocols.base.Editor`."""
     if not said.strip():
         return extended(body, "messages", _turn("user", ask))
     turns = (_turn("assistant", said), _turn("user", ask))

@@ -1,14 +1,15 @@
-"""Which of the protocol's losses happen to one request."""
+"""What the protocol cannot say, and which of its losses happen to one request."""
 
 from collections.abc import Callable, Iterator, Mapping
 
 from protocols.anthropic_messages.request_read import OF_THE_PROVIDER
 from protocols.anthropic_messages.request_write_turns import NOT_IN_IDS, OPENING, SEALS, split
-from protocols.base import Written
+from protocols.base import Abilities, Written
 from protocols.model.call import Call
-from protocols.model.prompt import Refusal, Role, Text, budget_of, effort_of
+from protocols.model.prompt import MediaForm, MediaKind, Refusal, Role, Text, budget_of, effort_of
 from protocols.model.wirejson import JsonObject, count_at, object_at, objects_at, text_at
 from protocols.shared.losses import (
+    WRAPPED_ARGUMENTS,
     calls,
     contents,
     fewer_tools,
@@ -128,3 +129,52 @@ UNREAD: Mapping[str, Callable[[Call], bool]] = {
     "cache breakpoints": _cached_otherwise,
     "history": _done_before,
 }
+
+ABILITIES = Abilities(
+    headers=frozenset({"anthropic-version", "anthropic-beta"}),
+    lacks={
+        "frequency_penalty": "repeated words are not made less likely",
+        "presence_penalty": "repeated topics are not made less likely",
+        "seed": "the same question may get another answer",
+        "choices": "there is one answer",
+        "logprobs": "no probabilities come with the words",
+        "verbosity": "the answer is as long as the model likes",
+        "metadata": "nothing is kept with the request but the user",
+        "cache_key": "requests with the same beginning are not kept together",
+    },
+    media={
+        MediaKind.IMAGE: frozenset({MediaForm.DATA, MediaForm.URL}),
+        MediaKind.FILE: frozenset({MediaForm.DATA, MediaForm.URL}),
+    },
+    happens=HAPPENS,
+    unread=UNREAD,
+    losses={
+        "system messages": "one that stands between others becomes a text of the user",
+        "first message": "where the assistant speaks first, a line of the user is put before it",
+        "blank texts": "left out: the provider refuses them, and blank space behind an unfinished answer",
+        "stop sequences": "blank ones are left out",
+        "refusals": "earlier ones become text",
+        "thoughts": "sent back only with the provider's own seal",
+        "thinking": "left out where a tool is forced, where the last answer is to be continued, where tools "
+        "were called without thinking and a budget is asked for, and where less than 1024 tokens remain",
+        "thinking budget": "1024 tokens at least, and cut to three quarters of a smaller output limit; "
+        "without a number it is middling",
+        "thinking effort": "minimal is low, the least that there is",
+        "sampling": "temperature is 1 at most and beats top_p; with thinking on, both and top_k are left out",
+        "service tier": "flex, scale and other tiers are left out; priority becomes auto",
+        "tool arguments": WRAPPED_ARGUMENTS,
+        "tool call ids": "characters other than letters, digits, _ and - are written as their numbers",
+        "allowed tools": "tools that may not be called are left out of the request",
+        "response format": "JSON without a schema is asked for in words; of a schema, name, description and "
+        "strictness are left out and objects take no other fields",
+        "images": "how closely one is to be looked at, and its name; those of the assistant are shown by "
+        "the user instead",
+        "cache breakpoints": "all last five minutes; those on media are left out",
+        "files": "only PDF and text",
+        "answers": "images, and what the other provider's own tools did, are left out",
+        "citations": "offsets are left out: a whole text cites",
+        "stop reasons": "one that the provider lacks becomes end_turn",
+        "whole answers": "a tool call with half of its arguments is left out, and the answer counts as cut",
+        "history": "the client's: citations, and what the provider's own tools did, are left out",
+    },
+)

@@ -32,8 +32,8 @@ _SOURCE_FORMS = {
 OF_THE_PROVIDER = ("_tool_use", "_tool_result")
 
 
-def ask(call: Call) -> Prompt:
-    """See `protocols.base.WireProtocol.ask`.
+def read_request(call: Call) -> Prompt:
+    """See `protocols.base.Translator`.
 
     Lossy: what a message of the system says of effort, citations in earlier answers, and what tools of the
     provider did in earlier turns (nobody else can read their results; the words that the model drew from

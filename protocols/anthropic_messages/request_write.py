@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import quote
 
-from protocols.anthropic_messages.losses import HAPPENS, UNREAD
 from protocols.anthropic_messages.request_write_turns import (
     CACHE,
     closes_with_bare_call,
@@ -13,13 +12,10 @@ from protocols.anthropic_messages.request_write_turns import (
     turns,
 )
 from protocols.anthropic_messages.thinking import Plan, plan
-from protocols.base import Abilities
-from protocols.model.call import Call, Destination, Operation, Rendered
+from protocols.model.call import Destination, Operation, Rendered
 from protocols.model.errors import Untranslatable
 from protocols.model.http import Headers
 from protocols.model.prompt import (
-    MediaForm,
-    MediaKind,
     Prompt,
     ResponseFormat,
     Text,
@@ -28,7 +24,6 @@ from protocols.model.prompt import (
     ToolMode,
 )
 from protocols.model.wirejson import JsonObject, given
-from protocols.shared.losses import WRAPPED_ARGUMENTS
 
 VERSION: Headers = (("anthropic-version", "2023-06-01"),)
 JSON_ONLY = "Answer with one JSON object and nothing else: no words around it, no code fence."
@@ -40,58 +35,9 @@ _MODELS = "/v1/models"
 _SERVICE_TIERS = {"auto": "auto", "priority": "auto", "default": "standard_only"}
 _SMALLEST_TOP_P = 0.95
 
-ABILITIES = Abilities(
-    headers=frozenset({"anthropic-version", "anthropic-beta"}),
-    lacks={
-        "frequency_penalty": "repeated words are not made less likely",
-        "presence_penalty": "repeated topics are not made less likely",
-        "seed": "the same question may get another answer",
-        "choices": "there is one answer",
-        "logprobs": "no probabilities come with the words",
-        "verbosity": "the answer is as long as the model likes",
-        "metadata": "nothing is kept with the request but the user",
-        "cache_key": "requests with the same beginning are not kept together",
-    },
-    media={
-        MediaKind.IMAGE: frozenset({MediaForm.DATA, MediaForm.URL}),
-        MediaKind.FILE: frozenset({MediaForm.DATA, MediaForm.URL}),
-    },
-    happens=HAPPENS,
-    unread=UNREAD,
-    losses={
-        "system messages": "one that stands between others becomes a text of the user",
-        "first message": "where the assistant speaks first, a line of the user is put before it",
-        "blank texts": "left out: the provider refuses them, and blank space behind an unfinished answer",
-        "stop sequences": "blank ones are left out",
-        "refusals": "earlier ones become text",
-        "thoughts": "sent back only with the provider's own seal",
-        "thinking": "left out where a tool is forced, where the last answer is to be continued, where tools "
-        "were called without thinking and a budget is asked for, and where less than 1024 tokens remain",
-        "thinking budget": "1024 tokens at least, and cut to three quarters of a smaller output limit; "
-        "without a number it is middling",
-        "thinking effort": "minimal is low, the least that there is",
-        "sampling": "temperature is 1 at most and beats top_p; with thinking on, both and top_k are left out",
-        "service tier": "flex, scale and other tiers are left out; priority becomes auto",
-        "tool arguments": WRAPPED_ARGUMENTS,
-        "tool call ids": "characters other than letters, digits, _ and - are written as their numbers",
-        "allowed tools": "tools that may not be called are left out of the request",
-        "response format": "JSON without a schema is asked for in words; of a schema, name, description and "
-        "strictness are left out and objects take no other fields",
-        "images": "how closely one is to be looked at, and its name; those of the assistant are shown by "
-        "the user instead",
-        "cache breakpoints": "all last five minutes; those on media are left out",
-        "files": "only PDF and text",
-        "answers": "images, and what the other provider's own tools did, are left out",
-        "citations": "offsets are left out: a whole text cites",
-        "stop reasons": "one that the provider lacks becomes end_turn",
-        "whole answers": "a tool call with half of its arguments is left out, and the answer counts as cut",
-        "history": "the client's: citations, and what the provider's own tools did, are left out",
-    },
-)
 
-
-def render(prompt: Prompt, destination: Destination) -> Rendered:
-    """See `protocols.base.WireProtocol.render`; the losses are those of ABILITIES.
+def write_request(prompt: Prompt, destination: Destination) -> Rendered:
+    """See `protocols.base.Translator`; the losses are those of `losses.ABILITIES`.
 
     Raises Untranslatable for a conversation without messages, a tool call without a name, and a file that is
     neither PDF nor text.
@@ -111,7 +57,7 @@ def render(prompt: Prompt, destination: Destination) -> Rendered:
         **_sampling(prompt, thinking),
         **_rest(prompt),
     }
-    return Rendered(_path(destination, Operation.GENERATE), body, VERSION, tuple(_untold(prompt, body)))
+    return Rendered(path(destination, Operation.GENERATE), body, VERSION, tuple(_untold(prompt, body)))
 
 
 def _untold(prompt: Prompt, body: JsonObject) -> Iterator[tuple[str, str]]:
@@ -125,22 +71,11 @@ def _untold(prompt: Prompt, body: JsonObject) -> Iterator[tuple[str, str]]:
         yield "thinking", "left out beside the other settings"
 
 
-def retarget(call: Call, destination: Destination) -> Rendered:
-    """See `protocols.base.WireProtocol.retarget`; the client's query stays, and its path where the target has
-    none of its own."""
-    body = {**call.body, "model": destination.model}
-    if own := "" if destination.path else call.target:
-        return Rendered(own, body)
-    query = call.target.partition("?")[2]
-    path = _path(destination, call.operation) + (f"?{query}" if query else "")
-    return Rendered(path, body)
-
-
-def _path(destination: Destination, operation: Operation) -> str:
+def path(destination: Destination, operation: Operation) -> str:
     if operation not in _PATHS:
         return _MODELS
-    path = destination.path.replace("{model}", quote(destination.model, safe="")) or _PATH
-    return path + _PATHS[operation]
+    own = destination.path.replace("{model}", quote(destination.model, safe="")) or _PATH
+    return own + _PATHS[operation]
 
 
 def _system(prompt: Prompt, opening: Sequence[Text]) -> object:

@@ -7,12 +7,13 @@ of Ollama fails on blank lines, so that nothing can be sent that means nothing.
 import re
 from collections.abc import Callable, Sequence
 
-from protocols.base import Encoder
+from protocols.base import Encoder, Resume
 from protocols.framing.sse import LONGEST_EVENT
 from protocols.model.call import Call
 from protocols.model.errors import MalformedStream
 from protocols.model.http import Head, header
 from protocols.model.parts import Opaque, Ping, StreamPart
+from protocols.model.progress import Progress
 from protocols.model.segment import Segment
 from protocols.model.wirejson import JsonObject, dump, is_json, load_object
 
@@ -99,6 +100,14 @@ def write_line(value: object) -> bytes:
 
 class LineEncoder(Encoder):
     """What every protocol of lines encodes alike; `resume` is the protocol's own."""
+
+    content_type = "application/x-ndjson"
+
+    def __init__(self, call: Call, resume: Resume) -> None:
+        self._call, self._resume = call, resume
+
+    def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
+        return self._resume(self._call, progress).write(parts)
 
     def heartbeat(self) -> bytes:
         """None is harmless: see the module's docstring."""

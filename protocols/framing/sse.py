@@ -9,11 +9,12 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from protocols.base import Encoder
+from protocols.base import Encoder, Resume
 from protocols.model.call import Call
 from protocols.model.errors import MalformedStream
 from protocols.model.http import Head, header
 from protocols.model.parts import StreamPart
+from protocols.model.progress import Progress
 from protocols.model.segment import Segment
 from protocols.model.wirejson import dump, is_json, load_object
 
@@ -168,6 +169,14 @@ def write_event(value: object, name: str | None = None) -> bytes:
 
 class SseEncoder(Encoder):
     """What every protocol over server-sent events encodes alike; `resume` is the protocol's own."""
+
+    content_type = "text/event-stream; charset=utf-8"
+
+    def __init__(self, call: Call, resume: Resume) -> None:
+        self._call, self._resume = call, resume
+
+    def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
+        return self._resume(self._call, progress).write(parts)
 
     def heartbeat(self) -> bytes:
         """Measured: a bare newline is the one form that every SSE client survives."""

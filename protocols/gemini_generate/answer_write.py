@@ -7,8 +7,8 @@ log probabilities, and the places in a text that a source belongs to (the source
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from protocols.base import Encoder
-from protocols.gemini_generate.shapes import FINISH_WORDS, Form, error_object, usage_metadata
-from protocols.model.call import Reply
+from protocols.gemini_generate.shapes import FINISH_WORDS, Form, error_object, form_of, usage_metadata
+from protocols.model.call import Call, Reply
 from protocols.model.parts import (
     Annotation,
     BlockDelta,
@@ -33,22 +33,34 @@ _EMPTY_TEXT: JsonObject = {"text": ""}
 class GeminiEncoder(Encoder):
     """Untouched segments; more chunks come with the stream's own id, model and last counts."""
 
-    def __init__(self, form: Form) -> None:
-        self._form = form
+    def __init__(self, call: Call) -> None:
+        self._form = form_of(call)
         self._begun = False
+
+    @property
+    def content_type(self) -> str:
+        return self._form.content_type
 
     def encode(self, segments: Sequence[Segment]) -> bytes:
         self._begun = self._begun or bool(segments)
         return super().encode(segments)
+
+    def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
+        begun = self._begun or progress.head is not None
+        return ResumedGeminiWriter(self._form, progress, begun=begun).write(parts)
 
     def heartbeat(self) -> bytes:
         """Measured: a bare newline is the one form that every client of events survives. For an array none
         is proven."""
         return b"" if self._form.array else b"\n"
 
-    def resume(self, progress: Progress) -> "ResumedGeminiWriter":
-        begun = self._begun or progress.head is not None
-        return ResumedGeminiWriter(self._form, progress, begun=begun)
+
+def writer(call: Call, reply: Reply) -> "GeminiWriter":
+    return GeminiWriter(form_of(call), _names(reply))
+
+
+def resumed_writer(call: Call, progress: Progress) -> "ResumedGeminiWriter":
+    return ResumedGeminiWriter(form_of(call), progress, begun=progress.head is not None)
 
 
 def candidate(
@@ -153,10 +165,6 @@ class GeminiWriter:
         self._usage: Usage | None = None
         self._begun = self._over = False
 
-    @property
-    def content_type(self) -> str:
-        return self._form.content_type
-
     def write(self, parts: Sequence[StreamPart]) -> bytes:
         """Nothing follows an error, which closes an array."""
         return b"".join([frame for part in parts if not self._over for frame in self._write(part)])
@@ -210,7 +218,7 @@ class ResumedGeminiWriter(GeminiWriter):
         yield self._form.end(empty=not self._begun)
 
 
-def names_of(reply: Reply) -> JsonObject:
+def _names(reply: Reply) -> JsonObject:
     return {"modelVersion": reply.model, "responseId": reply.id}
 
 
@@ -223,11 +231,11 @@ def _response(candidates: Sequence[JsonObject], usage: Usage | None, names: Json
     return {"candidates": candidates, **counts, **names}
 
 
-def whole_answer(form: Form, reply: Reply, progress: Progress) -> bytes:
+def write_answer(call: Call, reply: Reply, progress: Progress) -> bytes:
     """The body of an answer that is not streamed."""
     candidates = [_whole_candidate(choice, progress) for choice in sorted(progress.seen)]
-    response = _response(candidates, progress.usage, names_of(reply))
-    return dump({"response": response} if form.enveloped else response)
+    response = _response(candidates, progress.usage, _names(reply))
+    return dump({"response": response} if form_of(call).enveloped else response)
 
 
 def _whole_candidate(choice: int, progress: Progress) -> JsonObject:

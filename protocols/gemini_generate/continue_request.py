@@ -6,10 +6,10 @@ from protocols.model.wirejson import JsonObject, extended, object_at
 _NAMES = frozenset({"allowedFunctionNames", "allowed_function_names"})
 
 
-def continued(body: JsonObject, said: str, ask: str) -> JsonObject:
-    """See `protocols.base.WireProtocol.continued`; also in the envelope of Code Assist."""
+def continue_request(body: JsonObject, said: str, ask: str) -> JsonObject:
+    """See `protocols.base.Editor`; also in the envelope of Code Assist."""
     if "contents" not in body and (request := object_at(body, "request")):
-        return {**body, "request": continued(request, said, ask)}
+        return {**body, "request": continue_request(request, said, ask)}
     if not said.strip():
         return extended(body, "contents", _turn("user", ask))
     turns = (_turn("model", said), _turn("user", ask))

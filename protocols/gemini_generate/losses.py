@@ -1,14 +1,15 @@
-"""Which of the protocol's losses happen to one request."""
+"""What the protocol cannot say, and which of its losses happen to one request."""
 
 from collections.abc import Callable, Iterator, Mapping
 
-from protocols.base import Written
+from protocols.base import Abilities, Written
 from protocols.gemini_generate.answer_read import SEAL
 from protocols.gemini_generate.shapes import asked, spelled
 from protocols.model.call import Call
-from protocols.model.prompt import Role, budget_of, effort_of
+from protocols.model.prompt import MediaForm, MediaKind, Role, budget_of, effort_of
 from protocols.model.wirejson import JsonObject, count_at, object_at, objects_at, text_at
 from protocols.shared.losses import (
+    WRAPPED_ARGUMENTS,
     cached,
     looked_at_closely,
     media_in_results,
@@ -82,3 +83,37 @@ UNREAD: Mapping[str, Callable[[Call], bool]] = {
     "order of properties": _in_order,
     "parts": lambda call: any(_ABOUT_MEDIA & part.keys() for part in _parts(call)),
 }
+
+ABILITIES = Abilities(
+    lacks={
+        "parallel_tool_calls": "the model decides by itself how many tools it calls at once",
+        "verbosity": "there is no such knob",
+        "user": "there is no field for the end user",
+        "metadata": "there is no field for it that every endpoint of the protocol takes",
+        "service_tier": "tiers are not chosen by request",
+        "cache_key": "prefixes are cached by themselves",
+    },
+    media=dict.fromkeys(MediaKind, frozenset({MediaForm.DATA, MediaForm.URL})),
+    whole_tool_calls=True,
+    several_choices=True,
+    happens=HAPPENS,
+    unread=UNREAD,
+    losses={
+        "system messages": "one in the middle of a conversation becomes a text of the user",
+        "tool arguments": WRAPPED_ARGUMENTS,
+        "tool results": "their media stand behind them, in the same turn",
+        "schemas": "strict, and an answer's name and description, are left out",
+        "images": "how closely they are to be looked at, and what media are called, is left out",
+        "cache breakpoints": "are left out: prefixes are cached by themselves",
+        "thinking": "a level above high is high; a model that thinks by level is never silent",
+        "thinking budget": "kept within what models of 2.5 take",
+        "reasoning": "goes back only with a signature of this protocol",
+        "parts": "which piece of a client's video counts, how closely a part is looked at, and its "
+        "metadata are left out",
+        "order of properties": "that a client's schema asks for is left out",
+        "hosted tools": "what those of another provider did is left out of an answer",
+        "log probabilities": "are left out of an answer",
+        "sources": "are kept without their place in the text",
+        "refusals": "become text",
+    },
+)

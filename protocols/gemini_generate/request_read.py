@@ -70,7 +70,7 @@ _EFFORTS = {effort.value: effort for effort in Effort}
 _UPLOAD = re.compile(r"(?:https://[^/]+/v\d\w*/)?(files/[^/]+)")
 
 
-def ask(call: Call) -> Prompt:
+def read_request(call: Call) -> Prompt:
     """The prompt of a generation call. Raises Untranslatable for what only the provider itself can do."""
     body = asked(call)
     if body.get("cachedContent"):

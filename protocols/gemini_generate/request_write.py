@@ -1,7 +1,7 @@
 """A prompt as a request of the protocol.
 
-Losses, besides what `LACKS` names: an instruction in the middle of a conversation becomes a text of the
-user; media that a tool gave back stand behind the results, in the same turn; whether a tool's schema is
+Losses, besides those of `losses.ABILITIES`: an instruction in the middle of a conversation becomes a text of
+the user; media that a tool gave back stand behind the results, in the same turn; whether a tool's schema is
 strict, the name and description of an answer's schema, how closely an image is to be looked at, and cache
 breakpoints are left out; a level of thinking above "high" is "high", and one is never off.
 """
@@ -37,15 +37,6 @@ from protocols.model.prompt import (
 from protocols.model.wirejson import JsonObject, given
 from protocols.shared.arguments import object_of
 
-LACKS: Mapping[str, str] = {
-    "parallel_tool_calls": "the model decides by itself how many tools it calls at once",
-    "verbosity": "there is no such knob",
-    "user": "there is no field for the end user",
-    "metadata": "there is no field for it that every endpoint of the protocol takes",
-    "service_tier": "tiers are not chosen by request",
-    "cache_key": "prefixes are cached by themselves",
-}
-
 UNSIGNED = "skip_thought_signature_validator"
 """What Google documents for a call whose signature is not there (made by another model); not measured."""
 
@@ -80,7 +71,7 @@ _BY_BUDGET = "2.5"
 _THOUGHTLESS = ("gemini-1", "gemini-2.0", "gemma")
 
 
-def render(prompt: Prompt, destination: Destination) -> Rendered:
+def write_request(prompt: Prompt, destination: Destination) -> Rendered:
     """`prompt` for the model of `destination`. Raises Untranslatable for a call or result without a name."""
     method = "streamGenerateContent" if prompt.stream else "generateContent"
     path = path_of(destination, method, SSE_QUERY if prompt.stream else "")

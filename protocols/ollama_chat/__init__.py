@@ -7,26 +7,24 @@ otherwise. `/api/generate`, and what pulls and makes models, are none of ours.
 import re
 from dataclasses import replace
 
-from protocols.base import Carry, Decoder, Keep
-from protocols.framing.ndjson import LineDecoder, is_line_stream
+from protocols.base import Decoder, Editor, Translator
+from protocols.framing.ndjson import LineDecoder, LineEncoder, is_line_stream
 from protocols.framing.whole import WholeDecoder
-from protocols.model.call import Call, Destination, Operation, Reasoning, Rendered, Reply
+from protocols.model.call import Call, Operation, Reasoning
 from protocols.model.errors import Fault
 from protocols.model.http import Head, WireRequest, WireResponse
-from protocols.model.progress import Progress
-from protocols.model.prompt import Prompt, effort_said
-from protocols.model.wirejson import JsonObject, error_answer, extended
+from protocols.model.prompt import effort_said
+from protocols.model.wirejson import JsonObject, error_answer
 from protocols.ollama_chat.aggregate import OllamaFold
 from protocols.ollama_chat.answer_read import LAST, AnswerReader, read_whole
-from protocols.ollama_chat.answer_write import OllamaEncoder, OllamaWriter, named, whole
-from protocols.ollama_chat.error_words import FINISH_REASONS
+from protocols.ollama_chat.answer_write import resumed_writer, write_answer, writer
+from protocols.ollama_chat.continue_request import continue_request
+from protocols.ollama_chat.losses import ABILITIES
 from protocols.ollama_chat.prune import LinePruner
-from protocols.ollama_chat.request_read import ask, streams, thinking_of
-from protocols.ollama_chat.request_write import ABILITIES, render, retarget
+from protocols.ollama_chat.request_read import read_request, streams, thinking_of
+from protocols.ollama_chat.request_write import write_request
+from protocols.ollama_chat.retarget import retarget, with_stream
 from protocols.shared.calls import Paths, json_call, matched
-from protocols.shared.losses import told
-
-__all__ = ["FINISH_REASONS", "PROTOCOL", "OllamaChat"]
 
 _PATHS: Paths = (
     ("POST", re.compile(r"/api/chat$"), Operation.GENERATE),
@@ -41,7 +39,23 @@ class OllamaChat:
     name = "ollama_chat"
     aliases: tuple[str, ...] = ("ollama",)
     opens_with_lifecycle = False
-    abilities = ABILITIES
+    translator = Translator(
+        abilities=ABILITIES,
+        read_request=read_request,
+        write_request=write_request,
+        writer=writer,
+        write_answer=write_answer,
+    )
+    editor = Editor(
+        pruner=LinePruner,
+        fold=OllamaFold,
+        resume=resumed_writer,
+        with_stream=with_stream,
+        retarget=retarget,
+        continue_request=continue_request,
+        own_signatures=lambda body, _: body,  # there is no place for a signature
+        wrap_signatures=lambda answer, _: answer,
+    )
 
     def match(self, method: str, path: str) -> Operation | None:
         return matched(_PATHS, method, path)
@@ -57,48 +71,12 @@ class OllamaChat:
             return LineDecoder(LAST, AnswerReader().read)
         return WholeDecoder(read_whole)
 
-    def encoder(self, call: Call) -> OllamaEncoder:
-        return OllamaEncoder()
-
-    def pruner(self) -> LinePruner:
-        return LinePruner()
+    def encoder(self, call: Call) -> LineEncoder:
+        return LineEncoder(call, resumed_writer)
 
     def error(self, fault: Fault) -> WireResponse:
         """A text is all that clients take; they raise by the status."""
         return error_answer(fault, {"error": fault.message})
-
-    def streamed(self, call: Call, *, stream: bool) -> Call:
-        return replace(call, body={**call.body, "stream": stream}, stream=stream)
-
-    def fold(self) -> OllamaFold:
-        return OllamaFold()
-
-    def ask(self, call: Call) -> Prompt:
-        return ask(call)
-
-    def render(self, prompt: Prompt, destination: Destination) -> Rendered:
-        return told(render(prompt, destination), prompt, destination, self.abilities)
-
-    def retarget(self, call: Call, destination: Destination) -> Rendered:
-        return retarget(call, destination)
-
-    def continued(self, body: JsonObject, said: str, ask: str) -> JsonObject:
-        """The protocol knows of no choice of tools."""
-        turns = [{"role": "assistant", "content": said}] if said.strip() else []
-        return extended(body, "messages", *turns, {"role": "user", "content": ask})
-
-    def unsealed(self, body: JsonObject, keep: Keep) -> JsonObject:
-        """The protocol has no place for a seal."""
-        return body
-
-    def sealed(self, answer: JsonObject, carry: Carry) -> JsonObject:
-        return answer
-
-    def writer(self, call: Call, reply: Reply) -> OllamaWriter:
-        return OllamaWriter(named(reply))
-
-    def whole(self, call: Call, reply: Reply, progress: Progress) -> bytes:
-        return whole(reply, progress)
 
 
 def _reasoning(body: JsonObject) -> Reasoning:

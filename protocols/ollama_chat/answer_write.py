@@ -2,15 +2,15 @@
 
 Measured: the Python client checks every line, which needs `message` unless it is an error, and an error must
 be a text; it fails on a message with images, so that those of a model have no place. Losses stand in
-`render.ABILITIES`.
+`losses.ABILITIES`.
 """
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
-from protocols.framing.ndjson import LineEncoder, write_line
-from protocols.model.call import Reply
+from protocols.framing.ndjson import write_line
+from protocols.model.call import Call, Reply
 from protocols.model.parts import (
     Annotation,
     BlockDelta,
@@ -43,19 +43,19 @@ def _ending(reason: FinishReason, usage: Usage | None, message: JsonObject) -> J
     return {"message": {"role": "assistant", "content": "", **message}, **done, **counts(usage)}
 
 
-class OllamaEncoder(LineEncoder):
+def resumed_writer(_call: Call, progress: Progress) -> "OllamaWriter":
     """More lines come with the stream's own model and time."""
+    head = progress.head.template if progress.head else {}
+    finish = progress.finished.get(0, Finish(0, FinishReason.LENGTH, ""))
+    return OllamaWriter(head, finish, progress.usage)
 
-    def resume(self, progress: Progress) -> "OllamaWriter":
-        head = progress.head.template if progress.head else {}
-        finish = progress.finished.get(0, Finish(0, FinishReason.LENGTH, ""))
-        return OllamaWriter(head, finish, progress.usage)
+
+def writer(_call: Call, reply: Reply) -> "OllamaWriter":
+    return OllamaWriter(_named(reply))
 
 
 class OllamaWriter:
     """A stream of the protocol: a line for each part that shows, a tool call when it is whole."""
-
-    content_type = "application/x-ndjson"
 
     def __init__(self, head: JsonObject, finish: Finish | None = None, usage: Usage | None = None) -> None:
         """`head`: the fields that every line repeats; `finish` and `usage` until others are told."""
@@ -121,7 +121,7 @@ class OllamaWriter:
         return {**self._head, **_ending(reason, self._usage, {})}
 
 
-def named(reply: Reply) -> JsonObject:
+def _named(reply: Reply) -> JsonObject:
     """`created_at` in RFC 3339."""
     created = (_EPOCH + timedelta(seconds=reply.created)).isoformat().replace("+00:00", "Z")
     return {"model": reply.model, "created_at": created}
@@ -140,14 +140,14 @@ def _tool_call(call: BlockStart, text: str) -> JsonObject | None:
     return {**given(id=call.tool_id), "function": function}
 
 
-def whole(reply: Reply, progress: Progress) -> bytes:
+def write_answer(_call: Call, reply: Reply, progress: Progress) -> bytes:
     """The body of an answer that is not streamed."""
     finish = progress.finished.get(0)
     if finish and finish.reason is FinishReason.ERROR:
         return dump({"error": _failure(finish)})
     blocks = [progress.blocks[key] for key in sorted(progress.blocks) if key[0] == 0]
     reason = finish.reason if finish else FinishReason.OTHER
-    return dump({**named(reply), **_ending(reason, progress.usage, _message(blocks))})
+    return dump({**_named(reply), **_ending(reason, progress.usage, _message(blocks))})
 
 
 def _message(blocks: Sequence[Block]) -> JsonObject:

@@ -1,12 +1,13 @@
-"""Which of the protocol's losses happen to one request."""
+"""What the protocol cannot say, and which of its losses happen to one request."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
-from protocols.base import Written
-from protocols.model.prompt import Content, Media, Text, ToolMode, effort_of
+from protocols.base import Abilities, Written
+from protocols.model.prompt import Content, Media, MediaForm, MediaKind, Text, ToolMode, effort_of
 from protocols.ollama_chat.error_words import PLAIN
 from protocols.shared.losses import (
+    WRAPPED_ARGUMENTS,
     cached,
     failed_tools,
     fewer_tools,
@@ -61,3 +62,41 @@ HAPPENS: Mapping[str, Callable[[Written], bool]] = {
     "refusals": refusals,
     "max_output": limited,
 }
+
+ABILITIES = Abilities(
+    lacks={
+        "parallel_tool_calls": "the model calls as many tools at once as it likes",
+        "logprobs": "an answer's probabilities are not carried over from one protocol to another",
+        "verbosity": "there is no such knob",
+        "user": "there are no users",
+        "metadata": "nothing is stored",
+        "service_tier": "there are no tiers",
+        "cache_key": "prefixes are cached by themselves",
+    },
+    media={MediaKind.IMAGE: frozenset({MediaForm.DATA})},
+    whole_tool_calls=True,
+    happens=HAPPENS,
+    losses={
+        "texts": "texts that stand together in a message become one, and its images stand behind them",
+        "cache breakpoints": "are left out: prefixes are cached by themselves",
+        "tool choice": "where only some tools may be called, or none, only these are sent; that one must be "
+        "called cannot be said",
+        "schemas": "strict, and an answer's name and description, are left out",
+        "images": "how closely they are to be looked at, and what a client calls them, is left out",
+        "tool arguments": WRAPPED_ARGUMENTS,
+        "failed tools": "a tool's result has no mark that it failed; its text stays as it is",
+        "media in tool results": "they go into a message of the user behind the results",
+        "reasoning": "goes back to a provider without a signature; a seal has no place in an answer, so that "
+        "a client's next turn is sent without the reasoning of this one",
+        "thinking": "minimal is low, and anything above high is high; to a model that knows no levels it is "
+        "turned on or off",
+        "max_output": "never more than the model can give, where that is known",
+        "refusals": "become text, and the end of an answer that was refused is stop",
+        "endings": "a turn that is to be continued, and one that ends for a reason without a word here, end "
+        "as stop; one that failed is told as an error",
+        "sources": "are left out of an answer",
+        "pictures of the model": "are left out of an answer: the Python client fails on them",
+        "hosted tools": "what a provider's own tools did is left out of an answer",
+        "usage": "of an answer's tokens, those of caches and of reasoning are not told apart",
+    },
+)

@@ -46,7 +46,7 @@ def streams(body: JsonObject) -> bool:
     return body.get("stream") is not False
 
 
-def ask(call: Call) -> Prompt:
+def read_request(call: Call) -> Prompt:
     """The prompt of a call that generates.
 
     `keep_alive` and the options of the machine (`num_ctx`, `mirostat`, ...) are extensions, the latter by the

@@ -1,11 +1,10 @@
-"""A prompt written as a request of the protocol, and such a request for another model."""
+"""A prompt written as a request of the protocol."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, groupby
 from urllib.parse import quote
 
-from protocols.base import Abilities
-from protocols.model.call import Call, Destination, Operation, Rendered
+from protocols.model.call import Destination, Rendered
 from protocols.model.errors import Untranslatable
 from protocols.model.prompt import (
     Content,
@@ -28,55 +27,14 @@ from protocols.model.prompt import (
 )
 from protocols.model.wirejson import JsonObject, given
 from protocols.ollama_chat.error_words import LEVELS, PLAIN
-from protocols.ollama_chat.losses import HAPPENS
 from protocols.shared.arguments import object_of
-from protocols.shared.losses import WRAPPED_ARGUMENTS
 
-ABILITIES = Abilities(
-    lacks={
-        "parallel_tool_calls": "the model calls as many tools at once as it likes",
-        "logprobs": "an answer's probabilities are not carried over from one protocol to another",
-        "verbosity": "there is no such knob",
-        "user": "there are no users",
-        "metadata": "nothing is stored",
-        "service_tier": "there are no tiers",
-        "cache_key": "prefixes are cached by themselves",
-    },
-    media={MediaKind.IMAGE: frozenset({MediaForm.DATA})},
-    whole_tool_calls=True,
-    happens=HAPPENS,
-    losses={
-        "texts": "texts that stand together in a message become one, and its images stand behind them",
-        "cache breakpoints": "are left out: prefixes are cached by themselves",
-        "tool choice": "where only some tools may be called, or none, only these are sent; that one must be "
-        "called cannot be said",
-        "schemas": "strict, and an answer's name and description, are left out",
-        "images": "how closely they are to be looked at, and what a client calls them, is left out",
-        "tool arguments": WRAPPED_ARGUMENTS,
-        "failed tools": "a tool's result has no mark that it failed; its text stays as it is",
-        "media in tool results": "they go into a message of the user behind the results",
-        "reasoning": "goes back to a provider without a signature; a seal has no place in an answer, so that "
-        "a client's next turn is sent without the reasoning of this one",
-        "thinking": "minimal is low, and anything above high is high; to a model that knows no levels it is "
-        "turned on or off",
-        "max_output": "never more than the model can give, where that is known",
-        "refusals": "become text, and the end of an answer that was refused is stop",
-        "endings": "a turn that is to be continued, and one that ends for a reason without a word here, end "
-        "as stop; one that failed is told as an error",
-        "sources": "are left out of an answer",
-        "pictures of the model": "are left out of an answer: the Python client fails on them",
-        "hosted tools": "what a provider's own tools did is left out of an answer",
-        "usage": "of an answer's tokens, those of caches and of reasoning are not told apart",
-    },
-)
-
-_GENERATION = "/api/chat"
-_EMBED, _OLDER_EMBED = "/api/embed", "/api/embeddings"
+GENERATION = "/api/chat"
 _BETWEEN = "\n\n"
 _ANY_OBJECT: JsonObject = {"type": "object", "properties": {}}
 
 
-def render(prompt: Prompt, destination: Destination) -> Rendered:
+def write_request(prompt: Prompt, destination: Destination) -> Rendered:
     """Raises Untranslatable for a tool call without a name, and for media
     other than images in the request. `stream` is always said: left out, it is true."""
     tools = _offered(prompt)
@@ -89,30 +47,13 @@ def render(prompt: Prompt, destination: Destination) -> Rendered:
         think=_think(prompt.thinking, destination),
         options=_options(prompt, destination) or None,
     )
-    return Rendered(_path(destination, _GENERATION), body)
+    return Rendered(path(destination), body)
 
 
-def retarget(call: Call, destination: Destination) -> Rendered:
-    """A list of models is asked for without a body. Where the target has no path of its own, the call's
-    stays."""
-    body = {} if call.operation is Operation.MODELS else {**call.body, "model": destination.model}
-    if own := "" if destination.path else call.target:
-        return Rendered(own, body)
-    asked = call.target.partition("?")[0]
-    match call.operation:
-        case Operation.MODELS:
-            suffix = "/api/tags"
-        case Operation.EMBEDDINGS:
-            suffix = _OLDER_EMBED if asked.endswith(_OLDER_EMBED) else _EMBED
-        case _:
-            suffix = _GENERATION
-    return Rendered(_path(destination, suffix), body)
-
-
-def _path(destination: Destination, suffix: str) -> str:
+def path(destination: Destination, suffix: str = GENERATION) -> str:
     """The target's path, which is that of its generation, for another operation of the same place."""
-    whole, mark, query = (destination.path or _GENERATION).partition("?")
-    own = whole if suffix == _GENERATION else whole.removesuffix(_GENERATION) + suffix
+    whole, mark, query = (destination.path or GENERATION).partition("?")
+    own = whole if suffix == GENERATION else whole.removesuffix(GENERATION) + suffix
     return (own + mark + query).replace("{model}", quote(destination.model))
 
 

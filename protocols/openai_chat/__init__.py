@@ -14,26 +14,26 @@ the protocol `openai_embeddings`.
 import re
 from dataclasses import replace
 
-from protocols.base import Abilities, Carry, Decoder, Keep
-from protocols.framing.sse import DONE, SseDecoder, is_event_stream
+from protocols.base import Decoder, Editor, Translator
+from protocols.framing.sse import DONE, SseDecoder, SseEncoder, is_event_stream
 from protocols.framing.whole import WholeDecoder
-from protocols.model.call import Call, Destination, Operation, Reasoning, Rendered, Reply
+from protocols.model.call import Call, Operation, Reasoning
 from protocols.model.errors import Fault
 from protocols.model.http import Head, WireRequest, WireResponse
-from protocols.model.progress import Progress
-from protocols.model.prompt import Prompt, effort_said
+from protocols.model.prompt import effort_said
 from protocols.model.wirejson import JsonObject, error_answer, object_at, objects_at, text_at
-from protocols.openai_chat import answer_write, reasoning, request_read, request_write
 from protocols.openai_chat.aggregate import ChatFold
-from protocols.openai_chat.answer_read import FINISH_REASONS, ChoiceReader, ChunkReader, read_answer
-from protocols.openai_chat.answer_write import ChatEncoder, ChatWriter
-from protocols.openai_chat.continue_request import continued
+from protocols.openai_chat.answer_read import ChunkReader, read_answer
+from protocols.openai_chat.answer_write import resumed_writer, write_answer, writer
+from protocols.openai_chat.continue_request import continue_request
 from protocols.openai_chat.error_words import error_object
+from protocols.openai_chat.losses import ABILITIES
 from protocols.openai_chat.prune import ChunkPruner
+from protocols.openai_chat.request_read import read_request, thinking_of
+from protocols.openai_chat.request_write import write_request
+from protocols.openai_chat.retarget import retarget, with_stream
+from protocols.openai_chat.signatures import own_signatures, wrap_signatures
 from protocols.shared.calls import Paths, json_call, matched
-from protocols.shared.losses import told
-
-__all__ = ["FINISH_REASONS", "PROTOCOL", "ChatEncoder", "ChoiceReader", "ChunkReader", "OpenAIChat"]
 
 _PATHS: Paths = (
     ("POST", re.compile(r"/chat/completions$"), Operation.GENERATE),
@@ -50,7 +50,23 @@ class OpenAIChat:
     name = "openai_chat"
     aliases: tuple[str, ...] = ("openai", "chat", "chat_completions", "openai_embeddings")
     opens_with_lifecycle = False
-    abilities: Abilities = request_write.ABILITIES
+    translator = Translator(
+        abilities=ABILITIES,
+        read_request=read_request,
+        write_request=write_request,
+        writer=writer,
+        write_answer=write_answer,
+    )
+    editor = Editor(
+        pruner=ChunkPruner,
+        fold=ChatFold,
+        resume=resumed_writer,
+        with_stream=with_stream,
+        retarget=retarget,
+        continue_request=continue_request,
+        own_signatures=own_signatures,
+        wrap_signatures=wrap_signatures,
+    )
 
     def match(self, method: str, path: str) -> Operation | None:
         return matched(_PATHS, method, path)
@@ -64,7 +80,7 @@ class OpenAIChat:
             call,
             session=text_at(body, "prompt_cache_key") or None,
             reasoning=_reasoning(body),
-            effort=effort_said(request_read.thinking_of(body)),
+            effort=effort_said(thinking_of(body)),
             hosted=bool(hosted) or "web_search_options" in body,
             acting=any(kind.startswith(_ACTING_TOOLS) for kind in hosted),
         )
@@ -74,51 +90,11 @@ class OpenAIChat:
             return SseDecoder(DONE, ChunkReader().read)
         return WholeDecoder(read_answer)
 
-    def encoder(self, call: Call) -> ChatEncoder:
-        return ChatEncoder(call)
-
-    def pruner(self) -> ChunkPruner:
-        return ChunkPruner()
+    def encoder(self, call: Call) -> SseEncoder:
+        return SseEncoder(call, resumed_writer)
 
     def error(self, fault: Fault) -> WireResponse:
         return error_answer(fault, {"error": error_object(fault.kind, fault.message, fault.status)})
-
-    def streamed(self, call: Call, *, stream: bool) -> Call:
-        """Sound is streamed in one form only, which a client that wants it whole may not have asked for."""
-        sound = text_at(object_at(call.body, "audio"), "format")
-        if stream and sound not in ("", "pcm16"):
-            return call
-        options = {**object_at(call.body, "stream_options"), "include_usage": True}
-        rest = {name: value for name, value in call.body.items() if name != "stream_options"}
-        body = {**rest, "stream": stream, **({"stream_options": options} if stream else {})}
-        return replace(call, body=body, stream=stream)
-
-    def fold(self) -> ChatFold:
-        return ChatFold()
-
-    def ask(self, call: Call) -> Prompt:
-        return request_read.ask(call)
-
-    def render(self, prompt: Prompt, destination: Destination) -> Rendered:
-        return told(request_write.render(prompt, destination), prompt, destination, self.abilities)
-
-    def retarget(self, call: Call, destination: Destination) -> Rendered:
-        return request_write.retarget(call, destination)
-
-    def continued(self, body: JsonObject, said: str, ask: str) -> JsonObject:
-        return continued(body, said, ask)
-
-    def unsealed(self, body: JsonObject, keep: Keep) -> JsonObject:
-        return reasoning.unsealed(body, keep)
-
-    def sealed(self, answer: JsonObject, carry: Carry) -> JsonObject:
-        return reasoning.sealed(answer, carry)
-
-    def writer(self, call: Call, reply: Reply) -> ChatWriter:
-        return ChatWriter(call, answer_write.chunk_head(reply))
-
-    def whole(self, call: Call, reply: Reply, progress: Progress) -> bytes:
-        return answer_write.whole(call, reply, progress)
 
 
 def _reasoning(body: JsonObject) -> Reasoning:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import assert_never
 
-from protocols.framing.sse import DONE, SseEncoder, write_event
+from protocols.framing.sse import DONE, write_event
 from protocols.model.call import Call, Reply
 from protocols.model.parts import (
     Annotation,
@@ -43,16 +43,11 @@ _WORDS: Mapping[FinishReason, str] = {
 a pause is one, and the stop sequence."""
 
 
-class ChatEncoder(SseEncoder):
+def resumed_writer(call: Call, progress: Progress) -> "ChatWriter":
     """More chunks come with the stream's own id, model and creation time."""
-
-    def __init__(self, call: Call) -> None:
-        self._call = call
-
-    def resume(self, progress: Progress) -> "ChatWriter":
-        head = progress.head.template if progress.head else {}
-        choices = {choice: resumed_deltas(choice, progress, self._call) for choice in progress.seen}
-        return ChatWriter(self._call, head, choices)
+    head = progress.head.template if progress.head else {}
+    choices = {choice: resumed_deltas(choice, progress, call) for choice in progress.seen}
+    return ChatWriter(call, head, choices)
 
 
 def resumed_deltas(choice: int, progress: Progress, call: Call) -> Deltas:
@@ -63,8 +58,6 @@ def resumed_deltas(choice: int, progress: Progress, call: Call) -> Deltas:
 
 class ChatWriter:
     """A stream of chunks. Usage comes in a chunk of its own, if the client asked for it."""
-
-    content_type = "text/event-stream; charset=utf-8"
 
     def __init__(
         self, call: Call, head: JsonObject, choices: Mapping[int, Deltas] = MappingProxyType({})
@@ -133,7 +126,7 @@ class ChatWriter:
         yield DONE_EVENT
 
 
-def whole(call: Call, reply: Reply, progress: Progress) -> bytes:
+def write_answer(call: Call, reply: Reply, progress: Progress) -> bytes:
     """A ChatCompletion with all choices."""
     older = older_form(call.body)
     choices = [_whole_choice(choice, progress, older) for choice in sorted(progress.seen) or [0]]
@@ -155,8 +148,8 @@ def _place(item: tuple[tuple[int, int], Block]) -> tuple[int, int]:
     return item[0]
 
 
-def chunk_head(reply: Reply) -> JsonObject:
-    return _named(reply, "chat.completion.chunk")
+def writer(call: Call, reply: Reply) -> ChatWriter:
+    return ChatWriter(call, _named(reply, "chat.completion.chunk"))
 
 
 def _named(reply: Reply, kind: str) -> JsonObject:

@@ -5,8 +5,8 @@ from protocols.model.wirejson import JsonObject, extended, object_at, text_at
 _DEMANDED = "required"
 
 
-def continued(body: JsonObject, said: str, ask: str) -> JsonObject:
-    """See `protocols.base.WireProtocol.continued`."""
+def continue_request(body: JsonObject, said: str, ask: str) -> JsonObject:
+    """See `protocols.base.Editor`."""
     wish = {"role": "user", "content": ask}
     if not said.strip():
         return extended(body, "messages", wish)

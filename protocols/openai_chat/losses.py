@@ -1,13 +1,14 @@
-"""Which of the protocol's losses happen to one request."""
+"""What the protocol cannot say, and which of its losses happen to one request."""
 
 from collections.abc import Callable, Mapping
 
-from protocols.base import Written
+from protocols.base import Abilities, Written
 from protocols.model.call import Call
-from protocols.model.prompt import Effort, Media, Text, Thought, effort_of
+from protocols.model.prompt import Effort, Media, MediaForm, MediaKind, Text, Thought, effort_of
 from protocols.model.wirejson import objects_at, text_at
 from protocols.openai_chat.reasoning import DETAILS, PLAIN, SIGNATURE
 from protocols.shared.losses import (
+    WRAPPED_ARGUMENTS,
     cached,
     failed_tools,
     fewer_tools,
@@ -71,3 +72,38 @@ HAPPENS: Mapping[str, Callable[[Written], bool]] = {
     "tool choice": fewer_tools,
 }
 UNREAD: Mapping[str, Callable[[Call], bool]] = {"participants": _participants}
+
+ABILITIES = Abilities(
+    lacks={
+        "top_k": "OpenAI refuses it",
+        "logprobs": "an answer's probabilities are not carried over from one protocol to another",
+        "metadata": "OpenAI takes it only with answers that it is to store",
+    },
+    media={
+        MediaKind.IMAGE: frozenset({MediaForm.DATA, MediaForm.URL}),
+        MediaKind.AUDIO: frozenset({MediaForm.DATA}),
+        MediaKind.FILE: frozenset({MediaForm.DATA}),
+    },
+    several_choices=True,
+    happens=HAPPENS,
+    unread=UNREAD,
+    losses={
+        "participants": "the names of a request's participants are left out, and developers are the system",
+        "texts": "texts that stand together in a message become one",
+        "cache breakpoints": "providers of Chat place them by themselves",
+        "tool arguments": WRAPPED_ARGUMENTS,
+        "failed tools": "a tool's result has no mark that it failed; its text stays as it is",
+        "media in tool results": "they go into a message of the user behind the results",
+        "pictures of the model": "those of earlier turns are left out of a request",
+        "reasoning": "goes back to a provider only where one of Chat's gave it",
+        "place of reasoning": "a Chat client gets all of an answer's reasoning before its text",
+        "thinking off": "is not said to a model of which it is unknown how it is told to think",
+        "highest effort": "max is said as xhigh, the highest word of OpenAI's",
+        "max_output": "never more than the model can give, where that is known",
+        "service tier": "one that no provider of Chat knows is left out",
+        "tool choice": "where only some tools may be called, only these are sent",
+        "hosted tools": "what a provider's own tools did is not shown to a Chat client",
+        "audio": "sound that a model makes is not shown to a Chat client",
+        "pause": "a turn that is to be continued ends as stop",
+    },
+)

@@ -10,21 +10,18 @@ says which characters of the reasoning, or which tool call, it stands for.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from protocols.base import Carry, Keep
 from protocols.model.parts import Seal
 from protocols.model.prompt import Thought
 from protocols.model.wirejson import (
     JsonObject,
     dump,
-    each_at,
     encoded,
-    inside,
     load_object,
     object_at,
     objects_at,
     text_at,
 )
-from protocols.shared.signatures import CARRIER, carried_in, is_carrier, kept_in
+from protocols.shared.signatures import CARRIER, is_carrier
 
 DETAILS, PLAIN, SIGNATURE = "details", "plain", "signature"
 UNSEALED = Seal(PLAIN, "")
@@ -140,63 +137,3 @@ def _span(item: JsonObject, done: int, length: int) -> tuple[int, int]:
 def _carrier(item: JsonObject) -> str:
     data = text_at(item, "data")
     return data if is_carrier(data) else ""
-
-
-# -- seals where they stand -----------------------------------------------------------------------------
-
-_SEALED_IN = ("data", "signature")
-_SIGNED_IN = ("thought_signature",)
-
-
-def unsealed(body: JsonObject, keep: Keep) -> JsonObject:
-    """A request's body with the seals among `reasoning_details` and the signatures as `keep` gives them."""
-    return each_at(body, "messages", lambda message: _kept_message(message, keep))
-
-
-def _kept_message(message: JsonObject, keep: Keep) -> JsonObject:
-    found = each_at(message, "reasoning_details", lambda item: kept_in(item, _SEALED_IN, keep))
-    if found is not message and not found["reasoning_details"]:
-        found = _replaced(found, "reasoning_details", None)
-    found = _kept_signature(found, keep)
-    return each_at(found, "tool_calls", lambda call: _kept_signature(call, keep))
-
-
-def _kept_signature(holder: JsonObject, keep: Keep) -> JsonObject:
-    extra = object_at(holder, "extra_content")
-    google = object_at(extra, "google")
-    kept = kept_in(google, _SIGNED_IN, keep)
-    if kept is google:
-        return holder
-    if kept is None:
-        kept = _replaced(google, "thought_signature", None)
-    return _replaced(holder, "extra_content", _replaced(extra, "google", kept))
-
-
-def _replaced(mapping: JsonObject, name: str, value: object) -> JsonObject:
-    """`mapping` with another `value`, or without the field where that is empty."""
-    rest = {key: each for key, each in mapping.items() if key != name or value}
-    return {**rest, name: value} if value else rest
-
-
-def sealed(answer: JsonObject, carry: Carry) -> JsonObject:
-    """A completion, or one chunk of it, with its seals as `carry` gives them."""
-    return each_at(answer, "choices", lambda choice: _carried_choice(choice, carry))
-
-
-def _carried_choice(choice: JsonObject, carry: Carry) -> JsonObject:
-    for name in ("delta", "message"):
-        choice = inside(choice, name, lambda said: _carried_message(said, carry))
-    return choice
-
-
-def _carried_message(said: JsonObject, carry: Carry) -> JsonObject:
-    said = each_at(said, "reasoning_details", lambda item: carried_in(item, _SEALED_IN, carry))
-    said = _carried_signature(said, carry)
-    return each_at(said, "tool_calls", lambda call: _carried_signature(call, carry))
-
-
-def _carried_signature(holder: JsonObject, carry: Carry) -> JsonObject:
-    def of_google(google: JsonObject) -> JsonObject:
-        return carried_in(google, _SIGNED_IN, carry)
-
-    return inside(holder, "extra_content", lambda extra: inside(extra, "google", of_google))

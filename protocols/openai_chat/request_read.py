@@ -31,7 +31,7 @@ _KNOWN = frozenset(
 )
 
 
-def ask(call: Call) -> Prompt:
+def read_request(call: Call) -> Prompt:
     """The prompt of a call that generates.
 
     `prediction`, `logit_bias`, `store` and what else only Chat knows are extensions; `random_seed` is

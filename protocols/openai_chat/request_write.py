@@ -1,16 +1,12 @@
-"""A prompt written as a Chat request, and a Chat request for another model."""
+"""A prompt written as a Chat request."""
 
-import re
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from protocols.base import Abilities
-from protocols.model.call import Call, Destination, Operation, Rendered
+from protocols.model.call import Destination, Operation, Rendered
 from protocols.model.parts import ToolKind
 from protocols.model.prompt import (
     Effort,
-    MediaForm,
-    MediaKind,
     Prompt,
     ResponseFormat,
     Thinking,
@@ -20,46 +16,8 @@ from protocols.model.prompt import (
     effort_of,
 )
 from protocols.model.wirejson import JsonObject, given
-from protocols.openai_chat.losses import HAPPENS, UNREAD
 from protocols.openai_chat.request_write_messages import render_messages
-from protocols.shared.losses import WRAPPED_ARGUMENTS
 
-ABILITIES = Abilities(
-    lacks={
-        "top_k": "OpenAI refuses it",
-        "logprobs": "an answer's probabilities are not carried over from one protocol to another",
-        "metadata": "OpenAI takes it only with answers that it is to store",
-    },
-    media={
-        MediaKind.IMAGE: frozenset({MediaForm.DATA, MediaForm.URL}),
-        MediaKind.AUDIO: frozenset({MediaForm.DATA}),
-        MediaKind.FILE: frozenset({MediaForm.DATA}),
-    },
-    several_choices=True,
-    happens=HAPPENS,
-    unread=UNREAD,
-    losses={
-        "participants": "the names of a request's participants are left out, and developers are the system",
-        "texts": "texts that stand together in a message become one",
-        "cache breakpoints": "providers of Chat place them by themselves",
-        "tool arguments": WRAPPED_ARGUMENTS,
-        "failed tools": "a tool's result has no mark that it failed; its text stays as it is",
-        "media in tool results": "they go into a message of the user behind the results",
-        "pictures of the model": "those of earlier turns are left out of a request",
-        "reasoning": "goes back to a provider only where one of Chat's gave it",
-        "place of reasoning": "a Chat client gets all of an answer's reasoning before its text",
-        "thinking off": "is not said to a model of which it is unknown how it is told to think",
-        "highest effort": "max is said as xhigh, the highest word of OpenAI's",
-        "max_output": "never more than the model can give, where that is known",
-        "service tier": "one that no provider of Chat knows is left out",
-        "tool choice": "where only some tools may be called, only these are sent",
-        "hosted tools": "what a provider's own tools did is not shown to a Chat client",
-        "audio": "sound that a model makes is not shown to a Chat client",
-        "pause": "a turn that is to be continued ends as stop",
-    },
-)
-
-_DEPLOYMENT = re.compile(r"/deployments/[^/?]+/")
 _GENERATION = "/chat/completions"
 _PATH = "/v1" + _GENERATION
 _SUFFIXES: Mapping[Operation, str] = {
@@ -74,7 +32,7 @@ _TIERS: Mapping[str, str] = {
 """The words that providers of Chat know, and Anthropic's for the ordinary tier."""
 
 
-def render(prompt: Prompt, destination: Destination) -> Rendered:
+def write_request(prompt: Prompt, destination: Destination) -> Rendered:
     """Raises Untranslatable for a tool call without a name, and for the id of an upload."""
     tools = _offered(prompt)
     body = given(
@@ -100,19 +58,6 @@ def render(prompt: Prompt, destination: Destination) -> Rendered:
         prompt_cache_key=prompt.cache_key,
     )
     return Rendered(path(destination), {**body, **_limit(prompt, destination)})
-
-
-def retarget(call: Call, destination: Destination) -> Rendered:
-    """A list of models is asked for without a body. Where the target has no path of its own, the call's
-    stays, which is seldom OpenAI's."""
-    body = {} if call.operation is Operation.MODELS else {**call.body, "model": destination.model}
-    own = "" if destination.path else call.target
-    return Rendered(_deployed(own, destination) if own else path(destination, call.operation), body)
-
-
-def _deployed(asked: str, destination: Destination) -> str:
-    """Path and query of a call for another model of its provider: Azure has the deployment's name in them."""
-    return _DEPLOYMENT.sub(lambda _: f"/deployments/{quote(destination.model, safe='')}/", asked, count=1)
 
 
 def path(destination: Destination, operation: Operation = Operation.GENERATE) -> str:

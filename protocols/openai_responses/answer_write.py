@@ -28,7 +28,7 @@ from protocols.model.parts import (
     UsageReport,
 )
 from protocols.model.progress import Progress
-from protocols.model.wirejson import JsonObject
+from protocols.model.wirejson import JsonObject, dump
 from protocols.openai_responses.answer_write_items import (
     Open,
     announced,
@@ -254,11 +254,11 @@ class EventWriter:
 # -- a whole answer ---------------------------------------------------------------------------------------
 
 
-def whole_response(call: Call, reply: Reply, progress: Progress) -> JsonObject:
+def write_answer(call: Call, reply: Reply, progress: Progress) -> bytes:
     """The response that the stream of the same answer ends with."""
     writer = EventWriter(response_object(call, reply), reply.id)
     writer.write([*_parts(progress), StreamEnd()])
-    return writer.response
+    return dump(writer.response)
 
 
 def _parts(progress: Progress) -> Iterator[StreamPart]:

@@ -6,8 +6,8 @@ _DEMANDED = "required"
 _ALLOWED = "allowed_tools"
 
 
-def continued(body: JsonObject, said: str, ask: str) -> JsonObject:
-    """See `protocols.base.WireProtocol.continued`. An input that is a bare text is the user's."""
+def continue_request(body: JsonObject, said: str, ask: str) -> JsonObject:
+    """See `protocols.base.Editor`. An input that is a bare text is the user's."""
     first = body.get("input")
     listed = {**body, "input": [_turn("user", "input_text", first)]} if isinstance(first, str) else body
     wish = _turn("user", "input_text", ask)

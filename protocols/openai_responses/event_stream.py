@@ -8,14 +8,15 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from protocols.framing.sse import DONE, Event, SseEncoder, SseFramer, parse_event, write_event
+from protocols.framing.sse import DONE, Event, SseFramer, parse_event, write_event
+from protocols.model.call import Call, Reply
 from protocols.model.parts import Opaque, Ping, StreamPart
 from protocols.model.progress import Progress
 from protocols.model.segment import Segment
 from protocols.model.wirejson import JsonObject, load_object, text_at
 from protocols.openai_responses.answer_read import EventReader
 from protocols.openai_responses.answer_resume import ResumedEventWriter
-from protocols.openai_responses.answer_write import EventWriter
+from protocols.openai_responses.answer_write import EventWriter, response_object
 
 _LAST = rb"response\.(?:completed|incomplete|failed|cancelled)"
 _TERMINAL = re.compile(rb'(?:event: ?|data: ?\{[^{}]{0,80}?"type": ?")' + _LAST + rb"\b")
@@ -65,20 +66,20 @@ def _framed(events: Iterable[JsonObject]) -> bytes:
     return b"".join(write_event(event, text_at(event, "type")) for event in events)
 
 
-class ResponsesEncoder(SseEncoder):
-    """Goes on with the stream's own items, see `protocols.openai_responses.answer_resume`."""
-
-    def resume(self, progress: Progress) -> "ResponsesWriter":
-        return ResponsesWriter(ResumedEventWriter(progress))
-
-
 class ResponsesWriter:
     """What `protocols.base.Writer` asks for."""
-
-    content_type = "text/event-stream; charset=utf-8"
 
     def __init__(self, writer: EventWriter) -> None:
         self._writer = writer
 
     def write(self, parts: Sequence[StreamPart]) -> bytes:
         return _framed(self._writer.write(parts))
+
+
+def writer(call: Call, reply: Reply) -> ResponsesWriter:
+    return ResponsesWriter(EventWriter(response_object(call, reply), reply.id))
+
+
+def resumed_writer(_call: Call, progress: Progress) -> ResponsesWriter:
+    """Goes on with the stream's own items, see `protocols.openai_responses.answer_resume`."""
+    return ResponsesWriter(ResumedEventWriter(progress))

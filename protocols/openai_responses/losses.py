@@ -1,15 +1,23 @@
-"""Which of the protocol's losses happen to one request."""
+"""What the protocol cannot say, and which of its losses happen to one request."""
 
 from collections.abc import Callable, Iterator, Mapping
 
-from protocols.base import Written
+from protocols.base import Abilities, Written
 from protocols.model.call import Call
+from protocols.model.prompt import MediaForm, MediaKind
 from protocols.model.wirejson import JsonObject, objects_at, text_at
 from protocols.openai_responses.request_read import DROPPED
 from protocols.openai_responses.request_write import LEAST_OUTPUT
 from protocols.openai_responses.tools import ADDITIONAL
 from protocols.openai_responses.vocabulary import ENCRYPTED
-from protocols.shared.losses import cached, failed_tools, media_of_the_model, thoughts, wrapped_arguments
+from protocols.shared.losses import (
+    WRAPPED_ARGUMENTS,
+    cached,
+    failed_tools,
+    media_of_the_model,
+    thoughts,
+    wrapped_arguments,
+)
 
 
 def _too_little(one: Written) -> bool:
@@ -56,3 +64,35 @@ UNREAD: Mapping[str, Callable[[Call], bool]] = {
     "hosted items": _hosted,
     "history": _cited,
 }
+
+ABILITIES = Abilities(
+    lacks={
+        "choices": "one answer is asked for, not several",
+        "stop": "stop sequences",
+        "seed": "the seed",
+        "top_k": "top_k",
+        "frequency_penalty": "the frequency penalty",
+        "presence_penalty": "the presence penalty",
+    },
+    media={
+        MediaKind.IMAGE: frozenset({MediaForm.DATA, MediaForm.URL}),
+        MediaKind.FILE: frozenset({MediaForm.DATA, MediaForm.URL}),
+    },
+    custom_tools=True,
+    happens=HAPPENS,
+    unread=UNREAD,
+    losses={
+        "cache breakpoints": "are left out: the provider finds what it can cache by itself",
+        "max_output": "below 16 tokens becomes 16, the least that is taken",
+        "assistant media": "follow the assistant's message as the user's, and behind its text",
+        "tool arguments": WRAPPED_ARGUMENTS,
+        "tool errors": "the mark that a tool failed is left out; what it said stays",
+        "reasoning": "is sent back only as this protocol's own encrypted items",
+        "namespaces": "lose their description",
+        "hosted items": "what the provider's own tools did in earlier turns is dropped; its text stays",
+        "history": "citations in a client's earlier answers are left out",
+        "citations": "those of files and containers are dropped, those of addresses stay",
+        "pause": "ends as an incomplete response without a reason",
+        "hosted output": "of the parts that a provider's own tools make only images are written",
+    },
+)

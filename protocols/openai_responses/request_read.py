@@ -69,8 +69,8 @@ type _Spoken = tuple[Role, tuple[Content, ...], bool]
 """Whose it is, what it says, and whether it may join what stands before it."""
 
 
-def read_prompt(call: Call) -> Prompt:
-    """See `protocols.base.WireProtocol.ask`."""
+def read_request(call: Call) -> Prompt:
+    """See `protocols.base.Translator`."""
     body = call.body
     for field, why in _KEPT_BY_PROVIDER.items():
         if body.get(field):

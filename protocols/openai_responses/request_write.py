@@ -4,8 +4,9 @@ reasoning is asked for in its encrypted form, so that it can be sent back."""
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import assert_never
+from urllib.parse import quote
 
-from protocols.model.call import Destination
+from protocols.model.call import Destination, Operation, Rendered
 from protocols.model.errors import Untranslatable
 from protocols.model.parts import ToolKind
 from protocols.model.prompt import (
@@ -47,7 +48,15 @@ _MEDIA_FIELDS: Mapping[tuple[MediaKind, MediaForm], str] = {
 }
 
 
-def rendered_body(prompt: Prompt, destination: Destination) -> JsonObject:
+_PREFIX = "/v1"
+_GENERATION = "/responses"
+_SUFFIXES: Mapping[Operation, str] = {
+    Operation.COUNT_TOKENS: "/responses/input_tokens",
+    Operation.MODELS: "/models",
+}
+
+
+def write_request(prompt: Prompt, destination: Destination) -> Rendered:
     """Raises Untranslatable for a tool call without a name, and for media that have no place."""
     limit = None if prompt.max_output is None else max(LEAST_OUTPUT, prompt.max_output)
     fields = given(
@@ -68,7 +77,16 @@ def rendered_body(prompt: Prompt, destination: Destination) -> JsonObject:
         prompt_cache_key=prompt.cache_key,
         stream=prompt.stream or None,
     )
-    return {"model": destination.model, "input": list(_input(prompt)), **fields, "store": False}
+    body = {"model": destination.model, "input": list(_input(prompt)), **fields, "store": False}
+    return Rendered(path(destination, Operation.GENERATE), body)
+
+
+def path(destination: Destination, operation: Operation) -> str:
+    """The target's path, which is that of its generation, or another operation's beside it."""
+    whole, mark, query = (destination.path or _PREFIX + _GENERATION).partition("?")
+    beside = whole.removesuffix(_GENERATION) + _SUFFIXES.get(operation, "")
+    own = whole if operation is Operation.GENERATE else beside
+    return (own + mark + query).replace("{model}", quote(destination.model, safe=""))
 
 
 def _text(prompt: Prompt) -> JsonObject | None:

@@ -7,7 +7,7 @@ while a request is read and written. Here is what several protocols lose; the re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from protocols.base import Abilities, Written
+from protocols.base import Abilities, Translator, Written
 from protocols.model.call import Call, Destination, Rendered
 from protocols.model.parts import ToolKind
 from protocols.model.prompt import (
@@ -27,11 +27,12 @@ from protocols.shared.arguments import NONE_GIVEN, kept, value_of
 _ORDINARY = ("", "auto")
 
 
-def told(rendered: Rendered, prompt: Prompt, destination: Destination, abilities: Abilities) -> Rendered:
-    """`rendered` with what `prompt` lost in it, behind what it tells already."""
-    one = Written(prompt, destination, rendered.body)
+def rendered(translator: Translator, prompt: Prompt, destination: Destination) -> Rendered:
+    """The request that `prompt` becomes, with what it lost behind what its writer tells already."""
+    request, abilities = translator.write_request(prompt, destination), translator.abilities
+    one = Written(prompt, destination, request.body)
     lost = [(topic, abilities.losses[topic]) for topic, happens in abilities.happens.items() if happens(one)]
-    return replace(rendered, losses=(*rendered.losses, *lost))
+    return replace(request, losses=(*request.losses, *lost))
 
 
 def unread(call: Call, abilities: Abilities) -> Iterator[tuple[str, str]]:

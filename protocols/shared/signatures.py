@@ -12,7 +12,7 @@ from binascii import Error
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from protocols.base import Carry, Keep
+from protocols.base import Keep, Wrap
 from protocols.model.parts import Seal
 from protocols.model.wirejson import JsonObject, dump, load_object, text_at
 
@@ -56,7 +56,7 @@ IN_PLACE = "in place"
 """The form of a seal that is carried where it stood."""
 
 
-def carried_by(provider: str) -> Carry:
+def wrapped_by(provider: str) -> Wrap:
     return lambda value: value if is_carrier(value) else wrapped(Seal(IN_PLACE, value), provider).value
 
 
@@ -71,9 +71,9 @@ def kept_in(holder: JsonObject, names: Iterable[str], keep: Keep) -> JsonObject 
     return holder
 
 
-def carried_in(holder: JsonObject, names: Iterable[str], carry: Carry) -> JsonObject:
-    """`holder` with the seals in its fields `names` as `carry` gives them."""
-    found = {name: carry(value) for name in names if (value := text_at(holder, name))}
+def wrapped_in(holder: JsonObject, names: Iterable[str], wrap: Wrap) -> JsonObject:
+    """`holder` with the seals in its fields `names` as `wrap` gives them."""
+    found = {name: wrap(value) for name in names if (value := text_at(holder, name))}
     return {**holder, **found} if found else holder
 
 

@@ -127,13 +127,14 @@ def _asked_for(route: Route, call: Call) -> bool:
 
 
 def _route(rule: Rule, to: Destination, call: Call, meant: Provider, provider: Provider) -> Route:
-    protocol = _protocol(rule.protocol, call.protocol, provider.protocols)
+    protocol = spoken_by(provider.protocols, rule.protocol, call.protocol)
     return Route(provider, protocol, to.model or call.model, provider.name == meant.name)
 
 
-def _protocol(wanted: str, own: str, spoken: Sequence[str]) -> str:
-    """What is wanted, if the provider speaks it; else the client's own, else the provider's first."""
-    return next((name for name in (wanted, own) if name in spoken), spoken[0])
+def spoken_by(protocols: Sequence[str], wanted: str, own: str) -> str:
+    """The protocol in which a provider that speaks `protocols` is asked: what is wanted, else the client's
+    own, else the provider's first."""
+    return next((name for name in (wanted, own) if name in protocols), protocols[0])
 
 
 class RouteUse:

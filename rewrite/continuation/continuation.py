@@ -5,18 +5,20 @@ ids and indexes that the client has seen, whoever the rest comes from (see `cont
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from protocols.base import Encoder, WireProtocol, Writer
+from protocols.base import Editor, Encoder, Translator, WireProtocol, Writer, editor_of
 from protocols.model.call import Call, Rendered
 from protocols.model.errors import Untranslatable
-from protocols.model.parts import BlockKind
+from protocols.model.parts import BlockKind, StreamPart
 from protocols.model.progress import Progress
 from rewrite.continuation.splice import said_text
 from rewrite.target.leg import Leg
 from rewrite.target.reading import Reading
 from rewrite.translation.choices import choices_asked
 from rewrite.translation.sequence import Sequencer
+from rewrite.translation.translate import TranslatingEncoder
 from rewrite.values.outcome import Kind, Outcome, Rejected
 
 _GO_ON = (
@@ -39,7 +41,7 @@ def can_go_on(call: Call, protocol: WireProtocol, progress: Progress) -> bool:
         return False
     if progress.head is None:
         return False
-    if _has_a_form(call, protocol):
+    if protocol.editor is None or protocol.translator is None or _has_a_form(call, protocol.translator):
         return False
     return not progress.torn and all(block.kind not in _LINKED for block in progress.blocks.values())
 
@@ -49,14 +51,14 @@ def blames_the_request(outcome: Outcome) -> bool:
     return isinstance(outcome, Rejected) and outcome.kind in (Kind.REQUEST, Kind.BINDING)
 
 
-def _has_a_form(call: Call, protocol: WireProtocol) -> bool:
+def _has_a_form(call: Call, translator: Translator) -> bool:
     """A model that is held to a schema begins a new object. What nobody else could do is no form."""
     try:
-        return protocol.ask(call).response_format is not None
+        return translator.read_request(call).response_format is not None
     except Untranslatable as refused:
         named = re.split(r"[.\[]", refused.field, maxsplit=1)[0]
         rest = {name: value for name, value in call.body.items() if name != named}
-        return len(rest) < len(call.body) and _has_a_form(replace(call, body=rest), protocol)
+        return len(rest) < len(call.body) and _has_a_form(replace(call, body=rest), translator)
 
 
 @dataclass(slots=True)
@@ -73,20 +75,26 @@ class Line(Encoder):
     lost: str | None = None
     acted: bool = False
 
-    def resume(self, progress: Progress) -> Writer:
-        return self.writer
+    @property
+    def content_type(self) -> str:
+        return self.heartbeats.content_type
+
+    def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
+        return self.writer.write(parts)
 
     def heartbeat(self) -> bytes:
         return self.heartbeats.heartbeat()
 
 
-def line_of(reading: Reading) -> Line:
+def line_of(reading: Reading, call: Call, editor: Editor) -> Line:
     """The line of a call whose first answer was cut. What it had used is known, if not told as yet, where it
     was translated."""
     progress = reading.settle()
     if isinstance(reading.calls, Sequencer):
         progress.fold(reading.calls.closing(()))
-    return Line(progress, reading.encoder.resume(progress), reading.encoder)
+    encoder = reading.encoder
+    writer = encoder.writer if isinstance(encoder, TranslatingEncoder) else editor.resume(call, progress)
+    return Line(progress, writer, encoder)
 
 
 def request(leg: Leg, call: Call, line: Line) -> Rendered | None:
@@ -96,7 +104,11 @@ def request(leg: Leg, call: Call, line: Line) -> Rendered | None:
     asked = leg.rendered or Rendered(call.target, call.body)
     said = said_text(line.progress).encode("utf-8", "ignore").decode()
     wish = _wish(said, line.lost)
-    return replace(asked, body=leg.protocol.continued(asked.body, said, wish)) if wish else None
+    return (
+        replace(asked, body=editor_of(leg.protocol).continue_request(asked.body, said, wish))
+        if wish
+        else None
+    )
 
 
 def _wish(said: str, lost: str | None) -> str:
@@ -126,7 +138,7 @@ class Continuation:
 
     def cut(self, current: Reading) -> None:
         """`current` was cut, and the rest of it will be asked for."""
-        self.line = self.line or line_of(current)
+        self.line = self.line or line_of(current, self.call, editor_of(self.protocol))
         self.line.lost = next(iter(current.left_out), None)
 
     def progress(self, current: Reading | None) -> Progress:

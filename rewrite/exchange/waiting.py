@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from protocols.base import WireProtocol
 from protocols.framing.sse import is_event_stream
-from protocols.model.call import Call, Operation, Reply
+from protocols.model.call import Call, Operation
 from protocols.model.errors import Fault
 from protocols.model.http import Head, WireResponse, header
 from protocols.model.parts import StreamError
@@ -18,8 +18,6 @@ from rewrite.translation.error_kinds import error_of, kind_of
 from rewrite.values.events import CALL, Command, SendData, SendHeaders, SetTimer
 from rewrite.values.timeouts import PATIENCE_MARGIN, UNKNOWN_PATIENCE, Timing
 from rewrite.values.timer import Timer
-
-_NOBODY = Reply("", "", 0)
 
 
 @dataclass(slots=True)
@@ -41,7 +39,7 @@ class Waiting:
         """The timer did, and the call is not committed: nothing has reached the client since it was set."""
         if not self.begun:
             self.begun = True
-            kind = self.protocol.writer(self.call, _NOBODY).content_type
+            kind = self.protocol.encoder(self.call).content_type
             yield SendHeaders(CALL, Head(200, (("content-type", kind),)))
         yield SendData(CALL, self.beat, beat=True)
         yield from self.watch()

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from protocols.base import Decoder, WireProtocol
+from protocols.base import Decoder, WireProtocol, editor_of
 from protocols.framing.whole import WholeDecoder
 from protocols.model.call import Call, Destination, Operation, Rendered, Reply
 from protocols.model.http import Head
@@ -64,7 +64,7 @@ class Leg:
             return self.turned.reading(head, adapted, streamed=streamed)
         encoder = self.protocol.encoder(self.call)
         if self.translation is None and streamed and self.hold_tool_calls:
-            holding = HoldingDecoder(adapted, self.protocol.pruner())
+            holding = HoldingDecoder(adapted, editor_of(self.protocol).pruner())
             return Reading(head, holding, encoder, streamed, calls=holding)
         if self.translation is None:
             return Reading(head, adapted, encoder, streamed)
@@ -119,7 +119,8 @@ def leg_of(call: Call, protocol: WireProtocol, wanted: Wanted, registry: Registr
     else:
         turned = Turned(call, protocol, wanted.reply)
         leg = replace(_within(asked, protocol, replace(wanted, rewritten=True)), turned=turned)
-    return replace(leg, hold_tool_calls=wanted.hold_tool_calls and call.operation is Operation.GENERATE)
+    can_hold = bool(leg.translation or protocol.editor) and call.operation is Operation.GENERATE
+    return replace(leg, hold_tool_calls=wanted.hold_tool_calls and can_hold)
 
 
 def _within(call: Call, protocol: WireProtocol, wanted: Wanted) -> Leg:
@@ -133,17 +134,24 @@ def _within(call: Call, protocol: WireProtocol, wanted: Wanted) -> Leg:
         rendered = None if untouched else Rendered(call.target, changed)
         return Leg(asked, protocol, chain, rendered=rendered, losses=losses)
     path = "" if route.meant else route.provider.paths.get(route.protocol, "")
-    retargeted = protocol.retarget(replace(call, body=changed), _target(route, path))
+    retargeted = _retargeted(replace(call, body=changed), protocol, _target(route, path))
     return Leg(asked, protocol, chain, rendered=retargeted, losses=losses)
+
+
+def _retargeted(call: Call, protocol: WireProtocol, where: Destination) -> Rendered:
+    """Where nothing of it changes, a call needs no editor."""
+    if protocol.editor is None and where.model == call.model and not where.path:
+        return Rendered(call.target, call.body)
+    return editor_of(protocol).retarget(call, where)
 
 
 def _unsealed(call: Call, protocol: WireProtocol, wanted: Wanted) -> tuple[JsonObject, Sequence[Loss]]:
     """The body with the provider's own seals alone; what no carrier holds is of the one that was meant."""
     route = wanted.route
-    if route.meant and not wanted.sealed:
+    if protocol.editor is None or (route.meant and not wanted.sealed):
         return call.body, ()
     keep = Returning(route.provider.name, native=route.meant)
-    body = protocol.unsealed(call.body, keep)
+    body = protocol.editor.own_signatures(call.body, keep)
     without = (Loss(name, _NOT_WITHOUT) for name in call.body if name not in body)
     return body, (FOREIGN_REASONING, *without) if keep.dropped else ()
 
@@ -175,8 +183,8 @@ def _target(route: Route, path: str) -> Destination:
 
 def _faces(call: Call, protocol: WireProtocol, wanted: Wanted) -> Iterator[Adapter]:
     """What makes an answer of another model or provider look like one of those that were asked."""
-    if not wanted.route.meant and call.operation is Operation.GENERATE:
-        yield CarriedSeals(protocol)
+    if not wanted.route.meant and call.operation is Operation.GENERATE and protocol.editor:
+        yield CarriedSeals(protocol.editor)
     if wanted.route.model != call.model and wanted.reply.model:
         yield ReportedModel(wanted.reply.model)
 

@@ -3,9 +3,9 @@ client asked: adapters of every such call, which no config names."""
 
 from dataclasses import dataclass
 
-from protocols.base import WireProtocol
+from protocols.base import Editor
 from protocols.model.wirejson import JsonObject, inside
-from protocols.shared.signatures import carried_by
+from protocols.shared.signatures import wrapped_by
 from rewrite.adapters.base import Context, Events, Unchanged
 
 _INNER = ("message", "response")
@@ -16,15 +16,15 @@ _MODEL = ("model", "modelVersion")
 class CarriedSeals(Unchanged):
     """What the provider sealed goes to the client in carriers, so that it comes back to this one alone."""
 
-    protocol: WireProtocol
+    editor: Editor
     name: str = "carried_seals"
 
     def answer(self, body: JsonObject, context: Context) -> JsonObject:
-        return self.protocol.sealed(body, carried_by(context.provider))
+        return self.editor.wrap_signatures(body, wrapped_by(context.provider))
 
     def stream(self, context: Context) -> Events | None:
-        carry = carried_by(context.provider)
-        return lambda event: (self.protocol.sealed(event, carry),)
+        wrap = wrapped_by(context.provider)
+        return lambda event: (self.editor.wrap_signatures(event, wrap),)
 
 
 @dataclass(frozen=True, slots=True)

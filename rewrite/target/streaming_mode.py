@@ -7,7 +7,7 @@ Its answer comes back as the client asked for it. Within one protocol a stream i
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from protocols.base import Decoder, WireProtocol
+from protocols.base import Decoder, WireProtocol, editor_of, translator_of
 from protocols.model.call import Call, Operation, Reply
 from protocols.model.errors import Fault
 from protocols.model.http import Head, WireResponse
@@ -28,11 +28,14 @@ _OF_THE_BODY = frozenset({"content-type", "content-length"})
 def as_asked(call: Call, protocol: WireProtocol, *, force_stream: bool, streams: bool) -> Call:
     """`call` of a client of `protocol` as its provider is asked; the same object where that is as it is.
 
-    `force_stream`: it is to be streamed though its client did not ask; `streams`: its provider can.
+    `force_stream`: it is to be streamed though its client did not ask; `streams`: its provider can. One of a
+    protocol that is only passed on stays as it is.
     """
     stream = streams and (call.stream or force_stream)
     asks = call.operation is Operation.GENERATE and not call.background and bool(call.body)
-    return protocol.streamed(call, stream=stream) if asks and stream != call.stream else call
+    if not asks or stream == call.stream or protocol.editor is None or protocol.translator is None:
+        return call
+    return protocol.editor.with_stream(call, stream)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +55,12 @@ class Turned:
         if streamed:
             whole = replace(head, headers=_with_type(head, _JSON))
             reader = self.protocol.decoder(self.call, whole)
-            gathered = AggregatingDecoder(inner, self.protocol.fold(), reader, choices_asked(self.call))
+            gathered = AggregatingDecoder(
+                inner, editor_of(self.protocol).fold(), reader, choices_asked(self.call)
+            )
             return Reading(whole, gathered, encoder, False, gathering=gathered, refuse=self.refusal)
-        kind = self.protocol.writer(self.call, self.reply).content_type
         decoder = StreamingDecoder(inner, self)
-        told = replace(head, headers=_with_type(head, kind))
+        told = replace(head, headers=_with_type(head, encoder.content_type))
         return Reading(told, decoder, encoder, False, told_as_stream=True, refuse=self.refusal)
 
     def refusal(self, error: StreamError, status: int) -> WireResponse:
@@ -74,6 +78,7 @@ class StreamingDecoder:
 
     def __init__(self, inner: Decoder, turned: Turned) -> None:
         self._inner, self._turned = inner, turned
+        self._translator = translator_of(turned.protocol)
         self.rest = inner.rest
 
     def feed(self, data: bytes) -> Sequence[Segment]:
@@ -92,26 +97,25 @@ class StreamingDecoder:
             return Segment(
                 segment.raw, parts=[part for part in said if isinstance(part, StreamError | Opaque)]
             )
-        parts = _in_order(self._turned, start, said)
+        parts = self._in_order(start, said)
         reply = replace(self._turned.reply, id=start.id, model=start.model, own=True)
-        raw = self._turned.protocol.writer(self._turned.call, reply).write(parts)
+        raw = self._translator.writer(self._turned.call, reply).write(parts)
         return Segment(raw, last=True, parts=parts)
 
-
-def _in_order(turned: Turned, start: MessageStart, said: Sequence[StreamPart]) -> list[StreamPart]:
-    """Usage first: some streams begin with a part of it."""
-    names = Wishes(
-        name=lambda start: start,
-        hold=lambda _: True,
-        arguments=lambda _, text: text,
-        tool_id=lambda number: f"call_{start.id}_{number}",
-        choices=MOST_CHOICES if turned.protocol.abilities.several_choices else 1,
-        at_once=True,
-    )
-    sequencer = Sequencer(start, names, _for_client)
-    counts = [part for part in said if isinstance(part, UsageReport)]
-    rest = [part for part in said if not isinstance(part, UsageReport)]
-    return [*sequencer.feed([*counts, *rest]), *sequencer.end(done=True)]
+    def _in_order(self, start: MessageStart, said: Sequence[StreamPart]) -> list[StreamPart]:
+        """Usage first: some streams begin with a part of it."""
+        names = Wishes(
+            name=lambda start: start,
+            hold=lambda _: True,
+            arguments=lambda _, text: text,
+            tool_id=lambda number: f"call_{start.id}_{number}",
+            choices=MOST_CHOICES if self._translator.abilities.several_choices else 1,
+            at_once=True,
+        )
+        sequencer = Sequencer(start, names, _for_client)
+        counts = [part for part in said if isinstance(part, UsageReport)]
+        others = [part for part in said if not isinstance(part, UsageReport)]
+        return [*sequencer.feed([*counts, *others]), *sequencer.end(done=True)]
 
 
 def _for_client(error: StreamError) -> StreamError:

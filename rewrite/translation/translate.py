@@ -8,7 +8,7 @@ whoever holds, counts and closes segments need not know: behind `TranslatingDeco
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from protocols.base import Decoder, Encoder, WireProtocol, Writer
+from protocols.base import Decoder, Encoder, Translator, WireProtocol, Writer, translator_of
 from protocols.model.call import Call, Destination, Operation, Rendered, Reply
 from protocols.model.errors import NO_JSON, Fault, MalformedStream, Untranslatable
 from protocols.model.http import Head, Headers, WireResponse
@@ -28,7 +28,7 @@ from protocols.model.progress import Progress, says_anything
 from protocols.model.prompt import Prompt
 from protocols.model.segment import Segment
 from protocols.shared.arguments import as_object
-from protocols.shared.losses import unread
+from protocols.shared.losses import rendered, unread
 from protocols.shared.signatures import wrapped
 from rewrite.translation.aggregate import Signs, has_text
 from rewrite.translation.block_order import Wishes
@@ -45,32 +45,41 @@ _JSON = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """One call between two protocols. `call` is the client's, `upstream` the same as the provider sees it.
-
-    `losses`: what the provider is not told; `hold_tool_calls`: a stream gives tool calls whole or not at all.
-    """
+    """One call between two protocols."""
 
     source: WireProtocol
+    """The client's."""
+    translator: Translator
+    """Of `source`: it writes the answer."""
     target: WireProtocol
+    """The provider's."""
     call: Call
+    """As the client made it."""
     upstream: Call
+    """The same as the provider sees it."""
     rendered: Rendered
+    """What the provider is asked."""
     provider: str
+    """Its name."""
     reply: Reply
+    """What the answer is called."""
     names: ToolNames
+    """What tools are called here and there."""
     losses: tuple[Loss, ...] = ()
+    """What the provider does not get."""
     hold_tool_calls: bool = False
+    """A stream gives tool calls whole or not at all."""
 
     def decoder(self, inner: Decoder) -> "TranslatingDecoder | WholeTranslator":
         """The client's segments out of `inner`'s, a decoder of the target's protocol."""
         if self.call.stream:
-            return TranslatingDecoder(inner, self.source.writer(self.call, self.reply), self)
+            return TranslatingDecoder(inner, self.translator.writer(self.call, self.reply), self)
         return WholeTranslator(inner, self)
 
     def head(self, head: Head) -> Head:
         """The head of an answer as the client gets it; of the provider's headers, those about the call."""
         stream = self.call.stream
-        kind = self.source.writer(self.call, self.reply).content_type if stream else _JSON
+        kind = self.client_encoder().content_type if stream else _JSON
         return replace(head, headers=(("content-type", kind), *_kept(head.headers)))
 
     def error(self, answer: WireResponse) -> WireResponse:
@@ -92,7 +101,7 @@ class Translation:
         return self.source.encoder(self.call)
 
     def sequencer(self) -> Sequencer:
-        abilities, names = self.source.abilities, self.names
+        abilities, names = self.translator.abilities, self.names
 
         every = abilities.whole_tool_calls or self.hold_tool_calls or not self.call.stream
 
@@ -130,23 +139,23 @@ def translation(
             call.operation.value,
             f"{source.name} has it in its own form, and {target.name} cannot be asked for it",
         )
-    abilities = target.abilities
-    prompt, losses = fitted(source.ask(call), abilities, where.provider)
-    names = tool_names(prompt, functions_only=not abilities.custom_tools)
+    reader, writer = translator_of(source), translator_of(target)
+    prompt, losses = fitted(reader.read_request(call), writer.abilities, where.provider)
+    names = tool_names(prompt, functions_only=not writer.abilities.custom_tools)
     losses += names.lost
     prompt = replace(names.fitted(prompt), model=where.model)
-    rendered = target.render(prompt, where)
-    losses += tuple(_of_this_request(prompt, where, rendered))
-    losses = _once((*losses, *(Loss(name, why) for name, why in unread(call, source.abilities))))
+    request = rendered(writer, prompt, where)
+    losses += tuple(_of_this_request(prompt, where, request))
+    losses = _once((*losses, *(Loss(name, why) for name, why in unread(call, reader.abilities))))
     upstream = replace(
         call,
         protocol=target.name,
         model=where.model,
         stream=prompt.stream,
-        body=rendered.body,
-        target=rendered.path,
+        body=request.body,
+        target=request.path,
     )
-    return Translation(source, target, call, upstream, rendered, where.provider, reply, names, losses)
+    return Translation(source, reader, target, call, upstream, request, where.provider, reply, names, losses)
 
 
 def _of_this_request(prompt: Prompt, where: Destination, rendered: Rendered) -> Iterator[Loss]:
@@ -189,7 +198,7 @@ class TranslatingDecoder:
         one = self._translation
         for part in parts:
             if isinstance(part, MessageStart) and not one.reply.model:
-                self.writer = one.source.writer(one.call, one.called(part.model))
+                self.writer = one.translator.writer(one.call, one.called(part.model))
         return self.writer.write(parts)
 
     def _translated(self, segment: Segment) -> Segment:
@@ -243,13 +252,14 @@ class TranslatingEncoder:
     """Of one answer: what a `TranslatingDecoder` wrote goes on, and its writer closes it."""
 
     def __init__(self, decoder: TranslatingDecoder, own: Encoder) -> None:
-        self._decoder, self.heartbeat = decoder, own.heartbeat
+        self._decoder, self.heartbeat, self.content_type = decoder, own.heartbeat, own.content_type
 
     def encode(self, segments: Sequence[Segment]) -> bytes:
         return b"".join([segment.raw for segment in segments])
 
-    def resume(self, progress: Progress) -> Writer:
-        """The writer of all that came before: it knows where it stands."""
+    @property
+    def writer(self) -> Writer:
+        """Of all that came before: it knows where it stands."""
         return self._decoder.writer
 
     def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
@@ -314,7 +324,7 @@ class WholeTranslator:
     def _body(self) -> bytes:
         one = self._translation
         model = self.progress.head.model if self.progress.head else ""
-        return one.source.whole(one.call, one.called(model), self.progress)
+        return one.translator.write_answer(one.call, one.called(model), self.progress)
 
     def read(self, segment: Segment) -> Sequence[StreamPart]:
         return segment.parts or ()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from protocols.base import WireProtocol
+from protocols.base import WireProtocol, translator_of
 from protocols.model.call import Destination, Operation
 from protocols.model.http import WireRequest
 from protocols.model.prompt import (
@@ -20,7 +20,7 @@ from protocols.model.prompt import (
     ToolResult,
 )
 from protocols.model.wirejson import JsonObject, dump
-from protocols.shared.losses import unread
+from protocols.shared.losses import rendered, unread
 
 TARGET = Destination("vendor", "m", thinking="effort")
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": False}
@@ -58,7 +58,7 @@ def resulting(result: ToolResult) -> Prompt:
 
 def losses(protocol: WireProtocol, prompt: Prompt, destination: Destination = TARGET) -> Sequence[str]:
     """The topics that rendering tells; each says what became of it."""
-    told = protocol.render(prompt, destination).losses
+    told = rendered(translator_of(protocol), prompt, destination).losses
     assert all(why for _, why in told)
     return [topic for topic, _ in told]
 
@@ -66,5 +66,5 @@ def losses(protocol: WireProtocol, prompt: Prompt, destination: Destination = TA
 def not_read(protocol: WireProtocol, body: JsonObject, path: str) -> Sequence[str]:
     """The topics of what a client says and a prompt has no place for."""
     call = protocol.parse("c", Operation.GENERATE, WireRequest("POST", path, (), dump(body)))
-    protocol.ask(call)
-    return [topic for topic, _ in unread(call, protocol.abilities)]
+    translator_of(protocol).read_request(call)
+    return [topic for topic, _ in unread(call, translator_of(protocol).abilities)]

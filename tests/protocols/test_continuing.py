@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from protocols.base import WireProtocol
+from protocols.base import WireProtocol, editor_of
 from protocols.model.wirejson import dump
 from protocols.openai_chat import PROTOCOL as CHAT
 from protocols.openai_responses import PROTOCOL as RESPONSES
@@ -53,7 +53,11 @@ def test_two_turns_follow_and_all_else_is_kept(
 ) -> None:
     given = {"model": "m", "temperature": 0.5, **body}
     before = deepcopy(given)
-    assert BY_NAME[name].continued(given, SAID, ASK) == {"model": "m", "temperature": 0.5, **asked}
+    assert editor_of(BY_NAME[name]).continue_request(given, SAID, ASK) == {
+        "model": "m",
+        "temperature": 0.5,
+        **asked,
+    }
     assert given == before
 
 
@@ -61,7 +65,7 @@ def test_two_turns_follow_and_all_else_is_kept(
 @pytest.mark.parametrize("said", ["", " \n"])
 def test_what_is_blank_is_no_turn(name: str, body: dict[str, Any], asked: dict[str, Any], said: str) -> None:
     """Nor is a call that is demanded left to the model, which has no text to go on with."""
-    found = BY_NAME[name].continued({**body, "tool_choice": "required"}, said, ASK)
+    found = editor_of(BY_NAME[name]).continue_request({**body, "tool_choice": "required"}, said, ASK)
     assert SAID.encode() not in dump(found)
     assert dump(found).count(ASK.encode()) == 1
     assert dump(found).count(b'"role"') == dump(asked).count(b'"role"') - 1
@@ -74,13 +78,13 @@ def test_no_protocol_is_left_out() -> None:
 
 @pytest.mark.parametrize("protocol", BY_NAME.values(), ids=lambda protocol: protocol.name)
 def test_a_body_without_a_conversation_gets_one(protocol: WireProtocol) -> None:
-    (turns,) = protocol.continued({}, SAID, ASK).values()
+    (turns,) = editor_of(protocol).continue_request({}, SAID, ASK).values()
     assert isinstance(turns, list)
     assert [turn["role"] for turn in turns[1:]] == ["user"]
 
 
 def test_a_blank_text_is_no_turn_where_it_is_refused() -> None:
-    asked = BY_NAME["anthropic_messages"].continued({"messages": [FIRST]}, "\n\n", ASK)
+    asked = editor_of(BY_NAME["anthropic_messages"]).continue_request({"messages": [FIRST]}, "\n\n", ASK)
     assert asked["messages"] == [FIRST, BLOCKS[1]]
 
 
@@ -144,6 +148,6 @@ def test_a_call_is_not_demanded_any_more(
     protocol: WireProtocol, asked: dict[str, Any], left: dict[str, Any]
 ) -> None:
     before = deepcopy(asked)
-    found = protocol.continued(asked, SAID, ASK)
+    found = editor_of(protocol).continue_request(asked, SAID, ASK)
     assert {name: found[name] for name in left} == left
     assert asked == before

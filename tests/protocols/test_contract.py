@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from protocols.base import WireProtocol
 from protocols.model.errors import Fault
 from tests import contract, oracle
-from tests.contract import PROTOCOLS, Ended, Sample, samples, streams
+from tests.contract import PROTOCOLS, Ended, Sample, editable, samples, streams
 from tests.examples import share
 
 GARBAGE = [
@@ -40,6 +40,7 @@ GARBAGE = [
 
 each_protocol = pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.name)
 each_sample = pytest.mark.parametrize("sample", samples(), ids=str)
+each_editable = pytest.mark.parametrize("sample", editable(), ids=str)
 each_stream = pytest.mark.parametrize("sample", streams(), ids=str)
 
 
@@ -120,12 +121,12 @@ def test_reads_its_own_error(sample: Sample) -> None:
     contract.reads_its_own_error(sample)
 
 
-@each_stream
+@each_editable
 def test_prunes_calls(sample: Sample) -> None:
     contract.prunes_calls(sample)
 
 
-@each_stream
+@each_editable
 def test_goes_on_where_it_was_cut(sample: Sample, judges: Mapping[str, oracle.Judge]) -> None:
     """At every place inside a text; and a judge finds no seam."""
     for place in contract.places_inside_text(sample):
@@ -133,13 +134,13 @@ def test_goes_on_where_it_was_cut(sample: Sample, judges: Mapping[str, oracle.Ju
 
 
 def test_every_protocol_has_a_text_that_can_be_cut() -> None:
-    able = {one.protocol.name for one in streams() if contract.places_inside_text(one)}
-    assert able == {protocol.name for protocol in PROTOCOLS}
+    able = {one.protocol.name for one in editable() if contract.places_inside_text(one)}
+    assert able == {protocol.name for protocol in PROTOCOLS if protocol.editor}
 
 
 RECORDED = [
     each
-    for text in streams()
+    for text in editable()
     if text.name.startswith("text.") and not text.array
     for each in oracle.recorded(text.protocol.name, f"*{Path(text.name).suffix}")
 ]

@@ -4,15 +4,19 @@ name."""
 import importlib
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from protocols.anthropic_messages import AnthropicMessages
+from protocols.model.call import Reply
 from protocols.model.errors import Fault
+from protocols.model.progress import Progress
 from protocols.model.wirejson import load_object
 from protocols.openai_chat import PROTOCOL, OpenAIChat
 from protocols.registry import GROUP, Registry, discover
+from tests.contract import call
 
 
 class Renamed(OpenAIChat):
@@ -198,6 +202,25 @@ def test_a_distribution_adds_a_provider_that_differs_in_one_detail(site: Path) -
     assert telegraph in list(registry)
 
 
+def test_a_distribution_adds_a_protocol_that_is_only_passed_on(site: Path) -> None:
+    install(site, "pigeon = wires:PROTOCOL", "from tests.pigeon import PROTOCOL\n")
+    pigeon = discover()["pigeon"]
+    assert (pigeon.translator, pigeon.editor) == (None, None)
+
+
+def test_a_facet_differs_in_one_function() -> None:
+    """The recipe: the record of the facet is replaced by one with another function."""
+
+    class Loud(OpenAIChat):
+        name = "loud"
+        aliases = ()
+        translator = replace(OpenAIChat.translator, write_answer=lambda call, reply, progress: b"!")
+
+    loud = Loud()
+    assert loud.translator.write_answer(call(loud), Reply("", "", 0), Progress()) == b"!"
+    assert loud.translator.read_request is PROTOCOL.translator.read_request
+
+
 def test_without_the_distribution_there_is_no_such_name() -> None:
     assert "telegraph" not in discover()
 
@@ -212,11 +235,39 @@ def test_without_the_distribution_there_is_no_such_name() -> None:
         ("telegraph = wires:PROTOCOL", "PROTOCOL = 1 / 0", "ZeroDivisionError"),
         (
             "telegraph = wires:PROTOCOL",
+            TELEGRAPH.replace('("morse",)', '("morse",)\n    translator = "all"'),
+            "the translator of a Telegraph is neither None nor of Translator",
+        ),
+        (
+            "telegraph = wires:PROTOCOL",
+            TELEGRAPH.replace('("morse",)', '("morse",)\n    editor = OpenAIChat.translator'),
+            "the editor of a Telegraph is neither None nor of Editor",
+        ),
+        (
+            "telegraph = wires:PROTOCOL",
+            TELEGRAPH.replace('("morse",)', '("morse",)\n    editor = Editor(pruner=None)').replace(
+                "from protocols.model.errors",
+                "from protocols.base import Editor\nfrom protocols.model.errors",
+            ),
+            "TypeError: .*missing 7 required positional arguments: 'fold', 'resume'",
+        ),
+        (
+            "telegraph = wires:PROTOCOL",
             TELEGRAPH.replace('("morse",)', "OpenAIChat.aliases"),
             "'openai' of 'telegraph' is taken by 'openai_chat', which it is derived from",
         ),
     ],
-    ids=["module", "attribute", "class", "no protocol", "raises", "inherited aliases"],
+    ids=[
+        "module",
+        "attribute",
+        "class",
+        "no protocol",
+        "raises",
+        "translator",
+        "editor",
+        "half an editor",
+        "inherited aliases",
+    ],
 )
 def test_a_broken_entry_point_is_named(site: Path, entry: str, code: str, told: str) -> None:
     install(site, entry, code)

@@ -97,7 +97,7 @@ def test_a_held_call_that_ends_for_want_of_room_beside_another_word(native: str)
 @pytest.mark.parametrize(("finish", "native"), [("tool_calls", "max_tokens"), ("tool_calls", "tool_calls")])
 def test_a_stream_that_is_put_together(finish: str, native: str) -> None:
     asked = call(CHAT, stream=False)
-    leg = Leg(CHAT.streamed(asked, stream=True), CHAT, turned=Turned(asked, CHAT, Reply("r", "m", 0)))
+    leg = Leg(CHAT.editor.with_stream(asked, True), CHAT, turned=Turned(asked, CHAT, Reply("r", "m", 0)))
     got = replay(CHAT, [natively(finish, native)], terms=replace(ONCE, leg=leg), call=asked)
     (choice,) = json.loads(got.body)["choices"]
     assert (choice["finish_reason"], choice["message"].get("tool_calls")) == ("length", None)
@@ -106,7 +106,9 @@ def test_a_stream_that_is_put_together(finish: str, native: str) -> None:
 def test_a_response_that_is_put_together() -> None:
     asked = call(RESPONSES, stream=False)
     leg = Leg(
-        RESPONSES.streamed(asked, stream=True), RESPONSES, turned=Turned(asked, RESPONSES, Reply("r", "m", 0))
+        RESPONSES.editor.with_stream(asked, True),
+        RESPONSES,
+        turned=Turned(asked, RESPONSES, Reply("r", "m", 0)),
     )
     got = replay(RESPONSES, [LLAMA_CPP.data], terms=replace(ONCE, leg=leg), call=asked)
     body = json.loads(got.body)
@@ -142,7 +144,7 @@ def test_a_tool_s_block_may_begin_without_an_input() -> None:
         {"type": "message_delta", "delta": {"stop_reason": "max_tokens"}, "usage": {"output_tokens": 5}},
         {"type": "message_stop"},
     ]
-    fold = MESSAGES.fold()
+    fold = MESSAGES.editor.fold()
     for each in events:
         fold.feed(each)
     whole = fold.whole(done=True)

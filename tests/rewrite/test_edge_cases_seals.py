@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from protocols.base import editor_of
 from protocols.model.parts import BlockKind, FinishReason
 from protocols.model.wirejson import dump, load_object
 from protocols.shared.signatures import MARK, Returning
@@ -79,7 +80,10 @@ def test_case_09_unsigned_thinking_is_marked_and_never_sent_on(upstream: str, en
     turn = {"role": "assistant", "content": [thought, TEXT]}
     call = ask(MESSAGES, messages=[HELLO, turn, HELLO])
     kept = {"messages": [HELLO, {**turn, "content": [TEXT]}, HELLO]}
-    assert REGISTRY[MESSAGES].unsealed(call.body, Returning("own", native=True)) == {**call.body, **kept}
+    assert editor_of(REGISTRY[MESSAGES]).own_signatures(call.body, Returning("own", native=True)) == {
+        **call.body,
+        **kept,
+    }
     for to in (CHAT, RESPONSES, GEMINI):
         rendered = leg(call, to).rendered
         assert rendered is not None

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from protocols.anthropic_messages.signature_marks import CUT
-from protocols.base import WireProtocol
+from protocols.anthropic_messages.signatures import CUT
+from protocols.base import WireProtocol, editor_of
 from protocols.model.parts import Usage
 from protocols.shared.signatures import Returning
 from rewrite.exchange.exchange import Exchange
@@ -178,7 +178,7 @@ def test_case_09_thinking_cut_before_its_signature() -> None:
     assert b'"stop_reason":"max_tokens"' in closing
     thought = {"type": "thinking", "thinking": "hm", "signature": CUT}
     body = {"messages": [{"role": "assistant", "content": [thought, {"type": "text", "text": "Hi"}]}]}
-    assert ANTHROPIC.unsealed(body, Returning("own", native=True)) == {
+    assert ANTHROPIC.editor.own_signatures(body, Returning("own", native=True)) == {
         "messages": [{"role": "assistant", "content": [{"type": "text", "text": "Hi"}]}]
     }
 
@@ -188,7 +188,7 @@ def test_case_10_signature_only_thinking() -> None:
     assert given(ANTHROPIC, SIGNATURE_ONLY).body == SIGNATURE_ONLY
     thought = {"type": "thinking", "thinking": "", "signature": "c2ln"}
     body = {"messages": [{"role": "assistant", "content": [thought]}]}
-    assert ANTHROPIC.unsealed(body, Returning("own", native=True)) is body
+    assert ANTHROPIC.editor.own_signatures(body, Returning("own", native=True)) is body
     cut = given(ANTHROPIC, MESSAGE + THINKING + SIGNATURE + stop(0))
     assert (cut.head.status, cut.summary.end) == (502, "rejected")
 
@@ -197,7 +197,7 @@ def test_case_11_redacted_thinking() -> None:
     """Redacted thinking has no deltas: it passes, and stays when it comes back."""
     assert given(ANTHROPIC, REDACTED).body == REDACTED
     body = {"messages": [{"role": "assistant", "content": [{"type": "redacted_thinking", "data": "Eqk"}]}]}
-    assert ANTHROPIC.unsealed(body, Returning("own", native=True)) is body
+    assert ANTHROPIC.editor.own_signatures(body, Returning("own", native=True)) is body
 
 
 def test_case_12_gemini_signature_on_an_empty_text_or_the_first_call() -> None:
@@ -206,7 +206,7 @@ def test_case_12_gemini_signature_on_an_empty_text_or_the_first_call() -> None:
         assert given(GEMINI, data).body == data
     parts = [{"text": "Hi"}, {"text": "", "thoughtSignature": "c2ln"}]
     body = {"contents": [{"role": "model", "parts": parts}]}
-    assert GEMINI.unsealed(body, Returning("own", native=True)) is body
+    assert editor_of(GEMINI).own_signatures(body, Returning("own", native=True)) is body
 
 
 @pytest.mark.parametrize(

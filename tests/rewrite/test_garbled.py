@@ -69,7 +69,7 @@ def test_gathered_for_a_client_of_whole_answers(client: str) -> None:
 
 def test_gathered_within_the_protocol() -> None:
     asked = call(CHAT, stream=False)
-    leg = Leg(CHAT.streamed(asked, stream=True), CHAT, turned=Turned(asked, CHAT, Reply("r", "m", 0)))
+    leg = Leg(CHAT.editor.with_stream(asked, True), CHAT, turned=Turned(asked, CHAT, Reply("r", "m", 0)))
     data = chunk({"content": "Hi"}) + GARBLED[".sse"] + FINISHED
     got = replay(CHAT, [data], terms=replace(ONCE, leg=leg), call=asked)
     assert got.summary.end != "completed"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from protocols.base import translator_of
 from protocols.model.http import Head
 from protocols.model.parts import FinishReason
 from tests import oracle
@@ -93,7 +94,7 @@ def check_stream(client: str, upstream: str, data: bytes, head: Head) -> tuple[R
 
 def given(client: str, tools: list[tuple[str | None, Any]]) -> list[tuple[str | None, Any]]:
     """A client that gets calls whole does not get those that the provider left unfinished."""
-    whole = REGISTRY[client].abilities.whole_tool_calls
+    whole = translator_of(REGISTRY[client]).abilities.whole_tool_calls
     return [tool for tool in tools if not whole or isinstance(tool[1], dict)]
 
 

@@ -13,7 +13,7 @@ import pytest
 from protocols.base import WireProtocol
 from protocols.model.call import Call
 from protocols.model.wirejson import JsonObject, dump, load_object
-from protocols.shared.signatures import IN_PLACE, MARK, Returning, carried_by, unwrapped
+from protocols.shared.signatures import IN_PLACE, MARK, Returning, unwrapped, wrapped_by
 from rewrite.target.leg import Leg, Wanted, leg_of
 from tests.rewrite.asks import REGISTRY, REPLY, ask, route
 from tests.rewrite.scenes import JSON, SSE
@@ -193,7 +193,7 @@ def test_in_a_stream(case: Case) -> None:
     name = b"" if case.protocol == "gemini_generate" else b"event: x\n"
     frame = name + b"data: " + dump(case.event) + b"\n\n"
     told = b"".join(segment.raw for segment in reading.feed(frame))
-    carrier = carried_by("elsewhere")(SEAL)
+    carrier = wrapped_by("elsewhere")(SEAL)
     assert told == frame.replace(SEAL.encode(), carrier.encode())
 
 
@@ -205,8 +205,8 @@ def test_reasoning_that_its_provider_keeps_under_an_id_goes_to_nobody_else() -> 
 
 
 def test_a_carrier_is_wrapped_once() -> None:
-    carrier = carried_by("maker")(SEAL)
-    assert carried_by("another")(carrier) == carrier
+    carrier = wrapped_by("maker")(SEAL)
+    assert wrapped_by("another")(carrier) == carrier
     found = unwrapped(carrier)
     assert found
     assert (found[0], found[1].form, found[1].value) == ("maker", IN_PLACE, SEAL)
@@ -214,7 +214,7 @@ def test_a_carrier_is_wrapped_once() -> None:
 
 def test_a_damaged_carrier_goes_to_nobody() -> None:
     keep = Returning("maker", native=True)
-    assert (keep(carried_by("maker")(SEAL)[:-3]), keep.dropped) == (None, 1)
+    assert (keep(wrapped_by("maker")(SEAL)[:-3]), keep.dropped) == (None, 1)
 
 
 TOOL_USE = {"type": "tool_use", "id": "t", "name": "f", "input": {}}

@@ -81,7 +81,7 @@ def test_within_the_protocol_it_passes_as_it_is(said: object, meant: object) -> 
 def test_a_stream_that_is_put_together_has_texts(said: object, meant: object) -> None:
     """An object is serialised and nothing is an empty one; a list stays, for its own protocol."""
     asked = call(CHAT, stream=False)
-    leg = Leg(CHAT.streamed(asked, stream=True), CHAT, turned=Turned(asked, CHAT, Reply("r", "m", 0)))
+    leg = Leg(CHAT.editor.with_stream(asked, True), CHAT, turned=Turned(asked, CHAT, Reply("r", "m", 0)))
     got = replay(CHAT, [streamed(said)], terms=replace(ONCE, leg=leg), call=asked)
     (found,) = json.loads(got.body)["choices"][0]["message"]["tool_calls"]
     stays = json.loads(said) if said in ("[]", "[1]", "5") and isinstance(said, str) else meant
@@ -91,7 +91,7 @@ def test_a_stream_that_is_put_together_has_texts(said: object, meant: object) ->
 def test_an_object_in_a_response_is_serialised_when_it_is_put_together() -> None:
     item = {"type": "function_call", "id": "fc", "call_id": "c1", "name": "f", "arguments": {"a": 1}}
     response = {"id": "r", "object": "response", "status": "completed", "output": [item]}
-    fold = RESPONSES.fold()
+    fold = RESPONSES.editor.fold()
     fold.feed({"type": "response.created", "response": {**response, "output": []}})
     fold.feed({"type": "response.completed", "response": response})
     (found,) = fold.whole(done=True)["output"]  # type: ignore[index,misc]

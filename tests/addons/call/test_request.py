@@ -188,7 +188,12 @@ def test_connection_strips_nothing_that_is_written_here() -> None:
 class Telling(type(ANTHROPIC)):  # type: ignore[misc]  # a protocol with a header of its own
     """Messages, if clients' `x-trace` were part of it."""
 
-    abilities = replace(ANTHROPIC.abilities, headers=frozenset({"x-trace", "anthropic-version"}))
+    translator = replace(
+        ANTHROPIC.translator,
+        abilities=replace(
+            ANTHROPIC.translator.abilities, headers=frozenset({"x-trace", "anthropic-version"})
+        ),
+    )
 
 
 def test_headers_of_a_protocol_go_to_any_provider_of_it() -> None:

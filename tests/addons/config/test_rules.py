@@ -7,10 +7,11 @@ import pytest
 from addons.config.problems import Problems
 from addons.config.rules import Rules, adapters, protocol_name
 from addons.config.tables import DeadlineTable, RouteTable
-from protocols.registry import discover
+from protocols.registry import Registry, discover
 from rewrite.catalog.providers import Provider
 from rewrite.catalog.routes import Destination, Match, Rule
 from rewrite.values.timeouts import Deadlines, OnTruncation
+from tests.pigeon import PROTOCOL as PIGEON
 
 REGISTRY = discover()
 PROVIDERS = {
@@ -80,6 +81,16 @@ def deadlines(problems: Problems, **table: Any) -> Deadlines:
     fields = {"first_token_timeout": "first_token", "stall_timeout": "stall"}
     (found,) = Rules(PROVIDERS, REGISTRY, problems).deadlines([DeadlineTable.model_validate(table)], fields)
     return found
+
+
+def test_a_route_that_cannot_be_translated_is_told_with_its_place(problems: Problems) -> None:
+    providers = {**PROVIDERS, "loft": Provider("loft", "https://l", ("l",), ("pigeon",))}
+    rules = Rules(providers, Registry([*REGISTRY, PIGEON]), problems)
+    list(rules.read([RouteTable.model_validate({"match": {"model": "m"}, "to": ["openai", "loft"]})]))
+    (line,) = problems.lines()
+    assert (
+        "routes[0].to: pigeon is passed on as it is and not translated, so that a call in openai_chat" in line
+    )
 
 
 def test_deadlines_hold_what_was_said_alone(problems: Problems) -> None:

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from addons.credentials.carriers import ClientCredential, take_out
 from addons.responses.kept import Missing, Responses, Turn, not_to_be_kept, unknown_elsewhere
 from addons.responses.storage import Memory, State, StateError
-from protocols.base import WireProtocol
+from protocols.base import WireProtocol, editor_of
 from protocols.model.call import Call, Destination, Operation, Reply
 from protocols.model.errors import Untranslatable
 from protocols.model.http import Head, WireRequest, WireResponse
@@ -319,7 +319,7 @@ def test_reasoning_goes_back_to_its_maker_and_to_nobody_else(client: Client) -> 
     asked = translation(call, RESPONSES, REGISTRY["openai_chat"], elsewhere, reply)
     assert SIGNATURE not in str(asked.rendered.body)
     assert "Hello" in str(asked.rendered.body)
-    own = RESPONSES.unsealed(turn.call.body, Returning("own", native=True))
+    own = editor_of(RESPONSES).own_signatures(turn.call.body, Returning("own", native=True))
     assert [item.get("type") for item in objects_at(own, "input")] == ["message", "message", "message"]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pytest
 
 from protocols.anthropic_messages import PROTOCOL
-from protocols.anthropic_messages.signature_marks import CUT
+from protocols.anthropic_messages.signatures import CUT
 from protocols.model.parts import (
     Annotation,
     BlockDelta,

@@ -37,7 +37,7 @@ ENDING: list[StreamPart] = [Finish(0, FinishReason.STOP, ""), StreamEnd()]
 def resumed(rest: Sequence[StreamPart]) -> list[dict[str, Any]]:
     sent = b"".join(write_event(each, each["type"]) for each in OPENING)
     so_far = progress(parts(PROTOCOL, SSE, [sent]))
-    written = PROTOCOL.encoder(call(PROTOCOL)).resume(so_far).write(rest)
+    written = PROTOCOL.editor.resume(call(PROTOCOL), so_far).write(rest)
     return [json.loads(line[6:]) for line in written.splitlines() if line.startswith(b"data: ")]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from protocols.anthropic_messages import PROTOCOL
-from protocols.anthropic_messages.signature_marks import CUT, SOURCE
+from protocols.anthropic_messages.signatures import CUT, SOURCE
 from protocols.model.call import Call, Operation, Reply
 from protocols.model.errors import Fault
 from protocols.model.parts import (
@@ -75,12 +75,12 @@ def cut(*found: StreamPart) -> list[StreamPart]:
 
 def written(found: Sequence[StreamPart]) -> bytes:
     """By one writer, part for part."""
-    writer = PROTOCOL.writer(CALL, REPLY)
+    writer = PROTOCOL.translator.writer(CALL, REPLY)
     return b"".join(writer.write([part]) for part in found)
 
 
 def whole(found: Sequence[StreamPart]) -> dict[str, Any]:
-    return dict(load_object(PROTOCOL.whole(CALL, REPLY, progress(found))) or {})
+    return dict(load_object(PROTOCOL.translator.write_answer(CALL, REPLY, progress(found))) or {})
 
 
 CALLED = FinishReason.TOOL_CALLS
@@ -110,7 +110,9 @@ ANSWERS: Mapping[str, list[StreamPart]] = {
 @pytest.mark.parametrize("name", ANSWERS)
 def test_a_stream_and_a_whole_answer_say_the_same(name: str) -> None:
     streamed = progress(parts(PROTOCOL, SSE, [written(ANSWERS[name])]))
-    at_once = progress(parts(PROTOCOL, JSON, [PROTOCOL.whole(CALL, REPLY, progress(ANSWERS[name]))]))
+    at_once = progress(
+        parts(PROTOCOL, JSON, [PROTOCOL.translator.write_answer(CALL, REPLY, progress(ANSWERS[name]))])
+    )
     assert list(facts(streamed)) == list(facts(at_once)) == list(facts(progress(ANSWERS[name])))
     assert streamed.finished == at_once.finished
     assert streamed.finished[0].reason is progress(ANSWERS[name]).finished[0].reason
@@ -133,7 +135,7 @@ def test_the_grammar_takes_it(name: str) -> None:
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_it_is_the_same_however_the_parts_come(name: str) -> None:
-    assert PROTOCOL.writer(CALL, REPLY).write(ANSWERS[name]) == written(ANSWERS[name])
+    assert PROTOCOL.translator.writer(CALL, REPLY).write(ANSWERS[name]) == written(ANSWERS[name])
 
 
 # -- blocks ---------------------------------------------------------------------------------------------
@@ -312,7 +314,9 @@ def test_an_error_ends_it_in_the_form_that_clients_raise_on(end: StreamPart) -> 
     found = [*BEGIN, *some(0, TEXT, "Hi"), end, *([StreamEnd()] if isinstance(end, Finish) else [])]
     for error in (
         progress(parts(PROTOCOL, SSE, [written([*found, *finished()])])).error,
-        progress(parts(PROTOCOL, JSON, [PROTOCOL.whole(CALL, REPLY, progress(found))])).error,
+        progress(
+            parts(PROTOCOL, JSON, [PROTOCOL.translator.write_answer(CALL, REPLY, progress(found))])
+        ).error,
     ):
         assert error
         assert error.native

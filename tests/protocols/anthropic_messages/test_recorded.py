@@ -64,7 +64,7 @@ def test_a_recorded_stream_is_the_same_when_it_is_written_again(file: Path) -> N
         pytest.skip("several messages in one stream: a writer gets one")
     if not progress(found).complete:
         pytest.skip("a stream that was cut has no end to compare")
-    written = PROTOCOL.writer(CALL, REPLY).write(found)
+    written = PROTOCOL.translator.writer(CALL, REPLY).write(found)
     same(progress(found), progress(parts(PROTOCOL, SSE, [written])))
 
 
@@ -72,5 +72,5 @@ def test_a_recorded_stream_is_the_same_when_it_is_written_again(file: Path) -> N
 def test_a_recorded_answer_is_the_same_when_it_is_written_again(file: Path) -> None:
     found = read(file, JSON)
     assert not [part for part in found if isinstance(part, Opaque)]
-    whole = PROTOCOL.whole(CALL, REPLY, progress(found))
+    whole = PROTOCOL.translator.write_answer(CALL, REPLY, progress(found))
     same(progress(found), progress(parts(PROTOCOL, JSON, [whole])))

@@ -34,7 +34,9 @@ SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
 
 
 def ask(**body: object) -> Prompt:
-    return PROTOCOL.ask(Call("id", PROTOCOL.name, Operation.GENERATE, "m", True, (), body))
+    return PROTOCOL.translator.read_request(
+        Call("id", PROTOCOL.name, Operation.GENERATE, "m", True, (), body)
+    )
 
 
 def said(role: str, *blocks: object) -> tuple[Message, ...]:

@@ -58,7 +58,7 @@ ASKED = Prompt("m", (HI,))
 
 def render(prompt: Prompt, destination: Destination = TARGET) -> dict[str, object]:
     """The body as it is sent."""
-    return dict(load_object(dump(PROTOCOL.render(prompt, destination).body)) or {})
+    return dict(load_object(dump(PROTOCOL.translator.write_request(prompt, destination).body)) or {})
 
 
 def turns(*messages: Message) -> object:
@@ -106,7 +106,9 @@ RICH = Prompt(
 
 
 def ask(body: dict[str, object]) -> Prompt:
-    return PROTOCOL.ask(Call("id", PROTOCOL.name, Operation.GENERATE, "claude", True, (), body))
+    return PROTOCOL.translator.read_request(
+        Call("id", PROTOCOL.name, Operation.GENERATE, "claude", True, (), body)
+    )
 
 
 def test_what_is_written_is_read_again() -> None:
@@ -119,9 +121,12 @@ def test_what_is_written_is_read_again() -> None:
 
 
 def test_where_it_goes() -> None:
-    rendered = PROTOCOL.render(ASKED, TARGET)
+    rendered = PROTOCOL.translator.write_request(ASKED, TARGET)
     assert (rendered.path, rendered.headers) == ("/v1/messages", (("anthropic-version", "2023-06-01"),))
-    assert PROTOCOL.render(ASKED, replace(TARGET, path="/x/{model}", model="a/b")).path == "/x/a%2Fb"
+    assert (
+        PROTOCOL.translator.write_request(ASKED, replace(TARGET, path="/x/{model}", model="a/b")).path
+        == "/x/a%2Fb"
+    )
 
 
 @pytest.mark.parametrize(
@@ -135,7 +140,7 @@ def test_where_it_goes() -> None:
 def test_another_model_of_the_same_protocol(operation: Operation, url: str, path: str) -> None:
     body = {"model": "m", "odd": {"x": [1]}, "messages": []}
     call = Call("id", PROTOCOL.name, operation, "m", False, (), body, target=url)
-    rendered = PROTOCOL.retarget(call, TARGET)
+    rendered = PROTOCOL.editor.retarget(call, TARGET)
     assert (rendered.path, rendered.headers) == (path, ())
     assert list(rendered.body.items()) == [("model", "claude"), ("odd", {"x": [1]}), ("messages", [])]
     assert body["model"] == "m"
@@ -275,7 +280,7 @@ def test_thinking_gives_way_to_a_forced_tool(destination: Destination) -> None:
 )
 def test_what_gives_way_is_told(knobs: dict[str, object], thinking: str, lost: list[str]) -> None:
     prompt = replace(ASKED, **knobs)  # type: ignore[arg-type]  # one table for fields of several types
-    rendered = PROTOCOL.render(prompt, replace(TARGET, thinking=thinking))
+    rendered = PROTOCOL.translator.write_request(prompt, replace(TARGET, thinking=thinking))
     assert [name for name, _ in rendered.losses] == lost
 
 

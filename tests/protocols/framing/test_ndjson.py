@@ -14,8 +14,8 @@ from protocols.model.errors import MalformedStream
 from protocols.model.http import Head
 from protocols.model.parts import Opaque, Ping, StreamEnd
 from protocols.model.segment import Segment
-from protocols.ollama_chat.answer_write import OllamaEncoder
-from tests.contract import JSON, NDJSON
+from protocols.ollama_chat import PROTOCOL
+from tests.contract import JSON, NDJSON, call
 
 LAST = re.compile(rb'"done":true')
 BYTES = st.lists(
@@ -129,7 +129,7 @@ def test_ordinary_text_is_written_as_it_is() -> None:
 
 
 def test_there_is_no_heartbeat() -> None:
-    assert OllamaEncoder().heartbeat() == b""
+    assert PROTOCOL.encoder(call(PROTOCOL)).heartbeat() == b""
 
 
 # -- which answers are lines ----------------------------------------------------------------------------

@@ -177,7 +177,7 @@ def test_without_a_chunk_there_is_no_answer() -> None:
 )
 def test_the_path_says_how_it_is_asked(whole_target: str, streamed_target: str) -> None:
     call = Call("c", PROTOCOL.name, Operation.GENERATE, "m", False, (), {"contents": []}, target=whole_target)
-    streamed = PROTOCOL.streamed(call, stream=True)
+    streamed = PROTOCOL.editor.with_stream(call, True)
     assert (streamed.target, streamed.stream, streamed.body) == (streamed_target, True, call.body)
-    back = PROTOCOL.streamed(streamed, stream=False)
+    back = PROTOCOL.editor.with_stream(streamed, False)
     assert (back.target, back.stream) == (whole_target.replace("&alt=json", ""), False)

@@ -87,13 +87,13 @@ RICH: list[StreamPart] = [
 
 
 def written(parts: Sequence[StreamPart], target: str = EVENTS) -> bytes:
-    writer = PROTOCOL.writer(call(target=target), REPLY)
+    writer = PROTOCOL.translator.writer(call(target=target), REPLY)
     return b"".join(writer.write([part]) for part in parts)
 
 
 def again(data: bytes, target: str = EVENTS) -> Progress:
-    writer = PROTOCOL.writer(call(target=target), REPLY)
-    return folded(data, JSON if writer.content_type == "application/json" else SSE, target)
+    encoder = PROTOCOL.encoder(call(target=target))
+    return folded(data, JSON if encoder.content_type == "application/json" else SSE, target)
 
 
 def events(data: bytes) -> list[dict[str, Any]]:
@@ -181,8 +181,8 @@ def test_a_stream_is_read_alike_in_every_form(target: str) -> None:
 def test_an_array_is_json() -> None:
     data = written(RICH, STREAM)
     assert [each["responseId"] for each in json.loads(data)] == ["r1"] * 10
-    assert PROTOCOL.writer(call(target=STREAM), REPLY).content_type == "application/json"
-    assert PROTOCOL.writer(call(target=EVENTS), REPLY).content_type == "text/event-stream"
+    assert PROTOCOL.encoder(call(target=STREAM)).content_type == "application/json"
+    assert PROTOCOL.encoder(call(target=EVENTS)).content_type == "text/event-stream"
 
 
 def test_code_assist_reads_an_envelope() -> None:
@@ -242,7 +242,7 @@ def test_an_error_ends_a_stream(target: str, before: list[StreamPart]) -> None:
 
 @pytest.mark.parametrize("target", [WHOLE, "/v1internal:generateContent"])
 def test_a_whole_answer_reads_like_the_stream(target: str) -> None:
-    body = PROTOCOL.whole(call(target=target), REPLY, progress(RICH))
+    body = PROTOCOL.translator.write_answer(call(target=target), REPLY, progress(RICH))
     found = folded(body, JSON, target)
     assert blocks(found) == blocks(again(written(RICH)))
     assert (found.usage, found.finished, found.ended) == (USAGE, again(written(RICH)).finished, True)
@@ -250,7 +250,7 @@ def test_a_whole_answer_reads_like_the_stream(target: str) -> None:
 
 
 def test_a_whole_answer_holds_whole_texts() -> None:
-    body = json.loads(PROTOCOL.whole(call(target=WHOLE), REPLY, progress(RICH)))
+    body = json.loads(PROTOCOL.translator.write_answer(call(target=WHOLE), REPLY, progress(RICH)))
     assert shown([body])[:2] == [text("Hm", thought=True), text("Hi you", thoughtSignature="c2ln")]
 
 

@@ -56,7 +56,7 @@ def tools(found: Progress) -> list[tuple[str | None, str | None, str]]:
 
 def rewritten(found: list[StreamPart], target: str) -> bytes:
     parts = [part for part in found if not isinstance(part, StreamEnd)]
-    return PROTOCOL.writer(call(target=target), REPLY).write([*parts, StreamEnd()])
+    return PROTOCOL.translator.writer(call(target=target), REPLY).write([*parts, StreamEnd()])
 
 
 @each_stream
@@ -99,5 +99,5 @@ def test_a_recorded_answer_is_understood_and_written_again(file: Path) -> None:
     before = progress(found)
     assert before.error or before.ended
     if before.finished:
-        same(before, folded(PROTOCOL.whole(call(target=WHOLE), REPLY, before), JSON, WHOLE))
+        same(before, folded(PROTOCOL.translator.write_answer(call(target=WHOLE), REPLY, before), JSON, WHOLE))
         same(before, folded(rewritten(found, EVENTS)))

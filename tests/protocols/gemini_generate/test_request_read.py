@@ -156,13 +156,15 @@ OTHER = Destination("p", "new-1")
     ],
 )
 def test_only_the_model_of_the_path_changes(target: str, path: str) -> None:
-    assert PROTOCOL.retarget(call(target=target), OTHER).path == path
+    assert PROTOCOL.editor.retarget(call(target=target), OTHER).path == path
 
 
 def test_a_path_of_the_provider_keeps_method_and_query() -> None:
     where = Destination("p", "new-1", path="/x/{model}/{method}")
-    assert PROTOCOL.retarget(call(target=EVENTS), where).path == "/x/new-1/streamGenerateContent?alt=sse"
-    assert PROTOCOL.retarget(call(target=WHOLE), where).path == "/x/new-1/generateContent"
+    assert (
+        PROTOCOL.editor.retarget(call(target=EVENTS), where).path == "/x/new-1/streamGenerateContent?alt=sse"
+    )
+    assert PROTOCOL.editor.retarget(call(target=WHOLE), where).path == "/x/new-1/generateContent"
 
 
 @pytest.mark.parametrize(
@@ -195,13 +197,13 @@ def test_a_path_of_the_provider_keeps_method_and_query() -> None:
 def test_every_mention_of_the_model_changes(
     target: str, body: Mapping[str, object], new: Mapping[str, object]
 ) -> None:
-    found = PROTOCOL.retarget(call(body, target), OTHER)
+    found = PROTOCOL.editor.retarget(call(body, target), OTHER)
     assert (found.body, found.headers) == (new, ())
 
 
 def test_a_body_without_its_model_is_the_same_object() -> None:
     asked = call({"contents": []})
-    assert PROTOCOL.retarget(asked, OTHER).body is asked.body
+    assert PROTOCOL.editor.retarget(asked, OTHER).body is asked.body
 
 
 # -- seals of others ------------------------------------------------------------------------------------
@@ -215,9 +217,9 @@ def turn(*parts: Mapping[str, object]) -> dict[str, object]:
 
 def test_without_carriers_nothing_changes() -> None:
     body = {"contents": [turn(text("Hi", thoughtSignature="c2ln"), calls(name="f"))]}
-    assert PROTOCOL.unsealed(body, KEEP) is body
+    assert PROTOCOL.editor.own_signatures(body, KEEP) is body
     enveloped = {"request": body}
-    assert PROTOCOL.unsealed(enveloped, KEEP) is enveloped
+    assert PROTOCOL.editor.own_signatures(enveloped, KEEP) is enveloped
 
 
 @pytest.mark.parametrize("name", ["thoughtSignature", "thought_signature"])
@@ -227,8 +229,8 @@ def test_what_another_provider_sealed_is_left_out(name: str) -> None:
     answer = turn(text("Hi", **{name: CARRIER}), text("you"))
     body = {"contents": [asking, thoughts, answer], "other": 1}
     new = {"contents": [asking, turn(text("Hi"), text("you"))], "other": 1}
-    assert PROTOCOL.unsealed(body, KEEP) == new
-    assert PROTOCOL.unsealed({"request": body, "model": "m"}, KEEP) == {
+    assert PROTOCOL.editor.own_signatures(body, KEEP) == new
+    assert PROTOCOL.editor.own_signatures({"request": body, "model": "m"}, KEEP) == {
         "request": new,
         "model": "m",
     }
@@ -237,7 +239,7 @@ def test_what_another_provider_sealed_is_left_out(name: str) -> None:
 def test_a_call_that_bore_such_a_seal_is_marked() -> None:
     body = {"contents": [turn({**calls(name="f"), "thoughtSignature": CARRIER}, calls(name="g"))]}
     marked = {**calls(name="f"), "thoughtSignature": UNSIGNED}
-    assert PROTOCOL.unsealed(body, KEEP) == {"contents": [turn(marked, calls(name="g"))]}
+    assert PROTOCOL.editor.own_signatures(body, KEEP) == {"contents": [turn(marked, calls(name="g"))]}
 
 
 def test_what_the_query_holds_besides_the_framing_stays_with_the_provider_that_was_called() -> None:
@@ -245,7 +247,9 @@ def test_what_the_query_holds_besides_the_framing_stays_with_the_provider_that_w
     called = replace(plain, target="/v1beta/models/m:streamGenerateContent?access_token=t&alt=sse&x=1")
     for path in ("", "/v1beta/models/{model}:{method}"):
         target = Destination("other", "n", path)
-        assert PROTOCOL.retarget(called, target).path == "/v1beta/models/n:streamGenerateContent?alt=sse"
+        assert (
+            PROTOCOL.editor.retarget(called, target).path == "/v1beta/models/n:streamGenerateContent?alt=sse"
+        )
 
 
 def test_the_envelope_of_code_assist_goes_nowhere_else() -> None:
@@ -253,4 +257,4 @@ def test_the_envelope_of_code_assist_goes_nowhere_else() -> None:
     plain = Call("c", "gemini_generate", Operation.GENERATE, "m", True, (), wrapped_up)
     called = replace(plain, target="/v1internal:streamGenerateContent?alt=sse")
     with pytest.raises(Untranslatable, match="Code Assist"):
-        PROTOCOL.retarget(called, Destination("gemini", "n", "/v1beta/models/{model}:{method}"))
+        PROTOCOL.editor.retarget(called, Destination("gemini", "n", "/v1beta/models/{model}:{method}"))

@@ -40,7 +40,7 @@ USER, MODEL = Role.USER, Role.ASSISTANT
 
 
 def ask(body: Mapping[str, object], target: str = EVENTS) -> Prompt:
-    return PROTOCOL.ask(call(body, target))
+    return PROTOCOL.translator.read_request(call(body, target))
 
 
 def config(**fields: object) -> Prompt:
@@ -52,7 +52,7 @@ def turns(*found: tuple[str, Sequence[Mapping[str, object]]]) -> tuple[Message, 
 
 
 def rendered(prompt: Prompt, destination: Destination = BY_BUDGET) -> dict[str, object]:
-    return dict(PROTOCOL.render(prompt, destination).body)
+    return dict(PROTOCOL.translator.write_request(prompt, destination).body)
 
 
 def contents(*messages: Message, destination: Destination = BY_BUDGET) -> Any:
@@ -505,11 +505,13 @@ def test_media_are_rendered(media: Media, part: Mapping[str, object]) -> None:
     ],
 )
 def test_the_path_says_model_and_method(destination: Destination, stream: bool, path: str) -> None:
-    assert PROTOCOL.render(Prompt("m", stream=stream), destination).path == path
+    assert PROTOCOL.translator.write_request(Prompt("m", stream=stream), destination).path == path
 
 
 def test_code_assist_gets_its_envelope() -> None:
-    found = PROTOCOL.render(Prompt("m", stream=True), Destination("g", "m", path="/v1internal:{method}"))
+    found = PROTOCOL.translator.write_request(
+        Prompt("m", stream=True), Destination("g", "m", path="/v1internal:{method}")
+    )
     assert found.path == INTERNAL + "?alt=sse"
     assert found.body == {"model": "m", "request": {"contents": []}}
 
@@ -578,7 +580,7 @@ RICH = {
 @pytest.mark.parametrize("target", [EVENTS, WHOLE])
 def test_a_rich_request_comes_back(target: str) -> None:
     prompt = ask(RICH, target)
-    found = PROTOCOL.render(prompt, replace(BY_BUDGET, model="m", thinking="budget"))
-    assert PROTOCOL.ask(call(found.body, found.path)) == prompt
+    found = PROTOCOL.translator.write_request(prompt, replace(BY_BUDGET, model="m", thinking="budget"))
+    assert PROTOCOL.translator.read_request(call(found.body, found.path)) == prompt
     assert found.path == target
     assert prompt.extensions == {}

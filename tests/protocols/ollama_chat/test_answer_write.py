@@ -83,7 +83,7 @@ each_answer = pytest.mark.parametrize("found", RICH.values(), ids=RICH.keys())
 
 
 def written(found: Sequence[StreamPart]) -> bytes:
-    return PROTOCOL.writer(CALL, REPLY).write(found)
+    return PROTOCOL.translator.writer(CALL, REPLY).write(found)
 
 
 def lines(found: Sequence[StreamPart]) -> list[dict[str, Any]]:
@@ -111,11 +111,11 @@ def test_a_stream_is_a_line_for_each_piece_and_one_that_ends_it() -> None:
             "eval_count": 20,
         },
     ]
-    assert PROTOCOL.writer(CALL, REPLY).content_type == "application/x-ndjson"
+    assert PROTOCOL.encoder(CALL).content_type == "application/x-ndjson"
 
 
 def test_a_call_is_told_when_it_is_whole() -> None:
-    writer = PROTOCOL.writer(CALL, REPLY)
+    writer = PROTOCOL.translator.writer(CALL, REPLY)
     start, first, second, stop = tool(0, '{"a', '":1}')
     assert writer.write([*OPEN, start, first, second]) == b""
     assert json.loads(writer.write([stop]))["message"] == {
@@ -153,14 +153,14 @@ def test_reasons_have_their_words(reason: FinishReason, word: str) -> None:
     found: list[StreamPart] = [*OPEN, Finish(0, reason, "own"), END]
     (line,) = lines(found)
     assert line["done_reason"] == word
-    assert json.loads(PROTOCOL.whole(CALL, REPLY, progress(found)))["done_reason"] == word
+    assert json.loads(PROTOCOL.translator.write_answer(CALL, REPLY, progress(found)))["done_reason"] == word
 
 
 def test_an_answer_that_failed_is_an_error() -> None:
     found = [*OPEN, *block(0, TEXT, "a"), Finish(0, FinishReason.ERROR, "MALFORMED"), END]
     told = {"error": "the model's answer failed: MALFORMED"}
     assert lines(found)[1:] == [told]
-    assert json.loads(PROTOCOL.whole(CALL, REPLY, progress(found))) == told
+    assert json.loads(PROTOCOL.translator.write_answer(CALL, REPLY, progress(found))) == told
 
 
 def test_an_error_is_a_text_and_the_last_thing() -> None:
@@ -198,7 +198,9 @@ def test_what_is_written_reads_as_what_was_said(found: list[StreamPart]) -> None
 @each_answer
 def test_a_whole_answer_reads_like_the_stream(found: list[StreamPart]) -> None:
     streamed = progress(parts(PROTOCOL, NDJSON, [written(found)]))
-    at_once = progress(parts(PROTOCOL, JSON, [PROTOCOL.whole(CALL, REPLY, progress(found))]))
+    at_once = progress(
+        parts(PROTOCOL, JSON, [PROTOCOL.translator.write_answer(CALL, REPLY, progress(found))])
+    )
     assert _told(at_once) == _told(streamed)
     assert at_once.head == streamed.head
 

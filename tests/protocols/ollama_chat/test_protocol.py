@@ -50,7 +50,7 @@ def test_operations_are_known_by_method_and_path(method: str, path: str, operati
 def test_an_answer_is_streamed_unless_the_call_says_no(body: dict[str, bool | None], stream: bool) -> None:
     call = PROTOCOL.parse("id", Operation.GENERATE, request(model="m", **body))
     assert (call.model, call.stream, call.protocol) == ("m", stream, "ollama_chat")
-    assert PROTOCOL.ask(call).stream is stream
+    assert PROTOCOL.translator.read_request(call).stream is stream
 
 
 def test_embeddings_and_models_are_never_streamed() -> None:
@@ -133,19 +133,19 @@ def cut(name: str) -> Progress:
 def test_only_the_model_changes(operation: Operation, asked: str, path: str, rendered: str) -> None:
     body = {"model": "m", "keep_alive": 5, "messages": [{"role": "user", "content": "hi"}], "new": {"x": 1}}
     call = PROTOCOL.parse("id", operation, request(asked, **body))
-    found = PROTOCOL.retarget(call, Destination("other", "big:70b", path))
+    found = PROTOCOL.editor.retarget(call, Destination("other", "big:70b", path))
     assert (found.path, found.body, found.headers) == (rendered, {**body, "model": "big:70b"}, ())
 
 
 def test_a_list_of_models_is_asked_for_without_a_body() -> None:
     call = PROTOCOL.parse("id", Operation.MODELS, WireRequest("GET", "/api/tags", ()))
-    found = PROTOCOL.retarget(call, Destination("other", "big", "/ollama/api/chat"))
+    found = PROTOCOL.editor.retarget(call, Destination("other", "big", "/ollama/api/chat"))
     assert (found.path, found.body) == ("/ollama/api/tags", {})
 
 
 def test_there_is_nothing_to_unseal() -> None:
     body = {"messages": [{"role": "assistant", "thinking": "hm", "content": "a"}]}
-    assert PROTOCOL.unsealed(body, Returning("own", native=True)) is body
+    assert PROTOCOL.editor.own_signatures(body, Returning("own", native=True)) is body
 
 
 def test_a_native_error_is_a_text_and_any_other_is_not() -> None:

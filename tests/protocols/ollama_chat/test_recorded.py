@@ -38,7 +38,7 @@ def test_a_recorded_stream_is_understood_and_written_again(file: Path) -> None:
     found = parts(PROTOCOL, NDJSON, [file.read_bytes()])
     assert not [part for part in found if isinstance(part, Opaque)]
     assert progress(found).finished
-    again = parts(PROTOCOL, NDJSON, [PROTOCOL.writer(CALL, REPLY).write(found)])
+    again = parts(PROTOCOL, NDJSON, [PROTOCOL.translator.writer(CALL, REPLY).write(found)])
     assert told(again) == told(found)
 
 
@@ -48,7 +48,7 @@ def test_a_recorded_answer_is_understood_and_written_again(file: Path) -> None:
     so_far = progress(found)
     assert isinstance(so_far.head, MessageStart)
     assert so_far.finished
-    assert told(parts(PROTOCOL, JSON, [PROTOCOL.whole(CALL, REPLY, so_far)])) == told(found)
+    assert told(parts(PROTOCOL, JSON, [PROTOCOL.translator.write_answer(CALL, REPLY, so_far)])) == told(found)
 
 
 @each_stream

@@ -31,7 +31,7 @@ CALLED = {"role": "assistant", "tool_calls": [{"function": {"name": "f", "argume
 
 def ask(*messages: object, operation: Operation = Operation.GENERATE, **body: object) -> Prompt:
     asked = {"model": "m", "messages": list(messages), **body}
-    return PROTOCOL.ask(Call("id", PROTOCOL.name, operation, "m", True, (), asked))
+    return PROTOCOL.translator.read_request(Call("id", PROTOCOL.name, operation, "m", True, (), asked))
 
 
 def said(*messages: object) -> tuple[Message, ...]:
@@ -180,7 +180,7 @@ def test_knobs_have_their_places(body: dict[str, Any], known: dict[str, Any]) ->
 )
 def test_what_has_no_meaning_elsewhere_is_refused_by_name(body: dict[str, Any], field: str) -> None:
     with pytest.raises(Untranslatable) as raised:
-        PROTOCOL.ask(Call("id", PROTOCOL.name, Operation.GENERATE, "m", True, (), body))
+        PROTOCOL.translator.read_request(Call("id", PROTOCOL.name, Operation.GENERATE, "m", True, (), body))
     assert raised.value.field == field
 
 

@@ -71,7 +71,7 @@ RICH = Prompt(
 
 
 def render(prompt: Prompt, destination: Destination = TARGET) -> dict[str, Any]:
-    return dict(PROTOCOL.render(prompt, destination).body)
+    return dict(PROTOCOL.translator.write_request(prompt, destination).body)
 
 
 def messages(*said: Message) -> list[dict[str, Any]]:
@@ -88,15 +88,18 @@ def assistant(*content: Content) -> Message:
 
 
 def test_what_is_rendered_is_asked_for_again() -> None:
-    rendered = PROTOCOL.render(RICH, TARGET)
+    rendered = PROTOCOL.translator.write_request(RICH, TARGET)
     assert rendered.path == "/api/chat"
-    again = PROTOCOL.ask(Call("id", PROTOCOL.name, Operation.GENERATE, "m", True, (), rendered.body))
+    again = PROTOCOL.translator.read_request(
+        Call("id", PROTOCOL.name, Operation.GENERATE, "m", True, (), rendered.body)
+    )
     assert again == RICH
 
 
 def test_a_model_is_named_in_a_path_that_asks_for_it() -> None:
     assert (
-        PROTOCOL.render(RICH, replace(TARGET, path="/x/{model}/api/chat")).path == "/x/sample%3A8b/api/chat"
+        PROTOCOL.translator.write_request(RICH, replace(TARGET, path="/x/{model}/api/chat")).path
+        == "/x/sample%3A8b/api/chat"
     )
 
 
@@ -226,14 +229,14 @@ def test_a_call_that_cannot_be_said_is_refused() -> None:
     ids=["address", "file", "audio"],
 )
 def test_other_media_are_refused(media: Media) -> None:
-    assert media.form not in PROTOCOL.abilities.media.get(media.kind, ())
+    assert media.form not in PROTOCOL.translator.abilities.media.get(media.kind, ())
     with pytest.raises(Untranslatable):
         messages(user(media))
 
 
 def test_what_is_lacking_is_a_field_of_the_prompt() -> None:
     names = {each.name for each in fields(Prompt)}
-    lacks = PROTOCOL.abilities.lacks
+    lacks = PROTOCOL.translator.abilities.lacks
     assert names > set(lacks)
     bare = render(Prompt("m"))
     knobs: dict[str, Any] = {"parallel_tool_calls": False, "logprobs": 1, "verbosity": "low", "user": "u"}

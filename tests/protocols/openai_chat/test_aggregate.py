@@ -281,14 +281,14 @@ def asked(**body: object) -> Call:
 
 
 def test_a_stream_is_asked_for_with_its_usage() -> None:
-    found = PROTOCOL.streamed(asked(model="m", stream_options={"x": 1}), stream=True)
+    found = PROTOCOL.editor.with_stream(asked(model="m", stream_options={"x": 1}), True)
     assert found.stream
     assert found.body == {"model": "m", "stream": True, "stream_options": {"x": 1, "include_usage": True}}
 
 
 def test_a_whole_answer_is_asked_for_without_what_is_said_of_a_stream() -> None:
-    found = PROTOCOL.streamed(
-        asked(model="m", stream=True, stream_options={"include_usage": True}), stream=False
+    found = PROTOCOL.editor.with_stream(
+        asked(model="m", stream=True, stream_options={"include_usage": True}), False
     )
     assert (found.stream, found.body) == (False, {"model": "m", "stream": False})
 
@@ -296,4 +296,4 @@ def test_a_whole_answer_is_asked_for_without_what_is_said_of_a_stream() -> None:
 @pytest.mark.parametrize(("form", "turned"), [("wav", False), ("pcm16", True)])
 def test_sound_that_cannot_be_streamed_is_asked_for_whole(form: str, turned: bool) -> None:
     call = asked(model="m", audio={"format": form, "voice": "v"})
-    assert (PROTOCOL.streamed(call, stream=True) is not call) == turned
+    assert (PROTOCOL.editor.with_stream(call, True) is not call) == turned

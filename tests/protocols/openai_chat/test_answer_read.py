@@ -247,10 +247,10 @@ def test_a_recorded_answer_is_understood_and_can_be_written_again(file: Path) ->
     found = parts(PROTOCOL, JSON if file.suffix == ".json" else SSE, [file.read_bytes()])
     assert not any(isinstance(part, Opaque) for part in found)
     before = progress(found)
-    streamed = PROTOCOL.writer(call(PROTOCOL), REPLY).write(_closed(found, before))
+    streamed = PROTOCOL.translator.writer(call(PROTOCOL), REPLY).write(_closed(found, before))
     assert _said(progress(parts(PROTOCOL, SSE, [streamed]))) == _said(before)
     if before.seen and not before.error:
-        whole = PROTOCOL.whole(call(PROTOCOL), REPLY, before)
+        whole = PROTOCOL.translator.write_answer(call(PROTOCOL), REPLY, before)
         assert _said(progress(parts(PROTOCOL, JSON, [whole]))) == _said(before)
 
 

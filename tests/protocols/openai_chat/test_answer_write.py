@@ -68,7 +68,7 @@ def media(index: int, **payload: object) -> list[StreamPart]:
 
 
 def written(found: Sequence[StreamPart], **body: object) -> bytes:
-    return PROTOCOL.writer(call(**body), REPLY).write(found)
+    return PROTOCOL.translator.writer(call(**body), REPLY).write(found)
 
 
 def chunks(data: bytes) -> list[dict[str, Any]]:
@@ -90,7 +90,9 @@ def message(found: Sequence[StreamPart], **body: object) -> Mapping[str, Any]:
 
 
 def whole(found: Sequence[StreamPart], **body: object) -> dict[str, Any]:
-    answer: dict[str, Any] = json.loads(PROTOCOL.whole(call(**body), REPLY, progress(found)))
+    answer: dict[str, Any] = json.loads(
+        PROTOCOL.translator.write_answer(call(**body), REPLY, progress(found))
+    )
     return answer
 
 
@@ -143,7 +145,7 @@ def test_what_is_written_reads_the_same_streamed_and_whole(name: str) -> None:
     before = progress(RICH[name])
     data = written(RICH[name], stream_options={"include_usage": True})
     streamed = progress(parts(PROTOCOL, SSE, [data]))
-    body = progress(parts(PROTOCOL, JSON, [PROTOCOL.whole(call(), REPLY, before)]))
+    body = progress(parts(PROTOCOL, JSON, [PROTOCOL.translator.write_answer(call(), REPLY, before)]))
     assert summary(streamed) == summary(body) == summary(before)
     assert streamed.usage == body.usage == before.usage
     assert streamed.ended
@@ -170,7 +172,7 @@ CUTS = [
 @pytest.mark.parametrize("sent", CUTS)
 def test_a_cut_answer_is_closed(sent: list[StreamPart]) -> None:
     so_far = progress(sent)
-    writer = PROTOCOL.writer(call(), REPLY)
+    writer = PROTOCOL.translator.writer(call(), REPLY)
     data = writer.write(sent) + writer.write(closing(so_far))
     judgement = oracle.judges()[PROTOCOL.name](data)
     assert judgement["terminal"]
@@ -182,7 +184,7 @@ def test_a_cut_answer_is_closed(sent: list[StreamPart]) -> None:
 
 @pytest.mark.parametrize("name", ["text", "tools", "thinking", "choices"])
 def test_parts_may_come_one_by_one(name: str) -> None:
-    writer = PROTOCOL.writer(call(), REPLY)
+    writer = PROTOCOL.translator.writer(call(), REPLY)
     assert b"".join(writer.write([part]) for part in RICH[name]) == written(RICH[name])
 
 
@@ -363,7 +365,7 @@ def test_what_a_client_sends_back_is_what_was_sealed() -> None:
         *block(3, REASONING, seal=CARRIER),
         *tool(4, "f", "{}"),
     ]
-    (again,) = PROTOCOL.ask(call(messages=[message(found)])).messages
+    (again,) = PROTOCOL.translator.read_request(call(messages=[message(found)])).messages
     assert again.content == (
         Thought("abc", CARRIER),
         Thought("de", CARRIER),

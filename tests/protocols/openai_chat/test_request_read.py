@@ -37,7 +37,7 @@ PLAIN = Seal("plain", "")
 
 def asked(**body: object) -> Prompt:
     call = Call("id", PROTOCOL.name, Operation.GENERATE, None, False, (), body)
-    return PROTOCOL.ask(call)
+    return PROTOCOL.translator.read_request(call)
 
 
 def messages(*found: Mapping[str, object]) -> tuple[Message, ...]:
@@ -409,7 +409,7 @@ def test_what_is_refused_names_its_field(body: Mapping[str, object], field: str)
 @pytest.mark.parametrize("operation", [Operation.EMBEDDINGS, Operation.MODELS])
 def test_only_generation_is_translated(operation: Operation) -> None:
     with pytest.raises(Untranslatable, match=operation.value):
-        PROTOCOL.ask(Call("id", PROTOCOL.name, operation, None, False, ()))
+        PROTOCOL.translator.read_request(Call("id", PROTOCOL.name, operation, None, False, ()))
 
 
 # -- the body without carriers --------------------------------------------------------------------------
@@ -424,7 +424,7 @@ def test_a_body_without_carriers_stays_itself() -> None:
         {"messages": "odd"},
         {"input": "text"},
     ):
-        assert PROTOCOL.unsealed(body, Returning("own", native=True)) is body
+        assert PROTOCOL.editor.own_signatures(body, Returning("own", native=True)) is body
 
 
 def test_carriers_are_taken_out() -> None:
@@ -445,7 +445,7 @@ def test_carriers_are_taken_out() -> None:
         ],
     }
     before = repr(body)
-    assert PROTOCOL.unsealed(body, Returning("own", native=True)) == {
+    assert PROTOCOL.editor.own_signatures(body, Returning("own", native=True)) == {
         "model": "m",
         "messages": [
             USER,

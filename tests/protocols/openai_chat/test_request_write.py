@@ -40,7 +40,7 @@ F, G = Tool("f"), Tool("g")
 
 
 def rendered(prompt: Prompt, destination: Destination = TARGET) -> JsonObject:
-    return PROTOCOL.render(prompt, destination).body
+    return PROTOCOL.translator.write_request(prompt, destination).body
 
 
 def knob(name: str, destination: Destination = TARGET, **fields: Any) -> object:
@@ -110,12 +110,12 @@ RICH = Prompt(
 
 def test_a_rich_prompt_comes_back() -> None:
     call = Call("id", PROTOCOL.name, Operation.GENERATE, None, True, (), rendered(RICH))
-    assert PROTOCOL.ask(call) == RICH
+    assert PROTOCOL.translator.read_request(call) == RICH
 
 
 def test_nothing_is_said_that_was_not_asked() -> None:
     prompt = Prompt("m", (user(Text("Hi")),))
-    assert PROTOCOL.render(prompt, TARGET).body == {
+    assert PROTOCOL.translator.write_request(prompt, TARGET).body == {
         "model": "model",
         "messages": [{"role": "user", "content": "Hi"}],
     }
@@ -333,7 +333,7 @@ def test_knobs(name: str, fields: Mapping[str, Any], said: object) -> None:
 
 def test_what_it_lacks_is_not_written() -> None:
     prompt = Prompt("m", top_k=5, logprobs=2, metadata={"a": "b"})
-    assert {"top_k", "logprobs", "metadata"} == PROTOCOL.abilities.lacks.keys()
+    assert {"top_k", "logprobs", "metadata"} == PROTOCOL.translator.abilities.lacks.keys()
     assert rendered(prompt).keys() == {"model", "messages"}
 
 
@@ -355,9 +355,12 @@ def test_paths(operation: Operation, given: str, path: str) -> None:
     body = {"model": "old", "input": "x", "odd": [1]}
     call = Call("id", PROTOCOL.name, operation, "old", False, (), body)
     target = Destination("sample", "org/a b", given)
-    found = PROTOCOL.retarget(call, target)
+    found = PROTOCOL.editor.retarget(call, target)
     assert (found.path, found.headers) == (path, ())
     listing = operation is Operation.MODELS
     assert found.body == ({} if listing else {"model": "org/a b", "input": "x", "odd": [1]})
     assert listing or list(found.body) == list(body)
-    assert operation is not Operation.GENERATE or PROTOCOL.render(Prompt("m"), target).path == path
+    assert (
+        operation is not Operation.GENERATE
+        or PROTOCOL.translator.write_request(Prompt("m"), target).path == path
+    )

@@ -110,10 +110,10 @@ def test_before_the_first_event_there_is_no_answer() -> None:
 
 def test_a_stream_is_asked_for_and_a_whole_answer() -> None:
     asked = Call("c", PROTOCOL.name, Operation.GENERATE, "m", False, (), {"model": "m"})
-    streamed = PROTOCOL.streamed(asked, stream=True)
+    streamed = PROTOCOL.editor.with_stream(asked, True)
     assert (streamed.stream, streamed.body) == (True, {"model": "m", "stream": True})
     options = {**streamed.body, "stream_options": {"include_obfuscation": False}}
-    back = PROTOCOL.streamed(
-        Call("c", PROTOCOL.name, Operation.GENERATE, "m", True, (), options), stream=False
+    back = PROTOCOL.editor.with_stream(
+        Call("c", PROTOCOL.name, Operation.GENERATE, "m", True, (), options), False
     )
     assert (back.stream, back.body) == (False, {"model": "m", "stream": False})

@@ -35,7 +35,7 @@ def text_so_far() -> Progress:
 
 
 def resumed(so_far: Progress, rest: list[StreamPart]) -> list[dict[str, Any]]:
-    return objects(PROTOCOL.encoder(call(PROTOCOL)).resume(so_far).write(rest))
+    return objects(PROTOCOL.editor.resume(call(PROTOCOL), so_far).write(rest))
 
 
 def test_text_goes_on_in_its_item_and_a_call_follows_it() -> None:
@@ -73,7 +73,7 @@ def test_text_goes_on_in_its_item_and_a_call_follows_it() -> None:
 
 def test_what_comes_later_to_the_progress_is_not_told_twice() -> None:
     so_far = text_so_far()
-    writer = PROTOCOL.encoder(call(PROTOCOL)).resume(so_far)
+    writer = PROTOCOL.editor.resume(call(PROTOCOL), so_far)
     more: list[StreamPart] = [BlockDelta(0, 0, BlockKind.TEXT, " More.")]
     so_far.fold(more)
     ending: list[StreamPart] = [BlockStop(0, 0), Finish(0, FinishReason.STOP, ""), StreamEnd()]

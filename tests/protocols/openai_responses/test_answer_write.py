@@ -75,7 +75,7 @@ each_answer = pytest.mark.parametrize("found", ANSWERS.values(), ids=ANSWERS)
 
 
 def written(found: Sequence[StreamPart], body: JsonObject | None = None) -> bytes:
-    writer = PROTOCOL.writer(call(body or {}), REPLY)
+    writer = PROTOCOL.translator.writer(call(body or {}), REPLY)
     return b"".join(writer.write([part]) for part in found)
 
 
@@ -153,7 +153,7 @@ def test_what_is_written_is_read_again(found: list[StreamPart]) -> None:
 @each_answer
 def test_a_whole_response_says_the_same(found: list[StreamPart]) -> None:
     streamed = folded(parts(PROTOCOL, SSE, [written(found)]))
-    whole = folded(parts(PROTOCOL, JSON, [PROTOCOL.whole(call({}), REPLY, folded(found))]))
+    whole = folded(parts(PROTOCOL, JSON, [PROTOCOL.translator.write_answer(call({}), REPLY, folded(found))]))
     assert (whole.finished, whole.usage) == (streamed.finished, streamed.usage)
     for one, other in zip(whole.blocks.values(), streamed.blocks.values(), strict=True):
         assert (one.start, one.text, one.annotations, one.stop) == (
@@ -166,7 +166,7 @@ def test_a_whole_response_says_the_same(found: list[StreamPart]) -> None:
 
 @each_answer
 def test_a_whole_response_is_what_the_stream_ends_with(found: list[StreamPart]) -> None:
-    whole = json.loads(PROTOCOL.whole(call({}), REPLY, folded(found)))
+    whole = json.loads(PROTOCOL.translator.write_answer(call({}), REPLY, folded(found)))
     assert whole == events(found)[-1]["response"]
 
 
@@ -226,7 +226,7 @@ def test_text_as_its_events() -> None:
         "completed",
     ]
     assert found.startswith(b"event: response.created\ndata: {")
-    assert PROTOCOL.writer(call({}), REPLY).content_type.startswith("text/event-stream")
+    assert PROTOCOL.encoder(call({})).content_type.startswith("text/event-stream")
 
 
 def test_a_response_has_every_field_that_clients_ask_for() -> None:

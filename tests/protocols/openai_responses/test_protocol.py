@@ -166,7 +166,7 @@ TARGET = Destination("vendor", "other")
 
 def test_only_the_model_changes_for_another_target() -> None:
     body = {"input": "hi", "model": "m", "store": True, "odd": 1}
-    found = PROTOCOL.retarget(call(body), TARGET)
+    found = PROTOCOL.editor.retarget(call(body), TARGET)
     assert found.body == {**body, "model": "other"}
     assert (found.path, found.headers) == ("/v1/responses", ())
 
@@ -186,19 +186,19 @@ def test_only_the_model_changes_for_another_target() -> None:
 def test_where_a_call_goes(operation: Operation, path: str, found: str) -> None:
     asked = Call("id", PROTOCOL.name, operation, "m", False, (), {"model": "m"})
     target = Destination("vendor", "o/m", path)
-    assert PROTOCOL.retarget(asked, target).path == found
+    assert PROTOCOL.editor.retarget(asked, target).path == found
 
 
 def test_a_call_stays_where_it_was_unless_the_target_says_where() -> None:
     asked = replace(call({"model": "m"}), target="/openai/v1/responses?api-version=1")
-    assert PROTOCOL.retarget(asked, TARGET).path == "/openai/v1/responses?api-version=1"
+    assert PROTOCOL.editor.retarget(asked, TARGET).path == "/openai/v1/responses?api-version=1"
     elsewhere = Destination("vendor", "other", "/v1/responses")
-    assert PROTOCOL.retarget(asked, elsewhere).path == "/v1/responses"
+    assert PROTOCOL.editor.retarget(asked, elsewhere).path == "/v1/responses"
 
 
 def test_a_list_of_models_has_no_body() -> None:
     asked = Call("id", PROTOCOL.name, Operation.MODELS, None, False, ())
-    assert PROTOCOL.retarget(asked, TARGET).body == {}
+    assert PROTOCOL.editor.retarget(asked, TARGET).body == {}
 
 
 def test_what_another_provider_sealed_is_left_out() -> None:
@@ -206,6 +206,6 @@ def test_what_another_provider_sealed_is_left_out() -> None:
     foreign = {"type": "reasoning", "summary": [], "encrypted_content": carrier}
     own = {"type": "reasoning", "summary": [], "encrypted_content": "gAAA"}
     said = {"role": "user", "content": "hi"}
-    assert PROTOCOL.unsealed({"input": [said, foreign, own]}, KEEP) == {"input": [said, own]}
+    assert PROTOCOL.editor.own_signatures({"input": [said, foreign, own]}, KEEP) == {"input": [said, own]}
     for untouched in ({"input": [said, own]}, {"input": "hi"}, {}):
-        assert PROTOCOL.unsealed(untouched, KEEP) is untouched
+        assert PROTOCOL.editor.own_signatures(untouched, KEEP) is untouched

@@ -63,7 +63,7 @@ def test_the_last_frame_is_guessed(file: Path, judge: Judge) -> None:
 @each_stream
 def test_a_stream_says_the_same_when_written_anew(file: Path) -> None:
     found = last_answer(parts(PROTOCOL, SSE, [file.read_bytes()]))
-    writer = PROTOCOL.writer(call(PROTOCOL), REPLY)
+    writer = PROTOCOL.translator.writer(call(PROTOCOL), REPLY)
     again = parts(PROTOCOL, SSE, [writer.write([part]) for part in found])
     assert told(again) == told(found)
     assert progress(again).usage == with_zeros(progress(found))
@@ -79,7 +79,7 @@ def test_a_whole_answer_says_the_same_when_written_anew(file: Path) -> None:
     if so_far.error:
         assert "HTTP4" in file.name
         return
-    again = parts(PROTOCOL, JSON, [PROTOCOL.whole(call(PROTOCOL), REPLY, so_far)])
+    again = parts(PROTOCOL, JSON, [PROTOCOL.translator.write_answer(call(PROTOCOL), REPLY, so_far)])
     assert told(again) == told(found)
     assert bool(so_far.blocks) == bool(json.loads(file.read_bytes())["output"])
 

@@ -40,7 +40,7 @@ SYSTEM, USER, ASSISTANT = Role.SYSTEM, Role.USER, Role.ASSISTANT
 
 
 def ask(body: JsonObject) -> Prompt:
-    return PROTOCOL.ask(call({"model": "m", **body}))
+    return PROTOCOL.translator.read_request(call({"model": "m", **body}))
 
 
 def said(*items: JsonObject) -> tuple[Message, ...]:
@@ -48,7 +48,7 @@ def said(*items: JsonObject) -> tuple[Message, ...]:
 
 
 def body(prompt: Prompt, destination: Destination = TARGET) -> dict[str, Any]:
-    return dict(PROTOCOL.render(prompt, destination).body)
+    return dict(PROTOCOL.translator.write_request(prompt, destination).body)
 
 
 def items(*messages: Message) -> list[dict[str, Any]]:
@@ -204,7 +204,7 @@ def test_a_rich_request_is_a_prompt() -> None:
 
 def test_a_rich_prompt_comes_back_as_it_was() -> None:
     prompt = ask(RICH)
-    again = PROTOCOL.ask(call(body(prompt)))
+    again = PROTOCOL.translator.read_request(call(body(prompt)))
     assert replace(again, extensions={}) == prompt
     assert again.extensions["store"] is False
 
@@ -274,7 +274,7 @@ def test_fields_that_nobody_else_knows_are_kept_apart() -> None:
 
 
 def test_whether_it_streams_is_the_calls() -> None:
-    assert PROTOCOL.ask(call({"model": "m"}, stream=True)).stream
+    assert PROTOCOL.translator.read_request(call({"model": "m"}, stream=True)).stream
     assert body(Prompt("m", stream=True))["stream"] is True
 
 
@@ -399,8 +399,11 @@ def test_what_is_not_asked_for_is_not_refused(field: str, value: object) -> None
 
 
 def test_where_a_request_goes() -> None:
-    assert PROTOCOL.render(Prompt("x"), TARGET).path == "/v1/responses"
-    assert PROTOCOL.render(Prompt("x"), Destination("vendor", "m", "/x/responses")).path == "/x/responses"
+    assert PROTOCOL.translator.write_request(Prompt("x"), TARGET).path == "/v1/responses"
+    assert (
+        PROTOCOL.translator.write_request(Prompt("x"), Destination("vendor", "m", "/x/responses")).path
+        == "/x/responses"
+    )
     assert body(Prompt("x"))["model"] == "m"
 
 
@@ -545,7 +548,7 @@ def test_what_real_clients_ask_can_be_said_elsewhere(file: Path) -> None:
     asked = json.loads(file.read_bytes())["body"]
     prompt = ask(asked)
     assert prompt.messages
-    again = PROTOCOL.ask(call(body(prompt), stream=prompt.stream))
+    again = PROTOCOL.translator.read_request(call(body(prompt), stream=prompt.stream))
     assert [message.role for message in again.messages] == [message.role for message in prompt.messages]
     assert [(tool.namespace, tool.name) for tool in again.tools] == [
         (tool.namespace, tool.name) for tool in prompt.tools

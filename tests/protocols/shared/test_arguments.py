@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from protocols.base import WireProtocol
+from protocols.base import WireProtocol, translator_of
 from protocols.model.call import Destination, Operation
 from protocols.model.http import WireRequest
 from protocols.model.prompt import Prompt, ToolCall
@@ -136,7 +136,7 @@ def test_a_whole_answer(protocol: WireProtocol, said: object, meant: object) -> 
 def test_a_history(protocol: WireProtocol, said: object, meant: object) -> None:
     path, body = history(protocol.name, said)
     asked = WireRequest("POST", path, (), dump({"model": "m", **body}))
-    prompt = protocol.ask(protocol.parse("c", Operation.GENERATE, asked))
+    prompt = translator_of(protocol).read_request(protocol.parse("c", Operation.GENERATE, asked))
     (call,) = calls(prompt)
     assert json.loads(kept(call.arguments)) == meant
 
@@ -151,9 +151,13 @@ def test_a_call_that_is_sent_on_asks_for_an_object(protocol: WireProtocol, text:
     """A history cannot be changed any more: a refusal would end the conversation."""
     asked = WireRequest("POST", "/v1/chat/completions", (), dump({"model": "m", **_said(text)}))
     chat = next(each for each in PROTOCOLS if each.name == "openai_chat")
-    prompt = chat.ask(chat.parse("c", Operation.GENERATE, asked))
-    written = dump(protocol.render(prompt, Destination("vendor", "m")).body)
-    again = calls(protocol.ask(protocol.parse("c", Operation.GENERATE, _sent(protocol.name, written))))
+    prompt = translator_of(chat).read_request(chat.parse("c", Operation.GENERATE, asked))
+    written = dump(translator_of(protocol).write_request(prompt, Destination("vendor", "m")).body)
+    again = calls(
+        translator_of(protocol).read_request(
+            protocol.parse("c", Operation.GENERATE, _sent(protocol.name, written))
+        )
+    )
     assert load_object(again[0].arguments.encode()) == load_object(kept(text).encode())
 
 

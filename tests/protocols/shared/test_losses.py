@@ -2,7 +2,7 @@
 
 import pytest
 
-from protocols.base import WireProtocol
+from protocols.base import WireProtocol, translator_of
 from protocols.model.call import Destination
 from protocols.registry import discover
 from tests.protocols.lossy import PLAIN, losses
@@ -21,7 +21,7 @@ OTHERWISE = {"anthropic_messages": {"thinking", "sampling", "files"}}
 
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_a_loss_is_told_of_a_request_or_is_about_answers(name: str) -> None:
-    abilities = PROTOCOLS[name].abilities
+    abilities = translator_of(PROTOCOLS[name]).abilities
     told = abilities.happens.keys() | abilities.unread.keys()
     assert told <= abilities.losses.keys()
     assert abilities.losses.keys() - told == OF_ANSWERS[name] | OTHERWISE.get(name, set())

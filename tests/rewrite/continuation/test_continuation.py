@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from protocols.anthropic_messages.signature_marks import CUT as UNSIGNED
-from protocols.base import WireProtocol
+from protocols.anthropic_messages.signatures import CUT as UNSIGNED
+from protocols.base import WireProtocol, translator_of
 from protocols.model.call import Reply
 from protocols.model.parts import BlockKind, FinishReason
 from protocols.model.progress import Progress
@@ -122,7 +122,7 @@ def test_each_goes_to_another_key() -> None:
 
 def test_each_goes_to_another_target_where_there_is_one() -> None:
     other = replace(GO_ON, leg=leg(ask("openai_chat"), "anthropic_messages"))
-    rest = ANTHROPIC.writer(ask("anthropic_messages"), Reply("x", "m", 1))
+    rest = ANTHROPIC.translator.writer(ask("anthropic_messages"), Reply("x", "m", 1))
     stream = rest.write(parts(CHAT, SSE, [REST]))
     one = chat(Answer(THE_CUT, CUT), Answer(stream), others=[other])
     assert [wish.route for wish in one.wishes] == [0, 1]
@@ -419,7 +419,12 @@ def test_a_cut_tool_call_of_a_continuation_is_dropped_and_named() -> None:
 def test_a_lost_call_is_named_where_nothing_was_said(name: str) -> None:
     """Only what was thought came before it. The call that is demanded stays so."""
     protocol, call = REGISTRY[name], ask(name)
-    line = Line(Progress(), protocol.writer(call, Reply("x", "m", 1)), protocol.encoder(call), "write_file")
+    line = Line(
+        Progress(),
+        translator_of(protocol).writer(call, Reply("x", "m", 1)),
+        protocol.encoder(call),
+        "write_file",
+    )
     asked = dump(asked_of(request(Leg(call, protocol), call, line)))
     assert b"'write_file'" in asked
     assert b"interrupted" not in asked

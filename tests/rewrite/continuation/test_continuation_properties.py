@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from protocols.base import translator_of
 from protocols.model.call import Reply
 from protocols.model.parts import (
     BlockDelta,
@@ -216,7 +217,7 @@ def test_what_is_cut_again_and_again_is_a_beginning(sample: Sample) -> None:
 
 def written(sample: Sample, text: str) -> bytes:
     """An answer as another maker would write it, word by word."""
-    writer = sample.protocol.writer(sample.call, Reply("another", "other", 1))
+    writer = translator_of(sample.protocol).writer(sample.call, Reply("another", "other", 1))
     words = [text[at : at + 7] for at in range(0, len(text), 7)]
     deltas = [BlockDelta(0, 0, BlockKind.TEXT, word) for word in words]
     start: tuple[StreamPart, ...] = (MessageStart("another", "other"), ChoiceStart(0))

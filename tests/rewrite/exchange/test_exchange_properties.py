@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.base import WireProtocol
+from protocols.base import WireProtocol, translator_of
 from protocols.model.parts import (
     BlockDelta,
     BlockKind,
@@ -183,7 +183,7 @@ def texts(found: list[StreamPart]) -> dict[tuple[int, int, BlockKind], str]:
 
 def is_honest(one: Cut, kind: BlockKind, text: str, whole: str) -> bool:
     """A call that comes by place has no text that grows: half of it must not pass for a whole one."""
-    if kind is BlockKind.TOOL and one.protocol.abilities.whole_tool_calls:
+    if kind is BlockKind.TOOL and translator_of(one.protocol).abilities.whole_tool_calls:
         return text == whole or load_object(text.encode()) is None
     return whole.startswith(text)
 
@@ -208,7 +208,9 @@ def test_a_golden_stream_cut_anywhere_ends_honestly(
         shows_a_prefix(one)
 
 
-IN_PIECES = [each for each in samples("tools.sse") if not each.protocol.abilities.whole_tool_calls]
+IN_PIECES = [
+    each for each in samples("tools.sse") if not translator_of(each.protocol).abilities.whole_tool_calls
+]
 """Streams in which a call can be cut at all."""
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from protocols.base import Decoder, WireProtocol
+from protocols.base import Decoder, WireProtocol, editor_of
 from protocols.model.call import Call, Operation
 from protocols.model.errors import MalformedStream
 from protocols.model.http import Head
@@ -42,14 +42,14 @@ def asked(protocol: WireProtocol, *, stream: bool) -> Call:
         whole = Call(
             "call", protocol.name, Operation.GENERATE, "m", False, (), target=f"{MODEL_PATH}:generateContent"
         )
-    return protocol.streamed(whole, stream=True) if stream else whole
+    return editor_of(protocol).with_stream(whole, True) if stream else whole
 
 
 def decoders(protocol: WireProtocol, head: Head) -> tuple[AggregatingDecoder, Decoder]:
     """What gathers a stream, and what reads a whole answer."""
     whole = protocol.decoder(asked(protocol, stream=False), JSON)
     inner = protocol.decoder(asked(protocol, stream=True), head)
-    return AggregatingDecoder(inner, protocol.fold(), whole), whole
+    return AggregatingDecoder(inner, editor_of(protocol).fold(), whole), whole
 
 
 def gathered(

@@ -121,8 +121,8 @@ def test_what_one_request_loses_is_named_on_both_sides() -> None:
     said = [*MESSAGES, {"role": "assistant", "content": [searched, marked]}, *MESSAGES]
     told = {loss.field: loss.why for loss in translated(ANTHROPIC, CHAT, messages=said).losses}
     assert told == {
-        "cache breakpoints": CHAT.abilities.losses["cache breakpoints"],
-        "history": ANTHROPIC.abilities.losses["history"],
+        "cache breakpoints": CHAT.translator.abilities.losses["cache breakpoints"],
+        "history": ANTHROPIC.translator.abilities.losses["history"],
     }
 
 
@@ -477,11 +477,11 @@ def test_in_its_own_protocol_a_client_s_request_has_no_carrier_left() -> None:
     """Another provider of the client's own protocol would refuse what it did not sign."""
     message = _answer_of(Seal("signature", "c2ln"))
     call = asks(CHAT, messages=[*MESSAGES, message])
-    kept = dump(CHAT.unsealed(call.body, Returning("own", native=True)))
+    kept = dump(CHAT.editor.own_signatures(call.body, Returning("own", native=True)))
     assert wrapped(Seal("signature", "c2ln"), "maker").value.encode() not in kept
     assert b"Hello" in kept
     plain = asks(CHAT)
-    assert CHAT.unsealed(plain.body, Returning("own", native=True)) is plain.body
+    assert CHAT.editor.own_signatures(plain.body, Returning("own", native=True)) is plain.body
 
 
 def test_what_a_client_reads_of_a_seal_can_be_taken_apart() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from protocols.anthropic_messages import PROTOCOL
-from protocols.anthropic_messages.signature_marks import CUT, SOURCE
+from protocols.anthropic_messages.signatures import CUT, SOURCE
 from protocols.model.parts import Seal
 from protocols.shared.signatures import MARK, Returning, unwrapped, wrapped
 
@@ -33,8 +33,8 @@ def test_the_marks_are_carriers_of_no_provider(mark: str) -> None:
     ids="cut foreign redacted".split(),
 )
 def test_thinking_that_others_sealed_goes(block: object) -> None:
-    assert PROTOCOL.unsealed(assistant(block, TEXT), KEEP) == assistant(TEXT)
-    assert PROTOCOL.unsealed(assistant(block), KEEP) == {
+    assert PROTOCOL.editor.own_signatures(assistant(block, TEXT), KEEP) == assistant(TEXT)
+    assert PROTOCOL.editor.own_signatures(assistant(block), KEEP) == {
         "model": "m",
         "messages": [HI],
     }
@@ -42,10 +42,10 @@ def test_thinking_that_others_sealed_goes(block: object) -> None:
 
 def test_sources_that_others_cited_go() -> None:
     own, ours = {"encrypted_index": "Eo8BCi", "url": "a"}, {"encrypted_index": SOURCE, "url": "b"}
-    assert PROTOCOL.unsealed(assistant({**TEXT, "citations": [own, ours]}), KEEP) == assistant(
+    assert PROTOCOL.editor.own_signatures(assistant({**TEXT, "citations": [own, ours]}), KEEP) == assistant(
         {**TEXT, "citations": [own]}
     )
-    assert PROTOCOL.unsealed(assistant({**TEXT, "citations": [ours]}), KEEP) == assistant(
+    assert PROTOCOL.editor.own_signatures(assistant({**TEXT, "citations": [ours]}), KEEP) == assistant(
         {**TEXT, "citations": None}
     )
 
@@ -62,4 +62,4 @@ def test_sources_that_others_cited_go() -> None:
     ],
 )
 def test_the_same_object_where_there_is_nothing_to_do(body: dict[str, object]) -> None:
-    assert PROTOCOL.unsealed(body, KEEP) is body
+    assert PROTOCOL.editor.own_signatures(body, KEEP) is body

@@ -5,10 +5,10 @@ next request; the provider refuses both, since it signed neither. Each gets a ca
 """
 
 from protocols.anthropic_messages.request_write_turns import closes_with_bare_call
-from protocols.base import Carry, Keep
+from protocols.base import Keep, Wrap
 from protocols.model.parts import Seal
 from protocols.model.wirejson import JsonObject, each_at, inside, object_at, objects_at, text_at
-from protocols.shared.signatures import carried_in, kept_in, wrapped
+from protocols.shared.signatures import kept_in, wrapped, wrapped_in
 
 CUT = wrapped(Seal("cut", ""), "").value
 """The signature of thinking that has none."""
@@ -21,9 +21,11 @@ _CITED_IN = ("encrypted_index",)
 _THINKING = ("thinking", "redacted_thinking")
 
 
-def unsealed(body: JsonObject, keep: Keep) -> JsonObject:
-    """A request's body with the seals of thinking and citations as `keep` gives them, without the blocks of
-    thinking and the citations that it does not keep, and without messages that hold nothing else.
+def own_signatures(body: JsonObject, keep: Keep) -> JsonObject:
+    """A request's body with the signatures of thinking and citations as `keep` gives them.
+
+    The blocks of thinking and the citations that it does not keep are gone, and so are messages that hold
+    nothing else.
 
     Documented: thinking by a budget cannot go on from a tool call that no thinking stands before; where
     that is gone, this answer is asked for without.
@@ -47,20 +49,20 @@ def _kept_block(block: JsonObject, keep: Keep) -> JsonObject | None:
     return found if found is block or found["citations"] else {**found, "citations": None}
 
 
-def sealed(answer: JsonObject, carry: Carry) -> JsonObject:
-    """A message, or an event of one, with its seals as `carry` gives them."""
-    answer = inside(answer, "content_block", lambda block: _carried_block(block, carry))
-    answer = inside(answer, "delta", lambda delta: _carried_delta(delta, carry))
-    return each_at(answer, "content", lambda block: _carried_block(block, carry))
+def wrap_signatures(answer: JsonObject, wrap: Wrap) -> JsonObject:
+    """A message, or an event of one, with its signatures as `wrap` gives them."""
+    answer = inside(answer, "content_block", lambda block: _wrapped_block(block, wrap))
+    answer = inside(answer, "delta", lambda delta: _wrapped_delta(delta, wrap))
+    return each_at(answer, "content", lambda block: _wrapped_block(block, wrap))
 
 
-def _carried_block(block: JsonObject, carry: Carry) -> JsonObject:
+def _wrapped_block(block: JsonObject, wrap: Wrap) -> JsonObject:
     if block.get("type") in _THINKING:
-        return carried_in(block, _SEALED_IN, carry)
-    return each_at(block, "citations", lambda source: carried_in(source, _CITED_IN, carry))
+        return wrapped_in(block, _SEALED_IN, wrap)
+    return each_at(block, "citations", lambda source: wrapped_in(source, _CITED_IN, wrap))
 
 
-def _carried_delta(delta: JsonObject, carry: Carry) -> JsonObject:
+def _wrapped_delta(delta: JsonObject, wrap: Wrap) -> JsonObject:
     if delta.get("type") == "signature_delta":
-        return carried_in(delta, _SEALED_IN, carry)
-    return inside(delta, "citation", lambda source: carried_in(source, _CITED_IN, carry))
+        return wrapped_in(delta, _SEALED_IN, wrap)
+    return inside(delta, "citation", lambda source: wrapped_in(source, _CITED_IN, wrap))

@@ -1,0 +1,105 @@
+"""A protocol that has nothing but the first facet of the seam: its calls pass as they are, end honestly, and
+go nowhere else."""
+
+from dataclasses import replace
+
+import pytest
+
+from protocols.model.call import Call, Operation, Reply
+from protocols.model.errors import Untranslatable
+from protocols.model.http import Head, WireRequest
+from protocols.model.wirejson import dump
+from protocols.registry import Registry, discover
+from rewrite.catalog.providers import Provider
+from rewrite.catalog.routes import Route
+from rewrite.target.leg import Leg, Wanted, leg_of
+from rewrite.target.terms import Terms
+from rewrite.values.timeouts import OnTruncation
+from tests.pigeon import PROTOCOL
+from tests.rewrite.asks import ask
+from tests.rewrite.replay import ONCE, Replay, replay
+
+REGISTRY = Registry([*discover(), PROTOCOL])
+LINES = Head(200, (("content-type", "application/x-pigeon"),))
+TEXT = b'{"text":"Hel"}\n{ "text" : "lo" }\r\n'
+END = b'{"end":"stop"}\n'
+BODY = b'{"model": "m",  "say": "Hi"}'
+SEALED = b'{"model":"m","say":"cm90YXRvcjEAe30="}'
+
+
+def call(body: bytes = BODY) -> Call:
+    return PROTOCOL.parse("c", Operation.GENERATE, WireRequest("POST", "/coo", (), body))
+
+
+def wanted(protocol: str = "pigeon", model: str = "m", *, meant: bool = True, path: str = "") -> Wanted:
+    paths = {protocol: path} if path else {}
+    provider = Provider("loft", "https://loft.example", ("loft.example",), (protocol,), paths=paths)
+    return Wanted(Route(provider, protocol, model, meant), (), Reply("rot1", "m", 0))
+
+
+def leg(want: Wanted, asked: Call | None = None) -> Leg:
+    return leg_of(asked or call(), PROTOCOL, want, REGISTRY)
+
+
+def passed(answer: bytes, terms: Terms = ONCE) -> Replay:
+    return replay(PROTOCOL, [answer], head=LINES, terms=terms, call=call())
+
+
+def test_its_calls_and_answers_pass_byte_for_byte() -> None:
+    assert leg(wanted()).rendered is None
+    assert leg(wanted()).untouched
+    got = passed(TEXT + END)
+    assert (got.head, got.body, got.summary.end) == (LINES, TEXT + END, "completed")
+
+
+@pytest.mark.parametrize("mode", OnTruncation)
+def test_an_answer_that_is_cut_ends_as_length_or_an_error_and_is_not_continued(mode: OnTruncation) -> None:
+    terms = replace(ONCE, on_truncation=mode, leg=leg(wanted()), continuations=3)
+    got = passed(TEXT, terms)
+    end = b'{"error":' if mode is OnTruncation.ERROR else b'{"end":"length"}\n'
+    assert got.attempts == 1
+    assert got.body.startswith(TEXT + end)
+
+
+def test_an_error_of_ours_is_in_its_words() -> None:
+    got = replay(PROTOCOL, [], head=LINES, call=call(), cause="reset")
+    assert got.head.status == 502
+    assert got.body.startswith(b'{"error":')
+
+
+def test_no_tool_call_is_held_back() -> None:
+    found = leg(replace(wanted(), hold_tool_calls=True))
+    assert not found.hold_tool_calls
+    assert found.untouched
+
+
+@pytest.mark.parametrize("streams", [True, False])
+def test_it_is_asked_as_its_client_asked(streams: bool) -> None:
+    body = dump({"model": "m", "whole": streams})
+    want = replace(wanted(), force_stream=True)
+    provider = replace(want.route.provider, streams=streams)
+    found = leg(replace(want, route=replace(want.route, provider=provider)), call(body))
+    assert (found.rendered, found.turned, found.call.stream) == (None, None, not streams)
+
+
+def test_it_goes_to_another_provider_as_it_is() -> None:
+    found = leg(replace(wanted(meant=False), sealed=True), call(SEALED))
+    assert found.rendered
+    assert (found.rendered.path, dump(found.rendered.body)) == ("/coo", SEALED)
+    assert found.untouched
+
+
+@pytest.mark.parametrize(
+    "want", [wanted(model="n", meant=False), wanted(model="n"), wanted(meant=False, path="/x")]
+)
+def test_it_goes_to_no_other_model_nor_path(want: Wanted) -> None:
+    with pytest.raises(Untranslatable, match="requests of pigeon are passed on as they are"):
+        leg(want)
+
+
+def test_it_is_not_translated() -> None:
+    with pytest.raises(Untranslatable, match="pigeon is passed on as it is, and not translated"):
+        leg(wanted("openai_chat", meant=False))
+    chat = ask("openai_chat")
+    with pytest.raises(Untranslatable, match="pigeon is passed on as it is, and not translated"):
+        leg_of(chat, REGISTRY["openai_chat"], wanted(meant=False), REGISTRY)
