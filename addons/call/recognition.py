@@ -17,8 +17,8 @@ from addons.config.settings import Configured, Settings
 from addons.credentials import carriers, subprotocols
 from addons.credentials.carriers import ClientCredential
 from addons.credentials.pool import Pool
-from addons.mitm.handshake import is_handshake
 from addons.mitm.messages import bytes_of, headers_of, set_headers, without_hops
+from addons.mitm.websocket_handshake import is_handshake
 from addons.records.journal import Journal, record_of
 from addons.secrets.redaction import Redactor, key_shaped
 from protocols.base import WireProtocol

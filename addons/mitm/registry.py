@@ -6,12 +6,14 @@ the update hook runs after every other hook of a flow.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary, WeakSet
 
 from mitmproxy import http
+from mitmproxy.connection import Client
 from mitmproxy.flow import Error, Flow
+from mitmproxy.utils import asyncio_utils
 
 from addons.mitm.plans import Forwarding, Killable, Planner, Responder, Switch
 
@@ -110,10 +112,12 @@ class FlowRegistry:
         """A flow's response is ours from now on."""
         self._open[flow.id] = stream
 
-    def started(self, task: asyncio.Task[None]) -> None:
-        """Count a responder's task until it is done."""
+    def start(self, work: Coroutine[None, None, None], client: Client) -> asyncio.Task[None]:
+        """Run what answers a flow, and count it until it is done."""
+        task = asyncio_utils.create_task(work, name="responder", keep_ref=False, client=client.peername)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def active(self) -> int:
         """How many responders are running, those included that were cancelled and have not returned yet."""

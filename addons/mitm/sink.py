@@ -24,6 +24,7 @@ from mitmproxy.proxy import events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
 from mitmproxy.proxy.server import ConnectionHandler
+from mitmproxy.utils import asyncio_utils
 
 LARGEST_PUSH = 1 << 18
 """Bytes that go down through the layers at once; then others have their turn."""
@@ -192,6 +193,11 @@ class Sink:
                 handler.cancel(f"Error sending data: {error}")
         finally:
             self._draining = False
+
+
+def spawn(work: Coroutine[None, None, None], client: Client) -> None:
+    """Let it run beside the layers, which cannot wait."""
+    asyncio_utils.create_task(work, name="relay", keep_ref=True, client=client.peername)
 
 
 def answer_with(response: http.Response) -> Callable[[Sink], Coroutine[None, None, None]]:

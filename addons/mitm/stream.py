@@ -23,7 +23,6 @@ request_body_buf, check_body_size (which streams a body that grows large);
 import asyncio
 import logging
 import math
-from collections.abc import Coroutine
 from functools import partial
 from typing import assert_never
 
@@ -46,13 +45,12 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpResponseHeadersHook
 from mitmproxy.proxy.layers.http._http2 import Http2Server
 from mitmproxy.proxy.server import ConnectionHandler
-from mitmproxy.utils import asyncio_utils
 
 from addons.mitm.client_http1 import ClientHttp1
 from addons.mitm.forwarded import ForwardedStream, is_answer
 from addons.mitm.plans import Forwarding, Responder
 from addons.mitm.registry import TRUNCATED_KEY, FlowRegistry, Framing, name_of
-from addons.mitm.sink import Abort, Congestion, End, Kill, Payload, Push, Release, Sink, handler_of
+from addons.mitm.sink import Abort, Congestion, End, Kill, Payload, Push, Release, Sink, handler_of, spawn
 from addons.runtime.printable import fault, unquoted
 
 BODY_LIMIT = 4 * 1024 * 1024
@@ -143,10 +141,7 @@ class RelayStream(ForwardedStream):
     def respond(self, responder: Responder) -> None:
         self.sink = self._new_sink()
         self.flows.opened(self.flow, self)
-        self._task = asyncio_utils.create_task(
-            responder(self.sink), name="responder", keep_ref=False, client=self.context.client.peername
-        )
-        self.flows.started(self._task)
+        self._task = self.flows.start(responder(self.sink), self.context.client)
         self._task.add_done_callback(self._responder_done)
 
     def _responder_done(self, task: asyncio.Task[None]) -> None:
@@ -158,15 +153,12 @@ class RelayStream(ForwardedStream):
             return
         if error is None and not task.cancelled():
             log.error("responder for %s returned without end() or abort()", name_of(self.flow))
-        self._spawn(self.sink.abort("The response was not completed."))
+        spawn(self.sink.abort("The response was not completed."), self.context.client)
 
     def kill(self) -> None:
         """Stop the responder, or the server, and break the response; the user has killed the flow."""
         self._cancel()
-        self._spawn((self.sink or self._new_sink()).kill())
-
-    def _spawn(self, coroutine: Coroutine[None, None, None]) -> None:
-        asyncio_utils.create_task(coroutine, name="relay", keep_ref=True, client=self.context.client.peername)
+        spawn((self.sink or self._new_sink()).kill(), self.context.client)
 
     def _pushed(self, payload: Payload) -> layer.CommandGenerator[None]:
         if self.sink is None and not (isinstance(payload, Kill) and self.forwarding):
@@ -205,8 +197,8 @@ class RelayStream(ForwardedStream):
         self._buffering = True
         sink = self.sink
         if sink is not None and seconds < math.inf:
-            loop = asyncio.get_running_loop()
-            self._patience = loop.call_later(seconds, lambda: self._spawn(sink.release()))
+            loop, client = asyncio.get_running_loop(), self.context.client
+            self._patience = loop.call_later(seconds, lambda: spawn(sink.release(), client))
 
     def _released(self) -> layer.CommandGenerator[None]:
         """The client gets what it would have had; the rest goes on as it comes."""

@@ -16,7 +16,7 @@ from mitmproxy import http
 from addons.call.answering import Answering
 from addons.call.recognition import Intercepted
 from addons.mitm.messages import for_client
-from addons.mitm.websocket_layer import Socket
+from addons.mitm.websocket_session import Socket
 from addons.records.journal import Journal, Record
 from protocols.model.call import Call, Operation
 from protocols.model.errors import Fault

@@ -13,10 +13,10 @@ from addons.call.answering import Answering
 from addons.call.forwarding import Forwarder
 from addons.call.recognition import Intercepted, Interception, error_response
 from addons.credentials import subprotocols
-from addons.mitm.handshake import Accepted, accept, bad_handshake, is_handshake, is_keyed
 from addons.mitm.registry import FlowRegistry
-from addons.mitm.websocket_layer import SocketLayer
-from addons.mitm.websocket_relay import PassedSocket
+from addons.mitm.websocket_forwarded import ForwardedWebSocketLayer
+from addons.mitm.websocket_handshake import Accepted, accept, bad_handshake, is_handshake, is_keyed
+from addons.mitm.websocket_server import WebSocketServerLayer
 from addons.records.journal import Journal
 from addons.secrets.redaction import Blackout
 from addons.websocket.bridge import Bridge
@@ -74,8 +74,8 @@ class WebSockets:
         self._flows.switch(flow, lambda context: self._passed_layer(context, flow))
         return None
 
-    def _passed_layer(self, context: Context, flow: http.HTTPFlow) -> PassedSocket:
-        return PassedSocket(context, flow, Blackout(self._hidden(flow)), self._flows)
+    def _passed_layer(self, context: Context, flow: http.HTTPFlow) -> ForwardedWebSocketLayer:
+        return ForwardedWebSocketLayer(context, flow, Blackout(self._hidden(flow)), self._flows)
 
     def _hidden(self, flow: http.HTTPFlow) -> list[SecretStr]:
         """The key of the pool that a flow left with."""
@@ -95,9 +95,9 @@ class WebSockets:
 
     def _layer(
         self, context: Context, flow: http.HTTPFlow, turns: Intercepted, extensions: Sequence[Extension]
-    ) -> SocketLayer:
+    ) -> WebSocketServerLayer:
         bridge = Bridge(flow, turns, self._answering, self._journal)
-        return SocketLayer(context, flow, extensions, bridge.run, self._flows)
+        return WebSocketServerLayer(context, flow, extensions, bridge.run, self._flows)
 
     def _note(self, flow: http.HTTPFlow, turns: Intercepted, fate: str) -> None:
         self._journal.begin(flow, {"provider": turns.provider.name, "websocket": fate})

@@ -11,8 +11,7 @@ from mitmproxy.io import FlowReader
 from wsproto.events import CloseConnection, Ping, Pong
 from wsproto.extensions import PerMessageDeflate
 
-from addons.mitm.websocket_frames import CONTROL_BURST
-from addons.mitm.websocket_layer import KEPT_MESSAGES
+from addons.mitm.websocket_limits import CONTROL_BURST, KEPT_MESSAGES
 from tests.e2e.proxy import ADDON, Proxy
 from tests.e2e.sockets import ENDS, WebSocket, from_provider, text_of
 from tests.e2e.talk import PROBE, Http1, client, order, post, tunnel, wait_order

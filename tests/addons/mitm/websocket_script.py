@@ -1,4 +1,4 @@
-"""The add-on that test_socket_layer runs inside mitmdump: sessions chosen by path, reports as JSON lines.
+"""The add-on that test_websocket_server runs inside mitmdump: sessions chosen by path, reports as JSON lines.
 
 A WebSocket is known by the `name` in its query. Requests to control.test are orders, see `Script.order`.
 """
@@ -12,22 +12,23 @@ from mitmproxy import ctx, http
 from mitmproxy.flow import Flow
 from mitmproxy.proxy.layer import NextLayer
 
-from addons.mitm import websocket_frames, websocket_layer
-from addons.mitm.handshake import Accepted, accept
+from addons.mitm import websocket_limits, websocket_server, websocket_session
 from addons.mitm.layers import Layers
 from addons.mitm.plans import Forwarding, Responder
 from addons.mitm.registry import FlowRegistry
-from addons.mitm.websocket_layer import Socket, SocketLayer
+from addons.mitm.websocket_handshake import Accepted, accept
+from addons.mitm.websocket_server import WebSocketServerLayer
+from addons.mitm.websocket_session import Socket
 from tests.addons.mitm.stream_script import reported, say
 
 LONGEST, WAITING, FRAME = 100_000, 3, 50_000
 FULL = 64 * 1024
 """Bytes from which on asyncio lets a writer wait."""
 
-websocket_frames.LONGEST_MESSAGE = LONGEST
-websocket_layer.MOST_WAITING = WAITING
-websocket_layer.LONGEST_FRAME = FRAME
-websocket_layer.GOODBYE = 0.05
+websocket_limits.LONGEST_MESSAGE = LONGEST
+websocket_session.MOST_WAITING = WAITING
+websocket_server.LONGEST_FRAME = FRAME
+websocket_server.GOODBYE = 0.05
 
 
 class Sessions:
@@ -134,7 +135,8 @@ class Script:
                 await method(socket, name)
 
         self.registry.switch(
-            flow, lambda context: SocketLayer(context, flow, answer.extensions, session, self.registry)
+            flow,
+            lambda context: WebSocketServerLayer(context, flow, answer.extensions, session, self.registry),
         )
 
     def websocket_start(self, flow: http.HTTPFlow) -> None:
@@ -167,7 +169,7 @@ class Script:
                 text = query["text"].encode()
                 ctx.master.commands.call("inject.websocket", self.flows[name], to_client, text, True)
             case "/interval":
-                websocket_frames.PING_INTERVAL = float(query["seconds"])
+                websocket_limits.PING_INTERVAL = float(query["seconds"])
             case "/flow":
                 return describe(self.flows[name])
             case "/status":

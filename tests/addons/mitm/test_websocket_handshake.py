@@ -3,7 +3,7 @@
 import pytest
 from mitmproxy import http
 
-from addons.mitm.handshake import Accepted, accept, agreed, is_handshake
+from addons.mitm.websocket_handshake import Accepted, accept, agreed, is_handshake
 
 GOOD = (
     ("Connection", "keep-alive, Upgrade"),

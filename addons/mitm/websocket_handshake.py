@@ -14,7 +14,7 @@ from wsproto.extensions import Extension
 from wsproto.handshake import server_extensions_handshake
 from wsproto.utilities import generate_accept_token, split_comma_header
 
-from addons.mitm.websocket_frames import Deflate
+from addons.mitm.websocket_limits import Deflate
 
 VERSION = "13"
 _KEY_BYTES = 16

@@ -25,19 +25,17 @@ from mitmproxy.proxy.layers.websocket import (
     WebsocketLayer,
     WebsocketStartHook,
 )
-from mitmproxy.utils import asyncio_utils
 from mitmproxy.websocket import WebSocketData
 from wsproto.connection import ConnectionState, ConnectionType
 from wsproto.events import CloseConnection, Event, Message, Ping, Pong
 from wsproto.extensions import Extension
 from wsproto.frame_protocol import CloseReason
 
-from addons.mitm import websocket_frames
-from addons.mitm.handshake import agreed
+from addons.mitm import websocket_limits
 from addons.mitm.registry import FlowRegistry
-from addons.mitm.sink import Push, handler_of, hops_of
-from addons.mitm.websocket_frames import Inbound, Liveness, TooMuch
-from addons.mitm.websocket_layer import forget_old
+from addons.mitm.sink import Push, handler_of, hops_of, spawn
+from addons.mitm.websocket_handshake import agreed
+from addons.mitm.websocket_limits import Inbound, Liveness, TooMuch, forget_old
 from addons.runtime.printable import fault
 from addons.secrets.redaction import Blackout
 
@@ -86,7 +84,7 @@ class _Side(WebsocketConnection):
         return self._blackout.whole(bytes(data))
 
 
-class PassedSocket(WebsocketLayer):
+class ForwardedWebSocketLayer(WebsocketLayer):
     """`blackout`: of what the provider may not say to the client."""
 
     def __init__(
@@ -119,7 +117,7 @@ class PassedSocket(WebsocketLayer):
         if for_client is None:
             yield from self._end(CloseReason.PROTOCOL_ERROR, "the provider's compression makes no sense")
         else:
-            yield commands.RequestWakeup(websocket_frames.PING_INTERVAL)
+            yield commands.RequestWakeup(websocket_limits.PING_INTERVAL)
 
     def _relayed(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, events.DataReceived) and event.connection is self.context.client:
@@ -142,7 +140,7 @@ class PassedSocket(WebsocketLayer):
             return
         if is_silent:
             yield self.client_ws.send2(Ping(_OURS))
-        yield commands.RequestWakeup(websocket_frames.PING_INTERVAL)
+        yield commands.RequestWakeup(websocket_limits.PING_INTERVAL)
 
     def _end(self, code: CloseReason, reason: str) -> layer.CommandGenerator[None]:
         """Both sides are closed by us."""
@@ -166,6 +164,4 @@ class PassedSocket(WebsocketLayer):
     def kill(self) -> None:
         """The user has killed the flow."""
         push = Push(self.flow, None, hops_of(self.context.layers))
-        killing = handler_of(self.context.client).server_event(push)
-        peer = self.context.client.peername
-        asyncio_utils.create_task(killing, name="socket", keep_ref=True, client=peer)
+        spawn(handler_of(self.context.client).server_event(push), self.context.client)

@@ -14,7 +14,6 @@ from mitmproxy.connection import Client
 from mitmproxy.options import Options
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.events import DataReceived
-from mitmproxy.websocket import WebSocketData, WebSocketMessage
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import (
     AcceptConnection,
@@ -28,10 +27,9 @@ from wsproto.events import (
     TextMessage,
 )
 from wsproto.extensions import Extension, PerMessageDeflate
-from wsproto.frame_protocol import Opcode
 
-from addons.mitm.websocket_frames import MOST_SILENT
-from addons.mitm.websocket_layer import KEPT_BYTES, KEPT_MESSAGES, MOST_LATE, SocketLayer, forget_old
+from addons.mitm.websocket_limits import KEPT_MESSAGES, MOST_SILENT
+from addons.mitm.websocket_server import MOST_LATE, WebSocketServerLayer
 from tests.addons.mitm.websocket_script import FRAME, LONGEST, WAITING
 from tests.addons.mitmdump import PATIENCE, Mitmdump, plain_client, tls_client
 
@@ -301,7 +299,7 @@ def test_messages_that_nobody_takes_close(
 def test_what_is_sent_long_after_a_close_is_not_looked_at() -> None:
     client = Client(peername=("127.0.0.1", 1), sockname=("127.0.0.1", 2), timestamp_start=0)
     answered: Any = None
-    ours = SocketLayer(Context(client, Options()), answered, [], answered, answered)
+    ours = WebSocketServerLayer(Context(client, Options()), answered, [], answered, answered)
     messages = b"\x81\x82\0\0\0\0{}" * (MOST_LATE // 8)
     their_close = b"\x88\x82\0\0\0\0\x03\xe8"
     assert len(list(ours._close(1008, "too much"))) == 2
@@ -452,22 +450,3 @@ def test_a_flow_keeps_the_last_messages(proxy: Mitmdump, plain: HTTPConnection, 
     assert proxy.order("flow", name=name)["messages"] == KEPT_MESSAGES
     talk.sock.close()
     settled(proxy, name)
-
-
-def sizes(*lengths: int) -> list[int]:
-    """What stays of messages of these lengths."""
-    data = WebSocketData([WebSocketMessage(Opcode.TEXT, True, b"x" * length) for length in lengths])
-    forget_old(data)
-    return [len(message.content) for message in data.messages]
-
-
-def test_the_last_messages_stay() -> None:
-    assert sizes() == []
-    assert sizes(1, 2, 3) == [1, 2, 3]
-    assert sizes(*range(KEPT_MESSAGES + 5)) == list(range(5, KEPT_MESSAGES + 5))
-
-
-def test_large_messages_go_but_for_the_last() -> None:
-    assert sizes(1, KEPT_BYTES - 1, 1) == [KEPT_BYTES - 1, 1]
-    assert sizes(1, KEPT_BYTES + 1) == [KEPT_BYTES + 1]
-    assert sizes(KEPT_BYTES + 1, 1, 2) == [1, 2]

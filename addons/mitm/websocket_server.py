@@ -1,9 +1,9 @@
 """A WebSocket inside mitmproxy that a task of ours answers: there is no server behind it.
 
-`RelayStream` lets what follows a 101 go to a SocketLayer. It speaks the WebSocket protocol to the client
-(wsproto does), hands whole text messages to a session, which is a task, and sends what that pushes into the
-connection. Messages stand in the flow as those of a WebSocket that mitmproxy relays, the last ones of them,
-and other add-ons see, change and drop them in the same hook.
+`RelayStream` lets what follows a 101 go to a WebSocketServerLayer. It speaks the WebSocket protocol to the
+client (wsproto does), hands whole text messages to a session, and sends what that pushes into the connection.
+Messages stand in the flow as those of a WebSocket that mitmproxy relays, the last ones of them, and other
+add-ons see, change and drop them in the same hook.
 
 Internals of mitmproxy 12.2 that this file leans on, to be checked at an upgrade, beside those of
 `stream.py`:
@@ -14,14 +14,10 @@ closing the client's connection works.
 import asyncio
 import logging
 import time
-from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any, assert_never
 
 from mitmproxy import http
-from mitmproxy.connection import Client
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.websocket import (
@@ -30,27 +26,20 @@ from mitmproxy.proxy.layers.websocket import (
     WebSocketMessageInjected,
     WebsocketStartHook,
 )
-from mitmproxy.utils import asyncio_utils
 from mitmproxy.websocket import WebSocketData, WebSocketMessage
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import CloseConnection, Event, Message, Ping, TextMessage
 from wsproto.extensions import Extension
 from wsproto.frame_protocol import CloseReason, Opcode
 
-from addons.mitm import websocket_frames
+from addons.mitm import websocket_limits
 from addons.mitm.registry import FlowRegistry
-from addons.mitm.sink import Hops, Push, handler_of, hops_of
-from addons.mitm.websocket_frames import Inbound, Liveness, TooMuch
-
-MOST_WAITING = 32
-"""Messages that may wait for the session, of LONGEST_MESSAGE characters in all; more close the connection
-(1008)."""
+from addons.mitm.sink import Push, hops_of, spawn
+from addons.mitm.websocket_limits import Inbound, Liveness, TooMuch, forget_old
+from addons.mitm.websocket_session import Close, Heartbeat, Inbox, Payload, Session, Socket, Texts
 
 LONGEST_FRAME = 1 << 20
 """Characters of one frame of ours. Measured: clients refuse frames above 16 MiB."""
-
-KEPT_MESSAGES, KEPT_BYTES = 100, 4 << 20
-"""How much of a WebSocket's messages stays in its flow for the inspector."""
 
 MOST_LATE = 1 << 16
 """Bytes of a client that was asked to close that are looked at; more may have come already, and all of it
@@ -62,107 +51,7 @@ GOODBYE = 5.0
 log = logging.getLogger("rotator.relay")
 
 
-def forget_old(data: WebSocketData) -> None:
-    """Let the last messages stay, at least one; mitmproxy would keep all of them as long as the connection
-    lives."""
-    room, kept = KEPT_BYTES, 0
-    for message in reversed(data.messages):
-        room -= len(message.content)
-        if kept and (room < 0 or kept == KEPT_MESSAGES):
-            break
-        kept += 1
-    del data.messages[: len(data.messages) - kept]
-
-
-@dataclass(frozen=True, slots=True)
-class _Said:
-    """Text messages to the client, to be written at once; `written` is set when they are."""
-
-    texts: Sequence[str]
-    written: asyncio.Event
-
-
-@dataclass(frozen=True, slots=True)
-class _Beat:
-    """A ping, which shows the client and all between that the connection lives."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Closed:
-    code: int
-    reason: str
-
-
-type _Payload = _Said | _Beat | _Closed
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """What the client said and the session has not taken."""
-
-    texts: deque[str] = field(default_factory=deque)
-    filled: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def has_room(self, text: str) -> bool:
-        fits = sum(map(len, self.texts), len(text)) <= websocket_frames.LONGEST_MESSAGE
-        return fits and len(self.texts) < MOST_WAITING
-
-    def put(self, text: str) -> None:
-        self.texts.append(text)
-        self.filled.set()
-
-    async def take(self) -> str:
-        while not self.texts:
-            self.filled.clear()
-            await self.filled.wait()
-        return self.texts.popleft()
-
-
-class Socket:
-    """What a session reads from and writes to. After the end nothing it does has an effect."""
-
-    def __init__(self, flow: http.HTTPFlow, client: Client, hops: Hops, waiting: _Waiting) -> None:
-        self._flow, self._hops, self._waiting = flow, hops, waiting
-        self._handler = handler_of(client)
-        self._transport = self._handler.transports.get(client)
-
-    async def receive(self) -> str:
-        """The next text message."""
-        return await self._waiting.take()
-
-    async def send(self, texts: Sequence[str]) -> None:
-        """Send text messages; return when the client's buffer has room again.
-
-        The push alone returns while other add-ons still look at the messages.
-        """
-        written = asyncio.Event()
-        await self._push(_Said(texts, written))
-        await written.wait()
-        await self._drain()
-
-    async def ping(self) -> None:
-        await self._push(_Beat())
-
-    async def close(self, code: int, reason: str) -> None:
-        """Begin to close. The session is cancelled by this."""
-        await self._push(_Closed(code, reason))
-
-    async def _push(self, payload: _Payload) -> None:
-        await self._handler.server_event(Push(self._flow, payload, self._hops))
-
-    async def _drain(self) -> None:
-        if self._transport is None or self._transport.writer is None:
-            return
-        # A loss is told to the layers where the connection is read, and they cancel us. To cancel the reader
-        # here, as ConnectionHandler.drain_writers does, could interrupt just that telling.
-        with suppress(OSError):
-            await self._transport.writer.drain()
-
-
-type Session = Callable[[Socket], Coroutine[None, None, None]]
-
-
-class SocketLayer(layer.Layer):
+class WebSocketServerLayer(layer.Layer):
     """The client's side of one WebSocket. `session` runs from its start to its end."""
 
     def __init__(
@@ -177,7 +66,7 @@ class SocketLayer(layer.Layer):
         self.flow = flow
         self._flows, self._session = flows, session
         self._ws = Connection(ConnectionType.SERVER, list(extensions))
-        self._waiting = _Waiting()
+        self._inbox = Inbox()
         self._inbound, self._client = Inbound(), Liveness()
         self._pieces: list[str] = []
         self._goodbye: commands.RequestWakeup | None = None
@@ -226,32 +115,24 @@ class SocketLayer(layer.Layer):
         self.flow.websocket = self.flow.websocket or WebSocketData()
         self._flows.opened(self.flow, self)
         yield WebsocketStartHook(self.flow)
-        socket = Socket(self.flow, self.context.client, hops_of(self.context.layers), self._waiting)
-        self._task = asyncio_utils.create_task(
-            self._session(socket), name="session", keep_ref=False, client=self.context.client.peername
-        )
-        self._flows.started(self._task)
+        socket = Socket(self.flow, self.context.client, hops_of(self.context.layers), self._inbox)
+        self._task = self._flows.start(self._session(socket), self.context.client)
         self._task.add_done_callback(lambda task: self._session_done(task, socket))
-        yield commands.RequestWakeup(websocket_frames.PING_INTERVAL)
+        yield commands.RequestWakeup(websocket_limits.PING_INTERVAL)
 
     def _session_done(self, task: asyncio.Task[None], socket: Socket) -> None:
         """A session that ends by itself has failed; the client is told that the fault is ours."""
         if task.cancelled():
             return
         log.error("a session failed: %s", type(task.exception()).__name__)
-        self._spawn(socket.close(CloseReason.INTERNAL_ERROR, "a fault of the proxy"))
-
-    def _spawn(self, coroutine: Coroutine[None, None, None]) -> None:
-        asyncio_utils.create_task(
-            coroutine, name="socket", keep_ref=True, client=self.context.client.peername
-        )
+        spawn(socket.close(CloseReason.INTERNAL_ERROR, "a fault of the proxy"), self.context.client)
 
     def kill(self) -> None:
         """The user has killed the flow."""
         self._cancel()
         hops = hops_of(self.context.layers)
-        socket = Socket(self.flow, self.context.client, hops, self._waiting)
-        self._spawn(socket.close(CloseReason.GOING_AWAY, "killed"))
+        socket = Socket(self.flow, self.context.client, hops, self._inbox)
+        spawn(socket.close(CloseReason.GOING_AWAY, "killed"), self.context.client)
 
     def _cancel(self) -> None:
         task, self._task = self._task, None
@@ -282,7 +163,7 @@ class SocketLayer(layer.Layer):
             return
         if is_silent:
             yield self._sent(Ping())
-        yield commands.RequestWakeup(websocket_frames.PING_INTERVAL)
+        yield commands.RequestWakeup(websocket_limits.PING_INTERVAL)
 
     def _end(self, code: int, reason: str, *, by_client: bool) -> layer.CommandGenerator[None]:
         self._over = True
@@ -336,8 +217,8 @@ class SocketLayer(layer.Layer):
         if message.dropped:
             return
         text = message.content.decode("utf-8", "replace")
-        if self._waiting.has_room(text):
-            self._waiting.put(text)
+        if self._inbox.has_room(text):
+            self._inbox.put(text)
         else:
             yield from self._close(CloseReason.POLICY_VIOLATION, "too many messages wait for an answer")
 
@@ -349,16 +230,16 @@ class SocketLayer(layer.Layer):
 
     # -- to the client --------------------------------------------------------------------------------
 
-    def _pushed(self, payload: _Payload) -> layer.CommandGenerator[None]:
+    def _pushed(self, payload: Payload) -> layer.CommandGenerator[None]:
         if self._closing:
             return
         match payload:
-            case _Said(texts, written):
+            case Texts(texts, written):
                 yield from self._say([WebSocketMessage(Opcode.TEXT, False, text.encode()) for text in texts])
                 written.set()
-            case _Beat():
+            case Heartbeat():
                 yield self._sent(Ping())
-            case _Closed(code, reason):
+            case Close(code, reason):
                 yield from self._close(code, reason)
             case _:
                 assert_never(payload)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from mitmproxy.websocket import WebSocketData
 from wsproto.events import BytesMessage, Event, Message, Ping, Pong, TextMessage
 from wsproto.extensions import PerMessageDeflate
 from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol
@@ -19,6 +20,10 @@ SHORT_FRAGMENTS, SHORT = 1024, 256
 
 CONTROL_BURST, CONTROL_RATE = 100, 10.0
 """How many pings and pongs may come at once, and how many of them a second for long."""
+
+KEPT_MESSAGES, KEPT_BYTES = 100, 4 << 20
+"""How much of a WebSocket's messages stays in its flow for the inspector."""
+
 
 PING_INTERVAL, MOST_SILENT = 60.0, 5
 """Seconds of silence behind which the other side is pinged, and after how many of them in vain it has gone.
@@ -136,3 +141,15 @@ class Liveness:
     @property
     def is_gone(self) -> bool:
         return self._silences > MOST_SILENT
+
+
+def forget_old(data: WebSocketData) -> None:
+    """Let the last messages stay, at least one; mitmproxy would keep all of them as long as the connection
+    lives."""
+    room, kept = KEPT_BYTES, 0
+    for message in reversed(data.messages):
+        room -= len(message.content)
+        if kept and (room < 0 or kept == KEPT_MESSAGES):
+            break
+        kept += 1
+    del data.messages[: len(data.messages) - kept]

@@ -4,19 +4,23 @@ import zlib
 from collections.abc import Iterable
 
 import pytest
+from mitmproxy.websocket import WebSocketData, WebSocketMessage
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Event, Ping, Pong, TextMessage
-from wsproto.frame_protocol import CloseReason
+from wsproto.frame_protocol import CloseReason, Opcode
 
-from addons.mitm import websocket_frames
-from addons.mitm.websocket_frames import (
+from addons.mitm import websocket_limits
+from addons.mitm.websocket_limits import (
     CONTROL_BURST,
     CONTROL_RATE,
+    KEPT_BYTES,
+    KEPT_MESSAGES,
     MOST_SILENT,
     Deflate,
     Inbound,
     Liveness,
     TooMuch,
+    forget_old,
 )
 
 LONGEST = 100_000
@@ -24,7 +28,7 @@ LONGEST = 100_000
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(websocket_frames, "LONGEST_MESSAGE", LONGEST)
+    monkeypatch.setattr(websocket_limits, "LONGEST_MESSAGE", LONGEST)
 
 
 def read(events: Iterable[Event], now: float = 0.0) -> list[Event | TooMuch]:
@@ -111,3 +115,22 @@ def test_who_is_silent_is_asked_and_gone_after_a_while() -> None:
     for _ in range(MOST_SILENT):
         side.passed()
     assert side.is_gone
+
+
+def sizes(*lengths: int) -> list[int]:
+    """What stays of messages of these lengths."""
+    data = WebSocketData([WebSocketMessage(Opcode.TEXT, True, b"x" * length) for length in lengths])
+    forget_old(data)
+    return [len(message.content) for message in data.messages]
+
+
+def test_the_last_messages_stay() -> None:
+    assert sizes() == []
+    assert sizes(1, 2, 3) == [1, 2, 3]
+    assert sizes(*range(KEPT_MESSAGES + 5)) == list(range(5, KEPT_MESSAGES + 5))
+
+
+def test_large_messages_go_but_for_the_last() -> None:
+    assert sizes(1, KEPT_BYTES - 1, 1) == [KEPT_BYTES - 1, 1]
+    assert sizes(1, KEPT_BYTES + 1) == [KEPT_BYTES + 1]
+    assert sizes(KEPT_BYTES + 1, 1, 2) == [1, 2]
