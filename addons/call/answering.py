@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import random
 import secrets
 import time
 from collections.abc import Sequence
@@ -13,14 +12,14 @@ from weakref import WeakKeyDictionary
 from mitmproxy import http
 
 from addons.call.driver import Driver, Response, Work, pass_once
-from addons.call.planning import Plan, Planned, Planner
+from addons.call.planning import Plan, Planner
 from addons.call.recognition import Intercepted
 from addons.call.refusal import Passing, Refusal
-from addons.call.request import dropped, outgoing, own_lease, written
+from addons.call.request import outgoing, own_lease, written
 from addons.config.settings import Settings
 from addons.credentials.pool import NO_LEASE, Asker, Lease, Pool
 from addons.mitm.messages import headers_of, wire_request, without_hops
-from addons.records.journal import Journal, Record, TargetRecord
+from addons.records.journal import Journal, Record
 from addons.records.trace import Traces
 from addons.responses.kept import Missing, Responses, Turn, not_to_be_kept, unknown_elsewhere
 from addons.responses.storage import Memory, State
@@ -32,7 +31,6 @@ from protocols.model.errors import MalformedRequest
 from protocols.model.http import WireRequest, header
 from protocols.registry import Registry
 from rewrite.catalog.clients import facts_for
-from rewrite.catalog.providers import reasons
 from rewrite.catalog.routes import RouteUse
 from rewrite.credentials.notices import Notice
 from rewrite.credentials.rotation import NoneFree
@@ -40,16 +38,9 @@ from rewrite.credentials.sessions import with_session
 from rewrite.exchange.exchange import Exchange
 from rewrite.responses.store import PROTOCOL as RESPONSES
 from rewrite.responses.store import is_kept, scope_of
-from rewrite.target.terms import Terms
+from rewrite.target.target import Target, Terms
 from rewrite.values.events import Acquire, Summary
 from rewrite.values.outcome import Outcome
-from rewrite.values.timeouts import OnTruncation, limits_for, timeouts_for, timing
-
-_CUT_TEXT = {
-    "length": OnTruncation.REPAIR,
-    "error": OnTruncation.ERROR,
-    "continue": OnTruncation.CONTINUE,
-}
 
 
 class Answering:
@@ -94,17 +85,18 @@ class Answering:
         if isinstance(turn, Missing):
             return self._refusal(Record(flow, call, intercepted.provider.name, ()), intercepted, turn)
         assert self._planner is not None
-        plan = self._planner.plan(turn, intercepted, flow.request)
+        now = self._clock()
+        plan = self._planner.plan(turn, intercepted, flow.request, now)
         for text in self._routes.note(plan.rule, turn.call.model):
             self._journal.notice(Notice(text, warning=True))
-        targets = [_recorded(one, turn.call) for one in plan.targets]
-        record = Record(flow, turn.call, intercepted.provider.name, targets, plan.refused, plan.rule)
+        name = intercepted.provider.name
+        record = Record(flow, turn.call, name, plan.targets, plan.refused, plan.rule)
         if not plan.targets:
             told = Missing(intercepted.protocol.error(plan.fault), plan.fault)
             return self._refusal(record, intercepted, unknown_elsewhere(call, plan.refused) or told)
-        if call.background and plan.targets[0].leg.rendered is None:
+        if call.background and plan.targets[0].rendered is None:
             return self._passing(flow, intercepted)
-        return self._driver(record, intercepted, plan, turn)
+        return self._driver(record, intercepted, plan, turn, now)
 
     def _refusal(self, record: Record, intercepted: Intercepted, told: Missing) -> Refusal:
         def report(summary: Summary) -> None:
@@ -141,37 +133,35 @@ class Answering:
         self._journal.end(record, summary)
         self._remember(turn, plan.targets[summary.route], summary)
         hidden = not_to_be_kept(self._pool.secrets(), intercepted.own)
-        self.responses.keep(turn, plan.targets[summary.route].leg.translation, summary, hidden)
+        self.responses.keep(turn, plan.targets[summary.route].translation, summary, hidden)
         self._trace(record, intercepted, summary)
 
-    def _remember(self, turn: Turn, planned: Planned, summary: Summary) -> None:
+    def _remember(self, turn: Turn, target: Target, summary: Summary) -> None:
         """Which key made an answer that its provider keeps; others are never gone on from by their id."""
         head = summary.progress.head
-        kept = planned.leg.protocol.name == RESPONSES and is_kept(turn.body, summary.end)
-        if kept and planned.pooled and planned.leg.translation is None and head and summary.attempts:
-            self._pool.made(planned.route.provider.name, head.id, summary.attempts[-1].credential)
+        kept = target.protocol.name == RESPONSES and is_kept(turn.body, summary.end)
+        if kept and target.terms.pooled and target.translation is None and head and summary.attempts:
+            self._pool.made(target.provider.name, head.id, summary.attempts[-1].credential)
 
-    def _driver(self, record: Record, intercepted: Intercepted, plan: Plan, turn: Turn) -> Driver:
+    def _driver(self, record: Record, intercepted: Intercepted, plan: Plan, turn: Turn, now: float) -> Driver:
         flow, call, targets = record.flow, record.call, plan.targets
         assert intercepted.protocol is not None
         assert self._upstream is not None
-        now = self._clock()
-        terms = [self._terms(call, one, plan, now) for one in targets]
-        self._buffering[flow] = not plan.rule.stream, _may_be_kept(call, terms[0])
+        self._buffering[flow] = not plan.rule.stream, _may_be_kept(call, targets[0].terms)
         request = flow.request.copy()
         asker = _asker(flow, intercepted, call)
         work = Work(
             call=call,
             protocol=intercepted.protocol,
-            exchange=Exchange(call, intercepted.protocol, terms[0], now, terms[1:]),
+            exchange=Exchange(call, intercepted.protocol, targets, now),
             upstream=self._upstream,
-            connect_timeout=terms[0].timing.connect,
+            connect_timeout=targets[0].terms.timing.connect,
             acquire=lambda wish: self._acquire(intercepted, targets, wish),
             release=lambda route, lease, outcome: self._release(targets[route], lease, outcome, asker),
             request=lambda route, lease, instead: outgoing(
                 request, targets[route], intercepted, lease, instead
             ),
-            untouched=lambda route: targets[route].leg.untouched,
+            untouched=lambda route: targets[route].untouched,
             report=partial(self._report, record, intercepted, plan, turn),
             reached=partial(self._journal.reached, flow),
             waiting=partial(self._journal.waiting, record),
@@ -216,46 +206,17 @@ class Answering:
         facts = facts_for(self._settings.clients, header(call.headers, "user-agent") or "")
         return with_session(call, facts.session_header)
 
-    def _terms(self, call: Call, planned: Planned, plan: Plan, now: float) -> Terms:
-        settings, provider, leg = self._settings, planned.route.provider, planned.leg
-        assert settings is not None
-        facts = facts_for(settings.clients, header(call.headers, "user-agent") or "")
-        return Terms(
-            provider=provider.name,
-            timing=timing(
-                timeouts_for(
-                    settings.deadlines, settings.timeouts, provider.name, planned.route.model, call.effort
-                ),
-                call,
-                reasons=reasons(provider, planned.route.model),
-                lifecycle=leg.protocol.opens_with_lifecycle,
-                known_patience=facts.patience,
-            ),
-            limits=limits_for(settings.limits, call),
-            errors=provider.errors,
-            on_truncation=plan.rule.on_truncation or settings.on_truncation,
-            discards_cut_calls=facts.cut_tool_call == "length",
-            cut_text=_CUT_TEXT[facts.cut_text],
-            continuations=settings.continuations if plan.continuable else 0,
-            pooled=planned.pooled,
-            next_on_auth=plan.rule.next_on_auth,
-            leg=leg,
-            jitter=random.random(),  # spreads retries; nothing secret
-            epoch=time.time() - now,
-        )
-
     def _acquire(
-        self, intercepted: Intercepted, targets: Sequence[Planned], wish: Acquire
+        self, intercepted: Intercepted, targets: Sequence[Target], wish: Acquire
     ) -> Lease | NoneFree:
-        planned, fallback = targets[wish.route], wish.route + 1 < len(targets)
-        if planned.pooled:
-            provider = planned.route.provider.name
-            return self._pool.acquire(provider, planned.leg.call, wish, fallback=fallback)
-        return own_lease(intercepted) if planned.route.meant else NO_LEASE
+        target, fallback = targets[wish.route], wish.route + 1 < len(targets)
+        if target.terms.pooled:
+            return self._pool.acquire(target.provider.name, target.call, wish, fallback=fallback)
+        return own_lease(intercepted) if target.route.meant else NO_LEASE
 
-    def _release(self, planned: Planned, lease: Lease, outcome: Outcome, asker: Asker) -> None:
+    def _release(self, target: Target, lease: Lease, outcome: Outcome, asker: Asker) -> None:
         if lease.pooled:
-            self._pool.release(planned.route.provider.name, lease, planned.leg.call, outcome, asker)
+            self._pool.release(target.provider.name, lease, target.call, outcome, asker)
 
     def over(self, flow: http.HTTPFlow) -> None:
         """The flow has ended; where the client left or it was killed, its record comes before its saving."""
@@ -284,19 +245,6 @@ def _asker(flow: http.HTTPFlow, intercepted: Intercepted, call: Call) -> Asker:
     own, address = intercepted.own, flow.client_conn.peername[0]
     program = header(call.headers, "user-agent") or ""
     return Asker(call.protocol, f"{address} {program} {own.fingerprint if own else ''}")
-
-
-def _recorded(planned: Planned, call: Call) -> TargetRecord:
-    leg, route = planned.leg, planned.route
-    return TargetRecord(
-        route.provider.name,
-        route.label,
-        leg.protocol.name,
-        leg.losses,
-        dropped(call.headers, planned),
-        planned.origin,
-        leg.rendered,
-    )
 
 
 async def _close(former: list[Upstream]) -> None:

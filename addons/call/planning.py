@@ -1,5 +1,6 @@
 """The targets of a call, as the config in force has them: which can be asked, how, and on whose key."""
 
+import random
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -13,29 +14,27 @@ from addons.responses.kept import Turn
 from protocols.base import WireProtocol
 from protocols.model.call import Reply
 from protocols.model.errors import Fault, Untranslatable
+from protocols.model.http import header
 from protocols.model.origin import Origin
 from protocols.model.wirejson import dump
 from protocols.registry import Registry
 from protocols.shared.signatures import MARK
-from rewrite.catalog.providers import Carrier
+from rewrite.catalog.clients import facts_for
+from rewrite.catalog.providers import Carrier, reasons
 from rewrite.catalog.routes import Route, Rule, plan, rule_for
-from rewrite.target.leg import Leg, Wanted, leg_of
-from rewrite.values.timeouts import OnTruncation
+from rewrite.target.making import Wanted, target_of
+from rewrite.target.target import Target, Terms
+from rewrite.values.timeouts import OnTruncation, limits_for, timeouts_for, timing
 
 ID_PREFIX = "rot"
 """How the ids begin under which translated answers go to clients."""
 
 _MARK = MARK.encode()
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """One target. `pooled`: a credential of its pool is used, not the client's own; `origin`: where it is."""
-
-    leg: Leg
-    route: Route
-    pooled: bool
-    origin: Origin
+_CUT_TEXT = {
+    "length": OnTruncation.REPAIR,
+    "error": OnTruncation.ERROR,
+    "continue": OnTruncation.CONTINUE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +42,8 @@ class Plan:
     """What became of a call. `rule`: the one that fits; `refused`: by target, why it cannot be asked."""
 
     rule: Rule
-    targets: Sequence[Planned]
+    targets: Sequence[Target]
     refused: Mapping[str, str]
-
-    @property
-    def continuable(self) -> bool:
-        """Whether each target can be asked to go on with an answer."""
-        return all(target.leg.protocol.editor for target in self.targets)
 
     @property
     def fault(self) -> Fault:
@@ -64,34 +58,33 @@ class Planner:
     """Plans calls under one set of settings."""
 
     def __init__(self, settings: Settings, registry: Registry) -> None:
-        self._rules, self._registry = settings.rules, registry
-        self._hold_tool_calls = settings.hold_tool_calls
-        self._on_truncation = settings.on_truncation
+        self._settings, self._registry = settings, registry
         self._configured = {one.provider.name: one for one in settings.providers}
         self._providers = {name: one.provider for name, one in self._configured.items()}
 
-    def plan(self, turn: Turn, intercepted: Intercepted, request: http.Request) -> Plan:
-        """The targets of the call of `turn`, which was meant for the provider of `intercepted`."""
+    def plan(self, turn: Turn, intercepted: Intercepted, request: http.Request, now: float) -> Plan:
+        """The targets of the call of `turn`, which was meant for the provider of `intercepted`; `now` on the
+        machine's clock."""
         assert intercepted.protocol is not None
         call = turn.call
-        rule = rule_for(self._rules, call, intercepted.provider)
+        rule = rule_for(self._settings.rules, call, intercepted.provider)
         routes = plan(rule, call, intercepted.provider, self._providers)
         sealed = _MARK in (dump(call.body) if turn.changed else request.raw_content or b"")
         name = ID_PREFIX + secrets.token_hex(12)
         reply = Reply(name, call.model or "", int(time.time()), turn.previous)
-        targets: list[Planned] = []
+        targets: list[Target] = []
         refused: dict[str, str] = {}
         for route in routes:
-            asked = _Asked(turn, intercepted, rule, route, reply, sealed)
+            asked = _Asked(turn, intercepted, rule, route, reply, sealed, len(targets), now)
             try:
-                targets.append(self._planned(asked, intercepted.protocol))
+                targets.append(self._target(asked, intercepted.protocol))
             except Untranslatable as reason:
                 refused[route.label] = str(reason)
             except RecursionError:
                 refused[route.label] = "the request is nested deeper than can be translated"
-        return Plan(rule, targets, refused)
+        return Plan(rule, _continuable(targets), refused)
 
-    def _planned(self, asked: "_Asked", protocol: WireProtocol) -> Planned:
+    def _target(self, asked: "_Asked", protocol: WireProtocol) -> Target:
         route, configured = asked.route, self._configured[asked.route.provider.name]
         others = bool(configured.credentials) and not asked.intercepted.page
         pooled = asked.intercepted.pooled if route.meant else others
@@ -103,21 +96,53 @@ class Planner:
         reply = replace(asked.reply, model=model)
         wanted = Wanted(
             route,
+            _origin(asked),
+            self._terms(asked, pooled=pooled),
             adapters,
             reply,
+            asked.index,
             sealed=asked.sealed,
             rewritten=asked.turn.changed,
             hold_tool_calls=self._holds(asked.rule),
             force_stream=asked.rule.force_stream,
         )
-        leg = leg_of(asked.turn.call, protocol, wanted, self._registry)
-        return Planned(leg, route, pooled, _origin(asked))
+        return target_of(asked.turn.call, protocol, wanted, self._registry)
+
+    def _terms(self, asked: "_Asked", *, pooled: bool) -> Terms:
+        settings, call, route, rule = self._settings, asked.turn.call, asked.route, asked.rule
+        name, model = route.provider.name, route.model
+        facts = facts_for(settings.clients, header(call.headers, "user-agent") or "")
+        return Terms(
+            timing=timing(
+                timeouts_for(settings.deadlines, settings.timeouts, name, model, call.effort),
+                call,
+                reasons=reasons(route.provider, model),
+                lifecycle=self._registry[route.protocol].opens_with_lifecycle,
+                known_patience=facts.patience,
+            ),
+            limits=limits_for(settings.limits, call),
+            on_truncation=rule.on_truncation or settings.on_truncation,
+            discards_cut_calls=facts.cut_tool_call == "length",
+            cut_text=_CUT_TEXT[facts.cut_text],
+            continuations=settings.continuations,
+            pooled=pooled,
+            next_on_auth=rule.next_on_auth,
+            jitter=random.random(),  # spreads retries; nothing secret
+            epoch=time.time() - asked.now,
+        )
 
     def _holds(self, rule: Rule) -> bool:
         """A cut inside a tool call can be gone on from only where the client has seen nothing of the call."""
-        if (rule.on_truncation or self._on_truncation) is OnTruncation.CONTINUE:
+        if (rule.on_truncation or self._settings.on_truncation) is OnTruncation.CONTINUE:
             return True
-        return self._hold_tool_calls if rule.hold_tool_calls is None else rule.hold_tool_calls
+        return self._settings.hold_tool_calls if rule.hold_tool_calls is None else rule.hold_tool_calls
+
+
+def _continuable(targets: Sequence[Target]) -> Sequence[Target]:
+    """None of them is asked to continue an answer where one of them cannot be."""
+    if all(target.protocol.editor for target in targets):
+        return targets
+    return [replace(each, terms=replace(each.terms, continuations=0)) for each in targets]
 
 
 def _origin(asked: "_Asked") -> Origin:
@@ -135,3 +160,5 @@ class _Asked:
     route: Route
     reply: Reply
     sealed: bool
+    index: int
+    now: float

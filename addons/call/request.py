@@ -5,7 +5,6 @@ from dataclasses import replace
 from mitmproxy import http
 from pydantic import SecretStr
 
-from addons.call.planning import Planned
 from addons.call.recognition import Intercepted
 from addons.credentials import carriers
 from addons.credentials.pool import Lease
@@ -13,20 +12,17 @@ from addons.mitm.messages import bytes_of, headers_of, wire_request, without_hop
 from protocols.model.call import Rendered
 from protocols.model.http import Headers, UpstreamRequest
 from protocols.model.wirejson import dump
-
-ACROSS_PROVIDERS = frozenset({"accept", "user-agent"})
-"""Headers of a client that another provider than the one it called may see, besides the content's type."""
+from rewrite.target.target import FRAMING, Target
 
 OWN = "client"
 """The name under which a client's own credential stands in the records."""
 
 _NO_SECRET = SecretStr("")
-_FRAMING = frozenset({"content-length", "content-encoding", "host", "transfer-encoding"})
 
 
 def outgoing(
     request: http.Request,
-    planned: Planned,
+    target: Target,
     intercepted: Intercepted,
     lease: Lease,
     instead: Rendered | None = None,
@@ -35,63 +31,36 @@ def outgoing(
 
     `instead`: what the target is asked in place of what was planned.
     """
-    rendered = instead or planned.leg.rendered
+    rendered = instead or target.rendered
     own = without_hops(headers_of(request))
     if rendered is None:
-        headers, target = written(intercepted, lease, own, request.path)
-        return wire_request(request, planned.origin, headers, target)
-    if planned.route.meant and planned.leg.translation is None:
+        headers, path = written(intercepted, lease, own, request.path)
+        return wire_request(request, target.origin, headers, path)
+    if target.keeps_headers:
         headers, path = written(intercepted, lease, own, rendered.path)
-        kept = tuple(pair for pair in headers if pair[0].lower() not in _FRAMING)
-        return _request(planned, replace(rendered, path=path), request.method, (_host(planned), *kept))
-    headers = across(own, planned)
-    signed = _signed(headers, planned, lease, intercepted)
-    return _request(planned, rendered, request.method, signed)
+        kept = tuple(pair for pair in headers if pair[0].lower() not in FRAMING)
+        host = ("host", target.origin.authority)
+        return _request(target, replace(rendered, path=path), request.method, (host, *kept))
+    signed = _signed(target.headers(own), target, lease, intercepted)
+    return _request(target, rendered, request.method, signed)
 
 
-def across(headers: Headers, planned: Planned) -> Headers:
-    """The head of a request that is another provider's, or in another protocol: nothing but an allow-list."""
-    rendered = planned.leg.rendered
-    own = rendered.headers if rendered else ()
-    translator = planned.leg.protocol.translator
-    allowed = ACROSS_PROVIDERS | (translator.abilities.headers if translator else frozenset())
-    kept = tuple((name, value) for name, value in headers if name.lower() in _allowed(allowed, own))
-    return (_host(planned), *kept, *own, ("content-type", "application/json"))
-
-
-def dropped(headers: Headers, planned: Planned) -> list[str]:
-    """The names of the client's headers that this target does not get, for the record."""
-    if planned.leg.rendered is None or (planned.route.meant and planned.leg.translation is None):
-        accounts = planned.route.provider.account_headers if planned.pooled else ()
-        return sorted({name.lower() for name, _ in headers} & set(accounts))
-    sent = {name.lower() for name, _ in across(headers, planned)} | _FRAMING
-    return sorted({name.lower() for name, _ in headers} - sent)
-
-
-def _allowed(allowed: frozenset[str], own: Headers) -> frozenset[str]:
-    return allowed - {name.lower() for name, _ in own}
-
-
-def _host(planned: Planned) -> tuple[str, str]:
-    return "host", planned.origin.authority
-
-
-def _signed(headers: Headers, planned: Planned, lease: Lease, intercepted: Intercepted) -> Headers:
+def _signed(headers: Headers, target: Target, lease: Lease, intercepted: Intercepted) -> Headers:
     """A client's own credential keeps its form, since a login's token is taken in no other."""
-    if planned.route.meant and not lease.pooled and intercepted.own:
+    if target.route.meant and not lease.pooled and intercepted.own:
         back = carriers.put_back(headers, "", intercepted.own)[0]
         if back != headers:
             return back
     if not lease.secret.get_secret_value():
         return headers
-    auth = planned.route.provider.auth
+    auth = target.provider.auth
     return carriers.write(headers, "", lease.secret, auth=auth, accepts=(), like=None)[0]
 
 
-def _request(planned: Planned, rendered: Rendered, method: str, headers: Headers) -> UpstreamRequest:
-    target = planned.origin.under(bytes_of(rendered.path))
+def _request(to: Target, rendered: Rendered, method: str, headers: Headers) -> UpstreamRequest:
+    path = to.origin.under(bytes_of(rendered.path))
     body = dump(rendered.body) if rendered.body else b""
-    return UpstreamRequest(planned.origin, method, target, headers, body)
+    return UpstreamRequest(to.origin, method, path, headers, body)
 
 
 def own_lease(intercepted: Intercepted) -> Lease:

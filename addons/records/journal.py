@@ -16,13 +16,14 @@ from mitmproxy.flow import Error, Flow
 from addons.runtime.printable import LONGEST_NAME, bounded, fault, line
 from addons.secrets.redaction import Redactor
 from addons.upstream.network import Reached
-from protocols.model.call import Call, Rendered
+from protocols.model.call import Call
+from protocols.model.http import Headers
 from protocols.model.origin import Origin
 from rewrite.catalog.routes import Rule
 from rewrite.credentials.notices import Notice
 from rewrite.records.tally import Tally
 from rewrite.records.trace import Body, cut
-from rewrite.translation.fitting import Loss
+from rewrite.target.target import Target
 from rewrite.values.decision import Ended
 from rewrite.values.events import Summary
 from rewrite.values.outcome import describe
@@ -46,21 +47,6 @@ _MARKERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class TargetRecord:
-    """One target of a call. `label` is provider/model; `protocol` the one that it is asked in; `losses`: what
-    it cannot be told; `dropped`: the client's headers that it is not sent; `rendered`: path and body that go
-    to `origin` in the place of the client's."""
-
-    provider: str
-    label: str
-    protocol: str
-    losses: Sequence[Loss] = ()
-    dropped: Sequence[str] = ()
-    origin: Origin | None = None
-    rendered: Rendered | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Record:
     """A call whose record is kept. `provider` is the one that the client called; `refused`: targets that
     cannot be asked, each with the reason; `rule`: the route that fits it."""
@@ -68,7 +54,7 @@ class Record:
     flow: http.HTTPFlow
     call: Call
     provider: str
-    targets: Sequence[TargetRecord]
+    targets: Sequence[Target]
     refused: Mapping[str, str] = field(default_factory=dict)
     rule: Rule | None = None
 
@@ -220,7 +206,7 @@ def _record(record: Record, summary: Summary) -> dict[str, object]:
     call, usage = record.call, summary.progress.usage
     return {
         "call": call.id,
-        "provider": record.targets[summary.route].provider if record.targets else record.provider,
+        "provider": record.targets[summary.route].provider.name if record.targets else record.provider,
         "protocol": call.protocol,
         "operation": call.operation.value,
         "model": call.model,
@@ -246,17 +232,18 @@ def _routed(record: Record, summary: Summary) -> dict[str, object]:
         told["refused"] = dict(record.refused)
     if record.targets:
         target = record.targets[summary.route]
-        if (target.provider, target.protocol) != (record.provider, record.call.protocol):
-            told["target"] = f"{target.label} {target.protocol}"
+        asked = target.provider.name, target.protocol.name
+        if asked != (record.provider, record.call.protocol):
+            told["target"] = f"{target.label} {target.protocol.name}"
         if target.losses:
             told["losses"] = [f"{loss.field}: {loss.why}" for loss in target.losses]
-        if target.dropped:
-            told["headers_dropped"] = list(target.dropped)
+        if dropped := target.dropped(record.call.headers):
+            told["headers_dropped"] = dropped
     return told
 
 
 def _served(one: Ended, record: Record) -> str:
-    return f"{record.targets[one.route].provider}/{one.credential}"
+    return f"{record.targets[one.route].provider.name}/{one.credential}"
 
 
 def _attempt(one: Ended, record: Record, began: float) -> dict[str, object]:
@@ -324,11 +311,11 @@ def _sentences(record: Record, summary: Summary) -> Iterator[str]:
     if summary.estimated:
         yield "the output token count of the closing frame is an estimate"
     if record.targets:
-        yield from _untold(record.targets[summary.route])
+        yield from _untold(record.targets[summary.route], record.call.headers)
 
 
-def _untold(target: TargetRecord) -> Iterator[str]:
+def _untold(target: Target, sent: Headers) -> Iterator[str]:
     for loss in target.losses:
         yield f"not told to {target.label}: {loss.field}: {loss.why}"
-    if target.dropped:
-        yield f"headers not sent to {target.label}: {', '.join(target.dropped)}"
+    if dropped := target.dropped(sent):
+        yield f"headers not sent to {target.label}: {', '.join(dropped)}"

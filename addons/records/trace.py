@@ -14,13 +14,15 @@ from mitmproxy import http
 from pydantic import SecretStr
 
 from addons.mitm.messages import bytes_of, for_client, headers_of
-from addons.records.journal import Record, TargetRecord, cleaned, record_of
+from addons.records.journal import Record, cleaned, record_of
 from addons.secrets.redaction import Redactor
 from addons.upstream.encodings import beginning
 from protocols.model.call import Call
+from protocols.model.http import Headers
 from protocols.model.wirejson import dump, given
 from rewrite.catalog.routes import Rule
 from rewrite.records.trace import Asked, Body, answer_told, attempts_told, headers_told
+from rewrite.target.target import Target
 from rewrite.values.events import Summary
 
 LONGEST_BODY = 64 << 20
@@ -90,7 +92,7 @@ def _trace(record: Record, summary: Summary, now: datetime) -> Iterator[tuple[st
     yield "client", _client(record.flow)
     if record.rule not in (None, Rule()):
         yield "rule", _rule(record.rule)
-    yield "targets", [_target(target) for target in record.targets]
+    yield "targets", [_target(target, record.call.headers) for target in record.targets]
     yield "refused", dict(record.refused)
     yield "attempts", list(attempts_told(summary, [_asked(each, request) for each in record.targets]))
     yield "answer", answer_told(_as_given(summary))
@@ -140,19 +142,19 @@ def _rule(rule: Rule) -> Mapping[str, object]:
     )
 
 
-def _target(target: TargetRecord) -> Mapping[str, object]:
+def _target(target: Target, sent: Headers) -> Mapping[str, object]:
     return {
         "target": target.label,
-        "protocol": target.protocol,
+        "protocol": target.protocol.name,
         "losses": [{"field": loss.field, "why": loss.why} for loss in target.losses],
-        "headers_dropped": list(target.dropped),
+        "headers_dropped": target.dropped(sent),
     }
 
 
-def _asked(target: TargetRecord, request: http.Request) -> Asked:
+def _asked(target: Target, request: http.Request) -> Asked:
     rendered = target.rendered
     path = rendered.path if rendered else request.path
-    url = target.origin.url(bytes_of(path)) if target.origin else path
+    url = target.origin.url(bytes_of(path))
     return Asked(
         target.label, request.method, url, dump(rendered.body) if rendered and rendered.body else None
     )

@@ -14,8 +14,8 @@ from protocols.model.errors import Untranslatable
 from protocols.model.parts import BlockKind, StreamPart
 from protocols.model.progress import Progress
 from rewrite.continuation.splice import said_text
-from rewrite.target.leg import Leg
 from rewrite.target.reading import Reading
+from rewrite.target.target import Target
 from rewrite.translation.choices import choices_asked
 from rewrite.translation.sequence import Sequencer
 from rewrite.translation.translate import TranslatingEncoder
@@ -97,18 +97,17 @@ def line_of(reading: Reading, call: Call, editor: Editor) -> Line:
     return Line(progress, writer, encoder)
 
 
-def request(leg: Leg, call: Call, line: Line) -> Rendered | None:
-    """The request of `leg` with the answer so far, and the wish for its rest; None, for the same one as
+def request(target: Target, call: Call, line: Line) -> Rendered | None:
+    """The request of `target` with the answer so far, and the wish for its rest; None, for the same one as
     before, where nothing was said yet, nor a call lost. Half of a character is not sent, since no provider
     takes it."""
-    asked = leg.rendered or Rendered(call.target, call.body)
+    asked = target.rendered or Rendered(call.target, call.body)
     said = said_text(line.progress).encode("utf-8", "ignore").decode()
     wish = _wish(said, line.lost)
-    return (
-        replace(asked, body=editor_of(leg.protocol).continue_request(asked.body, said, wish))
-        if wish
-        else None
-    )
+    if not wish:
+        return None
+    body = editor_of(target.protocol).continue_request(asked.body, said, wish)
+    return replace(asked, body=body)
 
 
 def _wish(said: str, lost: str | None) -> str:
@@ -147,9 +146,9 @@ class Continuation:
             return current.settle()
         return self.line.progress if self.line else Progress()
 
-    def request(self, leg: Leg) -> Rendered | None:
-        """What `leg` is asked instead, if it is asked for a rest."""
-        return request(leg, self.call, self.line) if self.line else None
+    def request(self, target: Target) -> Rendered | None:
+        """What `target` is asked instead, if it is asked for a rest."""
+        return request(target, self.call, self.line) if self.line else None
 
     def told(self, words: str) -> str:
         """`words`, for the record, and how often it went on."""

@@ -17,8 +17,8 @@ from protocols.model.parts import (
 from protocols.model.segment import Segment
 from rewrite.continuation.continuation import Line
 from rewrite.continuation.splice import Splicer
-from rewrite.target.leg import Leg
 from rewrite.target.reading import Reading
+from rewrite.target.target import Target
 from rewrite.translation.block_order import Wishes
 from rewrite.translation.sequence import Sequencer
 from rewrite.translation.tool_names import ToolNames
@@ -69,20 +69,20 @@ class Rest(Reading):
         return self.spliced.splicer.added
 
 
-def rest(line: Line, leg: Leg, head: Head) -> Rest:
+def rest(line: Line, target: Target, head: Head) -> Rest:
     """The reading of an answer that begins with `head`. One that comes whole is told as a stream is."""
-    decoder, _ = leg.upstream(head)
-    spliced = SplicedDecoder(Recognising(decoder), leg, line)
+    decoder, _ = target.upstream(head)
+    spliced = SplicedDecoder(Recognising(decoder), target, line)
     calls = spliced.sequencer
-    return Rest(head, spliced, line, True, leg.translation, calls, progress=line.progress, spliced=spliced)
+    return Rest(head, spliced, line, True, target.translation, calls, progress=line.progress, spliced=spliced)
 
 
 class SplicedDecoder:
-    """Segments of the client's stream out of `inner`'s, a decoder of the protocol of `leg`."""
+    """Segments of the client's stream out of `inner`'s, a decoder of the protocol of `target`."""
 
-    def __init__(self, inner: Decoder, leg: Leg, line: Line) -> None:
-        self._inner, self._leg, self._line = inner, leg, line
-        self.sequencer = _sequencer(leg)
+    def __init__(self, inner: Decoder, target: Target, line: Line) -> None:
+        self._inner, self._target, self._line = inner, target, line
+        self.sequencer = _sequencer(target)
         self.splicer = Splicer(line.progress)
         self.rest = inner.rest
 
@@ -109,7 +109,7 @@ class SplicedDecoder:
         return replace(found, idle=idle, broken=segment.garbled)
 
     def _segment(self, sequenced: Sequence[StreamPart]) -> Segment:
-        parts = self.splicer.feed(self._leg.sealed(sequenced))
+        parts = self.splicer.feed(self._target.sealed(sequenced))
         if self.splicer.failed:
             parts = [*parts, *self.splicer.feed(self.sequencer.closing(()))]
         ends = any(isinstance(part, StreamEnd) for part in parts)
@@ -124,14 +124,14 @@ def _always(_: BlockStart) -> bool:
     return True
 
 
-def _sequencer(leg: Leg) -> Sequencer:
+def _sequencer(target: Target) -> Sequencer:
     """A tool call reaches the client whole or not at all, so that a cut in one can be gone on from."""
-    if leg.translation is not None:
-        return replace(leg.translation, hold_tool_calls=True).sequencer()
+    if target.translation is not None:
+        return replace(target.translation, hold_tool_calls=True).sequencer()
     wishes = Wishes(
         _OWN_NAMES.known_by_client,
         _always,
         _OWN_NAMES.unwrapped,
-        lambda number: f"call_{leg.call.id}_{number}",
+        lambda number: f"call_{target.call.id}_{number}",
     )
     return Sequencer(MessageStart("", ""), wishes, lambda error: error)

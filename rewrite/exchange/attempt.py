@@ -10,7 +10,7 @@ from rewrite.exchange.commit_gate import Gate
 from rewrite.exchange.timers import Silence
 from rewrite.policies import classify
 from rewrite.target.reading import Reading
-from rewrite.target.terms import Terms
+from rewrite.target.target import Target
 from rewrite.values.events import SetTimer, UpstreamClosed
 from rewrite.values.outcome import Rejected, Stalled, Unreachable
 from rewrite.values.timeouts import Timing
@@ -50,13 +50,13 @@ class Attempt:
         """Some of the body of an error."""
         self.error_body += data[: LONGEST_ERROR_BODY - len(self.error_body)]
 
-    def refused(self, closed: UpstreamClosed | None, terms: Terms, now: float) -> Rejected | Unreachable:
+    def refused(self, closed: UpstreamClosed | None, target: Target, now: float) -> Rejected | Unreachable:
         """What it came to without an answer: an error status with its body, or nothing at all."""
         head = self.head
         if head is None:
             return self._unreachable(closed)
         answer = WireResponse(head.status, head.headers, bytes(self.error_body), head.reason)
-        return classify.rejection(answer, terms.errors, now + terms.epoch)
+        return classify.rejection(answer, target.errors, now + target.terms.epoch)
 
     def _unreachable(self, closed: UpstreamClosed | None) -> Unreachable:
         sent = self.sent_at is not None

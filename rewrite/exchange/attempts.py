@@ -11,8 +11,7 @@ from rewrite.exchange import timers
 from rewrite.exchange.acquiring import next_wish
 from rewrite.exchange.attempt import Attempt
 from rewrite.policies import exhausted, fallback, following, retry
-from rewrite.target.leg import Leg
-from rewrite.target.terms import Terms
+from rewrite.target.target import Target
 from rewrite.values.decision import Ended, GiveUp, History, Retry
 from rewrite.values.events import (
     Acquire,
@@ -30,18 +29,18 @@ from rewrite.values.timer import Timer
 
 class Attempts:
     """`current`: the one that is under way, `wish`: the credential that it asks for; `ended`: those before
-    it; `terms`: those of the target that is asked, the one at `route`, counted from 0."""
+    it; `target`: the one that is asked, `terms`: what the call may do there, `route`: its index."""
 
     def __init__(
         self,
         call: Call,
         protocol: WireProtocol,
-        targets: Sequence[Terms],
-        latest: Callable[[Terms], float],
+        targets: Sequence[Target],
+        latest: Callable[[Target], float],
     ) -> None:
         """`targets` in the order in which they are asked; `latest`: when the client's patience is over."""
         self._call, self._protocol, self._targets, self._latest = call, protocol, targets, latest
-        self.route, self.terms = 0, targets[0]
+        self.route, self.target, self.terms = 0, targets[0], targets[0].terms
         self.ended: tuple[Ended, ...] = ()
         self._former: str | None = None
         self._turn_ends: float | None = None
@@ -52,14 +51,9 @@ class Attempts:
     # -- the one that is under way --------------------------------------------------------------------
 
     @property
-    def leg(self) -> Leg:
-        """How the target is asked and read."""
-        return self._leg(self.terms)
-
-    @property
     def latest(self) -> float:
         """When the patience of the client is over, at this target."""
-        return self._latest(self.terms)
+        return self._latest(self.target)
 
     def acquired(self, found: Acquired) -> None:
         self.current.credential, self.current.open = found.credential, True
@@ -96,12 +90,12 @@ class Attempts:
     @property
     def streams(self) -> bool:
         """Whether upstream is asked to stream."""
-        return self.leg.call.stream
+        return self.target.call.stream
 
     def refused(self, closed: UpstreamClosed | None, now: float) -> Rejected | Unreachable:
         """What the one that is under way came to without an answer; see `Attempt.refused`."""
-        said = self.current.refused(closed, self.terms, now)
-        told = self.leg.translation
+        said = self.current.refused(closed, self.target, now)
+        told = self.target.translation
         if told is None or not isinstance(said, Rejected) or said.answer is None:
             return said
         return replace(said, answer=told.error(said.answer))
@@ -140,7 +134,7 @@ class Attempts:
     def without_credential(self, none: NoneFree, now: float) -> Retry | GiveUp:
         """No credential is free. After a wait one that was rate-limited may be asked."""
         refused = self._given(none.refused) if none.refused else None
-        history, provider = self._history(self.ended), self.terms.provider
+        history, provider = self._history(self.ended), self.target.provider.name
         decision = exhausted.decide(history, provider, none.wait, none.paused, now, refused, none.keys)
         if isinstance(decision, Retry):
             self.wish = replace(self.wish, resting=frozenset())
@@ -210,11 +204,9 @@ class Attempts:
     def _go_to(self, route: int) -> None:
         if route == self.route:
             return
-        self.route, self.terms = route, self._targets[route]
+        self.route, self.target = route, self._targets[route]
+        self.terms = self.target.terms
         self._former = self._turn_ends = None
-
-    def _leg(self, terms: Terms) -> Leg:
-        return terms.leg or Leg(self._call, self._protocol)
 
     def _begin(self, number: int, latest: float, *, fresh: bool = False) -> None:
         self.current = Attempt(number, fresh, latest, stall=timers.Silence(self.terms.timing.stall))

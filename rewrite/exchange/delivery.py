@@ -12,7 +12,7 @@ from rewrite.exchange.attempts import Attempts
 from rewrite.exchange.timers import Silence
 from rewrite.exchange.waiting import waiting
 from rewrite.target.reading import Reading
-from rewrite.target.terms import Terms
+from rewrite.target.target import Target
 from rewrite.values.events import CALL, Command, SendData, SetTimer, Summary
 from rewrite.values.timeouts import Timing
 from rewrite.values.timer import Timer
@@ -47,9 +47,9 @@ class Delivery:
         self._beat = protocol.encoder(call).heartbeat()
         self._silence = Silence(timing.heartbeat if self._beat else 0.0)
 
-    def latest(self, terms: Terms) -> float:
+    def latest(self, target: Target) -> float:
         """When the patience is over of a client that has nothing yet."""
-        return self.began + self.waiting.patience(terms.timing.patience)
+        return self.began + self.waiting.patience(target.terms.timing.patience)
 
     def start(self) -> Iterator[Command]:
         if self._hold:

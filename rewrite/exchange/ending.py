@@ -8,7 +8,7 @@ from protocols.model.parts import StreamError, StreamPart
 from protocols.model.progress import Progress
 from rewrite.policies import classify, truncation
 from rewrite.policies.stream_end import Complete, Cut, Empty, Failed, Verdict
-from rewrite.target.terms import Terms
+from rewrite.target.target import Target
 from rewrite.translation import repair
 from rewrite.translation.error_kinds import message_of
 from rewrite.values.decision import Continue, Fail, Repair
@@ -29,7 +29,7 @@ def ending(
     found: Verdict,
     progress: Progress,
     otherwise: Outcome,
-    terms: Terms,
+    target: Target,
     *,
     streamed: bool,
     can_go_on: bool = False,
@@ -41,12 +41,12 @@ def ending(
     """
     match found:
         case Failed(error=error):
-            return errored(error, terms.errors)
+            return errored(error, target.errors)
         case Complete():
             return Ending(Completed(), "completed", parts=repair.formality(progress) if streamed else ())
         case Cut() | Empty():
             words = describe(otherwise)
-            decision = truncation.decide(found, words, terms, can_go_on=can_go_on)
+            decision = truncation.decide(found, words, target, can_go_on=can_go_on)
             return decision if isinstance(decision, Continue) else _closed(decision, progress, otherwise)
         case _:
             assert_never(found)

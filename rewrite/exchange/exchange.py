@@ -34,7 +34,7 @@ from rewrite.exchange.uncommitted import Whole, misfit, partial, refusal
 from rewrite.policies import classify
 from rewrite.policies.stream_end import Cut, Empty, verdict
 from rewrite.target.reading import FRAME_COST, NO_END, Reading
-from rewrite.target.terms import Terms
+from rewrite.target.target import Target
 from rewrite.translation import repair
 from rewrite.translation.choices import choices_asked
 from rewrite.values.decision import GiveUp, Retry
@@ -77,15 +77,13 @@ _OF_THE_CALL = (Start, ClientDrained, ClientGone)
 class Exchange:
     """`handle` is the whole interface; after the end of the call it answers every event with nothing."""
 
-    def __init__(
-        self, call: Call, protocol: WireProtocol, terms: Terms, now: float, others: Sequence[Terms] = ()
-    ) -> None:
-        """`terms` are those of the first target, `others` those of the targets to fall back on, in order."""
+    def __init__(self, call: Call, protocol: WireProtocol, targets: Sequence[Target], now: float) -> None:
+        """`targets` in the order in which they are asked, at least one."""
         self._call, self._protocol = call, protocol
         self._now = now
-        self._delivery = Delivery(call, protocol, terms.timing, now)
+        self._delivery = Delivery(call, protocol, targets[0].terms.timing, now)
         self._waiting = self._delivery.waiting
-        self._attempts = Attempts(call, protocol, (terms, *others), self._delivery.latest)
+        self._attempts = Attempts(call, protocol, targets, self._delivery.latest)
         self._going_on = Continuation(call, protocol)
         self._generates = call.operation is Operation.GENERATE
         self._done = self._hold_over = False
@@ -142,7 +140,7 @@ class Exchange:
     def _acquired(self, found: Acquired) -> None:
         self._attempts.acquired(found)
         attempt = self._attempt
-        attempt.instead = self._going_on.request(self._attempts.leg)
+        attempt.instead = self._going_on.request(self._attempts.target)
         self._out.append(OpenUpstream(attempt.number, attempt.fresh, attempt.instead))
 
     def _none_free(self, none: NoneFree) -> None:
@@ -163,16 +161,16 @@ class Exchange:
 
     def _headers(self, head: Head) -> None:
         self._out += self._attempts.sent(self._now)
-        attempt, leg, line = self._attempt, self._attempts.leg, self._going_on.line
+        attempt, target, line = self._attempt, self._attempts.target, self._going_on.line
         attempt.head = head
         if not 200 <= head.status < 300:
             return
         if line is not None:
-            attempt.reading = rest(line, leg, head)
+            attempt.reading = rest(line, target, head)
             attempt.stall.since = self._now
             self._out += attempt.watch(self._now) if self._attempts.streams else ()
             return
-        current = attempt.reading = leg.reading(head)
+        current = attempt.reading = target.reading(head)
         if self._attempts.streams and not (current.streamed or current.gathering):
             response = self._attempts.terms.timing.response  # it has no first token
             self._out += attempt.arm(Timer.RESPONSE, response, self._now)
@@ -242,7 +240,7 @@ class Exchange:
         terms = self._attempts.terms
         for position, segment in enumerate(segments):
             if error := current.hold(segment):
-                rejected = classify.in_band(error, terms.errors)
+                rejected = classify.in_band(error, self._attempts.target.errors)
                 self._fail(replace(rejected, answer=current.refusal(error, rejected.status)))
                 return True
             verdict = self._attempt.gate.judge(current, terms.timing, self._now)
@@ -290,7 +288,7 @@ class Exchange:
         """An error in a form that the client's SDKs ignore is followed by the one that they raise on."""
         error = current.settle().error
         if error and not error.native:
-            self._finish(current.encoder, errored(error, self._attempts.terms.errors, repair.raising(error)))
+            self._finish(current.encoder, errored(error, self._attempts.target.errors, repair.raising(error)))
 
     # -- it ends --------------------------------------------------------------------------------------
 
@@ -320,17 +318,17 @@ class Exchange:
             self._pass_on(current, current.eof())
         if self._done:
             return
-        progress, terms = current.settle(), self._attempts.terms
+        progress, target = current.settle(), self._attempts.target
         if isinstance(current, Rest) and current.failed:
-            otherwise = classify.in_band(current.failed, terms.errors)
+            otherwise = classify.in_band(current.failed, target.errors)
         if not clean:
             progress.expect(choices_asked(self._call))
         end = verdict(progress)
         # What can be gone on with is read off the whole prompt: only a cut asks.
         more = isinstance(end, Cut | Empty) and self._going_on.possible(
-            progress, terms.continuations, current
+            progress, target.terms.continuations, current
         )
-        found = ending(end, progress, otherwise, terms, streamed=current.streamed, can_go_on=more)
+        found = ending(end, progress, otherwise, target, streamed=current.streamed, can_go_on=more)
         if isinstance(found, Ending):
             self._finish(current.encoder, found, current.left_out)
         else:
@@ -361,17 +359,17 @@ class Exchange:
 
     def _rest_failed(self, outcome: Outcome) -> None:
         """A continuation came to nothing: another one, or the end of what there is."""
-        line, terms = self._going_on.line, self._attempts.terms
+        line, target = self._going_on.line, self._attempts.target
         assert line is not None
         delay = self._attempts.rest_delayed(self._now) if is_away(outcome) else None
         if delay is not None:
             self._ask_for_the_rest(delay)
             return
-        more = self._going_on.possible(self._progress(), terms.continuations, None)
+        more = self._going_on.possible(self._progress(), target.terms.continuations, None)
         if more and (self._attempts.has_next or not blames_the_request(outcome)):
             self._go_on(outcome)
             return
-        found = ending(verdict(line.progress), line.progress, outcome, terms, streamed=True)
+        found = ending(verdict(line.progress), line.progress, outcome, target, streamed=True)
         assert isinstance(found, Ending)
         self._finish(line, found)
 

@@ -9,20 +9,20 @@ it, or has seen nothing of it because calls are held until they are whole.
 
 from protocols.model.parts import BlockKind
 from rewrite.policies.stream_end import Cut, Empty
-from rewrite.target.terms import Terms
+from rewrite.target.target import Target, Terms
 from rewrite.values.decision import Continue, Fail, Repair
 from rewrite.values.timeouts import OnTruncation
 
 
-def decide(cut: Cut | Empty, cause: str, terms: Terms, *, can_go_on: bool) -> Repair | Fail | Continue:
+def decide(cut: Cut | Empty, cause: str, target: Target, *, can_go_on: bool) -> Repair | Fail | Continue:
     """`cause` in words, for the message of an in-band error; `can_go_on`: a continuation is possible."""
-    mode = _mode(cut, terms)
+    mode = _mode(cut, target.terms)
     if mode is OnTruncation.CONTINUE and can_go_on:
         return Continue()
     in_call = isinstance(cut, Cut) and cut.place is BlockKind.TOOL
     if isinstance(cut, Empty) or mode is OnTruncation.ERROR:
         return Fail(_message(cut, cause))
-    if in_call and not terms.no_half_calls and mode is not OnTruncation.REPAIR:
+    if in_call and not target.no_half_calls and mode is not OnTruncation.REPAIR:
         return Fail(_message(cut, cause))
     return Repair()
 

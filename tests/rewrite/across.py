@@ -8,10 +8,10 @@ from protocols.model.call import Call
 from protocols.model.http import Head
 from protocols.model.parts import BlockKind, FinishReason
 from protocols.model.progress import Progress
-from rewrite.exchange.exchange import Exchange
 from rewrite.values.events import Start, UpstreamClosed, UpstreamData, UpstreamSent, UpstreamStarted
-from tests.rewrite.asks import REGISTRY, ask, leg, with_usage
+from tests.rewrite.asks import REGISTRY, ask, target_at, with_usage
 from tests.rewrite.replay import ONCE, Replay, chunked
+from tests.rewrite.scenes import exchange_of
 
 ODD = 997
 """Bytes in a piece: a prime, so that pieces end anywhere."""
@@ -75,8 +75,8 @@ def answered(
     """`data` of a provider that speaks `upstream`, as a client of `client` gets it: it comes in pieces of
     `size` bytes and ends as `cause` says. `call`: what the client asked, if not for a greeting."""
     asked = call or with_usage(ask(client, stream=stream))
-    terms = replace(ONCE, leg=leg(asked, upstream))
-    running = Replay(Exchange(asked, REGISTRY[client], terms, 0.0))
+    terms = replace(target_at(asked, upstream), terms=ONCE)
+    running = Replay(exchange_of(asked, REGISTRY[client], terms))
     for event in (Start(), UpstreamSent(1), UpstreamStarted(1, head)):
         running.feed(event)
     for piece in chunked(data, size):

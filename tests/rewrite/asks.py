@@ -1,16 +1,21 @@
 """Small requests of every protocol's clients, and calls of them that go to a provider of another one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from protocols.base import WireProtocol
 from protocols.model.call import Call, Operation, Reply
 from protocols.model.http import WireRequest
+from protocols.model.origin import parsed
 from protocols.model.wirejson import dump
 from protocols.registry import discover
+from rewrite.adapters.base import Adapter
 from rewrite.catalog.providers import Provider
 from rewrite.catalog.routes import Route
-from rewrite.target.leg import Leg, Wanted, leg_of
+from rewrite.target.making import Wanted, target_of
+from rewrite.target.target import Target, Terms
+from tests.rewrite.scenes import FACTS, TERMS
 
 REGISTRY = discover()
 REPLY = Reply("rot0123456789abcdef", "asked", 1_700_000_000)
@@ -40,13 +45,20 @@ def ask(protocol: str, *, stream: bool = True, **more: object) -> Call:
 
 
 def route(protocol: str, model: str = "other", provider: str = "elsewhere") -> Route:
-    facts = Provider(provider, "https://elsewhere.example", (), (protocol,))
+    facts = Provider(provider, "https://elsewhere.example", (), (protocol,), errors=FACTS)
     return Route(facts, protocol, model, meant=False)
 
 
-def leg(call: Call, to: str, provider: str = "elsewhere") -> Leg:
+def wanted(to: Route, adapters: Sequence[Adapter] = (), reply: Reply = REPLY, **fields: Any) -> Wanted:
+    """How a call goes to the provider of `to`."""
+    origin = parsed(to.provider.base_url)
+    return Wanted(to, origin, fields.pop("terms", TERMS), adapters, reply, **fields)
+
+
+def target_at(call: Call, to: str, provider: str = "elsewhere", terms: Terms = TERMS) -> Target:
     """`call` on its way to a provider that speaks `to`."""
-    return leg_of(call, REGISTRY[call.protocol], Wanted(route(to, provider=provider), (), REPLY), REGISTRY)
+    asked = wanted(route(to, provider=provider), terms=terms)
+    return target_of(call, REGISTRY[call.protocol], asked, REGISTRY)
 
 
 def protocol(name: str) -> WireProtocol:

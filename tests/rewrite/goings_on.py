@@ -7,7 +7,6 @@ from protocols.base import WireProtocol
 from protocols.model.call import Call, Rendered
 from protocols.model.http import Head, WireResponse
 from rewrite.exchange.exchange import Exchange
-from rewrite.target.terms import Terms
 from rewrite.values.events import (
     Acquire,
     Acquired,
@@ -26,6 +25,7 @@ from rewrite.values.events import (
     UpstreamStarted,
 )
 from tests.contract import SSE
+from tests.rewrite.scenes import Spec, exchange_of
 
 CUT = "the connection was reset"
 
@@ -95,9 +95,9 @@ class Going:
 
 
 def going(
-    call: Call, protocol: WireProtocol, terms: Terms, answers: Sequence[Answer], others: Sequence[Terms] = ()
+    call: Call, protocol: WireProtocol, terms: Spec, answers: Sequence[Answer], others: Sequence[Spec] = ()
 ) -> Going:
-    return Going(Exchange(call, protocol, terms, 0.0, others), answers).run()
+    return Going(exchange_of(call, protocol, terms, *others), answers).run()
 
 
 def asked_of(rendered: Rendered | None) -> Mapping[str, object]:

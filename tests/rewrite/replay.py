@@ -7,8 +7,7 @@ from protocols.base import WireProtocol
 from protocols.model.call import Call
 from protocols.model.http import Head
 from rewrite.exchange.exchange import Exchange
-from rewrite.target.leg import Leg
-from rewrite.target.terms import Terms
+from rewrite.target.target import Target, Terms
 from rewrite.values.events import (
     Acquire,
     Acquired,
@@ -27,7 +26,7 @@ from rewrite.values.events import (
 )
 from rewrite.values.timeouts import Limits, OnTruncation
 from tests.contract import SSE
-from tests.rewrite.scenes import TERMS
+from tests.rewrite.scenes import TERMS, Spec, exchange_of, own
 from tests.rewrite.scenes import call as a_call
 
 ONCE = replace(TERMS, limits=Limits(max_attempts=1), pooled=False)
@@ -81,12 +80,12 @@ def replay(
     *,
     head: Head = SSE,
     stream: bool = True,
-    terms: Terms = ONCE,
+    terms: Spec = ONCE,
     call: Call | None = None,
 ) -> Replay:
     """One attempt whose answer comes in `pieces` and ends as `cause` says."""
     asked = call or a_call(protocol, stream=stream)
-    running = Replay(Exchange(asked, protocol, terms, 0.0))
+    running = Replay(exchange_of(asked, protocol, terms))
     running.feed(Start())
     for event in (UpstreamSent(1), UpstreamStarted(1, head)):
         running.feed(event)
@@ -100,9 +99,9 @@ def mode(on_truncation: OnTruncation, *, discards: bool = False) -> Terms:
     return replace(ONCE, on_truncation=on_truncation, discards_cut_calls=discards)
 
 
-def holding(protocol: WireProtocol, call: Call | None = None, terms: Terms = ONCE) -> Terms:
+def holding(protocol: WireProtocol, call: Call | None = None, terms: Terms = ONCE) -> Target:
     """Tool calls reach the client whole or not at all."""
-    return replace(terms, leg=Leg(call or a_call(protocol), protocol, hold_tool_calls=True))
+    return own(call or a_call(protocol), protocol, terms, hold_tool_calls=True)
 
 
 def chunked(data: bytes, size: int) -> list[bytes]:

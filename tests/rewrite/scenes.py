@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from typing import Any
 
 from protocols import anthropic_messages, openai_chat
 from protocols.base import WireProtocol
 from protocols.model.call import Call, Operation
 from protocols.model.http import Head
+from protocols.model.origin import parsed
 from protocols.model.wirejson import dump
+from rewrite.catalog.providers import Provider
+from rewrite.catalog.routes import Route
 from rewrite.exchange.exchange import Exchange
-from rewrite.target.terms import Terms
+from rewrite.target.target import Target, Terms
 from rewrite.values.events import (
     Acquire,
     Acquired,
@@ -46,7 +50,11 @@ FACTS = ErrorFacts(
     },
     phrases=[("invalid `signature`", Kind.BINDING), ("credit balance", Kind.QUOTA)],
 )
-TERMS = Terms("vendor", QUIET, Limits(), FACTS)
+TERMS = Terms(QUIET, Limits())
+VENDOR = Provider("vendor", "https://vendor.example", (), ("openai_chat",), errors=FACTS)
+
+type Spec = Terms | Target
+"""What a test says of a target. Terms alone: of the provider that the client called, asked as it asked."""
 SSE = Head(200, (("content-type", "text/event-stream; charset=utf-8"),))
 JSON = Head(200, (("content-type", "application/json"),))
 HTML = Head(200, (("content-type", "text/html"),))
@@ -58,19 +66,49 @@ def call(protocol: WireProtocol = CHAT, *, stream: bool = True) -> Call:
 
 def play(
     one: Call | None = None,
-    terms: Terms = TERMS,
-    *others: Terms,
+    terms: Spec = TERMS,
+    *others: Spec,
     protocol: WireProtocol = CHAT,
     **timing: float,
 ) -> Playbook:
     """A conversation at its beginning; `others` are targets to fall back on, `timing` turns timers on."""
-    first, *rest = (timed(each, **timing) for each in (terms, *others))
-    return Playbook(Exchange(one or call(protocol), protocol, first, 0.0, rest))
+    specs = [_timed(each, **timing) for each in (terms, *others)]
+    return Playbook(exchange_of(one or call(protocol), protocol, *specs))
 
 
 def timed(terms: Terms, **timing: float) -> Terms:
-    values = asdict(terms.timing) | timing
-    return replace(terms, timing=Timing(**values))
+    return replace(terms, timing=Timing(**asdict(terms.timing) | timing))
+
+
+def _timed(spec: Spec, **timing: float) -> Spec:
+    if isinstance(spec, Target):
+        return replace(spec, terms=timed(spec.terms, **timing))
+    return timed(spec, **timing)
+
+
+def own(
+    one: Call | None = None,
+    protocol: WireProtocol = CHAT,
+    terms: Terms = TERMS,
+    *,
+    provider: Provider = VENDOR,
+    meant: bool = True,
+    **fields: Any,
+) -> Target:
+    """A provider that is asked as the client asked but for `fields`; the one that it called, if `meant`."""
+    one = one or call(protocol)
+    route = Route(provider, protocol.name, one.model, meant)
+    return Target(route, one, protocol, parsed(provider.base_url), terms, **fields)
+
+
+def targets(one: Call, protocol: WireProtocol, *specs: Spec) -> list[Target]:
+    made = (spec if isinstance(spec, Target) else own(one, protocol, spec) for spec in specs)
+    return [replace(each, index=index) for index, each in enumerate(made)]
+
+
+def exchange_of(one: Call, protocol: WireProtocol, *specs: Spec, now: float = 0.0) -> Exchange:
+    """A call that is asked at `specs`, one after another."""
+    return Exchange(one, protocol, targets(one, protocol, *specs), now)
 
 
 def opened(playbook: Playbook, credential: str = "a", head: Head = SSE) -> Playbook:

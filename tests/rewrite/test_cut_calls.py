@@ -11,13 +11,12 @@ from protocols.model.parts import FinishReason
 from protocols.model.wirejson import dump
 from protocols.openai_chat import PROTOCOL as CHAT
 from protocols.openai_responses import PROTOCOL as RESPONSES
-from rewrite.target.leg import Leg
 from rewrite.target.streaming_mode import Turned
 from tests.contract import JSON, SSE, parts, progress, samples
 from tests.rewrite.across import Told, answered, told
 from tests.rewrite.asks import ROLES
 from tests.rewrite.replay import ONCE, holding, replay
-from tests.rewrite.scenes import call
+from tests.rewrite.scenes import call, own
 from tests.rewrite.test_tool_arguments import chunk, heard, tool
 
 EVERYONE = (*ROLES, "ollama_chat")
@@ -97,20 +96,20 @@ def test_a_held_call_that_ends_for_want_of_room_beside_another_word(native: str)
 @pytest.mark.parametrize(("finish", "native"), [("tool_calls", "max_tokens"), ("tool_calls", "tool_calls")])
 def test_a_stream_that_is_put_together(finish: str, native: str) -> None:
     asked = call(CHAT, stream=False)
-    leg = Leg(CHAT.editor.with_stream(asked, True), CHAT, turned=Turned(asked, CHAT, Reply("r", "m", 0)))
-    got = replay(CHAT, [natively(finish, native)], terms=replace(ONCE, leg=leg), call=asked)
+    target = own(CHAT.editor.with_stream(asked, True), CHAT, turned=Turned(asked, CHAT, Reply("r", "m", 0)))
+    got = replay(CHAT, [natively(finish, native)], terms=replace(target, terms=ONCE), call=asked)
     (choice,) = json.loads(got.body)["choices"]
     assert (choice["finish_reason"], choice["message"].get("tool_calls")) == ("length", None)
 
 
 def test_a_response_that_is_put_together() -> None:
     asked = call(RESPONSES, stream=False)
-    leg = Leg(
+    target = own(
         RESPONSES.editor.with_stream(asked, True),
         RESPONSES,
         turned=Turned(asked, RESPONSES, Reply("r", "m", 0)),
     )
-    got = replay(RESPONSES, [LLAMA_CPP.data], terms=replace(ONCE, leg=leg), call=asked)
+    got = replay(RESPONSES, [LLAMA_CPP.data], terms=replace(target, terms=ONCE), call=asked)
     body = json.loads(got.body)
     assert (body["status"], [item["type"] for item in body["output"]]) == ("incomplete", ["message"])
 

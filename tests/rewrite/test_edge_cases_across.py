@@ -11,11 +11,11 @@ from protocols.model.call import Operation
 from protocols.model.http import WireRequest
 from protocols.model.parts import BlockKind, FinishReason, Usage
 from protocols.model.wirejson import dump
-from rewrite.target.leg import Wanted, leg_of
+from rewrite.target.making import target_of
 from tests import oracle
 from tests.rewrite import edges
 from tests.rewrite.across import Told, answered, read, told
-from tests.rewrite.asks import REGISTRY, REPLY, ask, route
+from tests.rewrite.asks import REGISTRY, REPLY, ask, route, wanted
 from tests.rewrite.edges import GEMINI_STOP, NDJSON, gemini
 from tests.rewrite.replay import Replay
 from tests.rewrite.scenes import (
@@ -210,8 +210,8 @@ def test_case_14_azure_preamble(client: str) -> None:
     """The preamble is no first token; the model is that of the first chunk which names one."""
     assert got(client, CHAT, edges.AZURE).head.status == 502
     assert heard(client, CHAT, edges.AZURE + edges.FINISH_WITHOUT_DONE + DONE) == SAID
-    wanted = Wanted(route(CHAT), (), replace(REPLY, model=""))
-    reading = leg_of(ask(client), REGISTRY[client], wanted, REGISTRY).reading(SSE)
+    want = wanted(route(CHAT), (), replace(REPLY, model=""))
+    reading = target_of(ask(client), REGISTRY[client], want, REGISTRY).reading(SSE)
     data = reading.encoder.encode(list(reading.feed(edges.AZURE + ROLE + says("Hi"))))
     head = read(client, data, SSE).head
     assert head is not None

@@ -13,7 +13,7 @@ from protocols.model.wirejson import dump, load_object
 from protocols.shared.signatures import MARK, Returning
 from tests.rewrite import edges
 from tests.rewrite.across import answered, read, told
-from tests.rewrite.asks import REGISTRY, ask, leg
+from tests.rewrite.asks import REGISTRY, ask, target_at
 from tests.rewrite.edges import gemini
 from tests.rewrite.scenes import DONE, JSON, ROLE, SSE, chunk, finishes, says
 
@@ -47,7 +47,7 @@ def candidate(*parts: object) -> bytes:
 def sent_back(client: str, upstream: str, answer: bytes, provider: str) -> Any:
     """What `provider` is told of the answer of `elsewhere`, when the client goes on."""
     body = load_object(answered(client, upstream, answer, JSON, stream=False).body)
-    rendered = leg(ask(client, **KEPT[client](body)), upstream, provider=provider).rendered
+    rendered = target_at(ask(client, **KEPT[client](body)), upstream, provider=provider).rendered
     assert rendered is not None
     turns: Any = rendered.body["contents" if upstream == GEMINI else "messages"]
     _, turn, _ = turns
@@ -85,7 +85,7 @@ def test_case_09_unsigned_thinking_is_marked_and_never_sent_on(upstream: str, en
         **kept,
     }
     for to in (CHAT, RESPONSES, GEMINI):
-        rendered = leg(call, to).rendered
+        rendered = target_at(call, to).rendered
         assert rendered is not None
         assert mark not in dump(rendered.body)
 

@@ -9,7 +9,6 @@ from protocols.anthropic_messages.signatures import CUT
 from protocols.base import WireProtocol, editor_of
 from protocols.model.parts import Usage
 from protocols.shared.signatures import Returning
-from rewrite.exchange.exchange import Exchange
 from rewrite.values.events import Start, UpstreamClosed, UpstreamData, UpstreamSent, UpstreamStarted
 from rewrite.values.timeouts import OnTruncation
 from tests.rewrite.asks import ask, with_usage
@@ -71,6 +70,7 @@ from tests.rewrite.scenes import (
     SSE,
     delta,
     error_chunk,
+    exchange_of,
     length,
     message_error,
     says,
@@ -112,7 +112,7 @@ def test_case_03_stop_on_every_chunk() -> None:
 
 def test_case_04_cut_between_finish_and_usage() -> None:
     """The usage that was asked for never came: the answer is whole, and is not said to be cut."""
-    passed = Replay(Exchange(with_usage(ask("openai_chat")), CHAT, ONCE, 0.0))
+    passed = Replay(exchange_of(with_usage(ask("openai_chat")), CHAT, ONCE))
     for step in (Start(), UpstreamSent(1), UpstreamStarted(1, SSE)):
         passed.feed(step)
     passed.feed(UpstreamData(1, FINISH_WITHOUT_DONE))

@@ -19,12 +19,13 @@ from protocols.model.parts import BlockKind, FinishReason
 from protocols.model.progress import Progress
 from protocols.model.wirejson import dump, load_object
 from rewrite.adapters.frames import frame_of
-from rewrite.target.leg import Leg
 from rewrite.target.streaming_mode import Turned
+from rewrite.target.target import Target
 from tests.contract import FRAMINGS, PROTOCOLS, Sample, progress, samples
 from tests.oracle import NAMED, OTHER_NAMES
 from tests.rewrite.across import answered, read
 from tests.rewrite.replay import ONCE, Replay, holding, replay
+from tests.rewrite.scenes import own
 
 CLIENTS = [protocol.name for protocol in PROTOCOLS]
 SMALL = 8_000
@@ -143,11 +144,11 @@ def frames_of(sample: Sample) -> list[bytes]:
 # -- who reads it -----------------------------------------------------------------------------------------
 
 
-def gathering(sample: Sample) -> tuple[Call, Leg]:
+def gathering(sample: Sample) -> tuple[Call, Target]:
     asked = replace(sample.call, stream=False, body={"model": "m"})
     upstream = replace(sample.call, body={"model": "m"})
     turned = Turned(asked, sample.protocol, Reply("r", "m", 0))
-    return asked, Leg(upstream, sample.protocol, turned=turned)
+    return asked, own(upstream, sample.protocol, turned=turned)
 
 
 def readers(sample: Sample, data: bytes, client: str, *, cause: str | None) -> Iterator[tuple[str, Replay]]:
@@ -157,10 +158,10 @@ def readers(sample: Sample, data: bytes, client: str, *, cause: str | None) -> I
     if sample.framing.stream:
         terms = holding(protocol, sample.call)
         yield protocol.name, replay(protocol, [data], cause, head=head, call=sample.call, terms=terms)
-        asked, leg = gathering(sample)
+        asked, target = gathering(sample)
         yield (
             protocol.name,
-            replay(protocol, [data], cause, head=head, call=asked, terms=replace(ONCE, leg=leg)),
+            replay(protocol, [data], cause, head=head, call=asked, terms=replace(target, terms=ONCE)),
         )
     if client != protocol.name and not sample.array:
         for stream in (True, False):

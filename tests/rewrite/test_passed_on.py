@@ -12,12 +12,14 @@ from protocols.model.wirejson import dump
 from protocols.registry import Registry, discover
 from rewrite.catalog.providers import Provider
 from rewrite.catalog.routes import Route
-from rewrite.target.leg import Leg, Wanted, leg_of
-from rewrite.target.terms import Terms
+from rewrite.target.making import Wanted, target_of
+from rewrite.target.target import Target
 from rewrite.values.timeouts import OnTruncation
 from tests.pigeon import PROTOCOL
 from tests.rewrite.asks import ask
+from tests.rewrite.asks import wanted as how
 from tests.rewrite.replay import ONCE, Replay, replay
+from tests.rewrite.scenes import Spec
 
 REGISTRY = Registry([*discover(), PROTOCOL])
 LINES = Head(200, (("content-type", "application/x-pigeon"),))
@@ -34,28 +36,28 @@ def call(body: bytes = BODY) -> Call:
 def wanted(protocol: str = "pigeon", model: str = "m", *, meant: bool = True, path: str = "") -> Wanted:
     paths = {protocol: path} if path else {}
     provider = Provider("loft", "https://loft.example", ("loft.example",), (protocol,), paths=paths)
-    return Wanted(Route(provider, protocol, model, meant), (), Reply("rot1", "m", 0))
+    return how(Route(provider, protocol, model, meant), (), Reply("rot1", "m", 0))
 
 
-def leg(want: Wanted, asked: Call | None = None) -> Leg:
-    return leg_of(asked or call(), PROTOCOL, want, REGISTRY)
+def target(want: Wanted, asked: Call | None = None) -> Target:
+    return target_of(asked or call(), PROTOCOL, want, REGISTRY)
 
 
-def passed(answer: bytes, terms: Terms = ONCE) -> Replay:
+def passed(answer: bytes, terms: Spec = ONCE) -> Replay:
     return replay(PROTOCOL, [answer], head=LINES, terms=terms, call=call())
 
 
 def test_its_calls_and_answers_pass_byte_for_byte() -> None:
-    assert leg(wanted()).rendered is None
-    assert leg(wanted()).untouched
+    assert target(wanted()).rendered is None
+    assert target(wanted()).untouched
     got = passed(TEXT + END)
     assert (got.head, got.body, got.summary.end) == (LINES, TEXT + END, "completed")
 
 
 @pytest.mark.parametrize("mode", OnTruncation)
 def test_an_answer_that_is_cut_ends_as_length_or_an_error_and_is_not_continued(mode: OnTruncation) -> None:
-    terms = replace(ONCE, on_truncation=mode, leg=leg(wanted()), continuations=3)
-    got = passed(TEXT, terms)
+    terms = replace(ONCE, on_truncation=mode, continuations=3)
+    got = passed(TEXT, replace(target(wanted()), terms=terms))
     end = b'{"error":' if mode is OnTruncation.ERROR else b'{"end":"length"}\n'
     assert got.attempts == 1
     assert got.body.startswith(TEXT + end)
@@ -68,7 +70,7 @@ def test_an_error_of_ours_is_in_its_words() -> None:
 
 
 def test_no_tool_call_is_held_back() -> None:
-    found = leg(replace(wanted(), hold_tool_calls=True))
+    found = target(replace(wanted(), hold_tool_calls=True))
     assert not found.hold_tool_calls
     assert found.untouched
 
@@ -78,12 +80,12 @@ def test_it_is_asked_as_its_client_asked(streams: bool) -> None:
     body = dump({"model": "m", "whole": streams})
     want = replace(wanted(), force_stream=True)
     provider = replace(want.route.provider, streams=streams)
-    found = leg(replace(want, route=replace(want.route, provider=provider)), call(body))
+    found = target(replace(want, route=replace(want.route, provider=provider)), call(body))
     assert (found.rendered, found.turned, found.call.stream) == (None, None, not streams)
 
 
 def test_it_goes_to_another_provider_as_it_is() -> None:
-    found = leg(replace(wanted(meant=False), sealed=True), call(SEALED))
+    found = target(replace(wanted(meant=False), sealed=True), call(SEALED))
     assert found.rendered
     assert (found.rendered.path, dump(found.rendered.body)) == ("/coo", SEALED)
     assert found.untouched
@@ -94,12 +96,12 @@ def test_it_goes_to_another_provider_as_it_is() -> None:
 )
 def test_it_goes_to_no_other_model_nor_path(want: Wanted) -> None:
     with pytest.raises(Untranslatable, match="requests of pigeon are passed on as they are"):
-        leg(want)
+        target(want)
 
 
 def test_it_is_not_translated() -> None:
     with pytest.raises(Untranslatable, match="pigeon is passed on as it is, and not translated"):
-        leg(wanted("openai_chat", meant=False))
+        target(wanted("openai_chat", meant=False))
     chat = ask("openai_chat")
     with pytest.raises(Untranslatable, match="pigeon is passed on as it is, and not translated"):
-        leg_of(chat, REGISTRY["openai_chat"], wanted(meant=False), REGISTRY)
+        target_of(chat, REGISTRY["openai_chat"], wanted(meant=False), REGISTRY)

@@ -14,8 +14,9 @@ from protocols.base import WireProtocol
 from protocols.model.call import Call
 from protocols.model.wirejson import JsonObject, dump, load_object
 from protocols.shared.signatures import IN_PLACE, MARK, Returning, unwrapped, wrapped_by
-from rewrite.target.leg import Leg, Wanted, leg_of
-from tests.rewrite.asks import REGISTRY, REPLY, ask, route
+from rewrite.target.making import target_of
+from rewrite.target.target import Target
+from tests.rewrite.asks import REGISTRY, REPLY, ask, route, wanted
 from tests.rewrite.scenes import JSON, SSE
 
 SEAL = "c2VhbGVkLXNlYWxlZA=="
@@ -135,9 +136,9 @@ CASES: Mapping[str, Case] = {
 cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 
 
-def leg(call: Call, provider: str = "elsewhere", *, meant: bool = False) -> Leg:
+def target(call: Call, provider: str = "elsewhere", *, meant: bool = False) -> Target:
     where = replace(route(call.protocol, "asked", provider), meant=meant)
-    return leg_of(call, protocol(call), Wanted(where, (), REPLY, sealed=True), REGISTRY)
+    return target_of(call, protocol(call), wanted(where, (), REPLY, sealed=True), REGISTRY)
 
 
 def protocol(call: Call) -> WireProtocol:
@@ -146,14 +147,14 @@ def protocol(call: Call) -> WireProtocol:
 
 def got(case: Case) -> Any:
     """The whole answer of `elsewhere`, as the client gets it."""
-    one = leg(ask(case.protocol, stream=False))
+    one = target(ask(case.protocol, stream=False))
     reading = one.reading(JSON)
     reading.feed(dump(case.answer))
     (segment,) = reading.eof()
     return load_object(segment.raw)
 
 
-def sent(one: Leg, fields: Sequence[str]) -> JsonObject:
+def sent(one: Target, fields: Sequence[str]) -> JsonObject:
     body = one.rendered.body if one.rendered else one.call.body
     return {name: body[name] for name in fields}
 
@@ -163,7 +164,7 @@ def test_it_comes_in_a_carrier_and_goes_back_to_its_maker_as_it_was(case: Case) 
     answer = got(case)
     assert SEAL.encode() not in dump(answer)
     assert MARK.encode() in dump(answer)
-    again = leg(ask(case.protocol, **case.asks(answer)))
+    again = target(ask(case.protocol, **case.asks(answer)))
     assert sent(again, list(case.left)) == case.asks(case.answer)
     assert again.losses == ()
 
@@ -172,7 +173,7 @@ def test_it_comes_in_a_carrier_and_goes_back_to_its_maker_as_it_was(case: Case) 
 @pytest.mark.parametrize("to", ["another", "the one that was meant"])
 def test_it_goes_to_nobody_else(case: Case, to: str) -> None:
     asked = ask(case.protocol, **case.asks(got(case)))
-    one = leg(asked, to, meant=to != "another")
+    one = target(asked, to, meant=to != "another")
     assert sent(one, list(case.left)) == case.left
     assert [loss.field for loss in one.losses] == ["reasoning"]
 
@@ -180,16 +181,16 @@ def test_it_goes_to_nobody_else(case: Case, to: str) -> None:
 @cases
 def test_what_the_one_that_was_meant_sealed_goes_to_nobody_else(case: Case) -> None:
     asked = ask(case.protocol, **case.asks(case.answer))
-    one = leg(asked)
+    one = target(asked)
     assert sent(one, list(case.left)) == case.left
     assert [loss.field for loss in one.losses] == ["reasoning"]
-    assert leg(asked, meant=True).rendered is None
+    assert target(asked, meant=True).rendered is None
 
 
 @cases
 def test_in_a_stream(case: Case) -> None:
     """Other lines of the event stay, but for Gemini, whose SDKs raise on them."""
-    reading = leg(ask(case.protocol)).reading(SSE)
+    reading = target(ask(case.protocol)).reading(SSE)
     name = b"" if case.protocol == "gemini_generate" else b"event: x\n"
     frame = name + b"data: " + dump(case.event) + b"\n\n"
     told = b"".join(segment.raw for segment in reading.feed(frame))
@@ -199,9 +200,9 @@ def test_in_a_stream(case: Case) -> None:
 
 def test_reasoning_that_its_provider_keeps_under_an_id_goes_to_nobody_else() -> None:
     by_id = {"type": "reasoning", "id": "rs_1", "summary": []}
-    one = leg(ask(RESPONSES, input=[HELLO, by_id, SAID]))
+    one = target(ask(RESPONSES, input=[HELLO, by_id, SAID]))
     assert sent(one, ["input"]) == {"input": [HELLO, SAID]}
-    assert leg(ask(RESPONSES, input=[HELLO, by_id, SAID]), meant=True).rendered is None
+    assert target(ask(RESPONSES, input=[HELLO, by_id, SAID]), meant=True).rendered is None
 
 
 def test_a_carrier_is_wrapped_once() -> None:
@@ -236,6 +237,6 @@ def test_thinking_by_a_budget_does_not_go_on_from_a_call_that_lost_its_thinking(
 ) -> None:
     """The provider would refuse the whole request."""
     history = [HELLO, {"role": "assistant", "content": content}, TOOL_RESULT]
-    one = leg(ask(MESSAGES, messages=history, thinking=thinking))
+    one = target(ask(MESSAGES, messages=history, thinking=thinking))
     assert one.rendered is not None
     assert ("thinking" in one.rendered.body) is kept

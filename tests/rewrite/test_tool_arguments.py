@@ -11,13 +11,12 @@ from protocols.model.parts import FinishReason
 from protocols.model.wirejson import dump
 from protocols.openai_chat import PROTOCOL as CHAT
 from protocols.openai_responses import PROTOCOL as RESPONSES
-from rewrite.target.leg import Leg
 from rewrite.target.streaming_mode import Turned
 from tests.contract import JSON, SSE
 from tests.rewrite.across import Told, answered, read, told
 from tests.rewrite.asks import ROLES
 from tests.rewrite.replay import ONCE, holding, replay
-from tests.rewrite.scenes import call
+from tests.rewrite.scenes import call, own
 
 CLIENTS = [role for role in (*ROLES, "ollama_chat") if role != "openai_chat"]
 MEANT: Mapping[str, tuple[object, object]] = {
@@ -81,8 +80,8 @@ def test_within_the_protocol_it_passes_as_it_is(said: object, meant: object) -> 
 def test_a_stream_that_is_put_together_has_texts(said: object, meant: object) -> None:
     """An object is serialised and nothing is an empty one; a list stays, for its own protocol."""
     asked = call(CHAT, stream=False)
-    leg = Leg(CHAT.editor.with_stream(asked, True), CHAT, turned=Turned(asked, CHAT, Reply("r", "m", 0)))
-    got = replay(CHAT, [streamed(said)], terms=replace(ONCE, leg=leg), call=asked)
+    target = own(CHAT.editor.with_stream(asked, True), CHAT, turned=Turned(asked, CHAT, Reply("r", "m", 0)))
+    got = replay(CHAT, [streamed(said)], terms=replace(target, terms=ONCE), call=asked)
     (found,) = json.loads(got.body)["choices"][0]["message"]["tool_calls"]
     stays = json.loads(said) if said in ("[]", "[1]", "5") and isinstance(said, str) else meant
     assert json.loads(found["function"]["arguments"]) == stays

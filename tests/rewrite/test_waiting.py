@@ -12,9 +12,8 @@ from protocols.model.progress import Progress
 from protocols.model.wirejson import dump
 from rewrite.catalog.providers import Provider
 from rewrite.catalog.routes import Route
-from rewrite.exchange.exchange import Exchange
-from rewrite.target.leg import Leg, Wanted, leg_of
-from rewrite.target.terms import Terms
+from rewrite.target.making import target_of
+from rewrite.target.target import Target
 from rewrite.values.events import (
     CALL,
     Acquire,
@@ -38,7 +37,7 @@ from rewrite.values.outcome import Completed, Truncated
 from rewrite.values.timeouts import Limits
 from rewrite.values.timer import Timer
 from tests.playbook import ANY, After, Playbook, body_with, over, status
-from tests.rewrite.asks import REGISTRY, REPLY, ask, leg
+from tests.rewrite.asks import REGISTRY, REPLY, ask, target_at, wanted
 from tests.rewrite.replay import Replay
 from tests.rewrite.scenes import (
     CHAT,
@@ -48,10 +47,12 @@ from tests.rewrite.scenes import (
     ROLE,
     SSE,
     TERMS,
+    Spec,
     asked,
     call,
     error_body,
     error_chunk,
+    exchange_of,
     finishes,
     play,
     refused,
@@ -77,7 +78,7 @@ def beats(playbook: Playbook, *, first: bool = True) -> Playbook:
     return playbook << BEAT << AGAIN
 
 
-def early(one: Call | None = None, terms: Terms = TERMS, **timing: float) -> Playbook:
+def early(one: Call | None = None, terms: Spec = TERMS, **timing: float) -> Playbook:
     return play(one, terms, protocol=CHAT, heartbeat=15.0, heartbeat_before_commit=True, **timing)
 
 
@@ -144,10 +145,10 @@ def test_a_whole_answer_does_not_fit_the_promise() -> None:
     assert conversation << Report(over("rejected", "completed")) << EndResponse(1)
 
 
-def never_streams() -> Terms:
+def never_streams() -> Target:
     """At a provider that cannot."""
     to = Route(Provider("v", "https://v", (), ("openai_chat",), streams=False), "openai_chat", "asked", True)
-    return replace(TERMS, leg=leg_of(ask("openai_chat"), CHAT, Wanted(to, (), REPLY), REGISTRY))
+    return replace(target_of(ask("openai_chat"), CHAT, wanted(to, (), REPLY), REGISTRY), terms=TERMS)
 
 
 def test_a_whole_answer_that_is_told_as_a_stream_fits_the_promise() -> None:
@@ -184,7 +185,7 @@ ARRAY = replace(call(REGISTRY["gemini_generate"]), target="/v1beta/models/m:stre
 )
 def test_where_no_beat_is_harmless_there_is_none(one: Call) -> None:
     terms = timed(TERMS, heartbeat=15.0, heartbeat_before_commit=True)
-    conversation = Playbook(Exchange(one, REGISTRY[one.protocol], terms, 0.0)) >> Start() << Acquire(1)
+    conversation = Playbook(exchange_of(one, REGISTRY[one.protocol], terms)) >> Start() << Acquire(1)
     assert conversation >> Acquired(1, "a") << OpenUpstream(1) >> UpstreamSent(1)
 
 
@@ -211,13 +212,14 @@ ERRORS: Mapping[str, bytes] = {
 def promised(client: str, upstream: str, **timing: float) -> Replay:
     """One attempt of a call whose client has a head and a beat; `upstream`: the provider's protocol."""
     asks = ask(client)
-    return begun_for(asks, leg(asks, upstream) if client != upstream else None, **timing)
+    return begun_for(asks, target_at(asks, upstream) if client != upstream else None, **timing)
 
 
-def begun_for(asks: Call, way: Leg | None, **timing: float) -> Replay:
+def begun_for(asks: Call, way: Target | None, **timing: float) -> Replay:
     """The same of one call that goes `way`; None: as it is."""
-    terms = timed(replace(ONCE, leg=way), heartbeat=15.0, heartbeat_before_commit=True, **timing)
-    running = Replay(Exchange(asks, REGISTRY[asks.protocol], terms, 0.0))
+    terms = timed(ONCE, heartbeat=15.0, heartbeat_before_commit=True, **timing)
+    spec = replace(way, terms=terms) if way else terms
+    running = Replay(exchange_of(asks, REGISTRY[asks.protocol], spec))
     for event in (Start(), TimerFired(CALL, Timer.HEARTBEAT_BEFORE_COMMIT), UpstreamSent(1)):
         running.feed(event)
     return running
@@ -287,7 +289,7 @@ def test_a_whole_answer_told_as_a_stream_keeps_the_promise(client: str) -> None:
     """Of a provider that cannot stream."""
     asks, here = ask(client), Provider("here", "https://here.example", (), (client,), streams=False)
     route = Route(here, client, asks.model, meant=True)
-    running = begun_for(asks, leg_of(asks, REGISTRY[client], Wanted(route, (), REPLY), REGISTRY))
+    running = begun_for(asks, target_of(asks, REGISTRY[client], wanted(route, (), REPLY), REGISTRY))
     running.feed(UpstreamStarted(1, JSON))
     running.feed(UpstreamData(1, b"".join(SPEECHES[client].make_answer("Hi"))))
     running.feed(UpstreamClosed(1))

@@ -21,9 +21,10 @@ from protocols.model.call import Call, Operation, Rendered
 from protocols.model.http import UpstreamRequest
 from protocols.model.origin import Origin, parsed
 from protocols.openai_chat import PROTOCOL
+from rewrite.catalog.providers import Provider
 from rewrite.credentials.rotation import NoneFree
 from rewrite.exchange.exchange import Exchange
-from rewrite.target.terms import Terms
+from rewrite.target.target import Terms
 from rewrite.values.events import (
     Acquire,
     Command,
@@ -35,10 +36,12 @@ from rewrite.values.events import (
     UpstreamData,
     UpstreamStarted,
 )
-from rewrite.values.outcome import Abandoned, Completed, ErrorFacts, Outcome, describe
+from rewrite.values.outcome import Abandoned, Completed, Outcome, describe
 from rewrite.values.timeouts import Limits, Timing
+from tests.rewrite.scenes import own
 from tests.vendor import Hang, Reply, Send, Vendor, VendorThread, WaitFor, chat_error, chat_stream, streamed
 
+BARE = Provider("p", "https://p.example", (), ("openai_chat",))
 PATIENCE = 10.0
 TEXT = chat_stream(["Hello", " there"])
 BODY = b'{"model": "gpt-4o", "stream": true, "messages": []}'
@@ -141,8 +144,9 @@ class House:
         call = Call("c", "openai_chat", Operation.GENERATE, "gpt-4o", True, ())
         timing = Timing(10.0, 0.0, 0.0, 0.0, stall, 0.0, 600.0, any_byte_is_life=False, heartbeat=beat)
         timing = replace(timing, heartbeat_before_commit=beat > 0)
-        terms = Terms("p", timing, Limits(max_attempts=3 if targets == 1 else 1), ErrorFacts())
-        exchange = Faulty(call, PROTOCOL, terms, self.clock(), [terms] * (targets - 1))
+        terms = Terms(timing, Limits(max_attempts=3 if targets == 1 else 1))
+        made = [replace(own(call, PROTOCOL, terms, provider=BARE), index=index) for index in range(targets)]
+        exchange = Faulty(call, PROTOCOL, made, self.clock())
         exchange.fault = fault
         return Driver(
             Work(

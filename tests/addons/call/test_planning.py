@@ -58,7 +58,7 @@ def planned(
     request = http.Request.make("POST", "https://openai.example/v1/chat/completions", dump(one.body))
     turn = Turn(one, "scope", one.body)
     settings = Settings(providers=providers, rules=rules, hold_tool_calls=hold_tool_calls)
-    return Planner(settings, REGISTRY).plan(turn, meant, request)
+    return Planner(settings, REGISTRY).plan(turn, meant, request, 0.0)
 
 
 def to(*texts: str, **more: object) -> Rule:
@@ -73,7 +73,7 @@ def test_a_web_page_has_no_key_of_any_provider() -> None:
     meant = Intercepted(OPENAI, CHAT, Operation.GENERATE, None, False, WHERE, "https://page.example")
     request = http.Request.make("POST", "https://openai.example/v1/chat/completions", b"{}")
     settings = Settings(providers=ALL, rules=(to("anthropic/a"),))
-    plan = Planner(settings, REGISTRY).plan(Turn(asks(), "scope", asks().body), meant, request)
+    plan = Planner(settings, REGISTRY).plan(Turn(asks(), "scope", asks().body), meant, request, 0.0)
     assert not plan.targets
     assert "a web page does not use them" in plan.fault.message
 
@@ -82,21 +82,21 @@ def test_a_web_page_has_no_key_of_any_provider() -> None:
 def test_without_a_rule_the_call_goes_where_it_was_meant_to(pooled: bool) -> None:
     plan = planned(pooled=pooled)
     (target,) = plan.targets
-    assert (target.route.label, target.route.meant, target.pooled) == ("openai/gpt-5", True, pooled)
+    assert (target.route.label, target.route.meant, target.terms.pooled) == ("openai/gpt-5", True, pooled)
     assert target.origin == WHERE
-    assert (target.leg.rendered, target.leg.translation, plan.refused) == (None, None, {})
+    assert (target.rendered, target.translation, plan.refused) == (None, None, {})
 
 
 def test_the_targets_of_the_first_rule_that_fits_in_order() -> None:
     plan = planned(Rule(Match(model="o3"), to=(destination("local"),)), to("anthropic/claude", "openai"))
     assert labels(plan) == ["openai/gpt-5", "anthropic/claude"]
     assert [target.origin for target in plan.targets] == [WHERE, parsed("https://anthropic.example")]
-    assert plan.targets[1].leg.translation is not None
+    assert plan.targets[1].translation is not None
 
 
 def test_another_provider_is_asked_on_its_own_pool_whatever_the_client_has() -> None:
     plan = planned(to("anthropic/claude", "openai"), pooled=False)
-    assert [(target.route.label, target.pooled) for target in plan.targets] == [
+    assert [(target.route.label, target.terms.pooled) for target in plan.targets] == [
         ("openai/gpt-5", False),
         ("anthropic/claude", True),
     ]
@@ -111,7 +111,7 @@ def test_a_provider_without_a_key_of_its_own_cannot_be_asked() -> None:
 
 def test_a_provider_that_takes_no_key_needs_none() -> None:
     (target,) = planned(to("local/m")).targets
-    assert (target.route.label, target.pooled) == ("local/m", False)
+    assert (target.route.label, target.terms.pooled) == ("local/m", False)
 
 
 def test_a_target_that_cannot_do_what_is_asked_is_passed_over_and_named() -> None:
@@ -134,10 +134,10 @@ def test_adapters_of_the_provider_come_before_those_of_the_route() -> None:
     second = parse_adapters([{"name": "override_model", "model": "two"}])
     plan = planned(Rule(adapters=second), providers=(replace(OPENAI, adapters=first), *ALL[1:]))
     (target,) = plan.targets
-    assert target.leg.chain is not None
-    assert target.leg.chain.adapters == (*first, *second)
-    assert target.leg.rendered is not None
-    assert target.leg.rendered.body["model"] == "two"
+    assert target.chain is not None
+    assert target.chain.adapters == (*first, *second)
+    assert target.rendered is not None
+    assert target.rendered.body["model"] == "two"
 
 
 @pytest.mark.parametrize(("upstream", "named"), [(False, True), (True, False)])
@@ -145,11 +145,11 @@ def test_the_answer_names_the_model_that_was_asked_for_unless_the_route_says_oth
     upstream: bool, named: bool
 ) -> None:
     (target,) = planned(to("local/m", upstream_model=upstream)).targets
-    assert target.leg.chain is not None
-    assert any(isinstance(each, ReportedModel) for each in target.leg.chain.adapters) is named
+    assert target.chain is not None
+    assert any(isinstance(each, ReportedModel) for each in target.chain.adapters) is named
     (other,) = planned(to("anthropic/claude", upstream_model=upstream)).targets
-    assert other.leg.translation is not None
-    assert other.leg.translation.reply.model == ("gpt-5" if named else "")
+    assert other.translation is not None
+    assert other.translation.reply.model == ("gpt-5" if named else "")
 
 
 @pytest.mark.parametrize(("default", "route", "held"), [(True, None, True), (True, False, False)])
@@ -160,14 +160,14 @@ def test_calls_are_held_where_the_route_says_so_or_else_the_default(
     for said, expected in ((default, held), (not default, not held if route is None else held)):
         rule = replace(to(target), hold_tool_calls=route)
         (planned_target,) = planned(rule, hold_tool_calls=said).targets
-        leg = planned_target.leg
-        assert leg.hold_tool_calls is expected
-        assert leg.translation is None or leg.translation.hold_tool_calls is expected
+        assert planned_target.hold_tool_calls is expected
+        found = planned_target.translation
+        assert found is None or found.hold_tool_calls is expected
 
 
 def test_every_target_of_a_call_answers_under_one_id() -> None:
-    legs = [target.leg.translation for target in planned(to("anthropic/a", "anthropic/b")).targets]
-    ids = {leg.reply.id for leg in legs if leg}
+    found = [target.translation for target in planned(to("anthropic/a", "anthropic/b")).targets]
+    ids = {one.reply.id for one in found if one}
     assert len(ids) == 1
     assert ids.pop().startswith("rot")
 
@@ -181,9 +181,9 @@ def test_seals_are_looked_for_where_the_body_has_a_carrier() -> None:
     meant = Intercepted(CLAUDE, ANTHROPIC, Operation.GENERATE, None, True, WHERE)
     request = http.Request.make("POST", "https://anthropic.example/v1/messages", body)
     turn = Turn(call, "scope", call.body)
-    (target,) = Planner(Settings(providers=ALL), REGISTRY).plan(turn, meant, request).targets
-    assert target.leg.rendered is not None
-    assert carrier.encode() not in dump(target.leg.rendered.body)
+    (target,) = Planner(Settings(providers=ALL), REGISTRY).plan(turn, meant, request, 0.0).targets
+    assert target.rendered is not None
+    assert carrier.encode() not in dump(target.rendered.body)
 
 
 def test_a_request_that_is_nested_too_deep_is_refused_and_not_a_fault_of_ours() -> None:
@@ -196,6 +196,6 @@ def test_a_request_that_is_nested_too_deep_is_refused_and_not_a_fault_of_ours() 
     meant = Intercepted(OPENAI, CHAT, Operation.GENERATE, None, True, WHERE)
     request = http.Request.make("POST", "https://openai.example/v1/chat/completions", b"{}")
     settings = Settings(providers=ALL, rules=(to("anthropic/a"),))
-    plan = Planner(settings, REGISTRY).plan(Turn(call, "scope", call.body), meant, request)
+    plan = Planner(settings, REGISTRY).plan(Turn(call, "scope", call.body), meant, request, 0.0)
     assert not plan.targets
     assert "nested deeper" in plan.fault.message

@@ -10,16 +10,19 @@ from mitmproxy import http
 from mitmproxy.test import tflow
 from pydantic import SecretStr
 
-from addons.records.journal import KEY, LAST_TURNS, Journal, Record, TargetRecord
+from addons.records.journal import KEY, LAST_TURNS, Journal, Record
 from addons.secrets.redaction import Redactor
+from protocols import anthropic_messages
 from protocols.model.call import Call, Operation
 from protocols.model.parts import Usage
 from protocols.model.progress import Progress
+from rewrite.catalog.providers import Provider
 from rewrite.credentials.notices import Notice
 from rewrite.translation.fitting import Loss
 from rewrite.values.decision import Ended
 from rewrite.values.events import Summary
 from rewrite.values.outcome import Completed, Kind, Rejected
+from tests.rewrite.scenes import own
 
 SECRET = "the-secret-of-a-pool"
 CALL = Call("c0ffee", "openai_chat", Operation.GENERATE, "gpt-4o", True, ())
@@ -38,7 +41,9 @@ SUMMARY = Summary(
 )
 
 
-TARGET = TargetRecord("openai", "openai/gpt-4o", "openai_chat")
+OPENAI = Provider("openai", "https://api.openai.com", (), ("openai_chat",))
+ANTHROPIC = Provider("anthropic", "https://api.anthropic.com", (), ("anthropic_messages",))
+TARGET = own(CALL, provider=OPENAI)
 
 
 def record_of(flow: http.HTTPFlow, **changed: Any) -> Record:
@@ -159,7 +164,7 @@ def test_what_a_client_calls_its_model_is_cut_and_obeyed_by_no_terminal(
     journal: Journal, flow: http.HTTPFlow, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = "\x1b[2J" + "m" * 100_000 + SECRET
-    target = replace(TARGET, label=f"openai/{model}")
+    target = own(replace(CALL, model=model), provider=OPENAI)
     record = record_of(flow, call=replace(CALL, model=model), targets=[target] * 2, provider="groq")
     journal.end(record, SUMMARY)
     (line,) = caplog.messages
@@ -171,13 +176,13 @@ def test_what_a_client_calls_its_model_is_cut_and_obeyed_by_no_terminal(
 
 
 ELSEWHERE = (
-    TargetRecord("openai", "openai/gpt-4o", "openai_chat"),
-    TargetRecord(
-        "anthropic",
-        "anthropic/claude",
-        "anthropic_messages",
-        (Loss("seed", "has no such field there"), Loss("logit_bias", "neither")),
-        ("x-stainless-os", "openai-organization"),
+    TARGET,
+    own(
+        replace(CALL, model="claude"),
+        anthropic_messages.PROTOCOL,
+        provider=ANTHROPIC,
+        meant=False,
+        losses=(Loss("seed", "has no such field there"), Loss("logit_bias", "neither")),
     ),
 )
 MOVED = replace(
@@ -190,12 +195,13 @@ MOVED = replace(
 def test_a_call_that_went_elsewhere_says_where_and_what_was_lost(
     journal: Journal, flow: http.HTTPFlow, caplog: pytest.LogCaptureFixture
 ) -> None:
-    journal.end(record_of(flow, targets=ELSEWHERE, refused={"gemini/g": "n: no"}), MOVED)
+    sent = replace(CALL, headers=(("x-stainless-os", "Linux"), ("OpenAI-Organization", "org")))
+    journal.end(record_of(flow, call=sent, targets=ELSEWHERE, refused={"gemini/g": "n: no"}), MOVED)
     record = flow.metadata[KEY]
     assert record["provider"] == "anthropic"
     assert record["target"] == "anthropic/claude anthropic_messages"
     assert record["losses"] == ["seed: has no such field there", "logit_bias: neither"]
-    assert record["headers_dropped"] == ["x-stainless-os", "openai-organization"]
+    assert record["headers_dropped"] == ["openai-organization", "x-stainless-os"]
     assert record["refused"] == {"gemini/g": "n: no"}
     assert [one["target"] for one in record["attempts"]] == ["openai/gpt-4o", "anthropic/claude"]
     (line,) = caplog.messages
@@ -210,7 +216,7 @@ def test_a_call_that_went_elsewhere_says_where_and_what_was_lost(
         "first token after 0.50 s",
         "not told to anthropic/claude: seed: has no such field there",
         "not told to anthropic/claude: logit_bias: neither",
-        "headers not sent to anthropic/claude: x-stainless-os, openai-organization",
+        "headers not sent to anthropic/claude: openai-organization, x-stainless-os",
     ]
 
 

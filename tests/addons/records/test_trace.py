@@ -12,33 +12,37 @@ from mitmproxy import http
 from mitmproxy.test import tflow
 from pydantic import SecretStr
 
-from addons.records.journal import KEY, Record, TargetRecord
+from addons.records.journal import KEY, Record
 from addons.records.trace import Traces
 from addons.secrets.redaction import REDACTED, Redactor
+from protocols import anthropic_messages
 from protocols.model.call import Call, Operation, Rendered
 from protocols.model.http import Head, WireResponse
-from protocols.model.origin import parsed
 from protocols.model.parts import BlockDelta, BlockKind, BlockStart, BlockStop
 from protocols.model.progress import Progress
 from protocols.model.wirejson import dump
+from rewrite.catalog.providers import Provider
 from rewrite.catalog.routes import Destination, Match, Rule
 from rewrite.records.trace import LARGEST_BODY
 from rewrite.translation.fitting import Loss
 from rewrite.values.decision import Ended
 from rewrite.values.events import Summary
 from rewrite.values.outcome import Completed, Kind, Rejected
+from tests.rewrite.scenes import own
 
 SECRET = "the-secret/of a pool"
 CALL = Call("c0ffee", "openai_chat", Operation.GENERATE, "gpt-4o", True, (), session="s-1")
-OWN = TargetRecord("openai", "openai/gpt-4o", "openai_chat", origin=parsed("https://api.openai.com"))
-OTHER = TargetRecord(
-    "anthropic",
-    "anthropic/claude",
-    "anthropic_messages",
-    [Loss("seed", "is not there")],
-    ["x-stainless-os"],
-    parsed("https://gateway.test/anthropic"),
-    Rendered("/v1/messages", {"model": "claude"}),
+SENT = replace(CALL, headers=(("X-Stainless-OS", "Linux"),))
+OPENAI = Provider("openai", "https://api.openai.com", (), ("openai_chat",))
+GATEWAY = Provider("anthropic", "https://gateway.test/anthropic", (), ("anthropic_messages",))
+OWN = own(CALL, provider=OPENAI)
+OTHER = own(
+    replace(CALL, model="claude"),
+    anthropic_messages.PROTOCOL,
+    provider=GATEWAY,
+    meant=False,
+    losses=[Loss("seed", "is not there")],
+    rendered=Rendered("/v1/messages", {"model": "claude"}),
 )
 SUMMARY = Summary(
     "completed",
@@ -127,7 +131,7 @@ def test_a_call_and_its_client_are_told(traces: Traces, folder: Path, flow: http
 
 def test_where_it_went_is_told(traces: Traces, folder: Path, flow: http.HTTPFlow) -> None:
     rule = Rule(Match(model="gpt-*"), (Destination("openai"), Destination("anthropic", "claude")))
-    record = record_of(flow, targets=[OWN, OTHER], rule=rule, refused={"gemini/g": "n: no"})
+    record = record_of(flow, call=SENT, targets=[OWN, OTHER], rule=rule, refused={"gemini/g": "n: no"})
     rejected = Ended(1, "one", Rejected(429, Kind.RATE), 10.5)
     summary = replace(SUMMARY, attempts=(rejected, Ended(2, "two", Completed(), 12.0, 1)), route=1)
     told = written(traces, folder, record, summary)

@@ -19,10 +19,10 @@ from protocols.model.wirejson import JsonObject, dump, load_object, object_at, o
 from protocols.registry import discover
 from protocols.shared.signatures import Returning
 from rewrite.responses.store import Bounds, Stored
-from rewrite.target.leg import Leg
 from rewrite.target.reading import Reading
 from rewrite.translation.translate import Translation, translation
 from rewrite.values.events import Summary
+from tests.rewrite.scenes import own
 
 REGISTRY = discover()
 RESPONSES = REGISTRY["openai_responses"]
@@ -100,8 +100,8 @@ def translated(call: Call, number: int) -> Translation:
 
 def read(found: Translation, data: bytes) -> tuple[bytes, Reading]:
     """The client's bytes of an answer, and its reading."""
-    leg = Leg(found.upstream, found.target, translation=found)
-    reading = leg.reading(Head(200, (("content-type", "text/event-stream"),)))
+    target = own(found.upstream, found.target, translation=found)
+    reading = target.reading(Head(200, (("content-type", "text/event-stream"),)))
     segments = [*reading.feed(data), *reading.eof()]
     reading.passed_on(segments, len(data))
     reading.settle()

@@ -14,9 +14,6 @@ from protocols.model.parts import BlockKind, FinishReason
 from protocols.model.progress import Progress
 from protocols.model.wirejson import dump, objects_at, text_at
 from rewrite.continuation.continuation import Continuation, Line, can_go_on, request
-from rewrite.exchange.exchange import Exchange
-from rewrite.target.leg import Leg
-from rewrite.target.terms import Terms
 from rewrite.values.events import (
     Acquire,
     Acquired,
@@ -38,7 +35,7 @@ from rewrite.values.outcome import Kind, Rejected, Truncated
 from rewrite.values.timeouts import Limits, OnTruncation
 from rewrite.values.timer import Timer
 from tests.contract import PROTOCOLS, SSE, Sample, parts, progress, samples
-from tests.rewrite.asks import REGISTRY, ask, leg
+from tests.rewrite.asks import REGISTRY, ask, target_at
 from tests.rewrite.goings_on import CUT, Answer, Going, asked_of, going
 from tests.rewrite.scenes import (
     ANTHROPIC,
@@ -48,13 +45,16 @@ from tests.rewrite.scenes import (
     MESSAGE_STOP,
     ROLE,
     TERMS,
+    Spec,
     block,
     calls,
     delta,
     ending,
     error_chunk,
     event,
+    exchange_of,
     finishes,
+    own,
     says,
     stop,
 )
@@ -68,7 +68,7 @@ RESPONSES = REGISTRY["openai_responses"]
 (RESPONSE,) = (sample for sample in TEXTS if sample.protocol is RESPONSES)
 
 
-def chat(*answers: Answer, others: Sequence[Terms] = (), stream: bool = True, **fields: object) -> Going:
+def chat(*answers: Answer, others: Sequence[Spec] = (), stream: bool = True, **fields: object) -> Going:
     return going(ask("openai_chat", stream=stream, **fields), CHAT, GO_ON, answers, others)
 
 
@@ -121,7 +121,7 @@ def test_each_goes_to_another_key() -> None:
 
 
 def test_each_goes_to_another_target_where_there_is_one() -> None:
-    other = replace(GO_ON, leg=leg(ask("openai_chat"), "anthropic_messages"))
+    other = replace(target_at(ask("openai_chat"), "anthropic_messages"), terms=GO_ON)
     rest = ANTHROPIC.translator.writer(ask("anthropic_messages"), Reply("x", "m", 1))
     stream = rest.write(parts(CHAT, SSE, [REST]))
     one = chat(Answer(THE_CUT, CUT), Answer(stream), others=[other])
@@ -148,7 +148,7 @@ def test_usage_of_what_was_cut_is_summed_where_it_is_translated(upstream: str) -
     frames = [frame.raw for frame in sample.segments([sample.data])]
     half = b"".join(frames[: len(frames) // 2 + 1])
     call = ask("openai_chat", stream_options={"include_usage": True})
-    terms = replace(GO_ON, leg=leg(call, upstream))
+    terms = replace(target_at(call, upstream), terms=GO_ON)
     cut = progress(sample.parts([half])).usage
     assert cut
     assert cut.input
@@ -198,8 +198,8 @@ def test_a_rest_that_comes_whole_is_told_as_a_stream() -> None:
 def test_an_answer_that_comes_whole_is_silent_until_then() -> None:
     """The silence that is a stall is one inside a stream."""
     whole = replace(ask("openai_chat"), stream=False)
-    terms = replace(GO_ON, timing=replace(TERMS.timing, stall=9.0), leg=Leg(ask("openai_chat"), CHAT))
-    exchange = Exchange(ask("openai_chat"), CHAT, terms, 0.0, [replace(terms, leg=Leg(whole, CHAT))])
+    terms = replace(GO_ON, timing=replace(TERMS.timing, stall=9.0))
+    exchange = exchange_of(ask("openai_chat"), CHAT, terms, own(whole, CHAT, terms))
     first: list[Event] = [Start(), Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE)]
     cut: list[Event] = [UpstreamData(1, THE_CUT), UpstreamClosed(1, CUT), Acquired(2, "b"), UpstreamSent(2)]
     for happens in (*first, *cut):
@@ -245,7 +245,7 @@ def test_a_continuation_that_comes_to_nothing_is_not_shown(failing: Answer) -> N
 
 def test_an_outage_costs_no_continuation() -> None:
     """Attempts that never connect are repeated with a back-off, and give up with the deadline."""
-    exchange = Exchange(ask("openai_chat"), CHAT, replace(GO_ON, continuations=1), 0.0)
+    exchange = exchange_of(ask("openai_chat"), CHAT, replace(GO_ON, continuations=1))
     first = (Start(), Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE), UpstreamData(1, THE_CUT))
     for happens in (*first, UpstreamClosed(1, CUT)):
         exchange.handle(happens, 0.0)
@@ -308,7 +308,7 @@ def test_thinking_that_was_cut_is_closed_and_that_of_the_answer_follows_whole() 
 
 def test_an_answer_that_only_began_is_asked_for_anew() -> None:
     """`hold_limit` was over, and nothing but its beginning was passed on."""
-    exchange = Exchange(ask("anthropic_messages"), ANTHROPIC, GO_ON, 0.0)
+    exchange = exchange_of(ask("anthropic_messages"), ANTHROPIC, GO_ON)
     whole = anthropic(block(0, "text", text=""), delta(0, type="text_delta", text="Hi"), stop(0))
     first: list[Event] = [Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE)]
     second: list[Event] = [Acquired(2, "b"), UpstreamSent(2), UpstreamStarted(2, SSE)]
@@ -375,7 +375,7 @@ def test_a_schema_beside_a_hosted_tool_binds_an_answer() -> None:
 
 def test_an_answer_that_never_began_ends_with_an_error() -> None:
     """A comment was passed on, so that the client waits no longer; nothing of an answer was."""
-    exchange = Exchange(ask("anthropic_messages"), ANTHROPIC, GO_ON, 0.0)
+    exchange = exchange_of(ask("anthropic_messages"), ANTHROPIC, GO_ON)
     for happens in (Start(), Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE)):
         exchange.handle(happens, 0.0)
     exchange.handle(UpstreamData(1, b": hello\n\n"), 0.0)
@@ -425,13 +425,13 @@ def test_a_lost_call_is_named_where_nothing_was_said(name: str) -> None:
         protocol.encoder(call),
         "write_file",
     )
-    asked = dump(asked_of(request(Leg(call, protocol), call, line)))
+    asked = dump(asked_of(request(own(call, protocol), call, line)))
     assert b"'write_file'" in asked
     assert b"interrupted" not in asked
     turns = len(re.findall(rb'"role":', asked))
     assert turns == 2
     demanding = replace(call, body={**call.body, "tool_choice": "required"})
-    assert b'"required"' in dump(asked_of(request(Leg(demanding, protocol), demanding, line)))
+    assert b'"required"' in dump(asked_of(request(own(demanding, protocol), demanding, line)))
 
 
 def test_half_of_a_character_is_not_sent() -> None:
@@ -481,7 +481,7 @@ def test_a_repeated_answer_is_read_once_in_every_protocol(sample: Sample, client
 
 def cut_and_repeated(sample: Sample, data: bytes, client: str) -> Going:
     call, upstream = ask(client), sample.protocol.name
-    terms = GO_ON if client == upstream else replace(GO_ON, leg=leg(call, upstream))
+    terms = GO_ON if client == upstream else replace(target_at(call, upstream), terms=GO_ON)
     answers = [Answer(data, CUT, sample.head), Answer(sample.data, None, sample.head)]
     return going(call, REGISTRY[client], terms, answers)
 
@@ -489,7 +489,7 @@ def cut_and_repeated(sample: Sample, data: bytes, client: str) -> Going:
 def test_a_rest_is_waited_for_as_long_as_any_answer() -> None:
     """The client's patience is about its first byte, and it has that."""
     timing = replace(TERMS.timing, first_event=30.0, patience=590.0)
-    exchange = Exchange(ask("openai_chat"), CHAT, replace(GO_ON, timing=timing), 0.0)
+    exchange = exchange_of(ask("openai_chat"), CHAT, replace(GO_ON, timing=timing))
     for happens in (Start(), Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE)):
         exchange.handle(happens, 0.0)
     exchange.handle(UpstreamData(1, THE_CUT), 0.0)
@@ -500,7 +500,7 @@ def test_a_rest_is_waited_for_as_long_as_any_answer() -> None:
 
 def test_a_silent_continuation_is_followed_by_another() -> None:
     timing = replace(TERMS.timing, first_token=60.0)
-    exchange = Exchange(ask("openai_chat"), CHAT, replace(GO_ON, timing=timing), 0.0)
+    exchange = exchange_of(ask("openai_chat"), CHAT, replace(GO_ON, timing=timing))
     before: list[Event] = [Start(), Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE)]
     cut: list[Event] = [UpstreamData(1, THE_CUT), UpstreamClosed(1, CUT)]
     again: list[Event] = [Acquired(2, "b"), UpstreamSent(2), UpstreamStarted(2, SSE), UpstreamData(2, ROLE)]
@@ -531,13 +531,13 @@ def test_the_record_says_how_often_it_went_on() -> None:
 
 def test_before_a_cut_nothing_else_is_asked_and_nothing_was_said() -> None:
     one = Continuation(ask("openai_chat"), CHAT)
-    assert one.request(leg(ask("openai_chat"), "openai_chat")) is None
+    assert one.request(target_at(ask("openai_chat"), "openai_chat")) is None
     assert one.progress(None) == Progress()
 
 
 def test_a_long_repetition_is_no_silence() -> None:
     timing = replace(TERMS.timing, first_token=60.0)
-    exchange = Exchange(ask("openai_chat"), CHAT, replace(GO_ON, timing=timing), 0.0)
+    exchange = exchange_of(ask("openai_chat"), CHAT, replace(GO_ON, timing=timing))
     first: list[Event] = [Start(), Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE)]
     cut: list[Event] = [UpstreamData(1, THE_CUT), UpstreamClosed(1, CUT)]
     again: list[Event] = [Acquired(2, "b"), UpstreamSent(2), UpstreamStarted(2, SSE)]
@@ -550,7 +550,7 @@ def test_a_long_repetition_is_no_silence() -> None:
 
 
 def test_a_client_that_leaves_before_the_rest_has_had_an_answer() -> None:
-    exchange = Exchange(ask("openai_chat"), CHAT, GO_ON, 0.0)
+    exchange = exchange_of(ask("openai_chat"), CHAT, GO_ON)
     cut: list[Event] = [UpstreamData(1, THE_CUT), UpstreamClosed(1, CUT), Acquired(2, "b"), UpstreamSent(2)]
     for happens in (Start(), Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE), *cut):
         exchange.handle(happens, 0.0)

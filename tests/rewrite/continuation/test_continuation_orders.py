@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from protocols.model.parts import MessageStart, Opaque
 from rewrite.exchange.exchange import Exchange
-from rewrite.target.leg import Leg
 from rewrite.values.events import (
     ClientGone,
     Command,
@@ -23,7 +22,20 @@ from rewrite.values.events import (
 from rewrite.values.timeouts import Limits, OnTruncation
 from tests.contract import SSE, parts, progress
 from tests.rewrite.exchange.test_exchange_properties import DATA, Edge
-from tests.rewrite.scenes import CHAT, DONE, ROLE, TERMS, call, calls, error_chunk, finishes, says, timed
+from tests.rewrite.scenes import (
+    CHAT,
+    DONE,
+    ROLE,
+    TERMS,
+    call,
+    calls,
+    error_chunk,
+    exchange_of,
+    finishes,
+    own,
+    says,
+    timed,
+)
 
 TEXTS = [ROLE + says("Hello wor"), says("ld, "), says("so long"), says("Hello world, so long"), says("\n")]
 CALLS = [calls("", "f") + calls("{}"), calls("", "g") + calls('{"a')]
@@ -76,16 +88,20 @@ class GoingOn(Edge):
 
 def exchange(*, targets: int, hold: bool) -> Exchange:
     terms = timed(
-        replace(TERMS, limits=Limits(max_attempts=2), on_truncation=OnTruncation.CONTINUE),
+        replace(
+            TERMS,
+            limits=Limits(max_attempts=2),
+            on_truncation=OnTruncation.CONTINUE,
+            continuations=CONTINUATIONS,
+        ),
         hold=60.0,
         first_event=30.0,
         first_token=60.0,
         stall=30.0,
         heartbeat=10.0,
     )
-    leg = Leg(call(), CHAT, hold_tool_calls=True) if hold else None
-    terms = replace(terms, leg=leg, continuations=CONTINUATIONS)
-    return Exchange(call(), CHAT, terms, 0.0, [terms] * (targets - 1))
+    target = own(call(), CHAT, terms, hold_tool_calls=hold)
+    return exchange_of(call(), CHAT, *[target] * targets)
 
 
 @given(st.data(), st.booleans(), st.integers(1, 3))

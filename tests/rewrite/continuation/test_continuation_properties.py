@@ -25,12 +25,12 @@ from protocols.model.parts import (
 from protocols.model.progress import Progress
 from protocols.model.wirejson import encoded, load_object
 from rewrite.continuation.splice import said_text
-from rewrite.target.leg import Wanted, leg_of
+from rewrite.target.making import target_of
 from rewrite.values.timeouts import OnTruncation
 from tests.contract import END_WORDS, FIXTURES, PROTOCOLS, SSE, Sample, as_events, parts, progress, streams
 from tests.examples import share
 from tests.oracle import Judge, judges, recorded
-from tests.rewrite.asks import REGISTRY, REPLY, ROLES, ask, route
+from tests.rewrite.asks import REGISTRY, REPLY, ROLES, ask, route, wanted
 from tests.rewrite.exchange.test_exchange_properties import PLACES, kinds
 from tests.rewrite.goings_on import CUT, Answer, Going, going
 from tests.rewrite.replay import holding, mode
@@ -87,11 +87,11 @@ def heads(parts: list[StreamPart]) -> int:
 
 def gone_on(sample: Sample, *answers: bytes) -> Going:
     """All but the last are cut; that one comes again as often as it is asked for."""
-    terms = holding(sample.protocol, sample.call, mode(OnTruncation.CONTINUE))
-    terms = replace(terms, continuations=CONTINUATIONS)
+    terms = replace(mode(OnTruncation.CONTINUE), continuations=CONTINUATIONS)
+    target = holding(sample.protocol, sample.call, terms)
     cut = [Answer(data, CUT, sample.head) for data in answers[:-1]]
     last = [Answer(answers[-1], None, sample.head)] * (CONTINUATIONS + 1)
-    return going(sample.call, sample.protocol, terms, [*cut, *last])
+    return going(sample.call, sample.protocol, target, [*cut, *last])
 
 
 @cache
@@ -239,8 +239,8 @@ def test_a_client_of_another_protocol_reads_what_it_would_have_uncut(sample: Sam
     protocol, asked = REGISTRY[client], ask(client)
     if sample.array and client == sample.protocol.name:
         pytest.skip("its provider answers as it is asked: with events")
-    wanted = Wanted(route(sample.protocol.name), (), REPLY, hold_tool_calls=True)
-    terms = replace(mode(OnTruncation.CONTINUE), leg=leg_of(asked, protocol, wanted, REGISTRY))
+    want = wanted(route(sample.protocol.name), (), REPLY, hold_tool_calls=True)
+    terms = replace(target_of(asked, protocol, want, REGISTRY), terms=mode(OnTruncation.CONTINUE))
     whole = Answer(sample.data, None, sample.head)
 
     def read(*answers: Answer) -> tuple[Progress, Going]:

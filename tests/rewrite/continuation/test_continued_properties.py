@@ -5,7 +5,6 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewrite.exchange.exchange import Exchange
 from rewrite.values.events import (
     CALL,
     Acquired,
@@ -20,7 +19,7 @@ from rewrite.values.events import (
 from rewrite.values.timeouts import Limits, OnTruncation
 from tests.rewrite.asks import ask
 from tests.rewrite.exchange.test_exchange_properties import Edge
-from tests.rewrite.scenes import CHAT, SSE, TERMS, says, timed
+from tests.rewrite.scenes import CHAT, SSE, TERMS, exchange_of, says, timed
 
 TIMED = timed(
     replace(TERMS, on_truncation=OnTruncation.CONTINUE, limits=Limits(max_attempts=3)),
@@ -78,7 +77,7 @@ def test_any_order_of_events_keeps_the_promises_while_going_on(
     choose: st.DataObject, early: bool, targets: int
 ) -> None:
     terms = EARLY if early else TIMED
-    edge = Going(Exchange(ask("openai_chat"), CHAT, terms, 0.0, [terms] * (targets - 1)), choose)
+    edge = Going(exchange_of(ask("openai_chat"), CHAT, terms, *[terms] * (targets - 1)), choose)
     edge.until_the_cut()
     for _ in range(60):
         if not edge.reports:

@@ -38,7 +38,18 @@ from rewrite.values.outcome import (
 )
 from rewrite.values.timeouts import Limits
 from rewrite.values.timer import Timer
-from tests.rewrite.scenes import CHAT, DONE, SSE, TERMS, call, error_body, finishes, refused, says
+from tests.rewrite.scenes import (
+    CHAT,
+    DONE,
+    SSE,
+    TERMS,
+    call,
+    error_body,
+    exchange_of,
+    finishes,
+    refused,
+    says,
+)
 
 SERVES = says("Hi") + finishes("stop") + DONE
 HEADS = {
@@ -74,7 +85,7 @@ class House:
     def call(self) -> bool:
         """Whether it was served."""
         self.asked, self.backed_off_at = [], []
-        self.exchange = Exchange(call(), CHAT, TERMS, self.now)
+        self.exchange = exchange_of(call(), CHAT, TERMS, now=self.now)
         events: list[Event] = [Start()]
         sent = b""
         while events:

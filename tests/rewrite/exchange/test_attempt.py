@@ -4,11 +4,10 @@ import pytest
 
 from rewrite.exchange.attempt import LONGEST_ERROR_BODY, Attempt
 from rewrite.exchange.timers import Silence
-from rewrite.target.leg import Leg
 from rewrite.values.events import SetTimer, UpstreamClosed
 from rewrite.values.outcome import Kind, Rejected, Stalled, Unreachable
 from rewrite.values.timer import Timer
-from tests.rewrite.scenes import CHAT, SSE, TERMS, call, chunk, error_body, refused, says
+from tests.rewrite.scenes import CHAT, SSE, TERMS, call, chunk, error_body, own, refused, says
 
 THINKS = chunk({"reasoning_details": [{"type": "reasoning.encrypted", "data": "x"}]})
 
@@ -19,7 +18,7 @@ def sent(data: bytes = b"", latest: float = 590.0) -> Attempt:
     attempt.gate.token = Silence(60.0)
     if data:
         attempt.alive, attempt.head = True, SSE
-        current = attempt.reading = Leg(call(), CHAT).reading(SSE)
+        current = attempt.reading = own(call(), CHAT).reading(SSE)
         for segment in current.feed(data):
             current.hold(segment)
             attempt.gate.judge(current, TERMS.timing, 50.0)
@@ -66,7 +65,7 @@ def test_no_timer_outlives_the_client(latest: float, seconds: float, armed: floa
 def test_an_error_status_counts_with_what_came_of_its_body() -> None:
     attempt = Attempt(1, head=refused(429))
     attempt.keep(error_body("slow down"))
-    found = attempt.refused(None, TERMS, 0.0)
+    found = attempt.refused(None, own(), 0.0)
     assert isinstance(found, Rejected)
     assert (found.kind, found.message, found.answer and found.answer.status) == (Kind.RATE, "slow down", 429)
 
@@ -81,7 +80,7 @@ def test_an_error_is_not_kept_without_end() -> None:
 @pytest.mark.parametrize("sent_at", [None, 0.0])
 def test_without_a_head_it_was_not_reached(sent_at: float | None) -> None:
     attempt = Attempt(1, sent_at=sent_at)
-    assert attempt.refused(UpstreamClosed(1, "reset"), TERMS, 0.0) == Unreachable(
+    assert attempt.refused(UpstreamClosed(1, "reset"), own(), 0.0) == Unreachable(
         "reset", sent_at is not None
     )
 
@@ -89,7 +88,7 @@ def test_without_a_head_it_was_not_reached(sent_at: float | None) -> None:
 def test_what_was_sent_was_connected_whatever_the_cause_says() -> None:
     """TLS 1.3 refuses a client's certificate only after the request."""
     closed = UpstreamClosed(1, "TLS", connected=False, lasting=True)
-    found = Attempt(1).refused(closed, TERMS, 0.0)
+    found = Attempt(1).refused(closed, own(), 0.0)
     assert found == Unreachable("TLS", connected=False, lasting=True)
     sent = Attempt(1, sent_at=0.0)
-    assert sent.refused(closed, TERMS, 0.0) == Unreachable("TLS", sent=True)
+    assert sent.refused(closed, own(), 0.0) == Unreachable("TLS", sent=True)

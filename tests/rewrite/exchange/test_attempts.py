@@ -4,22 +4,22 @@ from dataclasses import replace
 
 from protocols.model.errors import Fault
 from rewrite.exchange.attempts import Attempts
-from rewrite.target.leg import Leg
-from rewrite.target.terms import Terms
 from rewrite.values.decision import GiveUp, Retry
 from rewrite.values.events import Acquire, Acquired, CancelUpstream, NoneFree, Release, SetTimer
 from rewrite.values.outcome import Kind, Outcome, Truncated, Unreachable
 from rewrite.values.timer import Timer
 from tests.rewrite.histories import CUT, STALLED, rejected
-from tests.rewrite.scenes import CHAT, TERMS, call, timed
+from tests.rewrite.scenes import CHAT, TERMS, Spec, call, own, targets, timed
 
-OTHER = replace(TERMS, provider="other")
+OTHER = replace(TERMS, jitter=0.5)
 LIMITED, REFUSED = rejected(Kind.RATE, 429), rejected(Kind.AUTH, 401)
 
 
-def attempts(*targets: Terms) -> Attempts:
+def attempts(*specs: Spec) -> Attempts:
     """Of a client that waits for 590 s."""
-    return Attempts(call(), CHAT, targets or (TERMS,), lambda terms: terms.timing.patience)
+    return Attempts(
+        call(), CHAT, targets(call(), CHAT, *specs or (TERMS,)), lambda one: one.terms.timing.patience
+    )
 
 
 def ended(found: Attempts, credential: str, outcome: Outcome, now: float = 1.0) -> Attempts:
@@ -82,7 +82,7 @@ def test_a_rest_is_asked_of_the_next_target_and_has_all_the_time() -> None:
 
 def test_a_rest_is_asked_of_the_next_target_also_if_that_answers_whole() -> None:
     """What comes whole is told as the rest of the stream."""
-    whole = replace(OTHER, leg=Leg(call(stream=False), CHAT))
+    whole = own(call(stream=False), CHAT, OTHER)
     found = ended(attempts(TERMS, whole, OTHER), "a", CUT)
     found.for_the_rest()
     assert found.wish == Acquire(2, route=1)

@@ -14,12 +14,11 @@ from protocols.model.parts import Ping
 from protocols.model.wirejson import dump
 from protocols.registry import discover
 from rewrite.policies import classify
-from rewrite.target.leg import Leg
 from tests.contract import JSON, NDJSON, SSE
-from tests.rewrite.asks import ask, leg
+from tests.rewrite.asks import ask, target_at
 from tests.rewrite.catalog.test_provider_data import BUILT_IN
 from tests.rewrite.replay import replay
-from tests.rewrite.scenes import TERMS
+from tests.rewrite.scenes import TERMS, own
 
 VISIBLE, LIFECYCLE, WORKING = "visible", "lifecycle", "working"
 
@@ -370,7 +369,7 @@ def verdict(
     """On `frame`, read where an exchange reads it."""
     protocol = discover()[protocol_name]
     call = Call("call", protocol.name, Operation.GENERATE, "model", True, (), target=target)
-    reading = Leg(call, protocol).reading(head)
+    reading = own(call, protocol).reading(head)
     for segment in reading.feed(before):
         assert reading.hold(segment) is None
     assert not reading.progress.visible
@@ -495,7 +494,7 @@ def test_an_answer_without_anything_visible(protocol_name: str, fate: str, answe
 )
 def test_hidden_work_shows_through_a_translation(target: str, client: str, frames: bytes) -> None:
     """And is no keep-alive, though the client gets nothing of it."""
-    decoder = leg(ask(client), target).reading(SSE).decoder
+    decoder = target_at(ask(client), target).reading(SSE).decoder
     *_, segment = decoder.feed(frames)
     assert Ping(working=True) in decoder.read(segment)
     assert not segment.idle

@@ -5,10 +5,9 @@ from rewrite.exchange.attempt import Attempt
 from rewrite.exchange.attempts import Attempts
 from rewrite.exchange.delivery import LINGER, Delivery, Over
 from rewrite.exchange.timers import Silence
-from rewrite.target.leg import Leg
 from rewrite.values.events import CALL, SendData, SendHeaders, SetTimer
 from rewrite.values.timer import Timer
-from tests.rewrite.scenes import CHAT, DONE, SSE, TERMS, call, finishes, says, timed
+from tests.rewrite.scenes import CHAT, DONE, SSE, TERMS, call, finishes, own, says, targets, timed
 
 BEATING = timed(TERMS, heartbeat=15.0, hold=120.0).timing
 BEAT = SendData(1, b"\n", beat=True)
@@ -21,7 +20,7 @@ def delivery(began: float = 0.0) -> Delivery:
 def held(data: bytes) -> Attempt:
     """An attempt with an answer that begins with `data`."""
     attempt = Attempt(1, stall=Silence(30.0))
-    current = attempt.reading = Leg(call(), CHAT).reading(SSE)
+    current = attempt.reading = own(call(), CHAT).reading(SSE)
     for segment in current.feed(data):
         current.hold(segment)
     return attempt
@@ -70,7 +69,7 @@ def test_the_record_counts_from_the_beginning_of_the_call() -> None:
     found, attempt = delivery(began=100.0), held(says("Hi"))
     assert attempt.reading
     assert list(found.commit(attempt, attempt.reading, 103.0))
-    attempts = Attempts(call(), CHAT, (TERMS,), found.latest)
+    attempts = Attempts(call(), CHAT, targets(call(), CHAT, TERMS), found.latest)
     assert attempts.latest == 690.0
     summary = found.summary(Over("repaired", "cut", 200, SSE), attempts, Progress(), 110.0)
     assert (summary.began, summary.seconds, summary.first_token) == (100.0, 10.0, 3.0)

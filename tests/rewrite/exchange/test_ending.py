@@ -18,7 +18,7 @@ from rewrite.exchange.ending import Ending, ending, errored
 from rewrite.policies.stream_end import verdict
 from rewrite.values.outcome import Completed, Kind, Rejected, Truncated
 from rewrite.values.timeouts import OnTruncation
-from tests.rewrite.scenes import FACTS, TERMS
+from tests.rewrite.scenes import FACTS, TERMS, own
 
 CUT = Truncated("reset")
 TEXT = (ChoiceStart(0), BlockStart(0, 0, BlockKind.TEXT), BlockDelta(0, 0, BlockKind.TEXT, "Hi"))
@@ -31,7 +31,7 @@ def ended(*parts: StreamPart, streamed: bool = True, mode: OnTruncation = OnTrun
     so_far = Progress()
     so_far.fold(parts)
     terms = replace(TERMS, on_truncation=mode)
-    found = ending(verdict(so_far), so_far, CUT, terms, streamed=streamed)
+    found = ending(verdict(so_far), so_far, CUT, own(terms=terms), streamed=streamed)
     assert isinstance(found, Ending)
     return found
 

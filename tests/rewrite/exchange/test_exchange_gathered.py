@@ -12,8 +12,8 @@ from protocols.model.wirejson import dump, load_object
 from protocols.registry import discover
 from rewrite.catalog.providers import Provider
 from rewrite.catalog.routes import Route
-from rewrite.target.leg import Wanted, leg_of
-from rewrite.target.terms import Terms
+from rewrite.target.making import target_of
+from rewrite.target.target import Target
 from rewrite.values.events import (
     Acquire,
     Acquired,
@@ -36,10 +36,12 @@ from rewrite.values.outcome import Completed, Kind, Rejected, Stalled, Truncated
 from rewrite.values.timeouts import Limits, OnTruncation
 from rewrite.values.timer import Timer
 from tests.playbook import ANY, After, Playbook, body_with, over, status
+from tests.rewrite.asks import wanted
 from tests.rewrite.scenes import (
     ANTHROPIC,
     CHAT,
     DONE,
+    FACTS,
     JSON,
     MESSAGE,
     MESSAGE_STOP,
@@ -62,24 +64,26 @@ from tests.rewrite.scenes import (
     stop,
 )
 
-PROVIDER = Provider("vendor", "https://v", ("v",), ("openai_chat", "anthropic_messages"))
+PROVIDER = Provider("vendor", "https://v", ("v",), ("openai_chat", "anthropic_messages"), errors=FACTS)
 BODY = {"model": "model", "messages": [{"role": "user", "content": "Hi"}]}
 ASKED = Call("call", "openai_chat", Operation.GENERATE, "model", False, (), BODY)
 A = frozenset({"a"})
 THINKS = chunk({"content": "", "reasoning_details": [{"type": "reasoning.encrypted", "data": "x"}]})
 
 
-def terms(protocol: str = "openai_chat", *, streams: bool = True, call: Call = ASKED, **fields: Any) -> Terms:
+def target(
+    protocol: str = "openai_chat", *, streams: bool = True, call: Call = ASKED, **fields: Any
+) -> Target:
     route = Route(replace(PROVIDER, streams=streams), protocol, "model", True)
-    wanted = Wanted(route, (), Reply("rot1", "model", 7), force_stream=True)
-    return replace(TERMS, leg=leg_of(call, CHAT, wanted, discover()), **fields)
+    want = wanted(route, (), Reply("rot1", "model", 7), force_stream=True)
+    return replace(target_of(call, CHAT, want, discover()), terms=replace(TERMS, **fields))
 
 
 ONCE = Limits(max_attempts=1)
 
 
-def opened(terms_: Terms, head: Head = SSE, call: Call = ASKED) -> Playbook:
-    return asked(play(call, terms_) >> Start() << Acquire(1), 1, "a", head)
+def opened(one: Target, head: Head = SSE, call: Call = ASKED) -> Playbook:
+    return asked(play(call, one) >> Start() << Acquire(1), 1, "a", head)
 
 
 class Whole:
@@ -117,14 +121,13 @@ def completes(conversation: Playbook, attempt: int) -> Playbook:
 
 @pytest.mark.parametrize("protocol", ["openai_chat", "anthropic_messages"])
 def test_how_it_is_asked(protocol: str) -> None:
-    leg = terms(protocol).leg
-    assert leg is not None
-    assert leg.rendered is not None
-    assert (leg.call.stream, leg.rendered.body["stream"], leg.untouched) == (True, True, False)
+    one = target(protocol)
+    assert one.rendered is not None
+    assert (one.call.stream, one.rendered.body["stream"], one.untouched) == (True, True, False)
 
 
 def test_the_whole_answer_comes_with_the_last_frame() -> None:
-    conversation = opened(terms()) >> UpstreamData(1, ROLE + says("Hel")) >> UpstreamData(1, says("lo"))
+    conversation = opened(target()) >> UpstreamData(1, ROLE + says("Hel")) >> UpstreamData(1, says("lo"))
     conversation = answers(
         conversation >> UpstreamData(1, finishes("stop") + DONE), 1, Whole("Hello", "stop")
     )
@@ -132,14 +135,14 @@ def test_the_whole_answer_comes_with_the_last_frame() -> None:
 
 
 def test_without_a_last_frame_it_comes_at_the_end_of_input() -> None:
-    conversation = opened(terms()) >> UpstreamData(1, says("Hi") + finishes("stop")) >> UpstreamClosed(1)
+    conversation = opened(target()) >> UpstreamData(1, says("Hi") + finishes("stop")) >> UpstreamClosed(1)
     conversation = answers(conversation, 1, Whole("Hi", "stop")) << Release(1, Completed())
     assert conversation << Report(over("completed", "completed")) << EndResponse(1)
 
 
 def test_it_is_watched_like_a_stream_and_no_longer_than_an_answer() -> None:
     conversation = (
-        play(ASKED, terms(), first_event=5.0, first_token=9.0, stall=30.0, response=100.0, hold=3.0)
+        play(ASKED, target(), first_event=5.0, first_token=9.0, stall=30.0, response=100.0, hold=3.0)
         >> Start()
         << Acquire(1)
         >> Acquired(1, "a")
@@ -152,7 +155,7 @@ def test_it_is_watched_like_a_stream_and_no_longer_than_an_answer() -> None:
 
 
 def test_hidden_work_gives_the_first_token_its_whole_time_anew() -> None:
-    conversation = play(ASKED, terms(), first_token=9.0) >> Start() << Acquire(1) >> Acquired(1, "a")
+    conversation = play(ASKED, target(), first_token=9.0) >> Start() << Acquire(1) >> Acquired(1, "a")
     conversation = conversation << OpenUpstream(1) >> UpstreamSent(1) << SetTimer(1, Timer.FIRST_TOKEN, 9.0)
     conversation = conversation >> UpstreamStarted(1, SSE) >> After(5.0) >> UpstreamData(1, THINKS)
     conversation = conversation >> After(4.0) >> TimerFired(1, Timer.FIRST_TOKEN)
@@ -169,7 +172,7 @@ def stalled_midway() -> Playbook:
 
 
 def opened_with(stall: float) -> Playbook:
-    return asked(play(ASKED, terms(), stall=stall) >> Start() << Acquire(1), 1, "a", SSE)
+    return asked(play(ASKED, target(), stall=stall) >> Start() << Acquire(1), 1, "a", SSE)
 
 
 def test_a_stall_in_the_middle_is_retried_unseen() -> None:
@@ -197,7 +200,7 @@ def test_a_silence_behind_the_end_is_the_end() -> None:
 
 @pytest.mark.parametrize("cause", [None, "reset"])
 def test_a_cut_is_retried(cause: str | None) -> None:
-    conversation = opened(terms()) >> UpstreamData(1, ROLE + says("Hel")) >> UpstreamClosed(1, cause)
+    conversation = opened(target()) >> UpstreamData(1, ROLE + says("Hel")) >> UpstreamClosed(1, cause)
     conversation = conversation << Release(1, Truncated(cause or ANY)) << Acquire(2, A)
     conversation = asked(conversation, 2, "b", SSE, fresh=True)
     conversation = conversation >> UpstreamData(2, says("Hello") + finishes("stop") + DONE)
@@ -205,7 +208,8 @@ def test_a_cut_is_retried(cause: str | None) -> None:
 
 
 def cut_for_good(data: bytes, **fields: Any) -> Playbook:
-    conversation = opened(terms(limits=ONCE, **fields)) >> UpstreamData(1, data) >> UpstreamClosed(1, "reset")
+    conversation = opened(target(limits=ONCE, **fields)) >> UpstreamData(1, data)
+    conversation = conversation >> UpstreamClosed(1, "reset")
     return conversation << Release(1, Truncated("reset"))
 
 
@@ -243,7 +247,7 @@ def test_where_nothing_is_to_be_told_it_is_a_502(data: bytes, mode: OnTruncation
 
 
 def test_an_error_in_the_stream_is_told_by_its_status() -> None:
-    conversation = opened(terms(limits=ONCE)) >> UpstreamData(
+    conversation = opened(target(limits=ONCE)) >> UpstreamData(
         1, says("Hel") + error_chunk("busy", type="overloaded_error")
     )
     conversation = (
@@ -254,7 +258,7 @@ def test_an_error_in_the_stream_is_told_by_its_status() -> None:
 
 
 def test_a_key_that_is_rate_limited_inside_the_stream_is_changed() -> None:
-    conversation = opened(terms()) >> UpstreamData(1, error_chunk("slow", type="rate_limit_error"))
+    conversation = opened(target()) >> UpstreamData(1, error_chunk("slow", type="rate_limit_error"))
     conversation = (
         conversation << CancelUpstream(1) << Release(1, Rejected(429, Kind.RATE, "slow", None, ANY))
     )
@@ -263,14 +267,14 @@ def test_a_key_that_is_rate_limited_inside_the_stream_is_changed() -> None:
 
 def test_a_provider_that_answers_whole_all_the_same_is_passed_on() -> None:
     body = b'{"id": "c1", "choices": [{"index": 0, "message": {"content": "Hi"}, "finish_reason": "stop"}]}'
-    conversation = opened(terms(), JSON) >> UpstreamData(1, body) >> UpstreamClosed(1)
+    conversation = opened(target(), JSON) >> UpstreamData(1, body) >> UpstreamClosed(1)
     conversation = conversation << SendHeaders(1, JSON) << SendData(1, body) << Release(1, Completed())
     assert conversation << Report(ANY) << EndResponse(1)
 
 
 def test_a_choice_that_never_began_is_missing() -> None:
     two = replace(ASKED, body={**ASKED.body, "n": 2})
-    conversation = opened(terms(call=two), call=two) >> UpstreamData(1, says("Hi") + finishes("stop"))
+    conversation = opened(target(call=two), call=two) >> UpstreamData(1, says("Hi") + finishes("stop"))
     conversation = conversation >> UpstreamClosed(1, "reset") << Release(1, Truncated("reset"))
     assert conversation << Acquire(2, A)
 
@@ -281,7 +285,7 @@ STREAMED = replace(ASKED, stream=True, body={**ASKED.body, "stream": True})
 
 
 def test_a_provider_that_cannot_stream_has_the_time_of_an_answer() -> None:
-    one = terms(streams=False, call=STREAMED)
+    one = target(streams=False, call=STREAMED)
     conversation = play(STREAMED, one, first_event=5.0, first_token=9.0, response=100.0) >> Start()
     conversation = conversation << Acquire(1) >> Acquired(1, "a") << OpenUpstream(1) >> UpstreamSent(1)
     conversation = conversation << SetTimer(1, Timer.RESPONSE, 100.0) >> UpstreamStarted(1, JSON)
@@ -310,15 +314,15 @@ def test_which_calls_are_asked_the_other_way(
     force: bool, streams: bool, stream: bool, turned: bool | None
 ) -> None:
     call = STREAMED if stream else ASKED
-    wanted = Wanted(
+    want = wanted(
         Route(replace(PROVIDER, streams=streams), "openai_chat", "model", True),
         (),
         Reply("rot1", "model", 7),
         force_stream=force,
     )
-    leg = leg_of(call, CHAT, wanted, discover())
-    assert (leg.turned is not None, leg.rendered is not None) == (turned is not None,) * 2
-    assert leg.call.stream == (stream if turned is None else turned)
+    one = target_of(call, CHAT, want, discover())
+    assert (one.turned is not None, one.rendered is not None) == (turned is not None,) * 2
+    assert one.call.stream == (stream if turned is None else turned)
 
 
 @pytest.mark.parametrize(
@@ -331,15 +335,14 @@ def test_which_calls_are_asked_the_other_way(
     ids=["embeddings", "background", "no body"],
 )
 def test_what_is_never_asked_the_other_way(call: Call) -> None:
-    wanted = Wanted(Route(PROVIDER, "openai_chat", "model", True), (), Reply("r", "m", 7), force_stream=True)
-    assert leg_of(call, CHAT, wanted, discover()).rendered is None
+    want = wanted(Route(PROVIDER, "openai_chat", "model", True), (), Reply("r", "m", 7), force_stream=True)
+    assert target_of(call, CHAT, want, discover()).rendered is None
 
 
 def test_across_protocols_the_upstream_stream_is_gathered_too() -> None:
-    leg = terms("anthropic_messages").leg
-    assert leg is not None
-    reading = leg.reading(SSE)
-    assert leg.protocol is ANTHROPIC
+    one = target("anthropic_messages")
+    reading = one.reading(SSE)
+    assert one.protocol is ANTHROPIC
     assert (reading.gathering is not None, reading.streamed, reading.head.headers[0]) == (
         True,
         False,
@@ -354,14 +357,14 @@ TOOL = block(1, "tool_use", id="t", name="f", input={}) + delta(
 
 
 def test_across_protocols_it_comes_with_the_last_frame_too() -> None:
-    conversation = opened(terms("anthropic_messages")) >> UpstreamData(1, ACROSS + stop(0))
+    conversation = opened(target("anthropic_messages")) >> UpstreamData(1, ACROSS + stop(0))
     conversation = conversation >> UpstreamData(1, ending("end_turn") + MESSAGE_STOP)
     assert completes(answers(conversation, 1, Whole("Hel", "stop")), 1)
 
 
 @pytest.mark.parametrize("data", [ACROSS, ACROSS + stop(0) + TOOL], ids=["text", "half a call"])
 def test_across_protocols_a_cut_ends_as_length_too(data: bytes) -> None:
-    conversation = opened(terms("anthropic_messages", limits=ONCE)) >> UpstreamData(1, data)
+    conversation = opened(target("anthropic_messages", limits=ONCE)) >> UpstreamData(1, data)
     conversation = conversation >> UpstreamClosed(1, "reset") << Release(1, Truncated("reset"))
     conversation = conversation << SendHeaders(1, JSON)
     conversation = conversation << SendData(1, Whole("Hel", "length"))  # type: ignore[arg-type]

@@ -115,7 +115,7 @@ def test_a_cut_behind_the_preamble_alone_is_an_error(on_truncation: OnTruncation
 
 def committed(on_truncation: OnTruncation = OnTruncation.AUTO) -> Playbook:
     """By its patience alone, while a call comes."""
-    terms = replace(HELD, on_truncation=on_truncation)
+    terms = replace(HELD, terms=replace(TERMS, on_truncation=on_truncation))
     conversation = play(terms=terms, hold=60.0, stall=50.0, heartbeat=15.0) >> Start()
     conversation = conversation << SetTimer(CALL, Timer.HOLD, 60.0) << Acquire(1)
     conversation = asked(conversation, 1, "a", SSE) >> UpstreamData(1, ROLE + NAME) >> After(60.0)

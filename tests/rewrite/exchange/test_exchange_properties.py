@@ -67,6 +67,7 @@ from tests.rewrite.scenes import (
     calls,
     error_body,
     error_chunk,
+    exchange_of,
     finishes,
     refused,
     says,
@@ -442,7 +443,7 @@ def exchange(*, stream: bool, pooled: bool, acting: bool, targets: int, floor: b
         min_throughput=0.5 if floor else 0.0,
         heartbeat_before_commit=early,
     )
-    return Exchange(replace(call(stream=stream), acting=acting), CHAT, terms, 0.0, [terms] * (targets - 1))
+    return exchange_of(replace(call(stream=stream), acting=acting), CHAT, terms, *[terms] * (targets - 1))
 
 
 @given(st.data(), st.lists(st.booleans(), min_size=5, max_size=5), st.integers(1, 3))

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from protocols.model.http import Head
-from rewrite.target.terms import Terms
 from rewrite.values.events import (
     Acquire,
     Acquired,
@@ -34,6 +33,8 @@ from tests.rewrite.scenes import (
     ROLE,
     SSE,
     TERMS,
+    VENDOR,
+    Spec,
     asked,
     call,
     calls,
@@ -42,6 +43,7 @@ from tests.rewrite.scenes import (
     no_other,
     opened,
     others,
+    own,
     play,
     refused,
     says,
@@ -49,7 +51,7 @@ from tests.rewrite.scenes import (
 
 A = frozenset({"a"})
 FIRST = TERMS
-SECOND = replace(TERMS, provider="second")
+SECOND = THIRD = TERMS
 ONCE = replace(FIRST, limits=Limits(max_attempts=1))
 RATED, NO_KEY = refused(429), refused(401)
 SLOW = error_body("slow down", "rate_limit_exceeded")
@@ -73,7 +75,7 @@ def rated(playbook: Playbook) -> Playbook:
     return playbook << Acquire(2, A, resting=A)
 
 
-def group(terms: Terms = FIRST, *others: Terms, first_event: float = 0.0) -> Playbook:
+def group(terms: Spec = FIRST, *others: Spec, first_event: float = 0.0) -> Playbook:
     return play(None, terms, *(others or (SECOND,)), first_event=first_event)
 
 
@@ -192,8 +194,7 @@ def test_a_silent_target_gets_two_attempts_of_the_same_length_while_another_wait
 
 def test_the_patience_of_the_client_is_shared_out_between_targets() -> None:
     """One slow start may use all of a share, and is not followed by another one at the same target."""
-    third = replace(TERMS, provider="third")
-    conversation = play(None, FIRST, SECOND, third, first_event=300.0, patience=600.0)
+    conversation = play(None, FIRST, SECOND, THIRD, first_event=300.0, patience=600.0)
     conversation = hangs(conversation >> Start() << Acquire(1), 1, 200.0)
     conversation = hangs(conversation << Acquire(2, route=1), 2, 200.0)
     conversation = conversation << Acquire(3, route=2) >> Acquired(3, "c") << OpenUpstream(3)
@@ -228,8 +229,7 @@ def test_a_provider_that_rests_is_passed_over_too() -> None:
 
 
 def test_three_targets_in_order_with_attempt_numbers_that_go_on() -> None:
-    third = replace(TERMS, provider="third")
-    conversation = rated(group(FIRST, SECOND, third)) >> NoneFree(2, 900.0) << Acquire(2, route=1)
+    conversation = rated(group(FIRST, SECOND, THIRD)) >> NoneFree(2, 900.0) << Acquire(2, route=1)
     conversation = conversation >> NoneFree(2, None) << Acquire(2, route=2)
     assert answers(asked(conversation, 2, "c", SSE), 2, "rejected(429 rate)")
 
@@ -299,8 +299,7 @@ def test_an_acting_tool_that_fell_silent_is_not_called_at_the_next_target() -> N
 
 
 def test_the_deadline_stops_no_target_that_can_still_be_asked() -> None:
-    third = replace(TERMS, provider="third")
-    conversation = rated(group(ONCE, replace(SECOND, limits=Limits(max_attempts=1)), third))
+    conversation = rated(group(ONCE, replace(SECOND, limits=Limits(max_attempts=1)), THIRD))
     conversation = conversation >> NoneFree(2, 5.0) << Acquire(2, route=1)
     conversation = asked(conversation, 2, "b", refused(500)) >> After(121.0)
     conversation = says_no(conversation, 2, refused(500), OOPS, Kind.SERVER) << Acquire(3, route=2)
@@ -308,8 +307,8 @@ def test_the_deadline_stops_no_target_that_can_still_be_asked() -> None:
 
 
 def test_no_target_is_asked_for_a_client_that_is_gone() -> None:
-    third = replace(TERMS, provider="third")
-    conversation = rated(group(ONCE, SECOND, third)) >> NoneFree(2, 5.0) << Acquire(2, route=1)
+    second = own(provider=replace(VENDOR, name="second"))
+    conversation = rated(group(ONCE, second, THIRD)) >> NoneFree(2, 5.0) << Acquire(2, route=1)
     conversation = conversation >> After(591.0) >> NoneFree(2, 5.0)
     conversation = conversation << SendHeaders(2, status(429)) << SendData(2, body_with("second"))
     assert conversation << Report(over("rejected", "rejected(429 rate)")) << EndResponse(2)

@@ -18,7 +18,7 @@ from rewrite.policies.stream_end import Cut, Empty, verdict
 from rewrite.policies.truncation import decide
 from rewrite.values.decision import Continue, Fail, Repair
 from rewrite.values.timeouts import OnTruncation
-from tests.rewrite.scenes import TERMS
+from tests.rewrite.scenes import TERMS, own
 
 AUTO, REPAIR, ERROR = OnTruncation.AUTO, OnTruncation.REPAIR, OnTruncation.ERROR
 CONTINUE = OnTruncation.CONTINUE
@@ -80,7 +80,7 @@ def decided(
     terms = replace(TERMS, on_truncation=mode, discards_cut_calls=discards, cut_text=cut_text)
     cut = verdict(progress(*parts))
     assert isinstance(cut, Cut | Empty)
-    return decide(cut, "reset", terms, can_go_on=can_go_on)
+    return decide(cut, "reset", own(terms=terms), can_go_on=can_go_on)
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from protocols.model.http import Head
 from protocols.model.parts import BlockKind, FinishReason, Ping
 from rewrite.adapters.chain import parse_adapters
 from rewrite.catalog.routes import Route
-from rewrite.exchange.exchange import Exchange
-from rewrite.target.leg import Leg, Wanted, leg_of
+from rewrite.target.making import target_of
+from rewrite.target.target import Target
 from rewrite.values.events import (
     CALL,
     Start,
@@ -27,7 +27,7 @@ from rewrite.values.timeouts import Limits, OnTruncation
 from rewrite.values.timer import Timer
 from tests.contract import JSON, Sample, call, parts, progress, samples
 from tests.protocols.gemini_generate.frames import STREAM
-from tests.rewrite.asks import REGISTRY, REPLY, ask, route
+from tests.rewrite.asks import REGISTRY, REPLY, ask, route, wanted
 from tests.rewrite.edges import GEMINI, OLLAMA, RESPONSES, calling, created, gemini, message_item, response
 from tests.rewrite.replay import ONCE, Replay, holding, mode, replay
 from tests.rewrite.scenes import (
@@ -47,6 +47,7 @@ from tests.rewrite.scenes import (
     ending,
     error_chunk,
     event,
+    exchange_of,
     finishes,
     says,
     stop,
@@ -123,7 +124,7 @@ def test_where_cuts_are_to_be_errors_this_is_one() -> None:
 def test_an_answer_that_is_nothing_but_half_a_call_is_asked_for_again() -> None:
     one = held(CHAT, ROLE, *CUT_CALL)
     assert (one.head.status, one.summary.end) == (502, "rejected")
-    terms = replace(holding(CHAT), limits=Limits(max_attempts=2))
+    terms = holding(CHAT, terms=replace(ONCE, limits=Limits(max_attempts=2)))
     assert replay(CHAT, [ROLE, *CUT_CALL], "reset", terms=terms).ended == []
 
 
@@ -240,7 +241,7 @@ def test_half_a_call_that_a_last_frame_alone_calls_done_is_cut() -> None:
 
 
 def test_nothing_but_such_a_call_is_asked_for_again() -> None:
-    terms = replace(holding(CHAT), limits=Limits(max_attempts=2))
+    terms = holding(CHAT, terms=replace(ONCE, limits=Limits(max_attempts=2)))
     assert replay(CHAT, [ROLE, *CUT_CALL, DONE], None, terms=terms).ended == []
 
 
@@ -276,11 +277,11 @@ def test_what_is_whole_is_given_though_no_more_can_be_framed(monkeypatch: pytest
 def test_what_adapters_change_is_held_as_they_leave_it() -> None:
     adapters = parse_adapters([{"name": "reasoning_field", "to": "reasoning"}])
     asked = ask("openai_chat")
-    wanted = Wanted(route("openai_chat", "asked"), adapters, REPLY, hold_tool_calls=True)
-    leg = leg_of(asked, CHAT, wanted, REGISTRY)
+    want = wanted(route("openai_chat", "asked"), adapters, REPLY, hold_tool_calls=True)
+    target = target_of(asked, CHAT, want, REGISTRY)
     thought = chunk({"reasoning_content": "hm"})
     frames = [*BEGUN, *CUT_CALL, thought]
-    one = replay(CHAT, frames, "reset", terms=replace(ONCE, leg=leg), call=asked)
+    one = replay(CHAT, frames, "reset", terms=replace(target, terms=ONCE), call=asked)
     assert (b'"reasoning":"hm"' in one.body, b"weather" in one.body) == (True, False)
 
 
@@ -499,7 +500,7 @@ def test_an_array_stays_one_without_its_cut_call(frames: Sequence[bytes], text: 
 
 def test_an_array_whose_first_item_was_held_until_the_cut_is_one() -> None:
     asked = call(GEMINI, target=STREAM)
-    running = Replay(Exchange(asked, GEMINI, holding(GEMINI, asked), 0.0))
+    running = Replay(exchange_of(asked, GEMINI, holding(GEMINI, asked)))
     begun = (Start(), UpstreamSent(1), UpstreamStarted(1, JSON), UpstreamData(1, b"[" + FIRST))
     for told in (*begun, TimerFired(CALL, Timer.HOLD), UpstreamData(1, NEXT), UpstreamClosed(1, "reset")):
         running.feed(told)
@@ -545,9 +546,9 @@ def across(
     client: str, upstream: str, *frames: bytes, cause: str | None = "reset", hold: bool = True
 ) -> Replay:
     asked = ask(client)
-    wanted = Wanted(route(upstream), (), REPLY, hold_tool_calls=hold)
-    leg = leg_of(asked, REGISTRY[client], wanted, REGISTRY)
-    return replay(REGISTRY[client], frames, cause, terms=replace(ONCE, leg=leg), call=asked)
+    want = wanted(route(upstream), (), REPLY, hold_tool_calls=hold)
+    target = target_of(asked, REGISTRY[client], want, REGISTRY)
+    return replay(REGISTRY[client], frames, cause, terms=replace(target, terms=ONCE), call=asked)
 
 
 CLIENTS = ["openai_responses", "anthropic_messages", "gemini_generate"]
@@ -591,9 +592,9 @@ def test_a_translated_call_is_held_only_where_it_is_wished() -> None:
 
 @pytest.mark.parametrize("upstream", ["openai_chat", "anthropic_messages"])
 def test_a_model_that_writes_a_call_is_seen_at_work(upstream: str) -> None:
-    wanted = Wanted(route(upstream), (), REPLY, hold_tool_calls=True)
+    want = wanted(route(upstream), (), REPLY, hold_tool_calls=True)
     frames = {"openai_chat": (*BEGUN, *CUT_CALL), "anthropic_messages": (*TEXT, *use(1, "", HALF))}[upstream]
-    reading = leg_of(ask("openai_chat"), CHAT, wanted, REGISTRY).reading(SSE)
+    reading = target_of(ask("openai_chat"), CHAT, want, REGISTRY).reading(SSE)
     working = [
         tuple(segment.parts or ()) == (Ping(working=True),) for segment in reading.feed(b"".join(frames))
     ]
@@ -606,9 +607,9 @@ def test_a_model_that_writes_a_call_is_seen_at_work(upstream: str) -> None:
 
 def test_only_a_generation_has_calls_to_hold() -> None:
     asked = ask("openai_chat")
-    wanted = Wanted(Route(route("openai_chat").provider, "openai_chat", "asked", True), (), REPLY)
-    wanted = replace(wanted, hold_tool_calls=True)
-    held_leg = leg_of(asked, CHAT, wanted, REGISTRY)
-    other: Leg = leg_of(replace(asked, operation=Operation.EMBEDDINGS), CHAT, wanted, REGISTRY)
-    assert (held_leg.hold_tool_calls, other.hold_tool_calls) == (True, False)
-    assert (held_leg.untouched, other.untouched) == (False, True)
+    want = wanted(Route(route("openai_chat").provider, "openai_chat", "asked", True), (), REPLY)
+    want = replace(want, hold_tool_calls=True)
+    held = target_of(asked, CHAT, want, REGISTRY)
+    other: Target = target_of(replace(asked, operation=Operation.EMBEDDINGS), CHAT, want, REGISTRY)
+    assert (held.hold_tool_calls, other.hold_tool_calls) == (True, False)
+    assert (held.untouched, other.untouched) == (False, True)

@@ -15,15 +15,15 @@ from protocols.model.http import Head
 from protocols.model.parts import BlockDelta, BlockKind, FinishReason
 from protocols.model.progress import Block, Progress
 from protocols.model.wirejson import encoded, load_object
-from rewrite.target.leg import Wanted, leg_of
+from rewrite.target.making import target_of
 from rewrite.values.timeouts import OnTruncation
 from tests.contract import PROTOCOLS, Sample, as_events, parts, progress, segments, streams
 from tests.examples import share
 from tests.oracle import Judge, judges, protocol_of, recorded
-from tests.rewrite.asks import REGISTRY, REPLY, ROLES, ask, route
+from tests.rewrite.asks import REGISTRY, REPLY, ROLES, ask, route, wanted
 from tests.rewrite.exchange.test_exchange_properties import MODES, PLACES, broken, kinds
 from tests.rewrite.replay import ONCE, Replay, chunked, holding, mode, replay
-from tests.rewrite.scenes import SSE, call
+from tests.rewrite.scenes import SSE, Spec, call
 
 ODD = 997
 BY_NAME = {protocol.name: protocol for protocol in PROTOCOLS}
@@ -48,9 +48,9 @@ class Answer:
         return "".join(part.text for part in said if isinstance(part, BlockDelta) and part.kind in SHOWN)
 
     def cut(self, at: int, on_truncation: OnTruncation, *, hold: bool) -> Replay:
-        terms = mode(on_truncation)
+        terms: Spec = mode(on_truncation)
         if hold:
-            terms = holding(self.protocol, self.call, terms)
+            terms = holding(self.protocol, self.call, mode(on_truncation))
         pieces = chunked(self.data[:at], ODD)
         return replay(self.protocol, pieces, "reset", terms=terms, head=self.head, call=self.call)
 
@@ -167,8 +167,8 @@ def asked_for(block: Block) -> tuple[str | None, object]:
 @pytest.mark.parametrize("sample", streams(), ids=str)
 def test_a_golden_stream_cut_anywhere_for_a_client_of_another_protocol(sample: Sample, client: str) -> None:
     protocol, asked, one = REGISTRY[client], ask(client), golden(sample)
-    wanted = Wanted(route(sample.protocol.name), (), REPLY, hold_tool_calls=True)
-    terms = replace(ONCE, leg=leg_of(asked, protocol, wanted, REGISTRY))
+    want = wanted(route(sample.protocol.name), (), REPLY, hold_tool_calls=True)
+    terms = replace(target_of(asked, protocol, want, REGISTRY), terms=ONCE)
     given_calls = [asked_for(block) for block in calls_of(one, one.data)]
 
     @share(20)

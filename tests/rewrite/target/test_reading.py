@@ -9,10 +9,9 @@ from protocols.model.errors import MalformedStream
 from protocols.model.http import Head, WireResponse
 from protocols.model.parts import StreamError
 from protocols.model.segment import Segment
-from rewrite.target.leg import Leg
 from rewrite.target.reading import FRAME_COST, LARGEST_UNREAD, NO_END, Reading
 from rewrite.values.outcome import Kind, Outcome, Rejected, Truncated
-from tests.rewrite.asks import ask, leg
+from tests.rewrite.asks import ask, target_at
 from tests.rewrite.edges import AZURE
 from tests.rewrite.scenes import (
     ANTHROPIC,
@@ -29,6 +28,7 @@ from tests.rewrite.scenes import (
     event,
     finishes,
     message_error,
+    own,
     says,
 )
 
@@ -38,7 +38,7 @@ FOREIGN = "the provider's answer is not one of this protocol"
 
 
 def holding(*frames: bytes) -> Reading:
-    found = Leg(call(), CHAT).reading(SSE)
+    found = own(call(), CHAT).reading(SSE)
     for frame in frames:
         found.hold(Segment(frame))
     return found
@@ -57,7 +57,7 @@ def test_what_is_held_is_an_answer_until_it_is_released() -> None:
 def test_whether_it_comes_as_a_stream_is_for_the_answer_to_say(
     stream: bool, head: Head, streamed: bool
 ) -> None:
-    assert Leg(call(stream=stream), CHAT).reading(head).streamed is streamed
+    assert own(call(stream=stream), CHAT).reading(head).streamed is streamed
 
 
 class Overfull(WholeDecoder):
@@ -76,7 +76,7 @@ def test_what_cannot_be_framed_is_told_once_and_gives_nothing_more() -> None:
 
 
 def test_an_error_goes_back_in_a_form_that_clients_raise_on() -> None:
-    held = Leg(call(ANTHROPIC), ANTHROPIC).reading(SSE)
+    held = own(call(ANTHROPIC), ANTHROPIC).reading(SSE)
     held.hold(Segment(MESSAGE))
     assert held.refusal(StreamError("api_error", "no"), 500).body == MESSAGE
     refused = held.refusal(StreamError("api_error", "no", native=False), 500)
@@ -121,7 +121,7 @@ def test_what_nothing_to_commit_means(frame: bytes, cause: str | None, outcome: 
     ids="nothing text half".split(),
 )
 def test_what_it_means_of_a_whole_answer(body: bytes, outcome: Outcome) -> None:
-    reading = Leg(call(stream=False), CHAT).reading(JSON)
+    reading = own(call(stream=False), CHAT).reading(JSON)
     for segment in [*reading.feed(body), *reading.eof()]:
         reading.hold(segment)
     assert reading.came_to_nothing(None) == outcome
@@ -137,7 +137,7 @@ def test_what_it_means_of_a_whole_answer(body: bytes, outcome: Outcome) -> None:
     ],
 )
 def test_what_json_is_no_answer(body: bytes, says_nothing: bool) -> None:
-    reading = Leg(call(stream=False), CHAT).reading(JSON)
+    reading = own(call(stream=False), CHAT).reading(JSON)
     for segment in [*reading.feed(body), *reading.eof()]:
         reading.hold(segment)
     assert reading.says_nothing is says_nothing
@@ -149,7 +149,7 @@ def test_what_json_is_no_answer(body: bytes, says_nothing: bool) -> None:
 )
 def test_nothing_of_another_protocol_is_handed_to_a_client(stream: bool, head: Head, body: bytes) -> None:
     """Neither as it came nor as an empty answer."""
-    reading = leg(ask("openai_chat", stream=stream), "anthropic_messages").reading(head)
+    reading = target_at(ask("openai_chat", stream=stream), "anthropic_messages").reading(head)
     for segment in [*reading.feed(body), *reading.eof()]:
         reading.hold(segment)
     assert not reading.properly_ended
@@ -202,7 +202,7 @@ def test_behind_garbage_a_bare_last_frame_is_no_proper_end(frames: list[bytes], 
 
 
 def test_an_unknown_event_does_not_spoil_the_end_of_a_message() -> None:
-    held = Leg(call(ANTHROPIC), ANTHROPIC).reading(SSE)
+    held = own(call(ANTHROPIC), ANTHROPIC).reading(SSE)
     for frame in (MESSAGE, event("brand_new"), ending("end_turn")):
         held.hold(Segment(frame))
     assert held.properly_ended

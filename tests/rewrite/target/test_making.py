@@ -1,4 +1,4 @@
-"""One target of a call: what is sent to it, and how its answers come back."""
+"""How a target is made: what a call becomes for one provider and model."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,10 +18,11 @@ from rewrite.adapters.base import Adapter
 from rewrite.adapters.chain import parse_adapters
 from rewrite.catalog.providers import ModelFacts, Provider
 from rewrite.catalog.routes import Route
-from rewrite.target.leg import Leg, Wanted, leg_of
+from rewrite.target.making import target_of
 from rewrite.target.response_adapters import ReportedModel
-from tests.rewrite.asks import ask
-from tests.rewrite.asks import leg as to
+from rewrite.target.target import Target
+from tests.rewrite.asks import ask, wanted
+from tests.rewrite.asks import target_at as to
 from tests.rewrite.scenes import ANTHROPIC, CHAT, DONE, JSON, MESSAGE, ROLE, SSE, finishes, says
 
 REGISTRY = discover()
@@ -45,7 +46,7 @@ def asks(protocol: WireProtocol = CHAT, **fields: object) -> Call:
     return protocol.parse("c", Operation.GENERATE, request)
 
 
-def leg(
+def target(
     call: Call | None = None,
     *,
     protocol: WireProtocol = CHAT,
@@ -55,12 +56,14 @@ def leg(
     adapters: tuple[Adapter, ...] = (),
     reply: Reply = REPLY,
     sealed: bool = False,
-) -> Leg:
+) -> Target:
     route = Route(PROVIDER, (to or protocol).name, model, meant)
-    return leg_of(call or asks(protocol), protocol, Wanted(route, adapters, reply, sealed), REGISTRY)
+    return target_of(
+        call or asks(protocol), protocol, wanted(route, adapters, reply, sealed=sealed), REGISTRY
+    )
 
 
-def body_of(one: Leg) -> Mapping[str, object]:
+def body_of(one: Target) -> Mapping[str, object]:
     assert one.rendered is not None
     return one.rendered.body
 
@@ -69,18 +72,18 @@ def body_of(one: Leg) -> Mapping[str, object]:
 
 
 def test_what_nothing_changes_goes_as_its_own_bytes() -> None:
-    one = leg()
+    one = target()
     assert (one.rendered, one.translation, one.chain, one.losses) == (None, None, None, ())
     assert (one.protocol, one.call.model) == (CHAT, "asked-for")
 
 
 def test_an_adapter_that_changes_nothing_leaves_the_bytes_alone() -> None:
     call = replace(asks(), body={"model": "asked-for", "messages": MESSAGES})
-    assert leg(call, adapters=SEED).rendered is None
+    assert target(call, adapters=SEED).rendered is None
 
 
 def test_an_adapted_body_goes_where_the_client_sent_it() -> None:
-    one = leg(adapters=SEED)
+    one = target(adapters=SEED)
     assert one.rendered is not None
     assert one.rendered.path == "/v1/chat/completions?x=1"
     assert "seed" not in one.rendered.body
@@ -88,7 +91,7 @@ def test_an_adapted_body_goes_where_the_client_sent_it() -> None:
 
 
 def test_another_model_of_the_same_provider_changes_the_model_alone() -> None:
-    one = leg(model="served")
+    one = target(model="served")
     assert body_of(one) == {**asks().body, "model": "served"}
     assert one.call.model == "served"
 
@@ -117,13 +120,13 @@ def test_another_model_of_the_same_provider_is_asked_where_the_client_asked(
 ) -> None:
     request = WireRequest("POST", path, (), dump({"model": "m", "messages": MESSAGES}))
     call = REGISTRY[name].parse("c", Operation.GENERATE, request)
-    rendered = leg(call, protocol=REGISTRY[name], model="served").rendered
+    rendered = target(call, protocol=REGISTRY[name], model="served").rendered
     assert rendered is not None
     assert rendered.path == (asked or path)
 
 
 def test_another_provider_of_the_same_protocol_is_asked_at_its_own_path() -> None:
-    one = leg(meant=False, model="served", adapters=SEED)
+    one = target(meant=False, model="served", adapters=SEED)
     assert one.rendered is not None
     assert one.rendered.path == "/c/chat"
     assert one.rendered.body["model"] == "served"
@@ -131,28 +134,28 @@ def test_another_provider_of_the_same_protocol_is_asked_at_its_own_path() -> Non
 
 
 def test_a_translated_call_follows_what_is_known_of_provider_and_model() -> None:
-    one = leg(asks(max_tokens=99), to=ANTHROPIC, model="served", meant=False)
+    one = target(asks(max_tokens=99), to=ANTHROPIC, model="served", meant=False)
     assert one.rendered is not None
     assert (one.rendered.path, one.rendered.body["model"]) == ("/a/messages", "served")
     assert one.protocol is ANTHROPIC
     assert [loss.field for loss in one.losses] == ["seed"]
-    back = leg(asks(ANTHROPIC, max_tokens=99), protocol=ANTHROPIC, to=CHAT, model="served", meant=False)
+    back = target(asks(ANTHROPIC, max_tokens=99), protocol=ANTHROPIC, to=CHAT, model="served", meant=False)
     assert body_of(back)["max_completion_tokens"] == 99
 
 
 def test_a_limit_that_messages_needs_is_what_the_model_can_say() -> None:
-    assert body_of(leg(to=ANTHROPIC, model="served", meant=False))["max_tokens"] == 777
+    assert body_of(target(to=ANTHROPIC, model="served", meant=False))["max_tokens"] == 777
 
 
 def test_adapters_see_the_body_that_the_provider_gets() -> None:
     chain = parse_adapters([{"name": "rename_field", "from": "max_tokens", "to": "most"}])
-    body = body_of(leg(asks(max_tokens=99), to=ANTHROPIC, model="served", meant=False, adapters=chain))
+    body = body_of(target(asks(max_tokens=99), to=ANTHROPIC, model="served", meant=False, adapters=chain))
     assert (body["most"], "max_tokens" in body) == (99, False)
 
 
 def test_what_cannot_be_translated_is_refused() -> None:
     with pytest.raises(Untranslatable):
-        leg(replace(asks(), operation=Operation.EMBEDDINGS), to=ANTHROPIC, meant=False)
+        target(replace(asks(), operation=Operation.EMBEDDINGS), to=ANTHROPIC, meant=False)
 
 
 LINK = "https://elsewhere.example/a.png"
@@ -219,7 +222,7 @@ def test_a_file_that_messages_do_not_take_is_refused_where_the_client_has_it() -
 
 
 def test_only_a_generation_is_adapted() -> None:
-    one = leg(replace(asks(), operation=Operation.EMBEDDINGS), adapters=SEED)
+    one = target(replace(asks(), operation=Operation.EMBEDDINGS), adapters=SEED)
     assert (one.chain, one.rendered) == (None, None)
 
 
@@ -228,8 +231,8 @@ def test_seals_of_others_are_taken_out_where_there_are_any() -> None:
     thinking = {"type": "thinking", "thinking": "hm", "signature": carrier}
     turn = {"role": "assistant", "content": [thinking, {"type": "text", "text": "Hello"}]}
     call = asks(ANTHROPIC, messages=[*MESSAGES, turn, *MESSAGES])
-    assert carrier.encode() not in dump(body_of(leg(call, protocol=ANTHROPIC, sealed=True)))
-    assert leg(call, protocol=ANTHROPIC).rendered is None
+    assert carrier.encode() not in dump(body_of(target(call, protocol=ANTHROPIC, sealed=True)))
+    assert target(call, protocol=ANTHROPIC).rendered is None
 
 
 def test_a_knob_that_goes_with_the_seals_of_others_is_told() -> None:
@@ -240,19 +243,12 @@ def test_a_knob_that_goes_with_the_seals_of_others_is_told() -> None:
     found = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "x"}]}
     budget = {"type": "enabled", "budget_tokens": 2000}
     call = asks(ANTHROPIC, messages=[*MESSAGES, turn, found], thinking=budget)
-    one = leg(call, protocol=ANTHROPIC, sealed=True)
+    one = target(call, protocol=ANTHROPIC, sealed=True)
     assert "thinking" not in body_of(one)
     assert [loss.field for loss in one.losses] == ["reasoning", "thinking"]
 
 
-# -- what comes back ----------------------------------------------------------------------------------
-
-
-def test_an_answer_of_the_client_s_own_protocol_passes_byte_for_byte() -> None:
-    data = ROLE + says("Hi") + finishes("stop") + DONE
-    reading = leg().reading(SSE)
-    assert (reading.encoder.encode(list(reading.feed(data))), reading.streamed) == (data, True)
-    assert (reading.translation, reading.head) == (None, SSE)
+# -- how its answers come back -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("reply", "model"), [(REPLY, b"asked-for"), (replace(REPLY, model=""), b"model")])
@@ -260,13 +256,13 @@ def test_an_answer_names_the_model_that_was_asked_for_unless_the_route_says_othe
     reply: Reply, model: bytes
 ) -> None:
     """The frames come from a model that is called `model`."""
-    reading = leg(model="served", meant=False, reply=reply).reading(SSE)
+    reading = target(model="served", meant=False, reply=reply).reading(SSE)
     data = reading.encoder.encode(list(reading.feed(ROLE + says("Hi"))))
     assert data.count(b'"model":"' + model + b'"') == 2
 
 
 def test_a_whole_answer_names_it_too() -> None:
-    reading = leg(asks(stream=False), model="served", meant=False).reading(JSON)
+    reading = target(asks(stream=False), model="served", meant=False).reading(JSON)
     reading.feed(b'{"model": "served", "choices": []}')
     (segment,) = reading.eof()
     assert load_object(segment.raw) == {"model": "asked-for", "choices": []}
@@ -274,18 +270,23 @@ def test_a_whole_answer_names_it_too() -> None:
 
 def test_embeddings_name_it_too_and_are_not_adapted() -> None:
     call = replace(asks(stream=False), operation=Operation.EMBEDDINGS)
-    reading = leg(call, model="served", meant=False, adapters=SEED).reading(JSON)
+    reading = target(call, model="served", meant=False, adapters=SEED).reading(JSON)
     reading.feed(b'{"object": "list", "model": "served", "data": []}')
     (segment,) = reading.eof()
     assert load_object(segment.raw) == {"object": "list", "model": "asked-for", "data": []}
 
 
 def test_a_translated_answer_comes_in_the_client_s_protocol() -> None:
-    reading = leg(protocol=ANTHROPIC, to=CHAT, model="served", meant=False).reading(SSE)
+    reading = target(protocol=ANTHROPIC, to=CHAT, model="served", meant=False).reading(SSE)
     data = reading.encoder.encode(list(reading.feed(ROLE + says("Hi") + finishes("stop") + DONE)))
     assert data.startswith(b"event: message_start")
     assert b'"asked-for"' in data
     assert (reading.streamed, reading.translation is not None) == (True, True)
+
+
+def test_messages_begin_under_the_client_s_model() -> None:
+    reading = target(protocol=ANTHROPIC, model="served").reading(SSE)
+    assert b'"model":"asked-for"' in reading.encoder.encode(list(reading.feed(MESSAGE)))
 
 
 @pytest.mark.parametrize(
@@ -300,18 +301,13 @@ def test_a_translated_answer_comes_in_the_client_s_protocol() -> None:
     ids=str,
 )
 def test_wherever_a_protocol_names_its_model(event: dict[str, object], named: dict[str, object]) -> None:
-    chain = leg(model="served").chain
+    chain = target(model="served").chain
     assert chain is not None
     assert ReportedModel("m").answer(event, chain.context) == named
 
 
 @pytest.mark.parametrize("event", [{"choices": []}, {"model": None}, {"message": {"content": "model"}}, {}])
 def test_what_names_no_model_is_the_same_object(event: dict[str, object]) -> None:
-    chain = leg(model="served").chain
+    chain = target(model="served").chain
     assert chain is not None
     assert ReportedModel("m").answer(event, chain.context) is event
-
-
-def test_messages_begin_under_the_client_s_model() -> None:
-    reading = leg(protocol=ANTHROPIC, model="served").reading(SSE)
-    assert b'"model":"asked-for"' in reading.encoder.encode(list(reading.feed(MESSAGE)))

@@ -1,0 +1,146 @@
+"""How a target is made: what a call becomes for one provider and model."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from protocols.base import WireProtocol, editor_of
+from protocols.model.call import Call, Destination, Operation, Rendered, Reply
+from protocols.model.origin import Origin
+from protocols.model.wirejson import JsonObject
+from protocols.registry import Registry
+from protocols.shared.signatures import Returning
+from rewrite.adapters.base import Adapter, Context
+from rewrite.adapters.chain import Chain
+from rewrite.catalog.providers import facts_of
+from rewrite.catalog.routes import Route
+from rewrite.target.response_adapters import CarriedSeals, ReportedModel
+from rewrite.target.streaming_mode import Turned, as_asked
+from rewrite.target.target import Target, Terms
+from rewrite.translation.fitting import FOREIGN_REASONING, Loss
+from rewrite.translation.translate import translation
+
+_NOT_WITHOUT = "cannot go on without the reasoning that another provider made"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How a call is to go to one target: what its rule, its client and the config ask for."""
+
+    route: Route
+    """The provider, its protocol and the model."""
+    origin: Origin
+    """Where the provider is."""
+    terms: Terms
+    """What the call may do there."""
+    adapters: Sequence[Adapter]
+    """Those of the config, in order."""
+    reply: Reply
+    """What the answer is called where it is translated. Its model is empty for the one that served."""
+    index: int = 0
+    """The place of the target among those of its call."""
+    sealed: bool = False
+    """Whether the body holds what other providers sealed."""
+    rewritten: bool = False
+    """Whether the call says something else than the client's bytes."""
+    hold_tool_calls: bool = False
+    """Whether the client gets only whole tool calls of a streamed answer."""
+    force_stream: bool = False
+    """Whether it is streamed upstream, whatever the client asked for."""
+
+
+def target_of(call: Call, protocol: WireProtocol, wanted: Wanted, registry: Registry) -> Target:
+    """The target of `call`, of a client of `protocol`, that is `wanted`. Raises Untranslatable."""
+    spoken = registry[wanted.route.protocol]
+    streams = wanted.route.provider.streams
+    asked = as_asked(call, protocol, force_stream=wanted.force_stream, streams=streams)
+    if spoken.name != protocol.name:
+        made = _across(asked, protocol, spoken, wanted, call)
+    elif asked is call:
+        made = _within(call, protocol, wanted)
+    else:
+        turned = Turned(call, protocol, wanted.reply)
+        made = replace(_within(asked, protocol, replace(wanted, rewritten=True)), turned=turned)
+    can_hold = bool(made.translation or protocol.editor) and call.operation is Operation.GENERATE
+    return replace(made, hold_tool_calls=wanted.hold_tool_calls and can_hold)
+
+
+def _asked(wanted: Wanted, call: Call, protocol: WireProtocol) -> Target:
+    """The target that is asked as its client asked."""
+    return Target(wanted.route, call, protocol, wanted.origin, wanted.terms, wanted.index)
+
+
+def _within(call: Call, protocol: WireProtocol, wanted: Wanted) -> Target:
+    """In the protocol of the client."""
+    body, losses = _unsealed(call, protocol, wanted)
+    chain = _chain(call, wanted, *_faces(call, protocol, wanted))
+    changed = chain.request(body) if chain else body
+    rendered = _rendered(replace(call, body=changed), protocol, wanted, untouched=changed is call.body)
+    made = _asked(wanted, replace(call, model=wanted.route.model), protocol)
+    return replace(made, rendered=rendered, chain=chain, losses=losses)
+
+
+def _rendered(call: Call, protocol: WireProtocol, wanted: Wanted, *, untouched: bool) -> Rendered | None:
+    """What takes the place of the client's own bytes, which are `untouched` or not."""
+    route = wanted.route
+    if route.meant and route.model == call.model:
+        return None if untouched and not wanted.rewritten else Rendered(call.target, call.body)
+    path = "" if route.meant else route.provider.paths.get(route.protocol, "")
+    return _retargeted(call, protocol, _destination(route, path))
+
+
+def _retargeted(call: Call, protocol: WireProtocol, where: Destination) -> Rendered:
+    """Where nothing of it changes, a call needs no editor."""
+    if protocol.editor is None and where.model == call.model and not where.path:
+        return Rendered(call.target, call.body)
+    return editor_of(protocol).retarget(call, where)
+
+
+def _unsealed(call: Call, protocol: WireProtocol, wanted: Wanted) -> tuple[JsonObject, Sequence[Loss]]:
+    """The body with the provider's own seals alone; what no carrier holds is of the one that was meant."""
+    route = wanted.route
+    if protocol.editor is None or (route.meant and not wanted.sealed):
+        return call.body, ()
+    keep = Returning(route.provider.name, native=route.meant)
+    body = protocol.editor.own_signatures(call.body, keep)
+    without = (Loss(name, _NOT_WITHOUT) for name in call.body if name not in body)
+    return body, (FOREIGN_REASONING, *without) if keep.dropped else ()
+
+
+def _across(call: Call, source: WireProtocol, spoken: WireProtocol, wanted: Wanted, client: Call) -> Target:
+    """In another protocol than the client's. `call`: the one of `client` as it is asked."""
+    path = wanted.route.provider.paths.get(spoken.name, "")
+    found = translation(call, source, spoken, _destination(wanted.route, path), wanted.reply)
+    found = replace(found, call=client, hold_tool_calls=wanted.hold_tool_calls)
+    chain = _chain(call, wanted)
+    body = chain.request(found.rendered.body) if chain else found.rendered.body
+    made = _asked(wanted, found.upstream, spoken)
+    rendered = replace(found.rendered, body=body)
+    return replace(made, rendered=rendered, chain=chain, translation=found, losses=found.losses)
+
+
+def _destination(route: Route, path: str) -> Destination:
+    provider = route.provider
+    facts = facts_of(provider, route.model)
+    return Destination(
+        provider=provider.name,
+        model=route.model or "",
+        path=path,
+        max_output=facts.max_output,
+        thinking=facts.thinking.value if facts.thinking else "",
+        max_tokens_field=provider.max_tokens_field,
+    )
+
+
+def _faces(call: Call, protocol: WireProtocol, wanted: Wanted) -> Iterator[Adapter]:
+    """What makes an answer of another model or provider look like one of those that were asked."""
+    if not wanted.route.meant and call.operation is Operation.GENERATE and protocol.editor:
+        yield CarriedSeals(protocol.editor)
+    if wanted.route.model != call.model and wanted.reply.model:
+        yield ReportedModel(wanted.reply.model)
+
+
+def _chain(call: Call, wanted: Wanted, *faces: Adapter) -> Chain | None:
+    """The adapters of a call, if there are any: those of the config for a generation alone, `faces` last."""
+    configured = wanted.adapters if call.operation is Operation.GENERATE else ()
+    adapters, route = (*configured, *faces), wanted.route
+    return Chain(adapters, Context(route.protocol, route.provider.name, route.model)) if adapters else None
