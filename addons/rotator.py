@@ -22,11 +22,10 @@ from addons.mitm.guard import own_ports, points_at_us
 from addons.mitm.layers import Layers
 from addons.mitm.misdirected import Distrust, own_address
 from addons.mitm.registry import FlowRegistry
-from addons.records.journal import Journal
+from addons.records.journal import Journal, Lines
 from addons.records.trace import Traces
 from addons.reload import Control
 from addons.runtime import memory
-from addons.runtime.printable import Lines
 from addons.secrets.redaction import Redactor
 from addons.startup import (
     INTERCEPT,

@@ -14,6 +14,7 @@ from mitmproxy.log import LegacyLogEvents
 
 from addons.config.listening import blocks_others
 from addons.config.settings import Settings
+from addons.records.journal import WhileOpen
 from addons.upstream.client import Upstream
 from addons.upstream.network import tls_context
 from addons.upstream.proxies import Proxies, way_to_providers
@@ -76,7 +77,7 @@ def spare_closed_loop(running: master.Master) -> None:
     mitmproxy that needs the loop: it would raise in the middle of the log call."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, LegacyLogEvents):
-            handler.addFilter(lambda _: not running.event_loop.is_closed())
+            handler.addFilter(WhileOpen(running))
 
 
 def refused_options(opts: options.Options) -> Iterator[str]:

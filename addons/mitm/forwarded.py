@@ -40,7 +40,7 @@ from mitmproxy.utils import asyncio_utils
 from addons.mitm.plans import Forwarding, Responder, Screen
 from addons.mitm.registry import FlowRegistry, name_of
 from addons.mitm.sink import Sink, is_framed
-from addons.runtime.printable import fault
+from addons.secrets.redaction import fault
 
 _MOST = 1 << 20
 """Bytes that are read when a server has hung up."""

@@ -51,7 +51,7 @@ from addons.mitm.forwarded import ForwardedStream, is_answer
 from addons.mitm.plans import Forwarding, Responder
 from addons.mitm.registry import TRUNCATED_KEY, FlowRegistry, Framing, name_of
 from addons.mitm.sink import Abort, Congestion, End, Kill, Payload, Push, Release, Sink, handler_of, spawn
-from addons.runtime.printable import fault, unquoted
+from addons.secrets.redaction import fault, unquoted
 
 BODY_LIMIT = 4 * 1024 * 1024
 """Bytes of a relayed body that are kept in the flow for the inspector."""

@@ -36,8 +36,7 @@ from addons.mitm.registry import FlowRegistry
 from addons.mitm.sink import Push, handler_of, hops_of, spawn
 from addons.mitm.websocket_handshake import agreed
 from addons.mitm.websocket_limits import Inbound, Liveness, TooMuch, forget_old
-from addons.runtime.printable import fault
-from addons.secrets.redaction import Blackout
+from addons.secrets.redaction import Blackout, fault
 
 _OURS = b"rotator"
 """The payload of our own pings, whose pongs are not the provider's."""

@@ -5,6 +5,7 @@ This is the one place where records are written, and the one where they are reda
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,21 +13,19 @@ from typing import Any
 from mitmproxy import http
 from mitmproxy.connection import Server
 from mitmproxy.flow import Error, Flow
+from mitmproxy.master import Master
 
-from addons.runtime.printable import LONGEST_NAME, bounded, fault, line
-from addons.secrets.redaction import Redactor
+from addons.secrets.redaction import LONGEST_NAME, Redactor, fault, line
 from addons.upstream.network import Reached
 from protocols.model.call import Call
 from protocols.model.http import Headers
 from protocols.model.origin import Origin
 from rewrite.catalog.routes import Rule
 from rewrite.credentials.notices import Notice
-from rewrite.records.tally import Tally
-from rewrite.records.trace import Body, cut
 from rewrite.target.target import Target
 from rewrite.values.decision import Ended
 from rewrite.values.events import Summary
-from rewrite.values.outcome import describe
+from rewrite.values.outcome import Outcome, Rejected, describe
 
 KEY = "rotator"
 """Where a flow's record is in `flow.metadata`: small plain data, since it is copied and saved."""
@@ -48,15 +47,20 @@ _MARKERS = {
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A call whose record is kept. `provider` is the one that the client called; `refused`: targets that
-    cannot be asked, each with the reason; `rule`: the route that fits it."""
+    """A call whose record is kept."""
 
     flow: http.HTTPFlow
+    """In which its record is."""
     call: Call
+    """As it is planned."""
     provider: str
+    """The name of the provider that the client called."""
     targets: Sequence[Target]
+    """Those that can be asked, in order."""
     refused: Mapping[str, str] = field(default_factory=dict)
+    """By target, why it cannot be asked."""
     rule: Rule | None = None
+    """The route that fits it."""
 
 
 def record_of(flow: http.HTTPFlow) -> dict[str, Any]:
@@ -75,14 +79,15 @@ class Journal:
 
     def begin(self, flow: http.HTTPFlow, record: Mapping[str, object]) -> None:
         """The flow is ours: what is known of it before anything is sent."""
-        flow.metadata[KEY] = self._clean({**record_of(flow), **record})
+        flow.metadata[KEY] = self._redactor.lines({**record_of(flow), **record})
 
     def end(self, record: Record, summary: Summary) -> None:
         """The call is over: its line, and its record in the flow."""
         summary = _told_apart(record.flow, summary)
-        flow, kept = record.flow, self._clean(_record(record, summary))
+        flow = record.flow
+        kept = self._redactor.lines(_record(record, summary))
         flow.metadata[KEY] = {**record_of(flow), **kept}
-        flow.comment = self._comment(record, summary)
+        flow.comment = "\n".join(self._redactor.lines(list(_sentences(record, summary))))
         flow.marked = _MARKERS.get(summary.end, flow.marked)
         flow.server_conn = _asked(record, summary, time.time()) or flow.server_conn
         log.info("%s", self._redactor.redact(_line(kept)))
@@ -100,9 +105,6 @@ class Journal:
         for each in self._tally.lines():
             log.info("summary: %s", self._redactor.redact(each))
 
-    def _comment(self, record: Record, summary: Summary) -> str:
-        return "\n".join(line(self._redactor.redact(each)) for each in _sentences(record, summary))
-
     def waiting(self, record: Record, seconds: float, why: str) -> None:
         """No attempt of the call is under way, and none will be for `seconds`."""
         self._meanwhile(record, f"waits {seconds:.0f} s for another attempt: {why}")
@@ -112,10 +114,10 @@ class Journal:
         self._meanwhile(record, f"is asked again after {seconds:.0f} s: {why}")
 
     def _meanwhile(self, record: Record, what: str) -> None:
-        call, told = record.call, line(self._redactor.redact(what))
+        call, told = record.call, self._redactor.line(what)
         record.flow.comment = told
         self._updated(record.flow)
-        named = line(self._redactor.redact(call.model or call.operation.value), LONGEST_NAME)
+        named = self._redactor.line(call.model or call.operation.value, LONGEST_NAME)
         log.info("call=%s provider=%s model=%s: %s", call.id, record.provider, named, told)
 
     def turn(self, flow: http.HTTPFlow, turn: http.HTTPFlow) -> None:
@@ -136,42 +138,69 @@ class Journal:
         level = logging.WARNING if notice.warning else logging.INFO
         log.log(level, "%s", self._redactor.redact(notice.text))
 
-    def _clean[T](self, value: T) -> T:
-        return bounded(cleaned(value, self._redactor))
+
+@dataclass(slots=True)
+class _Served:
+    """What one credential was used for."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    """Its attempts, by what came of them."""
+    tokens_in: int = 0
+    """Of the requests that it answered."""
+    tokens_out: int = 0
+    """Of its answers."""
 
 
-def cleaned[T](value: T, redactor: Redactor) -> T:
-    """`value` as it may be written down: no secret in any text, and what others wrote is not too long."""
-    return _redacted(value, redactor)  # type: ignore[return-value]  # same shape, other strings
+class Tally:
+    """Counts the calls of a run, and what came of their attempts, by credential."""
+
+    def __init__(self) -> None:
+        self._calls = 0
+        self._served: dict[str, _Served] = {}
+
+    def note(self, summary: Summary, credentials: list[str]) -> None:
+        """A call is over; `credentials`: the provider/name of each of its attempts, in order."""
+        self._calls += 1
+        for ended, credential in zip(summary.attempts, credentials, strict=True):
+            self._served.setdefault(credential, _Served()).outcomes[_kind(ended.outcome)] += 1
+        if credentials and (usage := summary.progress.usage):
+            served = self._served[credentials[-1]]
+            served.tokens_in += usage.input or 0
+            served.tokens_out += usage.output or 0
+
+    def lines(self) -> Iterator[str]:
+        """Nothing where there was no call."""
+        if self._calls:
+            yield f"{self._calls} {'call' if self._calls == 1 else 'calls'}"
+        for credential, served in sorted(self._served.items()):
+            outcomes = ", ".join(f"{number} {kind}" for kind, number in served.outcomes.most_common())
+            tokens = f"; tokens: {served.tokens_in} in, {served.tokens_out} out"
+            yield f"{credential}: {outcomes}{tokens if served.tokens_in or served.tokens_out else ''}"
 
 
-def _redacted(value: object, redactor: Redactor) -> object:
-    match value:
-        case str():
-            return redactor.redact(value)
-        case Mapping():
-            return {key: _redacted(each, redactor) for key, each in value.items()}
-        case list() | tuple():
-            return [_redacted(each, redactor) for each in value]
-        case Body():
-            return cut(_of_others(value, redactor))
-        case _:
-            return value
+def _kind(outcome: Outcome) -> str:
+    if isinstance(outcome, Rejected):
+        return f"rejected ({outcome.status} {outcome.kind})"
+    return type(outcome).__name__.lower()
 
 
-def _of_others(body: Body, redactor: Redactor) -> object:
-    """Before it is cut, lest half of a secret is left. Names may be secrets too."""
-    return _redacted(_renamed(body.read(), redactor), redactor)
+class Lines(logging.Filter):
+    """Makes a line of each record of a logger."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = line(record.getMessage()), None
+        return True
 
 
-def _renamed(value: object, redactor: Redactor) -> object:
-    match value:
-        case dict():
-            return {redactor.redact(key): _renamed(each, redactor) for key, each in value.items()}
-        case list():
-            return [_renamed(each, redactor) for each in value]
-        case _:
-            return value
+class WhileOpen(logging.Filter):
+    """Lets records through as long as the event loop of `running` is not closed."""
+
+    def __init__(self, running: Master) -> None:
+        super().__init__()
+        self._running = running
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not self._running.event_loop.is_closed()
 
 
 def _told_apart(flow: http.HTTPFlow, summary: Summary) -> Summary:

@@ -14,14 +14,14 @@ from mitmproxy import http
 from pydantic import SecretStr
 
 from addons.mitm.messages import bytes_of, for_client, headers_of
-from addons.records.journal import Record, cleaned, record_of
+from addons.records.journal import Record, record_of
 from addons.secrets.redaction import Redactor
 from addons.upstream.encodings import beginning
 from protocols.model.call import Call
 from protocols.model.http import Headers
 from protocols.model.wirejson import dump, given
 from rewrite.catalog.routes import Rule
-from rewrite.records.trace import Asked, Body, answer_told, attempts_told, headers_told
+from rewrite.records.rendering import Asked, Body, rendered_answer, rendered_attempts, rendered_headers
 from rewrite.target.target import Target
 from rewrite.values.events import Summary
 
@@ -53,7 +53,7 @@ class Traces:
         self._redactor.learn(secrets)
         now = datetime.now(UTC)
         name = f"{now.strftime(_STAMP)}-{record.call.id}.json"
-        told = cleaned(dict(_trace(record, summary, now)), self._redactor)
+        told = self._redactor.cleaned(dict(_trace(record, summary, now)))
         try:
             _write(self._folder, name, json.dumps(told, indent=1, ensure_ascii=False).encode())
         except OSError as error:
@@ -94,8 +94,8 @@ def _trace(record: Record, summary: Summary, now: datetime) -> Iterator[tuple[st
         yield "rule", _rule(record.rule)
     yield "targets", [_target(target, record.call.headers) for target in record.targets]
     yield "refused", dict(record.refused)
-    yield "attempts", list(attempts_told(summary, [_asked(each, request) for each in record.targets]))
-    yield "answer", answer_told(_as_given(summary))
+    yield "attempts", list(rendered_attempts(summary, [_asked(each, request) for each in record.targets]))
+    yield "answer", rendered_answer(_as_given(summary))
 
 
 def _as_given(summary: Summary) -> Summary:
@@ -123,7 +123,7 @@ def _client(flow: http.HTTPFlow) -> Mapping[str, object]:
     return {
         "method": request.method,
         "url": request.pretty_url,
-        "headers": headers_told(headers_of(request)),
+        "headers": rendered_headers(headers_of(request)),
         **given(credential=record_of(flow).get("client_credential")),
         **given(body=Body(body) if body else None),
     }

@@ -1,19 +1,31 @@
-"""Keys that must not get out: blacked out in bytes on their way, redacted in text for people."""
+"""What may be written down: keys are blacked out in bytes on their way, and redacted in text for people.
+
+Text for people is lines, without control characters and not too long: a model's name or a provider's message
+may hold what a terminal obeys, or a line that looks like ours.
+"""
 
 import json
 import re
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from urllib.parse import quote
 
 from pydantic import SecretStr
+
+from rewrite.records.rendering import Body, cut
 
 SHORTEST_SECRET = 16
 """Characters. Shorter ones ("EMPTY", "ollama") are placeholders, and words of answers and tool arguments."""
 
 LONGEST_MEMORY = 200
 """Keys of clients. All are one pattern, and a new one has it compiled again: some 30 ms for so many."""
+
+LONGEST_LINE = 2048
+"""Characters of a text in a line."""
+
+LONGEST_NAME = 200
+"""Characters of a model's name, or of a target that has one in it."""
 
 REDACTED = "[redacted]"
 _LOOKS_LIKE_A_KEY = re.compile(
@@ -24,6 +36,9 @@ _RANDOM = re.compile(r"(?=[A-Za-z]*[0-9])[A-Za-z0-9]{12,}|[A-Za-z]{20,}")
 """What no word looks like: of letters and digits, or longer than any word of a name."""
 
 
+_NAMES = frozenset({"model", "target"})
+_QUOTED = re.compile(r"""(?<!\w)(?:bytearray\()?b?['"].*""", re.DOTALL)
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _ESCAPED = re.compile("%..")
 _HTML_SAFE = {letter: f"\\u{ord(letter):04x}" for letter in "<>&'"}
 """How Go and PHP write these letters in JSON."""
@@ -75,6 +90,48 @@ class Redactor:
             self._pattern = _pattern_of((*self._kept, *self._secrets))
         text = self._pattern.sub(REDACTED, text)
         return _LOOKS_LIKE_A_KEY.sub(REDACTED, text.encode("utf-8", "replace").decode("utf-8"))
+
+    def line(self, text: str, longest: int = LONGEST_LINE) -> str:
+        """`text` as one line without any secret."""
+        return line(self.redact(text), longest)
+
+    def cleaned[T](self, value: T) -> T:
+        """Plain data without any secret. A `Body` in it is what it comes to, cut where it is too long."""
+        return self._walked(value, None)  # type: ignore[return-value]  # same shape, other strings
+
+    def lines[T](self, value: T) -> T:
+        """As `cleaned`, with texts as lines: those of names short ones."""
+        return self._walked(value, LONGEST_LINE)  # type: ignore[return-value]  # the same
+
+    def _walked(self, value: object, longest: int | None) -> object:
+        """`longest`: characters of a text; None: any number, and control characters stay."""
+        match value:
+            case str():
+                return self.redact(value) if longest is None else self.line(value, longest)
+            case Mapping() if longest is None:
+                return {key: self._walked(each, None) for key, each in value.items()}
+            case Mapping():
+                return {
+                    line(str(key), LONGEST_NAME): self._walked(each, _longest(key))
+                    for key, each in value.items()
+                }
+            case list() | tuple():
+                return [self._walked(each, longest) for each in value]
+            case Body():
+                whole = cut(self.cleaned(self._renamed(value.read())))
+                return whole if longest is None else self._walked(whole, longest)
+            case _:
+                return value
+
+    def _renamed(self, value: object) -> object:
+        """What others wrote, with redacted names: these may be secrets too."""
+        match value:
+            case dict():
+                return {self.redact(key): self._renamed(each) for key, each in value.items()}
+            case list():
+                return [self._renamed(each) for each in value]
+            case _:
+                return value
 
 
 def _pattern_of(secrets: Iterable[str]) -> re.Pattern[str]:
@@ -160,3 +217,41 @@ def _overlap(data: bytes, form: bytes) -> int:
             return len(data) - start
         start = data.find(form[:1], start + 1)
     return 0
+
+
+def _longest(key: object) -> int:
+    """Characters of a text in a record by its name there."""
+    return LONGEST_NAME if key in _NAMES else LONGEST_LINE
+
+
+def escaped(text: str) -> str:
+    r"""`text` with control characters, marks of direction and line separators as `\x1b`, `\u202e`, ..."""
+    return _UNPRINTABLE.sub(_escape, text)
+
+
+def shortened(text: str, longest: int) -> str:
+    """At most `longest` characters of `text`, and how many are missing."""
+    return text if len(text) <= longest else f"{text[:longest]}... ({len(text) - longest} more)"
+
+
+def unquoted(message: str) -> str:
+    """A message about bytes that could not be read, without these: a key may be among them."""
+    return _QUOTED.sub("(not shown)", message)
+
+
+def line(text: str, longest: int = LONGEST_LINE) -> str:
+    return escaped(shortened(text, longest))
+
+
+def fault(error: BaseException) -> str:
+    """The type and place of what was raised, never its text, which may quote what was read."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}" if trace else "unknown"
+    return f"{type(error).__name__} in {where}"
+
+
+def _escape(found: re.Match[str]) -> str:
+    number = ord(found[0])
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"

@@ -155,8 +155,8 @@ def error_event(status: int, headers: Headers, body: bytes) -> JsonObject:
     """An answer that is an error as an event: what its client would have read of it over HTTP."""
     said = load_object(body) or {}
     error = object_at(said, "error") or _worded(status, said, body)
-    headers_told = {name.lower(): value for name, value in headers if name.lower().startswith(_TOLD)}
-    return {"type": "error", "status": status, "error": error, "headers": headers_told}
+    rendered_headers = {name.lower(): value for name, value in headers if name.lower().startswith(_TOLD)}
+    return {"type": "error", "status": status, "error": error, "headers": rendered_headers}
 
 
 def _worded(status: int, said: JsonObject, body: bytes) -> JsonObject:

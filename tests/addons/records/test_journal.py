@@ -10,8 +10,8 @@ from mitmproxy import http
 from mitmproxy.test import tflow
 from pydantic import SecretStr
 
-from addons.records.journal import KEY, LAST_TURNS, Journal, Record
-from addons.secrets.redaction import Redactor
+from addons.records.journal import KEY, LAST_TURNS, Journal, Lines, Record, Tally
+from addons.secrets.redaction import LONGEST_LINE, Redactor
 from protocols import anthropic_messages
 from protocols.model.call import Call, Operation
 from protocols.model.parts import Usage
@@ -21,7 +21,8 @@ from rewrite.credentials.notices import Notice
 from rewrite.translation.fitting import Loss
 from rewrite.values.decision import Ended
 from rewrite.values.events import Summary
-from rewrite.values.outcome import Completed, Kind, Rejected
+from rewrite.values.outcome import Completed, Kind, Outcome, Rejected, Stalled
+from rewrite.values.timer import Timer
 from tests.rewrite.scenes import own
 
 SECRET = "the-secret-of-a-pool"
@@ -317,3 +318,46 @@ def test_what_others_left_in_the_place_of_the_record_is_no_fault(
     flow.metadata[KEY] = junk
     journal.begin(flow, {"provider": "openai"})
     assert flow.metadata[KEY] == {"provider": "openai"}
+
+
+def test_each_record_of_a_logger_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    log = logging.Logger("alone")  # noqa: LOG001  # nobody else's
+    log.addFilter(Lines())
+    log.addHandler(caplog.handler)
+    log.warning("%s of %d: %s", "\x1b[2J", 3, "x" * 5_000)
+    (record,) = caplog.records
+    assert record.getMessage().startswith(r"\x1b[2J of 3: xxx")
+    assert len(record.getMessage()) < LONGEST_LINE + 20
+
+
+# -- what a run comes to, by credential -------------------------------------------------------------------
+
+
+def of_attempts(*outcomes: Outcome, usage: Usage | None = None) -> Summary:
+    attempts = tuple(Ended(number, "x", outcome, 0.0) for number, outcome in enumerate(outcomes, 1))
+    return Summary("completed", "", attempts, Progress(usage=usage), 0.0, 1.0)
+
+
+def test_attempts_are_counted_by_what_came_of_them() -> None:
+    tally = Tally()
+    limited = Rejected(429, Kind.RATE)
+    tally.note(of_attempts(limited, Completed(), usage=Usage(3, 4)), ["openai/a", "openai/b"])
+    tally.note(
+        of_attempts(Stalled(Timer.FIRST_TOKEN, 3.0), Completed(), usage=Usage(1, None)),
+        ["openai/a", "openai/b"],
+    )
+    tally.note(of_attempts(limited), ["groq/client"])
+    tally.note(of_attempts(), [])
+    assert list(tally.lines()) == [
+        "4 calls",
+        "groq/client: 1 rejected (429 rate)",
+        "openai/a: 1 rejected (429 rate), 1 stalled",
+        "openai/b: 2 completed; tokens: 4 in, 4 out",
+    ]
+
+
+def test_one_call_is_one_call() -> None:
+    tally = Tally()
+    tally.note(of_attempts(Completed()), ["openai/a"])
+    assert list(tally.lines()) == ["1 call", "openai/a: 1 completed"]
+    assert list(Tally().lines()) == []

@@ -23,7 +23,7 @@ from protocols.model.progress import Progress
 from protocols.model.wirejson import dump
 from rewrite.catalog.providers import Provider
 from rewrite.catalog.routes import Destination, Match, Rule
-from rewrite.records.trace import LARGEST_BODY
+from rewrite.records.rendering import LARGEST_BODY
 from rewrite.translation.fitting import Loss
 from rewrite.values.decision import Ended
 from rewrite.values.events import Summary

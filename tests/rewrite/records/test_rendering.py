@@ -25,16 +25,16 @@ from protocols.model.parts import (
 )
 from protocols.model.progress import Progress
 from protocols.model.wirejson import dump
-from rewrite.records.trace import (
+from rewrite.records.rendering import (
     DEEPEST,
     HIDDEN,
     LARGEST_BODY,
     Asked,
     Body,
-    answer_told,
-    attempts_told,
     cut,
-    headers_told,
+    rendered_answer,
+    rendered_attempts,
+    rendered_headers,
 )
 from rewrite.values.decision import Ended
 from rewrite.values.events import Summary
@@ -49,13 +49,13 @@ ASKED = [
 
 
 def attempts(*ended: Ended) -> list[dict[str, Any]]:
-    return [dict(one) for one in attempts_told(replace(SUMMARY, attempts=ended), ASKED)]
+    return [dict(one) for one in rendered_attempts(replace(SUMMARY, attempts=ended), ASKED)]
 
 
 def answer(*parts: StreamPart, **changed: Any) -> dict[str, Any]:
     progress = Progress()
     progress.fold(parts)
-    return dict(answer_told(replace(SUMMARY, progress=progress, **changed)))
+    return dict(rendered_answer(replace(SUMMARY, progress=progress, **changed)))
 
 
 def said(*parts: StreamPart) -> object:
@@ -193,14 +193,14 @@ def test_how_an_answer_ended_is_told() -> None:
     ],
 )
 def test_headers_that_may_prove_who_someone_is_are_not_told(name: str) -> None:
-    assert headers_told(((name, "value"),)) == [[name, HIDDEN]]
+    assert rendered_headers(((name, "value"),)) == [[name, HIDDEN]]
 
 
 @pytest.mark.parametrize(
     "name", ["Accept", "x-ratelimit-remaining-tokens", "x-request-id", "openai-organization", "x-author"]
 )
 def test_other_headers_are(name: str) -> None:
-    assert headers_told(((name, "value"), (name, "again"))) == [[name, "value"], [name, "again"]]
+    assert rendered_headers(((name, "value"), (name, "again"))) == [[name, "value"], [name, "again"]]
 
 
 @pytest.mark.parametrize(

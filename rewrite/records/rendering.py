@@ -72,7 +72,7 @@ def cut(value: object) -> object:
     return {"cut": note, "text": data[:LARGEST_BODY].decode("utf-8", "ignore")}
 
 
-def headers_told(headers: Headers) -> list[list[str]]:
+def rendered_headers(headers: Headers) -> list[list[str]]:
     """Names and values in order, without values that may be a credential."""
     return [[name, HIDDEN if _TELLING.search(name) else value] for name, value in headers]
 
@@ -80,7 +80,7 @@ def headers_told(headers: Headers) -> list[list[str]]:
 # -- attempts -------------------------------------------------------------------------------------------
 
 
-def attempts_told(summary: Summary, targets: Sequence[Asked]) -> Iterator[Mapping[str, object]]:
+def rendered_attempts(summary: Summary, targets: Sequence[Asked]) -> Iterator[Mapping[str, object]]:
     """Each attempt of a call at one of `targets`. A body stands where it is another than the client's, and
     than that of an attempt before at the same target: that of one that went on with an answer always."""
     known: set[int] = set()
@@ -127,13 +127,13 @@ def _said(rejected: Rejected) -> Mapping[str, object]:
 # -- the answer -----------------------------------------------------------------------------------------
 
 
-def answer_told(summary: Summary) -> Mapping[str, object]:
+def rendered_answer(summary: Summary) -> Mapping[str, object]:
     """What the client got: its head, how it ended, and what it said, put together from its parts."""
     progress, head = summary.progress, summary.head
     return {
         **given(
             status=head.status if head else summary.status,
-            headers=headers_told(head.headers) if head else None,
+            headers=rendered_headers(head.headers) if head else None,
         ),
         "end": summary.end,
         "words": summary.words,
