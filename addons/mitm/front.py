@@ -1,5 +1,5 @@
 """Our places inside mitmproxy that a script does not have: before other add-ons where layers are chosen,
-behind them where answers are saved, and in replays of clients and of servers.
+after them where answers are saved, and in replays of clients and of servers.
 
 Internals of mitmproxy 12.2 that this file leans on, to be checked at an upgrade:
 `AddonManager.chain`, whose members are called one by one, each apart from what the others raise (all scripts

@@ -13,7 +13,7 @@ from addons.mitm.sink import Sink
 
 type Responder = Callable[[Sink], Coroutine[None, None, None]]
 type Switch = Callable[[Context], layer.Layer]
-"""Makes the layer that a connection goes to behind a 101."""
+"""Makes the layer that a connection goes to after a 101."""
 
 
 class Killable(Protocol):

@@ -9,7 +9,7 @@ server vanishes: a `stream` callable is synchronous and runs only when bytes arr
   as a task in the place of a connection, or the request leaves as a Forwarding says, or as mitmproxy does it.
   Whatever add-ons did or failed to do, no request gets past this.
 * A client that leaves is a RequestProtocolError for the stream. It cancels the task at once, also where the
-  event itself has to queue behind a paused hook.
+  event itself has to wait until a paused hook goes on.
 
 Internals of mitmproxy 12.2 that this file leans on, to be checked at an upgrade:
 `HttpStream`: make_server_connection, send_response, flow_done, child_layer, passthrough, check_killed,
@@ -254,7 +254,7 @@ class RelayStream(ForwardedStream):
         return self._switch(switch(self.context))
 
     def _switch(self, child: layer.Layer) -> layer.CommandGenerator[None]:
-        """As the base class does it, with another layer. The end of the message comes behind it, since data
+        """As the base class does it, with another layer. The end of the message comes after it, since data
         may be waiting there already."""
         self.child_layer = child
         self._handle_event = self.passthrough  # type: ignore[method-assign]  # how layers change their state
