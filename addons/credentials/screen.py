@@ -85,7 +85,7 @@ class KeyScreen:
         except DecodeError:
             self._aside = None
 
-    def rest(self) -> bytes:
+    def remainder(self) -> bytes:
         return self._blackout.rest()
 
     def trailers(self, fields: http.Headers) -> http.Headers:

@@ -98,7 +98,7 @@ class ForwardedStream(HttpStream):
             self.client_state = self.state_discard_request_body
 
     def state_discard_request_body(self, event: events.Event) -> layer.CommandGenerator[None]:
-        """The response does not need the rest of the request."""
+        """The response does not need what else comes of the request."""
         if isinstance(event, RequestEndOfMessage):
             self.client_state = self.state_done
             if self.server_state == self.state_done:
@@ -183,7 +183,7 @@ def _looked_at(event: events.Event, screen: Screen) -> Iterator[HttpEvent]:
             if data := screen.feed(event.data):
                 yield ResponseData(event.stream_id, data)
         case ResponseTrailers() | ResponseEndOfMessage():
-            if data := screen.rest():
+            if data := screen.remainder():
                 yield ResponseData(event.stream_id, data)
             if isinstance(event, ResponseTrailers):
                 event.trailers = screen.trailers(event.trailers)

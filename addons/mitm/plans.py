@@ -33,7 +33,7 @@ class Screen(Protocol):
         """What may go on of the body's next bytes, now."""
         ...
 
-    def rest(self) -> bytes:
+    def remainder(self) -> bytes:
         """What is left of the body at its end."""
         ...
 

@@ -7,7 +7,7 @@ hook is paused, mitmproxy's Layer queues them in order.
 Internals of mitmproxy 12.2 that this file leans on, to be checked at an upgrade:
 `ConnectionHandler`: server_event, transports; the proxyserver add-on's `connections`, whose keys are the ids
 of clients;
-`Context.layers`: from the outermost layer to the innermost, an HttpStream right behind its HttpLayer;
+`Context.layers`: from the outermost layer to the innermost, an HttpStream right after its HttpLayer;
 `HttpLayer` hands a MessageInjected down.
 """
 
@@ -69,7 +69,7 @@ class Push[T](events.MessageInjected[T]):
     hops: Hops
 
 
-class Line(Protocol):
+class ClientStream(Protocol):
     """The part of a stream that a Sink needs."""
 
     flow: http.HTTPFlow
@@ -86,7 +86,7 @@ class Sink:
     """
 
     def __init__(
-        self, stream: Line, handler: ConnectionHandler, congestion: Congestion | None = None
+        self, stream: ClientStream, handler: ConnectionHandler, congestion: Congestion | None = None
     ) -> None:
         """`congestion`: of a client that speaks HTTP/2."""
         self._stream, self._handler, self._congestion = stream, handler, congestion

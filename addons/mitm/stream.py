@@ -9,7 +9,7 @@ server vanishes: a `stream` callable is synchronous and runs only when bytes arr
   as a task in the place of a connection, or the request leaves as a Forwarding says, or as mitmproxy does it.
   Whatever add-ons did or failed to do, no request gets past this.
 * A client that leaves is a RequestProtocolError for the stream. It cancels the task at once, also where the
-  event itself has to wait until a paused hook goes on.
+  event itself has to queue behind a paused hook.
 
 Internals of mitmproxy 12.2 that this file leans on, to be checked at an upgrade:
 `HttpStream`: make_server_connection, send_response, flow_done, child_layer, passthrough, check_killed,
@@ -201,7 +201,7 @@ class RelayStream(ForwardedStream):
             self._patience = loop.call_later(seconds, lambda: spawn(sink.release(), client))
 
     def _released(self) -> layer.CommandGenerator[None]:
-        """The client gets what it would have had; the rest goes on as it comes."""
+        """The client gets what it would have had; what follows goes out as it comes."""
         if not self._buffering:
             return
         self._stop_buffering()

@@ -26,7 +26,7 @@ KEPT_MESSAGES, KEPT_BYTES = 100, 4 << 20
 
 
 PING_INTERVAL, MOST_SILENT = 60.0, 5
-"""Seconds of silence behind which the other side is pinged, and after how many of them in vain it has gone.
+"""Seconds of silence after which the other side is pinged, and after how many of them in vain it has gone.
 Patient: a client that runs a tool between two turns may not look at its socket for minutes."""
 
 
@@ -47,7 +47,7 @@ class Inbound:
         self._control, self._counted_at = 0.0, 0.0
 
     def read(self, events: Iterable[Event], now: float) -> Iterator[Event | TooMuch]:
-        """Nothing more is to be read behind TooMuch, which comes last."""
+        """TooMuch comes last: nothing more is to be read after it."""
         for event in events:
             found = self._judged(event, now)
             if found is not None:
@@ -122,8 +122,7 @@ class Deflate(PerMessageDeflate):
 
 
 class Liveness:
-    """Whether one side still answers. `heard` when anything came of it, `is_gone` and `is_silent` behind each
-    interval."""
+    """Whether one side still answers. `heard`: it has sent anything; `passed`: an interval is over."""
 
     def __init__(self) -> None:
         self._silences = 0

@@ -1,4 +1,4 @@
-"""A WebSocket inside mitmproxy that a task of ours answers: there is no server behind it.
+"""A WebSocket inside mitmproxy that a task of ours answers: it has no other server.
 
 `RelayStream` lets what follows a 101 go to a WebSocketServerLayer. It speaks the WebSocket protocol to the
 client (wsproto does), hands whole text messages to a session, and sends what that pushes into the connection.

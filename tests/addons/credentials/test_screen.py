@@ -31,7 +31,7 @@ def test_a_plain_answer_keeps_its_length(status: int, coding: str) -> None:
     assert response.reason == f"is {STARS.decode()}"
     assert screen.feed(b"you are " + KEY[:4].encode()) == b"you are "
     assert screen.feed(KEY[4:].encode() + b" sk-") == STARS + b" "
-    assert screen.rest() == b"sk-"
+    assert screen.remainder() == b"sk-"
     assert "transfer-encoding" not in response.headers
 
 
@@ -59,7 +59,7 @@ def test_a_compressed_answer_keeps_its_bytes_and_breaks_on_an_echo(cut: int) -> 
     fine, echo = gzip.compress(b"you are a guest"), gzip.compress(b"you are " + KEY.encode())
     screen, response = screened(200, "gzip")
     assert response.headers["content-encoding"] == "gzip"
-    assert screen.feed(fine[:cut]) + screen.feed(fine[cut:]) + screen.rest() == fine
+    assert screen.feed(fine[:cut]) + screen.feed(fine[cut:]) + screen.remainder() == fine
     screen, _ = screened(200, "gzip")
     with pytest.raises(Echo):
         screen.feed(screen.feed(echo[:cut]) and echo[cut:])
@@ -69,7 +69,7 @@ def test_a_compressed_answer_keeps_its_bytes_and_breaks_on_an_echo(cut: int) -> 
 def test_what_cannot_be_searched_is_the_clients_as_it_is(body: bytes) -> None:
     """A part of a file, or one that grows out of all proportion: no echo looks so."""
     screen, _ = screened(206, "gzip")
-    assert screen.feed(body) + screen.feed(b"more") + screen.rest() == body + b"more"
+    assert screen.feed(body) + screen.feed(b"more") + screen.remainder() == body + b"more"
 
 
 def test_a_key_is_found_in_a_file_that_grows() -> None:

@@ -336,7 +336,7 @@ class Capitals:
         self._kept = b"x" if data.endswith(b"x") else b""
         return self._written(data.removesuffix(b"x"))
 
-    def rest(self) -> bytes:
+    def remainder(self) -> bytes:
         return self._written(self._kept)
 
     def trailers(self, fields: http.Headers) -> http.Headers:

@@ -114,7 +114,7 @@ def test_forward_to_nowhere_is_answered(
 
 
 def test_forward_to_who_says_nothing_is_answered(proxy: Mitmdump, http1: HTTPConnection, name: str) -> None:
-    """It closes in the middle of the request, whose rest is of no use then."""
+    """It closes in the middle of the request, whose remainder is of no use then."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(PATIENCE)
         http1.putrequest("POST", target(http1, f"/echo?name={name}&port={listener.getsockname()[1]}"))

@@ -13,7 +13,7 @@ from mitmproxy.test import tflow
 from addons.mitm.sink import LARGEST_PUSH, Push, Sink
 
 
-class Line:
+class Stream:
     """A stream over HTTP/1.1 whose client takes everything."""
 
     def __init__(self) -> None:
@@ -33,9 +33,9 @@ class Handler:
         self.seen.append(event.message)
 
 
-async def test_behind_each_piece_of_a_long_answer_others_have_their_turn() -> None:
+async def test_after_each_piece_of_a_long_answer_others_have_their_turn() -> None:
     handler = Handler()
-    sink = Sink(Line(), cast(ConnectionHandler, handler))
+    sink = Sink(Stream(), cast(ConnectionHandler, handler))
     await sink.start(200, b"OK", [])
     handler.seen.clear()
     body = bytes(range(256)) * (LARGEST_PUSH // 128) + b"end"
@@ -56,7 +56,7 @@ async def test_behind_each_piece_of_a_long_answer_others_have_their_turn() -> No
 
 async def test_a_short_one_is_one_write() -> None:
     handler = Handler()
-    sink = Sink(Line(), cast(ConnectionHandler, handler))
+    sink = Sink(Stream(), cast(ConnectionHandler, handler))
     await sink.start(200, b"OK", [])
     handler.seen.clear()
     await sink.send(b"x" * LARGEST_PUSH)

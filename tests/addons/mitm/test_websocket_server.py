@@ -90,7 +90,7 @@ class Talk:
                 return text
 
     def closed(self) -> int:
-        """The code of a close, which is answered, and the end of the connection behind it."""
+        """The code of a close, which is answered, and the end of the connection after it."""
         event = self.next()
         assert isinstance(event, CloseConnection), event
         self.send(event.response())
@@ -135,7 +135,7 @@ def test_messages_go_there_and_back_and_the_client_closes(
     assert (flow["code"], flow["by_client"], flow["messages"]) == (1000, True, 6)
 
 
-def test_what_is_sent_right_behind_the_handshake_is_not_lost(
+def test_what_is_sent_right_after_the_handshake_is_not_lost(
     proxy: Mitmdump, plain: HTTPConnection, name: str
 ) -> None:
     """The 101 is not awaited."""
