@@ -33,7 +33,7 @@ _OWN_FAULT = "a fault of the proxy, not of the provider"
 
 
 class Departure:
-    """Plans for the stream layer; what `addons.mitm.plans.Planner` asks for."""
+    """Plans for the stream layer; what `addons.mitm.plans.Dispatcher` asks for."""
 
     def __init__(
         self, interception: Interception, forwarder: Forwarder, answering: Answering, journal: Journal

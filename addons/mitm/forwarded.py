@@ -85,7 +85,7 @@ class ForwardedStream(HttpStream):
         self.respond(forwarding.failed(message))
 
     def start_request_stream(self) -> layer.CommandGenerator[None]:
-        """Other add-ons, and mitmproxy itself for large bodies, ask for this; the Planner may say no.
+        """Other add-ons, and mitmproxy itself for large bodies, ask for this; the Dispatcher may say no.
 
         Where an add-on has answered in its requestheaders hook (a 407, say) the base class would raise.
         """

@@ -1,4 +1,4 @@
-"""What the stream layer is told of a request: who answers it, or how it leaves and what looks at answers."""
+"""The seam between the stream layer and who decides: a request is answered here, or leaves as a plan says."""
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -12,6 +12,8 @@ from mitmproxy.proxy.context import Context
 from addons.mitm.sink import Sink
 
 type Responder = Callable[[Sink], Coroutine[None, None, None]]
+"""Writes an answer. It runs as a task, and is cancelled when its client leaves."""
+
 type Switch = Callable[[Context], layer.Layer]
 """Makes the layer that a connection goes to after a 101."""
 
@@ -42,24 +44,30 @@ class Screen(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Forwarding:
-    """How a passed-through request leaves.
-
-    `address` (host, port) and `tls` say where to, `via` through which proxy if not through mitmproxy's own.
-    `head` gets a copy of the request and returns the head as it leaves; it may change and return what it
-    got, which never reaches `flow.request`. It must not raise. `screen`: where the answer is to be looked at.
-    `failed` makes the answer where the server gave none, from a message that says why.
-    """
+    """How a passed-through request leaves."""
 
     address: tuple[str, int]
+    """Host and port of its server."""
+
     tls: bool
+    """Whether the server speaks TLS."""
+
     head: Callable[[http.Request], http.Request]
+    """Gets a copy of the request and returns the head as it leaves. It may change and return what it got,
+    which never reaches `flow.request`. It must not raise."""
+
     failed: Callable[[str], Responder]
+    """Makes the answer where the server gave none, from a message that says why."""
+
     via: ServerSpec | None = None
+    """The proxy on the way; None: mitmproxy's own, if it has one."""
+
     screen: Screen | None = None
+    """Looks at the answer; None: nobody does."""
 
 
-class Planner(Protocol):
-    """Says what becomes of requests. It must not raise."""
+class Dispatcher(Protocol):
+    """Says what becomes of each request. It must not raise."""
 
     def streams(self, flow: http.HTTPFlow) -> bool:
         """Whether a body that somebody wants to stream may leave as it comes."""
@@ -74,6 +82,6 @@ class Planner(Protocol):
         ...
 
     def buffers(self, flow: http.HTTPFlow) -> float:
-        """For how many seconds an answer, whose head is here, may be kept from the client so that hooks get
-        it whole; 0: not at all."""
+        """For how many seconds an answer whose head is here may be kept from the client, so that hooks get it
+        whole; 0: not at all."""
         ...

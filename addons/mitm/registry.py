@@ -15,7 +15,7 @@ from mitmproxy.connection import Client
 from mitmproxy.flow import Error, Flow
 from mitmproxy.utils import asyncio_utils
 
-from addons.mitm.plans import Forwarding, Killable, Planner, Responder, Switch
+from addons.mitm.plans import Dispatcher, Forwarding, Killable, Responder, Switch
 
 TRUNCATED_KEY = "rotator_body_truncated"
 """Set to True in `flow.metadata` when the kept body is only the first part of what was sent."""
@@ -36,8 +36,8 @@ class FlowRegistry:
     `clean` gives memory back; it is called when enough bodies hang on flows that are over.
     """
 
-    def __init__(self, planner: Planner, clean: Callable[[], None]) -> None:
-        self._planner, self._clean = planner, clean
+    def __init__(self, dispatcher: Dispatcher, clean: Callable[[], None]) -> None:
+        self._dispatcher, self._clean = dispatcher, clean
         self._ended_bytes = 0
         self._open: dict[str, Killable] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -88,17 +88,17 @@ class FlowRegistry:
         return flow in self._whole
 
     def streams(self, flow: http.HTTPFlow) -> bool:
-        return self._planner.streams(flow)
+        return self._dispatcher.streams(flow)
 
     def too_long(self, flow: http.HTTPFlow, size: int) -> Responder | None:
-        responder = self._planner.too_long(flow, size)
+        responder = self._dispatcher.too_long(flow, size)
         if responder is not None:
             self._whole.discard(flow)
         return responder
 
     def plan(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
         """What becomes of a flow whose request is here as it leaves; its collecting ends by this."""
-        plan = self._planner.plan(flow)
+        plan = self._dispatcher.plan(flow)
         self._whole.discard(flow)
         if plan is not None:
             self._watch(flow)
@@ -124,7 +124,7 @@ class FlowRegistry:
         return len(self._tasks)
 
     def buffers(self, flow: http.HTTPFlow) -> float:
-        return self._planner.buffers(flow)
+        return self._dispatcher.buffers(flow)
 
     def sent(self, flow: http.HTTPFlow) -> None:
         """All of this flow's response has gone out as it stands, before any hook got it whole. Of others than

@@ -37,9 +37,10 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Abort:
-    """The response is to be broken, for this reason."""
+    """The response is to be broken."""
 
     message: str
+    """Why, for the inspector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +61,14 @@ type Congestion = Callable[[], asyncio.Event | None]
 
 @dataclass(eq=False)
 class Push[T](events.MessageInjected[T]):
-    """Something for one stream. `hops` says for every HttpLayer on the way which of its streams leads there.
+    """Something for one stream.
 
     It is a MessageInjected so that an outer HttpLayer that is not a RelayHttpLayer (one that another add-on
     made) hands it down as well.
     """
 
     hops: Hops
+    """For every HttpLayer on the way, which of its streams leads there."""
 
 
 class ClientStream(Protocol):
@@ -113,7 +115,7 @@ class Sink:
 
         `headers` go out in order and case (HTTP/2: in lower case, without connection headers).  A client of
         HTTP/1.1 gets `transfer-encoding: chunked` where there is no content-length: else the end of the body
-        could be told only by closing the connection.
+        could be marked only by closing the connection.
         """
         request = self._stream.flow.request
         head = http.Headers(headers)

@@ -5,9 +5,9 @@ server vanishes: a `stream` callable is synchronous and runs only when bytes arr
 
 * `Layers` turns every HttpLayer on the stack into a RelayHttpLayer, whose streams are RelayStreams.
 * `RelayStream.make_server_connection` is reached after the `request` hook of every add-on (and after a user's
-  intercept and resume). There, and not before, the Planner says what becomes of the flow: a responder starts
-  as a task in the place of a connection, or the request leaves as a Forwarding says, or as mitmproxy does it.
-  Whatever add-ons did or failed to do, no request gets past this.
+  intercept and resume). There, and not before, the Dispatcher says what becomes of the flow: a responder
+  starts as a task in the place of a connection, or the request leaves as a Forwarding says, or as mitmproxy
+  does it. Whatever add-ons did or failed to do, no request gets past this.
 * A client that leaves is a RequestProtocolError for the stream. It cancels the task at once, also where the
   event itself has to queue behind a paused hook.
 
@@ -132,7 +132,8 @@ class RelayStream(ForwardedStream):
             self.respond(responder)
 
     def _new_sink(self) -> Sink:
-        return Sink(self, self._handler, self._http_layer.congestion_of(self.stream_id))
+        congestion = self._http_layer.congestion_of(self.stream_id)
+        return Sink(self, self._handler, congestion)
 
     @property
     def _handler(self) -> ConnectionHandler:

@@ -1,5 +1,5 @@
 """A WebSocket that mitmproxy relays to its provider: what either side sends is bounded, and all that the
-provider says is searched for the pool's key before any add-on sees it.
+provider sends is searched for the pool's key before any add-on sees it.
 
 mitmproxy offers no hook for pings, pongs and close reasons, and sets no bounds. So its own layer is
 subclassed here, and gets its events through `_Side`.
@@ -45,7 +45,7 @@ log = logging.getLogger("rotator.relay")
 
 
 class _Side(WebsocketConnection):
-    """One side's connection. `blackout` is for what it says, `foreign` tells that it answers our pings."""
+    """One side's connection, within its bounds. `blackout` searches what it sends."""
 
     def __init__(
         self, kind: ConnectionType, extensions: Sequence[Extension], conn: Connection, blackout: Blackout
@@ -84,7 +84,7 @@ class _Side(WebsocketConnection):
 
 
 class ForwardedWebSocketLayer(WebsocketLayer):
-    """`blackout`: of what the provider may not say to the client."""
+    """`blackout` takes out what the provider may not send to the client."""
 
     def __init__(
         self, context: Context, flow: http.HTTPFlow, blackout: Blackout, flows: FlowRegistry
@@ -132,7 +132,7 @@ class ForwardedWebSocketLayer(WebsocketLayer):
             self._flows.closed(self.flow)
 
     def _interval_passed(self) -> layer.CommandGenerator[None]:
-        """mitmproxy never asks a client that says nothing whether it is there."""
+        """A client that sends nothing is pinged, as mitmproxy never does; one that stays silent has gone."""
         is_silent = self._client.passed()
         if self._client.is_gone:
             yield from self._end(CloseReason.GOING_AWAY, "the client does not answer")

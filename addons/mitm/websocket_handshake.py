@@ -22,10 +22,13 @@ _KEY_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The answer, and the extensions that were agreed on."""
+    """A handshake that is accepted."""
 
     answer: http.Response
+    """The 101."""
+
     extensions: Sequence[Extension]
+    """Those that were agreed on."""
 
 
 def is_handshake(request: http.Request) -> bool:
@@ -66,8 +69,8 @@ def accept(request: http.Request) -> Accepted | http.Response:
 
 
 def agreed(answer: http.Response) -> list[Deflate] | None:
-    """The compression that a server's answer says, for one side; None where it makes no sense. Any other
-    extension is left out, as mitmproxy does it."""
+    """The compression that a server's answer names, for one side; None where its parameters cannot be read.
+    Any other extension is left out, as mitmproxy does it."""
     said = answer.headers.get("sec-websocket-extensions", "").encode("ascii", "replace")
     found = []
     for each in split_comma_header(said):
@@ -82,7 +85,7 @@ def agreed(answer: http.Response) -> list[Deflate] | None:
 
 
 def _agreed(offered: str, deflate: Deflate) -> bytes | None:
-    """What is said of the extension that was agreed on; an offer that makes no sense is declined."""
+    """The header field for what was agreed on; an offer that cannot be read is declined."""
     try:
         return server_extensions_handshake(split_comma_header(offered.encode("ascii", "replace")), [deflate])
     except ValueError:

@@ -32,10 +32,13 @@ Patient: a client that runs a tool between two turns may not look at its socket 
 
 @dataclass(frozen=True, slots=True)
 class TooMuch:
-    """The connection is to be closed with this."""
+    """A side went past a bound; the connection is to be closed."""
 
     code: CloseReason
+    """RFC 6455, section 7.4."""
+
     reason: str
+    """For a reader."""
 
 
 class Inbound:

@@ -121,7 +121,7 @@ class WebSocketServerLayer(layer.Layer):
         yield commands.RequestWakeup(websocket_limits.PING_INTERVAL)
 
     def _session_done(self, task: asyncio.Task[None], socket: Socket) -> None:
-        """A session that ends by itself has failed; the client is told that the fault is ours."""
+        """A session that ends by itself has failed; the close says that the fault is ours."""
         if task.cancelled():
             return
         log.error("a session failed: %s", type(task.exception()).__name__)
@@ -156,7 +156,7 @@ class WebSocketServerLayer(layer.Layer):
         return self._late > MOST_LATE
 
     def _interval_passed(self) -> layer.CommandGenerator[None]:
-        """A client that says nothing is asked whether it is there; one that does not answer has gone."""
+        """A client that sends nothing is pinged; one that does not answer has gone."""
         is_silent = self._client.passed()
         if self._client.is_gone:
             yield from self._end(CloseReason.ABNORMAL_CLOSURE, "", by_client=False)
@@ -245,7 +245,7 @@ class WebSocketServerLayer(layer.Layer):
                 assert_never(payload)
 
     def _injected(self, message: WebSocketMessage) -> layer.CommandGenerator[None]:
-        """What the user of the inspector says in the place of either side."""
+        """What the user of the inspector sends in the place of either side."""
         message.injected = True
         if message.from_client:
             yield from self._heard(message)

@@ -21,10 +21,11 @@ MOST_WAITING = 32
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """Text messages to the client, to be written at once; `written` is set when they are."""
+    """Text messages to the client, to be written as one write."""
 
     texts: Sequence[str]
     written: asyncio.Event
+    """Set when they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,13 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class Close:
+    """The client is to be asked to close."""
+
     code: int
+    """RFC 6455, section 7.4."""
+
     reason: str
+    """For a reader."""
 
 
 type Payload = Texts | Heartbeat | Close
@@ -43,10 +49,13 @@ type Payload = Texts | Heartbeat | Close
 
 @dataclass(slots=True)
 class Inbox:
-    """What the client said and the session has not taken."""
+    """What the client sent and the session has not taken."""
 
     texts: deque[str] = field(default_factory=deque)
+    """The oldest first."""
+
     filled: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a text comes."""
 
     def has_room(self, text: str) -> bool:
         fits = sum(map(len, self.texts), len(text)) <= websocket_limits.LONGEST_MESSAGE
@@ -98,8 +107,8 @@ class Socket:
     async def _drain(self) -> None:
         if self._transport is None or self._transport.writer is None:
             return
-        # A loss is told to the layers where the connection is read, and they cancel us. To cancel the reader
-        # here, as ConnectionHandler.drain_writers does, could interrupt just that telling.
+        # The layers learn of a loss where the connection is read, and they cancel us. To cancel the reader
+        # here, as ConnectionHandler.drain_writers does, could interrupt just that.
         with suppress(OSError):
             await self._transport.writer.drain()
 

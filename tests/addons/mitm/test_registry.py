@@ -195,7 +195,7 @@ def test_a_replayed_flow_leaves_nothing(proxy: Mitmdump, name: str) -> None:
 
 
 class Never:
-    """A planner that is not asked."""
+    """A dispatcher that is not asked."""
 
     def streams(self, flow: http.HTTPFlow) -> bool:
         raise NotImplementedError
