@@ -124,6 +124,8 @@ class Proxy:
             with self._changed:
                 self._lines.append(line)
                 self._changed.notify_all()
+        # Its output ends before the process does, which is what those who wait for a line look at.
+        self.process.wait()
         with self._changed:
             self._changed.notify_all()
 
