@@ -25,12 +25,11 @@ from protocols.anthropic_messages.signatures import own_signatures, wrap_signatu
 from protocols.base import Decoder, Editor, Translator
 from protocols.framing.sse import SseDecoder, SseEncoder, is_event_stream
 from protocols.framing.whole import WholeDecoder
-from protocols.model.call import Call, Operation, Reasoning
+from protocols.model.call import Call, Operation, Paths, Reasoning, json_call, matched
 from protocols.model.errors import Fault
 from protocols.model.http import Head, WireRequest, WireResponse
 from protocols.model.prompt import effort_said
 from protocols.model.wirejson import JsonObject, error_answer, object_at, objects_at, text_at
-from protocols.shared.calls import Paths, json_call, matched
 
 _PATHS: Paths = (
     ("POST", re.compile(r"(?:/v\d\w*|^)/messages$"), Operation.GENERATE),

@@ -21,8 +21,8 @@ from protocols.model.parts import (
     StreamPart,
     Usage,
     UsageReport,
-    visible,
 )
+from protocols.model.progress import visible
 from protocols.model.wirejson import (
     JsonObject,
     count_at,
@@ -66,7 +66,7 @@ class EventReader:
         return list(self._read_event(data, event.name, raw))
 
     def _read_event(self, data: JsonObject, name: str | None, raw: bytes) -> Iterator[StreamPart]:
-        index = count_at(data, "index") or 0
+        index = (count_at(data, "index") or 0) if data.get("index") else 0
         match data.get("type"):
             case "content_block_delta":
                 delta = object_at(data, "delta")
@@ -94,8 +94,9 @@ class EventReader:
         """`parts`, and that the model is at work where they show nothing of a thought or a compaction."""
         found = list(parts)
         yield from found
-        hidden = self._blocks.thinks(index) or text_at(native, "type").startswith("compaction")
-        if hidden and not any(map(visible, found)):
+        kind = native.get("type")
+        compacts = isinstance(kind, str) and kind.startswith("compaction")
+        if (compacts or self._blocks.thinks(index)) and not any(map(visible, found)):
             yield Ping(working=True)
 
     def _message_start(self, message: JsonObject) -> Iterator[StreamPart]:
@@ -147,14 +148,15 @@ class BlockReader:
             self._inputs[index] = said
 
     def delta(self, index: int, delta: JsonObject) -> StreamPart:
-        if signature := text_at(delta, "signature"):
+        """Of the fields that a delta may have, it has one."""
+        if delta.get("signature") and (signature := text_at(delta, "signature")):
             self._seals[index] = Seal("signature", signature)
-        kind = self._kinds.get(index, BlockKind.TEXT)
-        text = next((text for name in _DELTA_FIELDS if (text := text_at(delta, name))), "")
-        if text:
+        said = [value for name in _DELTA_FIELDS if isinstance(value := delta.get(name), str) and value]
+        if said:
             self._inputs.pop(index, None)
-        cited = _annotation(index, object_at(delta, "citation"))
-        return next(cited, None) or BlockDelta(0, index, kind, text)
+        if delta.get("citation") and (cited := next(_annotation(index, object_at(delta, "citation")), None)):
+            return cited
+        return BlockDelta(0, index, self._kinds.get(index, BlockKind.TEXT), said[0] if said else "")
 
     def stop(self, index: int) -> Iterator[StreamPart]:
         if given := self._inputs.pop(index, ""):

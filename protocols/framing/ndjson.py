@@ -107,7 +107,7 @@ class LineEncoder(Encoder):
         self._call, self._resume = call, resume
 
     def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
-        return self._resume(self._call, progress).write(parts)
+        return self._resume(self._call, progress).write(parts) if parts else b""
 
     def heartbeat(self) -> bytes:
         """None is harmless: see the module's docstring."""

@@ -176,7 +176,7 @@ class SseEncoder(Encoder):
         self._call, self._resume = call, resume
 
     def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
-        return self._resume(self._call, progress).write(parts)
+        return self._resume(self._call, progress).write(parts) if parts else b""
 
     def heartbeat(self) -> bytes:
         """Measured: a bare newline is the one form that every SSE client survives."""

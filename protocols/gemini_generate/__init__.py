@@ -27,12 +27,11 @@ from protocols.gemini_generate.request_write import write_request
 from protocols.gemini_generate.retarget import NAMED, retarget, with_stream
 from protocols.gemini_generate.shapes import asked, fault_object, hosted_tools, spelled
 from protocols.gemini_generate.signatures import own_signatures, wrap_signatures
-from protocols.model.call import Call, Operation, Reasoning
+from protocols.model.call import Call, Operation, Paths, Reasoning, json_call, matched
 from protocols.model.errors import Fault
 from protocols.model.http import Head, WireRequest, WireResponse
 from protocols.model.prompt import effort_said
 from protocols.model.wirejson import JsonObject, count_at, error_answer, object_at, text_at
-from protocols.shared.calls import Paths, json_call, matched
 
 _MODEL = (
     r"(?:/v\d\w*|^)(?:/projects/[^/]+/locations/[^/]+)?(?:/publishers/google)?"

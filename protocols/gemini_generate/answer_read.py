@@ -30,8 +30,8 @@ from protocols.model.parts import (
     StreamError,
     StreamPart,
     UsageReport,
-    visible,
 )
+from protocols.model.progress import visible
 from protocols.model.segment import Segment
 from protocols.model.wirejson import (
     JsonObject,

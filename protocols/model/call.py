@@ -1,10 +1,13 @@
-"""One call of a client, and what it becomes for the target that is asked."""
+"""One call of a client: how it is read, and what it becomes for the target that is asked."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
-from protocols.model.http import Headers
+from protocols.model.errors import MalformedRequest
+from protocols.model.http import Headers, WireRequest
+from protocols.model.wirejson import load_object, text_at, text_size
 
 
 class Operation(StrEnum):
@@ -24,74 +27,117 @@ class Reasoning(Enum):
     UNSAID = "unsaid"
 
 
+type Paths = Sequence[tuple[str, re.Pattern[str], Operation]]
+"""Method and pattern, searched in the path without its query; the first that fits is the operation."""
+
+
+def matched(paths: Paths, method: str, path: str) -> Operation | None:
+    found = (operation for known, pattern, operation in paths if known == method and pattern.search(path))
+    return next(found, None)
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One recognised call of a client.
-
-    `body` is the parsed JSON object with unknown fields kept, empty when the bytes are not one (the
-    provider is still asked). `target` is its path with the query. `session` is the conversation's
-    explicit id. `hosted`: the request declares tools that the provider runs; `acting`: some of them have
-    side effects (mcp, shell, code). `background`: the answer is made later, and is the provider's to keep.
-    `effort`: how hard the model is to think, in a word of `prompt.Effort`; empty where the request is silent.
-    """
+    """One recognised call of a client."""
 
     id: str
     protocol: str
+    """The name of the client's."""
     operation: Operation
     model: str | None
+    """As the client names it."""
     stream: bool
+    """Whether the client asked for a stream."""
     headers: Headers
     body: Mapping[str, object] = field(default_factory=dict)
+    """The parsed JSON object, unknown fields kept; empty when the bytes are none (the provider is still
+    asked)."""
     session: str | None = None
+    """The explicit id of the conversation."""
     reasoning: Reasoning = Reasoning.UNSAID
     hosted: bool = False
+    """The request declares tools that the provider runs."""
     acting: bool = False
+    """Some of them have side effects (mcp, shell, code)."""
     background: bool = False
+    """The answer is made later, and is the provider's to keep."""
     text_bytes: int = 0
+    """The bytes of the request, but for what is base64 in it."""
     target: str = ""
+    """The path with its query."""
     effort: str = ""
+    """How hard the model is to think, in a word of `prompt.Effort`; empty where the request is silent."""
+
+
+def json_call(protocol: str, call_id: str, operation: Operation, request: WireRequest) -> Call:
+    """A call whose body names `model` and, to generate, `stream`; a list of models has no body.
+
+    Raises MalformedRequest if the body is not a JSON object.
+    """
+    if operation is Operation.MODELS:
+        return Call(call_id, protocol, operation, None, False, request.headers, target=request.target)
+    body = load_object(request.body)
+    if body is None:
+        raise MalformedRequest("the body is not a JSON object")
+    stream = operation is Operation.GENERATE and body.get("stream") is True
+    return Call(
+        call_id,
+        protocol,
+        operation,
+        text_at(body, "model") or None,
+        stream,
+        request.headers,
+        body,
+        text_bytes=text_size(request.body),
+        target=request.target,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where a rendered request goes. `path` may hold `{model}` and `{method}`, empty: the protocol's own.
-
-    `max_output`: tokens that the model can give, None where unknown; `thinking`: how it is told to think
-    ("budget", "effort", "none"), empty where unknown; `max_tokens_field`: what Chat calls its limit there.
-    """
+    """Where a rendered request goes."""
 
     provider: str
+    """Its name."""
     model: str
     path: str = ""
+    """May hold `{model}` and `{method}`; empty: the protocol's own."""
     max_output: int | None = None
+    """Tokens that the model can give; None where unknown."""
     thinking: str = ""
+    """How the model is told to think ("budget", "effort", "none"); empty where unknown."""
     max_tokens_field: str = "max_tokens"
+    """What Chat calls its limit there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A prompt in a protocol's own form. `path` is what follows the base URL, with its query; `headers` are
-    those that the protocol asks for besides the content type (a version). `losses`: fields of the prompt, or
-    topics of the protocol's losses, that this one request could not be given as they are, each with what
-    became of it (see protocols.shared.losses)."""
+    """A request in a protocol's own form."""
 
     path: str
+    """What follows the base URL, with its query."""
     body: Mapping[str, object]
     headers: Headers = ()
+    """Those that the protocol asks for besides the content type (a version)."""
     losses: Sequence[tuple[str, str]] = ()
+    """Fields of the prompt, or topics of the protocol's losses, that this one request could not be given as
+    they are, each with what became of it (see `protocols.shared.losses`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What an answer of another protocol is to be called: `id` (no prefix), `model` as the client is to read
-    it, `created` in epoch seconds. `previous`: the answer that it goes on from, as the client named it.
-    `own`: the id is its maker's, and is written as it is."""
+    """What an answer of another protocol is to be called."""
 
     id: str
+    """Without a prefix."""
     model: str
+    """As the client is to read it."""
     created: int
+    """In epoch seconds."""
     previous: str | None = None
+    """The answer that it goes on from, as the client named it."""
     own: bool = False
+    """The id is its maker's, and is written as it is."""
 
     def named(self, prefix: str) -> str:
         """The id as it is written by a protocol whose ids begin with `prefix`."""

@@ -233,17 +233,3 @@ def key_of(part: BlockPart) -> BlockKey:
 def is_of(part: StreamPart, blocks: Container[BlockKey]) -> bool:
     """Whether a part says something of one of these blocks."""
     return isinstance(part, BlockStart | BlockDelta | BlockStop | Annotation) and key_of(part) in blocks
-
-
-_SHOWN_AT_START = frozenset({BlockKind.TOOL, BlockKind.HOSTED, BlockKind.MEDIA})
-
-
-def visible(part: StreamPart) -> bool:
-    """Whether a part commits the answer: something a client can show, run, or pay for."""
-    match part:
-        case BlockDelta(text=text):
-            return bool(text)
-        case BlockStart(kind=kind):
-            return kind in _SHOWN_AT_START
-        case _:
-            return False

@@ -20,15 +20,26 @@ from protocols.model.parts import (
     StreamPart,
     Usage,
     UsageReport,
-    visible,
 )
 
 _CHARACTERS_PER_TOKEN = 4
+_SHOWN_AT_START = frozenset({BlockKind.TOOL, BlockKind.HOSTED, BlockKind.MEDIA})
 
 
 def estimated_tokens(characters: int) -> int:
     """What a text comes to where nobody counted its tokens."""
     return -(-characters // _CHARACTERS_PER_TOKEN)
+
+
+def visible(part: StreamPart) -> bool:
+    """Whether a part commits the answer: something a client can show, run, or pay for."""
+    match part:
+        case BlockDelta(text=text):
+            return bool(text)
+        case BlockStart(kind=kind):
+            return kind in _SHOWN_AT_START
+        case _:
+            return False
 
 
 def says_anything(parts: Iterable[StreamPart]) -> bool:

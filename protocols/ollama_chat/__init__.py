@@ -10,7 +10,7 @@ from dataclasses import replace
 from protocols.base import Decoder, Editor, Translator
 from protocols.framing.ndjson import LineDecoder, LineEncoder, is_line_stream
 from protocols.framing.whole import WholeDecoder
-from protocols.model.call import Call, Operation, Reasoning
+from protocols.model.call import Call, Operation, Paths, Reasoning, json_call, matched
 from protocols.model.errors import Fault
 from protocols.model.http import Head, WireRequest, WireResponse
 from protocols.model.prompt import effort_said
@@ -24,7 +24,6 @@ from protocols.ollama_chat.prune import LinePruner
 from protocols.ollama_chat.request_read import read_request, streams, thinking_of
 from protocols.ollama_chat.request_write import write_request
 from protocols.ollama_chat.retarget import retarget, with_stream
-from protocols.shared.calls import Paths, json_call, matched
 
 _PATHS: Paths = (
     ("POST", re.compile(r"/api/chat$"), Operation.GENERATE),

@@ -17,7 +17,7 @@ from dataclasses import replace
 from protocols.base import Decoder, Editor, Translator
 from protocols.framing.sse import DONE, SseDecoder, SseEncoder, is_event_stream
 from protocols.framing.whole import WholeDecoder
-from protocols.model.call import Call, Operation, Reasoning
+from protocols.model.call import Call, Operation, Paths, Reasoning, json_call, matched
 from protocols.model.errors import Fault
 from protocols.model.http import Head, WireRequest, WireResponse
 from protocols.model.prompt import effort_said
@@ -33,7 +33,6 @@ from protocols.openai_chat.request_read import read_request, thinking_of
 from protocols.openai_chat.request_write import write_request
 from protocols.openai_chat.retarget import retarget, with_stream
 from protocols.openai_chat.signatures import own_signatures, wrap_signatures
-from protocols.shared.calls import Paths, json_call, matched
 
 _PATHS: Paths = (
     ("POST", re.compile(r"/chat/completions$"), Operation.GENERATE),
@@ -41,6 +40,7 @@ _PATHS: Paths = (
     ("GET", re.compile(r"(?:/v\d\w*|^)/models$"), Operation.MODELS),
 )
 _CLIENT_TOOLS = frozenset({"function", "custom"})
+_ABOUT_THINKING = frozenset({"reasoning_effort", "reasoning", "thinking"})
 _ACTING_TOOLS = ("mcp", "code", "shell")
 
 
@@ -76,11 +76,12 @@ class OpenAIChat:
         body = call.body
         kinds = [text_at(tool, "type") for tool in objects_at(body, "tools")]
         hosted = [kind for kind in kinds if kind and kind not in _CLIENT_TOOLS]
+        thinks = not _ABOUT_THINKING.isdisjoint(body)
         return replace(
             call,
             session=text_at(body, "prompt_cache_key") or None,
-            reasoning=_reasoning(body),
-            effort=effort_said(thinking_of(body)),
+            reasoning=_reasoning(body) if thinks else Reasoning.UNSAID,
+            effort=effort_said(thinking_of(body)) if thinks else "",
             hosted=bool(hosted) or "web_search_options" in body,
             acting=any(kind.startswith(_ACTING_TOOLS) for kind in hosted),
         )

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from protocols.model.parts import CUT_SHORT, ToolKind
 from protocols.model.wirejson import JsonObject, beside, grown, object_at, objects, objects_at, text_at
-from protocols.openai_chat.answer_read import FINISH_REASONS, ToolKeys, finish_of, tool_kind
+from protocols.openai_chat.answer_read import ToolKeys, tool_kind
+from protocols.openai_chat.error_words import FINISH_REASONS, finish_of
 from protocols.openai_chat.reasoning import Details
 from protocols.shared.arguments import is_complete, text_of, within
 

@@ -1,18 +1,17 @@
 """Answers of Chat read: chunks of a stream, or a whole body, to parts."""
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from protocols.framing.sse import DONE, Event
 from protocols.model.parts import (
-    CUT_SHORT,
     Annotation,
+    BlockDelta,
     BlockKind,
     BlockStart,
     BlockStop,
     ChoiceStart,
     Finish,
-    FinishReason,
     MessageStart,
     Opaque,
     Ping,
@@ -22,8 +21,8 @@ from protocols.model.parts import (
     ToolKind,
     Usage,
     UsageReport,
-    visible,
 )
+from protocols.model.progress import visible
 from protocols.model.wirejson import (
     JsonObject,
     count_at,
@@ -34,27 +33,11 @@ from protocols.model.wirejson import (
     stream_error,
     text_at,
 )
-from protocols.openai_chat.reasoning import Details, details_text, signature_of
+from protocols.openai_chat.error_words import finish_of
+from protocols.openai_chat.reasoning import UNSEALED, Details, details_text, signature_of
 from protocols.shared.arguments import text_of
-from protocols.shared.blocks import ImplicitBlocks
 from protocols.shared.media import from_data_url
 
-FINISH_REASONS: Mapping[str, FinishReason] = {
-    "stop": FinishReason.STOP,
-    "eos": FinishReason.STOP,
-    "length": FinishReason.LENGTH,
-    "model_length": FinishReason.LENGTH,
-    "tool_calls": FinishReason.TOOL_CALLS,
-    "function_call": FinishReason.TOOL_CALLS,
-    "content_filter": FinishReason.CONTENT_FILTER,
-    "error": FinishReason.ERROR,
-    "insufficient_system_resource": FinishReason.ERROR,
-}
-"""`eos` is Together's, `model_length` Mistral's, `error` OpenRouter's, the last DeepSeek's."""
-
-_NATIVE_LENGTHS = frozenset(
-    {"length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"}
-)
 _TEMPLATE = ("id", "object", "created", "model", "system_fingerprint", "service_tier", "provider")
 _KNOWN = frozenset({"choices", "usage", "object"})
 _REASONING, _CONTENT, _REFUSAL, _AUDIO = "reasoning", "content", "refusal", "audio"
@@ -76,42 +59,50 @@ class ChunkReader:
         chunk = load_object(event.data)
         if chunk is None:
             return (Opaque(raw),)
-        parts = list(self._read_chunk(chunk, event.name))
+        choices, usage = objects_at(chunk, "choices"), _usage_object(chunk)
+        parts = list(self._read_chunk(chunk, event.name, choices))
+        if usage:
+            parts.append(UsageReport(_usage(usage)))
         if not (parts or chunk.keys() & _KNOWN):
             return (Opaque(raw),)
-        works = self._works(chunk) and not any(map(visible, parts))
+        works = self._works(usage, choices) and not any(map(visible, parts))
         return [*parts, Ping(working=True)] if works else parts
 
-    def _read_chunk(self, chunk: JsonObject, name: str | None) -> Iterator[StreamPart]:
+    def _read_chunk(
+        self, chunk: JsonObject, name: str | None, choices: Sequence[JsonObject]
+    ) -> Iterator[StreamPart]:
         if error := chunk.get("error"):
             yield stream_error(error)
         elif name == "error" or chunk.get("object") == "error":
             yield stream_error(chunk, native=False)
-        choices = objects_at(chunk, "choices")
         if choices and not self._started:
             self._started = True
             yield _message_start(chunk)
         for choice in choices:
             yield from self._read_choice(choice)
-        yield from _usage_reports(chunk)
 
-    def _works(self, chunk: JsonObject) -> bool:
+    def _works(self, usage: JsonObject, choices: Sequence[JsonObject]) -> bool:
         """Whether the model thinks: its reasoning is counted further, or comes where nobody can read it."""
-        counts = object_at(_usage_object(chunk), "completion_tokens_details")
-        count = count_at(counts, "reasoning_tokens") or 0
+        counts = object_at(usage, "completion_tokens_details") if usage else {}
+        count = (count_at(counts, "reasoning_tokens") or 0) if counts else 0
         before, self._reasoned = self._reasoned, max(self._reasoned, count)
-        deltas = (object_at(choice, "delta") for choice in objects_at(chunk, "choices"))
-        return self._reasoned > before or any(
-            objects_at(delta, "reasoning_details") or signature_of(delta) for delta in deltas
-        )
+        return self._reasoned > before or any(_has_details(choice) for choice in choices)
 
     def _read_choice(self, choice: JsonObject) -> Iterator[StreamPart]:
-        index = count_at(choice, "index") or 0
+        index = (count_at(choice, "index") or 0) if choice.get("index") else 0
         reader = self._choices.get(index)
         if reader is None:
             reader = self._choices[index] = ChoiceReader(index)
             yield ChoiceStart(index)
         yield from reader.read(choice)
+
+
+def _has_details(choice: JsonObject) -> bool:
+    delta = choice.get("delta")
+    if not isinstance(delta, dict):
+        return False
+    details = delta.get("reasoning_details") and objects_at(delta, "reasoning_details")
+    return bool(details or (delta.get("extra_content") and signature_of(delta)))
 
 
 def read_answer(body: JsonObject) -> Sequence[StreamPart]:
@@ -123,17 +114,35 @@ def read_answer(body: JsonObject) -> Sequence[StreamPart]:
     for choice in choices:
         index = count_at(choice, "index") or 0
         parts += (ChoiceStart(index), *ChoiceReader(index).read_whole(choice))
-    return [*parts, *_usage_reports(body), StreamEnd()]
+    if usage := _usage_object(body):
+        parts.append(UsageReport(_usage(usage)))
+    return [*parts, StreamEnd()]
 
 
 @dataclass(slots=True)
-class ChatBlocks(ImplicitBlocks):
-    """Blocks of one choice, some of which say more of themselves, or end with a seal."""
+class ChatBlocks:
+    """Blocks of one choice, none of which says that it begins or ends: the first mention of a key opens one,
+    `close` ends all that are open."""
 
+    choice: int
     seals: dict[Hashable, Seal] = field(default_factory=dict)
+    """By the key of a block: what it ends with."""
+    _open: dict[Hashable, int] = field(default_factory=dict)
+    _next: int = 0
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._open
 
     def index(self, key: Hashable) -> int:
         return self._open[key]
+
+    def start(self, key: Hashable, kind: BlockKind) -> BlockStart:
+        return BlockStart(self.choice, self._opened(key), kind)
+
+    def delta(self, key: Hashable, kind: BlockKind, text: str) -> Sequence[StreamPart]:
+        if key in self._open:
+            return (BlockDelta(self.choice, self._open[key], kind, text),)
+        return (self.start(key, kind), BlockDelta(self.choice, self._open[key], kind, text))
 
     def tool(self, key: Hashable, kind: ToolKind, tool_id: str | None, name: str | None) -> BlockStart:
         return BlockStart(self.choice, self._opened(key), BlockKind.TOOL, tool_id, name, kind)
@@ -145,21 +154,24 @@ class ChatBlocks(ImplicitBlocks):
         name = text_at(item, "type") or None
         return BlockStart(self.choice, self._opened(key), BlockKind.HOSTED, None, name, payload=item)
 
-    def seal(self, seal: Seal) -> Iterator[StreamPart]:
+    def seal(self, seal: Seal) -> Sequence[StreamPart]:
         """A block of reasoning that is nothing but its seal."""
-        yield BlockStart(self.choice, self._next, BlockKind.REASONING)
-        yield BlockStop(self.choice, self._next, seal)
-        self._next += 1
+        index, self._next = self._next, self._next + 1
+        return (BlockStart(self.choice, index, BlockKind.REASONING), BlockStop(self.choice, index, seal))
 
-    def close(self) -> Iterator[StreamPart]:
-        for key, index in self._open.items():
-            yield BlockStop(self.choice, index, self.seals.get(key))
+    def close(self) -> Sequence[StreamPart]:
+        stops = [BlockStop(self.choice, index, self.seals.get(key)) for key, index in self._open.items()]
         self._open.clear()
+        return stops
 
     def _opened(self, key: Hashable) -> int:
         self._open[key] = self._next
         self._next += 1
         return self._open[key]
+
+
+type Readers = Sequence[tuple[tuple[str, ...], Callable[[JsonObject], Iterator[StreamPart]]]]
+"""Fields of a delta, and what reads them."""
 
 
 class ChoiceReader:
@@ -168,13 +180,27 @@ class ChoiceReader:
     def __init__(self, choice: int) -> None:
         self._choice = choice
         self._blocks = ChatBlocks(choice)
-        self._details = Details()
+        self._details: Details | None = None
         self._said = False
         self._tools = ToolKeys()
+        self._readers: Readers = (
+            (("extra_content",), self._signature),
+            (("reasoning_content", "reasoning", "reasoning_details"), self._reasoning),
+            (("refusal",), self._refusal),
+            (("content",), self._content),
+            (("annotations",), self._annotations),
+            (("tool_calls",), self._tool_calls),
+            (("function_call",), self._function_call),
+            (("executed_tools",), self._executed),
+            (("images",), self._images),
+            (("audio",), self._audio),
+        )
 
     def read(self, choice: JsonObject) -> Iterator[StreamPart]:
-        yield from self._message(object_at(choice, "delta"))
-        if reason := text_at(choice, "finish_reason"):
+        delta = choice.get("delta")
+        if isinstance(delta, dict):
+            yield from self._message(delta)
+        if choice.get("finish_reason") and (reason := text_at(choice, "finish_reason")):
             yield from self._finish(reason, choice)
 
     def read_whole(self, choice: JsonObject) -> Iterator[StreamPart]:
@@ -185,23 +211,19 @@ class ChoiceReader:
         yield from self._finish(text_at(choice, "finish_reason"), choice)
 
     def _message(self, delta: JsonObject) -> Iterator[StreamPart]:
+        """What a delta says, in the order of the table: of its fields, those that hold anything."""
+        said = {name for name, value in delta.items() if value}
+        for names, read in self._readers:
+            if not said.isdisjoint(names):
+                yield from read(delta)
+
+    def _signature(self, delta: JsonObject) -> Iterator[StreamPart]:
         if signature := signature_of(delta):
             yield from self._blocks.seal(Seal("signature", signature))
-        yield from self._reasoning(delta)
-        yield from self._texts(delta)
-        for annotation in objects_at(delta, "annotations"):
-            yield from self._annotation(object_at(annotation, "url_citation"))
-        for tool in objects_at(delta, "tool_calls"):
-            yield from self._tool_call(tool)
-        function = object_at(delta, "function_call")
-        if function.get("name") or function.get("arguments"):
-            yield from self._tool_call({"index": "function_call", "function": function})
-        yield from self._executed(objects_at(delta, "executed_tools"))
-        yield from self._media(delta)
 
     def _finish(self, reason: str, choice: JsonObject) -> Iterator[StreamPart]:
         """vLLM and its like name the stop sequence in `stop_reason`."""
-        self._blocks.seals[_REASONING] = self._details.seal()
+        self._blocks.seals[_REASONING] = self._details.seal() if self._details else UNSEALED
         yield from self._blocks.close()
         yield Finish(self._choice, finish_of(reason, choice), reason, text_at(choice, "stop_reason"))
 
@@ -214,20 +236,24 @@ class ChoiceReader:
         said = text_at(delta, "reasoning_content") or text_at(delta, "reasoning")
         self._said = self._said or bool(said)
         yield from self._thought(said if self._said else details_text(details), begins=bool(details))
-        for item in details:
-            self._details.add(item)
+        if details:
+            self._details = self._details or Details()
+            for item in details:
+                self._details.add(item)
 
     def _thought(self, text: str, *, begins: bool = False) -> Iterator[StreamPart]:
         if begins and _REASONING not in self._blocks:
-            yield from self._blocks.start(_REASONING, BlockKind.REASONING)
+            yield self._blocks.start(_REASONING, BlockKind.REASONING)
         if text:
             yield from self._blocks.delta(_REASONING, BlockKind.REASONING, text)
 
-    def _texts(self, delta: JsonObject) -> Iterator[StreamPart]:
+    def _refusal(self, delta: JsonObject) -> Iterator[StreamPart]:
         if refusal := text_at(delta, "refusal"):
             yield from self._blocks.delta(_REFUSAL, BlockKind.REFUSAL, refusal)
-        content = delta.get("content")
-        if isinstance(content, str) and content:
+
+    def _content(self, delta: JsonObject) -> Iterator[StreamPart]:
+        content = delta["content"]
+        if isinstance(content, str):
             yield from self._blocks.delta(_CONTENT, BlockKind.TEXT, content)
         elif isinstance(content, list):
             yield from self._content_array(objects(content))
@@ -241,11 +267,15 @@ class ChoiceReader:
             if text := text_at(item, "text"):
                 yield from self._blocks.delta(_CONTENT, BlockKind.TEXT, text)
 
+    def _annotations(self, delta: JsonObject) -> Iterator[StreamPart]:
+        for annotation in objects_at(delta, "annotations"):
+            yield from self._annotation(object_at(annotation, "url_citation"))
+
     def _annotation(self, citation: JsonObject) -> Iterator[StreamPart]:
         if not (url := text_at(citation, "url")):
             return
         if _CONTENT not in self._blocks:
-            yield from self._blocks.start(_CONTENT, BlockKind.TEXT)
+            yield self._blocks.start(_CONTENT, BlockKind.TEXT)
         yield Annotation(
             self._choice,
             self._blocks.index(_CONTENT),
@@ -257,13 +287,16 @@ class ChoiceReader:
 
     # -- media ------------------------------------------------------------------------------------------
 
-    def _media(self, delta: JsonObject) -> Iterator[StreamPart]:
-        """Pictures are OpenRouter's. Sound comes in pieces, each base64 of its own: the first in the payload,
-        with its id and transcript, the rest as deltas."""
+    def _images(self, delta: JsonObject) -> Iterator[StreamPart]:
+        """OpenRouter's."""
         for image in objects_at(delta, "images"):
             url = text_at(object_at(image, "image_url"), "url")
             if url and ("image", url) not in self._blocks:
                 yield self._blocks.media(("image", url), _image(url))
+
+    def _audio(self, delta: JsonObject) -> Iterator[StreamPart]:
+        """Sound comes in pieces, each base64 of its own: the first in the payload, with its id and
+        transcript, the others as deltas."""
         audio = {name: value for name, value in object_at(delta, "audio").items() if value}
         if audio and _AUDIO not in self._blocks:
             yield self._blocks.media(_AUDIO, {"media_type": "audio/*", **audio})
@@ -272,12 +305,22 @@ class ChoiceReader:
 
     # -- tool calls -------------------------------------------------------------------------------------
 
-    def _executed(self, tools: Sequence[JsonObject]) -> Iterator[StreamPart]:
+    def _executed(self, delta: JsonObject) -> Iterator[StreamPart]:
         """Groq's own tools: measured, one is told when it begins, and again with what came of it."""
-        for at, tool in enumerate(tools):
+        for at, tool in enumerate(objects_at(delta, "executed_tools")):
             key = ("executed", count_at(tool, "index") or at)
             if key not in self._blocks:
                 yield self._blocks.hosted(key, tool)
+
+    def _tool_calls(self, delta: JsonObject) -> Iterator[StreamPart]:
+        for tool in objects_at(delta, "tool_calls"):
+            yield from self._tool_call(tool)
+
+    def _function_call(self, delta: JsonObject) -> Iterator[StreamPart]:
+        """The older form of the only call."""
+        function = object_at(delta, "function_call")
+        if function.get("name") or function.get("arguments"):
+            yield from self._tool_call({"index": "function_call", "function": function})
 
     def _tool_call(self, tool: JsonObject) -> Iterator[StreamPart]:
         kind = tool_kind(tool)
@@ -289,14 +332,6 @@ class ChoiceReader:
             yield self._blocks.tool(key, kind, key[1] or None, text_at(function, "name") or None)
         arguments = text_of(function.get("arguments")) or text_at(function, "input")
         yield from self._blocks.delta(key, BlockKind.TOOL, arguments)
-
-
-def finish_of(reason: str, choice: JsonObject) -> FinishReason:
-    """Why a choice ended. OpenRouter's own provider may say beside "tool_calls" that there was no room."""
-    known = FINISH_REASONS.get(reason, FinishReason.OTHER)
-    if known in CUT_SHORT or text_at(choice, "native_finish_reason").lower() not in _NATIVE_LENGTHS:
-        return known
-    return FinishReason.LENGTH
 
 
 class ToolKeys:
@@ -340,13 +375,10 @@ def _message_start(chunk: JsonObject) -> MessageStart:
 # -- usage ----------------------------------------------------------------------------------------------
 
 
-def _usage_reports(chunk: JsonObject) -> Iterator[StreamPart]:
-    if usage := _usage_object(chunk):
-        yield UsageReport(_usage(usage))
-
-
 def _usage_object(chunk: JsonObject) -> JsonObject:
-    return object_at(chunk, "usage") or object_at(object_at(chunk, "x_groq"), "usage")
+    """Groq has it in a place of its own."""
+    usage = object_at(chunk, "usage") if chunk.get("usage") else {}
+    return usage or (object_at(object_at(chunk, "x_groq"), "usage") if chunk.get("x_groq") else {})
 
 
 def _usage(usage: JsonObject) -> Usage:

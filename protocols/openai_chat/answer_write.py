@@ -26,21 +26,11 @@ from protocols.model.parts import (
 from protocols.model.progress import Block, Progress
 from protocols.model.wirejson import JsonObject, dump, given, object_at
 from protocols.openai_chat.answer_write_deltas import Deltas, message_of
-from protocols.openai_chat.error_words import error_object
+from protocols.openai_chat.error_words import FINISH_WORDS, error_object
 from protocols.openai_chat.request_read import older_form
 
 DONE_EVENT = b"data: " + DONE + b"\n\n"
 _HEAD: JsonObject = {"role": "assistant", "content": ""}
-_WORDS: Mapping[FinishReason, str] = {
-    FinishReason.STOP: "stop",
-    FinishReason.LENGTH: "length",
-    FinishReason.TOOL_CALLS: "tool_calls",
-    FinishReason.CONTENT_FILTER: "content_filter",
-    FinishReason.PAUSE: "stop",
-    FinishReason.ERROR: "error",
-}
-"""`error` is OpenRouter's, in whole answers; a stream says it as an error, which SDKs raise on. Lost: that
-a pause is one, and the stop sequence."""
 
 
 def resumed_writer(call: Call, progress: Progress) -> "ChatWriter":
@@ -161,7 +151,7 @@ def _word(reason: FinishReason, deltas: Deltas) -> str:
     """Any reason that has no word here is the end, of a call if there was one."""
     if reason is FinishReason.TOOL_CALLS or (reason is FinishReason.OTHER and deltas.calls):
         return "function_call" if deltas.older else "tool_calls"
-    return _WORDS.get(reason, "stop")
+    return FINISH_WORDS.get(reason, "stop")
 
 
 def usage_object(usage: Usage) -> JsonObject:

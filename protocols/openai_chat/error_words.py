@@ -1,11 +1,51 @@
-"""Errors as OpenAI writes them: SDKs raise by the HTTP status, programs look at `type` and `code`."""
+"""The words for how an answer ended, and errors as OpenAI writes them: SDKs raise by the HTTP status,
+programs look at `type` and `code`."""
 
 from collections.abc import Mapping
 
-from protocols.model.parts import ErrorKind
-from protocols.model.wirejson import JsonObject
+from protocols.model.parts import CUT_SHORT, ErrorKind, FinishReason
+from protocols.model.wirejson import JsonObject, text_at
 
-_WORDS: Mapping[str, tuple[str, str]] = {
+FINISH_REASONS: Mapping[str, FinishReason] = {
+    "stop": FinishReason.STOP,
+    "eos": FinishReason.STOP,
+    "length": FinishReason.LENGTH,
+    "model_length": FinishReason.LENGTH,
+    "tool_calls": FinishReason.TOOL_CALLS,
+    "function_call": FinishReason.TOOL_CALLS,
+    "content_filter": FinishReason.CONTENT_FILTER,
+    "error": FinishReason.ERROR,
+    "insufficient_system_resource": FinishReason.ERROR,
+}
+"""`eos` is Together's, `model_length` Mistral's, `error` OpenRouter's, the last DeepSeek's."""
+
+_NATIVE_LENGTHS = frozenset(
+    {"length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"}
+)
+
+FINISH_WORDS: Mapping[FinishReason, str] = {
+    FinishReason.STOP: "stop",
+    FinishReason.LENGTH: "length",
+    FinishReason.TOOL_CALLS: "tool_calls",
+    FinishReason.CONTENT_FILTER: "content_filter",
+    FinishReason.PAUSE: "stop",
+    FinishReason.ERROR: "error",
+}
+"""`error` is OpenRouter's, in whole answers; a stream says it as an error, which SDKs raise on. Lost: that
+a pause is one, and the stop sequence."""
+
+
+def finish_of(reason: str, choice: JsonObject) -> FinishReason:
+    """Why a choice ended. OpenRouter's own provider may say beside "tool_calls" that there was no room."""
+    known = FINISH_REASONS.get(reason, FinishReason.OTHER)
+    if known in CUT_SHORT or text_at(choice, "native_finish_reason").lower() not in _NATIVE_LENGTHS:
+        return known
+    return FinishReason.LENGTH
+
+
+# -- errors -------------------------------------------------------------------------------------------
+
+_ERRORS: Mapping[str, tuple[str, str]] = {
     ErrorKind.INVALID_REQUEST: ("invalid_request_error", "invalid_request"),
     ErrorKind.AUTHENTICATION: ("invalid_request_error", "invalid_api_key"),
     ErrorKind.PERMISSION: ("permission_error", "permission_denied"),
@@ -29,7 +69,7 @@ _TYPES: Mapping[int, str] = {
 
 def error_object(kind: str, message: str, status: int = 500) -> JsonObject:
     """The value of `error`; a kind without a word of OpenAI's is its own code."""
-    kind_of_error, code = _WORDS.get(kind, (_type_of(status), kind))
+    kind_of_error, code = _ERRORS.get(kind, (_type_of(status), kind))
     return {"message": message, "type": kind_of_error, "param": None, "code": code}
 
 

@@ -13,7 +13,7 @@ from protocols.model.parts import (
     key_of,
 )
 from protocols.model.wirejson import JsonObject, count_at, each_at, object_at, objects_at, text_at
-from protocols.openai_chat.answer_read import FINISH_REASONS
+from protocols.openai_chat.error_words import FINISH_REASONS
 
 _CALLS = "tool_calls"
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from protocols.base import Decoder, Editor, Translator
 from protocols.framing.sse import SseEncoder, is_event_stream
 from protocols.framing.whole import WholeDecoder
-from protocols.model.call import Call, Operation, Reasoning
+from protocols.model.call import Call, Operation, Paths, Reasoning, json_call, matched
 from protocols.model.errors import Fault
 from protocols.model.http import Head, WireRequest, WireResponse
 from protocols.model.prompt import effort_said
@@ -32,7 +32,6 @@ from protocols.openai_responses.retarget import retarget, with_stream
 from protocols.openai_responses.signatures import own_signatures, wrap_signatures
 from protocols.openai_responses.tools import declared, is_acting, is_hosted
 from protocols.openai_responses.vocabulary import error_object
-from protocols.shared.calls import Paths, json_call, matched
 
 _PATHS: Paths = (
     ("POST", re.compile(r"/responses$"), Operation.GENERATE),

@@ -15,8 +15,8 @@ from protocols.model.parts import (
     StreamEnd,
     StreamPart,
     UsageReport,
-    visible,
 )
+from protocols.model.progress import visible
 from protocols.model.wirejson import JsonObject, count_at, object_at, objects_at, stream_error, text_at
 from protocols.openai_responses.answer_read_items import Counter, ItemReader, reader_of
 from protocols.openai_responses.layout import LAYOUT, Item, Layout, item_of, run_by_client

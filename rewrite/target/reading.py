@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from protocols.base import Decoder, Encoder
 from protocols.model.errors import NO_JSON, MalformedStream
 from protocols.model.http import Head, WireResponse
-from protocols.model.parts import Opaque, Ping, StreamError, StreamPart, visible
-from protocols.model.progress import Progress
+from protocols.model.parts import Opaque, Ping, StreamError, StreamPart
+from protocols.model.progress import Progress, visible
 from protocols.model.segment import Segment
 from protocols.model.wirejson import is_json
 from rewrite.target.hold import HeldCalls

@@ -24,8 +24,8 @@ from protocols.model.parts import (
     StreamPart,
     Usage,
     UsageReport,
-    visible,
 )
+from protocols.model.progress import visible
 from protocols.model.wirejson import dump, load_object
 from protocols.openai_chat import PROTOCOL
 from protocols.registry import discover

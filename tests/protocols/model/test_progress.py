@@ -1,5 +1,7 @@
 """What the parts of a stream add up to."""
 
+import pytest
+
 from protocols.model.parts import (
     BlockDelta,
     BlockKind,
@@ -9,6 +11,7 @@ from protocols.model.parts import (
     Finish,
     FinishReason,
     MessageStart,
+    Opaque,
     Ping,
     StreamEnd,
     StreamError,
@@ -16,7 +19,7 @@ from protocols.model.parts import (
     Usage,
     UsageReport,
 )
-from protocols.model.progress import Block, Progress
+from protocols.model.progress import Block, Progress, visible
 
 
 def folded(*parts: StreamPart) -> Progress:
@@ -74,3 +77,25 @@ def test_later_usage_replaces_what_it_says_and_keeps_the_rest() -> None:
 def test_nothing_is_not_complete() -> None:
     assert not folded().complete
     assert not folded(MessageStart("", "")).complete
+
+
+@pytest.mark.parametrize(
+    ("part", "shown"),
+    [
+        *((BlockDelta(0, 0, kind, "x"), True) for kind in BlockKind),
+        *((BlockDelta(0, 0, kind, ""), False) for kind in BlockKind),
+        *((BlockStart(0, 0, kind), True) for kind in (BlockKind.TOOL, BlockKind.HOSTED, BlockKind.MEDIA)),
+        *(
+            (BlockStart(0, 0, kind), False)
+            for kind in (BlockKind.TEXT, BlockKind.REASONING, BlockKind.REFUSAL)
+        ),
+        *((part, False) for part in (MessageStart("", ""), ChoiceStart(0), StreamEnd(), Ping(), Opaque(b""))),
+        (Finish(0, FinishReason.STOP, "stop"), False),
+        (StreamError("", ""), False),
+    ],
+)
+def test_what_is_visible(part: StreamPart, shown: bool) -> None:
+    assert visible(part) is shown
+    so_far = Progress()
+    so_far.fold([part])
+    assert so_far.visible is shown

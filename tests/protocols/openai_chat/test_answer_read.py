@@ -9,6 +9,7 @@ import pytest
 from protocols.model.call import Reply
 from protocols.model.parts import (
     Annotation,
+    BlockDelta,
     BlockKind,
     BlockStart,
     BlockStop,
@@ -19,11 +20,11 @@ from protocols.model.parts import (
     StreamPart,
     ToolKind,
     Usage,
-    visible,
 )
-from protocols.model.progress import Block, Progress
+from protocols.model.progress import Block, Progress, visible
 from protocols.model.wirejson import dump
 from protocols.openai_chat import PROTOCOL
+from protocols.openai_chat.answer_read import ChatBlocks
 from tests.contract import FIXTURES, JSON, SSE, call, parts, progress
 from tests.oracle import recorded
 from tests.rewrite.scenes import DONE, chunk, finishes, says
@@ -295,3 +296,34 @@ def test_done_ends_a_stream_whose_blocks_are_open() -> None:
     so_far = read(says("Hi"), DONE)
     assert so_far.complete
     assert [block.text for block in so_far.open.values()] == ["Hi"]
+
+
+# -- blocks that begin and end without saying so --------------------
+
+TEXT, TOOL = BlockKind.TEXT, BlockKind.TOOL
+
+
+def test_the_first_mention_of_a_key_opens_its_block() -> None:
+    blocks = ChatBlocks(3)
+    assert [*blocks.delta("a", TEXT, "1"), *blocks.delta("b", TOOL, "2"), *blocks.delta("a", TEXT, "3")] == [
+        BlockStart(3, 0, TEXT),
+        BlockDelta(3, 0, TEXT, "1"),
+        BlockStart(3, 1, TOOL),
+        BlockDelta(3, 1, TOOL, "2"),
+        BlockDelta(3, 0, TEXT, "3"),
+    ]
+
+
+def test_a_block_may_open_by_name() -> None:
+    blocks = ChatBlocks(0)
+    assert blocks.tool("t", ToolKind.FUNCTION, "id", "name") == BlockStart(0, 0, TOOL, "id", "name")
+    assert "t" in blocks
+    assert "u" not in blocks
+
+
+def test_closing_ends_all_and_indexes_are_never_used_again() -> None:
+    blocks = ChatBlocks(0)
+    assert len([*blocks.delta("a", TEXT, "1"), *blocks.delta("b", TEXT, "1")]) == 4
+    assert [*blocks.close()] == [BlockStop(0, 0), BlockStop(0, 1)]
+    assert [*blocks.close()] == []
+    assert blocks.start("a", TEXT) == BlockStart(0, 2, TEXT)

@@ -21,8 +21,8 @@ from protocols.model.parts import (
     ToolKind,
     Usage,
     UsageReport,
-    visible,
 )
+from protocols.model.progress import visible
 from protocols.model.wirejson import JsonObject, dump, load_object
 from protocols.openai_responses import PROTOCOL
 from protocols.openai_responses.vocabulary import seal_of

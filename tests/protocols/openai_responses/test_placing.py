@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from protocols.model.parts import BlockKind, MessageStart, Opaque, Ping, visible
+from protocols.model.parts import BlockKind, MessageStart, Opaque, Ping
+from protocols.model.progress import visible
 from protocols.model.wirejson import JsonObject
 from protocols.openai_responses import PROTOCOL
 from rewrite.translation.repair import closing

@@ -4,10 +4,9 @@ import re
 
 import pytest
 
-from protocols.model.call import Operation
+from protocols.model.call import Operation, json_call, matched
 from protocols.model.errors import MalformedRequest
 from protocols.model.http import WireRequest
-from protocols.shared.calls import json_call, matched
 
 PATHS = (
     ("POST", re.compile(r"/ask$"), Operation.GENERATE),
