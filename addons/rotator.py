@@ -18,9 +18,8 @@ from addons.config.listening import PASTE
 from addons.config.settings import ConfigError, known_protocols
 from addons.credentials.pool import Pool
 from addons.mitm.front import Front
-from addons.mitm.guard import own_ports, points_at_us
 from addons.mitm.layers import Layers
-from addons.mitm.misdirected import Distrust, own_address
+from addons.mitm.misdirected import Distrust, is_this_machine, own_address
 from addons.mitm.registry import FlowRegistry
 from addons.records.journal import Journal, Lines
 from addons.records.trace import Traces
@@ -68,6 +67,13 @@ def _protocols() -> Registry:
 def _updated(changed: flow.Flow) -> None:
     """What is shown of a flow is not up to date."""
     ctx.master.addons.trigger(hooks.UpdateHook([changed]))
+
+
+def _own_ports() -> set[int]:
+    """The ports that this process listens on: the proxy's and, in mitmweb, the inspector's."""
+    server = ctx.master.addons.get("proxyserver")  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+    ports = {address[1] for address in server.listen_addrs()}
+    return ports | {ctx.options.web_port} if "web_port" in ctx.options else ports
 
 
 class Rotator:
@@ -219,8 +225,7 @@ class Rotator:
 
     async def _refuse_our_own(self, flow: http.HTTPFlow) -> bool:
         """The proxy is no way to its own insides: neither to its ports nor to mitmweb's."""
-        ports = own_ports(ctx.master, ctx.options)
-        if not await points_at_us(flow.request.host, flow.request.port, ports):
+        if flow.request.port not in _own_ports() or not await is_this_machine(flow.request.host):
             return False
         self._departure.refuse(flow)
         self._interception.strip(flow)

@@ -18,8 +18,8 @@ from mitmproxy.proxy.layers.http._upstream_proxy import HttpUpstreamProxy
 from mitmproxy.proxy.mode_specs import ProxyMode, RegularMode, Socks5Mode, UpstreamMode
 
 from addons.config.listening import is_loopback
-from addons.mitm.guard import is_ours
 from addons.mitm.messages import address_of
+from addons.mitm.misdirected import is_local
 from addons.upstream.connection import NetworkStream, RequestHead
 from addons.upstream.way import Way, way
 from protocols.model.http import UpstreamRequest
@@ -155,7 +155,7 @@ def _is_us(host: str, port: int, opts: options.Options) -> bool:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
     except (OSError, UnicodeError):
         return False
-    return any(is_ours(family, address) for family, *_, address in found)
+    return any(is_local(family, address) for family, *_, address in found)
 
 
 def _upstream_mode(opts: options.Options) -> str:
