@@ -30,11 +30,10 @@ from protocols.model.call import Call
 from protocols.model.errors import MalformedRequest
 from protocols.model.http import WireRequest, header
 from protocols.registry import Registry
-from rewrite.catalog.clients import facts_for
+from rewrite.catalog.clients import facts_for, with_session
 from rewrite.catalog.routes import RouteUse
 from rewrite.credentials.notices import Notice
-from rewrite.credentials.rotation import NoneFree
-from rewrite.credentials.sessions import with_session
+from rewrite.credentials.rotation import Unavailable
 from rewrite.exchange.exchange import Exchange
 from rewrite.responses.store import PROTOCOL as RESPONSES
 from rewrite.responses.store import is_kept, scope_of
@@ -208,7 +207,7 @@ class Answering:
 
     def _acquire(
         self, intercepted: Intercepted, targets: Sequence[Target], wish: Acquire
-    ) -> Lease | NoneFree:
+    ) -> Lease | Unavailable:
         target, fallback = targets[wish.route], wish.route + 1 < len(targets)
         if target.terms.pooled:
             return self._pool.acquire(target.provider.name, target.call, wish, fallback=fallback)

@@ -23,7 +23,7 @@ from protocols.model.call import Call, Rendered
 from protocols.model.errors import Fault
 from protocols.model.http import Head, UpstreamRequest, WireResponse
 from protocols.model.origin import Origin
-from rewrite.credentials.rotation import NoneFree as PoolEmpty
+from rewrite.credentials.rotation import Unavailable
 from rewrite.exchange.exchange import Exchange
 from rewrite.values.events import (
     Acquire,
@@ -90,7 +90,7 @@ class Work:
     exchange: Exchange
     upstream: Upstream
     connect_timeout: float
-    acquire: Callable[[Acquire], Lease | PoolEmpty]
+    acquire: Callable[[Acquire], Lease | Unavailable]
     release: Callable[[int, Lease, Outcome], None]
     request: Callable[[int, Lease, Rendered | None], UpstreamRequest]
     untouched: Callable[[int], bool]
@@ -258,7 +258,7 @@ class Driver:
             case Lease() as lease:
                 self._leases[wish.attempt] = wish.route, lease
                 self._inbox.put(Acquired(wish.attempt, lease.name, lease.former, lease.asked_last))
-            case PoolEmpty() as none:
+            case Unavailable() as none:
                 self._inbox.put(NoneFree(wish.attempt, none.wait, none.paused, none.refused, none.keys))
 
     # -- upstream -------------------------------------------------------------------------------------

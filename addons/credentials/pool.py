@@ -1,5 +1,6 @@
 """The one pool of credentials: hands out, takes back, remembers which conversation stays where."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -13,12 +14,13 @@ from rewrite.credentials.rotation import (
     Attempted,
     Chosen,
     Credential,
-    NoneFree,
     PoolState,
+    Unavailable,
     Wish,
     account,
     choose,
     forgiven,
+    is_news,
     probing,
     resumed,
     scope_of,
@@ -26,24 +28,31 @@ from rewrite.credentials.rotation import (
     settle,
     taken,
 )
-from rewrite.credentials.sessions import Sessions
 from rewrite.policies.classify import LONGEST_MESSAGE
 from rewrite.values.decision import NOT_AGAIN
 from rewrite.values.events import Acquire
 from rewrite.values.outcome import Completed, Outcome, Rejected
 
+LONGEST_MEMORY = 10_000
+"""Conversations of which it is known where they stay."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A credential in use. `former`: the one that served the conversation before, None if unknown;
-    `pooled`: it is ours and not the client's; `asked_last`, `probe`: see `credentials.Chosen`."""
+    """A credential in use."""
 
     name: str
+    """By which messages and records know it."""
     secret: SecretStr
+    """The key."""
     former: str | None = None
+    """The name of the one that served the conversation before. None: not known."""
     pooled: bool = True
+    """Whether it is ours and not the client's."""
     asked_last: tuple[str, ...] = ()
+    """See `rotation.Chosen`."""
     probe: bool = False
+    """See `rotation.Chosen`."""
 
 
 NO_LEASE = Lease("none", SecretStr(""), pooled=False)
@@ -52,10 +61,31 @@ NO_LEASE = Lease("none", SecretStr(""), pooled=False)
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who makes a call. `protocol`: in which it gets answers; `client`: what tells it from other clients."""
+    """Who makes a call."""
 
     protocol: str
+    """In which it gets answers."""
     client: str
+    """What tells it from other clients."""
+
+
+class Sessions:
+    """(provider, session) to credential name; the least recently used conversation is forgotten first."""
+
+    def __init__(self, longest: int = LONGEST_MEMORY) -> None:
+        self._served: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._longest = longest
+
+    def credential(self, provider: str, session: str | None) -> str | None:
+        return self._served.get((provider, session)) if session else None
+
+    def served(self, provider: str, session: str | None, credential: str) -> None:
+        if not session:
+            return
+        self._served[provider, session] = credential
+        self._served.move_to_end((provider, session))
+        if len(self._served) > self._longest:
+            self._served.popitem(last=False)
 
 
 class Pool:
@@ -94,13 +124,13 @@ class Pool:
 
     def acquire(
         self, provider: str, call: Call, asked: Acquire, *, fallback: bool = False
-    ) -> Lease | NoneFree:
+    ) -> Lease | Unavailable:
         """A credential for one attempt of `call`, as `asked` for; it must be released.
 
         `fallback`: the call has another target.
         """
-        state, scope, now = self._states[provider], scope_of(call), self._clock()
-        former = self._sessions.credential(provider, call.session)
+        former, now = self._sessions.credential(provider, call.session), self._clock()
+        state, scope = self._states[provider], scope_of(call)
         wish = Wish(
             scope,
             asked.prefer or former,
@@ -119,7 +149,7 @@ class Pool:
                 return Lease(
                     credential.name, secret, former, asked_last=chosen.asked_last, probe=chosen.probe
                 )
-            case NoneFree() as none:
+            case Unavailable() as none:
                 return none
 
     def release(self, provider: str, lease: Lease, call: Call, outcome: Outcome, asker: Asker) -> None:
@@ -129,14 +159,13 @@ class Pool:
         state = self._states.get(provider)
         if state is None or self._secrets.get((provider, credential)) != lease.secret:
             return
-        witness = call.session or asker.client
+        witness, outcome, now = call.session or asker.client, _without(lease.secret, outcome), self._clock()
         attempted = Attempted(credential, scope_of(call), witness, asker.protocol, lease.probe)
-        now = self._clock()
-        settled = settle(state, attempted, _without(lease.secret, outcome), now)
-        self._states[provider] = settled
+        settled = self._states[provider] = settle(state, attempted, outcome, now)
+        news = notices(state, settled, attempted, now) if is_news(state, settled) else ()
         if isinstance(outcome, Completed):
             self._sessions.served(provider, call.session, credential)
-        for notice in notices(state, settled, attempted, now):
+        for notice in news:
             self._notify(notice)
 
     def resume(self, provider: str = "", name: str = "") -> int:

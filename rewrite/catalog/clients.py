@@ -1,26 +1,31 @@
 """Facts of known clients, by their User-Agent; the data is in `clients.toml`."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from typing import Literal
+
+from protocols.model.call import Call
+from protocols.model.http import header
+from protocols.model.wirejson import text_at
 
 
 @dataclass(frozen=True, slots=True)
 class ClientFacts:
-    """One client, known by the glob `match` over its User-Agent.
-
-    `session_header` names its conversation (empty: none does); `patience`: seconds that it waits for a
-    byte, None where unknown; `cut_tool_call`: how a call that it saw begin and that was cut has to end;
-    `cut_text`: how an answer that was cut elsewhere is ended for it, or whether it is gone on with.
-    """
+    """What is known of one client."""
 
     name: str
+    """As messages call it."""
     match: str
+    """A glob (fnmatchcase) over its User-Agent."""
     session_header: str = ""
+    """The header that names its conversation. Empty: none does."""
     patience: float | None = None
+    """Seconds that it waits for a byte. None: not known."""
     cut_tool_call: Literal["error", "length"] = "error"
+    """How an answer ends in which a tool call was cut that the client saw begin."""
     cut_text: Literal["error", "length", "continue"] = "length"
+    """How an answer ends that was cut elsewhere, or whether it is continued."""
 
 
 UNKNOWN = ClientFacts(name="unknown", match="*")
@@ -42,6 +47,13 @@ def client_facts(mapping: Mapping[str, object]) -> tuple[ClientFacts, ...]:
 def facts_for(clients: Iterable[ClientFacts], user_agent: str | None) -> ClientFacts:
     """The first of `clients` that matches, else UNKNOWN."""
     return next((client for client in clients if fnmatchcase(user_agent or "", client.match)), UNKNOWN)
+
+
+def with_session(call: Call, session_header: str) -> Call:
+    """`call` with the conversation's explicit id: the client's header, else what the body names."""
+    named = header(call.headers, session_header) if session_header else None
+    session = named or call.session or text_at(call.body, "previous_response_id") or None
+    return replace(call, session=session)
 
 
 def _client(table: object) -> ClientFacts:

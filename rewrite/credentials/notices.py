@@ -13,10 +13,12 @@ _HOW_TO_CLEAR = "a changed config or key file, or the command rotator.resume, le
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """`text`: one line. `warning`: somebody has to act."""
+    """Something for the log."""
 
     text: str
+    """One line."""
     warning: bool = False
+    """Whether somebody has to act."""
 
 
 def notices(before: PoolState, after: PoolState, one: Attempted, now: float) -> Iterator[Notice]:
@@ -51,6 +53,8 @@ def _failing(title: str, scope: str, streak: Streak, now: float) -> str:
 def _refusals(before: CredentialState, after: CredentialState, scope: str, now: float) -> Iterator[Notice]:
     for key in (WHOLE, scope):
         was, now_is = before.cooldowns.get(key), after.cooldowns.get(key)
+        if was == now_is:
+            continue
         said, former = _said(now_is), _said(was)
         if said is not None and former is None:
             yield Notice(_refused(said, key, now), warning=True)

@@ -44,34 +44,41 @@ MOST_NAMED = 8
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """`priority`: lower serves first; equal ones in the order of the config."""
+    """One credential of a pool. The key itself is not known here."""
 
     name: str
+    """Unique in its pool."""
     provider: str
+    """The name of the provider that it is for."""
     priority: int = 1
+    """Lower serves first; equal ones in the order of the config."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cooldown:
-    """`until`: when it is over. `refusal`: what the provider said, where it refused the credential; it is
-    kept after that time, until the credential serves again."""
+    """A time in which a credential is not used."""
 
     until: float
+    """When it is over."""
     refusal: Refusal | None = None
+    """What the provider said, where it refused the credential. It is kept after that time, until the
+    credential serves again."""
 
 
 @dataclass(frozen=True, slots=True)
 class CredentialState:
-    """`cooldowns`, `streaks`: by scope.
-    `auth_failures`: how many refusals (401) came in a row, each after the cooldown of the one before.
-    `auth_until`: when the cooldown of the last of them ends.
-    """
+    """What is known of a credential at a time."""
 
     cooldowns: Mapping[str, Cooldown] = field(default_factory=dict)
+    """By scope."""
     auth_failures: int = 0
+    """How many refusals (401) came in a row, each after the cooldown of the one before."""
     auth_until: float = 0.0
+    """When the cooldown of the last of these ends."""
     in_flight: int = 0
+    """How many attempts it is in use for."""
     streaks: Mapping[str, Streak] = field(default_factory=dict)
+    """By scope."""
 
     def free_at(self, scope: str) -> float:
         """The moment from which the credential may serve `scope`."""
@@ -105,13 +112,18 @@ _NO_COOLDOWN = Cooldown(0.0)
 
 @dataclass(frozen=True, slots=True)
 class PoolState:
-    """One provider's credentials in serving order. `last`: the name that served last, for round robin."""
+    """A snapshot of one provider's credentials."""
 
     credentials: tuple[Credential, ...]
+    """In serving order."""
     rotation: Rotation = Rotation.SEQUENTIAL
+    """How they take turns."""
     states: Mapping[str, CredentialState] = field(default_factory=dict)
+    """By the name of the credential."""
     health: Mapping[str, Health] = field(default_factory=dict)
+    """The provider's, by scope."""
     last: str | None = None
+    """The name of the credential that served last, for round robin."""
 
     def state(self, name: str) -> CredentialState:
         return self.states.get(name, CredentialState())
@@ -132,45 +144,50 @@ class PoolState:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """`prefer`: serve it if it is free; `insist`: it or none, though it cools; `avoid`: only if no other is,
-    and with `only_others` not even then.
-
-    `fallback`: the call has another target, so that it keeps away from a provider that is paused.
-    `refused`: never, whatever is free; `resting`: not now, but worth waiting for.
-    """
+    """What an attempt wants of a pool. Credentials are named."""
 
     scope: str = ""
+    """What it is for, see `scope_of`."""
     prefer: str | None = None
+    """Which is to serve if it is free."""
     insist: bool = False
+    """Whether it is that one or none, though it has a cooldown."""
     avoid: frozenset[str] = frozenset()
+    """Those that serve only if no other is free."""
     refused: frozenset[str] = frozenset()
+    """Those that never serve, whatever is free."""
     resting: frozenset[str] = frozenset()
+    """Those that do not serve now, but are worth waiting for."""
     only_others: bool = False
+    """Whether those of `avoid` do not serve even if no other is free."""
     fallback: bool = False
+    """Whether the call has another target, so that it keeps away from a provider that is paused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """`asked_last`: the names of those that were free and come after it, since they fail; `probe`: what comes
-    of it decides whether the provider is paused."""
+    """The credential that serves."""
 
     credential: Credential
+    """Which it is."""
     asked_last: tuple[str, ...] = ()
+    """The names of those that were free and come after it, since they fail."""
     probe: bool = False
+    """Whether what comes of it decides if the provider is paused."""
 
 
 @dataclass(frozen=True, slots=True)
-class NoneFree:
-    """`wait`: seconds until the soonest is free that may serve, None if none ever is.
-    `paused`: the provider is.
-    `refused`: the last refusal, where every credential is refused.
-    `keys`: for a reader, of each credential why it does not serve, and when it is tried again.
-    """
+class Unavailable:
+    """No credential may serve now."""
 
     wait: float | None
+    """Seconds until the soonest may. None: none ever may."""
     paused: bool = False
+    """Whether the provider is paused."""
     refused: Refused | None = None
+    """The last refusal, where every credential is refused."""
     keys: tuple[str, ...] = field(default=(), compare=False)
+    """For a reader: of each credential why it does not serve, and when it is tried again."""
 
 
 def scope_of(call: Call) -> str:
@@ -182,24 +199,25 @@ def serving_order(credentials: tuple[Credential, ...]) -> tuple[Credential, ...]
     return tuple(sorted(credentials, key=lambda credential: credential.priority))
 
 
-def choose(pool: PoolState, wish: Wish, now: float) -> Chosen | NoneFree:
+def choose(pool: PoolState, wish: Wish, now: float) -> Chosen | Unavailable:
     """The credential that serves `wish`, or how long there is none."""
-    health = pool.health.get(wish.scope, HEALTHY)
-    if wish.fallback and (away := health.wait(now)):
-        return NoneFree(away, paused=True)
+    health = pool.health.get(wish.scope)
+    if health and wish.fallback and (away := health.wait(now)):
+        return Unavailable(away, paused=True)
+    probe = health is not None and health.wants_probe(now)
     usable = [c for c in pool.credentials if c.name not in wish.refused]
     if wish.insist:
         preferred = _preferred(usable, wish)
-        return Chosen(preferred, probe=health.wants_probe(now)) if preferred else NoneFree(None)
+        return Chosen(preferred, probe=probe) if preferred else Unavailable(None)
     waits = {c: max(0.0, pool.state(c.name).free_at(wish.scope) - now) for c in usable}
     candidates = _candidates([c for c in usable if not waits[c] and c.name not in wish.resting], wish)
     if not candidates:
         refused, keys = _refused(pool, wish.scope, now), _why(pool, wish.scope, now)
-        return NoneFree(min(waits.values(), default=None), refused=refused, keys=keys)
+        return Unavailable(min(waits.values(), default=None), refused=refused, keys=keys)
     last = [c for c in candidates if pool.state(c.name).is_last(wish.scope, now)]
     steady = [c for c in candidates if c not in last] or candidates
     found = _preferred(steady, wish) or _next_in_turn(pool, steady)
-    return Chosen(found, tuple(c.name for c in last if c is not found), health.wants_probe(now))
+    return Chosen(found, tuple(c.name for c in last if c is not found), probe)
 
 
 def _candidates(free: list[Credential], wish: Wish) -> list[Credential]:
@@ -258,17 +276,18 @@ def probing(pool: PoolState, scope: str, now: float) -> PoolState:
 
 @dataclass(frozen=True, slots=True)
 class Attempted:
-    """What is known of an attempt that ended, besides its outcome.
-
-    `name`: of the credential. `scope`: what it was asked for. `witness`: whose call it was.
-    `protocol`: the client's, in which it gets answers. `probe`: see `Chosen`.
-    """
+    """What is known of an attempt that ended, besides its outcome."""
 
     name: str
+    """The credential's."""
     scope: str
+    """What it was asked for."""
     witness: str
+    """Whose call it was."""
     protocol: str = ""
+    """The client's, in which it gets answers."""
     probe: bool = False
+    """See `Chosen`."""
 
 
 def settle(pool: PoolState, one: Attempted, outcome: Outcome, now: float) -> PoolState:
@@ -276,6 +295,12 @@ def settle(pool: PoolState, one: Attempted, outcome: Outcome, now: float) -> Poo
     state = pool.state(one.name)
     pool = pool.with_state(one.name, replace(state, in_flight=max(0, state.in_flight - 1)))
     return _streaks(_judged(_settled(pool, one, outcome, now), one, outcome, now), one, outcome, now)
+
+
+def is_news(before: PoolState, after: PoolState) -> bool:
+    """Whether an attempt changed more of the credentials than how many calls they are in."""
+    pairs = ((before.state(c.name), after.state(c.name)) for c in after.credentials)
+    return any((was.cooldowns, was.streaks) != (now.cooldowns, now.streaks) for was, now in pairs)
 
 
 def _settled(pool: PoolState, one: Attempted, outcome: Outcome, now: float) -> PoolState:

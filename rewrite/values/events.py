@@ -58,7 +58,7 @@ class Acquired:
 
 @dataclass(frozen=True, slots=True)
 class NoneFree:
-    """The fields are those of `credentials.NoneFree`."""
+    """No credential may serve now. The other fields are those of `rotation.Unavailable`."""
 
     attempt: int
     wait: float | None

@@ -18,7 +18,7 @@ from addons.upstream.client import Upstream
 from addons.upstream.network import tls_context
 from addons.upstream.way import Direct
 from protocols.model.origin import parsed
-from rewrite.credentials.rotation import NoneFree
+from rewrite.credentials.rotation import Unavailable
 from rewrite.values.events import Acquire
 from tests.addons.call.test_driver import PATIENCE, TEXT, House, Kept
 from tests.vendor import Answer, Hang, Reply, Send, Vendor, VendorThread, WaitFor, chat_error, streamed
@@ -33,9 +33,9 @@ class CountingHouse(House):
     leased = 0
     full = 99
 
-    def acquire(self, wish: Acquire) -> Lease | NoneFree:
+    def acquire(self, wish: Acquire) -> Lease | Unavailable:
         self.has_others = self.leased < self.full
-        self.free = None if self.has_others else NoneFree(20.0)
+        self.free = None if self.has_others else Unavailable(20.0)
         found = super().acquire(wish)
         self.leased += isinstance(found, Lease)
         return found

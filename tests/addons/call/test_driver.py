@@ -22,7 +22,7 @@ from protocols.model.http import UpstreamRequest
 from protocols.model.origin import Origin, parsed
 from protocols.openai_chat import PROTOCOL
 from rewrite.catalog.providers import Provider
-from rewrite.credentials.rotation import NoneFree
+from rewrite.credentials.rotation import Unavailable
 from rewrite.exchange.exchange import Exchange
 from rewrite.target.target import Terms
 from rewrite.values.events import (
@@ -109,7 +109,7 @@ class House:
         self.upstream = Upstream(Direct(tls_context(insecure=False, ca_file=None, ca_dir=None)))
         self.origin = parsed(vendor.base_url)
         self.names = itertools.count(1)
-        self.free: NoneFree | None = None
+        self.free: Unavailable | None = None
         self.has_others = True
         self.untouched = True
         self.wanted: list[int] = []
@@ -122,10 +122,10 @@ class House:
         self.reached: list[tuple[Origin, Reached]] = []
         self.lost: list[tuple[float, str]] = []
 
-    def acquire(self, wish: Acquire) -> Lease | NoneFree:
+    def acquire(self, wish: Acquire) -> Lease | Unavailable:
         self.wanted.append(wish.route)
         if wish.only_others and not self.has_others:
-            return NoneFree(None)
+            return Unavailable(None)
         name = f"key-{next(self.names)}"
         return self.free or Lease(name, SecretStr(f"sk-pool-{name}-long"))
 
@@ -236,7 +236,7 @@ async def test_keys_of_every_attempt_are_blacked_out(vendor: Vendor, house: Hous
 
 
 async def test_when_no_credential_is_free_nobody_is_asked(vendor: Vendor, house: House) -> None:
-    house.free = NoneFree(20.0)
+    house.free = Unavailable(20.0)
     kept = await answered(house.driver())
     assert kept.status == 429
     assert (b"retry-after", b"20") in [(name.lower(), value) for name, value in kept.headers]

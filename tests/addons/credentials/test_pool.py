@@ -7,14 +7,14 @@ import pytest
 from pydantic import SecretStr
 
 from addons.config.settings import Configured, Settings
-from addons.credentials.pool import Asker, Lease, Pool
+from addons.credentials.pool import Asker, Lease, Pool, Sessions
 from addons.secrets.keys import PoolCredential
 from protocols.model.call import Call, Operation
 from protocols.model.http import WireResponse
 from protocols.model.wirejson import dump
 from rewrite.catalog.providers import Provider, Rotation
 from rewrite.credentials.notices import Notice
-from rewrite.credentials.rotation import NoneFree
+from rewrite.credentials.rotation import Unavailable
 from rewrite.policies.classify import LONGEST_MESSAGE
 from rewrite.values.events import Acquire
 from rewrite.values.outcome import Completed, Kind, Outcome, Rejected
@@ -85,7 +85,7 @@ def test_a_lease_has_the_secret_and_says_nothing_of_it(pool: Pool) -> None:
 def test_what_cools_is_not_given_out(pool: Pool, clock: Clock) -> None:
     assert [serve(pool, call(), RATE), serve(pool, call(), RATE)] == ["one", "two"]
     answer = pool.acquire("p", call(), Acquire(1))
-    assert answer == NoneFree(30.0)
+    assert answer == Unavailable(30.0)
     assert serve(pool, call(model="other"), Completed()) == "one"
     clock.now += 30
     assert serve(pool, call(), Completed()) == "one"
@@ -104,7 +104,7 @@ def test_what_refused_a_call_or_rests_in_it_is_not_given_out(pool: Pool) -> None
         assert isinstance(lease, Lease)
         assert lease.name == "two"
     both = Acquire(3, refused=one, resting=frozenset({"two"}))
-    assert pool.acquire("p", call(), both) == NoneFree(0.0)
+    assert pool.acquire("p", call(), both) == Unavailable(0.0)
 
 
 def test_a_conversation_stays_where_it_was_served(pool: Pool, clock: Clock) -> None:
@@ -202,7 +202,7 @@ def refused_pool(clock: Clock, said: list[Notice]) -> Pool:
 def test_a_refusal_is_kept_without_the_key_that_the_provider_repeats(clock: Clock) -> None:
     said: list[Notice] = []
     found = refused_pool(clock, said).acquire("p", call(), Acquire(1))
-    assert isinstance(found, NoneFree)
+    assert isinstance(found, Unavailable)
     assert found.refused is not None
     answer = found.refused.refusal.answer
     assert answer is not None
@@ -234,3 +234,29 @@ def test_a_message_that_was_cut_inside_the_key_is_kept_without_its_half(clock: C
     serve(pool, call(), Rejected(401, Kind.AUTH, cut, None, answer))
     found = pool.acquire("p", call(), Acquire(1))
     assert "sk-a-whole" not in repr(found) + said[0].text
+
+
+# -- which credential a conversation stays on -------------------------------------------------------------
+
+
+def test_a_conversation_stays_on_the_credential_that_last_served_it() -> None:
+    sessions = Sessions()
+    sessions.served("vendor", "s", "a")
+    sessions.served("vendor", "s", "b")
+    sessions.served("other", "s", "c")
+    assert sessions.credential("vendor", "s") == "b"
+    assert sessions.credential("other", "s") == "c"
+    assert sessions.credential("vendor", "t") is None
+
+
+def test_calls_of_no_conversation_are_not_remembered() -> None:
+    sessions = Sessions()
+    sessions.served("vendor", None, "a")
+    assert sessions.credential("vendor", None) is None
+
+
+def test_the_least_recently_served_conversation_is_forgotten_first() -> None:
+    sessions = Sessions(longest=2)
+    for session in ("s", "t", "s", "u"):
+        sessions.served("vendor", session, "a")
+    assert [sessions.credential("vendor", each) for each in "stu"] == ["a", None, "a"]

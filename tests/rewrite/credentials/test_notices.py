@@ -1,9 +1,12 @@
 """What a user learns of a credential, and how often."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from protocols.model.http import WireResponse
 from rewrite.credentials.notices import Notice, notices
-from rewrite.credentials.rotation import Attempted, Credential, PoolState, settle
-from rewrite.values.outcome import Completed, Kind, Outcome, Rejected
+from rewrite.credentials.rotation import Attempted, Credential, PoolState, is_news, settle
+from rewrite.values.outcome import Completed, Kind, Outcome, Rejected, Truncated
 
 BODY = b'{"error": {"message": "who?", "code": "invalid_api_key"}}'
 AUTH = Rejected(401, Kind.AUTH, "who?", None, WireResponse(401, (), BODY))
@@ -39,6 +42,21 @@ def test_a_key_that_is_refused_again_is_one_line_and_no_second_warning() -> None
     assert again.text == (
         "openai/OPENAI_API_KEY_1 is refused again (401 invalid_api_key); it is tried again in 600 s"
     )
+
+
+def test_an_attempt_that_says_nothing_of_a_key_is_no_refusal() -> None:
+    """Though the key was refused before, and is tried again."""
+    assert len(told((0.0, AUTH), (301.0, Truncated("cut")), (302.0, Rejected(400, Kind.REQUEST)))) == 1
+
+
+def test_what_a_healthy_key_does_is_no_news() -> None:
+    fresh = PoolState((Credential("one", "openai"), Credential("two", "openai")))
+    attempted = Attempted("one", "model:gpt-5", "talk")
+    served = settle(fresh, attempted, Completed(), 0.0)
+    assert not is_news(fresh, served)
+    assert not is_news(served, settle(served, attempted, Completed(), 1.0))
+    for outcome in (AUTH, FORBIDDEN, Rejected(429, Kind.RATE), Rejected(500, Kind.SERVER), Truncated("cut")):
+        assert is_news(served, settle(served, attempted, outcome, 2.0))
 
 
 def test_a_key_that_works_again_is_said_to_and_may_be_warned_of_once_more() -> None:
@@ -82,3 +100,28 @@ def test_a_key_that_lacks_a_model_is_one_line_once_another_key_serves_it() -> No
     assert line.text == (
         "openai/one for model gpt-5 was refused (404) and another key served; it is tried again in 3600 s"
     )
+
+
+OUTCOMES: list[Outcome] = [
+    AUTH,
+    FORBIDDEN,
+    Rejected(402, Kind.QUOTA),
+    Rejected(404, Kind.MODEL),
+    Rejected(429, Kind.RATE),
+    Rejected(500, Kind.SERVER),
+    Rejected(400, Kind.REQUEST),
+    Truncated("cut"),
+    Completed(),
+]
+
+
+@given(st.lists(st.tuples(st.integers(0, 400), st.sampled_from(["one", "two"]), st.sampled_from(OUTCOMES))))
+def test_only_what_is_news_is_told(steps: list[tuple[int, str, Outcome]]) -> None:
+    """So nobody has to ask for notices where nothing changed."""
+    state = PoolState((Credential("one", "openai"), Credential("two", "openai")))
+    now = 0.0
+    for seconds, name, outcome in steps:
+        now += seconds
+        attempted = Attempted(name, "model:gpt-5", "talk")
+        before, state = state, settle(state, attempted, outcome, now)
+        assert is_news(before, state) or not list(notices(before, state, attempted, now))

@@ -195,7 +195,7 @@ def test_whatever_came_of_calls_a_key_serves_again_once_the_stated_wait_is_over(
 
 def is_over_after_its_wait(pool: PoolState, wish: Wish, now: float) -> None:
     found = pools.choose(pool, wish, now)
-    assert isinstance(found, pools.NoneFree)
+    assert isinstance(found, pools.Unavailable)
     assert wish.fallback or not found.paused
     assert found.wait is not None
     assert 0 < found.wait <= AUTH_LONGEST

@@ -15,8 +15,8 @@ from rewrite.credentials.rotation import (
     Attempted,
     Chosen,
     Credential,
-    NoneFree,
     PoolState,
+    Unavailable,
     Wish,
     account,
     choose,
@@ -87,7 +87,7 @@ def in_turn(state: PoolState, times: int) -> str:
 def wait(state: PoolState, now: float, name: str = "") -> float:
     """Seconds until a key is free, or the one of that name."""
     found = choose(replace(state, credentials=state.credentials[:1]) if name else state, M, now)
-    assert isinstance(found, NoneFree), found
+    assert isinstance(found, Unavailable), found
     assert found.wait is not None
     return found.wait
 
@@ -133,23 +133,23 @@ def test_one_that_is_insisted_on_serves_though_it_cools() -> None:
 
 
 def test_one_that_is_insisted_on_serves_or_none_does() -> None:
-    assert choose(pool("a", "b"), Wish("m", prefer="gone", insist=True), 0.0) == NoneFree(None)
+    assert choose(pool("a", "b"), Wish("m", prefer="gone", insist=True), 0.0) == Unavailable(None)
     refused = Wish("m", prefer="a", insist=True, refused=frozenset("a"))
-    assert choose(pool("a", "b"), refused, 0.0) == NoneFree(None)
+    assert choose(pool("a", "b"), refused, 0.0) == Unavailable(None)
 
 
 def test_one_that_refused_the_call_never_serves_it_and_is_not_waited_for() -> None:
     assert chosen(pool("a", "b"), Wish("m", prefer="a", refused=frozenset("a"))) == "b"
-    assert choose(pool("a"), Wish("m", refused=frozenset("a")), 0.0) == NoneFree(None)
+    assert choose(pool("a"), Wish("m", refused=frozenset("a")), 0.0) == Unavailable(None)
     cooled = after(pool("a", "b"), (0.0, "b", rejected(Kind.RATE, 9.0)))
-    assert choose(cooled, Wish("m", refused=frozenset("a")), 0.0) == NoneFree(9.0)
+    assert choose(cooled, Wish("m", refused=frozenset("a")), 0.0) == Unavailable(9.0)
 
 
 def test_one_that_rests_is_waited_for() -> None:
     assert chosen(pool("a", "b"), Wish("m", prefer="a", resting=frozenset("a"))) == "b"
     cooled = after(pool("a"), (0.0, "a", rejected(Kind.RATE, 9.0)))
-    assert choose(cooled, Wish("m", resting=frozenset("a")), 4.0) == NoneFree(5.0)
-    assert choose(cooled, Wish("m", resting=frozenset("a")), 20.0) == NoneFree(0.0)
+    assert choose(cooled, Wish("m", resting=frozenset("a")), 4.0) == Unavailable(5.0)
+    assert choose(cooled, Wish("m", resting=frozenset("a")), 20.0) == Unavailable(0.0)
 
 
 def test_avoided_ones_serve_only_if_no_other_does() -> None:
@@ -165,7 +165,7 @@ def test_the_account_is_always_the_same() -> None:
 
 
 def test_an_empty_pool_never_has_one() -> None:
-    assert choose(pool(), M, 0.0) == NoneFree(None)
+    assert choose(pool(), M, 0.0) == Unavailable(None)
 
 
 # -- cooldowns ------------------------------------------------------------------------------------------
@@ -224,9 +224,9 @@ def test_a_call_without_a_model_can_still_cool_the_whole_key(kind: Kind) -> None
 
 def test_a_longer_cooldown_is_never_shortened() -> None:
     state = after(pool("a"), (0.0, "a", rejected(Kind.RATE, 600.0)), (1.0, "a", rejected(Kind.RATE, 2.0)))
-    assert choose(state, M, 10.0) == NoneFree(590.0)
+    assert choose(state, M, 10.0) == Unavailable(590.0)
     longer = after(state, (20.0, "a", rejected(Kind.RATE, 900.0)))
-    assert choose(longer, M, 20.0) == NoneFree(900.0)
+    assert choose(longer, M, 20.0) == Unavailable(900.0)
 
 
 def test_a_whole_cooldown_outlasts_that_of_a_model() -> None:
@@ -236,7 +236,7 @@ def test_a_whole_cooldown_outlasts_that_of_a_model() -> None:
 
 def test_the_wait_is_that_of_the_soonest() -> None:
     state = after(pool("a", "b"), (0.0, "a", rejected(Kind.RATE, 40.0)), (0.0, "b", rejected(Kind.RATE, 9.0)))
-    assert choose(state, M, 1.0) == NoneFree(8.0)
+    assert choose(state, M, 1.0) == Unavailable(8.0)
 
 
 def refusals_of(state: PoolState, *seconds: float) -> PoolState:
@@ -283,7 +283,7 @@ WHO = Rejected(401, Kind.AUTH, "who?", None, WireResponse(401, (), b'{"error": {
 def test_when_each_key_is_refused_the_last_refusal_is_given() -> None:
     state = after(pool("a", "b"), (0.0, "a", WHO), (1.0, "b", replace(WHO, status=403, kind=Kind.FORBIDDEN)))
     found = choose(state, M, 2.0)
-    assert isinstance(found, NoneFree)
+    assert isinstance(found, Unavailable)
     assert found.refused is not None
     said = found.refused.refusal
     assert (said.credential, said.status, found.refused.wait) == ("vendor/b", 403, 299.0)
@@ -294,13 +294,13 @@ def test_when_each_key_is_refused_the_last_refusal_is_given() -> None:
 def test_while_a_key_is_merely_rate_limited_or_free_no_refusal_is_given(other: Outcome) -> None:
     state = after(pool("a", "b"), (0.0, "a", WHO), (1.0, "b", other))
     found = choose(state, Wish("m", refused=frozenset("b")), 2.0)
-    assert isinstance(found, NoneFree)
+    assert isinstance(found, Unavailable)
     assert found.refused is None
 
 
 def test_a_refusal_that_is_over_is_not_given_again() -> None:
     state = after(pool("a"), (0.0, "a", WHO), (301.0, "a", rejected(Kind.RATE, 9.0)))
-    assert choose(state, M, 302.0) == NoneFree(8.0)
+    assert choose(state, M, 302.0) == Unavailable(8.0)
 
 
 @pytest.mark.parametrize("kind", [Kind.AUTH, Kind.QUOTA, Kind.FORBIDDEN, Kind.RATE])
@@ -313,7 +313,7 @@ def test_resuming_ends_every_cooldown(kind: Kind) -> None:
 
 def test_resuming_ends_a_pause_and_forgets_nothing_that_is_under_way() -> None:
     busy = taken(probe(suspected(), DOWN, 2.0), "a")
-    assert isinstance(choose(busy, WITH_FALLBACK, 3.0), NoneFree)
+    assert isinstance(choose(busy, WITH_FALLBACK, 3.0), Unavailable)
     assert choose(resumed(busy), WITH_FALLBACK, 3.0) == Chosen(busy.credentials[0])
     assert resumed(busy).state("a").in_flight == 1
 
@@ -361,7 +361,7 @@ def test_a_key_that_serves_the_model_after_all_does_not_rest() -> None:
 def test_when_the_others_are_gone_the_refusal_of_a_key_that_rests_is_given() -> None:
     state = after(pool("a", "b"), (0.0, "a", UNKNOWN), (0.1, "b", Completed()), (0.2, "b", WHO))
     found = choose(replace(state, credentials=state.credentials[:1]), M, 1.0)
-    assert isinstance(found, NoneFree)
+    assert isinstance(found, Unavailable)
     assert found.refused is not None
     assert found.refused.refusal.status == 404
 
@@ -451,14 +451,14 @@ def test_after_server_faults_of_two_keys_and_clients_a_single_probe_decides() ->
     state = suspected()
     assert choose(state, WITH_FALLBACK, 2.0) == Chosen(state.credentials[0], probe=True)
     asked = probing(state, "m", 2.0)
-    assert choose(asked, WITH_FALLBACK, 3.0) == NoneFree(29.0, paused=True)
+    assert choose(asked, WITH_FALLBACK, 3.0) == Unavailable(29.0, paused=True)
     assert choose(asked, ELSEWHERE, 3.0) == Chosen(state.credentials[0])
     assert choose(asked, WITH_FALLBACK, 32.0) == Chosen(state.credentials[0], probe=True)
 
 
 def test_a_probe_that_fails_pauses_the_model_and_one_that_succeeds_ends_it() -> None:
     state = probe(suspected(), DOWN, 2.0)
-    assert choose(state, WITH_FALLBACK, 2.0) == NoneFree(30.0, paused=True)
+    assert choose(state, WITH_FALLBACK, 2.0) == Unavailable(30.0, paused=True)
     assert chosen(state, ELSEWHERE, 2.0) == "a"
     assert chosen(probe(state, Completed(), 32.0), WITH_FALLBACK, 32.0) == "a"
     assert probe(state, Completed(), 32.0).health == {}
@@ -469,7 +469,7 @@ def test_a_call_without_another_target_is_never_kept_away() -> None:
     assert choose(state, M, 3.0) == Chosen(state.credentials[0])
     served = after(state, (4.0, "a", Completed()))
     assert choose(served, WITH_FALLBACK, 4.0) == Chosen(state.credentials[0])
-    assert choose(after(state, (4.0, "a", DOWN)), WITH_FALLBACK, 4.0) == NoneFree(28.0, paused=True)
+    assert choose(after(state, (4.0, "a", DOWN)), WITH_FALLBACK, 4.0) == Unavailable(28.0, paused=True)
 
 
 @pytest.mark.parametrize("outcome", [rejected(Kind.REQUEST), rejected(Kind.RATE, 1.0), rejected(Kind.AUTH)])
@@ -517,13 +517,13 @@ def test_pauses_double_up_to_their_longest_until_a_success() -> None:
     for _ in range(6):
         state = probe(state, DOWN, now)
         found = choose(state, WITH_FALLBACK, now)
-        assert isinstance(found, NoneFree)
+        assert isinstance(found, Unavailable)
         assert found.wait is not None
         pauses.append(found.wait)
         now += found.wait
     assert pauses == [30.0, 60.0, 120.0, 240.0, PAUSE_LONGEST, PAUSE_LONGEST]
     served = after(probe(state, Completed(), now), *[(now, name, DOWN) for name in "aba"])
-    assert choose(probe(served, DOWN, now), WITH_FALLBACK, now) == NoneFree(30.0, paused=True)
+    assert choose(probe(served, DOWN, now), WITH_FALLBACK, now) == Unavailable(30.0, paused=True)
 
 
 def test_what_is_known_of_models_is_bounded_and_pruned() -> None:
@@ -549,7 +549,7 @@ def test_every_outcome_ends_what_was_under_way(outcome: Outcome) -> None:
 def test_a_message_says_of_each_key_why_it_does_not_serve_the_soonest_first() -> None:
     state = after(pool("a", "b"), (0.0, "a", rejected(Kind.AUTH)), (0.0, "b", rejected(Kind.RATE, 20.0)))
     found = choose(state, M, 10.0)
-    assert isinstance(found, NoneFree)
+    assert isinstance(found, Unavailable)
     assert found.keys == (
         "vendor/b is rate-limited and is tried again in 10 s",
         "vendor/a was refused (400) and is tried again in 290 s: check the key",
@@ -559,5 +559,5 @@ def test_a_message_says_of_each_key_why_it_does_not_serve_the_soonest_first() ->
 def test_a_message_names_a_few_of_many_keys() -> None:
     names = [f"key-{number}" for number in range(30)]
     found = choose(after(pool(*names), *((0.0, name, rejected(Kind.RATE)) for name in names)), M, 10.0)
-    assert isinstance(found, NoneFree)
+    assert isinstance(found, Unavailable)
     assert (len(found.keys), found.keys[-1]) == (MOST_NAMED + 1, "and 22 more")
