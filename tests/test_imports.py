@@ -1,8 +1,9 @@
 """The layers (scripts, tests -> addons -> rewrite -> protocols) and what each may use: read off the code."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -52,19 +53,26 @@ def _module_name(file: Path) -> str:
 
 
 SOURCES = _sources()
-TREES = {name: ast.parse(file.read_bytes(), str(file)) for name, file in SOURCES.items()}
 
 
-def _imports(name: str) -> Iterator[Import]:
-    hidden = {
-        id(inner)
-        for outer in ast.walk(TREES[name])
-        if isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        for inner in ast.walk(outer)
-    }
-    for node in ast.walk(TREES[name]):
-        for target in _targets(node):
-            yield Import(name, _place(name, node), target, id(node) in hidden)
+@cache
+def _trees() -> Mapping[str, ast.Module]:
+    return {name: ast.parse(file.read_bytes(), str(file)) for name, file in SOURCES.items()}
+
+
+@cache
+def _imports() -> Sequence[Import]:
+    return [each for name, tree in _trees().items() for each in _imports_of(name, tree, hidden=False)]
+
+
+def _imports_of(name: str, node: ast.AST, *, hidden: bool) -> Iterator[Import]:
+    """What stands in the statements of a node. No expression has an import in it."""
+    for inner in ast.iter_child_nodes(node):
+        for target in _targets(inner):
+            yield Import(name, _place(name, inner), target, hidden)
+        if isinstance(inner, ast.stmt | ast.ExceptHandler | ast.match_case):
+            in_function = isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef)
+            yield from _imports_of(name, inner, hidden=hidden or in_function)
 
 
 def _targets(node: ast.AST) -> Iterator[str]:
@@ -90,10 +98,6 @@ def _layer(module: str) -> str:
     return module.partition(".")[0]
 
 
-ALL = [each for name in SOURCES for each in _imports(name)]
-PURE = [each for each in ALL if _layer(each.importer) in PURE_LAYERS]
-
-
 def _folder(module: str) -> str:
     """The folder of a layer that a module is in; a module that is in none stands for itself."""
     return ".".join(module.split(".")[:2])
@@ -105,11 +109,13 @@ def _report(rule: str, offenders: list[str]) -> str:
 
 def test_the_sources_are_found() -> None:
     assert {_layer(name) for name in SOURCES} == set(LEVEL)
-    assert any(each.target == "ast" and each.importer == "tests.test_imports" for each in ALL)
+    assert any(each.target == "ast" and each.importer == "tests.test_imports" for each in _imports())
 
 
 def test_imports_run_one_way() -> None:
-    against = [str(each) for each in ALL if LEVEL.get(_layer(each.target), -1) > LEVEL[_layer(each.importer)]]
+    against = [
+        str(each) for each in _imports() if LEVEL.get(_layer(each.target), -1) > LEVEL[_layer(each.importer)]
+    ]
     assert not against, _report("imports run scripts, tests -> addons -> rewrite -> protocols:", against)
 
 
@@ -117,8 +123,10 @@ def test_protocols_and_rewrite_use_pure_modules_only() -> None:
     allowed = {name: PURE_MODULES | (SCANNING if name in SCANNERS else set()) for name in SOURCES}
     impure = [
         str(each)
-        for each in PURE
-        if _layer(each.target) not in LEVEL and each.target not in allowed[each.importer]
+        for each in _imports()
+        if _layer(each.importer) in PURE_LAYERS
+        and _layer(each.target) not in LEVEL
+        and each.target not in allowed[each.importer]
     ]
     assert not impure, _report(
         "no clocks, randomness, sockets, files or frameworks in protocols, rewrite:", impure
@@ -128,7 +136,7 @@ def test_protocols_and_rewrite_use_pure_modules_only() -> None:
 def test_protocols_and_rewrite_are_given_the_time() -> None:
     asking = [
         f"{_place(name, node)}: calls {node.func.attr}()"
-        for name, tree in TREES.items()
+        for name, tree in _trees().items()
         if _layer(name) in PURE_LAYERS
         for node in ast.walk(tree)
         if isinstance(node, ast.Call)
@@ -139,7 +147,10 @@ def test_protocols_and_rewrite_are_given_the_time() -> None:
 
 
 def test_no_module_reaches_itself() -> None:
-    graph = {name: {each.target for each in _imports(name) if each.target in SOURCES} for name in SOURCES}
+    graph: dict[str, set[str]] = {name: set() for name in SOURCES}
+    for each in _imports():
+        if each.target in SOURCES:
+            graph[each.importer].add(each.target)
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
@@ -149,7 +160,7 @@ def test_no_module_reaches_itself() -> None:
 def test_no_folder_reaches_itself() -> None:
     """A folder stands above all those that it imports from, within its layer too."""
     graph: dict[str, set[str]] = {}
-    for each in ALL:
+    for each in _imports():
         importer, target = _folder(each.importer), _folder(each.target)
         if _layer(importer) in (*PURE_LAYERS, "addons") and target != importer and each.target in SOURCES:
             graph.setdefault(importer, set()).add(target)
@@ -160,14 +171,14 @@ def test_no_folder_reaches_itself() -> None:
 
 
 def test_imports_stand_at_the_top() -> None:
-    hidden = [str(each) for each in ALL if each.hidden]
+    hidden = [str(each) for each in _imports() if each.hidden]
     assert not hidden, _report("imports stand at the top of the file, not in functions:", hidden)
 
 
 def test_h11_is_known_to_those_who_speak_http1() -> None:
     users = {
         each.importer
-        for each in ALL
+        for each in _imports()
         if _layer(each.target) == "h11" and _layer(each.importer) in ("addons", *PURE_LAYERS)
     }
     speakers = {"addons.upstream.connection", "addons.mitm.client_http1"}
@@ -177,7 +188,7 @@ def test_h11_is_known_to_those_who_speak_http1() -> None:
 def test_mitmproxy_is_known_to_the_edge() -> None:
     users = [
         str(each)
-        for each in ALL
+        for each in _imports()
         if _layer(each.target) == "mitmproxy"
         and _layer(each.importer) not in ("addons", "tests")
         # One makes mitmproxy's certificate authority before mitmproxy runs, one is an add-on of its own.
