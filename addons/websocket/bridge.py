@@ -23,7 +23,7 @@ from protocols.model.errors import Fault
 from protocols.model.http import Headers
 from protocols.model.progress import Progress
 from protocols.model.wirejson import JsonObject, dump, load_object, text_at
-from protocols.openai_responses.vocabulary import error_object
+from protocols.openai_responses.error_words import error_object
 from protocols.openai_responses.websocket_messages import (
     Create,
     EventMessages,

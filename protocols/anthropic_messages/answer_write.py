@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from protocols.anthropic_messages.error_words import STOP_REASONS, error_object
+from protocols.anthropic_messages.error_words import FINISH_WORDS, error_object
 from protocols.anthropic_messages.signatures import CUT, SOURCE
 from protocols.framing.sse import write_event
 from protocols.model.call import Call, Reply
@@ -297,10 +297,10 @@ def _stop(finish: Finish, asked: Sequence[str], *, called: bool) -> dict[str, ob
 
     Measured: providers exist that end with "stop" behind a tool call; clients run tools on `tool_use`.
     """
-    reason = STOP_REASONS[finish.reason]
+    reason = FINISH_WORDS[finish.reason]
     stopped: dict[str, object] = {"stop_reason": reason, "stop_sequence": None}
     if finish.reason is FinishReason.STOP and called:
-        return {**stopped, "stop_reason": STOP_REASONS[FinishReason.TOOL_CALLS]}
+        return {**stopped, "stop_reason": FINISH_WORDS[FinishReason.TOOL_CALLS]}
     if finish.reason is FinishReason.STOP and finish.detail in asked:
         return {"stop_reason": "stop_sequence", "stop_sequence": finish.detail}
     if finish.reason is FinishReason.CONTENT_FILTER:

@@ -15,7 +15,7 @@ FINISH_REASONS: Mapping[str, FinishReason] = {
     "compaction": FinishReason.PAUSE,
     "refusal": FinishReason.CONTENT_FILTER,
 }
-STOP_REASONS: Mapping[FinishReason, str] = {
+FINISH_WORDS: Mapping[FinishReason, str] = {
     FinishReason.STOP: "end_turn",
     FinishReason.LENGTH: "max_tokens",
     FinishReason.TOOL_CALLS: "tool_use",

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import quote
 
+from protocols.anthropic_messages.request_write_thinking import Plan, plan
 from protocols.anthropic_messages.request_write_turns import (
     CACHE,
     closes_with_bare_call,
@@ -11,7 +12,6 @@ from protocols.anthropic_messages.request_write_turns import (
     tool_names,
     turns,
 )
-from protocols.anthropic_messages.thinking import Plan, plan
 from protocols.model.call import Destination, Operation, Rendered
 from protocols.model.errors import Untranslatable
 from protocols.model.http import Headers

@@ -27,6 +27,7 @@ from protocols.model.prompt import (
 )
 from protocols.model.wirejson import JsonObject, given, objects_at, text_at
 from protocols.shared.arguments import object_of
+from protocols.shared.media import image_type
 
 type Block = dict[str, object]
 type Turn = tuple[str, list[Block]]
@@ -37,14 +38,8 @@ OPENING = "(The assistant opens the conversation.)"
 
 _PDF = "application/pdf"
 NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
-_BEGINNINGS = {
-    "/9j/": "image/jpeg",
-    "iVBOR": "image/png",
-    "R0lGOD": "image/gif",
-    "UklGR": "image/webp",
-    "JVBERi": _PDF,
-}
-"""How kinds of files begin, in base64."""
+_PDF_BEGINS = "JVBERi"
+"""In base64."""
 
 SEALS = {"signature": "thinking", "redacted": "redacted_thinking"}
 
@@ -187,7 +182,7 @@ def _plain(media: Media, media_type: str) -> JsonObject:
 
 
 def _sniffed(data: str) -> str:
-    return next((kind for beginning, kind in _BEGINNINGS.items() if data.startswith(beginning)), "")
+    return image_type(data) or (_PDF if data.startswith(_PDF_BEGINS) else "")
 
 
 def tool_names(messages: Iterable[Message]) -> list[str]:

@@ -20,12 +20,13 @@ from protocols.gemini_generate.aggregate import GeminiFold
 from protocols.gemini_generate.answer_read import ChunkReader, EventDecoder, read_whole
 from protocols.gemini_generate.answer_write import GeminiEncoder, resumed_writer, write_answer, writer
 from protocols.gemini_generate.continue_request import continue_request
+from protocols.gemini_generate.error_words import fault_object
 from protocols.gemini_generate.losses import ABILITIES
 from protocols.gemini_generate.prune import ChunkPruner
+from protocols.gemini_generate.request_forms import asked, hosted_tools, spelled
 from protocols.gemini_generate.request_read import read_request, thinking_of
 from protocols.gemini_generate.request_write import write_request
 from protocols.gemini_generate.retarget import NAMED, retarget, with_stream
-from protocols.gemini_generate.shapes import asked, fault_object, hosted_tools, spelled
 from protocols.gemini_generate.signatures import own_signatures, wrap_signatures
 from protocols.model.call import Call, Operation, Paths, Reasoning, json_call, matched
 from protocols.model.errors import Fault

@@ -7,7 +7,7 @@ on an empty text, and is to come back on it; a call comes whole or as `partialAr
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from protocols.gemini_generate.partial_arguments import PartialArguments
+from protocols.gemini_generate.answer_read_arguments import PartialArguments
 from protocols.model.wirejson import (
     JsonObject,
     beside,

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from protocols.framing.sse import Event, SseFramer, parse_event
-from protocols.gemini_generate.partial_arguments import PartialArguments
-from protocols.gemini_generate.shapes import FINISH_REASONS, error_code, usage_of
+from protocols.gemini_generate.answer_read_arguments import PartialArguments
+from protocols.gemini_generate.error_words import FINISH_REASONS, error_code
 from protocols.model.parts import (
     Annotation,
     BlockDelta,
@@ -29,6 +29,7 @@ from protocols.model.parts import (
     StreamEnd,
     StreamError,
     StreamPart,
+    Usage,
     UsageReport,
 )
 from protocols.model.progress import visible
@@ -172,7 +173,7 @@ class ChunkReader:
         feedback = object_at(chunk, "promptFeedback")
         if not candidates and (reason := text_at(feedback, "blockReason")):
             yield from self._candidate(0).blocked(reason, text_at(feedback, "blockReasonMessage"))
-        if usage := usage_of(object_at(chunk, "usageMetadata")):
+        if usage := _usage(object_at(chunk, "usageMetadata")):
             yield UsageReport(usage)
 
     def _candidate(self, index: int) -> "CandidateReader":
@@ -354,3 +355,24 @@ def _media(part: JsonObject) -> Mapping[str, object]:
     if data:
         return {"media_type": text_at(data, "mimeType"), "data": text_at(data, "data")}
     return {"media_type": text_at(file, "mimeType"), "url": text_at(file, "fileUri")}
+
+
+# -- usage -----------------------------------------------------------------------------------------------
+
+
+def _usage(metadata: JsonObject) -> Usage | None:
+    """Measured: prompt counts include the cached ones, those of hosted tools come on top; candidates do not
+    include thoughts. A report may hold no counts at all."""
+    prompt, tools = count_at(metadata, "promptTokenCount"), count_at(metadata, "toolUsePromptTokenCount")
+    answer, thoughts = count_at(metadata, "candidatesTokenCount"), count_at(metadata, "thoughtsTokenCount")
+    usage = Usage(
+        input=_sum(prompt, tools),
+        output=_sum(answer, thoughts),
+        cache_read=count_at(metadata, "cachedContentTokenCount"),
+        reasoning=thoughts,
+    )
+    return None if usage == Usage() else usage
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None and other is None else (one or 0) + (other or 0)

@@ -5,9 +5,12 @@ log probabilities, and the places in a text that a source belongs to (the source
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from protocols.base import Encoder
-from protocols.gemini_generate.shapes import FINISH_WORDS, Form, error_object, form_of, usage_metadata
+from protocols.framing.json_array import END, first_item, next_item
+from protocols.gemini_generate.error_words import FINISH_WORDS, error_object
+from protocols.gemini_generate.request_forms import SSE_QUERY, in_envelope
 from protocols.model.call import Call, Reply
 from protocols.model.parts import (
     Annotation,
@@ -27,14 +30,48 @@ from protocols.model.segment import Segment
 from protocols.model.wirejson import NOT_JSON, JsonObject, dump, given, text_at
 from protocols.shared.arguments import value_of, within
 
+_STREAM_METHOD = ":streamGenerateContent"
 _EMPTY_TEXT: JsonObject = {"text": ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a client reads an answer: as items of an `array` or as events, `enveloped` or bare."""
+
+    array: bool = False
+    enveloped: bool = False
+
+    @property
+    def content_type(self) -> str:
+        return "application/json" if self.array else "text/event-stream"
+
+    def chunk(self, value: JsonObject, *, first: bool) -> bytes:
+        return self.frame({"response": value} if self.enveloped else value, first=first)
+
+    def frame(self, value: JsonObject, *, first: bool) -> bytes:
+        """One unit of the stream. Measured: clients need the space behind `data:`, know of no event's name
+        and no comment, and providers end lines with CRLF."""
+        if self.array:
+            return first_item(value) if first else next_item(value)
+        return b"data: " + dump(value) + b"\r\n\r\n"
+
+    def end(self, *, empty: bool = False) -> bytes:
+        """What ends a stream; of events there is nothing that does."""
+        return (b"[" + END if empty else END) if self.array else b""
+
+
+def _form_of(call: Call) -> Form:
+    """A stream that is asked for without `alt=sse` comes as an array."""
+    path, _, query = call.target.partition("?")
+    array = path.endswith(_STREAM_METHOD) and SSE_QUERY not in query.split("&")
+    return Form(array, in_envelope(call.target))
 
 
 class GeminiEncoder(Encoder):
     """Untouched segments; more chunks come with the stream's own id, model and last counts."""
 
     def __init__(self, call: Call) -> None:
-        self._form = form_of(call)
+        self._form = _form_of(call)
         self._begun = False
 
     @property
@@ -56,11 +93,11 @@ class GeminiEncoder(Encoder):
 
 
 def writer(call: Call, reply: Reply) -> "GeminiWriter":
-    return GeminiWriter(form_of(call), _names(reply))
+    return GeminiWriter(_form_of(call), _names(reply))
 
 
 def resumed_writer(call: Call, progress: Progress) -> "ResumedGeminiWriter":
-    return ResumedGeminiWriter(form_of(call), progress, begun=progress.head is not None)
+    return ResumedGeminiWriter(_form_of(call), progress, begun=progress.head is not None)
 
 
 def candidate(
@@ -227,7 +264,7 @@ def _ended(one: CandidateParts) -> JsonObject:
 
 
 def _response(candidates: Sequence[JsonObject], usage: Usage | None, names: JsonObject) -> JsonObject:
-    counts = given(usageMetadata=usage_metadata(usage) if usage else None)
+    counts = given(usageMetadata=_usage(usage) if usage else None)
     return {"candidates": candidates, **counts, **names}
 
 
@@ -235,7 +272,7 @@ def write_answer(call: Call, reply: Reply, progress: Progress) -> bytes:
     """The body of an answer that is not streamed."""
     candidates = [_whole_candidate(choice, progress) for choice in sorted(progress.seen)]
     response = _response(candidates, progress.usage, _names(reply))
-    return dump({"response": response} if form_of(call).enveloped else response)
+    return dump({"response": response} if _form_of(call).enveloped else response)
 
 
 def _whole_candidate(choice: int, progress: Progress) -> JsonObject:
@@ -251,3 +288,16 @@ def _whole_candidate(choice: int, progress: Progress) -> JsonObject:
 
 def _fed(one: CandidateParts, said: Iterable[StreamPart]) -> list[JsonObject]:
     return [shown for part in said for shown in one.feed(part)]
+
+
+def _usage(usage: Usage) -> dict[str, object]:
+    """Loss: writes to a cache and tokens of hosted tools are in the prompt's count, without their own."""
+    reasoning = usage.reasoning or None
+    answer = None if usage.output is None else usage.output - (reasoning or 0)
+    return given(
+        promptTokenCount=usage.input,
+        candidatesTokenCount=answer,
+        totalTokenCount=usage.input if usage.output is None else (usage.input or 0) + usage.output,
+        cachedContentTokenCount=usage.cache_read or None,
+        thoughtsTokenCount=reasoning,
+    )

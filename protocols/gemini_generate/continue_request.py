@@ -1,6 +1,6 @@
 """A request that asks to go on with an answer of which a part was said."""
 
-from protocols.gemini_generate.shapes import spelled
+from protocols.gemini_generate.request_forms import spelled
 from protocols.model.wirejson import JsonObject, extended, object_at
 
 _NAMES = frozenset({"allowedFunctionNames", "allowed_function_names"})

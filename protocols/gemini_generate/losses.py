@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from protocols.base import Abilities, Written
 from protocols.gemini_generate.answer_read import SEAL
-from protocols.gemini_generate.shapes import asked, spelled
+from protocols.gemini_generate.request_forms import asked, spelled
 from protocols.model.call import Call
 from protocols.model.prompt import MediaForm, MediaKind, Role, budget_of, effort_of
 from protocols.model.wirejson import JsonObject, count_at, object_at, objects_at, text_at

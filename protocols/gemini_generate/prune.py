@@ -2,7 +2,7 @@
 
 from collections.abc import Container, Iterator, Sequence
 
-from protocols.gemini_generate.shapes import FINISH_REASONS
+from protocols.gemini_generate.error_words import FINISH_REASONS
 from protocols.model.parts import CUT_SHORT, BlockKey, BlockKind, BlockStart, MessageStart, StreamPart, key_of
 from protocols.model.wirejson import JsonObject, count_at, each_at, inside, object_at, objects_at, text_at
 

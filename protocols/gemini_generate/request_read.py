@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from protocols.gemini_generate.answer_read import SEAL
-from protocols.gemini_generate.schema import from_dialect, json_schema
-from protocols.gemini_generate.shapes import asked, spelled
+from protocols.gemini_generate.request_forms import asked, spelled
+from protocols.gemini_generate.request_read_schema import from_dialect, json_schema
 from protocols.model.call import Call
 from protocols.model.errors import Untranslatable
 from protocols.model.parts import Seal

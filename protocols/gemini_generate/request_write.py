@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote
 
 from protocols.gemini_generate.answer_read import SEAL
-from protocols.gemini_generate.shapes import SSE_QUERY, in_envelope
+from protocols.gemini_generate.request_forms import SSE_QUERY, in_envelope
 from protocols.model.call import Destination, Rendered
 from protocols.model.errors import Untranslatable
 from protocols.model.prompt import (

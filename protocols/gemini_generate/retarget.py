@@ -3,8 +3,8 @@
 import re
 from dataclasses import replace
 
+from protocols.gemini_generate.request_forms import SSE_QUERY
 from protocols.gemini_generate.request_write import path_of
-from protocols.gemini_generate.shapes import SSE_QUERY
 from protocols.model.call import Call, Destination, Operation, Rendered
 from protocols.model.errors import Untranslatable
 from protocols.model.wirejson import JsonObject, object_at, objects_at, text_at

@@ -20,11 +20,23 @@ from protocols.model.parts import (
     Opaque,
     StreamEnd,
     StreamPart,
+    Usage,
     UsageReport,
 )
-from protocols.model.wirejson import JsonObject, dump, object_at, objects_at, stream_error, text_at, texts_at
-from protocols.ollama_chat.error_words import FINISH_REASONS, UNSEALED, image_type, usage_of
+from protocols.model.wirejson import (
+    JsonObject,
+    count_at,
+    dump,
+    object_at,
+    objects_at,
+    stream_error,
+    text_at,
+    texts_at,
+)
+from protocols.ollama_chat.error_words import FINISH_REASONS
 from protocols.shared.arguments import NONE_GIVEN, text_of_value
+from protocols.shared.media import image_type
+from protocols.shared.signatures import UNSEALED
 
 LAST = re.compile(rb'"done"\s*:\s*true')
 """By which the last line is guessed."""
@@ -107,7 +119,7 @@ class AnswerReader:
         if reason is FinishReason.STOP and self._called:
             reason = FinishReason.TOOL_CALLS
         yield Finish(0, reason, word)
-        if usage := usage_of(line):
+        if usage := _usage(line):
             yield UsageReport(usage)
         yield StreamEnd()
 
@@ -116,5 +128,11 @@ def read_whole(body: JsonObject) -> Sequence[StreamPart]:
     """An answer that is not streamed: of a generation all its blocks, of any other operation its end."""
     if "message" in body or body.get("error"):
         return AnswerReader().read(body)
-    usage = usage_of(body)
+    usage = _usage(body)
     return (UsageReport(usage), StreamEnd()) if usage else (StreamEnd(),)
+
+
+def _usage(answer: JsonObject) -> Usage | None:
+    """Measured: `prompt_eval_count` is missing where the whole prompt was cached."""
+    usage = Usage(input=count_at(answer, "prompt_eval_count"), output=count_at(answer, "eval_count"))
+    return None if usage == Usage() else usage

@@ -31,7 +31,7 @@ from protocols.model.parts import (
 )
 from protocols.model.progress import Block, Progress
 from protocols.model.wirejson import NOT_JSON, JsonObject, dump, given
-from protocols.ollama_chat.error_words import FINISH_WORDS, counts
+from protocols.ollama_chat.error_words import FINISH_WORDS
 from protocols.shared.arguments import value_of, within
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -40,7 +40,7 @@ _TEXTS = frozenset({BlockKind.TEXT, BlockKind.REFUSAL})
 
 def _ending(reason: FinishReason, usage: Usage | None, message: JsonObject) -> JsonObject:
     done = {"done": True, "done_reason": FINISH_WORDS[reason]}
-    return {"message": {"role": "assistant", "content": "", **message}, **done, **counts(usage)}
+    return {"message": {"role": "assistant", "content": "", **message}, **done, **_counts(usage)}
 
 
 def resumed_writer(_call: Call, progress: Progress) -> "OllamaWriter":
@@ -157,3 +157,8 @@ def _message(blocks: Sequence[Block]) -> JsonObject:
         tool_calls=[call for call in calls if call] or None,
     )
     return {"content": "".join(block.text for block in blocks if block.kind in _TEXTS), **more}
+
+
+def _counts(usage: Usage | None) -> JsonObject:
+    """Loss: tokens of caches and of reasoning are in the two counts, without their own."""
+    return given(prompt_eval_count=usage.input, eval_count=usage.output) if usage else {}

@@ -5,7 +5,6 @@ from itertools import pairwise
 
 from protocols.base import Abilities, Written
 from protocols.model.prompt import Content, Media, MediaForm, MediaKind, Text, ToolMode, effort_of
-from protocols.ollama_chat.error_words import PLAIN
 from protocols.shared.losses import (
     WRAPPED_ARGUMENTS,
     cached,
@@ -21,6 +20,7 @@ from protocols.shared.losses import (
     thoughts,
     wrapped_arguments,
 )
+from protocols.shared.signatures import PLAIN
 
 
 def _joined(content: Sequence[Content]) -> bool:

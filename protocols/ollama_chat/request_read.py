@@ -31,8 +31,9 @@ from protocols.model.wirejson import (
     text_at,
     texts_at,
 )
-from protocols.ollama_chat.error_words import UNSEALED, image_type
 from protocols.shared.arguments import NONE_GIVEN, text_of_value
+from protocols.shared.media import image_type
+from protocols.shared.signatures import UNSEALED
 
 _KNOWN = frozenset("model messages tools stream format options think logprobs top_logprobs".split())
 _OPTIONS = frozenset(

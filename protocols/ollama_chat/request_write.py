@@ -8,6 +8,7 @@ from protocols.model.call import Destination, Rendered
 from protocols.model.errors import Untranslatable
 from protocols.model.prompt import (
     Content,
+    Effort,
     Media,
     MediaForm,
     MediaKind,
@@ -26,10 +27,20 @@ from protocols.model.prompt import (
     effort_of,
 )
 from protocols.model.wirejson import JsonObject, given
-from protocols.ollama_chat.error_words import LEVELS, PLAIN
 from protocols.shared.arguments import object_of
+from protocols.shared.signatures import PLAIN
 
 GENERATION = "/api/chat"
+_LEVELS: Mapping[Effort, str] = {
+    Effort.MINIMAL: "low",
+    Effort.LOW: "low",
+    Effort.MEDIUM: "medium",
+    Effort.HIGH: "high",
+    Effort.XHIGH: "high",
+    Effort.MAX: "high",
+}
+"""Loss: three levels are all there are."""
+
 _BETWEEN = "\n\n"
 _ANY_OBJECT: JsonObject = {"type": "object", "properties": {}}
 
@@ -85,7 +96,7 @@ def _think(thinking: Thinking | None, destination: Destination) -> bool | str | 
         return False
     effort = effort_of(thinking)
     if effort is not None and destination.thinking == "effort":
-        return LEVELS[effort]
+        return _LEVELS[effort]
     return True if effort is not None or thinking.budget is not None else None
 
 

@@ -34,9 +34,10 @@ from protocols.model.wirejson import (
     text_at,
 )
 from protocols.openai_chat.error_words import finish_of
-from protocols.openai_chat.reasoning import UNSEALED, Details, details_text, signature_of
+from protocols.openai_chat.reasoning import Details, details_text, signature_of
 from protocols.shared.arguments import text_of
 from protocols.shared.media import from_data_url
+from protocols.shared.signatures import UNSEALED
 
 _TEMPLATE = ("id", "object", "created", "model", "system_fingerprint", "service_tier", "provider")
 _KNOWN = frozenset({"choices", "usage", "object"})

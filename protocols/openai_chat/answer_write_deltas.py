@@ -7,16 +7,9 @@ from typing import assert_never, cast
 from protocols.model.parts import Annotation, BlockDelta, BlockKind, BlockStart, BlockStop, Seal, ToolKind
 from protocols.model.progress import Block
 from protocols.model.wirejson import JsonObject, objects_at, text_at
-from protocols.openai_chat.reasoning import (
-    DETAILS,
-    PLAIN,
-    SIGNATURE,
-    details_of,
-    sealed_item,
-    signed,
-    span_id,
-)
+from protocols.openai_chat.reasoning import DETAILS, SIGNATURE, details_of, sealed_item, signed, span_id
 from protocols.shared.media import data_url
+from protocols.shared.signatures import PLAIN
 
 _FIELDS: Mapping[BlockKind, str] = {
     BlockKind.TEXT: "content",

@@ -6,7 +6,7 @@ from protocols.base import Abilities, Written
 from protocols.model.call import Call
 from protocols.model.prompt import Effort, Media, MediaForm, MediaKind, Text, Thought, effort_of
 from protocols.model.wirejson import objects_at, text_at
-from protocols.openai_chat.reasoning import DETAILS, PLAIN, SIGNATURE
+from protocols.openai_chat.reasoning import DETAILS, SIGNATURE
 from protocols.shared.losses import (
     WRAPPED_ARGUMENTS,
     cached,
@@ -19,6 +19,7 @@ from protocols.shared.losses import (
     thoughts,
     wrapped_arguments,
 )
+from protocols.shared.signatures import PLAIN
 
 _TAKEN = (DETAILS, PLAIN, SIGNATURE)
 _WITHOUT_NAMES = ("tool", "function")

@@ -21,11 +21,9 @@ from protocols.model.wirejson import (
     objects_at,
     text_at,
 )
-from protocols.shared.signatures import CARRIER, is_carrier
+from protocols.shared.signatures import CARRIER, UNSEALED, is_carrier
 
-DETAILS, PLAIN, SIGNATURE = "details", "plain", "signature"
-UNSEALED = Seal(PLAIN, "")
-"""Reasoning with nothing to sign: DeepSeek and its like want the text alone back."""
+DETAILS, SIGNATURE = "details", "signature"
 
 _SPAN = re.compile(r"reasoning-(\d+)-(\d+)")
 _GROWS = ("text", "summary")

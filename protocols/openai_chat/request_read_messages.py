@@ -19,15 +19,10 @@ from protocols.model.prompt import (
     ToolResult,
 )
 from protocols.model.wirejson import JsonObject, object_at, objects_at, text_at
-from protocols.openai_chat.reasoning import (
-    UNSEALED,
-    call_seals,
-    sealed_thoughts,
-    signature_of,
-    signature_seal,
-)
+from protocols.openai_chat.reasoning import call_seals, sealed_thoughts, signature_of, signature_seal
 from protocols.shared.arguments import text_of
 from protocols.shared.media import from_data_url
+from protocols.shared.signatures import UNSEALED
 
 AUDIO_TYPES: Mapping[str, str] = {"wav": "audio/wav", "mp3": "audio/mpeg"}
 """The two formats of `input_audio` that OpenAI names; others are taken for the rest of a media type."""

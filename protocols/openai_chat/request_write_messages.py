@@ -20,10 +20,11 @@ from protocols.model.prompt import (
     ToolResult,
 )
 from protocols.model.wirejson import JsonObject, given
-from protocols.openai_chat.reasoning import DETAILS, PLAIN, SIGNATURE, details_of, signed
+from protocols.openai_chat.reasoning import DETAILS, SIGNATURE, details_of, signed
 from protocols.openai_chat.request_read_messages import AUDIO_TYPES
 from protocols.shared.arguments import kept
 from protocols.shared.media import data_url
+from protocols.shared.signatures import PLAIN
 
 _FORMATS: Mapping[str, str] = {
     **{media_type: form for form, media_type in AUDIO_TYPES.items()},

@@ -23,6 +23,7 @@ from protocols.openai_responses.aggregate import ResponsesFold
 from protocols.openai_responses.answer_read import read_answer
 from protocols.openai_responses.answer_write import write_answer
 from protocols.openai_responses.continue_request import continue_request
+from protocols.openai_responses.error_words import error_object
 from protocols.openai_responses.event_stream import ResponsesDecoder, resumed_writer, writer
 from protocols.openai_responses.losses import ABILITIES
 from protocols.openai_responses.prune import EventPruner
@@ -31,7 +32,6 @@ from protocols.openai_responses.request_write import write_request
 from protocols.openai_responses.retarget import retarget, with_stream
 from protocols.openai_responses.signatures import own_signatures, wrap_signatures
 from protocols.openai_responses.tools import declared, is_acting, is_hosted
-from protocols.openai_responses.vocabulary import error_object
 
 _PATHS: Paths = (
     ("POST", re.compile(r"/responses$"), Operation.GENERATE),

@@ -8,9 +8,9 @@ from protocols.model.parts import BlockStop, Finish, FinishReason, StreamEnd
 from protocols.model.progress import Progress
 from protocols.model.wirejson import JsonObject, object_at, objects_at, text_at
 from protocols.openai_responses.answer_read import EventReader
-from protocols.openai_responses.answer_resume import ResumedEventWriter
+from protocols.openai_responses.answer_write_resumed import ResumedEventWriter
+from protocols.openai_responses.error_words import incomplete_response, is_half
 from protocols.openai_responses.layout import layout_of, run_by_client
-from protocols.openai_responses.vocabulary import incomplete_response, is_half
 from protocols.shared.arguments import text_of, within
 
 

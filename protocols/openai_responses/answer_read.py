@@ -14,13 +14,14 @@ from protocols.model.parts import (
     Ping,
     StreamEnd,
     StreamPart,
+    Usage,
     UsageReport,
 )
 from protocols.model.progress import visible
 from protocols.model.wirejson import JsonObject, count_at, object_at, objects_at, stream_error, text_at
 from protocols.openai_responses.answer_read_items import Counter, ItemReader, reader_of
+from protocols.openai_responses.error_words import FINISH_REASONS, failure, flat_error, is_half
 from protocols.openai_responses.layout import LAYOUT, Item, Layout, item_of, run_by_client
-from protocols.openai_responses.vocabulary import INCOMPLETE_REASONS, failure, flat_error, is_half, usage_of
 
 _EVENT = "response."
 _OPENING = frozenset({"created", "queued", "in_progress"})
@@ -162,7 +163,7 @@ class EventReader:
             yield from reader.stop()
         self._layout.ended = True
         if usage := object_at(response, "usage"):
-            yield UsageReport(usage_of(usage))
+            yield UsageReport(_usage(usage))
         if kind == "failed":
             yield failure(response)
         else:
@@ -182,7 +183,7 @@ class EventReader:
     def _finish(self, response: JsonObject, kind: str) -> Finish:
         if kind == "incomplete":
             why = text_at(object_at(response, "incomplete_details"), "reason")
-            return Finish(0, INCOMPLETE_REASONS.get(why, FinishReason.OTHER), why or kind)
+            return Finish(0, FINISH_REASONS.get(why, FinishReason.OTHER), why or kind)
         if kind == "cancelled":
             return Finish(0, FinishReason.ERROR, kind)
         if kind != "completed":
@@ -213,3 +214,15 @@ def read_answer(body: JsonObject) -> Sequence[StreamPart]:
     if error := body.get("error"):
         return (stream_error(error),)
     return (MessageStart(text_at(body, "id"), text_at(body, "model")), StreamEnd())
+
+
+def _usage(usage: JsonObject) -> Usage:
+    """Counts are inclusive on both sides."""
+    details = object_at(usage, "input_tokens_details")
+    return Usage(
+        input=count_at(usage, "input_tokens"),
+        output=count_at(usage, "output_tokens"),
+        cache_read=count_at(details, "cached_tokens"),
+        cache_write=count_at(details, "cache_write_tokens"),
+        reasoning=count_at(object_at(usage, "output_tokens_details"), "reasoning_tokens"),
+    )

@@ -20,7 +20,7 @@ from protocols.model.parts import (
 )
 from protocols.model.wirejson import JsonObject, count_at, object_at, objects_at, text_at
 from protocols.openai_responses.layout import Item, Piece, run_by_client
-from protocols.openai_responses.vocabulary import BLANK_LINE, image_payload, seal_of
+from protocols.openai_responses.reasoning import BLANK_LINE, seal_of
 from protocols.shared.arguments import NONE_GIVEN, text_of
 
 _ARGUMENTS: Mapping[str, str] = {
@@ -299,7 +299,7 @@ class HostedReader(ItemReader):
         yield from self.stop()
         if self.item.kind == "image_generation_call" and text_at(self.item.native, "result"):
             start = self._start(BlockKind.MEDIA)
-            yield BlockStart(0, start.index, BlockKind.MEDIA, payload=image_payload(self.item.native))
+            yield BlockStart(0, start.index, BlockKind.MEDIA, payload=_image(self.item.native))
             yield from self.stop()
 
 
@@ -313,3 +313,9 @@ def reader_of(item: Item, counter: Counter) -> ItemReader:
             return CallReader(item, counter)
         case _:
             return HostedReader(item, counter)
+
+
+def _image(item: JsonObject) -> JsonObject:
+    """What an image generation call resulted in, as the payload of a MEDIA block."""
+    media_type = f"image/{text_at(item, 'output_format') or 'png'}"
+    return {"media_type": media_type, "data": text_at(item, "result")}

@@ -41,7 +41,8 @@ from protocols.openai_responses.answer_write_items import (
     part_done,
     piece_index,
 )
-from protocols.openai_responses.vocabulary import encrypted_content, error_object, usage_object
+from protocols.openai_responses.error_words import error_object
+from protocols.openai_responses.reasoning import encrypted_content
 
 _ECHOED: Mapping[str, object] = {
     "instructions": None,
@@ -267,3 +268,17 @@ def _parts(progress: Progress) -> Iterator[StreamPart]:
     if progress.usage:
         yield UsageReport(progress.usage)
     yield from progress.finished.values()
+
+
+def usage_object(usage: Usage | None) -> JsonObject | None:
+    """Clients ask for every count; one that nobody told is 0."""
+    if usage is None:
+        return None
+    read, written = usage.cache_read or 0, usage.cache_write or 0
+    return {
+        "input_tokens": usage.input or 0,
+        "input_tokens_details": {"cached_tokens": read, "cache_write_tokens": written},
+        "output_tokens": usage.output or 0,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning or 0},
+        "total_tokens": (usage.input or 0) + (usage.output or 0),
+    }

@@ -15,8 +15,8 @@ from protocols.model.progress import Progress
 from protocols.model.segment import Segment
 from protocols.model.wirejson import JsonObject, load_object, text_at
 from protocols.openai_responses.answer_read import EventReader
-from protocols.openai_responses.answer_resume import ResumedEventWriter
 from protocols.openai_responses.answer_write import EventWriter, response_object
+from protocols.openai_responses.answer_write_resumed import ResumedEventWriter
 
 _LAST = rb"response\.(?:completed|incomplete|failed|cancelled)"
 _TERMINAL = re.compile(rb'(?:event: ?|data: ?\{[^{}]{0,80}?"type": ?")' + _LAST + rb"\b")
@@ -81,5 +81,5 @@ def writer(call: Call, reply: Reply) -> ResponsesWriter:
 
 
 def resumed_writer(_call: Call, progress: Progress) -> ResponsesWriter:
-    """Goes on with the stream's own items, see `protocols.openai_responses.answer_resume`."""
+    """Goes on with the stream's own items, see `protocols.openai_responses.answer_write_resumed`."""
     return ResponsesWriter(ResumedEventWriter(progress))

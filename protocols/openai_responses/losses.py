@@ -6,10 +6,10 @@ from protocols.base import Abilities, Written
 from protocols.model.call import Call
 from protocols.model.prompt import MediaForm, MediaKind
 from protocols.model.wirejson import JsonObject, objects_at, text_at
+from protocols.openai_responses.reasoning import ENCRYPTED
 from protocols.openai_responses.request_read import DROPPED
 from protocols.openai_responses.request_write import LEAST_OUTPUT
 from protocols.openai_responses.tools import ADDITIONAL
-from protocols.openai_responses.vocabulary import ENCRYPTED
 from protocols.shared.losses import (
     WRAPPED_ARGUMENTS,
     cached,

@@ -7,8 +7,8 @@ from collections.abc import Container, Sequence
 
 from protocols.model.parts import BlockKey, MessageStart, StreamPart, is_of
 from protocols.model.wirejson import JsonObject, count_at, object_at, objects_at, text_at
+from protocols.openai_responses.error_words import incomplete
 from protocols.openai_responses.layout import Layout, layout_at
-from protocols.openai_responses.vocabulary import incomplete
 
 
 class EventPruner:

@@ -34,8 +34,8 @@ from protocols.model.wirejson import (
     objects_at,
     text_at,
 )
+from protocols.openai_responses.reasoning import reasoning_text, seal_of
 from protocols.openai_responses.tools import ADDITIONAL, read_choice, read_tools
-from protocols.openai_responses.vocabulary import reasoning_text, seal_of
 from protocols.shared.arguments import text_of
 from protocols.shared.media import from_data_url
 

@@ -27,8 +27,8 @@ from protocols.model.prompt import (
     effort_of,
 )
 from protocols.model.wirejson import JsonObject, encoded, given, load_object
+from protocols.openai_responses.reasoning import BLANK_LINE, ENCRYPTED
 from protocols.openai_responses.tools import written_choice, written_tools
-from protocols.openai_responses.vocabulary import BLANK_LINE, ENCRYPTED
 from protocols.shared.arguments import kept
 from protocols.shared.media import data_url
 

@@ -27,8 +27,9 @@ from protocols.model.wirejson import (
     objects_at,
     text_at,
 )
+from protocols.openai_responses.answer_write import usage_object
+from protocols.openai_responses.error_words import error_object
 from protocols.openai_responses.event_stream import typed
-from protocols.openai_responses.vocabulary import error_object, usage_object
 
 CREATE = "response.create"
 _RECEIPTS = frozenset({"response.processed"})

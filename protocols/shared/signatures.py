@@ -24,6 +24,10 @@ MARK = "cm90YXRvcjEA"
 
 _OPENING = b"rotator1\0"
 
+PLAIN = "plain"
+UNSEALED = Seal(PLAIN, "")
+"""Of reasoning with nothing to sign: Ollama, DeepSeek and their like want the text alone back."""
+
 
 def wrapped(seal: Seal, provider: str) -> Seal:
     """`seal` of `provider` as a carrier; one that is wrapped already stays as it is."""

@@ -1,5 +1,6 @@
 """Every protocol that the registry finds keeps the contract."""
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -56,6 +57,32 @@ def test_protocols_are_found() -> None:
 @each_protocol
 def test_has_its_fixtures(protocol: WireProtocol) -> None:
     contract.has_its_fixtures(protocol)
+
+
+ROLES = {
+    "request_read",
+    "request_write",
+    "answer_read",
+    "answer_write",
+    "aggregate",
+    "prune",
+    "continue_request",
+    "retarget",
+    "error_words",
+    "losses",
+}
+"""Files of a protocol with all facets, where it is a package. Those beside them begin like the role that they
+belong to, but for what both ways need."""
+
+
+FILES = [Path(inspect.getfile(type(protocol))) for protocol in PROTOCOLS if protocol.editor]
+
+
+@pytest.mark.parametrize(
+    "package", [file.parent for file in FILES if file.name == "__init__.py"], ids=lambda one: one.name
+)
+def test_a_package_names_its_files_by_their_roles(package: Path) -> None:
+    assert {file.stem for file in package.glob("*.py")} >= ROLES
 
 
 @each_sample

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from protocols.gemini_generate import PROTOCOL
-from protocols.gemini_generate.partial_arguments import path_keys
+from protocols.gemini_generate.answer_read_arguments import path_keys
 from protocols.model.http import Head
 from protocols.model.parts import (
     Annotation,

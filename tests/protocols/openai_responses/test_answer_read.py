@@ -25,7 +25,7 @@ from protocols.model.parts import (
 from protocols.model.progress import visible
 from protocols.model.wirejson import JsonObject, dump, load_object
 from protocols.openai_responses import PROTOCOL
-from protocols.openai_responses.vocabulary import seal_of
+from protocols.openai_responses.reasoning import seal_of
 from tests.contract import JSON, SSE, parts, segments
 from tests.protocols.openai_responses.frames import (
     CREATED,

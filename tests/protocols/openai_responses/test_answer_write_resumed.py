@@ -20,7 +20,7 @@ from protocols.model.progress import Progress
 from protocols.openai_responses import PROTOCOL
 from tests.contract import SSE, call, parts, progress
 from tests.protocols.openai_responses.frames import fixture_bytes
-from tests.protocols.openai_responses.test_answer_close import cut, kinds, objects
+from tests.protocols.openai_responses.test_answer_write_closed import cut, kinds, objects
 
 ENDING: list[StreamPart] = [Finish(0, FinishReason.TOOL_CALLS, ""), StreamEnd()]
 CALL: list[StreamPart] = [
