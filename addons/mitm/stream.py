@@ -94,6 +94,8 @@ class RelayStream(ForwardedStream):
         handled: layer.CommandGenerator[None] = super()._handle_event(event)
         return handled
 
+    # -- a request that is here -----------------------------------------------------------------------
+
     def make_server_connection(self) -> layer.CommandGenerator[bool]:
         plan = self.flows.plan(self.flow)
         if plan is None:
@@ -131,6 +133,8 @@ class RelayStream(ForwardedStream):
             self.server_state = self.state_errored
             self.respond(responder)
 
+    # -- its responder --------------------------------------------------------------------------------
+
     def _new_sink(self) -> Sink:
         congestion = self._http_layer.congestion_of(self.stream_id)
         return Sink(self, self._handler, congestion)
@@ -160,6 +164,8 @@ class RelayStream(ForwardedStream):
         """Stop the responder, or the server, and break the response; the user has killed the flow."""
         self._cancel()
         spawn((self.sink or self._new_sink()).kill(), self.context.client)
+
+    # -- the response ---------------------------------------------------------------------------------
 
     def _pushed(self, payload: Payload) -> layer.CommandGenerator[None]:
         if self.sink is None and not (isinstance(payload, Kill) and self.forwarding):
@@ -247,6 +253,8 @@ class RelayStream(ForwardedStream):
             self.forwarding = None
         yield from self.check_killed(True)
 
+    # -- the end --------------------------------------------------------------------------------------
+
     def flow_done(self) -> layer.CommandGenerator[None]:
         switch = self.flows.switched(self.flow)
         if switch is None:
@@ -274,7 +282,7 @@ class RelayStream(ForwardedStream):
     def handle_protocol_error(
         self, event: RequestProtocolError | ResponseProtocolError
     ) -> layer.CommandGenerator[None]:
-        """The client has left, or the responder aborts. The base class would tell a server we have not."""
+        """The client has left, or the responder aborts. No server has to learn of it: there is none."""
         if self.sink is None:
             yield from self.fail(event)
             return
