@@ -18,7 +18,7 @@ from addons.call.refusal import Passing, Refusal
 from addons.call.request import outgoing, own_lease, written
 from addons.config.settings import Settings
 from addons.credentials.pool import NO_LEASE, Asker, Lease, Pool
-from addons.mitm.messages import headers_of, wire_request, without_hops
+from addons.mitm.messages import headers_of, response_of, wire_request, without_hops
 from addons.records.journal import Journal, Record
 from addons.records.trace import Traces
 from addons.responses.kept import Missing, Responses, Turn, not_to_be_kept, unknown_elsewhere
@@ -123,7 +123,7 @@ class Answering:
         if answer is None:
             return None
         self._journal.begin(flow, {"provider": intercepted.provider.name, "kept_response": True})
-        return http.Response.make(answer.status, answer.body, dict(answer.headers))
+        return response_of(answer)
 
     def _report(
         self, record: Record, intercepted: Intercepted, plan: Plan, turn: Turn, summary: Summary

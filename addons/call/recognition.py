@@ -17,7 +17,7 @@ from addons.config.settings import Configured, Settings
 from addons.credentials import carriers, subprotocols
 from addons.credentials.carriers import ClientCredential
 from addons.credentials.pool import Pool
-from addons.mitm.messages import bytes_of, headers_of, set_headers, without_hops
+from addons.mitm.messages import bytes_of, headers_of, response_of, set_headers, without_hops
 from addons.mitm.websocket_handshake import is_handshake
 from addons.records.journal import Journal, record_of
 from addons.secrets.redaction import Redactor, key_shaped
@@ -327,8 +327,7 @@ def error_response(intercepted: Intercepted | None, fault: Fault) -> http.Respon
     """A fault in the client's protocol, where that is known."""
     if intercepted is None or intercepted.protocol is None:
         return http.Response.make(fault.status, fault.message, {"content-type": "text/plain"})
-    answer = intercepted.protocol.error(fault)
-    return http.Response.make(answer.status, answer.body, dict(answer.headers))
+    return response_of(intercepted.protocol.error(fault))
 
 
 def _is_own_affair(provider: Provider, path: str, *, passed: bool) -> bool:

@@ -4,22 +4,17 @@ from urllib.parse import urlsplit
 
 from mitmproxy import http
 
-from protocols.model.http import Headers, UpstreamRequest, header
+from protocols.model.http import Headers, UpstreamRequest, WireResponse, header
 from protocols.model.origin import Origin
 from rewrite.catalog.providers import Carrier
 
-HOP_BY_HOP = frozenset(
-    {
-        "connection",
-        "keep-alive",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
+_HOPS = frozenset(
+    {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 )
+HOP_BY_HOP = _HOPS | {"proxy-authorization"}
+"""Headers of a request, in lower case, that are about its client's connection to us."""
+
+_NOT_FOR_THE_CLIENT = _HOPS | {"content-length", "proxy-authenticate"}
 
 _NOT_OPTIONS = frozenset({"authorization", "content-length", "host", "transfer-encoding", *Carrier})
 """What `Connection` cannot list: a key, or what frames and addresses the message that leaves."""
@@ -82,6 +77,11 @@ def address_of(proxy_url: str) -> tuple[str, int]:
     return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
 
+def response_of(answer: WireResponse) -> http.Response:
+    """An answer of ours, for a flow."""
+    return http.Response.make(answer.status, answer.body, dict(answer.headers))
+
+
 def wire_request(request: http.Request, origin: Origin, headers: Headers, target: str) -> UpstreamRequest:
     """The request as it leaves: its own bytes, to `origin`. `headers` are without hops, and with a key;
     `target` is the path with its query."""
@@ -90,21 +90,6 @@ def wire_request(request: http.Request, origin: Origin, headers: Headers, target
     return UpstreamRequest(origin, request.method, origin.under(bytes_of(target)), kept, body)
 
 
-_NOT_FOR_THE_CLIENT = frozenset(
-    {
-        "connection",
-        "content-length",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
-
-
 def for_client(headers: Headers) -> Headers:
-    """A recognised call's answer is content-decoded and framed anew; hop-by-hop headers end here."""
+    """A recognised call's answer is content-decoded and framed again; hop-by-hop headers end here."""
     return tuple((name, value) for name, value in headers if name.lower() not in _NOT_FOR_THE_CLIENT)

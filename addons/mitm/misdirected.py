@@ -9,6 +9,7 @@ from mitmproxy import http, options
 from mitmproxy.tls import TlsData
 
 from addons.config.listening import COPIES, paste_lines
+from addons.mitm.messages import response_of
 from protocols.base import WireProtocol
 from protocols.model.errors import Fault
 from protocols.registry import Registry
@@ -25,7 +26,7 @@ _BASE_URLS = {
 """The variables that SDKs read their base URL from, by the protocol that they speak."""
 
 _SILENT = "connection closed"
-"""How mitmproxy's TLS says that the client went without a word, as some do that do not trust us."""
+"""The error of mitmproxy's TLS where the client hung up without an alert, as some do that do not trust us."""
 
 
 # -- the proxy's own address ------------------------------------------------------------------------------
@@ -55,7 +56,7 @@ def own_address(request: http.Request, registry: Registry, opts: options.Options
     """The answer to a request for the proxy itself: a 403 that says what it is and what to set."""
     here = f"{request.pretty_host}:{request.port}"
     if "text/html" in request.headers.get("accept", ""):
-        return _refusal(_page(request.pretty_host, request.port, opts))
+        return _forbidden(_page(request.pretty_host, request.port, opts))
     protocol = _spoken(request, registry)
     named = _BASE_URLS.get(protocol.name if protocol else "", "OPENAI_BASE_URL, ANTHROPIC_BASE_URL, ...")
     message = (
@@ -63,9 +64,8 @@ def own_address(request: http.Request, registry: Registry, opts: options.Options
         f"HTTPS_PROXY=http://{here} in its place, with the other lines that the proxy printed at its start"
     )
     if protocol is None:
-        return _refusal(f"{message}.\n")
-    answer = protocol.error(Fault(403, "forbidden", message, should_retry=False))
-    return http.Response.make(answer.status, answer.body, dict(answer.headers))
+        return _forbidden(f"{message}.\n")
+    return response_of(protocol.error(Fault(403, "forbidden", message, should_retry=False)))
 
 
 def _spoken(request: http.Request, registry: Registry) -> WireProtocol | None:
@@ -86,7 +86,7 @@ def _page(host: str, port: int, opts: options.Options) -> str:
     )
 
 
-def _refusal(text: str) -> http.Response:
+def _forbidden(text: str) -> http.Response:
     return http.Response.make(403, text, {"content-type": "text/plain; charset=utf-8"})
 
 
@@ -94,23 +94,23 @@ def _refusal(text: str) -> http.Response:
 
 
 class Distrust:
-    """Says once for each client and host that a client does not trust us."""
+    """Reports once for each client and host that a client does not trust us."""
 
     def __init__(self) -> None:
-        self._said: dict[tuple[str, str], None] = {}
+        self._reported: dict[tuple[str, str], None] = {}
         self._trusting: dict[tuple[str, str], None] = {}
 
     def established(self, data: TlsData) -> None:
-        """A client that trusts us may go without a word for other reasons."""
+        """A client that trusts us may hang up without an alert for other reasons."""
         _remember(self._trusting, _who(data))
 
     def failed(self, data: TlsData, opts: options.Options, port: int) -> str:
-        """The line for a handshake that came to nothing; "" if there is nothing to say of it."""
+        """The log line for a handshake that came to nothing; "" if there is none."""
         who, error = _who(data), data.conn.error or ""
         silent = error == _SILENT
-        if who in self._said or (silent and who in self._trusting):
+        if who in self._reported or (silent and who in self._trusting):
             return ""
-        _remember(self._said, who)
+        _remember(self._reported, who)
         client, host = who
         if data.context.server.address is None:
             return (

@@ -125,7 +125,7 @@ def test_what_is_remembered_has_a_bound() -> None:
     distrust, opts = Distrust(), options.Options()
     for number in range(LONGEST_MEMORY + 5):
         distrust.failed(handshake(REFUSED, f"{number}.test"), opts, 8080)
-    assert len(distrust._said) == LONGEST_MEMORY
+    assert len(distrust._reported) == LONGEST_MEMORY
 
 
 @pytest.mark.parametrize(
