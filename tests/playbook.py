@@ -3,21 +3,21 @@
 `>>` hands an event over, `<<` says which command comes next; `After(seconds)` lets the scripted clock run.
 Commands are compared whole: a value that does not matter is left open by ANY or by one of the words below.
 A conversation that goes another way fails with all that was said, and so does one in which a command is
-passed over in silence.
+passed over in silence, or a state is reached that the table of transitions does not name.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import ANY
 
 from protocols.model.http import Head, header
-from rewrite.exchange.exchange import Exchange
+from rewrite.exchange.exchange import TRANSITIONS, Exchange, trigger_of
 from rewrite.values.events import Command, Event, Summary
 from rewrite.values.outcome import describe
 
-__all__ = ["ANY", "After", "Open", "Playbook", "body_with", "over", "status", "told"]
+__all__ = ["ANY", "After", "Open", "Playbook", "body_with", "handled", "over", "status", "told"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,17 @@ class After:
     """So many seconds pass."""
 
     seconds: float
+
+
+def handled(exchange: Exchange, event: Event, now: float) -> Sequence[Command]:
+    """What the exchange does about `event`, which leads where its table says."""
+    before, trigger = exchange.state, trigger_of(event)
+    commands = exchange.handle(event, now)
+    transition = TRANSITIONS[before].get(trigger)
+    if commands or exchange.state is not before:
+        assert transition, f"{trigger} in state {before}"
+        assert exchange.state in (transition.to or {before}), f"{trigger}: {before} -> {exchange.state}"
+    return commands
 
 
 @dataclass(slots=True)
@@ -42,7 +53,7 @@ class Playbook:
         if isinstance(event, After):
             self.now += event.seconds
         else:
-            self.pending.extend(self.exchange.handle(event, self.now))
+            self.pending.extend(handled(self.exchange, event, self.now))
         return self
 
     def __lshift__(self, expected: Command) -> "Playbook":

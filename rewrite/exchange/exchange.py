@@ -2,19 +2,22 @@
 
 Nothing reaches the client before the commit point: the first visible part, or a proper end. Before it
 an attempt that fails is followed by another one and the client cannot tell; after it the answer is only
-passed on, and closed honestly when it is cut. Every event and command carries its attempt's number, so
-late bytes of a cancelled attempt are dropped by construction. One attempt, in order:
+passed on, and closed honestly when it is cut.
 
-    Acquire -> Acquired -> OpenUpstream -> UpstreamSent -> UpstreamStarted -> UpstreamData* -> UpstreamClosed
+`TRANSITIONS`, at the end, is the specification: what may happen in which state, who handles it, and which
+states that may lead to. docs/exchange.md is drawn from it. Two rules come before the table: an event of an
+attempt that is over is dropped, by its number, and so is every event after the end of the call. Anything
+else that the table does not have is a fault of ours (`UnexpectedEvent`).
 
-Here events are told apart and commands put in order. What is known stands beside: `Attempts`, who was asked
-and who is next, with the one `Attempt` that is under way; `Delivery`, what the client has got;
-`Continuation`, how the rest of a cut answer is asked for.
+Everything that changes the state is in this file. What is known stands beside it: in `Attempts` who was
+asked and who is next, with the one `Attempt` that is under way; in `Delivery` what the client has got; in
+`Continuation` how the rest of a cut answer is asked for.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import assert_never
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any, assert_never
 
 from protocols.base import Encoder, WireProtocol
 from protocols.model.call import Call, Operation
@@ -23,7 +26,7 @@ from protocols.model.http import Head
 from protocols.model.progress import Progress
 from protocols.model.segment import Segment
 from protocols.model.wirejson import parsed_size
-from rewrite.continuation.continuation import Continuation, blames_the_request
+from rewrite.continuation.continuation import Continuation, Line, blames_the_request
 from rewrite.continuation.continued_answer import Rest, rest
 from rewrite.exchange.attempt import Attempt
 from rewrite.exchange.attempts import Attempts
@@ -70,8 +73,44 @@ from rewrite.values.outcome import (
 )
 from rewrite.values.timer import Timer
 
+type Trigger = type[object] | Timer
+"""What happens: an event, or one of the timers, all of which come as one event."""
+
 _ERROR_MARK = b'"error"'
-_OF_THE_CALL = (Start, ClientDrained, ClientGone)
+
+
+class State(Enum):
+    """Where a call is; the value says so to a reader."""
+
+    NEW = "not started"
+    ACQUIRING = "waits for a credential"
+    CONNECTING = "the request is on its way"
+    AWAITING_HEAD = "the request has left"
+    READING_ERROR = "an error comes"
+    HOLDING = "an answer comes and is held"
+    COMMITTED = "the answer is passed on"
+    CONTINUING = "the rest of a cut answer is passed on"
+    BACKING_OFF = "a pause before the next attempt"
+    OVER = "the end"
+
+
+_READING = (State.HOLDING, State.COMMITTED, State.CONTINUING)
+
+
+class UnexpectedEvent(Exception):
+    """A fault of ours: what happened cannot happen in this state."""
+
+    def __init__(self, trigger: Trigger, state: State) -> None:
+        super().__init__(f"{name_of(trigger)} in state {state.name}")
+
+
+def name_of(trigger: Trigger) -> str:
+    """An event by its type, a timer by its value."""
+    return trigger.value if isinstance(trigger, Timer) else trigger.__name__
+
+
+def trigger_of(event: Event) -> Trigger:
+    return event.timer if isinstance(event, TimerFired) else type(event)
 
 
 class Exchange:
@@ -79,6 +118,7 @@ class Exchange:
 
     def __init__(self, call: Call, protocol: WireProtocol, targets: Sequence[Target], now: float) -> None:
         """`targets` in the order in which they are asked, at least one."""
+        self.state = State.NEW
         self._call, self._protocol = call, protocol
         self._now = now
         self._delivery = Delivery(call, protocol, targets[0].terms.timing, now)
@@ -86,58 +126,55 @@ class Exchange:
         self._attempts = Attempts(call, protocol, targets, self._delivery.latest)
         self._going_on = Continuation(call, protocol)
         self._generates = call.operation is Operation.GENERATE
-        self._done = self._hold_over = False
+        self._hold_over = False
         self._out: list[Command] = []
 
-    @property
-    def committed(self) -> bool:
-        return self._delivery.committed
-
     def handle(self, event: Event, now: float) -> Sequence[Command]:
-        """What is to be done about `event`, in order; `now` in seconds on the machine's clock."""
+        """What is to be done about `event`, in order; `now` in seconds on the machine's clock.
+
+        Raises UnexpectedEvent.
+        """
         self._now, self._out = now, []
-        if not self._done and self._concerns(event):
-            self._dispatch(event)
+        if not self._over and self._concerns(event):
+            trigger = trigger_of(event)
+            transition = TRANSITIONS[self.state].get(trigger)
+            if transition is None:
+                raise UnexpectedEvent(trigger, self.state)
+            transition.handler(self, event)
         return self._out
 
     def _concerns(self, event: Event) -> bool:
-        if isinstance(event, _OF_THE_CALL):
+        if isinstance(event, Start | ClientDrained | ClientGone):
             return True
         return event.attempt in (self._attempts.current.number, CALL)
 
-    def _dispatch(self, event: Event) -> None:
-        match event:
-            case UpstreamData(data=data):
-                self._data(data)
-            case TimerFired(timer=timer):
-                self._timer(timer)
-            case Start():
-                self._out += (*self._delivery.start(), self._attempts.wish)
-            case Acquired():
-                self._acquired(event)
-            case NoneFree():
-                self._none_free(event)
-            case UpstreamSent():
-                self._out += self._attempts.sent(self._now)
-            case UpstreamStarted(head=head):
-                self._headers(head)
-            case UpstreamClosed():
-                self._closed(event)
-            case ClientDrained():
-                self._attempt.stall.since = self._now
-                self._delivery.drained(self._now)
-            case ClientGone():
-                self._client_gone()
-            case _:
-                assert_never(event)
+    @property
+    def _over(self) -> bool:
+        return self.state is State.OVER
 
     @property
     def _attempt(self) -> Attempt:
         return self._attempts.current
 
+    @property
+    def _reading(self) -> Reading:
+        """The answer that comes; only in the states in which one does."""
+        reading = self._attempts.current.reading
+        assert reading is not None
+        return reading
+
     # -- before the answer ----------------------------------------------------------------------------
 
+    def _start(self, _: Start) -> None:
+        self._out += self._delivery.start()
+        self._acquire()
+
+    def _acquire(self) -> None:
+        self.state = State.ACQUIRING
+        self._out.append(self._attempts.wish)
+
     def _acquired(self, found: Acquired) -> None:
+        self.state = State.CONNECTING
         self._attempts.acquired(found)
         attempt = self._attempt
         attempt.instead = self._going_on.request(self._attempts.target)
@@ -149,7 +186,7 @@ class Exchange:
         elif decision := self._attempts.without_other():
             self._none_other(decision)
         elif not self._attempts.wish.insist and self._attempts.passed_over(self._now, none.refused):
-            self._out.append(self._attempts.wish)
+            self._acquire()
         else:
             self._retry_or_give(self._attempts.without_credential(none, self._now))
 
@@ -159,116 +196,125 @@ class Exchange:
         else:
             self._retry_or_give(decision)
 
-    def _headers(self, head: Head) -> None:
+    def _sent(self, _: UpstreamSent) -> None:
+        self.state = State.AWAITING_HEAD
         self._out += self._attempts.sent(self._now)
-        attempt, target, line = self._attempt, self._attempts.target, self._going_on.line
-        attempt.head = head
+
+    def _headed(self, started: UpstreamStarted) -> None:
+        head, line = started.head, self._going_on.line
+        self._attempt.head = head
         if not 200 <= head.status < 300:
-            return
-        if line is not None:
-            attempt.reading = rest(line, target, head)
-            attempt.stall.since = self._now
-            self._out += attempt.watch(self._now) if self._attempts.streams else ()
-            return
-        current = attempt.reading = target.reading(head)
-        if self._attempts.streams and not (current.streamed or current.gathering):
-            response = self._attempts.terms.timing.response  # it has no first token
-            self._out += attempt.arm(Timer.RESPONSE, response, self._now)
+            self.state = State.READING_ERROR
+        elif line is not None:
+            self._begin_rest(line, head)
+        else:
+            self._begin_answer(head)
 
-    # -- the answer comes -----------------------------------------------------------------------------
+    def _begin_answer(self, head: Head) -> None:
+        self.state = State.HOLDING
+        attempts = self._attempts
+        current = attempts.current.reading = attempts.target.reading(head)
+        if attempts.streams and not (current.streamed or current.gathering):
+            response = attempts.terms.timing.response  # it has no first token
+            self._out += attempts.current.arm(Timer.RESPONSE, response, self._now)
 
-    def _data(self, data: bytes) -> None:
+    def _begin_rest(self, line: Line, head: Head) -> None:
+        self.state = State.CONTINUING
+        attempts = self._attempts
+        attempts.current.reading = rest(line, attempts.target, head)
+        attempts.current.stall.since = self._now
+        self._out += attempts.current.watch(self._now) if attempts.streams else ()
+
+    # -- an error comes -------------------------------------------------------------------------------
+
+    def _read_error(self, event: UpstreamData) -> None:
         attempt = self._attempts.current
         attempt.alive = True
-        attempt.kept += parsed_size(data)
-        current = attempt.reading
-        if current is None:
-            attempt.keep(data)
-            if self._is_too_large:
-                self._fail(self._attempts.refused(None, self._now))
-            return
-        segments = current.feed(data)
-        attempt.kept += FRAME_COST * len(segments)
-        if self._delivery.committed:
-            if self._attempts.terms.timing.any_byte_is_life:
-                attempt.stall.since = self._now
-            self._pass_on(current, segments)
-        elif not self._examine(current, segments):
+        attempt.kept += parsed_size(event.data)
+        attempt.keep(event.data)
+        if self._is_too_large:
+            self._fail(self._attempts.refused(None, self._now))
+
+    def _closed_unanswered(self, closed: UpstreamClosed) -> None:
+        self._attempt.open = False
+        self._fail(self._attempts.refused(closed, self._now))
+
+    # -- an answer comes, and is held -----------------------------------------------------------------
+
+    def _hold(self, event: UpstreamData) -> None:
+        attempt, current = self._attempts.current, self._reading
+        segments = self._fed(attempt, current, event.data)
+        self._examine(current, segments)
+        if self.state is State.HOLDING:
             self._out += attempt.overhear(self._attempts.terms.timing, self._now)
-        if self._is_too_large and not self._done:
-            self._too_large(current)
-        elif current.malformed and not self._done:
-            self._unframeable(current)
+        self._check_sound(current)
 
-    @property
-    def _is_too_large(self) -> bool:
-        return self._attempt.kept > self._attempts.terms.limits.body
+    def _fed(self, attempt: Attempt, current: Reading, data: bytes) -> Sequence[Segment]:
+        """The frames that `data` completes; what they come to in memory counts until something goes out."""
+        attempt.alive = True
+        segments = current.feed(data)
+        attempt.kept += parsed_size(data) + FRAME_COST * len(segments)
+        return segments
 
-    def _too_large(self, current: Reading) -> None:
-        """Another attempt would be as large, and may have to be paid for."""
-        longest = self._attempts.terms.limits.body
-        told = f"more than {longest} bytes in memory that cannot be passed on in pieces ([limits] body)"
-        if self.committed:
-            self._conclude(current, Truncated(told))
-            return
-        outcome = Rejected(current.head.status, Kind.REQUEST, told)
-        self._end(outcome)
-        if self._going_on.line is not None:
-            self._rest_failed(outcome)
-        else:
-            fault = Fault(502, "upstream_error", f"the provider's answer has {told}", should_retry=False)
-            self._give(refusal(GiveUp(fault), self._protocol, self._waiting))
-
-    def _unframeable(self, current: Reading) -> None:
-        if not self.committed:
-            broken = Truncated(current.malformed)
-            self._lose(current, current.came_to_nothing(None) if current.damaged else broken)
-        if self.committed and not self._done:
-            self._broken_off(current, Truncated(current.malformed))
-
-    def _broken_off(self, current: Reading, outcome: Truncated) -> None:
-        """What follows an event that was none cannot be joined to what came before: an error, and no
-        "length". Behind a proper end it means nothing."""
-        if current.damaged and self._going_on.line is None and not current.settle().over:
-            words = f"{outcome.cause}; ended with an error"
-            self._finish(current.encoder, Ending(outcome, "failed", words, repair.failing(outcome.cause)))
-        else:
-            self._conclude(current, outcome)
-
-    def _examine(self, current: Reading, segments: Sequence[Segment]) -> bool:
-        """Hold frames until one commits the answer or fails the attempt; whether one did."""
+    def _examine(self, current: Reading, segments: Sequence[Segment]) -> None:
+        """Hold frames until one commits the answer or fails the attempt."""
         terms = self._attempts.terms
         for position, segment in enumerate(segments):
             if error := current.hold(segment):
                 rejected = classify.in_band(error, self._attempts.target.errors)
                 self._fail(replace(rejected, answer=current.refusal(error, rejected.status)))
-                return True
+                return
             verdict = self._attempt.gate.judge(current, terms.timing, self._now)
             if verdict is Verdict.OPEN and self._generates and current.says_nothing:
                 self._fail(current.foreign())
-                return True
+                return
             if verdict is Verdict.OPEN:
                 self._commit(current)
                 self._pass_on(current, segments[position + 1 :])
-                return True
+                return
             if verdict is Verdict.WATCH:
                 window = terms.timing.throughput_window
                 self._out += self._attempt.arm(Timer.THROUGHPUT, window, self._now)
         if self._hold_over and not self._waiting.begun and current.streamed and current.held:
             self._commit(current)
-        return self.committed
 
     def _commit(self, current: Reading) -> None:
         if self._waiting.begun and current.comes_whole:
             self._end(Completed())
             self._give(misfit(self._protocol, self._waiting))
         else:
+            self.state = State.COMMITTED
             self._attempt.kept = 0
             self._out += self._delivery.commit(self._attempt, current, self._now)
 
+    def _closed_held(self, closed: UpstreamClosed) -> None:
+        self._attempt.open = False
+        current = self._reading
+        self._examine(current, current.eof())
+        if self.state is State.HOLDING and not current.damaged:
+            self._lose(current, current.came_to_nothing(closed.cause))
+        self._close(current, closed.cause)
+
+    def _lose(self, current: Reading, outcome: Outcome) -> None:
+        """The attempt fails, but for what it has shown already where no other one would follow."""
+        if current.progress.visible and not self._attempts.would_follow(outcome, self._now):
+            self._commit(current)
+        else:
+            self._fail(outcome)
+
+    # -- the answer is passed on ----------------------------------------------------------------------
+
+    def _pass(self, event: UpstreamData) -> None:
+        attempt, current = self._attempts.current, self._reading
+        segments = self._fed(attempt, current, event.data)
+        if self._attempts.terms.timing.any_byte_is_life:
+            attempt.stall.since = self._now
+        self._pass_on(current, segments)
+        self._check_sound(current)
+
     def _pass_on(self, current: Reading, segments: Sequence[Segment]) -> None:
         """The hot path: whole frames, unread, in one write."""
-        if not segments:
+        if self._over or not segments:
             return
         attempt, delivery = self._attempts.current, self._delivery
         data = current.encoder.encode(segments)
@@ -281,7 +327,7 @@ class Exchange:
             delivery.note_first_token(attempt, current, self._now)
         if _ERROR_MARK in data:
             self._check_error(current)
-        if segments[-1].last and not self._done:
+        if segments[-1].last and not self._over:
             self._out.append(SetTimer(attempt.number, Timer.LINGER, LINGER))
 
     def _check_error(self, current: Reading) -> None:
@@ -290,34 +336,76 @@ class Exchange:
         if error and not error.native:
             self._finish(current.encoder, errored(error, self._attempts.target.errors, repair.raising(error)))
 
-    # -- it ends --------------------------------------------------------------------------------------
-
-    def _closed(self, closed: UpstreamClosed) -> None:
+    def _closed_passing(self, closed: UpstreamClosed) -> None:
         self._attempt.open = False
-        cause = closed.cause
-        current = self._attempt.reading
-        if current is None:
-            self._fail(self._attempts.refused(closed, self._now))
+        current = self._reading
+        self._pass_on(current, current.eof())
+        self._close(current, closed.cause)
+
+    # -- it cannot go on ------------------------------------------------------------------------------
+
+    def _check_sound(self, current: Reading) -> None:
+        """What came may be too much, or nothing that can be framed."""
+        if self.state not in _READING:
             return
-        segments = current.eof()
-        if self.committed:
-            self._pass_on(current, segments)
-        elif not (self._examine(current, segments) or current.damaged):
-            self._lose(current, current.came_to_nothing(cause))
-        if current.damaged and not self._done:
+        if self._is_too_large:
+            self._too_large(current)
+        elif current.malformed:
             self._unframeable(current)
-        elif self.committed:
+
+    @property
+    def _is_too_large(self) -> bool:
+        return self._attempt.kept > self._attempts.terms.limits.body
+
+    def _too_large(self, current: Reading) -> None:
+        """Another attempt would be as large, and may have to be paid for."""
+        longest = self._attempts.terms.limits.body
+        told = f"more than {longest} bytes in memory that cannot be passed on in pieces ([limits] body)"
+        if self.state is not State.HOLDING:
+            self._cut(current, Truncated(told))
+            return
+        self._end(Rejected(current.head.status, Kind.REQUEST, told))
+        fault = Fault(502, "upstream_error", f"the provider's answer has {told}", should_retry=False)
+        self._give(refusal(GiveUp(fault), self._protocol, self._waiting))
+
+    def _unframeable(self, current: Reading) -> None:
+        if self.state is State.HOLDING:
+            broken = Truncated(current.malformed)
+            self._lose(current, current.came_to_nothing(None) if current.damaged else broken)
+        if self.state in _READING:
+            self._broken_off(current, Truncated(current.malformed))
+
+    def _broken_off(self, current: Reading, outcome: Truncated) -> None:
+        """What follows an event that was none cannot be joined to what came before: an error, and no
+        "length". Behind a proper end it means nothing."""
+        if current.damaged and self.state is State.COMMITTED and not current.settle().over:
+            words = f"{outcome.cause}; ended with an error"
+            self._finish(current.encoder, Ending(outcome, "failed", words, repair.failing(outcome.cause)))
+        else:
+            self._cut(current, outcome)
+
+    def _close(self, current: Reading, cause: str | None) -> None:
+        """Upstream has ended the answer, all of which was read; unless that made an end of the attempt."""
+        if self.state not in _READING:
+            return
+        if current.damaged:
+            self._unframeable(current)
+        else:
             self._conclude(current, Truncated(cause or NO_END), clean=cause is None)
 
-    def _conclude(self, current: Reading, otherwise: Outcome, *, clean: bool = False) -> None:
+    # -- a committed answer ends ----------------------------------------------------------------------
+
+    def _cut(self, current: Reading, outcome: Outcome, *, clean: bool = False) -> None:
+        """The answer is waited for no longer; what came of it is read to its end."""
+        self._pass_on(current, current.eof())
+        if self.state in _READING:
+            self._conclude(current, outcome, clean=clean)
+
+    def _conclude(self, current: Reading, otherwise: Outcome, *, clean: bool) -> None:
         """The committed answer is over: properly, with an error of its own, or cut as `otherwise` says.
 
         `clean`: nothing broke it off, so that a choice that never began was never meant to.
         """
-        if not self._done:
-            self._pass_on(current, current.eof())
-        if self._done:
-            return
         progress, target = current.settle(), self._attempts.target
         if isinstance(current, Rest) and current.failed:
             otherwise = classify.in_band(current.failed, target.errors)
@@ -373,15 +461,24 @@ class Exchange:
         assert isinstance(found, Ending)
         self._finish(line, found)
 
-    def _client_gone(self) -> None:
-        """Measured: SDKs hang up on the last frame, without the end of the body, and on an error; that call
-        is complete, or has failed."""
-        current = self._attempt.reading
-        if current and self.committed and current.settle().over:
-            self._conclude(current, Truncated(NO_END), clean=True)
-            return
+    # -- the client -----------------------------------------------------------------------------------
+
+    def _left(self, _: ClientGone) -> None:
         self._end(Abandoned())
         self._report(Over("abandoned", "the client left", None, self._delivery.head))
+
+    def _left_in_answer(self, gone: ClientGone) -> None:
+        """Measured: SDKs hang up on the last frame, without the end of the body, and on an error; that call
+        is complete, or has failed."""
+        current = self._reading
+        if current.settle().over:
+            self._cut(current, Truncated(NO_END), clean=True)
+        else:
+            self._left(gone)
+
+    def _drained(self, _: ClientDrained) -> None:
+        self._attempt.stall.since = self._now
+        self._delivery.drained(self._now)
 
     # -- the attempt came to nothing ------------------------------------------------------------------
 
@@ -402,7 +499,7 @@ class Exchange:
         """The target came to nothing: the next one is asked, or the client gets what there is."""
         terms = self._attempts.terms
         if self._attempts.passed_over(self._now):
-            self._out.append(self._attempts.wish)
+            self._acquire()
         elif outcome and (told := partial(self._attempt.reading, outcome, terms.on_truncation)):
             self._give(told)
         else:
@@ -411,20 +508,14 @@ class Exchange:
     def _retry_or_give(self, decision: Retry | GiveUp) -> None:
         match decision:
             case Retry(delay=delay) if delay:
+                self.state = State.BACKING_OFF
                 self._out.append(SetTimer(self._attempt.number, Timer.BACKOFF, delay))
             case Retry():
-                self._out.append(self._attempts.wish)
+                self._acquire()
             case GiveUp():
                 self._give(refusal(decision, self._protocol, self._waiting))
             case _:
                 assert_never(decision)
-
-    def _lose(self, current: Reading, outcome: Outcome) -> None:
-        """The attempt fails, but for what it has shown already where no other one would follow."""
-        if current.progress.visible and not self._attempts.would_follow(outcome, self._now):
-            self._commit(current)
-        else:
-            self._fail(outcome)
 
     def _end(self, outcome: Outcome) -> None:
         self._out += self._attempts.end(outcome, self._now)
@@ -437,74 +528,78 @@ class Exchange:
 
     # -- timers ---------------------------------------------------------------------------------------
 
-    def _timer(self, timer: Timer) -> None:
-        match timer:
-            case Timer.BACKOFF:
-                self._out.append(self._attempts.wish)
-            case Timer.HOLD:
-                self._release_preamble()
-            case Timer.HEARTBEAT_BEFORE_COMMIT:
-                self._out += () if self.committed else self._waiting.fired()
-            case Timer.LINGER:
-                self._lingered()
-            case Timer.HEARTBEAT:
-                self._out += self._delivery.beat(self._attempt.number, self._now)
-            case _:
-                self._due(timer)
+    def _backed_off(self, _: TimerFired) -> None:
+        self._acquire()
 
-    def _due(self, timer: Timer) -> None:
-        match self._attempt.fired(timer, self._now):
-            case SetTimer() as again:
-                self._out.append(again)
-            case Stalled() as stalled:
-                self._silent(stalled)
-            case None:
-                pass
+    def _due(self, timer: Timer) -> Stalled | None:
+        """What ended the attempt, if its silence has lasted; it is watched on if it has not."""
+        found = self._attempt.fired(timer, self._now)
+        if isinstance(found, SetTimer):
+            self._out.append(found)
+            return None
+        return found
 
-    def _silent(self, stalled: Stalled) -> None:
-        current = self._attempt.reading
-        if current is None:
-            self._fail(self._attempts.refused(None, self._now) if self._attempt.head else stalled)
-        elif self.committed:
-            self._silent_behind(current, stalled)
-        elif stalled.timer is Timer.THROUGHPUT:
-            self._lose(current, stalled)
-        elif stalled.timer is Timer.STALL:
-            self._stalled_unseen(current, stalled)
-        else:
+    def _due_in_error(self, fired: TimerFired) -> None:
+        if self._due(fired.timer):
+            self._fail(self._attempts.refused(None, self._now))
+
+    def _due_unseen(self, fired: TimerFired) -> None:
+        if stalled := self._due(fired.timer):
             self._fail(stalled)
 
-    def _stalled_unseen(self, current: Reading, stalled: Stalled) -> None:
+    def _slow_held(self, fired: TimerFired) -> None:
+        if stalled := self._due(fired.timer):
+            self._lose(self._reading, stalled)
+
+    def _stalled_held(self, fired: TimerFired) -> None:
         """What was gathered may be all of the answer."""
-        if not self._examine(current, current.eof()):
+        stalled, current = self._due(fired.timer), self._reading
+        if stalled is None:
+            return
+        self._examine(current, current.eof())
+        if self.state is State.HOLDING:
             self._fail(stalled)
-        elif self.committed:
-            self._conclude(current, stalled)
+        elif self.state is State.COMMITTED:
+            self._conclude(current, stalled, clean=False)
 
-    def _silent_behind(self, current: Reading, stalled: Stalled) -> None:
-        """Behind the commit point a stall ends any answer, another silence one that has said nothing."""
-        if stalled.timer is Timer.STALL:
-            self._conclude(current, stalled)
-        elif not current.adds:
+    def _stalled_passing(self, fired: TimerFired) -> None:
+        if stalled := self._due(fired.timer):
+            self._cut(self._reading, stalled)
+
+    def _due_passing(self, fired: TimerFired) -> None:
+        """Behind the commit point a silence that is no stall ends an answer that has said nothing."""
+        stalled, current = self._due(fired.timer), self._reading
+        if stalled is None:
+            return
+        if not current.adds:
             self._fail(stalled)
         elif not (current.settle().visible or current.call_under_way):
-            self._conclude(current, stalled)
+            self._cut(current, stalled)
 
-    def _release_preamble(self) -> None:
-        """Upstream shows life, and clients give up on headers: the call is committed without a token. Not
-        where they have a head already."""
-        if self._waiting.begun:
-            return
-        self._hold_over = True
-        current = self._attempt.reading
-        if current and current.held and not self.committed:
-            self._commit(current)
+    def _hold_ended(self, _: TimerFired) -> None:
+        """Clients give up on headers: what comes from now on is committed without a token. Not where they
+        have a head already."""
+        self._hold_over = not self._waiting.begun
 
-    def _lingered(self) -> None:
+    def _hold_ended_held(self, fired: TimerFired) -> None:
+        self._hold_ended(fired)
+        if self._hold_over and self._reading.held:
+            self._commit(self._reading)
+
+    def _lingered(self, _: TimerFired) -> None:
         """The last frame came, the connection stayed: done is done."""
-        current = self._attempt.reading
-        if current and self.committed and current.settle().ended:
-            self._conclude(current, Truncated(NO_END), clean=True)
+        current = self._reading
+        if current.settle().ended:
+            self._cut(current, Truncated(NO_END), clean=True)
+
+    def _beat(self, _: TimerFired) -> None:
+        self._out += self._delivery.beat(self._attempt.number, self._now)
+
+    def _beat_before_commit(self, _: TimerFired) -> None:
+        self._out += () if self._delivery.committed else self._waiting.fired()
+
+    def _ignore(self, _: Event) -> None:
+        """It means nothing any more."""
 
     # -- the record -----------------------------------------------------------------------------------
 
@@ -512,8 +607,128 @@ class Exchange:
         return self._going_on.progress(self._attempt.reading)
 
     def _report(self, over: Over) -> None:
-        self._done = True
+        self.state = State.OVER
         went_on = self._going_on.line is not None
         progress = self._progress()
         record = self._delivery.summary(over, self._attempts, progress, self._now, went_on=went_on)
         self._out.append(Report(record))
+
+
+# -- the table --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """What is done about something that happens in a state."""
+
+    handler: Callable[[Exchange, Any], None]
+    to: frozenset[State]
+    """The states that it may lead to; empty: it stays in the one that it was in."""
+
+
+def _on[E: Event](
+    event: type[E], handler: Callable[[Exchange, E], None], *to: State
+) -> tuple[Trigger, Transition]:
+    return event, Transition(handler, frozenset(to))
+
+
+def _at(
+    timer: Timer, handler: Callable[[Exchange, TimerFired], None], *to: State
+) -> tuple[Trigger, Transition]:
+    return timer, Transition(handler, frozenset(to))
+
+
+def _rows(*rows: tuple[Trigger, Transition]) -> Mapping[Trigger, Transition]:
+    return dict(rows)
+
+
+_FAILED = (State.ACQUIRING, State.BACKING_OFF, State.OVER)
+"""An attempt came to nothing: another one at once, another one later, or the end."""
+
+_CUT = (State.ACQUIRING, State.OVER)
+"""An answer was cut, or too slow: another attempt at once, or the end."""
+
+_CALL = (
+    _on(ClientDrained, Exchange._drained),
+    _at(Timer.HOLD, Exchange._hold_ended),
+    _at(Timer.HEARTBEAT_BEFORE_COMMIT, Exchange._beat_before_commit),
+)
+_CALL_UNANSWERED = (
+    *_CALL,
+    _on(ClientGone, Exchange._left, State.OVER),
+    _at(Timer.HEARTBEAT, Exchange._beat),  # the rest of an answer is asked for
+)
+_CALL_ANSWERED = (
+    *_CALL,
+    _on(ClientGone, Exchange._left_in_answer, State.OVER),
+    _at(Timer.HOLD, Exchange._ignore),
+    _at(Timer.HEARTBEAT, Exchange._beat),
+)
+
+TRANSITIONS: Mapping[State, Mapping[Trigger, Transition]] = {
+    State.NEW: _rows(
+        _on(Start, Exchange._start, State.ACQUIRING),
+        _on(ClientGone, Exchange._left, State.OVER),
+    ),
+    State.ACQUIRING: _rows(
+        *_CALL_UNANSWERED,
+        _on(Acquired, Exchange._acquired, State.CONNECTING),
+        _on(NoneFree, Exchange._none_free, *_FAILED),
+    ),
+    State.CONNECTING: _rows(
+        *_CALL_UNANSWERED,
+        _on(UpstreamSent, Exchange._sent, State.AWAITING_HEAD),
+        _on(UpstreamClosed, Exchange._closed_unanswered, *_FAILED),
+    ),
+    State.AWAITING_HEAD: _rows(
+        *_CALL_UNANSWERED,
+        _on(UpstreamStarted, Exchange._headed, State.HOLDING, State.READING_ERROR, State.CONTINUING),
+        _on(UpstreamClosed, Exchange._closed_unanswered, *_FAILED),
+        _at(Timer.FIRST_EVENT, Exchange._due_unseen, *_CUT),
+        _at(Timer.FIRST_TOKEN, Exchange._due_unseen, State.AWAITING_HEAD, *_CUT),
+        _at(Timer.RESPONSE, Exchange._due_unseen, *_CUT),
+    ),
+    State.READING_ERROR: _rows(
+        *_CALL_UNANSWERED,
+        _on(UpstreamData, Exchange._read_error, State.READING_ERROR, *_FAILED),
+        _on(UpstreamClosed, Exchange._closed_unanswered, *_FAILED),
+        _at(Timer.FIRST_EVENT, Exchange._due_in_error, State.READING_ERROR, *_FAILED),
+        _at(Timer.FIRST_TOKEN, Exchange._due_in_error, State.READING_ERROR, *_FAILED),
+        _at(Timer.RESPONSE, Exchange._due_in_error, *_FAILED),
+    ),
+    State.HOLDING: _rows(
+        *_CALL,
+        _on(ClientGone, Exchange._left, State.OVER),
+        _at(Timer.HOLD, Exchange._hold_ended_held, State.HOLDING, State.COMMITTED),
+        _on(UpstreamData, Exchange._hold, State.HOLDING, State.COMMITTED, *_FAILED),
+        _on(UpstreamClosed, Exchange._closed_held, *_FAILED),
+        _at(Timer.FIRST_EVENT, Exchange._due_unseen, State.HOLDING, *_CUT),
+        _at(Timer.FIRST_TOKEN, Exchange._due_unseen, State.HOLDING, *_CUT),
+        _at(Timer.THROUGHPUT, Exchange._slow_held, State.COMMITTED, State.ACQUIRING),
+        _at(Timer.STALL, Exchange._stalled_held, State.HOLDING, *_CUT),
+        _at(Timer.RESPONSE, Exchange._due_unseen, *_CUT),
+    ),
+    State.COMMITTED: _rows(
+        *_CALL_ANSWERED,
+        _on(UpstreamData, Exchange._pass, State.COMMITTED, *_CUT),
+        _on(UpstreamClosed, Exchange._closed_passing, *_CUT),
+        _at(Timer.FIRST_EVENT, Exchange._ignore),
+        _at(Timer.FIRST_TOKEN, Exchange._due_passing, State.COMMITTED, *_CUT),
+        _at(Timer.THROUGHPUT, Exchange._ignore),
+        _at(Timer.RESPONSE, Exchange._due_passing, State.COMMITTED, State.OVER),
+        _at(Timer.STALL, Exchange._stalled_passing, State.COMMITTED, *_CUT),
+        _at(Timer.LINGER, Exchange._lingered, State.COMMITTED, State.OVER),
+    ),
+    State.CONTINUING: _rows(
+        *_CALL_ANSWERED,
+        _on(UpstreamData, Exchange._pass, State.CONTINUING, *_CUT),
+        _on(UpstreamClosed, Exchange._closed_passing, *_CUT),
+        _at(Timer.FIRST_EVENT, Exchange._due_passing, State.CONTINUING, *_CUT),
+        _at(Timer.FIRST_TOKEN, Exchange._due_passing, State.CONTINUING, *_CUT),
+        _at(Timer.RESPONSE, Exchange._due_passing, State.CONTINUING, *_CUT),
+        _at(Timer.STALL, Exchange._stalled_passing, State.CONTINUING, *_CUT),
+        _at(Timer.LINGER, Exchange._lingered, State.CONTINUING, State.OVER),
+    ),
+    State.BACKING_OFF: _rows(*_CALL_UNANSWERED, _at(Timer.BACKOFF, Exchange._backed_off, State.ACQUIRING)),
+    State.OVER: {},
+}

@@ -26,6 +26,7 @@ from rewrite.values.events import (
 )
 from rewrite.values.timeouts import Limits, OnTruncation
 from tests.contract import SSE
+from tests.playbook import handled
 from tests.rewrite.scenes import TERMS, Spec, exchange_of, own
 from tests.rewrite.scenes import call as a_call
 
@@ -54,7 +55,7 @@ class Replay:
         return head
 
     def feed(self, event: Event) -> None:
-        for command in self.exchange.handle(event, 0.0):
+        for command in handled(self.exchange, event, 0.0):
             self._perform(command)
 
     def _perform(self, command: Command) -> None:

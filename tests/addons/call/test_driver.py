@@ -14,7 +14,7 @@ from addons.credentials.pool import Lease
 from addons.mitm.messages import for_client
 from addons.runtime.clock import Handle
 from addons.secrets.redaction import Blackout
-from addons.upstream.client import Upstream
+from addons.upstream.client import Data, Sent, Upstream
 from addons.upstream.network import Reached, tls_context
 from addons.upstream.way import Direct
 from protocols.model.call import Call, Operation, Rendered
@@ -418,6 +418,19 @@ async def test_a_fault_in_reading_ends_the_attempt(vendor: Vendor, house: House)
     assert (kept.status, kept.end_) == (200, "end")
     assert house.released[0] == ("key-1", "unreachable(a fault of the proxy)")
     assert house.released[-1][1] == describe(Completed())
+
+
+async def test_data_before_a_head_is_a_fault_and_no_error_of_the_provider(house: House) -> None:
+    async def headless(*_: object, **__: object) -> AsyncIterator[object]:
+        yield Sent()
+        yield Data(b'{"error": {"message": "not the provider"}}')
+
+    house.upstream.stream = headless  # type: ignore[method-assign, assignment]
+    kept = await answered(house.driver())
+    assert (kept.status, kept.end_) == (502, "end")
+    assert b"a fault of the proxy" in kept.body
+    assert [str(fault) for fault in house.faults] == ["UpstreamData in state AWAITING_HEAD"]
+    assert house.released == [("key-1", describe(Abandoned()))]
 
 
 async def test_a_fault_in_the_records_costs_nothing(vendor: Vendor, house: House) -> None:

@@ -17,6 +17,7 @@ from rewrite.values.events import (
     UpstreamStarted,
 )
 from rewrite.values.timeouts import Limits, OnTruncation
+from rewrite.values.timer import Timer
 from tests.rewrite.asks import ask
 from tests.rewrite.exchange.test_exchange_properties import Edge
 from tests.rewrite.scenes import CHAT, SSE, TERMS, exchange_of, says, timed
@@ -31,7 +32,7 @@ TIMED = timed(
     heartbeat=10.0,
 )
 EARLY = timed(TIMED, heartbeat_before_commit=True)
-UNPROMPTED = {"heartbeat", "waiting", "hold"}
+UNPROMPTED = {Timer.HEARTBEAT, Timer.HEARTBEAT_BEFORE_COMMIT, Timer.HOLD}
 """Timers that end no silence of upstream's."""
 
 
