@@ -7,13 +7,10 @@ of Ollama fails on blank lines, so that nothing can be sent that means nothing.
 import re
 from collections.abc import Callable, Sequence
 
-from protocols.base import Encoder, Resume
-from protocols.framing.sse import LONGEST_EVENT
+from protocols.framing.sse import Framer, SseEncoder
 from protocols.model.call import Call
-from protocols.model.errors import MalformedStream
 from protocols.model.http import Head, header
 from protocols.model.parts import Opaque, Ping, StreamPart
-from protocols.model.progress import Progress
 from protocols.model.segment import Segment
 from protocols.model.wirejson import JsonObject, dump, is_json, load_object
 
@@ -28,30 +25,18 @@ def is_line_stream(head: Head, call: Call) -> bool:
     return "ndjson" in kind or (call.stream and not kind.startswith(_PAGES))
 
 
-class LineFramer:
-    """Bytes to segments of one line each, its LF included.
+class LineFramer(Framer):
+    """A segment for each line, its LF included."""
 
-    `last` is a pattern by which the protocol's final line is guessed.
-    """
+    unit = "a line"
 
     def __init__(self, last: re.Pattern[bytes]) -> None:
+        """`last` is a pattern by which the protocol's final line is guessed."""
+        super().__init__()
         self._last = last
-        self._buffer = bytearray()
-        self._searched = 0
 
-    def feed(self, data: bytes) -> list[Segment]:
-        buffer = self._buffer
-        buffer += data
-        if len(buffer) > LONGEST_EVENT:
-            raise MalformedStream(f"a line of more than {LONGEST_EVENT} bytes")
-        segments: list[Segment] = []
-        start, search = 0, self._searched
-        while end := buffer.find(b"\n", search) + 1:
-            segments.append(self._segment(bytes(buffer[start:end])))
-            start = search = end
-        del buffer[:start]
-        self._searched = len(buffer)
-        return segments
+    def _end_of_unit(self, start: int, search: int) -> int:
+        return self._buffer.find(b"\n", max(start, search)) + 1
 
     def _segment(self, raw: bytes) -> Segment:
         blank = not raw.strip()
@@ -66,9 +51,6 @@ class LineFramer:
         self._buffer.clear()
         self._searched = 0
         return [self._segment(rest if blank else rest + b"\n")]
-
-    def rest(self) -> bytes:
-        return bytes(self._buffer)
 
 
 class LineDecoder:
@@ -98,16 +80,10 @@ def write_line(value: object) -> bytes:
     return (data if data.isascii() else data.decode().translate(_ESCAPES).encode()) + b"\n"
 
 
-class LineEncoder(Encoder):
-    """What every protocol of lines encodes alike; `resume` is the protocol's own."""
+class LineEncoder(SseEncoder):
+    """What every protocol of lines encodes alike."""
 
     content_type = "application/x-ndjson"
-
-    def __init__(self, call: Call, resume: Resume) -> None:
-        self._call, self._resume = call, resume
-
-    def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
-        return self._resume(self._call, progress).write(parts) if parts else b""
 
     def heartbeat(self) -> bytes:
         """None is harmless: see the module's docstring."""

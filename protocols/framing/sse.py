@@ -7,7 +7,7 @@ bytes, so that the segments do not depend on how the bytes were cut.
 
 import re
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from protocols.base import Encoder, Resume
 from protocols.model.call import Call
@@ -25,6 +25,8 @@ _BLANK = re.compile(_LINE_END)
 _LINES = re.compile(_LINE_END)
 _FIELD = re.compile(rb"(?:\A|[\r\n])(?:event|id|retry):")
 _LONGEST_MARK = 256
+_LONGEST_END = 3
+"""Bytes at the end of what has come that may be the first of an end."""
 _DATA = len(b"data: ")
 DONE = b"[DONE]"
 LONGEST_EVENT = 1 << 26
@@ -46,16 +48,13 @@ def is_event_stream(head: Head, call: Call) -> bool:
     return "text/event-stream" in kind or (call.stream and not kind.startswith(_OTHER_KINDS))
 
 
-class SseFramer:
-    """Bytes to segments of one event each; blank lines between events are segments of their own.
+class Framer:
+    """Bytes to segments of one unit each, an event or a line: what is not whole waits in a buffer."""
 
-    `last` is a byte string by which the protocol's final event is guessed; `named`: clients of the protocol
-    pass over events without a name.
-    """
+    unit: ClassVar[str]
+    """What it is called in an error."""
 
-    def __init__(self, last: bytes, *, named: bool = False) -> None:
-        self._last = last
-        self._named = named
+    def __init__(self) -> None:
         self._buffer = bytearray()
         self._searched = 0
 
@@ -63,7 +62,7 @@ class SseFramer:
         buffer = self._buffer
         buffer += data
         if len(buffer) > LONGEST_EVENT:
-            raise MalformedStream(f"an event of more than {LONGEST_EVENT} bytes")
+            raise MalformedStream(f"{self.unit} of more than {LONGEST_EVENT} bytes")
         segments: list[Segment] = []
         start, search = 0, self._searched
         while end := self._end_of_unit(start, search):
@@ -71,11 +70,34 @@ class SseFramer:
             start = search = end
         if start:
             del buffer[:start]
-        self._searched = max(0, len(buffer) - 3)
+        self._searched = max(0, len(buffer) - _LONGEST_END)
         return segments
 
+    def rest(self) -> bytes:
+        return bytes(self._buffer)
+
     def _end_of_unit(self, start: int, search: int) -> int:
-        """The offset behind the unit that begins at `start`; 0 when it is not whole yet."""
+        """The offset behind the unit that begins at `start`; 0 when it is not whole yet. Before `search` it
+        does not end."""
+        raise NotImplementedError
+
+    def _segment(self, raw: bytes) -> Segment:
+        raise NotImplementedError
+
+
+class SseFramer(Framer):
+    """A segment for each event; blank lines between events are segments of their own."""
+
+    unit = "an event"
+
+    def __init__(self, last: bytes, *, named: bool = False) -> None:
+        """`last` is a byte string by which the protocol's final event is guessed; `named`: clients of the
+        protocol pass over events without a name."""
+        super().__init__()
+        self._last = last
+        self._named = named
+
+    def _end_of_unit(self, start: int, search: int) -> int:
         buffer = self._buffer
         if start == len(buffer):
             return 0
@@ -118,9 +140,6 @@ class SseFramer:
             self._buffer += rest
             return []
         return [self._segment(rest + (b"\n" if rest.endswith(b"\n") else b"\n\n"))]
-
-    def rest(self) -> bytes:
-        return bytes(self._buffer)
 
 
 def _looks_whole(raw: bytes) -> bool:

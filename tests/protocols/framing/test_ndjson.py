@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.framing import ndjson
+from protocols.framing import sse
 from protocols.framing.ndjson import LineDecoder, LineFramer, is_line_stream, write_line
 from protocols.model.call import Call, Operation
 from protocols.model.errors import MalformedStream
@@ -82,7 +82,7 @@ def test_white_space_at_the_end_passes_as_it_is() -> None:
 
 
 def test_a_line_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ndjson, "LONGEST_EVENT", 8)
+    monkeypatch.setattr(sse, "LONGEST_EVENT", 8)
     framer = LineFramer(LAST)
     assert framer.feed(b"12345678") == []
     with pytest.raises(MalformedStream, match="a line of more than 8 bytes"):
