@@ -26,7 +26,7 @@ class Decoder(Protocol):
     """Bytes of one answer to segments, and segments to parts. Framing is cheap; reading parses JSON."""
 
     def feed(self, data: bytes) -> Sequence[Segment]:
-        """Whole segments that `data` completes; the rest waits.
+        """Whole segments that `data` completes; what is behind them waits.
 
         Raises MalformedStream if the bytes cannot be framed.
         """
@@ -40,7 +40,7 @@ class Decoder(Protocol):
         """What a segment says. Stateful: each segment once, in order. Never raises on provider bytes."""
         ...
 
-    def rest(self) -> bytes:
+    def remainder(self) -> bytes:
         """Bytes fed and not given out as segments."""
         ...
 

@@ -208,7 +208,7 @@ def keeps_what_is_not_framed(sample: Sample) -> None:
     out = b""
     for at in range(0, len(sample.data), 7):
         out += sample.encoded(decoder.feed(sample.data[at : at + 7]))
-        assert out + decoder.rest() == sample.data[: at + 7]
+        assert out + decoder.remainder() == sample.data[: at + 7]
 
 
 def reads_anything(protocol: WireProtocol, garbage: bytes) -> None:

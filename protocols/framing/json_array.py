@@ -97,12 +97,12 @@ class ArrayFramer:
         end = len(self._buffer) if self._strange else 0
         if self._over:
             end = _matched_to(_SPACE, self._buffer, 0)
-        rest = bytes(self._buffer[:end])
+        remainder = bytes(self._buffer[:end])
         del self._buffer[:end]
         self._at = max(0, self._at - end)
-        return [Segment(rest, idle=not rest.strip())] if rest else []
+        return [Segment(remainder, idle=not remainder.strip())] if remainder else []
 
-    def rest(self) -> bytes:
+    def remainder(self) -> bytes:
         return bytes(self._buffer)
 
 
@@ -122,7 +122,7 @@ class ArrayDecoder:
         framer = ArrayFramer()
         self.feed = framer.feed
         self.eof = framer.eof
-        self.rest = framer.rest
+        self.remainder = framer.remainder
         self._read = read
 
     def read(self, segment: Segment) -> Sequence[StreamPart]:

@@ -44,13 +44,13 @@ class LineFramer(Framer):
 
     def eof(self) -> list[Segment]:
         """A last line that lacks only its LF gets it; half a line is dropped."""
-        rest = bytes(self._buffer)
-        blank = not rest.strip()
-        if not rest or not (blank or load_object(rest) is not None):
+        remainder = bytes(self._buffer)
+        blank = not remainder.strip()
+        if not remainder or not (blank or load_object(remainder) is not None):
             return []
         self._buffer.clear()
         self._searched = 0
-        return [self._segment(rest if blank else rest + b"\n")]
+        return [self._segment(remainder if blank else remainder + b"\n")]
 
 
 class LineDecoder:
@@ -60,7 +60,7 @@ class LineDecoder:
         framer = LineFramer(last)
         self.feed = framer.feed
         self.eof = framer.eof
-        self.rest = framer.rest
+        self.remainder = framer.remainder
         self._read = read
 
     def read(self, segment: Segment) -> Sequence[StreamPart]:

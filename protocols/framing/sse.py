@@ -73,7 +73,7 @@ class Framer:
         self._searched = max(0, len(buffer) - _LONGEST_END)
         return segments
 
-    def rest(self) -> bytes:
+    def remainder(self) -> bytes:
         return bytes(self._buffer)
 
     def _end_of_unit(self, start: int, search: int) -> int:
@@ -130,16 +130,16 @@ class SseFramer(Framer):
     def eof(self) -> list[Segment]:
         """Measured: SDKs drop a last event that lacks its blank line, so a whole one gets it here. A CR
         that ends it is half of a CRLF with the LF that follows."""
-        rest = bytes(self._buffer)
+        remainder = bytes(self._buffer)
         self._buffer.clear()
         self._searched = 0
-        if not rest.strip(b"\r\n") or _ENDED.search(rest):
-            return [self._segment(rest)] if rest else []
-        data = parse_event(rest).data
+        if not remainder.strip(b"\r\n") or _ENDED.search(remainder):
+            return [self._segment(remainder)] if remainder else []
+        data = parse_event(remainder).data
         if data is None or not (data.strip() == DONE or load_object(data) is not None):
-            self._buffer += rest
+            self._buffer += remainder
             return []
-        return [self._segment(rest + (b"\n" if rest.endswith(b"\n") else b"\n\n"))]
+        return [self._segment(remainder + (b"\n" if remainder.endswith(b"\n") else b"\n\n"))]
 
 
 def _looks_whole(raw: bytes) -> bool:
@@ -159,7 +159,7 @@ class SseDecoder:
         framer = SseFramer(last, named=named)
         self.feed = framer.feed
         self.eof = framer.eof
-        self.rest = framer.rest
+        self.remainder = framer.remainder
         self._read = read
 
     def read(self, segment: Segment) -> Sequence[StreamPart]:

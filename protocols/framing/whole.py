@@ -22,7 +22,7 @@ class WholeDecoder:
         return ()
 
     def eof(self) -> Sequence[Segment]:
-        body = self.rest()
+        body = self.remainder()
         self._chunks.clear()
         return (Segment(body),) if body else ()
 
@@ -32,5 +32,5 @@ class WholeDecoder:
             return self._read(body)
         return (StreamEnd(),) if is_json(segment.raw) else (Opaque(segment.raw),)
 
-    def rest(self) -> bytes:
+    def remainder(self) -> bytes:
         return b"".join(self._chunks)

@@ -85,15 +85,15 @@ class EventDecoder:
     def eof(self) -> Sequence[Segment]:
         """Also what is whole and no event by its form: a bare object, and chunks without blank lines."""
         framed = self._framer.eof()
-        rest = self._framer.rest()
-        ending = None if framed else _missing_end(rest)
+        remainder = self._framer.remainder()
+        ending = None if framed else _missing_end(remainder)
         if ending is None:
             return framed
         self._framer = _EventFramer()
-        return [Segment(rest + ending)]
+        return [Segment(remainder + ending)]
 
-    def rest(self) -> bytes:
-        return self._framer.rest()
+    def remainder(self) -> bytes:
+        return self._framer.remainder()
 
     def read(self, segment: Segment) -> Sequence[StreamPart]:
         return self._reader.read_event(parse_event(segment.raw), segment.raw)
@@ -107,13 +107,13 @@ def _begins_json(raw: bytes) -> bool:
     return raw.lstrip().startswith(b"{")
 
 
-def _missing_end(rest: bytes) -> bytes | None:
+def _missing_end(remainder: bytes) -> bytes | None:
     """What the last bytes of a stream lack to be read; None where they are half of something."""
-    if _bare_object(rest) is not None:
+    if _bare_object(remainder) is not None:
         return b""
-    if not _line_objects(parse_event(rest).data or b""):
+    if not _line_objects(parse_event(remainder).data or b""):
         return None
-    return b"\n" if rest.endswith(b"\n") else b"\n\n"
+    return b"\n" if remainder.endswith(b"\n") else b"\n\n"
 
 
 def _line_objects(data: bytes) -> Sequence[JsonObject]:

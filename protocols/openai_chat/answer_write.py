@@ -101,7 +101,7 @@ class ChatWriter:
             return
         yield from self._started(finish.choice)
         deltas = self._choices[finish.choice]
-        for delta in deltas.rest():
+        for delta in deltas.remainder():
             yield self._chunk(finish.choice, delta)
         yield self._chunk(finish.choice, {}, _word(finish.reason, deltas))
 
@@ -128,7 +128,7 @@ def _whole_choice(choice: int, progress: Progress, older: bool) -> JsonObject:
     deltas = Deltas(older=older)
     blocks = [block for (of, _), block in sorted(progress.blocks.items(), key=_place) if of == choice]
     found = [delta for block in blocks for part in block.parts() for delta in deltas.of(part)]
-    message = message_of([*found, *deltas.rest()])
+    message = message_of([*found, *deltas.remainder()])
     finish = progress.finished.get(choice)
     word = _word(finish.reason if finish else FinishReason.OTHER, deltas)
     return {"index": choice, "message": message, "logprobs": None, "finish_reason": word}

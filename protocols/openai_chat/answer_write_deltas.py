@@ -85,7 +85,7 @@ class Deltas:
             case _:
                 assert_never(part)
 
-    def rest(self) -> Iterator[JsonObject]:
+    def remainder(self) -> Iterator[JsonObject]:
         """What waited for a block that did not come."""
         if self._seal:
             yield from self._sealed(self._seal, span_id(self._reasoned, self._reasoned))
@@ -104,7 +104,7 @@ class Deltas:
                 yield image
             case _:
                 self._text_from[start.index] = self._text
-        yield from self.rest()
+        yield from self.remainder()
 
     def _grow(self, start: BlockStart, text: str) -> Iterator[JsonObject]:
         match start.kind:

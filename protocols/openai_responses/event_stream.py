@@ -31,7 +31,7 @@ class ResponsesDecoder:
     def __init__(self) -> None:
         self._framer = SseFramer(DONE)
         self._reader = EventReader()
-        self.rest = self._framer.rest
+        self.remainder = self._framer.remainder
 
     def feed(self, data: bytes) -> Sequence[Segment]:
         return [_marked(segment) for segment in self._framer.feed(data)]

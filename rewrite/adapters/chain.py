@@ -136,8 +136,8 @@ class AdaptedDecoder:
     def read(self, segment: Segment) -> Sequence[StreamPart]:
         return self._inner.read(segment)
 
-    def rest(self) -> bytes:
-        return self._inner.rest()
+    def remainder(self) -> bytes:
+        return self._inner.remainder()
 
     def _adapted(self, segment: Segment) -> Iterator[Segment]:
         frame = frame_of(segment.raw)

@@ -35,7 +35,7 @@ class Converter(Protocol):
         """`finished`: no more come; a whole message is one such delta. The same object: untouched."""
         ...
 
-    def rest(self) -> JsonObject:
+    def remainder(self) -> JsonObject:
         """A delta of what is held back when the stream ends without a finish; empty: nothing is."""
         ...
 
@@ -114,7 +114,7 @@ class ToField:
             new["content"] = answer
         return {**new, self._field: reasoning} if reasoning else new
 
-    def rest(self) -> JsonObject:
+    def remainder(self) -> JsonObject:
         reasoning, answer = self._splitter.flush()
         if reasoning:
             return {self._field: reasoning}
@@ -141,7 +141,7 @@ class ToInline:
         kept = _without_reasoning(delta) if moves else delta
         return {**kept, "content": said + text_at(delta, "content")}
 
-    def rest(self) -> JsonObject:
+    def remainder(self) -> JsonObject:
         """Nothing is held back; a tag that was not closed shows that the reasoning was cut."""
         return {}
 
@@ -179,8 +179,8 @@ class Chunks:
 
     def close(self) -> Sequence[JsonObject]:
         """One chunk with what the choices that never finished still hold back."""
-        rests = [(index, converter.rest()) for index, converter in self._converters.items()]
-        choices = [{"index": at, "delta": rest, "finish_reason": None} for at, rest in rests if rest]
+        remainders = [(index, converter.remainder()) for index, converter in self._converters.items()]
+        choices = [{"index": at, "delta": delta, "finish_reason": None} for at, delta in remainders if delta]
         head = {name: self._last[name] for name in _HEAD if name in self._last}
         return ({**head, "choices": choices},) if choices else ()
 

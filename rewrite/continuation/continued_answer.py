@@ -84,7 +84,7 @@ class SplicedDecoder:
         self._inner, self._target, self._line = inner, target, line
         self.sequencer = _sequencer(target)
         self.splicer = Splicer(line.progress)
-        self.rest = inner.rest
+        self.remainder = inner.remainder
 
     def feed(self, data: bytes) -> Sequence[Segment]:
         return [self._spliced(segment) for segment in self._inner.feed(data) if not self.splicer.failed]

@@ -173,7 +173,7 @@ class HoldingDecoder:
         self._released = 0
         self._head: MessageStart | None = None
         self._unframeable = False
-        self.rest = inner.rest
+        self.remainder = inner.remainder
 
     @property
     def left_out(self) -> Sequence[str]:

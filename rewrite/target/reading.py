@@ -213,8 +213,8 @@ class Reading:
     @property
     def _broke_off(self) -> bool:
         """Whether what came last began as an event or as JSON, and is none."""
-        if rest := self.decoder.rest():
-            return rest.lstrip().startswith(_BEGINNINGS)
+        if remainder := self.decoder.remainder():
+            return remainder.lstrip().startswith(_BEGINNINGS)
         last = self.held[-1].raw.strip(_BETWEEN) if self.held else b""
         return last.startswith(b"{") and not is_json(last)
 
@@ -227,7 +227,7 @@ class Reading:
         if self.translation or self.gathering:
             return None
         answer = self.answer()
-        return replace(answer, body=answer.body + self.decoder.rest())
+        return replace(answer, body=answer.body + self.decoder.remainder())
 
 
 def joined(segments: Iterable[Segment]) -> bytes:

@@ -79,7 +79,7 @@ class StreamingDecoder:
     def __init__(self, inner: Decoder, turned: Turned) -> None:
         self._inner, self._turned = inner, turned
         self._translator = translator_of(turned.protocol)
-        self.rest = inner.rest
+        self.remainder = inner.remainder
 
     def feed(self, data: bytes) -> Sequence[Segment]:
         return [self._written(segment) for segment in self._inner.feed(data)]

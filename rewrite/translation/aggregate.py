@@ -73,7 +73,7 @@ class AggregatingDecoder:
         self._odd: list[StreamPart] = []
         self.signs = Signs()
         self._given = False
-        self.rest = inner.rest
+        self.remainder = inner.remainder
 
     def feed(self, data: bytes) -> Sequence[Segment]:
         self._take(self._inner.feed(data))

@@ -180,7 +180,7 @@ class TranslatingDecoder:
     def __init__(self, inner: Decoder, writer: Writer, translation: Translation) -> None:
         self._inner, self.writer, self._translation = inner, writer, translation
         self.sequencer = translation.sequencer()
-        self.rest = inner.rest
+        self.remainder = inner.remainder
 
     def feed(self, data: bytes) -> Sequence[Segment]:
         return [self._translated(segment) for segment in self._inner.feed(data)]
@@ -239,7 +239,7 @@ class Recognising:
     def __init__(self, inner: Decoder) -> None:
         self._inner = inner
         self._recognised = False
-        self.feed, self.eof, self.rest = inner.feed, inner.eof, inner.rest
+        self.feed, self.eof, self.remainder = inner.feed, inner.eof, inner.remainder
 
     def read(self, segment: Segment) -> Sequence[StreamPart]:
         said = self._inner.read(segment)
@@ -278,7 +278,7 @@ class WholeTranslator:
         self._odd: list[StreamPart] = []
         self.signs = Signs()
         self._begun = self._given = False
-        self.rest = inner.rest
+        self.remainder = inner.remainder
 
     def feed(self, data: bytes) -> Sequence[Segment]:
         self._take(self._inner.feed(data))

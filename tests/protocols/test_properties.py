@@ -60,14 +60,14 @@ def test_any_cut_of_any_bytes_gives_the_same_segments(data: bytes, cuts: list[fl
     whole, cut = SseFramer(DONE), SseFramer(DONE)
     expected = [*whole.feed(data), *whole.eof()]
     assert [*(s for piece in pieces(data, cuts) for s in cut.feed(piece)), *cut.eof()] == expected
-    assert cut.rest() == whole.rest()
+    assert cut.remainder() == whole.remainder()
 
 
 @given(STREAMS, CUTS)
 def test_nothing_is_lost_or_invented_before_the_end(data: bytes, cuts: list[float]) -> None:
     framer = SseFramer(DONE)
     out = b"".join(segment.raw for piece in pieces(data, cuts) for segment in framer.feed(piece))
-    assert out + framer.rest() == data
+    assert out + framer.remainder() == data
 
 
 @given(STREAMS)

@@ -57,14 +57,14 @@ def test_half_an_item_is_dropped_at_the_end_of_input(half: bytes) -> None:
     framer = ArrayFramer()
     assert framer.feed(b"[{}" + half) == [Segment(b"[{}")]
     assert framer.eof() == []
-    assert framer.rest() == half
+    assert framer.remainder() == half
 
 
 def test_what_follows_the_array_is_not_of_it() -> None:
     framer = ArrayFramer()
     assert [segment.raw for segment in framer.feed(b"[{}]\n{}")] == [b"[{}", b"]"]
     assert [segment.raw for segment in framer.eof()] == [b"\n"]
-    assert framer.rest() == b"{}"
+    assert framer.remainder() == b"{}"
 
 
 def test_a_bare_object_is_one_segment() -> None:

@@ -38,9 +38,9 @@ def test_a_line_waits_for_its_end() -> None:
     framer = LineFramer(LAST)
     assert framer.feed(b'{"a":') == []
     assert framer.feed(b"1}") == []
-    assert framer.rest() == b'{"a":1}'
+    assert framer.remainder() == b'{"a":1}'
     assert framer.feed(b'\n{"b"') == [Segment(b'{"a":1}\n')]
-    assert framer.rest() == b'{"b"'
+    assert framer.remainder() == b'{"b"'
 
 
 def test_nothing_else_ends_a_line() -> None:
@@ -66,7 +66,7 @@ def test_a_whole_last_line_gets_its_end() -> None:
     framer = LineFramer(LAST)
     framer.feed(b'{"a":1}\n{"done":true}')
     assert framer.eof() == [Segment(b'{"done":true}\n', last=True)]
-    assert framer.rest() == b""
+    assert framer.remainder() == b""
 
 
 @pytest.mark.parametrize("half", [b'{"a":1', b"12", b'{"a":1} {', b'"text"'])
@@ -74,7 +74,7 @@ def test_half_a_line_is_dropped(half: bytes) -> None:
     framer = LineFramer(LAST)
     framer.feed(b'{"a":1}\n' + half)
     assert framer.eof() == []
-    assert framer.rest() == half
+    assert framer.remainder() == half
 
 
 def test_white_space_at_the_end_passes_as_it_is() -> None:
@@ -95,7 +95,7 @@ def test_any_cut_of_any_bytes_gives_the_same_lines(data: bytes, draw: st.DataObj
     assert framed(data[:at], data[at:]) == framed(data)
     framer = LineFramer(LAST)
     out = b"".join(segment.raw for piece in (data[:at], data[at:]) for segment in framer.feed(piece))
-    assert out + framer.rest() == data
+    assert out + framer.remainder() == data
 
 
 def test_a_line_is_read_once_and_what_is_none_is_kept() -> None:

@@ -49,9 +49,9 @@ def test_crlf_is_one_line_end() -> None:
 def test_a_trailing_cr_waits_for_the_next_bytes() -> None:
     framer = SseFramer(DONE)
     assert framer.feed(b"data: 1\r\n\r") == []
-    assert framer.rest() == b"data: 1\r\n\r"
+    assert framer.remainder() == b"data: 1\r\n\r"
     assert [segment.raw for segment in framer.feed(b"\ndata: 2")] == [b"data: 1\r\n\r\n"]
-    assert framer.rest() == b"data: 2"
+    assert framer.remainder() == b"data: 2"
 
 
 def test_a_trailing_cr_is_a_line_end_when_no_lf_follows() -> None:
@@ -180,7 +180,7 @@ def test_half_an_event_is_dropped_and_kept_as_the_rest(half: bytes) -> None:
     framer = SseFramer(DONE)
     assert [segment.raw for segment in framer.feed(b"data: 1\n\n" + half)] == [b"data: 1\n\n"]
     assert framer.eof() == []
-    assert framer.rest() == half
+    assert framer.remainder() == half
 
 
 def test_the_end_of_nothing_is_nothing() -> None:

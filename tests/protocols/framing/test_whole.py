@@ -16,9 +16,9 @@ def decoder() -> WholeDecoder:
 def test_the_body_waits_for_the_end() -> None:
     whole = decoder()
     assert [*whole.feed(b'{"a"'), *whole.feed(b":1}")] == []
-    assert whole.rest() == b'{"a":1}'
+    assert whole.remainder() == b'{"a":1}'
     assert whole.eof() == (Segment(b'{"a":1}'),)
-    assert whole.rest() == b""
+    assert whole.remainder() == b""
     assert whole.eof() == ()
 
 

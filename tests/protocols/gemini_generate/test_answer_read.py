@@ -405,7 +405,7 @@ def test_a_client_gets_only_lines_that_it_can_read(raw: bytes, left: bytes) -> N
     decoder = PROTOCOL.decoder(call(), SSE)
     segments = [*decoder.feed(raw + HI), *decoder.eof()]
     assert b"".join(segment.raw for segment in segments if not segment.broken) == left + HI
-    assert not decoder.rest()
+    assert not decoder.remainder()
 
 
 def test_an_event_that_is_no_json_is_one_still() -> None:

@@ -111,7 +111,7 @@ def through(
     asked = asked or call(CHAT)
     decoder = adapted.decoder(CHAT.decoder(asked, head), head, asked)
     found = [segment for piece in data for segment in decoder.feed(piece)] + list(decoder.eof())
-    assert not decoder.rest()
+    assert not decoder.remainder()
     assert not decoder.eof()
     return found, [part for segment in found for part in decoder.read(segment)]
 
@@ -362,7 +362,7 @@ class Lines:
     def read(self, segment: Segment) -> Sequence[StreamPart]:
         return (Opaque(segment.raw),)
 
-    def rest(self) -> bytes:
+    def remainder(self) -> bytes:
         return self._rest
 
 

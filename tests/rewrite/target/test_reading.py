@@ -72,7 +72,7 @@ def test_what_cannot_be_framed_is_told_once_and_gives_nothing_more() -> None:
     found = Reading(SSE, Overfull(lambda _: ()), CHAT.encoder(call()), streamed=True)
     assert (found.feed(b"{}"), found.malformed) == ((), "a frame without an end")
     assert (found.feed(b"{}"), found.eof()) == ((), ())
-    assert found.decoder.rest() == b"{}"
+    assert found.decoder.remainder() == b"{}"
 
 
 def test_an_error_goes_back_in_a_form_that_clients_raise_on() -> None:
