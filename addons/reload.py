@@ -63,7 +63,7 @@ class Control:
         try:
             self._take(load(opts.rotator_config, os.environ, Path.cwd()))
         except ConfigError as error:
-            self._refuse(error)
+            self._reject(error)
 
     def follow(self, opts: options.Options) -> None:
         """One of mitmproxy's own options changed."""
@@ -76,7 +76,7 @@ class Control:
         try:
             self._take(await self._load())
         except ConfigError as error:
-            self._refuse(error)
+            self._reject(error)
         except Exception as error:  # noqa: BLE001  # the watch goes on, whatever a config leads to
             self._journal.failed("reading the config", error)
         else:
@@ -86,7 +86,7 @@ class Control:
         assert self._settings is not None
         return await asyncio.to_thread(load_again, self._settings, os.environ, Path.cwd())
 
-    def _refuse(self, error: ConfigError) -> None:
+    def _reject(self, error: ConfigError) -> None:
         kept = "the settings before stay in force: " if self._settings else ""
         for line in error.lines:
             log.error("%s", self._redactor.redact(f"{kept}{line}"))

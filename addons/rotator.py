@@ -28,10 +28,10 @@ from addons.runtime import memory
 from addons.secrets.redaction import Redactor
 from addons.startup import (
     INTERCEPT,
+    bad_options,
     configure_proxy,
     end_plainly,
     end_start,
-    refused_options,
     spare_closed_loop,
     unknown_options,
 )
@@ -128,7 +128,7 @@ class Rotator:
             for warning in unknown_options(ctx.options):
                 log.warning("%s", warning)
             self._control.configure(ctx.options)
-            faults = list(refused_options(ctx.options))
+            faults = list(bad_options(ctx.options))
             for fault in faults:
                 log.error("%s", fault)
             if faults or not self._control.in_force:

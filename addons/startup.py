@@ -80,8 +80,8 @@ def spare_closed_loop(running: master.Master) -> None:
             handler.addFilter(WhileOpen(running))
 
 
-def refused_options(opts: options.Options) -> Iterator[str]:
-    """A line for each option whose value cannot be had."""
+def bad_options(opts: options.Options) -> Iterator[str]:
+    """A line for each of our options that has a bad value."""
     if opts.rotator_intercept not in INTERCEPT:
         yield f"--set rotator_intercept: must be {' or '.join(INTERCEPT)}"
 

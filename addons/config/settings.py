@@ -20,8 +20,8 @@ from addons.config.problems import PREFIX, Problems, checked, line, masked, over
 from addons.config.rules import Rules, adapters, protocol_name
 from addons.config.tables import CredentialTable, Loc, ProviderTable, StreamingTable, Tables, Tree
 from addons.secrets.keys import (
-    KeyRefused,
     PoolCredential,
+    UnusableKey,
     key_file,
     located,
     numbered,
@@ -282,7 +282,7 @@ class _Keys:
             taken.add(table.name)
             try:
                 secret = resolve(table.key, self.environ, self.folder)
-            except KeyRefused as refused:
+            except UnusableKey as refused:
                 self.problems.add((*loc, "key"), str(refused) if table.key else _KEY_MISSING)
             else:
                 yield PoolCredential(table.name, provider, secret, table.priority)
@@ -298,7 +298,7 @@ class _Keys:
         for number, name in numbered(provider.environment, self.environ).items():
             try:
                 secret = usable(self.environ[name], "it")
-            except KeyRefused as refused:
+            except UnusableKey as refused:
                 self.problems.add((), str(refused), f"environment variable {name}")
             else:
                 yield PoolCredential(name, provider.name, secret, number)

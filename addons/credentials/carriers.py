@@ -46,14 +46,18 @@ _KEY_SCHEMES = ("bearer", "")
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """One credential as it travelled. `position` among the end-to-end headers, or among the query's pairs;
-    `item`: its place in a list of subprotocols."""
+    """One credential as it travelled."""
 
     name: str
+    """Of its header, or of its pair in the query."""
     position: int
+    """Its place among the end-to-end headers, or among the pairs of the query."""
     value: SecretStr
+    """All of the header's value, with the scheme; or of the pair's."""
     in_query: bool = False
+    """Whether it travelled in the query."""
     item: int | None = field(default=None, repr=False)
+    """Its place in a list of subprotocols. None: it was in none."""
 
     @property
     def carrier(self) -> Carrier | None:
@@ -84,9 +88,17 @@ class Carried:
 
 @dataclass(frozen=True, slots=True)
 class ClientCredential:
-    """What a client sent, in every carrier that it used; at least one."""
+    """What a client sent for a key."""
 
     carried: Sequence[Carried]
+    """In every place that it used; at least one."""
+    fingerprint: str = field(init=False)
+    """Tells credentials apart without giving one away: 12 hex digits of a SHA-256."""
+
+    def __post_init__(self) -> None:
+        tokens = "\n".join(one.token for one in self.carried)
+        digest = hashlib.sha256(tokens.encode("utf-8", "surrogateescape")).hexdigest()
+        object.__setattr__(self, "fingerprint", digest[:12])
 
     @property
     def secret(self) -> SecretStr:
@@ -97,12 +109,6 @@ class ClientCredential:
     def secrets(self) -> list[SecretStr]:
         """All that travelled: an SDK may carry a placeholder beside the token that counts."""
         return [SecretStr(one.token) for one in self.carried]
-
-    @property
-    def fingerprint(self) -> str:
-        """Tells credentials apart without giving one away: 12 hex digits of a SHA-256."""
-        tokens = "\n".join(one.token for one in self.carried)
-        return hashlib.sha256(tokens.encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
     def is_api_key(self, oauth_prefixes: Sequence[str]) -> bool:
         """Whether a pool key may take its place: nothing in it is an OAuth token or of another scheme."""

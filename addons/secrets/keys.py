@@ -1,6 +1,6 @@
 """Keys: from what the config says of them (env:NAME, file:PATH, cmd:COMMAND) to secrets.
 
-No message here holds what stands in the config behind the colon, unless it can only be the name of a
+No message here holds what stands in the config after the colon, unless it can only be the name of a
 variable: people write secrets in the oddest places.
 """
 
@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from addons.secrets.owned_file import NotOurs, read_own
 
-LITERAL_REFUSED = "a literal secret in the file is refused: write env:NAME, file:PATH or cmd:COMMAND"
+LITERAL_KEY = "a literal secret in the file is refused: write env:NAME, file:PATH or cmd:COMMAND"
 COMMAND_TIMEOUT = 10.0
 """Seconds that a cmd: key may take."""
 
@@ -28,44 +28,48 @@ _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*|[A-Za-z_]{1,32}")
 _FILE = "file:"
 
 
-class KeyRefused(Exception):
+class UnusableKey(Exception):
     """A key that cannot be had or used; the text says why and what to do, never the key."""
 
 
 @dataclass(frozen=True, slots=True)
 class PoolCredential:
-    """One credential of a provider's pool; the lowest `priority` serves first."""
+    """One credential of a provider's pool."""
 
     name: str
+    """Unique in its pool."""
     provider: str
+    """The name of the provider that it is for."""
     secret: SecretStr
+    """The key."""
     priority: int = 1
+    """Lower serves first."""
 
 
 def resolve(reference: str, environ: Mapping[str, str], folder: Path) -> SecretStr:
     """The secret that `reference` names; `folder` is where relative paths and commands start.
 
-    Blocks for as long as a command takes, at most COMMAND_TIMEOUT. Raises KeyRefused.
+    Blocks for as long as a command takes, at most COMMAND_TIMEOUT. Raises UnusableKey.
     """
-    scheme, colon, rest = reference.partition(":")
+    scheme, colon, argument = reference.partition(":")
     source = _SOURCES.get(scheme + colon)
     if source is None:
-        raise KeyRefused(LITERAL_REFUSED)
-    if not rest.strip():
-        raise KeyRefused("nothing stands behind the colon: write env:NAME, file:PATH or cmd:COMMAND")
-    return usable(*source(rest.strip(), environ, folder))
+        raise UnusableKey(LITERAL_KEY)
+    if not argument.strip():
+        raise UnusableKey("nothing stands after the colon: write env:NAME, file:PATH or cmd:COMMAND")
+    return usable(*source(argument.strip(), environ, folder))
 
 
 def usable(text: str, what: str) -> SecretStr:
     """`text` as a secret, without the white space around it; `what` names its source in errors.
 
-    Raises KeyRefused if it is empty or cannot stand in a header.
+    Raises UnusableKey if it is empty or cannot stand in a header.
     """
     key = text.strip()
     if not key:
-        raise KeyRefused(f"{what} is empty: put the key there")
+        raise UnusableKey(f"{what} is empty: put the key there")
     if not _VISIBLE.fullmatch(key):
-        raise KeyRefused(
+        raise UnusableKey(
             f"the key in {what} has white space or characters other than ASCII inside: "
             "leave nothing there but the key"
         )
@@ -107,7 +111,7 @@ type _Found = tuple[str, str]
 def _variable(name: str, environ: Mapping[str, str], _folder: Path) -> _Found:
     what = f"environment variable {name}" if _VARIABLE.fullmatch(name) else "the environment variable"
     if name not in environ:
-        raise KeyRefused(f"{what} is not set: set it, or take this credential out")
+        raise UnusableKey(f"{what} is not set: set it, or take this credential out")
     return environ[name], what
 
 
@@ -115,9 +119,9 @@ def _file(path: str, _environ: Mapping[str, str], folder: Path) -> _Found:
     try:
         return _decoded(read_own(located(path, folder), _LONGEST_KEY)), "the file"
     except NotOurs as error:
-        raise KeyRefused(f"the file {error}") from None
+        raise UnusableKey(f"the file {error}") from None
     except (OSError, ValueError) as error:
-        raise KeyRefused(
+        raise UnusableKey(
             f"the file cannot be read ({_reason(error)}): create it or correct its path, "
             f"which starts at {folder} unless it is absolute"
         ) from None
@@ -127,7 +131,7 @@ def _command(command: str, environ: Mapping[str, str], folder: Path) -> _Found:
     try:
         words = shlex.split(command)
     except ValueError:
-        raise KeyRefused("the command has a quote that is not closed: close it") from None
+        raise UnusableKey("the command has a quote that is not closed: close it") from None
     return _decoded(_output(words, environ, folder)), "the command's output"
 
 
@@ -146,22 +150,22 @@ def _output(words: list[str], environ: Mapping[str, str], folder: Path) -> bytes
             try:
                 data = _printed(process, end)
                 status = process.wait(max(end - time.monotonic(), 0))
-            except (KeyRefused, subprocess.TimeoutExpired):
+            except (UnusableKey, subprocess.TimeoutExpired):
                 process.kill()
                 raise
     except subprocess.TimeoutExpired:
-        raise KeyRefused(
+        raise UnusableKey(
             f"the command did not end within {COMMAND_TIMEOUT:g} s: run it by hand to see what it waits for"
         ) from None
     except (OSError, ValueError) as error:
-        raise KeyRefused(f"the command cannot be run ({_reason(error)}): correct it") from None
+        raise UnusableKey(f"the command cannot be run ({_reason(error)}): correct it") from None
     if status:
-        raise KeyRefused(f"the command failed with exit status {status}: run it by hand to see why")
+        raise UnusableKey(f"the command failed with exit status {status}: run it by hand to see why")
     return data
 
 
 def _printed(process: subprocess.Popen[bytes], end: float) -> bytes:
-    """All that it prints until `end`, in monotonic seconds. Raises TimeoutExpired, and KeyRefused if that is
+    """All that it prints until `end`, in monotonic seconds. Raises TimeoutExpired, and UnusableKey if that is
     more than a key can be."""
     data = b""
     assert process.stdout is not None
@@ -173,7 +177,7 @@ def _printed(process: subprocess.Popen[bytes], end: float) -> bytes:
                 return data
             data += more
             if len(data) > _LONGEST_KEY:
-                raise KeyRefused(
+                raise UnusableKey(
                     f"the command printed more than {_LONGEST_KEY} bytes: have it print the key alone"
                 )
     raise subprocess.TimeoutExpired(process.args, COMMAND_TIMEOUT)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from addons.secrets.keys import KeyRefused, key_file, located, numbered, resolve, unnumbered
+from addons.secrets.keys import UnusableKey, key_file, located, numbered, resolve, unnumbered
 
 INSIDE = "has white space or characters other than ASCII inside: leave nothing there but the key"
 
@@ -18,7 +18,7 @@ def python(code: str) -> str:
 
 
 def refusal(reference: str, environ: Mapping[str, str], folder: Path) -> str:
-    with pytest.raises(KeyRefused) as refused:
+    with pytest.raises(UnusableKey) as refused:
         resolve(reference, environ, folder)
     assert refused.value.__cause__ is None
     return str(refused.value)
