@@ -147,7 +147,7 @@ class Control:
 
 
 def _in_short(settings: Settings) -> str:
-    """What a start tells of itself: which file was read, and which pools came of it."""
+    """What the log says of a start: which file was read, and which pools came of it."""
     pools = (f"{one.provider.name} {len(one.credentials)}" for one in settings.providers if one.credentials)
     keys = ", ".join(pools) or "none, clients' own keys are used"
     return f"config: {_named(settings.source)}; keys: {keys}"

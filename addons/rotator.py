@@ -172,7 +172,7 @@ class Rotator:
                 self._flows.collect(flow)
             elif intercepted:
                 flow.request.stream = True
-        except Exception as error:  # noqa: BLE001  # fails closed: nothing leaves, and the client is told
+        except Exception as error:  # noqa: BLE001  # fails closed: nothing leaves, and the client gets an answer
             self._failed(flow, error)
 
     @command.command("rotator.resume")  # type: ignore[untyped-decorator]  # mitmproxy has no types here

@@ -59,7 +59,7 @@ def end_start(running: master.Master) -> None:
 
 
 def end_plainly(running: master.Master) -> None:
-    """mitmweb raises where its page cannot listen: a user is told what it says, without a traceback."""
+    """mitmweb raises where its page cannot listen: its message goes to the user, without a traceback."""
     begin = running.running
 
     async def begun() -> None:
@@ -91,7 +91,7 @@ def set_options(opts: options.Options, **values: object) -> None:
 
 
 def unknown_options(opts: options.Options) -> Iterator[str]:
-    """A line for each option that is called as ours are and is none: mitmproxy passes over it in silence."""
+    """A line for each option that is called as ours are and is none: mitmproxy says nothing of it."""
     ours = [name for name, _ in opts.items() if name.startswith(_OURS)]  # type: ignore[no-untyped-call]  # mitmproxy has no types here
     for name in opts.deferred:
         if name.startswith(_OURS):

@@ -43,7 +43,7 @@ class Forwarder:
         way = self._proxies.to_provider(origin)
         authorization = self._proxies.authorization(address_of(way)) if way else ""
         head = partial(self._head, intercepted, lease, authorization)
-        head(flow.request.copy())  # tried here, where a fault of ours can still be told to the client
+        head(flow.request.copy())  # tried here, where the client can still get an answer to a fault of ours
         screen = KeyScreen(lease.secret, chunks=flow.request.is_http11) if lease.pooled else None
         failed = partial(self._unanswered, flow, intercepted)
         return Forwarding(origin.address, origin.is_secure, head, failed, spec(way), screen)

@@ -127,11 +127,11 @@ class ClientCredential:
 def take_out(headers: Headers, target: str) -> tuple[Headers, str, ClientCredential | None]:
     """Headers and request target (path and query) without any carrier, and what they carried."""
     found: list[Carried] = []
-    rest: list[tuple[str, str]] = []
+    others: list[tuple[str, str]] = []
     for position, (name, value) in enumerate(headers):
         left, carried = _taken(name, value, position)
         found += carried
-        rest += [(name, left)] if left is not None else []
+        others += [(name, left)] if left is not None else []
     path, mark, query = target.partition("?")
     pairs = query.split("&") if mark and _MAY_CARRY.search(_plain(query)) else []
     for position, pair in enumerate(pairs):
@@ -141,7 +141,7 @@ def take_out(headers: Headers, target: str) -> tuple[Headers, str, ClientCredent
     kept = [pair for pair in pairs if _plain(pair.partition("=")[0]) not in _QUERY_KEYS]
     stripped = path + ("?" + "&".join(kept) if kept else "")
     own = ClientCredential(tuple(found)) if found else None
-    return tuple(rest), (stripped if pairs != kept else target), own
+    return tuple(others), (stripped if pairs != kept else target), own
 
 
 def _plain(name: str) -> str:

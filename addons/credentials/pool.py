@@ -14,9 +14,9 @@ from rewrite.credentials.rotation import (
     Attempted,
     Chosen,
     Credential,
+    CredentialRequest,
     PoolState,
     Unavailable,
-    Wish,
     account,
     choose,
     forgiven,
@@ -131,7 +131,7 @@ class Pool:
         """
         former, now = self._sessions.credential(provider, call.session), self._clock()
         state, scope = self._states[provider], scope_of(call)
-        wish = Wish(
+        request = CredentialRequest(
             scope,
             asked.prefer or former,
             insist=asked.insist,
@@ -141,7 +141,7 @@ class Pool:
             only_others=asked.only_others,
             fallback=fallback,
         )
-        match choose(state, wish, now):
+        match choose(state, request, now):
             case Chosen(credential=credential) as chosen:
                 state = probing(state, scope, now) if chosen.probe else state
                 self._states[provider] = taken(state, credential.name)
@@ -182,7 +182,7 @@ class Pool:
         return count
 
     def made(self, provider: str, answer_id: str, credential: str) -> None:
-        """An answer that a later call may go on from belongs to the account that made it."""
+        """An answer that a later call may name belongs to the account that made it."""
         self._sessions.served(provider, answer_id, credential)
 
     def account(self, provider: str) -> Lease | None:

@@ -1,4 +1,4 @@
-"""The record of calls: one line on the log, plain data in the flow, words for a reader of mitmweb.
+"""The record of calls: one line on the log, plain data in the flow, a comment for a reader of mitmweb.
 
 This is the one place where records are written, and the one where they are redacted.
 """
@@ -31,7 +31,7 @@ KEY = "rotator"
 """Where a flow's record is in `flow.metadata`: small plain data, since it is copied and saved."""
 
 LAST_TURNS = 20
-"""How many turns of a WebSocket its flow's record tells of."""
+"""How many turns of a WebSocket stand in its flow's record."""
 
 BETWEEN_TURNS = "\n\n"
 
@@ -73,7 +73,7 @@ class Journal:
     """Writes records; `redactor` sees every text of them."""
 
     def __init__(self, redactor: Redactor, updated: Callable[[Flow], None] = lambda _: None) -> None:
-        """`updated` has a flow shown anew that has not ended."""
+        """`updated` shows a flow again that has not ended."""
         self._redactor, self._updated = redactor, updated
         self._tally = Tally()
 
@@ -83,7 +83,7 @@ class Journal:
 
     def end(self, record: Record, summary: Summary) -> None:
         """The call is over: its line, and its record in the flow."""
-        summary = _told_apart(record.flow, summary)
+        summary = _killed_by_user(record.flow, summary)
         flow = record.flow
         kept = self._redactor.lines(_record(record, summary))
         flow.metadata[KEY] = {**record_of(flow), **kept}
@@ -114,11 +114,11 @@ class Journal:
         self._meanwhile(record, f"is asked again after {seconds:.0f} s: {why}")
 
     def _meanwhile(self, record: Record, what: str) -> None:
-        call, told = record.call, self._redactor.line(what)
-        record.flow.comment = told
+        call, message = record.call, self._redactor.line(what)
+        record.flow.comment = message
         self._updated(record.flow)
         named = self._redactor.line(call.model or call.operation.value, LONGEST_NAME)
-        log.info("call=%s provider=%s model=%s: %s", call.id, record.provider, named, told)
+        log.info("call=%s provider=%s model=%s: %s", call.id, record.provider, named, message)
 
     def turn(self, flow: http.HTTPFlow, turn: http.HTTPFlow) -> None:
         """A turn of the WebSocket of `flow` is over, whose record is in `turn`: the last ones stay."""
@@ -203,7 +203,7 @@ class WhileOpen(logging.Filter):
         return not self._running.event_loop.is_closed()
 
 
-def _told_apart(flow: http.HTTPFlow, summary: Summary) -> Summary:
+def _killed_by_user(flow: http.HTTPFlow, summary: Summary) -> Summary:
     """A call ends in the same way when its client leaves and when the user kills its flow."""
     if summary.end != "abandoned" or flow.error is None or flow.error.msg != Error.KILLED_MESSAGE:
         return summary
@@ -255,20 +255,20 @@ def _record(record: Record, summary: Summary) -> dict[str, object]:
 
 
 def _routed(record: Record, summary: Summary) -> dict[str, object]:
-    """What there is to tell only where a call went elsewhere, or in another form, than its client asked."""
-    told: dict[str, object] = {}
+    """What is recorded only where a call went elsewhere, or in another form, than its client asked."""
+    found: dict[str, object] = {}
     if record.refused:
-        told["refused"] = dict(record.refused)
+        found["refused"] = dict(record.refused)
     if record.targets:
         target = record.targets[summary.route]
         asked = target.provider.name, target.protocol.name
         if asked != (record.provider, record.call.protocol):
-            told["target"] = f"{target.label} {target.protocol.name}"
+            found["target"] = f"{target.label} {target.protocol.name}"
         if target.losses:
-            told["losses"] = [f"{loss.field}: {loss.why}" for loss in target.losses]
+            found["losses"] = [f"{loss.field}: {loss.why}" for loss in target.losses]
         if dropped := target.dropped(record.call.headers):
-            told["headers_dropped"] = dropped
-    return told
+            found["headers_dropped"] = dropped
+    return found
 
 
 def _served(one: Ended, record: Record) -> str:
@@ -289,11 +289,11 @@ def _attempt(one: Ended, record: Record, began: float) -> dict[str, object]:
 
 def _line(record: Mapping[str, Any]) -> str:
     """logfmt: `key=value` pairs, values with spaces in quotes."""
-    shown = {key: record.get(key) for key in _LINE_KEYS}
-    shown["lost"] = ",".join(loss.partition(":")[0] for loss in record.get("losses", ()))
-    shown["passed_over"] = "; ".join(f"{label}: {why}" for label, why in record.get("refused", {}).items())
-    shown["attempts"] = " ".join(_named(one) for one in record["attempts"])
-    return " ".join(f"{key}={_shown(value)}" for key, value in shown.items() if value not in (None, ""))
+    fields = {key: record.get(key) for key in _LINE_KEYS}
+    fields["lost"] = ",".join(loss.partition(":")[0] for loss in record.get("losses", ()))
+    fields["passed_over"] = "; ".join(f"{label}: {why}" for label, why in record.get("refused", {}).items())
+    fields["attempts"] = " ".join(_named(one) for one in record["attempts"])
+    return " ".join(f"{key}={_logfmt(value)}" for key, value in fields.items() if value not in (None, ""))
 
 
 def _named(attempt: Mapping[str, str]) -> str:
@@ -318,7 +318,7 @@ _LINE_KEYS = (
 )
 
 
-def _shown(value: object) -> str:
+def _logfmt(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     text = str(value).replace('"', "'")
@@ -340,11 +340,11 @@ def _sentences(record: Record, summary: Summary) -> Iterator[str]:
     if summary.estimated:
         yield "the output token count of the closing frame is an estimate"
     if record.targets:
-        yield from _untold(record.targets[summary.route], record.call.headers)
+        yield from _lost(record.targets[summary.route], record.call.headers)
 
 
-def _untold(target: Target, sent: Headers) -> Iterator[str]:
+def _lost(target: Target, sent: Headers) -> Iterator[str]:
     for loss in target.losses:
-        yield f"not told to {target.label}: {loss.field}: {loss.why}"
+        yield f"not sent to {target.label}: {loss.field}: {loss.why}"
     if dropped := target.dropped(sent):
         yield f"headers not sent to {target.label}: {', '.join(dropped)}"

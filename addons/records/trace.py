@@ -35,12 +35,12 @@ _STAMP = "%Y%m%dT%H%M%S.%fZ"
 
 
 class Traces:
-    """Writes them; `redactor` sees every text. A folder that cannot be written to is told of once."""
+    """Writes them; `redactor` sees every text. A folder that cannot be written to is reported once."""
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
         self._folder: Path | None = None
-        self._told: set[Path] = set()
+        self._reported: set[Path] = set()
 
     def configure(self, folder: Path | None) -> None:
         """From now on into `folder`; None: no more."""
@@ -53,15 +53,15 @@ class Traces:
         self._redactor.learn(secrets)
         now = datetime.now(UTC)
         name = f"{now.strftime(_STAMP)}-{record.call.id}.json"
-        told = self._redactor.cleaned(dict(_trace(record, summary, now)))
+        trace = self._redactor.cleaned(dict(_trace(record, summary, now)))
         try:
-            _write(self._folder, name, json.dumps(told, indent=1, ensure_ascii=False).encode())
+            _write(self._folder, name, json.dumps(trace, indent=1, ensure_ascii=False).encode())
         except OSError as error:
             self._warn(self._folder, error)
 
     def _warn(self, folder: Path, error: OSError) -> None:
-        if folder not in self._told:
-            self._told.add(folder)
+        if folder not in self._reported:
+            self._reported.add(folder)
             log.warning(
                 "trace.directory: %s: cannot be written (%s): calls go on without", folder, error.strerror
             )

@@ -15,7 +15,7 @@ _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 class NotOurs(Exception):
-    """A file that is not read. `reason` goes on from its name; `remedy` wants its name as the object."""
+    """A file that is not read. In a sentence `reason` follows its name, and `remedy` comes before it."""
 
     def __init__(self, reason: str, remedy: str) -> None:
         super().__init__(f"{reason}: {remedy} it")

@@ -167,7 +167,7 @@ class Blackout:
         return kept
 
     def finds(self, data: bytes) -> bool:
-        """Whether a secret stands in the stream that `data` goes on with; for one that is only looked at."""
+        """Whether a secret stands in the stream that `data` continues; for one that is only looked at."""
         seen = self._kept + data
         self._kept = seen[max(0, len(seen) - self._longest) :]
         return any(form in seen for form in self._forms)

@@ -1,6 +1,6 @@
 """What is known of a provider: where it is, what it speaks, how it takes a key, what its words mean.
 
-Beside that, what is known of its models: whether they think, how they are told to, how much they can say.
+Beside that, what is known of its models: whether they think, how a request says so, how much they can say.
 
 Facts are data: `provider` reads them from a mapping, which `layered` lays over more general ones. The
 built-in ones are in `provider_data/`, one TOML file each over `_common.toml`.
@@ -49,7 +49,7 @@ class WebSocket(StrEnum):
 
 
 class Thinking(StrEnum):
-    """How a request tells a model how much to think.
+    """How a request says how much a model is to think.
 
     EFFORT is what its protocol calls so: `reasoning_effort` in a chat, `reasoning.effort` in Responses,
     adaptive thinking with `output_config.effort` in Messages, `thinkingLevel` for Gemini.
@@ -64,22 +64,22 @@ class Thinking(StrEnum):
 
 
 _TLS_PORT = 443
-_TELLING = 3
+_SHORTEST = 3
 """Characters of a model's name that say whose it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What holds for models whose lower-case name matches the glob `match`; None: this says nothing of it.
-
-    `reasoning`: whether they think before they speak. `max_output`: the most tokens that one answer can
-    have. `thinking`: how they are told how much to think.
-    """
+    """What is known of some models. None: these facts do not say."""
 
     match: str
+    """A glob (fnmatchcase) over the model's name in lower case."""
     reasoning: bool | None = None
+    """Whether they think before they speak."""
     max_output: int | None = None
+    """The most tokens that one answer can have."""
     thinking: Thinking | None = None
+    """How a request says how much they are to think."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,18 +194,18 @@ def other_owner(providers: Iterable[Provider], asked: Provider, glob: str) -> st
     """The name of the provider that has most models of the name `glob`, where `asked`, as far as its facts
     go, has none; "" where that is not known."""
     beginning = _beginning(glob)
-    if len(beginning) < _TELLING or not asked.models or _models_of(asked, beginning, 0):
+    if len(beginning) < _SHORTEST or not asked.models or _models_of(asked, beginning, 0):
         return ""
-    found = [(each, _models_of(each, beginning, _TELLING)) for each in providers if each.origin]
+    found = [(each, _models_of(each, beginning, _SHORTEST)) for each in providers if each.origin]
     owner, models = max(found, key=lambda each: each[1], default=(asked, 0))
     return owner.name if models else ""
 
 
-def _models_of(provider: Provider, beginning: str, telling: int) -> int:
-    """How many facts are about such models, of those that say at least `telling` characters of a name."""
+def _models_of(provider: Provider, beginning: str, shortest: int) -> int:
+    """How many facts are about such models, of those that say at least `shortest` characters of a name."""
     known = [_beginning(row.match) for row in provider.models]
-    told = [each for each in known if len(each) >= telling]
-    return sum(each.startswith(beginning) or beginning.startswith(each) for each in told)
+    long_enough = [each for each in known if len(each) >= shortest]
+    return sum(each.startswith(beginning) or beginning.startswith(each) for each in long_enough)
 
 
 def _beginning(glob: str) -> str:

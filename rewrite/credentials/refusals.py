@@ -62,7 +62,7 @@ def answer_of(refused: Refused, protocol: str) -> WireResponse | Fault:
 
 
 def _noted(body: bytes, note: str) -> bytes:
-    """`body` with `note` behind its message; as it is where it has none that is known."""
+    """`body` with `note` after its message; as it is where it has none that is known."""
     whole = load_object(body) or {}
     error = object_at(whole, "error")
     if isinstance(error.get("message"), str):

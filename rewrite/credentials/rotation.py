@@ -143,7 +143,7 @@ class PoolState:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class CredentialRequest:
     """What an attempt wants of a pool. Credentials are named."""
 
     scope: str = ""
@@ -199,30 +199,30 @@ def serving_order(credentials: tuple[Credential, ...]) -> tuple[Credential, ...]
     return tuple(sorted(credentials, key=lambda credential: credential.priority))
 
 
-def choose(pool: PoolState, wish: Wish, now: float) -> Chosen | Unavailable:
-    """The credential that serves `wish`, or how long there is none."""
-    health = pool.health.get(wish.scope)
-    if health and wish.fallback and (away := health.wait(now)):
+def choose(pool: PoolState, request: CredentialRequest, now: float) -> Chosen | Unavailable:
+    """The credential that serves `request`, or for how long none may."""
+    health = pool.health.get(request.scope)
+    if health and request.fallback and (away := health.wait(now)):
         return Unavailable(away, paused=True)
     probe = health is not None and health.wants_probe(now)
-    usable = [c for c in pool.credentials if c.name not in wish.refused]
-    if wish.insist:
-        preferred = _preferred(usable, wish)
+    usable = [c for c in pool.credentials if c.name not in request.refused]
+    if request.insist:
+        preferred = _preferred(usable, request)
         return Chosen(preferred, probe=probe) if preferred else Unavailable(None)
-    waits = {c: max(0.0, pool.state(c.name).free_at(wish.scope) - now) for c in usable}
-    candidates = _candidates([c for c in usable if not waits[c] and c.name not in wish.resting], wish)
+    waits = {c: max(0.0, pool.state(c.name).free_at(request.scope) - now) for c in usable}
+    candidates = _candidates([c for c in usable if not waits[c] and c.name not in request.resting], request)
     if not candidates:
-        refused, keys = _refused(pool, wish.scope, now), _why(pool, wish.scope, now)
+        refused, keys = _refused(pool, request.scope, now), _why(pool, request.scope, now)
         return Unavailable(min(waits.values(), default=None), refused=refused, keys=keys)
-    last = [c for c in candidates if pool.state(c.name).is_last(wish.scope, now)]
+    last = [c for c in candidates if pool.state(c.name).is_last(request.scope, now)]
     steady = [c for c in candidates if c not in last] or candidates
-    found = _preferred(steady, wish) or _next_in_turn(pool, steady)
+    found = _preferred(steady, request) or _next_in_turn(pool, steady)
     return Chosen(found, tuple(c.name for c in last if c is not found), probe)
 
 
-def _candidates(free: list[Credential], wish: Wish) -> list[Credential]:
-    others = [c for c in free if c.name not in wish.avoid]
-    return others if others or wish.only_others else free
+def _candidates(free: list[Credential], request: CredentialRequest) -> list[Credential]:
+    others = [c for c in free if c.name not in request.avoid]
+    return others if others or request.only_others else free
 
 
 def _refused(pool: PoolState, scope: str, now: float) -> Refused | None:
@@ -243,14 +243,14 @@ def _why(pool: PoolState, scope: str, now: float) -> tuple[str, ...]:
     return (*shown, f"and {more} more") if more else tuple(shown)
 
 
-def _preferred(candidates: list[Credential], wish: Wish) -> Credential | None:
-    if wish.prefer in wish.avoid:
+def _preferred(candidates: list[Credential], request: CredentialRequest) -> Credential | None:
+    if request.prefer in request.avoid:
         return None
-    return next((c for c in candidates if c.name == wish.prefer), None)
+    return next((c for c in candidates if c.name == request.prefer), None)
 
 
 def _next_in_turn(pool: PoolState, free: list[Credential]) -> Credential:
-    """Sequential: the first, which keeps prompt caches warm. Round robin: the one behind the last, among
+    """Sequential: the first, which keeps prompt caches warm. Round robin: the one after the last, among
     those of the same priority."""
     if pool.rotation is not Rotation.ROUND_ROBIN:
         return free[0]
@@ -309,7 +309,7 @@ def _settled(pool: PoolState, one: Attempted, outcome: Outcome, now: float) -> P
     match outcome:
         case Completed():
             return pool.with_state(one.name, _served(state, one.scope, now))
-        case Rejected(kind=kind) if kind in _COOLING:
+        case Rejected(kind=kind) if kind in _WITH_COOLDOWN:
             return pool.with_state(one.name, _cooled(pool, _counted(state, outcome, now), one, outcome, now))
         case _:
             return pool
@@ -363,11 +363,11 @@ def _beside(name: str, state: CredentialState, one: Attempted, now: float) -> Cr
 
 
 def _lacks_model(said: Refusal, now: float) -> bool:
-    """The credential said lately that it does not know a model, and is not cooling for it."""
+    """The credential said lately that it does not know a model, and has no cooldown for it."""
     return said.kind is Kind.MODEL and said.until <= now <= said.at + MEMORY
 
 
-_COOLING = NOT_AGAIN | {Kind.RATE}
+_WITH_COOLDOWN = NOT_AGAIN | {Kind.RATE}
 
 
 def _served(state: CredentialState, scope: str, now: float) -> CredentialState:
@@ -415,7 +415,7 @@ def _recent(cooldowns: Mapping[str, Cooldown], now: float) -> dict[str, Cooldown
 
 
 def _cooldown(state: CredentialState, outcome: Rejected, scope: str, now: float) -> tuple[str, float]:
-    """What cools (WHOLE, or the scope) and until when."""
+    """What has the cooldown (WHOLE, or the scope), and until when."""
     match outcome.kind:
         case Kind.AUTH:
             return WHOLE, state.auth_until
@@ -424,7 +424,7 @@ def _cooldown(state: CredentialState, outcome: Rejected, scope: str, now: float)
         case Kind.FORBIDDEN:
             return scope, now + FORBIDDEN_COOLDOWN
         case Kind.MODEL:
-            return scope, now  # it cools once another credential serves the model
+            return scope, now  # a cooldown begins once another credential serves the model
         case _:
             stated = RATE_COOLDOWN if outcome.retry_after is None else outcome.retry_after
             return scope, now + min(max(stated, RATE_SHORTEST), RATE_LONGEST)

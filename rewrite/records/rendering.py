@@ -1,4 +1,4 @@
-"""What a call's trace tells of its attempts and of its answer, as plain data for JSON.
+"""A call's attempts and its answer, rendered for its trace as plain data for JSON.
 
 What others wrote is a `Body`: whoever writes the trace takes the secrets out of it before it is cut.
 """
@@ -96,12 +96,12 @@ def rendered_attempts(summary: Summary, targets: Sequence[Asked]) -> Iterator[Ma
 
 
 def _body_of(one: Ended, asked: Asked, known: set[int]) -> Body | None:
-    """`known`: the targets whose body was told, to which this one is added."""
+    """`known`: the targets whose body is rendered already, to which this one is added."""
     if one.instead is not None:
         return Body(dump(one.instead.body))
-    told = one.route in known or asked.body is None
+    again = one.route in known
     known.add(one.route)
-    return None if told or asked.body is None else Body(asked.body)
+    return None if again or asked.body is None else Body(asked.body)
 
 
 def _came_of(one: Ended, began: float) -> Mapping[str, object]:
@@ -150,7 +150,7 @@ def rendered_answer(summary: Summary) -> Mapping[str, object]:
 
 
 def _blocks(progress: Progress) -> Iterator[Mapping[str, object]]:
-    """`torn`: an upstream that began anew left it open."""
+    """`torn`: an upstream that began again left it open."""
     yield from ({**_block(block), "torn": True} for block in progress.torn)
     yield from (_block(progress.blocks[place]) for place in sorted(progress.blocks))
 

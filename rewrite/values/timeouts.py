@@ -176,12 +176,12 @@ def timing(
     slow = call.reasoning is not Reasoning.OFF and (call.reasoning is Reasoning.ON or reasons is not False)
     bonus = min(call.text_bytes * SECONDS_PER_TEXT_BYTE, LONGEST_TEXT_BONUS)
     waits = patience(call, known_patience)
-    lively = slow or call.hosted
+    may_be_silent = slow or call.hosted
 
     def or_slow(name: str, seconds: float, *, may: bool) -> float:
         return timeouts.slow_start if may and name not in timeouts.exact else seconds
 
-    stall = or_slow("stall", timeouts.stall, may=lively)
+    stall = or_slow("stall", timeouts.stall, may=may_be_silent)
     first_token = or_slow("first_token", timeouts.first_token, may=slow)
     first_event = or_slow("first_event", timeouts.first_event, may=slow and not lifecycle)
     return Timing(
@@ -192,7 +192,7 @@ def timing(
         stall=min(stall, waits) if timeouts.stall else 0.0,
         response=min(timeouts.response, waits) if timeouts.response else 0.0,
         patience=waits,
-        any_byte_is_life=lively,
+        any_byte_is_life=may_be_silent,
         heartbeat=min(timeouts.heartbeat, waits / 2) if timeouts.heartbeat else 0.0,
         min_throughput=timeouts.min_throughput,
         throughput_window=timeouts.throughput_window,

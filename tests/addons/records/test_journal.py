@@ -215,8 +215,8 @@ def test_a_call_that_went_elsewhere_says_where_and_what_was_lost(
         "attempt 2 at anthropic/claude with two: completed after 2.00 s",
         "completed",
         "first token after 0.50 s",
-        "not told to anthropic/claude: seed: has no such field there",
-        "not told to anthropic/claude: logit_bias: neither",
+        "not sent to anthropic/claude: seed: has no such field there",
+        "not sent to anthropic/claude: logit_bias: neither",
         "headers not sent to anthropic/claude: openai-organization, x-stainless-os",
     ]
 

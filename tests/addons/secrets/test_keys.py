@@ -58,7 +58,7 @@ def test_a_command_is_run_without_a_shell(tmp_path: Path) -> None:
             "literal:Zq7",
             "a literal secret in the file is refused: write env:NAME, file:PATH or cmd:COMMAND",
         ),
-        ("env:", "nothing stands behind the colon: write env:NAME, file:PATH or cmd:COMMAND"),
+        ("env:", "nothing stands after the colon: write env:NAME, file:PATH or cmd:COMMAND"),
         ("env:ABSENT", "environment variable ABSENT is not set: set it, or take this credential out"),
         ("env:sk-ant-Zq7", "the environment variable is not set: set it, or take this credential out"),
         ("env:EMPTY", "environment variable EMPTY is empty: put the key there"),

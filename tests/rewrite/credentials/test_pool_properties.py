@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rewrite.credentials import rotation as pools
-from rewrite.credentials.rotation import AUTH_LONGEST, Attempted, Chosen, Credential, PoolState, Wish
+from rewrite.credentials.rotation import (
+    AUTH_LONGEST,
+    Attempted,
+    Chosen,
+    Credential,
+    CredentialRequest,
+    PoolState,
+)
 from rewrite.exchange.exchange import Exchange
 from rewrite.values.events import (
     Acquire,
@@ -117,7 +124,7 @@ class House:
         return []
 
     def acquired(self, asked: Acquire) -> Event:
-        wish = Wish(
+        wish = CredentialRequest(
             "m",
             asked.prefer,
             insist=asked.insist,
@@ -182,18 +189,18 @@ def test_whatever_came_of_calls_a_key_serves_again_once_the_stated_wait_is_over(
     pool, now = PoolState(tuple(Credential(name, "vendor") for name in "abcd"[:keys])), 0.0
     for scope, outcome, witness, seconds, fallback in steps:
         now += seconds
-        found = pools.choose(pool, Wish(scope, fallback=fallback), now)
+        found = pools.choose(pool, CredentialRequest(scope, fallback=fallback), now)
         if isinstance(found, Chosen):
             name = found.credential.name
             pool = pools.probing(pool, scope, now) if found.probe else pool
             attempted = Attempted(name, scope, witness, probe=found.probe)
             pool = pools.settle(pools.taken(pool, name), attempted, outcome, now)
         else:
-            is_over_after_its_wait(pool, Wish(scope, fallback=fallback), now)
+            is_over_after_its_wait(pool, CredentialRequest(scope, fallback=fallback), now)
     assert not any(state.in_flight for state in pool.states.values())
 
 
-def is_over_after_its_wait(pool: PoolState, wish: Wish, now: float) -> None:
+def is_over_after_its_wait(pool: PoolState, wish: CredentialRequest, now: float) -> None:
     found = pools.choose(pool, wish, now)
     assert isinstance(found, pools.Unavailable)
     assert wish.fallback or not found.paused

@@ -15,9 +15,9 @@ from rewrite.credentials.rotation import (
     Attempted,
     Chosen,
     Credential,
+    CredentialRequest,
     PoolState,
     Unavailable,
-    Wish,
     account,
     choose,
     forgiven,
@@ -40,7 +40,7 @@ from rewrite.values.outcome import (
 )
 from rewrite.values.timer import Timer
 
-M = Wish("m")
+M = CredentialRequest("m")
 CALL = Call("call", "openai_chat", Operation.GENERATE, "m", True, ())
 DOWN = Rejected(400, Kind.SERVER)
 NO_CONNECTION = Unreachable("no route", connected=False)
@@ -69,7 +69,7 @@ def after(
     return reduce(one, enumerate(events), state)
 
 
-def chosen(state: PoolState, wish: Wish = M, now: float = 0.0) -> str:
+def chosen(state: PoolState, wish: CredentialRequest = M, now: float = 0.0) -> str:
     found = choose(state, wish, now)
     assert isinstance(found, Chosen), found
     return found.credential.name
@@ -121,41 +121,43 @@ def test_round_robin_leaves_the_spare_alone_until_it_is_needed() -> None:
 
 
 def test_a_preferred_one_serves_if_it_is_free() -> None:
-    assert chosen(pool("a", "b"), Wish("m", prefer="b")) == "b"
+    assert chosen(pool("a", "b"), CredentialRequest("m", prefer="b")) == "b"
     cooled = after(pool("a", "b"), (0.0, "b", rejected(Kind.RATE)))
-    assert chosen(cooled, Wish("m", prefer="b")) == "a"
-    assert chosen(pool("a", "b"), Wish("m", prefer="gone")) == "a"
+    assert chosen(cooled, CredentialRequest("m", prefer="b")) == "a"
+    assert chosen(pool("a", "b"), CredentialRequest("m", prefer="gone")) == "a"
 
 
 def test_one_that_is_insisted_on_serves_though_it_cools() -> None:
     cooled = after(pool("a", "b"), (0.0, "b", rejected(Kind.RATE)))
-    assert chosen(cooled, Wish("m", prefer="b", insist=True)) == "b"
+    assert chosen(cooled, CredentialRequest("m", prefer="b", insist=True)) == "b"
 
 
 def test_one_that_is_insisted_on_serves_or_none_does() -> None:
-    assert choose(pool("a", "b"), Wish("m", prefer="gone", insist=True), 0.0) == Unavailable(None)
-    refused = Wish("m", prefer="a", insist=True, refused=frozenset("a"))
+    assert choose(pool("a", "b"), CredentialRequest("m", prefer="gone", insist=True), 0.0) == Unavailable(
+        None
+    )
+    refused = CredentialRequest("m", prefer="a", insist=True, refused=frozenset("a"))
     assert choose(pool("a", "b"), refused, 0.0) == Unavailable(None)
 
 
 def test_one_that_refused_the_call_never_serves_it_and_is_not_waited_for() -> None:
-    assert chosen(pool("a", "b"), Wish("m", prefer="a", refused=frozenset("a"))) == "b"
-    assert choose(pool("a"), Wish("m", refused=frozenset("a")), 0.0) == Unavailable(None)
+    assert chosen(pool("a", "b"), CredentialRequest("m", prefer="a", refused=frozenset("a"))) == "b"
+    assert choose(pool("a"), CredentialRequest("m", refused=frozenset("a")), 0.0) == Unavailable(None)
     cooled = after(pool("a", "b"), (0.0, "b", rejected(Kind.RATE, 9.0)))
-    assert choose(cooled, Wish("m", refused=frozenset("a")), 0.0) == Unavailable(9.0)
+    assert choose(cooled, CredentialRequest("m", refused=frozenset("a")), 0.0) == Unavailable(9.0)
 
 
 def test_one_that_rests_is_waited_for() -> None:
-    assert chosen(pool("a", "b"), Wish("m", prefer="a", resting=frozenset("a"))) == "b"
+    assert chosen(pool("a", "b"), CredentialRequest("m", prefer="a", resting=frozenset("a"))) == "b"
     cooled = after(pool("a"), (0.0, "a", rejected(Kind.RATE, 9.0)))
-    assert choose(cooled, Wish("m", resting=frozenset("a")), 4.0) == Unavailable(5.0)
-    assert choose(cooled, Wish("m", resting=frozenset("a")), 20.0) == Unavailable(0.0)
+    assert choose(cooled, CredentialRequest("m", resting=frozenset("a")), 4.0) == Unavailable(5.0)
+    assert choose(cooled, CredentialRequest("m", resting=frozenset("a")), 20.0) == Unavailable(0.0)
 
 
 def test_avoided_ones_serve_only_if_no_other_does() -> None:
-    assert chosen(pool("a", "b"), Wish("m", avoid=frozenset("a"))) == "b"
-    assert chosen(pool("a"), Wish("m", avoid=frozenset("a"))) == "a"
-    assert chosen(pool("a", "b"), Wish("m", prefer="a", avoid=frozenset("a"))) == "b"
+    assert chosen(pool("a", "b"), CredentialRequest("m", avoid=frozenset("a"))) == "b"
+    assert chosen(pool("a"), CredentialRequest("m", avoid=frozenset("a"))) == "a"
+    assert chosen(pool("a", "b"), CredentialRequest("m", prefer="a", avoid=frozenset("a"))) == "b"
 
 
 def test_the_account_is_always_the_same() -> None:
@@ -191,7 +193,7 @@ def test_how_long_a_rejection_cools_what(outcome: Rejected, seconds: float, whol
     assert chosen(state, M, 10.0) == "b"
     assert chosen(state, M, 9.9 + seconds) == "b"
     assert chosen(state, M, 10.0 + seconds) == "a"
-    assert chosen(state, Wish("other"), 10.0) == ("b" if whole else "a")
+    assert chosen(state, CredentialRequest("other"), 10.0) == ("b" if whole else "a")
 
 
 @pytest.mark.parametrize(
@@ -211,15 +213,15 @@ def test_no_model_is_named_like_anything_else(model: str) -> None:
 def test_a_call_without_a_model_cools_its_own_operation_alone(kind: Kind) -> None:
     listing = scope_of(replace(CALL, operation=Operation.MODELS, model=None))
     cooled = after(pool("a", "b"), (0.0, "a", rejected(kind)), model=listing)
-    assert chosen(cooled, Wish(listing)) == "b"
-    assert chosen(cooled, Wish(scope_of(CALL))) == "a"
+    assert chosen(cooled, CredentialRequest(listing)) == "b"
+    assert chosen(cooled, CredentialRequest(scope_of(CALL))) == "a"
 
 
 @pytest.mark.parametrize("kind", [Kind.AUTH, Kind.QUOTA])
 def test_a_call_without_a_model_can_still_cool_the_whole_key(kind: Kind) -> None:
     listing = scope_of(replace(CALL, operation=Operation.MODELS, model=None))
     cooled = after(pool("a", "b"), (0.0, "a", rejected(kind)), model=listing)
-    assert chosen(cooled, Wish(scope_of(CALL))) == "b"
+    assert chosen(cooled, CredentialRequest(scope_of(CALL))) == "b"
 
 
 def test_a_longer_cooldown_is_never_shortened() -> None:
@@ -287,13 +289,13 @@ def test_when_each_key_is_refused_the_last_refusal_is_given() -> None:
     assert found.refused is not None
     said = found.refused.refusal
     assert (said.credential, said.status, found.refused.wait) == ("vendor/b", 403, 299.0)
-    assert chosen(state, Wish("other"), 2.0) == "b"
+    assert chosen(state, CredentialRequest("other"), 2.0) == "b"
 
 
 @pytest.mark.parametrize("other", [rejected(Kind.RATE, 900.0), Completed()], ids=["rated", "free"])
 def test_while_a_key_is_merely_rate_limited_or_free_no_refusal_is_given(other: Outcome) -> None:
     state = after(pool("a", "b"), (0.0, "a", WHO), (1.0, "b", other))
-    found = choose(state, Wish("m", refused=frozenset("b")), 2.0)
+    found = choose(state, CredentialRequest("m", refused=frozenset("b")), 2.0)
     assert isinstance(found, Unavailable)
     assert found.refused is None
 
@@ -328,7 +330,7 @@ def test_the_cooldowns_of_a_key_are_bounded_and_pruned() -> None:
     for number in range(3 * MOST_SCOPES):
         state = after(state, (number / 1000, "a", rejected(Kind.RATE, 30.0)), model=f"m{number}")
     assert len(state.state("a").cooldowns) == MOST_SCOPES
-    assert choose(state, Wish(f"m{3 * MOST_SCOPES - 1}"), 1.0) != Chosen(state.credentials[0])
+    assert choose(state, CredentialRequest(f"m{3 * MOST_SCOPES - 1}"), 1.0) != Chosen(state.credentials[0])
     assert len(after(state, (100.0, "a", rejected(Kind.RATE))).state("a").cooldowns) == 1
 
 
@@ -344,7 +346,7 @@ def test_an_unknown_model_rests_no_key_while_none_serves_it() -> None:
 
 def test_once_another_key_serves_it_a_key_rests_for_the_model_that_it_does_not_know() -> None:
     state = after(pool("a", "b"), (0.0, "a", UNKNOWN), (0.1, "b", Completed()))
-    assert [chosen(state, wish, 3600.0) for wish in (M, Wish("other"))] == ["b", "a"]
+    assert [chosen(state, wish, 3600.0) for wish in (M, CredentialRequest("other"))] == ["b", "a"]
     assert chosen(state, M, 3600.1) == "a"
 
 
@@ -383,10 +385,10 @@ def test_a_key_that_fails_three_times_in_a_row_while_others_serve_is_asked_last_
 ) -> None:
     state = after(failing(times=2), (0.3, "a", outcome))
     assert choose(state, M, 0.3) == Chosen(state.credentials[1], ("a",))
-    assert chosen(state, Wish("m", prefer="a"), 0.3) == "b"
-    assert chosen(state, Wish("m", avoid=frozenset("bc"), only_others=True), 0.3) == "a"
-    assert chosen(state, Wish("m", prefer="a", insist=True), 0.3) == "a"
-    assert chosen(state, M, 60.3) == chosen(state, Wish("other"), 0.3) == "a"
+    assert chosen(state, CredentialRequest("m", prefer="a"), 0.3) == "b"
+    assert chosen(state, CredentialRequest("m", avoid=frozenset("bc"), only_others=True), 0.3) == "a"
+    assert chosen(state, CredentialRequest("m", prefer="a", insist=True), 0.3) == "a"
+    assert chosen(state, M, 60.3) == chosen(state, CredentialRequest("other"), 0.3) == "a"
 
 
 @pytest.mark.parametrize(
@@ -428,8 +430,8 @@ def test_streaks_are_bounded_and_pruned() -> None:
 # -- the pause of a provider ----------------------------------------------------------------------------
 
 
-WITH_FALLBACK = Wish("m", fallback=True)
-ELSEWHERE = Wish("other", fallback=True)
+WITH_FALLBACK = CredentialRequest("m", fallback=True)
+ELSEWHERE = CredentialRequest("other", fallback=True)
 
 
 def suspected(*events: tuple[float, str, Outcome]) -> PoolState:
