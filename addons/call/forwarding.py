@@ -51,7 +51,7 @@ class Forwarder:
     def _unanswered(self, flow: http.HTTPFlow, intercepted: Intercepted, message: str) -> Responder:
         """The provider gave no answer to what passed through. Nothing says that it may not be asked again."""
         text = f"{intercepted.provider.name} gave no answer: {message}"
-        self._journal.begin(flow, {"end": "rejected", "words": text, "status": 502})
+        self._journal.begin(flow, {"end": "rejected", "detail": text, "status": 502})
         line = f"{flow.request.method} {flow.request.path.partition('?')[0]}: {text}"
         self._journal.notice(Notice(line, warning=True))
         return answer_with(error_response(intercepted, Fault(502, "unreachable", text)))

@@ -38,7 +38,7 @@ BETWEEN_TURNS = "\n\n"
 log = logging.getLogger("rotator")
 _MARKERS = {
     "refused": ":no_entry:",
-    "repaired": ":scissors:",
+    "truncated": ":scissors:",
     "failed": ":scissors:",
     "rejected": ":no_entry:",
     "error": ":warning:",
@@ -57,7 +57,7 @@ class Record:
     """The name of the provider that the client called."""
     targets: Sequence[Target]
     """Those that can be asked, in order."""
-    refused: Mapping[str, str] = field(default_factory=dict)
+    skipped: Mapping[str, str] = field(default_factory=dict)
     """By target, why it cannot be asked."""
     rule: Rule | None = None
     """The route that fits it."""
@@ -241,8 +241,8 @@ def _record(record: Record, summary: Summary) -> dict[str, object]:
         "model": call.model,
         "stream": call.stream,
         "end": summary.end,
-        "repaired": summary.end == "repaired",
-        "words": summary.words,
+        "truncated": summary.end == "truncated",
+        "detail": summary.words,
         "status": summary.status,
         "seconds": round(summary.seconds, 3),
         "first_token": None if summary.first_token is None else round(summary.first_token, 3),
@@ -257,8 +257,8 @@ def _record(record: Record, summary: Summary) -> dict[str, object]:
 def _routed(record: Record, summary: Summary) -> dict[str, object]:
     """What is recorded only where a call went elsewhere, or in another form, than its client asked."""
     found: dict[str, object] = {}
-    if record.refused:
-        found["refused"] = dict(record.refused)
+    if record.skipped:
+        found["skipped"] = dict(record.skipped)
     if record.targets:
         target = record.targets[summary.route]
         asked = target.provider.name, target.protocol.name
@@ -291,7 +291,7 @@ def _line(record: Mapping[str, Any]) -> str:
     """logfmt: `key=value` pairs, values with spaces in quotes."""
     fields = {key: record.get(key) for key in _LINE_KEYS}
     fields["lost"] = ",".join(loss.partition(":")[0] for loss in record.get("losses", ()))
-    fields["passed_over"] = "; ".join(f"{label}: {why}" for label, why in record.get("refused", {}).items())
+    fields["skipped"] = "; ".join(f"{label}: {why}" for label, why in record.get("skipped", {}).items())
     fields["attempts"] = " ".join(_named(one) for one in record["attempts"])
     return " ".join(f"{key}={_logfmt(value)}" for key, value in fields.items() if value not in (None, ""))
 
@@ -309,8 +309,8 @@ _LINE_KEYS = (
     "model",
     "status",
     "end",
-    "words",
-    "repaired",
+    "detail",
+    "truncated",
     "first_token",
     "seconds",
     "tokens_in",
@@ -326,7 +326,7 @@ def _logfmt(value: object) -> str:
 
 
 def _sentences(record: Record, summary: Summary) -> Iterator[str]:
-    for label, why in record.refused.items():
+    for label, why in record.skipped.items():
         yield f"{label} cannot be asked: {why}"
     for one in summary.attempts:
         at = one.at - summary.began

@@ -93,7 +93,7 @@ def _trace(record: Record, summary: Summary, now: datetime) -> Iterator[tuple[st
     if record.rule not in (None, Rule()):
         yield "rule", _rule(record.rule)
     yield "targets", [_target(target, record.call.headers) for target in record.targets]
-    yield "refused", dict(record.refused)
+    yield "skipped", dict(record.skipped)
     yield "attempts", list(rendered_attempts(summary, [_asked(each, request) for each in record.targets]))
     yield "answer", rendered_answer(_as_given(summary))
 

@@ -121,7 +121,7 @@ class Delivery:
             seconds=now - self.began,
             first_token=None if first_token is None else first_token - self.began,
             status=over.status,
-            estimated=over.end == "repaired" or went_on,
+            estimated=over.end == "truncated" or went_on,
             head=over.head,
             body=over.body,
         )

@@ -56,7 +56,7 @@ def _closed(decision: Repair | Fail, progress: Progress, outcome: Outcome) -> En
     match decision:
         case Repair():
             told = f"cut: {describe(outcome)}; ended with the protocol's length"
-            return Ending(outcome, "repaired", told, repair.closing(progress))
+            return Ending(outcome, "truncated", told, repair.closing(progress))
         case Fail(message=message):
             return Ending(outcome, "failed", f"{message}; ended with an error", repair.failing(message))
         case _:

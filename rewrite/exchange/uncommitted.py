@@ -50,4 +50,4 @@ def partial(current: Reading | None, outcome: Outcome, mode: OnTruncation) -> Wh
     if not current or not body:
         return None
     words, head = f"cut: {describe(outcome)}; ended with the protocol's length", current.head
-    return Whole(head, body, Over("repaired", words, head.status, head, body))
+    return Whole(head, body, Over("truncated", words, head.status, head, body))

@@ -43,7 +43,7 @@ _OUTPUTS: Mapping[str, str] = {
     "function_call": "function_call_output",
     "custom_tool_call": "custom_tool_call_output",
 }
-_ENDS = frozenset({"completed", "repaired"})
+_ENDS = frozenset({"completed", "truncated"})
 
 type Find = Callable[[str], "Stored | None"]
 """The response of an id, in one scope."""
@@ -105,7 +105,7 @@ def as_shown(progress: Progress, provider: str, end: str) -> Progress:
         place: replace(block, stop=_wrapped(block.stop, provider)) if block.stop else block
         for place, block in progress.blocks.items()
     }
-    if end == "repaired":
+    if end == "truncated":
         closing = repair.closing(progress)
         shown.fold(part for part in closing if not isinstance(part, BlockStop))
     return shown

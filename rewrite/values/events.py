@@ -21,7 +21,7 @@ class Summary:
     """What happened to a call.
 
     `end` in one word, `words` for a reader; `began` on the machine's clock, `seconds` and `first_token`
-    counted from it; `status` as sent to the client; `estimated`: the output count of a repaired answer is
+    counted from it; `status` as sent to the client; `estimated`: the output count of a truncated answer is
     ours, and in part that of one that was gone on with; `route`: the target that the call ended at, counted
     from 0; `head`: that of what the client got, None if nothing; `body`: the whole of an answer that no
     attempt was committed to.

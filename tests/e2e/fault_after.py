@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.e2e.fault_row import (
     CLIENT,
-    REPAIRED,
+    ENDED_WITH_LENGTH,
     Row,
     cut,
     cut_in_chunk,
@@ -25,10 +25,13 @@ _CUTS: dict[str, Callable[[Wire], Reply]] = {
 _CUT_TOOL: dict[str, Any] = {"text": "", "finish": (), "tool": '{"path": "/tmp/täs', "end": "failed"}
 _PARTIAL = "do not run the partial call"
 AFTER = (
-    *(Row(f"cut-{name}", reply(make), **REPAIRED) for name, make in _CUTS.items()),
-    *(Row(f"cut-{name}-tls", reply(make), tls=True, **REPAIRED) for name, make in _CUTS.items()),
-    Row("cut-no-alert-tls", reply(cut(Fin(close_notify=False))), tls=True, **REPAIRED),
-    *(Row(f"cut-{name}-repair", reply(make), mode="repair", **REPAIRED) for name, make in _CUTS.items()),
+    *(Row(f"cut-{name}", reply(make), **ENDED_WITH_LENGTH) for name, make in _CUTS.items()),
+    *(Row(f"cut-{name}-tls", reply(make), tls=True, **ENDED_WITH_LENGTH) for name, make in _CUTS.items()),
+    Row("cut-no-alert-tls", reply(cut(Fin(close_notify=False))), tls=True, **ENDED_WITH_LENGTH),
+    *(
+        Row(f"cut-{name}-repair", reply(make), mode="repair", **ENDED_WITH_LENGTH)
+        for name, make in _CUTS.items()
+    ),
     *(
         Row(
             f"cut-{name}-error",
@@ -41,8 +44,8 @@ AFTER = (
         )
         for name, make in _CUTS.items()
     ),
-    Row("cut-own-key", reply(cut(Reset())), CLIENT, pool=(), **REPAIRED),
-    Row("stall", reply(cut(Hang())), mode="hasty", hangs=True, **REPAIRED),
+    Row("cut-own-key", reply(cut(Reset())), CLIENT, pool=(), **ENDED_WITH_LENGTH),
+    Row("stall", reply(cut(Hang())), mode="hasty", hangs=True, **ENDED_WITH_LENGTH),
     Row(
         "error-behind-text",
         reply(lambda wire: streamed([*wire.cut(), wire.error_event("overloaded")])),
@@ -72,11 +75,11 @@ AFTER = (
         "cut-tool-repair",
         reply(cut_tool(End())),
         mode="repair",
-        **{**_CUT_TOOL, "finish": ("length",), "end": "repaired"},
+        **{**_CUT_TOOL, "finish": ("length",), "end": "truncated"},
     ),
     Row("tool", reply(lambda wire: streamed(wire.tool())), text="", finish=("tools",), tool="all"),
     *(
-        Row(f"held-tool-{name}", reply(cut_tool_behind_text(step)), mode="hold", **REPAIRED)
+        Row(f"held-tool-{name}", reply(cut_tool_behind_text(step)), mode="hold", **ENDED_WITH_LENGTH)
         for name, step in (("reset", Reset()), ("end", End()))
     ),
     Row("held-tool-alone", reply(cut_tool(Reset())), "one two", mode="hold"),

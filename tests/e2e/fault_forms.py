@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tests.e2e.fault_row import (
+    ENDED_WITH_LENGTH,
     LATER,
     REFUSED,
-    REPAIRED,
     UNTOUCHED,
     WHOLE,
     Row,
@@ -100,7 +100,7 @@ PROPER = (
         request={"stream": True, "n": 2},
         text=_BOTH_TEXTS,
         finish=("length", "stop"),
-        end="repaired",
+        end="truncated",
         wires=(CHAT,),
     ),
 )
@@ -135,11 +135,15 @@ WIRE_FORMS = (
         for name in ("gzip", "deflate", "br", "zstd")
     ),
     *(
-        Row(f"{name}-cut", reply(encoded(name, cut(Reset()))), **REPAIRED)
+        Row(f"{name}-cut", reply(encoded(name, cut(Reset()))), **ENDED_WITH_LENGTH)
         for name in ("gzip", "deflate", "br", "zstd")
     ),
     *(
-        Row(f"{name}-short", reply(encoded(name, cut(Fin()), framing=Framing.UNTIL_CLOSE)), **REPAIRED)
+        Row(
+            f"{name}-short",
+            reply(encoded(name, cut(Fin()), framing=Framing.UNTIL_CLOSE)),
+            **ENDED_WITH_LENGTH,
+        )
         for name in ("gzip", "deflate", "br", "zstd")
     ),
     *(

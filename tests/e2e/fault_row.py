@@ -52,7 +52,7 @@ class Row:
 REFUSED: dict[str, Any] = {"text": "", "finish": (), "end": "rejected"}
 """The client gets no answer."""
 
-REPAIRED: dict[str, Any] = {"text": CUT_TEXT, "finish": ("length",), "end": "repaired"}
+ENDED_WITH_LENGTH: dict[str, Any] = {"text": CUT_TEXT, "finish": ("length",), "end": "truncated"}
 """The client gets what there was, and an honest end."""
 
 ONCE = {"max_retries": 0}

@@ -139,7 +139,7 @@ def test_a_rotation_is_on_record(proxy: Proxy, vendor: VendorThread, path: str, 
             "model": model,
             "stream": True,
             "end": "completed",
-            "repaired": False,
+            "truncated": False,
             "status": 200,
         }.items()
     )
@@ -160,7 +160,7 @@ def test_a_cut_is_marked(proxy: Proxy, vendor: VendorThread, path: str, model: s
     vendor.on(path=CHAT).reply(streamed(TEXT[:3], Reset()))
     call(proxy, path, model)
     flow = saved_flow(proxy, path)
-    assert (flow.metadata["rotator"]["end"], flow.metadata["rotator"]["repaired"]) == ("repaired", True)
+    assert (flow.metadata["rotator"]["end"], flow.metadata["rotator"]["truncated"]) == ("truncated", True)
     assert flow.marked == ":scissors:"
     assert "cut" in flow.comment
     assert "tokens_out" in flow.metadata["rotator"]

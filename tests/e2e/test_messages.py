@@ -60,7 +60,7 @@ def test_a_wait_is_said_and_a_call_that_is_open_at_the_end_leaves_its_record(
         assert proxy.wait_exit() == 0
         asking.join(15)
         log = proxy.log
-    assert 'end=abandoned words="the proxy was stopped"' in log
+    assert 'end=abandoned detail="the proxy was stopped"' in log
     assert log.index("summary: 1 call") > log.index("end=abandoned")
     assert "summary: openai/one: 1 rejected (429 rate)" in log
     assert "Traceback" not in log

@@ -162,7 +162,7 @@ def test_a_cut_is_traced(proxy: Proxy, vendor: VendorThread, model: str) -> None
     vendor.on(path=CHAT).reply(streamed(chat_stream(["Hello", " there"])[:3], Reset()))
     call(proxy, f"https://api.openai.com{CHAT}", ask(model))
     (told,) = traces(proxy, model)
-    assert (told["answer"]["end"], told["answer"]["usage_estimated"]) == ("repaired", True)
+    assert (told["answer"]["end"], told["answer"]["usage_estimated"]) == ("truncated", True)
     assert told["answer"]["parts"][0]["text"] == "Hello there"
 
 
@@ -172,7 +172,7 @@ def test_a_call_that_no_target_can_do_is_traced(proxy: Proxy, vendor: VendorThre
     answer = call(proxy, "https://api.anthropic.com/v1/messages", json.dumps(body).encode(), x_api_key=OWN)
     assert answer.status_code == 400
     (told,) = traces(proxy, "claude-search")
-    assert "tools[0].type" in told["refused"]["openai/gpt-5"]
+    assert "tools[0].type" in told["skipped"]["openai/gpt-5"]
     assert (told["attempts"], told["answer"]["end"]) == ([], "refused")
     assert told["answer"]["body"] == answer.json()
 

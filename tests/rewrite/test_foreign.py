@@ -57,4 +57,4 @@ def test_nothing_of_a_protocol_is_no_rest_of_an_answer(
     got = going(call, protocol, terms, [Answer(said, CUT, own), *[Answer(body, None, head)] * 2])
     found = progress(parts(protocol, own, [got.body], call))
     assert [finish.reason for finish in found.finished.values()] == [FinishReason.LENGTH]
-    assert got.summary.end == "repaired"
+    assert got.summary.end == "truncated"

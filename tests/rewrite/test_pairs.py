@@ -87,7 +87,7 @@ def check_stream(client: str, upstream: str, data: bytes, head: Head) -> tuple[R
         assert heard.text == said.text
         assert heard.tools == given(client, said.tools)
         assert heard.finish in (
-            (FinishReason.LENGTH,) if got.summary.end == "repaired" else ended(client, said)
+            (FinishReason.LENGTH,) if got.summary.end == "truncated" else ended(client, said)
         )
     return got, said
 

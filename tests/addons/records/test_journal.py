@@ -73,7 +73,7 @@ def test_the_line_of_a_call(journal: Journal, flow: http.HTTPFlow, caplog: pytes
     journal.end(record_of(flow), SUMMARY)
     (line,) = caplog.messages
     assert line == (
-        "call=c0ffee provider=openai operation=generate model=gpt-4o status=200 end=completed repaired=no "
+        "call=c0ffee provider=openai operation=generate model=gpt-4o status=200 end=completed truncated=no "
         "first_token=0.5 seconds=2.0 tokens_in=12 tokens_out=9 "
         'attempts="one:rejected(429 rate) two:completed"'
     )
@@ -122,7 +122,7 @@ def test_a_notice_is_a_line_of_its_own_without_keys(
     [
         ("completed", ":star:"),
         ("abandoned", ":star:"),
-        ("repaired", ":scissors:"),
+        ("truncated", ":scissors:"),
         ("failed", ":scissors:"),
         ("rejected", ":no_entry:"),
         ("refused", ":no_entry:"),
@@ -138,7 +138,7 @@ def test_a_marker_says_what_happened_and_spares_the_users_own(
 
 
 def test_an_estimate_is_called_one(journal: Journal, flow: http.HTTPFlow) -> None:
-    journal.end(record_of(flow), replace(SUMMARY, end="repaired", estimated=True))
+    journal.end(record_of(flow), replace(SUMMARY, end="truncated", estimated=True))
     assert flow.comment.splitlines()[-1] == "the output token count of the closing frame is an estimate"
 
 
@@ -197,13 +197,13 @@ def test_a_call_that_went_elsewhere_says_where_and_what_was_lost(
     journal: Journal, flow: http.HTTPFlow, caplog: pytest.LogCaptureFixture
 ) -> None:
     sent = replace(CALL, headers=(("x-stainless-os", "Linux"), ("OpenAI-Organization", "org")))
-    journal.end(record_of(flow, call=sent, targets=ELSEWHERE, refused={"gemini/g": "n: no"}), MOVED)
+    journal.end(record_of(flow, call=sent, targets=ELSEWHERE, skipped={"gemini/g": "n: no"}), MOVED)
     record = flow.metadata[KEY]
     assert record["provider"] == "anthropic"
     assert record["target"] == "anthropic/claude anthropic_messages"
     assert record["losses"] == ["seed: has no such field there", "logit_bias: neither"]
     assert record["headers_dropped"] == ["openai-organization", "x-stainless-os"]
-    assert record["refused"] == {"gemini/g": "n: no"}
+    assert record["skipped"] == {"gemini/g": "n: no"}
     assert [one["target"] for one in record["attempts"]] == ["openai/gpt-4o", "anthropic/claude"]
     (line,) = caplog.messages
     assert 'provider=anthropic target="anthropic/claude anthropic_messages" ' in line
@@ -223,12 +223,12 @@ def test_a_call_that_went_elsewhere_says_where_and_what_was_lost(
 
 def test_a_call_that_stayed_says_nothing_of_routes(journal: Journal, flow: http.HTTPFlow) -> None:
     journal.end(record_of(flow), SUMMARY)
-    assert not {"target", "losses", "headers_dropped", "refused"} & flow.metadata[KEY].keys()
+    assert not {"target", "losses", "headers_dropped", "skipped"} & flow.metadata[KEY].keys()
 
 
 def test_a_call_that_nobody_was_asked_about_has_a_record_too(journal: Journal, flow: http.HTTPFlow) -> None:
     summary = replace(SUMMARY, end="refused", words="nobody", attempts=(), progress=Progress(), status=400)
-    journal.end(record_of(flow, targets=(), refused={"gemini/g": f"n: {SECRET}"}), summary)
+    journal.end(record_of(flow, targets=(), skipped={"gemini/g": f"n: {SECRET}"}), summary)
     record = flow.metadata[KEY]
     assert (record["provider"], record["end"], record["status"]) == ("openai", "refused", 400)
     assert SECRET not in repr(flow.get_state())
@@ -246,8 +246,8 @@ def test_a_fault_is_told_by_type_and_place(journal: Journal, caplog: pytest.LogC
 def test_a_target_that_could_not_be_asked_is_in_the_line(
     journal: Journal, flow: http.HTTPFlow, caplog: pytest.LogCaptureFixture
 ) -> None:
-    journal.end(replace(record_of(flow), refused={"groq/x": "tools[0].type: hosted"}), SUMMARY)
-    assert 'passed_over="groq/x: tools[0].type: hosted"' in caplog.messages[0]
+    journal.end(replace(record_of(flow), skipped={"groq/x": "tools[0].type: hosted"}), SUMMARY)
+    assert 'skipped="groq/x: tools[0].type: hosted"' in caplog.messages[0]
 
 
 def test_the_turns_of_a_websocket(journal: Journal, flow: http.HTTPFlow) -> None:

@@ -131,7 +131,7 @@ def test_a_call_and_its_client_are_told(traces: Traces, folder: Path, flow: http
 
 def test_where_it_went_is_told(traces: Traces, folder: Path, flow: http.HTTPFlow) -> None:
     rule = Rule(Match(model="gpt-*"), (Destination("openai"), Destination("anthropic", "claude")))
-    record = record_of(flow, call=SENT, targets=[OWN, OTHER], rule=rule, refused={"gemini/g": "n: no"})
+    record = record_of(flow, call=SENT, targets=[OWN, OTHER], rule=rule, skipped={"gemini/g": "n: no"})
     rejected = Ended(1, "one", Rejected(429, Kind.RATE), 10.5)
     summary = replace(SUMMARY, attempts=(rejected, Ended(2, "two", Completed(), 12.0, 1)), route=1)
     told = written(traces, folder, record, summary)
@@ -142,7 +142,7 @@ def test_where_it_went_is_told(traces: Traces, folder: Path, flow: http.HTTPFlow
         "losses": [{"field": "seed", "why": "is not there"}],
         "headers_dropped": ["x-stainless-os"],
     }
-    assert told["refused"] == {"gemini/g": "n: no"}
+    assert told["skipped"] == {"gemini/g": "n: no"}
     assert [one["target"] for one in told["attempts"]] == ["openai/gpt-4o", "anthropic/claude"]
     assert told["attempts"][1]["request"] == {
         "method": "POST",
@@ -155,7 +155,7 @@ def test_a_call_that_nobody_was_asked_about_is_told(
     traces: Traces, folder: Path, flow: http.HTTPFlow
 ) -> None:
     summary = Summary("refused", "nobody can", (), Progress(), 0.0, 0.0, status=400, body=b'{"error":"no"}')
-    told = written(traces, folder, record_of(flow, targets=(), refused={"gemini/g": "n: no"}), summary)
+    told = written(traces, folder, record_of(flow, targets=(), skipped={"gemini/g": "n: no"}), summary)
     assert (told["targets"], told["attempts"], told["answer"]["body"]) == ([], [], {"error": "no"})
 
 

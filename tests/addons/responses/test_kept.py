@@ -200,7 +200,7 @@ def test_the_model_that_served_is_kept_where_the_client_is_told_of_it(client: Cl
 
 def test_a_cut_answer_is_kept_as_incomplete(client: Client) -> None:
     cut = BEGIN + text(0, "Hel").removesuffix(event("content_block_stop", index=0))
-    client.ask({"input": "Hi"}, cut, "repaired")
+    client.ask({"input": "Hi"}, cut, "truncated")
     kept = client.get(name(1))
     assert kept["status"] == "incomplete"
     assert kept["incomplete_details"] == {"reason": "max_output_tokens"}

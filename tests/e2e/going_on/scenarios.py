@@ -99,7 +99,7 @@ SCENARIOS = (
         (FIRST, cut("delta "), cut("echo "), cut("fóxtrot ")),
         "one two three four",
         finish="length",
-        end="repaired",
+        end="truncated",
         words="went on 3 times",
     ),
     Scenario(
@@ -107,7 +107,7 @@ SCENARIOS = (
         (FIRST, Given(Said(WORDS), "cut", CUT_AFTER)),
         text=CUT_TEXT,
         finish="length",
-        end="repaired",
+        end="truncated",
     ),
     Scenario("refused", (FIRST, Given(Said(), "refused"), REST), "one two three", words="went on 2 times"),
     Scenario("silent", (FIRST, Given(Said(), "silent"), REST), "one two three", words="went on 2 times"),

@@ -164,7 +164,7 @@ def test_usage_of_what_was_cut_is_summed_where_it_is_translated(upstream: str) -
 def test_the_budget_is_spent_and_the_answer_ends_with_length() -> None:
     pieces = [Answer(ROLE + says(word), CUT) for word in ("ld", " and", " so", " on")]
     one = chat(Answer(THE_CUT, CUT), *pieces)
-    assert (len(one.asked), one.summary.end) == (4, "repaired")
+    assert (len(one.asked), one.summary.end) == (4, "truncated")
     assert (text(told(one)), told(one).finished[0].reason) == ("Hello world and so", FinishReason.LENGTH)
 
 
@@ -172,12 +172,12 @@ def test_a_repeated_loop_stops() -> None:
     """What adds nothing would add nothing again."""
     again = Answer(ROLE + says("Hello wor"), CUT)
     one = chat(Answer(THE_CUT, CUT), again, again, again)
-    assert (len(one.asked), one.summary.end, text(told(one))) == (2, "repaired", "Hello wor")
+    assert (len(one.asked), one.summary.end, text(told(one))) == (2, "truncated", "Hello wor")
 
 
 def test_no_budget_is_no_continuation() -> None:
     one = going(ask("openai_chat"), CHAT, replace(GO_ON, continuations=0), [Answer(THE_CUT, CUT)])
-    assert (len(one.asked), one.summary.end) == (1, "repaired")
+    assert (len(one.asked), one.summary.end) == (1, "truncated")
 
 
 def test_a_rest_that_is_long_itself_ends_so() -> None:
@@ -260,7 +260,7 @@ def test_an_outage_costs_no_continuation() -> None:
     exchange.handle(Acquired(8, "b"), 0.0)
     *_, report, _ = exchange.handle(UpstreamClosed(8, "refused", connected=False), 121.0)
     assert isinstance(report, Report)
-    assert report.summary.end == "repaired"
+    assert report.summary.end == "truncated"
 
 
 def test_a_key_that_refused_is_not_asked_again() -> None:
@@ -277,7 +277,7 @@ def test_what_every_key_would_refuse_is_asked_once() -> None:
     bad = replace(JSON, status=400)
     too_long = Answer(b'{"error":{"message":"too long","code":"context_length_exceeded"}}', None, bad)
     one = chat(Answer(THE_CUT, CUT), too_long)
-    assert (len(one.asked), one.summary.end, text(told(one))) == (2, "repaired", "Hello wor")
+    assert (len(one.asked), one.summary.end, text(told(one))) == (2, "truncated", "Hello wor")
     assert "400 request" in one.summary.words
     two = chat(Answer(THE_CUT, CUT), too_long, Answer(REST), others=[GO_ON, GO_ON])
     assert ([wish.route for wish in two.wishes], text(told(two))) == ([0, 1, 2], "Hello world.")
@@ -341,13 +341,13 @@ def test_a_call_of_geminis_keeps_its_signature() -> None:
     ("cut", "fields", "end"),
     [
         (THE_CUT + calls("{}", "f") + calls('{"a'), {}, "failed"),
-        (THE_CUT, {"n": 2}, "repaired"),
-        (THE_CUT, {"tools": [{"type": "mcp"}]}, "repaired"),
-        (THE_CUT, {"response_format": {"type": "json_object"}}, "repaired"),
+        (THE_CUT, {"n": 2}, "truncated"),
+        (THE_CUT, {"tools": [{"type": "mcp"}]}, "truncated"),
+        (THE_CUT, {"response_format": {"type": "json_object"}}, "truncated"),
         (
             THE_CUT,
             {"response_format": {"type": "json_object"}, "tools": [{"type": "web_search"}], "n": None},
-            "repaired",
+            "truncated",
         ),
     ],
     ids=[
@@ -394,7 +394,7 @@ def test_what_a_tool_of_the_providers_did_in_the_rest_is_not_done_again() -> Non
     said = next(at for at, frame in enumerate(opened) if b"text_delta" in frame)
     answers = [Answer(b"".join(opened[: said + 1]), CUT), Answer(b"".join(frames[: at + 2]), CUT)]
     one = going(ask("anthropic_messages"), ANTHROPIC, GO_ON, answers)
-    assert (len(one.asked), one.summary.end) == (2, "repaired")
+    assert (len(one.asked), one.summary.end) == (2, "truncated")
 
 
 def test_a_call_that_is_not_streamed_is_never_gone_on_with() -> None:

@@ -127,6 +127,6 @@ def is_one_stream(edge: GoingOn) -> None:
     found = parts(CHAT, SSE, [edge.body])
     assert sum(isinstance(part, MessageStart) for part in found) <= 1
     assert not [part for part in found if isinstance(part, Opaque) and b"oops" not in part.raw]
-    if summary.end in ("completed", "repaired"):
+    if summary.end in ("completed", "truncated"):
         assert progress(found).complete
         assert not progress(found).error

@@ -224,7 +224,7 @@ def test_a_cut_of_what_is_held_is_not_seen() -> None:
 def test_a_cut_of_the_last_attempt_is_ended_honestly() -> None:
     conversation = committed(watched(measured(ONCE)) >> UpstreamClosed(1, "reset"), ROLE + HI)
     conversation = conversation << SendData(1, length() + DONE) << Release(1, Truncated("reset"))
-    assert conversation << Report(over("repaired", "truncated(reset)")) << EndResponse(1)
+    assert conversation << Report(over("truncated", "truncated(reset)")) << EndResponse(1)
 
 
 def test_what_cannot_be_framed_of_the_last_attempt_is_ended_honestly() -> None:
@@ -233,7 +233,7 @@ def test_what_cannot_be_framed_of_the_last_attempt_is_ended_honestly() -> None:
     patient = replace(ONCE, limits=replace(ONCE.limits, body=1 << 28))
     conversation = committed(watched(measured(patient)) >> UpstreamData(1, endless), ROLE + HI)
     conversation = conversation << SendData(1, length() + DONE) << CancelUpstream(1) << Release(1, ANY)
-    assert conversation << Report(over("repaired", ANY)) << EndResponse(1)
+    assert conversation << Report(over("truncated", ANY)) << EndResponse(1)
 
 
 def test_an_error_in_what_is_held_fails_the_attempt() -> None:

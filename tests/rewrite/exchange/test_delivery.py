@@ -71,6 +71,6 @@ def test_the_record_counts_from_the_beginning_of_the_call() -> None:
     assert list(found.commit(attempt, attempt.reading, 103.0))
     attempts = Attempts(call(), CHAT, targets(call(), CHAT, TERMS), found.latest)
     assert attempts.latest == 690.0
-    summary = found.summary(Over("repaired", "cut", 200, SSE), attempts, Progress(), 110.0)
+    summary = found.summary(Over("truncated", "cut", 200, SSE), attempts, Progress(), 110.0)
     assert (summary.began, summary.seconds, summary.first_token) == (100.0, 10.0, 3.0)
-    assert (summary.end, summary.estimated, summary.status) == ("repaired", True, 200)
+    assert (summary.end, summary.estimated, summary.status) == ("truncated", True, 200)

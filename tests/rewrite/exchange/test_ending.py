@@ -47,7 +47,7 @@ def test_an_answer_that_came_whole_gets_no_frame() -> None:
 
 def test_a_cut_in_text_is_repaired() -> None:
     found = ended(*TEXT)
-    assert (found.outcome, found.end) == (CUT, "repaired")
+    assert (found.outcome, found.end) == (CUT, "truncated")
     assert "truncated(reset)" in found.words
     assert Finish(0, FinishReason.LENGTH, "") in found.parts
 
@@ -56,7 +56,7 @@ def test_a_cut_in_a_tool_call_fails() -> None:
     found = ended(*TOOL)
     assert (found.outcome, found.end) == (CUT, "failed")
     assert [type(part) for part in found.parts] == [StreamError]
-    assert ended(*TOOL, mode=OnTruncation.REPAIR).end == "repaired"
+    assert ended(*TOOL, mode=OnTruncation.REPAIR).end == "truncated"
 
 
 def test_an_error_of_its_own_is_its_end_and_is_not_said_twice() -> None:

@@ -370,12 +370,12 @@ def cut(data: bytes, cause: str | None = RESET, *, mode: OnTruncation = OnTrunca
 
 
 def test_a_cut_in_text_ends_with_length() -> None:
-    assert ends(cut(says("Hi")) << SendData(1, length() + DONE), "repaired", f"truncated({RESET})")
+    assert ends(cut(says("Hi")) << SendData(1, length() + DONE), "truncated", f"truncated({RESET})")
 
 
 def test_a_cut_without_a_broken_transfer_is_a_cut() -> None:
     repaired = cut(says("Hi"), None) << SendData(1, length() + DONE)
-    assert ends(repaired, "repaired", f"truncated({NO_END})")
+    assert ends(repaired, "truncated", f"truncated({NO_END})")
 
 
 @pytest.mark.parametrize("arguments", ["", '{"city": "Par', '{"city": "Paris"}'])
@@ -391,13 +391,13 @@ def test_a_cut_in_a_tool_call_ends_with_an_error(arguments: str) -> None:
 
 def test_a_cut_tool_call_ends_with_length_where_the_user_chose_repair() -> None:
     repaired = cut(calls('{"city', "weather"), mode=OnTruncation.REPAIR) << SendData(1, length() + DONE)
-    assert ends(repaired, "repaired", f"truncated({RESET})")
+    assert ends(repaired, "truncated", f"truncated({RESET})")
 
 
 def test_a_cut_tool_call_ends_with_length_where_the_client_discards_it() -> None:
     terms = replace(TERMS, discards_cut_calls=True)
     conversation = sent(opened(play(terms=terms)), calls('{"city', "weather")) >> UpstreamClosed(1)
-    assert ends(conversation << SendData(1, length() + DONE), "repaired", f"truncated({NO_END})")
+    assert ends(conversation << SendData(1, length() + DONE), "truncated", f"truncated({NO_END})")
 
 
 def test_a_cut_in_text_ends_with_an_error_where_the_user_chose_that() -> None:
@@ -414,7 +414,7 @@ def test_only_unfinished_choices_are_ended() -> None:
         >> UpstreamClosed(1)
         << SendData(1, length(1) + DONE)
     )
-    assert ends(conversation, "repaired", f"truncated({NO_END})")
+    assert ends(conversation, "truncated", f"truncated({NO_END})")
 
 
 def test_a_finish_without_done_gets_only_done() -> None:
@@ -453,7 +453,7 @@ def test_a_last_event_without_its_blank_line_counts_on_a_connection_that_stays()
 def test_half_an_event_is_not_passed_on() -> None:
     conversation = sent(opened(play()), says("Hi")) >> UpstreamData(1, says("café")[:-12])
     conversation = conversation >> UpstreamClosed(1, RESET) << SendData(1, length() + DONE)
-    assert ends(conversation, "repaired", f"truncated({RESET})")
+    assert ends(conversation, "truncated", f"truncated({RESET})")
 
 
 def test_a_connection_that_stays_behind_the_last_frame_is_let_go() -> None:
@@ -483,7 +483,7 @@ def messages(data: bytes) -> Playbook:
 def test_a_cut_message_stops_its_block_and_ends_with_max_tokens() -> None:
     closing = stop(0) + ending("max_tokens", 2) + MESSAGE_STOP
     conversation = messages(TEXT) >> UpstreamClosed(1, RESET) << SendData(1, closing)
-    assert ends(conversation, "repaired", f"truncated({RESET})")
+    assert ends(conversation, "truncated", f"truncated({RESET})")
 
 
 def test_a_cut_tool_use_ends_with_an_error_and_without_a_stop() -> None:
@@ -511,7 +511,7 @@ def test_a_spliced_message_that_is_cut_again_is_a_cut() -> None:
     again = stop(0) + ending("end_turn") + TEXT
     conversation = messages(TEXT) >> UpstreamData(1, again) << SendData(1, again) >> UpstreamClosed(1)
     conversation = conversation << SendData(1, body_with("content_block_stop", "max_tokens", "message_stop"))
-    assert ends(conversation, "repaired", f"truncated({NO_END})")
+    assert ends(conversation, "truncated", f"truncated({NO_END})")
 
 
 # -- errors after the commit point ----------------------------------------------------------------------
@@ -567,7 +567,7 @@ def test_a_stall_in_text_ends_with_length() -> None:
     conversation = streaming() >> After(30.0) >> TimerFired(1, Timer.STALL)
     conversation = conversation << SendData(1, length() + DONE) << CancelUpstream(1)
     conversation = conversation << Release(1, Stalled(Timer.STALL, 30.0))
-    assert conversation << Report(over("repaired", "stalled(stall 30.0s)")) << EndResponse(1)
+    assert conversation << Report(over("truncated", "stalled(stall 30.0s)")) << EndResponse(1)
 
 
 def test_text_that_still_comes_is_no_stall() -> None:
@@ -585,7 +585,7 @@ def test_text_that_still_comes_is_no_stall() -> None:
 def test_pings_are_life_only_where_the_call_may_think() -> None:
     idle = streaming() >> After(20.0) >> UpstreamData(1, PING) << SendData(1, PING) >> After(10.0)
     idle = idle >> TimerFired(1, Timer.STALL) << SendData(1, length() + DONE) << CancelUpstream(1)
-    assert ends(idle, "repaired", "stalled(stall 30.0s)")
+    assert ends(idle, "truncated", "stalled(stall 30.0s)")
     lively = streaming(any_byte_is_life=True) >> After(20.0) >> UpstreamData(1, PING) << SendData(1, PING)
     assert lively >> After(10.0) >> TimerFired(1, Timer.STALL) << SetTimer(1, Timer.STALL, 20.0)
 

@@ -89,7 +89,7 @@ def test_a_frame_without_an_end_ends_the_stream() -> None:
         << SendData(1, body_with(length().decode()))
         << CancelUpstream(1)
         << Release(1, Truncated(WORDS))
-        << Report(over("repaired", f"truncated({WORDS})"))
+        << Report(over("truncated", f"truncated({WORDS})"))
         << EndResponse(1)
     )
 

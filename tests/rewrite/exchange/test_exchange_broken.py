@@ -87,13 +87,13 @@ def test_an_answer_that_began_anew_and_ends_properly_passes_untouched() -> None:
 def test_a_text_that_was_torn_stops_and_ends_with_max_tokens() -> None:
     conversation = anew(TEXT_BEGINS, b"") >> UpstreamClosed(1, RESET)
     conversation = conversation << SendData(1, stop(0) + ending("max_tokens", 2) + MESSAGE_STOP)
-    assert ends(conversation, "repaired", f"truncated({RESET})")
+    assert ends(conversation, "truncated", f"truncated({RESET})")
 
 
 def test_a_block_that_the_second_answer_stopped_is_not_stopped_again() -> None:
     conversation = anew(CALL_BEGINS, WHOLE_CALL, OnTruncation.REPAIR) >> UpstreamClosed(1, RESET)
     conversation = conversation << SendData(1, ending("max_tokens", 3) + MESSAGE_STOP)
-    assert ends(conversation, "repaired", f"truncated({RESET})")
+    assert ends(conversation, "truncated", f"truncated({RESET})")
 
 
 # -- choices that never began ---------------------------------------------------------------------------
@@ -107,7 +107,7 @@ def choices(body: Mapping[str, object]) -> Playbook:
 
 def test_a_choice_that_never_began_is_cut_where_the_connection_broke() -> None:
     conversation = choices({"n": 2}) >> UpstreamClosed(1, RESET) << SendData(1, length(1) + DONE)
-    assert ends(conversation, "repaired", f"truncated({RESET})")
+    assert ends(conversation, "truncated", f"truncated({RESET})")
 
 
 @pytest.mark.parametrize("body", [{}, {"n": 1}])
@@ -128,7 +128,7 @@ def test_a_choice_that_never_began_is_cut_where_the_stream_fell_silent() -> None
     conversation = conversation << SetTimer(1, Timer.STALL, 30.0) >> UpstreamData(1, finishes("stop"))
     conversation = conversation << SendData(1, finishes("stop")) >> After(30.0) >> TimerFired(1, Timer.STALL)
     conversation = conversation << SendData(1, length(1) + DONE) << CancelUpstream(1)
-    assert ends(conversation, "repaired", "stalled(stall 30.0s)")
+    assert ends(conversation, "truncated", "stalled(stall 30.0s)")
 
 
 # -- what cannot be framed ------------------------------------------------------------------------------
@@ -152,4 +152,4 @@ def test_a_frame_without_an_end_is_a_cut_before_the_commit_point(short_frames: s
 def test_a_frame_without_an_end_is_a_cut_behind_the_commit_point(short_frames: str) -> None:
     conversation = sent(opened(play()), says("Hi")) >> UpstreamData(1, ENDLESS)
     conversation = conversation << SendData(1, length() + DONE) << CancelUpstream(1)
-    assert ends(conversation, "repaired", f"truncated({short_frames})")
+    assert ends(conversation, "truncated", f"truncated({short_frames})")

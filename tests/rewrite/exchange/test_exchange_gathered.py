@@ -225,7 +225,7 @@ def cut_for_good(data: bytes, **fields: Any) -> Playbook:
 )
 def test_what_came_of_one_that_is_always_cut_ends_as_length(data: bytes, whole: Whole) -> None:
     conversation = cut_for_good(data) << SendHeaders(1, JSON) << SendData(1, whole)  # type: ignore[arg-type]
-    assert conversation << Report(over("repaired", "truncated(reset)")) << EndResponse(1)
+    assert conversation << Report(over("truncated", "truncated(reset)")) << EndResponse(1)
 
 
 @pytest.mark.parametrize(
@@ -368,4 +368,4 @@ def test_across_protocols_a_cut_ends_as_length_too(data: bytes) -> None:
     conversation = conversation >> UpstreamClosed(1, "reset") << Release(1, Truncated("reset"))
     conversation = conversation << SendHeaders(1, JSON)
     conversation = conversation << SendData(1, Whole("Hel", "length"))  # type: ignore[arg-type]
-    assert conversation << Report(over("repaired", "truncated(reset)")) << EndResponse(1)
+    assert conversation << Report(over("truncated", "truncated(reset)")) << EndResponse(1)

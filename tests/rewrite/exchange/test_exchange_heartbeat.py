@@ -71,7 +71,7 @@ def test_a_heartbeat_is_no_life_of_upstream() -> None:
         conversation = conversation << BEAT << SetTimer(1, Timer.HEARTBEAT, 15.0)
     conversation = conversation >> TimerFired(1, Timer.STALL) << SendData(1, length() + DONE)
     conversation = conversation << CancelUpstream(1) << Release(1, Stalled(Timer.STALL, 30.0))
-    conversation = conversation << Report(over("repaired", "stalled(stall 30.0s)")) << EndResponse(1)
+    conversation = conversation << Report(over("truncated", "stalled(stall 30.0s)")) << EndResponse(1)
     assert conversation >> After(15.0) >> TimerFired(1, Timer.HEARTBEAT)
 
 

@@ -70,14 +70,14 @@ def test_a_ping_beside_what_is_held_is_no_life() -> None:
     conversation = conversation << SendData(1, length() + DONE) << CancelUpstream(1)
     conversation = conversation << Release(1, Stalled(Timer.STALL, 30.0))
     words = "stalled(stall 30.0s)"
-    assert conversation << Report(over("repaired", words)) << EndResponse(1)
+    assert conversation << Report(over("truncated", words)) << EndResponse(1)
 
 
 def test_a_cut_call_is_named_in_the_record() -> None:
     conversation = shown() >> UpstreamData(1, NAME + HALF) >> UpstreamClosed(1, "reset")
     conversation = conversation << SendData(1, length() + DONE) << Release(1, Truncated("reset"))
     words = f"cut: truncated(reset); ended with the protocol's length{LEFT_OUT}"
-    assert conversation << Report(told("repaired", words)) << EndResponse(1)
+    assert conversation << Report(told("truncated", words)) << EndResponse(1)
 
 
 def test_nothing_but_half_a_call_is_asked_for_again_unseen() -> None:

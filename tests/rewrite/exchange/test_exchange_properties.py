@@ -178,7 +178,7 @@ def is_cut(one: Cut, on_truncation: OnTruncation, *, discards: bool) -> None:
         assert StreamError in [type(part) for part in one.closing]
         assert not [part for part in one.closing if isinstance(part, Finish)]
         return
-    assert one.result.summary.end == "repaired"
+    assert one.result.summary.end == "truncated"
     finishes = [part for part in one.closing if isinstance(part, Finish)]
     assert {part.reason for part in finishes} == {FinishReason.LENGTH}
     assert progress(one.got).complete

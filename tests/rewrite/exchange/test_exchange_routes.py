@@ -287,7 +287,7 @@ def test_after_the_commit_point_there_is_no_other_target() -> None:
     conversation = conversation << SendHeaders(1, SSE) << SendData(1, says("Hi"))
     conversation = conversation >> UpstreamClosed(1, "reset") << SendData(1, ANY)
     conversation = conversation << Release(1, Truncated("reset"))
-    assert conversation << Report(over("repaired", "truncated(reset)")) << EndResponse(1)
+    assert conversation << Report(over("truncated", "truncated(reset)")) << EndResponse(1)
 
 
 def test_an_acting_tool_that_fell_silent_is_not_called_at_the_next_target() -> None:

@@ -124,7 +124,7 @@ def test_a_stream_to_a_call_that_was_not_streamed_passes_and_ends_honestly() -> 
     conversation = opened(play(WHOLE)) >> UpstreamData(1, ROLE + says("Hi")) << SendHeaders(1, SSE)
     conversation = conversation << SendData(1, ROLE + says("Hi")) >> UpstreamClosed(1)
     conversation = conversation << SendData(1, length() + DONE) << Release(1, ANY)
-    assert conversation << Report(over("repaired", ANY_CUT)) << EndResponse(1)
+    assert conversation << Report(over("truncated", ANY_CUT)) << EndResponse(1)
 
 
 ANY_CUT = "truncated(ended without a final event)"
@@ -144,7 +144,7 @@ def test_a_stream_to_a_call_that_was_not_streamed_is_watched_for_a_stall() -> No
     conversation = conversation << SendData(1, says("Hi")) << SetTimer(1, Timer.STALL, 30.0) >> After(30.0)
     conversation = conversation >> TimerFired(1, Timer.STALL) << SendData(1, length() + DONE)
     conversation = conversation << CancelUpstream(1) << Release(1, Stalled(Timer.STALL, 30.0))
-    assert conversation << Report(over("repaired", "stalled(stall 30.0s)")) << EndResponse(1)
+    assert conversation << Report(over("truncated", "stalled(stall 30.0s)")) << EndResponse(1)
 
 
 def asked_for_a_stream(head: Head) -> Playbook:

@@ -114,7 +114,7 @@ def test_a_scope_is_a_credential_at_a_provider() -> None:
         ({"store": True}, "completed", True),
         ({"store": None}, "completed", True),
         ({"store": False}, "completed", False),
-        ({}, "repaired", True),
+        ({}, "truncated", True),
         ({}, "failed", False),
         ({}, "error", False),
         ({}, "rejected", False),
@@ -175,7 +175,7 @@ def test_seals_are_kept_as_the_client_got_them() -> None:
 
 def test_a_cut_answer_is_kept_as_it_was_closed() -> None:
     progress = progress_of(finished=False)
-    shown = as_shown(progress, "anthropic", "repaired")
+    shown = as_shown(progress, "anthropic", "truncated")
     assert shown.finished[0].reason is FinishReason.LENGTH
     assert shown.ended
     assert not progress.finished

@@ -111,7 +111,7 @@ def test_a_cut_call_is_left_out_and_the_answer_ends_with_length(
 ) -> None:
     one = held(CHAT, *BEGUN, *CUT_CALL, cause=cause, on_truncation=on_truncation)
     assert read(CHAT, one.body) == Got("Hi")
-    assert (one.summary.end, left_out(one, "weather")) == ("repaired", True)
+    assert (one.summary.end, left_out(one, "weather")) == ("truncated", True)
 
 
 def test_where_cuts_are_to_be_errors_this_is_one() -> None:
@@ -159,7 +159,7 @@ def test_a_call_is_whole_once_another_one_begins() -> None:
 def test_a_call_with_whole_arguments_is_given_though_no_finish_came() -> None:
     one = held(CHAT, *BEGUN, chunk(tool(0, WHOLE, "weather")))
     assert read(CHAT, one.body) == Got("Hi", [("weather", WHOLE)])
-    assert (one.summary.end, left_out(one)) == ("repaired", True)
+    assert (one.summary.end, left_out(one)) == ("truncated", True)
 
 
 def test_a_name_without_arguments_is_cut_unless_a_finish_follows() -> None:
@@ -237,7 +237,7 @@ def test_half_a_call_that_a_last_frame_alone_calls_done_is_cut() -> None:
     assert read(CHAT, one.body) == Got("Hi")
     assert one.body.count(DONE) == 1
     assert one.body.endswith(DONE)
-    assert (one.summary.end, left_out(one, "weather")) == ("repaired", True)
+    assert (one.summary.end, left_out(one, "weather")) == ("truncated", True)
 
 
 def test_nothing_but_such_a_call_is_asked_for_again() -> None:
@@ -558,7 +558,7 @@ CLIENTS = ["openai_responses", "anthropic_messages", "gemini_generate"]
 def test_a_translated_call_that_is_cut_is_left_out_too(client: str) -> None:
     one = across(client, "openai_chat", *BEGUN, *CUT_CALL)
     assert read(REGISTRY[client], one.body) == Got("Hi")
-    assert (one.summary.end, left_out(one, "weather")) == ("repaired", True)
+    assert (one.summary.end, left_out(one, "weather")) == ("truncated", True)
 
 
 @pytest.mark.parametrize("client", CLIENTS)
