@@ -36,10 +36,7 @@ hosts = ["llm.example.com"]
 protocols = ["openai_chat"]
 """
 
-BUILT_IN = (
-    "anthropic azure cerebras chatgpt code_assist deepseek fireworks gemini github_copilot groq mistral "
-    "moonshot moonshot_cn ollama ollama_cloud openai openrouter together vertex xai zai"
-).split()
+BUILT_IN = sorted(file.stem for file in (ROOT / "rewrite/catalog/provider_data").glob("[!_]*.toml"))
 
 type Load = Callable[..., Settings]
 
