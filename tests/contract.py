@@ -1,7 +1,8 @@
 """What every protocol promises, as functions over one protocol and one golden answer.
 
-A protocol that the registry finds is held to all of it by its fixtures in `fixtures/<protocol>/`. The end
-of a file's name says how the answer in it is framed: `.sse` and `.ndjson`, `.jsonarr` for an array that is
+A protocol that the registry finds is held to all of it by its fixtures in `fixtures/<protocol>/`; one that is
+derived from another without fixtures of its own, by those of the other. The end of a file's name says how the
+answer in it is framed: `.sse` and `.ndjson`, `.jsonarr` for an array that is
 streamed, `.json` for an answer that is whole.
 """
 
@@ -33,7 +34,18 @@ from rewrite.adapters.frames import FrameWriter, frame_of
 from rewrite.translation.repair import closing, failing, formality
 
 FIXTURES = Path(__file__).parent / "fixtures"
-PROTOCOLS = tuple(discover())
+REGISTRY = discover()
+
+
+def parent(protocol: WireProtocol) -> WireProtocol:
+    """The protocol of the registry that this one is derived from; itself where it is derived from none."""
+    found = {type(each): each for each in REGISTRY}
+    return next(found[each] for each in reversed(type(protocol).__mro__) if each in found)
+
+
+PROTOCOLS = tuple(each for each in REGISTRY if parent(each) is each and each.translator and each.editor)
+"""Those that are derived from no other, and more than passed on."""
+
 SSE = Head(200, (("Content-Type", "text/event-stream; charset=utf-8"),))
 NDJSON = Head(200, (("Content-Type", "application/x-ndjson"),))
 JSON = Head(200, (("Content-Type", "application/json"),))
@@ -88,7 +100,8 @@ class Sample:
 
     @property
     def call(self) -> Call:
-        target = next((target for pattern, target in TARGETS.items() if fnmatch(str(self), pattern)), "")
+        file = f"{parent(self.protocol).name}/{self.name}"
+        target = next((target for pattern, target in TARGETS.items() if fnmatch(file, pattern)), "")
         return call(self.protocol, stream=self.framing.stream, target=target)
 
     @property
@@ -108,22 +121,27 @@ class Sample:
         return f"{self.protocol.name}/{self.name}"
 
 
-def samples(pattern: str = "*") -> list[Sample]:
-    """The golden answers of every protocol whose file names match."""
+def samples(pattern: str = "*", of: Iterable[WireProtocol] = PROTOCOLS) -> list[Sample]:
+    """The golden answers of these protocols whose file names match."""
     return [
         Sample(protocol, file.name, file.read_bytes())
-        for protocol in PROTOCOLS
-        for file in sorted((FIXTURES / protocol.name).glob(pattern))
+        for protocol in of
+        for file in sorted(fixtures(protocol).glob(pattern))
     ]
 
 
-def streams() -> list[Sample]:
-    return [sample for sample in samples() if sample.framing.stream]
+def streams(of: Iterable[WireProtocol] = PROTOCOLS) -> list[Sample]:
+    return [sample for sample in samples(of=of) if sample.framing.stream]
 
 
-def editable() -> list[Sample]:
+def fixtures(protocol: WireProtocol) -> Path:
+    own = FIXTURES / protocol.name
+    return own if own.is_dir() else FIXTURES / parent(protocol).name
+
+
+def editable(of: Iterable[WireProtocol] = PROTOCOLS) -> list[Sample]:
     """The streams of protocols that edit them."""
-    return [sample for sample in streams() if sample.protocol.editor]
+    return [sample for sample in streams(of) if sample.protocol.editor]
 
 
 def call(protocol: WireProtocol, *, stream: bool = True, target: str = "") -> Call:
@@ -172,7 +190,7 @@ def as_events(sample: Sample, data: bytes) -> bytes:
 def has_its_fixtures(protocol: WireProtocol) -> None:
     """One that generates nothing says so by `generates = False`, and has whole answers alone; each framing
     that is streamed has a text."""
-    files = list((FIXTURES / protocol.name).iterdir())
+    files = list(fixtures(protocol).iterdir())
     streamed = [file for file in files if FRAMINGS[file.suffix].stream]
     assert {WHOLE} | {f"text{file.suffix}" for file in streamed} <= {file.name for file in files}
     if getattr(protocol, "generates", True):
@@ -377,7 +395,7 @@ def goes_on_where_it_was_cut(sample: Sample, place: int) -> Resumed:
 
 def reads_its_own_closing(sample: Sample) -> None:
     """By a last frame, where the framing has one: then the protocol's golden text ends with it."""
-    (text,) = (one for one in samples(f"text{Path(sample.name).suffix}") if one.protocol is sample.protocol)
+    (text,) = samples(f"text{Path(sample.name).suffix}", [sample.protocol])
     has_last_frame = progress(text.parts([text.data])).ended
     for one in closed(sample):
         again = progress(sample.parts([one.data]))

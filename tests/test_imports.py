@@ -170,6 +170,13 @@ def test_no_folder_reaches_itself() -> None:
         raise AssertionError(f"folders import each other: {' <- '.join(error.args[1])}") from None
 
 
+def test_every_policy_has_its_test() -> None:
+    folder = ROOT / "rewrite" / "policies"
+    files = [f"test_{file.name}" for file in folder.glob("*.py") if file.name != "__init__.py"]
+    missing = [name for name in files if not (ROOT / "tests" / "rewrite" / "policies" / name).exists()]
+    assert not missing, _report("a policy has a table test:", missing)
+
+
 def test_imports_stand_at_the_top() -> None:
     hidden = [str(each) for each in _imports() if each.hidden]
     assert not hidden, _report("imports stand at the top of the file, not in functions:", hidden)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from protocols.registry import discover
 from scripts.protocols_doc import document
 
 ROOT = Path(__file__).parent.parent
@@ -16,7 +17,12 @@ def test_headers_that_a_target_gets_are_told() -> None:
     assert "Headers of its own: `anthropic-beta`, `anthropic-version`.\n" in document()
 
 
+def test_the_readme_says_which_calls_of_each_protocol_are_answered() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [protocol.name for protocol in discover() if f"| `{protocol.name}` |" not in readme] == []
+
+
 def test_every_loss_is_told() -> None:
     text = document()
-    for name in ("openai_chat", "openai_responses", "anthropic_messages", "gemini_generate", "ollama_chat"):
-        assert f"## {name}\n" in text
+    for protocol in discover():
+        assert f"## {protocol.name}\n" in text

@@ -10,6 +10,7 @@ from protocols.model.wirejson import dump
 from protocols.openai_chat import PROTOCOL as CHAT
 from protocols.openai_responses import PROTOCOL as RESPONSES
 from protocols.registry import discover
+from tests.contract import PROTOCOLS
 
 SAID, ASK = "Once upon a", "Go on."
 BY_NAME = {protocol.name: protocol for protocol in discover()}
@@ -73,7 +74,7 @@ def test_what_is_blank_is_no_turn(name: str, body: dict[str, Any], asked: dict[s
 
 
 def test_no_protocol_is_left_out() -> None:
-    assert {name for name, _, _ in CASES} == BY_NAME.keys()
+    assert {name for name, _, _ in CASES} == {protocol.name for protocol in PROTOCOLS}
 
 
 @pytest.mark.parametrize("protocol", BY_NAME.values(), ids=lambda protocol: protocol.name)

@@ -11,7 +11,7 @@ from protocols.base import translator_of
 from protocols.model.http import Head
 from protocols.model.parts import FinishReason
 from tests import oracle
-from tests.contract import Sample, samples
+from tests.contract import PROTOCOLS, Sample, samples
 from tests.oracle import recorded
 from tests.rewrite.across import Told, answered, read, told
 from tests.rewrite.asks import REGISTRY, ROLES
@@ -44,7 +44,7 @@ def each_golden(*patterns: str) -> pytest.MarkDecorator:
 
 
 def test_every_protocol_is_among_the_pairs() -> None:
-    assert set(EVERYONE) == {protocol.name for protocol in REGISTRY}
+    assert set(EVERYONE) == {protocol.name for protocol in PROTOCOLS}
 
 
 each_stream = pytest.mark.parametrize(

@@ -24,6 +24,8 @@ from addons.config.tables import (
     TraceTable,
     UpstreamTable,
 )
+from protocols.registry import discover as protocols
+from rewrite.adapters import registry
 from rewrite.catalog.providers import Carrier, Rotation, WebSocket
 from rewrite.catalog.routes import Destination, Match, Rule
 from rewrite.values.timeouts import Deadlines, Limits, OnTruncation, Timeouts
@@ -683,6 +685,11 @@ def test_the_example_is_valid_and_says_the_defaults(cwd: Path) -> None:
 def test_the_example_has_every_name(table: type[Table]) -> None:
     text = (ROOT / "rotator.example.toml").read_text()
     assert [name for name in table.model_fields if not re.search(rf"\b{name}\b", text)] == []
+
+
+@pytest.mark.parametrize("name", [*registry.discover(), *(one.name for one in protocols())])
+def test_the_example_names_every_adapter_and_every_protocol(name: str) -> None:
+    assert re.search(rf"\b{name}\b", (ROOT / "rotator.example.toml").read_text())
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ import pytest
 
 from protocols.base import WireProtocol, translator_of
 from protocols.model.call import Destination
-from protocols.registry import discover
+from tests import contract
 from tests.protocols.lossy import PLAIN, losses
 
-PROTOCOLS = {protocol.name: protocol for protocol in discover()}
+PROTOCOLS = {protocol.name: protocol for protocol in contract.PROTOCOLS}
 OF_ANSWERS = {
     "anthropic_messages": {"answers", "citations", "stop reasons", "whole answers"},
     "gemini_generate": {"hosted tools", "log probabilities", "sources"},

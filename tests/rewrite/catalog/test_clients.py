@@ -9,27 +9,24 @@ from addons.config.settings import known_clients
 from protocols.model.call import Call, Operation
 from rewrite.catalog.clients import UNKNOWN, ClientFacts, client_facts, facts_for, with_session
 
+ROWS = [
+    ("claude-cli/2.1.329 (external, sdk-cli)", "claude", "X-Claude-Code-Session-Id", "length", "continue"),
+    ("codex_exec/0.169.0 (Debian 13)", "codex", "session-id", "error", "error"),
+    ("codex_cli_rs/0.169.0", "codex", "session-id", "error", "error"),
+    ("GeminiCLI/0.61.0/gemini-2.5-pro (linux; x64; terminal)", "gemini-cli", "", "error", "continue"),
+    ("opencode/1.18.33 ai-sdk/provider-utils", "opencode", "x-session-id", "length", "continue"),
+    ("OpenAI/JS 5.20.1", "unknown", "", "error", "length"),
+    ("Anthropic/Python 1.17.0", "unknown", "", "error", "length"),
+    ("", "unknown", "", "error", "length"),
+    (None, "unknown", "", "error", "length"),
+]
 
-@pytest.mark.parametrize(
-    ("user_agent", "name", "session_header", "cut_tool_call", "cut_text"),
-    [
-        (
-            "claude-cli/2.1.329 (external, sdk-cli)",
-            "claude",
-            "X-Claude-Code-Session-Id",
-            "length",
-            "continue",
-        ),
-        ("codex_exec/0.169.0 (Debian 13)", "codex", "session-id", "error", "error"),
-        ("codex_cli_rs/0.169.0", "codex", "session-id", "error", "error"),
-        ("GeminiCLI/0.61.0/gemini-2.5-pro (linux; x64; terminal)", "gemini-cli", "", "error", "continue"),
-        ("opencode/1.18.33 ai-sdk/provider-utils", "opencode", "x-session-id", "length", "continue"),
-        ("OpenAI/JS 5.20.1", "unknown", "", "error", "length"),
-        ("Anthropic/Python 1.17.0", "unknown", "", "error", "length"),
-        ("", "unknown", "", "error", "length"),
-        (None, "unknown", "", "error", "length"),
-    ],
-)
+
+def test_each_known_client_has_a_row() -> None:
+    assert {name for _, name, *_ in ROWS} == {UNKNOWN.name, *(facts.name for facts in known_clients())}
+
+
+@pytest.mark.parametrize(("user_agent", "name", "session_header", "cut_tool_call", "cut_text"), ROWS)
 def test_what_is_known_of_a_client(
     user_agent: str | None, name: str, session_header: str, cut_tool_call: str, cut_text: str
 ) -> None:
