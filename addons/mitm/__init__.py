@@ -1,1 +1,1 @@
-"""mitmproxy's mechanics: its layers, its streams and its messages. Knows nothing of providers."""
+"""mitmproxy's mechanics: its layers, its streams and its messages. Knows nothing of calls."""

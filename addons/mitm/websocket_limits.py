@@ -1,5 +1,8 @@
 """What one side of a WebSocket may send: bounds on messages, on what compression makes of them, on fragments
 and on pings; and whether it still answers.
+
+Internals of wsproto 1.3 that this file leans on, to be checked at an upgrade: `PerMessageDeflate`:
+_inbound_compressed, _inbound_is_compressible, _decompressor.
 """
 
 import zlib
