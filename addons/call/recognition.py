@@ -218,10 +218,10 @@ class Interception:
 
     def _fault(self, request: http.Request, intercepted: Intercepted) -> Fault | None:
         """What is wrong with a head; None: nothing."""
-        good = is_method(request.method) and is_origin_form(request.data.path)
-        if not good or _names_two_hosts(request):
+        values, good = _values(request, intercepted.own), not _names_two_hosts(request)
+        if not good or not is_method(request.method) or not is_origin_form(request.data.path):
             return Fault(400, "invalid_request", _BAD_TARGET, should_retry=False)
-        if not is_field_value(_values(request, intercepted.own)):
+        if not is_field_value(values):
             return Fault(400, "invalid_request", _BAD_FIELD, should_retry=False)
         if intercepted.page and intercepted.operation and intercepted.own is None and self._has_pool():
             message = _PAGE.format(page=intercepted.page[:_LONGEST_ORIGIN])

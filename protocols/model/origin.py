@@ -10,7 +10,7 @@ ways is not in normal form.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit
@@ -64,36 +64,33 @@ def is_field_value(value: bytes) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """One server. Raises ValueError for what is none.
-
-    `scheme` is http or https; `host` a name or an address without brackets; `prefix` stands before every path
-    there, and has no slash at its end.
-    """
+    """One server. Raises ValueError for what is none."""
 
     scheme: str
+    """http or https."""
     host: str
+    """A name, or an address without brackets."""
     port: int
+    """Where it listens."""
     prefix: str = ""
+    """What stands before every path there. It has no slash at its end."""
+    is_secure: bool = field(init=False, repr=False, compare=False)
+    """Whether it is spoken to over TLS."""
+    address: tuple[str, int] = field(init=False, repr=False, compare=False)
+    """Host and port."""
+    authority: str = field(init=False, repr=False, compare=False)
+    """As a Host header has it: with brackets round an IPv6 address, without the scheme's own port."""
 
     def __post_init__(self) -> None:
         path = self.prefix.encode()
         good = self.scheme in _PORTS and is_host(self.host) and 0 < self.port <= _LAST_PORT
         if not good or (path and not is_origin_form(path)):
             raise ValueError("not the origin of an HTTP server")
-
-    @property
-    def is_secure(self) -> bool:
-        return self.scheme == "https"
-
-    @property
-    def address(self) -> tuple[str, int]:
-        return self.host, self.port
-
-    @property
-    def authority(self) -> str:
-        """As a Host header has it: with brackets round an IPv6 address, without the scheme's own port."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+        named = f"[{self.host}]" if ":" in self.host else self.host
+        authority = named if self.port == _PORTS[self.scheme] else f"{named}:{self.port}"
+        object.__setattr__(self, "is_secure", self.scheme == "https")
+        object.__setattr__(self, "address", (self.host, self.port))
+        object.__setattr__(self, "authority", authority)
 
     def under(self, target: bytes) -> bytes:
         """The request target behind the prefix: a client that calls a gateway itself names it already."""
