@@ -31,7 +31,8 @@ from protocols.model.segment import Segment
 from protocols.model.wirejson import load_object, text_at
 from protocols.registry import discover
 from rewrite.adapters.frames import FrameWriter, frame_of
-from rewrite.translation.repair import closing, failing, formality
+from rewrite.exchange.ending import formality
+from rewrite.translation.repair import closing, failing
 
 FIXTURES = Path(__file__).parent / "fixtures"
 REGISTRY = discover()

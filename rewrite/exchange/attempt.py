@@ -1,20 +1,120 @@
-"""One attempt of a call: what came of it, and which silences are watched while more is to come."""
+"""One attempt of a call: what came of it, when it commits, and which silences are watched meanwhile."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from math import inf
 
 from protocols.model.call import Rendered
 from protocols.model.http import Head, WireResponse
-from rewrite.exchange.commit_gate import Gate
-from rewrite.exchange.timers import Silence
+from protocols.model.parts import BlockKind
 from rewrite.policies import classify
 from rewrite.target.reading import Reading
 from rewrite.target.target import Target
 from rewrite.values.events import SetTimer, UpstreamClosed
-from rewrite.values.outcome import Rejected, Stalled, Unreachable
+from rewrite.values.outcome import Outcome, Rejected, Stalled, Unreachable
 from rewrite.values.timeouts import Timing
 from rewrite.values.timer import Timer
+
+
+@dataclass(slots=True)
+class Silence:
+    """A silence under watch, in seconds; `longest` 0: nobody watches.
+
+    What breaks it is written to `since` and sets no timer: the one that is set asks, when it fires, what is
+    `left`, and is set anew for that.
+    """
+
+    longest: float
+    since: float = 0.0
+
+    def lasted(self, now: float) -> float:
+        return now - self.since
+
+    def left(self, now: float) -> float:
+        return self.longest - self.lasted(now)
+
+
+def was_silent(outcome: Outcome) -> bool:
+    """Whether silence ended an attempt; one that was merely slow did not make anybody wait in vain."""
+    return isinstance(outcome, Stalled) and outcome.timer is not Timer.THROUGHPUT
+
+
+def before_commit(
+    timing: Timing, *, stream: bool, stalls: int, unseen: bool = False, longest: float = inf
+) -> Sequence[tuple[Timer, float]]:
+    """The timers of an attempt from the moment its request is sent; 0: off.
+
+    `stalls`: attempts that silence ended; each makes the next one wait twice as long, so that a provider that
+    is slow for everybody is not given up again and again. `unseen`: the client gets the stream as one whole
+    answer, and waits for that as for any. `longest`: what a silence may last where other targets wait; how
+    long a whole answer takes says nothing, so that it is not cut short.
+    """
+    if not stream:
+        return ((Timer.RESPONSE, timing.response),)
+    first_event = timing.first_event * 2**stalls
+    first_token = timing.first_token and max(timing.first_token, first_event)
+    whole = ((Timer.RESPONSE, timing.response),) if unseen else ()
+    silences = ((Timer.FIRST_EVENT, first_event), (Timer.FIRST_TOKEN, first_token))
+    return (*((timer, min(seconds, longest)) for timer, seconds in silences), *whole)
+
+
+_NEVER_TWICE = frozenset({BlockKind.HOSTED, BlockKind.MEDIA})
+"""What a provider's own tools did is not to be done again, and media have no characters to count."""
+
+
+class Verdict(Enum):
+    """What becomes of the frames that are held."""
+
+    HOLD = "hold"
+    WATCH = "watch"
+    """They are held until it is known whether the answer is fast enough."""
+    COMMIT = "commit"
+
+
+@dataclass(slots=True)
+class Gate:
+    """`token` is the wait for the first visible part, in seconds; its `longest` 0: nobody waits. `shown_at`:
+    when that part came.
+
+    A model that thinks where nobody sees it is no stall, so each sign of that begins the wait anew. Events
+    that only say that the answer was begun, pings and comments are no such sign.
+    """
+
+    token: Silence = field(default_factory=lambda: Silence(0.0))
+    shown_at: float | None = None
+
+    def note(self, reading: Reading, now: float) -> None:
+        """Some of the answer was read."""
+        if reading.took_work():
+            self.token.since = now
+
+    def shown(self, now: float) -> None:
+        """Something visible came."""
+        self.shown_at = now if self.shown_at is None else self.shown_at
+
+    def judge(self, reading: Reading, timing: Timing, now: float) -> Verdict:
+        """The verdict on all that is held."""
+        self.note(reading, now)
+        if reading.properly_ended:
+            return Verdict.COMMIT
+        if not reading.progress.visible:
+            return Verdict.HOLD
+        first = self.shown_at is None
+        self.shown(now)
+        if _is_enough(reading, timing):
+            return Verdict.COMMIT
+        return Verdict.WATCH if first else Verdict.HOLD
+
+
+def _is_enough(reading: Reading, timing: Timing) -> bool:
+    """Whether as much came as is asked of the whole window, or something that may not come twice; or an
+    error in the same frame as a text, which nothing that follows mends."""
+    progress = reading.progress
+    if progress.error or progress.characters >= timing.min_throughput * timing.throughput_window:
+        return True
+    return any(block.kind in _NEVER_TWICE for block in progress.blocks.values())
+
 
 LONGEST_ERROR_BODY = 1 << 20
 

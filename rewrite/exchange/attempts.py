@@ -7,9 +7,8 @@ from math import inf
 from protocols.base import WireProtocol
 from protocols.model.call import Call
 from rewrite.credentials.refusals import answer_of
-from rewrite.exchange import timers
 from rewrite.exchange.acquiring import next_wish
-from rewrite.exchange.attempt import Attempt
+from rewrite.exchange.attempt import Attempt, Silence, before_commit, was_silent
 from rewrite.policies import exhausted, fallback, following, retry
 from rewrite.target.target import Target
 from rewrite.values.decision import Ended, GiveUp, History, Retry
@@ -67,16 +66,14 @@ class Attempts:
         self.current.sent_at = now
         stream, longest = self.streams, self._turn(now) - now if self.has_next else inf
         unseen, stalls = stream and not self._call.stream, self._stalls()
-        due = timers.before_commit(
-            self.terms.timing, stream=stream, stalls=stalls, unseen=unseen, longest=longest
-        )
-        self.current.gate.token = timers.Silence(dict(due).get(Timer.FIRST_TOKEN, 0.0), now)
+        due = before_commit(self.terms.timing, stream=stream, stalls=stalls, unseen=unseen, longest=longest)
+        self.current.gate.token = Silence(dict(due).get(Timer.FIRST_TOKEN, 0.0), now)
         for timer, seconds in due:
             yield from self.current.arm(timer, seconds, now)
 
     def _stalls(self) -> int:
         """The silences that make the next attempt wait longer: none while the next target can be asked."""
-        silent = (one for one in self.ended if timers.was_silent(one.outcome))
+        silent = (one for one in self.ended if was_silent(one.outcome))
         return 0 if self.has_next else sum(one.route == self.route for one in silent)
 
     def _turn(self, now: float) -> float:
@@ -209,7 +206,7 @@ class Attempts:
         self._former = self._turn_ends = None
 
     def _begin(self, number: int, latest: float, *, fresh: bool = False) -> None:
-        self.current = Attempt(number, fresh, latest, stall=timers.Silence(self.terms.timing.stall))
+        self.current = Attempt(number, fresh, latest, stall=Silence(self.terms.timing.stall))
 
     def _history(self, ended: tuple[Ended, ...]) -> History:
         terms = self.terms

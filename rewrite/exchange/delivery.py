@@ -1,21 +1,94 @@
-"""What the client has got of its answer, and the life that it is shown while nothing comes."""
+"""What the client has got: heartbeats while it waits, an answer that is passed on, or one whole answer.
+
+Where the user wants it, the head that promises a stream goes out with the first heartbeat. What comes to
+nothing later can only be said inside that stream. The client still sees nothing of attempts that failed.
+"""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from protocols.base import WireProtocol
-from protocols.model.call import Call
-from protocols.model.http import Head
+from protocols.framing.sse import is_event_stream
+from protocols.model.call import Call, Operation
+from protocols.model.errors import Fault
+from protocols.model.http import Head, WireResponse, header
+from protocols.model.parts import StreamError
 from protocols.model.progress import Progress
-from rewrite.exchange.attempt import Attempt
+from rewrite.exchange.attempt import Attempt, Silence
 from rewrite.exchange.attempts import Attempts
-from rewrite.exchange.timers import Silence
-from rewrite.exchange.waiting import waiting
 from rewrite.target.reading import Reading
 from rewrite.target.target import Target
-from rewrite.values.events import CALL, Command, SendData, SetTimer, Summary
-from rewrite.values.timeouts import Timing
+from rewrite.translation.error_kinds import error_of, kind_of
+from rewrite.values.decision import GiveUp
+from rewrite.values.events import CALL, Command, SendData, SendHeaders, SetTimer, Summary
+from rewrite.values.outcome import Outcome, Stalled, Truncated, describe
+from rewrite.values.timeouts import PATIENCE_MARGIN, UNKNOWN_PATIENCE, OnTruncation, Timing
 from rewrite.values.timer import Timer
+
+
+@dataclass(slots=True)
+class Waiting:
+    """Until the commit point of one call of a client of `protocol`. `interval` in seconds, 0: never a beat;
+    `begun`: the head went out."""
+
+    call: Call
+    protocol: WireProtocol
+    interval: float
+    beat: bytes
+    begun: bool = False
+
+    def watch(self) -> Iterator[Command]:
+        if self.interval:
+            yield SetTimer(CALL, Timer.HEARTBEAT_BEFORE_COMMIT, self.interval)
+
+    def fired(self) -> Iterator[Command]:
+        """The timer did, and the call is not committed: nothing has reached the client since it was set."""
+        if not self.begun:
+            self.begun = True
+            kind = self.protocol.encoder(self.call).content_type
+            yield SendHeaders(CALL, Head(200, (("content-type", kind),)))
+        yield SendData(CALL, self.beat, beat=True)
+        yield from self.watch()
+
+    def patience(self, stated: float) -> float:
+        """Seconds that the client waits where it says `stated`: what it waits for is a byte, and gets one.
+        Not where it says how long all of it may take."""
+        if not self.interval or header(self.call.headers, "x-server-timeout"):
+            return stated
+        return max(stated, UNKNOWN_PATIENCE - PATIENCE_MARGIN)
+
+    def head(self, attempt: int, head: Head) -> Iterator[Command]:
+        """The head of the answer, if none went out before it; else what it says is lost."""
+        if not self.begun:
+            yield SendHeaders(attempt, head)
+
+    def told(self, answer: WireResponse | Fault) -> bytes:
+        """The bytes that say inside the stream what `answer` would have said in its place."""
+        if isinstance(answer, WireResponse) and self._is_stream(answer):
+            return answer.body
+        error = self._error(answer)
+        return self.protocol.encoder(self.call).close((error,), Progress())
+
+    def _is_stream(self, answer: WireResponse) -> bool:
+        return answer.status < 300 and is_event_stream(Head(answer.status, answer.headers), self.call)
+
+    def _error(self, answer: WireResponse | Fault) -> StreamError:
+        if isinstance(answer, Fault):
+            return StreamError(answer.kind, answer.message, status=answer.status)
+        if answer.status < 300:
+            return StreamError(
+                "upstream_error", "the provider's answer is not one of this protocol", status=502
+            )
+        said = error_of(self.protocol, self.call, answer)
+        return replace(said, type=kind_of(said, answer.status), status=answer.status, native=True)
+
+
+def waiting(call: Call, protocol: WireProtocol, timing: Timing) -> Waiting:
+    """Only a generation that is streamed, to a client whose protocol has a harmless heartbeat, has one."""
+    beat = protocol.encoder(call).heartbeat()
+    wanted = timing.heartbeat_before_commit and call.stream and call.operation is Operation.GENERATE
+    return Waiting(call, protocol, timing.heartbeat if wanted and beat else 0.0, beat)
+
 
 LINGER = 5.0
 """Seconds that a stream may stay open behind its last frame."""
@@ -125,3 +198,43 @@ class Delivery:
             head=over.head,
             body=over.body,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """`told`: the bytes that the client gets; where it was promised a stream they say in their own way what
+    the record has."""
+
+    head: Head
+    told: bytes
+    over: Over
+
+
+def refusal(given: GiveUp, protocol: WireProtocol, waiting: Waiting) -> Whole:
+    """The provider's own answer as it was, or a fault of ours in the words of `protocol`."""
+    answer = given.answer
+    response = protocol.error(answer) if isinstance(answer, Fault) else answer
+    words = given.words or (answer.message if isinstance(answer, Fault) else "the provider's own answer")
+    head = Head(response.status, response.headers, response.reason)
+    told, status = response.body, head.status
+    if waiting.begun:
+        told, status = waiting.told(answer), 200
+    return Whole(head, told, Over("rejected", words, status, head, response.body))
+
+
+def misfit(protocol: WireProtocol, waiting: Waiting) -> Whole:
+    """Of a whole answer, where the client was promised a stream."""
+    told = "the provider answered whole where a stream was asked for"
+    fault = Fault(502, "upstream_error", told, should_retry=False)
+    return refusal(GiveUp(fault), protocol, waiting)
+
+
+def partial(current: Reading | None, outcome: Outcome, mode: OnTruncation) -> Whole | None:
+    """What was gathered unseen of an answer that was cut for good: as "length" it says that it was. None
+    where there is nothing to tell, or it is not wanted."""
+    cut = isinstance(outcome, Truncated | Stalled) and mode is not OnTruncation.ERROR
+    body = current.partial() if current and cut else b""
+    if not current or not body:
+        return None
+    words, head = f"cut: {describe(outcome)}; ended with the protocol's length", current.head
+    return Whole(head, body, Over("truncated", words, head.status, head, body))

@@ -1,18 +1,106 @@
-"""How a committed answer ends: properly, with an error of its own, or cut; and the parts that close it."""
+"""How the stream of an answer ended, what follows a cut, and the parts that close the answer.
 
-from collections.abc import Sequence
+A cut in text ends with "length", which most clients take for what it is; some are better served by an
+error, after which they ask again by themselves, or by a continuation. A cut inside a tool call that the
+client has seen a part of ends with an error, because clients exist that complete and run half a call
+(measured: langchain turns half of the arguments into a valid call), unless the client is known to discard
+it, or has seen nothing of it because calls are held until they are whole.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from protocols.model.parts import StreamError, StreamPart
-from protocols.model.progress import Progress
-from rewrite.policies import classify, truncation
-from rewrite.policies.stream_end import Complete, Cut, Empty, Failed, Verdict
-from rewrite.target.target import Target
+from protocols.model.parts import BlockKind, StreamEnd, StreamError, StreamPart
+from protocols.model.progress import Block, Progress
+from rewrite.policies import classify
+from rewrite.target.target import Target, Terms
 from rewrite.translation import repair
 from rewrite.translation.error_kinds import message_of
 from rewrite.values.decision import Continue, Fail, Repair
 from rewrite.values.outcome import Completed, ErrorFacts, Outcome, describe
+from rewrite.values.timeouts import OnTruncation
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """It said that it was done, if perhaps without a last formality."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It said that it failed."""
+
+    error: StreamError
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """It ended without a proper end, and there is nothing that a client could see."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """It ended without a proper end, in the middle of `place`; behind a block that was whole it is the text,
+    or what else would have come. `tool` is the name of the call that was cut, empty where it had none yet."""
+
+    place: BlockKind
+    tool: str = ""
+
+
+type Completeness = Complete | Failed | Empty | Cut
+
+
+def completeness(progress: Progress) -> Completeness:
+    """What is known of single protocols is in their decoders: which of a provider's words are an end, and
+    that one choice or one formality may be missing (see `Progress.complete`)."""
+    if progress.error:
+        return Failed(progress.error)
+    if progress.complete:
+        return Complete()
+    if (call := next(_cut_calls(progress), None)) is not None:
+        return Cut(BlockKind.TOOL, call.tool_name or "")
+    if not progress.visible:
+        return Empty()
+    open_kinds = [block.kind for block in progress.open.values()]
+    return Cut(open_kinds[-1] if open_kinds else BlockKind.TEXT)
+
+
+def _cut_calls(progress: Progress) -> Iterator[Block]:
+    """Tool calls that are open, or were when the stream began anew."""
+    for block in (*progress.open.values(), *progress.torn):
+        if block.kind is BlockKind.TOOL:
+            yield block
+
+
+def after_cut(cut: Cut | Empty, cause: str, target: Target, *, can_go_on: bool) -> Repair | Fail | Continue:
+    """What follows a cut.
+
+    `cause`: a message for the in-band error; `can_go_on`: a continuation is possible.
+    """
+    mode = _mode(cut, target.terms)
+    if mode is OnTruncation.CONTINUE and can_go_on:
+        return Continue()
+    in_call = isinstance(cut, Cut) and cut.place is BlockKind.TOOL
+    if isinstance(cut, Empty) or mode is OnTruncation.ERROR:
+        return Fail(_message(cut, cause))
+    if in_call and not target.no_half_calls and mode is not OnTruncation.REPAIR:
+        return Fail(_message(cut, cause))
+    return Repair()
+
+
+def _mode(cut: Cut | Empty, terms: Terms) -> OnTruncation:
+    """What "auto" comes to for a cut in text is a fact of the client; in a tool call it stays "auto"."""
+    in_call = isinstance(cut, Cut) and cut.place is BlockKind.TOOL
+    if terms.on_truncation is not OnTruncation.AUTO or in_call:
+        return terms.on_truncation
+    return terms.cut_text
+
+
+def _message(cut: Cut | Empty, cause: str) -> str:
+    if isinstance(cut, Cut) and cut.place is BlockKind.TOOL:
+        return f"the answer was cut inside the tool call {cut.tool!r} ({cause}); do not run the partial call"
+    return f"the answer was cut ({cause})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +114,7 @@ class Ending:
 
 
 def ending(
-    found: Verdict,
+    found: Completeness,
     progress: Progress,
     otherwise: Outcome,
     target: Target,
@@ -43,13 +131,18 @@ def ending(
         case Failed(error=error):
             return errored(error, target.errors)
         case Complete():
-            return Ending(Completed(), "completed", parts=repair.formality(progress) if streamed else ())
+            return Ending(Completed(), "completed", parts=formality(progress) if streamed else ())
         case Cut() | Empty():
             words = describe(otherwise)
-            decision = truncation.decide(found, words, target, can_go_on=can_go_on)
+            decision = after_cut(found, words, target, can_go_on=can_go_on)
             return decision if isinstance(decision, Continue) else _closed(decision, progress, otherwise)
         case _:
             assert_never(found)
+
+
+def formality(progress: Progress) -> tuple[StreamPart, ...]:
+    """What a stream that said it was done still lacks: its last frame."""
+    return () if progress.ended else (StreamEnd(),)
 
 
 def _closed(decision: Repair | Fail, progress: Progress, outcome: Outcome) -> Ending:

@@ -28,14 +28,11 @@ from protocols.model.segment import Segment
 from protocols.model.wirejson import parsed_size
 from rewrite.continuation.continuation import Continuation, Line, blames_the_request
 from rewrite.continuation.continued_answer import Rest, rest
-from rewrite.exchange.attempt import Attempt
+from rewrite.exchange.attempt import Attempt, Verdict
 from rewrite.exchange.attempts import Attempts
-from rewrite.exchange.commit_gate import Verdict
-from rewrite.exchange.delivery import LINGER, Delivery, Over
-from rewrite.exchange.ending import Ending, ending, errored, with_left_out
-from rewrite.exchange.uncommitted import Whole, misfit, partial, refusal
+from rewrite.exchange.delivery import LINGER, Delivery, Over, Whole, misfit, partial, refusal
+from rewrite.exchange.ending import Cut, Empty, Ending, completeness, ending, errored, with_left_out
 from rewrite.policies import classify
-from rewrite.policies.stream_end import Cut, Empty, verdict
 from rewrite.target.reading import FRAME_COST, NO_END, Reading
 from rewrite.target.target import Target
 from rewrite.translation import repair
@@ -265,10 +262,10 @@ class Exchange:
                 self._fail(replace(rejected, answer=current.refusal(error, rejected.status)))
                 return
             verdict = self._attempt.gate.judge(current, terms.timing, self._now)
-            if verdict is Verdict.OPEN and self._generates and current.says_nothing:
+            if verdict is Verdict.COMMIT and self._generates and current.says_nothing:
                 self._fail(current.foreign())
                 return
-            if verdict is Verdict.OPEN:
+            if verdict is Verdict.COMMIT:
                 self._commit(current)
                 self._pass_on(current, segments[position + 1 :])
                 return
@@ -411,7 +408,7 @@ class Exchange:
             otherwise = classify.in_band(current.failed, target.errors)
         if not clean:
             progress.expect(choices_asked(self._call))
-        end = verdict(progress)
+        end = completeness(progress)
         # What can be gone on with is read off the whole prompt: only a cut asks.
         more = isinstance(end, Cut | Empty) and self._going_on.possible(
             progress, target.terms.continuations, current
@@ -457,7 +454,7 @@ class Exchange:
         if more and (self._attempts.has_next or not blames_the_request(outcome)):
             self._go_on(outcome)
             return
-        found = ending(verdict(line.progress), line.progress, outcome, target, streamed=True)
+        found = ending(completeness(line.progress), line.progress, outcome, target, streamed=True)
         assert isinstance(found, Ending)
         self._finish(line, found)
 

@@ -14,11 +14,6 @@ def closing(progress: Progress) -> tuple[StreamPart, ...]:
     return (*stops, *finishes, StreamEnd())
 
 
-def formality(progress: Progress) -> tuple[StreamPart, ...]:
-    """What a stream that said it was done still lacks: its last frame."""
-    return () if progress.ended else (StreamEnd(),)
-
-
 def raising(error: StreamError) -> tuple[StreamPart, ...]:
     """The provider's own error once more, in the form that the protocol's clients raise on."""
     kind = error.type or "upstream_error"

@@ -31,7 +31,8 @@ from protocols.model.parts import (
 from protocols.model.progress import Progress
 from protocols.model.segment import Segment
 from protocols.model.wirejson import load_object
-from rewrite.translation.repair import closing, failing, formality
+from rewrite.exchange.ending import formality
+from rewrite.translation.repair import closing, failing
 from tests import oracle
 from tests.contract import JSON, SSE, progress
 from tests.protocols.gemini_generate.frames import (

@@ -1,13 +1,17 @@
-"""What the client has got: its head, its bytes, the life that it is shown, and the record of it."""
+"""What the client has got: its head, its bytes, heartbeats, the record, or one whole answer of ours."""
 
+from protocols.model.errors import Fault
+from protocols.model.http import WireResponse
 from protocols.model.progress import Progress
-from rewrite.exchange.attempt import Attempt
+from rewrite.exchange.attempt import Attempt, Silence
 from rewrite.exchange.attempts import Attempts
-from rewrite.exchange.delivery import LINGER, Delivery, Over
-from rewrite.exchange.timers import Silence
+from rewrite.exchange.delivery import LINGER, Delivery, Over, Waiting, misfit, partial, refusal, waiting
+from rewrite.values.decision import GiveUp
 from rewrite.values.events import CALL, SendData, SendHeaders, SetTimer
+from rewrite.values.outcome import Unreachable
+from rewrite.values.timeouts import OnTruncation
 from rewrite.values.timer import Timer
-from tests.rewrite.scenes import CHAT, DONE, SSE, TERMS, call, finishes, own, says, targets, timed
+from tests.rewrite.scenes import CHAT, DONE, SSE, TERMS, call, error_body, finishes, own, says, targets, timed
 
 BEATING = timed(TERMS, heartbeat=15.0, hold=120.0).timing
 BEAT = SendData(1, b"\n", beat=True)
@@ -74,3 +78,48 @@ def test_the_record_counts_from_the_beginning_of_the_call() -> None:
     summary = found.summary(Over("truncated", "cut", 200, SSE), attempts, Progress(), 110.0)
     assert (summary.began, summary.seconds, summary.first_token) == (100.0, 10.0, 3.0)
     assert (summary.end, summary.estimated, summary.status) == ("truncated", True, 200)
+
+
+ANSWER = WireResponse(429, (("content-type", "application/json"),), error_body("slow down"))
+
+
+def promised(*, begun: bool) -> Waiting:
+    found = waiting(call(), CHAT, timed(TERMS, heartbeat=15.0, heartbeat_before_commit=True).timing)
+    assert not begun or isinstance(next(found.fired()), SendHeaders)
+    return found
+
+
+def test_the_provider_s_own_answer_goes_back_as_it_was() -> None:
+    found = refusal(GiveUp(ANSWER), CHAT, promised(begun=False))
+    assert (found.head.status, found.told, found.over.status) == (429, ANSWER.body, 429)
+    assert found.over.words == "the provider's own answer"
+
+
+def test_a_fault_of_ours_is_worded_by_the_protocol() -> None:
+    found = refusal(GiveUp(Fault(504, "timeout", "no answer")), CHAT, promised(begun=False))
+    assert (found.head.status, found.over.status, found.over.words) == (504, 504, "no answer")
+    assert b"no answer" in found.told
+
+
+def test_where_a_stream_was_promised_it_is_told_inside_and_kept_as_it_was() -> None:
+    found = refusal(GiveUp(ANSWER), CHAT, promised(begun=True))
+    assert found.told.startswith(b"data: ")
+    assert (found.over.status, found.over.body) == (200, ANSWER.body)
+
+
+def test_a_page_where_a_stream_was_promised_is_an_error_inside_it() -> None:
+    page = WireResponse(200, (("content-type", "text/html"),), b"<html>")
+    found = refusal(GiveUp(page), CHAT, promised(begun=True))
+    assert b'"error"' in found.told
+    assert b"not one of this protocol" in found.told
+    assert b"<html>" not in found.told
+
+
+def test_a_whole_answer_is_no_stream() -> None:
+    found = misfit(CHAT, promised(begun=True))
+    assert b"answered whole" in found.told
+    assert found.over.end == "rejected"
+
+
+def test_nothing_is_told_of_an_answer_that_never_began() -> None:
+    assert partial(None, Unreachable("reset"), OnTruncation.AUTO) is None

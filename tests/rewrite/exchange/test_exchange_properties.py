@@ -24,9 +24,9 @@ from protocols.model.parts import (
 from protocols.model.progress import Progress
 from protocols.model.segment import Segment
 from protocols.model.wirejson import load_object
+from rewrite.exchange.ending import Cut as CutIn
+from rewrite.exchange.ending import completeness
 from rewrite.exchange.exchange import Exchange
-from rewrite.policies.stream_end import Cut as CutIn
-from rewrite.policies.stream_end import verdict
 from rewrite.values.events import (
     CALL,
     Acquire,
@@ -166,7 +166,7 @@ def ends_honestly(one: Cut, on_truncation: OnTruncation, *, discards: bool = Fal
 
 
 def in_call(before: Progress) -> bool:
-    found = verdict(before)
+    found = completeness(before)
     return isinstance(found, CutIn) and found.place is BlockKind.TOOL
 
 

@@ -12,7 +12,7 @@ from protocols.model.parts import (
     StreamError,
 )
 from protocols.model.progress import Progress
-from rewrite.translation.repair import closing, failing, formality, raising
+from rewrite.translation.repair import closing, failing, raising
 
 
 def test_open_blocks_stop_and_unfinished_choices_end_with_length() -> None:
@@ -20,11 +20,6 @@ def test_open_blocks_stop_and_unfinished_choices_end_with_length() -> None:
     so_far.fold([ChoiceStart(0), BlockStart(0, 0, BlockKind.TEXT), BlockStart(1, 2, BlockKind.TEXT)])
     so_far.fold([BlockStop(0, 0), Finish(0, FinishReason.STOP, "stop")])
     assert closing(so_far) == (BlockStop(1, 2), Finish(1, FinishReason.LENGTH, ""), StreamEnd())
-
-
-def test_what_is_done_lacks_at_most_its_last_frame() -> None:
-    assert formality(Progress()) == (StreamEnd(),)
-    assert formality(Progress(ended=True)) == ()
 
 
 def test_a_providers_error_is_said_again_in_the_clients_own_form() -> None:
