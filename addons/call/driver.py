@@ -2,29 +2,33 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol, assert_never
+from typing import assert_never
 
+from mitmproxy import http
 from pydantic import SecretStr
 
-from addons.call.mailbox import Inbox
-from addons.credentials.pool import Lease
-from addons.mitm.messages import for_client
+from addons.call.passing import Answer, Response, begin, give
+from addons.call.recognition import Intercepted
+from addons.call.reports import Reports
+from addons.call.request import outgoing, own_lease
+from addons.credentials.pool import NO_LEASE, Asker, Lease, Pool
+from addons.records.journal import Journal, Record
+from addons.responses.kept import Turn
 from addons.runtime.clock import Handle, Time
 from addons.secrets.redaction import Blackout
-from addons.upstream.client import Closed, Data, Sent, Started, Upstream
+from addons.upstream.client import Closed, Data, Sent, Started, Upstream, UpstreamEvent
 from addons.upstream.failure import Cause
-from addons.upstream.network import Reached
 from protocols.base import WireProtocol
-from protocols.model.call import Call, Rendered
 from protocols.model.errors import Fault
-from protocols.model.http import Head, UpstreamRequest, WireResponse
+from protocols.model.http import Head, UpstreamRequest
 from protocols.model.origin import Origin
 from rewrite.credentials.rotation import Unavailable
 from rewrite.exchange.exchange import Exchange
+from rewrite.target.target import Target
 from rewrite.values.events import (
     Acquire,
     Acquired,
@@ -58,78 +62,36 @@ LONG_WAIT = 3.0
 SLOW_DRAIN = 0.1
 """Seconds after which a client that did not read has made upstream's silence meaningless."""
 
+LARGEST = 256 * 1024
+"""Bytes that may wait before upstream is read no further."""
 
-class Response(Protocol):
-    """Where an answer goes: the sink of the stream layer, or a turn of a WebSocket."""
+MOST_ENDS = 1024
+"""Bytes in one piece that may end a frame: what is made of a piece holds the event loop."""
 
-    @property
-    def draining(self) -> bool: ...
-
-    async def start(self, status: int, reason: bytes, headers: list[tuple[bytes, bytes]]) -> None: ...
-
-    async def send(self, data: bytes) -> None: ...
-
-    async def end(self) -> None: ...
-
-    async def abort(self, message: str) -> None: ...
+_ENDS = (b"\n", b"\r", b"}")
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a driver needs of its surroundings, for one call.
+    """One call, and what its driver needs of its surroundings."""
 
-    `acquire` and `release` are the pool's (or the client's own credential's), `request` writes a credential
-    on what goes to a target, or on what is rendered in its place; they get the number of the target's route.
-    `untouched`: whether the client gets its answers as they come. `reached` is told who answers an attempt,
-    over which connection. `report` keeps the record, `waiting` says how long nothing is asked and why,
-    `asked_again` how long the attempt before took and what came of it, `failed` reports a fault of ours.
-    """
-
-    call: Call
+    record: Record
+    """The call, its targets, and the flow that it is shown in."""
+    turn: Turn
+    """What the call goes on from."""
+    intercepted: Intercepted
+    """Whose call it is, with the credential of the client."""
+    request: http.Request
+    """A copy of the client's, which is written anew for each attempt."""
     protocol: WireProtocol
+    """In which the client gets its answer."""
     exchange: Exchange
+    asker: Asker
+    pool: Pool
     upstream: Upstream
-    connect_timeout: float
-    acquire: Callable[[Acquire], Lease | Unavailable]
-    release: Callable[[int, Lease, Outcome], None]
-    request: Callable[[int, Lease, Rendered | None], UpstreamRequest]
-    untouched: Callable[[int], bool]
-    reached: Callable[[Origin, Reached], None]
-    report: Callable[[Summary], None]
-    waiting: Callable[[float, str], None]
-    asked_again: Callable[[float, str], None]
-    failed: Callable[[BaseException], None]
+    journal: Journal
+    reports: Reports
     clock: Time
-
-
-@dataclass(slots=True)
-class Answer:
-    """What came of the open attempt and has not left, for a fault of ours; the bytes are as they came.
-
-    `untouched`: what comes is what the client gets, so that it can go on without us.
-    """
-
-    attempt: int = 0
-    untouched: bool = True
-    head: Head | None = None
-    unsent: bytearray = field(default_factory=bytearray)
-    closed: UpstreamClosed | None = None
-
-    def note(self, event: Event) -> None:
-        match event:
-            case UpstreamData(attempt=self.attempt, data=data) if self.untouched:
-                self.unsent += data
-            case UpstreamStarted(attempt=self.attempt, head=head):
-                self.head = head
-            case UpstreamClosed(attempt=self.attempt):
-                self.closed = event
-            case _:
-                pass
-
-    def take(self) -> bytes:
-        data = bytes(self.unsent)
-        self.unsent.clear()
-        return data
 
 
 class Driver:
@@ -139,10 +101,10 @@ class Driver:
 
     def __init__(self, work: Work) -> None:
         self._work = work
-        self._inbox = Inbox()
+        self._mailbox = Mailbox()
         self._events: deque[Event] = deque((Start(),))
         self._answer = Answer()
-        self._leases: dict[int, tuple[int, Lease]] = {}
+        self._leases: dict[int, tuple[Target, Lease]] = {}
         self._hidden: list[SecretStr] = []
         self._blackout = Blackout(())
         self._reader: asyncio.Task[None] | None = None
@@ -150,7 +112,7 @@ class Driver:
         self._started = self._over = False
         self._status = 0
         self._last = self._why = ""
-        self._opened_at = self._took = 0.0
+        self._now = self._opened_at = self._took = 0.0
 
     async def run(self, response: Response) -> None:
         """Answer the call into `response`."""
@@ -166,11 +128,10 @@ class Driver:
         """Stop everything now; nothing if the call is over."""
         if not self._over:
             self._over = True
-            try:
-                for command in self._work.exchange.handle(ClientGone(), self._work.clock()):
+            with self._faults_recorded():  # the client has left: nobody else to tell
+                self._now = self._work.clock()
+                for command in self._work.exchange.handle(ClientGone(), self._now):
                     self._perform_at_once(command)
-            except Exception as error:  # noqa: BLE001  # the client has left: nobody else to tell
-                self._work.failed(error)
         self._stop()
 
     def stop(self, why: str) -> None:
@@ -184,8 +145,8 @@ class Driver:
         self._timers.clear()
         self._cancel_reader()
         while self._leases:  # only after a fault of ours
-            _, (route, lease) = self._leases.popitem()
-            self._record(partial(self._work.release, route, lease, Abandoned()))
+            _, (target, lease) = self._leases.popitem()
+            self._release(target, lease, Abandoned())
 
     def _cancel_reader(self) -> None:
         if self._reader is not None:
@@ -200,14 +161,15 @@ class Driver:
 
     async def _next(self) -> Event:
         if not self._events:
-            self._events.extend(await self._inbox.take())
+            self._events.extend(await self._mailbox.take())
         elif isinstance(self._events[0], UpstreamData):
             await asyncio.sleep(0)  # between two pieces others have their turn
         return self._events.popleft()
 
     async def _handle(self, event: Event) -> None:
         self._answer.note(event)
-        for command in self._work.exchange.handle(event, self._work.clock()):
+        self._now = self._work.clock()
+        for command in self._work.exchange.handle(event, self._now):
             match command:
                 case SendData(data=data, beat=beat):
                     if not beat:
@@ -231,103 +193,130 @@ class Driver:
                 self._cancel_reader()
             case Release(attempt=attempt, outcome=outcome):
                 self._last = f"{self._leases[attempt][1].name}: {describe(outcome)}"
-                self._took = self._work.clock() - self._opened_at
-                self._record(partial(self._work.release, *self._leases.pop(attempt), outcome))
+                self._took = self._now - self._opened_at
+                self._release(*self._leases.pop(attempt), outcome)
             case SetTimer(attempt=attempt, timer=timer, seconds=seconds):
-                fired = partial(self._inbox.put, TimerFired(attempt, timer))
+                fired = partial(self._mailbox.put, TimerFired(attempt, timer))
                 self._timers.append(self._work.clock.call_later(seconds, fired))
                 if timer is Timer.BACKOFF and seconds > LONG_WAIT:
-                    self._record(partial(self._work.waiting, seconds, self._last))
+                    with self._faults_recorded():
+                        self._work.journal.waiting(self._work.record, seconds, self._last)
             case Report(summary=summary):
-                told = replace(summary, words=self._why) if self._why else summary
-                self._record(partial(self._work.report, told))
+                self._report(summary)
             case SendHeaders() | SendData() | EndResponse():
                 pass  # to nobody: the client has left
             case _:
                 assert_never(command)
 
-    def _record(self, write: Callable[[], None]) -> None:
-        """A fault in our records is told, and costs the client nothing."""
-        try:
-            write()
-        except Exception as error:  # noqa: BLE001
-            self._work.failed(error)
+    # -- credentials ----------------------------------------------------------------------------------
 
     def _acquire(self, wish: Acquire) -> None:
-        match self._work.acquire(wish):
+        target = self._work.record.targets[wish.route]
+        match self._lease(target, wish):
             case Lease() as lease:
-                self._leases[wish.attempt] = wish.route, lease
-                self._inbox.put(Acquired(wish.attempt, lease.name, lease.former, lease.asked_last))
+                self._leases[wish.attempt] = target, lease
+                self._mailbox.put(Acquired(wish.attempt, lease.name, lease.former, lease.asked_last))
             case Unavailable() as none:
-                self._inbox.put(NoneFree(wish.attempt, none.wait, none.paused, none.refused, none.keys))
+                self._mailbox.put(NoneFree(wish.attempt, none.wait, none.paused, none.refused, none.keys))
+
+    def _lease(self, target: Target, wish: Acquire) -> Lease | Unavailable:
+        if target.terms.pooled:
+            fallback = target.index + 1 < len(self._work.record.targets)
+            return self._work.pool.acquire(target.provider.name, target.call, wish, fallback=fallback)
+        return own_lease(self._work.intercepted) if target.route.meant else NO_LEASE
+
+    def _release(self, target: Target, lease: Lease, outcome: Outcome) -> None:
+        if lease.pooled:
+            with self._faults_recorded():
+                pool, asker = self._work.pool, self._work.asker
+                pool.release(target.provider.name, lease, target.call, outcome, asker)
+
+    # -- the record -----------------------------------------------------------------------------------
+
+    @contextmanager
+    def _faults_recorded(self) -> Iterator[None]:
+        """A fault of ours in here is recorded, and costs the client nothing."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001
+            self._failed(error)
+
+    def _failed(self, error: BaseException) -> None:
+        record = self._work.record
+        self._work.journal.failed(f"call {record.call.id} to {record.provider}", error)
+
+    def _report(self, summary: Summary) -> None:
+        summary = replace(summary, words=self._why) if self._why else summary
+        work = self._work
+        with self._faults_recorded():
+            work.reports.over(work.record, summary, work.turn, work.intercepted.own)
 
     # -- upstream -------------------------------------------------------------------------------------
 
     def _open(self, wanted: OpenUpstream) -> None:
-        attempt = wanted.attempt
-        route, lease = self._leases[attempt]
+        target, lease = self._leases[wanted.attempt]
         if self._took > LONG_WAIT:
-            self._record(partial(self._work.asked_again, self._took, self._last))
-        self._opened_at = self._work.clock()
+            with self._faults_recorded():
+                self._work.journal.asked_again(self._work.record, self._took, self._last)
+        self._opened_at = self._now
         if lease.pooled:
             self._hidden.append(lease.secret)
             self._blackout = Blackout(self._hidden)
-        request = self._work.request(route, lease, wanted.rendered)
-        self._answer = Answer(attempt, self._work.untouched(route))
-        self._reader = asyncio.get_running_loop().create_task(
-            self._read(attempt, request, fresh=wanted.fresh)
-        )
-        self._reader.add_done_callback(partial(self._read_out, attempt))
+        request = outgoing(self._work.request, target, self._work.intercepted, lease, wanted.rendered)
+        self._answer = Answer(wanted.attempt, target.untouched)
+        reading = self._read(wanted, request, target.terms.timing.connect)
+        self._reader = asyncio.get_running_loop().create_task(reading)
 
-    async def _read(self, attempt: int, request: UpstreamRequest, *, fresh: bool) -> None:
-        stream = self._work.upstream.stream(request, fresh=fresh, connect_timeout=self._work.connect_timeout)
-        inbox = self._inbox
-        async with aclosing(stream) as events:
-            async for event in events:
-                match event:
-                    case Data(data=data):
-                        inbox.put(UpstreamData(attempt, data))
-                        if inbox.is_full:
-                            await inbox.room()
-                    case Sent():
-                        inbox.put(UpstreamSent(attempt))
-                    case Started(head=head, reached=reached):
-                        if reached is not None:
-                            self._record(partial(self._work.reached, request.origin, reached))
-                        inbox.put(UpstreamStarted(attempt, head))
-                    case Closed(cause=cause):
-                        inbox.put(_closed(attempt, cause))
-
-    def _read_out(self, attempt: int, reader: asyncio.Task[None]) -> None:
+    async def _read(self, wanted: OpenUpstream, request: UpstreamRequest, connect_timeout: float) -> None:
         """A fault of ours in reading ends the attempt like one of the network."""
-        error = None if reader.cancelled() else reader.exception()
-        if error is not None:
-            self._work.failed(error)
-            self._inbox.put(UpstreamClosed(attempt, "a fault of the proxy"))
+        upstream = self._work.upstream
+        try:
+            stream = upstream.stream(request, fresh=wanted.fresh, connect_timeout=connect_timeout)
+            async with aclosing(stream) as events:
+                async for event in events:
+                    await self._received(wanted.attempt, request.origin, event)
+        except Exception as error:  # noqa: BLE001
+            self._failed(error)
+            self._mailbox.put(UpstreamClosed(wanted.attempt, "a fault of the proxy"))
+
+    async def _received(self, attempt: int, origin: Origin, event: UpstreamEvent) -> None:
+        mailbox = self._mailbox
+        match event:
+            case Data(data=data):
+                mailbox.put(UpstreamData(attempt, data))
+                if mailbox.is_full:
+                    await mailbox.room()
+            case Sent():
+                mailbox.put(UpstreamSent(attempt))
+            case Started(head=head, reached=reached):
+                if reached is not None:
+                    with self._faults_recorded():
+                        self._work.journal.reached(self._work.record.flow, origin, reached)
+                mailbox.put(UpstreamStarted(attempt, head))
+            case Closed(cause=cause):
+                mailbox.put(_closed(attempt, cause))
 
     # -- the client -----------------------------------------------------------------------------------
 
     async def _start(self, head: Head) -> None:
         self._started, self._status = True, head.status
-        headers = self._blackout.headers(for_client(head.headers))
-        reason = self._blackout.text(head.reason)
-        await self._response.start(head.status, _bytes(reason), [(_bytes(n), _bytes(v)) for n, v in headers])
+        await begin(self._response, head, self._blackout)
 
     async def _send(self, data: bytes) -> None:
-        before = self._work.clock()
         await self._response.send(self._blackout.whole(data))
-        if self._work.clock() - before > SLOW_DRAIN:
+        before, self._now = self._now, self._work.clock()
+        if self._now - before > SLOW_DRAIN:
             self._events.appendleft(ClientDrained())  # ahead of a timer that fired meanwhile
 
     # -- faults of ours -------------------------------------------------------------------------------
 
     async def _fail(self, error: Exception) -> None:
         self._over = True
-        self._work.failed(error)
+        self._failed(error)
         try:
             await self._make_up()
         except Exception as another:  # noqa: BLE001  # it fails here too: closed, with nothing more said
-            self._work.failed(another)
+            self._failed(another)
             await self._response.abort("a fault of the proxy")
 
     async def _make_up(self) -> None:
@@ -359,45 +348,77 @@ class Driver:
             await self._response.abort(self._answer.closed.cause)
 
 
-async def give(answer: WireResponse, response: Response) -> None:
-    """An answer of ours, whole."""
-    headers = [(_bytes(name), _bytes(value)) for name, value in answer.headers]
-    await response.start(answer.status, _bytes(answer.reason), headers)
-    await response.send(answer.body)
-    await response.end()
-
-
-async def pass_once(
-    upstream: Upstream,
-    request: UpstreamRequest,
-    connect_timeout: float,
-    blackout: Blackout,
-    response: Response,
-) -> None:
-    """One attempt, its answer as it is but for what is blacked out: for a path that is not ours to answer."""
-    async with aclosing(upstream.stream(request, fresh=False, connect_timeout=connect_timeout)) as events:
-        async for event in events:
-            match event:
-                case Started(head=head):
-                    headers = blackout.headers(for_client(head.headers))
-                    pairs = [(_bytes(name), _bytes(value)) for name, value in headers]
-                    await response.start(head.status, _bytes(blackout.text(head.reason)), pairs)
-                case Data(data=data):
-                    await response.send(blackout.feed(data))
-                case Closed(cause=None):
-                    await response.send(blackout.rest())
-                    await response.end()
-                case Closed(cause=cause):
-                    await response.abort(cause.text if cause else "")
-                case Sent():
-                    pass
-
-
 def _closed(attempt: int, cause: Cause | None) -> UpstreamClosed:
     if cause is None:
         return UpstreamClosed(attempt)
     return UpstreamClosed(attempt, cause.text, cause.connected, cause.is_lasting)
 
 
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
+class Mailbox:
+    """The events of one call on their way to its Exchange, in order and bounded, for one consumer.
+
+    Data that arrived together is taken as one event, so that it goes out in one write; not
+    so a flood of tiny frames."""
+
+    def __init__(self) -> None:
+        self._events: deque[Event] = deque()
+        self._bytes = 0
+        self._filled = asyncio.Event()
+        self._emptied = asyncio.Event()
+
+    def put(self, event: Event) -> None:
+        self._events.append(event)
+        if isinstance(event, UpstreamData):
+            self._bytes += len(event.data)
+        self._filled.set()
+
+    async def room(self) -> None:
+        """Return once less than LARGEST bytes wait."""
+        while self._bytes >= LARGEST:
+            self._emptied.clear()
+            await self._emptied.wait()
+
+    @property
+    def is_full(self) -> bool:
+        return self._bytes >= LARGEST
+
+    async def take(self) -> list[Event]:
+        """All that waits, at least one event."""
+        await self._filled.wait()
+        self._filled.clear()
+        events = list(_merged(self._events))
+        self._events.clear()
+        self._bytes = 0
+        self._emptied.set()
+        return events
+
+
+def _merged(events: deque[Event]) -> Iterator[Event]:
+    pending: list[UpstreamData] = []
+    for event in events:
+        if isinstance(event, UpstreamData) and (not pending or pending[0].attempt == event.attempt):
+            pending.append(event)
+            continue
+        yield from _joined(pending)
+        pending = [event] if isinstance(event, UpstreamData) else []
+        if not pending:
+            yield event
+    yield from _joined(pending)
+
+
+def _joined(pending: list[UpstreamData]) -> Iterator[Event]:
+    if len(pending) == 1:
+        yield from _pieces(pending[0])
+    elif pending:
+        yield from _pieces(UpstreamData(pending[0].attempt, b"".join([event.data for event in pending])))
+
+
+def _pieces(event: UpstreamData) -> Iterator[UpstreamData]:
+    """A flood of tiny frames in several pieces, anything else as it is."""
+    attempt, data = event.attempt, event.data
+    if sum(map(data.count, _ENDS)) <= MOST_ENDS:
+        yield event
+        return
+    half = len(data) // 2
+    yield from _pieces(UpstreamData(attempt, data[:half]))
+    yield from _pieces(UpstreamData(attempt, data[half:]))

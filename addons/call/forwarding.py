@@ -10,7 +10,7 @@ from mitmproxy.proxy import layer
 from mitmproxy.proxy.mode_specs import RegularMode, Socks5Mode
 
 from addons.call.recognition import Intercepted, error_response
-from addons.call.request import own_lease, written
+from addons.call.request import account_lease, written
 from addons.credentials.pool import Lease, Pool
 from addons.credentials.screen import KeyScreen
 from addons.mitm.messages import address_of, bytes_of, forwardable, headers_of, replaced, set_headers
@@ -73,9 +73,8 @@ class Forwarder:
         tunnel(nextlayer, self._proxies)
 
     def account(self, intercepted: Intercepted) -> Lease:
-        """The credential of a passed-through flow: always the same one."""
-        lease = self._pool.account(intercepted.provider.name) if intercepted.pooled else None
-        return lease or own_lease(intercepted)
+        """The credential of a passed-through flow."""
+        return account_lease(self._pool, intercepted)
 
     @staticmethod
     def _head(

@@ -7,10 +7,11 @@ from pydantic import SecretStr
 
 from addons.call.recognition import Intercepted
 from addons.credentials import carriers
-from addons.credentials.pool import Lease
-from addons.mitm.messages import bytes_of, headers_of, wire_request, without_hops
+from addons.credentials.pool import Lease, Pool
+from addons.mitm.messages import bytes_of, headers_of, replaced, without_hops
 from protocols.model.call import Rendered
 from protocols.model.http import Headers, UpstreamRequest
+from protocols.model.origin import Origin
 from protocols.model.wirejson import dump
 from rewrite.target.target import FRAMING, Target
 
@@ -32,10 +33,9 @@ def outgoing(
     `instead`: what the target is asked in place of what was planned.
     """
     rendered = instead or target.rendered
-    own = without_hops(headers_of(request))
     if rendered is None:
-        headers, path = written(intercepted, lease, own, request.path)
-        return wire_request(request, target.origin, headers, path)
+        return unchanged(request, target.origin, intercepted, lease)
+    own = without_hops(headers_of(request))
     if target.keeps_headers:
         headers, path = written(intercepted, lease, own, rendered.path)
         kept = tuple(pair for pair in headers if pair[0].lower() not in FRAMING)
@@ -43,6 +43,16 @@ def outgoing(
         return _request(target, replace(rendered, path=path), request.method, (host, *kept))
     signed = _signed(target.headers(own), target, lease, intercepted)
     return _request(target, rendered, request.method, signed)
+
+
+def unchanged(
+    request: http.Request, origin: Origin, intercepted: Intercepted, lease: Lease
+) -> UpstreamRequest:
+    """The request as it goes to `origin` in its own bytes, with the credential of `lease`."""
+    headers, path = written(intercepted, lease, without_hops(headers_of(request)), request.path)
+    kept = replaced(headers, "host", origin.authority)
+    body = request.raw_content or b""
+    return UpstreamRequest(origin, request.method, origin.under(bytes_of(path)), kept, body)
 
 
 def _signed(headers: Headers, target: Target, lease: Lease, intercepted: Intercepted) -> Headers:
@@ -67,6 +77,12 @@ def own_lease(intercepted: Intercepted) -> Lease:
     """The client's own credential, which is not the pool's to settle."""
     own = intercepted.own
     return Lease(OWN, own.secret if own else _NO_SECRET, pooled=False)
+
+
+def account_lease(pool: Pool, intercepted: Intercepted) -> Lease:
+    """The credential of what belongs to an account and so passes through: always the same one."""
+    lease = pool.account(intercepted.provider.name) if intercepted.pooled else None
+    return lease or own_lease(intercepted)
 
 
 def written(intercepted: Intercepted, lease: Lease, headers: Headers, target: str) -> tuple[Headers, str]:

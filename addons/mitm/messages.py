@@ -4,8 +4,7 @@ from urllib.parse import urlsplit
 
 from mitmproxy import http
 
-from protocols.model.http import Headers, UpstreamRequest, WireResponse, header
-from protocols.model.origin import Origin
+from protocols.model.http import Headers, WireResponse, header
 from rewrite.catalog.providers import Carrier
 
 _HOPS = frozenset(
@@ -80,14 +79,6 @@ def address_of(proxy_url: str) -> tuple[str, int]:
 def response_of(answer: WireResponse) -> http.Response:
     """An answer of ours, for a flow."""
     return http.Response.make(answer.status, answer.body, dict(answer.headers))
-
-
-def wire_request(request: http.Request, origin: Origin, headers: Headers, target: str) -> UpstreamRequest:
-    """The request as it leaves: its own bytes, to `origin`. `headers` are without hops, and with a key;
-    `target` is the path with its query."""
-    kept = replaced(headers, "host", origin.authority)
-    body = request.raw_content or b""
-    return UpstreamRequest(origin, request.method, origin.under(bytes_of(target)), kept, body)
 
 
 def for_client(headers: Headers) -> Headers:

@@ -46,6 +46,10 @@ class Traces:
         """From now on into `folder`; None: no more."""
         self._folder = folder
 
+    @property
+    def are_written(self) -> bool:
+        return self._folder is not None
+
     def write(self, record: Record, summary: Summary, secrets: Iterable[SecretStr]) -> None:
         """The file of a call that is over. `secrets` are those in use now, lest one was forgotten."""
         if self._folder is None:

@@ -17,7 +17,6 @@ from addons.credentials.pool import Lease
 from addons.upstream.client import Upstream
 from addons.upstream.network import tls_context
 from addons.upstream.way import Direct
-from protocols.model.origin import parsed
 from rewrite.credentials.rotation import Unavailable
 from rewrite.values.events import Acquire
 from tests.addons.call.test_driver import PATIENCE, TEXT, House, Kept
@@ -74,7 +73,7 @@ class Scene:
         """What the call has: tasks besides its own, timers, connections, credentials."""
         return {
             "tasks": len(asyncio.all_tasks() - self._before - {self.running}),
-            "timers": sum("Inbox.put" in repr(each) for each in pending_timers()),
+            "timers": sum("Mailbox.put" in repr(each) for each in pending_timers()),
             "sockets": sum(peer(number) == self._port for number in descriptors()),
             "credentials": self.house.leased - len(self.house.released),
         }
@@ -197,7 +196,7 @@ async def test_a_connection_that_is_being_made(vendor: VendorThread, house: Coun
 
     async with await asyncio.start_server(accept, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        house.origin = parsed(f"https://127.0.0.1:{port}")
+        house.base_url = f"https://127.0.0.1:{port}"
         scene = Scene(house, vendor, Stage(Hang(), lambda _: True), port)
         async with asyncio.timeout(PATIENCE):
             reader = await accepted.get()

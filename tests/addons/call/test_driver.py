@@ -3,28 +3,37 @@
 import asyncio
 import itertools
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
+from mitmproxy import http
+from mitmproxy.test import tflow
 from pydantic import SecretStr
 
-from addons.call.driver import Driver, Work, pass_once
-from addons.credentials.pool import Lease
-from addons.mitm.messages import for_client
+from addons.call.driver import LARGEST, MOST_ENDS, Driver, Mailbox, Work
+from addons.call.recognition import Intercepted
+from addons.call.reports import Reports
+from addons.config.settings import Configured
+from addons.credentials.pool import Asker, Lease, Pool
+from addons.records.journal import Journal, Record
+from addons.records.trace import Traces
+from addons.responses.kept import Responses, Turn
+from addons.responses.storage import Memory, State
 from addons.runtime.clock import Handle
-from addons.secrets.redaction import Blackout
+from addons.secrets.redaction import Redactor
 from addons.upstream.client import Data, Sent, Upstream
 from addons.upstream.network import Reached, tls_context
 from addons.upstream.way import Direct
-from protocols.model.call import Call, Operation, Rendered
+from protocols.model.call import Call, Operation
 from protocols.model.http import UpstreamRequest
 from protocols.model.origin import Origin, parsed
 from protocols.openai_chat import PROTOCOL
 from rewrite.catalog.providers import Provider
 from rewrite.credentials.rotation import Unavailable
 from rewrite.exchange.exchange import Exchange
-from rewrite.target.target import Terms
+from rewrite.target.target import Target, Terms
 from rewrite.values.events import (
     Acquire,
     Command,
@@ -34,14 +43,15 @@ from rewrite.values.events import (
     TimerFired,
     UpstreamClosed,
     UpstreamData,
+    UpstreamSent,
     UpstreamStarted,
 )
 from rewrite.values.outcome import Abandoned, Completed, Outcome, describe
 from rewrite.values.timeouts import Limits, Timing
+from rewrite.values.timer import Timer
 from tests.rewrite.scenes import own
 from tests.vendor import Hang, Reply, Send, Vendor, VendorThread, WaitFor, chat_error, chat_stream, streamed
 
-BARE = Provider("p", "https://p.example", (), ("openai_chat",))
 PATIENCE = 10.0
 TEXT = chat_stream(["Hello", " there"])
 BODY = b'{"model": "gpt-4o", "stream": true, "messages": []}'
@@ -102,18 +112,66 @@ class Faulty(Exchange):
         return super().handle(event, now)
 
 
+class Keys(Pool):
+    """Gives out `key-1`, `key-2`, ... and notes what becomes of them."""
+
+    def __init__(self, house: "House") -> None:
+        super().__init__(house.clock, lambda notice: None)
+        self._house = house
+
+    def acquire(
+        self, provider: str, call: Call, asked: Acquire, *, fallback: bool = False
+    ) -> Lease | Unavailable:
+        self._house.wanted.append(provider)
+        return self._house.acquire(asked)
+
+    def release(self, provider: str, lease: Lease, call: Call, outcome: Outcome, asker: Asker) -> None:
+        if self._house.fault_in_records:
+            raise LookupError("planted")
+        self._house.served.append(provider)
+        self._house.released.append((lease.name, describe(outcome)))
+
+
+class Notes(Journal):
+    """Notes what is recorded, too."""
+
+    def __init__(self, house: "House") -> None:
+        super().__init__(Redactor())
+        self._house = house
+
+    def end(self, record: Record, summary: Summary) -> None:
+        self._house.reports.append(summary)
+        super().end(record, summary)
+
+    def reached(self, flow: http.HTTPFlow, origin: Origin, reached: Reached) -> None:
+        self._house.reached.append((origin, reached))
+        super().reached(flow, origin, reached)
+
+    def waiting(self, record: Record, seconds: float, why: str) -> None:
+        self._house.waits.append((seconds, why))
+        super().waiting(record, seconds, why)
+
+    def asked_again(self, record: Record, seconds: float, why: str) -> None:
+        self._house.lost.append((seconds, why))
+        super().asked_again(record, seconds, why)
+
+    def failed(self, what: str, error: BaseException) -> None:
+        self._house.faults.append(error)
+        super().failed(what, error)
+
+
 class House:
-    """What surrounds a driver: credentials in turn, and lists of what it did with them."""
+    """What surrounds a driver, and lists of what it did there."""
 
     def __init__(self, vendor: Vendor | VendorThread) -> None:
         self.upstream = Upstream(Direct(tls_context(insecure=False, ca_file=None, ca_dir=None)))
-        self.origin = parsed(vendor.base_url)
+        self.base_url = vendor.base_url
         self.names = itertools.count(1)
         self.free: Unavailable | None = None
         self.has_others = True
-        self.untouched = True
-        self.wanted: list[int] = []
-        self.routes: list[int] = []
+        self.fault_in_records = False
+        self.wanted: list[str] = []
+        self.served: list[str] = []
         self.clock = Clock()
         self.released: list[tuple[str, str]] = []
         self.reports: list[Summary] = []
@@ -123,47 +181,49 @@ class House:
         self.lost: list[tuple[float, str]] = []
 
     def acquire(self, wish: Acquire) -> Lease | Unavailable:
-        self.wanted.append(wish.route)
         if wish.only_others and not self.has_others:
             return Unavailable(None)
         name = f"key-{next(self.names)}"
         return self.free or Lease(name, SecretStr(f"sk-pool-{name}-long"))
 
-    def release(self, route: int, lease: Lease, outcome: Outcome) -> None:
-        self.routes.append(route)
-        self.released.append((lease.name, describe(outcome)))
-
-    def request(self, route: int, lease: Lease, instead: Rendered | None) -> UpstreamRequest:
-        key = ("Authorization", f"Bearer {lease.secret.get_secret_value()}")
-        headers = (("Host", "x"), ("X-Route", str(route)), key)
-        return UpstreamRequest(self.origin, "POST", b"/v1/chat/completions", headers, BODY)
+    def target(self, call: Call, terms: Terms, index: int, *, hold: bool) -> Target:
+        provider = Provider(f"p{index}", self.base_url, (), ("openai_chat",))
+        return own(call, PROTOCOL, terms, provider=provider, index=index, hold_tool_calls=hold)
 
     def driver(
-        self, *, stall: float = 0.0, fault: type | None = None, targets: int = 1, beat: float = 0.0
+        self,
+        *,
+        stall: float = 0.0,
+        fault: type | None = None,
+        targets: int = 1,
+        beat: float = 0.0,
+        hold: bool = False,
     ) -> Driver:
         call = Call("c", "openai_chat", Operation.GENERATE, "gpt-4o", True, ())
         timing = Timing(10.0, 0.0, 0.0, 0.0, stall, 0.0, 600.0, any_byte_is_life=False, heartbeat=beat)
         timing = replace(timing, heartbeat_before_commit=beat > 0)
         terms = Terms(timing, Limits(max_attempts=3 if targets == 1 else 1))
-        made = [replace(own(call, PROTOCOL, terms, provider=BARE), index=index) for index in range(targets)]
+        made = [self.target(call, terms, index, hold=hold) for index in range(targets)]
         exchange = Faulty(call, PROTOCOL, made, self.clock())
         exchange.fault = fault
+        flow, pool, journal = tflow.tflow(), Keys(self), Notes(self)
+        flow.request = http.Request.make("POST", f"{self.base_url}/v1/chat/completions", BODY)
+        responses = Responses(State(Memory(), time.time), time.time)
         return Driver(
             Work(
-                call=call,
+                record=Record(flow, call, "p0", made),
+                turn=Turn(call, "", {}),
+                intercepted=Intercepted(
+                    Configured(made[0].provider), PROTOCOL, Operation.GENERATE, None, True, made[0].origin
+                ),
+                request=flow.request.copy(),
                 protocol=PROTOCOL,
                 exchange=exchange,
+                asker=Asker("openai_chat", "client"),
+                pool=pool,
                 upstream=self.upstream,
-                connect_timeout=10.0,
-                acquire=self.acquire,
-                release=self.release,
-                request=self.request,
-                untouched=lambda route: self.untouched,
-                report=self.reports.append,
-                reached=lambda origin, reached: self.reached.append((origin, reached)),
-                waiting=lambda seconds, why: self.waits.append((seconds, why)),
-                asked_again=lambda seconds, why: self.lost.append((seconds, why)),
-                failed=self.faults.append,
+                journal=journal,
+                reports=Reports(journal, pool, responses, Traces(Redactor())),
                 clock=self.clock,
             )
         )
@@ -203,7 +263,7 @@ async def test_an_answer_goes_to_the_response(vendor: Vendor, house: House) -> N
     assert kept.headers == [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-a", b"1")]
     assert house.released == [("key-1", "completed")]
     ((origin, reached),) = house.reached
-    assert (origin, reached.peer) == (house.origin, ("127.0.0.1", vendor.port))
+    assert (origin, reached.peer) == (parsed(house.base_url), ("127.0.0.1", vendor.port))
     assert [summary.end for summary in house.reports] == ["completed"]
     assert vendor.requests[0].body == BODY
 
@@ -221,8 +281,8 @@ async def test_another_target_is_asked_and_released_as_itself(vendor: Vendor, ho
     vendor.reply(chat_error(500, "server_error", "oops"), 2).reply(streamed(TEXT))
     kept = await answered(house.driver(targets=2))
     assert kept.body == b"".join(TEXT)
-    assert [one.header("x-route") for one in vendor.requests] == ["0", "0", "1"]
-    assert (house.wanted, house.routes) == ([0, 0, 1], [0, 0, 1])
+    assert [one.credential for one in vendor.requests] == [f"sk-pool-key-{n}-long" for n in (1, 2, 3)]
+    assert house.wanted == house.served == ["p0", "p0", "p1"]
 
 
 async def test_keys_of_every_attempt_are_blacked_out(vendor: Vendor, house: House) -> None:
@@ -332,7 +392,7 @@ async def test_a_client_that_reads_slowly_is_no_stall(vendor: Vendor, house: Hou
     vendor.release("more")
     await until(lambda: b"there" in kept.body, kept)
     async with asyncio.timeout(PATIENCE):
-        while not any(isinstance(each, TimerFired) for each in driver._inbox._events):  # noqa: ASYNC110
+        while not any(isinstance(each, TimerFired) for each in driver._mailbox._events):  # noqa: ASYNC110
             await asyncio.sleep(0)
     house.clock.now += 60.0
     gate.set()
@@ -378,11 +438,13 @@ async def test_a_rejection_is_no_part_of_a_stream_that_was_promised(vendor: Vend
     assert (kept.status, kept.body.strip(), kept.end_) == (200, b"", "abort: a fault of the proxy")
 
 
-async def test_a_fault_in_the_writer_of_requests_leaves_nothing(vendor: Vendor, house: House) -> None:
-    def broken(route: int, lease: Lease, instead: Rendered | None) -> UpstreamRequest:
+async def test_a_fault_in_the_writer_of_requests_leaves_nothing(
+    vendor: Vendor, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: object) -> UpstreamRequest:
         raise LookupError("planted")
 
-    house.request = broken  # type: ignore[method-assign]
+    monkeypatch.setattr("addons.call.driver.outgoing", broken)
     kept = await answered(house.driver())
     assert kept.status == 502
     assert (vendor.requests, house.released) == ([], [("key-1", describe(Abandoned()))])
@@ -395,10 +457,9 @@ async def test_bytes_of_another_protocol_never_go_on_as_they_are(
     vendor: Vendor, house: House, kind: type, status: int, end: str
 ) -> None:
     """What would have to be translated, or adapted, is of no use to the client."""
-    house.untouched = False
     cut = TEXT[:-2]  # an end that only we can make proper: the fault comes before
     vendor.reply(streamed(cut))
-    kept = await answered(house.driver(fault=kind))
+    kept = await answered(house.driver(fault=kind, hold=True))
     assert (kept.status, kept.end_.partition(":")[0]) == (status, end)
     assert kept.body in (b"".join(cut), kept.body if status == 502 else b"")
     assert len(house.faults) == 1
@@ -434,34 +495,77 @@ async def test_data_before_a_head_is_a_fault_and_no_error_of_the_provider(house:
 
 
 async def test_a_fault_in_the_records_costs_nothing(vendor: Vendor, house: House) -> None:
-    def broken(route: int, lease: Lease, outcome: Outcome) -> None:
-        raise LookupError("planted")
-
-    house.release = broken  # type: ignore[method-assign]
+    house.fault_in_records = True
     kept = await answered(house.driver())
     assert (kept.status, kept.end_) == (200, "end")
     assert len(house.faults) == 1
 
 
-# -- what is not ours ---------------------------------------------------------------------------------
+# -- the mailbox -------------------------------------------------------------------------------------
 
 
-async def test_what_is_not_ours_is_asked_once(vendor: Vendor, house: House) -> None:
-    vendor.reply(chat_error(500, "oops", "sk-hidden-key-of-it", (("x-a", "sk-hidden-key-of-it"),)))
-    kept = Kept()
-    request = house.request(0, Lease("one", SecretStr("sk-hidden-key-of-it")), None)
-    await pass_once(house.upstream, request, 10.0, Blackout([SecretStr("sk-hidden-key-of-it")]), kept)
-    assert (kept.status, kept.end_, len(vendor.requests)) == (500, "end", 1)
-    assert b'"*******************"' in kept.body
-    assert (b"x-a", b"*******************") in kept.headers
+async def test_data_that_arrived_together_is_one_event() -> None:
+    mailbox = Mailbox()
+    for event in (
+        UpstreamSent(1),
+        UpstreamData(1, b"a"),
+        UpstreamData(1, b"b"),
+        TimerFired(1, Timer.STALL),
+        UpstreamData(1, b"c"),
+        UpstreamData(2, b"d"),
+        UpstreamClosed(2),
+    ):
+        mailbox.put(event)
+    assert await mailbox.take() == [
+        UpstreamSent(1),
+        UpstreamData(1, b"ab"),
+        TimerFired(1, Timer.STALL),
+        UpstreamData(1, b"c"),
+        UpstreamData(2, b"d"),
+        UpstreamClosed(2),
+    ]
 
 
-def test_what_belongs_to_a_connection_ends_here() -> None:
-    """A content-encoding that is still there was not undone, and the client has to know it."""
-    headers = (
-        ("Content-Length", "1"),
-        ("X-A", "1"),
-        ("content-encoding", "unknown"),
-        ("Transfer-Encoding", "chunked"),
-    )
-    assert for_client(headers) == (("X-A", "1"), ("content-encoding", "unknown"))
+async def test_one_event_is_taken_as_it_is() -> None:
+    mailbox = Mailbox()
+    event = UpstreamData(1, b"a")
+    mailbox.put(event)
+    (taken,) = await mailbox.take()
+    assert taken is event
+
+
+async def test_taking_waits_for_an_event() -> None:
+    mailbox = Mailbox()
+    taking = asyncio.ensure_future(mailbox.take())
+    await asyncio.sleep(0)
+    assert not taking.done()
+    mailbox.put(UpstreamSent(1))
+    assert await taking == [UpstreamSent(1)]
+
+
+async def test_a_full_mailbox_makes_the_reader_wait() -> None:
+    mailbox = Mailbox()
+    mailbox.put(UpstreamData(1, bytes(LARGEST - 1)))
+    await mailbox.room()
+    mailbox.put(UpstreamData(1, b"x"))
+    assert mailbox.is_full
+    waiting = asyncio.ensure_future(mailbox.room())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    (event,) = await mailbox.take()
+    await waiting
+    assert isinstance(event, UpstreamData)
+    assert len(event.data) == LARGEST
+    assert not mailbox.is_full
+
+
+async def test_a_flood_of_tiny_frames_is_taken_in_pieces() -> None:
+    mailbox = Mailbox()
+    flood = b"\n" * (3 * MOST_ENDS)
+    for event in (UpstreamData(1, b"x" * LARGEST), UpstreamData(1, flood), UpstreamClosed(1)):
+        mailbox.put(event)
+    *pieces, closed = await mailbox.take()
+    assert closed == UpstreamClosed(1)
+    data = [piece.data for piece in pieces if isinstance(piece, UpstreamData)]
+    assert b"".join(data) == b"x" * LARGEST + flood
+    assert max(piece.count(b"\n") for piece in data) <= MOST_ENDS

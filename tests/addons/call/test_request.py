@@ -7,7 +7,7 @@ from mitmproxy import http
 from pydantic import SecretStr
 
 from addons.call.recognition import Intercepted
-from addons.call.request import outgoing, own_lease
+from addons.call.request import outgoing, own_lease, unchanged
 from addons.config.settings import Configured
 from addons.credentials.carriers import take_out
 from addons.credentials.pool import NO_LEASE, Lease
@@ -206,3 +206,16 @@ def test_the_client_s_request_stays_as_it_is() -> None:
 def test_a_list_has_no_body() -> None:
     bare = replace(LIKE, rendered=Rendered("/v1/models", {}))
     assert outgoing(request(), bare, intercepted(), POOL).body == b""
+
+
+def test_a_request_leaves_with_its_own_bytes() -> None:
+    sent = http.Request.make("POST", "https://api.openai.com/v1/x?a=1", b"body")
+    fields = ((b"Host", b"api.openai.com"), (b"content-encoding", b"gzip"), (b"te", b"trailers"))
+    sent.headers = http.Headers(fields)
+    wire = unchanged(sent, parsed("http://h:1/base"), intercepted(), NO_LEASE)
+    assert (wire.method, wire.origin.address, wire.body) == ("POST", ("h", 1), b"body")
+    assert wire.target == b"/base/v1/x?a=1"
+    assert [pair for pair in wire.headers if pair[0] != "Authorization"] == [
+        ("Host", "h:1"),
+        ("content-encoding", "gzip"),
+    ]

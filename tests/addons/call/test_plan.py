@@ -6,7 +6,7 @@ import pytest
 from mitmproxy import http
 from pydantic import SecretStr
 
-from addons.call.planning import Plan, Planner
+from addons.call.plan import Plan, Planner
 from addons.call.recognition import Intercepted
 from addons.config.settings import Configured, Settings
 from addons.responses.kept import Turn
@@ -19,6 +19,7 @@ from protocols.model.wirejson import dump
 from protocols.registry import discover
 from protocols.shared.signatures import wrapped
 from rewrite.adapters.chain import parse_adapters
+from rewrite.catalog.clients import UNKNOWN
 from rewrite.catalog.providers import Carrier, Provider
 from rewrite.catalog.routes import Match, Rule, destination
 from rewrite.target.response_adapters import ReportedModel
@@ -58,7 +59,7 @@ def planned(
     request = http.Request.make("POST", "https://openai.example/v1/chat/completions", dump(one.body))
     turn = Turn(one, "scope", one.body)
     settings = Settings(providers=providers, rules=rules, hold_tool_calls=hold_tool_calls)
-    return Planner(settings, REGISTRY).plan(turn, meant, request, 0.0)
+    return Planner(settings, REGISTRY).plan(turn, meant, request, UNKNOWN, 0.0)
 
 
 def to(*texts: str, **more: object) -> Rule:
@@ -73,7 +74,7 @@ def test_a_web_page_has_no_key_of_any_provider() -> None:
     meant = Intercepted(OPENAI, CHAT, Operation.GENERATE, None, False, WHERE, "https://page.example")
     request = http.Request.make("POST", "https://openai.example/v1/chat/completions", b"{}")
     settings = Settings(providers=ALL, rules=(to("anthropic/a"),))
-    plan = Planner(settings, REGISTRY).plan(Turn(asks(), "scope", asks().body), meant, request, 0.0)
+    plan = Planner(settings, REGISTRY).plan(Turn(asks(), "scope", asks().body), meant, request, UNKNOWN, 0.0)
     assert not plan.targets
     assert "a web page does not use them" in plan.fault.message
 
@@ -181,7 +182,7 @@ def test_seals_are_looked_for_where_the_body_has_a_carrier() -> None:
     meant = Intercepted(CLAUDE, ANTHROPIC, Operation.GENERATE, None, True, WHERE)
     request = http.Request.make("POST", "https://anthropic.example/v1/messages", body)
     turn = Turn(call, "scope", call.body)
-    (target,) = Planner(Settings(providers=ALL), REGISTRY).plan(turn, meant, request, 0.0).targets
+    (target,) = Planner(Settings(providers=ALL), REGISTRY).plan(turn, meant, request, UNKNOWN, 0.0).targets
     assert target.rendered is not None
     assert carrier.encode() not in dump(target.rendered.body)
 
@@ -196,6 +197,6 @@ def test_a_request_that_is_nested_too_deep_is_refused_and_not_a_fault_of_ours() 
     meant = Intercepted(OPENAI, CHAT, Operation.GENERATE, None, True, WHERE)
     request = http.Request.make("POST", "https://openai.example/v1/chat/completions", b"{}")
     settings = Settings(providers=ALL, rules=(to("anthropic/a"),))
-    plan = Planner(settings, REGISTRY).plan(Turn(call, "scope", call.body), meant, request, 0.0)
+    plan = Planner(settings, REGISTRY).plan(Turn(call, "scope", call.body), meant, request, UNKNOWN, 0.0)
     assert not plan.targets
     assert "nested deeper" in plan.fault.message

@@ -1,5 +1,6 @@
-"""The targets of a call, as the config in force has them: which can be asked, how, and on whose key."""
+"""How a call begins: what the client asks, and the targets that the config in force has for it."""
 
+import math
 import random
 import secrets
 import time
@@ -10,16 +11,17 @@ from mitmproxy import http
 
 from addons.call.recognition import Intercepted
 from addons.config.settings import Settings
+from addons.mitm.messages import headers_of
 from addons.responses.kept import Turn
 from protocols.base import WireProtocol
-from protocols.model.call import Reply
-from protocols.model.errors import Fault, Untranslatable
-from protocols.model.http import header
+from protocols.model.call import Call, Reply
+from protocols.model.errors import Fault, MalformedRequest, Untranslatable
+from protocols.model.http import WireRequest, header
 from protocols.model.origin import Origin
 from protocols.model.wirejson import dump
 from protocols.registry import Registry
 from protocols.shared.signatures import MARK
-from rewrite.catalog.clients import facts_for
+from rewrite.catalog.clients import ClientFacts, facts_for, with_session
 from rewrite.catalog.providers import Carrier, reasons
 from rewrite.catalog.routes import Route, Rule, plan, rule_for
 from rewrite.target.making import Wanted, target_of
@@ -39,11 +41,22 @@ _CUT_TEXT = {
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What became of a call. `rule`: the one that fits; `refused`: by target, why it cannot be asked."""
+    """What became of a call."""
 
     rule: Rule
+    """The route of the config that fits it."""
     targets: Sequence[Target]
+    """In the order in which they are asked."""
     refused: Mapping[str, str]
+    """By target, why it cannot be asked."""
+
+    def may_be_kept(self, call: Call) -> float:
+        """For how many seconds the answer may be kept from the client of `call`: a stream so long as that
+        waits for a head, and not at all where it was promised life before."""
+        timing = self.targets[0].terms.timing
+        if not (call.stream and timing.hold):
+            return math.inf
+        return 0.0 if timing.heartbeat_before_commit else timing.hold
 
     @property
     def fault(self) -> Fault:
@@ -62,7 +75,30 @@ class Planner:
         self._configured = {one.provider.name: one for one in settings.providers}
         self._providers = {name: one.provider for name, one in self._configured.items()}
 
-    def plan(self, turn: Turn, intercepted: Intercepted, request: http.Request, now: float) -> Plan:
+    def facts(self, request: http.Request) -> ClientFacts:
+        """What is known of the client of a request."""
+        return facts_for(self._settings.clients, header(headers_of(request), "user-agent"))
+
+    def call(
+        self, request: http.Request, intercepted: Intercepted, body: bytes | None, facts: ClientFacts
+    ) -> Call:
+        """What a request asks; `body` in place of its own where that is compressed. One that is not of the
+        protocol still goes to the provider: its 400 comes back."""
+        protocol, operation = intercepted.protocol, intercepted.operation
+        assert protocol is not None
+        assert operation is not None
+        said = request.raw_content or b"" if body is None else body
+        wire = WireRequest(request.method, request.path, headers_of(request), said)
+        call_id = secrets.token_hex(4)
+        try:
+            call = protocol.parse(call_id, operation, wire)
+        except MalformedRequest:
+            call = Call(call_id, protocol.name, operation, None, False, wire.headers)
+        return with_session(call, facts.session_header)
+
+    def plan(
+        self, turn: Turn, intercepted: Intercepted, request: http.Request, facts: ClientFacts, now: float
+    ) -> Plan:
         """The targets of the call of `turn`, which was meant for the provider of `intercepted`; `now` on the
         machine's clock."""
         assert intercepted.protocol is not None
@@ -75,7 +111,7 @@ class Planner:
         targets: list[Target] = []
         refused: dict[str, str] = {}
         for route in routes:
-            asked = _Asked(turn, intercepted, rule, route, reply, sealed, len(targets), now)
+            asked = _Asked(turn, intercepted, rule, route, reply, sealed, len(targets), facts, now)
             try:
                 targets.append(self._target(asked, intercepted.protocol))
             except Untranslatable as reason:
@@ -111,7 +147,7 @@ class Planner:
     def _terms(self, asked: "_Asked", *, pooled: bool) -> Terms:
         settings, call, route, rule = self._settings, asked.turn.call, asked.route, asked.rule
         name, model = route.provider.name, route.model
-        facts = facts_for(settings.clients, header(call.headers, "user-agent") or "")
+        facts = asked.facts
         return Terms(
             timing=timing(
                 timeouts_for(settings.deadlines, settings.timeouts, name, model, call.effort),
@@ -161,4 +197,5 @@ class _Asked:
     reply: Reply
     sealed: bool
     index: int
+    facts: ClientFacts
     now: float

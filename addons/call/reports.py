@@ -1,0 +1,49 @@
+"""What is left of a call that is over: its record, its trace, and its response where it is ours to keep."""
+
+from addons.credentials.carriers import ClientCredential
+from addons.credentials.pool import Pool
+from addons.records.journal import Journal, Record
+from addons.records.trace import Traces
+from addons.responses.kept import Responses, Turn, not_to_be_kept
+from addons.secrets.redaction import key_shaped
+from rewrite.responses.store import PROTOCOL as RESPONSES
+from rewrite.responses.store import is_kept
+from rewrite.target.target import Target
+from rewrite.values.events import Summary
+
+
+class Reports:
+    """Writes it down, of each call once."""
+
+    def __init__(self, journal: Journal, pool: Pool, responses: Responses, traces: Traces) -> None:
+        self._journal, self._pool, self._responses, self._traces = journal, pool, responses, traces
+
+    def over(self, record: Record, summary: Summary, turn: Turn, own: ClientCredential | None) -> None:
+        """A call was answered. `own`: the credential of its client."""
+        self._journal.end(record, summary)
+        if turn.call.protocol == RESPONSES:
+            self._keep(turn, record.targets[summary.route], summary, own)
+        self._trace(record, summary, own)
+
+    def refused(self, record: Record, summary: Summary, own: ClientCredential | None) -> None:
+        """No provider was asked."""
+        self._journal.end(record, summary)
+        self._trace(record, summary, own)
+
+    def _keep(self, turn: Turn, target: Target, summary: Summary, own: ClientCredential | None) -> None:
+        if target.translation is None:
+            self._remember(turn, target, summary)
+        else:
+            hidden = not_to_be_kept(self._pool.secrets(), own)
+            self._responses.keep(turn, target.translation, summary, hidden)
+
+    def _remember(self, turn: Turn, target: Target, summary: Summary) -> None:
+        """Which key made an answer that its provider keeps; others are never continued by their id."""
+        head = summary.progress.head
+        if head and target.terms.pooled and summary.attempts and is_kept(turn.body, summary.end):
+            self._pool.made(target.provider.name, head.id, summary.attempts[-1].credential)
+
+    def _trace(self, record: Record, summary: Summary, own: ClientCredential | None) -> None:
+        if self._traces.are_written:
+            secrets = [*self._pool.secrets(), *(key_shaped(own.secrets) if own else ())]
+            self._traces.write(record, summary, secrets)

@@ -1,0 +1,88 @@
+"""Answers without an exchange: refused, and passed on once."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from mitmproxy.test import tflow
+from pydantic import SecretStr
+
+from addons.call.passing import Passing, Refusal
+from addons.call.reports import Reports
+from addons.credentials.pool import Pool
+from addons.records.journal import KEY, Journal, Record
+from addons.records.trace import Traces
+from addons.responses.kept import Responses
+from addons.responses.storage import Memory, State
+from addons.secrets.redaction import Blackout, Redactor
+from addons.upstream.client import Upstream
+from addons.upstream.network import tls_context
+from addons.upstream.way import Direct
+from protocols.model.errors import Fault
+from protocols.model.http import UpstreamRequest, WireResponse
+from protocols.model.origin import parsed
+from tests.rewrite.scenes import call
+from tests.vendor import Vendor, chat_error
+
+HIDDEN = "sk-hidden-key-of-it"
+
+
+class Kept:
+    """A response in memory."""
+
+    draining = False
+
+    def __init__(self) -> None:
+        self.said: list[Any] = []
+
+    async def start(self, status: int, reason: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+        self.said.append((status, reason, headers))
+
+    async def send(self, data: bytes) -> None:
+        self.said.append(data)
+
+    async def end(self) -> None:
+        self.said.append("end")
+
+    async def abort(self, message: str) -> None:
+        self.said.append(message)
+
+
+def only_trace(folder: Path) -> Any:
+    (trace,) = folder.iterdir()
+    return json.loads(trace.read_bytes())
+
+
+async def test_the_client_is_told_and_a_record_is_kept(tmp_path: Path) -> None:
+    flow, traces = tflow.tflow(), Traces(Redactor())
+    pool = Pool(time.monotonic, lambda notice: None)
+    responses = Responses(State(Memory(), time.time), time.time)
+    reports = Reports(Journal(Redactor()), pool, responses, traces)
+    fault = Fault(400, "invalid_request", "nobody can", should_retry=False)
+    answer = WireResponse(400, (("x-should-retry", "false"),), b"{}", "No")
+    kept = Kept()
+    traces.configure(tmp_path)
+    await Refusal(answer, fault, Record(flow, call(), "vendor", ()), None, reports).run(kept)
+    assert kept.said == [(400, b"No", [(b"x-should-retry", b"false")]), b"{}", "end"]
+    record = flow.metadata[KEY]
+    assert (record["end"], record["detail"], record["status"]) == ("refused", "nobody can", 400)
+    told = only_trace(tmp_path)
+    assert (told["attempts"], told["answer"]["status"], told["answer"]["body"]) == ([], 400, {})
+    assert told["answer"]["headers"] == [["x-should-retry", "false"]]
+
+
+async def test_what_is_not_ours_is_asked_once() -> None:
+    async with Vendor() as vendor:
+        vendor.reply(chat_error(500, "oops", HIDDEN, (("x-a", HIDDEN),)))
+        upstream = Upstream(Direct(tls_context(insecure=False, ca_file=None, ca_dir=None)))
+        headers = (("Host", "x"), ("Authorization", f"Bearer {HIDDEN}"))
+        request = UpstreamRequest(parsed(vendor.base_url), "POST", b"/v1/chat/completions", headers, b"{}")
+        kept = Kept()
+        await Passing(upstream, request, 10.0, Blackout([SecretStr(HIDDEN)])).run(kept)
+        await upstream.close()
+        assert len(vendor.requests) == 1
+    (status, _, headers_), *body, end = kept.said
+    assert (status, end) == (500, "end")
+    assert b'"*******************"' in b"".join(body)
+    assert (b"x-a", b"*******************") in headers_
