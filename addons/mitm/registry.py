@@ -43,7 +43,7 @@ class FlowRegistry:
         self._tasks: set[asyncio.Task[None]] = set()
         self._whole: WeakSet[Flow] = WeakSet()
         self._switches: WeakKeyDictionary[Flow, Switch] = WeakKeyDictionary()
-        self._sent: WeakKeyDictionary[Flow, Sent] = WeakKeyDictionary()
+        self._sent: WeakKeyDictionary[Flow, SentResponse] = WeakKeyDictionary()
 
     # -- hooks, after those of all who edit, and before those who save --------------------------------
 
@@ -130,12 +130,12 @@ class FlowRegistry:
         """All of this flow's response has gone out as it stands, before any hook got it whole. Of others than
         ours nothing is noted."""
         if flow.id in self._open and flow.response is not None:
-            self._sent[flow] = Sent.of(flow.response)
+            self._sent[flow] = SentResponse.of(flow.response)
 
     def put_back(self, flow: http.HTTPFlow, *, for_good: bool = True) -> bool:
         """Whether an edit that was not sent had to be taken back; `for_good`: no hook comes after this."""
         sent = self._sent.get(flow)
-        if sent is None or (flow.response is not None and sent == Sent.of(flow.response)):
+        if sent is None or (flow.response is not None and sent == SentResponse.of(flow.response)):
             edited = False
         else:
             sent.write(flow)
@@ -238,7 +238,7 @@ def _has_body(status: int) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SentResponse:
     """What a client has got of a response, by which an edit that came too late is taken back."""
 
     status: int
@@ -251,7 +251,7 @@ class Sent:
     """The object in the flow when it was sent."""
 
     @classmethod
-    def of(cls, response: http.Response) -> "Sent":
+    def of(cls, response: http.Response) -> "SentResponse":
         data = response.data
         return cls(data.status_code, data.reason, data.headers.fields, data.content, response)
 

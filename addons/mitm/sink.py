@@ -49,11 +49,11 @@ class Kill:
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class Flush:
     """What was kept back is to go out now."""
 
 
-type Payload = bytes | http.Response | End | Abort | Kill | Release
+type Payload = bytes | http.Response | End | Abort | Kill | Flush
 type Hops = Mapping[layer.Layer, HttpStream]
 type Congestion = Callable[[], asyncio.Event | None]
 """An event that is set when HTTP/2 flow control has let a stream's bytes go; None if it holds none back."""
@@ -161,9 +161,9 @@ class Sink:
         """Break the response because the user has killed the flow, whatever was called before."""
         await self._push(Kill())
 
-    async def release(self) -> None:
+    async def flush(self) -> None:
         """Let a response go out that was to be kept until it is whole."""
-        await self._push(Release())
+        await self._push(Flush())
 
     async def _close(self, payload: End | Abort) -> None:
         if not self._closed:

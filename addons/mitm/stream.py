@@ -50,7 +50,7 @@ from addons.mitm.client_http1 import ClientHttp1
 from addons.mitm.forwarded import ForwardedStream, is_answer
 from addons.mitm.plans import Forwarding, Responder
 from addons.mitm.registry import TRUNCATED_KEY, FlowRegistry, Framing, name_of
-from addons.mitm.sink import Abort, Congestion, End, Kill, Payload, Push, Release, Sink, handler_of, spawn
+from addons.mitm.sink import Abort, Congestion, End, Flush, Kill, Payload, Push, Sink, handler_of, spawn
 from addons.secrets.redaction import fault, unquoted
 
 BODY_LIMIT = 4 * 1024 * 1024
@@ -183,8 +183,8 @@ class RelayStream(ForwardedStream):
                 )
             case Kill():
                 return self._killed()
-            case Release():
-                return self._released()
+            case Flush():
+                return self._flushed()
             case _:
                 assert_never(payload)
 
@@ -205,9 +205,9 @@ class RelayStream(ForwardedStream):
         sink = self.sink
         if sink is not None and seconds < math.inf:
             loop, client = asyncio.get_running_loop(), self.context.client
-            self._patience = loop.call_later(seconds, lambda: spawn(sink.release(), client))
+            self._patience = loop.call_later(seconds, lambda: spawn(sink.flush(), client))
 
-    def _released(self) -> layer.CommandGenerator[None]:
+    def _flushed(self) -> layer.CommandGenerator[None]:
         """The client gets what it would have had; what follows goes out as it comes."""
         if not self._buffering:
             return
@@ -225,7 +225,7 @@ class RelayStream(ForwardedStream):
 
     def _data(self, data: bytes) -> layer.CommandGenerator[None]:
         if len(self._kept) + len(data) > BODY_LIMIT:
-            yield from self._released()
+            yield from self._flushed()
         room = BODY_LIMIT - len(self._kept)
         self._kept += data[:room]
         if len(data) > room:

@@ -36,7 +36,7 @@ from addons.mitm import websocket_limits
 from addons.mitm.registry import FlowRegistry
 from addons.mitm.sink import Push, hops_of, spawn
 from addons.mitm.websocket_limits import Inbound, Liveness, TooMuch, forget_old
-from addons.mitm.websocket_session import Close, Heartbeat, Inbox, Payload, Session, Socket, Texts
+from addons.mitm.websocket_session import Close, Heartbeat, Payload, Session, Socket, TextQueue, Texts
 
 LONGEST_FRAME = 1 << 20
 """Characters of one frame of ours. Measured: clients refuse frames above 16 MiB."""
@@ -66,7 +66,7 @@ class WebSocketServerLayer(layer.Layer):
         self.flow = flow
         self._flows, self._session = flows, session
         self._ws = Connection(ConnectionType.SERVER, list(extensions))
-        self._inbox = Inbox()
+        self._received = TextQueue()
         self._inbound, self._client = Inbound(), Liveness()
         self._pieces: list[str] = []
         self._goodbye: commands.RequestWakeup | None = None
@@ -115,7 +115,7 @@ class WebSocketServerLayer(layer.Layer):
         self.flow.websocket = self.flow.websocket or WebSocketData()
         self._flows.opened(self.flow, self)
         yield WebsocketStartHook(self.flow)
-        socket = Socket(self.flow, self.context.client, hops_of(self.context.layers), self._inbox)
+        socket = Socket(self.flow, self.context.client, hops_of(self.context.layers), self._received)
         self._task = self._flows.start(self._session(socket), self.context.client)
         self._task.add_done_callback(lambda task: self._session_done(task, socket))
         yield commands.RequestWakeup(websocket_limits.PING_INTERVAL)
@@ -131,7 +131,7 @@ class WebSocketServerLayer(layer.Layer):
         """The user has killed the flow."""
         self._cancel()
         hops = hops_of(self.context.layers)
-        socket = Socket(self.flow, self.context.client, hops, self._inbox)
+        socket = Socket(self.flow, self.context.client, hops, self._received)
         spawn(socket.close(CloseReason.GOING_AWAY, "killed"), self.context.client)
 
     def _cancel(self) -> None:
@@ -217,8 +217,8 @@ class WebSocketServerLayer(layer.Layer):
         if message.dropped:
             return
         text = message.content.decode("utf-8", "replace")
-        if self._inbox.has_room(text):
-            self._inbox.put(text)
+        if self._received.has_room(text):
+            self._received.put(text)
         else:
             yield from self._close(CloseReason.POLICY_VIOLATION, "too many messages wait for an answer")
 

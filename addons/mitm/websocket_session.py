@@ -50,7 +50,7 @@ type Payload = Texts | Heartbeat | Close
 
 
 @dataclass(slots=True)
-class Inbox:
+class TextQueue:
     """What the client sent and the session has not taken."""
 
     texts: deque[str] = field(default_factory=deque)
@@ -77,14 +77,14 @@ class Inbox:
 class Socket:
     """What a session reads from and writes to. After the end nothing it does has an effect."""
 
-    def __init__(self, flow: http.HTTPFlow, client: Client, hops: Hops, inbox: Inbox) -> None:
-        self._flow, self._hops, self._inbox = flow, hops, inbox
+    def __init__(self, flow: http.HTTPFlow, client: Client, hops: Hops, received: TextQueue) -> None:
+        self._flow, self._hops, self._received = flow, hops, received
         self._handler = handler_of(client)
         self._transport = self._handler.transports.get(client)
 
     async def receive(self) -> str:
         """The next text message."""
-        return await self._inbox.take()
+        return await self._received.take()
 
     async def send(self, texts: Sequence[str]) -> None:
         """Send text messages; return when the client's buffer has room again.

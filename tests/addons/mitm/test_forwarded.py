@@ -243,20 +243,20 @@ ANSWER = b"HTTP/1.1 413 Too Large\r\n\r\n"
 
 
 class Handler:
-    """Its one connection, and what it is told of that."""
+    """Its one connection, and what comes of that."""
 
     def __init__(self, connection: Server, *streams: object) -> None:
         reader, writer = streams
         self.transports = {connection: SimpleNamespace(reader=reader, writer=writer)}
-        self.told: list[bytes] = []
+        self.arrived: list[bytes] = []
 
     async def server_event(self, event: LayerEvent) -> None:
         assert isinstance(event, DataReceived)
-        self.told.append(event.data)
+        self.arrived.append(event.data)
 
 
 async def lost(*, kept: bool, first: bytes = b"") -> list[bytes]:
-    """What the layers are told where a write finds that the server has answered, with bytes of ours unread,
+    """What reaches the layers where a write finds that the server has answered, with bytes of ours unread,
     and gone. `first`: what of its answer had been read from the socket before."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         reader, writer = await asyncio.open_connection(*server.getsockname())
@@ -275,10 +275,10 @@ async def lost(*, kept: bool, first: bytes = b"") -> list[bytes]:
         with pytest.raises(ConnectionError):
             await asyncio.wait_for(reader.read(), PATIENCE)
         writer.close()
-    return handler.told
+    return handler.arrived
 
 
-async def test_what_had_arrived_is_told_before_the_end() -> None:
+async def test_what_had_arrived_comes_before_the_end() -> None:
     assert await lost(kept=True) == [ANSWER]
 
 

@@ -160,7 +160,7 @@ def test_compression(proxy: Mitmdump, http1: HTTPConnection, name: str) -> None:
     talk = Talk(http1, f"/echo?name={name}", [PerMessageDeflate()])
     assert isinstance(talk.answer, AcceptConnection)
     assert [type(each) for each in talk.answer.extensions] == [PerMessageDeflate]
-    for _ in range(2):  # the second is told in terms of the first
+    for _ in range(2):  # the second is compressed in terms of the first
         talk.say("again and " * 1000)
         assert talk.text() == "again and " * 1000
     talk.send(CloseConnection(1000))
