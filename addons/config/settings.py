@@ -1,7 +1,7 @@
 """Settings: one config file, the environment and the built-in facts of providers and clients, made one.
 
 The file is `rotator.toml` or `.json`; variables such as ROTATOR__RETRY__MAX_ATTEMPTS=5 override it. All
-that is wrong is told at once, as ConfigError. What this version cannot do yet is a warning where leaving
+that is wrong is reported at once, as ConfigError. What this version cannot do yet is a warning where leaving
 it out is harmless, and an error where it would cost safety or money.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from platformdirs import user_config_path
 
-from addons.config.problems import PREFIX, Problems, checked, line, masked, overrides, unavailable
+from addons.config.errors import PREFIX, ConfigErrors, checked, line, masked, overrides, unavailable
 from addons.config.rules import Rules, adapters, protocol_name
 from addons.config.tables import CredentialTable, Loc, ProviderTable, StreamingTable, Tables, Tree
 from addons.secrets.keys import (
@@ -62,50 +62,59 @@ _TIMEOUTS = {
 
 
 class ConfigError(Exception):
-    """A config that cannot be used. `lines`: one for each fault, with its source, key and remedy."""
+    """A config that cannot be used."""
 
     def __init__(self, *lines: str) -> None:
         super().__init__("\n".join(lines))
         self.lines = lines
+        """One for each error, with its source, key and remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Configured:
-    """A provider and its pool, in the order of the config; without a pool clients keep their own keys."""
+    """A provider as it is configured."""
 
     provider: Provider
     credentials: tuple[PoolCredential, ...] = ()
+    """Its pool, in the order of the config; without one clients keep their own keys."""
     adapters: tuple[Adapter, ...] = ()
+    """Applied in this order, before those of a route."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the user wants, in the terms of those who do it.
-
-    `providers`: custom ones first, so that theirs is a host that a built-in one claims too. `rules`: the
-    routes, the first that fits being the one; `deadlines` likewise, over `timeouts`. `responses`: how
-    much is kept of those that no provider keeps. `trace`: the folder of the calls' traces, None for none.
-    `upstream_proxy`: the address of a proxy towards the providers, empty for none. `browsers`: origins of web
-    pages that may use the pools, in lower case. `warnings`: one line each. `source`: the config file, None
-    without one. `key_files`: the files that keys were read from.
-    """
+    """The whole config, in the terms of those who follow it."""
 
     providers: tuple[Configured, ...] = ()
+    """Custom ones first: a host that a built-in one claims too is theirs."""
     rules: tuple[Rule, ...] = ()
+    """The routes. The first that fits holds."""
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = field(default_factory=Timeouts)
     deadlines: tuple[Deadlines, ...] = ()
+    """Timeouts of some calls, in place of `timeouts`. The first that fits holds."""
     on_truncation: OnTruncation = OnTruncation.AUTO
+    """How a cut stream ends, where its route does not say."""
     hold_tool_calls: bool = False
+    """Whether tool calls reach clients whole or not at all, where their route does not say."""
     continuations: int = 3
+    """How often a cut answer may be continued."""
     responses: Bounds = field(default_factory=Bounds)
+    """How much is kept of responses that no provider keeps."""
     trace: Path | None = None
+    """The folder of the calls' traces; None: no traces."""
     upstream_proxy: str = field(default="", repr=False)
+    """The URL of a proxy towards the providers, which may hold a password; empty: none."""
     browsers: frozenset[str] = frozenset()
+    """Origins of web pages that may use the pools, in lower case."""
     clients: tuple[ClientFacts, ...] = ()
+    """What is known of clients. The first that fits holds."""
     warnings: tuple[str, ...] = ()
+    """One line each."""
     source: Path | None = None
+    """The config file; None without one."""
     key_files: tuple[Path, ...] = ()
+    """The files that keys were read from."""
 
 
 def load(option: str, environ: Mapping[str, str], cwd: Path) -> Settings:
@@ -129,22 +138,22 @@ def load_again(former: Settings, environ: Mapping[str, str], cwd: Path) -> Setti
 def _is_empty(source: Path) -> bool:
     try:
         return source.stat().st_size == 0
-    except OSError:  # said with its cause where it is read
+    except OSError:  # reported with its cause where it is read
         return False
 
 
 def _loaded(source: Path | None, environ: Mapping[str, str], cwd: Path) -> Settings:
-    problems = Problems(str(source or "environment"), _override_names(environ))
-    tables = _tables(source, environ, problems)
+    errors = ConfigErrors(str(source or "environment"), _override_names(environ))
+    tables = _tables(source, environ, errors)
     folder = source.parent if source else cwd
-    keys = _Keys(environ, folder, problems)
+    keys = _Keys(environ, folder, errors)
     registry = known_protocols()
     providers = tuple(_configured(tables, keys, registry))
     by_name = {one.provider.name: one.provider for one in providers}
-    reader = Rules(by_name, registry, problems)
+    reader = Rules(by_name, registry, errors)
     rules = tuple(reader.read(tables.routes))
     deadlines = tuple(reader.deadlines(tables.deadlines, _TIMEOUTS))
-    if lines := problems.lines():
+    if lines := errors.lines():
         raise ConfigError(*lines)
     return Settings(
         providers=providers,
@@ -155,7 +164,7 @@ def _loaded(source: Path | None, environ: Mapping[str, str], cwd: Path) -> Setti
         on_truncation=OnTruncation(tables.streaming.on_truncation),
         hold_tool_calls=tables.streaming.hold_tool_calls,
         continuations=tables.streaming.continuation_attempts,
-        responses=Bounds(**tables.responses.said()),
+        responses=Bounds(**tables.responses.given()),
         trace=located(tables.trace.directory, folder) if tables.trace.directory else None,
         upstream_proxy=tables.upstream.proxy,
         browsers=frozenset(tables.browsers.allow),
@@ -164,8 +173,8 @@ def _loaded(source: Path | None, environ: Mapping[str, str], cwd: Path) -> Setti
             *_unread(source, cwd),
             *_warnings(tables, keys),
             *_left_alone(providers, environ),
-            *_without_keys(tables, keys.problems, providers),
-            *_of_other_models(tables, keys.problems, by_name),
+            *_without_keys(tables, keys.errors, providers),
+            *_of_other_models(tables, keys.errors, by_name),
             *_short_keys(providers),
         ),
         source=source,
@@ -213,7 +222,7 @@ def _data(*path: str) -> str:
 
 
 def _find(option: str, cwd: Path) -> Path | None:
-    """The config file. One that is there and cannot be read is found too: it must not be passed over."""
+    """The config file. One that is there and cannot be read is found too: it must not be skipped."""
     return next((path for path in _sought(option, cwd) if option or os.path.lexists(path)), None)
 
 
@@ -229,11 +238,11 @@ def _override_names(environ: Mapping[str, str]) -> dict[str, str]:
     return {name.upper(): name for name in environ if name.upper().startswith(PREFIX)}
 
 
-def _tables(source: Path | None, environ: Mapping[str, str], problems: Problems) -> Tables:
-    """What file and environment say together, less what is wrong in either."""
-    from_file = checked(_read(source), problems, str(source)) if source else Tables()
-    from_environment = checked(overrides(environ, problems), problems)
-    return Tables.model_validate(layered(from_file.said(), from_environment.said()))
+def _tables(source: Path | None, environ: Mapping[str, str], errors: ConfigErrors) -> Tables:
+    """The tables of file and environment together, less what is wrong in either."""
+    from_file = checked(_read(source), errors, str(source)) if source else Tables()
+    from_environment = checked(overrides(environ, errors), errors)
+    return Tables.model_validate(layered(from_file.given(), from_environment.given()))
 
 
 def _read(source: Path) -> Tree:
@@ -261,17 +270,17 @@ def _read(source: Path) -> Tree:
 
 
 def _timeouts(streaming: StreamingTable) -> Timeouts:
-    seconds = streaming.said()
+    seconds = streaming.given()
     return Timeouts(**{name: seconds[key] for key, name in _TIMEOUTS.items() if key in seconds})
 
 
 @dataclass(frozen=True, slots=True)
 class _Keys:
-    """What it takes to get at keys, and where to tell what is wrong with them."""
+    """What it takes to get at keys, and where errors in them are collected."""
 
     environ: Mapping[str, str]
     folder: Path
-    problems: Problems
+    errors: ConfigErrors
 
     def listed(self, provider: str, tables: list[CredentialTable]) -> Iterator[PoolCredential]:
         """The credentials of the config that are whole."""
@@ -282,24 +291,24 @@ class _Keys:
             taken.add(table.name)
             try:
                 secret = resolve(table.key, self.environ, self.folder)
-            except UnusableKey as refused:
-                self.problems.add((*loc, "key"), str(refused) if table.key else _KEY_MISSING)
+            except UnusableKey as error:
+                self.errors.add((*loc, "key"), str(error) if table.key else _KEY_MISSING)
             else:
                 yield PoolCredential(table.name, provider, secret, table.priority)
 
     def _check_name(self, loc: Loc, name: str, taken: set[str]) -> None:
         if not name:
-            self.problems.add((*loc, "name"), "is missing: give the credential a name")
+            self.errors.add((*loc, "name"), "is missing: give the credential a name")
         elif name in taken:
-            self.problems.add((*loc, "name"), "is taken: give each credential of a provider its own name")
+            self.errors.add((*loc, "name"), "is taken: give each credential of a provider its own name")
 
     def numbered(self, provider: Provider) -> Iterator[PoolCredential]:
         """The pool that numbered variables make."""
         for number, name in numbered(provider.environment, self.environ).items():
             try:
                 secret = usable(self.environ[name], "it")
-            except UnusableKey as refused:
-                self.problems.add((), str(refused), f"environment variable {name}")
+            except UnusableKey as error:
+                self.errors.add((), str(error), f"environment variable {name}")
             else:
                 yield PoolCredential(name, provider.name, secret, number)
 
@@ -312,58 +321,56 @@ _KEY_MISSING = "is missing: write env:NAME, file:PATH or cmd:COMMAND"
 
 
 def _configured(tables: Tables, keys: _Keys, registry: Registry) -> Iterator[Configured]:
-    """The providers, custom ones first; one that does not say enough is a problem."""
+    """The providers, custom ones first; one that does not say enough is an error."""
     facts = built_in()
     for name, table in tables.providers.items():
         if name in facts:
             continue
-        _resolve_protocols(name, table, registry, keys.problems)
+        _resolve_protocols(name, table, registry, keys.errors)
         credentials = tuple(keys.listed(name, table.credentials))
-        adapted = adapters(table.adapters, ("providers", name, "adapters"), keys.problems)
-        if _says_enough(name, table, list(facts), keys.problems):
+        adapted = adapters(table.adapters, ("providers", name, "adapters"), keys.errors)
+        if _says_enough(name, table, list(facts), keys.errors):
             yield Configured(_provider(name, common_facts(), table), credentials, adapted)
     for name, mapping in facts.items():
         table = tables.providers.get(name, ProviderTable())
-        _resolve_protocols(name, table, registry, keys.problems)
+        _resolve_protocols(name, table, registry, keys.errors)
         known = _provider(name, mapping, table)
         pool = tuple(keys.listed(name, table.credentials) if table.credentials else keys.numbered(known))
         if pool and known.origin is None and not all(map(is_exact, table.hosts or ("*",))):
-            keys.problems.add(("providers", name, "credentials"), _NOWHERE.format(name=name))
-        adapted = adapters(table.adapters, ("providers", name, "adapters"), keys.problems)
+            keys.errors.add(("providers", name, "credentials"), _NOWHERE.format(name=name))
+        adapted = adapters(table.adapters, ("providers", name, "adapters"), keys.errors)
         yield Configured(known, pool, adapted)
 
 
-def _resolve_protocols(name: str, table: ProviderTable, registry: Registry, problems: Problems) -> None:
-    """Aliases become names; what is no protocol is a problem."""
+def _resolve_protocols(name: str, table: ProviderTable, registry: Registry, errors: ConfigErrors) -> None:
+    """Aliases become names; what is no protocol is an error."""
     if table.protocols:
         loc = ("providers", name, "protocols")
-        named = [
-            protocol_name(each, registry, (*loc, at), problems) for at, each in enumerate(table.protocols)
-        ]
+        named = [protocol_name(each, registry, (*loc, at), errors) for at, each in enumerate(table.protocols)]
         table.protocols = [each for each in named if each]
     if table.paths:
         loc = ("providers", name, "paths")
         table.paths = {
-            protocol_name(each, registry, (*loc, each), problems) or each: path
+            protocol_name(each, registry, (*loc, each), errors) or each: path
             for each, path in table.paths.items()
         }
 
 
-def _says_enough(name: str, table: ProviderTable, known: list[str], problems: Problems) -> bool:
+def _says_enough(name: str, table: ProviderTable, known: list[str], errors: ConfigErrors) -> bool:
     missing = [key for key in _NEEDED if not getattr(table, key)]
-    unsaid = [key for key in missing if not problems.under(("providers", name, key))]
+    unsaid = [key for key in missing if not errors.under(("providers", name, key))]
     if unsaid:
         close = get_close_matches(name, known, n=1)
-        meant = f" (did you mean {close[0]}?)" if close else ""
-        needed = f"is not built in{meant} and must state base_url, hosts and protocols"
-        problems.add(("providers", name), f"{needed}: add {', '.join(unsaid)}")
+        suggestion = f" (did you mean {close[0]}?)" if close else ""
+        needed = f"is not built in{suggestion} and must state base_url, hosts and protocols"
+        errors.add(("providers", name), f"{needed}: add {', '.join(unsaid)}")
     return not missing
 
 
 def _provider(name: str, facts: Mapping[str, object], table: ProviderTable) -> Provider:
-    """The provider of `facts` with what the config says over them."""
-    said = table.said()
-    own: dict[str, object] = {key: said[key] for key in said.keys() - {"credentials", "adapters"}}
+    """The provider of `facts`, with what the config has in their place."""
+    given = table.given()
+    own: dict[str, object] = {key: given[key] for key in given.keys() - {"credentials", "adapters"}}
     if own.get("auth", facts.get("auth")) != facts.get("auth"):
         own["accepts"] = []  # what it took besides was true of the form that it took before
     if own.get("rotation") == "balanced":
@@ -380,7 +387,7 @@ def _key_files(tables: Tables, folder: Path) -> Iterator[Path]:
 
 def _warnings(tables: Tables, keys: _Keys) -> Iterator[str]:
     for loc, text in unavailable(tables):
-        yield line(keys.problems.source(loc), loc, text)
+        yield line(keys.errors.source(loc), loc, text)
     yield from _ignored_numbers(tables, keys)
 
 
@@ -414,10 +421,10 @@ def _left_alone(providers: Sequence[Configured], environ: Mapping[str, str]) -> 
             yield f"environment: {names}: left to your tools: a key for rotator to use is {variable}_1"
 
 
-def _without_keys(tables: Tables, problems: Problems, providers: Sequence[Configured]) -> Iterator[str]:
-    """Targets that name a model are for calls that were meant for others, whose keys do not go there."""
+def _without_keys(tables: Tables, errors: ConfigErrors, providers: Sequence[Configured]) -> Iterator[str]:
+    """Targets that name a model are for calls to other providers, whose keys do not go there."""
     keyless = {
-        one.provider.name
+        one.provider.name: one.provider
         for one in providers
         if not one.credentials and one.provider.auth is not Carrier.NONE
     }
@@ -425,27 +432,36 @@ def _without_keys(tables: Tables, problems: Problems, providers: Sequence[Config
         for position, text in enumerate(route.to):
             to, loc = destination(text), ("routes", number, "to", position)
             if to.model and to.provider in keyless and route.match.provider != to.provider:
-                told = f"{to.provider} has no credentials: passed over for calls meant for other providers"
-                yield line(problems.source(loc), loc, told)
+                yield line(errors.source(loc), loc, _without_key(keyless[to.provider]))
 
 
-def _of_other_models(tables: Tables, problems: Problems, providers: Mapping[str, Provider]) -> Iterator[str]:
+def _without_key(provider: Provider) -> str:
+    variable = f"set {provider.environment}_1, or " if provider.environment else ""
+    remedy = f"{variable}add providers.{provider.name}.credentials"
+    return (
+        f"{provider.name} has no credentials: this target is skipped for calls to other providers: {remedy}"
+    )
+
+
+def _of_other_models(
+    tables: Tables, errors: ConfigErrors, providers: Mapping[str, Provider]
+) -> Iterator[str]:
     """Targets that name no model, for models that another provider has and theirs does not."""
     for number, route in enumerate(tables.routes):
         glob = route.match.model
-        for position, text in enumerate(route.to):
-            to, loc = destination(text), ("routes", number, "to", position)
+        for position, target in enumerate(route.to):
+            to, loc = destination(target), ("routes", number, "to", position)
             owner = "" if to.model else other_owner(providers.values(), providers[to.provider], glob)
             if owner:
-                told = (
+                text = (
                     f"{to.provider} would be asked for {glob}, which {owner} has: write {to.provider}/MODEL"
                 )
-                yield line(problems.source(loc), loc, told)
+                yield line(errors.source(loc), loc, text)
 
 
 def _ignored_numbers(tables: Tables, keys: _Keys) -> Iterator[str]:
     for name, facts in built_in().items():
         variables = numbered(str(facts.get("environment", "")), keys.environ).values()
         if variables and name in tables.providers and tables.providers[name].credentials:
-            listing = keys.problems.source(("providers", name, "credentials"))
+            listing = keys.errors.source(("providers", name, "credentials"))
             yield f"environment: {', '.join(variables)}: ignored, since {listing} lists credentials"

@@ -102,8 +102,8 @@ type Truncation = Literal["auto", "repair", "error", "continue"]
 class Table(BaseModel, extra="forbid", hide_input_in_errors=True):
     """One table; a name that is none of its own is refused."""
 
-    def said(self) -> Tree:
-        """What was said, without what was not; null says nothing."""
+    def given(self) -> Tree:
+        """The names that were given, with their values; null gives none."""
         return self.model_dump(exclude_unset=True, exclude_none=True)
 
 
@@ -220,7 +220,7 @@ class UpstreamTable(Table):
 
 
 class Tables(Table):
-    """A whole config; what stands here is what was said, `model_fields_set` tells it from what was not."""
+    """A whole config. `model_fields_set` has the names that were given; the others have their defaults."""
 
     providers: dict[Annotated[str, AfterValidator(_provider_name)], ProviderTable] = {}
     routes: list[RouteTable] = []

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from addons.config.problems import Problems
+from addons.config.errors import ConfigErrors
 from addons.config.rules import Rules, adapters, protocol_name
 from addons.config.tables import DeadlineTable, RouteTable
 from protocols.registry import Registry, discover
@@ -21,18 +21,18 @@ PROVIDERS = {
 
 
 @pytest.fixture
-def problems() -> Problems:
-    return Problems("rotator.toml", {})
+def errors() -> ConfigErrors:
+    return ConfigErrors("rotator.toml", {})
 
 
-def read(problems: Problems, *tables: dict[str, Any]) -> list[Rule]:
+def read(errors: ConfigErrors, *tables: dict[str, Any]) -> list[Rule]:
     parsed = [RouteTable.model_validate(table) for table in tables]
-    return list(Rules(PROVIDERS, REGISTRY, problems).read(parsed))
+    return list(Rules(PROVIDERS, REGISTRY, errors).read(parsed))
 
 
-def test_a_route_that_says_nothing_is_a_rule_that_says_nothing(problems: Problems) -> None:
-    assert read(problems, {}) == [Rule()]
-    assert problems.lines() == ()
+def test_a_route_that_says_nothing_is_a_rule_that_says_nothing(errors: ConfigErrors) -> None:
+    assert read(errors, {}) == [Rule()]
+    assert errors.lines() == ()
 
 
 @pytest.mark.parametrize(
@@ -53,9 +53,9 @@ def test_a_route_that_says_nothing_is_a_rule_that_says_nothing(problems: Problem
     ],
     ids=str,
 )
-def test_what_a_route_says_reaches_its_place(problems: Problems, table: dict[str, Any], rule: Rule) -> None:
-    assert read(problems, table) == [rule]
-    assert problems.lines() == ()
+def test_what_a_route_says_reaches_its_place(errors: ConfigErrors, table: dict[str, Any], rule: Rule) -> None:
+    assert read(errors, table) == [rule]
+    assert errors.lines() == ()
 
 
 @pytest.mark.parametrize(
@@ -71,52 +71,54 @@ def test_what_a_route_says_reaches_its_place(problems: Problems, table: dict[str
     ],
     ids=str,
 )
-def test_what_is_wrong_is_told_with_its_place(problems: Problems, table: dict[str, Any], where: str) -> None:
-    read(problems, {}, table)
-    (line,) = problems.lines()
+def test_what_is_wrong_is_told_with_its_place(
+    errors: ConfigErrors, table: dict[str, Any], where: str
+) -> None:
+    read(errors, {}, table)
+    (line,) = errors.lines()
     assert line.startswith(f"rotator.toml: {where}: ")
 
 
-def deadlines(problems: Problems, **table: Any) -> Deadlines:
+def deadlines(errors: ConfigErrors, **table: Any) -> Deadlines:
     fields = {"first_token_timeout": "first_token", "stall_timeout": "stall"}
-    (found,) = Rules(PROVIDERS, REGISTRY, problems).deadlines([DeadlineTable.model_validate(table)], fields)
+    (found,) = Rules(PROVIDERS, REGISTRY, errors).deadlines([DeadlineTable.model_validate(table)], fields)
     return found
 
 
-def test_a_route_that_cannot_be_translated_is_told_with_its_place(problems: Problems) -> None:
+def test_a_route_that_cannot_be_translated_is_told_with_its_place(errors: ConfigErrors) -> None:
     providers = {**PROVIDERS, "loft": Provider("loft", "https://l", ("l",), ("pigeon",))}
-    rules = Rules(providers, Registry([*REGISTRY, PIGEON]), problems)
+    rules = Rules(providers, Registry([*REGISTRY, PIGEON]), errors)
     list(rules.read([RouteTable.model_validate({"match": {"model": "m"}, "to": ["openai", "loft"]})]))
-    (line,) = problems.lines()
+    (line,) = errors.lines()
     assert (
         "routes[0].to: pigeon is passed on as it is and not translated, so that a call in openai_chat" in line
     )
 
 
-def test_deadlines_hold_what_was_said_alone(problems: Problems) -> None:
+def test_deadlines_hold_what_was_said_alone(errors: ConfigErrors) -> None:
     match = {"provider": "open*", "model": "gpt-5*", "reasoning": "high"}
-    found = deadlines(problems, match=match, first_token_timeout=4, stall_timeout=0)
+    found = deadlines(errors, match=match, first_token_timeout=4, stall_timeout=0)
     assert found == Deadlines("open*", "gpt-5*", "high", {"first_token": 4.0, "stall": 0.0})
-    assert deadlines(problems) == Deadlines()
-    assert problems.lines() == ()
+    assert deadlines(errors) == Deadlines()
+    assert errors.lines() == ()
 
 
-def test_deadlines_of_a_provider_that_there_is_not_are_told_of(problems: Problems) -> None:
-    deadlines(problems, match={"provider": "opnai"})
-    (line,) = problems.lines()
+def test_deadlines_of_a_provider_that_there_is_not_are_told_of(errors: ConfigErrors) -> None:
+    deadlines(errors, match={"provider": "opnai"})
+    (line,) = errors.lines()
     assert line.startswith("rotator.toml: deadlines[0].match.provider: ")
 
 
-def test_a_name_of_a_protocol_is_its_own_or_an_alias(problems: Problems) -> None:
-    assert protocol_name("claude_messages", REGISTRY, (), problems) == "anthropic_messages"
-    assert protocol_name("smoke", REGISTRY, ("x",), problems) is None
-    assert len(problems.lines()) == 1
+def test_a_name_of_a_protocol_is_its_own_or_an_alias(errors: ConfigErrors) -> None:
+    assert protocol_name("claude_messages", REGISTRY, (), errors) == "anthropic_messages"
+    assert protocol_name("smoke", REGISTRY, ("x",), errors) is None
+    assert len(errors.lines()) == 1
 
 
-def test_values_of_an_adapter_are_not_repeated(problems: Problems) -> None:
+def test_values_of_an_adapter_are_not_repeated(errors: ConfigErrors) -> None:
     """Any of them may be a secret in the wrong place."""
     specs: list[Any] = ["hunter2", {"name": "reasoning_field", "to": "hunter2"}, {"name": ["hunter2"]}]
     specs += [{"name": "clamp_params", "n": {"min": "hunter2"}}, "merge_system"]
-    assert [adapter.name for adapter in adapters(specs, ("adapters",), problems)] == ["merge_system"]
-    assert len(problems.lines()) == 4
-    assert "hunter2" not in "".join(problems.lines())
+    assert [adapter.name for adapter in adapters(specs, ("adapters",), errors)] == ["merge_system"]
+    assert len(errors.lines()) == 4
+    assert "hunter2" not in "".join(errors.lines())

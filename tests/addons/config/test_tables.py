@@ -33,6 +33,6 @@ def test_half_a_target_is_refused(text: str) -> None:
         RouteTable(to=[text])
 
 
-def test_what_was_not_said_is_not_said() -> None:
-    said = Tables.model_validate({"routes": [{"to": ["a"], "match": {"model": "m"}}], "retry": {}}).said()
-    assert said == {"routes": [{"to": ["a"], "match": {"model": "m"}}], "retry": {}}
+def test_what_was_not_given_is_not_there() -> None:
+    given = Tables.model_validate({"routes": [{"to": ["a"], "match": {"model": "m"}}], "retry": {}}).given()
+    assert given == {"routes": [{"to": ["a"], "match": {"model": "m"}}], "retry": {}}

@@ -1,4 +1,4 @@
-"""What is said of a config that is wrong: source, key and remedy, and never a secret."""
+"""How errors in a config are reported: source, key and remedy, and never a secret."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What is wrong with a config, in words: every line names the source, the key and the remedy.
+"""What is wrong with a config, as messages: every line names the source, the key and the remedy.
 
 The tables are checked by pydantic; its messages and the values that it was given never leave this file,
 since anything in a config may be a secret in the wrong place.
@@ -21,7 +21,7 @@ PREFIX = "ROTATOR__"
 """Environment variables that begin so override the file; `__` stands between the parts of a key."""
 
 _KEY = "[key]"
-"""How pydantic says that a key itself is wrong, not what stands under it."""
+"""The last part of pydantic's path where a key itself is wrong, not its value."""
 
 _LONG = re.compile(r"\S{33,}")
 
@@ -47,21 +47,20 @@ class _EnvironmentSource(EnvSettingsSource):
 
 
 @dataclass(slots=True)
-class Problems:
-    """What is wrong with a config: one line for each place, the first that was found there.
-
-    `file`: the config file's name in messages; `variables`: the overrides by upper-case name.
-    """
+class ConfigErrors:
+    """What is wrong with a config: one line for each place, the first that was found there."""
 
     file: str
+    """The config file's name in messages."""
     variables: Mapping[str, str]
+    """The overrides: from upper-case names to the names as they are."""
     _found: dict[tuple[str, Loc], str] = field(default_factory=dict)
 
     def add(self, loc: Loc, text: str, source: str = "") -> None:
         self._found.setdefault((source or self.source(loc), loc), text)
 
     def under(self, loc: Loc) -> bool:
-        """Whether a problem is known at `loc` or inside it."""
+        """Whether an error is known at `loc` or inside it."""
         return any(known[: len(loc)] == loc for _, known in self._found)
 
     def lines(self) -> tuple[str, ...]:
@@ -88,22 +87,22 @@ def dotted(loc: Loc) -> str:
 
 
 def masked(text: str) -> str:
-    """`text` without words so long that they may be secrets."""
+    """`text` without words that are so long that they may be secrets."""
     return _LONG.sub("(a long word)", text)
 
 
-def overrides(environ: Mapping[str, str], problems: Problems) -> Tree:
-    """What ROTATOR__... variables say, as a tree of tables; names that are none of ours are problems."""
+def overrides(environ: Mapping[str, str], errors: ConfigErrors) -> Tree:
+    """What ROTATOR__... variables set, as a tree of tables; names that are none of ours are errors."""
     mine = {name: value for name, value in environ.items() if name.upper().startswith(PREFIX)}
     for name in mine:
         top = name[len(PREFIX) :].lower().partition("__")[0]
         if top not in Tables.model_fields:
-            problems.add((top,), _unknown((top,)), f"environment variable {name}")
+            errors.add((top,), _unknown((top,)), f"environment variable {name}")
     return _EnvironmentSource(mine)()
 
 
-def checked(tree: Tree, problems: Problems, file: str = "") -> Tables:
-    """The tables in `tree` without what is wrong in it, which goes to `problems`.
+def checked(tree: Tree, errors: ConfigErrors, file: str = "") -> Tables:
+    """The tables in `tree` without what is wrong in it, which goes to `errors`.
 
     With `file`, the name of the file that `tree` was read from, types are taken strictly; without, numbers
     may be texts as they are in the environment.
@@ -115,7 +114,7 @@ def checked(tree: Tree, problems: Problems, file: str = "") -> Tables:
             details = error.errors(include_url=False, include_input=False)
         tree = deepcopy(tree)
         for each in details:
-            problems.add(each["loc"], _words(each), file)
+            errors.add(each["loc"], _message(each), file)
             _prune(tree, each["loc"])
 
 
@@ -135,7 +134,7 @@ def _prune(tree: Tree, loc: Loc) -> None:
     holder.pop(name, None)
 
 
-_WORDS: Mapping[str, str] = {
+_MESSAGES: Mapping[str, str] = {
     "string_type": "must be a text in quotes",
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
@@ -174,8 +173,8 @@ def _example(kind: str, loc: Loc) -> str | None:
     return _TABLES.get(named) if kind in _NO_TABLE else None
 
 
-def _words(error: ErrorDetails) -> str:
-    """Pydantic's finding in our words; nothing of the value is in them."""
+def _message(error: ErrorDetails) -> str:
+    """Our message for what pydantic found; nothing of the value is in it."""
     context = error.get("ctx", {})
     if example := _example(error["type"], error["loc"]):
         return example
@@ -189,7 +188,7 @@ def _words(error: ErrorDetails) -> str:
         case "literal_error":
             return f"must be {str(context['expected']).replace(chr(39), chr(34))}"
         case kind:
-            return _WORDS.get(kind, "is not of the right form")
+            return _MESSAGES.get(kind, "is not of the right form")
 
 
 def _unknown(loc: Loc) -> str:
@@ -207,12 +206,12 @@ _NOT_YET = "not available in this version, ignored"
 
 
 def unavailable(tables: Tables) -> Iterator[tuple[Loc, str]]:
-    """What `tables` ask for that cannot be done yet and does no harm to leave out: where, and in words."""
+    """What `tables` ask for that cannot be done yet and does no harm to leave out: places and messages."""
     yield from _of_providers(tables)
 
 
 def _of_providers(tables: Tables) -> Iterator[tuple[Loc, str]]:
     for name, table in tables.providers.items():
         if table.rotation == "balanced":
-            words = "balanced is not available in this version, treated as sequential"
-            yield ("providers", name, "rotation"), words
+            message = "balanced is not available in this version, treated as sequential"
+            yield ("providers", name, "rotation"), message
