@@ -187,14 +187,17 @@ class Sink:
             if self._congestion is not None and (relief := self._congestion()):
                 await relief.wait()
         except OSError as error:
-            # As drain_writers does: the handler then reports the loss to the layers, and they cancel us.
-            # Once: a second time would interrupt the report.
-            handler = None if self._lost else self._transport.handler
-            self._lost = True
-            if handler is not None:
-                handler.cancel(f"Error sending data: {error}")
+            self._report_loss(error)
         finally:
             self._draining = False
+
+    def _report_loss(self, error: OSError) -> None:
+        """As drain_writers does: the handler then reports the loss to the layers, and they cancel us. Once: a
+        second time would interrupt the report."""
+        handler = None if self._lost or self._transport is None else self._transport.handler
+        self._lost = True
+        if handler is not None:
+            handler.cancel(f"Error sending data: {error}")
 
 
 def spawn(work: Coroutine[None, None, None], client: Client) -> None:
