@@ -118,41 +118,42 @@ def _wish(said: str, lost: str | None) -> str:
 
 @dataclass(slots=True)
 class Continuation:
-    """How far one call has gone on with its answer. `line`: what the client reads since the first cut, None
-    before it; `times`: how often the rest was asked for."""
+    """How far one call has gone on with its answer, from the first cut."""
 
     call: Call
     protocol: WireProtocol
-    line: Line | None = None
+    line: Line
+    """What the client reads since then."""
     times: int = 0
+    """How often the rest was asked for."""
 
     def possible(self, progress: Progress, most: int, current: Reading | None) -> bool:
         """Whether the rest of `progress` can be asked for, `most` times in all. `current` was cut, None: no
         answer began; one that only repeats what was said would do so again."""
         if self.times == most or (current is not None and (current.repeats or not current.streamed)):
             return False
-        if self.line is not None and self.line.acted:
-            return False
-        return can_go_on(self.call, self.protocol, progress)
+        return not self.line.acted and can_go_on(self.call, self.protocol, progress)
+
+    @classmethod
+    def after(cls, current: Reading, call: Call, protocol: WireProtocol) -> "Continuation":
+        """`current` was cut, the first answer to `call`."""
+        return cls(call, protocol, line_of(current, call, editor_of(protocol)))
 
     def cut(self, current: Reading) -> None:
         """`current` was cut, and the rest of it will be asked for."""
-        self.line = self.line or line_of(current, self.call, editor_of(self.protocol))
         self.line.lost = next(iter(current.left_out), None)
 
     def progress(self, current: Reading | None) -> Progress:
         """What the client has been told, `current` being what comes."""
         if current is not None:
             return current.settle()
-        return self.line.progress if self.line else Progress()
+        return self.line.progress
 
     def request(self, target: Target) -> Rendered | None:
         """What `target` is asked instead, if it is asked for a rest."""
-        return request(target, self.call, self.line) if self.line else None
+        return request(target, self.call, self.line)
 
     def told(self, words: str) -> str:
         """`words`, for the record, and how often it went on."""
-        if not self.times:
-            return words
         times = "time" if self.times == 1 else "times"
         return f"went on {self.times} {times}; {words}".removesuffix("; ")

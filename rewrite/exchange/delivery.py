@@ -117,8 +117,7 @@ class Delivery:
         self.head: Head | None = None
         self.first_token: float | None = None
         self._hold = timing.hold if call.stream else 0.0
-        self._beat = protocol.encoder(call).heartbeat()
-        self._silence = Silence(timing.heartbeat if self._beat else 0.0)
+        self._silence = Silence(timing.heartbeat if self.waiting.beat else 0.0)
 
     def latest(self, target: Target) -> float:
         """When the patience is over of a client that has nothing yet."""
@@ -169,7 +168,7 @@ class Delivery:
         """Only whole frames go out, so that this stands between two. It is no life of upstream's."""
         if self._silence.left(now) <= 0:
             self._silence.since = now
-            yield SendData(attempt, self._beat, beat=True)
+            yield SendData(attempt, self.waiting.beat, beat=True)
         yield from self.watch(attempt, now)
 
     def whole(self, attempt: int, head: Head, body: bytes) -> Iterator[Command]:

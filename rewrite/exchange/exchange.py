@@ -26,7 +26,7 @@ from protocols.model.http import Head
 from protocols.model.progress import Progress
 from protocols.model.segment import Segment
 from protocols.model.wirejson import parsed_size
-from rewrite.continuation.continuation import Continuation, Line, blames_the_request
+from rewrite.continuation.continuation import Continuation, Line, blames_the_request, can_go_on
 from rewrite.continuation.continued_answer import Rest, rest
 from rewrite.exchange.attempt import Attempt, Verdict
 from rewrite.exchange.attempts import Attempts
@@ -110,6 +110,11 @@ def trigger_of(event: Event) -> Trigger:
     return event.timer if isinstance(event, TimerFired) else type(event)
 
 
+def _size(data: bytes, segments: Sequence[Segment]) -> int:
+    """What `data` comes to in memory, as so many frames."""
+    return parsed_size(data) + FRAME_COST * len(segments)
+
+
 class Exchange:
     """`handle` is the whole interface; after the end of the call it answers every event with nothing."""
 
@@ -121,7 +126,7 @@ class Exchange:
         self._delivery = Delivery(call, protocol, targets[0].terms.timing, now)
         self._waiting = self._delivery.waiting
         self._attempts = Attempts(call, protocol, targets, self._delivery.latest)
-        self._going_on = Continuation(call, protocol)
+        self._continuation: Continuation | None = None
         self._generates = call.operation is Operation.GENERATE
         self._hold_over = False
         self._out: list[Command] = []
@@ -174,12 +179,13 @@ class Exchange:
         self.state = State.CONNECTING
         self._attempts.acquired(found)
         attempt = self._attempt
-        attempt.instead = self._going_on.request(self._attempts.target)
+        if self._continuation is not None:
+            attempt.instead = self._continuation.request(self._attempts.target)
         self._out.append(OpenUpstream(attempt.number, attempt.fresh, attempt.instead))
 
     def _none_free(self, none: NoneFree) -> None:
-        if self._going_on.line is not None:
-            self._rest_failed(Unreachable("no credential is free"))
+        if self._continuation is not None:
+            self._rest_failed(self._continuation, Unreachable("no credential is free"))
         elif decision := self._attempts.without_other():
             self._none_other(decision)
         elif not self._attempts.wish.insist and self._attempts.passed_over(self._now, none.refused):
@@ -198,12 +204,12 @@ class Exchange:
         self._out += self._attempts.sent(self._now)
 
     def _headed(self, started: UpstreamStarted) -> None:
-        head, line = started.head, self._going_on.line
+        head = started.head
         self._attempt.head = head
         if not 200 <= head.status < 300:
             self.state = State.READING_ERROR
-        elif line is not None:
-            self._begin_rest(line, head)
+        elif self._continuation is not None:
+            self._begin_rest(self._continuation.line, head)
         else:
             self._begin_answer(head)
 
@@ -211,8 +217,8 @@ class Exchange:
         self.state = State.HOLDING
         attempts = self._attempts
         current = attempts.current.reading = attempts.target.reading(head)
-        if attempts.streams and not (current.streamed or current.gathering):
-            response = attempts.terms.timing.response  # it has no first token
+        if attempts.target.call.stream and not (current.streamed or current.gathering):
+            response = attempts.target.terms.timing.response  # it has no first token
             self._out += attempts.current.arm(Timer.RESPONSE, response, self._now)
 
     def _begin_rest(self, line: Line, head: Head) -> None:
@@ -220,7 +226,7 @@ class Exchange:
         attempts = self._attempts
         attempts.current.reading = rest(line, attempts.target, head)
         attempts.current.stall.since = self._now
-        self._out += attempts.current.watch(self._now) if attempts.streams else ()
+        self._out += attempts.current.watch(self._now) if attempts.target.call.stream else ()
 
     # -- an error comes -------------------------------------------------------------------------------
 
@@ -240,22 +246,17 @@ class Exchange:
 
     def _hold(self, event: UpstreamData) -> None:
         attempt, current = self._attempts.current, self._reading
-        segments = self._fed(attempt, current, event.data)
+        attempt.alive = True
+        segments = current.feed(event.data)
+        attempt.kept += _size(event.data, segments)
         self._examine(current, segments)
         if self.state is State.HOLDING:
-            self._out += attempt.overhear(self._attempts.terms.timing, self._now)
+            self._out += attempt.overhear(self._attempts.target.terms.timing, self._now)
         self._check_sound(current)
-
-    def _fed(self, attempt: Attempt, current: Reading, data: bytes) -> Sequence[Segment]:
-        """The frames that `data` completes; what they come to in memory counts until something goes out."""
-        attempt.alive = True
-        segments = current.feed(data)
-        attempt.kept += parsed_size(data) + FRAME_COST * len(segments)
-        return segments
 
     def _examine(self, current: Reading, segments: Sequence[Segment]) -> None:
         """Hold frames until one commits the answer or fails the attempt."""
-        terms = self._attempts.terms
+        terms = self._attempts.target.terms
         for position, segment in enumerate(segments):
             if error := current.hold(segment):
                 rejected = classify.in_band(error, self._attempts.target.errors)
@@ -303,16 +304,18 @@ class Exchange:
 
     def _pass(self, event: UpstreamData) -> None:
         attempt, current = self._attempts.current, self._reading
-        segments = self._fed(attempt, current, event.data)
-        if self._attempts.terms.timing.any_byte_is_life:
+        attempt.alive = True
+        segments = current.feed(event.data)
+        if self._attempts.target.terms.timing.any_byte_is_life:
             attempt.stall.since = self._now
-        self._pass_on(current, segments)
+        if not self._pass_on(current, segments):
+            attempt.kept += _size(event.data, segments)
         self._check_sound(current)
 
-    def _pass_on(self, current: Reading, segments: Sequence[Segment]) -> None:
-        """The hot path: whole frames, unread, in one write."""
+    def _pass_on(self, current: Reading, segments: Sequence[Segment]) -> bool:
+        """The hot path: whole frames, unread, in one write; whether anything went out."""
         if self._over or not segments:
-            return
+            return False
         attempt, delivery = self._attempts.current, self._delivery
         data = current.encoder.encode(segments)
         attempt.kept = 0 if data else attempt.kept
@@ -326,6 +329,7 @@ class Exchange:
             self._check_error(current)
         if segments[-1].last and not self._over:
             self._out.append(SetTimer(attempt.number, Timer.LINGER, LINGER))
+        return bool(data)
 
     def _check_error(self, current: Reading) -> None:
         """An error in a form that the client's SDKs ignore is followed by the one that they raise on."""
@@ -352,11 +356,11 @@ class Exchange:
 
     @property
     def _is_too_large(self) -> bool:
-        return self._attempt.kept > self._attempts.terms.limits.body
+        return self._attempt.kept > self._attempts.target.terms.limits.body
 
     def _too_large(self, current: Reading) -> None:
         """Another attempt would be as large, and may have to be paid for."""
-        longest = self._attempts.terms.limits.body
+        longest = self._attempts.target.terms.limits.body
         told = f"more than {longest} bytes in memory that cannot be passed on in pieces ([limits] body)"
         if self.state is not State.HOLDING:
             self._cut(current, Truncated(told))
@@ -410,31 +414,42 @@ class Exchange:
             progress.expect(choices_asked(self._call))
         end = completeness(progress)
         # What can be gone on with is read off the whole prompt: only a cut asks.
-        more = isinstance(end, Cut | Empty) and self._going_on.possible(
-            progress, target.terms.continuations, current
-        )
+        more = isinstance(end, Cut | Empty) and self._is_continuable(current, progress)
         found = ending(end, progress, otherwise, target, streamed=current.streamed, can_go_on=more)
         if isinstance(found, Ending):
             self._finish(current.encoder, found, current.left_out)
         else:
-            self._going_on.cut(current)
-            self._go_on(otherwise)
+            self._go_on(self._cut_once_more(current), otherwise)
+
+    def _is_continuable(self, current: Reading, progress: Progress) -> bool:
+        most = self._attempts.target.terms.continuations
+        if self._continuation is not None:
+            return self._continuation.possible(progress, most, current)
+        return most > 0 and current.streamed and can_go_on(self._call, self._protocol, progress)
+
+    def _cut_once_more(self, current: Reading) -> Continuation:
+        if self._continuation is None:
+            self._continuation = Continuation.after(current, self._call, self._protocol)
+        self._continuation.cut(current)
+        return self._continuation
 
     def _finish(self, encoder: Encoder, found: Ending, left_out: Sequence[str] = ()) -> None:
         """The end of a committed answer, closed by its parts."""
-        closing = encoder.close(found.parts, self._progress())
+        closing = encoder.close(found.parts, self._progress()) if found.parts else b""
         self._out += self._delivery.send(self._attempt.number, closing, self._now)
         self._end(found.outcome)
-        words = self._going_on.told(with_left_out(found.words, left_out))
+        words = with_left_out(found.words, left_out)
+        if self._continuation is not None:
+            words = self._continuation.told(words)
         head = self._delivery.head
         assert head is not None
         self._report(Over(found.end, words, head.status, head))
         self._out.append(EndResponse(self._attempt.number))
 
-    def _go_on(self, outcome: Outcome) -> None:
+    def _go_on(self, continuation: Continuation, outcome: Outcome) -> None:
         """Ask for the rest of an answer that was cut."""
         self._end(outcome)
-        self._going_on.times += 1
+        continuation.times += 1
         self._ask_for_the_rest()
 
     def _ask_for_the_rest(self, delay: float = 0.0) -> None:
@@ -442,17 +457,16 @@ class Exchange:
         self._retry_or_give(Retry(delay=delay))
         self._out += self._delivery.watch(self._attempt.number, self._now)
 
-    def _rest_failed(self, outcome: Outcome) -> None:
+    def _rest_failed(self, continuation: Continuation, outcome: Outcome) -> None:
         """A continuation came to nothing: another one, or the end of what there is."""
-        line, target = self._going_on.line, self._attempts.target
-        assert line is not None
+        line, target = continuation.line, self._attempts.target
         delay = self._attempts.rest_delayed(self._now) if is_away(outcome) else None
         if delay is not None:
             self._ask_for_the_rest(delay)
             return
-        more = self._going_on.possible(self._progress(), target.terms.continuations, None)
+        more = continuation.possible(self._progress(), target.terms.continuations, None)
         if more and (self._attempts.has_next or not blames_the_request(outcome)):
-            self._go_on(outcome)
+            self._go_on(continuation, outcome)
             return
         found = ending(completeness(line.progress), line.progress, outcome, target, streamed=True)
         assert isinstance(found, Ending)
@@ -482,8 +496,8 @@ class Exchange:
     def _fail(self, outcome: Outcome) -> None:
         """It showed the client nothing."""
         self._end(outcome)
-        if self._going_on.line is not None:
-            self._rest_failed(outcome)
+        if self._continuation is not None:
+            self._rest_failed(self._continuation, outcome)
             return
         decision = self._attempts.decision(self._now)
         if isinstance(decision, GiveUp):
@@ -494,7 +508,7 @@ class Exchange:
 
     def _give_up(self, decision: GiveUp, outcome: Outcome | None = None) -> None:
         """The target came to nothing: the next one is asked, or the client gets what there is."""
-        terms = self._attempts.terms
+        terms = self._attempts.target.terms
         if self._attempts.passed_over(self._now):
             self._acquire()
         elif outcome and (told := partial(self._attempt.reading, outcome, terms.on_truncation)):
@@ -601,11 +615,15 @@ class Exchange:
     # -- the record -----------------------------------------------------------------------------------
 
     def _progress(self) -> Progress:
-        return self._going_on.progress(self._attempt.reading)
+        """What the client has been told."""
+        current = self._attempt.reading
+        if self._continuation is not None:
+            return self._continuation.progress(current)
+        return current.settle() if current else Progress()
 
     def _report(self, over: Over) -> None:
         self.state = State.OVER
-        went_on = self._going_on.line is not None
+        went_on = self._continuation is not None
         progress = self._progress()
         record = self._delivery.summary(over, self._attempts, progress, self._now, went_on=went_on)
         self._out.append(Report(record))

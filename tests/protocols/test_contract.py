@@ -220,6 +220,13 @@ def test_what_it_closes_is_accepted(sample: Sample, judges: Mapping[str, oracle.
 
 
 @each_stream
+def test_what_lacks_nothing_is_closed_by_nothing(sample: Sample) -> None:
+    """No parts, no bytes: whoever has none to add need not ask."""
+    so_far = contract.progress(contract.parts(sample.protocol, sample.head, [sample.data]))
+    assert sample.protocol.encoder(sample.call).close((), so_far) == b""
+
+
+@each_stream
 def test_the_errors_that_it_adds_are_accepted(sample: Sample, judges: Mapping[str, oracle.Judge]) -> None:
     judge = judge_of(sample, judges)
     for one in contract.failed(sample):

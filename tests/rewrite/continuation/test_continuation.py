@@ -514,8 +514,16 @@ def test_a_silent_continuation_is_followed_by_another() -> None:
 # -- how often, alone -----------------------------------------------------------------------------------
 
 
+def begun() -> Continuation:
+    """A call whose first answer was cut."""
+    call = ask("openai_chat")
+    reading = own(call, CHAT).reading(SSE)
+    reading.passed_on(reading.feed(THE_CUT), 0)
+    return Continuation.after(reading, call, CHAT)
+
+
 def test_it_is_asked_for_so_often_and_no_more() -> None:
-    one = Continuation(ask("openai_chat"), CHAT)
+    one = begun()
     said = progress(parts(CHAT, SSE, [THE_CUT]))
     assert [one.possible(said, most, None) for most in (0, 1)] == [False, True]
     one.times = 1
@@ -523,16 +531,13 @@ def test_it_is_asked_for_so_often_and_no_more() -> None:
 
 
 def test_the_record_says_how_often_it_went_on() -> None:
-    one = Continuation(ask("openai_chat"), CHAT)
-    assert one.told("cut") == "cut"
+    one = begun()
     one.times = 2
     assert (one.told("cut"), one.told("")) == ("went on 2 times; cut", "went on 2 times")
 
 
-def test_before_a_cut_nothing_else_is_asked_and_nothing_was_said() -> None:
-    one = Continuation(ask("openai_chat"), CHAT)
-    assert one.request(target_at(ask("openai_chat"), "openai_chat")) is None
-    assert one.progress(None) == Progress()
+def test_what_was_said_before_the_cut_is_what_the_client_has() -> None:
+    assert text(begun().progress(None)) == "Hello wor"
 
 
 def test_a_long_repetition_is_no_silence() -> None:
