@@ -211,7 +211,7 @@ class Driver:
     # -- credentials ----------------------------------------------------------------------------------
 
     def _acquire(self, wish: Acquire) -> None:
-        target = self._work.record.targets[wish.route]
+        target = self._work.record.targets[wish.target]
         match self._lease(target, wish):
             case Lease() as lease:
                 self._leases[wish.attempt] = target, lease

@@ -22,7 +22,7 @@ class Reports:
         """A call was answered. `own`: the credential of its client."""
         self._journal.end(record, summary)
         if turn.call.protocol == RESPONSES:
-            self._keep(turn, record.targets[summary.route], summary, own)
+            self._keep(turn, record.targets[summary.target], summary, own)
         self._trace(record, summary, own)
 
     def refused(self, record: Record, summary: Summary, own: ClientCredential | None) -> None:

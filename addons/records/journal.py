@@ -215,7 +215,7 @@ def _asked(record: Record, summary: Summary, now: float) -> Server | None:
 
     Where no attempt reached it, with the time when the last one began. `now` in seconds since the epoch.
     """
-    origin = record.targets[summary.route].origin if record.targets else None
+    origin = record.targets[summary.target].origin if record.targets else None
     if origin is None or not summary.attempts:
         return None
     *before, last = (now - summary.seconds + one.at - summary.began for one in summary.attempts)
@@ -235,7 +235,7 @@ def _record(record: Record, summary: Summary) -> dict[str, object]:
     call, usage = record.call, summary.progress.usage
     return {
         "call": call.id,
-        "provider": record.targets[summary.route].provider.name if record.targets else record.provider,
+        "provider": record.targets[summary.target].provider.name if record.targets else record.provider,
         "protocol": call.protocol,
         "operation": call.operation.value,
         "model": call.model,
@@ -260,7 +260,7 @@ def _routed(record: Record, summary: Summary) -> dict[str, object]:
     if record.skipped:
         found["skipped"] = dict(record.skipped)
     if record.targets:
-        target = record.targets[summary.route]
+        target = record.targets[summary.target]
         asked = target.provider.name, target.protocol.name
         if asked != (record.provider, record.call.protocol):
             found["target"] = f"{target.label} {target.protocol.name}"
@@ -272,14 +272,14 @@ def _routed(record: Record, summary: Summary) -> dict[str, object]:
 
 
 def _served(one: Ended, record: Record) -> str:
-    return f"{record.targets[one.route].provider.name}/{one.credential}"
+    return f"{record.targets[one.target].provider.name}/{one.credential}"
 
 
 def _attempt(one: Ended, record: Record, began: float) -> dict[str, object]:
     several = len(record.targets) > 1
     return {
         "attempt": one.number,
-        **({"target": record.targets[one.route].label} if several else {}),
+        **({"target": record.targets[one.target].label} if several else {}),
         "credential": one.credential,
         "outcome": describe(one.outcome),
         "ended": round(one.at - began, 3),
@@ -330,7 +330,7 @@ def _sentences(record: Record, summary: Summary) -> Iterator[str]:
         yield f"{label} cannot be asked: {why}"
     for one in summary.attempts:
         at = one.at - summary.began
-        where = f" at {record.targets[one.route].label}" if len(record.targets) > 1 else ""
+        where = f" at {record.targets[one.target].label}" if len(record.targets) > 1 else ""
         yield f"attempt {one.number}{where} with {one.credential}: {describe(one.outcome)} after {at:.2f} s"
         if one.asked_last:
             yield f"asked last, since it fails while others serve: {', '.join(one.asked_last)}"
@@ -340,7 +340,7 @@ def _sentences(record: Record, summary: Summary) -> Iterator[str]:
     if summary.estimated:
         yield "the output token count of the closing frame is an estimate"
     if record.targets:
-        yield from _lost(record.targets[summary.route], record.call.headers)
+        yield from _lost(record.targets[summary.target], record.call.headers)
 
 
 def _lost(target: Target, sent: Headers) -> Iterator[str]:

@@ -28,7 +28,7 @@ from rewrite.values.timer import Timer
 
 class Attempts:
     """`current`: the one that is under way, `wish`: the credential that it asks for; `ended`: those before
-    it; `target`: the one that is asked, `terms`: what the call may do there, `route`: its index."""
+    it; `target`: the one that is asked, `terms`: what the call may do there."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Attempts:
     ) -> None:
         """`targets` in the order in which they are asked; `latest`: when the client's patience is over."""
         self._call, self._protocol, self._targets, self._latest = call, protocol, targets, latest
-        self.route, self.target, self.terms = 0, targets[0], targets[0].terms
+        self.target, self.terms = targets[0], targets[0].terms
         self.ended: tuple[Ended, ...] = ()
         self._former: str | None = None
         self._turn_ends: float | None = None
@@ -74,13 +74,13 @@ class Attempts:
     def _stalls(self) -> int:
         """The silences that make the next attempt wait longer: none while the next target can be asked."""
         silent = (one for one in self.ended if was_silent(one.outcome))
-        return 0 if self.has_next else sum(one.route == self.route for one in silent)
+        return 0 if self.has_next else sum(one.target == self.target.index for one in silent)
 
     def _turn(self, now: float) -> float:
         """When the target has had its share of the client's patience, which is what is left of it by the
         number of targets that are left; it counts from the first request that has left for it."""
         if self._turn_ends is None:
-            left = len(self._targets) - self.route
+            left = len(self._targets) - self.target.index
             self._turn_ends = now + (self.current.latest - now) / left
         return self._turn_ends
 
@@ -111,7 +111,7 @@ class Attempts:
     def _as_ended(self, outcome: Outcome, now: float) -> Ended:
         one = self.current
         name, sent = one.credential or "", one.sent_at
-        return Ended(one.number, name, outcome, now, self.route, sent, one.instead, one.asked_last)
+        return Ended(one.number, name, outcome, now, self.target.index, sent, one.instead, one.asked_last)
 
     # -- what follows ---------------------------------------------------------------------------------
 
@@ -125,7 +125,7 @@ class Attempts:
         decision, self._otherwise = self._otherwise, None
         if isinstance(decision, Retry):
             wish = next_wish(self.current.number, self._history(self.ended), decision)
-            self.wish = replace(wish, route=self.route)
+            self.wish = replace(wish, target=self.target.index)
         return decision
 
     def without_credential(self, none: NoneFree, now: float) -> Retry | GiveUp:
@@ -152,7 +152,7 @@ class Attempts:
         self._begin(self.current.number + 1, self.latest, fresh=decision.fresh)
         self._otherwise = decision.otherwise
         wish = next_wish(self.current.number, self._history(self.ended), decision)
-        self.wish = replace(wish, route=self.route)
+        self.wish = replace(wish, target=self.target.index)
 
     def passed_over(self, now: float, refused: Refused | None = None) -> bool:
         """Whether the call goes on at the next target of its group, this one having come to nothing.
@@ -163,21 +163,23 @@ class Attempts:
         kind = refused.refusal.kind if refused else None
         if not self.has_next or not fallback.decide(history, now, next_on_auth=on_auth, refused=kind):
             return False
-        self._go_to(self.route + 1)
+        self._go_to(self.target.index + 1)
         asked = any(one.number == self.current.number for one in self.ended)
         self._begin(self.current.number + asked, self.latest)
-        self.wish = Acquire(self.current.number, route=self.route)
+        self.wish = Acquire(self.current.number, target=self.target.index)
         return True
 
     def for_the_rest(self) -> None:
         """One that goes on with an answer: at the next target, else on another key, where there is one. The
         client has the beginning, and waits on."""
         if self.has_next:
-            self._go_to(self.route + 1)
+            self._go_to(self.target.index + 1)
         self._begin(self.current.number + 1, inf, fresh=True)
         history = self._history(self.ended)
         asked = frozenset(one.credential for one in history.ended)
-        self.wish = Acquire(self.current.number, avoid=asked, refused=history.refused, route=self.route)
+        self.wish = Acquire(
+            self.current.number, avoid=asked, refused=history.refused, target=self.target.index
+        )
 
     def rest_delayed(self, now: float) -> float | None:
         """Seconds until an attempt for the rest is worth asking again where the last one never connected;
@@ -189,19 +191,19 @@ class Attempts:
 
     @property
     def has_next(self) -> bool:
-        return self.route + 1 < len(self._targets)
+        return self.target.index + 1 < len(self._targets)
 
     def _first_away(self) -> int:
         """The target that is asked, or where it could not be reached the first one that could not either:
         it may be back sooner."""
-        last = {one.route: one.outcome for one in self.ended}
-        away = [route for route in sorted(last) if is_away(last[route])]
-        return away[0] if self.route in away else self.route
+        last = {one.target: one.outcome for one in self.ended}
+        away = [index for index in sorted(last) if is_away(last[index])]
+        return away[0] if self.target.index in away else self.target.index
 
-    def _go_to(self, route: int) -> None:
-        if route == self.route:
+    def _go_to(self, index: int) -> None:
+        if index == self.target.index:
             return
-        self.route, self.target = route, self._targets[route]
+        self.target = self._targets[index]
         self.terms = self.target.terms
         self._former = self._turn_ends = None
 
@@ -211,9 +213,9 @@ class Attempts:
     def _history(self, ended: tuple[Ended, ...]) -> History:
         terms = self.terms
         return History(
-            ended=tuple(one for one in ended if one.route == self.route),
+            ended=tuple(one for one in ended if one.target == self.target.index),
             failing_since=ended[0].at if ended else None,
-            elsewhere=tuple(one for one in ended if one.route != self.route),
+            elsewhere=tuple(one for one in ended if one.target != self.target.index),
             others_wait=self.has_next,
             turn_ends=self._turn_ends if self.has_next and self._turn_ends is not None else inf,
             limits=terms.limits,

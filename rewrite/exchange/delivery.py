@@ -187,7 +187,7 @@ class Delivery:
             end=over.end,
             words=over.words,
             attempts=attempts.ended,
-            route=attempts.route,
+            target=attempts.target.index,
             progress=progress,
             began=self.began,
             seconds=now - self.began,

@@ -85,7 +85,7 @@ def rendered_attempts(summary: Summary, targets: Sequence[Asked]) -> Iterator[Ma
     than that of an attempt before at the same target: that of one that went on with an answer always."""
     known: set[int] = set()
     for one in summary.attempts:
-        asked = targets[one.route]
+        asked = targets[one.target]
         yield {
             "attempt": one.number,
             "target": asked.label,
@@ -99,8 +99,8 @@ def _body_of(one: Ended, asked: Asked, known: set[int]) -> Body | None:
     """`known`: the targets whose body is rendered already, to which this one is added."""
     if one.instead is not None:
         return Body(dump(one.instead.body))
-    again = one.route in known
-    known.add(one.route)
+    again = one.target in known
+    known.add(one.target)
     return None if again or asked.body is None else Body(asked.body)
 
 

@@ -64,18 +64,22 @@ class Continue:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """One attempt that ended; `at` in seconds on the machine's clock; `route`: at which target; `sent`: when
-    all of its request had left, None if it never had; `instead`: what it asked in place of what its target is
-    asked otherwise; `asked_last`: keys that were free and not asked, since they fail while others serve."""
+    """One attempt that ended."""
 
     number: int
     credential: str
+    """Its name."""
     outcome: Outcome
     at: float
-    route: int = 0
+    """When it ended, in seconds on the machine's clock."""
+    target: int = 0
+    """The index of the target that was asked."""
     sent: float | None = None
+    """When all of its request had left, on the same clock. None: it never had."""
     instead: Rendered | None = None
+    """What was asked in place of what the target is asked otherwise."""
     asked_last: tuple[str, ...] = ()
+    """Keys that were free and not asked, since they fail while others serve."""
 
 
 @dataclass(frozen=True, slots=True)

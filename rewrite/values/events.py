@@ -22,7 +22,7 @@ class Summary:
 
     `end` in one word, `words` for a reader; `began` on the machine's clock, `seconds` and `first_token`
     counted from it; `status` as sent to the client; `estimated`: the output count of a truncated answer is
-    ours, and in part that of one that was gone on with; `route`: the target that the call ended at, counted
+    ours, and in part that of one that was gone on with; `target`: the one that the call ended at, counted
     from 0; `head`: that of what the client got, None if nothing; `body`: the whole of an answer that no
     attempt was committed to.
     """
@@ -36,7 +36,7 @@ class Summary:
     first_token: float | None = None
     status: int | None = None
     estimated: bool = False
-    route: int = 0
+    target: int = 0
     head: Head | None = None
     body: bytes = b""
 
@@ -131,7 +131,7 @@ class Acquire:
     and with `only_others` not even then.
 
     `refused`: never, it refused this call; `resting`: it was rate-limited in this call, so only after a wait.
-    `route`: of which target, counted from 0.
+    `target`: of which one, counted from 0.
     """
 
     attempt: int
@@ -140,7 +140,7 @@ class Acquire:
     insist: bool = False
     refused: frozenset[str] = frozenset()
     resting: frozenset[str] = frozenset()
-    route: int = 0
+    target: int = 0
     only_others: bool = False
 
 

@@ -130,14 +130,14 @@ def rotated(attempt: int, *, resting: str = "", refused: str = "", others: str =
     return Acquire(attempt, asked, refused=frozenset(refused), resting=frozenset(resting))
 
 
-def others(attempt: int, asked: str, *, refused: str = "", route: int = 0) -> Acquire:
+def others(attempt: int, asked: str, *, refused: str = "", target: int = 0) -> Acquire:
     """The wish for a free key besides these (a letter each), after an error that was answered."""
-    return Acquire(attempt, frozenset(asked), refused=frozenset(refused), route=route, only_others=True)
+    return Acquire(attempt, frozenset(asked), refused=frozenset(refused), target=target, only_others=True)
 
 
-def no_other(playbook: Playbook, attempt: int, asked: str, *, refused: str = "", route: int = 0) -> Playbook:
+def no_other(playbook: Playbook, attempt: int, asked: str, *, refused: str = "", target: int = 0) -> Playbook:
     """Another free key is wanted, and there is none."""
-    return playbook << others(attempt, asked, refused=refused, route=route) >> NoneFree(attempt, None)
+    return playbook << others(attempt, asked, refused=refused, target=target) >> NoneFree(attempt, None)
 
 
 # -- OpenAI Chat ----------------------------------------------------------------------------------------

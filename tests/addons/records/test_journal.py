@@ -189,7 +189,7 @@ ELSEWHERE = (
 MOVED = replace(
     SUMMARY,
     attempts=(Ended(1, "one", Rejected(429, Kind.RATE), 10.25), Ended(2, "two", Completed(), 12.0, 1)),
-    route=1,
+    target=1,
 )
 
 

@@ -133,7 +133,7 @@ def test_where_it_went_is_told(traces: Traces, folder: Path, flow: http.HTTPFlow
     rule = Rule(Match(model="gpt-*"), (Destination("openai"), Destination("anthropic", "claude")))
     record = record_of(flow, call=SENT, targets=[OWN, OTHER], rule=rule, skipped={"gemini/g": "n: no"})
     rejected = Ended(1, "one", Rejected(429, Kind.RATE), 10.5)
-    summary = replace(SUMMARY, attempts=(rejected, Ended(2, "two", Completed(), 12.0, 1)), route=1)
+    summary = replace(SUMMARY, attempts=(rejected, Ended(2, "two", Completed(), 12.0, 1)), target=1)
     told = written(traces, folder, record, summary)
     assert told["rule"] == {"match": {"model": "gpt-*"}, "to": ["openai", "anthropic/claude"]}
     assert told["targets"][1] == {

@@ -125,7 +125,7 @@ def test_each_goes_to_another_target_where_there_is_one() -> None:
     rest = ANTHROPIC.translator.writer(ask("anthropic_messages"), Reply("x", "m", 1))
     stream = rest.write(parts(CHAT, SSE, [REST]))
     one = chat(Answer(THE_CUT, CUT), Answer(stream), others=[other])
-    assert [wish.route for wish in one.wishes] == [0, 1]
+    assert [wish.target for wish in one.wishes] == [0, 1]
     assert "max_tokens" in asked_of(one.asked[1])
     assert (text(told(one)), told(one).finished[0].reason) == ("Hello world.", FinishReason.STOP)
 
@@ -280,7 +280,7 @@ def test_what_every_key_would_refuse_is_asked_once() -> None:
     assert (len(one.asked), one.summary.end, text(told(one))) == (2, "truncated", "Hello wor")
     assert "400 request" in one.summary.words
     two = chat(Answer(THE_CUT, CUT), too_long, Answer(REST), others=[GO_ON, GO_ON])
-    assert ([wish.route for wish in two.wishes], text(told(two))) == ([0, 1, 2], "Hello world.")
+    assert ([wish.target for wish in two.wishes], text(told(two))) == ([0, 1, 2], "Hello world.")
 
 
 def anthropic(*frames: bytes) -> bytes:

@@ -48,35 +48,35 @@ def test_another_one_at_the_same_target() -> None:
     decision = found.decision(1.0)
     assert decision == Retry(rotate=True, fresh=True)
     found.again(Retry(rotate=True, fresh=True))
-    assert (found.current.number, found.current.fresh, found.route) == (2, True, 0)
+    assert (found.current.number, found.current.fresh, found.target.index) == (2, True, 0)
     assert found.wish == Acquire(2, avoid=frozenset("a"))
 
 
 def test_the_next_target_knows_nothing_of_the_keys_of_the_last() -> None:
     found = ended(attempts(TERMS, OTHER), "a", LIMITED)
     assert found.passed_over(1.0)
-    assert (found.route, found.terms, found.current.number) == (1, OTHER, 2)
-    assert found.wish == Acquire(2, route=1)
+    assert (found.target.index, found.terms, found.current.number) == (1, OTHER, 2)
+    assert found.wish == Acquire(2, target=1)
     assert not found.passed_over(1.0)
 
 
 def test_an_attempt_without_a_credential_was_none() -> None:
     found = attempts(TERMS, OTHER)
     assert found.passed_over(1.0)
-    assert found.wish == Acquire(1, route=1)
+    assert found.wish == Acquire(1, target=1)
 
 
 def test_a_fault_of_the_request_is_not_passed_on_to_the_next_target() -> None:
     found = ended(attempts(TERMS, OTHER), "a", rejected(Kind.REQUEST))
     assert not found.passed_over(1.0)
-    assert (found.route, found.current.number) == (0, 1)
+    assert (found.target.index, found.current.number) == (0, 1)
 
 
 def test_a_rest_is_asked_of_the_next_target_and_has_all_the_time() -> None:
     found = ended(attempts(TERMS, OTHER), "a", Truncated("reset"))
     assert found.current.latest == 590.0
     found.for_the_rest()
-    assert found.wish == Acquire(2, route=1)
+    assert found.wish == Acquire(2, target=1)
     assert list(found.current.arm(Timer.FIRST_EVENT, 30.0, 1000.0)) == [SetTimer(2, Timer.FIRST_EVENT, 30.0)]
 
 
@@ -85,7 +85,7 @@ def test_a_rest_is_asked_of_the_next_target_also_if_that_answers_whole() -> None
     whole = own(call(stream=False), CHAT, OTHER)
     found = ended(attempts(TERMS, whole, OTHER), "a", CUT)
     found.for_the_rest()
-    assert found.wish == Acquire(2, route=1)
+    assert found.wish == Acquire(2, target=1)
 
 
 def test_a_rest_is_asked_of_another_key_and_of_none_that_refused() -> None:

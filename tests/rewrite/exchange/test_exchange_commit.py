@@ -213,7 +213,7 @@ def test_a_slow_answer_is_better_than_none(terms: Terms, one: Call | None) -> No
 
 def test_a_slow_answer_gives_way_to_the_next_target() -> None:
     conversation = window_ends(watched(measured(ONCE, TERMS))) << CancelUpstream(1)
-    assert conversation << Release(1, SLOW) << Acquire(2, route=1)
+    assert conversation << Release(1, SLOW) << Acquire(2, target=1)
 
 
 def test_a_cut_of_what_is_held_is_not_seen() -> None:
