@@ -100,7 +100,7 @@ class Writer(Protocol):
     count from 0 without gaps. UsageReport may come anywhere before StreamEnd, the last one holds. What must
     stand in the last frames (finish, usage) is written at StreamEnd, or at Finish where the form wants it
     earlier. StreamError (its type an ErrorKind) is written as the error that clients raise on, and ends the
-    stream. A reasoning block's seal is written where a client of the protocol keeps such a thing, as it is.
+    stream. A signature of reasoning is written as it is, where a client of the protocol keeps such a thing.
     Ping and Opaque write nothing.
     """
 

@@ -105,13 +105,13 @@ class Planner:
         call = turn.call
         rule = rule_for(self._settings.rules, call, intercepted.provider)
         routes = plan(rule, call, intercepted.provider, self._providers)
-        sealed = _MARK in (dump(call.body) if turn.changed else request.raw_content or b"")
+        enveloped = _MARK in (dump(call.body) if turn.changed else request.raw_content or b"")
         name = ID_PREFIX + secrets.token_hex(12)
         reply = Reply(name, call.model or "", int(time.time()), turn.previous)
         targets: list[Target] = []
         refused: dict[str, str] = {}
         for route in routes:
-            asked = _Asked(turn, intercepted, rule, route, reply, sealed, len(targets), facts, now)
+            asked = _Asked(turn, intercepted, rule, route, reply, enveloped, len(targets), facts, now)
             try:
                 targets.append(self._target(asked, intercepted.protocol))
             except Untranslatable as reason:
@@ -137,7 +137,7 @@ class Planner:
             adapters,
             reply,
             asked.index,
-            sealed=asked.sealed,
+            enveloped=asked.enveloped,
             rewritten=asked.turn.changed,
             hold_tool_calls=self._holds(asked.rule),
             force_stream=asked.rule.force_stream,
@@ -195,7 +195,7 @@ class _Asked:
     rule: Rule
     route: Route
     reply: Reply
-    sealed: bool
+    enveloped: bool
     index: int
     facts: ClientFacts
     now: float

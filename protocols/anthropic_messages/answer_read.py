@@ -16,7 +16,7 @@ from protocols.model.parts import (
     MessageStart,
     Opaque,
     Ping,
-    Seal,
+    Signature,
     StreamEnd,
     StreamPart,
     Usage,
@@ -116,7 +116,7 @@ class BlockReader:
 
     def __init__(self) -> None:
         self._kinds: dict[int, BlockKind] = {}
-        self._seals: dict[int, Seal] = {}
+        self._signatures: dict[int, Signature] = {}
         self._inputs: dict[int, str] = {}
 
     def thinks(self, index: int) -> bool:
@@ -136,13 +136,13 @@ class BlockReader:
             yield from _annotation(index, citation)
 
     def _keep(self, index: int, block: JsonObject) -> None:
-        """What is said when the block stops: its seal, and an input that no delta repeats."""
-        self._seals.pop(index, None)
+        """What is said when the block stops: its signature, and an input that no delta repeats."""
+        self._signatures.pop(index, None)
         self._inputs.pop(index, None)
         if signature := text_at(block, "signature"):
-            self._seals[index] = Seal("signature", signature)
+            self._signatures[index] = Signature("signature", signature)
         elif block.get("type") == REDACTED:
-            self._seals[index] = Seal("redacted", text_at(block, "data"))
+            self._signatures[index] = Signature("redacted", text_at(block, "data"))
         said = text_of_value(block.get("input"))
         if said not in ("", NONE_GIVEN):
             self._inputs[index] = said
@@ -150,7 +150,7 @@ class BlockReader:
     def delta(self, index: int, delta: JsonObject) -> StreamPart:
         """Of the fields that a delta may have, it has one."""
         if delta.get("signature") and (signature := text_at(delta, "signature")):
-            self._seals[index] = Seal("signature", signature)
+            self._signatures[index] = Signature("signature", signature)
         said = [value for name in _DELTA_FIELDS if isinstance(value := delta.get(name), str) and value]
         if said:
             self._inputs.pop(index, None)
@@ -161,7 +161,7 @@ class BlockReader:
     def stop(self, index: int) -> Iterator[StreamPart]:
         if given := self._inputs.pop(index, ""):
             yield BlockDelta(0, index, self._kinds[index], given)
-        yield BlockStop(0, index, self._seals.pop(index, None))
+        yield BlockStop(0, index, self._signatures.pop(index, None))
 
 
 def _annotation(index: int, citation: JsonObject) -> Iterator[Annotation]:

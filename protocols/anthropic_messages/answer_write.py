@@ -15,7 +15,7 @@ from protocols.model.parts import (
     Finish,
     FinishReason,
     MessageStart,
-    Seal,
+    Signature,
     StreamEnd,
     StreamError,
     StreamPart,
@@ -25,12 +25,12 @@ from protocols.model.parts import (
 from protocols.model.progress import Block, Progress, estimated_tokens
 from protocols.model.wirejson import NOT_JSON, JsonObject, dump, given, text_at, texts_at
 from protocols.shared.arguments import value_of, within
-from protocols.shared.signatures import CARRIER
+from protocols.shared.signatures import ENVELOPE
 
 _LEFT_OUT = frozenset({BlockKind.HOSTED, BlockKind.MEDIA})
 """Lossy: an answer of this protocol has no place for an image, or for what a provider's own tools did."""
 
-_SIGNED = frozenset({CARRIER, "signature"})
+_SIGNED = frozenset({ENVELOPE, "signature"})
 _ENDED_BADLY = "the model ended with an error"
 
 
@@ -154,8 +154,8 @@ class _WrittenBlock:
             case Annotation():
                 yield from self._begin({"type": "text", "text": ""})
                 yield _delta(self.index, "citations_delta", citation=_citation(part))
-            case BlockStop(seal=seal):
-                yield from self._stop(seal)
+            case BlockStop(signature=signature):
+                yield from self._stop(signature)
             case _:
                 pass
 
@@ -182,26 +182,26 @@ class _WrittenBlock:
             yield _delta(self.index, "text_delta", text=self.blank)
             self.blank = ""
 
-    def _stop(self, seal: Seal | None) -> Iterator[bytes]:
-        """Hidden reasoning has a seal alone. Shown reasoning without one was cut: it is marked as such, for
+    def _stop(self, signature: Signature | None) -> Iterator[bytes]:
+        """Hidden reasoning has a signature alone. Shown reasoning without one was cut: it is marked so, for
         it would be refused when it is sent back. One that came in a piece has all that it needs.
 
         Lossy: a cut between the signature and the stop replaces a good signature, which is dropped later.
         """
         came_whole = self.begun and self._start.payload is not None
         if self._start.kind is BlockKind.REASONING and not came_whole:
-            yield from self._seal(seal)
+            yield from self._sign(signature)
         if self.begun:
             yield _block_stop(self.index)
 
-    def _seal(self, seal: Seal | None) -> Iterator[bytes]:
-        if seal and seal.form == "redacted" and not self.begun:
-            yield from self._begin(_redacted(seal))
+    def _sign(self, signature: Signature | None) -> Iterator[bytes]:
+        if signature and signature.form == "redacted" and not self.begun:
+            yield from self._begin(_redacted(signature))
             return
-        signature = _signature(seal, shown=self.begun)
-        if signature:
+        value = _signature(signature, shown=self.begun)
+        if value:
             yield from self._begin({"type": "thinking", "thinking": "", "signature": ""})
-            yield _delta(self.index, "signature_delta", signature=signature)
+            yield _delta(self.index, "signature_delta", signature=value)
 
 
 # -- whole answers --------------------------------------------------------------------------------------
@@ -250,11 +250,11 @@ def _content(blocks: Iterable[Block]) -> Iterator[JsonObject]:
 
 
 def _thinking(block: Block) -> Iterator[JsonObject]:
-    seal = block.stop.seal if block.stop else None
-    if seal and seal.form == "redacted" and not block.text:
-        yield _redacted(seal)
-    elif signature := _signature(seal, shown=bool(block.text)):
-        yield {"type": "thinking", "thinking": block.text, "signature": signature}
+    signature = block.stop.signature if block.stop else None
+    if signature and signature.form == "redacted" and not block.text:
+        yield _redacted(signature)
+    elif value := _signature(signature, shown=bool(block.text)):
+        yield {"type": "thinking", "thinking": block.text, "signature": value}
 
 
 def _arguments(block: Block) -> object:
@@ -318,13 +318,13 @@ def _tool_use(start: BlockStart) -> Mapping[str, object]:
     return {"type": "tool_use", "id": start.tool_id or "", "name": start.tool_name or ""}
 
 
-def _redacted(seal: Seal) -> JsonObject:
-    return {"type": "redacted_thinking", "data": seal.value}
+def _redacted(signature: Signature) -> JsonObject:
+    return {"type": "redacted_thinking", "data": signature.value}
 
 
-def _signature(seal: Seal | None, *, shown: bool) -> str:
-    if seal and seal.form in _SIGNED:
-        return seal.value
+def _signature(signature: Signature | None, *, shown: bool) -> str:
+    if signature and signature.form in _SIGNED:
+        return signature.value
     return CUT if shown else ""
 
 

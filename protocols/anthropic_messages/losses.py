@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 
 from protocols.anthropic_messages.request_read import OF_THE_PROVIDER
-from protocols.anthropic_messages.request_write_turns import NOT_IN_IDS, OPENING, SEALS, split
+from protocols.anthropic_messages.request_write_turns import NOT_IN_IDS, OPENING, SIGNATURES, split
 from protocols.base import Abilities, Written
 from protocols.model.call import Call
 from protocols.model.prompt import MediaForm, MediaKind, Refusal, Role, Text, budget_of, effort_of
@@ -51,8 +51,10 @@ def _trailing(one: Written) -> bool:
     return isinstance(text, Text | Refusal) and text.text != text.text.rstrip()
 
 
-def _unsealed(one: Written) -> bool:
-    return any(each.seal is None or each.seal.form not in SEALS for each in thoughts(one.prompt))
+def _unsigned(one: Written) -> bool:
+    return any(
+        each.signature is None or each.signature.form not in SIGNATURES for each in thoughts(one.prompt)
+    )
 
 
 def _other_budget(one: Written) -> bool:
@@ -83,7 +85,7 @@ HAPPENS: Mapping[str, Callable[[Written], bool]] = {
     "first message": _opened_for,
     "blank texts": _blank,
     "stop sequences": lambda one: any(not each.strip() for each in one.prompt.stop),
-    "thoughts": _unsealed,
+    "thoughts": _unsigned,
     "thinking budget": _other_budget,
     "thinking effort": _other_effort,
     "service tier": lambda one: one.prompt.service_tier not in _ORDINARY_TIERS,
@@ -154,7 +156,7 @@ ABILITIES = Abilities(
         "blank texts": "left out: the provider refuses them, and blank space behind an unfinished answer",
         "stop sequences": "blank ones are left out",
         "refusals": "earlier ones become text",
-        "thoughts": "sent back only with the provider's own seal",
+        "thoughts": "sent back only with the provider's own signature",
         "thinking": "left out where a tool is forced, where the last answer is to be continued, where tools "
         "were called without thinking and a budget is asked for, and where less than 1024 tokens remain",
         "thinking budget": "1024 tokens at least, and cut to three quarters of a smaller output limit; "

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from protocols.anthropic_messages.request_read_options import knobs
 from protocols.model.call import Call
 from protocols.model.errors import Untranslatable
-from protocols.model.parts import Seal
+from protocols.model.parts import Signature
 from protocols.model.prompt import (
     Content,
     Media,
@@ -21,7 +21,7 @@ from protocols.model.prompt import (
 )
 from protocols.model.wirejson import JsonObject, flag_at, object_at, objects, objects_at, text_at
 from protocols.shared.arguments import NONE_GIVEN, text_of_value
-from protocols.shared.signatures import CARRIER, is_carrier
+from protocols.shared.signatures import ENVELOPE, is_envelope
 
 _PDF = "application/pdf"
 _SOURCE_FORMS = {
@@ -84,9 +84,11 @@ def _block(block: JsonObject, where: str) -> Sequence[Content]:
         case "tool_result":
             return (_tool_result(block, where),)
         case "thinking":
-            return (Thought(text_at(block, "thinking"), _seal("signature", text_at(block, "signature"))),)
+            return (
+                Thought(text_at(block, "thinking"), _signature("signature", text_at(block, "signature"))),
+            )
         case "redacted_thinking":
-            return (Thought("", _seal("redacted", text_at(block, "data"))),)
+            return (Thought("", _signature("redacted", text_at(block, "data"))),)
         case "compaction":
             return _texts(text_at(block, "content"))
         case "fallback":
@@ -97,10 +99,10 @@ def _block(block: JsonObject, where: str) -> Sequence[Content]:
             raise Untranslatable(f"{where}.type", f"{kind or 'a block without a type'} is known here alone")
 
 
-def _seal(form: str, value: str) -> Seal | None:
+def _signature(form: str, value: str) -> Signature | None:
     if not value:
         return None
-    return Seal(CARRIER if is_carrier(value) else form, value)
+    return Signature(ENVELOPE if is_envelope(value) else form, value)
 
 
 def _tool_call(block: JsonObject, where: str) -> ToolCall:

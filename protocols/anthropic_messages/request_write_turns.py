@@ -41,7 +41,7 @@ NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
 _PDF_BEGINS = "JVBERi"
 """In base64."""
 
-SEALS = {"signature": "thinking", "redacted": "redacted_thinking"}
+SIGNATURES = {"signature": "thinking", "redacted": "redacted_thinking"}
 
 
 def split(messages: Sequence[Message]) -> tuple[list[Text], Sequence[Message]]:
@@ -114,14 +114,14 @@ def texts(parts: Iterable[Text]) -> Iterator[Block]:
 
 
 def _thought(thought: Thought) -> Iterator[Block]:
-    """What the provider sealed; it refuses any other thought."""
-    match thought.seal:
+    """What the provider signed; it refuses any other thought."""
+    match thought.signature:
         case None:
             pass
-        case seal if SEALS.get(seal.form) == "thinking":
-            yield {"type": "thinking", "thinking": thought.text, "signature": seal.value}
-        case seal if seal.form in SEALS:
-            yield {"type": "redacted_thinking", "data": seal.value}
+        case signature if SIGNATURES.get(signature.form) == "thinking":
+            yield {"type": "thinking", "thinking": thought.text, "signature": signature.value}
+        case signature if signature.form in SIGNATURES:
+            yield {"type": "redacted_thinking", "data": signature.value}
 
 
 # -- tools ----------------------------------------------------------------------------------------------
@@ -201,4 +201,4 @@ def closes_with_bare_call(written: Sequence[JsonObject]) -> bool:
     if not spoken:
         return False
     kinds = [text_at(block, "type") for block in objects_at(spoken[-1], "content")]
-    return spoken[-1] is written[-1] or ("tool_use" in kinds and kinds[0] not in SEALS.values())
+    return spoken[-1] is written[-1] or ("tool_use" in kinds and kinds[0] not in SIGNATURES.values())

@@ -1,22 +1,22 @@
-"""What we put where the provider has its own seals, so that it can be told when the client sends it back.
+"""What we put where the provider has its own signatures, to be known when the client sends it back.
 
 Thinking that was cut before its signature, and sources that another provider cited, come back with the
-next request; the provider refuses both, since it signed neither. Each gets a carrier of no provider.
+next request; the provider refuses both, since it signed neither. Each gets an envelope of no provider.
 """
 
 from protocols.anthropic_messages.request_write_turns import closes_with_bare_call
 from protocols.base import Keep, Wrap
-from protocols.model.parts import Seal
+from protocols.model.parts import Signature
 from protocols.model.wirejson import JsonObject, each_at, inside, object_at, objects_at, text_at
 from protocols.shared.signatures import kept_in, wrapped, wrapped_in
 
-CUT = wrapped(Seal("cut", ""), "").value
+CUT = wrapped(Signature("cut", ""), "").value
 """The signature of thinking that has none."""
 
-SOURCE = wrapped(Seal("source", ""), "").value
+SOURCE = wrapped(Signature("source", ""), "").value
 """The `encrypted_index` of a source that another provider cited."""
 
-_SEALED_IN = ("signature", "data")
+_SIGNED_FIELDS = ("signature", "data")
 _CITED_IN = ("encrypted_index",)
 _THINKING = ("thinking", "redacted_thinking")
 
@@ -44,7 +44,7 @@ def _kept_message(message: JsonObject, keep: Keep) -> JsonObject | None:
 
 def _kept_block(block: JsonObject, keep: Keep) -> JsonObject | None:
     if block.get("type") in _THINKING:
-        return kept_in(block, _SEALED_IN, keep)
+        return kept_in(block, _SIGNED_FIELDS, keep)
     found = each_at(block, "citations", lambda source: kept_in(source, _CITED_IN, keep))
     return found if found is block or found["citations"] else {**found, "citations": None}
 
@@ -58,11 +58,11 @@ def wrap_signatures(answer: JsonObject, wrap: Wrap) -> JsonObject:
 
 def _wrapped_block(block: JsonObject, wrap: Wrap) -> JsonObject:
     if block.get("type") in _THINKING:
-        return wrapped_in(block, _SEALED_IN, wrap)
+        return wrapped_in(block, _SIGNED_FIELDS, wrap)
     return each_at(block, "citations", lambda source: wrapped_in(source, _CITED_IN, wrap))
 
 
 def _wrapped_delta(delta: JsonObject, wrap: Wrap) -> JsonObject:
     if delta.get("type") == "signature_delta":
-        return wrapped_in(delta, _SEALED_IN, wrap)
+        return wrapped_in(delta, _SIGNED_FIELDS, wrap)
     return inside(delta, "citation", lambda source: wrapped_in(source, _CITED_IN, wrap))

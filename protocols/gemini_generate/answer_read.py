@@ -25,7 +25,7 @@ from protocols.model.parts import (
     MessageStart,
     Opaque,
     Ping,
-    Seal,
+    Signature,
     StreamEnd,
     StreamError,
     StreamPart,
@@ -45,8 +45,8 @@ from protocols.model.wirejson import (
     text_at,
 )
 
-SEAL = "signature"
-"""The form of a seal that was a `thoughtSignature`."""
+SIGNATURE = "signature"
+"""The form of a signature that was a `thoughtSignature`."""
 
 _NO_LAST_FRAME = b"\0"
 _PLAIN = re.compile(rb"(?>data: [^\r\n]*(?>\r\n|\n|\r))*(?>\r\n|\n|\r)?")
@@ -214,7 +214,7 @@ class CandidateReader:
         """Sources belong to the text before the last signature, which may stand on an empty text."""
         yield from self._begin()
         parts = objects_at(object_at(candidate, "content"), "parts")
-        last = len(parts) - 1 if parts and _is_bare_seal(parts[-1]) else len(parts)
+        last = len(parts) - 1 if parts and _is_bare_signature(parts[-1]) else len(parts)
         for part in parts[:last]:
             yield from self._part(part)
         yield from self._sources(candidate)
@@ -245,25 +245,25 @@ class CandidateReader:
     # -- parts of the content -----------------------------------------------------------------------------
 
     def _part(self, part: JsonObject) -> Iterator[StreamPart]:
-        seal = text_at(part, "thoughtSignature")
+        signature = text_at(part, "thoughtSignature")
         if isinstance(part.get("functionCall"), dict):
-            yield from self._function_call(object_at(part, "functionCall"), seal)
+            yield from self._function_call(object_at(part, "functionCall"), signature)
         elif part.keys() <= _PLAIN_PART:
-            yield from self._plain(part, seal)
+            yield from self._plain(part, signature)
         elif isinstance(part.get("inlineData"), dict) or isinstance(part.get("fileData"), dict):
-            yield from self._seal(seal)
+            yield from self._signature(signature)
             yield from self._single(BlockKind.MEDIA, _media(part))
         else:
             yield from self._single(BlockKind.HOSTED, part)
 
-    def _plain(self, part: JsonObject, seal: str) -> Iterator[StreamPart]:
+    def _plain(self, part: JsonObject, signature: str) -> Iterator[StreamPart]:
         text = text_at(part, "text")
         if part.get("thought") is True:
-            yield from self._text(BlockKind.REASONING, text, opens=bool(seal))
-            if seal:
-                yield from self._close(seal=Seal(SEAL, seal))
+            yield from self._text(BlockKind.REASONING, text, opens=bool(signature))
+            if signature:
+                yield from self._close(signature=Signature(SIGNATURE, signature))
             return
-        yield from self._seal(seal)
+        yield from self._signature(signature)
         yield from self._text(BlockKind.TEXT, text)
 
     def _text(self, kind: BlockKind, text: str, *, opens: bool = False) -> Iterator[StreamPart]:
@@ -274,11 +274,11 @@ class CandidateReader:
         if text:
             yield BlockDelta(self._choice, self._index, kind, text)
 
-    def _seal(self, value: str) -> Iterator[StreamPart]:
+    def _signature(self, value: str) -> Iterator[StreamPart]:
         """A signature on anything but a thought: a block of its own, right before what it signs."""
         if value:
             yield from self._open(BlockKind.REASONING)
-            yield from self._close(seal=Seal(SEAL, value))
+            yield from self._close(signature=Signature(SIGNATURE, value))
 
     def _single(self, kind: BlockKind, payload: Mapping[str, object]) -> Iterator[StreamPart]:
         yield from self._open(kind, payload=payload)
@@ -286,10 +286,10 @@ class CandidateReader:
 
     # -- function calls -----------------------------------------------------------------------------------
 
-    def _function_call(self, call: JsonObject, seal: str) -> Iterator[StreamPart]:
+    def _function_call(self, call: JsonObject, signature: str) -> Iterator[StreamPart]:
         if name := text_at(call, "name"):
             yield from self._close()
-            yield from self._seal(seal)
+            yield from self._signature(signature)
             yield from self._open(BlockKind.TOOL, text_at(call, "id") or None, name)
             self._called = True
             self._partial = PartialArguments()
@@ -313,14 +313,14 @@ class CandidateReader:
         self._kind = kind
         yield BlockStart(self._choice, self._index, kind, tool_id, name, payload=payload)
 
-    def _close(self, *, seal: Seal | None = None, whole: bool = True) -> Iterator[StreamPart]:
+    def _close(self, *, signature: Signature | None = None, whole: bool = True) -> Iterator[StreamPart]:
         if self._kind is None:
             return
         if self._partial is not None:
             text = self._partial.whole() if whole else self._partial.half()
             yield BlockDelta(self._choice, self._index, BlockKind.TOOL, text)
         self._kind = self._partial = None
-        yield BlockStop(self._choice, self._index, seal)
+        yield BlockStop(self._choice, self._index, signature)
 
     # -- sources ------------------------------------------------------------------------------------------
 
@@ -344,7 +344,7 @@ def _cited(candidate: JsonObject) -> Iterator[tuple[str, str]]:
         yield text_at(source, "uri"), text_at(source, "title")
 
 
-def _is_bare_seal(part: JsonObject) -> bool:
+def _is_bare_signature(part: JsonObject) -> bool:
     plain = part.keys() <= _PLAIN_PART and not part.get("text") and part.get("thought") is not True
     return plain and bool(part.get("thoughtSignature"))
 

@@ -112,7 +112,8 @@ def candidate(
 class CandidateParts:
     """The blocks of one choice to parts of its content, as they come.
 
-    A seal goes on the next text or call; with none to come, on an empty text. `sources`: what its texts cite;
+    A signature goes on the next text or call; with none to come, on an empty text. `sources`: what its texts
+    cite;
     `word`: how it ended.
     """
 
@@ -120,7 +121,7 @@ class CandidateParts:
         self.choice = choice
         self.sources: list[JsonObject] = []
         self.word: str | None = None
-        self._seal = ""
+        self._signature = ""
         self._call: BlockStart | None = None
         self._arguments: list[str] = []
 
@@ -142,8 +143,8 @@ class CandidateParts:
                 pass
 
     def flush(self) -> list[JsonObject]:
-        """A seal that still waits, where nothing comes that could bear it."""
-        return [self._sealed(_EMPTY_TEXT)] if self._seal else []
+        """A signature that still waits, where nothing comes that could bear it."""
+        return [self._signed(_EMPTY_TEXT)] if self._signature else []
 
     def _start(self, part: BlockStart) -> Iterator[JsonObject]:
         if part.kind is BlockKind.TOOL:
@@ -160,25 +161,25 @@ class CandidateParts:
             case BlockKind.REASONING:
                 yield {"text": text, "thought": True}
             case BlockKind.TEXT | BlockKind.REFUSAL:
-                yield self._sealed({"text": text})
+                yield self._signed({"text": text})
             case _:
                 pass
 
     def _stop(self, part: BlockStop) -> Iterator[JsonObject]:
         """A call whose arguments are no JSON was cut, and is left out: the form has no half of one."""
-        if part.seal:
-            self._seal = part.seal.value
+        if part.signature:
+            self._signature = part.signature.value
         if self._call is None:
             return
         call, self._call = self._call, None
         arguments = value_of(within("".join(self._arguments)))
         if arguments is not NOT_JSON:
             function = given(id=call.tool_id, name=call.tool_name, args=arguments)
-            yield self._sealed({"functionCall": function})
+            yield self._signed({"functionCall": function})
 
-    def _sealed(self, part: JsonObject) -> JsonObject:
-        seal, self._seal = self._seal, ""
-        return {**part, "thoughtSignature": seal} if seal else part
+    def _signed(self, part: JsonObject) -> JsonObject:
+        signature, self._signature = self._signature, ""
+        return {**part, "thoughtSignature": signature} if signature else part
 
 
 def _media(payload: Mapping[str, object]) -> JsonObject | None:

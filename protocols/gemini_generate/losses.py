@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 
 from protocols.base import Abilities, Written
-from protocols.gemini_generate.answer_read import SEAL
+from protocols.gemini_generate.answer_read import SIGNATURE
 from protocols.gemini_generate.request_forms import asked, spelled
 from protocols.model.call import Call
 from protocols.model.prompt import MediaForm, MediaKind, Role, budget_of, effort_of
@@ -41,7 +41,7 @@ def _other_budget(one: Written) -> bool:
 
 
 def _of_others(one: Written) -> bool:
-    return any(each.seal is None or each.seal.form != SEAL for each in thoughts(one.prompt))
+    return any(each.signature is None or each.signature.form != SIGNATURE for each in thoughts(one.prompt))
 
 
 HAPPENS: Mapping[str, Callable[[Written], bool]] = {

@@ -10,12 +10,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from protocols.gemini_generate.answer_read import SEAL
+from protocols.gemini_generate.answer_read import SIGNATURE
 from protocols.gemini_generate.request_forms import asked, spelled
 from protocols.gemini_generate.request_read_schema import from_dialect, json_schema
 from protocols.model.call import Call
 from protocols.model.errors import Untranslatable
-from protocols.model.parts import Seal
+from protocols.model.parts import Signature
 from protocols.model.prompt import (
     Content,
     Effort,
@@ -49,7 +49,7 @@ from protocols.model.wirejson import (
     texts_at,
 )
 from protocols.shared.arguments import NONE_GIVEN, text_of_value
-from protocols.shared.signatures import CARRIER, is_carrier
+from protocols.shared.signatures import ENVELOPE, is_envelope
 
 _KNOWN = ("contents", "systemInstruction", "tools", "toolConfig", "generationConfig", "cachedContent")
 _TRANSPORT = ("model", "sessionId")
@@ -185,16 +185,16 @@ def _sign(said: list[Content], value: str, *, thought: bool) -> None:
     what followed, where their own protocol puts it."""
     if not value or thought:
         return
-    seal = _seal(value)
+    signature = _signature(value)
     last = said[-1] if said else None
-    if seal.form == CARRIER and isinstance(last, Thought) and last.seal is None:
-        said[-1] = Thought(last.text, seal)
+    if signature.form == ENVELOPE and isinstance(last, Thought) and last.signature is None:
+        said[-1] = Thought(last.text, signature)
     else:
-        said.append(Thought("", seal))
+        said.append(Thought("", signature))
 
 
-def _seal(value: str) -> Seal:
-    return Seal(CARRIER if is_carrier(value) else SEAL, value)
+def _signature(value: str) -> Signature:
+    return Signature(ENVELOPE if is_envelope(value) else SIGNATURE, value)
 
 
 def _part(part: JsonObject, pairs: _Pairs, where: str) -> Iterator[Content]:
@@ -213,7 +213,7 @@ def _part(part: JsonObject, pairs: _Pairs, where: str) -> Iterator[Content]:
 def _text(part: JsonObject) -> Iterator[Content]:
     text, signature = text_at(part, "text"), text_at(part, "thoughtSignature")
     if part.get("thought") is True:
-        yield Thought(text, _seal(signature) if signature else None)
+        yield Thought(text, _signature(signature) if signature else None)
     elif text or not signature:
         yield Text(text)
 

@@ -9,7 +9,7 @@ breakpoints are left out; a level of thinking above "high" is "high", and one is
 from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote
 
-from protocols.gemini_generate.answer_read import SEAL
+from protocols.gemini_generate.answer_read import SIGNATURE
 from protocols.gemini_generate.request_forms import SSE_QUERY, in_envelope
 from protocols.model.call import Destination, Rendered
 from protocols.model.errors import Untranslatable
@@ -143,35 +143,35 @@ def _checks_signatures(destination: Destination) -> bool:
 
 
 def _parts(message: Message, names: Mapping[str, str], where: str) -> Iterator[JsonObject]:
-    """The parts of one message; a seal waits for the text or the call that it signs."""
-    seal = ""
+    """The parts of one message; a signature waits for the text or the call that it signs."""
+    signature = ""
     for content in message.content:
         if isinstance(content, Thought):
-            if own := _seal_of(content):
-                yield from _bare(seal)
-                seal = "" if content.text else own
+            if own := _signature_of(content):
+                yield from _bare(signature)
+                signature = "" if content.text else own
                 yield from _thought(content.text, own)
             continue
         for part in _part(content, names, where):
-            signs = seal and ("functionCall" in part or "text" in part)
-            yield {**part, "thoughtSignature": seal} if signs else part
-            seal = "" if signs else seal
-    yield from _bare(seal)
+            signs = signature and ("functionCall" in part or "text" in part)
+            yield {**part, "thoughtSignature": signature} if signs else part
+            signature = "" if signs else signature
+    yield from _bare(signature)
 
 
-def _seal_of(thought: Thought) -> str:
+def _signature_of(thought: Thought) -> str:
     """Of the provider's own making; the thoughts of others it does not take."""
-    return thought.seal.value if thought.seal and thought.seal.form == SEAL else ""
+    return thought.signature.value if thought.signature and thought.signature.form == SIGNATURE else ""
 
 
-def _bare(seal: str) -> Iterator[JsonObject]:
-    if seal:
-        yield {"text": "", "thoughtSignature": seal}
+def _bare(signature: str) -> Iterator[JsonObject]:
+    if signature:
+        yield {"text": "", "thoughtSignature": signature}
 
 
-def _thought(text: str, seal: str) -> Iterator[JsonObject]:
+def _thought(text: str, signature: str) -> Iterator[JsonObject]:
     if text:
-        yield {"text": text, "thought": True, "thoughtSignature": seal}
+        yield {"text": text, "thought": True, "thoughtSignature": signature}
 
 
 def _part(content: Content, names: Mapping[str, str], where: str) -> Iterator[JsonObject]:

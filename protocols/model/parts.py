@@ -45,12 +45,12 @@ class ErrorKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Seal:
+class Signature:
     """What a provider asks to have back, unchanged, with its reasoning; the client cannot read it.
 
     `form` says which of the provider's fields `value` was in, so that it can be put back there: "signature"
     (Anthropic, Gemini), "redacted" (Anthropic), "encrypted" (Responses), "details" (the JSON text of
-    OpenRouter's reasoning_details), or "carrier" (see protocols.shared.signatures).
+    OpenRouter's reasoning_details), or "envelope" (see protocols.shared.signatures).
     """
 
     form: str
@@ -139,12 +139,12 @@ class BlockDelta:
 
 @dataclass(frozen=True, slots=True)
 class BlockStop:
-    """`seal`: what the provider asks back with a block of reasoning. One without text and with a seal
-    stands right before the block that it seals (Gemini signs calls and texts)."""
+    """`signature`: what the provider asks back with a block of reasoning. One with nothing but a signature
+    stands right before the block that it signs (Gemini signs calls and texts)."""
 
     choice: int
     index: int
-    seal: Seal | None = None
+    signature: Signature | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ class StreamEnd:
 @dataclass(frozen=True, slots=True)
 class Ping:
     """Life without content: a keep-alive event, a comment, a blank line. `working`: the model is at work on
-    what it does not show (reasoning that is hidden, or only sealed)."""
+    what it does not show (reasoning that is hidden, or only signed)."""
 
     working: bool = False
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from protocols.model.parts import Seal, ToolKind
+from protocols.model.parts import Signature, ToolKind
 
 
 class Role(StrEnum):
@@ -88,11 +88,11 @@ class ToolResult:
 class Thought:
     """Reasoning that the model showed, and what its maker asks to have back with it.
 
-    With an empty `text` and a seal it stands right before what it seals (Gemini signs calls and texts).
+    With an empty `text` and a signature it stands right before what it signs (Gemini signs calls and texts).
     """
 
     text: str
-    seal: Seal | None = None
+    signature: Signature | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ from protocols.model.wirejson import (
 from protocols.ollama_chat.error_words import FINISH_REASONS
 from protocols.shared.arguments import NONE_GIVEN, text_of_value
 from protocols.shared.media import image_type
-from protocols.shared.signatures import UNSEALED
+from protocols.shared.signatures import UNSIGNED
 
 LAST = re.compile(rb'"done"\s*:\s*true')
 """By which the last line is guessed."""
@@ -108,7 +108,7 @@ class AnswerReader:
 
     def _close(self) -> Iterator[StreamPart]:
         if self._open is not None:
-            yield BlockStop(0, self._index, UNSEALED if self._open is BlockKind.REASONING else None)
+            yield BlockStop(0, self._index, UNSIGNED if self._open is BlockKind.REASONING else None)
         self._open = None
 
     def _done(self, line: JsonObject) -> Iterator[StreamPart]:

@@ -57,7 +57,9 @@ HAPPENS: Mapping[str, Callable[[Written], bool]] = {
     "images": lambda one: looked_at_closely(one) or named_media(one),
     "failed tools": failed_tools,
     "media in tool results": media_in_results,
-    "reasoning": lambda one: any(not each.seal or each.seal.form != PLAIN for each in thoughts(one.prompt)),
+    "reasoning": lambda one: any(
+        not each.signature or each.signature.form != PLAIN for each in thoughts(one.prompt)
+    ),
     "thinking": _other_level,
     "refusals": refusals,
     "max_output": limited,
@@ -86,7 +88,7 @@ ABILITIES = Abilities(
         "tool arguments": WRAPPED_ARGUMENTS,
         "failed tools": "a tool's result has no mark that it failed; its text stays as it is",
         "media in tool results": "they go into a message of the user behind the results",
-        "reasoning": "goes back to a provider without a signature; a seal has no place in an answer, so that "
+        "reasoning": "goes back to a provider without a signature, which has no place in an answer, so that "
         "a client's next turn is sent without the reasoning of this one",
         "thinking": "minimal is low, and anything above high is high; to a model that knows no levels it is "
         "turned on or off",

@@ -33,7 +33,7 @@ from protocols.model.wirejson import (
 )
 from protocols.shared.arguments import NONE_GIVEN, text_of_value
 from protocols.shared.media import image_type
-from protocols.shared.signatures import UNSEALED
+from protocols.shared.signatures import UNSIGNED
 
 _KNOWN = frozenset("model messages tools stream format options think logprobs top_logprobs".split())
 _OPTIONS = frozenset(
@@ -161,7 +161,7 @@ class History:
 
     def _assistant(self, message: JsonObject, field: str) -> Iterator[Content]:
         if thinking := text_at(message, "thinking"):
-            yield Thought(thinking, UNSEALED)
+            yield Thought(thinking, UNSIGNED)
         yield from _content(message, field)
         for at, call in enumerate(objects_at(message, "tool_calls")):
             yield self._call(call, f"{field}.tool_calls[{at}]")

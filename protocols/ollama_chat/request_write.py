@@ -195,10 +195,10 @@ def _media_of(results: Iterable[ToolResult]) -> Iterator[JsonObject]:
 
 def _assistant(content: Iterable[Content]) -> JsonObject:
     """Texts that stand together were one, cut by citations. Thoughts go back that were told without a
-    seal; a message of which nothing is left has its role alone."""
+    signature; a message of which nothing is left has its role alone."""
     content = list(content)
-    thoughts = [each for each in content if isinstance(each, Thought) and each.seal]
-    thinking = "".join(each.text for each in thoughts if each.seal and each.seal.form == PLAIN)
+    thoughts = [each for each in content if isinstance(each, Thought) and each.signature]
+    thinking = "".join(each.text for each in thoughts if each.signature and each.signature.form == PLAIN)
     text = _text(content, "")
     calls = [_call(each) for each in content if isinstance(each, ToolCall)]
     if not (text or thinking or calls):

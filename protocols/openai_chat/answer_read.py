@@ -15,7 +15,7 @@ from protocols.model.parts import (
     MessageStart,
     Opaque,
     Ping,
-    Seal,
+    Signature,
     StreamEnd,
     StreamPart,
     ToolKind,
@@ -37,7 +37,7 @@ from protocols.openai_chat.error_words import finish_of
 from protocols.openai_chat.reasoning import Details, details_text, signature_of
 from protocols.shared.arguments import text_of
 from protocols.shared.media import from_data_url
-from protocols.shared.signatures import UNSEALED
+from protocols.shared.signatures import UNSIGNED
 
 _TEMPLATE = ("id", "object", "created", "model", "system_fingerprint", "service_tier", "provider")
 _KNOWN = frozenset({"choices", "usage", "object"})
@@ -126,7 +126,7 @@ class ChatBlocks:
     `close` ends all that are open."""
 
     choice: int
-    seals: dict[Hashable, Seal] = field(default_factory=dict)
+    signatures: dict[Hashable, Signature] = field(default_factory=dict)
     """By the key of a block: what it ends with."""
     _open: dict[Hashable, int] = field(default_factory=dict)
     _next: int = 0
@@ -155,13 +155,13 @@ class ChatBlocks:
         name = text_at(item, "type") or None
         return BlockStart(self.choice, self._opened(key), BlockKind.HOSTED, None, name, payload=item)
 
-    def seal(self, seal: Seal) -> Sequence[StreamPart]:
-        """A block of reasoning that is nothing but its seal."""
+    def signed(self, signature: Signature) -> Sequence[StreamPart]:
+        """A block of reasoning that is nothing but its signature."""
         index, self._next = self._next, self._next + 1
-        return (BlockStart(self.choice, index, BlockKind.REASONING), BlockStop(self.choice, index, seal))
+        return (BlockStart(self.choice, index, BlockKind.REASONING), BlockStop(self.choice, index, signature))
 
     def close(self) -> Sequence[StreamPart]:
-        stops = [BlockStop(self.choice, index, self.seals.get(key)) for key, index in self._open.items()]
+        stops = [BlockStop(self.choice, index, self.signatures.get(key)) for key, index in self._open.items()]
         self._open.clear()
         return stops
 
@@ -220,11 +220,11 @@ class ChoiceReader:
 
     def _signature(self, delta: JsonObject) -> Iterator[StreamPart]:
         if signature := signature_of(delta):
-            yield from self._blocks.seal(Seal("signature", signature))
+            yield from self._blocks.signed(Signature("signature", signature))
 
     def _finish(self, reason: str, choice: JsonObject) -> Iterator[StreamPart]:
         """vLLM and its like name the stop sequence in `stop_reason`."""
-        self._blocks.seals[_REASONING] = self._details.seal() if self._details else UNSEALED
+        self._blocks.signatures[_REASONING] = self._details.signature() if self._details else UNSIGNED
         yield from self._blocks.close()
         yield Finish(self._choice, finish_of(reason, choice), reason, text_at(choice, "stop_reason"))
 
@@ -328,7 +328,7 @@ class ChoiceReader:
         function = object_at(tool, kind.value)
         key = self._tools.of(tool)
         if signature := signature_of(tool):
-            yield from self._blocks.seal(Seal("signature", signature))
+            yield from self._blocks.signed(Signature("signature", signature))
         if key not in self._blocks:
             yield self._blocks.tool(key, kind, key[1] or None, text_at(function, "name") or None)
         arguments = text_of(function.get("arguments")) or text_at(function, "input")

@@ -4,10 +4,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import assert_never, cast
 
-from protocols.model.parts import Annotation, BlockDelta, BlockKind, BlockStart, BlockStop, Seal, ToolKind
+from protocols.model.parts import (
+    Annotation,
+    BlockDelta,
+    BlockKind,
+    BlockStart,
+    BlockStop,
+    Signature,
+    ToolKind,
+)
 from protocols.model.progress import Block
 from protocols.model.wirejson import JsonObject, objects_at, text_at
-from protocols.openai_chat.reasoning import DETAILS, SIGNATURE, details_of, sealed_item, signed, span_id
+from protocols.openai_chat.reasoning import DETAILS, SIGNATURE, details_of, foreign_item, signed, span_id
 from protocols.shared.media import data_url
 from protocols.shared.signatures import PLAIN
 
@@ -38,7 +46,7 @@ class Deltas:
     _items: int = 0
     _images: int = 0
     _sources: int = 0
-    _seal: Seal | None = None
+    _signature: Signature | None = None
 
     @classmethod
     def resumed(cls, blocks: Iterable[Block], *, older: bool) -> "Deltas":
@@ -77,9 +85,9 @@ class Deltas:
                 yield from self._grow(self._open[part.index], text)
             case BlockDelta():
                 pass
-            case BlockStop(index=index, seal=seal):
-                if seal and index in self._open:
-                    yield from self._stop(seal)
+            case BlockStop(index=index, signature=signature):
+                if signature and index in self._open:
+                    yield from self._stop(signature)
             case Annotation():
                 yield self._annotation(part)
             case _:
@@ -87,9 +95,9 @@ class Deltas:
 
     def remainder(self) -> Iterator[JsonObject]:
         """What waited for a block that did not come."""
-        if self._seal:
-            yield from self._sealed(self._seal, span_id(self._reasoned, self._reasoned))
-        self._seal = None
+        if self._signature:
+            yield from self._signed(self._signature, span_id(self._reasoned, self._reasoned))
+        self._signature = None
 
     # -- blocks -----------------------------------------------------------------------------------------
 
@@ -117,35 +125,35 @@ class Deltas:
             case BlockKind.MEDIA | BlockKind.HOSTED:
                 pass
 
-    def _stop(self, seal: Seal) -> Iterator[JsonObject]:
-        """A seal without text is that of the next block, and is given with it."""
-        if self._reasoned == self._reasoned_from and seal.form != DETAILS:
-            self._seal = seal
+    def _stop(self, signature: Signature) -> Iterator[JsonObject]:
+        """A signature without text is that of the next block, and is given with it."""
+        if self._reasoned == self._reasoned_from and signature.form != DETAILS:
+            self._signature = signature
         else:
-            yield from self._sealed(seal, span_id(self._reasoned_from, self._reasoned))
+            yield from self._signed(signature, span_id(self._reasoned_from, self._reasoned))
 
-    def _sealed(self, seal: Seal, item_id: str) -> Iterator[JsonObject]:
-        """One of Chat's own as it was; any other, a carrier in the first place, as an encrypted item."""
-        match seal.form:
+    def _signed(self, signature: Signature, item_id: str) -> Iterator[JsonObject]:
+        """One of Chat's own as it was; any other, an envelope in the first place, as an encrypted item."""
+        match signature.form:
             case form if form == PLAIN:
                 pass
             case form if form == DETAILS:
-                yield {"reasoning_details": details_of(seal)}
+                yield {"reasoning_details": details_of(signature)}
             case form if form == SIGNATURE:
-                yield {"extra_content": signed(seal.value)}
+                yield {"extra_content": signed(signature.value)}
             case _:
-                yield {"reasoning_details": [sealed_item(seal.value, item_id, self._items)]}
+                yield {"reasoning_details": [foreign_item(signature.value, item_id, self._items)]}
                 self._items += 1
 
     # -- tool calls -------------------------------------------------------------------------------------
 
     def _call(self, start: BlockStart) -> Iterator[JsonObject]:
         extra: JsonObject = {}
-        if self._seal and self._seal.form == SIGNATURE:
-            extra = {"extra_content": signed(self._seal.value)}
-        elif self._seal:
-            yield from self._sealed(self._seal, start.tool_id or "")
-        self._seal = None
+        if self._signature and self._signature.form == SIGNATURE:
+            extra = {"extra_content": signed(self._signature.value)}
+        elif self._signature:
+            yield from self._signed(self._signature, start.tool_id or "")
+        self._signature = None
         self._numbers[start.index] = self.calls
         self.calls += 1
         yield from self._named(start, extra)

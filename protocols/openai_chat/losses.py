@@ -35,7 +35,7 @@ def _together(one: Written) -> bool:
 
 def _not_taken(thought: Thought) -> bool:
     """Of a signature's thought only the signature has a place."""
-    form = thought.seal.form if thought.seal else ""
+    form = thought.signature.form if thought.signature else ""
     return form not in _TAKEN or (form == SIGNATURE and bool(thought.text))
 
 

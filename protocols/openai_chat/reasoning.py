@@ -2,7 +2,7 @@
 
 OpenAI's own answers show none. DeepSeek and others say `reasoning_content`, OpenRouter `reasoning` and a
 list `reasoning_details`, which it asks to have back as it was; Google's compatible endpoint signs a tool
-call or a message in `extra_content.google.thought_signature`. A seal of another protocol's provider
+call or a message in `extra_content.google.thought_signature`. A signature of another protocol's provider
 travels as an encrypted item of that list, the one place that clients of Chat are known to keep: its `id`
 says which characters of the reasoning, or which tool call, it stands for.
 """
@@ -10,7 +10,7 @@ says which characters of the reasoning, or which tool call, it stands for.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from protocols.model.parts import Seal
+from protocols.model.parts import Signature
 from protocols.model.prompt import Thought
 from protocols.model.wirejson import (
     JsonObject,
@@ -21,7 +21,7 @@ from protocols.model.wirejson import (
     objects_at,
     text_at,
 )
-from protocols.shared.signatures import CARRIER, UNSEALED, is_carrier
+from protocols.shared.signatures import ENVELOPE, UNSIGNED, is_envelope
 
 DETAILS, SIGNATURE = "details", "signature"
 
@@ -53,27 +53,27 @@ class Details:
     def items(self) -> list[JsonObject]:
         return list(self._items.values())
 
-    def seal(self) -> Seal:
+    def signature(self) -> Signature:
         items = self.items
-        return Seal(DETAILS, dump(items).decode()) if items else UNSEALED
+        return Signature(DETAILS, dump(items).decode()) if items else UNSIGNED
 
 
-def details_of(seal: Seal) -> list[JsonObject]:
-    """The items that a seal of form "details" holds."""
-    return objects_at(load_object(b'{"items":%s}' % encoded(seal.value)) or {}, "items")
+def details_of(signature: Signature) -> list[JsonObject]:
+    """The items that a signature of form "details" holds."""
+    return objects_at(load_object(b'{"items":%s}' % encoded(signature.value)) or {}, "items")
 
 
 def details_text(items: Sequence[JsonObject]) -> str:
     return "".join(text_at(item, "text") or text_at(item, "summary") for item in items)
 
 
-def sealed_item(value: str, item_id: str, index: int) -> JsonObject:
-    """A foreign seal among `reasoning_details`; the format is one that OpenRouter's clients know."""
+def foreign_item(value: str, item_id: str, index: int) -> JsonObject:
+    """A foreign signature among `reasoning_details`; the format is one that OpenRouter's clients know."""
     return {"type": "reasoning.encrypted", "data": value, "id": item_id, "format": "unknown", "index": index}
 
 
 def span_id(start: int, end: int) -> str:
-    """The id of an item that seals these characters of a choice's reasoning."""
+    """The id of an item that signs these characters of a choice's reasoning."""
     return f"reasoning-{start}-{end}"
 
 
@@ -89,29 +89,29 @@ def signed(value: str) -> JsonObject:
     return {"google": {"thought_signature": value}}
 
 
-def signature_seal(value: str) -> Seal:
-    return Seal(CARRIER if is_carrier(value) else SIGNATURE, value)
+def own_signature(value: str) -> Signature:
+    return Signature(ENVELOPE if is_envelope(value) else SIGNATURE, value)
 
 
-def sealed_thoughts(message: JsonObject) -> Iterator[Thought]:
-    """The reasoning of an assistant's message, but for what seals one of its tool calls.
+def signed_thoughts(message: JsonObject) -> Iterator[Thought]:
+    """The reasoning of an assistant's message, but for what signs one of its tool calls.
 
-    A seal that names no place, or one that is not there, is that of all the text that is left.
+    A signature that names no place, or one that is not there, is that of all the text that is left.
     """
     text = text_at(message, "reasoning_content") or text_at(message, "reasoning")
     items = objects_at(message, "reasoning_details")
-    own = [item for item in items if not _carrier(item)]
+    own = [item for item in items if not _envelope(item)]
     if own:
-        yield Thought(text or details_text(own), Seal(DETAILS, dump(own).decode()))
+        yield Thought(text or details_text(own), Signature(DETAILS, dump(own).decode()))
         text = ""
     calls = {text_at(call, "id") for call in objects_at(message, "tool_calls")}
-    yield from _split(text, [item for item in items if _carrier(item) and text_at(item, "id") not in calls])
+    yield from _split(text, [item for item in items if _envelope(item) and text_at(item, "id") not in calls])
 
 
-def call_seals(message: JsonObject) -> Mapping[str, Seal]:
-    """Carriers by the id of the tool call that they seal."""
+def call_signatures(message: JsonObject) -> Mapping[str, Signature]:
+    """Envelopes by the id of the tool call that they sign."""
     items = objects_at(message, "reasoning_details")
-    return {text_at(item, "id"): Seal(CARRIER, _carrier(item)) for item in items if _carrier(item)}
+    return {text_at(item, "id"): Signature(ENVELOPE, _envelope(item)) for item in items if _envelope(item)}
 
 
 def _split(text: str, items: Sequence[JsonObject]) -> Iterator[Thought]:
@@ -119,11 +119,11 @@ def _split(text: str, items: Sequence[JsonObject]) -> Iterator[Thought]:
     for item in items:
         start, end = _span(item, done, len(text))
         if start > done:
-            yield Thought(text[done:start], UNSEALED)
-        yield Thought(text[start:end], Seal(CARRIER, _carrier(item)))
+            yield Thought(text[done:start], UNSIGNED)
+        yield Thought(text[start:end], Signature(ENVELOPE, _envelope(item)))
         done = end
     if done < len(text):
-        yield Thought(text[done:], UNSEALED)
+        yield Thought(text[done:], UNSIGNED)
 
 
 def _span(item: JsonObject, done: int, length: int) -> tuple[int, int]:
@@ -132,6 +132,6 @@ def _span(item: JsonObject, done: int, length: int) -> tuple[int, int]:
     return (start, end) if done <= start <= end <= length else (done, length)
 
 
-def _carrier(item: JsonObject) -> str:
+def _envelope(item: JsonObject) -> str:
     data = text_at(item, "data")
-    return data if is_carrier(data) else ""
+    return data if is_envelope(data) else ""

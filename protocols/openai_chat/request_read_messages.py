@@ -19,10 +19,10 @@ from protocols.model.prompt import (
     ToolResult,
 )
 from protocols.model.wirejson import JsonObject, object_at, objects_at, text_at
-from protocols.openai_chat.reasoning import call_seals, sealed_thoughts, signature_of, signature_seal
+from protocols.openai_chat.reasoning import call_signatures, own_signature, signature_of, signed_thoughts
 from protocols.shared.arguments import text_of
 from protocols.shared.media import from_data_url
-from protocols.shared.signatures import UNSEALED
+from protocols.shared.signatures import UNSIGNED
 
 AUDIO_TYPES: Mapping[str, str] = {"wav": "audio/wav", "mp3": "audio/mpeg"}
 """The two formats of `input_audio` that OpenAI names; others are taken for the rest of a media type."""
@@ -79,22 +79,22 @@ class History:
         if object_at(message, "audio"):
             raise Untranslatable(f"{field}.audio", "speech that the provider keeps")
         if signature := signature_of(message):
-            yield Thought("", signature_seal(signature))
-        yield from sealed_thoughts(message)
+            yield Thought("", own_signature(signature))
+        yield from signed_thoughts(message)
         yield from read_content(message, field)
         if refusal := text_at(message, "refusal"):
             yield Refusal(refusal)
         yield from self._calls(message, field)
 
     def _calls(self, message: JsonObject, field: str) -> Iterator[Content]:
-        seals = call_seals(message)
+        signatures = call_signatures(message)
         for at, call in enumerate(objects_at(message, "tool_calls")):
             read = _tool_call(call, f"{field}.tool_calls[{at}]")
             self._kinds[read.id] = read.kind
             if signature := signature_of(call):
-                yield Thought("", signature_seal(signature))
-            elif read.id in seals:
-                yield Thought("", seals[read.id])
+                yield Thought("", own_signature(signature))
+            elif read.id in signatures:
+                yield Thought("", signatures[read.id])
             yield read
         if function := object_at(message, "function_call"):
             yield self._function_call(function, f"{field}.function_call")
@@ -164,7 +164,7 @@ def _refusal(part: JsonObject) -> Iterator[Content]:
 
 def _thinking(part: JsonObject) -> Iterator[Content]:
     """Mistral's."""
-    yield Thought("".join(text_at(piece, "text") for piece in objects_at(part, "thinking")), UNSEALED)
+    yield Thought("".join(text_at(piece, "text") for piece in objects_at(part, "thinking")), UNSIGNED)
 
 
 def _image(part: JsonObject) -> Iterator[Content]:

@@ -39,7 +39,7 @@ def render_messages(prompt: Prompt) -> list[JsonObject]:
     """Texts without media go as one string, the one form that every compatible provider takes.
 
     Lost: the bounds of texts that stand together, cache breakpoints, whether a tool failed (its words say
-    it), pictures among what the model said, and thoughts that no provider of Chat sealed.
+    it), pictures among what the model said, and thoughts that no provider of Chat signed.
     Raises Untranslatable for a tool call without a name.
     """
     messages = [_system(prompt.system)] if prompt.system else []
@@ -167,7 +167,7 @@ def _assistant_run(messages: Sequence[Message]) -> Iterator[JsonObject]:
 
 def _assistant(contents: Sequence[Content]) -> JsonObject:
     """Empty where nothing is left to say; texts that stand together were one, cut by citations."""
-    thoughts = [each for each in contents if isinstance(each, Thought) and each.seal]
+    thoughts = [each for each in contents if isinstance(each, Thought) and each.signature]
     text = _joined(_only_texts(contents), "")
     refusal = "".join(each.text for each in contents if isinstance(each, Refusal))
     fields = given(
@@ -183,29 +183,31 @@ def _assistant(contents: Sequence[Content]) -> JsonObject:
 
 
 def _reasoning(thoughts: Iterable[Thought]) -> str:
-    return "".join(each.text for each in thoughts if each.seal and each.seal.form in (DETAILS, PLAIN))
+    return "".join(
+        each.text for each in thoughts if each.signature and each.signature.form in (DETAILS, PLAIN)
+    )
 
 
 def _details(thoughts: Iterable[Thought]) -> list[JsonObject]:
-    sealed = [each.seal for each in thoughts if each.seal and each.seal.form == DETAILS]
-    return [item for seal in sealed for item in details_of(seal)]
+    signed = [each.signature for each in thoughts if each.signature and each.signature.form == DETAILS]
+    return [item for signature in signed for item in details_of(signature)]
 
 
 def _signature(contents: Sequence[Content]) -> JsonObject | None:
     """Google's, of a text: the last one, where it stands before anything but a call."""
     signatures = [
         signature
-        for thought, sealed in pairwise([*contents, None])
-        if (signature := _signing(thought)) and not isinstance(sealed, ToolCall)
+        for thought, signed in pairwise([*contents, None])
+        if (signature := _signing(thought)) and not isinstance(signed, ToolCall)
     ]
     return signed(signatures[-1]) if signatures else None
 
 
 def _signing(content: Content | None) -> str:
     """What a thought without text signs the next content with."""
-    if not isinstance(content, Thought) or content.text or not content.seal:
+    if not isinstance(content, Thought) or content.text or not content.signature:
         return ""
-    return content.seal.value if content.seal.form == SIGNATURE else ""
+    return content.signature.value if content.signature.form == SIGNATURE else ""
 
 
 def _calls(contents: Sequence[Content]) -> Iterator[JsonObject]:

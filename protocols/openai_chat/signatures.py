@@ -4,7 +4,7 @@ from protocols.base import Keep, Wrap
 from protocols.model.wirejson import JsonObject, each_at, inside, object_at
 from protocols.shared.signatures import kept_in, wrapped_in
 
-_SEALED_IN = ("data", "signature")
+_SIGNED_FIELDS = ("data", "signature")
 _SIGNED_IN = ("thought_signature",)
 
 
@@ -14,7 +14,7 @@ def own_signatures(body: JsonObject, keep: Keep) -> JsonObject:
 
 
 def _kept_message(message: JsonObject, keep: Keep) -> JsonObject:
-    found = each_at(message, "reasoning_details", lambda item: kept_in(item, _SEALED_IN, keep))
+    found = each_at(message, "reasoning_details", lambda item: kept_in(item, _SIGNED_FIELDS, keep))
     if found is not message and not found["reasoning_details"]:
         found = _replaced(found, "reasoning_details", None)
     found = _kept_signature(found, keep)
@@ -50,7 +50,7 @@ def _wrapped_choice(choice: JsonObject, wrap: Wrap) -> JsonObject:
 
 
 def _wrapped_message(said: JsonObject, wrap: Wrap) -> JsonObject:
-    said = each_at(said, "reasoning_details", lambda item: wrapped_in(item, _SEALED_IN, wrap))
+    said = each_at(said, "reasoning_details", lambda item: wrapped_in(item, _SIGNED_FIELDS, wrap))
     said = _wrapped_signature(said, wrap)
     return each_at(said, "tool_calls", lambda call: _wrapped_signature(call, wrap))
 

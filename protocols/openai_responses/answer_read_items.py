@@ -14,13 +14,13 @@ from protocols.model.parts import (
     BlockKind,
     BlockStart,
     BlockStop,
-    Seal,
+    Signature,
     StreamPart,
     ToolKind,
 )
 from protocols.model.wirejson import JsonObject, count_at, object_at, objects_at, text_at
 from protocols.openai_responses.layout import Item, Piece, run_by_client
-from protocols.openai_responses.reasoning import BLANK_LINE, seal_of
+from protocols.openai_responses.reasoning import BLANK_LINE, signature_of
 from protocols.shared.arguments import NONE_GIVEN, text_of
 
 _ARGUMENTS: Mapping[str, str] = {
@@ -72,9 +72,9 @@ class ItemReader:
         """The item is done; `item.native` is its last form."""
         yield from self.stop()
 
-    def stop(self, seal: Seal | None = None) -> Iterator[StreamPart]:
+    def stop(self, signature: Signature | None = None) -> Iterator[StreamPart]:
         for index in tuple(self._open):
-            yield from self._stop(index, seal)
+            yield from self._stop(index, signature)
 
     def _placed(self, parts: Sequence[JsonObject], kinds: Container[str]) -> Iterator[tuple[int, JsonObject]]:
         """The parts of the whole item, each with the index that its events had. Measured: Bedrock counts
@@ -87,9 +87,9 @@ class ItemReader:
         self._open[index] = kind
         return BlockStart(0, index, kind)
 
-    def _stop(self, index: int, seal: Seal | None = None) -> Iterator[StreamPart]:
+    def _stop(self, index: int, signature: Signature | None = None) -> Iterator[StreamPart]:
         if self._open.pop(index, None):
-            yield BlockStop(0, index, seal)
+            yield BlockStop(0, index, signature)
 
 
 class MessageReader(ItemReader):
@@ -202,7 +202,7 @@ class ReasoningReader(ItemReader):
         for field, kind in (("summary", "summary_text"), ("content", "reasoning_text")):
             for index, part in self._placed(objects_at(self.item.native, field), (kind,)):
                 yield from self._fill(kind, index, part)
-        yield from self.stop(seal_of(self.item.native))
+        yield from self.stop(signature_of(self.item.native))
 
     def _fill(self, kind: str, index: int, whole: JsonObject) -> Iterator[StreamPart]:
         """The whole text of a piece, of which deltas said all or nothing."""

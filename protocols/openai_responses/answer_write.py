@@ -20,7 +20,7 @@ from protocols.model.parts import (
     MessageStart,
     Opaque,
     Ping,
-    Seal,
+    Signature,
     StreamEnd,
     StreamError,
     StreamPart,
@@ -150,8 +150,8 @@ class EventWriter:
                 return self._start(part)
             case BlockDelta(text=text):
                 return self._grow(text) if text else ()
-            case BlockStop(seal=seal):
-                return self._stop(seal)
+            case BlockStop(signature=signature):
+                return self._stop(signature)
             case Annotation():
                 return self._annotate(part)
             case _:
@@ -198,12 +198,12 @@ class EventWriter:
         item.annotations.append(citation)
         yield {"type": "response.output_text.annotation.added", **at, "annotation": citation}
 
-    def _stop(self, seal: Seal | None) -> Iterator[JsonObject]:
+    def _stop(self, signature: Signature | None) -> Iterator[JsonObject]:
         item, self._open = self._open, None
         if item is None:
             return
         self._waiting = item
-        if seal is not None and (encrypted := encrypted_content(seal)):
+        if signature is not None and (encrypted := encrypted_content(signature)):
             item.native["encrypted_content"] = encrypted
         if item.shown:
             yield from part_done(item)

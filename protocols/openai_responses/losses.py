@@ -25,7 +25,7 @@ def _too_little(one: Written) -> bool:
 
 
 def _of_others(one: Written) -> bool:
-    return any(each.seal is None or each.seal.form != ENCRYPTED for each in thoughts(one.prompt))
+    return any(each.signature is None or each.signature.form != ENCRYPTED for each in thoughts(one.prompt))
 
 
 HAPPENS: Mapping[str, Callable[[Written], bool]] = {

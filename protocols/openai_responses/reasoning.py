@@ -1,11 +1,11 @@
 """Items of reasoning: what they show, and what is to be sent back of them."""
 
-from protocols.model.parts import Seal
+from protocols.model.parts import Signature
 from protocols.model.wirejson import JsonObject, dump, encoded, load_object, objects_at, text_at
-from protocols.shared.signatures import CARRIER, is_carrier
+from protocols.shared.signatures import ENVELOPE, is_envelope
 
 ENCRYPTED = "encrypted"
-"""The form of a seal that this protocol makes: the JSON text of a reasoning item, as it is sent back."""
+"""The form of a signature that this protocol makes: the JSON text of a reasoning item, as it is sent back."""
 
 BLANK_LINE = "\n\n"
 """Between the parts of a summary, which are one block."""
@@ -19,22 +19,22 @@ def reasoning_text(item: JsonObject) -> str:
     return BLANK_LINE.join(text for piece in shown if (text := text_at(piece, "text")))
 
 
-def seal_of(item: JsonObject) -> Seal | None:
+def signature_of(item: JsonObject) -> Signature | None:
     """What is to be sent back of a reasoning item; None of one that is not encrypted.
 
     Its id goes back with it: providers that keep nothing (`store: false`) take the item under its own id.
     """
     encrypted = text_at(item, "encrypted_content")
-    if is_carrier(encrypted):
-        return Seal(CARRIER, encrypted)
+    if is_envelope(encrypted):
+        return Signature(ENVELOPE, encrypted)
     if not encrypted:
         return None
     replayed = {name: item[name] for name in _REPLAYED if item.get(name) is not None}
-    return Seal(ENCRYPTED, dump(replayed).decode())
+    return Signature(ENCRYPTED, dump(replayed).decode())
 
 
-def encrypted_content(seal: Seal) -> str:
-    """What stands in `encrypted_content` of the reasoning item that carries `seal`; empty: nothing does."""
-    if seal.form != ENCRYPTED:
-        return seal.value
-    return text_at(load_object(encoded(seal.value)) or {}, "encrypted_content")
+def encrypted_content(signature: Signature) -> str:
+    """What stands in `encrypted_content` of the reasoning item with `signature`; empty: nothing does."""
+    if signature.form != ENCRYPTED:
+        return signature.value
+    return text_at(load_object(encoded(signature.value)) or {}, "encrypted_content")

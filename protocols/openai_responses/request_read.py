@@ -34,7 +34,7 @@ from protocols.model.wirejson import (
     objects_at,
     text_at,
 )
-from protocols.openai_responses.reasoning import reasoning_text, seal_of
+from protocols.openai_responses.reasoning import reasoning_text, signature_of
 from protocols.openai_responses.tools import ADDITIONAL, read_choice, read_tools
 from protocols.shared.arguments import text_of
 from protocols.shared.media import from_data_url
@@ -162,7 +162,7 @@ def _item(item: JsonObject, place: str) -> Iterator[_Spoken]:
         case "message":
             yield _message(item, place)
         case "reasoning":
-            yield Role.ASSISTANT, (Thought(reasoning_text(item), seal_of(item)),), True
+            yield Role.ASSISTANT, (Thought(reasoning_text(item), signature_of(item)),), True
         case "function_call" | "custom_tool_call":
             yield Role.ASSISTANT, (_tool_call(item, place),), True
         case "function_call_output" | "custom_tool_call_output":

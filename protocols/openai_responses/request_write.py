@@ -170,9 +170,9 @@ def _item(content: Content, place: str) -> Iterator[JsonObject]:
 
 def _thought(thought: Thought) -> Iterator[JsonObject]:
     """Reasoning is taken back as it was given, or not at all."""
-    if thought.seal is None or thought.seal.form != ENCRYPTED:
+    if thought.signature is None or thought.signature.form != ENCRYPTED:
         return
-    item = load_object(encoded(thought.seal.value))
+    item = load_object(encoded(thought.signature.value))
     if item is not None:
         yield {"type": "reasoning", "summary": [], **item}
 

@@ -1,10 +1,10 @@
-"""Seals on their way through a client that speaks another protocol than their maker.
+"""Signatures on their way through a client that speaks another protocol than their maker.
 
 A provider asks for signatures and encrypted reasoning back, unchanged, and refuses those of others. The
-client keeps whatever stands in its own protocol's place for such a thing; so that is where a carrier goes:
-base64 text that names the provider, the form and the value. What comes back without being a carrier was
+client keeps whatever stands in its own protocol's place for such a thing; so that is where an envelope goes:
+base64 text that names the provider, the form and the value. What comes back without being an envelope was
 made by the provider that the client believes it talks to. A provider of the client's own protocol that it
-did not mean has its seals carried in the very places where they stand.
+did not mean has its signatures carried in the very places where they stand.
 """
 
 from base64 import b64decode, b64encode
@@ -13,37 +13,37 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from protocols.base import Keep, Wrap
-from protocols.model.parts import Seal
+from protocols.model.parts import Signature
 from protocols.model.wirejson import JsonObject, dump, load_object, text_at
 
-CARRIER = "carrier"
-"""The `form` of a seal that is wrapped."""
+ENVELOPE = "envelope"
+"""The `form` of a signature that is wrapped."""
 
 MARK = "cm90YXRvcjEA"
-"""How every carrier begins; base64 of `rotator1` and a zero byte, valid wherever base64 is asked for."""
+"""How every envelope begins; base64 of `rotator1` and a zero byte, valid wherever base64 is asked for."""
 
 _OPENING = b"rotator1\0"
 
 PLAIN = "plain"
-UNSEALED = Seal(PLAIN, "")
+UNSIGNED = Signature(PLAIN, "")
 """Of reasoning with nothing to sign: Ollama, DeepSeek and their like want the text alone back."""
 
 
-def wrapped(seal: Seal, provider: str) -> Seal:
-    """`seal` of `provider` as a carrier; one that is wrapped already stays as it is."""
-    if seal.form == CARRIER:
-        return seal
-    inside = dump({"provider": provider, "form": seal.form, "value": seal.value})
-    return Seal(CARRIER, b64encode(_OPENING + inside).decode())
+def wrapped(signature: Signature, provider: str) -> Signature:
+    """`signature` of `provider` as an envelope; one that is wrapped already stays as it is."""
+    if signature.form == ENVELOPE:
+        return signature
+    inside = dump({"provider": provider, "form": signature.form, "value": signature.value})
+    return Signature(ENVELOPE, b64encode(_OPENING + inside).decode())
 
 
-def is_carrier(value: str) -> bool:
+def is_envelope(value: str) -> bool:
     return value.startswith(MARK)
 
 
-def unwrapped(value: str) -> tuple[str, Seal] | None:
-    """Provider and seal of a carrier; None if `value` is none, or is damaged."""
-    if not is_carrier(value):
+def unwrapped(value: str) -> tuple[str, Signature] | None:
+    """Provider and signature of an envelope; None if `value` is none, or is damaged."""
+    if not is_envelope(value):
         return None
     try:
         inside = load_object(b64decode(value, validate=True).removeprefix(_OPENING))
@@ -51,21 +51,22 @@ def unwrapped(value: str) -> tuple[str, Seal] | None:
         return None
     if inside is None:
         return None
-    return text_at(inside, "provider"), Seal(text_at(inside, "form"), text_at(inside, "value"))
+    return text_at(inside, "provider"), Signature(text_at(inside, "form"), text_at(inside, "value"))
 
 
 # -- within one protocol ----------------------------------------------------------------------------------
 
 IN_PLACE = "in place"
-"""The form of a seal that is carried where it stood."""
+"""The form of a signature that is carried where it stood."""
 
 
 def wrapped_by(provider: str) -> Wrap:
-    return lambda value: value if is_carrier(value) else wrapped(Seal(IN_PLACE, value), provider).value
+    return lambda value: value if is_envelope(value) else wrapped(Signature(IN_PLACE, value), provider).value
 
 
 def kept_in(holder: JsonObject, names: Iterable[str], keep: Keep) -> JsonObject | None:
-    """`holder` with the seals in its fields `names` as `keep` gives them; None if it does not keep one."""
+    """`holder` with the signatures in its fields `names` as `keep` gives them. None where one is not
+    kept."""
     for name in names:
         value = text_at(holder, name)
         kept = keep(value) if value else value
@@ -76,16 +77,16 @@ def kept_in(holder: JsonObject, names: Iterable[str], keep: Keep) -> JsonObject 
 
 
 def wrapped_in(holder: JsonObject, names: Iterable[str], wrap: Wrap) -> JsonObject:
-    """`holder` with the seals in its fields `names` as `wrap` gives them."""
+    """`holder` with the signatures in its fields `names` as `wrap` gives them."""
     found = {name: wrap(value) for name in names if (value := text_at(holder, name))}
     return {**holder, **found} if found else holder
 
 
 @dataclass(slots=True)
 class Returning:
-    """Keeps what `provider` made: what is in carriers of its name, and with `native` what is in none.
+    """Keeps what `provider` made: what is in envelopes of its name, and with `native` what is in none.
 
-    `dropped`: how many seals of others it was shown.
+    `dropped`: how many signatures of others it was shown.
     """
 
     provider: str
@@ -98,7 +99,7 @@ class Returning:
         return kept
 
     def _kept(self, value: str) -> str | None:
-        if not is_carrier(value):
+        if not is_envelope(value):
             return value if self.native else None
         found = unwrapped(value)
         return found[1].value if found and found[0] == self.provider else None

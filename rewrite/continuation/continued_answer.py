@@ -109,7 +109,7 @@ class SplicedDecoder:
         return replace(found, idle=idle, broken=segment.garbled)
 
     def _segment(self, sequenced: Sequence[StreamPart]) -> Segment:
-        parts = self.splicer.feed(self._target.sealed(sequenced))
+        parts = self.splicer.feed(self._target.wrapped(sequenced))
         if self.splicer.failed:
             parts = [*parts, *self.splicer.feed(self.sequencer.closing(()))]
         ends = any(isinstance(part, StreamEnd) for part in parts)

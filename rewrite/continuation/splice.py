@@ -24,8 +24,8 @@ from protocols.model.parts import (
     UsageReport,
 )
 from protocols.model.progress import Progress, estimated_tokens
+from protocols.shared.signatures import UNSIGNED
 from rewrite.continuation.overlap import Join
-from rewrite.translation.block_order import PLAIN
 
 
 def said_text(progress: Progress) -> str:
@@ -163,16 +163,16 @@ def _open_text(progress: Progress, opened: Sequence[int]) -> int | None:
 
 def _is_bare(progress: Progress) -> bool:
     """Whether nothing was said, nor any thought that came to its end."""
-    seals = (block.stop.seal for block in progress.blocks.values() if block.stop)
-    return not said_text(progress).strip() and all(seal in (None, PLAIN) for seal in seals)
+    signatures = (block.stop.signature for block in progress.blocks.values() if block.stop)
+    return not said_text(progress).strip() and all(signature in (None, UNSIGNED) for signature in signatures)
 
 
 class _Thoughts:
     """The last block of reasoning of a continuation, until it is known what follows it.
 
-    A client is to send back what a provider sealed with a call, or it is refused: the seal of the call itself
-    (a block without text, see `parts.BlockStop`), and, where the answer is made `anew`, the thought
-    that it begins with.
+    A client is to send back what a provider signed with a call, or it is refused: the signature of the call
+    (a block without text, see `parts.BlockStop`), and the thought with which an answer begins that is made
+    `anew`.
     """
 
     def __init__(self, *, anew: bool) -> None:
@@ -194,9 +194,11 @@ class _Thoughts:
     def kept(self, before: BlockKind) -> Sequence[BlockStart | BlockDelta | BlockStop]:
         """What is sent of it, before a block of such a kind; once."""
         parts, self._parts = self._parts, []
-        sealed = bool(parts) and isinstance(parts[-1], BlockStop) and parts[-1].seal not in (None, PLAIN)
+        signed = (
+            bool(parts) and isinstance(parts[-1], BlockStop) and parts[-1].signature not in (None, UNSIGNED)
+        )
         bare = not any(isinstance(part, BlockDelta) and part.text for part in parts)
-        return parts if sealed and (self._anew or (bare and before is BlockKind.TOOL)) else ()
+        return parts if signed and (self._anew or (bare and before is BlockKind.TOOL)) else ()
 
 
 class _Sources:

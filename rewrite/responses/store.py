@@ -99,7 +99,7 @@ def is_kept(body: JsonObject, end: str) -> bool:
 
 
 def as_shown(progress: Progress, provider: str, end: str) -> Progress:
-    """`progress` as the client saw it: what `provider` sealed in carriers, a cut answer closed. A copy."""
+    """A copy of `progress` as the client saw it: its signatures in envelopes of `provider`, a cut closed."""
     shown = replace(progress, finished=dict(progress.finished), seen=set(progress.seen))
     shown.blocks = {
         place: replace(block, stop=_wrapped(block.stop, provider)) if block.stop else block
@@ -112,7 +112,7 @@ def as_shown(progress: Progress, provider: str, end: str) -> Progress:
 
 
 def _wrapped(stop: BlockStop, provider: str) -> BlockStop:
-    return replace(stop, seal=wrapped(stop.seal, provider)) if stop.seal else stop
+    return replace(stop, signature=wrapped(stop.signature, provider)) if stop.signature else stop
 
 
 def input_items(body: JsonObject, name: str) -> tuple[JsonObject, ...]:
@@ -186,7 +186,7 @@ def expanded(body: JsonObject, found: Sequence[Stored]) -> JsonObject:
 def replayed(items: Sequence[object]) -> list[object]:
     """`items` as any provider can be sent them; those that are none of ours stay as they are.
 
-    Our ids mean nothing to a provider; nor does reasoning that nobody sealed, which only its maker could
+    Our ids mean nothing to a provider; nor does reasoning that nobody signed, which only its maker could
     have kept; nor an image by the id of its making. A call that was cut has no result, and would be refused
     without one.
     """

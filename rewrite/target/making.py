@@ -13,7 +13,7 @@ from rewrite.adapters.base import Adapter, Context
 from rewrite.adapters.chain import Chain
 from rewrite.catalog.providers import facts_of
 from rewrite.catalog.routes import Route
-from rewrite.target.response_adapters import CarriedSeals, ReportedModel
+from rewrite.target.response_adapters import ReportedModel, WrappedSignatures
 from rewrite.target.streaming_mode import Turned, as_asked
 from rewrite.target.target import Target, Terms
 from rewrite.translation.fitting import FOREIGN_REASONING, Loss
@@ -38,8 +38,8 @@ class Wanted:
     """What the answer is called where it is translated. Its model is empty for the one that served."""
     index: int = 0
     """The place of the target among those of its call."""
-    sealed: bool = False
-    """Whether the body holds what other providers sealed."""
+    enveloped: bool = False
+    """Whether the body holds signatures of other providers, in envelopes."""
     rewritten: bool = False
     """Whether the call says something else than the client's bytes."""
     hold_tool_calls: bool = False
@@ -71,7 +71,7 @@ def _asked(wanted: Wanted, call: Call, protocol: WireProtocol) -> Target:
 
 def _within(call: Call, protocol: WireProtocol, wanted: Wanted) -> Target:
     """In the protocol of the client."""
-    body, losses = _unsealed(call, protocol, wanted)
+    body, losses = _own_signatures(call, protocol, wanted)
     chain = _chain(call, wanted, *_faces(call, protocol, wanted))
     changed = chain.request(body) if chain else body
     rendered = _rendered(replace(call, body=changed), protocol, wanted, untouched=changed is call.body)
@@ -95,10 +95,10 @@ def _retargeted(call: Call, protocol: WireProtocol, where: Destination) -> Rende
     return editor_of(protocol).retarget(call, where)
 
 
-def _unsealed(call: Call, protocol: WireProtocol, wanted: Wanted) -> tuple[JsonObject, Sequence[Loss]]:
-    """The body with the provider's own seals alone; what no carrier holds is of the one that was meant."""
+def _own_signatures(call: Call, protocol: WireProtocol, wanted: Wanted) -> tuple[JsonObject, Sequence[Loss]]:
+    """The body with the provider's own signatures alone. One in no envelope is of the original provider."""
     route = wanted.route
-    if protocol.editor is None or (route.meant and not wanted.sealed):
+    if protocol.editor is None or (route.meant and not wanted.enveloped):
         return call.body, ()
     keep = Returning(route.provider.name, native=route.meant)
     body = protocol.editor.own_signatures(call.body, keep)
@@ -134,7 +134,7 @@ def _destination(route: Route, path: str) -> Destination:
 def _faces(call: Call, protocol: WireProtocol, wanted: Wanted) -> Iterator[Adapter]:
     """What makes an answer of another model or provider look like one of those that were asked."""
     if not wanted.route.meant and call.operation is Operation.GENERATE and protocol.editor:
-        yield CarriedSeals(protocol.editor)
+        yield WrappedSignatures(protocol.editor)
     if wanted.route.model != call.model and wanted.reply.model:
         yield ReportedModel(wanted.reply.model)
 

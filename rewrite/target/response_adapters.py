@@ -13,11 +13,11 @@ _MODEL = ("model", "modelVersion")
 
 
 @dataclass(frozen=True, slots=True)
-class CarriedSeals(Unchanged):
-    """What the provider sealed goes to the client in carriers, so that it comes back to this one alone."""
+class WrappedSignatures(Unchanged):
+    """What the provider signed goes to the client in envelopes, so that it comes back to this one alone."""
 
     editor: Editor
-    name: str = "carried_seals"
+    name: str = "wrapped_signatures"
 
     def answer(self, body: JsonObject, context: Context) -> JsonObject:
         return self.editor.wrap_signatures(body, wrapped_by(context.provider))

@@ -21,7 +21,7 @@ from rewrite.translation.translate import (
     TranslatingDecoder,
     TranslatingEncoder,
     Translation,
-    sealed,
+    wrapped_parts,
 )
 from rewrite.values.outcome import ErrorFacts
 from rewrite.values.timeouts import Limits, OnTruncation, Timing
@@ -165,10 +165,10 @@ class Target:
         adapted = self.chain.decoder(own, head, self.call) if self.chain else own
         return adapted, not isinstance(own, WholeDecoder)
 
-    def sealed(self, parts: Sequence[StreamPart]) -> Sequence[StreamPart]:
-        """Parts of the provider's as the client gets them: what it sealed in carriers, where it is not the
+    def wrapped(self, parts: Sequence[StreamPart]) -> Sequence[StreamPart]:
+        """Parts of the provider's as the client gets them: its signatures in envelopes, where it is not the
         client's own."""
-        return sealed(parts, self.translation.provider) if self.translation else parts
+        return wrapped_parts(parts, self.translation.provider) if self.translation else parts
 
     # -- what is recorded of it -----------------------------------------------------------------------
 

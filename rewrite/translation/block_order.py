@@ -16,15 +16,13 @@ from protocols.model.parts import (
     BlockStop,
     Finish,
     FinishReason,
-    Seal,
+    Signature,
     StreamPart,
     ToolKind,
 )
 from protocols.model.wirejson import NOT_JSON, encoded, load_object
 from protocols.shared.arguments import NONE_GIVEN, value_of
-
-PLAIN = Seal("plain", "")
-"""Of reasoning that its maker did not sign."""
+from protocols.shared.signatures import UNSIGNED
 
 
 @dataclass(slots=True)
@@ -153,9 +151,9 @@ class ChoiceSequencer:
     def stop(self, part: BlockStop) -> Iterator[StreamPart]:
         block = self._of(part.index)
         if block is None:
-            yield from self._late_seal(part)
+            yield from self._late_signature(part)
         elif block is self.current:
-            yield from self._close(part.seal)
+            yield from self._close(part.signature)
             yield from self._promote()
         else:
             block.stop = part
@@ -217,13 +215,13 @@ class ChoiceSequencer:
         for annotation in block.waiting:
             yield replace(annotation, choice=self.number, index=self.index)
 
-    def _close(self, seal: Seal | None) -> Iterator[StreamPart]:
+    def _close(self, signature: Signature | None) -> Iterator[StreamPart]:
         block, self.current = self.current, None
         assert block is not None
         if block.start.kind is BlockKind.TOOL:
             yield from self._close_tool(block)
         elif block.start.kind is BlockKind.REASONING:
-            yield BlockStop(self.number, self.index, seal or PLAIN)
+            yield BlockStop(self.number, self.index, signature or UNSIGNED)
         else:
             yield BlockStop(self.number, self.index)
 
@@ -290,19 +288,19 @@ class ChoiceSequencer:
             block = self.queue.pop(0)
             yield from self._open(block)
             if block.stop is not None:
-                yield from self._close(block.stop.seal)
+                yield from self._close(block.stop.signature)
 
-    def _late_seal(self, part: BlockStop) -> Iterator[StreamPart]:
-        """A block that was ended early is signed now: a block without text carries the seal."""
+    def _late_signature(self, part: BlockStop) -> Iterator[StreamPart]:
+        """A block that was ended early is signed now: a block without text carries the signature."""
         kind = self.closed.pop(part.index, None)
-        if kind is not BlockKind.REASONING or part.seal in (None, PLAIN):
+        if kind is not BlockKind.REASONING or part.signature in (None, UNSIGNED):
             return
         if self.current is not None:
             return  # inside another block there is no place; measured nowhere
         yield from self.settle()
         self.index += 1
         yield BlockStart(self.number, self.index, BlockKind.REASONING)
-        yield BlockStop(self.number, self.index, part.seal)
+        yield BlockStop(self.number, self.index, part.signature)
 
     # -- how it ends --------------------------------------------------------------------------------------
 

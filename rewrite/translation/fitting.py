@@ -6,7 +6,7 @@ from typing import Any
 
 from protocols.base import Abilities
 from protocols.model.errors import Untranslatable
-from protocols.model.parts import Seal
+from protocols.model.parts import Signature
 from protocols.model.prompt import Content, Media, MediaForm, Message, Prompt, Role, Thought, ToolResult
 from protocols.shared.signatures import unwrapped
 
@@ -71,10 +71,10 @@ def _messages(prompt: Prompt, provider: str) -> Iterator[Message]:
 def _kept(content: Content, provider: str) -> Content | None:
     if not isinstance(content, Thought):
         return content
-    found = unwrapped(content.seal.value) if content.seal else None
+    found = unwrapped(content.signature.value) if content.signature else None
     if found is None or found[0] != provider:
         return None
-    return replace(content, seal=Seal(found[1].form, found[1].value))
+    return replace(content, signature=Signature(found[1].form, found[1].value))
 
 
 # -- what would change the meaning ----------------------------------------------------------------------

@@ -207,7 +207,7 @@ class TranslatingDecoder:
 
     def _segment(self, said: Sequence[StreamPart], parts: Sequence[StreamPart]) -> Segment:
         """What the client sees is what counts; but of an error, what the provider called it."""
-        raw = self.write(sealed(parts, self._translation.provider))
+        raw = self.write(wrapped_parts(parts, self._translation.provider))
         shown = [_original(said, part) if isinstance(part, StreamError) else part for part in parts]
         idle = not raw and all(part == Ping() for part in said)
         if not shown and self.sequencer.under_way:
@@ -220,13 +220,13 @@ def _original(said: Sequence[StreamPart], error: StreamError) -> StreamError:
     return replace(found, native=True)
 
 
-def sealed(parts: Sequence[StreamPart], provider: str) -> Sequence[StreamPart]:
-    """`parts` with what `provider` sealed in carriers."""
-    if not any(isinstance(part, BlockStop) and part.seal for part in parts):
+def wrapped_parts(parts: Sequence[StreamPart], provider: str) -> Sequence[StreamPart]:
+    """`parts` with the signatures of `provider` in envelopes."""
+    if not any(isinstance(part, BlockStop) and part.signature for part in parts):
         return parts
     return [
-        replace(part, seal=wrapped(part.seal, provider))
-        if isinstance(part, BlockStop) and part.seal
+        replace(part, signature=wrapped(part.signature, provider))
+        if isinstance(part, BlockStop) and part.signature
         else part
         for part in parts
     ]
@@ -311,7 +311,7 @@ class WholeTranslator:
 
     def _fold(self, parts: Sequence[StreamPart]) -> None:
         self._parts += parts
-        self.progress.fold(sealed(parts, self._translation.provider))
+        self.progress.fold(wrapped_parts(parts, self._translation.provider))
 
     def _answer(self) -> Sequence[Segment]:
         if self._given or not self._begun:

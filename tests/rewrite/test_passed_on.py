@@ -85,7 +85,7 @@ def test_it_is_asked_as_its_client_asked(streams: bool) -> None:
 
 
 def test_it_goes_to_another_provider_as_it_is() -> None:
-    found = target(replace(wanted(meant=False), sealed=True), call(SEALED))
+    found = target(replace(wanted(meant=False), enveloped=True), call(SEALED))
     assert found.rendered
     assert (found.rendered.path, dump(found.rendered.body)) == ("/coo", SEALED)
     assert found.untouched

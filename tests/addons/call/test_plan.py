@@ -14,7 +14,7 @@ from addons.secrets.keys import PoolCredential
 from protocols.model.call import Call, Operation
 from protocols.model.http import WireRequest
 from protocols.model.origin import parsed
-from protocols.model.parts import Seal
+from protocols.model.parts import Signature
 from protocols.model.wirejson import dump
 from protocols.registry import discover
 from protocols.shared.signatures import wrapped
@@ -173,10 +173,10 @@ def test_every_target_of_a_call_answers_under_one_id() -> None:
     assert ids.pop().startswith("rot")
 
 
-def test_seals_are_looked_for_where_the_body_has_a_carrier() -> None:
+def test_signatures_are_looked_for_where_the_body_has_a_carrier() -> None:
     """In Messages a client sends back what it takes for a signature."""
-    carrier = wrapped(Seal("signature", "c2ln"), "other").value
-    said = {"role": "assistant", "content": [{"type": "thinking", "thinking": "hm", "signature": carrier}]}
+    envelope = wrapped(Signature("signature", "c2ln"), "other").value
+    said = {"role": "assistant", "content": [{"type": "thinking", "thinking": "hm", "signature": envelope}]}
     body = dump({"model": "claude", "max_tokens": 9, "messages": [*MESSAGES, said, *MESSAGES]})
     call = ANTHROPIC.parse("c", Operation.GENERATE, WireRequest("POST", "/v1/messages", (), body))
     meant = Intercepted(CLAUDE, ANTHROPIC, Operation.GENERATE, None, True, WHERE)
@@ -184,7 +184,7 @@ def test_seals_are_looked_for_where_the_body_has_a_carrier() -> None:
     turn = Turn(call, "scope", call.body)
     (target,) = Planner(Settings(providers=ALL), REGISTRY).plan(turn, meant, request, UNKNOWN, 0.0).targets
     assert target.rendered is not None
-    assert carrier.encode() not in dump(target.rendered.body)
+    assert envelope.encode() not in dump(target.rendered.body)
 
 
 def test_a_request_that_is_nested_too_deep_is_refused_and_not_a_fault_of_ours() -> None:

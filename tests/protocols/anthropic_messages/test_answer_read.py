@@ -1,4 +1,4 @@
-"""What the events and the whole answers say besides text: seals, sources, payloads, why they stopped."""
+"""What the events and the whole answers say besides text: signatures, sources, payloads, why they stopped."""
 
 from collections.abc import Iterable
 
@@ -15,7 +15,7 @@ from protocols.model.parts import (
     Finish,
     FinishReason,
     Ping,
-    Seal,
+    Signature,
     StreamPart,
 )
 from protocols.model.progress import Block
@@ -38,8 +38,8 @@ def blocks(found: Iterable[StreamPart]) -> list[Block]:
     return list(progress(found).blocks.values())
 
 
-def seals(found: Iterable[StreamPart]) -> list[Seal | None]:
-    return [part.seal for part in found if isinstance(part, BlockStop)]
+def signatures(found: Iterable[StreamPart]) -> list[Signature | None]:
+    return [part.signature for part in found if isinstance(part, BlockStop)]
 
 
 def test_a_signature_is_said_when_the_block_stops() -> None:
@@ -54,27 +54,27 @@ def test_a_signature_is_said_when_the_block_stops() -> None:
         BlockDelta(0, 0, REASONING, "Hm"),
         BlockDelta(0, 0, REASONING, ""),
         Ping(working=True),
-        BlockStop(0, 0, Seal("signature", "abc")),
+        BlockStop(0, 0, Signature("signature", "abc")),
     ]
 
 
-def test_redacted_thinking_is_a_seal_alone() -> None:
+def test_redacted_thinking_is_a_signature_alone() -> None:
     found = read(block(0, "redacted_thinking", data="abc"), stop(0))
     assert found == [
         BlockStart(0, 0, REASONING, payload={"type": "redacted_thinking", "data": "abc"}),
         Ping(working=True),
-        BlockStop(0, 0, Seal("redacted", "abc")),
+        BlockStop(0, 0, Signature("redacted", "abc")),
     ]
 
 
-def test_thinking_without_a_signature_has_no_seal() -> None:
-    assert seals(read(block(0, "thinking", thinking="Hm"), stop(0))) == [None]
+def test_thinking_without_a_signature_has_no_signature() -> None:
+    assert signatures(read(block(0, "thinking", thinking="Hm"), stop(0))) == [None]
 
 
-def test_a_second_message_inherits_no_seal() -> None:
+def test_a_second_message_inherits_no_signature() -> None:
     signed = [block(0, "thinking", thinking="Hm"), delta(0, type="signature_delta", signature="abc")]
     found = read(MESSAGE, *signed, MESSAGE, block(0, "thinking", thinking="Oh"), stop(0))
-    assert seals(found) == [None]
+    assert signatures(found) == [None]
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,14 @@ def test_a_whole_answer_gives_all_its_blocks() -> None:
         (TEXT, "Green."),
         (TOOL, '{"city":"Paris"}'),
     ]
-    assert seals(found) == [Seal("signature", "c2ln"), Seal("redacted", "cmVk"), None, None, None, None]
+    assert signatures(found) == [
+        Signature("signature", "c2ln"),
+        Signature("redacted", "cmVk"),
+        None,
+        None,
+        None,
+        None,
+    ]
     assert Annotation(0, 4, "http://localhost/tea", "Tea") in found
     assert BlockStart(0, 5, TOOL, "toolu_1", "weather") in found
     assert progress(found).complete
@@ -188,5 +195,5 @@ def test_nothing_else_is_marked(frame: bytes) -> None:
 def test_what_is_marked_reads_as_cut_thinking() -> None:
     shown = [MESSAGE, block(0, "thinking", thinking="Hm")]
     again = read(*shown, closed(*shown[1:]), ending("max_tokens"), MESSAGE_STOP)
-    assert seals(again) == [Seal("signature", CUT)]
+    assert signatures(again) == [Signature("signature", CUT)]
     assert progress(again).complete

@@ -22,7 +22,7 @@ from protocols.model.parts import (
     MessageStart,
     Opaque,
     Ping,
-    Seal,
+    Signature,
     StreamEnd,
     StreamError,
     StreamPart,
@@ -40,7 +40,7 @@ from tests.rewrite.scenes import MESSAGE_STOP, block, delta, event, stop
 TEXT, REASONING, TOOL = BlockKind.TEXT, BlockKind.REASONING, BlockKind.TOOL
 CALL = Call("id", PROTOCOL.name, Operation.GENERATE, "m", True, (), {"stop_sequences": ["END"]})
 REPLY = Reply("x1", "claude", 7)
-CARRIER = wrapped(Seal("encrypted", "abc"), "openai")
+ENVELOPE = wrapped(Signature("encrypted", "abc"), "openai")
 USAGE = UsageReport(Usage(input=100, output=20, cache_read=30, cache_write=5, reasoning=7))
 BEGIN: list[StreamPart] = [MessageStart("up", "other"), ChoiceStart(0)]
 START = event(
@@ -58,11 +58,11 @@ START = event(
 )
 
 
-def some(index: int, kind: BlockKind, *texts: str, seal: Seal | None = None) -> list[StreamPart]:
+def some(index: int, kind: BlockKind, *texts: str, signature: Signature | None = None) -> list[StreamPart]:
     name = f"f{index}" if kind is TOOL else None
     deltas = [BlockDelta(0, index, kind, text) for text in texts]
     start = BlockStart(0, index, kind, f"t{index}" if name else None, name)
-    return [start, *deltas, BlockStop(0, index, seal)]
+    return [start, *deltas, BlockStop(0, index, signature)]
 
 
 def finished(reason: FinishReason = FinishReason.STOP, detail: str = "") -> list[StreamPart]:
@@ -86,8 +86,8 @@ def whole(found: Sequence[StreamPart]) -> dict[str, Any]:
 CALLED = FinishReason.TOOL_CALLS
 RICH = [
     *BEGIN,
-    *some(0, REASONING, "Let me", " think.", seal=CARRIER),
-    *some(1, REASONING, seal=CARRIER),
+    *some(0, REASONING, "Let me", " think.", signature=ENVELOPE),
+    *some(1, REASONING, signature=ENVELOPE),
     *some(2, TEXT, "Hello ", "café 🍵\u2028"),
     *some(3, TOOL, '{"a":', "1}"),
     *some(4, TOOL, '{"b":2}'),
@@ -149,13 +149,13 @@ def test_each_event_of_an_answer() -> None:
         "output_tokens": 20,
         "output_tokens_details": {"thinking_tokens": 7},
     }
-    found = [*BEGIN, *some(0, REASONING, "Hm", seal=CARRIER), *some(1, TOOL, "{}"), *finished(CALLED)]
+    found = [*BEGIN, *some(0, REASONING, "Hm", signature=ENVELOPE), *some(1, TOOL, "{}"), *finished(CALLED)]
     assert written(found) == b"".join(
         [
             START,
             block(0, "thinking", thinking="", signature=""),
             delta(0, type="thinking_delta", thinking="Hm"),
-            delta(0, type="signature_delta", signature=CARRIER.value),
+            delta(0, type="signature_delta", signature=ENVELOPE.value),
             stop(0),
             block(1, "tool_use", id="t1", name="f1", input={}),
             delta(1, type="input_json_delta", partial_json=""),
@@ -194,20 +194,20 @@ def test_blank_space_between_two_texts_goes_with_the_second() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seal", "texts", "blocks"),
+    ("signature", "texts", "blocks"),
     [
-        (CARRIER, ["Hm"], [{"type": "thinking", "thinking": "Hm", "signature": CARRIER.value}]),
-        (CARRIER, [], [{"type": "thinking", "thinking": "", "signature": CARRIER.value}]),
-        (Seal("signature", "s"), ["Hm"], [{"type": "thinking", "thinking": "Hm", "signature": "s"}]),
-        (Seal("redacted", "d"), [], [{"type": "redacted_thinking", "data": "d"}]),
+        (ENVELOPE, ["Hm"], [{"type": "thinking", "thinking": "Hm", "signature": ENVELOPE.value}]),
+        (ENVELOPE, [], [{"type": "thinking", "thinking": "", "signature": ENVELOPE.value}]),
+        (Signature("signature", "s"), ["Hm"], [{"type": "thinking", "thinking": "Hm", "signature": "s"}]),
+        (Signature("redacted", "d"), [], [{"type": "redacted_thinking", "data": "d"}]),
         (None, ["Hm"], [{"type": "thinking", "thinking": "Hm", "signature": CUT}]),
-        (Seal("plain", ""), [], []),
+        (Signature("plain", ""), [], []),
         (None, [], []),
     ],
-    ids="carrier hidden own redacted cut plain nothing".split(),
+    ids="envelope hidden own redacted cut plain nothing".split(),
 )
-def test_seals_of_thinking(seal: Seal | None, texts: list[str], blocks: list[object]) -> None:
-    found = [*BEGIN, *some(0, REASONING, *texts, seal=seal), *finished()]
+def test_signatures_of_thinking(signature: Signature | None, texts: list[str], blocks: list[object]) -> None:
+    found = [*BEGIN, *some(0, REASONING, *texts, signature=signature), *finished()]
     assert whole(found)["content"] == blocks
     again = progress(parts(PROTOCOL, SSE, [written(found)]))
     assert whole([*BEGIN, *unfolded(again), *finished()])["content"] == blocks

@@ -7,7 +7,7 @@ import pytest
 
 from protocols.anthropic_messages import PROTOCOL
 from protocols.anthropic_messages.losses import HAPPENS, UNREAD
-from protocols.model.parts import Seal
+from protocols.model.parts import Signature
 from protocols.model.prompt import (
     Effort,
     Message,
@@ -47,7 +47,7 @@ LOST: list[tuple[str, Prompt]] = [
     ("blank texts", resulting(ToolResult("a", (HI, Text(" "))))),
     ("blank texts", said(Text("To be continued "), role=Role.ASSISTANT)),
     ("stop sequences", replace(PLAIN, stop=("\n", "END"))),
-    ("thoughts", answered(Thought("Hm", Seal("details", "[]")), HI)),
+    ("thoughts", answered(Thought("Hm", Signature("details", "[]")), HI)),
     ("thinking effort", replace(PLAIN, thinking=Thinking(Effort.MINIMAL))),
     ("service tier", replace(PLAIN, service_tier="flex")),
     ("service tier", replace(PLAIN, service_tier="priority")),
@@ -68,7 +68,7 @@ KEPT: list[Prompt] = [
     said(Text("")),
     resulting(ToolResult("a", (Text(" "),))),
     resulting(ToolResult("a", (HI, IMAGE), error=True)),
-    answered(Thought("Hm", Seal("signature", "c2ln")), CALL),
+    answered(Thought("Hm", Signature("signature", "c2ln")), CALL),
     answered(ToolCall("b", "f", "")),
     said(Text("Hi", cache=True)),
     replace(PLAIN, tools=(replace(F, cache=True),)),

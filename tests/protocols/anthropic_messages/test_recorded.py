@@ -38,7 +38,7 @@ def said(found: Progress) -> list[tuple[object, ...]]:
 
 
 def is_kept(block: Block) -> bool:
-    return block.kind is BlockKind.TOOL or bool(block.text.strip() or (block.stop and block.stop.seal))
+    return block.kind is BlockKind.TOOL or bool(block.text.strip() or (block.stop and block.stop.signature))
 
 
 def same(found: Progress, again: Progress) -> None:

@@ -7,7 +7,7 @@ import pytest
 from protocols.anthropic_messages import PROTOCOL
 from protocols.model.call import Call, Operation
 from protocols.model.errors import Untranslatable
-from protocols.model.parts import Seal
+from protocols.model.parts import Signature
 from protocols.model.prompt import (
     Content,
     Effort,
@@ -263,7 +263,7 @@ def test_results_of_tools(fields: dict[str, object], result: ToolResult) -> None
     assert only({"type": "tool_result", "tool_use_id": "t", **fields}) == (result,)
 
 
-FOREIGN = wrapped(Seal("encrypted", "abc"), "openai")
+FOREIGN = wrapped(Signature("encrypted", "abc"), "openai")
 
 
 def test_what_the_assistant_said_thought_and_called() -> None:
@@ -277,10 +277,10 @@ def test_what_the_assistant_said_thought_and_called() -> None:
         {"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}},
     )[0].content
     assert content == (
-        Thought("Hm", Seal("signature", "abc")),
+        Thought("Hm", Signature("signature", "abc")),
         Thought("Oh", FOREIGN),
         Thought("So"),
-        Thought("", Seal("redacted", "def")),
+        Thought("", Signature("redacted", "def")),
         Text("Well"),
         ToolCall("t", "f", '{"a":1}'),
     )

@@ -9,7 +9,7 @@ from protocols.anthropic_messages.request_write import JSON_ONLY
 from protocols.anthropic_messages.request_write_turns import OPENING
 from protocols.model.call import Call, Destination, Operation
 from protocols.model.errors import Untranslatable
-from protocols.model.parts import Seal
+from protocols.model.parts import Signature
 from protocols.model.prompt import (
     Content,
     Effort,
@@ -78,8 +78,8 @@ RICH = Prompt(
     messages=(
         user(Text("Hi", cache=True), replace(IMAGE, media_type="image/png")),
         assistant(
-            Thought("Hm", Seal("signature", "abc")),
-            Thought("", Seal("redacted", "def")),
+            Thought("Hm", Signature("signature", "abc")),
+            Thought("", Signature("redacted", "def")),
             Text("Well"),
             ToolCall("t1", "f", '{"a":"x"}'),
             ToolCall("t2", "f", "{}"),
@@ -286,7 +286,7 @@ def test_what_gives_way_is_told(knobs: dict[str, object], thinking: str, lost: l
 
 CALLED = assistant(ToolCall("t", "f", "{}"))
 RESULT = user(ToolResult("t", (Text("ok"),)))
-SEALED = Thought("Hm", Seal("signature", "abc"))
+SEALED = Thought("Hm", Signature("signature", "abc"))
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ SEALED = Thought("Hm", Seal("signature", "abc"))
         ((HI, assistant(Text("Well")), HI), True),
         ((HI, assistant(Text("Well"))), False),
     ],
-    ids="bare-call sealed-call text unfinished".split(),
+    ids="bare-call signed-call text unfinished".split(),
 )
 def test_a_budget_is_left_out_where_thinking_cannot_begin(
     messages: tuple[Message, ...], thinks: bool
@@ -362,14 +362,14 @@ def test_the_user_opens() -> None:
     ("thought", "blocks"),
     [
         (SEALED, [{"type": "thinking", "thinking": "Hm", "signature": "abc"}]),
-        (Thought("", Seal("redacted", "def")), [{"type": "redacted_thinking", "data": "def"}]),
+        (Thought("", Signature("redacted", "def")), [{"type": "redacted_thinking", "data": "def"}]),
         (Thought("Hm"), []),
-        (Thought("Hm", Seal("plain", "")), []),
-        (Thought("Hm", Seal("encrypted", "x")), []),
+        (Thought("Hm", Signature("plain", "")), []),
+        (Thought("Hm", Signature("encrypted", "x")), []),
     ],
     ids="signed redacted bare plain foreign".split(),
 )
-def test_only_its_own_seals_go_back(thought: Thought, blocks: list[object]) -> None:
+def test_only_its_own_signatures_go_back(thought: Thought, blocks: list[object]) -> None:
     assert turn(thought, Text("Well"), role=Role.ASSISTANT)[1:] == [*blocks, {"type": "text", "text": "Well"}]
 
 

@@ -1,14 +1,14 @@
-"""What is taken out of a request before its own provider reads it: what others sealed, and nothing else."""
+"""What is taken out of a request before its own provider reads it: what others signed, and nothing else."""
 
 import pytest
 
 from protocols.anthropic_messages import PROTOCOL
 from protocols.anthropic_messages.signatures import CUT, SOURCE
-from protocols.model.parts import Seal
+from protocols.model.parts import Signature
 from protocols.shared.signatures import MARK, Returning, unwrapped, wrapped
 
 KEEP = Returning("own", native=True)
-FOREIGN = wrapped(Seal("encrypted", "abc"), "openai").value
+FOREIGN = wrapped(Signature("encrypted", "abc"), "openai").value
 HI = {"role": "user", "content": "Hi"}
 TEXT = {"type": "text", "text": "Well"}
 

@@ -76,10 +76,10 @@ def blocks(found: Progress) -> Sequence[tuple[object, ...]]:
             block.tool_name,
             block.text,
             _payload(block.start.payload),
-            seal,
+            signature,
         )
         for key, block in sorted(found.blocks.items())
-        for seal in [block.stop.seal if block.stop else "open"]
+        for signature in [block.stop.signature if block.stop else "open"]
     ]
 
 

@@ -1,4 +1,4 @@
-"""What an answer says: thoughts, seals, calls in pieces, repeated ends, errors in any form."""
+"""What an answer says: thoughts, signatures, calls in pieces, repeated ends, errors in any form."""
 
 import json
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from protocols.model.parts import (
     MessageStart,
     Opaque,
     Ping,
-    Seal,
+    Signature,
     StreamEnd,
     StreamError,
     StreamPart,
@@ -51,14 +51,14 @@ from tests.protocols.gemini_generate.frames import (
 
 STOP = Finish(0, FinishReason.STOP, "STOP")
 CALLED = Finish(0, FinishReason.TOOL_CALLS, "STOP")
-SIGNATURE = Seal("signature", "c2ln")
+SIGNATURE = Signature("signature", "c2ln")
 
 
 def block(
-    index: int, kind: BlockKind, words: str = "", seal: Seal | None = None, **start: object
+    index: int, kind: BlockKind, words: str = "", signature: Signature | None = None, **start: object
 ) -> list[StreamPart]:
     delta = [BlockDelta(0, index, kind, words)] if words else []
-    return [BlockStart(0, index, kind, **start), *delta, BlockStop(0, index, seal)]  # type: ignore[arg-type]
+    return [BlockStart(0, index, kind, **start), *delta, BlockStop(0, index, signature)]  # type: ignore[arg-type]
 
 
 # -- texts and thoughts ---------------------------------------------------------------------------------
@@ -88,7 +88,7 @@ def test_a_thought_ends_where_the_text_begins() -> None:
     ]
 
 
-def test_a_signed_thought_bears_its_seal() -> None:
+def test_a_signed_thought_bears_its_signature() -> None:
     assert read(chunk(text("Hm", thought=True, thoughtSignature="c2ln"), text("Hi"))) == [
         *block(0, REASONING, "Hm", SIGNATURE),
         *block(1, TEXT, "Hi")[:-1],
@@ -96,7 +96,7 @@ def test_a_signed_thought_bears_its_seal() -> None:
     assert read(chunk(text("", thought=True, thoughtSignature="c2ln"))) == block(0, REASONING, "", SIGNATURE)
 
 
-def test_a_seal_stands_right_before_what_it_signs() -> None:
+def test_a_signature_stands_right_before_what_it_signs() -> None:
     signed = text(" you", thoughtSignature="c2ln")
     assert read(chunk(text("Hi")), chunk(signed), chunk(finish="STOP")) == [
         *block(0, TEXT, "Hi"),
@@ -106,7 +106,7 @@ def test_a_seal_stands_right_before_what_it_signs() -> None:
     ]
 
 
-def test_a_seal_on_an_empty_text_stands_alone() -> None:
+def test_a_signature_on_an_empty_text_stands_alone() -> None:
     assert read(chunk(text("Hi")), chunk(text("", thoughtSignature="c2ln"), finish="STOP")) == [
         *block(0, TEXT, "Hi"),
         *block(1, REASONING, "", SIGNATURE),

@@ -21,7 +21,7 @@ from protocols.model.parts import (
     MessageStart,
     Opaque,
     Ping,
-    Seal,
+    Signature,
     StreamEnd,
     StreamError,
     StreamPart,
@@ -56,17 +56,22 @@ from tests.protocols.gemini_generate.frames import (
 
 USAGE = Usage(input=20, output=9, cache_read=5, reasoning=4)
 OPENING: list[StreamPart] = [MessageStart("r1", "sample-1"), ChoiceStart(0)]
-SIGNATURE = Seal("signature", "c2ln")
+SIGNATURE = Signature("signature", "c2ln")
 STREAMS = [EVENTS, STREAM, INTERNAL + "?alt=sse", INTERNAL]
 
 each_form = pytest.mark.parametrize("target", STREAMS)
 
 
 def block(
-    index: int, kind: BlockKind, *words: str, seal: Seal | None = None, choice: int = 0, **start: Any
+    index: int,
+    kind: BlockKind,
+    *words: str,
+    signature: Signature | None = None,
+    choice: int = 0,
+    **start: Any,
 ) -> list[StreamPart]:
     deltas = [BlockDelta(choice, index, kind, each) for each in words]
-    return [BlockStart(choice, index, kind, **start), *deltas, BlockStop(choice, index, seal)]
+    return [BlockStart(choice, index, kind, **start), *deltas, BlockStop(choice, index, signature)]
 
 
 def ended(reason: FinishReason = FinishReason.STOP, *, choice: int = 0) -> list[StreamPart]:
@@ -75,14 +80,14 @@ def ended(reason: FinishReason = FinishReason.STOP, *, choice: int = 0) -> list[
 
 RICH: list[StreamPart] = [
     *OPENING,
-    *block(0, REASONING, "H", "m", seal=SIGNATURE),
+    *block(0, REASONING, "H", "m", signature=SIGNATURE),
     *block(1, TEXT, "Hi", " you"),
-    *block(2, REASONING, seal=Seal("carrier", "b25l")),
+    *block(2, REASONING, signature=Signature("envelope", "b25l")),
     *block(3, TOOL, '{"a":', "1}", tool_id="c1", tool_name="f"),
     *block(4, TOOL, tool_id="c2", tool_name="g"),
     *block(5, MEDIA, payload={"media_type": "image/png", "data": "aGk="}),
     *block(6, MEDIA, payload={"media_type": "", "url": "https://a.test/i.png"}),
-    *block(7, REASONING, "Last", seal=Seal("carrier", "bGFz")),
+    *block(7, REASONING, "Last", signature=Signature("envelope", "bGFz")),
     *ended(FinishReason.TOOL_CALLS),
 ]
 

@@ -7,7 +7,7 @@ import pytest
 from protocols.gemini_generate import PROTOCOL
 from protocols.gemini_generate.losses import HAPPENS, UNREAD
 from protocols.model.call import Destination
-from protocols.model.parts import Seal
+from protocols.model.parts import Signature
 from protocols.model.prompt import (
     Effort,
     Media,
@@ -53,7 +53,7 @@ LOST: list[tuple[str, Prompt]] = [
     ("cache breakpoints", said(Text("Hi", cache=True))),
     ("thinking", replace(PLAIN, thinking=Thinking(Effort.MAX))),
     ("thinking", replace(PLAIN, thinking=Thinking(Effort.NONE))),
-    ("reasoning", answered(Thought("Hm", Seal("redacted", "x")), HI)),
+    ("reasoning", answered(Thought("Hm", Signature("redacted", "x")), HI)),
     ("refusals", answered(Refusal("No."))),
 ]
 KEPT: list[Prompt] = [
@@ -63,7 +63,7 @@ KEPT: list[Prompt] = [
     replace(PLAIN, response_format=ResponseFormat()),
     replace(PLAIN, thinking=Thinking(Effort.HIGH)),
     replace(PLAIN, thinking=Thinking(Effort.MINIMAL)),
-    answered(Thought("Hm", Seal("signature", "c2ln")), CALL),
+    answered(Thought("Hm", Signature("signature", "c2ln")), CALL),
 ]
 
 

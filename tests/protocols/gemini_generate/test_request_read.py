@@ -10,7 +10,7 @@ from protocols.gemini_generate.request_write import UNSIGNED
 from protocols.model.call import Call, Destination, Operation, Reasoning
 from protocols.model.errors import MalformedRequest, Untranslatable
 from protocols.model.http import WireRequest
-from protocols.model.parts import Seal
+from protocols.model.parts import Signature
 from protocols.shared.signatures import Returning, wrapped
 from tests.protocols.gemini_generate.frames import EVENTS, INTERNAL, STREAM, WHOLE, call, calls, text
 
@@ -206,9 +206,9 @@ def test_a_body_without_its_model_is_the_same_object() -> None:
     assert PROTOCOL.editor.retarget(asked, OTHER).body is asked.body
 
 
-# -- seals of others ------------------------------------------------------------------------------------
+# -- signatures of others ------------------------------------------------------------------------------------
 
-CARRIER = wrapped(Seal("encrypted", "x"), "another").value
+ENVELOPE = wrapped(Signature("encrypted", "x"), "another").value
 
 
 def turn(*parts: Mapping[str, object]) -> dict[str, object]:
@@ -225,8 +225,8 @@ def test_without_carriers_nothing_changes() -> None:
 @pytest.mark.parametrize("name", ["thoughtSignature", "thought_signature"])
 def test_what_another_provider_sealed_is_left_out(name: str) -> None:
     asking = {"role": "user", "parts": [text("Hi")]}
-    thoughts = turn(text("Hm", thought=True, **{name: CARRIER}), text("", **{name: CARRIER}))
-    answer = turn(text("Hi", **{name: CARRIER}), text("you"))
+    thoughts = turn(text("Hm", thought=True, **{name: ENVELOPE}), text("", **{name: ENVELOPE}))
+    answer = turn(text("Hi", **{name: ENVELOPE}), text("you"))
     body = {"contents": [asking, thoughts, answer], "other": 1}
     new = {"contents": [asking, turn(text("Hi"), text("you"))], "other": 1}
     assert PROTOCOL.editor.own_signatures(body, KEEP) == new
@@ -236,8 +236,8 @@ def test_what_another_provider_sealed_is_left_out(name: str) -> None:
     }
 
 
-def test_a_call_that_bore_such_a_seal_is_marked() -> None:
-    body = {"contents": [turn({**calls(name="f"), "thoughtSignature": CARRIER}, calls(name="g"))]}
+def test_a_call_that_bore_such_a_signature_is_marked() -> None:
+    body = {"contents": [turn({**calls(name="f"), "thoughtSignature": ENVELOPE}, calls(name="g"))]}
     marked = {**calls(name="f"), "thoughtSignature": UNSIGNED}
     assert PROTOCOL.editor.own_signatures(body, KEEP) == {"contents": [turn(marked, calls(name="g"))]}
 

@@ -10,7 +10,7 @@ from protocols.gemini_generate import PROTOCOL
 from protocols.gemini_generate.request_write import UNSIGNED
 from protocols.model.call import Destination
 from protocols.model.errors import Untranslatable
-from protocols.model.parts import Seal
+from protocols.model.parts import Signature
 from protocols.model.prompt import (
     Content,
     Effort,
@@ -31,7 +31,7 @@ from protocols.model.prompt import (
     ToolMode,
     ToolResult,
 )
-from protocols.shared.signatures import CARRIER, wrapped
+from protocols.shared.signatures import ENVELOPE, wrapped
 from tests.protocols.gemini_generate.frames import EVENTS, INTERNAL, WHOLE, call, calls, text
 
 BY_LEVEL = Destination("gemini", "gemini-3-pro")
@@ -334,10 +334,10 @@ def test_the_choice_of_tools_goes_both_ways(choice: ToolChoice) -> None:
     assert ask(rendered(Prompt("m", tool_choice=choice))).tool_choice == choice
 
 
-# -- thoughts and their seals ---------------------------------------------------------------------------
+# -- thoughts and their signatures ---------------------------------------------------------------------------
 
-SEAL = Seal("signature", "c2ln")
-OTHERS = wrapped(Seal("encrypted", "x"), "another")
+SEAL = Signature("signature", "c2ln")
+OTHERS = wrapped(Signature("encrypted", "x"), "another")
 
 
 def test_signatures_stand_before_what_they_sign() -> None:
@@ -374,21 +374,21 @@ def test_a_carrier_goes_back_to_the_thought_before_it() -> None:
     carried = {**calls(name="f"), "thoughtSignature": OTHERS.value}
     (message,) = turns(("model", [text("Hm", thought=True), carried]))
     assert message.content == (Thought("Hm", OTHERS), ToolCall("gemini_1", "f", "{}"))
-    assert OTHERS.form == CARRIER
+    assert OTHERS.form == ENVELOPE
     (message,) = turns(("model", [text("Hi"), carried]))
     assert message.content == (Text("Hi"), Thought("", OTHERS), ToolCall("gemini_1", "f", "{}"))
 
 
-@pytest.mark.parametrize("seal", [None, Seal("plain", ""), Seal("encrypted", "x")])
-def test_thoughts_of_others_are_left_out(seal: Seal | None) -> None:
-    assert contents(Message(MODEL, (Thought("Hm", seal), Text("Hi")))) == [
+@pytest.mark.parametrize("signature", [None, Signature("plain", ""), Signature("encrypted", "x")])
+def test_thoughts_of_others_are_left_out(signature: Signature | None) -> None:
+    assert contents(Message(MODEL, (Thought("Hm", signature), Text("Hi")))) == [
         {"role": "model", "parts": [text("Hi")]}
     ]
-    assert contents(Message(MODEL, (Thought("Hm", seal),))) == []
+    assert contents(Message(MODEL, (Thought("Hm", signature),))) == []
 
 
-def test_two_seals_in_a_row_are_both_kept() -> None:
-    other = Seal("signature", "b3Ro")
+def test_two_signatures_in_a_row_are_both_kept() -> None:
+    other = Signature("signature", "b3Ro")
     assert contents(Message(MODEL, (Thought("", SEAL), Thought("", other), Text("Hi")))) == [
         {"role": "model", "parts": [text("", thoughtSignature="c2ln"), text("Hi", thoughtSignature="b3Ro")]}
     ]

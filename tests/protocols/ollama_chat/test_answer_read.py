@@ -16,7 +16,7 @@ from protocols.model.parts import (
     MessageStart,
     Opaque,
     Ping,
-    Seal,
+    Signature,
     StreamEnd,
     StreamError,
     StreamPart,
@@ -28,7 +28,7 @@ from protocols.ollama_chat import PROTOCOL
 from tests.contract import JSON, NDJSON, parts, progress, samples
 
 TEXT, REASONING, TOOL, MEDIA = BlockKind.TEXT, BlockKind.REASONING, BlockKind.TOOL, BlockKind.MEDIA
-UNSEALED = Seal("plain", "")
+UNSEALED = Signature("plain", "")
 
 
 def golden(name: str) -> list[StreamPart]:

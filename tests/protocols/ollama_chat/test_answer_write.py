@@ -19,7 +19,7 @@ from protocols.model.parts import (
     MessageStart,
     Opaque,
     Ping,
-    Seal,
+    Signature,
     StreamEnd,
     StreamError,
     StreamPart,
@@ -42,12 +42,12 @@ OPEN = (MessageStart("upstream", "other"), ChoiceStart(0))
 STOP = Finish(0, FinishReason.STOP, "end_turn")
 CALLED = Finish(0, FinishReason.TOOL_CALLS, "tool_use")
 END = StreamEnd()
-CARRIER = wrapped(Seal("signature", "c2ln"), "other")
+ENVELOPE = wrapped(Signature("signature", "c2ln"), "other")
 
 
-def block(index: int, kind: BlockKind, *texts: str, seal: Seal | None = None) -> list[StreamPart]:
+def block(index: int, kind: BlockKind, *texts: str, signature: Signature | None = None) -> list[StreamPart]:
     deltas = [BlockDelta(0, index, kind, text) for text in texts]
-    return [BlockStart(0, index, kind), *deltas, BlockStop(0, index, seal)]
+    return [BlockStart(0, index, kind), *deltas, BlockStop(0, index, signature)]
 
 
 def tool(index: int, *arguments: str) -> list[StreamPart]:
@@ -62,8 +62,14 @@ def media(index: int, **payload: object) -> list[StreamPart]:
 RICH: dict[str, list[StreamPart]] = {
     "text": [*OPEN, *block(0, TEXT, "a", "\u2028b\u0085é"), STOP, UsageReport(Usage(10, 20, 3, 2, 5)), END],
     "nothing": [*OPEN, Finish(0, FinishReason.CONTENT_FILTER, "refusal"), END],
-    "reasoning": [*OPEN, *block(0, REASONING, "Hm", ".", seal=CARRIER), *block(1, TEXT, "Yes"), STOP, END],
-    "redacted": [*OPEN, *block(0, REASONING, seal=CARRIER), *block(1, TEXT, "Yes"), STOP, END],
+    "reasoning": [
+        *OPEN,
+        *block(0, REASONING, "Hm", ".", signature=ENVELOPE),
+        *block(1, TEXT, "Yes"),
+        STOP,
+        END,
+    ],
+    "redacted": [*OPEN, *block(0, REASONING, signature=ENVELOPE), *block(1, TEXT, "Yes"), STOP, END],
     "calls": [
         *OPEN,
         *block(0, TEXT, "I look."),
@@ -132,10 +138,10 @@ def test_a_call_that_is_not_whole_is_left_out(arguments: str) -> None:
     assert (line["done_reason"], "tool_calls" in line["message"]) == ("length", False)
 
 
-def test_thinking_has_a_field_and_its_seal_has_none() -> None:
+def test_thinking_has_a_field_and_its_signature_has_none() -> None:
     first, *_ = lines(RICH["reasoning"])
     assert first["message"] == {"role": "assistant", "content": "", "thinking": "Hm"}
-    assert CARRIER.value not in written(RICH["reasoning"]).decode()
+    assert ENVELOPE.value not in written(RICH["reasoning"]).decode()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from protocols.model.parts import Seal
+from protocols.model.parts import Signature
 from protocols.model.prompt import (
     Effort,
     Prompt,
@@ -51,7 +51,7 @@ LOST: list[tuple[str, Prompt]] = [
     ("images", said(HI, replace(IMAGE, name="cat.jpg"))),
     ("failed tools", resulting(ToolResult("a", (HI,), error=True))),
     ("media in tool results", resulting(ToolResult("a", (HI, IMAGE)))),
-    ("reasoning", answered(Thought("Hm", Seal("signature", "c2ln")), HI)),
+    ("reasoning", answered(Thought("Hm", Signature("signature", "c2ln")), HI)),
     ("thinking", replace(PLAIN, thinking=Thinking(Effort.MINIMAL))),
     ("thinking", replace(PLAIN, thinking=Thinking(Effort.MAX))),
     ("refusals", answered(Refusal("No."))),
@@ -59,7 +59,7 @@ LOST: list[tuple[str, Prompt]] = [
 ]
 KEPT: list[Prompt] = [
     said(HI, IMAGE, IMAGE),
-    answered(Thought("Hm", Seal("plain", "")), CALL),
+    answered(Thought("Hm", Signature("plain", "")), CALL),
     replace(PLAIN, tool_choice=ToolChoice(ToolMode.AUTO)),
     replace(PLAIN, tools=(), tool_choice=ToolChoice(ToolMode.NONE)),
     replace(PLAIN, response_format=ResponseFormat(SCHEMA)),

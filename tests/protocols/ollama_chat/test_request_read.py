@@ -6,7 +6,7 @@ import pytest
 
 from protocols.model.call import Call, Operation
 from protocols.model.errors import Untranslatable
-from protocols.model.parts import Seal
+from protocols.model.parts import Signature
 from protocols.model.prompt import (
     Effort,
     Media,
@@ -63,7 +63,7 @@ def test_images_are_base64_of_a_type_that_they_show() -> None:
 
 def test_thinking_goes_back_unsealed() -> None:
     (message,) = said({"role": "assistant", "content": "Yes.", "thinking": "Hm."})
-    assert message.content == (Thought("Hm.", Seal("plain", "")), Text("Yes."))
+    assert message.content == (Thought("Hm.", Signature("plain", "")), Text("Yes."))
 
 
 def test_messages_that_say_nothing_are_none() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from protocols.model.call import Call, Destination, Operation
 from protocols.model.errors import Untranslatable
-from protocols.model.parts import Seal
+from protocols.model.parts import Signature
 from protocols.model.prompt import (
     Content,
     Effort,
@@ -31,7 +31,7 @@ from protocols.model.prompt import (
 from protocols.ollama_chat import PROTOCOL
 
 TARGET = Destination("local", "sample:8b", thinking="effort")
-UNSEALED = Seal("plain", "")
+UNSEALED = Signature("plain", "")
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
 IMAGE = Media(MediaKind.IMAGE, MediaForm.DATA, "/9j/4AAQ", "image/jpeg")
 F, G = Tool("f", "does", SCHEMA), Tool("g")
@@ -198,10 +198,10 @@ def test_results_come_first_then_their_media_then_the_rest() -> None:
     [
         (Thought("Hm.", UNSEALED), "Hm."),
         (Thought("Hm."), None),
-        (Thought("Hm.", Seal("signature", "c2ln")), None),
+        (Thought("Hm.", Signature("signature", "c2ln")), None),
     ],
 )
-def test_thoughts_go_back_that_were_told_without_a_seal(thought: Thought, thinking: str | None) -> None:
+def test_thoughts_go_back_that_were_told_without_a_signature(thought: Thought, thinking: str | None) -> None:
     (said,) = messages(assistant(thought, Text("a"), Text("b")))
     assert (said.get("thinking"), said["content"]) == (thinking, "ab")
 

@@ -218,15 +218,15 @@ def test_sources_and_pictures_are_gathered_once_each() -> None:
 
 def test_reasoning_keeps_its_field_and_its_details() -> None:
     text = {"type": "reasoning.text", "index": 0, "text": "th", "signature": None}
-    seal = {"type": "reasoning.encrypted", "index": 1, "id": "e", "data": "zzz"}
+    signature = {"type": "reasoning.encrypted", "index": 1, "id": "e", "data": "zzz"}
     message = choice(
         delta(reasoning="th", reasoning_details=[text]),
-        delta(reasoning="ink", reasoning_details=[{**text, "text": "ink", "signature": "s"}, seal]),
+        delta(reasoning="ink", reasoning_details=[{**text, "text": "ink", "signature": "s"}, signature]),
         delta(content="Hi", reasoning_content="deep"),
         STOP,
     )["message"]
     assert (message["reasoning"], message["reasoning_content"], message["content"]) == ("think", "deep", "Hi")
-    assert message["reasoning_details"] == [{**text, "text": "think", "signature": "s"}, seal]
+    assert message["reasoning_details"] == [{**text, "text": "think", "signature": "s"}, signature]
 
 
 def test_mistral_s_items_are_put_together_by_their_kind() -> None:

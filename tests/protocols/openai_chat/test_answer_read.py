@@ -1,4 +1,4 @@
-"""What answers say besides text: seals, sources, pictures, sound, custom tools; whole answers too."""
+"""What answers say besides text: signatures, sources, pictures, sound, custom tools; whole answers too."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from protocols.model.parts import (
     Finish,
     FinishReason,
     Opaque,
-    Seal,
+    Signature,
     StreamPart,
     ToolKind,
     Usage,
@@ -29,8 +29,8 @@ from tests.contract import FIXTURES, JSON, SSE, call, parts, progress
 from tests.oracle import recorded
 from tests.rewrite.scenes import DONE, chunk, finishes, says
 
-PLAIN = Seal("plain", "")
-NATIVE = Seal("signature", "c2lnbmVk")
+PLAIN = Signature("plain", "")
+NATIVE = Signature("signature", "c2lnbmVk")
 REPLY = Reply("1", "model", 7)
 
 
@@ -42,10 +42,10 @@ def blocks(so_far: Progress, choice: int = 0) -> list[Block]:
     return [so_far.blocks[key] for key in sorted(so_far.blocks) if key[0] == choice]
 
 
-def seals(so_far: Progress) -> list[tuple[str, Seal | None]]:
-    """Text and seal of each stopped block of reasoning."""
+def signatures(so_far: Progress) -> list[tuple[str, Signature | None]]:
+    """Text and signature of each stopped block of reasoning."""
     found = (block for block in blocks(so_far) if block.kind is BlockKind.REASONING)
-    return [(block.text, block.stop.seal) for block in found if block.stop]
+    return [(block.text, block.stop.signature) for block in found if block.stop]
 
 
 def fixture(name: str) -> Progress:
@@ -57,12 +57,12 @@ def detail(**fields: object) -> bytes:
     return chunk({"reasoning_details": [fields]})
 
 
-# -- seals ----------------------------------------------------------------------------------------------
+# -- signatures ----------------------------------------------------------------------------------------------
 
 
-def test_reasoning_without_details_has_a_plain_seal() -> None:
+def test_reasoning_without_details_has_a_plain_signature() -> None:
     frames = [chunk({"reasoning_content": "Hm"}), says("Hi"), finishes("stop")]
-    assert seals(read(*frames)) == [("Hm", PLAIN)]
+    assert signatures(read(*frames)) == [("Hm", PLAIN)]
 
 
 @pytest.mark.parametrize(
@@ -105,10 +105,10 @@ def test_reasoning_without_details_has_a_plain_seal() -> None:
     ids=["fragments", "several", "repeated", "encrypted-alone", "text-in-both-places"],
 )
 def test_details_are_put_together(frames: list[bytes], text: str, items: list[Mapping[str, object]]) -> None:
-    ((said, seal),) = seals(read(*frames, finishes("stop")))
+    ((said, signature),) = signatures(read(*frames, finishes("stop")))
     assert said == text
-    assert seal
-    assert (seal.form, json.loads(seal.value)) == ("details", items)
+    assert signature
+    assert (signature.form, json.loads(signature.value)) == ("details", items)
 
 
 def test_hidden_reasoning_shows_nothing() -> None:
@@ -134,7 +134,7 @@ def test_a_signature_stands_right_before_its_call() -> None:
 def test_a_signature_of_a_text_stands_before_it() -> None:
     so_far = read(chunk({"content": "Hi", "extra_content": {"google": {"thought_signature": "c2lnbmVk"}}}))
     assert [block.kind for block in blocks(so_far)] == [BlockKind.REASONING, BlockKind.TEXT]
-    assert seals(so_far) == [("", NATIVE)]
+    assert signatures(so_far) == [("", NATIVE)]
 
 
 # -- sources, pictures, sound, tools --------------------------------------------------------------------
@@ -205,8 +205,8 @@ def test_what_openrouter_adds() -> None:
     reasoning, text, picture = blocks(so_far)
     assert (reasoning.text, text.text) == ("The sky is up.", "It is blue")
     assert reasoning.stop
-    assert reasoning.stop.seal
-    assert '"signature":"c2lnbmVk"' in reasoning.stop.seal.value
+    assert reasoning.stop.signature
+    assert '"signature":"c2lnbmVk"' in reasoning.stop.signature.value
     assert [source.url for source in text.annotations] == ["https://sky.test/"]
     assert picture.start.payload == {"media_type": "image/png", "data": "iVBORw0="}
     assert so_far.usage == Usage(9, 14, cache_read=2, cache_write=5, reasoning=6)
@@ -222,7 +222,7 @@ def test_a_whole_answer_has_all_blocks_of_all_choices() -> None:
         ("tool_input", '{"city":"Oslo"}', "weather"),
         ("tool_input", "ls -l", "shell"),
     ]
-    assert seals(so_far) == [("Two cities.", PLAIN), ("", NATIVE)]
+    assert signatures(so_far) == [("Two cities.", PLAIN), ("", NATIVE)]
     assert [block.text for block in blocks(so_far, 1)] == ["I will not."]
     assert not so_far.open
     assert so_far.usage == Usage(20, 30, cache_read=8, reasoning=4)

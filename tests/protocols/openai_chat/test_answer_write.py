@@ -19,7 +19,7 @@ from protocols.model.parts import (
     MessageStart,
     Opaque,
     Ping,
-    Seal,
+    Signature,
     StreamEnd,
     StreamError,
     StreamPart,
@@ -42,7 +42,7 @@ OPEN = (MessageStart("upstream", "other"), ChoiceStart(0))
 STOP = Finish(0, FinishReason.STOP, "end_turn")
 CALLED = Finish(0, FinishReason.TOOL_CALLS, "tool_use")
 END = StreamEnd()
-CARRIER = wrapped(Seal("signature", "c2ln"), "other")
+ENVELOPE = wrapped(Signature("signature", "c2ln"), "other")
 COUNTED = Usage(10, 20, 3, 2, 5)
 HEAD = {"role": "assistant", "content": ""}
 
@@ -52,10 +52,10 @@ def call(**body: object) -> Call:
 
 
 def block(
-    index: int, kind: BlockKind, *texts: str, choice: int = 0, seal: Seal | None = None
+    index: int, kind: BlockKind, *texts: str, choice: int = 0, signature: Signature | None = None
 ) -> list[StreamPart]:
     deltas = [BlockDelta(choice, index, kind, text) for text in texts]
-    return [BlockStart(choice, index, kind), *deltas, BlockStop(choice, index, seal)]
+    return [BlockStart(choice, index, kind), *deltas, BlockStop(choice, index, signature)]
 
 
 def tool(index: int, name: str, *arguments: str, kind: ToolKind = ToolKind.FUNCTION) -> list[StreamPart]:
@@ -97,13 +97,13 @@ def whole(found: Sequence[StreamPart], **body: object) -> dict[str, Any]:
 
 
 PARALLEL = [*tool(0, "f", '{"x":', "1}"), *tool(1, "g", "{}")]
-THINKING = [*block(0, REASONING, "H", "m", seal=CARRIER), *block(1, TEXT, "Hi", "!")]
+THINKING = [*block(0, REASONING, "H", "m", signature=ENVELOPE), *block(1, TEXT, "Hi", "!")]
 RICH: Mapping[str, list[StreamPart]] = {
     "text": [*OPEN, *block(0, TEXT, "Hi", "", " there"), STOP, UsageReport(COUNTED), END],
     "thinking": [*OPEN, *THINKING, Ping(), Opaque(b"x"), STOP, END],
     "tools": [*OPEN, *PARALLEL, CALLED, END],
     "all": [*OPEN, *THINKING, *tool(2, "f", "{}"), *tool(3, "g", ""), UsageReport(COUNTED), CALLED, END],
-    "sealed call": [*OPEN, *block(0, REASONING, seal=CARRIER), *tool(1, "f", "{}"), CALLED, END],
+    "signed call": [*OPEN, *block(0, REASONING, signature=ENVELOPE), *tool(1, "f", "{}"), CALLED, END],
     "custom": [*OPEN, *tool(0, "sh", "ls ", "-l", kind=ToolKind.CUSTOM), CALLED, END],
     "refusal": [*OPEN, *block(0, REFUSAL, "No", "."), Finish(0, FinishReason.CONTENT_FILTER, ""), END],
     "nothing": [*OPEN, Finish(0, FinishReason.CONTENT_FILTER, "refusal"), END],
@@ -324,26 +324,26 @@ def test_a_whole_answer_that_failed_says_so() -> None:
     assert whole(found)["choices"][0]["finish_reason"] == "error"
 
 
-# -- seals ----------------------------------------------------------------------------------------------
+# -- signatures ----------------------------------------------------------------------------------------------
 
 
 def item(item_id: str, index: int) -> Mapping[str, object]:
     return {
         "type": "reasoning.encrypted",
-        "data": CARRIER.value,
+        "data": ENVELOPE.value,
         "id": item_id,
         "format": "unknown",
         "index": index,
     }
 
 
-def test_a_seal_says_what_it_seals() -> None:
+def test_a_signature_says_what_it_signatures() -> None:
     found = [
-        *block(0, REASONING, "abc", seal=CARRIER),
-        *block(1, REASONING, "de", seal=CARRIER),
-        *block(2, REASONING, seal=CARRIER),
+        *block(0, REASONING, "abc", signature=ENVELOPE),
+        *block(1, REASONING, "de", signature=ENVELOPE),
+        *block(2, REASONING, signature=ENVELOPE),
         *tool(3, "f"),
-        *block(4, REASONING, seal=CARRIER),
+        *block(4, REASONING, signature=ENVELOPE),
     ]
     items = [item("reasoning-0-3", 0), item("reasoning-3-5", 1), item("call_3", 2), item("reasoning-5-5", 3)]
     assert [delta for delta in deltas(found) if "tool_calls" not in delta] == [
@@ -359,42 +359,46 @@ def test_a_seal_says_what_it_seals() -> None:
 
 def test_what_a_client_sends_back_is_what_was_sealed() -> None:
     found = [
-        *block(0, REASONING, "abc", seal=CARRIER),
-        *block(1, REASONING, "de", seal=CARRIER),
+        *block(0, REASONING, "abc", signature=ENVELOPE),
+        *block(1, REASONING, "de", signature=ENVELOPE),
         *block(2, TEXT, "Hi"),
-        *block(3, REASONING, seal=CARRIER),
+        *block(3, REASONING, signature=ENVELOPE),
         *tool(4, "f", "{}"),
     ]
     (again,) = PROTOCOL.translator.read_request(call(messages=[message(found)])).messages
     assert again.content == (
-        Thought("abc", CARRIER),
-        Thought("de", CARRIER),
+        Thought("abc", ENVELOPE),
+        Thought("de", ENVELOPE),
         Text("Hi"),
-        Thought("", CARRIER),
+        Thought("", ENVELOPE),
         ToolCall("call_4", "f", "{}"),
     )
 
 
 @pytest.mark.parametrize(
-    ("seal", "fields"),
+    ("signature", "fields"),
     [
-        (Seal("plain", ""), {}),
-        (Seal("details", '[{"type":"x"}]'), {"reasoning_details": [{"type": "x"}]}),
-        (Seal("details", "no JSON"), {"reasoning_details": []}),
+        (Signature("plain", ""), {}),
+        (Signature("details", '[{"type":"x"}]'), {"reasoning_details": [{"type": "x"}]}),
+        (Signature("details", "no JSON"), {"reasoning_details": []}),
     ],
 )
-def test_seals_of_chat_are_written_as_they_were(seal: Seal, fields: Mapping[str, object]) -> None:
-    found = message(block(0, REASONING, "Hm", seal=seal))
+def test_signatures_of_chat_are_written_as_they_were(
+    signature: Signature, fields: Mapping[str, object]
+) -> None:
+    found = message(block(0, REASONING, "Hm", signature=signature))
     plain = {"role": "assistant", "content": None, "refusal": None, "reasoning_content": "Hm"}
     assert found == {**plain, **fields}
 
 
 def test_a_signature_goes_on_what_it_signs() -> None:
-    seal = Seal("signature", "c2ln")
+    signature = Signature("signature", "c2ln")
     extra = {"google": {"thought_signature": "c2ln"}}
-    (signed,) = message([*block(0, REASONING, seal=seal), *tool(1, "f")])["tool_calls"]
+    (signed,) = message([*block(0, REASONING, signature=signature), *tool(1, "f")])["tool_calls"]
     assert signed["extra_content"] == extra
-    assert message([*block(0, REASONING, seal=seal), *block(1, TEXT, "x")])["extra_content"] == extra
+    assert (
+        message([*block(0, REASONING, signature=signature), *block(1, TEXT, "x")])["extra_content"] == extra
+    )
 
 
 # -- sources and pictures -------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from protocols.model.parts import Seal
+from protocols.model.parts import Signature
 from protocols.model.prompt import (
     Effort,
     Prompt,
@@ -47,8 +47,8 @@ LOST: list[tuple[str, Prompt]] = [
     ("media in tool results", resulting(ToolResult("a", (HI, IMAGE)))),
     ("pictures of the model", answered(HI, IMAGE)),
     ("reasoning", answered(Thought("Hm"), CALL)),
-    ("reasoning", answered(Thought("Hm", Seal("encrypted", "{}")), CALL)),
-    ("reasoning", answered(Thought("Hm", Seal("signature", "c2ln")), CALL)),
+    ("reasoning", answered(Thought("Hm", Signature("encrypted", "{}")), CALL)),
+    ("reasoning", answered(Thought("Hm", Signature("signature", "c2ln")), CALL)),
     ("highest effort", replace(PLAIN, thinking=Thinking(Effort.MAX))),
     ("max_output", replace(PLAIN, max_output=101)),
     ("service tier", replace(PLAIN, service_tier="of another world")),
@@ -57,8 +57,8 @@ LOST: list[tuple[str, Prompt]] = [
 KEPT: list[Prompt] = [
     said(HI, IMAGE, Text("there")),
     said(Text("Now sing."), role=Role.SYSTEM),
-    answered(Thought("Hm", Seal("plain", "")), CALL),
-    answered(Thought("", Seal("signature", "c2ln")), CALL),
+    answered(Thought("Hm", Signature("plain", "")), CALL),
+    answered(Thought("", Signature("signature", "c2ln")), CALL),
     replace(PLAIN, thinking=Thinking(Effort.XHIGH)),
     replace(PLAIN, thinking=Thinking(Effort.NONE)),
     replace(PLAIN, service_tier="flex", max_output=99),

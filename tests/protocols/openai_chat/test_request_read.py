@@ -6,7 +6,7 @@ import pytest
 
 from protocols.model.call import Call, Operation
 from protocols.model.errors import Untranslatable
-from protocols.model.parts import Seal, ToolKind
+from protocols.model.parts import Signature, ToolKind
 from protocols.model.prompt import (
     Content,
     Effort,
@@ -31,8 +31,8 @@ from protocols.openai_chat import PROTOCOL
 from protocols.shared.signatures import Returning, wrapped
 
 USER: Mapping[str, object] = {"role": "user", "content": "Hi"}
-CARRIER = wrapped(Seal("signature", "c2ln"), "other")
-PLAIN = Seal("plain", "")
+ENVELOPE = wrapped(Signature("signature", "c2ln"), "other")
+PLAIN = Signature("plain", "")
 
 
 def asked(**body: object) -> Prompt:
@@ -185,25 +185,25 @@ def test_plain_reasoning(name: str) -> None:
 
 def test_details_of_a_provider_of_chat() -> None:
     items = [{"type": "reasoning.text", "text": "Hm", "signature": "c2ln"}]
-    seal = Seal("details", '[{"type":"reasoning.text","text":"Hm","signature":"c2ln"}]')
-    assert said(content="Hi", reasoning_details=items) == (Thought("Hm", seal), Text("Hi"))
-    assert said(content="Hi", reasoning="Hm.", reasoning_details=items)[0] == Thought("Hm.", seal)
+    signature = Signature("details", '[{"type":"reasoning.text","text":"Hm","signature":"c2ln"}]')
+    assert said(content="Hi", reasoning_details=items) == (Thought("Hm", signature), Text("Hi"))
+    assert said(content="Hi", reasoning="Hm.", reasoning_details=items)[0] == Thought("Hm.", signature)
 
 
 def carried(item_id: str) -> dict[str, object]:
-    return {"type": "reasoning.encrypted", "data": CARRIER.value, "id": item_id}
+    return {"type": "reasoning.encrypted", "data": ENVELOPE.value, "id": item_id}
 
 
 @pytest.mark.parametrize(
     ("ids", "thoughts"),
     [
-        (["reasoning-0-4"], [Thought("abcd", CARRIER)]),
-        (["renamed"], [Thought("abcd", CARRIER)]),
-        (["reasoning-0-9"], [Thought("abcd", CARRIER)]),
-        (["reasoning-0-1", "reasoning-1-4"], [Thought("a", CARRIER), Thought("bcd", CARRIER)]),
+        (["reasoning-0-4"], [Thought("abcd", ENVELOPE)]),
+        (["renamed"], [Thought("abcd", ENVELOPE)]),
+        (["reasoning-0-9"], [Thought("abcd", ENVELOPE)]),
+        (["reasoning-0-1", "reasoning-1-4"], [Thought("a", ENVELOPE), Thought("bcd", ENVELOPE)]),
         (
             ["reasoning-1-2", "reasoning-2-2"],
-            [Thought("a", PLAIN), Thought("b", CARRIER), Thought("", CARRIER), Thought("cd", PLAIN)],
+            [Thought("a", PLAIN), Thought("b", ENVELOPE), Thought("", ENVELOPE), Thought("cd", PLAIN)],
         ),
         ([], [Thought("abcd", PLAIN)]),
     ],
@@ -216,15 +216,15 @@ def test_carriers_know_their_text(ids: list[str], thoughts: list[Thought]) -> No
 def test_a_carrier_of_a_call_stands_before_it() -> None:
     calls = [{"id": each, **function("f", arguments="{}")} for each in "ab"]
     found = said(content="Hi", reasoning_details=[carried("b")], tool_calls=calls)
-    assert found == (Text("Hi"), ToolCall("a", "f", "{}"), Thought("", CARRIER), ToolCall("b", "f", "{}"))
+    assert found == (Text("Hi"), ToolCall("a", "f", "{}"), Thought("", ENVELOPE), ToolCall("b", "f", "{}"))
 
 
-@pytest.mark.parametrize("seal", [CARRIER, Seal("signature", "c2ln")])
-def test_signatures_stand_before_what_they_sign(seal: Seal) -> None:
-    extra = {"google": {"thought_signature": seal.value}}
+@pytest.mark.parametrize("signature", [ENVELOPE, Signature("signature", "c2ln")])
+def test_signatures_stand_before_what_they_sign(signature: Signature) -> None:
+    extra = {"google": {"thought_signature": signature.value}}
     call = {"id": "a", **function("f", arguments="{}"), "extra_content": extra}
-    assert said(tool_calls=[call]) == (Thought("", seal), ToolCall("a", "f", "{}"))
-    assert said(content="Hi", extra_content=extra) == (Thought("", seal), Text("Hi"))
+    assert said(tool_calls=[call]) == (Thought("", signature), ToolCall("a", "f", "{}"))
+    assert said(content="Hi", extra_content=extra) == (Thought("", signature), Text("Hi"))
 
 
 # -- tools ----------------------------------------------------------------------------------------------
@@ -412,7 +412,7 @@ def test_only_generation_is_translated(operation: Operation) -> None:
         PROTOCOL.translator.read_request(Call("id", PROTOCOL.name, operation, None, False, ()))
 
 
-# -- the body without carriers --------------------------------------------------------------------------
+# -- the body without envelopes --------------------------------------------------------------------------
 
 
 def test_a_body_without_carriers_stays_itself() -> None:
@@ -428,7 +428,7 @@ def test_a_body_without_carriers_stays_itself() -> None:
 
 
 def test_carriers_are_taken_out() -> None:
-    extra = {"google": {"thought_signature": CARRIER.value, "thought": True}}
+    extra = {"google": {"thought_signature": ENVELOPE.value, "thought": True}}
     own = {"type": "reasoning.encrypted", "data": "gAAAA"}
     body = {
         "model": "m",
@@ -440,7 +440,7 @@ def test_carriers_are_taken_out() -> None:
             {
                 "role": "assistant",
                 "content": "x",
-                "extra_content": {"google": {"thought_signature": CARRIER.value}},
+                "extra_content": {"google": {"thought_signature": ENVELOPE.value}},
             },
         ],
     }

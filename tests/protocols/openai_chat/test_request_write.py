@@ -8,7 +8,7 @@ import pytest
 
 from protocols.model.call import Call, Destination, Operation
 from protocols.model.errors import Untranslatable
-from protocols.model.parts import Seal, ToolKind
+from protocols.model.parts import Signature, ToolKind
 from protocols.model.prompt import (
     Content,
     Effort,
@@ -34,8 +34,8 @@ from protocols.openai_chat import PROTOCOL
 
 TARGET = Destination("sample", "model")
 IMAGE = Media(MediaKind.IMAGE, MediaForm.DATA, "AAAA", "image/png")
-PLAIN = Seal("plain", "")
-SIGNATURE = Seal("signature", "c2ln")
+PLAIN = Signature("plain", "")
+SIGNATURE = Signature("signature", "c2ln")
 F, G = Tool("f"), Tool("g")
 
 
@@ -63,7 +63,7 @@ def assistant(*content: Content) -> Message:
 
 # -- there and back -------------------------------------------------------------------------------------
 
-DETAILS = Seal("details", '[{"type":"reasoning.text","text":"Hm","signature":"c2ln"}]')
+DETAILS = Signature("details", '[{"type":"reasoning.text","text":"Hm","signature":"c2ln"}]')
 RICH = Prompt(
     model="model",
     system=(Text("Be brief."),),
@@ -183,7 +183,7 @@ def test_the_text_of_a_failed_tool_stays_as_it_is() -> None:
         ((Thought("Hm", PLAIN), Text("Hi")), {"content": "Hi", "reasoning_content": "Hm"}),
         ((Thought("Hm", PLAIN),), {"content": "", "reasoning_content": "Hm"}),
         ((Thought("Hm"), Text("Hi")), {"content": "Hi"}),
-        ((Thought("Hm", Seal("encrypted", "x")), Text("Hi")), {"content": "Hi"}),
+        ((Thought("Hm", Signature("encrypted", "x")), Text("Hi")), {"content": "Hi"}),
         ((Thought("Hm", SIGNATURE), Text("Hi")), {"content": "Hi"}),
         (
             (Thought("Hm", DETAILS), Text("Hi")),
@@ -210,7 +210,7 @@ def test_what_the_model_said(content: tuple[Content, ...], message: Mapping[str,
 
 
 def test_a_thought_of_another_provider_alone_leaves_nothing() -> None:
-    assert messages(assistant(Thought("Hm", Seal("encrypted", "x")))) == []
+    assert messages(assistant(Thought("Hm", Signature("encrypted", "x")))) == []
 
 
 def test_a_signature_goes_on_its_call() -> None:

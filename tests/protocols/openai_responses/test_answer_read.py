@@ -14,7 +14,7 @@ from protocols.model.parts import (
     MessageStart,
     Opaque,
     Ping,
-    Seal,
+    Signature,
     StreamEnd,
     StreamError,
     StreamPart,
@@ -25,7 +25,7 @@ from protocols.model.parts import (
 from protocols.model.progress import visible
 from protocols.model.wirejson import JsonObject, dump, load_object
 from protocols.openai_responses import PROTOCOL
-from protocols.openai_responses.reasoning import seal_of
+from protocols.openai_responses.reasoning import signature_of
 from tests.contract import JSON, SSE, parts, segments
 from tests.protocols.openai_responses.frames import (
     CREATED,
@@ -199,10 +199,10 @@ def test_sources_by_address_are_annotations() -> None:
 # -- reasoning --------------------------------------------------------------------------------------------
 
 
-def replayed(seal: Seal | None) -> JsonObject | None:
-    assert seal is not None
-    assert seal.form == "encrypted"
-    return load_object(seal.value.encode())
+def replayed(signature: Signature | None) -> JsonObject | None:
+    assert signature is not None
+    assert signature.form == "encrypted"
+    return load_object(signature.value.encode())
 
 
 def test_parts_of_a_summary_are_one_block_sealed_by_what_the_done_item_holds() -> None:
@@ -210,7 +210,7 @@ def test_parts_of_a_summary_are_one_block_sealed_by_what_the_done_item_holds() -
     summary, hidden, text = found.blocks.values()
     assert summary.text == "**Plan**\n\nThink.\n\nThen act."
     assert summary.stop
-    assert replayed(summary.stop.seal) == {
+    assert replayed(summary.stop.signature) == {
         "id": "rs_1",
         "summary": [
             {"type": "summary_text", "text": "**Plan**\n\nThink."},
@@ -220,7 +220,7 @@ def test_parts_of_a_summary_are_one_block_sealed_by_what_the_done_item_holds() -
     }
     assert (hidden.kind, hidden.text) == (REASONING, "")
     assert hidden.stop
-    assert (replayed(hidden.stop.seal) or {})["encrypted_content"] == "hidden=="
+    assert (replayed(hidden.stop.signature) or {})["encrypted_content"] == "hidden=="
     assert text.text == "Done."
 
 
@@ -229,15 +229,15 @@ def test_hidden_reasoning_shows_nothing() -> None:
     assert not any(visible(part) for part in read(added(0, item), done(0, item)))
 
 
-def test_reasoning_that_is_shown_itself_has_no_seal() -> None:
+def test_reasoning_that_is_shown_itself_has_no_signature() -> None:
     reasoning, text = folded(fixture("plain.sse")).blocks.values()
     assert (reasoning.kind, reasoning.text, text.text) == (REASONING, "We add.", "4")
     assert reasoning.stop == BlockStop(0, 0)
 
 
 def test_a_carrier_stays_one() -> None:
-    assert seal_of({"encrypted_content": "cm90YXRvcjEAx"}) == Seal("carrier", "cm90YXRvcjEAx")
-    assert seal_of({}) is None
+    assert signature_of({"encrypted_content": "cm90YXRvcjEAx"}) == Signature("envelope", "cm90YXRvcjEAx")
+    assert signature_of({}) is None
 
 
 # -- calls ------------------------------------------------------------------------------------------------
@@ -402,7 +402,7 @@ def test_a_whole_answer_has_all_its_blocks() -> None:
         (TOOL, "call_a", "weather", '{"city":"Paris"}'),
     ]
     stop = next(part for part in found if isinstance(part, BlockStop))
-    assert (replayed(stop.seal) or {})["encrypted_content"] == "sealed=="
+    assert (replayed(stop.signature) or {})["encrypted_content"] == "sealed=="
     assert found[-3:] == [UsageReport(Usage(9, 30, 4, None, 12)), *CALLED]
 
 

@@ -19,7 +19,7 @@ from protocols.model.parts import (
     MessageStart,
     Opaque,
     Ping,
-    Seal,
+    Signature,
     StreamEnd,
     StreamError,
     StreamPart,
@@ -39,21 +39,21 @@ TOOL, HOSTED, MEDIA = BlockKind.TOOL, BlockKind.HOSTED, BlockKind.MEDIA
 REPLY = Reply("abc", "their-model", 1760000000)
 HEAD: list[StreamPart] = [MessageStart("up", "upstream-model"), ChoiceStart(0)]
 USAGE = Usage(input=10, output=20, cache_read=4, cache_write=0, reasoning=7)
-SIGNED = Seal("carrier", "cm90YXRvcjEAx")
+SIGNED = Signature("envelope", "cm90YXRvcjEAx")
 
 
 def finish(reason: FinishReason = FinishReason.STOP) -> list[StreamPart]:
     return [UsageReport(USAGE), Finish(0, reason, "theirs"), StreamEnd()]
 
 
-def sealed(index: int, *texts: str, seal: Seal = SIGNED) -> list[StreamPart]:
-    return [*block(index, REASONING, *texts)[:-1], BlockStop(0, index, seal)]
+def signed(index: int, *texts: str, signature: Signature = SIGNED) -> list[StreamPart]:
+    return [*block(index, REASONING, *texts)[:-1], BlockStop(0, index, signature)]
 
 
 RICH: list[StreamPart] = [
     *HEAD,
-    *sealed(0, "Hm. ", "So."),
-    *sealed(1),
+    *signed(0, "Hm. ", "So."),
+    *signed(1),
     *block(2, TEXT, "See ", "this.")[:-1],
     Annotation(0, 2, "https://a.test/", "A", 0, 4),
     BlockStop(0, 2),
@@ -268,7 +268,7 @@ def test_a_call_without_an_id_gets_one() -> None:
     assert events(found)[-1]["response"]["output"][0]["call_id"] == "call_abc_0"
 
 
-def test_reasoning_carries_its_seal() -> None:
+def test_reasoning_carries_its_signature() -> None:
     shown, hidden = events(ANSWERS["rich"])[-1]["response"]["output"][:2]
     assert shown["summary"] == [{"type": "summary_text", "text": "Hm. So."}]
     assert shown["encrypted_content"] == hidden["encrypted_content"] == SIGNED.value
@@ -276,15 +276,15 @@ def test_reasoning_carries_its_seal() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seal", "encrypted"),
+    ("signature", "encrypted"),
     [
-        (Seal("plain", ""), None),
-        (Seal("encrypted", '{"id":"rs_1","encrypted_content":"gAAA"}'), "gAAA"),
-        (Seal("encrypted", "odd"), None),
+        (Signature("plain", ""), None),
+        (Signature("encrypted", '{"id":"rs_1","encrypted_content":"gAAA"}'), "gAAA"),
+        (Signature("encrypted", "odd"), None),
     ],
 )
-def test_only_what_was_encrypted_is_said_to_be(seal: Seal, encrypted: str | None) -> None:
-    item = events([*HEAD, *sealed(0, "Hm", seal=seal), *finish()])[-1]["response"]["output"][0]
+def test_only_what_was_encrypted_is_said_to_be(signature: Signature, encrypted: str | None) -> None:
+    item = events([*HEAD, *signed(0, "Hm", signature=signature), *finish()])[-1]["response"]["output"][0]
     assert item.get("encrypted_content") == encrypted
 
 

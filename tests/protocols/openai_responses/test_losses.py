@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from protocols.model.parts import Seal
+from protocols.model.parts import Signature
 from protocols.model.prompt import (
     Effort,
     Prompt,
@@ -29,13 +29,13 @@ LOST: list[tuple[str, Prompt]] = [
     ("max_output", replace(PLAIN, max_output=15)),
     ("assistant media", answered(HI, IMAGE)),
     ("tool errors", resulting(ToolResult("a", (HI,), error=True))),
-    ("reasoning", answered(Thought("Hm", Seal("signature", "c2ln")), CALL)),
+    ("reasoning", answered(Thought("Hm", Signature("signature", "c2ln")), CALL)),
     ("reasoning", answered(Thought("Hm"), CALL)),
 ]
 KEPT: list[Prompt] = [
     said(HI, Text("there"), replace(IMAGE, detail="high")),
     resulting(ToolResult("a", (HI, IMAGE))),
-    answered(Thought("Hm", Seal("encrypted", '{"id":"rs_1","encrypted_content":"x"}')), CALL),
+    answered(Thought("Hm", Signature("encrypted", '{"id":"rs_1","encrypted_content":"x"}')), CALL),
     replace(PLAIN, max_output=16),
     replace(PLAIN, max_output=None),
     replace(PLAIN, thinking=Thinking(Effort.MAX), tool_choice=ToolChoice(ToolMode.AUTO, ("f",))),

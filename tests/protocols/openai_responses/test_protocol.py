@@ -7,7 +7,7 @@ import pytest
 from protocols.model.call import Call, Destination, Operation, Reasoning
 from protocols.model.errors import Fault, MalformedRequest
 from protocols.model.http import WireRequest
-from protocols.model.parts import ErrorKind, Seal
+from protocols.model.parts import ErrorKind, Signature
 from protocols.model.wirejson import JsonObject, dump, load_object, object_at
 from protocols.openai_responses import PROTOCOL
 from protocols.shared.signatures import Returning, wrapped
@@ -202,8 +202,8 @@ def test_a_list_of_models_has_no_body() -> None:
 
 
 def test_what_another_provider_sealed_is_left_out() -> None:
-    carrier = wrapped(Seal("signature", "sig"), "anthropic").value
-    foreign = {"type": "reasoning", "summary": [], "encrypted_content": carrier}
+    envelope = wrapped(Signature("signature", "sig"), "anthropic").value
+    foreign = {"type": "reasoning", "summary": [], "encrypted_content": envelope}
     own = {"type": "reasoning", "summary": [], "encrypted_content": "gAAA"}
     said = {"role": "user", "content": "hi"}
     assert PROTOCOL.editor.own_signatures({"input": [said, foreign, own]}, KEEP) == {"input": [said, own]}

@@ -124,9 +124,11 @@ def half_acts(so_far: Progress) -> set[int]:
 
 
 @each_stream
-def test_seals_hold_what_the_done_items_do(file: Path) -> None:
+def test_signatures_hold_what_the_done_items_do(file: Path) -> None:
     data = file.read_bytes()
     found = progress(last_answer(parts(PROTOCOL, SSE, [data])))
-    seals = [block.stop.seal for block in found.blocks.values() if block.stop and block.stop.seal]
-    assert {seal.form for seal in seals} <= {"encrypted"}
-    assert bool(seals) <= (b"encrypted_content" in data)
+    signatures = [
+        block.stop.signature for block in found.blocks.values() if block.stop and block.stop.signature
+    ]
+    assert {signature.form for signature in signatures} <= {"encrypted"}
+    assert bool(signatures) <= (b"encrypted_content" in data)

@@ -9,7 +9,7 @@ import pytest
 
 from protocols.model.call import Destination
 from protocols.model.errors import Untranslatable
-from protocols.model.parts import Seal, ToolKind
+from protocols.model.parts import Signature, ToolKind
 from protocols.model.prompt import (
     Effort,
     Media,
@@ -167,8 +167,8 @@ def test_a_rich_request_is_a_prompt() -> None:
     thought, text, one, two = prompt.messages[2].content
     assert isinstance(thought, Thought)
     assert thought.text == "Hm."
-    assert thought.seal
-    assert load_object(thought.seal.value.encode()) == {
+    assert thought.signature
+    assert load_object(thought.signature.value.encode()) == {
         "id": "rs_1",
         "summary": [{"type": "summary_text", "text": "Hm."}],
         "encrypted_content": "gAAA",
@@ -295,12 +295,12 @@ def test_user_messages_stay_apart_and_results_of_one_turn_together() -> None:
 
 
 def test_reasoning_of_others_comes_back_in_its_carrier() -> None:
-    carrier = wrapped(Seal("signature", "sig"), "anthropic")
-    (message,) = said({"type": "reasoning", "summary": [], "encrypted_content": carrier.value})
-    assert message.content == (Thought("", carrier),)
+    envelope = wrapped(Signature("signature", "sig"), "anthropic")
+    (message,) = said({"type": "reasoning", "summary": [], "encrypted_content": envelope.value})
+    assert message.content == (Thought("", envelope),)
 
 
-def test_reasoning_that_is_shown_itself_has_no_seal() -> None:
+def test_reasoning_that_is_shown_itself_has_no_signature() -> None:
     content = [{"type": "reasoning_text", "text": "We add."}]
     (message,) = said({"type": "reasoning", "summary": [], "content": content})
     assert message.content == (Thought("We add."),)
@@ -454,16 +454,22 @@ def test_an_assistants_media_follow_as_the_users() -> None:
 
 
 @pytest.mark.parametrize(
-    "seal",
-    [None, Seal("plain", ""), Seal("signature", "x"), Seal("details", "[]"), Seal("encrypted", "odd")],
+    "signature",
+    [
+        None,
+        Signature("plain", ""),
+        Signature("signature", "x"),
+        Signature("details", "[]"),
+        Signature("encrypted", "odd"),
+    ],
 )
-def test_reasoning_that_cannot_be_sent_back_is_left_out(seal: Seal | None) -> None:
-    assert items(Message(ASSISTANT, (Thought("Hm", seal),))) == []
+def test_reasoning_that_cannot_be_sent_back_is_left_out(signature: Signature | None) -> None:
+    assert items(Message(ASSISTANT, (Thought("Hm", signature),))) == []
 
 
-def test_a_seal_of_ours_is_the_item_again() -> None:
-    seal = Seal("encrypted", '{"id":"rs_1","encrypted_content":"gAAA"}')
-    assert items(Message(ASSISTANT, (Thought("Hm", seal),))) == [
+def test_a_signature_of_ours_is_the_item_again() -> None:
+    signature = Signature("encrypted", '{"id":"rs_1","encrypted_content":"gAAA"}')
+    assert items(Message(ASSISTANT, (Thought("Hm", signature),))) == [
         {"type": "reasoning", "summary": [], "id": "rs_1", "encrypted_content": "gAAA"}
     ]
 

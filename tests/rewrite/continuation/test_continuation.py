@@ -300,9 +300,9 @@ def test_thinking_that_was_cut_is_closed_and_that_of_the_answer_follows_whole() 
         ask("anthropic_messages"), ANTHROPIC, GO_ON, [Answer(anthropic(*THINKS), CUT), Answer(thought)]
     )
     found = told(one, ANTHROPIC)
-    seals = [part.stop.seal and part.stop.seal.value for part in found.ordered if part.stop]
+    signatures = [part.stop.signature and part.stop.signature.value for part in found.ordered if part.stop]
     assert [part.kind for part in found.ordered] == [BlockKind.REASONING, BlockKind.REASONING, BlockKind.TOOL]
-    assert seals == [UNSIGNED, "c2ln", None]
+    assert signatures == [UNSIGNED, "c2ln", None]
     assert one.body.count(b"event: message_start") == 1
 
 

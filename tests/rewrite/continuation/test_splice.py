@@ -14,7 +14,7 @@ from protocols.model.parts import (
     Finish,
     FinishReason,
     MessageStart,
-    Seal,
+    Signature,
     StreamEnd,
     StreamError,
     StreamPart,
@@ -22,8 +22,8 @@ from protocols.model.parts import (
     UsageReport,
 )
 from protocols.model.progress import Progress
+from protocols.shared.signatures import UNSIGNED
 from rewrite.continuation.splice import Splicer, added, said_text
-from rewrite.translation.block_order import PLAIN
 
 TEXT, THOUGHT, TOOL = BlockKind.TEXT, BlockKind.REASONING, BlockKind.TOOL
 HEAD = (MessageStart("m", "model"), ChoiceStart(0))
@@ -159,11 +159,11 @@ def test_what_is_still_held_goes_out_before_a_call_and_before_the_end() -> None:
     assert spliced(seen(*OPEN), *block(0, TEXT, " o"), *end())[0] == BlockDelta(0, 3, TEXT, " o")
 
 
-SIGNED = Seal("signature", "sig")
+SIGNED = Signature("signature", "sig")
 
 
-def thought(index: int, text: str, seal: Seal | None) -> list[StreamPart]:
-    start, stop = BlockStart(0, index, THOUGHT), BlockStop(0, index, seal)
+def thought(index: int, text: str, signature: Signature | None) -> list[StreamPart]:
+    start, stop = BlockStart(0, index, THOUGHT), BlockStop(0, index, signature)
     return [start, BlockDelta(0, index, THOUGHT, text), stop] if text else [start, stop]
 
 
@@ -171,10 +171,10 @@ def the_call(index: int) -> list[StreamPart]:
     return [BlockStart(0, index, TOOL, "t", "f"), BlockDelta(0, index, TOOL, "{}"), BlockStop(0, index)]
 
 
-def test_the_seal_of_a_call_goes_with_it() -> None:
+def test_the_signature_of_a_call_goes_with_it() -> None:
     """Gemini refuses a call that comes back without its signature."""
     parts: list[StreamPart] = [
-        *thought(0, "hm", PLAIN),
+        *thought(0, "hm", UNSIGNED),
         *block(1, TEXT, "ld"),
         *thought(2, "", SIGNED),
         *the_call(3),
@@ -187,7 +187,7 @@ def test_the_seal_of_a_call_goes_with_it() -> None:
     ]
 
 
-def test_the_seal_of_a_text_and_thoughts_about_the_rest_are_left_out() -> None:
+def test_the_signature_of_a_text_and_thoughts_about_the_rest_are_left_out() -> None:
     text: list[StreamPart] = [*thought(0, "", SIGNED), *block(1, TEXT, "ld")]
     assert spliced(seen(*OPEN), *text) == [BlockDelta(0, 3, TEXT, "ld")]
     call: list[StreamPart] = [*thought(0, "hm", SIGNED), *the_call(1)]

@@ -15,11 +15,11 @@ from protocols.model.parts import (
     ChoiceStart,
     Finish,
     FinishReason,
-    Seal,
+    Signature,
 )
 from protocols.model.progress import Progress
 from protocols.model.wirejson import JsonObject, dump, load_object
-from protocols.shared.signatures import is_carrier, unwrapped
+from protocols.shared.signatures import is_envelope, unwrapped
 from rewrite.responses.store import (
     Bounds,
     Entry,
@@ -153,7 +153,7 @@ def progress_of(*, finished: bool) -> Progress:
         [
             ChoiceStart(0),
             BlockStart(0, 0, BlockKind.REASONING),
-            BlockStop(0, 0, Seal("signature", "abc")),
+            BlockStop(0, 0, Signature("signature", "abc")),
             BlockStart(0, 1, BlockKind.TEXT),
             BlockDelta(0, 1, BlockKind.TEXT, "Hel"),
         ]
@@ -163,14 +163,14 @@ def progress_of(*, finished: bool) -> Progress:
     return progress
 
 
-def test_seals_are_kept_as_the_client_got_them() -> None:
+def test_signatures_are_kept_as_the_client_got_them() -> None:
     progress = progress_of(finished=True)
     stop = as_shown(progress, "anthropic", "completed").blocks[0, 0].stop
     assert stop is not None
-    assert stop.seal is not None
-    assert is_carrier(stop.seal.value)
-    assert unwrapped(stop.seal.value) == ("anthropic", Seal("signature", "abc"))
-    assert progress.blocks[0, 0].stop == BlockStop(0, 0, Seal("signature", "abc"))
+    assert stop.signature is not None
+    assert is_envelope(stop.signature.value)
+    assert unwrapped(stop.signature.value) == ("anthropic", Signature("signature", "abc"))
+    assert progress.blocks[0, 0].stop == BlockStop(0, 0, Signature("signature", "abc"))
 
 
 def test_a_cut_answer_is_kept_as_it_was_closed() -> None:
@@ -235,9 +235,9 @@ def test_ids_of_ours_are_not_sent_and_others_are() -> None:
 
 def test_reasoning_is_sent_again_only_where_it_is_sealed() -> None:
     bare = {"id": item_id(1, 0, "rs"), "type": "reasoning", "summary": []}
-    sealed = {"id": item_id(1, 1, "rs"), "type": "reasoning", "summary": [], "encrypted_content": "x"}
+    signed = {"id": item_id(1, 1, "rs"), "type": "reasoning", "summary": [], "encrypted_content": "x"}
     theirs = {"id": "rs_abc", "type": "reasoning", "summary": []}
-    assert replayed([bare, sealed, theirs]) == [
+    assert replayed([bare, signed, theirs]) == [
         {"type": "reasoning", "summary": [], "encrypted_content": "x"},
         theirs,
     ]

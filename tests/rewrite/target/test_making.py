@@ -10,7 +10,7 @@ from protocols.base import WireProtocol
 from protocols.model.call import Call, Operation, Reply
 from protocols.model.errors import Untranslatable
 from protocols.model.http import WireRequest
-from protocols.model.parts import Seal
+from protocols.model.parts import Signature
 from protocols.model.wirejson import dump, load_object
 from protocols.registry import discover
 from protocols.shared.signatures import wrapped
@@ -55,11 +55,11 @@ def target(
     meant: bool = True,
     adapters: tuple[Adapter, ...] = (),
     reply: Reply = REPLY,
-    sealed: bool = False,
+    enveloped: bool = False,
 ) -> Target:
     route = Route(PROVIDER, (to or protocol).name, model, meant)
     return target_of(
-        call or asks(protocol), protocol, wanted(route, adapters, reply, sealed=sealed), REGISTRY
+        call or asks(protocol), protocol, wanted(route, adapters, reply, enveloped=enveloped), REGISTRY
     )
 
 
@@ -226,24 +226,24 @@ def test_only_a_generation_is_adapted() -> None:
     assert (one.chain, one.rendered) == (None, None)
 
 
-def test_seals_of_others_are_taken_out_where_there_are_any() -> None:
-    carrier = wrapped(Seal("signature", "c2ln"), "other").value
-    thinking = {"type": "thinking", "thinking": "hm", "signature": carrier}
+def test_signatures_of_others_are_taken_out_where_there_are_any() -> None:
+    envelope = wrapped(Signature("signature", "c2ln"), "other").value
+    thinking = {"type": "thinking", "thinking": "hm", "signature": envelope}
     turn = {"role": "assistant", "content": [thinking, {"type": "text", "text": "Hello"}]}
     call = asks(ANTHROPIC, messages=[*MESSAGES, turn, *MESSAGES])
-    assert carrier.encode() not in dump(body_of(target(call, protocol=ANTHROPIC, sealed=True)))
+    assert envelope.encode() not in dump(body_of(target(call, protocol=ANTHROPIC, enveloped=True)))
     assert target(call, protocol=ANTHROPIC).rendered is None
 
 
-def test_a_knob_that_goes_with_the_seals_of_others_is_told() -> None:
-    carrier = wrapped(Seal("signature", "c2ln"), "other").value
-    thinking = {"type": "thinking", "thinking": "hm", "signature": carrier}
+def test_a_knob_that_goes_with_the_signatures_of_others_is_told() -> None:
+    envelope = wrapped(Signature("signature", "c2ln"), "other").value
+    thinking = {"type": "thinking", "thinking": "hm", "signature": envelope}
     use = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
     turn = {"role": "assistant", "content": [thinking, use]}
     found = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "x"}]}
     budget = {"type": "enabled", "budget_tokens": 2000}
     call = asks(ANTHROPIC, messages=[*MESSAGES, turn, found], thinking=budget)
-    one = target(call, protocol=ANTHROPIC, sealed=True)
+    one = target(call, protocol=ANTHROPIC, enveloped=True)
     assert "thinking" not in body_of(one)
     assert [loss.field for loss in one.losses] == ["reasoning", "thinking"]
 

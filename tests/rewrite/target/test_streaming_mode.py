@@ -126,7 +126,7 @@ def test_what_is_no_answer_is_given_as_what_it_is(body: bytes) -> None:
         assert reading.refusal(error, 429).status == 429
 
 
-def test_seals_go_back_in_their_own_form() -> None:
+def test_signatures_go_back_in_their_own_form() -> None:
     thinking = {"type": "thinking", "thinking": "hm", "signature": "sig"}
     body = {"id": "msg_9", "type": "message", "model": "m", "content": [thinking], "stop_reason": "end_turn"}
     stream, _ = written(PROTOCOLS["anthropic_messages"], dump(body))

@@ -6,7 +6,7 @@ import pytest
 
 from protocols.base import Abilities
 from protocols.model.errors import Untranslatable
-from protocols.model.parts import Seal
+from protocols.model.parts import Signature
 from protocols.model.prompt import (
     Content,
     Media,
@@ -26,7 +26,7 @@ ABLE = Abilities(
     lacks={"seed": "it has no seed", "stop": "it stops for nobody"},
     media={MediaKind.IMAGE: frozenset({MediaForm.DATA})},
 )
-SEAL = Seal("signature", "sig")
+SEAL = Signature("signature", "sig")
 PNG = Media(MediaKind.IMAGE, MediaForm.DATA, "AAAA", "image/png")
 LINK = Media(MediaKind.IMAGE, MediaForm.URL, "https://a/b.png", at="input[2].content[0]")
 UPLOAD = Media(MediaKind.FILE, MediaForm.FILE_ID, "file-1", at="input[2].content[0]")

@@ -100,10 +100,10 @@ def sources(progress: Progress) -> list[str]:
     return [each.url for block in progress.blocks.values() for each in block.annotations]
 
 
-def seals(progress: Progress) -> list[str]:
-    """The forms of what is to be given back. Responses seals the same reasoning anew in its last event."""
+def signatures(progress: Progress) -> list[str]:
+    """The forms of what is to be given back. Responses signs it once more in its last event."""
     stops = [block.stop for block in progress.blocks.values() if block.stop]
-    return [stop.seal.form for stop in stops if stop.seal and stop.seal.value]
+    return [stop.signature.form for stop in stops if stop.signature and stop.signature.value]
 
 
 @each_stream
@@ -122,7 +122,7 @@ def test_a_recorded_stream_says_the_same_as_one_answer(file: Path) -> None:
     if file.name != HALF_A_CALL:
         assert calls(whole) == calls(streamed)
     assert sources(whole)[: len(sources(streamed))] == sources(streamed)
-    assert seals(whole)[: len(seals(streamed))] == seals(streamed)
+    assert signatures(whole)[: len(signatures(streamed))] == signatures(streamed)
     assert whole.usage == streamed.usage
     assert whole.complete
     assert whole.error is None

@@ -20,7 +20,7 @@ from protocols.model.parts import (
     MessageStart,
     Opaque,
     Ping,
-    Seal,
+    Signature,
     StreamEnd,
     StreamError,
     StreamPart,
@@ -29,7 +29,8 @@ from protocols.model.parts import (
     UsageReport,
 )
 from protocols.model.progress import Progress
-from rewrite.translation.block_order import PLAIN, Wishes
+from protocols.shared.signatures import UNSIGNED
+from rewrite.translation.block_order import Wishes
 from rewrite.translation.sequence import Sequencer
 from tests.rewrite.order import Order
 
@@ -39,7 +40,7 @@ HOSTED = BlockKind.HOSTED
 STOP = Finish(0, FinishReason.STOP, "stop")
 LENGTH = Finish(0, FinishReason.LENGTH, "length")
 CALLED = Finish(0, FinishReason.TOOL_CALLS, "tool_calls")
-SEAL = Seal("signature", "sig")
+SEAL = Signature("signature", "sig")
 BEGIN = (MessageStart("m1", "served"), ChoiceStart(0))
 OPENED = [HEAD, ChoiceStart(0)]
 
@@ -83,14 +84,14 @@ def args(index: int, text: str) -> BlockDelta:
     return BlockDelta(0, index, TOOL, text)
 
 
-def ends(index: int, seal: Seal | None = None) -> BlockStop:
-    return BlockStop(0, index, seal)
+def ends(index: int, signature: Signature | None = None) -> BlockStop:
+    return BlockStop(0, index, signature)
 
 
-def block(ours: int, began: BlockStart, *texts: str, seal: Seal | None = None) -> list[StreamPart]:
+def block(ours: int, began: BlockStart, *texts: str, signature: Signature | None = None) -> list[StreamPart]:
     """A whole block as it goes out under the number `ours`."""
     deltas = [BlockDelta(0, ours, began.kind, text) for text in texts]
-    return [replace(began, index=ours), *deltas, BlockStop(0, ours, seal)]
+    return [replace(began, index=ours), *deltas, BlockStop(0, ours, signature)]
 
 
 # -- one block after another --------------------------------------------------------------------------
@@ -154,9 +155,9 @@ def test_a_call_that_waited_and_is_not_done_goes_on_live() -> None:
 
 @pytest.mark.parametrize("kind", [REASONING, TEXT, BlockKind.REFUSAL])
 def test_a_block_ends_where_a_tool_begins(kind: BlockKind) -> None:
-    seal = PLAIN if kind is REASONING else None
+    signature = UNSIGNED if kind is REASONING else None
     found = sequenced(start(0, kind), says(0, "Hi", kind), tool(1), args(1, "{}"), ends(0), ends(1))
-    assert found == [*block(0, start(0, kind), "Hi", seal=seal), *block(1, tool(1), "{}")]
+    assert found == [*block(0, start(0, kind), "Hi", signature=signature), *block(1, tool(1), "{}")]
 
 
 def test_what_is_said_behind_its_block_s_end_begins_another() -> None:
@@ -165,7 +166,7 @@ def test_what_is_said_behind_its_block_s_end_begins_another() -> None:
     )
     assert found == [
         *block(0, start(0), "a"),
-        *block(1, start(0, REASONING), "b", seal=PLAIN),
+        *block(1, start(0, REASONING), "b", signature=UNSIGNED),
         *block(2, start(0), "c"),
     ]
 
@@ -192,26 +193,26 @@ def test_what_says_nothing_passes(part: StreamPart) -> None:
     assert sequenced(part) == [part]
 
 
-# -- seals --------------------------------------------------------------------------------------------
+# -- signatures --------------------------------------------------------------------------------------------
 
 
-def test_a_seal_stays_with_its_block() -> None:
+def test_a_signature_stays_with_its_block() -> None:
     found = sequenced(start(0, REASONING), says(0, "hm", REASONING), ends(0, SEAL))
-    assert found == block(0, start(0, REASONING), "hm", seal=SEAL)
+    assert found == block(0, start(0, REASONING), "hm", signature=SEAL)
 
 
-def test_a_late_seal_has_a_block_of_its_own() -> None:
+def test_a_late_signature_has_a_block_of_its_own() -> None:
     one = sequencer()
     one.feed([*BEGIN, start(0, REASONING), says(0, "hm", REASONING), start(1), says(1, "Hi"), ends(1)])
     assert one.feed([ends(0, SEAL)]) == [start(2, REASONING), BlockStop(0, 2, SEAL)]
     assert one.feed([ends(0, SEAL)]) == []
 
 
-@pytest.mark.parametrize("seal", [None, PLAIN])
-def test_a_late_end_without_a_seal_says_nothing(seal: Seal | None) -> None:
+@pytest.mark.parametrize("signature", [None, UNSIGNED])
+def test_a_late_end_without_a_signature_says_nothing(signature: Signature | None) -> None:
     one = sequencer()
     one.feed([*BEGIN, start(0, REASONING), says(0, "hm", REASONING), start(1), says(1, "Hi"), ends(1)])
-    assert one.feed([ends(0, seal)]) == []
+    assert one.feed([ends(0, signature)]) == []
 
 
 # -- calls --------------------------------------------------------------------------------------------
@@ -470,7 +471,7 @@ def streams(draw: st.DrawFn) -> list[StreamPart]:
                 parts.append(Finish(choice, draw(REASONS), "native"))
             case _:
                 open_blocks.remove(one)
-                parts.append(BlockStop(one.choice, one.index, draw(st.sampled_from([None, SEAL, PLAIN]))))
+                parts.append(BlockStop(one.choice, one.index, draw(st.sampled_from([None, SEAL, UNSIGNED]))))
     return parts + draw(st.sampled_from([[StreamEnd()], [], [StreamError("x", "no")]]))
 
 

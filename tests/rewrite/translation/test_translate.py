@@ -10,7 +10,7 @@ from protocols.base import WireProtocol
 from protocols.model.call import Call, Destination, Operation, Reply
 from protocols.model.errors import Untranslatable
 from protocols.model.http import Head, WireRequest, WireResponse, header
-from protocols.model.parts import BlockKind, BlockStop, FinishReason, Seal, StreamEnd, StreamError
+from protocols.model.parts import BlockKind, BlockStop, FinishReason, Signature, StreamEnd, StreamError
 from protocols.model.progress import Progress
 from protocols.model.wirejson import dump, load_object
 from protocols.shared.signatures import Returning, unwrapped, wrapped
@@ -135,7 +135,7 @@ def test_a_grammar_that_is_put_in_words_is_named() -> None:
 def test_each_loss_is_named_once() -> None:
     """Thoughts that another made, and one of the same maker in another protocol's form."""
     foreign = {"type": "thinking", "thinking": "Hm", "signature": "c2ln"}
-    carried = wrapped(Seal("encrypted", "{}"), "maker").value
+    carried = wrapped(Signature("encrypted", "{}"), "maker").value
     own = {"type": "redacted_thinking", "data": carried}
     said = [*MESSAGES, {"role": "assistant", "content": [foreign, own, *_hello()]}, *MESSAGES]
     assert [loss.field for loss in translated(ANTHROPIC, CHAT, messages=said).losses] == ["reasoning"]
@@ -406,7 +406,7 @@ def test_the_head_is_the_client_s_with_what_is_about_the_call(
     assert header(found.headers, "server") is None
 
 
-# -- seals --------------------------------------------------------------------------------------------
+# -- signatures --------------------------------------------------------------------------------------------
 
 SIGNED = (
     block(0, "thinking", thinking="", signature=""),
@@ -415,11 +415,11 @@ SIGNED = (
 )
 
 
-def seals(progress: Progress) -> list[Seal]:
-    return [block.stop.seal for block in progress.blocks.values() if block.stop and block.stop.seal]
+def signatures(progress: Progress) -> list[Signature]:
+    return [block.stop.signature for block in progress.blocks.values() if block.stop and block.stop.signature]
 
 
-def test_a_seal_reaches_the_client_in_a_carrier_that_names_its_maker() -> None:
+def test_a_signature_reaches_the_client_in_a_carrier_that_names_its_maker() -> None:
     one = decoder(translated(CHAT, ANTHROPIC, provider="maker"), SSE)
     data = (
         MESSAGE
@@ -427,21 +427,21 @@ def test_a_seal_reaches_the_client_in_a_carrier_that_names_its_maker() -> None:
         + b'event: content_block_stop\ndata: {"type":"content_block_stop","index":0}\n\n'
     )
     raw = b"".join(segment.raw for segment in one.feed(data))
-    assert wrapped(Seal("signature", "c2ln"), "maker").value.encode() in raw
+    assert wrapped(Signature("signature", "c2ln"), "maker").value.encode() in raw
     assert b'"c2ln"' not in raw
 
 
-def replayed(provider: str, seal: Seal) -> Translation:
+def replayed(provider: str, signature: Signature) -> Translation:
     """A chat client sends back the reasoning of a former answer."""
-    message = _answer_of(seal)
+    message = _answer_of(signature)
     return translated(CHAT, ANTHROPIC, provider, messages=[*MESSAGES, message, *MESSAGES])
 
 
-def _answer_of(seal: Seal) -> Mapping[str, object]:
-    """The message that a chat client keeps of an answer with `seal`."""
+def _answer_of(signature: Signature) -> Mapping[str, object]:
+    """The message that a chat client keeps of an answer with `signature`."""
     body = load_object(WHOLE[ANTHROPIC])
     assert body is not None
-    thinking = {"type": "thinking", "thinking": "hm", "signature": seal.value}
+    thinking = {"type": "thinking", "thinking": "hm", "signature": signature.value}
     data = dump({**body, "content": [thinking, {"type": "text", "text": "Hello"}]})
     one = decoder(translated(CHAT, ANTHROPIC, "maker", stream=False), JSON)
     one.feed(data)
@@ -459,36 +459,36 @@ def _list(value: object) -> Iterable[Mapping[str, object]]:
     return value
 
 
-def test_a_seal_goes_back_to_its_own_maker_as_it_was() -> None:
-    one = replayed("maker", Seal("signature", "c2ln"))
+def test_a_signature_goes_back_to_its_own_maker_as_it_was() -> None:
+    one = replayed("maker", Signature("signature", "c2ln"))
     assert b'"signature":"c2ln"' in dump(one.rendered.body).replace(b'": "', b'":"')
     assert "reasoning" not in [loss.field for loss in one.losses]
 
 
-def test_a_seal_never_goes_to_another_provider() -> None:
-    one = replayed("another", Seal("signature", "c2ln"))
+def test_a_signature_never_goes_to_another_provider() -> None:
+    one = replayed("another", Signature("signature", "c2ln"))
     body = dump(one.rendered.body)
     assert b"c2ln" not in body
-    assert wrapped(Seal("signature", "c2ln"), "maker").value.encode() not in body
+    assert wrapped(Signature("signature", "c2ln"), "maker").value.encode() not in body
     assert "reasoning" in [loss.field for loss in one.losses]
 
 
 def test_in_its_own_protocol_a_client_s_request_has_no_carrier_left() -> None:
     """Another provider of the client's own protocol would refuse what it did not sign."""
-    message = _answer_of(Seal("signature", "c2ln"))
+    message = _answer_of(Signature("signature", "c2ln"))
     call = asks(CHAT, messages=[*MESSAGES, message])
     kept = dump(CHAT.editor.own_signatures(call.body, Returning("own", native=True)))
-    assert wrapped(Seal("signature", "c2ln"), "maker").value.encode() not in kept
+    assert wrapped(Signature("signature", "c2ln"), "maker").value.encode() not in kept
     assert b"Hello" in kept
     plain = asks(CHAT)
     assert CHAT.editor.own_signatures(plain.body, Returning("own", native=True)) is plain.body
 
 
-def test_what_a_client_reads_of_a_seal_can_be_taken_apart() -> None:
-    message = dump(_answer_of(Seal("signature", "c2ln"))).decode()
-    mark = wrapped(Seal("signature", "c2ln"), "maker").value
+def test_what_a_client_reads_of_a_signature_can_be_taken_apart() -> None:
+    message = dump(_answer_of(Signature("signature", "c2ln"))).decode()
+    mark = wrapped(Signature("signature", "c2ln"), "maker").value
     assert mark in message
-    assert unwrapped(mark) == ("maker", Seal("signature", "c2ln"))
+    assert unwrapped(mark) == ("maker", Signature("signature", "c2ln"))
 
 
 def test_a_chunk_of_nothing_but_usage_closes_nothing() -> None:

@@ -1,7 +1,7 @@
-"""What a provider sealed, in a conversation that goes to several providers of the client's own protocol.
+"""What a provider signed, in a conversation that goes to several providers of the client's own protocol.
 
-The client talks to the provider that it means; a route sends the call to `elsewhere`. A seal goes back to
-the one that made it, as it was, and to nobody else.
+The client talks to the provider that it means; a route sends the call to `elsewhere`. A signature goes back
+to the one that made it, as it was, and to nobody else.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,15 +19,15 @@ from rewrite.target.target import Target
 from tests.rewrite.asks import REGISTRY, REPLY, ask, route, wanted
 from tests.rewrite.scenes import JSON, SSE
 
-SEAL = "c2VhbGVkLXNlYWxlZA=="
+SIGNATURE = "c2VhbGVkLXNlYWxlZA=="
 CHAT, MESSAGES = "openai_chat", "anthropic_messages"
 RESPONSES, GEMINI = "openai_responses", "gemini_generate"
 
 
 @dataclass(frozen=True)
 class Case:
-    """`answer`: a whole one with a seal; `event`: one of a stream with one; `asks`: the fields of the next
-    request, from what the client keeps of the answer; `left`: those of it without what was sealed."""
+    """`answer`: a whole one with a signature; `event`: one of a stream with one; `asks`: the fields of the
+    next request, from what the client keeps of the answer; `left`: those of it without what was signed."""
 
     protocol: str
     answer: JsonObject
@@ -38,7 +38,7 @@ class Case:
 
 HELLO: dict[str, object] = {"role": "user", "content": "hello"}
 CALLED: dict[str, object] = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
-GOOGLE = {"google": {"thought_signature": SEAL}}
+GOOGLE = {"google": {"thought_signature": SIGNATURE}}
 
 
 def turn(answer: Any) -> dict[str, object]:
@@ -67,12 +67,12 @@ def messages(block: JsonObject, event: JsonObject, *left: JsonObject) -> Case:
     return Case(MESSAGES, answer, event, spoken, kept)
 
 
-THINKING = {"type": "thinking", "thinking": "hm", "signature": SEAL}
-REDACTED = {"type": "redacted_thinking", "data": SEAL}
-CITED = {"type": "text", "text": "So", "citations": [{"url": "u", "encrypted_index": SEAL}]}
-ITEM = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": SEAL}
+THINKING = {"type": "thinking", "thinking": "hm", "signature": SIGNATURE}
+REDACTED = {"type": "redacted_thinking", "data": SIGNATURE}
+CITED = {"type": "text", "text": "So", "citations": [{"url": "u", "encrypted_index": SIGNATURE}]}
+ITEM = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": SIGNATURE}
 SAID = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hi"}]}
-SIGNED = {"functionCall": {"name": "f", "args": {}}, "thoughtSignature": SEAL}
+SIGNED = {"functionCall": {"name": "f", "args": {}}, "thoughtSignature": SIGNATURE}
 UNSIGNED = {"functionCall": {"name": "f", "args": {}}, "thoughtSignature": "skip_thought_signature_validator"}
 ASKED = {"role": "user", "parts": [{"text": "hello"}]}
 
@@ -83,24 +83,25 @@ def candidates(*parts: JsonObject) -> JsonObject:
 
 CASES: Mapping[str, Case] = {
     "chat, encrypted details": chat(
-        {"reasoning_details": [{"type": "reasoning.encrypted", "data": SEAL}]}, {}
+        {"reasoning_details": [{"type": "reasoning.encrypted", "data": SIGNATURE}]}, {}
     ),
     "chat, signed details": chat(
-        {"reasoning_details": [{"type": "reasoning.text", "text": "hm", "signature": SEAL}]}, {}
+        {"reasoning_details": [{"type": "reasoning.text", "text": "hm", "signature": SIGNATURE}]}, {}
     ),
     "chat, Google's signature": chat({"extra_content": GOOGLE}, {}),
     "chat, signed call": chat(
         {"tool_calls": [{**CALLED, "extra_content": GOOGLE}]}, {"tool_calls": [CALLED]}
     ),
     "messages, thinking": messages(
-        THINKING, {"type": "content_block_delta", "delta": {"type": "signature_delta", "signature": SEAL}}
+        THINKING,
+        {"type": "content_block_delta", "delta": {"type": "signature_delta", "signature": SIGNATURE}},
     ),
     "messages, redacted": messages(REDACTED, {"type": "content_block_start", "content_block": REDACTED}),
     "messages, source": messages(
         CITED,
         {
             "type": "content_block_delta",
-            "delta": {"type": "citations_delta", "citation": {"encrypted_index": SEAL}},
+            "delta": {"type": "citations_delta", "citation": {"encrypted_index": SIGNATURE}},
         },
         {"type": "text", "text": "So", "citations": None},
     ),
@@ -120,8 +121,8 @@ CASES: Mapping[str, Case] = {
     ),
     "gemini, thought": Case(
         GEMINI,
-        candidates({"text": "hm", "thought": True, "thoughtSignature": SEAL}, {"text": "Hi"}),
-        candidates({"text": "", "thoughtSignature": SEAL}),
+        candidates({"text": "hm", "thought": True, "thoughtSignature": SIGNATURE}, {"text": "Hi"}),
+        candidates({"text": "", "thoughtSignature": SIGNATURE}),
         lambda answer: {"contents": [ASKED, answer["candidates"][0]["content"]]},
         {"contents": [ASKED, {"role": "model", "parts": [{"text": "Hi"}]}]},
     ),
@@ -138,7 +139,7 @@ cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 
 def target(call: Call, provider: str = "elsewhere", *, meant: bool = False) -> Target:
     where = replace(route(call.protocol, "asked", provider), meant=meant)
-    return target_of(call, protocol(call), wanted(where, (), REPLY, sealed=True), REGISTRY)
+    return target_of(call, protocol(call), wanted(where, (), REPLY, enveloped=True), REGISTRY)
 
 
 def protocol(call: Call) -> WireProtocol:
@@ -162,7 +163,7 @@ def sent(one: Target, fields: Sequence[str]) -> JsonObject:
 @cases
 def test_it_comes_in_a_carrier_and_goes_back_to_its_maker_as_it_was(case: Case) -> None:
     answer = got(case)
-    assert SEAL.encode() not in dump(answer)
+    assert SIGNATURE.encode() not in dump(answer)
     assert MARK.encode() in dump(answer)
     again = target(ask(case.protocol, **case.asks(answer)))
     assert sent(again, list(case.left)) == case.asks(case.answer)
@@ -194,8 +195,8 @@ def test_in_a_stream(case: Case) -> None:
     name = b"" if case.protocol == "gemini_generate" else b"event: x\n"
     frame = name + b"data: " + dump(case.event) + b"\n\n"
     told = b"".join(segment.raw for segment in reading.feed(frame))
-    carrier = wrapped_by("elsewhere")(SEAL)
-    assert told == frame.replace(SEAL.encode(), carrier.encode())
+    envelope = wrapped_by("elsewhere")(SIGNATURE)
+    assert told == frame.replace(SIGNATURE.encode(), envelope.encode())
 
 
 def test_reasoning_that_its_provider_keeps_under_an_id_goes_to_nobody_else() -> None:
@@ -206,16 +207,16 @@ def test_reasoning_that_its_provider_keeps_under_an_id_goes_to_nobody_else() -> 
 
 
 def test_a_carrier_is_wrapped_once() -> None:
-    carrier = wrapped_by("maker")(SEAL)
-    assert wrapped_by("another")(carrier) == carrier
-    found = unwrapped(carrier)
+    envelope = wrapped_by("maker")(SIGNATURE)
+    assert wrapped_by("another")(envelope) == envelope
+    found = unwrapped(envelope)
     assert found
-    assert (found[0], found[1].form, found[1].value) == ("maker", IN_PLACE, SEAL)
+    assert (found[0], found[1].form, found[1].value) == ("maker", IN_PLACE, SIGNATURE)
 
 
 def test_a_damaged_carrier_goes_to_nobody() -> None:
     keep = Returning("maker", native=True)
-    assert (keep(wrapped_by("maker")(SEAL)[:-3]), keep.dropped) == (None, 1)
+    assert (keep(wrapped_by("maker")(SIGNATURE)[:-3]), keep.dropped) == (None, 1)
 
 
 TOOL_USE = {"type": "tool_use", "id": "t", "name": "f", "input": {}}

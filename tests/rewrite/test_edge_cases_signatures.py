@@ -1,4 +1,4 @@
-"""What a provider sealed (signatures, redacted thoughts) and what it did not, on its way through the history
+"""What a provider signed (signatures, redacted thoughts) and what it did not, on its way through the history
 of a client of another protocol."""
 
 import re
@@ -92,23 +92,23 @@ def test_case_09_unsigned_thinking_is_marked_and_never_sent_on(upstream: str, en
 
 @to_others_of_messages
 @pytest.mark.parametrize(
-    "sealed",
+    "signed",
     [
         {"type": "thinking", "thinking": "", "signature": "c2ln"},
         {"type": "redacted_thinking", "data": "EqkECkYI"},
     ],
     ids=["case_10_signature_only_thinking", "case_11_redacted_thinking"],
 )
-def test_case_10_and_case_11_sealed_thinking(client: str, sealed: dict[str, object]) -> None:
+def test_case_10_and_case_11_sealed_thinking(client: str, signed: dict[str, object]) -> None:
     """It goes back to its maker as it was, through any client's history, and to nobody else."""
-    answer = message(sealed, TEXT)
-    assert sent_back(client, MESSAGES, answer, "elsewhere") == [sealed, TEXT]
+    answer = message(signed, TEXT)
+    assert sent_back(client, MESSAGES, answer, "elsewhere") == [signed, TEXT]
     assert sent_back(client, MESSAGES, answer, "another") == [TEXT]
 
 
 @to_others_of_messages
 def test_case_10_and_case_11_in_a_stream(client: str) -> None:
-    """The client gets a carrier of the seal, no seal that it could take for one of its own provider's."""
+    """The client gets an envelope, no signature that it could take for one of its own provider's."""
     for data in (edges.SIGNATURE_ONLY, edges.REDACTED):
         one = answered(client, MESSAGES, data, SSE)
         assert told(read(client, one.body, SSE)).text == "Hi"
