@@ -105,9 +105,13 @@ class Connecting:
     """What connections to providers depend on."""
 
     insecure: bool
+    """Whether certificates of providers are not checked."""
     ca_file: str | None
+    """A file of certificates to trust, in place of the system's."""
     ca_dir: str | None
+    """A folder of such files."""
     proxies: Proxies
+    """Those on the way."""
 
 
 def connecting(opts: options.Options, found: Proxies) -> Connecting:

@@ -22,27 +22,30 @@ MOST_SCOPES = 256
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """`witness`: whose call it was. What one client asks in several ways may have one and the same fault."""
+    """An attempt that failed as one does when its provider is down."""
 
     at: float
+    """When it failed."""
     credential: str
+    """The name of its credential."""
     witness: str
+    """Whose call it was. What one client asks in several ways may have one and the same fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Failures since the last success.
-
-    `suspected`: they were of several credentials and witnesses, so that a probe has to decide.
-    `probe_until`: for so long the answer of one is waited for.
-    `paused_until`, `pause`: when calls may come again, and how long the last pause was.
-    """
+    """How a provider does since its last success."""
 
     failures: tuple[Failure, ...] = ()
+    """Those within the window, in order."""
     suspected: bool = False
+    """Whether they were of several credentials and witnesses, so that a probe has to decide."""
     probe_until: float = 0.0
+    """Until when the answer to a probe is waited for."""
     paused_until: float = 0.0
+    """Until when calls with another target keep away."""
     pause: float = 0.0
+    """How long the last pause was, in seconds."""
 
     def wait(self, now: float) -> float:
         """Seconds for which calls that have another target keep away."""
@@ -87,17 +90,16 @@ def worse(health: Health, failure: Failure) -> Health:
 
 @dataclass(frozen=True, slots=True)
 class Streak:
-    """Failures of one credential in a row.
-
-    `others_served`: another credential did meanwhile.
-    `at`: when the last of them was.
-    `last_until`: until when the credential is asked after all others, therefore.
-    """
+    """Failures of one credential in a row."""
 
     failures: int = 0
+    """How many there were."""
     others_served: bool = False
+    """Whether another credential served meanwhile."""
     at: float = 0.0
+    """When the last of them was."""
     last_until: float = 0.0
+    """Until when the credential is asked after all others."""
 
 
 def failed(streak: Streak, now: float) -> Streak:

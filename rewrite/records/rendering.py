@@ -47,12 +47,16 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """How one target is asked. `body` None: with the client's own bytes."""
+    """How one target is asked."""
 
     label: str
+    """Provider/model."""
     method: str
+    """That of the request."""
     url: str
+    """Where the request goes."""
     body: bytes | None
+    """What it carries. None: the client's own bytes."""
 
 
 def _deeper(value: object, levels: int) -> bool:
