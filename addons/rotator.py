@@ -155,10 +155,10 @@ class Rotator:
         await self._control.stop()
 
     async def http_connect(self, flow: http.HTTPFlow) -> None:
-        await self._refuse_our_own(flow)
+        await self._block_our_own(flow)
 
     async def requestheaders(self, flow: http.HTTPFlow) -> None:
-        if await self._refuse_our_own(flow):
+        if await self._block_our_own(flow):
             return
         try:
             intercepted = self._interception.admit(flow)
@@ -197,7 +197,7 @@ class Rotator:
         self._journal.failed(f"{flow.request.method} to {flow.request.pretty_host}", error)
         intercepted = self._interception.intercepted(flow)
         self._interception.disarm(flow)
-        self._departure.refuse(flow)
+        self._departure.block(flow)
         flow.request.stream = False
         fault = Fault(502, "proxy_fault", "a fault of the proxy, not of the provider", should_retry=False)
         flow.response = error_response(intercepted, fault)
@@ -223,11 +223,11 @@ class Rotator:
     def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
         self._forwarder.authorize_proxy(flow)
 
-    async def _refuse_our_own(self, flow: http.HTTPFlow) -> bool:
+    async def _block_our_own(self, flow: http.HTTPFlow) -> bool:
         """The proxy is no way to its own insides: neither to its ports nor to mitmweb's."""
         if flow.request.port not in _own_ports() or not await is_this_machine(flow.request.host):
             return False
-        self._departure.refuse(flow)
+        self._departure.block(flow)
         self._interception.strip(flow)
         flow.request.stream = False
         flow.response = flow.response or own_address(flow.request, self._registry, ctx.options)

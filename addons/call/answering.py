@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 from mitmproxy import http
 
 from addons.call.driver import Driver, Work
-from addons.call.passing import Passing, Refusal
+from addons.call.passing import ErrorResponse, Passing
 from addons.call.plan import Planner
 from addons.call.recognition import Intercepted
 from addons.call.reports import Reports
@@ -67,7 +67,7 @@ class Answering:
 
     def begin(
         self, flow: http.HTTPFlow, intercepted: Intercepted, session: str = "", body: bytes | None = None
-    ) -> Driver | Refusal | Passing:
+    ) -> Driver | ErrorResponse | Passing:
         """What answers a recognised call, ready to run. `session` names its conversation if it does not;
         `body`: that of a compressed request, decoded."""
         assert intercepted.protocol is not None
@@ -77,16 +77,16 @@ class Answering:
         call = replace(call, session=call.session or session or None)
         turn = self._turn(call, intercepted)
         if isinstance(turn, Missing):
-            return self._refusal(Record(flow, call, intercepted.provider.name, ()), intercepted, turn)
+            return self._error_response(Record(flow, call, intercepted.provider.name, ()), intercepted, turn)
         now = self._clock()
         plan = self._planner.plan(turn, intercepted, flow.request, facts, now)
         for text in self._routes.note(plan.rule, turn.call.model):
             self._journal.notice(Notice(text, warning=True))
         name = intercepted.provider.name
-        record = Record(flow, turn.call, name, plan.targets, plan.refused, plan.rule)
+        record = Record(flow, turn.call, name, plan.targets, plan.skipped, plan.rule)
         if not plan.targets:
             told = Missing(intercepted.protocol.error(plan.fault), plan.fault)
-            return self._refusal(record, intercepted, unknown_elsewhere(call, plan.refused) or told)
+            return self._error_response(record, intercepted, unknown_elsewhere(call, plan.skipped) or told)
         if call.background and plan.targets[0].rendered is None:
             return self._passing(flow, intercepted)
         self._buffering[flow] = not plan.rule.stream, plan.may_be_kept(turn.call)
@@ -98,8 +98,8 @@ class Answering:
             return Turn(call, "", call.body)
         return self.responses.turn(call, _scope(intercepted))
 
-    def _refusal(self, record: Record, intercepted: Intercepted, told: Missing) -> Refusal:
-        return Refusal(told.answer, told.fault, record, intercepted.own, self._reports)
+    def _error_response(self, record: Record, intercepted: Intercepted, told: Missing) -> ErrorResponse:
+        return ErrorResponse(told.answer, told.fault, record, intercepted.own, self._reports)
 
     def _passing(self, flow: http.HTTPFlow, intercepted: Intercepted) -> Passing:
         """An answer that is made later belongs to an account, like a file or a batch."""

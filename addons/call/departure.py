@@ -41,7 +41,7 @@ class Departure:
         self._interception, self._forwarder = interception, forwarder
         self._answering, self._journal = answering, journal
         self._filter: flowfilter.TFilter | None = None
-        self._refused: WeakSet[http.HTTPFlow] = WeakSet()
+        self._blocked: WeakSet[http.HTTPFlow] = WeakSet()
 
     def configure(self, expression: str) -> None:
         """Which answers other add-ons get whole. Raises ValueError for what is no flow filter."""
@@ -51,9 +51,9 @@ class Departure:
         wanted, seconds = self._answering.buffering(flow)
         return seconds if wanted or (self._filter and self._filter(flow)) else 0.0
 
-    def refuse(self, flow: http.HTTPFlow) -> None:
+    def block(self, flow: http.HTTPFlow) -> None:
         """This flow never leaves, even if its answer is taken away again."""
-        self._refused.add(flow)
+        self._blocked.add(flow)
 
     def streams(self, flow: http.HTTPFlow) -> bool:
         """A call is answered when all of it is here."""
@@ -89,7 +89,7 @@ class Departure:
         return answer_with(self._fault(self._interception.intercepted(flow), _OWN_FAULT))
 
     def _planned(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
-        if flow in self._refused:
+        if flow in self._blocked:
             raise Unadmitted
         intercepted = self._interception.leaving(flow)
         if intercepted is None:

@@ -34,7 +34,7 @@ class Response(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class ErrorResponse:
     """In the place of a driver: an answer of ours, which no provider is asked about."""
 
     answer: WireResponse
@@ -47,7 +47,7 @@ class Refusal:
     reports: Reports
 
     async def run(self, response: Response) -> None:
-        self.reports.refused(self.record, self._summary(time.monotonic()), self.own)
+        self.reports.not_asked(self.record, self._summary(time.monotonic()), self.own)
         await give(self.answer, response)
 
     def _summary(self, now: float) -> Summary:

@@ -47,7 +47,7 @@ class Plan:
     """The route of the config that fits it."""
     targets: Sequence[Target]
     """In the order in which they are asked."""
-    refused: Mapping[str, str]
+    skipped: Mapping[str, str]
     """By target, why it cannot be asked."""
 
     def may_be_kept(self, call: Call) -> float:
@@ -61,7 +61,7 @@ class Plan:
     @property
     def fault(self) -> Fault:
         """What the client is told where no target is left: its request asks for what none of them can do."""
-        reasons = "; ".join(f"{label}: {why}" for label, why in self.refused.items())
+        reasons = "; ".join(f"{label}: {why}" for label, why in self.skipped.items())
         return Fault(
             400, "invalid_request", f"no target of the route can be asked: {reasons}", should_retry=False
         )
@@ -109,16 +109,16 @@ class Planner:
         name = ID_PREFIX + secrets.token_hex(12)
         reply = Reply(name, call.model or "", int(time.time()), turn.previous)
         targets: list[Target] = []
-        refused: dict[str, str] = {}
+        skipped: dict[str, str] = {}
         for route in routes:
             asked = _Asked(turn, intercepted, rule, route, reply, enveloped, len(targets), facts, now)
             try:
                 targets.append(self._target(asked, intercepted.protocol))
             except Untranslatable as reason:
-                refused[route.label] = str(reason)
+                skipped[route.label] = str(reason)
             except RecursionError:
-                refused[route.label] = "the request is nested deeper than can be translated"
-        return Plan(rule, _continuable(targets), refused)
+                skipped[route.label] = "the request is nested deeper than can be translated"
+        return Plan(rule, _continuable(targets), skipped)
 
     def _target(self, asked: "_Asked", protocol: WireProtocol) -> Target:
         route, configured = asked.route, self._configured[asked.route.provider.name]

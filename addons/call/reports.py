@@ -25,7 +25,7 @@ class Reports:
             self._keep(turn, record.targets[summary.target], summary, own)
         self._trace(record, summary, own)
 
-    def refused(self, record: Record, summary: Summary, own: ClientCredential | None) -> None:
+    def not_asked(self, record: Record, summary: Summary, own: ClientCredential | None) -> None:
         """No provider was asked."""
         self._journal.end(record, summary)
         self._trace(record, summary, own)

@@ -179,11 +179,11 @@ _HANDLERS: Mapping[tuple[str, str], _Handler] = {
 }
 
 
-def unknown_elsewhere(call: Call, refused: Mapping[str, str]) -> Missing | None:
+def unknown_elsewhere(call: Call, skipped: Mapping[str, str]) -> Missing | None:
     """What a client is told whose call goes on from a provider's response, where no target is a provider of
-    its protocol; None if that is not why they cannot be asked. `refused`: by target, why."""
+    its protocol; None if that is not why they cannot be asked. `skipped`: by target, why."""
     previous = text_at(call.body, _PREVIOUS)
-    because = all(why.startswith(f"{_PREVIOUS}:") for why in refused.values())
+    because = all(why.startswith(f"{_PREVIOUS}:") for why in skipped.values())
     return _no_previous(previous) if call.protocol == PROTOCOL and previous and because else None
 
 

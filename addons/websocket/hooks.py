@@ -59,7 +59,7 @@ class WebSockets:
             return self._passed(flow)
         if turns.provider.websocket is WebSocket.REFUSE:
             self._note(flow, turns, "refused")
-            return _refusal(turns)
+            return _upgrade_required(turns)
         return self._bridged(flow, turns)
 
     def _from_a_page(self, flow: http.HTTPFlow, intercepted: Intercepted) -> http.Response:
@@ -90,8 +90,8 @@ class WebSockets:
                 self._note(flow, turns, "bridged")
                 self._flows.switch(flow, lambda context: self._layer(context, flow, turns, extensions))
                 return answer
-            case refusal:
-                return refusal
+            case response:
+                return response
 
     def _layer(
         self, context: Context, flow: http.HTTPFlow, turns: Intercepted, extensions: Sequence[Extension]
@@ -120,7 +120,7 @@ def guard_choice(request: http.Request, response: http.Response) -> None:
         del response.headers[subprotocols.HEADER]
 
 
-def _refusal(turns: Intercepted) -> http.Response:
+def _upgrade_required(turns: Intercepted) -> http.Response:
     """Measured: codex asks over HTTP at once after a 426, and only after that. It has to say what is spoken
     instead (RFC 9110, section 15.5.22)."""
     answer = error_response(turns, Fault(426, "websocket_refused", _REFUSED, should_retry=False))

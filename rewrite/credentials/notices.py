@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from rewrite.credentials.health import Streak
 from rewrite.credentials.rotation import WHOLE, Attempted, Cooldown, CredentialState, PoolState
+from rewrite.values.key_refusal import REMEDIES, KeyRefusal
 from rewrite.values.outcome import Kind
-from rewrite.values.refusal import REMEDIES, Refusal
 
 _HOW_TO_CLEAR = "a changed config or key file, or the command rotator.resume, lets it be tried at once"
 
@@ -64,19 +64,19 @@ def _refusals(before: CredentialState, after: CredentialState, scope: str, now: 
             yield Notice(f"{_name(former, key)} works again")
 
 
-def _said(cooldown: Cooldown | None) -> Refusal | None:
+def _said(cooldown: Cooldown | None) -> KeyRefusal | None:
     """A refusal that is one whatever other credentials do."""
     said = cooldown.refusal if cooldown else None
     return said if said and said.kind is not Kind.MODEL else None
 
 
-def _refused(said: Refusal, key: str, now: float) -> str:
+def _refused(said: KeyRefusal, key: str, now: float) -> str:
     message = f": {said.message}" if said.message else ""
     remedy = f"{REMEDIES[said.kind]}; {_again(said, now)}; {_HOW_TO_CLEAR}"
     return f"{_name(said, key)} was refused ({said.said}{message}); {remedy}"
 
 
-def _name(said: Refusal, key: str) -> str:
+def _name(said: KeyRefusal, key: str) -> str:
     return said.credential if key == WHOLE else said.credential + _for(key)
 
 
@@ -84,5 +84,5 @@ def _for(scope: str) -> str:
     return f" for {scope.replace(':', ' ', 1)}"
 
 
-def _again(said: Refusal, now: float) -> str:
+def _again(said: KeyRefusal, now: float) -> str:
     return f"it is tried again in {said.until - now:.0f} s"

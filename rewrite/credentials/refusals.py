@@ -9,8 +9,8 @@ from protocols.model.parts import ErrorKind
 from protocols.model.wirejson import dump, load_object, object_at
 from rewrite.policies.classify import code_of
 from rewrite.policies.giving_back import LONGEST_RETRY_AFTER
+from rewrite.values.key_refusal import KeyRefusal, StandingRefusal
 from rewrite.values.outcome import Kind, Rejected
-from rewrite.values.refusal import Refusal, Refused
 
 LONGEST_ANSWER = 16_384
 """Bytes of a body that are kept; of a longer answer the message alone is."""
@@ -28,12 +28,12 @@ _FAULTS: Mapping[Kind, ErrorKind] = {
 }
 
 
-def refusal(outcome: Rejected, credential: str, protocol: str, now: float, until: float) -> Refusal:
+def key_refusal(outcome: Rejected, credential: str, protocol: str, now: float, until: float) -> KeyRefusal:
     """`outcome` of `credential` as it is kept."""
     answer = outcome.answer
     kept = replace(answer, headers=_kept(answer.headers)) if answer and _fits_any_call(answer) else None
     code = code_of(answer) if answer is not None else ""
-    return Refusal(
+    return KeyRefusal(
         credential, outcome.status, outcome.kind, outcome.message, code, now, until, protocol, kept
     )
 
@@ -48,7 +48,7 @@ def _kept(headers: Headers) -> Headers:
     return tuple(pair for pair in headers if pair[0].lower() in _KEPT_HEADERS)
 
 
-def answer_of(refused: Refused, protocol: str) -> WireResponse | Fault:
+def answer_of(refused: StandingRefusal, protocol: str) -> WireResponse | Fault:
     """What a client of `protocol` gets while every credential is refused: the provider's status and message,
     and with them which key that is and when it is tried again."""
     said, wait, note = refused.refusal, refused.wait, refused.note

@@ -24,10 +24,10 @@ from rewrite.credentials.health import (
     undecided,
     worse,
 )
-from rewrite.credentials.refusals import refusal
+from rewrite.credentials.refusals import key_refusal
 from rewrite.values.decision import NOT_AGAIN
+from rewrite.values.key_refusal import REMEDIES, KeyRefusal, StandingRefusal
 from rewrite.values.outcome import Completed, Kind, Outcome, Rejected, Stalled, Truncated, Unreachable
-from rewrite.values.refusal import REMEDIES, Refusal, Refused
 
 WHOLE = "whole"
 """The scope of a whole credential; no other scope equals it, whatever a client calls its model."""
@@ -60,7 +60,7 @@ class Cooldown:
 
     until: float
     """When it is over."""
-    refusal: Refusal | None = None
+    refusal: KeyRefusal | None = None
     """What the provider said, where it refused the credential. It is kept after that time, until the
     credential serves again."""
 
@@ -89,7 +89,7 @@ class CredentialState:
         streak = self.streaks.get(scope)
         return streak is not None and streak.last_until > now
 
-    def refusal(self, scope: str, now: float) -> Refusal | None:
+    def refusal(self, scope: str, now: float) -> KeyRefusal | None:
         """What was said of a credential that is not used for `scope` since it was refused."""
         found = (self._cooldown(WHOLE), self._cooldown(scope))
         return next((one.refusal for one in found if one.refusal and one.until > now), None)
@@ -184,7 +184,7 @@ class Unavailable:
     """Seconds until the soonest may. None: none ever may."""
     paused: bool = False
     """Whether the provider is paused."""
-    refused: Refused | None = None
+    refused: StandingRefusal | None = None
     """The last refusal, where every credential is refused."""
     keys: tuple[str, ...] = field(default=(), compare=False)
     """For a reader: of each credential why it does not serve, and when it is tried again."""
@@ -225,14 +225,14 @@ def _candidates(free: list[Credential], request: CredentialRequest) -> list[Cred
     return others if others or request.only_others else free
 
 
-def _refused(pool: PoolState, scope: str, now: float) -> Refused | None:
+def _refused(pool: PoolState, scope: str, now: float) -> StandingRefusal | None:
     """The last refusal, if each credential has one."""
     found = [pool.state(c.name).refusal(scope, now) for c in pool.credentials]
     said = [one for one in found if one is not None]
     if not said or len(said) < len(found):
         return None
     last = max(said, key=lambda one: one.at)
-    return Refused(last, last.until - now)
+    return StandingRefusal(last, last.until - now)
 
 
 def _why(pool: PoolState, scope: str, now: float) -> tuple[str, ...]:
@@ -362,7 +362,7 @@ def _beside(name: str, state: CredentialState, one: Attempted, now: float) -> Cr
     return state
 
 
-def _lacks_model(said: Refusal, now: float) -> bool:
+def _lacks_model(said: KeyRefusal, now: float) -> bool:
     """The credential said lately that it does not know a model, and has no cooldown for it."""
     return said.kind is Kind.MODEL and said.until <= now <= said.at + MEMORY
 
@@ -402,7 +402,7 @@ def _cooled(
     if former is not None and former.until > until:
         return state
     refused = outcome.kind in NOT_AGAIN
-    said = refusal(outcome, pool.title(one.name), one.protocol, now, until) if refused else None
+    said = key_refusal(outcome, pool.title(one.name), one.protocol, now, until) if refused else None
     cooldowns = {**_recent(state.cooldowns, now), key: Cooldown(until, said)}
     return replace(state, cooldowns=cooldowns)
 

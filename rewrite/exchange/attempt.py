@@ -150,7 +150,7 @@ class Attempt:
         """Some of the body of an error."""
         self.error_body += data[: LONGEST_ERROR_BODY - len(self.error_body)]
 
-    def refused(self, closed: UpstreamClosed | None, target: Target, now: float) -> Rejected | Unreachable:
+    def unanswered(self, closed: UpstreamClosed | None, target: Target, now: float) -> Rejected | Unreachable:
         """What it came to without an answer: an error status with its body, or nothing at all."""
         head = self.head
         if head is None:

@@ -21,8 +21,8 @@ from rewrite.values.events import (
     SetTimer,
     UpstreamClosed,
 )
+from rewrite.values.key_refusal import StandingRefusal
 from rewrite.values.outcome import Outcome, Rejected, Unreachable, is_away
-from rewrite.values.refusal import Refused
 from rewrite.values.timer import Timer
 
 
@@ -89,9 +89,9 @@ class Attempts:
         """Whether upstream is asked to stream."""
         return self.target.call.stream
 
-    def refused(self, closed: UpstreamClosed | None, now: float) -> Rejected | Unreachable:
-        """What the one that is under way came to without an answer; see `Attempt.refused`."""
-        said = self.current.refused(closed, self.target, now)
+    def unanswered(self, closed: UpstreamClosed | None, now: float) -> Rejected | Unreachable:
+        """What the one that is under way came to without an answer; see `Attempt.unanswered`."""
+        said = self.current.unanswered(closed, self.target, now)
         told = self.target.translation
         if told is None or not isinstance(said, Rejected) or said.answer is None:
             return said
@@ -137,7 +137,7 @@ class Attempts:
             self.wish = replace(self.wish, resting=frozenset())
         return decision
 
-    def _given(self, refused: Refused) -> GiveUp:
+    def _given(self, refused: StandingRefusal) -> GiveUp:
         """What the client gets where every credential is refused."""
         return GiveUp(answer_of(refused, self._protocol.name), f"every key is refused: {refused.note}")
 
@@ -154,7 +154,7 @@ class Attempts:
         wish = next_wish(self.current.number, self._history(self.ended), decision)
         self.wish = replace(wish, target=self.target.index)
 
-    def passed_over(self, now: float, refused: Refused | None = None) -> bool:
+    def passed_over(self, now: float, refused: StandingRefusal | None = None) -> bool:
         """Whether the call goes on at the next target of its group, this one having come to nothing.
 
         `refused`: every credential of this one is.

@@ -209,7 +209,7 @@ class Whole:
     over: Over
 
 
-def refusal(given: GiveUp, protocol: WireProtocol, waiting: Waiting) -> Whole:
+def error_response(given: GiveUp, protocol: WireProtocol, waiting: Waiting) -> Whole:
     """The provider's own answer as it was, or a fault of ours in the words of `protocol`."""
     answer = given.answer
     response = protocol.error(answer) if isinstance(answer, Fault) else answer
@@ -225,7 +225,7 @@ def misfit(protocol: WireProtocol, waiting: Waiting) -> Whole:
     """Of a whole answer, where the client was promised a stream."""
     told = "the provider answered whole where a stream was asked for"
     fault = Fault(502, "upstream_error", told, should_retry=False)
-    return refusal(GiveUp(fault), protocol, waiting)
+    return error_response(GiveUp(fault), protocol, waiting)
 
 
 def partial(current: Reading | None, outcome: Outcome, mode: OnTruncation) -> Whole | None:

@@ -30,7 +30,7 @@ from rewrite.continuation.continuation import Continuation, Line, blames_the_req
 from rewrite.continuation.continued_answer import Rest, rest
 from rewrite.exchange.attempt import Attempt, Verdict
 from rewrite.exchange.attempts import Attempts
-from rewrite.exchange.delivery import LINGER, Delivery, Over, Whole, misfit, partial, refusal
+from rewrite.exchange.delivery import LINGER, Delivery, Over, Whole, error_response, misfit, partial
 from rewrite.exchange.ending import Cut, Empty, Ending, completeness, ending, errored, with_left_out
 from rewrite.policies import classify
 from rewrite.target.reading import FRAME_COST, NO_END, Reading
@@ -236,11 +236,11 @@ class Exchange:
         attempt.kept += parsed_size(event.data)
         attempt.keep(event.data)
         if self._is_too_large:
-            self._fail(self._attempts.refused(None, self._now))
+            self._fail(self._attempts.unanswered(None, self._now))
 
     def _closed_unanswered(self, closed: UpstreamClosed) -> None:
         self._attempt.open = False
-        self._fail(self._attempts.refused(closed, self._now))
+        self._fail(self._attempts.unanswered(closed, self._now))
 
     # -- an answer comes, and is held -----------------------------------------------------------------
 
@@ -260,7 +260,7 @@ class Exchange:
         for position, segment in enumerate(segments):
             if error := current.hold(segment):
                 rejected = classify.in_band(error, self._attempts.target.errors)
-                self._fail(replace(rejected, answer=current.refusal(error, rejected.status)))
+                self._fail(replace(rejected, answer=current.error_response(error, rejected.status)))
                 return
             verdict = self._attempt.gate.judge(current, terms.timing, self._now)
             if verdict is Verdict.COMMIT and self._generates and current.says_nothing:
@@ -367,7 +367,7 @@ class Exchange:
             return
         self._end(Rejected(current.head.status, Kind.REQUEST, told))
         fault = Fault(502, "upstream_error", f"the provider's answer has {told}", should_retry=False)
-        self._give(refusal(GiveUp(fault), self._protocol, self._waiting))
+        self._give(error_response(GiveUp(fault), self._protocol, self._waiting))
 
     def _unframeable(self, current: Reading) -> None:
         if self.state is State.HOLDING:
@@ -524,7 +524,7 @@ class Exchange:
             case Retry():
                 self._acquire()
             case GiveUp():
-                self._give(refusal(decision, self._protocol, self._waiting))
+                self._give(error_response(decision, self._protocol, self._waiting))
             case _:
                 assert_never(decision)
 
@@ -552,7 +552,7 @@ class Exchange:
 
     def _due_in_error(self, fired: TimerFired) -> None:
         if self._due(fired.timer):
-            self._fail(self._attempts.refused(None, self._now))
+            self._fail(self._attempts.unanswered(None, self._now))
 
     def _due_unseen(self, fired: TimerFired) -> None:
         if stalled := self._due(fired.timer):

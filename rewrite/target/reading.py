@@ -32,7 +32,7 @@ _FOREIGN = "the provider's answer is not one of this protocol"
 class Reading:
     """`head` as the client gets it; `encoder` writes what the client gets; `streamed`: it comes as a stream,
     whatever was asked for; `gathering`: it comes so unseen, and is told whole; `told_as_stream`: it comes
-    whole, and the reverse; `refuse`: what an error in it becomes where its frames are not the client's;
+    whole, and the reverse; `error_writer`: what an error in it becomes where its frames are not the client's;
     `held`: frames that wait for the commit point; `unread`: frames that were passed on unread; `malformed`:
     why no more of it can be framed; `calls`: what is known of those that are held.
     """
@@ -45,7 +45,7 @@ class Reading:
     calls: HeldCalls | None = None
     gathering: Gathering | None = None
     told_as_stream: bool = False
-    refuse: Callable[[StreamError, int], WireResponse] | None = None
+    error_writer: Callable[[StreamError, int], WireResponse] | None = None
     progress: Progress = field(default_factory=Progress)
     held: list[Segment] = field(default_factory=list)
     unparsable: bool = False
@@ -173,13 +173,13 @@ class Reading:
         """What is held, as a whole answer."""
         return WireResponse(self.head.status, self.head.headers, joined(self.held), self.head.reason)
 
-    def refusal(self, error: StreamError, status: int) -> WireResponse:
+    def error_response(self, error: StreamError, status: int) -> WireResponse:
         """What is held, `error` the last of it, as an answer that the client's SDKs raise on; `status` is
         the one that the error comes to."""
         if self.translation is not None:
-            return self.translation.refusal(error, status)
-        if self.refuse is not None:
-            return self.refuse(error, status)
+            return self.translation.error_response(error, status)
+        if self.error_writer is not None:
+            return self.error_writer(error, status)
         answer = self.answer()
         if error.native:
             return answer

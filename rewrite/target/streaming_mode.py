@@ -58,12 +58,14 @@ class Turned:
             gathered = AggregatingDecoder(
                 inner, editor_of(self.protocol).fold(), reader, choices_asked(self.call)
             )
-            return Reading(whole, gathered, encoder, False, gathering=gathered, refuse=self.refusal)
+            return Reading(
+                whole, gathered, encoder, False, gathering=gathered, error_writer=self.error_response
+            )
         decoder = StreamingDecoder(inner, self)
         told = replace(head, headers=_with_type(head, encoder.content_type))
-        return Reading(told, decoder, encoder, False, told_as_stream=True, refuse=self.refusal)
+        return Reading(told, decoder, encoder, False, told_as_stream=True, error_writer=self.error_response)
 
-    def refusal(self, error: StreamError, status: int) -> WireResponse:
+    def error_response(self, error: StreamError, status: int) -> WireResponse:
         """An error inside an answer of which the client has seen nothing."""
         return self.protocol.error(Fault(status, kind_of(error, status), message_of(error)))
 

@@ -89,7 +89,7 @@ class Translation:
         told = self.source.error(fault)
         return replace(told, headers=told.headers + _kept(answer.headers), reason=answer.reason)
 
-    def refusal(self, error: StreamError, status: int) -> WireResponse:
+    def error_response(self, error: StreamError, status: int) -> WireResponse:
         """An error inside an answer of which the client has seen nothing yet."""
         return self.source.error(Fault(status, kind_of(error, status), message_of(error)))
 

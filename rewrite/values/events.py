@@ -9,8 +9,8 @@ from protocols.model.call import Rendered
 from protocols.model.http import Head
 from protocols.model.progress import Progress
 from rewrite.values.decision import Ended
+from rewrite.values.key_refusal import StandingRefusal
 from rewrite.values.outcome import Outcome
-from rewrite.values.refusal import Refused
 from rewrite.values.timer import Timer
 
 CALL = 0
@@ -63,7 +63,7 @@ class NoneFree:
     attempt: int
     wait: float | None
     paused: bool = False
-    refused: Refused | None = None
+    refused: StandingRefusal | None = None
     keys: tuple[str, ...] = ()
 
 

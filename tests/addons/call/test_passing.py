@@ -8,7 +8,7 @@ from typing import Any
 from mitmproxy.test import tflow
 from pydantic import SecretStr
 
-from addons.call.passing import Passing, Refusal
+from addons.call.passing import ErrorResponse, Passing
 from addons.call.reports import Reports
 from addons.credentials.pool import Pool
 from addons.records.journal import KEY, Journal, Record
@@ -63,7 +63,7 @@ async def test_the_client_is_told_and_a_record_is_kept(tmp_path: Path) -> None:
     answer = WireResponse(400, (("x-should-retry", "false"),), b"{}", "No")
     kept = Kept()
     traces.configure(tmp_path)
-    await Refusal(answer, fault, Record(flow, call(), "vendor", ()), None, reports).run(kept)
+    await ErrorResponse(answer, fault, Record(flow, call(), "vendor", ()), None, reports).run(kept)
     assert kept.said == [(400, b"No", [(b"x-should-retry", b"false")]), b"{}", "end"]
     record = flow.metadata[KEY]
     assert (record["end"], record["detail"], record["status"]) == ("refused", "nobody can", 400)

@@ -85,7 +85,7 @@ def test_without_a_rule_the_call_goes_where_it_was_meant_to(pooled: bool) -> Non
     (target,) = plan.targets
     assert (target.route.label, target.route.meant, target.terms.pooled) == ("openai/gpt-5", True, pooled)
     assert target.origin == WHERE
-    assert (target.rendered, target.translation, plan.refused) == (None, None, {})
+    assert (target.rendered, target.translation, plan.skipped) == (None, None, {})
 
 
 def test_the_targets_of_the_first_rule_that_fits_in_order() -> None:
@@ -107,7 +107,7 @@ def test_a_provider_without_a_key_of_its_own_cannot_be_asked() -> None:
     """The client's key was meant for another one."""
     plan = planned(to("bare/m", "openai"))
     assert labels(plan) == ["openai/gpt-5"]
-    assert "credentials" in plan.refused["bare/m"]
+    assert "credentials" in plan.skipped["bare/m"]
 
 
 def test_a_provider_that_takes_no_key_needs_none() -> None:
@@ -119,7 +119,7 @@ def test_a_target_that_cannot_do_what_is_asked_is_passed_over_and_named() -> Non
     call = asks(n=2)
     plan = planned(to("anthropic/claude", "local/m"), call=call)
     assert labels(plan) == ["local/m"]
-    assert "n" in plan.refused["anthropic/claude"]
+    assert "n" in plan.skipped["anthropic/claude"]
 
 
 def test_where_no_target_is_left_the_client_is_told_why() -> None:

@@ -8,9 +8,9 @@ import pytest
 from protocols.model.errors import Fault
 from protocols.model.http import WireResponse
 from protocols.model.wirejson import dump, load_object
-from rewrite.credentials.refusals import LONGEST_ANSWER, answer_of, refusal
+from rewrite.credentials.refusals import LONGEST_ANSWER, answer_of, key_refusal
+from rewrite.values.key_refusal import KeyRefusal, StandingRefusal
 from rewrite.values.outcome import Kind, Rejected
-from rewrite.values.refusal import Refusal, Refused
 
 JSON = ("Content-Type", "application/json")
 BODY = {"error": {"message": "Incorrect API key", "type": "invalid_request_error", "code": "invalid_api_key"}}
@@ -18,12 +18,12 @@ ANSWER = WireResponse(401, (JSON,), dump(BODY), "Unauthorized")
 SAID = Rejected(401, Kind.AUTH, "Incorrect API key", None, ANSWER)
 
 
-def kept(outcome: Rejected = SAID, until: float = 300.0) -> Refusal:
-    return refusal(outcome, "openai/OPENAI_API_KEY_1", "openai_chat", 0.0, until)
+def kept(outcome: Rejected = SAID, until: float = 300.0) -> KeyRefusal:
+    return key_refusal(outcome, "openai/OPENAI_API_KEY_1", "openai_chat", 0.0, until)
 
 
-def answered(said: Refusal, protocol: str = "openai_chat", now: float = 100.0) -> WireResponse:
-    answer = answer_of(Refused(said, said.until - now), protocol)
+def answered(said: KeyRefusal, protocol: str = "openai_chat", now: float = 100.0) -> WireResponse:
+    answer = answer_of(StandingRefusal(said, said.until - now), protocol)
     assert isinstance(answer, WireResponse)
     return answer
 
@@ -83,8 +83,8 @@ LONG = replace(SAID, answer=WireResponse(401, (), b"x" * (LONGEST_ANSWER + 1)))
     ],
     ids=["other protocol", "too long", "none", "in a stream", "of a stream"],
 )
-def test_what_cannot_be_given_as_it_was_is_worded_by_the_protocol(said: Refusal, protocol: str) -> None:
-    answer = answer_of(Refused(said, 200.0), protocol)
+def test_what_cannot_be_given_as_it_was_is_worded_by_the_protocol(said: KeyRefusal, protocol: str) -> None:
+    answer = answer_of(StandingRefusal(said, 200.0), protocol)
     assert isinstance(answer, Fault)
     assert (answer.status, answer.kind, answer.should_retry) == (401, "authentication", False)
     assert answer.message.startswith("Incorrect API key (openai/OPENAI_API_KEY_1 was refused (401")

@@ -112,7 +112,7 @@ def test_no_timer_outlives_the_client(latest: float, seconds: float, armed: floa
 def test_an_error_status_counts_with_what_came_of_its_body() -> None:
     attempt = Attempt(1, head=refused(429))
     attempt.keep(error_body("slow down"))
-    found = attempt.refused(None, own(), 0.0)
+    found = attempt.unanswered(None, own(), 0.0)
     assert isinstance(found, Rejected)
     assert (found.kind, found.message, found.answer and found.answer.status) == (Kind.RATE, "slow down", 429)
 
@@ -127,7 +127,7 @@ def test_an_error_is_not_kept_without_end() -> None:
 @pytest.mark.parametrize("sent_at", [None, 0.0])
 def test_without_a_head_it_was_not_reached(sent_at: float | None) -> None:
     attempt = Attempt(1, sent_at=sent_at)
-    assert attempt.refused(UpstreamClosed(1, "reset"), own(), 0.0) == Unreachable(
+    assert attempt.unanswered(UpstreamClosed(1, "reset"), own(), 0.0) == Unreachable(
         "reset", sent_at is not None
     )
 
@@ -135,7 +135,7 @@ def test_without_a_head_it_was_not_reached(sent_at: float | None) -> None:
 def test_what_was_sent_was_connected_whatever_the_cause_says() -> None:
     """TLS 1.3 refuses a client's certificate only after the request."""
     closed = UpstreamClosed(1, "TLS", connected=False, lasting=True)
-    found = Attempt(1).refused(closed, own(), 0.0)
+    found = Attempt(1).unanswered(closed, own(), 0.0)
     assert found == Unreachable("TLS", connected=False, lasting=True)
     sent = Attempt(1, sent_at=0.0)
-    assert sent.refused(closed, own(), 0.0) == Unreachable("TLS", sent=True)
+    assert sent.unanswered(closed, own(), 0.0) == Unreachable("TLS", sent=True)

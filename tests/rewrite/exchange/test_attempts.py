@@ -140,4 +140,4 @@ def test_a_rest_is_waited_for_in_full_though_the_turn_of_its_target_is_long_over
 
 
 def test_what_came_without_an_answer() -> None:
-    assert attempts().refused(None, 0.0) == Unreachable("closed without an answer")
+    assert attempts().unanswered(None, 0.0) == Unreachable("closed without an answer")

@@ -5,7 +5,16 @@ from protocols.model.http import WireResponse
 from protocols.model.progress import Progress
 from rewrite.exchange.attempt import Attempt, Silence
 from rewrite.exchange.attempts import Attempts
-from rewrite.exchange.delivery import LINGER, Delivery, Over, Waiting, misfit, partial, refusal, waiting
+from rewrite.exchange.delivery import (
+    LINGER,
+    Delivery,
+    Over,
+    Waiting,
+    error_response,
+    misfit,
+    partial,
+    waiting,
+)
 from rewrite.values.decision import GiveUp
 from rewrite.values.events import CALL, SendData, SendHeaders, SetTimer
 from rewrite.values.outcome import Unreachable
@@ -90,26 +99,26 @@ def promised(*, begun: bool) -> Waiting:
 
 
 def test_the_provider_s_own_answer_goes_back_as_it_was() -> None:
-    found = refusal(GiveUp(ANSWER), CHAT, promised(begun=False))
+    found = error_response(GiveUp(ANSWER), CHAT, promised(begun=False))
     assert (found.head.status, found.told, found.over.status) == (429, ANSWER.body, 429)
     assert found.over.words == "the provider's own answer"
 
 
 def test_a_fault_of_ours_is_worded_by_the_protocol() -> None:
-    found = refusal(GiveUp(Fault(504, "timeout", "no answer")), CHAT, promised(begun=False))
+    found = error_response(GiveUp(Fault(504, "timeout", "no answer")), CHAT, promised(begun=False))
     assert (found.head.status, found.over.status, found.over.words) == (504, 504, "no answer")
     assert b"no answer" in found.told
 
 
 def test_where_a_stream_was_promised_it_is_told_inside_and_kept_as_it_was() -> None:
-    found = refusal(GiveUp(ANSWER), CHAT, promised(begun=True))
+    found = error_response(GiveUp(ANSWER), CHAT, promised(begun=True))
     assert found.told.startswith(b"data: ")
     assert (found.over.status, found.over.body) == (200, ANSWER.body)
 
 
 def test_a_page_where_a_stream_was_promised_is_an_error_inside_it() -> None:
     page = WireResponse(200, (("content-type", "text/html"),), b"<html>")
-    found = refusal(GiveUp(page), CHAT, promised(begun=True))
+    found = error_response(GiveUp(page), CHAT, promised(begun=True))
     assert b'"error"' in found.told
     assert b"not one of this protocol" in found.told
     assert b"<html>" not in found.told

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from protocols.model.http import Head, WireResponse
-from rewrite.credentials.refusals import refusal
+from rewrite.credentials.refusals import key_refusal
 from rewrite.target.reading import NO_END
 from rewrite.values.events import (
     CALL,
@@ -27,8 +27,8 @@ from rewrite.values.events import (
     UpstreamSent,
     UpstreamStarted,
 )
+from rewrite.values.key_refusal import StandingRefusal
 from rewrite.values.outcome import Kind, Rejected, Stalled, Truncated, Unreachable
-from rewrite.values.refusal import Refused
 from rewrite.values.timeouts import Limits
 from rewrite.values.timer import Timer
 from tests.playbook import ANY, After, Playbook, body_with, over, status, told
@@ -325,7 +325,7 @@ def test_keys_that_never_come_back_are_a_429_too() -> None:
     assert faults(conversation, 1, 429, "check the keys", x_should_retry="false")
 
 
-GONE = refusal(
+GONE = key_refusal(
     Rejected(401, Kind.AUTH, "who?", None, WireResponse(401, (), error_body("who?"))),
     "vendor/a",
     "openai_chat",
@@ -335,7 +335,7 @@ GONE = refusal(
 
 
 def test_a_later_call_gets_the_refusal_of_keys_that_are_all_refused() -> None:
-    conversation = play() >> Start() << Acquire(1) >> NoneFree(1, 300.0, refused=Refused(GONE, 300.0))
+    conversation = play() >> Start() << Acquire(1) >> NoneFree(1, 300.0, refused=StandingRefusal(GONE, 300.0))
     conversation = conversation << SendHeaders(1, status(401, x_should_retry="false"))
     conversation = conversation << SendData(1, body_with("who?", "vendor/a was refused", "300 s"))
     note = "vendor/a was refused (401 error); it is tried again in 300 s; check the key"

@@ -78,8 +78,8 @@ def test_what_cannot_be_framed_is_told_once_and_gives_nothing_more() -> None:
 def test_an_error_goes_back_in_a_form_that_clients_raise_on() -> None:
     held = own(call(ANTHROPIC), ANTHROPIC).reading(SSE)
     held.hold(Segment(MESSAGE))
-    assert held.refusal(StreamError("api_error", "no"), 500).body == MESSAGE
-    refused = held.refusal(StreamError("api_error", "no", native=False), 500)
+    assert held.error_response(StreamError("api_error", "no"), 500).body == MESSAGE
+    refused = held.error_response(StreamError("api_error", "no", native=False), 500)
     assert refused.body == MESSAGE + message_error("api_error", "no")
 
 

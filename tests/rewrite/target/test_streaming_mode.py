@@ -123,7 +123,7 @@ def test_what_is_no_answer_is_given_as_what_it_is(body: bytes) -> None:
     error = reading.hold(segment)
     assert (segment.raw, reading.unparsable, error is None) == (body, body == b"<html>", body == b"<html>")
     if error is not None:
-        assert reading.refusal(error, 429).status == 429
+        assert reading.error_response(error, 429).status == 429
 
 
 def test_signatures_go_back_in_their_own_form() -> None:

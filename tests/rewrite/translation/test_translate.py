@@ -323,7 +323,7 @@ def test_a_rejection_keeps_its_status_and_says_it_in_the_client_s_words(
 def test_an_error_before_anything_shows_is_an_answer_with_its_status(
     client: WireProtocol, server: WireProtocol
 ) -> None:
-    found = translated(client, server).refusal(StreamError("overloaded_error", "busy"), 529)
+    found = translated(client, server).error_response(StreamError("overloaded_error", "busy"), 529)
     assert found.status == 529
     assert b"busy" in found.body
 

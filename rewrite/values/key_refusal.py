@@ -15,7 +15,7 @@ REMEDIES: Mapping[Kind, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class KeyRefusal:
     """What a provider said of one credential.
 
     `credential`: provider/name.
@@ -42,10 +42,10 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class StandingRefusal:
     """A refusal while it lasts. `wait`: seconds until the credential is asked again."""
 
-    refusal: Refusal
+    refusal: KeyRefusal
     wait: float
 
     @property
