@@ -62,11 +62,12 @@ class Probe:
 
     def order_state(self) -> dict[str, object]:
         """What is alive now: responders, drivers, credentials in use, flows that are paused."""
-        states = [state for pool in alive(Pool) for state in pool._states.values()]
+        pools, registries, answerings = alive(Pool, FlowRegistry, answering.Answering)
+        states = [state for pool in pools for state in pool._states.values()]
         in_flight = {name: one.in_flight for state in states for name, one in state.states.items()}
         return {
-            "responders": sum(flows.active() for flows in alive(FlowRegistry)),
-            "drivers": sum(len(each._drivers) for each in alive(answering.Answering)),
+            "responders": sum(flows.active() for flows in registries),
+            "drivers": sum(len(each._drivers) for each in answerings),
             "in_flight": {name: number for name, number in in_flight.items() if number},
             "intercepted": [flow.request.path for flow in self._flows if flow.intercepted],
         }
@@ -79,7 +80,7 @@ class Probe:
             "tasks": len(asyncio.all_tasks()),
             "timers": sum(not each.cancelled() and "Inbox" in repr(each) for each in timers),
             "descriptors": sum(1 for _ in Path("/dev/fd").iterdir()),
-            "calls": len(alive(Driver)) + len(alive(Exchange)),
+            "calls": sum(map(len, alive(Driver, Exchange))),
         }
 
     def order_queued(self) -> int:
@@ -101,7 +102,8 @@ class Probe:
 
     def order_reset(self) -> None:
         """Forget which credentials are in use, after a fault in just that."""
-        for pool in alive(Pool):
+        (pools,) = alive(Pool)
+        for pool in pools:
             for name, state in pool._states.items():
                 pool._states[name] = replace(state, states={})
 
@@ -156,9 +158,14 @@ class Probe:
         ]
 
 
-def alive[T](kind: type[T]) -> list[T]:
+def alive(*kinds: type) -> list[list[Any]]:
+    """The objects of each kind, found in one walk over all that there are."""
     gc.unfreeze()  # what the proxy froze at its start is not listed else
-    return [each for each in gc.get_objects() if isinstance(each, kind)]
+    found: dict[type, list[Any]] = {kind: [] for kind in kinds}
+    for each in gc.get_objects():
+        if type(each) in found:
+            found[type(each)].append(each)
+    return list(found.values())
 
 
 addons = [Probe()]

@@ -1,8 +1,9 @@
 """No tool runs with half of its arguments, wherever the stream is cut, with agents that would run it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -37,21 +38,30 @@ AGENTS = (
 each_agent = pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: agent.client)
 
 
-@dataclass(frozen=True, slots=True)
+type Turns = list[dict[str, Any]]
+
+
 class Stage:
-    """A provider, and the proxy before it."""
+    """A provider, and the proxy before it. An agent plays all of its streams when the first is asked for."""
 
-    vendor: VendorThread
-    proxy: Proxy
+    def __init__(self, vendor: VendorThread, proxy: Proxy) -> None:
+        self.vendor, self.proxy = vendor, proxy
+        self._played: dict[str, dict[Callable[[Agent], list[bytes]], Turns]] = {}
 
-    def turns(self, agent: Agent, streams: list[bytes]) -> list[dict[str, Any]]:
+    def turns(self, agent: Agent, streams: Callable[[Agent], list[bytes]]) -> Turns:
         """What becomes of the agent's turns when the provider's streams end as given, in good order."""
-        return self._turns(agent, streams, {})
+        if agent.client not in self._played:
+            lists = {each: each(agent) for each in STREAMS}
+            turns = iter(self._turns(agent, [stream for each in lists.values() for stream in each], {}))
+            self._played[agent.client] = {
+                name: list(islice(turns, len(each))) for name, each in lists.items()
+            }
+        return self._played[agent.client][streams]
 
-    def turns_without_proxy(self, agent: Agent, streams: list[bytes]) -> list[dict[str, Any]]:
+    def turns_without_proxy(self, agent: Agent, streams: list[bytes]) -> Turns:
         return self._turns(agent, streams, {"base_url": f"{self.vendor.base_url}{agent.wire.base_path}"})
 
-    def _turns(self, agent: Agent, streams: list[bytes], options: dict[str, Any]) -> list[dict[str, Any]]:
+    def _turns(self, agent: Agent, streams: list[bytes], options: dict[str, Any]) -> Turns:
         before = len(self.vendor.requests)
         for stream in streams:
             self.vendor.on(path=agent.wire.path).reply(streamed([stream]))
@@ -89,25 +99,38 @@ def _position(events: list[bytes], text: bytes) -> int:
     return next(number for number, event in enumerate(events) if text in event)
 
 
+def whole(agent: Agent) -> list[bytes]:
+    return [b"".join(agent.wire.tool())]
+
+
+def cut_behind_whole_arguments(agent: Agent) -> list[bytes]:
+    events = agent.wire.tool()
+    whole, end = b"".join(events), len(b"".join(events[: _position(events, agent.whole)]))
+    return [whole[:cut] for cut in range(end, len(whole), 7)]
+
+
+STREAMS = (cut_between_characters, cut_at_every_byte, whole, cut_behind_whole_arguments)
+
+
 @each_agent
 @pytest.mark.parametrize("cuts", [cut_between_characters, cut_at_every_byte])
 def test_a_cut_call_is_never_run(agent: Agent, cuts: Any, stage: Stage) -> None:
-    for turn in stage.turns(agent, cuts(agent)):
+    turns = stage.turns(agent, cuts)
+    assert len(turns) == len(cuts(agent))
+    for turn in turns:
         assert turn["ran"] == []
         assert "do not run the partial call" in turn["error"]
 
 
 @each_agent
 def test_a_whole_call_is_run_once(agent: Agent, stage: Stage) -> None:
-    (turn,) = stage.turns(agent, [b"".join(agent.wire.tool())])
+    (turn,) = stage.turns(agent, whole)
     assert turn == {"ran": [json.loads(ARGUMENTS)], "error": None}
 
 
 @each_agent
 def test_behind_whole_arguments_the_call_runs_whole_or_not_at_all(agent: Agent, stage: Stage) -> None:
-    events = agent.wire.tool()
-    whole, end = b"".join(events), len(b"".join(events[: _position(events, agent.whole)]))
-    for turn in stage.turns(agent, [whole[:cut] for cut in range(end, len(whole), 7)]):
+    for turn in stage.turns(agent, cut_behind_whole_arguments):
         assert turn["ran"] in ([], [json.loads(ARGUMENTS)])
 
 
