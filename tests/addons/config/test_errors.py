@@ -20,13 +20,13 @@ NEEDED = "must state base_url, hosts and protocols"
 SECRETS = ("sk-ant-api03-Zq7", "AIzaSyB-4kTq", "0123456789abcdef0123456789abcdef", "hunter2")
 
 
-def faults(folder: Path, text: str, **environ: str) -> list[str]:
+def error_lines(folder: Path, text: str, **environ: str) -> list[str]:
     """The lines of the ConfigError over `text` as rotator.toml in `folder`, without the folder."""
     (folder / "rotator.toml").write_text(text)
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError) as raised:
         load("rotator.toml", environ, folder)
-    assert str(refused.value) == "\n".join(refused.value.lines)
-    return [each.removeprefix(f"{folder}/") for each in refused.value.lines]
+    assert str(raised.value) == "\n".join(raised.value.lines)
+    return [each.removeprefix(f"{folder}/") for each in raised.value.lines]
 
 
 WORK = '{ name = "work", key = "env:WORK_KEY" }'
@@ -215,7 +215,7 @@ WORK = '{ name = "work", key = "env:WORK_KEY" }'
     ],
 )
 def test_a_wrong_value_is_named_with_its_remedy(tmp_path: Path, text: str, message: str) -> None:
-    assert faults(tmp_path, text, KEY_A="key-a") == [f"rotator.toml: {message}"]
+    assert error_lines(tmp_path, text, KEY_A="key-a") == [f"rotator.toml: {message}"]
 
 
 def test_all_faults_are_told_at_once_and_each_once(tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_all_faults_are_told_at_once_and_each_once(tmp_path: Path) -> None:
         protocols = ["openai_chat"]
         credentials = [{ name = "", key = "env:ABSENT", odd = 1 }, { name = 3, key = "hunter2" }]
         """
-    assert [re.sub(r"^(.*?): (.*?): .*", r"\1 \2", each) for each in faults(tmp_path, text)] == [
+    assert [re.sub(r"^(.*?): (.*?): .*", r"\1 \2", each) for each in error_lines(tmp_path, text)] == [
         "rotator.toml providers.mine.base_url",
         "rotator.toml providers.mine.hosts[0]",
         "rotator.toml providers.mine.hosts[1]",
@@ -247,7 +247,7 @@ def test_all_faults_are_told_at_once_and_each_once(tmp_path: Path) -> None:
 
 
 def test_faults_of_file_and_environment_are_told_together(tmp_path: Path) -> None:
-    assert faults(tmp_path, "[retry]\nmax_attempts = 0", ROTATOR__RETRY__DEADLINE="-1") == [
+    assert error_lines(tmp_path, "[retry]\nmax_attempts = 0", ROTATOR__RETRY__DEADLINE="-1") == [
         "rotator.toml: retry.max_attempts: must be at least 1",
         "environment variable ROTATOR__RETRY__DEADLINE: retry.deadline: must be at least 0",
     ]
@@ -304,4 +304,4 @@ def test_no_secret_is_repeated(tmp_path: Path, place: Callable[[str], dict[str, 
 @pytest.mark.parametrize("secret", SECRETS)
 def test_no_secret_is_repeated_from_a_file_that_cannot_be_parsed(tmp_path: Path, secret: str) -> None:
     for text in (f'key = "{secret}', f"key = {secret} x", f"[{secret} x]", f'key = "{secret}\\q"'):
-        assert secret not in "".join(faults(tmp_path, text))
+        assert secret not in "".join(error_lines(tmp_path, text))

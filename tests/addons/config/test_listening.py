@@ -1,4 +1,4 @@
-"""Who may come in where the proxy listens, and what is said of that."""
+"""Who may come in where the proxy listens, and the warnings of that."""
 
 from pathlib import Path
 

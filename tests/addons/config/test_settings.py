@@ -1,4 +1,4 @@
-"""Settings: what files and the environment come to, and what is said of those that are wrong."""
+"""Settings: what files and the environment come to, and how errors in them are reported."""
 
 import json
 import re
@@ -74,12 +74,12 @@ def toml(cwd: Path) -> Load:
     return load_text
 
 
-def faults(act: Callable[[], object]) -> list[str]:
+def error_lines(act: Callable[[], object]) -> list[str]:
     """The lines of the ConfigError that `act` raises, without the folders of its paths."""
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError) as raised:
         act()
-    assert str(refused.value) == "\n".join(refused.value.lines)
-    return [re.sub(r"\S*/(?=rotator\.)", "", each) for each in refused.value.lines]
+    assert str(raised.value) == "\n".join(raised.value.lines)
+    return [re.sub(r"\S*/(?=rotator\.)", "", each) for each in raised.value.lines]
 
 
 def named(settings: Settings, name: str) -> Configured:
@@ -125,7 +125,7 @@ def test_what_was_read_at_the_start_is_what_is_watched_and_read_again(cwd: Path,
     (cwd / "rotator.toml").write_text("retry.max_attempts = 9")
     assert load_again(theirs, {}, cwd).limits.max_attempts == 4
     (home / "rotator.toml").unlink()
-    assert faults(lambda: load_again(theirs, {}, cwd)) == [
+    assert error_lines(lambda: load_again(theirs, {}, cwd)) == [
         "rotator.toml: is gone: put it back, or restart without it"
     ]
 
@@ -135,7 +135,7 @@ def test_a_file_that_is_empty_while_it_is_saved_takes_no_pool_away(cwd: Path) ->
     config.write_text("retry.max_attempts = 4")
     settings = load("", {}, cwd)
     config.write_text("")
-    assert faults(lambda: load_again(settings, {}, cwd)) == [
+    assert error_lines(lambda: load_again(settings, {}, cwd)) == [
         "rotator.toml: is empty: write the config, or restart to go on without one"
     ]
     config.write_text("# nothing is set")
@@ -154,7 +154,7 @@ def test_a_file_that_others_may_write_is_refused(cwd: Path) -> None:
     config.write_text("retry.max_attempts = 4")
     settings = load("", {}, cwd)
     config.chmod(0o664)
-    assert faults(lambda: load("", {}, cwd)) == [
+    assert error_lines(lambda: load("", {}, cwd)) == [
         "rotator.toml: can be written by other users (mode 664): chmod go-w rotator.toml"
     ]
     with pytest.raises(ConfigError):
@@ -165,17 +165,17 @@ def test_a_file_that_others_may_write_is_refused(cwd: Path) -> None:
 
 def test_a_file_of_the_option_must_exist(cwd: Path) -> None:
     (cwd / "rotator.toml").write_text("")
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError) as raised:
         load("absent.toml", {}, cwd)
     path = cwd / "absent.toml"
-    assert refused.value.lines == (
+    assert raised.value.lines == (
         f"{path}: cannot be read (No such file or directory): create it or correct its path",
     )
 
 
 def test_a_file_that_is_there_and_cannot_be_read_is_not_passed_over(cwd: Path) -> None:
     (cwd / "rotator.toml").mkdir()
-    assert faults(lambda: load("", {}, cwd)) == [
+    assert error_lines(lambda: load("", {}, cwd)) == [
         "rotator.toml: cannot be read (Is a directory): create it or correct its path"
     ]
 
@@ -199,7 +199,7 @@ def test_a_file_that_is_there_and_cannot_be_read_is_not_passed_over(cwd: Path) -
 )
 def test_a_file_that_is_not_of_its_form(cwd: Path, name: str, content: bytes, message: str) -> None:
     (cwd / name).write_bytes(content)
-    assert faults(lambda: load("", {}, cwd)) == [message]
+    assert error_lines(lambda: load("", {}, cwd)) == [message]
 
 
 def test_json_says_the_same_as_toml(cwd: Path) -> None:
@@ -452,7 +452,7 @@ def test_the_environment_alone_can_make_a_provider_and_a_pool(cwd: Path) -> None
     ],
 )
 def test_a_variable_that_is_wrong_is_named(cwd: Path, environ: Mapping[str, str], message: str) -> None:
-    assert faults(lambda: load("", environ, cwd)) == [message]
+    assert error_lines(lambda: load("", environ, cwd)) == [message]
 
 
 # Keys
@@ -529,7 +529,7 @@ def test_credentials_of_the_file_win_over_numbered_variables(toml: Load, cwd: Pa
 
 
 def test_a_numbered_key_that_cannot_be_used_is_named(cwd: Path) -> None:
-    assert faults(lambda: load("", {"OPENAI_API_KEY_1": "hunter2 hunter2"}, cwd)) == [
+    assert error_lines(lambda: load("", {"OPENAI_API_KEY_1": "hunter2 hunter2"}, cwd)) == [
         (
             "environment variable OPENAI_API_KEY_1: the key in it has white space or "
             "characters other than ASCII inside: leave nothing there but the key"
@@ -595,7 +595,7 @@ def test_traces_of_a_variable_go_where_the_proxy_runs(cwd: Path) -> None:
 
 
 def test_a_folder_of_no_path_is_refused(toml: Load) -> None:
-    assert faults(lambda: toml('[trace]\ndirectory = "a\\u0000b"')) == [
+    assert error_lines(lambda: toml('[trace]\ndirectory = "a\\u0000b"')) == [
         "rotator.toml: trace.directory: must be the path of a folder"
     ]
 
@@ -621,7 +621,7 @@ def test_deadlines_are_read_in_order(toml: Load) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("table", "message"),
     [
         ('match = { reasoning = "hihg" }', 'match.reasoning: must be "none", "minimal"'),
         ('match = { modle = "m" }', "match.modle: unknown name: did you mean model?"),
@@ -631,9 +631,9 @@ def test_deadlines_are_read_in_order(toml: Load) -> None:
         ('stall_timeout = "long"', "stall_timeout: must be a number"),
     ],
 )
-def test_deadlines_that_are_wrong_are_told_with_their_place(toml: Load, line: str, told: str) -> None:
-    (fault,) = faults(lambda: toml(f"[[deadlines]]\n{line}\n"))
-    assert fault.startswith(f"rotator.toml: deadlines[0].{told}")
+def test_errors_in_deadlines_name_their_place(toml: Load, table: str, message: str) -> None:
+    (line,) = error_lines(lambda: toml(f"[[deadlines]]\n{table}\n"))
+    assert line.startswith(f"rotator.toml: deadlines[0].{message}")
 
 
 # Browsers
@@ -648,7 +648,7 @@ def test_pages_that_may_use_the_pools(toml: Load) -> None:
     "origin", ["*", "null", "app.example.com", "https://a.example/", "https://*.example"]
 )
 def test_what_is_no_page(toml: Load, origin: str) -> None:
-    (line,) = faults(lambda: toml(f'[browsers]\nallow = ["{origin}"]'))
+    (line,) = error_lines(lambda: toml(f'[browsers]\nallow = ["{origin}"]'))
     assert "browsers.allow[0]: must be the origin of a page" in line
 
 
@@ -714,15 +714,15 @@ def test_a_target_without_a_key_is_warned_of_where_its_key_must_be_ours(
 
 def test_a_target_is_warned_of_that_has_no_such_models(toml: Load) -> None:
     route = '[[routes]]\nmatch = {{ model = "claude-*" }}\nto = [{}]\n'
-    told = "routes[0].to[1]: openai would be asked for claude-*, which anthropic has: write openai/MODEL"
+    message = "routes[0].to[1]: openai would be asked for claude-*, which anthropic has: write openai/MODEL"
     (line,) = toml(route.format('"anthropic", "openai"'), OPENAI_API_KEY_1=LONG).warnings
-    assert line.endswith(told)
+    assert line.endswith(message)
     assert toml(route.format('"anthropic", "openai/gpt-5"'), OPENAI_API_KEY_1=LONG).warnings == ()
 
 
 def test_a_key_that_makes_no_pool_is_named(tmp_path: Path) -> None:
-    told = "environment: OPENAI_API_KEY: left to your tools: a key for rotator to use is OPENAI_API_KEY_1"
-    assert load("", {"OPENAI_API_KEY": "sk-1"}, tmp_path).warnings == (told,)
+    message = "environment: OPENAI_API_KEY: left to your tools: a key for rotator to use is OPENAI_API_KEY_1"
+    assert load("", {"OPENAI_API_KEY": "sk-1"}, tmp_path).warnings == (message,)
     keys = {"OPENAI_API_KEY": "sk-1", "OPENAI_API_KEY_1": "sk-a-key-of-the-pool"}
     assert load("", keys, tmp_path).warnings == ()
 
@@ -730,7 +730,7 @@ def test_a_key_that_makes_no_pool_is_named(tmp_path: Path) -> None:
 def test_a_config_in_yaml_is_not_passed_over(tmp_path: Path) -> None:
     file = tmp_path / "rotator.yaml"
     file.write_text("retry: {}")
-    (told,) = load("", {}, tmp_path).warnings
-    assert told == f"{file}: YAML is not read: write it as rotator.toml or rotator.json"
+    (message,) = load("", {}, tmp_path).warnings
+    assert message == f"{file}: YAML is not read: write it as rotator.toml or rotator.json"
     with pytest.raises(ConfigError, match="YAML is not read"):
         load("rotator.yaml", {}, tmp_path)
