@@ -9,12 +9,13 @@ import pytest
 
 from addons.config.settings import built_in, common_facts
 from protocols.model.http import WireResponse
+from protocols.registry import discover
 from rewrite.catalog.providers import Carrier, Thinking, facts_of, layered, path_of_protocol, provider, serves
 from rewrite.policies.classify import rejection
 from rewrite.values.outcome import Kind
 
 BUILT_IN = {name: provider(name, facts) for name, facts in built_in().items()}
-PROTOCOLS = ("openai_chat", "openai_responses", "anthropic_messages", "gemini_generate", "ollama_chat")
+PROTOCOLS = [protocol.name for protocol in discover()]
 CHAT, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/responses", "/v1/messages"
 BEARER, X_API_KEY, GOOG = Carrier.BEARER, Carrier.X_API_KEY, Carrier.X_GOOG_API_KEY
 
