@@ -51,7 +51,7 @@ class Answering:
         self._buffering: WeakKeyDictionary[http.HTTPFlow, tuple[bool, float]] = WeakKeyDictionary()
 
     def configure(self, settings: Settings, upstream: Upstream) -> None:
-        """Connections that are not used any more are closed behind the last call that may use them."""
+        """Connections that are not used any more are closed after the last call that may use them."""
         if self._upstream not in (None, upstream):
             self._former.append(self._upstream)
         self._settings, self._upstream = settings, upstream
@@ -85,21 +85,21 @@ class Answering:
         name = intercepted.provider.name
         record = Record(flow, turn.call, name, plan.targets, plan.skipped, plan.rule)
         if not plan.targets:
-            told = Missing(intercepted.protocol.error(plan.fault), plan.fault)
-            return self._error_response(record, intercepted, unknown_elsewhere(call, plan.skipped) or told)
+            missing = Missing(intercepted.protocol.error(plan.fault), plan.fault)
+            return self._error_response(record, intercepted, unknown_elsewhere(call, plan.skipped) or missing)
         if call.background and plan.targets[0].rendered is None:
             return self._passing(flow, intercepted)
         self._buffering[flow] = not plan.rule.stream, plan.may_be_kept(turn.call)
         return self._driver(record, intercepted, turn, now)
 
     def _turn(self, call: Call, intercepted: Intercepted) -> Turn | Missing:
-        """What a call goes on from, which only the Responses API has."""
+        """A call with the turns that it continues, as only the Responses API has them."""
         if call.protocol != RESPONSES:
             return Turn(call, "", call.body)
         return self.responses.turn(call, _scope(intercepted))
 
-    def _error_response(self, record: Record, intercepted: Intercepted, told: Missing) -> ErrorResponse:
-        return ErrorResponse(told.answer, told.fault, record, intercepted.own, self._reports)
+    def _error_response(self, record: Record, intercepted: Intercepted, missing: Missing) -> ErrorResponse:
+        return ErrorResponse(missing.answer, missing.fault, record, intercepted.own, self._reports)
 
     def _passing(self, flow: http.HTTPFlow, intercepted: Intercepted) -> Passing:
         """An answer that is made later belongs to an account, like a file or a batch."""

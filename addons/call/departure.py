@@ -1,7 +1,7 @@
 """What becomes of a flow when its request is about to leave: the last word, whatever add-ons did before.
 
 A flow of a provider leaves through us or not at all. Which flows these are is decided here by the settings in
-force, not by whether our own hook ran: an add-on that raises keeps those behind it from theirs.
+force, not by whether our own hook ran: an add-on that raises keeps those after it from theirs.
 """
 
 from functools import partial
@@ -81,7 +81,7 @@ class Departure:
             return self._planned(flow)
         except Unadmitted:
             return self._kept_here(flow, None, _UNADMITTED)
-        except Exception as error:  # noqa: BLE001  # fails closed: nothing leaves, and the client is told
+        except Exception as error:  # noqa: BLE001  # fails closed: nothing leaves, and the client gets an error
             return self._failed(flow, error)
 
     def _failed(self, flow: http.HTTPFlow, error: Exception) -> Responder:

@@ -4,14 +4,14 @@ import asyncio
 from collections import deque
 from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import assert_never
 
 from mitmproxy import http
 from pydantic import SecretStr
 
-from addons.call.passing import Answer, Response, begin, give
+from addons.call.passing import Response, begin, give
 from addons.call.recognition import Intercepted
 from addons.call.reports import Reports
 from addons.call.request import outgoing, own_lease
@@ -78,11 +78,11 @@ class Work:
     record: Record
     """The call, its targets, and the flow that it is shown in."""
     turn: Turn
-    """What the call goes on from."""
+    """The call with the turns that it continues."""
     intercepted: Intercepted
     """Whose call it is, with the credential of the client."""
     request: http.Request
-    """A copy of the client's, which is written anew for each attempt."""
+    """A copy of the client's, which is written again for each attempt."""
     protocol: WireProtocol
     """In which the client gets its answer."""
     exchange: Exchange
@@ -92,6 +92,36 @@ class Work:
     journal: Journal
     reports: Reports
     clock: Time
+
+
+@dataclass(slots=True)
+class Answer:
+    """What came of the open attempt and has not left, for a fault of ours."""
+
+    attempt: int = 0
+    """Its number."""
+    untouched: bool = True
+    """Whether what comes is what the client gets, so that it can go on without us."""
+    head: Head | None = None
+    unsent: bytearray = field(default_factory=bytearray)
+    """Bytes as they came."""
+    closed: UpstreamClosed | None = None
+
+    def note(self, event: Event) -> None:
+        match event:
+            case UpstreamData(attempt=self.attempt, data=data) if self.untouched:
+                self.unsent += data
+            case UpstreamStarted(attempt=self.attempt, head=head):
+                self.head = head
+            case UpstreamClosed(attempt=self.attempt):
+                self.closed = event
+            case _:
+                pass
+
+    def take(self) -> bytes:
+        data = bytes(self.unsent)
+        self.unsent.clear()
+        return data
 
 
 class Driver:
@@ -119,7 +149,7 @@ class Driver:
         self._response = response
         try:
             await self._drive()
-        except Exception as error:  # noqa: BLE001  # the one boundary behind which a fault of ours is an answer
+        except Exception as error:  # noqa: BLE001  # the one boundary after which a fault of ours is an answer
             await self._fail(error)
         finally:
             self.client_gone()
@@ -128,7 +158,7 @@ class Driver:
         """Stop everything now; nothing if the call is over."""
         if not self._over:
             self._over = True
-            with self._faults_recorded():  # the client has left: nobody else to tell
+            with self._faults_recorded():  # the client has left: nobody gets a message
                 self._now = self._work.clock()
                 for command in self._work.exchange.handle(ClientGone(), self._now):
                     self._perform_at_once(command)
@@ -210,20 +240,20 @@ class Driver:
 
     # -- credentials ----------------------------------------------------------------------------------
 
-    def _acquire(self, wish: Acquire) -> None:
-        target = self._work.record.targets[wish.target]
-        match self._lease(target, wish):
+    def _acquire(self, command: Acquire) -> None:
+        target = self._work.record.targets[command.target]
+        match self._lease(target, command):
             case Lease() as lease:
-                self._leases[wish.attempt] = target, lease
-                self._mailbox.put(Acquired(wish.attempt, lease.name, lease.former, lease.asked_last))
+                self._leases[command.attempt] = target, lease
+                self._mailbox.put(Acquired(command.attempt, lease.name, lease.former, lease.asked_last))
             case Unavailable() as none:
-                self._mailbox.put(NoneFree(wish.attempt, none.wait, none.paused, none.refused, none.keys))
+                self._mailbox.put(NoneFree(command.attempt, none.wait, none.paused, none.refused, none.keys))
 
-    def _lease(self, target: Target, wish: Acquire) -> Lease | Unavailable:
+    def _lease(self, target: Target, command: Acquire) -> Lease | Unavailable:
         if target.terms.pooled:
             fallback = target.index + 1 < len(self._work.record.targets)
-            return self._work.pool.acquire(target.provider.name, target.call, wish, fallback=fallback)
-        return own_lease(self._work.intercepted) if target.route.meant else NO_LEASE
+            return self._work.pool.acquire(target.provider.name, target.call, command, fallback=fallback)
+        return own_lease(self._work.intercepted) if target.route.original else NO_LEASE
 
     def _release(self, target: Target, lease: Lease, outcome: Outcome) -> None:
         if lease.pooled:

@@ -1,9 +1,8 @@
-"""Answers without an exchange: one of ours, what passes as it is, and the bytes that are left of an attempt
-where the exchange itself is at fault."""
+"""Answers without an exchange: one of ours, and what passes as it is."""
 
 import time
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from addons.call.reports import Reports
@@ -15,7 +14,7 @@ from addons.upstream.client import Closed, Data, Sent, Started, Upstream
 from protocols.model.errors import Fault
 from protocols.model.http import Head, UpstreamRequest, WireResponse
 from protocols.model.progress import Progress
-from rewrite.values.events import Event, Summary, UpstreamClosed, UpstreamData, UpstreamStarted
+from rewrite.values.events import Summary
 
 
 class Response(Protocol):
@@ -94,36 +93,6 @@ class Passing:
                         await response.abort(cause.text if cause else "")
                     case Sent():
                         pass
-
-
-@dataclass(slots=True)
-class Answer:
-    """What came of the open attempt and has not left, for a fault of ours."""
-
-    attempt: int = 0
-    """Its number."""
-    untouched: bool = True
-    """Whether what comes is what the client gets, so that it can go on without us."""
-    head: Head | None = None
-    unsent: bytearray = field(default_factory=bytearray)
-    """Bytes as they came."""
-    closed: UpstreamClosed | None = None
-
-    def note(self, event: Event) -> None:
-        match event:
-            case UpstreamData(attempt=self.attempt, data=data) if self.untouched:
-                self.unsent += data
-            case UpstreamStarted(attempt=self.attempt, head=head):
-                self.head = head
-            case UpstreamClosed(attempt=self.attempt):
-                self.closed = event
-            case _:
-                pass
-
-    def take(self) -> bytes:
-        data = bytes(self.unsent)
-        self.unsent.clear()
-        return data
 
 
 async def begin(response: Response, head: Head, blackout: Blackout) -> None:

@@ -60,7 +60,7 @@ class Plan:
 
     @property
     def fault(self) -> Fault:
-        """What the client is told where no target is left: its request asks for what none of them can do."""
+        """The error where no target is left: its request asks for what none of them can do."""
         reasons = "; ".join(f"{label}: {why}" for label, why in self.skipped.items())
         return Fault(
             400, "invalid_request", f"no target of the route can be asked: {reasons}", should_retry=False
@@ -99,7 +99,7 @@ class Planner:
     def plan(
         self, turn: Turn, intercepted: Intercepted, request: http.Request, facts: ClientFacts, now: float
     ) -> Plan:
-        """The targets of the call of `turn`, which was meant for the provider of `intercepted`; `now` on the
+        """The targets of the call of `turn`, whose original provider is that of `intercepted`; `now` on the
         machine's clock."""
         assert intercepted.protocol is not None
         call = turn.call
@@ -123,8 +123,8 @@ class Planner:
     def _target(self, asked: "_Asked", protocol: WireProtocol) -> Target:
         route, configured = asked.route, self._configured[asked.route.provider.name]
         others = bool(configured.credentials) and not asked.intercepted.page
-        pooled = asked.intercepted.pooled if route.meant else others
-        if not (route.meant or pooled or route.provider.auth is Carrier.NONE):
+        pooled = asked.intercepted.pooled if route.original else others
+        if not (route.original or pooled or route.provider.auth is Carrier.NONE):
             why = "a web page does not use them" if configured.credentials else "none are in the config"
             raise Untranslatable(f"providers.{route.provider.name}.credentials", why)
         adapters = (*configured.adapters, *asked.rule.adapters)
@@ -168,7 +168,7 @@ class Planner:
         )
 
     def _holds(self, rule: Rule) -> bool:
-        """A cut inside a tool call can be gone on from only where the client has seen nothing of the call."""
+        """A cut inside a tool call can be continued only where the client has seen nothing of the call."""
         if (rule.on_truncation or self._settings.on_truncation) is OnTruncation.CONTINUE:
             return True
         return self._settings.hold_tool_calls if rule.hold_tool_calls is None else rule.hold_tool_calls
@@ -182,7 +182,7 @@ def _continuable(targets: Sequence[Target]) -> Sequence[Target]:
 
 
 def _origin(asked: "_Asked") -> Origin:
-    origin = asked.intercepted.origin if asked.route.meant else asked.route.provider.origin
+    origin = asked.intercepted.origin if asked.route.original else asked.route.provider.origin
     if origin is None:
         raise Untranslatable(f"providers.{asked.route.provider.name}.base_url", "none is in the config")
     return origin

@@ -57,7 +57,7 @@ def unchanged(
 
 def _signed(headers: Headers, target: Target, lease: Lease, intercepted: Intercepted) -> Headers:
     """A client's own credential keeps its form, since a login's token is taken in no other."""
-    if target.route.meant and not lease.pooled and intercepted.own:
+    if target.route.original and not lease.pooled and intercepted.own:
         back = carriers.put_back(headers, "", intercepted.own)[0]
         if back != headers:
             return back

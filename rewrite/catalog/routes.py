@@ -82,7 +82,7 @@ class Route:
     """In which it is asked."""
     model: str | None
     """Which model it is asked for. None: the call names none."""
-    meant: bool
+    original: bool
     """Whether it is the provider that the client called."""
 
     @property
@@ -96,18 +96,18 @@ def destination(text: str) -> Destination:
     return Destination(provider, model)
 
 
-def rule_for(rules: Iterable[Rule], call: Call, meant: Provider) -> Rule:
+def rule_for(rules: Iterable[Rule], call: Call, original: Provider) -> Rule:
     """The first rule that fits; one that says nothing where none does, or where no model is asked."""
     if call.model is None:
         return Rule()
-    return next((rule for rule in rules if _fits(rule.match, call, meant)), Rule())
+    return next((rule for rule in rules if _fits(rule.match, call, original)), Rule())
 
 
-def _fits(match: Match, call: Call, meant: Provider) -> bool:
+def _fits(match: Match, call: Call, original: Provider) -> bool:
     path = call.target.partition("?")[0]
     globs = (
         (match.model, call.model or ""),
-        (match.provider, meant.name),
+        (match.provider, original.name),
         (match.protocol, call.protocol),
         (match.path, path),
         *((glob, header(call.headers, name) or "") for name, glob in match.headers.items()),
@@ -115,10 +115,10 @@ def _fits(match: Match, call: Call, meant: Provider) -> bool:
     return all(fnmatchcase(value, glob) for glob, value in globs if glob)
 
 
-def plan(rule: Rule, call: Call, meant: Provider, providers: Mapping[str, Provider]) -> tuple[Route, ...]:
+def plan(rule: Rule, call: Call, original: Provider, providers: Mapping[str, Provider]) -> tuple[Route, ...]:
     """The candidates in order; the model that the client asked for comes first if it is among them."""
-    to = rule.to or (Destination(meant.name),)
-    routes = [_route(rule, one, call, meant, providers[one.provider]) for one in to]
+    to = rule.to or (Destination(original.name),)
+    routes = [_route(rule, one, call, original, providers[one.provider]) for one in to]
     return tuple(sorted(routes, key=lambda route: bool(rule.to) and not _asked_for(route, call)))
 
 
@@ -126,9 +126,9 @@ def _asked_for(route: Route, call: Call) -> bool:
     return route.model == call.model
 
 
-def _route(rule: Rule, to: Destination, call: Call, meant: Provider, provider: Provider) -> Route:
+def _route(rule: Rule, to: Destination, call: Call, original: Provider, provider: Provider) -> Route:
     protocol = spoken_by(provider.protocols, rule.protocol, call.protocol)
-    return Route(provider, protocol, to.model or call.model, provider.name == meant.name)
+    return Route(provider, protocol, to.model or call.model, provider.name == original.name)
 
 
 def spoken_by(protocols: Sequence[str], wanted: str, own: str) -> str:

@@ -72,7 +72,7 @@ def _asked(wanted: Wanted, call: Call, protocol: WireProtocol) -> Target:
 def _within(call: Call, protocol: WireProtocol, wanted: Wanted) -> Target:
     """In the protocol of the client."""
     body, losses = _own_signatures(call, protocol, wanted)
-    chain = _chain(call, wanted, *_faces(call, protocol, wanted))
+    chain = _chain(call, wanted, *_response_adapters(call, protocol, wanted))
     changed = chain.request(body) if chain else body
     rendered = _rendered(replace(call, body=changed), protocol, wanted, untouched=changed is call.body)
     made = _asked(wanted, replace(call, model=wanted.route.model), protocol)
@@ -82,9 +82,9 @@ def _within(call: Call, protocol: WireProtocol, wanted: Wanted) -> Target:
 def _rendered(call: Call, protocol: WireProtocol, wanted: Wanted, *, untouched: bool) -> Rendered | None:
     """What takes the place of the client's own bytes, which are `untouched` or not."""
     route = wanted.route
-    if route.meant and route.model == call.model:
+    if route.original and route.model == call.model:
         return None if untouched and not wanted.rewritten else Rendered(call.target, call.body)
-    path = "" if route.meant else route.provider.paths.get(route.protocol, "")
+    path = "" if route.original else route.provider.paths.get(route.protocol, "")
     return _retargeted(call, protocol, _destination(route, path))
 
 
@@ -98,9 +98,9 @@ def _retargeted(call: Call, protocol: WireProtocol, where: Destination) -> Rende
 def _own_signatures(call: Call, protocol: WireProtocol, wanted: Wanted) -> tuple[JsonObject, Sequence[Loss]]:
     """The body with the provider's own signatures alone. One in no envelope is of the original provider."""
     route = wanted.route
-    if protocol.editor is None or (route.meant and not wanted.enveloped):
+    if protocol.editor is None or (route.original and not wanted.enveloped):
         return call.body, ()
-    keep = Returning(route.provider.name, native=route.meant)
+    keep = Returning(route.provider.name, native=route.original)
     body = protocol.editor.own_signatures(call.body, keep)
     without = (Loss(name, _NOT_WITHOUT) for name in call.body if name not in body)
     return body, (FOREIGN_REASONING, *without) if keep.dropped else ()
@@ -131,16 +131,16 @@ def _destination(route: Route, path: str) -> Destination:
     )
 
 
-def _faces(call: Call, protocol: WireProtocol, wanted: Wanted) -> Iterator[Adapter]:
+def _response_adapters(call: Call, protocol: WireProtocol, wanted: Wanted) -> Iterator[Adapter]:
     """What makes an answer of another model or provider look like one of those that were asked."""
-    if not wanted.route.meant and call.operation is Operation.GENERATE and protocol.editor:
+    if not wanted.route.original and call.operation is Operation.GENERATE and protocol.editor:
         yield WrappedSignatures(protocol.editor)
     if wanted.route.model != call.model and wanted.reply.model:
         yield ReportedModel(wanted.reply.model)
 
 
-def _chain(call: Call, wanted: Wanted, *faces: Adapter) -> Chain | None:
-    """The adapters of a call, if there are any: those of the config for a generation alone, `faces` last."""
+def _chain(call: Call, wanted: Wanted, *last: Adapter) -> Chain | None:
+    """The adapters of a call, if there are any: of the config for a generation alone, then `last`."""
     configured = wanted.adapters if call.operation is Operation.GENERATE else ()
-    adapters, route = (*configured, *faces), wanted.route
+    adapters, route = (*configured, *last), wanted.route
     return Chain(adapters, Context(route.protocol, route.provider.name, route.model)) if adapters else None

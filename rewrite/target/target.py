@@ -121,7 +121,7 @@ class Target:
     @property
     def keeps_headers(self) -> bool:
         """Whether it gets the client's headers: it is who the client called, in the client's protocol."""
-        return self.route.meant and self.translation is None
+        return self.route.original and self.translation is None
 
     def headers(self, sent: Headers) -> Headers:
         """Those of a request to another provider or in another protocol: an allow-list of those that the

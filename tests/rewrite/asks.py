@@ -46,7 +46,7 @@ def ask(protocol: str, *, stream: bool = True, **more: object) -> Call:
 
 def route(protocol: str, model: str = "other", provider: str = "elsewhere") -> Route:
     facts = Provider(provider, "https://elsewhere.example", (), (protocol,), errors=FACTS)
-    return Route(facts, protocol, model, meant=False)
+    return Route(facts, protocol, model, original=False)
 
 
 def wanted(to: Route, adapters: Sequence[Adapter] = (), reply: Reply = REPLY, **fields: Any) -> Wanted:

@@ -92,12 +92,12 @@ def own(
     terms: Terms = TERMS,
     *,
     provider: Provider = VENDOR,
-    meant: bool = True,
+    original: bool = True,
     **fields: Any,
 ) -> Target:
-    """A provider that is asked as the client asked but for `fields`; the one that it called, if `meant`."""
+    """A provider that is asked as the client asked but for `fields`; by default the original one."""
     one = one or call(protocol)
-    route = Route(provider, protocol.name, one.model, meant)
+    route = Route(provider, protocol.name, one.model, original)
     return Target(route, one, protocol, parsed(provider.base_url), terms, **fields)
 
 

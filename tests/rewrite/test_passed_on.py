@@ -33,10 +33,10 @@ def call(body: bytes = BODY) -> Call:
     return PROTOCOL.parse("c", Operation.GENERATE, WireRequest("POST", "/coo", (), body))
 
 
-def wanted(protocol: str = "pigeon", model: str = "m", *, meant: bool = True, path: str = "") -> Wanted:
+def wanted(protocol: str = "pigeon", model: str = "m", *, original: bool = True, path: str = "") -> Wanted:
     paths = {protocol: path} if path else {}
     provider = Provider("loft", "https://loft.example", ("loft.example",), (protocol,), paths=paths)
-    return how(Route(provider, protocol, model, meant), (), Reply("rot1", "m", 0))
+    return how(Route(provider, protocol, model, original), (), Reply("rot1", "m", 0))
 
 
 def target(want: Wanted, asked: Call | None = None) -> Target:
@@ -85,14 +85,14 @@ def test_it_is_asked_as_its_client_asked(streams: bool) -> None:
 
 
 def test_it_goes_to_another_provider_as_it_is() -> None:
-    found = target(replace(wanted(meant=False), enveloped=True), call(SEALED))
+    found = target(replace(wanted(original=False), enveloped=True), call(SEALED))
     assert found.rendered
     assert (found.rendered.path, dump(found.rendered.body)) == ("/coo", SEALED)
     assert found.untouched
 
 
 @pytest.mark.parametrize(
-    "want", [wanted(model="n", meant=False), wanted(model="n"), wanted(meant=False, path="/x")]
+    "want", [wanted(model="n", original=False), wanted(model="n"), wanted(original=False, path="/x")]
 )
 def test_it_goes_to_no_other_model_nor_path(want: Wanted) -> None:
     with pytest.raises(Untranslatable, match="requests of pigeon are passed on as they are"):
@@ -101,7 +101,7 @@ def test_it_goes_to_no_other_model_nor_path(want: Wanted) -> None:
 
 def test_it_is_not_translated() -> None:
     with pytest.raises(Untranslatable, match="pigeon is passed on as it is, and not translated"):
-        target(wanted("openai_chat", meant=False))
+        target(wanted("openai_chat", original=False))
     chat = ask("openai_chat")
     with pytest.raises(Untranslatable, match="pigeon is passed on as it is, and not translated"):
-        target_of(chat, REGISTRY["openai_chat"], wanted(meant=False), REGISTRY)
+        target_of(chat, REGISTRY["openai_chat"], wanted(original=False), REGISTRY)

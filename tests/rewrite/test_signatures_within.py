@@ -137,8 +137,8 @@ CASES: Mapping[str, Case] = {
 cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 
 
-def target(call: Call, provider: str = "elsewhere", *, meant: bool = False) -> Target:
-    where = replace(route(call.protocol, "asked", provider), meant=meant)
+def target(call: Call, provider: str = "elsewhere", *, original: bool = False) -> Target:
+    where = replace(route(call.protocol, "asked", provider), original=original)
     return target_of(call, protocol(call), wanted(where, (), REPLY, enveloped=True), REGISTRY)
 
 
@@ -171,10 +171,10 @@ def test_it_comes_in_a_carrier_and_goes_back_to_its_maker_as_it_was(case: Case) 
 
 
 @cases
-@pytest.mark.parametrize("to", ["another", "the one that was meant"])
+@pytest.mark.parametrize("to", ["another", "the original provider"])
 def test_it_goes_to_nobody_else(case: Case, to: str) -> None:
     asked = ask(case.protocol, **case.asks(got(case)))
-    one = target(asked, to, meant=to != "another")
+    one = target(asked, to, original=to != "another")
     assert sent(one, list(case.left)) == case.left
     assert [loss.field for loss in one.losses] == ["reasoning"]
 
@@ -185,7 +185,7 @@ def test_what_the_one_that_was_meant_sealed_goes_to_nobody_else(case: Case) -> N
     one = target(asked)
     assert sent(one, list(case.left)) == case.left
     assert [loss.field for loss in one.losses] == ["reasoning"]
-    assert target(asked, meant=True).rendered is None
+    assert target(asked, original=True).rendered is None
 
 
 @cases
@@ -203,7 +203,7 @@ def test_reasoning_that_its_provider_keeps_under_an_id_goes_to_nobody_else() -> 
     by_id = {"type": "reasoning", "id": "rs_1", "summary": []}
     one = target(ask(RESPONSES, input=[HELLO, by_id, SAID]))
     assert sent(one, ["input"]) == {"input": [HELLO, SAID]}
-    assert target(ask(RESPONSES, input=[HELLO, by_id, SAID]), meant=True).rendered is None
+    assert target(ask(RESPONSES, input=[HELLO, by_id, SAID]), original=True).rendered is None
 
 
 def test_a_carrier_is_wrapped_once() -> None:

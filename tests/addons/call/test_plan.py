@@ -83,7 +83,7 @@ def test_a_web_page_has_no_key_of_any_provider() -> None:
 def test_without_a_rule_the_call_goes_where_it_was_meant_to(pooled: bool) -> None:
     plan = planned(pooled=pooled)
     (target,) = plan.targets
-    assert (target.route.label, target.route.meant, target.terms.pooled) == ("openai/gpt-5", True, pooled)
+    assert (target.route.label, target.route.original, target.terms.pooled) == ("openai/gpt-5", True, pooled)
     assert target.origin == WHERE
     assert (target.rendered, target.translation, plan.skipped) == (None, None, {})
 

@@ -65,8 +65,8 @@ def intercepted(provider: Provider = OPENAI) -> Intercepted:
 
 SAME = own(provider=OPENAI)
 ADAPTED = own(provider=OPENAI, rendered=Rendered("/v1/chat/completions?x=1", {"model": "n"}))
-ACROSS = own(call(), ANTHROPIC, provider=CLAUDE, meant=False, rendered=RENDERED)
-LIKE = own(provider=OPENAI, meant=False, rendered=Rendered("/v1/chat/completions", {"model": "n"}))
+ACROSS = own(call(), ANTHROPIC, provider=CLAUDE, original=False, rendered=RENDERED)
+LIKE = own(provider=OPENAI, original=False, rendered=Rendered("/v1/chat/completions", {"model": "n"}))
 
 
 def test_what_is_not_changed_leaves_as_it_came_but_for_the_key() -> None:
@@ -132,7 +132,7 @@ def test_the_client_s_own_key_never_goes_to_another_provider(target: Target, lea
 def test_a_client_s_own_login_keeps_its_form_at_the_provider_that_it_called() -> None:
     """A token of a login is taken in no other carrier than its own."""
     target = target_at(ask("openai_chat"), "anthropic_messages", CLAUDE.name, UNPOOLED)
-    target = replace(target, route=Route(CLAUDE, "anthropic_messages", "m", meant=True))
+    target = replace(target, route=Route(CLAUDE, "anthropic_messages", "m", original=True))
     sent = outgoing(request(), target, intercepted(CLAUDE), Lease("client", SecretStr(OWN), pooled=False))
     assert header(sent.headers, "authorization") == f"Bearer {OWN}"
     assert header(sent.headers, "x-api-key") is None
@@ -182,7 +182,7 @@ class Telling(type(ANTHROPIC)):  # type: ignore[misc]  # a protocol with a heade
 def test_headers_of_a_protocol_go_to_any_provider_of_it() -> None:
     sent = request()
     sent.headers["X-Trace"] = "told"
-    telling = own(call(), Telling(), provider=CLAUDE, meant=False, rendered=RENDERED)
+    telling = own(call(), Telling(), provider=CLAUDE, original=False, rendered=RENDERED)
     assert header(outgoing(sent, telling, intercepted(), POOL).headers, "x-trace") == "told"
     assert header(outgoing(sent, ACROSS, intercepted(), POOL).headers, "x-trace") is None
 
@@ -190,7 +190,7 @@ def test_headers_of_a_protocol_go_to_any_provider_of_it() -> None:
 def test_what_the_target_says_itself_takes_the_place_of_the_client_s() -> None:
     sent = request()
     sent.headers["anthropic-version"] = "1999-01-01"
-    telling = own(call(), Telling(), provider=CLAUDE, meant=False, rendered=RENDERED)
+    telling = own(call(), Telling(), provider=CLAUDE, original=False, rendered=RENDERED)
     found = outgoing(sent, telling, intercepted(), POOL)
     assert [value for name, value in found.headers if name.lower() == "anthropic-version"] == ["2023-06-01"]
 

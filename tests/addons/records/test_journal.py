@@ -182,7 +182,7 @@ ELSEWHERE = (
         replace(CALL, model="claude"),
         anthropic_messages.PROTOCOL,
         provider=ANTHROPIC,
-        meant=False,
+        original=False,
         losses=(Loss("seed", "has no such field there"), Loss("logit_bias", "neither")),
     ),
 )

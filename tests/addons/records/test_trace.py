@@ -40,7 +40,7 @@ OTHER = own(
     replace(CALL, model="claude"),
     anthropic_messages.PROTOCOL,
     provider=GATEWAY,
-    meant=False,
+    original=False,
     losses=[Loss("seed", "is not there")],
     rendered=Rendered("/v1/messages", {"model": "claude"}),
 )

@@ -17,8 +17,8 @@ PROVIDERS: Mapping[str, Provider] = {each.name: each for each in (OPENAI, ANTHRO
 ASKED = replace(call(CHAT), model="gpt-5", target="/v1/chat/completions?x=1", headers=(("X-App", "cli"),))
 
 
-def routed(rule: Rule, one: Call = ASKED, meant: Provider = OPENAI) -> list[tuple[str, str, bool]]:
-    return [(route.label, route.protocol, route.meant) for route in plan(rule, one, meant, PROVIDERS)]
+def routed(rule: Rule, one: Call = ASKED, original: Provider = OPENAI) -> list[tuple[str, str, bool]]:
+    return [(route.label, route.protocol, route.original) for route in plan(rule, one, original, PROVIDERS)]
 
 
 def to(*texts: str) -> Rule:

@@ -288,7 +288,7 @@ def test_a_translated_answer_goes_on_behind_the_promise() -> None:
 def test_a_whole_answer_told_as_a_stream_keeps_the_promise(client: str) -> None:
     """Of a provider that cannot stream."""
     asks, here = ask(client), Provider("here", "https://here.example", (), (client,), streams=False)
-    route = Route(here, client, asks.model, meant=True)
+    route = Route(here, client, asks.model, original=True)
     running = begun_for(asks, target_of(asks, REGISTRY[client], wanted(route, (), REPLY), REGISTRY))
     running.feed(UpstreamStarted(1, JSON))
     running.feed(UpstreamData(1, b"".join(SPEECHES[client].make_answer("Hi"))))

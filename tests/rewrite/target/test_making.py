@@ -52,12 +52,12 @@ def target(
     protocol: WireProtocol = CHAT,
     to: WireProtocol | None = None,
     model: str | None = "asked-for",
-    meant: bool = True,
+    original: bool = True,
     adapters: tuple[Adapter, ...] = (),
     reply: Reply = REPLY,
     enveloped: bool = False,
 ) -> Target:
-    route = Route(PROVIDER, (to or protocol).name, model, meant)
+    route = Route(PROVIDER, (to or protocol).name, model, original)
     return target_of(
         call or asks(protocol), protocol, wanted(route, adapters, reply, enveloped=enveloped), REGISTRY
     )
@@ -126,7 +126,7 @@ def test_another_model_of_the_same_provider_is_asked_where_the_client_asked(
 
 
 def test_another_provider_of_the_same_protocol_is_asked_at_its_own_path() -> None:
-    one = target(meant=False, model="served", adapters=SEED)
+    one = target(original=False, model="served", adapters=SEED)
     assert one.rendered is not None
     assert one.rendered.path == "/c/chat"
     assert one.rendered.body["model"] == "served"
@@ -134,28 +134,28 @@ def test_another_provider_of_the_same_protocol_is_asked_at_its_own_path() -> Non
 
 
 def test_a_translated_call_follows_what_is_known_of_provider_and_model() -> None:
-    one = target(asks(max_tokens=99), to=ANTHROPIC, model="served", meant=False)
+    one = target(asks(max_tokens=99), to=ANTHROPIC, model="served", original=False)
     assert one.rendered is not None
     assert (one.rendered.path, one.rendered.body["model"]) == ("/a/messages", "served")
     assert one.protocol is ANTHROPIC
     assert [loss.field for loss in one.losses] == ["seed"]
-    back = target(asks(ANTHROPIC, max_tokens=99), protocol=ANTHROPIC, to=CHAT, model="served", meant=False)
+    back = target(asks(ANTHROPIC, max_tokens=99), protocol=ANTHROPIC, to=CHAT, model="served", original=False)
     assert body_of(back)["max_completion_tokens"] == 99
 
 
 def test_a_limit_that_messages_needs_is_what_the_model_can_say() -> None:
-    assert body_of(target(to=ANTHROPIC, model="served", meant=False))["max_tokens"] == 777
+    assert body_of(target(to=ANTHROPIC, model="served", original=False))["max_tokens"] == 777
 
 
 def test_adapters_see_the_body_that_the_provider_gets() -> None:
     chain = parse_adapters([{"name": "rename_field", "from": "max_tokens", "to": "most"}])
-    body = body_of(target(asks(max_tokens=99), to=ANTHROPIC, model="served", meant=False, adapters=chain))
+    body = body_of(target(asks(max_tokens=99), to=ANTHROPIC, model="served", original=False, adapters=chain))
     assert (body["most"], "max_tokens" in body) == (99, False)
 
 
 def test_what_cannot_be_translated_is_refused() -> None:
     with pytest.raises(Untranslatable):
-        target(replace(asks(), operation=Operation.EMBEDDINGS), to=ANTHROPIC, meant=False)
+        target(replace(asks(), operation=Operation.EMBEDDINGS), to=ANTHROPIC, original=False)
 
 
 LINK = "https://elsewhere.example/a.png"
@@ -256,13 +256,13 @@ def test_an_answer_names_the_model_that_was_asked_for_unless_the_route_says_othe
     reply: Reply, model: bytes
 ) -> None:
     """The frames come from a model that is called `model`."""
-    reading = target(model="served", meant=False, reply=reply).reading(SSE)
+    reading = target(model="served", original=False, reply=reply).reading(SSE)
     data = reading.encoder.encode(list(reading.feed(ROLE + says("Hi"))))
     assert data.count(b'"model":"' + model + b'"') == 2
 
 
 def test_a_whole_answer_names_it_too() -> None:
-    reading = target(asks(stream=False), model="served", meant=False).reading(JSON)
+    reading = target(asks(stream=False), model="served", original=False).reading(JSON)
     reading.feed(b'{"model": "served", "choices": []}')
     (segment,) = reading.eof()
     assert load_object(segment.raw) == {"model": "asked-for", "choices": []}
@@ -270,14 +270,14 @@ def test_a_whole_answer_names_it_too() -> None:
 
 def test_embeddings_name_it_too_and_are_not_adapted() -> None:
     call = replace(asks(stream=False), operation=Operation.EMBEDDINGS)
-    reading = target(call, model="served", meant=False, adapters=SEED).reading(JSON)
+    reading = target(call, model="served", original=False, adapters=SEED).reading(JSON)
     reading.feed(b'{"object": "list", "model": "served", "data": []}')
     (segment,) = reading.eof()
     assert load_object(segment.raw) == {"object": "list", "model": "asked-for", "data": []}
 
 
 def test_a_translated_answer_comes_in_the_client_s_protocol() -> None:
-    reading = target(protocol=ANTHROPIC, to=CHAT, model="served", meant=False).reading(SSE)
+    reading = target(protocol=ANTHROPIC, to=CHAT, model="served", original=False).reading(SSE)
     data = reading.encoder.encode(list(reading.feed(ROLE + says("Hi") + finishes("stop") + DONE)))
     assert data.startswith(b"event: message_start")
     assert b'"asked-for"' in data

@@ -23,8 +23,8 @@ SENT = (
 )
 SAME = own(provider=OPENAI)
 ADAPTED = own(provider=OPENAI, rendered=Rendered("/v1/chat/completions", {"model": "n"}))
-ACROSS = own(call(), ANTHROPIC, meant=False, rendered=RENDERED)
-LIKE = own(meant=False, rendered=Rendered("/v1/chat/completions", {"model": "n"}))
+ACROSS = own(call(), ANTHROPIC, original=False, rendered=RENDERED)
+LIKE = own(original=False, rendered=Rendered("/v1/chat/completions", {"model": "n"}))
 
 
 # -- its headers ---------------------------------------------------------------------------------------
