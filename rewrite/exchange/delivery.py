@@ -15,7 +15,7 @@ from protocols.model.http import Head, WireResponse, header
 from protocols.model.parts import StreamError
 from protocols.model.progress import Progress
 from rewrite.exchange.attempt import Attempt, Silence
-from rewrite.exchange.attempts import Attempts
+from rewrite.exchange.ledger import Ledger
 from rewrite.target.reading import Reading
 from rewrite.target.target import Target
 from rewrite.translation.error_kinds import error_of, kind_of
@@ -178,7 +178,7 @@ class Delivery:
             yield SendData(attempt, body)
 
     def summary(
-        self, over: Over, attempts: Attempts, progress: Progress, now: float, *, went_on: bool = False
+        self, over: Over, ledger: Ledger, progress: Progress, now: float, *, went_on: bool = False
     ) -> Summary:
         """The record of the call, which ends now; `progress`: what the client was told; `went_on`: by several
         answers, not all of which were counted."""
@@ -186,8 +186,8 @@ class Delivery:
         return Summary(
             end=over.end,
             words=over.words,
-            attempts=attempts.ended,
-            target=attempts.target.index,
+            attempts=ledger.ended,
+            target=ledger.target.index,
             progress=progress,
             began=self.began,
             seconds=now - self.began,

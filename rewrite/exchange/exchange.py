@@ -9,7 +9,7 @@ states that may lead to. docs/exchange.md is drawn from it. Two rules come befor
 attempt that is over is dropped, by its number, and so is every event after the end of the call. Anything
 else that the table does not have is a fault of ours (`UnexpectedEvent`).
 
-Everything that changes the state is in this file. What is known stands beside it: in `Attempts` who was
+Everything that changes the state is in this file. What is known stands beside it: in `Ledger` who was
 asked and who is next, with the one `Attempt` that is under way; in `Delivery` what the client has got; in
 `Continuation` how the rest of a cut answer is asked for.
 """
@@ -29,9 +29,9 @@ from protocols.model.wirejson import parsed_size
 from rewrite.continuation.continuation import Continuation, Line, blames_the_request, can_go_on
 from rewrite.continuation.continued_answer import Rest, rest
 from rewrite.exchange.attempt import Attempt, Verdict
-from rewrite.exchange.attempts import Attempts
 from rewrite.exchange.delivery import LINGER, Delivery, Over, Whole, error_response, misfit, partial
 from rewrite.exchange.ending import Cut, Empty, Ending, completeness, ending, errored, with_left_out
+from rewrite.exchange.ledger import Ledger
 from rewrite.policies import classify
 from rewrite.target.reading import FRAME_COST, NO_END, Reading
 from rewrite.target.target import Target
@@ -125,7 +125,7 @@ class Exchange:
         self._now = now
         self._delivery = Delivery(call, protocol, targets[0].terms.timing, now)
         self._waiting = self._delivery.waiting
-        self._attempts = Attempts(call, protocol, targets, self._delivery.latest)
+        self._ledger = Ledger(call, protocol, targets, self._delivery.latest)
         self._continuation: Continuation | None = None
         self._generates = call.operation is Operation.GENERATE
         self._hold_over = False
@@ -148,7 +148,7 @@ class Exchange:
     def _concerns(self, event: Event) -> bool:
         if isinstance(event, Start | ClientDrained | ClientGone):
             return True
-        return event.attempt in (self._attempts.current.number, CALL)
+        return event.attempt in (self._ledger.current.number, CALL)
 
     @property
     def _over(self) -> bool:
@@ -156,12 +156,12 @@ class Exchange:
 
     @property
     def _attempt(self) -> Attempt:
-        return self._attempts.current
+        return self._ledger.current
 
     @property
     def _reading(self) -> Reading:
         """The answer that comes; only in the states in which one does."""
-        reading = self._attempts.current.reading
+        reading = self._ledger.current.reading
         assert reading is not None
         return reading
 
@@ -173,25 +173,25 @@ class Exchange:
 
     def _acquire(self) -> None:
         self.state = State.ACQUIRING
-        self._out.append(self._attempts.wish)
+        self._out.append(self._ledger.acquire)
 
     def _acquired(self, found: Acquired) -> None:
         self.state = State.CONNECTING
-        self._attempts.acquired(found)
+        self._ledger.acquired(found)
         attempt = self._attempt
         if self._continuation is not None:
-            attempt.instead = self._continuation.request(self._attempts.target)
+            attempt.instead = self._continuation.request(self._ledger.target)
         self._out.append(OpenUpstream(attempt.number, attempt.fresh, attempt.instead))
 
     def _none_free(self, none: NoneFree) -> None:
         if self._continuation is not None:
             self._rest_failed(self._continuation, Unreachable("no credential is free"))
-        elif decision := self._attempts.without_other():
+        elif decision := self._ledger.without_other():
             self._none_other(decision)
-        elif not self._attempts.wish.insist and self._attempts.passed_over(self._now, none.refused):
+        elif not self._ledger.acquire.insist and self._ledger.passed_over(self._now, none.refused):
             self._acquire()
         else:
-            self._retry_or_give(self._attempts.without_credential(none, self._now))
+            self._retry_or_give(self._ledger.without_credential(none, self._now))
 
     def _none_other(self, decision: Retry | GiveUp) -> None:
         if isinstance(decision, GiveUp):
@@ -201,7 +201,7 @@ class Exchange:
 
     def _sent(self, _: UpstreamSent) -> None:
         self.state = State.AWAITING_HEAD
-        self._out += self._attempts.sent(self._now)
+        self._out += self._ledger.sent(self._now)
 
     def _headed(self, started: UpstreamStarted) -> None:
         head = started.head
@@ -215,51 +215,51 @@ class Exchange:
 
     def _begin_answer(self, head: Head) -> None:
         self.state = State.HOLDING
-        attempts = self._attempts
-        current = attempts.current.reading = attempts.target.reading(head)
-        if attempts.target.call.stream and not (current.streamed or current.gathering):
-            response = attempts.target.terms.timing.response  # it has no first token
-            self._out += attempts.current.arm(Timer.RESPONSE, response, self._now)
+        ledger = self._ledger
+        current = ledger.current.reading = ledger.target.reading(head)
+        if ledger.target.call.stream and not (current.streamed or current.gathering):
+            response = ledger.target.terms.timing.response  # it has no first token
+            self._out += ledger.current.arm(Timer.RESPONSE, response, self._now)
 
     def _begin_rest(self, line: Line, head: Head) -> None:
         self.state = State.CONTINUING
-        attempts = self._attempts
-        attempts.current.reading = rest(line, attempts.target, head)
-        attempts.current.stall.since = self._now
-        self._out += attempts.current.watch(self._now) if attempts.target.call.stream else ()
+        ledger = self._ledger
+        ledger.current.reading = rest(line, ledger.target, head)
+        ledger.current.stall.since = self._now
+        self._out += ledger.current.watch(self._now) if ledger.target.call.stream else ()
 
     # -- an error comes -------------------------------------------------------------------------------
 
     def _read_error(self, event: UpstreamData) -> None:
-        attempt = self._attempts.current
+        attempt = self._ledger.current
         attempt.alive = True
         attempt.kept += parsed_size(event.data)
         attempt.keep(event.data)
         if self._is_too_large:
-            self._fail(self._attempts.unanswered(None, self._now))
+            self._fail(self._ledger.unanswered(None, self._now))
 
     def _closed_unanswered(self, closed: UpstreamClosed) -> None:
         self._attempt.open = False
-        self._fail(self._attempts.unanswered(closed, self._now))
+        self._fail(self._ledger.unanswered(closed, self._now))
 
     # -- an answer comes, and is held -----------------------------------------------------------------
 
     def _hold(self, event: UpstreamData) -> None:
-        attempt, current = self._attempts.current, self._reading
+        attempt, current = self._ledger.current, self._reading
         attempt.alive = True
         segments = current.feed(event.data)
         attempt.kept += _size(event.data, segments)
         self._examine(current, segments)
         if self.state is State.HOLDING:
-            self._out += attempt.overhear(self._attempts.target.terms.timing, self._now)
+            self._out += attempt.overhear(self._ledger.target.terms.timing, self._now)
         self._check_sound(current)
 
     def _examine(self, current: Reading, segments: Sequence[Segment]) -> None:
         """Hold frames until one commits the answer or fails the attempt."""
-        terms = self._attempts.target.terms
+        terms = self._ledger.target.terms
         for position, segment in enumerate(segments):
             if error := current.hold(segment):
-                rejected = classify.in_band(error, self._attempts.target.errors)
+                rejected = classify.in_band(error, self._ledger.target.errors)
                 self._fail(replace(rejected, answer=current.error_response(error, rejected.status)))
                 return
             verdict = self._attempt.gate.judge(current, terms.timing, self._now)
@@ -295,7 +295,7 @@ class Exchange:
 
     def _lose(self, current: Reading, outcome: Outcome) -> None:
         """The attempt fails, but for what it has shown already where no other one would follow."""
-        if current.progress.visible and not self._attempts.would_follow(outcome, self._now):
+        if current.progress.visible and not self._ledger.would_follow(outcome, self._now):
             self._commit(current)
         else:
             self._fail(outcome)
@@ -303,10 +303,10 @@ class Exchange:
     # -- the answer is passed on ----------------------------------------------------------------------
 
     def _pass(self, event: UpstreamData) -> None:
-        attempt, current = self._attempts.current, self._reading
+        attempt, current = self._ledger.current, self._reading
         attempt.alive = True
         segments = current.feed(event.data)
-        if self._attempts.target.terms.timing.any_byte_is_life:
+        if self._ledger.target.terms.timing.any_byte_is_life:
             attempt.stall.since = self._now
         if not self._pass_on(current, segments):
             attempt.kept += _size(event.data, segments)
@@ -316,7 +316,7 @@ class Exchange:
         """The hot path: whole frames, unread, in one write; whether anything went out."""
         if self._over or not segments:
             return False
-        attempt, delivery = self._attempts.current, self._delivery
+        attempt, delivery = self._ledger.current, self._delivery
         data = current.encoder.encode(segments)
         attempt.kept = 0 if data else attempt.kept
         self._out += delivery.send(attempt.number, data, self._now)
@@ -335,7 +335,7 @@ class Exchange:
         """An error in a form that the client's SDKs ignore is followed by the one that they raise on."""
         error = current.settle().error
         if error and not error.native:
-            self._finish(current.encoder, errored(error, self._attempts.target.errors, repair.raising(error)))
+            self._finish(current.encoder, errored(error, self._ledger.target.errors, repair.raising(error)))
 
     def _closed_passing(self, closed: UpstreamClosed) -> None:
         self._attempt.open = False
@@ -356,11 +356,11 @@ class Exchange:
 
     @property
     def _is_too_large(self) -> bool:
-        return self._attempt.kept > self._attempts.target.terms.limits.body
+        return self._attempt.kept > self._ledger.target.terms.limits.body
 
     def _too_large(self, current: Reading) -> None:
         """Another attempt would be as large, and may have to be paid for."""
-        longest = self._attempts.target.terms.limits.body
+        longest = self._ledger.target.terms.limits.body
         told = f"more than {longest} bytes in memory that cannot be passed on in pieces ([limits] body)"
         if self.state is not State.HOLDING:
             self._cut(current, Truncated(told))
@@ -407,7 +407,7 @@ class Exchange:
 
         `clean`: nothing broke it off, so that a choice that never began was never meant to.
         """
-        progress, target = current.settle(), self._attempts.target
+        progress, target = current.settle(), self._ledger.target
         if isinstance(current, Rest) and current.failed:
             otherwise = classify.in_band(current.failed, target.errors)
         if not clean:
@@ -422,7 +422,7 @@ class Exchange:
             self._go_on(self._cut_once_more(current), otherwise)
 
     def _is_continuable(self, current: Reading, progress: Progress) -> bool:
-        most = self._attempts.target.terms.continuations
+        most = self._ledger.target.terms.continuations
         if self._continuation is not None:
             return self._continuation.possible(progress, most, current)
         return most > 0 and current.streamed and can_go_on(self._call, self._protocol, progress)
@@ -453,19 +453,19 @@ class Exchange:
         self._ask_for_the_rest()
 
     def _ask_for_the_rest(self, delay: float = 0.0) -> None:
-        self._attempts.for_the_rest()
+        self._ledger.for_the_rest()
         self._retry_or_give(Retry(delay=delay))
         self._out += self._delivery.watch(self._attempt.number, self._now)
 
     def _rest_failed(self, continuation: Continuation, outcome: Outcome) -> None:
         """A continuation came to nothing: another one, or the end of what there is."""
-        line, target = continuation.line, self._attempts.target
-        delay = self._attempts.rest_delayed(self._now) if is_away(outcome) else None
+        line, target = continuation.line, self._ledger.target
+        delay = self._ledger.rest_delayed(self._now) if is_away(outcome) else None
         if delay is not None:
             self._ask_for_the_rest(delay)
             return
         more = continuation.possible(self._progress(), target.terms.continuations, None)
-        if more and (self._attempts.has_next or not blames_the_request(outcome)):
+        if more and (self._ledger.has_next or not blames_the_request(outcome)):
             self._go_on(continuation, outcome)
             return
         found = ending(completeness(line.progress), line.progress, outcome, target, streamed=True)
@@ -499,17 +499,17 @@ class Exchange:
         if self._continuation is not None:
             self._rest_failed(self._continuation, outcome)
             return
-        decision = self._attempts.decision(self._now)
+        decision = self._ledger.decision(self._now)
         if isinstance(decision, GiveUp):
             self._give_up(decision, outcome)
             return
-        self._attempts.again(decision)
+        self._ledger.again(decision)
         self._retry_or_give(decision)
 
     def _give_up(self, decision: GiveUp, outcome: Outcome | None = None) -> None:
         """The target came to nothing: the next one is asked, or the client gets what there is."""
-        terms = self._attempts.target.terms
-        if self._attempts.passed_over(self._now):
+        terms = self._ledger.target.terms
+        if self._ledger.passed_over(self._now):
             self._acquire()
         elif outcome and (told := partial(self._attempt.reading, outcome, terms.on_truncation)):
             self._give(told)
@@ -529,7 +529,7 @@ class Exchange:
                 assert_never(decision)
 
     def _end(self, outcome: Outcome) -> None:
-        self._out += self._attempts.end(outcome, self._now)
+        self._out += self._ledger.end(outcome, self._now)
 
     def _give(self, answer: Whole) -> None:
         """The end of a call that never committed."""
@@ -552,7 +552,7 @@ class Exchange:
 
     def _due_in_error(self, fired: TimerFired) -> None:
         if self._due(fired.timer):
-            self._fail(self._attempts.unanswered(None, self._now))
+            self._fail(self._ledger.unanswered(None, self._now))
 
     def _due_unseen(self, fired: TimerFired) -> None:
         if stalled := self._due(fired.timer):
@@ -625,7 +625,7 @@ class Exchange:
         self.state = State.OVER
         went_on = self._continuation is not None
         progress = self._progress()
-        record = self._delivery.summary(over, self._attempts, progress, self._now, went_on=went_on)
+        record = self._delivery.summary(over, self._ledger, progress, self._now, went_on=went_on)
         self._out.append(Report(record))
 
 

@@ -4,7 +4,6 @@ from protocols.model.errors import Fault
 from protocols.model.http import WireResponse
 from protocols.model.progress import Progress
 from rewrite.exchange.attempt import Attempt, Silence
-from rewrite.exchange.attempts import Attempts
 from rewrite.exchange.delivery import (
     LINGER,
     Delivery,
@@ -15,6 +14,7 @@ from rewrite.exchange.delivery import (
     partial,
     waiting,
 )
+from rewrite.exchange.ledger import Ledger
 from rewrite.values.decision import GiveUp
 from rewrite.values.events import CALL, SendData, SendHeaders, SetTimer
 from rewrite.values.outcome import Unreachable
@@ -82,9 +82,9 @@ def test_the_record_counts_from_the_beginning_of_the_call() -> None:
     found, attempt = delivery(began=100.0), held(says("Hi"))
     assert attempt.reading
     assert list(found.commit(attempt, attempt.reading, 103.0))
-    attempts = Attempts(call(), CHAT, targets(call(), CHAT, TERMS), found.latest)
-    assert attempts.latest == 690.0
-    summary = found.summary(Over("truncated", "cut", 200, SSE), attempts, Progress(), 110.0)
+    ledger = Ledger(call(), CHAT, targets(call(), CHAT, TERMS), found.latest)
+    assert ledger.latest == 690.0
+    summary = found.summary(Over("truncated", "cut", 200, SSE), ledger, Progress(), 110.0)
     assert (summary.began, summary.seconds, summary.first_token) == (100.0, 10.0, 3.0)
     assert (summary.end, summary.estimated, summary.status) == ("truncated", True, 200)
 

@@ -2,27 +2,29 @@
 
 from dataclasses import replace
 
+import pytest
+
 from protocols.model.errors import Fault
-from rewrite.exchange.attempts import Attempts
+from rewrite.exchange.ledger import Ledger, next_acquire
 from rewrite.values.decision import GiveUp, Retry
 from rewrite.values.events import Acquire, Acquired, CancelUpstream, NoneFree, Release, SetTimer
 from rewrite.values.outcome import Kind, Outcome, Truncated, Unreachable
 from rewrite.values.timer import Timer
-from tests.rewrite.histories import CUT, STALLED, rejected
+from tests.rewrite.histories import CUT, STALLED, history, rejected
 from tests.rewrite.scenes import CHAT, TERMS, Spec, call, own, targets, timed
 
 OTHER = replace(TERMS, jitter=0.5)
 LIMITED, REFUSED = rejected(Kind.RATE, 429), rejected(Kind.AUTH, 401)
 
 
-def attempts(*specs: Spec) -> Attempts:
+def ledger(*specs: Spec) -> Ledger:
     """Of a client that waits for 590 s."""
-    return Attempts(
+    return Ledger(
         call(), CHAT, targets(call(), CHAT, *specs or (TERMS,)), lambda one: one.terms.timing.patience
     )
 
 
-def ended(found: Attempts, credential: str, outcome: Outcome, now: float = 1.0) -> Attempts:
+def ended(found: Ledger, credential: str, outcome: Outcome, now: float = 1.0) -> Ledger:
     found.acquired(Acquired(1, credential, None))
     found.sent(now)
     assert list(found.end(outcome, now))
@@ -30,7 +32,7 @@ def ended(found: Attempts, credential: str, outcome: Outcome, now: float = 1.0) 
 
 
 def test_what_was_held_is_given_back_once() -> None:
-    found = attempts()
+    found = ledger()
     found.acquired(Acquired(1, "a", None))
     assert list(found.end(CUT, 1.0)) == [CancelUpstream(1), Release(1, CUT)]
     assert list(found.end(CUT, 2.0)) == []
@@ -38,66 +40,66 @@ def test_what_was_held_is_given_back_once() -> None:
 
 
 def test_nothing_is_given_back_that_was_never_held() -> None:
-    found = attempts()
+    found = ledger()
     assert list(found.end(CUT, 1.0)) == []
     assert found.ended == ()
 
 
 def test_another_one_at_the_same_target() -> None:
-    found = ended(attempts(), "a", STALLED)
+    found = ended(ledger(), "a", STALLED)
     decision = found.decision(1.0)
     assert decision == Retry(rotate=True, fresh=True)
     found.again(Retry(rotate=True, fresh=True))
     assert (found.current.number, found.current.fresh, found.target.index) == (2, True, 0)
-    assert found.wish == Acquire(2, avoid=frozenset("a"))
+    assert found.acquire == Acquire(2, avoid=frozenset("a"))
 
 
 def test_the_next_target_knows_nothing_of_the_keys_of_the_last() -> None:
-    found = ended(attempts(TERMS, OTHER), "a", LIMITED)
+    found = ended(ledger(TERMS, OTHER), "a", LIMITED)
     assert found.passed_over(1.0)
     assert (found.target.index, found.terms, found.current.number) == (1, OTHER, 2)
-    assert found.wish == Acquire(2, target=1)
+    assert found.acquire == Acquire(2, target=1)
     assert not found.passed_over(1.0)
 
 
 def test_an_attempt_without_a_credential_was_none() -> None:
-    found = attempts(TERMS, OTHER)
+    found = ledger(TERMS, OTHER)
     assert found.passed_over(1.0)
-    assert found.wish == Acquire(1, target=1)
+    assert found.acquire == Acquire(1, target=1)
 
 
 def test_a_fault_of_the_request_is_not_passed_on_to_the_next_target() -> None:
-    found = ended(attempts(TERMS, OTHER), "a", rejected(Kind.REQUEST))
+    found = ended(ledger(TERMS, OTHER), "a", rejected(Kind.REQUEST))
     assert not found.passed_over(1.0)
     assert (found.target.index, found.current.number) == (0, 1)
 
 
 def test_a_rest_is_asked_of_the_next_target_and_has_all_the_time() -> None:
-    found = ended(attempts(TERMS, OTHER), "a", Truncated("reset"))
+    found = ended(ledger(TERMS, OTHER), "a", Truncated("reset"))
     assert found.current.latest == 590.0
     found.for_the_rest()
-    assert found.wish == Acquire(2, target=1)
+    assert found.acquire == Acquire(2, target=1)
     assert list(found.current.arm(Timer.FIRST_EVENT, 30.0, 1000.0)) == [SetTimer(2, Timer.FIRST_EVENT, 30.0)]
 
 
 def test_a_rest_is_asked_of_the_next_target_also_if_that_answers_whole() -> None:
     """What comes whole is told as the rest of the stream."""
     whole = own(call(stream=False), CHAT, OTHER)
-    found = ended(attempts(TERMS, whole, OTHER), "a", CUT)
+    found = ended(ledger(TERMS, whole, OTHER), "a", CUT)
     found.for_the_rest()
-    assert found.wish == Acquire(2, target=1)
+    assert found.acquire == Acquire(2, target=1)
 
 
 def test_a_rest_is_asked_of_another_key_and_of_none_that_refused() -> None:
-    found = ended(attempts(), "a", REFUSED)
+    found = ended(ledger(), "a", REFUSED)
     found.again(Retry(rotate=True))
     ended(found, "b", CUT)
     found.for_the_rest()
-    assert found.wish == Acquire(3, avoid=frozenset("ab"), refused=frozenset("a"))
+    assert found.acquire == Acquire(3, avoid=frozenset("ab"), refused=frozenset("a"))
 
 
 def test_whether_another_one_would_follow() -> None:
-    found = attempts()
+    found = ledger()
     found.acquired(Acquired(1, "a", None))
     assert found.would_follow(CUT, 1.0)
     assert not found.would_follow(CUT, 591.0)
@@ -105,24 +107,24 @@ def test_whether_another_one_would_follow() -> None:
 
 
 def test_after_the_wait_for_a_key_one_that_rested_may_be_asked() -> None:
-    found = ended(attempts(), "a", LIMITED)
+    found = ended(ledger(), "a", LIMITED)
     found.again(Retry(rotate=True))
-    assert found.wish.resting == frozenset("a")
+    assert found.acquire.resting == frozenset("a")
     assert found.without_credential(NoneFree(2, 5.0), 1.0) == Retry(delay=5.0)
-    assert found.wish.resting == frozenset()
+    assert found.acquire.resting == frozenset()
 
 
 def test_a_wait_that_does_not_fit_leaves_the_wish_as_it_is() -> None:
-    found = ended(attempts(), "a", LIMITED)
+    found = ended(ledger(), "a", LIMITED)
     found.again(Retry(rotate=True))
     decision = found.without_credential(NoneFree(2, 900.0), 1.0)
     assert isinstance(decision, GiveUp)
     assert isinstance(decision.answer, Fault)
-    assert found.wish.resting == frozenset("a")
+    assert found.acquire.resting == frozenset("a")
 
 
 def test_each_silence_doubles_the_next_wait_and_the_request_leaves_once() -> None:
-    found = ended(attempts(timed(TERMS, first_event=30.0)), "a", STALLED)
+    found = ended(ledger(timed(TERMS, first_event=30.0)), "a", STALLED)
     found.again(Retry(rotate=True))
     assert list(found.sent(1.0)) == [SetTimer(2, Timer.FIRST_EVENT, 60.0)]
     assert list(found.sent(2.0)) == []
@@ -131,7 +133,7 @@ def test_each_silence_doubles_the_next_wait_and_the_request_leaves_once() -> Non
 
 def test_a_rest_is_waited_for_in_full_though_the_turn_of_its_target_is_long_over() -> None:
     timed_out = timed(TERMS, first_event=300.0)
-    found = ended(attempts(timed_out, timed_out), "a", CUT)
+    found = ended(ledger(timed_out, timed_out), "a", CUT)
     found.for_the_rest()
     assert list(found.sent(1000.0)) == [SetTimer(2, Timer.FIRST_EVENT, 300.0)]
     ended(found, "b", CUT, now=1001.0)
@@ -140,4 +142,25 @@ def test_a_rest_is_waited_for_in_full_though_the_turn_of_its_target_is_long_over
 
 
 def test_what_came_without_an_answer() -> None:
-    assert attempts().unanswered(None, 0.0) == Unreachable("closed without an answer")
+    assert ledger().unanswered(None, 0.0) == Unreachable("closed without an answer")
+
+
+# -- which credential the next one is to have --------------------------------------------------------------
+
+SO_FAR = history(("a", rejected(Kind.AUTH, 401)), ("b", rejected(Kind.RATE, 429)), ("c", STALLED))
+ASKED = Acquire(4, refused=frozenset("a"), resting=frozenset("b"))
+
+
+@pytest.mark.parametrize(
+    ("decision", "command"),
+    [
+        (Retry(rotate=True), replace(ASKED, avoid=frozenset("abc"))),
+        (Retry(delay=0.5), replace(ASKED, prefer="c")),
+        (Retry(credential="d"), replace(ASKED, prefer="d", insist=True)),
+    ],
+    ids="rotate same former".split(),
+)
+def test_keys_that_named_themselves_are_told_apart_from_those_that_failed(
+    decision: Retry, command: Acquire
+) -> None:
+    assert next_acquire(4, SO_FAR, decision) == command

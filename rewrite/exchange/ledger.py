@@ -1,5 +1,6 @@
 """The attempts of one call, one after another, at one target after another; and which is next."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from math import inf
@@ -7,7 +8,6 @@ from math import inf
 from protocols.base import WireProtocol
 from protocols.model.call import Call
 from rewrite.credentials.refusals import answer_of
-from rewrite.exchange.acquiring import next_wish
 from rewrite.exchange.attempt import Attempt, Silence, before_commit, was_silent
 from rewrite.policies import exhausted, fallback, following, retry
 from rewrite.target.target import Target
@@ -26,8 +26,8 @@ from rewrite.values.outcome import Outcome, Rejected, Unreachable, is_away
 from rewrite.values.timer import Timer
 
 
-class Attempts:
-    """`current`: the one that is under way, `wish`: the credential that it asks for; `ended`: those before
+class Ledger:
+    """`current`: the one that is under way, `acquire`: the credential that it asks for; `ended`: those before
     it; `target`: the one that is asked, `terms`: what the call may do there."""
 
     def __init__(
@@ -45,7 +45,7 @@ class Attempts:
         self._turn_ends: float | None = None
         self._otherwise: Retry | GiveUp | None = None
         self._begin(1, self.latest)
-        self.wish = Acquire(1)
+        self.acquire = Acquire(1)
 
     # -- the one that is under way --------------------------------------------------------------------
 
@@ -124,8 +124,8 @@ class Attempts:
         where others would do as well."""
         decision, self._otherwise = self._otherwise, None
         if isinstance(decision, Retry):
-            wish = next_wish(self.current.number, self._history(self.ended), decision)
-            self.wish = replace(wish, target=self.target.index)
+            acquire = next_acquire(self.current.number, self._history(self.ended), decision)
+            self.acquire = replace(acquire, target=self.target.index)
         return decision
 
     def without_credential(self, none: NoneFree, now: float) -> Retry | GiveUp:
@@ -134,7 +134,7 @@ class Attempts:
         history, provider = self._history(self.ended), self.target.provider.name
         decision = exhausted.decide(history, provider, none.wait, none.paused, now, refused, none.keys)
         if isinstance(decision, Retry):
-            self.wish = replace(self.wish, resting=frozenset())
+            self.acquire = replace(self.acquire, resting=frozenset())
         return decision
 
     def _given(self, refused: StandingRefusal) -> GiveUp:
@@ -151,8 +151,8 @@ class Attempts:
         self._go_to(self._first_away())
         self._begin(self.current.number + 1, self.latest, fresh=decision.fresh)
         self._otherwise = decision.otherwise
-        wish = next_wish(self.current.number, self._history(self.ended), decision)
-        self.wish = replace(wish, target=self.target.index)
+        acquire = next_acquire(self.current.number, self._history(self.ended), decision)
+        self.acquire = replace(acquire, target=self.target.index)
 
     def passed_over(self, now: float, refused: StandingRefusal | None = None) -> bool:
         """Whether the call goes on at the next target of its group, this one having come to nothing.
@@ -166,7 +166,7 @@ class Attempts:
         self._go_to(self.target.index + 1)
         asked = any(one.number == self.current.number for one in self.ended)
         self._begin(self.current.number + asked, self.latest)
-        self.wish = Acquire(self.current.number, target=self.target.index)
+        self.acquire = Acquire(self.current.number, target=self.target.index)
         return True
 
     def for_the_rest(self) -> None:
@@ -177,7 +177,7 @@ class Attempts:
         self._begin(self.current.number + 1, inf, fresh=True)
         history = self._history(self.ended)
         asked = frozenset(one.credential for one in history.ended)
-        self.wish = Acquire(
+        self.acquire = Acquire(
             self.current.number, avoid=asked, refused=history.refused, target=self.target.index
         )
 
@@ -226,3 +226,22 @@ class Attempts:
             latest_start=self.latest,
             jitter=terms.jitter,
         )
+
+
+def next_acquire(attempt: int, history: History, decision: Retry) -> Acquire:
+    """The command for attempt number `attempt`, which `decision` calls for after all that is in `history`.
+
+    No key is asked twice before each was asked once, nor three times before each was twice.
+    """
+    last = history.ended[-1].credential
+    asked = Counter(one.credential for one in history.ended)
+    more_often = frozenset(name for name, times in asked.items() if times > min(asked.values()))
+    return Acquire(
+        attempt,
+        avoid=frozenset(asked) if decision.rotate else more_often,
+        prefer=decision.credential or (None if decision.rotate else last),
+        insist=decision.credential is not None,
+        refused=history.refused,
+        resting=history.resting,
+        only_others=decision.otherwise is not None,
+    )
