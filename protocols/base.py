@@ -138,27 +138,27 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What a protocol can say, as data: what is not here is dropped with a warning, or refused.
-
-    `lacks`: fields of `Prompt` that it has no place for, each with what is lost; `media`: the forms in which
-    it takes each kind of media; `whole_tool_calls`: a stream of it gives a tool call in one frame, so one
-    that is not whole can be left out; `several_choices`: it can give more than one; `custom_tools`: its
-    providers take tools of free text; `headers`: those of a client, in small letters, that are the
-    protocol's and go to any provider of it; `losses`: what its reader, renderer or writer gives up besides,
-    in words, by topic. Of these topics, `happens` has those that a request can lose on its way into the
-    protocol, and `unread` those that one can lose on its way out of it, each with whether this one does;
-    the others are about answers.
-    """
+    """What a protocol can say, as data: what is not here is dropped with a warning, or refused."""
 
     lacks: Mapping[str, str] = field(default_factory=dict)
+    """Fields of `Prompt` that it has no place for, each with what is lost."""
     media: Mapping[MediaKind, frozenset[MediaForm]] = field(default_factory=dict)
+    """The forms in which it takes each kind of media."""
     whole_tool_calls: bool = False
+    """A stream of it gives a tool call in one frame, so one that is not whole can be left out."""
     several_choices: bool = False
+    """It can give more than one answer."""
     custom_tools: bool = False
+    """Its providers take tools of free text."""
     headers: frozenset[str] = frozenset()
+    """Those of a client, in small letters, that are the protocol's and go to any provider of it."""
     losses: Mapping[str, str] = field(default_factory=dict)
+    """What its reader and its writer give up besides, in words, by topic."""
     happens: Mapping[str, Callable[[Written], bool]] = field(default_factory=dict)
+    """Of these topics, those that a request can lose on its way into the protocol, each with whether this one
+    does."""
     unread: Mapping[str, Callable[[Call], bool]] = field(default_factory=dict)
+    """Those that a request can lose on its way out of it, in the same way. The others are about answers."""
 
 
 type Wrap = Callable[[str], str]

@@ -30,13 +30,14 @@ NO_JSON = "an event of the provider's answer is no JSON"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """An error of our own making, for `WireProtocol.error`. `retry_after` in seconds.
-
-    `kind` is one of `parts.ErrorKind` where a client's SDK has a word for it, else any word.
-    """
+    """An error of our own making, for `WireProtocol.error`."""
 
     status: int
+    """Of HTTP."""
     kind: str
+    """One of `parts.ErrorKind` where a client's SDK has a word for it, else any word."""
     message: str
     retry_after: float | None = None
+    """Seconds."""
     should_retry: bool = True
+    """Whether SDKs are to ask again by themselves."""

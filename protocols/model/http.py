@@ -16,12 +16,14 @@ def header(headers: Headers, name: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class WireRequest:
-    """A request as a client sent it. `target` is its path with the query; `body` without its coding."""
+    """A request as a client sent it."""
 
     method: str
     target: str
+    """The path with its query."""
     headers: Headers
     body: bytes = b""
+    """Without its coding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +47,13 @@ class UpstreamRequest:
 
 @dataclass(frozen=True, slots=True)
 class WireResponse:
-    """A whole answer as it crosses the edge; `reason` is the HTTP/1 phrase, empty where there is none."""
+    """A whole answer as it crosses the edge."""
 
     status: int
     headers: Headers
     body: bytes = b""
     reason: str = ""
+    """The phrase of HTTP/1; empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True)

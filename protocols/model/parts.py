@@ -46,14 +46,12 @@ class ErrorKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a provider asks to have back, unchanged, with its reasoning; the client cannot read it.
-
-    `form` says which of the provider's fields `value` was in, so that it can be put back there: "signature"
-    (Anthropic, Gemini), "redacted" (Anthropic), "encrypted" (Responses), "details" (the JSON text of
-    OpenRouter's reasoning_details), or "envelope" (see protocols.shared.signatures).
-    """
+    """What a provider asks to have back, unchanged, with its reasoning; the client cannot read it."""
 
     form: str
+    """Which of the provider's fields `value` was in, so that it can be put back there: "signature"
+    (Anthropic, Gemini), "redacted" (Anthropic), "encrypted" (Responses), "details" (the JSON text of
+    OpenRouter's reasoning_details), or "envelope" (see `protocols.shared.signatures`)."""
     value: str
 
 
@@ -75,13 +73,12 @@ CUT_SHORT = frozenset({FinishReason.LENGTH, FinishReason.CONTENT_FILTER, FinishR
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as the provider counted them; None where it said nothing. Inclusive counts:
-
-    `input` includes cache reads and writes, `output` includes reasoning.
-    """
+    """Tokens as the provider counted them; None where it said nothing."""
 
     input: int | None = None
+    """Reads and writes of a cache included."""
     output: int | None = None
+    """Reasoning included."""
     cache_read: int | None = None
     cache_write: int | None = None
     reasoning: int | None = None
@@ -99,11 +96,13 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class MessageStart:
-    """`template` holds the top-level fields that every synthesised frame of the stream repeats."""
+    """An answer begins."""
 
     id: str
+    """As its maker wrote it."""
     model: str
     template: Mapping[str, object] = field(default_factory=dict)
+    """The top-level fields that every synthesised frame of the stream repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,20 +112,21 @@ class ChoiceStart:
 
 @dataclass(frozen=True, slots=True)
 class BlockStart:
-    """`index` counts the blocks of a choice from 0; a decoder never uses one twice.
-
-    `payload` is the provider's own object where the block is more than its text: of MEDIA
-    `{"media_type": ..., "data": base64}` or `{"url": ...}`, of HOSTED the item as it came.
-    """
+    """A block of a choice begins."""
 
     choice: int
     index: int
+    """Counts the blocks of a choice from 0; a decoder never uses one twice."""
     kind: BlockKind
     tool_id: str | None = None
+    """Of a call; None where the provider gives none."""
     tool_name: str | None = None
     tool_kind: ToolKind = ToolKind.FUNCTION
     namespace: str = ""
+    """Groups tools (Responses); empty: none."""
     payload: Mapping[str, object] | None = None
+    """The provider's own object where the block is more than its text: of MEDIA `{"media_type": ..., "data":
+    base64}` or `{"url": ...}`, of HOSTED the item as it came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,35 +139,38 @@ class BlockDelta:
 
 @dataclass(frozen=True, slots=True)
 class BlockStop:
-    """`signature`: what the provider asks back with a block of reasoning. One with nothing but a signature
-    stands right before the block that it signs (Gemini signs calls and texts)."""
+    """A block ends."""
 
     choice: int
     index: int
     signature: Signature | None = None
+    """What the provider asks back with a block of reasoning. A block with nothing but a signature stands
+    right before the one that it signs (Gemini signs calls and texts)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """A source that a block of text cites; `start` and `end` are offsets in it, in characters."""
+    """A source that a block of text cites."""
 
     choice: int
     index: int
     url: str
     title: str = ""
     start: int | None = None
+    """Offset in the text, in characters; so is `end`."""
     end: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """`native` is the provider's own word, `detail` what it says besides: the stop sequence, the reason of
-    a refusal."""
+    """A choice ended."""
 
     choice: int
     reason: FinishReason
     native: str
+    """The provider's own word."""
     detail: str = ""
+    """What it says besides: the stop sequence, the reason of a refusal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,21 +185,24 @@ class StreamEnd:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """Life without content: a keep-alive event, a comment, a blank line. `working`: the model is at work on
-    what it does not show (reasoning that is hidden, or only signed)."""
+    """Life without content: a keep-alive event, a comment, a blank line."""
 
     working: bool = False
+    """The model is at work on what it does not show (reasoning that is hidden, or only signed)."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamError:
-    """An error inside the stream. `native`: in the form that the protocol's own clients raise on."""
+    """An error inside the stream."""
 
     type: str
+    """The provider's own word, or an ErrorKind."""
     message: str
     code: str | None = None
     status: int | None = None
+    """Of HTTP."""
     native: bool = True
+    """In the form that the protocol's own clients raise on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,12 +51,14 @@ def says_anything(parts: Iterable[StreamPart]) -> bool:
 
 @dataclass(slots=True)
 class Block:
-    """What a block has come to: its start, the pieces of its text, how it stopped (None: it has not)."""
+    """What a block has come to."""
 
     start: BlockStart
     pieces: list[str] = field(default_factory=list)
+    """Of its text."""
     annotations: list[Annotation] = field(default_factory=list)
     stop: BlockStop | None = None
+    """None: it has not stopped."""
 
     @property
     def kind(self) -> BlockKind:
@@ -82,23 +84,27 @@ class Block:
 
 @dataclass(slots=True)
 class Progress:
-    """What a stream has said so far: the fold of its parts, mutated by `fold` and `expect` alone.
-
-    `blocks`: all of them in order, by choice and index; `open`: those that a client takes for open; `torn`:
-    those that were open when the stream began anew.
-    """
+    """What a stream has said so far: the fold of its parts, mutated by `fold` and `expect` alone."""
 
     head: MessageStart | None = None
     blocks: dict[tuple[int, int], Block] = field(default_factory=dict)
+    """All of them in order, by choice and index."""
     open: dict[tuple[int, int], Block] = field(default_factory=dict)
+    """Those that a client takes for open."""
     torn: list[Block] = field(default_factory=list)
+    """Those that were open when the stream began anew."""
     seen: set[int] = field(default_factory=set)
+    """The choices that began."""
     finished: dict[int, Finish] = field(default_factory=dict)
+    """By choice."""
     usage: Usage | None = None
     error: StreamError | None = None
     ended: bool = False
+    """The last frame came."""
     visible: bool = False
+    """Something came that a client can show, run or pay for."""
     characters: int = 0
+    """Of all blocks."""
 
     @property
     def complete(self) -> bool:

@@ -36,62 +36,64 @@ class MediaForm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """`cache`: the client asked for a cache breakpoint behind it."""
+    """What is said in words."""
 
     text: str
     cache: bool = False
+    """The client asked for a cache breakpoint behind it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """`value` is base64 text, an address or an id, as `form` says; `media_type` empty where unsaid.
-
-    `name` is a file's name, `detail` how closely an image is to be looked at (low, high, auto), `at` where it
-    stands in the client's request (`input[1].content[0]`).
-    """
+    """An image, a sound or a file."""
 
     kind: MediaKind
     form: MediaForm
     value: str
+    """Base64 text, an address or an id, as `form` says."""
     media_type: str = ""
+    """Empty where unsaid."""
     name: str = ""
+    """A file's."""
     detail: str = ""
+    """How closely an image is to be looked at (low, high, auto)."""
     at: str = field(default="", compare=False, kw_only=True)
+    """Where it stands in the client's request (`input[1].content[0]`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call that the model made. `arguments` is JSON text of an object; of a CUSTOM tool, free text.
-
-    `namespace` groups tools (Responses); empty: none.
-    """
+    """A call that the model made."""
 
     id: str
     name: str
     arguments: str
+    """JSON text of an object; of a CUSTOM tool, free text."""
     kind: ToolKind = ToolKind.FUNCTION
     namespace: str = ""
+    """Groups tools (Responses); empty: none."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What the client's tool gave back for the call `id`; `name` empty where the protocol does not say."""
+    """What the client's tool gave back."""
 
     id: str
+    """Of the call."""
     content: tuple["Text | Media", ...] = ()
     name: str = ""
+    """Of the tool; empty where the protocol does not say."""
     error: bool = False
+    """The tool failed."""
     kind: ToolKind = ToolKind.FUNCTION
 
 
 @dataclass(frozen=True, slots=True)
 class Thought:
-    """Reasoning that the model showed, and what its maker asks to have back with it.
-
-    With an empty `text` and a signature it stands right before what it signs (Gemini signs calls and texts).
-    """
+    """Reasoning that the model showed, and what its maker asks to have back with it."""
 
     text: str
+    """With a signature and no text, it stands right before what it signs (Gemini signs calls and texts)."""
     signature: Signature | None = None
 
 
@@ -113,19 +115,21 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool that the client runs. `parameters` is a JSON schema, None where there is none.
-
-    `grammar` is the format of a CUSTOM tool's free text as its protocol states it, None for any text.
-    """
+    """A tool that the client runs."""
 
     name: str
     description: str = ""
     parameters: Mapping[str, object] | None = None
+    """A JSON schema; None where there is none."""
     strict: bool | None = None
+    """The schema is followed to the letter; None: unsaid."""
     kind: ToolKind = ToolKind.FUNCTION
     namespace: str = ""
+    """Groups tools (Responses); empty: none."""
     grammar: Mapping[str, object] | None = None
+    """The format of a CUSTOM tool's free text as its protocol states it; None for any text."""
     cache: bool = False
+    """The client asked for a cache breakpoint behind it."""
 
 
 class ToolMode(StrEnum):
@@ -136,17 +140,19 @@ class ToolMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ToolChoice:
-    """`names`: with REQUIRED, one of these must be called; with AUTO, only these may be. Empty: any."""
+    """Whether tools are called."""
 
     mode: ToolMode
     names: tuple[str, ...] = ()
+    """With REQUIRED, one of these must be called; with AUTO, only these may be. Empty: any."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseFormat:
-    """JSON: of `schema`, or of any form where that is None."""
+    """An answer in JSON."""
 
     schema: Mapping[str, object] | None = None
+    """None: JSON of any form."""
     name: str = ""
     description: str = ""
     strict: bool | None = None
@@ -166,12 +172,13 @@ class Effort(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Thinking:
-    """`effort` or `budget` (tokens; -1: as the model likes), whichever the client said; `shown`: whether it
-    wants to read the thoughts. Effort NONE and budget 0 both turn it off."""
+    """How the model is to think. The client says `effort` or `budget`; NONE and 0 turn it off."""
 
     effort: Effort | None = None
     budget: int | None = None
+    """Tokens; -1: as the model likes."""
     shown: bool | None = None
+    """Whether the client wants to read the thoughts; None: unsaid."""
 
     @property
     def off(self) -> bool:
@@ -180,17 +187,19 @@ class Thinking:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One request. `extensions` holds what only the protocol it came from knows, by its field's name."""
+    """One request."""
 
     model: str
     messages: tuple[Message, ...] = ()
     system: tuple[Text, ...] = ()
+    """What opens the request."""
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     stream: bool = False
     usage_in_stream: bool = True
     max_output: int | None = None
+    """Tokens."""
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
@@ -198,7 +207,9 @@ class Prompt:
     presence_penalty: float | None = None
     seed: int | None = None
     choices: int | None = None
+    """How many answers are asked for."""
     logprobs: int | None = None
+    """How many probabilities are asked for with each token."""
     stop: tuple[str, ...] = ()
     response_format: ResponseFormat | None = None
     thinking: Thinking | None = None
@@ -207,7 +218,9 @@ class Prompt:
     metadata: Mapping[str, object] | None = None
     service_tier: str | None = None
     cache_key: str | None = None
+    """Requests with the same one share a cache."""
     extensions: Mapping[str, object] = field(default_factory=dict)
+    """What only the protocol that it came from knows, by its field's name."""
 
 
 BUDGETS: Mapping[Effort, int] = {

@@ -10,17 +10,19 @@ from protocols.model.parts import StreamPart
 class Segment:
     """One wire unit with its separators: what an untouched stream passes on byte for byte.
 
-    Its parts are decoded on demand, by `Decoder.read`. `last`: it looks like the protocol's final frame
-    (a cheap guess, confirmed by reading it); `idle`: it looks like a keep-alive without content. `parts`
-    are known already where the segment was written from them. `broken`: clients parse it, and it is no JSON;
-    if it is idle besides, it is empty, and says as much as if it had not come.
+    Its parts are decoded on demand, by `Decoder.read`.
     """
 
     raw: bytes
     last: bool = False
+    """It looks like the protocol's final frame: a cheap guess, confirmed by reading it."""
     idle: bool = False
+    """It looks like a keep-alive without content."""
     parts: Sequence[StreamPart] | None = None
+    """Known already where the segment was written from them."""
     broken: bool = False
+    """Clients parse it, and it is no JSON. Where it is idle too, it is empty, and means no more than if it
+    had not come."""
 
     @property
     def garbled(self) -> bool:

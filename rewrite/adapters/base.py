@@ -24,11 +24,14 @@ class Events(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where a call goes: the protocol spoken upstream, the provider's name, the model asked for."""
+    """Where a call goes."""
 
     protocol: str
+    """The one spoken upstream."""
     provider: str
+    """Its name."""
     model: str | None = None
+    """The one asked for."""
 
 
 @runtime_checkable

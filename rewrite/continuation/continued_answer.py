@@ -19,7 +19,7 @@ from rewrite.continuation.continuation import Line
 from rewrite.continuation.splice import Splicer
 from rewrite.target.reading import Reading
 from rewrite.target.target import Target
-from rewrite.translation.block_order import Wishes
+from rewrite.translation.block_order import CallRules
 from rewrite.translation.sequence import Sequencer
 from rewrite.translation.tool_names import ToolNames
 from rewrite.translation.translate import Recognising
@@ -128,10 +128,10 @@ def _sequencer(target: Target) -> Sequencer:
     """A tool call reaches the client whole or not at all, so that a cut in one can be gone on from."""
     if target.translation is not None:
         return replace(target.translation, hold_tool_calls=True).sequencer()
-    wishes = Wishes(
+    rules = CallRules(
         _OWN_NAMES.known_by_client,
         _always,
         _OWN_NAMES.unwrapped,
         lambda number: f"call_{target.call.id}_{number}",
     )
-    return Sequencer(MessageStart("", ""), wishes, lambda error: error)
+    return Sequencer(MessageStart("", ""), rules, lambda error: error)

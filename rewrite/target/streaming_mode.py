@@ -16,7 +16,7 @@ from protocols.model.progress import says_anything
 from protocols.model.segment import Segment
 from rewrite.target.reading import Reading
 from rewrite.translation.aggregate import AggregatingDecoder
-from rewrite.translation.block_order import Wishes
+from rewrite.translation.block_order import CallRules
 from rewrite.translation.choices import MOST_CHOICES, choices_asked
 from rewrite.translation.error_kinds import kind_of, message_of
 from rewrite.translation.sequence import Sequencer
@@ -106,7 +106,7 @@ class StreamingDecoder:
 
     def _in_order(self, start: MessageStart, said: Sequence[StreamPart]) -> list[StreamPart]:
         """Usage first: some streams begin with a part of it."""
-        names = Wishes(
+        rules = CallRules(
             name=lambda start: start,
             hold=lambda _: True,
             arguments=lambda _, text: text,
@@ -114,7 +114,7 @@ class StreamingDecoder:
             choices=MOST_CHOICES if self._translator.abilities.several_choices else 1,
             at_once=True,
         )
-        sequencer = Sequencer(start, names, _for_client)
+        sequencer = Sequencer(start, rules, _for_client)
         counts = [part for part in said if isinstance(part, UsageReport)]
         others = [part for part in said if not isinstance(part, UsageReport)]
         return [*sequencer.feed([*counts, *others]), *sequencer.end(done=True)]

@@ -60,44 +60,44 @@ class _Ending:
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
-    """What the client's protocol and request ask of tool calls.
-
-    `name`: the start of a tool's block under the names that the client knows; `hold`: whether its call goes
-    out whole or not at all; `arguments`: what its text becomes, None if that is not whole; `tool_id`: one
-    for the n-th call that has none; `choices`: how many the client can be given; `at_once`: it gets nothing
-    before the end of the answer.
-    """
+class CallRules:
+    """The rules for tool calls of the client's protocol and request."""
 
     name: Callable[[BlockStart], BlockStart]
+    """The start of a tool's block under the names that the client knows."""
     hold: Callable[[BlockStart], bool]
+    """Whether its call goes out whole or not at all."""
     arguments: Callable[[BlockStart, str], str | None]
+    """What its text becomes; None if that is not whole."""
     tool_id: Callable[[int], str]
+    """One for the n-th call that has none."""
     choices: int = 1
+    """How many the client can be given."""
     at_once: bool = False
+    """The client gets nothing before the end of the answer."""
 
 
 @dataclass(slots=True)
 class ChoiceSequencer:
-    """The blocks of one choice. `closed`: upstream's indexes of blocks that were ended to begin another.
-
-    `unstopped`: a call that upstream ended with half of its arguments or none, until it is known what that
-    means. `broken`: the name of a call that was half of one; `seen`: the client has a part of it, or of
-    something before it. `left_out`: the names of held calls that were cut.
-    """
+    """The blocks of one choice."""
 
     number: int
-    wishes: Wishes
+    rules: CallRules
     current: _Block | None = None
     queue: list[_Block] = field(default_factory=list)
     closed: dict[int, BlockKind] = field(default_factory=dict)
+    """Upstream's indexes of blocks that were ended to begin another."""
     index: int = -1
     tools: int = 0
     called: bool = False
     broken: str | None = None
+    """The name of a call that was half of one."""
     seen: bool = False
+    """The client has a part of it, or of something before it."""
     left_out: list[str] = field(default_factory=list)
+    """The names of held calls that were cut."""
     unstopped: "_Ending | None" = None
+    """A call that upstream ended with half of its arguments or none, until it is known what that means."""
     finish: Finish | None = None
 
     # -- one part of upstream's ---------------------------------------------------------------------------
@@ -118,8 +118,8 @@ class ChoiceSequencer:
         if part.kind is not BlockKind.TOOL:
             return _Block(part)
         self.tools += 1
-        named = self.wishes.name(replace(part, tool_id=part.tool_id or self.wishes.tool_id(self.tools)))
-        return _Block(named, held=self.wishes.hold(named))
+        named = self.rules.name(replace(part, tool_id=part.tool_id or self.rules.tool_id(self.tools)))
+        return _Block(named, held=self.rules.hold(named))
 
     def delta(self, part: BlockDelta) -> Iterator[StreamPart]:
         block = self._of(part.index)
@@ -234,7 +234,7 @@ class ChoiceSequencer:
         elif whole is None:
             self.broken = block.start.tool_name or ""
             out = not block.held or self.index >= 0
-            self.seen = self.seen or (out and not self.wishes.at_once)
+            self.seen = self.seen or (out and not self.rules.at_once)
             self.unstopped = _Ending(block, empty=False)
         elif block.held:
             yield from self._give(block, whole)
@@ -251,7 +251,7 @@ class ChoiceSequencer:
                 return NONE_GIVEN
             if value_of(text) is NOT_JSON:
                 return None
-        return text if block.plain else self.wishes.arguments(block.start, text)
+        return text if block.plain else self.rules.arguments(block.start, text)
 
     def settle(self, *, whole: bool = True) -> Iterator[StreamPart]:
         """What waits stops where something follows it, and not before an error: clients run what stopped.
@@ -264,7 +264,7 @@ class ChoiceSequencer:
             return
         block, empty = ending.block, ending.empty and whole
         if block.held:
-            arguments = self.wishes.arguments(block.start, "{}") if empty else None
+            arguments = self.rules.arguments(block.start, "{}") if empty else None
             if arguments is None:
                 self.left_out.append(block.start.tool_name or "")
             else:

@@ -29,7 +29,7 @@ from protocols.model.parts import (
     Usage,
     UsageReport,
 )
-from rewrite.translation.block_order import ChoiceSequencer, Wishes
+from rewrite.translation.block_order import CallRules, ChoiceSequencer
 
 _BEGAN_ANEW = "the provider began its answer anew in the middle of it"
 _NO_ARGUMENTS = "the provider ended the tool call {name!r} without whole arguments"
@@ -39,9 +39,9 @@ class Sequencer:
     """Stateful; one for each answer. `error`: what an error of upstream's becomes."""
 
     def __init__(
-        self, head: MessageStart, wishes: Wishes, error: Callable[[StreamError], StreamError]
+        self, head: MessageStart, rules: CallRules, error: Callable[[StreamError], StreamError]
     ) -> None:
-        self._head, self._wishes, self._error = head, wishes, error
+        self._head, self._rules, self._error = head, rules, error
         self._started = self._shown = self._over = False
         self._choices: dict[int, ChoiceSequencer] = {}
         self._usage: Usage | None = None
@@ -77,7 +77,7 @@ class Sequencer:
     def _beyond(self, part: StreamPart) -> bool:
         """Whether it belongs to a choice that the client did not ask for, and has no place for."""
         choice = getattr(part, "choice", 0)
-        return isinstance(choice, int) and choice >= self._wishes.choices
+        return isinstance(choice, int) and choice >= self._rules.choices
 
     def end(self, *, done: bool = False) -> list[StreamPart]:
         """Upstream gives no more. Closed properly if it was complete, or is `done`; else nothing."""
@@ -118,7 +118,7 @@ class Sequencer:
             yield from self._failed(StreamError("upstream_cut", _BEGAN_ANEW))
             return
         if self._started:
-            self._choices = {number: ChoiceSequencer(number, self._wishes) for number in self._choices}
+            self._choices = {number: ChoiceSequencer(number, self._rules) for number in self._choices}
         self._head = replace(self._head, model=self._head.model or part.model)
 
     def _begin(self, choice: int) -> Iterator[StreamPart]:
@@ -128,7 +128,7 @@ class Sequencer:
             if self._usage:
                 yield UsageReport(self._usage)
         if choice not in self._choices:
-            self._choices[choice] = ChoiceSequencer(choice, self._wishes)
+            self._choices[choice] = ChoiceSequencer(choice, self._rules)
             yield ChoiceStart(choice)
 
     def _block(self, part: BlockStart | BlockDelta | BlockStop | Annotation) -> Iterator[StreamPart]:

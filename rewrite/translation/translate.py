@@ -31,7 +31,7 @@ from protocols.shared.arguments import as_object
 from protocols.shared.losses import rendered, unread
 from protocols.shared.signatures import wrapped
 from rewrite.translation.aggregate import Signs, has_text
-from rewrite.translation.block_order import Wishes
+from rewrite.translation.block_order import CallRules
 from rewrite.translation.choices import MOST_CHOICES
 from rewrite.translation.error_kinds import error_of, kind_of, message_of
 from rewrite.translation.fitting import Loss, fitted
@@ -110,8 +110,8 @@ class Translation:
 
         choices = MOST_CHOICES if abilities.several_choices else 1
         at_once = not self.call.stream
-        wishes = Wishes(names.known_by_client, hold, self._arguments, self._tool_id, choices, at_once)
-        return Sequencer(MessageStart(self.reply.id, self.reply.model), wishes, _for_client)
+        rules = CallRules(names.known_by_client, hold, self._arguments, self._tool_id, choices, at_once)
+        return Sequencer(MessageStart(self.reply.id, self.reply.model), rules, _for_client)
 
     def _arguments(self, start: BlockStart, text: str) -> str | None:
         function = start.tool_kind is ToolKind.FUNCTION

@@ -30,7 +30,7 @@ from protocols.model.parts import (
 )
 from protocols.model.progress import Progress
 from protocols.shared.signatures import UNSIGNED
-from rewrite.translation.block_order import Wishes
+from rewrite.translation.block_order import CallRules
 from rewrite.translation.sequence import Sequencer
 from tests.rewrite.order import Order
 
@@ -45,9 +45,9 @@ BEGIN = (MessageStart("m1", "served"), ChoiceStart(0))
 OPENED = [HEAD, ChoiceStart(0)]
 
 
-def wishes(*, hold: bool = False) -> Wishes:
+def rules(*, hold: bool = False) -> CallRules:
     """`hold`: no call goes out that is not whole; CUSTOM tools always wait, and come in capitals."""
-    return Wishes(
+    return CallRules(
         name=lambda start: start,
         hold=lambda start: hold or start.tool_kind is ToolKind.CUSTOM,
         arguments=lambda start, text: text.upper() if start.tool_kind is ToolKind.CUSTOM else text,
@@ -57,7 +57,7 @@ def wishes(*, hold: bool = False) -> Wishes:
 
 
 def sequencer(*, hold: bool = False) -> Sequencer:
-    return Sequencer(HEAD, wishes(hold=hold), lambda error: replace(error, code="told"))
+    return Sequencer(HEAD, rules(hold=hold), lambda error: replace(error, code="told"))
 
 
 def sequenced(*parts: StreamPart, hold: bool = False) -> list[StreamPart]:
@@ -113,7 +113,7 @@ def test_each_part_goes_out_when_it_comes() -> None:
 
 def test_the_head_is_ours_and_names_the_model_that_served_where_none_was_asked_for() -> None:
     assert sequencer().feed(BEGIN)[0] == HEAD
-    one = Sequencer(replace(HEAD, model=""), wishes(), lambda error: error)
+    one = Sequencer(replace(HEAD, model=""), rules(), lambda error: error)
     assert one.feed(BEGIN)[0] == MessageStart("rot1", "served")
 
 
@@ -505,7 +505,7 @@ def test_no_text_is_lost_or_doubled(parts: list[StreamPart]) -> None:
 
 def test_half_of_a_held_custom_call_is_no_call() -> None:
     """What is around its text is not whole: nothing of it may be run."""
-    torn = replace(wishes(), arguments=lambda start, text: None)
+    torn = replace(rules(), arguments=lambda start, text: None)
     for end, last in (([LENGTH, StreamEnd()], StreamEnd), ([StreamEnd()], StreamError)):
         one = Sequencer(HEAD, torn, lambda error: error)
         found = one.feed([*BEGIN, tool(0, kind=ToolKind.CUSTOM), args(0, '{"in'), *end])
@@ -514,7 +514,7 @@ def test_half_of_a_held_custom_call_is_no_call() -> None:
 
 
 def test_a_choice_that_the_client_has_no_place_for_is_left_out() -> None:
-    one = Sequencer(HEAD, replace(wishes(), choices=1), lambda error: error)
+    one = Sequencer(HEAD, replace(rules(), choices=1), lambda error: error)
     beside: list[StreamPart] = [
         ChoiceStart(1),
         BlockStart(1, 0, TEXT),
