@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import pytest
@@ -51,11 +51,10 @@ class Stage:
     def turns(self, agent: Agent, streams: Callable[[Agent], list[bytes]]) -> Turns:
         """What becomes of the agent's turns when the provider's streams end as given, in good order."""
         if agent.client not in self._played:
-            lists = {each: each(agent) for each in STREAMS}
-            turns = iter(self._turns(agent, [stream for each in lists.values() for stream in each], {}))
-            self._played[agent.client] = {
-                name: list(islice(turns, len(each))) for name, each in lists.items()
-            }
+            lists = [each(agent) for each in STREAMS]
+            turns = iter(self._turns(agent, list(chain(*lists)), {}))
+            played = [list(islice(turns, len(each))) for each in lists]
+            self._played[agent.client] = dict(zip(STREAMS, played, strict=True))
         return self._played[agent.client][streams]
 
     def turns_without_proxy(self, agent: Agent, streams: list[bytes]) -> Turns:
@@ -66,7 +65,8 @@ class Stage:
         for stream in streams:
             self.vendor.on(path=agent.wire.path).reply(streamed([stream]))
         environment = self.proxy.environment() | {"NO_PROXY": "127.0.0.1"}
-        answer = sdks.run(agent.sdk, agent.client, environment, options=options, calls=len(streams))
+        job = {"options": options, "calls": len(streams)}
+        answer = sdks.run(agent.sdk, agent.client, environment, timeout=120, **job)
         assert len(self.vendor.requests) == before + len(streams), "one attempt for each turn"
         return list(answer["calls"])
 
@@ -105,8 +105,8 @@ def whole(agent: Agent) -> list[bytes]:
 
 def cut_behind_whole_arguments(agent: Agent) -> list[bytes]:
     events = agent.wire.tool()
-    whole, end = b"".join(events), len(b"".join(events[: _position(events, agent.whole)]))
-    return [whole[:cut] for cut in range(end, len(whole), 7)]
+    data, end = b"".join(events), len(b"".join(events[: _position(events, agent.whole)]))
+    return [data[:cut] for cut in range(end, len(data), 7)]
 
 
 STREAMS = (cut_between_characters, cut_at_every_byte, whole, cut_behind_whole_arguments)
