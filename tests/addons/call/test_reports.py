@@ -1,0 +1,98 @@
+"""What is left of a call: its record always, the rest where it applies."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from mitmproxy.test import tflow
+from pydantic import SecretStr
+
+from addons.call.reports import Reports
+from addons.config.settings import Configured, Settings
+from addons.credentials.pool import Lease, Pool
+from addons.records.journal import KEY, Journal, Record
+from addons.records.trace import Traces
+from addons.responses.kept import Responses, Turn
+from addons.responses.storage import Memory, State
+from addons.secrets.keys import PoolCredential
+from addons.secrets.redaction import Redactor
+from protocols.model.call import Call, Operation
+from protocols.model.parts import MessageStart
+from protocols.model.progress import Progress
+from protocols.registry import discover
+from rewrite.values.decision import Ended
+from rewrite.values.events import Acquire, Summary
+from rewrite.values.outcome import Completed
+from tests.rewrite.scenes import TERMS, VENDOR, own
+
+REGISTRY = discover()
+PROGRESS = Progress(head=MessageStart("resp_1", "gpt"))
+ANSWERED = Summary("completed", "", (Ended(1, "two", Completed(), 1.0),), PROGRESS, 0.0, 1.0, status=200)
+
+
+def pool() -> Pool:
+    keys = tuple(PoolCredential(name, VENDOR.name, SecretStr(f"sk-{name}")) for name in ("one", "two"))
+    made = Pool(time.monotonic, lambda notice: None)
+    made.configure(Settings(providers=(Configured(VENDOR, keys),)))
+    return made
+
+
+def ended(
+    keys: Pool,
+    traces: Traces,
+    *,
+    protocol: str = "openai_responses",
+    body: Mapping[str, object] | None = None,
+    pooled: bool = True,
+    summary: Summary = ANSWERED,
+) -> Record:
+    """The record of a call that its provider answered in `protocol`."""
+    call = Call("c", protocol, Operation.GENERATE, "gpt", True, (), body or {})
+    target = own(call, REGISTRY[protocol], replace(TERMS, pooled=pooled))
+    record = Record(tflow.tflow(), call, VENDOR.name, [target])
+    journal, responses = Journal(Redactor()), Responses(State(Memory(), time.time), time.time)
+    Reports(journal, keys, responses, traces).over(record, summary, Turn(call, "", call.body), None)
+    return record
+
+
+def continued_with(keys: Pool) -> str:
+    """The key that a call gets which continues the answer."""
+    call = Call("d", "openai_responses", Operation.GENERATE, "gpt", True, (), session="resp_1")
+    lease = keys.acquire(VENDOR.name, call, Acquire(1))
+    assert isinstance(lease, Lease)
+    return lease.name
+
+
+def test_an_answer_that_its_provider_keeps_is_continued_on_its_key() -> None:
+    keys = pool()
+    record = ended(keys, Traces(Redactor()))
+    assert record.flow.metadata[KEY]["end"] == "completed"
+    assert continued_with(keys) == "two"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"protocol": "openai_chat"},
+        {"body": {"store": False}},
+        {"pooled": False},
+        {"summary": replace(ANSWERED, end="failed")},
+        {"summary": replace(ANSWERED, progress=Progress())},
+    ],
+    ids=["another protocol", "not stored", "the client's key", "failed", "no id"],
+)
+def test_any_other_is_not(call: dict[str, object]) -> None:
+    keys = pool()
+    record = ended(keys, Traces(Redactor()), **call)  # type: ignore[arg-type]
+    assert KEY in record.flow.metadata
+    assert continued_with(keys) == "one"
+
+
+def test_a_trace_is_written_where_there_is_a_folder(tmp_path: Path) -> None:
+    traces = Traces(Redactor())
+    ended(pool(), traces)
+    traces.configure(tmp_path)
+    ended(pool(), traces)
+    assert len(list(tmp_path.iterdir())) == 1
