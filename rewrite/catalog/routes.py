@@ -159,8 +159,8 @@ class RouteUse:
     def _unused(self, at: int) -> str:
         match = self._rules[at].match
         close = get_close_matches(match.model, list(self._models), n=1, cutoff=0.4) if match.model else []
-        meant = f"; a model that was asked for is called {close[0]}" if close else ""
-        remedy = f"correct it, or take the route out{meant}"
+        nearest = f"; a model that was asked for is called {close[0]}" if close else ""
+        remedy = f"correct it, or take the route out{nearest}"
         return f"routes[{at}]: none of {ENOUGH} calls fitted match = {_shown(match)}: {remedy}"
 
 

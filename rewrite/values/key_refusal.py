@@ -16,24 +16,26 @@ REMEDIES: Mapping[Kind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class KeyRefusal:
-    """What a provider said of one credential.
-
-    `credential`: provider/name.
-    `status`, `kind`, `message`: those of the rejection.
-    `code`: the provider's own word for the error, empty where it has none.
-    `at`, `until`: when it was said, and when the credential is asked again; seconds on the machine's clock.
-    `answer`: what a client of `protocol` got; None where it fits no other call, or is too long to keep.
-    """
+    """What a provider said of one credential. Times are seconds on the machine's clock."""
 
     credential: str
+    """Provider/name."""
     status: int
+    """Of the answer that said it."""
     kind: Kind
+    """What the answer blames."""
     message: str
+    """The provider's own. Empty: it sent none."""
     code: str
+    """The provider's own word for the error. Empty: it has none."""
     at: float
+    """When it was said."""
     until: float
+    """When the credential is tried again."""
     protocol: str
+    """Of the client that got the answer."""
     answer: WireResponse | None
+    """What that client got. None: it fits no other call, or is too long to keep."""
 
     @property
     def said(self) -> str:
@@ -43,10 +45,12 @@ class KeyRefusal:
 
 @dataclass(frozen=True, slots=True)
 class StandingRefusal:
-    """A refusal while it lasts. `wait`: seconds until the credential is asked again."""
+    """A refusal while it lasts."""
 
     refusal: KeyRefusal
+    """What was said."""
     wait: float
+    """Seconds until the credential is tried again."""
 
     @property
     def note(self) -> str:

@@ -55,11 +55,11 @@ def planned(
     hold_tool_calls: bool = False,
 ) -> Plan:
     one = call or asks()
-    meant = Intercepted(OPENAI, CHAT, Operation.GENERATE, None, pooled, WHERE)
+    original = Intercepted(OPENAI, CHAT, Operation.GENERATE, None, pooled, WHERE)
     request = http.Request.make("POST", "https://openai.example/v1/chat/completions", dump(one.body))
     turn = Turn(one, "scope", one.body)
     settings = Settings(providers=providers, rules=rules, hold_tool_calls=hold_tool_calls)
-    return Planner(settings, REGISTRY).plan(turn, meant, request, UNKNOWN, 0.0)
+    return Planner(settings, REGISTRY).plan(turn, original, request, UNKNOWN, 0.0)
 
 
 def to(*texts: str, **more: object) -> Rule:
@@ -71,10 +71,10 @@ def labels(plan: Plan) -> list[str]:
 
 
 def test_a_web_page_has_no_key_of_any_provider() -> None:
-    meant = Intercepted(OPENAI, CHAT, Operation.GENERATE, None, False, WHERE, "https://page.example")
+    asked = Intercepted(OPENAI, CHAT, Operation.GENERATE, None, False, WHERE, "https://page.example")
     request = http.Request.make("POST", "https://openai.example/v1/chat/completions", b"{}")
     settings = Settings(providers=ALL, rules=(to("anthropic/a"),))
-    plan = Planner(settings, REGISTRY).plan(Turn(asks(), "scope", asks().body), meant, request, UNKNOWN, 0.0)
+    plan = Planner(settings, REGISTRY).plan(Turn(asks(), "scope", asks().body), asked, request, UNKNOWN, 0.0)
     assert not plan.targets
     assert "a web page does not use them" in plan.fault.message
 
@@ -179,10 +179,10 @@ def test_signatures_are_looked_for_where_the_body_has_a_carrier() -> None:
     said = {"role": "assistant", "content": [{"type": "thinking", "thinking": "hm", "signature": envelope}]}
     body = dump({"model": "claude", "max_tokens": 9, "messages": [*MESSAGES, said, *MESSAGES]})
     call = ANTHROPIC.parse("c", Operation.GENERATE, WireRequest("POST", "/v1/messages", (), body))
-    meant = Intercepted(CLAUDE, ANTHROPIC, Operation.GENERATE, None, True, WHERE)
+    original = Intercepted(CLAUDE, ANTHROPIC, Operation.GENERATE, None, True, WHERE)
     request = http.Request.make("POST", "https://anthropic.example/v1/messages", body)
     turn = Turn(call, "scope", call.body)
-    (target,) = Planner(Settings(providers=ALL), REGISTRY).plan(turn, meant, request, UNKNOWN, 0.0).targets
+    (target,) = Planner(Settings(providers=ALL), REGISTRY).plan(turn, original, request, UNKNOWN, 0.0).targets
     assert target.rendered is not None
     assert envelope.encode() not in dump(target.rendered.body)
 
@@ -194,9 +194,9 @@ def test_a_request_that_is_nested_too_deep_is_refused_and_not_a_fault_of_ours() 
     wanted = {"type": "json_schema", "json_schema": {"name": "deep", "schema": schema}}
     call = asks()
     call = replace(call, body={**call.body, "response_format": wanted})
-    meant = Intercepted(OPENAI, CHAT, Operation.GENERATE, None, True, WHERE)
+    original = Intercepted(OPENAI, CHAT, Operation.GENERATE, None, True, WHERE)
     request = http.Request.make("POST", "https://openai.example/v1/chat/completions", b"{}")
     settings = Settings(providers=ALL, rules=(to("anthropic/a"),))
-    plan = Planner(settings, REGISTRY).plan(Turn(call, "scope", call.body), meant, request, UNKNOWN, 0.0)
+    plan = Planner(settings, REGISTRY).plan(Turn(call, "scope", call.body), original, request, UNKNOWN, 0.0)
     assert not plan.targets
     assert "nested deeper" in plan.fault.message
