@@ -15,7 +15,6 @@ from unittest.mock import ANY
 from protocols.model.http import Head, header
 from rewrite.exchange.exchange import TRANSITIONS, Exchange, trigger_of
 from rewrite.values.events import Command, Event, Summary
-from rewrite.values.outcome import describe
 
 __all__ = ["ANY", "After", "Open", "Playbook", "body_with", "handled", "over", "status", "told"]
 
@@ -115,9 +114,9 @@ def told(end: str, words: str) -> Any:
 
 
 def over(end: str, *outcomes: str) -> Any:
-    """The summary of a call that ended so, after attempts with these outcomes as `describe` words them."""
+    """The summary of a call that ended so, after attempts with these outcomes by their labels."""
 
     def fits(summary: Summary) -> bool:
-        return (summary.end, [describe(one.outcome) for one in summary.attempts]) == (end, [*outcomes])
+        return (summary.end, [one.outcome.label for one in summary.attempts]) == (end, [*outcomes])
 
     return Open(f"{end} after {outcomes}", fits)

@@ -53,7 +53,7 @@ from rewrite.values.events import (
     UpstreamSent,
     UpstreamStarted,
 )
-from rewrite.values.outcome import Abandoned, Outcome, describe
+from rewrite.values.outcome import Abandoned, Outcome
 from rewrite.values.timer import Timer
 
 LONG_WAIT = 3.0
@@ -222,7 +222,7 @@ class Driver:
             case CancelUpstream():
                 self._cancel_reader()
             case Release(attempt=attempt, outcome=outcome):
-                self._last = f"{self._leases[attempt][1].name}: {describe(outcome)}"
+                self._last = f"{self._leases[attempt][1].name}: {outcome.label}"
                 self._took = self._now - self._opened_at
                 self._release(*self._leases.pop(attempt), outcome)
             case SetTimer(attempt=attempt, timer=timer, seconds=seconds):

@@ -25,7 +25,7 @@ from rewrite.credentials.notices import Notice
 from rewrite.target.target import Target
 from rewrite.values.decision import Ended
 from rewrite.values.events import Summary
-from rewrite.values.outcome import Outcome, Rejected, describe
+from rewrite.values.outcome import Outcome, Rejected
 
 KEY = "rotator"
 """Where a flow's record is in `flow.metadata`: small plain data, since it is copied and saved."""
@@ -281,7 +281,7 @@ def _attempt(one: Ended, record: Record, began: float) -> dict[str, object]:
         "attempt": one.number,
         **({"target": record.targets[one.target].label} if several else {}),
         "credential": one.credential,
-        "outcome": describe(one.outcome),
+        "outcome": one.outcome.label,
         "ended": round(one.at - began, 3),
         **({"asked_last": list(one.asked_last)} if one.asked_last else {}),
     }
@@ -331,7 +331,7 @@ def _sentences(record: Record, summary: Summary) -> Iterator[str]:
     for one in summary.attempts:
         at = one.at - summary.began
         where = f" at {record.targets[one.target].label}" if len(record.targets) > 1 else ""
-        yield f"attempt {one.number}{where} with {one.credential}: {describe(one.outcome)} after {at:.2f} s"
+        yield f"attempt {one.number}{where} with {one.credential}: {one.outcome.label} after {at:.2f} s"
         if one.asked_last:
             yield f"asked last, since it fails while others serve: {', '.join(one.asked_last)}"
     yield f"{summary.end}: {summary.words}" if summary.words else summary.end

@@ -21,7 +21,7 @@ from rewrite.target.target import Target
 from rewrite.translation.error_kinds import error_of, kind_of
 from rewrite.values.decision import GiveUp
 from rewrite.values.events import CALL, Command, SendData, SendHeaders, SetTimer, Summary
-from rewrite.values.outcome import Outcome, Stalled, Truncated, describe
+from rewrite.values.outcome import Outcome, Stalled, Truncated
 from rewrite.values.timeouts import PATIENCE_MARGIN, UNKNOWN_PATIENCE, OnTruncation, Timing
 from rewrite.values.timer import Timer
 
@@ -235,5 +235,5 @@ def partial(current: Reading | None, outcome: Outcome, mode: OnTruncation) -> Wh
     body = current.partial() if current and cut else b""
     if not current or not body:
         return None
-    words, head = f"cut: {describe(outcome)}; ended with the protocol's length", current.head
+    words, head = f"cut: {outcome.label}; ended with the protocol's length", current.head
     return Whole(head, body, Over("truncated", words, head.status, head, body))

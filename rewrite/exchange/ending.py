@@ -18,7 +18,7 @@ from rewrite.target.target import Target, Terms
 from rewrite.translation import repair
 from rewrite.translation.error_kinds import message_of
 from rewrite.values.decision import Continue, Fail, Repair
-from rewrite.values.outcome import Completed, ErrorFacts, Outcome, describe
+from rewrite.values.outcome import Completed, ErrorFacts, Outcome
 from rewrite.values.timeouts import OnTruncation
 
 
@@ -133,7 +133,7 @@ def ending(
         case Complete():
             return Ending(Completed(), "completed", parts=formality(progress) if streamed else ())
         case Cut() | Empty():
-            words = describe(otherwise)
+            words = otherwise.label
             decision = after_cut(found, words, target, can_go_on=can_go_on)
             return decision if isinstance(decision, Continue) else _closed(decision, progress, otherwise)
         case _:
@@ -148,7 +148,7 @@ def formality(progress: Progress) -> tuple[StreamPart, ...]:
 def _closed(decision: Repair | Fail, progress: Progress, outcome: Outcome) -> Ending:
     match decision:
         case Repair():
-            told = f"cut: {describe(outcome)}; ended with the protocol's length"
+            told = f"cut: {outcome.label}; ended with the protocol's length"
             return Ending(outcome, "truncated", told, repair.closing(progress))
         case Fail(message=message):
             return Ending(outcome, "failed", f"{message}; ended with an error", repair.failing(message))

@@ -14,7 +14,7 @@ from protocols.model.progress import Block, Progress
 from protocols.model.wirejson import dump, encoded, given, load_object
 from rewrite.values.decision import Ended
 from rewrite.values.events import Summary
-from rewrite.values.outcome import Rejected, describe
+from rewrite.values.outcome import Rejected
 
 LARGEST_BODY = 1 << 20
 """Bytes of one body as compact JSON; what is longer is cut."""
@@ -113,7 +113,7 @@ def _came_of(one: Ended, began: float) -> Mapping[str, object]:
     return given(
         sent=None if one.sent is None else round(one.sent - began, 3),
         ended=round(one.at - began, 3),
-        outcome=describe(one.outcome),
+        outcome=one.outcome.label,
         **(_said(one.outcome) if isinstance(one.outcome, Rejected) else {}),
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import ClassVar
 
 from protocols.model.http import WireResponse
 from rewrite.values.timer import Timer
@@ -27,18 +28,28 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    pass
+    """The provider answered, and the answer has its proper end."""
+
+    label: ClassVar[str] = "completed"
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The provider said no: over HTTP (`answer` is what it said) or inside the stream (`answer` None)."""
+    """The provider said no: over HTTP or inside the stream."""
 
     status: int
+    """The status over HTTP; for an error inside a stream the one that its words come to."""
     kind: Kind
     message: str = ""
+    """The provider's own."""
     retry_after: float | None = None
+    """Seconds until the provider may be asked again, None if it does not say."""
     answer: WireResponse | None = None
+    """What the provider answered, for the client; None where it is no answer of its own."""
+
+    @property
+    def label(self) -> str:
+        return f"rejected({self.status} {self.kind})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,51 +61,50 @@ class Stalled:
     waited: float
     """Seconds."""
 
+    @property
+    def label(self) -> str:
+        return f"stalled({self.timer} {self.waited:.1f}s)"
+
 
 @dataclass(frozen=True, slots=True)
 class Truncated:
-    """The answer ended without a proper end; `cause` in words."""
+    """The answer ended without a proper end."""
 
     cause: str
+    """A message."""
+
+    @property
+    def label(self) -> str:
+        return f"truncated({self.cause})"
 
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """No answer began: DNS, connect, TLS, or a reset before the headers.
-
-    `sent`: the request had been, so that the provider may be at work on it. `connected` False: nothing of it
-    was, so that another attempt costs nothing. `lasting`: nor could any be until a person acts.
-    """
+    """No answer began: DNS, connect, TLS, or a reset before the headers."""
 
     cause: str
+    """A message."""
     sent: bool = False
+    """The request had left, so that the provider may be at work on it."""
     connected: bool = True
+    """False: nothing had left, so that another attempt costs nothing."""
     lasting: bool = False
+    """No attempt can connect until a person acts."""
+
+    @property
+    def label(self) -> str:
+        return f"unreachable({self.cause})"
 
 
 @dataclass(frozen=True, slots=True)
 class Abandoned:
     """The client left, or we failed: says nothing about the credential."""
 
+    label: ClassVar[str] = "abandoned"
+
 
 type Outcome = Completed | Rejected | Stalled | Truncated | Unreachable | Abandoned
-
-
-def describe(outcome: Outcome) -> str:
-    """One word or two for a log line."""
-    match outcome:
-        case Completed():
-            return "completed"
-        case Rejected(status=status, kind=kind):
-            return f"rejected({status} {kind})"
-        case Stalled(timer=timer, waited=waited):
-            return f"stalled({timer} {waited:.1f}s)"
-        case Truncated(cause=cause):
-            return f"truncated({cause})"
-        case Unreachable(cause=cause):
-            return f"unreachable({cause})"
-        case Abandoned():
-            return "abandoned"
+"""The `label` of each is a word or two for a log line."""
 
 
 def never_connected(outcome: Outcome) -> bool:

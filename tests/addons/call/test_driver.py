@@ -46,7 +46,7 @@ from rewrite.values.events import (
     UpstreamSent,
     UpstreamStarted,
 )
-from rewrite.values.outcome import Abandoned, Completed, Outcome, describe
+from rewrite.values.outcome import Abandoned, Completed, Outcome
 from rewrite.values.timeouts import Limits, Timing
 from rewrite.values.timer import Timer
 from tests.rewrite.scenes import own
@@ -129,7 +129,7 @@ class Keys(Pool):
         if self._house.fault_in_records:
             raise LookupError("planted")
         self._house.served.append(provider)
-        self._house.released.append((lease.name, describe(outcome)))
+        self._house.released.append((lease.name, outcome.label))
 
 
 class Notes(Journal):
@@ -447,7 +447,7 @@ async def test_a_fault_in_the_writer_of_requests_leaves_nothing(
     monkeypatch.setattr("addons.call.driver.outgoing", broken)
     kept = await answered(house.driver())
     assert kept.status == 502
-    assert (vendor.requests, house.released) == ([], [("key-1", describe(Abandoned()))])
+    assert (vendor.requests, house.released) == ([], [("key-1", Abandoned().label)])
 
 
 @pytest.mark.parametrize(
@@ -478,7 +478,7 @@ async def test_a_fault_in_reading_ends_the_attempt(vendor: Vendor, house: House)
     kept = await answered(house.driver())
     assert (kept.status, kept.end_) == (200, "end")
     assert house.released[0] == ("key-1", "unreachable(a fault of the proxy)")
-    assert house.released[-1][1] == describe(Completed())
+    assert house.released[-1][1] == Completed().label
 
 
 async def test_data_before_a_head_is_a_fault_and_no_error_of_the_provider(house: House) -> None:
@@ -491,7 +491,7 @@ async def test_data_before_a_head_is_a_fault_and_no_error_of_the_provider(house:
     assert (kept.status, kept.end_) == (502, "end")
     assert b"a fault of the proxy" in kept.body
     assert [str(fault) for fault in house.faults] == ["UpstreamData in state AWAITING_HEAD"]
-    assert house.released == [("key-1", describe(Abandoned()))]
+    assert house.released == [("key-1", Abandoned().label)]
 
 
 async def test_a_fault_in_the_records_costs_nothing(vendor: Vendor, house: House) -> None:

@@ -12,7 +12,6 @@ from rewrite.values.outcome import (
     Stalled,
     Truncated,
     Unreachable,
-    describe,
     is_away,
     never_connected,
 )
@@ -31,7 +30,7 @@ from rewrite.values.timer import Timer
     ],
 )
 def test_in_a_word_or_two(outcome: Outcome, words: str) -> None:
-    assert describe(outcome) == words
+    assert outcome.label == words
 
 
 def test_only_what_had_no_connection_is_asked_again_for_nothing() -> None:
