@@ -14,7 +14,7 @@ from rewrite.adapters.chain import Chain
 from rewrite.catalog.providers import facts_of
 from rewrite.catalog.routes import Route
 from rewrite.target.response_adapters import ReportedModel, WrappedSignatures
-from rewrite.target.streaming_mode import Turned, as_asked
+from rewrite.target.streaming_mode import OtherMode, as_asked
 from rewrite.target.target import Target, Terms
 from rewrite.translation.fitting import FOREIGN_REASONING, Loss
 from rewrite.translation.translate import translation
@@ -58,8 +58,8 @@ def target_of(call: Call, protocol: WireProtocol, wanted: Wanted, registry: Regi
     elif asked is call:
         made = _within(call, protocol, wanted)
     else:
-        turned = Turned(call, protocol, wanted.reply)
-        made = replace(_within(asked, protocol, replace(wanted, rewritten=True)), turned=turned)
+        other = OtherMode(call, protocol, wanted.reply)
+        made = replace(_within(asked, protocol, replace(wanted, rewritten=True)), other_mode=other)
     can_hold = bool(made.translation or protocol.editor) and call.operation is Operation.GENERATE
     return replace(made, hold_tool_calls=wanted.hold_tool_calls and can_hold)
 

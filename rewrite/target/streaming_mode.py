@@ -39,7 +39,7 @@ def as_asked(call: Call, protocol: WireProtocol, *, force_stream: bool, streams:
 
 
 @dataclass(frozen=True, slots=True)
-class Turned:
+class OtherMode:
     """How the answer of such a call is read within `protocol`; `call` is the client's."""
 
     call: Call
@@ -78,9 +78,9 @@ def _with_type(head: Head, kind: str) -> tuple[tuple[str, str], ...]:
 class StreamingDecoder:
     """A whole answer, which `inner` reads, as one segment with the stream that its writer makes of it."""
 
-    def __init__(self, inner: Decoder, turned: Turned) -> None:
-        self._inner, self._turned = inner, turned
-        self._translator = translator_of(turned.protocol)
+    def __init__(self, inner: Decoder, mode: OtherMode) -> None:
+        self._inner, self._mode = inner, mode
+        self._translator = translator_of(mode.protocol)
         self.remainder = inner.remainder
 
     def feed(self, data: bytes) -> Sequence[Segment]:
@@ -100,8 +100,8 @@ class StreamingDecoder:
                 segment.raw, parts=[part for part in said if isinstance(part, StreamError | Opaque)]
             )
         parts = self._in_order(start, said)
-        reply = replace(self._turned.reply, id=start.id, model=start.model, own=True)
-        raw = self._translator.writer(self._turned.call, reply).write(parts)
+        reply = replace(self._mode.reply, id=start.id, model=start.model, own=True)
+        raw = self._translator.writer(self._mode.call, reply).write(parts)
         return Segment(raw, last=True, parts=parts)
 
     def _in_order(self, start: MessageStart, said: Sequence[StreamPart]) -> list[StreamPart]:

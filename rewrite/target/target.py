@@ -14,7 +14,7 @@ from rewrite.catalog.providers import Provider
 from rewrite.catalog.routes import Route
 from rewrite.target.hold import HoldingDecoder
 from rewrite.target.reading import Reading
-from rewrite.target.streaming_mode import Turned
+from rewrite.target.streaming_mode import OtherMode
 from rewrite.translation.fitting import Loss
 from rewrite.translation.translate import (
     Recognising,
@@ -86,7 +86,7 @@ class Target:
     """What of the client's request the provider cannot be asked."""
     hold_tool_calls: bool = False
     """Whether the client gets only whole tool calls of a streamed answer."""
-    turned: Turned | None = None
+    other_mode: OtherMode | None = None
     """How answers are read that are streamed where the client wants them whole, or the reverse. None: they
     come as the client asked."""
 
@@ -116,7 +116,7 @@ class Target:
     @property
     def untouched(self) -> bool:
         """Whether the client gets what comes as it comes."""
-        return not (self.translation or self.turned or self.chain or self.hold_tool_calls)
+        return not (self.translation or self.other_mode or self.chain or self.hold_tool_calls)
 
     @property
     def keeps_headers(self) -> bool:
@@ -138,8 +138,8 @@ class Target:
     def reading(self, head: Head) -> Reading:
         """The answer that begins with `head`, read by adapters first, in the client's protocol last."""
         adapted, streamed = self.upstream(head)
-        if self.turned is not None:
-            return self.turned.reading(head, adapted, streamed=streamed)
+        if self.other_mode is not None:
+            return self.other_mode.reading(head, adapted, streamed=streamed)
         if self.translation is not None:
             return self._translated(self.translation, head, adapted, streamed=streamed)
         encoder = self.protocol.encoder(self.call)

@@ -11,7 +11,7 @@ from protocols.model.parts import FinishReason
 from protocols.model.wirejson import dump
 from protocols.openai_chat import PROTOCOL as CHAT
 from protocols.openai_responses import PROTOCOL as RESPONSES
-from rewrite.target.streaming_mode import Turned
+from rewrite.target.streaming_mode import OtherMode
 from tests.contract import JSON, SSE, parts, progress, samples
 from tests.rewrite.across import Told, answered, told
 from tests.rewrite.asks import ROLES
@@ -96,7 +96,9 @@ def test_a_held_call_that_ends_for_want_of_room_beside_another_word(native: str)
 @pytest.mark.parametrize(("finish", "native"), [("tool_calls", "max_tokens"), ("tool_calls", "tool_calls")])
 def test_a_stream_that_is_put_together(finish: str, native: str) -> None:
     asked = call(CHAT, stream=False)
-    target = own(CHAT.editor.with_stream(asked, True), CHAT, turned=Turned(asked, CHAT, Reply("r", "m", 0)))
+    target = own(
+        CHAT.editor.with_stream(asked, True), CHAT, other_mode=OtherMode(asked, CHAT, Reply("r", "m", 0))
+    )
     got = replay(CHAT, [natively(finish, native)], terms=replace(target, terms=ONCE), call=asked)
     (choice,) = json.loads(got.body)["choices"]
     assert (choice["finish_reason"], choice["message"].get("tool_calls")) == ("length", None)
@@ -107,7 +109,7 @@ def test_a_response_that_is_put_together() -> None:
     target = own(
         RESPONSES.editor.with_stream(asked, True),
         RESPONSES,
-        turned=Turned(asked, RESPONSES, Reply("r", "m", 0)),
+        other_mode=OtherMode(asked, RESPONSES, Reply("r", "m", 0)),
     )
     got = replay(RESPONSES, [LLAMA_CPP.data], terms=replace(target, terms=ONCE), call=asked)
     body = json.loads(got.body)

@@ -19,7 +19,7 @@ from protocols.model.parts import BlockKind, FinishReason
 from protocols.model.progress import Progress
 from protocols.model.wirejson import dump, load_object
 from rewrite.adapters.frames import frame_of
-from rewrite.target.streaming_mode import Turned
+from rewrite.target.streaming_mode import OtherMode
 from rewrite.target.target import Target
 from tests.contract import FRAMINGS, PROTOCOLS, Sample, progress, samples
 from tests.oracle import NAMED, OTHER_NAMES
@@ -147,8 +147,8 @@ def frames_of(sample: Sample) -> list[bytes]:
 def gathering(sample: Sample) -> tuple[Call, Target]:
     asked = replace(sample.call, stream=False, body={"model": "m"})
     upstream = replace(sample.call, body={"model": "m"})
-    turned = Turned(asked, sample.protocol, Reply("r", "m", 0))
-    return asked, own(upstream, sample.protocol, turned=turned)
+    other = OtherMode(asked, sample.protocol, Reply("r", "m", 0))
+    return asked, own(upstream, sample.protocol, other_mode=other)
 
 
 def readers(sample: Sample, data: bytes, client: str, *, cause: str | None) -> Iterator[tuple[str, Replay]]:

@@ -9,7 +9,7 @@ from protocols.model.call import Reply
 from protocols.model.errors import NO_JSON
 from protocols.model.parts import StreamError
 from protocols.openai_chat import PROTOCOL as CHAT
-from rewrite.target.streaming_mode import Turned
+from rewrite.target.streaming_mode import OtherMode
 from rewrite.values.outcome import Truncated
 from tests.contract import PROTOCOLS, SSE, Sample, progress, samples
 from tests.rewrite.across import answered, read
@@ -68,7 +68,9 @@ def test_gathered_for_a_client_of_whole_answers(client: str) -> None:
 
 def test_gathered_within_the_protocol() -> None:
     asked = call(CHAT, stream=False)
-    target = own(CHAT.editor.with_stream(asked, True), CHAT, turned=Turned(asked, CHAT, Reply("r", "m", 0)))
+    target = own(
+        CHAT.editor.with_stream(asked, True), CHAT, other_mode=OtherMode(asked, CHAT, Reply("r", "m", 0))
+    )
     data = chunk({"content": "Hi"}) + GARBLED[".sse"] + FINISHED
     got = replay(CHAT, [data], terms=replace(target, terms=ONCE), call=asked)
     assert got.summary.end != "completed"

@@ -81,7 +81,7 @@ def test_it_is_asked_as_its_client_asked(streams: bool) -> None:
     want = replace(wanted(), force_stream=True)
     provider = replace(want.route.provider, streams=streams)
     found = target(replace(want, route=replace(want.route, provider=provider)), call(body))
-    assert (found.rendered, found.turned, found.call.stream) == (None, None, not streams)
+    assert (found.rendered, found.other_mode, found.call.stream) == (None, None, not streams)
 
 
 def test_it_goes_to_another_provider_as_it_is() -> None:

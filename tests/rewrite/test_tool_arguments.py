@@ -11,7 +11,7 @@ from protocols.model.parts import FinishReason
 from protocols.model.wirejson import dump
 from protocols.openai_chat import PROTOCOL as CHAT
 from protocols.openai_responses import PROTOCOL as RESPONSES
-from rewrite.target.streaming_mode import Turned
+from rewrite.target.streaming_mode import OtherMode
 from tests.contract import JSON, SSE
 from tests.rewrite.across import Told, answered, read, told
 from tests.rewrite.asks import ROLES
@@ -80,7 +80,9 @@ def test_within_the_protocol_it_passes_as_it_is(said: object, meant: object) -> 
 def test_a_stream_that_is_put_together_has_texts(said: object, meant: object) -> None:
     """An object is serialised and nothing is an empty one; a list stays, for its own protocol."""
     asked = call(CHAT, stream=False)
-    target = own(CHAT.editor.with_stream(asked, True), CHAT, turned=Turned(asked, CHAT, Reply("r", "m", 0)))
+    target = own(
+        CHAT.editor.with_stream(asked, True), CHAT, other_mode=OtherMode(asked, CHAT, Reply("r", "m", 0))
+    )
     got = replay(CHAT, [streamed(said)], terms=replace(target, terms=ONCE), call=asked)
     (found,) = json.loads(got.body)["choices"][0]["message"]["tool_calls"]
     stays = json.loads(said) if said in ("[]", "[1]", "5") and isinstance(said, str) else meant

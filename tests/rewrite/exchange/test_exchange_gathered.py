@@ -321,7 +321,7 @@ def test_which_calls_are_asked_the_other_way(
         force_stream=force,
     )
     one = target_of(call, CHAT, want, discover())
-    assert (one.turned is not None, one.rendered is not None) == (turned is not None,) * 2
+    assert (one.other_mode is not None, one.rendered is not None) == (turned is not None,) * 2
     assert one.call.stream == (stream if turned is None else turned)
 
 

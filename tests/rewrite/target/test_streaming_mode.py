@@ -12,7 +12,7 @@ from protocols.model.parts import BlockKind, FinishReason
 from protocols.model.progress import Progress
 from protocols.model.wirejson import dump, load_object
 from protocols.registry import discover
-from rewrite.target.streaming_mode import Turned
+from rewrite.target.streaming_mode import OtherMode
 from tests.contract import JSON, Sample, samples
 from tests.oracle import protocol_of, recorded
 from tests.rewrite.scenes import CHAT, SSE
@@ -46,8 +46,8 @@ def read(protocol: WireProtocol, data: bytes, head: Head, *, stream: bool) -> Pr
 def written(protocol: WireProtocol, data: bytes) -> tuple[bytes, Head]:
     """The stream that a client gets for a whole answer, and its head."""
     inner = protocol.decoder(asked(protocol, stream=False), JSON)
-    turned = Turned(asked(protocol, stream=True), protocol, REPLY)
-    reading = turned.reading(JSON, inner, streamed=False)
+    other = OtherMode(asked(protocol, stream=True), protocol, REPLY)
+    reading = other.reading(JSON, inner, streamed=False)
     segments = [*reading.feed(data), *reading.eof()]
     return reading.encoder.encode(segments), reading.head
 
@@ -102,7 +102,9 @@ def test_the_head_is_that_of_a_stream_and_keeps_the_provider_s_headers() -> None
     headers = (("Content-Type", "application/json"), ("Content-Length", "9"), ("X-Request-Id", "r"))
     inner = CHAT.decoder(asked(CHAT, stream=False), JSON)
     head = (
-        Turned(asked(CHAT, stream=True), CHAT, REPLY).reading(Head(200, headers), inner, streamed=False).head
+        OtherMode(asked(CHAT, stream=True), CHAT, REPLY)
+        .reading(Head(200, headers), inner, streamed=False)
+        .head
     )
     assert header(head.headers, "content-type") == "text/event-stream; charset=utf-8"
     assert (header(head.headers, "x-request-id"), header(head.headers, "content-length")) == ("r", None)
@@ -111,14 +113,14 @@ def test_the_head_is_that_of_a_stream_and_keeps_the_provider_s_headers() -> None
 def test_a_stream_that_comes_all_the_same_passes_as_it_is() -> None:
     data = b'data: {"choices": [{"index": 0, "delta": {"content": "Hi"}}]}\n\n'
     inner = CHAT.decoder(asked(CHAT, stream=False), SSE)
-    reading = Turned(asked(CHAT, stream=True), CHAT, REPLY).reading(SSE, inner, streamed=True)
+    reading = OtherMode(asked(CHAT, stream=True), CHAT, REPLY).reading(SSE, inner, streamed=True)
     assert (reading.encoder.encode(list(reading.feed(data))), reading.head) == (data, SSE)
 
 
 @pytest.mark.parametrize("body", [b"<html>", dump({"error": {"message": "no"}})], ids=["page", "error"])
 def test_what_is_no_answer_is_given_as_what_it_is(body: bytes) -> None:
     inner = CHAT.decoder(asked(CHAT, stream=False), JSON)
-    reading = Turned(asked(CHAT, stream=True), CHAT, REPLY).reading(JSON, inner, streamed=False)
+    reading = OtherMode(asked(CHAT, stream=True), CHAT, REPLY).reading(JSON, inner, streamed=False)
     (segment,) = [*reading.feed(body), *reading.eof()]
     error = reading.hold(segment)
     assert (segment.raw, reading.unparsable, error is None) == (body, body == b"<html>", body == b"<html>")
