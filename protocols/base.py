@@ -188,7 +188,7 @@ class Translator:
 
     write_request: Callable[[Prompt, Destination], Rendered]
     """A prompt in this protocol's form. What `abilities` lacks is gone from it already; the losses that
-    `abilities` tells by topic are not in the result (see `protocols.shared.losses`).
+    `abilities` has by topic are not in the result (see `protocols.shared.losses`).
 
     Raises Untranslatable for what cannot be said (a tool call without a name).
     """

@@ -81,7 +81,7 @@ def discover(package: str = "protocols", group: str = GROUP) -> Registry:
 
 
 def _add(registry: Registry, entry: EntryPoint) -> None:
-    """Whatever a module of others raises when it is imported, the one to be told whose it is reads this."""
+    """Whatever a module of others raises when it is imported, whoever is to learn whose it is reads this."""
     try:
         registry.add(_protocol(entry.load()))
     except Exception as error:

@@ -98,7 +98,7 @@ class MessagesWriter:
 class ResumedMessagesWriter(MessagesWriter):
     """More events of a stream of which `progress` was seen, under the indexes that its own blocks have.
 
-    A count of the output that was reported before it was whole is the least that the end tells.
+    A count of the output that was reported before it was whole is the least that the end reports.
     """
 
     def __init__(self, call: Call, progress: Progress) -> None:

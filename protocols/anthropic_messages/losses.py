@@ -58,13 +58,13 @@ def _unsigned(one: Written) -> bool:
 
 
 def _other_budget(one: Written) -> bool:
-    told, asked = count_at(object_at(one.body, "thinking"), "budget_tokens"), one.prompt.thinking
-    return told is not None and asked is not None and told != budget_of(asked)
+    sent, asked = count_at(object_at(one.body, "thinking"), "budget_tokens"), one.prompt.thinking
+    return sent is not None and asked is not None and sent != budget_of(asked)
 
 
 def _other_effort(one: Written) -> bool:
-    told, asked = text_at(object_at(one.body, "output_config"), "effort"), one.prompt.thinking
-    return bool(told) and asked is not None and told != effort_of(asked)
+    sent, asked = text_at(object_at(one.body, "output_config"), "effort"), one.prompt.thinking
+    return bool(sent) and asked is not None and sent != effort_of(asked)
 
 
 def _other_ids(one: Written) -> bool:
@@ -76,8 +76,8 @@ def _other_format(one: Written) -> bool:
     form = one.prompt.response_format
     if form is None:
         return False
-    told = object_at(object_at(one.body, "output_config"), "format").get("schema")
-    return told != form.schema or form.schema is None or bool(form.name or form.description or form.strict)
+    sent = object_at(object_at(one.body, "output_config"), "format").get("schema")
+    return sent != form.schema or form.schema is None or bool(form.name or form.description or form.strict)
 
 
 HAPPENS: Mapping[str, Callable[[Written], bool]] = {

@@ -57,15 +57,15 @@ def write_request(prompt: Prompt, destination: Destination) -> Rendered:
         **_sampling(prompt, thinking),
         **_rest(prompt),
     }
-    return Rendered(path(destination, Operation.GENERATE), body, VERSION, tuple(_untold(prompt, body)))
+    return Rendered(path(destination, Operation.GENERATE), body, VERSION, tuple(_left_out(prompt, body)))
 
 
-def _untold(prompt: Prompt, body: JsonObject) -> Iterator[tuple[str, str]]:
+def _left_out(prompt: Prompt, body: JsonObject) -> Iterator[tuple[str, str]]:
     """What depends on the rest of the request: what was asked for, and is not in `body` as it was asked."""
     for name in ("temperature", "top_p", "top_k"):
-        asked, told = getattr(prompt, name), body.get(name)
-        if asked is not None and asked != told:
-            yield name, "left out beside the other settings" if told is None else f"told as {told}"
+        asked, sent = getattr(prompt, name), body.get(name)
+        if asked is not None and asked != sent:
+            yield name, "left out beside the other settings" if sent is None else f"sent as {sent}"
     thinks = prompt.thinking is not None and not prompt.thinking.off
     if thinks and "thinking" not in body:
         yield "thinking", "left out beside the other settings"

@@ -1,4 +1,4 @@
-"""How the provider is told to think, and how much room it has: two models of one maker want it differently.
+"""How the provider is asked to think, and how much room it has: two models of one maker want it differently.
 
 Documented: a budget is at least 1024 tokens and below `max_tokens`; with thinking on, no tool can be forced,
 `temperature` and `top_k` are left alone, and `top_p` is 0.95 at least.
@@ -31,7 +31,7 @@ class Plan:
 def plan(prompt: Prompt, destination: Destination, *, may_think: bool) -> Plan:
     """What the prompt says of thinking, for a target that takes a budget, an effort, or neither.
 
-    `may_think`: the conversation allows it. Where a target's way is unknown it is told a budget: the older
+    `may_think`: the conversation allows it. Where a target's way is unknown it is given a budget: the older
     models and those of other makers that speak the protocol take no other. Lossy: a forced tool wins over
     thinking.
     """

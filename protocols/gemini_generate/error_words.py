@@ -42,8 +42,8 @@ FINISH_WORDS: Mapping[FinishReason, str] = {
     FinishReason.ERROR: "OTHER",
     FinishReason.OTHER: "STOP",
 }
-"""Loss: that a provider only paused is told as its end. A word that nobody knows is an end too: clients take
-"OTHER" for a failure."""
+"""Loss: that a provider only paused is written as its end. A word that nobody knows is an end too: clients
+take "OTHER" for a failure."""
 
 _STATUSES: Mapping[str, tuple[int, str]] = {
     "invalid_request": (400, "INVALID_ARGUMENT"),
@@ -91,7 +91,7 @@ def error_object(part: StreamError) -> JsonObject:
 
 
 def error_code(error: JsonObject) -> str | None:
-    """The reason that `google.rpc.ErrorInfo` gives: a bad key is a 400 that only this tells from others."""
+    """The reason that `google.rpc.ErrorInfo` gives: a bad key is a 400 that only this sets apart."""
     return next(
         (reason for each in objects_at(error, "details") if (reason := text_at(each, "reason"))), None
     )

@@ -25,7 +25,7 @@ _ORDER = frozenset({"propertyOrdering", "property_ordering"})
 
 
 def _thinking(one: Written) -> JsonObject:
-    """What is told of it; the request may be in an envelope."""
+    """What is asked of it; the request may be in an envelope."""
     request = object_at(one.body, "request") or one.body
     return object_at(object_at(request, "generationConfig"), "thinkingConfig")
 

@@ -206,13 +206,13 @@ def _result(result: ToolResult, names: Mapping[str, str], where: str) -> JsonObj
 
 
 def _media(media: Media) -> JsonObject:
-    """The provider must be told the type; where nothing says it, the commonest of its kind."""
+    """The provider needs the type; where nothing says it, the commonest of its kind."""
     if media.form is MediaForm.DATA:
         kind = media.media_type or _TYPES[media.kind]
         return {"inlineData": {"mimeType": kind, "data": media.value}}
     suffix = media.value.partition("?")[0].rpartition(".")[2].lower()
-    told = media.media_type or _SUFFIXES.get(suffix)
-    return {"fileData": given(mimeType=told, fileUri=media.value)}
+    media_type = media.media_type or _SUFFIXES.get(suffix)
+    return {"fileData": given(mimeType=media_type, fileUri=media.value)}
 
 
 # -- tools ----------------------------------------------------------------------------------------------

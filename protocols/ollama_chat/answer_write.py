@@ -58,7 +58,7 @@ class OllamaWriter:
     """A stream of the protocol: a line for each part that shows, a tool call when it is whole."""
 
     def __init__(self, head: JsonObject, finish: Finish | None = None, usage: Usage | None = None) -> None:
-        """`head`: the fields that every line repeats; `finish` and `usage` until others are told."""
+        """`head`: the fields that every line repeats; `finish` and `usage` until others come."""
         self._head = head
         self._call: BlockStart | None = None
         self._arguments: list[str] = []

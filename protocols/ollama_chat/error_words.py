@@ -20,4 +20,4 @@ FINISH_WORDS: Mapping[FinishReason, str] = {
     FinishReason.PAUSE: "stop",
     FinishReason.OTHER: "stop",
 }
-"""Loss: there is no word for a refusal or a pause. That an answer failed is told as an error."""
+"""Loss: there is no word for a refusal or a pause. That an answer failed is written as an error."""

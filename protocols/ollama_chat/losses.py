@@ -95,7 +95,7 @@ ABILITIES = Abilities(
         "max_output": "never more than the model can give, where that is known",
         "refusals": "become text, and the end of an answer that was refused is stop",
         "endings": "a turn that is to be continued, and one that ends for a reason without a word here, end "
-        "as stop; one that failed is told as an error",
+        "as stop; one that failed is written as an error",
         "sources": "are left out of an answer",
         "pictures of the model": "are left out of an answer: the Python client fails on them",
         "hosted tools": "what a provider's own tools did is left out of an answer",

@@ -189,12 +189,12 @@ def _result(result: ToolResult, names: Mapping[str, str]) -> JsonObject:
 def _media_of(results: Iterable[ToolResult]) -> Iterator[JsonObject]:
     for result in results:
         if images := _images(result.content):
-            told = f"From the result of the tool call {result.id}:"
-            yield {"role": "user", "content": told, **images}
+            opening = f"From the result of the tool call {result.id}:"
+            yield {"role": "user", "content": opening, **images}
 
 
 def _assistant(content: Iterable[Content]) -> JsonObject:
-    """Texts that stand together were one, cut by citations. Thoughts go back that were told without a
+    """Texts that stand together were one, cut by citations. Thoughts go back that came without a
     signature; a message of which nothing is left has its role alone."""
     content = list(content)
     thoughts = [each for each in content if isinstance(each, Thought) and each.signature]

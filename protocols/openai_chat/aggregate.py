@@ -142,7 +142,7 @@ class _Message:
         return "tool_calls" if calls else "stop"
 
     def whole(self, *, done: bool, half: bool) -> JsonObject:
-        """`half`: its provider ended it, so that calls are told as they are."""
+        """`half`: its provider ended it, so that calls are given as they are."""
         calls = [call.whole(done=done) for call in self.calls.values() if half or call.is_whole(done=done)]
         older = self.older if self.older and (half or self.older.is_whole(done=done)) else None
         message: dict[str, object] = {"role": "assistant", "content": self._text(bool(calls or older))}
@@ -182,14 +182,14 @@ class _Choice:
 
     def whole(self, *, done: bool) -> JsonObject:
         """A finish that is missing is ours, and "length" where another one hides that it was cut short. Then
-        no call is told that is not whole."""
+        no call is given that is not whole."""
         honest = FINISH_REASONS.get(self.reason) in CUT_SHORT
         ended = (done or bool(self.reason)) and finish_of(self.reason, self.fields) not in CUT_SHORT
         ours = self.message.supplied(done=ended)
         reason = ours if not self.reason or (ours == "length" and not honest) else self.reason
         message = self.message.whole(done=ended, half=honest)
-        told = {"index": self.number, **self.fields, "message": message}
-        return {**told, "logprobs": self.logprobs or None, "finish_reason": reason}
+        choice = {"index": self.number, **self.fields, "message": message}
+        return {**choice, "logprobs": self.logprobs or None, "finish_reason": reason}
 
 
 def _said(fields: JsonObject, without: Iterable[str]) -> dict[str, object]:

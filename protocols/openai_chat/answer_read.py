@@ -307,7 +307,7 @@ class ChoiceReader:
     # -- tool calls -------------------------------------------------------------------------------------
 
     def _executed(self, delta: JsonObject) -> Iterator[StreamPart]:
-        """Groq's own tools: measured, one is told when it begins, and again with what came of it."""
+        """Groq's own tools: measured, one is reported when it begins, and again with what came of it."""
         for at, tool in enumerate(objects_at(delta, "executed_tools")):
             key = ("executed", count_at(tool, "index") or at)
             if key not in self._blocks:

@@ -46,9 +46,9 @@ def _off(one: Written) -> bool:
 
 
 def _less(one: Written) -> bool:
-    """Told less than was asked for."""
-    asked, told = one.prompt.thinking, one.body.get("reasoning_effort")
-    return told == Effort.XHIGH and asked is not None and effort_of(asked) is Effort.MAX
+    """Asked for less than the client did."""
+    asked, said = one.prompt.thinking, one.body.get("reasoning_effort")
+    return said == Effort.XHIGH and asked is not None and effort_of(asked) is Effort.MAX
 
 
 def _participants(call: Call) -> bool:
@@ -98,7 +98,7 @@ ABILITIES = Abilities(
         "pictures of the model": "those of earlier turns are left out of a request",
         "reasoning": "goes back to a provider only where one of Chat's gave it",
         "place of reasoning": "a Chat client gets all of an answer's reasoning before its text",
-        "thinking off": "is not said to a model of which it is unknown how it is told to think",
+        "thinking off": "is not said to a model of which it is unknown how it is asked to think",
         "highest effort": "max is said as xhigh, the highest word of OpenAI's",
         "max_output": "never more than the model can give, where that is known",
         "service tier": "one that no provider of Chat knows is left out",

@@ -45,10 +45,10 @@ class ChunkPruner:
         delta = object_at(choice, "delta")
         calls = objects_at(delta, _CALLS)
         kept = list(self._kept(calls, count_at(choice, "index") or 0, grown, cut))
-        told = delta if kept == calls else {**_without(delta, _CALLS), **({_CALLS: kept} if kept else {})}
+        pruned = delta if kept == calls else {**_without(delta, _CALLS), **({_CALLS: kept} if kept else {})}
         if next(grown, None) in cut:
-            told = _without(told, "function_call")
-        return choice if told is delta else {**choice, "delta": told}
+            pruned = _without(pruned, "function_call")
+        return choice if pruned is delta else {**choice, "delta": pruned}
 
     def _kept(
         self,

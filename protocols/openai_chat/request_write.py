@@ -128,7 +128,7 @@ def _response_format(form: ResponseFormat | None) -> JsonObject | None:
 
 
 def _effort(thinking: Thinking | None, destination: Destination) -> str | None:
-    """`none` is said only to models that are known to be told by effort: others refuse the word, and many
+    """`none` is said only to models that are known to be asked by effort: others refuse the word, and many
     that do not reason refuse the field."""
     if (
         thinking is None

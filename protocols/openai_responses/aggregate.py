@@ -32,11 +32,11 @@ class ResponsesFold:
         if not layout.ended:
             return self._incomplete()
         output = [item.native for item in layout.ordered if item.done]
-        told = [_in_text(item) for item in objects_at(layout.response, "output") or output]
-        kept = [item for item in told if not is_half(item)]
-        if text_at(layout.response, "status") == "completed" and len(kept) < len(told):
+        items = [_in_text(item) for item in objects_at(layout.response, "output") or output]
+        kept = [item for item in items if not is_half(item)]
+        if text_at(layout.response, "status") == "completed" and len(kept) < len(items):
             return {**incomplete_response(layout.response), "output": kept}
-        return {**layout.response, "output": told}
+        return {**layout.response, "output": items}
 
     def _incomplete(self) -> JsonObject | None:
         """What came of it, without a call that is not whole."""

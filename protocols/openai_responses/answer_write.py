@@ -239,16 +239,16 @@ class EventWriter:
         if self._open is not None:
             self._output[self._open.index] = as_told(self._open, "incomplete")
             self._open = None
-        told = error_object(error.type, error.message, error.status or 500)
-        yield {"type": "error", "error": told}
-        yield self._terminal("failed", error={"code": told["code"], "message": told["message"]})
+        written = error_object(error.type, error.message, error.status or 500)
+        yield {"type": "error", "error": written}
+        yield self._terminal("failed", error={"code": written["code"], "message": written["message"]})
 
     def _terminal(self, status: str, **fields: object) -> JsonObject:
         usage = usage_object(self._usage)
         self._over = True
         output = [self._output[index] for index in sorted(self._output)]
-        told = {"status": status, **fields, "output": output, "usage": usage}
-        self.response = {**self.response, **told}
+        ended = {"status": status, **fields, "output": output, "usage": usage}
+        self.response = {**self.response, **ended}
         return {"type": f"response.{status}", "response": self.response}
 
 
@@ -271,7 +271,7 @@ def _parts(progress: Progress) -> Iterator[StreamPart]:
 
 
 def usage_object(usage: Usage | None) -> JsonObject | None:
-    """Clients ask for every count; one that nobody told is 0."""
+    """Clients ask for every count; one that nobody reported is 0."""
     if usage is None:
         return None
     read, written = usage.cache_read or 0, usage.cache_write or 0

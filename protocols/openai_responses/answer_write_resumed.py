@@ -52,7 +52,7 @@ class Inherited:
     """
 
     def __init__(self, layout: Layout, progress: Progress) -> None:
-        self.items = [copied(item, layout.place(item.output_index)) for item in layout.told]
+        self.items = [copied(item, layout.place(item.output_index)) for item in layout.reported]
         self._texts = {index: list(block.pieces) for (_, index), block in progress.blocks.items()}
         self._open = {index for _, index in progress.open}
 
@@ -82,7 +82,7 @@ class Inherited:
         yield {"type": "response.output_text.annotation.added", **at, "annotation": cited}
 
     def stop(self, block: int) -> None:
-        """Nothing is told of it before it is known what follows."""
+        """Nothing is written of it before it is known what follows."""
         self._open.discard(block)
 
     def stop_all(self) -> None:
@@ -97,11 +97,11 @@ class Inherited:
             yield from self._close(item, own)
 
     def output(self) -> dict[int, JsonObject]:
-        """The items as they are told in the last event, by their index."""
-        told = (item for item in self.items if not _is_half_an_act(item))
-        return {item.output_index: self._told(item) for item in told}
+        """The items as they are written in the last event, by their index."""
+        written = (item for item in self.items if not _is_half_an_act(item))
+        return {item.output_index: self._written(item) for item in written}
 
-    def _told(self, item: Item) -> JsonObject:
+    def _written(self, item: Item) -> JsonObject:
         return item.native if item.done else self._native(item, _unfinished(item))
 
     def _item_of(self, block: int) -> Item | None:
@@ -143,15 +143,15 @@ class Inherited:
         yield {"type": f"response.{of}_part.done", **at, "part": self._part(piece)}
 
     def _native(self, item: Item, status: str) -> JsonObject:
-        """An open item with what was told of it."""
-        told: dict[str, object] = {"status": status}
+        """An open item with what was said of it."""
+        written: dict[str, object] = {"status": status}
         if item.kind in _ARGUMENTS:
-            told[_ARGUMENTS[item.kind][1]] = self._text(item)
+            written[_ARGUMENTS[item.kind][1]] = self._text(item)
         for piece in sorted(item.pieces, key=lambda piece: piece.index):
-            parts = told.setdefault(_PIECES[piece.kind][2], [])
+            parts = written.setdefault(_PIECES[piece.kind][2], [])
             assert isinstance(parts, list)
             parts.append(self._part(piece))
-        return {**item.native, **told}
+        return {**item.native, **written}
 
     def _part(self, piece: Piece) -> JsonObject:
         part = {"type": piece.kind, _PIECES[piece.kind][1]: self._piece_text(piece)}

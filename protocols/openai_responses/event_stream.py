@@ -26,7 +26,7 @@ _KEEPALIVE = (b"event: keepalive", b'data: {"type":"keepalive"', b'data: {"type"
 
 
 class ResponsesDecoder:
-    """Frames to parts; its last frames are long, so they are told by how they begin."""
+    """Frames to parts; its last frames are long, so they are known by how they begin."""
 
     def __init__(self) -> None:
         self._framer = SseFramer(DONE)

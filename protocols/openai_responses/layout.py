@@ -1,4 +1,4 @@
-"""The items of one response as far as its stream has told them.
+"""The items of one response as far as its stream has reported them.
 
 The reader keeps a `Layout` up to date; it travels in `MessageStart.template`, so that whoever closes a cut
 stream closes the provider's own items, under their own ids and indexes. Text is not kept twice: a piece
@@ -103,7 +103,7 @@ class Item:
 class Layout:
     """`response` is the object of the lifecycle events; `sequence` the last number, None where the provider
     does not count (measured: two recorded streams); `ended`: the last frame came. `gone`: the places of items
-    that the client is not told of, `unsaid`: how many counted events that was."""
+    that the client does not see, `unsaid`: how many counted events that was."""
 
     response: JsonObject = field(default_factory=dict)
     items: dict[int, Item] = field(default_factory=dict)
@@ -117,7 +117,7 @@ class Layout:
         return [self.items[index] for index in sorted(self.items)]
 
     @property
-    def told(self) -> list[Item]:
+    def reported(self) -> list[Item]:
         """The items that the client knows."""
         return [item for item in self.ordered if item.output_index not in self.gone]
 

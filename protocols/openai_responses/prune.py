@@ -36,13 +36,13 @@ class EventPruner:
 
 
 def _numbered(event: JsonObject, layout: Layout) -> JsonObject:
-    told = dict(event)
+    pruned = dict(event)
     if (number := count_at(event, "sequence_number")) is not None:
-        told["sequence_number"] = number - layout.unsaid
+        pruned["sequence_number"] = number - layout.unsaid
     if (index := count_at(event, "output_index")) is not None:
-        told["output_index"] = layout.place(index)
+        pruned["output_index"] = layout.place(index)
     response = object_at(event, "response")
     if output := objects_at(response, "output"):
         kept = [item for place, item in enumerate(output) if place not in layout.gone]
-        told["response"] = {**response, "output": kept}
-    return told
+        pruned["response"] = {**response, "output": kept}
+    return pruned

@@ -58,7 +58,7 @@ def value_of(text: str) -> object:
 
 
 def is_complete(text: str, *, done: bool) -> bool:
-    """Whether nothing is missing. A number may go on, so that of a scalar the end (`done`) alone tells, as of
+    """Whether nothing is missing. A number may go on, so that of a scalar the end (`done`) alone says, as of
     no arguments at all."""
     value = value_of(text)
     return isinstance(value, dict | list) or (done and value is not NOT_JSON)

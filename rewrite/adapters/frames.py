@@ -26,16 +26,16 @@ class EventFrame:
 
     def write(self, value: JsonObject) -> bytes:
         """The event with `value` as its data, in one line; its other lines and its line ends stay."""
-        written, told = bytearray(_BOM if self.raw.startswith(_BOM) else b""), False
+        written, replaced = bytearray(_BOM if self.raw.startswith(_BOM) else b""), False
         for line, end in _LINES.findall(self.raw.removeprefix(_BOM)):
             field = line.partition(b":")[0]
             if field == b"event":
                 written += b"event: " + self._name_of(value).encode() + end
             elif field != b"data":
                 written += line + end
-            elif not told:
+            elif not replaced:
                 written += b"data: " + dump(value) + end
-                told = True
+                replaced = True
         return bytes(written)
 
     def _name_of(self, value: JsonObject) -> str:

@@ -3,7 +3,7 @@
 `to`: "reasoning_content" (the default; DeepSeek, Qwen, Moonshot, z.ai, xAI), "reasoning" (OpenRouter, Groq,
 Cerebras), or "inline": at the start of the content, between <think> and </think>. It is taken from whichever
 of the three the provider uses, in the deltas of a stream, where a tag may be cut anywhere, and in whole
-messages. A <think> counts only where the content begins with it and no field has told reasoning before; one
+messages. A <think> counts only where the content begins with it and no field has given reasoning before; one
 that never ends was reasoning to the end. No character is added or lost but the tags.
 
 Loses, with "inline": the border between reasoning and content, where the reasoning itself has a </think>.
@@ -98,10 +98,10 @@ class ToField:
         self._splitter = ThinkSplitter()
 
     def convert(self, delta: JsonObject, *, finished: bool) -> JsonObject:
-        told, content = _told(delta), text_at(delta, "content")
-        before = self._splitter.flush() if told else ("", "")
+        said, content = _said(delta), text_at(delta, "content")
+        before = self._splitter.flush() if said else ("", "")
         pieces = (before, self._splitter.feed(content), self._splitter.flush() if finished else ("", ""))
-        reasoning = told + "".join(piece for piece, _ in pieces)
+        reasoning = said + "".join(piece for piece, _ in pieces)
         answer = "".join(piece for _, piece in pieces)
         in_place = (reasoning, answer) == (text_at(delta, self._field), content)
         if in_place and not any(text_at(delta, name) for name in self._others):
@@ -128,7 +128,7 @@ class ToInline:
         self._place = _Place.START
 
     def convert(self, delta: JsonObject, *, finished: bool) -> JsonObject:
-        moves = "" if self._place is _Place.ANSWER else _told(delta)
+        moves = "" if self._place is _Place.ANSWER else _said(delta)
         said = OPEN if moves and self._place is _Place.START else ""
         if moves:
             self._place = _Place.REASONING
@@ -146,7 +146,7 @@ class ToInline:
         return {}
 
 
-def _told(delta: JsonObject) -> str:
+def _said(delta: JsonObject) -> str:
     """The reasoning in fields: providers that fill both put the same text in them."""
     texts = [text_at(delta, field) for field in _FIELDS]
     return texts[0] if texts[0] == texts[1] else "".join(texts)

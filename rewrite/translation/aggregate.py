@@ -1,6 +1,6 @@
-"""A stream that is gathered unseen and told as one whole answer of the same protocol.
+"""A stream that is gathered unseen and given as one whole answer of the same protocol.
 
-`Gathering` is what a call's state machine needs to know of it: how far it is, and what to tell of one that
+`Gathering` is what a call's state machine needs to know of it: how far it is, and what to give of one that
 was cut for good.
 """
 
@@ -20,7 +20,7 @@ from rewrite.adapters.frames import EventFrame, frame_of
 
 @dataclass(slots=True)
 class Signs:
-    """Signs of life in what nobody sees; each is told once."""
+    """Signs of life in what nobody sees; each counts once."""
 
     _lively: bool = False
     _at_work: bool = False

@@ -4,7 +4,7 @@ from protocols.model.call import Call
 from protocols.model.wirejson import count_at
 
 MOST_CHOICES = 128
-"""More are not told apart."""
+"""More are not kept apart."""
 
 
 def choices_asked(call: Call) -> int:

@@ -1,4 +1,4 @@
-"""A prompt made fit for the protocol that it goes to: what is lost is told, what would change is refused."""
+"""A prompt made fit for the protocol that it goes to: losses are reported, what would change is refused."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
@@ -16,7 +16,7 @@ _UNKNOWN = "has no such field there"
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """An optional thing that the target cannot be told: the client's field, and what became of it."""
+    """An optional thing that the target has no place for: the client's field, and what became of it."""
 
     field: str
     why: str

@@ -86,8 +86,8 @@ class Translation:
         """A rejection by the provider in the client's own form: its status, its words, its waiting time."""
         said = error_of(self.target, self.upstream, answer)
         fault = Fault(answer.status, kind_of(said, answer.status), said.message)
-        told = self.source.error(fault)
-        return replace(told, headers=told.headers + _kept(answer.headers), reason=answer.reason)
+        own = self.source.error(fault)
+        return replace(own, headers=own.headers + _kept(answer.headers), reason=answer.reason)
 
     def error_response(self, error: StreamError, status: int) -> WireResponse:
         """An error inside an answer of which the client has seen nothing yet."""
@@ -159,7 +159,7 @@ def translation(
 
 
 def _of_this_request(prompt: Prompt, where: Destination, rendered: Rendered) -> Iterator[Loss]:
-    """What the protocol can say, and this model or this combination cannot be told."""
+    """What the protocol can say, and this model or this combination has no place for."""
     yield from (Loss(name, why) for name, why in rendered.losses)
     thinks = prompt.thinking is not None and not prompt.thinking.off
     if thinks and where.thinking == "none" and "thinking" not in dict(rendered.losses):
@@ -167,7 +167,7 @@ def _of_this_request(prompt: Prompt, where: Destination, rendered: Rendered) -> 
 
 
 def _once(losses: Sequence[Loss]) -> tuple[Loss, ...]:
-    """Each field by what was told of it first."""
+    """Each field by what was reported of it first."""
     found: dict[str, Loss] = {}
     for loss in losses:
         found.setdefault(loss.field, loss)
@@ -268,7 +268,7 @@ class TranslatingEncoder:
 
 class WholeTranslator:
     """An answer that the client wants whole: nothing until its end, then one segment with the client's own
-    body. `progress`: what it said so far, as the client is to be told it."""
+    body. `progress`: what it said so far, as the client is to get it."""
 
     def __init__(self, inner: Decoder, translation: Translation) -> None:
         self._inner, self._translation = inner, translation
