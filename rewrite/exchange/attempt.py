@@ -121,30 +121,37 @@ LONGEST_ERROR_BODY = 1 << 20
 
 @dataclass(slots=True)
 class Attempt:
-    """`latest`: when the patience of the client is over, which has nothing yet; `credential`: the one that it
-    holds, None before it has one and behind its end; `open`: upstream may say more; `sent_at`: when all of
-    its request had left; `alive`: a byte came; `reading`: its answer, None before its head and for an error;
-    `stall`: the silence in the middle of an answer, and whether it is `watched` before the commit point;
-    `instead`: what it asks in place of what its target is asked otherwise; `asked_last`: see `Ended`; `kept`:
-    the bytes that came of it since the client got any, as they are in memory when they are parsed.
-    """
+    """One attempt, from its credential to its end. Times are seconds on the machine's clock."""
 
     number: int
+    """Counted from 1."""
     fresh: bool = False
+    """On a connection that was never used before."""
     latest: float = inf
+    """When the patience of a client is over that has nothing yet."""
     credential: str | None = None
+    """The name of the one that it holds. None: it has none yet, or has ended."""
     open: bool = False
+    """Upstream may say more."""
     sent_at: float | None = None
+    """When all of its request had left."""
     alive: bool = False
+    """A byte of the answer came."""
     head: Head | None = None
     reading: Reading | None = None
+    """Its answer. None before the head, and for an error."""
     gate: Gate = field(default_factory=Gate)
     stall: Silence = field(default_factory=lambda: Silence(0.0))
+    """The silence in the middle of an answer."""
     watched: bool = False
+    """The stall is watched before the commit point."""
     instead: Rendered | None = None
+    """What is asked in place of what the target is asked otherwise."""
     asked_last: tuple[str, ...] = ()
+    """See `Ended`."""
     error_body: bytearray = field(default_factory=bytearray)
     kept: int = 0
+    """Bytes that came since the client got any, as they are in memory when they are parsed."""
 
     def keep(self, data: bytes) -> None:
         """Some of the body of an error."""

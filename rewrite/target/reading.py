@@ -30,28 +30,34 @@ _FOREIGN = "the provider's answer is not one of this protocol"
 
 @dataclass(slots=True)
 class Reading:
-    """`head` as the client gets it; `encoder` writes what the client gets; `streamed`: it comes as a stream,
-    whatever was asked for; `gathering`: it comes so unseen, and is told whole; `told_as_stream`: it comes
-    whole, and the reverse; `error_writer`: what an error in it becomes where its frames are not the client's;
-    `held`: frames that wait for the commit point; `unread`: frames that were passed on unread; `malformed`:
-    why no more of it can be framed; `calls`: what is known of those that are held.
-    """
+    """One answer: its frames, and what they have said so far."""
 
     head: Head
+    """As the client gets it."""
     decoder: Decoder
     encoder: Encoder
+    """Writes what the client gets."""
     streamed: bool
+    """It comes as a stream, whatever was asked for."""
     translation: Translation | None = None
     calls: HeldCalls | None = None
+    """What is known of tool calls that are held."""
     gathering: Gathering | None = None
+    """It comes as a stream, and the client gets it whole."""
     told_as_stream: bool = False
+    """It comes whole, and the client gets a stream."""
     error_writer: Callable[[StreamError, int], WireResponse] | None = None
+    """What an error in it becomes where its frames are not the client's."""
     progress: Progress = field(default_factory=Progress)
     held: list[Segment] = field(default_factory=list)
+    """Frames that wait for the commit point."""
     unparsable: bool = False
+    """A frame made no sense."""
     malformed: str = ""
+    """Why no more of it can be framed."""
     _at_work: bool = False
     _unread: list[Segment] = field(default_factory=list)
+    """Frames that were passed on unread."""
     _unread_bytes: int = 0
 
     @property

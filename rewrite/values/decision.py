@@ -84,25 +84,30 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """One call at one target so far. `failing_since`: when its first attempt failed, at whichever target;
-    `elsewhere`: the attempts at other targets; `others_wait`: there are targets to fall back on, and
-    `turn_ends`: when this one has had its share of the client's patience;
-    `pooled`: there is a pool to rotate in; `former`: the credential that served the
-    conversation before this call; `latest_start`: no attempt may begin after it, or the client is gone;
-    `jitter`: a random number in [0, 1)."""
+    """One call at one target so far."""
 
     ended: tuple[Ended, ...]
+    """The attempts at this target, in order."""
     limits: Limits
     operation: Operation
     pooled: bool
+    """There is a pool to rotate in."""
     acting: bool
+    """The request sets something in motion at the provider."""
     former: str | None
+    """The credential that served the conversation before this call."""
     latest_start: float
+    """No attempt may begin after it, or the client is gone. Times are seconds on the machine's clock."""
     jitter: float
+    """A random number in [0, 1)."""
     failing_since: float | None = None
+    """When the first attempt of the call failed, at whichever target."""
     elsewhere: tuple[Ended, ...] = ()
+    """The attempts at other targets."""
     others_wait: bool = False
+    """There are targets to fall back on."""
     turn_ends: float = inf
+    """When this target has had its share of the client's patience."""
 
     @property
     def refused(self) -> frozenset[str]:

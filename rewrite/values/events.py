@@ -18,27 +18,32 @@ CALL = 0
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What happened to a call.
-
-    `end` in one word, `words` for a reader; `began` on the machine's clock, `seconds` and `first_token`
-    counted from it; `status` as sent to the client; `estimated`: the output count of a truncated answer is
-    ours, and in part that of one that was gone on with; `target`: the one that the call ended at, counted
-    from 0; `head`: that of what the client got, None if nothing; `body`: the whole of an answer that no
-    attempt was committed to.
-    """
+    """What happened to a call."""
 
     end: str
+    """How it ended, in one word."""
     words: str
+    """A message for a reader."""
     attempts: tuple[Ended, ...]
+    """Those that ended, in order."""
     progress: Progress
+    """What the client got of an answer."""
     began: float
+    """When the call did, in seconds on the machine's clock."""
     seconds: float
+    """How long it took."""
     first_token: float | None = None
+    """Seconds from its beginning to the first visible part. None: there was none."""
     status: int | None = None
+    """The one that the client got."""
     estimated: bool = False
+    """The output count is ours, at least in part: the answer was truncated or continued."""
     target: int = 0
+    """The index of the target that the call ended at."""
     head: Head | None = None
+    """The head that the client got. None: it got nothing."""
     body: bytes = b""
+    """The whole of an answer that no attempt was committed to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +53,15 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Acquired:
-    """`former`: the credential that served the conversation before; `asked_last`: see `Ended`."""
+    """An attempt has a credential."""
 
     attempt: int
     credential: str
+    """Its name."""
     former: str | None = None
+    """The credential that served the conversation before."""
     asked_last: tuple[str, ...] = ()
+    """See `Ended`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +94,15 @@ class UpstreamData:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamClosed:
-    """`cause` None: the message ended properly by HTTP's own framing; else why it broke, in words.
-    `connected` False: there never was a connection; `lasting`: nor will there be until a person acts."""
+    """The answer, or the connection, has ended."""
 
     attempt: int
     cause: str | None = None
+    """Why it broke, a message. None: it ended properly by HTTP's own framing."""
     connected: bool = True
+    """False: there never was a connection."""
     lasting: bool = False
+    """There will be none until a person acts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,21 +137,23 @@ type Event = (
 
 @dataclass(frozen=True, slots=True)
 class Acquire:
-    """`prefer` with `insist`: that credential or none, though it cools; `avoid`: only if no other is free,
-    and with `only_others` not even then.
-
-    `refused`: never, it refused this call; `resting`: it was rate-limited in this call, so only after a wait.
-    `target`: of which one, counted from 0.
-    """
+    """An attempt asks for a credential. Credentials are called by their names."""
 
     attempt: int
     avoid: frozenset[str] = frozenset()
+    """Only if no other is free."""
     prefer: str | None = None
+    """Rather this one."""
     insist: bool = False
+    """`prefer` or none, though it is rate-limited."""
     refused: frozenset[str] = frozenset()
+    """Never these: they refused this call."""
     resting: frozenset[str] = frozenset()
+    """Only after a wait: they were rate-limited in this call."""
     target: int = 0
+    """The index of the target that they are of."""
     only_others: bool = False
+    """None of `avoid`, though no other is free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +164,13 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class OpenUpstream:
-    """`rendered` takes the place of what the target is asked otherwise."""
+    """Send the request of an attempt."""
 
     attempt: int
     fresh: bool = False
+    """On a connection that was never used before."""
     rendered: Rendered | None = None
+    """Takes the place of what the target is asked otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +193,12 @@ class SendHeaders:
 
 @dataclass(frozen=True, slots=True)
 class SendData:
-    """`beat`: a heartbeat of ours, in place of nothing that upstream sent."""
+    """Bytes for the client."""
 
     attempt: int
     data: bytes
     beat: bool = False
+    """A heartbeat of ours, in place of nothing that upstream sent."""
 
 
 @dataclass(frozen=True, slots=True)
