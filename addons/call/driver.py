@@ -371,7 +371,7 @@ class Driver:
         while self._answer.closed is None:
             await self._response.send(self._blackout.feed(self._answer.take()))
             self._answer.note(await self._next())
-        await self._response.send(self._blackout.feed(self._answer.take()) + self._blackout.rest())
+        await self._response.send(self._blackout.feed(self._answer.take()) + self._blackout.remainder())
         if self._answer.closed.cause is None:
             await self._response.end()
         else:

@@ -87,7 +87,7 @@ class Passing:
                     case Data(data=data):
                         await response.send(self.blackout.feed(data))
                     case Closed(cause=None):
-                        await response.send(self.blackout.rest())
+                        await response.send(self.blackout.remainder())
                         await response.end()
                     case Closed(cause=cause):
                         await response.abort(cause.text if cause else "")

@@ -86,7 +86,7 @@ class KeyScreen:
             self._aside = None
 
     def remainder(self) -> bytes:
-        return self._blackout.rest()
+        return self._blackout.remainder()
 
     def trailers(self, fields: http.Headers) -> http.Headers:
         holder = http.Response.make(200, b"")

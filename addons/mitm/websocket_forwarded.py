@@ -76,7 +76,7 @@ class _Side(WebsocketConnection):
         is_text = isinstance(event.data, str)
         data = self._blackout.feed(event.data.encode() if is_text else bytes(event.data))
         if event.message_finished:
-            data += self._blackout.rest()
+            data += self._blackout.remainder()
         return replace(event, data=data.decode() if is_text else data)
 
     def _searched(self, data: bytes | bytearray) -> bytes:

@@ -161,7 +161,7 @@ class Blackout:
         self._kept = data[len(data) - kept :]
         return data[: len(data) - kept]
 
-    def rest(self) -> bytes:
+    def remainder(self) -> bytes:
         """What was kept: the stream has ended."""
         kept, self._kept = self._kept, b""
         return kept

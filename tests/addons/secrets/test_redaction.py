@@ -44,7 +44,7 @@ def test_a_key_cut_anywhere_is_found(pieces: list[bytes], data: st.DataObject) -
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)))))
     blackout = Blackout([SecretStr(KEY)])
     out = [blackout.feed(stream[a:b]) for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
-    assert b"".join([*out, blackout.rest()]) == stream.replace(KEY.encode(), STARS)
+    assert b"".join([*out, blackout.remainder()]) == stream.replace(KEY.encode(), STARS)
 
 
 def test_what_cannot_begin_a_key_is_not_kept() -> None:
@@ -52,7 +52,7 @@ def test_what_cannot_begin_a_key_is_not_kept() -> None:
     assert blackout.feed(b"a frame\n\n") == b"a frame\n\n"
     assert blackout.feed(b"a sk-po") == b"a "
     assert blackout.feed(b"t") == b"sk-pot"
-    assert blackout.rest() == b""
+    assert blackout.remainder() == b""
 
 
 def test_a_secret_that_could_be_any_word_is_left() -> None:
@@ -135,7 +135,7 @@ def test_a_key_is_found_as_it_is_written_in_json_and_urls(form: bytes) -> None:
     redactor.keep([SecretStr(ODD)])
     assert redactor.redact(f"<{form.decode()}>") == f"<{REDACTED}>"
     blackout = Blackout([SecretStr(ODD)])
-    assert blackout.feed(form[:5]) + blackout.feed(form[5:]) + blackout.rest() == stars
+    assert blackout.feed(form[:5]) + blackout.feed(form[5:]) + blackout.remainder() == stars
 
 
 def test_a_header_may_be_named_by_a_key_whose_capitals_are_lost() -> None:
