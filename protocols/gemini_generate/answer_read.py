@@ -109,9 +109,7 @@ def _begins_json(raw: bytes) -> bool:
 
 def _missing_end(remainder: bytes) -> bytes | None:
     """What the last bytes of a stream lack to be read; None where they are half of something."""
-    if _bare_object(remainder) is not None:
-        return b""
-    if not _line_objects(parse_event(remainder).data or b""):
+    if _bare_object(remainder) is None and not _line_objects(parse_event(remainder).data or b""):
         return None
     return b"\n" if remainder.endswith(b"\n") else b"\n\n"
 
