@@ -11,7 +11,7 @@ case $venv in /*) ;; *) venv=$PWD/$venv ;; esac
 note() { printf 'rotator: %s\n' "$*" >&2; }
 fail() { note "$@"; exit 1; }
 
-# suitable PYTHON: it runs, is CPython 3.12 or newer, and can make environments. Only running it tells: a shim of a
+# suitable PYTHON: it runs, is CPython 3.12 or newer, and can make environments. Only running it shows that: a shim of a
 # version manager stands on PATH whether or not there is a Python behind it, and Debian's lacks ensurepip at first.
 suitable() {
   "$1" -c 'import sys, ensurepip, venv

@@ -1,6 +1,6 @@
 """How SDKs come through an outage of their provider, by themselves and behind rotator.
 
-    python -m scripts.outages [SECONDS ...]      1, 5 and 20 unless told
+    python -m scripts.outages [SECONDS ...]      1, 5 and 20 by default
 
 The provider is a fake one on loopback that resets every connection in the TLS handshake for so long, counted
 from the first one. Printed is what each SDK came to, and after how many seconds. The status is not 0 where an

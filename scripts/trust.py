@@ -1,4 +1,4 @@
-"""Makes the proxy's certificate authority where there is none, and the bundle that clients are told to trust.
+"""Makes the proxy's certificate authority where there is none, and the bundle that clients have to trust.
 
     trust.py CONFDIR [EXTRA]
 

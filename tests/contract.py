@@ -242,7 +242,7 @@ def writes_errors(protocol: WireProtocol, fault: Fault) -> None:
     answer = protocol.error(fault)
     assert answer.status == fault.status
     assert (header(answer.headers, "content-type") or "").partition(";")[0] == "application/json"
-    assert _told_message(answer) == fault.message
+    assert _message(answer) == fault.message
     error = progress(parts(protocol, JSON, [answer.body])).error
     assert error
     assert error.native
@@ -250,17 +250,17 @@ def writes_errors(protocol: WireProtocol, fault: Fault) -> None:
 
 
 def says_when_to_ask_again(protocol: WireProtocol) -> None:
-    def told(fault: Fault, name: str) -> str | None:
+    def says(fault: Fault, name: str) -> str | None:
         return header(protocol.error(fault).headers, name)
 
     plain = Fault(429, "rate_limit_exceeded", "slow")
-    assert told(plain, "retry-after") is told(plain, "x-should-retry") is None
-    assert told(Fault(429, "x", "slow", retry_after=12.4), "retry-after") == "13"
-    assert told(Fault(429, "x", "slow", retry_after=0.2), "retry-after") == "1"
-    assert told(Fault(504, "x", "slow", should_retry=False), "x-should-retry") == "false"
+    assert says(plain, "retry-after") is says(plain, "x-should-retry") is None
+    assert says(Fault(429, "x", "slow", retry_after=12.4), "retry-after") == "13"
+    assert says(Fault(429, "x", "slow", retry_after=0.2), "retry-after") == "1"
+    assert says(Fault(504, "x", "slow", should_retry=False), "x-should-retry") == "false"
 
 
-def _told_message(answer: WireResponse) -> str:
+def _message(answer: WireResponse) -> str:
     error = (load_object(answer.body) or {}).get("error")
     return text_at(error, "message") if isinstance(error, dict) else str(error)
 
@@ -363,7 +363,7 @@ END_WORDS = {FinishReason.OTHER: FinishReason.STOP}
 """An end without a known reason is written as a stop where there is no word for it."""
 
 
-def told(so_far: Progress) -> tuple[dict[str, list[str]], list[tuple[object, ...]], object]:
+def summary_of(so_far: Progress) -> tuple[dict[str, list[str]], list[tuple[object, ...]], object]:
     """What a client keeps of an answer: the texts of each choice by their kind, its calls, how it ended.
 
     What a provider's own tools did is not written on.
@@ -387,7 +387,7 @@ def goes_on_where_it_was_cut(sample: Sample, place: int) -> Resumed:
     too; where the stream is opened once, it is not opened again."""
     found = resumed(sample, place)
     again = sample.parts([found.sent + found.rest])
-    assert told(progress(again)) == told(found.whole)
+    assert summary_of(progress(again)) == summary_of(found.whole)
     assert sum(isinstance(part, MessageStart) for part in again) == 1
     later = progress(sample.parts([found.rest])).head
     assert later is None or sample.protocol.opens_with_lifecycle or later == found.whole.head

@@ -16,7 +16,7 @@ from protocols.model.http import Head, header
 from rewrite.exchange.exchange import TRANSITIONS, Exchange, trigger_of
 from rewrite.values.events import Command, Event, Summary
 
-__all__ = ["ANY", "After", "Open", "Playbook", "body_with", "handled", "over", "status", "told"]
+__all__ = ["ANY", "After", "Open", "Playbook", "body_with", "ended", "handled", "over", "status"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def body_with(*texts: str) -> Any:
     return Open(f"bytes with {texts}", lambda data: all(text.encode() in data for text in texts))
 
 
-def told(end: str, words: str) -> Any:
+def ended(end: str, words: str) -> Any:
     """The summary of a call that ended so, in these words."""
     return Open(f"{end}: {words}", lambda summary: (summary.end, summary.words) == (end, words))
 

@@ -606,7 +606,7 @@ def test_an_agent_is_installed_and_says_its_version(registry: Path) -> None:
     assert install.said_version(PACKAGE) == "thing 1.2.3"
 
 
-def test_npms_reason_is_told(registry: Path) -> None:
+def test_npms_reason_is_reported(registry: Path) -> None:
     program(registry, FAILING).rename(registry / "npm")
     with pytest.raises(NotInstalled, match=r"^npm error code E404 \(see .*thing\.log\)$"):
         install.install(PACKAGE)

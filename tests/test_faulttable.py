@@ -11,7 +11,7 @@ from tests.e2e.suite.rows import PROTOCOLS, ROWS, Expected
 REJECTED = next(row for row in ROWS if row.name == "429 with Retry-After")
 
 
-def test_a_row_that_is_not_as_expected_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_row_that_is_not_as_expected_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     who = clients(["openai_chat"], every=False)
     if not who:
         pytest.skip("the SDK is not installed")

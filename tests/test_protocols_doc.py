@@ -13,7 +13,7 @@ def test_the_file_is_what_the_code_writes() -> None:
     assert written == document(), "run: python -m scripts.protocols_doc > docs/protocols.md"
 
 
-def test_headers_that_a_target_gets_are_told() -> None:
+def test_headers_that_a_target_gets_are_recorded() -> None:
     assert "Headers of its own: `anthropic-beta`, `anthropic-version`.\n" in document()
 
 
@@ -22,7 +22,7 @@ def test_the_readme_says_which_calls_of_each_protocol_are_answered() -> None:
     assert [protocol.name for protocol in discover() if f"| `{protocol.name}` |" not in readme] == []
 
 
-def test_every_loss_is_told() -> None:
+def test_every_loss_is_reported() -> None:
     text = document()
     for protocol in discover():
         assert f"## {protocol.name}\n" in text

@@ -351,7 +351,7 @@ def test_the_second_start_starts_one_python(machine: Machine) -> None:
 
 
 @pytest.mark.usefixtures("in_venv")
-def test_a_faulty_config_is_told_alone(machine: Machine) -> None:
+def test_a_faulty_config_is_reported_alone(machine: Machine) -> None:
     """Nothing to paste, nothing that looks as if the proxy ran."""
     (machine.home / "rotator.toml").write_text("[retry]\nmax_atempts = 3\n")
     done = machine.run("bash", ROOT / "scripts" / "start", "-p", "0", ROTATOR_VENV=sys.prefix)

@@ -41,7 +41,7 @@ def test_a_busy_machine_warms_up_for_longer() -> None:
 
 
 @pytest.mark.parametrize(("megabytes", "said"), [(2.5, "2.50 MB a minute (bound 2)"), (20.0, "MB (bound 8)")])
-def test_memory_that_grows_is_told(megabytes: float, said: str) -> None:
+def test_memory_that_grows_is_reported(megabytes: float, said: str) -> None:
     (found,) = of_memory(grown(megabytes))
     assert said in found
 
@@ -55,7 +55,7 @@ def test_idle_connections_to_the_provider_are_no_leak() -> None:
     assert list(of_rest(REST, Rest(descriptors=79, tasks=11, calls=0, idle=72), 100)) == []
 
 
-def test_what_is_left_is_told() -> None:
+def test_what_is_left_is_reported() -> None:
     after = Rest(descriptors=79, tasks=13, calls=1, idle=70)
     assert list(of_rest(REST, after, 60)) == [
         "70 connections to the provider are kept, more than there were streams at once",
@@ -83,11 +83,11 @@ def test_a_good_stream_passes_and_others_do_not(protocol: str) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="memory of another process is read as Linux gives it")
 def test_a_short_run(capsys: pytest.CaptureFixture[str]) -> None:
     soak(0.02, 8, every=0.3)
-    told = capsys.readouterr().out
-    assert "8 streams at once for 0.02 minutes" in told
-    assert "; 0 were not as they have to be" in told
-    assert "answered" in told
-    assert "left" not in told.splitlines()[-1].replace("nothing is left", "")
+    printed = capsys.readouterr().out
+    assert "8 streams at once for 0.02 minutes" in printed
+    assert "; 0 were not as they have to be" in printed
+    assert "answered" in printed
+    assert "left" not in printed.splitlines()[-1].replace("nothing is left", "")
 
 
 def test_what_holds_memory_is_named_with_its_callers() -> None:

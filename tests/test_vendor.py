@@ -1,4 +1,4 @@
-"""The fake provider does exactly what it is told, seen from raw sockets and from httpx."""
+"""The fake provider does exactly what its script says, seen from raw sockets and from httpx."""
 
 import asyncio
 import contextlib
@@ -419,7 +419,7 @@ async def test_a_request_that_is_none_is_refused() -> None:
         assert vendor.requests == []
 
 
-async def test_a_client_that_asks_before_it_uploads_is_told_to() -> None:
+async def test_a_client_that_asks_before_it_uploads_gets_a_100() -> None:
     async with Vendor() as vendor, dial(vendor) as wire:
         vendor.reply(SEEN)
         await wire.ask(b"POST / HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n")

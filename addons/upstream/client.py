@@ -27,7 +27,7 @@ AT_ONCE = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The request is on the wire, as far as the system's buffers tell."""
+    """The request is on the wire, as far as the system's buffers show."""
 
 
 @dataclass(frozen=True, slots=True)

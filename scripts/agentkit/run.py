@@ -111,7 +111,7 @@ def _kill_session(process: subprocess.Popen[bytes]) -> None:
 
 
 def client_environment(proxy: Proxy) -> Mapping[str, str]:
-    """What scripts/start tells a user to paste, and PATH; nothing else of our own environment."""
+    """What scripts/start prints for a user to paste, and PATH; nothing else of our own environment."""
     trust.main(proxy.confdir, "")
     bundle = str(proxy.confdir / trust.BUNDLE)
     return {

@@ -261,11 +261,11 @@ def _rotated(agent: Agent, name: str, streaming: str, script: Script, outcome: s
     return Row(agent, name, config, script, expected, keys, f'attempts="one:{outcome} two:completed"')
 
 
-def _cut(agent: Agent, name: str, script: Script, told: str, part: str) -> Row:
+def _cut(agent: Agent, name: str, script: Script, way: str, part: str) -> Row:
     """part: what was said before the cut, and is in the request for the rest."""
-    asked = (part, WISH) if told == _GONE_ON else ()
+    asked = (part, WISH) if way == _GONE_ON else ()
     expected = Expected((agent.protocol,), agent.key, asked=asked)
-    return Row(agent, name, OWN[agent.provider], script, expected, said=told)
+    return Row(agent, name, OWN[agent.provider], script, expected, said=way)
 
 
 _CLAUDE, _CODEX = AGENTS[:2]

@@ -14,7 +14,7 @@ from tests.e2e.suite.rows import ELSEWHERE, PROTOCOLS, ROWS
 from tests.e2e.translation.clients import CLIENTS, Client
 
 PATIENCE = 12.0
-"""Seconds after which a client is told to give up; rotator's timers are shorter where a row is silent."""
+"""Seconds after which a client has to give up; rotator's timers are shorter where a row is silent."""
 
 
 def played(cells: Sequence[Cell]) -> list[Line]:

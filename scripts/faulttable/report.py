@@ -33,13 +33,13 @@ def table(lines: Sequence[Line], elsewhere: Sequence[Elsewhere]) -> Iterator[str
         yield heading
         for line in group:
             verdict = "; ".join(line.wrong) or "as expected"
-            bare, ours = (told(line.cell, seen) for seen in (line.bare, line.ours))
+            bare, ours = (outcome(line.cell, seen) for seen in (line.bare, line.ours))
             yield _columns(width, _who(line.cell), bare, ours, verdict)
     for row in elsewhere:
         yield f"{row.id}  {row.name}: {', '.join(proof.rpartition('::')[2] for proof in row.proofs)}"
 
 
-def told(cell: Cell, seen: Seen) -> str:
+def outcome(cell: Cell, seen: Seen) -> str:
     """How much of the answer there was, how it ended, and how often the provider was asked."""
     words = [_much(cell, seen), _end(seen)]
     return f"{', '.join(word for word in words if word)} ({_asked(seen)})"

@@ -95,10 +95,10 @@ class Soak:
     async def _show_memory(self, when: str) -> None:
         """What holds memory, as Python sees it; the remainder is TLS's, and what the allocator keeps."""
         if self.traced:
-            told = await self._ask("memory")
-            seen, all_of_it = told["traced"] / 1e6, self._resident()
+            answer = await self._ask("memory")
+            seen, all_of_it = answer["traced"] / 1e6, self._resident()
             print(f"memory {when}: {seen:.0f} MB of Python's objects, {all_of_it:.0f} MB resident")
-            print(*told["top"], sep="\n")
+            print(*answer["top"], sep="\n")
 
     async def _watch(self) -> None:
         began, number, since = time.monotonic(), 1, 0
@@ -117,8 +117,8 @@ class Soak:
         return at < self.minutes * 60 * (1 if enough else LONGER)
 
     async def _sample(self, at: float) -> Sample:
-        told = await self._ask("tasks")
-        return Sample(at, self._resident(), self._descriptors(), told["tasks"], self.tally.calls)
+        answer = await self._ask("tasks")
+        return Sample(at, self._resident(), self._descriptors(), answer["tasks"], self.tally.calls)
 
     def _resident(self) -> float:
         found = _RESIDENT.search(Path(f"/proc/{self.proxy.process.pid}/status").read_text())
@@ -128,11 +128,11 @@ class Soak:
         return sum(1 for _ in Path(f"/proc/{self.proxy.process.pid}/fd").iterdir())
 
     async def _ask(self, what: str) -> dict[str, Any]:
-        return await asyncio.to_thread(_told, self.proxy.url, what)
+        return await asyncio.to_thread(_asked, self.proxy.url, what)
 
     async def _rest(self) -> Rest:
-        told = await self._ask("calls")
-        return Rest(self._descriptors(), told["tasks"], told["calls"], self.vendor.open_connections)
+        answer = await self._ask("calls")
+        return Rest(self._descriptors(), answer["tasks"], answer["calls"], self.vendor.open_connections)
 
     async def _settled(self, before: Rest) -> Rest:
         """What is left once nothing more goes, or in the end."""
@@ -156,11 +156,11 @@ class Soak:
         return 1 if found else 0
 
 
-def _told(proxy: str, what: str) -> dict[str, Any]:
+def _asked(proxy: str, what: str) -> dict[str, Any]:
     handler = urllib.request.ProxyHandler({"http": proxy})
     with urllib.request.build_opener(handler).open(f"http://{inside.HOST}/{what}", timeout=30) as answer:
-        told: dict[str, Any] = json.loads(answer.read())
-    return told
+        found: dict[str, Any] = json.loads(answer.read())
+    return found
 
 
 def config(base_url: str) -> str:

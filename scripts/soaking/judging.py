@@ -41,8 +41,8 @@ def _checker(grammars: Mapping[str, Judge]) -> Check:
 def _refusal(protocol: str, status: int, body: bytes) -> str:
     if status not in _EXPECTED:
         return f"{status}: {body[:200]!r}"
-    told = contract.progress(contract.parts(_PROTOCOLS[protocol], contract.JSON, [body]))
-    return "" if told.error else f"{status} without an error of {protocol}: {body[:200]!r}"
+    read_back = contract.progress(contract.parts(_PROTOCOLS[protocol], contract.JSON, [body]))
+    return "" if read_back.error else f"{status} without an error of {protocol}: {body[:200]!r}"
 
 
 def _decoded(protocol: str, body: bytes) -> str:

@@ -95,13 +95,13 @@ def test_what_is_decrypted_is_what_is_served(settings: Settings) -> None:
     assert not all(matched)
 
 
-async def test_a_trust_that_cannot_be_loaded_is_told() -> None:
+async def test_a_trust_that_cannot_be_loaded_is_reported() -> None:
     wanted = connecting(opts(ssl_verify_upstream_trusted_ca="/nowhere/ca.pem"), NO_PROXIES)
     with pytest.raises(ValueError, match=r"/nowhere/ca\.pem"):
         make_upstream(wanted)
 
 
-async def test_an_upstream_proxy_of_a_kind_that_is_not_known_is_told() -> None:
+async def test_an_upstream_proxy_of_a_kind_that_is_not_known_is_reported() -> None:
     wanted = connecting(opts(), Proxies("socks5://127.0.0.1:1"))
     with pytest.raises(ValueError, match="socks5"):
         make_upstream(wanted)

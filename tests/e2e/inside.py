@@ -1,4 +1,4 @@
-"""A second add-on beside rotator, for the soak: it tells what is alive and keeps nothing itself."""
+"""A second add-on beside rotator, for the soak: it reports what is alive and keeps nothing itself."""
 
 import asyncio
 import gc
@@ -21,13 +21,13 @@ class Inside:
 
     def request(self, flow: http.HTTPFlow) -> None:
         if flow.request.host == HOST:
-            told: dict[str, object] = {"tasks": len(asyncio.all_tasks())}
+            found: dict[str, object] = {"tasks": len(asyncio.all_tasks())}
             if flow.request.path == "/calls":
                 gc.collect()
-                told["calls"] = sum(isinstance(each, Driver | Exchange) for each in gc.get_objects())
+                found["calls"] = sum(isinstance(each, Driver | Exchange) for each in gc.get_objects())
             if flow.request.path == "/memory":
-                told |= {"traced": tracemalloc.get_traced_memory()[0], "top": top()}
-            flow.response = http.Response.make(200, json.dumps(told))
+                found |= {"traced": tracemalloc.get_traced_memory()[0], "top": top()}
+            flow.response = http.Response.make(200, json.dumps(found))
 
 
 def top() -> list[str]:

@@ -1,4 +1,4 @@
-"""A second add-on beside rotator, for the tests: it tells what is left inside, and makes things go wrong.
+"""A second add-on beside rotator, for the tests: it reports what is left inside, and makes things go wrong.
 
 Orders are requests to http://probe.test/ORDER?...: see `Probe`. Loaded with a further `-s`.
 """
@@ -75,7 +75,7 @@ class Probe:
     def order_held(self) -> dict[str, int]:
         """What the process holds on to: tasks, timers, descriptors, and all that calls are made of."""
         gc.collect()
-        timers: list[asyncio.TimerHandle] = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]  # nothing tells
+        timers: list[asyncio.TimerHandle] = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]  # nothing public
         return {
             "tasks": len(asyncio.all_tasks()),
             "timers": sum(not each.cancelled() and "Inbox" in repr(each) for each in timers),

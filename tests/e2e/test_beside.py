@@ -136,7 +136,8 @@ def call(proxy: Proxy, path: str, *, host: str = "api.openai.com", body: bytes =
 def test_what_was_not_admitted_does_not_leave(
     proxy: Proxy, vendor: VendorThread, neighbour: VendorThread, path: str, meddle: str
 ) -> None:
-    """As the proxy is told in one line. The client named the neighbour's port, which must not be asked."""
+    """As the proxy is configured in one line. The client named the neighbour's port, which must not be
+    asked."""
     lines = proxy.log.count("was not forwarded")
     with client(proxy) as http:
         url = f"http://api.openai.com:{neighbour.port}{path}?meddle={meddle}&n={lines}"
@@ -358,7 +359,7 @@ def test_no_tunnel_opens_that_nobody_searches(proxy: Proxy, vendor: VendorThread
 # -- what passes through ----------------------------------------------------------------------------------
 
 
-def test_a_provider_that_is_down_is_told_in_the_protocol(proxy: Proxy) -> None:
+def test_a_provider_that_is_down_is_reported_in_the_protocol(proxy: Proxy) -> None:
     answer = call(proxy, FILES, host="down.test")
     assert (answer.status_code, answer.json()["error"]["type"]) == (502, "server_error")
     assert "down gave no answer" in answer.json()["error"]["message"]

@@ -73,24 +73,24 @@ def test_a_broken_config_ends_the_start(tmp_path: Path, case: str) -> None:
     text, line = BROKEN[case]
     proxy = Proxy(tmp_path, text).start(expect_exit=True)
     assert proxy.wait_exit() != 0
-    (told,) = (one for one in proxy.log.splitlines() if str(proxy.config) in one)
-    assert re.search(line, told), told
+    (message,) = (one for one in proxy.log.splitlines() if str(proxy.config) in one)
+    assert re.search(line, message), message
     assert "listening" not in proxy.log
     assert "Traceback" not in proxy.log
     assert "secret-literal" not in proxy.log
 
 
 def test_a_broken_protocol_of_others_ends_the_start(tmp_path: Path) -> None:
-    """Installed beside us, found by its entry point, and not importable: told whose it is."""
+    """Installed beside us, found by its entry point, and not importable: the error names its distribution."""
     info = tmp_path / "site" / "telegraph-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: telegraph\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[rotator.protocols]\nmorse = nowhere_at_all:PROTOCOL\n")
     proxy = Proxy(tmp_path, "", keys={"PYTHONPATH": str(info.parent)}).start(expect_exit=True)
     assert proxy.wait_exit() != 0
-    (told,) = (one for one in proxy.log.splitlines() if "morse" in one)
-    assert "protocols: entry point 'morse'" in told
-    assert "'telegraph'" in told
+    (message,) = (one for one in proxy.log.splitlines() if "morse" in one)
+    assert "protocols: entry point 'morse'" in message
+    assert "'telegraph'" in message
     assert "Traceback" not in proxy.log
 
 
@@ -103,7 +103,7 @@ def test_a_config_that_is_not_there_ends_the_start(tmp_path: Path) -> None:
     assert "Traceback" not in proxy.log
 
 
-def test_several_faults_are_told_at_once(tmp_path: Path) -> None:
+def test_several_faults_are_reported_at_once(tmp_path: Path) -> None:
     text = POOL.format("env:NOT_SET") + "[retry]\nmax_atempts = 3\n[streaming]\nstall_timeout = -1\n"
     proxy = Proxy(tmp_path, text).start(expect_exit=True)
     assert proxy.wait_exit() != 0
@@ -242,7 +242,7 @@ def test_a_file_that_appears_in_the_folder_does_not_take_over(tmp_path: Path, ve
     assert "config: no file; keys: openai 1" in proxy.log
 
 
-def test_an_option_of_no_name_of_ours_is_told(tmp_path: Path) -> None:
+def test_an_option_of_no_name_of_ours_is_reported(tmp_path: Path) -> None:
     with Proxy(tmp_path, options=("--set", "rotator_confg=x")) as proxy:
         assert proxy.log.count("--set rotator_confg: no such option, so it does nothing: did you mean") == 1
 

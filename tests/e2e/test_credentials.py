@@ -200,7 +200,8 @@ def test_the_sdk_is_served_by_the_pool(proxy: Proxy, vendor: VendorThread) -> No
 def test_what_connection_lists_strips_no_key(
     proxy: Proxy, vendor: VendorThread, model: str, path: str
 ) -> None:
-    """A proxy before the provider would strip it too, were it told so: what is listed does not go on."""
+    """A proxy before the provider would strip it too, if the header said so: what is listed is not
+    forwarded."""
     headers = ("Connection: keep-alive, Authorization, X-Own", "Authorization: Bearer sk-own", "X-Own: 1")
     sent = [part for header in (*headers, "OpenAI-Project: p") for part in ("-H", header)]
     curl(proxy, OPENAI + path, "--http1.1", *sent, "--data-binary", ask(model).decode())
@@ -253,7 +254,7 @@ def test_head_and_body_leave_as_they_came(proxy: Proxy, vendor: VendorThread, pa
 
 
 @pytest.mark.parametrize("path", [CHAT, "/v1/files"])
-def test_httpx_is_not_told_from_a_direct_call(
+def test_httpx_cannot_be_distinguished_from_a_direct_call(
     http: httpx.Client, vendor: VendorThread, model: str, path: str
 ) -> None:
     own = {"authorization": f"Bearer {ONE}", "x-stainless-lang": "python"}
@@ -271,7 +272,7 @@ def without_hops(received: Received) -> list[tuple[bytes, bytes]]:
 
 @pytest.mark.parametrize("path", [CHAT, "/v1/files"])
 @pytest.mark.parametrize("version", ["--http1.1", "--http2"])
-def test_curl_is_not_told_from_a_direct_call(
+def test_curl_cannot_be_distinguished_from_a_direct_call(
     proxy: Proxy, vendor: VendorThread, model: str, version: str, path: str
 ) -> None:
     arguments = (

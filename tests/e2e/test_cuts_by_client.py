@@ -1,4 +1,4 @@
-"""A cut in text, told to clients that are known by their User-Agent to take one in a way of their own."""
+"""A cut in text, reported to clients that are known by their User-Agent to take one in a way of their own."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,7 +57,7 @@ def cut(vendor: VendorThread, protocol: str) -> None:
     vendor.reply(SPEECHES[protocol].cut(SAID, "two", Reset(), model="m"))
 
 
-def told(proxy: Proxy, ask: tuple[str, dict[str, Any]], user_agent: str) -> str:
+def answered(proxy: Proxy, ask: tuple[str, dict[str, Any]], user_agent: str) -> str:
     url, body = ask
     headers = {"authorization": "Bearer sk-own", "x-goog-api-key": "own", "user-agent": user_agent}
     with client(proxy) as http:
@@ -66,9 +66,9 @@ def told(proxy: Proxy, ask: tuple[str, dict[str, Any]], user_agent: str) -> str:
 
 def test_codex_gets_an_error_and_others_an_incomplete_response(proxy: Proxy, vendor: VendorThread) -> None:
     cut(vendor, "openai_responses")
-    codex = told(proxy, RESPONSES, CODEX)
+    codex = answered(proxy, RESPONSES, CODEX)
     cut(vendor, "openai_responses")
-    other = told(proxy, RESPONSES, "other/1")
+    other = answered(proxy, RESPONSES, "other/1")
     assert ("event: response.failed" in codex, "event: response.incomplete" in codex) == (True, False)
     assert ("event: response.failed" in other, "event: response.incomplete" in other) == (False, True)
 
@@ -85,13 +85,13 @@ def test_codex_gets_it_over_its_websocket_too(proxy: Proxy, vendor: VendorThread
     ("user_agent", "end"),
     [(CLAUDE, '"stop_reason":"max_tokens"'), ("other/1", "event: error")],
 )
-def test_claude_throws_a_cut_call_away_by_itself_and_others_are_told_of_it(
+def test_claude_throws_a_cut_call_away_by_itself_and_others_get_an_error(
     proxy: Proxy, vendor: VendorThread, user_agent: str, end: str
 ) -> None:
     call = Tool("Bash", ('{"command": "rm ', '-r build"}'))
     vendor.reply(SPEECHES["anthropic_messages"].cut(Said(("one ",), tools=(call,)), "rm", Reset(), model="m"))
     ends = ('"stop_reason":"max_tokens"', "event: error")
-    said = told(proxy, MESSAGES, user_agent).replace('": "', '":"')
+    said = answered(proxy, MESSAGES, user_agent).replace('": "', '":"')
     assert [each in said for each in ends] == [each == end for each in ends]
 
 
@@ -100,15 +100,15 @@ def test_the_rest_is_asked_for_no_oftener_than_the_user_allows(vendor: VendorThr
     before = len(vendor.requests)
     with Proxy(tmp_path, config) as proxy:
         cut(vendor, "gemini_generate")
-        assert '"MAX_TOKENS"' in told(proxy, GEMINI, GEMINI_CLI)
+        assert '"MAX_TOKENS"' in answered(proxy, GEMINI, GEMINI_CLI)
     assert len(vendor.requests) == before + 1
 
 
 def test_gemini_cli_gets_the_rest_and_others_what_there_is(proxy: Proxy, vendor: VendorThread) -> None:
     cut(vendor, "gemini_generate")
     vendor.reply(SPEECHES["gemini_generate"].stream(Said(("three",)), model="m"))
-    gemini_cli = told(proxy, GEMINI, GEMINI_CLI)
+    gemini_cli = answered(proxy, GEMINI, GEMINI_CLI)
     cut(vendor, "gemini_generate")
-    other = told(proxy, GEMINI, "other/1")
+    other = answered(proxy, GEMINI, "other/1")
     assert [word in gemini_cli for word in ("one ", "two ", "three", '"STOP"')] == [True] * 4
     assert ("three" in other, '"MAX_TOKENS"' in other) == (False, True)

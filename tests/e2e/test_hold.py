@@ -48,23 +48,23 @@ def answer(texts: tuple[str, ...], *tools: Tool) -> list[bytes]:
 
 def result(proxy: Proxy, mode: str) -> dict[str, Any]:
     jobs = [{**JOB, "mode": mode}]
-    (told,) = sdk.run("openai-current", "turns_responses", proxy.environment(), jobs=jobs)["results"]
-    assert isinstance(told, dict)
-    return told
+    (outcome,) = sdk.run("openai-current", "turns_responses", proxy.environment(), jobs=jobs)["results"]
+    assert isinstance(outcome, dict)
+    return outcome
 
 
-def turn(told: dict[str, Any]) -> dict[str, Any]:
-    (only,) = told["turns"]
+def turn(outcome: dict[str, Any]) -> dict[str, Any]:
+    (only,) = outcome["turns"]
     assert isinstance(only, dict)
     return only
 
 
 def test_a_cut_call_is_left_out_of_what_there_was(proxy: Proxy, vendor: VendorThread) -> None:
     vendor.reply(streamed(answer(("one ", "two "), CUT), Reset()))
-    told = result(proxy, "raw")
-    assert told["error"] is None
-    assert (turn(told)["text"], turn(told)["tools"]) == ("one two ", [])
-    assert turn(told)["finish"] == "incomplete:max_output_tokens"
+    outcome = result(proxy, "raw")
+    assert outcome["error"] is None
+    assert (turn(outcome)["text"], turn(outcome)["tools"]) == ("one two ", [])
+    assert turn(outcome)["finish"] == "incomplete:max_output_tokens"
     assert "the tool call 'get_time' was cut and left out" in proxy.wait_log("left out")
 
 
@@ -73,17 +73,17 @@ def test_the_helper_takes_it_for_what_it_takes_every_incomplete_response(
 ) -> None:
     """It folds every event into a response of its own, and raises at the end unless that is completed."""
     vendor.reply(streamed(answer(("one ", "two "), CUT), Reset()))
-    told = result(proxy, "helper")
-    assert (turn(told)["text"], turn(told)["finish"]) == ("one two ", "incomplete:max_output_tokens")
-    assert told["error"]["message"] == "Didn't receive a `response.completed` event."
+    outcome = result(proxy, "helper")
+    assert (turn(outcome)["text"], turn(outcome)["finish"]) == ("one two ", "incomplete:max_output_tokens")
+    assert outcome["error"]["message"] == "Didn't receive a `response.completed` event."
 
 
 def test_a_whole_call_is_given_though_the_next_one_is_cut(proxy: Proxy, vendor: VendorThread) -> None:
     vendor.reply(streamed(answer(("one ",), WHOLE, CUT), Reset()))
-    told = result(proxy, "raw")
-    calls = [(call["name"], call["arguments"]) for call in turn(told)["tools"]]
-    assert (told["error"], calls) == (None, [("get_weather", {"city": "Paris"})])
-    assert turn(told)["finish"] == "incomplete:max_output_tokens"
+    outcome = result(proxy, "raw")
+    calls = [(call["name"], call["arguments"]) for call in turn(outcome)["tools"]]
+    assert (outcome["error"], calls) == (None, [("get_weather", {"city": "Paris"})])
+    assert turn(outcome)["finish"] == "incomplete:max_output_tokens"
 
 
 @pytest.mark.parametrize("mode", ["raw", "helper"])
@@ -92,7 +92,7 @@ def test_nothing_but_a_cut_call_is_asked_for_again_unseen(
 ) -> None:
     before = len(vendor.requests)
     vendor.reply(streamed(answer((), CUT), Reset())).reply(streamed(responses_stream((), tools=[CUT])))
-    told = result(proxy, mode)
-    assert told["error"] is None
-    assert [call["arguments"] for call in turn(told)["tools"]] == [{"city": "Paris"}]
-    assert (turn(told)["finish"], len(vendor.requests) - before) == ("completed", 2)
+    outcome = result(proxy, mode)
+    assert outcome["error"] is None
+    assert [call["arguments"] for call in turn(outcome)["tools"]] == [{"city": "Paris"}]
+    assert (turn(outcome)["finish"], len(vendor.requests) - before) == ("completed", 2)

@@ -166,7 +166,7 @@ def test_a_cut_is_marked(proxy: Proxy, vendor: VendorThread, path: str, model: s
     assert "tokens_out" in flow.metadata["rotator"]
 
 
-def test_a_stall_is_told(proxy: Proxy, vendor: VendorThread, path: str, model: str) -> None:
+def test_a_stall_is_reported(proxy: Proxy, vendor: VendorThread, path: str, model: str) -> None:
     vendor.on(key=ONE).reply(streamed(TEXT[:1], WaitFor("never")))
     call(proxy, path, model)
     attempts = saved_flow(proxy, path).metadata["rotator"]["attempts"]

@@ -83,7 +83,7 @@ def test_a_providers_tls_is_opened(proxy: Proxy) -> None:
     assert (("commonName", "mitmproxy"),) in certificate["issuer"]
 
 
-def test_all_are_opened_when_told_so(tmp_path: Path, stranger: VendorThread) -> None:
+def test_all_are_opened_when_asked_for(tmp_path: Path, stranger: VendorThread) -> None:
     options = (
         "--set",
         "rotator_intercept=all",

@@ -94,9 +94,9 @@ class Bench:
                 {"mode": one.mode, "model": one.model, "prompt": PROMPT, **JOBS.get(one.says, {})}
                 for one in cells
             ]
-            told = sdks.run(client.sdk, client.program, self._proxy.environment(), jobs=jobs, timeout=180)
+            outcome = sdks.run(client.sdk, client.program, self._proxy.environment(), jobs=jobs, timeout=180)
             models = [one.model for one in cells]
-            self._results[client.name] = dict(zip(models, told["results"], strict=True))
+            self._results[client.name] = dict(zip(models, outcome["results"], strict=True))
         requests = [each for each in self.vendor.requests if model_of(each) == cell.model]
         return self._results[client.name][cell.model], requests
 
@@ -192,46 +192,46 @@ def cells(among: list[Cell], *says: str) -> pytest.MarkDecorator:
 
 @cells(FORCED, "text", "thought", "tools", "long", *FAULTS)
 def test_a_whole_answer_is_streamed_upstream(cell: Cell, bench: Bench) -> None:
-    told, requests = bench.play(cell)
-    assert told["error"] is None
+    outcome, requests = bench.play(cell)
+    assert outcome["error"] is None
     says = SAYS[cell.says]
     assert len(requests) == len(says) + (cell.says in FAULTS)
     assert all(asked(cell.upstream, each).stream for each in requests)
-    check_turns(cell, told["turns"])
+    check_turns(cell, outcome["turns"])
 
 
 @cells(FORCED, "alwayscut")
 def test_one_that_is_always_cut_says_so(cell: Cell, bench: Bench) -> None:
-    told, requests = bench.play(cell)
+    outcome, requests = bench.play(cell)
     assert len(requests) == 2
-    (turn,) = told["turns"]
+    (turn,) = outcome["turns"]
     assert turn["text"] == CUT_TEXT
     assert turn["finish"] == cell.client.finishes["length"]
 
 
 @cells(FORCED, "fails")
 def test_an_error_inside_the_stream_is_one_of_the_answer(cell: Cell, bench: Bench) -> None:
-    told, _ = bench.play(cell)
-    assert told["error"] is not None, "the SDK did not raise"
-    assert told["error"]["status"] >= 500
-    assert "out of breath" in told["error"]["message"]
+    outcome, _ = bench.play(cell)
+    assert outcome["error"] is not None, "the SDK did not raise"
+    assert outcome["error"]["status"] >= 500
+    assert "out of breath" in outcome["error"]["message"]
 
 
 @cells(WHOLE, "text", "thought", "tools", "long")
 def test_a_stream_is_written_from_a_whole_answer(cell: Cell, bench: Bench) -> None:
-    told, requests = bench.play(cell)
+    outcome, requests = bench.play(cell)
     raises = cell.client.raises.get(cell.mode) if cell.says == "long" else None
-    assert (raises in told["error"]["types"]) if raises else (told["error"] is None)
+    assert (raises in outcome["error"]["types"]) if raises else (outcome["error"] is None)
     assert len(requests) == len(SAYS[cell.says])
     assert not any(asked(cell.upstream, each).stream for each in requests)
-    check_turns(cell, told["turns"], usage=raises is None)
+    check_turns(cell, outcome["turns"], usage=raises is None)
 
 
 @cells(WHOLE, "fails")
 def test_a_refusal_stays_one(cell: Cell, bench: Bench) -> None:
-    told, _ = bench.play(cell)
-    assert told["error"] is not None, "the SDK did not raise"
-    assert told["error"]["status"] == 400
+    outcome, _ = bench.play(cell)
+    assert outcome["error"] is not None, "the SDK did not raise"
+    assert outcome["error"]["status"] == 400
 
 
 def check_turns(cell: Cell, turns: list[dict[str, Any]], *, usage: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""Routes through a real proxy: groups, what the client is told of its model, seals and kept responses."""
+"""Routes through a real proxy: groups, which model the client sees, signatures and kept responses."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -164,10 +164,10 @@ def respond(http: httpx.Client, model: str, text: str, **more: object) -> httpx.
 def test_a_group_goes_on_behind_targets_that_are_broken_or_out_of_quota(
     http: httpx.Client, asked: Asked
 ) -> None:
-    told = chat(http, "group").json()
+    response = chat(http, "group").json()
     assert asked.providers == ["busy", "poor", "claude"]
-    assert told["choices"][0]["message"]["content"] == "Hello."
-    assert told["model"] == "group"
+    assert response["choices"][0]["message"]["content"] == "Hello."
+    assert response["model"] == "group"
 
 
 def test_a_fault_of_the_request_is_nobody_else_s_affair(http: httpx.Client, asked: Asked) -> None:
@@ -183,23 +183,24 @@ def test_another_model_of_a_provider_is_asked_at_that_provider_s_path(
     http: httpx.Client, asked: Asked
 ) -> None:
     body = {"model": "llama", "messages": [USER]}
-    told = http.post("https://api.groq.com/openai/v1/chat/completions", json=body, headers=OWN)
-    assert told.json()["model"] == "llama"
+    response = http.post("https://api.groq.com/openai/v1/chat/completions", json=body, headers=OWN)
+    assert response.json()["model"] == "llama"
     assert [request.path for request in asked.requests] == ["/groq/openai/v1/chat/completions"]
     assert asked.last["model"] == "served"
 
 
 def test_embeddings_go_to_the_target_of_their_own_protocol(http: httpx.Client, asked: Asked) -> None:
-    told = http.post(CHAT.replace("chat/completions", "embeddings"), json={"model": "vectors"}, headers=OWN)
-    assert told.json() == {"object": "list", "model": "vectors", "data": []}
+    url = CHAT.replace("chat/completions", "embeddings")
+    response = http.post(url, json={"model": "vectors"}, headers=OWN)
+    assert response.json() == {"object": "list", "model": "vectors", "data": []}
     assert [request.path for request in asked.requests] == ["/chat/v1/embeddings"]
 
 
 def test_what_no_target_has_is_refused_and_nobody_is_asked(http: httpx.Client, asked: Asked) -> None:
     body = {"model": "named", "messages": [USER]}
-    told = http.post(f"{MESSAGES}/count_tokens", json=body, headers=OWN)
-    assert (told.status_code, told.json()["type"], asked.providers) == (400, "error", [])
-    assert "count_tokens" in told.json()["error"]["message"]
+    response = http.post(f"{MESSAGES}/count_tokens", json=body, headers=OWN)
+    assert (response.status_code, response.json()["type"], asked.providers) == (400, "error", [])
+    assert "count_tokens" in response.json()["error"]["message"]
 
 
 def test_adapters_change_what_is_asked(http: httpx.Client, asked: Asked) -> None:
@@ -244,8 +245,8 @@ def test_a_kept_response_is_its_own_client_s(http: httpx.Client, asked: Asked) -
     assert http.get(f"{RESPONSES}/{name}", headers=OWN).json()["id"] == name
     assert http.get(f"{RESPONSES}/{name}/input_items", headers=OWN).json()["object"] == "list"
     assert http.get(f"{RESPONSES}/{name}", headers=OTHER).status_code == 404
-    told = respond(http, "to-claude", "two", previous_response_id=name, headers=OTHER)
-    assert told.json()["error"]["code"] == "previous_response_not_found"
+    response = respond(http, "to-claude", "two", previous_response_id=name, headers=OTHER)
+    assert response.json()["error"]["code"] == "previous_response_not_found"
     assert http.delete(f"{RESPONSES}/{name}", headers=OWN).json()["deleted"] is True
     assert http.get(f"{RESPONSES}/{name}", headers=OWN).status_code == 404
     assert asked.providers == ["claude"]

@@ -34,7 +34,7 @@ WIDE = 1 << 30
 
 
 class Reader(Protocol):
-    """A client that has asked; it reads when it is told to."""
+    """A client that has asked; it reads when a test asks for it."""
 
     @property
     def taken(self) -> int: ...

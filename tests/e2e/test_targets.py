@@ -110,7 +110,7 @@ def test_a_host_that_is_none_is_refused(
     assert not vendor.requests
 
 
-def test_curl_is_told_what_is_wrong(proxy: Proxy, vendor: VendorThread) -> None:
+def test_curl_gets_a_message_that_says_what_is_wrong(proxy: Proxy, vendor: VendorThread) -> None:
     options = ("--http2", "--request-target", "@127.0.0.1:1/v1/messages", "-d", "{}")
     answer = curl(proxy, "https://api.anthropic.com/v1/messages", *options)
     assert json.loads(answer.stdout)["error"]["type"] == "invalid_request_error"

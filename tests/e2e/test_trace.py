@@ -93,21 +93,21 @@ def test_a_call_is_traced_with_its_attempts_and_its_answer(
     own = {"authorization": f"Bearer {OWN}", "cookie": "a=b"}
     answer = call(proxy, f"https://api.openai.com{CHAT}", ask(model, user=OWN), **own)
     assert answer.text.endswith("data: [DONE]\n\n")
-    (told,) = traces(proxy, model)
-    assert told["call"].items() >= {"provider": "openai", "protocol": "openai_chat", "stream": True}.items()
-    assert told["client"]["body"]["user"] == "[redacted]"
-    assert ["cookie", "[redacted]"] in told["client"]["headers"]
-    assert "rule" not in told
-    first, second = told["attempts"]
+    (trace,) = traces(proxy, model)
+    assert trace["call"].items() >= {"provider": "openai", "protocol": "openai_chat", "stream": True}.items()
+    assert trace["client"]["body"]["user"] == "[redacted]"
+    assert ["cookie", "[redacted]"] in trace["client"]["headers"]
+    assert "rule" not in trace
+    first, second = trace["attempts"]
     assert (first["credential"], first["outcome"]) == ("one", "rejected(429 rate)")
     assert first["answer"]["error"]["message"] == "[redacted] is too fast"
     assert (second["credential"], second["outcome"]) == ("two", "completed")
     assert first["sent"] <= first["ended"] <= second["sent"] <= second["ended"]
     assert second["request"] == {"method": "POST", "url": f"{vendor.base_url}{CHAT}"}
-    assert (told["answer"]["status"], told["answer"]["end"]) == (200, "completed")
-    assert told["answer"]["headers"] == [["content-type", "text/event-stream; charset=utf-8"]]
-    assert told["answer"]["parts"] == [{"choice": 0, "kind": "text", "text": "You are [redacted]"}]
-    assert told["answer"]["finishes"][0]["reason"] == "stop"
+    assert (trace["answer"]["status"], trace["answer"]["end"]) == (200, "completed")
+    assert trace["answer"]["headers"] == [["content-type", "text/event-stream; charset=utf-8"]]
+    assert trace["answer"]["parts"] == [{"choice": 0, "kind": "text", "text": "You are [redacted]"}]
+    assert trace["answer"]["finishes"][0]["reason"] == "stop"
 
 
 def test_a_translated_call_tells_what_was_sent_and_what_was_lost(proxy: Proxy, vendor: VendorThread) -> None:
@@ -116,14 +116,14 @@ def test_a_translated_call_tells_what_was_sent_and_what_was_lost(proxy: Proxy, v
     body = {"model": "claude-x", "max_tokens": 9, "stream": True, "top_k": 5}
     body["messages"] = [{"role": "user", "content": [said]}]
     call(proxy, "https://api.anthropic.com/v1/messages", json.dumps(body).encode(), x_api_key=OWN, x_more="a")
-    (told,) = traces(proxy, "claude-x")
-    assert told["rule"] == {"match": {"model": "claude-*"}, "to": ["openai/gpt-5"]}
-    (target,) = told["targets"]
+    (trace,) = traces(proxy, "claude-x")
+    assert trace["rule"] == {"match": {"model": "claude-*"}, "to": ["openai/gpt-5"]}
+    (target,) = trace["targets"]
     assert (target["target"], target["protocol"]) == ("openai/gpt-5", "openai_chat")
     assert [loss["field"] for loss in target["losses"]] == ["top_k", "cache breakpoints"]
     assert "x-more" in target["headers_dropped"]
-    assert told["attempts"][0]["request"]["body"]["messages"] == [{"role": "user", "content": "Hi"}]
-    (tool,) = told["answer"]["parts"]
+    assert trace["attempts"][0]["request"]["body"]["messages"] == [{"role": "user", "content": "Hi"}]
+    (tool,) = trace["answer"]["parts"]
     assert (tool["name"], tool["input"]) == ("f", {"key": "[redacted]"})
     proxy.wait_log('lost="top_k,cache breakpoints"')
 
@@ -151,19 +151,19 @@ def test_no_key_is_in_a_trace_however_it_came(
     body = ask(model, stream=False, note=f"my key is {OWN}")
     answer = call(proxy, f"https://{host}{CHAT}{query}", body, **headers)
     assert answer.status_code == 200
-    (told,) = traces(proxy, model)
-    assert [word for word in SECRETS if word in str(told)] == []
-    assert told["client"]["body"]["note"] == "my key is [redacted]"
-    assert told["answer"]["parts"][0]["text"] == "[redacted] [redacted] [redacted]"
-    assert told["client"]["url"] == f"https://{host}{CHAT}"
+    (trace,) = traces(proxy, model)
+    assert [word for word in SECRETS if word in str(trace)] == []
+    assert trace["client"]["body"]["note"] == "my key is [redacted]"
+    assert trace["answer"]["parts"][0]["text"] == "[redacted] [redacted] [redacted]"
+    assert trace["client"]["url"] == f"https://{host}{CHAT}"
 
 
 def test_a_cut_is_traced(proxy: Proxy, vendor: VendorThread, model: str) -> None:
     vendor.on(path=CHAT).reply(streamed(chat_stream(["Hello", " there"])[:3], Reset()))
     call(proxy, f"https://api.openai.com{CHAT}", ask(model))
-    (told,) = traces(proxy, model)
-    assert (told["answer"]["end"], told["answer"]["usage_estimated"]) == ("truncated", True)
-    assert told["answer"]["parts"][0]["text"] == "Hello there"
+    (trace,) = traces(proxy, model)
+    assert (trace["answer"]["end"], trace["answer"]["usage_estimated"]) == ("truncated", True)
+    assert trace["answer"]["parts"][0]["text"] == "Hello there"
 
 
 def test_a_call_that_no_target_can_do_is_traced(proxy: Proxy, vendor: VendorThread) -> None:
@@ -171,10 +171,10 @@ def test_a_call_that_no_target_can_do_is_traced(proxy: Proxy, vendor: VendorThre
     body["tools"] = [{"type": "web_search_20250305", "name": "web_search"}]
     answer = call(proxy, "https://api.anthropic.com/v1/messages", json.dumps(body).encode(), x_api_key=OWN)
     assert answer.status_code == 400
-    (told,) = traces(proxy, "claude-search")
-    assert "tools[0].type" in told["skipped"]["openai/gpt-5"]
-    assert (told["attempts"], told["answer"]["end"]) == ([], "refused")
-    assert told["answer"]["body"] == answer.json()
+    (trace,) = traces(proxy, "claude-search")
+    assert "tools[0].type" in trace["skipped"]["openai/gpt-5"]
+    assert (trace["attempts"], trace["answer"]["end"]) == ([], "refused")
+    assert trace["answer"]["body"] == answer.json()
 
 
 def test_who_left_is_traced(proxy: Proxy, vendor: VendorThread, model: str) -> None:
@@ -184,9 +184,9 @@ def test_who_left_is_traced(proxy: Proxy, vendor: VendorThread, model: str) -> N
         us.send(post(path, "api.openai.com", ask(model)))
         us.until(b"Hello")
     wait_order(proxy, lambda found: not found[0]["live"], "seen", path=path)
-    (told,) = traces(proxy, model)
-    assert (told["answer"]["status"], told["answer"]["end"]) == (200, "abandoned")
-    assert told["answer"]["parts"][0]["text"] == "Hello"
+    (trace,) = traces(proxy, model)
+    assert (trace["answer"]["status"], trace["answer"]["end"]) == (200, "abandoned")
+    assert trace["answer"]["parts"][0]["text"] == "Hello"
 
 
 def test_a_folder_that_cannot_be_made_breaks_no_call(tmp_path: Path, vendor: VendorThread) -> None:

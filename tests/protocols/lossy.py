@@ -57,10 +57,10 @@ def resulting(result: ToolResult) -> Prompt:
 
 
 def losses(protocol: WireProtocol, prompt: Prompt, destination: Destination = TARGET) -> Sequence[str]:
-    """The topics that rendering tells; each says what became of it."""
-    told = rendered(translator_of(protocol), prompt, destination).losses
-    assert all(why for _, why in told)
-    return [topic for topic, _ in told]
+    """The topics that rendering reports; each says what became of it."""
+    pairs = rendered(translator_of(protocol), prompt, destination).losses
+    assert all(why for _, why in pairs)
+    return [topic for topic, _ in pairs]
 
 
 def not_read(protocol: WireProtocol, body: JsonObject, path: str) -> Sequence[str]:

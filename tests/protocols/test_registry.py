@@ -69,7 +69,7 @@ class Twice(OpenAIChat):
 
 
 @pytest.mark.parametrize(
-    ("second", "told"),
+    ("second", "message"),
     [
         (OpenAIChat(), "'openai_chat' of 'openai_chat' is taken by 'openai_chat'$"),
         (
@@ -84,9 +84,9 @@ class Twice(OpenAIChat):
     ],
     ids=["name", "alias", "inherited", "its own"],
 )
-def test_a_name_that_is_taken_is_refused_and_nothing_changes(second: OpenAIChat, told: str) -> None:
+def test_a_name_that_is_taken_is_refused_and_nothing_changes(second: OpenAIChat, message: str) -> None:
     registry = Registry([PROTOCOL])
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         registry.add(second)
     assert list(registry) == [PROTOCOL]
     assert (second.name in registry) == (second.name == PROTOCOL.name)
@@ -226,7 +226,7 @@ def test_without_the_distribution_there_is_no_such_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("entry", "code", "told"),
+    ("entry", "code", "message"),
     [
         ("telegraph = nowhere:PROTOCOL", TELEGRAPH, "ModuleNotFoundError: No module named 'nowhere'"),
         ("telegraph = wires:OTHER", TELEGRAPH, "AttributeError: .*OTHER"),
@@ -269,9 +269,9 @@ def test_without_the_distribution_there_is_no_such_name() -> None:
         "inherited aliases",
     ],
 )
-def test_a_broken_entry_point_is_named(site: Path, entry: str, code: str, told: str) -> None:
+def test_a_broken_entry_point_is_named(site: Path, entry: str, code: str, message: str) -> None:
     install(site, entry, code)
-    with pytest.raises(ValueError, match=told) as raised:
+    with pytest.raises(ValueError, match=message) as raised:
         discover()
     assert "entry point 'telegraph'" in str(raised.value)
     assert "distribution 'rotator-telegraph'" in str(raised.value)

@@ -18,7 +18,7 @@ ODD = 997
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Gist:
     """What a client can show of an answer: refusals are text where a protocol has no form for them."""
 
     text: str
@@ -32,12 +32,12 @@ class Told:
         return self.error or self.finish is FinishReason.ERROR
 
 
-def told(progress: Progress) -> Told:
+def gist(progress: Progress) -> Gist:
     blocks = [block for (choice, _), block in progress.blocks.items() if choice == 0]
     shown = (BlockKind.TEXT, BlockKind.REFUSAL)
     tools = [(b.tool_name, arguments(b.text)) for b in blocks if b.kind is BlockKind.TOOL]
     finish = progress.finished.get(0)
-    return Told(
+    return Gist(
         text="".join(block.text for block in blocks if block.kind in shown),
         tools=tools,
         finish=finish.reason if finish else None,

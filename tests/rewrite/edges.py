@@ -33,8 +33,9 @@ def chat(**fields: object) -> bytes:
 def gemini(*parts: dict[str, object], finish: str | None = None, **fields: object) -> bytes:
     """One chunk of a Gemini stream."""
     candidate: dict[str, object] = {"content": {"role": "model", "parts": parts}, "index": 0}
-    told = {**candidate, "finishReason": finish} if finish else candidate
-    return b"data: " + dump({"candidates": [told], "modelVersion": "model", **fields}) + b"\r\n\r\n"
+    if finish:
+        candidate["finishReason"] = finish
+    return b"data: " + dump({"candidates": [candidate], "modelVersion": "model", **fields}) + b"\r\n\r\n"
 
 
 def calling(**call: object) -> dict[str, object]:

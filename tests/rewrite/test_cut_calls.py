@@ -13,7 +13,7 @@ from protocols.openai_chat import PROTOCOL as CHAT
 from protocols.openai_responses import PROTOCOL as RESPONSES
 from rewrite.target.streaming_mode import OtherMode
 from tests.contract import JSON, SSE, parts, progress, samples
-from tests.rewrite.across import Told, answered, told
+from tests.rewrite.across import Gist, answered, gist
 from tests.rewrite.asks import ROLES
 from tests.rewrite.replay import ONCE, holding, replay
 from tests.rewrite.scenes import call, own
@@ -51,7 +51,7 @@ def test_a_whole_answer(client: str, upstream: str, data: bytes) -> None:
         return  # it passes as it is
     got = answered(client, upstream, data, JSON, stream=False)
     assert (got.summary.end, got.attempts, got.head.status) == ("completed", 1, 200)
-    assert heard(client, got.body, stream=False) == Told("Hi", [], LENGTH, error=False)
+    assert heard(client, got.body, stream=False) == Gist("Hi", [], LENGTH, error=False)
 
 
 @pytest.mark.parametrize("client", [name for name in EVERYONE if name != "openai_responses"])
@@ -121,7 +121,7 @@ def test_nothing_but_half_a_call_for_a_client_of_whole_ones(client: str) -> None
     data = chunk({"tool_calls": [tool(HALF)]}) + chunk({}, "tool_calls") + b"data: [DONE]\n\n"
     got = answered(client, "openai_chat", data, SSE)
     assert (got.summary.end, got.attempts) == ("completed", 1)
-    assert heard(client, got.body, stream=True) == Told("", [], LENGTH, error=False)
+    assert heard(client, got.body, stream=True) == Gist("", [], LENGTH, error=False)
 
 
 def test_a_tool_s_block_may_begin_without_an_input() -> None:
@@ -151,4 +151,4 @@ def test_a_tool_s_block_may_begin_without_an_input() -> None:
     whole = fold.whole(done=True)
     assert whole is not None
     assert whole["stop_reason"] == "max_tokens"
-    assert told(progress(parts(MESSAGES, JSON, [dump(whole)]))).text == "Hi"
+    assert gist(progress(parts(MESSAGES, JSON, [dump(whole)]))).text == "Hi"

@@ -14,7 +14,7 @@ from protocols.model.wirejson import dump
 from rewrite.target.making import target_of
 from tests import oracle
 from tests.rewrite import edges
-from tests.rewrite.across import Told, answered, read, told
+from tests.rewrite.across import Gist, answered, gist, read
 from tests.rewrite.asks import REGISTRY, REPLY, ask, route, wanted
 from tests.rewrite.edges import GEMINI_STOP, NDJSON, gemini
 from tests.rewrite.replay import Replay
@@ -33,9 +33,9 @@ from tests.rewrite.scenes import (
 CHAT, MESSAGES = "openai_chat", "anthropic_messages"
 RESPONSES, GEMINI, OLLAMA = "openai_responses", "gemini_generate", "ollama_chat"
 STOP, LENGTH, CALLS = FinishReason.STOP, FinishReason.LENGTH, FinishReason.TOOL_CALLS
-SAID = Told("Hi", [], STOP, error=False)
-CUT_TEXT = Told("Hi", [], LENGTH, error=False)
-FAILED = Told("Hi", [], None, error=True)
+SAID = Gist("Hi", [], STOP, error=False)
+CUT_TEXT = Gist("Hi", [], LENGTH, error=False)
+FAILED = Gist("Hi", [], None, error=True)
 NATIVE_ERROR: Mapping[str, bytes] = {
     CHAT: b'data: {"error":{"message":',
     MESSAGES: b'event: error\ndata: {"type":"error","error":{"type":',
@@ -54,8 +54,8 @@ def got(client: str, upstream: str, data: bytes) -> Replay:
     return answered(client, upstream, data, NDJSON if upstream == OLLAMA else SSE)
 
 
-def heard(client: str, upstream: str, data: bytes) -> Told:
-    return told(read(client, got(client, upstream, data).body, SSE))
+def heard(client: str, upstream: str, data: bytes) -> Gist:
+    return gist(read(client, got(client, upstream, data).body, SSE))
 
 
 def raised(client: str, one: Replay) -> bool:
@@ -83,14 +83,14 @@ def test_case_01_done_without_finish(client: str) -> None:
 def test_case_02_finish_without_done(client: str) -> None:
     """A finish reason without [DONE] is an end, and no cut."""
     one = got(client, CHAT, edges.FINISH_WITHOUT_DONE)
-    assert (told(read(client, one.body, SSE)), one.summary.end) == (SAID, "completed")
+    assert (gist(read(client, one.body, SSE)), one.summary.end) == (SAID, "completed")
 
 
 @to_others_of_gemini
 def test_case_03_stop_on_every_chunk(client: str) -> None:
     """Of many finishes the client gets one, at the end."""
     one = got(client, GEMINI, edges.STOP_ON_EVERY_CHUNK)
-    assert told(read(client, one.body, SSE)) == replace(SAID, text="First second")
+    assert gist(read(client, one.body, SSE)) == replace(SAID, text="First second")
     ends = {CHAT: b'"finish_reason":"stop"', MESSAGES: b"end_turn", RESPONSES: b'"type":"response.completed"'}
     assert one.body.count(ends[client]) == 1
     assert one.body.index(ends[client]) > one.body.rindex(b"second") or client == RESPONSES
@@ -101,7 +101,7 @@ def test_case_04_cut_between_finish_and_usage(client: str) -> None:
     """The usage never came: the answer is whole all the same."""
     data = edges.FINISH_WITHOUT_DONE + b'data: {"id":"c1","choices":[],"usage":{"prom'
     one = got(client, CHAT, data)
-    assert (told(read(client, one.body, SSE)), one.summary.end) == (SAID, "completed")
+    assert (gist(read(client, one.body, SSE)), one.summary.end) == (SAID, "completed")
 
 
 @to_others_of_responses
@@ -114,7 +114,7 @@ def test_case_05_last_event_lacks_its_blank_line(client: str) -> None:
 def test_case_06_cut_inside_json_and_a_letter(client: str) -> None:
     """Half of an event is dropped; the text before it ends with "length"."""
     one = got(client, CHAT, ROLE + says("Hi") + edges.HALF_AN_EVENT)
-    assert told(read(client, one.body, SSE)) == CUT_TEXT
+    assert gist(read(client, one.body, SSE)) == CUT_TEXT
     assert b"caf" not in one.body
 
 
@@ -136,7 +136,7 @@ def test_case_06_cut_inside_json_and_a_letter(client: str) -> None:
 def test_case_07_cut_in_tool_arguments(client: str, upstream: str, data: bytes) -> None:
     """The client has seen a part of the call: an error, no finish, and JSON that nobody closed."""
     one = got(client, upstream, data)
-    assert told(read(client, one.body, SSE)) == Told("", [("weather", '{"city":"Par')], None, error=True)
+    assert gist(read(client, one.body, SSE)) == Gist("", [("weather", '{"city":"Par')], None, error=True)
     assert raised(client, one)
 
 
@@ -147,16 +147,16 @@ def test_case_07_and_case_08_a_client_of_whole_calls_gets_none(data: bytes) -> N
     alone = got(GEMINI, CHAT, data)
     assert (alone.head.status, b"functionCall" in alone.body) == (502, False)
     done = got(GEMINI, CHAT, ROLE + says("Hi") + edges.CUT_ARGUMENTS + finishes("tool_calls") + DONE)
-    assert (told(read(GEMINI, done.body, SSE)), raised(GEMINI, done)) == (FAILED, True)
+    assert (gist(read(GEMINI, done.body, SSE)), raised(GEMINI, done)) == (FAILED, True)
 
 
 @pytest.mark.parametrize("client", [MESSAGES, RESPONSES])
 def test_case_08_cut_right_behind_a_tool_s_header(client: str) -> None:
     """A call without arguments is one only where its end was seen."""
     cut = got(client, CHAT, edges.TOOL_HEADER)
-    assert (told(read(client, cut.body, SSE)).finish, raised(client, cut)) == (None, True)
+    assert (gist(read(client, cut.body, SSE)).finish, raised(client, cut)) == (None, True)
     whole = heard(client, CHAT, edges.TOOL_HEADER + finishes("tool_calls") + DONE)
-    assert whole == Told("", [("weather", {})], CALLS, error=False)
+    assert whole == Gist("", [("weather", {})], CALLS, error=False)
 
 
 @pytest.mark.parametrize(
@@ -166,10 +166,10 @@ def test_case_08_cut_right_behind_a_tool_s_header(client: str) -> None:
 def test_case_07_half_a_call_that_is_called_done(client: str, ended: bytes) -> None:
     """Clients run a call as soon as its block or item is done: of half a call none is, before the error."""
     one = got(client, CHAT, edges.CUT_ARGUMENTS + ended + DONE)
-    assert (told(read(client, one.body, SSE)).finish, raised(client, one)) == (None, True)
+    assert (gist(read(client, one.body, SSE)).finish, raised(client, one)) == (None, True)
     assert not re.search(rb"content_block_stop|output_item.done|arguments.done", one.body)
     honest = got(client, CHAT, edges.CUT_ARGUMENTS + finishes("length") + DONE)
-    assert told(read(client, honest.body, SSE)).finish is LENGTH
+    assert gist(read(client, honest.body, SSE)).finish is LENGTH
     assert re.search(rb"content_block_stop|output_item.done", honest.body)
 
 
@@ -178,9 +178,9 @@ def test_case_13_partial_arguments(client: str) -> None:
     """Arguments that come by paths are one fragment when the call is closed, by whatever closes it."""
     for closing in (b"", gemini({"functionCall": {}})):
         one = got(client, GEMINI, edges.PARTIAL_ARGUMENTS + closing + GEMINI_STOP)
-        expected = Told("", [("order", {"items": [{"name": "Boston"}]})], CALLS, error=False)
+        expected = Gist("", [("order", {"items": [{"name": "Boston"}]})], CALLS, error=False)
         progress = read(client, one.body, SSE)
-        assert told(progress) == expected
+        assert gist(progress) == expected
         assert [each for each in progress.blocks[0, 0].pieces if each] == ['{"items":[{"name":"Boston"}]}']
     cut = got(client, GEMINI, edges.PARTIAL_ARGUMENTS)
     assert (b"Bos" in cut.body, raised(client, cut)) == (False, True)
@@ -192,7 +192,7 @@ def test_case_22_parallel_calls_whose_indexes_collide(client: str, data: bytes) 
     """Two calls, one after the other, each under its own id and number."""
     one = got(client, CHAT, data)
     progress = read(client, one.body, SSE)
-    assert told(progress) == Told("", [("f", {"n": 1}), ("f", {"n": 2})], CALLS, error=False)
+    assert gist(progress) == Gist("", [("f", {"n": 1}), ("f", {"n": 2})], CALLS, error=False)
     assert [(each.start.index, each.start.tool_id) for each in progress.blocks.values()] == [
         (0, "a"),
         (1, "b"),
@@ -288,7 +288,7 @@ def test_case_24_numbers_that_we_write_have_no_gap(data: bytes) -> None:
 def test_case_16_openrouter_soft_error(client: str) -> None:
     """The translation stops at the error: nothing that comes behind it reaches the client."""
     one = got(client, CHAT, edges.OPENROUTER)
-    assert (told(read(client, one.body, SSE)), raised(client, one)) == (FAILED, True)
+    assert (gist(read(client, one.body, SSE)), raised(client, one)) == (FAILED, True)
     assert b"Token limit reached" in one.body
     assert b"more" not in one.body
 
@@ -297,7 +297,7 @@ def test_case_16_openrouter_soft_error(client: str) -> None:
 def test_case_17_groq_error_event(client: str) -> None:
     """An error without [DONE] is an error, and no "length"."""
     one = got(client, CHAT, edges.GROQ)
-    assert (told(read(client, one.body, SSE)), raised(client, one)) == (FAILED, True)
+    assert (gist(read(client, one.body, SSE)), raised(client, one)) == (FAILED, True)
     assert b"Failed to call a function" in one.body
 
 
@@ -310,7 +310,7 @@ def test_case_20_spliced_message_start(client: str, end: bytes) -> None:
     if client == GEMINI:
         assert (one.head.status, b"functionCall" in one.body) == (500, False)
     else:
-        (call,) = told(read(client, one.body, SSE)).tools
+        (call,) = gist(read(client, one.body, SSE)).tools
         assert (call, raised(client, one)) == (("weather", '{"value":"Spark'), True)
 
 
@@ -342,7 +342,7 @@ def test_case_21_one_of_two_choices(client: str, upstream: str) -> None:
 def test_case_25_silent_errors_in_band(client: str, upstream: str, data: bytes) -> None:
     """An error in whatever form is one in the client's own, and nothing like an end comes with it."""
     one = got(client, upstream, data)
-    assert (told(read(client, one.body, SSE)), raised(client, one)) == (FAILED, True)
+    assert (gist(read(client, one.body, SSE)), raised(client, one)) == (FAILED, True)
     assert b"busy" in one.body
     assert (b"event: response.failed\n" in one.body) is (client == RESPONSES)
 
@@ -367,7 +367,7 @@ def test_ollama_is_done_without_a_reason(client: str) -> None:
 def test_an_answer_without_content_is_one_of_one_choice(client: str, upstream: str, data: bytes) -> None:
     """A blocked prompt and a bare refusal: chat clients need a choice to read the finish from."""
     one = got(client, upstream, data)
-    assert told(read(client, one.body, SSE)) == Told("", [], FinishReason.CONTENT_FILTER, error=False)
+    assert gist(read(client, one.body, SSE)) == Gist("", [], FinishReason.CONTENT_FILTER, error=False)
     assert client != CHAT or one.body.startswith(b'data: {"id":"chatcmpl-')
     assert client != CHAT or b'"choices":[{"index":0,"delta":{"role":"assistant"' in one.body
 

@@ -12,7 +12,7 @@ from protocols.model.parts import BlockKind, FinishReason
 from protocols.model.wirejson import dump, load_object
 from protocols.shared.signatures import MARK, Returning
 from tests.rewrite import edges
-from tests.rewrite.across import answered, read, told
+from tests.rewrite.across import answered, gist, read
 from tests.rewrite.asks import REGISTRY, ask, target_at
 from tests.rewrite.edges import gemini
 from tests.rewrite.scenes import DONE, JSON, ROLE, SSE, chunk, finishes, says
@@ -45,7 +45,7 @@ def candidate(*parts: object) -> bytes:
 
 
 def sent_back(client: str, upstream: str, answer: bytes, provider: str) -> Any:
-    """What `provider` is told of the answer of `elsewhere`, when the client goes on."""
+    """What `provider` gets of the answer of `elsewhere`, when the client continues."""
     body = load_object(answered(client, upstream, answer, JSON, stream=False).body)
     rendered = target_at(ask(client, **KEPT[client](body)), upstream, provider=provider).rendered
     assert rendered is not None
@@ -60,7 +60,7 @@ def test_case_09_thinking_cut_before_its_signature(client: str) -> None:
     one = answered(client, MESSAGES, edges.CUT_THINKING, SSE)
     progress = read(client, one.body, SSE)
     (thought,) = (each for each in progress.blocks.values() if each.kind is BlockKind.REASONING)
-    assert (thought.text, told(progress).finish) == ("hm", FinishReason.LENGTH)
+    assert (thought.text, gist(progress).finish) == ("hm", FinishReason.LENGTH)
     assert b"c2ln" not in one.body
 
 
@@ -111,7 +111,7 @@ def test_case_10_and_case_11_in_a_stream(client: str) -> None:
     """The client gets an envelope, no signature that it could take for one of its own provider's."""
     for data in (edges.SIGNATURE_ONLY, edges.REDACTED):
         one = answered(client, MESSAGES, data, SSE)
-        assert told(read(client, one.body, SSE)).text == "Hi"
+        assert gist(read(client, one.body, SSE)).text == "Hi"
         assert MARK.encode() in one.body
         assert not re.search(rb'"c2ln"|"EqkECkYI"', one.body)
 

@@ -13,7 +13,7 @@ from protocols.model.parts import FinishReason
 from tests import oracle
 from tests.contract import PROTOCOLS, Sample, samples
 from tests.oracle import recorded
-from tests.rewrite.across import Told, answered, read, told
+from tests.rewrite.across import Gist, answered, gist, read
 from tests.rewrite.asks import REGISTRY, ROLES
 from tests.rewrite.replay import Replay
 from tests.rewrite.scenes import JSON, SSE
@@ -75,14 +75,14 @@ def test_a_golden_stream_reaches_every_client_whole(sample: Sample, client: str)
     check_stream(client, sample.protocol.name, sample.data, sample.head)
 
 
-def check_stream(client: str, upstream: str, data: bytes, head: Head) -> tuple[Replay, Told]:
+def check_stream(client: str, upstream: str, data: bytes, head: Head) -> tuple[Replay, Gist]:
     """What the client got, and what the provider had said."""
-    said = told(read(upstream, data, head))
+    said = gist(read(upstream, data, head))
     got = answered(client, upstream, data, head)
     if got.summary.end == "rejected":
         assert said.error or not said.text or said.finish is FinishReason.ERROR
         return got, said
-    heard = told(read(client, got.body, HEADS.get(client, SSE)))
+    heard = gist(read(client, got.body, HEADS.get(client, SSE)))
     if not said.failed:
         assert heard.text == said.text
         assert heard.tools == given(client, said.tools)
@@ -98,7 +98,7 @@ def given(client: str, tools: list[tuple[str | None, Any]]) -> list[tuple[str | 
     return [tool for tool in tools if not whole or isinstance(tool[1], dict)]
 
 
-def ended(client: str, said: Told) -> tuple[FinishReason, ...]:
+def ended(client: str, said: Gist) -> tuple[FinishReason, ...]:
     """The canonical ends that are true of it. A call that the client is to run ends in "tool_calls" in every
     protocol; a provider's word that nobody knows is an end of some kind, but no cut."""
     if client == "ollama_chat" and said.finish is FinishReason.CONTENT_FILTER:
@@ -132,11 +132,11 @@ def test_a_golden_answer_reaches_every_client_whole(sample: Sample, client: str)
 
 
 def check_answer(client: str, upstream: str, data: bytes) -> None:
-    said = told(read(upstream, data, JSON, stream=False))
+    said = gist(read(upstream, data, JSON, stream=False))
     got = answered(client, upstream, data, JSON, stream=False)
     if got.summary.end == "rejected":
         assert said.error or not said.text or said.finish is FinishReason.ERROR
         return
-    heard = told(read(client, got.body, JSON, stream=False))
+    heard = gist(read(client, got.body, JSON, stream=False))
     assert (heard.text, heard.tools) == (said.text, said.tools)
     assert heard.finish in ended(client, said)

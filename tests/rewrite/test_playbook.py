@@ -7,15 +7,15 @@ from tests.playbook import ANY, After, Playbook
 from tests.rewrite.scenes import play
 
 
-def test_a_conversation_as_told_is_true() -> None:
+def test_a_conversation_as_written_is_true() -> None:
     assert play() >> Start() << Acquire(1) >> After(2.0) >> Acquired(1, "a") << OpenUpstream(1, ANY)
 
 
 def test_another_command_fails_and_shows_the_conversation() -> None:
     with pytest.raises(AssertionError) as failure:
         play() >> Start() << Acquire(1) >> After(2.0) >> Acquired(1, "a") << OpenUpstream(1, fresh=True)
-    told = str(failure.value).splitlines()
-    assert [line.split("(")[0].strip() for line in told if line] == [
+    gist = str(failure.value).splitlines()
+    assert [line.split("(")[0].strip() for line in gist if line] == [
         "0.0 >> Start",
         "<< Acquire",
         "0.0 >> After",

@@ -194,9 +194,9 @@ def test_in_a_stream(case: Case) -> None:
     reading = target(ask(case.protocol)).reading(SSE)
     name = b"" if case.protocol == "gemini_generate" else b"event: x\n"
     frame = name + b"data: " + dump(case.event) + b"\n\n"
-    told = b"".join(segment.raw for segment in reading.feed(frame))
+    gist = b"".join(segment.raw for segment in reading.feed(frame))
     envelope = wrapped_by("elsewhere")(SIGNATURE)
-    assert told == frame.replace(SIGNATURE.encode(), envelope.encode())
+    assert gist == frame.replace(SIGNATURE.encode(), envelope.encode())
 
 
 def test_reasoning_that_its_provider_keeps_under_an_id_goes_to_nobody_else() -> None:

@@ -13,7 +13,7 @@ from protocols.openai_chat import PROTOCOL as CHAT
 from protocols.openai_responses import PROTOCOL as RESPONSES
 from rewrite.target.streaming_mode import OtherMode
 from tests.contract import JSON, SSE
-from tests.rewrite.across import Told, answered, read, told
+from tests.rewrite.across import Gist, answered, gist, read
 from tests.rewrite.asks import ROLES
 from tests.rewrite.replay import ONCE, holding, replay
 from tests.rewrite.scenes import call, own
@@ -51,9 +51,9 @@ def whole(said: object) -> bytes:
     return dump({"id": "x", "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]})
 
 
-def heard(client: str, body: bytes, *, stream: bool) -> Told:
+def heard(client: str, body: bytes, *, stream: bool) -> Gist:
     head = replace(SSE, headers=(("content-type", "application/x-ndjson"),)) if "ollama" in client else SSE
-    return told(read(client, body, head if stream else JSON, stream=stream))
+    return gist(read(client, body, head if stream else JSON, stream=stream))
 
 
 @each

@@ -20,7 +20,7 @@ SEAL = "c2lnbmF0dXJl"
 
 _MESSAGES_USAGE: Json = {"input_tokens": 12, "output_tokens": 9}
 CHAT_USAGE: Json = {"prompt_tokens": 12, "completion_tokens": 9, "total_tokens": 21}
-"""What whole answers report, and streams if they are told to."""
+"""What whole answers report, and streams if they are asked to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ def asked(received: Received) -> Asked | None:
 
 
 def _asked(speech: Speech, received: Received, body: Mapping[str, Any]) -> Asked:
-    """Gemini says in the path what others say in the body; Ollama streams unless it is told not to."""
+    """Gemini says in the path what others say in the body; Ollama streams unless it is asked not to."""
     if speech.protocol == "gemini_generate":
         model, _, method = received.path.rpartition("/")[2].partition(":")
         stream = method.startswith("stream")

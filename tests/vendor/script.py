@@ -1,4 +1,4 @@
-"""What the fake provider is told to do: an answer is a value, played once on the wire.
+"""What the fake provider is to do: an answer is a value, played once on the wire.
 
 An answer is a `Reply` (a framed HTTP response), `Raw` bytes, an `Upgrade`, or one of the steps that need no
 head: `Hang`, `Reset`, `Fin`. A reply's body is a sequence of steps, played in order; `End` is implied when

@@ -88,7 +88,7 @@ class Scene:
 
 
 def pending_timers() -> Iterator[asyncio.TimerHandle]:
-    handles: list[asyncio.TimerHandle] = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]  # nothing tells
+    handles: list[asyncio.TimerHandle] = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]  # nothing public
     return (each for each in handles if not each.cancelled())
 
 

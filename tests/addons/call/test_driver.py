@@ -349,9 +349,9 @@ async def test_no_back_off_outlives_the_call(vendor: Vendor, house: House) -> No
     assert house.waits == [(60.0, "key-1: rejected(503 server)")], "a wait that long is said while it lasts"
 
 
-@pytest.mark.parametrize(("took", "told"), [(30.0, [(30.0, "key-1: rejected(500 server)")]), (2.0, [])])
+@pytest.mark.parametrize(("took", "expected"), [(30.0, [(30.0, "key-1: rejected(500 server)")]), (2.0, [])])
 async def test_an_attempt_that_took_long_for_nothing_is_said_when_the_next_begins(
-    vendor: Vendor, house: House, took: float, told: list[tuple[float, str]]
+    vendor: Vendor, house: House, took: float, expected: list[tuple[float, str]]
 ) -> None:
     failure = chat_error(500, "server_error", "oops")
     vendor.reply(replace(failure, before=(WaitFor("late"),))).reply(streamed(TEXT, WaitFor("rest")))
@@ -361,11 +361,11 @@ async def test_an_attempt_that_took_long_for_nothing_is_said_when_the_next_begin
     house.clock.now += took
     vendor.release("late")
     await vendor.wait_requests(2)
-    assert house.lost == told
+    assert house.lost == expected
     vendor.release("rest")
     async with asyncio.timeout(PATIENCE):
         await running
-    assert (kept.body, house.lost) == (b"".join(TEXT), told)
+    assert (kept.body, house.lost) == (b"".join(TEXT), expected)
 
 
 async def test_a_call_that_the_proxy_ends_says_so(vendor: Vendor, house: House) -> None:

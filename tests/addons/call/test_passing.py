@@ -54,7 +54,7 @@ def only_trace(folder: Path) -> Any:
     return json.loads(trace.read_bytes())
 
 
-async def test_the_client_is_told_and_a_record_is_kept(tmp_path: Path) -> None:
+async def test_the_client_gets_an_error_and_a_record_is_kept(tmp_path: Path) -> None:
     flow, traces = tflow.tflow(), Traces(Redactor())
     pool = Pool(time.monotonic, lambda notice: None)
     responses = Responses(State(Memory(), time.time), time.time)
@@ -67,9 +67,9 @@ async def test_the_client_is_told_and_a_record_is_kept(tmp_path: Path) -> None:
     assert kept.said == [(400, b"No", [(b"x-should-retry", b"false")]), b"{}", "end"]
     record = flow.metadata[KEY]
     assert (record["end"], record["detail"], record["status"]) == ("refused", "nobody can", 400)
-    told = only_trace(tmp_path)
-    assert (told["attempts"], told["answer"]["status"], told["answer"]["body"]) == ([], 400, {})
-    assert told["answer"]["headers"] == [["x-should-retry", "false"]]
+    written = only_trace(tmp_path)
+    assert (written["attempts"], written["answer"]["status"], written["answer"]["body"]) == ([], 400, {})
+    assert written["answer"]["headers"] == [["x-should-retry", "false"]]
 
 
 async def test_what_is_not_ours_is_asked_once() -> None:

@@ -122,7 +122,7 @@ def test_a_target_that_cannot_do_what_is_asked_is_passed_over_and_named() -> Non
     assert "n" in plan.skipped["anthropic/claude"]
 
 
-def test_where_no_target_is_left_the_client_is_told_why() -> None:
+def test_where_no_target_is_left_the_error_says_why() -> None:
     plan = planned(to("anthropic/claude", "bare/m"), call=asks(n=2))
     assert plan.targets == []
     assert (plan.fault.status, plan.fault.kind, plan.fault.should_retry) == (400, "invalid_request", False)

@@ -168,7 +168,7 @@ def test_connection_strips_nothing_that_is_written_here() -> None:
 
 
 @dataclass(frozen=True)
-class Telling(type(ANTHROPIC)):  # type: ignore[misc]  # a protocol with a header of its own
+class Recording(type(ANTHROPIC)):  # type: ignore[misc]  # a protocol with a header of its own
     """Messages, if clients' `x-trace` were part of it."""
 
     translator = replace(
@@ -181,17 +181,17 @@ class Telling(type(ANTHROPIC)):  # type: ignore[misc]  # a protocol with a heade
 
 def test_headers_of_a_protocol_go_to_any_provider_of_it() -> None:
     sent = request()
-    sent.headers["X-Trace"] = "told"
-    telling = own(call(), Telling(), provider=CLAUDE, original=False, rendered=RENDERED)
-    assert header(outgoing(sent, telling, intercepted(), POOL).headers, "x-trace") == "told"
+    sent.headers["X-Trace"] = "kept"
+    recording = own(call(), Recording(), provider=CLAUDE, original=False, rendered=RENDERED)
+    assert header(outgoing(sent, recording, intercepted(), POOL).headers, "x-trace") == "kept"
     assert header(outgoing(sent, ACROSS, intercepted(), POOL).headers, "x-trace") is None
 
 
 def test_what_the_target_says_itself_takes_the_place_of_the_client_s() -> None:
     sent = request()
     sent.headers["anthropic-version"] = "1999-01-01"
-    telling = own(call(), Telling(), provider=CLAUDE, original=False, rendered=RENDERED)
-    found = outgoing(sent, telling, intercepted(), POOL)
+    recording = own(call(), Recording(), provider=CLAUDE, original=False, rendered=RENDERED)
+    found = outgoing(sent, recording, intercepted(), POOL)
     assert [value for name, value in found.headers if name.lower() == "anthropic-version"] == ["2023-06-01"]
 
 

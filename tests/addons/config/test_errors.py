@@ -218,7 +218,7 @@ def test_a_wrong_value_is_named_with_its_remedy(tmp_path: Path, text: str, messa
     assert error_lines(tmp_path, text, KEY_A="key-a") == [f"rotator.toml: {message}"]
 
 
-def test_all_faults_are_told_at_once_and_each_once(tmp_path: Path) -> None:
+def test_all_faults_are_reported_at_once_and_each_once(tmp_path: Path) -> None:
     text = """
         [retry]
         max_attempts = 0
@@ -246,7 +246,7 @@ def test_all_faults_are_told_at_once_and_each_once(tmp_path: Path) -> None:
     ]
 
 
-def test_faults_of_file_and_environment_are_told_together(tmp_path: Path) -> None:
+def test_faults_of_file_and_environment_are_reported_together(tmp_path: Path) -> None:
     assert error_lines(tmp_path, "[retry]\nmax_attempts = 0", ROTATOR__RETRY__DEADLINE="-1") == [
         "rotator.toml: retry.max_attempts: must be at least 1",
         "environment variable ROTATOR__RETRY__DEADLINE: retry.deadline: must be at least 0",

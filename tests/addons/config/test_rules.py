@@ -71,7 +71,7 @@ def test_what_a_route_says_reaches_its_place(errors: ConfigErrors, table: dict[s
     ],
     ids=str,
 )
-def test_what_is_wrong_is_told_with_its_place(
+def test_what_is_wrong_is_reported_with_its_place(
     errors: ConfigErrors, table: dict[str, Any], where: str
 ) -> None:
     read(errors, {}, table)
@@ -85,7 +85,7 @@ def deadlines(errors: ConfigErrors, **table: Any) -> Deadlines:
     return found
 
 
-def test_a_route_that_cannot_be_translated_is_told_with_its_place(errors: ConfigErrors) -> None:
+def test_a_route_that_cannot_be_translated_is_reported_with_its_place(errors: ConfigErrors) -> None:
     providers = {**PROVIDERS, "loft": Provider("loft", "https://l", ("l",), ("pigeon",))}
     rules = Rules(providers, Registry([*REGISTRY, PIGEON]), errors)
     list(rules.read([RouteTable.model_validate({"match": {"model": "m"}, "to": ["openai", "loft"]})]))
@@ -103,7 +103,7 @@ def test_deadlines_hold_what_was_said_alone(errors: ConfigErrors) -> None:
     assert errors.lines() == ()
 
 
-def test_deadlines_of_a_provider_that_there_is_not_are_told_of(errors: ConfigErrors) -> None:
+def test_deadlines_of_a_provider_that_there_is_not_are_reported(errors: ConfigErrors) -> None:
     deadlines(errors, match={"provider": "opnai"})
     (line,) = errors.lines()
     assert line.startswith("rotator.toml: deadlines[0].match.provider: ")

@@ -116,7 +116,7 @@ def test_a_client_that_trusts_us_may_go_without_a_word() -> None:
     assert "refused" in distrust.failed(handshake(REFUSED), opts, 8080), "another tool of the same machine"
 
 
-def test_tls_to_the_proxy_itself_is_told_from_distrust() -> None:
+def test_tls_to_the_proxy_itself_is_distinguished_from_distrust() -> None:
     line = Distrust().failed(handshake(REFUSED, None, tunnelled=False), options.Options(), 8080)
     assert "begin HTTPS_PROXY with http://, not with https://" in line
 

@@ -234,12 +234,12 @@ def test_a_call_that_nobody_was_asked_about_has_a_record_too(journal: Journal, f
     assert SECRET not in repr(flow.get_state())
 
 
-def test_a_fault_is_told_by_type_and_place(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_fault_is_reported_by_type_and_place(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(KeyError) as raised:
         dict[str, str]().__getitem__(SECRET)
     journal.failed("call c0ffee", raised.value)
     (line,) = caplog.messages
-    assert line.startswith("call c0ffee: KeyError in test_a_fault_is_told_by_type_and_place:")
+    assert line.startswith("call c0ffee: KeyError in test_a_fault_is_reported_by_type_and_place:")
     assert caplog.records[0].exc_info is None
 
 
@@ -273,7 +273,7 @@ def test_a_turn_that_failed_marks_its_websocket(journal: Journal, flow: http.HTT
 
 
 @pytest.mark.parametrize(
-    ("say", "told"),
+    ("say", "line_of"),
     [
         (Journal.waiting, "waits 12 s for another attempt: one: rejected(429 rate)"),
         (Journal.asked_again, "is asked again after 12 s: one: rejected(429 rate)"),
@@ -283,13 +283,13 @@ def test_a_wait_is_said_while_it_lasts(
     flow: http.HTTPFlow,
     caplog: pytest.LogCaptureFixture,
     say: Callable[[Journal, Record, float, str], None],
-    told: str,
+    line_of: str,
 ) -> None:
     shown: list[str] = []
     journal = Journal(Redactor(), lambda changed: shown.append(changed.comment))
     say(journal, record_of(flow), 12.3, "one: rejected(429 rate)")
-    assert shown == [flow.comment] == [told]
-    assert caplog.messages == [f"call=c0ffee provider=openai model=gpt-4o: {told}"]
+    assert shown == [flow.comment] == [line_of]
+    assert caplog.messages == [f"call=c0ffee provider=openai model=gpt-4o: {line_of}"]
 
 
 def test_a_run_is_summed_up_by_credential(

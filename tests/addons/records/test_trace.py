@@ -107,9 +107,9 @@ def test_without_a_folder_nothing_is_written(traces: Traces, folder: Path, flow:
     assert not folder.parent.exists()
 
 
-def test_a_call_and_its_client_are_told(traces: Traces, folder: Path, flow: http.HTTPFlow) -> None:
-    told = written(traces, folder, record_of(flow))
-    assert told["call"] == {
+def test_a_call_and_its_client_are_recorded(traces: Traces, folder: Path, flow: http.HTTPFlow) -> None:
+    document = written(traces, folder, record_of(flow))
+    assert document["call"] == {
         "id": "c0ffee",
         "provider": "openai",
         "protocol": "openai_chat",
@@ -118,45 +118,46 @@ def test_a_call_and_its_client_are_told(traces: Traces, folder: Path, flow: http
         "stream": True,
         "session": True,
     }
-    assert told["client"]["body"] == {"model": "gpt-4o", "seed": 7}
-    assert told["client"]["headers"][-2:] == [["user-agent", "tool/1"], ["cookie", REDACTED]]
-    assert (told["client"]["credential"], told["client"]["method"]) == ("abcdef", "POST")
-    assert told["attempts"][0]["request"] == {
+    assert document["client"]["body"] == {"model": "gpt-4o", "seed": 7}
+    assert document["client"]["headers"][-2:] == [["user-agent", "tool/1"], ["cookie", REDACTED]]
+    assert (document["client"]["credential"], document["client"]["method"]) == ("abcdef", "POST")
+    assert document["attempts"][0]["request"] == {
         "method": "POST",
         "url": "https://api.openai.com/v1/chat/completions",
     }
-    assert told["answer"]["headers"] == [["content-type", "text/event-stream"]]
-    assert "rule" not in told
+    assert document["answer"]["headers"] == [["content-type", "text/event-stream"]]
+    assert "rule" not in document
 
 
-def test_where_it_went_is_told(traces: Traces, folder: Path, flow: http.HTTPFlow) -> None:
+def test_where_it_went_is_recorded(traces: Traces, folder: Path, flow: http.HTTPFlow) -> None:
     rule = Rule(Match(model="gpt-*"), (Destination("openai"), Destination("anthropic", "claude")))
     record = record_of(flow, call=SENT, targets=[OWN, OTHER], rule=rule, skipped={"gemini/g": "n: no"})
     rejected = Ended(1, "one", Rejected(429, Kind.RATE), 10.5)
     summary = replace(SUMMARY, attempts=(rejected, Ended(2, "two", Completed(), 12.0, 1)), target=1)
-    told = written(traces, folder, record, summary)
-    assert told["rule"] == {"match": {"model": "gpt-*"}, "to": ["openai", "anthropic/claude"]}
-    assert told["targets"][1] == {
+    document = written(traces, folder, record, summary)
+    assert document["rule"] == {"match": {"model": "gpt-*"}, "to": ["openai", "anthropic/claude"]}
+    assert document["targets"][1] == {
         "target": "anthropic/claude",
         "protocol": "anthropic_messages",
         "losses": [{"field": "seed", "why": "is not there"}],
         "headers_dropped": ["x-stainless-os"],
     }
-    assert told["skipped"] == {"gemini/g": "n: no"}
-    assert [one["target"] for one in told["attempts"]] == ["openai/gpt-4o", "anthropic/claude"]
-    assert told["attempts"][1]["request"] == {
+    assert document["skipped"] == {"gemini/g": "n: no"}
+    assert [one["target"] for one in document["attempts"]] == ["openai/gpt-4o", "anthropic/claude"]
+    assert document["attempts"][1]["request"] == {
         "method": "POST",
         "url": "https://gateway.test/anthropic/v1/messages",
         "body": {"model": "claude"},
     }
 
 
-def test_a_call_that_nobody_was_asked_about_is_told(
+def test_a_call_that_nobody_was_asked_about_is_recorded(
     traces: Traces, folder: Path, flow: http.HTTPFlow
 ) -> None:
     summary = Summary("refused", "nobody can", (), Progress(), 0.0, 0.0, status=400, body=b'{"error":"no"}')
-    told = written(traces, folder, record_of(flow, targets=(), skipped={"gemini/g": "n: no"}), summary)
-    assert (told["targets"], told["attempts"], told["answer"]["body"]) == ([], [], {"error": "no"})
+    document = written(traces, folder, record_of(flow, targets=(), skipped={"gemini/g": "n: no"}), summary)
+    assert (document["targets"], document["attempts"]) == ([], [])
+    assert document["answer"]["body"] == {"error": "no"}
 
 
 # -- never a key --------------------------------------------------------------------------------------
@@ -196,10 +197,10 @@ def parts(*texts: str, kind: BlockKind = BlockKind.TEXT) -> Progress:
 def test_no_secret_of_an_answer_is_written(
     traces: Traces, folder: Path, flow: http.HTTPFlow, summary: Summary
 ) -> None:
-    told = written(traces, folder, record_of(flow), summary)
-    assert SECRET not in str(told)
+    document = written(traces, folder, record_of(flow), summary)
+    assert SECRET not in str(document)
     assert SECRET not in next(folder.iterdir()).read_text().replace("\\/", "/")
-    assert REDACTED in str(told["answer"]) + str(told["attempts"])
+    assert REDACTED in str(document["answer"]) + str(document["attempts"])
 
 
 def test_no_secret_of_a_request_is_written(traces: Traces, folder: Path, flow: http.HTTPFlow) -> None:
@@ -207,18 +208,18 @@ def test_no_secret_of_a_request_is_written(traces: Traces, folder: Path, flow: h
     flow.request.headers["x-mine"] = SECRET
     flow.request.path += "?trace=1&key=of-somebody-else"
     rendered = Rendered("/v1/messages", {"messages": [f"is {SECRET} right?"]})
-    told = written(traces, folder, record_of(flow, targets=[replace(OTHER, rendered=rendered)]))
-    assert not [word for word in (SECRET, "of-somebody-else") if word in str(told)]
-    assert str(told).count(REDACTED) == 5, "cookie, query, header, two bodies"
+    document = written(traces, folder, record_of(flow, targets=[replace(OTHER, rendered=rendered)]))
+    assert not [word for word in (SECRET, "of-somebody-else") if word in str(document)]
+    assert str(document).count(REDACTED) == 5, "cookie, query, header, two bodies"
 
 
 def test_a_long_body_is_cut_behind_its_secrets(traces: Traces, folder: Path, flow: http.HTTPFlow) -> None:
     """No half of one is left at the cut."""
     flow.request.content = dump("a" * (LARGEST_BODY - 5) + SECRET + "b" * 99)
-    told = written(traces, folder, record_of(flow))
-    assert told["client"]["body"]["cut"].startswith(f"the first {LARGEST_BODY} of ")
-    assert SECRET[:3] not in told["client"]["body"]["text"][-20:]
-    assert told["call"]["id"] == "c0ffee"
+    document = written(traces, folder, record_of(flow))
+    assert document["client"]["body"]["cut"].startswith(f"the first {LARGEST_BODY} of ")
+    assert SECRET[:3] not in document["client"]["body"]["text"][-20:]
+    assert document["call"]["id"] == "c0ffee"
 
 
 @pytest.mark.parametrize("levels", [101, 500, 980, 100_000])
@@ -226,15 +227,15 @@ def test_what_is_nested_too_deep_to_look_into_is_a_text(
     traces: Traces, folder: Path, flow: http.HTTPFlow, levels: int
 ) -> None:
     flow.request.content = b"[" * levels + dump(SECRET) + b"]" * levels
-    told = written(traces, folder, record_of(flow))
-    assert told["client"]["body"] == "[" * levels + f'"{REDACTED}"' + "]" * levels
-    assert SECRET not in told["client"]["body"]
+    document = written(traces, folder, record_of(flow))
+    assert document["client"]["body"] == "[" * levels + f'"{REDACTED}"' + "]" * levels
+    assert SECRET not in document["client"]["body"]
 
 
 # -- what cannot be written -----------------------------------------------------------------------------
 
 
-def test_a_folder_that_cannot_be_written_to_is_told_of_once(
+def test_a_folder_that_cannot_be_written_to_is_reported_once(
     traces: Traces, tmp_path: Path, folder: Path, flow: http.HTTPFlow, caplog: pytest.LogCaptureFixture
 ) -> None:
     blocked = tmp_path / "a file"

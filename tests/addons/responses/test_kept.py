@@ -187,7 +187,7 @@ def test_what_is_kept_is_what_the_client_was_given(client: Client, stream: bool)
     assert (kept["store"], kept["previous_response_id"]) == (True, None)
 
 
-def test_the_model_that_served_is_kept_where_the_client_is_told_of_it(client: Client) -> None:
+def test_the_model_that_served_is_kept_where_the_client_sees_it(client: Client) -> None:
     turn = client.turn({"input": "Hi", "stream": True})
     found = translated(turn.call, 1)
     found = replace(found, reply=replace(found.reply, model=""))
@@ -430,7 +430,7 @@ def test_a_providers_id_is_unknown_to_a_target_of_another_protocol() -> None:
     assert error_of(missing.answer)["code"] == "previous_response_not_found"
 
 
-def test_other_reasons_are_told_as_they_are() -> None:
+def test_other_reasons_are_reported_as_they_are() -> None:
     plain, going_on = call_of({"input": "Hi"}), call_of({"previous_response_id": "resp_68c1fa3a"})
     assert unknown_elsewhere(plain, {"anthropic": "tools[0].type: only OpenAI has it"}) is None
     assert unknown_elsewhere(going_on, {"anthropic": "providers.anthropic.credentials: none"}) is None

@@ -204,7 +204,7 @@ def test_a_file_that_is_none_of_ours_is_left_alone(tmp_path: Path) -> None:
     assert not file_of(tmp_path, stored(1)).exists()
 
 
-def test_what_cannot_be_written_is_told_and_not_kept(
+def test_what_cannot_be_written_is_reported_and_not_kept(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     state = State(Folder(tmp_path), Clock())

@@ -161,8 +161,8 @@ def test_keys_of_clients_never_push_out_those_of_a_pool() -> None:
     redactor = Redactor()
     redactor.keep([SecretStr("the-key-of-the-pool-itself")])
     redactor.learn(SecretStr(f"some-key-of-a-client-{number:06}") for number in range(2 * LONGEST_MEMORY))
-    told = redactor.redact("the-key-of-the-pool-itself some-key-of-a-client-000399 and-more")
-    assert told == "[redacted] [redacted] and-more"
+    clean = redactor.redact("the-key-of-the-pool-itself some-key-of-a-client-000399 and-more")
+    assert clean == "[redacted] [redacted] and-more"
 
 
 def test_a_new_key_is_redacted_at_once_and_the_longer_of_two_whole() -> None:
@@ -183,7 +183,7 @@ def test_a_key_with_bytes_that_are_no_text_is_redacted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "clean"),
     [
         ("gpt-5", "gpt-5"),
         ("naïve 模型 🙂", "naïve 模型 🙂"),
@@ -194,8 +194,8 @@ def test_a_key_with_bytes_that_are_no_text_is_redacted() -> None:
         ("lone \ud800", r"lone \ud800"),
     ],
 )
-def test_what_a_terminal_obeys_is_escaped(text: str, told: str) -> None:
-    assert escaped(text) == told
+def test_what_a_terminal_obeys_is_escaped(text: str, clean: str) -> None:
+    assert escaped(text) == clean
 
 
 def test_what_is_missing_is_counted() -> None:
@@ -205,11 +205,11 @@ def test_what_is_missing_is_counted() -> None:
 
 def test_a_record_keeps_its_shape_and_has_bounds() -> None:
     record = {"model": "m" * 9_999, "words": "w" * 9_999, "n": 1, "attempts": [{"target": "t" * 9_999}]}
-    told = Redactor().lines(record)
-    assert told["n"] == 1
-    assert len(told["model"]) < LONGEST_NAME + 20  # type: ignore[arg-type]
-    assert len(told["words"]) < LONGEST_LINE + 20  # type: ignore[arg-type]
-    assert told["attempts"][0]["target"].startswith("t" * LONGEST_NAME + "...")  # type: ignore[index]
+    clean = Redactor().lines(record)
+    assert clean["n"] == 1
+    assert len(clean["model"]) < LONGEST_NAME + 20  # type: ignore[arg-type]
+    assert len(clean["words"]) < LONGEST_LINE + 20  # type: ignore[arg-type]
+    assert clean["attempts"][0]["target"].startswith("t" * LONGEST_NAME + "...")  # type: ignore[index]
     assert list(Redactor().lines({"k" * 9_999: "v"})) == ["k" * LONGEST_NAME + "... (9799 more)"]
 
 

@@ -111,7 +111,7 @@ async def test_a_request_without_body_gets_a_host_and_nothing_else(
     assert received.headers == ((b"Host", f"127.0.0.1:{vendor.port}".encode()),)
 
 
-async def test_the_way_to_the_server_is_told_with_its_times(vendor: Vendor, upstream: Upstream) -> None:
+async def test_the_way_to_the_server_is_reported_with_its_times(vendor: Vendor, upstream: Upstream) -> None:
     vendor.always(whole(b"[]"))
     events = [each for _ in range(2) for each in await call(upstream, vendor)]
     first, second = (one.reached for one in events if isinstance(one, Started))

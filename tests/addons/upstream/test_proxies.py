@@ -46,7 +46,7 @@ def test_the_config_names_the_proxy_or_the_mode_or_the_shell(
     assert (made.providers, made.shell) == found
 
 
-def test_the_proxy_of_the_mode_is_told_who_asks() -> None:
+def test_the_proxy_of_the_mode_gets_the_credential() -> None:
     made = opts("upstream:http://proxy.test:3128")
     made.add_option("upstream_auth", str, "me:a b@c:d", "")
     assert proxies("", made, {}).providers == "http://me:a%20b%40c%3Ad@proxy.test:3128"

@@ -68,7 +68,7 @@ async def test_a_sign_of_life_is_a_ping(client: Client, reply: Reply) -> None:
     assert (client.batches, client.pings) == ([], 1)
 
 
-async def test_a_last_event_without_its_blank_line_is_told(client: Client, reply: Reply) -> None:
+async def test_a_last_event_without_its_blank_line_is_reported(client: Client, reply: Reply) -> None:
     await reply.start(200, b"OK", STREAM)
     await reply.send(b"".join(EVENTS)[:-2])
     await reply.end()

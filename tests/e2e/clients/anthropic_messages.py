@@ -1,7 +1,7 @@
-"""A program that uses the anthropic SDK as it comes: one call, told by a JSON job, answered as JSON.
+"""A program that uses the anthropic SDK as it comes: one call, described by a JSON job, answered as JSON.
 
-A job with `calls` asks so often, and only the last call is told. A job with `jobs` holds several, which run
-at once; the answer has `results` in their order.
+A job with `calls` asks so often, and only the last call is reported. A job with `jobs` holds several, which
+run at once; the answer has `results` in their order.
 """
 
 import json

@@ -1,6 +1,6 @@
 """An agent on the tool runner of the anthropic SDK, which calls the tools by itself.
 
-The job says how many calls to make; the answer tells of each which arguments the tool ran with, and what
+The job says how many calls to make; the answer reports of each which arguments the tool ran with, and what
 was raised.
 """
 

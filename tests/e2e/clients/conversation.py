@@ -2,8 +2,8 @@
 
 A job is `{"jobs": [...]}`, each with `mode`, `model` and `prompt`, perhaps with `tools`, `reasoning`,
 `image` (a PNG in base64) and `turns`; they run `at_once` so many. The answer is `{"results": [...]}` in the
-same order: the turns as the SDK told them, and the error that it raised. With `patience` an answer that has
-not ended after so many seconds is given up, and told as far as it came.
+same order: the turns as the SDK reported them, and the error that it raised. With `patience` an answer that
+has not ended after so many seconds is given up, and reported as far as it came.
 """
 
 import json
@@ -31,11 +31,11 @@ TOOLS = [
 
 def main(start):
     """`start(job)` begins a conversation; it has `ask(turn)`, which fills that in, and `give(results)`."""
-    told = json.loads(sys.argv[1])
-    threads = ThreadPoolExecutor(told.get("at_once", 8))
-    end = time.monotonic() + told["patience"] if "patience" in told else None
+    request = json.loads(sys.argv[1])
+    threads = ThreadPoolExecutor(request.get("at_once", 8))
+    end = time.monotonic() + request["patience"] if "patience" in request else None
     asked = []
-    for job in told["jobs"]:
+    for job in request["jobs"]:
         turns = []
         asked.append((threads.submit(play, job, start, turns), turns))
     print(json.dumps({"results": [result(*each, end) for each in asked]}), flush=True)
@@ -77,7 +77,7 @@ def run(call):
 
 
 def called(id, name, arguments):
-    """A call as every program tells it; arguments that are no JSON are told as they are."""
+    """A call as every program reports it; arguments that are no JSON are reported as they are."""
     if isinstance(arguments, str):
         try:
             return {"id": id, "name": name, "arguments": json.loads(arguments)}

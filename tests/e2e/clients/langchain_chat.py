@@ -1,6 +1,6 @@
 """An agent of langchain as people write it: stream the answer, then run every tool that it calls.
 
-The job says how many calls to make; the answer tells of each which arguments the tool ran with, and what
+The job says how many calls to make; the answer reports of each which arguments the tool ran with, and what
 was raised.
 """
 

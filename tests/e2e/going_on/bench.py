@@ -69,7 +69,7 @@ CELLS = [
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the client told, what its provider was asked, and the line of the record."""
+    """What the client reported, what its provider was asked, and the line of the record."""
 
     turn: Mapping[str, Any]
     error: Mapping[str, Any] | None
@@ -121,20 +121,20 @@ class Bench:
     def play(self, cell: Cell) -> Seen:
         if cell.client.name not in self._results:
             self._results[cell.client.name] = self._played(cell.client)
-        told = self._results[cell.client.name][cell.model]
+        result = self._results[cell.client.name][cell.model]
         requests = tuple(each for each in self.vendor.requests if model_of(each) == cell.model)
         mark = f"model={cell.model} "
         (line,) = re.findall(rf".*{re.escape(mark)}.*", self.proxy.wait_log(mark))
-        (turn,) = told["turns"]
-        return Seen(turn, told["error"], requests, line)
+        (turn,) = result["turns"]
+        return Seen(turn, result["error"], requests, line)
 
     def _played(self, client: Client) -> dict[str, Any]:
         cells = [cell for cell in CELLS if cell.client is client]
         jobs = [
             {"mode": cell.mode, "model": cell.model, "prompt": PROMPT, **cell.scenario.job} for cell in cells
         ]
-        told = sdks.run(client.sdk, client.program, self.proxy.environment(), jobs=jobs, timeout=120)
-        return dict(zip([cell.model for cell in cells], told["results"], strict=True))
+        result = sdks.run(client.sdk, client.program, self.proxy.environment(), jobs=jobs, timeout=120)
+        return dict(zip([cell.model for cell in cells], result["results"], strict=True))
 
 
 def key_of(provider: str, name: str) -> str:

@@ -29,8 +29,8 @@ class Given:
     @property
     def shown(self) -> str:
         """What the client sees of it where it is cut, thoughts included; of a call nothing."""
-        told = "".join((*self.said.reasoning, *self.said.texts))
-        before, found, _ = told.partition(self.upto)
+        visible = "".join((*self.said.reasoning, *self.said.texts))
+        before, found, _ = visible.partition(self.upto)
         return before + found
 
 
@@ -55,15 +55,15 @@ class Scenario:
 
     def counted(self, beginnings: tuple[int, int]) -> list[int]:
         """The tokens of all answers; `beginnings`: those that a protocol reports of one that is cut."""
-        told, out, characters = 0, 0, 0
+        spent, out, characters = 0, 0, 0
         for one in self.gives:
             if one.ends in ("refused", "silent"):
                 continue
             counts = beginnings if one.ends else (12, 9)
-            told, out = told + counts[0], out + counts[1]
+            spent, out = spent + counts[0], out + counts[1]
             characters += len(one.shown) if one.ends else 0
             out = max(out, -(-characters // 4)) if one.ends else out
-        return [told, out]
+        return [spent, out]
 
 
 def cut(*words: str) -> Given:

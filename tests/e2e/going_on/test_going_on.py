@@ -68,7 +68,7 @@ def check_frames(cell: Cell, seen: Seen) -> None:
 
 
 def check_usage(cell: Cell, seen: Seen) -> None:
-    """Of all that were asked; where the last one told nothing of it, there is none to tell."""
+    """Of all that were asked; where the last one reported nothing of it, there is none to report."""
     if cell.scenario.end == "completed" and not is_too_long(cell):
         beginnings = BEGINNINGS.get(cell.client.protocol, (0, 0))
         assert seen.turn["usage"] == cell.scenario.counted(beginnings)

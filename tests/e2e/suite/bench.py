@@ -39,7 +39,7 @@ PATIENCE = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One row, played by one client in one mode; its model names it, so that the provider can tell."""
+    """One row, played by one client in one mode; its model names it, so that the provider recognises it."""
 
     number: int
     row: Row
@@ -73,7 +73,7 @@ CELLS = cells_of(ROWS, CLIENTS)
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the client told of its last turn and of its error, and what its provider was asked."""
+    """What the client reported of its last turn and of its error, and what its provider was asked."""
 
     turn: Mapping[str, Any]
     error: Mapping[str, Any] | None
@@ -84,7 +84,7 @@ class Seen:
         return " ".join(_NAMES.get(request.credential, "the client's") for request in self.requests)
 
     @property
-    def told_error(self) -> str:
+    def error_line(self) -> str:
         """All that the SDK says of the error that it raised, "" for none."""
         if self.error is None:
             return ""
@@ -146,7 +146,7 @@ class Bench:
 
     def _play(self, client: Client, cells: Sequence[Cell], proxy: Proxy) -> dict[str, Any]:
         jobs = [{"mode": cell.mode, "model": cell.model, "prompt": PROMPT, **cell.row.job} for cell in cells]
-        told = sdks.run(
+        answered = sdks.run(
             client.sdk,
             client.program,
             proxy.environment(),
@@ -155,7 +155,7 @@ class Bench:
             patience=self._patience,
             timeout=120,
         )
-        return dict(zip([cell.model for cell in cells], told["results"], strict=True))
+        return dict(zip([cell.model for cell in cells], answered["results"], strict=True))
 
 
 def differences(cell: Cell, seen: Seen) -> list[str]:
@@ -172,8 +172,8 @@ def differences(cell: Cell, seen: Seen) -> list[str]:
         ("attempts", len(seen.requests), expected.attempts),
     )
     found = [f"{what} is {was!r}, not {due!r}" for what, was, due in pairs if was != due]
-    if bool(expected.error) != bool(seen.error) or _missing(expected.error, seen.told_error):
-        found.append(f"the SDK raised {seen.told_error!r}, not {expected.error!r}")
+    if bool(expected.error) != bool(seen.error) or _missing(expected.error, seen.error_line):
+        found.append(f"the SDK raised {seen.error_line!r}, not {expected.error!r}")
     if expected.sent and f'"{expected.sent}"'.encode() not in seen.requests[-1].body:
         found.append(f"the last request has no {expected.sent!r}")
     return found
@@ -184,10 +184,10 @@ def shortened(text: str) -> str:
     return text if len(text) < 200 else f"{text[:50]}...{len(text)}...{text[-50:]}"
 
 
-def _missing(wanted: str, told: str) -> bool:
+def _missing(wanted: str, answered: str) -> bool:
     """A status stands in front, and is looked for by itself."""
     status, _, words = wanted.partition(" ") if wanted[:3].isdigit() else ("", "", wanted)
-    return not (told.startswith(status) and words in told)
+    return not (answered.startswith(status) and words in answered)
 
 
 def config(cells: Sequence[Cell], base_url: str, *, hasty: bool) -> str:

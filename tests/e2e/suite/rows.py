@@ -68,7 +68,7 @@ class Row:
     `acts`: the answers of the provider, one request after another, before it is in good health. `but`: what
     comes of it in a protocol, or for one client, where that is something else; `only`: the protocols that
     have such a fault. `hasty`: the proxy's timers are short. `pool`: keys of its own, where the row would
-    spoil those that all others share. `job`: what the client is told besides.
+    spoil those that all others share. `job`: what the client is asked to do besides.
     """
 
     id: str

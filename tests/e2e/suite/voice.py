@@ -82,7 +82,7 @@ def cut(*steps: Step, said: Said = ANSWER, after: str = CUT_AFTER) -> Act:
 
 
 def cut_in_chunk(voice: Voice) -> Answer:
-    """A close inside a chunk whose length was told."""
+    """A close inside a chunk whose length was announced."""
     *events, last = voice.cut()
     return voice.stream(events, SendShort(last, missing=9), Fin())
 

@@ -30,7 +30,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """`images` in base64, `tools` by name. `reasons`: thinking is asked for; `shows`: and to be told it."""
+    """`images` in base64, `tools` by name. `reasons`: thinking is asked for; `shows`: and the thoughts."""
 
     model: str
     stream: bool

@@ -56,7 +56,7 @@ CELLS = [
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the client told of its turns and its error, and what its provider was asked."""
+    """What the client reported of its turns and its error, and what its provider was asked."""
 
     turns: list[dict[str, Any]]
     error: Mapping[str, Any] | None
@@ -94,8 +94,8 @@ class Bench:
         jobs = [
             {"mode": cell.mode, "model": cell.model, "prompt": PROMPT, **cell.scenario.job} for cell in cells
         ]
-        told = sdks.run(client.sdk, client.program, self.proxy.environment(), jobs=jobs, timeout=120)
-        return dict(zip([cell.model for cell in cells], told["results"], strict=True))
+        answered = sdks.run(client.sdk, client.program, self.proxy.environment(), jobs=jobs, timeout=120)
+        return dict(zip([cell.model for cell in cells], answered["results"], strict=True))
 
 
 def answer(received: Received) -> Answer:

@@ -1,4 +1,4 @@
-"""Every client against every provider: what the SDK tells its user, and what the provider was asked."""
+"""Every client against every provider: what the SDK shows its user, and what the provider was asked."""
 
 from collections.abc import Iterator
 
@@ -97,7 +97,7 @@ def test_a_cut(cell: Cell, played: Bench) -> None:
 
 
 def check_cut_call(cell: Cell, seen: Seen) -> None:
-    """An error, or the length; never an end that tells the client to run what is there."""
+    """An error, or the length; never an end that makes the client run what is there."""
     ends = {cell.client.finishes["stop"], cell.client.finishes["tools"]}
     assert seen.turn["text"] == cell.scenario.says[0].text
     assert seen.turn["finish"] not in ends
@@ -120,13 +120,13 @@ def check_error(cell: Cell, seen: Seen, *, long: bool = False) -> None:
         assert expected in seen.error["types"]
 
 
-def check_calls(cell: Cell, told: list[dict[str, object]], tools: tuple[Tool, ...]) -> None:
-    assert [(call["name"], call["arguments"]) for call in told] == [
+def check_calls(cell: Cell, reported: list[dict[str, object]], tools: tuple[Tool, ...]) -> None:
+    assert [(call["name"], call["arguments"]) for call in reported] == [
         (tool.name, {"city": CITIES[tool.name]}) for tool in tools
     ]
     if cell.client.ids:
-        assert all(call["id"] for call in told)
-        assert len({str(call["id"]) for call in told}) == len(told)
+        assert all(call["id"] for call in reported)
+        assert len({str(call["id"]) for call in reported}) == len(reported)
 
 
 def check_requests(cell: Cell, seen: Seen) -> None:

@@ -277,12 +277,12 @@ def dumped(value: object) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("reason", "told"), [(FinishReason.STOP, "tool_use"), (FinishReason.LENGTH, "max_tokens")]
+    ("reason", "stop_reason"), [(FinishReason.STOP, "tool_use"), (FinishReason.LENGTH, "max_tokens")]
 )
-def test_a_stop_behind_a_call_is_one_to_run_it(reason: FinishReason, told: str) -> None:
+def test_a_stop_behind_a_call_is_one_to_run_it(reason: FinishReason, stop_reason: str) -> None:
     found = [*BEGIN, *some(0, TOOL, "{}"), *finished(reason)]
-    assert whole(found)["stop_reason"] == told
-    assert progress(parts(PROTOCOL, SSE, [written(found)])).finished[0].native == told
+    assert whole(found)["stop_reason"] == stop_reason
+    assert progress(parts(PROTOCOL, SSE, [written(found)])).finished[0].native == stop_reason
 
 
 def test_half_a_call_is_never_one_to_run() -> None:

@@ -82,7 +82,7 @@ KEPT: list[Prompt] = [
 
 
 @pytest.mark.parametrize(("topic", "prompt"), LOST)
-def test_what_a_request_loses_is_told(topic: str, prompt: Prompt) -> None:
+def test_what_a_request_loses_is_reported(topic: str, prompt: Prompt) -> None:
     assert losses(PROTOCOL, prompt) == [topic]
 
 
@@ -102,13 +102,13 @@ def test_what_it_does_not_lose_is_not(prompt: Prompt) -> None:
         (Thinking(budget=2_000), 1_000, ["thinking"]),
     ],
 )
-def test_another_budget_is_told(thinking: Thinking, room: int, lost: list[str]) -> None:
+def test_another_budget_is_reported(thinking: Thinking, room: int, lost: list[str]) -> None:
     prompt = replace(PLAIN, thinking=thinking, max_output=room)
     asked = replace(prompt, messages=PLAIN.messages[:1])
     assert losses(PROTOCOL, asked, replace(TARGET, thinking="budget")) == lost
 
 
-def test_thinking_that_gives_way_to_a_forced_tool_is_told() -> None:
+def test_thinking_that_gives_way_to_a_forced_tool_is_reported() -> None:
     forced = replace(PLAIN, thinking=Thinking(Effort.LOW), tool_choice=ToolChoice(ToolMode.REQUIRED))
     assert losses(PROTOCOL, forced) == ["thinking"]
 
@@ -138,7 +138,7 @@ SEARCHED = {"type": "server_tool_use", "id": "s", "name": "web_search", "input":
         ),
     ],
 )
-def test_what_a_client_says_in_vain_is_told(block: dict[str, Any], lost: list[str]) -> None:
+def test_what_a_client_says_in_vain_is_reported(block: dict[str, Any], lost: list[str]) -> None:
     body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": [TEXT, block]}]}
     assert not_read(PROTOCOL, body, "/v1/messages") == lost
 

@@ -237,7 +237,7 @@ def test_thinking_by_budget_has_room(
     assert body["max_tokens"] == max_tokens
 
 
-def test_a_model_that_does_not_think_is_not_told_to() -> None:
+def test_a_model_that_does_not_think_is_not_asked_to() -> None:
     body = render(replace(ASKED, thinking=Thinking(Effort.HIGH)), replace(TARGET, thinking="none"))
     assert not body.keys() & {"thinking", "output_config"}
 
@@ -278,7 +278,7 @@ def test_thinking_gives_way_to_a_forced_tool(destination: Destination) -> None:
         ({"thinking": Thinking(Effort.HIGH)}, "effort", []),
     ],
 )
-def test_what_gives_way_is_told(knobs: dict[str, object], thinking: str, lost: list[str]) -> None:
+def test_what_gives_way_is_reported(knobs: dict[str, object], thinking: str, lost: list[str]) -> None:
     prompt = replace(ASKED, **knobs)  # type: ignore[arg-type]  # one table for fields of several types
     rendered = PROTOCOL.translator.write_request(prompt, replace(TARGET, thinking=thinking))
     assert [name for name, _ in rendered.losses] == lost

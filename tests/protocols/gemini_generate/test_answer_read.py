@@ -236,7 +236,7 @@ def test_sources_belong_to_the_text() -> None:
     ]
 
 
-def test_sources_are_told_once_and_not_without_a_text() -> None:
+def test_sources_are_sent_once_and_not_without_a_text() -> None:
     assert sum(isinstance(part, Annotation) for part in fixture("hosted.sse")) == 1
     chunks = {"groundingChunks": [{"web": {"uri": "https://a.test/"}}]}
     assert read(chunk(groundingMetadata=chunks)) == []

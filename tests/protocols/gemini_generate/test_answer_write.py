@@ -154,7 +154,7 @@ def test_the_last_chunk_has_the_end_and_the_counts() -> None:
     }
 
 
-def test_counts_are_told_as_soon_as_they_are_known() -> None:
+def test_counts_are_reported_as_soon_as_they_are_known() -> None:
     early = events(written([UsageReport(Usage(input=3)), *OPENING, *block(0, TEXT, "Hi")]))
     assert [each["usageMetadata"] for each in early] == [{"promptTokenCount": 3, "totalTokenCount": 3}]
 
@@ -362,7 +362,7 @@ def test_every_kind_has_a_name() -> None:
         assert said_so["error"]["status"] != "INTERNAL" or kind is ErrorKind.SERVER
 
 
-def test_the_time_to_wait_is_told_in_the_body() -> None:
+def test_the_time_to_wait_is_reported_in_the_body() -> None:
     error: Any = (load_object(PROTOCOL.error(Fault(429, "x", "no", retry_after=12.4)).body) or {})["error"]
     assert error["details"] == [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "12.4s"}]
 

@@ -69,7 +69,7 @@ KEPT: list[Prompt] = [
 
 @pytest.mark.parametrize(("topic", "prompt"), LOST)
 @pytest.mark.parametrize("path", ["", "/v1internal:{method}"])
-def test_what_a_request_loses_is_told(topic: str, prompt: Prompt, path: str) -> None:
+def test_what_a_request_loses_is_reported(topic: str, prompt: Prompt, path: str) -> None:
     assert losses(PROTOCOL, prompt, replace(TARGET, path=path)) == [topic]
 
 
@@ -81,7 +81,7 @@ def test_what_it_does_not_lose_is_not(prompt: Prompt) -> None:
 @pytest.mark.parametrize(
     ("budget", "lost"), [(2_000, []), (-1, []), (50, ["thinking budget"]), (65_536, ["thinking budget"])]
 )
-def test_another_budget_is_told(budget: int, lost: list[str]) -> None:
+def test_another_budget_is_reported(budget: int, lost: list[str]) -> None:
     target = Destination("google", "gemini-2.5-pro", thinking="budget")
     assert losses(PROTOCOL, replace(PLAIN, thinking=Thinking(budget=budget)), target) == lost
 
@@ -103,7 +103,7 @@ VIDEO = {"fileData": {"fileUri": "https://a/b.mp4"}, "video_metadata": {"startOf
         ({"contents": [USER], "generationConfig": {"responseSchema": ORDERED}}, ["order of properties"]),
     ],
 )
-def test_what_a_client_says_in_vain_is_told(body: dict[str, object], lost: list[str]) -> None:
+def test_what_a_client_says_in_vain_is_reported(body: dict[str, object], lost: list[str]) -> None:
     assert not_read(PROTOCOL, body, WHOLE) == lost
     assert not_read(PROTOCOL, {"model": "m", "request": body}, INTERNAL) == lost
 

@@ -128,7 +128,7 @@ def test_levels_of_thinking_go_both_ways(level: str) -> None:
         (Destination("g", "any", thinking="none"), Thinking(Effort.LOW, shown=True), None),
     ],
 )
-def test_thinking_is_told_as_the_model_takes_it(
+def test_thinking_is_rendered_as_the_model_takes_it(
     destination: Destination, thinking: Thinking, wire: object
 ) -> None:
     expected = {"thinkingConfig": wire} if wire else None

@@ -108,7 +108,7 @@ def test_images_are_no_text() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(0.2, "1"), (1.4, "2"), (60.0, "60")])
-def test_nobody_is_told_to_come_back_too_early(seconds: float, said: str) -> None:
+def test_no_retry_after_is_too_early(seconds: float, said: str) -> None:
     answer = error_answer(Fault(429, "rate", "slow", seconds), {})
     assert header(answer.headers, "retry-after") == said
 

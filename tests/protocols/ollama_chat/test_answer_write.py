@@ -120,7 +120,7 @@ def test_a_stream_is_a_line_for_each_piece_and_one_that_ends_it() -> None:
     assert PROTOCOL.encoder(CALL).content_type == "application/x-ndjson"
 
 
-def test_a_call_is_told_when_it_is_whole() -> None:
+def test_a_call_is_sent_when_it_is_whole() -> None:
     writer = PROTOCOL.translator.writer(CALL, REPLY)
     start, first, second, stop = tool(0, '{"a', '":1}')
     assert writer.write([*OPEN, start, first, second]) == b""
@@ -164,9 +164,9 @@ def test_reasons_have_their_words(reason: FinishReason, word: str) -> None:
 
 def test_an_answer_that_failed_is_an_error() -> None:
     found = [*OPEN, *block(0, TEXT, "a"), Finish(0, FinishReason.ERROR, "MALFORMED"), END]
-    told = {"error": "the model's answer failed: MALFORMED"}
-    assert lines(found)[1:] == [told]
-    assert json.loads(PROTOCOL.translator.write_answer(CALL, REPLY, progress(found))) == told
+    expected = {"error": "the model's answer failed: MALFORMED"}
+    assert lines(found)[1:] == [expected]
+    assert json.loads(PROTOCOL.translator.write_answer(CALL, REPLY, progress(found))) == expected
 
 
 def test_an_error_is_a_text_and_the_last_thing() -> None:
@@ -207,11 +207,11 @@ def test_a_whole_answer_reads_like_the_stream(found: list[StreamPart]) -> None:
     at_once = progress(
         parts(PROTOCOL, JSON, [PROTOCOL.translator.write_answer(CALL, REPLY, progress(found))])
     )
-    assert _told(at_once) == _told(streamed)
+    assert _rendered(at_once) == _rendered(streamed)
     assert at_once.head == streamed.head
 
 
-def _told(so_far: Progress) -> object:
+def _rendered(so_far: Progress) -> object:
     blocks = [(one.kind, one.start, one.text, one.stop) for one in so_far.blocks.values()]
     return blocks, so_far.finished, so_far.usage, so_far.ended
 

@@ -71,7 +71,7 @@ SMALL = replace(TARGET, max_output=100)
 
 
 @pytest.mark.parametrize(("topic", "prompt"), LOST)
-def test_what_a_request_loses_is_told(topic: str, prompt: Prompt) -> None:
+def test_what_a_request_loses_is_reported(topic: str, prompt: Prompt) -> None:
     assert losses(PROTOCOL, prompt, SMALL) == [topic]
 
 

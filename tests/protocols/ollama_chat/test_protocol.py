@@ -97,7 +97,7 @@ def test_a_cut_stream_may_end_as_an_error() -> None:
     assert PROTOCOL.encoder(call()).close(failing("it broke"), so_far) == b'{"error":"it broke"}\n'
 
 
-def test_counts_that_are_known_are_told_in_the_closing() -> None:
+def test_counts_that_are_known_are_sent_in_the_closing() -> None:
     so_far = Progress(head=MessageStart("", "m"), usage=Usage(input=3, output=4))
     ending = (Finish(0, FinishReason.LENGTH, ""), StreamEnd())
     line = json.loads(PROTOCOL.encoder(call()).close(ending, so_far))
@@ -149,8 +149,8 @@ def test_there_is_nothing_to_unseal() -> None:
 
 
 def test_a_native_error_is_a_text_and_any_other_is_not() -> None:
-    def told(line: bytes) -> StreamError | None:
+    def error_of(line: bytes) -> StreamError | None:
         return progress(parts(PROTOCOL, NDJSON, [line])).error
 
-    assert told(b'{"error":"no"}\n') == StreamError("", "no", native=True)
-    assert told(b'{"error":{"message":"no","type":"busy"}}\n') == StreamError("busy", "no", native=False)
+    assert error_of(b'{"error":"no"}\n') == StreamError("", "no", native=True)
+    assert error_of(b'{"error":{"message":"no","type":"busy"}}\n') == StreamError("busy", "no", native=False)

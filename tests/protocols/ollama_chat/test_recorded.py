@@ -27,7 +27,7 @@ each_stream = pytest.mark.parametrize("file", of_chat("*.ndjson"))
 each_answer = pytest.mark.parametrize("file", of_chat("*.json"))
 
 
-def told(found: list[StreamPart]) -> object:
+def summary(found: list[StreamPart]) -> object:
     so_far = progress(found)
     blocks = [(one.kind, one.tool_name, one.text) for one in so_far.blocks.values()]
     return blocks, so_far.finished, so_far.usage, so_far.ended, so_far.error
@@ -39,7 +39,7 @@ def test_a_recorded_stream_is_understood_and_written_again(file: Path) -> None:
     assert not [part for part in found if isinstance(part, Opaque)]
     assert progress(found).finished
     again = parts(PROTOCOL, NDJSON, [PROTOCOL.translator.writer(CALL, REPLY).write(found)])
-    assert told(again) == told(found)
+    assert summary(again) == summary(found)
 
 
 @each_answer
@@ -48,7 +48,8 @@ def test_a_recorded_answer_is_understood_and_written_again(file: Path) -> None:
     so_far = progress(found)
     assert isinstance(so_far.head, MessageStart)
     assert so_far.finished
-    assert told(parts(PROTOCOL, JSON, [PROTOCOL.translator.write_answer(CALL, REPLY, so_far)])) == told(found)
+    whole = PROTOCOL.translator.write_answer(CALL, REPLY, so_far)
+    assert summary(parts(PROTOCOL, JSON, [whole])) == summary(found)
 
 
 @each_stream

@@ -119,7 +119,7 @@ def test_json_of_any_form_is_a_word() -> None:
 
 
 @pytest.mark.parametrize(
-    ("thinking", "told", "think"),
+    ("thinking", "known", "think"),
     [
         (None, "effort", None),
         (Thinking(Effort.NONE), "effort", False),
@@ -136,8 +136,10 @@ def test_json_of_any_form_is_a_word() -> None:
         (Thinking(shown=True), "effort", None),
     ],
 )
-def test_thinking_is_told_as_the_model_knows_it(thinking: Thinking | None, told: str, think: object) -> None:
-    assert render(Prompt("m", thinking=thinking), replace(TARGET, thinking=told)).get("think") == think
+def test_thinking_is_rendered_as_the_model_knows_it(
+    thinking: Thinking | None, known: str, think: object
+) -> None:
+    assert render(Prompt("m", thinking=thinking), replace(TARGET, thinking=known)).get("think") == think
 
 
 @pytest.mark.parametrize(
@@ -201,7 +203,7 @@ def test_results_come_first_then_their_media_then_the_rest() -> None:
         (Thought("Hm.", Signature("signature", "c2ln")), None),
     ],
 )
-def test_thoughts_go_back_that_were_told_without_a_signature(thought: Thought, thinking: str | None) -> None:
+def test_thoughts_go_back_that_came_without_a_signature(thought: Thought, thinking: str | None) -> None:
     (said,) = messages(assistant(thought, Text("a"), Text("b")))
     assert (said.get("thinking"), said["content"]) == (thinking, "ab")
 

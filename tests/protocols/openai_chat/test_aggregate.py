@@ -19,8 +19,8 @@ def delta(choice: int = 0, finish: str | None = None, **fields: object) -> dict[
 
 def fragment(index: int | None, tool_id: str = "", name: str = "", arguments: str = "") -> dict[str, object]:
     named = {"name": name} if name else {}
-    told = {**({} if index is None else {"index": index}), **({"id": tool_id} if tool_id else {})}
-    return {**told, "function": {**named, "arguments": arguments}}
+    wanted = {**({} if index is None else {"index": index}), **({"id": tool_id} if tool_id else {})}
+    return {**wanted, "function": {**named, "arguments": arguments}}
 
 
 def calls(*fragments: Mapping[str, object], finish: str | None = None) -> dict[str, object]:
@@ -50,7 +50,7 @@ def called(*chunks: Mapping[str, object], done: bool = True) -> list[tuple[str, 
 STOP = delta(finish="stop")
 
 
-def test_an_answer_is_told_as_a_completion() -> None:
+def test_an_answer_is_written_as_a_completion() -> None:
     usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
     found = whole(
         delta(role="assistant", content="", refusal=None),
@@ -70,8 +70,8 @@ def test_choices_that_interleave_stay_apart() -> None:
         delta(1, content="b"), delta(0, content="a"), delta(1, content="d"), delta(0, content="c"),
         delta(0, "stop"), delta(1, "length"),
     )  # fmt: skip
-    told = [(each["index"], each["message"]["content"], each["finish_reason"]) for each in found["choices"]]
-    assert told == [(0, "ac", "stop"), (1, "bd", "length")]
+    wanted = [(each["index"], each["message"]["content"], each["finish_reason"]) for each in found["choices"]]
+    assert wanted == [(0, "ac", "stop"), (1, "bd", "length")]
 
 
 @pytest.mark.parametrize(
@@ -123,8 +123,8 @@ def test_a_custom_tool_is_asked_with_its_text() -> None:
         calls({"index": 0, "id": "a", "type": "custom", "custom": {"name": "f", "input": "do "}}),
         calls({"index": 0, "custom": {"input": "it"}}),
     )
-    told = {"type": "custom", "id": "a", "custom": {"name": "f", "input": "do it"}}
-    assert (found["message"]["tool_calls"], found["finish_reason"]) == ([told], "tool_calls")
+    wanted = {"type": "custom", "id": "a", "custom": {"name": "f", "input": "do it"}}
+    assert (found["message"]["tool_calls"], found["finish_reason"]) == ([wanted], "tool_calls")
 
 
 @pytest.mark.parametrize(

@@ -192,7 +192,7 @@ def test_kinds_of_tools(tool: Mapping[str, object], kind: ToolKind) -> None:
     assert (block.start.tool_kind, block.tool_name, block.text) == (kind, "f", "x")
 
 
-def test_a_stop_sequence_is_told_where_the_provider_tells_it() -> None:
+def test_a_stop_sequence_is_reported_where_the_provider_reports_it() -> None:
     frame = b'data: {"choices": [{"delta": {}, "finish_reason": "stop", "stop_reason": "END"}]}\n\n'
     assert read(frame).finished == {0: Finish(0, FinishReason.STOP, "stop", "END")}
 

@@ -227,9 +227,9 @@ def test_the_form_of_a_whole_answer() -> None:
 
 
 def test_usage_comes_last_and_only_where_it_was_asked_for() -> None:
-    told = chunks(written(RICH["text"], stream_options={"include_usage": True}))
-    assert (told[-1]["choices"], told[-1]["usage"]["total_tokens"]) == ([], 30)
-    assert [each["usage"] for each in told[:-1]] == [None] * (len(told) - 1)
+    got = chunks(written(RICH["text"], stream_options={"include_usage": True}))
+    assert (got[-1]["choices"], got[-1]["usage"]["total_tokens"]) == ([], 30)
+    assert [each["usage"] for each in got[:-1]] == [None] * (len(got) - 1)
     assert not [each for each in chunks(written(RICH["text"])) if "usage" in each]
 
 
@@ -314,9 +314,9 @@ def test_nothing_follows_an_error(part: StreamPart, error: Mapping[str, object])
     data = written([*OPEN, *block(0, TEXT, "x"), part, STOP, UsageReport(COUNTED), END])
     assert chunks(data)[-1] == {"error": error}
     assert b"[DONE]" not in data
-    told = progress(parts(PROTOCOL, SSE, [data])).error
-    assert told
-    assert told.message == error["message"]
+    got = progress(parts(PROTOCOL, SSE, [data])).error
+    assert got
+    assert got.message == error["message"]
 
 
 def test_a_whole_answer_that_failed_says_so() -> None:

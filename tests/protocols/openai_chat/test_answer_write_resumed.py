@@ -57,7 +57,7 @@ def test_calls_are_counted_on_and_nobody_is_introduced_again() -> None:
     assert chunks[-1]["choices"][0]["finish_reason"] == "tool_calls"
 
 
-def test_counts_are_told_where_they_were_asked_for() -> None:
+def test_counts_are_sent_where_they_were_asked_for() -> None:
     *_, last = resumed(MORE, stream_options={"include_usage": True})
     assert (last["choices"], last["usage"]["total_tokens"]) == ([], 3)
     assert "usage" not in resumed(MORE)[-1]

@@ -68,7 +68,7 @@ SMALL = replace(TARGET, max_output=100)
 
 
 @pytest.mark.parametrize(("topic", "prompt"), LOST)
-def test_what_a_request_loses_is_told(topic: str, prompt: Prompt) -> None:
+def test_what_a_request_loses_is_reported(topic: str, prompt: Prompt) -> None:
     assert losses(PROTOCOL, prompt, SMALL) == [topic]
 
 
@@ -86,7 +86,7 @@ def test_what_it_does_not_lose_is_not(prompt: Prompt) -> None:
         (Thinking(Effort.LOW), "", []),
     ],
 )
-def test_that_thinking_is_not_turned_off_is_told(thinking: Thinking, way: str, lost: list[str]) -> None:
+def test_that_thinking_is_not_turned_off_is_reported(thinking: Thinking, way: str, lost: list[str]) -> None:
     assert losses(PROTOCOL, replace(PLAIN, thinking=thinking), replace(TARGET, thinking=way)) == lost
 
 
@@ -99,7 +99,7 @@ def test_that_thinking_is_not_turned_off_is_told(thinking: Thinking, way: str, l
         ({"role": "tool", "content": "Hi", "name": "f", "tool_call_id": "t"}, []),
     ],
 )
-def test_what_a_client_says_in_vain_is_told(message: dict[str, object], lost: list[str]) -> None:
+def test_what_a_client_says_in_vain_is_reported(message: dict[str, object], lost: list[str]) -> None:
     assert not_read(PROTOCOL, {"model": "m", "messages": [message]}, "/v1/chat/completions") == lost
 
 

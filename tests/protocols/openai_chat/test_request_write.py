@@ -271,7 +271,7 @@ def test_the_limit_of_output(asked: int | None, most: int | None, said: int | No
 
 
 @pytest.mark.parametrize(
-    ("thinking", "told_by", "effort"),
+    ("thinking", "accepted_by", "effort"),
     [
         (None, "effort", None),
         (Thinking(Effort.HIGH), "effort", "high"),
@@ -285,8 +285,8 @@ def test_the_limit_of_output(asked: int | None, most: int | None, said: int | No
         (Thinking(Effort.NONE), "", None),
     ],
 )
-def test_effort(thinking: Thinking | None, told_by: str, effort: str | None) -> None:
-    assert knob("reasoning_effort", replace(TARGET, thinking=told_by), thinking=thinking) == effort
+def test_effort(thinking: Thinking | None, accepted_by: str, effort: str | None) -> None:
+    assert knob("reasoning_effort", replace(TARGET, thinking=accepted_by), thinking=thinking) == effort
 
 
 @pytest.mark.parametrize(

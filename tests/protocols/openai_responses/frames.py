@@ -60,7 +60,7 @@ def block(index: int, kind: BlockKind, *texts: str, **start: object) -> list[Str
     return [opening, *(BlockDelta(0, index, kind, text) for text in texts), BlockStop(0, index)]
 
 
-def told(found: Sequence[StreamPart]) -> list[tuple[BlockKind, str | None, str | None, str]]:
+def blocks_of(found: Sequence[StreamPart]) -> list[tuple[BlockKind, str | None, str | None, str]]:
     """What the blocks of an answer come to: kind, tool's id and name, text; without the provider's tools."""
     blocks = progress(found).blocks.values()
     return [

@@ -31,6 +31,7 @@ from tests.protocols.openai_responses.frames import (
     CREATED,
     added,
     block,
+    blocks_of,
     done,
     ends,
     event,
@@ -38,7 +39,6 @@ from tests.protocols.openai_responses.frames import (
     fixture_bytes,
     folded,
     read,
-    told,
 )
 
 TEXT, REASONING, REFUSAL = BlockKind.TEXT, BlockKind.REASONING, BlockKind.REFUSAL
@@ -154,7 +154,7 @@ def test_text_is_a_block_of_its_part() -> None:
 
 
 def test_characters_that_look_like_line_ends_stay_text() -> None:
-    assert told(fixture("text.sse")) == [(TEXT, None, None, "The café is\u2028open 🍵 until ten.")]
+    assert blocks_of(fixture("text.sse")) == [(TEXT, None, None, "The café is\u2028open 🍵 until ten.")]
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_each_part_of_a_message_is_a_block() -> None:
         {"type": "refusal", "refusal": "No."},
         {"type": "brand_new"},
     ]
-    assert told(read(done(0, {"type": "message", "content": content}))) == [
+    assert blocks_of(read(done(0, {"type": "message", "content": content}))) == [
         (TEXT, None, None, "Well."),
         (REFUSAL, None, None, "No."),
     ]
@@ -187,7 +187,7 @@ def test_each_part_of_a_message_is_a_block() -> None:
 
 def test_a_refusal_is_a_block_and_the_filter_a_finish() -> None:
     found = fixture("refused.sse")
-    assert told(found) == [(REFUSAL, None, None, "I cannot.")]
+    assert blocks_of(found) == [(REFUSAL, None, None, "I cannot.")]
     assert finishes(found) == [Finish(0, FinishReason.CONTENT_FILTER, "content_filter")]
 
 
@@ -245,7 +245,7 @@ def test_a_carrier_stays_one() -> None:
 
 def test_calls_of_functions_and_of_custom_tools() -> None:
     found = fixture("tools.sse")
-    assert told(found)[1:] == [
+    assert blocks_of(found)[1:] == [
         (TOOL, "call_a", "weather", '{"city":"Paris"}'),
         (TOOL, "call_b", "clock", "{}"),
         (TOOL, "call_c", "exec", "ls -a"),
@@ -259,7 +259,7 @@ def test_calls_of_functions_and_of_custom_tools() -> None:
 
 
 def test_items_are_known_by_their_place_whatever_their_ids() -> None:
-    assert told(fixture("rotating.sse")) == [(TOOL, "call_a", "weather", '{"a":1}')]
+    assert blocks_of(fixture("rotating.sse")) == [(TOOL, "call_a", "weather", '{"a":1}')]
 
 
 def test_a_done_item_without_a_place_is_found_by_its_id() -> None:
@@ -277,7 +277,7 @@ def test_a_done_item_without_a_place_is_found_by_its_id() -> None:
 
 def test_calls_of_any_other_kind_are_seen_and_whole() -> None:
     found = fixture("calls.sse")
-    assert told(found) == [
+    assert blocks_of(found) == [
         (TOOL, "call_a", "f", '{"x":1}'),
         (TOOL, "call_b", "local_shell_call", '{"type":"exec","command":["ls"],"env":{}}'),
         (TOOL, "call_c", "apply_patch_call", '{"type":"create_file","diff":"+a","path":"a"}'),
@@ -396,7 +396,7 @@ def test_the_last_frame_and_idle_ones_are_guessed(frame: bytes, last: bool, idle
 
 def test_a_whole_answer_has_all_its_blocks() -> None:
     found = fixture("text.json")
-    assert told(found) == [
+    assert blocks_of(found) == [
         (REASONING, None, None, "Hm."),
         (TEXT, None, None, "The café is open."),
         (TOOL, "call_a", "weather", '{"city":"Paris"}'),

@@ -140,7 +140,7 @@ def test_sources_of_any_kind_stay_in_the_text_that_is_closed() -> None:
     assert [each["type"] for each in part["annotations"]] == ["url_citation", "file_citation"]
 
 
-def test_an_error_is_told_twice() -> None:
+def test_an_error_is_reported_twice() -> None:
     events = closed(cut("text.sse", b"output_text.delta"), error="it was cut")
     assert events[0] == {
         "type": "error",
@@ -165,7 +165,7 @@ def test_nothing_follows_the_last_event() -> None:
     assert encoder.close([Finish(0, FinishReason.LENGTH, ""), StreamEnd()], so_far) == b""
 
 
-def test_usage_that_is_known_is_told() -> None:
+def test_usage_that_is_known_is_reported() -> None:
     so_far = progress(parts(PROTOCOL, SSE, [cut("text.sse", b"output_text.delta")]))
     whole = progress(parts(PROTOCOL, SSE, [fixture_bytes("text.sse")]))
     so_far.usage = whole.usage

@@ -71,7 +71,7 @@ def test_text_goes_on_in_its_item_and_a_call_follows_it() -> None:
     assert (called["call_id"], called["name"], called["arguments"]) == ("call_9", "look", "{}")
 
 
-def test_what_comes_later_to_the_progress_is_not_told_twice() -> None:
+def test_what_comes_later_to_the_progress_is_not_reported_twice() -> None:
     so_far = text_so_far()
     writer = PROTOCOL.editor.resume(call(PROTOCOL), so_far)
     more: list[StreamPart] = [BlockDelta(0, 0, BlockKind.TEXT, " More.")]
@@ -93,7 +93,7 @@ def test_items_that_were_done_stay_as_they_are_in_the_end() -> None:
     assert called["arguments"] == whole.blocks[0, index].text
 
 
-def test_counts_are_the_last_that_were_told() -> None:
+def test_counts_are_the_last_that_were_reported() -> None:
     usage = Usage(input=3, output=4)
     rest: list[StreamPart] = [
         BlockStop(0, 0),
@@ -101,8 +101,8 @@ def test_counts_are_the_last_that_were_told() -> None:
         Finish(0, FinishReason.LENGTH, ""),
         StreamEnd(),
     ]
-    told = resumed(text_so_far(), rest)[-1]["response"]
-    assert (told["status"], told["usage"]["total_tokens"]) == ("incomplete", 7)
+    last = resumed(text_so_far(), rest)[-1]["response"]
+    assert (last["status"], last["usage"]["total_tokens"]) == ("incomplete", 7)
 
 
 def test_a_resumed_response_may_fail() -> None:

@@ -43,7 +43,7 @@ KEPT: list[Prompt] = [
 
 
 @pytest.mark.parametrize(("topic", "prompt"), LOST)
-def test_what_a_request_loses_is_told(topic: str, prompt: Prompt) -> None:
+def test_what_a_request_loses_is_reported(topic: str, prompt: Prompt) -> None:
     assert losses(PROTOCOL, prompt) == [topic]
 
 
@@ -74,7 +74,7 @@ def answer(*annotations: JsonObject) -> JsonObject:
         ({"input": [USER, answer({"type": "file_citation"}), USER]}, ["history"]),
     ],
 )
-def test_what_a_client_says_in_vain_is_told(body: dict[str, object], lost: list[str]) -> None:
+def test_what_a_client_says_in_vain_is_reported(body: dict[str, object], lost: list[str]) -> None:
     assert not_read(PROTOCOL, {"model": "m", **body}, "/v1/responses") == lost
 
 

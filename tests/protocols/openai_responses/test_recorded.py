@@ -14,7 +14,7 @@ from protocols.openai_responses.layout import layout_of
 from rewrite.translation.repair import closing
 from tests.contract import JSON, SSE, call, parts, progress, segments
 from tests.oracle import Judge, judges, recorded
-from tests.protocols.openai_responses.frames import told
+from tests.protocols.openai_responses.frames import blocks_of
 
 REPLY = Reply("abc", "m", 1760000000)
 each_stream = pytest.mark.parametrize("file", recorded(PROTOCOL.name, "*.sse"))
@@ -65,7 +65,7 @@ def test_a_stream_says_the_same_when_written_anew(file: Path) -> None:
     found = last_answer(parts(PROTOCOL, SSE, [file.read_bytes()]))
     writer = PROTOCOL.translator.writer(call(PROTOCOL), REPLY)
     again = parts(PROTOCOL, SSE, [writer.write([part]) for part in found])
-    assert told(again) == told(found)
+    assert blocks_of(again) == blocks_of(found)
     assert progress(again).usage == with_zeros(progress(found))
     assert progress(again).finished.keys() == progress(found).finished.keys()
     reasons = [(one.reason, progress(again).finished[0].reason) for one in progress(found).finished.values()]
@@ -80,12 +80,12 @@ def test_a_whole_answer_says_the_same_when_written_anew(file: Path) -> None:
         assert "HTTP4" in file.name
         return
     again = parts(PROTOCOL, JSON, [PROTOCOL.translator.write_answer(call(PROTOCOL), REPLY, so_far)])
-    assert told(again) == told(found)
+    assert blocks_of(again) == blocks_of(found)
     assert bool(so_far.blocks) == bool(json.loads(file.read_bytes())["output"])
 
 
 def with_zeros(so_far: Progress) -> object:
-    """A count that was not told is written as 0."""
+    """A count that was not reported is written as 0."""
     usage = so_far.usage
     if usage is None:
         return None

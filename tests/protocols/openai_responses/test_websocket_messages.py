@@ -1,4 +1,4 @@
-"""A WebSocket's messages: what a client says, and what it is told of an answer's stream."""
+"""A WebSocket's messages: what a client says, and what it gets of an answer's stream."""
 
 import json
 from typing import Any
@@ -109,7 +109,7 @@ def test_what_is_no_event_is_no_message() -> None:
     assert EventMessages("").feed(b": hello\n\n\ndata: [DONE]\n\n\n") == []
 
 
-def test_a_last_event_without_its_blank_line_is_told_at_the_end() -> None:
+def test_a_last_event_without_its_blank_line_is_reported_at_the_end() -> None:
     reader = EventMessages("")
     assert reader.feed(STREAM[:-2])[-1].response is None
     (last,) = reader.eof()
@@ -148,7 +148,7 @@ def test_an_error_in_another_form_is_put_in_the_protocols(body: bytes, words: st
 # -- answers that came whole ------------------------------------------------------------------------------
 
 
-def test_a_whole_answer_is_told_as_events() -> None:
+def test_a_whole_answer_is_sent_as_events() -> None:
     response = json.loads(responses_answer("Hello", tools=[Tool("read", ["{}"])])[0])
     said = [told(event) for event in events_of(response)]
     assert [message.item for message in said if message.item is not None] == response["output"]

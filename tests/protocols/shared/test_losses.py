@@ -1,4 +1,4 @@
-"""Every topic of a protocol's losses is told of the requests that it happens to, or is about answers."""
+"""Every topic of a protocol's losses is reported for the requests that it happens to, or is about answers."""
 
 import pytest
 
@@ -20,11 +20,11 @@ OTHERWISE = {"anthropic_messages": {"thinking", "sampling", "files"}}
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
-def test_a_loss_is_told_of_a_request_or_is_about_answers(name: str) -> None:
+def test_a_loss_is_reported_of_a_request_or_is_about_answers(name: str) -> None:
     abilities = translator_of(PROTOCOLS[name]).abilities
-    told = abilities.happens.keys() | abilities.unread.keys()
-    assert told <= abilities.losses.keys()
-    assert abilities.losses.keys() - told == OF_ANSWERS[name] | OTHERWISE.get(name, set())
+    named = abilities.happens.keys() | abilities.unread.keys()
+    assert named <= abilities.losses.keys()
+    assert abilities.losses.keys() - named == OF_ANSWERS[name] | OTHERWISE.get(name, set())
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=lambda one: one.name)

@@ -327,7 +327,7 @@ def test_what_is_held_back_comes_before_the_end(end: bytes) -> None:
     assert [type(part) for part in read[-1:]] == ([StreamEnd] if end else [BlockDelta])
 
 
-def test_half_a_tag_at_a_cut_is_told() -> None:
+def test_half_a_tag_at_a_cut_is_reported() -> None:
     found, _ = through(chain(*parse_adapters(["reasoning_field"])), [event(text("<think>Hm</thi"))])
     assert [json.loads(segment.raw[6:])["choices"][0]["delta"] for segment in found] == [
         {"content": "", "reasoning_content": "Hm"},

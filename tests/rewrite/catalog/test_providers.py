@@ -339,7 +339,7 @@ def test_layers_merge_tables_and_replace_all_else() -> None:
         ("gateway", "claude-*", ""),
     ],
 )
-def test_models_that_another_provider_has_are_told(asked: str, glob: str, owner: str) -> None:
+def test_models_that_another_provider_has_are_reported(asked: str, glob: str, owner: str) -> None:
     mappings = {name: provider(name, facts) for name, facts in built_in().items()}
     mappings["gateway"] = Provider("gateway", "https://gateway.test", ("gateway.test",), ("openai_chat",))
     assert other_owner(mappings.values(), mappings[asked], glob) == owner

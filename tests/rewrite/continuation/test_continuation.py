@@ -72,7 +72,7 @@ def chat(*answers: Answer, others: Sequence[Spec] = (), stream: bool = True, **f
     return going(ask("openai_chat", stream=stream, **fields), CHAT, GO_ON, answers, others)
 
 
-def told(one: Going, protocol: WireProtocol = CHAT) -> Progress:
+def answer_of(one: Going, protocol: WireProtocol = CHAT) -> Progress:
     return progress(parts(protocol, SSE, [one.body]))
 
 
@@ -85,7 +85,7 @@ def text(found: Progress) -> str:
 
 def test_the_client_reads_one_answer_under_one_id() -> None:
     one = chat(Answer(THE_CUT, CUT), Answer(REST.replace(b'"c1"', b'"c2"')))
-    found = told(one)
+    found = answer_of(one)
     assert (text(found), found.finished[0].reason, found.ended) == ("Hello world.", FinishReason.STOP, True)
     assert b'"c2"' not in one.body
     assert one.body.count(b'"role"') == 1
@@ -117,7 +117,7 @@ def test_each_goes_to_another_key() -> None:
         Answer(ROLE + says("d.") + finishes("stop") + DONE),
     )
     assert [sorted(wish.avoid) for wish in one.wishes] == [[], ["key-1"], ["key-1", "key-2"]]
-    assert text(told(one)) == "Hello world, world."
+    assert text(answer_of(one)) == "Hello world, world."
 
 
 def test_each_goes_to_another_target_where_there_is_one() -> None:
@@ -127,7 +127,8 @@ def test_each_goes_to_another_target_where_there_is_one() -> None:
     one = chat(Answer(THE_CUT, CUT), Answer(stream), others=[other])
     assert [wish.target for wish in one.wishes] == [0, 1]
     assert "max_tokens" in asked_of(one.asked[1])
-    assert (text(told(one)), told(one).finished[0].reason) == ("Hello world.", FinishReason.STOP)
+    found = answer_of(one)
+    assert (text(found), found.finished[0].reason) == ("Hello world.", FinishReason.STOP)
 
 
 def test_usage_is_summed() -> None:
@@ -135,7 +136,7 @@ def test_usage_is_summed() -> None:
     options = {"include_usage": True}
     counted = ROLE + says("ld.") + finishes("stop") + usage % (20, 3) + DONE
     one = chat(Answer(THE_CUT + usage % (10, 4), CUT), Answer(counted), stream_options=options)
-    found = told(one).usage
+    found = answer_of(one).usage
     assert found
     assert (found.input, found.output) == (30, 7)
     assert one.summary.estimated
@@ -143,7 +144,8 @@ def test_usage_is_summed() -> None:
 
 @pytest.mark.parametrize("upstream", ["gemini_generate", "anthropic_messages"])
 def test_usage_of_what_was_cut_is_summed_where_it_is_translated(upstream: str) -> None:
-    """What a target counted before it was cut is known, though it would have been told at the end alone."""
+    """What a target counted before it was cut is known, though it would have been reported at the end
+    alone."""
     (sample,) = (each for each in samples("text.sse") if each.protocol.name == upstream)
     frames = [frame.raw for frame in sample.segments([sample.data])]
     half = b"".join(frames[: len(frames) // 2 + 1])
@@ -153,7 +155,7 @@ def test_usage_of_what_was_cut_is_summed_where_it_is_translated(upstream: str) -
     assert cut
     assert cut.input
     for rest in (Answer(sample.data), Answer(half, CUT)):
-        found = told(going(call, CHAT, terms, [Answer(half, CUT), rest])).usage
+        found = answer_of(going(call, CHAT, terms, [Answer(half, CUT), rest])).usage
         assert found
         assert found.input == 2 * cut.input
 
@@ -165,14 +167,15 @@ def test_the_budget_is_spent_and_the_answer_ends_with_length() -> None:
     pieces = [Answer(ROLE + says(word), CUT) for word in ("ld", " and", " so", " on")]
     one = chat(Answer(THE_CUT, CUT), *pieces)
     assert (len(one.asked), one.summary.end) == (4, "truncated")
-    assert (text(told(one)), told(one).finished[0].reason) == ("Hello world and so", FinishReason.LENGTH)
+    found = answer_of(one)
+    assert (text(found), found.finished[0].reason) == ("Hello world and so", FinishReason.LENGTH)
 
 
 def test_a_repeated_loop_stops() -> None:
     """What adds nothing would add nothing again."""
     again = Answer(ROLE + says("Hello wor"), CUT)
     one = chat(Answer(THE_CUT, CUT), again, again, again)
-    assert (len(one.asked), one.summary.end, text(told(one))) == (2, "truncated", "Hello wor")
+    assert (len(one.asked), one.summary.end, text(answer_of(one))) == (2, "truncated", "Hello wor")
 
 
 def test_no_budget_is_no_continuation() -> None:
@@ -182,16 +185,18 @@ def test_no_budget_is_no_continuation() -> None:
 
 def test_a_rest_that_is_long_itself_ends_so() -> None:
     one = chat(Answer(THE_CUT, CUT), Answer(ROLE + says("ld") + finishes("length") + DONE))
-    assert (text(told(one)), told(one).finished[0].reason) == ("Hello world", FinishReason.LENGTH)
+    found = answer_of(one)
+    assert (text(found), found.finished[0].reason) == ("Hello world", FinishReason.LENGTH)
     assert (len(one.asked), one.summary.end) == (2, "completed")
 
 
-def test_a_rest_that_comes_whole_is_told_as_a_stream() -> None:
+def test_a_continuation_that_comes_whole_is_sent_as_a_stream() -> None:
     """A target that cannot stream has an answer nevertheless."""
     message = {"role": "assistant", "content": "world."}
     body = dump({"id": "c2", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
     one = chat(Answer(THE_CUT, CUT), Answer(body[:-9], CUT, JSON), Answer(body, None, JSON))
-    assert (text(told(one)), told(one).finished[0].reason) == ("Hello world.", FinishReason.STOP)
+    found = answer_of(one)
+    assert (text(found), found.finished[0].reason) == ("Hello world.", FinishReason.STOP)
     assert len(one.asked) == 3
 
 
@@ -212,7 +217,8 @@ def test_what_an_answer_had_used_that_failed_is_counted() -> None:
     failing = ROLE + usage % (20, 0) + error_chunk("busy", type="overloaded")
     counted = ROLE + says("ld.") + finishes("stop") + usage % (20, 3) + DONE
     options = {"include_usage": True}
-    found = told(chat(Answer(THE_CUT, CUT), Answer(failing), Answer(counted), stream_options=options)).usage
+    one = chat(Answer(THE_CUT, CUT), Answer(failing), Answer(counted), stream_options=options)
+    found = answer_of(one).usage
     assert found
     assert found.input == 40
 
@@ -223,7 +229,7 @@ def test_an_error_in_the_rest_means_for_its_key_what_it_says() -> None:
     outcome = one.summary.attempts[1].outcome
     assert isinstance(outcome, Rejected)
     assert outcome.kind is Kind.RATE
-    assert told(one).error is None
+    assert answer_of(one).error is None
 
 
 @pytest.mark.parametrize(
@@ -239,8 +245,8 @@ def test_an_error_in_the_rest_means_for_its_key_what_it_says() -> None:
 )
 def test_a_continuation_that_comes_to_nothing_is_not_shown(failing: Answer) -> None:
     one = chat(Answer(THE_CUT, CUT), failing, Answer(REST))
-    assert (text(told(one)), len(one.wishes)) == ("Hello world.", 3)
-    assert told(one).error is None
+    assert (text(answer_of(one)), len(one.wishes)) == ("Hello world.", 3)
+    assert answer_of(one).error is None
 
 
 def test_an_outage_costs_no_continuation() -> None:
@@ -269,7 +275,7 @@ def test_a_key_that_refused_is_not_asked_again() -> None:
     one = chat(Answer(THE_CUT, CUT), Answer(body, None, limited), Answer(REST))
     kinds = [each.outcome.kind for each in one.summary.attempts if isinstance(each.outcome, Rejected)]
     assert kinds == [Kind.RATE]
-    assert text(told(one)) == "Hello world."
+    assert text(answer_of(one)) == "Hello world."
 
 
 def test_what_every_key_would_refuse_is_asked_once() -> None:
@@ -277,10 +283,10 @@ def test_what_every_key_would_refuse_is_asked_once() -> None:
     bad = replace(JSON, status=400)
     too_long = Answer(b'{"error":{"message":"too long","code":"context_length_exceeded"}}', None, bad)
     one = chat(Answer(THE_CUT, CUT), too_long)
-    assert (len(one.asked), one.summary.end, text(told(one))) == (2, "truncated", "Hello wor")
+    assert (len(one.asked), one.summary.end, text(answer_of(one))) == (2, "truncated", "Hello wor")
     assert "400 request" in one.summary.words
     two = chat(Answer(THE_CUT, CUT), too_long, Answer(REST), others=[GO_ON, GO_ON])
-    assert ([wish.target for wish in two.wishes], text(told(two))) == ([0, 1, 2], "Hello world.")
+    assert ([wish.target for wish in two.wishes], text(answer_of(two))) == ([0, 1, 2], "Hello world.")
 
 
 def anthropic(*frames: bytes) -> bytes:
@@ -299,7 +305,7 @@ def test_thinking_that_was_cut_is_closed_and_that_of_the_answer_follows_whole() 
     one = going(
         ask("anthropic_messages"), ANTHROPIC, GO_ON, [Answer(anthropic(*THINKS), CUT), Answer(thought)]
     )
-    found = told(one, ANTHROPIC)
+    found = answer_of(one, ANTHROPIC)
     signatures = [part.stop.signature and part.stop.signature.value for part in found.ordered if part.stop]
     assert [part.kind for part in found.ordered] == [BlockKind.REASONING, BlockKind.REASONING, BlockKind.TOOL]
     assert signatures == [UNSIGNED, "c2ln", None]
@@ -334,7 +340,7 @@ def test_a_call_of_geminis_keeps_its_signature() -> None:
     first, second = (b"data: " + dump({"candidates": each}) + b"\n\n" for each in (said, calls_it))
     one = going(asked, gemini, GO_ON, [Answer(first, CUT), Answer(second)])
     assert b'"thoughtSignature":"c2ln"' in one.body
-    assert told(one, gemini).finished[0].reason is FinishReason.TOOL_CALLS
+    assert answer_of(one, gemini).finished[0].reason is FinishReason.TOOL_CALLS
 
 
 @pytest.mark.parametrize(
@@ -407,7 +413,7 @@ def test_a_cut_tool_call_of_a_continuation_is_dropped_and_named() -> None:
     cut = ROLE + says("ld.") + calls("", "write_file") + calls('{"path": "a')
     whole = ROLE + calls("", "write_file") + calls('{"path": "a"}') + finishes("tool_calls") + DONE
     one = chat(Answer(THE_CUT, CUT), Answer(cut, CUT), Answer(whole))
-    found = told(one)
+    found = answer_of(one)
     assert found.finished[0].reason is FinishReason.TOOL_CALLS
     calls_made = [block.text for block in found.blocks.values() if block.kind is BlockKind.TOOL]
     assert calls_made == ['{"path": "a"}']
@@ -443,14 +449,14 @@ def test_nothing_is_asked_for_behind_a_finished_tool_call() -> None:
     call = calls("", "f") + calls("{}")
     one = chat(Answer(THE_CUT, CUT), Answer(ROLE + says("ld.") + call + ROLE, CUT), Answer(REST))
     assert len(one.asked) == 2
-    assert told(one).complete
+    assert answer_of(one).complete
 
 
 def test_thoughts_without_a_word_are_asked_for_anew() -> None:
     thinking = ROLE.replace(b'"content":""', b'"reasoning_content":"Hm"')
     one = chat(Answer(thinking, CUT), Answer(ROLE + says("Hello") + finishes("stop") + DONE))
     assert one.asked == [None, None]
-    assert text(told(one)) == "Hello"
+    assert text(answer_of(one)) == "Hello"
 
 
 # -- every protocol -------------------------------------------------------------------------------------
@@ -549,9 +555,9 @@ def test_a_long_repetition_is_no_silence() -> None:
     for happens in (*first, *cut, *again, UpstreamData(2, ROLE + says("Hello"))):
         exchange.handle(happens, 0.0)
     assert exchange.handle(TimerFired(2, Timer.FIRST_TOKEN), 60.0) == []
-    (told_then,) = exchange.handle(UpstreamData(2, says(" world")), 61.0)
-    assert isinstance(told_then, SendData)
-    assert b'"ld"' in told_then.data
+    (sent_then,) = exchange.handle(UpstreamData(2, says(" world")), 61.0)
+    assert isinstance(sent_then, SendData)
+    assert b'"ld"' in sent_then.data
 
 
 def test_a_client_that_leaves_before_the_rest_has_had_an_answer() -> None:

@@ -57,7 +57,7 @@ class GoingOn(Edge):
     body: bytes = b""
     opened: int = 0
     opened_before: int = 0
-    told: list[Summary] = field(default_factory=list)
+    summaries: list[Summary] = field(default_factory=list)
 
     def _perform(self, command: Command) -> None:
         match command:
@@ -68,7 +68,7 @@ class GoingOn(Edge):
             case SendData(data=data):
                 self.body += data
             case Report(summary=summary):
-                self.told.append(summary)
+                self.summaries.append(summary)
             case _:
                 pass
         Edge._perform(self, command)
@@ -81,7 +81,7 @@ class GoingOn(Edge):
 
     def _upstream(self, move: str, attempt: int) -> None:
         if move == "data":
-            self.tell(UpstreamData(attempt, self.choose.draw(st.sampled_from(ANSWERS))))
+            self.feed(UpstreamData(attempt, self.choose.draw(st.sampled_from(ANSWERS))))
         else:
             Edge._upstream(self, move, attempt)
 
@@ -107,20 +107,20 @@ def exchange(*, targets: int, hold: bool) -> Exchange:
 @given(st.data(), st.booleans(), st.integers(1, 3))
 def test_any_order_of_events_makes_one_stream(choose: st.DataObject, hold: bool, targets: int) -> None:
     edge = GoingOn(exchange(targets=targets, hold=hold), choose)
-    edge.tell(Start())
+    edge.feed(Start())
     for _ in range(60):
         if not edge.reports:
             edge.go_on()
     if not edge.reports:
         edge.gone = True
-        edge.tell(ClientGone())
+        edge.feed(ClientGone())
     edge.closed()
     is_one_stream(edge)
 
 
 def is_one_stream(edge: GoingOn) -> None:
     """Its frames make sense, it began once, and it ended as the record says."""
-    (summary,) = edge.told
+    (summary,) = edge.summaries
     if summary.end == "rejected" or not edge.body:
         return
     assert edge.opened - edge.opened_before <= CONTINUATIONS

@@ -118,8 +118,8 @@ def is_one_answer(sample: Sample, one: Going, grammar: Mapping[str, Judge]) -> P
 def calls(found: Progress) -> list[tuple[str | None, object]]:
     """Those that can be run."""
     tools = [block for block in found.blocks.values() if block.kind is BlockKind.TOOL]
-    told = [(block.tool_name, load_object(encoded(block.text or "{}"))) for block in tools]
-    return [(name, arguments) for name, arguments in told if arguments is not None]
+    called = [(block.tool_name, load_object(encoded(block.text or "{}"))) for block in tools]
+    return [(name, arguments) for name, arguments in called if arguments is not None]
 
 
 def first_id(sample: Sample) -> str:

@@ -47,14 +47,14 @@ class Going(Edge):
         """Upstream is slow."""
         return [*super().moves(), *(["timer"] * 6 if self.timers else [])]
 
-    def tell(self, event: Event) -> int:
-        found = super().tell(event)
+    def feed(self, event: Event) -> int:
+        found = super().feed(event)
         assert self.reports or self.wanted or self.is_waiting, f"nothing follows {event}"
         return found
 
     def until_the_cut(self) -> None:
         """An answer began and broke off."""
-        self.tell(Start())
+        self.feed(Start())
         self.wanted, self.held = None, 1
         for event in (
             Acquired(1, "a"),
@@ -62,9 +62,9 @@ class Going(Edge):
             UpstreamStarted(1, SSE),
             UpstreamData(1, says("Hi")),
         ):
-            self.tell(event)
+            self.feed(event)
         self.open, self.stage = None, 0
-        self.tell(UpstreamClosed(1, "reset"))
+        self.feed(UpstreamClosed(1, "reset"))
 
     @property
     def is_waiting(self) -> bool:
@@ -85,6 +85,6 @@ def test_any_order_of_events_keeps_the_promises_while_going_on(
             edge.go_on()
     if not edge.reports:
         edge.gone = True
-        edge.tell(ClientGone())
+        edge.feed(ClientGone())
     edge.closed()
     assert edge.answered is None or edge.answered in range(CALL, edge.latest + 1)

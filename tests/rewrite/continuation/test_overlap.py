@@ -13,8 +13,8 @@ def joined(said: str, *pieces: str) -> str:
     return "".join([join.feed(piece) for piece in pieces]) + join.close()
 
 
-def check(said: str, told: str, new: str, size: int) -> None:
-    assert joined(said, *(told[at : at + size] for at in range(0, len(told), size))) == new
+def check(said: str, second: str, new: str, size: int) -> None:
+    assert joined(said, *(second[at : at + size] for at in range(0, len(second), size))) == new
 
 
 by_size = pytest.mark.parametrize("size", [1, 3, 1000])
@@ -22,7 +22,7 @@ by_size = pytest.mark.parametrize("size", [1, 3, 1000])
 
 @by_size
 @pytest.mark.parametrize(
-    ("said", "told", "new"),
+    ("said", "second", "new"),
     [
         (SAID, "zy dog.", "zy dog."),
         (SAID, " The end.", " The end."),
@@ -48,13 +48,13 @@ by_size = pytest.mark.parametrize("size", [1, 3, 1000])
         ("half \ud83d", "\ude00 of it", "\ude00 of it"),
     ],
 )
-def test_what_is_new_goes_on(said: str, told: str, new: str, size: int) -> None:
-    check(said, told, new, size)
+def test_what_is_new_goes_on(said: str, second: str, new: str, size: int) -> None:
+    check(said, second, new, size)
 
 
 @by_size
 @pytest.mark.parametrize(
-    ("said", "told", "new"),
+    ("said", "second", "new"),
     [
         (SAID, SAID + "zy dog.", "zy dog."),
         (SAID, "jumps over the lazy dog.", "zy dog."),
@@ -76,13 +76,13 @@ def test_what_is_new_goes_on(said: str, told: str, new: str, size: int) -> None:
         ("日本語は難しいです。", "語は難しいです。しかし", "しかし"),
     ],
 )
-def test_what_repeats_is_left_out(said: str, told: str, new: str, size: int) -> None:
-    check(said, told, new, size)
+def test_what_repeats_is_left_out(said: str, second: str, new: str, size: int) -> None:
+    check(said, second, new, size)
 
 
 @by_size
 @pytest.mark.parametrize(
-    ("said", "told", "new"),
+    ("said", "second", "new"),
     [
         ("I", "I am", " am"),
         ("I", " I am", " am"),
@@ -99,8 +99,8 @@ def test_what_repeats_is_left_out(said: str, told: str, new: str, size: int) -> 
         (" \n", "   x", "  x"),
     ],
 )
-def test_very_little_was_said(said: str, told: str, new: str, size: int) -> None:
-    check(said, told, new, size)
+def test_very_little_was_said(said: str, second: str, new: str, size: int) -> None:
+    check(said, second, new, size)
 
 
 @by_size
@@ -110,9 +110,9 @@ def test_what_stands_in_the_text_but_not_at_its_end_is_no_repetition(size: int) 
     check(said, "Row, row, row your boat.\n", "Row, row, row your boat.\n", size)
 
 
-def test_another_wording_is_not_told_from_news() -> None:
-    told = "Sure, continuing: jumps over the lazy dog."
-    assert joined(SAID, told) == told
+def test_another_wording_cannot_be_distinguished_from_news() -> None:
+    second = "Sure, continuing: jumps over the lazy dog."
+    assert joined(SAID, second) == second
 
 
 def test_what_is_new_is_not_held() -> None:

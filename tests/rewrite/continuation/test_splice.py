@@ -52,8 +52,8 @@ OPEN = (BlockStart(0, 3, TEXT), BlockDelta(0, 3, TEXT, "Hello wor"))
 
 
 def test_more_text_goes_into_the_text_that_is_open() -> None:
-    told = spliced(seen(*OPEN), *block(0, TEXT, "ld", "!"), *end())
-    assert told == [
+    found = spliced(seen(*OPEN), *block(0, TEXT, "ld", "!"), *end())
+    assert found == [
         BlockDelta(0, 3, TEXT, "ld"),
         BlockDelta(0, 3, TEXT, "!"),
         BlockStop(0, 3),
@@ -62,25 +62,25 @@ def test_more_text_goes_into_the_text_that_is_open() -> None:
 
 
 def test_more_text_behind_one_that_ended_is_a_block_of_its_own() -> None:
-    told = spliced(seen(*OPEN, BlockStop(0, 3)), *block(0, TEXT, "ld"), *end())
-    assert told == [*block(4, TEXT, "ld"), *end()]
+    found = spliced(seen(*OPEN, BlockStop(0, 3)), *block(0, TEXT, "ld"), *end())
+    assert found == [*block(4, TEXT, "ld"), *end()]
 
 
 def test_thoughts_about_the_rest_are_not_shown() -> None:
-    told = spliced(seen(*OPEN), *block(0, THOUGHT, "hm"), *block(1, TEXT, "ld"), *end())
-    assert told == [BlockDelta(0, 3, TEXT, "ld"), BlockStop(0, 3), *end()]
+    found = spliced(seen(*OPEN), *block(0, THOUGHT, "hm"), *block(1, TEXT, "ld"), *end())
+    assert found == [BlockDelta(0, 3, TEXT, "ld"), BlockStop(0, 3), *end()]
 
 
 def test_thoughts_that_were_cut_end_where_the_answer_begins() -> None:
     thinking = seen(BlockStart(0, 0, THOUGHT), BlockDelta(0, 0, THOUGHT, "Hm"))
-    told = spliced(thinking, *block(0, THOUGHT, "Hm"), *block(1, TEXT, "Hi"), *end())
-    assert told == [BlockStop(0, 0), *block(1, TEXT, "Hi"), *end()]
+    found = spliced(thinking, *block(0, THOUGHT, "Hm"), *block(1, TEXT, "Hi"), *end())
+    assert found == [BlockStop(0, 0), *block(1, TEXT, "Hi"), *end()]
 
 
 def test_a_tool_call_follows_the_text_under_the_next_index() -> None:
     call: list[StreamPart] = [BlockStart(0, 1, TOOL, "t", "f"), BlockDelta(0, 1, TOOL, "{}"), BlockStop(0, 1)]
-    told = spliced(seen(*OPEN), *block(0, TEXT, "ld"), *call, *end(FinishReason.TOOL_CALLS))
-    assert told == [
+    found = spliced(seen(*OPEN), *block(0, TEXT, "ld"), *call, *end(FinishReason.TOOL_CALLS))
+    assert found == [
         BlockDelta(0, 3, TEXT, "ld"),
         BlockStop(0, 3),
         BlockStart(0, 4, TOOL, "t", "f"),
@@ -92,8 +92,8 @@ def test_a_tool_call_follows_the_text_under_the_next_index() -> None:
 
 def test_usage_is_that_of_both() -> None:
     before = seen(*OPEN, UsageReport(Usage(input=10, output=4, cache_read=8)))
-    told = spliced(before, UsageReport(Usage(input=15, output=3)), UsageReport(Usage(input=15, output=7)))
-    assert told == [
+    found = spliced(before, UsageReport(Usage(input=15, output=3)), UsageReport(Usage(input=15, output=7)))
+    assert found == [
         UsageReport(Usage(input=25, output=7, cache_read=8)),
         UsageReport(Usage(input=25, output=11, cache_read=8)),
     ]
@@ -131,8 +131,8 @@ def test_the_text_of_an_answer_is_that_of_its_first_choice() -> None:
 def test_what_is_open_besides_the_text_ends_with_it() -> None:
     """Chat leaves what was thought open while it speaks."""
     both = seen(BlockStart(0, 0, THOUGHT), BlockDelta(0, 0, THOUGHT, "hm"), *OPEN)
-    told = spliced(both, *block(0, TEXT, "ld"), *end())
-    assert told == [BlockDelta(0, 3, TEXT, "ld"), BlockStop(0, 0), BlockStop(0, 3), *end()]
+    found = spliced(both, *block(0, TEXT, "ld"), *end())
+    assert found == [BlockDelta(0, 3, TEXT, "ld"), BlockStop(0, 0), BlockStop(0, 3), *end()]
 
 
 def test_a_text_in_several_blocks_is_repeated_in_several_blocks() -> None:
@@ -154,8 +154,8 @@ def test_a_text_in_several_blocks_is_repeated_in_several_blocks() -> None:
 
 def test_what_is_still_held_goes_out_before_a_call_and_before_the_end() -> None:
     call: list[StreamPart] = [BlockStart(0, 1, TOOL, "t", "f"), BlockStop(0, 1)]
-    told = spliced(seen(*OPEN), *block(0, TEXT, " o"), *call)
-    assert told[:2] == [BlockDelta(0, 3, TEXT, " o"), BlockStop(0, 3)]
+    found = spliced(seen(*OPEN), *block(0, TEXT, " o"), *call)
+    assert found[:2] == [BlockDelta(0, 3, TEXT, " o"), BlockStop(0, 3)]
     assert spliced(seen(*OPEN), *block(0, TEXT, " o"), *end())[0] == BlockDelta(0, 3, TEXT, " o")
 
 
@@ -198,9 +198,9 @@ def test_the_signature_of_a_text_and_thoughts_about_the_rest_are_left_out() -> N
 def test_an_answer_that_is_made_anew_begins_with_its_own_sealed_thought(answer: list[StreamPart]) -> None:
     """Anthropic refuses a call before which no signed thought stands."""
     cut = seen(BlockStart(0, 0, THOUGHT), BlockDelta(0, 0, THOUGHT, "Hm"))
-    told = spliced(cut, *thought(0, "Hm, so", SIGNED), *answer)
-    assert told[:4] == [BlockStop(0, 0), *thought(1, "Hm, so", SIGNED)]
-    assert [part.index for part in told[4:] if isinstance(part, BlockStart)] == [2]
+    found = spliced(cut, *thought(0, "Hm, so", SIGNED), *answer)
+    assert found[:4] == [BlockStop(0, 0), *thought(1, "Hm, so", SIGNED)]
+    assert [part.index for part in found[4:] if isinstance(part, BlockStart)] == [2]
 
 
 def test_a_thought_that_came_to_its_end_is_not_followed_by_another() -> None:
@@ -216,8 +216,8 @@ def test_the_sources_of_what_is_new_come_at_their_places() -> None:
     rest: list[StreamPart] = [BlockStart(0, 0, TEXT), BlockDelta(0, 0, TEXT, "ld is round"), cited(0, 6, 11)]
     assert spliced(seen(*OPEN), *rest)[-1] == cited(3, 15, 20)
     again: list[StreamPart] = [BlockStart(0, 0, TEXT), BlockDelta(0, 0, TEXT, "Hello world is round")]
-    told = spliced(seen(*OPEN), *again, cited(0, 0, 5), cited(0, 15, 20), cited(0, None, None))
-    assert told[1:] == [cited(3, 15, 20), cited(3, None, None)]
+    found = spliced(seen(*OPEN), *again, cited(0, 0, 5), cited(0, 15, 20), cited(0, None, None))
+    assert found[1:] == [cited(3, 15, 20), cited(3, None, None)]
 
 
 def test_a_source_in_a_later_block_of_a_repetition_comes_at_its_place() -> None:

@@ -13,7 +13,7 @@ AUTH = Rejected(401, Kind.AUTH, "who?", None, WireResponse(401, (), BODY))
 FORBIDDEN = Rejected(403, Kind.FORBIDDEN, "not yours")
 
 
-def told(*events: tuple[float, Outcome]) -> list[Notice]:
+def noted(*events: tuple[float, Outcome]) -> list[Notice]:
     """What is said after each of these outcomes of one key, which came at these seconds."""
     state = PoolState((Credential("OPENAI_API_KEY_1", "openai"),))
     said: list[Notice] = []
@@ -25,7 +25,7 @@ def told(*events: tuple[float, Outcome]) -> list[Notice]:
 
 
 def test_a_refused_key_is_a_warning_with_its_name_the_reason_the_remedy_and_the_next_try() -> None:
-    (notice,) = told((0.0, AUTH))
+    (notice,) = noted((0.0, AUTH))
     assert notice.warning
     for part in ("openai/OPENAI_API_KEY_1 was refused (401 invalid_api_key: who?)", "check the key", "300 s"):
         assert part in notice.text
@@ -33,11 +33,11 @@ def test_a_refused_key_is_a_warning_with_its_name_the_reason_the_remedy_and_the_
 
 
 def test_it_is_said_once_for_calls_that_were_under_way_together() -> None:
-    assert len(told((0.0, AUTH), (0.5, AUTH), (299.0, AUTH))) == 1
+    assert len(noted((0.0, AUTH), (0.5, AUTH), (299.0, AUTH))) == 1
 
 
 def test_a_key_that_is_refused_again_is_one_line_and_no_second_warning() -> None:
-    first, again = told((0.0, AUTH), (300.0, AUTH))
+    first, again = noted((0.0, AUTH), (300.0, AUTH))
     assert (first.warning, again.warning) == (True, False)
     assert again.text == (
         "openai/OPENAI_API_KEY_1 is refused again (401 invalid_api_key); it is tried again in 600 s"
@@ -46,7 +46,7 @@ def test_a_key_that_is_refused_again_is_one_line_and_no_second_warning() -> None
 
 def test_an_attempt_that_says_nothing_of_a_key_is_no_refusal() -> None:
     """Though the key was refused before, and is tried again."""
-    assert len(told((0.0, AUTH), (301.0, Truncated("cut")), (302.0, Rejected(400, Kind.REQUEST)))) == 1
+    assert len(noted((0.0, AUTH), (301.0, Truncated("cut")), (302.0, Rejected(400, Kind.REQUEST)))) == 1
 
 
 def test_what_a_healthy_key_does_is_no_news() -> None:
@@ -60,19 +60,21 @@ def test_what_a_healthy_key_does_is_no_news() -> None:
 
 
 def test_a_key_that_works_again_is_said_to_and_may_be_warned_of_once_more() -> None:
-    said = told((0.0, AUTH), (300.0, Completed()), (400.0, Completed()), (500.0, AUTH))
+    said = noted((0.0, AUTH), (300.0, Completed()), (400.0, Completed()), (500.0, AUTH))
     assert [one.warning for one in said] == [True, False, True]
     assert said[1].text == "openai/OPENAI_API_KEY_1 works again"
 
 
 def test_a_key_that_may_not_use_a_model_is_named_with_the_model() -> None:
-    said = told((0.0, FORBIDDEN), (301.0, Completed()))
+    said = noted((0.0, FORBIDDEN), (301.0, Completed()))
     assert said[0].text.startswith("openai/OPENAI_API_KEY_1 for model gpt-5 was refused (403: not yours)")
     assert said[1].text == "openai/OPENAI_API_KEY_1 for model gpt-5 works again"
 
 
 def test_a_rate_limit_and_a_failure_are_nobody_s_to_mend() -> None:
-    assert told((0.0, Rejected(429, Kind.RATE)), (1.0, Rejected(500, Kind.SERVER)), (90.0, Completed())) == []
+    assert (
+        noted((0.0, Rejected(429, Kind.RATE)), (1.0, Rejected(500, Kind.SERVER)), (90.0, Completed())) == []
+    )
 
 
 def test_a_key_that_fails_while_others_serve_is_one_line_when_it_becomes_the_last() -> None:
@@ -116,7 +118,7 @@ OUTCOMES: list[Outcome] = [
 
 
 @given(st.lists(st.tuples(st.integers(0, 400), st.sampled_from(["one", "two"]), st.sampled_from(OUTCOMES))))
-def test_only_what_is_news_is_told(steps: list[tuple[int, str, Outcome]]) -> None:
+def test_only_what_is_news_is_sent(steps: list[tuple[int, str, Outcome]]) -> None:
     """So nobody has to ask for notices where nothing changed."""
     state = PoolState((Credential("one", "openai"), Credential("two", "openai")))
     now = 0.0

@@ -110,7 +110,7 @@ def test_a_fault_of_ours_is_worded_by_the_protocol() -> None:
     assert b"no answer" in found.told
 
 
-def test_where_a_stream_was_promised_it_is_told_inside_and_kept_as_it_was() -> None:
+def test_where_a_stream_was_promised_it_goes_inside_and_is_kept_as_it_was() -> None:
     found = error_response(GiveUp(ANSWER), CHAT, promised(begun=True))
     assert found.told.startswith(b"data: ")
     assert (found.over.status, found.over.body) == (200, ANSWER.body)
@@ -130,5 +130,5 @@ def test_a_whole_answer_is_no_stream() -> None:
     assert found.over.end == "rejected"
 
 
-def test_nothing_is_told_of_an_answer_that_never_began() -> None:
+def test_nothing_is_recorded_of_an_answer_that_never_began() -> None:
     assert partial(None, Unreachable("reset"), OnTruncation.AUTO) is None

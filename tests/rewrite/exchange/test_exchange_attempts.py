@@ -31,7 +31,7 @@ from rewrite.values.key_refusal import StandingRefusal
 from rewrite.values.outcome import Kind, Rejected, Stalled, Truncated, Unreachable
 from rewrite.values.timeouts import Limits
 from rewrite.values.timer import Timer
-from tests.playbook import ANY, After, Playbook, body_with, over, status, told
+from tests.playbook import ANY, After, Playbook, body_with, ended, over, status
 from tests.rewrite.scenes import (
     ANTHROPIC,
     DONE,
@@ -339,7 +339,7 @@ def test_a_later_call_gets_the_refusal_of_keys_that_are_all_refused() -> None:
     conversation = conversation << SendHeaders(1, status(401, x_should_retry="false"))
     conversation = conversation << SendData(1, body_with("who?", "vendor/a was refused", "300 s"))
     note = "vendor/a was refused (401 error); it is tried again in 300 s; check the key"
-    assert conversation << Report(told("rejected", f"every key is refused: {note}")) << EndResponse(1)
+    assert conversation << Report(ended("rejected", f"every key is refused: {note}")) << EndResponse(1)
 
 
 def test_a_later_call_is_not_kept_waiting_by_refusals_of_other_keys() -> None:

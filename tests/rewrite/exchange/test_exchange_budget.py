@@ -45,7 +45,7 @@ WHO = error_body("who?")
 BOUND = error_body("messages.1: Invalid `signature` in `thinking` block")
 
 
-def told(playbook: Playbook, attempt: int, credential: str, head: Head, body: bytes) -> Playbook:
+def answered(playbook: Playbook, attempt: int, credential: str, head: Head, body: bytes) -> Playbook:
     """An attempt that is refused with this answer."""
     playbook = asked(playbook, attempt, credential, head, fresh=ANY) >> UpstreamData(attempt, body)
     return playbook >> UpstreamClosed(attempt) << Release(attempt, ANY)
@@ -64,17 +64,17 @@ def gives_back(playbook: Playbook, attempt: int, head: Head, body: bytes) -> Pla
 
 
 def test_a_key_that_refused_the_call_is_not_asked_again_whatever_follows() -> None:
-    conversation = told(begun(), 1, "a", refused(401), WHO) << rotated(2, refused="a")
-    conversation = no_other(told(conversation, 2, "b", refused(500), b""), 3, "ab", refused="a")
+    conversation = answered(begun(), 1, "a", refused(401), WHO) << rotated(2, refused="a")
+    conversation = no_other(answered(conversation, 2, "b", refused(500), b""), 3, "ab", refused="a")
     conversation = conversation << SetTimer(3, Timer.BACKOFF, 0.5) >> TimerFired(3, Timer.BACKOFF)
     conversation = conversation << Acquire(3, prefer="b", refused=frozenset("a"))
-    conversation = told(conversation, 3, "b", refused(429), RATED)
+    conversation = answered(conversation, 3, "b", refused(429), RATED)
     assert conversation << Acquire(4, frozenset("ab"), refused=frozenset("a"), resting=frozenset("b"))
 
 
 def test_a_refusal_waits_for_the_key_that_is_merely_over_its_rate() -> None:
-    conversation = told(begun(), 1, "a", refused(429), RATED) << rotated(2, resting="a")
-    conversation = told(conversation, 2, "b", refused(401), WHO) << rotated(3, resting="a", refused="b")
+    conversation = answered(begun(), 1, "a", refused(429), RATED) << rotated(2, resting="a")
+    conversation = answered(conversation, 2, "b", refused(401), WHO) << rotated(3, resting="a", refused="b")
     conversation = conversation >> NoneFree(3, 5.0) << SetTimer(3, Timer.BACKOFF, 5.0) >> After(5.0)
     conversation = conversation >> TimerFired(3, Timer.BACKOFF)
     conversation = conversation << Acquire(3, frozenset("ab"), refused=frozenset("b"))
@@ -83,10 +83,10 @@ def test_a_refusal_waits_for_the_key_that_is_merely_over_its_rate() -> None:
 
 
 def test_a_key_whose_rest_is_over_meanwhile_is_asked_at_once_and_so_often_and_no_more() -> None:
-    conversation = told(begun(), 1, "a", refused(429), RATED) << rotated(2, resting="a")
+    conversation = answered(begun(), 1, "a", refused(429), RATED) << rotated(2, resting="a")
     for attempt in (2, 3):
         conversation = conversation >> NoneFree(attempt, 0.0) << Acquire(attempt, frozenset("a"))
-        conversation = told(conversation, attempt, "a", refused(429), RATED)
+        conversation = answered(conversation, attempt, "a", refused(429), RATED)
         conversation = conversation << rotated(attempt + 1, resting="a")
     conversation = conversation >> NoneFree(4, 0.0) << SendHeaders(4, status(429)) << SendData(4, ANY)
     assert conversation << Report(ANY) << EndResponse(4)
@@ -115,11 +115,11 @@ def test_content_that_is_bound_to_a_key_which_is_gone_gets_the_answer_that_said_
 
 def test_a_wait_that_does_not_fit_is_left_to_its_key_and_not_passed_on() -> None:
     busy = refused(503, ("retry-after", "200"), ("request-id", "r1"))
-    conversation = told(begun(), 1, "a", busy, b"x")
+    conversation = answered(begun(), 1, "a", busy, b"x")
     for attempt, delay in ((2, 0.5), (3, 1.0)):
         conversation = no_other(conversation, attempt, "a") << SetTimer(attempt, Timer.BACKOFF, delay)
         conversation = conversation >> After(delay) >> TimerFired(attempt, Timer.BACKOFF)
-        conversation = told(conversation << rotated(attempt, others="a"), attempt, "a", busy, b"x")
+        conversation = answered(conversation << rotated(attempt, others="a"), attempt, "a", busy, b"x")
     conversation = no_other(conversation, 4, "a")
     assert gives_back(conversation, 4, refused(503, ("request-id", "r1")), b"x")
 

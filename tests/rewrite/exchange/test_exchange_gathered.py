@@ -90,20 +90,20 @@ class Whole:
     """Equal to the bytes of a completion that says `text`, and ends as `reason`."""
 
     def __init__(self, text: str | None, reason: str, tools: int = 0) -> None:
-        self.told = (text, reason, tools)
+        self.summed_up = (text, reason, tools)
 
     def __eq__(self, other: object) -> bool:
         body = load_object(other) if isinstance(other, bytes) else None
-        return body is not None and self.told == told(body)
+        return body is not None and self.summed_up == summed_up(body)
 
     def __hash__(self) -> int:
-        return hash(self.told)
+        return hash(self.summed_up)
 
     def __repr__(self) -> str:
-        return f"Whole{self.told}"
+        return f"Whole{self.summed_up}"
 
 
-def told(body: Mapping[str, Any]) -> tuple[str | None, str, int]:
+def summed_up(body: Mapping[str, Any]) -> tuple[str | None, str, int]:
     (choice,) = body["choices"]
     message = choice["message"]
     return message["content"], choice["finish_reason"], len(message.get("tool_calls", ()))
@@ -238,7 +238,7 @@ def test_what_came_of_one_that_is_always_cut_ends_as_length(data: bytes, whole: 
     ],
     ids=["nothing", "thoughts", "half a call", "by wish"],
 )
-def test_where_nothing_is_to_be_told_it_is_a_502(data: bytes, mode: OnTruncation) -> None:
+def test_where_nothing_is_to_be_reported_it_is_a_502(data: bytes, mode: OnTruncation) -> None:
     conversation = cut_for_good(data, on_truncation=mode) << SendHeaders(
         1, status(502, x_should_retry="false")
     )
@@ -246,7 +246,7 @@ def test_where_nothing_is_to_be_told_it_is_a_502(data: bytes, mode: OnTruncation
     assert conversation << Report(ANY) << EndResponse(1)
 
 
-def test_an_error_in_the_stream_is_told_by_its_status() -> None:
+def test_an_error_in_the_stream_is_reported_by_its_status() -> None:
     conversation = opened(target(limits=ONCE)) >> UpstreamData(
         1, says("Hel") + error_chunk("busy", type="overloaded_error")
     )

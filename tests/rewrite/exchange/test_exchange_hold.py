@@ -22,7 +22,7 @@ from rewrite.values.events import (
 from rewrite.values.outcome import Completed, Stalled, Truncated
 from rewrite.values.timeouts import OnTruncation
 from rewrite.values.timer import Timer
-from tests.playbook import ANY, After, Playbook, over, told
+from tests.playbook import ANY, After, Playbook, ended, over
 from tests.rewrite.replay import holding
 from tests.rewrite.scenes import (
     CHAT,
@@ -77,7 +77,7 @@ def test_a_cut_call_is_named_in_the_record() -> None:
     conversation = shown() >> UpstreamData(1, NAME + HALF) >> UpstreamClosed(1, "reset")
     conversation = conversation << SendData(1, length() + DONE) << Release(1, Truncated("reset"))
     words = f"cut: truncated(reset); ended with the protocol's length{LEFT_OUT}"
-    assert conversation << Report(told("truncated", words)) << EndResponse(1)
+    assert conversation << Report(ended("truncated", words)) << EndResponse(1)
 
 
 def test_nothing_but_half_a_call_is_asked_for_again_unseen() -> None:
@@ -110,7 +110,7 @@ def test_a_cut_behind_the_preamble_alone_is_an_error(on_truncation: OnTruncation
     conversation = committed(on_truncation) >> UpstreamClosed(1, "reset") << SendData(1, ANY)
     conversation = conversation << Release(1, Truncated("reset"))
     words = f"the answer was cut (truncated(reset)); ended with an error{LEFT_OUT}"
-    assert conversation << Report(told("failed", words)) << EndResponse(1)
+    assert conversation << Report(ended("failed", words)) << EndResponse(1)
 
 
 def committed(on_truncation: OnTruncation = OnTruncation.AUTO) -> Playbook:

@@ -158,9 +158,9 @@ def ends_honestly(one: Cut, on_truncation: OnTruncation, *, discards: bool = Fal
         assert summary.end == "completed"
         assert one.closing in ([], [StreamEnd()])
     elif not before.visible:
-        untold = one.at < len(b"event:") and one.result.body == one.data[: one.at]  # no event as yet
+        nothing_framed = one.at < len(b"event:") and one.result.body == one.data[: one.at]  # no event as yet
         assert summary.end == "rejected"
-        assert untold or one.result.head.status == 502
+        assert nothing_framed or one.result.head.status == 502
     else:
         is_cut(one, on_truncation, discards=discards)
 
@@ -340,7 +340,7 @@ class Edge:
     ended: bool = False
     gone: bool = False
 
-    def tell(self, event: Event) -> int:
+    def feed(self, event: Event) -> int:
         """How many commands followed."""
         commands = handled(self.exchange, event, self.now)
         for command in commands:
@@ -401,7 +401,7 @@ class Edge:
             TimerFired(CALL, Timer.HOLD),
             ClientGone(),
         )
-        assert not any(self.tell(event) for event in late)
+        assert not any(self.feed(event) for event in late)
 
     def moves(self) -> list[str]:
         """What may happen next; a call ends by itself, or because the client leaves."""
@@ -419,12 +419,12 @@ class Edge:
             case "timer":
                 key = self.choose.draw(st.sampled_from(sorted(self.timers)))
                 self.now = max(self.now, self.timers.pop(key))
-                self.tell(TimerFired(*key))
+                self.feed(TimerFired(*key))
             case "late":
                 self._late()
             case "leave":
                 self.gone = True
-                self.tell(ClientGone())
+                self.feed(ClientGone())
             case _:
                 self._upstream(move, self.open or 0)
 
@@ -432,30 +432,30 @@ class Edge:
         attempt, self.wanted = self.wanted or 0, None
         if move == "none_free":
             wait = self.choose.draw(st.sampled_from(WAITS))
-            self.tell(NoneFree(attempt, wait, paused=self.choose.draw(st.booleans())))
+            self.feed(NoneFree(attempt, wait, paused=self.choose.draw(st.booleans())))
             return
         self.held = attempt
         name, former = self.choose.draw(st.tuples(st.sampled_from("abc"), st.sampled_from([None, "a", "b"])))
-        self.tell(Acquired(attempt, name, former))
+        self.feed(Acquired(attempt, name, former))
 
     def _upstream(self, move: str, attempt: int) -> None:
         self.stage = min(self.stage + 1, 2)
         match move:
             case "sent":
-                self.tell(UpstreamSent(attempt))
+                self.feed(UpstreamSent(attempt))
             case "start":
-                self.tell(UpstreamStarted(attempt, self.choose.draw(st.sampled_from(HEADS))))
+                self.feed(UpstreamStarted(attempt, self.choose.draw(st.sampled_from(HEADS))))
             case "data":
-                self.tell(UpstreamData(attempt, self.choose.draw(st.sampled_from(DATA))))
+                self.feed(UpstreamData(attempt, self.choose.draw(st.sampled_from(DATA))))
             case _:
                 self.open = None
-                self.tell(UpstreamClosed(attempt, self.choose.draw(CAUSES)))
+                self.feed(UpstreamClosed(attempt, self.choose.draw(CAUSES)))
 
     def _late(self) -> None:
         """Whatever comes of an attempt that another one followed changes nothing."""
         for old in range(1, self.latest):
             late = (UpstreamData(old, says("late")), UpstreamClosed(old), TimerFired(old, Timer.STALL))
-            assert not any(self.tell(event) for event in late)
+            assert not any(self.feed(event) for event in late)
 
 
 def exchange(*, stream: bool, pooled: bool, acting: bool, targets: int, floor: bool, early: bool) -> Exchange:
@@ -481,11 +481,11 @@ def test_any_order_of_events_keeps_the_promises(
     stream, pooled, acting, floor, early = flags
     made = exchange(stream=stream, pooled=pooled, acting=acting, targets=targets, floor=floor, early=early)
     edge = Edge(made, choose)
-    edge.tell(Start())
+    edge.feed(Start())
     for _ in range(40):
         if not edge.reports:
             edge.go_on()
     if not edge.reports:
         edge.gone = True
-        edge.tell(ClientGone())
+        edge.feed(ClientGone())
     edge.closed()

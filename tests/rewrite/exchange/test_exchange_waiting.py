@@ -1,4 +1,4 @@
-"""Conversations: a client that is shown life before anything is known, and what it is told later."""
+"""Conversations: a client that gets heartbeats before anything is known, and what it gets later."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -151,7 +151,7 @@ def never_streams() -> Target:
     return replace(target_of(ask("openai_chat"), CHAT, wanted(to, (), REPLY), REGISTRY), terms=TERMS)
 
 
-def test_a_whole_answer_that_is_told_as_a_stream_fits_the_promise() -> None:
+def test_a_whole_answer_that_is_sent_as_a_stream_fits_the_promise() -> None:
     whole = {"id": "c1", "model": "m", "choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}
     conversation = asked(beats(begun(early(ask("openai_chat"), never_streams()))), 1, "a", JSON)
     conversation = conversation >> UpstreamData(1, dump(whole)) >> UpstreamClosed(1)
@@ -225,7 +225,7 @@ def begun_for(asks: Call, way: Target | None, **timing: float) -> Replay:
     return running
 
 
-def told(client: str, running: Replay) -> StreamError:
+def error_in(client: str, running: Replay) -> StreamError:
     """The error that the client reads behind the beat, in a form that its SDKs raise on."""
     assert running.body.startswith(b"\n")
     assert running.head.status == running.summary.status == 200
@@ -240,29 +240,29 @@ def told(client: str, running: Replay) -> StreamError:
 
 @pytest.mark.parametrize("client", SSE_PROTOCOLS)
 @pytest.mark.parametrize("upstream", SSE_PROTOCOLS)
-def test_a_rejection_is_told_inside_the_stream(client: str, upstream: str) -> None:
+def test_a_rejection_is_reported_inside_the_stream(client: str, upstream: str) -> None:
     running = promised(client, upstream)
     running.feed(UpstreamStarted(1, refused(429)))
     running.feed(UpstreamData(1, ERRORS[upstream]))
     running.feed(UpstreamClosed(1))
     assert running.summary.end == "rejected"
-    assert told(client, running).message == "slow down"
+    assert error_in(client, running).message == "slow down"
 
 
 @pytest.mark.parametrize("client", SSE_PROTOCOLS)
-def test_silence_is_told_inside_the_stream(client: str) -> None:
+def test_silence_is_reported_inside_the_stream(client: str) -> None:
     running = promised(client, client, first_event=30.0)
     running.feed(TimerFired(1, Timer.FIRST_EVENT))
-    assert "sent no answer" in told(client, running).message
+    assert "sent no answer" in error_in(client, running).message
 
 
 @pytest.mark.parametrize("client", SSE_PROTOCOLS)
-def test_a_page_is_told_inside_the_stream(client: str) -> None:
+def test_a_page_is_reported_inside_the_stream(client: str) -> None:
     running = promised(client, client)
     running.feed(UpstreamStarted(1, replace(HTML, status=502)))
     running.feed(UpstreamData(1, b"<html>Bad gateway</html>"))
     running.feed(UpstreamClosed(1))
-    assert told(client, running).message == "the provider answered with status 502"
+    assert error_in(client, running).message == "the provider answered with status 502"
 
 
 def test_an_error_of_the_stream_itself_stays_as_it_is() -> None:
@@ -285,7 +285,7 @@ def test_a_translated_answer_goes_on_behind_the_promise() -> None:
 
 
 @pytest.mark.parametrize("client", SSE_PROTOCOLS)
-def test_a_whole_answer_told_as_a_stream_keeps_the_promise(client: str) -> None:
+def test_a_whole_answer_sent_as_a_stream_keeps_the_promise(client: str) -> None:
     """Of a provider that cannot stream."""
     asks, here = ask(client), Provider("here", "https://here.example", (), (client,), streams=False)
     route = Route(here, client, asks.model, original=True)

@@ -83,7 +83,7 @@ def test_a_rest_is_asked_of_the_next_target_and_has_all_the_time() -> None:
 
 
 def test_a_rest_is_asked_of_the_next_target_also_if_that_answers_whole() -> None:
-    """What comes whole is told as the rest of the stream."""
+    """What comes whole is sent as the remainder of the stream."""
     whole = own(call(stream=False), CHAT, OTHER)
     found = ended(ledger(TERMS, whole, OTHER), "a", CUT)
     found.for_the_rest()

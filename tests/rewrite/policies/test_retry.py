@@ -320,7 +320,7 @@ def test_the_providers_last_answer_goes_back() -> None:
         (Rejected(200, Kind.SERVER, "a page"), 502, "a page (1 attempt)", False),
     ],
 )
-def test_clients_are_told_not_to_multiply_only_what_may_be_paid_for(
+def test_clients_are_asked_not_to_multiply_only_what_may_be_paid_for(
     outcome: Outcome, status: int, words: str, should_retry: bool
 ) -> None:
     found = fault(give_up(history(("a", outcome))))

@@ -1,4 +1,4 @@
-"""What a trace tells of attempts and of the answer."""
+"""What a trace records of attempts and of the answer."""
 
 from dataclasses import replace
 from typing import Any
@@ -59,9 +59,9 @@ def answer(*parts: StreamPart, **changed: Any) -> dict[str, Any]:
 
 
 def said(*parts: StreamPart) -> object:
-    told = answer(*parts)["parts"]
-    assert isinstance(told, Body)
-    return told.read()
+    document = answer(*parts)["parts"]
+    assert isinstance(document, Body)
+    return document.read()
 
 
 def test_an_attempt_names_its_target_its_key_and_its_times() -> None:
@@ -87,7 +87,7 @@ def test_a_body_stands_once_and_only_where_it_is_not_the_clients() -> None:
     assert "sent" not in found[0]
 
 
-def test_one_that_went_on_with_an_answer_is_told_with_what_it_asked() -> None:
+def test_one_that_continued_an_answer_is_recorded_with_what_it_asked() -> None:
     rest, cut = Rendered("/v1/messages", {"go": "on"}), Truncated("reset")
     found = attempts(
         Ended(1, "main", cut, 11.0),
@@ -129,7 +129,7 @@ def test_an_answer_is_put_together() -> None:
     ]
 
 
-def test_half_a_call_is_told_as_it_is() -> None:
+def test_half_a_call_is_reported_as_it_is() -> None:
     assert said(BlockStart(0, 0, TOOL, "call_1", "f"), BlockDelta(0, 0, TOOL, '{"a":')) == [
         {
             "choice": 0,
@@ -142,7 +142,7 @@ def test_half_a_call_is_told_as_it_is() -> None:
     ]
 
 
-def test_what_a_second_beginning_tore_is_told() -> None:
+def test_what_a_second_beginning_tore_is_reported() -> None:
     first = (MessageStart("1", "m"), BlockStart(0, 0, TEXT), BlockDelta(0, 0, TEXT, "Hel"))
     again = (MessageStart("2", "m"), BlockStart(0, 0, TEXT), BlockDelta(0, 0, TEXT, "Hi"), BlockStop(0, 0))
     assert said(*first, *again) == [
@@ -151,8 +151,8 @@ def test_what_a_second_beginning_tore_is_told() -> None:
     ]
 
 
-def test_how_an_answer_ended_is_told() -> None:
-    told = answer(
+def test_how_an_answer_ended_is_recorded() -> None:
+    document = answer(
         MessageStart("1", "gpt"),
         Finish(0, FinishReason.LENGTH, "max_tokens", "long"),
         UsageReport(Usage(input=3, output=4)),
@@ -163,8 +163,8 @@ def test_how_an_answer_ended_is_told() -> None:
         head=Head(200, (("x-request-id", "r"), ("set-cookie", "a=b"))),
         body=b"{}",
     )
-    assert told.pop("parts").read() == []
-    assert told == {
+    assert document.pop("parts").read() == []
+    assert document == {
         "status": 200,
         "headers": [["x-request-id", "r"], ["set-cookie", HIDDEN]],
         "end": "truncated",
@@ -192,7 +192,7 @@ def test_how_an_answer_ended_is_told() -> None:
         "x-a-jwt",
     ],
 )
-def test_headers_that_may_prove_who_someone_is_are_not_told(name: str) -> None:
+def test_headers_that_may_prove_who_someone_is_are_not_recorded(name: str) -> None:
     assert rendered_headers(((name, "value"),)) == [[name, HIDDEN]]
 
 

@@ -74,7 +74,7 @@ def kept(*responses: Stored) -> Mapping[str, Stored]:
     return {one.id: one for one in responses}
 
 
-def told(items: Sequence[object]) -> list[str]:
+def texts_of(items: Sequence[object]) -> list[str]:
     """The texts of messages in order."""
     return [part["text"] for item in items if isinstance(item, dict) for part in item.get("content", ())]
 
@@ -209,7 +209,7 @@ def test_the_lineage_stands_before_the_calls_own_input() -> None:
     went = expanded(body, (FIRST, SECOND))
     items = went["input"]
     assert isinstance(items, list)
-    assert told(items[:-1]) == ["one", "first", "two", "second"]
+    assert texts_of(items[:-1]) == ["one", "first", "two", "second"]
     assert items[-1] == {"type": "message", "role": "user", "content": "now"}
     assert {name: went[name] for name in went if name != "input"} == {"model": "m", "instructions": "brief"}
     assert body["previous_response_id"] == SECOND.id
@@ -224,7 +224,7 @@ def test_without_instructions_none_are_inherited() -> None:
 def test_a_call_may_add_nothing(given_input: JsonObject) -> None:
     items = expanded({"previous_response_id": FIRST.id, **given_input}, (FIRST,))["input"]
     assert isinstance(items, list)
-    assert told(items) == ["one", "first"]
+    assert texts_of(items) == ["one", "first"]
 
 
 def test_ids_of_ours_are_not_sent_and_others_are() -> None:
@@ -270,7 +270,7 @@ def test_what_is_no_item_is_the_providers_to_refuse() -> None:
 
 
 def test_what_is_listed_is_what_the_response_was_made_from() -> None:
-    assert told(listed((FIRST, SECOND))) == ["one", "first", "two"]
+    assert texts_of(listed((FIRST, SECOND))) == ["one", "first", "two"]
     assert all(item["id"] for item in listed((FIRST, SECOND)))
     assert listed(()) == []
 
@@ -304,7 +304,7 @@ def test_references_give_way_to_their_items() -> None:
     assert body["input"] == [FIRST.input_items[0], FIRST.output[0], references[2]]
 
 
-def test_a_reference_to_nothing_is_told() -> None:
+def test_a_reference_to_nothing_is_reported() -> None:
     for lost in (item_id(1, 7), item_id(9)):
         items = [{"type": "item_reference", "id": item_id(1)}, {"type": "item_reference", "id": lost}]
         assert resolved({"input": items}, kept(FIRST).get)[1] == lost

@@ -59,7 +59,7 @@ HALF, WHOLE = '{"city": "Par', '{"city": "Paris"}'
 
 @dataclass(frozen=True, slots=True)
 class Got:
-    """What a client is told."""
+    """What a client gets."""
 
     text: str = ""
     calls: Sequence[tuple[str | None, str]] = field(default_factory=list)
@@ -86,8 +86,8 @@ def held(
 
 
 def left_out(one: Replay, *names: str) -> bool:
-    told = [f"the tool call {name!r} was cut and left out" for name in names]
-    return one.summary.words.endswith("; ".join(told)) and one.summary.words.count("left out") == len(names)
+    got = [f"the tool call {name!r} was cut and left out" for name in names]
+    return one.summary.words.endswith("; ".join(got)) and one.summary.words.count("left out") == len(names)
 
 
 # -- Chat -----------------------------------------------------------------------------------------------
@@ -356,8 +356,8 @@ def item(number: int, index: int, *pieces: str, kind: str = "function_call", **f
 
 def item_done(number: int, index: int, arguments: str, status: str = "completed") -> bytes:
     native = {"type": "function_call", "id": f"i{index}", "call_id": f"c{index}", "name": f"f{index}"}
-    told = {**native, "arguments": arguments, "status": status}
-    return response("output_item.done", number, output_index=index, item=told)
+    got = {**native, "arguments": arguments, "status": status}
+    return response("output_item.done", number, output_index=index, item=got)
 
 
 def events(body: bytes) -> list[dict[str, object]]:
@@ -430,10 +430,10 @@ def test_a_response_without_room_for_its_call_says_nothing_of_it() -> None:
     native = {"type": "function_call", "id": "i1", "call_id": "c1", "name": "f1", "arguments": HALF}
     output = [{"type": "message", "id": "msg_1", "content": []}, native]
     why = {"reason": "max_output_tokens"}
-    told = {"id": "resp_1", "status": "incomplete", "output": output, "incomplete_details": why}
+    got = {"id": "resp_1", "status": "incomplete", "output": output, "incomplete_details": why}
     numbers = SAID.count(b"event: ") + 1
     frames = [*item(numbers, 1, HALF), item_done(numbers + 2, 1, HALF, "incomplete")]
-    end = response("incomplete", numbers + 3, response=told)
+    end = response("incomplete", numbers + 3, response=got)
     one = held(RESPONSES, created(), SAID, *frames, end, cause=None)
     assert (one.summary.end, left_out(one, "f1")) == ("completed", True)
     assert (b"function_call" in one.body, is_counted(one.body), output_of(one.body)) == (
@@ -502,8 +502,8 @@ def test_an_array_whose_first_item_was_held_until_the_cut_is_one() -> None:
     asked = call(GEMINI, target=STREAM)
     running = Replay(exchange_of(asked, GEMINI, holding(GEMINI, asked)))
     begun = (Start(), UpstreamSent(1), UpstreamStarted(1, JSON), UpstreamData(1, b"[" + FIRST))
-    for told in (*begun, TimerFired(CALL, Timer.HOLD), UpstreamData(1, NEXT), UpstreamClosed(1, "reset")):
-        running.feed(told)
+    for got in (*begun, TimerFired(CALL, Timer.HOLD), UpstreamData(1, NEXT), UpstreamClosed(1, "reset")):
+        running.feed(got)
     assert (running.head.status, running.summary.end) == (200, "failed")
     assert "functionCall" not in str(json.loads(running.body))
 
@@ -565,17 +565,17 @@ def test_a_translated_call_that_is_cut_is_left_out_too(client: str) -> None:
 def test_a_translated_call_that_is_whole_is_given_though_another_one_is_cut(client: str) -> None:
     turns = (chunk(tool(0, HALF, "weather")), chunk(tool(1, WHOLE, "time")), says("!"), chunk(tool(1, " ")))
     one = across(client, "openai_chat", *BEGUN, *turns)
-    told = read(REGISTRY[client], one.body)
-    assert [(name, json.loads(said)) for name, said in told.calls] == [("time", json.loads(WHOLE))]
-    assert (told.text, told.finish, left_out(one, "weather")) == ("Hi!", LENGTH, True)
+    got = read(REGISTRY[client], one.body)
+    assert [(name, json.loads(said)) for name, said in got.calls] == [("time", json.loads(WHOLE))]
+    assert (got.text, got.finish, left_out(one, "weather")) == ("Hi!", LENGTH, True)
 
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_translated_call_with_whole_arguments_is_given_though_no_finish_came(client: str) -> None:
     one = across(client, "openai_chat", *BEGUN, chunk(tool(0, WHOLE, "weather")))
-    told = read(REGISTRY[client], one.body)
-    assert [(name, json.loads(said)) for name, said in told.calls] == [("weather", json.loads(WHOLE))]
-    assert (told.finish, left_out(one)) == (LENGTH, True)
+    got = read(REGISTRY[client], one.body)
+    assert [(name, json.loads(said)) for name, said in got.calls] == [("weather", json.loads(WHOLE))]
+    assert (got.finish, left_out(one)) == (LENGTH, True)
 
 
 @pytest.mark.parametrize("client", CLIENTS)

@@ -1,5 +1,5 @@
 """Streams cut anywhere, with tool calls held and not: what a client gets of a call is all of it, or no more
-than it can tell from a whole one."""
+than it can distinguish from a whole one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -235,7 +235,7 @@ def test_signatures_of_others_are_taken_out_where_there_are_any() -> None:
     assert target(call, protocol=ANTHROPIC).rendered is None
 
 
-def test_a_knob_that_goes_with_the_signatures_of_others_is_told() -> None:
+def test_a_knob_that_goes_with_the_signatures_of_others_is_reported() -> None:
     envelope = wrapped(Signature("signature", "c2ln"), "other").value
     thinking = {"type": "thinking", "thinking": "hm", "signature": envelope}
     use = {"type": "tool_use", "id": "t", "name": "f", "input": {}}

@@ -68,7 +68,7 @@ class Overfull(WholeDecoder):
         raise MalformedStream("a frame without an end")
 
 
-def test_what_cannot_be_framed_is_told_once_and_gives_nothing_more() -> None:
+def test_what_cannot_be_framed_is_reported_once_and_gives_nothing_more() -> None:
     found = Reading(SSE, Overfull(lambda _: ()), CHAT.encoder(call()), streamed=True)
     assert (found.feed(b"{}"), found.malformed) == ((), "a frame without an end")
     assert (found.feed(b"{}"), found.eof()) == ((), ())
@@ -156,7 +156,7 @@ def test_nothing_of_another_protocol_is_handed_to_a_client(stream: bool, head: H
     assert reading.came_to_nothing(None) == Rejected(200, Kind.FOREIGN, FOREIGN)
 
 
-def test_an_error_is_told_unless_its_frame_shows_something_too() -> None:
+def test_an_error_is_reported_unless_its_frame_shows_something_too() -> None:
     assert holding().hold(Segment(error_chunk("no"))) == StreamError("", "no")
     both = says("Hi").replace(b'{"id"', b'{"error":{"message":"no"},"id"')
     assert holding().hold(Segment(both)) is None

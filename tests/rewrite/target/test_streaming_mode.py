@@ -52,7 +52,7 @@ def written(protocol: WireProtocol, data: bytes) -> tuple[bytes, Head]:
     return reading.encoder.encode(segments), reading.head
 
 
-def told(progress: Progress) -> list[tuple[int, BlockKind, object]]:
+def blocks_of(progress: Progress) -> list[tuple[int, BlockKind, object]]:
     """What each choice says, by kind; each call by itself, its arguments as JSON: some have no text of it.
 
     Without white space: a writer of Messages has no block of it alone, since the API refuses such a one
@@ -79,7 +79,7 @@ def test_a_whole_answer_says_the_same_as_a_stream(data: Sample | Path) -> None:
         pytest.skip("no answer to write: an error, or nothing said")
     stream, head = written(protocol, body)
     found = read(protocol, stream, head, stream=True)
-    assert told(found) == told(whole)
+    assert blocks_of(found) == blocks_of(whole)
     finishes = {choice: finish.reason for choice, finish in whole.finished.items()}
     if FinishReason.ERROR in finishes.values():
         assert found.error is not None

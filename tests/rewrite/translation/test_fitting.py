@@ -1,4 +1,4 @@
-"""A prompt made fit for another protocol: what is lost is told, what would change is refused."""
+"""A prompt made fit for another protocol: what is lost is reported, what would change is refused."""
 
 from dataclasses import replace
 
@@ -47,14 +47,14 @@ def test_a_prompt_that_fits_is_the_same_and_loses_nothing() -> None:
     assert fitted(prompt, ABLE, "anthropic") == (prompt, ())
 
 
-def test_what_the_target_lacks_is_cleared_and_told_once_where_it_was_said() -> None:
+def test_what_the_target_lacks_is_cleared_and_reported_once_where_it_was_said() -> None:
     prompt = replace(said(), seed=0, top_p=0.5)
     found, losses = fitted(prompt, ABLE, "anthropic")
     assert (found.seed, found.top_p) == (None, 0.5)
     assert [(loss.field, loss.why) for loss in losses] == [("seed", "it has no seed")]
 
 
-def test_fields_that_only_the_client_s_protocol_knows_are_told() -> None:
+def test_fields_that_only_the_client_s_protocol_knows_are_reported() -> None:
     prompt = replace(said(), extensions={"logit_bias": {"1": 2}})
     assert fitted(prompt, ABLE, "anthropic")[0].extensions == {}
     assert lost(prompt) == [("logit_bias", "has no such field there")]
@@ -82,7 +82,7 @@ def test_a_message_of_nothing_else_is_none() -> None:
     assert fitted(said(), ABLE, "anthropic")[0].messages == (HI, Message(Role.ASSISTANT, ()))
 
 
-def test_media_that_the_model_made_is_left_out_and_told() -> None:
+def test_media_that_the_model_made_is_left_out_and_reported() -> None:
     found, losses = fitted(said(SOUND, Text("there")), ABLE, "anthropic")
     assert found.messages[1].content == (Text("there"),)
     assert [loss.field for loss in losses] == ["media"]

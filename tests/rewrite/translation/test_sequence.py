@@ -57,7 +57,7 @@ def rules(*, hold: bool = False) -> CallRules:
 
 
 def sequencer(*, hold: bool = False) -> Sequencer:
-    return Sequencer(HEAD, rules(hold=hold), lambda error: replace(error, code="told"))
+    return Sequencer(HEAD, rules(hold=hold), lambda error: replace(error, code="reported"))
 
 
 def sequenced(*parts: StreamPart, hold: bool = False) -> list[StreamPart]:
@@ -307,7 +307,7 @@ def test_a_missing_finish_is_supplied_where_the_stream_said_that_it_was_done(
 def test_half_a_call_that_is_called_done_is_an_error(said: Sequence[StreamPart]) -> None:
     found = sequenced(tool(0, "weather"), args(0, '{"a":'), *said, StreamEnd())
     (error,) = [part for part in found if isinstance(part, StreamError)]
-    assert (found[-1], error.type, error.code) == (error, "upstream_cut", "told")
+    assert (found[-1], error.type, error.code) == (error, "upstream_cut", "reported")
     assert "'weather'" in error.message
     assert not any(isinstance(part, Finish) for part in found)
 
@@ -356,7 +356,7 @@ def test_nothing_follows_the_end() -> None:
 def test_an_error_is_the_last_thing() -> None:
     one = sequencer()
     found = one.feed([*BEGIN, start(0), says(0, "Hi"), StreamError("x", "no"), STOP, StreamEnd()])
-    assert found[-1] == StreamError("x", "no", "told")
+    assert found[-1] == StreamError("x", "no", "reported")
     assert one.end() == []
 
 
@@ -424,7 +424,7 @@ def test_a_cut_answer_keeps_what_was_said_of_it() -> None:
     assert one.closing(cut) == [UsageReport(Usage(3, 2)), cut[0], STOP, *cut[2:]]
 
 
-def test_a_cut_answer_of_which_nothing_was_said_ends_as_it_is_told() -> None:
+def test_a_cut_answer_of_which_nothing_was_said_ends_as_it_is_configured() -> None:
     one = sequencer()
     one.feed([*BEGIN, start(0), says(0, "Hi")])
     cut: list[StreamPart] = [BlockStop(0, 0), Finish(0, FinishReason.LENGTH, ""), StreamEnd()]

@@ -116,7 +116,7 @@ def test_a_tool_of_free_text_becomes_a_function_that_tells_its_grammar() -> None
         (PLAIN, True, []),
     ],
 )
-def test_that_nothing_holds_a_text_to_its_grammar_is_told(
+def test_that_nothing_holds_a_text_to_its_grammar_is_reported(
     tool: Tool, functions_only: bool, lost: list[str]
 ) -> None:
     names = tool_names(Prompt("m", tools=(tool,)), functions_only=functions_only)

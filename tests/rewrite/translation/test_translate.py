@@ -84,7 +84,7 @@ def read(protocol: WireProtocol, data: bytes, head: Head = SSE) -> Progress:
     return progress
 
 
-def told(progress: Progress) -> list[tuple[BlockKind, str | None, str]]:
+def blocks_of(progress: Progress) -> list[tuple[BlockKind, str | None, str]]:
     """What was said, without blocks of which a client sees nothing."""
     found = [(block.kind, block.tool_name, block.text) for block in progress.blocks.values()]
     return [each for each in found if each[1] or each[2]]
@@ -119,8 +119,8 @@ def test_what_one_request_loses_is_named_on_both_sides() -> None:
     searched = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}
     marked = {"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral", "ttl": "1h"}}
     said = [*MESSAGES, {"role": "assistant", "content": [searched, marked]}, *MESSAGES]
-    told = {loss.field: loss.why for loss in translated(ANTHROPIC, CHAT, messages=said).losses}
-    assert told == {
+    losses = {loss.field: loss.why for loss in translated(ANTHROPIC, CHAT, messages=said).losses}
+    assert losses == {
         "cache breakpoints": CHAT.translator.abilities.losses["cache breakpoints"],
         "history": ANTHROPIC.translator.abilities.losses["history"],
     }
@@ -164,7 +164,7 @@ def test_a_stream_says_the_same_in_the_other_protocol(
     data = fixture(server, name)
     one = translated(client, server, **USAGE_TOO if client is CHAT else {})
     before, after = read(server, data), read(client, streamed(one, data, size))
-    assert told(after) == told(before)
+    assert blocks_of(after) == blocks_of(before)
     assert [finish.reason for finish in after.finished.values()] == [
         finish.reason for finish in before.finished.values()
     ]
@@ -183,7 +183,7 @@ def test_the_parts_of_a_segment_are_those_that_it_was_written_from() -> None:
     segments = one.feed(fixture(ANTHROPIC, "tools.sse"))
     for segment in segments:
         progress.fold(one.read(segment))
-    assert told(progress) == told(read(ANTHROPIC, fixture(ANTHROPIC, "tools.sse")))
+    assert blocks_of(progress) == blocks_of(read(ANTHROPIC, fixture(ANTHROPIC, "tools.sse")))
     assert progress.complete
     assert [segment.last for segment in segments].count(True) == 1
 
@@ -223,7 +223,7 @@ def test_a_cut_stream_is_closed_in_the_client_s_protocol(client: WireProtocol, s
     closing = [BlockStop(0, 0), *_length(), StreamEnd()]
     data = encoder.encode(segments) + encoder.close(closing, progress)
     got = read(client, data)
-    assert told(got) == [(BlockKind.TEXT, None, "Hi")]
+    assert blocks_of(got) == [(BlockKind.TEXT, None, "Hi")]
     assert ([finish.reason for finish in got.finished.values()], got.ended) == ([FinishReason.LENGTH], True)
     assert encoder.close((), progress) == b""
     assert encoder.heartbeat() == client.encoder(asks(client)).heartbeat()
@@ -252,7 +252,7 @@ def test_the_frames_of_messages_are_in_their_order() -> None:
     """The grammar of Messages: no block inside another, whatever order a chat had."""
     data = ROLE + says("Let me see") + calls("", "weather") + calls("{}") + finishes("tool_calls") + DONE
     got = read(ANTHROPIC, streamed(translated(ANTHROPIC, CHAT), data))
-    assert [kind for kind, *_ in told(got)] == [BlockKind.TEXT, BlockKind.TOOL]
+    assert [kind for kind, *_ in blocks_of(got)] == [BlockKind.TEXT, BlockKind.TOOL]
     assert [finish.native for finish in got.finished.values()] == ["tool_use"]
 
 
@@ -342,7 +342,7 @@ def test_a_whole_answer_says_the_same(client: WireProtocol, server: WireProtocol
     (segment,) = found.eof()
     assert (segment.last, found.eof()) == (True, ())
     before, after = read(server, data, JSON), read(client, segment.raw, JSON)
-    assert told(after) == told(before)
+    assert blocks_of(after) == blocks_of(before)
     assert [one.reason for one in after.finished.values()] == [one.reason for one in before.finished.values()]
     body = load_object(segment.raw)
     assert body is not None
