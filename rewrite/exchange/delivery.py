@@ -62,7 +62,7 @@ class Waiting:
         if not self.begun:
             yield SendHeaders(attempt, head)
 
-    def told(self, answer: WireResponse | Fault) -> bytes:
+    def in_stream(self, answer: WireResponse | Fault) -> bytes:
         """The bytes that say inside the stream what `answer` would have said in its place."""
         if isinstance(answer, WireResponse) and self._is_stream(answer):
             return answer.body
@@ -180,7 +180,7 @@ class Delivery:
     def summary(
         self, over: Over, ledger: Ledger, progress: Progress, now: float, *, went_on: bool = False
     ) -> Summary:
-        """The record of the call, which ends now; `progress`: what the client was told; `went_on`: by several
+        """The record of the call, which ends now; `progress`: what the client got; `went_on`: by several
         answers, not all of which were counted."""
         first_token = self.first_token
         return Summary(
@@ -201,11 +201,11 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """`told`: the bytes that the client gets; where it was promised a stream they say in their own way what
+    """`body`: the bytes that the client gets; where it was promised a stream they say in their own way what
     the record has."""
 
     head: Head
-    told: bytes
+    body: bytes
     over: Over
 
 
@@ -215,16 +215,16 @@ def error_response(given: GiveUp, protocol: WireProtocol, waiting: Waiting) -> W
     response = protocol.error(answer) if isinstance(answer, Fault) else answer
     words = given.words or (answer.message if isinstance(answer, Fault) else "the provider's own answer")
     head = Head(response.status, response.headers, response.reason)
-    told, status = response.body, head.status
+    body, status = response.body, head.status
     if waiting.begun:
-        told, status = waiting.told(answer), 200
-    return Whole(head, told, Over("rejected", words, status, head, response.body))
+        body, status = waiting.in_stream(answer), 200
+    return Whole(head, body, Over("rejected", words, status, head, response.body))
 
 
 def misfit(protocol: WireProtocol, waiting: Waiting) -> Whole:
     """Of a whole answer, where the client was promised a stream."""
-    told = "the provider answered whole where a stream was asked for"
-    fault = Fault(502, "upstream_error", told, should_retry=False)
+    message = "the provider answered whole where a stream was asked for"
+    fault = Fault(502, "upstream_error", message, should_retry=False)
     return error_response(GiveUp(fault), protocol, waiting)
 
 

@@ -148,8 +148,8 @@ def formality(progress: Progress) -> tuple[StreamPart, ...]:
 def _closed(decision: Repair | Fail, progress: Progress, outcome: Outcome) -> Ending:
     match decision:
         case Repair():
-            told = f"cut: {outcome.label}; ended with the protocol's length"
-            return Ending(outcome, "truncated", told, repair.closing(progress))
+            words = f"cut: {outcome.label}; ended with the protocol's length"
+            return Ending(outcome, "truncated", words, repair.closing(progress))
         case Fail(message=message):
             return Ending(outcome, "failed", f"{message}; ended with an error", repair.failing(message))
         case _:
@@ -158,8 +158,8 @@ def _closed(decision: Repair | Fail, progress: Progress, outcome: Outcome) -> En
 
 def with_left_out(words: str, names: Sequence[str]) -> str:
     """`words`, and the tool calls that the client was spared."""
-    told = [f"the tool call {name!r} was cut and left out" for name in names]
-    return "; ".join([words, *told] if words else told)
+    cut = [f"the tool call {name!r} was cut and left out" for name in names]
+    return "; ".join([words, *cut] if words else cut)
 
 
 def errored(error: StreamError, errors: ErrorFacts, parts: Sequence[StreamPart] = ()) -> Ending:

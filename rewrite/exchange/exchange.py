@@ -361,12 +361,12 @@ class Exchange:
     def _too_large(self, current: Reading) -> None:
         """Another attempt would be as large, and may have to be paid for."""
         longest = self._ledger.target.terms.limits.body
-        told = f"more than {longest} bytes in memory that cannot be passed on in pieces ([limits] body)"
+        excess = f"more than {longest} bytes in memory that cannot be passed on in pieces ([limits] body)"
         if self.state is not State.HOLDING:
-            self._cut(current, Truncated(told))
+            self._cut(current, Truncated(excess))
             return
-        self._end(Rejected(current.head.status, Kind.REQUEST, told))
-        fault = Fault(502, "upstream_error", f"the provider's answer has {told}", should_retry=False)
+        self._end(Rejected(current.head.status, Kind.REQUEST, excess))
+        fault = Fault(502, "upstream_error", f"the provider's answer has {excess}", should_retry=False)
         self._give(error_response(GiveUp(fault), self._protocol, self._waiting))
 
     def _unframeable(self, current: Reading) -> None:
@@ -511,8 +511,8 @@ class Exchange:
         terms = self._ledger.target.terms
         if self._ledger.passed_over(self._now):
             self._acquire()
-        elif outcome and (told := partial(self._attempt.reading, outcome, terms.on_truncation)):
-            self._give(told)
+        elif outcome and (answer := partial(self._attempt.reading, outcome, terms.on_truncation)):
+            self._give(answer)
         else:
             self._retry_or_give(decision)
 
@@ -533,7 +533,7 @@ class Exchange:
 
     def _give(self, answer: Whole) -> None:
         """The end of a call that never committed."""
-        self._out += self._delivery.whole(self._attempt.number, answer.head, answer.told)
+        self._out += self._delivery.whole(self._attempt.number, answer.head, answer.body)
         self._report(answer.over)
         self._out.append(EndResponse(self._attempt.number))
 
@@ -615,7 +615,7 @@ class Exchange:
     # -- the record -----------------------------------------------------------------------------------
 
     def _progress(self) -> Progress:
-        """What the client has been told."""
+        """What the client has got of an answer."""
         current = self._attempt.reading
         if self._continuation is not None:
             return self._continuation.progress(current)

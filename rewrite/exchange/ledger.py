@@ -92,10 +92,10 @@ class Ledger:
     def unanswered(self, closed: UpstreamClosed | None, now: float) -> Rejected | Unreachable:
         """What the one that is under way came to without an answer; see `Attempt.unanswered`."""
         said = self.current.unanswered(closed, self.target, now)
-        told = self.target.translation
-        if told is None or not isinstance(said, Rejected) or said.answer is None:
+        translation = self.target.translation
+        if translation is None or not isinstance(said, Rejected) or said.answer is None:
             return said
-        return replace(said, answer=told.error(said.answer))
+        return replace(said, answer=translation.error(said.answer))
 
     def end(self, outcome: Outcome, now: float) -> Iterator[CancelUpstream | Release]:
         """Upstream is let go and the credential given back, so far as they were held."""

@@ -100,33 +100,33 @@ def promised(*, begun: bool) -> Waiting:
 
 def test_the_provider_s_own_answer_goes_back_as_it_was() -> None:
     found = error_response(GiveUp(ANSWER), CHAT, promised(begun=False))
-    assert (found.head.status, found.told, found.over.status) == (429, ANSWER.body, 429)
+    assert (found.head.status, found.body, found.over.status) == (429, ANSWER.body, 429)
     assert found.over.words == "the provider's own answer"
 
 
 def test_a_fault_of_ours_is_worded_by_the_protocol() -> None:
     found = error_response(GiveUp(Fault(504, "timeout", "no answer")), CHAT, promised(begun=False))
     assert (found.head.status, found.over.status, found.over.words) == (504, 504, "no answer")
-    assert b"no answer" in found.told
+    assert b"no answer" in found.body
 
 
 def test_where_a_stream_was_promised_it_goes_inside_and_is_kept_as_it_was() -> None:
     found = error_response(GiveUp(ANSWER), CHAT, promised(begun=True))
-    assert found.told.startswith(b"data: ")
+    assert found.body.startswith(b"data: ")
     assert (found.over.status, found.over.body) == (200, ANSWER.body)
 
 
 def test_a_page_where_a_stream_was_promised_is_an_error_inside_it() -> None:
     page = WireResponse(200, (("content-type", "text/html"),), b"<html>")
     found = error_response(GiveUp(page), CHAT, promised(begun=True))
-    assert b'"error"' in found.told
-    assert b"not one of this protocol" in found.told
-    assert b"<html>" not in found.told
+    assert b'"error"' in found.body
+    assert b"not one of this protocol" in found.body
+    assert b"<html>" not in found.body
 
 
 def test_a_whole_answer_is_no_stream() -> None:
     found = misfit(CHAT, promised(begun=True))
-    assert b"answered whole" in found.told
+    assert b"answered whole" in found.body
     assert found.over.end == "rejected"
 
 
