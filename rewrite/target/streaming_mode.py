@@ -18,7 +18,7 @@ from rewrite.target.reading import Reading
 from rewrite.translation.aggregate import AggregatingDecoder
 from rewrite.translation.block_order import CallRules
 from rewrite.translation.choices import MOST_CHOICES, choices_asked
-from rewrite.translation.error_kinds import kind_of, message_of
+from rewrite.translation.error_kinds import for_client, kind_of, message_of
 from rewrite.translation.sequence import Sequencer
 
 _JSON = "application/json"
@@ -114,12 +114,7 @@ class StreamingDecoder:
             choices=MOST_CHOICES if self._translator.abilities.several_choices else 1,
             at_once=True,
         )
-        sequencer = Sequencer(start, rules, _for_client)
+        sequencer = Sequencer(start, rules, for_client)
         counts = [part for part in said if isinstance(part, UsageReport)]
         others = [part for part in said if not isinstance(part, UsageReport)]
         return [*sequencer.feed([*counts, *others]), *sequencer.end(done=True)]
-
-
-def _for_client(error: StreamError) -> StreamError:
-    kind, message = kind_of(error, error.status), message_of(error)
-    return replace(error, type=kind, message=message, code=None, native=True)

@@ -1,6 +1,7 @@
 """What an error of one protocol is called in all of them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from protocols.base import WireProtocol
 from protocols.model.call import Call
@@ -64,6 +65,12 @@ def message_of(error: StreamError) -> str:
     """What an error says; of one without a message, what it is called."""
     name = error.type or error.code or error.status
     return error.message or "the provider reported an error without a message" + (f": {name}" if name else "")
+
+
+def for_client(error: StreamError) -> StreamError:
+    """An error of a provider in words that a client of any protocol knows."""
+    kind, message = kind_of(error, error.status), message_of(error)
+    return replace(error, type=kind, message=message, code=None, native=True)
 
 
 def _by_status(status: int) -> ErrorKind:

@@ -33,7 +33,7 @@ from protocols.shared.signatures import wrapped
 from rewrite.translation.aggregate import Signs, has_text
 from rewrite.translation.block_order import CallRules
 from rewrite.translation.choices import MOST_CHOICES
-from rewrite.translation.error_kinds import error_of, kind_of, message_of
+from rewrite.translation.error_kinds import error_of, for_client, kind_of, message_of
 from rewrite.translation.fitting import Loss, fitted
 from rewrite.translation.repair import closing
 from rewrite.translation.sequence import Sequencer
@@ -111,7 +111,7 @@ class Translation:
         choices = MOST_CHOICES if abilities.several_choices else 1
         at_once = not self.call.stream
         rules = CallRules(names.known_by_client, hold, self._arguments, self._tool_id, choices, at_once)
-        return Sequencer(MessageStart(self.reply.id, self.reply.model), rules, _for_client)
+        return Sequencer(MessageStart(self.reply.id, self.reply.model), rules, for_client)
 
     def _arguments(self, start: BlockStart, text: str) -> str | None:
         function = start.tool_kind is ToolKind.FUNCTION
@@ -119,11 +119,6 @@ class Translation:
 
     def _tool_id(self, number: int) -> str:
         return f"call_{self.reply.id}_{number}"
-
-
-def _for_client(error: StreamError) -> StreamError:
-    kind, message = kind_of(error, error.status), message_of(error)
-    return replace(error, type=kind, message=message, code=None, native=True)
 
 
 def _kept(headers: Headers) -> Headers:

@@ -5,7 +5,7 @@ import pytest
 from protocols.base import WireProtocol
 from protocols.model.http import WireResponse
 from protocols.model.parts import ErrorKind, StreamError
-from rewrite.translation.error_kinds import error_of, kind_of, message_of
+from rewrite.translation.error_kinds import error_of, for_client, kind_of, message_of
 from tests.rewrite.scenes import ANTHROPIC, CHAT, call, error_body
 
 
@@ -68,3 +68,8 @@ def test_an_answer_is_read_in_its_own_protocol(protocol: WireProtocol, body: byt
 )
 def test_an_error_always_has_a_message(error: StreamError, words: str) -> None:
     assert message_of(error) == words
+
+
+def test_an_error_for_clients_of_any_protocol() -> None:
+    found = for_client(StreamError("overloaded_error", "busy", code="x", status=529))
+    assert found == StreamError("overloaded", "busy", status=529, native=True)
