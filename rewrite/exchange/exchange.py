@@ -396,16 +396,17 @@ class Exchange:
 
     # -- a committed answer ends ----------------------------------------------------------------------
 
-    def _cut(self, current: Reading, outcome: Outcome, *, clean: bool = False) -> None:
+    def _cut(self, current: Reading, outcome: Outcome, *, was_over: bool = False) -> None:
         """The answer is waited for no longer; what came of it is read to its end."""
         self._pass_on(current, current.eof())
         if self.state in _READING:
-            self._conclude(current, outcome, clean=clean)
+            self._conclude(current, outcome, clean=was_over, was_over=was_over)
 
-    def _conclude(self, current: Reading, otherwise: Outcome, *, clean: bool) -> None:
+    def _conclude(self, current: Reading, otherwise: Outcome, *, clean: bool, was_over: bool = False) -> None:
         """The committed answer is over: properly, with an error of its own, or cut as `otherwise` says.
 
-        `clean`: nothing broke it off, so that a choice that never began was never meant to.
+        `clean`: nothing broke it off, so that a choice that never began was never meant to. `was_over`: the
+        client has its end, and does not get the rest of what upstream began behind that.
         """
         progress, target = current.settle(), self._ledger.target
         if isinstance(current, Rest) and current.failed:
@@ -414,7 +415,7 @@ class Exchange:
             progress.expect(choices_asked(self._call))
         end = completeness(progress)
         # What can be gone on with is read off the whole prompt: only a cut asks.
-        more = isinstance(end, Cut | Empty) and self._is_continuable(current, progress)
+        more = not was_over and isinstance(end, Cut | Empty) and self._is_continuable(current, progress)
         found = ending(end, progress, otherwise, target, streamed=current.streamed, can_go_on=more)
         if isinstance(found, Ending):
             self._finish(current.encoder, found, current.left_out)
@@ -483,7 +484,7 @@ class Exchange:
         is complete, or has failed."""
         current = self._reading
         if current.settle().over:
-            self._cut(current, Truncated(NO_END), clean=True)
+            self._cut(current, Truncated(NO_END), was_over=True)
         else:
             self._left(gone)
 
@@ -601,7 +602,7 @@ class Exchange:
         """The last frame came, the connection stayed: done is done."""
         current = self._reading
         if current.settle().ended:
-            self._cut(current, Truncated(NO_END), clean=True)
+            self._cut(current, Truncated(NO_END), was_over=True)
 
     def _beat(self, _: TimerFired) -> None:
         self._out += self._delivery.beat(self._attempt.number, self._now)

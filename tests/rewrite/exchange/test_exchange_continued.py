@@ -3,12 +3,18 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from protocols.model.http import Head
+from rewrite.exchange.delivery import LINGER
+from rewrite.target.reading import NO_END
 from rewrite.values.events import (
     Acquire,
     Acquired,
     CancelUpstream,
     ClientGone,
+    EndResponse,
+    Event,
     OpenUpstream,
     Release,
     Report,
@@ -25,10 +31,22 @@ from rewrite.values.events import (
 from rewrite.values.outcome import Abandoned, Stalled, Truncated
 from rewrite.values.timeouts import OnTruncation
 from rewrite.values.timer import Timer
-from tests.playbook import ANY, After, Open, Playbook
-from tests.rewrite.asks import ask
+from tests.playbook import ANY, After, Open, Playbook, body_with
+from tests.rewrite.asks import REGISTRY, ask
 from tests.rewrite.goings_on import CUT
-from tests.rewrite.scenes import ROLE, SSE, TERMS, error_body, play, refused, says, timed
+from tests.rewrite.scenes import (
+    ROLE,
+    SSE,
+    TERMS,
+    error_body,
+    event,
+    opened,
+    own,
+    play,
+    refused,
+    says,
+    timed,
+)
 
 GO_ON = replace(TERMS, on_truncation=OnTruncation.CONTINUE)
 SAID = ROLE + says("Hello wor")
@@ -78,3 +96,32 @@ def test_a_client_that_leaves_in_the_rest_has_the_first_head() -> None:
     other = replace(SSE, headers=(*SSE.headers, ("x-request-id", "2")))
     conversation = asked_again() >> UpstreamStarted(2, other) >> ClientGone() << CancelUpstream(2)
     assert conversation << Release(2, Abandoned()) << Report(left_with(SSE))
+
+
+# -- upstream begins anew behind its last frame ---------------------------------------------------------
+
+CALL_ITEM = {"type": "function_call", "id": "f1", "call_id": "t1", "name": "f", "arguments": ""}
+RESPONSE = {"id": "r1", "model": "model", "output": []}
+CREATED = event("response.created", response=RESPONSE)
+CALLED = event("response.output_item.added", output_index=0, item=CALL_ITEM)
+WHOLE = event("response.output_item.done", output_index=0, item={**CALL_ITEM, "arguments": "{}"})
+COMPLETED = event("response.completed", response={**RESPONSE, "status": "completed"})
+
+
+def begun_anew() -> Playbook:
+    """The client has a whole answer, and upstream repeats it as far as a call that is held."""
+    asked, responses = ask("openai_responses"), REGISTRY["openai_responses"]
+    target = own(asked, responses, GO_ON, hold_tool_calls=True)
+    conversation = opened(play(asked, target, protocol=responses))
+    conversation = conversation >> UpstreamData(1, CREATED + CALLED + WHOLE + COMPLETED)
+    conversation = conversation << SendHeaders(1, SSE) << SendData(1, ANY) << SendData(1, ANY)
+    conversation = conversation << SetTimer(1, Timer.LINGER, LINGER)
+    return conversation >> UpstreamData(1, CREATED + CALLED) << SendData(1, CREATED)
+
+
+@pytest.mark.parametrize("last", [ClientGone(), TimerFired(1, Timer.LINGER)], ids=["gone", "lingered"])
+def test_no_rest_is_asked_for_behind_an_end(last: Event) -> None:
+    """SDKs hang up on the last frame: an attempt for the rest would be for nobody, and leave no record."""
+    conversation = begun_anew() >> last << SendData(1, body_with("response.incomplete"))
+    conversation = conversation << CancelUpstream(1) << Release(1, Truncated(NO_END))
+    assert conversation << Report(ANY) << EndResponse(1)
