@@ -313,7 +313,8 @@ def _prefixes(sample: Sample) -> Iterator[tuple[bytes, Progress]]:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """A stream that was cut inside a text and went on: `rest` was written by the encoder that resumed it."""
+    """A stream that was cut inside a text and continued: `rest` was written by the encoder that resumed
+    it."""
 
     sent: bytes
     rest: bytes
@@ -382,7 +383,7 @@ def summary_of(so_far: Progress) -> tuple[dict[str, list[str]], list[tuple[objec
     return joined, calls, error or ends
 
 
-def goes_on_where_it_was_cut(sample: Sample, place: int) -> Resumed:
+def continues_where_it_was_cut(sample: Sample, place: int) -> Resumed:
     """Both halves read as the one stream that was not cut. What every frame repeats, those of the rest do
     too; where the stream is opened once, it is not opened again."""
     found = resumed(sample, place)

@@ -20,12 +20,12 @@ from scripts.agentkit.provider import CALL_ID, FINAL, HALF, MARK, REST, Script, 
 from scripts.agentkit.run import refusal, run
 from scripts.agentkit.scenarios import (
     AGENTS,
+    CONTINUE,
     OTHER_KEY,
     OWN,
     POOL_KEY,
     PROMPT,
     ROWS,
-    WISH,
     Agent,
     Row,
     chosen,
@@ -91,11 +91,11 @@ def test_a_cut_text_becomes_what_the_clients_facts_say(row: Row) -> None:
     (facts,) = [facts for facts in known_clients() if facts.name.startswith(row.agent.package.program)]
     words = {"error": "ended with an error", "continue": "went on 1 time"}
     assert row.said == words[facts.cut_text]
-    assert row.expected.asked == ((HALF, WISH) if facts.cut_text == "continue" else ())
+    assert row.expected.asked == ((HALF, CONTINUE) if facts.cut_text == "continue" else ())
 
 
 def test_what_a_continuation_is_known_by_is_asked_for() -> None:
-    assert WISH in continuation._GO_ON
+    assert CONTINUE in continuation._GO_ON
 
 
 def test_rows_have_names_of_their_own() -> None:
@@ -236,7 +236,7 @@ def test_a_turn_without_a_tool_in_its_script_gets_the_final_text(protocol: str) 
 
 
 @protocols
-def test_a_turn_that_goes_on_from_half_of_the_text_gets_the_rest(protocol: str) -> None:
+def test_a_turn_that_continues_from_half_of_the_text_gets_the_rest(protocol: str) -> None:
     path, body = GENERATIONS[protocol]
     answer = body_of(provider.answer(READ, received(path, {**body, "said": [CALL_ID, MARK, HALF]})))
     assert REST.encode() in answer
@@ -446,8 +446,8 @@ TELEMETRY = received("/api/event_logging/v2/batch", {"events": []})
         ),
         (LIMITED, FINE, [with_key(POOL_KEY)], f"the provider never got the credential '{OTHER_KEY}'"),
         (LIMITED, FINE, [with_key(POOL_KEY), with_key(OTHER_KEY)], ""),
-        (CUT, FINE, [RESULT, with_key(CLAUDE.key, HALF)], f"no request has {HALF!r} and {WISH!r}"),
-        (CUT, FINE, [RESULT, with_key(CLAUDE.key, f"{HALF} {WISH}")], ""),
+        (CUT, FINE, [RESULT, with_key(CLAUDE.key, HALF)], f"no request has {HALF!r} and {CONTINUE!r}"),
+        (CUT, FINE, [RESULT, with_key(CLAUDE.key, f"{HALF} {CONTINUE}")], ""),
     ],
 )
 def test_the_first_thing_wrong_is_the_verdict(

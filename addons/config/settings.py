@@ -131,7 +131,7 @@ def load_again(former: Settings, environ: Mapping[str, str], cwd: Path) -> Setti
     if former.source and not os.path.lexists(former.source):
         raise ConfigError(f"{former.source}: is gone: put it back, or restart without it")
     if former.source and _is_empty(former.source):  # an editor empties a file for a moment before it writes
-        raise ConfigError(f"{former.source}: is empty: write the config, or restart to go on without one")
+        raise ConfigError(f"{former.source}: is empty: write the config, or restart to continue without one")
     return _loaded(former.source, environ, cwd)
 
 

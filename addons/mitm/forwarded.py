@@ -150,7 +150,7 @@ class ForwardedStream(HttpStream):
         )
 
     def hang_up(self, message: str) -> SendHttp:
-        """The server need not go on."""
+        """The server need not continue."""
         return SendHttp(RequestProtocolError(self.stream_id, message, ErrorCode.CANCEL), self.context.server)
 
     def state_wait_for_response_headers(self, event: ResponseHeaders) -> layer.CommandGenerator[None]:

@@ -28,11 +28,11 @@ class Screen(Protocol):
     """Looks at one answer on its way from the server. What it raises breaks the answer."""
 
     def head(self, response: http.Response) -> None:
-        """Make this head, in place, one that may go on."""
+        """Make this head, in place, one that may be forwarded."""
         ...
 
     def feed(self, data: bytes) -> bytes:
-        """What may go on of the body's next bytes, now."""
+        """What may be forwarded of the body's next bytes, now."""
         ...
 
     def remainder(self) -> bytes:
@@ -74,7 +74,8 @@ class Dispatcher(Protocol):
         ...
 
     def too_long(self, flow: http.HTTPFlow, size: int) -> Responder | None:
-        """What answers a request that is collected and has this many bytes at least; None: it may go on."""
+        """What answers a request that is collected and has this many bytes at least; None: it may be
+        forwarded."""
         ...
 
     def plan(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:

@@ -151,7 +151,7 @@ class WebSocketServerLayer(layer.Layer):
         yield self._goodbye
 
     def _is_flooded(self, size: int) -> bool:
-        """Whether the client goes on sending though it was asked to close."""
+        """Whether the client keeps sending though it was asked to close."""
         self._late += size
         return self._late > MOST_LATE
 

@@ -108,7 +108,7 @@ class Responses:
             return _no_previous(previous)
         if body is call.body and not found:
             return Turn(call, scope, body)
-        return Turn(_going_on(call, expanded(body, found), found), scope, body, changed=True)
+        return Turn(_continued(call, expanded(body, found), found), scope, body, changed=True)
 
     # -- a call is over -------------------------------------------------------------------------------
 
@@ -193,7 +193,7 @@ def not_to_be_kept(pool: Iterable[SecretStr], own: ClientCredential | None) -> l
     return [*pool, *key_shaped(own.secrets if own else [])]
 
 
-def _going_on(call: Call, body: JsonObject, found: Sequence[Stored]) -> Call:
+def _continued(call: Call, body: JsonObject, found: Sequence[Stored]) -> Call:
     """A conversation is known by its first response."""
     named = bool(found) and call.session == text_at(call.body, _PREVIOUS)
     session = found[0].id if named else call.session

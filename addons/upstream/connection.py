@@ -1,6 +1,6 @@
 """One connection to a server: its bytes, straight on asyncio, and its HTTP/1.1, by h11.
 
-What has arrived waits here; what is written leaves at once. Reading and writing go on at the same time,
+What has arrived waits here; what is written leaves at once. Reading and writing happen at the same time,
 without a task for either: `NetworkStream.wait` wakes its user when bytes have come, when the end has, or when
 what was written has left. The TLS is not asyncio's: that keeps 256 kB for each connection, this one only what
 has arrived and was not read yet.

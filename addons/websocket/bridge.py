@@ -93,7 +93,7 @@ class Bridge:
     async def _prepare(self, create: Create, socket: Socket) -> None:
         """Answered from memory: it says nothing that a provider would have to be paid for."""
         response_id = f"resp_ws_{secrets.token_hex(12)}"
-        self._conversation.prepared(response_id, self._conversation.going_on(create.body))
+        self._conversation.prepared(response_id, self._conversation.continued(create.body))
         self._record_prepared(create)
         events = prepared(response_id, create, int(time.time()))
         await socket.send([told(event, create.lane).text for event in events])
@@ -113,7 +113,7 @@ class Bridge:
     # -- a turn ---------------------------------------------------------------------------------------
 
     async def _turn(self, create: Create, socket: Socket) -> None:
-        body = self._conversation.going_on(create.body)
+        body = self._conversation.continued(create.body)
         flow = self._turn_flow({**body, "stream": True})
         reply = Reply(socket, create.lane)
         try:

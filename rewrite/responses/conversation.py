@@ -41,7 +41,7 @@ class Conversation:
         self._responses: OrderedDict[str, Remembered] = OrderedDict()
         self._bytes = 0
 
-    def going_on(self, body: JsonObject) -> JsonObject:
+    def continued(self, body: JsonObject) -> JsonObject:
         """`body` with all that it goes on from; the same object where it names no response of this
         connection, which is then the provider's affair."""
         found = self._responses.get(text_at(body, PREVIOUS))
@@ -52,12 +52,12 @@ class Conversation:
         return {**found.settings, **own, **further, "input": [*found.items, *_items(body)]}
 
     def prepared(self, response_id: str, body: JsonObject) -> None:
-        """A turn with `body` (as `going_on` gave it) was prepared under this id."""
+        """A turn with `body` (as `continued` gave it) was prepared under this id."""
         settings = {name: value for name, value in body.items() if name not in _NOT_SETTINGS}
         self._keep(response_id, _remembered(body, (), settings))
 
     def ended(self, response_id: str, body: JsonObject, output: Sequence[JsonObject]) -> None:
-        """A turn with `body` (as `going_on` gave it) ended with this output."""
+        """A turn with `body` (as `continued` gave it) ended with this output."""
         stored = body.get("store") is not False
         replayed = [item for item in output if _is_replayed(item, stored=stored)]
         self._keep(response_id, _remembered(body, replayed, {}))

@@ -51,7 +51,7 @@ class Script:
     """The plan of one scenario: a tool call if there is one, then the final text.
 
     first: answers to the agent's first turns, in the place of these; last: to the first ones with what the
-    tool found. A turn that has HALF in it gets REST: it goes on from an answer that was cut.
+    tool found. A turn that has HALF in it gets REST: it continues an answer that was cut.
     """
 
     tool: ToolCall | None = None

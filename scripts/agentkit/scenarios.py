@@ -222,17 +222,17 @@ def _bridge_scripts(agent: Agent) -> Iterator[tuple[str, str, Script]]:
 
 _TWO_KEYS = """credentials = [{ name = "one", key = "env:POOL_KEY" }, { name = "two", key = "env:OTHER_KEY" }]
 """
-_LENGTH, _ERROR, _GONE_ON = "ended with the protocol's length", "ended with an error", "went on 1 time"
-WISH = "Go on exactly where it stopped"
+_LENGTH, _ERROR, _CONTINUED = "ended with the protocol's length", "ended with an error", "went on 1 time"
+CONTINUE = "Go on exactly where it stopped"
 """What the request for the rest of an answer says."""
 
 _TOLD: Mapping[str, tuple[str, str, str]] = {
-    "claude": (_GONE_ON, _LENGTH, _LENGTH),
+    "claude": (_CONTINUED, _LENGTH, _LENGTH),
     "codex": (_ERROR, _ERROR, _ERROR),
-    "gemini": (_GONE_ON, _GONE_ON, _LENGTH),
-    "opencode": (_GONE_ON, _LENGTH, _LENGTH),
-    "opencode-openai": (_GONE_ON, _LENGTH, _LENGTH),
-    "opencode-gemini": (_GONE_ON, _GONE_ON, _LENGTH),
+    "gemini": (_CONTINUED, _CONTINUED, _LENGTH),
+    "opencode": (_CONTINUED, _LENGTH, _LENGTH),
+    "opencode-openai": (_CONTINUED, _LENGTH, _LENGTH),
+    "opencode-gemini": (_CONTINUED, _CONTINUED, _LENGTH),
 }
 """What becomes of a cut in text, in a tool call and behind one, by agent: see rewrite/catalog/clients.toml.
 Gemini's protocol has calls whole, so that the client has seen nothing of one that was cut."""
@@ -263,7 +263,7 @@ def _rotated(agent: Agent, name: str, streaming: str, script: Script, outcome: s
 
 def _cut(agent: Agent, name: str, script: Script, way: str, part: str) -> Row:
     """part: what was said before the cut, and is in the request for the rest."""
-    asked = (part, WISH) if way == _GONE_ON else ()
+    asked = (part, CONTINUE) if way == _CONTINUED else ()
     expected = Expected((agent.protocol,), agent.key, asked=asked)
     return Row(agent, name, OWN[agent.provider], script, expected, said=way)
 

@@ -3,7 +3,7 @@
 from mitmproxy import addonmanager, ctx, http
 
 
-def wish(flow: http.HTTPFlow) -> str:
+def asked_for(flow: http.HTTPFlow) -> str:
     return str(flow.request.query.get("meddle") or flow.request.headers.get("meddle", ""))
 
 
@@ -14,7 +14,7 @@ class After:
         loader.add_option("neighbour_port", int, 0, "Where the neighbour's host is.")
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        match wish(flow):
+        match asked_for(flow):
             case "stream":
                 flow.request.stream = True
             case "unanswer":
@@ -23,7 +23,7 @@ class After:
                 flow.request.path = flow.request.path.replace("/v1/files", "/v1/chat/completions")
 
     def request(self, flow: http.HTTPFlow) -> None:
-        match wish(flow):
+        match asked_for(flow):
             case "away":
                 flow.request.host, flow.request.port = "127.0.0.1", ctx.options.neighbour_port
                 flow.request.scheme = "http"
@@ -35,7 +35,7 @@ class After:
                 flow.request.text = (flow.request.text or "").replace("before", "after")
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
-        if wish(flow) == "stream-answer":
+        if asked_for(flow) == "stream-answer":
             assert flow.response
             flow.response.stream = lambda data: data
 

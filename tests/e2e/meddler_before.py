@@ -4,7 +4,7 @@ from mitmproxy import http
 from mitmproxy.proxy.layer import NextLayer
 
 
-def wish(flow: http.HTTPFlow) -> str:
+def asked_for(flow: http.HTTPFlow) -> str:
     return str(flow.request.query.get("meddle") or flow.request.headers.get("meddle", ""))
 
 
@@ -17,7 +17,7 @@ class Before:
             raise LookupError("in next_layer")
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        match wish(flow):
+        match asked_for(flow):
             case "raise":
                 raise LookupError("in requestheaders")
             case "raise-and-stream":
@@ -25,11 +25,11 @@ class Before:
                 raise LookupError("in requestheaders")
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
-        if wish(flow) == "raise-on-answer":
+        if asked_for(flow) == "raise-on-answer":
             raise LookupError("in responseheaders")
 
     def websocket_message(self, flow: http.HTTPFlow) -> None:
-        if wish(flow) == "raise-on-message":
+        if asked_for(flow) == "raise-on-message":
             raise LookupError("in websocket_message")
 
 

@@ -336,7 +336,7 @@ def test_a_client_that_leaves_inside_its_request_asks_nothing(proxy: Proxy, vend
 # -- several calls on one connection ------------------------------------------------------------------
 
 
-def test_one_of_two_streams_is_reset_and_the_other_goes_on(
+def test_one_of_two_streams_is_reset_and_the_other_continues(
     proxy: Proxy, vendor: VendorThread, model: str
 ) -> None:
     first, second = f"{model}-a", f"{model}-b"

@@ -345,7 +345,7 @@ def test_a_prompt_cache_key_is_a_conversation(http: httpx.Client, vendor: Vendor
     assert credentials == [first, second, first, first, second, first]
 
 
-def test_who_goes_on_from_an_answer_stays_with_the_key_that_made_it(
+def test_who_continues_from_an_answer_stays_with_the_key_that_made_it(
     http: httpx.Client, vendor: VendorThread, model: str
 ) -> None:
     """Though the first key is free again for the other model that is asked."""

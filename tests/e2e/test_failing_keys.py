@@ -46,7 +46,7 @@ def ask(proxy: Proxy, *words: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("proxy", [KEYS | HEALTHY], indirect=True)
-def test_an_error_goes_to_each_other_key_and_one_that_goes_on_failing_is_asked_last(
+def test_an_error_goes_to_each_other_key_and_one_that_keeps_failing_is_asked_last(
     proxy: Proxy, vendor: VendorThread
 ) -> None:
     for key in (ONE, TWO):

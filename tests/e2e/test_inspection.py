@@ -277,7 +277,7 @@ def test_a_killed_flow_ends_its_attempt(proxy: Proxy, vendor: VendorThread, path
     assert len(vendor.requests) == 1
 
 
-def test_a_held_flow_waits_and_goes_on(proxy: Proxy, vendor: VendorThread, path: str, model: str) -> None:
+def test_a_held_flow_waits_and_continues(proxy: Proxy, vendor: VendorThread, path: str, model: str) -> None:
     order(proxy, "hold", path=path)
     with Http1(tunnel(proxy, "api.openai.com")) as us:
         us.send(post(path, "api.openai.com", ask(model), list(AUTH.items())))

@@ -126,7 +126,7 @@ def test_a_whole_answer_reaches_the_client(proxy: Proxy, vendor: VendorThread, e
     assert call(proxy, CHAT, stream=False).content == b'{"id": "1", "choices": []}'
 
 
-def test_an_answer_that_began_goes_on(proxy: Proxy, vendor: VendorThread) -> None:
+def test_an_answer_that_began_continues(proxy: Proxy, vendor: VendorThread) -> None:
     """Half of it went out by the rules; the rest follows byte for byte, and no key with it."""
     events = chat_stream(["Hel", "lo"])
     torn = [events[2][:9], events[2][9:], *events[3:]]

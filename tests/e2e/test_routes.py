@@ -161,7 +161,7 @@ def respond(http: httpx.Client, model: str, text: str, **more: object) -> httpx.
     return http.post(RESPONSES, json={"model": model, "input": text, **more}, headers=headers)
 
 
-def test_a_group_goes_on_behind_targets_that_are_broken_or_out_of_quota(
+def test_a_group_continues_after_targets_that_are_broken_or_out_of_quota(
     http: httpx.Client, asked: Asked
 ) -> None:
     response = chat(http, "group").json()
@@ -226,7 +226,7 @@ def test_a_seal_goes_back_to_its_maker_alone_within_one_protocol(http: httpx.Cli
     assert asked.last["messages"][1]["content"] == [text]
 
 
-def test_a_conversation_goes_on_from_a_kept_response(http: httpx.Client, asked: Asked) -> None:
+def test_a_conversation_continues_from_a_kept_response(http: httpx.Client, asked: Asked) -> None:
     first = respond(http, "to-claude", "one").json()
     second = respond(http, "to-claude", "two", previous_response_id=first["id"]).json()
     assert second["previous_response_id"] == first["id"]

@@ -439,7 +439,7 @@ def test_compressed_messages(proxy: Proxy, vendor: VendorThread, model: str) -> 
     assert [body["input"] for body in bodies(vendor)] == [text, text]
 
 
-def test_a_prepared_turn_asks_nobody_and_the_next_turns_go_on_from_it(
+def test_a_prepared_turn_asks_nobody_and_the_next_turns_continue_from_it(
     proxy: Proxy, vendor: VendorThread, model: str
 ) -> None:
     first, second = {**USER, "content": "hi"}, {**USER, "content": "more"}
@@ -524,7 +524,7 @@ def test_a_cut_in_a_tool_call_is_an_error(proxy: Proxy, vendor: VendorThread, mo
     with WebSocket(proxy, "bridged.test") as socket:
         events = socket.turn(model=model, input="hi")
         assert [event["type"] for event in events if event["type"] in ENDS] == ["response.failed"]
-        # What failed is not gone on from.
+        # What failed is not continued.
         name = events[-1]["response"]["id"]
         socket.turn(model=model, input="go on", previous_response_id=name)
     assert bodies(vendor)[1]["previous_response_id"] == name
@@ -550,7 +550,7 @@ def test_what_no_key_of_the_pool_gets_is_an_error_too(proxy: Proxy, vendor: Vend
         assert text_of(socket.turn(model=f"{model}-b", input="hi")).startswith("Hello")
 
 
-def test_what_is_not_understood_is_an_error_and_the_connection_goes_on(
+def test_what_is_not_understood_is_an_error_and_the_connection_continues(
     proxy: Proxy, vendor: VendorThread, model: str
 ) -> None:
     with WebSocket(proxy, "bridged.test") as socket:

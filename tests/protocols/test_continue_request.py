@@ -1,4 +1,4 @@
-"""How a request asks to go on with an answer of which a part was said, in every protocol."""
+"""How a request asks to continue an answer of which a part was said, in every protocol."""
 
 from copy import deepcopy
 from typing import Any
@@ -65,7 +65,7 @@ def test_two_turns_follow_and_all_else_is_kept(
 @pytest.mark.parametrize(("name", "body", "asked"), CASES)
 @pytest.mark.parametrize("said", ["", " \n"])
 def test_what_is_blank_is_no_turn(name: str, body: dict[str, Any], asked: dict[str, Any], said: str) -> None:
-    """Nor is a call that is demanded left to the model, which has no text to go on with."""
+    """Nor is a call that is demanded left to the model, which has no text to continue."""
     found = editor_of(BY_NAME[name]).continue_request({**body, "tool_choice": "required"}, said, ASK)
     assert SAID.encode() not in dump(found)
     assert dump(found).count(ASK.encode()) == 1

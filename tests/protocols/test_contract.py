@@ -159,10 +159,10 @@ def test_prunes_calls(sample: Sample) -> None:
 
 
 @each_editable
-def test_goes_on_where_it_was_cut(sample: Sample, judges: Mapping[str, oracle.Judge]) -> None:
+def test_continues_where_it_was_cut(sample: Sample, judges: Mapping[str, oracle.Judge]) -> None:
     """At every place inside a text; and a judge finds no seam."""
     for place in contract.places_inside_text(sample):
-        assert_it_adds_no_seam(sample, contract.goes_on_where_it_was_cut(sample, place), judges)
+        assert_it_adds_no_seam(sample, contract.continues_where_it_was_cut(sample, place), judges)
 
 
 def test_every_protocol_has_a_text_that_can_be_cut() -> None:
@@ -179,7 +179,7 @@ RECORDED = [
 
 
 @pytest.mark.parametrize("file", RECORDED)
-def test_a_recorded_stream_goes_on_where_it_was_cut(file: Path, judges: Mapping[str, oracle.Judge]) -> None:
+def test_a_recorded_stream_continues_where_it_was_cut(file: Path, judges: Mapping[str, oracle.Judge]) -> None:
     (protocol,) = (one for one in PROTOCOLS if one.name == oracle.protocol_of(file))
     sample = Sample(protocol, file.name, file.read_bytes())
     places = contract.places_inside_text(sample)
@@ -189,7 +189,7 @@ def test_a_recorded_stream_goes_on_where_it_was_cut(file: Path, judges: Mapping[
     @share(5)
     @given(st.sampled_from(places))
     def cut(place: int) -> None:
-        assert_it_adds_no_seam(sample, contract.goes_on_where_it_was_cut(sample, place), judges)
+        assert_it_adds_no_seam(sample, contract.continues_where_it_was_cut(sample, place), judges)
 
     cut()
 

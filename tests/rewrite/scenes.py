@@ -124,14 +124,14 @@ def asked(playbook: Playbook, attempt: int, credential: str, head: Head, *, fres
 
 
 def rotated(attempt: int, *, resting: str = "", refused: str = "", others: str = "") -> Acquire:
-    """The wish for another key: after these keys (a letter each) said that their rate is used up, refused
-    this call, or failed otherwise."""
+    """The command to acquire another key: after these keys (a letter each) said that their rate is used up,
+    refused this call, or failed otherwise."""
     asked = frozenset(resting + refused + others)
     return Acquire(attempt, asked, refused=frozenset(refused), resting=frozenset(resting))
 
 
 def others(attempt: int, asked: str, *, refused: str = "", target: int = 0) -> Acquire:
-    """The wish for a free key besides these (a letter each), after an error that was answered."""
+    """The command to acquire a free key besides these (a letter each), after an error that was answered."""
     return Acquire(attempt, frozenset(asked), refused=frozenset(refused), target=target, only_others=True)
 
 

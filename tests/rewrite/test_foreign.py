@@ -11,7 +11,7 @@ from rewrite.values.timeouts import OnTruncation
 from tests.contract import PROTOCOLS, SSE, parts, progress
 from tests.rewrite.across import answered
 from tests.rewrite.asks import ask
-from tests.rewrite.goings_on import CUT, Answer, going
+from tests.rewrite.continued import CUT, Answer, played
 from tests.rewrite.replay import holding, mode
 from tests.vendor import SPEECHES, Said, Send
 
@@ -54,7 +54,7 @@ def test_nothing_of_a_protocol_is_no_rest_of_an_answer(
     cut = SPEECHES[protocol.name].cut(Said(("Hello", " wor", "ld")), "wor", model="m")
     said = b"".join(step.data for step in cut.steps if isinstance(step, Send))
     terms = holding(protocol, call, replace(mode(OnTruncation.CONTINUE), continuations=2))
-    got = going(call, protocol, terms, [Answer(said, CUT, own), *[Answer(body, None, head)] * 2])
+    got = played(call, protocol, terms, [Answer(said, CUT, own), *[Answer(body, None, head)] * 2])
     found = progress(parts(protocol, own, [got.body], call))
     assert [finish.reason for finish in found.finished.values()] == [FinishReason.LENGTH]
     assert got.summary.end == "truncated"

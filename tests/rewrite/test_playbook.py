@@ -30,8 +30,8 @@ def test_a_command_that_does_not_come_fails() -> None:
         play() >> Start() << Acquire(1) << OpenUpstream(1)
 
 
-@pytest.mark.parametrize("go_on", [bool, lambda playbook: playbook >> Start()], ids=["end", "event"])
-def test_a_command_passed_over_in_silence_fails(go_on: type[bool]) -> None:
+@pytest.mark.parametrize("follow", [bool, lambda playbook: playbook >> Start()], ids=["end", "event"])
+def test_a_command_passed_over_in_silence_fails(follow: type[bool]) -> None:
     conversation: Playbook = play() >> Start()
     with pytest.raises(AssertionError, match="expected nothing more"):
-        go_on(conversation)
+        follow(conversation)

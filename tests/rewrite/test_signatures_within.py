@@ -233,7 +233,7 @@ BUDGET = {"type": "enabled", "budget_tokens": 2000}
     ],
     ids=["a bare call", "adaptive", "no call"],
 )
-def test_thinking_by_a_budget_does_not_go_on_from_a_call_that_lost_its_thinking(
+def test_thinking_by_a_budget_does_not_continue_from_a_call_that_lost_its_thinking(
     content: Sequence[JsonObject], thinking: JsonObject, kept: bool
 ) -> None:
     """The provider would refuse the whole request."""

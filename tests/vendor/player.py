@@ -75,7 +75,7 @@ class Line(asyncio.StreamReaderProtocol):
         super().connection_made(transport)
         assert isinstance(transport, asyncio.Transport)
         # drain() is to return only when everything is with the kernel: a reset must not overtake a send.
-        # TLS pauses at the limit, plain TCP above it; TLS with 0 would never go on.
+        # TLS pauses at the limit, plain TCP above it; TLS with 0 would never continue.
         transport.set_write_buffer_limits(high=1 if transport.get_extra_info("ssl_object") else 0, low=0)
         self.writer = asyncio.StreamWriter(transport, self, self.reader, asyncio.get_running_loop())
         self._opened(self)

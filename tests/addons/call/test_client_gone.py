@@ -32,10 +32,10 @@ class CountingHouse(House):
     leased = 0
     full = 99
 
-    def acquire(self, wish: Acquire) -> Lease | Unavailable:
+    def acquire(self, command: Acquire) -> Lease | Unavailable:
         self.has_others = self.leased < self.full
         self.free = None if self.has_others else Unavailable(20.0)
-        found = super().acquire(wish)
+        found = super().acquire(command)
         self.leased += isinstance(found, Lease)
         return found
 

@@ -180,8 +180,8 @@ class House:
         self.reached: list[tuple[Origin, Reached]] = []
         self.lost: list[tuple[float, str]] = []
 
-    def acquire(self, wish: Acquire) -> Lease | Unavailable:
-        if wish.only_others and not self.has_others:
+    def acquire(self, command: Acquire) -> Lease | Unavailable:
+        if command.only_others and not self.has_others:
             return Unavailable(None)
         name = f"key-{next(self.names)}"
         return self.free or Lease(name, SecretStr(f"sk-pool-{name}-long"))
@@ -416,7 +416,7 @@ async def test_a_fault_before_an_attempt_is_a_502(vendor: Vendor, house: House) 
 
 @pytest.mark.parametrize("kind", [UpstreamData, UpstreamClosed])
 @pytest.mark.parametrize("cuts", range(3))
-async def test_an_open_answer_goes_on_as_it_is(vendor: Vendor, house: House, kind: type, cuts: int) -> None:
+async def test_an_open_answer_continues_as_it_is(vendor: Vendor, house: House, kind: type, cuts: int) -> None:
     """However it is cut, nothing is lost and nothing comes twice."""
     whole = b"".join(TEXT)
     at = sorted(random.Random(cuts).sample(range(len(whole)), cuts))
@@ -453,7 +453,7 @@ async def test_a_fault_in_the_writer_of_requests_leaves_nothing(
 @pytest.mark.parametrize(
     ("kind", "status", "end"), [(UpstreamStarted, 502, "end"), (UpstreamClosed, 200, "abort")]
 )
-async def test_bytes_of_another_protocol_never_go_on_as_they_are(
+async def test_bytes_of_another_protocol_never_pass_as_they_are(
     vendor: Vendor, house: House, kind: type, status: int, end: str
 ) -> None:
     """What would have to be translated, or adapted, is of no use to the client."""

@@ -61,7 +61,7 @@ def test_an_account_of_the_client_s_goes_beside_its_own_key_alone(
     assert sent_key(sent) == (OWN if kept else POOL)
 
 
-def test_a_key_keeps_its_place_among_what_goes_on(edge: Edge) -> None:
+def test_a_key_keeps_its_place_among_what_is_forwarded(edge: Edge) -> None:
     flow = flow_of(
         "https://api.openai.com/v1/files", connection="keep-alive", authorization=f"Bearer {OWN}", a="1"
     )

@@ -94,7 +94,7 @@ EDITS: dict[str, Callable[[http.HTTPFlow], object]] = {
 
 @pytest.fixture
 def passed(interception: Interception) -> http.HTTPFlow:
-    """A flow that was looked at, and may go on."""
+    """A flow that was recognised, and may pass."""
     flow = flow_of(PLAIN_URL, authorization=f"Bearer {OWN}")
     interception.admit(flow)
     assert interception.error_response(flow) is None

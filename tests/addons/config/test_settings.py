@@ -136,7 +136,7 @@ def test_a_file_that_is_empty_while_it_is_saved_takes_no_pool_away(cwd: Path) ->
     settings = load("", {}, cwd)
     config.write_text("")
     assert error_lines(lambda: load_again(settings, {}, cwd)) == [
-        "rotator.toml: is empty: write the config, or restart to go on without one"
+        "rotator.toml: is empty: write the config, or restart to continue without one"
     ]
     config.write_text("# nothing is set")
     assert load_again(settings, {}, cwd).limits == Limits()
@@ -213,7 +213,7 @@ def test_json_says_the_same_as_toml(cwd: Path) -> None:
 # What the names come to
 
 
-def test_an_answer_is_gone_on_with_as_often_as_the_config_says(toml: Load) -> None:
+def test_an_answer_is_continued_as_often_as_the_config_says(toml: Load) -> None:
     assert [toml(text).continuations for text in ("", "[streaming]\ncontinuation_attempts = 1")] == [3, 1]
 
 

@@ -123,7 +123,7 @@ def test_an_attempt_that_failed_binds_nothing(pool: Pool) -> None:
     assert take(pool, here).former is None
 
 
-def test_round_robin_goes_on_behind_the_last(clock: Clock) -> None:
+def test_round_robin_continues_after_the_last(clock: Clock) -> None:
     pool = Pool(clock, lambda _: None)
     pool.configure(settings(TWO, Rotation.ROUND_ROBIN))
     assert [serve(pool, call(), Completed()) for _ in range(4)] == ["one", "two", "one", "two"]
@@ -178,7 +178,7 @@ def test_an_old_key_s_outcome_does_not_touch_the_new_one(pool: Pool) -> None:
     assert take(pool, call()).name == "one"
 
 
-def test_a_call_that_goes_on_from_an_answer_stays_with_the_key_that_made_it(pool: Pool) -> None:
+def test_a_call_that_continues_from_an_answer_stays_with_the_key_that_made_it(pool: Pool) -> None:
     pool.made("p", "resp_1", "two")
     assert take(pool, call("resp_1")).name == "two"
     assert take(pool, call("resp_2")).name == "one"

@@ -120,7 +120,7 @@ class Answers:
         raise asyncio.CancelledError
 
     async def stubborn(self, sink: Sink, query: dict[str, str]) -> None:
-        """Goes on after it was cancelled."""
+        """Continues after it was cancelled."""
         await sink.start(200, b"OK", PLAIN)
         try:
             say("first", name=query["name"])

@@ -319,7 +319,7 @@ def test_a_failure_resets_one_http2_stream(proxy: Mitmdump, http2: H2Client, nam
     assert http2.finished(http2.request(f"/hello?name={name}-next")).data == b"hello world"
 
 
-def test_an_abort_says_why_and_lets_the_responder_go_on(
+def test_an_abort_says_why_and_lets_the_responder_continue(
     proxy: Mitmdump, http1: HTTPConnection, name: str
 ) -> None:
     response = get(http1, f"/abort?name={name}")

@@ -277,10 +277,10 @@ def test_short_keys_of_clients_may_be_words() -> None:
     assert not_to_be_kept(pool, None) == pool
 
 
-# -- gone on with -----------------------------------------------------------------------------------------
+# -- continued --------------------------------------------------------------------------------------------
 
 
-def test_a_conversation_goes_on_from_the_store(client: Client) -> None:
+def test_a_conversation_continues_from_the_store(client: Client) -> None:
     client.ask({"input": "one", "instructions": "be brief"}, BEGIN + text(0, "first") + end())
     client.ask({"input": "two", "previous_response_id": name(1)}, BEGIN + text(0, "second") + end())
     third = client.ask({"input": "three", "previous_response_id": name(2)}, BEGIN + text(0, "x") + end())
@@ -383,7 +383,7 @@ def test_calls_of_other_protocols_are_none_of_this(client: Client) -> None:
 
 
 @pytest.mark.parametrize("operation", [Operation.GENERATE, Operation.COUNT_TOKENS])
-def test_to_go_on_from_what_is_unknown_is_refused(client: Client, operation: Operation) -> None:
+def test_to_continue_from_what_is_unknown_is_refused(client: Client, operation: Operation) -> None:
     missing = client.responses.turn(call_of({"previous_response_id": name(7)}, operation), SCOPE)
     assert isinstance(missing, Missing)
     assert missing.answer.status == missing.fault.status == 400
@@ -395,7 +395,7 @@ def test_to_go_on_from_what_is_unknown_is_refused(client: Client, operation: Ope
     }
 
 
-def test_to_go_on_from_what_was_not_kept_is_refused(client: Client) -> None:
+def test_to_continue_from_what_was_not_kept_is_refused(client: Client) -> None:
     client.ask({"input": "Hi", "store": False}, BEGIN + text(0, "Hello") + end())
     assert isinstance(client.responses.turn(call_of({"previous_response_id": name(1)}), SCOPE), Missing)
 
@@ -431,9 +431,9 @@ def test_a_providers_id_is_unknown_to_a_target_of_another_protocol() -> None:
 
 
 def test_other_reasons_are_reported_as_they_are() -> None:
-    plain, going_on = call_of({"input": "Hi"}), call_of({"previous_response_id": "resp_68c1fa3a"})
+    plain, continued = call_of({"input": "Hi"}), call_of({"previous_response_id": "resp_68c1fa3a"})
     assert unknown_elsewhere(plain, {"anthropic": "tools[0].type: only OpenAI has it"}) is None
-    assert unknown_elsewhere(going_on, {"anthropic": "providers.anthropic.credentials: none"}) is None
+    assert unknown_elsewhere(continued, {"anthropic": "providers.anthropic.credentials: none"}) is None
 
 
 # -- looked up --------------------------------------------------------------------------------------------

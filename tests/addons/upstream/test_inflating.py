@@ -22,7 +22,7 @@ async def test_what_cannot_be_decoded_is_as_it_is(coding: str) -> None:
     assert await inflated(b"as it is", coding, SIZE) == b"as it is"
 
 
-async def test_other_calls_go_on_between_its_steps() -> None:
+async def test_other_calls_continue_between_its_steps() -> None:
     turns = 0
 
     async def other() -> None:

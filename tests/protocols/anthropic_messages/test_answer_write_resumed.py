@@ -1,4 +1,4 @@
-"""A cut message goes on in its open block, and further blocks follow its own indexes."""
+"""A cut message continues in its open block, and further blocks follow its own indexes."""
 
 import json
 from collections.abc import Sequence

@@ -18,9 +18,9 @@ def chunk(*parts: dict[str, object], index: int = 0, **candidate: object) -> dic
     }
 
 
-def partial(*pieces: dict[str, object], goes_on: bool = True) -> dict[str, object]:
+def partial(*pieces: dict[str, object], continues: bool = True) -> dict[str, object]:
     return chunk(
-        {"functionCall": {"partialArgs": list(pieces), **({"willContinue": True} if goes_on else {})}}
+        {"functionCall": {"partialArgs": list(pieces), **({"willContinue": True} if continues else {})}}
     )
 
 
@@ -80,7 +80,7 @@ def parts(*chunks: dict[str, object], done: bool = True) -> list[dict[str, Any]]
     ],
     ids=["text", "thoughts", "a signature alone", "a signed text", "parallel calls", "nothing", "a picture"],
 )
-def test_parts_go_on_and_signatures_stay_on_theirs(
+def test_parts_pass_and_signatures_stay_on_theirs(
     chunks: list[dict[str, object]], expected: list[dict[str, object]]
 ) -> None:
     assert parts(*chunks, STOP) == expected
@@ -90,7 +90,7 @@ def test_parts_go_on_and_signatures_stay_on_theirs(
     ("chunks", "ended", "expected", "reason"),
     [
         ([BEGUN, partial(PIECE), partial(REST), chunk({"functionCall": {}})], True, [BOSTON], "STOP"),
-        ([BEGUN, partial(PIECE), partial(REST, goes_on=False)], True, [BOSTON], "STOP"),
+        ([BEGUN, partial(PIECE), partial(REST, continues=False)], True, [BOSTON], "STOP"),
         ([BEGUN, partial(PIECE), partial(REST)], True, [BOSTON], "STOP"),
         ([BEGUN, partial(PIECE), partial(REST), chunk(CALL)], True, [BOSTON, CALL], "STOP"),
         ([BEGUN, partial(PIECE)], False, [], "MAX_TOKENS"),

@@ -64,7 +64,7 @@ def block(
 # -- texts and thoughts ---------------------------------------------------------------------------------
 
 
-def test_a_text_goes_on_from_chunk_to_chunk() -> None:
+def test_a_text_continues_from_chunk_to_chunk() -> None:
     assert decoded(event({**chunk(text("Hi")), "responseId": "r", "modelVersion": "m"})) == [
         MessageStart("r", "m", {"modelVersion": "m", "responseId": "r"}),
         ChoiceStart(0),

@@ -154,7 +154,7 @@ def test_only_the_choice_that_was_cut_is_ended_by_us() -> None:
     assert [each["finish_reason"] for each in found["choices"]] == ["stop", "length"]
 
 
-def test_probabilities_of_text_and_refusal_go_on() -> None:
+def test_probabilities_of_text_and_refusal_pass() -> None:
     first, second, no = ({"token": token, "logprob": -1} for token in ("a", "b", "no"))
     chunks = [
         {

@@ -1,4 +1,4 @@
-"""A cut stream of chunks goes on under its own names, and counts its calls on."""
+"""A cut stream of chunks continues under its own names, and counts its calls on."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A cut response goes on in its own items, behind its own indexes and numbers, and ends with all of them."""
+"""A cut response continues in its own items, after its own indexes and numbers, and ends with all of them."""
 
 from itertools import pairwise
 from typing import Any
@@ -38,7 +38,7 @@ def resumed(so_far: Progress, rest: list[StreamPart]) -> list[dict[str, Any]]:
     return objects(PROTOCOL.editor.resume(call(PROTOCOL), so_far).write(rest))
 
 
-def test_text_goes_on_in_its_item_and_a_call_follows_it() -> None:
+def test_text_continues_in_its_item_and_a_call_follows_it() -> None:
     rest: list[StreamPart] = [BlockDelta(0, 0, BlockKind.TEXT, " Or so."), BlockStop(0, 0), *CALL, *ENDING]
     events = resumed(text_so_far(), rest)
     assert kinds(events) == [

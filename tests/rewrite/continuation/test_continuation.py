@@ -36,7 +36,7 @@ from rewrite.values.timeouts import Limits, OnTruncation
 from rewrite.values.timer import Timer
 from tests.contract import PROTOCOLS, SSE, Sample, parts, progress, samples
 from tests.rewrite.asks import REGISTRY, ask, target_at
-from tests.rewrite.goings_on import CUT, Answer, Going, asked_of, going
+from tests.rewrite.continued import CUT, Answer, Continued, asked_of, played
 from tests.rewrite.scenes import (
     ANTHROPIC,
     CHAT,
@@ -59,7 +59,7 @@ from tests.rewrite.scenes import (
     stop,
 )
 
-GO_ON = replace(TERMS, on_truncation=OnTruncation.CONTINUE, limits=Limits(max_attempts=1))
+CONTINUES = replace(TERMS, on_truncation=OnTruncation.CONTINUE, limits=Limits(max_attempts=1))
 TEXTS = [*samples("text.sse"), *samples("text.ndjson")]
 HEADS = {sample.protocol.name: sample.head for sample in TEXTS}
 THE_CUT = ROLE + says("Hello wor")
@@ -68,11 +68,11 @@ RESPONSES = REGISTRY["openai_responses"]
 (RESPONSE,) = (sample for sample in TEXTS if sample.protocol is RESPONSES)
 
 
-def chat(*answers: Answer, others: Sequence[Spec] = (), stream: bool = True, **fields: object) -> Going:
-    return going(ask("openai_chat", stream=stream, **fields), CHAT, GO_ON, answers, others)
+def chat(*answers: Answer, others: Sequence[Spec] = (), stream: bool = True, **fields: object) -> Continued:
+    return played(ask("openai_chat", stream=stream, **fields), CHAT, CONTINUES, answers, others)
 
 
-def answer_of(one: Going, protocol: WireProtocol = CHAT) -> Progress:
+def answer_of(one: Continued, protocol: WireProtocol = CHAT) -> Progress:
     return progress(parts(protocol, SSE, [one.body]))
 
 
@@ -99,13 +99,13 @@ def test_the_rest_is_asked_for_with_what_there_is() -> None:
     one = chat(Answer(THE_CUT, CUT), Answer(REST), temperature=0.5)
     assert one.asked[0] is None
     body = asked_of(one.asked[1])
-    *before, said, wish = objects_at(body, "messages")
+    *before, said, prompt = objects_at(body, "messages")
     assert (before, said) == (
         [{"role": "user", "content": "hello"}],
         {"role": "assistant", "content": "Hello wor"},
     )
-    assert wish["role"] == "user"
-    assert "'Hello wor'" in text_at(wish, "content")
+    assert prompt["role"] == "user"
+    assert "'Hello wor'" in text_at(prompt, "content")
     assert body["temperature"] == 0.5
     assert [each.instead for each in one.summary.attempts] == one.asked
 
@@ -116,16 +116,16 @@ def test_each_goes_to_another_key() -> None:
         Answer(ROLE + says("ld, worl"), CUT),
         Answer(ROLE + says("d.") + finishes("stop") + DONE),
     )
-    assert [sorted(wish.avoid) for wish in one.wishes] == [[], ["key-1"], ["key-1", "key-2"]]
+    assert [sorted(acquire.avoid) for acquire in one.acquires] == [[], ["key-1"], ["key-1", "key-2"]]
     assert text(answer_of(one)) == "Hello world, world."
 
 
 def test_each_goes_to_another_target_where_there_is_one() -> None:
-    other = replace(target_at(ask("openai_chat"), "anthropic_messages"), terms=GO_ON)
+    other = replace(target_at(ask("openai_chat"), "anthropic_messages"), terms=CONTINUES)
     rest = ANTHROPIC.translator.writer(ask("anthropic_messages"), Reply("x", "m", 1))
     stream = rest.write(parts(CHAT, SSE, [REST]))
     one = chat(Answer(THE_CUT, CUT), Answer(stream), others=[other])
-    assert [wish.target for wish in one.wishes] == [0, 1]
+    assert [acquire.target for acquire in one.acquires] == [0, 1]
     assert "max_tokens" in asked_of(one.asked[1])
     found = answer_of(one)
     assert (text(found), found.finished[0].reason) == ("Hello world.", FinishReason.STOP)
@@ -150,12 +150,12 @@ def test_usage_of_what_was_cut_is_summed_where_it_is_translated(upstream: str) -
     frames = [frame.raw for frame in sample.segments([sample.data])]
     half = b"".join(frames[: len(frames) // 2 + 1])
     call = ask("openai_chat", stream_options={"include_usage": True})
-    terms = replace(target_at(call, upstream), terms=GO_ON)
+    terms = replace(target_at(call, upstream), terms=CONTINUES)
     cut = progress(sample.parts([half])).usage
     assert cut
     assert cut.input
     for rest in (Answer(sample.data), Answer(half, CUT)):
-        found = answer_of(going(call, CHAT, terms, [Answer(half, CUT), rest])).usage
+        found = answer_of(played(call, CHAT, terms, [Answer(half, CUT), rest])).usage
         assert found
         assert found.input == 2 * cut.input
 
@@ -179,7 +179,7 @@ def test_a_repeated_loop_stops() -> None:
 
 
 def test_no_budget_is_no_continuation() -> None:
-    one = going(ask("openai_chat"), CHAT, replace(GO_ON, continuations=0), [Answer(THE_CUT, CUT)])
+    one = played(ask("openai_chat"), CHAT, replace(CONTINUES, continuations=0), [Answer(THE_CUT, CUT)])
     assert (len(one.asked), one.summary.end) == (1, "truncated")
 
 
@@ -203,7 +203,7 @@ def test_a_continuation_that_comes_whole_is_sent_as_a_stream() -> None:
 def test_an_answer_that_comes_whole_is_silent_until_then() -> None:
     """The silence that is a stall is one inside a stream."""
     whole = replace(ask("openai_chat"), stream=False)
-    terms = replace(GO_ON, timing=replace(TERMS.timing, stall=9.0))
+    terms = replace(CONTINUES, timing=replace(TERMS.timing, stall=9.0))
     exchange = exchange_of(ask("openai_chat"), CHAT, terms, own(whole, CHAT, terms))
     first: list[Event] = [Start(), Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE)]
     cut: list[Event] = [UpstreamData(1, THE_CUT), UpstreamClosed(1, CUT), Acquired(2, "b"), UpstreamSent(2)]
@@ -245,13 +245,13 @@ def test_an_error_in_the_rest_means_for_its_key_what_it_says() -> None:
 )
 def test_a_continuation_that_comes_to_nothing_is_not_shown(failing: Answer) -> None:
     one = chat(Answer(THE_CUT, CUT), failing, Answer(REST))
-    assert (text(answer_of(one)), len(one.wishes)) == ("Hello world.", 3)
+    assert (text(answer_of(one)), len(one.acquires)) == ("Hello world.", 3)
     assert answer_of(one).error is None
 
 
 def test_an_outage_costs_no_continuation() -> None:
     """Attempts that never connect are repeated with a back-off, and give up with the deadline."""
-    exchange = exchange_of(ask("openai_chat"), CHAT, replace(GO_ON, continuations=1))
+    exchange = exchange_of(ask("openai_chat"), CHAT, replace(CONTINUES, continuations=1))
     first = (Start(), Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE), UpstreamData(1, THE_CUT))
     for happens in (*first, UpstreamClosed(1, CUT)):
         exchange.handle(happens, 0.0)
@@ -285,8 +285,8 @@ def test_what_every_key_would_refuse_is_asked_once() -> None:
     one = chat(Answer(THE_CUT, CUT), too_long)
     assert (len(one.asked), one.summary.end, text(answer_of(one))) == (2, "truncated", "Hello wor")
     assert "400 request" in one.summary.words
-    two = chat(Answer(THE_CUT, CUT), too_long, Answer(REST), others=[GO_ON, GO_ON])
-    assert ([wish.target for wish in two.wishes], text(answer_of(two))) == ([0, 1, 2], "Hello world.")
+    two = chat(Answer(THE_CUT, CUT), too_long, Answer(REST), others=[CONTINUES, CONTINUES])
+    assert ([acquire.target for acquire in two.acquires], text(answer_of(two))) == ([0, 1, 2], "Hello world.")
 
 
 def anthropic(*frames: bytes) -> bytes:
@@ -302,8 +302,8 @@ ANSWERS = (stop(0), block(1, "tool_use", id="t1", name="f", input={}), stop(1), 
 def test_thinking_that_was_cut_is_closed_and_that_of_the_answer_follows_whole() -> None:
     """The first is marked as one that nobody signed; the call stands behind one that is."""
     thought = anthropic(*THINKS, SIGNS, *ANSWERS, MESSAGE_STOP)
-    one = going(
-        ask("anthropic_messages"), ANTHROPIC, GO_ON, [Answer(anthropic(*THINKS), CUT), Answer(thought)]
+    one = played(
+        ask("anthropic_messages"), ANTHROPIC, CONTINUES, [Answer(anthropic(*THINKS), CUT), Answer(thought)]
     )
     found = answer_of(one, ANTHROPIC)
     signatures = [part.stop.signature and part.stop.signature.value for part in found.ordered if part.stop]
@@ -314,7 +314,7 @@ def test_thinking_that_was_cut_is_closed_and_that_of_the_answer_follows_whole() 
 
 def test_an_answer_that_only_began_is_asked_for_anew() -> None:
     """`hold_limit` was over, and nothing but its beginning was passed on."""
-    exchange = exchange_of(ask("anthropic_messages"), ANTHROPIC, GO_ON)
+    exchange = exchange_of(ask("anthropic_messages"), ANTHROPIC, CONTINUES)
     whole = anthropic(block(0, "text", text=""), delta(0, type="text_delta", text="Hi"), stop(0))
     first: list[Event] = [Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE)]
     second: list[Event] = [Acquired(2, "b"), UpstreamSent(2), UpstreamStarted(2, SSE)]
@@ -338,7 +338,7 @@ def test_a_call_of_geminis_keeps_its_signature() -> None:
     said = [{"content": {"role": "model", "parts": [{"text": "Hello"}]}, "index": 0}]
     calls_it = [{"content": {"role": "model", "parts": [call]}, "index": 0, "finishReason": "STOP"}]
     first, second = (b"data: " + dump({"candidates": each}) + b"\n\n" for each in (said, calls_it))
-    one = going(asked, gemini, GO_ON, [Answer(first, CUT), Answer(second)])
+    one = played(asked, gemini, CONTINUES, [Answer(first, CUT), Answer(second)])
     assert b'"thoughtSignature":"c2ln"' in one.body
     assert answer_of(one, gemini).finished[0].reason is FinishReason.TOOL_CALLS
 
@@ -364,7 +364,7 @@ def test_a_call_of_geminis_keeps_its_signature() -> None:
         "bound to a form beside what nobody else can do",
     ],
 )
-def test_what_is_not_gone_on_from(cut: bytes, fields: dict[str, Any], end: str) -> None:
+def test_what_is_not_continued_from(cut: bytes, fields: dict[str, Any], end: str) -> None:
     one = chat(Answer(cut, CUT), **fields)
     assert (len(one.asked), one.summary.end) == (1, end)
 
@@ -381,7 +381,7 @@ def test_a_schema_beside_a_hosted_tool_binds_an_answer() -> None:
 
 def test_an_answer_that_never_began_ends_with_an_error() -> None:
     """A comment was passed on, so that the client waits no longer; nothing of an answer was."""
-    exchange = exchange_of(ask("anthropic_messages"), ANTHROPIC, GO_ON)
+    exchange = exchange_of(ask("anthropic_messages"), ANTHROPIC, CONTINUES)
     for happens in (Start(), Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE)):
         exchange.handle(happens, 0.0)
     exchange.handle(UpstreamData(1, b": hello\n\n"), 0.0)
@@ -399,11 +399,11 @@ def test_what_a_tool_of_the_providers_did_in_the_rest_is_not_done_again() -> Non
     opened = [frame.raw for frame in first.segments([first.data])]
     said = next(at for at, frame in enumerate(opened) if b"text_delta" in frame)
     answers = [Answer(b"".join(opened[: said + 1]), CUT), Answer(b"".join(frames[: at + 2]), CUT)]
-    one = going(ask("anthropic_messages"), ANTHROPIC, GO_ON, answers)
+    one = played(ask("anthropic_messages"), ANTHROPIC, CONTINUES, answers)
     assert (len(one.asked), one.summary.end) == (2, "truncated")
 
 
-def test_a_call_that_is_not_streamed_is_never_gone_on_with() -> None:
+def test_a_call_that_is_not_streamed_is_never_continued() -> None:
     body = dump({"choices": [{"index": 0, "message": {"content": "Hello wor"}, "finish_reason": None}]})
     one = chat(Answer(body, CUT, JSON), stream=False)
     assert len(one.asked) == 1
@@ -485,17 +485,17 @@ def test_a_repeated_answer_is_read_once_in_every_protocol(sample: Sample, client
     assert shown
 
 
-def cut_and_repeated(sample: Sample, data: bytes, client: str) -> Going:
+def cut_and_repeated(sample: Sample, data: bytes, client: str) -> Continued:
     call, upstream = ask(client), sample.protocol.name
-    terms = GO_ON if client == upstream else replace(target_at(call, upstream), terms=GO_ON)
+    terms = CONTINUES if client == upstream else replace(target_at(call, upstream), terms=CONTINUES)
     answers = [Answer(data, CUT, sample.head), Answer(sample.data, None, sample.head)]
-    return going(call, REGISTRY[client], terms, answers)
+    return played(call, REGISTRY[client], terms, answers)
 
 
 def test_a_rest_is_waited_for_as_long_as_any_answer() -> None:
     """The client's patience is about its first byte, and it has that."""
     timing = replace(TERMS.timing, first_event=30.0, patience=590.0)
-    exchange = exchange_of(ask("openai_chat"), CHAT, replace(GO_ON, timing=timing))
+    exchange = exchange_of(ask("openai_chat"), CHAT, replace(CONTINUES, timing=timing))
     for happens in (Start(), Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE)):
         exchange.handle(happens, 0.0)
     exchange.handle(UpstreamData(1, THE_CUT), 0.0)
@@ -506,7 +506,7 @@ def test_a_rest_is_waited_for_as_long_as_any_answer() -> None:
 
 def test_a_silent_continuation_is_followed_by_another() -> None:
     timing = replace(TERMS.timing, first_token=60.0)
-    exchange = exchange_of(ask("openai_chat"), CHAT, replace(GO_ON, timing=timing))
+    exchange = exchange_of(ask("openai_chat"), CHAT, replace(CONTINUES, timing=timing))
     before: list[Event] = [Start(), Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE)]
     cut: list[Event] = [UpstreamData(1, THE_CUT), UpstreamClosed(1, CUT)]
     again: list[Event] = [Acquired(2, "b"), UpstreamSent(2), UpstreamStarted(2, SSE), UpstreamData(2, ROLE)]
@@ -536,7 +536,7 @@ def test_it_is_asked_for_so_often_and_no_more() -> None:
     assert [one.possible(said, most, None) for most in (1, 2)] == [False, True]
 
 
-def test_the_record_says_how_often_it_went_on() -> None:
+def test_the_record_says_how_often_it_continued() -> None:
     one = begun()
     one.times = 2
     assert (one.told("cut"), one.told("")) == ("went on 2 times; cut", "went on 2 times")
@@ -548,7 +548,7 @@ def test_what_was_said_before_the_cut_is_what_the_client_has() -> None:
 
 def test_a_long_repetition_is_no_silence() -> None:
     timing = replace(TERMS.timing, first_token=60.0)
-    exchange = exchange_of(ask("openai_chat"), CHAT, replace(GO_ON, timing=timing))
+    exchange = exchange_of(ask("openai_chat"), CHAT, replace(CONTINUES, timing=timing))
     first: list[Event] = [Start(), Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE)]
     cut: list[Event] = [UpstreamData(1, THE_CUT), UpstreamClosed(1, CUT)]
     again: list[Event] = [Acquired(2, "b"), UpstreamSent(2), UpstreamStarted(2, SSE)]
@@ -561,7 +561,7 @@ def test_a_long_repetition_is_no_silence() -> None:
 
 
 def test_a_client_that_leaves_before_the_rest_has_had_an_answer() -> None:
-    exchange = exchange_of(ask("openai_chat"), CHAT, GO_ON)
+    exchange = exchange_of(ask("openai_chat"), CHAT, CONTINUES)
     cut: list[Event] = [UpstreamData(1, THE_CUT), UpstreamClosed(1, CUT), Acquired(2, "b"), UpstreamSent(2)]
     for happens in (Start(), Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE), *cut):
         exchange.handle(happens, 0.0)

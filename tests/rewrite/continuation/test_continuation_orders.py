@@ -1,4 +1,4 @@
-"""Whatever happens, in any order, to a call that is gone on with: one head, one stream, one end."""
+"""Whatever happens, in any order, to a call that is continued: one head, one stream, one end."""
 
 from dataclasses import dataclass, field, replace
 
@@ -110,7 +110,7 @@ def test_any_order_of_events_makes_one_stream(choose: st.DataObject, hold: bool,
     edge.feed(Start())
     for _ in range(60):
         if not edge.reports:
-            edge.go_on()
+            edge.step()
     if not edge.reports:
         edge.gone = True
         edge.feed(ClientGone())

@@ -1,4 +1,4 @@
-"""Streams cut anywhere and gone on with: the client reads the one answer that it would have read uncut."""
+"""Streams cut anywhere and continued: the client reads the one answer that it would have read uncut."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -31,8 +31,8 @@ from tests.contract import END_WORDS, FIXTURES, PROTOCOLS, SSE, Sample, as_event
 from tests.examples import share
 from tests.oracle import Judge, judges, recorded
 from tests.rewrite.asks import REGISTRY, REPLY, ROLES, ask, route, wanted
+from tests.rewrite.continued import CUT, Answer, Continued, played
 from tests.rewrite.exchange.test_exchange_properties import PLACES, kinds
-from tests.rewrite.goings_on import CUT, Answer, Going, going
 from tests.rewrite.replay import holding, mode
 
 CONTINUATIONS = 3
@@ -85,13 +85,13 @@ def heads(parts: list[StreamPart]) -> int:
     return sum(isinstance(part, MessageStart) for part in parts)
 
 
-def gone_on(sample: Sample, *answers: bytes) -> Going:
+def continued_with(sample: Sample, *answers: bytes) -> Continued:
     """All but the last are cut; that one comes again as often as it is asked for."""
     terms = replace(mode(OnTruncation.CONTINUE), continuations=CONTINUATIONS)
     target = holding(sample.protocol, sample.call, terms)
     cut = [Answer(data, CUT, sample.head) for data in answers[:-1]]
     last = [Answer(answers[-1], None, sample.head)] * (CONTINUATIONS + 1)
-    return going(sample.call, sample.protocol, target, [*cut, *last])
+    return played(sample.call, sample.protocol, target, [*cut, *last])
 
 
 @cache
@@ -99,7 +99,7 @@ def own_violations(sample: Sample) -> set[str]:
     return kinds(judges()[sample.protocol.name](as_events(sample, sample.data))["violations"])
 
 
-def is_one_answer(sample: Sample, one: Going, grammar: Mapping[str, Judge]) -> Progress:
+def is_one_answer(sample: Sample, one: Continued, grammar: Mapping[str, Judge]) -> Progress:
     """For its reader and for a judge; and no call in it is run that was not whole."""
     parts = sample.parts([one.body])
     found = progress(parts)
@@ -131,12 +131,12 @@ def cut_at(sample: Sample, place: float) -> bytes:
 
 
 def check(sample: Sample, seen: Callable[[float, Whole], bool]) -> None:
-    """`seen` at places all over the stream, and whether it was gone on with there; where it holds several
+    """`seen` at places all over the stream, and whether it was continued there; where it holds several
     answers there is no one to read."""
     whole = whole_of(sample)
     if heads(sample.parts([sample.data])) != 1:
         pytest.skip("it is not one answer")
-    went_on = []
+    found_there = []
 
     # At one of these two, the text of each golden stream is under way.
     @example(0.45)
@@ -144,10 +144,10 @@ def check(sample: Sample, seen: Callable[[float, Whole], bool]) -> None:
     @share(examples(sample))
     @given(PLACES)
     def at(place: float) -> None:
-        went_on.append(seen(place, whole))
+        found_there.append(seen(place, whole))
 
     at()
-    assert any(went_on) or not sample.name.startswith("text.")
+    assert any(found_there) or not sample.name.startswith("text.")
 
 
 def examples(sample: Sample) -> int:
@@ -160,7 +160,7 @@ def test_the_whole_again_is_read_once(sample: Sample) -> None:
     grammar = judges()
 
     def read_once(place: float, whole: Whole) -> bool:
-        one = gone_on(sample, cut_at(sample, place), sample.data)
+        one = continued_with(sample, cut_at(sample, place), sample.data)
         if len(one.asked) == 1:
             return False
         found = is_one_answer(sample, one, grammar)
@@ -183,7 +183,7 @@ def test_the_rest_is_read_behind_what_there_is(sample: Sample) -> None:
         rest = whole.text[len(said) :]
         if not (whole.plain and said.strip() and whole.text.startswith(said)) or is_ambiguous(said, rest):
             return False
-        one = gone_on(sample, before, written(sample, rest))
+        one = continued_with(sample, before, written(sample, rest))
         if len(one.asked) == 1:
             return False
         found = is_one_answer(sample, one, grammar)
@@ -203,7 +203,7 @@ def test_what_is_cut_again_and_again_is_a_beginning(sample: Sample) -> None:
     @share(examples(sample))
     @given(st.lists(PLACES, min_size=CONTINUATIONS + 1, max_size=CONTINUATIONS + 1))
     def begins(places: list[float]) -> None:
-        one = gone_on(sample, *(cut_at(sample, place) for place in places))
+        one = continued_with(sample, *(cut_at(sample, place) for place in places))
         if len(one.asked) == 1:
             return
         found = is_one_answer(sample, one, grammar)
@@ -243,8 +243,8 @@ def test_a_client_of_another_protocol_reads_what_it_would_have_uncut(sample: Sam
     terms = replace(target_of(asked, protocol, want, REGISTRY), terms=mode(OnTruncation.CONTINUE))
     whole = Answer(sample.data, None, sample.head)
 
-    def read(*answers: Answer) -> tuple[Progress, Going]:
-        one = going(asked, protocol, terms, answers)
+    def read(*answers: Answer) -> tuple[Progress, Continued]:
+        one = played(asked, protocol, terms, answers)
         return progress(parts(protocol, SSE, [one.body], asked)), one
 
     uncut, _ = read(whole)

@@ -1,4 +1,4 @@
-"""No order of events breaks what an exchange promises where it goes on with answers that are cut."""
+"""No order of events breaks what an exchange promises where it continues answers that are cut."""
 
 from dataclasses import replace
 
@@ -36,7 +36,7 @@ UNPROMPTED = {Timer.HEARTBEAT, Timer.HEARTBEAT_BEFORE_COMMIT, Timer.HOLD}
 """Timers that end no silence of upstream's."""
 
 
-class Going(Edge):
+class Continued(Edge):
     """An edge at which attempts may follow one another in the middle of the answer."""
 
     def _follows(self, attempt: int) -> None:
@@ -74,15 +74,15 @@ class Going(Edge):
 
 
 @given(st.data(), st.booleans(), st.integers(1, 3))
-def test_any_order_of_events_keeps_the_promises_while_going_on(
+def test_any_order_of_events_keeps_the_promises_while_continuing(
     choose: st.DataObject, early: bool, targets: int
 ) -> None:
     terms = EARLY if early else TIMED
-    edge = Going(exchange_of(ask("openai_chat"), CHAT, terms, *[terms] * (targets - 1)), choose)
+    edge = Continued(exchange_of(ask("openai_chat"), CHAT, terms, *[terms] * (targets - 1)), choose)
     edge.until_the_cut()
     for _ in range(60):
         if not edge.reports:
-            edge.go_on()
+            edge.step()
     if not edge.reports:
         edge.gone = True
         edge.feed(ClientGone())

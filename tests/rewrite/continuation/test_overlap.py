@@ -48,7 +48,7 @@ by_size = pytest.mark.parametrize("size", [1, 3, 1000])
         ("half \ud83d", "\ude00 of it", "\ude00 of it"),
     ],
 )
-def test_what_is_new_goes_on(said: str, second: str, new: str, size: int) -> None:
+def test_what_is_new_is_sent(said: str, second: str, new: str, size: int) -> None:
     check(said, second, new, size)
 
 

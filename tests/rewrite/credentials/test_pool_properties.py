@@ -124,7 +124,7 @@ class House:
         return []
 
     def acquired(self, asked: Acquire) -> Event:
-        wish = CredentialRequest(
+        request = CredentialRequest(
             "m",
             asked.prefer,
             insist=asked.insist,
@@ -133,7 +133,7 @@ class House:
             resting=asked.resting,
             only_others=asked.only_others,
         )
-        found = pools.choose(self.pool, wish, self.now)
+        found = pools.choose(self.pool, request, self.now)
         if not isinstance(found, Chosen):
             return NoneFree(asked.attempt, found.wait, found.paused, found.refused, found.keys)
         self.holder = found.credential.name
@@ -200,14 +200,14 @@ def test_whatever_came_of_calls_a_key_serves_again_once_the_stated_wait_is_over(
     assert not any(state.in_flight for state in pool.states.values())
 
 
-def is_over_after_its_wait(pool: PoolState, wish: CredentialRequest, now: float) -> None:
-    found = pools.choose(pool, wish, now)
+def is_over_after_its_wait(pool: PoolState, request: CredentialRequest, now: float) -> None:
+    found = pools.choose(pool, request, now)
     assert isinstance(found, pools.Unavailable)
-    assert wish.fallback or not found.paused
+    assert request.fallback or not found.paused
     assert found.wait is not None
     assert 0 < found.wait <= AUTH_LONGEST
-    alone = pools.choose(pool, replace(wish, fallback=False), now + found.wait + 0.001)
+    alone = pools.choose(pool, replace(request, fallback=False), now + found.wait + 0.001)
     assert isinstance(alone, Chosen)
     if found.refused:
         assert found.wait <= found.refused.wait + 0.001
-        assert all(pool.state(one.name).refusal(wish.scope, now) for one in pool.credentials)
+        assert all(pool.state(one.name).refusal(request.scope, now) for one in pool.credentials)

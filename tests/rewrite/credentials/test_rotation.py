@@ -69,8 +69,8 @@ def after(
     return reduce(one, enumerate(events), state)
 
 
-def chosen(state: PoolState, wish: CredentialRequest = M, now: float = 0.0) -> str:
-    found = choose(state, wish, now)
+def chosen(state: PoolState, request: CredentialRequest = M, now: float = 0.0) -> str:
+    found = choose(state, request, now)
     assert isinstance(found, Chosen), found
     return found.credential.name
 
@@ -346,7 +346,7 @@ def test_an_unknown_model_rests_no_key_while_none_serves_it() -> None:
 
 def test_once_another_key_serves_it_a_key_rests_for_the_model_that_it_does_not_know() -> None:
     state = after(pool("a", "b"), (0.0, "a", UNKNOWN), (0.1, "b", Completed()))
-    assert [chosen(state, wish, 3600.0) for wish in (M, CredentialRequest("other"))] == ["b", "a"]
+    assert [chosen(state, request, 3600.0) for request in (M, CredentialRequest("other"))] == ["b", "a"]
     assert chosen(state, M, 3600.1) == "a"
 
 

@@ -150,7 +150,7 @@ def decided(
         ((), AUTO, CONTINUE, False, Fail),
     ],
 )
-def test_what_the_client_s_facts_and_a_wish_to_go_on_come_to(
+def test_what_the_client_s_facts_and_a_rule_to_continue_come_to(
     parts: tuple[StreamPart, ...],
     mode: OnTruncation,
     cut_text: OnTruncation,

@@ -73,7 +73,7 @@ LINGERS = SetTimer(1, Timer.LINGER, LINGER)
 
 
 def sent(playbook: Playbook, data: bytes) -> Playbook:
-    """The first frames of an answer come, commit it, and go on to the client."""
+    """The first frames of an answer come, commit it, and pass to the client."""
     return playbook >> UpstreamData(1, data) << SendHeaders(1, SSE) << SendData(1, data)
 
 

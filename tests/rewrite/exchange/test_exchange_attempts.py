@@ -248,8 +248,8 @@ def test_a_rejection_of_the_key_rotates_at_once(code: int, body: bytes, kind: Ki
 def test_every_key_is_tried_once_outside_the_budget() -> None:
     conversation = answers(started(play()), 1, refused(429), RATED, Kind.RATE)
     for attempt, credential in enumerate("bcde", start=2):
-        wish = rotated(attempt, resting="abcde"[: attempt - 1])
-        conversation = begins(conversation << wish, attempt, credential)
+        request = rotated(attempt, resting="abcde"[: attempt - 1])
+        conversation = begins(conversation << request, attempt, credential)
         conversation = answers(conversation, attempt, refused(429), RATED, Kind.RATE)
     assert answered(begins(conversation << rotated(6, resting="abcde"), 6, "f"), 6)
 
@@ -280,8 +280,8 @@ def test_after_a_429_a_wait_that_fits_is_waited_for() -> None:
 def test_after_a_429_of_every_key_a_wait_that_fits_is_waited_for() -> None:
     conversation = answers(started(play()), 1, refused(429), RATED, Kind.RATE)
     for attempt, credential in enumerate("bcd", start=2):
-        wish = rotated(attempt, resting="abcd"[: attempt - 1])
-        conversation = begins(conversation << wish, attempt, credential)
+        request = rotated(attempt, resting="abcd"[: attempt - 1])
+        conversation = begins(conversation << request, attempt, credential)
         conversation = answers(conversation, attempt, refused(429), RATED, Kind.RATE)
     conversation = conversation << rotated(5, resting="abcd")
     assert conversation >> NoneFree(5, 2.0) << SetTimer(5, Timer.BACKOFF, 2.0)
@@ -450,8 +450,8 @@ def test_no_key_is_asked_twice_before_each_was_asked_once_nor_three_times_before
     conversation = conversation >> TimerFired(3, Timer.BACKOFF) << Acquire(3, prefer="b")
     conversation = answers(begins(conversation, 3, "b", fresh=True), 3, refused(500), b"x", Kind.SERVER)
     for attempt, name in ((4, "c"), (5, "d"), (6, "e")):
-        wish = others(attempt, "abcd"[: attempt - 2] if attempt > 4 else "ab")
-        conversation = begins(conversation << wish, attempt, name, fresh=True)
+        request = others(attempt, "abcd"[: attempt - 2] if attempt > 4 else "ab")
+        conversation = begins(conversation << request, attempt, name, fresh=True)
         conversation = answers(conversation, attempt, refused(500), b"x", Kind.SERVER)
     assert gives_back(conversation, 6, refused(500), b"x", *["rejected(500 server)"] * 6)
 
@@ -462,8 +462,8 @@ def test_a_connection_that_was_lost_goes_to_another_key_at_once_and_counts_in_fu
         lost = Unreachable("reset", sent=True)
         conversation = conversation >> UpstreamClosed(attempt, "reset") << Release(attempt, lost)
         if attempt < 3:
-            wish = others(attempt + 1, "ab"[:attempt])
-            conversation = begins(conversation << wish, attempt + 1, "abc"[attempt], fresh=True)
+            request = others(attempt + 1, "ab"[:attempt])
+            conversation = begins(conversation << request, attempt + 1, "abc"[attempt], fresh=True)
     assert faults(conversation, 3, 502, "reset", "3 attempts", x_should_retry="false")
 
 

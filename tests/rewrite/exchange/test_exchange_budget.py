@@ -1,4 +1,5 @@
-"""Conversations: keys that are asked once, waits that are counted, and what ends a call that could go on."""
+"""Conversations: keys that are asked once, waits that are counted, and what ends a call that could
+continue."""
 
 from dataclasses import replace
 

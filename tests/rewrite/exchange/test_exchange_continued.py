@@ -33,7 +33,7 @@ from rewrite.values.timeouts import OnTruncation
 from rewrite.values.timer import Timer
 from tests.playbook import ANY, After, Open, Playbook, body_with
 from tests.rewrite.asks import REGISTRY, ask
-from tests.rewrite.goings_on import CUT
+from tests.rewrite.continued import CUT
 from tests.rewrite.scenes import (
     ROLE,
     SSE,
@@ -48,14 +48,14 @@ from tests.rewrite.scenes import (
     timed,
 )
 
-GO_ON = replace(TERMS, on_truncation=OnTruncation.CONTINUE)
+CONTINUES = replace(TERMS, on_truncation=OnTruncation.CONTINUE)
 SAID = ROLE + says("Hello wor")
 TOKEN = 60.0
 
 
 def cut() -> Playbook:
     """The first answer was cut, and another key is wanted for the rest."""
-    conversation = play(ask("openai_chat"), timed(GO_ON, first_token=TOKEN))
+    conversation = play(ask("openai_chat"), timed(CONTINUES, first_token=TOKEN))
     conversation = conversation >> Start() << Acquire(1) >> Acquired(1, "a") << OpenUpstream(1)
     conversation = conversation >> UpstreamSent(1) << SetTimer(1, Timer.FIRST_TOKEN, TOKEN)
     conversation = conversation >> UpstreamStarted(1, SSE) >> UpstreamData(1, SAID)
@@ -111,7 +111,7 @@ COMPLETED = event("response.completed", response={**RESPONSE, "status": "complet
 def begun_anew() -> Playbook:
     """The client has a whole answer, and upstream repeats it as far as a call that is held."""
     asked, responses = ask("openai_responses"), REGISTRY["openai_responses"]
-    target = own(asked, responses, GO_ON, hold_tool_calls=True)
+    target = own(asked, responses, CONTINUES, hold_tool_calls=True)
     conversation = opened(play(asked, target, protocol=responses))
     conversation = conversation >> UpstreamData(1, CREATED + CALLED + WHOLE + COMPLETED)
     conversation = conversation << SendHeaders(1, SSE) << SendData(1, ANY) << SendData(1, ANY)

@@ -236,7 +236,7 @@ def test_what_came_of_one_that_is_always_cut_ends_as_length(data: bytes, whole: 
         (calls('{"x', "f"), OnTruncation.AUTO),
         (says("Hel"), OnTruncation.ERROR),
     ],
-    ids=["nothing", "thoughts", "half a call", "by wish"],
+    ids=["nothing", "thoughts", "half a call", "held"],
 )
 def test_where_nothing_is_to_be_reported_it_is_a_502(data: bytes, mode: OnTruncation) -> None:
     conversation = cut_for_good(data, on_truncation=mode) << SendHeaders(

@@ -46,7 +46,7 @@ LEFT_OUT = "; the tool call 'weather' was cut and left out"
 
 
 def shown(stall: float = 0.0, heartbeat: float = 0.0) -> Playbook:
-    """A committed answer that goes on with a call."""
+    """A committed answer that continues with a call."""
     conversation = opened(play(terms=HELD, stall=stall, heartbeat=heartbeat)) >> UpstreamData(1, says("Hi"))
     conversation = conversation << SendHeaders(1, SSE) << SendData(1, says("Hi"))
     if stall:

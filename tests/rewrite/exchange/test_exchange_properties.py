@@ -245,7 +245,7 @@ def test_every_cut_in_tool_arguments_is_an_error_without_a_finish(sample: Sample
 
 
 def places_in_calls(sample: Sample) -> list[int]:
-    """All those of the frames that a call begins in, goes on in or ends in."""
+    """All those of the frames that a call begins in, continues in or ends in."""
     bounds = accumulate((len(segment.raw) for segment in sample.segments([sample.data])), initial=0)
     return [
         at
@@ -411,7 +411,7 @@ class Edge:
         rarely = ["late", "leave"] if self.choose.draw(st.integers(0, 9)) == 9 else []
         return [*pool, *(upstream if self.open else []), *timers, *rarely] or ["leave"]
 
-    def go_on(self) -> None:
+    def step(self) -> None:
         move = self.choose.draw(st.sampled_from(self.moves()))
         match move:
             case "acquired" | "none_free":
@@ -484,7 +484,7 @@ def test_any_order_of_events_keeps_the_promises(
     edge.feed(Start())
     for _ in range(40):
         if not edge.reports:
-            edge.go_on()
+            edge.step()
     if not edge.reports:
         edge.gone = True
         edge.feed(ClientGone())

@@ -228,7 +228,7 @@ def test_a_provider_that_rests_is_passed_over_too() -> None:
     assert conversation << Acquire(1, target=1)
 
 
-def test_three_targets_in_order_with_attempt_numbers_that_go_on() -> None:
+def test_three_targets_in_order_with_attempt_numbers_that_continue() -> None:
     conversation = rated(group(FIRST, SECOND, THIRD)) >> NoneFree(2, 900.0) << Acquire(2, target=1)
     conversation = conversation >> NoneFree(2, None) << Acquire(2, target=2)
     assert answers(asked(conversation, 2, "c", SSE), 2, "rejected(429 rate)")

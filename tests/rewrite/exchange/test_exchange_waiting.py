@@ -273,7 +273,7 @@ def test_an_error_of_the_stream_itself_stays_as_it_is() -> None:
     assert conversation << Report(over("rejected", "rejected(400 request)")) << EndResponse(1)
 
 
-def test_a_translated_answer_goes_on_behind_the_promise() -> None:
+def test_a_translated_answer_continues_after_the_promise() -> None:
     running = promised("anthropic_messages", "openai_chat")
     running.feed(UpstreamStarted(1, Head(200, SSE.headers)))
     running.feed(UpstreamData(1, ROLE + says("Hi") + finishes("stop") + DONE))

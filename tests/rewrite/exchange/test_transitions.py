@@ -83,7 +83,7 @@ def happens(trigger: Trigger, attempt: int, head: Head = SSE, data: bytes = ROLE
 
 
 def new() -> Exchange:
-    """All timers are on, and answers that are cut are gone on with."""
+    """All timers are on, and answers that are cut are continued."""
     terms = timed(
         replace(TERMS, on_truncation=OnTruncation.CONTINUE),
         hold=60.0,

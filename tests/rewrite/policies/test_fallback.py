@@ -13,7 +13,7 @@ IN_BAND = Rejected(529, Kind.SERVER, "busy")
 
 
 @pytest.mark.parametrize(
-    ("outcome", "goes_on"),
+    ("outcome", "falls_back"),
     [
         *((rejected(kind), True) for kind in (Kind.RATE, Kind.QUOTA, Kind.SERVER, Kind.FOREIGN)),
         *((rejected(kind), False) for kind in (Kind.REQUEST, Kind.BINDING, Kind.AUTH, Kind.FORBIDDEN)),
@@ -31,20 +31,20 @@ IN_BAND = Rejected(529, Kind.SERVER, "busy")
     ],
     ids=str,
 )
-def test_what_is_the_target_s_own_trouble(outcome: Outcome, goes_on: bool) -> None:
-    assert decide(history(("a", outcome)), 1.0, next_on_auth=False) is goes_on
+def test_what_is_the_target_s_own_trouble(outcome: Outcome, falls_back: bool) -> None:
+    assert decide(history(("a", outcome)), 1.0, next_on_auth=False) is falls_back
 
 
 @pytest.mark.parametrize(
-    ("kind", "goes_on"),
+    ("kind", "falls_back"),
     [(Kind.AUTH, True), (Kind.FORBIDDEN, True), (Kind.REQUEST, False), (Kind.BINDING, False)],
 )
-def test_a_refusal_of_the_last_key_counts_where_the_group_says_so(kind: Kind, goes_on: bool) -> None:
-    assert decide(history(("a", rejected(kind))), 1.0, next_on_auth=True) is goes_on
+def test_a_refusal_of_the_last_key_counts_where_the_group_says_so(kind: Kind, falls_back: bool) -> None:
+    assert decide(history(("a", rejected(kind))), 1.0, next_on_auth=True) is falls_back
 
 
 @pytest.mark.parametrize(
-    ("outcome", "goes_on"),
+    ("outcome", "falls_back"),
     [
         (STALLED, False),
         (CUT, False),
@@ -55,8 +55,8 @@ def test_a_refusal_of_the_last_key_counts_where_the_group_says_so(kind: Kind, go
     ],
     ids=str,
 )
-def test_tools_that_act_are_never_set_to_work_twice(outcome: Outcome, goes_on: bool) -> None:
-    assert decide(history(("a", outcome), acting=True), 1.0, next_on_auth=False) is goes_on
+def test_tools_that_act_are_never_set_to_work_twice(outcome: Outcome, falls_back: bool) -> None:
+    assert decide(history(("a", outcome), acting=True), 1.0, next_on_auth=False) is falls_back
 
 
 def test_the_last_outcome_decides() -> None:
@@ -71,23 +71,23 @@ def test_the_deadline_stops_no_target_that_can_still_be_asked_in_time() -> None:
     assert decide(replace(here, failing_since=0.5), 590.0, next_on_auth=False)
 
 
-@pytest.mark.parametrize(("now", "goes_on"), [(10.0, True), (10.1, False)])
-def test_never_after_the_client_has_lost_its_patience(now: float, goes_on: bool) -> None:
-    assert decide(history(("a", CUT), latest_start=10.0), now, next_on_auth=False) is goes_on
+@pytest.mark.parametrize(("now", "falls_back"), [(10.0, True), (10.1, False)])
+def test_never_after_the_client_has_lost_its_patience(now: float, falls_back: bool) -> None:
+    assert decide(history(("a", CUT), latest_start=10.0), now, next_on_auth=False) is falls_back
 
 
 @pytest.mark.parametrize(
-    ("failing_since", "now", "goes_on"), [(None, 500.0, True), (1.0, 500.0, True), (1.0, 591.0, False)]
+    ("failing_since", "now", "falls_back"), [(None, 500.0, True), (1.0, 500.0, True), (1.0, 591.0, False)]
 )
 def test_a_target_without_a_free_credential_is_passed_over(
-    failing_since: float | None, now: float, goes_on: bool
+    failing_since: float | None, now: float, falls_back: bool
 ) -> None:
     none_yet = replace(history(), failing_since=failing_since)
-    assert decide(none_yet, now, next_on_auth=False) is goes_on
+    assert decide(none_yet, now, next_on_auth=False) is falls_back
 
 
 @pytest.mark.parametrize(
-    ("refused", "next_on_auth", "goes_on"),
+    ("refused", "next_on_auth", "falls_back"),
     [
         (None, False, True),
         (Kind.QUOTA, False, True),
@@ -97,6 +97,6 @@ def test_a_target_without_a_free_credential_is_passed_over(
     ],
 )
 def test_keys_that_an_earlier_call_found_refused_count_like_those_of_this_one(
-    refused: Kind | None, *, next_on_auth: bool, goes_on: bool
+    refused: Kind | None, *, next_on_auth: bool, falls_back: bool
 ) -> None:
-    assert decide(history(), 1.0, next_on_auth=next_on_auth, refused=refused) is goes_on
+    assert decide(history(), 1.0, next_on_auth=next_on_auth, refused=refused) is falls_back

@@ -1,4 +1,4 @@
-"""Kept responses: what is kept of a call, how a conversation goes on from it, what is let go."""
+"""Kept responses: what is kept of a call, how it continues a conversation, what is let go."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -183,7 +183,7 @@ def test_a_cut_answer_is_kept_as_it_was_closed() -> None:
     assert (0, 1) in progress.open
 
 
-# -- a conversation goes on -------------------------------------------------------------------------------
+# -- a conversation continues -----------------------------------------------------------------------------
 
 FIRST = stored(1, None, "one", said(1, "first"))
 SECOND = stored(2, 1, "two", said(2, "second"))

@@ -197,7 +197,7 @@ def test_the_first_frame_stays_when_its_call_goes() -> None:
     assert read(CHAT, one.body) == Got("Hi")
 
 
-def test_other_choices_go_on_beside_a_cut_call() -> None:
+def test_other_choices_continue_beside_a_cut_call() -> None:
     two = holding(CHAT)
     asked = replace(call(CHAT), body={"n": 2})
     frames = [ROLE, says("Hi"), *CUT_CALL, says("Ho", 1), finishes("stop", 1)]

@@ -143,7 +143,7 @@ def test_a_call_behind_a_whole_one_does_not_wait() -> None:
     assert one.feed([tool(1)]) == [BlockStop(0, 0), tool(1)]
 
 
-def test_a_call_that_waited_and_is_not_done_goes_on_live() -> None:
+def test_a_call_that_waited_and_is_not_done_continues_live() -> None:
     one = sequencer()
     one.feed([*BEGIN, tool(0), args(0, "{"), tool(1), args(1, '{"a"')])
     assert one.feed([args(0, "}"), ends(0)]) == [
@@ -440,7 +440,7 @@ REASONS = st.sampled_from(FinishReason)
 
 @st.composite
 def streams(draw: st.DrawFn) -> list[StreamPart]:
-    """Legal as decoders give them: a block starts before it goes on, and no number is used twice."""
+    """Legal as decoders give them: a block starts before it continues, and no number is used twice."""
     parts: list[StreamPart] = [BEGIN[0]]
     open_blocks: list[BlockStart] = []
     used = [0, 0]

@@ -34,7 +34,7 @@ STAGES: dict[str, tuple[Answer, bytes]] = {
     "before its head": (Hang(), b"Hello wor"),
     "before a word of it": (streamed(WHOLE[:1], NEVER), b"Hello wor"),
     "while it repeats": (streamed(WHOLE[:2], NEVER), b"Hello wor"),
-    "while it goes on": (streamed(WHOLE[:3], NEVER), b"ld."),
+    "while it runs": (streamed(WHOLE[:3], NEVER), b"ld."),
 }
 _models = (f"gpt-4o-{number}" for number in count())
 

@@ -81,7 +81,7 @@ _LOST = Given(Said(("First. ",), tools=(WEATHER,), finish="tools"), "cut", "Pa")
 _THOUGHT = Said(WORDS, THOUGHTS)
 
 SCENARIOS = (
-    Scenario("goes_on", (FIRST, REST)),
+    Scenario("continues", (FIRST, REST)),
     Scenario("reset", (Given(Said(WORDS), "reset", CUT_AFTER), REST)),
     Scenario("hung", (Given(Said(WORDS), "hung", CUT_AFTER), REST)),
     Scenario("again", (FIRST, Given(Said(WORDS)))),

@@ -1,12 +1,13 @@
-"""Every SDK, every way to go on: one answer with one id, honestly ended, and what the provider was asked."""
+"""Every SDK, every way to continue: one answer with one id, honestly ended, and what the provider was
+asked."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from tests.e2e import sdk as sdks
-from tests.e2e.going_on.bench import CELLS, OTHERS, Bench, Cell, Seen, bench, key_of
-from tests.e2e.going_on.scenarios import CUT_TEXT, PROMPT
+from tests.e2e.continuation.bench import CELLS, OTHERS, Bench, Cell, Seen, bench, key_of
+from tests.e2e.continuation.scenarios import CUT_TEXT, PROMPT
 from tests.vendor import Received
 from tests.vendor.speech import speech_of
 
@@ -24,7 +25,7 @@ PROVIDERS = {
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    with bench(tmp_path_factory.mktemp("going_on")) as running:
+    with bench(tmp_path_factory.mktemp("continuation")) as running:
         yield running
 
 
@@ -80,7 +81,7 @@ def check_requests(cell: Cell, seen: Seen) -> None:
     first, *later = seen.requests
     for received in later:
         assert PROMPT.encode() in received.body
-        check_wish(cell, first, received)
+        check_prompt(cell, first, received)
     if cell.scenario.group:
         speech = speech_of(later[0].path)
         assert speech is not None
@@ -94,8 +95,8 @@ def keys_of(cell: Cell, provider: str) -> list[str]:
     return [key_of(provider, name) for name in cell.scenario.keys.split()]
 
 
-def check_wish(cell: Cell, first: Received, received: Received) -> None:
-    """What there is, and the wish for the rest; or the same once more, where nothing was said."""
+def check_prompt(cell: Cell, first: Received, received: Received) -> None:
+    """What there is, and the prompt for the remainder; or the same once more, where nothing was said."""
     if cell.scenario.name == "thought":
         assert received.body == first.body
         return

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e import sdk as sdks
-from tests.e2e.going_on.scenarios import PROMPT, SCENARIOS, Given, Scenario
+from tests.e2e.continuation.scenarios import PROMPT, SCENARIOS, Given, Scenario
 from tests.e2e.proxy import Proxy
 from tests.e2e.translation.bench import model_of
 from tests.e2e.translation.clients import CLIENTS, Client
@@ -47,7 +47,7 @@ class Cell:
         return f"{self.scenario.name}.{self.mode}.{self.client.name}.{group}"
 
 
-BRIEF = frozenset({"goes_on", "again", "cut_always", "calls", "loses_a_call"})
+BRIEF = frozenset({"continues", "again", "cut_always", "calls", "loses_a_call"})
 """What is enough for older SDKs, and for those whose asynchronous client reads what the other one does."""
 
 

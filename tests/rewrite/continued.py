@@ -1,4 +1,4 @@
-"""Calls whose answers are cut and gone on with: one stream for the client out of several of upstream's."""
+"""Calls whose answers are cut and continued: one stream for the client out of several of upstream's."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -45,14 +45,14 @@ def refused(answer: WireResponse) -> Answer:
 
 
 @dataclass(slots=True)
-class Going:
+class Continued:
     """One call from its start to its end; upstream's answers are taken in their order."""
 
     exchange: Exchange
     answers: Sequence[Answer]
     heads: list[Head] = field(default_factory=list)
     pieces: list[bytes] = field(default_factory=list)
-    wishes: list[Acquire] = field(default_factory=list)
+    acquires: list[Acquire] = field(default_factory=list)
     asked: list[Rendered | None] = field(default_factory=list)
     ended: list[Summary] = field(default_factory=list)
 
@@ -65,7 +65,7 @@ class Going:
         (summary,) = self.ended
         return summary
 
-    def run(self) -> "Going":
+    def run(self) -> "Continued":
         todo: list[Event] = [Start()]
         while todo:
             for command in self.exchange.handle(todo.pop(0), 0.0):
@@ -75,12 +75,12 @@ class Going:
     def _perform(self, command: Command) -> list[Event]:
         match command:
             case Acquire(attempt=attempt):
-                self.wishes.append(command)
-                busy = self.answers[len(self.wishes) - 1].busy
+                self.acquires.append(command)
+                busy = self.answers[len(self.acquires) - 1].busy
                 return [NoneFree(attempt, None) if busy else Acquired(attempt, f"key-{attempt}")]
             case OpenUpstream(attempt=attempt, rendered=rendered):
                 self.asked.append(rendered)
-                answer = self.answers[len(self.wishes) - 1]
+                answer = self.answers[len(self.acquires) - 1]
                 began: list[Event] = [UpstreamSent(attempt), UpstreamStarted(attempt, answer.head)]
                 return [*began, UpstreamData(attempt, answer.data), UpstreamClosed(attempt, answer.cause)]
             case SendHeaders(head=head):
@@ -94,10 +94,10 @@ class Going:
         return []
 
 
-def going(
+def played(
     call: Call, protocol: WireProtocol, terms: Spec, answers: Sequence[Answer], others: Sequence[Spec] = ()
-) -> Going:
-    return Going(exchange_of(call, protocol, terms, *others), answers).run()
+) -> Continued:
+    return Continued(exchange_of(call, protocol, terms, *others), answers).run()
 
 
 def asked_of(rendered: Rendered | None) -> Mapping[str, object]:

@@ -1,0 +1,1 @@
+"""Answers that are cut and continued, as every SDK reads them."""

@@ -1,1 +1,0 @@
-"""Answers that are cut and gone on with, as every SDK reads them."""
