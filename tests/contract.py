@@ -152,7 +152,7 @@ def call(protocol: WireProtocol, *, stream: bool = True, target: str = "") -> Ca
 def segments(
     protocol: WireProtocol, head: Head, pieces: Iterable[bytes], asked: Call | None = None
 ) -> list[Segment]:
-    """The segments of an answer that comes in `pieces` and ends behind them."""
+    """The segments of an answer that comes in `pieces` and ends after them."""
     decoder = protocol.decoder(asked or call(protocol, stream=head != JSON), head)
     found = [segment for piece in pieces for segment in decoder.feed(piece)]
     return [*found, *decoder.eof()]
@@ -286,14 +286,14 @@ class Ended:
 
 
 def closed(sample: Sample) -> Iterator[Ended]:
-    """The stream cut behind each of its frames, and closed as a cut or as done, whichever it is."""
+    """The stream cut after each of its frames, and closed as a cut or as done, whichever it is."""
     for sent, so_far in _prefixes(sample):
         ending = formality(so_far) if so_far.complete else closing(so_far)
         yield Ended(so_far, sent, sent + sample.protocol.encoder(sample.call).close(ending, so_far))
 
 
 def failed(sample: Sample) -> Iterator[Ended]:
-    """The stream cut behind each of its frames before its end, and closed by an error."""
+    """The stream cut after each of its frames before its end, and closed by an error."""
     for sent, so_far in _prefixes(sample):
         if so_far.complete:
             return
@@ -341,7 +341,7 @@ def _inside_text(so_far: Progress) -> bool:
 
 
 def resumed(sample: Sample, place: int) -> Resumed:
-    """The stream cut behind its first `place` frames, and written on from what its own rest says."""
+    """The stream cut after its first `place` frames, and written on from what its own rest says."""
     decoder = sample.protocol.decoder(sample.call, sample.head)
     framed = [*decoder.feed(sample.data), *decoder.eof()]
     so_far, whole = Progress(), Progress()

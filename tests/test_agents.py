@@ -35,7 +35,7 @@ from tests.oracle import judges
 from tests.vendor import SPEECHES, Answer, Received, Reply, Reset, Send, Speech, whole
 
 CLAUDE = AGENTS[0]
-FAULTS = ("stall", "429", "cut-text", "cut-tool", "cut-behind-tool")
+FAULTS = ("stall", "429", "cut-text", "cut-tool", "cut-after-tool")
 SCHEMA = {"type": "object", "properties": {"input": {"type": "string"}}}
 
 
@@ -280,7 +280,7 @@ CALL_ENDS = {
 
 @pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: agent.name)
 def test_a_call_that_is_whole_is_the_last_that_comes(agent: Agent) -> None:
-    answer = faults.cut_behind_call(SPEECHES[agent.protocol], agent.tool)
+    answer = faults.cut_after_call(SPEECHES[agent.protocol], agent.tool)
     assert isinstance(answer, Reply)
     *_, last, cut = answer.steps
     assert (isinstance(last, Send), cut) == (True, Reset())

@@ -40,7 +40,7 @@ def cut_call(speech: Speech, tool: ToolCall) -> Reply:
     return streamed([*events[:cut], events[cut][:length]], Reset())
 
 
-def cut_behind_call(speech: Speech, tool: ToolCall) -> Reply:
+def cut_after_call(speech: Speech, tool: ToolCall) -> Reply:
     """A call that is whole, and then a reset: nothing says that the answer is."""
     events = _calling(speech, tool)
     end = _CALL_ENDS[speech.protocol]

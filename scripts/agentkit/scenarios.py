@@ -234,7 +234,7 @@ _TOLD: Mapping[str, tuple[str, str, str]] = {
     "opencode-openai": (_CONTINUED, _LENGTH, _LENGTH),
     "opencode-gemini": (_CONTINUED, _CONTINUED, _LENGTH),
 }
-"""What becomes of a cut in text, in a tool call and behind one, by agent: see rewrite/catalog/clients.toml.
+"""What becomes of a cut in text, in a tool call and after one, by agent: see rewrite/catalog/clients.toml.
 Gemini's protocol has calls whole, so that the client has seen nothing of one that was cut."""
 
 
@@ -243,14 +243,14 @@ def _faulty(agent: Agent) -> Iterator[Row]:
     speech = SPEECHES[agent.protocol]
     silent = Script(agent.tool, first=(faults.silence(speech),))
     limited = Script(agent.tool, first=(faults.slow_down(speech),))
-    text, call, behind = _TOLD[agent.name]
+    text, call, after = _TOLD[agent.name]
     yield _rotated(agent, "stall", _IMPATIENT, silent, r"stalled\(first_event [0-9.]+s\)")
     yield _rotated(agent, "429", "", limited, r"rejected\(429 rate\)")
     yield _cut(agent, "cut-text", Script(agent.tool, last=(faults.cut_text(speech),)), text, HALF)
     cut_call = faults.cut_call(speech, agent.tool)
     yield _cut(agent, "cut-tool", Script(agent.tool, first=(cut_call,)), call, faults.BEFORE_CALL)
-    whole_call = faults.cut_behind_call(speech, agent.tool)
-    yield _cut(agent, "cut-behind-tool", Script(agent.tool, first=(whole_call,)), behind, "")
+    whole_call = faults.cut_after_call(speech, agent.tool)
+    yield _cut(agent, "cut-after-tool", Script(agent.tool, first=(whole_call,)), after, "")
 
 
 def _rotated(agent: Agent, name: str, streaming: str, script: Script, outcome: str) -> Row:

@@ -25,7 +25,7 @@ PATIENCE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`calls` one behind the other on one connection, in each round."""
+    """`calls` one after the other on one connection, in each round."""
 
     name: str
     load: Load

@@ -4,7 +4,7 @@
 
 Leaves its authority in FOLDER/ca.pem, prints its port, and serves until it is ended. The request's text says
 what to send: `events` of about 200 bytes, `burst` of them in one write (each a chunk of its own), and a
-pause of `gap` seconds behind each write. A request for messages is answered in that protocol.
+pause of `gap` seconds after each write. A request for messages is answered in that protocol.
 """
 
 import asyncio

@@ -67,7 +67,7 @@ class Steps:
 
 
 class Probe:
-    """Counts from a request's head to what comes behind its response. Calls come one by one."""
+    """Counts from a request's head to what comes after its response. Calls come one by one."""
 
     def __init__(self) -> None:
         self._steps = Steps(())

@@ -17,7 +17,7 @@ class Way:
 
     @classmethod
     def read(cls, text: str) -> "Way":
-        """From what the probe prints behind its mark."""
+        """From what the probe prints after its mark."""
         return cls({(tuple(before), tuple(step)): times for (before, step), times in json.loads(text)})
 
     @property

@@ -27,7 +27,7 @@ from scripts.soaking.verdict import (
     WARM_UP,
     Rest,
     Sample,
-    behind_warm_up,
+    after_warm_up,
     growth,
     minute,
     of_memory,
@@ -45,7 +45,7 @@ TRACED = {"PYTHONTRACEMALLOC": "4"}
 """How many callers are named of a place that takes memory. It doubles what the process takes."""
 
 SETTLING = 45.0
-"""Seconds in which all has to be gone behind the last client."""
+"""Seconds in which all has to be gone after the last client."""
 
 _NAMES = ("openai", "anthropic", "gemini", "ollama_cloud")
 _CONFIG = """
@@ -143,12 +143,12 @@ class Soak:
         return rest
 
     def _verdict(self, before: Rest, after: Rest) -> int:
-        warm = behind_warm_up(self.samples)
+        warm = after_warm_up(self.samples)
         ends = ", ".join(f"{how} {number}" for how, number in sorted(self.tally.ends.items()))
         print(f"{self.tally.calls} calls: {ends}; {len(self.tally.problems)} were not as they have to be")
         if len(warm) > 1:
             print(
-                f"memory behind {WARM_UP} calls: {steepness(warm):+.2f} MB/min, {growth(warm):+.1f} MB in all"
+                f"memory after {WARM_UP} calls: {steepness(warm):+.2f} MB/min, {growth(warm):+.1f} MB in all"
             )
         print(f"before: {before}\nafter:  {after}")
         found = [*of_memory(self.samples), *of_rest(before, after, self.streams), *self.tally.problems[:5]]

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from tests.e2e.suite.voice import Act, Voice, changed, cut, error_behind_text, error_in_band, healthy, refused
+from tests.e2e.suite.voice import Act, Voice, changed, cut, error_after_text, error_in_band, healthy, refused
 from tests.e2e.translation.bench import model_of
 from tests.e2e.translation.scenarios import ANSWER, WEATHER
 from tests.vendor import Answer, Drip, End, Hang, Received, Reset
@@ -25,7 +25,7 @@ FAULTS: dict[str, tuple[Act, ...]] = {
     "stalled": (cut(Hang()), healthy(), healthy()),
     "silent": (lambda _: Hang(), healthy(), healthy(), healthy()),
     "error-first": (error_in_band, healthy(), healthy()),
-    "error-later": (error_behind_text, healthy()),
+    "error-later": (error_after_text, healthy()),
     "rate": (refused(429, ("retry-after", "1")), healthy(), healthy()),
     "server": (refused(503), healthy(), healthy()),
 }

@@ -9,13 +9,13 @@ WARM_UP = 4_000
 busy machine takes longer for them."""
 
 JUDGED = 4_000
-"""Calls behind the warm-up that memory is judged by, at least."""
+"""Calls after the warm-up that memory is judged by, at least."""
 
 STEEPEST = 2.0
 """MB of resident memory a minute; a stream that were kept whole would be some hundred a minute."""
 
 LARGEST_GROWTH = 8.0
-"""MB between the medians of the first and the last third behind the warm-up."""
+"""MB between the medians of the first and the last third after the warm-up."""
 
 
 NOISE = 2.0
@@ -44,7 +44,7 @@ class Rest:
     idle: int
 
 
-def behind_warm_up(samples: Sequence[Sample]) -> list[Sample]:
+def after_warm_up(samples: Sequence[Sample]) -> list[Sample]:
     return [sample for sample in samples if sample.calls >= WARM_UP]
 
 
@@ -62,7 +62,7 @@ def growth(samples: Sequence[Sample]) -> float:
 
 def of_memory(samples: Sequence[Sample]) -> Iterator[str]:
     """What speaks against flat memory; nothing, if it is flat."""
-    warm = behind_warm_up(samples)
+    warm = after_warm_up(samples)
     calls = samples[-1].calls if samples else 0
     if calls < WARM_UP + JUDGED or len(warm) < 3:
         yield f"too few calls to judge memory by: {calls} of {WARM_UP + JUDGED}"

@@ -10,7 +10,7 @@ from tests.e2e.fault_row import (
     cut,
     cut_in_chunk,
     cut_tool,
-    cut_tool_behind_text,
+    cut_tool_after_text,
     reply,
 )
 from tests.e2e.wires import CUT_TEXT, Wire
@@ -47,7 +47,7 @@ AFTER = (
     Row("cut-own-key", reply(cut(Reset())), CLIENT, pool=(), **ENDED_WITH_LENGTH),
     Row("stall", reply(cut(Hang())), mode="hasty", hangs=True, **ENDED_WITH_LENGTH),
     Row(
-        "error-behind-text",
+        "error-after-text",
         reply(lambda wire: streamed([*wire.cut(), wire.error_event("overloaded")])),
         text=CUT_TEXT,
         finish=(),
@@ -79,7 +79,7 @@ AFTER = (
     ),
     Row("tool", reply(lambda wire: streamed(wire.tool())), text="", finish=("tools",), tool="all"),
     *(
-        Row(f"held-tool-{name}", reply(cut_tool_behind_text(step)), mode="hold", **ENDED_WITH_LENGTH)
+        Row(f"held-tool-{name}", reply(cut_tool_after_text(step)), mode="hold", **ENDED_WITH_LENGTH)
         for name, step in (("reset", Reset()), ("end", End()))
     ),
     Row("held-tool-alone", reply(cut_tool(Reset())), "one two", mode="hold"),

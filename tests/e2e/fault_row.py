@@ -106,8 +106,8 @@ def cut_tool(*steps: Step) -> Callable[[Wire], Reply]:
     return lambda wire: streamed(wire.cut_tool(), *steps)
 
 
-def cut_tool_behind_text(*steps: Step) -> Callable[[Wire], Reply]:
-    return lambda wire: streamed(wire.cut_tool_behind_text(), *steps)
+def cut_tool_after_text(*steps: Step) -> Callable[[Wire], Reply]:
+    return lambda wire: streamed(wire.cut_tool_after_text(), *steps)
 
 
 def encoded(encoding: str, make: Callable[[Wire], Reply], **more: Any) -> Callable[[Wire], Reply]:

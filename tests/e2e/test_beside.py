@@ -366,7 +366,7 @@ def test_a_provider_that_is_down_is_reported_in_the_protocol(proxy: Proxy) -> No
 
 
 def test_a_refusal_of_half_an_upload_reaches_the_client(tmp_path: Path) -> None:
-    """The provider hangs up behind it, with bytes unread that are still being sent."""
+    """The provider hangs up after it, with bytes unread that are still being sent."""
     with Listener() as provider:
         config = f'[providers.openai]\nbase_url = "http://127.0.0.1:{provider.port}"\n'
         refusing = threading.Thread(target=refuse, args=(provider,))

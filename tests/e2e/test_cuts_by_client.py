@@ -53,7 +53,7 @@ def proxy(vendor: VendorThread, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def cut(vendor: VendorThread, protocol: str) -> None:
-    """The next answer, behind its second word."""
+    """The next answer, after its second word."""
     vendor.reply(SPEECHES[protocol].cut(SAID, "two", Reset(), model="m"))
 
 

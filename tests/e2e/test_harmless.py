@@ -23,7 +23,7 @@ base_url = "{url}"
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """A client program that runs tools. `whole`: a part of the first event behind whole arguments."""
+    """A client program that runs tools. `whole`: a part of the first event after whole arguments."""
 
     sdk: str
     client: str
@@ -79,20 +79,20 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 
 def cut_between_characters(agent: Agent) -> list[bytes]:
-    """Every character of the arguments in an event of its own; cut behind each, and before the first."""
+    """Every character of the arguments in an event of its own; cut after each, and before the first."""
     events = agent.wire.tool(list(ARGUMENTS))
-    behind = _position(events, agent.whole)
-    first = behind - len(ARGUMENTS)
-    return [b"".join(events[:end]) for end in range(first, behind + 1)]
+    after = _position(events, agent.whole)
+    first = after - len(ARGUMENTS)
+    return [b"".join(events[:end]) for end in range(first, after + 1)]
 
 
 def cut_at_every_byte(agent: Agent) -> list[bytes]:
     """All arguments in one event; cut at every byte of the wire from its first one on."""
     events = agent.wire.tool([ARGUMENTS])
-    behind = _position(events, agent.whole)
-    start = len(b"".join(events[: behind - 1]))
+    after = _position(events, agent.whole)
+    start = len(b"".join(events[: after - 1]))
     whole = b"".join(events)
-    return [whole[:end] for end in range(start, len(b"".join(events[:behind])) + 1)]
+    return [whole[:end] for end in range(start, len(b"".join(events[:after])) + 1)]
 
 
 def _position(events: list[bytes], text: bytes) -> int:
@@ -103,13 +103,13 @@ def whole(agent: Agent) -> list[bytes]:
     return [b"".join(agent.wire.tool())]
 
 
-def cut_behind_whole_arguments(agent: Agent) -> list[bytes]:
+def cut_after_whole_arguments(agent: Agent) -> list[bytes]:
     events = agent.wire.tool()
     data, end = b"".join(events), len(b"".join(events[: _position(events, agent.whole)]))
     return [data[:cut] for cut in range(end, len(data), 7)]
 
 
-STREAMS = (cut_between_characters, cut_at_every_byte, whole, cut_behind_whole_arguments)
+STREAMS = (cut_between_characters, cut_at_every_byte, whole, cut_after_whole_arguments)
 
 
 @each_agent
@@ -129,8 +129,8 @@ def test_a_whole_call_is_run_once(agent: Agent, stage: Stage) -> None:
 
 
 @each_agent
-def test_behind_whole_arguments_the_call_runs_whole_or_not_at_all(agent: Agent, stage: Stage) -> None:
-    for turn in stage.turns(agent, cut_behind_whole_arguments):
+def test_after_whole_arguments_the_call_runs_whole_or_not_at_all(agent: Agent, stage: Stage) -> None:
+    for turn in stage.turns(agent, cut_after_whole_arguments):
         assert turn["ran"] in ([], [json.loads(ARGUMENTS)])
 
 

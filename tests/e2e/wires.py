@@ -72,7 +72,7 @@ class Wire:
         events = self.tool()
         return events[: _position(events, "force")]
 
-    def cut_tool_behind_text(self) -> list[bytes]:
+    def cut_tool_after_text(self) -> list[bytes]:
         """Words, then half of a call."""
         events = self.stream(WORDS[:CUT], "tools", tools=[Tool(TOOL, FRAGMENTS)])
         return events[: _position(events, "force")]

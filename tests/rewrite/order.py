@@ -33,7 +33,7 @@ class Order:
 
     def check(self, parts: Iterable[StreamPart]) -> "Order":
         for part in parts:
-            assert not self.over, f"{part} behind the end"
+            assert not self.over, f"{part} after the end"
             self._check(part)
         return self
 

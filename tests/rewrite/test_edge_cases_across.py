@@ -71,7 +71,7 @@ def raised(client: str, one: Replay) -> bool:
 
 @to_others_of_chat
 def test_case_01_done_without_finish(client: str) -> None:
-    """[DONE] without a finish reason is an end: "stop", and "tool_calls" behind a whole call."""
+    """[DONE] without a finish reason is an end: "stop", and "tool_calls" after a whole call."""
     assert heard(client, CHAT, edges.DONE_WITHOUT_FINISH) == SAID
     called = heard(client, CHAT, edges.CALL_DONE_WITHOUT_FINISH)
     assert (called.tools, called.finish) == ([("weather", {"city": "Paris"})], CALLS)
@@ -142,7 +142,7 @@ def test_case_07_cut_in_tool_arguments(client: str, upstream: str, data: bytes) 
 
 @pytest.mark.parametrize("data", [edges.CUT_ARGUMENTS, edges.TOOL_HEADER], ids=["case_07", "case_08"])
 def test_case_07_and_case_08_a_client_of_whole_calls_gets_none(data: bytes) -> None:
-    """For Gemini the call is dropped: "length" behind text, an error where there is nothing else."""
+    """For Gemini the call is dropped: "length" after text, an error where there is nothing else."""
     assert heard(GEMINI, CHAT, ROLE + says("Hi") + data) == CUT_TEXT
     alone = got(GEMINI, CHAT, data)
     assert (alone.head.status, b"functionCall" in alone.body) == (502, False)
@@ -151,7 +151,7 @@ def test_case_07_and_case_08_a_client_of_whole_calls_gets_none(data: bytes) -> N
 
 
 @pytest.mark.parametrize("client", [MESSAGES, RESPONSES])
-def test_case_08_cut_right_behind_a_tool_s_header(client: str) -> None:
+def test_case_08_cut_right_after_a_tool_s_header(client: str) -> None:
     """A call without arguments is one only where its end was seen."""
     cut = got(client, CHAT, edges.TOOL_HEADER)
     assert (gist(read(client, cut.body, SSE)).finish, raised(client, cut)) == (None, True)
@@ -228,7 +228,7 @@ def test_case_15_usage_on_every_chunk(client: str) -> None:
 
 @pytest.mark.parametrize("upstream", [MESSAGES, GEMINI])
 def test_case_15_a_chat_client_gets_usage_once_and_only_if_it_asked(upstream: str) -> None:
-    """A chunk of its own behind the finish, none for who did not ask."""
+    """A chunk of its own after the finish, none for who did not ask."""
     counts = {"promptTokenCount": 412, "candidatesTokenCount": 7, "totalTokenCount": 419}
     each = gemini({"text": "Hi"}, usageMetadata=counts) + gemini(finish="STOP", usageMetadata=counts)
     data = {MESSAGES: edges.OVERWRITTEN, GEMINI: each}[upstream]
@@ -286,7 +286,7 @@ def test_case_24_numbers_that_we_write_have_no_gap(data: bytes) -> None:
 
 @to_others_of_chat
 def test_case_16_openrouter_soft_error(client: str) -> None:
-    """The translation stops at the error: nothing that comes behind it reaches the client."""
+    """The translation stops at the error: nothing that comes after it reaches the client."""
     one = got(client, CHAT, edges.OPENROUTER)
     assert (gist(read(client, one.body, SSE)), raised(client, one)) == (FAILED, True)
     assert b"Token limit reached" in one.body

@@ -118,14 +118,14 @@ def test_case_10_and_case_11_in_a_stream(client: str) -> None:
 
 @pytest.mark.parametrize("client", [MESSAGES, RESPONSES])
 def test_case_12_gemini_signature_on_an_empty_text(client: str) -> None:
-    """It goes back to its maker where it stood, behind the text; to another it does not go."""
+    """It goes back to its maker where it stood, after the text; to another it does not go."""
     answer = candidate({"text": "Hi"}, {"text": "", "thoughtSignature": "c2ln"})
     parts = sent_back(client, GEMINI, answer, "elsewhere")
     assert parts == [{"text": "Hi"}, {"text": "", "thoughtSignature": "c2ln"}]
     assert sent_back(client, GEMINI, answer, "another") == [{"text": "Hi"}]
 
 
-def test_case_12_chat_has_no_place_behind_a_text() -> None:
+def test_case_12_chat_has_no_place_after_a_text() -> None:
     """A chat message does not say what came first: there the signature comes back on the text itself."""
     answer = candidate({"text": "Hi"}, {"text": "", "thoughtSignature": "c2ln"})
     assert sent_back(CHAT, GEMINI, answer, "elsewhere") == [{"text": "Hi", "thoughtSignature": "c2ln"}]

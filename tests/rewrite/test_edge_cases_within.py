@@ -84,7 +84,7 @@ def given(protocol: WireProtocol, data: bytes, *, size: int = 101) -> Replay:
 
 
 def added(protocol: WireProtocol, data: bytes) -> bytes:
-    """What the client gets behind all of `data`."""
+    """What the client gets after all of `data`."""
     body = given(protocol, data).body
     assert body.startswith(data)
     return body[len(data) :]
@@ -104,7 +104,7 @@ def test_case_02_finish_without_done() -> None:
 
 
 def test_case_03_stop_on_every_chunk() -> None:
-    """STOP on every chunk passes; what comes behind the first one is part of the answer."""
+    """STOP on every chunk passes; what comes after the first one is part of the answer."""
     passed = given(GEMINI, STOP_ON_EVERY_CHUNK)
     assert (passed.body, passed.summary.end) == (STOP_ON_EVERY_CHUNK, "completed")
     assert "".join(each.text for each in passed.summary.progress.blocks.values()) == "First second"

@@ -24,7 +24,7 @@ FINISHED = chunk({}, "stop") + b"data: [DONE]\n\n"
 
 
 def in_the_middle(sample: Sample) -> bytes:
-    """Behind the first frame that shows a text."""
+    """After the first frame that shows a text."""
     framed = sample.segments([sample.data])
     decoder = sample.protocol.decoder(sample.call, sample.head)
     so_far = progress(())
@@ -76,7 +76,7 @@ def test_gathered_within_the_protocol() -> None:
     assert got.summary.end != "completed"
 
 
-def test_behind_a_call_that_is_held() -> None:
+def test_after_a_call_that_is_held() -> None:
     got = replay(CHAT, [chunk({"content": "Hi"}) + GARBLED[".sse"] + streamed({})], terms=holding(CHAT))
     assert (got.summary.end, b"oops" in got.body) == ("failed", False)
 

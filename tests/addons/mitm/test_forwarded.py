@@ -282,7 +282,7 @@ async def test_what_had_arrived_comes_before_the_end() -> None:
     assert await lost(kept=True) == [ANSWER]
 
 
-async def test_behind_what_waited_in_the_reader() -> None:
+async def test_after_what_waited_in_the_reader() -> None:
     assert b"".join(await lost(kept=True, first=b"HTTP/1.1 100 Continue\r\n\r\n")).endswith(ANSWER)
 
 

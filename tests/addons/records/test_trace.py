@@ -213,7 +213,7 @@ def test_no_secret_of_a_request_is_written(traces: Traces, folder: Path, flow: h
     assert str(document).count(REDACTED) == 5, "cookie, query, header, two bodies"
 
 
-def test_a_long_body_is_cut_behind_its_secrets(traces: Traces, folder: Path, flow: http.HTTPFlow) -> None:
+def test_a_long_body_is_cut_after_its_secrets(traces: Traces, folder: Path, flow: http.HTTPFlow) -> None:
     """No half of one is left at the cut."""
     flow.request.content = dump("a" * (LARGEST_BODY - 5) + SECRET + "b" * 99)
     document = written(traces, folder, record_of(flow))

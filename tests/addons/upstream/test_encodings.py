@@ -204,7 +204,7 @@ def test_a_whole_body_in_steps(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", COMPRESSED)
-def test_a_body_that_ends_too_early_is_a_fault_behind_its_steps(case: str) -> None:
+def test_a_body_that_ends_too_early_is_a_fault_after_its_steps(case: str) -> None:
     encoding, encode = CASES[case]
     with pytest.raises(DecodeError):
         list(steps(encode(TEXT)[:-9], encoding))

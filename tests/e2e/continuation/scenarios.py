@@ -67,7 +67,7 @@ class Scenario:
 
 
 def cut(*words: str) -> Given:
-    """These words, and a cut; of more than one it comes behind the last but one."""
+    """These words, and a cut; of more than one it comes after the last but one."""
     return Given(Said((*words, "nevermore")), "cut", words[-1])
 
 

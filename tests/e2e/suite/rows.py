@@ -15,7 +15,7 @@ from tests.e2e.suite.voice import (
     cut,
     cut_in_chunk,
     dripping,
-    error_behind_text,
+    error_after_text,
     error_in_band,
     healthy,
     interleaved,
@@ -109,7 +109,7 @@ HALF_CALL = Expected("", None, "do not run the partial call")
 LATER, SOON, NOW = (("retry-after", seconds) for seconds in ("300", "30", "1"))
 WHOLE_CALL = Expected("", "length", tools=(WEATHER,))
 CALLS_ARE_WHOLE = {"gemini_generate": WHOLE_CALL, "ollama_chat": WHOLE_CALL}
-"""Half of a call's arguments cannot be said there: a cut behind the call is no cut inside it."""
+"""Half of a call's arguments cannot be said there: a cut after the call is no cut inside it."""
 
 CANNOT_JOIN = Expected("", None, "UnknownApiResponseError")
 
@@ -134,7 +134,7 @@ ROWS = (
     Row("S6", "cut: reset", [cut(Reset())], CUT),
     Row("S6", "cut: closed inside a chunk", [cut_in_chunk], CUT),
     Row("S6", "cut: a clean end without finish", [cut(End())], CUT),
-    Row("S6", "an error behind text", [error_behind_text], Expected(CUT_TEXT, None, COMPLAINT)),
+    Row("S6", "an error after text", [error_after_text], Expected(CUT_TEXT, None, COMPLAINT)),
     Row("S7", "stall after some events", [cut(Hang())], CUT, hasty=True),
     Row(
         "S8",

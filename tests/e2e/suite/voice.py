@@ -67,7 +67,7 @@ def error_in_band(voice: Voice) -> Answer:
     return voice.stream([*begun, *voice.speech.make_failure(COMPLAINT, len(begun))])
 
 
-def error_behind_text(voice: Voice) -> Answer:
+def error_after_text(voice: Voice) -> Answer:
     begun = voice.cut()
     return voice.stream([*begun, *voice.speech.make_failure(COMPLAINT, len(begun))])
 
@@ -146,7 +146,7 @@ def _in_turns(one: Sequence[bytes], other: Sequence[bytes]) -> list[bytes]:
 
 
 def dripping(seconds: float) -> Act:
-    """So many seconds of silence before each event behind the first token."""
+    """So many seconds of silence before each event after the first token."""
 
     def make(voice: Voice) -> Answer:
         begun, events = voice.cut(after=WORDS[0]), voice.events()

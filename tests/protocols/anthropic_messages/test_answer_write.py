@@ -279,7 +279,7 @@ def dumped(value: object) -> bytes:
 @pytest.mark.parametrize(
     ("reason", "stop_reason"), [(FinishReason.STOP, "tool_use"), (FinishReason.LENGTH, "max_tokens")]
 )
-def test_a_stop_behind_a_call_is_one_to_run_it(reason: FinishReason, stop_reason: str) -> None:
+def test_a_stop_after_a_call_is_one_to_run_it(reason: FinishReason, stop_reason: str) -> None:
     found = [*BEGIN, *some(0, TOOL, "{}"), *finished(reason)]
     assert whole(found)["stop_reason"] == stop_reason
     assert progress(parts(PROTOCOL, SSE, [written(found)])).finished[0].native == stop_reason

@@ -66,7 +66,7 @@ def turns(*messages: Message) -> object:
 
 
 def turn(*content: Content, role: Role = Role.USER) -> list[dict[str, object]]:
-    """The blocks that the content of one message behind the user's first becomes."""
+    """The blocks that the content of one message after the user's first becomes."""
     written = turns(HI, assistant(Text("Yes?")), Message(role, content), user(Text("Go on")))
     assert isinstance(written, list)
     blocks: list[dict[str, object]] = written[1 if role is Role.ASSISTANT else 2]["content"]

@@ -33,7 +33,7 @@ def test_an_item_keeps_the_separators_before_it() -> None:
     ]
 
 
-def test_the_bracket_is_the_last_and_what_is_behind_it_is_idle() -> None:
+def test_the_bracket_is_the_last_and_what_is_after_it_is_idle() -> None:
     found = framed(ITEMS)
     assert [segment.last for segment in found] == [False, False, False, True, False]
     assert [segment.idle for segment in found] == [False, False, False, False, True]

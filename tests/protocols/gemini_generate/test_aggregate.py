@@ -97,7 +97,7 @@ def test_parts_pass_and_signatures_stay_on_theirs(
         ([BEGUN, partial(PIECE), partial(REST), chunk(CALL)], False, [BOSTON, CALL], "MAX_TOKENS"),
         ([BEGUN, partial({"jsonPath": "strange", "stringValue": "x"})], True, [], "MALFORMED_FUNCTION_CALL"),
     ],
-    ids=["closed", "ends itself", "by the stop", "by another", "cut", "cut behind another", "no place"],
+    ids=["closed", "ends itself", "by the stop", "by another", "cut", "cut after another", "no place"],
 )
 def test_arguments_that_come_piece_by_piece(
     chunks: list[dict[str, object]], ended: bool, expected: list[dict[str, object]], reason: str

@@ -285,7 +285,7 @@ def test_what_a_tool_gave_back(response: object, words: str, error: bool) -> Non
     assert message.content == (ToolResult("gemini_1", (Text(words),), "f", error),)
 
 
-def test_results_are_rendered_together_with_their_media_behind() -> None:
+def test_results_are_rendered_together_with_their_media_after() -> None:
     image = Media(MediaKind.IMAGE, MediaForm.DATA, "aGk=")
     asked = Message(MODEL, (ToolCall("1", "f", '{"a":1}'), ToolCall("2", "g", "")))
     one = Message(USER, (ToolResult("1", (Text("a"), image, Text("b"))),))

@@ -280,7 +280,7 @@ def test_finish_reasons(reason: FinishReason, word: str) -> None:
     assert whole(found)["choices"][0]["finish_reason"] == word
 
 
-def test_an_end_of_no_name_behind_a_call_is_that_of_the_call() -> None:
+def test_an_end_of_no_name_after_a_call_is_that_of_the_call() -> None:
     found = [*OPEN, *PARALLEL, Finish(0, FinishReason.OTHER, ""), END]
     assert chunks(written(found))[-1]["choices"][0]["finish_reason"] == "tool_calls"
 

@@ -99,7 +99,7 @@ def with_zeros(so_far: Progress) -> object:
 
 @each_stream
 def test_it_is_closed_wherever_it_is_cut(file: Path, judge: Judge) -> None:
-    """Behind every seventh frame, and judged by the grammar where the recording keeps it itself."""
+    """After every seventh frame, and judged by the grammar where the recording keeps it itself."""
     data = file.read_bytes()
     if judge(data)["violations"] or judge(data)["open_items"]:
         pytest.skip("the recording breaks the grammar by itself")

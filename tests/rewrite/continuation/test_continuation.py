@@ -300,7 +300,7 @@ ANSWERS = (stop(0), block(1, "tool_use", id="t1", name="f", input={}), stop(1), 
 
 
 def test_thinking_that_was_cut_is_closed_and_that_of_the_answer_follows_whole() -> None:
-    """The first is marked as one that nobody signed; the call stands behind one that is."""
+    """The first is marked as one that nobody signed; the call stands after one that is."""
     thought = anthropic(*THINKS, SIGNS, *ANSWERS, MESSAGE_STOP)
     one = played(
         ask("anthropic_messages"), ANTHROPIC, CONTINUES, [Answer(anthropic(*THINKS), CUT), Answer(thought)]
@@ -445,7 +445,7 @@ def test_half_of_a_character_is_not_sent() -> None:
     assert text_at(objects_at(body, "messages")[1], "content") == "Hi "
 
 
-def test_nothing_is_asked_for_behind_a_finished_tool_call() -> None:
+def test_nothing_is_asked_for_after_a_finished_tool_call() -> None:
     call = calls("", "f") + calls("{}")
     one = chat(Answer(THE_CUT, CUT), Answer(ROLE + says("ld.") + call + ROLE, CUT), Answer(REST))
     assert len(one.asked) == 2
@@ -467,7 +467,7 @@ by_sample = pytest.mark.parametrize("sample", TEXTS, ids=str)
 @by_sample
 @pytest.mark.parametrize("client", [protocol.name for protocol in PROTOCOLS])
 def test_a_repeated_answer_is_read_once_in_every_protocol(sample: Sample, client: str) -> None:
-    """Cut behind any frame, and then said again as a whole: the client reads it once. So does one of
+    """Cut after any frame, and then said again as a whole: the client reads it once. So does one of
     another protocol."""
     frames = [frame.raw for frame in sample.segments([sample.data])]
     whole = progress(sample.parts([sample.data]))

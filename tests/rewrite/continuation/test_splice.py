@@ -61,7 +61,7 @@ def test_more_text_goes_into_the_text_that_is_open() -> None:
     ]
 
 
-def test_more_text_behind_one_that_ended_is_a_block_of_its_own() -> None:
+def test_more_text_after_one_that_ended_is_a_block_of_its_own() -> None:
     found = spliced(seen(*OPEN, BlockStop(0, 3)), *block(0, TEXT, "ld"), *end())
     assert found == [*block(4, TEXT, "ld"), *end()]
 

@@ -56,7 +56,7 @@ def test_a_client_may_ask_again_by_itself_where_the_key_is_tried_soon() -> None:
         ({"detail": "no"}, "detail"),
     ],
 )
-def test_the_note_stands_behind_the_message_wherever_that_is(body: object, place: str) -> None:
+def test_the_note_stands_after_the_message_wherever_that_is(body: object, place: str) -> None:
     found = load_object(answered(kept(replace(SAID, answer=WireResponse(401, (), dump(body))))).body)
     for name in place.split("."):
         assert isinstance(found, dict)

@@ -56,7 +56,7 @@ def test_the_commit_sends_all_that_was_held_and_watches_both_silences() -> None:
     assert (found.committed, found.head, found.first_token) == (True, SSE, 7.0)
 
 
-def test_behind_the_last_frame_the_connection_may_stay_for_a_while() -> None:
+def test_after_the_last_frame_the_connection_may_stay_for_a_while() -> None:
     found, attempt = delivery(), held(finishes("stop") + DONE)
     assert attempt.reading
     assert list(found.commit(attempt, attempt.reading, 7.0))[-1] == SetTimer(1, Timer.LINGER, LINGER)

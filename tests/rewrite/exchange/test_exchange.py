@@ -189,7 +189,7 @@ def test_half_a_frame_waits_for_the_rest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "behind"),
+    ("answer", "after"),
     [
         (finishes("content_filter"), DONE),
         (ROLE + finishes("length"), USAGE + DONE),
@@ -198,10 +198,10 @@ def test_half_a_frame_waits_for_the_rest() -> None:
     ],
     ids="blocked one-token empty done-alone".split(),
 )
-def test_a_proper_end_without_text_passes_in_one_attempt(answer: bytes, behind: bytes) -> None:
-    conversation = opened(play()) >> UpstreamData(1, answer + behind) << SendHeaders(1, SSE)
+def test_a_proper_end_without_text_passes_in_one_attempt(answer: bytes, after: bytes) -> None:
+    conversation = opened(play()) >> UpstreamData(1, answer + after) << SendHeaders(1, SSE)
     conversation = conversation << SendData(1, answer)
-    conversation = (conversation << SendData(1, behind) if behind else conversation) << LINGERS
+    conversation = (conversation << SendData(1, after) if after else conversation) << LINGERS
     assert ends(conversation >> UpstreamClosed(1), "completed", "completed")
 
 
@@ -262,7 +262,7 @@ def test_what_no_client_parses_passes_untouched(frame: bytes) -> None:
     assert conversation << SendData(1, frame)
 
 
-def test_an_event_behind_the_end_means_nothing() -> None:
+def test_an_event_after_the_end_means_nothing() -> None:
     conversation = (
         sent(opened(play()), says("Hi"))
         >> UpstreamData(1, finishes("stop") + b"data: {oops\n\n")
@@ -364,7 +364,7 @@ def test_a_hold_after_the_commit_point_changes_nothing() -> None:
 
 
 def cut(data: bytes, cause: str | None = RESET, *, mode: OnTruncation = OnTruncation.AUTO) -> Playbook:
-    """A chat stream that is closed behind `data`."""
+    """A chat stream that is closed after `data`."""
     terms = replace(TERMS, on_truncation=mode)
     return sent(opened(play(terms=terms)), data) >> UpstreamClosed(1, cause)
 
@@ -456,7 +456,7 @@ def test_half_an_event_is_not_passed_on() -> None:
     assert ends(conversation, "truncated", f"truncated({RESET})")
 
 
-def test_a_connection_that_stays_behind_the_last_frame_is_let_go() -> None:
+def test_a_connection_that_stays_after_the_last_frame_is_let_go() -> None:
     conversation = sent(opened(play()), says("Hi")) >> UpstreamData(1, finishes("stop") + DONE)
     conversation = conversation << SendData(1, finishes("stop") + DONE) << LINGERS
     conversation = conversation >> After(LINGER) >> TimerFired(1, Timer.LINGER) << CancelUpstream(1)
@@ -633,9 +633,9 @@ def test_a_client_that_leaves_in_the_middle_of_the_answer() -> None:
     assert conversation >> UpstreamData(1, says("late")) >> UpstreamClosed(1) >> TimerFired(1, Timer.STALL)
 
 
-@pytest.mark.parametrize(("behind", "added"), [(DONE, b""), (finishes("stop"), DONE)], ids=["done", "finish"])
-def test_a_client_that_leaves_on_the_last_frame_leaves_a_complete_call(behind: bytes, added: bytes) -> None:
-    conversation = sent(opened(play()), says("Hi")) >> UpstreamData(1, behind) << SendData(1, behind)
+@pytest.mark.parametrize(("after", "added"), [(DONE, b""), (finishes("stop"), DONE)], ids=["done", "finish"])
+def test_a_client_that_leaves_on_the_last_frame_leaves_a_complete_call(after: bytes, added: bytes) -> None:
+    conversation = sent(opened(play()), says("Hi")) >> UpstreamData(1, after) << SendData(1, after)
     conversation = (conversation if added else conversation << LINGERS) >> ClientGone()
     conversation = (conversation << SendData(1, added) if added else conversation) << CancelUpstream(1)
     assert ends(conversation, "completed", "completed")

@@ -62,16 +62,16 @@ WHOLE_CALL = HALF_CALL + delta(0, type="input_json_delta", partial_json='": 1}')
 TEXT_BEGINS = block(0, "text", text="Hello")
 
 
-def anew(before: bytes, behind: bytes, mode: OnTruncation = OnTruncation.AUTO) -> Playbook:
-    """A message that begins again behind `before`."""
+def anew(before: bytes, after: bytes, mode: OnTruncation = OnTruncation.AUTO) -> Playbook:
+    """A message that begins again after `before`."""
     playbook = opened(play(protocol=ANTHROPIC, terms=replace(TERMS, on_truncation=mode)))
     playbook = sent(playbook, MESSAGE + before)
-    return playbook >> UpstreamData(1, MESSAGE + behind) << SendData(1, MESSAGE + behind)
+    return playbook >> UpstreamData(1, MESSAGE + after) << SendData(1, MESSAGE + after)
 
 
-@pytest.mark.parametrize("behind", [b"", TEXT_BEGINS, TEXT_BEGINS + stop(0), WHOLE_CALL])
-def test_a_call_that_was_torn_is_a_cut_call_where_no_proper_end_follows(behind: bytes) -> None:
-    conversation = anew(CALL_BEGINS, behind) >> UpstreamClosed(1, RESET)
+@pytest.mark.parametrize("after", [b"", TEXT_BEGINS, TEXT_BEGINS + stop(0), WHOLE_CALL])
+def test_a_call_that_was_torn_is_a_cut_call_where_no_proper_end_follows(after: bytes) -> None:
+    conversation = anew(CALL_BEGINS, after) >> UpstreamClosed(1, RESET)
     conversation = conversation << SendData(1, body_with('"error"', "weather", "do not run"))
     assert ends(conversation, "failed", f"truncated({RESET})")
 
@@ -116,7 +116,7 @@ def test_one_choice_is_all_where_no_more_were_asked_for(body: Mapping[str, objec
     assert ends(conversation, "completed", "completed")
 
 
-def test_a_choice_that_never_began_is_not_missed_behind_a_proper_end() -> None:
+def test_a_choice_that_never_began_is_not_missed_after_a_proper_end() -> None:
     assert ends(choices({"n": 2}) >> UpstreamClosed(1) << SendData(1, DONE), "completed", "completed")
     gone = choices({"n": 2}) >> ClientGone() << SendData(1, DONE) << CancelUpstream(1)
     assert ends(gone, "completed", "completed")
@@ -149,7 +149,7 @@ def test_a_frame_without_an_end_is_a_cut_before_the_commit_point(short_frames: s
     assert conversation << Release(1, Truncated(short_frames)) << Acquire(2, frozenset("a"))
 
 
-def test_a_frame_without_an_end_is_a_cut_behind_the_commit_point(short_frames: str) -> None:
+def test_a_frame_without_an_end_is_a_cut_after_the_commit_point(short_frames: str) -> None:
     conversation = sent(opened(play()), says("Hi")) >> UpstreamData(1, ENDLESS)
     conversation = conversation << SendData(1, length() + DONE) << CancelUpstream(1)
     assert ends(conversation, "truncated", f"truncated({short_frames})")

@@ -103,7 +103,7 @@ def test_hidden_work_does_not_outlast_the_client() -> None:
     assert stalled(fires(conversation, 20.0), 80.0)
 
 
-def test_hidden_work_counts_behind_a_released_preamble_too() -> None:
+def test_hidden_work_counts_after_a_released_preamble_too() -> None:
     conversation = play(first_token=60.0, hold=30.0) >> Start() << SetTimer(CALL, Timer.HOLD, 30.0)
     conversation = (
         waiting(conversation) >> UpstreamData(1, ROLE) >> After(30.0) >> TimerFired(CALL, Timer.HOLD)

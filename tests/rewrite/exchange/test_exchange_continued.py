@@ -98,7 +98,7 @@ def test_a_client_that_leaves_in_the_rest_has_the_first_head() -> None:
     assert conversation << Release(2, Abandoned()) << Report(left_with(SSE))
 
 
-# -- upstream begins anew behind its last frame ---------------------------------------------------------
+# -- upstream begins anew after its last frame ---------------------------------------------------------
 
 CALL_ITEM = {"type": "function_call", "id": "f1", "call_id": "t1", "name": "f", "arguments": ""}
 RESPONSE = {"id": "r1", "model": "model", "output": []}
@@ -120,7 +120,7 @@ def begun_anew() -> Playbook:
 
 
 @pytest.mark.parametrize("last", [ClientGone(), TimerFired(1, Timer.LINGER)], ids=["gone", "lingered"])
-def test_no_rest_is_asked_for_behind_an_end(last: Event) -> None:
+def test_no_rest_is_asked_for_after_an_end(last: Event) -> None:
     """SDKs hang up on the last frame: an attempt for the rest would be for nobody, and leave no record."""
     conversation = begun_anew() >> last << SendData(1, body_with("response.incomplete"))
     conversation = conversation << CancelUpstream(1) << Release(1, Truncated(NO_END))

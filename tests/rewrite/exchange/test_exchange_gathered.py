@@ -163,7 +163,7 @@ def test_hidden_work_gives_the_first_token_its_whole_time_anew() -> None:
 
 
 def stalled_midway() -> Playbook:
-    """Up to the moment at which a stream has been silent for too long behind its first words."""
+    """Up to the moment at which a stream has been silent for too long after its first words."""
     conversation = opened_with(stall=30.0) >> UpstreamData(1, says("Hel")) << SetTimer(1, Timer.STALL, 30.0)
     conversation = conversation >> After(20.0) >> UpstreamData(1, says("l")) >> After(10.0)
     conversation = conversation >> TimerFired(1, Timer.STALL) << SetTimer(1, Timer.STALL, 20.0) >> After(20.0)
@@ -190,7 +190,7 @@ def test_the_timer_of_the_first_token_means_nothing_once_there_is_one() -> None:
     assert answers(conversation >> UpstreamData(1, finishes("stop") + DONE), 1, Whole("Hi", "stop"))
 
 
-def test_a_silence_behind_the_end_is_the_end() -> None:
+def test_a_silence_after_the_end_is_the_end() -> None:
     conversation = opened_with(stall=30.0) >> UpstreamData(1, says("Hi") + finishes("stop"))
     conversation = conversation << SetTimer(1, Timer.STALL, 30.0) >> After(30.0) >> TimerFired(1, Timer.STALL)
     conversation = answers(conversation, 1, Whole("Hi", "stop"))

@@ -106,7 +106,7 @@ def test_the_preamble_is_released_while_a_call_is_held_and_the_client_is_kept_wa
 
 
 @pytest.mark.parametrize("on_truncation", sorted(set(OnTruncation) - {OnTruncation.CONTINUE}), ids=str)
-def test_a_cut_behind_the_preamble_alone_is_an_error(on_truncation: OnTruncation) -> None:
+def test_a_cut_after_the_preamble_alone_is_an_error(on_truncation: OnTruncation) -> None:
     conversation = committed(on_truncation) >> UpstreamClosed(1, "reset") << SendData(1, ANY)
     conversation = conversation << Release(1, Truncated("reset"))
     words = f"the answer was cut (truncated(reset)); ended with an error{LEFT_OUT}"

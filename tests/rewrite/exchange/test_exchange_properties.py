@@ -91,7 +91,7 @@ CAUSES = st.sampled_from(["reset", None])
 
 @dataclass(frozen=True)
 class Cut:
-    """A stream that ended behind `at` bytes: what the client could get of it, and what it got."""
+    """A stream that ended after `at` bytes: what the client could get of it, and what it got."""
 
     protocol: WireProtocol
     data: bytes
@@ -119,7 +119,7 @@ class Cut:
 
     @property
     def added(self) -> bytes:
-        """What the client got behind them."""
+        """What the client got after them."""
         whole = b"".join(segment.raw for segment in self.passed)
         assert self.result.body.startswith(whole)
         return self.result.body[len(whole) :]
@@ -344,7 +344,7 @@ class Edge:
         """How many commands followed."""
         commands = handled(self.exchange, event, self.now)
         for command in commands:
-            assert not self.ended, f"{command} behind the end"
+            assert not self.ended, f"{command} after the end"
             self._perform(command)
         return len(commands)
 
@@ -371,7 +371,7 @@ class Edge:
 
     def _answer(self, command: SendHeaders | SendData | EndResponse | Report) -> None:
         """One head, then data of the same attempt, then the end; and the report beside the end. A head that
-        only promises a stream, and beats behind it, are of no attempt."""
+        only promises a stream, and beats after it, are of no attempt."""
         match command:
             case SendHeaders(attempt=attempt):
                 assert self.answered is None

@@ -100,7 +100,7 @@ def test_an_answer_in_time_has_its_own_head() -> None:
     assert conversation >> After(15.0) >> TimerFired(CALL, Timer.HEARTBEAT_BEFORE_COMMIT)
 
 
-def test_attempts_follow_one_another_unseen_behind_the_promise() -> None:
+def test_attempts_follow_one_another_unseen_after_the_promise() -> None:
     conversation = asked(beats(begun(early())), 1, "a", refused(429))
     conversation = conversation >> UpstreamData(1, error_body("slow")) >> UpstreamClosed(1)
     conversation = conversation << Release(1, ANY) << rotated(2, resting="a")
@@ -110,7 +110,7 @@ def test_attempts_follow_one_another_unseen_behind_the_promise() -> None:
     assert conversation << SendData(3, says("Hi")) << SetTimer(3, Timer.HEARTBEAT, 15.0)
 
 
-def test_behind_the_promise_the_preamble_is_no_commitment() -> None:
+def test_after_the_promise_the_preamble_is_no_commitment() -> None:
     conversation = early(hold=30.0) >> Start() << SetTimer(CALL, Timer.HOLD, 30.0) << AGAIN << Acquire(1)
     conversation = asked(beats(conversation), 1, "a", SSE) >> UpstreamData(1, ROLE) >> After(15.0)
     conversation = conversation >> TimerFired(CALL, Timer.HOLD) >> UpstreamClosed(1, "reset")
@@ -226,7 +226,7 @@ def begun_for(asks: Call, way: Target | None, **timing: float) -> Replay:
 
 
 def error_in(client: str, running: Replay) -> StreamError:
-    """The error that the client reads behind the beat, in a form that its SDKs raise on."""
+    """The error that the client reads after the beat, in a form that its SDKs raise on."""
     assert running.body.startswith(b"\n")
     assert running.head.status == running.summary.status == 200
     assert (header(running.head.headers, "content-type") or "").startswith("text/event-stream")

@@ -173,7 +173,7 @@ def test_upstream_is_not_opened_twice() -> None:
         exchange.handle(Acquired(1, "b"), 0.0)
 
 
-def test_an_attempt_that_failed_does_not_fail_again_by_what_came_behind() -> None:
+def test_an_attempt_that_failed_does_not_fail_again_by_what_came_after() -> None:
     exchange, _ = at(State.HOLDING, WAYS[5][1])
     broken = error_chunk("busy", type="overloaded_error") + b"data: {oops\n\n"
     wanted = [each for each in handled(exchange, UpstreamData(1, broken), 0.0) if isinstance(each, Acquire)]

@@ -259,7 +259,7 @@ def test_the_older_form_of_a_call_is_one() -> None:
     assert (read(CHAT, one.body), left_out(one, "weather")) == (Got("Hi!"), True)
 
 
-def test_an_error_behind_half_a_call_comes_without_it() -> None:
+def test_an_error_after_half_a_call_comes_without_it() -> None:
     error = error_chunk("busy")
     one = held(CHAT, *BEGUN, *CUT_CALL, error, cause=None)
     assert one.body.startswith(b"".join(BEGUN) + error)

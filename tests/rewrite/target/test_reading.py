@@ -1,4 +1,4 @@
-"""The answer of one attempt: held and read before the commit point, read on demand behind it."""
+"""The answer of one attempt: held and read before the commit point, read on demand after it."""
 
 from collections.abc import Sequence
 
@@ -197,7 +197,7 @@ def test_a_long_answer_is_read_before_it_fills_the_memory() -> None:
     ],
     ids="finish done garbage-and-finish garbage-and-done neither".split(),
 )
-def test_behind_garbage_a_bare_last_frame_is_no_proper_end(frames: list[bytes], ended: bool) -> None:
+def test_after_garbage_a_bare_last_frame_is_no_proper_end(frames: list[bytes], ended: bool) -> None:
     assert holding(*frames).properly_ended is ended
 
 

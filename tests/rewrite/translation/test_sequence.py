@@ -61,7 +61,7 @@ def sequencer(*, hold: bool = False) -> Sequencer:
 
 
 def sequenced(*parts: StreamPart, hold: bool = False) -> list[StreamPart]:
-    """All that comes of `parts`, behind the opening of the one choice."""
+    """All that comes of `parts`, after the opening of the one choice."""
     found = sequencer(hold=hold).feed([*BEGIN, *parts])
     Order().check(found)
     assert found[:2] == OPENED
@@ -136,7 +136,7 @@ def test_parallel_calls_that_interleave_come_one_after_another() -> None:
     assert found == [*block(0, tool(0), '{"a"', ":1}"), *block(1, tool(1, "g"), '{"b":2}')]
 
 
-def test_a_call_behind_a_whole_one_does_not_wait() -> None:
+def test_a_call_after_a_whole_one_does_not_wait() -> None:
     """Chat never says that a call is done: the next one begins."""
     one = sequencer()
     one.feed([*BEGIN, tool(0), args(0, "{}")])
@@ -160,7 +160,7 @@ def test_a_block_ends_where_a_tool_begins(kind: BlockKind) -> None:
     assert found == [*block(0, start(0, kind), "Hi", signature=signature), *block(1, tool(1), "{}")]
 
 
-def test_what_is_said_behind_its_block_s_end_begins_another() -> None:
+def test_what_is_said_after_its_block_s_end_begins_another() -> None:
     found = sequenced(
         start(0), says(0, "a"), start(1, REASONING), says(1, "b", REASONING), says(0, "c"), ends(0)
     )
@@ -245,7 +245,7 @@ def test_no_arguments_are_an_empty_object(text: str, hold: bool) -> None:
 
 
 @pytest.mark.parametrize("hold", [False, True])
-def test_a_call_that_was_cut_behind_its_name_is_given_no_arguments(hold: bool) -> None:
+def test_a_call_that_was_cut_after_its_name_is_given_no_arguments(hold: bool) -> None:
     found = sequenced(tool(0), ends(0), LENGTH, StreamEnd(), hold=hold)
     assert not [part for part in found if isinstance(part, BlockDelta)]
     assert found[-2:] == [LENGTH, StreamEnd()]
@@ -253,7 +253,7 @@ def test_a_call_that_was_cut_behind_its_name_is_given_no_arguments(hold: bool) -
 
 
 @pytest.mark.parametrize("hold", [False, True])
-def test_behind_a_call_without_arguments_upstream_must_call_it_done(hold: bool) -> None:
+def test_after_a_call_without_arguments_upstream_must_call_it_done(hold: bool) -> None:
     found = sequenced(tool(0, "weather"), ends(0), StreamEnd(), hold=hold)
     assert isinstance(found[-1], StreamError)
     assert not any(isinstance(part, BlockStop | Finish) for part in found)
@@ -267,14 +267,14 @@ def test_a_call_without_arguments_is_whole_where_another_follows(hold: bool) -> 
     assert [part.text for part in found if isinstance(part, BlockDelta)] == ["{}"]
 
 
-def test_space_behind_a_whole_call_is_no_other_one() -> None:
+def test_space_after_a_whole_call_is_no_other_one() -> None:
     parts = (tool(0), args(0, '{"a":1}'), tool(1), args(1, '{"b":1}'), args(0, " \n"), CALLED, StreamEnd())
     found = sequenced(*parts)
     assert [part.tool_id for part in found if isinstance(part, BlockStart)] == ["id-0", "id-1"]
     assert found[-2:] == [CALLED, StreamEnd()]
 
 
-def test_more_arguments_behind_a_whole_call_are_an_error() -> None:
+def test_more_arguments_after_a_whole_call_are_an_error() -> None:
     parts = (tool(0), args(0, "{}"), tool(1), args(1, "{}"), args(0, '{"a":1}'), CALLED, StreamEnd())
     assert isinstance(sequenced(*parts)[-1], StreamError)
 
@@ -316,12 +316,12 @@ def test_half_a_call_at_the_limit_is_honest() -> None:
     assert sequenced(tool(0), args(0, '{"a":'), LENGTH, StreamEnd())[-2:] == [LENGTH, StreamEnd()]
 
 
-def test_a_stop_behind_calls_becomes_tool_calls() -> None:
+def test_a_stop_after_calls_becomes_tool_calls() -> None:
     found = sequenced(tool(0), args(0, "{}"), ends(0), STOP, StreamEnd())
     assert found[-2:] == [replace(STOP, reason=FinishReason.TOOL_CALLS), StreamEnd()]
 
 
-def test_a_stop_behind_a_call_that_was_held_and_given_too() -> None:
+def test_a_stop_after_a_call_that_was_held_and_given_too() -> None:
     found = sequenced(tool(0), args(0, "{}"), ends(0), STOP, StreamEnd(), hold=True)
     assert found[-2] == replace(STOP, reason=FinishReason.TOOL_CALLS)
 
@@ -360,7 +360,7 @@ def test_an_error_is_the_last_thing() -> None:
     assert one.end() == []
 
 
-def test_a_second_start_behind_something_shown_is_an_error() -> None:
+def test_a_second_start_after_something_shown_is_an_error() -> None:
     found = sequenced(start(0), says(0, "Hi"), MessageStart("m2", "served"), start(0), says(0, "again"))
     assert found[:-1] == [start(0), says(0, "Hi")]
     assert isinstance(found[-1], StreamError)
@@ -373,7 +373,7 @@ def test_a_second_start_before_anything_was_shown_is_none() -> None:
     assert found == [*OPENED, start(0), says(0, "Hi")]
 
 
-def test_a_second_start_behind_an_open_choice_keeps_the_order() -> None:
+def test_a_second_start_after_an_open_choice_keeps_the_order() -> None:
     found = sequencer().feed([*BEGIN, *BEGIN, start(0), says(0, "Hi"), STOP, StreamEnd()])
     Order().check(found)
     assert found[-1] == StreamEnd()
