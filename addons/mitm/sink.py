@@ -124,8 +124,7 @@ class Sink:
             head.add("transfer-encoding", "chunked")
         self._bodyless = never_a_body or request.method == "HEAD"
         self._started = True
-        await self._push(http.Response(b"HTTP/1.1", status, reason, head, None, None, time.time(), None))
-        await self._drain()
+        await self._write(http.Response(b"HTTP/1.1", status, reason, head, None, None, time.time(), None))
 
     async def send(self, data: bytes) -> None:
         """Send body bytes, as one write where they are few; return when the client's buffers have room again.
@@ -140,8 +139,7 @@ class Sink:
         for at in range(0, len(data), LARGEST_PUSH):
             if at:
                 await asyncio.sleep(0)
-            await self._push(data[at : at + LARGEST_PUSH])
-            await self._drain()
+            await self._write(data[at : at + LARGEST_PUSH])
 
     async def end(self) -> None:
         """End the message properly; the flow's response hook runs.
@@ -173,12 +171,13 @@ class Sink:
     async def _push(self, payload: Payload) -> None:
         await self._handler.server_event(Push(self._stream.flow, payload, self._hops))
 
-    async def _drain(self) -> None:
-        """Wait for the socket's buffer, then for HTTP/2 flow control.
+    async def _write(self, payload: bytes | http.Response) -> None:
+        """Push it, then wait for the socket's buffer, then for HTTP/2 flow control.
 
         Only the client's writer is asked, unlike ConnectionHandler.drain_writers: a slow upstream of another
         stream on the connection is none of our business.
         """
+        await self._push(payload)
         if self._transport is None or self._transport.writer is None:
             return
         self._draining = True

@@ -65,7 +65,7 @@ class Framer:
             raise MalformedStream(f"{self.unit} of more than {LONGEST_EVENT} bytes")
         segments: list[Segment] = []
         start, search = 0, self._searched
-        while end := self._end_of_unit(start, search):
+        while start < len(buffer) and (end := self._end_of_unit(start, search)):
             segments.append(self._segment(bytes(buffer[start:end])))
             start = search = end
         if start:
@@ -77,8 +77,8 @@ class Framer:
         return bytes(self._buffer)
 
     def _end_of_unit(self, start: int, search: int) -> int:
-        """The offset behind the unit that begins at `start`; 0 when it is not whole yet. Before `search` it
-        does not end."""
+        """The offset behind the unit that begins at `start`, where there is a byte; 0 when it is not whole
+        yet. Before `search` it does not end."""
         raise NotImplementedError
 
     def _segment(self, raw: bytes) -> Segment:
@@ -99,8 +99,6 @@ class SseFramer(Framer):
 
     def _end_of_unit(self, start: int, search: int) -> int:
         buffer = self._buffer
-        if start == len(buffer):
-            return 0
         found = _BLANK.match(buffer, start) or _EVENT_END.search(buffer, max(start, search))
         if found is None:
             return 0

@@ -198,7 +198,8 @@ class TranslatingDecoder:
 
     def _translated(self, segment: Segment) -> Segment:
         said = self._inner.read(segment)
-        return replace(self._segment(said, self.sequencer.feed(said)), broken=segment.garbled)
+        made = self._segment(said, self.sequencer.feed(said))
+        return replace(made, broken=segment.garbled) if segment.broken else made
 
     def _segment(self, said: Sequence[StreamPart], parts: Sequence[StreamPart]) -> Segment:
         """What the client sees is what counts; but of an error, what the provider called it."""
