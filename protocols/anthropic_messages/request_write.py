@@ -1,9 +1,9 @@
 """Prompts to requests of the provider, and what of a prompt gets lost on the way."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from urllib.parse import quote
 
-from protocols.anthropic_messages.request_write_thinking import Plan, plan
 from protocols.anthropic_messages.request_write_turns import (
     CACHE,
     closes_with_bare_call,
@@ -16,12 +16,17 @@ from protocols.model.call import Destination, Operation, Rendered
 from protocols.model.errors import Untranslatable
 from protocols.model.http import Headers
 from protocols.model.prompt import (
+    BUDGETS,
+    Effort,
     Prompt,
     ResponseFormat,
     Text,
+    Thinking,
     Tool,
     ToolChoice,
     ToolMode,
+    budget_of,
+    effort_of,
 )
 from protocols.model.wirejson import JsonObject, given
 
@@ -34,6 +39,12 @@ _PATH = "/v1/messages"
 _MODELS = "/v1/models"
 _SERVICE_TIERS = {"auto": "auto", "priority": "auto", "default": "standard_only"}
 _SMALLEST_TOP_P = 0.95
+_MAX_TOKENS = 4_096
+"""What an answer gets where neither the client nor the model's facts say more: `max_tokens` is mandatory."""
+
+_SMALLEST_BUDGET = 1_024
+_EFFORTS = {Effort.MINIMAL: Effort.LOW}
+"""The least that there is."""
 
 
 def write_request(prompt: Prompt, destination: Destination) -> Rendered:
@@ -46,7 +57,7 @@ def write_request(prompt: Prompt, destination: Destination) -> Rendered:
     written = turns(messages)
     tools = _tools(prompt)
     may_think = destination.thinking == "effort" or not closes_with_bare_call(written)
-    thinking = plan(prompt, destination, may_think=may_think)
+    thinking = _thinking(prompt, destination, may_think=may_think)
     body = {
         "model": destination.model,
         "max_tokens": thinking.max_tokens,
@@ -137,10 +148,80 @@ def _tool_choice(prompt: Prompt) -> JsonObject | None:
             return given(type=kind, disable_parallel_tool_use=single)
 
 
+# -- thinking -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Thinking:
+    """`max_tokens`; `config` is the `thinking` field, None to leave it out; `effort` goes beside it."""
+
+    max_tokens: int
+    config: JsonObject | None = None
+    effort: str | None = None
+    on: bool = False
+
+
+def _thinking(prompt: Prompt, destination: Destination, *, may_think: bool) -> _Thinking:
+    """What the prompt says of thinking, for a target that takes a budget, an effort, or neither: two models
+    of one maker want it differently.
+
+    Documented: a budget is at least 1024 tokens and below `max_tokens`; with thinking on, no tool can be
+    forced, `temperature` and `top_k` are left alone, and `top_p` is 0.95 at least.
+
+    `may_think`: the conversation allows it. Where a target's way is unknown it is given a budget: the older
+    models and those of other makers that speak the protocol take no other. Lossy: a forced tool wins over
+    thinking.
+    """
+    room = _Thinking(prompt.max_output or destination.max_output or _MAX_TOKENS)
+    thinking = prompt.thinking
+    if thinking is None or destination.thinking == "none":
+        return room
+    if thinking.off:
+        return _Thinking(room.max_tokens, {"type": "disabled"})
+    may_think = may_think and not (prompt.tool_choice and prompt.tool_choice.mode is ToolMode.REQUIRED)
+    if destination.thinking == "effort":
+        return _by_effort(room.max_tokens, thinking, may_think=may_think)
+    return _by_budget(prompt, destination, thinking) if may_think else room
+
+
+def _by_effort(max_tokens: int, thinking: Thinking, *, may_think: bool) -> _Thinking:
+    effort = effort_of(thinking)
+    named = _EFFORTS.get(effort, effort).value if effort else None
+    if not may_think:
+        return _Thinking(max_tokens, None, named)
+    return _Thinking(max_tokens, given(type="adaptive", display=_display(thinking)), named, on=True)
+
+
+def _display(thinking: Thinking) -> str | None:
+    if thinking.shown is None:
+        return None
+    return "summarized" if thinking.shown else "omitted"
+
+
+def _by_budget(prompt: Prompt, destination: Destination, thinking: Thinking) -> _Thinking:
+    """A limit that the client did not set grows by the budget; else the budget gives way, and leaves a
+    quarter of the limit to the answer. Where that is too little to think at all, thinking is left out."""
+    wanted = max(_tokens(thinking), _SMALLEST_BUDGET)
+    most = prompt.max_output or destination.max_output or wanted + _MAX_TOKENS
+    budget = wanted if wanted < most else most * 3 // 4
+    if budget < _SMALLEST_BUDGET:
+        return _Thinking(most)
+    config = given(
+        type="enabled", budget_tokens=budget, display="omitted" if thinking.shown is False else None
+    )
+    return _Thinking(most, config, on=True)
+
+
+def _tokens(thinking: Thinking) -> int:
+    """As the model likes is a word that this way of thinking lacks: a middling budget."""
+    budget = budget_of(thinking)
+    return BUDGETS[Effort.MEDIUM] if budget is None or budget < 0 else budget
+
+
 # -- everything beside ----------------------------------------------------------------------------------
 
 
-def _output_config(prompt: Prompt, thinking: Plan) -> JsonObject:
+def _output_config(prompt: Prompt, thinking: _Thinking) -> JsonObject:
     wanted = prompt.response_format
     return given(effort=thinking.effort, format=_format(wanted) if wanted else None)
 
@@ -162,7 +243,7 @@ def _closed(schema: object) -> object:
     return {**inner, "additionalProperties": False} if is_object else inner
 
 
-def _sampling(prompt: Prompt, thinking: Plan) -> Mapping[str, object]:
+def _sampling(prompt: Prompt, thinking: _Thinking) -> Mapping[str, object]:
     """Documented: newer models take temperature or top_p, not both; temperature is 1 at most."""
     temperature = None if prompt.temperature is None else min(prompt.temperature, 1)
     top_p = prompt.top_p if temperature is None else None

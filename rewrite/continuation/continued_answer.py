@@ -20,8 +20,8 @@ from rewrite.continuation.splice import Splicer
 from rewrite.target.reading import Reading
 from rewrite.target.target import Target
 from rewrite.translation.block_order import CallRules
+from rewrite.translation.fitting import ToolNames
 from rewrite.translation.sequence import Sequencer
-from rewrite.translation.tool_names import ToolNames
 from rewrite.translation.translate import Recognising
 
 _OWN_NAMES = ToolNames(functions_only=False, flat={}, tools={})

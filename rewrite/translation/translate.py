@@ -34,10 +34,9 @@ from rewrite.translation.aggregate import Signs, has_text
 from rewrite.translation.block_order import CallRules
 from rewrite.translation.choices import MOST_CHOICES
 from rewrite.translation.error_kinds import error_of, for_client, kind_of, message_of
-from rewrite.translation.fitting import Loss, fitted
+from rewrite.translation.fitting import Loss, ToolNames, fitted, tool_names
 from rewrite.translation.repair import closing
 from rewrite.translation.sequence import Sequencer
-from rewrite.translation.tool_names import ToolNames, tool_names
 
 _KEPT_ANSWER_HEADERS = frozenset({"x-request-id", "request-id", "retry-after", "retry-after-ms"})
 _JSON = "application/json"
