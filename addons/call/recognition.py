@@ -117,9 +117,13 @@ class Interception:
     # -- a head is here -------------------------------------------------------------------------------
 
     def admit(self, flow: http.HTTPFlow) -> Intercepted | None:
-        """Recognise a flow by its head and take its credential out; None: not a provider's."""
+        """Recognise a flow by its head and take its credential out; None: not a provider's.
+
+        One that is replayed comes again: what it was before does not count.
+        """
         place = self._place(flow.request)
         if place is None:
+            self._flows.pop(flow, None)
             return None
         own = self._take_out(flow, place[0].provider.name)
         self._flows[flow] = self._recognised(flow.request, *place, own)

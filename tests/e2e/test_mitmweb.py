@@ -300,6 +300,23 @@ def test_an_edit_takes_no_key_elsewhere(
 
 
 @pytest.mark.parametrize("path", [CHAT, FILES])
+def test_a_replay_goes_where_the_user_sends_it(
+    proxy: Proxy, web: Web, vendor: VendorThread, elsewhere: VendorThread, path: str
+) -> None:
+    """Though the flow went to a provider before, on a key of the pool."""
+    vendor.on(path=path).reply(streamed(TEXT))
+    assert curl(proxy, f"https://{HOST}{path}?moved", *BY_CURL, *WITH_KEY).stdout == b"200"
+    (flow,) = [one for one in web.flows() if one["request"]["path"] == f"{path}?moved"]
+    authority = f"127.0.0.1:{elsewhere.port}"
+    web.edit(f"/flows/{flow['id']}", host="127.0.0.1", port=elsewhere.port, scheme="http")
+    web.edit(f"/flows/{flow['id']}", headers=[["Host", authority], ["Authorization", "Bearer typed"]])
+    web.post(f"/flows/{flow['id']}/replay")
+    elsewhere.wait_requests(1)
+    assert received(elsewhere) == [(f"{path}?moved", "typed")]
+    assert received(vendor) == [(f"{path}?moved", ONE)]
+
+
+@pytest.mark.parametrize("path", [CHAT, FILES])
 def test_what_the_user_kills_asks_nobody(proxy: Proxy, web: Web, vendor: VendorThread, path: str) -> None:
     with Http1(tunnel(proxy, HOST)) as us:
         us.send(post(f"{path}?held", HOST, ask(), list(AUTH.items())))

@@ -64,6 +64,20 @@ def test_so_it_does_where_the_flow_goes_to_another_provider(interception: Interc
     assert (moved.own, typed.own.secret.get_secret_value()) == (None, "gsk_typed")
 
 
+def test_a_replay_that_is_moved_to_nobody_s_host_is_nobody_s(interception: Interception) -> None:
+    """It leaves as it is for where it is going, and not for where it went before."""
+    flow = flow_of("https://api.openai.com/v1/files", authorization=f"Bearer {OWN}")
+    interception.admit(flow)
+    assert interception.error_response(flow) is None
+    flow.request.host = flow.request.headers["Host"] = "other.example"
+    flow.request.headers["Authorization"] = "Bearer typed"
+    assert interception.admit(flow) is None
+    assert interception.error_response(flow) is None
+    assert interception.leaving(flow) is None
+    assert interception.intercepted(flow) is None
+    assert flow.request.headers["Authorization"] == "Bearer typed"
+
+
 # -- between the two looks ----------------------------------------------------------------------------
 
 CALL_URL, PLAIN_URL = f"https://api.openai.com{CHAT}", "https://api.openai.com/v1/files"
