@@ -9,7 +9,7 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -397,13 +397,21 @@ def scripts_test(machine: Machine, *arguments: str, check: str) -> subprocess.Co
     return machine.run("bash", machine.checkout / "scripts" / "test", *arguments)
 
 
+@pytest.fixture
+def refusing_port() -> Iterator[int]:
+    """A port that nobody listens on, and that nobody else is given while the test runs."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
+
+
 def test_an_sdk_that_cannot_be_installed_leaves_its_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusing_port: int
 ) -> None:
     monkeypatch.setenv("ROTATOR_SDKS", str(tmp_path))
     with pytest.raises(sdks.SdkMissing, match="run scripts/test"):
         sdks.interpreter("openai-older")
-    monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{free_port()}/")
+    monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{refusing_port}/")
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     for name in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "PIP_NO_INDEX", "HTTP_PROXY", "http_proxy"):
         monkeypatch.delenv(name, raising=False)

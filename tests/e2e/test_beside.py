@@ -89,8 +89,9 @@ def neighbour() -> Iterator[VendorThread]:
 def proxy(
     vendor: VendorThread, neighbour: VendorThread, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Proxy]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        closed = listener.getsockname()[1]
+    refusing = socket.socket()  # nobody listens, and nobody else gets the port
+    refusing.bind(("127.0.0.1", 0))
+    closed = refusing.getsockname()[1]
     folder = tmp_path_factory.mktemp("beside")
     (folder / "local").write_text("a local file")
     options = (
@@ -109,7 +110,7 @@ def proxy(
         options=options,
         scripts=SCRIPTS,
     )
-    with running:
+    with refusing, running:
         order(running, "state")  # an error that is logged while mitmdump starts would end it
         yield running
     assert not [word for word in (ONE, OWN, "has crashed") if word in running.log], running.log

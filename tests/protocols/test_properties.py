@@ -38,11 +38,17 @@ def pieces(data: bytes, cuts: list[float]) -> list[bytes]:
 
 
 def events(data: bytes) -> list[Event]:
-    """The events with data, by a plain reading of the grammar: line by line, whole ones only."""
+    """The events with data, by a plain reading of the grammar: line by line, whole ones only.
+
+    We drop a byte order mark before any event; the grammar drops the one before the stream.
+    """
     found: list[Event] = []
     name: str | None = None
     lines: list[bytes] = []
-    for line in re.split(rb"\r\n|\n|\r", data.removeprefix(b"\xef\xbb\xbf"))[:-1]:
+    first = True
+    for each in re.split(rb"\r\n|\n|\r", data)[:-1]:
+        line = each.removeprefix(b"\xef\xbb\xbf") if first else each
+        first = not each
         field, _, value = line.partition(b":")
         if not line and lines:
             found.append(Event(name, b"\n".join(lines)))
