@@ -3,7 +3,6 @@
 import asyncio
 import math
 import time
-from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 from mitmproxy import http
@@ -72,9 +71,7 @@ class Answering:
         `body`: that of a compressed request, decoded."""
         assert intercepted.protocol is not None
         assert self._planner is not None
-        facts = self._planner.facts(flow.request)
-        call = self._planner.call(flow.request, intercepted, body, facts)
-        call = replace(call, session=call.session or session or None)
+        call, facts = self._planner.call(flow.request, intercepted, session, body)
         turn = self._turn(call, intercepted)
         if isinstance(turn, Missing):
             return self._error_response(Record(flow, call, intercepted.provider.name, ()), intercepted, turn)

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 
 from mitmproxy import http
 
@@ -21,7 +22,7 @@ from protocols.model.origin import Origin
 from protocols.model.wirejson import dump
 from protocols.registry import Registry
 from protocols.shared.signatures import MARK
-from rewrite.catalog.clients import ClientFacts, facts_for, with_session
+from rewrite.catalog.clients import ClientFacts, facts_for
 from rewrite.catalog.providers import Carrier, reasons
 from rewrite.catalog.routes import Route, Rule, plan, rule_for
 from rewrite.target.making import Wanted, target_of
@@ -74,16 +75,14 @@ class Planner:
         self._settings, self._registry = settings, registry
         self._configured = {one.provider.name: one for one in settings.providers}
         self._providers = {name: one.provider for name, one in self._configured.items()}
-
-    def facts(self, request: http.Request) -> ClientFacts:
-        """What is known of the client of a request."""
-        return facts_for(self._settings.clients, header(headers_of(request), "user-agent"))
+        self._facts_of = lru_cache(partial(facts_for, settings.clients))
 
     def call(
-        self, request: http.Request, intercepted: Intercepted, body: bytes | None, facts: ClientFacts
-    ) -> Call:
-        """What a request asks; `body` in place of its own where that is compressed. One that is not of the
-        protocol still goes to the provider: its 400 comes back."""
+        self, request: http.Request, intercepted: Intercepted, session: str, body: bytes | None
+    ) -> tuple[Call, ClientFacts]:
+        """What a request asks, and what is known of its client. `session` names its conversation if it does
+        not; `body`: in place of its own where that is compressed. One that is not of the protocol still goes
+        to the provider: its 400 comes back."""
         protocol, operation = intercepted.protocol, intercepted.operation
         assert protocol is not None
         assert operation is not None
@@ -94,7 +93,9 @@ class Planner:
             call = protocol.parse(call_id, operation, wire)
         except MalformedRequest:
             call = Call(call_id, protocol.name, operation, None, False, wire.headers)
-        return with_session(call, facts.session_header)
+        facts = self._facts_of(header(wire.headers, "user-agent"))
+        named = header(wire.headers, facts.session_header) if facts.session_header else None
+        return replace(call, session=named or call.session or session or None), facts
 
     def plan(
         self, turn: Turn, intercepted: Intercepted, request: http.Request, facts: ClientFacts, now: float

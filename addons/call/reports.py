@@ -44,6 +44,6 @@ class Reports:
             self._pool.made(target.provider.name, head.id, summary.attempts[-1].credential)
 
     def _trace(self, record: Record, summary: Summary, own: ClientCredential | None) -> None:
-        if self._traces.are_written:
+        if self._traces.folder is not None:
             secrets = [*self._pool.secrets(), *(key_shaped(own.secrets) if own else ())]
             self._traces.write(record, summary, secrets)

@@ -39,29 +39,26 @@ class Traces:
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
-        self._folder: Path | None = None
+        self.folder: Path | None = None
+        """Where they go. None: none is written."""
         self._reported: set[Path] = set()
 
     def configure(self, folder: Path | None) -> None:
         """From now on into `folder`; None: no more."""
-        self._folder = folder
-
-    @property
-    def are_written(self) -> bool:
-        return self._folder is not None
+        self.folder = folder
 
     def write(self, record: Record, summary: Summary, secrets: Iterable[SecretStr]) -> None:
         """The file of a call that is over. `secrets` are those in use now, lest one was forgotten."""
-        if self._folder is None:
+        if self.folder is None:
             return
         self._redactor.learn(secrets)
         now = datetime.now(UTC)
         name = f"{now.strftime(_STAMP)}-{record.call.id}.json"
         trace = self._redactor.cleaned(dict(_trace(record, summary, now)))
         try:
-            _write(self._folder, name, json.dumps(trace, indent=1, ensure_ascii=False).encode())
+            _write(self.folder, name, json.dumps(trace, indent=1, ensure_ascii=False).encode())
         except OSError as error:
-            self._warn(self._folder, error)
+            self._warn(self.folder, error)
 
     def _warn(self, folder: Path, error: OSError) -> None:
         if folder not in self._reported:

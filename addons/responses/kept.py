@@ -61,10 +61,8 @@ class Turn:
     scope: str
     body: JsonObject
     changed: bool = False
-
-    @property
-    def previous(self) -> str | None:
-        return text_at(self.body, _PREVIOUS) or None
+    previous: str | None = None
+    """The id of the response that it goes on from, as the client named it. None: of none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,7 @@ class Responses:
         """`call` with all that it goes on from in the place of ids of ours. A response in the background
         is the provider's to keep."""
         if call.protocol != PROTOCOL or call.body.get("background") is True:
-            return Turn(call, scope, call.body)
+            return Turn(call, scope, call.body, previous=text_at(call.body, _PREVIOUS) or None)
         find = partial(self.state.find, scope)
         body, unknown = resolved(call.body, find)
         if unknown is not None:
@@ -107,8 +105,9 @@ class Responses:
         if found is None:
             return _no_previous(previous)
         if body is call.body and not found:
-            return Turn(call, scope, body)
-        return Turn(_continued(call, expanded(body, found), found), scope, body, changed=True)
+            return Turn(call, scope, body, previous=previous or None)
+        continued = _continued(call, expanded(body, found), found)
+        return Turn(continued, scope, body, changed=True, previous=previous or None)
 
     # -- a call is over -------------------------------------------------------------------------------
 

@@ -1,13 +1,9 @@
 """Facts of known clients, by their User-Agent; the data is in `clients.toml`."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from typing import Literal
-
-from protocols.model.call import Call
-from protocols.model.http import header
-from protocols.model.wirejson import text_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +43,6 @@ def client_facts(mapping: Mapping[str, object]) -> tuple[ClientFacts, ...]:
 def facts_for(clients: Iterable[ClientFacts], user_agent: str | None) -> ClientFacts:
     """The first of `clients` that matches, else UNKNOWN."""
     return next((client for client in clients if fnmatchcase(user_agent or "", client.match)), UNKNOWN)
-
-
-def with_session(call: Call, session_header: str) -> Call:
-    """`call` with the conversation's explicit id: the client's header, else what the body names."""
-    named = header(call.headers, session_header) if session_header else None
-    session = named or call.session or text_at(call.body, "previous_response_id") or None
-    return replace(call, session=session)
 
 
 def _client(table: object) -> ClientFacts:

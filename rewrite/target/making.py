@@ -14,7 +14,7 @@ from rewrite.adapters.chain import Chain
 from rewrite.catalog.providers import facts_of
 from rewrite.catalog.routes import Route
 from rewrite.target.response_adapters import ReportedModel, WrappedSignatures
-from rewrite.target.streaming_mode import OtherMode, as_asked
+from rewrite.target.streaming_mode import OtherMode
 from rewrite.target.target import Target, Terms
 from rewrite.translation.fitting import FOREIGN_REASONING, Loss
 from rewrite.translation.translate import translation
@@ -52,7 +52,7 @@ def target_of(call: Call, protocol: WireProtocol, wanted: Wanted, registry: Regi
     """The target of `call`, of a client of `protocol`, that is `wanted`. Raises Untranslatable."""
     spoken = registry[wanted.route.protocol]
     streams = wanted.route.provider.streams
-    asked = as_asked(call, protocol, force_stream=wanted.force_stream, streams=streams)
+    asked = _as_asked(call, protocol, force_stream=wanted.force_stream, streams=streams)
     if spoken.name != protocol.name:
         made = _across(asked, protocol, spoken, wanted, call)
     elif asked is call:
@@ -62,6 +62,19 @@ def target_of(call: Call, protocol: WireProtocol, wanted: Wanted, registry: Regi
         made = replace(_within(asked, protocol, replace(wanted, rewritten=True)), other_mode=other)
     can_hold = bool(made.translation or protocol.editor) and call.operation is Operation.GENERATE
     return replace(made, hold_tool_calls=wanted.hold_tool_calls and can_hold)
+
+
+def _as_asked(call: Call, protocol: WireProtocol, *, force_stream: bool, streams: bool) -> Call:
+    """`call` of a client of `protocol` as its provider is asked; the same object where that is as it is.
+
+    `force_stream`: it is to be streamed though its client did not ask; `streams`: its provider can. One of a
+    protocol that is only passed on stays as it is.
+    """
+    stream = streams and (call.stream or force_stream)
+    asks = call.operation is Operation.GENERATE and not call.background and bool(call.body)
+    if not asks or stream == call.stream or protocol.editor is None or protocol.translator is None:
+        return call
+    return protocol.editor.with_stream(call, stream)
 
 
 def _asked(wanted: Wanted, call: Call, protocol: WireProtocol) -> Target:

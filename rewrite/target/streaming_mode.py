@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from protocols.base import Decoder, WireProtocol, editor_of, translator_of
-from protocols.model.call import Call, Operation, Reply
+from protocols.model.call import Call, Reply
 from protocols.model.errors import Fault
 from protocols.model.http import Head, WireResponse
 from protocols.model.parts import MessageStart, Opaque, StreamError, StreamPart, UsageReport
@@ -23,19 +23,6 @@ from rewrite.translation.sequence import Sequencer
 
 _JSON = "application/json"
 _OF_THE_BODY = frozenset({"content-type", "content-length"})
-
-
-def as_asked(call: Call, protocol: WireProtocol, *, force_stream: bool, streams: bool) -> Call:
-    """`call` of a client of `protocol` as its provider is asked; the same object where that is as it is.
-
-    `force_stream`: it is to be streamed though its client did not ask; `streams`: its provider can. One of a
-    protocol that is only passed on stays as it is.
-    """
-    stream = streams and (call.stream or force_stream)
-    asks = call.operation is Operation.GENERATE and not call.background and bool(call.body)
-    if not asks or stream == call.stream or protocol.editor is None or protocol.translator is None:
-        return call
-    return protocol.editor.with_stream(call, stream)
 
 
 @dataclass(frozen=True, slots=True)

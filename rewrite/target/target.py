@@ -1,7 +1,7 @@
 """One target of a call: how the provider is asked, how its answers are read, and what is recorded of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from protocols.base import Decoder, WireProtocol, editor_of
 from protocols.framing.whole import WholeDecoder
@@ -89,12 +89,13 @@ class Target:
     other_mode: OtherMode | None = None
     """How answers are read that are streamed where the client wants them whole, or the reverse. None: they
     come as the client asked."""
+    provider: Provider = field(init=False, repr=False, compare=False)
+    """That of `route`."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "provider", self.route.provider)
 
     # -- what it is -----------------------------------------------------------------------------------
-
-    @property
-    def provider(self) -> Provider:
-        return self.route.provider
 
     @property
     def errors(self) -> ErrorFacts:

@@ -19,7 +19,7 @@ from protocols.model.wirejson import dump
 from protocols.registry import discover
 from protocols.shared.signatures import wrapped
 from rewrite.adapters.chain import parse_adapters
-from rewrite.catalog.clients import UNKNOWN
+from rewrite.catalog.clients import UNKNOWN, ClientFacts
 from rewrite.catalog.providers import Carrier, Provider
 from rewrite.catalog.routes import Match, Rule, destination
 from rewrite.target.response_adapters import ReportedModel
@@ -200,3 +200,28 @@ def test_a_request_that_is_nested_too_deep_is_refused_and_not_a_fault_of_ours() 
     plan = Planner(settings, REGISTRY).plan(Turn(call, "scope", call.body), original, request, UNKNOWN, 0.0)
     assert not plan.targets
     assert "nested deeper" in plan.fault.message
+
+
+# -- which conversation a call belongs to -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("header", "named", "otherwise", "session"),
+    [
+        ("session-id", {"prompt_cache_key": "from-body"}, "given", "from-header"),
+        ("x-other", {"prompt_cache_key": "from-body"}, "given", "from-body"),
+        ("", {"prompt_cache_key": "from-body"}, "given", "from-body"),
+        ("", {}, "given", "given"),
+        ("", {}, "", None),
+    ],
+)
+def test_the_clients_header_names_the_conversation_else_the_body_else_who_asks(
+    header: str, named: dict[str, str], otherwise: str, session: str | None
+) -> None:
+    tool = ClientFacts("tool", "tool/*", session_header=header)
+    planner = Planner(Settings(providers=ALL, clients=(tool,)), REGISTRY)
+    intercepted = Intercepted(OPENAI, CHAT, Operation.GENERATE, None, True, WHERE)
+    sent = http.Headers([(b"user-agent", b"tool/1.2"), (b"Session-ID", b"from-header")])
+    request = http.Request.make("POST", "https://openai.example/v1/chat/completions", dump(named), sent)
+    call, facts = planner.call(request, intercepted, otherwise, None)
+    assert (call.session, facts) == (session, tool)

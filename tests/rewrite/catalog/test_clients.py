@@ -1,13 +1,11 @@
 """Facts of clients: by the User-Agents that they were seen to send."""
 
 import re
-from dataclasses import replace
 
 import pytest
 
 from addons.config.settings import known_clients
-from protocols.model.call import Call, Operation
-from rewrite.catalog.clients import UNKNOWN, ClientFacts, client_facts, facts_for, with_session
+from rewrite.catalog.clients import UNKNOWN, ClientFacts, client_facts, facts_for
 
 ROWS = [
     ("claude-cli/2.1.329 (external, sdk-cli)", "claude", "X-Claude-Code-Session-Id", "length", "continue"),
@@ -83,26 +81,3 @@ def test_the_first_match_wins_and_case_counts() -> None:
 def test_facts_that_are_wrong_are_refused_by_name(mapping: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         client_facts(mapping)
-
-
-# -- which conversation a call belongs to ----------------------------------------------------------------
-
-CALL = Call("call", "openai_chat", Operation.GENERATE, "model", True, (("Session-ID", "from-header"),))
-
-
-def test_the_clients_header_names_the_conversation() -> None:
-    named = replace(CALL, session="from-body", body={"previous_response_id": "r1"})
-    assert with_session(named, "session-id").session == "from-header"
-
-
-def test_else_the_protocols_own_field_does() -> None:
-    named = replace(CALL, session="from-body", body={"previous_response_id": "r1"})
-    assert with_session(named, "").session == with_session(named, "x-other").session == "from-body"
-
-
-def test_else_the_previous_response_does() -> None:
-    assert with_session(replace(CALL, body={"previous_response_id": "r1"}), "").session == "r1"
-
-
-def test_else_there_is_none() -> None:
-    assert with_session(CALL, "").session is None
