@@ -108,8 +108,12 @@ def _begins_json(raw: bytes) -> bool:
 
 
 def _missing_end(remainder: bytes) -> bytes | None:
-    """What the last bytes of a stream lack to be read; None where they are half of something."""
-    if _bare_object(remainder) is None and not _line_objects(parse_event(remainder).data or b""):
+    """What the last bytes of a stream lack to be read; None where they are half of something. An object that
+    is none of the protocol goes on as it came."""
+    bare = _bare_object(remainder)
+    if bare is not None and not bare.keys() & {*_KNOWN, "error", "response"}:
+        return b""
+    if bare is None and not _line_objects(parse_event(remainder).data or b""):
         return None
     return b"\n" if remainder.endswith(b"\n") else b"\n\n"
 

@@ -307,6 +307,7 @@ def test_no_counts_are_no_report() -> None:
 
 ERROR = {"error": {"code": 503, "message": "busy", "status": "UNAVAILABLE"}}
 BUSY = StreamError("UNAVAILABLE", "busy", status=503)
+CHUNK = json.dumps(chunk(text("Hi")), indent=2).encode()
 
 
 @pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n", b"\n\n", b"\r\n\r\n"])
@@ -318,6 +319,14 @@ def test_a_bare_error_between_events_is_an_error_and_gets_its_blank_line(ending:
     passed_on = b"".join(segment.raw for segment in [*decoder.feed(bare), *decoder.eof()])
     missing = {b"": b"\n\n", b"\n": b"\n", b"\r\n": b"\n"}
     assert passed_on == bare + missing.get(ending, b"")
+
+
+@pytest.mark.parametrize(("bare", "missing"), [(b"{}", b""), (b'{"object": "list"}', b""), (CHUNK, b"\n\n")])
+def test_only_an_object_of_the_protocol_gets_a_blank_line(bare: bytes, missing: bytes) -> None:
+    """What is none of it is passed on as it came; behind one that is, an ending of ours may follow."""
+    decoder = PROTOCOL.decoder(call(), SSE)
+    passed_on = b"".join(segment.raw for segment in [*decoder.feed(bare), *decoder.eof()])
+    assert passed_on == bare + missing
 
 
 def test_an_error_has_one_form_in_events_arrays_and_whole_answers() -> None:
