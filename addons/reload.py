@@ -77,7 +77,7 @@ class Control:
             self._take(await self._load())
         except ConfigError as error:
             self._reject(error)
-        except Exception as error:  # noqa: BLE001  # the watch goes on, whatever a config leads to
+        except Exception as error:  # noqa: BLE001  # the watch continues, whatever a config leads to
             self._journal.failed("reading the config", error)
         else:
             log.info("the changed config is in force")

@@ -114,7 +114,7 @@ class Rotator:
             "rotator_buffer",
             str,
             "",
-            "A flow filter: which answers are whole before they go on, to be edited.",
+            "A flow filter: which answers are collected before the client gets them, to be edited.",
         )
         configure_proxy(ctx.options)
         spare_closed_loop(ctx.master)

@@ -41,7 +41,7 @@ def configure_proxy(opts: options.Options) -> None:
 
 
 def end_start(running: master.Master) -> None:
-    """What was logged as an error ends a start, before the proxy listens; a proxy that runs goes on.
+    """What was logged as an error ends a start, before the proxy listens; a proxy that runs keeps running.
 
     We are loaded by a task: asyncio would log this exception as one that nobody took from it.
     """

@@ -26,7 +26,7 @@ class Decoder(Protocol):
     """Bytes of one answer to segments, and segments to parts. Framing is cheap; reading parses JSON."""
 
     def feed(self, data: bytes) -> Sequence[Segment]:
-        """Whole segments that `data` completes; what is behind them waits.
+        """Whole segments that `data` completes; what comes after them waits.
 
         Raises MalformedStream if the bytes cannot be framed.
         """
@@ -170,7 +170,7 @@ the thought, the item or the source that it belongs to goes with it."""
 
 
 type Resume = Callable[[Call, Progress], Writer]
-"""What makes a writer that goes on in the middle of a stream; see `Editor.resume`."""
+"""What makes a writer that continues in the middle of a stream; see `Editor.resume`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,13 +212,13 @@ class Editor:
     """What puts a stream of the protocol together again."""
 
     resume: Resume
-    """A writer that goes on in the middle of the stream of which the client has seen a progress.
+    """A writer that continues in the middle of the stream of which the client has seen a progress.
 
     It writes under the stream's own ids, indexes and counts what is still to come: more of the blocks in
     `progress.open` (by their choice and index) and their stops, further blocks (at any index that is none
     of these), finishes, usage, the end or an error. No MessageStart, and no start of what is open. What it
-    needs of the progress it takes at once, so that it may go on to be folded. Usage that is not reported
-    again is the one of the progress. What a hosted tool does behind this is left out.
+    needs of the progress it takes at once, so that it may still be folded. Usage that is not reported
+    again is the one of the progress. What a hosted tool does after this is left out.
     """
 
     with_stream: Callable[[Call, bool], Call]
@@ -234,7 +234,7 @@ class Editor:
     to go on.
 
     Nothing else changes but a tool choice that demands a call: it is left to the model, which could not go
-    on with a text otherwise. What is blank is no turn (providers refuse one), and nothing to go on with.
+    on with a text otherwise. What is blank is no turn (providers refuse one), and nothing to continue.
     """
 
     own_signatures: Callable[[JsonObject, Keep], JsonObject]

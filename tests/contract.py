@@ -265,15 +265,15 @@ def _message(answer: WireResponse) -> str:
     return text_at(error, "message") if isinstance(error, dict) else str(error)
 
 
-def beats_without_harm(sample: Sample) -> None:
+def heartbeats_do_no_harm(sample: Sample) -> None:
     """A heartbeat between any two frames changes nothing that is read."""
-    beat = sample.protocol.encoder(sample.call).heartbeat()
+    heartbeat = sample.protocol.encoder(sample.call).heartbeat()
     frames = sample.segments([sample.data])
-    beaten = beat + b"".join(frame.raw + beat for frame in frames)
+    with_heartbeats = heartbeat + b"".join(frame.raw + heartbeat for frame in frames)
     before = [part for part in sample.parts([sample.data]) if part != Ping()]
-    after = [part for part in sample.parts([beaten]) if part != Ping()]
+    after = [part for part in sample.parts([with_heartbeats]) if part != Ping()]
     assert after == before
-    assert sample.encoded(sample.segments([beaten])) == beaten
+    assert sample.encoded(sample.segments([with_heartbeats])) == with_heartbeats
 
 
 @dataclass(frozen=True, slots=True)

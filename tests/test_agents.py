@@ -89,7 +89,7 @@ def test_every_agent_has_each_fault_once(agent: Agent) -> None:
 @pytest.mark.parametrize("row", chosen(ROWS, (), ["cut-text"]), ids=lambda row: row.name)
 def test_a_cut_text_becomes_what_the_clients_facts_say(row: Row) -> None:
     (facts,) = [facts for facts in known_clients() if facts.name.startswith(row.agent.package.program)]
-    words = {"error": "ended with an error", "continue": "went on 1 time"}
+    words = {"error": "ended with an error", "continue": "continued 1 time"}
     assert row.said == words[facts.cut_text]
     assert row.expected.asked == ((HALF, CONTINUE) if facts.cut_text == "continue" else ())
 

@@ -159,7 +159,8 @@ def _scope(intercepted: Intercepted) -> str:
 
 
 def _asker(flow: http.HTTPFlow, intercepted: Intercepted, call: Call) -> Asker:
-    """A client without an explicit conversation is told from others by its address, program and key."""
+    """A client without an explicit conversation is distinguished from others by its address, program and
+    key."""
     own, address = intercepted.own, flow.client_conn.peername[0]
     program = header(call.headers, "user-agent") or ""
     return Asker(call.protocol, f"{address} {program} {own.fingerprint if own else ''}")

@@ -101,7 +101,7 @@ class Answer:
     attempt: int = 0
     """Its number."""
     untouched: bool = True
-    """Whether what comes is what the client gets, so that it can go on without us."""
+    """Whether what comes is what the client gets, so that it can continue without us."""
     head: Head | None = None
     unsent: bytearray = field(default_factory=bytearray)
     """Bytes as they came."""
@@ -201,8 +201,8 @@ class Driver:
         self._now = self._work.clock()
         for command in self._work.exchange.handle(event, self._now):
             match command:
-                case SendData(data=data, beat=beat):
-                    if not beat:
+                case SendData(data=data, heartbeat=heartbeat):
+                    if not heartbeat:
                         del self._answer.unsent[: len(data)]
                     await self._send(data)
                 case SendHeaders(head=head):
@@ -350,7 +350,8 @@ class Driver:
             await self._response.abort("a fault of the proxy")
 
     async def _make_up(self) -> None:
-        """Open where an answer of the client's own protocol is under way: its bytes go on. Else a 502."""
+        """Open where an answer of the client's own protocol is under way: its bytes are passed on. Else a
+        502."""
         head = self._answer.head
         fits = head is not None and (not self._started or head.status == self._status)
         if head is not None and fits and self._reader is not None and self._answer.untouched:

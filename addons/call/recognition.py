@@ -1,4 +1,5 @@
-"""Which flows are ours: whose request one is, what it asks for, and with which credential it may go on.
+"""Which flows are ours: whose request one is, what it asks for, and with which credential it may be
+forwarded.
 
 A flow of a provider's host loses its credential as soon as its head is here: it lives on in memory, and
 a fingerprint stays in the flow. What leaves is written on a copy.
@@ -77,7 +78,7 @@ class Intercepted:
 
 @dataclass(frozen=True, slots=True)
 class _Accepted:
-    """A head that may go on, and all that was looked at to know it."""
+    """A head that may be forwarded, and what was read to know it."""
 
     settings: Settings
     """Those in force."""
@@ -205,7 +206,7 @@ class Interception:
         return self._flows.get(flow)
 
     def error_response(self, flow: http.HTTPFlow) -> http.Response | None:
-        """The error response to a head that may not go on; None: it may."""
+        """The error response to a head that may not be forwarded; None: it may."""
         if self._is_unchanged(flow):
             return None
         if not ascii_host(flow.request):

@@ -66,7 +66,7 @@ class Asker:
     protocol: str
     """In which it gets answers."""
     client: str
-    """What tells it from other clients."""
+    """What distinguishes it from other clients."""
 
 
 class Sessions:

@@ -64,7 +64,9 @@ class Traces:
         if folder not in self._reported:
             self._reported.add(folder)
             log.warning(
-                "trace.directory: %s: cannot be written (%s): calls go on without", folder, error.strerror
+                "trace.directory: %s: cannot be written (%s): calls leave no trace",
+                folder,
+                error.strerror,
             )
 
 

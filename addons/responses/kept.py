@@ -1,4 +1,4 @@
-"""Responses that we keep in a provider's place: calls that go on from one, and what is asked about one.
+"""Responses that we keep in a provider's place: calls that continue one, and requests for one.
 
 An id of ours is answered here and nowhere else, since no provider knows it: an unknown one in the words of
 the provider (measured: 404 to a look-up, 400 to a call). Any other id is the provider's affair.
@@ -54,7 +54,7 @@ _WHOLE = frozenset({"completed", "incomplete"})
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A call with what it goes on from. `call`: as it is planned; `body`: what the client itself said, with
+    """A call with what it continues. `call`: as it is planned; `body`: what the client itself said, with
     its references resolved; `changed`: `call` is not what the client's bytes say."""
 
     call: Call
@@ -67,7 +67,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A call that goes on from what is not there. `answer` is what its client is told, `fault` the same for
+    """A call that continues what is not there. `answer` is what its client gets, `fault` the same for
     the record."""
 
     answer: WireResponse
@@ -92,7 +92,7 @@ class Responses:
     # -- a call begins --------------------------------------------------------------------------------
 
     def turn(self, call: Call, scope: str) -> Turn | Missing:
-        """`call` with all that it goes on from in the place of ids of ours. A response in the background
+        """`call` with all that it continues in the place of ids of ours. A response in the background
         is the provider's to keep."""
         if call.protocol != PROTOCOL or call.body.get("background") is True:
             return Turn(call, scope, call.body, previous=text_at(call.body, _PREVIOUS) or None)
@@ -179,7 +179,7 @@ _HANDLERS: Mapping[tuple[str, str], _Handler] = {
 
 
 def unknown_elsewhere(call: Call, skipped: Mapping[str, str]) -> Missing | None:
-    """What a client is told whose call goes on from a provider's response, where no target is a provider of
+    """What a client gets whose call continues a provider's response, where no target is a provider of
     its protocol; None if that is not why they cannot be asked. `skipped`: by target, why."""
     previous = text_at(call.body, _PREVIOUS)
     because = all(why.startswith(f"{_PREVIOUS}:") for why in skipped.values())
@@ -213,7 +213,7 @@ def _blacked_out(blackout: Blackout, value: JsonObject) -> JsonObject:
 
 
 def _page(items: Sequence[JsonObject], query: Mapping[str, str]) -> WireResponse:
-    """Documented: `limit` is 1 to 100, 20 unless told; `order` is asc or desc, desc unless told."""
+    """Documented: `limit` is 1 to 100, 20 by default; `order` is asc or desc, desc by default."""
     limit, order = query.get("limit", str(USUAL_PAGE)), query.get("order", "desc")
     if not _NUMBER.fullmatch(limit) or not 1 <= int(limit) <= LARGEST_PAGE:
         return _error(400, f"Invalid 'limit': expected an integer from 1 to {LARGEST_PAGE}.", "limit")
@@ -242,8 +242,8 @@ def _json(value: JsonObject) -> WireResponse:
 
 
 def _error(status: int, message: str, param: str | None = None, code: str | None = None) -> WireResponse:
-    told = {"message": message, "type": "invalid_request_error", "param": param, "code": code}
-    return error_answer(Fault(status, "invalid_request", message), {"error": told})
+    error = {"message": message, "type": "invalid_request_error", "param": param, "code": code}
+    return error_answer(Fault(status, "invalid_request", message), {"error": error})
 
 
 def _no_response(response_id: str) -> WireResponse:

@@ -229,6 +229,6 @@ def keeper_at(option: str, cwd: Path) -> Keeper:
     try:
         return Folder(folder)
     except OSError as error:
-        told = "%s: %s/responses cannot be a folder (%s): responses are kept in memory; move it away"
-        log.warning(told, "rotator_state", folder, error.strerror)
+        message = "%s: %s/responses cannot be a folder (%s): responses are kept in memory; move it away"
+        log.warning(message, "rotator_state", folder, error.strerror)
         return Memory()

@@ -1,6 +1,6 @@
 """A clock that runs while this process runs, and timers by it.
 
-While the process is stopped, the machine sleeps or something else has the processor, the world goes on: what
+While the process is stopped, the machine sleeps or something else has the processor, the world does not: what
 providers send waits in the sockets. Such a gap is no silence of theirs. The clock stands still in it, and
 after it no timer fires before there was time to read what waits.
 

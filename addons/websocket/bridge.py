@@ -26,15 +26,15 @@ from protocols.model.wirejson import JsonObject, dump, load_object, text_at
 from protocols.openai_responses.error_words import error_object
 from protocols.openai_responses.websocket_messages import (
     Create,
+    EventMessage,
     EventMessages,
     Receipt,
-    Told,
     error_event,
+    event_message,
     events_of,
     failed_event,
     prepared,
     read_message,
-    told,
 )
 from rewrite.responses.conversation import Conversation
 from rewrite.values.events import Summary
@@ -77,7 +77,7 @@ class Bridge:
             case Create() as create:
                 await self._turn(create, socket)
             case Fault() as fault:
-                await socket.send([told(self._refusal(fault)).text])
+                await socket.send([event_message(self._refusal(fault)).text])
             case Receipt():
                 pass
             case never:
@@ -96,7 +96,7 @@ class Bridge:
         self._conversation.prepared(response_id, self._conversation.continued(create.body))
         self._record_prepared(create)
         events = prepared(response_id, create, int(time.time()))
-        await socket.send([told(event, create.lane).text for event in events])
+        await socket.send([event_message(event, create.lane).text for event in events])
 
     def _record_prepared(self, create: Create) -> None:
         intercepted, flow = self._intercepted, self._turn_flow(create.body)
@@ -118,7 +118,7 @@ class Bridge:
         reply = Reply(socket, create.lane)
         try:
             await self._answering.begin(flow, self._intercepted, self._name).run(reply)
-        except Exception as error:  # noqa: BLE001  # one turn fails, and its client is told
+        except Exception as error:  # noqa: BLE001  # one turn fails, and its client gets an error
             self._journal.failed(f"a turn to {self._intercepted.provider.name}", error)
             await reply.fail(self._refusal(_FAULT))
         finally:
@@ -221,7 +221,7 @@ class Reply:
             await self._say(self._events.eof())
             await self.fail(self._failure("the answer has no end"))
         elif (response := self._whole()) is not None:
-            await self._say([told(event, self._lane) for event in events_of(response)])
+            await self._say([event_message(event, self._lane) for event in events_of(response)])
         else:
             status = self._status if self._status >= _FIRST_ERROR else _NONSENSE
             await self.fail(error_event(status, self._headers, bytes(self._body)))
@@ -233,7 +233,7 @@ class Reply:
         """The end of a turn that failed; nothing where it is over already."""
         if not self._over:
             self._over = True
-            await self._socket.send([told(event, self._lane).text])
+            await self._socket.send([event_message(event, self._lane).text])
 
     def _failure(self, message: str) -> JsonObject:
         """What ends a stream that did not end itself."""
@@ -246,12 +246,12 @@ class Reply:
         """The response that came in one piece, None where it is none."""
         return load_object(bytes(self._body)) if self._status < _FIRST_ERROR else None
 
-    async def _say(self, messages: Sequence[Told]) -> None:
+    async def _say(self, messages: Sequence[EventMessage]) -> None:
         texts = [message.text for message in messages if self._passes(message)]
         if texts:
             await self._socket.send(texts)
 
-    def _passes(self, message: Told) -> bool:
+    def _passes(self, message: EventMessage) -> bool:
         """Remember what it says; whether the client gets it now."""
         if self._over or message.error is not None:
             self._error = self._error or message.error or {}

@@ -1,7 +1,8 @@
 """The events of a stream put together as the message that would have come whole.
 
 Measured: usage of `message_delta` is cumulative and overrides that of `message_start`, which may have counts
-that it leaves out; an upstream that begins anew sends a second `message_start`, and what came before is void.
+that it leaves out; an upstream that begins again sends a second `message_start`, and what came before is
+void.
 """
 
 from collections.abc import Sequence

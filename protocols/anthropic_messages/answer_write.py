@@ -295,7 +295,7 @@ def _usage(usage: Usage, estimate: int) -> dict[str, object]:
 def _stop(finish: Finish, asked: Sequence[str], *, called: bool) -> dict[str, object]:
     """Why the message stopped. A stop sequence is named if it is one that the client asked for.
 
-    Measured: providers exist that end with "stop" behind a tool call; clients run tools on `tool_use`.
+    Measured: providers exist that end with "stop" after a tool call; clients run tools on `tool_use`.
     """
     reason = FINISH_WORDS[finish.reason]
     stopped: dict[str, object] = {"stop_reason": reason, "stop_sequence": None}

@@ -108,7 +108,7 @@ def _blocks(body: JsonObject) -> Iterator[JsonObject]:
 
 
 def _cached_otherwise(call: Call) -> bool:
-    """For longer than the ordinary time, or behind what is no text."""
+    """For longer than the ordinary time, or after what is no text."""
     body, blocks = call.body, list(_blocks(call.body))
     holders = [*blocks, *objects_at(body, "system"), *objects_at(body, "tools")]
     lasting = any(_lasts(object_at(holder, "cache_control")) for holder in holders)
@@ -153,7 +153,7 @@ ABILITIES = Abilities(
     losses={
         "system messages": "one that stands between others becomes a text of the user",
         "first message": "where the assistant speaks first, a line of the user is put before it",
-        "blank texts": "left out: the provider refuses them, and blank space behind an unfinished answer",
+        "blank texts": "left out: the provider refuses them, and blank space after an unfinished answer",
         "stop sequences": "blank ones are left out",
         "refusals": "earlier ones become text",
         "thoughts": "sent back only with the provider's own signature",

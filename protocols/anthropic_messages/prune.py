@@ -9,7 +9,7 @@ from protocols.model.wirejson import JsonObject, inside, text_at
 
 class EventPruner:
     """See `protocols.base.Pruner`. An event is of one block at most, and a call that is cut is the last one:
-    whatever begins behind a block shows that it was whole."""
+    whatever begins after a block shows that it was whole."""
 
     def prune(
         self,

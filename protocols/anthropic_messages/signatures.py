@@ -27,7 +27,7 @@ def own_signatures(body: JsonObject, keep: Keep) -> JsonObject:
     The blocks of thinking and the citations that it does not keep are gone, and so are messages that hold
     nothing else.
 
-    Documented: thinking by a budget cannot go on from a tool call that no thinking stands before; where
+    Documented: thinking by a budget cannot continue a tool call that no thinking stands before; where
     that is gone, this answer is asked for without.
     """
     found = each_at(body, "messages", lambda message: _kept_message(message, keep))

@@ -1,7 +1,7 @@
 """A JSON array that is streamed, its items one after another: cut into segments of one item each.
 
 The separators before an item belong to it (`[{...}`, then `,{...}`), the closing bracket is a segment of
-its own, and so is white space behind it; joined they are the bytes that came. Only what nests is looked
+its own, and so is white space after it; joined they are the bytes that came. Only what nests is looked
 at, by two patterns that pass over everything between two brackets and over the inside of a text. A bare
 object in the array's place (an error, an answer that is whole) is one segment; what begins with neither
 is given as it is at the end of input.
@@ -65,7 +65,7 @@ class ArrayFramer:
         return Segment(raw, last=self._depth == 0, broken=bool(inner) and not is_json(inner))
 
     def _step(self) -> bool:
-        """On behind the next closing bracket; False where it has not come yet."""
+        """To after the next closing bracket; False where it has not come yet."""
         while (at := self._to_bracket()) < len(self._buffer):
             self._at = at + 1
             if self._buffer[at] in _OPENING:
@@ -76,7 +76,7 @@ class ArrayFramer:
         return False
 
     def _to_bracket(self) -> int:
-        """The offset of the next bracket, or of the end of what has come, where the next bytes go on."""
+        """The offset of the next bracket, or of the end of what has come, where the next bytes continue."""
         buffer, at = self._buffer, self._at
         while at < len(buffer):
             if not self._in_text:
@@ -93,7 +93,7 @@ class ArrayFramer:
         return at
 
     def eof(self) -> list[Segment]:
-        """What is strange is given whole, and white space behind the end; half an item is dropped."""
+        """What is strange is given whole, and white space after the end; half an item is dropped."""
         end = len(self._buffer) if self._strange else 0
         if self._over:
             end = _matched_to(_SPACE, self._buffer, 0)

@@ -77,7 +77,7 @@ class Framer:
         return bytes(self._buffer)
 
     def _end_of_unit(self, start: int, search: int) -> int:
-        """The offset behind the unit that begins at `start`, where there is a byte; 0 when it is not whole
+        """The offset after the unit that begins at `start`, where there is a byte; 0 when it is not whole
         yet. Before `search` it does not end."""
         raise NotImplementedError
 
@@ -179,7 +179,7 @@ def parse_event(raw: bytes) -> Event:
 
 
 def write_event(value: object, name: str | None = None) -> bytes:
-    """One event with `value` as JSON, LF line ends, and a space behind `data:` (clients need it)."""
+    """One event with `value` as JSON, LF line ends, and a space after `data:` (clients need it)."""
     prefix = f"event: {name}\n".encode() if name else b""
     return prefix + b"data: " + dump(value) + b"\n\n"
 

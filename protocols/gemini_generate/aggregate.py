@@ -1,7 +1,8 @@
 """The chunks of a stream put together as the answer that would have come whole.
 
-Measured: texts and thoughts go on from chunk to chunk; a signature stands on the part that it signs, at times
-on an empty text, and is to come back on it; a call comes whole or as `partialArgs`; usage is cumulative.
+Measured: texts and thoughts continue from chunk to chunk; a signature stands on the part that it signs, at
+times on an empty text, and is to come back on it; a call comes whole or as `partialArgs`; usage is
+cumulative.
 """
 
 from collections.abc import Iterator
@@ -109,7 +110,7 @@ class _Candidate:
             last.open = False
         if any(name in call for name in _PARTIAL):
             self._begin(part, call)
-        elif isinstance(last, dict) and _goes_on(last, part):
+        elif isinstance(last, dict) and _continues(last, part):
             self.parts[-1] = {**last, "text": text_at(last, "text") + text_at(part, "text")}
         else:
             self.parts.append(part)
@@ -121,7 +122,7 @@ class _Candidate:
         self._more(call)
 
     def _more(self, call: JsonObject) -> None:
-        """A part without a name goes on with the call before it; an empty one ends it."""
+        """A part without a name continues the call before it; an empty one ends it."""
         last = self.parts[-1] if self.parts else None
         if isinstance(last, _Call) and last.open:
             last.arguments.add(objects_at(call, "partialArgs"))
@@ -152,8 +153,8 @@ class _Candidate:
                 yield part.whole()
 
 
-def _goes_on(last: JsonObject, part: JsonObject) -> bool:
-    """Text behind text, thought behind thought; what is signed stays by itself."""
+def _continues(last: JsonObject, part: JsonObject) -> bool:
+    """Text after text, thought after thought; what is signed stays by itself."""
     plain = last.keys() <= _JOINED and part.keys() <= _JOINED
     return plain and (last.get("thought") is True) == (part.get("thought") is True)
 

@@ -1,6 +1,6 @@
 """Answers of the protocol to parts: the chunks of a stream, and whole answers, which are one chunk.
 
-Measured over recorded streams: thoughts, texts and calls are parts of one list that goes on from chunk to
+Measured over recorded streams: thoughts, texts and calls are parts of one list that continues from chunk to
 chunk; a call comes whole (or as `partialArgs`, see `partial`), several parts are parallel calls; a
 signature stands on what it signs, at times on an empty text at the end. `finishReason` comes last and
 once, from older models on every chunk; `usageMetadata` on every chunk, cumulative. An error is a chunk
@@ -60,7 +60,7 @@ _PLAIN_PART = frozenset({"text", "thought", "thoughtSignature", "partMetadata", 
 
 class _EventFramer(SseFramer):
     """Measured: Google's SDKs take every line but `data: ...` for JSON, comments and names of events too, and
-    raise. An event goes on without such lines; a blank line takes the place of what is no event."""
+    raise. An event is passed on without such lines; a blank line takes the place of what is no event."""
 
     def __init__(self) -> None:
         super().__init__(_NO_LAST_FRAME)
@@ -202,7 +202,7 @@ def _message_start(chunk: JsonObject) -> MessageStart:
 
 
 class CandidateReader:
-    """The parts of one candidate to blocks: a text or a thought goes on until something else comes."""
+    """The parts of one candidate to blocks: a text or a thought continues until something else comes."""
 
     def __init__(self, choice: int) -> None:
         self._choice = choice

@@ -49,7 +49,7 @@ class Form:
         return self.frame({"response": value} if self.enveloped else value, first=first)
 
     def frame(self, value: JsonObject, *, first: bool) -> bytes:
-        """One unit of the stream. Measured: clients need the space behind `data:`, know of no event's name
+        """One unit of the stream. Measured: clients need the space after `data:`, know of no event's name
         and no comment, and providers end lines with CRLF."""
         if self.array:
             return first_item(value) if first else next_item(value)
@@ -112,8 +112,8 @@ def candidate(
 class CandidateParts:
     """The blocks of one choice to parts of its content, as they come.
 
-    A signature goes on the next text or call; with none to come, on an empty text. `sources`: what its texts
-    cite;
+    A signature is put on the next text or call; with none to come, on an empty text. `sources`: what its
+    texts cite;
     `word`: how it ended.
     """
 

@@ -1,4 +1,4 @@
-"""A request that asks to go on with an answer of which a part was said."""
+"""A request that asks to continue an answer of which a part was said."""
 
 from protocols.gemini_generate.request_forms import spelled
 from protocols.model.wirejson import JsonObject, extended, object_at

@@ -101,7 +101,7 @@ ABILITIES = Abilities(
     losses={
         "system messages": "one in the middle of a conversation becomes a text of the user",
         "tool arguments": WRAPPED_ARGUMENTS,
-        "tool results": "their media stand behind them, in the same turn",
+        "tool results": "their media stand after them, in the same turn",
         "schemas": "strict, and an answer's name and description, are left out",
         "images": "how closely they are to be looked at, and what media are called, is left out",
         "cache breakpoints": "are left out: prefixes are cached by themselves",

@@ -8,7 +8,7 @@ from protocols.model.wirejson import JsonObject, count_at, each_at, inside, obje
 
 
 class ChunkPruner:
-    """See `protocols.base.Pruner`. A part without a name goes on with the call before it. A chunk that would
+    """See `protocols.base.Pruner`. A part without a name continues the call before it. A chunk that would
     say nothing but its counts is dropped, unless it is the first."""
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """A prompt as a request of the protocol.
 
 Losses, besides those of `losses.ABILITIES`: an instruction in the middle of a conversation becomes a text of
-the user; media that a tool gave back stand behind the results, in the same turn; whether a tool's schema is
+the user; media that a tool gave back stand after the results, in the same turn; whether a tool's schema is
 strict, the name and description of an answer's schema, how closely an image is to be looked at, and cache
 breakpoints are left out; a level of thinking above "high" is "high", and one is never off.
 """

@@ -135,7 +135,7 @@ class Reply:
     created: int
     """In epoch seconds."""
     previous: str | None = None
-    """The answer that it goes on from, as the client named it."""
+    """The answer that it continues, as the client named it."""
     own: bool = False
     """The id is its maker's, and is written as it is."""
 

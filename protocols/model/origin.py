@@ -93,7 +93,7 @@ class Origin:
         object.__setattr__(self, "authority", authority)
 
     def under(self, target: bytes) -> bytes:
-        """The request target behind the prefix: a client that calls a gateway itself names it already."""
+        """The request target after the prefix: a client that calls a gateway itself names it already."""
         prefix = self.prefix.encode()
         return target if target.startswith(prefix + b"/") else prefix + target
 

@@ -68,7 +68,7 @@ class FinishReason(StrEnum):
 
 
 CUT_SHORT = frozenset({FinishReason.LENGTH, FinishReason.CONTENT_FILTER, FinishReason.ERROR})
-"""Ends behind which a tool call may be half of one, whatever its provider calls it."""
+"""Ends after which a tool call may be half of one, whatever its provider calls it."""
 
 
 @dataclass(frozen=True, slots=True)

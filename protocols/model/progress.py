@@ -92,7 +92,7 @@ class Progress:
     open: dict[tuple[int, int], Block] = field(default_factory=dict)
     """Those that a client takes for open."""
     torn: list[Block] = field(default_factory=list)
-    """Those that were open when the stream began anew."""
+    """Those that were open when the stream began again."""
     seen: set[int] = field(default_factory=set)
     """The choices that began."""
     finished: dict[int, Finish] = field(default_factory=dict)
@@ -186,7 +186,7 @@ class Progress:
                 assert_never(part)
 
     def _start(self, part: MessageStart) -> None:
-        """A second start is an upstream that began anew inside one answer: what was done is void.
+        """A second start is an upstream that began again inside one answer: what was done is void.
 
         Measured: the second answer numbers its blocks from 0 again. What the first left open stays open
         for the client until the second takes its number; a tool call among it was torn in two either way,

@@ -40,7 +40,7 @@ class Text:
 
     text: str
     cache: bool = False
-    """The client asked for a cache breakpoint behind it."""
+    """The client asked for a cache breakpoint after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class Tool:
     grammar: Mapping[str, object] | None = None
     """The format of a CUSTOM tool's free text as its protocol states it; None for any text."""
     cache: bool = False
-    """The client asked for a cache breakpoint behind it."""
+    """The client asked for a cache breakpoint after it."""
 
 
 class ToolMode(StrEnum):

@@ -150,7 +150,7 @@ def given(**fields: object) -> dict[str, object]:
 
 
 def extended(mapping: JsonObject, name: str, *more: JsonObject) -> dict[str, object]:
-    """`mapping` with `more` behind what its list `name` holds; the list is a new one."""
+    """`mapping` with `more` after what its list `name` holds; the list is a new one."""
     value = mapping.get(name)
     return {**mapping, name: [*(value if isinstance(value, list) else ()), *more]}
 
@@ -182,7 +182,7 @@ def inside(mapping: JsonObject, key: str, change: Callable[[JsonObject], JsonObj
 
 
 def grown(old: JsonObject, new: JsonObject) -> dict[str, object]:
-    """`new` over `old`, where lists go on and anything else is replaced, by no null."""
+    """`new` over `old`, where lists grow and anything else is replaced, by no null."""
     both = {**old, **beside(new)}
     for name, value in new.items():
         before = old.get(name)

@@ -46,7 +46,7 @@ _TEMPLATE = ("model", "created_at", "remote_model", "remote_host")
 
 
 class AnswerReader:
-    """The lines of one answer to parts; a text or a thought goes on until something else comes."""
+    """The lines of one answer to parts; a text or a thought continues until something else comes."""
 
     def __init__(self) -> None:
         self._index = -1

@@ -26,7 +26,7 @@ from protocols.shared.signatures import PLAIN
 def _joined(content: Sequence[Content]) -> bool:
     """Texts that become one, or a text that gets before its image."""
     parts = [each for each in content if isinstance(each, Text | Media)]
-    return any(isinstance(behind, Text) for _, behind in pairwise(parts))
+    return any(isinstance(later, Text) for _, later in pairwise(parts))
 
 
 def _together(one: Written) -> bool:
@@ -79,7 +79,7 @@ ABILITIES = Abilities(
     whole_tool_calls=True,
     happens=HAPPENS,
     losses={
-        "texts": "texts that stand together in a message become one, and its images stand behind them",
+        "texts": "texts that stand together in a message become one, and its images stand after them",
         "cache breakpoints": "are left out: prefixes are cached by themselves",
         "tool choice": "where only some tools may be called, or none, only these are sent; that one must be "
         "called cannot be said",
@@ -87,7 +87,7 @@ ABILITIES = Abilities(
         "images": "how closely they are to be looked at, and what a client calls them, is left out",
         "tool arguments": WRAPPED_ARGUMENTS,
         "failed tools": "a tool's result has no mark that it failed; its text stays as it is",
-        "media in tool results": "they go into a message of the user behind the results",
+        "media in tool results": "they go into a message of the user after the results",
         "reasoning": "goes back to a provider without a signature, which has no place in an answer, so that "
         "a client's next turn is sent without the reasoning of this one",
         "thinking": "minimal is low, and anything above high is high; to a model that knows no levels it is "
@@ -99,6 +99,6 @@ ABILITIES = Abilities(
         "sources": "are left out of an answer",
         "pictures of the model": "are left out of an answer: the Python client fails on them",
         "hosted tools": "what a provider's own tools did is left out of an answer",
-        "usage": "of an answer's tokens, those of caches and of reasoning are not told apart",
+        "usage": "of an answer's tokens, those of caches and of reasoning are not reported apart",
     },
 )

@@ -130,7 +130,7 @@ def thinking_of(think: object) -> Thinking | None:
 
 
 def _messages(body: JsonObject) -> tuple[tuple[Text, ...], tuple[Message, ...]]:
-    """What opens the request as system texts, and the messages behind it."""
+    """What opens the request as system texts, and the messages after it."""
     history = History()
     found = [history.read(each, f"messages[{at}]") for at, each in enumerate(objects_at(body, "messages"))]
     opening = next((at for at, each in enumerate(found) if each.role is not Role.SYSTEM), len(found))

@@ -133,7 +133,7 @@ def _all(messages: Iterable[Message]) -> Iterator[Content]:
 
 
 def _run(role: Role, messages: list[Message], names: Mapping[str, str]) -> Iterator[JsonObject]:
-    """Messages of one role that stand together: results come first, right behind the calls, then what they
+    """Messages of one role that stand together: results come first, right after the calls, then what they
     hold besides text, then the rest."""
     match role:
         case Role.SYSTEM:

@@ -1,7 +1,7 @@
 """The chunks of a stream put together as the answer that would have come whole.
 
 Measured: usage comes in a chunk of its own, in the finish chunk or in each, cumulative, and at times as null
-behind the last one; ids and model are empty in Azure's preamble; Perplexity repeats the whole message beside
+after the last one; ids and model are empty in Azure's preamble; Perplexity repeats the whole message beside
 each delta; Mistral's content may be a list, and its padding is named `p`.
 """
 

@@ -50,7 +50,7 @@ class Deltas:
 
     @classmethod
     def resumed(cls, blocks: Iterable[Block], *, older: bool) -> "Deltas":
-        """Behind `blocks`, in order, which were said already; what has not stopped may go on."""
+        """After `blocks`, in order, which were said already; what has not stopped may continue."""
         deltas = cls(older=older)
         for block in blocks:
             deltas._pass(block)

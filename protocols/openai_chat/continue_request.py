@@ -1,4 +1,4 @@
-"""A request that asks to go on with an answer of which a part was said."""
+"""A request that asks to continue an answer of which a part was said."""
 
 from protocols.model.wirejson import JsonObject, extended, object_at, text_at
 
@@ -7,10 +7,10 @@ _DEMANDED = "required"
 
 def continue_request(body: JsonObject, said: str, ask: str) -> JsonObject:
     """See `protocols.base.Editor`."""
-    wish = {"role": "user", "content": ask}
+    prompt = {"role": "user", "content": ask}
     if not said.strip():
-        return extended(body, "messages", wish)
-    turns = ({"role": "assistant", "content": said}, wish)
+        return extended(body, "messages", prompt)
+    turns = ({"role": "assistant", "content": said}, prompt)
     return {**extended(body, "messages", *turns), **_left_to_the_model(body)}
 
 

@@ -94,7 +94,7 @@ ABILITIES = Abilities(
         "cache breakpoints": "providers of Chat place them by themselves",
         "tool arguments": WRAPPED_ARGUMENTS,
         "failed tools": "a tool's result has no mark that it failed; its text stays as it is",
-        "media in tool results": "they go into a message of the user behind the results",
+        "media in tool results": "they go into a message of the user after the results",
         "pictures of the model": "those of earlier turns are left out of a request",
         "reasoning": "goes back to a provider only where one of Chat's gave it",
         "place of reasoning": "a Chat client gets all of an answer's reasoning before its text",

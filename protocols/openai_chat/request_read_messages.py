@@ -29,7 +29,7 @@ AUDIO_TYPES: Mapping[str, str] = {"wav": "audio/wav", "mp3": "audio/mpeg"}
 
 
 def read_messages(body: JsonObject) -> tuple[tuple[Text, ...], tuple[Message, ...]]:
-    """What opens the request as system texts, and the messages behind it.
+    """What opens the request as system texts, and the messages after it.
 
     Lost: whether the opening was a `system` or a `developer` message (newer models of OpenAI take them for
     the same), the `name` of a participant, and messages without any content.

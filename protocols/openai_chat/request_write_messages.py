@@ -109,7 +109,7 @@ def _result(result: ToolResult) -> JsonObject:
 
 
 def _media_of(results: Iterable[ToolResult]) -> Iterator[JsonObject]:
-    """What results hold besides text, each behind a line that says whose it is."""
+    """What results hold besides text, each after a line that says whose it is."""
     for result in results:
         media = [each for each in result.content if isinstance(each, Media)]
         if media:

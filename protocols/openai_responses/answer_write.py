@@ -32,7 +32,7 @@ from protocols.model.wirejson import JsonObject, dump
 from protocols.openai_responses.answer_write_items import (
     Open,
     announced,
-    as_told,
+    as_reported,
     call_done,
     citation_of,
     content_of,
@@ -215,7 +215,7 @@ class EventWriter:
         item, self._waiting = self._waiting, None
         if item is None:
             return
-        native = as_told(item, status)
+        native = as_reported(item, status)
         self._output[item.index] = native
         yield {"type": "response.output_item.done", "output_index": item.index, "item": native}
 
@@ -237,7 +237,7 @@ class EventWriter:
         """Measured: SDKs raise on the nested form of the error event, and know the response by its end."""
         yield from self._settle("completed")
         if self._open is not None:
-            self._output[self._open.index] = as_told(self._open, "incomplete")
+            self._output[self._open.index] = as_reported(self._open, "incomplete")
             self._open = None
         written = error_object(error.type, error.message, error.status or 500)
         yield {"type": "error", "error": written}

@@ -68,7 +68,7 @@ def announced(native: JsonObject) -> JsonObject:
     return {**native, **empty, "status": "in_progress"}
 
 
-def as_told(item: Open, status: str) -> JsonObject:
+def as_reported(item: Open, status: str) -> JsonObject:
     native = {**item.native, "status": status}
     match item.start.kind:
         case BlockKind.TEXT | BlockKind.REFUSAL:

@@ -1,6 +1,6 @@
 """The rest of a response of which its client has seen a part: more of its items, further ones, its end.
 
-Items that their provider did not bring to an end go on, and are closed, the innermost first: all under the
+Items that their provider did not bring to an end continue, and are closed, the innermost first: all under the
 provider's own ids and indexes.
 """
 
@@ -48,7 +48,7 @@ def _is_half_an_act(item: Item) -> bool:
 class Inherited:
     """The items of a layout, and the texts of their blocks, as far as the client has seen them.
 
-    A copy: what is written goes on from here, whatever becomes of `progress`.
+    A copy: what is written continues from here, whatever becomes of `progress`.
     """
 
     def __init__(self, layout: Layout, progress: Progress) -> None:
@@ -194,7 +194,7 @@ def _summaries(item: Item) -> int:
 
 
 class ResumedEventWriter(EventWriter):
-    """Goes on as `progress` stands: under the response's id, behind its last output index and its last
+    """Continues as `progress` stands: under the response's id, after its last output index and its last
     number, which is none where the provider does not count. Items that were done stay as they are."""
 
     def __init__(self, progress: Progress) -> None:

@@ -1,4 +1,4 @@
-"""A request that asks to go on with an answer of which a part was said."""
+"""A request that asks to continue an answer of which a part was said."""
 
 from protocols.model.wirejson import JsonObject, extended, object_at, text_at
 
@@ -10,10 +10,10 @@ def continue_request(body: JsonObject, said: str, ask: str) -> JsonObject:
     """See `protocols.base.Editor`. An input that is a bare text is the user's."""
     first = body.get("input")
     listed = {**body, "input": [_turn("user", "input_text", first)]} if isinstance(first, str) else body
-    wish = _turn("user", "input_text", ask)
+    prompt = _turn("user", "input_text", ask)
     if not said.strip():
-        return extended(listed, "input", wish)
-    turns = (_turn("assistant", "output_text", said), wish)
+        return extended(listed, "input", prompt)
+    turns = (_turn("assistant", "output_text", said), prompt)
     return {**extended(listed, "input", *turns), **_left_to_the_model(body)}
 
 

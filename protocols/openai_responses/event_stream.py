@@ -50,7 +50,7 @@ class ResponsesDecoder:
 
 
 def _marked(segment: Segment) -> Segment:
-    """Measured: Bedrock puts the name of an event behind its data."""
+    """Measured: Bedrock puts the name of an event after its data."""
     raw = segment.raw
     if _TERMINAL.match(raw) or _TERMINAL_BEHIND.search(raw, max(0, len(raw) - _LONGEST_NAME)):
         return replace(segment, last=True)

@@ -84,7 +84,7 @@ ABILITIES = Abilities(
     losses={
         "cache breakpoints": "are left out: the provider finds what it can cache by itself",
         "max_output": "below 16 tokens becomes 16, the least that is taken",
-        "assistant media": "follow the assistant's message as the user's, and behind its text",
+        "assistant media": "follow the assistant's message as the user's, and after its text",
         "tool arguments": WRAPPED_ARGUMENTS,
         "tool errors": "the mark that a tool failed is left out; what it said stays",
         "reasoning": "is sent back only as this protocol's own encrypted items",

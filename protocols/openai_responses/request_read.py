@@ -124,7 +124,7 @@ def thinking_of(reasoning: JsonObject) -> Thinking | None:
 
 
 def _conversation(body: JsonObject) -> tuple[tuple[Text, ...], tuple[Message, ...]]:
-    """What opens it as system text, and the messages behind that."""
+    """What opens it as system text, and the messages after that."""
     instructions = text_at(body, "instructions")
     opening = [Text(instructions)] if instructions else []
     spoken = list(_spoken(body))

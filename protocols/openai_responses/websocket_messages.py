@@ -1,7 +1,7 @@
 """Events over the messages of a WebSocket: the Responses API's other transport.
 
 Documented: a client says `response.create` with the fields of a request, less `stream` and `background`;
-each event of the answer is one text message with the JSON that a stream has behind `data:`; a request that
+each event of the answer is one text message with the JSON that a stream has after `data:`; a request that
 fails is an `error` event with the HTTP status; `generate: false` prepares a turn and is answered without
 output; `stream_id` names a lane, and stands in each event of its turns. Measured with codex 0.169.0: the
 headers of an error (retry-after above all) are read from `headers`, an error without a status is passed
@@ -35,7 +35,7 @@ CREATE = "response.create"
 _RECEIPTS = frozenset({"response.processed"})
 _OWN_FIELDS = frozenset({"type", "generate", "stream_id", "stream", "background"})
 _TOLD = ("x-", "retry-after", "openai-")
-"""How the headers begin that are told with an error."""
+"""How the headers begin that are sent with an error."""
 
 _ITEM_DONE = "response.output_item.done"
 _ENDS = frozenset({f"response.{end}" for end in ("completed", "incomplete", "failed", "cancelled")})
@@ -92,7 +92,7 @@ def _fault(message: str) -> Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class EventMessage:
     """One event as a message. `item`: the item of output that it ends; `response`: the one that it ends;
     `error`: the one that it is."""
 
@@ -109,14 +109,14 @@ class EventMessages:
         self._framer = SseFramer(DONE)
         self._lane = lane
 
-    def feed(self, data: bytes) -> list[Told]:
+    def feed(self, data: bytes) -> list[EventMessage]:
         """Raises MalformedStream if the bytes cannot be framed."""
-        return list(self._told(self._framer.feed(data)))
+        return list(self._messages(self._framer.feed(data)))
 
-    def eof(self) -> list[Told]:
-        return list(self._told(self._framer.eof()))
+    def eof(self) -> list[EventMessage]:
+        return list(self._messages(self._framer.eof()))
 
-    def _told(self, segments: Sequence[Segment]) -> Iterator[Told]:
+    def _messages(self, segments: Sequence[Segment]) -> Iterator[EventMessage]:
         for segment in segments:
             event = parse_event(segment.raw)
             if event.data is None or event.data.strip() == DONE:
@@ -124,24 +124,24 @@ class EventMessages:
             value = load_object(event.data) if self._lane or _is_read(event) else None
             if value is not None:
                 text = "" if self._lane or "type" not in value else event.data.decode("utf-8", "replace")
-                yield told(typed(value, event), self._lane, text)
+                yield event_message(typed(value, event), self._lane, text)
             elif not _is_read(event):
-                yield Told(event.data.decode("utf-8", "replace"))
+                yield EventMessage(event.data.decode("utf-8", "replace"))
 
 
 def _is_read(event: Event) -> bool:
-    """Most events go on unread: those whose name says that nothing of them is to be remembered."""
+    """Most events are passed on unread: those whose name says that nothing of them is to be remembered."""
     return event.name is None or event.name in _REMEMBERED
 
 
-def told(event: JsonObject, lane: str = "", text: str = "") -> Told:
+def event_message(event: JsonObject, lane: str = "", text: str = "") -> EventMessage:
     """An event object as a message; `text` is its JSON where that is known."""
     kind = text_at(event, "type")
     item = object_at(event, "item") if kind == _ITEM_DONE else None
     response = object_at(event, "response") if kind in _ENDS else None
     error = (object_at(event, "error") or event) if kind == _ERROR else None
     marked = {**event, "stream_id": lane} if lane else event
-    return Told(text or dump(marked).decode(), item, response, error)
+    return EventMessage(text or dump(marked).decode(), item, response, error)
 
 
 def failed_event(error: JsonObject, headers: Headers = ()) -> JsonObject:

@@ -58,8 +58,8 @@ def value_of(text: str) -> object:
 
 
 def is_complete(text: str, *, done: bool) -> bool:
-    """Whether nothing is missing. A number may go on, so that of a scalar the end (`done`) alone says, as of
-    no arguments at all."""
+    """Whether nothing is missing. A number may continue, so that of a scalar the end (`done`) alone says, as
+    of no arguments at all."""
     value = value_of(text)
     return isinstance(value, dict | list) or (done and value is not NOT_JSON)
 

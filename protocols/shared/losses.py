@@ -28,7 +28,7 @@ _ORDINARY = ("", "auto")
 
 
 def rendered(translator: Translator, prompt: Prompt, destination: Destination) -> Rendered:
-    """The request that `prompt` becomes, with what it lost behind what its writer reports already."""
+    """The request that `prompt` becomes, with what it lost after what its writer reports already."""
     request, abilities = translator.write_request(prompt, destination), translator.abilities
     one = Written(prompt, destination, request.body)
     lost = [(topic, abilities.losses[topic]) for topic, happens in abilities.happens.items() if happens(one)]

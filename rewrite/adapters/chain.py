@@ -115,7 +115,7 @@ class Chain:
 class AdaptedDecoder:
     """A decoder whose segments come adapted: `inner` frames them and reads them once they are.
 
-    Only a changed object is written anew. `events` is asked to close before the stream's last frame where
+    Only a changed object is written again. `events` is asked to close before the stream's last frame where
     that holds no object (`[DONE]`, the bracket of an array), else at the end of input.
     """
 
@@ -168,7 +168,7 @@ def _through(events: Sequence[Events], event: JsonObject) -> Sequence[JsonObject
 
 
 def _closed(events: Sequence[Events]) -> list[JsonObject]:
-    """What each still holds, through those behind it; each is closed after it has seen all before it."""
+    """What each still holds, through those after it; each is closed after it has seen all before it."""
     due: list[JsonObject] = []
     for adapt in events:
         due = [new for old in due for new in adapt(old)]

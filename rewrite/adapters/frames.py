@@ -106,7 +106,7 @@ class FrameWriter:
         return units
 
     def more(self, frame: Frame, values: Sequence[JsonObject]) -> list[bytes]:
-        """Units for `values` behind `frame`, which is written already."""
+        """Units for `values` after `frame`, which is written already."""
         if not values:
             return []
         if isinstance(frame, BareFrame):

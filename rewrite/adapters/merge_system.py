@@ -6,7 +6,7 @@ role and its content.
 
 anthropic_messages: messages of the role system move to the end of `system`, and its blocks become one text.
 A block with `cache_control` ends a piece of the prompt that is cached, so that blocks are joined up to it
-and behind it, and the mark stays where it is.
+and after it, and the mark stays where it is.
 
 Loses: the borders between the texts, which become an empty line (a provider that looks at the first block
 by itself finds a longer one), and for anthropic_messages the place of a system message in the conversation.

@@ -20,7 +20,7 @@ _AT = ("request", "answer", "event", "all")
 
 @dataclass(frozen=True, slots=True)
 class RenameField(Unchanged):
-    """`shared`: the path that both have in common; `old` and `new`: how each goes on from there."""
+    """`shared`: the path that both have in common; `old` and `new`: how each continues from there."""
 
     name: ClassVar[str] = "rename_field"
     shared: Path

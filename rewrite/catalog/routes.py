@@ -69,7 +69,8 @@ class Rule:
     force_stream: bool = False
     """Whether the provider is asked for a stream where the client wants a whole answer."""
     stream: bool = True
-    """Whether an answer goes on as it comes. If not, other add-ons get it whole before the client does."""
+    """Whether an answer is passed on as it comes. If not, other add-ons get it whole before the client
+    does."""
 
 
 @dataclass(frozen=True, slots=True)

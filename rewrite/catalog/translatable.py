@@ -22,7 +22,7 @@ def _impossible(
 ) -> Iterator[str]:
     """Of one target, for clients that call one of `called`."""
     if not provider.protocols:
-        return  # that is told of where it is read
+        return  # that is reported where it is read
     wanted = rule.match.protocol or "*"
     clients = {name for one in called for name in one.protocols if fnmatchcase(name, wanted)}
     refused = [why for own in sorted(clients) if (why := _refused(rule, to, own, provider, registry))]

@@ -87,8 +87,8 @@ class Line(Encoder):
 
 
 def line_of(reading: Reading, call: Call, editor: Editor) -> Line:
-    """The line of a call whose first answer was cut. What it had used is known, if not told as yet, where it
-    was translated."""
+    """The line of a call whose first answer was cut. What it had used is known, if not reported as yet, where
+    it was translated."""
     progress = reading.settle()
     if isinstance(reading.calls, Sequencer):
         progress.fold(reading.calls.closing(()))
@@ -103,14 +103,14 @@ def request(target: Target, call: Call, line: Line) -> Rendered | None:
     takes it."""
     asked = target.rendered or Rendered(call.target, call.body)
     said = said_text(line.progress).encode("utf-8", "ignore").decode()
-    wish = _wish(said, line.lost)
-    if not wish:
+    prompt = _prompt(said, line.lost)
+    if not prompt:
         return None
-    body = editor_of(target.protocol).continue_request(asked.body, said, wish)
+    body = editor_of(target.protocol).continue_request(asked.body, said, prompt)
     return replace(asked, body=body)
 
 
-def _wish(said: str, lost: str | None) -> str:
+def _prompt(said: str, lost: str | None) -> str:
     rest = [_GO_ON.format(tail=said[-_TAIL:])] if said.strip() else []
     call = [_SMALLER.format(name=lost)] if lost else []
     return " ".join([*rest, *call])
@@ -118,7 +118,7 @@ def _wish(said: str, lost: str | None) -> str:
 
 @dataclass(slots=True)
 class Continuation:
-    """How far one call has gone on with its answer, from the first cut."""
+    """How far one call has continued its answer, from the first cut."""
 
     call: Call
     protocol: WireProtocol
@@ -144,7 +144,7 @@ class Continuation:
         self.line.lost = next(iter(current.left_out), None)
 
     def progress(self, current: Reading | None) -> Progress:
-        """What the client has been told, `current` being what comes."""
+        """What the client has got, `current` being what comes."""
         if current is not None:
             return current.settle()
         return self.line.progress
@@ -153,7 +153,7 @@ class Continuation:
         """What `target` is asked instead, if it is asked for a rest."""
         return request(target, self.call, self.line)
 
-    def told(self, words: str) -> str:
-        """`words`, for the record, and how often it went on."""
+    def detail(self, words: str) -> str:
+        """`words`, for the record, and how often it continued."""
         times = "time" if self.times == 1 else "times"
-        return f"went on {self.times} {times}; {words}".removesuffix("; ")
+        return f"continued {self.times} {times}; {words}".removesuffix("; ")

@@ -1,4 +1,4 @@
-"""The rest of an answer that was cut: what comes of an attempt that goes on with it, read as a part of it."""
+"""The rest of an answer that was cut: what comes of an attempt that continues it, read as a part of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -70,7 +70,7 @@ class Rest(Reading):
 
 
 def rest(line: Line, target: Target, head: Head) -> Rest:
-    """The reading of an answer that begins with `head`. One that comes whole is told as a stream is."""
+    """The reading of an answer that begins with `head`. One that comes whole is sent as a stream is."""
     decoder, _ = target.upstream(head)
     spliced = SplicedDecoder(Recognising(decoder), target, line)
     calls = spliced.sequencer
@@ -125,7 +125,7 @@ def _always(_: BlockStart) -> bool:
 
 
 def _sequencer(target: Target) -> Sequencer:
-    """A tool call reaches the client whole or not at all, so that a cut in one can be gone on from."""
+    """A tool call reaches the client whole or not at all, so that a cut in one can be continued."""
     if target.translation is not None:
         return replace(target.translation, hold_tool_calls=True).sequencer()
     rules = CallRules(

@@ -1,7 +1,7 @@
 """Where the text of a continuation begins to be new.
 
-A model that is asked to go on repeats some of what it said: the word that was cut, the last sentence, the
-whole of it, sometimes behind dots or in quotes. All of that is left out.
+A model that is asked to continue repeats some of what it said: the word that was cut, the last sentence, the
+whole of it, sometimes after dots or in quotes. All of that is left out.
 """
 
 from collections.abc import Callable, Iterator
@@ -111,7 +111,7 @@ def _overlaps(said: str, text: str) -> Iterator[int]:
 
 
 def _is_long(text: str) -> bool:
-    """More than chance; a row of zeros, a rule of dashes and the like tell nothing: it goes on so anyway."""
+    """More than chance; a row of zeros, a rule of dashes and the like say nothing: it continues so anyway."""
     return len(text) >= LEAST_OVERLAP and not any(
         2 * period <= len(text) and text.startswith(text[period:]) for period in range(1, LEAST_OVERLAP)
     )

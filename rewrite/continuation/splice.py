@@ -1,8 +1,9 @@
 """One answer spliced onto another that was cut: the parts of the second as the rest of the first.
 
-The second answers "go on exactly where you stopped", and does so more or less: it may begin with words that
+The second answers the prompt "go on exactly where you stopped", more or less: it may begin with words that
 were said already, or with the whole of it. What repeats the end of the first is left out, so that the text
-is said once and no word is broken (see `overlap`); what cannot be told from going on is taken for it.
+is said once and no word is broken (see `overlap`); what cannot be distinguished from new text is taken for
+it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -39,7 +40,8 @@ class Splicer:
     the client has seen, `progress`. Its reasoning is not shown, except what its provider asks back with a
     call.
 
-    `added`: whether anything new came of it; `failed`: the error that ended it, which the client is not told.
+    `added`: whether anything new came of it; `failed`: the error that ended it, which the client does not
+    see.
     """
 
     def __init__(self, progress: Progress) -> None:
@@ -48,7 +50,7 @@ class Splicer:
         self._into = _open_text(progress, self._open)
         self._next = 1 + max((index for choice, index in progress.blocks if choice == 0), default=-1)
         self._usage = spent(progress)
-        self._thoughts = _Thoughts(anew=_is_bare(progress))
+        self._thoughts = _Thoughts(again=_is_bare(progress))
         self._sources = _Sources(0 if self._into is None else len(progress.blocks[0, self._into].text))
         self._joining: int | None = None
         self._indexes: dict[int, int] = {}
@@ -155,7 +157,7 @@ class Splicer:
 
 
 def _open_text(progress: Progress, opened: Sequence[int]) -> int | None:
-    """The block that more text goes into: one that nothing else was begun behind."""
+    """The block that more text goes into: one that nothing else was begun after."""
     last = max(opened, default=None)
     is_text = last is not None and progress.open[0, last].kind is BlockKind.TEXT
     return last if is_text else None
@@ -175,8 +177,8 @@ class _Thoughts:
     `anew`.
     """
 
-    def __init__(self, *, anew: bool) -> None:
-        self._anew = anew
+    def __init__(self, *, again: bool) -> None:
+        self._again = again
         self._parts: list[BlockStart | BlockDelta | BlockStop] = []
         self._indexes: set[int] = set()
 
@@ -198,7 +200,7 @@ class _Thoughts:
             bool(parts) and isinstance(parts[-1], BlockStop) and parts[-1].signature not in (None, UNSIGNED)
         )
         bare = not any(isinstance(part, BlockDelta) and part.text for part in parts)
-        return parts if signed and (self._anew or (bare and before is BlockKind.TOOL)) else ()
+        return parts if signed and (self._again or (bare and before is BlockKind.TOOL)) else ()
 
 
 class _Sources:

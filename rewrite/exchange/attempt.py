@@ -22,7 +22,7 @@ class Silence:
     """A silence under watch, in seconds; `longest` 0: nobody watches.
 
     What breaks it is written to `since` and sets no timer: the one that is set asks, when it fires, what is
-    `left`, and is set anew for that.
+    `left`, and is set again for that.
     """
 
     longest: float
@@ -41,12 +41,12 @@ def was_silent(outcome: Outcome) -> bool:
 
 
 def before_commit(
-    timing: Timing, *, stream: bool, stalls: int, unseen: bool = False, longest: float = inf
+    timing: Timing, *, stream: bool, stalls: int, gathered: bool = False, longest: float = inf
 ) -> Sequence[tuple[Timer, float]]:
     """The timers of an attempt from the moment its request is sent; 0: off.
 
     `stalls`: attempts that silence ended; each makes the next one wait twice as long, so that a provider that
-    is slow for everybody is not given up again and again. `unseen`: the client gets the stream as one whole
+    is slow for everybody is not given up again and again. `gathered`: the client gets the stream as one whole
     answer, and waits for that as for any. `longest`: what a silence may last where other targets wait; how
     long a whole answer takes says nothing, so that it is not cut short.
     """
@@ -54,7 +54,7 @@ def before_commit(
         return ((Timer.RESPONSE, timing.response),)
     first_event = timing.first_event * 2**stalls
     first_token = timing.first_token and max(timing.first_token, first_event)
-    whole = ((Timer.RESPONSE, timing.response),) if unseen else ()
+    whole = ((Timer.RESPONSE, timing.response),) if gathered else ()
     silences = ((Timer.FIRST_EVENT, first_event), (Timer.FIRST_TOKEN, first_token))
     return (*((timer, min(seconds, longest)) for timer, seconds in silences), *whole)
 
@@ -77,7 +77,7 @@ class Gate:
     """`token` is the wait for the first visible part, in seconds; its `longest` 0: nobody waits. `shown_at`:
     when that part came.
 
-    A model that thinks where nobody sees it is no stall, so each sign of that begins the wait anew. Events
+    A model that thinks where nobody sees it is no stall, so each sign of that begins the wait again. Events
     that only say that the answer was begun, pings and comments are no such sign.
     """
 
@@ -177,18 +177,18 @@ class Attempt:
             yield SetTimer(self.number, timer, self._in_time(seconds, now))
 
     def watch(self, now: float) -> Iterator[SetTimer]:
-        """The stall is watched from now on, or goes on to be."""
+        """The stall is watched from now on, if it was not already."""
         if self.stall.longest:
             yield SetTimer(self.number, Timer.STALL, self.stall.left(now))
 
     def overhear(self, timing: Timing, now: float) -> Iterator[SetTimer]:
-        """More came of a stream that is gathered unseen; it is watched as if the client saw it."""
+        """More came of a stream that is gathered; it is watched as if the client saw it."""
         current = self.reading
-        unseen = current.gathering if current else None
-        if current is None or unseen is None:
+        gathered = current.gathering if current else None
+        if current is None or gathered is None:
             return
         self.gate.note(current, now)
-        if unseen.signs.lively() or timing.any_byte_is_life:
+        if gathered.signs.is_alive() or timing.any_byte_keeps_alive:
             self.stall.since = now
         if not (current.first_token_is_due or self.watched):
             self.watched = True

@@ -28,14 +28,16 @@ from rewrite.values.timer import Timer
 
 @dataclass(slots=True)
 class Waiting:
-    """Until the commit point of one call of a client of `protocol`. `interval` in seconds, 0: never a beat;
-    `begun`: the head went out."""
+    """What a client gets until the commit point of its call."""
 
     call: Call
     protocol: WireProtocol
+    """The client's."""
     interval: float
-    beat: bytes
+    """Seconds between heartbeats; 0: there are none."""
+    heartbeat: bytes
     begun: bool = False
+    """The head went out."""
 
     def watch(self) -> Iterator[Command]:
         if self.interval:
@@ -47,7 +49,7 @@ class Waiting:
             self.begun = True
             kind = self.protocol.encoder(self.call).content_type
             yield SendHeaders(CALL, Head(200, (("content-type", kind),)))
-        yield SendData(CALL, self.beat, beat=True)
+        yield SendData(CALL, self.heartbeat, heartbeat=True)
         yield from self.watch()
 
     def patience(self, stated: float) -> float:
@@ -85,13 +87,13 @@ class Waiting:
 
 def waiting(call: Call, protocol: WireProtocol, timing: Timing) -> Waiting:
     """Only a generation that is streamed, to a client whose protocol has a harmless heartbeat, has one."""
-    beat = protocol.encoder(call).heartbeat()
+    heartbeat = protocol.encoder(call).heartbeat()
     wanted = timing.heartbeat_before_commit and call.stream and call.operation is Operation.GENERATE
-    return Waiting(call, protocol, timing.heartbeat if wanted and beat else 0.0, beat)
+    return Waiting(call, protocol, timing.heartbeat if wanted and heartbeat else 0.0, heartbeat)
 
 
 LINGER = 5.0
-"""Seconds that a stream may stay open behind its last frame."""
+"""Seconds that a stream may stay open after its last frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ class Delivery:
         self.head: Head | None = None
         self.first_token: float | None = None
         self._hold = timing.hold if call.stream else 0.0
-        self._silence = Silence(timing.heartbeat if self.waiting.beat else 0.0)
+        self._silence = Silence(timing.heartbeat if self.waiting.heartbeat else 0.0)
 
     def latest(self, target: Target) -> float:
         """When the patience is over of a client that has nothing yet."""
@@ -160,15 +162,15 @@ class Delivery:
         self._silence.since = now
 
     def watch(self, attempt: int, now: float) -> Iterator[Command]:
-        """The client is shown life in a silence from now on, or goes on to be."""
+        """The client gets heartbeats in a silence from now on, if it did not already."""
         if self._silence.longest:
             yield SetTimer(attempt, Timer.HEARTBEAT, max(self._silence.left(now), 0.0))
 
-    def beat(self, attempt: int, now: float) -> Iterator[Command]:
+    def heartbeat(self, attempt: int, now: float) -> Iterator[Command]:
         """Only whole frames go out, so that this stands between two. It is no life of upstream's."""
         if self._silence.left(now) <= 0:
             self._silence.since = now
-            yield SendData(attempt, self.waiting.beat, beat=True)
+            yield SendData(attempt, self.waiting.heartbeat, heartbeat=True)
         yield from self.watch(attempt, now)
 
     def whole(self, attempt: int, head: Head, body: bytes) -> Iterator[Command]:
@@ -178,7 +180,7 @@ class Delivery:
             yield SendData(attempt, body)
 
     def summary(
-        self, over: Over, ledger: Ledger, progress: Progress, now: float, *, went_on: bool = False
+        self, over: Over, ledger: Ledger, progress: Progress, now: float, *, continued: bool = False
     ) -> Summary:
         """The record of the call, which ends now; `progress`: what the client got; `went_on`: by several
         answers, not all of which were counted."""
@@ -193,7 +195,7 @@ class Delivery:
             seconds=now - self.began,
             first_token=None if first_token is None else first_token - self.began,
             status=over.status,
-            estimated=over.end == "truncated" or went_on,
+            estimated=over.end == "truncated" or continued,
             head=over.head,
             body=over.body,
         )
@@ -229,8 +231,8 @@ def misfit(protocol: WireProtocol, waiting: Waiting) -> Whole:
 
 
 def partial(current: Reading | None, outcome: Outcome, mode: OnTruncation) -> Whole | None:
-    """What was gathered unseen of an answer that was cut for good: as "length" it says that it was. None
-    where there is nothing to tell, or it is not wanted."""
+    """What was gathered of an answer that was cut for good: as "length" it says that it was. None
+    where there is nothing to report, or it is not wanted."""
     cut = isinstance(outcome, Truncated | Stalled) and mode is not OnTruncation.ERROR
     body = current.partial() if current and cut else b""
     if not current or not body:

@@ -41,7 +41,7 @@ class Empty:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """It ended without a proper end, in the middle of `place`; behind a block that was whole it is the text,
+    """It ended without a proper end, in the middle of `place`; after a block that was whole it is the text,
     or what else would have come. `tool` is the name of the call that was cut, empty where it had none yet."""
 
     place: BlockKind
@@ -67,7 +67,7 @@ def completeness(progress: Progress) -> Completeness:
 
 
 def _cut_calls(progress: Progress) -> Iterator[Block]:
-    """Tool calls that are open, or were when the stream began anew."""
+    """Tool calls that are open, or were when the stream began again."""
     for block in (*progress.open.values(), *progress.torn):
         if block.kind is BlockKind.TOOL:
             yield block

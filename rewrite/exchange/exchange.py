@@ -1,7 +1,7 @@
 """One call as a state machine: events in, commands out; no sockets, no clock, no secrets.
 
 Nothing reaches the client before the commit point: the first visible part, or a proper end. Before it
-an attempt that fails is followed by another one and the client cannot tell; after it the answer is only
+an attempt that fails is followed by another one and the client does not notice; after it the answer is only
 passed on, and closed honestly when it is cut.
 
 `TRANSITIONS`, at the end, is the specification: what may happen in which state, who handles it, and which
@@ -306,7 +306,7 @@ class Exchange:
         attempt, current = self._ledger.current, self._reading
         attempt.alive = True
         segments = current.feed(event.data)
-        if self._ledger.target.terms.timing.any_byte_is_life:
+        if self._ledger.target.terms.timing.any_byte_keeps_alive:
             attempt.stall.since = self._now
         if not self._pass_on(current, segments):
             attempt.kept += _size(event.data, segments)
@@ -343,7 +343,7 @@ class Exchange:
         self._pass_on(current, current.eof())
         self._close(current, closed.cause)
 
-    # -- it cannot go on ------------------------------------------------------------------------------
+    # -- it cannot continue --------------------------------------------------------------------------
 
     def _check_sound(self, current: Reading) -> None:
         """What came may be too much, or nothing that can be framed."""
@@ -406,7 +406,7 @@ class Exchange:
         """The committed answer is over: properly, with an error of its own, or cut as `otherwise` says.
 
         `clean`: nothing broke it off, so that a choice that never began was never meant to. `was_over`: the
-        client has its end, and does not get the rest of what upstream began behind that.
+        client has its end, and does not get what upstream began after that.
         """
         progress, target = current.settle(), self._ledger.target
         if isinstance(current, Rest) and current.failed:
@@ -414,7 +414,7 @@ class Exchange:
         if not clean:
             progress.expect(choices_asked(self._call))
         end = completeness(progress)
-        # What can be gone on with is read off the whole prompt: only a cut asks.
+        # What can be continued is read off the whole prompt: only a cut asks.
         more = not was_over and isinstance(end, Cut | Empty) and self._is_continuable(current, progress)
         found = ending(end, progress, otherwise, target, streamed=current.streamed, can_go_on=more)
         if isinstance(found, Ending):
@@ -441,7 +441,7 @@ class Exchange:
         self._end(found.outcome)
         words = with_left_out(found.words, left_out)
         if self._continuation is not None:
-            words = self._continuation.told(words)
+            words = self._continuation.detail(words)
         head = self._delivery.head
         assert head is not None
         self._report(Over(found.end, words, head.status, head))
@@ -555,7 +555,7 @@ class Exchange:
         if self._due(fired.timer):
             self._fail(self._ledger.unanswered(None, self._now))
 
-    def _due_unseen(self, fired: TimerFired) -> None:
+    def _due_gathered(self, fired: TimerFired) -> None:
         if stalled := self._due(fired.timer):
             self._fail(stalled)
 
@@ -604,10 +604,10 @@ class Exchange:
         if current.settle().ended:
             self._cut(current, Truncated(NO_END), was_over=True)
 
-    def _beat(self, _: TimerFired) -> None:
-        self._out += self._delivery.beat(self._attempt.number, self._now)
+    def _heartbeat(self, _: TimerFired) -> None:
+        self._out += self._delivery.heartbeat(self._attempt.number, self._now)
 
-    def _beat_before_commit(self, _: TimerFired) -> None:
+    def _heartbeat_before_commit(self, _: TimerFired) -> None:
         self._out += () if self._delivery.committed else self._waiting.fired()
 
     def _ignore(self, _: Event) -> None:
@@ -624,9 +624,9 @@ class Exchange:
 
     def _report(self, over: Over) -> None:
         self.state = State.OVER
-        went_on = self._continuation is not None
+        continued = self._continuation is not None
         progress = self._progress()
-        record = self._delivery.summary(over, self._ledger, progress, self._now, went_on=went_on)
+        record = self._delivery.summary(over, self._ledger, progress, self._now, continued=continued)
         self._out.append(Report(record))
 
 
@@ -667,18 +667,18 @@ _CUT = (State.ACQUIRING, State.OVER)
 _CALL = (
     _on(ClientDrained, Exchange._drained),
     _at(Timer.HOLD, Exchange._hold_ended),
-    _at(Timer.HEARTBEAT_BEFORE_COMMIT, Exchange._beat_before_commit),
+    _at(Timer.HEARTBEAT_BEFORE_COMMIT, Exchange._heartbeat_before_commit),
 )
 _CALL_UNANSWERED = (
     *_CALL,
     _on(ClientGone, Exchange._left, State.OVER),
-    _at(Timer.HEARTBEAT, Exchange._beat),  # the rest of an answer is asked for
+    _at(Timer.HEARTBEAT, Exchange._heartbeat),  # the rest of an answer is asked for
 )
 _CALL_ANSWERED = (
     *_CALL,
     _on(ClientGone, Exchange._left_in_answer, State.OVER),
     _at(Timer.HOLD, Exchange._ignore),
-    _at(Timer.HEARTBEAT, Exchange._beat),
+    _at(Timer.HEARTBEAT, Exchange._heartbeat),
 )
 
 TRANSITIONS: Mapping[State, Mapping[Trigger, Transition]] = {
@@ -700,9 +700,9 @@ TRANSITIONS: Mapping[State, Mapping[Trigger, Transition]] = {
         *_CALL_UNANSWERED,
         _on(UpstreamStarted, Exchange._headed, State.HOLDING, State.READING_ERROR, State.CONTINUING),
         _on(UpstreamClosed, Exchange._closed_unanswered, *_FAILED),
-        _at(Timer.FIRST_EVENT, Exchange._due_unseen, *_CUT),
-        _at(Timer.FIRST_TOKEN, Exchange._due_unseen, State.AWAITING_HEAD, *_CUT),
-        _at(Timer.RESPONSE, Exchange._due_unseen, *_CUT),
+        _at(Timer.FIRST_EVENT, Exchange._due_gathered, *_CUT),
+        _at(Timer.FIRST_TOKEN, Exchange._due_gathered, State.AWAITING_HEAD, *_CUT),
+        _at(Timer.RESPONSE, Exchange._due_gathered, *_CUT),
     ),
     State.READING_ERROR: _rows(
         *_CALL_UNANSWERED,
@@ -718,11 +718,11 @@ TRANSITIONS: Mapping[State, Mapping[Trigger, Transition]] = {
         _at(Timer.HOLD, Exchange._hold_ended_held, State.HOLDING, State.COMMITTED),
         _on(UpstreamData, Exchange._hold, State.HOLDING, State.COMMITTED, *_FAILED),
         _on(UpstreamClosed, Exchange._closed_held, *_FAILED),
-        _at(Timer.FIRST_EVENT, Exchange._due_unseen, State.HOLDING, *_CUT),
-        _at(Timer.FIRST_TOKEN, Exchange._due_unseen, State.HOLDING, *_CUT),
+        _at(Timer.FIRST_EVENT, Exchange._due_gathered, State.HOLDING, *_CUT),
+        _at(Timer.FIRST_TOKEN, Exchange._due_gathered, State.HOLDING, *_CUT),
         _at(Timer.THROUGHPUT, Exchange._slow_held, State.COMMITTED, State.ACQUIRING),
         _at(Timer.STALL, Exchange._stalled_held, State.HOLDING, *_CUT),
-        _at(Timer.RESPONSE, Exchange._due_unseen, *_CUT),
+        _at(Timer.RESPONSE, Exchange._due_gathered, *_CUT),
     ),
     State.COMMITTED: _rows(
         *_CALL_ANSWERED,

@@ -65,8 +65,9 @@ class Ledger:
             return
         self.current.sent_at = now
         stream, longest = self.streams, self._turn(now) - now if self.has_next else inf
-        unseen, stalls = stream and not self._call.stream, self._stalls()
-        due = before_commit(self.terms.timing, stream=stream, stalls=stalls, unseen=unseen, longest=longest)
+        timing, stalls = self.terms.timing, self._stalls()
+        gathered = stream and not self._call.stream
+        due = before_commit(timing, stream=stream, stalls=stalls, gathered=gathered, longest=longest)
         self.current.gate.token = Silence(dict(due).get(Timer.FIRST_TOKEN, 0.0), now)
         for timer, seconds in due:
             yield from self.current.arm(timer, seconds, now)
@@ -155,7 +156,7 @@ class Ledger:
         self.acquire = replace(acquire, target=self.target.index)
 
     def passed_over(self, now: float, refused: StandingRefusal | None = None) -> bool:
-        """Whether the call goes on at the next target of its group, this one having come to nothing.
+        """Whether the next target of its group is asked, this one having come to nothing.
 
         `refused`: every credential of this one is.
         """
@@ -170,7 +171,7 @@ class Ledger:
         return True
 
     def for_the_rest(self) -> None:
-        """One that goes on with an answer: at the next target, else on another key, where there is one. The
+        """One that continues an answer: at the next target, else on another key, where there is one. The
         client has the beginning, and waits on."""
         if self.has_next:
             self._go_to(self.target.index + 1)

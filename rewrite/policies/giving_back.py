@@ -7,7 +7,7 @@ from rewrite.values.decision import History
 from rewrite.values.outcome import Rejected
 
 LONGEST_RETRY_AFTER = 60.0
-"""Seconds that a client may be told to wait. Measured: the anthropic SDK sleeps on any Retry-After, 200 s
+"""Seconds that a client may be asked to wait. Measured: the anthropic SDK sleeps on any Retry-After, 200 s
 too, and the openai SDK gives up for good above 120 s."""
 
 _WAIT_HEADERS = frozenset({"retry-after", "retry-after-ms"})

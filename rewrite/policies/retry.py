@@ -227,7 +227,7 @@ def latest_start(history: History) -> float:
 
 
 def give_up(history: History) -> GiveUp:
-    """The provider's last answer; where there was none, a fault that tells SDKs not to multiply what may be
+    """The provider's last answer; where there was none, an error that asks SDKs not to multiply what may be
     paid for."""
     last = history.last_rejection
     if last is not None and (answer := given_back(last, history)):

@@ -22,7 +22,7 @@ def retry_after(headers: Headers, body: JsonObject, now: float, *, windows: bool
     """Seconds until the provider may be asked again, or None if it does not say; `now` is epoch seconds.
 
     `windows`: whether the resets of rate windows say so. Providers send them with every answer, so they
-    tell something of a rate limit alone.
+    say something of a rate limit alone.
     """
     milliseconds = _number(header(headers, "retry-after-ms"))
     if milliseconds is not None:

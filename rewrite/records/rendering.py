@@ -86,7 +86,7 @@ def rendered_headers(headers: Headers) -> list[list[str]]:
 
 def rendered_attempts(summary: Summary, targets: Sequence[Asked]) -> Iterator[Mapping[str, object]]:
     """Each attempt of a call at one of `targets`. A body stands where it is another than the client's, and
-    than that of an attempt before at the same target: that of one that went on with an answer always."""
+    than that of an attempt before at the same target: that of one that continued an answer always."""
     known: set[int] = set()
     for one in summary.attempts:
         asked = targets[one.target]

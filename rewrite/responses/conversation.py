@@ -1,4 +1,4 @@
-"""What one WebSocket of the Responses API remembers: responses, so that a turn can go on from one of them.
+"""What one WebSocket of the Responses API remembers: responses, so that a turn can continue one of them.
 
 Documented: a connection keeps the state of its last responses in memory, whatever `store` says, and a turn
 names one by `previous_response_id` and brings its new items alone. Here such a turn becomes a request with
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from protocols.model.wirejson import JsonObject, dump, text_at
 
 MOST_RESPONSES, MOST_BYTES = 32, 64 << 20
-"""How much one connection remembers: the last responses, each with all items that it goes on from."""
+"""How much one connection remembers: the last responses, each with all items that it continues."""
 
 PREVIOUS = "previous_response_id"
 _CALLS = frozenset({"function_call", "custom_tool_call"})
@@ -25,7 +25,7 @@ _NOT_SETTINGS = frozenset({"input", PREVIOUS})
 @dataclass(frozen=True, slots=True)
 class Remembered:
     """A response. `items`: those of its input and its output, as a later input brings them; `previous`: the
-    response of somebody else that these go on from; `settings`: what a later turn inherits."""
+    response of somebody else that these continue; `settings`: what a later turn inherits."""
 
     items: Sequence[object]
     size: int
@@ -42,7 +42,7 @@ class Conversation:
         self._bytes = 0
 
     def continued(self, body: JsonObject) -> JsonObject:
-        """`body` with all that it goes on from; the same object where it names no response of this
+        """`body` with all that it continues; the same object where it names no response of this
         connection, which is then the provider's affair."""
         found = self._responses.get(text_at(body, PREVIOUS))
         if found is None:
@@ -85,7 +85,7 @@ def _items(body: JsonObject) -> list[object]:
 
 
 def _is_replayed(item: JsonObject, *, stored: bool) -> bool:
-    """A provider that was told to keep nothing refuses reasoning that it cannot read from the item itself,
+    """A provider that was asked to keep nothing refuses reasoning that it cannot read from the item itself,
     and any refuses a call without a result, which one that was cut never gets."""
     kind = text_at(item, "type")
     if kind == "reasoning":

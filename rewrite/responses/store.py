@@ -1,4 +1,4 @@
-"""Responses that were kept because no provider keeps them: what they hold, and how a later call goes on.
+"""Responses that were kept because no provider keeps them: what they hold, and how a later call continues it.
 
 A response that is written for a client of OpenAI Responses from another protocol's answer is known to us
 alone. It is kept with the items that its own call brought; the items of earlier turns are in the responses
@@ -149,7 +149,7 @@ def sized(stored: Stored) -> Stored:
     return replace(stored, size=len(dump(as_mapping(stored))))
 
 
-# -- a call that goes on ----------------------------------------------------------------------------------
+# -- a call that continues --------------------------------------------------------------------------------
 
 
 def lineage(response_id: str, find: Find) -> tuple[Stored, ...] | None:

@@ -5,10 +5,10 @@ since is known to be whole, and go out as the bytes that they were. A call that 
 out of the frames that waited; what else they said is kept.
 
 A call is whole when its arguments are a JSON object, since nothing can follow in it, and when upstream
-stopped it and went on or called its answer done. Where upstream ended its answer for want of room
+stopped it and continued or called its answer done. Where upstream ended its answer for want of room
 ("length") the arguments decide: providers stop the block of half a call as they stop a whole one. Some say
 so under a name that clients take for an end, which becomes the protocol's "length" then. A last
-frame behind half a call, without any finish, does not go out: that answer was cut, and ends as such.
+frame after half a call, without any finish, does not go out: that answer was cut, and ends as such.
 """
 
 from collections.abc import Iterator, Sequence
@@ -78,7 +78,7 @@ class _Call:
 
     @property
     def whole(self) -> bool:
-        """By its arguments. Free text does not tell."""
+        """By its arguments. Free text does not show it."""
         text = "".join(self.pieces)
         is_json = self.start.tool_kind is ToolKind.FUNCTION and text.rstrip().endswith("}")
         return is_json and load_object(encoded(text)) is not None
@@ -138,7 +138,7 @@ class _Calls:
                 pass
 
     def _began(self, start: BlockStart, frame: int) -> None:
-        """Upstream went on behind what it stopped before."""
+        """Upstream continued after what it stopped before."""
         for key, call in tuple(self.open.items()):
             self._settle_if(call.stopped and key[0] == start.choice, key)
         if start.kind is BlockKind.TOOL:
@@ -192,7 +192,7 @@ class HoldingDecoder:
         return [new for segment in framed for new in self._taken(segment)]
 
     def eof(self) -> Sequence[Segment]:
-        """What is whole goes out, also behind bytes that could not be framed."""
+        """What is whole goes out, also after bytes that could not be framed."""
         framed = () if self._unframeable else self._inner.eof()
         return [*(new for segment in framed for new in self._taken(segment)), *self._all(_End.CUT)]
 
@@ -212,7 +212,8 @@ class HoldingDecoder:
             yield AT_WORK
 
     def _begun(self, head: MessageStart) -> Iterator[Segment]:
-        """An upstream that begins anew numbers its blocks from 0 again; what waits is of its first answer."""
+        """An upstream that begins again numbers its blocks from 0 again; what waits is of its first
+        answer."""
         yield from self._all(_End.CUT)
         self._former += self._calls.cut.values()
         self._calls.cut.clear()

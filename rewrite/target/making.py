@@ -19,7 +19,7 @@ from rewrite.target.target import Target, Terms
 from rewrite.translation.fitting import FOREIGN_REASONING, Loss
 from rewrite.translation.translate import translation
 
-_NOT_WITHOUT = "cannot go on without the reasoning that another provider made"
+_NOT_WITHOUT = "cannot continue without the reasoning that another provider made"
 
 
 @dataclass(frozen=True, slots=True)

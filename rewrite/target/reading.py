@@ -44,7 +44,7 @@ class Reading:
     """What is known of tool calls that are held."""
     gathering: Gathering | None = None
     """It comes as a stream, and the client gets it whole."""
-    told_as_stream: bool = False
+    sent_as_stream: bool = False
     """It comes whole, and the client gets a stream."""
     error_writer: Callable[[StreamError, int], WireResponse] | None = None
     """What an error in it becomes where its frames are not the client's."""
@@ -63,7 +63,7 @@ class Reading:
     @property
     def comes_whole(self) -> bool:
         """What the client gets is one body, not a stream."""
-        return not (self.streamed or self.told_as_stream or self.translation)
+        return not (self.streamed or self.sent_as_stream or self.translation)
 
     @property
     def properly_ended(self) -> bool:
@@ -149,11 +149,11 @@ class Reading:
     @property
     def first_token_is_due(self) -> bool:
         """Whether a stream has shown nothing yet; a whole answer has no first token."""
-        unseen = self.gathering.progress if self.gathering else None
-        return self.streamed if unseen is None else not (unseen.visible or unseen.complete)
+        gathered = self.gathering.progress if self.gathering else None
+        return self.streamed if gathered is None else not (gathered.visible or gathered.complete)
 
     def partial(self) -> bytes:
-        """What was gathered of an answer that was cut for good; empty where it is nothing to tell."""
+        """What was gathered of an answer that was cut for good; empty where it is nothing to report."""
         segment = self.gathering.partial() if self.gathering else None
         if segment is None:
             return b""
@@ -167,7 +167,8 @@ class Reading:
         return parts
 
     def took_work(self) -> bool:
-        """Whether what was read since the last time of asking says that the model is at work unseen."""
+        """Whether what was read since the last time of asking says that the model is at work where nobody
+        sees it."""
         found, self._at_work = self._at_work, False
         return self.gathering.signs.took_work() if self.gathering else found
 

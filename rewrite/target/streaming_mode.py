@@ -49,8 +49,8 @@ class OtherMode:
                 whole, gathered, encoder, False, gathering=gathered, error_writer=self.error_response
             )
         decoder = StreamingDecoder(inner, self)
-        told = replace(head, headers=_with_type(head, encoder.content_type))
-        return Reading(told, decoder, encoder, False, told_as_stream=True, error_writer=self.error_response)
+        sent = replace(head, headers=_with_type(head, encoder.content_type))
+        return Reading(sent, decoder, encoder, False, sent_as_stream=True, error_writer=self.error_response)
 
     def error_response(self, error: StreamError, status: int) -> WireResponse:
         """An error inside an answer of which the client has seen nothing."""

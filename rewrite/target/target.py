@@ -30,7 +30,7 @@ ACROSS_PROVIDERS = frozenset({"accept", "user-agent"})
 """Headers of a client that another provider than the one it called may see, besides the content's type."""
 
 FRAMING = frozenset({"content-length", "content-encoding", "host", "transfer-encoding"})
-"""Headers that are written anew with a new body."""
+"""Headers that are rewritten with a new body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Terms:
     limits: Limits
     """How often the target is asked, and how many bytes its answer may have."""
     on_truncation: OnTruncation = OnTruncation.AUTO
-    """What follows a cut behind the commit point."""
+    """What follows a cut after the commit point."""
     discards_cut_calls: bool = False
     """Whether the client throws away a tool call that ends with "length"."""
     cut_text: OnTruncation = OnTruncation.REPAIR

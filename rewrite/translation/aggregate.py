@@ -1,4 +1,4 @@
-"""A stream that is gathered unseen and given as one whole answer of the same protocol.
+"""A stream that is gathered and given as one whole answer of the same protocol.
 
 `Gathering` is what a call's state machine needs to know of it: how far it is, and what to give of one that
 was cut for good.
@@ -22,17 +22,17 @@ from rewrite.adapters.frames import EventFrame, frame_of
 class Signs:
     """Signs of life in what nobody sees; each counts once."""
 
-    _lively: bool = False
+    _alive: bool = False
     _at_work: bool = False
 
     def note(self, segment: Segment, said: Sequence[StreamPart]) -> None:
         """`segment` came, and `said` is what it says."""
-        self._lively = self._lively or not segment.idle
+        self._alive = self._alive or not segment.idle
         self._at_work = self._at_work or Ping(working=True) in said
 
-    def lively(self) -> bool:
+    def is_alive(self) -> bool:
         """Whether more than keep-alives came since this was asked last."""
-        found, self._lively = self._lively, False
+        found, self._alive = self._alive, False
         return found
 
     def took_work(self) -> bool:

@@ -1,7 +1,7 @@
 """The blocks of one choice in the order that any client's protocol can be written in: one at a time.
 
 A block of text ends where another begins. A tool call has its turn until its arguments are whole, and what
-begins meanwhile waits; a call that is held by wish goes out whole or not at all.
+begins meanwhile waits; a call that is held on request goes out whole or not at all.
 """
 
 from collections.abc import Callable, Generator, Iterator
@@ -256,8 +256,8 @@ class ChoiceSequencer:
     def settle(self, *, whole: bool = True) -> Iterator[StreamPart]:
         """What waits stops where something follows it, and not before an error: clients run what stopped.
 
-        A call without arguments is one with an empty object, if upstream went on behind it or called it
-        done (`whole`); else it was cut behind its name.
+        A call without arguments is one with an empty object, if upstream continued after it or called it
+        done (`whole`); else it was cut after its name.
         """
         ending, self.unstopped = self.unstopped, None
         if ending is None:

@@ -4,7 +4,7 @@ Providers interleave parallel calls, repeat their finish, number blocks as they 
 last frame. After the `Sequencer` each choice has one block open at a time, numbered from 0 (see
 `block_order`); finishes and usage come once, at the end; an error is the last thing. Nothing that a
 client can show is held, except a second tool call while the first one is still being written, and calls
-that are held by wish.
+that are held on request.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -31,7 +31,7 @@ from protocols.model.parts import (
 )
 from rewrite.translation.block_order import CallRules, ChoiceSequencer
 
-_BEGAN_ANEW = "the provider began its answer anew in the middle of it"
+_BEGAN_AGAIN = "the provider began its answer again in the middle of it"
 _NO_ARGUMENTS = "the provider ended the tool call {name!r} without whole arguments"
 
 
@@ -86,7 +86,7 @@ class Sequencer:
         return list(self._end(done=done))
 
     def cut(self) -> list[StreamPart]:
-        """Upstream broke off. What waits and is whole goes out, calls by wish of the client among it."""
+        """Upstream broke off. What waits and is whole goes out, calls that the client wants so among it."""
         choices = () if self._over else self._choices.values()
         return [part for choice in choices for part in choice.cut()]
 
@@ -113,9 +113,9 @@ class Sequencer:
                 assert_never(part)
 
     def _message(self, part: MessageStart) -> Iterator[StreamPart]:
-        """A second start is an upstream that began anew: never two answers glued together."""
+        """A second start is an upstream that began again: never two answers glued together."""
         if self._shown:
-            yield from self._failed(StreamError("upstream_cut", _BEGAN_ANEW))
+            yield from self._failed(StreamError("upstream_cut", _BEGAN_AGAIN))
             return
         if self._started:
             self._choices = {number: ChoiceSequencer(number, self._rules) for number in self._choices}

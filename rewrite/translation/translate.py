@@ -1,7 +1,7 @@
 """A call in another protocol than its client's: the request, the whole answer, the stream, the error.
 
 A stream is translated as it comes, one segment of the client's protocol for each of upstream's, so that
-whoever holds, counts and closes segments need not know: behind `TranslatingDecoder` and
+whoever holds, counts and closes segments need not know: after `TranslatingDecoder` and
 `TranslatingEncoder` an answer is one of the client's own protocol.
 """
 
@@ -244,7 +244,7 @@ class Recognising:
 
 
 class TranslatingEncoder:
-    """Of one answer: what a `TranslatingDecoder` wrote goes on, and its writer closes it."""
+    """Of one answer: what a `TranslatingDecoder` wrote continues, and its writer closes it."""
 
     def __init__(self, decoder: TranslatingDecoder, own: Encoder) -> None:
         self._decoder, self.heartbeat, self.content_type = decoder, own.heartbeat, own.content_type

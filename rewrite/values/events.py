@@ -197,7 +197,7 @@ class SendData:
 
     attempt: int
     data: bytes
-    beat: bool = False
+    heartbeat: bool = False
     """A heartbeat of ours, in place of nothing that upstream sent."""
 
 

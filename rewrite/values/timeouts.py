@@ -117,7 +117,7 @@ class Timing:
     """Until a whole answer is there."""
     patience: float
     """How long the client waits for a byte."""
-    any_byte_is_life: bool
+    any_byte_keeps_alive: bool
     """Whether pings count against the stall."""
     heartbeat: float = 0.0
     """The silence after the commit point after which the client gets a heartbeat."""
@@ -192,7 +192,7 @@ def timing(
         stall=min(stall, waits) if timeouts.stall else 0.0,
         response=min(timeouts.response, waits) if timeouts.response else 0.0,
         patience=waits,
-        any_byte_is_life=may_be_silent,
+        any_byte_keeps_alive=may_be_silent,
         heartbeat=min(timeouts.heartbeat, waits / 2) if timeouts.heartbeat else 0.0,
         min_throughput=timeouts.min_throughput,
         throughput_window=timeouts.throughput_window,

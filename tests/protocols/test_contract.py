@@ -140,7 +140,7 @@ def test_says_when_to_ask_again(protocol: WireProtocol) -> None:
 
 @each_stream
 def test_beats_without_harm(sample: Sample) -> None:
-    contract.beats_without_harm(sample)
+    contract.heartbeats_do_no_harm(sample)
 
 
 @each_stream

@@ -36,7 +36,7 @@ QUIET = Timing(
     stall=0.0,
     response=0.0,
     patience=590.0,
-    any_byte_is_life=False,
+    any_byte_keeps_alive=False,
 )
 """No timers, so that a conversation shows only what it is about."""
 

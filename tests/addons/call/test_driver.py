@@ -196,12 +196,14 @@ class House:
         stall: float = 0.0,
         fault: type | None = None,
         targets: int = 1,
-        beat: float = 0.0,
+        heartbeat: float = 0.0,
         hold: bool = False,
     ) -> Driver:
         call = Call("c", "openai_chat", Operation.GENERATE, "gpt-4o", True, ())
-        timing = Timing(10.0, 0.0, 0.0, 0.0, stall, 0.0, 600.0, any_byte_is_life=False, heartbeat=beat)
-        timing = replace(timing, heartbeat_before_commit=beat > 0)
+        timing = Timing(
+            10.0, 0.0, 0.0, 0.0, stall, 0.0, 600.0, any_byte_keeps_alive=False, heartbeat=heartbeat
+        )
+        timing = replace(timing, heartbeat_before_commit=heartbeat > 0)
         terms = Terms(timing, Limits(max_attempts=3 if targets == 1 else 1))
         made = [self.target(call, terms, index, hold=hold) for index in range(targets)]
         exchange = Faulty(call, PROTOCOL, made, self.clock())
@@ -430,7 +432,7 @@ async def test_an_open_answer_continues_as_it_is(vendor: Vendor, house: House, k
 async def test_a_rejection_is_no_part_of_a_stream_that_was_promised(vendor: Vendor, house: House) -> None:
     error = chat_error(429, "rate_limit_exceeded", "slow")
     vendor.reply(replace(error, before=(WaitFor("go"),)))
-    driver, kept = house.driver(beat=0.01, fault=UpstreamData), Kept()
+    driver, kept = house.driver(heartbeat=0.01, fault=UpstreamData), Kept()
     running = asyncio.create_task(answered(driver, kept))
     await until(lambda: bool(kept.sent), kept)
     vendor.release("go")

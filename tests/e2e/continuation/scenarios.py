@@ -47,7 +47,7 @@ class Scenario:
     finish: str = "stop"
     calls: tuple[str, ...] = ()
     end: str = "completed"
-    words: str = "went on 1 time"
+    words: str = "continued 1 time"
     says: tuple[str, ...] = ()
     job: Mapping[str, Any] = field(default_factory=dict)
     group: bool = False
@@ -87,12 +87,12 @@ SCENARIOS = (
     Scenario("again", (FIRST, Given(Said(WORDS)))),
     Scenario("last_words", (FIRST, Given(Said(WORDS[1:])))),
     Scenario("contradicts", (FIRST, Given(_ELSE)), text=CUT_TEXT + _ELSE.text),
-    Scenario("cut_again", (FIRST, cut("delta "), LATER), "one two three", words="went on 2 times"),
+    Scenario("cut_again", (FIRST, cut("delta "), LATER), "one two three", words="continued 2 times"),
     Scenario(
         "cut_twice_more",
         (FIRST, cut("delta "), cut("echo "), Given(Said(WORDS[5:]))),
         "one two three four",
-        words="went on 3 times",
+        words="continued 3 times",
     ),
     Scenario(
         "cut_always",
@@ -100,7 +100,7 @@ SCENARIOS = (
         "one two three four",
         finish="length",
         end="truncated",
-        words="went on 3 times",
+        words="continued 3 times",
     ),
     Scenario(
         "loops",
@@ -109,10 +109,13 @@ SCENARIOS = (
         finish="length",
         end="truncated",
     ),
-    Scenario("refused", (FIRST, Given(Said(), "refused"), REST), "one two three", words="went on 2 times"),
-    Scenario("silent", (FIRST, Given(Said(), "silent"), REST), "one two three", words="went on 2 times"),
+    Scenario("refused", (FIRST, Given(Said(), "refused"), REST), "one two three", words="continued 2 times"),
+    Scenario("silent", (FIRST, Given(Said(), "silent"), REST), "one two three", words="continued 2 times"),
     Scenario(
-        "fails", (FIRST, Given(Said(WORDS[3:]), "error", WORDS[3]), LATER), "one two three", words="went on 2"
+        "fails",
+        (FIRST, Given(Said(WORDS[3:]), "error", WORDS[3]), LATER),
+        "one two three",
+        words="continued 2",
     ),
     Scenario("calls", (FIRST, _CALL), finish="tools", calls=(WEATHER.name,), job=_TOOLS),
     Scenario(

@@ -45,8 +45,8 @@ OPEN = (MessageStart("m1", ""), BlockStart(0, 0, BlockKind.TEXT), BlockStart(0, 
 
 
 def test_what_was_open_when_a_stream_began_anew_was_torn_and_stays_open_until_its_number_is_taken() -> None:
-    anew = folded(*OPEN, MessageStart("m2", ""))
-    assert (anew.open, anew.torn) == ({(0, 0): TEXT, (0, 1): TOOL}, [TEXT, TOOL])
+    again = folded(*OPEN, MessageStart("m2", ""))
+    assert (again.open, again.torn) == ({(0, 0): TEXT, (0, 1): TOOL}, [TEXT, TOOL])
     taken = folded(*OPEN, MessageStart("m2", ""), BlockStart(0, 1, BlockKind.TEXT), BlockStop(0, 1))
     assert (taken.open, taken.torn) == ({(0, 0): TEXT}, [TEXT, TOOL])
 

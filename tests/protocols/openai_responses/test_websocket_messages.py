@@ -9,14 +9,14 @@ from protocols.model.errors import Fault
 from protocols.model.wirejson import MOST_VALUES
 from protocols.openai_responses.websocket_messages import (
     Create,
+    EventMessage,
     EventMessages,
     Receipt,
-    Told,
     error_event,
+    event_message,
     events_of,
     prepared,
     read_message,
-    told,
 )
 from tests.oracle import judges
 from tests.vendor import Tool
@@ -25,7 +25,7 @@ from tests.vendor.responses import responses_answer, responses_stream
 STREAM = b"".join(responses_stream(["Hello", " there"], tools=[Tool("read", ['{"a"', ":1}"])]))
 
 
-def events(messages: list[Told]) -> list[dict[str, Any]]:
+def events(messages: list[EventMessage]) -> list[dict[str, Any]]:
     return [json.loads(message.text) for message in messages]
 
 
@@ -150,7 +150,7 @@ def test_an_error_in_another_form_is_put_in_the_protocols(body: bytes, words: st
 
 def test_a_whole_answer_is_sent_as_events() -> None:
     response = json.loads(responses_answer("Hello", tools=[Tool("read", ["{}"])])[0])
-    said = [told(event) for event in events_of(response)]
+    said = [event_message(event) for event in events_of(response)]
     assert [message.item for message in said if message.item is not None] == response["output"]
     assert said[-1].response == response
     assert [event["type"] for event in events(said)][:1] == ["response.created"]

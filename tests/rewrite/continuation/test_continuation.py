@@ -91,7 +91,7 @@ def test_the_client_reads_one_answer_under_one_id() -> None:
     assert one.body.count(b'"role"') == 1
     assert len(one.heads) == 1
     assert one.summary.end == "completed"
-    assert "went on 1 time" in one.summary.words
+    assert "continued 1 time" in one.summary.words
     assert [type(each.outcome).__name__ for each in one.summary.attempts] == ["Truncated", "Completed"]
 
 
@@ -539,7 +539,7 @@ def test_it_is_asked_for_so_often_and_no_more() -> None:
 def test_the_record_says_how_often_it_continued() -> None:
     one = begun()
     one.times = 2
-    assert (one.told("cut"), one.told("")) == ("went on 2 times; cut", "went on 2 times")
+    assert (one.detail("cut"), one.detail("")) == ("continued 2 times; cut", "continued 2 times")
 
 
 def test_what_was_said_before_the_cut_is_what_the_client_has() -> None:

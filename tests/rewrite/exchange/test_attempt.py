@@ -48,7 +48,7 @@ def test_a_call_that_is_not_streamed_waits_for_its_response_alone() -> None:
 
 def test_a_silence_lasts_no_longer_than_the_turn_of_its_target() -> None:
     expected = ((Timer.FIRST_EVENT, 30.0), (Timer.FIRST_TOKEN, 40.0), (Timer.RESPONSE, 600.0))
-    assert before_commit(TIMING, stream=True, stalls=0, unseen=True, longest=40.0) == expected
+    assert before_commit(TIMING, stream=True, stalls=0, gathered=True, longest=40.0) == expected
 
 
 def test_a_timer_that_is_off_stays_off() -> None:

@@ -22,12 +22,12 @@ from rewrite.values.timeouts import OnTruncation
 from rewrite.values.timer import Timer
 from tests.rewrite.scenes import CHAT, DONE, SSE, TERMS, call, error_body, finishes, own, says, targets, timed
 
-BEATING = timed(TERMS, heartbeat=15.0, hold=120.0).timing
-BEAT = SendData(1, b"\n", beat=True)
+TIMING = timed(TERMS, heartbeat=15.0, hold=120.0).timing
+HEARTBEAT = SendData(1, b"\n", heartbeat=True)
 
 
 def delivery(began: float = 0.0) -> Delivery:
-    return Delivery(call(), CHAT, BEATING, began)
+    return Delivery(call(), CHAT, TIMING, began)
 
 
 def held(data: bytes) -> Attempt:
@@ -41,7 +41,7 @@ def held(data: bytes) -> Attempt:
 
 def test_a_call_that_is_streamed_is_held_for_so_long() -> None:
     assert list(delivery().start()) == [SetTimer(CALL, Timer.HOLD, 120.0)]
-    assert list(Delivery(call(stream=False), CHAT, BEATING, 0.0).start()) == []
+    assert list(Delivery(call(stream=False), CHAT, TIMING, 0.0).start()) == []
 
 
 def test_the_commit_sends_all_that_was_held_and_watches_both_silences() -> None:
@@ -66,16 +66,16 @@ def test_after_the_last_frame_the_connection_may_stay_for_a_while() -> None:
 def test_only_silence_is_broken() -> None:
     found = delivery()
     assert found.send(1, b"x", 10.0) == (SendData(1, b"x"),)
-    assert list(found.beat(1, 15.0)) == [SetTimer(1, Timer.HEARTBEAT, 10.0)]
-    assert list(found.beat(1, 25.0)) == [BEAT, SetTimer(1, Timer.HEARTBEAT, 15.0)]
+    assert list(found.heartbeat(1, 15.0)) == [SetTimer(1, Timer.HEARTBEAT, 10.0)]
+    assert list(found.heartbeat(1, 25.0)) == [HEARTBEAT, SetTimer(1, Timer.HEARTBEAT, 15.0)]
     found.drained(39.0)
-    assert list(found.beat(1, 40.0)) == [SetTimer(1, Timer.HEARTBEAT, 14.0)]
+    assert list(found.heartbeat(1, 40.0)) == [SetTimer(1, Timer.HEARTBEAT, 14.0)]
 
 
 def test_nothing_to_say_is_no_life() -> None:
     found = delivery()
     assert found.send(1, b"", 10.0) == ()
-    assert next(found.beat(1, 15.0)) == BEAT
+    assert next(found.heartbeat(1, 15.0)) == HEARTBEAT
 
 
 def test_the_record_counts_from_the_beginning_of_the_call() -> None:

@@ -85,7 +85,7 @@ TEXT = (BlockStart(0, 0, BlockKind.TEXT), BlockDelta(0, 0, BlockKind.TEXT, "Hi")
 THOUGHT = (BlockStart(0, 0, BlockKind.REASONING), BlockDelta(0, 0, BlockKind.REASONING, "Hm"))
 HOSTED = (BlockStart(0, 0, BlockKind.HOSTED, "h", "web_search"),)
 TOOL = (BlockStart(0, 1, BlockKind.TOOL, "t", "weather"), BlockDelta(0, 1, BlockKind.TOOL, '{"ci'))
-ANEW = (MessageStart("again", "model"), ChoiceStart(0))
+AGAIN = (MessageStart("again", "model"), ChoiceStart(0))
 CALLED = (*TOOL, BlockStop(0, 1))
 
 
@@ -96,11 +96,11 @@ CALLED = (*TOOL, BlockStop(0, 1))
         (THOUGHT, AUTO, False, Repair),
         (HOSTED, AUTO, False, Repair),
         ((*TEXT, *CALLED), AUTO, False, Repair),
-        ((*TOOL, *ANEW), AUTO, False, Fail),
-        ((*TOOL, *ANEW, *CALLED), AUTO, False, Fail),
-        ((*TOOL, *ANEW, *TEXT), AUTO, True, Repair),
-        ((*CALLED, *ANEW, *TEXT), AUTO, False, Repair),
-        ((*TEXT, *ANEW, *TEXT), AUTO, False, Repair),
+        ((*TOOL, *AGAIN), AUTO, False, Fail),
+        ((*TOOL, *AGAIN, *CALLED), AUTO, False, Fail),
+        ((*TOOL, *AGAIN, *TEXT), AUTO, True, Repair),
+        ((*CALLED, *AGAIN, *TEXT), AUTO, False, Repair),
+        ((*TEXT, *AGAIN, *TEXT), AUTO, False, Repair),
         (TOOL, AUTO, False, Fail),
         ((*TEXT, *TOOL), AUTO, False, Fail),
         (TOOL[:1], AUTO, False, Fail),

@@ -557,8 +557,8 @@ def test_the_word_error_in_a_text_is_no_error() -> None:
 # -- silence after the commit point ---------------------------------------------------------------------
 
 
-def streaming(*, any_byte_is_life: bool = False) -> Playbook:
-    playbook = opened(play(stall=30.0, any_byte_is_life=any_byte_is_life))
+def streaming(*, any_byte_keeps_alive: bool = False) -> Playbook:
+    playbook = opened(play(stall=30.0, any_byte_keeps_alive=any_byte_keeps_alive))
     playbook = playbook >> UpstreamData(1, says("Hi")) << SendHeaders(1, SSE) << SendData(1, says("Hi"))
     return playbook << SetTimer(1, Timer.STALL, 30.0)
 
@@ -586,8 +586,8 @@ def test_pings_are_life_only_where_the_call_may_think() -> None:
     idle = streaming() >> After(20.0) >> UpstreamData(1, PING) << SendData(1, PING) >> After(10.0)
     idle = idle >> TimerFired(1, Timer.STALL) << SendData(1, length() + DONE) << CancelUpstream(1)
     assert ends(idle, "truncated", "stalled(stall 30.0s)")
-    lively = streaming(any_byte_is_life=True) >> After(20.0) >> UpstreamData(1, PING) << SendData(1, PING)
-    assert lively >> After(10.0) >> TimerFired(1, Timer.STALL) << SetTimer(1, Timer.STALL, 20.0)
+    alive = streaming(any_byte_keeps_alive=True) >> After(20.0) >> UpstreamData(1, PING) << SendData(1, PING)
+    assert alive >> After(10.0) >> TimerFired(1, Timer.STALL) << SetTimer(1, Timer.STALL, 20.0)
 
 
 def test_words_with_ping_in_them_are_life() -> None:

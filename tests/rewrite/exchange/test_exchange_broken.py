@@ -62,7 +62,7 @@ WHOLE_CALL = HALF_CALL + delta(0, type="input_json_delta", partial_json='": 1}')
 TEXT_BEGINS = block(0, "text", text="Hello")
 
 
-def anew(before: bytes, after: bytes, mode: OnTruncation = OnTruncation.AUTO) -> Playbook:
+def again(before: bytes, after: bytes, mode: OnTruncation = OnTruncation.AUTO) -> Playbook:
     """A message that begins again after `before`."""
     playbook = opened(play(protocol=ANTHROPIC, terms=replace(TERMS, on_truncation=mode)))
     playbook = sent(playbook, MESSAGE + before)
@@ -71,13 +71,13 @@ def anew(before: bytes, after: bytes, mode: OnTruncation = OnTruncation.AUTO) ->
 
 @pytest.mark.parametrize("after", [b"", TEXT_BEGINS, TEXT_BEGINS + stop(0), WHOLE_CALL])
 def test_a_call_that_was_torn_is_a_cut_call_where_no_proper_end_follows(after: bytes) -> None:
-    conversation = anew(CALL_BEGINS, after) >> UpstreamClosed(1, RESET)
+    conversation = again(CALL_BEGINS, after) >> UpstreamClosed(1, RESET)
     conversation = conversation << SendData(1, body_with('"error"', "weather", "do not run"))
     assert ends(conversation, "failed", f"truncated({RESET})")
 
 
 def test_an_answer_that_began_anew_and_ends_properly_passes_untouched() -> None:
-    conversation = anew(CALL_BEGINS, WHOLE_CALL) >> UpstreamData(1, ending("tool_use") + MESSAGE_STOP)
+    conversation = again(CALL_BEGINS, WHOLE_CALL) >> UpstreamData(1, ending("tool_use") + MESSAGE_STOP)
     conversation = (
         conversation << SendData(1, ending("tool_use") + MESSAGE_STOP) << SetTimer(1, Timer.LINGER, ANY)
     )
@@ -85,13 +85,13 @@ def test_an_answer_that_began_anew_and_ends_properly_passes_untouched() -> None:
 
 
 def test_a_text_that_was_torn_stops_and_ends_with_max_tokens() -> None:
-    conversation = anew(TEXT_BEGINS, b"") >> UpstreamClosed(1, RESET)
+    conversation = again(TEXT_BEGINS, b"") >> UpstreamClosed(1, RESET)
     conversation = conversation << SendData(1, stop(0) + ending("max_tokens", 2) + MESSAGE_STOP)
     assert ends(conversation, "truncated", f"truncated({RESET})")
 
 
 def test_a_block_that_the_second_answer_stopped_is_not_stopped_again() -> None:
-    conversation = anew(CALL_BEGINS, WHOLE_CALL, OnTruncation.REPAIR) >> UpstreamClosed(1, RESET)
+    conversation = again(CALL_BEGINS, WHOLE_CALL, OnTruncation.REPAIR) >> UpstreamClosed(1, RESET)
     conversation = conversation << SendData(1, ending("max_tokens", 3) + MESSAGE_STOP)
     assert ends(conversation, "truncated", f"truncated({RESET})")
 

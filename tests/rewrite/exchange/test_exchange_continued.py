@@ -108,7 +108,7 @@ WHOLE = event("response.output_item.done", output_index=0, item={**CALL_ITEM, "a
 COMPLETED = event("response.completed", response={**RESPONSE, "status": "completed"})
 
 
-def begun_anew() -> Playbook:
+def begun_again() -> Playbook:
     """The client has a whole answer, and upstream repeats it as far as a call that is held."""
     asked, responses = ask("openai_responses"), REGISTRY["openai_responses"]
     target = own(asked, responses, CONTINUES, hold_tool_calls=True)
@@ -122,6 +122,6 @@ def begun_anew() -> Playbook:
 @pytest.mark.parametrize("last", [ClientGone(), TimerFired(1, Timer.LINGER)], ids=["gone", "lingered"])
 def test_no_rest_is_asked_for_after_an_end(last: Event) -> None:
     """SDKs hang up on the last frame: an attempt for the rest would be for nobody, and leave no record."""
-    conversation = begun_anew() >> last << SendData(1, body_with("response.incomplete"))
+    conversation = begun_again() >> last << SendData(1, body_with("response.incomplete"))
     conversation = conversation << CancelUpstream(1) << Release(1, Truncated(NO_END))
     assert conversation << Report(ANY) << EndResponse(1)

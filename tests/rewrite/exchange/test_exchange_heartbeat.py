@@ -25,7 +25,7 @@ from tests.rewrite.scenes import DONE, JSON, ROLE, SSE, asked, call, length, ope
 
 WHOLE = b'{"id":"c1","choices":[]}'
 
-BEAT = SendData(1, b"\n", beat=True)
+HEARTBEAT = SendData(1, b"\n", heartbeat=True)
 
 
 def beating(stall: float = 0.0) -> Playbook:
@@ -41,7 +41,7 @@ def test_a_client_that_waits_is_shown_life_again_and_again() -> None:
     conversation = beating()
     for _ in range(3):
         conversation = conversation >> After(15.0) >> TimerFired(1, Timer.HEARTBEAT)
-        conversation = conversation << BEAT << SetTimer(1, Timer.HEARTBEAT, 15.0)
+        conversation = conversation << HEARTBEAT << SetTimer(1, Timer.HEARTBEAT, 15.0)
     assert conversation >> UpstreamData(1, says("!")) << SendData(1, says("!"))
 
 
@@ -49,7 +49,7 @@ def test_a_client_that_gets_something_waits_only_from_then_on() -> None:
     conversation = beating() >> After(10.0) >> UpstreamData(1, says(".")) << SendData(1, says("."))
     conversation = conversation >> After(5.0) >> TimerFired(1, Timer.HEARTBEAT)
     conversation = conversation << SetTimer(1, Timer.HEARTBEAT, 10.0) >> After(10.0)
-    assert conversation >> TimerFired(1, Timer.HEARTBEAT) << BEAT << SetTimer(1, Timer.HEARTBEAT, 15.0)
+    assert conversation >> TimerFired(1, Timer.HEARTBEAT) << HEARTBEAT << SetTimer(1, Timer.HEARTBEAT, 15.0)
 
 
 def test_a_client_that_read_late_waits_from_then_on() -> None:
@@ -60,7 +60,7 @@ def test_a_client_that_read_late_waits_from_then_on() -> None:
 def test_half_a_frame_is_not_parted_by_a_heartbeat() -> None:
     frame = says("you")
     conversation = beating() >> UpstreamData(1, frame[:20]) >> After(15.0) >> TimerFired(1, Timer.HEARTBEAT)
-    conversation = conversation << BEAT << SetTimer(1, Timer.HEARTBEAT, 15.0)
+    conversation = conversation << HEARTBEAT << SetTimer(1, Timer.HEARTBEAT, 15.0)
     assert conversation >> UpstreamData(1, frame[20:]) << SendData(1, frame)
 
 
@@ -68,7 +68,7 @@ def test_a_heartbeat_is_no_life_of_upstream() -> None:
     conversation = beating(stall=30.0)
     for _ in range(2):
         conversation = conversation >> After(15.0) >> TimerFired(1, Timer.HEARTBEAT)
-        conversation = conversation << BEAT << SetTimer(1, Timer.HEARTBEAT, 15.0)
+        conversation = conversation << HEARTBEAT << SetTimer(1, Timer.HEARTBEAT, 15.0)
     conversation = conversation >> TimerFired(1, Timer.STALL) << SendData(1, length() + DONE)
     conversation = conversation << CancelUpstream(1) << Release(1, Stalled(Timer.STALL, 30.0))
     conversation = conversation << Report(over("truncated", "stalled(stall 30.0s)")) << EndResponse(1)
@@ -89,12 +89,12 @@ def test_no_heart_beats_in_an_answer_that_comes_whole(head: Head) -> None:
 # -- bytes of a frame that is not whole -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("any_byte_is_life", "left"), [(True, 20.0), (False, None)])
+@pytest.mark.parametrize(("any_byte_keeps_alive", "left"), [(True, 20.0), (False, None)])
 def test_the_bytes_of_a_long_frame_are_life_where_any_byte_is(
-    any_byte_is_life: bool, left: float | None
+    any_byte_keeps_alive: bool, left: float | None
 ) -> None:
     frame = says("x" * 100)
-    conversation = play(stall=30.0, any_byte_is_life=any_byte_is_life) >> Start() << Acquire(1)
+    conversation = play(stall=30.0, any_byte_keeps_alive=any_byte_keeps_alive) >> Start() << Acquire(1)
     conversation = asked(conversation, 1, "a", SSE) >> UpstreamData(1, says("Hi")) << SendHeaders(1, SSE)
     conversation = conversation << SendData(1, says("Hi")) << SetTimer(1, Timer.STALL, 30.0)
     conversation = conversation >> After(20.0) >> UpstreamData(1, frame[:50]) >> After(10.0)

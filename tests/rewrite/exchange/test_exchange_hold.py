@@ -58,7 +58,7 @@ def test_what_is_held_is_life_of_upstream_and_none_for_the_client() -> None:
     conversation = shown(stall=30.0, heartbeat=15.0)
     for frame in (NAME, HALF):
         conversation = conversation >> After(15.0) >> UpstreamData(1, frame)
-        conversation = conversation >> TimerFired(1, Timer.HEARTBEAT) << SendData(1, b"\n", beat=True)
+        conversation = conversation >> TimerFired(1, Timer.HEARTBEAT) << SendData(1, b"\n", heartbeat=True)
         conversation = conversation << SetTimer(1, Timer.HEARTBEAT, 15.0)
     conversation = conversation >> TimerFired(1, Timer.STALL) << SetTimer(1, Timer.STALL, 30.0)
     assert conversation >> UpstreamData(1, REST + finishes("tool_calls")) << SendData(1, ANY)
@@ -98,7 +98,7 @@ def test_nothing_but_half_a_call_is_asked_for_again_unseen() -> None:
 def test_the_preamble_is_released_while_a_call_is_held_and_the_client_is_kept_waiting() -> None:
     conversation = committed()
     conversation = conversation >> After(15.0) >> TimerFired(1, Timer.HEARTBEAT)
-    conversation = conversation << SendData(1, b"\n", beat=True) << SetTimer(1, Timer.HEARTBEAT, 15.0)
+    conversation = conversation << SendData(1, b"\n", heartbeat=True) << SetTimer(1, Timer.HEARTBEAT, 15.0)
     conversation = conversation >> UpstreamData(1, HALF) >> After(15.0) >> TimerFired(1, Timer.FIRST_TOKEN)
     whole = REST + finishes("tool_calls") + DONE
     conversation = conversation >> UpstreamData(1, whole) << SendData(1, NAME + HALF + whole)

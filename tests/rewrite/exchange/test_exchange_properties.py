@@ -371,7 +371,7 @@ class Edge:
 
     def _answer(self, command: SendHeaders | SendData | EndResponse | Report) -> None:
         """One head, then data of the same attempt, then the end; and the report beside the end. A head that
-        only promises a stream, and beats after it, are of no attempt."""
+        only promises a stream, and heartbeats after it, are of no attempt."""
         match command:
             case SendHeaders(attempt=attempt):
                 assert self.answered is None

@@ -63,7 +63,7 @@ from tests.rewrite.scenes import (
 from tests.vendor import SPEECHES
 
 PROMISED = status(200, content_type="text/event-stream; charset=utf-8")
-BEAT, AGAIN = SendData(CALL, b"\n", beat=True), SetTimer(CALL, Timer.HEARTBEAT_BEFORE_COMMIT, 15.0)
+HEARTBEAT, AGAIN = SendData(CALL, b"\n", heartbeat=True), SetTimer(CALL, Timer.HEARTBEAT_BEFORE_COMMIT, 15.0)
 ONCE = replace(TERMS, limits=Limits(max_attempts=1), pooled=False)
 
 
@@ -71,11 +71,11 @@ def begun(playbook: Playbook) -> Playbook:
     return playbook >> Start() << AGAIN << Acquire(1)
 
 
-def beats(playbook: Playbook, *, first: bool = True) -> Playbook:
+def heartbeats(playbook: Playbook, *, first: bool = True) -> Playbook:
     """The client has waited for 15 s."""
     playbook = playbook >> After(15.0) >> TimerFired(CALL, Timer.HEARTBEAT_BEFORE_COMMIT)
     playbook = playbook << SendHeaders(CALL, PROMISED) if first else playbook
-    return playbook << BEAT << AGAIN
+    return playbook << HEARTBEAT << AGAIN
 
 
 def early(one: Call | None = None, terms: Spec = TERMS, **timing: float) -> Playbook:
@@ -83,14 +83,14 @@ def early(one: Call | None = None, terms: Spec = TERMS, **timing: float) -> Play
 
 
 def test_a_client_that_waits_is_promised_a_stream_and_shown_life() -> None:
-    conversation = beats(beats(begun(early())), first=False)
-    conversation = beats(asked(conversation, 1, "a", SSE) >> UpstreamData(1, ROLE), first=False)
+    conversation = heartbeats(heartbeats(begun(early())), first=False)
+    conversation = heartbeats(asked(conversation, 1, "a", SSE) >> UpstreamData(1, ROLE), first=False)
     conversation = conversation >> UpstreamData(1, says("Hi")) << SendData(1, ROLE + says("Hi"))
     conversation = conversation << SetTimer(1, Timer.HEARTBEAT, 15.0) >> After(15.0)
     conversation = (
         conversation >> TimerFired(CALL, Timer.HEARTBEAT_BEFORE_COMMIT) >> TimerFired(1, Timer.HEARTBEAT)
     )
-    assert conversation << SendData(1, b"\n", beat=True) << SetTimer(1, Timer.HEARTBEAT, 15.0)
+    assert conversation << SendData(1, b"\n", heartbeat=True) << SetTimer(1, Timer.HEARTBEAT, 15.0)
 
 
 def test_an_answer_in_time_has_its_own_head() -> None:
@@ -101,7 +101,7 @@ def test_an_answer_in_time_has_its_own_head() -> None:
 
 
 def test_attempts_follow_one_another_unseen_after_the_promise() -> None:
-    conversation = asked(beats(begun(early())), 1, "a", refused(429))
+    conversation = asked(heartbeats(begun(early())), 1, "a", refused(429))
     conversation = conversation >> UpstreamData(1, error_body("slow")) >> UpstreamClosed(1)
     conversation = conversation << Release(1, ANY) << rotated(2, resting="a")
     conversation = asked(conversation, 2, "b", SSE) >> UpstreamData(2, ROLE) >> UpstreamClosed(2, "reset")
@@ -112,7 +112,7 @@ def test_attempts_follow_one_another_unseen_after_the_promise() -> None:
 
 def test_after_the_promise_the_preamble_is_no_commitment() -> None:
     conversation = early(hold=30.0) >> Start() << SetTimer(CALL, Timer.HOLD, 30.0) << AGAIN << Acquire(1)
-    conversation = asked(beats(conversation), 1, "a", SSE) >> UpstreamData(1, ROLE) >> After(15.0)
+    conversation = asked(heartbeats(conversation), 1, "a", SSE) >> UpstreamData(1, ROLE) >> After(15.0)
     conversation = conversation >> TimerFired(CALL, Timer.HOLD) >> UpstreamClosed(1, "reset")
     assert conversation << Release(1, Truncated("reset")) << Acquire(2, ANY)
 
@@ -120,14 +120,14 @@ def test_after_the_promise_the_preamble_is_no_commitment() -> None:
 def test_a_hold_that_was_over_before_the_promise_is_no_commitment() -> None:
     """The head that it was to bring is out."""
     conversation = early(hold=10.0) >> Start() << SetTimer(CALL, Timer.HOLD, 10.0) << AGAIN << Acquire(1)
-    conversation = beats(conversation >> After(10.0) >> TimerFired(CALL, Timer.HOLD))
+    conversation = heartbeats(conversation >> After(10.0) >> TimerFired(CALL, Timer.HOLD))
     conversation = asked(conversation, 1, "a", SSE) >> UpstreamData(1, ROLE) >> UpstreamClosed(1, "reset")
     assert conversation << Release(1, Truncated("reset")) << Acquire(2, ANY)
 
 
 def test_a_proper_end_without_text_passes() -> None:
     answer = finishes("stop")
-    conversation = asked(beats(begun(early())), 1, "a", SSE) >> UpstreamData(1, answer + DONE)
+    conversation = asked(heartbeats(begun(early())), 1, "a", SSE) >> UpstreamData(1, answer + DONE)
     conversation = (
         conversation << SendData(1, answer) << SetTimer(1, Timer.HEARTBEAT, 15.0) << SendData(1, DONE)
     )
@@ -138,7 +138,7 @@ def test_a_proper_end_without_text_passes() -> None:
 
 
 def test_a_whole_answer_does_not_fit_the_promise() -> None:
-    conversation = asked(beats(begun(early())), 1, "a", JSON)
+    conversation = asked(heartbeats(begun(early())), 1, "a", JSON)
     conversation = conversation >> UpstreamData(1, dump({"choices": [{"message": {"content": "Hi"}}]}))
     conversation = conversation >> UpstreamClosed(1) << Release(1, Completed())
     conversation = conversation << SendData(1, body_with('{"error":', "answered whole"))
@@ -153,7 +153,7 @@ def never_streams() -> Target:
 
 def test_a_whole_answer_that_is_sent_as_a_stream_fits_the_promise() -> None:
     whole = {"id": "c1", "model": "m", "choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}
-    conversation = asked(beats(begun(early(ask("openai_chat"), never_streams()))), 1, "a", JSON)
+    conversation = asked(heartbeats(begun(early(ask("openai_chat"), never_streams()))), 1, "a", JSON)
     conversation = conversation >> UpstreamData(1, dump(whole)) >> UpstreamClosed(1)
     conversation = conversation << SendData(1, body_with('"Hi"', "data: [DONE]"))
     conversation = conversation << SetTimer(1, Timer.LINGER, ANY) << Release(1, Completed())
@@ -210,7 +210,7 @@ ERRORS: Mapping[str, bytes] = {
 
 
 def promised(client: str, upstream: str, **timing: float) -> Replay:
-    """One attempt of a call whose client has a head and a beat; `upstream`: the provider's protocol."""
+    """One attempt of a call whose client has a head and a heartbeat; `upstream`: the provider's protocol."""
     asks = ask(client)
     return begun_for(asks, target_at(asks, upstream) if client != upstream else None, **timing)
 
@@ -226,7 +226,7 @@ def begun_for(asks: Call, way: Target | None, **timing: float) -> Replay:
 
 
 def error_in(client: str, running: Replay) -> StreamError:
-    """The error that the client reads after the beat, in a form that its SDKs raise on."""
+    """The error that the client reads after the heartbeat, in a form that its SDKs raise on."""
     assert running.body.startswith(b"\n")
     assert running.head.status == running.summary.status == 200
     assert (header(running.head.headers, "content-type") or "").startswith("text/event-stream")
@@ -268,7 +268,7 @@ def test_a_page_is_reported_inside_the_stream(client: str) -> None:
 def test_an_error_of_the_stream_itself_stays_as_it_is() -> None:
     """With what came before it."""
     error = error_chunk("too long", code="context_length_exceeded")
-    conversation = asked(beats(begun(early())), 1, "a", SSE) >> UpstreamData(1, ROLE + error)
+    conversation = asked(heartbeats(begun(early())), 1, "a", SSE) >> UpstreamData(1, ROLE + error)
     conversation = conversation << CancelUpstream(1) << Release(1, ANY) << SendData(1, ROLE + error)
     assert conversation << Report(over("rejected", "rejected(400 request)")) << EndResponse(1)
 

@@ -364,7 +364,7 @@ def test_a_second_start_after_something_shown_is_an_error() -> None:
     found = sequenced(start(0), says(0, "Hi"), MessageStart("m2", "served"), start(0), says(0, "again"))
     assert found[:-1] == [start(0), says(0, "Hi")]
     assert isinstance(found[-1], StreamError)
-    assert "anew" in found[-1].message
+    assert "again" in found[-1].message
 
 
 def test_a_second_start_before_anything_was_shown_is_none() -> None:

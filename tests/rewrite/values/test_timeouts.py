@@ -65,7 +65,7 @@ def test_a_call_that_does_not_think_has_the_plain_timers() -> None:
         stall=120.0,
         response=590.0,
         patience=590.0,
-        any_byte_is_life=False,
+        any_byte_keeps_alive=False,
         heartbeat=15.0,
     )
 
@@ -83,7 +83,7 @@ def test_a_call_that_does_not_think_has_the_plain_timers() -> None:
 )
 def test_what_may_think_is_slow_to_start(reasoning: Reasoning, reasons: bool | None, slow: bool) -> None:
     found = timers(replace(CALL, reasoning=reasoning), reasons=reasons)
-    assert (found.first_token, found.stall, found.any_byte_is_life) == (
+    assert (found.first_token, found.stall, found.any_byte_keeps_alive) == (
         (300.0, 300.0, True) if slow else (60.0, 120.0, False)
     )
 
@@ -97,7 +97,7 @@ def test_early_silence_is_a_fault_only_where_streams_open_with_an_event(
 
 def test_hosted_tools_make_any_byte_count_as_life() -> None:
     found = timers(replace(FAST, hosted=True))
-    assert (found.stall, found.any_byte_is_life, found.first_token) == (300.0, True, 60.0)
+    assert (found.stall, found.any_byte_keeps_alive, found.first_token) == (300.0, True, 60.0)
 
 
 @pytest.mark.parametrize(("size", "bonus"), [(0, 0.0), (100_000, 10.0), (250_000, 25.0), (9_000_000, 120.0)])
