@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 
+from protocols.model.errors import InternalError
 from rewrite.records.rendering import Body, cut
 
 SHORTEST_SECRET = 16
@@ -244,12 +245,14 @@ def line(text: str, longest: int = LONGEST_LINE) -> str:
 
 
 def fault(error: BaseException) -> str:
-    """The type and place of what was raised, never its text, which may quote what was read."""
+    """The type and place of what was raised, and the text of an internal error; any other text may quote
+    what was read."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     where = f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}" if trace else "unknown"
-    return f"{type(error).__name__} in {where}"
+    text = f": {error}" if isinstance(error, InternalError) else ""
+    return f"{type(error).__name__} in {where}{text}"
 
 
 def _escape(found: re.Match[str]) -> str:

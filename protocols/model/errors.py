@@ -24,6 +24,10 @@ class Untranslatable(ProtocolError):
         self.field = field
 
 
+class InternalError(Exception):
+    """A fault of ours whose text is made of names in our own code, so that it may be logged."""
+
+
 NO_JSON = "an event of the provider's answer is no JSON"
 """Why a stream is malformed of which one event is none, where clients would fail on it."""
 

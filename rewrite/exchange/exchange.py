@@ -21,7 +21,7 @@ from typing import Any, assert_never
 
 from protocols.base import Encoder, WireProtocol
 from protocols.model.call import Call, Operation
-from protocols.model.errors import Fault
+from protocols.model.errors import Fault, InternalError
 from protocols.model.http import Head
 from protocols.model.progress import Progress
 from protocols.model.segment import Segment
@@ -94,7 +94,7 @@ class State(Enum):
 _READING = (State.HOLDING, State.COMMITTED, State.CONTINUING)
 
 
-class UnexpectedEvent(Exception):
+class UnexpectedEvent(InternalError):
     """A fault of ours: what happened cannot happen in this state."""
 
     def __init__(self, trigger: Trigger, state: State) -> None:

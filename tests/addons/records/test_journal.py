@@ -12,18 +12,19 @@ from pydantic import SecretStr
 
 from addons.records.journal import KEY, LAST_TURNS, Journal, Lines, Record, Tally
 from addons.secrets.redaction import LONGEST_LINE, Redactor
-from protocols import anthropic_messages
+from protocols import anthropic_messages, openai_chat
 from protocols.model.call import Call, Operation
 from protocols.model.parts import Usage
 from protocols.model.progress import Progress
 from rewrite.catalog.providers import Provider
 from rewrite.credentials.notices import Notice
+from rewrite.exchange.exchange import UnexpectedEvent
 from rewrite.translation.fitting import Loss
 from rewrite.values.decision import Ended
-from rewrite.values.events import Summary
+from rewrite.values.events import Summary, UpstreamSent
 from rewrite.values.outcome import Completed, Kind, Outcome, Rejected, Stalled
 from rewrite.values.timer import Timer
-from tests.rewrite.scenes import own
+from tests.rewrite.scenes import TERMS, exchange_of, own
 
 SECRET = "the-secret-of-a-pool"
 CALL = Call("c0ffee", "openai_chat", Operation.GENERATE, "gpt-4o", True, ())
@@ -241,6 +242,17 @@ def test_a_fault_is_reported_by_type_and_place(journal: Journal, caplog: pytest.
     (line,) = caplog.messages
     assert line.startswith("call c0ffee: KeyError in test_a_fault_is_reported_by_type_and_place:")
     assert caplog.records[0].exc_info is None
+
+
+def test_an_internal_error_says_what_could_not_happen(
+    journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(UnexpectedEvent) as raised:
+        exchange_of(CALL, openai_chat.PROTOCOL, TERMS).handle(UpstreamSent(1), 0.0)
+    journal.failed("call c0ffee", raised.value)
+    (line,) = caplog.messages
+    assert line.startswith("call c0ffee: UnexpectedEvent in handle:")
+    assert line.endswith(": UpstreamSent in state NEW")
 
 
 def test_a_target_that_could_not_be_asked_is_in_the_line(
