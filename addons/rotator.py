@@ -13,13 +13,13 @@ from mitmproxy import addonmanager, command, ctx, exceptions, flow, hooks, http,
 from addons.call.answering import Answering
 from addons.call.departure import Departure, is_short
 from addons.call.forwarding import Forwarder
+from addons.call.misdirected import Distrust, own_address
 from addons.call.recognition import Intercepted, Interception, error_response
 from addons.config.listening import PASTE
 from addons.config.settings import ConfigError, known_protocols
 from addons.credentials.pool import Pool
 from addons.mitm.front import Front
 from addons.mitm.layers import Layers
-from addons.mitm.misdirected import Distrust, is_this_machine, own_address
 from addons.mitm.registry import FlowRegistry
 from addons.records.journal import Journal, Lines
 from addons.records.trace import Traces
@@ -35,6 +35,7 @@ from addons.startup import (
     spare_closed_loop,
     unknown_options,
 )
+from addons.upstream.network import is_this_machine
 from addons.websocket.hooks import SWITCHED, WebSockets, guard_choice
 from protocols.model.errors import Fault
 from protocols.registry import Registry

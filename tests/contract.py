@@ -13,6 +13,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from protocols.base import WireProtocol, editor_of
+from protocols.framing.frames import FrameWriter, frame_of
 from protocols.model.call import Call, Operation
 from protocols.model.errors import Fault
 from protocols.model.http import Head, WireResponse, header
@@ -30,7 +31,6 @@ from protocols.model.progress import Progress
 from protocols.model.segment import Segment
 from protocols.model.wirejson import load_object, text_at
 from protocols.registry import discover
-from rewrite.adapters.frames import FrameWriter, frame_of
 from rewrite.exchange.ending import formality
 from rewrite.translation.repair import closing, failing
 

@@ -12,6 +12,30 @@ ROOT = Path(__file__).parent.parent
 LEVEL = {"protocols": 0, "rewrite": 1, "addons": 2, "scripts": 3, "tests": 3}
 PURE_LAYERS = ("protocols", "rewrite")
 
+# The folders of each layer, highest first: one imports from those further down alone, and no two beside each
+# other. A folder of protocols that is not named is a protocol, NAME. CONTRIBUTING.md shows the same lines.
+FOLDERS = {
+    "addons": (
+        "rotator",
+        "reload",
+        "startup, websocket",
+        "call",
+        "responses",
+        "credentials, records",
+        "upstream",
+        "config, mitm",
+        "runtime, secrets",
+    ),
+    "rewrite": (
+        "exchange",
+        "continuation, credentials, records, responses",
+        "policies, target",
+        "catalog, translation",
+        "adapters, values",
+    ),
+    "protocols": ("NAME, registry", "framing, shared", "base", "model"),
+}
+
 # No clocks, randomness, sockets or files in any of these. datetime and email.utils are here to read dates;
 # asking them for the present is refused below.
 PURE_MODULES = frozenset(
@@ -103,6 +127,15 @@ def _folder(module: str) -> str:
     return ".".join(module.split(".")[:2])
 
 
+def _height(folder: str) -> int:
+    """How far up in its layer a folder is."""
+    layer, _, name = folder.partition(".")
+    rows = [row.split(", ") for row in reversed(FOLDERS[layer])]
+    unnamed = "NAME" if layer == "protocols" else name
+    known = name if any(name in row for row in rows) else unnamed
+    return next(height for height, row in enumerate(rows) if known in row)
+
+
 def _report(rule: str, offenders: list[str]) -> str:
     return "\n  ".join([rule, *offenders])
 
@@ -157,17 +190,23 @@ def test_no_module_reaches_itself() -> None:
         raise AssertionError(f"import cycle: {' <- '.join(error.args[1])}") from None
 
 
-def test_no_folder_reaches_itself() -> None:
-    """A folder stands above all those that it imports from, within its layer too."""
-    graph: dict[str, set[str]] = {}
-    for each in _imports():
-        importer, target = _folder(each.importer), _folder(each.target)
-        if _layer(importer) in (*PURE_LAYERS, "addons") and target != importer and each.target in SOURCES:
-            graph.setdefault(importer, set()).add(target)
-    try:
-        TopologicalSorter(graph).prepare()
-    except CycleError as error:
-        raise AssertionError(f"folders import each other: {' <- '.join(error.args[1])}") from None
+def test_folders_import_from_those_below_them() -> None:
+    against = [
+        str(each)
+        for each in _imports()
+        if _layer(each.importer) in FOLDERS
+        and _layer(each.target) == _layer(each.importer)
+        and "." in each.target
+        and _folder(each.target) != _folder(each.importer)
+        and _height(_folder(each.target)) >= _height(_folder(each.importer))
+    ]
+    assert not against, _report("a folder imports from those below it in FOLDERS:", against)
+
+
+def test_contributing_shows_the_order_of_the_folders() -> None:
+    text = " ".join((ROOT / "CONTRIBUTING.md").read_text().split())
+    missing = [line for rows in FOLDERS.values() if (line := " -> ".join(rows)) not in text]
+    assert not missing, _report("CONTRIBUTING.md shows FOLDERS:", missing)
 
 
 def test_every_policy_has_its_test() -> None:

@@ -1,7 +1,5 @@
 """mitmproxy's messages and ours: how a request of a flow leaves for its provider."""
 
-from urllib.parse import urlsplit
-
 from mitmproxy import http
 
 from protocols.model.http import Headers, WireResponse, header
@@ -68,12 +66,6 @@ def forwardable(method: str, headers: Headers) -> Headers:
 def replaced(headers: Headers, name: str, value: str) -> Headers:
     """The same headers with another value of `name` (lower case), in its place, if it is there."""
     return tuple((each, value if each.lower() == name else old) for each, old in headers)
-
-
-def address_of(proxy_url: str) -> tuple[str, int]:
-    """Where a proxy is that the config names."""
-    parts = urlsplit(proxy_url)
-    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def response_of(answer: WireResponse) -> http.Response:

@@ -1,4 +1,5 @@
-"""Sockets and TLS: how a host is reached, which certificates are trusted, and TLS without a socket.
+"""Sockets and TLS: how a host is reached, which certificates are trusted, TLS without a socket, and which
+hosts are this machine.
 
 How long to wait for a connection is left to the callers.
 """
@@ -190,3 +191,26 @@ class Tls:
         if data:
             self._object.write(data)
         return self._out.read() if self._out.pending else b""
+
+
+# -- this machine -----------------------------------------------------------------------------------------
+
+
+async def is_this_machine(host: str) -> bool:
+    """Whether a request to `host` would stay on this machine, whatever the host is called."""
+    name = host.strip("[]").rstrip(".")
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_DGRAM)
+    except (OSError, UnicodeError):
+        return False  # no name at all: nothing is reached by it
+    return any(is_local(family, address) for family, *_, address in found)
+
+
+def is_local(family: int, address: tuple[object, ...]) -> bool:
+    """Whether that is an address of this machine: only such a one can be bound to."""
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(address)
+        except OSError:
+            return False
+    return True

@@ -18,9 +18,8 @@ from mitmproxy.proxy.layers.http._upstream_proxy import HttpUpstreamProxy
 from mitmproxy.proxy.mode_specs import ProxyMode, RegularMode, Socks5Mode, UpstreamMode
 
 from addons.config.listening import is_loopback
-from addons.mitm.messages import address_of
-from addons.mitm.misdirected import is_local
 from addons.upstream.connection import NetworkStream, RequestHead
+from addons.upstream.network import is_local
 from addons.upstream.way import Way, way
 from protocols.model.http import UpstreamRequest
 from protocols.model.origin import Origin
@@ -87,6 +86,12 @@ def _covers(entry: str, host: str) -> bool:
     except ValueError:
         name = entry.removeprefix("*").removeprefix(".")
         return bool(name) and (host == name or host.endswith(f".{name}"))
+
+
+def address_of(proxy_url: str) -> tuple[str, int]:
+    """Where a proxy is that the config names."""
+    parts = urlsplit(proxy_url)
+    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def spec(url: str) -> ServerSpec | None:

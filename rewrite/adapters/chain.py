@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from typing import cast
 
 from protocols.base import Decoder
+from protocols.framing.frames import Frame, FrameWriter, frame_of
 from protocols.framing.sse import is_event_stream
 from protocols.framing.whole import WholeDecoder
 from protocols.model.call import Call
@@ -18,7 +19,6 @@ from protocols.model.parts import StreamPart
 from protocols.model.segment import Segment
 from protocols.model.wirejson import JsonObject
 from rewrite.adapters.base import Adapter, Closing, Context, Events, Factory, Options, listed
-from rewrite.adapters.frames import Frame, FrameWriter, frame_of
 from rewrite.adapters.registry import discover
 
 

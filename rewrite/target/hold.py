@@ -17,6 +17,7 @@ from enum import Enum, auto
 from typing import Protocol
 
 from protocols.base import Decoder, Pruner
+from protocols.framing.frames import FrameWriter, frame_of
 from protocols.model.errors import MalformedStream
 from protocols.model.parts import (
     CUT_SHORT,
@@ -39,7 +40,6 @@ from protocols.model.parts import (
 from protocols.model.segment import Segment
 from protocols.model.wirejson import NOT_JSON, encoded, load_object
 from protocols.shared.arguments import value_of
-from rewrite.adapters.frames import FrameWriter, frame_of
 
 AT_WORK = Segment(b"", parts=(Ping(working=True),))
 """What is given for a frame that waits: upstream lives."""

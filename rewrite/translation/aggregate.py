@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from protocols.base import Decoder, Fold
+from protocols.framing.frames import EventFrame, frame_of
 from protocols.framing.sse import parse_event
 from protocols.model.errors import NO_JSON, MalformedStream
 from protocols.model.parts import BlockKind, Opaque, Ping, StreamError, StreamPart
 from protocols.model.progress import Progress
 from protocols.model.segment import Segment
 from protocols.model.wirejson import JsonObject, dump, load_object
-from rewrite.adapters.frames import EventFrame, frame_of
 
 
 @dataclass(slots=True)

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocols.framing.frames import frame_of
 from protocols.model.call import Call, Reply
 from protocols.model.parts import BlockKind, FinishReason
 from protocols.model.progress import Progress
 from protocols.model.wirejson import dump, load_object
-from rewrite.adapters.frames import frame_of
 from rewrite.target.streaming_mode import OtherMode
 from rewrite.target.target import Target
 from tests.contract import FRAMINGS, PROTOCOLS, Sample, progress, samples

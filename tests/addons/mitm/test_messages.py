@@ -4,7 +4,6 @@ import pytest
 from mitmproxy import http
 
 from addons.mitm.messages import (
-    address_of,
     for_client,
     forwardable,
     headers_of,
@@ -83,18 +82,6 @@ def test_another_host_takes_the_same_place() -> None:
         ("HOST", "y:1"),
         ("B", "2"),
     )
-
-
-@pytest.mark.parametrize(
-    ("url", "address"),
-    [
-        ("https://proxy.example", ("proxy.example", 443)),
-        ("http://user:word@[::1]:8/", ("::1", 8)),
-        ("http://h", ("h", 80)),
-    ],
-)
-def test_where_a_proxy_is(url: str, address: tuple[str, int]) -> None:
-    assert address_of(url) == address
 
 
 def test_what_belongs_to_a_provider_s_connection_ends_here() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from addons.upstream.connection import NetworkStream
 from addons.upstream.failure import Cause, CauseKind, Failure
-from addons.upstream.network import connect, tls_context
+from addons.upstream.network import connect, is_this_machine, tls_context
 from tests.addons.upstream.peer import PATIENCE, ByHand, Peer, cancelled, open_sockets, reset, serving, until
 from tests.vendor import Authority
 
@@ -240,3 +240,36 @@ def test_certificates_that_cannot_be_loaded_are_named(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing.pem")
     with pytest.raises(ValueError, match=r"ssl_verify_upstream_trusted_ca='.*missing\.pem'"):
         tls_context(insecure=False, ca_file=missing, ca_dir=None)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost",
+        "LocalHost.",
+        "127.0.0.1",
+        "127.255.0.3",
+        "127.1",
+        "0x7f000001",
+        "017700000001",
+        "2130706433",
+        "0",
+        "0.0.0.0",
+        "[::1]",
+        "::1",
+        "::",
+        "0:0:0:0:0:0:0:1",
+        "::ffff:127.0.0.1",
+        "[::ffff:7f00:1]",
+        socket.gethostname(),
+    ],
+)
+async def test_every_name_of_this_machine_is_known(host: str) -> None:
+    assert await is_this_machine(host)
+
+
+@pytest.mark.parametrize(
+    "host", ["no-such-name.invalid", "192.0.2.1", "12.7.0.1", "::2", "localhost.invalid", "x" * 300]
+)
+async def test_others_are_not(host: str) -> None:
+    assert not await is_this_machine(host)

@@ -7,6 +7,7 @@ from addons.upstream.network import tls_context
 from addons.upstream.proxies import (
     ByHost,
     Proxies,
+    address_of,
     in_short,
     is_spared,
     notices,
@@ -146,3 +147,15 @@ def test_a_password_goes_to_its_proxy_alone() -> None:
 )
 def test_no_proxy_names_hosts_as_other_tools_read_it(host: str, spared: str, *, covered: bool) -> None:
     assert is_spared(host, spared) is covered
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("https://proxy.example", ("proxy.example", 443)),
+        ("http://user:word@[::1]:8/", ("::1", 8)),
+        ("http://h", ("h", 80)),
+    ],
+)
+def test_where_a_proxy_is(url: str, address: tuple[str, int]) -> None:
+    assert address_of(url) == address

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from protocols.base import Decoder
+from protocols.framing.frames import frame_of
 from protocols.framing.whole import WholeDecoder
 from protocols.model.call import Call
 from protocols.model.http import Head
@@ -19,7 +20,6 @@ from protocols.model.wirejson import JsonObject, dump
 from protocols.openai_chat import PROTOCOL as CHAT
 from rewrite.adapters.base import Adapter, Context, Events, Unchanged
 from rewrite.adapters.chain import Chain, parse_adapters
-from rewrite.adapters.frames import frame_of
 from rewrite.adapters.registry import discover
 from tests.contract import JSON, PROTOCOLS, SSE, Sample, call, parts, samples
 from tests.oracle import recorded

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from rewrite.adapters.frames import BareFrame, EventFrame, Frame, FrameWriter, frame_of
+from protocols.framing.frames import BareFrame, EventFrame, Frame, FrameWriter, frame_of
 
 
 def framed(raw: bytes) -> Frame:

@@ -5,9 +5,6 @@ Internals of mitmproxy 12.2 that this file leans on, to be checked at an upgrade
 a client that hung up in its handshake is "connection closed".
 """
 
-import asyncio
-import socket
-
 from mitmproxy import http, options
 from mitmproxy.tls import TlsData
 
@@ -33,26 +30,6 @@ _SILENT = "connection closed"
 
 
 # -- the proxy's own address ------------------------------------------------------------------------------
-
-
-async def is_this_machine(host: str) -> bool:
-    """Whether a request to `host` would stay on this machine, whatever the host is called."""
-    name = host.strip("[]").rstrip(".")
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_DGRAM)
-    except (OSError, UnicodeError):
-        return False  # no name at all: nothing is reached by it
-    return any(is_local(family, address) for family, *_, address in found)
-
-
-def is_local(family: int, address: tuple[object, ...]) -> bool:
-    """Whether that is an address of this machine: only such a one can be bound to."""
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind(address)
-        except OSError:
-            return False
-    return True
 
 
 def own_address(request: http.Request, registry: Registry, opts: options.Options) -> http.Response:

@@ -1,7 +1,6 @@
 """What those are shown who reach the proxy in a wrong way."""
 
 import json
-import socket
 
 import pytest
 from mitmproxy import http, options
@@ -10,8 +9,8 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.test import tflow
 from mitmproxy.tls import TlsData
 
+from addons.call.misdirected import LONGEST_MEMORY, Distrust, own_address
 from addons.config.listening import COPIES
-from addons.mitm.misdirected import LONGEST_MEMORY, Distrust, is_this_machine, own_address
 from protocols.registry import discover
 
 REGISTRY = discover()
@@ -126,36 +125,3 @@ def test_what_is_remembered_has_a_bound() -> None:
     for number in range(LONGEST_MEMORY + 5):
         distrust.failed(handshake(REFUSED, f"{number}.test"), opts, 8080)
     assert len(distrust._reported) == LONGEST_MEMORY
-
-
-@pytest.mark.parametrize(
-    "host",
-    [
-        "localhost",
-        "LocalHost.",
-        "127.0.0.1",
-        "127.255.0.3",
-        "127.1",
-        "0x7f000001",
-        "017700000001",
-        "2130706433",
-        "0",
-        "0.0.0.0",
-        "[::1]",
-        "::1",
-        "::",
-        "0:0:0:0:0:0:0:1",
-        "::ffff:127.0.0.1",
-        "[::ffff:7f00:1]",
-        socket.gethostname(),
-    ],
-)
-async def test_every_name_of_this_machine_is_known(host: str) -> None:
-    assert await is_this_machine(host)
-
-
-@pytest.mark.parametrize(
-    "host", ["no-such-name.invalid", "192.0.2.1", "12.7.0.1", "::2", "localhost.invalid", "x" * 300]
-)
-async def test_others_are_not(host: str) -> None:
-    assert not await is_this_machine(host)
