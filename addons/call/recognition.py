@@ -122,9 +122,9 @@ class Interception:
 
         One that is replayed comes again: what it was before does not count.
         """
+        self._flows.pop(flow, None)
         place = self._place(flow.request)
         if place is None:
-            self._flows.pop(flow, None)
             return None
         own = self._take_out(flow, place[0].provider.name)
         self._flows[flow] = self._recognised(flow.request, *place, own)
