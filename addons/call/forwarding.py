@@ -4,10 +4,12 @@ A call that is answered never comes here.
 """
 
 from functools import partial
+from weakref import WeakKeyDictionary
 
 from mitmproxy import http
 from mitmproxy.proxy import layer
 from mitmproxy.proxy.mode_specs import RegularMode, Socks5Mode
+from pydantic import SecretStr
 
 from addons.call.recognition import Intercepted, error_response
 from addons.call.request import account_lease, written
@@ -28,6 +30,7 @@ class Forwarder:
     def __init__(self, pool: Pool, journal: Journal) -> None:
         self._pool, self._journal = pool, journal
         self._proxies = NO_PROXIES
+        self._leases: WeakKeyDictionary[http.HTTPFlow, Lease] = WeakKeyDictionary()
 
     def configure(self, proxies: Proxies) -> None:
         """Which proxies are on the way."""
@@ -36,7 +39,7 @@ class Forwarder:
     def forwarding(self, flow: http.HTTPFlow, intercepted: Intercepted) -> Forwarding:
         """How a flow leaves that is not answered by us: one attempt, on one credential."""
         provider = intercepted.provider
-        lease = self.account(intercepted)
+        lease = self._leases[flow] = account_lease(self._pool, intercepted)
         record = {"provider": provider.name, "passed_through": True, "credential": lease.name}
         self._journal.begin(flow, record)
         origin = intercepted.origin
@@ -72,9 +75,10 @@ class Forwarder:
     def tunnel(self, nextlayer: layer.NextLayer) -> None:
         tunnel(nextlayer, self._proxies)
 
-    def account(self, intercepted: Intercepted) -> Lease:
-        """The credential of a passed-through flow."""
-        return account_lease(self._pool, intercepted)
+    def hidden(self, flow: http.HTTPFlow) -> list[SecretStr]:
+        """The key of the pool that a flow left with, whatever the pool has now."""
+        lease = self._leases.get(flow)
+        return [lease.secret] if lease is not None and lease.pooled else []
 
     @staticmethod
     def _head(

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from mitmproxy import http
 from mitmproxy.proxy.context import Context
-from pydantic import SecretStr
 from wsproto.extensions import Extension
 
 from addons.call.answering import Answering
@@ -75,14 +74,7 @@ class WebSockets:
         return None
 
     def _passed_layer(self, context: Context, flow: http.HTTPFlow) -> ForwardedWebSocketLayer:
-        return ForwardedWebSocketLayer(context, flow, Blackout(self._hidden(flow)), self._flows)
-
-    def _hidden(self, flow: http.HTTPFlow) -> list[SecretStr]:
-        """The key of the pool that a flow left with."""
-        intercepted = self._interception.intercepted(flow)
-        if intercepted is None or not intercepted.pooled:
-            return []
-        return [self._forwarder.account(intercepted).secret]
+        return ForwardedWebSocketLayer(context, flow, Blackout(self._forwarder.hidden(flow)), self._flows)
 
     def _bridged(self, flow: http.HTTPFlow, turns: Intercepted) -> http.Response:
         match accept(flow.request):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from addons.mitm.messages import headers_of
 from protocols.model.origin import is_origin_form
-from tests.addons.call.heads import CHAT, CONFIG, OWN, POOL, Edge, flow_of, sent_key
+from tests.addons.call.heads import CHAT, CONFIG, OWN, POOL, Edge, flow_of, sent_key, settings_of
 from tests.addons.call.heads import edge as made
 
 
@@ -32,6 +32,24 @@ def test_a_flow_keeps_no_key(edge: Edge) -> None:
     flow = flow_of("https://api.openai.com/v1/files?a=1", authorization=f"Bearer {OWN}")
     assert sent_key(edge.leaves(flow)) == POOL
     assert [name for name, _ in headers_of(flow.request)] == ["Host"]
+
+
+@pytest.mark.parametrize(
+    "config", ["", '[providers.anthropic]\ncredentials = [{ name = "one", key = "env:ONE" }]\n']
+)
+def test_the_key_that_a_flow_left_with_is_hidden(edge: Edge, tmp_path: Path, config: str) -> None:
+    """Though the config has no such key any more, when what is to be searched for it begins."""
+    flow = flow_of("https://api.openai.com/v1/realtime", "GET", authorization=f"Bearer {OWN}")
+    assert edge.forwarder.hidden(flow) == []
+    edge.leaves(flow)
+    edge.interception.configure(settings_of(tmp_path, config))
+    assert [secret.get_secret_value() for secret in edge.forwarder.hidden(flow)] == [POOL]
+
+
+def test_a_client_s_own_key_is_not_hidden_from_it(edge: Edge) -> None:
+    flow = flow_of("https://api.openai.com/v1/organization/x", "GET", authorization=f"Bearer {OWN}")
+    edge.leaves(flow)
+    assert edge.forwarder.hidden(flow) == []
 
 
 @pytest.mark.parametrize("listed", ["Authorization", "keep-alive, authorization, host"])
