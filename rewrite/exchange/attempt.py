@@ -171,15 +171,13 @@ class Attempt:
             return Unreachable("closed without an answer", sent)
         return Unreachable(closed.cause, sent, closed.connected or sent, closed.lasting and not sent)
 
-    def arm(self, timer: Timer, seconds: float, now: float) -> Iterator[SetTimer]:
+    def arm(self, timer: Timer, seconds: float, now: float) -> Sequence[SetTimer]:
         """A silence timer, 0: off; none outlives the patience of the client."""
-        if seconds:
-            yield SetTimer(self.number, timer, self._in_time(seconds, now))
+        return (SetTimer(self.number, timer, self._in_time(seconds, now)),) if seconds else ()
 
-    def watch(self, now: float) -> Iterator[SetTimer]:
+    def watch(self, now: float) -> Sequence[SetTimer]:
         """The stall is watched from now on, if it was not already."""
-        if self.stall.longest:
-            yield SetTimer(self.number, Timer.STALL, self.stall.left(now))
+        return (SetTimer(self.number, Timer.STALL, self.stall.left(now)),) if self.stall.longest else ()
 
     def overhear(self, timing: Timing, now: float) -> Iterator[SetTimer]:
         """More came of a stream that is gathered; it is watched as if the client saw it."""

@@ -130,19 +130,21 @@ class Delivery:
             yield SetTimer(CALL, Timer.HOLD, self._hold)
         yield from self.waiting.watch()
 
-    def commit(self, attempt: Attempt, current: Reading, now: float) -> Iterator[Command]:
+    def commit(self, attempt: Attempt, current: Reading, now: float) -> Sequence[Command]:
         """The head of the answer and all that was held of it; its silences are watched from now on."""
         self.committed, self.head = True, current.head
         held = current.release()
-        yield from self.waiting.head(attempt.number, current.head)
-        yield from self.send(attempt.number, current.encoder.encode(held), now)
+        data = current.encoder.encode(held)
+        out = [*self.waiting.head(attempt.number, current.head), *self.send(attempt.number, data, now)]
         attempt.stall.since = now
-        self.note_first_token(attempt, current, now)
+        if current.progress.visible:
+            self.first_token = now
+            attempt.gate.shown(now)
         if current.streamed:
-            yield from attempt.watch(now)
-            yield from self.watch(attempt.number, now)
+            out += (*attempt.watch(now), *self.watch(attempt.number, now))
         if held[-1].last:
-            yield SetTimer(attempt.number, Timer.LINGER, LINGER)
+            out.append(SetTimer(attempt.number, Timer.LINGER, LINGER))
+        return out
 
     def send(self, attempt: int, data: bytes, now: float) -> Sequence[Command]:
         if not data:  # a frame of another protocol may say nothing in the client's
@@ -161,10 +163,11 @@ class Delivery:
         """The client has read all that went out."""
         self._silence.since = now
 
-    def watch(self, attempt: int, now: float) -> Iterator[Command]:
+    def watch(self, attempt: int, now: float) -> Sequence[Command]:
         """The client gets heartbeats in a silence from now on, if it did not already."""
-        if self._silence.longest:
-            yield SetTimer(attempt, Timer.HEARTBEAT, max(self._silence.left(now), 0.0))
+        if not self._silence.longest:
+            return ()
+        return (SetTimer(attempt, Timer.HEARTBEAT, max(self._silence.left(now), 0.0)),)
 
     def heartbeat(self, attempt: int, now: float) -> Iterator[Command]:
         """Only whole frames go out, so that this stands between two. It is no life of upstream's."""

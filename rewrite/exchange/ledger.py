@@ -59,18 +59,17 @@ class Ledger:
         self.current.asked_last = found.asked_last
         self._former, self._otherwise = self._former or found.former, None
 
-    def sent(self, now: float) -> Iterator[SetTimer]:
+    def sent(self, now: float) -> Sequence[SetTimer]:
         """All of the request has left: the timers that begin now; none if it is known."""
         if self.current.sent_at is not None:
-            return
+            return ()
         self.current.sent_at = now
         stream, longest = self.streams, self._turn(now) - now if self.has_next else inf
         timing, stalls = self.terms.timing, self._stalls()
         gathered = stream and not self._call.stream
         due = before_commit(timing, stream=stream, stalls=stalls, gathered=gathered, longest=longest)
         self.current.gate.token = Silence(dict(due).get(Timer.FIRST_TOKEN, 0.0), now)
-        for timer, seconds in due:
-            yield from self.current.arm(timer, seconds, now)
+        return [one for timer, seconds in due for one in self.current.arm(timer, seconds, now)]
 
     def _stalls(self) -> int:
         """The silences that make the next attempt wait longer: none while the next target can be asked."""

@@ -93,10 +93,12 @@ class Reading:
     def feed(self, data: bytes) -> Sequence[Segment]:
         """The frames that `data` completes; none any more once `malformed` says why."""
         try:
-            return () if self.malformed else self._sound(self.decoder.feed(data))
+            segments = () if self.malformed else self.decoder.feed(data)
         except MalformedStream as fault:
             self.malformed = str(fault)
             return ()
+        broken = [segment for segment in segments if segment.broken]
+        return self._sound(segments) if broken else segments
 
     def eof(self) -> Sequence[Segment]:
         """What was whole but for its end. Of what could not be framed, nothing; but what was held before."""
@@ -116,20 +118,17 @@ class Reading:
 
     def _sound(self, segments: Sequence[Segment]) -> Sequence[Segment]:
         """The frames before the first that its clients could not parse, without empty ones."""
-        if not any(segment.broken for segment in segments):
-            return segments
         at = next((at for at, segment in enumerate(segments) if segment.garbled), None)
         self.malformed = self.malformed if at is None else NO_JSON
         return [segment for segment in segments[:at] if not segment.broken]
 
     def hold(self, segment: Segment) -> StreamError | None:
         """Read one frame before the commit point and keep it; the error that it carries, if any."""
-        parts = self._read(segment)
+        parts = self._read((segment,))
         self.held.append(segment)
         self.unparsable = self.unparsable or any(isinstance(part, Opaque) for part in parts)
-        if any(visible(part) for part in parts):
-            return None
-        return next((part for part in parts if isinstance(part, StreamError)), None)
+        error = next((part for part in parts if isinstance(part, StreamError)), None)
+        return None if error is None or any(map(visible, parts)) else error
 
     def passed_on(self, segments: Sequence[Segment], size: int) -> None:
         """Frames of `size` bytes that went to the client unread."""
@@ -140,10 +139,10 @@ class Reading:
 
     def settle(self) -> Progress:
         """Read what was passed on unread."""
-        for segment in self._unread:
-            self._read(segment)
-        self._unread.clear()
-        self._unread_bytes = 0
+        if self._unread:
+            self._read(self._unread)
+            self._unread.clear()
+            self._unread_bytes = 0
         return self.progress
 
     @property
@@ -160,8 +159,8 @@ class Reading:
         self.progress.fold(self.decoder.read(segment))
         return segment.raw
 
-    def _read(self, segment: Segment) -> Sequence[StreamPart]:
-        parts = self.decoder.read(segment)
+    def _read(self, segments: Iterable[Segment]) -> Sequence[StreamPart]:
+        parts = [part for segment in segments for part in self.decoder.read(segment)]
         self.progress.fold(parts)
         self._at_work = self._at_work or _WORKING in parts
         return parts
