@@ -39,6 +39,7 @@ from tests.rewrite.scenes import (
     call,
     calls,
     error_body,
+    error_chunk,
     finishes,
     no_other,
     opened,
@@ -164,6 +165,14 @@ def test_an_answer_that_is_cut_before_anything_shows_leads_to_the_next() -> None
 def silent(conversation: Playbook, attempt: int, *waits: float) -> Playbook:
     conversation = conversation << OpenUpstream(attempt, ANY) >> UpstreamSent(attempt)
     return conversation << SetTimer(attempt, Timer.FIRST_EVENT, waits[0])
+
+
+def test_an_error_with_an_event_behind_it_that_is_no_json_leads_to_the_next_once() -> None:
+    conversation = opened(group(replace(FIRST, pooled=False)), "client")
+    together = error_chunk("slow down", code=429) + b"data: {oops\n\n"
+    conversation = conversation >> UpstreamData(1, together) << CancelUpstream(1)
+    conversation = conversation << Release(1, rejected(Kind.RATE)) << Acquire(2, target=1)
+    assert answers(asked(conversation, 2, "b", SSE), 2, "rejected(429 rate)")
 
 
 def test_silence_leads_to_the_next_target_with_its_own_patience() -> None:
