@@ -18,9 +18,9 @@ from addons.call.recognition import Intercepted, Interception, error_response
 from addons.config.listening import PASTE
 from addons.config.settings import ConfigError, known_protocols
 from addons.credentials.pool import Pool
+from addons.mitm.flows import FlowRegistry
 from addons.mitm.front import Front
 from addons.mitm.layers import Layers
-from addons.mitm.registry import FlowRegistry
 from addons.records.journal import Journal, Lines
 from addons.records.trace import Traces
 from addons.reload import Control

@@ -12,7 +12,7 @@ from mitmproxy import flowfilter, http
 from addons.call.answering import Answering
 from addons.call.forwarding import Forwarder
 from addons.call.recognition import Intercepted, Interception, Unadmitted, error_response
-from addons.mitm.plans import Forwarding, Responder
+from addons.mitm.dispatch import Forwarding, Responder
 from addons.mitm.sink import Sink, answer_with
 from addons.records.journal import Journal
 from addons.upstream.inflating import TooLong, inflated
@@ -33,7 +33,7 @@ _OWN_FAULT = "a fault of the proxy, not of the provider"
 
 
 class Departure:
-    """Plans for the stream layer; what `addons.mitm.plans.Dispatcher` asks for."""
+    """Dispatches for the stream layer; what `addons.mitm.dispatch.Dispatcher` asks for."""
 
     def __init__(
         self, interception: Interception, forwarder: Forwarder, answering: Answering, journal: Journal
@@ -76,7 +76,7 @@ class Departure:
         fault = Fault(413, "request_too_large", message, should_retry=False)
         return error_response(intercepted, fault)
 
-    def plan(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
+    def dispatch(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
         try:
             return self._planned(flow)
         except Unadmitted:
@@ -121,7 +121,7 @@ class Departure:
             respond = self._begun(flow, intercepted, body)
         except TooLong:
             respond = answer_with(self._too_large(intercepted, self._longest))
-        except Exception as error:  # noqa: BLE001  # as in `plan`
+        except Exception as error:  # noqa: BLE001  # as in `dispatch`
             respond = self._failed(flow, error)
         await respond(sink)
 

@@ -15,8 +15,8 @@ from addons.call.recognition import Intercepted, error_response
 from addons.call.request import account_lease, written
 from addons.credentials.pool import Lease, Pool
 from addons.credentials.screen import KeyScreen
+from addons.mitm.dispatch import Forwarding, Responder
 from addons.mitm.messages import bytes_of, forwardable, headers_of, replaced, set_headers
-from addons.mitm.plans import Forwarding, Responder
 from addons.mitm.sink import answer_with
 from addons.records.journal import Journal
 from addons.upstream.proxies import NO_PROXIES, Proxies, address_of, spec, tunnel

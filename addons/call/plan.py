@@ -24,7 +24,7 @@ from protocols.registry import Registry
 from protocols.shared.signatures import MARK
 from rewrite.catalog.clients import ClientFacts, facts_for
 from rewrite.catalog.providers import Carrier, reasons
-from rewrite.catalog.routes import Route, Rule, plan, rule_for
+from rewrite.catalog.routes import Route, Rule, candidates, rule_for
 from rewrite.target.making import Wanted, target_of
 from rewrite.target.target import Target, Terms
 from rewrite.values.timeouts import OnTruncation, limits_for, timeouts_for, timing
@@ -105,7 +105,7 @@ class Planner:
         assert intercepted.protocol is not None
         call = turn.call
         rule = rule_for(self._settings.rules, call, intercepted.provider)
-        routes = plan(rule, call, intercepted.provider, self._providers)
+        routes = candidates(rule, call, intercepted.provider, self._providers)
         enveloped = _MARK in (dump(call.body) if turn.changed else request.raw_content or b"")
         name = ID_PREFIX + secrets.token_hex(12)
         reply = Reply(name, call.model or "", int(time.time()), turn.previous)

@@ -37,8 +37,8 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.utils import asyncio_utils
 
-from addons.mitm.plans import Forwarding, Responder, Screen
-from addons.mitm.registry import FlowRegistry, name_of
+from addons.mitm.dispatch import Forwarding, Responder, Screen
+from addons.mitm.flows import FlowRegistry, name_of
 from addons.mitm.sink import Sink, is_framed
 from addons.secrets.redaction import fault
 

@@ -18,8 +18,8 @@ from mitmproxy.addons.serverplayback import ServerPlayback
 from mitmproxy.options import Options
 from mitmproxy.proxy.layer import NextLayer
 
+from addons.mitm.flows import TRUNCATED_KEY, FlowRegistry
 from addons.mitm.layers import Layers
-from addons.mitm.registry import TRUNCATED_KEY, FlowRegistry
 from addons.mitm.sink import addon
 from addons.mitm.stream import RelayHttpLayer
 

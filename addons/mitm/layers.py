@@ -18,7 +18,7 @@ from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode
 from mitmproxy.proxy.layers.tcp import TCPLayer
 
 from addons.mitm.client_http1 import LONGEST_HEAD
-from addons.mitm.registry import FlowRegistry
+from addons.mitm.flows import FlowRegistry
 from addons.mitm.sink import addon
 from addons.mitm.stream import RelayHttpLayer
 

@@ -47,9 +47,9 @@ from mitmproxy.proxy.layers.http._http2 import Http2Server
 from mitmproxy.proxy.server import ConnectionHandler
 
 from addons.mitm.client_http1 import ClientHttp1
+from addons.mitm.dispatch import Forwarding, Responder
+from addons.mitm.flows import TRUNCATED_KEY, FlowRegistry, Framing, name_of
 from addons.mitm.forwarded import ForwardedStream, is_answer
-from addons.mitm.plans import Forwarding, Responder
-from addons.mitm.registry import TRUNCATED_KEY, FlowRegistry, Framing, name_of
 from addons.mitm.sink import Abort, Congestion, End, Flush, Kill, Payload, Push, Sink, handler_of, spawn
 from addons.secrets.redaction import fault, unquoted
 
@@ -97,13 +97,13 @@ class RelayStream(ForwardedStream):
     # -- a request that is here -----------------------------------------------------------------------
 
     def make_server_connection(self) -> layer.CommandGenerator[bool]:
-        plan = self.flows.plan(self.flow)
-        if plan is None:
+        dispatched = self.flows.dispatch(self.flow)
+        if dispatched is None:
             return (yield from super().make_server_connection())
-        if isinstance(plan, Forwarding):
+        if isinstance(dispatched, Forwarding):
             self.flows.opened(self.flow, self)
-            return (yield from self.connect(plan, self._handler))
-        self.respond(plan)
+            return (yield from self.connect(dispatched, self._handler))
+        self.respond(dispatched)
         return False  # to the base class: not connected, and nothing more to do
 
     def check_body_size(self, request: bool) -> layer.CommandGenerator[bool]:

@@ -32,7 +32,7 @@ from wsproto.extensions import Extension
 from wsproto.frame_protocol import CloseReason
 
 from addons.mitm import websocket_limits
-from addons.mitm.registry import FlowRegistry
+from addons.mitm.flows import FlowRegistry
 from addons.mitm.sink import Push, handler_of, hops_of, spawn
 from addons.mitm.websocket_handshake import agreed
 from addons.mitm.websocket_limits import Inbound, Liveness, TooMuch, forget_old

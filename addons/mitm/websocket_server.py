@@ -33,7 +33,7 @@ from wsproto.extensions import Extension
 from wsproto.frame_protocol import CloseReason, Opcode
 
 from addons.mitm import websocket_limits
-from addons.mitm.registry import FlowRegistry
+from addons.mitm.flows import FlowRegistry
 from addons.mitm.sink import Push, hops_of, spawn
 from addons.mitm.websocket_limits import Inbound, Liveness, TooMuch, forget_old
 from addons.mitm.websocket_session import Close, Heartbeat, Payload, Session, Socket, TextQueue, Texts

@@ -12,7 +12,7 @@ from addons.call.answering import Answering
 from addons.call.forwarding import Forwarder
 from addons.call.recognition import Intercepted, Interception, error_response
 from addons.credentials import subprotocols
-from addons.mitm.registry import FlowRegistry
+from addons.mitm.flows import FlowRegistry
 from addons.mitm.websocket_forwarded import ForwardedWebSocketLayer
 from addons.mitm.websocket_handshake import Accepted, accept, bad_handshake, is_handshake, is_keyed
 from addons.mitm.websocket_server import WebSocketServerLayer

@@ -116,7 +116,9 @@ def _fits(match: Match, call: Call, original: Provider) -> bool:
     return all(fnmatchcase(value, glob) for glob, value in globs if glob)
 
 
-def plan(rule: Rule, call: Call, original: Provider, providers: Mapping[str, Provider]) -> tuple[Route, ...]:
+def candidates(
+    rule: Rule, call: Call, original: Provider, providers: Mapping[str, Provider]
+) -> tuple[Route, ...]:
     """The candidates in order; the model that the client asked for comes first if it is among them."""
     to = rule.to or (Destination(original.name),)
     routes = [_route(rule, one, call, original, providers[one.provider]) for one in to]

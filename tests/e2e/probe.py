@@ -17,7 +17,7 @@ from mitmproxy.flow import Flow
 from addons.call import answering, forwarding, recognition, request
 from addons.call.driver import Driver
 from addons.credentials.pool import Pool
-from addons.mitm.registry import FlowRegistry
+from addons.mitm.flows import FlowRegistry
 from addons.records.journal import Journal
 from addons.secrets.redaction import Blackout
 from rewrite.exchange.exchange import Exchange

@@ -19,9 +19,9 @@ from mitmproxy.hooks import UpdateHook
 from mitmproxy.proxy.layer import NextLayer
 from mitmproxy.proxy.layers.http import HttpLayer
 
+from addons.mitm.dispatch import Forwarding, Responder
+from addons.mitm.flows import FlowRegistry
 from addons.mitm.layers import Layers
-from addons.mitm.plans import Forwarding, Responder
-from addons.mitm.registry import FlowRegistry
 from addons.mitm.sink import Sink, handler_of
 
 PLAIN = [(b"content-type", b"text/plain")]
@@ -198,7 +198,7 @@ class Script:
     def too_long(self, flow: http.HTTPFlow, size: int) -> Responder | None:
         return None
 
-    def plan(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
+    def dispatch(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
         query = dict(flow.request.query.fields)
         if "name" not in query or flow.is_replay:
             return None

@@ -11,10 +11,10 @@ from mitmproxy.addons.serverplayback import ServerPlayback
 from mitmproxy.proxy.layer import NextLayer
 from mitmproxy.test import taddons, tflow
 
+from addons.mitm.flows import TRUNCATED_KEY, FlowRegistry
 from addons.mitm.front import Front
 from addons.mitm.layers import Layers
-from addons.mitm.registry import TRUNCATED_KEY, FlowRegistry
-from tests.addons.mitm.test_registry import Never
+from tests.addons.mitm.test_flows import Never
 
 
 def pass_by(nextlayer: NextLayer) -> None:

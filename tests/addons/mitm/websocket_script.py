@@ -13,9 +13,9 @@ from mitmproxy.flow import Flow
 from mitmproxy.proxy.layer import NextLayer
 
 from addons.mitm import websocket_limits, websocket_server, websocket_session
+from addons.mitm.dispatch import Forwarding, Responder
+from addons.mitm.flows import FlowRegistry
 from addons.mitm.layers import Layers
-from addons.mitm.plans import Forwarding, Responder
-from addons.mitm.registry import FlowRegistry
 from addons.mitm.websocket_handshake import Accepted, accept
 from addons.mitm.websocket_server import WebSocketServerLayer
 from addons.mitm.websocket_session import Socket
@@ -106,7 +106,7 @@ class Script:
     def too_long(self, flow: http.HTTPFlow, size: int) -> Responder | None:
         return None
 
-    def plan(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
+    def dispatch(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
         return None
 
     def update(self, flows: Sequence[Flow]) -> None:

@@ -7,7 +7,16 @@ import pytest
 
 from protocols.model.call import Call
 from rewrite.catalog.providers import Provider
-from rewrite.catalog.routes import ENOUGH, Destination, Match, RouteUse, Rule, destination, plan, rule_for
+from rewrite.catalog.routes import (
+    ENOUGH,
+    Destination,
+    Match,
+    RouteUse,
+    Rule,
+    candidates,
+    destination,
+    rule_for,
+)
 from tests.rewrite.scenes import CHAT, call
 
 OPENAI = Provider("openai", "https://o", ("o",), ("openai_chat", "openai_responses"))
@@ -18,7 +27,9 @@ ASKED = replace(call(CHAT), model="gpt-5", target="/v1/chat/completions?x=1", he
 
 
 def routed(rule: Rule, one: Call = ASKED, original: Provider = OPENAI) -> list[tuple[str, str, bool]]:
-    return [(route.label, route.protocol, route.original) for route in plan(rule, one, original, PROVIDERS)]
+    return [
+        (route.label, route.protocol, route.original) for route in candidates(rule, one, original, PROVIDERS)
+    ]
 
 
 def to(*texts: str) -> Rule:

@@ -15,7 +15,7 @@ from mitmproxy.connection import Client
 from mitmproxy.flow import Error, Flow
 from mitmproxy.utils import asyncio_utils
 
-from addons.mitm.plans import Dispatcher, Forwarding, Killable, Responder, Switch
+from addons.mitm.dispatch import Dispatcher, Forwarding, Killable, Responder, Switch
 
 TRUNCATED_KEY = "rotator_body_truncated"
 """Set to True in `flow.metadata` when the kept body is only the first part of what was sent."""
@@ -31,7 +31,7 @@ type _Field = tuple[bytes, bytes]
 
 
 class FlowRegistry:
-    """Flows from their plan to their end. One per add-on; `response`, `error` and `update` are its hooks.
+    """Flows from their dispatch to their end. One per add-on; `response`, `error` and `update` are its hooks.
 
     `clean` gives memory back; it is called when enough bodies hang on flows that are over.
     """
@@ -96,15 +96,15 @@ class FlowRegistry:
             self._whole.discard(flow)
         return responder
 
-    def plan(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
+    def dispatch(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
         """What becomes of a flow whose request is here as it leaves; its collecting ends by this."""
-        plan = self._dispatcher.plan(flow)
+        dispatched = self._dispatcher.dispatch(flow)
         self._whole.discard(flow)
-        if plan is not None:
+        if dispatched is not None:
             self._watch(flow)
         elif flow not in self._switches:
             _unwatch(flow)
-        return plan
+        return dispatched
 
     # -- its answer -----------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The seam between the stream layer and who decides: a request is answered here, or leaves as a plan says."""
+"""The seam between the stream layer and who decides: a request is answered here, or forwarded as said."""
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -78,7 +78,7 @@ class Dispatcher(Protocol):
         forwarded."""
         ...
 
-    def plan(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
+    def dispatch(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
         """What becomes of a request that is about to leave; None: mitmproxy forwards it by itself."""
         ...
 

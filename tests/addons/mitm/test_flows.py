@@ -1,4 +1,4 @@
-"""Flows from their plan to their end: kills, and what other add-ons may make of an answer of ours."""
+"""Flows from their dispatch to their end: kills, and what other add-ons may make of an answer of ours."""
 
 from http.client import HTTPConnection
 
@@ -6,8 +6,8 @@ import pytest
 from mitmproxy import http
 from mitmproxy.test import tflow
 
-from addons.mitm.plans import Forwarding, Responder
-from addons.mitm.registry import CLEAN_AFTER, FlowRegistry, Framing
+from addons.mitm.dispatch import Forwarding, Responder
+from addons.mitm.flows import CLEAN_AFTER, FlowRegistry, Framing
 from tests.addons.mitm.calls import BROKEN, ask, get, settled
 from tests.addons.mitmdump import H2Client, Mitmdump, plain_client
 from tests.vendor import VendorThread, whole
@@ -203,7 +203,7 @@ class Never:
     def too_long(self, flow: http.HTTPFlow, size: int) -> Responder | None:
         raise NotImplementedError
 
-    def plan(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
+    def dispatch(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
         raise NotImplementedError
 
     def buffers(self, flow: http.HTTPFlow) -> float:
