@@ -655,7 +655,11 @@ def _at(
 
 
 def _rows(*rows: tuple[Trigger, Transition]) -> Mapping[Trigger, Transition]:
-    return dict(rows)
+    """Raises ValueError where two are of the same trigger."""
+    found = dict(rows)
+    if len(found) < len(rows):
+        raise ValueError("two transitions of one trigger")
+    return found
 
 
 _FAILED = (State.ACQUIRING, State.BACKING_OFF, State.OVER)
@@ -666,12 +670,12 @@ _CUT = (State.ACQUIRING, State.OVER)
 
 _CALL = (
     _on(ClientDrained, Exchange._drained),
-    _at(Timer.HOLD, Exchange._hold_ended),
     _at(Timer.HEARTBEAT_BEFORE_COMMIT, Exchange._heartbeat_before_commit),
 )
 _CALL_UNANSWERED = (
     *_CALL,
     _on(ClientGone, Exchange._left, State.OVER),
+    _at(Timer.HOLD, Exchange._hold_ended),
     _at(Timer.HEARTBEAT, Exchange._heartbeat),  # the rest of an answer is asked for
 )
 _CALL_ANSWERED = (
@@ -722,7 +726,7 @@ TRANSITIONS: Mapping[State, Mapping[Trigger, Transition]] = {
         _at(Timer.FIRST_TOKEN, Exchange._due_gathered, State.HOLDING, *_CUT),
         _at(Timer.THROUGHPUT, Exchange._slow_held, State.COMMITTED, State.ACQUIRING),
         _at(Timer.STALL, Exchange._stalled_held, State.HOLDING, *_CUT),
-        _at(Timer.RESPONSE, Exchange._due_gathered, *_CUT),
+        _at(Timer.RESPONSE, Exchange._due_gathered, State.OVER),
     ),
     State.COMMITTED: _rows(
         *_CALL_ANSWERED,
@@ -743,7 +747,7 @@ TRANSITIONS: Mapping[State, Mapping[Trigger, Transition]] = {
         _at(Timer.FIRST_TOKEN, Exchange._due_passing, State.CONTINUING, *_CUT),
         _at(Timer.RESPONSE, Exchange._due_passing, State.CONTINUING, *_CUT),
         _at(Timer.STALL, Exchange._stalled_passing, State.CONTINUING, *_CUT),
-        _at(Timer.LINGER, Exchange._lingered, State.CONTINUING, State.OVER),
+        _at(Timer.LINGER, Exchange._lingered, State.OVER),
     ),
     State.BACKING_OFF: _rows(*_CALL_UNANSWERED, _at(Timer.BACKOFF, Exchange._backed_off, State.ACQUIRING)),
     State.OVER: {},

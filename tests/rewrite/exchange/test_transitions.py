@@ -16,6 +16,7 @@ from rewrite.exchange.exchange import (
     State,
     Trigger,
     UnexpectedEvent,
+    _rows,
     name_of,
     trigger_of,
 )
@@ -159,6 +160,12 @@ def test_every_state_is_named_and_leads_to_the_end() -> None:
     leads = {state: {to for row in rows.values() for to in row.to} for state, rows in TRANSITIONS.items()}
     assert set().union(*leads.values()) == set(State) - {State.NEW}
     assert all(State.OVER in leads[state] for state in State if state is not State.OVER)
+
+
+def test_no_transition_silently_replaces_another() -> None:
+    row = (Timer.HOLD, TRANSITIONS[State.COMMITTED][Timer.HOLD])
+    with pytest.raises(ValueError, match="two transitions of one trigger"):
+        _rows(row, row)
 
 
 def test_data_before_a_head_is_no_body_of_an_error() -> None:
