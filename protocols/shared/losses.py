@@ -4,7 +4,7 @@ A loss shows in the prompt, or in the prompt beside the body that it became, so 
 while a request is read and written. Here is what several protocols lose; the rest is beside each.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import replace
 
 from protocols.base import Abilities, Translator, Written
@@ -35,36 +35,34 @@ def rendered(translator: Translator, prompt: Prompt, destination: Destination) -
     return replace(request, losses=(*request.losses, *lost))
 
 
-def unread(call: Call, abilities: Abilities) -> Iterator[tuple[str, str]]:
+def unread(call: Call, abilities: Abilities) -> Sequence[tuple[str, str]]:
     """What of `call` is not in its prompt, and why, by topic."""
-    return ((topic, abilities.losses[topic]) for topic, happens in abilities.unread.items() if happens(call))
+    return [(topic, abilities.losses[topic]) for topic, happens in abilities.unread.items() if happens(call)]
 
 
 # -- what a prompt holds --------------------------------------------------------------------------------
 
 
-def contents(prompt: Prompt) -> Iterator[Content]:
-    return (each for message in prompt.messages for each in message.content)
+def contents(prompt: Prompt) -> Sequence[Content]:
+    return [each for message in prompt.messages for each in message.content]
 
 
-def results(prompt: Prompt) -> Iterator[ToolResult]:
-    return (each for each in contents(prompt) if isinstance(each, ToolResult))
+def results(prompt: Prompt) -> Sequence[ToolResult]:
+    return [each for each in contents(prompt) if isinstance(each, ToolResult)]
 
 
-def calls(prompt: Prompt) -> Iterator[ToolCall]:
-    return (each for each in contents(prompt) if isinstance(each, ToolCall))
+def calls(prompt: Prompt) -> Sequence[ToolCall]:
+    return [each for each in contents(prompt) if isinstance(each, ToolCall)]
 
 
-def thoughts(prompt: Prompt) -> Iterator[Thought]:
-    return (each for each in contents(prompt) if isinstance(each, Thought))
+def thoughts(prompt: Prompt) -> Sequence[Thought]:
+    return [each for each in contents(prompt) if isinstance(each, Thought)]
 
 
-def spoken(prompt: Prompt) -> Iterator[Content]:
+def spoken(prompt: Prompt) -> Sequence[Content]:
     """All that is said, of the system and in results of tools too."""
-    yield from prompt.system
-    yield from contents(prompt)
-    for result in results(prompt):
-        yield from result.content
+    inside = [each for result in results(prompt) for each in result.content]
+    return [*prompt.system, *contents(prompt), *inside]
 
 
 # -- what several protocols lose ------------------------------------------------------------------------
