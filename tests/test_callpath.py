@@ -12,6 +12,10 @@ from scripts.callpath.report import Way, table
 
 ONE, TWO = ("one.py", "ask"), ("two.py", "answer")
 
+MOST = {"untouched": (45, 435), "translated": (60, 755)}
+"""Files that a call with two tokens enters, and moves between them. What makes it more has to say what for.
+How the answer arrives, and the clock's ticks, come to a few moves more or less."""
+
 
 def way(*steps: Step) -> Way:
     """Of steps in this order."""
@@ -88,3 +92,7 @@ def test_a_real_call_is_counted_from_its_head_to_its_record() -> None:
     assert "rewrite/translation/translate.py" not in untouched.entered
     assert "rewrite/translation/translate.py" in translated.entered
     assert untouched.moves.total() < translated.moves.total()
+    for kind, found_way in (("untouched", untouched), ("translated", translated)):
+        files, moves = MOST[kind]
+        assert len(found_way.entered) <= files
+        assert found_way.moves.total() <= moves
