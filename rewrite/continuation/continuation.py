@@ -97,19 +97,6 @@ def line_of(reading: Reading, call: Call, editor: Editor) -> Line:
     return Line(progress, writer, encoder)
 
 
-def request(target: Target, call: Call, line: Line) -> Rendered | None:
-    """The request of `target` with the answer so far, and the wish for its rest; None, for the same one as
-    before, where nothing was said yet, nor a call lost. Half of a character is not sent, since no provider
-    takes it."""
-    asked = target.rendered or Rendered(call.target, call.body)
-    said = said_text(line.progress).encode("utf-8", "ignore").decode()
-    prompt = _prompt(said, line.lost)
-    if not prompt:
-        return None
-    body = editor_of(target.protocol).continue_request(asked.body, said, prompt)
-    return replace(asked, body=body)
-
-
 def _prompt(said: str, lost: str | None) -> str:
     rest = [_GO_ON.format(tail=said[-_TAIL:])] if said.strip() else []
     call = [_SMALLER.format(name=lost)] if lost else []
@@ -150,8 +137,16 @@ class Continuation:
         return self.line.progress
 
     def request(self, target: Target) -> Rendered | None:
-        """What `target` is asked instead, if it is asked for a rest."""
-        return request(target, self.call, self.line)
+        """The request of `target` with the answer so far, and the prompt for its rest; None, for the same one
+        as before, where nothing was said yet, nor a call lost. Half of a character is not sent, since no
+        provider takes it."""
+        asked = target.rendered or Rendered(self.call.target, self.call.body)
+        said = said_text(self.line.progress).encode("utf-8", "ignore").decode()
+        prompt = _prompt(said, self.line.lost)
+        if not prompt:
+            return None
+        body = editor_of(target.protocol).continue_request(asked.body, said, prompt)
+        return replace(asked, body=body)
 
     def detail(self, words: str) -> str:
         """`words`, for the record, and how often it continued."""

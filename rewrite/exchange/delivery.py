@@ -233,7 +233,7 @@ def misfit(protocol: WireProtocol, waiting: Waiting) -> Whole:
     return error_response(GiveUp(fault), protocol, waiting)
 
 
-def partial(current: Reading | None, outcome: Outcome, mode: OnTruncation) -> Whole | None:
+def cut_answer(current: Reading | None, outcome: Outcome, mode: OnTruncation) -> Whole | None:
     """What was gathered of an answer that was cut for good: as "length" it says that it was. None
     where there is nothing to report, or it is not wanted."""
     cut = isinstance(outcome, Truncated | Stalled) and mode is not OnTruncation.ERROR

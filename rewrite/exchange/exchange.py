@@ -29,7 +29,7 @@ from protocols.model.wirejson import parsed_size
 from rewrite.continuation.continuation import Continuation, Line, blames_the_request, can_go_on
 from rewrite.continuation.continued_answer import Rest, rest
 from rewrite.exchange.attempt import Attempt, Verdict
-from rewrite.exchange.delivery import LINGER, Delivery, Over, Whole, error_response, misfit, partial
+from rewrite.exchange.delivery import LINGER, Delivery, Over, Whole, cut_answer, error_response, misfit
 from rewrite.exchange.ending import Cut, Empty, Ending, completeness, ending, errored, with_left_out
 from rewrite.exchange.ledger import Ledger
 from rewrite.policies import classify
@@ -512,7 +512,7 @@ class Exchange:
         terms = self._ledger.target.terms
         if self._ledger.passed_over(self._now):
             self._acquire()
-        elif outcome and (answer := partial(self._attempt.reading, outcome, terms.on_truncation)):
+        elif outcome and (answer := cut_answer(self._attempt.reading, outcome, terms.on_truncation)):
             self._give(answer)
         else:
             self._retry_or_give(decision)

@@ -13,7 +13,7 @@ from protocols.model.call import Reply
 from protocols.model.parts import BlockKind, FinishReason
 from protocols.model.progress import Progress
 from protocols.model.wirejson import dump, objects_at, text_at
-from rewrite.continuation.continuation import Continuation, Line, can_go_on, request
+from rewrite.continuation.continuation import Continuation, Line, can_go_on
 from rewrite.values.events import (
     Acquire,
     Acquired,
@@ -431,13 +431,15 @@ def test_a_lost_call_is_named_where_nothing_was_said(name: str) -> None:
         protocol.encoder(call),
         "write_file",
     )
-    asked = dump(asked_of(request(own(call, protocol), call, line)))
+    asked = dump(asked_of(Continuation(call, protocol, line).request(own(call, protocol))))
     assert b"'write_file'" in asked
     assert b"interrupted" not in asked
     turns = len(re.findall(rb'"role":', asked))
     assert turns == 2
     demanding = replace(call, body={**call.body, "tool_choice": "required"})
-    assert b'"required"' in dump(asked_of(request(own(demanding, protocol), demanding, line)))
+    assert b'"required"' in dump(
+        asked_of(Continuation(demanding, protocol, line).request(own(demanding, protocol)))
+    )
 
 
 def test_half_of_a_character_is_not_sent() -> None:

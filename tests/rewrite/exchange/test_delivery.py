@@ -9,9 +9,9 @@ from rewrite.exchange.delivery import (
     Delivery,
     Over,
     Waiting,
+    cut_answer,
     error_response,
     misfit,
-    partial,
     waiting,
 )
 from rewrite.exchange.ledger import Ledger
@@ -131,4 +131,4 @@ def test_a_whole_answer_is_no_stream() -> None:
 
 
 def test_nothing_is_recorded_of_an_answer_that_never_began() -> None:
-    assert partial(None, Unreachable("reset"), OnTruncation.AUTO) is None
+    assert cut_answer(None, Unreachable("reset"), OnTruncation.AUTO) is None
