@@ -8,7 +8,7 @@ from protocols.model.http import Headers, WireResponse
 from protocols.model.parts import ErrorKind
 from protocols.model.wirejson import dump, load_object, object_at
 from rewrite.policies.classify import code_of
-from rewrite.policies.giving_back import LONGEST_RETRY_AFTER
+from rewrite.policies.retry_after import LONGEST_RETRY_AFTER
 from rewrite.values.key_refusal import KeyRefusal, StandingRefusal
 from rewrite.values.outcome import Kind, Rejected
 

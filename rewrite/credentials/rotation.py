@@ -25,6 +25,7 @@ from rewrite.credentials.health import (
     worse,
 )
 from rewrite.credentials.refusals import key_refusal
+from rewrite.policies.retry_after import clamped
 from rewrite.values.decision import NOT_AGAIN
 from rewrite.values.key_refusal import REMEDIES, KeyRefusal, StandingRefusal
 from rewrite.values.outcome import Completed, Kind, Outcome, Rejected, Stalled, Truncated, Unreachable
@@ -427,7 +428,7 @@ def _cooldown(state: CredentialState, outcome: Rejected, scope: str, now: float)
             return scope, now  # a cooldown begins once another credential serves the model
         case _:
             stated = RATE_COOLDOWN if outcome.retry_after is None else outcome.retry_after
-            return scope, now + min(max(stated, RATE_SHORTEST), RATE_LONGEST)
+            return scope, now + clamped(stated, RATE_SHORTEST, RATE_LONGEST)
 
 
 def resumed(pool: PoolState, name: str | None = None) -> PoolState:

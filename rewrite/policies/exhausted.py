@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from protocols.model.errors import Fault
-from rewrite.policies.giving_back import LONGEST_RETRY_AFTER
 from rewrite.policies.retry import give_up, latest_start, spent
+from rewrite.policies.retry_after import LONGEST_RETRY_AFTER, clamped
 from rewrite.values.decision import REFUSALS, GiveUp, History, Retry
 from rewrite.values.outcome import Kind, Rejected
 
@@ -52,6 +52,5 @@ def _unavailable(status: int, kind: str, reason: str, wait: float | None) -> Fau
     """SDKs obey any Retry-After (measured: sleeping on 200 s), so a long one is only put in words."""
     if wait is None:
         return Fault(status, kind, f"{reason}; none comes back by itself: check the keys", 60.0, False)
-    stated = min(wait, LONGEST_RETRY_AFTER)
     message = f"{reason}; try again in {wait:.0f} s"
-    return Fault(status, kind, message, stated, should_retry=wait <= LONGEST_RETRY_AFTER)
+    return Fault(status, kind, message, clamped(wait), should_retry=wait <= LONGEST_RETRY_AFTER)

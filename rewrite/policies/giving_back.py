@@ -3,12 +3,9 @@
 from dataclasses import replace
 
 from protocols.model.http import WireResponse
+from rewrite.policies.retry_after import LONGEST_RETRY_AFTER
 from rewrite.values.decision import History
 from rewrite.values.outcome import Rejected
-
-LONGEST_RETRY_AFTER = 60.0
-"""Seconds that a client may be asked to wait. Measured: the anthropic SDK sleeps on any Retry-After, 200 s
-too, and the openai SDK gives up for good above 120 s."""
 
 _WAIT_HEADERS = frozenset({"retry-after", "retry-after-ms"})
 

@@ -3,6 +3,8 @@
 Sources, the first that speaks wins: `retry-after-ms` (Azure, OpenAI), `retry-after` (seconds or an HTTP
 date), google.rpc.RetryInfo in the body, `anthropic-ratelimit-*-reset` (RFC 3339), `x-ratelimit-reset-*`
 (Go durations such as `6ms` or `1m3s`, or plain seconds).
+
+A wait is `clamped` before a client is asked to keep it, or a key is not used for so long.
 """
 
 import re
@@ -12,6 +14,10 @@ from email.utils import parsedate_to_datetime
 
 from protocols.model.http import Headers, header
 from protocols.model.wirejson import JsonObject, object_at, objects_at, text_at
+
+LONGEST_RETRY_AFTER = 60.0
+"""Seconds that a client may be asked to wait. Measured: the anthropic SDK sleeps on any Retry-After, 200 s
+too, and the openai SDK gives up for good above 120 s."""
 
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
@@ -33,6 +39,11 @@ def retry_after(headers: Headers, body: JsonObject, now: float, *, windows: bool
         seconds = _until(_http_date(stated), now)
     reset = _window_reset(headers, now) if windows else None
     return next((s for s in (seconds, _retry_info(body), reset) if s is not None), None)
+
+
+def clamped(wait: float, shortest: float = 0.0, longest: float = LONGEST_RETRY_AFTER) -> float:
+    """`wait` between both, in seconds; unless they are given, between those of a client."""
+    return min(max(wait, shortest), longest)
 
 
 def _number(text: str | None) -> float | None:

@@ -3,7 +3,7 @@
 import pytest
 
 from protocols.model.http import Headers
-from rewrite.policies.retry_after import duration, retry_after
+from rewrite.policies.retry_after import LONGEST_RETRY_AFTER, clamped, duration, retry_after
 
 NOW = 1_700_000_000.0
 """Tue, 14 Nov 2023 22:13:20 GMT."""
@@ -94,3 +94,12 @@ def test_windows_can_be_left_out() -> None:
 )
 def test_durations(text: str, seconds: float | None) -> None:
     assert duration(text) == (seconds and pytest.approx(seconds))
+
+
+def test_a_client_is_asked_to_wait_so_long_and_no_longer() -> None:
+    assert (clamped(3.0), clamped(LONGEST_RETRY_AFTER + 1)) == (3.0, LONGEST_RETRY_AFTER)
+
+
+@pytest.mark.parametrize(("stated", "waits"), [(0.0, 1.0), (3.0, 3.0), (9000.0, 1800.0)])
+def test_a_key_waits_at_least_and_at_most(stated: float, waits: float) -> None:
+    assert clamped(stated, 1.0, 1800.0) == waits
