@@ -19,7 +19,7 @@ from addons.mitm.messages import response_of
 from addons.records.journal import Journal, Record
 from addons.records.trace import Traces
 from addons.responses.kept import Missing, Responses, Turn, unknown_elsewhere
-from addons.responses.storage import Memory, State
+from addons.responses.storage import Memory, Storage
 from addons.runtime.clock import Clock
 from addons.secrets.redaction import Blackout
 from addons.upstream.client import Upstream
@@ -38,7 +38,7 @@ class Answering:
 
     def __init__(self, registry: Registry, pool: Pool, journal: Journal, traces: Traces) -> None:
         self._registry, self._pool, self._journal, self._traces = registry, pool, journal, traces
-        self.responses = Responses(State(Memory(), time.time), time.time)
+        self.responses = Responses(Storage(Memory(), time.time), time.time)
         self._reports = Reports(journal, pool, self.responses, traces)
         self._settings: Settings | None = None
         self._planner: Planner | None = None

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 from pydantic import SecretStr
 
 from addons.credentials.carriers import ClientCredential
-from addons.responses.storage import State, keeper_at
+from addons.responses.storage import Storage, keeper_at
 from addons.secrets.redaction import Blackout, key_shaped
 from protocols.model.call import Call
 from protocols.model.errors import Fault
@@ -77,16 +77,16 @@ class Missing:
 class Responses:
     """The kept responses, for those who answer calls. `clock` gives epoch seconds."""
 
-    def __init__(self, state: State, clock: Callable[[], float]) -> None:
-        self.state, self._clock = state, clock
+    def __init__(self, storage: Storage, clock: Callable[[], float]) -> None:
+        self.storage, self._clock = storage, clock
         self._option = ""
 
     def configure(self, option: str, bounds: Bounds) -> None:
         """Keep within `bounds` from now on, in what `rotator_state` names. Raises StateError."""
         if option == self._option:
-            self.state.configure(bounds)
+            self.storage.configure(bounds)
             return
-        self.state = State(keeper_at(option, Path.cwd()), self._clock, bounds)
+        self.storage = Storage(keeper_at(option, Path.cwd()), self._clock, bounds)
         self._option = option
 
     # -- a call begins --------------------------------------------------------------------------------
@@ -96,7 +96,7 @@ class Responses:
         is the provider's to keep."""
         if call.protocol != PROTOCOL or call.body.get("background") is True:
             return Turn(call, scope, call.body, previous=text_at(call.body, _PREVIOUS) or None)
-        find = partial(self.state.find, scope)
+        find = partial(self.storage.find, scope)
         body, unknown = resolved(call.body, find)
         if unknown is not None:
             return _no_item(unknown)
@@ -134,7 +134,7 @@ class Responses:
             response={**response, _PREVIOUS: turn.previous, "store": True},
             created=self._clock(),
         )
-        self.state.keep(sized(stored))
+        self.storage.keep(sized(stored))
 
     # -- a response is asked about --------------------------------------------------------------------
 
@@ -146,7 +146,7 @@ class Responses:
         handler = _HANDLERS.get((method, found[2] or "")) if found else None
         if found is None or handler is None:
             return None
-        stored = self.state.find(scope, found[1])
+        stored = self.storage.find(scope, found[1])
         return _no_response(found[1]) if stored is None else handler(self, stored, dict(parse_qsl(query)))
 
     def _get(self, stored: Stored, query: Mapping[str, str]) -> WireResponse:
@@ -156,7 +156,7 @@ class Responses:
         return _json(stored.response)
 
     def _delete(self, stored: Stored, query: Mapping[str, str]) -> WireResponse:
-        self.state.remove(stored.scope, stored.id)
+        self.storage.remove(stored.scope, stored.id)
         return _json({"id": stored.id, "object": "response", "deleted": True})
 
     def _cancel(self, stored: Stored, query: Mapping[str, str]) -> WireResponse:
@@ -164,7 +164,7 @@ class Responses:
 
     def _items(self, stored: Stored, query: Mapping[str, str]) -> WireResponse:
         """The items of earlier turns are listed as well, as far back as they are there."""
-        found = lineage(stored.id, partial(self.state.find, stored.scope)) or (stored,)
+        found = lineage(stored.id, partial(self.storage.find, stored.scope)) or (stored,)
         return _page(listed(found), query)
 
 

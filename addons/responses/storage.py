@@ -155,7 +155,7 @@ def _warn(file: Path, why: str) -> None:
     log.warning("%s: %s: it is passed over", file, why)
 
 
-class State:
+class Storage:
     """The kept responses of all scopes, within `bounds`. `clock` gives epoch seconds, `steady` monotonic
     ones: what seems too old because the clock jumped ahead is let go only when it stays there."""
 

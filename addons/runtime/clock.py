@@ -50,31 +50,31 @@ class Clock:
         self._real, self._later = real, later
         self._read_at = self._settled_at = real()
         self._lost = 0.0
-        self._pending: set[Timer] = set()
+        self._pending: set[Alarm] = set()
         self._ticks = False
 
     def __call__(self) -> float:
         return self._read() - self._lost
 
-    def call_later(self, seconds: float, callback: Callable[[], None]) -> "Timer":
-        """Call back once we have run for `seconds`, unless the timer is cancelled."""
-        timer = Timer(self, self() + seconds, callback)
-        self._pending.add(timer)
-        timer.arm(seconds)
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> "Alarm":
+        """Call back once we have run for `seconds`, unless the alarm is cancelled."""
+        alarm = Alarm(self, self() + seconds, callback)
+        self._pending.add(alarm)
+        alarm.arm(seconds)
         self._tick()
-        return timer
+        return alarm
 
     def left(self, due: float) -> float:
         """Seconds until a timer may fire that is `due` on this clock."""
         return max(due - self(), self._settled_at - self._read_at)
 
     def arm(self, seconds: float, callback: Callable[[], None]) -> Handle:
-        """For a timer of this clock: a look at it in so many real seconds."""
+        """For an alarm of this clock: a look at it in so many real seconds."""
         return self._later(seconds, callback)
 
-    def forget(self, timer: "Timer") -> None:
+    def forget(self, alarm: "Alarm") -> None:
         """It has fired, or was cancelled."""
-        self._pending.discard(timer)
+        self._pending.discard(alarm)
 
     def _read(self) -> float:
         """The real seconds; a gap since the last reading, less a tick, is lost to the clock."""
@@ -99,7 +99,7 @@ class Clock:
         self._tick()
 
 
-class Timer:
+class Alarm:
     """Set by `Clock.call_later`."""
 
     def __init__(self, clock: Clock, due: float, callback: Callable[[], None]) -> None:

@@ -20,7 +20,7 @@ from addons.credentials.pool import Asker, Lease, Pool
 from addons.records.journal import Journal, Record
 from addons.records.trace import Traces
 from addons.responses.kept import Responses, Turn
-from addons.responses.storage import Memory, State
+from addons.responses.storage import Memory, Storage
 from addons.runtime.clock import Handle
 from addons.secrets.redaction import Redactor
 from addons.upstream.client import Data, Sent, Upstream
@@ -210,7 +210,7 @@ class House:
         exchange.fault = fault
         flow, pool, journal = tflow.tflow(), Keys(self), Notes(self)
         flow.request = http.Request.make("POST", f"{self.base_url}/v1/chat/completions", BODY)
-        responses = Responses(State(Memory(), time.time), time.time)
+        responses = Responses(Storage(Memory(), time.time), time.time)
         return Driver(
             Work(
                 record=Record(flow, call, "p0", made),

@@ -14,7 +14,7 @@ from addons.credentials.pool import Pool
 from addons.records.journal import KEY, Journal, Record
 from addons.records.trace import Traces
 from addons.responses.kept import Responses
-from addons.responses.storage import Memory, State
+from addons.responses.storage import Memory, Storage
 from addons.secrets.redaction import Blackout, Redactor
 from addons.upstream.client import Upstream
 from addons.upstream.network import tls_context
@@ -57,7 +57,7 @@ def only_trace(folder: Path) -> Any:
 async def test_the_client_gets_an_error_and_a_record_is_kept(tmp_path: Path) -> None:
     flow, traces = tflow.tflow(), Traces(Redactor())
     pool = Pool(time.monotonic, lambda notice: None)
-    responses = Responses(State(Memory(), time.time), time.time)
+    responses = Responses(Storage(Memory(), time.time), time.time)
     reports = Reports(Journal(Redactor()), pool, responses, traces)
     fault = Fault(400, "invalid_request", "nobody can", should_retry=False)
     answer = WireResponse(400, (("x-should-retry", "false"),), b"{}", "No")

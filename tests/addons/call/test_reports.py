@@ -15,7 +15,7 @@ from addons.credentials.pool import Lease, Pool
 from addons.records.journal import KEY, Journal, Record
 from addons.records.trace import Traces
 from addons.responses.kept import Responses, Turn
-from addons.responses.storage import Memory, State
+from addons.responses.storage import Memory, Storage
 from addons.secrets.keys import PoolCredential
 from addons.secrets.redaction import Redactor
 from protocols.model.call import Call, Operation
@@ -52,7 +52,7 @@ def ended(
     call = Call("c", protocol, Operation.GENERATE, "gpt", True, (), body or {})
     target = own(call, REGISTRY[protocol], replace(TERMS, pooled=pooled))
     record = Record(tflow.tflow(), call, VENDOR.name, [target])
-    journal, responses = Journal(Redactor()), Responses(State(Memory(), time.time), time.time)
+    journal, responses = Journal(Redactor()), Responses(Storage(Memory(), time.time), time.time)
     Reports(journal, keys, responses, traces).over(record, summary, Turn(call, "", call.body), None)
     return record
 

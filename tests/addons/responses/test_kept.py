@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from addons.credentials.carriers import ClientCredential, take_out
 from addons.responses.kept import Missing, Responses, Turn, not_to_be_kept, unknown_elsewhere
-from addons.responses.storage import Memory, State, StateError
+from addons.responses.storage import Memory, StateError, Storage
 from protocols.base import WireProtocol, editor_of
 from protocols.model.call import Call, Destination, Operation, Reply
 from protocols.model.errors import Untranslatable
@@ -148,7 +148,7 @@ class Client:
 
 @pytest.fixture
 def client() -> Client:
-    return Client(Responses(State(Memory(), lambda: 1_000.0), lambda: 1_000.0))
+    return Client(Responses(Storage(Memory(), lambda: 1_000.0), lambda: 1_000.0))
 
 
 def messages(found: Translation) -> list[JsonObject]:
@@ -235,7 +235,7 @@ def test_keeping_twice_keeps_one() -> None:
             return super().write(stored)
 
     memory = Counting()
-    client = Client(Responses(State(memory, lambda: 1.0), lambda: 1.0))
+    client = Client(Responses(Storage(memory, lambda: 1.0), lambda: 1.0))
     turn = client.turn({"input": "Hi"})
     found = translated(turn.call, 1)
     _, reading = read(found, BEGIN + text(0, "Hello") + end())
@@ -576,7 +576,7 @@ def test_what_is_asked_about_a_response_of_ours_is_no_operation(
 ) -> None:
     """So only what is none is looked up among kept responses."""
     target = f"{prefix}/responses/{name(1)}{path}"
-    responses = Responses(State(Memory(), lambda: 0.0), lambda: 0.0)
+    responses = Responses(Storage(Memory(), lambda: 0.0), lambda: 0.0)
     for method in ("GET", "DELETE", "POST"):
         assert protocol.match(method, target) is None
     answered = [responses.answer(method, target, SCOPE) for method in ("GET", "DELETE", "POST")]

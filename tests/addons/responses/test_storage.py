@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from addons.responses.storage import Folder, Keeper, Memory, State, StateError, keeper_at
+from addons.responses.storage import Folder, Keeper, Memory, StateError, Storage, keeper_at
 from rewrite.responses.store import Bounds, Stored, sized
 
 SCOPE, OTHER = "0a1b2c3d4e5f-openai", "anonymous-openai"
@@ -43,14 +43,14 @@ def file_of(folder: Path, one: Stored) -> Path:
 
 
 def test_what_is_kept_is_found(keeper: Keeper) -> None:
-    state = State(keeper, Clock())
+    state = Storage(keeper, Clock())
     state.keep(stored(1))
     assert state.find(SCOPE, stored(1).id) == stored(1)
     assert state.find(SCOPE, stored(2).id) is None
 
 
 def test_ids_do_not_mix_between_scopes(keeper: Keeper) -> None:
-    state = State(keeper, Clock())
+    state = Storage(keeper, Clock())
     state.keep(stored(1))
     assert state.find(OTHER, stored(1).id) is None
     assert not state.remove(OTHER, stored(1).id)
@@ -58,7 +58,7 @@ def test_ids_do_not_mix_between_scopes(keeper: Keeper) -> None:
 
 
 def test_what_is_removed_is_gone(keeper: Keeper) -> None:
-    state = State(keeper, Clock())
+    state = Storage(keeper, Clock())
     state.keep(stored(1))
     assert state.remove(SCOPE, stored(1).id)
     assert not state.remove(SCOPE, stored(1).id)
@@ -66,13 +66,13 @@ def test_what_is_removed_is_gone(keeper: Keeper) -> None:
 
 
 def test_an_id_that_is_not_ours_is_nowhere(keeper: Keeper) -> None:
-    state = State(keeper, Clock())
+    state = Storage(keeper, Clock())
     assert state.find(SCOPE, "../../x") is None
     assert not state.remove(SCOPE, "../../x")
 
 
 def test_the_same_id_is_kept_once(keeper: Keeper) -> None:
-    state = State(keeper, Clock(), Bounds(max_count=2))
+    state = Storage(keeper, Clock(), Bounds(max_count=2))
     for one in (stored(1), stored(2), stored(2, text="again")):
         state.keep(one)
     assert state.find(SCOPE, stored(1).id) is not None
@@ -81,7 +81,7 @@ def test_the_same_id_is_kept_once(keeper: Keeper) -> None:
 
 def test_what_is_too_old_is_gone(keeper: Keeper) -> None:
     clock = Clock()
-    state = State(keeper, clock, Bounds(ttl=60.0))
+    state = Storage(keeper, clock, Bounds(ttl=60.0))
     state.keep(stored(1))
     clock.now += 59.0
     assert state.find(SCOPE, stored(1).id) is not None
@@ -92,7 +92,7 @@ def test_what_is_too_old_is_gone(keeper: Keeper) -> None:
 
 def test_a_clock_that_jumps_ahead_and_back_costs_nothing(keeper: Keeper) -> None:
     clock = Clock()
-    state = State(keeper, clock, Bounds(ttl=3600.0))
+    state = Storage(keeper, clock, Bounds(ttl=3600.0))
     state.keep(stored(1))
     clock.now += 1_000_000.0
     state.keep(stored(2))
@@ -103,7 +103,7 @@ def test_a_clock_that_jumps_ahead_and_back_costs_nothing(keeper: Keeper) -> None
 
 def test_what_is_used_stays_longer_than_what_is_not(keeper: Keeper) -> None:
     clock = Clock()
-    state = State(keeper, clock, Bounds(max_count=2))
+    state = Storage(keeper, clock, Bounds(max_count=2))
     for number in (1, 2):
         clock.now += 1
         state.keep(stored(number, created=clock.now))
@@ -114,7 +114,7 @@ def test_what_is_used_stays_longer_than_what_is_not(keeper: Keeper) -> None:
 
 
 def test_one_that_is_too_large_costs_no_other_its_place(keeper: Keeper) -> None:
-    state = State(keeper, Clock(), Bounds(max_bytes=2 * stored(1).size))
+    state = Storage(keeper, Clock(), Bounds(max_bytes=2 * stored(1).size))
     state.keep(stored(1))
     state.keep(stored(2, text="x" * 10_000))
     assert state.find(SCOPE, stored(1).id) is not None
@@ -122,7 +122,7 @@ def test_one_that_is_too_large_costs_no_other_its_place(keeper: Keeper) -> None:
 
 
 def test_other_bounds_hold_at_once(keeper: Keeper) -> None:
-    state = State(keeper, Clock())
+    state = Storage(keeper, Clock())
     state.keep(stored(1))
     state.configure(Bounds(max_count=0))
     assert keeper.read(SCOPE, stored(1).id) is None
@@ -132,28 +132,28 @@ def test_other_bounds_hold_at_once(keeper: Keeper) -> None:
 
 
 def test_a_folder_outlives_the_proxy(tmp_path: Path) -> None:
-    State(Folder(tmp_path), Clock()).keep(stored(1))
-    assert State(Folder(tmp_path), Clock()).find(SCOPE, stored(1).id) == stored(1)
+    Storage(Folder(tmp_path), Clock()).keep(stored(1))
+    assert Storage(Folder(tmp_path), Clock()).find(SCOPE, stored(1).id) == stored(1)
 
 
 def test_a_run_that_begins_with_a_wrong_clock_costs_nothing(tmp_path: Path) -> None:
     bounds = Bounds(ttl=3600.0)
-    State(Folder(tmp_path), Clock(), bounds).keep(stored(1))
-    State(Folder(tmp_path), Clock(1_000_000.0), bounds).keep(stored(2))
-    assert State(Folder(tmp_path), Clock(), bounds).find(SCOPE, stored(1).id) == stored(1)
+    Storage(Folder(tmp_path), Clock(), bounds).keep(stored(1))
+    Storage(Folder(tmp_path), Clock(1_000_000.0), bounds).keep(stored(2))
+    assert Storage(Folder(tmp_path), Clock(), bounds).find(SCOPE, stored(1).id) == stored(1)
 
 
 def test_limits_hold_for_what_an_earlier_run_left(tmp_path: Path) -> None:
-    first = State(Folder(tmp_path), Clock())
+    first = Storage(Folder(tmp_path), Clock())
     for number in (1, 2, 3):
         first.keep(stored(number, created=1_000.0 + number))
     keeper = Folder(tmp_path)
-    State(keeper, Clock(1_010.0), Bounds(ttl=9.0, max_count=1))
+    Storage(keeper, Clock(1_010.0), Bounds(ttl=9.0, max_count=1))
     assert [keeper.read(SCOPE, stored(n).id) is not None for n in (1, 2, 3)] == [False, False, True]
 
 
 def test_files_are_their_owners_alone(tmp_path: Path) -> None:
-    State(Folder(tmp_path), Clock()).keep(stored(1))
+    Storage(Folder(tmp_path), Clock()).keep(stored(1))
     file = file_of(tmp_path, stored(1))
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
@@ -176,30 +176,30 @@ def _of_another_scope(file: Path) -> None:
 def test_a_broken_file_is_passed_over(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, breaking: Callable[[Path], None]
 ) -> None:
-    first = State(Folder(tmp_path), Clock())
+    first = Storage(Folder(tmp_path), Clock())
     first.keep(stored(1))
     first.keep(stored(2))
     breaking(file_of(tmp_path, stored(1)))
-    state = State(Folder(tmp_path), Clock())
+    state = Storage(Folder(tmp_path), Clock())
     assert state.find(SCOPE, stored(1).id) is None
     assert f"{stored(1).id}.json: does not hold the response" in caplog.text
     assert state.find(SCOPE, stored(2).id) == stored(2)
 
 
 def test_what_was_never_finished_is_cleared_away(tmp_path: Path) -> None:
-    State(Folder(tmp_path), Clock()).keep(stored(1))
+    Storage(Folder(tmp_path), Clock()).keep(stored(1))
     left = file_of(tmp_path, stored(2)).with_suffix(".part")
     left.write_bytes(b'{"form":')
-    State(Folder(tmp_path), Clock())
+    Storage(Folder(tmp_path), Clock())
     assert not left.exists()
     assert file_of(tmp_path, stored(1)).exists()
 
 
 def test_a_file_that_is_none_of_ours_is_left_alone(tmp_path: Path) -> None:
-    State(Folder(tmp_path), Clock()).keep(stored(1))
+    Storage(Folder(tmp_path), Clock()).keep(stored(1))
     other = file_of(tmp_path, stored(1)).with_name("notes.json")
     other.write_text("mine")
-    State(Folder(tmp_path), Clock(), Bounds(ttl=0.0))
+    Storage(Folder(tmp_path), Clock(), Bounds(ttl=0.0))
     assert other.read_text() == "mine"
     assert not file_of(tmp_path, stored(1)).exists()
 
@@ -207,7 +207,7 @@ def test_a_file_that_is_none_of_ours_is_left_alone(tmp_path: Path) -> None:
 def test_what_cannot_be_written_is_reported_and_not_kept(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    state = State(Folder(tmp_path), Clock())
+    state = Storage(Folder(tmp_path), Clock())
     (tmp_path / "responses" / SCOPE).write_text("a file where a folder should be")
     state.keep(stored(1))
     assert "the response is not kept" in caplog.text
@@ -216,7 +216,7 @@ def test_what_cannot_be_written_is_reported_and_not_kept(
 
 
 def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    state = State(Folder(tmp_path), Clock())
+    state = Storage(Folder(tmp_path), Clock())
     state.keep(stored(1))
     with files_of_at_most(64):
         state.keep(stored(2))
@@ -236,7 +236,7 @@ def files_of_at_most(size: int) -> Iterator[None]:
 
 
 def test_nothing_that_is_odd_in_the_folder_stops_the_start(tmp_path: Path) -> None:
-    State(Folder(tmp_path), Clock()).keep(stored(1))
+    Storage(Folder(tmp_path), Clock()).keep(stored(1))
     scope = file_of(tmp_path, stored(1)).parent
     (scope / "a-folder.part").mkdir()
     (scope / f"{stored(2).id}.json").mkdir()
@@ -247,13 +247,13 @@ def test_nothing_that_is_odd_in_the_folder_stops_the_start(tmp_path: Path) -> No
     (scope.parent / "loop").symlink_to(scope.parent)
     (scope.parent / os.fsdecode(b"\xff")).mkdir()
     os.utime(file_of(tmp_path, stored(1)), (2**33, 2**33))
-    state = State(Folder(tmp_path), Clock())
+    state = Storage(Folder(tmp_path), Clock())
     assert state.find(SCOPE, stored(1).id) == stored(1)
     assert [state.find(SCOPE, stored(number).id) for number in (2, 3, 4, 5)] == [None] * 4
 
 
 def test_two_proxies_may_share_a_folder(tmp_path: Path) -> None:
-    one, other = State(Folder(tmp_path), Clock()), State(Folder(tmp_path), Clock())
+    one, other = Storage(Folder(tmp_path), Clock()), Storage(Folder(tmp_path), Clock())
     one.keep(stored(1))
     assert other.find(SCOPE, stored(1).id) == stored(1)
     other.remove(SCOPE, stored(1).id)
@@ -261,9 +261,9 @@ def test_two_proxies_may_share_a_folder(tmp_path: Path) -> None:
 
 
 def test_the_size_of_what_was_read_counts(tmp_path: Path) -> None:
-    State(Folder(tmp_path), Clock()).keep(stored(1))
+    Storage(Folder(tmp_path), Clock()).keep(stored(1))
     keeper = Folder(tmp_path)
-    state = State(keeper, Clock(), Bounds(max_bytes=stored(1).size + 1))
+    state = Storage(keeper, Clock(), Bounds(max_bytes=stored(1).size + 1))
     state.find(SCOPE, stored(1).id)
     state.keep(replace(stored(2), created=2_000.0))
     assert sum(keeper.read(SCOPE, stored(n).id) is not None for n in (1, 2)) == 1
@@ -278,7 +278,7 @@ def test_nothing_is_written_unless_a_folder_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_named_from_where_the_proxy_runs(tmp_path: Path) -> None:
-    State(keeper_at("kept", tmp_path), Clock()).keep(stored(1))
+    Storage(keeper_at("kept", tmp_path), Clock()).keep(stored(1))
     assert file_of(tmp_path / "kept", stored(1)).exists()
 
 
