@@ -51,11 +51,6 @@ from tests.vendor import (
 )
 
 
-@pytest.fixture(scope="session")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
 @pytest.fixture(params=["http", "https"])
 async def vendor(request: pytest.FixtureRequest, authority: Authority) -> AsyncIterator[Vendor]:
     async with Vendor(tls=authority if request.param == "https" else False) as vendor:

@@ -14,11 +14,6 @@ from tests.addons.asking import PATIENCE, attempt, body, cause, collect, kind, l
 from tests.vendor import Authority, Vendor, whole
 
 
-@pytest.fixture(scope="session")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
 @pytest.fixture
 async def upstream(authority: Authority) -> AsyncIterator[Upstream]:
     upstream = through(authority)

@@ -5,7 +5,7 @@ import contextlib
 import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 from addons.upstream.connection import NetworkStream
 from addons.upstream.failure import Cause, CauseKind, Failure
 from addons.upstream.network import connect, is_this_machine, tls_context
-from tests.addons.upstream.peer import PATIENCE, ByHand, Peer, cancelled, open_sockets, reset, serving, until
+from tests.addons.upstream.peer import PATIENCE, ByHand, cancelled, open_sockets, reset, serving, until
 from tests.vendor import Authority
 
 type Address = tuple[int, int, int, str, tuple[Any, ...]]
@@ -24,30 +24,7 @@ on_linux = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(autouse=True, params=["lazy", "eager"])
-async def tasks(request: pytest.FixtureRequest) -> None:
-    """As mitmproxy's event loop starts tasks, and as any other does."""
-    if request.param == "eager":
-        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
-
-
-@pytest.fixture(autouse=True)
-async def nothing_left() -> AsyncIterator[None]:
-    """No test leaves a task or an open socket behind."""
-    before = open_sockets()
-    yield
-    await until(lambda: not open_sockets() - before and asyncio.all_tasks() == {asyncio.current_task()})
-
-
-@pytest.fixture(scope="session")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(params=["plain", "tls"])
-async def peer(request: pytest.FixtureRequest, authority: Authority) -> AsyncIterator["Peer"]:
-    async with serving(authority if request.param == "tls" else None) as peer:
-        yield peer
+pytestmark = pytest.mark.usefixtures("tasks", "nothing_left")
 
 
 # Addresses

@@ -26,11 +26,6 @@ from tests.addons.asking import (
 from tests.vendor import Authority, Fin, Vendor, streamed, whole
 
 
-@pytest.fixture(scope="session")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
 @pytest.mark.parametrize(
     ("url", "origin", "authorization"),
     [
