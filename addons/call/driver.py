@@ -359,9 +359,9 @@ class Driver:
         elif self._started:
             await self._response.abort("a fault of the proxy")
         else:
-            await self._refuse()
+            await self._send_error_response()
 
-    async def _refuse(self) -> None:
+    async def _send_error_response(self) -> None:
         fault = Fault(502, "proxy_fault", "a fault of the proxy, not of the provider", should_retry=False)
         self._started = True
         await give(self._work.protocol.error(fault), self._response)

@@ -11,7 +11,7 @@ from rewrite.adapters.base import Adapter
 from rewrite.adapters.chain import parse_adapters
 from rewrite.adapters.registry import discover
 from rewrite.catalog.providers import Provider
-from rewrite.catalog.routes import Destination, Match, Rule, destination
+from rewrite.catalog.routes import Match, Rule, RuleTarget, rule_target
 from rewrite.catalog.translatable import impossible
 from rewrite.values.timeouts import Deadlines, OnTruncation
 
@@ -41,7 +41,7 @@ class Rules:
             yield Deadlines(match.provider, match.model, match.reasoning or "", seconds)
 
     def _rule(self, loc: Loc, table: RouteTable) -> Rule:
-        to = tuple(destination(text) for text in table.to)
+        to = tuple(rule_target(text) for text in table.to)
         rule = Rule(
             match=self._match((*loc, "match"), table.match),
             to=tuple(self._known((*loc, "to"), to)),
@@ -65,7 +65,7 @@ class Rules:
             protocol = protocol_name(protocol, self.registry, (*loc, "protocol"), self.errors) or protocol
         return Match(table.model, table.provider, protocol, table.path, table.header)
 
-    def _known(self, loc: Loc, to: Iterable[Destination]) -> Iterator[Destination]:
+    def _known(self, loc: Loc, to: Iterable[RuleTarget]) -> Iterator[RuleTarget]:
         for position, one in enumerate(to):
             if self._check_provider((*loc, position), one.provider):
                 self._check_address((*loc, position), one.provider)
@@ -86,7 +86,7 @@ class Rules:
             self.errors.add(loc, _unknown("provider", name, self.providers, known))
         return name in self.providers
 
-    def _protocol(self, loc: Loc, name: str, to: Iterable[Destination]) -> str:
+    def _protocol(self, loc: Loc, name: str, to: Iterable[RuleTarget]) -> str:
         """The name of a protocol that every target speaks."""
         if not name:
             return ""

@@ -35,7 +35,7 @@ from protocols.registry import Registry, discover
 from rewrite.adapters.base import Adapter
 from rewrite.catalog.clients import ClientFacts, client_facts
 from rewrite.catalog.providers import Carrier, Provider, is_exact, layered, other_owner, provider
-from rewrite.catalog.routes import Rule, destination
+from rewrite.catalog.routes import Rule, rule_target
 from rewrite.responses.store import Bounds
 from rewrite.values.timeouts import Deadlines, Limits, OnTruncation, Timeouts
 
@@ -430,7 +430,7 @@ def _without_keys(tables: Tables, errors: ConfigErrors, providers: Sequence[Conf
     }
     for number, route in enumerate(tables.routes):
         for position, text in enumerate(route.to):
-            to, loc = destination(text), ("routes", number, "to", position)
+            to, loc = rule_target(text), ("routes", number, "to", position)
             if to.model and to.provider in keyless and route.match.provider != to.provider:
                 yield line(errors.source(loc), loc, _without_key(keyless[to.provider]))
 
@@ -450,7 +450,7 @@ def _of_other_models(
     for number, route in enumerate(tables.routes):
         glob = route.match.model
         for position, target in enumerate(route.to):
-            to, loc = destination(target), ("routes", number, "to", position)
+            to, loc = rule_target(target), ("routes", number, "to", position)
             owner = "" if to.model else other_owner(providers.values(), providers[to.provider], glob)
             if owner:
                 text = (

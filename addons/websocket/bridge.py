@@ -77,13 +77,13 @@ class Bridge:
             case Create() as create:
                 await self._turn(create, socket)
             case Fault() as fault:
-                await socket.send([event_message(self._refusal(fault)).text])
+                await socket.send([event_message(self._error_event(fault)).text])
             case Receipt():
                 pass
             case never:
                 assert_never(never)
 
-    def _refusal(self, fault: Fault) -> JsonObject:
+    def _error_event(self, fault: Fault) -> JsonObject:
         assert self._intercepted.protocol is not None
         answer = self._intercepted.protocol.error(fault)
         return error_event(answer.status, answer.headers, answer.body)
@@ -115,12 +115,12 @@ class Bridge:
     async def _turn(self, create: Create, socket: Socket) -> None:
         body = self._conversation.continued(create.body)
         flow = self._turn_flow({**body, "stream": True})
-        reply = Reply(socket, create.lane)
+        reply = TurnReply(socket, create.lane)
         try:
             await self._answering.begin(flow, self._intercepted, self._name).run(reply)
         except Exception as error:  # noqa: BLE001  # one turn fails, and its client gets an error
             self._journal.failed(f"a turn to {self._intercepted.provider.name}", error)
-            await reply.fail(self._refusal(_FAULT))
+            await reply.fail(self._error_event(_FAULT))
         finally:
             self._answering.over(flow)
             self._journal.turn(self._flow, flow)
@@ -167,7 +167,7 @@ class Outlet(Protocol):
     async def ping(self) -> None: ...
 
 
-class Reply:
+class TurnReply:
     """Where the answer to one turn goes; what `addons.call.driver.Response` asks for.
 
     The client gets one event that ends the turn, whatever goes wrong how often. An `error` in a stream waits

@@ -18,7 +18,7 @@ from rewrite.adapters.paths import Path, changed_at, parse_path
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class Clamp:
     """The numbers that the parameter at `path` may have; None: no bound."""
 
     path: Path
@@ -45,16 +45,16 @@ class ClampParams(Unchanged):
     """See the module's docstring."""
 
     name: ClassVar[str] = "clamp_params"
-    bounds: tuple[Bounds, ...]
+    clamps: tuple[Clamp, ...]
 
     def request(self, body: JsonObject, context: Context) -> JsonObject:
-        return reduce(lambda clamped, bounds: bounds.applied(clamped), self.bounds, body)
+        return reduce(lambda clamped, clamp: clamp.applied(clamped), self.clamps, body)
 
 
-def _bounds(name: str, value: object) -> Bounds:
+def _clamp(name: str, value: object) -> Clamp:
     path, exact = parse_path(name), number(value)
     if exact is not None:
-        return Bounds(path, exact, exact)
+        return Clamp(path, exact, exact)
     if not isinstance(value, Mapping) or not value or not set(value) <= {"min", "max"}:
         raise ValueError(
             f"{name} = {value!r} is neither a number nor {{ min, max }} (a path with dots stands in quotes)"
@@ -62,7 +62,7 @@ def _bounds(name: str, value: object) -> Bounds:
     low, high = _bound(name, value, "min"), _bound(name, value, "max")
     if low is not None and high is not None and low > high:
         raise ValueError(f"{name}: min = {low} is above max = {high}")
-    return Bounds(path, low, high)
+    return Clamp(path, low, high)
 
 
 def _bound(name: str, value: Mapping[str, object], end: str) -> float | None:
@@ -74,7 +74,7 @@ def _bound(name: str, value: Mapping[str, object], end: str) -> float | None:
 def _make(options: Options) -> ClampParams:
     if not options.values:
         raise ValueError("needs at least one parameter, as in temperature = 1")
-    return ClampParams(tuple(_bounds(name, value) for name, value in options.values.items()))
+    return ClampParams(tuple(_clamp(name, value) for name, value in options.values.items()))
 
 
 ADAPTER = Factory(ClampParams.name, _make, None)

@@ -48,7 +48,7 @@ class WebSocket(StrEnum):
     """It is answered here, each of its turns as a call over HTTP."""
 
 
-class Thinking(StrEnum):
+class ThinkingStyle(StrEnum):
     """How a request says how much a model is to think.
 
     EFFORT is what its protocol calls so: `reasoning_effort` in a chat, `reasoning.effort` in Responses,
@@ -78,7 +78,7 @@ class ModelFacts:
     """Whether they think before they speak."""
     max_output: int | None = None
     """The most tokens that one answer can have."""
-    thinking: Thinking | None = None
+    thinking: ThinkingStyle | None = None
     """How a request says how much they are to think."""
 
 
@@ -183,11 +183,6 @@ def provider(name: str, mapping: Mapping[str, object]) -> Provider:
         streams=_read(name, mapping, "streams", _flag, True),
         websocket=_read(name, mapping, "websocket", _websocket, "refuse"),
     )
-
-
-def path_of_protocol(provider: Provider, protocol: str) -> str | None:
-    """The path of a call that generates; None: the provider does not speak it, or its place is not known."""
-    return provider.paths.get(protocol) if protocol in provider.protocols else None
 
 
 def other_owner(providers: Iterable[Provider], asked: Provider, glob: str) -> str:
@@ -342,8 +337,8 @@ def _count(value: object) -> int:
     return value
 
 
-def _thinking(value: object) -> Thinking:
-    return Thinking(_text(value))
+def _thinking(value: object) -> ThinkingStyle:
+    return ThinkingStyle(_text(value))
 
 
 def _models(value: object) -> tuple[ModelFacts, ...]:

@@ -37,7 +37,7 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
-class Destination:
+class RuleTarget:
     """Where a rule sends a call."""
 
     provider: str
@@ -52,7 +52,7 @@ class Rule:
 
     match: Match = field(default_factory=Match)
     """Which calls it is about."""
-    to: tuple[Destination, ...] = ()
+    to: tuple[RuleTarget, ...] = ()
     """Its targets in order. Empty: the provider that the client called."""
     protocol: str = ""
     """In which a target is asked. Empty: the client's own, if the provider speaks it."""
@@ -91,10 +91,10 @@ class Route:
         return f"{self.provider.name}/{self.model}" if self.model else self.provider.name
 
 
-def destination(text: str) -> Destination:
+def rule_target(text: str) -> RuleTarget:
     """`provider` or `provider/model`, where the model may have slashes of its own."""
     provider, _, model = text.partition("/")
-    return Destination(provider, model)
+    return RuleTarget(provider, model)
 
 
 def rule_for(rules: Iterable[Rule], call: Call, original: Provider) -> Rule:
@@ -120,7 +120,7 @@ def candidates(
     rule: Rule, call: Call, original: Provider, providers: Mapping[str, Provider]
 ) -> tuple[Route, ...]:
     """The candidates in order; the model that the client asked for comes first if it is among them."""
-    to = rule.to or (Destination(original.name),)
+    to = rule.to or (RuleTarget(original.name),)
     routes = [_route(rule, one, call, original, providers[one.provider]) for one in to]
     return tuple(sorted(routes, key=lambda route: bool(rule.to) and not _asked_for(route, call)))
 
@@ -129,7 +129,7 @@ def _asked_for(route: Route, call: Call) -> bool:
     return route.model == call.model
 
 
-def _route(rule: Rule, to: Destination, call: Call, original: Provider, provider: Provider) -> Route:
+def _route(rule: Rule, to: RuleTarget, call: Call, original: Provider, provider: Provider) -> Route:
     protocol = spoken_by(provider.protocols, rule.protocol, call.protocol)
     return Route(provider, protocol, to.model or call.model, provider.name == original.name)
 

@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 
 from protocols.registry import Registry
 from rewrite.catalog.providers import Provider
-from rewrite.catalog.routes import Destination, Rule, spoken_by
+from rewrite.catalog.routes import Rule, RuleTarget, spoken_by
 
 
 def impossible(rule: Rule, providers: Mapping[str, Provider], registry: Registry) -> Iterator[str]:
@@ -14,11 +14,11 @@ def impossible(rule: Rule, providers: Mapping[str, Provider], registry: Registry
     for to in rule.to:
         yield from _impossible(rule, to, called, providers[to.provider], registry)
     for one in () if rule.to else called:
-        yield from _impossible(rule, Destination(one.name), [one], one, registry)
+        yield from _impossible(rule, RuleTarget(one.name), [one], one, registry)
 
 
 def _impossible(
-    rule: Rule, to: Destination, called: Sequence[Provider], provider: Provider, registry: Registry
+    rule: Rule, to: RuleTarget, called: Sequence[Provider], provider: Provider, registry: Registry
 ) -> Iterator[str]:
     """Of one target, for clients that call one of `called`."""
     if not provider.protocols:
@@ -36,7 +36,7 @@ def _is_passed_on(rule: Rule, provider: Provider, registry: Registry) -> bool:
     return all(registry[name].translator is None for name in asked)
 
 
-def _refused(rule: Rule, to: Destination, own: str, provider: Provider, registry: Registry) -> str:
+def _refused(rule: Rule, to: RuleTarget, own: str, provider: Provider, registry: Registry) -> str:
     """Why a call in the protocol `own` cannot go to `to`; empty if it can."""
     asked = spoken_by(provider.protocols, rule.protocol, own)
     if asked == own:

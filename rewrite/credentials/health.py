@@ -21,7 +21,7 @@ MOST_SCOPES = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class AttemptFailure:
     """An attempt that failed as one does when its provider is down."""
 
     at: float
@@ -36,7 +36,7 @@ class Failure:
 class Health:
     """How a provider does since its last success."""
 
-    failures: tuple[Failure, ...] = ()
+    failures: tuple[AttemptFailure, ...] = ()
     """Those within the window, in order."""
     suspected: bool = False
     """Whether they were of several credentials and witnesses, so that a probe has to decide."""
@@ -78,7 +78,7 @@ def paused(health: Health, now: float) -> Health:
     return replace(health, probe_until=0.0, paused_until=now + pause, pause=pause)
 
 
-def worse(health: Health, failure: Failure) -> Health:
+def worse(health: Health, failure: AttemptFailure) -> Health:
     """One key's, one poisonous request's or one client's failures make no provider suspected."""
     if health.suspected:
         return health

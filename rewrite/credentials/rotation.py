@@ -13,7 +13,7 @@ from rewrite.credentials.health import (
     HEALTHY,
     MEMORY,
     MOST_SCOPES,
-    Failure,
+    AttemptFailure,
     Health,
     Streak,
     failed,
@@ -324,7 +324,7 @@ def _judged(pool: PoolState, one: Attempted, outcome: Outcome, now: float) -> Po
             return pool.with_health(one.scope, paused(health, now))
         case Rejected(kind=Kind.SERVER) | Unreachable(connected=True):
             recent = {key: each for key, each in pool.health.items() if not each.is_old(now)}
-            after = worse(health, Failure(now, one.name, one.witness))
+            after = worse(health, AttemptFailure(now, one.name, one.witness))
             return replace(pool, health=latest({**recent, one.scope: after}))
         case Completed():
             return pool.without_health(one.scope)

@@ -21,7 +21,7 @@ from protocols.shared.signatures import wrapped
 from rewrite.adapters.chain import parse_adapters
 from rewrite.catalog.clients import UNKNOWN, ClientFacts
 from rewrite.catalog.providers import Carrier, Provider
-from rewrite.catalog.routes import Match, Rule, destination
+from rewrite.catalog.routes import Match, Rule, rule_target
 from rewrite.target.response_adapters import ReportedModel
 from tests.rewrite.scenes import ANTHROPIC, CHAT
 
@@ -63,7 +63,7 @@ def planned(
 
 
 def to(*texts: str, **more: object) -> Rule:
-    return replace(Rule(to=tuple(destination(text) for text in texts)), **more)  # type: ignore[arg-type]
+    return replace(Rule(to=tuple(rule_target(text) for text in texts)), **more)  # type: ignore[arg-type]
 
 
 def labels(plan: Plan) -> list[str]:
@@ -89,7 +89,7 @@ def test_without_a_rule_the_call_goes_where_it_was_meant_to(pooled: bool) -> Non
 
 
 def test_the_targets_of_the_first_rule_that_fits_in_order() -> None:
-    plan = planned(Rule(Match(model="o3"), to=(destination("local"),)), to("anthropic/claude", "openai"))
+    plan = planned(Rule(Match(model="o3"), to=(rule_target("local"),)), to("anthropic/claude", "openai"))
     assert labels(plan) == ["openai/gpt-5", "anthropic/claude"]
     assert [target.origin for target in plan.targets] == [WHERE, parsed("https://anthropic.example")]
     assert plan.targets[1].translation is not None

@@ -9,7 +9,7 @@ from addons.config.rules import Rules, adapters, protocol_name
 from addons.config.tables import DeadlineTable, RouteTable
 from protocols.registry import Registry, discover
 from rewrite.catalog.providers import Provider
-from rewrite.catalog.routes import Destination, Match, Rule
+from rewrite.catalog.routes import Match, Rule, RuleTarget
 from rewrite.values.timeouts import Deadlines, OnTruncation
 from tests.pigeon import PROTOCOL as PIGEON
 
@@ -45,7 +45,7 @@ def test_a_route_that_says_nothing_is_a_rule_that_says_nothing(errors: ConfigErr
         ({"hold_tool_calls": True}, Rule(hold_tool_calls=True)),
         ({"hold_tool_calls": False}, Rule(hold_tool_calls=False)),
         ({"stream": False}, Rule(stream=False)),
-        ({"to": ["openai/a/b"]}, Rule(to=(Destination("openai", "a/b"),))),
+        ({"to": ["openai/a/b"]}, Rule(to=(RuleTarget("openai", "a/b"),))),
         ({"protocol": "responses"}, Rule(protocol="openai_responses")),
         ({"match": {"protocol": "chat"}}, Rule(Match(protocol="openai_chat"))),
         ({"match": {"protocol": "openai_*"}}, Rule(Match(protocol="openai_*"))),

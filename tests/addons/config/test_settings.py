@@ -27,7 +27,7 @@ from addons.config.tables import (
 from protocols.registry import discover as protocols
 from rewrite.adapters import registry
 from rewrite.catalog.providers import Carrier, Rotation, WebSocket
-from rewrite.catalog.routes import Destination, Match, Rule
+from rewrite.catalog.routes import Match, Rule, RuleTarget
 from rewrite.values.timeouts import Deadlines, Limits, OnTruncation, Timeouts
 
 ROOT = Path(__file__).parents[3]
@@ -319,8 +319,8 @@ def test_a_route_reaches_its_place(toml: Load) -> None:
     first, second = settings.rules
     assert first.match == Match("claude-*", "anth*", "claude*", "/v1/*")
     assert first.to == (
-        Destination("openrouter", "anthropic/claude-sonnet-4.5"),
-        Destination("mine", "m"),
+        RuleTarget("openrouter", "anthropic/claude-sonnet-4.5"),
+        RuleTarget("mine", "m"),
     )
     assert (first.protocol, first.on_truncation) == ("openai_chat", OnTruncation.ERROR)
     assert [adapter.name for adapter in first.adapters] == ["suppress_developer_role", "drop_params"]

@@ -22,7 +22,7 @@ from protocols.model.parts import BlockDelta, BlockKind, BlockStart, BlockStop
 from protocols.model.progress import Progress
 from protocols.model.wirejson import dump
 from rewrite.catalog.providers import Provider
-from rewrite.catalog.routes import Destination, Match, Rule
+from rewrite.catalog.routes import Match, Rule, RuleTarget
 from rewrite.records.rendering import LARGEST_BODY
 from rewrite.translation.fitting import Loss
 from rewrite.values.decision import Ended
@@ -130,7 +130,7 @@ def test_a_call_and_its_client_are_recorded(traces: Traces, folder: Path, flow: 
 
 
 def test_where_it_went_is_recorded(traces: Traces, folder: Path, flow: http.HTTPFlow) -> None:
-    rule = Rule(Match(model="gpt-*"), (Destination("openai"), Destination("anthropic", "claude")))
+    rule = Rule(Match(model="gpt-*"), (RuleTarget("openai"), RuleTarget("anthropic", "claude")))
     record = record_of(flow, call=SENT, targets=[OWN, OTHER], rule=rule, skipped={"gemini/g": "n: no"})
     rejected = Ended(1, "one", Rejected(429, Kind.RATE), 10.5)
     summary = replace(SUMMARY, attempts=(rejected, Ended(2, "two", Completed(), 12.0, 1)), target=1)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from addons.websocket.bridge import Reply
+from addons.websocket.bridge import TurnReply
 from tests.vendor.answers import named_event
 from tests.vendor.responses import responses_answer, responses_stream
 
@@ -39,11 +39,11 @@ def client() -> Client:
 
 
 @pytest.fixture
-def reply(client: Client) -> Reply:
-    return Reply(client, "")
+def reply(client: Client) -> TurnReply:
+    return TurnReply(client, "")
 
 
-async def test_events_that_come_together_leave_together(client: Client, reply: Reply) -> None:
+async def test_events_that_come_together_leave_together(client: Client, reply: TurnReply) -> None:
     await reply.start(200, b"OK", STREAM)
     await reply.send(b"".join(EVENTS[:3]))
     await reply.send(b"".join(EVENTS[3:]))
@@ -53,7 +53,7 @@ async def test_events_that_come_together_leave_together(client: Client, reply: R
     assert [item["id"] for item in reply.output] == ["msg_1"]
 
 
-async def test_half_an_event_is_neither_a_message_nor_a_ping(client: Client, reply: Reply) -> None:
+async def test_half_an_event_is_neither_a_message_nor_a_ping(client: Client, reply: TurnReply) -> None:
     await reply.start(200, b"OK", STREAM)
     await reply.send(EVENTS[0][:20])
     assert (client.batches, client.pings) == ([], 0)
@@ -62,20 +62,20 @@ async def test_half_an_event_is_neither_a_message_nor_a_ping(client: Client, rep
     assert reply.response_id == ""
 
 
-async def test_a_sign_of_life_is_a_ping(client: Client, reply: Reply) -> None:
+async def test_a_sign_of_life_is_a_ping(client: Client, reply: TurnReply) -> None:
     await reply.start(200, b"OK", STREAM)
     await reply.send(b"\n")
     assert (client.batches, client.pings) == ([], 1)
 
 
-async def test_a_last_event_without_its_blank_line_is_reported(client: Client, reply: Reply) -> None:
+async def test_a_last_event_without_its_blank_line_is_reported(client: Client, reply: TurnReply) -> None:
     await reply.start(200, b"OK", STREAM)
     await reply.send(b"".join(EVENTS)[:-2])
     await reply.end()
     assert client.kinds[-1] == "response.completed"
 
 
-async def test_an_answer_in_one_piece(client: Client, reply: Reply) -> None:
+async def test_an_answer_in_one_piece(client: Client, reply: TurnReply) -> None:
     await reply.start(200, b"OK", JSON)
     for piece in responses_answer("Hello"):
         await reply.send(piece)
@@ -85,7 +85,7 @@ async def test_an_answer_in_one_piece(client: Client, reply: Reply) -> None:
     assert (reply.response_id, len(reply.output)) == ("resp_1", 1)
 
 
-async def test_a_refusal(client: Client, reply: Reply) -> None:
+async def test_a_refusal(client: Client, reply: TurnReply) -> None:
     await reply.start(429, b"Too Many Requests", JSON)
     await reply.send(b'{"error": {"code": "rate_limit')
     await reply.send(b'_exceeded"}}')
@@ -100,7 +100,7 @@ async def test_a_refusal(client: Client, reply: Reply) -> None:
     assert reply.response_id == ""
 
 
-async def test_nonsense_in_the_place_of_an_answer(client: Client, reply: Reply) -> None:
+async def test_nonsense_in_the_place_of_an_answer(client: Client, reply: TurnReply) -> None:
     await reply.start(200, b"OK", JSON)
     await reply.send(b"[1, 2]")
     await reply.end()
@@ -108,7 +108,7 @@ async def test_nonsense_in_the_place_of_an_answer(client: Client, reply: Reply) 
     assert (event["type"], event["status"]) == ("error", 502)
 
 
-async def test_an_answer_that_breaks_off(client: Client, reply: Reply) -> None:
+async def test_an_answer_that_breaks_off(client: Client, reply: TurnReply) -> None:
     await reply.start(200, b"OK", STREAM)
     await reply.send(EVENTS[0])
     await reply.abort("the connection was reset")
@@ -126,7 +126,7 @@ async def test_an_answer_that_breaks_off(client: Client, reply: Reply) -> None:
     [("server_error", 502), ("rate_limit_error", 429), ("rate_limit_exceeded", 429), ("invalid_prompt", 400)],
 )
 async def test_an_error_that_is_a_streams_last_word_fails_the_turn(
-    client: Client, reply: Reply, kind: str, status: int
+    client: Client, reply: TurnReply, kind: str, status: int
 ) -> None:
     """Over HTTP the end of the stream says so; here nothing else does."""
     error = {"type": kind, "message": "Overloaded."}
@@ -156,7 +156,7 @@ ERROR = {"type": "error", "code": "rate_limit_exceeded", "message": "Slow down."
     ],
 )
 async def test_a_turn_that_fails_has_one_end(
-    client: Client, reply: Reply, ending: str, stream: list[Any], kinds: list[str], status: int | None
+    client: Client, reply: TurnReply, ending: str, stream: list[Any], kinds: list[str], status: int | None
 ) -> None:
     await reply.start(200, b"OK", STREAM)
     await reply.send(b"".join(map(named_event, stream)))
@@ -167,7 +167,7 @@ async def test_a_turn_that_fails_has_one_end(
     assert client.batches[-1][-1].get("status") == status
 
 
-async def test_nothing_follows_the_end(client: Client, reply: Reply) -> None:
+async def test_nothing_follows_the_end(client: Client, reply: TurnReply) -> None:
     await reply.start(200, b"OK", STREAM)
     await reply.send(b"".join(EVENTS) + named_event(ERROR))
     await reply.abort("cut")

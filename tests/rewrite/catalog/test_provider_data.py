@@ -9,13 +9,11 @@ import pytest
 
 from addons.config.settings import built_in, common_facts
 from protocols.model.http import WireResponse
-from protocols.registry import discover
-from rewrite.catalog.providers import Carrier, Thinking, facts_of, layered, path_of_protocol, provider, serves
+from rewrite.catalog.providers import Carrier, ThinkingStyle, facts_of, layered, provider, serves
 from rewrite.policies.classify import rejection
 from rewrite.values.outcome import Kind
 
 BUILT_IN = {name: provider(name, facts) for name, facts in built_in().items()}
-PROTOCOLS = [protocol.name for protocol in discover()]
 CHAT, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/responses", "/v1/messages"
 BEARER, X_API_KEY, GOOG = Carrier.BEARER, Carrier.X_API_KEY, Carrier.X_GOOG_API_KEY
 
@@ -305,9 +303,7 @@ def test_hosts(name: str) -> None:
 def test_the_paths_of_what_it_speaks_and_of_nothing_else(name: str) -> None:
     one, row = BUILT_IN[name], ROWS[name]
     assert set(one.protocols) == set(row.paths)
-    assert {each: path_of_protocol(one, each) for each in PROTOCOLS} == {
-        each: row.paths.get(each) for each in PROTOCOLS
-    }
+    assert {each: one.paths.get(each) for each in one.protocols} == row.paths
 
 
 @ALL
@@ -395,43 +391,43 @@ def test_a_limit_of_googles_is_no_empty_account() -> None:
 @pytest.mark.parametrize(
     ("name", "model", "reasoning", "max_output", "thinking"),
     [
-        ("openai", "gpt-4o-mini", False, 16384, Thinking.NONE),
-        ("openai", "gpt-4o-2024-05-13", False, 4096, Thinking.NONE),
-        ("openai", "gpt-5.2", True, 128000, Thinking.EFFORT),
-        ("openai", "o1-mini", True, 65536, Thinking.NONE),
-        ("openai", "o4-mini", True, 100000, Thinking.EFFORT),
+        ("openai", "gpt-4o-mini", False, 16384, ThinkingStyle.NONE),
+        ("openai", "gpt-4o-2024-05-13", False, 4096, ThinkingStyle.NONE),
+        ("openai", "gpt-5.2", True, 128000, ThinkingStyle.EFFORT),
+        ("openai", "o1-mini", True, 65536, ThinkingStyle.NONE),
+        ("openai", "o4-mini", True, 100000, ThinkingStyle.EFFORT),
         ("openai", "nothing", None, None, None),
-        ("azure", "gpt-5-nano", True, 128000, Thinking.EFFORT),
-        ("anthropic", "claude-3-5-haiku-latest", False, 8192, Thinking.NONE),
-        ("anthropic", "claude-3-7-sonnet-latest", None, 64000, Thinking.BUDGET),
-        ("anthropic", "claude-opus-4-1", None, 32000, Thinking.BUDGET),
-        ("anthropic", "claude-opus-4-20250514", None, 32000, Thinking.BUDGET),
-        ("anthropic", "claude-sonnet-4-0", None, 64000, Thinking.BUDGET),
-        ("anthropic", "claude-sonnet-4-5-20250929", None, 64000, Thinking.BUDGET),
-        ("anthropic", "claude-haiku-4-5-20251001", None, 64000, Thinking.BUDGET),
-        ("anthropic", "claude-opus-4-5", None, 64000, Thinking.BUDGET),
-        ("anthropic", "claude-opus-4-6", None, 128000, Thinking.EFFORT),
-        ("anthropic", "claude-sonnet-5", None, 128000, Thinking.EFFORT),
-        ("anthropic", "claude-opus-5-5", True, 128000, Thinking.EFFORT),
-        ("anthropic", "claude-fable-5-1", True, 128000, Thinking.EFFORT),
-        ("anthropic", "claude-other-9", None, None, Thinking.EFFORT),
-        ("gemini", "gemini-2.0-flash", False, 8192, Thinking.NONE),
-        ("gemini", "gemini-2.5-flash", None, 65536, Thinking.BUDGET),
-        ("gemini", "gemini-2.5-pro", True, 65536, Thinking.BUDGET),
-        ("gemini", "gemini-3-flash-preview", True, 65536, Thinking.EFFORT),
-        ("code_assist", "gemini-3-pro", True, 65536, Thinking.EFFORT),
-        ("vertex", "gemini-2.5-flash", None, 65536, Thinking.BUDGET),
-        ("openrouter", "anthropic/claude-sonnet-4.5", None, 64000, Thinking.EFFORT),
-        ("openrouter", "openai/gpt-4o-mini-2024-07-18", False, None, Thinking.NONE),
-        ("deepseek", "deepseek-reasoner", True, 65536, Thinking.NONE),
-        ("xai", "grok-4-1-fast-non-reasoning", False, None, Thinking.NONE),
-        ("zai", "glm-5.2", None, 131072, Thinking.EFFORT),
-        ("groq", "openai/gpt-oss-120b", True, 65536, Thinking.EFFORT),
-        ("chatgpt", "gpt-5.4-codex", True, 128000, Thinking.EFFORT),
+        ("azure", "gpt-5-nano", True, 128000, ThinkingStyle.EFFORT),
+        ("anthropic", "claude-3-5-haiku-latest", False, 8192, ThinkingStyle.NONE),
+        ("anthropic", "claude-3-7-sonnet-latest", None, 64000, ThinkingStyle.BUDGET),
+        ("anthropic", "claude-opus-4-1", None, 32000, ThinkingStyle.BUDGET),
+        ("anthropic", "claude-opus-4-20250514", None, 32000, ThinkingStyle.BUDGET),
+        ("anthropic", "claude-sonnet-4-0", None, 64000, ThinkingStyle.BUDGET),
+        ("anthropic", "claude-sonnet-4-5-20250929", None, 64000, ThinkingStyle.BUDGET),
+        ("anthropic", "claude-haiku-4-5-20251001", None, 64000, ThinkingStyle.BUDGET),
+        ("anthropic", "claude-opus-4-5", None, 64000, ThinkingStyle.BUDGET),
+        ("anthropic", "claude-opus-4-6", None, 128000, ThinkingStyle.EFFORT),
+        ("anthropic", "claude-sonnet-5", None, 128000, ThinkingStyle.EFFORT),
+        ("anthropic", "claude-opus-5-5", True, 128000, ThinkingStyle.EFFORT),
+        ("anthropic", "claude-fable-5-1", True, 128000, ThinkingStyle.EFFORT),
+        ("anthropic", "claude-other-9", None, None, ThinkingStyle.EFFORT),
+        ("gemini", "gemini-2.0-flash", False, 8192, ThinkingStyle.NONE),
+        ("gemini", "gemini-2.5-flash", None, 65536, ThinkingStyle.BUDGET),
+        ("gemini", "gemini-2.5-pro", True, 65536, ThinkingStyle.BUDGET),
+        ("gemini", "gemini-3-flash-preview", True, 65536, ThinkingStyle.EFFORT),
+        ("code_assist", "gemini-3-pro", True, 65536, ThinkingStyle.EFFORT),
+        ("vertex", "gemini-2.5-flash", None, 65536, ThinkingStyle.BUDGET),
+        ("openrouter", "anthropic/claude-sonnet-4.5", None, 64000, ThinkingStyle.EFFORT),
+        ("openrouter", "openai/gpt-4o-mini-2024-07-18", False, None, ThinkingStyle.NONE),
+        ("deepseek", "deepseek-reasoner", True, 65536, ThinkingStyle.NONE),
+        ("xai", "grok-4-1-fast-non-reasoning", False, None, ThinkingStyle.NONE),
+        ("zai", "glm-5.2", None, 131072, ThinkingStyle.EFFORT),
+        ("groq", "openai/gpt-oss-120b", True, 65536, ThinkingStyle.EFFORT),
+        ("chatgpt", "gpt-5.4-codex", True, 128000, ThinkingStyle.EFFORT),
     ],
 )
 def test_what_is_known_of_models(
-    name: str, model: str, reasoning: bool | None, max_output: int | None, thinking: Thinking | None
+    name: str, model: str, reasoning: bool | None, max_output: int | None, thinking: ThinkingStyle | None
 ) -> None:
     facts = facts_of(BUILT_IN[name], model)
     assert (facts.reasoning, facts.max_output, facts.thinking) == (reasoning, max_output, thinking)

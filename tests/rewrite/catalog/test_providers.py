@@ -13,11 +13,10 @@ from rewrite.catalog.providers import (
     ModelFacts,
     Provider,
     Rotation,
-    Thinking,
+    ThinkingStyle,
     facts_of,
     layered,
     other_owner,
-    path_of_protocol,
     pool_origin,
     provider,
     reasons,
@@ -243,19 +242,17 @@ def test_a_provider_without_a_place_of_its_own_serves_its_hosts_alone() -> None:
     assert not serves(one, ".", 443)
 
 
-def test_paths_are_those_of_the_protocols_that_are_spoken() -> None:
+def test_paths_are_those_that_the_facts_name() -> None:
     paths = {"openai_chat": "/chat", "gemini_generate": "/v1/{model}:{method}"}
     one = provider("x", {**MINIMAL, "paths": paths, "protocols": ["gemini_generate", "ollama_chat"]})
-    assert path_of_protocol(one, "gemini_generate") == "/v1/{model}:{method}"
-    assert path_of_protocol(one, "openai_chat") is None
-    assert path_of_protocol(one, "ollama_chat") is None
+    assert one.paths == paths
 
 
 def test_a_custom_provider_has_the_usual_paths_until_it_says_others() -> None:
     usual = provider("custom", layered(common_facts(), MINIMAL))
-    assert path_of_protocol(usual, "openai_chat") == "/v1/chat/completions"
+    assert usual.paths["openai_chat"] == "/v1/chat/completions"
     own = provider("custom", layered(common_facts(), {**MINIMAL, "paths": {"openai_chat": "/chat"}}))
-    assert path_of_protocol(own, "openai_chat") == "/chat"
+    assert own.paths["openai_chat"] == "/chat"
 
 
 def test_each_fact_of_a_model_is_of_the_first_entry_that_says_it() -> None:
@@ -265,9 +262,9 @@ def test_each_fact_of_a_model_is_of_the_first_entry_that_says_it() -> None:
         {"match": "*", "reasoning": True, "max_output": 20, "thinking": "budget"},
     ]
     one = provider("x", {**MINIMAL, "models": rows})
-    assert facts_of(one, "MODEL-a1") == ModelFacts("model-a1", False, 10, Thinking.NONE)
-    assert facts_of(one, "other") == ModelFacts("other", True, 20, Thinking.BUDGET)
-    assert facts_of(one, None) == ModelFacts("", True, 20, Thinking.BUDGET)
+    assert facts_of(one, "MODEL-a1") == ModelFacts("model-a1", False, 10, ThinkingStyle.NONE)
+    assert facts_of(one, "other") == ModelFacts("other", True, 20, ThinkingStyle.BUDGET)
+    assert facts_of(one, None) == ModelFacts("", True, 20, ThinkingStyle.BUDGET)
     assert facts_of(provider("x", MINIMAL), "other") == ModelFacts("other")
 
 
@@ -296,7 +293,10 @@ def test_what_a_mapping_leaves_out() -> None:
         ({"models": [{"match": "a", "reasoning": 1}]}, "provider x: models: expected true or false"),
         ({"models": [{"match": "a", "max_output": 0}]}, "provider x: models: expected a number above 0"),
         ({"models": [{"match": "a", "max_output": True}]}, "provider x: models: expected a number above 0"),
-        ({"models": [{"match": "a", "thinking": "x"}]}, "provider x: models: 'x' is not a valid Thinking"),
+        (
+            {"models": [{"match": "a", "thinking": "x"}]},
+            "provider x: models: 'x' is not a valid ThinkingStyle",
+        ),
         ({"models": [{"match": "a", "effort": 1}]}, "provider x: models: unknown keys effort"),
         ({"max_tokens_field": 1}, "provider x: max_tokens_field: expected a text"),
         ({"paths": ["/v1"]}, "provider x: paths: expected a table"),

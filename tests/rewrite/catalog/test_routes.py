@@ -9,13 +9,13 @@ from protocols.model.call import Call
 from rewrite.catalog.providers import Provider
 from rewrite.catalog.routes import (
     ENOUGH,
-    Destination,
     Match,
     RouteUse,
     Rule,
+    RuleTarget,
     candidates,
-    destination,
     rule_for,
+    rule_target,
 )
 from tests.rewrite.scenes import CHAT, call
 
@@ -33,19 +33,19 @@ def routed(rule: Rule, one: Call = ASKED, original: Provider = OPENAI) -> list[t
 
 
 def to(*texts: str) -> Rule:
-    return Rule(to=tuple(destination(text) for text in texts))
+    return Rule(to=tuple(rule_target(text) for text in texts))
 
 
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("openai", Destination("openai")),
-        ("openai/gpt-5", Destination("openai", "gpt-5")),
-        ("openrouter/anthropic/claude", Destination("openrouter", "anthropic/claude")),
+        ("openai", RuleTarget("openai")),
+        ("openai/gpt-5", RuleTarget("openai", "gpt-5")),
+        ("openrouter/anthropic/claude", RuleTarget("openrouter", "anthropic/claude")),
     ],
 )
-def test_a_target_is_a_provider_and_maybe_a_model_with_slashes(text: str, found: Destination) -> None:
-    assert destination(text) == found
+def test_a_target_is_a_provider_and_maybe_a_model_with_slashes(text: str, found: RuleTarget) -> None:
+    assert rule_target(text) == found
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 
 from protocols.registry import Registry, discover
 from rewrite.catalog.providers import Provider
-from rewrite.catalog.routes import Destination, Match, Rule
+from rewrite.catalog.routes import Match, Rule, RuleTarget
 from rewrite.catalog.translatable import impossible
 from tests.pigeon import PROTOCOL
 
@@ -15,10 +15,10 @@ PROVIDERS = {
     "coop": Provider("coop", "https://c", ("c",), ("openai_chat", "pigeon")),
 }
 LOFT, CHANGED, OPENAI, COOP = (
-    Destination("loft"),
-    Destination("loft", "m"),
-    Destination("openai"),
-    Destination("coop"),
+    RuleTarget("loft"),
+    RuleTarget("loft", "m"),
+    RuleTarget("openai"),
+    RuleTarget("coop"),
 )
 PASSED = "pigeon is passed on as it is and not translated"
 
@@ -40,7 +40,7 @@ def why(rule: Rule) -> list[str]:
         Rule(Match(protocol="pigeon"), protocol="pigeon"),
         Rule(Match(provider="op*", protocol="nobody's"), to=(LOFT,)),
         Rule(Match(provider="openai"), to=(COOP,), protocol="openai_chat"),
-        Rule(Match(provider="openai"), to=(Destination("openai", "m"), COOP)),
+        Rule(Match(provider="openai"), to=(RuleTarget("openai", "m"), COOP)),
     ],
     ids=str,
 )
