@@ -14,7 +14,6 @@ from addons.call.recognition import Intercepted
 from addons.config.settings import Settings
 from addons.mitm.messages import headers_of
 from addons.responses.kept import Turn
-from protocols.base import WireProtocol
 from protocols.model.call import Call, Reply
 from protocols.model.errors import Fault, MalformedRequest, Untranslatable
 from protocols.model.http import WireRequest, header
@@ -105,50 +104,44 @@ class Planner:
         assert intercepted.protocol is not None
         call = turn.call
         rule = rule_for(self._settings.rules, call, intercepted.provider)
-        routes = candidates(rule, call, intercepted.provider, self._providers)
         enveloped = _MARK in (dump(call.body) if turn.changed else request.raw_content or b"")
-        name = ID_PREFIX + secrets.token_hex(12)
-        reply = Reply(name, call.model or "", int(time.time()), turn.previous)
+        reply = _reply(rule, turn)
         targets: list[Target] = []
         skipped: dict[str, str] = {}
-        for route in routes:
-            asked = _Asked(turn, intercepted, rule, route, reply, enveloped, len(targets), facts, now)
+        for route in candidates(rule, call, intercepted.provider, self._providers):
             try:
-                targets.append(self._target(asked, intercepted.protocol))
+                pooled = self._pooled(route, intercepted)
+                terms = self._terms(route, rule, call, facts, pooled=pooled, epoch=time.time() - now)
+                wanted = self._wanted(route, rule, _origin(route, intercepted), terms, reply)
+                wanted = replace(wanted, index=len(targets), enveloped=enveloped, rewritten=turn.changed)
+                targets.append(target_of(call, intercepted.protocol, wanted, self._registry))
             except Untranslatable as reason:
                 skipped[route.label] = str(reason)
             except RecursionError:
                 skipped[route.label] = "the request is nested deeper than can be translated"
         return Plan(rule, _continuable(targets), skipped)
 
-    def _target(self, asked: "_Asked", protocol: WireProtocol) -> Target:
-        route, configured = asked.route, self._configured[asked.route.provider.name]
-        others = bool(configured.credentials) and not asked.intercepted.page
-        pooled = asked.intercepted.pooled if route.original else others
-        if not (route.original or pooled or route.provider.auth is Carrier.NONE):
-            why = "a web page does not use them" if configured.credentials else "none are in the config"
+    def _pooled(self, route: Route, intercepted: Intercepted) -> bool:
+        """Whether a credential of the pool is used. Raises Untranslatable where there is none to use."""
+        if route.original:
+            return intercepted.pooled
+        credentials = self._configured[route.provider.name].credentials
+        pooled = bool(credentials) and not intercepted.page
+        if not (pooled or route.provider.auth is Carrier.NONE):
+            why = "a web page does not use them" if credentials else "none are in the config"
             raise Untranslatable(f"providers.{route.provider.name}.credentials", why)
-        adapters = (*configured.adapters, *asked.rule.adapters)
-        model = "" if asked.rule.upstream_model else asked.reply.model
-        reply = replace(asked.reply, model=model)
-        wanted = Wanted(
-            route,
-            _origin(asked),
-            self._terms(asked, pooled=pooled),
-            adapters,
-            reply,
-            asked.index,
-            enveloped=asked.enveloped,
-            rewritten=asked.turn.changed,
-            hold_tool_calls=self._holds(asked.rule),
-            force_stream=asked.rule.force_stream,
-        )
-        return target_of(asked.turn.call, protocol, wanted, self._registry)
+        return pooled
 
-    def _terms(self, asked: "_Asked", *, pooled: bool) -> Terms:
-        settings, call, route, rule = self._settings, asked.turn.call, asked.route, asked.rule
-        name, model = route.provider.name, route.model
-        facts = asked.facts
+    def _wanted(self, route: Route, rule: Rule, origin: Origin, terms: Terms, reply: Reply) -> Wanted:
+        """What `rule` and the config ask for at `route`."""
+        adapters = (*self._configured[route.provider.name].adapters, *rule.adapters)
+        holds, force_stream = self._holds(rule), rule.force_stream
+        return Wanted(route, origin, terms, adapters, reply, hold_tool_calls=holds, force_stream=force_stream)
+
+    def _terms(
+        self, route: Route, rule: Rule, call: Call, facts: ClientFacts, *, pooled: bool, epoch: float
+    ) -> Terms:
+        settings, name, model = self._settings, route.provider.name, route.model
         return Terms(
             timing=timing(
                 timeouts_for(settings.deadlines, settings.timeouts, name, model, call.effort),
@@ -165,7 +158,7 @@ class Planner:
             pooled=pooled,
             next_on_auth=rule.next_on_auth,
             jitter=random.random(),  # spreads retries; nothing secret
-            epoch=time.time() - asked.now,
+            epoch=epoch,
         )
 
     def _holds(self, rule: Rule) -> bool:
@@ -182,21 +175,15 @@ def _continuable(targets: Sequence[Target]) -> Sequence[Target]:
     return [replace(each, terms=replace(each.terms, continuations=0)) for each in targets]
 
 
-def _origin(asked: "_Asked") -> Origin:
-    origin = asked.intercepted.origin if asked.route.original else asked.route.provider.origin
+def _reply(rule: Rule, turn: Turn) -> Reply:
+    """What the answers to a turn are called where they are translated."""
+    model = "" if rule.upstream_model else turn.call.model or ""
+    return Reply(ID_PREFIX + secrets.token_hex(12), model, int(time.time()), turn.previous)
+
+
+def _origin(route: Route, intercepted: Intercepted) -> Origin:
+    """Where the provider of a route is. Raises Untranslatable where nothing says so."""
+    origin = intercepted.origin if route.original else route.provider.origin
     if origin is None:
-        raise Untranslatable(f"providers.{asked.route.provider.name}.base_url", "none is in the config")
+        raise Untranslatable(f"providers.{route.provider.name}.base_url", "none is in the config")
     return origin
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    turn: Turn
-    intercepted: Intercepted
-    rule: Rule
-    route: Route
-    reply: Reply
-    enveloped: bool
-    index: int
-    facts: ClientFacts
-    now: float
