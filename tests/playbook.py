@@ -110,7 +110,7 @@ def body_with(*texts: str) -> Any:
 
 def ended(end: str, words: str) -> Any:
     """The summary of a call that ended so, in these words."""
-    return Open(f"{end}: {words}", lambda summary: (summary.end, summary.words) == (end, words))
+    return Open(f"{end}: {words}", lambda summary: (summary.end, summary.detail) == (end, words))
 
 
 def over(end: str, *outcomes: str) -> Any:

@@ -95,7 +95,7 @@ def test_a_cut_text_becomes_what_the_clients_facts_say(row: Row) -> None:
 
 
 def test_what_a_continuation_is_known_by_is_asked_for() -> None:
-    assert CONTINUE in continuation._GO_ON
+    assert CONTINUE in continuation._CONTINUE
 
 
 def test_rows_have_names_of_their_own() -> None:

@@ -276,7 +276,7 @@ class Driver:
         self._work.journal.failed(f"call {record.call.id} to {record.provider}", error)
 
     def _report(self, summary: Summary) -> None:
-        summary = replace(summary, words=self._why) if self._why else summary
+        summary = replace(summary, detail=self._why) if self._why else summary
         work = self._work
         with self._faults_recorded():
             work.reports.over(work.record, summary, work.turn, work.intercepted.own)

@@ -207,7 +207,7 @@ def _killed_by_user(flow: http.HTTPFlow, summary: Summary) -> Summary:
     """A call ends in the same way when its client leaves and when the user kills its flow."""
     if summary.end != "abandoned" or flow.error is None or flow.error.msg != Error.KILLED_MESSAGE:
         return summary
-    return replace(summary, end="killed", words="the user killed the flow")
+    return replace(summary, end="killed", detail="the user killed the flow")
 
 
 def _asked(record: Record, summary: Summary, now: float) -> Server | None:
@@ -242,7 +242,7 @@ def _record(record: Record, summary: Summary) -> dict[str, object]:
         "stream": call.stream,
         "end": summary.end,
         "truncated": summary.end == "truncated",
-        "detail": summary.words,
+        "detail": summary.detail,
         "status": summary.status,
         "seconds": round(summary.seconds, 3),
         "first_token": None if summary.first_token is None else round(summary.first_token, 3),
@@ -334,7 +334,7 @@ def _sentences(record: Record, summary: Summary) -> Iterator[str]:
         yield f"attempt {one.number}{where} with {one.credential}: {one.outcome.label} after {at:.2f} s"
         if one.asked_last:
             yield f"asked last, since it fails while others serve: {', '.join(one.asked_last)}"
-    yield f"{summary.end}: {summary.words}" if summary.words else summary.end
+    yield f"{summary.end}: {summary.detail}" if summary.detail else summary.end
     if summary.first_token is not None:
         yield f"first token after {summary.first_token:.2f} s"
     if summary.estimated:

@@ -1,7 +1,7 @@
-"""After a cut: whether the rest of an answer is asked for, and with which words.
+"""After a cut: whether the rest of an answer is asked for, and with which prompt.
 
-The client's stream stays the one that it began as: a `Line` writes all that comes after the cut under the
-ids and indexes that the client has seen, whoever the rest comes from (see `continued_answer`).
+The client's stream stays the one that it began as: a `ClientStream` writes all that comes after the cut
+under the ids and indexes that the client has seen, whoever the rest comes from (see `continued_answer`).
 """
 
 import re
@@ -21,7 +21,7 @@ from rewrite.translation.sequence import Sequencer
 from rewrite.translation.translate import TranslatingEncoder
 from rewrite.values.outcome import Kind, Outcome, Rejected
 
-_GO_ON = (
+_CONTINUE = (
     "Your answer was interrupted and ended like this: {tail!r}. Go on exactly where it stopped: begin with "
     "the very next character, repeat nothing of it, and say nothing about the interruption."
 )
@@ -34,7 +34,7 @@ _LINKED = frozenset({BlockKind.TOOL, BlockKind.HOSTED, BlockKind.MEDIA, BlockKin
 """What nothing is appended to: a call may be running already, and the rest is no text."""
 
 
-def can_go_on(call: Call, protocol: WireProtocol, progress: Progress) -> bool:
+def can_continue(call: Call, protocol: WireProtocol, progress: Progress) -> bool:
     """Whether the rest can be asked for: of one answer that began, so far nothing but text and thoughts, to a
     request that sets nothing in motion at the provider, and that does not bind each answer to a form."""
     if not call.stream or call.acting or choices_asked(call) > 1 or len(progress.seen) > 1:
@@ -57,12 +57,12 @@ def _has_a_form(call: Call, translator: Translator) -> bool:
         return translator.read_request(call).response_format is not None
     except Untranslatable as refused:
         named = re.split(r"[.\[]", refused.field, maxsplit=1)[0]
-        rest = {name: value for name, value in call.body.items() if name != named}
-        return len(rest) < len(call.body) and _has_a_form(replace(call, body=rest), translator)
+        others = {name: value for name, value in call.body.items() if name != named}
+        return len(others) < len(call.body) and _has_a_form(replace(call, body=others), translator)
 
 
 @dataclass(slots=True)
-class Line(Encoder):
+class ClientStream(Encoder):
     """The stream that the client reads, across the attempts that feed it. An encoder, for what is spliced.
 
     `lost`: the tool call that was cut last and that the client has not seen; `acted`: a tool of the
@@ -86,21 +86,21 @@ class Line(Encoder):
         return self.heartbeats.heartbeat()
 
 
-def line_of(reading: Reading, call: Call, editor: Editor) -> Line:
-    """The line of a call whose first answer was cut. What it had used is known, if not reported as yet, where
-    it was translated."""
+def client_stream_of(reading: Reading, call: Call, editor: Editor) -> ClientStream:
+    """That of a call whose first answer was cut. What it had used is known, if not reported as yet, where it
+    was translated."""
     progress = reading.settle()
     if isinstance(reading.calls, Sequencer):
         progress.fold(reading.calls.closing(()))
     encoder = reading.encoder
     writer = encoder.writer if isinstance(encoder, TranslatingEncoder) else editor.resume(call, progress)
-    return Line(progress, writer, encoder)
+    return ClientStream(progress, writer, encoder)
 
 
 def _prompt(said: str, lost: str | None) -> str:
-    rest = [_GO_ON.format(tail=said[-_TAIL:])] if said.strip() else []
+    text = [_CONTINUE.format(tail=said[-_TAIL:])] if said.strip() else []
     call = [_SMALLER.format(name=lost)] if lost else []
-    return " ".join([*rest, *call])
+    return " ".join([*text, *call])
 
 
 @dataclass(slots=True)
@@ -109,7 +109,7 @@ class Continuation:
 
     call: Call
     protocol: WireProtocol
-    line: Line
+    client_stream: ClientStream
     """What the client reads since then."""
     times: int = 0
     """How often the rest was asked for."""
@@ -119,36 +119,36 @@ class Continuation:
         answer began; one that only repeats what was said would do so again."""
         if self.times == most or (current is not None and (current.repeats or not current.streamed)):
             return False
-        return not self.line.acted and can_go_on(self.call, self.protocol, progress)
+        return not self.client_stream.acted and can_continue(self.call, self.protocol, progress)
 
     @classmethod
     def after(cls, current: Reading, call: Call, protocol: WireProtocol) -> "Continuation":
         """`current` was cut, the first answer to `call`."""
-        return cls(call, protocol, line_of(current, call, editor_of(protocol)))
+        return cls(call, protocol, client_stream_of(current, call, editor_of(protocol)))
 
     def cut(self, current: Reading) -> None:
         """`current` was cut, and the rest of it will be asked for."""
-        self.line.lost = next(iter(current.left_out), None)
+        self.client_stream.lost = next(iter(current.left_out), None)
 
     def progress(self, current: Reading | None) -> Progress:
         """What the client has got, `current` being what comes."""
         if current is not None:
             return current.settle()
-        return self.line.progress
+        return self.client_stream.progress
 
     def request(self, target: Target) -> Rendered | None:
         """The request of `target` with the answer so far, and the prompt for its rest; None, for the same one
         as before, where nothing was said yet, nor a call lost. Half of a character is not sent, since no
         provider takes it."""
         asked = target.rendered or Rendered(self.call.target, self.call.body)
-        said = said_text(self.line.progress).encode("utf-8", "ignore").decode()
-        prompt = _prompt(said, self.line.lost)
+        said = said_text(self.client_stream.progress).encode("utf-8", "ignore").decode()
+        prompt = _prompt(said, self.client_stream.lost)
         if not prompt:
             return None
         body = editor_of(target.protocol).continue_request(asked.body, said, prompt)
         return replace(asked, body=body)
 
-    def detail(self, words: str) -> str:
-        """`words`, for the record, and how often it continued."""
+    def detail(self, detail: str) -> str:
+        """`detail`, for the record, and how often it continued."""
         times = "time" if self.times == 1 else "times"
-        return f"continued {self.times} {times}; {words}".removesuffix("; ")
+        return f"continued {self.times} {times}; {detail}".removesuffix("; ")

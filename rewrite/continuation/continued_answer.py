@@ -15,7 +15,7 @@ from protocols.model.parts import (
     StreamPart,
 )
 from protocols.model.segment import Segment
-from rewrite.continuation.continuation import Line
+from rewrite.continuation.continuation import ClientStream
 from rewrite.continuation.splice import Splicer
 from rewrite.target.reading import Reading
 from rewrite.target.target import Target
@@ -29,8 +29,9 @@ _OWN_NAMES = ToolNames(functions_only=False, flat={}, tools={})
 
 
 @dataclass(slots=True)
-class Rest(Reading):
-    """The reading of a continuation: its progress is that of the whole line. An error in it breaks it off."""
+class ContinuedReading(Reading):
+    """The reading of a continuation: its progress is that of all that the client has got. An error in it
+    breaks it off."""
 
     spliced: "SplicedDecoder" = field(kw_only=True)
 
@@ -69,21 +70,30 @@ class Rest(Reading):
         return self.spliced.splicer.added
 
 
-def rest(line: Line, target: Target, head: Head) -> Rest:
+def continued_reading(client_stream: ClientStream, target: Target, head: Head) -> ContinuedReading:
     """The reading of an answer that begins with `head`. One that comes whole is sent as a stream is."""
     decoder, _ = target.upstream(head)
-    spliced = SplicedDecoder(Recognising(decoder), target, line)
+    spliced = SplicedDecoder(Recognising(decoder), target, client_stream)
     calls = spliced.sequencer
-    return Rest(head, spliced, line, True, target.translation, calls, progress=line.progress, spliced=spliced)
+    return ContinuedReading(
+        head,
+        spliced,
+        client_stream,
+        True,
+        target.translation,
+        calls,
+        progress=client_stream.progress,
+        spliced=spliced,
+    )
 
 
 class SplicedDecoder:
     """Segments of the client's stream out of `inner`'s, a decoder of the protocol of `target`."""
 
-    def __init__(self, inner: Decoder, target: Target, line: Line) -> None:
-        self._inner, self._target, self._line = inner, target, line
+    def __init__(self, inner: Decoder, target: Target, client_stream: ClientStream) -> None:
+        self._inner, self._target, self._client_stream = inner, target, client_stream
         self.sequencer = _sequencer(target)
-        self.splicer = Splicer(line.progress)
+        self.splicer = Splicer(client_stream.progress)
         self.remainder = inner.remainder
 
     def feed(self, data: bytes) -> Sequence[Segment]:
@@ -103,7 +113,7 @@ class SplicedDecoder:
 
     def _spliced(self, segment: Segment) -> Segment:
         said = self._inner.read(segment)
-        self._line.acted = self._line.acted or any(_acts(part) for part in said)
+        self._client_stream.acted = self._client_stream.acted or any(_acts(part) for part in said)
         found = self._segment(self.sequencer.feed(said))
         idle = not found.raw and all(part == Ping() for part in said)
         return replace(found, idle=idle, broken=segment.garbled)
@@ -113,7 +123,7 @@ class SplicedDecoder:
         if self.splicer.failed:
             parts = [*parts, *self.splicer.feed(self.sequencer.closing(()))]
         ends = any(isinstance(part, StreamEnd) for part in parts)
-        return Segment(self._line.writer.write(parts), ends, parts=parts)
+        return Segment(self._client_stream.writer.write(parts), ends, parts=parts)
 
 
 def _acts(part: StreamPart) -> bool:

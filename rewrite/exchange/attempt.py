@@ -86,7 +86,7 @@ class Gate:
 
     def note(self, reading: Reading, now: float) -> None:
         """Some of the answer was read."""
-        if reading.took_work():
+        if reading.has_worked():
             self.token.since = now
 
     def shown(self, now: float) -> None:

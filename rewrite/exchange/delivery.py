@@ -101,7 +101,7 @@ class Over:
     """How a call ended, for the record; the fields are those of `Summary`."""
 
     end: str
-    words: str
+    detail: str
     status: int | None
     head: Head | None
     body: bytes = b""
@@ -190,7 +190,7 @@ class Delivery:
         first_token = self.first_token
         return Summary(
             end=over.end,
-            words=over.words,
+            detail=over.detail,
             attempts=ledger.ended,
             target=ledger.target.index,
             progress=progress,
@@ -218,12 +218,12 @@ def error_response(given: GiveUp, protocol: WireProtocol, waiting: Waiting) -> W
     """The provider's own answer as it was, or a fault of ours in the words of `protocol`."""
     answer = given.answer
     response = protocol.error(answer) if isinstance(answer, Fault) else answer
-    words = given.words or (answer.message if isinstance(answer, Fault) else "the provider's own answer")
+    detail = given.detail or (answer.message if isinstance(answer, Fault) else "the provider's own answer")
     head = Head(response.status, response.headers, response.reason)
     body, status = response.body, head.status
     if waiting.begun:
         body, status = waiting.in_stream(answer), 200
-    return Whole(head, body, Over("rejected", words, status, head, response.body))
+    return Whole(head, body, Over("rejected", detail, status, head, response.body))
 
 
 def misfit(protocol: WireProtocol, waiting: Waiting) -> Whole:
@@ -240,5 +240,5 @@ def cut_answer(current: Reading | None, outcome: Outcome, mode: OnTruncation) ->
     body = current.partial() if current and cut else b""
     if not current or not body:
         return None
-    words, head = f"cut: {outcome.label}; ended with the protocol's length", current.head
-    return Whole(head, body, Over("truncated", words, head.status, head, body))
+    detail, head = f'cut: {outcome.label}; ended with finish_reason "length"', current.head
+    return Whole(head, body, Over("truncated", detail, head.status, head, body))

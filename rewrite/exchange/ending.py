@@ -73,13 +73,15 @@ def _cut_calls(progress: Progress) -> Iterator[Block]:
             yield block
 
 
-def after_cut(cut: Cut | Empty, cause: str, target: Target, *, can_go_on: bool) -> Repair | Fail | Continue:
+def after_cut(
+    cut: Cut | Empty, cause: str, target: Target, *, can_continue: bool
+) -> Repair | Fail | Continue:
     """What follows a cut.
 
-    `cause`: a message for the in-band error; `can_go_on`: a continuation is possible.
+    `cause`: a message for the in-band error; `can_continue`: a continuation is possible.
     """
     mode = _mode(cut, target.terms)
-    if mode is OnTruncation.CONTINUE and can_go_on:
+    if mode is OnTruncation.CONTINUE and can_continue:
         return Continue()
     in_call = isinstance(cut, Cut) and cut.place is BlockKind.TOOL
     if isinstance(cut, Empty) or mode is OnTruncation.ERROR:
@@ -105,11 +107,11 @@ def _message(cut: Cut | Empty, cause: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """`end` in one word and `words` for a reader, both for the record; `parts` close the answer."""
+    """`end` in one word and `detail` for a reader, both for the record; `parts` close the answer."""
 
     outcome: Outcome
     end: str
-    words: str = ""
+    detail: str = ""
     parts: Sequence[StreamPart] = ()
 
 
@@ -120,12 +122,12 @@ def ending(
     target: Target,
     *,
     streamed: bool,
-    can_go_on: bool = False,
+    can_continue: bool = False,
 ) -> Ending | Continue:
     """The end of an answer that came so far, and that ended as `found` says.
 
     `otherwise`: what it came to if it is cut; `streamed`: it came as a stream, and so lacks the last frame if
-    that did not come; `can_go_on`: it is cut, and the rest can be asked for.
+    that did not come; `can_continue`: it is cut, and the rest can be asked for.
     """
     match found:
         case Failed(error=error):
@@ -133,8 +135,8 @@ def ending(
         case Complete():
             return Ending(Completed(), "completed", parts=formality(progress) if streamed else ())
         case Cut() | Empty():
-            words = otherwise.label
-            decision = after_cut(found, words, target, can_go_on=can_go_on)
+            detail = otherwise.label
+            decision = after_cut(found, detail, target, can_continue=can_continue)
             return decision if isinstance(decision, Continue) else _closed(decision, progress, otherwise)
         case _:
             assert_never(found)
@@ -148,18 +150,18 @@ def formality(progress: Progress) -> tuple[StreamPart, ...]:
 def _closed(decision: Repair | Fail, progress: Progress, outcome: Outcome) -> Ending:
     match decision:
         case Repair():
-            words = f"cut: {outcome.label}; ended with the protocol's length"
-            return Ending(outcome, "truncated", words, repair.closing(progress))
+            detail = f'cut: {outcome.label}; ended with finish_reason "length"'
+            return Ending(outcome, "truncated", detail, repair.closing(progress))
         case Fail(message=message):
             return Ending(outcome, "failed", f"{message}; ended with an error", repair.failing(message))
         case _:
             assert_never(decision)
 
 
-def with_left_out(words: str, names: Sequence[str]) -> str:
-    """`words`, and the tool calls that the client was spared."""
+def with_left_out(detail: str, names: Sequence[str]) -> str:
+    """`detail`, and the tool calls that the client was spared."""
     cut = [f"the tool call {name!r} was cut and left out" for name in names]
-    return "; ".join([words, *cut] if words else cut)
+    return "; ".join([detail, *cut] if detail else cut)
 
 
 def errored(error: StreamError, errors: ErrorFacts, parts: Sequence[StreamPart] = ()) -> Ending:

@@ -26,8 +26,8 @@ from protocols.model.http import Head
 from protocols.model.progress import Progress
 from protocols.model.segment import Segment
 from protocols.model.wirejson import parsed_size
-from rewrite.continuation.continuation import Continuation, Line, blames_the_request, can_go_on
-from rewrite.continuation.continued_answer import Rest, rest
+from rewrite.continuation.continuation import ClientStream, Continuation, blames_the_request, can_continue
+from rewrite.continuation.continued_answer import ContinuedReading, continued_reading
 from rewrite.exchange.attempt import Attempt, Verdict
 from rewrite.exchange.delivery import LINGER, Delivery, Over, Whole, cut_answer, error_response, misfit
 from rewrite.exchange.ending import Cut, Empty, Ending, completeness, ending, errored, with_left_out
@@ -185,10 +185,10 @@ class Exchange:
 
     def _none_free(self, none: NoneFree) -> None:
         if self._continuation is not None:
-            self._rest_failed(self._continuation, Unreachable("no credential is free"))
+            self._continuation_failed(self._continuation, Unreachable("no credential is free"))
         elif decision := self._ledger.without_other():
             self._none_other(decision)
-        elif not self._ledger.acquire.insist and self._ledger.passed_over(self._now, none.refused):
+        elif not self._ledger.acquire.insist and self._ledger.skip_to_next(self._now, none.refused):
             self._acquire()
         else:
             self._retry_or_give(self._ledger.without_credential(none, self._now))
@@ -209,7 +209,7 @@ class Exchange:
         if not 200 <= head.status < 300:
             self.state = State.READING_ERROR
         elif self._continuation is not None:
-            self._begin_rest(self._continuation.line, head)
+            self._begin_continuation(self._continuation.client_stream, head)
         else:
             self._begin_answer(head)
 
@@ -221,10 +221,10 @@ class Exchange:
             response = ledger.target.terms.timing.response  # it has no first token
             self._out += ledger.current.arm(Timer.RESPONSE, response, self._now)
 
-    def _begin_rest(self, line: Line, head: Head) -> None:
+    def _begin_continuation(self, client_stream: ClientStream, head: Head) -> None:
         self.state = State.CONTINUING
         ledger = self._ledger
-        ledger.current.reading = rest(line, ledger.target, head)
+        ledger.current.reading = continued_reading(client_stream, ledger.target, head)
         ledger.current.stall.since = self._now
         self._out += ledger.current.watch(self._now) if ledger.target.call.stream else ()
 
@@ -380,8 +380,8 @@ class Exchange:
         """What follows an event that was none cannot be joined to what came before: an error, and no
         "length". Behind a proper end it means nothing."""
         if current.damaged and self.state is State.COMMITTED and not current.settle().over:
-            words = f"{outcome.cause}; ended with an error"
-            self._finish(current.encoder, Ending(outcome, "failed", words, repair.failing(outcome.cause)))
+            detail = f"{outcome.cause}; ended with an error"
+            self._finish(current.encoder, Ending(outcome, "failed", detail, repair.failing(outcome.cause)))
         else:
             self._cut(current, outcome)
 
@@ -409,24 +409,24 @@ class Exchange:
         client has its end, and does not get what upstream began after that.
         """
         progress, target = current.settle(), self._ledger.target
-        if isinstance(current, Rest) and current.failed:
+        if isinstance(current, ContinuedReading) and current.failed:
             otherwise = classify.in_band(current.failed, target.errors)
         if not clean:
             progress.expect(choices_asked(self._call))
         end = completeness(progress)
         # What can be continued is read off the whole prompt: only a cut asks.
         more = not was_over and isinstance(end, Cut | Empty) and self._is_continuable(current, progress)
-        found = ending(end, progress, otherwise, target, streamed=current.streamed, can_go_on=more)
+        found = ending(end, progress, otherwise, target, streamed=current.streamed, can_continue=more)
         if isinstance(found, Ending):
             self._finish(current.encoder, found, current.left_out)
         else:
-            self._go_on(self._cut_once_more(current), otherwise)
+            self._continue(self._cut_once_more(current), otherwise)
 
     def _is_continuable(self, current: Reading, progress: Progress) -> bool:
         most = self._ledger.target.terms.continuations
         if self._continuation is not None:
             return self._continuation.possible(progress, most, current)
-        return most > 0 and current.streamed and can_go_on(self._call, self._protocol, progress)
+        return most > 0 and current.streamed and can_continue(self._call, self._protocol, progress)
 
     def _cut_once_more(self, current: Reading) -> Continuation:
         if self._continuation is None:
@@ -439,39 +439,40 @@ class Exchange:
         closing = encoder.close(found.parts, self._progress()) if found.parts else b""
         self._out += self._delivery.send(self._attempt.number, closing, self._now)
         self._end(found.outcome)
-        words = with_left_out(found.words, left_out)
+        detail = with_left_out(found.detail, left_out)
         if self._continuation is not None:
-            words = self._continuation.detail(words)
+            detail = self._continuation.detail(detail)
         head = self._delivery.head
         assert head is not None
-        self._report(Over(found.end, words, head.status, head))
+        self._report(Over(found.end, detail, head.status, head))
         self._out.append(EndResponse(self._attempt.number))
 
-    def _go_on(self, continuation: Continuation, outcome: Outcome) -> None:
+    def _continue(self, continuation: Continuation, outcome: Outcome) -> None:
         """Ask for the rest of an answer that was cut."""
         self._end(outcome)
         continuation.times += 1
-        self._ask_for_the_rest()
+        self._ask_to_continue()
 
-    def _ask_for_the_rest(self, delay: float = 0.0) -> None:
-        self._ledger.for_the_rest()
+    def _ask_to_continue(self, delay: float = 0.0) -> None:
+        self._ledger.begin_continuation()
         self._retry_or_give(Retry(delay=delay))
         self._out += self._delivery.watch(self._attempt.number, self._now)
 
-    def _rest_failed(self, continuation: Continuation, outcome: Outcome) -> None:
+    def _continuation_failed(self, continuation: Continuation, outcome: Outcome) -> None:
         """A continuation came to nothing: another one, or the end of what there is."""
-        line, target = continuation.line, self._ledger.target
-        delay = self._ledger.rest_delayed(self._now) if is_away(outcome) else None
+        client_stream, target = continuation.client_stream, self._ledger.target
+        delay = self._ledger.continuation_delay(self._now) if is_away(outcome) else None
         if delay is not None:
-            self._ask_for_the_rest(delay)
+            self._ask_to_continue(delay)
             return
         more = continuation.possible(self._progress(), target.terms.continuations, None)
         if more and (self._ledger.has_next or not blames_the_request(outcome)):
-            self._go_on(continuation, outcome)
+            self._continue(continuation, outcome)
             return
-        found = ending(completeness(line.progress), line.progress, outcome, target, streamed=True)
+        progress = client_stream.progress
+        found = ending(completeness(progress), progress, outcome, target, streamed=True)
         assert isinstance(found, Ending)
-        self._finish(line, found)
+        self._finish(client_stream, found)
 
     # -- the client -----------------------------------------------------------------------------------
 
@@ -498,7 +499,7 @@ class Exchange:
         """It showed the client nothing."""
         self._end(outcome)
         if self._continuation is not None:
-            self._rest_failed(self._continuation, outcome)
+            self._continuation_failed(self._continuation, outcome)
             return
         decision = self._ledger.decision(self._now)
         if isinstance(decision, GiveUp):
@@ -510,7 +511,7 @@ class Exchange:
     def _give_up(self, decision: GiveUp, outcome: Outcome | None = None) -> None:
         """The target came to nothing: the next one is asked, or the client gets what there is."""
         terms = self._ledger.target.terms
-        if self._ledger.passed_over(self._now):
+        if self._ledger.skip_to_next(self._now):
             self._acquire()
         elif outcome and (answer := cut_answer(self._attempt.reading, outcome, terms.on_truncation)):
             self._give(answer)

@@ -154,7 +154,7 @@ class Ledger:
         acquire = next_acquire(self.current.number, self._history(self.ended), decision)
         self.acquire = replace(acquire, target=self.target.index)
 
-    def passed_over(self, now: float, refused: StandingRefusal | None = None) -> bool:
+    def skip_to_next(self, now: float, refused: StandingRefusal | None = None) -> bool:
         """Whether the next target of its group is asked, this one having come to nothing.
 
         `refused`: every credential of this one is.
@@ -169,7 +169,7 @@ class Ledger:
         self.acquire = Acquire(self.current.number, target=self.target.index)
         return True
 
-    def for_the_rest(self) -> None:
+    def begin_continuation(self) -> None:
         """One that continues an answer: at the next target, else on another key, where there is one. The
         client has the beginning, and waits on."""
         if self.has_next:
@@ -181,7 +181,7 @@ class Ledger:
             self.current.number, avoid=asked, refused=history.refused, target=self.target.index
         )
 
-    def rest_delayed(self, now: float) -> float | None:
+    def continuation_delay(self, now: float) -> float | None:
         """Seconds until an attempt for the rest is worth asking again where the last one never connected;
         None if it did, or if the outage lasts too long."""
         lost = retry.outage(self.ended)

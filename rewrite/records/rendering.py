@@ -140,7 +140,7 @@ def rendered_answer(summary: Summary) -> Mapping[str, object]:
             headers=rendered_headers(head.headers) if head else None,
         ),
         "end": summary.end,
-        "detail": summary.words,
+        "detail": summary.detail,
         "seconds": round(summary.seconds, 3),
         **given(first_token=None if summary.first_token is None else round(summary.first_token, 3)),
         **given(model=progress.head.model or None if progress.head else None),

@@ -244,14 +244,14 @@ class HoldingDecoder:
         said, cut = segment.parts or (), self._calls.cut.keys()
         if self._calls.unexplained and any(isinstance(part, StreamEnd) for part in said):
             return
-        rest = tuple(self._honest(part) for part in said if not is_of(part, cut))
+        kept = tuple(self._honest(part) for part in said if not is_of(part, cut))
         frame = frame_of(segment.raw)
         if frame is None:
-            yield segment if len(rest) == len(said) else Segment(b"", parts=rest)
+            yield segment if len(kept) == len(said) else Segment(b"", parts=kept)
             return
         event = self._pruner.prune(frame.event, said, cut, self._head)
         if event is not None and any(isinstance(part, Finish) for part in said):
             event = self._pruner.short(event, self._calls.cut_choices)
         raw = b"".join(self._writer.write(frame, () if event is None else (event,)))
-        if raw or rest:
-            yield replace(segment, raw=raw, parts=rest)
+        if raw or kept:
+            yield replace(segment, raw=raw, parts=kept)

@@ -165,11 +165,11 @@ class Reading:
         self._at_work = self._at_work or _WORKING in parts
         return parts
 
-    def took_work(self) -> bool:
+    def has_worked(self) -> bool:
         """Whether what was read since the last time of asking says that the model is at work where nobody
         sees it."""
         found, self._at_work = self._at_work, False
-        return self.gathering.signs.took_work() if self.gathering else found
+        return self.gathering.signs.has_worked() if self.gathering else found
 
     def release(self) -> list[Segment]:
         held, self.held = self.held, []

@@ -35,7 +35,7 @@ class Signs:
         found, self._alive = self._alive, False
         return found
 
-    def took_work(self) -> bool:
+    def has_worked(self) -> bool:
         """Whether the model was at work on what it does not show, since this was asked last."""
         found, self._at_work = self._at_work, False
         return found

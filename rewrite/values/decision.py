@@ -20,11 +20,11 @@ NOT_AGAIN = REFUSALS | {Kind.MODEL}
 class GiveUp:
     """Before the commit point: the provider's own answer as it was, or a fault of ours.
 
-    `words`: what the record has of it; empty: what `answer` says by itself.
+    `detail`: what the record has of it; empty: what `answer` says by itself.
     """
 
     answer: WireResponse | Fault
-    words: str = ""
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ class Summary:
 
     end: str
     """How it ended, in one word."""
-    words: str
+    detail: str
     """A message for a reader."""
     attempts: tuple[Ended, ...]
     """Those that ended, in order."""

@@ -222,7 +222,7 @@ def _bridge_scripts(agent: Agent) -> Iterator[tuple[str, str, Script]]:
 
 _TWO_KEYS = """credentials = [{ name = "one", key = "env:POOL_KEY" }, { name = "two", key = "env:OTHER_KEY" }]
 """
-_LENGTH, _ERROR, _CONTINUED = "ended with the protocol's length", "ended with an error", "continued 1 time"
+_LENGTH, _ERROR, _CONTINUED = "ended with finish_reason 'length'", "ended with an error", "continued 1 time"
 CONTINUE = "Go on exactly where it stopped"
 """What the request for the rest of an answer says."""
 

@@ -240,7 +240,7 @@ def test_case_16_openrouter_soft_error() -> None:
     provider's."""
     passed = given(CHAT, OPENROUTER)
     assert passed.body == OPENROUTER
-    assert (passed.summary.end, passed.summary.words) == ("error", "Token limit reached")
+    assert (passed.summary.end, passed.summary.detail) == ("error", "Token limit reached")
 
 
 def test_case_17_groq_error_event() -> None:

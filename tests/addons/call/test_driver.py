@@ -378,7 +378,7 @@ async def test_a_call_that_the_proxy_ends_says_so(vendor: Vendor, house: House) 
     driver.stop("the proxy was stopped")
     running.cancel()
     await asyncio.wait({running})
-    assert [(one.end, one.words) for one in house.reports] == [("abandoned", "the proxy was stopped")]
+    assert [(one.end, one.detail) for one in house.reports] == [("abandoned", "the proxy was stopped")]
     assert house.waits == []
 
 

@@ -30,7 +30,7 @@ SECRET = "the-secret-of-a-pool"
 CALL = Call("c0ffee", "openai_chat", Operation.GENERATE, "gpt-4o", True, ())
 SUMMARY = Summary(
     end="completed",
-    words="",
+    detail="",
     attempts=(
         Ended(1, "one", Rejected(429, Kind.RATE), 10.25),
         Ended(2, "two", Completed(), 12.0),
@@ -147,7 +147,7 @@ def test_no_secret_is_written_anywhere(
     journal: Journal, flow: http.HTTPFlow, caplog: pytest.LogCaptureFixture
 ) -> None:
     journal.begin(flow, {"a": SECRET, "b": [{"c": f"x {SECRET}"}], "d": None, "e": 1})
-    journal.end(record_of(flow, call=replace(CALL, model=SECRET)), replace(SUMMARY, words=f"said {SECRET}"))
+    journal.end(record_of(flow, call=replace(CALL, model=SECRET)), replace(SUMMARY, detail=f"said {SECRET}"))
     assert SECRET not in repr(flow.get_state())
     assert SECRET not in caplog.text
     assert (flow.metadata[KEY]["d"], flow.metadata[KEY]["e"]) == (None, 1)
@@ -228,7 +228,7 @@ def test_a_call_that_stayed_says_nothing_of_routes(journal: Journal, flow: http.
 
 
 def test_a_call_that_nobody_was_asked_about_has_a_record_too(journal: Journal, flow: http.HTTPFlow) -> None:
-    summary = replace(SUMMARY, end="refused", words="nobody", attempts=(), progress=Progress(), status=400)
+    summary = replace(SUMMARY, end="refused", detail="nobody", attempts=(), progress=Progress(), status=400)
     journal.end(record_of(flow, targets=(), skipped={"gemini/g": f"n: {SECRET}"}), summary)
     record = flow.metadata[KEY]
     assert (record["provider"], record["end"], record["status"]) == ("openai", "refused", 400)
@@ -266,7 +266,7 @@ def test_the_turns_of_a_websocket(journal: Journal, flow: http.HTTPFlow) -> None
     journal.begin(flow, {"websocket": "bridged"})
     for number in range(LAST_TURNS + 2):
         turn = tflow.tflow()
-        journal.end(record_of(turn), replace(SUMMARY, words=f"turn {number}", status=200 + number))
+        journal.end(record_of(turn), replace(SUMMARY, detail=f"turn {number}", status=200 + number))
         journal.turn(flow, turn)
     record = flow.metadata[KEY]
     assert record["websocket"] == "bridged"

@@ -173,7 +173,7 @@ def parts(*texts: str, kind: BlockKind = BlockKind.TEXT) -> Progress:
 @pytest.mark.parametrize(
     "summary",
     [
-        replace(SUMMARY, words=f"said {SECRET}"),
+        replace(SUMMARY, detail=f"said {SECRET}"),
         replace(SUMMARY, body=dump({"error": SECRET})),
         replace(SUMMARY, body=dump({SECRET: 1})),
         replace(SUMMARY, body=b"not JSON: " + SECRET.encode()),

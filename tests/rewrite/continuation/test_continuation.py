@@ -13,7 +13,7 @@ from protocols.model.call import Reply
 from protocols.model.parts import BlockKind, FinishReason
 from protocols.model.progress import Progress
 from protocols.model.wirejson import dump, objects_at, text_at
-from rewrite.continuation.continuation import Continuation, Line, can_go_on
+from rewrite.continuation.continuation import ClientStream, Continuation, can_continue
 from rewrite.values.events import (
     Acquire,
     Acquired,
@@ -91,7 +91,7 @@ def test_the_client_reads_one_answer_under_one_id() -> None:
     assert one.body.count(b'"role"') == 1
     assert len(one.heads) == 1
     assert one.summary.end == "completed"
-    assert "continued 1 time" in one.summary.words
+    assert "continued 1 time" in one.summary.detail
     assert [type(each.outcome).__name__ for each in one.summary.attempts] == ["Truncated", "Completed"]
 
 
@@ -284,7 +284,7 @@ def test_what_every_key_would_refuse_is_asked_once() -> None:
     too_long = Answer(b'{"error":{"message":"too long","code":"context_length_exceeded"}}', None, bad)
     one = chat(Answer(THE_CUT, CUT), too_long)
     assert (len(one.asked), one.summary.end, text(answer_of(one))) == (2, "truncated", "Hello wor")
-    assert "400 request" in one.summary.words
+    assert "400 request" in one.summary.detail
     two = chat(Answer(THE_CUT, CUT), too_long, Answer(REST), others=[CONTINUES, CONTINUES])
     assert ([acquire.target for acquire in two.acquires], text(answer_of(two))) == ([0, 1, 2], "Hello world.")
 
@@ -375,8 +375,8 @@ def test_a_schema_beside_a_hosted_tool_binds_an_answer() -> None:
     bound = ask("openai_responses", tools=tools, text={"format": schema})
     free = ask("openai_responses", tools=tools)
     begun = progress(parts(RESPONSES, SSE, [RESPONSE.data[: RESPONSE.data.index(b"output_text.done")]]))
-    assert can_go_on(free, RESPONSES, begun)
-    assert not can_go_on(bound, RESPONSES, begun)
+    assert can_continue(free, RESPONSES, begun)
+    assert not can_continue(bound, RESPONSES, begun)
 
 
 def test_an_answer_that_never_began_ends_with_an_error() -> None:
@@ -425,20 +425,20 @@ def test_a_cut_tool_call_of_a_continuation_is_dropped_and_named() -> None:
 def test_a_lost_call_is_named_where_nothing_was_said(name: str) -> None:
     """Only what was thought came before it. The call that is demanded stays so."""
     protocol, call = REGISTRY[name], ask(name)
-    line = Line(
+    client_stream = ClientStream(
         Progress(),
         translator_of(protocol).writer(call, Reply("x", "m", 1)),
         protocol.encoder(call),
         "write_file",
     )
-    asked = dump(asked_of(Continuation(call, protocol, line).request(own(call, protocol))))
+    asked = dump(asked_of(Continuation(call, protocol, client_stream).request(own(call, protocol))))
     assert b"'write_file'" in asked
     assert b"interrupted" not in asked
     turns = len(re.findall(rb'"role":', asked))
     assert turns == 2
     demanding = replace(call, body={**call.body, "tool_choice": "required"})
     assert b'"required"' in dump(
-        asked_of(Continuation(demanding, protocol, line).request(own(demanding, protocol)))
+        asked_of(Continuation(demanding, protocol, client_stream).request(own(demanding, protocol)))
     )
 
 

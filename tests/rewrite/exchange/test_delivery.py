@@ -101,12 +101,12 @@ def promised(*, begun: bool) -> Waiting:
 def test_the_provider_s_own_answer_goes_back_as_it_was() -> None:
     found = error_response(GiveUp(ANSWER), CHAT, promised(begun=False))
     assert (found.head.status, found.body, found.over.status) == (429, ANSWER.body, 429)
-    assert found.over.words == "the provider's own answer"
+    assert found.over.detail == "the provider's own answer"
 
 
 def test_a_fault_of_ours_is_worded_by_the_protocol() -> None:
     found = error_response(GiveUp(Fault(504, "timeout", "no answer")), CHAT, promised(begun=False))
-    assert (found.head.status, found.over.status, found.over.words) == (504, 504, "no answer")
+    assert (found.head.status, found.over.status, found.over.detail) == (504, 504, "no answer")
     assert b"no answer" in found.body
 
 

@@ -118,8 +118,8 @@ CALLED = (*TOOL, BlockStop(0, 1))
 def test_what_follows_a_cut(
     parts: tuple[StreamPart, ...], mode: OnTruncation, discards: bool, decision: type[Repair | Fail]
 ) -> None:
-    for can_go_on in (True, False):
-        assert isinstance(decided(*parts, mode=mode, discards=discards, can_go_on=can_go_on), decision)
+    for can_continue in (True, False):
+        assert isinstance(decided(*parts, mode=mode, discards=discards, can_continue=can_continue), decision)
 
 
 def decided(
@@ -127,16 +127,16 @@ def decided(
     mode: OnTruncation = AUTO,
     discards: bool = False,
     cut_text: OnTruncation = REPAIR,
-    can_go_on: bool = False,
+    can_continue: bool = False,
 ) -> Repair | Fail | Continue:
     terms = replace(TERMS, on_truncation=mode, discards_cut_calls=discards, cut_text=cut_text)
     cut = completeness(progress(*parts))
     assert isinstance(cut, Cut | Empty)
-    return after_cut(cut, "reset", own(terms=terms), can_go_on=can_go_on)
+    return after_cut(cut, "reset", own(terms=terms), can_continue=can_continue)
 
 
 @pytest.mark.parametrize(
-    ("parts", "mode", "cut_text", "can_go_on", "decision"),
+    ("parts", "mode", "cut_text", "can_continue", "decision"),
     [
         (TEXT, AUTO, ERROR, False, Fail),
         (TEXT, AUTO, CONTINUE, True, Continue),
@@ -154,10 +154,10 @@ def test_what_the_client_s_facts_and_a_rule_to_continue_come_to(
     parts: tuple[StreamPart, ...],
     mode: OnTruncation,
     cut_text: OnTruncation,
-    can_go_on: bool,
+    can_continue: bool,
     decision: type[Repair | Fail | Continue],
 ) -> None:
-    assert isinstance(decided(*parts, mode=mode, cut_text=cut_text, can_go_on=can_go_on), decision)
+    assert isinstance(decided(*parts, mode=mode, cut_text=cut_text, can_continue=can_continue), decision)
 
 
 def test_the_error_names_the_cause_and_the_tool() -> None:
@@ -192,7 +192,7 @@ def test_an_answer_that_came_whole_gets_no_frame() -> None:
 def test_a_cut_in_text_is_repaired() -> None:
     found = ended(*TEXT)
     assert (found.outcome, found.end) == (CUT, "truncated")
-    assert "truncated(reset)" in found.words
+    assert "truncated(reset)" in found.detail
     assert Finish(0, FinishReason.LENGTH, "") in found.parts
 
 

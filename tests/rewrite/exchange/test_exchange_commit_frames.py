@@ -373,12 +373,12 @@ def verdict(
     for segment in reading.feed(before):
         assert reading.hold(segment) is None
     assert not reading.progress.visible
-    reading.took_work()
+    reading.has_worked()
     works = False
     for segment in [*reading.feed(frame), *reading.eof()]:
         if error := reading.hold(segment):
             return f"error {classify.in_band(error, BUILT_IN[provider].errors).kind}"
-        works = reading.took_work() or works
+        works = reading.has_worked() or works
     return VISIBLE if reading.settle().visible else WORKING if works else LIFECYCLE
 
 

@@ -76,7 +76,7 @@ def test_a_ping_beside_what_is_held_is_no_life() -> None:
 def test_a_cut_call_is_named_in_the_record() -> None:
     conversation = shown() >> UpstreamData(1, NAME + HALF) >> UpstreamClosed(1, "reset")
     conversation = conversation << SendData(1, length() + DONE) << Release(1, Truncated("reset"))
-    words = f"cut: truncated(reset); ended with the protocol's length{LEFT_OUT}"
+    words = f'cut: truncated(reset); ended with finish_reason "length"{LEFT_OUT}'
     assert conversation << Report(ended("truncated", words)) << EndResponse(1)
 
 

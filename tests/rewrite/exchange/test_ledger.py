@@ -56,28 +56,28 @@ def test_another_one_at_the_same_target() -> None:
 
 def test_the_next_target_knows_nothing_of_the_keys_of_the_last() -> None:
     found = ended(ledger(TERMS, OTHER), "a", LIMITED)
-    assert found.passed_over(1.0)
+    assert found.skip_to_next(1.0)
     assert (found.target.index, found.terms, found.current.number) == (1, OTHER, 2)
     assert found.acquire == Acquire(2, target=1)
-    assert not found.passed_over(1.0)
+    assert not found.skip_to_next(1.0)
 
 
 def test_an_attempt_without_a_credential_was_none() -> None:
     found = ledger(TERMS, OTHER)
-    assert found.passed_over(1.0)
+    assert found.skip_to_next(1.0)
     assert found.acquire == Acquire(1, target=1)
 
 
 def test_a_fault_of_the_request_is_not_passed_on_to_the_next_target() -> None:
     found = ended(ledger(TERMS, OTHER), "a", rejected(Kind.REQUEST))
-    assert not found.passed_over(1.0)
+    assert not found.skip_to_next(1.0)
     assert (found.target.index, found.current.number) == (0, 1)
 
 
 def test_a_rest_is_asked_of_the_next_target_and_has_all_the_time() -> None:
     found = ended(ledger(TERMS, OTHER), "a", Truncated("reset"))
     assert found.current.latest == 590.0
-    found.for_the_rest()
+    found.begin_continuation()
     assert found.acquire == Acquire(2, target=1)
     assert list(found.current.arm(Timer.FIRST_EVENT, 30.0, 1000.0)) == [SetTimer(2, Timer.FIRST_EVENT, 30.0)]
 
@@ -86,7 +86,7 @@ def test_a_rest_is_asked_of_the_next_target_also_if_that_answers_whole() -> None
     """What comes whole is sent as the remainder of the stream."""
     whole = own(call(stream=False), CHAT, OTHER)
     found = ended(ledger(TERMS, whole, OTHER), "a", CUT)
-    found.for_the_rest()
+    found.begin_continuation()
     assert found.acquire == Acquire(2, target=1)
 
 
@@ -94,7 +94,7 @@ def test_a_rest_is_asked_of_another_key_and_of_none_that_refused() -> None:
     found = ended(ledger(), "a", REFUSED)
     found.again(Retry(rotate=True))
     ended(found, "b", CUT)
-    found.for_the_rest()
+    found.begin_continuation()
     assert found.acquire == Acquire(3, avoid=frozenset("ab"), refused=frozenset("a"))
 
 
@@ -134,10 +134,10 @@ def test_each_silence_doubles_the_next_wait_and_the_request_leaves_once() -> Non
 def test_a_rest_is_waited_for_in_full_though_the_turn_of_its_target_is_long_over() -> None:
     timed_out = timed(TERMS, first_event=300.0)
     found = ended(ledger(timed_out, timed_out), "a", CUT)
-    found.for_the_rest()
+    found.begin_continuation()
     assert list(found.sent(1000.0)) == [SetTimer(2, Timer.FIRST_EVENT, 300.0)]
     ended(found, "b", CUT, now=1001.0)
-    found.for_the_rest()
+    found.begin_continuation()
     assert list(found.sent(2000.0)) == [SetTimer(3, Timer.FIRST_EVENT, 300.0)]
 
 

@@ -158,7 +158,7 @@ def test_how_an_answer_ended_is_recorded() -> None:
         UsageReport(Usage(input=3, output=4)),
         StreamError("overloaded", "busy"),
         end="truncated",
-        words="cut",
+        detail="cut",
         estimated=True,
         head=Head(200, (("x-request-id", "r"), ("set-cookie", "a=b"))),
         body=b"{}",

@@ -87,7 +87,7 @@ def held(
 
 def left_out(one: Replay, *names: str) -> bool:
     got = [f"the tool call {name!r} was cut and left out" for name in names]
-    return one.summary.words.endswith("; ".join(got)) and one.summary.words.count("left out") == len(names)
+    return one.summary.detail.endswith("; ".join(got)) and one.summary.detail.count("left out") == len(names)
 
 
 # -- Chat -----------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ def test_a_whole_call_is_all_the_bytes_that_it_was() -> None:
     frames = (*BEGUN, *CUT_CALL, PING, chunk(tool(0, 'is"}')), USAGE, finishes("tool_calls"), USAGE, DONE)
     one = held(CHAT, *frames, cause=None)
     assert one.body == b"".join(frames)
-    assert (one.summary.end, one.summary.words) == ("completed", "")
+    assert (one.summary.end, one.summary.detail) == ("completed", "")
 
 
 def test_nothing_of_a_call_goes_out_before_it_is_whole() -> None:
