@@ -71,9 +71,11 @@ class Planner:
     """Plans calls under one set of settings."""
 
     def __init__(self, settings: Settings, registry: Registry) -> None:
-        self._settings, self._registry = settings, registry
+        self._settings = settings
         self._configured = {one.provider.name: one for one in settings.providers}
         self._providers = {name: one.provider for name, one in self._configured.items()}
+        spoken = {name for provider in self._providers.values() for name in provider.protocols}
+        self._protocols = {name: registry[name] for name in spoken if name in registry}
         self._facts_of = lru_cache(partial(facts_for, settings.clients))
 
     def call(
@@ -114,7 +116,7 @@ class Planner:
                 terms = self._terms(route, rule, call, facts, pooled=pooled, epoch=time.time() - now)
                 wanted = self._wanted(route, rule, _origin(route, intercepted), terms, reply)
                 wanted = replace(wanted, index=len(targets), enveloped=enveloped, rewritten=turn.changed)
-                targets.append(target_of(call, intercepted.protocol, wanted, self._registry))
+                targets.append(target_of(call, intercepted.protocol, wanted))
             except Untranslatable as reason:
                 skipped[route.label] = str(reason)
             except RecursionError:
@@ -135,8 +137,16 @@ class Planner:
     def _wanted(self, route: Route, rule: Rule, origin: Origin, terms: Terms, reply: Reply) -> Wanted:
         """What `rule` and the config ask for at `route`."""
         adapters = (*self._configured[route.provider.name].adapters, *rule.adapters)
-        holds, force_stream = self._holds(rule), rule.force_stream
-        return Wanted(route, origin, terms, adapters, reply, hold_tool_calls=holds, force_stream=force_stream)
+        return Wanted(
+            route,
+            self._protocols[route.protocol],
+            origin,
+            terms,
+            adapters,
+            reply,
+            hold_tool_calls=self._holds(rule),
+            force_stream=rule.force_stream,
+        )
 
     def _terms(
         self, route: Route, rule: Rule, call: Call, facts: ClientFacts, *, pooled: bool, epoch: float
@@ -147,7 +157,7 @@ class Planner:
                 timeouts_for(settings.deadlines, settings.timeouts, name, model, call.effort),
                 call,
                 reasons=reasons(route.provider, model),
-                lifecycle=self._registry[route.protocol].opens_with_lifecycle,
+                lifecycle=self._protocols[route.protocol].opens_with_lifecycle,
                 known_patience=facts.patience,
             ),
             limits=limits_for(settings.limits, call),

@@ -7,7 +7,6 @@ from protocols.base import WireProtocol, editor_of
 from protocols.model.call import Call, Destination, Operation, Rendered, Reply
 from protocols.model.origin import Origin
 from protocols.model.wirejson import JsonObject
-from protocols.registry import Registry
 from protocols.shared.signatures import Returning
 from rewrite.adapters.base import Adapter, Context
 from rewrite.adapters.chain import Chain
@@ -28,6 +27,8 @@ class Wanted:
 
     route: Route
     """The provider, its protocol and the model."""
+    spoken: WireProtocol
+    """The protocol that `route` names."""
     origin: Origin
     """Where the provider is."""
     terms: Terms
@@ -48,13 +49,12 @@ class Wanted:
     """Whether it is streamed upstream, whatever the client asked for."""
 
 
-def target_of(call: Call, protocol: WireProtocol, wanted: Wanted, registry: Registry) -> Target:
+def target_of(call: Call, protocol: WireProtocol, wanted: Wanted) -> Target:
     """The target of `call`, of a client of `protocol`, that is `wanted`. Raises Untranslatable."""
-    spoken = registry[wanted.route.protocol]
     streams = wanted.route.provider.streams
     asked = _as_asked(call, protocol, force_stream=wanted.force_stream, streams=streams)
-    if spoken.name != protocol.name:
-        made = _across(asked, protocol, spoken, wanted, call)
+    if wanted.spoken.name != protocol.name:
+        made = _across(asked, protocol, wanted, call)
     elif asked is call:
         made = _within(call, protocol, wanted)
     else:
@@ -119,8 +119,9 @@ def _own_signatures(call: Call, protocol: WireProtocol, wanted: Wanted) -> tuple
     return body, (FOREIGN_REASONING, *without) if keep.dropped else ()
 
 
-def _across(call: Call, source: WireProtocol, spoken: WireProtocol, wanted: Wanted, client: Call) -> Target:
+def _across(call: Call, source: WireProtocol, wanted: Wanted, client: Call) -> Target:
     """In another protocol than the client's. `call`: the one of `client` as it is asked."""
+    spoken = wanted.spoken
     path = wanted.route.provider.paths.get(spoken.name, "")
     found = translation(call, source, spoken, _destination(wanted.route, path), wanted.reply)
     found = replace(found, call=client, hold_tool_calls=wanted.hold_tool_calls)

@@ -52,13 +52,14 @@ def route(protocol: str, model: str = "other", provider: str = "elsewhere") -> R
 def wanted(to: Route, adapters: Sequence[Adapter] = (), reply: Reply = REPLY, **fields: Any) -> Wanted:
     """How a call goes to the provider of `to`."""
     origin = parsed(to.provider.base_url)
-    return Wanted(to, origin, fields.pop("terms", TERMS), adapters, reply, **fields)
+    spoken = fields.pop("spoken", None) or REGISTRY[to.protocol]
+    return Wanted(to, spoken, origin, fields.pop("terms", TERMS), adapters, reply, **fields)
 
 
 def target_at(call: Call, to: str, provider: str = "elsewhere", terms: Terms = TERMS) -> Target:
     """`call` on its way to a provider that speaks `to`."""
     asked = wanted(route(to, provider=provider), terms=terms)
-    return target_of(call, REGISTRY[call.protocol], asked, REGISTRY)
+    return target_of(call, REGISTRY[call.protocol], asked)
 
 
 def protocol(name: str) -> WireProtocol:

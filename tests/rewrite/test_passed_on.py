@@ -36,11 +36,12 @@ def call(body: bytes = BODY) -> Call:
 def wanted(protocol: str = "pigeon", model: str = "m", *, original: bool = True, path: str = "") -> Wanted:
     paths = {protocol: path} if path else {}
     provider = Provider("loft", "https://loft.example", ("loft.example",), (protocol,), paths=paths)
-    return how(Route(provider, protocol, model, original), (), Reply("rot1", "m", 0))
+    route = Route(provider, protocol, model, original)
+    return how(route, (), Reply("rot1", "m", 0), spoken=REGISTRY[protocol])
 
 
 def target(want: Wanted, asked: Call | None = None) -> Target:
-    return target_of(asked or call(), PROTOCOL, want, REGISTRY)
+    return target_of(asked or call(), PROTOCOL, want)
 
 
 def passed(answer: bytes, terms: Spec = ONCE) -> Replay:
@@ -104,4 +105,4 @@ def test_it_is_not_translated() -> None:
         target(wanted("openai_chat", original=False))
     chat = ask("openai_chat")
     with pytest.raises(Untranslatable, match="pigeon is passed on as it is, and not translated"):
-        target_of(chat, REGISTRY["openai_chat"], wanted(original=False), REGISTRY)
+        target_of(chat, REGISTRY["openai_chat"], wanted(original=False))

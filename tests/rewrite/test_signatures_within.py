@@ -139,7 +139,7 @@ cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 
 def target(call: Call, provider: str = "elsewhere", *, original: bool = False) -> Target:
     where = replace(route(call.protocol, "asked", provider), original=original)
-    return target_of(call, protocol(call), wanted(where, (), REPLY, enveloped=True), REGISTRY)
+    return target_of(call, protocol(call), wanted(where, (), REPLY, enveloped=True))
 
 
 def protocol(call: Call) -> WireProtocol:

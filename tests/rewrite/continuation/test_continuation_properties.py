@@ -240,7 +240,7 @@ def test_a_client_of_another_protocol_reads_what_it_would_have_uncut(sample: Sam
     if sample.array and client == sample.protocol.name:
         pytest.skip("its provider answers as it is asked: with events")
     want = wanted(route(sample.protocol.name), (), REPLY, hold_tool_calls=True)
-    terms = replace(target_of(asked, protocol, want, REGISTRY), terms=mode(OnTruncation.CONTINUE))
+    terms = replace(target_of(asked, protocol, want), terms=mode(OnTruncation.CONTINUE))
     whole = Answer(sample.data, None, sample.head)
 
     def read(*answers: Answer) -> tuple[Progress, Continued]:

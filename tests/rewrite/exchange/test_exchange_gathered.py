@@ -9,7 +9,6 @@ import pytest
 from protocols.model.call import Call, Operation, Reply
 from protocols.model.http import Head
 from protocols.model.wirejson import dump, load_object
-from protocols.registry import discover
 from rewrite.catalog.providers import Provider
 from rewrite.catalog.routes import Route
 from rewrite.target.making import target_of
@@ -76,7 +75,7 @@ def target(
 ) -> Target:
     route = Route(replace(PROVIDER, streams=streams), protocol, "model", True)
     want = wanted(route, (), Reply("rot1", "model", 7), force_stream=True)
-    return replace(target_of(call, CHAT, want, discover()), terms=replace(TERMS, **fields))
+    return replace(target_of(call, CHAT, want), terms=replace(TERMS, **fields))
 
 
 ONCE = Limits(max_attempts=1)
@@ -320,7 +319,7 @@ def test_which_calls_are_asked_the_other_way(
         Reply("rot1", "model", 7),
         force_stream=force,
     )
-    one = target_of(call, CHAT, want, discover())
+    one = target_of(call, CHAT, want)
     assert (one.other_mode is not None, one.rendered is not None) == (turned is not None,) * 2
     assert one.call.stream == (stream if turned is None else turned)
 
@@ -336,7 +335,7 @@ def test_which_calls_are_asked_the_other_way(
 )
 def test_what_is_never_asked_the_other_way(call: Call) -> None:
     want = wanted(Route(PROVIDER, "openai_chat", "model", True), (), Reply("r", "m", 7), force_stream=True)
-    assert target_of(call, CHAT, want, discover()).rendered is None
+    assert target_of(call, CHAT, want).rendered is None
 
 
 def test_across_protocols_the_upstream_stream_is_gathered_too() -> None:

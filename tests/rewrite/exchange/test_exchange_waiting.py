@@ -148,7 +148,7 @@ def test_a_whole_answer_does_not_fit_the_promise() -> None:
 def never_streams() -> Target:
     """At a provider that cannot."""
     to = Route(Provider("v", "https://v", (), ("openai_chat",), streams=False), "openai_chat", "asked", True)
-    return replace(target_of(ask("openai_chat"), CHAT, wanted(to, (), REPLY), REGISTRY), terms=TERMS)
+    return replace(target_of(ask("openai_chat"), CHAT, wanted(to, (), REPLY)), terms=TERMS)
 
 
 def test_a_whole_answer_that_is_sent_as_a_stream_fits_the_promise() -> None:
@@ -289,7 +289,7 @@ def test_a_whole_answer_sent_as_a_stream_keeps_the_promise(client: str) -> None:
     """Of a provider that cannot stream."""
     asks, here = ask(client), Provider("here", "https://here.example", (), (client,), streams=False)
     route = Route(here, client, asks.model, original=True)
-    running = begun_for(asks, target_of(asks, REGISTRY[client], wanted(route, (), REPLY), REGISTRY))
+    running = begun_for(asks, target_of(asks, REGISTRY[client], wanted(route, (), REPLY)))
     running.feed(UpstreamStarted(1, JSON))
     running.feed(UpstreamData(1, b"".join(SPEECHES[client].make_answer("Hi"))))
     running.feed(UpstreamClosed(1))

@@ -22,7 +22,7 @@ from rewrite.values.events import (
 from rewrite.values.timeouts import Limits, OnTruncation
 from rewrite.values.timer import Timer
 from tests.playbook import handled
-from tests.rewrite.asks import REGISTRY, ask, wanted
+from tests.rewrite.asks import ask, wanted
 from tests.rewrite.exchange.test_transitions import CUT, WAYS, happens, up_to_head
 from tests.rewrite.scenes import (
     ANTHROPIC,
@@ -89,7 +89,7 @@ class Setting:
         for index, streams in enumerate(self.streams):
             to = Route(replace(VENDOR, streams=streams), self.protocol.name, call.model, original=True)
             asked = wanted(to, terms=terms, index=index, force_stream=streams)
-            targets.append(target_of(call, self.protocol, asked, REGISTRY))
+            targets.append(target_of(call, self.protocol, asked))
         return Exchange(call, self.protocol, targets, 0.0)
 
 

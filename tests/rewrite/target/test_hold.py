@@ -278,7 +278,7 @@ def test_what_adapters_change_is_held_as_they_leave_it() -> None:
     adapters = parse_adapters([{"name": "reasoning_field", "to": "reasoning"}])
     asked = ask("openai_chat")
     want = wanted(route("openai_chat", "asked"), adapters, REPLY, hold_tool_calls=True)
-    target = target_of(asked, CHAT, want, REGISTRY)
+    target = target_of(asked, CHAT, want)
     thought = chunk({"reasoning_content": "hm"})
     frames = [*BEGUN, *CUT_CALL, thought]
     one = replay(CHAT, frames, "reset", terms=replace(target, terms=ONCE), call=asked)
@@ -547,7 +547,7 @@ def across(
 ) -> Replay:
     asked = ask(client)
     want = wanted(route(upstream), (), REPLY, hold_tool_calls=hold)
-    target = target_of(asked, REGISTRY[client], want, REGISTRY)
+    target = target_of(asked, REGISTRY[client], want)
     return replay(REGISTRY[client], frames, cause, terms=replace(target, terms=ONCE), call=asked)
 
 
@@ -594,7 +594,7 @@ def test_a_translated_call_is_held_only_where_it_is_wished() -> None:
 def test_a_model_that_writes_a_call_is_seen_at_work(upstream: str) -> None:
     want = wanted(route(upstream), (), REPLY, hold_tool_calls=True)
     frames = {"openai_chat": (*BEGUN, *CUT_CALL), "anthropic_messages": (*TEXT, *use(1, "", HALF))}[upstream]
-    reading = target_of(ask("openai_chat"), CHAT, want, REGISTRY).reading(SSE)
+    reading = target_of(ask("openai_chat"), CHAT, want).reading(SSE)
     working = [
         tuple(segment.parts or ()) == (Ping(working=True),) for segment in reading.feed(b"".join(frames))
     ]
@@ -609,7 +609,7 @@ def test_only_a_generation_has_calls_to_hold() -> None:
     asked = ask("openai_chat")
     want = wanted(Route(route("openai_chat").provider, "openai_chat", "asked", True), (), REPLY)
     want = replace(want, hold_tool_calls=True)
-    held = target_of(asked, CHAT, want, REGISTRY)
-    other: Target = target_of(replace(asked, operation=Operation.EMBEDDINGS), CHAT, want, REGISTRY)
+    held = target_of(asked, CHAT, want)
+    other: Target = target_of(replace(asked, operation=Operation.EMBEDDINGS), CHAT, want)
     assert (held.hold_tool_calls, other.hold_tool_calls) == (True, False)
     assert (held.untouched, other.untouched) == (False, True)

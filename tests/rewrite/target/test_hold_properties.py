@@ -168,7 +168,7 @@ def asked_for(block: Block) -> tuple[str | None, object]:
 def test_a_golden_stream_cut_anywhere_for_a_client_of_another_protocol(sample: Sample, client: str) -> None:
     protocol, asked, one = REGISTRY[client], ask(client), golden(sample)
     want = wanted(route(sample.protocol.name), (), REPLY, hold_tool_calls=True)
-    terms = replace(target_of(asked, protocol, want, REGISTRY), terms=ONCE)
+    terms = replace(target_of(asked, protocol, want), terms=ONCE)
     given_calls = [asked_for(block) for block in calls_of(one, one.data)]
 
     @share(20)

@@ -58,9 +58,7 @@ def target(
     enveloped: bool = False,
 ) -> Target:
     route = Route(PROVIDER, (to or protocol).name, model, original)
-    return target_of(
-        call or asks(protocol), protocol, wanted(route, adapters, reply, enveloped=enveloped), REGISTRY
-    )
+    return target_of(call or asks(protocol), protocol, wanted(route, adapters, reply, enveloped=enveloped))
 
 
 def body_of(one: Target) -> Mapping[str, object]:
