@@ -63,17 +63,18 @@ def _has_a_form(call: Call, translator: Translator) -> bool:
 
 @dataclass(slots=True)
 class ClientStream(Encoder):
-    """The stream that the client reads, across the attempts that feed it. An encoder, for what is spliced.
-
-    `lost`: the tool call that was cut last and that the client has not seen; `acted`: a tool of the
-    provider's was at work, which is not to be set to work again.
-    """
+    """The stream that the client reads, across the attempts that feed it. An encoder, for what is spliced."""
 
     progress: Progress
+    """What the client has got."""
     writer: Writer
+    """Continues what the client has got, in its protocol."""
     heartbeats: Encoder
+    """The encoder of the first answer, for its heartbeats and the type of its content."""
     lost: str | None = None
+    """The name of the tool call that was cut last and that the client has not seen."""
     acted: bool = False
+    """A tool of the provider's was at work, which is not to be set to work again."""
 
     @property
     def content_type(self) -> str:
@@ -108,7 +109,9 @@ class Continuation:
     """How far one call has continued its answer, from the first cut."""
 
     call: Call
+    """The client's."""
     protocol: WireProtocol
+    """The client's."""
     client_stream: ClientStream
     """What the client reads since then."""
     times: int = 0

@@ -34,6 +34,7 @@ class ContinuedReading(Reading):
     breaks it off."""
 
     spliced: "SplicedDecoder" = field(kw_only=True)
+    """The decoder, which knows what is new in the answer."""
 
     def feed(self, data: bytes) -> Sequence[Segment]:
         segments = Reading.feed(self, data)

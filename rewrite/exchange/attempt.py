@@ -19,14 +19,16 @@ from rewrite.values.timer import Timer
 
 @dataclass(slots=True)
 class Silence:
-    """A silence under watch, in seconds; `longest` 0: nobody watches.
+    """A silence under watch.
 
     What breaks it is written to `since` and sets no timer: the one that is set asks, when it fires, what is
     `left`, and is set again for that.
     """
 
     longest: float
+    """Seconds; 0: nobody watches."""
     since: float = 0.0
+    """When it began, in seconds on the machine's clock."""
 
     def lasted(self, now: float) -> float:
         return now - self.since
@@ -74,15 +76,16 @@ class Verdict(Enum):
 
 @dataclass(slots=True)
 class Gate:
-    """`token` is the wait for the first visible part, in seconds; its `longest` 0: nobody waits. `shown_at`:
-    when that part came.
+    """Decides when an answer commits.
 
     A model that thinks where nobody sees it is no stall, so each sign of that begins the wait again. Events
     that only say that the answer was begun, pings and comments are no such sign.
     """
 
     token: Silence = field(default_factory=lambda: Silence(0.0))
+    """The wait for the first visible part."""
     shown_at: float | None = None
+    """When that part came, in seconds on the machine's clock. None: it has not."""
 
     def note(self, reading: Reading, now: float) -> None:
         """Some of the answer was read."""

@@ -98,13 +98,18 @@ LINGER = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Over:
-    """How a call ended, for the record; the fields are those of `Summary`."""
+    """How a call ended, for the record."""
 
     end: str
+    """In one word."""
     detail: str
+    """A message for a reader; may be empty."""
     status: int | None
+    """Of HTTP, as the client got it. None: it got none."""
     head: Head | None
+    """The head that the client got. None: it got nothing."""
     body: bytes = b""
+    """The whole of an answer that no attempt was committed to."""
 
 
 class Delivery:
@@ -206,12 +211,15 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """`body`: the bytes that the client gets; where it was promised a stream they say in their own way what
-    the record has."""
+    """An answer that no attempt was committed to."""
 
     head: Head
+    """Goes out unless the client has got one."""
     body: bytes
+    """The bytes that the client gets. Where it was promised a stream they say in a frame what the record
+    has."""
     over: Over
+    """What is recorded."""
 
 
 def error_response(given: GiveUp, protocol: WireProtocol, waiting: Waiting) -> Whole:

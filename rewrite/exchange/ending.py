@@ -32,6 +32,7 @@ class Failed:
     """It said that it failed."""
 
     error: StreamError
+    """In the provider's words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,12 @@ class Empty:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """It ended without a proper end, in the middle of `place`; after a block that was whole it is the text,
-    or what else would have come. `tool` is the name of the call that was cut, empty where it had none yet."""
+    """It ended without a proper end, and there is something that a client could see."""
 
     place: BlockKind
+    """The kind of the block that was cut. After a block that was whole it is text, which would have come."""
     tool: str = ""
+    """The name of the tool call that was cut; empty where it had none yet."""
 
 
 type Completeness = Complete | Failed | Empty | Cut
@@ -107,12 +109,16 @@ def _message(cut: Cut | Empty, cause: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """`end` in one word and `detail` for a reader, both for the record; `parts` close the answer."""
+    """How a committed answer ends."""
 
     outcome: Outcome
+    """What the attempt came to."""
     end: str
+    """In one word, for the record."""
     detail: str = ""
+    """A message for a reader of the record."""
     parts: Sequence[StreamPart] = ()
+    """What closes the answer for the client."""
 
 
 def ending(

@@ -69,12 +69,16 @@ class _End(Enum):
 
 @dataclass(slots=True)
 class _Call:
-    """A call that is not known to be whole; `frame` is the number of the one that it opened in."""
+    """A call that is not known to be whole."""
 
     start: BlockStart
+    """The part that opened it."""
     frame: int
+    """The number of the frame that it opened in, counted from 1."""
     pieces: list[str] = field(default_factory=list)
+    """Its arguments so far."""
     stopped: bool = False
+    """Upstream stopped its block."""
 
     @property
     def whole(self) -> bool:

@@ -27,11 +27,14 @@ _OF_THE_BODY = frozenset({"content-type", "content-length"})
 
 @dataclass(frozen=True, slots=True)
 class OtherMode:
-    """How the answer of such a call is read within `protocol`; `call` is the client's."""
+    """How the answer of such a call is read."""
 
     call: Call
+    """The client's."""
     protocol: WireProtocol
+    """That of the client and the provider alike."""
     reply: Reply
+    """What the answer is called where it is written from its parts."""
 
     def reading(self, head: Head, inner: Decoder, *, streamed: bool) -> Reading:
         """The answer that begins with `head` and that `inner` reads as it came, `streamed` or not. One that

@@ -18,31 +18,29 @@ NOT_AGAIN = REFUSALS | {Kind.MODEL}
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Before the commit point: the provider's own answer as it was, or a fault of ours.
-
-    `detail`: what the record has of it; empty: what `answer` says by itself.
-    """
+    """Before the commit point: this target is not asked again."""
 
     answer: WireResponse | Fault
+    """What the client gets: the provider's own answer as it was, or an error of ours."""
     detail: str = ""
+    """A message for the record; empty: what `answer` says by itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Another attempt after `delay` seconds.
-
-    `rotate`: rather on another credential.
-    `credential`: on that one, though it cools.
-    `fresh`: on a connection that was never used before.
-    `otherwise`: set where only a free credential will do that the call has not asked yet; what follows where
-    there is none.
-    """
+    """Another attempt."""
 
     delay: float = 0.0
+    """Seconds before it."""
     rotate: bool = False
+    """Rather on another credential."""
     credential: str | None = None
+    """On the one of this name, though it has a cooldown."""
     fresh: bool = False
+    """On a connection that was never used before."""
     otherwise: "Retry | GiveUp | None" = None
+    """What follows where no credential is free that the call has not asked yet. None: one that it has asked
+    will do too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +53,7 @@ class Fail:
     """After the commit point: close the answer with the protocol's in-band error."""
 
     message: str
+    """For the client."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,13 +66,18 @@ class Acquired:
 
 @dataclass(frozen=True, slots=True)
 class NoneFree:
-    """No credential may serve now. The other fields are those of `rotation.Unavailable`."""
+    """No credential may serve now."""
 
     attempt: int
+    """The one that asked for it."""
     wait: float | None
+    """Seconds until the soonest may. None: none ever may."""
     paused: bool = False
+    """Whether the provider is paused."""
     refused: StandingRefusal | None = None
+    """The last refusal, where every credential is refused."""
     keys: tuple[str, ...] = ()
+    """For a reader: of each credential why it does not serve, and when it is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
