@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 from protocols.model.parts import CUT_SHORT, ErrorKind, FinishReason
 from protocols.model.wirejson import JsonObject, text_at
+from protocols.shared import openai_errors
+from protocols.shared.openai_errors import COMMON_ERRORS
 
 FINISH_REASONS: Mapping[str, FinishReason] = {
     "stop": FinishReason.STOP,
@@ -46,16 +48,11 @@ def finish_of(reason: str, choice: JsonObject) -> FinishReason:
 # -- errors -------------------------------------------------------------------------------------------
 
 _ERRORS: Mapping[str, tuple[str, str]] = {
-    ErrorKind.INVALID_REQUEST: ("invalid_request_error", "invalid_request"),
-    ErrorKind.AUTHENTICATION: ("invalid_request_error", "invalid_api_key"),
+    **COMMON_ERRORS,
     ErrorKind.PERMISSION: ("permission_error", "permission_denied"),
     ErrorKind.NOT_FOUND: ("invalid_request_error", "model_not_found"),
-    ErrorKind.TOO_LARGE: ("invalid_request_error", "request_too_large"),
-    ErrorKind.QUOTA: ("insufficient_quota", "insufficient_quota"),
-    ErrorKind.RATE_LIMIT: ("rate_limit_error", "rate_limit_exceeded"),
 }
-"""Type and code where OpenAI has a word; a key that it does not know is an invalid request of code
-`invalid_api_key`, and an empty account differs from a rate limit by type and code alone (both are 429)."""
+"""Type and code where OpenAI has a word."""
 
 _TYPES: Mapping[int, str] = {
     402: "insufficient_quota",
@@ -68,9 +65,8 @@ _TYPES: Mapping[int, str] = {
 
 
 def error_object(kind: str, message: str, status: int = 500) -> JsonObject:
-    """The value of `error`; a kind without a word of OpenAI's is its own code."""
-    kind_of_error, code = _ERRORS.get(kind, (_type_of(status), kind))
-    return {"message": message, "type": kind_of_error, "param": None, "code": code}
+    """The value of `error`; `status` says the type of a kind without a word of OpenAI's."""
+    return openai_errors.error_object(_ERRORS, kind, message, _type_of(status))
 
 
 def _type_of(status: int) -> str:

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 
 from protocols.model.parts import ErrorKind, FinishReason, StreamError
 from protocols.model.wirejson import NOT_JSON, JsonObject, object_at, text_at
+from protocols.shared import openai_errors
 from protocols.shared.arguments import text_of, value_of
+from protocols.shared.openai_errors import COMMON_ERRORS
 
 FINISH_REASONS: Mapping[str, FinishReason] = {
     "max_output_tokens": FinishReason.LENGTH,
@@ -36,13 +38,9 @@ def is_half(item: JsonObject) -> bool:
 # -- errors -----------------------------------------------------------------------------------------------
 
 _ERRORS: Mapping[str, tuple[str, str]] = {
-    ErrorKind.INVALID_REQUEST: ("invalid_request_error", "invalid_request"),
-    ErrorKind.AUTHENTICATION: ("invalid_request_error", "invalid_api_key"),
+    **COMMON_ERRORS,
     ErrorKind.PERMISSION: ("invalid_request_error", "permission_denied"),
     ErrorKind.NOT_FOUND: ("invalid_request_error", "not_found"),
-    ErrorKind.TOO_LARGE: ("invalid_request_error", "request_too_large"),
-    ErrorKind.QUOTA: ("insufficient_quota", "insufficient_quota"),
-    ErrorKind.RATE_LIMIT: ("rate_limit_error", "rate_limit_exceeded"),
     ErrorKind.OVERLOADED: ("server_error", "server_is_overloaded"),
 }
 """Type and code by kind; any other kind is the server's, and its own code."""
@@ -53,8 +51,7 @@ _FIRST_SERVER_STATUS = 500
 def error_object(kind: str, message: str, status: int = _FIRST_SERVER_STATUS) -> JsonObject:
     """`status` says whose fault it is where `kind` is a word of nobody's."""
     by_status = "server_error" if status >= _FIRST_SERVER_STATUS else "invalid_request_error"
-    type_, code = _ERRORS.get(kind, (by_status, kind))
-    return {"message": message, "type": type_, "param": None, "code": code}
+    return openai_errors.error_object(_ERRORS, kind, message, by_status)
 
 
 def flat_error(event: JsonObject) -> StreamError:

@@ -1,1 +1,1 @@
-"""What several protocols need: arguments of tools, block numbers, losses, media, signatures."""
+"""What several protocols need: arguments of tools, losses, media, signatures, OpenAI's errors."""
