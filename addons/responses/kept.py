@@ -54,24 +54,28 @@ _WHOLE = frozenset({"completed", "incomplete"})
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A call with what it continues. `call`: as it is planned; `body`: what the client itself said, with
-    its references resolved; `changed`: `call` is not what the client's bytes say."""
+    """A call with what it continues."""
 
     call: Call
+    """The call as it is planned, with the items of earlier responses."""
     scope: str
+    """Who may use the ids in it, see `scope_of`."""
     body: JsonObject
+    """What the client itself sent, with its references resolved."""
     changed: bool = False
+    """Whether `call` says something else than the client's bytes."""
     previous: str | None = None
     """The id of the response that it goes on from, as the client named it. None: of none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A call that continues what is not there. `answer` is what its client gets, `fault` the same for
-    the record."""
+    """A call that continues what is not there."""
 
     answer: WireResponse
+    """What its client gets."""
     fault: Fault
+    """The same for the record."""
 
 
 class Responses:

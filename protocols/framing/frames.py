@@ -18,11 +18,14 @@ _BEFORE, _AFTER = b" \t\r\n,[" + _BOM, b" \t\r\n,]"
 
 @dataclass(frozen=True, slots=True)
 class EventFrame:
-    """One event of server-sent events; `event` is what its data says."""
+    """One event of server-sent events."""
 
     raw: bytes
+    """All of its bytes."""
     event: JsonObject
+    """What its data says."""
     name: str | None
+    """Its `event` field. None: it has none."""
 
     def write(self, value: JsonObject) -> bytes:
         """The event with `value` as its data, in one line; its other lines and its line ends stay."""
@@ -47,12 +50,16 @@ class EventFrame:
 
 @dataclass(frozen=True, slots=True)
 class BareFrame:
-    """One object with what stands `before` and `after` it."""
+    """One object that stands in no event."""
 
     raw: bytes
+    """All of its bytes."""
     event: JsonObject
+    """The object."""
     before: bytes
+    """The bytes before it: whitespace, a comma, a bracket."""
     after: bytes
+    """The bytes after it."""
 
 
 type Frame = EventFrame | BareFrame

@@ -19,26 +19,29 @@ class WireRequest:
     """A request as a client sent it."""
 
     method: str
+    """As the client wrote it."""
     target: str
     """The path with its query."""
     headers: Headers
+    """In the order and case in which they came."""
     body: bytes = b""
     """Without its coding."""
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamRequest:
-    """A request as it leaves: to `origin` and nowhere else. Raises ValueError for what could be read as more
-    than a method and a path.
-
-    `target` is in origin form, the prefix of `origin` included; `body` is the bytes on the wire.
-    """
+    """A request as it leaves. Raises ValueError for what could be read as more than a method and a path."""
 
     origin: Origin
+    """Where it goes, and nowhere else."""
     method: str
+    """A token of HTTP."""
     target: bytes
+    """The path with its query, in origin form, the prefix of `origin` included."""
     headers: Headers
+    """As they are written, in order."""
     body: bytes = b""
+    """The bytes on the wire."""
 
     def __post_init__(self) -> None:
         if not (is_method(self.method) and is_origin_form(self.target)):
@@ -50,8 +53,11 @@ class WireResponse:
     """A whole answer as it crosses the edge."""
 
     status: int
+    """Of HTTP."""
     headers: Headers
+    """In order, names in their own case."""
     body: bytes = b""
+    """All of it."""
     reason: str = ""
     """The phrase of HTTP/1; empty where there is none."""
 
@@ -61,5 +67,8 @@ class Head:
     """Status and headers of an answer whose body is still to come."""
 
     status: int
+    """Of HTTP."""
     headers: Headers
+    """In order, names in their own case."""
     reason: str = ""
+    """The phrase of HTTP/1; empty where there is none."""

@@ -29,24 +29,32 @@ _FIELDS: Mapping[BlockKind, str] = {
 
 @dataclass(slots=True)
 class Deltas:
-    """What the parts of one choice say, in order; `calls` counts its tool calls.
-
-    `older`: the client knows `function_call` alone, so that only the first call is shown. Lost: what hosted
-    tools did, and sound.
-    """
+    """What the parts of one choice say, in order. Lost: what hosted tools did, and sound."""
 
     older: bool = False
+    """Whether the client knows `function_call` alone, so that only the first call is shown."""
     calls: int = 0
+    """How many tool calls began."""
     _open: dict[int, BlockStart] = field(default_factory=dict)
+    """The starts of blocks by their index."""
     _numbers: dict[int, int] = field(default_factory=dict)
+    """The number of each tool call by the index of its block."""
     _text_from: dict[int, int] = field(default_factory=dict)
+    """By the index of a block, the characters of text before it."""
     _text: int = 0
+    """Characters of text so far."""
     _reasoned_from: int = 0
+    """Characters of reasoning before the last block of reasoning."""
     _reasoned: int = 0
+    """Characters of reasoning so far."""
     _items: int = 0
+    """How many signatures of other protocols were written."""
     _images: int = 0
+    """How many images were written."""
     _sources: int = 0
+    """How many annotations were written."""
     _signature: Signature | None = None
+    """A signature that waits for the next block. None: none waits."""
 
     @classmethod
     def resumed(cls, blocks: Iterable[Block], *, older: bool) -> "Deltas":

@@ -72,27 +72,38 @@ def item_of(event: str) -> str | None:
 
 @dataclass(slots=True)
 class Piece:
-    """One part of an item's content or summary: `kind` is its type on the wire, `block` the block that its
-    text is in, from the character `start` on; `annotations` as they came."""
+    """One part of an item's content or summary."""
 
     kind: str
+    """Its type on the wire."""
     index: int
+    """Its place in the content or the summary."""
     block: int
+    """The index of the block that its text is in."""
     start: int = 0
+    """The character of that block which its text begins with."""
     length: int = 0
+    """Characters of its text."""
     open: bool = True
+    """Whether its end has not come."""
     annotations: list[JsonObject] = field(default_factory=list)
+    """As they came."""
 
 
 @dataclass(slots=True)
 class Item:
-    """`native` is the item as the provider gave it last; `block` that of a call or a hosted item."""
+    """One item of the output."""
 
     output_index: int
+    """Its place, as the provider counts."""
     native: JsonObject
+    """The item as the provider gave it last."""
     done: bool = False
+    """Whether its end came."""
     block: int | None = None
+    """The index of the block of a tool call or a hosted item. None: it is neither."""
     pieces: list[Piece] = field(default_factory=list)
+    """The parts of a message or of reasoning, in order."""
 
     @property
     def kind(self) -> str:
@@ -101,16 +112,20 @@ class Item:
 
 @dataclass(slots=True)
 class Layout:
-    """`response` is the object of the lifecycle events; `sequence` the last number, None where the provider
-    does not count (measured: two recorded streams); `ended`: the last frame came. `gone`: the places of items
-    that the client does not see, `unsaid`: how many counted events that was."""
+    """What a stream has reported of its response."""
 
     response: JsonObject = field(default_factory=dict)
+    """The object of the lifecycle events."""
     items: dict[int, Item] = field(default_factory=dict)
+    """By output index."""
     sequence: int | None = None
+    """The last sequence number. None: the provider does not count (measured: two recorded streams)."""
     ended: bool = False
+    """Whether the last frame came."""
     gone: set[int] = field(default_factory=set)
+    """The output indexes of items that the client does not see."""
     unsaid: int = 0
+    """How many events about those items were counted."""
 
     @property
     def ordered(self) -> list[Item]:

@@ -24,13 +24,16 @@ _NOT_SETTINGS = frozenset({"input", PREVIOUS})
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """A response. `items`: those of its input and its output, as a later input brings them; `previous`: the
-    response of somebody else that these continue; `settings`: what a later turn inherits."""
+    """A response."""
 
     items: Sequence[object]
+    """Those of its input and its output, as a later input brings them."""
     size: int
+    """Bytes of JSON of the items and the settings."""
     previous: str = ""
+    """The id of the response that these continue and that is not remembered here. Empty: of none."""
     settings: Mapping[str, object] = field(default_factory=dict)
+    """What a later turn inherits."""
 
 
 class Conversation:

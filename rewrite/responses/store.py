@@ -51,18 +51,26 @@ type Find = Callable[[str], "Stored | None"]
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One response. `input_items`: those of its own call, each with an id; `response`: the object that the
-    client was given; `provider`: who made it; `size`: of all that, see `sized`."""
+    """One response."""
 
     id: str
+    """The id that the client was given."""
     scope: str
+    """Who may use it, see `scope_of`."""
     previous: str | None
+    """The id of the response that it continues. None: it continues none of ours."""
     model: str
+    """As the client was given it."""
     provider: str
+    """The name of the provider that made it."""
     input_items: tuple[JsonObject, ...]
+    """Those of its own call, each with an id."""
     response: JsonObject
+    """The object that the client was given."""
     created: float
+    """When it was made, in epoch seconds."""
     size: int = 0
+    """Bytes of JSON of all that, see `sized`."""
 
     @property
     def output(self) -> list[JsonObject]:
@@ -71,11 +79,14 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How long, how much and how many of each scope are kept."""
+    """What is kept of stored responses."""
 
     ttl: float = 30 * 24 * 3600.0
+    """Seconds for which a response is kept."""
     max_bytes: int = 64 << 20
+    """Bytes of JSON in all scopes together."""
     max_count: int = 10_000
+    """Responses in each scope."""
 
 
 def is_ours(response_id: str) -> bool:
@@ -288,13 +299,18 @@ def from_mapping(mapping: JsonObject, size: int) -> Stored | None:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A stored response without its content. `used`: when it was last asked for, or made."""
+    """A stored response without its content."""
 
     scope: str
+    """Who may use it."""
     id: str
+    """The id that the client was given."""
     created: float
+    """When it was made, in epoch seconds."""
     size: int
+    """Bytes of JSON."""
     used: float
+    """When it was last asked for, or made, in epoch seconds."""
 
 
 def expired(entry: Entry | Stored, bounds: Bounds, now: float) -> bool:
