@@ -174,10 +174,11 @@ class _Thoughts:
 
     A client is to send back what a provider signed with a call, or it is refused: the signature of the call
     (a block without text, see `parts.BlockStop`), and the thought with which an answer begins that is made
-    `anew`.
+    again.
     """
 
     def __init__(self, *, again: bool) -> None:
+        """`again`: the client has no text of the first answer, and no thought that came to its end."""
         self._again = again
         self._parts: list[BlockStart | BlockDelta | BlockStop] = []
         self._indexes: set[int] = set()

@@ -113,16 +113,19 @@ class Over:
 
 
 class Delivery:
-    """Of one call. `began`: when it did, on the machine's clock; `committed`: an answer began to go out,
-    `head` is its head; `first_token`: when something visible did, on the same clock; `waiting`: what the
-    client is shown before."""
+    """What the client of one call has got."""
 
     def __init__(self, call: Call, protocol: WireProtocol, timing: Timing, began: float) -> None:
         self.began = began
+        """When the call did, in seconds on the machine's clock."""
         self.waiting = waiting(call, protocol, timing)
+        """What the client gets before the commit point."""
         self.committed = False
+        """An answer began to go out."""
         self.head: Head | None = None
+        """That of this answer."""
         self.first_token: float | None = None
+        """When something visible went out, on the same clock."""
         self._hold = timing.hold if call.stream else 0.0
         self._silence = Silence(timing.heartbeat if self.waiting.heartbeat else 0.0)
 

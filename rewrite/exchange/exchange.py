@@ -378,7 +378,7 @@ class Exchange:
 
     def _broken_off(self, current: Reading, outcome: Truncated) -> None:
         """What follows an event that was none cannot be joined to what came before: an error, and no
-        "length". Behind a proper end it means nothing."""
+        "length". After a proper end it means nothing."""
         if current.damaged and self.state is State.COMMITTED and not current.settle().over:
             detail = f"{outcome.cause}; ended with an error"
             self._finish(current.encoder, Ending(outcome, "failed", detail, repair.failing(outcome.cause)))
@@ -556,7 +556,7 @@ class Exchange:
         if self._due(fired.timer):
             self._fail(self._ledger.unanswered(None, self._now))
 
-    def _due_gathered(self, fired: TimerFired) -> None:
+    def _due_before_commit(self, fired: TimerFired) -> None:
         if stalled := self._due(fired.timer):
             self._fail(stalled)
 
@@ -580,7 +580,7 @@ class Exchange:
             self._cut(self._reading, stalled)
 
     def _due_passing(self, fired: TimerFired) -> None:
-        """Behind the commit point a silence that is no stall ends an answer that has said nothing."""
+        """After the commit point a silence that is no stall ends an answer that has said nothing."""
         stalled, current = self._due(fired.timer), self._reading
         if stalled is None:
             return
@@ -705,9 +705,9 @@ TRANSITIONS: Mapping[State, Mapping[Trigger, Transition]] = {
         *_CALL_UNANSWERED,
         _on(UpstreamStarted, Exchange._headed, State.HOLDING, State.READING_ERROR, State.CONTINUING),
         _on(UpstreamClosed, Exchange._closed_unanswered, *_FAILED),
-        _at(Timer.FIRST_EVENT, Exchange._due_gathered, *_CUT),
-        _at(Timer.FIRST_TOKEN, Exchange._due_gathered, State.AWAITING_HEAD, *_CUT),
-        _at(Timer.RESPONSE, Exchange._due_gathered, *_CUT),
+        _at(Timer.FIRST_EVENT, Exchange._due_before_commit, *_CUT),
+        _at(Timer.FIRST_TOKEN, Exchange._due_before_commit, State.AWAITING_HEAD, *_CUT),
+        _at(Timer.RESPONSE, Exchange._due_before_commit, *_CUT),
     ),
     State.READING_ERROR: _rows(
         *_CALL_UNANSWERED,
@@ -723,11 +723,11 @@ TRANSITIONS: Mapping[State, Mapping[Trigger, Transition]] = {
         _at(Timer.HOLD, Exchange._hold_ended_held, State.HOLDING, State.COMMITTED),
         _on(UpstreamData, Exchange._hold, State.HOLDING, State.COMMITTED, *_FAILED),
         _on(UpstreamClosed, Exchange._closed_held, *_FAILED),
-        _at(Timer.FIRST_EVENT, Exchange._due_gathered, State.HOLDING, *_CUT),
-        _at(Timer.FIRST_TOKEN, Exchange._due_gathered, State.HOLDING, *_CUT),
+        _at(Timer.FIRST_EVENT, Exchange._due_before_commit, State.HOLDING, *_CUT),
+        _at(Timer.FIRST_TOKEN, Exchange._due_before_commit, State.HOLDING, *_CUT),
         _at(Timer.THROUGHPUT, Exchange._slow_held, State.COMMITTED, State.ACQUIRING),
         _at(Timer.STALL, Exchange._stalled_held, State.HOLDING, *_CUT),
-        _at(Timer.RESPONSE, Exchange._due_gathered, State.OVER),
+        _at(Timer.RESPONSE, Exchange._due_before_commit, State.OVER),
     ),
     State.COMMITTED: _rows(
         *_CALL_ANSWERED,

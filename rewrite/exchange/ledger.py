@@ -27,8 +27,7 @@ from rewrite.values.timer import Timer
 
 
 class Ledger:
-    """`current`: the one that is under way, `acquire`: the credential that it asks for; `ended`: those before
-    it; `target`: the one that is asked, `terms`: what the call may do there."""
+    """Who was asked, and who is next."""
 
     def __init__(
         self,
@@ -39,13 +38,18 @@ class Ledger:
     ) -> None:
         """`targets` in the order in which they are asked; `latest`: when the client's patience is over."""
         self._call, self._protocol, self._targets, self._latest = call, protocol, targets, latest
-        self.target, self.terms = targets[0], targets[0].terms
+        self.target = targets[0]
+        """The one that is asked."""
+        self.terms = self.target.terms
+        """What the call may do there."""
         self.ended: tuple[Ended, ...] = ()
+        """The attempts before the one that is under way."""
         self._former: str | None = None
         self._turn_ends: float | None = None
         self._otherwise: Retry | GiveUp | None = None
         self._begin(1, self.latest)
         self.acquire = Acquire(1)
+        """The credential that the attempt under way asks for."""
 
     # -- the one that is under way --------------------------------------------------------------------
 

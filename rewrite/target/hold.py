@@ -46,14 +46,15 @@ AT_WORK = Segment(b"", parts=(Ping(working=True),))
 
 
 class HeldCalls(Protocol):
-    """What is known of the calls that are held. `left_out`: the names of those that the client did not get;
-    `under_way`: one waits to become whole."""
+    """What is known of the calls that are held."""
 
     @property
-    def left_out(self) -> Sequence[str]: ...
+    def left_out(self) -> Sequence[str]:
+        """The names of those that the client did not get."""
 
     @property
-    def under_way(self) -> bool: ...
+    def under_way(self) -> bool:
+        """Whether one waits to become whole."""
 
 
 class _End(Enum):

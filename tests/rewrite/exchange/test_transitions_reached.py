@@ -78,13 +78,13 @@ class Setting:
     pooled: bool = True
     most: int = 3
     """How often an answer may be continued."""
-    beats: bool = False
+    heartbeats: bool = False
     """Its client gets heartbeats before the commit point."""
 
     def exchange(self) -> Exchange:
         call = ask(self.protocol.name, stream=self.stream)
         terms = replace(ON_TIME, pooled=self.pooled, continuations=self.most)
-        terms = timed(terms, heartbeat_before_commit=self.beats)
+        terms = timed(terms, heartbeat_before_commit=self.heartbeats)
         targets = []
         for index, streams in enumerate(self.streams):
             to = Route(replace(VENDOR, streams=streams), self.protocol.name, call.model, original=True)
@@ -94,7 +94,7 @@ class Setting:
 
 
 SETTINGS = [
-    Setting(pooled=False, beats=True),
+    Setting(pooled=False, heartbeats=True),
     Setting(most=0),
     Setting(most=1),
     Setting(streams=(True, False)),
