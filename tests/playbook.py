@@ -3,7 +3,7 @@
 `>>` hands an event over, `<<` says which command comes next; `After(seconds)` lets the scripted clock run.
 Commands are compared whole: a value that does not matter is left open by ANY or by one of the words below.
 A conversation that goes another way fails with all that was said, and so does one in which a command is
-passed over in silence, or a state is reached that the table of transitions does not name.
+skipped, or a state is reached that the table of transitions does not name.
 """
 
 from collections import deque
@@ -39,7 +39,7 @@ def handled(exchange: Exchange, event: Event, now: float) -> Sequence[Command]:
 
 @dataclass(slots=True)
 class Playbook:
-    """One exchange and what was said to it and by it; truth means that nothing was passed over."""
+    """One exchange and what was said to it and by it; truth means that nothing was skipped."""
 
     exchange: Exchange
     now: float = 0.0

@@ -150,7 +150,7 @@ def probed(output: str) -> dict[str, object]:
 # --- finding Python
 
 
-def test_a_shim_with_no_python_behind_it_is_passed_over(machine: Machine) -> None:
+def test_a_shim_with_no_python_behind_it_is_skipped(machine: Machine) -> None:
     for name in ("python3.14", "python3.13", "python3.12", "python3", "python"):
         machine.shim(name, f'echo "pyenv: {name}: command not found" >&2; exit 127')
     add_pyenv_version(machine.home, "3.9.18").write_text("#!/nowhere\n")
@@ -164,7 +164,7 @@ def test_the_newest_of_pyenvs_versions_is_taken(machine: Machine) -> None:
     assert "/versions/3.12.10/" in machine.library("find_python").stdout
 
 
-def test_an_old_python_is_passed_over(machine: Machine) -> None:
+def test_an_old_python_is_skipped(machine: Machine) -> None:
     # Answers the question for its version as 3.11 would.
     machine.shim("python3", "exit 1")
     works = add_pyenv_version(machine.home, "3.13.0")

@@ -16,11 +16,11 @@ from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Even
 from tests.vendor import (
     Answer,
     Authority,
-    Drip,
     End,
     Fin,
     Framing,
     Hang,
+    Pace,
     Pause,
     Raw,
     Reply,
@@ -117,7 +117,7 @@ async def test_a_declared_length_longer_than_what_is_sent() -> None:
 
 async def test_drip_cuts_every_send_into_chunks() -> None:
     async with Vendor() as vendor, dial(vendor) as wire:
-        vendor.reply(Reply(steps=(Send(b"abcde"),), drip=Drip(2, 0.001)))
+        vendor.reply(Reply(steps=(Send(b"abcde"),), pace=Pace(2, 0.001)))
         await wire.ask()
         await wire.head()
         await wire.exactly(b"2\r\nab\r\n2\r\ncd\r\n1\r\ne\r\n0\r\n\r\n")
@@ -125,7 +125,7 @@ async def test_drip_cuts_every_send_into_chunks() -> None:
 
 async def test_the_interval_of_a_drip_is_silence_ahead_of_each_piece() -> None:
     async with Vendor() as vendor, dial(vendor) as wire:
-        vendor.reply(Reply(steps=(Send(b"ab"),), drip=Drip(1, 3600.0)))
+        vendor.reply(Reply(steps=(Send(b"ab"),), pace=Pace(1, 3600.0)))
         await wire.ask()
         await wire.head()
         [received] = await vendor.wait_requests(1)

@@ -152,7 +152,7 @@ def _discard(file: Path) -> None:
 
 
 def _warn(file: Path, why: str) -> None:
-    log.warning("%s: %s: it is passed over", file, why)
+    log.warning("%s: %s: it is skipped", file, why)
 
 
 class Storage:

@@ -2,7 +2,7 @@
 
 A turn has a flow of its own, which other add-ons do not see, with the request that a client would have sent
 over HTTP; so pool, routes, retries, repair and records are those of any call. Turns are answered one after
-another, in the order in which they were asked for, whatever lanes they name.
+another, in the order in which they were asked for, whatever `stream_id` they name.
 """
 
 import asyncio
@@ -96,7 +96,7 @@ class Bridge:
         self._conversation.prepared(response_id, self._conversation.continued(create.body))
         self._record_prepared(create)
         events = prepared(response_id, create, int(time.time()))
-        await socket.send([event_message(event, create.lane).text for event in events])
+        await socket.send([event_message(event, create.stream_id).text for event in events])
 
     def _record_prepared(self, create: Create) -> None:
         intercepted, flow = self._intercepted, self._turn_flow(create.body)
@@ -115,7 +115,7 @@ class Bridge:
     async def _turn(self, create: Create, socket: Socket) -> None:
         body = self._conversation.continued(create.body)
         flow = self._turn_flow({**body, "stream": True})
-        reply = TurnReply(socket, create.lane)
+        reply = TurnReply(socket, create.stream_id)
         try:
             await self._answering.begin(flow, self._intercepted, self._name).run(reply)
         except Exception as error:  # noqa: BLE001  # one turn fails, and its client gets an error
@@ -177,9 +177,9 @@ class TurnReply:
     its items.
     """
 
-    def __init__(self, socket: Outlet, lane: str) -> None:
-        self._socket, self._lane = socket, lane
-        self._events = EventMessages(lane)
+    def __init__(self, socket: Outlet, stream_id: str) -> None:
+        self._socket, self._stream_id = socket, stream_id
+        self._events = EventMessages(stream_id)
         self._status = 0
         self._headers: Headers = ()
         self._streamed = False
@@ -221,7 +221,7 @@ class TurnReply:
             await self._say(self._events.eof())
             await self.fail(self._failure("the answer has no end"))
         elif (response := self._whole()) is not None:
-            await self._say([event_message(event, self._lane) for event in events_of(response)])
+            await self._say([event_message(event, self._stream_id) for event in events_of(response)])
         else:
             status = self._status if self._status >= _FIRST_ERROR else _NONSENSE
             await self.fail(error_event(status, self._headers, bytes(self._body)))
@@ -233,7 +233,7 @@ class TurnReply:
         """The end of a turn that failed; nothing where it is over already."""
         if not self._over:
             self._over = True
-            await self._socket.send([event_message(event, self._lane).text])
+            await self._socket.send([event_message(event, self._stream_id).text])
 
     def _failure(self, message: str) -> JsonObject:
         """What ends a stream that did not end itself."""

@@ -165,7 +165,7 @@ class SseDecoder:
 
 
 def parse_event(raw: bytes) -> Event:
-    """The fields of one event; unknown fields and comments are passed over."""
+    """The fields of one event; unknown fields and comments are skipped."""
     name: str | None = None
     data: list[bytes] = []
     for line in _LINES.split(raw.removeprefix(b"\xef\xbb\xbf")):

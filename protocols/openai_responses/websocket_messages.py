@@ -3,7 +3,7 @@
 Documented: a client says `response.create` with the fields of a request, less `stream` and `background`;
 each event of the answer is one text message with the JSON that a stream has after `data:`; a request that
 fails is an `error` event with the HTTP status; `generate: false` prepares a turn and is answered without
-output; `stream_id` names a lane, and stands in each event of its turns. Measured with codex 0.169.0: the
+output; `stream_id` names a stream, and stands in each event of its turns. Measured with codex 0.169.0: the
 headers of an error (retry-after above all) are read from `headers`, an error without a status is passed
 over, and `response.processed` is a receipt that nothing answers.
 """
@@ -55,12 +55,12 @@ _STATUSES = {
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """A turn that the client asks for. `body` has the fields of a request's body, `lane` is empty for none;
-    without `generate` it is prepared only."""
+    """A turn that the client asks for. `body` has the fields of a request's body, `stream_id` is empty for
+    none; without `generate` it is prepared only."""
 
     body: JsonObject
     generate: bool = True
-    lane: str = ""
+    stream_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +105,9 @@ class EventMessage:
 class EventMessages:
     """The bytes of a stream of server-sent events to messages; one for each answer."""
 
-    def __init__(self, lane: str) -> None:
+    def __init__(self, stream_id: str) -> None:
         self._framer = SseFramer(DONE)
-        self._lane = lane
+        self._stream_id = stream_id
 
     def feed(self, data: bytes) -> list[EventMessage]:
         """Raises MalformedStream if the bytes cannot be framed."""
@@ -121,10 +121,10 @@ class EventMessages:
             event = parse_event(segment.raw)
             if event.data is None or event.data.strip() == DONE:
                 continue
-            value = load_object(event.data) if self._lane or _is_read(event) else None
+            value = load_object(event.data) if self._stream_id or _is_read(event) else None
             if value is not None:
-                text = "" if self._lane or "type" not in value else event.data.decode("utf-8", "replace")
-                yield event_message(typed(value, event), self._lane, text)
+                text = "" if self._stream_id or "type" not in value else event.data.decode("utf-8", "replace")
+                yield event_message(typed(value, event), self._stream_id, text)
             elif not _is_read(event):
                 yield EventMessage(event.data.decode("utf-8", "replace"))
 
@@ -134,13 +134,13 @@ def _is_read(event: Event) -> bool:
     return event.name is None or event.name in _REMEMBERED
 
 
-def event_message(event: JsonObject, lane: str = "", text: str = "") -> EventMessage:
+def event_message(event: JsonObject, stream_id: str = "", text: str = "") -> EventMessage:
     """An event object as a message; `text` is its JSON where that is known."""
     kind = text_at(event, "type")
     item = object_at(event, "item") if kind == _ITEM_DONE else None
     response = object_at(event, "response") if kind in _ENDS else None
     error = (object_at(event, "error") or event) if kind == _ERROR else None
-    marked = {**event, "stream_id": lane} if lane else event
+    marked = {**event, "stream_id": stream_id} if stream_id else event
     return EventMessage(text or dump(marked).decode(), item, response, error)
 
 

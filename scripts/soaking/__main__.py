@@ -145,13 +145,13 @@ class Soak:
     def _verdict(self, before: Rest, after: Rest) -> int:
         warm = after_warm_up(self.samples)
         ends = ", ".join(f"{how} {number}" for how, number in sorted(self.tally.ends.items()))
-        print(f"{self.tally.calls} calls: {ends}; {len(self.tally.problems)} were not as they have to be")
+        print(f"{self.tally.calls} calls: {ends}; {len(self.tally.failures)} were not as they have to be")
         if len(warm) > 1:
             print(
                 f"memory after {WARM_UP} calls: {steepness(warm):+.2f} MB/min, {growth(warm):+.1f} MB in all"
             )
         print(f"before: {before}\nafter:  {after}")
-        found = [*of_memory(self.samples), *of_rest(before, after, self.streams), *self.tally.problems[:5]]
+        found = [*of_memory(self.samples), *of_rest(before, after, self.streams), *self.tally.failures[:5]]
         print(*(found or ["memory is flat, nothing is left, no frame is corrupt"]), sep="\n")
         return 1 if found else 0
 

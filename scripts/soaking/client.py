@@ -34,7 +34,7 @@ class Tally:
     """What came of all calls: how many by their kind of end, and what was wrong with any."""
 
     ends: Counter[str] = field(default_factory=Counter)
-    problems: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
 
     @property
     def calls(self) -> int:
@@ -115,7 +115,7 @@ class Worker:
                 async with asyncio.timeout(PATIENCE):
                     await self._call(protocol, model, way)
             except (Broken, TimeoutError, OSError) as fault:
-                self._tally.problems.append(f"{protocol} {model}, a client that {way}: {fault!r}")
+                self._tally.failures.append(f"{protocol} {model}, a client that {way}: {fault!r}")
                 self._leave()
         self._leave()
 
@@ -149,7 +149,7 @@ class Worker:
                 return
         status = head.status_code if isinstance(head, h11.Response) else 0
         if wrong := self._check(protocol, status, bytes(data)):
-            self._tally.problems.append(f"{protocol} {model}: {wrong}")
+            self._tally.failures.append(f"{protocol} {model}: {wrong}")
         self._end("answered" if status == 200 else f"refused {status}", leave=not connection.again())
 
     async def _connected(self, host: str) -> Connection:

@@ -5,7 +5,7 @@ from collections import Counter
 from tests.e2e.suite.voice import Act, Voice, changed, cut, error_after_text, error_in_band, healthy, refused
 from tests.e2e.translation.bench import model_of
 from tests.e2e.translation.scenarios import ANSWER, WEATHER
-from tests.vendor import Answer, Drip, End, Hang, Received, Reset
+from tests.vendor import Answer, End, Hang, Pace, Received, Reset
 from tests.vendor.defaults import not_found
 from tests.vendor.speech import Said, speech_of
 
@@ -16,7 +16,7 @@ FAULTS: dict[str, tuple[Act, ...]] = {
     "good": (healthy(),),
     "long": (healthy(_LONG),),
     "huge": (healthy(_HUGE),),
-    "drip": (changed(healthy(), drip=Drip(size=64, interval=0.02)),),
+    "slow-bytes": (changed(healthy(), pace=Pace(size=64, interval=0.02)),),
     "gzip": (changed(healthy(_LONG), encoding="gzip"),),
     "tool": (healthy(_CALL),),
     "half-a-tool": (cut(End(), said=_CALL, after="Pa"), healthy(_CALL)),

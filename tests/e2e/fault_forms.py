@@ -21,7 +21,7 @@ from tests.e2e.fault_row import (
     reply,
 )
 from tests.e2e.wires import CHAT, WORDS, Wire
-from tests.vendor import Drip, Fin, Framing, Hang, Reply, Reset, streamed, whole
+from tests.vendor import Fin, Framing, Hang, Pace, Reply, Reset, streamed, whole
 
 
 def altered(change: Callable[[bytes], bytes]) -> Callable[[Wire], Reply]:
@@ -107,11 +107,11 @@ PROPER = (
 WIRE_FORMS = (
     Row(
         "byte-by-byte",
-        reply(lambda wire: replace(streamed(wire.stream(_WIDE)), drip=Drip())),
+        reply(lambda wire: replace(streamed(wire.stream(_WIDE)), pace=Pace())),
         text="".join(_WIDE),
     ),
     Row("crlf", reply(altered(crlf))),
-    Row("crlf-byte-by-byte", reply(lambda w: replace(altered(crlf)(w), drip=Drip()))),
+    Row("crlf-byte-by-byte", reply(lambda w: replace(altered(crlf)(w), pace=Pace()))),
     Row("data-on-two-lines", reply(altered(on_two_lines))),
     Row("byte-order-mark", reply(lambda w: streamed([b"\xef\xbb\xbf", *w.stream()]))),
     Row(

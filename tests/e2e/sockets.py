@@ -28,7 +28,7 @@ ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"
 class WebSocket:
     """Opened with `with WebSocket(proxy, host, path) as socket:`; `accepted` says whether it was.
 
-    Pings are answered, and passed over but by `await_ping`.
+    Pings are answered, and skipped but by `await_ping`.
     """
 
     def __init__(

@@ -73,7 +73,7 @@ def test_a_tool_sees_the_refusal_in_every_call_and_is_never_made_to_wait(
     assert [one.credential for one in vendor.requests] == [ONE]
     log = proxy.wait_log("end=rejected", count=3)
     assert log.count("check the key; it is tried again in 300 s") == 1
-    assert "cooling" not in log
+    assert "rate-limited" not in log
 
 
 @pytest.mark.parametrize("proxy", [2], indirect=True)

@@ -148,7 +148,7 @@ def chat(http: httpx.Client, model: str, **more: object) -> httpx.Response:
     ("model", "status", "providers"),
     [("locked-out", 200, ["locked", "chat"]), ("barred", 401, ["barred"])],
 )
-def test_a_target_that_refuses_every_key_is_passed_over_where_the_route_says_so(
+def test_a_target_that_refuses_every_key_is_skipped_where_the_route_says_so(
     http: httpx.Client, asked: Asked, model: str, status: int, providers: list[str]
 ) -> None:
     assert chat(http, model).status_code == status

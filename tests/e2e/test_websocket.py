@@ -546,7 +546,7 @@ def test_what_no_key_of_the_pool_gets_is_an_error_too(proxy: Proxy, vendor: Vend
     with WebSocket(proxy, "bridged.test") as socket:
         (error,) = socket.turn(model=model, input="hi")
         assert (error["type"], error["status"], error["headers"]["retry-after"]) == ("error", 429, "7")
-        # Both keys are cooling for this model, not for another.
+        # Both keys are rate-limited for this model, not for another.
         assert text_of(socket.turn(model=f"{model}-b", input="hi")).startswith("Hello")
 
 

@@ -165,10 +165,10 @@ def test_case_07_cut_in_tool_arguments_and_case_08_right_after_the_header(data: 
 def test_case_07_and_case_08_in_messages(data: bytes) -> None:
     """The end is an error event; "max_tokens" where that is wanted, never "tool_use"."""
     assert added(ANTHROPIC, data).startswith(b'event: error\ndata: {"type":"error"')
-    repaired = replay(ANTHROPIC, [data], terms=mode(OnTruncation.REPAIR)).body[len(data) :]
-    assert repaired.startswith(stop(0))
-    assert b'"stop_reason":"max_tokens"' in repaired
-    assert b"tool_use" not in repaired
+    truncated = replay(ANTHROPIC, [data], terms=mode(OnTruncation.REPAIR)).body[len(data) :]
+    assert truncated.startswith(stop(0))
+    assert b'"stop_reason":"max_tokens"' in truncated
+    assert b"tool_use" not in truncated
 
 
 def test_case_09_thinking_cut_before_its_signature() -> None:

@@ -1,4 +1,4 @@
-"""An event that is no JSON, on its way to clients of every protocol: never passed on, never passed over."""
+"""An event that is no JSON, on its way to clients of every protocol: never passed on, never skipped."""
 
 from dataclasses import replace
 

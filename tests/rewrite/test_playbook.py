@@ -31,7 +31,7 @@ def test_a_command_that_does_not_come_fails() -> None:
 
 
 @pytest.mark.parametrize("follow", [bool, lambda playbook: playbook >> Start()], ids=["end", "event"])
-def test_a_command_passed_over_in_silence_fails(follow: type[bool]) -> None:
+def test_a_command_skipped_fails(follow: type[bool]) -> None:
     conversation: Playbook = play() >> Start()
     with pytest.raises(AssertionError, match="expected nothing more"):
         follow(conversation)

@@ -19,7 +19,7 @@ from tests.rewrite.replay import ONCE, holding, replay
 from tests.rewrite.scenes import call, own
 
 CLIENTS = [role for role in (*ROLES, "ollama_chat") if role != "openai_chat"]
-MEANT: Mapping[str, tuple[object, object]] = {
+EXPECTED: Mapping[str, tuple[object, object]] = {
     "object": ({"a": 1}, {"a": 1}),
     "empty object": ({}, {}),
     "null": (None, {}),
@@ -29,7 +29,7 @@ MEANT: Mapping[str, tuple[object, object]] = {
     "list": ("[1]", {"value": [1]}),
     "scalar": ("5", {"value": 5}),
 }
-each = pytest.mark.parametrize(("said", "meant"), MEANT.values(), ids=MEANT)
+each = pytest.mark.parametrize(("said", "expected"), EXPECTED.values(), ids=EXPECTED)
 CALLED = FinishReason.TOOL_CALLS
 
 
@@ -59,16 +59,18 @@ def heard(client: str, body: bytes, *, stream: bool) -> Gist:
 @each
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("stream", [True, False])
-def test_another_protocol_is_given_an_object(client: str, said: object, meant: object, stream: bool) -> None:
+def test_another_protocol_is_given_an_object(
+    client: str, said: object, expected: object, stream: bool
+) -> None:
     data, head = (streamed(said), SSE) if stream else (whole(said), JSON)
     got = answered(client, "openai_chat", data, head, stream=stream)
     assert (got.summary.end, got.attempts) == ("completed", 1)
     found = heard(client, got.body, stream=stream)
-    assert (found.tools, found.finish) == ([("f", meant)], CALLED)
+    assert (found.tools, found.finish) == ([("f", expected)], CALLED)
 
 
 @each
-def test_within_the_protocol_it_passes_as_it_is(said: object, meant: object) -> None:
+def test_within_the_protocol_it_passes_as_it_is(said: object, expected: object) -> None:
     """Held calls too."""
     data = streamed(said)
     for terms in (ONCE, holding(CHAT)):
@@ -77,7 +79,7 @@ def test_within_the_protocol_it_passes_as_it_is(said: object, meant: object) -> 
 
 
 @each
-def test_a_stream_that_is_put_together_has_texts(said: object, meant: object) -> None:
+def test_a_stream_that_is_put_together_has_texts(said: object, expected: object) -> None:
     """An object is serialised and nothing is an empty one; a list stays, for its own protocol."""
     asked = call(CHAT, stream=False)
     target = own(
@@ -85,7 +87,7 @@ def test_a_stream_that_is_put_together_has_texts(said: object, meant: object) ->
     )
     got = replay(CHAT, [streamed(said)], terms=replace(target, terms=ONCE), call=asked)
     (found,) = json.loads(got.body)["choices"][0]["message"]["tool_calls"]
-    stays = json.loads(said) if said in ("[]", "[1]", "5") and isinstance(said, str) else meant
+    stays = json.loads(said) if said in ("[]", "[1]", "5") and isinstance(said, str) else expected
     assert json.loads(found["function"]["arguments"]) == stays
 
 

@@ -54,12 +54,12 @@ def parser() -> argparse.ArgumentParser:
     faults = ", ".join(FAULTS)
     fail = described.add_argument("--fail", type=failing, action="append", default=[], help=faults)
     fail.metavar = "KEY=FAULT"
-    described.add_argument("--drip", type=float, default=0.0, help="seconds of silence before each event")
+    described.add_argument("--pause", type=float, default=0.0, help="seconds of silence before each event")
     return described
 
 
 async def serve(options: argparse.Namespace) -> None:
-    clerk = Clerk(dict(options.fail), options.drip)
+    clerk = Clerk(dict(options.fail), options.pause)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -1,4 +1,4 @@
-"""A reply's body on its way to the wire: content-encoding, drip, framing. No sockets."""
+"""A reply's body on its way to the wire: content-encoding, pace, framing. No sockets."""
 
 import zlib
 from collections.abc import Callable, Mapping
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import brotli  # type: ignore[import-untyped, unused-ignore]
 import zstandard
 
-from tests.vendor.script import Drip, Framing, Reply, Send, SendShort
+from tests.vendor.script import Framing, Pace, Reply, Send, SendShort
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,10 @@ _CODERS: Mapping[str, Callable[[], Coder]] = {
 class Body:
     """The wire form of one reply's body; every method returns the writes to make, in order."""
 
-    def __init__(self, framing: Framing, encoding: str = "", drip: Drip | None = None) -> None:
+    def __init__(self, framing: Framing, encoding: str = "", pace: Pace | None = None) -> None:
         self._framing = framing
         self._coder = _CODERS[encoding]()
-        self._drip = drip
+        self._pace = pace
         self.ended = False
 
     def send(self, data: bytes) -> list[bytes]:
@@ -72,7 +72,7 @@ class Body:
 
     def _framed(self, encoded: bytes) -> list[bytes]:
         # An empty chunk would end the body, so nothing is written for nothing.
-        size = self._drip.size if self._drip else max(len(encoded), 1)
+        size = self._pace.size if self._pace else max(len(encoded), 1)
         pieces = [encoded[at : at + size] for at in range(0, len(encoded), size)]
         if self._framing is not Framing.CHUNKED:
             return pieces
@@ -81,7 +81,7 @@ class Body:
 
 def body_of(reply: Reply) -> Body:
     """A fresh body for one exchange."""
-    return Body(reply.framing, reply.encoding, reply.drip)
+    return Body(reply.framing, reply.encoding, reply.pace)
 
 
 def body_length(reply: Reply) -> int:

@@ -153,7 +153,7 @@ class Player:
         if self._received.method == "HEAD":
             self._received.complete = True
         else:
-            self._interval = reply.drip.interval if reply.drip else 0.0
+            self._interval = reply.pace.interval if reply.pace else 0.0
             await self._steps(reply.steps, body)
         if not stays_open(self._received, reply):
             self._line.fin()

@@ -15,7 +15,8 @@ Headers = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Body bytes, before content-encoding and framing; one chunk (or one per drip) on the wire."""
+    """Body bytes, before content-encoding and framing; one chunk (or one per piece of its pace) on the
+    wire."""
 
     data: bytes
 
@@ -86,7 +87,7 @@ class Framing(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Drip:
+class Pace:
     """Every `Send` leaves in pieces of `size` bytes (after content-encoding), `interval` seconds apart."""
 
     size: int = 1
@@ -107,7 +108,7 @@ class Reply:
     steps: tuple[Step, ...] = ()
     framing: Framing = Framing.CHUNKED
     encoding: str = ""
-    drip: Drip | None = None
+    pace: Pace | None = None
     length: int | None = None
     before: tuple[Step, ...] = ()
 

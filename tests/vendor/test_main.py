@@ -112,7 +112,7 @@ def test_a_rotation_can_be_seen_by_hand() -> None:
         "sk-test-dddd": "401",
     }
     arguments = [word for key, fault in failing_keys.items() for word in ("--fail", f"{key}={fault}")]
-    with _by_hand(*arguments, "--drip", "0.001") as (process, url):
+    with _by_hand(*arguments, "--pause", "0.001") as (process, url):
         assert _ask(url, chat, "sk-test-aaaa")[0] == 429
         status, text, cut = _ask(url, chat, "sk-test-bbbb")
         assert (status, cut, "[DONE]" in text) == (200, True, False)

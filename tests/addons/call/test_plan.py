@@ -115,7 +115,7 @@ def test_a_provider_that_takes_no_key_needs_none() -> None:
     assert (target.route.label, target.terms.pooled) == ("local/m", False)
 
 
-def test_a_target_that_cannot_do_what_is_asked_is_passed_over_and_named() -> None:
+def test_a_target_that_cannot_do_what_is_asked_is_skipped_and_named() -> None:
     call = asks(n=2)
     plan = planned(to("anthropic/claude", "local/m"), call=call)
     assert labels(plan) == ["local/m"]

@@ -173,7 +173,7 @@ def test_a_file_of_the_option_must_exist(cwd: Path) -> None:
     )
 
 
-def test_a_file_that_is_there_and_cannot_be_read_is_not_passed_over(cwd: Path) -> None:
+def test_a_file_that_is_there_and_cannot_be_read_is_not_skipped(cwd: Path) -> None:
     (cwd / "rotator.toml").mkdir()
     assert error_lines(lambda: load("", {}, cwd)) == [
         "rotator.toml: cannot be read (Is a directory): create it or correct its path"
@@ -727,7 +727,7 @@ def test_a_key_that_makes_no_pool_is_named(tmp_path: Path) -> None:
     assert load("", keys, tmp_path).warnings == ()
 
 
-def test_a_config_in_yaml_is_not_passed_over(tmp_path: Path) -> None:
+def test_a_config_in_yaml_is_not_skipped(tmp_path: Path) -> None:
     file = tmp_path / "rotator.yaml"
     file.write_text("retry: {}")
     (message,) = load("", {}, tmp_path).warnings

@@ -142,7 +142,7 @@ def test_new_settings_forget_the_state_of_a_key_that_changed(pool: Pool) -> None
     assert (lease.name, lease.secret.get_secret_value()) == ("one", "another")
 
 
-def test_a_credential_that_was_removed_meanwhile_is_passed_over(pool: Pool) -> None:
+def test_a_credential_that_was_removed_meanwhile_is_skipped(pool: Pool) -> None:
     here = call("here")
     lease = take(pool, here)
     pool.configure(settings([("two", "k2")]))
@@ -150,7 +150,7 @@ def test_a_credential_that_was_removed_meanwhile_is_passed_over(pool: Pool) -> N
     assert take(pool, here).name == "two"
 
 
-def test_a_provider_that_was_removed_meanwhile_is_passed_over(pool: Pool) -> None:
+def test_a_provider_that_was_removed_meanwhile_is_skipped(pool: Pool) -> None:
     lease = take(pool, call())
     pool.configure(Settings())
     pool.release("p", lease, call(), RATE, ASKER)

@@ -60,7 +60,7 @@ class Answers:
         await sink.send(b"not allowed")
         await sink.end()
 
-    async def drip(self, sink: Sink, query: dict[str, str]) -> None:
+    async def pace(self, sink: Sink, query: dict[str, str]) -> None:
         """One part, then one more each time a gate opens: NAME-1, NAME-2."""
         await sink.start(200, b"OK", PLAIN)
         await sink.send(b"part 0\n")

@@ -99,7 +99,7 @@ def test_intercept_and_resume_lose_nothing(
 ) -> None:
     for number in (1, 2):
         proxy.order("open", name=f"{name}-{number}")
-    ask(http1, f"/drip?name={name}&pause={hook}")
+    ask(http1, f"/pace?name={name}&pause={hook}")
     proxy.wait(hook, name)
     proxy.order("resume", name=name)
     assert http1.getresponse().read() == b"part 0\npart 1\npart 2\n"
@@ -156,7 +156,7 @@ def test_what_is_killed_is_cancelled_once(proxy: Mitmdump, http1: HTTPConnection
 
 
 def test_kill_resets_one_http2_stream(proxy: Mitmdump, http2: H2Client, name: str) -> None:
-    killed, kept = http2.request(f"/silence?name={name}"), http2.request(f"/drip?name={name}-kept")
+    killed, kept = http2.request(f"/silence?name={name}"), http2.request(f"/pace?name={name}-kept")
     proxy.wait("first", name)
     proxy.order("kill", name=name)
     assert http2.finished(killed).reset

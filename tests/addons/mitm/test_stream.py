@@ -56,7 +56,7 @@ def test_no_body_where_http_allows_none(proxy: Mitmdump, http1: HTTPConnection, 
 
 
 def test_parts_arrive_as_they_are_sent(proxy: Mitmdump, http1: HTTPConnection, name: str) -> None:
-    response = get(http1, f"/drip?name={name}")
+    response = get(http1, f"/pace?name={name}")
     assert response.readline() == b"part 0\n"
     assert proxy.order("flow", name=name) == {
         "live": True,
@@ -87,7 +87,7 @@ def test_several_calls_on_one_connection(proxy: Mitmdump, http1: HTTPConnection,
 
 
 def test_http2_streams_are_apart(proxy: Mitmdump, http2: H2Client, name: str) -> None:
-    kept, left, other = (http2.request(f"/drip?name={name}-{each}") for each in ("kept", "left", "other"))
+    kept, left, other = (http2.request(f"/pace?name={name}-{each}") for each in ("kept", "left", "other"))
     http2.until(lambda: all(each.data == b"part 0\n" for each in http2.streams.values()))
     http2.reset(left)
     proxy.wait("cancelled", f"{name}-left")
@@ -125,7 +125,7 @@ async def test_http3(confdir: Path, name: str) -> None:
 # The client leaves.
 
 
-@pytest.mark.parametrize("path", ["mute", "silence", "drip"])
+@pytest.mark.parametrize("path", ["mute", "silence", "pace"])
 def test_a_client_that_leaves_cancels(proxy: Mitmdump, http1: HTTPConnection, name: str, path: str) -> None:
     ask(http1, f"/{path}?name={name}")
     proxy.wait("started", name)
@@ -259,7 +259,7 @@ def test_an_http2_client_that_leaves_under_back_pressure(proxy: Mitmdump, http2:
 def test_a_buffered_answer_can_be_edited(proxy: Mitmdump, http1: HTTPConnection, name: str) -> None:
     for number in (1, 2):
         proxy.order("open", name=f"{name}-{number}")
-    response = get(http1, f"/drip?name={name}&buffer=60&edit=response")
+    response = get(http1, f"/pace?name={name}&buffer=60&edit=response")
     assert (response.status, response.headers["x-edited"], response.read()) == (201, "yes", b"edited")
     settled(proxy, name, "response")
 

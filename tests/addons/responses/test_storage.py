@@ -173,7 +173,7 @@ def _of_another_scope(file: Path) -> None:
 
 
 @pytest.mark.parametrize("breaking", [_cut, _emptied, _of_another_scope])
-def test_a_broken_file_is_passed_over(
+def test_a_broken_file_is_skipped(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, breaking: Callable[[Path], None]
 ) -> None:
     first = Storage(Folder(tmp_path), Clock())

@@ -14,7 +14,6 @@ from tests.e2e.suite.voice import (
     changed,
     cut,
     cut_in_chunk,
-    dripping,
     error_after_text,
     error_in_band,
     healthy,
@@ -24,13 +23,14 @@ from tests.e2e.suite.voice import (
     other_line_ends,
     refused,
     silent,
+    slowed,
     started,
     with_bare_fields,
     with_broken_json,
     with_garbage,
 )
 from tests.e2e.translation.scenarios import ANSWER, CUT_TEXT, TIME, WEATHER
-from tests.vendor import Drip, End, Fin, Framing, Hang, Reset, Tool
+from tests.vendor import End, Fin, Framing, Hang, Pace, Reset, Tool
 from tests.vendor.answers import SEAL
 from tests.vendor.speech import Said
 
@@ -150,7 +150,7 @@ ROWS = (
         Expected(CUT_TEXT, None, "is no JSON"),
         only=("openai_chat",),
     ),
-    Row("S9", "a slow drip", [dripping(0.4)], hasty=True),
+    Row("S9", "slow bytes", [slowed(0.4)], hasty=True),
     *(
         Row("S10", f"{how} inside tool arguments", [act], HALF_CALL, but=CALLS_ARE_WHOLE, job=TOOLS)
         for how, act in (
@@ -158,7 +158,7 @@ ROWS = (
             ("reset", cut(Reset(), said=CALL, after="Pa")),
         )
     ),
-    Row("S11", "byte by byte", [changed(healthy(WIDE), drip=Drip())], Expected(WIDE.text)),
+    Row("S11", "byte by byte", [changed(healthy(WIDE), pace=Pace())], Expected(WIDE.text)),
     Row("S11", "the other line ends", [altered(other_line_ends)]),
     Row(
         "S11",
@@ -190,7 +190,7 @@ ROWS = (
     ),
     Row(
         "S17",
-        "all keys cooling",
+        "all keys rate-limited",
         [refused(429, LATER), refused(429, SOON)],
         replace(REFUSED, error="429 rate-limited", keys="one two"),
         hasty=True,

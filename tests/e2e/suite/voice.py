@@ -145,7 +145,7 @@ def _in_turns(one: Sequence[bytes], other: Sequence[bytes]) -> list[bytes]:
     return [*shared, *one[len(both) :], *other[len(both) :]]
 
 
-def dripping(seconds: float) -> Act:
+def slowed(seconds: float) -> Act:
     """So many seconds of silence before each event after the first token."""
 
     def make(voice: Voice) -> Answer:
@@ -157,7 +157,7 @@ def dripping(seconds: float) -> Act:
 
 
 def changed(act: Act, **how: object) -> Act:
-    """The same reply with other fields: its encoding, framing or drip."""
+    """The same reply with other fields: its encoding, framing or pace."""
 
     def make(voice: Voice) -> Answer:
         reply = act(voice)

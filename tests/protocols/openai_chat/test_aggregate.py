@@ -293,7 +293,7 @@ def test_a_whole_answer_is_asked_for_without_what_is_said_of_a_stream() -> None:
     assert (found.stream, found.body) == (False, {"model": "m", "stream": False})
 
 
-@pytest.mark.parametrize(("form", "turned"), [("wav", False), ("pcm16", True)])
-def test_sound_that_cannot_be_streamed_is_asked_for_whole(form: str, turned: bool) -> None:
+@pytest.mark.parametrize(("form", "streamed"), [("wav", False), ("pcm16", True)])
+def test_sound_that_cannot_be_streamed_is_asked_for_whole(form: str, streamed: bool) -> None:
     call = asked(model="m", audio={"format": form, "voice": "v"})
-    assert (PROTOCOL.editor.with_stream(call, True) is not call) == turned
+    assert (PROTOCOL.editor.with_stream(call, True) is not call) == streamed

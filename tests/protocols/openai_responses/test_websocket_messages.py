@@ -46,7 +46,7 @@ def test_a_turn_has_the_fields_of_a_request_and_none_of_the_transports() -> None
 
 def test_a_turn_may_be_prepared_only_and_have_a_lane() -> None:
     said = {"type": "response.create", "generate": False, "stream_id": "main"}
-    assert read_message(json.dumps(said)) == Create({}, generate=False, lane="main")
+    assert read_message(json.dumps(said)) == Create({}, generate=False, stream_id="main")
 
 
 def test_a_receipt_needs_no_answer() -> None:

@@ -120,25 +120,25 @@ def history(protocol: str, said: object) -> tuple[str, dict[str, object]]:
 
 every_protocol = pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda each: each.name)
 everything = pytest.mark.parametrize(
-    ("said", "meant"), [*((said, {}) for said in NOTHING), *SAID, ('{"a": 1}', {"a": 1})]
+    ("said", "expected"), [*((said, {}) for said in NOTHING), *SAID, ('{"a": 1}', {"a": 1})]
 )
 
 
 @every_protocol
 @everything
-def test_a_whole_answer(protocol: WireProtocol, said: object, meant: object) -> None:
+def test_a_whole_answer(protocol: WireProtocol, said: object, expected: object) -> None:
     (block,) = progress(parts(protocol, JSON, [dump(answer(protocol.name, said))])).blocks.values()
-    assert json.loads(as_object(block.text) or "") == meant
+    assert json.loads(as_object(block.text) or "") == expected
 
 
 @every_protocol
 @everything
-def test_a_history(protocol: WireProtocol, said: object, meant: object) -> None:
+def test_a_history(protocol: WireProtocol, said: object, expected: object) -> None:
     path, body = history(protocol.name, said)
     asked = WireRequest("POST", path, (), dump({"model": "m", **body}))
     prompt = translator_of(protocol).read_request(protocol.parse("c", Operation.GENERATE, asked))
     (call,) = calls(prompt)
-    assert json.loads(kept(call.arguments)) == meant
+    assert json.loads(kept(call.arguments)) == expected
 
 
 def calls(prompt: Prompt) -> list[ToolCall]:

@@ -1,4 +1,4 @@
-"""Calls over a real pool: whichever of its keys fail, each is asked in its turn and none is passed over."""
+"""Calls over a real pool: whichever of its keys fail, each is asked in its turn and none is skipped."""
 
 from collections import Counter
 from dataclasses import dataclass, field, replace

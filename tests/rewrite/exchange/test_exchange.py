@@ -374,8 +374,8 @@ def test_a_cut_in_text_ends_with_length() -> None:
 
 
 def test_a_cut_without_a_broken_transfer_is_a_cut() -> None:
-    repaired = cut(says("Hi"), None) << SendData(1, length() + DONE)
-    assert ends(repaired, "truncated", f"truncated({NO_END})")
+    truncated = cut(says("Hi"), None) << SendData(1, length() + DONE)
+    assert ends(truncated, "truncated", f"truncated({NO_END})")
 
 
 @pytest.mark.parametrize("arguments", ["", '{"city": "Par', '{"city": "Paris"}'])
@@ -390,8 +390,8 @@ def test_a_cut_in_a_tool_call_ends_with_an_error(arguments: str) -> None:
 
 
 def test_a_cut_tool_call_ends_with_length_where_the_user_chose_repair() -> None:
-    repaired = cut(calls('{"city', "weather"), mode=OnTruncation.REPAIR) << SendData(1, length() + DONE)
-    assert ends(repaired, "truncated", f"truncated({RESET})")
+    truncated = cut(calls('{"city', "weather"), mode=OnTruncation.REPAIR) << SendData(1, length() + DONE)
+    assert ends(truncated, "truncated", f"truncated({RESET})")
 
 
 def test_a_cut_tool_call_ends_with_length_where_the_client_discards_it() -> None:

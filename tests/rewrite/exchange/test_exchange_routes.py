@@ -226,13 +226,13 @@ def test_a_target_that_fails_gets_two_attempts_while_another_waits(connected: bo
     assert answers(conversation, 3, "unreachable(gone)", "unreachable(gone)")
 
 
-def test_a_target_whose_keys_all_rest_is_passed_over_without_an_attempt() -> None:
+def test_a_target_whose_keys_all_rest_is_skipped_without_an_attempt() -> None:
     """The attempt's number is taken by the first that is made."""
     conversation = group() >> Start() << Acquire(1) >> NoneFree(1, 5.0) << Acquire(1, target=1)
     assert answers(asked(conversation, 1, "b", SSE), 1)
 
 
-def test_a_provider_that_rests_is_passed_over_too() -> None:
+def test_a_provider_that_rests_is_skipped_too() -> None:
     conversation = group() >> Start() << Acquire(1) >> NoneFree(1, 30.0, paused=True)
     assert conversation << Acquire(1, target=1)
 
@@ -254,7 +254,7 @@ def test_what_a_target_s_keys_did_is_not_held_against_the_next_one_s() -> None:
 
 
 @pytest.mark.parametrize("head", [NO_KEY, refused(403)])
-def test_a_target_that_refuses_every_key_is_passed_over_where_the_group_says_so(head: Head) -> None:
+def test_a_target_that_refuses_every_key_is_skipped_where_the_group_says_so(head: Head) -> None:
     kind = Kind.AUTH if head is NO_KEY else Kind.FORBIDDEN
     conversation = opened(group(replace(FIRST, next_on_auth=True)), "a", head)
     body = BAD_KEY if head is NO_KEY else error_body("no")

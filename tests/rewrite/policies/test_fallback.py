@@ -79,7 +79,7 @@ def test_never_after_the_client_has_lost_its_patience(now: float, falls_back: bo
 @pytest.mark.parametrize(
     ("failing_since", "now", "falls_back"), [(None, 500.0, True), (1.0, 500.0, True), (1.0, 591.0, False)]
 )
-def test_a_target_without_a_free_credential_is_passed_over(
+def test_a_target_without_a_free_credential_is_skipped(
     failing_since: float | None, now: float, falls_back: bool
 ) -> None:
     none_yet = replace(history(), failing_since=failing_since)

@@ -47,7 +47,7 @@ def test_retry_info_in_the_body(delay: str, seconds: float | None) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "soon", "-5", "nan", "inf", "1e999", "Tue, 99 Nov 2023"])
-def test_what_says_nothing_is_passed_over(text: str) -> None:
+def test_what_says_nothing_is_skipped(text: str) -> None:
     headers = tuple((name, text) for name in ("retry-after-ms", "retry-after", "x-ratelimit-reset-tokens"))
     assert retry_after((*headers, ("anthropic-ratelimit-tokens-reset", text)), {}, NOW) is None
 
