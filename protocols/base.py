@@ -231,10 +231,10 @@ class Editor:
 
     continue_request: Callable[[JsonObject, str, str], JsonObject]
     """A request's body with two turns more: a text said by the assistant, then one of the user's that asks
-    to go on.
+    to continue.
 
-    Nothing else changes but a tool choice that demands a call: it is left to the model, which could not go
-    on with a text otherwise. What is blank is no turn (providers refuse one), and nothing to continue.
+    Nothing else changes but a tool choice that demands a call: it is left to the model, which could not
+    continue a text otherwise. What is blank is no turn (providers refuse one), and nothing to continue.
     """
 
     own_signatures: Callable[[JsonObject, Keep], JsonObject]

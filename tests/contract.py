@@ -323,7 +323,7 @@ class Resumed:
 
 def places_inside_text(sample: Sample) -> list[int]:
     """How many frames came before each cut: a text is open and another frame follows. None where the
-    provider began anew: a writer gets one message."""
+    provider began again: a writer gets one message."""
     decoder = sample.protocol.decoder(sample.call, sample.head)
     so_far, places = Progress(), list[int]()
     if sum(isinstance(part, MessageStart) for part in sample.parts([sample.data])) != 1:

@@ -322,7 +322,7 @@ def test_the_chosen_roots_outlive_a_restart_where_the_lines_are_pasted(machine: 
     done = machine.start(**pasted)
     assert done.returncode == 0, done.stderr
     assert not probed(done.stdout)["sent_through"], "rotator is not its own client"
-    assert bundle.stat().st_mtime > 0, "an old bundle is made anew"
+    assert bundle.stat().st_mtime > 0, "an old bundle is made again"
     assert trusted(bundle, "The company's root") == 1
 
 

@@ -108,7 +108,7 @@ class Table(BaseModel, extra="forbid", hide_input_in_errors=True):
 
 
 class CredentialTable(Table):
-    """`name` and `key` are demanded where the key is resolved, so that one error does not hide another."""
+    """Name and key are demanded where the key is resolved, so that one error does not hide another."""
 
     name: Annotated[str, AfterValidator(_credential_name)] = ""
     key: str = ""

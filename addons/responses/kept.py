@@ -65,7 +65,7 @@ class Turn:
     changed: bool = False
     """Whether `call` says something else than the client's bytes."""
     previous: str | None = None
-    """The id of the response that it goes on from, as the client named it. None: of none."""
+    """The id of the response that it continues, as the client named it. None: of none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ def _begins_json(raw: bytes) -> bool:
 
 def _missing_end(remainder: bytes) -> bytes | None:
     """What the last bytes of a stream lack to be read; None where they are half of something. An object that
-    is none of the protocol goes on as it came."""
+    is none of the protocol is passed on as it came."""
     bare = _bare_object(remainder)
     if bare is not None and not bare.keys() & {*_KNOWN, "error", "response"}:
         return b""

@@ -172,11 +172,12 @@ class Effort(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Thinking:
-    """How the model is to think. The client says `effort` or `budget`; NONE and 0 turn it off."""
+    """How the model is to think. A client sets one of effort and budget."""
 
     effort: Effort | None = None
+    """NONE: not at all; None: unsaid."""
     budget: int | None = None
-    """Tokens; -1: as the model likes."""
+    """Tokens; -1: as the model likes; 0: not at all; None: unsaid."""
     shown: bool | None = None
     """Whether the client wants to read the thoughts; None: unsaid."""
 

@@ -128,11 +128,11 @@ def listed(names: Iterable[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Factory:
-    """What a module of this package calls `ADAPTER`: makes the adapter `name` of its options.
-
-    `options`: the names that it knows; None: any name. `make` raises ValueError on what it cannot take.
-    """
+    """What a module of this package calls `ADAPTER`: makes an adapter of its options."""
 
     name: str
+    """The adapter's, as a config names it."""
     make: Callable[[Options], Adapter]
+    """Raises ValueError on what it cannot take."""
     options: tuple[str, ...] | None = ()
+    """The names that it knows; None: any name."""

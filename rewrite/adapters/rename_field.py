@@ -20,13 +20,17 @@ _AT = ("request", "answer", "event", "all")
 
 @dataclass(frozen=True, slots=True)
 class RenameField(Unchanged):
-    """`shared`: the path that both have in common; `old` and `new`: how each continues from there."""
+    """Moves the value at one path to another."""
 
     name: ClassVar[str] = "rename_field"
     shared: Path
+    """The path that both have in common."""
     old: Path
+    """How the old one continues from there."""
     new: Path
+    """How the new one does."""
     at: str = "all"
+    """request, answer, event or all."""
 
     def request(self, body: JsonObject, context: Context) -> JsonObject:
         return self._renamed(body) if self.at in ("request", "all") else body

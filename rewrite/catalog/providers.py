@@ -109,7 +109,7 @@ class Provider:
     account_headers: tuple[str, ...] = ()
     """Headers, in lower case, that name an account of the client's. None goes beside a key of the pool."""
     errors: ErrorFacts = field(default_factory=ErrorFacts)
-    """What the words of its errors mean."""
+    """What its errors mean."""
     models: tuple[ModelFacts, ...] = ()
     """What is known of its models. The first entry that says something of a model holds."""
     paths: Mapping[str, str] = field(default_factory=dict)
@@ -150,7 +150,7 @@ def layered(general: Mapping[str, object], special: Mapping[str, object]) -> dic
 def provider(name: str, mapping: Mapping[str, object]) -> Provider:
     """The provider that `mapping` describes, with the field names of `Provider` as its keys.
 
-    `errors` holds two tables, `words` and `phrases`, from lower-case text to the name of a kind;
+    `errors` holds two tables, `codes` and `phrases`, from lower-case text to the name of a kind;
     `protocol_errors` the same by protocol, which hold for a provider that speaks it, under its own. Raises
     ValueError, naming provider and key, where a key is missing, unknown or of another type.
     """
@@ -377,7 +377,7 @@ def _path(value: object) -> str:
 
 def _errors(value: object) -> ErrorFacts:
     tables = _table(value)
-    return ErrorFacts(_kinds(tables.get("words", {})), tuple(_kinds(tables.get("phrases", {})).items()))
+    return ErrorFacts(_kinds(tables.get("codes", {})), tuple(_kinds(tables.get("phrases", {})).items()))
 
 
 def _errors_of(protocols: Iterable[str]) -> Callable[[object], ErrorFacts]:

@@ -99,7 +99,7 @@ def _names_a_model(error: StreamError) -> bool:
 
 
 def _blamed(error: StreamError, facts: ErrorFacts) -> Kind | None:
-    words = (facts.words.get(word.lower()) for word in (error.code, error.type) if word)
+    words = (facts.codes.get(word.lower()) for word in (error.code, error.type) if word)
     message = _unquoted(error.message)
     phrases = (kind for phrase, kind in facts.phrases if phrase in message)
     return next((kind for kind in (*words, *phrases) if kind), None)

@@ -99,7 +99,7 @@ class Target:
 
     @property
     def errors(self) -> ErrorFacts:
-        """What the words of the provider's errors mean."""
+        """What the provider's errors mean."""
         return self.provider.errors
 
     @property

@@ -135,14 +135,14 @@ def _check_media(media: Media, abilities: Abilities) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ToolNames:
-    """`flat`: the target's name by namespace and name; `tools`: the client's tool by the target's name.
-
-    `functions_only`: the target takes no free text.
-    """
+    """The names of one call's tools at its target."""
 
     functions_only: bool
+    """The target takes no free text."""
     flat: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """The target's name by namespace and name."""
     tools: Mapping[str, Tool] = field(default_factory=dict)
+    """The client's tool by the target's name."""
 
     @property
     def lost(self) -> tuple[Loss, ...]:

@@ -124,10 +124,12 @@ def is_away(outcome: Outcome) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ErrorFacts:
-    """What a provider's error words mean: `words` by error type or code, `phrases` found in messages."""
+    """What a provider's errors mean."""
 
-    words: Mapping[str, Kind] = field(default_factory=dict)
+    codes: Mapping[str, Kind] = field(default_factory=dict)
+    """By error type or code, in lower case."""
     phrases: Sequence[tuple[str, Kind]] = ()
+    """By a phrase of the message, in lower case."""
 
     def merged(self, other: "ErrorFacts") -> "ErrorFacts":
-        return ErrorFacts({**self.words, **other.words}, (*other.phrases, *self.phrases))
+        return ErrorFacts({**self.codes, **other.codes}, (*other.phrases, *self.phrases))

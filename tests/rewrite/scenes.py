@@ -41,7 +41,7 @@ QUIET = Timing(
 """No timers, so that a conversation shows only what it is about."""
 
 FACTS = ErrorFacts(
-    words={
+    codes={
         "overloaded_error": Kind.SERVER,
         "rate_limit_error": Kind.RATE,
         "invalid_api_key": Kind.AUTH,

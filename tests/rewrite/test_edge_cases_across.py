@@ -304,7 +304,7 @@ def test_case_17_groq_error_event(client: str) -> None:
 @to_others_of_messages
 @pytest.mark.parametrize("end", [b"", edges.SPLICED_END], ids=["cut", "ended"])
 def test_case_20_spliced_message_start(client: str, end: bytes) -> None:
-    """An answer that began anew within a call is an error, never two calls in one."""
+    """An answer that began again within a call is an error, never two calls in one."""
     one = got(client, MESSAGES, edges.SPLICED + end)
     assert b"Sparkle" not in one.body
     if client == GEMINI:

@@ -265,7 +265,7 @@ def test_case_19_usage_is_overwritten() -> None:
 
 
 def test_case_20_spliced_message_start() -> None:
-    """An answer that began anew in a call and is cut ends with an error; the provider's own end passes."""
+    """An answer that began again in a call and is cut ends with an error; the provider's own end passes."""
     assert added(ANTHROPIC, SPLICED).startswith(b"event: error\n")
     passed = given(ANTHROPIC, SPLICED + SPLICED_END)
     assert passed.body == SPLICED + SPLICED_END

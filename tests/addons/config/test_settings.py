@@ -294,7 +294,7 @@ def test_a_custom_provider_comes_before_the_built_in_ones(toml: Load) -> None:
         Carrier.BEARER,
         "",
     )
-    assert provider.errors.words["overloaded_error"] == "server"
+    assert provider.errors.codes["overloaded_error"] == "server"
 
 
 # Routes

@@ -323,7 +323,7 @@ def test_a_bare_error_between_events_is_an_error_and_gets_its_blank_line(ending:
 
 @pytest.mark.parametrize(("bare", "missing"), [(b"{}", b""), (b'{"object": "list"}', b""), (CHUNK, b"\n\n")])
 def test_only_an_object_of_the_protocol_gets_a_blank_line(bare: bytes, missing: bytes) -> None:
-    """What is none of it is passed on as it came; behind one that is, an ending of ours may follow."""
+    """What is none of it is passed on as it came; after one that is, an ending of ours may follow."""
     decoder = PROTOCOL.decoder(call(), SSE)
     passed_on = b"".join(segment.raw for segment in [*decoder.feed(bare), *decoder.eof()])
     assert passed_on == bare + missing

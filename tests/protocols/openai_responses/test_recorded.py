@@ -1,4 +1,4 @@
-"""What providers really sent: it is understood, and says the same when it is written anew."""
+"""What providers really sent: it is understood, and says the same when it is written again."""
 
 import json
 from dataclasses import replace

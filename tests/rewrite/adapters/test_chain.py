@@ -1,4 +1,4 @@
-"""The chain: config to adapters, their order, and a decoder that writes anew only what they changed."""
+"""The chain: config to adapters, their order, and a decoder that rewrites only what they changed."""
 
 import json
 from collections.abc import Iterable, Sequence

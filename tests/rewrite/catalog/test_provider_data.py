@@ -459,11 +459,11 @@ def test_the_words_of_a_protocol_s_vendor_hold_for_every_provider_that_speaks_it
 
 
 def test_a_provider_s_own_words_come_before_those_of_its_protocol() -> None:
-    own = {"phrases": {"credit balance": "rate"}, "words": {"invalid_prompt": "server"}}
+    own = {"phrases": {"credit balance": "rate"}, "codes": {"invalid_prompt": "server"}}
     facts = {"base_url": "https://g", "hosts": ["g"], "protocols": ["anthropic_messages"], "errors": own}
     errors = provider("gateway", layered(common_facts(), facts)).errors
     assert errors.phrases[0] == ("credit balance", Kind.RATE)
-    assert errors.words["invalid_prompt"] is Kind.SERVER
+    assert errors.codes["invalid_prompt"] is Kind.SERVER
 
 
 def test_the_words_of_a_protocol_do_not_hold_where_it_is_not_spoken() -> None:

@@ -156,14 +156,14 @@ def test_what_a_providers_errors_blame(name: str, status: int, body: bytes, kind
 )
 def test_any_provider_knows_the_words_of_both_families(word: str, kind: Kind) -> None:
     custom = provider("custom", layered(common_facts(), MINIMAL))
-    assert {one.errors.words[word] for one in (custom, *BUILT_IN.values())} == {kind}
+    assert {one.errors.codes[word] for one in (custom, *BUILT_IN.values())} == {kind}
 
 
 def test_words_and_phrases_are_lower_case_since_they_are_compared_so() -> None:
     said = provider(
-        "x", {**MINIMAL, "errors": {"words": {"Bad_Key": "auth"}, "phrases": {"No Money": "quota"}}}
+        "x", {**MINIMAL, "errors": {"codes": {"Bad_Key": "auth"}, "phrases": {"No Money": "quota"}}}
     )
-    assert said.errors.words == {"bad_key": Kind.AUTH}
+    assert said.errors.codes == {"bad_key": Kind.AUTH}
     assert said.errors.phrases == (("no money", Kind.QUOTA),)
 
 
@@ -303,7 +303,7 @@ def test_what_a_mapping_leaves_out() -> None:
         ({"paths": {"openai_chat": "v1"}}, f"provider x: paths: expected {PATH}"),
         ({"paths": {"openai_chat": "/{project}"}}, f"provider x: paths: expected {PATH}"),
         ({"errors": []}, "provider x: errors: expected a table"),
-        ({"errors": {"words": {"a": "odd"}}}, "provider x: errors: 'odd' is not a valid Kind"),
+        ({"errors": {"codes": {"a": "odd"}}}, "provider x: errors: 'odd' is not a valid Kind"),
     ],
 )
 def test_a_mapping_that_is_wrong_is_refused_by_name(change: dict[str, object], message: str) -> None:

@@ -1,4 +1,4 @@
-"""Conversations: answers that break in odd ways: begun anew, without a choice, impossible to frame."""
+"""Conversations: answers that break in odd ways: begun again, without a choice, impossible to frame."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -54,7 +54,7 @@ def ends(playbook: Playbook, end: str, outcome: str) -> Playbook:
     return playbook << Release(1, ANY) << Report(over(end, outcome)) << EndResponse(1)
 
 
-# -- an answer that begins anew -------------------------------------------------------------------------
+# -- an answer that begins again ------------------------------------------------------------------------
 
 CALL_BEGINS = block(0, "tool_use", id="t1", name="weather", input={})
 HALF_CALL = CALL_BEGINS + delta(0, type="input_json_delta", partial_json='{"city')

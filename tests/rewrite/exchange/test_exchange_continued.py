@@ -98,7 +98,7 @@ def test_a_client_that_leaves_in_the_rest_has_the_first_head() -> None:
     assert conversation << Release(2, Abandoned()) << Report(left_with(SSE))
 
 
-# -- upstream begins anew after its last frame ---------------------------------------------------------
+# -- upstream begins again after its last frame ---------------------------------------------------------
 
 CALL_ITEM = {"type": "function_call", "id": "f1", "call_id": "t1", "name": "f", "arguments": ""}
 RESPONSE = {"id": "r1", "model": "model", "output": []}

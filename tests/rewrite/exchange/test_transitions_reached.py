@@ -178,7 +178,7 @@ class Conversation:
 
 
 def conversation(setting: Setting, events: Sequence[Event], after: float = 0.0) -> Conversation | None:
-    """`events`, the last of them `after` seconds behind the others; None where they cannot happen so."""
+    """`events`, the last of them `after` seconds after the others; None where they cannot happen so."""
     found = Conversation(setting)
     for position, event in enumerate(events, 1):
         if not found.can(event):
