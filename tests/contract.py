@@ -222,7 +222,7 @@ def drops_half_a_frame(sample: Sample) -> None:
 
 
 def keeps_what_is_not_framed(sample: Sample) -> None:
-    """At every moment what was fed is in a segment or in the rest."""
+    """At every moment what was fed is in a segment or in the remainder."""
     decoder = sample.protocol.decoder(sample.call, sample.head)
     out = b""
     for at in range(0, len(sample.data), 7):
@@ -313,11 +313,11 @@ def _prefixes(sample: Sample) -> Iterator[tuple[bytes, Progress]]:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """A stream that was cut inside a text and continued: `rest` was written by the encoder that resumed
+    """A stream that was cut inside a text and continued: `resumed` was written by the encoder that resumed
     it."""
 
     sent: bytes
-    rest: bytes
+    resumed: bytes
     whole: Progress
 
 
@@ -341,7 +341,7 @@ def _inside_text(so_far: Progress) -> bool:
 
 
 def resumed(sample: Sample, place: int) -> Resumed:
-    """The stream cut after its first `place` frames, and written on from what its own rest says."""
+    """The stream cut after its first `place` frames, and written on from what its own second half says."""
     decoder = sample.protocol.decoder(sample.call, sample.head)
     framed = [*decoder.feed(sample.data), *decoder.eof()]
     so_far, whole = Progress(), Progress()
@@ -352,12 +352,12 @@ def resumed(sample: Sample, place: int) -> Resumed:
     encoder = sample.protocol.encoder(sample.call)
     sent = encoder.encode(framed[:place])
     writer = editor_of(sample.protocol).resume(sample.call, so_far)
-    rest = b""
+    resumed = b""
     for segment in framed[place:]:
         said = decoder.read(segment)
         whole.fold(said)
-        rest += writer.write(said)
-    return Resumed(sent, rest + writer.write(formality(whole) if whole.complete else ()), whole)
+        resumed += writer.write(said)
+    return Resumed(sent, resumed + writer.write(formality(whole) if whole.complete else ()), whole)
 
 
 END_WORDS = {FinishReason.OTHER: FinishReason.STOP}
@@ -384,13 +384,13 @@ def summary_of(so_far: Progress) -> tuple[dict[str, list[str]], list[tuple[objec
 
 
 def continues_where_it_was_cut(sample: Sample, place: int) -> Resumed:
-    """Both halves read as the one stream that was not cut. What every frame repeats, those of the rest do
+    """Both halves read as the one stream that was not cut. What every frame repeats, those of the second do
     too; where the stream is opened once, it is not opened again."""
     found = resumed(sample, place)
-    again = sample.parts([found.sent + found.rest])
+    again = sample.parts([found.sent + found.resumed])
     assert summary_of(progress(again)) == summary_of(found.whole)
     assert sum(isinstance(part, MessageStart) for part in again) == 1
-    later = progress(sample.parts([found.rest])).head
+    later = progress(sample.parts([found.resumed])).head
     assert later is None or sample.protocol.opens_with_lifecycle or later == found.whole.head
     return found
 

@@ -236,7 +236,7 @@ def test_a_turn_without_a_tool_in_its_script_gets_the_final_text(protocol: str) 
 
 
 @protocols
-def test_a_turn_that_continues_from_half_of_the_text_gets_the_rest(protocol: str) -> None:
+def test_a_turn_that_continues_from_half_of_the_text_gets_the_remainder(protocol: str) -> None:
     path, body = GENERATIONS[protocol]
     answer = body_of(provider.answer(READ, received(path, {**body, "said": [CALL_ID, MARK, HALF]})))
     assert REST.encode() in answer

@@ -9,12 +9,12 @@ import pytest
 
 from scripts.soaking.__main__ import soak
 from scripts.soaking.judging import checker
-from scripts.soaking.verdict import JUDGED, WARM_UP, Rest, Sample, of_memory, of_rest
+from scripts.soaking.verdict import JUDGED, WARM_UP, Leftovers, Sample, of_leftovers, of_memory
 from tests.e2e import inside
 from tests.e2e.translation.scenarios import ANSWER
 from tests.vendor.speech import SPEECHES
 
-REST = Rest(descriptors=7, tasks=11, calls=0, idle=0)
+REST = Leftovers(descriptors=7, tasks=11, calls=0, idle=0)
 
 
 def grown(megabytes: float) -> list[Sample]:
@@ -52,12 +52,12 @@ def test_too_few_calls_are_no_proof() -> None:
 
 
 def test_idle_connections_to_the_provider_are_no_leak() -> None:
-    assert list(of_rest(REST, Rest(descriptors=79, tasks=11, calls=0, idle=72), 100)) == []
+    assert list(of_leftovers(REST, Leftovers(descriptors=79, tasks=11, calls=0, idle=72), 100)) == []
 
 
 def test_what_is_left_is_reported() -> None:
-    after = Rest(descriptors=79, tasks=13, calls=1, idle=70)
-    assert list(of_rest(REST, after, 60)) == [
+    after = Leftovers(descriptors=79, tasks=13, calls=1, idle=70)
+    assert list(of_leftovers(REST, after, 60)) == [
         "70 connections to the provider are kept, more than there were streams at once",
         "1 objects of calls that are over are left",
         "2 tasks are left",

@@ -171,7 +171,7 @@ def _block(block: Block) -> Mapping[str, object]:
     sources = [{"url": each.url, "title": each.title} for each in block.annotations]
     said |= given(payload=start.payload, sources=sources or None)
     return said | given(
-        sealed=True if stop and stop.signature else None, unfinished=True if stop is None else None
+        signed=True if stop and stop.signature else None, unfinished=True if stop is None else None
     )
 
 

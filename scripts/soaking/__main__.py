@@ -25,13 +25,13 @@ from scripts.soaking.verdict import (
     HEADING,
     JUDGED,
     WARM_UP,
-    Rest,
+    Leftovers,
     Sample,
     after_warm_up,
     growth,
     minute,
+    of_leftovers,
     of_memory,
-    of_rest,
     steepness,
 )
 from tests.e2e import inside
@@ -78,7 +78,7 @@ class Soak:
         """The exit status."""
         check, judge = checker()
         print(f"{self.streams} streams at once for {self.minutes:g} minutes, judged by {judge}\n{HEADING}")
-        before = await self._rest()
+        before = await self._leftovers()
         over = asyncio.Event()
         trust = ssl.create_default_context(cafile=str(self.proxy.ca))
         made = (self.proxy.port, trust, check, self.tally)
@@ -130,19 +130,19 @@ class Soak:
     async def _ask(self, what: str) -> dict[str, Any]:
         return await asyncio.to_thread(_asked, self.proxy.url, what)
 
-    async def _rest(self) -> Rest:
+    async def _leftovers(self) -> Leftovers:
         answer = await self._ask("calls")
-        return Rest(self._descriptors(), answer["tasks"], answer["calls"], self.vendor.open_connections)
+        return Leftovers(self._descriptors(), answer["tasks"], answer["calls"], self.vendor.open_connections)
 
-    async def _settled(self, before: Rest) -> Rest:
+    async def _settled(self, before: Leftovers) -> Leftovers:
         """What is left once nothing more goes, or in the end."""
         end = time.monotonic() + SETTLING
-        rest = await self._rest()
-        while list(of_rest(before, rest, self.streams)) and time.monotonic() < end:
-            rest = await self._rest()
-        return rest
+        leftovers = await self._leftovers()
+        while list(of_leftovers(before, leftovers, self.streams)) and time.monotonic() < end:
+            leftovers = await self._leftovers()
+        return leftovers
 
-    def _verdict(self, before: Rest, after: Rest) -> int:
+    def _verdict(self, before: Leftovers, after: Leftovers) -> int:
         warm = after_warm_up(self.samples)
         ends = ", ".join(f"{how} {number}" for how, number in sorted(self.tally.ends.items()))
         print(f"{self.tally.calls} calls: {ends}; {len(self.tally.failures)} were not as they have to be")
@@ -151,7 +151,11 @@ class Soak:
                 f"memory after {WARM_UP} calls: {steepness(warm):+.2f} MB/min, {growth(warm):+.1f} MB in all"
             )
         print(f"before: {before}\nafter:  {after}")
-        found = [*of_memory(self.samples), *of_rest(before, after, self.streams), *self.tally.failures[:5]]
+        found = [
+            *of_memory(self.samples),
+            *of_leftovers(before, after, self.streams),
+            *self.tally.failures[:5],
+        ]
         print(*(found or ["memory is flat, nothing is left, no frame is corrupt"]), sep="\n")
         return 1 if found else 0
 

@@ -34,7 +34,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
+class Leftovers:
     """What is there when all clients are gone, or was before they came. `idle`: connections to the provider
     that are kept for the next call."""
 
@@ -72,7 +72,7 @@ def of_memory(samples: Sequence[Sample]) -> Iterator[str]:
         yield f"memory grows by {steepness(warm):.2f} MB a minute (bound {STEEPEST:g})"
 
 
-def of_rest(before: Rest, after: Rest, streams: int) -> Iterator[str]:
+def of_leftovers(before: Leftovers, after: Leftovers, streams: int) -> Iterator[str]:
     """What is left of calls that are over, when never more than `streams` clients asked at once."""
     if after.idle > streams:
         yield f"{after.idle} connections to the provider are kept, more than there were streams at once"

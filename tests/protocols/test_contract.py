@@ -200,7 +200,7 @@ def assert_it_adds_no_seam(
     """A provider may break the grammar itself."""
     judge = judge_of(sample, judges)
     own = [] if sample.array else judge(contract.as_events(sample, sample.data))["violations"]
-    judgement = judge(contract.as_events(sample, found.sent + found.rest))
+    judgement = judge(contract.as_events(sample, found.sent + found.resumed))
     assert judgement["terminal"] or found.whole.error or not found.whole.complete
     assert {words(each) for each in judgement["violations"]} <= {words(each) for each in own}
 

@@ -115,7 +115,7 @@ def test_beats_stand_between_whole_frames(proxy: Proxy, vendor: VendorThread, si
     assert len({one["id"] for one in said}) == 1
 
 
-def test_the_clients_own_key_is_asked_for_the_rest(proxy: Proxy, vendor: VendorThread) -> None:
+def test_the_clients_own_key_is_asked_to_continue(proxy: Proxy, vendor: VendorThread) -> None:
     """There is no other one."""
     vendor.on(path=PATH).reply(FIRST).reply(streamed(WHOLE))
     with requested(proxy, next(_models), "poolless.test") as client:

@@ -34,10 +34,10 @@ CALL: list[StreamPart] = [
 ENDING: list[StreamPart] = [Finish(0, FinishReason.STOP, ""), StreamEnd()]
 
 
-def resumed(rest: Sequence[StreamPart]) -> list[dict[str, Any]]:
+def resumed(remainder: Sequence[StreamPart]) -> list[dict[str, Any]]:
     sent = b"".join(write_event(each, each["type"]) for each in OPENING)
     so_far = progress(parts(PROTOCOL, SSE, [sent]))
-    written = PROTOCOL.editor.resume(call(PROTOCOL), so_far).write(rest)
+    written = PROTOCOL.editor.resume(call(PROTOCOL), so_far).write(remainder)
     return [json.loads(line[6:]) for line in written.splitlines() if line.startswith(b"data: ")]
 
 

@@ -49,10 +49,10 @@ def blocks(so_far: Progress) -> list[tuple[BlockKind, str]]:
 
 
 def test_text_is_one_block_until_the_end() -> None:
-    start, *rest = golden("text.ndjson")
+    start, *remainder = golden("text.ndjson")
     template = {"model": "sample:8b", "created_at": "2025-03-20T18:32:37.255986Z"}
     assert start == MessageStart("", "sample:8b", template)
-    assert rest == [
+    assert remainder == [
         ChoiceStart(0),
         BlockStart(0, 0, TEXT),
         BlockDelta(0, 0, TEXT, "Hel"),

@@ -36,12 +36,12 @@ MORE: list[StreamPart] = [
 ]
 
 
-def resumed(rest: Sequence[StreamPart], **body: object) -> list[dict[str, Any]]:
+def resumed(remainder: Sequence[StreamPart], **body: object) -> list[dict[str, Any]]:
     sent = b"".join(
         b"data: " + dump({**HEAD, "choices": [{"index": 0, "delta": delta}]}) + b"\n\n" for delta in SENT
     )
     so_far = progress(parts(PROTOCOL, SSE, [sent]))
-    written = PROTOCOL.editor.resume(replace(call(PROTOCOL), body=body), so_far).write(rest)
+    written = PROTOCOL.editor.resume(replace(call(PROTOCOL), body=body), so_far).write(remainder)
     *frames, done = written.removesuffix(b"\n\n").split(b"\n\n")
     assert done == b"data: [DONE]"
     return [dict(load_object(frame.removeprefix(b"data: ")) or {}) for frame in frames]

@@ -34,13 +34,18 @@ def text_so_far() -> Progress:
     return progress(parts(PROTOCOL, SSE, [cut("text.sse", b"output_text.delta")]))
 
 
-def resumed(so_far: Progress, rest: list[StreamPart]) -> list[dict[str, Any]]:
-    return objects(PROTOCOL.editor.resume(call(PROTOCOL), so_far).write(rest))
+def resumed(so_far: Progress, remainder: list[StreamPart]) -> list[dict[str, Any]]:
+    return objects(PROTOCOL.editor.resume(call(PROTOCOL), so_far).write(remainder))
 
 
 def test_text_continues_in_its_item_and_a_call_follows_it() -> None:
-    rest: list[StreamPart] = [BlockDelta(0, 0, BlockKind.TEXT, " Or so."), BlockStop(0, 0), *CALL, *ENDING]
-    events = resumed(text_so_far(), rest)
+    remainder: list[StreamPart] = [
+        BlockDelta(0, 0, BlockKind.TEXT, " Or so."),
+        BlockStop(0, 0),
+        *CALL,
+        *ENDING,
+    ]
+    events = resumed(text_so_far(), remainder)
     assert kinds(events) == [
         "output_text.delta",
         "output_text.done",
@@ -95,13 +100,13 @@ def test_items_that_were_done_stay_as_they_are_in_the_end() -> None:
 
 def test_counts_are_the_last_that_were_reported() -> None:
     usage = Usage(input=3, output=4)
-    rest: list[StreamPart] = [
+    remainder: list[StreamPart] = [
         BlockStop(0, 0),
         UsageReport(usage),
         Finish(0, FinishReason.LENGTH, ""),
         StreamEnd(),
     ]
-    last = resumed(text_so_far(), rest)[-1]["response"]
+    last = resumed(text_so_far(), remainder)[-1]["response"]
     assert (last["status"], last["usage"]["total_tokens"]) == ("incomplete", 7)
 
 

@@ -174,7 +174,7 @@ def test_the_whole_again_is_read_once(sample: Sample) -> None:
 
 
 @every_stream
-def test_the_rest_is_read_after_what_there_is(sample: Sample) -> None:
+def test_the_remainder_is_read_after_what_there_is(sample: Sample) -> None:
     grammar = judges()
 
     def read_on(place: float, whole: Whole) -> bool:

@@ -120,7 +120,7 @@ def begun_again() -> Playbook:
 
 
 @pytest.mark.parametrize("last", [ClientGone(), TimerFired(1, Timer.LINGER)], ids=["gone", "lingered"])
-def test_no_rest_is_asked_for_after_an_end(last: Event) -> None:
+def test_no_continuation_is_asked_for_after_an_end(last: Event) -> None:
     """SDKs hang up on the last frame: an attempt for the rest would be for nobody, and leave no record."""
     conversation = begun_again() >> last << SendData(1, body_with("response.incomplete"))
     conversation = conversation << CancelUpstream(1) << Release(1, Truncated(NO_END))

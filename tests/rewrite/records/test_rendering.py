@@ -123,7 +123,7 @@ def test_an_answer_is_put_together() -> None:
         BlockDelta(0, 2, TOOL, "1}"),
         BlockStop(0, 2),
     ) == [
-        {"choice": 0, "kind": "reasoning", "text": "Hm", "sealed": True},
+        {"choice": 0, "kind": "reasoning", "text": "Hm", "signed": True},
         {"choice": 0, "kind": "text", "text": "Hello", "sources": [{"url": "https://a", "title": "A"}]},
         {"choice": 0, "kind": "tool_input", "id": "call_1", "name": "f", "input": {"a": 1}},
     ]
