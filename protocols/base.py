@@ -129,11 +129,14 @@ class Fold(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A prompt, where it goes, and the body that it became."""
+    """A prompt as it was written for a target."""
 
     prompt: Prompt
+    """What was asked."""
     target: Destination
+    """Where it goes."""
     body: Mapping[str, object]
+    """The JSON object that it became."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +181,7 @@ class Translator:
     """How calls go between a protocol and others. The same protocol in and out never comes here."""
 
     abilities: Abilities
+    """What the protocol can say."""
 
     read_request: Callable[[Call], Prompt]
     """The prompt of a generation call. Fields that are none of `Prompt` go to `extensions` by name.

@@ -36,10 +36,12 @@ _EMPTY_TEXT: JsonObject = {"text": ""}
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How a client reads an answer: as items of an `array` or as events, `enveloped` or bare."""
+    """How a client reads an answer."""
 
     array: bool = False
+    """Whether it comes as items of an array. If not, as events."""
     enveloped: bool = False
+    """Whether each item is in an envelope, as Code Assist's are."""
 
     @property
     def content_type(self) -> str:

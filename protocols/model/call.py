@@ -41,20 +41,24 @@ class Call:
     """One recognised call of a client."""
 
     id: str
+    """Ours, for logs and traces."""
     protocol: str
     """The name of the client's."""
     operation: Operation
+    """What its path asks for."""
     model: str | None
     """As the client names it."""
     stream: bool
     """Whether the client asked for a stream."""
     headers: Headers
+    """The client's, in the order in which they came."""
     body: Mapping[str, object] = field(default_factory=dict)
     """The parsed JSON object, unknown fields kept; empty when the bytes are none (the provider is still
     asked)."""
     session: str | None = None
     """The explicit id of the conversation."""
     reasoning: Reasoning = Reasoning.UNSAID
+    """Whether the request says that the model is to think."""
     hosted: bool = False
     """The request declares tools that the provider runs."""
     acting: bool = False
@@ -100,6 +104,7 @@ class Destination:
     provider: str
     """Its name."""
     model: str
+    """Its name there."""
     path: str = ""
     """May hold `{model}` and `{method}`; empty: the protocol's own."""
     max_output: int | None = None
@@ -117,6 +122,7 @@ class Rendered:
     path: str
     """What follows the base URL, with its query."""
     body: Mapping[str, object]
+    """The JSON object."""
     headers: Headers = ()
     """Those that the protocol asks for besides the content type (a version)."""
     losses: Sequence[tuple[str, str]] = ()

@@ -41,6 +41,7 @@ class Fault:
     kind: str
     """One of `parts.ErrorKind` where a client's SDK has a word for it, else any word."""
     message: str
+    """For the client to read."""
     retry_after: float | None = None
     """Seconds."""
     should_retry: bool = True

@@ -53,6 +53,7 @@ class Signature:
     (Anthropic, Gemini), "redacted" (Anthropic), "encrypted" (Responses), "details" (the JSON text of
     OpenRouter's reasoning_details), or "envelope" (see `protocols.shared.signatures`)."""
     value: str
+    """As the provider wrote it, or the envelope of it."""
 
 
 class FinishReason(StrEnum):
@@ -80,8 +81,11 @@ class Usage:
     output: int | None = None
     """Reasoning included."""
     cache_read: int | None = None
+    """Of the input, those read from a cache."""
     cache_write: int | None = None
+    """Of the input, those written to a cache."""
     reasoning: int | None = None
+    """Of the output, those of reasoning."""
 
     def updated(self, other: "Usage") -> "Usage":
         """Later reports are cumulative: a count that is given replaces the earlier one, never adds."""
@@ -101,6 +105,7 @@ class MessageStart:
     id: str
     """As its maker wrote it."""
     model: str
+    """As the provider names it."""
     template: Mapping[str, object] = field(default_factory=dict)
     """The top-level fields that every synthesised frame of the stream repeats."""
 
@@ -108,6 +113,7 @@ class MessageStart:
 @dataclass(frozen=True, slots=True)
 class ChoiceStart:
     choice: int
+    """Its number, from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +121,17 @@ class BlockStart:
     """A block of a choice begins."""
 
     choice: int
+    """The number of the choice that it is in."""
     index: int
     """Counts the blocks of a choice from 0; a decoder never uses one twice."""
     kind: BlockKind
+    """What it carries."""
     tool_id: str | None = None
     """Of a call; None where the provider gives none."""
     tool_name: str | None = None
+    """Of a call; None where there is none."""
     tool_kind: ToolKind = ToolKind.FUNCTION
+    """What the tool of a call takes."""
     namespace: str = ""
     """Groups tools (Responses); empty: none."""
     payload: Mapping[str, object] | None = None
@@ -132,9 +142,13 @@ class BlockStart:
 @dataclass(frozen=True, slots=True)
 class BlockDelta:
     choice: int
+    """The number of the choice."""
     index: int
+    """That of the block."""
     kind: BlockKind
+    """That of the block."""
     text: str
+    """What is added to it; of a call, to its arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +156,9 @@ class BlockStop:
     """A block ends."""
 
     choice: int
+    """The number of the choice."""
     index: int
+    """That of the block."""
     signature: Signature | None = None
     """What the provider asks back with a block of reasoning. A block with nothing but a signature stands
     right before the one that it signs (Gemini signs calls and texts)."""
@@ -153,12 +169,17 @@ class Annotation:
     """A source that a block of text cites."""
 
     choice: int
+    """The number of the choice."""
     index: int
+    """That of the block."""
     url: str
+    """Where the source is."""
     title: str = ""
+    """Of the source; empty where it has none."""
     start: int | None = None
-    """Offset in the text, in characters; so is `end`."""
+    """Offset in the text, in characters; None where the provider does not say."""
     end: int | None = None
+    """Offset in the text, in characters; None where the provider does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +187,9 @@ class Finish:
     """A choice ended."""
 
     choice: int
+    """The number of the choice."""
     reason: FinishReason
+    """Why, in the canonical words."""
     native: str
     """The provider's own word."""
     detail: str = ""
@@ -176,6 +199,7 @@ class Finish:
 @dataclass(frozen=True, slots=True)
 class UsageReport:
     usage: Usage
+    """The counts so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +222,9 @@ class StreamError:
     type: str
     """The provider's own word, or an ErrorKind."""
     message: str
+    """For the client to read."""
     code: str | None = None
+    """The provider's own code. None: it gave none."""
     status: int | None = None
     """Of HTTP."""
     native: bool = True
@@ -210,6 +236,7 @@ class Opaque:
     """A frame that this version does not understand; it passes as it is."""
 
     raw: bytes
+    """Its bytes."""
 
 
 type StreamPart = (

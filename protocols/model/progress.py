@@ -54,9 +54,11 @@ class Block:
     """What a block has come to."""
 
     start: BlockStart
+    """How it began."""
     pieces: list[str] = field(default_factory=list)
     """Of its text."""
     annotations: list[Annotation] = field(default_factory=list)
+    """The sources that it cites, in order."""
     stop: BlockStop | None = None
     """None: it has not stopped."""
 
@@ -87,6 +89,7 @@ class Progress:
     """What a stream has said so far: the fold of its parts, mutated by `fold` and `expect` alone."""
 
     head: MessageStart | None = None
+    """How the answer began. None: it has not."""
     blocks: dict[tuple[int, int], Block] = field(default_factory=dict)
     """All of them in order, by choice and index."""
     open: dict[tuple[int, int], Block] = field(default_factory=dict)
@@ -98,7 +101,9 @@ class Progress:
     finished: dict[int, Finish] = field(default_factory=dict)
     """By choice."""
     usage: Usage | None = None
+    """The counts of all reports, the last ones hold. None: there was no report."""
     error: StreamError | None = None
+    """The error in it. None: there was none."""
     ended: bool = False
     """The last frame came."""
     visible: bool = False

@@ -39,6 +39,7 @@ class Text:
     """What is said in words."""
 
     text: str
+    """What it says."""
     cache: bool = False
     """The client asked for a cache breakpoint after it."""
 
@@ -48,7 +49,9 @@ class Media:
     """An image, a sound or a file."""
 
     kind: MediaKind
+    """What it is."""
     form: MediaForm
+    """How it comes."""
     value: str
     """Base64 text, an address or an id, as `form` says."""
     media_type: str = ""
@@ -66,10 +69,13 @@ class ToolCall:
     """A call that the model made."""
 
     id: str
+    """As the client gives it back with the result."""
     name: str
+    """Of the tool."""
     arguments: str
     """JSON text of an object; of a CUSTOM tool, free text."""
     kind: ToolKind = ToolKind.FUNCTION
+    """What the tool takes."""
     namespace: str = ""
     """Groups tools (Responses); empty: none."""
 
@@ -81,11 +87,13 @@ class ToolResult:
     id: str
     """Of the call."""
     content: tuple["Text | Media", ...] = ()
+    """Its texts and media, in order."""
     name: str = ""
     """Of the tool; empty where the protocol does not say."""
     error: bool = False
     """The tool failed."""
     kind: ToolKind = ToolKind.FUNCTION
+    """What the tool took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +103,13 @@ class Thought:
     text: str
     """With a signature and no text, it stands right before what it signs (Gemini signs calls and texts)."""
     signature: Signature | None = None
+    """What its maker asks to have back. None: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
     text: str
+    """What the model said."""
 
 
 type Content = Text | Media | ToolCall | ToolResult | Thought | Refusal
@@ -110,7 +120,9 @@ class Message:
     """One turn. A SYSTEM message may stand between others; what opens a request is in `Prompt.system`."""
 
     role: Role
+    """Whose turn it is."""
     content: tuple[Content, ...]
+    """What it says, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +130,15 @@ class Tool:
     """A tool that the client runs."""
 
     name: str
+    """By which the model calls it."""
     description: str = ""
+    """For the model; empty where there is none."""
     parameters: Mapping[str, object] | None = None
     """A JSON schema; None where there is none."""
     strict: bool | None = None
     """The schema is followed to the letter; None: unsaid."""
     kind: ToolKind = ToolKind.FUNCTION
+    """What it takes."""
     namespace: str = ""
     """Groups tools (Responses); empty: none."""
     grammar: Mapping[str, object] | None = None
@@ -143,6 +158,7 @@ class ToolChoice:
     """Whether tools are called."""
 
     mode: ToolMode
+    """Whether the model may, must or must not call one."""
     names: tuple[str, ...] = ()
     """With REQUIRED, one of these must be called; with AUTO, only these may be. Empty: any."""
 
@@ -154,8 +170,11 @@ class ResponseFormat:
     schema: Mapping[str, object] | None = None
     """None: JSON of any form."""
     name: str = ""
+    """Of the schema; empty where it has none."""
     description: str = ""
+    """Of the schema; empty where it has none."""
     strict: bool | None = None
+    """Whether the schema is followed to the letter; None: unsaid."""
 
 
 class Effort(StrEnum):
@@ -191,33 +210,53 @@ class Prompt:
     """One request."""
 
     model: str
+    """As the client names it."""
     messages: tuple[Message, ...] = ()
+    """The turns, in order."""
     system: tuple[Text, ...] = ()
     """What opens the request."""
     tools: tuple[Tool, ...] = ()
+    """Those that the client runs."""
     tool_choice: ToolChoice | None = None
+    """Whether they are called. None: unsaid."""
     parallel_tool_calls: bool | None = None
+    """Whether one answer may hold several calls; None: unsaid."""
     stream: bool = False
+    """Whether the answer is to be streamed."""
     usage_in_stream: bool = True
+    """Whether a stream is to report its usage."""
     max_output: int | None = None
     """Tokens."""
     temperature: float | None = None
+    """None: unsaid; so for each number below."""
     top_p: float | None = None
+    """The share of probability that tokens are chosen from."""
     top_k: int | None = None
+    """How many tokens are chosen from."""
     frequency_penalty: float | None = None
+    """On tokens by how often they came."""
     presence_penalty: float | None = None
+    """On tokens that came."""
     seed: int | None = None
+    """Of the random choice of tokens."""
     choices: int | None = None
     """How many answers are asked for."""
     logprobs: int | None = None
     """How many probabilities are asked for with each token."""
     stop: tuple[str, ...] = ()
+    """Texts that end the answer."""
     response_format: ResponseFormat | None = None
+    """None: text."""
     thinking: Thinking | None = None
+    """None: unsaid."""
     verbosity: str | None = None
+    """How much is said ("low", "medium", "high"); None: unsaid."""
     user: str | None = None
+    """The client's word for its end user; None: unsaid."""
     metadata: Mapping[str, object] | None = None
+    """What the client wants kept with the call; None: unsaid."""
     service_tier: str | None = None
+    """By the provider's name for it; None: unsaid."""
     cache_key: str | None = None
     """Requests with the same one share a cache."""
     extensions: Mapping[str, object] = field(default_factory=dict)

@@ -14,6 +14,7 @@ class Segment:
     """
 
     raw: bytes
+    """Its bytes, separators included."""
     last: bool = False
     """It looks like the protocol's final frame: a cheap guess, confirmed by reading it."""
     idle: bool = False

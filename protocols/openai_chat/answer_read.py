@@ -126,10 +126,13 @@ class ChatBlocks:
     `close` ends all that are open."""
 
     choice: int
+    """Its number, from 0."""
     signatures: dict[Hashable, Signature] = field(default_factory=dict)
     """By the key of a block: what it ends with."""
     _open: dict[Hashable, int] = field(default_factory=dict)
+    """The index of each open block by its key."""
     _next: int = 0
+    """The index of the next block."""
 
     def __contains__(self, key: Hashable) -> bool:
         return key in self._open

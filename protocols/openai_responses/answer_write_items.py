@@ -10,15 +10,20 @@ from protocols.model.wirejson import JsonObject, text_at
 
 @dataclass(slots=True)
 class Open:
-    """The item that is being written: `native` without what grows, `text` so far. `shown`: its part or
-    summary was announced."""
+    """The item that is being written."""
 
     start: BlockStart
+    """How its block began."""
     index: int
+    """Its output index."""
     native: dict[str, object]
+    """The item without what grows."""
     text: list[str] = field(default_factory=list)
+    """The pieces of its text so far."""
     annotations: list[JsonObject] = field(default_factory=list)
+    """The annotations of its text so far."""
     shown: bool = False
+    """Whether its part or summary was announced."""
 
     @property
     def place(self) -> JsonObject:

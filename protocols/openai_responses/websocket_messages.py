@@ -55,12 +55,14 @@ _STATUSES = {
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """A turn that the client asks for. `body` has the fields of a request's body, `stream_id` is empty for
-    none; without `generate` it is prepared only."""
+    """A turn that the client asks for."""
 
     body: JsonObject
+    """The fields of a request's body."""
     generate: bool = True
+    """Whether it is answered. If not, it is prepared only."""
     stream_id: str = ""
+    """Which stream of the connection it is in; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +95,16 @@ def _fault(message: str) -> Fault:
 
 @dataclass(frozen=True, slots=True)
 class EventMessage:
-    """One event as a message. `item`: the item of output that it ends; `response`: the one that it ends;
-    `error`: the one that it is."""
+    """One event as a message."""
 
     text: str
+    """The JSON text that is sent."""
     item: JsonObject | None = None
+    """The item of output that it ends. None: it ends none."""
     response: JsonObject | None = None
+    """The response that it ends. None: it ends none."""
     error: JsonObject | None = None
+    """The error that it is. None: it is none."""
 
 
 class EventMessages:

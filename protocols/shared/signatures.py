@@ -84,14 +84,14 @@ def wrapped_in(holder: JsonObject, names: Iterable[str], wrap: Wrap) -> JsonObje
 
 @dataclass(slots=True)
 class Returning:
-    """Keeps what `provider` made: what is in envelopes of its name, and with `native` what is in none.
-
-    `dropped`: how many signatures of others it was shown.
-    """
+    """Keeps what one provider made."""
 
     provider: str
+    """Its name: what is in envelopes of it is kept."""
     native: bool
+    """Whether what is in no envelope is kept as well."""
     dropped: int = 0
+    """How many signatures of others it was shown."""
 
     def __call__(self, value: str) -> str | None:
         kept = self._kept(value)
