@@ -19,11 +19,14 @@ from rewrite.adapters.paths import Path, changed_at, parse_path
 
 @dataclass(frozen=True, slots=True)
 class Clamp:
-    """The numbers that the parameter at `path` may have; None: no bound."""
+    """The numbers that one parameter may have."""
 
     path: Path
+    """Where it is in the request."""
     low: float | None
+    """The lowest. None: no bound."""
     high: float | None
+    """The highest. None: no bound."""
 
     def applied(self, body: JsonObject) -> JsonObject:
         return changed_at(body, self.path[:-1], self._clamped)

@@ -27,15 +27,20 @@ from protocols.shared.signatures import UNSIGNED
 
 @dataclass(slots=True)
 class _Block:
-    """A block of upstream's while it is open or waits for its turn. `held`: whole or not at all; `plain`: its
-    text goes out as it comes, which of a function's arguments is known by their first character."""
+    """A block of upstream's while it is open or waits for its turn."""
 
     start: BlockStart
+    """How it began."""
     held: bool = False
+    """Whether it goes out whole or not at all."""
     plain: bool = False
+    """Whether its text goes out as it comes. Of a function's arguments their first character says so."""
     text: list[str] = field(default_factory=list)
+    """The pieces of its text so far."""
     waiting: list[Annotation] = field(default_factory=list)
+    """The annotations that came while it waited."""
     stop: BlockStop | None = None
+    """Its end. None: it has not come."""
 
     @property
     def whole(self) -> bool:
@@ -53,10 +58,12 @@ class _Block:
 
 @dataclass(frozen=True, slots=True)
 class _Ending:
-    """A call that upstream ended: `empty`: without any arguments, else with half of them."""
+    """A call that upstream ended without whole arguments."""
 
     block: _Block
+    """The block of the call."""
     empty: bool
+    """Whether it has no arguments at all. If not, it has half of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +89,21 @@ class ChoiceSequencer:
     """The blocks of one choice."""
 
     number: int
+    """That of the choice, from 0."""
     rules: CallRules
+    """The rules for its tool calls."""
     current: _Block | None = None
+    """The block that is going out. None: none is."""
     queue: list[_Block] = field(default_factory=list)
+    """The blocks that wait for their turn, in order."""
     closed: dict[int, BlockKind] = field(default_factory=dict)
     """Upstream's indexes of blocks that were ended to begin another."""
     index: int = -1
+    """That of the last block that went out. -1: none did."""
     tools: int = 0
+    """How many tool calls began."""
     called: bool = False
+    """Whether a tool call went out."""
     broken: str | None = None
     """The name of a call that was half of one."""
     seen: bool = False
@@ -99,6 +113,7 @@ class ChoiceSequencer:
     unstopped: "_Ending | None" = None
     """A call that upstream ended with half of its arguments or none, until it is known what that means."""
     finish: Finish | None = None
+    """What upstream said of its end. None: nothing yet."""
 
     # -- one part of upstream's ---------------------------------------------------------------------------
 
