@@ -71,7 +71,7 @@ class Push[T](events.MessageInjected[T]):
     """For every HttpLayer on the way, which of its streams leads there."""
 
 
-class ClientStream(Protocol):
+class ResponseStream(Protocol):
     """The part of a stream that a Sink needs."""
 
     flow: http.HTTPFlow
@@ -88,7 +88,7 @@ class Sink:
     """
 
     def __init__(
-        self, stream: ClientStream, handler: ConnectionHandler, congestion: Congestion | None = None
+        self, stream: ResponseStream, handler: ConnectionHandler, congestion: Congestion | None = None
     ) -> None:
         """`congestion`: of a client that speaks HTTP/2."""
         self._stream, self._handler, self._congestion = stream, handler, congestion

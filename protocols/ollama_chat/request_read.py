@@ -131,14 +131,14 @@ def thinking_of(think: object) -> Thinking | None:
 
 def _messages(body: JsonObject) -> tuple[tuple[Text, ...], tuple[Message, ...]]:
     """What opens the request as system texts, and the messages after it."""
-    history = History()
-    found = [history.read(each, f"messages[{at}]") for at, each in enumerate(objects_at(body, "messages"))]
+    reader = MessagesReader()
+    found = [reader.read(each, f"messages[{at}]") for at, each in enumerate(objects_at(body, "messages"))]
     opening = next((at for at, each in enumerate(found) if each.role is not Role.SYSTEM), len(found))
     system = [each for message in found[:opening] for each in message.content if isinstance(each, Text)]
     return tuple(system), tuple(message for message in found[opening:] if message.content)
 
 
-class History:
+class MessagesReader:
     """Messages one after another. Older servers give calls no ids, and most clients send none back: calls
     are numbered, and a result is that of the first open call of its tool's name, or of the first."""
 

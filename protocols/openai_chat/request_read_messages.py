@@ -36,9 +36,9 @@ def read_messages(body: JsonObject) -> tuple[tuple[Text, ...], tuple[Message, ..
 
     Raises Untranslatable for content that is not text, media, reasoning, refusal or a call.
     """
-    history = History()
+    reader = MessagesReader()
     messages = [
-        history.read(message, f"messages[{at}]") for at, message in enumerate(objects_at(body, "messages"))
+        reader.read(message, f"messages[{at}]") for at, message in enumerate(objects_at(body, "messages"))
     ]
     opening = next(
         (at for at, message in enumerate(messages) if message.role is not Role.SYSTEM), len(messages)
@@ -47,7 +47,7 @@ def read_messages(body: JsonObject) -> tuple[tuple[Text, ...], tuple[Message, ..
     return tuple(system), tuple(message for message in messages[opening:] if message.content)
 
 
-class History:
+class MessagesReader:
     """Messages one after another: whose result a message is, is known from the call before it."""
 
     def __init__(self) -> None:
