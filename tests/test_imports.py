@@ -29,7 +29,7 @@ FOLDERS = {
     "rewrite": (
         "exchange",
         "continuation, credentials, records, responses",
-        "policies, target",
+        "policies, targets",
         "catalog, translation",
         "adapters, values",
     ),

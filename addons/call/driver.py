@@ -28,7 +28,7 @@ from protocols.model.http import Head, UpstreamRequest
 from protocols.model.origin import Origin
 from rewrite.credentials.rotation import Unavailable
 from rewrite.exchange.exchange import Exchange
-from rewrite.target.target import Target
+from rewrite.targets.target import Target
 from rewrite.values.events import (
     Acquire,
     Acquired,

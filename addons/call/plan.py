@@ -24,8 +24,8 @@ from protocols.shared.signatures import MARK
 from rewrite.catalog.clients import ClientFacts, facts_for
 from rewrite.catalog.providers import Carrier, reasons
 from rewrite.catalog.routes import Route, Rule, candidates, rule_for
-from rewrite.target.making import Wanted, target_of
-from rewrite.target.target import Target, Terms
+from rewrite.targets.making import Wanted, target_of
+from rewrite.targets.target import Target, Terms
 from rewrite.values.timeouts import OnTruncation, limits_for, timeouts_for, timing
 
 ID_PREFIX = "rot"

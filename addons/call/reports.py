@@ -8,7 +8,7 @@ from addons.responses.kept import Responses, Turn, not_to_be_kept
 from addons.secrets.redaction import key_shaped
 from rewrite.responses.store import PROTOCOL as RESPONSES
 from rewrite.responses.store import is_kept
-from rewrite.target.target import Target
+from rewrite.targets.target import Target
 from rewrite.values.events import Summary
 
 

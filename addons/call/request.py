@@ -13,7 +13,7 @@ from protocols.model.call import Rendered
 from protocols.model.http import Headers, UpstreamRequest
 from protocols.model.origin import Origin
 from protocols.model.wirejson import dump
-from rewrite.target.target import FRAMING, Target
+from rewrite.targets.target import FRAMING, Target
 
 OWN = "client"
 """The name under which a client's own credential stands in the records."""

@@ -22,7 +22,7 @@ from protocols.model.http import Headers
 from protocols.model.origin import Origin
 from rewrite.catalog.routes import Rule
 from rewrite.credentials.notices import Notice
-from rewrite.target.target import Target
+from rewrite.targets.target import Target
 from rewrite.values.decision import Ended
 from rewrite.values.events import Summary
 from rewrite.values.outcome import Outcome, Rejected

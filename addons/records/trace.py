@@ -22,7 +22,7 @@ from protocols.model.http import Headers
 from protocols.model.wirejson import dump, given
 from rewrite.catalog.routes import Rule
 from rewrite.records.rendering import Asked, Body, rendered_answer, rendered_attempts, rendered_headers
-from rewrite.target.target import Target
+from rewrite.targets.target import Target
 from rewrite.values.events import Summary
 
 LONGEST_BODY = 64 << 20

@@ -14,8 +14,8 @@ from protocols.model.errors import Untranslatable
 from protocols.model.parts import BlockKind, StreamPart
 from protocols.model.progress import Progress
 from rewrite.continuation.splice import said_text
-from rewrite.target.reading import Reading
-from rewrite.target.target import Target
+from rewrite.targets.reading import Reading
+from rewrite.targets.target import Target
 from rewrite.translation.choices import choices_asked
 from rewrite.translation.sequence import Sequencer
 from rewrite.translation.translate import TranslatingEncoder

@@ -17,8 +17,8 @@ from protocols.model.parts import (
 from protocols.model.segment import Segment
 from rewrite.continuation.continuation import ClientStream
 from rewrite.continuation.splice import Splicer
-from rewrite.target.reading import Reading
-from rewrite.target.target import Target
+from rewrite.targets.reading import Reading
+from rewrite.targets.target import Target
 from rewrite.translation.block_order import CallRules
 from rewrite.translation.fitting import ToolNames
 from rewrite.translation.sequence import Sequencer

@@ -9,8 +9,8 @@ from protocols.model.call import Rendered
 from protocols.model.http import Head, WireResponse
 from protocols.model.parts import BlockKind
 from rewrite.policies import classify
-from rewrite.target.reading import Reading
-from rewrite.target.target import Target
+from rewrite.targets.reading import Reading
+from rewrite.targets.target import Target
 from rewrite.values.events import SetTimer, UpstreamClosed
 from rewrite.values.outcome import Outcome, Rejected, Stalled, Unreachable
 from rewrite.values.timeouts import Timing

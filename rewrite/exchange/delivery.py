@@ -16,8 +16,8 @@ from protocols.model.parts import StreamError
 from protocols.model.progress import Progress
 from rewrite.exchange.attempt import Attempt, Silence
 from rewrite.exchange.ledger import Ledger
-from rewrite.target.reading import Reading
-from rewrite.target.target import Target
+from rewrite.targets.reading import Reading
+from rewrite.targets.target import Target
 from rewrite.translation.error_kinds import error_of, kind_of
 from rewrite.values.decision import GiveUp
 from rewrite.values.events import CALL, Command, SendData, SendHeaders, SetTimer, Summary

@@ -33,8 +33,8 @@ from rewrite.exchange.delivery import LINGER, Delivery, Over, Whole, cut_answer,
 from rewrite.exchange.ending import Cut, Empty, Ending, completeness, ending, errored, with_left_out
 from rewrite.exchange.ledger import Ledger
 from rewrite.policies import classify
-from rewrite.target.reading import FRAME_COST, NO_END, Reading
-from rewrite.target.target import Target
+from rewrite.targets.reading import FRAME_COST, NO_END, Reading
+from rewrite.targets.target import Target
 from rewrite.translation import repair
 from rewrite.translation.choices import choices_asked
 from rewrite.values.decision import GiveUp, Retry

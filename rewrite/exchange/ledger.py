@@ -10,7 +10,7 @@ from protocols.model.call import Call
 from rewrite.credentials.refusals import answer_of
 from rewrite.exchange.attempt import Attempt, Silence, before_commit, was_silent
 from rewrite.policies import exhausted, fallback, following, retry
-from rewrite.target.target import Target
+from rewrite.targets.target import Target
 from rewrite.values.decision import Ended, GiveUp, History, Retry
 from rewrite.values.events import (
     Acquire,

@@ -13,8 +13,8 @@ from protocols.registry import discover
 from rewrite.adapters.base import Adapter
 from rewrite.catalog.providers import Provider
 from rewrite.catalog.routes import Route
-from rewrite.target.making import Wanted, target_of
-from rewrite.target.target import Target, Terms
+from rewrite.targets.making import Wanted, target_of
+from rewrite.targets.target import Target, Terms
 from tests.rewrite.scenes import FACTS, TERMS
 
 REGISTRY = discover()

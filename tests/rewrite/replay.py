@@ -7,7 +7,7 @@ from protocols.base import WireProtocol
 from protocols.model.call import Call
 from protocols.model.http import Head
 from rewrite.exchange.exchange import Exchange
-from rewrite.target.target import Target, Terms
+from rewrite.targets.target import Target, Terms
 from rewrite.values.events import (
     Acquire,
     Acquired,

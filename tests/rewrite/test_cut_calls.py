@@ -11,7 +11,7 @@ from protocols.model.parts import FinishReason
 from protocols.model.wirejson import dump
 from protocols.openai_chat import PROTOCOL as CHAT
 from protocols.openai_responses import PROTOCOL as RESPONSES
-from rewrite.target.streaming_mode import OtherMode
+from rewrite.targets.streaming_mode import OtherMode
 from tests.contract import JSON, SSE, parts, progress, samples
 from tests.rewrite.across import Gist, answered, gist
 from tests.rewrite.asks import ROLES

@@ -19,8 +19,8 @@ from protocols.model.call import Call, Reply
 from protocols.model.parts import BlockKind, FinishReason
 from protocols.model.progress import Progress
 from protocols.model.wirejson import dump, load_object
-from rewrite.target.streaming_mode import OtherMode
-from rewrite.target.target import Target
+from rewrite.targets.streaming_mode import OtherMode
+from rewrite.targets.target import Target
 from tests.contract import FRAMINGS, PROTOCOLS, Sample, progress, samples
 from tests.oracle import NAMED, OTHER_NAMES
 from tests.rewrite.across import answered, read

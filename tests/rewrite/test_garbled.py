@@ -9,7 +9,7 @@ from protocols.model.call import Reply
 from protocols.model.errors import NO_JSON
 from protocols.model.parts import StreamError
 from protocols.openai_chat import PROTOCOL as CHAT
-from rewrite.target.streaming_mode import OtherMode
+from rewrite.targets.streaming_mode import OtherMode
 from rewrite.values.outcome import Truncated
 from tests.contract import PROTOCOLS, SSE, Sample, progress, samples
 from tests.rewrite.across import answered, read

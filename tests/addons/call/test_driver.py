@@ -33,7 +33,7 @@ from protocols.openai_chat import PROTOCOL
 from rewrite.catalog.providers import Provider
 from rewrite.credentials.rotation import Unavailable
 from rewrite.exchange.exchange import Exchange
-from rewrite.target.target import Target, Terms
+from rewrite.targets.target import Target, Terms
 from rewrite.values.events import (
     Acquire,
     Command,

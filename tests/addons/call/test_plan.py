@@ -22,7 +22,7 @@ from rewrite.adapters.chain import parse_adapters
 from rewrite.catalog.clients import UNKNOWN, ClientFacts
 from rewrite.catalog.providers import Carrier, Provider
 from rewrite.catalog.routes import Match, Rule, rule_target
-from rewrite.target.response_adapters import ReportedModel
+from rewrite.targets.response_adapters import ReportedModel
 from tests.rewrite.scenes import ANTHROPIC, CHAT
 
 WHERE = parsed("https://where.it.was.called")

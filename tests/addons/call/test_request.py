@@ -18,7 +18,7 @@ from protocols.model.origin import parsed
 from protocols.model.wirejson import load_object
 from rewrite.catalog.providers import Carrier, Provider
 from rewrite.catalog.routes import Route
-from rewrite.target.target import Target
+from rewrite.targets.target import Target
 from tests.rewrite.asks import ask, target_at
 from tests.rewrite.scenes import ANTHROPIC, CHAT, TERMS, call, own
 

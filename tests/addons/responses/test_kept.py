@@ -19,7 +19,7 @@ from protocols.model.wirejson import JsonObject, dump, load_object, object_at, o
 from protocols.registry import discover
 from protocols.shared.signatures import Returning
 from rewrite.responses.store import Bounds, Stored
-from rewrite.target.reading import Reading
+from rewrite.targets.reading import Reading
 from rewrite.translation.translate import Translation, translation
 from rewrite.values.events import Summary
 from tests.rewrite.scenes import own

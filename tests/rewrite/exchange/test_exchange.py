@@ -9,7 +9,7 @@ from protocols.model.call import Call
 from protocols.model.prompt import Prompt
 from protocols.openai_chat import OpenAIChat
 from rewrite.exchange.delivery import LINGER
-from rewrite.target.reading import NO_END
+from rewrite.targets.reading import NO_END
 from rewrite.values.events import (
     CALL,
     Acquire,

@@ -6,7 +6,7 @@ import pytest
 
 from protocols.model.http import Head, WireResponse
 from rewrite.credentials.refusals import key_refusal
-from rewrite.target.reading import NO_END
+from rewrite.targets.reading import NO_END
 from rewrite.values.events import (
     CALL,
     Acquire,

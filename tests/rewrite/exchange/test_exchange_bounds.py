@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from protocols.model.http import Head
-from rewrite.target.reading import FRAME_COST
+from rewrite.targets.reading import FRAME_COST
 from rewrite.values.events import (
     CancelUpstream,
     EndResponse,

@@ -7,7 +7,7 @@ import pytest
 
 from protocols.model.http import Head
 from rewrite.exchange.delivery import LINGER
-from rewrite.target.reading import NO_END
+from rewrite.targets.reading import NO_END
 from rewrite.values.events import (
     Acquire,
     Acquired,

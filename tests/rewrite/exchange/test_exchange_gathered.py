@@ -11,8 +11,8 @@ from protocols.model.http import Head
 from protocols.model.wirejson import dump, load_object
 from rewrite.catalog.providers import Provider
 from rewrite.catalog.routes import Route
-from rewrite.target.making import target_of
-from rewrite.target.target import Target
+from rewrite.targets.making import target_of
+from rewrite.targets.target import Target
 from rewrite.values.events import (
     Acquire,
     Acquired,

@@ -7,7 +7,7 @@ import pytest
 from protocols.model.call import Call, Operation
 from protocols.model.http import Head
 from protocols.model.wirejson import dump
-from rewrite.target.reading import NO_END
+from rewrite.targets.reading import NO_END
 from rewrite.values.events import (
     CALL,
     Acquire,

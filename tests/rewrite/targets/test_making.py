@@ -18,9 +18,9 @@ from rewrite.adapters.base import Adapter
 from rewrite.adapters.chain import parse_adapters
 from rewrite.catalog.providers import ModelFacts, Provider
 from rewrite.catalog.routes import Route
-from rewrite.target.making import target_of
-from rewrite.target.response_adapters import ReportedModel
-from rewrite.target.target import Target
+from rewrite.targets.making import target_of
+from rewrite.targets.response_adapters import ReportedModel
+from rewrite.targets.target import Target
 from tests.rewrite.asks import ask, wanted
 from tests.rewrite.asks import target_at as to
 from tests.rewrite.scenes import ANTHROPIC, CHAT, DONE, JSON, MESSAGE, ROLE, SSE, finishes, says

@@ -12,9 +12,9 @@ from rewrite.adapters.base import Adapter, Context
 from rewrite.adapters.chain import Chain
 from rewrite.catalog.providers import facts_of
 from rewrite.catalog.routes import Route
-from rewrite.target.response_adapters import ReportedModel, WrappedSignatures
-from rewrite.target.streaming_mode import OtherMode
-from rewrite.target.target import Target, Terms
+from rewrite.targets.response_adapters import ReportedModel, WrappedSignatures
+from rewrite.targets.streaming_mode import OtherMode
+from rewrite.targets.target import Target, Terms
 from rewrite.translation.fitting import FOREIGN_REASONING, Loss
 from rewrite.translation.translate import translation
 

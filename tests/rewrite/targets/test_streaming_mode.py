@@ -12,7 +12,7 @@ from protocols.model.parts import BlockKind, FinishReason
 from protocols.model.progress import Progress
 from protocols.model.wirejson import dump, load_object
 from protocols.registry import discover
-from rewrite.target.streaming_mode import OtherMode
+from rewrite.targets.streaming_mode import OtherMode
 from tests.contract import JSON, Sample, samples
 from tests.oracle import protocol_of, recorded
 from tests.rewrite.scenes import CHAT, SSE

@@ -9,7 +9,7 @@ from protocols.model.errors import MalformedStream
 from protocols.model.http import Head, WireResponse
 from protocols.model.parts import StreamError
 from protocols.model.segment import Segment
-from rewrite.target.reading import FRAME_COST, LARGEST_UNREAD, NO_END, Reading
+from rewrite.targets.reading import FRAME_COST, LARGEST_UNREAD, NO_END, Reading
 from rewrite.values.outcome import Kind, Outcome, Rejected, Truncated
 from tests.rewrite.asks import ask, target_at
 from tests.rewrite.edges import AZURE

@@ -6,7 +6,7 @@ import pytest
 
 from protocols.model.call import Rendered
 from protocols.model.http import Headers
-from rewrite.target.target import Target
+from rewrite.targets.target import Target
 from tests.rewrite.scenes import ANTHROPIC, DONE, ROLE, SSE, TERMS, VENDOR, call, finishes, own, says
 
 OPENAI = replace(VENDOR, account_headers=("openai-organization",))

@@ -12,9 +12,9 @@ from protocols.model.parts import StreamPart
 from rewrite.adapters.chain import Chain
 from rewrite.catalog.providers import Provider
 from rewrite.catalog.routes import Route
-from rewrite.target.hold import HoldingDecoder
-from rewrite.target.reading import Reading
-from rewrite.target.streaming_mode import OtherMode
+from rewrite.targets.hold import HoldingDecoder
+from rewrite.targets.reading import Reading
+from rewrite.targets.streaming_mode import OtherMode
 from rewrite.translation.fitting import Loss
 from rewrite.translation.translate import (
     Recognising,

@@ -10,7 +10,7 @@ from protocols.model.parts import Opaque, Ping, StreamError, StreamPart
 from protocols.model.progress import Progress, visible
 from protocols.model.segment import Segment
 from protocols.model.wirejson import is_json
-from rewrite.target.hold import HeldCalls
+from rewrite.targets.hold import HeldCalls
 from rewrite.translation import repair
 from rewrite.translation.aggregate import Gathering
 from rewrite.translation.translate import Translation

@@ -14,7 +14,7 @@ from protocols.model.http import Head, WireResponse
 from protocols.model.parts import MessageStart, Opaque, StreamError, StreamPart, UsageReport
 from protocols.model.progress import says_anything
 from protocols.model.segment import Segment
-from rewrite.target.reading import Reading
+from rewrite.targets.reading import Reading
 from rewrite.translation.aggregate import AggregatingDecoder
 from rewrite.translation.block_order import CallRules
 from rewrite.translation.choices import MOST_CHOICES, choices_asked
