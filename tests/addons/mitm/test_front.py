@@ -1,6 +1,6 @@
 """Our places inside mitmproxy: taken at load, given back at the end."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -22,7 +22,7 @@ def pass_by(nextlayer: NextLayer) -> None:
 
 
 @pytest.fixture
-def playback() -> Iterator[ServerPlayback]:
+async def playback() -> AsyncIterator[ServerPlayback]:
     """That of a mitmproxy which saves, too."""
     playback = ServerPlayback()  # type: ignore[no-untyped-call]  # mitmproxy has no types here
     with taddons.context(playback, Save()):  # type: ignore[no-untyped-call]  # nor here
