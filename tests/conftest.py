@@ -11,11 +11,13 @@ from hypothesis import HealthCheck, settings
 
 # No deadline and no look at speed: other work on the machine must not fail a property.
 # No database: the seed that is printed makes the same examples again.
+# Hypothesis derandomizes where the variable CI is set, and then no run would try anything new.
 settings.register_profile(
     "usual",
     max_examples=100,
     deadline=None,
     database=None,
+    derandomize=False,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )

@@ -45,9 +45,11 @@ def ran(suite: Path, *options: str) -> tuple[str, list[str]]:
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "worker"])
+@pytest.mark.parametrize("ci", ["", "true"], ids=["by hand", "in CI"])
 def test_examples_are_other_ones_each_time_and_the_same_by_their_seed(
-    suite: Path, workers: tuple[str, ...]
+    suite: Path, workers: tuple[str, ...], ci: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("CI", ci)
     said, examples = ran(suite, *workers)
     found = re.search(r"100 random examples a property, by (--hypothesis-seed=\d+)", said)
     assert found, said
