@@ -8,7 +8,9 @@ whole. No cookie is kept, no redirect followed, and nothing logged.
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import Protocol, assert_never
 
 from addons.upstream.connection import Connection, RequestHead
 from addons.upstream.encodings import ContentDecoder, DecodeError, content_decoder
@@ -61,11 +63,62 @@ class Closed:
 type UpstreamEvent = Sent | Started | Data | Closed
 
 
+class Receiver(Protocol):
+    """Who gets what comes of an attempt. Its methods return at once and raise nothing.
+
+    The first of them may be called before `Upstream.open` has returned.
+    """
+
+    def sent(self) -> None:
+        """The request is on the wire, as far as the system's buffers show."""
+
+    def started(self, head: Head, reached: Reached) -> None:
+        """The final answer has begun; 1xx are skipped. `reached`: the connection that it came over.
+
+        Names and values are as received, decoded as UTF-8 with surrogateescape. Content-Encoding is left out
+        where the body is decoded here, while Content-Length stays that of the encoded body.
+        """
+
+    def received(self, data: bytes) -> None:
+        """Content-decoded bytes of the body, never empty."""
+
+    def closed(self, cause: Cause | None) -> None:
+        """The end: comes always, once, and last; not after `Attempt.cancel`.
+
+        `cause` is None where the message ended properly by HTTP framing and content coding. A body that only
+        the connection's close delimits ends properly with any orderly close, with a TLS close_notify or
+        without, as many servers leave that out.
+        """
+
+
+class Attempt(Protocol):
+    """One request, and what comes of it."""
+
+    def cancel(self) -> None:
+        """Close the connection at once, one that is being made as well. The receiver gets nothing more."""
+
+    def pause(self) -> None:
+        """Read no further for now. What was read already may still come."""
+
+    def resume(self) -> None:
+        """Read on."""
+
+
 class Upstream:
     """All connections to providers, of all clients."""
 
     def __init__(self, way: Way) -> None:
         self._connections = _Connections(way)
+
+    def open(
+        self, request: UpstreamRequest, receiver: Receiver, *, fresh: bool, connect_timeout: float
+    ) -> Attempt:
+        """One attempt. Raises nothing: `receiver` gets what comes of it; what did not happen is left out.
+
+        `fresh`: on a connection that serves this call alone. `connect_timeout`: seconds for name, connection,
+        proxy and TLS together; 0 is no limit.
+        """
+        return _Pushed(self.stream(request, fresh=fresh, connect_timeout=connect_timeout), receiver)
 
     async def stream(
         self, request: UpstreamRequest, *, fresh: bool, connect_timeout: float
@@ -102,6 +155,49 @@ class Upstream:
     async def close(self) -> None:
         """Close every connection; streams under way end with a Cause."""
         self._connections.close()
+
+
+class _Pushed:
+    """An attempt whose events are pushed into a receiver."""
+
+    def __init__(self, events: AsyncGenerator[UpstreamEvent], receiver: Receiver) -> None:
+        self._receiver = receiver
+        self._may_read = asyncio.Event()
+        self._may_read.set()
+        self._cancelled = False
+        self._task = asyncio.get_running_loop().create_task(self._push(events))
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        self._task.cancel()
+
+    def pause(self) -> None:
+        self._may_read.clear()
+
+    def resume(self) -> None:
+        self._may_read.set()
+
+    async def _push(self, events: AsyncGenerator[UpstreamEvent]) -> None:
+        async with aclosing(events):
+            async for event in events:
+                if self._cancelled:
+                    return
+                self._give(event)
+                await self._may_read.wait()
+
+    def _give(self, event: UpstreamEvent) -> None:
+        match event:
+            case Sent():
+                self._receiver.sent()
+            case Started(head=head, reached=reached):
+                assert reached is not None
+                self._receiver.started(head, reached)
+            case Data(data=data):
+                self._receiver.received(data)
+            case Closed(cause=cause):
+                self._receiver.closed(cause)
+            case _:
+                assert_never(event)
 
 
 @dataclass(slots=True, eq=False)
