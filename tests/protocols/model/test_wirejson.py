@@ -1,7 +1,13 @@
 """Reading JSON that anyone may have written."""
 
-import pytest
+import re
+from typing import SupportsIndex
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocols.model import wirejson
 from protocols.model.errors import Fault
 from protocols.model.http import header
 from protocols.model.parts import StreamError
@@ -107,6 +113,62 @@ def test_images_are_no_text() -> None:
     assert text_size(text) == len(text) - 4000
 
 
+_RUNS = st.builds(bytes.__mul__, st.sampled_from([b"A", b"+/="]), st.sampled_from([0, 1, 76, 333, 334, 999]))
+_RUNS |= st.builds(lambda more: b"Q" * (1000 + more), st.integers(-200, 70_000))
+
+
+@given(st.lists(st.tuples(_RUNS, st.sampled_from([b"", b" ", b"\n", b'",', "é".encode()])), max_size=12))
+def test_what_is_long_and_base64_is_no_text(pieces: list[tuple[bytes, bytes]]) -> None:
+    body = b"".join(run + after for run, after in pieces)
+    runs = re.split(rb"[^A-Za-z0-9+/=]", body)
+    assert text_size(body) == len(body) - sum(len(run) for run in runs if len(run) >= 1000)
+
+
+class Counted(bytes):
+    """Bytes that count how many of them are read."""
+
+    read = 0
+
+    def __getitem__(self, part: SupportsIndex | slice) -> bytes:  # type: ignore[override]  # of slices alone
+        assert isinstance(part, slice)
+        found = super().__getitem__(part)
+        self.read += len(found)
+        return found
+
+
+class Windows:
+    """A pattern that counts what it is given of a body."""
+
+    def __init__(self, pattern: re.Pattern[bytes]) -> None:
+        self._pattern = pattern
+
+    def match(self, body: Counted, at: int, end: int) -> re.Match[bytes] | None:
+        body.read += end - at
+        return self._pattern.match(body, at, end)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        b"A" * 999 + b" ",
+        b" " + b"A" * 999,
+        b" " + b"A" * 998,
+        b"A" * 1000 + b" ",
+        b"A" * 76 + b"\\n",
+        b"A",
+        b" ",
+    ],
+    ids=["almost", "almost, late", "one more", "just so", "lines", "one run", "blanks"],
+)
+def test_no_byte_of_a_request_is_looked_at_often_for_its_text(
+    piece: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wirejson, "_LAST_OTHER", Windows(wirejson._LAST_OTHER))
+    body = Counted(piece * (1_000_000 // len(piece)))
+    text_size(body)
+    assert body.read < 4 * len(body)
+
+
 @pytest.mark.parametrize(("seconds", "said"), [(0.2, "1"), (1.4, "2"), (60.0, "60")])
 def test_no_retry_after_is_too_early(seconds: float, said: str) -> None:
     answer = error_answer(Fault(429, "rate", "slow", seconds), {})
@@ -124,8 +186,19 @@ def test_a_count_may_be_written_with_a_point(value: object, count: int | None) -
         (b"[" + b"0," * MOST_VALUES + b"0]", True),
         (b"{" + b'"k":1,' * (MOST_VALUES // 2) + b'"k":1}', True),
         (b'"' + b"some words, " * (MOST_VALUES // 2) + b'"', False),
+        (b" " * MOST_VALUES + b"," * MOST_VALUES, False),
+        (b" " * MOST_VALUES + b"," * (MOST_VALUES + 1), True),
+        (b"," * (MOST_VALUES + 1), True),
     ],
-    ids=["numbers", "keys", "text"],
+    ids=["numbers", "keys", "text", "as many as may be", "one more, late", "nothing else"],
 )
 def test_a_request_of_too_many_values_is_known_before_it_is_parsed(body: bytes, crowded: bool) -> None:
     assert is_crowded(body) is crowded
+
+
+def test_a_request_is_not_counted_to_its_end_where_that_changes_nothing() -> None:
+    short, long = Counted(b"," * MOST_VALUES), Counted(b"words " * MOST_VALUES)
+    assert not is_crowded(short)
+    assert not is_crowded(long)
+    assert short.read == 0
+    assert len(long) - MOST_VALUES <= long.read < len(long) - MOST_VALUES + 100_000
