@@ -209,7 +209,7 @@ class Driver:
                     await self._start(head)
                 case EndResponse():
                     self._over = True
-                    await self._response.end()
+                    self._response.end()
                 case _:
                     self._perform_at_once(command)
 
@@ -330,10 +330,13 @@ class Driver:
 
     async def _start(self, head: Head) -> None:
         self._started, self._status = True, head.status
-        await begin(self._response, head, self._blackout)
+        if not begin(self._response, head, self._blackout):
+            await self._response.drained()
 
     async def _send(self, data: bytes) -> None:
-        await self._response.send(self._blackout.whole(data))
+        if self._response.send(self._blackout.whole(data)):
+            return
+        await self._response.drained()
         before, self._now = self._now, self._work.clock()
         if self._now - before > SLOW_DRAIN:
             self._events.appendleft(ClientDrained())  # ahead of a timer that fired meanwhile
@@ -347,7 +350,7 @@ class Driver:
             await self._make_up()
         except Exception as another:  # noqa: BLE001  # it fails here too: closed, with nothing more said
             self._failed(another)
-            await self._response.abort("a fault of the proxy")
+            self._response.abort("a fault of the proxy")
 
     async def _make_up(self) -> None:
         """Open where an answer of the client's own protocol is under way: its bytes are passed on. Else a
@@ -357,26 +360,27 @@ class Driver:
         if head is not None and fits and self._reader is not None and self._answer.untouched:
             await self._pass_rest(head)
         elif self._started:
-            await self._response.abort("a fault of the proxy")
+            self._response.abort("a fault of the proxy")
         else:
-            await self._send_error_response()
+            self._send_error_response()
 
-    async def _send_error_response(self) -> None:
+    def _send_error_response(self) -> None:
         fault = Fault(502, "proxy_fault", "a fault of the proxy, not of the provider", should_retry=False)
         self._started = True
-        await give(self._work.protocol.error(fault), self._response)
+        give(self._work.protocol.error(fault), self._response)
 
     async def _pass_rest(self, head: Head) -> None:
         if not self._started:
             await self._start(head)
         while self._answer.closed is None:
-            await self._response.send(self._blackout.feed(self._answer.take()))
+            if not self._response.send(self._blackout.feed(self._answer.take())):
+                await self._response.drained()
             self._answer.note(await self._next())
-        await self._response.send(self._blackout.feed(self._answer.take()) + self._blackout.remainder())
+        self._response.send(self._blackout.feed(self._answer.take()) + self._blackout.remainder())
         if self._answer.closed.cause is None:
-            await self._response.end()
+            self._response.end()
         else:
-            await self._response.abort(self._answer.closed.cause)
+            self._response.abort(self._answer.closed.cause)
 
 
 def _closed(attempt: int, cause: Cause | None) -> UpstreamClosed:

@@ -10,7 +10,7 @@ from addons.credentials.carriers import ClientCredential
 from addons.mitm.messages import for_client
 from addons.records.journal import Record
 from addons.secrets.redaction import Blackout
-from addons.upstream.client import Closed, Data, Sent, Started, Upstream
+from addons.upstream.client import Closed, Data, Sent, Started, Upstream, UpstreamEvent
 from protocols.model.errors import Fault
 from protocols.model.http import Head, UpstreamRequest, WireResponse
 from protocols.model.progress import Progress
@@ -18,18 +18,28 @@ from rewrite.values.events import Summary
 
 
 class Response(Protocol):
-    """Where an answer goes: the sink of the stream layer, or a turn of a WebSocket."""
+    """Where an answer goes: the sink of the stream layer, or a turn of a WebSocket.
 
-    @property
-    def draining(self) -> bool: ...
+    What is written goes out in order, and nothing of it is lost.
+    """
 
-    async def start(self, status: int, reason: bytes, headers: list[tuple[bytes, bytes]]) -> None: ...
+    def start(self, status: int, reason: bytes, headers: list[tuple[bytes, bytes]]) -> bool:
+        """Send the head; whether more may be sent before `drained` was waited for."""
+        ...
 
-    async def send(self, data: bytes) -> None: ...
+    def send(self, data: bytes) -> bool:
+        """Send body bytes; whether more may be sent before `drained` was waited for."""
+        ...
 
-    async def end(self) -> None: ...
+    def end(self) -> None: ...
 
-    async def abort(self, message: str) -> None: ...
+    def abort(self, message: str) -> None:
+        """Break the answer; `message` says why."""
+        ...
+
+    async def drained(self) -> None:
+        """Wait until the client has taken enough for more to be sent."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +57,7 @@ class ErrorResponse:
 
     async def run(self, response: Response) -> None:
         self.reports.not_asked(self.record, self._summary(time.monotonic()), self.own)
-        await give(self.answer, response)
+        give(self.answer, response)
 
     def _summary(self, now: float) -> Summary:
         answer, fault = self.answer, self.fault
@@ -81,33 +91,39 @@ class Passing:
             self.upstream.stream(self.request, fresh=False, connect_timeout=timeout)
         ) as events:
             async for event in events:
-                match event:
-                    case Started(head=head):
-                        await begin(response, head, self.blackout)
-                    case Data(data=data):
-                        await response.send(self.blackout.feed(data))
-                    case Closed(cause=None):
-                        await response.send(self.blackout.remainder())
-                        await response.end()
-                    case Closed(cause=cause):
-                        await response.abort(cause.text if cause else "")
-                    case Sent():
-                        pass
+                if not self._passed(event, response):
+                    await response.drained()
+
+    def _passed(self, event: UpstreamEvent, response: Response) -> bool:
+        """Pass it on; whether the next may follow at once."""
+        match event:
+            case Started(head=head):
+                return begin(response, head, self.blackout)
+            case Data(data=data):
+                return response.send(self.blackout.feed(data))
+            case Closed(cause=None):
+                response.send(self.blackout.remainder())
+                response.end()
+            case Closed(cause=cause):
+                response.abort(cause.text if cause else "")
+            case Sent():
+                pass
+        return True
 
 
-async def begin(response: Response, head: Head, blackout: Blackout) -> None:
-    """The head of a provider's answer, as the client gets it."""
+def begin(response: Response, head: Head, blackout: Blackout) -> bool:
+    """The head of a provider's answer, as the client gets it; whether more may be sent at once."""
     headers = blackout.headers(for_client(head.headers))
     pairs = [(_bytes(name), _bytes(value)) for name, value in headers]
-    await response.start(head.status, _bytes(blackout.text(head.reason)), pairs)
+    return response.start(head.status, _bytes(blackout.text(head.reason)), pairs)
 
 
-async def give(answer: WireResponse, response: Response) -> None:
+def give(answer: WireResponse, response: Response) -> None:
     """An answer of ours, whole."""
     headers = [(_bytes(name), _bytes(value)) for name, value in answer.headers]
-    await response.start(answer.status, _bytes(answer.reason), headers)
-    await response.send(answer.body)
-    await response.end()
+    response.start(answer.status, _bytes(answer.reason), headers)
+    response.send(answer.body)
+    response.end()
 
 
 def _bytes(text: str) -> bytes:

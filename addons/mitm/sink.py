@@ -4,15 +4,19 @@ A Sink puts Push events into the connection handler. They travel down through th
 socket would, so the commands they lead to travel up again through the same layers (TLS above all). While a
 hook is paused, mitmproxy's Layer queues them in order.
 
+Writing is a plain call. The handler takes one event at a time, under a lock: a Push goes through at once
+where the lock is free, and else waits in the Sink's queue for its turn.
+
 Internals of mitmproxy 12.2 that this file leans on, to be checked at an upgrade:
-`ConnectionHandler`: server_event, transports; the proxyserver add-on's `connections`, whose keys are the ids
-of clients;
+`ConnectionHandler`: server_event, which waits for nothing but `_server_event_lock`, an asyncio.Lock whose
+`_waiters` are next; transports; the proxyserver add-on's `connections`, whose keys are the ids of clients;
 `Context.layers`: from the outermost layer to the innermost, an HttpStream right after its HttpLayer;
 `HttpLayer` hands a MessageInjected down.
 """
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -53,7 +57,12 @@ class Flush:
     """What was kept back is to go out now."""
 
 
-type Payload = bytes | http.Response | End | Abort | Kill | Flush
+@dataclass(frozen=True, slots=True)
+class Left:
+    """The client has left, and the handler of its connection ended before it could report that."""
+
+
+type Payload = bytes | http.Response | End | Abort | Kill | Flush | Left
 type Hops = Mapping[layer.Layer, HttpStream]
 type Congestion = Callable[[], asyncio.Event | None]
 """An event that is set when HTTP/2 flow control has let a stream's bytes go; None if it holds none back."""
@@ -84,7 +93,8 @@ class Sink:
     """What a responder writes its response to; one per flow.
 
     In order: `start`, any number of `send`, then `end` or `abort`. A call after the end, or after the client
-    has left or the user has killed the flow, does nothing.
+    has left or the user has killed the flow, does nothing. `start` and `send` return whether more may be sent
+    at once; where not, the responder is to wait for `drained` first.
     """
 
     def __init__(
@@ -94,15 +104,16 @@ class Sink:
         self._stream, self._handler, self._congestion = stream, handler, congestion
         self._transport = handler.transports.get(stream.context.client)
         self._hops = hops_of(stream.context.layers)
+        self._queue: deque[Payload] = deque()
+        self._flushing: asyncio.Task[None] | None = None
         self._started = False
         self._bodyless = False
         self._closed = False
         self._draining = False
-        self._lost = False
 
     @property
     def draining(self) -> bool:
-        """True while `send` or `start` waits for a client that reads slower than we write."""
+        """True while `drained` waits for a client that reads slower than we write."""
         return self._draining
 
     @property
@@ -110,7 +121,7 @@ class Sink:
         """True once `end` or `abort` was called."""
         return self._closed
 
-    async def start(self, status: int, reason: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
+    def start(self, status: int, reason: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bool:
         """Send the response head.
 
         `headers` go out in order and case (HTTP/2: in lower case, without connection headers).  A client of
@@ -124,10 +135,11 @@ class Sink:
             head.add("transfer-encoding", "chunked")
         self._bodyless = never_a_body or request.method == "HEAD"
         self._started = True
-        await self._write(http.Response(b"HTTP/1.1", status, reason, head, None, None, time.time(), None))
+        self._push(http.Response(b"HTTP/1.1", status, reason, head, None, None, time.time(), None))
+        return self._has_room()
 
-    async def send(self, data: bytes) -> None:
-        """Send body bytes, as one write where they are few; return when the client's buffers have room again.
+    def send(self, data: bytes) -> bool:
+        """Send body bytes, as one write where they are few.
 
         Raises:
             RuntimeError: before `start`.
@@ -135,13 +147,12 @@ class Sink:
         if not self._started:
             raise RuntimeError("send() before start()")
         if not data or self._bodyless:  # an empty chunk would end a chunked body
-            return
+            return True
         for at in range(0, len(data), LARGEST_PUSH):
-            if at:
-                await asyncio.sleep(0)
-            await self._write(data[at : at + LARGEST_PUSH])
+            self._push(data[at : at + LARGEST_PUSH], in_turn=at > 0)
+        return self._has_room()
 
-    async def end(self) -> None:
+    def end(self) -> None:
         """End the message properly; the flow's response hook runs.
 
         Raises:
@@ -149,68 +160,137 @@ class Sink:
         """
         if not self._started:
             raise RuntimeError("end() before start()")
-        await self._close(End())
+        self._close(End())
 
-    async def abort(self, message: str) -> None:
+    def abort(self, message: str) -> None:
         """Break the response visibly (RST_STREAM or a closed connection); the flow's error hook runs."""
-        await self._close(Abort(message))
+        self._close(Abort(message))
 
-    async def kill(self) -> None:
+    def kill(self) -> None:
         """Break the response because the user has killed the flow, whatever was called before."""
-        await self._push(Kill())
+        self._push(Kill())
 
-    async def flush(self) -> None:
+    def flush(self) -> None:
         """Let a response go out that was to be kept until it is whole."""
-        await self._push(Flush())
+        self._push(Flush())
 
-    async def _close(self, payload: End | Abort) -> None:
+    def _close(self, payload: End | Abort) -> None:
         if not self._closed:
             self._closed = True
-            await self._push(payload)
+            self._push(payload)
 
-    async def _push(self, payload: Payload) -> None:
-        await self._handler.server_event(Push(self._stream.flow, payload, self._hops))
+    # -- into the layers ------------------------------------------------------------------------------
 
-    async def _write(self, payload: bytes | http.Response) -> None:
-        """Push it, then wait for the socket's buffer, then for HTTP/2 flow control.
+    def _push(self, payload: Payload, *, in_turn: bool = False) -> None:
+        """Now, or when all that was pushed before is through and others had their turn."""
+        if not (in_turn or self._queue) and is_free(self._handler):
+            _completed(self._handler.server_event(self._event(payload)))
+            return
+        self._queue.append(payload)
+        if self._flushing is None:
+            client = self._stream.context.client
+            self._flushing = spawn(self._flush_queue(), client)
+
+    async def _flush_queue(self) -> None:
+        while self._queue:
+            await asyncio.sleep(0)
+            await self._handler.server_event(self._event(self._queue[0]))
+            self._queue.popleft()
+        self._flushing = None
+
+    def _event(self, payload: Payload) -> "Push[Payload]":
+        return Push(self._stream.flow, payload, self._hops)
+
+    # -- back-pressure --------------------------------------------------------------------------------
+
+    def _has_room(self) -> bool:
+        """Whether `drained` has nothing to wait for, nor the loss of the connection to report."""
+        writer = self._transport.writer if self._transport is not None else None
+        if writer is None:
+            return not self._queue
+        if self._queue or not isinstance(writer, asyncio.StreamWriter) or writer.is_closing():
+            return False
+        transport = writer.transport
+        _, most = transport.get_write_buffer_limits()
+        return transport.get_write_buffer_size() <= most and not (self._congestion and self._congestion())
+
+    async def drained(self) -> None:
+        """Wait until all is pushed, then for the socket's buffer, then for HTTP/2 flow control.
 
         Only the client's writer is asked, unlike ConnectionHandler.drain_writers: a slow upstream of another
         stream on the connection is none of our business.
         """
-        await self._push(payload)
+        if self._flushing is not None:
+            await asyncio.wait([self._flushing])
         if self._transport is None or self._transport.writer is None:
             return
         self._draining = True
         try:
             await self._transport.writer.drain()
             if self._congestion is not None and (relief := self._congestion()):
-                await relief.wait()
+                await self._relieved(relief, self._transport.handler)
         except OSError as error:
-            self._report_loss(error)
+            await self._report_loss(error, self._transport.handler)
         finally:
             self._draining = False
 
-    def _report_loss(self, error: OSError) -> None:
-        """As drain_writers does: the handler then reports the loss to the layers, and they cancel us. Once: a
-        second time would interrupt the report."""
-        handler = None if self._lost or self._transport is None else self._transport.handler
-        self._lost = True
+    async def _relieved(self, relief: asyncio.Event, handler: asyncio.Task[None] | None) -> None:
+        """Wait for it, or until nobody reads the connection any more."""
+        if handler is None:
+            await relief.wait()
+            return
+
+        def wake(_: asyncio.Task[None]) -> None:
+            relief.set()
+
+        handler.add_done_callback(wake)
+        try:
+            await relief.wait()
+        finally:
+            handler.remove_done_callback(wake)
+        if handler.done():
+            self._push(Left())
+
+    async def _report_loss(self, error: OSError, handler: asyncio.Task[None] | None) -> None:
+        """As drain_writers does: the handler then reports the loss to the layers, and they cancel us.
+
+        Its report may have begun already, and wait for the lock: to cancel it interrupts just that. Then the
+        report is ours to make.
+        """
         if handler is not None:
             handler.cancel(f"Error sending data: {error}")
+            await asyncio.wait([handler])
+        self._push(Left())
 
 
-def spawn(work: Coroutine[None, None, None], client: Client) -> None:
+def is_free(handler: ConnectionHandler) -> bool:
+    """Whether an event goes through at once: no other is under way, and none waits for its turn."""
+    lock = handler._server_event_lock
+    return not lock.locked() and not lock._waiters
+
+
+def _completed(work: Coroutine[None, None, None]) -> None:
+    """Run what waits for nothing."""
+    try:
+        work.send(None)
+    except StopIteration:
+        return
+    work.close()
+    raise RuntimeError("the handler waits, though its lock was free")
+
+
+def spawn(work: Coroutine[None, None, None], client: Client) -> asyncio.Task[None]:
     """Let it run beside the layers, which cannot wait."""
-    asyncio_utils.create_task(work, name="relay", keep_ref=True, client=client.peername)
+    return asyncio_utils.create_task(work, name="relay", keep_ref=True, client=client.peername)
 
 
 def answer_with(response: http.Response) -> Callable[[Sink], Coroutine[None, None, None]]:
     """A responder that sends one answer."""
 
     async def respond(sink: Sink) -> None:
-        await sink.start(response.status_code, response.data.reason, response.headers.fields)
-        await sink.send(response.raw_content or b"")
-        await sink.end()
+        sink.start(response.status_code, response.data.reason, response.headers.fields)
+        sink.send(response.raw_content or b"")
+        sink.end()
 
     return respond
 

@@ -50,7 +50,7 @@ from addons.mitm.client_http1 import ClientHttp1
 from addons.mitm.dispatch import Forwarding, Responder
 from addons.mitm.flows import TRUNCATED_KEY, FlowRegistry, Framing, name_of
 from addons.mitm.forwarded import ForwardedStream, is_answer
-from addons.mitm.sink import Abort, Congestion, End, Flush, Kill, Payload, Push, Sink, handler_of, spawn
+from addons.mitm.sink import Abort, Congestion, End, Flush, Kill, Left, Payload, Push, Sink, handler_of
 from addons.secrets.redaction import fault, unquoted
 
 BODY_LIMIT = 4 * 1024 * 1024
@@ -158,12 +158,12 @@ class RelayStream(ForwardedStream):
             return
         if error is None and not task.cancelled():
             log.error("responder for %s returned without end() or abort()", name_of(self.flow))
-        spawn(self.sink.abort("The response was not completed."), self.context.client)
+        self.sink.abort("The response was not completed.")
 
     def kill(self) -> None:
         """Stop the responder, or the server, and break the response; the user has killed the flow."""
         self._cancel()
-        spawn((self.sink or self._new_sink()).kill(), self.context.client)
+        (self.sink or self._new_sink()).kill()
 
     # -- the response ---------------------------------------------------------------------------------
 
@@ -185,6 +185,8 @@ class RelayStream(ForwardedStream):
                 return self._killed()
             case Flush():
                 return self._flushed()
+            case Left():
+                return self._left()
             case _:
                 assert_never(payload)
 
@@ -204,8 +206,7 @@ class RelayStream(ForwardedStream):
         self._buffering = True
         sink = self.sink
         if sink is not None and seconds < math.inf:
-            loop, client = asyncio.get_running_loop(), self.context.client
-            self._patience = loop.call_later(seconds, lambda: spawn(sink.flush(), client))
+            self._patience = asyncio.get_running_loop().call_later(seconds, sink.flush)
 
     def _flushed(self) -> layer.CommandGenerator[None]:
         """The client gets what it would have had; what follows goes out as it comes."""
@@ -246,6 +247,12 @@ class RelayStream(ForwardedStream):
         yield from super().send_response(already_streamed)
         if already_streamed and self.flows.put_back(self.flow):
             ctx.master.addons.trigger(UpdateHook([self.flow]))
+
+    def _left(self) -> layer.CommandGenerator[None]:
+        self._cancel()
+        return self.handle_protocol_error(
+            RequestProtocolError(self.stream_id, "Client disconnected.", ErrorCode.CLIENT_DISCONNECTED)
+        )
 
     def _killed(self) -> layer.CommandGenerator[None]:
         if self.forwarding is not None:

@@ -8,6 +8,7 @@ another, in the order in which they were asked for, whatever `stream_id` they na
 import asyncio
 import secrets
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Protocol, assert_never
 
@@ -118,9 +119,11 @@ class Bridge:
         reply = TurnReply(socket, create.stream_id)
         try:
             await self._answering.begin(flow, self._intercepted, self._name).run(reply)
+            await reply.drained()
         except Exception as error:  # noqa: BLE001  # one turn fails, and its client gets an error
             self._journal.failed(f"a turn to {self._intercepted.provider.name}", error)
-            await reply.fail(self._error_event(_FAULT))
+            reply.fail(self._error_event(_FAULT))
+            await reply.drained()
         finally:
             self._answering.over(flow)
             self._journal.turn(self._flow, flow)
@@ -168,10 +171,11 @@ class Outlet(Protocol):
 
 
 class TurnReply:
-    """Where the answer to one turn goes; what `addons.call.driver.Response` asks for.
+    """Where the answer to one turn goes; what `addons.call.passing.Response` asks for.
 
-    The client gets one event that ends the turn, whatever goes wrong how often. An `error` in a stream waits
-    for the `response.failed` that may follow, which then stands for both.
+    What is written waits for `drained`, which sends it. The client gets one event that ends the turn,
+    whatever goes wrong how often. An `error` in a stream waits for the `response.failed` that may follow,
+    which then stands for both.
 
     Behind its end `response_id` names the response that the turn came to, empty if to none, and `output` has
     its items.
@@ -188,10 +192,7 @@ class TurnReply:
         self._response: JsonObject = {}
         self._error: JsonObject = {}
         self._over = False
-
-    @property
-    def draining(self) -> bool:
-        return False
+        self._unsent: deque[list[str]] = deque()  # the messages of one write each; none: a ping
 
     @property
     def response_id(self) -> str:
@@ -202,38 +203,48 @@ class TurnReply:
     def output(self) -> list[JsonObject]:
         return self._items
 
-    async def start(self, status: int, reason: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+    def start(self, status: int, reason: bytes, headers: list[tuple[bytes, bytes]]) -> bool:
         self._status = status
         self._headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
         kind = dict(for_client(self._headers)).get("content-type", "")
         self._streamed = status < _FIRST_ERROR and not kind.startswith("application/json")
+        return True
 
-    async def send(self, data: bytes) -> None:
+    def send(self, data: bytes) -> bool:
         if not self._streamed:
             self._body += data
         elif messages := self._events.feed(data):
-            await self._say(messages)
+            self._say(messages)
         elif not data.strip():
-            await self._socket.ping()  # what shows life in a stream is no message here
+            self._unsent.append([])  # what shows life in a stream is no message here
+        return not self._unsent
 
-    async def end(self) -> None:
+    def end(self) -> None:
         if self._streamed:
-            await self._say(self._events.eof())
-            await self.fail(self._failure("the answer has no end"))
+            self._say(self._events.eof())
+            self.fail(self._failure("the answer has no end"))
         elif (response := self._whole()) is not None:
-            await self._say([event_message(event, self._stream_id) for event in events_of(response)])
+            self._say([event_message(event, self._stream_id) for event in events_of(response)])
         else:
             status = self._status if self._status >= _FIRST_ERROR else _NONSENSE
-            await self.fail(error_event(status, self._headers, bytes(self._body)))
+            self.fail(error_event(status, self._headers, bytes(self._body)))
 
-    async def abort(self, message: str) -> None:
-        await self.fail(self._failure(message))
+    def abort(self, message: str) -> None:
+        self.fail(self._failure(message))
 
-    async def fail(self, event: JsonObject) -> None:
+    def fail(self, event: JsonObject) -> None:
         """The end of a turn that failed; nothing where it is over already."""
         if not self._over:
             self._over = True
-            await self._socket.send([event_message(event, self._stream_id).text])
+            self._unsent.append([event_message(event, self._stream_id).text])
+
+    async def drained(self) -> None:
+        """Send what was written."""
+        while self._unsent:
+            if texts := self._unsent.popleft():
+                await self._socket.send(texts)
+            else:
+                await self._socket.ping()
 
     def _failure(self, message: str) -> JsonObject:
         """What ends a stream that did not end itself."""
@@ -246,10 +257,10 @@ class TurnReply:
         """The response that came in one piece, None where it is none."""
         return load_object(bytes(self._body)) if self._status < _FIRST_ERROR else None
 
-    async def _say(self, messages: Sequence[EventMessage]) -> None:
+    def _say(self, messages: Sequence[EventMessage]) -> None:
         texts = [message.text for message in messages if self._passes(message)]
         if texts:
-            await self._socket.send(texts)
+            self._unsent.append(texts)
 
     def _passes(self, message: EventMessage) -> bool:
         """Remember what it says; whether the client gets it now."""

@@ -65,24 +65,27 @@ class Kept:
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     sent: list[bytes] = field(default_factory=list)
     end_: str = ""
-    draining: bool = False
     gate: asyncio.Event | None = None
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def start(self, status: int, reason: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+    def start(self, status: int, reason: bytes, headers: list[tuple[bytes, bytes]]) -> bool:
         self.status, self.headers = status, headers
+        return True
 
-    async def send(self, data: bytes) -> None:
+    def send(self, data: bytes) -> bool:
         self.sent.append(data)
         self.news.set()
-        if self.gate is not None:
-            await self.gate.wait()
+        return self.gate is None or self.gate.is_set()
 
-    async def end(self) -> None:
+    def end(self) -> None:
         self.end_ = "end"
 
-    async def abort(self, message: str) -> None:
+    def abort(self, message: str) -> None:
         self.end_ = f"abort: {message}"
+
+    async def drained(self) -> None:
+        if self.gate is not None:
+            await self.gate.wait()
 
     @property
     def body(self) -> bytes:

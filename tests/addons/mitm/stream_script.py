@@ -44,48 +44,49 @@ class Answers:
         return self._gates.setdefault(name, asyncio.Event())
 
     async def hello(self, sink: Sink, query: dict[str, str]) -> None:
-        await sink.start(200, b"Fine", PLAIN)
-        await sink.send(b"hello ")
-        await sink.send(b"")
-        await sink.send(b"world")
-        await sink.end()
+        sink.start(200, b"Fine", PLAIN)
+        sink.send(b"hello ")
+        sink.send(b"")
+        sink.send(b"world")
+        sink.end()
 
     async def sized(self, sink: Sink, query: dict[str, str]) -> None:
-        await sink.start(200, b"OK", [*PLAIN, (b"Content-Length", b"5")])
-        await sink.send(b"sized")
-        await sink.end()
+        sink.start(200, b"OK", [*PLAIN, (b"Content-Length", b"5")])
+        sink.send(b"sized")
+        sink.end()
 
     async def empty(self, sink: Sink, query: dict[str, str]) -> None:
-        await sink.start(204, b"No Content", [])
-        await sink.send(b"not allowed")
-        await sink.end()
+        sink.start(204, b"No Content", [])
+        sink.send(b"not allowed")
+        sink.end()
 
     async def pace(self, sink: Sink, query: dict[str, str]) -> None:
         """One part, then one more each time a gate opens: NAME-1, NAME-2."""
-        await sink.start(200, b"OK", PLAIN)
-        await sink.send(b"part 0\n")
+        sink.start(200, b"OK", PLAIN)
+        sink.send(b"part 0\n")
         for number in (1, 2):
             await self.gate(f"{query['name']}-{number}").wait()
-            await sink.send(b"part %d\n" % number)
-        await sink.end()
+            sink.send(b"part %d\n" % number)
+        sink.end()
 
     async def mute(self, sink: Sink, query: dict[str, str]) -> None:
         await self.gate("never").wait()
 
     async def silence(self, sink: Sink, query: dict[str, str]) -> None:
-        await sink.start(200, b"OK", PLAIN)
-        await sink.send(b"first")
+        sink.start(200, b"OK", PLAIN)
+        sink.send(b"first")
         say("first", name=query["name"])
         await self.gate("never").wait()
 
     async def big(self, sink: Sink, query: dict[str, str]) -> None:
         """`blocks` times 64 KiB; reports the first time that the client is the slower one."""
-        await sink.start(200, b"OK", PLAIN)
+        sink.start(200, b"OK", PLAIN)
         watch = asyncio.ensure_future(self._draining(sink, query["name"]))
         try:
             for _ in range(int(query["blocks"])):
-                await sink.send(BLOCK)
-            await sink.end()
+                if not sink.send(BLOCK):
+                    await sink.drained()
+            sink.end()
         finally:
             watch.cancel()
 
@@ -96,43 +97,43 @@ class Answers:
 
     async def abort(self, sink: Sink, query: dict[str, str]) -> None:
         if "early" not in query:
-            await sink.start(200, b"OK", PLAIN)
-            await sink.send(b"half")
-        await sink.abort("the provider is gone")
+            sink.start(200, b"OK", PLAIN)
+            sink.send(b"half")
+        sink.abort("the provider is gone")
         await asyncio.sleep(0)
         say("after", name=query["name"])
 
     async def crash(self, sink: Sink, query: dict[str, str]) -> None:
         if "early" not in query:
-            await sink.start(200, b"OK", PLAIN)
-            await sink.send(b"half")
+            sink.start(200, b"OK", PLAIN)
+            sink.send(b"half")
         raise LookupError(f"quotes {CREDENTIAL}")
 
     async def forget(self, sink: Sink, query: dict[str, str]) -> None:
-        await sink.start(200, b"OK", PLAIN)
+        sink.start(200, b"OK", PLAIN)
 
     async def headless(self, sink: Sink, query: dict[str, str]) -> None:
-        await sink.send(b"no head yet")
+        sink.send(b"no head yet")
 
     async def desert(self, sink: Sink, query: dict[str, str]) -> None:
         """Ends by a cancellation that is not ours."""
-        await sink.start(200, b"OK", PLAIN)
+        sink.start(200, b"OK", PLAIN)
         raise asyncio.CancelledError
 
     async def stubborn(self, sink: Sink, query: dict[str, str]) -> None:
         """Continues after it was cancelled."""
-        await sink.start(200, b"OK", PLAIN)
+        sink.start(200, b"OK", PLAIN)
         try:
             say("first", name=query["name"])
             await self.gate("never").wait()
         finally:
-            await sink.send(b"too late")
-            await sink.end()
+            sink.send(b"too late")
+            sink.end()
             say("after", name=query["name"])
 
     async def tidy(self, sink: Sink, query: dict[str, str]) -> None:
         """Takes its time to leave when it is cancelled."""
-        await sink.start(200, b"OK", PLAIN)
+        sink.start(200, b"OK", PLAIN)
         try:
             say("first", name=query["name"])
             await self.gate("never").wait()
@@ -310,12 +311,12 @@ def forwarding(flow: http.HTTPFlow, port: int, tls: bool) -> Forwarding:
 
 def no_answer(flow: http.HTTPFlow, message: str) -> Responder:
     async def respond(sink: Sink) -> None:
-        await sink.start(502, b"Bad Gateway", PLAIN)
-        await sink.send(b"no answer: " + message.encode())
+        sink.start(502, b"Bad Gateway", PLAIN)
+        sink.send(b"no answer: " + message.encode())
         transports = handler_of(flow.client_conn).transports
         while flow.server_conn in transports:  # noqa: ASYNC110  # its end has been reported by then
             await asyncio.sleep(0)
-        await sink.end()
+        sink.end()
 
     return respond
 

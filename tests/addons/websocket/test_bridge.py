@@ -43,53 +43,62 @@ def reply(client: Client) -> TurnReply:
     return TurnReply(client, "")
 
 
+async def send(reply: TurnReply, data: bytes) -> None:
+    if not reply.send(data):
+        await reply.drained()
+
+
 async def test_events_that_come_together_leave_together(client: Client, reply: TurnReply) -> None:
-    await reply.start(200, b"OK", STREAM)
-    await reply.send(b"".join(EVENTS[:3]))
-    await reply.send(b"".join(EVENTS[3:]))
-    await reply.end()
+    reply.start(200, b"OK", STREAM)
+    await send(reply, b"".join(EVENTS[:3]))
+    await send(reply, b"".join(EVENTS[3:]))
+    reply.end()
+    await reply.drained()
     assert [len(batch) for batch in client.batches] == [3, len(EVENTS) - 3]
     assert reply.response_id == "resp_1"
     assert [item["id"] for item in reply.output] == ["msg_1"]
 
 
 async def test_half_an_event_is_neither_a_message_nor_a_ping(client: Client, reply: TurnReply) -> None:
-    await reply.start(200, b"OK", STREAM)
-    await reply.send(EVENTS[0][:20])
+    reply.start(200, b"OK", STREAM)
+    await send(reply, EVENTS[0][:20])
     assert (client.batches, client.pings) == ([], 0)
-    await reply.send(EVENTS[0][20:])
+    await send(reply, EVENTS[0][20:])
     assert client.kinds == ["response.created"]
     assert reply.response_id == ""
 
 
 async def test_a_sign_of_life_is_a_ping(client: Client, reply: TurnReply) -> None:
-    await reply.start(200, b"OK", STREAM)
-    await reply.send(b"\n")
+    reply.start(200, b"OK", STREAM)
+    await send(reply, b"\n")
     assert (client.batches, client.pings) == ([], 1)
 
 
 async def test_a_last_event_without_its_blank_line_is_reported(client: Client, reply: TurnReply) -> None:
-    await reply.start(200, b"OK", STREAM)
-    await reply.send(b"".join(EVENTS)[:-2])
-    await reply.end()
+    reply.start(200, b"OK", STREAM)
+    await send(reply, b"".join(EVENTS)[:-2])
+    reply.end()
+    await reply.drained()
     assert client.kinds[-1] == "response.completed"
 
 
 async def test_an_answer_in_one_piece(client: Client, reply: TurnReply) -> None:
-    await reply.start(200, b"OK", JSON)
+    reply.start(200, b"OK", JSON)
     for piece in responses_answer("Hello"):
-        await reply.send(piece)
+        await send(reply, piece)
     assert client.batches == []
-    await reply.end()
+    reply.end()
+    await reply.drained()
     assert (client.kinds[0], client.kinds[-1]) == ("response.created", "response.completed")
     assert (reply.response_id, len(reply.output)) == ("resp_1", 1)
 
 
 async def test_a_refusal(client: Client, reply: TurnReply) -> None:
-    await reply.start(429, b"Too Many Requests", JSON)
-    await reply.send(b'{"error": {"code": "rate_limit')
-    await reply.send(b'_exceeded"}}')
-    await reply.end()
+    reply.start(429, b"Too Many Requests", JSON)
+    await send(reply, b'{"error": {"code": "rate_limit')
+    await send(reply, b'_exceeded"}}')
+    reply.end()
+    await reply.drained()
     ((event,),) = client.batches
     assert event == {
         "type": "error",
@@ -101,17 +110,19 @@ async def test_a_refusal(client: Client, reply: TurnReply) -> None:
 
 
 async def test_nonsense_in_the_place_of_an_answer(client: Client, reply: TurnReply) -> None:
-    await reply.start(200, b"OK", JSON)
-    await reply.send(b"[1, 2]")
-    await reply.end()
+    reply.start(200, b"OK", JSON)
+    await send(reply, b"[1, 2]")
+    reply.end()
+    await reply.drained()
     ((event,),) = client.batches
     assert (event["type"], event["status"]) == ("error", 502)
 
 
 async def test_an_answer_that_breaks_off(client: Client, reply: TurnReply) -> None:
-    await reply.start(200, b"OK", STREAM)
-    await reply.send(EVENTS[0])
-    await reply.abort("the connection was reset")
+    reply.start(200, b"OK", STREAM)
+    await send(reply, EVENTS[0])
+    reply.abort("the connection was reset")
+    await reply.drained()
     event = client.batches[-1][0]
     assert (event["type"], event["status"], event["error"]["message"]) == (
         "error",
@@ -130,9 +141,10 @@ async def test_an_error_that_is_a_streams_last_word_fails_the_turn(
 ) -> None:
     """Over HTTP the end of the stream says so; here nothing else does."""
     error = {"type": kind, "message": "Overloaded."}
-    await reply.start(200, b"OK", [*STREAM, (b"retry-after", b"7")])
-    await reply.send(EVENTS[0] + named_event({"type": "error", "error": error}))
-    await reply.end()
+    reply.start(200, b"OK", [*STREAM, (b"retry-after", b"7")])
+    await send(reply, EVENTS[0] + named_event({"type": "error", "error": error}))
+    reply.end()
+    await reply.drained()
     last = client.batches[-1][-1]
     assert (last["type"], last["status"], last["error"]) == ("error", status, error)
     assert last["headers"] == {"retry-after": "7"}
@@ -158,19 +170,31 @@ ERROR = {"type": "error", "code": "rate_limit_exceeded", "message": "Slow down."
 async def test_a_turn_that_fails_has_one_end(
     client: Client, reply: TurnReply, ending: str, stream: list[Any], kinds: list[str], status: int | None
 ) -> None:
-    await reply.start(200, b"OK", STREAM)
-    await reply.send(b"".join(map(named_event, stream)))
-    await reply.abort("cut") if ending == "abort" else await reply.end()
+    reply.start(200, b"OK", STREAM)
+    await send(reply, b"".join(map(named_event, stream)))
+    reply.abort("cut") if ending == "abort" else reply.end()
     if ending == "fail":
-        await reply.fail({"type": "error", "status": 502})
+        reply.fail({"type": "error", "status": 502})
+    await reply.drained()
     assert client.kinds == kinds
     assert client.batches[-1][-1].get("status") == status
 
 
 async def test_nothing_follows_the_end(client: Client, reply: TurnReply) -> None:
-    await reply.start(200, b"OK", STREAM)
-    await reply.send(b"".join(EVENTS) + named_event(ERROR))
-    await reply.abort("cut")
+    reply.start(200, b"OK", STREAM)
+    await send(reply, b"".join(EVENTS) + named_event(ERROR))
+    reply.abort("cut")
+    await reply.drained()
     assert client.kinds[-1] == "response.completed"
     assert client.kinds.count("response.completed") == 1
     assert reply.response_id == "resp_1"
+
+
+async def test_nothing_leaves_before_its_turn(client: Client, reply: TurnReply) -> None:
+    reply.start(200, b"OK", STREAM)
+    more = [reply.send(EVENTS[0]), reply.send(b"\n"), reply.send(b"".join(EVENTS[1:]))]
+    reply.end()
+    assert (more, client.batches, client.pings) == ([False] * 3, [], 0)
+    await reply.drained()
+    assert [len(batch) for batch in client.batches] == [1, len(EVENTS) - 1]
+    assert client.pings == 1
