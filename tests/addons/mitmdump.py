@@ -6,7 +6,6 @@ import signal
 import socket
 import ssl
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,11 +19,12 @@ import h2.config
 import h2.connection
 import h2.events
 
+from tests.preloaded import Process, give_certificates
+
 ROOT = Path(__file__).parents[2]
 PATIENCE = 15.0
 """Seconds; bounds a failing test, no passing one."""
 
-_COMMAND = (sys.executable, "-c", "from mitmproxy.tools.main import mitmdump; mitmdump()")
 _OURS = ("addons/mitm/", "stream_script.py", "responder", "never retrieved", "never awaited", "was destroyed")
 _BLUNDERS = ("crashed", "Traceback", "never retrieved", "never awaited", "was destroyed", "Unhandled")
 
@@ -39,7 +39,7 @@ class Mitmdump:
     def __init__(self, script: Path, confdir: Path, *arguments: str) -> None:
         options = ("-q", "-p", "0", "--listen-host", "127.0.0.1", "-s", str(script))
         settings = ("--set", f"confdir={confdir}", "--set", "connection_strategy=lazy")
-        self._command = (*_COMMAND, *options, *settings, *arguments)
+        self._options = (*options, *settings, *arguments)
         self._confdir = confdir
         self._changed = threading.Condition()
         self.reports: list[dict[str, Any]] = []
@@ -47,11 +47,8 @@ class Mitmdump:
         self.port = 0
 
     def __enter__(self) -> Self:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-        environment.pop("PYTEST_CURRENT_TEST", None)
-        self._process = subprocess.Popen(
-            self._command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-        )
+        give_certificates(self._confdir)
+        self._process = Process("mitmdump", self._options, cwd=ROOT, environment=os.environ)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         try:
@@ -76,11 +73,10 @@ class Mitmdump:
         self._process.send_signal(signal.SIGTERM)
         try:
             status = self._process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
+        except TimeoutError:
             self._process.kill()
             raise
         self._reader.join(PATIENCE)
-        assert self._process.stdout is not None
         self._process.stdout.close()
         return status
 
@@ -138,7 +134,6 @@ class Mitmdump:
             return found()
 
     def _read(self) -> None:
-        assert self._process.stdout is not None
         for line in self._process.stdout:
             with self._changed:
                 if line.startswith('{"event"'):

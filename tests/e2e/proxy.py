@@ -2,13 +2,13 @@
 
 import os
 import re
-import subprocess
-import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from tests.preloaded import Process, give_certificates
 
 ROOT = Path(__file__).parents[2]
 ADDON = ROOT / "addons" / "rotator.py"
@@ -40,7 +40,7 @@ class Proxy:
         self.config.write_text(config)
         self.config.chmod(0o600)
         self.confdir = folder / "confdir"
-        self._program = str(Path(sys.executable).with_name(program))
+        self._program = program
         self._options = [*options, *(part for script in scripts for part in ("-s", str(script)))]
         self._named = ("--set", f"rotator_config={self.config}") if named else ()
         self._host = ("--listen-host", listen_host) if listen_host else ()
@@ -73,29 +73,16 @@ class Proxy:
         }
 
     def start(self, *, expect_exit: bool = False) -> Self:
-        command = [
-            self._program,
-            *self._host,
-            "-p",
-            "0",
-            "--set",
-            f"confdir={self.confdir}",
-            *self._named,
-            *self._options,
-        ]
-        environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "PYTHONUNBUFFERED": "1"}
-        self.process = subprocess.Popen(
-            command,
-            cwd=self.folder,
-            env=environment | self._keys,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+        options = ("-p", "0", "--set", f"confdir={self.confdir}", *self._named, *self._options)
+        environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder)}
+        give_certificates(self.confdir)
+        self.process = Process(
+            self._program, (*self._host, *options), cwd=self.folder, environment=environment | self._keys
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         if not expect_exit:
-            listeners = 2 if self._program.endswith("mitmweb") else 1
+            listeners = 2 if self._program == "mitmweb" else 1
             self.port = int(_LISTENING.search(self.wait_log("listening at ", count=listeners))[1])  # type: ignore[index]  # just waited for
         return self
 
@@ -103,7 +90,6 @@ class Proxy:
         """The exit status of a proxy that ends by itself."""
         status = self.process.wait(timeout)
         self._reader.join(timeout)
-        assert self.process.stdout is not None
         self.process.stdout.close()
         return status
 
@@ -119,13 +105,12 @@ class Proxy:
         return log
 
     def _read(self) -> None:
-        assert self.process.stdout is not None
         for line in self.process.stdout:
             with self._changed:
                 self._lines.append(line)
                 self._changed.notify_all()
         # Its output ends before the process does, which is what those who wait for a line look at.
-        self.process.wait()
+        self.process.wait(30)
         with self._changed:
             self._changed.notify_all()
 
