@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -57,6 +58,11 @@ class Process:
         writer.close()
 
     @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
     def returncode(self) -> int | None:
         with _STATUS:
             return self._process.exitcode
@@ -74,8 +80,7 @@ class Process:
 
     def send_signal(self, number: int) -> None:
         if self.returncode is None:
-            assert self._process.pid is not None
-            os.kill(self._process.pid, number)
+            os.kill(self.pid, number)
 
     def terminate(self) -> None:
         self.send_signal(signal.SIGTERM)
@@ -101,6 +106,20 @@ def _run(
 
 def _unbuffered(number: int) -> TextIOWrapper:
     return open(number, "w", encoding="utf-8", buffering=1, closefd=False)
+
+
+def begun(
+    program: str, options: Sequence[str], *, cwd: Path, environment: Mapping[str, str]
+) -> subprocess.Popen[str]:
+    """The same from the beginning: the program that is installed beside this Python."""
+    return subprocess.Popen(
+        [Path(sys.executable).with_name(program), *options],
+        cwd=cwd,
+        env={**environment, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def give_certificates(confdir: Path) -> None:

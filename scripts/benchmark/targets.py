@@ -103,7 +103,9 @@ def _through(proxy: Proxy, name: str, host: str) -> Target:
 def _proxy(folder: Path, served: Provider, config: str, script: Path) -> Proxy:
     folder.mkdir()
     trusted = ("--set", f"ssl_verify_upstream_trusted_ca={served.ca}")
-    return Proxy(folder, config, keys={"ONE": "sk-pool-one"}, options=trusted, scripts=(script,))
+    return Proxy(
+        folder, config, keys={"ONE": "sk-pool-one"}, options=trusted, scripts=(script,), forked=False
+    )
 
 
 def _trust(ca: Path) -> ssl.SSLContext:

@@ -182,7 +182,9 @@ def soak(minutes: float, streams: int, every: float = 5.0, *, traced: bool = Fal
         options = ("--set", f"ssl_verify_upstream_trusted_ca={vendor.ca_path}", "--set", "flow_detail=0")
         scripts = (ADDON, Path(inside.__file__))
         keys = {"ONE": "sk-pool-one", "TWO": "sk-pool-two"} | (TRACED if traced else {})
-        with Proxy(Path(name), config(vendor.base_url), keys=keys, options=options, scripts=scripts) as proxy:
+        with Proxy(
+            Path(name), config(vendor.base_url), keys=keys, options=options, scripts=scripts, forked=False
+        ) as proxy:
             return asyncio.run(Soak(proxy, vendor, minutes, streams, every, traced).run())
 
 

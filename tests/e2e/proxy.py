@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.preloaded import Process, give_certificates
+from tests.preloaded import Process, begun, give_certificates
 
 ROOT = Path(__file__).parents[2]
 ADDON = ROOT / "addons" / "rotator.py"
@@ -20,7 +20,8 @@ class Proxy:
 
     `config` is the text of rotator.toml ("" for none); `keys` are environment variables of the proxy alone;
     `options` are further arguments; `named=False` leaves the config to be found, `listen_host=""` leaves that
-    out. The log is read as it comes: wait on it with `wait_log`.
+    out; `forked=False` starts a program that shares no memory with others, to be measured. The log is read as
+    it comes: wait on it with `wait_log`.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Proxy:
         scripts: Sequence[Path] = (ADDON,),
         named: bool = True,
         listen_host: str = "127.0.0.1",
+        forked: bool = True,
     ) -> None:
         self.folder = folder
         self.config = folder / "rotator.toml"
@@ -45,6 +47,7 @@ class Proxy:
         self._named = ("--set", f"rotator_config={self.config}") if named else ()
         self._host = ("--listen-host", listen_host) if listen_host else ()
         self._keys = dict(keys or {})
+        self._forked = forked
         self._lines: list[str] = []
         self._changed = threading.Condition()
         self.port = 0
@@ -76,7 +79,8 @@ class Proxy:
         options = ("-p", "0", "--set", f"confdir={self.confdir}", *self._named, *self._options)
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder)}
         give_certificates(self.confdir)
-        self.process = Process(
+        begin = Process if self._forked else begun
+        self.process = begin(
             self._program, (*self._host, *options), cwd=self.folder, environment=environment | self._keys
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -90,6 +94,7 @@ class Proxy:
         """The exit status of a proxy that ends by itself."""
         status = self.process.wait(timeout)
         self._reader.join(timeout)
+        assert self.process.stdout is not None
         self.process.stdout.close()
         return status
 
@@ -105,6 +110,7 @@ class Proxy:
         return log
 
     def _read(self) -> None:
+        assert self.process.stdout is not None
         for line in self.process.stdout:
             with self._changed:
                 self._lines.append(line)

@@ -18,7 +18,10 @@ KEYS = {"ONE": "sk-pool-one", "TWO": "sk-pool-two"}
 
 
 def test_a_rotation_is_not_noticed(tmp_path: Path) -> None:
-    with VendorThread() as vendor, Proxy(tmp_path, CONFIG.format(url=vendor.base_url), keys=KEYS) as proxy:
+    with (
+        VendorThread() as vendor,
+        Proxy(tmp_path, CONFIG.format(url=vendor.base_url), keys=KEYS, forked=False) as proxy,
+    ):
         vendor.on(key="sk-pool-one").reply(chat_error(429, "rate_limit_exceeded", "slow down"))
         chat = sdk.run("openai-current", "openai_chat", proxy.environment(), request={"stream": True})
         vendor.on(key="sk-pool-one").reply(messages_error(429, "rate_limit_error", "slow down"))
