@@ -85,9 +85,9 @@ class Journal:
         """The call is over: its line, and its record in the flow."""
         summary = _killed_by_user(record.flow, summary)
         flow = record.flow
-        kept = self._redactor.lines(_record(record, summary))
+        kept, sentences = self._redactor.lines((_record(record, summary), [*_sentences(record, summary)]))
         flow.metadata[KEY] = {**record_of(flow), **kept}
-        flow.comment = "\n".join(self._redactor.lines(list(_sentences(record, summary))))
+        flow.comment = "\n".join(sentences)
         flow.marked = _MARKERS.get(summary.end, flow.marked)
         flow.server_conn = _asked(record, summary, time.time()) or flow.server_conn
         log.info("%s", self._redactor.redact(_line(kept)))
@@ -290,10 +290,10 @@ def _attempt(one: Ended, record: Record, began: float) -> dict[str, object]:
 def _line(record: Mapping[str, Any]) -> str:
     """logfmt: `key=value` pairs, values with spaces in quotes."""
     fields = {key: record.get(key) for key in _LINE_KEYS}
-    fields["lost"] = ",".join(loss.partition(":")[0] for loss in record.get("losses", ()))
-    fields["skipped"] = "; ".join(f"{label}: {why}" for label, why in record.get("skipped", {}).items())
-    fields["attempts"] = " ".join(_named(one) for one in record["attempts"])
-    return " ".join(f"{key}={_logfmt(value)}" for key, value in fields.items() if value not in (None, ""))
+    fields["lost"] = ",".join([loss.partition(":")[0] for loss in record.get("losses", ())])
+    fields["skipped"] = "; ".join([f"{label}: {why}" for label, why in record.get("skipped", {}).items()])
+    fields["attempts"] = " ".join([_named(one) for one in record["attempts"]])
+    return " ".join([f"{key}={_logfmt(value)}" for key, value in fields.items() if value not in (None, "")])
 
 
 def _named(attempt: Mapping[str, str]) -> str:

@@ -1,18 +1,25 @@
 """Keys blacked out in bytes and redacted in text, and text of others as people may read it."""
 
+import re
+from collections.abc import Iterable
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from addons.secrets.redaction import (
+    FEW,
     LONGEST_LINE,
     LONGEST_MEMORY,
     LONGEST_NAME,
+    LOOKS_LIKE_A_KEY,
     REDACTED,
     Blackout,
     Redactor,
     escaped,
+    forms,
     key_shaped,
     shortened,
     unquoted,
@@ -177,6 +184,75 @@ def test_a_key_with_bytes_that_are_no_text_is_redacted() -> None:
     redactor = Redactor()
     redactor.learn([SecretStr("some-key-\udcff-of-a-client")])
     assert redactor.redact("is some-key-\udcff-of-a-client \udcff") == f"is {REDACTED} ?"
+
+
+# -- the quick search, beside one of every text for every form ----------------------------------------------
+
+SECRETS = [ODD, *(f"{Random(seed).randbytes(20).hex()}-{seed}" for seed in range(2 * FEW))]
+PIECES = st.one_of(
+    st.sampled_from([form.decode() for secret in SECRETS[:3] for form in forms(secret)]),
+    st.sampled_from(SECRETS),
+    st.sampled_from(SECRETS).map(lambda secret: secret[1:]),
+    st.sampled_from(
+        ["sk-", "AIza", "?key=", "&acceſſ_token=", "Bearer ", "eyJ", "\\", '"', "\x1b[2J", "é", "\ud800"]
+    ),
+    st.text("ab-_ 0", max_size=20),
+)
+TEXTS = st.lists(PIECES, max_size=6).map("".join)
+FEW_OR_MANY = pytest.mark.parametrize("secrets", [SECRETS[:1], SECRETS[:10], SECRETS], ids=len)
+
+
+def thoroughly(text: str, secrets: Iterable[str]) -> str:
+    found = {form.decode() for secret in secrets for form in forms(secret)}
+    pattern = "|".join(map(re.escape, sorted(found, key=len, reverse=True)))
+    text = re.sub(pattern, REDACTED, text).encode("utf-8", "replace").decode()
+    return LOOKS_LIKE_A_KEY.sub(REDACTED, text)
+
+
+def redactor_of(secrets: Iterable[str]) -> Redactor:
+    redactor = Redactor()
+    redactor.keep(map(SecretStr, secrets))
+    return redactor
+
+
+@FEW_OR_MANY
+@given(TEXTS)
+def test_a_quick_search_misses_no_secret(secrets: list[str], text: str) -> None:
+    assert redactor_of(secrets).redact(text) == thoroughly(text, secrets)
+
+
+@FEW_OR_MANY
+@given(st.lists(TEXTS, max_size=3), TEXTS)
+def test_a_record_is_searched_as_one_text_and_misses_nothing(
+    secrets: list[str], texts: list[str], model: str
+) -> None:
+    found = redactor_of(secrets).lines({"attempts": texts, "model": model, "seconds": 1.5})
+    assert found == {
+        "attempts": [escaped(shortened(thoroughly(each, secrets), LONGEST_LINE)) for each in texts],
+        "model": escaped(shortened(thoroughly(model, secrets), LONGEST_NAME)),
+        "seconds": 1.5,
+    }
+
+
+@FEW_OR_MANY
+def test_a_secret_is_found_at_any_place_of_a_text(secrets: list[str]) -> None:
+    redactor = redactor_of(secrets)
+    for before in range(20):
+        text = f"{'x' * before}{secrets[-1]} and more"
+        assert redactor.redact(text) == f"{'x' * before}{REDACTED} and more"
+
+
+@pytest.mark.parametrize("secrets", [SECRETS[:1], SECRETS], ids=len)
+def test_what_holds_no_secret_stays_the_same_object(secrets: list[str]) -> None:
+    """A record that is written as it is was searched as one text: a walk would have made another one."""
+    record = {"model": "gpt-4o", "attempts": [{"outcome": "completed", "ended": 0.25}], "detail": None}
+    assert redactor_of(secrets).lines(record) is record
+    assert redactor_of(secrets).lines({**record, "detail": secrets[0]})["detail"] == REDACTED
+
+
+def test_what_is_no_plain_data_is_redacted_all_the_same() -> None:
+    itself: dict[str, object] = {"a": SECRETS[0], "b": b"bytes"}
+    assert redactor_of(SECRETS[:1]).lines(itself) == {"a": REDACTED, "b": b"bytes"}
 
 
 # -- text of others, as people may read it ---------------------------------------------------------------
