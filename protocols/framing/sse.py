@@ -22,11 +22,11 @@ _LINE_END = rb"(?>\r\n|\n|\r)"
 _EVENT_END = re.compile(_LINE_END + _LINE_END)
 _ENDED = re.compile(_LINE_END + _LINE_END + rb"\Z")
 _BLANK = re.compile(_LINE_END)
-_LINES = re.compile(_LINE_END)
 _FIELD = re.compile(rb"(?:\A|[\r\n])(?:event|id|retry):")
 _LONGEST_MARK = 256
 _LONGEST_END = 3
 """Bytes at the end of what has come that may be the first of an end."""
+_LF, _BLANK_LINE = 0x0A, b"\n\n"
 _DATA = len(b"data: ")
 DONE = b"[DONE]"
 LONGEST_EVENT = 1 << 26
@@ -96,10 +96,24 @@ class SseFramer(Framer):
         super().__init__()
         self._last = last
         self._named = named
+        self._has_cr = False
 
     def _end_of_unit(self, start: int, search: int) -> int:
+        """Without a CR, which few send, it is found without a pattern."""
+        buffer, search = self._buffer, max(start, search)
+        if self._has_cr:
+            return self._end_by_grammar(start, search)
+        if buffer[start] == _LF:
+            return start + 1
+        end = buffer.find(_BLANK_LINE, search)
+        if buffer.find(b"\r", search, len(buffer) if end < 0 else end) < 0:
+            return end + len(_BLANK_LINE) if end >= 0 else 0
+        self._has_cr = True
+        return self._end_by_grammar(start, search)
+
+    def _end_by_grammar(self, start: int, search: int) -> int:
         buffer = self._buffer
-        found = _BLANK.match(buffer, start) or _EVENT_END.search(buffer, max(start, search))
+        found = _BLANK.match(buffer, start) or _EVENT_END.search(buffer, search)
         if found is None:
             return 0
         end = found.end()
@@ -168,7 +182,7 @@ def parse_event(raw: bytes) -> Event:
     """The fields of one event; unknown fields and comments are skipped."""
     name: str | None = None
     data: list[bytes] = []
-    for line in _LINES.split(raw.removeprefix(b"\xef\xbb\xbf")):
+    for line in raw.removeprefix(b"\xef\xbb\xbf").splitlines():
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if field == b"data":

@@ -145,12 +145,27 @@ class Progress:
 
     def fold(self, parts: Iterable[StreamPart]) -> None:
         for part in parts:
-            self._fold(part)
-            self.visible = self.visible or visible(part)
+            if isinstance(part, BlockDelta):
+                self._grow(part)
+            else:
+                self._fold(part)
+                self.visible = self.visible or visible(part)
+
+    def _grow(self, part: BlockDelta) -> None:
+        """What most parts are."""
+        self.seen.add(part.choice)
+        if not (text := part.text):
+            return
+        self.characters += len(text)
+        self.visible = True
+        if block := self.blocks.get((part.choice, part.index)):
+            block.pieces.append(text)
 
     def _fold(self, part: StreamPart) -> None:
         match part:
-            case BlockStart() | BlockDelta() | BlockStop() | Annotation():
+            case BlockDelta():
+                self._grow(part)
+            case BlockStart() | BlockStop() | Annotation():
                 self._fold_block(part)
             case MessageStart():
                 self._start(part)
@@ -170,16 +185,11 @@ class Progress:
             case _:
                 assert_never(part)
 
-    def _fold_block(self, part: BlockStart | BlockDelta | BlockStop | Annotation) -> None:
+    def _fold_block(self, part: BlockStart | BlockStop | Annotation) -> None:
         block = self.blocks.get((part.choice, part.index))
         match part:
             case BlockStart():
                 self._open_block(part)
-            case BlockDelta(choice=choice, text=text):
-                self.seen.add(choice)
-                self.characters += len(text)
-                if block:
-                    block.pieces.append(text)
             case BlockStop(choice=choice, index=index):
                 self.open.pop((choice, index), None)
                 if block:

@@ -1,6 +1,7 @@
 """Framing of server-sent events, named after the points of the WHATWG grammar."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -191,41 +192,48 @@ def test_the_end_of_nothing_is_nothing() -> None:
 
 
 class Counting:
-    """A pattern that counts the bytes that it may have looked at."""
+    """A pattern that counts the bytes that it looked at, or may have."""
 
     def __init__(self, pattern: re.Pattern[bytes]) -> None:
         self._pattern = pattern
         self.bytes = 0
 
     def search(self, buffer: bytearray, start: int) -> re.Match[bytes] | None:
-        self.bytes += len(buffer) - start
-        return self._pattern.search(buffer, start)
+        match = self._pattern.search(buffer, start)
+        self.bytes += (match.end() if match else len(buffer)) - start
+        return match
 
 
-def test_a_large_event_in_small_pieces_is_not_searched_again_and_again(
-    monkeypatch: pytest.MonkeyPatch,
+class CountingBuffer(bytearray):
+    """One that counts the bytes that were looked at for its pieces, of which there are two in each event."""
+
+    looked = 0
+
+    def find(self, piece: Any, start: Any = None, end: Any = None) -> int:
+        at = super().find(piece, start, end)
+        self.looked += (at if at >= 0 else len(self) if end is None else end) - (start or 0)
+        return at
+
+
+each_end = pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"], ids="LF CRLF CR".split())
+
+
+@pytest.mark.parametrize(
+    ("event", "count"), [(b'data: {"text":"%b"}' % (b"x" * (1 << 20)), 1), (b'data: {"text":"x"}', 5000)]
+)
+@pytest.mark.parametrize("size", [1400, 65536, 1 << 23])
+@each_end
+def test_no_byte_is_searched_again_and_again(
+    event: bytes, count: int, size: int, end: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counting = Counting(sse._EVENT_END)
     monkeypatch.setattr(sse, "_EVENT_END", counting)
-    raw = b'data: {"text":"' + b"x" * (4 << 20) + b'"}\n\n'
-    pieces = [raw[at : at + 1400] for at in range(0, len(raw), 1400)]
-    assert framed(*pieces) == [raw]
-    assert counting.bytes < 1.1 * len(raw)
-
-
-def test_many_events_in_one_piece_are_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    found: list[int] = []
-
-    class Ends(Counting):
-        def search(self, buffer: bytearray, start: int) -> re.Match[bytes] | None:
-            match = super().search(buffer, start)
-            found.append((match.end() if match else len(buffer)) - start)
-            return match
-
-    monkeypatch.setattr(sse, "_EVENT_END", Ends(sse._EVENT_END))
-    raw = b'data: {"text":"x"}\n\n' * 5000
-    assert len(framed(raw)) == 5000
-    assert sum(found) == len(raw)
+    framer = SseFramer(DONE)
+    framer._buffer = buffer = CountingBuffer()
+    raw = (event + end + end) * count + b":" + end
+    pieces = [raw[at : at + size] for at in range(0, len(raw), size)]
+    assert len([segment for piece in pieces for segment in framer.feed(piece)]) == count
+    assert buffer.looked + counting.bytes < 2.2 * len(raw) + 2 * size
 
 
 # -- writing --------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from protocols.model.call import Call
 from protocols.model.prompt import Prompt
 from protocols.openai_chat import OpenAIChat
 from rewrite.exchange.delivery import LINGER
+from rewrite.exchange.exchange import State
 from rewrite.targets.reading import NO_END
 from rewrite.values.events import (
     CALL,
@@ -105,17 +106,43 @@ def test_a_stream_passes_byte_for_byte() -> None:
     assert conversation
 
 
+class PromptRead(Exception):
+    """The whole prompt was read."""
+
+
+def never(call: Call) -> Prompt:
+    raise PromptRead
+
+
 class Unread(OpenAIChat):
     """A protocol whose prompts nobody may read."""
 
-    def ask(self, call: Call) -> Prompt:
-        raise AssertionError("the whole prompt was read")
+    translator = replace(OpenAIChat.translator, read_request=never)
 
 
 def test_an_answer_that_is_complete_does_not_read_the_prompt_again() -> None:
     conversation = sent(opened(play(protocol=Unread())), says("Hi"))
     conversation = conversation >> UpstreamData(1, DONE) << SendData(1, DONE) << LINGERS
     assert ends(conversation >> UpstreamClosed(1), "completed", "completed")
+
+
+@pytest.mark.parametrize(
+    "last",
+    [finishes("stop"), DONE, error_chunk("busy", type="server_error")],
+    ids="finish done error".split(),
+)
+def test_neither_does_one_that_upstream_closes_or_breaks_off_after_its_last_frame(last: bytes) -> None:
+    for cause in (None, "reset"):
+        conversation = sent(opened(play(protocol=Unread())), says("Hi"))
+        conversation.exchange.handle(UpstreamData(1, last), 0.0)
+        conversation.exchange.handle(UpstreamClosed(1, cause), 0.0)
+        assert conversation.exchange.state is State.OVER
+
+
+def test_one_that_was_cut_does() -> None:
+    conversation = sent(opened(play(protocol=Unread())), says("Hi"))
+    with pytest.raises(PromptRead):
+        conversation.exchange.handle(UpstreamClosed(1, "reset"), 0.0)
 
 
 @pytest.mark.parametrize(
