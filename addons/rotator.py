@@ -32,7 +32,7 @@ from addons.startup import (
     configure_proxy,
     end_plainly,
     end_start,
-    spare_closed_loop,
+    spare_legacy_log,
     unknown_options,
 )
 from addons.upstream.network import is_this_machine
@@ -118,7 +118,7 @@ class Rotator:
             "A flow filter: which answers are collected before the client gets them, to be edited.",
         )
         configure_proxy(ctx.options)
-        spare_closed_loop(ctx.master)
+        spare_legacy_log(ctx.master)
         end_plainly(ctx.master)
         self._front.install()
 

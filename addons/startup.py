@@ -14,7 +14,7 @@ from mitmproxy.log import LegacyLogEvents
 
 from addons.config.listening import blocks_others
 from addons.config.settings import Settings
-from addons.records.journal import WhileOpen
+from addons.records.journal import WhileHeard
 from addons.upstream.client import Upstream
 from addons.upstream.network import tls_context
 from addons.upstream.proxies import Proxies, way_to_providers
@@ -72,12 +72,15 @@ def end_plainly(running: master.Master) -> None:
     running.running = begun  # type: ignore[method-assign]  # on this one master, which calls it once
 
 
-def spare_closed_loop(running: master.Master) -> None:
-    """What is logged after the event loop is closed, by what is then forgotten, goes past the handler of
-    mitmproxy that needs the loop: it would raise in the middle of the log call."""
+def spare_legacy_log(running: master.Master) -> None:
+    """What is logged goes past the handler of mitmproxy that hands it to add-ons, where none of them listens.
+
+    That handler needs the event loop, too: once the loop is closed, it would raise in the middle of the log
+    call, about what is then forgotten.
+    """
     for handler in logging.getLogger().handlers:
         if isinstance(handler, LegacyLogEvents):
-            handler.addFilter(WhileOpen(running))
+            handler.addFilter(WhileHeard(running))
 
 
 def bad_options(opts: options.Options) -> Iterator[str]:

@@ -6,7 +6,7 @@ This is the one place where records are written, and the one where they are reda
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -192,15 +192,27 @@ class Lines(logging.Filter):
         return True
 
 
-class WhileOpen(logging.Filter):
-    """Lets records through as long as the event loop of `running` is not closed."""
+class WhileHeard(logging.Filter):
+    """Lets records through to the `add_log` of add-ons as long as any has one and the event loop runs.
+
+    mitmproxy formats each record for them a second time, wakes the loop, and asks every add-on there: 67 of
+    the 83 us that a line takes. Of its own add-ons none listens any more.
+    """
 
     def __init__(self, running: Master) -> None:
         super().__init__()
         self._running = running
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return not self._running.event_loop.is_closed()
+        return _listens(self._running.addons.chain) and not self._running.event_loop.is_closed()
+
+
+def _listens(addons: Iterable[object]) -> bool:
+    """Whether one of them, or of what is nested in them, has an `add_log`."""
+    for each in addons:
+        if hasattr(each, "add_log") or (hasattr(each, "addons") and _listens(each.addons)):
+            return True
+    return False
 
 
 def _killed_by_user(flow: http.HTTPFlow, summary: Summary) -> Summary:

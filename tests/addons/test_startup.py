@@ -6,6 +6,7 @@ import re
 
 import pytest
 from mitmproxy import master, options
+from mitmproxy.log import LogEntry
 
 from addons.config.settings import Configured, Settings
 from addons.startup import (
@@ -14,7 +15,7 @@ from addons.startup import (
     connecting,
     make_upstream,
     provider_hosts,
-    spare_closed_loop,
+    spare_legacy_log,
 )
 from addons.upstream.proxies import NO_PROXIES, Proxies
 from rewrite.catalog.providers import Provider, serves
@@ -121,9 +122,38 @@ async def test_a_line_after_the_event_loop_is_closed_raises_nothing(monkeypatch:
     """mitmproxy's own handler calls the loop for each line; asyncio logs what it finds forgotten."""
     running = master.Master(options.Options())
     try:
-        spare_closed_loop(running)
+        spare_legacy_log(running)
         monkeypatch.setattr(running, "event_loop", closed_loop())
         logging.getLogger("asyncio").error("Task exception was never retrieved")
+    finally:
+        running._legacy_log_events.uninstall()
+
+
+class Listener:
+    """An add-on of the time before mitmproxy 9."""
+
+    def add_log(self, entry: LogEntry) -> None: ...
+
+
+class Nest:
+    """An add-on with others in it, as a script is."""
+
+    def __init__(self, name: str, *addons: object) -> None:
+        self.name, self.addons = name, addons
+
+
+@pytest.mark.parametrize("listening", [Listener(), Nest("a", Nest("b"), Nest("c", Listener()))])
+async def test_lines_go_to_add_ons_where_one_listens(listening: object) -> None:
+    running = master.Master(options.Options())
+    try:
+        spare_legacy_log(running)
+        line = logging.LogRecord("rotator", logging.INFO, "", 0, "a line", None, None)
+        running.addons.add(Nest("other"))  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+        assert not running._legacy_log_events.filter(line)
+        running.addons.add(listening)  # type: ignore[no-untyped-call]  # the same
+        assert running._legacy_log_events.filter(line)
+        running.addons.remove(listening)  # type: ignore[no-untyped-call]  # the same
+        assert not running._legacy_log_events.filter(line)
     finally:
         running._legacy_log_events.uninstall()
 
