@@ -88,6 +88,10 @@ class ResponseStream(Protocol):
     @property
     def context(self) -> Context: ...
 
+    def write(self, data: bytes) -> bool:
+        """Take body bytes straight to the client; False where they have to go through the layers."""
+        ...
+
 
 class Sink:
     """What a responder writes its response to; one per flow.
@@ -148,9 +152,15 @@ class Sink:
             raise RuntimeError("send() before start()")
         if not data or self._bodyless:  # an empty chunk would end a chunked body
             return True
-        for at in range(0, len(data), LARGEST_PUSH):
-            self._push(data[at : at + LARGEST_PUSH], in_turn=at > 0)
+        if not self._written(data):
+            for at in range(0, len(data), LARGEST_PUSH):
+                self._push(data[at : at + LARGEST_PUSH], in_turn=at > 0)
         return self._has_room()
+
+    def _written(self, data: bytes) -> bool:
+        """Whether it went out the short way."""
+        is_next = not self._queue and is_free(self._handler)
+        return is_next and len(data) <= LARGEST_PUSH and self._stream.write(data)
 
     def end(self) -> None:
         """End the message properly; the flow's response hook runs.

@@ -23,6 +23,7 @@ request_body_buf, check_body_size (which streams a body that grows large);
 import asyncio
 import logging
 import math
+from collections.abc import Iterator
 from functools import partial
 from typing import assert_never
 
@@ -47,6 +48,7 @@ from mitmproxy.proxy.layers.http._http2 import Http2Server
 from mitmproxy.proxy.server import ConnectionHandler
 
 from addons.mitm.client_http1 import ClientHttp1
+from addons.mitm.direct import Way, way_of
 from addons.mitm.dispatch import Forwarding, Responder
 from addons.mitm.flows import TRUNCATED_KEY, FlowRegistry, Framing, name_of
 from addons.mitm.forwarded import ForwardedStream, is_answer
@@ -76,6 +78,7 @@ class RelayStream(ForwardedStream):
         self._kept = bytearray()
         self._buffering = False  # the head and what is kept have not gone out
         self._patience: asyncio.TimerHandle | None = None
+        self._way: Way | None = None
 
     def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, RequestProtocolError):
@@ -199,7 +202,12 @@ class RelayStream(ForwardedStream):
         if seconds := self.flows.buffers(self.flow):
             self._buffer(seconds)
         else:
-            yield SendHttp(ResponseHeaders(self.stream_id, self.flow.response), self.context.client)
+            yield from self._begin()
+
+    def _begin(self) -> layer.CommandGenerator[None]:
+        assert self.flow.response
+        yield SendHttp(ResponseHeaders(self.stream_id, self.flow.response), self.context.client)
+        self._way = way_of(self, self._handler)
 
     def _buffer(self, seconds: float) -> None:
         """Keep the response back, so long that its client does not give up."""
@@ -213,8 +221,7 @@ class RelayStream(ForwardedStream):
         if not self._buffering:
             return
         self._stop_buffering()
-        assert self.flow.response
-        yield SendHttp(ResponseHeaders(self.stream_id, self.flow.response), self.context.client)
+        yield from self._begin()
         if self._kept:
             yield SendHttp(ResponseData(self.stream_id, bytes(self._kept)), self.context.client)
 
@@ -227,13 +234,24 @@ class RelayStream(ForwardedStream):
     def _data(self, data: bytes) -> layer.CommandGenerator[None]:
         if len(self._kept) + len(data) > BODY_LIMIT:
             yield from self._flushed()
+        self._keep(data)
+        for piece in () if self._buffering else _pieces(data):
+            yield SendHttp(ResponseData(self.stream_id, piece), self.context.client)
+
+    def write(self, data: bytes) -> bool:
+        """Body bytes, the short way; False where they have to go through the layers now."""
+        if self._way is None or self._paused:
+            return False
+        self._keep(data)
+        for piece in _pieces(data):
+            self._way(piece)
+        return True
+
+    def _keep(self, data: bytes) -> None:
         room = BODY_LIMIT - len(self._kept)
         self._kept += data[:room]
         if len(data) > room:
             self.flow.metadata[TRUNCATED_KEY] = True
-        for at in range(0, 0 if self._buffering else len(data), LARGEST_WRITE):
-            piece = data[at : at + LARGEST_WRITE]
-            yield SendHttp(ResponseData(self.stream_id, piece), self.context.client)
 
     def _end(self) -> layer.CommandGenerator[None]:
         streamed = not self._buffering
@@ -314,7 +332,7 @@ class RelayStream(ForwardedStream):
         if self.sink is None:
             return
         self._stop_buffering()
-        self.sink = self._task = None
+        self.sink = self._task = self._way = None
         if self.flow.response is not None:
             self.flow.response.data.content = bytes(self._kept)
             if self.flow.metadata.get(TRUNCATED_KEY):
@@ -400,6 +418,11 @@ class RelayHttpLayer(HttpLayer):
         yield from handled
         for stream_id in [each for each in self._congested if not self._held_back(each)]:
             self._congested.pop(stream_id).set()
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    for at in range(0, len(data), LARGEST_WRITE):
+        yield data[at : at + LARGEST_WRITE]
 
 
 def _unquoted(handled: layer.CommandGenerator[None]) -> layer.CommandGenerator[None]:

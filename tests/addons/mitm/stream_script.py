@@ -7,10 +7,11 @@ kills it there, `edit=HOOK` puts another answer in place of its own,
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from weakref import WeakSet
 
 from mitmproxy import ctx, http
@@ -23,6 +24,7 @@ from addons.mitm.dispatch import Forwarding, Responder
 from addons.mitm.flows import FlowRegistry
 from addons.mitm.layers import Layers
 from addons.mitm.sink import Sink, handler_of
+from addons.mitm.stream import RelayStream
 
 PLAIN = [(b"content-type", b"text/plain")]
 BLOCK = bytes(range(256)) * 256
@@ -68,6 +70,30 @@ class Answers:
             await self.gate(f"{query['name']}-{number}").wait()
             sink.send(b"part %d\n" % number)
         sink.end()
+
+    async def ways(self, sink: Sink, query: dict[str, str]) -> None:
+        """Three pieces; reports which of them went the short way. `layers`: none is to."""
+        stream, started = cast(RelayStream, sink._stream), time.time()
+        write, taken = stream.write, list[bool]()
+
+        def watched(data: bytes) -> bool:
+            taken.append(write(data))
+            return taken[-1]
+
+        stream.write = watched  # type: ignore[method-assign]  # of this one
+        sink.start(200, b"OK", PLAIN)
+        await sink.drained()
+        while stream._paused:  # noqa: ASYNC110  # the head is on its way through its hook
+            await asyncio.sleep(0)
+        if "layers" in query:
+            stream._way = None
+        for piece in (b"one\n", b"two\n", BLOCK):
+            stream._handler.timeout_watchdog.last_activity = 0
+            sink.send(piece)
+            await sink.drained()
+            assert stream._handler.timeout_watchdog.last_activity >= started
+        sink.end()
+        say("ways", name=query["name"], taken=taken)
 
     async def mute(self, sink: Sink, query: dict[str, str]) -> None:
         await self.gate("never").wait()
