@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Awaitable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
@@ -147,6 +148,7 @@ class Rotator:
 
     def running(self) -> None:
         self._control.start()
+        self._front.start()
         memory.freeze()
         if lines := os.environ.get(PASTE):
             sys.stdout.write(f"{lines}\n")
@@ -155,12 +157,20 @@ class Rotator:
         self._front.uninstall()
         await self._control.stop()
 
-    async def http_connect(self, flow: http.HTTPFlow) -> None:
-        await self._block_our_own(flow)
+    def http_connect(self, flow: http.HTTPFlow) -> Awaitable[object] | None:
+        return self._block_our_own(flow) if flow.request.port in _own_ports() else None
 
-    async def requestheaders(self, flow: http.HTTPFlow) -> None:
-        if await self._block_our_own(flow):
-            return
+    def requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        if flow.request.port in _own_ports():
+            return self._admit_unless_our_own(flow)
+        self._admit(flow)
+        return None
+
+    async def _admit_unless_our_own(self, flow: http.HTTPFlow) -> None:
+        if not await self._block_our_own(flow):
+            self._admit(flow)
+
+    def _admit(self, flow: http.HTTPFlow) -> None:
         try:
             intercepted = self._interception.admit(flow)
             response = self._interception.error_response(flow)
@@ -225,8 +235,9 @@ class Rotator:
         self._forwarder.authorize_proxy(flow)
 
     async def _block_our_own(self, flow: http.HTTPFlow) -> bool:
-        """The proxy is no way to its own insides: neither to its ports nor to mitmweb's."""
-        if flow.request.port not in _own_ports() or not await is_this_machine(flow.request.host):
+        """The proxy is no way to its own insides: neither to its ports nor to mitmweb's. Of a request to such
+        a port the host is looked up, which takes a while; no other has to be awaited."""
+        if not await is_this_machine(flow.request.host):
             return False
         self._departure.block(flow)
         self._interception.strip(flow)

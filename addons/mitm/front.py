@@ -15,10 +15,12 @@ from mitmproxy import ctx, http
 from mitmproxy.addons import clientplayback
 from mitmproxy.addons.save import Save
 from mitmproxy.addons.serverplayback import ServerPlayback
+from mitmproxy.connection import Client
 from mitmproxy.options import Options
 from mitmproxy.proxy.layer import NextLayer
 
 from addons.mitm.flows import TRUNCATED_KEY, FlowRegistry
+from addons.mitm.hooks import Hooks
 from addons.mitm.layers import Layers
 from addons.mitm.sink import addon
 from addons.mitm.stream import RelayHttpLayer
@@ -31,6 +33,7 @@ class Front:
     def __init__(self, flows: FlowRegistry, layers: Layers, tunnel: Callable[[NextLayer], None]) -> None:
         self._flows, self._layers, self._tunnel = flows, layers, tunnel
         self._replays = clientplayback.ReplayHandler
+        self._hooks = Hooks()
 
     def install(self) -> None:
         """At load. In place of the chain another one: the old one is being walked through."""
@@ -41,12 +44,20 @@ class Front:
         if playback := addon("serverplayback"):
             playback.next_flow = _without_cut(playback)
 
+    def start(self) -> None:
+        """When all runs: mitmproxy has called no hook of a connection yet."""
+        self._hooks.install(ctx.master.addons)
+
     def uninstall(self) -> None:
+        self._hooks.uninstall()
         ours = (self, self._flows)
         ctx.master.addons.chain = [each for each in ctx.master.addons.chain if each not in ours]
         clientplayback.ReplayHandler = self._replays  # type: ignore[misc]  # the same
         if playback := addon("serverplayback"):
             vars(playback).pop("next_flow", None)  # the class's own remains
+
+    def client_connected(self, client: Client) -> None:
+        self._hooks.attend(client)
 
     def next_layer(self, nextlayer: NextLayer) -> None:
         self._layers.next_layer(nextlayer)

@@ -1,0 +1,247 @@
+"""Hooks: only who listens is called, and a layer continues at once where nobody has to be awaited.
+
+For each hook mitmproxy makes a coroutine for each of its forty add-ons, and for each hook of a layer a task
+and a turn of the event loop besides. Most add-ons listen to few hooks, and few listeners wait. Nothing is
+remembered here from one hook to the next: add-ons, and what is nested in them, are asked in their order and
+at the moment at which mitmproxy asks them, so that one may come, go or begin to listen at any time.
+
+Internals of mitmproxy 12 that this file leans on, looked at by `differs`:
+`AddonManager`: trigger_event and trigger call the members of `chain` one by one, apart from what they raise;
+invoke_addon calls what `_iter_hooks` finds in a member and in its `addons`;
+`ProxyConnectionHandler.handle_hook`: handle_lifecycle, then the flow's wait_for_resume;
+`ConnectionHandler`: hook_task, whose end is a HookCompleted for `layer`, the outermost one. It is an eager
+task: listeners run while `layer` handles an event, in its middle.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from functools import partial
+from inspect import isawaitable
+
+from mitmproxy import hooks
+from mitmproxy.addonmanager import AddonManager, safecall
+from mitmproxy.connection import Client
+from mitmproxy.exceptions import AddonHalt, OptionsError
+from mitmproxy.flow import Flow
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
+from mitmproxy.proxy.server import ConnectionHandler
+from mitmproxy.utils import asyncio_utils
+
+from addons.mitm.sink import handler_of
+
+log = logging.getLogger("rotator")
+
+type Remainder = Coroutine[None, None, None]
+"""What is left of a hook when a listener has to be awaited."""
+
+type _Listeners = Iterator[tuple[object, Callable[..., object]]]
+type _Handle = Callable[[events.Event], layer.CommandGenerator[None]]
+
+_KNOWN = (
+    (AddonManager, "trigger_event", "chain safecall invoke_addon exceptions AddonHalt"),
+    (AddonManager, "trigger", "chain safecall invoke_addon_sync exceptions AddonHalt"),
+    (AddonManager, "invoke_addon", "_iter_hooks args inspect isawaitable"),
+    (AddonManager, "handle_lifecycle", "args trigger_event isinstance flow Flow hooks UpdateHook"),
+    (
+        ProxyConnectionHandler,
+        "handle_hook",
+        "timeout_watchdog disarm args master addons handle_lifecycle isinstance flow Flow wait_for_resume",
+    ),
+    (ConnectionHandler, "hook_task", "handle_hook blocking server_event events HookCompleted"),
+)
+"""Functions in whose place ours stand, and the names that their code uses. They are the same from mitmproxy
+12.1.0 to 12.2.3, in each Python."""
+
+
+def differs(manager: AddonManager) -> str:
+    """What is other than we know it, be it that an add-on replaced it; "" if all is as known."""
+    if type(manager) is not AddonManager:
+        return type(manager).__name__
+    changed = (f"{owner.__name__}.{name}" for owner, name, names in _KNOWN if _names(owner, name) != names)
+    replaced = (name for name in vars(manager) if hasattr(AddonManager, name))
+    return next(changed, "") or next(replaced, "")
+
+
+def _names(owner: type, name: str) -> str:
+    code = getattr(getattr(owner, name, None), "__code__", None)
+    return " ".join(code.co_names) if code else ""
+
+
+class Hooks:
+    """Those that a manager triggers, and those of the connections that begin while this is installed."""
+
+    _manager: AddonManager
+
+    def __init__(self) -> None:
+        self._installed = False
+
+    def install(self, manager: AddonManager) -> None:
+        """Or leave all to mitmproxy, and say so, where it is not as we know it."""
+        if other := differs(manager):
+            log.info("mitmproxy calls hooks in its own way, which costs more: its %s is changed", other)
+            return
+        self._manager, self._installed = manager, True
+        manager.trigger_event = self.trigger_event  # type: ignore[method-assign]  # of this one manager
+        manager.trigger = self.trigger  # type: ignore[method-assign]  # the same
+
+    def uninstall(self) -> None:
+        """What another add-on has put in our place meanwhile stays."""
+        if not self._installed:
+            return
+        self._installed = False
+        ours = {"trigger_event": self.trigger_event, "trigger": self.trigger}
+        for name, function in ours.items():
+            if vars(self._manager).get(name) == function:
+                delattr(self._manager, name)
+
+    # -- as AddonManager does it ----------------------------------------------------------------------
+
+    async def trigger_event(self, event: hooks.Hook) -> None:
+        if remainder := self._begin(event):
+            await remainder
+
+    def trigger(self, event: hooks.Hook) -> None:
+        try:
+            for member in self._manager.chain:
+                if _may_listen(member, event.name):
+                    with safecall():
+                        self._manager.invoke_addon_sync(member, event)
+        except AddonHalt:
+            pass
+
+    def _begin(self, event: hooks.Hook) -> Remainder | None:
+        """Call all who listen, up to the first who has to be awaited."""
+        members = iter(self._manager.chain)
+        for member in members:
+            if _may_listen(member, event.name):
+                listeners = self._manager._iter_hooks(member, event)
+                try:
+                    with safecall():
+                        if awaited := invoke_addon_sync(listeners, event):
+                            return self._remainder(awaited, members, event)
+                except AddonHalt:
+                    break
+                except OptionsError as error:
+                    return _raising(error)
+        return None
+
+    async def _remainder(self, awaited: Remainder, members: Iterator[object], event: hooks.Hook) -> None:
+        try:
+            with safecall():
+                await awaited
+            for member in members:
+                if _may_listen(member, event.name):
+                    with safecall():
+                        await self._manager.invoke_addon(member, event)
+        except AddonHalt:
+            pass
+
+    def _begin_lifecycle(self, event: hooks.Hook) -> Remainder | None:
+        """As handle_lifecycle, and the wait for the flow to be resumed."""
+        (data,) = event.args()
+        remainder = self._begin(event)
+        if not isinstance(data, Flow):
+            return remainder
+        update = hooks.UpdateHook([data])
+        if remainder:
+            return self._until_resumed(data, remainder, update)
+        remainder = self._begin(update)
+        return self._until_resumed(data, remainder) if remainder or data.intercepted else None
+
+    async def _until_resumed(
+        self, flow: Flow, remainder: Remainder | None, update: hooks.UpdateHook | None = None
+    ) -> None:
+        if remainder:
+            await remainder
+        if update:
+            await self.trigger_event(update)
+        await flow.wait_for_resume()  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+
+    # -- as ConnectionHandler does it -----------------------------------------------------------------
+
+    def attend(self, client: Client) -> None:
+        """To the connection of a client, which has just begun."""
+        handler = handler_of(client)
+        if self._installed and type(handler) is ProxyConnectionHandler and not _replaced(handler):
+            outermost = handler.layer
+            handle = partial(self._handle_event, handler, outermost.handle_event)
+            outermost.handle_event = handle  # type: ignore[method-assign]  # of this one connection
+
+    def _handle_event(
+        self, handler: ConnectionHandler, handle: _Handle, event: events.Event
+    ) -> layer.CommandGenerator[None]:
+        """What the layers give out, without the hooks that are over at once."""
+        waiting = deque([event])
+        while waiting:
+            for command in handle(waiting.popleft()):
+                if not (self._installed and isinstance(command, commands.StartHook)):
+                    yield command
+                elif self._is_over(handler, command) and command.blocking:
+                    waiting.append(events.HookCompleted(command))
+
+    def _is_over(self, handler: ConnectionHandler, hook: commands.StartHook) -> bool:
+        """Begin a hook; whether all of it is done. Otherwise the layers are told when it is."""
+        remainder = self._begin_lifecycle(hook)
+        if remainder is None:
+            return True
+        task = _task(handler, hook, _disarmed(handler, remainder))
+        if _is_done(task):
+            return True
+        _task(handler, hook, _completed(handler, hook, task))
+        return False
+
+
+def _may_listen(member: object, name: str) -> bool:
+    return bool(getattr(member, name, None)) or hasattr(member, "addons")
+
+
+def _replaced(handler: ConnectionHandler) -> bool:
+    return "handle_hook" in vars(handler) or "hook_task" in vars(handler)
+
+
+# safecall leaves out of a traceback what is above functions of these names.
+
+
+def invoke_addon_sync(listeners: _Listeners, event: hooks.Hook) -> Remainder | None:
+    for _, listener in listeners:
+        result = listener(*event.args())
+        if result is not None and isawaitable(result):
+            return invoke_addon(result, listeners, event)
+    return None
+
+
+async def invoke_addon(awaited: Awaitable[object], listeners: _Listeners, event: hooks.Hook) -> None:
+    await awaited
+    for _, listener in listeners:
+        result = listener(*event.args())
+        if result is not None and isawaitable(result):
+            await result
+
+
+async def _raising(error: OptionsError) -> None:
+    raise error
+
+
+async def _disarmed(handler: ConnectionHandler, remainder: Remainder) -> None:
+    """A connection whose hook is waited for is not idle."""
+    with handler.timeout_watchdog.disarm():
+        await remainder
+
+
+async def _completed(handler: ConnectionHandler, hook: commands.StartHook, task: asyncio.Task[None]) -> None:
+    await task
+    if hook.blocking:
+        await handler.server_event(events.HookCompleted(hook))
+
+
+def _is_done(task: asyncio.Task[None]) -> bool:
+    """Whether it has ended well, which an eager one may have without waiting."""
+    return task.done() and not task.cancelled() and task.exception() is None
+
+
+def _task(handler: ConnectionHandler, hook: commands.StartHook, work: Remainder) -> asyncio.Task[None]:
+    name = f"handle_hook({hook.name})"
+    return asyncio_utils.create_task(work, name=name, keep_ref=True, client=handler.client.peername)

@@ -1,0 +1,428 @@
+"""Hooks are called as mitmproxy calls them, whoever listens; and at once where nobody has to be awaited."""
+
+import asyncio
+import gc
+import logging
+import socket
+import types
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from mitmproxy import ctx, hooks, http
+from mitmproxy.addonmanager import AddonManager
+from mitmproxy.addons.proxyserver import Proxyserver
+from mitmproxy.connection import Client
+from mitmproxy.exceptions import AddonHalt, OptionsError
+from mitmproxy.proxy import events, layer
+from mitmproxy.proxy.layers.http._hooks import HttpRequestHook
+from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
+from mitmproxy.proxy.mode_specs import ProxyMode
+from mitmproxy.proxy.server_hooks import ClientConnectedHook
+from mitmproxy.test import taddons, tflow
+from mitmproxy.utils.asyncio_utils import set_eager_task_factory
+
+from addons.mitm.hooks import Hooks, differs
+
+type Does = Callable[[], object]
+
+
+class Named:
+    """An add-on that says its name when it is called, and then does what it is given."""
+
+    def __init__(self, name: str, said: list[str], does: Does | None) -> None:
+        self.name, self.addons = name, list[object]()
+        self._said, self._does = said, does
+
+    def request(self, flow: http.HTTPFlow) -> object:
+        self._said.append(self.name)
+        return self._does() if self._does else None
+
+    def update(self, flows: list[http.HTTPFlow]) -> None:
+        self._said.append(f"{self.name}: updated")
+
+
+class Stage:
+    """What the add-ons of a case are made with."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.deaf, self.late, self.last = SimpleNamespace(name="deaf"), self.named("late"), self.named("last")
+
+    def named(self, name: str, does: Does | None = None) -> Named:
+        return Named(name, self.said, does)
+
+    def holding(self, name: str, *inner: object) -> SimpleNamespace:
+        """An add-on that listens to nothing, and has others in it."""
+        return SimpleNamespace(name=name, addons=list(inner))
+
+    def waits(self, error: type[Exception] | None = None) -> Callable[[], Coroutine[None, None, None]]:
+        async def wait() -> None:
+            await asyncio.sleep(0)
+            self.said.append("waited")
+            if error:
+                raise error(error.__name__)
+
+        return wait
+
+    def with_inner(self) -> Named:
+        outer = self.named("outer")
+        outer.addons = [self.named("inner"), self.holding("deep", self.named("deepest"))]
+        return outer
+
+
+def raises(error: type[Exception]) -> Does:
+    def do() -> object:
+        raise error(error.__name__)
+
+    return do
+
+
+def sets(addon: object, **attributes: object) -> Does:
+    return lambda: vars(addon).update(attributes)
+
+
+def manager() -> AddonManager:
+    found: AddonManager = ctx.master.addons
+    return found
+
+
+def add(*addons: object) -> None:
+    manager().add(*addons)  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+
+
+def remove(addon: object) -> None:
+    manager().remove(addon)  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+
+
+def module_named_as_the_hook() -> types.ModuleType:
+    script = types.ModuleType("script")
+    vars(script).update(name="script", request=types.ModuleType("request"))
+    return script
+
+
+def nesting_in_itself(on: Stage) -> Named:
+    first = on.named("first")
+    first._does = sets(first, addons=[on.late])
+    return first
+
+
+CASES: dict[str, Callable[[Stage], list[Any]]] = {
+    "nested": lambda on: [on.named("first"), on.holding("a", on.deaf, on.named("b")), on.with_inner()],
+    "raises": lambda on: [on.holding("a", on.named("bad", raises(ValueError)), on.named("never"))],
+    "raises while awaited": lambda on: [
+        on.holding("a", on.named("bad", on.waits(ValueError)), on.named("never"))
+    ],
+    "raises after one that was awaited": lambda on: [
+        on.holding("a", on.named("first", on.waits()), on.named("bad", raises(ValueError)))
+    ],
+    "halts": lambda on: [on.named("halting", raises(AddonHalt))],
+    "halts while awaited": lambda on: [on.named("halting", on.waits(AddonHalt))],
+    "halts later": lambda on: [on.named("first", on.waits()), on.named("halting", raises(AddonHalt))],
+    "a bad option": lambda on: [on.named("bad", raises(OptionsError))],
+    "a bad option while awaited": lambda on: [on.named("bad", on.waits(OptionsError))],
+    "waits": lambda on: [on.holding("a", on.named("first", on.waits()), on.named("second", on.waits()))],
+    "waits twice": lambda on: [on.named("first", on.waits()), on.deaf, on.named("second", on.waits())],
+    "returns a task": lambda on: [on.named("first", lambda: asyncio.ensure_future(on.waits()()))],
+    "adds": lambda on: [on.named("adding", lambda: add(on.late))],
+    "adds later": lambda on: [
+        on.named("first", on.waits()),
+        on.named("adding", lambda: add(on.late)),
+    ],
+    "removes": lambda on: [on.named("removing", lambda: remove(on.last))],
+    "nests": lambda on: [on.named("first", sets(on.deaf, addons=[on.late])), on.deaf],
+    "nests in itself": lambda on: [nesting_in_itself(on)],
+    "begins to listen": lambda on: [on.named("first", sets(on.deaf, request=on.late.request)), on.deaf],
+    "ceases to listen": lambda on: [on.named("first", sets(on.last, request=None))],
+    "listens by another function": lambda on: [on.named("first", sets(on.last, request=on.late.request))],
+    "a module of that name": lambda on: [module_named_as_the_hook()],
+    "no function": lambda on: [SimpleNamespace(name="odd", request="text")],
+}
+"""The add-ons of each case; `on.last` follows them."""
+
+
+@contextmanager
+def installed(wanted: bool = True) -> Iterator[Hooks]:
+    calling = Hooks()
+    if wanted:
+        calling.install(manager())
+    yield calling
+    calling.uninstall()
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Messages and tracebacks."""
+    texts = [logging.Formatter().format(record) for record in caplog.records]
+    caplog.clear()
+    return texts
+
+
+async def played(case: str, trigger: str, caplog: pytest.LogCaptureFixture, *, ours: bool) -> list[str]:
+    """What the add-ons of a case say, what is logged and what is raised."""
+    on, flow = Stage(), tflow.tflow()
+    with taddons.context(*CASES[case](on), on.last), installed(ours):  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+        try:
+            triggered = getattr(manager(), trigger)(HttpRequestHook(flow))
+            if triggered is not None:
+                await triggered
+        except OptionsError as error:
+            on.said.append(f"raised: {error!r}")
+    return [*on.said, *logged(caplog)]
+
+
+@pytest.mark.parametrize("trigger", ["trigger_event", "handle_lifecycle"])
+@pytest.mark.parametrize("case", CASES)
+async def test_they_are_called_as_mitmproxy_does(
+    case: str, trigger: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In its order, with its log lines."""
+    theirs = await played(case, trigger, caplog, ours=False)
+    assert await played(case, trigger, caplog, ours=True) == theirs
+    assert theirs
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if "wait" not in case and "later" not in case])
+async def test_so_are_those_that_nobody_awaits(case: str, caplog: pytest.LogCaptureFixture) -> None:
+    theirs = await played(case, "trigger", caplog, ours=False)
+    assert await played(case, "trigger", caplog, ours=True) == theirs
+
+
+async def test_an_event_that_nobody_hears_costs_no_call_of_mitmproxys(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[object] = []
+
+    def find(addon: object, event: hooks.Hook) -> list[object]:
+        asked.append(addon)
+        return []
+
+    with taddons.context(Stage().deaf), installed():  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+        monkeypatch.setattr(manager(), "_iter_hooks", find)
+        await manager().trigger_event(hooks.UpdateHook([]))
+        manager().trigger(hooks.UpdateHook([]))
+    assert asked == []
+
+
+# -- where mitmproxy is another ---------------------------------------------------------------------------
+
+
+class Other(AddonManager):
+    pass
+
+
+async def test_a_mitmproxy_that_is_another_calls_hooks_itself(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def hook_task(self: object, hook: object) -> None: ...
+
+    caplog.set_level(logging.INFO)
+    with taddons.context():  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+        assert differs(manager()) == ""
+        assert differs(Other(ctx.master)) == "Other"  # type: ignore[no-untyped-call]  # nor here
+        monkeypatch.setattr(ProxyConnectionHandler.__mro__[2], "hook_task", hook_task)
+        with installed():
+            assert "trigger_event" not in vars(manager())
+    assert "its ConnectionHandler.hook_task is changed" in caplog.text
+
+
+async def test_what_another_add_on_put_there_stays(caplog: pytest.LogCaptureFixture) -> None:
+    def trigger(event: hooks.Hook) -> None: ...
+
+    with taddons.context():  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+        with installed():
+            manager().trigger = trigger  # type: ignore[method-assign]  # as a script may
+        assert vars(manager())["trigger"] is trigger
+        assert "trigger_event" not in vars(manager())
+        assert differs(manager()) == "trigger"
+
+
+# -- a connection -----------------------------------------------------------------------------------------
+
+
+class Asking(layer.Layer):
+    """A layer that has a hook called for whatever comes, and notes when it continues."""
+
+    flow: http.HTTPFlow
+    over = 0
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        yield HttpRequestHook(self.flow)
+        self.over += 1
+
+
+class Connection:
+    """One to a client, whose outermost layer is an `Asking`."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        mode = ProxyMode.parse("regular")
+        self.handler = ProxyConnectionHandler(ctx.master, reader, writer, ctx.options, mode)  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+        self.asking = Asking(self.handler.layer.context)
+        self.handler.layer = self.asking
+        self.flow = self.asking.flow = tflow.tflow()
+        self.flow.live = True
+
+    async def begin(self) -> None:
+        await self.handler.handle_hook(ClientConnectedHook(self.handler.client))
+
+    async def receive(self) -> int:
+        """How often the layer had continued right after bytes had come."""
+        await self.handler.server_event(events.DataReceived(self.handler.client, b"bytes"))
+        return self.asking.over
+
+
+class Attending:
+    """The add-on that hands connections to ours."""
+
+    def __init__(self) -> None:
+        self.hooks = Hooks()
+
+    def client_connected(self, client: Client) -> None:
+        self.hooks.attend(client)
+
+
+@pytest.fixture
+async def attending() -> AsyncIterator[Attending]:
+    attending = Attending()
+    with taddons.context(Proxyserver(), attending), set_eager_task_factory():  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+        yield attending
+
+
+@pytest.fixture
+async def connection(attending: Attending) -> AsyncIterator[Connection]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        with listener.accept()[0]:
+            connection = Connection(reader, writer)
+            server: Proxyserver = manager().get("proxyserver")  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+            with server.register_connection(connection.handler.client.id, connection.handler):
+                yield connection
+    writer.close()
+    await writer.wait_closed()
+
+
+async def turns(number: int = 5) -> None:
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+async def test_a_layer_continues_at_once(attending: Attending, connection: Connection) -> None:
+    attending.hooks.install(manager())
+    await connection.begin()
+    assert [await connection.receive() for _ in range(3)] == [1, 2, 3]
+
+
+async def test_it_is_mitmproxys_way_before_and_after(attending: Attending, connection: Connection) -> None:
+    """And on a connection that was there before."""
+    await connection.begin()
+    attending.hooks.install(manager())
+    assert await connection.receive() == 0
+    await turns()
+    assert connection.asking.over == 1
+    await connection.begin()
+    assert await connection.receive() == 2
+    attending.hooks.uninstall()
+    assert await connection.receive() == 2
+    await turns()
+    assert connection.asking.over == 3
+
+
+@pytest.mark.parametrize("replaced", ["handle_hook", "hook_task"])
+async def test_a_connection_that_another_add_on_changed_is_left_to_it(
+    attending: Attending, connection: Connection, replaced: str
+) -> None:
+    vars(connection.handler)[replaced] = getattr(connection.handler, replaced)
+    attending.hooks.install(manager())
+    await connection.begin()
+    assert await connection.receive() == 0
+
+
+@pytest.mark.parametrize(
+    ("case", "at_once", "in_the_end"),
+    [
+        ("nested", 1, 1),
+        ("raises", 1, 1),
+        ("halts", 1, 1),
+        ("waits", 0, 1),
+        ("raises while awaited", 0, 1),
+        ("a bad option", 0, 0),
+        ("a bad option while awaited", 0, 0),
+    ],
+)
+async def test_when_a_layer_continues(
+    attending: Attending, connection: Connection, case: str, at_once: int, in_the_end: int
+) -> None:
+    """A bad option keeps it waiting for ever, in mitmproxy too."""
+    on = Stage()
+    add(*CASES[case](on))
+    attending.hooks.install(manager())
+    await connection.begin()
+    with unhandled() as errors:
+        assert await connection.receive() == at_once
+        await turns()
+    assert connection.asking.over == in_the_end
+    assert len(errors) == (1 - in_the_end)
+
+
+@contextmanager
+def unhandled() -> Iterator[list[object]]:
+    """What the event loop is told of tasks that failed."""
+    errors: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: errors.append(context))
+    yield errors
+    gc.collect()  # asyncio says so when nobody can take the error any more
+    loop.set_exception_handler(None)
+
+
+async def test_an_async_listener_that_does_not_wait_keeps_nobody_waiting(
+    attending: Attending, connection: Connection
+) -> None:
+    async def request(flow: http.HTTPFlow) -> None:
+        names.append(asyncio.current_task().get_name())  # type: ignore[union-attr]  # it runs in one
+
+    names: list[str] = []
+    add(SimpleNamespace(name="async", request=request))
+    attending.hooks.install(manager())
+    await connection.begin()
+    assert await connection.receive() == 1
+    assert len(names) == 1
+
+
+async def test_an_intercepted_flow_waits_until_it_is_resumed(
+    attending: Attending, connection: Connection
+) -> None:
+    def request(flow: http.HTTPFlow) -> None:
+        flow.intercept()  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+
+    on = Stage()
+    add(SimpleNamespace(name="pausing", request=request), on.last)
+    attending.hooks.install(manager())
+    await connection.begin()
+    assert await connection.receive() == 0
+    await turns()
+    assert (connection.asking.over, on.said) == (0, ["last", "last: updated"])
+    assert not connection.handler.timeout_watchdog.can_timeout.is_set()
+    connection.flow.resume()  # type: ignore[no-untyped-call]  # nor here
+    await turns()
+    assert connection.asking.over == 1
+    assert connection.handler.timeout_watchdog.can_timeout.is_set()
+
+
+async def test_what_comes_in_a_hook_waits_for_its_end(attending: Attending, connection: Connection) -> None:
+    """Events that a listener causes find the layers busy."""
+    order: list[str] = []
+
+    def request(flow: http.HTTPFlow) -> None:
+        order.append(f"called when {connection.asking.over} were over")
+        if len(order) == 1:
+            tasks.append(asyncio.ensure_future(connection.receive()))
+
+    tasks: list[asyncio.Future[int]] = []
+    add(SimpleNamespace(name="causing", request=request))
+    attending.hooks.install(manager())
+    await connection.begin()
+    assert await connection.receive() == 1
+    assert await tasks[0] == 2
+    assert order == ["called when 0 were over", "called when 1 were over"]
