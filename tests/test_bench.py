@@ -1,24 +1,191 @@
-"""What the benchmark says of its own rows; the measuring itself is no test."""
+"""The comparison of the benchmark, its report and README's tables; the measuring itself is no test."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from scripts.benchmark.report import TRANSLATED, Row, too_dear
+from scripts.benchmark import readme
+from scripts.benchmark.comparison import Comparison, turned
+from scripts.benchmark.loads import NOTHING, Bulk, Load, load_of, request_body
+from scripts.benchmark.measures import NotMeasured
+from scripts.benchmark.provider import CHAT, stamped
+from scripts.benchmark.report import Row, is_worse, number, percentile, table
+from scripts.benchmark.rows import ALL, TRANSLATED, Group, Quantity, chosen, groups
+from scripts.benchmark.ways import Lab
 
-EVENT, CALL = "short: CPU ms per event", "short: CPU ms per call"
+TEXT = """
+Before.
+
+| load | direct | bare mitmdump | rotator | rotator / bare |
+|---|---|---|---|---|
+| a call | | 7.02 ms | 11.1 ms | 1.58 |
+| an event | 0.25 ms | 1.00 ms | | |
+
+| load | rotator | translated | translated / rotator |
+|---|---|---|---|
+| a call, translated | 11.1 ms | 12.2 ms | 1.10 |
+
+| other | rotator |
+|---|---|
+| a call | 9.99 |
+"""
+
+
+def row(title: str = "a call", **values: list[float]) -> Row:
+    return Row(title, "ms", ALL, values)
+
+
+def test_a_ratio_is_within_a_round_so_that_drift_cancels() -> None:
+    assert row(bare=[1, 10, 2], rotator=[2, 20, 8]).ratios == [2, 2, 4]
+    assert row(bare=[1, 10, 2], rotator=[2, 20, 8]).ratio == 2
+    assert row(bare=[1]).ratio is None
 
 
 @pytest.mark.parametrize(
-    ("row", "dear"),
+    ("measured", "said", "worse"),
     [
-        (Row(EVENT, {"rotator": [1, 1, 1], "translated": [2.9, 9, 1]}, TRANSLATED), []),
-        (Row(EVENT, {"rotator": [1, 1, 1], "translated": [3, 9, 1]}, TRANSLATED), [EVENT]),
-        (Row(CALL, {"rotator": [1], "translated": [9]}, TRANSLATED), []),
-        (Row(EVENT, {"bare": [1], "rotator": [9]}), []),
-        (Row(EVENT, {}, TRANSLATED), []),
+        (row(bare=[1], rotator=[1.14]), {"a call": 1.0}, False),
+        (row(bare=[1], rotator=[1.16]), {"a call": 1.0}, True),
+        (row(bare=[1, 1, 1], rotator=[9, 1, 1]), {"a call": 1.0}, False),
+        (row(bare=[1], rotator=[9]), {"another": 1.0}, False),
+        (row(rotator=[9]), {"a call": 1.0}, False),
     ],
-    ids=["below", "above", "per call", "not translated", "nothing measured"],
+    ids=["within 15 %", "above", "one round above", "not in README", "nothing to compare with"],
 )
-def test_a_translated_event_may_cost_less_than_three_times_one_that_is_passed_on(
-    row: Row, dear: list[str]
-) -> None:
-    assert too_dear([row]) == dear
+def test_a_row_is_worse_by_its_median_alone(measured: Row, said: dict[str, float], worse: bool) -> None:
+    assert is_worse(measured, said) is worse
+
+
+def test_a_line_has_medians_with_their_spread_and_what_readme_says() -> None:
+    heading, line = table([row(bare=[1, 3, 2], rotator=[4, 6, 5])], {"a call": 2.0})
+    assert heading.split() == ["direct", "bare", "rotator", "rotator", "/", "bare", "README"]
+    assert " ".join(line.split()) == (
+        "a call - 2.00 ms (1.00..3.00) 5.00 ms (4.00..6.00) 2.50 (2.00..4.00) 2.00 WORSE"
+    )
+
+
+def test_other_ways_get_another_heading() -> None:
+    other = Row("a call, translated", "ms", TRANSLATED, {"rotator": [1], "translated": [2]})
+    lines = list(table([row(), row(), other], {}))
+    assert [line.split()[0] for line in lines] == ["direct", "a", "a", "rotator", "a"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0312, "0.031"), (1.234, "1.23"), (12.34, "12.3"), (123.4, "123"), (4914.2, "4914")]
+)
+def test_a_number_has_three_digits_that_say_something(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+def test_a_percentile_is_one_of_the_values() -> None:
+    assert percentile([*range(100)], 0.99) == 99
+    assert percentile([3, 1, 2], 0.5) == 2
+
+
+def test_readme_states_the_last_column_of_its_tables_of_loads() -> None:
+    assert readme.stated(TEXT) == {"a call": 1.58, "a call, translated": 1.10}
+    assert readme.titles(TEXT) == ["a call", "an event", "a call, translated"]
+
+
+def test_what_was_measured_is_written_into_readme_and_nothing_else_changes() -> None:
+    measured = [
+        row("an event", direct=[0.2], bare=[2], rotator=[3]),
+        row("unknown", bare=[1], rotator=[1]),
+        row("a call", bare=[1]),
+        Row("a call, translated", "ms", TRANSLATED, {"rotator": [10, 10, 10], "translated": [11, 12, 13]}),
+    ]
+    changed = readme.written(TEXT, measured)
+    expected = TEXT.replace(
+        "| an event | 0.25 ms | 1.00 ms | | |", "| an event | 0.200 ms | 2.00 ms | 3.00 ms | 1.50 |"
+    ).replace(
+        "| a call, translated | 11.1 ms | 12.2 ms | 1.10 |",
+        "| a call, translated | 10.0 ms | 12.0 ms | 1.20 |",
+    )
+    assert changed == expected
+
+
+def test_readme_has_a_line_for_each_row_in_their_order() -> None:
+    rows = [each.title for group in groups(quick=False) for each in group.rows]
+    assert readme.titles(readme.README.read_text(encoding="utf-8")) == rows
+    assert [each.title for group in groups(quick=True) for each in group.rows] == rows
+
+
+def test_rows_are_chosen_by_a_text_in_their_title() -> None:
+    def named(*texts: str, quick: bool = False) -> list[str]:
+        return [group.rows[0].title for group in chosen(texts, quick=quick)]
+
+    assert named("one write", "487") == [
+        "50 events in one write: CPU a call",
+        "request of 487 KB: CPU a call",
+    ]
+    assert named("memory a stream", quick=True) == named("500 streams")
+    assert len(named()) == len(groups(quick=False))
+    assert len(named(quick=True)) == len(named()) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Yields how often it was asked, for each of two rows, but for direct one alone."""
+
+    asked: list[str]
+    missing: str = ""
+
+    async def take(self, lab: Lab, name: str) -> Sequence[float]:
+        if self.missing:
+            raise NotMeasured(self.missing)
+        self.asked.append(name)
+        return [len(self.asked), 10 * len(self.asked)][: 1 if name == "direct" else 2]
+
+
+async def test_each_round_takes_every_way_and_another_one_first(tmp_path: Path) -> None:
+    measure = Counted([])
+    comparison = Comparison([Group([Quantity("one", "ms"), Quantity("two", "ms")], ALL, measure)], ALL)
+    await comparison.run(Lab(tmp_path), 2)
+    assert measure.asked == ["direct", "bare", "rotator", "bare", "rotator", "direct"]
+    one, two = comparison.rows()
+    assert one.values == {"direct": [1, 6], "bare": [2, 4], "rotator": [3, 5]}
+    assert two.values == {"direct": [], "bare": [20, 40], "rotator": [30, 50]}
+
+
+async def test_a_long_measurement_has_fewer_rounds_and_ways_may_be_left_out(tmp_path: Path) -> None:
+    measure = Counted([])
+    group = Group([Quantity("one", "ms"), Quantity("two", "ms")], ALL, measure, most_rounds=1)
+    await Comparison([group], ["rotator"]).run(Lab(tmp_path), 3)
+    assert measure.asked == ["rotator"]
+
+
+async def test_what_cannot_be_measured_is_said_once_and_its_row_stays_empty(tmp_path: Path) -> None:
+    comparison = Comparison([Group([Quantity("one", "ms")], ALL, Counted([], "no SDK"))], ALL)
+    await comparison.run(Lab(tmp_path), 2)
+    assert comparison.missing == {"no SDK"}
+    assert comparison.rows()[0].ratio is None
+
+
+def test_nobody_is_first_where_nobody_is() -> None:
+    assert turned([], 3) == []
+
+
+@pytest.mark.parametrize("load", [Load(50), Load(2000, burst=50, gap=0.001), Load(9, gap=0.25, stamped=True)])
+@pytest.mark.parametrize("bulk", [NOTHING, Bulk(messages=2), Bulk(lines=3)])
+def test_the_provider_reads_what_a_request_asks_for(load: Load, bulk: Bulk) -> None:
+    assert load_of(request_body(load, bulk)) == load
+
+
+@pytest.mark.parametrize(
+    ("bulk", "size"),
+    [
+        (Bulk(messages=400), 195e3),
+        (Bulk(messages=1000), 487e3),
+        (Bulk(messages=10_000), 4.9e6),
+        (Bulk(lines=13_000), 1e6),
+    ],
+)
+def test_a_request_is_as_large_as_its_row_says(bulk: Bulk, size: float) -> None:
+    assert len(request_body(Load(1), bulk)) == pytest.approx(size, rel=0.03)
+
+
+def test_a_stamp_changes_no_length() -> None:
+    assert len(stamped(CHAT.token)) == len(CHAT.token)
+    assert stamped(CHAT.token) != CHAT.token

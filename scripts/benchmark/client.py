@@ -2,11 +2,10 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
 from typing import Self
 
-from scripts.benchmark.provider import Load, request_body
-from scripts.benchmark.targets import Target
+from scripts.benchmark.loads import Bulk, Load, request_body
+from scripts.benchmark.ways import Door
 
 _OK = b"HTTP/1.1 200"
 _TOKEN = b" token"
@@ -18,30 +17,21 @@ _HEAD = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One answer: seconds to its first token and to its end, and in how many reads it came."""
-
-    first_token: float
-    whole: float
-    reads: int
-
-
 class Client:
-    """One connection, kept alive: `async with await Client.connect(target) as client`."""
+    """One connection, kept alive: `async with await Client.connect(door) as client`."""
 
-    def __init__(self, target: Target, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._host = target.host
+    def __init__(self, door: Door, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._host = door.host
         self._reader, self._writer = reader, writer
 
     @classmethod
-    async def connect(cls, target: Target) -> Self:
-        reader, writer = await asyncio.open_connection("127.0.0.1", target.port)
-        if target.tunnel:
-            writer.write(f"CONNECT {target.authority} HTTP/1.1\r\nHost: {target.authority}\r\n\r\n".encode())
+    async def connect(cls, door: Door) -> Self:
+        reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+        if door.tunnel:
+            writer.write(f"CONNECT {door.tunnel} HTTP/1.1\r\nHost: {door.tunnel}\r\n\r\n".encode())
             await reader.readuntil(b"\r\n\r\n")
-        await writer.start_tls(target.trust, server_hostname=target.host)
-        return cls(target, reader, writer)
+        await writer.start_tls(door.trust, server_hostname=door.host)
+        return cls(door, reader, writer)
 
     async def __aenter__(self) -> Self:
         return self
@@ -49,29 +39,31 @@ class Client:
     async def __aexit__(self, *_: object) -> None:
         self._writer.transport.abort()
 
-    async def call(self, load: Load) -> Seen:
-        """Send one call and read its answer to the end. Raises RuntimeError if it is none or breaks off."""
-        began = time.perf_counter()
-        tail = await self.first_token(load)
-        first, reads = time.perf_counter() - began, 1
-        while not tail.endswith(_END):
-            data = await self._read()
-            tail = (tail + data)[-len(_END) :]
-            reads += 1
-        return Seen(first, time.perf_counter() - began, reads)
+    async def call(self, load: Load, bulk: Bulk) -> float:
+        """Send one call and read its answer to the end: seconds until its first token.
 
-    async def first_token(self, load: Load) -> bytes:
-        """Send one call and read until its first token; all that came."""
-        body = request_body(load)
+        Raises RuntimeError if it is no answer or breaks off.
+        """
+        began = time.perf_counter()
+        tail = await self.begin(load, bulk)
+        while _TOKEN not in tail:
+            tail += await self.read()
+        first = time.perf_counter() - began
+        while not tail.endswith(_END):
+            tail = (tail + await self.read())[-len(_END) :]
+        return first
+
+    async def begin(self, load: Load, bulk: Bulk) -> bytes:
+        """Send one call and read until its answer begins; all that came."""
+        body = request_body(load, bulk)
         self._writer.write(_HEAD.format(host=self._host, length=len(body)).encode() + body)
-        seen = b""
-        while _TOKEN not in seen:
-            seen += await self._read()
-            if not seen.startswith(_OK):
-                raise RuntimeError(f"not an answer: {seen[:300]!r}")
+        seen = await self.read()
+        if not seen.startswith(_OK):
+            raise RuntimeError(f"not an answer: {seen[:300]!r}")
         return seen
 
-    async def _read(self) -> bytes:
+    async def read(self) -> bytes:
+        """What has come since. Raises RuntimeError at the end."""
         data = await self._reader.read(1 << 16)
         if not data:
             raise RuntimeError("the answer broke off")

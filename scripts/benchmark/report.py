@@ -1,38 +1,39 @@
-"""What was measured, as a table for a person: medians over the rounds, and rotator beside the bare proxy."""
+"""What was measured, for a person: medians with their spread, and the last way beside the one before it."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 
-type Samples = Mapping[str, Sequence[float]]
-"""By target (direct, bare, rotator): the value of each round, in the order of the rounds."""
+MOST = 1.15
+"""How often a row may cost what it costs according to README."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One quantity. `columns`: two or three names of targets, the last compared with the one before it."""
+    """A number that is to be small, by way."""
 
     title: str
-    samples: Samples
-    columns: Sequence[str] = ("direct", "bare", "rotator")
+    unit: str
+    ways: Sequence[str]
+    """Their names; the last is compared with the one before it."""
+    values: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """By way: of each round, in their order."""
+
+    @property
+    def ratios(self) -> list[float]:
+        """The last way beside the one before it, in each round by itself, so that drift cancels."""
+        other, ours = (self.values.get(name, ()) for name in self.ways[-2:])
+        return [one / two for one, two in zip(ours, other, strict=False) if two]
 
     @property
     def ratio(self) -> float | None:
-        """The median over the rounds of the ratio within each round, so that drift cancels."""
-        ours, other = (self.samples.get(name, ()) for name in (self.columns[-1], self.columns[-2]))
-        pairs = list(zip(ours, other, strict=True))
-        return median(one / two for one, two in pairs) if pairs else None
+        """The median over the rounds."""
+        return median(self.ratios) if self.ratios else None
 
 
-TRANSLATED = ("rotator", "translated")
-MOST_FOR_TRANSLATION = 3.0
-"""What an event may cost that is translated, beside one that is passed on."""
-
-
-def too_dear(rows: Iterable[Row]) -> list[str]:
-    """The titles of the rows in which a translated event costs too much."""
-    events = [row for row in rows if row.columns == TRANSLATED and "per event" in row.title]
-    return [row.title for row in events if row.ratio is not None and row.ratio >= MOST_FOR_TRANSLATION]
+def is_worse(row: Row, said: Mapping[str, float]) -> bool:
+    """`said`: by title, the ratio that README states."""
+    return row.ratio is not None and row.title in said and row.ratio > said[row.title] * MOST
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -41,20 +42,30 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[min(int(share * len(ordered)), len(ordered) - 1)]
 
 
-def table(rows: Sequence[Row]) -> Iterator[str]:
-    """Lines of text; rows with the same columns stand under one heading."""
-    columns: Sequence[str] = ()
+def number(value: float) -> str:
+    """Three digits that say something."""
+    return f"{value:.{max(0, 2 - len(str(int(value))) + 1) if value >= 1 else 3}f}"
+
+
+def table(rows: Sequence[Row], said: Mapping[str, float]) -> Iterator[str]:
+    """Lines of text; rows of the same ways stand under one heading."""
+    ways: Sequence[str] = ()
     for row in rows:
-        if row.columns != columns:
-            columns = row.columns
-            yield _line("", columns, f"{columns[-1]}/{columns[-2]}")
-        shown = [_value(row.samples.get(name, ())) for name in columns]
-        yield _line(row.title, shown, "-" if row.ratio is None else f"{row.ratio:.2f}")
+        if row.ways != ways:
+            ways = row.ways
+            yield _line("", ways, (f"{ways[-1]} / {ways[-2]}", "README"))
+        shown = [_spread(row.values.get(name, ()), row.unit) for name in ways]
+        stated = f"{said[row.title]:.2f}" if row.title in said else "-"
+        yield _line(row.title, shown, (_spread(row.ratios), stated + " WORSE" * is_worse(row, said)))
 
 
-def _line(title: str, cells: Sequence[str], ratio: str) -> str:
-    return f"{title:<46}" + "".join(f"{cell:>12}" for cell in cells) + f"{ratio:>16}"
+def _line(title: str, cells: Iterable[str], compared: Iterable[str]) -> str:
+    return f"{title:<63}" + "".join(f"{cell:>26}" for cell in (*cells, *compared)).rstrip()
 
 
-def _value(values: Sequence[float]) -> str:
-    return f"{median(values):.3f}" if values else "-"
+def _spread(values: Sequence[float], unit: str = "") -> str:
+    if not values:
+        return "-"
+    shown = number if unit else "{:.2f}".format
+    said = f"{shown(median(values))} {unit}".rstrip()
+    return f"{said} ({shown(min(values))}..{shown(max(values))})"

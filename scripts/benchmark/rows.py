@@ -1,0 +1,107 @@
+"""What is compared: the rows of the table, in its order. Their titles are those of the README's table."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scripts.benchmark.loads import Bulk, Load
+from scripts.benchmark.measures import Cpu, FirstToken, Measure, OfficialSdk
+from scripts.benchmark.streams import Streams
+
+PROXIES = ("bare", "rotator")
+ALL = ("direct", *PROXIES)
+TRANSLATED = ("rotator", "translated")
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """One row: a number that is to be small."""
+
+    title: str
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rows that one measurement fills."""
+
+    rows: Sequence[Quantity]
+    ways: Sequence[str]
+    """Those that are measured. The last is compared with the one before it."""
+    measure: Measure
+    most_rounds: int = 99
+    """Of a comparison, however many are asked for: it is long."""
+    quick: bool = True
+    """It is in a quick comparison too."""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """The ways that stand in the table."""
+        return TRANSLATED if self.ways == TRANSLATED else ALL
+
+
+def chosen(texts: Sequence[str], *, quick: bool) -> Sequence[Group]:
+    """Those with one of the texts in a title; with no text all that are in such a comparison."""
+    if not texts:
+        return [group for group in groups(quick=quick) if group.quick or not quick]
+    return [
+        group
+        for group in groups(quick=quick)
+        if any(text in row.title for text in texts for row in group.rows)
+    ]
+
+
+def _cpu(title: str, measure: Cpu, ways: Sequence[str] = PROXIES) -> Group:
+    return Group([Quantity(title, "ms")], ways, measure)
+
+
+def _first(title: str, measure: FirstToken | OfficialSdk, most_rounds: int = 99) -> Group:
+    return Group([Quantity(title, "ms")], ALL, measure, most_rounds)
+
+
+_EACH = Load(50)
+_SHORT = Load(1)
+
+
+def groups(*, quick: bool) -> Sequence[Group]:
+    """All that is measured; `quick`: with fewer calls."""
+    few = 3 if quick else 1
+    one_by_one = Cpu(Load(600 // few, gap=0.0022), calls=1, an_event=True)
+    each = Cpu(_EACH, 45 // few)
+    return (
+        _cpu("50 events, a write each: CPU a call", each),
+        _cpu("50 events in one write: CPU a call", Cpu(Load(50, burst=50), 90 // few)),
+        _cpu("events one by one, 2.5 ms apart: CPU an event", one_by_one),
+        _first("first event, one kept connection", FirstToken(Load(2, gap=0.001), 90 // few)),
+        _cpu(
+            "provider on TLS, a client connection a call: CPU a call",
+            Cpu(_EACH, 30 // few, secure=True, kept=False),
+        ),
+        _cpu("provider on TLS, kept client connections: CPU a call", Cpu(_EACH, 45 // few, secure=True)),
+        _first("openai SDK, a new tunnel a call: first token", OfficialSdk(30 // few, kept=False), 5),
+        _first("openai SDK, one kept tunnel: first token", OfficialSdk(30 // few, kept=True), 5),
+        _cpu("request of 195 KB: CPU a call", Cpu(_SHORT, 15 // few, Bulk(messages=400))),
+        _cpu("request of 487 KB: CPU a call", Cpu(_SHORT, 9 // few, Bulk(messages=1000))),
+        _cpu("request of 4.9 MB: CPU a call", Cpu(_SHORT, 3 // few, Bulk(messages=10_000))),
+        _cpu("request of 1 MB of base64 lines: CPU a call", Cpu(_SHORT, 6 // few, Bulk(lines=13_000))),
+        _cpu(
+            "2000 events in bursts of 50: CPU an event",
+            Cpu(Load(2000, burst=50, gap=0.001), 3 // few, an_event=True),
+        ),
+        _STREAMS,
+        _cpu("translated, 50 events, a write each: CPU a call", each, TRANSLATED),
+        _cpu("translated, events one by one, 2.5 ms apart: CPU an event", one_by_one, TRANSLATED),
+    )
+
+
+_STREAMS = Group(
+    [
+        Quantity("500 streams, 4 events a second each: p99 of an event's way", "ms"),
+        Quantity("500 streams, 4 events a second each: CPU an event", "ms"),
+        Quantity("500 streams, 4 events a second each: memory a stream", "KiB"),
+        Quantity("memory, idle", "MB"),
+    ],
+    ALL,
+    Streams(500, gap=0.25, seconds=6),
+    most_rounds=3,
+    quick=False,
+)
