@@ -92,7 +92,7 @@ class Planner:
         call_id = secrets.token_hex(4)
         try:
             call = protocol.parse(call_id, operation, wire)
-        except MalformedRequest:
+        except (MalformedRequest, RecursionError):
             call = Call(call_id, protocol.name, operation, None, False, wire.headers)
         facts = self._facts_of(header(wire.headers, "user-agent"))
         named = header(wire.headers, facts.session_header) if facts.session_header else None

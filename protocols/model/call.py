@@ -7,7 +7,7 @@ from enum import Enum, StrEnum
 
 from protocols.model.errors import MalformedRequest
 from protocols.model.http import Headers, WireRequest
-from protocols.model.wirejson import load_object, text_at, text_size
+from protocols.model.wirejson import load_lazily, text_at, text_size
 
 
 class Operation(StrEnum):
@@ -80,7 +80,7 @@ def json_call(protocol: str, call_id: str, operation: Operation, request: WireRe
     """
     if operation is Operation.MODELS:
         return Call(call_id, protocol, operation, None, False, request.headers, target=request.target)
-    body = load_object(request.body)
+    body = load_lazily(request.body)
     if body is None:
         raise MalformedRequest("the body is not a JSON object")
     stream = operation is Operation.GENERATE and body.get("stream") is True

@@ -1,11 +1,12 @@
 """Reading JSON that a provider or a client wrote: anything may be missing or of another type."""
 
 import json
-import re
-from collections.abc import Callable, Iterable, Mapping
+from codecs import getincrementaldecoder
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import ceil
 from typing import cast
 
+import msgspec
 from pydantic_core import from_json, to_json
 
 from protocols.model.errors import Fault
@@ -18,9 +19,11 @@ _LONG, _NEAR = 1000, 128
 """Bytes of base64 in a row from which on they are no text, and bytes among which text has another one."""
 
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
-_LAST_OTHER = re.compile(rb"(?s:.*)[^A-Za-z0-9+/=]")
 _OTHERS = bytes(byte not in _BASE64 for byte in range(256))
 """A table for `translate`, by which those that are no base64 become 1."""
+
+MOST_TEXT = 1_200_000
+"""Bytes of text up to which a request is waited for longer the more it has."""
 
 NOT_JSON = object()
 """What `load_value` gives for bytes that are no JSON."""
@@ -63,6 +66,83 @@ def load_object(data: bytes) -> JsonObject | None:
     return cast(JsonObject, value) if isinstance(value, dict) else None
 
 
+def load_lazily(data: bytes) -> JsonObject | None:
+    """As `load_object`: an object is the same, but each of its fields is parsed when it is asked for first.
+
+    A request is passed on by what few short fields of it say. One that the two parsers of `load_value` may
+    read in another way than the one that looks for fields is parsed at once.
+    """
+    if not (data.isascii() or _is_utf8(data)) or _has_long_number(data):
+        return load_object(data)
+    try:
+        return LazyObject(_FIELDS.decode(data))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return load_object(data)
+
+
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+_LONGEST_NUMBER = 4300
+"""Digits that Python reads of a whole number."""
+
+
+def _is_utf8(data: bytes) -> bool:
+    """In pieces: a text of all takes four times its bytes."""
+    decoder = getincrementaldecoder("utf-8")()
+    try:
+        for at in range(0, len(data), _PIECE):
+            decoder.decode(data[at : at + _PIECE])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _has_long_number(data: bytes) -> bool:
+    """Whether a number may have more digits than are read: these fill a piece of half as many."""
+    half = _LONGEST_NUMBER // 2
+    return any(data[at : at + half].isdigit() for at in range(0, len(data), half))
+
+
+class LazyObject(Mapping[str, object]):
+    """An object of which each field is parsed once, when it is asked for.
+
+    Raises RecursionError for a field that is nested deeper than can be read.
+    """
+
+    __slots__ = ("_raw", "_read")
+
+    def __init__(self, raw: Mapping[str, msgspec.Raw]) -> None:
+        self._raw = raw
+        self._read: dict[str, object] = {}
+
+    def __getitem__(self, name: str) -> object:
+        if name in self._read:
+            return self._read[name]
+        value = load_value(bytes(self._raw[name]))
+        if value is NOT_JSON:
+            raise RecursionError("a field is nested too deeply")
+        self._read[name] = value
+        return value
+
+    def get(self, name: str, default: object = None) -> object:
+        return self[name] if name in self._raw else default
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._raw
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._raw)
+
+    def __len__(self) -> int:
+        return len(self._raw)
+
+
+def whole(mapping: JsonObject) -> JsonObject:
+    """All of an object as a dict, for what looks for one."""
+    return mapping if isinstance(mapping, dict) else dict(mapping)
+
+
 def load_first(data: bytes) -> JsonObject | None:
     """The JSON object that `data` holds, alone or as the first of an array; None if there is none."""
     value = load_value(data)
@@ -94,10 +174,11 @@ def load_value(data: bytes) -> object:
 
 def dump(value: object) -> bytes:
     """Compact JSON in UTF-8; with escapes where a text holds lone surrogates."""
+    plain = whole(value) if isinstance(value, LazyObject) else value
     try:
-        return to_json(value)
+        return to_json(plain)
     except ValueError:
-        return json.dumps(value, separators=(",", ":")).encode()
+        return json.dumps(plain, separators=(",", ":")).encode()
 
 
 def is_writable(value: object) -> bool:
@@ -111,20 +192,21 @@ def is_writable(value: object) -> bool:
 
 
 def text_size(body: bytes) -> int:
-    """The bytes of a request without what is base64 in it: images and files are not read like text.
+    """The bytes of a request without what is base64 in it, MOST_TEXT where they are more: images and files
+    are not read like text.
 
     A run that is long enough fills a window. The next window begins after the last byte of this one that is
     no base64, so that few bytes are in more than two.
     """
-    at, text = 0, len(body)
-    while (end := at + _LONG) <= len(body):
-        near = _LAST_OTHER.match(body, end - _NEAR, end)
-        start = near.end() if near else at + body[at:end].translate(_OTHERS).rfind(1) + 1
+    at = skipped = 0
+    while (end := at + _LONG) <= len(body) and at - skipped < MOST_TEXT:
+        near = body[end - _NEAR : end].translate(_OTHERS).rfind(1)
+        start = end - _NEAR + near + 1 if near >= 0 else at + body[at:end].translate(_OTHERS).rfind(1) + 1
         if start == at:
             start = _end_of_base64(body, end)
-            text -= start - at
+            skipped += start - at
         at = start
-    return text
+    return min(len(body) - skipped, MOST_TEXT)
 
 
 def _end_of_base64(body: bytes, at: int) -> int:

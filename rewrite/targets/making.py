@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from protocols.base import WireProtocol, editor_of
 from protocols.model.call import Call, Destination, Operation, Rendered, Reply
 from protocols.model.origin import Origin
-from protocols.model.wirejson import JsonObject
+from protocols.model.wirejson import JsonObject, whole
 from protocols.shared.signatures import Returning
 from rewrite.adapters.base import Adapter, Context
 from rewrite.adapters.chain import Chain
@@ -54,7 +54,7 @@ def target_of(call: Call, protocol: WireProtocol, wanted: Wanted) -> Target:
     streams = wanted.route.provider.streams
     asked = _as_asked(call, protocol, force_stream=wanted.force_stream, streams=streams)
     if wanted.spoken.name != protocol.name:
-        made = _across(asked, protocol, wanted, call)
+        made = _across(_wholly_read(asked), protocol, wanted, call)
     elif asked is call:
         made = _within(call, protocol, wanted)
     else:
@@ -77,6 +77,11 @@ def _as_asked(call: Call, protocol: WireProtocol, *, force_stream: bool, streams
     return protocol.editor.with_stream(call, stream)
 
 
+def _wholly_read(call: Call) -> Call:
+    """For what looks at all of a request."""
+    return replace(call, body=whole(call.body))
+
+
 def _asked(wanted: Wanted, call: Call, protocol: WireProtocol) -> Target:
     """The target that is asked as its client asked."""
     return Target(wanted.route, call, protocol, wanted.origin, wanted.terms, wanted.index)
@@ -84,8 +89,9 @@ def _asked(wanted: Wanted, call: Call, protocol: WireProtocol) -> Target:
 
 def _within(call: Call, protocol: WireProtocol, wanted: Wanted) -> Target:
     """In the protocol of the client."""
-    body, losses = _own_signatures(call, protocol, wanted)
     chain = _chain(call, wanted, *_response_adapters(call, protocol, wanted))
+    call = _wholly_read(call) if chain else call
+    body, losses = _own_signatures(call, protocol, wanted)
     changed = chain.request(body) if chain else body
     rendered = _rendered(replace(call, body=changed), protocol, wanted, untouched=changed is call.body)
     made = _asked(wanted, replace(call, model=wanted.route.model), protocol)

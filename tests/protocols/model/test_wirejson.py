@@ -1,23 +1,30 @@
 """Reading JSON that anyone may have written."""
 
+import json
 import re
 from typing import SupportsIndex
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic_core import from_json
 
 from protocols.model import wirejson
 from protocols.model.errors import Fault
 from protocols.model.http import header
 from protocols.model.parts import StreamError
 from protocols.model.wirejson import (
+    MOST_TEXT,
     MOST_VALUES,
+    JsonObject,
+    LazyObject,
     count_at,
     dump,
     error_answer,
     is_crowded,
     is_json,
+    load_lazily,
     load_object,
     object_at,
     objects_at,
@@ -25,7 +32,9 @@ from protocols.model.wirejson import (
     stream_error,
     text_at,
     text_size,
+    whole,
 )
+from rewrite.values.timeouts import LONGEST_TEXT_BONUS, SECONDS_PER_TEXT_BYTE
 
 ODD: dict[str, object] = {
     "n": 1,
@@ -48,9 +57,11 @@ def test_objects_are_read(data: bytes) -> None:
     assert load_object(data) is not None
 
 
-@pytest.mark.parametrize(("data", "json"), [(b"[]", True), (b" 1 ", True), (b"<html>", False), (b"", False)])
-def test_what_is_json_at_all(data: bytes, json: bool) -> None:
-    assert is_json(data) is json
+@pytest.mark.parametrize(
+    ("data", "expected"), [(b"[]", True), (b" 1 ", True), (b"<html>", False), (b"", False)]
+)
+def test_what_is_json_at_all(data: bytes, expected: bool) -> None:
+    assert is_json(data) is expected
 
 
 @pytest.mark.parametrize(
@@ -104,6 +115,116 @@ def test_legal_json_that_is_rare_is_read(data: bytes) -> None:
     assert load_object(data) is not None
 
 
+# -- a request, of which each field is parsed when it is asked for ----------------------------------------
+
+_TEXTS = st.text(max_size=6) | st.sampled_from(["model", "stream", "tools", "\ud83d", "é", "\x7f"])
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | _TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXTS, inner, max_size=3),
+    max_leaves=8,
+)
+_FIELDS = st.lists(st.tuples(_TEXTS, _VALUES), max_size=5)
+
+
+def _written(fields: list[tuple[str, object]], ascii_only: bool, after: str) -> bytes:
+    """An object that may name a field twice."""
+    said = (json.dumps(part, ensure_ascii=ascii_only) for field in fields for part in field)
+    pairs = (f"{name}{after}:{after}{value}" for name, value in zip(said, said, strict=True))
+    return f"{after}{{{','.join(pairs)}}}{after}".encode("utf-8", "surrogatepass")
+
+
+_OBJECTS = st.builds(_written, _FIELDS, st.booleans(), st.sampled_from(["", " ", "\r\n\t"]))
+_SPOILS = st.sampled_from(
+    [b"", b",", b"}", b"]", b'"', b"\\", b"\\u", b"\xff", b"\xc3", b"\x00", b"0", b".", b"e"]
+)
+_SPOILS |= st.sampled_from([b"{", b"[", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"NaN", b"-Infinity", b"9" * 5000])
+
+
+@st.composite
+def _spoilt(draw: st.DrawFn) -> bytes:
+    body = draw(_OBJECTS)
+    for _ in range(draw(st.integers(1, 3))):
+        at = draw(st.integers(0, len(body)))
+        body = body[:at] + draw(_SPOILS) + body[at + draw(st.integers(0, 2)) :]
+    return body
+
+
+def _as_read(found: JsonObject | None) -> str | None:
+    """With its order, and a NaN the same as another."""
+    return None if found is None else repr(whole(found))
+
+
+@given(_OBJECTS | _spoilt() | st.binary(max_size=12))
+def test_a_request_says_the_same_when_its_fields_are_read_one_by_one(body: bytes) -> None:
+    lazy, full = load_lazily(body), load_object(body)
+    assert _as_read(lazy) == _as_read(full)
+    if lazy is not None and full is not None:
+        assert (list(lazy), len(lazy), bool(lazy)) == (list(full), len(full), bool(full))
+        assert all(name in lazy and repr(lazy.get(name)) == repr(full.get(name)) for name in full)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model":"a","model":"b"}',
+        b'{"model":"a","mod\\u0065l":"b"}',
+        b'{"model":"a","model":null}',
+        b'{"a":"\xff"}',
+        b'{"a":{"\xc0\x80":1}}',
+        b'{"a":"\xed\xa0\x80"}',
+        b'{"a":"\\ud800"}',
+        b'{"\\ud800":1}',
+        b'{"a":NaN,"b":-Infinity}',
+        b'{"a":1e999,"b":-0.0,"c":1E+2}',
+        b'{"a":' + b"9" * 4300 + b"}",
+        b'{"a":[' + b"9" * 4301 + b"]}",
+        b'{"a":-' + b"9" * 100_000 + b"}",
+        b'{"a":0.' + b"9" * 100_000 + b"}",
+        b'{"a":"' + b"9" * 100_000 + b'"}',
+        '{"a":"ü"}'.encode("utf-16"),
+        '{"a":1}'.encode("utf-32"),
+        b'\xef\xbb\xbf{"a":1}',
+        b'{"a":' + b"[" * 201 + b"]" * 201 + b"}",
+        b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'[{"a":1}]',
+        b"null",
+        b'{"a":1}{"a":2}',
+        b'{"a":01}',
+        b'{"a":"\x01"}',
+        b"{'a':1}",
+    ],
+    ids=lambda body: repr(body[:24]),
+)
+def test_what_parsers_may_read_in_several_ways_is_read_as_ever(body: bytes) -> None:
+    assert _as_read(load_lazily(body)) == _as_read(load_object(body))
+
+
+def test_fields_that_nobody_asks_for_are_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[bytes] = []
+
+    def load(data: bytes) -> object:
+        parsed.append(data)
+        return from_json(data)
+
+    monkeypatch.setattr(wirejson, "load_value", load)
+    body = load_lazily(b'{"model": "m", "messages": [{"role": "user", "content": "Hi"}]}')
+    assert body is not None
+    assert (body["model"], body["model"], "messages" in body, body.get("stream")) == ("m", "m", True, None)
+    assert parsed == [b'"m"']
+
+
+def test_a_field_that_is_nested_too_deeply_is_a_fault_of_the_request() -> None:
+    """The parsers agree but for a level or two on how deep they go."""
+    raw = msgspec.Raw(b"[" * 100_000 + b"]" * 100_000)
+    with pytest.raises(RecursionError, match="nested"):
+        LazyObject({"a": raw})["a"]
+
+
+def test_a_request_that_was_read_lazily_can_be_written() -> None:
+    body = b'{"b":[1,{"c":"\\ud83d"}],"a":null}'
+    assert dump(load_lazily(body)) == dump(load_object(body))
+
+
 def test_a_lone_surrogate_can_be_written_again() -> None:
     assert load_object(dump({"a": "\ud83d", "b": "é"})) == {"a": "\ud83d", "b": "é"}
 
@@ -136,17 +257,6 @@ class Counted(bytes):
         return found
 
 
-class Windows:
-    """A pattern that counts what it is given of a body."""
-
-    def __init__(self, pattern: re.Pattern[bytes]) -> None:
-        self._pattern = pattern
-
-    def match(self, body: Counted, at: int, end: int) -> re.Match[bytes] | None:
-        body.read += end - at
-        return self._pattern.match(body, at, end)
-
-
 @pytest.mark.parametrize(
     "piece",
     [
@@ -160,13 +270,17 @@ class Windows:
     ],
     ids=["almost", "almost, late", "one more", "just so", "lines", "one run", "blanks"],
 )
-def test_no_byte_of_a_request_is_looked_at_often_for_its_text(
-    piece: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(wirejson, "_LAST_OTHER", Windows(wirejson._LAST_OTHER))
+def test_no_byte_of_a_request_is_looked_at_often_for_its_text(piece: bytes) -> None:
     body = Counted(piece * (1_000_000 // len(piece)))
     text_size(body)
-    assert body.read < 4 * len(body)
+    assert 0 < body.read < 4 * len(body)
+
+
+def test_the_text_of_a_request_is_counted_no_further_than_it_matters() -> None:
+    body = Counted(b"some words, " * MOST_TEXT)
+    assert text_size(body) == MOST_TEXT
+    assert body.read < 2 * MOST_TEXT
+    assert MOST_TEXT * SECONDS_PER_TEXT_BYTE >= LONGEST_TEXT_BONUS
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(0.2, "1"), (1.4, "2"), (60.0, "60")])
