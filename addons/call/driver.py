@@ -1,16 +1,22 @@
-"""Drives one Exchange: performs its commands, feeds it what happens, and tidies up whatever the end is."""
+"""Drives one Exchange: performs its commands, feeds it what happens, and tidies up whatever the end is.
+
+Nobody waits here for what comes next. What happens is handled in the call that says so: bytes go from the
+socket of a provider into that of the client in one turn of the event loop. What happens while something else
+is handled comes after it. Where the client has to read first, or others are to have their turn, all of it
+waits.
+"""
 
 import asyncio
 from collections import deque
 from collections.abc import Iterator
-from contextlib import aclosing, contextmanager
-from dataclasses import dataclass, field, replace
-from functools import partial
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from mitmproxy import http
 from pydantic import SecretStr
 
+from addons.call.arrivals import MOST_ENDS, Answer, in_pieces
 from addons.call.passing import Response, begin, give
 from addons.call.recognition import Intercepted
 from addons.call.reports import Reports
@@ -18,14 +24,14 @@ from addons.call.request import outgoing, own_lease
 from addons.credentials.pool import NO_LEASE, Asker, Lease, Pool
 from addons.records.journal import Journal, Record
 from addons.responses.kept import Turn
-from addons.runtime.clock import Handle, Time
+from addons.runtime.clock import Time, Timers
 from addons.secrets.redaction import Blackout
-from addons.upstream.client import Closed, Data, Sent, Started, Upstream, UpstreamEvent
+from addons.upstream.client import Attempt, Upstream
 from addons.upstream.failure import Cause
+from addons.upstream.network import Reached
 from protocols.base import WireProtocol
 from protocols.model.errors import Fault
-from protocols.model.http import Head, UpstreamRequest
-from protocols.model.origin import Origin
+from protocols.model.http import Head
 from rewrite.credentials.rotation import Unavailable
 from rewrite.exchange.exchange import Exchange
 from rewrite.targets.target import Target
@@ -65,11 +71,6 @@ SLOW_DRAIN = 0.1
 LARGEST = 256 * 1024
 """Bytes that may wait before upstream is read no further."""
 
-MOST_ENDS = 1024
-"""Bytes in one piece that may end a frame: what is made of a piece holds the event loop."""
-
-_ENDS = (b"\n", b"\r", b"}")
-
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -94,52 +95,28 @@ class Work:
     clock: Time
 
 
-@dataclass(slots=True)
-class Answer:
-    """What came of the open attempt and has not left, for a fault of ours."""
-
-    attempt: int = 0
-    """Its number."""
-    untouched: bool = True
-    """Whether what comes is what the client gets, so that it can continue without us."""
-    head: Head | None = None
-    unsent: bytearray = field(default_factory=bytearray)
-    """Bytes as they came."""
-    closed: UpstreamClosed | None = None
-
-    def note(self, event: Event) -> None:
-        match event:
-            case UpstreamData(attempt=self.attempt, data=data) if self.untouched:
-                self.unsent += data
-            case UpstreamStarted(attempt=self.attempt, head=head):
-                self.head = head
-            case UpstreamClosed(attempt=self.attempt):
-                self.closed = event
-            case _:
-                pass
-
-    def take(self) -> bytes:
-        data = bytes(self.unsent)
-        self.unsent.clear()
-        return data
-
-
 class Driver:
-    """One call. Cancelling `run`, or `client_gone`, ends everything at once."""
+    """One call, and the receiver of its attempts. Cancelling `run`, or `client_gone`, ends everything at
+    once."""
 
     _response: Response
+    _done: asyncio.Future[None]
 
     def __init__(self, work: Work) -> None:
         self._work = work
-        self._mailbox = Mailbox()
-        self._events: deque[Event] = deque((Start(),))
+        self._arrived: list[Event] = [Start()]
+        self._events: deque[Event] = deque()
+        self._commands: deque[Command] = deque()
         self._answer = Answer()
+        self._attempt: Attempt | None = None
         self._leases: dict[int, tuple[Target, Lease]] = {}
         self._hidden: list[SecretStr] = []
         self._blackout = Blackout(())
-        self._reader: asyncio.Task[None] | None = None
-        self._timers: list[Handle] = []
-        self._started = self._over = False
+        self._timers = Timers(work.clock, self._put)
+        self._handling = self._waits = False
+        self._waiting_for: asyncio.Task[None] | asyncio.Handle | None = None
+        self._bytes = 0
+        self._paused = self._over = self._broken = False
         self._status = 0
         self._last = self._why = ""
         self._now = self._opened_at = self._took = 0.0
@@ -147,10 +124,10 @@ class Driver:
     async def run(self, response: Response) -> None:
         """Answer the call into `response`."""
         self._response = response
+        self._done = asyncio.get_running_loop().create_future()
         try:
-            await self._drive()
-        except Exception as error:  # noqa: BLE001  # the one boundary after which a fault of ours is an answer
-            await self._fail(error)
+            self._pump()
+            await self._done
         finally:
             self.client_gone()
 
@@ -160,8 +137,9 @@ class Driver:
             self._over = True
             with self._faults_recorded():  # the client has left: nobody gets a message
                 self._now = self._work.clock()
-                for command in self._work.exchange.handle(ClientGone(), self._now):
-                    self._perform_at_once(command)
+                self._commands.extend(self._work.exchange.handle(ClientGone(), self._now))
+                while self._commands:
+                    self._tidy_up(self._commands.popleft())
         self._stop()
 
     def stop(self, why: str) -> None:
@@ -170,73 +148,176 @@ class Driver:
         self.client_gone()
 
     def _stop(self) -> None:
-        for timer in self._timers:
-            timer.cancel()
-        self._timers.clear()
-        self._cancel_reader()
+        self._timers.cancel()
+        self._cancel_attempt()
+        if self._waiting_for is not None:
+            self._waiting_for.cancel()
         while self._leases:  # only after a fault of ours
             _, (target, lease) = self._leases.popitem()
             self._release(target, lease, Abandoned())
 
-    def _cancel_reader(self) -> None:
-        if self._reader is not None:
-            self._reader.cancel()
-            self._reader = None
+    def _cancel_attempt(self) -> None:
+        if self._attempt is not None:
+            self._attempt.cancel()
+            self._attempt = None
+
+    # -- what happens ---------------------------------------------------------------------------------
+
+    def sent(self) -> None:
+        self._put(UpstreamSent(self._answer.attempt))
+
+    def started(self, head: Head, reached: Reached) -> None:
+        answer = self._answer
+        answer.head = head
+        with self._faults_recorded():
+            origin = self._leases[answer.attempt][0].origin
+            self._work.journal.reached(self._work.record.flow, origin, reached)
+        self._put(UpstreamStarted(answer.attempt, head))
+
+    def received(self, data: bytes) -> None:
+        answer = self._answer
+        if answer.untouched:
+            answer.unsent += data
+        self._bytes += len(data)
+        if self._bytes >= LARGEST and (self._handling or self._waits):
+            self._pause()
+        self._put(UpstreamData(answer.attempt, data))
+
+    def closed(self, cause: Cause | None) -> None:
+        self._answer.ended, self._answer.cause = True, cause
+        self._attempt = None
+        self._put(_closed(self._answer.attempt, cause))
+
+    def _put(self, event: Event) -> None:
+        self._arrived.append(event)
+        if not (self._handling or self._waits):
+            self._pump()
 
     # -- the loop -------------------------------------------------------------------------------------
 
-    async def _drive(self) -> None:
-        while not self._over:
-            await self._handle(await self._next())
+    def _pump(self) -> None:
+        """Handle what has happened, as far as it may be handled now."""
+        self._handling = True
+        try:
+            if self._broken:
+                self._pass_on()
+            else:
+                self._handle_all()
+        except Exception as error:  # noqa: BLE001  # the one boundary after which a fault of ours is an answer
+            self._fail(error)
+        finally:
+            self._handling = False
 
-    async def _next(self) -> Event:
-        if not self._events:
-            self._events.extend(await self._mailbox.take())
-        elif isinstance(self._events[0], UpstreamData):
-            await asyncio.sleep(0)  # between two pieces others have their turn
-        return self._events.popleft()
-
-    async def _handle(self, event: Event) -> None:
-        self._answer.note(event)
+    def _handle_all(self) -> None:
         self._now = self._work.clock()
-        for command in self._work.exchange.handle(event, self._now):
-            match command:
-                case SendData(data=data, heartbeat=heartbeat):
-                    if not heartbeat:
-                        del self._answer.unsent[: len(data)]
-                    await self._send(data)
-                case SendHeaders(head=head):
-                    await self._start(head)
-                case EndResponse():
-                    self._over = True
-                    self._response.end()
-                case _:
-                    self._perform_at_once(command)
+        self._perform_all()
+        while not (self._waits or self._over) and (self._events or self._take()):
+            self._commands.extend(self._work.exchange.handle(self._events.popleft(), self._now))
+            self._perform_all()
+            if self._events and isinstance(self._events[0], UpstreamData):
+                self._give_others_a_turn()
 
-    def _perform_at_once(self, command: Command) -> None:
+    def _take(self) -> bool:
+        """What has arrived is handled next; whether there is any."""
+        arrived = self._arrived
+        if not arrived:
+            return False
+        is_plain = len(arrived) == 1 and self._bytes <= MOST_ENDS
+        self._events.extend(arrived if is_plain else in_pieces(arrived))
+        self._arrived, self._bytes = [], 0
+        if self._paused:
+            self._resume()
+        return True
+
+    def _give_others_a_turn(self) -> None:
+        if not self._waits:
+            self._waits = True
+            self._waiting_for = asyncio.get_running_loop().call_soon(self._continue)
+
+    def _wait_for_client(self) -> None:
+        if not self._waits:
+            self._waits = True
+            self._waiting_for = asyncio.get_running_loop().create_task(self._drain())
+
+    async def _drain(self) -> None:
+        clock = self._work.clock
+        began = clock()
+        try:
+            await self._response.drained()
+        except Exception as error:  # noqa: BLE001
+            self._fail(error)
+        if clock() - began > SLOW_DRAIN:
+            self._events.appendleft(ClientDrained())  # ahead of a timer that fired meanwhile
+        self._continue()
+
+    def _continue(self) -> None:
+        self._waits = False
+        if not self._handling:
+            self._pump()
+
+    def _pause(self) -> None:
+        if self._attempt is not None and not self._paused:
+            self._paused = True
+            self._attempt.pause()
+
+    def _resume(self) -> None:
+        self._paused = False
+        if self._attempt is not None:
+            self._attempt.resume()
+
+    # -- commands -------------------------------------------------------------------------------------
+
+    def _perform_all(self) -> None:
+        while self._commands and not self._waits:
+            self._perform(self._commands.popleft())
+
+    def _perform(self, command: Command) -> None:
         match command:
+            case SendData(data=data, heartbeat=heartbeat):
+                if not heartbeat:
+                    del self._answer.unsent[: len(data)]
+                self._send(self._blackout.whole(data))
+            case SetTimer():
+                self._set_timer(command)
+            case SendHeaders(head=head):
+                self._start(head)
             case Acquire():
                 self._acquire(command)
             case OpenUpstream():
                 self._open(command)
+            case EndResponse():
+                self._over = True
+                self._response.end()
+                self._finish()
+            case CancelUpstream() | Release() | Report():
+                self._tidy_up(command)
+            case _:
+                assert_never(command)
+
+    def _tidy_up(self, command: Command) -> None:
+        """Perform what is to be done whether a client is there or not."""
+        match command:
             case CancelUpstream():
-                self._cancel_reader()
+                self._cancel_attempt()
+                self._answer = Answer(self._answer.attempt)
             case Release(attempt=attempt, outcome=outcome):
                 self._last = f"{self._leases[attempt][1].name}: {outcome.label}"
                 self._took = self._now - self._opened_at
                 self._release(*self._leases.pop(attempt), outcome)
-            case SetTimer(attempt=attempt, timer=timer, seconds=seconds):
-                fired = partial(self._mailbox.put, TimerFired(attempt, timer))
-                self._timers.append(self._work.clock.call_later(seconds, fired))
-                if timer is Timer.BACKOFF and seconds > LONG_WAIT:
-                    with self._faults_recorded():
-                        self._work.journal.waiting(self._work.record, seconds, self._last)
             case Report(summary=summary):
                 self._report(summary)
-            case SendHeaders() | SendData() | EndResponse():
-                pass  # to nobody: the client has left
             case _:
-                assert_never(command)
+                pass
+
+    def _set_timer(self, wanted: SetTimer) -> None:
+        self._timers.set(TimerFired(wanted.attempt, wanted.timer), wanted.seconds, self._now)
+        if wanted.timer is Timer.BACKOFF and wanted.seconds > LONG_WAIT:
+            with self._faults_recorded():
+                self._work.journal.waiting(self._work.record, wanted.seconds, self._last)
+
+    def _finish(self) -> None:
+        if not self._done.done():  # `run` may have been cancelled
+            self._done.set_result(None)
 
     # -- credentials ----------------------------------------------------------------------------------
 
@@ -245,9 +326,9 @@ class Driver:
         match self._lease(target, command):
             case Lease() as lease:
                 self._leases[command.attempt] = target, lease
-                self._mailbox.put(Acquired(command.attempt, lease.name, lease.former, lease.asked_last))
+                self._put(Acquired(command.attempt, lease.name, lease.former, lease.asked_last))
             case Unavailable() as none:
-                self._mailbox.put(NoneFree(command.attempt, none.wait, none.paused, none.refused, none.keys))
+                self._put(NoneFree(command.attempt, none.wait, none.paused, none.refused, none.keys))
 
     def _lease(self, target: Target, command: Acquire) -> Lease | Unavailable:
         if target.terms.pooled:
@@ -294,166 +375,85 @@ class Driver:
             self._blackout = Blackout(self._hidden)
         request = outgoing(self._work.request, target, self._work.intercepted, lease, wanted.rendered)
         self._answer = Answer(wanted.attempt, target.untouched)
-        reading = self._read(wanted, request, target.terms.timing.connect)
-        self._reader = asyncio.get_running_loop().create_task(reading)
-
-    async def _read(self, wanted: OpenUpstream, request: UpstreamRequest, connect_timeout: float) -> None:
-        """A fault of ours in reading ends the attempt like one of the network."""
-        upstream = self._work.upstream
+        connect = target.terms.timing.connect
         try:
-            stream = upstream.stream(request, fresh=wanted.fresh, connect_timeout=connect_timeout)
-            async with aclosing(stream) as events:
-                async for event in events:
-                    await self._received(wanted.attempt, request.origin, event)
-        except Exception as error:  # noqa: BLE001
+            self._attempt = self._work.upstream.open(
+                request, self, fresh=wanted.fresh, connect_timeout=connect
+            )
+        except Exception as error:  # noqa: BLE001  # ends the attempt like one of the network
             self._failed(error)
-            self._mailbox.put(UpstreamClosed(wanted.attempt, "a fault of the proxy"))
-
-    async def _received(self, attempt: int, origin: Origin, event: UpstreamEvent) -> None:
-        mailbox = self._mailbox
-        match event:
-            case Data(data=data):
-                mailbox.put(UpstreamData(attempt, data))
-                if mailbox.is_full:
-                    await mailbox.room()
-            case Sent():
-                mailbox.put(UpstreamSent(attempt))
-            case Started(head=head, reached=reached):
-                if reached is not None:
-                    with self._faults_recorded():
-                        self._work.journal.reached(self._work.record.flow, origin, reached)
-                mailbox.put(UpstreamStarted(attempt, head))
-            case Closed(cause=cause):
-                mailbox.put(_closed(attempt, cause))
+            self._put(UpstreamClosed(wanted.attempt, "a fault of the proxy"))
 
     # -- the client -----------------------------------------------------------------------------------
 
-    async def _start(self, head: Head) -> None:
-        self._started, self._status = True, head.status
+    def _start(self, head: Head) -> None:
+        self._status = head.status
         if not begin(self._response, head, self._blackout):
-            await self._response.drained()
+            self._wait_for_client()
 
-    async def _send(self, data: bytes) -> None:
-        if self._response.send(self._blackout.whole(data)):
-            return
-        await self._response.drained()
-        before, self._now = self._now, self._work.clock()
-        if self._now - before > SLOW_DRAIN:
-            self._events.appendleft(ClientDrained())  # ahead of a timer that fired meanwhile
+    def _send(self, data: bytes) -> None:
+        if not self._response.send(data):
+            self._wait_for_client()
 
     # -- faults of ours -------------------------------------------------------------------------------
 
-    async def _fail(self, error: Exception) -> None:
-        self._over = True
-        self._failed(error)
-        try:
-            await self._make_up()
-        except Exception as another:  # noqa: BLE001  # it fails here too: closed, with nothing more said
-            self._failed(another)
-            self._response.abort("a fault of the proxy")
-
-    async def _make_up(self) -> None:
+    def _fail(self, error: Exception) -> None:
         """Open where an answer of the client's own protocol is under way: its bytes are passed on. Else a
         502."""
+        self._over = True
+        self._failed(error)
+        self._timers.cancel()
+        self._commands.clear()
+        try:
+            self._make_up()
+        except Exception as another:  # noqa: BLE001  # it fails here too: closed, with nothing more said
+            self._failed(another)
+            self._break_off("a fault of the proxy")
+
+    def _make_up(self) -> None:
         head = self._answer.head
-        fits = head is not None and (not self._started or head.status == self._status)
-        if head is not None and fits and self._reader is not None and self._answer.untouched:
-            await self._pass_rest(head)
-        elif self._started:
-            self._response.abort("a fault of the proxy")
+        if head is not None and self._answer.continues(self._status) and not self._broken:
+            self._broken = True
+            if not self._status:
+                self._start(head)
+            self._pass_on()
+        elif self._status:
+            self._break_off("a fault of the proxy")
         else:
             self._send_error_response()
 
     def _send_error_response(self) -> None:
         fault = Fault(502, "proxy_fault", "a fault of the proxy, not of the provider", should_retry=False)
-        self._started = True
+        self._status = fault.status
         give(self._work.protocol.error(fault), self._response)
+        self._finish()
 
-    async def _pass_rest(self, head: Head) -> None:
-        if not self._started:
-            await self._start(head)
-        while self._answer.closed is None:
-            if not self._response.send(self._blackout.feed(self._answer.take())):
-                await self._response.drained()
-            self._answer.note(await self._next())
-        self._response.send(self._blackout.feed(self._answer.take()) + self._blackout.remainder())
-        if self._answer.closed.cause is None:
-            self._response.end()
+    def _pass_on(self) -> None:
+        """What came of the answer since the client got any."""
+        self._take()
+        self._events.clear()
+        answer = self._answer
+        data = self._blackout.feed(answer.take())
+        if answer.ended:
+            data += self._blackout.remainder()
+        if data:
+            self._send(data)
+        if answer.ended and not self._waits:
+            self._end_passed(answer.cause)
+
+    def _end_passed(self, cause: Cause | None) -> None:
+        if cause is not None:
+            self._break_off(cause.text)
         else:
-            self._response.abort(self._answer.closed.cause)
+            self._response.end()
+            self._finish()
+
+    def _break_off(self, message: str) -> None:
+        self._response.abort(message)
+        self._finish()
 
 
 def _closed(attempt: int, cause: Cause | None) -> UpstreamClosed:
     if cause is None:
         return UpstreamClosed(attempt)
     return UpstreamClosed(attempt, cause.text, cause.connected, cause.is_lasting)
-
-
-class Mailbox:
-    """The events of one call on their way to its Exchange, in order and bounded, for one consumer.
-
-    Data that arrived together is taken as one event, so that it goes out in one write; not
-    so a flood of tiny frames."""
-
-    def __init__(self) -> None:
-        self._events: deque[Event] = deque()
-        self._bytes = 0
-        self._filled = asyncio.Event()
-        self._emptied = asyncio.Event()
-
-    def put(self, event: Event) -> None:
-        self._events.append(event)
-        if isinstance(event, UpstreamData):
-            self._bytes += len(event.data)
-        self._filled.set()
-
-    async def room(self) -> None:
-        """Return once less than LARGEST bytes wait."""
-        while self._bytes >= LARGEST:
-            self._emptied.clear()
-            await self._emptied.wait()
-
-    @property
-    def is_full(self) -> bool:
-        return self._bytes >= LARGEST
-
-    async def take(self) -> list[Event]:
-        """All that waits, at least one event."""
-        await self._filled.wait()
-        self._filled.clear()
-        events = list(_merged(self._events))
-        self._events.clear()
-        self._bytes = 0
-        self._emptied.set()
-        return events
-
-
-def _merged(events: deque[Event]) -> Iterator[Event]:
-    pending: list[UpstreamData] = []
-    for event in events:
-        if isinstance(event, UpstreamData) and (not pending or pending[0].attempt == event.attempt):
-            pending.append(event)
-            continue
-        yield from _joined(pending)
-        pending = [event] if isinstance(event, UpstreamData) else []
-        if not pending:
-            yield event
-    yield from _joined(pending)
-
-
-def _joined(pending: list[UpstreamData]) -> Iterator[Event]:
-    if len(pending) == 1:
-        yield from _pieces(pending[0])
-    elif pending:
-        yield from _pieces(UpstreamData(pending[0].attempt, b"".join([event.data for event in pending])))
-
-
-def _pieces(event: UpstreamData) -> Iterator[UpstreamData]:
-    """A flood of tiny frames in several pieces, anything else as it is."""
-    attempt, data = event.attempt, event.data
-    if sum(map(data.count, _ENDS)) <= MOST_ENDS:
-        yield event
-        return
-    half = len(data) // 2
-    yield from _pieces(UpstreamData(attempt, data[:half]))
-    yield from _pieces(UpstreamData(attempt, data[half:]))

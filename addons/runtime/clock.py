@@ -11,6 +11,8 @@ so that a longer time between two readings is time in which we did not run.
 import asyncio
 import time
 from collections.abc import Callable
+from heapq import heappop, heappush
+from math import inf
 from typing import Protocol
 
 TICK = 0.5
@@ -124,3 +126,44 @@ class Alarm:
         self._handle = None
         self._clock.forget(self)
         self._callback()
+
+
+class Timers[T]:
+    """All that one user waits for, with one alarm, which is set for the earliest."""
+
+    def __init__(self, clock: Time, fire: Callable[[T], None]) -> None:
+        """`fire` gets what is due, in the order of when it was."""
+        self._clock, self._fire = clock, fire
+        self._pending: list[tuple[float, int, T]] = []  # a heap: when, and which of several at once
+        self._count = 0
+        self._alarm: Handle | None = None
+        self._alarm_at = inf
+
+    def set(self, what: T, seconds: float, now: float) -> None:
+        """Fire `what` in so many seconds from `now` on the clock."""
+        due = now + seconds
+        self._count += 1
+        heappush(self._pending, (due, self._count, what))
+        if due < self._alarm_at:
+            self._arm(due)
+
+    def cancel(self) -> None:
+        """Nothing is waited for any more."""
+        self._pending.clear()
+        self._disarm()
+
+    def _arm(self, due: float) -> None:
+        self._disarm()
+        self._alarm_at = due
+        self._alarm = self._clock.call_later(max(due - self._clock(), 0.0), self._rang)
+
+    def _disarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm, self._alarm_at = None, inf
+
+    def _rang(self) -> None:
+        self._alarm, self._alarm_at = None, inf
+        self._fire(heappop(self._pending)[2])  # which may set others, or cancel all
+        if self._pending and self._pending[0][0] < self._alarm_at:
+            self._arm(self._pending[0][0])

@@ -78,7 +78,7 @@ class Probe:
         timers: list[asyncio.TimerHandle] = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]  # nothing public
         return {
             "tasks": len(asyncio.all_tasks()),
-            "timers": sum(not each.cancelled() and "Inbox" in repr(each) for each in timers),
+            "timers": sum(not each.cancelled() and "Alarm._look" in repr(each) for each in timers),
             "descriptors": sum(1 for _ in Path("/dev/fd").iterdir()),
             "calls": sum(map(len, alive(Driver, Exchange))),
         }

@@ -6,13 +6,14 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 from mitmproxy import http
 from mitmproxy.test import tflow
 from pydantic import SecretStr
 
-from addons.call.driver import LARGEST, MOST_ENDS, Driver, Mailbox, Work
+from addons.call.driver import Driver, Work
 from addons.call.recognition import Intercepted
 from addons.call.reports import Reports
 from addons.config.settings import Configured
@@ -23,7 +24,7 @@ from addons.responses.kept import Responses, Turn
 from addons.responses.storage import Memory, Storage
 from addons.runtime.clock import Handle
 from addons.secrets.redaction import Redactor
-from addons.upstream.client import Data, Sent, Upstream
+from addons.upstream.client import Attempt, Receiver, Upstream
 from addons.upstream.network import Reached, tls_context
 from addons.upstream.way import Direct
 from protocols.model.call import Call, Operation
@@ -43,12 +44,10 @@ from rewrite.values.events import (
     TimerFired,
     UpstreamClosed,
     UpstreamData,
-    UpstreamSent,
     UpstreamStarted,
 )
 from rewrite.values.outcome import Abandoned, Completed, Outcome
 from rewrite.values.timeouts import Limits, Timing
-from rewrite.values.timer import Timer
 from tests.rewrite.scenes import own
 from tests.vendor import Hang, Reply, Send, Vendor, VendorThread, WaitFor, chat_error, chat_stream, streamed
 
@@ -96,12 +95,40 @@ class Clock:
     """Seconds that pass when the test says so."""
 
     now = 0.0
+    reads = 0
 
     def __call__(self) -> float:
+        self.reads += 1
         return self.now
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> Handle:
         return asyncio.get_running_loop().call_later(seconds, callback)
+
+
+class Scripted:
+    """An attempt whose events a test pushes itself, in the place of any upstream."""
+
+    def __init__(self, house: "House") -> None:
+        self._opened: asyncio.Queue[Receiver] = asyncio.Queue()
+        self.is_paused = self.is_cancelled = False
+        house.upstream.open = self._open  # type: ignore[method-assign]
+
+    def _open(self, request: UpstreamRequest, receiver: Receiver, **named: Any) -> Attempt:
+        self._opened.put_nowait(receiver)
+        return self
+
+    async def opened(self) -> Receiver:
+        """The receiver of the next attempt."""
+        return await self._opened.get()
+
+    def cancel(self) -> None:
+        self.is_cancelled = True
+
+    def pause(self) -> None:
+        self.is_paused = True
+
+    def resume(self) -> None:
+        self.is_paused = False
 
 
 class Faulty(Exchange):
@@ -397,7 +424,7 @@ async def test_a_client_that_reads_slowly_is_no_stall(vendor: Vendor, house: Hou
     vendor.release("more")
     await until(lambda: b"there" in kept.body, kept)
     async with asyncio.timeout(PATIENCE):
-        while not any(isinstance(each, TimerFired) for each in driver._mailbox._events):  # noqa: ASYNC110
+        while not any(isinstance(each, TimerFired) for each in driver._arrived):  # noqa: ASYNC110
             await asyncio.sleep(0)
     house.clock.now += 60.0
     gate.set()
@@ -470,29 +497,29 @@ async def test_bytes_of_another_protocol_never_pass_as_they_are(
     assert len(house.faults) == 1
 
 
-async def test_a_fault_in_reading_ends_the_attempt(vendor: Vendor, house: House) -> None:
+async def test_a_fault_in_opening_ends_the_attempt(vendor: Vendor, house: House) -> None:
     """Like one of the network: the next attempt may do better, and nobody waits for ever."""
-    real, calls = house.upstream.stream, itertools.count()
+    real, calls = house.upstream.open, itertools.count()
 
-    def once_broken(*args: object, **named: object) -> object:
+    def once_broken(request: UpstreamRequest, receiver: Receiver, **named: Any) -> Attempt:
         if next(calls) == 0:
             raise LookupError("planted")
-        return real(*args, **named)  # type: ignore[arg-type]
+        return real(request, receiver, **named)
 
-    house.upstream.stream = once_broken  # type: ignore[method-assign, assignment]
+    house.upstream.open = once_broken  # type: ignore[method-assign]
+    vendor.reply(streamed(TEXT))
     kept = await answered(house.driver())
-    assert (kept.status, kept.end_) == (200, "end")
-    assert house.released[0] == ("key-1", "unreachable(a fault of the proxy)")
-    assert house.released[-1][1] == Completed().label
+    assert (kept.status, kept.body, kept.end_) == (200, b"".join(TEXT), "end")
+    assert house.released == [("key-1", "unreachable(a fault of the proxy)"), ("key-2", Completed().label)]
 
 
 async def test_data_before_a_head_is_a_fault_and_no_error_of_the_provider(house: House) -> None:
-    async def headless(*_: object, **__: object) -> AsyncIterator[object]:
-        yield Sent()
-        yield Data(b'{"error": {"message": "not the provider"}}')
-
-    house.upstream.stream = headless  # type: ignore[method-assign, assignment]
-    kept = await answered(house.driver())
+    attempt, kept = Scripted(house), Kept()
+    running = asyncio.ensure_future(house.driver().run(kept))
+    receiver = await attempt.opened()
+    receiver.sent()
+    receiver.received(b'{"error": {"message": "not the provider"}}')
+    await running
     assert (kept.status, kept.end_) == (502, "end")
     assert b"a fault of the proxy" in kept.body
     assert [str(fault) for fault in house.faults] == ["UpstreamData in state AWAITING_HEAD"]
@@ -504,73 +531,3 @@ async def test_a_fault_in_the_records_costs_nothing(vendor: Vendor, house: House
     kept = await answered(house.driver())
     assert (kept.status, kept.end_) == (200, "end")
     assert len(house.faults) == 1
-
-
-# -- the mailbox -------------------------------------------------------------------------------------
-
-
-async def test_data_that_arrived_together_is_one_event() -> None:
-    mailbox = Mailbox()
-    for event in (
-        UpstreamSent(1),
-        UpstreamData(1, b"a"),
-        UpstreamData(1, b"b"),
-        TimerFired(1, Timer.STALL),
-        UpstreamData(1, b"c"),
-        UpstreamData(2, b"d"),
-        UpstreamClosed(2),
-    ):
-        mailbox.put(event)
-    assert await mailbox.take() == [
-        UpstreamSent(1),
-        UpstreamData(1, b"ab"),
-        TimerFired(1, Timer.STALL),
-        UpstreamData(1, b"c"),
-        UpstreamData(2, b"d"),
-        UpstreamClosed(2),
-    ]
-
-
-async def test_one_event_is_taken_as_it_is() -> None:
-    mailbox = Mailbox()
-    event = UpstreamData(1, b"a")
-    mailbox.put(event)
-    (taken,) = await mailbox.take()
-    assert taken is event
-
-
-async def test_taking_waits_for_an_event() -> None:
-    mailbox = Mailbox()
-    taking = asyncio.ensure_future(mailbox.take())
-    await asyncio.sleep(0)
-    assert not taking.done()
-    mailbox.put(UpstreamSent(1))
-    assert await taking == [UpstreamSent(1)]
-
-
-async def test_a_full_mailbox_makes_the_reader_wait() -> None:
-    mailbox = Mailbox()
-    mailbox.put(UpstreamData(1, bytes(LARGEST - 1)))
-    await mailbox.room()
-    mailbox.put(UpstreamData(1, b"x"))
-    assert mailbox.is_full
-    waiting = asyncio.ensure_future(mailbox.room())
-    await asyncio.sleep(0)
-    assert not waiting.done()
-    (event,) = await mailbox.take()
-    await waiting
-    assert isinstance(event, UpstreamData)
-    assert len(event.data) == LARGEST
-    assert not mailbox.is_full
-
-
-async def test_a_flood_of_tiny_frames_is_taken_in_pieces() -> None:
-    mailbox = Mailbox()
-    flood = b"\n" * (3 * MOST_ENDS)
-    for event in (UpstreamData(1, b"x" * LARGEST), UpstreamData(1, flood), UpstreamClosed(1)):
-        mailbox.put(event)
-    *pieces, closed = await mailbox.take()
-    assert closed == UpstreamClosed(1)
-    data = [piece.data for piece in pieces if isinstance(piece, UpstreamData)]
-    assert b"".join(data) == b"x" * LARGEST + flood
-    assert max(piece.count(b"\n") for piece in data) <= MOST_ENDS

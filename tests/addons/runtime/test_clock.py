@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from addons.runtime.clock import LONGEST_PASS, SETTLING, TICK, Clock
+from addons.runtime.clock import LONGEST_PASS, SETTLING, TICK, Clock, Timers
 
 
 @dataclass(slots=True)
@@ -143,3 +143,84 @@ def test_a_timer_that_is_cancelled_does_not_fire(world: World, clock: Clock, fir
     world.runs(1.0)
     done.cancel()
     assert fired == ["b"]
+
+
+# -- several of one user ------------------------------------------------------------------------------
+
+
+def alarms(world: World) -> list[float]:
+    """When what is not cancelled is called back, without the clock's ticks."""
+    pending = [(due, entry) for due, _, entry in world.due if entry.callback]
+    return [due for due, entry in pending if "Alarm" in repr(entry.callback)]
+
+
+def test_one_alarm_is_set_for_the_earliest_of_several(world: World, clock: Clock, fired: list[str]) -> None:
+    timers = Timers(clock, fired.append)
+    timers.set("late", 30.0, clock())
+    timers.set("later", 40.0, clock())
+    timers.set("soon", 10.0, clock())
+    assert alarms(world) == [110.0]
+    world.runs(10.0)
+    assert (fired, alarms(world)) == (["soon"], [130.0])
+    world.runs(20.0)
+    assert (fired, alarms(world)) == (["soon", "late"], [140.0])
+    world.runs(10.0)
+    assert (fired, world.due) == (["soon", "late", "later"], [])
+
+
+def test_a_later_one_leaves_the_alarm_as_it_is(world: World, clock: Clock, fired: list[str]) -> None:
+    timers = Timers(clock, fired.append)
+    timers.set("soon", 10.0, clock())
+    before = list(world.due)
+    timers.set("late", 30.0, clock())
+    assert world.due == before
+
+
+def test_they_fire_in_the_order_in_which_they_were_due(world: World, clock: Clock, fired: list[str]) -> None:
+    """One that is set for a time that is over comes at once; of equal ones the first."""
+    timers = Timers(clock, fired.append)
+    for name, seconds in (("c", 2.0), ("a", -5.0), ("b", 0.0), ("d", 2.0)):
+        timers.set(name, seconds, clock())
+    world.runs(2.0)
+    assert fired == ["a", "b", "c", "d"]
+
+
+def test_one_may_set_another_when_it_fires(world: World, clock: Clock, fired: list[str]) -> None:
+    def fire(name: str) -> None:
+        fired.append(name)
+        if len(fired) < 3:
+            timers.set(f"{name}+", 5.0, clock())
+
+    timers = Timers(clock, fire)
+    timers.set("a", 5.0, clock())
+    timers.set("z", 12.0, clock())
+    world.runs(20.0)
+    assert fired == ["a", "a+", "z", "a++"]
+
+
+def test_all_are_cancelled_at_once(world: World, clock: Clock, fired: list[str]) -> None:
+    def fire(name: str) -> None:
+        fired.append(name)
+        timers.cancel()
+
+    timers = Timers(clock, fire)
+    for seconds in (1.0, 1.0, 2.0):
+        timers.set("a", seconds, clock())
+    world.runs(5.0)
+    assert (fired, world.due) == (["a"], [])
+    timers.set("b", 1.0, clock())
+    timers.cancel()
+    world.runs(5.0)
+    assert (fired, world.due) == (["a"], [])
+
+
+def test_several_wait_until_what_came_in_a_gap_may_have_been_read(
+    world: World, clock: Clock, fired: list[str]
+) -> None:
+    timers = Timers(clock, fired.append)
+    timers.set("a", 0.1, clock())
+    timers.set("b", 0.2, clock())
+    world.stops(60.0)
+    assert fired == []
+    world.runs(SETTLING + TICK)
+    assert fired == ["a", "b"]
