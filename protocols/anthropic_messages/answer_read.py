@@ -143,8 +143,7 @@ class BlockReader:
             self._signatures[index] = Signature("signature", signature)
         elif block.get("type") == REDACTED:
             self._signatures[index] = Signature("redacted", text_at(block, "data"))
-        said = text_of_value(block.get("input"))
-        if said not in ("", NONE_GIVEN):
+        if "input" in block and (said := text_of_value(block["input"])) not in ("", NONE_GIVEN):
             self._inputs[index] = said
 
     def delta(self, index: int, delta: JsonObject) -> StreamPart:

@@ -22,7 +22,7 @@ from protocols.model.parts import (
     Usage,
     UsageReport,
 )
-from protocols.model.progress import Block, Progress, estimated_tokens
+from protocols.model.progress import Block, Progress, estimated_tokens, updated
 from protocols.model.wirejson import NOT_JSON, JsonObject, dump, given, text_at, texts_at
 from protocols.shared.arguments import value_of, within
 from protocols.shared.signatures import ENVELOPE
@@ -60,7 +60,7 @@ class MessagesWriter:
             case MessageStart():
                 yield _event({"type": "message_start", "message": _opening(self._reply, self._usage)})
             case UsageReport(usage=usage):
-                self._usage = self._usage.updated(usage)
+                self._usage = updated(self._usage, usage)
             case Finish(choice=0):
                 self._finish = part
             case StreamError(type=kind, message=message, status=status):

@@ -87,16 +87,6 @@ class Usage:
     reasoning: int | None = None
     """Of the output, those of reasoning."""
 
-    def updated(self, other: "Usage") -> "Usage":
-        """Later reports are cumulative: a count that is given replaces the earlier one, never adds."""
-        return Usage(
-            input=self.input if other.input is None else other.input,
-            output=self.output if other.output is None else other.output,
-            cache_read=self.cache_read if other.cache_read is None else other.cache_read,
-            cache_write=self.cache_write if other.cache_write is None else other.cache_write,
-            reasoning=self.reasoning if other.reasoning is None else other.reasoning,
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class MessageStart:

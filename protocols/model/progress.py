@@ -49,6 +49,19 @@ def says_anything(parts: Iterable[StreamPart]) -> bool:
     return progress.said
 
 
+def updated(usage: Usage | None, later: Usage) -> Usage:
+    """Reports are cumulative: a count that is given replaces the earlier one, never adds."""
+    if usage is None:
+        return later
+    return Usage(
+        input=usage.input if later.input is None else later.input,
+        output=usage.output if later.output is None else later.output,
+        cache_read=usage.cache_read if later.cache_read is None else later.cache_read,
+        cache_write=usage.cache_write if later.cache_write is None else later.cache_write,
+        reasoning=usage.reasoning if later.reasoning is None else later.reasoning,
+    )
+
+
 @dataclass(slots=True)
 class Block:
     """What a block has come to."""
@@ -175,7 +188,7 @@ class Progress:
                 self.seen.add(choice)
                 self.finished[choice] = part
             case UsageReport(usage=usage):
-                self.usage = self.usage.updated(usage) if self.usage else usage
+                self.usage = updated(self.usage, usage)
             case StreamEnd():
                 self.ended = True
             case StreamError():

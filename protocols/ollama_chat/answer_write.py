@@ -29,7 +29,7 @@ from protocols.model.parts import (
     Usage,
     UsageReport,
 )
-from protocols.model.progress import Block, Progress
+from protocols.model.progress import Block, Progress, updated
 from protocols.model.wirejson import NOT_JSON, JsonObject, dump, given
 from protocols.ollama_chat.error_words import FINISH_WORDS
 from protocols.shared.arguments import value_of, within
@@ -80,7 +80,7 @@ class OllamaWriter:
             case Finish(choice=0):
                 self._finish = part
             case UsageReport(usage=usage):
-                self._usage = self._usage.updated(usage) if self._usage else usage
+                self._usage = updated(self._usage, usage)
             case StreamError(message=message):
                 yield self._error(message)
             case StreamEnd():

@@ -16,9 +16,8 @@ from protocols.model.progress import Progress
 from rewrite.continuation.splice import said_text
 from rewrite.targets.reading import Reading
 from rewrite.targets.target import Target
+from rewrite.translation.answer import Sequencer, TranslatingEncoder
 from rewrite.translation.choices import choices_asked
-from rewrite.translation.sequence import Sequencer
-from rewrite.translation.translate import TranslatingEncoder
 from rewrite.values.outcome import Kind, Outcome, Rejected
 
 _CONTINUE = (

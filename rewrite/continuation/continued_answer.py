@@ -19,10 +19,9 @@ from rewrite.continuation.continuation import ClientStream
 from rewrite.continuation.splice import Splicer
 from rewrite.targets.reading import Reading
 from rewrite.targets.target import Target
+from rewrite.translation.answer import Recognising, Sequencer
 from rewrite.translation.block_order import CallRules
-from rewrite.translation.fitting import ToolNames
-from rewrite.translation.sequence import Sequencer
-from rewrite.translation.translate import Recognising
+from rewrite.translation.translate import ToolNames
 
 _OWN_NAMES = ToolNames(functions_only=False, flat={}, tools={})
 """Within one protocol tools are called what the client called them."""

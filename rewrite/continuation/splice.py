@@ -36,7 +36,7 @@ def said_text(progress: Progress) -> str:
 
 
 class Splicer:
-    """The parts of one continuation, in canonical order (`translation.sequence`), as those that follow what
+    """The parts of one continuation, in canonical order (`translation.answer`), as those that follow what
     the client has seen, `progress`. Its reasoning is not shown, except what its provider asks back with a
     call.
 

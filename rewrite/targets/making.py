@@ -15,8 +15,7 @@ from rewrite.catalog.routes import Route
 from rewrite.targets.response_adapters import ReportedModel, WrappedSignatures
 from rewrite.targets.streaming_mode import OtherMode
 from rewrite.targets.target import Target, Terms
-from rewrite.translation.fitting import FOREIGN_REASONING, Loss
-from rewrite.translation.translate import translation
+from rewrite.translation.translate import FOREIGN_REASONING, Loss, translation
 
 _NOT_WITHOUT = "cannot continue without the reasoning that another provider made"
 

@@ -16,10 +16,10 @@ from protocols.model.progress import says_anything
 from protocols.model.segment import Segment
 from rewrite.targets.reading import Reading
 from rewrite.translation.aggregate import AggregatingDecoder
+from rewrite.translation.answer import Sequencer
 from rewrite.translation.block_order import CallRules
 from rewrite.translation.choices import MOST_CHOICES, choices_asked
 from rewrite.translation.error_kinds import for_client, kind_of, message_of
-from rewrite.translation.sequence import Sequencer
 
 _JSON = "application/json"
 _OF_THE_BODY = frozenset({"content-type", "content-length"})

@@ -15,14 +15,8 @@ from rewrite.catalog.routes import Route
 from rewrite.targets.hold import HoldingDecoder
 from rewrite.targets.reading import Reading
 from rewrite.targets.streaming_mode import OtherMode
-from rewrite.translation.fitting import Loss
-from rewrite.translation.translate import (
-    Recognising,
-    TranslatingDecoder,
-    TranslatingEncoder,
-    Translation,
-    wrapped_parts,
-)
+from rewrite.translation.answer import Recognising, TranslatingDecoder, TranslatingEncoder, wrapped_parts
+from rewrite.translation.translate import Loss, Translation
 from rewrite.values.outcome import ErrorFacts
 from rewrite.values.timeouts import Limits, OnTruncation, Timing
 

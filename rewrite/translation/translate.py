@@ -1,45 +1,273 @@
-"""A call in another protocol than its client's: the request, the whole answer, the stream, the error.
+"""A call in another protocol than its client's: the request, and how the answer comes back (`answer`).
 
-A stream is translated as it comes, one segment of the client's protocol for each of upstream's, so that
-whoever holds, counts and closes segments need not know: after `TranslatingDecoder` and
-`TranslatingEncoder` an answer is one of the client's own protocol.
+A prompt is made fit for the protocol that it goes to: losses are reported, what would change is refused, and
+tools get the names and the forms that they have there. Only Responses groups tools in namespaces; elsewhere
+a namespace becomes part of the name. A tool of free text becomes a function with one text, `input`, where
+the target knows functions alone.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from hashlib import sha256
+from typing import Any
 
-from protocols.base import Decoder, Encoder, Translator, WireProtocol, Writer, translator_of
+from protocols.base import Abilities, Decoder, Encoder, Translator, WireProtocol, translator_of
 from protocols.model.call import Call, Destination, Operation, Rendered, Reply
-from protocols.model.errors import NO_JSON, Fault, MalformedStream, Untranslatable
+from protocols.model.errors import Fault, Untranslatable
 from protocols.model.http import Head, Headers, WireResponse
-from protocols.model.parts import (
-    BlockKind,
-    BlockStart,
-    BlockStop,
-    MessageStart,
-    Opaque,
-    Ping,
-    StreamEnd,
-    StreamError,
-    StreamPart,
-    ToolKind,
+from protocols.model.parts import BlockStart, Signature, StreamError, ToolKind
+from protocols.model.prompt import (
+    Content,
+    Media,
+    MediaForm,
+    Message,
+    Prompt,
+    Role,
+    Thought,
+    Tool,
+    ToolCall,
+    ToolResult,
 )
-from protocols.model.progress import Progress, says_anything
-from protocols.model.prompt import Prompt
-from protocols.model.segment import Segment
+from protocols.model.wirejson import dump, encoded, load_object, text_at
 from protocols.shared.arguments import as_object
 from protocols.shared.losses import rendered, unread
-from protocols.shared.signatures import wrapped
-from rewrite.translation.aggregate import Signs, has_text
+from protocols.shared.signatures import unwrapped
+from rewrite.translation.answer import ClientFormat, Sequencer, TranslatingDecoder, WholeTranslator, named
 from rewrite.translation.block_order import CallRules
 from rewrite.translation.choices import MOST_CHOICES
-from rewrite.translation.error_kinds import error_of, for_client, kind_of, message_of
-from rewrite.translation.fitting import Loss, ToolNames, fitted, tool_names
-from rewrite.translation.repair import closing
-from rewrite.translation.sequence import Sequencer
+from rewrite.translation.error_kinds import error_of, kind_of, message_of
 
 _KEPT_ANSWER_HEADERS = frozenset({"x-request-id", "request-id", "retry-after", "retry-after-ms"})
 _JSON = "application/json"
+
+LONGEST_NAME = 64
+"""Characters that OpenAI, Anthropic and Gemini all take in a tool's name."""
+
+_DEFAULT_NAMESPACE = "functions"
+_NOT_TAKEN = re.compile(r"[^a-zA-Z0-9_-]")
+_DEFAULTS = {each.name: each.default for each in fields(Prompt)}
+_UNKNOWN = "has no such field there"
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """An optional thing that the target has no place for: the client's field, and what became of it."""
+
+    field: str
+    why: str
+
+
+FOREIGN_REASONING = Loss("reasoning", "was made by another provider, which alone takes it back")
+_MADE_MEDIA = Loss("media", "was made by the model, and has no place in what the assistant said before")
+_LEFT_OUT: tuple[tuple[type[Thought] | type[Media], Loss], ...] = (
+    (Thought, FOREIGN_REASONING),
+    (Media, _MADE_MEDIA),
+)
+
+
+def fitted(prompt: Prompt, abilities: Abilities, provider: str) -> tuple[Prompt, tuple[Loss, ...]]:
+    """`prompt` for a protocol of `abilities` at `provider`. Raises Untranslatable."""
+    _check(prompt, abilities)
+    if prompt.choices == 1:  # what is given anyway is no loss
+        prompt = replace(prompt, choices=None)
+    losses = [Loss(name, _UNKNOWN) for name in prompt.extensions]
+    lacking = {name: why for name, why in abilities.lacks.items() if getattr(prompt, name) != _DEFAULTS[name]}
+    losses += [Loss(name, why) for name, why in lacking.items()]
+    cleared: dict[str, Any] = {name: _DEFAULTS[name] for name in lacking}
+    messages = tuple(_messages(prompt, provider))
+    losses += [loss for kind, loss in _LEFT_OUT if _fewer(kind, messages, prompt.messages)]
+    return replace(prompt, **cleared, messages=messages, extensions={}), tuple(losses)
+
+
+def _fewer(kind: type[Thought] | type[Media], now: tuple[Message, ...], before: tuple[Message, ...]) -> bool:
+    return _count(kind, now) < _count(kind, before)
+
+
+def _count(kind: type[Thought] | type[Media], messages: tuple[Message, ...]) -> int:
+    return sum(isinstance(each, kind) for message in messages for each in message.content)
+
+
+# -- what the target's own provider made goes back, and nothing else ------------------------------------
+
+
+def _messages(prompt: Prompt, provider: str) -> Iterator[Message]:
+    """A message that held nothing but what is left out is none."""
+    for message in prompt.messages:
+        of_model = message.role is Role.ASSISTANT
+        content = tuple(
+            kept
+            for each in message.content
+            if (kept := _kept(each, provider)) and not (of_model and isinstance(kept, Media))
+        )
+        if content or not message.content:
+            yield replace(message, content=content)
+
+
+def _kept(content: Content, provider: str) -> Content | None:
+    if not isinstance(content, Thought):
+        return content
+    found = unwrapped(content.signature.value) if content.signature else None
+    if found is None or found[0] != provider:
+        return None
+    return replace(content, signature=Signature(found[1].form, found[1].value))
+
+
+# -- what would change the meaning ----------------------------------------------------------------------
+
+
+def _check(prompt: Prompt, abilities: Abilities) -> None:
+    if prompt.choices is not None and prompt.choices > 1 and not abilities.several_choices:
+        raise Untranslatable("n, candidateCount", "more than one choice cannot be asked for there")
+    for message in prompt.messages:
+        for media in _media(message):
+            _check_media(media, abilities)
+
+
+def _media(message: Message) -> Iterator[Media]:
+    for each in message.content:
+        if isinstance(each, Media):
+            if message.role is not Role.ASSISTANT:
+                yield each
+        elif isinstance(each, ToolResult):
+            yield from (inner for inner in each.content if isinstance(inner, Media))
+
+
+def _check_media(media: Media, abilities: Abilities) -> None:
+    if media.form is MediaForm.FILE_ID:
+        raise Untranslatable(
+            media.at, f"{media.kind} {media.value!r} is an upload to the account of a provider"
+        )
+    if media.form not in abilities.media.get(media.kind, frozenset()):
+        raise Untranslatable(media.at, f"{media.kind} as {media.form} is not taken there")
+
+
+# -- what tools are called ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ToolNames:
+    """The names of one call's tools at its target."""
+
+    functions_only: bool
+    """The target takes no free text."""
+    flat: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """The target's name by namespace and name."""
+    tools: Mapping[str, Tool] = field(default_factory=dict)
+    """The client's tool by the target's name."""
+
+    @property
+    def lost(self) -> tuple[Loss, ...]:
+        """That a provider holds a free text to its grammar, where it takes functions alone."""
+        worded = self.functions_only and any(tool.grammar for tool in self.tools.values())
+        return (
+            (Loss("tool grammars", "are put in words, which nothing holds the model to"),) if worded else ()
+        )
+
+    def known_by_client(self, start: BlockStart) -> BlockStart:
+        """A call's start under the name, the namespace and the kind that the client gave the tool."""
+        tool = self.tools.get(start.tool_name or "")
+        if tool is None:
+            return start
+        return replace(start, tool_name=tool.name, namespace=tool.namespace, tool_kind=tool.kind)
+
+    def unwraps(self, start: BlockStart) -> bool:
+        """Whether the call of `start`, as the client knows it, comes as a function around its text."""
+        return self.functions_only and start.tool_kind is ToolKind.CUSTOM
+
+    def unwrapped(self, start: BlockStart, text: str) -> str | None:
+        """The text of a call as the client's tool takes it; None if what is around it is not whole."""
+        if not self.unwraps(start):
+            return text
+        inside = load_object(encoded(text))
+        return None if inside is None else text_at(inside, "input") if "input" in inside else text
+
+    def fitted(self, prompt: Prompt) -> Prompt:
+        """`prompt` under the target's names."""
+        choice = prompt.tool_choice
+        if choice is not None:
+            choice = replace(choice, names=tuple(self.flat.get(("", n), n) for n in choice.names))
+        return replace(
+            prompt,
+            tools=tuple(self._tool(tool) for tool in prompt.tools),
+            messages=tuple(self._message(message) for message in prompt.messages),
+            tool_choice=choice,
+        )
+
+    def _tool(self, tool: Tool) -> Tool:
+        tool = replace(tool, name=self.flat[tool.namespace, tool.name], namespace="")
+        return _function(tool) if tool.kind is ToolKind.CUSTOM and self.functions_only else tool
+
+    def _message(self, message: Message) -> Message:
+        return replace(message, content=tuple(self._content(each) for each in message.content))
+
+    def _content(self, content: Content) -> Content:
+        match content:
+            case ToolCall():
+                name = self.flat.get((content.namespace, content.name), flattened("", content.name))
+                return self._call(replace(content, name=name, namespace=""))
+            case ToolResult():
+                kind = ToolKind.FUNCTION if self.functions_only else content.kind
+                return replace(content, kind=kind, name=self.flat.get(("", content.name), content.name))
+            case _:
+                return content
+
+    def _call(self, call: ToolCall) -> ToolCall:
+        if call.kind is ToolKind.FUNCTION or not self.functions_only:
+            return call
+        wrapped = dump({"input": call.arguments}).decode()
+        return replace(call, arguments=wrapped, kind=ToolKind.FUNCTION)
+
+
+def tool_names(prompt: Prompt, *, functions_only: bool) -> ToolNames:
+    """The names of the tools of `prompt`, each taken once."""
+    flat: dict[tuple[str, str], str] = {}
+    tools: dict[str, Tool] = {}
+    for tool in prompt.tools:
+        name = flattened(tool.namespace, tool.name)
+        if name in tools and (tools[name].namespace, tools[name].name) != (tool.namespace, tool.name):
+            name = _shortened(name, f"{tool.namespace}\0{tool.name}")
+        flat[tool.namespace, tool.name] = name
+        flat.setdefault(("", tool.name), name)
+        tools[name] = tool
+    return ToolNames(functions_only, flat, tools)
+
+
+def flattened(namespace: str, name: str) -> str:
+    """One name for both, of the characters and the length that every provider takes."""
+    joined = name if namespace in ("", _DEFAULT_NAMESPACE) else f"{namespace}__{name}"
+    clean = _NOT_TAKEN.sub("_", joined)
+    return clean if clean == joined and len(clean) <= LONGEST_NAME else _shortened(clean, joined)
+
+
+def _shortened(name: str, distinct: str) -> str:
+    return f"{name[: LONGEST_NAME - 9]}_{sha256(distinct.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+
+
+def _function(tool: Tool) -> Tool:
+    """A free text tool as a function. Lost: that the provider holds the text to the tool's grammar; the
+    grammar is put in words."""
+    description = tool.description
+    if tool.grammar:
+        description += f"\n\nThe input must follow this grammar: {dump(tool.grammar).decode()}"
+    text = {"type": "string", "description": "The input of the tool, as free text."}
+    schema = {
+        "type": "object",
+        "properties": {"input": text},
+        "required": ["input"],
+        "additionalProperties": False,
+    }
+    return replace(
+        tool,
+        kind=ToolKind.FUNCTION,
+        parameters=schema,
+        description=description.strip(),
+        grammar=None,
+        strict=None,
+    )
+
+
+# -- one call --------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,39 +297,42 @@ class Translation:
     hold_tool_calls: bool = False
     """A stream gives tool calls whole or not at all."""
 
-    def decoder(self, inner: Decoder) -> "TranslatingDecoder | WholeTranslator":
+    def decoder(self, inner: Decoder) -> TranslatingDecoder | WholeTranslator:
         """The client's segments out of `inner`'s, a decoder of the target's protocol."""
-        if self.call.stream:
-            return TranslatingDecoder(inner, self.translator.writer(self.call, self.reply), self)
-        return WholeTranslator(inner, self)
+        return (TranslatingDecoder if self.call.stream else WholeTranslator)(inner, self._format())
 
     def head(self, head: Head) -> Head:
         """The head of an answer as the client gets it; of the provider's headers, those about the call."""
         stream = self.call.stream
         kind = self.client_encoder().content_type if stream else _JSON
-        return replace(head, headers=(("content-type", kind), *_kept(head.headers)))
+        return replace(head, headers=(("content-type", kind), *_kept_headers(head.headers)))
 
     def error(self, answer: WireResponse) -> WireResponse:
         """A rejection by the provider in the client's own form: its status, its words, its waiting time."""
         said = error_of(self.target, self.upstream, answer)
         fault = Fault(answer.status, kind_of(said, answer.status), said.message)
         own = self.source.error(fault)
-        return replace(own, headers=own.headers + _kept(answer.headers), reason=answer.reason)
+        return replace(own, headers=own.headers + _kept_headers(answer.headers), reason=answer.reason)
 
     def error_response(self, error: StreamError, status: int) -> WireResponse:
         """An error inside an answer of which the client has seen nothing yet."""
         return self.source.error(Fault(status, kind_of(error, status), message_of(error)))
 
     def called(self, model: str) -> Reply:
-        """What the answer is called; `model` served, and is named where the client is to read no other."""
-        return self.reply if self.reply.model else replace(self.reply, model=model)
+        """What the answer is called; `model` served."""
+        return named(self.reply, model)
 
     def client_encoder(self) -> Encoder:
         return self.source.encoder(self.call)
 
     def sequencer(self) -> Sequencer:
-        abilities, names = self.translator.abilities, self.names
+        return self._format().sequencer()
 
+    def _format(self) -> ClientFormat:
+        return ClientFormat(self.call, self.translator, self.reply, self.provider, self._rules())
+
+    def _rules(self) -> CallRules:
+        abilities, names = self.translator.abilities, self.names
         every = abilities.whole_tool_calls or self.hold_tool_calls or not self.call.stream
 
         def hold(start: BlockStart) -> bool:
@@ -109,8 +340,7 @@ class Translation:
 
         choices = MOST_CHOICES if abilities.several_choices else 1
         at_once = not self.call.stream
-        rules = CallRules(names.known_by_client, hold, self._arguments, self._tool_id, choices, at_once)
-        return Sequencer(MessageStart(self.reply.id, self.reply.model), rules, for_client)
+        return CallRules(names.known_by_client, hold, self._arguments, self._tool_id, choices, at_once)
 
     def _arguments(self, start: BlockStart, text: str) -> str | None:
         function = start.tool_kind is ToolKind.FUNCTION
@@ -120,7 +350,7 @@ class Translation:
         return f"call_{self.reply.id}_{number}"
 
 
-def _kept(headers: Headers) -> Headers:
+def _kept_headers(headers: Headers) -> Headers:
     return tuple((name.lower(), value) for name, value in headers if name.lower() in _KEPT_ANSWER_HEADERS)
 
 
@@ -166,160 +396,3 @@ def _once(losses: Sequence[Loss]) -> tuple[Loss, ...]:
     for loss in losses:
         found.setdefault(loss.field, loss)
     return tuple(found.values())
-
-
-class TranslatingDecoder:
-    """Segments of the client's protocol, each with the parts that it was written from."""
-
-    def __init__(self, inner: Decoder, writer: Writer, translation: Translation) -> None:
-        self._inner, self.writer, self._translation = inner, writer, translation
-        self.sequencer = translation.sequencer()
-        self.remainder = inner.remainder
-
-    def feed(self, data: bytes) -> Sequence[Segment]:
-        return [self._translated(segment) for segment in self._inner.feed(data)]
-
-    def eof(self) -> Sequence[Segment]:
-        last = [self._translated(segment) for segment in self._inner.eof()]
-        ending = self.sequencer.end() or self.sequencer.cut()
-        return [*last, self._segment(ending, ending)] if ending else last
-
-    def read(self, segment: Segment) -> Sequence[StreamPart]:
-        return segment.parts or ()
-
-    def write(self, parts: Sequence[StreamPart]) -> bytes:
-        """`parts` in the client's protocol. The first ones may have to say which model served."""
-        one = self._translation
-        for part in parts:
-            if isinstance(part, MessageStart) and not one.reply.model:
-                self.writer = one.translator.writer(one.call, one.called(part.model))
-        return self.writer.write(parts)
-
-    def _translated(self, segment: Segment) -> Segment:
-        said = self._inner.read(segment)
-        made = self._segment(said, self.sequencer.feed(said))
-        return replace(made, broken=segment.garbled) if segment.broken else made
-
-    def _segment(self, said: Sequence[StreamPart], parts: Sequence[StreamPart]) -> Segment:
-        """What the client sees is what counts; but of an error, what the provider called it."""
-        raw = self.write(wrapped_parts(parts, self._translation.provider))
-        shown = [_original(said, part) if isinstance(part, StreamError) else part for part in parts]
-        idle = not raw and all(part == Ping() for part in said)
-        if not shown and self.sequencer.under_way:
-            shown = [Ping(working=not idle)]
-        return Segment(raw, any(isinstance(part, StreamEnd) for part in parts), idle, shown)
-
-
-def _original(said: Sequence[StreamPart], error: StreamError) -> StreamError:
-    found = next((part for part in said if isinstance(part, StreamError)), error)
-    return replace(found, native=True)
-
-
-def wrapped_parts(parts: Sequence[StreamPart], provider: str) -> Sequence[StreamPart]:
-    """`parts` with the signatures of `provider` in envelopes."""
-    if not any(isinstance(part, BlockStop) and part.signature for part in parts):
-        return parts
-    return [
-        replace(part, signature=wrapped(part.signature, provider))
-        if isinstance(part, BlockStop) and part.signature
-        else part
-        for part in parts
-    ]
-
-
-class Recognising:
-    """An answer, which `inner` reads. The end of one that has said nothing of its protocol is given as what
-    makes no sense, so that nothing is written in its place."""
-
-    def __init__(self, inner: Decoder) -> None:
-        self._inner = inner
-        self._recognised = False
-        self.feed, self.eof, self.remainder = inner.feed, inner.eof, inner.remainder
-
-    def read(self, segment: Segment) -> Sequence[StreamPart]:
-        said = self._inner.read(segment)
-        self._recognised = self._recognised or says_anything(said)
-        ends = any(isinstance(part, StreamEnd) for part in said)
-        return said if self._recognised or not ends else (Opaque(segment.raw),)
-
-
-class TranslatingEncoder:
-    """Of one answer: what a `TranslatingDecoder` wrote continues, and its writer closes it."""
-
-    def __init__(self, decoder: TranslatingDecoder, own: Encoder) -> None:
-        self._decoder, self.heartbeat, self.content_type = decoder, own.heartbeat, own.content_type
-
-    def encode(self, segments: Sequence[Segment]) -> bytes:
-        return b"".join([segment.raw for segment in segments])
-
-    @property
-    def writer(self) -> Writer:
-        """Of all that came before: it knows where it stands."""
-        return self._decoder.writer
-
-    def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
-        return self._decoder.write(self._decoder.sequencer.closing(parts)) if parts else b""
-
-
-class WholeTranslator:
-    """An answer that the client wants whole: nothing until its end, then one segment with the client's own
-    body. `progress`: what it said so far, as the client is to get it."""
-
-    def __init__(self, inner: Decoder, translation: Translation) -> None:
-        self._inner, self._translation = inner, translation
-        self.sequencer = translation.sequencer()
-        self.progress = Progress()
-        self._parts: list[StreamPart] = []
-        self._odd: list[StreamPart] = []
-        self.signs = Signs()
-        self._begun = self._given = False
-        self.remainder = inner.remainder
-
-    def feed(self, data: bytes) -> Sequence[Segment]:
-        self._take(self._inner.feed(data))
-        return self._answer() if self.progress.ended or self.progress.error else ()
-
-    def eof(self) -> Sequence[Segment]:
-        self._take(self._inner.eof())
-        self._fold(self.sequencer.end())
-        return self._answer()
-
-    def partial(self) -> Segment | None:
-        """What came of an answer that was cut, ended as "length", without calls that were not whole."""
-        if not has_text(self.progress):
-            return None
-        cut = [place for place, block in self.progress.open.items() if block.kind is BlockKind.TOOL]
-        self._fold(self.sequencer.closing(closing(self.progress)))
-        for place in cut:
-            del self.progress.blocks[place]
-        return Segment(self._body(), last=True, parts=self._parts)
-
-    def _take(self, segments: Sequence[Segment]) -> None:
-        for segment in segments:
-            if segment.garbled:
-                raise MalformedStream(NO_JSON)
-            said = self._inner.read(segment)
-            self._begun = self._begun or bool(said)
-            self.signs.note(segment, said)
-            self._odd += [part for part in said if isinstance(part, StreamError | Opaque)]
-            self._fold(self.sequencer.feed(said))
-
-    def _fold(self, parts: Sequence[StreamPart]) -> None:
-        self._parts += parts
-        self.progress.fold(wrapped_parts(parts, self._translation.provider))
-
-    def _answer(self) -> Sequence[Segment]:
-        if self._given or not self._begun:
-            return ()
-        self._given = True
-        if self.progress.error or not self.progress.complete:
-            return (Segment(b"", parts=self._odd),)
-        return (Segment(self._body(), last=True, parts=self._parts),)
-
-    def _body(self) -> bytes:
-        one = self._translation
-        model = self.progress.head.model if self.progress.head else ""
-        return one.translator.write_answer(one.call, one.called(model), self.progress)
-
-    def read(self, segment: Segment) -> Sequence[StreamPart]:
-        return segment.parts or ()

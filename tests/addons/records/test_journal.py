@@ -19,7 +19,7 @@ from protocols.model.progress import Progress
 from rewrite.catalog.providers import Provider
 from rewrite.credentials.notices import Notice
 from rewrite.exchange.exchange import UnexpectedEvent
-from rewrite.translation.fitting import Loss
+from rewrite.translation.translate import Loss
 from rewrite.values.decision import Ended
 from rewrite.values.events import Summary, UpstreamSent
 from rewrite.values.outcome import Completed, Kind, Outcome, Rejected, Stalled

@@ -24,7 +24,7 @@ from protocols.model.wirejson import dump
 from rewrite.catalog.providers import Provider
 from rewrite.catalog.routes import Match, Rule, RuleTarget
 from rewrite.records.rendering import LARGEST_BODY
-from rewrite.translation.fitting import Loss
+from rewrite.translation.translate import Loss
 from rewrite.values.decision import Ended
 from rewrite.values.events import Summary
 from rewrite.values.outcome import Completed, Kind, Rejected

@@ -14,13 +14,8 @@ from protocols.model.parts import BlockKind, BlockStop, FinishReason, Signature,
 from protocols.model.progress import Progress
 from protocols.model.wirejson import dump, load_object
 from protocols.shared.signatures import Returning, unwrapped, wrapped
-from rewrite.translation.translate import (
-    TranslatingDecoder,
-    TranslatingEncoder,
-    Translation,
-    WholeTranslator,
-    translation,
-)
+from rewrite.translation.answer import TranslatingDecoder, TranslatingEncoder, WholeTranslator
+from rewrite.translation.translate import Translation, translation
 from tests.contract import FIXTURES
 from tests.rewrite.asks import REGISTRY, ask
 from tests.rewrite.scenes import (

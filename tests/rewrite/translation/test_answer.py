@@ -30,8 +30,8 @@ from protocols.model.parts import (
 )
 from protocols.model.progress import Progress
 from protocols.shared.signatures import UNSIGNED
+from rewrite.translation.answer import Sequencer
 from rewrite.translation.block_order import CallRules
-from rewrite.translation.sequence import Sequencer
 from tests.rewrite.order import Order
 
 HEAD = MessageStart("rot1", "asked-for")

@@ -26,7 +26,7 @@ from protocols.model.prompt import (
     ToolResult,
 )
 from protocols.shared.signatures import wrapped
-from rewrite.translation.fitting import LONGEST_NAME, fitted, flattened, tool_names
+from rewrite.translation.translate import LONGEST_NAME, fitted, flattened, tool_names
 
 ABLE = Abilities(
     lacks={"seed": "it has no seed", "stop": "it stops for nobody"},
