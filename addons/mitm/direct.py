@@ -98,27 +98,27 @@ def is_expected() -> bool:
     return not names
 
 
-def way_of(stream: HttpStream, handler: ConnectionHandler) -> Way | None:
+def line_of(http_layer: HttpLayer, handler: ConnectionHandler) -> Way | None:
+    """What takes the bytes of HTTP to a client, for as long as its connection lives; None: there is no short
+    way. To be asked when an answer has begun."""
+    if not is_expected() or http_layer.debug is not None:
+        return None
+    *outer, _ = http_layer.context.layers
+    return _line(outer, http_layer.context.client, handler)
+
+
+def way_of(connection: Layer, stream_id: int, line: Way) -> Way | None:
     """The short way for the body of an answer whose head has gone out; None: there is none."""
-    if not is_expected() or stream.debug is not None:
-        return None
-    *outer, http_layer, _ = stream.context.layers
-    line = _line(outer, stream.context.client, handler)
-    if line is None or not isinstance(http_layer, HttpLayer):
-        return None
-    connection = http_layer.connections.get(stream.context.client)
     if isinstance(connection, Http1Server):
-        return _http1(connection, stream.stream_id, line)
-    return _http2(connection, stream.stream_id, line) if type(connection) is Http2Server else None
+        return _http1(connection, stream_id, line)
+    return _http2(connection, stream_id, line) if type(connection) is Http2Server else None
 
 
 # -- HTTP -------------------------------------------------------------------------------------------------
 
 
 def _http1(connection: Http1Server, stream_id: int, line: Way) -> Way | None:
-    if type(connection) not in _HTTP1 or connection.stream_id != stream_id:
-        return None
-    if connection.response is None:
+    if type(connection) not in _HTTP1 or connection.stream_id != stream_id or connection.response is None:
         return None
     return _chunks(line) if _is_chunked(connection) else line
 

@@ -212,21 +212,26 @@ class Framing:
 
     status: int
     fields: tuple[_Field, ...]
-    """The headers that frame its body."""
+    """Its headers."""
 
     @classmethod
     def of(cls, response: http.Response) -> "Framing":
-        return cls(response, response.status_code, tuple(filter(_frames, response.headers.fields)))
+        return cls(response, response.status_code, response.headers.fields)
 
     def restored(self, edited: http.Response | None) -> http.Response:
         """What other add-ons made of it, with the framing it had; as it was if they took it away."""
         response = edited or self.response
-        others = [each for each in response.headers.fields if not _frames(each)]
-        if tuple(filter(_frames, response.headers.fields)) != self.fields:
-            response.headers = http.Headers((*others, *self.fields))
+        if response.headers.fields is not self.fields:
+            self._frame(response)
         if _has_body(self.status) != _has_body(response.status_code):
             response.status_code = self.status
         return response
+
+    def _frame(self, response: http.Response) -> None:
+        ours = tuple(filter(_frames, self.fields))
+        if tuple(filter(_frames, response.headers.fields)) != ours:
+            others = (each for each in response.headers.fields if not _frames(each))
+            response.headers = http.Headers((*others, *ours))
 
 
 def _frames(header: _Field) -> bool:

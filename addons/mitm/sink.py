@@ -17,7 +17,7 @@ Internals of mitmproxy 12.2 that this file leans on, to be checked at an upgrade
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
@@ -30,8 +30,16 @@ from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.utils import asyncio_utils
 
+from addons.mitm.direct import Way
+
+BODY_LIMIT = 4 * 1024 * 1024
+"""Bytes of a body that are kept for the inspector."""
+
 LARGEST_PUSH = 1 << 18
 """Bytes that go down through the layers at once; then others have their turn."""
+
+LARGEST_WRITE = 1 << 15
+"""Bytes that are encrypted at once: the room for what a TLS connection once held is kept until its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +92,10 @@ class ResponseStream(Protocol):
     """The part of a stream that a Sink needs."""
 
     flow: http.HTTPFlow
+    _paused: layer.Paused | None
 
     @property
     def context(self) -> Context: ...
-
-    def write(self, data: bytes) -> bool:
-        """Take body bytes straight to the client; False where they have to go through the layers."""
-        ...
 
 
 class Sink:
@@ -99,6 +104,9 @@ class Sink:
     In order: `start`, any number of `send`, then `end` or `abort`. A call after the end, or after the client
     has left or the user has killed the flow, does nothing. `start` and `send` return whether more may be sent
     at once; where not, the responder is to wait for `drained` first.
+
+    `way` is the short way to the client, from when the head has gone out until the end, where there is one.
+    `kept` is what the inspector gets of the body; `is_cut`: not all of it.
     """
 
     def __init__(
@@ -108,6 +116,8 @@ class Sink:
         self._stream, self._handler, self._congestion = stream, handler, congestion
         self._transport = handler.transports.get(stream.context.client)
         self._hops = hops_of(stream.context.layers)
+        self.way: Way | None = None
+        self.kept, self.is_cut = bytearray(), False
         self._queue: deque[Payload] = deque()
         self._flushing: asyncio.Task[None] | None = None
         self._started = False
@@ -152,15 +162,25 @@ class Sink:
             raise RuntimeError("send() before start()")
         if not data or self._bodyless:  # an empty chunk would end a chunked body
             return True
-        if not self._written(data):
+        if self.way is not None and self._is_next(data):
+            self.keep(data)
+            for piece in pieces(data):
+                self.way(piece)
+        else:
             for at in range(0, len(data), LARGEST_PUSH):
                 self._push(data[at : at + LARGEST_PUSH], in_turn=at > 0)
         return self._has_room()
 
-    def _written(self, data: bytes) -> bool:
-        """Whether it went out the short way."""
-        is_next = not self._queue and is_free(self._handler)
-        return is_next and len(data) <= LARGEST_PUSH and self._stream.write(data)
+    def _is_next(self, data: bytes) -> bool:
+        """Whether nothing is under way to the client, nor any layer at work."""
+        is_behind = self._queue or self._stream._paused or len(data) > LARGEST_PUSH
+        return not is_behind and is_free(self._handler)
+
+    def keep(self, data: bytes) -> None:
+        """For the inspector, which gets no more than so much."""
+        room = BODY_LIMIT - len(self.kept)
+        self.kept += data[:room]
+        self.is_cut = self.is_cut or len(data) > room
 
     def end(self) -> None:
         """End the message properly; the flow's response hook runs.
@@ -271,6 +291,12 @@ class Sink:
             handler.cancel(f"Error sending data: {error}")
             await asyncio.wait([handler])
         self._push(Left())
+
+
+def pieces(data: bytes) -> Iterator[bytes]:
+    """As they are written."""
+    for at in range(0, len(data), LARGEST_WRITE):
+        yield data[at : at + LARGEST_WRITE]
 
 
 def is_free(handler: ConnectionHandler) -> bool:

@@ -23,7 +23,6 @@ request_body_buf, check_body_size (which streams a body that grows large);
 import asyncio
 import logging
 import math
-from collections.abc import Iterator
 from functools import partial
 from typing import assert_never
 
@@ -48,21 +47,28 @@ from mitmproxy.proxy.layers.http._http2 import Http2Server
 from mitmproxy.proxy.server import ConnectionHandler
 
 from addons.mitm.client_http1 import ClientHttp1
-from addons.mitm.direct import Way, way_of
+from addons.mitm.direct import Way, line_of, way_of
 from addons.mitm.dispatch import Forwarding, Responder
 from addons.mitm.flows import TRUNCATED_KEY, FlowRegistry, Framing, name_of
 from addons.mitm.forwarded import ForwardedStream, is_answer
-from addons.mitm.sink import Abort, Congestion, End, Flush, Kill, Left, Payload, Push, Sink, handler_of
+from addons.mitm.sink import (
+    BODY_LIMIT,
+    Abort,
+    Congestion,
+    End,
+    Flush,
+    Kill,
+    Left,
+    Payload,
+    Push,
+    Sink,
+    handler_of,
+    pieces,
+)
 from addons.secrets.redaction import fault, unquoted
-
-BODY_LIMIT = 4 * 1024 * 1024
-"""Bytes of a relayed body that are kept in the flow for the inspector."""
 
 MOST_OPENED = 200
 """Streams that one read may open. As many as 100 can be open at once: more were opened and reset."""
-
-LARGEST_WRITE = 1 << 15
-"""Bytes that are encrypted at once: the room for what a TLS connection once held is kept until its end."""
 
 log = logging.getLogger("rotator.relay")
 
@@ -75,10 +81,8 @@ class RelayStream(ForwardedStream):
         self.flows = http_layer.flows
         self._http_layer = http_layer
         self._task: asyncio.Task[None] | None = None
-        self._kept = bytearray()
         self._buffering = False  # the head and what is kept have not gone out
         self._patience: asyncio.TimerHandle | None = None
-        self._way: Way | None = None
 
     def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, RequestProtocolError):
@@ -196,18 +200,19 @@ class RelayStream(ForwardedStream):
     def _head(self, response: http.Response) -> layer.CommandGenerator[None]:
         framing, self.flow.response = Framing.of(response), response
         yield HttpResponseHeadersHook(self.flow)
-        self.flow.response = framing.restored(self.flow.response)
         if (yield from self.check_killed(True)):
             return
+        self.flow.response = framing.restored(self.flow.response)
         if seconds := self.flows.buffers(self.flow):
             self._buffer(seconds)
         else:
             yield from self._begin()
 
     def _begin(self) -> layer.CommandGenerator[None]:
-        assert self.flow.response
+        assert self.flow.response is not None
         yield SendHttp(ResponseHeaders(self.stream_id, self.flow.response), self.context.client)
-        self._way = way_of(self, self._handler)
+        if self.sink is not None:
+            self.sink.way = self._http_layer.way(self.stream_id)
 
     def _buffer(self, seconds: float) -> None:
         """Keep the response back, so long that its client does not give up."""
@@ -220,10 +225,11 @@ class RelayStream(ForwardedStream):
         """The client gets what it would have had; what follows goes out as it comes."""
         if not self._buffering:
             return
+        assert self.sink is not None
         self._stop_buffering()
         yield from self._begin()
-        if self._kept:
-            yield SendHttp(ResponseData(self.stream_id, bytes(self._kept)), self.context.client)
+        if self.sink.kept:
+            yield SendHttp(ResponseData(self.stream_id, bytes(self.sink.kept)), self.context.client)
 
     def _stop_buffering(self) -> None:
         self._buffering = False
@@ -232,26 +238,12 @@ class RelayStream(ForwardedStream):
             self._patience = None
 
     def _data(self, data: bytes) -> layer.CommandGenerator[None]:
-        if len(self._kept) + len(data) > BODY_LIMIT:
+        assert self.sink is not None
+        if len(self.sink.kept) + len(data) > BODY_LIMIT:
             yield from self._flushed()
-        self._keep(data)
-        for piece in () if self._buffering else _pieces(data):
+        self.sink.keep(data)
+        for piece in () if self._buffering else pieces(data):
             yield SendHttp(ResponseData(self.stream_id, piece), self.context.client)
-
-    def write(self, data: bytes) -> bool:
-        """Body bytes, the short way; False where they have to go through the layers now."""
-        if self._way is None or self._paused:
-            return False
-        self._keep(data)
-        for piece in _pieces(data):
-            self._way(piece)
-        return True
-
-    def _keep(self, data: bytes) -> None:
-        room = BODY_LIMIT - len(self._kept)
-        self._kept += data[:room]
-        if len(data) > room:
-            self.flow.metadata[TRUNCATED_KEY] = True
 
     def _end(self) -> layer.CommandGenerator[None]:
         streamed = not self._buffering
@@ -332,13 +324,14 @@ class RelayStream(ForwardedStream):
         if self.sink is None:
             return
         self._stop_buffering()
-        self.sink = self._task = self._way = None
+        sink, self.sink, self._task, sink.way = self.sink, None, None, None
         if self.flow.response is not None:
-            self.flow.response.data.content = bytes(self._kept)
-            if self.flow.metadata.get(TRUNCATED_KEY):
+            self.flow.response.data.content = bytes(sink.kept)
+            if sink.is_cut:
+                self.flow.metadata[TRUNCATED_KEY] = True
                 cut = f"the answer is not shown whole: its first {BODY_LIMIT} bytes"
                 self.flow.comment = "\n".join(filter(None, (self.flow.comment, cut)))
-        self._kept.clear()
+        sink.kept.clear()
 
 
 class RelayHttpLayer(HttpLayer):
@@ -348,6 +341,7 @@ class RelayHttpLayer(HttpLayer):
     handler: ConnectionHandler | None
     _congested: dict[int, asyncio.Event]
     _opened: int  # streams, by what came last
+    _line: tuple[Way | None] | None  # what is below, once somebody asked
 
     @classmethod
     def adopt(
@@ -362,6 +356,7 @@ class RelayHttpLayer(HttpLayer):
         http_layer.flows, http_layer.handler = flows, handler
         http_layer._congested = {}
         http_layer._opened = 0
+        http_layer._line = None
 
     def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
         self._opened += 1
@@ -400,6 +395,13 @@ class RelayHttpLayer(HttpLayer):
             event = stream.as_it_leaves(event)
         return super().event_to_child(child, event)
 
+    def way(self, stream_id: int) -> Way | None:
+        """The short way of an answer whose head has gone out; None: there is none."""
+        if self._line is None:
+            self._line = (line_of(self, self.handler or handler_of(self.context.client)),)
+        (line,) = self._line
+        return way_of(self.connections[self.context.client], stream_id, line) if line is not None else None
+
     def congestion_of(self, stream_id: int) -> Congestion | None:
         """None for a client without flow control of its own."""
         is_http2 = isinstance(self.connections[self.context.client], Http2Server)
@@ -418,11 +420,6 @@ class RelayHttpLayer(HttpLayer):
         yield from handled
         for stream_id in [each for each in self._congested if not self._held_back(each)]:
             self._congested.pop(stream_id).set()
-
-
-def _pieces(data: bytes) -> Iterator[bytes]:
-    for at in range(0, len(data), LARGEST_WRITE):
-        yield data[at : at + LARGEST_WRITE]
 
 
 def _unquoted(handled: layer.CommandGenerator[None]) -> layer.CommandGenerator[None]:

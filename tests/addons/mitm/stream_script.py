@@ -20,6 +20,7 @@ from mitmproxy.hooks import UpdateHook
 from mitmproxy.proxy.layer import NextLayer
 from mitmproxy.proxy.layers.http import HttpLayer
 
+from addons.mitm.direct import Way
 from addons.mitm.dispatch import Forwarding, Responder
 from addons.mitm.flows import FlowRegistry
 from addons.mitm.layers import Layers
@@ -73,25 +74,20 @@ class Answers:
 
     async def ways(self, sink: Sink, query: dict[str, str]) -> None:
         """Three pieces; reports which of them went the short way. `layers`: none is to."""
-        stream, started = cast(RelayStream, sink._stream), time.time()
-        write, taken = stream.write, list[bool]()
-
-        def watched(data: bytes) -> bool:
-            taken.append(write(data))
-            return taken[-1]
-
-        stream.write = watched  # type: ignore[method-assign]  # of this one
+        stream, started, taken = cast(RelayStream, sink._stream), time.time(), list[bool]()
         sink.start(200, b"OK", PLAIN)
         await sink.drained()
         while stream._paused:  # noqa: ASYNC110  # the head is on its way through its hook
             await asyncio.sleep(0)
-        if "layers" in query:
-            stream._way = None
+        written = list[bytes]()
+        sink.way = noting(sink.way, written) if sink.way is not None and "layers" not in query else None
         for piece in (b"one\n", b"two\n", BLOCK):
             stream._handler.timeout_watchdog.last_activity = 0
             sink.send(piece)
             await sink.drained()
             assert stream._handler.timeout_watchdog.last_activity >= started
+            taken.append(b"".join(written) == piece)
+            written.clear()
         sink.end()
         say("ways", name=query["name"], taken=taken)
 
@@ -173,6 +169,14 @@ class Answers:
         say("ended", name=query["name"])
         await self.gate(query["name"]).wait()
         say("after", name=query["name"])
+
+
+def noting(way: Way, written: list[bytes]) -> Way:
+    def write(data: bytes) -> None:
+        written.append(data)
+        way(data)
+
+    return write
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ import pytest
 from mitmproxy import options
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.events import Event
+from mitmproxy.proxy.layer import Paused
 from mitmproxy.proxy.server import ConnectionHandler, ConnectionIO
 from mitmproxy.test import tflow
 
@@ -21,9 +22,7 @@ class Stream:
     def __init__(self) -> None:
         self.flow = tflow.tflow()
         self.context = Context(self.flow.client_conn, options.Options())
-
-    def write(self, data: bytes) -> bool:
-        return False
+        self._paused: Paused | None = None
 
 
 class Handler:

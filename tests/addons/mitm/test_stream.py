@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from addons.mitm.stream import BODY_LIMIT
+from addons.mitm.sink import BODY_LIMIT
 from tests.addons import http3
 from tests.addons.mitm.calls import BROKEN, SCRIPT, ask, get, settled
 from tests.addons.mitm.stream_script import BLOCK, CREDENTIAL
