@@ -140,8 +140,8 @@ class Control:
         """Besides what the user named with allow_hosts, the hosts of providers; or whatever the user says."""
         if self._users_hosts is None:
             self._users_hosts = list(opts.allow_hosts)
-        ours = [] if opts.rotator_intercept == "all" else provider_hosts(settings)
-        hosts = [*self._users_hosts, *ours]
+        ours = "" if opts.rotator_intercept == "all" else provider_hosts(settings)
+        hosts = [*self._users_hosts, *filter(None, [ours])]
         if list(opts.allow_hosts) != hosts:
             set_options(opts, allow_hosts=hosts)
 

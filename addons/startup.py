@@ -132,8 +132,11 @@ def make_upstream(wanted: Connecting) -> Upstream:
     return Upstream(way_to_providers(wanted.proxies, context))
 
 
-def provider_hosts(settings: Settings) -> list[str]:
-    """Regular expressions for mitmproxy's allow_hosts, over `host:port`: all others stay encrypted."""
+def provider_hosts(settings: Settings) -> str:
+    """A regular expression for mitmproxy's allow_hosts, over `host:port`: all others stay encrypted.
+
+    One alone: mitmproxy copies that option, and tries what it has, ten times for each connection.
+    """
     patterns = []
     for configured in settings.providers:
         provider = configured.provider
@@ -141,7 +144,7 @@ def provider_hosts(settings: Settings) -> list[str]:
         if provider.origin:
             host, port = provider.origin.address
             patterns.append(f"^{re.escape(host)}:{port}$")
-    return sorted(set(patterns))
+    return "|".join(sorted(set(patterns)))
 
 
 _WILDCARDS = {"*": ".*", "?": "."}

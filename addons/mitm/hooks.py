@@ -16,7 +16,7 @@ task: listeners run while `layer` handles an event, in its middle.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from inspect import isawaitable
 
@@ -100,32 +100,38 @@ class Hooks:
     # -- as AddonManager does it ----------------------------------------------------------------------
 
     async def trigger_event(self, event: hooks.Hook) -> None:
-        if remainder := self._begin(event):
+        if remainder := self._begin(event, event.args()):
             await remainder
 
     def trigger(self, event: hooks.Hook) -> None:
         try:
-            for member in self._manager.chain:
-                if _may_listen(member, event.name):
-                    with safecall():
-                        self._manager.invoke_addon_sync(member, event)
+            for member in self._listening(event.name):
+                with safecall():
+                    self._manager.invoke_addon_sync(member, event)
         except AddonHalt:
             pass
 
-    def _begin(self, event: hooks.Hook) -> Remainder | None:
+    def _listening(self, name: str) -> Iterator[object]:
+        """Members that listen, or may hold others that do; found one by one, while they are called."""
+        for member in self._manager.chain:
+            if getattr(member, name, None) or hasattr(member, "addons"):
+                yield member
+
+    def _begin(self, event: hooks.Hook, args: Sequence[object]) -> Remainder | None:
         """Call all who listen, up to the first who has to be awaited."""
-        members = iter(self._manager.chain)
+        members = self._listening(event.name)
         for member in members:
-            if _may_listen(member, event.name):
-                listeners = self._manager._iter_hooks(member, event)
-                try:
-                    with safecall():
-                        if awaited := invoke_addon_sync(listeners, event):
-                            return self._remainder(awaited, members, event)
-                except AddonHalt:
-                    break
-                except OptionsError as error:
-                    return _raising(error)
+            listeners = self._manager._iter_hooks(member, event)
+            try:
+                if awaited := invoke_addon_sync(listeners, args):
+                    return self._remainder(awaited, members, event)
+            except AddonHalt:
+                break
+            except OptionsError as error:
+                return _raising(error)
+            except Exception:
+                with safecall():  # to enter it costs as much as to call a listener
+                    raise
         return None
 
     async def _remainder(self, awaited: Remainder, members: Iterator[object], event: hooks.Hook) -> None:
@@ -133,22 +139,22 @@ class Hooks:
             with safecall():
                 await awaited
             for member in members:
-                if _may_listen(member, event.name):
-                    with safecall():
-                        await self._manager.invoke_addon(member, event)
+                with safecall():
+                    await self._manager.invoke_addon(member, event)
         except AddonHalt:
             pass
 
     def _begin_lifecycle(self, event: hooks.Hook) -> Remainder | None:
         """As handle_lifecycle, and the wait for the flow to be resumed."""
-        (data,) = event.args()
-        remainder = self._begin(event)
+        args = event.args()
+        (data,) = args
+        remainder = self._begin(event, args)
         if not isinstance(data, Flow):
             return remainder
         update = hooks.UpdateHook([data])
         if remainder:
             return self._until_resumed(data, remainder, update)
-        remainder = self._begin(update)
+        remainder = self._begin(update, [[data]])
         return self._until_resumed(data, remainder) if remainder or data.intercepted else None
 
     async def _until_resumed(
@@ -194,10 +200,6 @@ class Hooks:
         return False
 
 
-def _may_listen(member: object, name: str) -> bool:
-    return bool(getattr(member, name, None)) or hasattr(member, "addons")
-
-
 def _replaced(handler: ConnectionHandler) -> bool:
     return "handle_hook" in vars(handler) or "hook_task" in vars(handler)
 
@@ -205,18 +207,18 @@ def _replaced(handler: ConnectionHandler) -> bool:
 # safecall leaves out of a traceback what is above functions of these names.
 
 
-def invoke_addon_sync(listeners: _Listeners, event: hooks.Hook) -> Remainder | None:
+def invoke_addon_sync(listeners: _Listeners, args: Sequence[object]) -> Remainder | None:
     for _, listener in listeners:
-        result = listener(*event.args())
+        result = listener(*args)
         if result is not None and isawaitable(result):
-            return invoke_addon(result, listeners, event)
+            return invoke_addon(result, listeners, args)
     return None
 
 
-async def invoke_addon(awaited: Awaitable[object], listeners: _Listeners, event: hooks.Hook) -> None:
+async def invoke_addon(awaited: Awaitable[object], listeners: _Listeners, args: Sequence[object]) -> None:
     await awaited
     for _, listener in listeners:
-        result = listener(*event.args())
+        result = listener(*args)
         if result is not None and isawaitable(result):
             await result
 
