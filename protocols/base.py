@@ -10,7 +10,7 @@ go between it and other protocols, an `Editor` changes requests and answers with
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from protocols.model.call import Call, Destination, Operation, Rendered, Reply
 from protocols.model.errors import Fault, Untranslatable
@@ -42,6 +42,16 @@ class Decoder(Protocol):
 
     def remainder(self) -> bytes:
         """Bytes fed and not given out as segments."""
+        ...
+
+
+@runtime_checkable
+class Skimmer(Decoder, Protocol):
+    """A decoder that looks at no event more closely than it takes to pass it on."""
+
+    def skim(self, data: bytes) -> Sequence[Segment]:
+        """What `feed` gives, with events that follow one another as one segment, a run, where who passes them
+        on has no need to tell them apart."""
         ...
 
 

@@ -23,7 +23,7 @@ from protocols.anthropic_messages.request_write import write_request
 from protocols.anthropic_messages.retarget import retarget, with_stream
 from protocols.anthropic_messages.signatures import own_signatures, wrap_signatures
 from protocols.base import Decoder, Editor, Translator
-from protocols.framing.sse import SseDecoder, SseEncoder, is_event_stream
+from protocols.framing.sse import SseDecoder, SseEncoder, SseFramer, is_event_stream
 from protocols.framing.whole import WholeDecoder
 from protocols.model.call import Call, Operation, Paths, Reasoning, json_call, matched
 from protocols.model.errors import Fault
@@ -81,7 +81,8 @@ class AnthropicMessages:
 
     def decoder(self, call: Call, head: Head) -> Decoder:
         if is_event_stream(head, call):
-            return SseDecoder(b"message_stop", EventReader().read, named=True)
+            reader = EventReader()
+            return SseDecoder(SseFramer(b"message_stop", named=True), reader.read, reader.read_text)
         return WholeDecoder(read_answer)
 
     def encoder(self, call: Call) -> SseEncoder:

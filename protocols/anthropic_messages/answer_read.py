@@ -1,6 +1,10 @@
 """Answers of the provider to parts: the events of a stream, and a whole message."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.json import Decoder
 
 from protocols.anthropic_messages.error_words import FINISH_REASONS
 from protocols.framing.sse import Event
@@ -26,6 +30,7 @@ from protocols.model.progress import visible
 from protocols.model.wirejson import (
     JsonObject,
     count_at,
+    in_form,
     load_object,
     object_at,
     objects_at,
@@ -50,12 +55,38 @@ _CITED_URL: Mapping[str, str] = {"web_search_result_location": "url", "search_re
 """Where a citation has its address. Those of documents in the request have none, and are no annotation."""
 
 
+class _Said(Struct, gc=False):
+    """What a delta adds to its block."""
+
+    text: str | None = None
+    thinking: str | None = None
+    partial_json: str | None = None
+    signature: Literal[""] | None = None
+    citation: None = None
+
+
+class _TextDelta(Struct, gc=False, tag="content_block_delta"):
+    """Most events."""
+
+    delta: _Said
+    index: int = 0
+
+
+_TEXT_DELTA = Decoder(_TextDelta)
+
+
 class EventReader:
     """The events of one stream to parts; remembers which kind each block index is, and the usage so far."""
 
     def __init__(self) -> None:
         self._blocks = BlockReader()
         self._counts: dict[str, object] = {}
+
+    def read_text(self, data: bytes, _named: bool) -> Sequence[StreamPart] | None:
+        """What `read` gives of an event of the form that most have, whatever its name."""
+        event = in_form(_TEXT_DELTA, data)
+        said = event and (event.delta.text or event.delta.thinking or event.delta.partial_json)
+        return (self._blocks.text(event.index, said),) if event and said else None
 
     def read(self, event: Event, raw: bytes) -> Sequence[StreamPart]:
         if event.data is None:
@@ -145,6 +176,11 @@ class BlockReader:
             self._signatures[index] = Signature("redacted", text_at(block, "data"))
         if "input" in block and (said := text_of_value(block["input"])) not in ("", NONE_GIVEN):
             self._inputs[index] = said
+
+    def text(self, index: int, text: str) -> StreamPart:
+        """Of a delta that says this."""
+        self._inputs.pop(index, None)
+        return BlockDelta(0, index, self._kinds.get(index, BlockKind.TEXT), text)
 
     def delta(self, index: int, delta: JsonObject) -> StreamPart:
         """Of the fields that a delta may have, it has one."""

@@ -3,13 +3,16 @@
 By the WHATWG grammar: LF, CRLF and lone CR end a line, a blank line ends an event, U+2028 is no
 newline, a byte-order mark may open the stream. A CR at the end of what has arrived waits for the next
 bytes, so that the segments do not depend on how the bytes were cut.
+
+An event is plain if it is `data: {...}` in one line, or that after an `event: ` line, of JSON; LF ends its
+lines. Almost all are.
 """
 
 import re
 from collections.abc import Callable, Sequence
 from typing import ClassVar, NamedTuple
 
-from protocols.base import Encoder, Resume
+from protocols.base import Encoder, Resume, Skimmer
 from protocols.model.call import Call
 from protocols.model.errors import MalformedStream
 from protocols.model.http import Head, header
@@ -27,7 +30,9 @@ _LONGEST_MARK = 256
 _LONGEST_END = 3
 """Bytes at the end of what has come that may be the first of an end."""
 _LF, _BLANK_LINE = 0x0A, b"\n\n"
+_BEGINS_DATA, _BEGINS_NAMED = b"data: {", b"event: "
 _DATA = len(b"data: ")
+_IDLE = b'"ping"'
 DONE = b"[DONE]"
 LONGEST_EVENT = 1 << 26
 """Bytes that one event may have; an answer without an end of line would fill the memory."""
@@ -90,13 +95,47 @@ class SseFramer(Framer):
 
     unit = "an event"
 
-    def __init__(self, last: bytes, *, named: bool = False) -> None:
+    def __init__(self, last: bytes, *, named: bool = False, marks: Sequence[bytes] = ()) -> None:
         """`last` is a byte string by which the protocol's final event is guessed; `named`: clients of the
-        protocol pass over events without a name."""
+        protocol pass over events without a name; `marks`: other byte strings of events that are not plain."""
         super().__init__()
         self._last = last
         self._named = named
+        self._marks = (last, _IDLE, *marks)
         self._has_cr = False
+
+    def skim(self, data: bytes) -> list[Segment]:
+        """What `feed` gives, with plain events that follow one another as one segment."""
+        buffer = self._buffer
+        if self._has_cr or b"\r" in data or (buffer and not self._completes(data)):
+            return self.feed(data)
+        if buffer:
+            data = bytes(buffer) + data
+            buffer.clear()
+        self._searched = 0
+        return self._skimmed(data)
+
+    def _completes(self, data: bytes) -> bool:
+        """Whether the event that has begun ends in it; it is not copied for less."""
+        return _BLANK_LINE in data or (data[:1] == b"\n" and self._buffer[-1] == _LF)
+
+    def _skimmed(self, data: bytes) -> list[Segment]:
+        segments: list[Segment] = []
+        marks = [mark for mark in self._marks if mark in data]
+        run = start = 0
+        while (end := data.find(_BLANK_LINE, start)) >= 0:
+            event, end = data[start:end], end + len(_BLANK_LINE)
+            if not self._is_plain(event) or (marks and any(mark in event for mark in marks)):
+                segments += [*_run(data[run:start]), *self.feed(data[start:end])]
+                run = end
+            start = end
+        return [*segments, *_run(data[run:start]), *(self.feed(data[start:]) if start < len(data) else ())]
+
+    def _is_plain(self, event: bytes) -> bool:
+        """`event` is without its end."""
+        line = event.find(b"\n") + 1 if event.startswith(_BEGINS_NAMED) else 0
+        is_one = event.startswith(_BEGINS_DATA, line) and event.find(b"\n", line) < 0
+        return is_one and is_json(event[line + _DATA :])
 
     def _end_of_unit(self, start: int, search: int) -> int:
         """Without a CR, which few send, it is found without a pattern."""
@@ -154,28 +193,73 @@ class SseFramer(Framer):
         return [self._segment(remainder + (b"\n" if remainder.endswith(b"\n") else b"\n\n"))]
 
 
+def _run(raw: bytes) -> Sequence[Segment]:
+    return (Segment(raw, run=True),) if raw else ()
+
+
 def _looks_whole(raw: bytes) -> bool:
     """Whether an event's data is JSON in one line, its last, as it mostly is."""
-    if raw.startswith(b"data: {"):
+    if raw.startswith(_BEGINS_DATA):
         return is_json(raw[_DATA:])
-    line = raw.find(b"\ndata: {", 0, _LONGEST_MARK) + 1
+    line = raw.find(b"\n" + _BEGINS_DATA, 0, _LONGEST_MARK) + 1
     return line > 0 and is_json(raw[line + _DATA :])
 
 
-class SseDecoder:
-    """A framer and a protocol's reader: what `protocols.base.Decoder` asks for."""
+type Read = Callable[[Event, bytes], Sequence[StreamPart]]
+"""What an event says; it gets its bytes too."""
 
-    def __init__(
-        self, last: bytes, read: Callable[[Event, bytes], Sequence[StreamPart]], *, named: bool = False
-    ) -> None:
-        framer = SseFramer(last, named=named)
-        self.feed = framer.feed
-        self.eof = framer.eof
-        self.remainder = framer.remainder
-        self._read = read
+type ReadText = Callable[[bytes, bool], Sequence[StreamPart] | None]
+"""The same of an event's data, where it is of the form that most events have; None of any other, which is
+read in full. The flag: it has a name."""
+
+
+def in_full(_data: bytes, _named: bool) -> None:
+    """For protocols of which no form is known."""
+
+
+class SseDecoder(Skimmer):
+    """A framer, and a protocol's readers of an event."""
+
+    def __init__(self, framer: SseFramer, read: Read, read_text: ReadText = in_full) -> None:
+        self._framer, self._read, self._read_text = framer, read, read_text
+
+    def feed(self, data: bytes) -> Sequence[Segment]:
+        return self._framer.feed(data)
+
+    def skim(self, data: bytes) -> Sequence[Segment]:
+        return self._framer.skim(data)
+
+    def eof(self) -> Sequence[Segment]:
+        return self._framer.eof()
+
+    def remainder(self) -> bytes:
+        return self._framer.remainder()
 
     def read(self, segment: Segment) -> Sequence[StreamPart]:
-        return self._read(parse_event(segment.raw), segment.raw)
+        raw = segment.raw
+        if segment.run:
+            return self._read_run(raw)
+        event = parse_event(raw)
+        said = None if event.data is None else self._read_text(event.data, event.name is not None)
+        return self._read(event, raw) if said is None else said
+
+    def _read_run(self, raw: bytes) -> Sequence[StreamPart]:
+        parts: list[StreamPart] = []
+        end = 0
+        while end < len(raw):
+            start, end = end, after_event(raw, end)
+            line = start if raw.startswith(_BEGINS_DATA, start) else raw.index(b"\n", start) + 1
+            said = self._read_text(raw[line + _DATA : end], line > start)
+            if said is None:
+                event = raw[start:end]
+                said = self._read(parse_event(event), event)
+            parts += said
+        return parts
+
+
+def after_event(run: bytes, start: int) -> int:
+    """The offset after the plain event that begins at `start`."""
+    return run.index(_BLANK_LINE, start) + len(_BLANK_LINE)
 
 
 def parse_event(raw: bytes) -> Event:

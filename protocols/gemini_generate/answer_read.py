@@ -10,7 +10,7 @@ once, from older models on every chunk; `usageMetadata` on every chunk, cumulati
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from protocols.framing.sse import Event, SseFramer, parse_event
+from protocols.framing.sse import Event, SseDecoder, SseFramer, parse_event
 from protocols.gemini_generate.answer_read_arguments import PartialArguments
 from protocols.gemini_generate.error_words import FINISH_REASONS, error_code
 from protocols.model.parts import (
@@ -65,6 +65,9 @@ class _EventFramer(SseFramer):
     def __init__(self) -> None:
         super().__init__(_NO_LAST_FRAME)
 
+    def _is_plain(self, event: bytes) -> bool:
+        return _PLAIN.fullmatch(event + b"\n") is not None and super()._is_plain(event)
+
     def _segment(self, raw: bytes) -> Segment:
         if _PLAIN.fullmatch(raw) or _begins_json(raw):
             return super()._segment(raw)
@@ -74,13 +77,11 @@ class _EventFramer(SseFramer):
         return super()._segment(b"".join(b"data: %s\n" % line for line in data.split(b"\n")) + b"\n")
 
 
-class EventDecoder:
+class EventDecoder(SseDecoder):
     """Events of a stream; nothing says that one is the last. A bare error object is an event too."""
 
     def __init__(self) -> None:
-        self._framer = _EventFramer()
-        self._reader = ChunkReader()
-        self.feed = self._framer.feed
+        super().__init__(_EventFramer(), ChunkReader().read_event)
 
     def eof(self) -> Sequence[Segment]:
         """Also what is whole and no event by its form: a bare object, and chunks without blank lines."""
@@ -91,12 +92,6 @@ class EventDecoder:
             return framed
         self._framer = _EventFramer()
         return [Segment(remainder + ending)]
-
-    def remainder(self) -> bytes:
-        return self._framer.remainder()
-
-    def read(self, segment: Segment) -> Sequence[StreamPart]:
-        return self._reader.read_event(parse_event(segment.raw), segment.raw)
 
 
 def _bare_object(raw: bytes) -> JsonObject | None:

@@ -24,6 +24,8 @@ class Segment:
     broken: bool = False
     """Clients parse it, and it is no JSON. Where it is idle too, it is empty, and means no more than if it
     had not come."""
+    run: bool = False
+    """It is one event or more, each plain as `protocols.framing.sse` says; none is last, idle or broken."""
 
     @property
     def garbled(self) -> bool:

@@ -2,6 +2,10 @@
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.json import Decoder
 
 from protocols.framing.sse import DONE, Event
 from protocols.model.parts import (
@@ -26,6 +30,7 @@ from protocols.model.progress import visible
 from protocols.model.wirejson import (
     JsonObject,
     count_at,
+    in_form,
     load_object,
     object_at,
     objects,
@@ -44,6 +49,38 @@ _KNOWN = frozenset({"choices", "usage", "object"})
 _REASONING, _CONTENT, _REFUSAL, _AUDIO = "reasoning", "content", "refusal", "audio"
 
 
+class _TextDelta(Struct, gc=False, forbid_unknown_fields=True):
+    """A delta that says at most a text and a thought."""
+
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    role: str | None = None
+    name: str | None = None
+    channel: str | None = None
+    refusal: Literal[""] | None = None
+    tool_calls: None = None
+
+
+class _TextChoice(Struct, gc=False):
+    delta: _TextDelta
+    index: int = 0
+    finish_reason: Literal[""] | None = None
+
+
+class _TextChunk(Struct, gc=False):
+    """Most chunks: one choice, which continues."""
+
+    choices: tuple[_TextChoice]
+    object: str = ""
+    error: None = None
+    usage: None = None
+    x_groq: None = None
+
+
+_TEXT_CHUNK = Decoder(_TextChunk)
+
+
 class ChunkReader:
     """The events of one stream to parts; keeps what the parts of a choice need to know of each other."""
 
@@ -51,6 +88,15 @@ class ChunkReader:
         self._started = False
         self._choices: dict[int, ChoiceReader] = {}
         self._reasoned = 0
+
+    def read_text(self, data: bytes, named: bool) -> Sequence[StreamPart] | None:
+        """What `read` gives of a chunk of the form that most have. A name may say that it is an error."""
+        chunk = None if named else in_form(_TEXT_CHUNK, data)
+        if chunk is None or chunk.object == "error":
+            return None
+        (choice,) = chunk.choices
+        reader = self._choices.get(choice.index)
+        return reader.read_text(choice.delta) if reader else None
 
     def read(self, event: Event, raw: bytes) -> Sequence[StreamPart]:
         if event.data is None:
@@ -206,6 +252,17 @@ class ChoiceReader:
             yield from self._message(delta)
         if choice.get("finish_reason") and (reason := text_at(choice, "finish_reason")):
             yield from self._finish(reason, choice)
+
+    def read_text(self, delta: _TextDelta) -> Sequence[StreamPart]:
+        """What `read` gives of it."""
+        thought = delta.reasoning_content or delta.reasoning
+        parts: Sequence[StreamPart] = ()
+        if thought:
+            self._said = True
+            parts = self._blocks.delta(_REASONING, BlockKind.REASONING, thought)
+        if delta.content:
+            parts = (*parts, *self._blocks.delta(_CONTENT, BlockKind.TEXT, delta.content))
+        return parts
 
     def read_whole(self, choice: JsonObject) -> Iterator[StreamPart]:
         """Measured: tool calls of whole messages mostly come without an index, some without an id."""

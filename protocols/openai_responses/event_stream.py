@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from protocols.framing.sse import DONE, Event, SseFramer, parse_event, write_event
+from protocols.framing.sse import DONE, Event, SseDecoder, SseFramer, write_event
 from protocols.model.call import Call, Reply
 from protocols.model.parts import Opaque, Ping, StreamPart
 from protocols.model.progress import Progress
@@ -23,30 +23,40 @@ _TERMINAL = re.compile(rb'(?:event: ?|data: ?\{[^{}]{0,80}?"type": ?")' + _LAST 
 _TERMINAL_BEHIND = re.compile(rb"[\r\n]event: ?" + _LAST + rb"[\r\n]+\Z")
 _LONGEST_NAME = 40
 _KEEPALIVE = (b"event: keepalive", b'data: {"type":"keepalive"', b'data: {"type": "keepalive"')
+_MARKS = (
+    b"response.completed",
+    b"response.incomplete",
+    b"response.failed",
+    b"response.cancelled",
+    b"keepalive",
+)
+"""Some of them are in every event that is known as the last one, or as idle."""
 
 
-class ResponsesDecoder:
-    """Frames to parts; its last frames are long, so they are known by how they begin."""
+class ResponsesDecoder(SseDecoder):
+    """Frames to parts."""
 
     def __init__(self) -> None:
-        self._framer = SseFramer(DONE)
+        super().__init__(_EventFramer(), self._read_event)
         self._reader = EventReader()
-        self.remainder = self._framer.remainder
 
-    def feed(self, data: bytes) -> Sequence[Segment]:
-        return [_marked(segment) for segment in self._framer.feed(data)]
-
-    def eof(self) -> Sequence[Segment]:
-        return [_marked(segment) for segment in self._framer.eof()]
-
-    def read(self, segment: Segment) -> Sequence[StreamPart]:
-        event = parse_event(segment.raw)
+    def _read_event(self, event: Event, raw: bytes) -> Sequence[StreamPart]:
         if event.data is None or event.data.strip() == DONE:
             return (Ping(),)
         value = load_object(event.data)
         if value is None:
-            return (Opaque(segment.raw),)
-        return self._reader.read(typed(value, event), segment.raw)
+            return (Opaque(raw),)
+        return self._reader.read(typed(value, event), raw)
+
+
+class _EventFramer(SseFramer):
+    """The last frames are long, so they are known by how they begin."""
+
+    def __init__(self) -> None:
+        super().__init__(DONE, marks=_MARKS)
+
+    def _segment(self, raw: bytes) -> Segment:
+        return _marked(super()._segment(raw))
 
 
 def _marked(segment: Segment) -> Segment:

@@ -33,7 +33,7 @@ from rewrite.exchange.delivery import LINGER, Delivery, Over, Whole, cut_answer,
 from rewrite.exchange.ending import Cut, Empty, Ending, completeness, ending, errored, with_left_out
 from rewrite.exchange.ledger import Ledger
 from rewrite.policies import classify
-from rewrite.targets.reading import FRAME_COST, NO_END, Reading
+from rewrite.targets.reading import FRAME_COST, NO_END, EventByEvent, Reading
 from rewrite.targets.target import Target
 from rewrite.translation import repair
 from rewrite.translation.choices import choices_asked
@@ -248,33 +248,37 @@ class Exchange:
         attempt, current = self._ledger.current, self._reading
         attempt.alive = True
         segments = current.feed(event.data)
-        attempt.kept += _size(event.data, segments)
-        self._examine(current, segments)
+        held = self._examine(current, segments)
         if self.state is State.HOLDING:
+            attempt.kept += parsed_size(event.data) + FRAME_COST * held
             self._out += attempt.overhear(self._ledger.target.terms.timing, self._now)
         self._check_sound(current)
 
-    def _examine(self, current: Reading, segments: Sequence[Segment]) -> None:
-        """Hold frames until one commits the answer or fails the attempt."""
-        terms = self._ledger.target.terms
-        for position, segment in enumerate(segments):
-            if error := current.hold(segment):
-                rejected = classify.in_band(error, self._ledger.target.errors)
-                self._fail(replace(rejected, answer=current.error_response(error, rejected.status)))
-                return
-            verdict = self._attempt.gate.judge(current, terms.timing, self._now)
-            if verdict is Verdict.COMMIT and self._generates and current.says_nothing:
-                self._fail(current.foreign())
-                return
-            if verdict is Verdict.COMMIT:
-                self._commit(current)
-                self._pass_on(current, segments[position + 1 :])
-                return
-            if verdict is Verdict.WATCH:
-                window = terms.timing.throughput_window
-                self._out += self._attempt.arm(Timer.THROUGHPUT, window, self._now)
+    def _examine(self, current: Reading, segments: Sequence[Segment]) -> int:
+        """Hold frames until one commits the answer or fails the attempt; how many were looked at."""
+        frames = EventByEvent(segments)
+        for segment in frames:
+            self._hold_one(current, segment, frames)
+            if self.state is not State.HOLDING:
+                return frames.taken
         if self._hold_over and not self._waiting.begun and current.streamed and current.held:
             self._commit(current)
+        return frames.taken
+
+    def _hold_one(self, current: Reading, segment: Segment, following: EventByEvent) -> None:
+        if error := current.hold(segment):
+            rejected = classify.in_band(error, self._ledger.target.errors)
+            self._fail(replace(rejected, answer=current.error_response(error, rejected.status)))
+            return
+        timing = self._ledger.target.terms.timing
+        verdict = self._attempt.gate.judge(current, timing, self._now)
+        if verdict is Verdict.COMMIT and self._generates and current.says_nothing:
+            self._fail(current.foreign())
+        elif verdict is Verdict.COMMIT:
+            self._commit(current)
+            self._pass_on(current, following.remainder())
+        elif verdict is Verdict.WATCH:
+            self._out += self._attempt.arm(Timer.THROUGHPUT, timing.throughput_window, self._now)
 
     def _commit(self, current: Reading) -> None:
         if self._waiting.begun and current.comes_whole:

@@ -1,9 +1,10 @@
 """The answer of one attempt while it comes: framed at once, read before the commit point, later on demand."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from protocols.base import Decoder, Encoder
+from protocols.base import Decoder, Encoder, Skimmer
+from protocols.framing.sse import after_event
 from protocols.model.errors import NO_JSON, MalformedStream
 from protocols.model.http import Head, WireResponse
 from protocols.model.parts import Opaque, Ping, StreamError, StreamPart
@@ -55,10 +56,14 @@ class Reading:
     """A frame made no sense."""
     malformed: str = ""
     """Why no more of it can be framed."""
+    _frames: Callable[[bytes], Sequence[Segment]] = field(init=False)
     _at_work: bool = False
     _unread: list[Segment] = field(default_factory=list)
     """Frames that were passed on unread."""
     _unread_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        self._frames = self.decoder.skim if isinstance(self.decoder, Skimmer) else self.decoder.feed
 
     @property
     def comes_whole(self) -> bool:
@@ -91,9 +96,9 @@ class Reading:
         return self.calls is not None and self.calls.under_way
 
     def feed(self, data: bytes) -> Sequence[Segment]:
-        """The frames that `data` completes; none any more once `malformed` says why."""
+        """The frames that `data` completes, or runs of them; none any more once `malformed` says why."""
         try:
-            segments = () if self.malformed else self.decoder.feed(data)
+            segments = () if self.malformed else self._frames(data)
         except MalformedStream as fault:
             self.malformed = str(fault)
             return ()
@@ -234,6 +239,32 @@ class Reading:
             return None
         answer = self.answer()
         return replace(answer, body=answer.body + self.decoder.remainder())
+
+
+class EventByEvent(Iterator[Segment]):
+    """Segments, but the events of a run one by one."""
+
+    def __init__(self, segments: Iterable[Segment]) -> None:
+        self._segments = iter(segments)
+        self._run, self._at = b"", 0
+        self.taken = 0
+        """How many of them were given out."""
+
+    def __next__(self) -> Segment:
+        if self._at == len(self._run):
+            segment = next(self._segments)
+            self._run, self._at = segment.raw if segment.run else b"", 0
+            if not segment.run:
+                self.taken += 1
+                return segment
+        self.taken += 1
+        start, self._at = self._at, after_event(self._run, self._at)
+        return Segment(self._run[start : self._at], run=True)
+
+    def remainder(self) -> Sequence[Segment]:
+        """What was not given out, the events of a run as one."""
+        run = self._run[self._at :]
+        return [*((Segment(run, run=True),) if run else ()), *self._segments]
 
 
 def joined(segments: Iterable[Segment]) -> bytes:

@@ -172,7 +172,9 @@ def test_a_call_that_is_cut_short_never_becomes_whole() -> None:
     ]
 
 
-@pytest.mark.parametrize("path", ["$.a[1]", "$.b[0]", "a", "$", "$.a..b", "$[0]", "", "$.a[*]"])
+@pytest.mark.parametrize(
+    "path", ["$.a[1]", "$.b[0]", "a", "$", "$.a..b", "$[0]", "", "$.a[*]", f"$.a[{'9' * 4301}]"]
+)
 def test_a_piece_without_a_place_spoils_the_call(path: str) -> None:
     known = {"jsonPath": "$.b.c", "numberValue": 1}
     (arguments,) = said(

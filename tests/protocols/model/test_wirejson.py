@@ -8,6 +8,8 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Raw, Struct
+from msgspec.json import Decoder
 from pydantic_core import from_json
 
 from protocols.model import wirejson
@@ -17,15 +19,18 @@ from protocols.model.parts import StreamError
 from protocols.model.wirejson import (
     MOST_TEXT,
     MOST_VALUES,
+    NOT_JSON,
     JsonObject,
     LazyObject,
     count_at,
     dump,
     error_answer,
+    in_form,
     is_crowded,
     is_json,
     load_lazily,
     load_object,
+    load_value,
     object_at,
     objects_at,
     parsed_size,
@@ -62,6 +67,80 @@ def test_objects_are_read(data: bytes) -> None:
 )
 def test_what_is_json_at_all(data: bytes, expected: bool) -> None:
     assert is_json(data) is expected
+
+
+class Form(Struct):
+    a: str
+
+
+FORM, ANY_FORM = Decoder(Form), Decoder(Raw)
+NESTED = b'{"a":' + b"[" * 1900 + b"]" * 1900 + b"}"
+SNIPPETS = [
+    *(
+        b'"a"',
+        b'"',
+        b"\\",
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b",",
+        b":",
+        b"-",
+        b"0",
+        b"1",
+        b".",
+        b"e5",
+        b"E+",
+        b"\\u12",
+        b"/",
+    ),
+    *(
+        b"\xff",
+        b"\xc3\xa9",
+        b"\xed\xa0\x80",
+        rb"\ud800",
+        rb"\u00e9",
+        b"\x00",
+        b"\x1f",
+        b"\n",
+        b"\t",
+        b"\xc2\xa0",
+        b" ",
+    ),
+    *(b"null", b"true", b"NaN", b"Infinity", b"9" * 4301, b"x"),
+]
+
+
+@given(st.sampled_from([b'{"a":"b"}', b'[1,{"c":[]},"d"]', b"", NESTED]), st.data())
+def test_what_has_a_form_is_json(data: bytes, draw: st.DataObject) -> None:
+    for at, snippet, over in draw.draw(
+        st.lists(st.tuples(st.integers(0, 16), st.sampled_from(SNIPPETS), st.integers(0, 2)), max_size=8)
+    ):
+        data = data[:at] + snippet + data[at + over :]
+    parsed = load_value(data)
+    assert in_form(ANY_FORM, data) is None or parsed is not NOT_JSON
+    found = in_form(FORM, data)
+    assert found is None or (isinstance(parsed, dict) and parsed["a"] == found.a)
+
+
+@pytest.mark.parametrize("data", [b"{}", b"[]", b'{"a":[1.5,-2e3,null,true,"\xc3\xa9"]}\n\n', NESTED])
+def test_json_mostly_has_one(data: bytes) -> None:
+    assert in_form(ANY_FORM, data) is not None
+
+
+@pytest.mark.parametrize("data", [b'{"b":"\xff","a":""}', b'{"b":%b,"a":""}' % (b"9" * 4301)])
+def test_values_that_nobody_asks_for_have_to_be_json_too(data: bytes) -> None:
+    assert in_form(FORM, data) is None
+    assert not is_json(data)
+
+
+@pytest.mark.parametrize(
+    "data", [rb'{"a":"\ud800"}', b'{"a":NaN}', b"\xef\xbb\xbf{}", b'["%b"]' % (b"x" * 5000)]
+)
+def test_what_is_rare_is_json_without_a_form(data: bytes) -> None:
+    assert in_form(ANY_FORM, data) is None
+    assert is_json(data)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from protocols.model.errors import MalformedStream
 from protocols.model.http import Head, WireResponse
 from protocols.model.parts import StreamError
 from protocols.model.segment import Segment
-from rewrite.targets.reading import FRAME_COST, LARGEST_UNREAD, NO_END, Reading
+from rewrite.targets.reading import FRAME_COST, LARGEST_UNREAD, NO_END, EventByEvent, Reading
 from rewrite.values.outcome import Kind, Outcome, Rejected, Truncated
 from tests.rewrite.asks import ask, target_at
 from tests.rewrite.edges import AZURE
@@ -206,3 +206,17 @@ def test_an_unknown_event_does_not_spoil_the_end_of_a_message() -> None:
     for frame in (MESSAGE, event("brand_new"), ending("end_turn")):
         held.hold(Segment(frame))
     assert held.properly_ended
+
+
+def test_the_events_of_a_run_are_held_one_by_one_and_what_follows_stays_one() -> None:
+    run = Segment(says("a") + says("b") + says("c"), run=True)
+    frames = EventByEvent([Segment(ROLE), run, Segment(PING)])
+    assert [next(frames).raw for _ in range(3)] == [ROLE, says("a"), says("b")]
+    assert frames.taken == 3
+    assert frames.remainder() == [Segment(says("c"), run=True), Segment(PING)]
+
+
+def test_all_of_them_may_be_taken() -> None:
+    frames = EventByEvent([Segment(says("a") + says("b"), run=True)])
+    assert [segment.raw for segment in frames] == [says("a"), says("b")]
+    assert (frames.taken, frames.remainder()) == (2, [])
