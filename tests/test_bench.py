@@ -13,7 +13,7 @@ from scripts.benchmark.measures import NotMeasured
 from scripts.benchmark.provider import CHAT, stamped
 from scripts.benchmark.report import Row, is_worse, number, percentile, table
 from scripts.benchmark.rows import ALL, TRANSLATED, Group, Quantity, chosen, groups
-from scripts.benchmark.ways import Lab
+from scripts.benchmark.ways import WAYS, Lab
 
 TEXT = """
 Before.
@@ -112,10 +112,20 @@ def test_readme_has_a_line_for_each_row_in_their_order() -> None:
     assert [each.title for group in groups(quick=True) for each in group.rows] == rows
 
 
-def test_rows_are_chosen_by_a_text_in_their_title() -> None:
-    def named(*texts: str, quick: bool = False) -> list[str]:
-        return [group.rows[0].title for group in chosen(texts, quick=quick)]
+def named(*texts: str, quick: bool = False) -> list[str]:
+    return [group.rows[0].title for group in chosen(texts, quick=quick)]
 
+
+def test_litellm_has_rows_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(WAYS, "litellm", raising=False)
+    without = named()
+    monkeypatch.setitem(WAYS, "litellm", WAYS["rotator"])
+    assert named() == [*without, "LiteLLM, 50 events, a write each: CPU a call"]
+    assert "LiteLLM" not in " ".join(named(quick=True))
+
+
+def test_rows_are_chosen_by_a_text_in_their_title(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(WAYS, "litellm", raising=False)
     assert named("one write", "487") == [
         "50 events in one write: CPU a call",
         "request of 487 KB: CPU a call",

@@ -30,7 +30,8 @@ class Client:
         if door.tunnel:
             writer.write(f"CONNECT {door.tunnel} HTTP/1.1\r\nHost: {door.tunnel}\r\n\r\n".encode())
             await reader.readuntil(b"\r\n\r\n")
-        await writer.start_tls(door.trust, server_hostname=door.host)
+        if door.trust:
+            await writer.start_tls(door.trust, server_hostname=door.host)
         return cls(door, reader, writer)
 
     async def __aenter__(self) -> Self:

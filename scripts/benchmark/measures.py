@@ -70,6 +70,16 @@ class Cpu:
 
 
 @dataclass(frozen=True, slots=True)
+class CpuAndMemory:
+    """Milliseconds of CPU, and the MB that the process has afterwards."""
+
+    cpu: Cpu
+
+    async def take(self, lab: Lab, name: str) -> Sequence[float]:
+        return [*await self.cpu.take(lab, name), lab.way(name).resident()]
+
+
+@dataclass(frozen=True, slots=True)
 class FirstToken:
     """Milliseconds until a call's first token: the median over calls on one kept connection."""
 

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scripts.benchmark.loads import Bulk, Load
-from scripts.benchmark.measures import Cpu, FirstToken, Measure, OfficialSdk
+from scripts.benchmark.measures import Cpu, CpuAndMemory, FirstToken, Measure, OfficialSdk
 from scripts.benchmark.streams import Streams
+from scripts.benchmark.ways import WAYS
 
 PROXIES = ("bare", "rotator")
 ALL = ("direct", *PROXIES)
 TRANSLATED = ("rotator", "translated")
+LITELLM = ("rotator", "litellm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +38,16 @@ class Group:
     @property
     def columns(self) -> Sequence[str]:
         """The ways that stand in the table."""
-        return TRANSLATED if self.ways == TRANSLATED else ALL
+        return self.ways if self.ways in (TRANSLATED, LITELLM) else ALL
 
 
 def chosen(texts: Sequence[str], *, quick: bool) -> Sequence[Group]:
-    """Those with one of the texts in a title; with no text all that are in such a comparison."""
+    """Those with one of the texts in a title; with no text all that are in such a comparison. LiteLLM is in
+    it where it is installed, and in no table of README."""
+    every = [*groups(quick=quick), *([_LITELLM] if "litellm" in WAYS else [])]
     if not texts:
-        return [group for group in groups(quick=quick) if group.quick or not quick]
-    return [
-        group
-        for group in groups(quick=quick)
-        if any(text in row.title for text in texts for row in group.rows)
-    ]
+        return [group for group in every if group.quick or not quick]
+    return [group for group in every if any(text in row.title for text in texts for row in group.rows)]
 
 
 def _cpu(title: str, measure: Cpu, ways: Sequence[str] = PROXIES) -> Group:
@@ -93,6 +93,15 @@ def groups(*, quick: bool) -> Sequence[Group]:
     )
 
 
+_LITELLM = Group(
+    [
+        Quantity("LiteLLM, 50 events, a write each: CPU a call", "ms"),
+        Quantity("LiteLLM: memory after that", "MB"),
+    ],
+    LITELLM,
+    CpuAndMemory(Cpu(_EACH, 15)),
+    quick=False,
+)
 _STREAMS = Group(
     [
         Quantity("500 streams, 4 events a second each: p99 of an event's way", "ms"),

@@ -1,13 +1,15 @@
 """What is compared: the ways from a client to the provider, and what the process on each has used."""
 
+import os
 import re
+import shutil
 import socket
 import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -35,6 +37,18 @@ credentials = [{{ name = "one", key = "env:ONE" }}]
 match = {{ provider = "mistral" }}
 to = ["anthropic/claude"]
 """
+_LITELLM_CONFIG = """
+model_list:
+  - model_name: gpt-4o
+    litellm_params: {{model: openai/gpt-4o, api_base: "http://localhost:{plain}/v1", api_key: sk-pool-one}}
+"""
+_LITELLM_ENVIRONMENT = {
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "LITELLM_MASTER_KEY": "sk-client-0123456789",
+    "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
+}
+_BEGIN = 60.0
+"""Seconds that LiteLLM may take to begin."""
 _RESIDENT = re.compile(r"VmRSS:\s+(\d+) kB")
 _REGULAR = re.compile(r"HTTP\(S\) proxy listening at \S*?:(\d+)")
 
@@ -58,7 +72,8 @@ class Door:
     port: int
     host: str
     """Whom the client believes to call."""
-    trust: ssl.SSLContext
+    trust: ssl.SSLContext | None
+    """None: it is spoken to in plain HTTP."""
     ca: Path
     tunnel: str = ""
     """What it asks the proxy at `port` to connect to, if anything."""
@@ -133,11 +148,32 @@ def translated(folder: Path, served: Provider) -> Iterator[Way]:
         yield _through(proxy, "translated", "api.mistral.ai")
 
 
+@contextmanager
+def litellm(folder: Path, served: Provider) -> Iterator[Way]:
+    """LiteLLM's proxy, which is a server of its own. It must not look for prices on the net."""
+    port = _free_port()
+    config = folder / "litellm.yaml"
+    config.write_text(_LITELLM_CONFIG.format(plain=served.plain))
+    command = ("litellm", "--config", config, "--host", "127.0.0.1", "--port", str(port))
+    environment = {**os.environ, **_LITELLM_ENVIRONMENT}
+    with (
+        (folder / "log").open("wb") as log,
+        subprocess.Popen(command, env=environment, stdout=log, stderr=log) as process,
+    ):
+        try:
+            _wait_for(port, process)
+            door = Door(port, "localhost", None, served.ca)
+            yield Way("litellm", door, door, process.pid)
+        finally:
+            process.terminate()
+
+
 WAYS: Mapping[str, Callable[[Path, Provider], AbstractContextManager[Way]]] = {
     "direct": direct,
     "bare": bare,
     "rotator": rotator,
     "translated": translated,
+    **({"litellm": litellm} if shutil.which("litellm") else {}),
 }
 
 
@@ -188,6 +224,16 @@ def _proxy(folder: Path, served: Provider, config: str, script: Path, *options: 
     trusted = ("--set", f"ssl_verify_upstream_trusted_ca={served.ca}")
     every = (*options, *trusted)
     return Proxy(folder, config, keys={"ONE": "sk-pool-one"}, options=every, scripts=(script,), forked=False)
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Until it is listened at. Raises RuntimeError if the process ends before, or takes too long."""
+    until = time.monotonic() + _BEGIN
+    while process.poll() is None and time.monotonic() < until:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.2)
+    raise RuntimeError("LiteLLM did not begin")
 
 
 def _free_port() -> int:
