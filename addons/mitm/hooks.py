@@ -30,7 +30,7 @@ from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.utils import asyncio_utils
 
-from addons.mitm.sink import handler_of
+from addons.mitm.sink import addon, handler_of
 
 log = logging.getLogger("rotator")
 
@@ -71,7 +71,7 @@ def _names(owner: type, name: str) -> str:
 
 
 class Hooks:
-    """Those that a manager triggers, and those of the connections that begin while this is installed."""
+    """Those that a manager triggers, and those of its connections."""
 
     _manager: AddonManager
 
@@ -86,6 +86,8 @@ class Hooks:
         self._manager, self._installed = manager, True
         manager.trigger_event = self.trigger_event  # type: ignore[method-assign]  # of this one manager
         manager.trigger = self.trigger  # type: ignore[method-assign]  # the same
+        for handler in list(addon("proxyserver").connections.values()):
+            self._attend(handler)
 
     def uninstall(self) -> None:
         """What another add-on has put in our place meanwhile stays."""
@@ -170,8 +172,11 @@ class Hooks:
 
     def attend(self, client: Client) -> None:
         """To the connection of a client, which has just begun."""
-        handler = handler_of(client)
-        if self._installed and type(handler) is ProxyConnectionHandler and not _replaced(handler):
+        if self._installed:
+            self._attend(handler_of(client))
+
+    def _attend(self, handler: ConnectionHandler) -> None:
+        if type(handler) is ProxyConnectionHandler and not _replaced(handler):
             outermost = handler.layer
             handle = partial(self._handle_event, handler, outermost.handle_event)
             outermost.handle_event = handle  # type: ignore[method-assign]  # of this one connection

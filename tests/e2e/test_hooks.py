@@ -50,7 +50,7 @@ def running(folder: Path, vendor: VendorThread, program: str, *, ordinary: bool)
         program=program,
         scripts=(NEIGHBOUR, ADDON),
     ) as proxy:
-        order(proxy, "called")
+        assert order(proxy, "own_task") == ordinary
         assert (CHANGED in proxy.log) == ordinary
         yield proxy
 

@@ -162,7 +162,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
 async def played(case: str, trigger: str, caplog: pytest.LogCaptureFixture, *, ours: bool) -> list[str]:
     """What the add-ons of a case say, what is logged and what is raised."""
     on, flow = Stage(), tflow.tflow()
-    with taddons.context(*CASES[case](on), on.last), installed(ours):  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+    with taddons.context(Proxyserver(), *CASES[case](on), on.last), installed(ours):  # type: ignore[no-untyped-call]  # mitmproxy has no types here
         try:
             triggered = getattr(manager(), trigger)(HttpRequestHook(flow))
             if triggered is not None:
@@ -198,7 +198,7 @@ async def test_an_event_that_nobody_hears_costs_no_call_of_mitmproxys(
         asked.append(addon)
         return []
 
-    with taddons.context(Stage().deaf), installed():  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+    with taddons.context(Proxyserver(), Stage().deaf), installed():  # type: ignore[no-untyped-call]  # mitmproxy has no types here
         monkeypatch.setattr(manager(), "_iter_hooks", find)
         await manager().trigger_event(hooks.UpdateHook([]))
         manager().trigger(hooks.UpdateHook([]))
@@ -218,7 +218,7 @@ async def test_a_mitmproxy_that_is_another_calls_hooks_itself(
     async def hook_task(self: object, hook: object) -> None: ...
 
     caplog.set_level(logging.INFO)
-    with taddons.context():  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+    with taddons.context(Proxyserver()):  # type: ignore[no-untyped-call]  # mitmproxy has no types here
         assert differs(manager()) == ""
         assert differs(Other(ctx.master)) == "Other"  # type: ignore[no-untyped-call]  # nor here
         monkeypatch.setattr(ProxyConnectionHandler.__mro__[2], "hook_task", hook_task)
@@ -230,7 +230,7 @@ async def test_a_mitmproxy_that_is_another_calls_hooks_itself(
 async def test_what_another_add_on_put_there_stays(caplog: pytest.LogCaptureFixture) -> None:
     def trigger(event: hooks.Hook) -> None: ...
 
-    with taddons.context():  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+    with taddons.context(Proxyserver()):  # type: ignore[no-untyped-call]  # mitmproxy has no types here
         with installed():
             manager().trigger = trigger  # type: ignore[method-assign]  # as a script may
         assert vars(manager())["trigger"] is trigger
@@ -313,19 +313,24 @@ async def test_a_layer_continues_at_once(attending: Attending, connection: Conne
     assert [await connection.receive() for _ in range(3)] == [1, 2, 3]
 
 
-async def test_it_is_mitmproxys_way_before_and_after(attending: Attending, connection: Connection) -> None:
-    """And on a connection that was there before."""
+async def test_so_it_does_where_the_connection_was_there_before(
+    attending: Attending, connection: Connection
+) -> None:
+    """A proxy listens before it runs."""
     await connection.begin()
+    assert await connection.receive() == 0
     attending.hooks.install(manager())
+    await turns()
+    assert await connection.receive() == 2
+
+
+async def test_it_is_mitmproxys_way_afterwards(attending: Attending, connection: Connection) -> None:
+    attending.hooks.install(manager())
+    await connection.begin()
+    attending.hooks.uninstall()
     assert await connection.receive() == 0
     await turns()
     assert connection.asking.over == 1
-    await connection.begin()
-    assert await connection.receive() == 2
-    attending.hooks.uninstall()
-    assert await connection.receive() == 2
-    await turns()
-    assert connection.asking.over == 3
 
 
 @pytest.mark.parametrize("replaced", ["handle_hook", "hook_task"])
