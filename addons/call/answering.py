@@ -7,12 +7,13 @@ from weakref import WeakKeyDictionary
 
 from mitmproxy import http
 
-from addons.call.driver import Driver, Work
+from addons.call.driver import Driver
 from addons.call.passing import ErrorResponse, Passing
 from addons.call.plan import Planner
 from addons.call.recognition import Intercepted
 from addons.call.reports import Reports
 from addons.call.request import account_lease, unchanged
+from addons.call.work import Work
 from addons.config.settings import Settings
 from addons.credentials.pool import Asker, Pool
 from addons.mitm.messages import response_of

@@ -10,30 +10,24 @@ import asyncio
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import assert_never
 
-from mitmproxy import http
 from pydantic import SecretStr
 
 from addons.call.arrivals import MOST_ENDS, Answer, in_pieces
 from addons.call.passing import Response, begin, give
-from addons.call.recognition import Intercepted
-from addons.call.reports import Reports
 from addons.call.request import outgoing, own_lease
-from addons.credentials.pool import NO_LEASE, Asker, Lease, Pool
-from addons.records.journal import Journal, Record
-from addons.responses.kept import Turn
-from addons.runtime.clock import Time, Timers
+from addons.call.work import Work
+from addons.credentials.pool import NO_LEASE, Lease
+from addons.runtime.clock import Timers
 from addons.secrets.redaction import Blackout
-from addons.upstream.client import Attempt, Upstream
+from addons.upstream.client import Attempt
 from addons.upstream.failure import Cause
 from addons.upstream.network import Reached
-from protocols.base import WireProtocol
 from protocols.model.errors import Fault
 from protocols.model.http import Head
 from rewrite.credentials.rotation import Unavailable
-from rewrite.exchange.exchange import Exchange
 from rewrite.targets.target import Target
 from rewrite.values.events import (
     Acquire,
@@ -70,29 +64,6 @@ SLOW_DRAIN = 0.1
 
 LARGEST = 256 * 1024
 """Bytes that may wait before upstream is read no further."""
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """One call, and what its driver needs of its surroundings."""
-
-    record: Record
-    """The call, its targets, and the flow that it is shown in."""
-    turn: Turn
-    """The call with the turns that it continues."""
-    intercepted: Intercepted
-    """Whose call it is, with the credential of the client."""
-    request: http.Request
-    """A copy of the client's, which is written again for each attempt."""
-    protocol: WireProtocol
-    """In which the client gets its answer."""
-    exchange: Exchange
-    asker: Asker
-    pool: Pool
-    upstream: Upstream
-    journal: Journal
-    reports: Reports
-    clock: Time
 
 
 class Driver:
@@ -276,7 +247,7 @@ class Driver:
             case SendData(data=data, heartbeat=heartbeat):
                 if not heartbeat:
                     del self._answer.unsent[: len(data)]
-                self._send(self._blackout.whole(data))
+                self._send(self._redacted(data))
             case SetTimer():
                 self._set_timer(command)
             case SendHeaders(head=head):
@@ -390,6 +361,13 @@ class Driver:
         self._status = head.status
         if not begin(self._response, head, self._blackout):
             self._wait_for_client()
+
+    def _redacted(self, data: bytes) -> bytes:
+        """Most often nothing is found, and nobody called."""
+        for form in self._blackout.forms:
+            if form in data:
+                return self._blackout.whole(data)
+        return data
 
     def _send(self, data: bytes) -> None:
         if not self._response.send(data):

@@ -226,14 +226,15 @@ class Blackout:
     """
 
     def __init__(self, secrets: Iterable[SecretStr]) -> None:
-        self._forms = _longest_first(tuple([secret.get_secret_value() for secret in secrets]))
-        self._longest = len(self._forms[0]) if self._forms else 0
+        self.forms = _longest_first(tuple([secret.get_secret_value() for secret in secrets]))
+        """What is searched for, the longest first."""
+        self._longest = len(self.forms[0]) if self.forms else 0
         self._kept = b""
 
     def feed(self, data: bytes) -> bytes:
         """The bytes that may go out now."""
         data = self.whole(self._kept + data)
-        kept = max((_overlap(data, form) for form in self._forms), default=0)
+        kept = max((_overlap(data, form) for form in self.forms), default=0)
         self._kept = data[len(data) - kept :]
         return data[: len(data) - kept]
 
@@ -246,11 +247,11 @@ class Blackout:
         """Whether a secret stands in the stream that `data` continues; for one that is only looked at."""
         seen = self._kept + data
         self._kept = seen[max(0, len(seen) - self._longest) :]
-        return any(form in seen for form in self._forms)
+        return any(form in seen for form in self.forms)
 
     def whole(self, data: bytes) -> bytes:
         """`data` without regard to pieces before or after it. Most often one search for each secret."""
-        for form in self._forms:
+        for form in self.forms:
             if form in data:
                 data = data.replace(form, b"*" * len(form))
         return data
@@ -259,7 +260,7 @@ class Blackout:
         """Names too, in which HTTP/2 knows no capitals."""
         everything = "\n".join([part for pair in pairs for part in pair])
         data = everything.encode("utf-8", "surrogateescape").lower()
-        for form in self._forms:
+        for form in self.forms:
             if form.lower() in data:
                 return tuple([(self._name(name), self.text(value)) for name, value in pairs])
         return tuple(pairs)
@@ -269,7 +270,7 @@ class Blackout:
 
     def _name(self, name: str) -> str:
         data = name.encode("utf-8", "surrogateescape")
-        for form in self._forms:
+        for form in self.forms:
             data = re.sub(re.escape(form), b"*" * len(form), data, flags=re.IGNORECASE)
         return data.decode("utf-8", "surrogateescape")
 

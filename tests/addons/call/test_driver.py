@@ -13,9 +13,10 @@ from mitmproxy import http
 from mitmproxy.test import tflow
 from pydantic import SecretStr
 
-from addons.call.driver import Driver, Work
+from addons.call.driver import Driver
 from addons.call.recognition import Intercepted
 from addons.call.reports import Reports
+from addons.call.work import Work
 from addons.config.settings import Configured
 from addons.credentials.pool import Asker, Lease, Pool
 from addons.records.journal import Journal, Record

@@ -1,0 +1,38 @@
+"""What a driver is given."""
+
+from dataclasses import dataclass
+
+from mitmproxy import http
+
+from addons.call.recognition import Intercepted
+from addons.call.reports import Reports
+from addons.credentials.pool import Asker, Pool
+from addons.records.journal import Journal, Record
+from addons.responses.kept import Turn
+from addons.runtime.clock import Time
+from addons.upstream.client import Upstream
+from protocols.base import WireProtocol
+from rewrite.exchange.exchange import Exchange
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One call, and what its driver needs of its surroundings."""
+
+    record: Record
+    """The call, its targets, and the flow that it is shown in."""
+    turn: Turn
+    """The call with the turns that it continues."""
+    intercepted: Intercepted
+    """Whose call it is, with the credential of the client."""
+    request: http.Request
+    """A copy of the client's, which is written again for each attempt."""
+    protocol: WireProtocol
+    """In which the client gets its answer."""
+    exchange: Exchange
+    asker: Asker
+    pool: Pool
+    upstream: Upstream
+    journal: Journal
+    reports: Reports
+    clock: Time
