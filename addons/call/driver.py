@@ -108,9 +108,9 @@ class Driver:
             self._over = True
             with self._faults_recorded():  # the client has left: nobody gets a message
                 self._now = self._work.clock()
+                self._tidy_up_all()  # what waits for the client to read
                 self._commands.extend(self._work.exchange.handle(ClientGone(), self._now))
-                while self._commands:
-                    self._tidy_up(self._commands.popleft())
+                self._tidy_up_all()
         self._stop()
 
     def stop(self, why: str) -> None:
@@ -264,6 +264,10 @@ class Driver:
                 self._tidy_up(command)
             case _:
                 assert_never(command)
+
+    def _tidy_up_all(self) -> None:
+        while self._commands:
+            self._tidy_up(self._commands.popleft())
 
     def _tidy_up(self, command: Command) -> None:
         """Perform what is to be done whether a client is there or not."""
