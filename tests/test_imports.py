@@ -227,8 +227,8 @@ def test_h11_is_known_to_those_who_speak_http1() -> None:
         for each in _imports()
         if _layer(each.target) == "h11" and _layer(each.importer) in ("addons", *PURE_LAYERS)
     }
-    speakers = {"addons.upstream.connection", "addons.mitm.client_http1"}
-    assert users <= speakers, _report("h11 belongs to connection.py and client_http1.py:", sorted(users))
+    speakers = {"addons.mitm.client_http1"}
+    assert users <= speakers, _report("h11 belongs to client_http1.py:", sorted(users))
 
 
 def test_mitmproxy_is_known_to_the_edge() -> None:

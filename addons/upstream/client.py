@@ -6,13 +6,12 @@ whole. No cookie is kept, no redirect followed, and nothing logged.
 """
 
 import asyncio
-from collections import defaultdict
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections import defaultdict, deque
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol, assert_never
+from typing import Protocol
 
-from addons.upstream.connection import Connection, RequestHead
+from addons.upstream.connection import Connection
 from addons.upstream.encodings import ContentDecoder, DecodeError, content_decoder
 from addons.upstream.failure import Cause, CauseKind, Failure
 from addons.upstream.network import Reached
@@ -22,6 +21,9 @@ from protocols.model.origin import Origin
 
 KEEPALIVE_EXPIRY = 30.0
 """Seconds that an idle connection is kept. Providers' front ends close theirs after a minute or more."""
+
+LARGEST_TURN = 1 << 18
+"""Decoded bytes after which others have their turn: a small body may come to very much."""
 
 AT_ONCE = 0.2
 """Seconds after a request was sent in which a used connection that ends was dead before."""
@@ -118,86 +120,60 @@ class Upstream:
         `fresh`: on a connection that serves this call alone. `connect_timeout`: seconds for name, connection,
         proxy and TLS together; 0 is no limit.
         """
-        return _Pushed(self.stream(request, fresh=fresh, connect_timeout=connect_timeout), receiver)
+        call = _Call(self._connections, request, receiver, fresh=fresh, connect_timeout=connect_timeout)
+        call.begin()
+        return call
 
     async def stream(
         self, request: UpstreamRequest, *, fresh: bool, connect_timeout: float
     ) -> AsyncGenerator[UpstreamEvent]:
-        """One attempt: Sent, Started, any number of Data, and Closed, which always comes, and comes last.
-
-        What did not happen is left out. `fresh`: on a connection that serves this call alone.
-        `connect_timeout`: seconds for name, connection, proxy and TLS together; 0 is no limit. Raises nothing
-        of the network's; closing the iterator or cancelling its task closes the connection at once.
-        """
-        call = _Call(self._connections, request, fresh=fresh, connect_timeout=connect_timeout)
-        cause = None
+        """One attempt as events that are asked for; closing the iterator cancels it."""
+        queue = _Queue()
+        attempt = self.open(request, queue, fresh=fresh, connect_timeout=connect_timeout)
         try:
-            await call.send()
-            yield Sent()
-            head, decoder = _open_body(await call.answer())
-            yield Started(head, call.reached)
-            while chunk := await call.read():
-                if decoder is None:
-                    yield Data(chunk)
-                else:
-                    for piece in decoder.feed(chunk):
-                        yield Data(piece)
-            _check_finished(decoder)
-            call.finish()
-        except Failure as failure:
-            cause = failure.cause
-        except DecodeError as error:
-            cause = Cause(CauseKind.ENCODING, str(error))
+            while True:
+                event = await queue.next(attempt)
+                yield event
+                if isinstance(event, Closed):
+                    break
         finally:
-            call.abort()
-        yield Closed(cause)
+            attempt.cancel()
 
     async def close(self) -> None:
-        """Close every connection; streams under way end with a Cause."""
+        """Close every connection; attempts under way end with a Cause."""
         self._connections.close()
 
 
-class _Pushed:
-    """An attempt whose events are pushed into a receiver."""
+class _Queue:
+    """A receiver that keeps what comes, and has no more read while something waits."""
 
-    def __init__(self, events: AsyncGenerator[UpstreamEvent], receiver: Receiver) -> None:
-        self._receiver = receiver
-        self._may_read = asyncio.Event()
-        self._may_read.set()
-        self._cancelled = False
-        self._task = asyncio.get_running_loop().create_task(self._push(events))
+    def __init__(self) -> None:
+        self._events: deque[UpstreamEvent] = deque()
+        self._changed = asyncio.Event()
 
-    def cancel(self) -> None:
-        self._cancelled = True
-        self._task.cancel()
+    async def next(self, attempt: Attempt) -> UpstreamEvent:
+        if not self._events:
+            attempt.resume()
+            self._changed.clear()
+            await self._changed.wait()
+            attempt.pause()
+        return self._events.popleft()
 
-    def pause(self) -> None:
-        self._may_read.clear()
+    def sent(self) -> None:
+        self._put(Sent())
 
-    def resume(self) -> None:
-        self._may_read.set()
+    def started(self, head: Head, reached: Reached) -> None:
+        self._put(Started(head, reached))
 
-    async def _push(self, events: AsyncGenerator[UpstreamEvent]) -> None:
-        async with aclosing(events):
-            async for event in events:
-                if self._cancelled:
-                    return
-                self._give(event)
-                await self._may_read.wait()
+    def received(self, data: bytes) -> None:
+        self._put(Data(data))
 
-    def _give(self, event: UpstreamEvent) -> None:
-        match event:
-            case Sent():
-                self._receiver.sent()
-            case Started(head=head, reached=reached):
-                assert reached is not None
-                self._receiver.started(head, reached)
-            case Data(data=data):
-                self._receiver.received(data)
-            case Closed(cause=cause):
-                self._receiver.closed(cause)
-            case _:
-                assert_never(event)
+    def closed(self, cause: Cause | None) -> None:
+        self._put(Closed(cause))
+
+    def _put(self, event: UpstreamEvent) -> None:
+        self._events.append(event)
+        self._changed.set()
 
 
 @dataclass(slots=True, eq=False)
@@ -255,7 +231,7 @@ class _Connections:
         idle = _Idle(connection, asyncio.get_running_loop().time())
         waiting = self._idle[origin]
         waiting.append(idle)
-        connection.watch(lambda: self._look_at(waiting, idle))
+        connection.watch(lambda: self._close_idle(waiting, idle))
 
     def drop(self, connection: Connection) -> None:
         """Close one at once."""
@@ -266,7 +242,7 @@ class _Connections:
         """Close all of them; those in use fail."""
         self._closed = True
         for connection in [*self._used]:
-            self.drop(connection)
+            connection.break_off()
         for waiting in self._idle.values():
             for idle in [*waiting]:
                 self._close_idle(waiting, idle)
@@ -276,11 +252,6 @@ class _Connections:
         for waiting in self._idle.values():
             for idle in [each for each in waiting if each.since <= oldest]:
                 self._close_idle(waiting, idle)
-
-    def _look_at(self, waiting: list[_Idle], idle: _Idle) -> None:
-        """It has changed: closed by the server, bytes out of turn, or only TLS's own messages."""
-        if idle.connection.has_more:
-            self._close_idle(waiting, idle)
 
     def _close_idle(self, waiting: list[_Idle], idle: _Idle) -> None:
         idle.connection.watch(None)
@@ -292,72 +263,131 @@ class _Call:
     """One request on one connection, or on a second one where the first was dead before it was used."""
 
     def __init__(
-        self, connections: _Connections, request: UpstreamRequest, *, fresh: bool, connect_timeout: float
+        self,
+        connections: _Connections,
+        request: UpstreamRequest,
+        receiver: Receiver,
+        *,
+        fresh: bool,
+        connect_timeout: float,
     ) -> None:
         self._connections = connections
         self._request = request
+        self._receiver = receiver
         self._fresh = fresh
         self._connect_timeout = connect_timeout
         self._connection: Connection | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._decoding: _Decoding | None = None
         self._sent_at = 0.0
+        self._was_sent = self._is_paused = self._is_over = False
 
-    async def send(self) -> None:
-        """Return when the request has left, or when an answer has begun before that. Raises Failure."""
-        head = self._connections.way.head(self._request)
-        if not self._fresh:
-            self._connection = self._connections.take(self._request.origin)
+    def begin(self) -> None:
         try:
-            await self._send(self._connection or await self._open(), head)
+            self._head = self._connections.way.head(self._request)
         except Failure as failure:
-            if not self._was_dead(failure):
-                raise
-            await self._send(await self._open(), head)
+            self._close(failure.cause)
+            return
+        connection = None if self._fresh else self._connections.take(self._request.origin)
+        if connection is None:
+            self._connect()
+        else:
+            self._use(connection)
 
-    async def answer(self) -> Head:
-        """The head of the answer. Raises Failure."""
-        connection = self._in_use()
+    # -- for who asked --------------------------------------------------------------------------------
+
+    def cancel(self) -> None:
+        self._is_over = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+        self._drop()
+
+    def pause(self) -> None:
+        self._is_paused = True
+        if self._connection is not None:
+            self._connection.pause()
+
+    def resume(self) -> None:
+        self._is_paused = False
+        if self._decoding is not None:
+            asyncio.get_running_loop().call_soon(self._decode_on)
+        elif self._connection is not None:
+            self._connection.resume()
+
+    # -- a connection ---------------------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        self._connecting = asyncio.get_running_loop().create_task(self._open())
+        if self._connecting.done():
+            self._connecting = None
+
+    async def _open(self) -> None:
+        origin, seconds = self._request.origin, self._connect_timeout
+        found: Connection | Cause = Cause(CauseKind.CONNECT, "a fault of the proxy")
         try:
-            return await connection.answer()
+            found = await self._connections.open(origin, seconds)
         except Failure as failure:
-            if not self._was_dead(failure):
-                raise
-        connection = await self._open()
-        await self._send(connection, self._connections.way.head(self._request))
-        return await connection.answer()
+            found = failure.cause
+        finally:
+            self._connecting = None
+            if not self._is_over:
+                self._opened(found)
 
-    @property
-    def reached(self) -> Reached:
-        return self._in_use().reached
+    def _opened(self, found: Connection | Cause) -> None:
+        if isinstance(found, Cause):
+            self._close(found)
+        else:
+            self._use(found)
 
-    async def read(self) -> bytes:
-        """The next bytes of its body; nothing at the end. Raises Failure."""
-        return await self._in_use().read()
+    def _use(self, connection: Connection) -> None:
+        self._connection = connection
+        if self._is_paused:
+            connection.pause()
+        connection.send(self._head, self._request.body, self)
 
-    def finish(self) -> None:
-        """The answer was read to its end."""
-        if self._connection is not None and not self._fresh:
-            self._connections.give_back(self._request.origin, self._connection)
-            self._connection = None
-
-    def abort(self) -> None:
-        """Close the connection, unless it was given back."""
+    def _drop(self) -> None:
+        """Close the connection."""
         if self._connection is not None:
             self._connections.drop(self._connection)
             self._connection = None
 
-    def _in_use(self) -> Connection:
-        if self._connection is None:
-            raise RuntimeError("the request was not sent")
-        return self._connection
+    # -- for the connection ---------------------------------------------------------------------------
 
-    async def _open(self) -> Connection:
-        self.abort()
-        self._connection = await self._connections.open(self._request.origin, self._connect_timeout)
-        return self._connection
-
-    async def _send(self, connection: Connection, head: RequestHead) -> None:
-        await connection.send(head, self._request.body)
+    def sent(self) -> None:
         self._sent_at = asyncio.get_running_loop().time()
+        if not self._was_sent:
+            self._was_sent = True
+            self._receiver.sent()
+
+    def started(self, head: Head) -> None:
+        assert self._connection is not None
+        head, decoder = _open_body(head)
+        self._decoding = _Decoding(decoder) if decoder is not None else None
+        self._receiver.started(head, self._connection.reached)
+
+    def received(self, data: bytes) -> None:
+        if self._decoding is None:
+            self._receiver.received(data)
+        else:
+            self._decoding.put(data)
+            self._decode_on()
+
+    def over(self) -> None:
+        if self._decoding is None:
+            self._finish()
+        else:
+            self._decoding.end(None)
+            self._decode_on()
+
+    def failed(self, failure: Failure) -> None:
+        if self._was_dead(failure):
+            self._drop()
+            self._connect()
+        elif self._decoding is None:
+            self._close(failure.cause)
+        else:
+            self._decoding.end(failure.cause)
+            self._decode_on()
 
     def _was_dead(self, failure: Failure) -> bool:
         """Whether the server closed while the request was on its way (RFC 9112 section 9.3.1): no attempt.
@@ -372,6 +402,56 @@ class _Call:
         at_once = not connection.is_sent or age <= AT_ONCE
         return connection.is_used and not connection.has_received and at_once
 
+    # -- the end --------------------------------------------------------------------------------------
+
+    def _decode_on(self) -> None:
+        """Give what can be decoded, a bounded number of bytes in one turn of the event loop."""
+        given = 0
+        try:
+            while (decoding := self._decoding) is not None and not (self._is_over or self._is_paused):
+                if given > LARGEST_TURN:
+                    self._decode_later()
+                    return
+                piece = decoding.next()
+                if not piece:
+                    self._decoded(decoding)
+                    return
+                given += len(piece)
+                self._receiver.received(piece)
+        except DecodeError as error:
+            self._close(Cause(CauseKind.ENCODING, str(error)))
+
+    def _decode_later(self) -> None:
+        """Let others have their turn."""
+        if self._connection is not None:
+            self._connection.pause()
+        asyncio.get_running_loop().call_soon(self._decode_on)
+
+    def _decoded(self, decoding: "_Decoding") -> None:
+        """All that has come is decoded. Raises DecodeError."""
+        if not decoding.has_ended:
+            if self._connection is not None:
+                self._connection.resume()
+        elif decoding.cause is not None:
+            self._close(decoding.cause)
+        else:
+            decoding.check_finished()
+            self._finish()
+
+    def _finish(self) -> None:
+        """The answer was read to its end."""
+        connection, self._connection = self._connection, None
+        if connection is not None and self._fresh:
+            self._connections.drop(connection)
+        elif connection is not None:
+            self._connections.give_back(self._request.origin, connection)
+        self._close(None)
+
+    def _close(self, cause: Cause | None) -> None:
+        self._drop()
+        self._is_over = True
+        self._receiver.closed(cause)
+
 
 def _open_body(head: Head) -> tuple[Head, ContentDecoder | None]:
     codings = [value for name, value in head.headers if name.lower() == "content-encoding"]
@@ -382,6 +462,32 @@ def _open_body(head: Head) -> tuple[Head, ContentDecoder | None]:
     return Head(head.status, kept, head.reason), decoder
 
 
-def _check_finished(decoder: ContentDecoder | None) -> None:
-    if decoder is not None and not decoder.finished:
-        raise DecodeError("the body ends inside its compressed data")
+class _Decoding:
+    """A body on its way through its decoder."""
+
+    has_ended = False
+    """Whether nothing more comes of the connection."""
+    cause: Cause | None = None
+    """Why that is, where it ended improperly."""
+
+    def __init__(self, decoder: ContentDecoder) -> None:
+        self._decoder = decoder
+        self._waiting: deque[bytes] = deque()
+        self._pieces: Iterator[bytes] = iter(())
+
+    def put(self, data: bytes) -> None:
+        self._waiting.append(data)
+
+    def end(self, cause: Cause | None) -> None:
+        self.has_ended, self.cause = True, cause
+
+    def next(self) -> bytes:
+        """Some decoded bytes; nothing where all that has come is decoded. Raises DecodeError."""
+        while not (piece := next(self._pieces, b"")) and self._waiting:
+            self._pieces = self._decoder.feed(self._waiting.popleft())
+        return piece
+
+    def check_finished(self) -> None:
+        """Raises DecodeError where the body ends too early for its coding."""
+        if not self._decoder.finished:
+            raise DecodeError("the body ends inside its compressed data")

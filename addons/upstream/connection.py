@@ -1,9 +1,8 @@
-"""One connection to a server: its bytes, straight on asyncio, and its HTTP/1.1, by h11.
+"""One connection to a server: its bytes, straight on asyncio, and its HTTP/1.1.
 
-What has arrived waits here; what is written leaves at once. Reading and writing happen at the same time,
-without a task for either: `NetworkStream.wait` wakes its user when bytes have come, when the end has, or when
-what was written has left. The TLS is not asyncio's: that keeps 256 kB for each connection, this one only what
-has arrived and was not read yet.
+What arrives is pushed to the user of the connection out of `data_received`; what is written leaves at once.
+No task reads or writes. The TLS is not asyncio's: that keeps 256 kB for each connection, this one only the
+part of a record that has come.
 
 How long to wait for an answer is left to the callers.
 """
@@ -16,21 +15,15 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-
-import h11
+from typing import Protocol
 
 from addons.upstream.failure import CauseKind, Failure
+from addons.upstream.http1 import AnswerReader, RequestHead
 from addons.upstream.network import Reached, Tls
-from protocols.model.http import Head, Headers
-
-LARGEST_UNREAD = 1 << 17
-"""Bytes that wait in the process before the socket is read no further."""
+from protocols.model.http import Head
 
 LARGEST_READ = 1 << 15
 """Bytes that are read at once: what is made of them holds the event loop."""
-
-type RequestHead = h11.Request
-"""A request's head, checked, for `Connection.send`."""
 
 WRITE_TIMEOUT = 60.0
 """Seconds without progress in sending a request."""
@@ -38,38 +31,43 @@ WRITE_TIMEOUT = 60.0
 # The unit of that progress, in bytes: a long body on a slow network is sent piece by piece.
 _PIECE = 1 << 18
 
-# A head of an answer that is larger is refused; in bytes.
-_LARGEST_HEAD = 100 * 1024
+_ERROR = 400
 
-MOST_INTERIM = 256
-"""Interim answers (1xx) before the final one. A server that is at work says so every few seconds."""
 
-_NOT_HTTP = "the answer is not valid HTTP/1.1"
+class StreamUser(Protocol):
+    """Who uses the bytes of a connection. Its methods return at once and raise nothing."""
 
-_NEEDS_LENGTH = frozenset({"POST", "PUT", "PATCH"})
+    def received(self, data: bytes) -> None:
+        """What has arrived, at least a byte."""
+
+    def ended(self, error: Exception | None) -> None:
+        """Nothing more arrives: comes once. `error` is None after an orderly close.
+
+        A close without TLS's close_notify is orderly: HTTP's framing shows whether it is a cut.
+        """
+
+    def flushed(self) -> None:
+        """What was written has left the process."""
 
 
 class NetworkStream(asyncio.Protocol):
     """The bytes of one connection, in the clear or in TLS, for one user at a time."""
 
     transport: asyncio.Transport
+    has_ended = False
+    """Whether nothing more arrives."""
 
     def __init__(self, connected: socket.socket, reached: Reached) -> None:
         self._socket, self.reached = connected, reached
         self._layers: list[Tls] = []  # the outermost first
         self._unread = bytearray()
-        self._ended = self._lost = False
+        self._lost = False
         self._error: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._writable = True
-        self._watcher: Callable[[], None] | None = None
+        self._user: StreamUser | None = None
 
     # -- for its user ---------------------------------------------------------------------------------
-
-    @property
-    def is_readable(self) -> bool:
-        """Whether `read_nowait` has bytes or the end."""
-        return self._ended or bool(self._unread)
 
     @property
     def is_flushed(self) -> bool:
@@ -77,55 +75,28 @@ class NetworkStream(asyncio.Protocol):
         return self._writable and not self._lost and not self.transport.is_closing()
 
     @property
-    def has_unread(self) -> bool:
-        """Whether more has come than was read, be it the beginning of a TLS record."""
-        return self.is_readable or any(layer.is_inside_record for layer in self._layers)
-
-    @property
     def is_quiet(self) -> bool:
-        """Whether nothing has come that was not read, nor waits in the system's buffer."""
+        """Whether nothing has come that was not read, be it the beginning of a TLS record, nor waits in the
+        system's buffer."""
         return not self.has_unread and not _has_input(self._socket)
 
-    def watch(self, watcher: Callable[[], None] | None) -> None:
-        """Call `watcher` whenever something happens while nobody waits."""
-        self._watcher = watcher
+    @property
+    def has_unread(self) -> bool:
+        """Whether more has come than was read, or the end."""
+        unread = self.has_ended or self._unread or self.transport.is_closing()
+        return bool(unread) or any(layer.is_inside_record for layer in self._layers)
 
-    async def wait(self, seconds: float) -> None:
-        """Wait until bytes have come, the end has, or what was written has left. Raises Failure after
-        `seconds` in which nothing did."""
-        waiter = self._change()
-        try:
-            async with asyncio.timeout(seconds):
-                await waiter
-        except TimeoutError as error:
-            if waiter.cancelled():  # else both at once, where the process itself was stopped
-                text = "the request could not be sent in time"
-                raise Failure(CauseKind.SENDING, text) from error
-
-    async def read(self) -> bytes:
-        """Some of what has arrived, at least a byte; nothing at the end. Raises Failure after a reset.
-
-        A close without TLS's close_notify is an end like any other: HTTP's framing shows whether it is a cut.
-        """
-        while not self.is_readable:
-            await self._change()
-        return self.read_nowait()
-
-    def read_nowait(self) -> bytes:
-        """As `read`, at once; nothing also where it is not readable."""
-        if not self._unread and self._error is not None:
-            raise Failure(CauseKind.RESET, "the connection was reset") from self._error
-        if len(self._unread) <= LARGEST_READ:
+    def attach(self, user: StreamUser) -> None:
+        """From now on `user` gets what arrives, and what has arrived and was not read."""
+        self._user = user
+        if self._unread:
             data, self._unread = bytes(self._unread), bytearray()
-        else:
-            data = bytes(self._unread[:LARGEST_READ])
-            del self._unread[:LARGEST_READ]
-        if not self._ended and len(self._unread) <= LARGEST_UNREAD:
-            self.transport.resume_reading()
-        return data
+            user.received(data)
+        if self.has_ended:
+            user.ended(self._error)
 
     def write(self, data: bytes) -> None:
-        """`is_flushed` says when it has left. Where it cannot, reading fails."""
+        """`is_flushed` says when it has left. Where it cannot, the connection ends."""
         if self._lost:
             return
         try:
@@ -137,25 +108,44 @@ class NetworkStream(asyncio.Protocol):
             if data:
                 self.transport.write(data)
 
+    def pause(self) -> None:
+        """Read no further."""
+        self.transport.pause_reading()
+
+    def resume(self) -> None:
+        self.transport.resume_reading()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if not self._lost:
+            self.transport.abort()
+        self._lose(ConnectionAbortedError("closed from this side"))
+
+    # -- while it is made -----------------------------------------------------------------------------
+
+    async def read(self) -> bytes:
+        """Some of what has arrived, before there is a user; nothing at the end. Raises Failure after a
+        reset."""
+        while not self._unread and not self.has_ended:
+            await self._change()
+        data, self._unread = bytes(self._unread), bytearray()
+        if not data and self._error is not None:
+            raise Failure(CauseKind.RESET, "the connection was reset") from self._error
+        return data
+
     async def start_tls(self, context: ssl.SSLContext, server_hostname: str) -> None:
         """Shake hands; once more inside this TLS through an https proxy. Raises Failure."""
         layer = Tls(context, server_hostname)
         early = bytes(self._unread)
         self._unread.clear()
         self._layers.append(layer)
-        self._decrypted(*layer.feed(early, ended=self._ended))
-        while not layer.is_open and not self.is_readable:
+        self._decrypted(*layer.feed(early, ended=self.has_ended))
+        while not layer.is_open and not self.has_ended:
             await self._change()
         if not layer.is_open:
             self.abort()
             raise layer.failure() from layer.error
         self.reached = replace(self.reached, secured=time.time())
-
-    def abort(self) -> None:
-        """Close at once; whoever reads gets a Failure."""
-        if not self._lost:
-            self.transport.abort()
-        self._lose(ConnectionAbortedError("closed from this side"))
 
     # -- for the event loop ---------------------------------------------------------------------------
 
@@ -164,11 +154,16 @@ class NetworkStream(asyncio.Protocol):
         self.transport = transport
         # What is written counts as written once the system has taken it.
         transport.set_write_buffer_limits(0)
+        if hasattr(transport, "max_size"):  # of transports that are fed by a selector
+            transport.max_size = LARGEST_READ
 
     def data_received(self, data: bytes) -> None:
-        self._receive(data, ended=False)
-        if len(self._unread) > LARGEST_UNREAD:
-            self.transport.pause_reading()
+        if self._layers:
+            self._receive(data, ended=False)
+        elif self._user is not None:
+            self._user.received(data)
+        else:
+            self._decrypted(data, ended=False)
 
     def eof_received(self) -> bool:
         """The other direction stays open: a server may answer, and close, before it has read all."""
@@ -180,19 +175,22 @@ class NetworkStream(asyncio.Protocol):
             return
         if exc is not None:
             self._read_remainder()
-        self._lose(None if self._ended else exc)
+        self._lose(exc)
 
     def pause_writing(self) -> None:
         self._writable = False
 
     def resume_writing(self) -> None:
         self._writable = True
-        self._notify()
+        if self._user is not None:
+            self._user.flushed()
+        else:
+            self._notify()
 
     def _read_remainder(self) -> None:
         """A server that answers and closes before it has read all makes writing fail; its answer has come."""
         with contextlib.suppress(OSError):
-            while data := self._socket.recv(LARGEST_UNREAD):
+            while not self._lost and (data := self._socket.recv(LARGEST_READ)):
                 self._receive(data, ended=False)
 
     def _receive(self, data: bytes, *, ended: bool) -> None:
@@ -201,17 +199,29 @@ class NetworkStream(asyncio.Protocol):
         self._decrypted(data, ended)
 
     def _decrypted(self, data: bytes, ended: bool) -> None:
+        error: Exception | None = None
         for layer in self._layers:
-            self._error = self._error or layer.error
+            error = error or layer.error
             if layer.has_output:
                 self.write(b"")  # the handshake's own messages, renewed keys, alerts
-        self._unread += data
-        self._ended = self._ended or ended
+        if self._user is None:
+            self._unread += data
+        elif data:
+            self._user.received(data)
+        if ended:
+            self._end(error)
         self._notify()
 
     def _lose(self, error: Exception | None) -> None:
-        self._ended = self._lost = True
-        self._error = self._error or error
+        self._lost = True
+        self._end(error)
+
+    def _end(self, error: Exception | None) -> None:
+        if self.has_ended:
+            return
+        self.has_ended, self._error = True, error
+        if self._user is not None:
+            self._user.ended(error)
         self._notify()
 
     def _change(self) -> asyncio.Future[None]:
@@ -222,8 +232,6 @@ class NetworkStream(asyncio.Protocol):
     def _notify(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-        if self._watcher is not None:
-            self._watcher()
 
 
 def _has_input(connected: socket.socket) -> bool:
@@ -237,32 +245,30 @@ def _has_input(connected: socket.socket) -> bool:
     return bool(poll.poll(0))
 
 
-def request_head(method: str, target: bytes, host: str, headers: Headers, length: int) -> RequestHead:
-    """A request's head: `headers` with the framing that fits a body of `length`, and `host` where none is.
+class ConnectionUser(Protocol):
+    """Who has sent a request on a connection. Its methods return at once and raise nothing."""
 
-    Raises Failure where that cannot be written.
-    """
-    pairs = [
-        (name, str(length) if name.lower() == "content-length" else value)
-        for name, value in headers
-        if name.lower() != "transfer-encoding"
-    ]
-    names = {name.lower() for name, _ in pairs}
-    if "host" not in names:
-        pairs.insert(0, ("Host", host))
-    if "content-length" not in names and (length or method in _NEEDS_LENGTH):
-        pairs.append(("Content-Length", str(length)))
-    encoded = [(_encode(name), _encode(value)) for name, value in pairs]
-    try:
-        return h11.Request(method=method, target=target, headers=encoded)
-    except h11.LocalProtocolError as error:
-        text = "the request cannot be written as HTTP/1.1"
-        raise Failure(CauseKind.PROTOCOL, text) from error
+    def sent(self) -> None:
+        """All of the request has left the process, or an answer has begun before: no more of it is sent."""
+
+    def started(self, head: Head) -> None:
+        """The head of the final answer has come."""
+
+    def received(self, data: bytes) -> None:
+        """Bytes of its body, at least one."""
+
+    def over(self) -> None:
+        """The answer is there as a whole."""
+
+    def failed(self, failure: Failure) -> None:
+        """It never will be."""
 
 
 class Connection:
-    """HTTP/1.1 on a stream, one request and its answer at a time: `send`, `answer`, `read` to the end, then
-    `renew`."""
+    """HTTP/1.1 over one stream: requests one after the other.
+
+    Bytes after an answer's end are no answer to anything: they must not reach the next request.
+    """
 
     is_used = False
     """Whether it has served a request before."""
@@ -271,146 +277,178 @@ class Connection:
     has_received = False
     """Whether the server has sent anything since this request began."""
 
+    _head: RequestHead
+    _answer: AnswerReader
+
     def __init__(self, stream: NetworkStream) -> None:
         self._stream = stream
-        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LARGEST_HEAD)
-        self._answer: h11.Response | None = None
-        self._interim = 0
-        self._ended = False
+        self._user: ConnectionUser | None = None
+        self._watcher: Callable[[], None] | None = None
+        self._pieces: Iterator[bytes] | None = None
+        self._patience: asyncio.TimerHandle | None = None
+        self._has_begun = False
 
     @property
     def reached(self) -> Reached:
         return self._stream.reached
-
-    async def send(self, head: RequestHead, body: bytes) -> None:
-        """Send a request. Returns when all of it has left the process, or when an answer has begun before:
-        the remainder is not sent. Raises Failure."""
-        for piece in self._pieces(head, body):
-            self._stream.write(piece)
-            await self._flushed_or_answered()
-            if self._answer is not None:
-                return
-        # Not before: a connection on which this was not said cannot be renewed.
-        self._http.send(h11.EndOfMessage())
-        self.is_sent = True
-
-    async def answer(self) -> Head:
-        """The head of the final answer, as received: UTF-8 with surrogateescape. Raises Failure."""
-        while self._answer is None:
-            self._receive_head(await self._stream.read())
-        answer = self._answer
-        headers = tuple((_decode(name), _decode(value)) for name, value in answer.headers.raw_items())
-        return Head(answer.status_code, headers, _decode(bytes(answer.reason)))
-
-    async def read(self) -> bytes:
-        """The next bytes of the answer's body; nothing at its end. Raises Failure."""
-        while True:
-            event = self._next()
-            if isinstance(event, h11.Data):
-                return bytes(event.data)
-            if isinstance(event, h11.EndOfMessage):
-                return b""
-            if event is not h11.NEED_DATA:
-                raise Failure(CauseKind.PROTOCOL, _NOT_HTTP)
-            data = await self._more()
-            self._ended = not data
-            self._http.receive_data(data)
-
-    def renew(self) -> bool:
-        """Get ready for another request. False if there can be none: this one or its answer did not reach its
-        end, one side said close, the end of the answer is in doubt, or something came after it."""
-        http, answer = self._http, self._answer
-        is_done = http.our_state is h11.DONE and http.their_state is h11.DONE
-        if not is_done or answer is None or _has_two_lengths(answer) or self.has_more:
-            return False
-        http.start_next_cycle()
-        self._answer = None
-        self._interim = 0
-        self.is_used = True
-        self.is_sent = self.has_received = False
-        return True
-
-    @property
-    def has_more(self) -> bool:
-        """Whether anything has come after what was read."""
-        return self._stream.has_unread or self._http.trailing_data != (b"", False)
 
     @property
     def is_quiet(self) -> bool:
         """Whether the server has neither closed nor sent anything since `renew`."""
         return self._stream.is_quiet
 
-    def watch(self, watcher: Callable[[], None] | None) -> None:
-        self._stream.watch(watcher)
+    def send(self, head: RequestHead, body: bytes, user: ConnectionUser) -> None:
+        """Send a request; `user` gets what comes of it, some of it before this returns."""
+        self._head, self._user = head, user
+        self._answer = AnswerReader(head.method)
+        self._pieces = _pieces(head.data, body)
+        self._send_more()
+        if not self.is_used:
+            self._stream.attach(self)
 
-    def abort(self) -> None:
+    def renew(self) -> bool:
+        """Get ready for another request. False if there can be none: this one or its answer did not reach its
+        end, one side said close, the end of the answer is in doubt, or something came after it."""
+        answer = self._answer
+        is_done = self.is_sent and answer.is_over and not answer.has_surplus
+        if not is_done or self._head.is_last or not answer.may_follow or self._stream.has_unread:
+            return False
+        self.is_used = True
+        self.is_sent = self.has_received = self._has_begun = False
+        self._stream.resume()
+        return True
+
+    def watch(self, watcher: Callable[[], None] | None) -> None:
+        """Call `watcher` when bytes or the end come while no request is under way."""
+        self._watcher = watcher
+
+    def pause(self) -> None:
+        """Read no further for now."""
+        self._stream.pause()
+
+    def resume(self) -> None:
+        self._stream.resume()
+
+    def break_off(self) -> None:
+        """Close at once; a request that is under way fails."""
         self._stream.abort()
 
-    def _pieces(self, head: RequestHead, body: bytes) -> Iterator[bytes]:
-        yield self._written(head) + self._written(h11.Data(data=body[:_PIECE]))
-        for start in range(_PIECE, len(body), _PIECE):
-            yield self._written(h11.Data(data=body[start : start + _PIECE]))
+    def abort(self) -> None:
+        """Close at once; nobody hears of it."""
+        self._leave()
+        self._stream.abort()
 
-    def _written(self, event: h11.Request | h11.Data) -> bytes:
-        return self._http.send(event) or b""
+    # -- sending --------------------------------------------------------------------------------------
 
-    async def _flushed_or_answered(self) -> None:
-        while self._answer is None and not self._stream.is_flushed:
-            if not self._stream.is_readable:
-                await self._stream.wait(WRITE_TIMEOUT)
-            if self._stream.is_readable:
-                self._receive_head(self._stream.read_nowait())
+    def flushed(self) -> None:
+        self._send_more()
 
-    def _receive_head(self, data: bytes) -> None:
-        """Read bytes before the end of the answer's head; 1xx are skipped."""
-        if not data:
-            raise Failure(CauseKind.RESET, "the connection was closed without an answer")
+    def _send_more(self) -> None:
+        while self._pieces is not None:
+            piece = next(self._pieces, None)
+            if piece is None:
+                self.is_sent = True
+                self._stop_sending()
+                return
+            self._stream.write(piece)
+            if not self._stream.is_flushed:
+                self._be_patient()
+                return
+
+    def _be_patient(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+        loop = asyncio.get_running_loop()
+        self._patience = loop.call_later(WRITE_TIMEOUT, self._give_up)
+
+    def _give_up(self) -> None:
+        self._fail(Failure(CauseKind.SENDING, "the request could not be sent in time"))
+
+    def _stop_sending(self) -> None:
+        self._pieces = None
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+        if self._user is not None:
+            self._user.sent()
+
+    # -- receiving ------------------------------------------------------------------------------------
+
+    def received(self, data: bytes) -> None:
+        user, answer = self._user, self._answer
+        content = answer.feed(data)
+        if user is None:  # bytes out of turn
+            self._tell_watcher()
+            return
         self.has_received = True
-        self._http.receive_data(data)
-        event = self._next()
-        while isinstance(event, h11.InformationalResponse) and self._interim < MOST_INTERIM:
-            self._interim += 1
-            event = self._next()
-        if isinstance(event, h11.Response):
-            self._answer = event
-        elif event is not h11.NEED_DATA:  # a switch of protocols, or a flood of interim answers
-            raise Failure(CauseKind.PROTOCOL, _NOT_HTTP)
+        if not self._has_begun:
+            self._begin(answer)
+        if content and self._user is user:
+            user.received(content)
+        if self._user is not user:
+            return  # it has left meanwhile
+        if answer.is_over:
+            self._leave()
+            user.over()
+        elif answer.is_broken:
+            self._fail(Failure(CauseKind.PROTOCOL, "the answer is not valid HTTP/1.1"))
 
-    def _next(self) -> object:
-        try:
-            return self._http.next_event()
-        except h11.RemoteProtocolError as error:
-            if self._ended:
-                raise Failure(CauseKind.INCOMPLETE, "the connection was closed inside the body") from error
-            raise Failure(CauseKind.PROTOCOL, _NOT_HTTP) from error
+    def _begin(self, answer: AnswerReader) -> None:
+        if answer.head is None:
+            if self._pieces is not None:
+                self._be_patient()
+            return
+        self._has_begun = True
+        if self._pieces is not None:
+            self._stop_sending()
+        if self._user is not None:
+            self._user.started(answer.head)
 
-    async def _more(self) -> bytes:
-        if self._stream.is_readable:
-            await asyncio.sleep(0)  # a body that is all there lets others have their turn
-        try:
-            return await self._stream.read()
-        except Failure:
-            if self._answer is not None and _is_error_until_close(self._answer):
-                return b""
-            raise
+    def ended(self, error: Exception | None) -> None:
+        user = self._user
+        if user is None:
+            self._tell_watcher()
+        elif self._may_end(error):
+            self._leave()
+            user.over()
+        else:
+            self._fail(self._cut(error))
+
+    def _may_end(self, error: Exception | None) -> bool:
+        """A server that answers an unread request with an error, and closes, resets the connection: the
+        end."""
+        head = self._answer.head
+        if head is None or (error is not None and head.status < _ERROR):
+            return False
+        return self._answer.feed_eof()
+
+    def _cut(self, error: Exception | None) -> Failure:
+        if error is not None:
+            failure = Failure(CauseKind.RESET, "the connection was reset")
+            failure.__cause__ = error
+            return failure
+        if self._answer.head is None:
+            return Failure(CauseKind.RESET, "the connection was closed without an answer")
+        return Failure(CauseKind.INCOMPLETE, "the connection was closed inside the body")
+
+    def _fail(self, failure: Failure) -> None:
+        user = self._user
+        self._leave()
+        if user is not None:
+            user.failed(failure)
+
+    def _leave(self) -> None:
+        self._user = self._pieces = None
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _tell_watcher(self) -> None:
+        if self._watcher is not None:
+            self._watcher()
 
 
-def _has_two_lengths(answer: h11.Response) -> bool:
-    """Content-Length beside Transfer-Encoding: what one reader takes for the end, another does not
-    (RFC 9112 section 6.3)."""
-    names = {name for name, _ in answer.headers}
-    return b"content-length" in names and b"transfer-encoding" in names
-
-
-def _is_error_until_close(answer: h11.Response) -> bool:
-    """A server that answers an unread request with an error, and closes, resets the connection: the end."""
-    names = {name for name, _ in answer.headers}
-    return answer.status_code >= 400 and not names & {b"content-length", b"transfer-encoding"}
-
-
-def _decode(data: bytes) -> str:
-    return data.decode("utf-8", "surrogateescape")
-
-
-def _encode(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
+def _pieces(head: bytes, body: bytes) -> Iterator[bytes]:
+    yield head + body[:_PIECE]
+    for start in range(_PIECE, len(body), _PIECE):
+        yield body[start : start + _PIECE]

@@ -18,7 +18,8 @@ from mitmproxy.proxy.layers.http._upstream_proxy import HttpUpstreamProxy
 from mitmproxy.proxy.mode_specs import ProxyMode, RegularMode, Socks5Mode, UpstreamMode
 
 from addons.config.listening import is_loopback
-from addons.upstream.connection import NetworkStream, RequestHead
+from addons.upstream.connection import NetworkStream
+from addons.upstream.http1 import RequestHead
 from addons.upstream.network import is_local
 from addons.upstream.way import Way, way
 from protocols.model.http import UpstreamRequest

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from addons.upstream.connection import Connection, NetworkStream, RequestHead, request_head
+from addons.upstream.connection import NetworkStream
 from addons.upstream.failure import CauseKind, Failure
+from addons.upstream.http1 import AnswerReader, RequestHead, request_head
 from addons.upstream.network import connect
-from protocols.model.http import Headers, UpstreamRequest
+from protocols.model.http import Head, Headers, UpstreamRequest
 from protocols.model.origin import Origin
 
 _PASSING = frozenset({408, 425, 429})
@@ -84,19 +85,28 @@ class Proxied:
     async def _tunnel(self, stream: NetworkStream, origin: Origin) -> None:
         host = f"[{origin.host}]" if ":" in origin.host else origin.host
         target = f"{host}:{origin.port}"
-        connection = Connection(stream)
+        stream.write(request_head("CONNECT", target.encode(), target, self.authorization, 0).data)
+        reader = AnswerReader("CONNECT")
         try:
-            await connection.send(
-                request_head("CONNECT", target.encode(), target, self.authorization, 0), b""
-            )
-            answer = await connection.answer()
+            answer = await _answer(stream, reader)
         except Failure as error:
             raise Failure(CauseKind.CONNECT, f"upstream proxy: {error.cause.text}") from error
         if not 200 <= answer.status < 300:
             raise _refused(self.proxy, answer.status, target)
-        if connection.has_more:
+        if reader.has_surplus or stream.has_unread:
             # The provider's TLS waits for ours: these are the proxy's own.
             raise Failure(CauseKind.CONNECT, "upstream proxy: bytes after its answer")
+
+
+async def _answer(stream: NetworkStream, reader: AnswerReader) -> Head:
+    while reader.head is None:
+        data = await stream.read()
+        if not data:
+            raise Failure(CauseKind.RESET, "the connection was closed without an answer")
+        reader.feed(data)
+        if reader.is_broken:
+            raise Failure(CauseKind.PROTOCOL, "the answer is not valid HTTP/1.1")
+    return reader.head
 
 
 def _refused(proxy: Origin, status: int, target: str) -> Failure:

@@ -14,7 +14,9 @@ from typing import Any
 import OpenSSL.SSL
 
 from addons.upstream.connection import NetworkStream
+from addons.upstream.failure import Failure
 from addons.upstream.network import connect
+from protocols.model.http import Head
 from tests.vendor import Authority
 
 PATIENCE = 10.0
@@ -52,6 +54,70 @@ class Peer:
             if self.authority is not None:
                 await stream.start_tls(self.authority.client_context(), "localhost")
             return stream, *await self.accepted.get()
+
+
+class Listener:
+    """Uses the bytes of a connection: keeps them."""
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.ends: list[Exception | None] = []
+        self.flushes = 0
+
+    def received(self, data: bytes) -> None:
+        assert data
+        assert not self.ends
+        self.data += data
+
+    def ended(self, error: Exception | None) -> None:
+        self.ends.append(error)
+
+    def flushed(self) -> None:
+        self.flushes += 1
+
+
+class Asker:
+    """Has sent a request on a connection: keeps what comes of it."""
+
+    def __init__(self) -> None:
+        self.is_sent = self.is_over = False
+        self.head: Head | None = None
+        self.pieces: list[bytes] = []
+        self.failure: Failure | None = None
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(self.pieces)
+
+    @property
+    def has_ended(self) -> bool:
+        return self.is_over or self.failure is not None
+
+    def sent(self) -> None:
+        assert not self.is_sent
+        self.is_sent = True
+
+    def started(self, head: Head) -> None:
+        assert self.is_sent
+        assert self.head is None
+        self.head = head
+
+    def received(self, data: bytes) -> None:
+        assert data
+        assert self.head is not None
+        self.pieces.append(data)
+
+    def over(self) -> None:
+        assert self.head is not None
+        self._end()
+
+    def failed(self, failure: Failure) -> None:
+        self._end()
+        self.is_over, self.failure = False, failure
+
+    def _end(self) -> None:
+        assert not self.has_ended
+        self.is_over = True
 
 
 @contextlib.asynccontextmanager

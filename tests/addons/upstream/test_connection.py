@@ -10,18 +10,18 @@ import pytest
 
 from addons.upstream.connection import (
     LARGEST_READ,
-    LARGEST_UNREAD,
-    MOST_INTERIM,
     Connection,
     NetworkStream,
-    request_head,
 )
 from addons.upstream.failure import Cause, CauseKind, Failure
+from addons.upstream.http1 import MOST_INTERIM, request_head
 from addons.upstream.network import connect
 from tests.addons.asking import listening
 from tests.addons.upstream.peer import (
     PATIENCE,
+    Asker,
     ByHand,
+    Listener,
     Peer,
     cancelled,
     read_all,
@@ -31,7 +31,8 @@ from tests.addons.upstream.peer import (
 )
 from tests.vendor import Authority
 
-ASYNCIO_READ = 256 * 1024  # what asyncio takes from a socket at once
+RECORD = 1 << 14  # a TLS record of which a part had come before
+LARGE = bytes(30_000_000)  # more than the system's buffers hold
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 SOON = b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"
@@ -85,55 +86,46 @@ async def test_bytes_come_when_they_are_sent(peer: Peer) -> None:
     stream.abort()
 
 
-async def test_a_reader_that_is_slow_slows_the_server(peer: Peer) -> None:
+async def test_a_user_that_is_slow_slows_the_server(peer: Peer) -> None:
     stream, _, writer = await peer.both()
+    user = Listener()
+    stream.attach(user)
+    stream.pause()
     sent = bytes(range(256)) * 60_000
     writer.write(sent)
-    await until(lambda: not stream.transport.is_reading())
-    assert LARGEST_UNREAD < len(stream._unread) <= LARGEST_UNREAD + ASYNCIO_READ
-    assert await read_all(stream, len(sent)) == sent
-    assert stream.transport.is_reading()
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert user.data == b""
+    stream.resume()
+    await until(lambda: len(user.data) == len(sent))
+    assert user.data == sent
     stream.abort()
 
 
-async def test_a_write_that_the_server_does_not_take(peer: Peer) -> None:
-    stream, _, _ = await peer.both()
+async def test_what_is_read_at_once_is_bounded(peer: Peer) -> None:
+    stream, _, writer = await peer.both()
+    pieces: list[int] = []
 
-    async def fill() -> None:
-        while True:
-            while stream.is_flushed:
-                stream.write(bytes(30_000))
-            await stream.wait(0.05)
+    class Measuring(Listener):
+        def received(self, data: bytes) -> None:
+            pieces.append(len(data))
 
-    with pytest.raises(Failure) as failure:
-        await fill()
-    assert failure.value.cause.kind is CauseKind.SENDING
+    stream.attach(Measuring())
+    writer.write(bytes(1_000_000))
+    await until(lambda: sum(pieces) == 1_000_000)
+    assert max(pieces) <= LARGEST_READ + RECORD
     stream.abort()
 
 
-async def test_what_left_while_the_process_was_stopped_was_sent_in_time(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The clock is far ahead when the event loop looks again, and what was written has left."""
-    loop = asyncio.get_running_loop()
-    clock, ahead = loop.time, 0.0
-    monkeypatch.setattr(loop, "time", lambda: clock() + ahead)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        stream = await connect("127.0.0.1", server.getsockname()[1], NetworkStream)
-        accepted, _ = server.accept()
-        with accepted:
-            while stream.is_flushed:
-                stream.write(bytes(30_000))
-            waiting = asyncio.create_task(stream.wait(60.0))
-            await asyncio.sleep(0)
-            accepted.setblocking(False)
-            with contextlib.suppress(BlockingIOError):
-                while accepted.recv(1 << 20):
-                    pass
-            ahead = 100.0
-            await waiting
-            assert stream._writable
-        stream.abort()
+async def test_its_user_gets_what_came_before_it(peer: Peer) -> None:
+    stream, _, writer = await peer.both()
+    writer.write(b"early")
+    await until(lambda: stream.has_unread)
+    user = Listener()
+    stream.attach(user)
+    assert user.data == b"early"
+    assert not stream.has_unread
+    stream.abort()
 
 
 # How it ends
@@ -168,7 +160,7 @@ async def test_a_reset_comes_after_what_has_arrived(peer: Peer) -> None:
     stream, _, writer = await peer.both()
     connection = stream.transport.get_extra_info("socket")
     writer.write(b"last")
-    await until(lambda: stream.is_readable)
+    await until(lambda: stream.has_unread)
     reset(writer)
     await until(lambda: connection.fileno() < 0)
     assert await stream.read() == b"last"
@@ -181,15 +173,15 @@ async def test_a_reset_comes_after_what_has_arrived(peer: Peer) -> None:
     stream.abort()
 
 
-async def test_a_write_that_waits_wakes_with_a_reset(peer: Peer) -> None:
+async def test_a_user_whose_write_waits_hears_of_a_reset(peer: Peer) -> None:
     stream, _, writer = await peer.both()
+    user = Listener()
+    stream.attach(user)
     stream.write(bytes(60_000_000))
     reset(writer)
-    while not stream.is_readable:
-        await stream.wait(PATIENCE)
-    assert not stream.is_flushed
-    with pytest.raises(Failure):
-        stream.read_nowait()
+    await until(lambda: bool(user.ends))
+    assert isinstance(user.ends[0], OSError)
+    assert (len(user.ends), user.flushes, stream.is_flushed) == (1, 0, False)
     stream.abort()
 
 
@@ -241,7 +233,7 @@ async def test_one_that_the_server_closed_or_speaks_on_is(
     writer.write(b"answer")
     assert await stream.read() == b"answer"
     act(writer)
-    await until(lambda: stream.is_readable)
+    await until(lambda: stream.has_unread)
     assert not stream.is_quiet
     stream.abort()
 
@@ -251,7 +243,7 @@ async def test_what_the_loop_has_not_read_yet_is_noticed() -> None:
     async with serving() as peer:
         stream, _, writer = await peer.both()
         writer.write(b"x")
-        assert (stream.is_readable, stream.is_quiet) == (False, False)
+        assert (stream.has_unread, stream.is_quiet) == (False, False)
         stream.abort()
 
 
@@ -271,7 +263,7 @@ async def test_half_a_tls_record_is_unread(authority: Authority) -> None:
         for cut in (1, 5, len(half) - 1):
             writer.write(whole + half[:cut])
             assert await stream.read() == b"answer"
-            assert (stream.is_readable, stream.has_unread) == (False, True)
+            assert (bool(stream._unread), stream.has_unread) == (False, True)
             writer.write(half[cut:])
             assert await stream.read() == b"more"
             assert not stream.has_unread
@@ -282,17 +274,16 @@ async def test_half_a_tls_record_is_unread(authority: Authority) -> None:
         stream.abort()
 
 
-async def test_a_watcher_is_called_for_what_comes_and_for_the_end(peer: Peer) -> None:
+async def test_its_user_gets_what_comes_and_the_end_once(peer: Peer) -> None:
     stream, _, writer = await peer.both()
-    seen: list[bool] = []
-    stream.watch(lambda: seen.append(stream.is_readable))
+    user = Listener()
+    stream.attach(user)
     writer.write(b"x")
-    await until(lambda: seen == [True])
-    stream.read_nowait()
+    await until(lambda: user.data == b"x")
     reset(writer)
-    await until(lambda: len(seen) > 1)
-    assert seen[-1]
+    await until(lambda: bool(user.ends))
     stream.abort()
+    assert len(user.ends) == 1
 
 
 # Leaving: `nothing_left` looks at what stays behind
@@ -309,15 +300,7 @@ async def test_cancelled_in_the_handshake(authority: Authority) -> None:
 async def test_cancelled_while_reading(peer: Peer) -> None:
     stream, _, writer = await peer.both()
     writer.write(b"some")
-    await cancelled(read_all(stream, 99), lambda: until(lambda: not stream.is_readable))
-    stream.abort()
-
-
-async def test_cancelled_while_writing(peer: Peer) -> None:
-    stream, _, _ = await peer.both()
-    stream.write(bytes(60_000_000))
-    assert not stream.is_flushed
-    await cancelled(stream.wait(PATIENCE), lambda: asyncio.sleep(0))
+    await cancelled(read_all(stream, 99), lambda: until(lambda: not stream._unread))
     stream.abort()
 
 
@@ -330,11 +313,91 @@ async def test_a_close_wakes_who_reads(peer: Peer) -> None:
         await reading
 
 
+# Sending
+
+
+async def asked(peer: Peer, body: bytes) -> tuple[Connection, Asker, asyncio.StreamReader]:
+    """A connection on which a request was sent, and the server's end."""
+    stream, reader, _ = await peer.both()
+    connection, asker = Connection(stream), Asker()
+    connection.send(request_head("POST", b"/", "provider.test", (), len(body)), body, asker)
+    return connection, asker, reader
+
+
+async def test_a_small_request_leaves_at_once(peer: Peer) -> None:
+    connection, asker, _ = await asked(peer, b"{}")
+    assert asker.is_sent
+    connection.abort()
+
+
+async def test_a_request_that_the_server_takes_slowly(peer: Peer) -> None:
+    connection, asker, reader = await asked(peer, LARGE)
+    assert not asker.is_sent
+    async with asyncio.timeout(PATIENCE):
+        await reader.readuntil(b"\r\n\r\n")
+        assert await reader.readexactly(len(LARGE)) == LARGE
+        await until(lambda: asker.is_sent)
+    assert connection._patience is None
+    connection.abort()
+
+
+async def test_a_request_that_the_server_does_not_take(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("addons.upstream.connection.WRITE_TIMEOUT", 0.05)
+    connection, asker, _ = await asked(peer, LARGE)
+    await until(lambda: asker.has_ended)
+    assert asker.failure is not None
+    assert asker.failure.cause == Cause(CauseKind.SENDING, "the request could not be sent in time")
+    assert not asker.is_sent
+    connection.abort()
+
+
+async def test_what_left_while_the_process_was_stopped_was_sent_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The clock is far ahead when the event loop looks again, and some of what was written has left."""
+    loop = asyncio.get_running_loop()
+    clock, ahead = loop.time, 0.0
+    monkeypatch.setattr(loop, "time", lambda: clock() + ahead)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        connection = Connection(await connect("127.0.0.1", server.getsockname()[1], NetworkStream))
+        accepted, _ = server.accept()
+        asker = Asker()
+        connection.send(request_head("POST", b"/", "provider.test", (), len(LARGE)), LARGE, asker)
+        first = connection._patience
+        with accepted:
+            accepted.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while accepted.recv(1 << 20):
+                    pass
+            ahead = 100.0
+            await until(lambda: connection._patience is not first)
+            assert (asker.has_ended, asker.is_sent) == (False, False)
+        connection.abort()
+
+
+async def test_one_that_is_left_while_it_sends_says_nothing(peer: Peer) -> None:
+    connection, asker, _ = await asked(peer, LARGE)
+    connection.abort()
+    assert connection._patience is None
+    await asyncio.sleep(0)
+    assert not asker.has_ended
+    assert not asker.is_sent
+
+
+async def test_one_that_is_broken_off_fails(peer: Peer) -> None:
+    connection, asker, _ = await asked(peer, b"{}")
+    connection.break_off()
+    assert asker.failure is not None
+    assert asker.failure.cause.kind is CauseKind.RESET
+
+
 # HTTP/1.1
 
 
 @contextlib.asynccontextmanager
-async def answered(answer: bytes, *, slowly: bool, close: bool = False) -> AsyncIterator[Connection]:
+async def answered(
+    answer: bytes, *, slowly: bool, close: bool = False
+) -> AsyncIterator[tuple[Connection, Asker]]:
     """A connection on which a request was sent, to a server that answers it so, in pieces or at once."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -348,23 +411,12 @@ async def answered(answer: bytes, *, slowly: bool, close: bool = False) -> Async
 
     async with listening(serve) as port, asyncio.timeout(PATIENCE):
         connection = Connection(await connect("127.0.0.1", port, NetworkStream))
-        await connection.send(request_head("GET", b"/", "provider.test", (), 0), b"")
+        asker = Asker()
+        connection.send(request_head("GET", b"/", "provider.test", (), 0), b"", asker)
         try:
-            yield connection
+            yield connection, asker
         finally:
             connection.abort()
-
-
-async def whole(connection: Connection) -> bytes:
-    await connection.answer()
-    return await body(connection)
-
-
-async def body(connection: Connection) -> bytes:
-    said = b""
-    while piece := await connection.read():
-        said += piece
-    return said
 
 
 @pytest.mark.parametrize("slowly", [False, True], ids=["whole", "in pieces"])
@@ -373,13 +425,29 @@ async def body(connection: Connection) -> bytes:
 async def test_an_answer_and_whether_another_may_follow(
     answer: bytes, said: bytes, surplus: bytes, slowly: bool
 ) -> None:
-    async with answered(answer + surplus, slowly=slowly) as connection:
-        head = await connection.answer()
-        assert head.status in (200, 204)
-        assert await body(connection) == said
-        while surplus and not connection.has_more:  # noqa: ASYNC110  # it comes without a signal
-            await asyncio.sleep(0)
+    async with answered(answer + surplus, slowly=slowly) as (connection, asker):
+        await until(lambda: asker.is_over)
+        assert asker.head is not None
+        assert asker.head.status in (200, 204)
+        assert asker.body == said
+        await until(lambda: not surplus or connection._answer.has_surplus)
         assert connection.renew() is not bool(surplus)
+
+
+async def test_bytes_while_no_request_is_under_way_are_told(peer: Peer) -> None:
+    stream, reader, writer = await peer.both()
+    connection, asker = Connection(stream), Asker()
+    connection.send(request_head("GET", b"/", "provider.test", (), 0), b"", asker)
+    async with asyncio.timeout(PATIENCE):
+        await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+    await until(lambda: asker.is_over)
+    assert connection.renew()
+    told: list[bool] = []
+    connection.watch(lambda: told.append(connection.is_quiet))
+    writer.write(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
+    await until(lambda: bool(told))
+    connection.abort()
 
 
 @pytest.mark.parametrize(
@@ -402,15 +470,15 @@ async def test_an_answer_and_whether_another_may_follow(
 )
 @pytest.mark.parametrize("slowly", [False, True], ids=["whole", "in pieces"])
 async def test_what_is_no_answer(answer: bytes, kind: CauseKind, slowly: bool) -> None:
-    async with answered(answer, slowly=slowly, close=True) as connection:
-        with pytest.raises(Failure) as failure:
-            await whole(connection)
-        assert failure.value.cause.kind is kind
+    async with answered(answer, slowly=slowly, close=True) as (connection, asker):
+        await until(lambda: asker.has_ended)
+        assert asker.failure is not None
+        assert asker.failure.cause.kind is kind
         assert connection.has_received is bool(answer)
         assert not connection.renew()
 
 
-async def test_a_body_of_tiny_chunks_does_not_keep_the_event_loop() -> None:
+async def test_the_chunks_of_one_read_come_together_and_others_have_their_turn() -> None:
     turns = 0
 
     async def count() -> None:
@@ -420,29 +488,23 @@ async def test_a_body_of_tiny_chunks_does_not_keep_the_event_loop() -> None:
             turns += 1
 
     chunks = 4 * LARGEST_READ // 6
-    async with answered(CHUNKED + b"1\r\na\r\n" * chunks + b"0\r\n\r\n", slowly=False) as connection:
-        await connection.answer()
-        while len(connection._stream._unread) < 3 * LARGEST_READ:  # noqa: ASYNC110  # it comes without a signal
-            await asyncio.sleep(0)
+    async with answered(CHUNKED + b"1\r\na\r\n" * chunks + b"0\r\n\r\n", slowly=False) as (_, asker):
         counting = asyncio.create_task(count())
-        assert await body(connection) == b"a" * chunks
+        await until(lambda: asker.is_over)
         counting.cancel()
+    assert asker.body == b"a" * chunks
+    assert len(asker.pieces) < chunks // 100
     assert turns >= 3
 
 
-async def test_a_tunnel_has_no_body() -> None:
-    """And no loop that waits for one."""
-    async with listening(_tunnel) as port, asyncio.timeout(PATIENCE):
-        connection = Connection(await connect("127.0.0.1", port, NetworkStream))
-        await connection.send(request_head("CONNECT", b"a:1", "a:1", (), 0), b"")
-        assert (await connection.answer()).status == 200
-        with pytest.raises(Failure):
-            await connection.read()
-        assert not connection.renew()
-        connection.abort()
-
-
-async def _tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.readuntil(b"\r\n\r\n")
-    writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-    await reader.read()
+async def test_an_error_that_only_the_end_delimits_may_end_in_a_reset(peer: Peer) -> None:
+    stream, reader, writer = await peer.both()
+    connection, asker = Connection(stream), Asker()
+    connection.send(request_head("GET", b"/", "provider.test", (), 0), b"", asker)
+    async with asyncio.timeout(PATIENCE):
+        await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 500 No\r\n\r\nno")
+    await until(lambda: asker.body == b"no")
+    reset(writer)
+    await until(lambda: asker.is_over)
+    connection.abort()
