@@ -19,6 +19,7 @@ from mitmproxy.flow import Error, Flow
 from mitmproxy.hooks import UpdateHook
 from mitmproxy.proxy.layer import NextLayer
 from mitmproxy.proxy.layers.http import HttpLayer
+from mitmproxy.proxy.server import ConnectionHandler
 
 from addons.mitm.direct import Way
 from addons.mitm.dispatch import Forwarding, Responder
@@ -297,6 +298,10 @@ class Script:
                 ctx.master.commands.call("replay.client", [self.flows[name]])
             case "/flow":
                 return describe(self.flows[name])
+            case "/interrupt":
+                self._interrupting = asyncio.ensure_future(
+                    interrupt(handler_of(self.flows[name].client_conn))
+                )
             case "/status":
                 return self.status()
         return None
@@ -310,6 +315,19 @@ class Script:
             "open": len(self.registry._open),
             "streams": [path for path in paths if path.partition("?")[0] != "/status"],
         }
+
+
+async def interrupt(handler: ConnectionHandler) -> None:
+    """End the task of a client's connection in the middle of its report that the client has left."""
+    reading, lock = handler.transports[handler.client].handler, handler._server_event_lock
+    assert reading is not None
+    async with lock:
+        reading.cancel()
+        while not lock._waiters:  # noqa: ASYNC110  # mitmproxy has no event for it
+            await asyncio.sleep(0)
+        reading.cancel()
+    await asyncio.wait([reading])
+    say("interrupted", cancelled=reading.cancelled())
 
 
 def describe(flow: http.HTTPFlow) -> dict[str, object]:

@@ -253,6 +253,29 @@ def test_an_http2_client_that_leaves_under_back_pressure(proxy: Mitmdump, http2:
     assert http2.finished(http2.request(f"/hello?name={name}-next")).data == b"hello world"
 
 
+def test_a_client_that_leaves_is_noticed_though_its_connection_could_not_report_that(
+    proxy: Mitmdump, http1: HTTPConnection, name: str
+) -> None:
+    response = get(http1, f"/big?name={name}&blocks=4000")
+    proxy.wait("draining", name)
+    proxy.order("interrupt", name=name)
+    leave(http1)
+    response.close()
+    proxy.wait("cancelled", name)
+    settled(proxy, name, "error")
+
+
+def test_so_is_one_that_leaves_while_its_http2_window_is_closed(
+    proxy: Mitmdump, http2: H2Client, name: str
+) -> None:
+    http2.reading = False
+    http2.request(f"/big?name={name}&blocks=4")
+    proxy.wait("draining", name)
+    proxy.order("interrupt", name=name)
+    proxy.wait("cancelled", name)
+    settled(proxy, name, "error")
+
+
 # An answer that hooks get whole.
 
 
