@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import struct
 import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -132,6 +133,22 @@ async def test_the_interval_of_a_drip_is_silence_ahead_of_each_piece() -> None:
         wire.writer.close()
         await asyncio.wait_for(received.closed_by_client.wait(), PATIENCE)
         assert await wire.rest() == b""
+
+
+async def test_a_client_that_leaves_is_seen_however_much_is_still_to_be_written() -> None:
+    """Nothing of it may wait: writes to a connection that is lost need no room."""
+    async with Vendor(tls=True) as vendor:
+        vendor.reply(Reply(steps=(WaitFor("go"), *[Send(b"x" * 60_000)] * 100)))
+        context = ssl.create_default_context(cafile=str(vendor.ca_path))
+        async with dial(vendor, context) as wire:
+            await wire.ask()
+            await wire.head()
+            await vendor.wait_gate("go")
+            peer: socket.socket = wire.writer.get_extra_info("socket")
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            wire.writer.transport.abort()
+            vendor.release("go")
+            await asyncio.wait_for(vendor.requests[0].closed_by_client.wait(), PATIENCE)
 
 
 async def test_head_has_no_body() -> None:

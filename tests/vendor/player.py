@@ -96,6 +96,7 @@ class Line(asyncio.StreamReaderProtocol):
     async def write(self, data: bytes) -> None:
         self.writer.write(data)
         await self.writer.drain()
+        await asyncio.sleep(0)  # the loop reports a loss between two writes: drain() alone need not let it
 
     async def reset(self) -> None:
         peer: socket.socket = self.writer.get_extra_info("socket")
