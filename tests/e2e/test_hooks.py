@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.neighbour import ORDINARY
 from tests.e2e.proxy import ADDON, Proxy
-from tests.e2e.talk import ask, client, order
+from tests.e2e.talk import ask, client, order, wait_order
 from tests.vendor import VendorThread, chat_stream, streamed
 
 CONFIG = """
@@ -50,7 +50,9 @@ def running(folder: Path, vendor: VendorThread, program: str, *, ordinary: bool)
         program=program,
         scripts=(NEIGHBOUR, ADDON),
     ) as proxy:
-        assert order(proxy, "own_task") == ordinary
+        if ordinary:
+            proxy.wait_log(CHANGED)
+        wait_order(proxy, lambda has: has == ordinary, "own_task")  # it listens a moment before it runs
         assert (CHANGED in proxy.log) == ordinary
         yield proxy
 
