@@ -84,6 +84,7 @@ class Driver:
         self._hidden: list[SecretStr] = []
         self._blackout = Blackout(())
         self._timers = Timers(work.clock, self._put)
+        self._wanted: list[tuple[Event, float]] = []  # timers that are set when all is handled
         self._handling = self._waits = False
         self._waiting_for: asyncio.Task[None] | asyncio.Handle | None = None
         self._bytes = 0
@@ -178,6 +179,13 @@ class Driver:
             self._fail(error)
         finally:
             self._handling = False
+        self._set_timers()
+
+    def _set_timers(self) -> None:
+        """All that were wanted, unless the call is over by now."""
+        if self._wanted and not self._over:
+            self._timers.set(self._wanted, self._now)
+        self._wanted.clear()
 
     def _handle_all(self) -> None:
         self._now = self._work.clock()
@@ -249,7 +257,7 @@ class Driver:
                     del self._answer.unsent[: len(data)]
                 self._send(self._redacted(data))
             case SetTimer():
-                self._set_timer(command)
+                self._want_timer(command)
             case SendHeaders(head=head):
                 self._start(head)
             case Acquire():
@@ -284,8 +292,8 @@ class Driver:
             case _:
                 pass
 
-    def _set_timer(self, wanted: SetTimer) -> None:
-        self._timers.set(TimerFired(wanted.attempt, wanted.timer), wanted.seconds, self._now)
+    def _want_timer(self, wanted: SetTimer) -> None:
+        self._wanted.append((TimerFired(wanted.attempt, wanted.timer), wanted.seconds))
         if wanted.timer is Timer.BACKOFF and wanted.seconds > LONG_WAIT:
             with self._faults_recorded():
                 self._work.journal.waiting(self._work.record, wanted.seconds, self._last)

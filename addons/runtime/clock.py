@@ -10,7 +10,7 @@ so that a longer time between two readings is time in which we did not run.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
 from math import inf
 from typing import Protocol
@@ -139,13 +139,13 @@ class Timers[T]:
         self._alarm: Handle | None = None
         self._alarm_at = inf
 
-    def set(self, what: T, seconds: float, now: float) -> None:
-        """Fire `what` in so many seconds from `now` on the clock."""
-        due = now + seconds
-        self._count += 1
-        heappush(self._pending, (due, self._count, what))
-        if due < self._alarm_at:
-            self._arm(due)
+    def set(self, wanted: Iterable[tuple[T, float]], now: float) -> None:
+        """Fire each of them in so many seconds from `now` on the clock."""
+        for what, seconds in wanted:
+            self._count += 1
+            heappush(self._pending, (now + seconds, self._count, what))
+        if self._pending and self._pending[0][0] < self._alarm_at:
+            self._arm(self._pending[0][0])
 
     def cancel(self) -> None:
         """Nothing is waited for any more."""

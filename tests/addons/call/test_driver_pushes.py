@@ -4,7 +4,7 @@ The test pushes what comes of an attempt by hand, so that each step is one call.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -124,6 +124,29 @@ async def test_a_call_has_one_timer_whatever_it_waits_for(make: Make) -> None:
     scene.driver.client_gone()
     assert sum("Timers._rang" in repr(each) for each in pending_timers()) == 0
     scene.running.cancel()
+
+
+async def test_timers_are_set_once_for_all_that_one_turn_leads_to(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = await make(stall=60.0, heartbeat=15.0)
+    scene.begin(1)
+    batches: list[int] = []
+    real = scene.driver._timers.set
+
+    def noted(wanted: Sequence[tuple[Event, float]], now: float) -> None:
+        batches.append(len(wanted))
+        real(wanted, now)
+
+    monkeypatch.setattr(scene.driver._timers, "set", noted)
+    scene.upstream.received(TEXT[1])
+    assert batches == [2], "the stall and the heartbeat, at the commit point"
+    scene.upstream.received(TEXT[2])
+    scene.upstream.received(b"".join(TEXT[3:]))
+    assert batches == [2, 1], "the connection may stay open"
+    scene.upstream.closed(None)
+    await scene.end()
+    assert batches == [2, 1]
 
 
 async def test_what_comes_while_the_client_reads_is_bounded_and_goes_out_in_one_write(make: Make) -> None:

@@ -156,9 +156,9 @@ def alarms(world: World) -> list[float]:
 
 def test_one_alarm_is_set_for_the_earliest_of_several(world: World, clock: Clock, fired: list[str]) -> None:
     timers = Timers(clock, fired.append)
-    timers.set("late", 30.0, clock())
-    timers.set("later", 40.0, clock())
-    timers.set("soon", 10.0, clock())
+    timers.set([("late", 30.0)], clock())
+    timers.set([("later", 40.0)], clock())
+    timers.set([("soon", 10.0)], clock())
     assert alarms(world) == [110.0]
     world.runs(10.0)
     assert (fired, alarms(world)) == (["soon"], [130.0])
@@ -170,9 +170,9 @@ def test_one_alarm_is_set_for_the_earliest_of_several(world: World, clock: Clock
 
 def test_a_later_one_leaves_the_alarm_as_it_is(world: World, clock: Clock, fired: list[str]) -> None:
     timers = Timers(clock, fired.append)
-    timers.set("soon", 10.0, clock())
+    timers.set([("soon", 10.0)], clock())
     before = list(world.due)
-    timers.set("late", 30.0, clock())
+    timers.set([("late", 30.0)], clock())
     assert world.due == before
 
 
@@ -180,7 +180,7 @@ def test_they_fire_in_the_order_in_which_they_were_due(world: World, clock: Cloc
     """One that is set for a time that is over comes at once; of equal ones the first."""
     timers = Timers(clock, fired.append)
     for name, seconds in (("c", 2.0), ("a", -5.0), ("b", 0.0), ("d", 2.0)):
-        timers.set(name, seconds, clock())
+        timers.set([(name, seconds)], clock())
     world.runs(2.0)
     assert fired == ["a", "b", "c", "d"]
 
@@ -189,11 +189,11 @@ def test_one_may_set_another_when_it_fires(world: World, clock: Clock, fired: li
     def fire(name: str) -> None:
         fired.append(name)
         if len(fired) < 3:
-            timers.set(f"{name}+", 5.0, clock())
+            timers.set([(f"{name}+", 5.0)], clock())
 
     timers = Timers(clock, fire)
-    timers.set("a", 5.0, clock())
-    timers.set("z", 12.0, clock())
+    timers.set([("a", 5.0)], clock())
+    timers.set([("z", 12.0)], clock())
     world.runs(20.0)
     assert fired == ["a", "a+", "z", "a++"]
 
@@ -205,10 +205,10 @@ def test_all_are_cancelled_at_once(world: World, clock: Clock, fired: list[str])
 
     timers = Timers(clock, fire)
     for seconds in (1.0, 1.0, 2.0):
-        timers.set("a", seconds, clock())
+        timers.set([("a", seconds)], clock())
     world.runs(5.0)
     assert (fired, world.due) == (["a"], [])
-    timers.set("b", 1.0, clock())
+    timers.set([("b", 1.0)], clock())
     timers.cancel()
     world.runs(5.0)
     assert (fired, world.due) == (["a"], [])
@@ -218,8 +218,8 @@ def test_several_wait_until_what_came_in_a_gap_may_have_been_read(
     world: World, clock: Clock, fired: list[str]
 ) -> None:
     timers = Timers(clock, fired.append)
-    timers.set("a", 0.1, clock())
-    timers.set("b", 0.2, clock())
+    timers.set([("a", 0.1)], clock())
+    timers.set([("b", 0.2)], clock())
     world.stops(60.0)
     assert fired == []
     world.runs(SETTLING + TICK)
