@@ -10,6 +10,7 @@ go between it and other protocols, an `Editor` changes requests and answers with
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Flag, auto
 from typing import Protocol, runtime_checkable
 
 from protocols.model.call import Call, Destination, Operation, Rendered, Reply
@@ -149,6 +150,45 @@ class Written:
     """The JSON object that it became."""
 
 
+class Trait(Flag):
+    """What a prompt has that a protocol may have no place for."""
+
+    REFUSAL = auto()
+    THOUGHT = auto()
+    CALL = auto()
+    RESULT = auto()
+    MEDIA = auto()
+    """In a tool's result too."""
+    SEVERAL = auto()
+    """More than one piece stands in a message, in the system's text or in a result."""
+    BLANK = auto()
+    """A text is blank, a message has none, or the assistant's last one ends in blank space."""
+    CACHE = auto()
+    """A cache breakpoint is asked for."""
+    SYSTEM = auto()
+    """The system speaks among the messages."""
+    OPENED = auto()
+    """The first message is not the user's."""
+    TOOLS = auto()
+    TOOL_CHOICE = auto()
+    FORMAT = auto()
+    THINKING = auto()
+    STOP = auto()
+    TIER = auto()
+    LIMIT = auto()
+    """Of the output."""
+
+
+@dataclass(frozen=True, slots=True)
+class Occurs:
+    """When one request loses something."""
+
+    where: Trait
+    """What its prompt has then, at least one of these."""
+    test: Callable[[Written], bool] | None = None
+    """Whether it is lost there. None: it always is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Abilities:
     """What a protocol can say, as data: what is not here is dropped with a warning, or refused."""
@@ -167,9 +207,8 @@ class Abilities:
     """Those of a client, in small letters, that are the protocol's and go to any provider of it."""
     losses: Mapping[str, str] = field(default_factory=dict)
     """What its reader and its writer give up besides, in words, by topic."""
-    happens: Mapping[str, Callable[[Written], bool]] = field(default_factory=dict)
-    """Of these topics, those that a request can lose on its way into the protocol, each with whether this one
-    does."""
+    happens: Mapping[str, Occurs] = field(default_factory=dict)
+    """Of these topics, those that a request can lose on its way into the protocol, each with when it does."""
     unread: Mapping[str, Callable[[Call], bool]] = field(default_factory=dict)
     """Those that a request can lose on its way out of it, in the same way. The others are about answers."""
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from protocols.anthropic_messages.request_read import OF_THE_PROVIDER
 from protocols.anthropic_messages.request_write_turns import NOT_IN_IDS, OPENING, SIGNATURES, split
-from protocols.base import Abilities, Written
+from protocols.base import Abilities, Occurs, Trait, Written
 from protocols.model.call import Call
 from protocols.model.prompt import MediaForm, MediaKind, Refusal, Role, Text, budget_of, effort_of
 from protocols.model.wirejson import JsonObject, count_at, object_at, objects_at, text_at
@@ -16,7 +16,6 @@ from protocols.shared.losses import (
     looked_at_closely,
     media_of_the_model,
     named_images,
-    refusals,
     results,
     thoughts,
     wrapped_arguments,
@@ -80,21 +79,27 @@ def _other_format(one: Written) -> bool:
     return sent != form.schema or form.schema is None or bool(form.name or form.description or form.strict)
 
 
-HAPPENS: Mapping[str, Callable[[Written], bool]] = {
-    "system messages": _system_between,
-    "first message": _opened_for,
-    "blank texts": _blank,
-    "stop sequences": lambda one: any(not each.strip() for each in one.prompt.stop),
-    "thoughts": _unsigned,
-    "thinking budget": _other_budget,
-    "thinking effort": _other_effort,
-    "service tier": lambda one: one.prompt.service_tier not in _ORDINARY_TIERS,
-    "tool arguments": wrapped_arguments,
-    "tool call ids": _other_ids,
-    "allowed tools": fewer_tools,
-    "response format": _other_format,
-    "images": lambda one: looked_at_closely(one) or named_images(one) or media_of_the_model(one),
-    "refusals": refusals,
+def _shown_otherwise(one: Written) -> bool:
+    return looked_at_closely(one) or named_images(one) or media_of_the_model(one)
+
+
+HAPPENS: Mapping[str, Occurs] = {
+    "system messages": Occurs(Trait.SYSTEM, _system_between),
+    "first message": Occurs(Trait.OPENED | Trait.BLANK, _opened_for),
+    "blank texts": Occurs(Trait.BLANK, _blank),
+    "stop sequences": Occurs(Trait.STOP, lambda one: any(not each.strip() for each in one.prompt.stop)),
+    "thoughts": Occurs(Trait.THOUGHT, _unsigned),
+    "thinking budget": Occurs(Trait.THINKING, _other_budget),
+    "thinking effort": Occurs(Trait.THINKING, _other_effort),
+    "service tier": Occurs(Trait.TIER, lambda one: one.prompt.service_tier not in _ORDINARY_TIERS),
+    "tool arguments": Occurs(Trait.CALL, wrapped_arguments),
+    "tool call ids": Occurs(Trait.CALL | Trait.RESULT, _other_ids),
+    "allowed tools": Occurs(Trait.TOOLS, fewer_tools),
+    "response format": Occurs(Trait.FORMAT, _other_format),
+    "images": Occurs(
+        Trait.MEDIA, lambda one: looked_at_closely(one) or named_images(one) or media_of_the_model(one)
+    ),
+    "refusals": Occurs(Trait.REFUSAL),
 }
 
 # -- on the way from a client ---------------------------------------------------------------------------

@@ -2,19 +2,17 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from protocols.base import Abilities, Written
+from protocols.base import Abilities, Occurs, Trait, Written
 from protocols.gemini_generate.answer_read import SIGNATURE
 from protocols.gemini_generate.request_forms import asked, spelled
 from protocols.model.call import Call
-from protocols.model.prompt import MediaForm, MediaKind, Role, budget_of, effort_of
+from protocols.model.prompt import MediaForm, MediaKind, budget_of, effort_of
 from protocols.model.wirejson import JsonObject, count_at, object_at, objects_at, text_at
 from protocols.shared.losses import (
     WRAPPED_ARGUMENTS,
-    cached,
     looked_at_closely,
     media_in_results,
     named_media,
-    refusals,
     strict_schemas,
     thoughts,
     wrapped_arguments,
@@ -44,17 +42,17 @@ def _of_others(one: Written) -> bool:
     return any(each.signature is None or each.signature.form != SIGNATURE for each in thoughts(one.prompt))
 
 
-HAPPENS: Mapping[str, Callable[[Written], bool]] = {
-    "tool arguments": wrapped_arguments,
-    "system messages": lambda one: any(each.role is Role.SYSTEM for each in one.prompt.messages),
-    "tool results": media_in_results,
-    "schemas": strict_schemas,
-    "images": lambda one: looked_at_closely(one) or named_media(one),
-    "cache breakpoints": cached,
-    "thinking": _other_level,
-    "thinking budget": _other_budget,
-    "reasoning": _of_others,
-    "refusals": refusals,
+HAPPENS: Mapping[str, Occurs] = {
+    "tool arguments": Occurs(Trait.CALL, wrapped_arguments),
+    "system messages": Occurs(Trait.SYSTEM),
+    "tool results": Occurs(Trait.RESULT, media_in_results),
+    "schemas": Occurs(Trait.TOOLS | Trait.FORMAT, strict_schemas),
+    "images": Occurs(Trait.MEDIA, lambda one: looked_at_closely(one) or named_media(one)),
+    "cache breakpoints": Occurs(Trait.CACHE),
+    "thinking": Occurs(Trait.THINKING, _other_level),
+    "thinking budget": Occurs(Trait.THINKING, _other_budget),
+    "reasoning": Occurs(Trait.THOUGHT, _of_others),
+    "refusals": Occurs(Trait.REFUSAL),
 }
 
 

@@ -1,20 +1,18 @@
 """What the protocol cannot say, and which of its losses happen to one request."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from protocols.base import Abilities, Written
+from protocols.base import Abilities, Occurs, Trait, Written
 from protocols.model.prompt import Content, Media, MediaForm, MediaKind, Text, ToolMode, effort_of
 from protocols.shared.losses import (
     WRAPPED_ARGUMENTS,
-    cached,
     failed_tools,
     fewer_tools,
     limited,
     looked_at_closely,
     media_in_results,
     named_media,
-    refusals,
     results,
     strict_schemas,
     thoughts,
@@ -48,21 +46,23 @@ def _other_level(one: Written) -> bool:
     return effort is not None and one.body["think"] != effort
 
 
-HAPPENS: Mapping[str, Callable[[Written], bool]] = {
-    "tool arguments": wrapped_arguments,
-    "texts": _together,
-    "cache breakpoints": cached,
-    "tool choice": _free_to_choose,
-    "schemas": strict_schemas,
-    "images": lambda one: looked_at_closely(one) or named_media(one),
-    "failed tools": failed_tools,
-    "media in tool results": media_in_results,
-    "reasoning": lambda one: any(
-        not each.signature or each.signature.form != PLAIN for each in thoughts(one.prompt)
-    ),
-    "thinking": _other_level,
-    "refusals": refusals,
-    "max_output": limited,
+def _signed(one: Written) -> bool:
+    return any(not each.signature or each.signature.form != PLAIN for each in thoughts(one.prompt))
+
+
+HAPPENS: Mapping[str, Occurs] = {
+    "tool arguments": Occurs(Trait.CALL, wrapped_arguments),
+    "texts": Occurs(Trait.SEVERAL, _together),
+    "cache breakpoints": Occurs(Trait.CACHE),
+    "tool choice": Occurs(Trait.TOOLS | Trait.TOOL_CHOICE, _free_to_choose),
+    "schemas": Occurs(Trait.TOOLS | Trait.FORMAT, strict_schemas),
+    "images": Occurs(Trait.MEDIA, lambda one: looked_at_closely(one) or named_media(one)),
+    "failed tools": Occurs(Trait.RESULT, failed_tools),
+    "media in tool results": Occurs(Trait.RESULT, media_in_results),
+    "reasoning": Occurs(Trait.THOUGHT, _signed),
+    "thinking": Occurs(Trait.THINKING, _other_level),
+    "refusals": Occurs(Trait.REFUSAL),
+    "max_output": Occurs(Trait.LIMIT, limited),
 }
 
 ABILITIES = Abilities(

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Mapping
 
-from protocols.base import Abilities, Written
+from protocols.base import Abilities, Occurs, Trait, Written
 from protocols.model.call import Call
 from protocols.model.prompt import Effort, Media, MediaForm, MediaKind, Text, Thought, effort_of
 from protocols.model.wirejson import objects_at, text_at
 from protocols.openai_chat.reasoning import DETAILS, SIGNATURE
 from protocols.shared.losses import (
     WRAPPED_ARGUMENTS,
-    cached,
     failed_tools,
     fewer_tools,
     limited,
@@ -58,19 +57,19 @@ def _participants(call: Call) -> bool:
     return any(message.get("role") == "developer" or text_at(message, "name") for message in said)
 
 
-HAPPENS: Mapping[str, Callable[[Written], bool]] = {
-    "tool arguments": wrapped_arguments,
-    "texts": _together,
-    "cache breakpoints": cached,
-    "failed tools": failed_tools,
-    "media in tool results": media_in_results,
-    "pictures of the model": media_of_the_model,
-    "reasoning": lambda one: any(map(_not_taken, thoughts(one.prompt))),
-    "thinking off": _off,
-    "highest effort": _less,
-    "max_output": limited,
-    "service tier": lambda one: bool(one.prompt.service_tier) and "service_tier" not in one.body,
-    "tool choice": fewer_tools,
+HAPPENS: Mapping[str, Occurs] = {
+    "tool arguments": Occurs(Trait.CALL, wrapped_arguments),
+    "texts": Occurs(Trait.SEVERAL, _together),
+    "cache breakpoints": Occurs(Trait.CACHE),
+    "failed tools": Occurs(Trait.RESULT, failed_tools),
+    "media in tool results": Occurs(Trait.RESULT, media_in_results),
+    "pictures of the model": Occurs(Trait.MEDIA, media_of_the_model),
+    "reasoning": Occurs(Trait.THOUGHT, lambda one: any(map(_not_taken, thoughts(one.prompt)))),
+    "thinking off": Occurs(Trait.THINKING, _off),
+    "highest effort": Occurs(Trait.THINKING, _less),
+    "max_output": Occurs(Trait.LIMIT, limited),
+    "service tier": Occurs(Trait.TIER, lambda one: "service_tier" not in one.body),
+    "tool choice": Occurs(Trait.TOOLS, fewer_tools),
 }
 UNREAD: Mapping[str, Callable[[Call], bool]] = {"participants": _participants}
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from protocols.base import Abilities, Written
+from protocols.base import Abilities, Occurs, Trait, Written
 from protocols.model.call import Call
 from protocols.model.prompt import MediaForm, MediaKind
 from protocols.model.wirejson import JsonObject, objects_at, text_at
@@ -12,7 +12,6 @@ from protocols.openai_responses.request_write import LEAST_OUTPUT
 from protocols.openai_responses.tools import ADDITIONAL
 from protocols.shared.losses import (
     WRAPPED_ARGUMENTS,
-    cached,
     failed_tools,
     media_of_the_model,
     thoughts,
@@ -28,13 +27,13 @@ def _of_others(one: Written) -> bool:
     return any(each.signature is None or each.signature.form != ENCRYPTED for each in thoughts(one.prompt))
 
 
-HAPPENS: Mapping[str, Callable[[Written], bool]] = {
-    "tool arguments": wrapped_arguments,
-    "cache breakpoints": cached,
-    "max_output": _too_little,
-    "assistant media": media_of_the_model,
-    "tool errors": failed_tools,
-    "reasoning": _of_others,
+HAPPENS: Mapping[str, Occurs] = {
+    "tool arguments": Occurs(Trait.CALL, wrapped_arguments),
+    "cache breakpoints": Occurs(Trait.CACHE),
+    "max_output": Occurs(Trait.LIMIT, _too_little),
+    "assistant media": Occurs(Trait.MEDIA, media_of_the_model),
+    "tool errors": Occurs(Trait.RESULT, failed_tools),
+    "reasoning": Occurs(Trait.THOUGHT, _of_others),
 }
 
 

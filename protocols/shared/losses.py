@@ -4,10 +4,12 @@ A loss shows in the prompt, or in the prompt beside the body that it became, so 
 while a request is read and written. Here is what several protocols lose; the rest is beside each.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
+from operator import or_
 
-from protocols.base import Abilities, Translator, Written
+from protocols.base import Abilities, Trait, Translator, Written
 from protocols.model.call import Call, Destination, Rendered
 from protocols.model.parts import ToolKind
 from protocols.model.prompt import (
@@ -25,13 +27,35 @@ from protocols.model.prompt import (
 from protocols.shared.arguments import NONE_GIVEN, kept, value_of
 
 _ORDINARY = ("", "auto")
+_NOTHING = (None, ())
+_KINDS: Mapping[type, Trait] = {
+    Refusal: Trait.REFUSAL,
+    Thought: Trait.THOUGHT,
+    ToolCall: Trait.CALL,
+    ToolResult: Trait.RESULT,
+    Media: Trait.MEDIA,
+}
+_FIELDS: Mapping[str, Trait] = {
+    "tools": Trait.TOOLS,
+    "tool_choice": Trait.TOOL_CHOICE,
+    "response_format": Trait.FORMAT,
+    "thinking": Trait.THINKING,
+    "stop": Trait.STOP,
+    "service_tier": Trait.TIER,
+    "max_output": Trait.LIMIT,
+}
 
 
 def rendered(translator: Translator, prompt: Prompt, destination: Destination) -> Rendered:
     """The request that `prompt` becomes, with what it lost after what its writer reports already."""
     request, abilities = translator.write_request(prompt, destination), translator.abilities
     one = Written(prompt, destination, request.body)
-    lost = [(topic, abilities.losses[topic]) for topic, happens in abilities.happens.items() if happens(one)]
+    found = traits(prompt)
+    lost = [
+        (topic, abilities.losses[topic])
+        for topic, occurs in abilities.happens.items()
+        if occurs.where & found and (occurs.test is None or occurs.test(one))
+    ]
     return replace(request, losses=(*request.losses, *lost))
 
 
@@ -41,6 +65,39 @@ def unread(call: Call, abilities: Abilities) -> Sequence[tuple[str, str]]:
 
 
 # -- what a prompt holds --------------------------------------------------------------------------------
+
+
+def traits(prompt: Prompt) -> Trait:
+    """All that it has, so that a loss is looked for only where it can be."""
+    said, groups = spoken(prompt), _groups(prompt)
+    kinds, roles = set(map(type, said)), [message.role for message in prompt.messages]
+    has = {
+        **{trait: kind in kinds for kind, trait in _KINDS.items()},
+        Trait.SEVERAL: any(len(group) > 1 for group in groups),
+        Trait.BLANK: any(map(_is_blank, said)) or not all(groups[1:]) or _trails(prompt),
+        Trait.CACHE: any(isinstance(each, Text) and each.cache for each in said)
+        or any(tool.cache for tool in prompt.tools),
+        Trait.SYSTEM: Role.SYSTEM in roles,
+        Trait.OPENED: bool(roles) and roles[0] is not Role.USER,
+        **{trait: getattr(prompt, name) not in _NOTHING for name, trait in _FIELDS.items()},
+    }
+    return reduce(or_, (trait for trait, held in has.items() if held), Trait(0))
+
+
+def _groups(prompt: Prompt) -> Sequence[Sequence[Content]]:
+    """Pieces that stand together: those of the system first, then of each message, then of results."""
+    said = (message.content for message in prompt.messages)
+    return [prompt.system, *said, *(result.content for result in results(prompt))]
+
+
+def _is_blank(content: Content) -> bool:
+    return isinstance(content, Text | Refusal) and not content.text.strip()
+
+
+def _trails(prompt: Prompt) -> bool:
+    last = prompt.messages[-1] if prompt.messages else None
+    text = last.content[-1] if last and last.role is Role.ASSISTANT and last.content else None
+    return isinstance(text, Text | Refusal) and text.text != text.text.rstrip()
 
 
 def contents(prompt: Prompt) -> Sequence[Content]:
@@ -75,12 +132,6 @@ def wrapped_arguments(one: Written) -> bool:
     return any(value_of(text) is not None and kept(text) not in (text, NONE_GIVEN) for text in said)
 
 
-def cached(one: Written) -> bool:
-    """A cache breakpoint was asked for."""
-    marked = any(isinstance(each, Text) and each.cache for each in spoken(one.prompt))
-    return marked or any(tool.cache for tool in one.prompt.tools)
-
-
 def failed_tools(one: Written) -> bool:
     return any(result.error for result in results(one.prompt))
 
@@ -94,10 +145,6 @@ def media_of_the_model(one: Written) -> bool:
         each for message in one.prompt.messages if message.role is Role.ASSISTANT for each in message.content
     )
     return any(isinstance(each, Media) for each in said)
-
-
-def refusals(one: Written) -> bool:
-    return any(isinstance(each, Refusal) for each in contents(one.prompt))
 
 
 def looked_at_closely(one: Written) -> bool:
