@@ -22,6 +22,7 @@ from mitmproxy.proxy.layer import NextLayer
 from addons.mitm.flows import TRUNCATED_KEY, FlowRegistry
 from addons.mitm.hooks import Hooks
 from addons.mitm.layers import Layers
+from addons.mitm.messages import check_without_cycles
 from addons.mitm.sink import addon
 from addons.mitm.stream import RelayHttpLayer
 
@@ -29,6 +30,8 @@ from addons.mitm.stream import RelayHttpLayer
 class Front:
     """Takes these places, and gives them back. It is the first member of the chain, the registry one of the
     last. `tunnel` sends on its way what stays encrypted."""
+
+    _put_back: Callable[[], None]
 
     def __init__(self, flows: FlowRegistry, layers: Layers, tunnel: Callable[[NextLayer], None]) -> None:
         self._flows, self._layers, self._tunnel = flows, layers, tunnel
@@ -40,6 +43,7 @@ class Front:
         chain = ctx.master.addons.chain
         saving = next((at for at, each in enumerate(chain) if isinstance(each, Save)), len(chain))
         ctx.master.addons.chain = [self, *chain[:saving], self._flows, *chain[saving:]]
+        self._put_back = check_without_cycles()
         clientplayback.ReplayHandler = _replaying(self._replays, self._flows)  # type: ignore[misc]  # a class, by design
         if playback := addon("serverplayback"):
             playback.next_flow = _without_cut(playback)
@@ -50,6 +54,7 @@ class Front:
 
     def uninstall(self) -> None:
         self._hooks.uninstall()
+        self._put_back()
         ours = (self, self._flows)
         ctx.master.addons.chain = [each for each in ctx.master.addons.chain if each not in ours]
         clientplayback.ReplayHandler = self._replays  # type: ignore[misc]  # the same

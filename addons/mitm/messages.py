@@ -1,4 +1,14 @@
-"""mitmproxy's messages and ours: how a request of a flow leaves for its provider."""
+"""mitmproxy's messages and ours: how a request of a flow leaves for its provider.
+
+Internals of mitmproxy 12 that this file leans on:
+`MessageData.__post_init__` looks at the type of each field of a message that is made. For each `X | None`
+that is None it raises and catches an exception, in a cycle with its frames and with what is on the stack
+below them: flows, layers, drivers. All of that lasts until the collector comes.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from typing import get_args
 
 from mitmproxy import http
 
@@ -76,3 +86,48 @@ def response_of(answer: WireResponse) -> http.Response:
 def for_client(headers: Headers) -> Headers:
     """A recognised call's answer is content-decoded and framed again; hop-by-hop headers end here."""
     return tuple((name, value) for name, value in headers if name.lower() not in _NOT_FOR_THE_CLIENT)
+
+
+# -- the types of a message's fields ----------------------------------------------------------------------
+
+type _Types = Sequence[tuple[str, tuple[type, ...]]]
+"""Of each field of a message its name, and what it may be."""
+
+_CHECK = "__post_init__"
+_UNKNOWN: _Types = (("", ()),)
+"""Of a message that is not as we know it: nothing in it is right."""
+
+
+def check_without_cycles() -> Callable[[], None]:
+    """From now on the types of a message that is made are looked at without exceptions; where one is wrong,
+    mitmproxy's own check has the word. Returns what puts that back.
+    """
+    thorough = vars(http.MessageData).get(_CHECK)
+    if thorough is None:  # Python's -O
+        return lambda: None
+    allowed: Mapping[type, _Types] = {each: _types(each) for each in (http.RequestData, http.ResponseData)}
+
+    def check(data: http.MessageData) -> None:
+        for name, types in allowed.get(type(data), _UNKNOWN):
+            if not isinstance(getattr(data, name, None), types):
+                thorough(data)
+                return
+
+    def put_back() -> None:
+        if vars(http.MessageData).get(_CHECK) is check:
+            setattr(http.MessageData, _CHECK, thorough)
+
+    setattr(http.MessageData, _CHECK, check)
+    return put_back
+
+
+def _types(kind: type[http.MessageData]) -> _Types:
+    """`_UNKNOWN` where classes alone do not say it."""
+    found = [(field.name, _members(field.type)) for field in fields(kind)]
+    return found if all(isinstance(each, type) for _, types in found for each in types) else _UNKNOWN
+
+
+def _members(annotation: object) -> tuple[type, ...]:
+    """The classes of `X | Y`, or of `X` alone. An int is a float, too."""
+    members = get_args(annotation) or (annotation,)
+    return (*members, int) if float in members else members

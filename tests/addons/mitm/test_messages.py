@@ -1,9 +1,13 @@
 """Between mitmproxy's messages and ours."""
 
+import gc
+from collections.abc import Iterator
+
 import pytest
 from mitmproxy import http
 
 from addons.mitm.messages import (
+    check_without_cycles,
     for_client,
     forwardable,
     headers_of,
@@ -93,3 +97,68 @@ def test_what_belongs_to_a_provider_s_connection_ends_here() -> None:
         ("Transfer-Encoding", "chunked"),
     )
     assert for_client(headers) == (("X-A", "1"), ("content-encoding", "unknown"))
+
+
+# -- the types of a message's fields ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def _ours() -> Iterator[None]:
+    put_back = check_without_cycles()
+    yield
+    put_back()
+
+
+def made() -> http.Response:
+    return http.Response(b"HTTP/1.1", 200, b"OK", http.Headers(), None, None, 1, None)
+
+
+def garbage() -> int:
+    """What a message leaves behind that only the collector frees."""
+    gc.collect()
+    gc.disable()
+    try:
+        made()
+        return gc.collect()
+    finally:
+        gc.enable()
+
+
+@pytest.mark.usefixtures("_ours")
+def test_a_message_is_made_without_leaving_a_cycle() -> None:
+    assert garbage() == 0
+
+
+def test_that_is_put_back() -> None:
+    before = http.MessageData.__post_init__
+    put_back = check_without_cycles()
+    assert http.MessageData.__post_init__ is not before
+    put_back()
+    assert http.MessageData.__post_init__ is before
+    assert garbage() > 0
+
+
+def test_what_another_add_on_put_there_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    def of_another(data: http.MessageData) -> None: ...
+
+    put_back = check_without_cycles()
+    monkeypatch.setattr(http.MessageData, "__post_init__", of_another)
+    put_back()
+    assert http.MessageData.__post_init__ is of_another
+
+
+@pytest.mark.usefixtures("_ours")
+@pytest.mark.parametrize("content", [7, bytearray(b"x")])
+def test_a_field_of_a_wrong_type_is_refused_as_before(content: object) -> None:
+    with pytest.raises(TypeError, match="for content"):
+        http.Response(b"HTTP/1.1", 200, b"OK", http.Headers(), content, None, 1.0, None)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("_ours")
+def test_a_kind_of_message_that_is_not_known_is_checked_as_before() -> None:
+    class Other(http.ResponseData):
+        pass
+
+    with pytest.raises(TypeError, match="for reason"):
+        Other(b"HTTP/1.1", http.Headers(), None, None, 1.0, None, 200, "OK")  # type: ignore[arg-type]
+    assert Other(b"HTTP/1.1", http.Headers(), None, None, 1.0, None, 200, b"OK").reason == b"OK"
