@@ -10,7 +10,8 @@ from addons.credentials.carriers import ClientCredential
 from addons.mitm.messages import for_client
 from addons.records.journal import Record
 from addons.secrets.redaction import Blackout
-from addons.upstream.client import Closed, Data, Sent, Started, Upstream, UpstreamEvent
+from addons.upstream.client import Upstream
+from addons.upstream.events import Closed, Data, Sent, Started, UpstreamEvent, events
 from protocols.model.errors import Fault
 from protocols.model.http import Head, UpstreamRequest, WireResponse
 from protocols.model.progress import Progress
@@ -86,11 +87,9 @@ class Passing:
     blackout: Blackout
 
     async def run(self, response: Response) -> None:
-        timeout = self.connect_timeout
-        async with aclosing(
-            self.upstream.stream(self.request, fresh=False, connect_timeout=timeout)
-        ) as events:
-            async for event in events:
+        coming = events(self.upstream, self.request, fresh=False, connect_timeout=self.connect_timeout)
+        async with aclosing(coming):
+            async for event in coming:
                 if not self._passed(event, response):
                     await response.drained()
 

@@ -1,14 +1,15 @@
-"""Attempts at providers over HTTP/1.1, on connections that are kept alive: events out, a Cause at the end.
+"""Attempts at providers over HTTP/1.1, on connections that are kept alive: what comes is pushed, and a Cause
+at the end.
 
-What goes out is what `UpstreamRequest` says. The only changes: h11 writes Host first, Content-Length is that
+What goes out is what `UpstreamRequest` says. The only changes: Host is written first, Content-Length is that
 of the body, a Host that is missing is added, and Transfer-Encoding is left out, since the body is here as a
 whole. No cookie is kept, no redirect followed, and nothing logged.
 """
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import AsyncGenerator, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 from addons.upstream.connection import Connection
@@ -27,42 +28,6 @@ LARGEST_TURN = 1 << 18
 
 AT_ONCE = 0.2
 """Seconds after a request was sent in which a used connection that ends was dead before."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """The request is on the wire, as far as the system's buffers show."""
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """The final answer has begun; 1xx are skipped."""
-
-    head: Head
-    """Names and values as received, decoded as UTF-8 with surrogateescape. Content-Encoding is left out where
-    the body is decoded here, while Content-Length stays that of the encoded body."""
-    reached: Reached | None = field(default=None, compare=False)
-    """The connection that it came over."""
-
-
-@dataclass(frozen=True, slots=True)
-class Data:
-    """Content-decoded bytes of the body, never empty."""
-
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """The end."""
-
-    cause: Cause | None
-    """None where the message ended properly by HTTP framing and content coding. A body that only the
-    connection's close delimits ends properly with any orderly close, with a TLS close_notify or without, as
-    many servers leave that out."""
-
-
-type UpstreamEvent = Sent | Started | Data | Closed
 
 
 class Receiver(Protocol):
@@ -124,56 +89,9 @@ class Upstream:
         call.begin()
         return call
 
-    async def stream(
-        self, request: UpstreamRequest, *, fresh: bool, connect_timeout: float
-    ) -> AsyncGenerator[UpstreamEvent]:
-        """One attempt as events that are asked for; closing the iterator cancels it."""
-        queue = _Queue()
-        attempt = self.open(request, queue, fresh=fresh, connect_timeout=connect_timeout)
-        try:
-            while True:
-                event = await queue.next(attempt)
-                yield event
-                if isinstance(event, Closed):
-                    break
-        finally:
-            attempt.cancel()
-
     async def close(self) -> None:
         """Close every connection; attempts under way end with a Cause."""
         self._connections.close()
-
-
-class _Queue:
-    """A receiver that keeps what comes, and has no more read while something waits."""
-
-    def __init__(self) -> None:
-        self._events: deque[UpstreamEvent] = deque()
-        self._changed = asyncio.Event()
-
-    async def next(self, attempt: Attempt) -> UpstreamEvent:
-        if not self._events:
-            attempt.resume()
-            self._changed.clear()
-            await self._changed.wait()
-            attempt.pause()
-        return self._events.popleft()
-
-    def sent(self) -> None:
-        self._put(Sent())
-
-    def started(self, head: Head, reached: Reached) -> None:
-        self._put(Started(head, reached))
-
-    def received(self, data: bytes) -> None:
-        self._put(Data(data))
-
-    def closed(self, cause: Cause | None) -> None:
-        self._put(Closed(cause))
-
-    def _put(self, event: UpstreamEvent) -> None:
-        self._events.append(event)
-        self._changed.set()
 
 
 @dataclass(slots=True, eq=False)
@@ -280,7 +198,7 @@ class _Call:
         self._connecting: asyncio.Task[None] | None = None
         self._decoding: _Decoding | None = None
         self._sent_at = 0.0
-        self._was_sent = self._is_paused = self._is_over = False
+        self._was_sent = self._is_paused = self._is_over = self._is_waiting = False
 
     def begin(self) -> None:
         try:
@@ -310,7 +228,7 @@ class _Call:
     def resume(self) -> None:
         self._is_paused = False
         if self._decoding is not None:
-            asyncio.get_running_loop().call_soon(self._decode_on)
+            self._decode_later()
         elif self._connection is not None:
             self._connection.resume()
 
@@ -359,16 +277,15 @@ class _Call:
             self._was_sent = True
             self._receiver.sent()
 
-    def started(self, head: Head) -> None:
+    def started(self, head: Head) -> Callable[[bytes], None]:
         assert self._connection is not None
         head, decoder = _open_body(head)
         self._decoding = _Decoding(decoder) if decoder is not None else None
         self._receiver.started(head, self._connection.reached)
+        return self._receiver.received if decoder is None else self._decode
 
-    def received(self, data: bytes) -> None:
-        if self._decoding is None:
-            self._receiver.received(data)
-        else:
+    def _decode(self, data: bytes) -> None:
+        if self._decoding is not None:
             self._decoding.put(data)
             self._decode_on()
 
@@ -408,9 +325,13 @@ class _Call:
         """Give what can be decoded, a bounded number of bytes in one turn of the event loop."""
         given = 0
         try:
-            while (decoding := self._decoding) is not None and not (self._is_over or self._is_paused):
+            while (
+                not self._is_waiting
+                and (decoding := self._decoding) is not None
+                and not (self._is_over or self._is_paused)
+            ):
                 if given > LARGEST_TURN:
-                    self._decode_later()
+                    self._let_others()
                     return
                 piece = decoding.next()
                 if not piece:
@@ -421,11 +342,19 @@ class _Call:
         except DecodeError as error:
             self._close(Cause(CauseKind.ENCODING, str(error)))
 
-    def _decode_later(self) -> None:
-        """Let others have their turn."""
+    def _let_others(self) -> None:
         if self._connection is not None:
             self._connection.pause()
-        asyncio.get_running_loop().call_soon(self._decode_on)
+        self._decode_later()
+
+    def _decode_later(self) -> None:
+        if not self._is_waiting:
+            self._is_waiting = True
+            asyncio.get_running_loop().call_soon(self._decode_now)
+
+    def _decode_now(self) -> None:
+        self._is_waiting = False
+        self._decode_on()
 
     def _decoded(self, decoding: "_Decoding") -> None:
         """All that has come is decoded. Raises DecodeError."""

@@ -251,11 +251,9 @@ class ConnectionUser(Protocol):
     def sent(self) -> None:
         """All of the request has left the process, or an answer has begun before: no more of it is sent."""
 
-    def started(self, head: Head) -> None:
-        """The head of the final answer has come."""
-
-    def received(self, data: bytes) -> None:
-        """Bytes of its body, at least one."""
+    def started(self, head: Head) -> Callable[[bytes], None]:
+        """The head of the final answer has come. Who takes the bytes of its body, at least one at a time."""
+        ...
 
     def over(self) -> None:
         """The answer is there as a whole."""
@@ -277,7 +275,6 @@ class Connection:
     has_received = False
     """Whether the server has sent anything since this request began."""
 
-    _head: RequestHead
     _answer: AnswerReader
 
     def __init__(self, stream: NetworkStream) -> None:
@@ -286,7 +283,8 @@ class Connection:
         self._watcher: Callable[[], None] | None = None
         self._pieces: Iterator[bytes] | None = None
         self._patience: asyncio.TimerHandle | None = None
-        self._has_begun = False
+        self._has_begun = self._is_last = False
+        self._take: Callable[[bytes], None] | None = None
 
     @property
     def reached(self) -> Reached:
@@ -299,7 +297,7 @@ class Connection:
 
     def send(self, head: RequestHead, body: bytes, user: ConnectionUser) -> None:
         """Send a request; `user` gets what comes of it, some of it before this returns."""
-        self._head, self._user = head, user
+        self._user, self._is_last = user, head.is_last
         self._answer = AnswerReader(head.method)
         self._pieces = _pieces(head.data, body)
         self._send_more()
@@ -311,7 +309,7 @@ class Connection:
         end, one side said close, the end of the answer is in doubt, or something came after it."""
         answer = self._answer
         is_done = self.is_sent and answer.is_over and not answer.has_surplus
-        if not is_done or self._head.is_last or not answer.may_follow or self._stream.has_unread:
+        if not is_done or self._is_last or not answer.may_follow or self._stream.has_unread:
             return False
         self.is_used = True
         self.is_sent = self.has_received = self._has_begun = False
@@ -383,8 +381,8 @@ class Connection:
         self.has_received = True
         if not self._has_begun:
             self._begin(answer)
-        if content and self._user is user:
-            user.received(content)
+        if content and self._take is not None:
+            self._take(content)
         if self._user is not user:
             return  # it has left meanwhile
         if answer.is_over:
@@ -401,8 +399,9 @@ class Connection:
         self._has_begun = True
         if self._pieces is not None:
             self._stop_sending()
-        if self._user is not None:
-            self._user.started(answer.head)
+        if (user := self._user) is not None:
+            take = user.started(answer.head)
+            self._take = take if self._user is user else None
 
     def ended(self, error: Exception | None) -> None:
         user = self._user
@@ -438,7 +437,7 @@ class Connection:
             user.failed(failure)
 
     def _leave(self) -> None:
-        self._user = self._pieces = None
+        self._user = self._pieces = self._take = None
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None

@@ -5,7 +5,8 @@ import contextlib
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
-from addons.upstream.client import Closed, Data, Sent, Started, Upstream, UpstreamEvent
+from addons.upstream.client import Upstream
+from addons.upstream.events import Closed, Data, Sent, Started, UpstreamEvent, events
 from addons.upstream.failure import Cause, CauseKind
 from addons.upstream.network import tls_context
 from addons.upstream.way import way
@@ -41,9 +42,7 @@ def post(url: str, body: bytes = b"{}", **headers: str) -> UpstreamRequest:
 def attempt(
     upstream: Upstream, request: UpstreamRequest, *, fresh: bool = False, connect_timeout: float = 5.0
 ) -> Events:
-    events = upstream.stream(request, fresh=fresh, connect_timeout=connect_timeout)
-    assert isinstance(events, AsyncGenerator)
-    return events
+    return events(upstream, request, fresh=fresh, connect_timeout=connect_timeout)
 
 
 async def collect(events: AsyncIterator[UpstreamEvent]) -> list[UpstreamEvent]:

@@ -97,12 +97,13 @@ class Asker:
         assert not self.is_sent
         self.is_sent = True
 
-    def started(self, head: Head) -> None:
+    def started(self, head: Head) -> Callable[[bytes], None]:
         assert self.is_sent
         assert self.head is None
         self.head = head
+        return self._received
 
-    def received(self, data: bytes) -> None:
+    def _received(self, data: bytes) -> None:
         assert data
         assert self.head is not None
         self.pieces.append(data)

@@ -1,15 +1,19 @@
 """An attempt whose receiver is called, and what stops it."""
 
 import asyncio
+import gc
+import gzip
+import weakref
 from collections.abc import AsyncIterator
 
 import pytest
 
-from addons.upstream.client import Closed, Data, Sent, Started, Upstream, UpstreamEvent
+from addons.upstream.client import Attempt, Upstream
+from addons.upstream.events import Closed, Data, Sent, Started, UpstreamEvent
 from addons.upstream.failure import Cause
 from addons.upstream.network import Reached
 from protocols.model.http import Head
-from tests.addons.asking import PATIENCE, body, kind, listening, post, through
+from tests.addons.asking import PATIENCE, body, call, kind, listening, post, through
 from tests.vendor import Authority, Hang, Vendor, WaitFor, streamed, whole
 
 pytestmark = pytest.mark.usefixtures("tasks")
@@ -72,6 +76,48 @@ async def test_its_receiver_gets_all_in_order(vendor: Vendor, upstream: Upstream
     assert [received.connection for received in vendor.requests] == [1, 1, 2]
 
 
+async def test_a_connection_that_waits_keeps_nothing_of_its_call(vendor: Vendor, upstream: Upstream) -> None:
+    vendor.always(streamed([b"one"]))
+    recorder = Recorder()
+    gone = weakref.ref(recorder)
+    upstream.open(post(f"{vendor.base_url}/"), recorder, fresh=False, connect_timeout=PATIENCE)
+    await recorder.until(Closed)
+    del recorder
+    await asyncio.sleep(0)
+    gc.collect()
+    assert gone() is None
+    assert [len(waiting) for waiting in upstream._connections._idle.values()] == [1]
+
+
+@pytest.mark.parametrize("last", [Sent, Started, Data])
+@pytest.mark.parametrize("used", [False, True], ids=["new", "used"])
+async def test_a_receiver_may_cancel_out_of_each_call(
+    vendor: Vendor, upstream: Upstream, last: type[UpstreamEvent], used: bool
+) -> None:
+    vendor.always(streamed([b"one", b"two"]))
+    if used:
+        await call(upstream, vendor)
+
+    class Cancelling(Recorder):
+        attempt: Attempt | None = None
+
+        def _note(self, event: UpstreamEvent) -> None:
+            super()._note(event)
+            if isinstance(event, last) and self.attempt is not None:
+                self.attempt.cancel()
+
+    recorder = Cancelling()
+    recorder.attempt = upstream.open(
+        post(f"{vendor.base_url}/"), recorder, fresh=False, connect_timeout=PATIENCE
+    )
+    await recorder.until(last)
+    if last is Sent and used:  # called before there was an attempt to cancel
+        recorder.attempt.cancel()
+    await vendor.wait_idle()
+    assert isinstance(recorder.events[-1], last)
+    assert upstream._connections._used == set()
+
+
 async def test_a_connection_that_is_being_made_is_given_up(upstream: Upstream) -> None:
     left, greeted = asyncio.Event(), asyncio.Event()
 
@@ -118,3 +164,57 @@ async def test_one_that_is_paused_reads_no_further(vendor: Vendor, upstream: Ups
     attempt.resume()
     await recorder.until(Closed)
     assert (body(recorder.events), kind(recorder.events)) == (large, None)
+
+
+class Pausing(Recorder):
+    """Pauses with each piece of the body."""
+
+    attempt: Attempt
+
+    def received(self, data: bytes) -> None:
+        super().received(data)
+        self.attempt.pause()
+
+
+async def test_a_small_body_that_comes_to_much_stops_with_its_reader(
+    vendor: Vendor, upstream: Upstream
+) -> None:
+    large = bytes(8_000_000)
+    vendor.reply(whole(gzip.compress(large), headers=(("content-encoding", "gzip"),)))
+    recorder = Pausing()
+    recorder.attempt = upstream.open(
+        post(f"{vendor.base_url}/"), recorder, fresh=False, connect_timeout=PATIENCE
+    )
+    await recorder.until(Data)
+    for count in range(1, 5):
+        for _ in range(20):
+            await asyncio.sleep(0)
+        pieces = [event for event in recorder.events if isinstance(event, Data)]
+        assert len(pieces) == count
+        recorder.attempt.resume()
+    async with asyncio.timeout(PATIENCE):
+        while not recorder.over.is_set():
+            recorder.attempt.resume()
+            await asyncio.sleep(0)
+    assert (body(recorder.events), kind(recorder.events)) == (large, None)
+
+
+async def test_what_is_decoded_leaves_others_their_turn(vendor: Vendor, upstream: Upstream) -> None:
+    large = bytes(8_000_000)
+    vendor.reply(whole(gzip.compress(large), headers=(("content-encoding", "gzip"),)))
+    turns: list[int] = []
+    turn = 0
+
+    class Counting(Recorder):
+        def received(self, data: bytes) -> None:
+            super().received(data)
+            turns.append(turn)
+
+    recorder = Counting()
+    upstream.open(post(f"{vendor.base_url}/"), recorder, fresh=False, connect_timeout=PATIENCE)
+    async with asyncio.timeout(PATIENCE):
+        while not recorder.over.is_set():
+            await asyncio.sleep(0)
+            turn += 1
+    assert body(recorder.events) == large
+    assert len(set(turns)) == len(turns), "a piece in a turn"

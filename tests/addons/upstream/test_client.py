@@ -13,7 +13,8 @@ import OpenSSL.crypto
 import pytest
 import zstandard
 
-from addons.upstream.client import AT_ONCE, Closed, Data, Sent, Started, Upstream, UpstreamEvent
+from addons.upstream.client import AT_ONCE, Upstream
+from addons.upstream.events import Closed, Data, Sent, Started, UpstreamEvent
 from addons.upstream.failure import Cause, CauseKind
 from addons.upstream.network import tls_context
 from addons.upstream.way import Direct

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from addons.upstream.client import Closed, Sent
+from addons.upstream.events import Closed, Sent
 from addons.upstream.failure import Cause, CauseKind
 from addons.upstream.way import Direct, Proxied, way
 from protocols.model.origin import Origin
