@@ -16,16 +16,14 @@ from addons.mitm.messages import headers_of
 from addons.responses.kept import Turn
 from protocols.model.call import Call, Reply
 from protocols.model.errors import Fault, MalformedRequest, Untranslatable
-from protocols.model.http import WireRequest, header
-from protocols.model.origin import Origin
+from protocols.model.http import Origin, WireRequest, header
 from protocols.model.wirejson import dump
 from protocols.registry import Registry
 from protocols.shared.signatures import MARK
 from rewrite.catalog.clients import ClientFacts, facts_for
 from rewrite.catalog.providers import Carrier, reasons
 from rewrite.catalog.routes import Route, Rule, candidates, rule_for
-from rewrite.targets.making import Wanted, target_of
-from rewrite.targets.target import Target, Terms
+from rewrite.targets.target import Target, Terms, Wanted, target_of
 from rewrite.values.timeouts import OnTruncation, limits_for, timeouts_for, timing
 
 ID_PREFIX = "rot"

@@ -25,7 +25,7 @@ from addons.secrets.redaction import Redactor, key_shaped
 from protocols.base import WireProtocol
 from protocols.model.call import Operation
 from protocols.model.errors import Fault
-from protocols.model.origin import Origin, fits, is_field_value, is_host, is_method, is_normal, is_origin_form
+from protocols.model.http import Origin, fits, is_field_value, is_host, is_method, is_normal, is_origin_form
 from protocols.registry import Registry
 from rewrite.catalog.providers import Provider, pool_origin, serves
 from rewrite.credentials.notices import Notice

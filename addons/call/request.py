@@ -10,8 +10,7 @@ from addons.credentials import carriers
 from addons.credentials.pool import Lease, Pool
 from addons.mitm.messages import bytes_of, headers_of, replaced, without_hops
 from protocols.model.call import Rendered
-from protocols.model.http import Headers, UpstreamRequest
-from protocols.model.origin import Origin
+from protocols.model.http import Headers, Origin, UpstreamRequest
 from protocols.model.wirejson import dump
 from rewrite.targets.target import FRAMING, Target
 

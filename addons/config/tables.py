@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from protocols.model.origin import parsed
+from protocols.model.http import parsed
 
 type Loc = tuple[str | int, ...]
 """Where a value stands: names of keys and numbers of list items, from the outermost inwards."""

@@ -18,8 +18,7 @@ from mitmproxy.master import Master
 from addons.secrets.redaction import LONGEST_NAME, Redactor, fault, line
 from addons.upstream.network import Reached
 from protocols.model.call import Call
-from protocols.model.http import Headers
-from protocols.model.origin import Origin
+from protocols.model.http import Headers, Origin
 from rewrite.catalog.routes import Rule
 from rewrite.credentials.notices import Notice
 from rewrite.targets.target import Target

@@ -17,8 +17,7 @@ from addons.upstream.encodings import ContentDecoder, DecodeError, content_decod
 from addons.upstream.failure import Cause, CauseKind, Failure
 from addons.upstream.network import Reached
 from addons.upstream.way import Way
-from protocols.model.http import Head, UpstreamRequest
-from protocols.model.origin import Origin
+from protocols.model.http import Head, Origin, UpstreamRequest
 
 KEEPALIVE_EXPIRY = 30.0
 """Seconds that an idle connection is kept. Providers' front ends close theirs after a minute or more."""

@@ -22,8 +22,7 @@ from addons.upstream.connection import NetworkStream
 from addons.upstream.http1 import RequestHead
 from addons.upstream.network import is_local
 from addons.upstream.way import Way, way
-from protocols.model.http import UpstreamRequest
-from protocols.model.origin import Origin
+from protocols.model.http import Origin, UpstreamRequest
 
 _VISIBLE = re.compile(r"[!-~]+")
 _WITH_PORT = re.compile(r"(\[[^]]*\]|[^:\[\]]*):([0-9]{1,5})")

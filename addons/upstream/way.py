@@ -11,8 +11,7 @@ from addons.upstream.connection import NetworkStream
 from addons.upstream.failure import CauseKind, Failure
 from addons.upstream.http1 import AnswerReader, RequestHead, request_head
 from addons.upstream.network import connect
-from protocols.model.http import Head, Headers, UpstreamRequest
-from protocols.model.origin import Origin
+from protocols.model.http import Head, Headers, Origin, UpstreamRequest
 
 _PASSING = frozenset({408, 425, 429})
 """Statuses below 500 with which a proxy asks for another attempt."""

@@ -13,7 +13,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from string import Formatter
 
-from protocols.model.origin import Origin, parsed
+from protocols.model.http import Origin, parsed
 from rewrite.values.outcome import ErrorFacts, Kind
 
 

@@ -10,8 +10,7 @@ from addons.upstream.events import Closed, Data, Sent, Started, UpstreamEvent, e
 from addons.upstream.failure import Cause, CauseKind
 from addons.upstream.network import tls_context
 from addons.upstream.way import way
-from protocols.model.http import Head, Headers, UpstreamRequest
-from protocols.model.origin import parsed
+from protocols.model.http import Head, Headers, UpstreamRequest, parsed
 from tests.vendor import Authority, Vendor
 
 type Events = AsyncGenerator[UpstreamEvent]

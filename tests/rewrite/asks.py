@@ -6,15 +6,13 @@ from typing import Any
 
 from protocols.base import WireProtocol
 from protocols.model.call import Call, Operation, Reply
-from protocols.model.http import WireRequest
-from protocols.model.origin import parsed
+from protocols.model.http import WireRequest, parsed
 from protocols.model.wirejson import dump
 from protocols.registry import discover
 from rewrite.adapters.base import Adapter
 from rewrite.catalog.providers import Provider
 from rewrite.catalog.routes import Route
-from rewrite.targets.making import Wanted, target_of
-from rewrite.targets.target import Target, Terms
+from rewrite.targets.target import Target, Terms, Wanted, target_of
 from tests.rewrite.scenes import FACTS, TERMS
 
 REGISTRY = discover()

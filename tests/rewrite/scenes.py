@@ -7,8 +7,7 @@ from typing import Any
 from protocols import anthropic_messages, openai_chat
 from protocols.base import WireProtocol
 from protocols.model.call import Call, Operation
-from protocols.model.http import Head
-from protocols.model.origin import parsed
+from protocols.model.http import Head, parsed
 from protocols.model.wirejson import dump
 from rewrite.catalog.providers import Provider
 from rewrite.catalog.routes import Route

@@ -11,7 +11,7 @@ from protocols.model.call import Operation
 from protocols.model.http import WireRequest
 from protocols.model.parts import BlockKind, FinishReason, Usage
 from protocols.model.wirejson import dump
-from rewrite.targets.making import target_of
+from rewrite.targets.target import target_of
 from tests import oracle
 from tests.rewrite import edges
 from tests.rewrite.across import Gist, answered, gist, read

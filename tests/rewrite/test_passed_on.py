@@ -12,8 +12,7 @@ from protocols.model.wirejson import dump
 from protocols.registry import Registry, discover
 from rewrite.catalog.providers import Provider
 from rewrite.catalog.routes import Route
-from rewrite.targets.making import Wanted, target_of
-from rewrite.targets.target import Target
+from rewrite.targets.target import Target, Wanted, target_of
 from rewrite.values.timeouts import OnTruncation
 from tests.pigeon import PROTOCOL
 from tests.rewrite.asks import ask

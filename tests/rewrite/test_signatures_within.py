@@ -14,8 +14,7 @@ from protocols.base import WireProtocol
 from protocols.model.call import Call
 from protocols.model.wirejson import JsonObject, dump, load_object
 from protocols.shared.signatures import IN_PLACE, MARK, Returning, unwrapped, wrapped_by
-from rewrite.targets.making import target_of
-from rewrite.targets.target import Target
+from rewrite.targets.target import Target, target_of
 from tests.rewrite.asks import REGISTRY, REPLY, ask, route, wanted
 from tests.rewrite.scenes import JSON, SSE
 

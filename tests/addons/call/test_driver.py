@@ -29,8 +29,7 @@ from addons.upstream.client import Attempt, Receiver, Upstream
 from addons.upstream.network import Reached, tls_context
 from addons.upstream.way import Direct
 from protocols.model.call import Call, Operation
-from protocols.model.http import UpstreamRequest
-from protocols.model.origin import Origin, parsed
+from protocols.model.http import Origin, UpstreamRequest, parsed
 from protocols.openai_chat import PROTOCOL
 from rewrite.catalog.providers import Provider
 from rewrite.credentials.rotation import Unavailable

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from addons.mitm.messages import headers_of
-from protocols.model.origin import is_origin_form
+from protocols.model.http import is_origin_form
 from tests.addons.call.heads import CHAT, CONFIG, OWN, POOL, Edge, flow_of, sent_key, settings_of
 from tests.addons.call.heads import edge as made
 

@@ -20,8 +20,7 @@ from addons.upstream.client import Upstream
 from addons.upstream.network import tls_context
 from addons.upstream.way import Direct
 from protocols.model.errors import Fault
-from protocols.model.http import UpstreamRequest, WireResponse
-from protocols.model.origin import parsed
+from protocols.model.http import UpstreamRequest, WireResponse, parsed
 from tests.rewrite.scenes import call
 from tests.vendor import Vendor, chat_error
 

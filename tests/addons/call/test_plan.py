@@ -12,8 +12,7 @@ from addons.config.settings import Configured, Settings
 from addons.responses.kept import Turn
 from addons.secrets.keys import PoolCredential
 from protocols.model.call import Call, Operation
-from protocols.model.http import WireRequest
-from protocols.model.origin import parsed
+from protocols.model.http import WireRequest, parsed
 from protocols.model.parts import Signature
 from protocols.model.wirejson import dump
 from protocols.registry import discover

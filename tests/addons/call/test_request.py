@@ -13,8 +13,7 @@ from addons.credentials.carriers import take_out
 from addons.credentials.pool import NO_LEASE, Lease
 from addons.mitm.messages import headers_of
 from protocols.model.call import Operation, Rendered
-from protocols.model.http import header
-from protocols.model.origin import parsed
+from protocols.model.http import header, parsed
 from protocols.model.wirejson import load_object
 from rewrite.catalog.providers import Carrier, Provider
 from rewrite.catalog.routes import Route

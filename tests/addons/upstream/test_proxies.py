@@ -15,7 +15,7 @@ from addons.upstream.proxies import (
     way_to_providers,
 )
 from addons.upstream.way import Direct, Proxied
-from protocols.model.origin import parsed
+from protocols.model.http import parsed
 
 COMPANY = "http://user:pass%20word@proxy.example.com:3128"
 REGULAR = ("regular",)

@@ -7,7 +7,7 @@ import pytest
 from addons.upstream.events import Closed, Sent
 from addons.upstream.failure import Cause, CauseKind
 from addons.upstream.way import Direct, Proxied, way
-from protocols.model.origin import Origin
+from protocols.model.http import Origin
 from tests.addons.asking import (
     PATIENCE,
     answering,

@@ -7,8 +7,7 @@ from fnmatch import fnmatchcase
 import pytest
 
 from addons.config.settings import built_in, common_facts
-from protocols.model.http import WireResponse
-from protocols.model.origin import Origin
+from protocols.model.http import Origin, WireResponse
 from rewrite.catalog.providers import (
     ModelFacts,
     Provider,

@@ -25,7 +25,7 @@ from protocols.model.parts import (
 from protocols.model.progress import Progress
 from protocols.model.wirejson import encoded, load_object
 from rewrite.continuation.splice import said_text
-from rewrite.targets.making import target_of
+from rewrite.targets.target import target_of
 from rewrite.values.timeouts import OnTruncation
 from tests.contract import END_WORDS, FIXTURES, PROTOCOLS, SSE, Sample, as_events, parts, progress, streams
 from tests.examples import share

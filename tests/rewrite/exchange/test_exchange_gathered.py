@@ -11,8 +11,7 @@ from protocols.model.http import Head
 from protocols.model.wirejson import dump, load_object
 from rewrite.catalog.providers import Provider
 from rewrite.catalog.routes import Route
-from rewrite.targets.making import target_of
-from rewrite.targets.target import Target
+from rewrite.targets.target import Target, target_of
 from rewrite.values.events import (
     Acquire,
     Acquired,

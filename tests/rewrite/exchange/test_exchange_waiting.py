@@ -12,8 +12,7 @@ from protocols.model.progress import Progress
 from protocols.model.wirejson import dump
 from rewrite.catalog.providers import Provider
 from rewrite.catalog.routes import Route
-from rewrite.targets.making import target_of
-from rewrite.targets.target import Target
+from rewrite.targets.target import Target, target_of
 from rewrite.values.events import (
     CALL,
     Acquire,

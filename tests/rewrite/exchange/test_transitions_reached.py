@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from protocols.base import WireProtocol
 from rewrite.catalog.routes import Route
 from rewrite.exchange.exchange import TRANSITIONS, Exchange, State, Trigger, name_of, trigger_of
-from rewrite.targets.making import target_of
+from rewrite.targets.target import target_of
 from rewrite.values.events import (
     CALL,
     Acquire,

@@ -12,8 +12,7 @@ from protocols.model.http import Head
 from protocols.model.parts import BlockKind, FinishReason, Ping
 from rewrite.adapters.chain import parse_adapters
 from rewrite.catalog.routes import Route
-from rewrite.targets.making import target_of
-from rewrite.targets.target import Target
+from rewrite.targets.target import Target, target_of
 from rewrite.values.events import (
     CALL,
     Start,

@@ -15,7 +15,7 @@ from protocols.model.http import Head
 from protocols.model.parts import BlockDelta, BlockKind, FinishReason
 from protocols.model.progress import Block, Progress
 from protocols.model.wirejson import encoded, load_object
-from rewrite.targets.making import target_of
+from rewrite.targets.target import target_of
 from rewrite.values.timeouts import OnTruncation
 from tests.contract import PROTOCOLS, Sample, as_events, parts, progress, segments, streams
 from tests.examples import share

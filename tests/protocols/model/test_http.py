@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.model.http import UpstreamRequest
-from protocols.model.origin import (
+from protocols.model.http import (
     Origin,
+    UpstreamRequest,
     fits,
     is_host,
     is_method,
