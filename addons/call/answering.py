@@ -16,7 +16,7 @@ from addons.call.request import account_lease, unchanged
 from addons.call.work import Work
 from addons.config.settings import Settings
 from addons.credentials.pool import Asker, Pool
-from addons.mitm.messages import response_of
+from addons.mitm.messages import request_of, response_of
 from addons.records.journal import Journal, Record
 from addons.records.trace import Traces
 from addons.responses.kept import Missing, Responses, Turn, unknown_elsewhere
@@ -25,7 +25,7 @@ from addons.runtime.clock import Clock
 from addons.secrets.redaction import Blackout
 from addons.upstream.client import Upstream
 from protocols.model.call import Call
-from protocols.model.http import header
+from protocols.model.http import WireRequest, header
 from protocols.registry import Registry
 from rewrite.catalog.routes import RouteUse
 from rewrite.credentials.notices import Notice
@@ -72,12 +72,13 @@ class Answering:
         `body`: that of a compressed request, decoded."""
         assert intercepted.protocol is not None
         assert self._planner is not None
-        call, facts = self._planner.call(flow.request, intercepted, session, body)
+        request = request_of(flow.request)
+        call, facts = self._planner.call(request, intercepted, session, body)
         turn = self._turn(call, intercepted)
         if isinstance(turn, Missing):
             return self._error_response(Record(flow, call, intercepted.provider.name, ()), intercepted, turn)
         now = self._clock()
-        plan = self._planner.plan(turn, intercepted, flow.request, facts, now)
+        plan = self._planner.plan(turn, intercepted, request, facts, now)
         for text in self._routes.note(plan.rule, turn.call.model):
             self._journal.notice(Notice(text, warning=True))
         name = intercepted.provider.name
@@ -86,9 +87,9 @@ class Answering:
             missing = Missing(intercepted.protocol.error(plan.fault), plan.fault)
             return self._error_response(record, intercepted, unknown_elsewhere(call, plan.skipped) or missing)
         if call.background and plan.targets[0].rendered is None:
-            return self._passing(flow, intercepted)
+            return self._passing(flow, intercepted, request)
         self._buffering[flow] = not plan.rule.stream, plan.may_be_kept(turn.call)
-        return self._driver(record, intercepted, turn, now)
+        return self._driver(record, intercepted, turn, request, now)
 
     def _turn(self, call: Call, intercepted: Intercepted) -> Turn | Missing:
         """A call with the turns that it continues, as only the Responses API has them."""
@@ -99,25 +100,27 @@ class Answering:
     def _error_response(self, record: Record, intercepted: Intercepted, missing: Missing) -> ErrorResponse:
         return ErrorResponse(missing.answer, missing.fault, record, intercepted.own, self._reports)
 
-    def _passing(self, flow: http.HTTPFlow, intercepted: Intercepted) -> Passing:
+    def _passing(self, flow: http.HTTPFlow, intercepted: Intercepted, sent: WireRequest) -> Passing:
         """An answer that is made later belongs to an account, like a file or a batch."""
         assert self._settings is not None
         assert self._upstream is not None
         lease = account_lease(self._pool, intercepted)
         record = {"provider": intercepted.provider.name, "passed_through": True, "credential": lease.name}
         self._journal.begin(flow, record)
-        request = unchanged(flow.request, intercepted.origin, intercepted, lease)
+        request = unchanged(sent, intercepted.origin, intercepted, lease)
         blackout = Blackout([lease.secret] if lease.pooled else ())
         return Passing(self._upstream, request, self._settings.timeouts.connect, blackout)
 
-    def _driver(self, record: Record, intercepted: Intercepted, turn: Turn, now: float) -> Driver:
+    def _driver(
+        self, record: Record, intercepted: Intercepted, turn: Turn, request: WireRequest, now: float
+    ) -> Driver:
         assert intercepted.protocol is not None
         assert self._upstream is not None
         work = Work(
             record=record,
             turn=turn,
             intercepted=intercepted,
-            request=record.flow.request.copy(),
+            request=request,
             protocol=intercepted.protocol,
             exchange=Exchange(record.call, intercepted.protocol, record.targets, now),
             asker=_asker(record.flow, intercepted, record.call),

@@ -8,11 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
-from mitmproxy import http
-
 from addons.call.recognition import Intercepted
 from addons.config.settings import Settings
-from addons.mitm.messages import headers_of
 from addons.responses.kept import Turn
 from protocols.model.call import Call, Reply
 from protocols.model.errors import Fault, MalformedRequest, Untranslatable
@@ -77,7 +74,7 @@ class Planner:
         self._facts_of = lru_cache(partial(facts_for, settings.clients))
 
     def call(
-        self, request: http.Request, intercepted: Intercepted, session: str, body: bytes | None
+        self, request: WireRequest, intercepted: Intercepted, session: str, body: bytes | None
     ) -> tuple[Call, ClientFacts]:
         """What a request asks, and what is known of its client. `session` names its conversation if it does
         not; `body`: in place of its own where that is compressed. One that is not of the protocol still goes
@@ -85,8 +82,7 @@ class Planner:
         protocol, operation = intercepted.protocol, intercepted.operation
         assert protocol is not None
         assert operation is not None
-        said = request.raw_content or b"" if body is None else body
-        wire = WireRequest(request.method, request.path, headers_of(request), said)
+        wire = request if body is None else replace(request, body=body)
         call_id = secrets.token_hex(4)
         try:
             call = protocol.parse(call_id, operation, wire)
@@ -94,17 +90,18 @@ class Planner:
             call = Call(call_id, protocol.name, operation, None, False, wire.headers)
         facts = self._facts_of(header(wire.headers, "user-agent"))
         named = header(wire.headers, facts.session_header) if facts.session_header else None
-        return replace(call, session=named or call.session or session or None), facts
+        said = named or call.session or session or None
+        return call if said == call.session else replace(call, session=said), facts
 
     def plan(
-        self, turn: Turn, intercepted: Intercepted, request: http.Request, facts: ClientFacts, now: float
+        self, turn: Turn, intercepted: Intercepted, request: WireRequest, facts: ClientFacts, now: float
     ) -> Plan:
         """The targets of the call of `turn`, whose original provider is that of `intercepted`; `now` on the
         machine's clock."""
         assert intercepted.protocol is not None
         call = turn.call
         rule = rule_for(self._settings.rules, call, intercepted.provider)
-        enveloped = _MARK in (dump(call.body) if turn.changed else request.raw_content or b"")
+        enveloped = _MARK in (dump(call.body) if turn.changed else request.body)
         reply = _reply(rule, turn)
         targets: list[Target] = []
         skipped: dict[str, str] = {}

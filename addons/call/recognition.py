@@ -6,7 +6,9 @@ a fingerprint stays in the flow. What leaves is written on a copy.
 """
 
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
@@ -98,6 +100,7 @@ class Interception:
     def __init__(self, registry: Registry, pool: Pool, journal: Journal, redactor: Redactor) -> None:
         self._registry, self._pool, self._journal, self._redactor = registry, pool, journal, redactor
         self._settings: Settings | None = None
+        self._configured = _knowing(())
         self._spoken: dict[tuple[str, ...], tuple[WireProtocol, ...]] = {}
         self._flows: WeakKeyDictionary[http.HTTPFlow, Intercepted] = WeakKeyDictionary()
         self._accepted: WeakKeyDictionary[http.HTTPFlow, _Accepted] = WeakKeyDictionary()
@@ -106,6 +109,7 @@ class Interception:
 
     def configure(self, settings: Settings) -> None:
         self._settings = settings
+        self._configured = _knowing(settings.providers)
         self._pool.configure(settings)
         self._redactor.keep(self._pool.secrets())
 
@@ -241,15 +245,13 @@ class Interception:
     def is_provider(self, host: str, port: int) -> bool:
         return self._configured(host, port) is not None
 
-    def _configured(self, host: str, port: int) -> Configured | None:
-        assert self._settings is not None
-        return next((one for one in self._settings.providers if serves(one.provider, host, port)), None)
-
     def _take_out(self, flow: http.HTTPFlow, provider: str) -> ClientCredential | None:
         """The client's credential; in the flow stays none, nor one for the proxy."""
         headers, path = headers_of(flow.request), flow.request.path
-        own = carriers.take_out(without_hops(headers), path)[2]
-        kept, target, _ = carriers.take_out(headers, path)
+        end_to_end = without_hops(headers)
+        kept, target, own = carriers.take_out(headers, path)
+        if len(end_to_end) != len(headers):
+            own = carriers.take_out(end_to_end, path)[2]
         set_headers(flow.request, tuple(pair for pair in kept if pair[0].lower() != _FOR_PROXIES))
         flow.request.path = target
         _forget_backup(flow)
@@ -396,10 +398,33 @@ def _authority_of(origin: str) -> tuple[str, int] | None:
         return None
 
 
+def _knowing(providers: Sequence[Configured]) -> Callable[[str, int], Configured | None]:
+    """Finds the provider of a host and a port, those of the last ones without a look at all providers."""
+    return lru_cache(LONGEST_MEMORY)(partial(_serving, providers))
+
+
+def _serving(providers: Sequence[Configured], host: str, port: int) -> Configured | None:
+    return next((one for one in providers if serves(one.provider, host, port)), None)
+
+
 def ascii_host(request: http.Request) -> str:
     """The host that a request names, as DNS knows it; empty if it is no host name and no address."""
+    authority = request.host_header
+    if not authority:
+        return _as_dns_has_it(request.host)
+    return (_known_host if len(authority) <= _LONGEST_ORIGIN else _host_in)(authority)
+
+
+def _host_in(authority: str) -> str:
+    return _as_dns_has_it(parse_authority(authority, check=False)[0])
+
+
+_known_host = lru_cache(LONGEST_MEMORY)(_host_in)
+
+
+def _as_dns_has_it(name: str) -> str:
     try:
-        host = request.pretty_host.encode("idna").decode()
+        host = name.encode("idna").decode()
     except UnicodeError:
         return ""
     return host if is_host(host) else ""

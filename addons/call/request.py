@@ -2,15 +2,14 @@
 
 from dataclasses import replace
 
-from mitmproxy import http
 from pydantic import SecretStr
 
 from addons.call.recognition import Intercepted
 from addons.credentials import carriers
 from addons.credentials.pool import Lease, Pool
-from addons.mitm.messages import bytes_of, headers_of, replaced, without_hops
+from addons.mitm.messages import bytes_of, replaced, without_hops
 from protocols.model.call import Rendered
-from protocols.model.http import Headers, Origin, UpstreamRequest
+from protocols.model.http import Headers, Origin, UpstreamRequest, WireRequest
 from protocols.model.wirejson import dump
 from rewrite.targets.target import FRAMING, Target
 
@@ -21,20 +20,20 @@ _NO_SECRET = SecretStr("")
 
 
 def outgoing(
-    request: http.Request,
+    request: WireRequest,
     target: Target,
     intercepted: Intercepted,
     lease: Lease,
     instead: Rendered | None = None,
 ) -> UpstreamRequest:
-    """The request as it goes to one target with the credential of `lease`; `request` stays as it is.
+    """The `request` of the client as it goes to one target with the credential of `lease`.
 
     `instead`: what the target is asked in place of what was planned.
     """
     rendered = instead or target.rendered
     if rendered is None:
         return unchanged(request, target.origin, intercepted, lease)
-    own = without_hops(headers_of(request))
+    own = without_hops(request.headers)
     if target.keeps_headers:
         headers, path = written(intercepted, lease, own, rendered.path)
         kept = tuple(pair for pair in headers if pair[0].lower() not in FRAMING)
@@ -45,13 +44,12 @@ def outgoing(
 
 
 def unchanged(
-    request: http.Request, origin: Origin, intercepted: Intercepted, lease: Lease
+    request: WireRequest, origin: Origin, intercepted: Intercepted, lease: Lease
 ) -> UpstreamRequest:
     """The request as it goes to `origin` in its own bytes, with the credential of `lease`."""
-    headers, path = written(intercepted, lease, without_hops(headers_of(request)), request.path)
+    headers, path = written(intercepted, lease, without_hops(request.headers), request.target)
     kept = replaced(headers, "host", origin.authority)
-    body = request.raw_content or b""
-    return UpstreamRequest(origin, request.method, origin.under(bytes_of(path)), kept, body)
+    return UpstreamRequest(origin, request.method, origin.under(bytes_of(path)), kept, request.body)
 
 
 def _signed(headers: Headers, target: Target, lease: Lease, intercepted: Intercepted) -> Headers:

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from mitmproxy import http
-
 from addons.call.recognition import Intercepted
 from addons.call.reports import Reports
 from addons.credentials.pool import Asker, Pool
@@ -12,6 +10,7 @@ from addons.responses.kept import Turn
 from addons.runtime.clock import Time
 from addons.upstream.client import Upstream
 from protocols.base import WireProtocol
+from protocols.model.http import WireRequest
 from rewrite.exchange.exchange import Exchange
 
 
@@ -25,8 +24,8 @@ class Work:
     """The call with the turns that it continues."""
     intercepted: Intercepted
     """Whose call it is, with the credential of the client."""
-    request: http.Request
-    """A copy of the client's, which is written again for each attempt."""
+    request: WireRequest
+    """The client's, which is written again for each attempt."""
     protocol: WireProtocol
     """In which the client gets its answer."""
     exchange: Exchange

@@ -12,7 +12,7 @@ from typing import get_args
 
 from mitmproxy import http
 
-from protocols.model.http import Headers, WireResponse, header
+from protocols.model.http import Headers, WireRequest, WireResponse, header
 from rewrite.catalog.providers import Carrier
 
 _HOPS = frozenset(
@@ -44,6 +44,11 @@ def bytes_of(value: str) -> bytes:
 def headers_of(message: http.Request | http.Response) -> Headers:
     """Headers in order and case."""
     return tuple((text(name), text(value)) for name, value in message.headers.fields)
+
+
+def request_of(request: http.Request) -> WireRequest:
+    """A request as it is now, with its body as it came: others may edit a flow later, and nothing of this."""
+    return WireRequest(request.method, request.path, headers_of(request), request.raw_content or b"")
 
 
 def set_headers(message: http.Request | http.Response, headers: Headers) -> None:

@@ -19,6 +19,7 @@ from addons.call.reports import Reports
 from addons.call.work import Work
 from addons.config.settings import Configured
 from addons.credentials.pool import Asker, Lease, Pool
+from addons.mitm.messages import request_of
 from addons.records.journal import Journal, Record
 from addons.records.trace import Traces
 from addons.responses.kept import Responses, Turn
@@ -248,7 +249,7 @@ class House:
                 intercepted=Intercepted(
                     Configured(made[0].provider), PROTOCOL, Operation.GENERATE, None, True, made[0].origin
                 ),
-                request=flow.request.copy(),
+                request=request_of(flow.request),
                 protocol=PROTOCOL,
                 exchange=exchange,
                 asker=Asker("openai_chat", "client"),

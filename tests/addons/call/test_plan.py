@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from mitmproxy import http
 from pydantic import SecretStr
 
 from addons.call.plan import Plan, Planner
@@ -55,7 +54,7 @@ def planned(
 ) -> Plan:
     one = call or asks()
     original = Intercepted(OPENAI, CHAT, Operation.GENERATE, None, pooled, WHERE)
-    request = http.Request.make("POST", "https://openai.example/v1/chat/completions", dump(one.body))
+    request = WireRequest("POST", "/v1/chat/completions", (), dump(one.body))
     turn = Turn(one, "scope", one.body)
     settings = Settings(providers=providers, rules=rules, hold_tool_calls=hold_tool_calls)
     return Planner(settings, REGISTRY).plan(turn, original, request, UNKNOWN, 0.0)
@@ -71,7 +70,7 @@ def labels(plan: Plan) -> list[str]:
 
 def test_a_web_page_has_no_key_of_any_provider() -> None:
     asked = Intercepted(OPENAI, CHAT, Operation.GENERATE, None, False, WHERE, "https://page.example")
-    request = http.Request.make("POST", "https://openai.example/v1/chat/completions", b"{}")
+    request = WireRequest("POST", "/v1/chat/completions", (), b"{}")
     settings = Settings(providers=ALL, rules=(to("anthropic/a"),))
     plan = Planner(settings, REGISTRY).plan(Turn(asks(), "scope", asks().body), asked, request, UNKNOWN, 0.0)
     assert not plan.targets
@@ -179,7 +178,7 @@ def test_signatures_are_looked_for_where_the_body_has_a_carrier() -> None:
     body = dump({"model": "claude", "max_tokens": 9, "messages": [*MESSAGES, said, *MESSAGES]})
     call = ANTHROPIC.parse("c", Operation.GENERATE, WireRequest("POST", "/v1/messages", (), body))
     original = Intercepted(CLAUDE, ANTHROPIC, Operation.GENERATE, None, True, WHERE)
-    request = http.Request.make("POST", "https://anthropic.example/v1/messages", body)
+    request = WireRequest("POST", "/v1/messages", (), body)
     turn = Turn(call, "scope", call.body)
     (target,) = Planner(Settings(providers=ALL), REGISTRY).plan(turn, original, request, UNKNOWN, 0.0).targets
     assert target.rendered is not None
@@ -194,7 +193,7 @@ def test_a_request_that_is_nested_too_deep_is_refused_and_not_a_fault_of_ours() 
     call = asks()
     call = replace(call, body={**call.body, "response_format": wanted})
     original = Intercepted(OPENAI, CHAT, Operation.GENERATE, None, True, WHERE)
-    request = http.Request.make("POST", "https://openai.example/v1/chat/completions", b"{}")
+    request = WireRequest("POST", "/v1/chat/completions", (), b"{}")
     settings = Settings(providers=ALL, rules=(to("anthropic/a"),))
     plan = Planner(settings, REGISTRY).plan(Turn(call, "scope", call.body), original, request, UNKNOWN, 0.0)
     assert not plan.targets
@@ -220,7 +219,7 @@ def test_the_clients_header_names_the_conversation_else_the_body_else_who_asks(
     tool = ClientFacts("tool", "tool/*", session_header=header)
     planner = Planner(Settings(providers=ALL, clients=(tool,)), REGISTRY)
     intercepted = Intercepted(OPENAI, CHAT, Operation.GENERATE, None, True, WHERE)
-    sent = http.Headers([(b"user-agent", b"tool/1.2"), (b"Session-ID", b"from-header")])
-    request = http.Request.make("POST", "https://openai.example/v1/chat/completions", dump(named), sent)
+    sent = (("user-agent", "tool/1.2"), ("Session-ID", "from-header"))
+    request = WireRequest("POST", "/v1/chat/completions", sent, dump(named))
     call, facts = planner.call(request, intercepted, otherwise, None)
     assert (call.session, facts) == (session, tool)

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from mitmproxy import http
 
-from addons.call.recognition import UNNAMED, Interception, Unadmitted, page_of
+from addons.call import recognition
+from addons.call.recognition import UNNAMED, Interception, Unadmitted, ascii_host, page_of
+from rewrite.catalog import providers
+from rewrite.catalog.providers import Provider
 from tests.addons.call.heads import CHAT, CONFIG, OWN, edge, flow_of, settings_of
 
 type Configure = Callable[[str], Interception]
@@ -323,3 +326,35 @@ def test_nothing_stays_in_a_flow_whose_host_is_refused(interception: Interceptio
     interception.admit(flow)
     assert interception.error_response(flow)
     assert OWN not in repr(flow.get_state())
+
+
+def test_whose_a_host_is_is_looked_up_once_under_the_same_settings(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def serves(provider: Provider, host: str, port: int) -> bool:
+        asked.append(host)
+        return providers.serves(provider, host, port)
+
+    monkeypatch.setattr(recognition, "serves", serves)
+    interception = configure(CONFIG)
+    first = interception.admit(flow_of(f"https://api.openai.com{CHAT}"))
+    assert first is not None
+    assert asked
+    asked.clear()
+    again = interception.admit(flow_of(f"https://api.openai.com{CHAT}"))
+    assert (again.provider.name if again else "", asked) == (first.provider.name, [])
+    interception.configure(settings_of(tmp_path, '[providers.groq]\nhosts = ["api.openai.com"]'))
+    moved = interception.admit(flow_of(f"https://api.openai.com{CHAT}"))
+    assert (moved.provider.name if moved else "", bool(asked)) == ("groq", True)
+
+
+def test_a_host_s_name_that_is_very_long_is_not_remembered() -> None:
+    flow = flow_of("https://a.example/")
+    flow.request.headers["Host"] = "a\u00ad.example"  # IDNA leaves soft hyphens out
+    assert ascii_host(flow.request) == "a.example"
+    before = recognition._known_host.cache_info().currsize
+    flow.request.headers["Host"] = "a" * 60_000
+    assert ascii_host(flow.request) == ""
+    assert recognition._known_host.cache_info().currsize == before

@@ -12,6 +12,7 @@ from addons.mitm.messages import (
     forwardable,
     headers_of,
     replaced,
+    request_of,
     set_headers,
     without_hops,
 )
@@ -29,6 +30,15 @@ def test_any_header_bytes_survive_the_way_there_and_back() -> None:
     request = make_request(*fields)
     set_headers(request, headers_of(request))
     assert request.headers.fields == fields
+
+
+def test_what_others_do_to_a_flow_later_changes_nothing_of_its_request() -> None:
+    request = make_request((b"Host", b"api.openai.com"), (b"A", b"1"))
+    found = request_of(request)
+    request.method, request.path, request.content = "PUT", "/elsewhere", b"another"
+    request.headers["A"] = "2"
+    assert (found.method, found.target, found.body) == ("POST", "/v1/x?a=1", b"body")
+    assert found.headers == (("Host", "api.openai.com"), ("A", "1"))
 
 
 @pytest.mark.parametrize(
