@@ -359,8 +359,9 @@ def _origin(configured: Configured, request: http.Request, host: str, *, pooled:
 
 def _names_two_hosts(request: http.Request) -> bool:
     """Whether a target in absolute form names another host than the Host header."""
-    named = parse_authority(request.authority, check=False)[0] if request.authority else request.pretty_host
-    return named.lower() != request.pretty_host.lower()
+    if not request.authority:
+        return False
+    return parse_authority(request.authority, check=False)[0].lower() != request.pretty_host.lower()
 
 
 def _values(request: http.Request, own: ClientCredential | None) -> bytes:
