@@ -25,6 +25,7 @@ HEADERS = {
     "api-key": Carrier.API_KEY,
 }
 _NAMES = {carrier: name for name, carrier in HEADERS.items()} | {Carrier.BEARER: "Authorization"}
+_CARRYING = frozenset({*HEADERS, subprotocols.HEADER})
 _TOKEN = "accesstoken"
 _QUERY_KEYS = {
     _TOKEN,
@@ -129,6 +130,9 @@ def take_out(headers: Headers, target: str) -> tuple[Headers, str, ClientCredent
     found: list[Carried] = []
     others: list[tuple[str, str]] = []
     for position, (name, value) in enumerate(headers):
+        if name.strip().lower() not in _CARRYING:
+            others.append((name, value))
+            continue
         left, carried = _taken(name, value, position)
         found += carried
         others += [(name, left)] if left is not None else []
@@ -242,11 +246,13 @@ def _form(
 
 def _without_account(headers: Headers) -> Headers:
     """A key of the pool does not go out beside the account of the client's own."""
-    kept = (
-        (name, subprotocols.without_account(value) if name.lower() == subprotocols.HEADER else value)
-        for name, value in headers
-    )
-    return tuple((name, value) for name, value in kept if value or name.lower() != subprotocols.HEADER)
+    offers = [at for at, (name, _) in enumerate(headers) if name.lower() == subprotocols.HEADER]
+    pairs = list(headers)
+    for at in reversed(offers):
+        name, value = pairs[at]
+        left = subprotocols.without_account(value)
+        pairs[at : at + 1] = [(name, left)] if left else []
+    return tuple(pairs)
 
 
 def _place(headers: Sequence[tuple[str, str]], position: int) -> int:

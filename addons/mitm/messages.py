@@ -32,18 +32,18 @@ _MITMPROXYS = frozenset({"trailer", "transfer-encoding"})
 _WEBSOCKET = _MITMPROXYS | {"connection", "upgrade"}
 
 
-def text(data: bytes) -> str:
-    """Header bytes as text that `bytes_of` turns back into the same bytes."""
-    return data.decode("utf-8", "surrogateescape")
+_AS_TEXT = ("utf-8", "surrogateescape")
+"""How the bytes of headers are text that can be turned back into the same bytes."""
 
 
 def bytes_of(value: str) -> bytes:
-    return value.encode("utf-8", "surrogateescape")
+    return value.encode(*_AS_TEXT)
 
 
 def headers_of(message: http.Request | http.Response) -> Headers:
     """Headers in order and case."""
-    return tuple((text(name), text(value)) for name, value in message.headers.fields)
+    fields = message.headers.fields
+    return tuple([(name.decode(*_AS_TEXT), value.decode(*_AS_TEXT)) for name, value in fields])
 
 
 def request_of(request: http.Request) -> WireRequest:
@@ -52,7 +52,7 @@ def request_of(request: http.Request) -> WireRequest:
 
 
 def set_headers(message: http.Request | http.Response, headers: Headers) -> None:
-    message.headers.fields = tuple((bytes_of(name), bytes_of(value)) for name, value in headers)
+    message.headers.fields = tuple([(bytes_of(name), bytes_of(value)) for name, value in headers])
 
 
 def without_hops(headers: Headers, keep: frozenset[str] = frozenset()) -> Headers:
@@ -61,14 +61,10 @@ def without_hops(headers: Headers, keep: frozenset[str] = frozenset()) -> Header
     To be applied to what the client sent, before anything of ours is written. `keep`: those of `HOP_BY_HOP`
     that stay.
     """
-    listed = {
-        name.strip().lower()
-        for key, value in headers
-        if key.lower() == "connection"
-        for name in value.split(",")
-    }
-    hops = (HOP_BY_HOP - keep) | (listed - _NOT_OPTIONS - keep)
-    return tuple((name, value) for name, value in headers if name.lower() not in hops)
+    connections = [value for key, value in headers if key.lower() == "connection"]
+    listed = {name.strip().lower() for value in connections for name in value.split(",")}
+    hops = (HOP_BY_HOP | (listed - _NOT_OPTIONS)) - keep
+    return tuple([pair for pair in headers if pair[0].lower() not in hops])
 
 
 def forwardable(method: str, headers: Headers) -> Headers:
@@ -80,7 +76,7 @@ def forwardable(method: str, headers: Headers) -> Headers:
 
 def replaced(headers: Headers, name: str, value: str) -> Headers:
     """The same headers with another value of `name` (lower case), in its place, if it is there."""
-    return tuple((each, value if each.lower() == name else old) for each, old in headers)
+    return tuple([(each, value if each.lower() == name else old) for each, old in headers])
 
 
 def response_of(answer: WireResponse) -> http.Response:
@@ -90,7 +86,7 @@ def response_of(answer: WireResponse) -> http.Response:
 
 def for_client(headers: Headers) -> Headers:
     """A recognised call's answer is content-decoded and framed again; hop-by-hop headers end here."""
-    return tuple((name, value) for name, value in headers if name.lower() not in _NOT_FOR_THE_CLIENT)
+    return tuple([pair for pair in headers if pair[0].lower() not in _NOT_FOR_THE_CLIENT])
 
 
 # -- the types of a message's fields ----------------------------------------------------------------------
