@@ -32,7 +32,7 @@ from protocols.model.call import Call, Operation, Paths, Reasoning, json_call, m
 from protocols.model.errors import Fault
 from protocols.model.http import Head, WireRequest, WireResponse
 from protocols.model.prompt import effort_said
-from protocols.model.wirejson import JsonObject, count_at, error_answer, object_at, text_at
+from protocols.model.wirejson import JsonObject, count_at, error_answer, load_object, object_at, text_at
 
 _MODEL = (
     r"(?:/v\d\w*|^)(?:/projects/[^/]+/locations/[^/]+)?(?:/publishers/google)?"
@@ -84,7 +84,8 @@ class GeminiGenerate:
         """A conversation is known by Code Assist's session; a cache by the account that made it, so that
         its calls stay together too."""
         target = request.target
-        call = replace(json_call(self.name, call_id, operation, request), target=target, stream=False)
+        call = json_call(self.name, call_id, operation, request, load_object)
+        call = replace(call, target=target, stream=False)
         if operation is Operation.MODELS:
             return call
         found = NAMED.search(target.partition("?")[0])

@@ -1,13 +1,13 @@
 """One call of a client: how it is read, and what it becomes for the target that is asked."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
 from protocols.model.errors import MalformedRequest
 from protocols.model.http import Headers, WireRequest
-from protocols.model.wirejson import load_lazily, text_at, text_size
+from protocols.model.wirejson import JsonObject, load_lazily, text_at, text_size
 
 
 class Operation(StrEnum):
@@ -73,14 +73,21 @@ class Call:
     """How hard the model is to think, in a word of `prompt.Effort`; empty where the request is silent."""
 
 
-def json_call(protocol: str, call_id: str, operation: Operation, request: WireRequest) -> Call:
+type Load = Callable[[bytes], JsonObject | None]
+"""How a body is parsed: None for what is no JSON object."""
+
+
+def json_call(
+    protocol: str, call_id: str, operation: Operation, request: WireRequest, load: Load = load_lazily
+) -> Call:
     """A call whose body names `model` and, to generate, `stream`; a list of models has no body.
 
+    `load`: `load_object` where the protocol looks through most of a body, whatever becomes of the call.
     Raises MalformedRequest if the body is not a JSON object.
     """
     if operation is Operation.MODELS:
         return Call(call_id, protocol, operation, None, False, request.headers, target=request.target)
-    body = load_lazily(request.body)
+    body = load(request.body)
     if body is None:
         raise MalformedRequest("the body is not a JSON object")
     stream = operation is Operation.GENERATE and body.get("stream") is True

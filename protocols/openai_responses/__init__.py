@@ -18,7 +18,7 @@ from protocols.model.call import Call, Operation, Paths, Reasoning, json_call, m
 from protocols.model.errors import Fault
 from protocols.model.http import Head, WireRequest, WireResponse
 from protocols.model.prompt import effort_said
-from protocols.model.wirejson import JsonObject, error_answer, object_at, text_at
+from protocols.model.wirejson import JsonObject, error_answer, load_object, object_at, text_at
 from protocols.openai_responses.aggregate import ResponsesFold
 from protocols.openai_responses.answer_read import read_answer
 from protocols.openai_responses.answer_write import write_answer
@@ -68,7 +68,7 @@ class OpenAIResponses:
         return matched(_PATHS, method, path)
 
     def parse(self, call_id: str, operation: Operation, request: WireRequest) -> Call:
-        call = json_call(self.name, call_id, operation, request)
+        call = json_call(self.name, call_id, operation, request, load_object)
         tools = [tool for _, _, tool in declared(call.body)]
         return replace(
             call,
