@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from protocols.base import Abilities, Occurs, Trait, Written
 from protocols.model.call import Call
 from protocols.model.prompt import Effort, Media, MediaForm, MediaKind, Text, Thought, effort_of
-from protocols.model.wirejson import objects_at, text_at
 from protocols.openai_chat.reasoning import DETAILS, SIGNATURE
+from protocols.openai_chat.request_read import participants
 from protocols.shared.losses import (
     WRAPPED_ARGUMENTS,
     failed_tools,
@@ -21,7 +21,6 @@ from protocols.shared.losses import (
 from protocols.shared.signatures import PLAIN
 
 _TAKEN = (DETAILS, PLAIN, SIGNATURE)
-_WITHOUT_NAMES = ("tool", "function")
 
 
 def _together(one: Written) -> bool:
@@ -50,13 +49,6 @@ def _less(one: Written) -> bool:
     return said == Effort.XHIGH and asked is not None and effort_of(asked) is Effort.MAX
 
 
-def _participants(call: Call) -> bool:
-    said = [
-        message for message in objects_at(call.body, "messages") if message.get("role") not in _WITHOUT_NAMES
-    ]
-    return any(message.get("role") == "developer" or text_at(message, "name") for message in said)
-
-
 HAPPENS: Mapping[str, Occurs] = {
     "tool arguments": Occurs(Trait.CALL, wrapped_arguments),
     "texts": Occurs(Trait.SEVERAL, _together),
@@ -71,7 +63,7 @@ HAPPENS: Mapping[str, Occurs] = {
     "service tier": Occurs(Trait.TIER, lambda one: "service_tier" not in one.body),
     "tool choice": Occurs(Trait.TOOLS, fewer_tools),
 }
-UNREAD: Mapping[str, Callable[[Call], bool]] = {"participants": _participants}
+UNREAD: Mapping[str, Callable[[Call], bool]] = {"participants": participants}
 
 ABILITIES = Abilities(
     lacks={

@@ -21,7 +21,7 @@ from protocols.model.prompt import (
 )
 from protocols.model.wirejson import JsonObject, given
 from protocols.openai_chat.reasoning import DETAILS, SIGNATURE, details_of, signed
-from protocols.openai_chat.request_read_messages import AUDIO_TYPES
+from protocols.openai_chat.request_read import AUDIO_TYPES
 from protocols.shared.arguments import kept
 from protocols.shared.media import data_url
 from protocols.shared.signatures import PLAIN
