@@ -23,7 +23,7 @@ from protocols.anthropic_messages.request_write import write_request
 from protocols.anthropic_messages.retarget import retarget, with_stream
 from protocols.anthropic_messages.signatures import own_signatures, wrap_signatures
 from protocols.base import Decoder, Editor, Translator
-from protocols.framing.sse import SseDecoder, SseEncoder, SseFramer, is_event_stream
+from protocols.framing.sse import SseDecoder, SseEncoder, is_event_stream
 from protocols.framing.whole import WholeDecoder
 from protocols.model.call import Call, Operation, Paths, Reasoning, json_call, matched
 from protocols.model.errors import Fault
@@ -82,7 +82,7 @@ class AnthropicMessages:
     def decoder(self, call: Call, head: Head) -> Decoder:
         if is_event_stream(head, call):
             reader = EventReader()
-            return SseDecoder(SseFramer(b"message_stop", named=True), reader.read, reader.read_text)
+            return SseDecoder(b"message_stop", reader.read, reader.read_text, named=True)
         return WholeDecoder(read_answer)
 
     def encoder(self, call: Call) -> SseEncoder:

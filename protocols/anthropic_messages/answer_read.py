@@ -65,9 +65,10 @@ class _Said(Struct, gc=False):
     citation: None = None
 
 
-class _TextDelta(Struct, gc=False, tag="content_block_delta"):
+class _TextDelta(Struct, gc=False):
     """Most events."""
 
+    type: Literal["content_block_delta"]
     delta: _Said
     index: int = 0
 

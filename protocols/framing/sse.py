@@ -126,10 +126,13 @@ class SseFramer(Framer):
         while (end := data.find(_BLANK_LINE, start)) >= 0:
             event, end = data[start:end], end + len(_BLANK_LINE)
             if not self._is_plain(event) or (marks and any(mark in event for mark in marks)):
-                segments += [*_run(data[run:start]), *self.feed(data[start:end])]
+                segments += [*_run(data, run, start), *self.feed(data[start:end])]
                 run = end
             start = end
-        return [*segments, *_run(data[run:start]), *(self.feed(data[start:]) if start < len(data) else ())]
+        segments += _run(data, run, start)
+        if start < len(data):
+            segments += self.feed(data[start:])
+        return segments
 
     def _is_plain(self, event: bytes) -> bool:
         """`event` is without its end."""
@@ -193,8 +196,8 @@ class SseFramer(Framer):
         return [self._segment(remainder + (b"\n" if remainder.endswith(b"\n") else b"\n\n"))]
 
 
-def _run(raw: bytes) -> Sequence[Segment]:
-    return (Segment(raw, run=True),) if raw else ()
+def _run(data: bytes, start: int, end: int) -> Sequence[Segment]:
+    return (Segment(data[start:end], run=True),) if start < end else ()
 
 
 def _looks_whole(raw: bytes) -> bool:
@@ -217,23 +220,21 @@ def in_full(_data: bytes, _named: bool) -> None:
     """For protocols of which no form is known."""
 
 
-class SseDecoder(Skimmer):
-    """A framer, and a protocol's readers of an event."""
+class SseDecoder(SseFramer, Skimmer):
+    """A framer with a protocol's readers of an event."""
 
-    def __init__(self, framer: SseFramer, read: Read, read_text: ReadText = in_full) -> None:
-        self._framer, self._read, self._read_text = framer, read, read_text
-
-    def feed(self, data: bytes) -> Sequence[Segment]:
-        return self._framer.feed(data)
-
-    def skim(self, data: bytes) -> Sequence[Segment]:
-        return self._framer.skim(data)
-
-    def eof(self) -> Sequence[Segment]:
-        return self._framer.eof()
-
-    def remainder(self) -> bytes:
-        return self._framer.remainder()
+    def __init__(
+        self,
+        last: bytes,
+        read: Read,
+        read_text: ReadText = in_full,
+        *,
+        named: bool = False,
+        marks: Sequence[bytes] = (),
+    ) -> None:
+        """The readers, and what the framer asks for."""
+        super().__init__(last, named=named, marks=marks)
+        self._read, self._read_text = read, read_text
 
     def read(self, segment: Segment) -> Sequence[StreamPart]:
         raw = segment.raw

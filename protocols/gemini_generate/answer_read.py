@@ -10,7 +10,7 @@ once, from older models on every chunk; `usageMetadata` on every chunk, cumulati
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from protocols.framing.sse import Event, SseDecoder, SseFramer, parse_event
+from protocols.framing.sse import Event, SseDecoder, parse_event
 from protocols.gemini_generate.answer_read_arguments import PartialArguments
 from protocols.gemini_generate.error_words import FINISH_REASONS, error_code
 from protocols.model.parts import (
@@ -58,12 +58,15 @@ _UNSAID = "FINISH_REASON_UNSPECIFIED"
 _PLAIN_PART = frozenset({"text", "thought", "thoughtSignature", "partMetadata", "videoMetadata"})
 
 
-class _EventFramer(SseFramer):
-    """Measured: Google's SDKs take every line but `data: ...` for JSON, comments and names of events too, and
-    raise. An event is passed on without such lines; a blank line takes the place of what is no event."""
+class EventDecoder(SseDecoder):
+    """Events of a stream; nothing says that one is the last. A bare error object is an event too.
+
+    Measured: Google's SDKs take every line but `data: ...` for JSON, comments and names of events too, and
+    raise. An event is passed on without such lines; a blank line takes the place of what is no event.
+    """
 
     def __init__(self) -> None:
-        super().__init__(_NO_LAST_FRAME)
+        super().__init__(_NO_LAST_FRAME, ChunkReader().read_event)
 
     def _is_plain(self, event: bytes) -> bool:
         return _PLAIN.fullmatch(event + b"\n") is not None and super()._is_plain(event)
@@ -76,21 +79,14 @@ class _EventFramer(SseFramer):
             return Segment(b"\n", idle=True)
         return super()._segment(b"".join(b"data: %s\n" % line for line in data.split(b"\n")) + b"\n")
 
-
-class EventDecoder(SseDecoder):
-    """Events of a stream; nothing says that one is the last. A bare error object is an event too."""
-
-    def __init__(self) -> None:
-        super().__init__(_EventFramer(), ChunkReader().read_event)
-
-    def eof(self) -> Sequence[Segment]:
+    def eof(self) -> list[Segment]:
         """Also what is whole and no event by its form: a bare object, and chunks without blank lines."""
-        framed = self._framer.eof()
-        remainder = self._framer.remainder()
+        framed = super().eof()
+        remainder = self.remainder()
         ending = None if framed else _missing_end(remainder)
         if ending is None:
             return framed
-        self._framer = _EventFramer()
+        self._buffer.clear()
         return [Segment(remainder + ending)]
 
 

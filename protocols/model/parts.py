@@ -6,8 +6,10 @@ closing parts, encoders write them. Text is `str` (already decoded), counts are 
 """
 
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class BlockKind(StrEnum):
@@ -129,8 +131,10 @@ class BlockStart:
     base64}` or `{"url": ...}`, of HOSTED the item as it came."""
 
 
-@dataclass(frozen=True, slots=True)
-class BlockDelta:
+class BlockDelta(Struct, frozen=True, gc=False):
+    """More of a block. A Struct, since there is one for each event: it is made in a fifth of the time of a
+    dataclass."""
+
     choice: int
     """The number of the choice."""
     index: int
@@ -247,6 +251,13 @@ type StreamPart = (
 type BlockPart = BlockStart | BlockDelta | BlockStop | Annotation
 type BlockKey = tuple[int, int]
 """A block by its choice and its index."""
+
+
+def at_index(part: BlockPart, index: int) -> BlockPart:
+    """`part` of a block with another index."""
+    if isinstance(part, BlockDelta):
+        return BlockDelta(part.choice, index, part.kind, part.text)
+    return replace(part, index=index)
 
 
 def key_of(part: BlockPart) -> BlockKey:

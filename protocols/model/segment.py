@@ -1,16 +1,17 @@
 """One wire unit of a streamed answer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from protocols.model.parts import StreamPart
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(Struct, frozen=True, gc=False):
     """One wire unit with its separators: what an untouched stream passes on byte for byte.
 
-    Its parts are decoded on demand, by `Decoder.read`.
+    Its parts are decoded on demand, by `Decoder.read`. A Struct, since there is one for each event: it is
+    made in a fifth of the time of a dataclass.
     """
 
     raw: bytes

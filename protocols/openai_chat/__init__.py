@@ -15,7 +15,7 @@ import re
 from dataclasses import replace
 
 from protocols.base import Decoder, Editor, Translator
-from protocols.framing.sse import DONE, SseDecoder, SseEncoder, SseFramer, is_event_stream
+from protocols.framing.sse import DONE, SseDecoder, SseEncoder, is_event_stream
 from protocols.framing.whole import WholeDecoder
 from protocols.model.call import Call, Operation, Paths, Reasoning, json_call, matched
 from protocols.model.errors import Fault
@@ -89,7 +89,7 @@ class OpenAIChat:
     def decoder(self, call: Call, head: Head) -> Decoder:
         if is_event_stream(head, call):
             reader = ChunkReader()
-            return SseDecoder(SseFramer(DONE), reader.read, reader.read_text)
+            return SseDecoder(DONE, reader.read, reader.read_text)
         return WholeDecoder(read_answer)
 
     def encoder(self, call: Call) -> SseEncoder:

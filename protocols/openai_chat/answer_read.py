@@ -255,14 +255,12 @@ class ChoiceReader:
 
     def read_text(self, delta: _TextDelta) -> Sequence[StreamPart]:
         """What `read` gives of it."""
-        thought = delta.reasoning_content or delta.reasoning
-        parts: Sequence[StreamPart] = ()
-        if thought:
-            self._said = True
-            parts = self._blocks.delta(_REASONING, BlockKind.REASONING, thought)
-        if delta.content:
-            parts = (*parts, *self._blocks.delta(_CONTENT, BlockKind.TEXT, delta.content))
-        return parts
+        text, thought = delta.content, delta.reasoning_content or delta.reasoning
+        if not thought:
+            return self._blocks.delta(_CONTENT, BlockKind.TEXT, text) if text else ()
+        self._said = True
+        parts = self._blocks.delta(_REASONING, BlockKind.REASONING, thought)
+        return (*parts, *self._blocks.delta(_CONTENT, BlockKind.TEXT, text)) if text else parts
 
     def read_whole(self, choice: JsonObject) -> Iterator[StreamPart]:
         """Measured: tool calls of whole messages mostly come without an index, some without an id."""

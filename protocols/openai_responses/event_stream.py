@@ -6,9 +6,10 @@ Measured: OpenRouter adds `[DONE]`; an event without a blank line at the end of 
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
-from protocols.framing.sse import DONE, Event, SseDecoder, SseFramer, write_event
+from msgspec import structs
+
+from protocols.framing.sse import DONE, Event, SseDecoder, write_event
 from protocols.model.call import Call, Reply
 from protocols.model.parts import Opaque, Ping, StreamPart
 from protocols.model.progress import Progress
@@ -34,11 +35,14 @@ _MARKS = (
 
 
 class ResponsesDecoder(SseDecoder):
-    """Frames to parts."""
+    """Frames to parts; the last frames are long, so they are known by how they begin."""
 
     def __init__(self) -> None:
-        super().__init__(_EventFramer(), self._read_event)
+        super().__init__(DONE, self._read_event, marks=_MARKS)
         self._reader = EventReader()
+
+    def _segment(self, raw: bytes) -> Segment:
+        return _marked(super()._segment(raw))
 
     def _read_event(self, event: Event, raw: bytes) -> Sequence[StreamPart]:
         if event.data is None or event.data.strip() == DONE:
@@ -49,22 +53,12 @@ class ResponsesDecoder(SseDecoder):
         return self._reader.read(typed(value, event), raw)
 
 
-class _EventFramer(SseFramer):
-    """The last frames are long, so they are known by how they begin."""
-
-    def __init__(self) -> None:
-        super().__init__(DONE, marks=_MARKS)
-
-    def _segment(self, raw: bytes) -> Segment:
-        return _marked(super()._segment(raw))
-
-
 def _marked(segment: Segment) -> Segment:
     """Measured: Bedrock puts the name of an event after its data."""
     raw = segment.raw
     if _TERMINAL.match(raw) or _TERMINAL_BEHIND.search(raw, max(0, len(raw) - _LONGEST_NAME)):
-        return replace(segment, last=True)
-    return replace(segment, idle=True) if raw.startswith(_KEEPALIVE) else segment
+        return structs.replace(segment, last=True)
+    return structs.replace(segment, idle=True) if raw.startswith(_KEEPALIVE) else segment
 
 
 def typed(value: JsonObject, event: Event) -> JsonObject:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from msgspec import structs
+
 from protocols.base import Decoder
 from protocols.model.http import Head
 from protocols.model.parts import (
@@ -116,7 +118,7 @@ class SplicedDecoder:
         self._client_stream.acted = self._client_stream.acted or any(_acts(part) for part in said)
         found = self._segment(self.sequencer.feed(said))
         idle = not found.raw and all(part == Ping() for part in said)
-        return replace(found, idle=idle, broken=segment.garbled)
+        return structs.replace(found, idle=idle, broken=segment.garbled)
 
     def _segment(self, sequenced: Sequence[StreamPart]) -> Segment:
         parts = self.splicer.feed(self._target.wrapped(sequenced))

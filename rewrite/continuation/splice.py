@@ -23,6 +23,7 @@ from protocols.model.parts import (
     StreamPart,
     Usage,
     UsageReport,
+    at_index,
 )
 from protocols.model.progress import Progress, estimated_tokens
 from protocols.shared.signatures import UNSIGNED
@@ -98,7 +99,7 @@ class Splicer:
             case Annotation() if part.index == self._joining:
                 yield from self._cited(part)
             case _ if part.index in self._indexes:
-                yield replace(part, index=self._indexes[part.index])
+                yield at_index(part, self._indexes[part.index])
             case _:
                 pass
 
@@ -134,7 +135,7 @@ class Splicer:
         thought = self._thoughts.kept(before)
         if thought:
             yield from self._stop()
-            yield from (replace(part, index=self._next) for part in thought)
+            yield from (at_index(part, self._next) for part in thought)
             self._next += 1
 
     def _cited(self, part: Annotation) -> Iterator[StreamPart]:

@@ -325,7 +325,7 @@ class Exchange:
         attempt.kept = 0 if data else attempt.kept
         self._out += delivery.send(attempt.number, data, self._now)
         current.passed_on(segments, len(data))
-        if not all(segment.idle for segment in segments):
+        if not (segments[-1].idle and all(segment.idle for segment in segments)):
             attempt.stall.since = self._now
         if delivery.first_token is None:
             delivery.note_first_token(attempt, current, self._now)

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Protocol
 
+from msgspec import structs
+
 from protocols.base import Decoder, Pruner
 from protocols.framing.frames import FrameWriter, frame_of
 from protocols.model.errors import MalformedStream
@@ -209,7 +211,7 @@ class HoldingDecoder:
         head = next((part for part in parts if isinstance(part, MessageStart)), None)
         if head is not None:
             yield from self._begun(head)
-        self._waiting.append(replace(segment, parts=parts))
+        self._waiting.append(structs.replace(segment, parts=parts))
         for part in parts:
             self._calls.note(part, self._released + len(self._waiting))
         yield from self._known()
@@ -259,4 +261,4 @@ class HoldingDecoder:
             event = self._pruner.short(event, self._calls.cut_choices)
         raw = b"".join(self._writer.write(frame, () if event is None else (event,)))
         if raw or kept:
-            yield replace(segment, raw=raw, parts=kept)
+            yield structs.replace(segment, raw=raw, parts=kept)

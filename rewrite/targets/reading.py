@@ -18,8 +18,8 @@ from rewrite.translation.translate import Translation
 from rewrite.values.outcome import Kind, Rejected, Truncated
 
 NO_END = "ended without a final event"
-LARGEST_UNREAD = 1 << 20
-"""Bytes of frames kept unread after the commit point before they are read and let go."""
+LARGEST_UNREAD = 1 << 16
+"""Bytes of frames kept unread after the commit point before they are read and let go, in a millisecond."""
 FRAME_COST = 256
 """Bytes that a frame in memory costs besides its own: a flood of blank lines is a flood of frames."""
 
@@ -102,8 +102,10 @@ class Reading:
         except MalformedStream as fault:
             self.malformed = str(fault)
             return ()
-        broken = [segment for segment in segments if segment.broken]
-        return self._sound(segments) if broken else segments
+        for segment in segments:
+            if segment.broken:
+                return self._sound(segments)
+        return segments
 
     def eof(self) -> Sequence[Segment]:
         """What was whole but for its end. Of what could not be framed, nothing; but what was held before."""

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
+from msgspec import structs
+
 from protocols.base import Decoder, Encoder, Translator, Writer
 from protocols.model.call import Call, Reply
 from protocols.model.errors import NO_JSON, MalformedStream
@@ -261,7 +263,7 @@ class TranslatingDecoder:
     def _translated(self, segment: Segment) -> Segment:
         said = self._inner.read(segment)
         made = self._segment(said, self.sequencer.feed(said))
-        return replace(made, broken=segment.garbled) if segment.broken else made
+        return structs.replace(made, broken=segment.garbled) if segment.broken else made
 
     def _segment(self, said: Sequence[StreamPart], parts: Sequence[StreamPart]) -> Segment:
         """What the client sees is what counts; but of an error, what the provider called it."""

@@ -1,9 +1,12 @@
 """What happens to a call (events) and what is done about it (commands); see rewrite.exchange.exchange.
 
-All carry the number of their attempt, counted from 1; `CALL` stands for the call as a whole.
+All carry the number of their attempt, counted from 1; `CALL` stands for the call as a whole. What there is
+one of for each event of a stream is a Struct, which is made in a fifth of the time of a dataclass.
 """
 
 from dataclasses import dataclass
+
+from msgspec import Struct
 
 from protocols.model.call import Rendered
 from protocols.model.http import Head
@@ -91,8 +94,7 @@ class UpstreamStarted:
     head: Head
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamData:
+class UpstreamData(Struct, frozen=True, gc=False):
     attempt: int
     data: bytes
 
@@ -196,8 +198,7 @@ class SendHeaders:
     head: Head
 
 
-@dataclass(frozen=True, slots=True)
-class SendData:
+class SendData(Struct, frozen=True, gc=False):
     """Bytes for the client."""
 
     attempt: int

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from protocols.base import Decoder, Skimmer
 from protocols.framing.sse import Event, SseDecoder, SseFramer, in_full
@@ -82,7 +82,7 @@ def one_by_one(segments: Iterable[Segment]) -> list[Segment]:
     for segment in segments:
         raws = re.findall(rb".+?\n\n", segment.raw, re.DOTALL) if segment.run else [segment.raw]
         assert b"".join(raws) == segment.raw
-        found += [replace(segment, raw=raw, run=False) for raw in raws]
+        found += [structs.replace(segment, raw=raw, run=False) for raw in raws]
     return found
 
 
@@ -162,6 +162,81 @@ def test_a_stream_with_other_values_says_the_same(
             start, end = values[int(place * (len(values) - 1))].span()
             data = data[:start] + (b"0," + odd if b'":' in odd else odd) + data[end:]
     says_the_same(sample, pieces(data, cuts))
+
+
+KEYS = re.compile(rb'(?<=")\w+(?="\s*:)')
+
+
+@share(500)
+@given(
+    st.sampled_from([name for name in sorted(BY_ID) if name.endswith(".sse")]),
+    st.lists(
+        st.tuples(PLACES, st.sampled_from([b"x", b"index", b"text", b"content", b"type"])),
+        min_size=1,
+        max_size=20,
+    ),
+)
+def test_a_stream_with_other_fields_says_the_same(name: str, changes: Sequence[tuple[float, bytes]]) -> None:
+    sample = BY_ID[name]
+    data = sample.data.replace(b"\r\n", b"\n")[:20000]
+    for place, field in changes:
+        keys = list(KEYS.finditer(data))
+        if keys:
+            start, end = keys[int(place * (len(keys) - 1))].span()
+            data = data[:start] + field + data[end:]
+    says_the_same(sample, [data])
+
+
+CHAT = b'data: {"choices":[{"index":0,"delta":{"content":"a"%b}%b}]%b}\n\n'
+MESSAGE = b'event: content_block_delta\ndata: {%b"index":0,"delta":{"text":"a"%b}}\n\n'
+TYPE = b'"type":"content_block_delta",'
+
+
+@pytest.mark.parametrize(
+    ("name", "event"),
+    [
+        ("openai_chat/text.sse", CHAT % (b"", b"", b"")),
+        ("openai_chat/text.sse", b"event: error\n" + CHAT % (b"", b"", b"")),
+        ("openai_chat/text.sse", b"event: x\n" + CHAT % (b"", b"", b"")),
+        ("openai_chat/text.sse", CHAT % (b"", b"", b',"object":"error"')),
+        ("openai_chat/text.sse", CHAT % (b"", b"", b',"object":null')),
+        ("openai_chat/text.sse", CHAT % (b"", b"", b',"error":"no"')),
+        ("openai_chat/text.sse", CHAT % (b"", b"", b',"usage":{"prompt_tokens":1}')),
+        ("openai_chat/text.sse", CHAT % (b"", b"", b',"x_groq":{"usage":{"prompt_tokens":1}}')),
+        ("openai_chat/text.sse", CHAT % (b"", b"", b',"choices":[]')),
+        ("openai_chat/text.sse", CHAT % (b"", b',"index":1', b"")),
+        ("openai_chat/text.sse", CHAT % (b"", b',"index":0.0', b"")),
+        ("openai_chat/text.sse", CHAT % (b"", b',"finish_reason":"stop"', b"")),
+        ("openai_chat/text.sse", CHAT % (b"", b',"delta":{}', b"")),
+        ("openai_chat/text.sse", CHAT % (b"", b'},{"delta":{"content":"b"}', b"")),
+        ("openai_chat/text.sse", CHAT % (b',"reasoning":"b"', b"", b"")),
+        ("openai_chat/text.sse", CHAT % (b',"reasoning":"b","reasoning_content":"c"', b"", b"")),
+        ("openai_chat/text.sse", CHAT % (b',"reasoning_details":[{"text":"b"}]', b"", b"")),
+        ("openai_chat/text.sse", CHAT % (b',"content":["b"]', b"", b"")),
+        ("openai_chat/text.sse", CHAT % (b',"content":""', b"", b"")),
+        ("openai_chat/text.sse", CHAT % (b',"refusal":"b"', b"", b"")),
+        ("openai_chat/text.sse", CHAT % (b',"tool_calls":[{"function":{"name":"b"}}]', b"", b"")),
+        ("openai_chat/text.sse", CHAT % (b',"annotations":[{"url_citation":{"url":"b"}}]', b"", b"")),
+        ("anthropic_messages/text.sse", MESSAGE % (TYPE, b"")),
+        ("anthropic_messages/text.sse", MESSAGE % (b"", b"")),
+        ("anthropic_messages/text.sse", MESSAGE % (b'"type":"content_block_stop",', b"")),
+        ("anthropic_messages/text.sse", MESSAGE % (b'"error":{"message":"b"},', b"")),
+        ("anthropic_messages/text.sse", MESSAGE % (TYPE, b',"thinking":"b"')),
+        ("anthropic_messages/text.sse", MESSAGE % (TYPE, b',"text":""')),
+        ("anthropic_messages/text.sse", MESSAGE % (TYPE, b',"text":1,"partial_json":"b"')),
+        ("anthropic_messages/text.sse", MESSAGE % (TYPE, b',"signature":"b"')),
+        ("anthropic_messages/text.sse", MESSAGE % (TYPE, b',"type":"compaction_delta"')),
+        (
+            "anthropic_messages/text.sse",
+            MESSAGE % (TYPE, b',"citation":{"type":"search_result_location","source":"b"}'),
+        ),
+        ("anthropic_messages/text.sse", MESSAGE.replace(b"0", b"7") % (TYPE, b"")),
+    ],
+)
+def test_a_stream_with_an_odd_event_says_the_same(name: str, event: bytes) -> None:
+    data = BY_ID[name].data
+    for at in [place.end() for place in re.finditer(b"\n\n", data)]:
+        says_the_same(BY_ID[name], [data[:at] + event + data[at:]])
 
 
 EVENT = b'data: {"a":"\xc3\xa9"}\n\n'
