@@ -5,21 +5,23 @@ encrypted by its TLS layer, and handed up unchanged through the tunnel that the 
 Here the same objects do the same in one call. Any other stack of layers has no short way: TLS in TLS, a
 tunnel over HTTP/2, QUIC, a replay, a layer of another add-on.
 
-Internals of mitmproxy 12.2 that this file leans on. Where `missing` finds one gone, nobody has a short way:
+Internals of mitmproxy 12.2 that this file and `sink.py` lean on. Where `missing` finds one gone, nobody has a
+short way, and no event goes through the layers at once:
 `Context.layers`: from the outermost layer to the innermost, an HttpStream right after its HttpLayer;
 `HttpLayer.connections`;
 `Http1Server`: stream_id, response, state, which is `passthrough` in a tunnel, and send, which writes a chunk
 where the head says so;
-`Http2Server`: h2_conn, whose send_data keeps what flow control holds back, and is_open_for_us;
+`Http2Server`: h2_conn, whose send_data keeps in stream_buffers what flow control holds back, is_open_for_us;
 `TunnelLayer`: conn, tunnel_connection;
 `TLSLayer`: tls, an OpenSSL.SSL.Connection over memory BIOs, and send_data, which forgives a peer that closed;
-`ConnectionHandler`: transports, timeout_watchdog, and server_event, which writes unless the transport closes;
+`ConnectionHandler`: transports, timeout_watchdog, and server_event, which writes unless the transport closes,
+and waits for nothing but `_server_event_lock`, an asyncio.Lock whose `_waiters` are next;
 a layer other than an HttpStream pauses only before there is a request: for a hook of its own.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 from types import FunctionType
@@ -30,6 +32,7 @@ from mitmproxy.proxy.layers import modes
 from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
 from mitmproxy.proxy.layers.http._http1 import Http1Connection, Http1Server
 from mitmproxy.proxy.layers.http._http2 import Http2Connection, Http2Server
+from mitmproxy.proxy.layers.http._http_h2 import BufferedH2Connection
 from mitmproxy.proxy.layers.http._upstream_proxy import HttpUpstreamProxy
 from mitmproxy.proxy.layers.tls import ClientTLSLayer, ServerTLSLayer, TLSLayer
 from mitmproxy.proxy.server import ConnectionHandler
@@ -38,12 +41,15 @@ from OpenSSL import SSL
 
 from addons.mitm.client_http1 import ClientHttp1
 
-type Way = Callable[[bytes], None]
-"""Takes bytes to the client."""
+type Way = Callable[[bytes], bool]
+"""Takes bytes to the client. Returns whether more may follow before its connection has drained."""
+
+LARGEST_WRITE = 1 << 15
+"""Bytes that are encrypted at once: the room for what a TLS connection once held is kept until its end."""
 
 RECORDS = 512
-"""Bytes by which encrypted bytes are more than what they were: 22 for each record of up to 16 KiB (RFC 8446,
-section 5.2), 32 KiB at once."""
+"""Bytes by which LARGEST_WRITE grows, or fewer bytes do: framed, and 22 for each record of up to 16 KiB
+(RFC 8446, section 5.2). Where it is more, the remainder is read after it."""
 
 _MODES = (
     modes.HttpProxy,
@@ -69,6 +75,9 @@ _ATTRIBUTES = (
     (ConnectionHandler, "transports"),
     (ConnectionHandler, "server_event"),
     (ConnectionHandler, "timeout_watchdog"),
+    (ConnectionHandler, "_server_event_lock"),
+    (asyncio.Lock, "_waiters"),
+    (BufferedH2Connection, "stream_buffers"),
     (SSL.Connection, "sendall"),
     (SSL.Connection, "bio_read"),
 )
@@ -92,10 +101,14 @@ def _has(owner: type, name: str) -> bool:
 
 @cache
 def is_expected() -> bool:
-    """Whether mitmproxy is as we know it. Where not, the log has one line about it."""
+    """Whether mitmproxy is as we know it."""
+    return not missing()
+
+
+def check() -> None:
+    """At the start: one line where it is not."""
     if names := missing():
         log.warning("answers go through all layers of mitmproxy, which has no %s", ", ".join(names))
-    return not names
 
 
 def line_of(http_layer: HttpLayer, handler: ConnectionHandler) -> Way | None:
@@ -110,8 +123,26 @@ def line_of(http_layer: HttpLayer, handler: ConnectionHandler) -> Way | None:
 def way_of(connection: Layer, stream_id: int, line: Way) -> Way | None:
     """The short way for the body of an answer whose head has gone out; None: there is none."""
     if isinstance(connection, Http1Server):
-        return _http1(connection, stream_id, line)
-    return _http2(connection, stream_id, line) if type(connection) is Http2Server else None
+        way = _http1(connection, stream_id, line)
+    else:
+        way = _http2(connection, stream_id, line) if type(connection) is Http2Server else None
+    return _in_pieces(way) if way is not None else None
+
+
+def pieces(data: bytes) -> Iterator[bytes]:
+    """As they are written."""
+    for at in range(0, len(data), LARGEST_WRITE):
+        yield data[at : at + LARGEST_WRITE]
+
+
+def _in_pieces(way: Way) -> Way:
+    def write(data: bytes) -> bool:
+        if len(data) <= LARGEST_WRITE:
+            return way(data)
+        *_, has_room = [way(piece) for piece in pieces(data)]
+        return has_room
+
+    return write
 
 
 # -- HTTP -------------------------------------------------------------------------------------------------
@@ -124,8 +155,8 @@ def _http1(connection: Http1Server, stream_id: int, line: Way) -> Way | None:
 
 
 def _chunks(line: Way) -> Way:
-    def write(data: bytes) -> None:
-        line(b"%x\r\n%s\r\n" % (len(data), data))
+    def write(data: bytes) -> bool:
+        return line(b"%x\r\n%s\r\n" % (len(data), data))
 
     return write
 
@@ -133,11 +164,12 @@ def _chunks(line: Way) -> Way:
 def _http2(connection: Http2Server, stream_id: int, line: Way) -> Way:
     h2 = connection.h2_conn
 
-    def write(data: bytes) -> None:
+    def write(data: bytes) -> bool:
         if connection.is_open_for_us(stream_id):
             h2.send_data(stream_id, data)
-        if frames := h2.data_to_send():
-            line(frames)
+        frames = h2.data_to_send()
+        has_room = line(frames) if frames else True
+        return has_room and not h2.stream_buffers.get(stream_id)
 
     return write
 
@@ -190,24 +222,30 @@ def _socket(client: Client, handler: ConnectionHandler) -> Way | None:
     writer = transport.writer if transport is not None else None
     if not isinstance(writer, asyncio.StreamWriter):
         return None
-    watchdog = handler.timeout_watchdog
+    watchdog, below = handler.timeout_watchdog, writer.transport
+    _, most = below.get_write_buffer_limits()
 
-    def write(data: bytes) -> None:
+    def write(data: bytes) -> bool:
         watchdog.register_activity()  # type: ignore[no-untyped-call]  # mitmproxy has no types here
-        if not writer.is_closing():
-            writer.write(data)
+        if writer.is_closing():
+            return False
+        writer.write(data)
+        return below.get_write_buffer_size() <= most
 
     return write
 
 
 def _encrypted(tls: SSL.Connection, line: Way) -> Way:
-    def write(data: bytes) -> None:
+    def write(data: bytes) -> bool:
         with suppress(SSL.ZeroReturnError, SSL.SysCallError):  # a peer that has closed need not get it
             tls.sendall(data)
-        room = len(data) + RECORDS
+        has_room, size = True, len(data) + RECORDS
         with suppress(SSL.WantReadError):  # nothing more is there
-            while len(records := tls.bio_read(room)) == room:
-                line(records)
-            line(records)
+            records = tls.bio_read(size)
+            has_room = line(records)
+            while len(records) == size:
+                records = tls.bio_read(size)
+                has_room = line(records)
+        return has_room
 
     return write

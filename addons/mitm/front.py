@@ -19,6 +19,7 @@ from mitmproxy.connection import Client
 from mitmproxy.options import Options
 from mitmproxy.proxy.layer import NextLayer
 
+from addons.mitm import direct
 from addons.mitm.flows import TRUNCATED_KEY, FlowRegistry
 from addons.mitm.hooks import Hooks
 from addons.mitm.layers import Layers
@@ -51,6 +52,7 @@ class Front:
     def start(self) -> None:
         """When all runs: mitmproxy has called no hook of a connection yet."""
         self._hooks.install(ctx.master.addons)
+        direct.check()
 
     def uninstall(self) -> None:
         self._hooks.uninstall()

@@ -7,9 +7,9 @@ hook is paused, mitmproxy's Layer queues them in order.
 Writing is a plain call. The handler takes one event at a time, under a lock: a Push goes through at once
 where the lock is free, and else waits in the Sink's queue for its turn.
 
-Internals of mitmproxy 12.2 that this file leans on, to be checked at an upgrade:
-`ConnectionHandler`: server_event, which waits for nothing but `_server_event_lock`, an asyncio.Lock whose
-`_waiters` are next; transports; the proxyserver add-on's `connections`, whose keys are the ids of clients;
+Internals of mitmproxy 12.2 that this file leans on, to be checked at an upgrade, beside those of `direct.py`:
+`ConnectionHandler`: server_event, transports; the proxyserver add-on's `connections`, whose keys are the ids
+of clients;
 `Context.layers`: from the outermost layer to the innermost, an HttpStream right after its HttpLayer;
 `HttpLayer` hands a MessageInjected down.
 """
@@ -17,7 +17,7 @@ Internals of mitmproxy 12.2 that this file leans on, to be checked at an upgrade
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
@@ -30,16 +30,13 @@ from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.utils import asyncio_utils
 
-from addons.mitm.direct import Way
+from addons.mitm.direct import Way, is_expected
 
 BODY_LIMIT = 4 * 1024 * 1024
 """Bytes of a body that are kept for the inspector."""
 
 LARGEST_PUSH = 1 << 18
 """Bytes that go down through the layers at once; then others have their turn."""
-
-LARGEST_WRITE = 1 << 15
-"""Bytes that are encrypted at once: the room for what a TLS connection once held is kept until its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +112,7 @@ class Sink:
         """`congestion`: of a client that speaks HTTP/2."""
         self._stream, self._handler, self._congestion = stream, handler, congestion
         self._transport = handler.transports.get(stream.context.client)
+        self._lock = handler._server_event_lock if is_expected() else None
         self._hops = hops_of(stream.context.layers)
         self.way: Way | None = None
         self.kept, self.is_cut = bytearray(), False
@@ -164,17 +162,15 @@ class Sink:
             return True
         if self.way is not None and self._is_next(data):
             self.keep(data)
-            for piece in pieces(data):
-                self.way(piece)
-        else:
-            for at in range(0, len(data), LARGEST_PUSH):
-                self._push(data[at : at + LARGEST_PUSH], in_turn=at > 0)
+            return self.way(data)
+        for at in range(0, len(data), LARGEST_PUSH):
+            self._push(data[at : at + LARGEST_PUSH], in_turn=at > 0)
         return self._has_room()
 
     def _is_next(self, data: bytes) -> bool:
         """Whether nothing is under way to the client, nor any layer at work."""
         is_behind = self._queue or self._stream._paused or len(data) > LARGEST_PUSH
-        return not is_behind and is_free(self._handler)
+        return not is_behind and self._is_free()
 
     def keep(self, data: bytes) -> None:
         """For the inspector, which gets no more than so much."""
@@ -213,13 +209,18 @@ class Sink:
 
     def _push(self, payload: Payload, *, in_turn: bool = False) -> None:
         """Now, or when all that was pushed before is through and others had their turn."""
-        if not (in_turn or self._queue) and is_free(self._handler):
+        if not (in_turn or self._queue) and self._is_free():
             _completed(self._handler.server_event(self._event(payload)))
             return
         self._queue.append(payload)
         if self._flushing is None:
             client = self._stream.context.client
             self._flushing = spawn(self._flush_queue(), client)
+
+    def _is_free(self) -> bool:
+        """Whether an event goes through at once: no other is under way, and none waits for its turn."""
+        lock = self._lock
+        return lock is not None and not lock.locked() and not lock._waiters
 
     async def _flush_queue(self) -> None:
         while self._queue:
@@ -291,18 +292,6 @@ class Sink:
             handler.cancel(f"Error sending data: {error}")
             await asyncio.wait([handler])
         self._push(Left())
-
-
-def pieces(data: bytes) -> Iterator[bytes]:
-    """As they are written."""
-    for at in range(0, len(data), LARGEST_WRITE):
-        yield data[at : at + LARGEST_WRITE]
-
-
-def is_free(handler: ConnectionHandler) -> bool:
-    """Whether an event goes through at once: no other is under way, and none waits for its turn."""
-    lock = handler._server_event_lock
-    return not lock.locked() and not lock._waiters
 
 
 def _completed(work: Coroutine[None, None, None]) -> None:

@@ -47,7 +47,7 @@ from mitmproxy.proxy.layers.http._http2 import Http2Server
 from mitmproxy.proxy.server import ConnectionHandler
 
 from addons.mitm.client_http1 import ClientHttp1
-from addons.mitm.direct import Way, line_of, way_of
+from addons.mitm.direct import Way, line_of, pieces, way_of
 from addons.mitm.dispatch import Forwarding, Responder
 from addons.mitm.flows import TRUNCATED_KEY, FlowRegistry, Framing, name_of
 from addons.mitm.forwarded import ForwardedStream, is_answer
@@ -63,7 +63,6 @@ from addons.mitm.sink import (
     Push,
     Sink,
     handler_of,
-    pieces,
 )
 from addons.secrets.redaction import fault, unquoted
 

@@ -173,9 +173,9 @@ class Answers:
 
 
 def noting(way: Way, written: list[bytes]) -> Way:
-    def write(data: bytes) -> None:
+    def write(data: bytes) -> bool:
         written.append(data)
-        way(data)
+        return way(data)
 
     return write
 

@@ -112,6 +112,18 @@ async def test_what_waits_for_the_layers_already_goes_first() -> None:
     assert handler.seen == ["another", b"one"]
 
 
+async def test_in_another_mitmproxy_everything_waits_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("addons.mitm.sink.is_expected", lambda: False)
+    handler = Handler()
+    sink = Sink(Stream(), cast(ConnectionHandler, handler))
+    assert not sink.start(200, b"OK", [])
+    sink.send(b"one")
+    sink.end()
+    assert handler.seen == []
+    await sink.drained()
+    assert handler.seen[1:] == [b"one", End()]
+
+
 class Connected:
     """The two ends of a connection over loopback; `io` is the proxy's, as mitmproxy holds it."""
 
