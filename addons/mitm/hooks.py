@@ -17,6 +17,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextvars import copy_context
 from functools import partial
 from inspect import isawaitable
 
@@ -190,11 +191,14 @@ class Hooks:
             for command in handle(waiting.popleft()):
                 if not (self._installed and isinstance(command, commands.StartHook)):
                     yield command
-                elif self._is_over(handler, command) and command.blocking:
+                elif copy_context().run(self._is_over, handler, command) and command.blocking:
                     waiting.append(events.HookCompleted(command))
 
     def _is_over(self, handler: ConnectionHandler, hook: commands.StartHook) -> bool:
-        """Begin a hook; whether all of it is done. Otherwise the layers are told when it is."""
+        """Begin a hook; whether all of it is done. Otherwise the layers are told when it is.
+
+        Its context is a copy, as where each hook has a task: what they set in it is seen by them alone.
+        """
         remainder = self._begin_lifecycle(hook)
         if remainder is None:
             return True

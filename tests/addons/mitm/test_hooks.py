@@ -7,6 +7,7 @@ import socket
 import types
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import Any
 
@@ -431,3 +432,32 @@ async def test_what_comes_in_a_hook_waits_for_its_end(attending: Attending, conn
     assert await connection.receive() == 1
     assert await tasks[0] == 2
     assert order == ["called when 0 were over", "called when 1 were over"]
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_a_hook_has_a_context_of_its_own(
+    attending: Attending, connection: Connection, waits: bool
+) -> None:
+    """Which all who listen to it share."""
+    known = ContextVar("known", default=0)
+    seen: list[int] = []
+
+    def sets(flow: http.HTTPFlow) -> None:
+        seen.append(known.get())
+        known.set(1)
+
+    async def waited() -> None:
+        await asyncio.sleep(0)
+        seen.append(known.get())
+
+    def reads(flow: http.HTTPFlow) -> object:
+        seen.append(known.get())
+        return waited() if waits else None
+
+    add(SimpleNamespace(name="sets", request=sets), SimpleNamespace(name="reads", request=reads))
+    attending.hooks.install(manager())
+    await connection.begin()
+    for _ in range(2):
+        await connection.receive()
+        await turns()
+    assert seen == ([0, 1, 1] if waits else [0, 1]) * 2
