@@ -22,16 +22,17 @@ MOST_INTERIM = 256
 
 _NEEDS_LENGTH = frozenset({"POST", "PUT", "PATCH"})
 
+# Whatever the bytes, each of these takes a time that grows with their number alone.
 _TOKEN = r"[-!#$%&'*+.^_`|~0-9a-zA-Z]+"
 _VALUE = r"(?:[^\x00\s](?:[^\x00\n\r\f\v]*[^\x00\s])?)?"
 _IS_NAME = re.compile(_TOKEN.encode()).fullmatch
 _IS_VALUE = re.compile(_VALUE.encode()).fullmatch
 _IS_TARGET = re.compile(rb"[\x21-\x7e]+").fullmatch
-_FIELD = re.compile(f"({_TOKEN}):[ \\t]*({_VALUE})[ \\t]*".encode()).fullmatch
+_FIELD = re.compile(f"({_TOKEN}):[ \\t]*+({_VALUE})[ \\t]*+".encode()).fullmatch
 _STATUS = re.compile(rb"HTTP/([0-9]\.[0-9]) ([0-9]{3})(?: ((?:[ \t]|[^\x00\s])*))?").fullmatch
 _BLANK = re.compile(rb"\n\r?\n").search
 _FOLD = re.compile(rb"[ \t]+").match
-_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,20})(?:;.*)?[ \t]*\r\n").fullmatch
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,20})(?:;[^\n]*+\n(?<=\r\n)|[ \t]*+\r\n)").match
 _LENGTH = re.compile(rb"[0-9]{1,20}").fullmatch
 _FIRST_VISIBLE, _CR = 0x21, 0x0D
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
@@ -247,26 +248,28 @@ class AnswerReader:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _take_chunks(self, data: bytes, pieces: list[bytes]) -> None:
-        at = self._begun_chunk(data, pieces)
-        while at < len(data):
-            start = data.find(b"\r\n", at) + 2
-            if start < 2:
-                self._wait_for_more(data[at:])
-                return
-            first_line = _CHUNK(data, at, start)
+        at, size = self._begun_chunk(data, pieces), len(data)
+        while at < size:
+            first_line = _CHUNK(data, at)
             if first_line is None:
-                raise NotHttp
-            length = int(first_line[1], 16)
+                self._wait_for_line(data, at)
+                return
+            start, length = first_line.end(), int(first_line[1], 16)
+            at = start + length
             if not length:
                 self._begin_trailers(data[start:])
                 return
-            at = start + length
             if data[at : at + 2] == b"\r\n":
                 pieces.append(data[start:at])
                 at += 2
             else:
                 self._left, self._is_in_chunk = length, True
                 at = start + self._begun_chunk(data[start:], pieces)
+
+    def _wait_for_line(self, data: bytes, at: int) -> None:
+        if data.find(b"\r\n", at) >= 0:
+            raise NotHttp
+        self._wait_for_more(data[at:])
 
     def _begun_chunk(self, data: bytes, pieces: list[bytes]) -> int:
         """Take what is missing of a chunk that has begun, with the line end after it: how many bytes."""

@@ -1,13 +1,15 @@
 """Requests as they are written, and answers as they are read, piece by piece. What is refused, and that both
 are as h11 has them: test_answers.py beside the scripts."""
 
+import time
+
 import h11
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from addons.upstream.failure import CauseKind, Failure
-from addons.upstream.http1 import AnswerReader, request_head
+from addons.upstream.http1 import LARGEST_HEAD, AnswerReader, request_head
 from protocols.model.http import Head, Headers
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Name: Value\r\n\r\n"
@@ -129,3 +131,27 @@ def test_an_answer_without_a_body_by_its_method(method: str) -> None:
     reader = AnswerReader(method)
     assert reader.feed(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nbody") == b""
     assert (reader.is_over, reader.has_surplus) == (True, True)
+
+
+TABS = b"\t" * (LARGEST_HEAD - 100)
+WORDS = b"a\t" * (LARGEST_HEAD // 2 - 100)
+
+
+@pytest.mark.parametrize("run", [TABS, WORDS, b"a" * len(TABS)], ids=["tabs", "words", "letters"])
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"HTTP/1.1 200 ",
+        b"HTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 200 OK\r\nx:",
+        b"HTTP/1.1 200 OK\r\nx: y",
+        HEAD + b"5",
+        HEAD + b"5;",
+        HEAD + b"0\r\nx:",
+    ],
+)
+@pytest.mark.parametrize("end", [b"", b"\0", b"\x0b\r\n\r\n", b"\n\n"])
+def test_no_bytes_take_long(start: bytes, run: bytes, end: bytes) -> None:
+    before = time.process_time()
+    AnswerReader("POST").feed(start + run + end)
+    assert time.process_time() - before < 0.5
