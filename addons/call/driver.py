@@ -16,10 +16,11 @@ from typing import assert_never
 from pydantic import SecretStr
 
 from addons.call.arrivals import MOST_ENDS, Answer, in_pieces
-from addons.call.passing import Response, begin, give
+from addons.call.passing import Response, give
 from addons.call.request import outgoing, own_lease
 from addons.call.work import Work
 from addons.credentials.pool import NO_LEASE, Lease
+from addons.mitm.messages import head_for_client
 from addons.runtime.clock import Timers
 from addons.secrets.redaction import Blackout
 from addons.upstream.client import Attempt
@@ -28,6 +29,7 @@ from addons.upstream.network import Reached
 from protocols.model.errors import Fault
 from protocols.model.http import Head
 from rewrite.credentials.rotation import Unavailable
+from rewrite.responses.store import PROTOCOL as RESPONSES
 from rewrite.targets.target import Target
 from rewrite.values.events import (
     Acquire,
@@ -343,7 +345,10 @@ class Driver:
         summary = replace(summary, detail=self._why) if self._why else summary
         work = self._work
         with self._faults_recorded():
-            work.reports.over(work.record, summary, work.turn, work.intercepted.own)
+            work.journal.end(work.record, summary)
+        if work.turn.call.protocol == RESPONSES or work.reports.traces.folder is not None:
+            with self._faults_recorded():
+                work.reports.over(work.record, summary, work.turn, work.intercepted.own)
 
     # -- upstream -------------------------------------------------------------------------------------
 
@@ -371,7 +376,7 @@ class Driver:
 
     def _start(self, head: Head) -> None:
         self._status = head.status
-        if not begin(self._response, head, self._blackout):
+        if not self._response.start(*head_for_client(head, self._blackout)):
             self._wait_for_client()
 
     def _redacted(self, data: bytes) -> bytes:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from addons.call.reports import Reports
 from addons.credentials.carriers import ClientCredential
-from addons.mitm.messages import for_client
+from addons.mitm.messages import bytes_of, fields_of, head_for_client
 from addons.records.journal import Record
 from addons.secrets.redaction import Blackout
 from addons.upstream.client import Upstream
@@ -97,7 +97,7 @@ class Passing:
         """Pass it on; whether the next may follow at once."""
         match event:
             case Started(head=head):
-                return begin(response, head, self.blackout)
+                return response.start(*head_for_client(head, self.blackout))
             case Data(data=data):
                 return response.send(self.blackout.feed(data))
             case Closed(cause=None):
@@ -110,20 +110,8 @@ class Passing:
         return True
 
 
-def begin(response: Response, head: Head, blackout: Blackout) -> bool:
-    """The head of a provider's answer, as the client gets it; whether more may be sent at once."""
-    headers = blackout.headers(for_client(head.headers))
-    pairs = [(_bytes(name), _bytes(value)) for name, value in headers]
-    return response.start(head.status, _bytes(blackout.text(head.reason)), pairs)
-
-
 def give(answer: WireResponse, response: Response) -> None:
     """An answer of ours, whole."""
-    headers = [(_bytes(name), _bytes(value)) for name, value in answer.headers]
-    response.start(answer.status, _bytes(answer.reason), headers)
+    response.start(answer.status, bytes_of(answer.reason), fields_of(answer.headers))
     response.send(answer.body)
     response.end()
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")

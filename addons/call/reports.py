@@ -1,4 +1,4 @@
-"""What is left of a call that is over: its record, its trace, and its response where it is ours to keep."""
+"""What is left of a call that is over beside its record: its trace, and its response where it is kept."""
 
 from addons.credentials.carriers import ClientCredential
 from addons.credentials.pool import Pool
@@ -16,11 +16,11 @@ class Reports:
     """Writes it down, of each call once."""
 
     def __init__(self, journal: Journal, pool: Pool, responses: Responses, traces: Traces) -> None:
-        self._journal, self._pool, self._responses, self._traces = journal, pool, responses, traces
+        self._journal, self._pool, self._responses = journal, pool, responses
+        self.traces = traces
 
     def over(self, record: Record, summary: Summary, turn: Turn, own: ClientCredential | None) -> None:
-        """A call was answered. `own`: the credential of its client."""
-        self._journal.end(record, summary)
+        """A call was answered, and has its record. `own`: the credential of its client."""
         if turn.call.protocol == RESPONSES:
             self._keep(turn, record.targets[summary.target], summary, own)
         self._trace(record, summary, own)
@@ -44,6 +44,6 @@ class Reports:
             self._pool.made(target.provider.name, head.id, summary.attempts[-1].credential)
 
     def _trace(self, record: Record, summary: Summary, own: ClientCredential | None) -> None:
-        if self._traces.folder is not None:
+        if self.traces.folder is not None:
             secrets = [*self._pool.secrets(), *(key_shaped(own.secrets) if own else ())]
-            self._traces.write(record, summary, secrets)
+            self.traces.write(record, summary, secrets)

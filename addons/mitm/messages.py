@@ -12,7 +12,8 @@ from typing import get_args
 
 from mitmproxy import http
 
-from protocols.model.http import Headers, WireRequest, WireResponse, header
+from addons.secrets.redaction import Blackout
+from protocols.model.http import Head, Headers, WireRequest, WireResponse, header
 from rewrite.catalog.providers import Carrier
 
 _HOPS = frozenset(
@@ -52,7 +53,11 @@ def request_of(request: http.Request) -> WireRequest:
 
 
 def set_headers(message: http.Request | http.Response, headers: Headers) -> None:
-    message.headers.fields = tuple([(bytes_of(name), bytes_of(value)) for name, value in headers])
+    message.headers.fields = tuple(fields_of(headers))
+
+
+def fields_of(headers: Headers) -> list[tuple[bytes, bytes]]:
+    return [(bytes_of(name), bytes_of(value)) for name, value in headers]
 
 
 def without_hops(headers: Headers, keep: frozenset[str] = frozenset()) -> Headers:
@@ -87,6 +92,15 @@ def response_of(answer: WireResponse) -> http.Response:
 def for_client(headers: Headers) -> Headers:
     """A recognised call's answer is content-decoded and framed again; hop-by-hop headers end here."""
     return tuple([pair for pair in headers if pair[0].lower() not in _NOT_FOR_THE_CLIENT])
+
+
+def head_for_client(head: Head, hidden: Blackout) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
+    """Status, reason and headers of a provider's answer, without what is hidden."""
+    return (
+        head.status,
+        bytes_of(hidden.text(head.reason)),
+        fields_of(hidden.headers(for_client(head.headers))),
+    )
 
 
 # -- the types of a message's fields ----------------------------------------------------------------------
