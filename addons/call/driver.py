@@ -67,6 +67,8 @@ SLOW_DRAIN = 0.1
 LARGEST = 256 * 1024
 """Bytes that may wait before upstream is read no further."""
 
+_NOTHING_HIDDEN = Blackout(())
+
 
 class Driver:
     """One call, and the receiver of its attempts. Cancelling `run`, or `client_gone`, ends everything at
@@ -84,7 +86,7 @@ class Driver:
         self._attempt: Attempt | None = None
         self._leases: dict[int, tuple[Target, Lease]] = {}
         self._hidden: list[SecretStr] = []
-        self._blackout = Blackout(())
+        self._blackout = _NOTHING_HIDDEN
         self._timers = Timers(work.clock, self._put)
         self._wanted: list[tuple[Event, float]] = []  # timers that are set when all is handled
         self._handling = self._waits = False
