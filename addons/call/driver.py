@@ -256,10 +256,10 @@ class Driver:
 
     def _perform(self, command: Command) -> None:
         match command:
-            case SendData(data=data, heartbeat=heartbeat):
-                if not heartbeat:
-                    del self._answer.unsent[: len(data)]
-                self._send(self._redacted(data))
+            case SendData(heartbeat=True):
+                self._send(command.data)
+            case SendData():
+                self._pass(command)
             case SetTimer():
                 self._want_timer(command)
             case SendHeaders(head=head):
@@ -380,6 +380,15 @@ class Driver:
         self._status = head.status
         if not self._response.start(*head_for_client(head, self._blackout)):
             self._wait_for_client()
+
+    def _pass(self, command: SendData) -> None:
+        """What follows at once goes out in the same write."""
+        data, commands = command.data, self._commands
+        while commands and isinstance(following := commands[0], SendData):
+            data += following.data
+            commands.popleft()
+        del self._answer.unsent[: len(data)]
+        self._send(self._redacted(data))
 
     def _redacted(self, data: bytes) -> bytes:
         """Most often nothing is found, and nobody called."""

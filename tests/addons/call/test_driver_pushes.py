@@ -107,6 +107,16 @@ async def test_bytes_go_out_in_the_call_that_brings_them(make: Make) -> None:
     assert scene.house.released == [("key-1", "completed")]
 
 
+async def test_what_was_held_goes_out_with_what_follows_it(make: Make) -> None:
+    """A head, an event without a token, one with the first, and one more, all at once: one write."""
+    scene = await make()
+    scene.begin(0)
+    scene.upstream.received(b"".join(TEXT[:3]))
+    assert scene.kept.sent == [b"".join(TEXT[:3])]
+    assert scene.driver._answer.unsent == b""
+    scene.running.cancel()
+
+
 async def test_the_clock_is_read_once_for_what_happens_at_once(make: Make) -> None:
     scene = await make()
     scene.begin(3)
