@@ -26,7 +26,9 @@ from rewrite.values.timeouts import OnTruncation, limits_for, timeouts_for, timi
 ID_PREFIX = "rot"
 """How the ids begin under which translated answers go to clients."""
 
-_MARK = MARK.encode()
+_MARK = b'"' + MARK.encode()
+"""A text that is an envelope begins with it."""
+
 _CUT_TEXT = {
     "length": OnTruncation.REPAIR,
     "error": OnTruncation.ERROR,

@@ -75,7 +75,7 @@ def load_lazily(data: bytes) -> JsonObject | None:
     if not (data.isascii() or _is_utf8(data)) or _has_long_number(data):
         return load_object(data)
     try:
-        return LazyObject(_FIELDS.decode(data))
+        return LazyObject(data, _FIELDS.decode(data))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return load_object(data)
 
@@ -104,16 +104,19 @@ def _has_long_number(data: bytes) -> bool:
     return any(data[at : at + half].isdigit() for at in range(0, len(data), half))
 
 
+_TOO_DEEP = "a request is nested too deeply"
+
+
 class LazyObject(Mapping[str, object]):
-    """An object of which each field is parsed once, when it is asked for.
+    """The object that `data` holds, of which each field is parsed once, when it is asked for.
 
     Raises RecursionError for a field that is nested deeper than can be read.
     """
 
-    __slots__ = ("_raw", "_read")
+    __slots__ = ("_data", "_raw", "_read")
 
-    def __init__(self, raw: Mapping[str, msgspec.Raw]) -> None:
-        self._raw = raw
+    def __init__(self, data: bytes, raw: Mapping[str, msgspec.Raw]) -> None:
+        self._data, self._raw = data, raw
         self._read: dict[str, object] = {}
 
     def __getitem__(self, name: str) -> object:
@@ -121,9 +124,16 @@ class LazyObject(Mapping[str, object]):
             return self._read[name]
         value = load_value(bytes(self._raw[name]))
         if value is NOT_JSON:
-            raise RecursionError("a field is nested too deeply")
+            raise RecursionError(_TOO_DEEP)
         self._read[name] = value
         return value
+
+    def parsed(self) -> JsonObject:
+        """All of it at once, as a dict."""
+        parsed = load_object(self._data)
+        if parsed is None:
+            raise RecursionError(_TOO_DEEP)
+        return parsed
 
     def get(self, name: str, default: object = None) -> object:
         return self[name] if name in self._raw else default
@@ -140,7 +150,7 @@ class LazyObject(Mapping[str, object]):
 
 def whole(mapping: JsonObject) -> JsonObject:
     """All of an object as a dict, for what looks for one."""
-    return mapping if isinstance(mapping, dict) else dict(mapping)
+    return mapping.parsed() if isinstance(mapping, LazyObject) else mapping
 
 
 def load_first(data: bytes) -> JsonObject | None:

@@ -12,7 +12,7 @@ from protocols.model import call as calls
 from protocols.model.call import Call, Operation
 from protocols.model.errors import MalformedRequest
 from protocols.model.http import WireRequest
-from protocols.model.wirejson import load_object, whole
+from protocols.model.wirejson import load_object
 from protocols.registry import discover
 
 REGISTRY = discover()
@@ -58,7 +58,7 @@ def _parsed(name: str, target: str, operation: Operation, body: bytes) -> tuple[
     except MalformedRequest:
         return None
     said = {field: getattr(call, field) for field in Call.__slots__}
-    return tuple(repr(whole(value) if field == "body" else value) for field, value in said.items())
+    return tuple(repr(dict(value) if field == "body" else value) for field, value in said.items())
 
 
 @pytest.mark.parametrize("name", [protocol.name for protocol in REGISTRY])
