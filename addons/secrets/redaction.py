@@ -38,6 +38,9 @@ LOOKS_LIKE_A_KEY = re.compile(
     r"\bsk-[\w-]{8,}|AIza[\w-]{20,}|eyJ[\w-]{10,}\.[\w.-]+|(?i:bearer )\S+"
     r"|(?i:(?<=[?&]key=)|(?<=[?&]api[-_]key=)|(?<=[?&]access_token=))[^&\s]+"
 )
+_TOKEN = re.compile(r"eyJ[\w-]*+(\.[\w.-])?")
+"""What begins like a token of JSON, and whether a point follows without which it is none."""
+
 _MARKS = ("sk-", "aiza", "eyj", "bearer ", "key=", "access_token=")
 """What has none of these, in small letters, has nothing in it that looks like a key."""
 
@@ -108,7 +111,7 @@ class Redactor:
             text = known.pattern.sub(REDACTED, text)
         if not text.isascii():
             text = text.encode("utf-8", "replace").decode("utf-8")
-        return LOOKS_LIKE_A_KEY.sub(REDACTED, text) if _may_look_like_a_key(text) else text
+        return _without_keys(text) if _may_look_like_a_key(text) else text
 
     def _known_ones(self) -> "_Known":
         if self._known is None:
@@ -217,6 +220,21 @@ def _may_look_like_a_key(text: str) -> bool:
         if mark in text:
             return True
     return False
+
+
+def _without_keys(text: str) -> str:
+    """As `LOOKS_LIKE_A_KEY.sub(REDACTED, text)`, which would read what begins like a token again and again to
+    its end: here it is no such beginning where no token follows."""
+    plain = _TOKEN.sub(_unless_token, text)
+    left, at = [], 0
+    for found in LOOKS_LIKE_A_KEY.finditer(plain):
+        left += [text[at : found.start()], REDACTED]
+        at = found.end()
+    return "".join([*left, text[at:]])
+
+
+def _unless_token(found: re.Match[str]) -> str:
+    return found[0] if found[1] else found[0].replace("eyJ", "eyj")
 
 
 class Blackout:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from addons.secrets import redaction
 from addons.secrets.redaction import (
     FEW,
     LONGEST_LINE,
@@ -194,8 +195,9 @@ PIECES = st.one_of(
     st.sampled_from(SECRETS),
     st.sampled_from(SECRETS).map(lambda secret: secret[1:]),
     st.sampled_from(
-        ["sk-", "AIza", "?key=", "&acceſſ_token=", "Bearer ", "eyJ", "\\", '"', "\x1b[2J", "é", "\ud800"]
+        ["sk-", "AIza", "?key=", "&acceſſ_token=", "Bearer ", "\\", '"', "\x1b[2J", "é", "\ud800"]
     ),
+    st.sampled_from(["eyJ", "eyJeyJ", "eyJhbGciOiJ", ".", ".e30.x"]),
     st.text("ab-_ 0", max_size=20),
 )
 TEXTS = st.lists(PIECES, max_size=6).map("".join)
@@ -219,6 +221,23 @@ def redactor_of(secrets: Iterable[str]) -> Redactor:
 @given(TEXTS)
 def test_a_quick_search_misses_no_secret(secrets: list[str], text: str) -> None:
     assert redactor_of(secrets).redact(text) == thoroughly(text, secrets)
+
+
+def test_what_begins_like_a_token_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pattern would begin again at each of them, and read to the end of the run each time."""
+    searched: list[str] = []
+
+    class Pattern:
+        def finditer(self, text: str) -> Iterable[re.Match[str]]:
+            searched.append(text)
+            return LOOKS_LIKE_A_KEY.finditer(text)
+
+    monkeypatch.setattr(redaction, "LOOKS_LIKE_A_KEY", Pattern())
+    text = "eyJ" * 300_000
+    assert Redactor().redact(text) == text
+    assert [each.count("eyJ") for each in searched] == [0]
+    assert Redactor().redact(f"{text}.x") == REDACTED
+    assert Redactor().redact(f"{text}, {text}.x") == f"{text}, {REDACTED}"
 
 
 @FEW_OR_MANY
