@@ -275,8 +275,13 @@ class RelayStream(ForwardedStream):
         switch = self.flows.switched(self.flow)
         if switch is None:
             self.flows.closed(self.flow)
-            return super().flow_done()
+            return self._done()
         return self._switch(switch(self.context))
+
+    def _done(self) -> layer.CommandGenerator[None]:
+        yield from super().flow_done()
+        if self.child_layer is None:
+            self._let_go()
 
     def _switch(self, child: layer.Layer) -> layer.CommandGenerator[None]:
         """As the base class does it, with another layer. The end of the message comes after it, since data
@@ -293,6 +298,7 @@ class RelayStream(ForwardedStream):
             self._detach()
             self.flows.closed(self.flow)
             yield DropStream(self.stream_id)
+            self._let_go()
         return killed
 
     def handle_protocol_error(
@@ -311,6 +317,15 @@ class RelayStream(ForwardedStream):
         self.flow.live = False
         self.flows.closed(self.flow)
         yield DropStream(self.stream_id)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Nothing will happen here any more. A stream that does not refer to itself is free at once, with its
+        flow and its call: they do not wait for the collector."""
+        if self._paused_event_queue:
+            return  # the base class looks at its states for these
+        self.client_state = self.server_state = _over
+        self.context.layers = [each for each in self.context.layers if each is not self]
 
     def _cancel(self) -> None:
         """Cancel the responder, once: a second time would interrupt what it does on its way out."""
@@ -427,6 +442,11 @@ def _unquoted(handled: layer.CommandGenerator[None]) -> layer.CommandGenerator[N
         if isinstance(command, commands.Log):
             command.message = unquoted(command.message)
         yield command
+
+
+def _over(_: events.Event) -> layer.CommandGenerator[None]:
+    """The state of a stream that is dropped."""
+    yield from ()
 
 
 def _nothing() -> layer.CommandGenerator[None]:

@@ -128,6 +128,10 @@ class Alarm:
         self._callback()
 
 
+def _to_nobody(_: object) -> None:
+    """In the place of a user that is gone."""
+
+
 class Timers[T]:
     """All that one user waits for, with one alarm, which is set for the earliest."""
 
@@ -148,9 +152,10 @@ class Timers[T]:
             self._arm(self._pending[0][0])
 
     def cancel(self) -> None:
-        """Nothing is waited for any more."""
+        """Nothing is waited for any more, for good: the user is let go of, which holds us too."""
         self._pending.clear()
         self._disarm()
+        self._fire = _to_nobody
 
     def _arm(self, due: float) -> None:
         self._disarm()

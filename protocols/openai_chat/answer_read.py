@@ -220,7 +220,7 @@ class ChatBlocks:
         return self._open[key]
 
 
-type Readers = Sequence[tuple[tuple[str, ...], Callable[[JsonObject], Iterator[StreamPart]]]]
+type Readers = Sequence[tuple[tuple[str, ...], Callable[["ChoiceReader", JsonObject], Iterator[StreamPart]]]]
 """Fields of a delta, and what reads them."""
 
 
@@ -233,18 +233,6 @@ class ChoiceReader:
         self._details: Details | None = None
         self._said = False
         self._tools = ToolKeys()
-        self._readers: Readers = (
-            (("extra_content",), self._signature),
-            (("reasoning_content", "reasoning", "reasoning_details"), self._reasoning),
-            (("refusal",), self._refusal),
-            (("content",), self._content),
-            (("annotations",), self._annotations),
-            (("tool_calls",), self._tool_calls),
-            (("function_call",), self._function_call),
-            (("executed_tools",), self._executed),
-            (("images",), self._images),
-            (("audio",), self._audio),
-        )
 
     def read(self, choice: JsonObject) -> Iterator[StreamPart]:
         delta = choice.get("delta")
@@ -272,9 +260,9 @@ class ChoiceReader:
     def _message(self, delta: JsonObject) -> Iterator[StreamPart]:
         """What a delta says, in the order of the table: of its fields, those that hold anything."""
         said = {name for name, value in delta.items() if value}
-        for names, read in self._readers:
+        for names, read in _READERS:
             if not said.isdisjoint(names):
-                yield from read(delta)
+                yield from read(self, delta)
 
     def _signature(self, delta: JsonObject) -> Iterator[StreamPart]:
         if signature := signature_of(delta):
@@ -391,6 +379,20 @@ class ChoiceReader:
             yield self._blocks.tool(key, kind, key[1] or None, text_at(function, "name") or None)
         arguments = text_of(function.get("arguments")) or text_at(function, "input")
         yield from self._blocks.delta(key, BlockKind.TOOL, arguments)
+
+
+_READERS: Readers = (
+    (("extra_content",), ChoiceReader._signature),
+    (("reasoning_content", "reasoning", "reasoning_details"), ChoiceReader._reasoning),
+    (("refusal",), ChoiceReader._refusal),
+    (("content",), ChoiceReader._content),
+    (("annotations",), ChoiceReader._annotations),
+    (("tool_calls",), ChoiceReader._tool_calls),
+    (("function_call",), ChoiceReader._function_call),
+    (("executed_tools",), ChoiceReader._executed),
+    (("images",), ChoiceReader._images),
+    (("audio",), ChoiceReader._audio),
+)
 
 
 class ToolKeys:
