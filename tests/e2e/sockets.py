@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from wsproto import ConnectionType, WSConnection
-from wsproto.connection import Connection
+from wsproto.connection import Connection, ConnectionState
 from wsproto.events import (
     AcceptConnection,
     CloseConnection,
@@ -80,7 +80,8 @@ class WebSocket:
             for event in self._ws.events():
                 if not isinstance(event, Ping):
                     return event
-                self.send(event.response())
+                if self._ws.state is ConnectionState.OPEN:  # after our close none is due
+                    self.send(event.response())
             self._read()
 
     def any(self) -> Event:
