@@ -1,12 +1,13 @@
 """The comparison of the benchmark, its report and README's tables; the measuring itself is no test."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from scripts.benchmark import readme
+from scripts.benchmark import profile, readme
 from scripts.benchmark.comparison import Comparison, turned
 from scripts.benchmark.loads import NOTHING, Bulk, Load, load_of, request_body
 from scripts.benchmark.measures import NotMeasured
@@ -199,3 +200,32 @@ def test_a_request_is_as_large_as_its_row_says(bulk: Bulk, size: float) -> None:
 def test_a_stamp_changes_no_length() -> None:
     assert len(stamped(CHAT.token)) == len(CHAT.token)
     assert stamped(CHAT.token) != CHAT.token
+
+
+@pytest.mark.parametrize(
+    ("file", "whose"),
+    [
+        ("/home/me/my addons/rotator/addons/mitm/stream.py", "addons/mitm"),
+        ("/a/protocols/base.py", "protocols/base"),
+        ("/a/.venv/lib/python3.13/site-packages/mitmproxy/addons/dumper.py", "mitmproxy/addons"),
+        ("/a/.venv/lib/python3.13/site-packages/h11/_readers.py", "h11"),
+        ("/usr/lib/python3.12/asyncio/selector_events.py", "asyncio"),
+        ("/usr/lib/python3.12/contextlib.py", "contextlib"),
+        ("<string>", "<string>"),
+    ],
+)
+def test_a_line_counts_for_a_part_of_the_process(file: str, whose: str) -> None:
+    assert profile.part(file) == whose
+
+
+def test_a_profile_shares_out_what_a_call_used() -> None:
+    ours, theirs = (
+        ["/a/rewrite/exchange/exchange.py", 7, "Exchange.handle"],
+        ["/a/site-packages/h11/x.py", 1, "f"],
+    )
+    samples = profile.read(json.dumps([[ours, 3], [theirs, 1]]))
+    lines = [" ".join(line.split()) for line in profile.table(samples, 2.0, 1)]
+    assert lines[0] == "2.00 ms of CPU a call, 4 samples"
+    assert lines[1:3] == ["1500 us 75.0% rotator", "500 us 25.0% Python and other libraries"]
+    assert "1500 us 75.0% rewrite/exchange" in lines
+    assert lines[-1] == "1500 us 75.0% rewrite/exchange: Exchange.handle, 7"

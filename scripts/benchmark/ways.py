@@ -10,11 +10,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from scripts.benchmark import sampler
+from scripts.benchmark.sampler import SAMPLES
 from tests.e2e.proxy import ADDON, ROOT, Proxy
 
 PASSTHROUGH = Path(__file__).with_name("passthrough.py")
@@ -63,6 +65,8 @@ class Provider:
     """Its port of HTTPS on loopback."""
     ca: Path
     """The file of the authority to trust."""
+    samples: Path | None = None
+    """Where a proxy in front of it writes what it spends CPU on (`sampler`). None: nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +184,9 @@ WAYS: Mapping[str, Callable[[Path, Provider], AbstractContextManager[Way]]] = {
 class Lab:
     """`with Lab(folder) as lab:` a provider runs, and each way to it from when it is first asked for."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, samples: Path | None = None) -> None:
+        """`samples`: where a proxy writes what it spends CPU on, when it ends."""
+        self._folder, self._samples = folder, samples
         self._stack = ExitStack()
         self._running: dict[str, Way] = {}
         self._begun = 0
@@ -200,7 +205,8 @@ class Lab:
         return WAYS[name](folder, self._served)
 
     def __enter__(self) -> Self:
-        self._served = self._stack.enter_context(provider(self._folder))
+        served = self._stack.enter_context(provider(self._folder))
+        self._served = replace(served, samples=self._samples)
         return self
 
     def __exit__(
@@ -223,7 +229,11 @@ def _rotator(folder: Path, served: Provider) -> Proxy:
 def _proxy(folder: Path, served: Provider, config: str, script: Path, *options: str) -> Proxy:
     trusted = ("--set", f"ssl_verify_upstream_trusted_ca={served.ca}")
     every = (*options, *trusted)
-    return Proxy(folder, config, keys={"ONE": "sk-pool-one"}, options=every, scripts=(script,), forked=False)
+    keys, scripts = {"ONE": "sk-pool-one"}, [script]
+    if served.samples:
+        keys[SAMPLES] = str(served.samples)
+        scripts.append(Path(sampler.__file__))
+    return Proxy(folder, config, keys=keys, options=every, scripts=scripts, forked=False)
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
