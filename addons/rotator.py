@@ -149,7 +149,7 @@ class Rotator:
     def running(self) -> None:
         self._control.start()
         self._front.start()
-        memory.freeze()
+        memory.settle()
         if lines := os.environ.get(PASTE):
             sys.stdout.write(f"{lines}\n")
 

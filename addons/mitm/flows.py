@@ -21,7 +21,11 @@ TRUNCATED_KEY = "rotator_body_truncated"
 """Set to True in `flow.metadata` when the kept body is only the first part of what was sent."""
 
 CLEAN_AFTER = 32 << 20
-"""Bytes of bodies whose flows have ended since the last cleaning. To give them back takes some 30 ms."""
+"""Bytes of what has ended since the last cleaning. To give them back takes some 30 ms, and 100 ms and more
+while hundreds of streams are open: it waits for as many times as much as there are hundreds of them."""
+
+CONNECTION = 160 << 10
+"""Bytes of a connection of a client that has ended: mitmproxy's layers refer to one another, and hold TLS."""
 
 _NOT_SENT = "an edit of the answer was taken back: it had been streamed to the client already"
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
@@ -58,7 +62,14 @@ class FlowRegistry:
         """The bodies of a flow that is over."""
         messages = (flow.request, flow.response)
         self._ended_bytes += sum(len(each.raw_content or b"") for each in messages if each is not None)
-        if self._ended_bytes >= CLEAN_AFTER:
+        self._clean_up()
+
+    def client_disconnected(self, client: Client) -> None:
+        self._ended_bytes += CONNECTION
+        self._clean_up()
+
+    def _clean_up(self) -> None:
+        if self._ended_bytes >= CLEAN_AFTER * max(1, len(self._open) // 100):
             self._ended_bytes = 0
             self._clean()
 

@@ -7,7 +7,7 @@ from mitmproxy import http
 from mitmproxy.test import tflow
 
 from addons.mitm.dispatch import Forwarding, Responder
-from addons.mitm.flows import CLEAN_AFTER, FlowRegistry, Framing
+from addons.mitm.flows import CLEAN_AFTER, CONNECTION, FlowRegistry, Framing
 from tests.addons.mitm.calls import BROKEN, ask, get, settled
 from tests.addons.mitmdump import H2Client, Mitmdump, plain_client
 from tests.vendor import VendorThread, whole
@@ -210,6 +210,13 @@ class Never:
         raise NotImplementedError
 
 
+class Unkilled:
+    """A stream that nobody kills."""
+
+    def kill(self) -> None:
+        raise NotImplementedError
+
+
 def ended(size: int) -> http.HTTPFlow:
     made = tflow.tflow(resp=True)
     made.request.raw_content, made.response = b"", http.Response.make(200, b"x" * size)
@@ -226,6 +233,31 @@ def test_it_is_cleaned_up_when_enough_bytes_have_passed() -> None:
     assert len(times) == 1
     flows.response(ended(CLEAN_AFTER // 4))
     assert len(times) == 1
+
+
+def test_connections_that_end_are_cleaned_up_too() -> None:
+    times: list[None] = []
+    flows = FlowRegistry(Never(), lambda: times.append(None))
+    for _ in range(CLEAN_AFTER // CONNECTION + 1):
+        flows.client_disconnected(tflow.tclient_conn())
+    assert len(times) == 1
+
+
+def test_it_waits_longer_while_hundreds_of_streams_are_open() -> None:
+    times: list[None] = []
+    flows = FlowRegistry(Never(), lambda: times.append(None))
+    streams = [ended(0) for _ in range(300)]
+    for each in streams:
+        flows.opened(each, Unkilled())
+    flows.response(ended(CLEAN_AFTER))
+    flows.response(ended(CLEAN_AFTER))
+    assert times == []
+    flows.response(ended(CLEAN_AFTER))
+    assert len(times) == 1
+    for each in streams[100:]:
+        flows.closed(each)
+    flows.response(ended(CLEAN_AFTER))
+    assert len(times) == 2
 
 
 def test_a_flow_without_an_answer_counts_its_request() -> None:

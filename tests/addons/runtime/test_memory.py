@@ -3,7 +3,7 @@
 import gc
 import weakref
 
-from addons.runtime.memory import clean, freeze
+from addons.runtime.memory import THRESHOLDS, clean, settle
 
 
 class Held:
@@ -24,9 +24,12 @@ def test_what_only_holds_itself_is_freed() -> None:
         gc.enable()
 
 
-def test_what_was_loaded_is_not_looked_through_again() -> None:
+def test_what_was_loaded_is_not_looked_through_again_and_all_rarely() -> None:
+    before = gc.get_threshold()
     try:
-        freeze()
+        settle()
         assert gc.get_freeze_count() > 10_000
+        assert gc.get_threshold() == THRESHOLDS
     finally:
         gc.unfreeze()
+        gc.set_threshold(*before)
