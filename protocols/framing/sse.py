@@ -122,17 +122,19 @@ class SseFramer(Framer):
     def _skimmed(self, data: bytes) -> list[Segment]:
         segments: list[Segment] = []
         marks = [mark for mark in self._marks if mark in data]
+        marked = min(map(data.find, marks)) if marks else len(data)
         run = start = 0
         while (end := data.find(_BLANK_LINE, start)) >= 0:
             event, end = data[start:end], end + len(_BLANK_LINE)
-            if not self._is_plain(event) or (marks and any(mark in event for mark in marks)):
-                segments += [*_run(data, run, start), *self.feed(data[start:end])]
+            if (end > marked and any(mark in event for mark in marks)) or not self._is_plain(event):
+                if run < start:
+                    segments.append(Segment(data[run:start], run=True))
+                segments += self.feed(data[start:end])
                 run = end
             start = end
-        segments += _run(data, run, start)
-        if start < len(data):
-            segments += self.feed(data[start:])
-        return segments
+        if run < start:
+            segments.append(Segment(data[run:start], run=True))
+        return segments + self.feed(data[start:]) if start < len(data) else segments
 
     def _is_plain(self, event: bytes) -> bool:
         """`event` is without its end."""
@@ -194,10 +196,6 @@ class SseFramer(Framer):
             self._buffer += remainder
             return []
         return [self._segment(remainder + (b"\n" if remainder.endswith(b"\n") else b"\n\n"))]
-
-
-def _run(data: bytes, start: int, end: int) -> Sequence[Segment]:
-    return (Segment(data[start:end], run=True),) if start < end else ()
 
 
 def _looks_whole(raw: bytes) -> bool:

@@ -66,7 +66,7 @@ class Call:
     background: bool = False
     """The answer is made later, and is the provider's to keep."""
     text_bytes: int = 0
-    """The bytes of the request, but for what is base64 in it."""
+    """The bytes of the request, but for what is base64 in it; `MOST_TEXT` where they are more."""
     target: str = ""
     """The path with its query."""
     effort: str = ""

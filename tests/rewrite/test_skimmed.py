@@ -12,6 +12,7 @@ from protocols.model.call import Call
 from protocols.model.http import Head
 from protocols.model.parts import StreamPart
 from protocols.model.segment import Segment
+from rewrite.exchange.exchange import UnexpectedEvent
 from rewrite.values.events import (
     Acquired,
     ClientGone,
@@ -64,11 +65,21 @@ def unskimmed(protocol: WireProtocol) -> WireProtocol:
     return found
 
 
-def commands(protocol: WireProtocol, sample: Sample, events: Iterable[Event]) -> list[Sequence[Command]]:
+type Done = Sequence[Command] | str
+"""What was done about an event, or that it was not expected: a timer may be one that was not set."""
+
+
+def commands(protocol: WireProtocol, sample: Sample, events: Iterable[Event]) -> list[Done]:
     """What is done about each event; one comes every half second."""
     exchange = exchange_of(sample.call, protocol, TERMS)
     begun = (Start(), Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, sample.head))
-    return [handled(exchange, event, at / 2) for at, event in enumerate((*begun, *events))]
+    found: list[Done] = []
+    for at, event in enumerate((*begun, *events)):
+        try:
+            found.append(handled(exchange, event, at / 2))
+        except UnexpectedEvent as unexpected:
+            found.append(str(unexpected))
+    return found
 
 
 def passes_alike(sample: Sample, data: Sequence[bytes], ends: Sequence[Event]) -> None:
