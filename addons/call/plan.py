@@ -18,7 +18,7 @@ from protocols.model.wirejson import dump
 from protocols.registry import Registry
 from protocols.shared.signatures import MARK
 from rewrite.catalog.clients import ClientFacts, facts_for
-from rewrite.catalog.providers import Carrier, reasons
+from rewrite.catalog.providers import Carrier, ModelFacts, facts_of
 from rewrite.catalog.routes import Route, Rule, candidates, rule_for
 from rewrite.targets.target import Target, Terms, Wanted, target_of
 from rewrite.values.timeouts import OnTruncation, limits_for, timeouts_for, timing
@@ -73,7 +73,9 @@ class Planner:
         self._providers = {name: one.provider for name, one in self._configured.items()}
         spoken = {name for provider in self._providers.values() for name in provider.protocols}
         self._protocols = {name: registry[name] for name in spoken if name in registry}
-        self._facts_of = lru_cache(partial(facts_for, settings.clients))
+        self._client = lru_cache(partial(facts_for, settings.clients))
+        self._model = lru_cache(self._facts_of)
+        self._timeouts = lru_cache(partial(timeouts_for, settings.deadlines, settings.timeouts))
 
     def call(
         self, request: WireRequest, intercepted: Intercepted, session: str, body: bytes | None
@@ -90,7 +92,7 @@ class Planner:
             call = protocol.parse(call_id, operation, wire)
         except (MalformedRequest, RecursionError):
             call = Call(call_id, protocol.name, operation, None, False, wire.headers)
-        facts = self._facts_of(header(wire.headers, "user-agent"))
+        facts = self._client(header(wire.headers, "user-agent"))
         named = header(wire.headers, facts.session_header) if facts.session_header else None
         said = named or call.session or session or None
         return call if said == call.session else replace(call, session=said), facts
@@ -141,6 +143,7 @@ class Planner:
             terms,
             adapters,
             reply,
+            self._model(route.provider.name, route.model),
             hold_tool_calls=self._holds(rule),
             force_stream=rule.force_stream,
         )
@@ -151,9 +154,9 @@ class Planner:
         settings, name, model = self._settings, route.provider.name, route.model
         return Terms(
             timing=timing(
-                timeouts_for(settings.deadlines, settings.timeouts, name, model, call.effort),
+                self._timeouts(name, model, call.effort),
                 call,
-                reasons=reasons(route.provider, model),
+                reasons=self._model(name, model).reasoning,
                 lifecycle=self._protocols[route.protocol].opens_with_lifecycle,
                 known_patience=facts.patience,
             ),
@@ -167,6 +170,9 @@ class Planner:
             jitter=random.random(),  # spreads retries; nothing secret
             epoch=epoch,
         )
+
+    def _facts_of(self, provider: str, model: str | None) -> ModelFacts:
+        return facts_of(self._providers[provider], model)
 
     def _holds(self, rule: Rule) -> bool:
         """A cut inside a tool call can be continued only where the client has seen nothing of the call."""

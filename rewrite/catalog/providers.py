@@ -223,11 +223,6 @@ def facts_of(provider: Provider, model: str | None) -> ModelFacts:
     )
 
 
-def reasons(provider: Provider, model: str | None) -> bool | None:
-    """Whether `model` is known to think before it speaks; None: unknown."""
-    return facts_of(provider, model).reasoning
-
-
 def serves(provider: Provider, host: str, port: int) -> bool:
     """Whether `host` (a name or an address, any case, no brackets) and `port` are the provider's.
 

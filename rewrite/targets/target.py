@@ -13,7 +13,7 @@ from protocols.model.wirejson import JsonObject, whole
 from protocols.shared.signatures import Returning
 from rewrite.adapters.base import Adapter, Context
 from rewrite.adapters.chain import Chain
-from rewrite.catalog.providers import Provider, facts_of
+from rewrite.catalog.providers import ModelFacts, Provider
 from rewrite.catalog.routes import Route
 from rewrite.targets.hold import HoldingDecoder
 from rewrite.targets.reading import Reading
@@ -200,6 +200,8 @@ class Wanted:
     """Those of the config, in order."""
     reply: Reply
     """What the answer is called where it is translated. Its model is empty for the one that served."""
+    model: ModelFacts
+    """What is known of the model."""
     index: int = 0
     """The place of the target among those of its call."""
     enveloped: bool = False
@@ -231,8 +233,9 @@ def _as_asked(call: Call, protocol: WireProtocol, *, force_stream: bool, streams
     protocol that is only passed on stays as it is.
     """
     stream = streams and (call.stream or force_stream)
-    asks = _generates(call) and not call.background and bool(call.body)
-    if not asks or stream == call.stream or protocol.editor is None or protocol.translator is None:
+    if stream == call.stream or protocol.editor is None or protocol.translator is None:
+        return call
+    if not _generates(call) or call.background or not call.body:
         return call
     return protocol.editor.with_stream(call, stream)
 
@@ -277,7 +280,7 @@ def _rendered(call: Call, protocol: WireProtocol, wanted: Wanted, *, untouched: 
     if route.original and route.model == call.model:
         return None if untouched and not wanted.rewritten else Rendered(call.target, call.body)
     path = "" if route.original else route.provider.paths.get(route.protocol, "")
-    return _retargeted(call, protocol, _destination(route, path))
+    return _retargeted(call, protocol, _destination(wanted, path))
 
 
 def _retargeted(call: Call, protocol: WireProtocol, where: Destination) -> Rendered:
@@ -302,7 +305,7 @@ def _across(call: Call, source: WireProtocol, wanted: Wanted, client: Call) -> T
     """In another protocol than the client's. `call`: the one of `client` as it is asked."""
     spoken = wanted.spoken
     path = wanted.route.provider.paths.get(spoken.name, "")
-    found = translation(call, source, spoken, _destination(wanted.route, path), wanted.reply)
+    found = translation(call, source, spoken, _destination(wanted, path), wanted.reply)
     found = replace(found, call=client, hold_tool_calls=wanted.hold_tool_calls)
     chain = _chain(call, wanted)
     body = chain.request(found.rendered.body) if chain else found.rendered.body
@@ -321,12 +324,11 @@ def _across(call: Call, source: WireProtocol, wanted: Wanted, client: Call) -> T
     )
 
 
-def _destination(route: Route, path: str) -> Destination:
-    provider = route.provider
-    facts = facts_of(provider, route.model)
+def _destination(wanted: Wanted, path: str) -> Destination:
+    provider, facts = wanted.route.provider, wanted.model
     return Destination(
         provider=provider.name,
-        model=route.model or "",
+        model=wanted.route.model or "",
         path=path,
         max_output=facts.max_output,
         thinking=facts.thinking.value if facts.thinking else "",

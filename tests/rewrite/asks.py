@@ -10,7 +10,7 @@ from protocols.model.http import WireRequest, parsed
 from protocols.model.wirejson import dump
 from protocols.registry import discover
 from rewrite.adapters.base import Adapter
-from rewrite.catalog.providers import Provider
+from rewrite.catalog.providers import Provider, facts_of
 from rewrite.catalog.routes import Route
 from rewrite.targets.target import Target, Terms, Wanted, target_of
 from tests.rewrite.scenes import FACTS, TERMS
@@ -51,7 +51,8 @@ def wanted(to: Route, adapters: Sequence[Adapter] = (), reply: Reply = REPLY, **
     """How a call goes to the provider of `to`."""
     origin = parsed(to.provider.base_url)
     spoken = fields.pop("spoken", None) or REGISTRY[to.protocol]
-    return Wanted(to, spoken, origin, fields.pop("terms", TERMS), adapters, reply, **fields)
+    model = facts_of(to.provider, to.model)
+    return Wanted(to, spoken, origin, fields.pop("terms", TERMS), adapters, reply, model, **fields)
 
 
 def target_at(call: Call, to: str, provider: str = "elsewhere", terms: Terms = TERMS) -> Target:

@@ -18,7 +18,6 @@ from rewrite.catalog.providers import (
     other_owner,
     pool_origin,
     provider,
-    reasons,
     serves,
 )
 from rewrite.policies.classify import rejection
@@ -100,7 +99,7 @@ def test_paths_that_keep_the_clients_own_credential(name: str, path: str, own: b
     ],
 )
 def test_whether_a_model_is_known_to_reason(name: str, model: str | None, expected: bool | None) -> None:
-    assert reasons(BUILT_IN[name], model) is expected
+    assert facts_of(BUILT_IN[name], model).reasoning is expected
 
 
 @pytest.mark.parametrize(
