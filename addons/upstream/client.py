@@ -10,11 +10,13 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from addons.upstream.connection import Connection
 from addons.upstream.encodings import ContentDecoder, DecodeError, content_decoder
 from addons.upstream.failure import Cause, CauseKind, Failure
+from addons.upstream.http1 import RequestHead, request_head
 from addons.upstream.network import Reached
 from addons.upstream.way import Way
 from protocols.model.http import Head, Origin, UpstreamRequest
@@ -104,7 +106,7 @@ class _Connections:
     """All connections by one way: those in use, and those that wait for another request."""
 
     def __init__(self, way: Way) -> None:
-        self.way = way
+        self._way, self._form = way, lru_cache(way.form)
         self._idle: dict[Origin, list[_Idle]] = defaultdict(list)
         self._used: set[Connection] = set()
         self._closed = False
@@ -116,7 +118,7 @@ class _Connections:
         """
         try:
             async with asyncio.timeout(seconds or None):
-                connection = Connection(await self.way.open(origin))
+                connection = Connection(await self._way.open(origin))
         except TimeoutError as error:
             raise Failure(CauseKind.TIMEOUT, "no connection in time") from error
         if self._closed:
@@ -124,6 +126,13 @@ class _Connections:
             raise Failure(CauseKind.CONNECT, "the proxy is being stopped")
         self._used.add(connection)
         return connection
+
+    def head(self, request: UpstreamRequest) -> RequestHead:
+        """As it is written on one of them. Raises Failure."""
+        origin = request.origin
+        form, length = self._form(origin), len(request.body)
+        headers = (*form.headers, *request.headers)
+        return request_head(request.method, form.prefix + request.target, origin.authority, headers, length)
 
     def take(self, origin: Origin) -> Connection | None:
         """The last that was given back, of those on which the server has sent nothing since."""
@@ -201,7 +210,7 @@ class _Call:
 
     def begin(self) -> None:
         try:
-            self._head = self._connections.way.head(self._request)
+            self._head = self._connections.head(self._request)
         except Failure as failure:
             self._close(failure.cause)
             return
@@ -276,11 +285,10 @@ class _Call:
             self._was_sent = True
             self._receiver.sent()
 
-    def started(self, head: Head) -> Callable[[bytes], None]:
-        assert self._connection is not None
+    def started(self, head: Head, reached: Reached) -> Callable[[bytes], None]:
         head, decoder = _open_body(head)
         self._decoding = _Decoding(decoder) if decoder is not None else None
-        self._receiver.started(head, self._connection.reached)
+        self._receiver.started(head, reached)
         return self._receiver.received if decoder is None else self._decode
 
     def _decode(self, data: bytes) -> None:

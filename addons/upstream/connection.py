@@ -251,8 +251,9 @@ class ConnectionUser(Protocol):
     def sent(self) -> None:
         """All of the request has left the process, or an answer has begun before: no more of it is sent."""
 
-    def started(self, head: Head) -> Callable[[bytes], None]:
-        """The head of the final answer has come. Who takes the bytes of its body, at least one at a time."""
+    def started(self, head: Head, reached: Reached) -> Callable[[bytes], None]:
+        """The head of the final answer has come. Who takes the bytes of its body, at least one at a time.
+        `reached`: by which connection."""
         ...
 
     def over(self) -> None:
@@ -285,10 +286,6 @@ class Connection:
         self._patience: asyncio.TimerHandle | None = None
         self._has_begun = self._is_last = False
         self._take: Callable[[bytes], None] | None = None
-
-    @property
-    def reached(self) -> Reached:
-        return self._stream.reached
 
     @property
     def is_quiet(self) -> bool:
@@ -400,7 +397,7 @@ class Connection:
         if self._pieces is not None:
             self._stop_sending()
         if (user := self._user) is not None:
-            take = user.started(answer.head)
+            take = user.started(answer.head, self._stream.reached)
             self._take = take if self._user is user else None
 
     def ended(self, error: Exception | None) -> None:

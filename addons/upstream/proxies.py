@@ -19,10 +19,9 @@ from mitmproxy.proxy.mode_specs import ProxyMode, RegularMode, Socks5Mode, Upstr
 
 from addons.config.listening import is_loopback
 from addons.upstream.connection import NetworkStream
-from addons.upstream.http1 import RequestHead
 from addons.upstream.network import is_local
-from addons.upstream.way import Way, way
-from protocols.model.http import Origin, UpstreamRequest
+from addons.upstream.way import Form, Way, way
+from protocols.model.http import Origin
 
 _VISIBLE = re.compile(r"[!-~]+")
 _WITH_PORT = re.compile(r"(\[[^]]*\]|[^:\[\]]*):([0-9]{1,5})")
@@ -189,8 +188,8 @@ class ByHost:
     async def open(self, origin: Origin) -> NetworkStream:
         return await self.to(origin).open(origin)
 
-    def head(self, request: UpstreamRequest) -> RequestHead:
-        return self.to(request.origin).head(request)
+    def form(self, origin: Origin) -> Form:
+        return self.to(origin).form(origin)
 
     def to(self, origin: Origin) -> Way:
         return self.through if self.found.to_provider(origin) else self.straight

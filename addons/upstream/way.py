@@ -9,9 +9,9 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from addons.upstream.connection import NetworkStream
 from addons.upstream.failure import CauseKind, Failure
-from addons.upstream.http1 import AnswerReader, RequestHead, request_head
+from addons.upstream.http1 import AnswerReader, request_head
 from addons.upstream.network import connect
-from protocols.model.http import Head, Headers, Origin, UpstreamRequest
+from protocols.model.http import Head, Headers, Origin
 
 _PASSING = frozenset({408, 425, 429})
 """Statuses below 500 with which a proxy asks for another attempt."""
@@ -29,9 +29,19 @@ class Way(Protocol):
         """A new connection, on which HTTP/1.1 can be spoken. Raises Failure."""
         ...
 
-    def head(self, request: UpstreamRequest) -> RequestHead:
-        """The request's head as it is written there. Raises Failure."""
+    def form(self, origin: Origin) -> "Form":
+        """How requests to `origin` are written there."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a request has on its way beside what it says."""
+
+    prefix: bytes = b""
+    """What stands before its target."""
+    headers: Headers = field(default=(), repr=False)
+    """What stands before its headers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +57,8 @@ class Direct:
             unless_open.pop_all()
         return stream
 
-    def head(self, request: UpstreamRequest) -> RequestHead:
-        return _head(request, request.target, ())
+    def form(self, origin: Origin) -> Form:
+        return Form()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +79,10 @@ class Proxied:
             unless_open.pop_all()
         return stream
 
-    def head(self, request: UpstreamRequest) -> RequestHead:
-        if request.origin.is_secure:
-            return _head(request, request.target, ())
-        target = f"http://{request.origin.authority}".encode() + request.target
-        return _head(request, target, self.authorization)
+    def form(self, origin: Origin) -> Form:
+        if origin.is_secure:
+            return Form()
+        return Form(f"http://{origin.authority}".encode(), self.authorization)
 
     async def _open_proxy(self) -> NetworkStream:
         try:
@@ -114,11 +123,6 @@ def _refused(proxy: Origin, status: int, target: str) -> Failure:
     remedy = _REMEDIES.get(status, "its operator knows why") if lasting else "it may be overloaded"
     text = f"the upstream proxy {proxy.authority} refused to connect to {target} with {status}: {remedy}"
     return Failure(CauseKind.REFUSED if lasting else CauseKind.CONNECT, text)
-
-
-def _head(request: UpstreamRequest, target: bytes, more: Headers) -> RequestHead:
-    headers = (*more, *request.headers)
-    return request_head(request.method, target, request.origin.authority, headers, len(request.body))
 
 
 def way(proxy_url: str, tls: ssl.SSLContext) -> Way:

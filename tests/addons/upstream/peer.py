@@ -15,7 +15,7 @@ import OpenSSL.SSL
 
 from addons.upstream.connection import NetworkStream
 from addons.upstream.failure import Failure
-from addons.upstream.network import connect
+from addons.upstream.network import Reached, connect
 from protocols.model.http import Head
 from tests.vendor import Authority
 
@@ -97,7 +97,7 @@ class Asker:
         assert not self.is_sent
         self.is_sent = True
 
-    def started(self, head: Head) -> Callable[[bytes], None]:
+    def started(self, head: Head, _: Reached) -> Callable[[bytes], None]:
         assert self.is_sent
         assert self.head is None
         self.head = head
