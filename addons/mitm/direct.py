@@ -40,6 +40,7 @@ from mitmproxy.proxy.tunnel import TunnelLayer
 from OpenSSL import SSL
 
 from addons.mitm.client_http1 import ClientHttp1
+from addons.mitm.client_http2 import ClientHttp2
 
 type Way = Callable[[bytes], bool]
 """Takes bytes to the client. Returns whether more may follow before its connection has drained."""
@@ -59,6 +60,7 @@ _MODES = (
     modes.Socks5Proxy,
 )
 _HTTP1 = (ClientHttp1, Http1Server)
+_HTTP2 = (ClientHttp2, Http2Server)
 _TOWARDS_SERVERS = (ServerTLSLayer, HttpUpstreamProxy)
 _ATTRIBUTES = (
     (Layer, "_paused"),
@@ -122,10 +124,11 @@ def line_of(http_layer: HttpLayer, handler: ConnectionHandler) -> Way | None:
 
 def way_of(connection: Layer, stream_id: int, line: Way) -> Way | None:
     """The short way for the body of an answer whose head has gone out; None: there is none."""
+    way: Way | None = None
     if isinstance(connection, Http1Server):
         way = _http1(connection, stream_id, line)
-    else:
-        way = _http2(connection, stream_id, line) if type(connection) is Http2Server else None
+    elif isinstance(connection, Http2Server):
+        way = _http2(connection, stream_id, line)
     return _in_pieces(way) if way is not None else None
 
 
@@ -161,7 +164,9 @@ def _chunks(line: Way) -> Way:
     return write
 
 
-def _http2(connection: Http2Server, stream_id: int, line: Way) -> Way:
+def _http2(connection: Http2Server, stream_id: int, line: Way) -> Way | None:
+    if type(connection) not in _HTTP2:
+        return None
     h2 = connection.h2_conn
 
     def write(data: bytes) -> bool:

@@ -47,6 +47,7 @@ from mitmproxy.proxy.layers.http._http2 import Http2Server
 from mitmproxy.proxy.server import ConnectionHandler
 
 from addons.mitm.client_http1 import ClientHttp1
+from addons.mitm.client_http2 import ClientHttp2
 from addons.mitm.direct import Way, line_of, pieces, way_of
 from addons.mitm.dispatch import Forwarding, Responder
 from addons.mitm.flows import TRUNCATED_KEY, FlowRegistry, Framing, name_of
@@ -394,8 +395,9 @@ class RelayHttpLayer(HttpLayer):
     def _bound_client(self) -> None:
         """The base class takes what is here already, as it does for replays."""
         client = self.context.client
-        if client.transport_protocol == "tcp" and client.alpn != b"h2":
-            self.connections.setdefault(client, ClientHttp1(self.context.fork()))
+        if client.transport_protocol == "tcp":
+            speaks = ClientHttp2 if client.alpn == b"h2" else ClientHttp1
+            self.connections.setdefault(client, speaks(self.context.fork()))
 
     def event_to_child(
         self, child: layer.Layer | HttpStream, event: events.Event
