@@ -81,20 +81,16 @@ class Pruner(Protocol):
 
 
 class Encoder(Protocol):
-    """Segments and parts to the bytes that a client of the protocol reads."""
+    """What a client of the protocol reads beside untouched segments, whose bytes it gets as they came."""
 
     @property
     def content_type(self) -> str:
         """Of a streamed answer."""
         ...
 
-    def encode(self, segments: Sequence[Segment]) -> bytes:
-        """Untouched segments, byte for byte."""
-        return b"".join([segment.raw for segment in segments])
-
-    def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
+    def close(self, parts: Sequence[StreamPart], progress: Progress, *, begun: bool = False) -> bytes:
         """The bytes that end a stream of which the client has seen `progress`: `parts` stop what is open and
-        finish its choices, or are an error."""
+        finish its choices, or are an error. `begun`: frames went out, be it that they said nothing."""
         ...
 
     def heartbeat(self) -> bytes:

@@ -7,7 +7,7 @@ streamed, `.json` for an answer that is whole.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -32,6 +32,7 @@ from protocols.model.segment import Segment
 from protocols.model.wirejson import load_object, text_at
 from protocols.registry import discover
 from rewrite.exchange.ending import formality
+from rewrite.targets.reading import joined
 from rewrite.translation.repair import closing, failing
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -115,9 +116,6 @@ class Sample:
     def parts(self, pieces: Iterable[bytes]) -> list[StreamPart]:
         return parts(self.protocol, self.head, pieces, self.call)
 
-    def encoded(self, found: Sequence[Segment]) -> bytes:
-        return self.protocol.encoder(self.call).encode(found)
-
     def __str__(self) -> str:
         return f"{self.protocol.name}/{self.name}"
 
@@ -200,7 +198,7 @@ def has_its_fixtures(protocol: WireProtocol) -> None:
 
 def passes_untouched(sample: Sample) -> None:
     """Byte for byte; and what a sample says is understood."""
-    assert sample.encoded(sample.segments([sample.data])) == sample.data
+    assert joined(sample.segments([sample.data])) == sample.data
     assert not [part for part in sample.parts([sample.data]) if isinstance(part, Opaque)]
 
 
@@ -226,7 +224,7 @@ def keeps_what_is_not_framed(sample: Sample) -> None:
     decoder = sample.protocol.decoder(sample.call, sample.head)
     out = b""
     for at in range(0, len(sample.data), 7):
-        out += sample.encoded(decoder.feed(sample.data[at : at + 7]))
+        out += joined(decoder.feed(sample.data[at : at + 7]))
         assert out + decoder.remainder() == sample.data[: at + 7]
 
 
@@ -273,7 +271,7 @@ def heartbeats_do_no_harm(sample: Sample) -> None:
     before = [part for part in sample.parts([sample.data]) if part != Ping()]
     after = [part for part in sample.parts([with_heartbeats]) if part != Ping()]
     assert after == before
-    assert sample.encoded(sample.segments([with_heartbeats])) == with_heartbeats
+    assert joined(sample.segments([with_heartbeats])) == with_heartbeats
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,8 +347,7 @@ def resumed(sample: Sample, place: int) -> Resumed:
         said = decoder.read(segment)
         so_far.fold(said)
         whole.fold(said)
-    encoder = sample.protocol.encoder(sample.call)
-    sent = encoder.encode(framed[:place])
+    sent = joined(framed[:place])
     writer = editor_of(sample.protocol).resume(sample.call, so_far)
     resumed = b""
     for segment in framed[place:]:

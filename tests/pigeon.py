@@ -35,7 +35,7 @@ _REASONS = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}
 class PigeonEncoder(Encoder):
     content_type = "application/x-pigeon"
 
-    def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
+    def close(self, parts: Sequence[StreamPart], progress: Progress, *, begun: bool = False) -> bytes:
         return b"".join(line for part in parts for line in _closing(part))
 
     def heartbeat(self) -> bytes:

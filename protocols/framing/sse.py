@@ -289,7 +289,7 @@ class SseEncoder(Encoder):
     def __init__(self, call: Call, resume: Resume) -> None:
         self._call, self._resume = call, resume
 
-    def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
+    def close(self, parts: Sequence[StreamPart], progress: Progress, *, begun: bool = False) -> bytes:
         return self._resume(self._call, progress).write(parts) if parts else b""
 
     def heartbeat(self) -> bytes:

@@ -26,7 +26,6 @@ from protocols.model.parts import (
     UsageReport,
 )
 from protocols.model.progress import Progress
-from protocols.model.segment import Segment
 from protocols.model.wirejson import NOT_JSON, JsonObject, dump, given, text_at
 from protocols.shared.arguments import value_of, within
 
@@ -70,22 +69,17 @@ def _form_of(call: Call) -> Form:
 
 
 class GeminiEncoder(Encoder):
-    """Untouched segments; more chunks come with the stream's own id, model and last counts."""
+    """More chunks come with the stream's own id, model and last counts."""
 
     def __init__(self, call: Call) -> None:
         self._form = _form_of(call)
-        self._begun = False
 
     @property
     def content_type(self) -> str:
         return self._form.content_type
 
-    def encode(self, segments: Sequence[Segment]) -> bytes:
-        self._begun = self._begun or bool(segments)
-        return super().encode(segments)
-
-    def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
-        begun = self._begun or progress.head is not None
+    def close(self, parts: Sequence[StreamPart], progress: Progress, *, begun: bool = False) -> bytes:
+        begun = begun or progress.head is not None
         return ResumedGeminiWriter(self._form, progress, begun=begun).write(parts)
 
     def heartbeat(self) -> bytes:

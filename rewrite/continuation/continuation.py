@@ -79,7 +79,7 @@ class ClientStream(Encoder):
     def content_type(self) -> str:
         return self.heartbeats.content_type
 
-    def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
+    def close(self, parts: Sequence[StreamPart], progress: Progress, *, begun: bool = False) -> bytes:
         return self.writer.write(parts)
 
     def heartbeat(self) -> bytes:

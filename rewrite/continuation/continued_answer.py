@@ -39,15 +39,15 @@ class ContinuedReading(Reading):
 
     def feed(self, data: bytes) -> Sequence[Segment]:
         segments = Reading.feed(self, data)
-        self._break()
+        self._break_off()
         return segments
 
     def eof(self) -> Sequence[Segment]:
         segments = Reading.eof(self)
-        self._break()
+        self._break_off()
         return segments
 
-    def _break(self) -> None:
+    def _break_off(self) -> None:
         if self.failed and not self.malformed:
             self.malformed = f"the provider said: {self.failed.message or self.failed.type}"
 

@@ -141,8 +141,7 @@ class Delivery:
     def commit(self, attempt: Attempt, current: Reading, now: float) -> Sequence[Command]:
         """The head of the answer and all that was held of it; its silences are watched from now on."""
         self.committed, self.head = True, current.head
-        held = current.release()
-        data = current.encoder.encode(held)
+        data, is_last = current.release()
         out = [*self.waiting.head(attempt.number, current.head), *self.send(attempt.number, data, now)]
         attempt.stall.since = now
         if current.progress.visible:
@@ -150,7 +149,7 @@ class Delivery:
             attempt.gate.shown(now)
         if current.streamed:
             out += (*attempt.watch(now), *self.watch(attempt.number, now))
-        if held[-1].last:
+        if is_last:
             out.append(SetTimer(attempt.number, Timer.LINGER, LINGER))
         return out
 

@@ -8,7 +8,7 @@ it, or has seen nothing of it because calls are held until they are whole.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from protocols.model.parts import BlockKind, StreamEnd, StreamError, StreamPart
@@ -121,6 +121,10 @@ class Ending:
     """What closes the answer for the client."""
 
 
+COMPLETED = Ending(Completed(), "completed")
+"""Of an answer whose last frame came, and no error: nothing of it is to be judged, or closed."""
+
+
 def ending(
     found: Completeness,
     progress: Progress,
@@ -139,7 +143,7 @@ def ending(
         case Failed(error=error):
             return errored(error, target.errors)
         case Complete():
-            return Ending(Completed(), "completed", parts=formality(progress) if streamed else ())
+            return replace(COMPLETED, parts=formality(progress) if streamed else ())
         case Cut() | Empty():
             detail = otherwise.label
             decision = after_cut(found, detail, target, can_continue=can_continue)

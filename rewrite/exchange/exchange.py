@@ -30,7 +30,16 @@ from rewrite.continuation.continuation import ClientStream, Continuation, blames
 from rewrite.continuation.continued_answer import ContinuedReading, continued_reading
 from rewrite.exchange.attempt import Attempt, Verdict
 from rewrite.exchange.delivery import LINGER, Delivery, Over, Whole, cut_answer, error_response, misfit
-from rewrite.exchange.ending import Cut, Empty, Ending, completeness, ending, errored, with_left_out
+from rewrite.exchange.ending import (
+    COMPLETED,
+    Cut,
+    Empty,
+    Ending,
+    completeness,
+    ending,
+    errored,
+    with_left_out,
+)
 from rewrite.exchange.ledger import Ledger
 from rewrite.policies import classify
 from rewrite.targets.reading import FRAME_COST, NO_END, EventByEvent, Reading
@@ -178,7 +187,7 @@ class Exchange:
     def _acquired(self, found: Acquired) -> None:
         self.state = State.CONNECTING
         self._ledger.acquired(found)
-        attempt = self._attempt
+        attempt = self._ledger.current
         if self._continuation is not None:
             attempt.instead = self._continuation.request(self._ledger.target)
         self._out.append(OpenUpstream(attempt.number, attempt.fresh, attempt.instead))
@@ -251,8 +260,10 @@ class Exchange:
         held = self._examine(current, segments)
         if self.state is State.HOLDING:
             attempt.kept += parsed_size(event.data) + FRAME_COST * held
-            self._out += attempt.overhear(self._ledger.target.terms.timing, self._now)
-        self._check_sound(current)
+            if current.gathering is not None:
+                self._out += attempt.overhear(self._ledger.target.terms.timing, self._now)
+        if current.malformed or attempt.kept > self._ledger.target.terms.limits.body:
+            self._check_sound(current)
 
     def _examine(self, current: Reading, segments: Sequence[Segment]) -> int:
         """Hold frames until one commits the answer or fails the attempt; how many were looked at."""
@@ -270,15 +281,15 @@ class Exchange:
             rejected = classify.in_band(error, self._ledger.target.errors)
             self._fail(replace(rejected, answer=current.error_response(error, rejected.status)))
             return
-        timing = self._ledger.target.terms.timing
-        verdict = self._attempt.gate.judge(current, timing, self._now)
+        attempt, timing = self._ledger.current, self._ledger.target.terms.timing
+        verdict = attempt.gate.judge(current, timing, self._now)
         if verdict is Verdict.COMMIT and self._generates and current.says_nothing:
             self._fail(current.foreign())
         elif verdict is Verdict.COMMIT:
             self._commit(current)
             self._pass_on(current, following.remainder())
         elif verdict is Verdict.WATCH:
-            self._out += self._attempt.arm(Timer.THROUGHPUT, timing.throughput_window, self._now)
+            self._out += attempt.arm(Timer.THROUGHPUT, timing.throughput_window, self._now)
 
     def _commit(self, current: Reading) -> None:
         if self._waiting.begun and current.comes_whole:
@@ -314,17 +325,17 @@ class Exchange:
             attempt.stall.since = self._now
         if not self._pass_on(current, segments):
             attempt.kept += _size(event.data, segments)
-        self._check_sound(current)
+        if current.malformed or attempt.kept > self._ledger.target.terms.limits.body:
+            self._check_sound(current)
 
     def _pass_on(self, current: Reading, segments: Sequence[Segment]) -> bool:
         """The hot path: whole frames, unread, in one write; whether anything went out."""
         if self._over or not segments:
             return False
         attempt, delivery = self._ledger.current, self._delivery
-        data = current.encoder.encode(segments)
+        data = current.pass_on(segments)
         attempt.kept = 0 if data else attempt.kept
         self._out += delivery.send(attempt.number, data, self._now)
-        current.passed_on(segments, len(data))
         if not (segments[-1].idle and all(segment.idle for segment in segments)):
             attempt.stall.since = self._now
         if delivery.first_token is None:
@@ -417,6 +428,9 @@ class Exchange:
             otherwise = classify.in_band(current.failed, target.errors)
         if not clean:
             progress.expect(choices_asked(self._call))
+        if progress.ended and progress.error is None:
+            self._finish(current.encoder, COMPLETED, current.left_out)
+            return
         end = completeness(progress)
         # What can be continued is read off the whole prompt: only a cut asks.
         more = not was_over and isinstance(end, Cut | Empty) and self._is_continuable(current, progress)
@@ -440,16 +454,18 @@ class Exchange:
 
     def _finish(self, encoder: Encoder, found: Ending, left_out: Sequence[str] = ()) -> None:
         """The end of a committed answer, closed by its parts."""
-        closing = encoder.close(found.parts, self._progress()) if found.parts else b""
-        self._out += self._delivery.send(self._attempt.number, closing, self._now)
-        self._end(found.outcome)
-        detail = with_left_out(found.detail, left_out)
+        number = self._ledger.current.number
+        if found.parts:
+            closing = encoder.close(found.parts, self._progress(), begun=True)
+            self._out += self._delivery.send(number, closing, self._now)
+        self._out += self._ledger.end(found.outcome, self._now)
+        detail = with_left_out(found.detail, left_out) if left_out else found.detail
         if self._continuation is not None:
             detail = self._continuation.detail(detail)
         head = self._delivery.head
         assert head is not None
         self._report(Over(found.end, detail, head.status, head))
-        self._out.append(EndResponse(self._attempt.number))
+        self._out.append(EndResponse(number))
 
     def _continue(self, continuation: Continuation, outcome: Outcome) -> None:
         """Ask for the rest of an answer that was cut."""

@@ -56,6 +56,8 @@ class Reading:
     """A frame made no sense."""
     malformed: str = ""
     """Why no more of it can be framed."""
+    damaged: bool = False
+    """An event of it was none."""
     _frames: Callable[[bytes], Sequence[Segment]] = field(init=False)
     _at_work: bool = False
     _unread: list[Segment] = field(default_factory=list)
@@ -100,7 +102,7 @@ class Reading:
         try:
             segments = () if self.malformed else self._frames(data)
         except MalformedStream as fault:
-            self.malformed = str(fault)
+            self._break(str(fault))
             return ()
         for segment in segments:
             if segment.broken:
@@ -113,36 +115,42 @@ class Reading:
         if self.damaged or (self.malformed and not holding):
             return ()
         try:
-            return self._sound(self.decoder.eof())
+            segments = self.decoder.eof()
         except MalformedStream as fault:
-            self.malformed = str(fault)
+            self._break(str(fault))
             return ()
-
-    @property
-    def damaged(self) -> bool:
-        """Whether an event of it was none."""
-        return self.malformed == NO_JSON
+        return self._sound(segments) if segments else ()
 
     def _sound(self, segments: Sequence[Segment]) -> Sequence[Segment]:
         """The frames before the first that its clients could not parse, without empty ones."""
         at = next((at for at, segment in enumerate(segments) if segment.garbled), None)
-        self.malformed = self.malformed if at is None else NO_JSON
+        if at is not None:
+            self._break(NO_JSON)
         return [segment for segment in segments[:at] if not segment.broken]
+
+    def _break(self, why: str) -> None:
+        self.malformed, self.damaged = why, why == NO_JSON
 
     def hold(self, segment: Segment) -> StreamError | None:
         """Read one frame before the commit point and keep it; the error that it carries, if any."""
         parts = self._read((segment,))
         self.held.append(segment)
-        self.unparsable = self.unparsable or any(isinstance(part, Opaque) for part in parts)
-        error = next((part for part in parts if isinstance(part, StreamError)), None)
+        error: StreamError | None = None
+        for part in parts:
+            if isinstance(part, StreamError):
+                error = error or part
+            elif isinstance(part, Opaque):
+                self.unparsable = True
         return None if error is None or any(map(visible, parts)) else error
 
-    def passed_on(self, segments: Sequence[Segment], size: int) -> None:
-        """Frames of `size` bytes that went to the client unread."""
+    def pass_on(self, segments: Sequence[Segment]) -> bytes:
+        """The bytes of frames that go to the client unread."""
+        data = joined(segments)
         self._unread += segments
-        self._unread_bytes += size + FRAME_COST * len(segments)
+        self._unread_bytes += len(data) + FRAME_COST * len(segments)
         if self._unread_bytes > LARGEST_UNREAD:
             self.settle()
+        return data
 
     def settle(self) -> Progress:
         """Read what was passed on unread."""
@@ -178,9 +186,10 @@ class Reading:
         found, self._at_work = self._at_work, False
         return self.gathering.signs.has_worked() if self.gathering else found
 
-    def release(self) -> list[Segment]:
+    def release(self) -> tuple[bytes, bool]:
+        """The bytes of what was held, which go to the client now, and whether its last frame is the last."""
         held, self.held = self.held, []
-        return held
+        return joined(held), held[-1].last
 
     def answer(self) -> WireResponse:
         """What is held, as a whole answer."""

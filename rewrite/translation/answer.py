@@ -314,15 +314,12 @@ class TranslatingEncoder:
     def __init__(self, decoder: TranslatingDecoder, own: Encoder) -> None:
         self._decoder, self.heartbeat, self.content_type = decoder, own.heartbeat, own.content_type
 
-    def encode(self, segments: Sequence[Segment]) -> bytes:
-        return b"".join([segment.raw for segment in segments])
-
     @property
     def writer(self) -> Writer:
         """Of all that came before: it knows where it stands."""
         return self._decoder.writer
 
-    def close(self, parts: Sequence[StreamPart], progress: Progress) -> bytes:
+    def close(self, parts: Sequence[StreamPart], progress: Progress, *, begun: bool = False) -> bytes:
         return self._decoder.write(self._decoder.sequencer.closing(parts)) if parts else b""
 
 

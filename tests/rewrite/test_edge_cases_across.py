@@ -212,7 +212,7 @@ def test_case_14_azure_preamble(client: str) -> None:
     assert heard(client, CHAT, edges.AZURE + edges.FINISH_WITHOUT_DONE + DONE) == SAID
     want = wanted(route(CHAT), (), replace(REPLY, model=""))
     reading = target_of(ask(client), REGISTRY[client], want).reading(SSE)
-    data = reading.encoder.encode(list(reading.feed(edges.AZURE + ROLE + says("Hi"))))
+    data = reading.pass_on(reading.feed(edges.AZURE + ROLE + says("Hi")))
     head = read(client, data, SSE).head
     assert head is not None
     assert head.model == "model"

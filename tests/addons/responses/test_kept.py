@@ -103,9 +103,9 @@ def read(found: Translation, data: bytes) -> tuple[bytes, Reading]:
     target = own(found.upstream, found.target, translation=found)
     reading = target.reading(Head(200, (("content-type", "text/event-stream"),)))
     segments = [*reading.feed(data), *reading.eof()]
-    reading.passed_on(segments, len(data))
+    sent = reading.pass_on(segments)
     reading.settle()
-    return b"".join(segment.raw for segment in segments), reading
+    return sent, reading
 
 
 def summary(progress: Progress, ended: str = "completed") -> Summary:

@@ -29,7 +29,6 @@ from protocols.model.parts import (
     UsageReport,
 )
 from protocols.model.progress import Progress
-from protocols.model.segment import Segment
 from protocols.model.wirejson import load_object
 from rewrite.exchange.ending import formality
 from rewrite.translation.repair import closing, failing
@@ -317,8 +316,8 @@ def test_an_array_that_lacks_its_bracket_gets_it() -> None:
 def test_an_error_closes_an_array_that_has_or_has_not_begun() -> None:
     encoder = PROTOCOL.encoder(call(target=STREAM))
     assert json.loads(encoder.close(failing("cut"), Progress()))[0]["error"]["message"] == "cut"
-    sent = encoder.encode([Segment(b'[{"promptFeedback":{}}')])
-    assert len(json.loads(sent + encoder.close(failing("cut"), Progress()))) == 2
+    sent = b'[{"promptFeedback":{}}'
+    assert len(json.loads(sent + encoder.close(failing("cut"), Progress(), begun=True))) == 2
 
 
 def test_a_heartbeat_is_a_bare_newline_or_none() -> None:

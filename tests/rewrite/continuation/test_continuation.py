@@ -526,7 +526,7 @@ def begun() -> Continuation:
     """A call whose first answer was cut."""
     call = ask("openai_chat")
     reading = own(call, CHAT).reading(SSE)
-    reading.passed_on(reading.feed(THE_CUT), 0)
+    reading.pass_on(reading.feed(THE_CUT))
     return Continuation.after(reading, call, CHAT)
 
 

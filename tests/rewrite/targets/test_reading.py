@@ -47,7 +47,7 @@ def holding(*frames: bytes) -> Reading:
 def test_what_is_held_is_an_answer_until_it_is_released() -> None:
     held = holding(ROLE, says("Hi"))
     assert held.answer() == WireResponse(200, SSE.headers, ROLE + says("Hi"))
-    assert [segment.raw for segment in held.release()] == [ROLE, says("Hi")]
+    assert held.release() == (ROLE + says("Hi"), False)
     assert held.answer().body == b""
 
 
@@ -164,7 +164,9 @@ def test_an_error_is_reported_unless_its_frame_shows_something_too() -> None:
 
 def test_what_was_passed_on_is_read_when_it_is_asked_for() -> None:
     passed = holding(says("Hi"))
-    passed.passed_on([Segment(says(" you")), Segment(finishes("stop"))], 100)
+    assert passed.pass_on([Segment(says(" you")), Segment(finishes("stop"))]) == says(" you") + finishes(
+        "stop"
+    )
     assert not passed.progress.complete
     assert passed.settle().complete
     assert passed.settle().characters == len("Hi you")
@@ -172,16 +174,16 @@ def test_what_was_passed_on_is_read_when_it_is_asked_for() -> None:
 
 def test_a_flood_of_frames_is_read_before_it_fills_the_memory() -> None:
     passed = holding(says("Hi"))
-    passed.passed_on([Segment(says("x"))], len(says("x")))
+    passed.pass_on([Segment(says("x"))])
     for _ in range(LARGEST_UNREAD // FRAME_COST):
-        passed.passed_on([Segment(b"\n")], 1)
+        passed.pass_on([Segment(b"\n")])
     assert passed.progress.characters == len("Hi") + 1
 
 
 def test_a_long_answer_is_read_before_it_fills_the_memory() -> None:
     passed = holding(says("Hi"))
     for _ in range(3):
-        passed.passed_on([Segment(says("x" * (LARGEST_UNREAD // 2)))], LARGEST_UNREAD // 2 + 1)
+        passed.pass_on([Segment(says("x" * (LARGEST_UNREAD // 2)))])
     assert passed.progress.characters == len("Hi") + LARGEST_UNREAD
     assert passed.settle().characters == len("Hi") + 3 * (LARGEST_UNREAD // 2)
 

@@ -49,7 +49,7 @@ def written(protocol: WireProtocol, data: bytes) -> tuple[bytes, Head]:
     other = OtherMode(asked(protocol, stream=True), protocol, REPLY)
     reading = other.reading(JSON, inner, streamed=False)
     segments = [*reading.feed(data), *reading.eof()]
-    return reading.encoder.encode(segments), reading.head
+    return reading.pass_on(segments), reading.head
 
 
 def blocks_of(progress: Progress) -> list[tuple[int, BlockKind, object]]:
@@ -114,7 +114,7 @@ def test_a_stream_that_comes_all_the_same_passes_as_it_is() -> None:
     data = b'data: {"choices": [{"index": 0, "delta": {"content": "Hi"}}]}\n\n'
     inner = CHAT.decoder(asked(CHAT, stream=False), SSE)
     reading = OtherMode(asked(CHAT, stream=True), CHAT, REPLY).reading(SSE, inner, streamed=True)
-    assert (reading.encoder.encode(list(reading.feed(data))), reading.head) == (data, SSE)
+    assert (reading.pass_on(reading.feed(data)), reading.head) == (data, SSE)
 
 
 @pytest.mark.parametrize("body", [b"<html>", dump({"error": {"message": "no"}})], ids=["page", "error"])

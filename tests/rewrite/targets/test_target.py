@@ -284,7 +284,7 @@ def test_an_answer_names_the_model_that_was_asked_for_unless_the_route_says_othe
 ) -> None:
     """The frames come from a model that is called `model`."""
     reading = target(model="served", original=False, reply=reply).reading(SSE)
-    data = reading.encoder.encode(list(reading.feed(ROLE + says("Hi"))))
+    data = reading.pass_on(reading.feed(ROLE + says("Hi")))
     assert data.count(b'"model":"' + model + b'"') == 2
 
 
@@ -305,7 +305,7 @@ def test_embeddings_name_it_too_and_are_not_adapted() -> None:
 
 def test_a_translated_answer_comes_in_the_client_s_protocol() -> None:
     reading = target(protocol=ANTHROPIC, to=CHAT, model="served", original=False).reading(SSE)
-    data = reading.encoder.encode(list(reading.feed(ROLE + says("Hi") + finishes("stop") + DONE)))
+    data = reading.pass_on(reading.feed(ROLE + says("Hi") + finishes("stop") + DONE))
     assert data.startswith(b"event: message_start")
     assert b'"asked-for"' in data
     assert (reading.streamed, reading.translation is not None) == (True, True)
@@ -313,7 +313,7 @@ def test_a_translated_answer_comes_in_the_client_s_protocol() -> None:
 
 def test_messages_begin_under_the_client_s_model() -> None:
     reading = target(protocol=ANTHROPIC, model="served").reading(SSE)
-    assert b'"model":"asked-for"' in reading.encoder.encode(list(reading.feed(MESSAGE)))
+    assert b'"model":"asked-for"' in reading.pass_on(reading.feed(MESSAGE))
 
 
 @pytest.mark.parametrize(
@@ -373,5 +373,5 @@ def test_another_one_gets_an_allow_list_alone(target: Target, its_own: Headers) 
 def test_an_answer_of_the_client_s_own_protocol_passes_byte_for_byte() -> None:
     data = ROLE + says("Hi") + finishes("stop") + DONE
     reading = own().reading(SSE)
-    assert (reading.encoder.encode(list(reading.feed(data))), reading.streamed) == (data, True)
+    assert (reading.pass_on(reading.feed(data)), reading.streamed) == (data, True)
     assert (reading.translation, reading.head) == (None, SSE)

@@ -14,6 +14,7 @@ from protocols.model.parts import BlockKind, BlockStop, FinishReason, Signature,
 from protocols.model.progress import Progress
 from protocols.model.wirejson import dump, load_object
 from protocols.shared.signatures import Returning, unwrapped, wrapped
+from rewrite.targets.reading import joined
 from rewrite.translation.answer import TranslatingDecoder, TranslatingEncoder, WholeTranslator
 from rewrite.translation.translate import Translation, translation
 from tests.contract import FIXTURES
@@ -216,7 +217,7 @@ def test_a_cut_stream_is_closed_in_the_client_s_protocol(client: WireProtocol, s
         progress.fold(inner.read(segment))
     assert not progress.complete
     closing = [BlockStop(0, 0), *_length(), StreamEnd()]
-    data = encoder.encode(segments) + encoder.close(closing, progress)
+    data = joined(segments) + encoder.close(closing, progress)
     got = read(client, data)
     assert blocks_of(got) == [(BlockKind.TEXT, None, "Hi")]
     assert ([finish.reason for finish in got.finished.values()], got.ended) == ([FinishReason.LENGTH], True)
