@@ -28,7 +28,6 @@ from protocols.model.segment import Segment
 from protocols.model.wirejson import parsed_size
 from rewrite.continuation.continuation import ClientStream, Continuation, blames_the_request, can_continue
 from rewrite.continuation.continued_answer import ContinuedReading, continued_reading
-from rewrite.exchange.attempt import Attempt, Verdict
 from rewrite.exchange.delivery import LINGER, Delivery, Over, Whole, cut_answer, error_response, misfit
 from rewrite.exchange.ending import (
     COMPLETED,
@@ -40,9 +39,9 @@ from rewrite.exchange.ending import (
     errored,
     with_left_out,
 )
-from rewrite.exchange.ledger import Ledger
+from rewrite.exchange.ledger import Attempt, Ledger
 from rewrite.policies import classify
-from rewrite.targets.reading import FRAME_COST, NO_END, EventByEvent, Reading
+from rewrite.targets.reading import FRAME_COST, NO_END, EventByEvent, Reading, Verdict
 from rewrite.targets.target import Target
 from rewrite.translation import repair
 from rewrite.translation.choices import choices_asked

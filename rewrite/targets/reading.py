@@ -1,13 +1,15 @@
-"""The answer of one attempt while it comes: framed at once, read before the commit point, later on demand."""
+"""The answer of one attempt while it comes: framed at once, read before the commit point, later on demand;
+and the gate that says when it commits."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum
 
 from protocols.base import Decoder, Encoder, Skimmer
 from protocols.framing.sse import after_event
 from protocols.model.errors import NO_JSON, MalformedStream
 from protocols.model.http import Head, WireResponse
-from protocols.model.parts import Opaque, Ping, StreamError, StreamPart
+from protocols.model.parts import BlockKind, Opaque, Ping, StreamError, StreamPart
 from protocols.model.progress import Progress, visible
 from protocols.model.segment import Segment
 from protocols.model.wirejson import is_json
@@ -16,6 +18,7 @@ from rewrite.translation import repair
 from rewrite.translation.aggregate import Gathering
 from rewrite.translation.translate import Translation
 from rewrite.values.outcome import Kind, Rejected, Truncated
+from rewrite.values.timeouts import Timing
 
 NO_END = "ended without a final event"
 LARGEST_UNREAD = 1 << 16
@@ -250,6 +253,84 @@ class Reading:
             return None
         answer = self.answer()
         return replace(answer, body=answer.body + self.decoder.remainder())
+
+
+@dataclass(slots=True)
+class Silence:
+    """A silence under watch.
+
+    What breaks it is written to `since` and sets no timer: the one that is set asks, when it fires, what is
+    `left`, and is set again for that.
+    """
+
+    longest: float
+    """Seconds; 0: nobody watches."""
+    since: float = 0.0
+    """When it began, in seconds on the machine's clock."""
+
+    def lasted(self, now: float) -> float:
+        return now - self.since
+
+    def left(self, now: float) -> float:
+        return self.longest - self.lasted(now)
+
+
+_NEVER_TWICE = frozenset({BlockKind.HOSTED, BlockKind.MEDIA})
+"""What a provider's own tools did is not to be done again, and media have no characters to count."""
+
+
+class Verdict(Enum):
+    """What becomes of the frames that are held."""
+
+    HOLD = "hold"
+    WATCH = "watch"
+    """They are held until it is known whether the answer is fast enough."""
+    COMMIT = "commit"
+
+
+@dataclass(slots=True)
+class Gate:
+    """Decides when an answer commits.
+
+    A model that thinks where nobody sees it is no stall, so each sign of that begins the wait again. Events
+    that only say that the answer was begun, pings and comments are no such sign.
+    """
+
+    token: Silence = field(default_factory=lambda: Silence(0.0))
+    """The wait for the first visible part."""
+    shown_at: float | None = None
+    """When that part came, in seconds on the machine's clock. None: it has not."""
+
+    def note(self, reading: Reading, now: float) -> None:
+        """Some of the answer was read."""
+        if reading.has_worked():
+            self.token.since = now
+
+    def shown(self, now: float) -> None:
+        """Something visible came."""
+        self.shown_at = now if self.shown_at is None else self.shown_at
+
+    def judge(self, reading: Reading, timing: Timing, now: float) -> Verdict:
+        """The verdict on all that is held."""
+        self.note(reading, now)
+        if reading.properly_ended:
+            return Verdict.COMMIT
+        if not reading.progress.visible:
+            return Verdict.HOLD
+        first = self.shown_at is None
+        self.shown(now)
+        if _is_enough(reading, timing):
+            return Verdict.COMMIT
+        return Verdict.WATCH if first else Verdict.HOLD
+
+
+def _is_enough(reading: Reading, timing: Timing) -> bool:
+    """Whether as much came as is asked of the whole window, or something that may not come twice; or an
+    error in the same frame as a text, which nothing that follows mends."""
+    progress = reading.progress
+    if progress.error or progress.characters >= timing.min_throughput * timing.throughput_window:
+        return True
+    return any(block.kind in _NEVER_TWICE for block in progress.blocks.values())
 
 
 class EventByEvent(Iterator[Segment]):

@@ -3,7 +3,6 @@
 from protocols.model.errors import Fault
 from protocols.model.http import WireResponse
 from protocols.model.progress import Progress
-from rewrite.exchange.attempt import Attempt, Silence
 from rewrite.exchange.delivery import (
     LINGER,
     Delivery,
@@ -14,7 +13,8 @@ from rewrite.exchange.delivery import (
     misfit,
     waiting,
 )
-from rewrite.exchange.ledger import Ledger
+from rewrite.exchange.ledger import Attempt, Ledger
+from rewrite.targets.reading import Silence
 from rewrite.values.decision import GiveUp
 from rewrite.values.events import CALL, SendData, SendHeaders, SetTimer
 from rewrite.values.outcome import Unreachable

@@ -9,7 +9,7 @@ from protocols.model.errors import MalformedStream
 from protocols.model.http import Head, WireResponse
 from protocols.model.parts import StreamError
 from protocols.model.segment import Segment
-from rewrite.targets.reading import FRAME_COST, LARGEST_UNREAD, NO_END, EventByEvent, Reading
+from rewrite.targets.reading import FRAME_COST, LARGEST_UNREAD, NO_END, EventByEvent, Reading, Silence
 from rewrite.values.outcome import Kind, Outcome, Rejected, Truncated
 from tests.rewrite.asks import ask, target_at
 from tests.rewrite.edges import AZURE
@@ -222,3 +222,10 @@ def test_all_of_them_may_be_taken() -> None:
     frames = EventByEvent([Segment(says("a") + says("b"), run=True)])
     assert [segment.raw for segment in frames] == [says("a"), says("b")]
     assert (frames.taken, frames.remainder()) == (2, [])
+
+
+def test_a_silence_counts_from_what_broke_it_last() -> None:
+    silence = Silence(30.0)
+    assert (silence.lasted(20.0), silence.left(20.0)) == (20.0, 10.0)
+    silence.since = 15.0
+    assert (silence.lasted(20.0), silence.left(20.0)) == (5.0, 25.0)
