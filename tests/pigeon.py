@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from protocols.base import Decoder, Encoder
 from protocols.framing.ndjson import LineDecoder, write_line
-from protocols.model.call import Call, Operation, json_call
+from protocols.model.call import Call, Operation
 from protocols.model.errors import Fault
 from protocols.model.http import Head, WireRequest, WireResponse
 from protocols.model.parts import (
@@ -26,7 +26,7 @@ from protocols.model.parts import (
     StreamPart,
 )
 from protocols.model.progress import Progress
-from protocols.model.wirejson import JsonObject, error_answer, text_at
+from protocols.model.wirejson import JsonObject, error_answer, json_call, text_at
 
 _OPENING = (MessageStart("", ""), ChoiceStart(0), BlockStart(0, 0, BlockKind.TEXT))
 _REASONS = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}

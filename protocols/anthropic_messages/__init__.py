@@ -25,13 +25,13 @@ from protocols.anthropic_messages.signatures import own_signatures, wrap_signatu
 from protocols.base import Decoder, Editor, Translator
 from protocols.framing.sse import SseDecoder, SseEncoder, is_event_stream
 from protocols.framing.whole import WholeDecoder
-from protocols.model.call import Call, Operation, Paths, Reasoning, json_call, matched
+from protocols.model.call import Call, Operation, Reasoning
 from protocols.model.errors import Fault
-from protocols.model.http import Head, WireRequest, WireResponse
+from protocols.model.http import Head, Paths, WireRequest, WireResponse, matched
 from protocols.model.prompt import effort_said
-from protocols.model.wirejson import JsonObject, error_answer, object_at, objects_at, text_at
+from protocols.model.wirejson import JsonObject, error_answer, json_call, object_at, objects_at, text_at
 
-_PATHS: Paths = (
+_PATHS: Paths[Operation] = (
     ("POST", re.compile(r"(?:/v\d\w*|^)/messages$"), Operation.GENERATE),
     ("POST", re.compile(r"(?:/v\d\w*|^)/messages/count_tokens$"), Operation.COUNT_TOKENS),
     ("GET", re.compile(r"(?:/v\d\w*|^)/models$"), Operation.MODELS),

@@ -28,11 +28,19 @@ from protocols.gemini_generate.request_read import read_request, thinking_of
 from protocols.gemini_generate.request_write import write_request
 from protocols.gemini_generate.retarget import NAMED, retarget, with_stream
 from protocols.gemini_generate.signatures import own_signatures, wrap_signatures
-from protocols.model.call import Call, Operation, Paths, Reasoning, json_call, matched
+from protocols.model.call import Call, Operation, Reasoning
 from protocols.model.errors import Fault
-from protocols.model.http import Head, WireRequest, WireResponse
+from protocols.model.http import Head, Paths, WireRequest, WireResponse, matched
 from protocols.model.prompt import effort_said
-from protocols.model.wirejson import JsonObject, count_at, error_answer, load_object, object_at, text_at
+from protocols.model.wirejson import (
+    JsonObject,
+    count_at,
+    error_answer,
+    json_call,
+    load_object,
+    object_at,
+    text_at,
+)
 
 _MODEL = (
     r"(?:/v\d\w*|^)(?:/projects/[^/]+/locations/[^/]+)?(?:/publishers/google)?"
@@ -45,7 +53,7 @@ def _path(methods: str) -> re.Pattern[str]:
     return re.compile(rf"(?:{_MODEL}|{_INTERNAL}):(?:{methods})$")
 
 
-_PATHS: Paths = (
+_PATHS: Paths[Operation] = (
     ("POST", _path("generateContent|streamGenerateContent"), Operation.GENERATE),
     ("POST", _path("countTokens"), Operation.COUNT_TOKENS),
     ("POST", _path("embedContent|batchEmbedContents"), Operation.EMBEDDINGS),

@@ -1,13 +1,10 @@
 """One call of a client: how it is read, and what it becomes for the target that is asked."""
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
-from protocols.model.errors import MalformedRequest
-from protocols.model.http import Headers, WireRequest
-from protocols.model.wirejson import JsonObject, load_lazily, text_at, text_size
+from protocols.model.http import Headers
 
 
 class Operation(StrEnum):
@@ -25,15 +22,6 @@ class Reasoning(Enum):
     ON = "on"
     OFF = "off"
     UNSAID = "unsaid"
-
-
-type Paths = Sequence[tuple[str, re.Pattern[str], Operation]]
-"""Method and pattern, searched in the path without its query; the first that fits is the operation."""
-
-
-def matched(paths: Paths, method: str, path: str) -> Operation | None:
-    found = (operation for known, pattern, operation in paths if known == method and pattern.search(path))
-    return next(found, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,37 +59,6 @@ class Call:
     """The path with its query."""
     effort: str = ""
     """How hard the model is to think, in a word of `prompt.Effort`; empty where the request is silent."""
-
-
-type Load = Callable[[bytes], JsonObject | None]
-"""How a body is parsed: None for what is no JSON object."""
-
-
-def json_call(
-    protocol: str, call_id: str, operation: Operation, request: WireRequest, load: Load = load_lazily
-) -> Call:
-    """A call whose body names `model` and, to generate, `stream`; a list of models has no body.
-
-    `load`: `load_object` where the protocol looks through most of a body, whatever becomes of the call.
-    Raises MalformedRequest if the body is not a JSON object.
-    """
-    if operation is Operation.MODELS:
-        return Call(call_id, protocol, operation, None, False, request.headers, target=request.target)
-    body = load(request.body)
-    if body is None:
-        raise MalformedRequest("the body is not a JSON object")
-    stream = operation is Operation.GENERATE and body.get("stream") is True
-    return Call(
-        call_id,
-        protocol,
-        operation,
-        text_at(body, "model") or None,
-        stream,
-        request.headers,
-        body,
-        text_bytes=text_size(request.body),
-        target=request.target,
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ ways is not in normal form.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
@@ -112,6 +112,18 @@ def parsed(base_url: str) -> Origin:
         raise ValueError("not a base URL")
     port = parts.port or _PORTS.get(parts.scheme, 0)
     return Origin(parts.scheme, parts.hostname or "", port, parts.path.rstrip("/"))
+
+
+type Paths[T] = Sequence[tuple[str, re.Pattern[str], T]]
+"""Method, a pattern that is searched in the path without its query, and what they come to."""
+
+
+def matched[T](paths: Paths[T], method: str, path: str) -> T | None:
+    """What the first that fits comes to."""
+    for known, pattern, found in paths:
+        if known == method and pattern.search(path):
+            return found
+    return None
 
 
 def is_normal(path: str) -> bool:

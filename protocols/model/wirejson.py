@@ -9,8 +9,9 @@ from typing import cast
 import msgspec
 from pydantic_core import from_json, to_json
 
-from protocols.model.errors import Fault
-from protocols.model.http import Headers, WireResponse
+from protocols.model.call import Call, Operation
+from protocols.model.errors import Fault, MalformedRequest
+from protocols.model.http import Headers, WireRequest, WireResponse
 from protocols.model.parts import StreamError
 
 type JsonObject = Mapping[str, object]
@@ -151,6 +152,37 @@ class LazyObject(Mapping[str, object]):
 def whole(mapping: JsonObject) -> JsonObject:
     """All of an object as a dict, for what looks for one."""
     return mapping.parsed() if isinstance(mapping, LazyObject) else mapping
+
+
+type Load = Callable[[bytes], JsonObject | None]
+"""How a body is parsed: None for what is no JSON object."""
+
+
+def json_call(
+    protocol: str, call_id: str, operation: Operation, request: WireRequest, load: Load = load_lazily
+) -> Call:
+    """A call whose body names `model` and, to generate, `stream`; a list of models has no body.
+
+    `load`: `load_object` where the protocol looks through most of a body, whatever becomes of the call.
+    Raises MalformedRequest if the body is not a JSON object.
+    """
+    if operation is Operation.MODELS:
+        return Call(call_id, protocol, operation, None, False, request.headers, target=request.target)
+    body = load(request.body)
+    if body is None:
+        raise MalformedRequest("the body is not a JSON object")
+    stream = operation is Operation.GENERATE and body.get("stream") is True
+    return Call(
+        call_id,
+        protocol,
+        operation,
+        text_at(body, "model") or None,
+        stream,
+        request.headers,
+        body,
+        text_bytes=text_size(request.body),
+        target=request.target,
+    )
 
 
 def load_first(data: bytes) -> JsonObject | None:

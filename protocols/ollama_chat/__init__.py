@@ -10,11 +10,11 @@ from dataclasses import replace
 from protocols.base import Decoder, Editor, Translator
 from protocols.framing.ndjson import LineDecoder, LineEncoder, is_line_stream
 from protocols.framing.whole import WholeDecoder
-from protocols.model.call import Call, Operation, Paths, Reasoning, json_call, matched
+from protocols.model.call import Call, Operation, Reasoning
 from protocols.model.errors import Fault
-from protocols.model.http import Head, WireRequest, WireResponse
+from protocols.model.http import Head, Paths, WireRequest, WireResponse, matched
 from protocols.model.prompt import effort_said
-from protocols.model.wirejson import JsonObject, error_answer
+from protocols.model.wirejson import JsonObject, error_answer, json_call
 from protocols.ollama_chat.aggregate import OllamaFold
 from protocols.ollama_chat.answer_read import LAST, AnswerReader, read_whole
 from protocols.ollama_chat.answer_write import resumed_writer, write_answer, writer
@@ -25,7 +25,7 @@ from protocols.ollama_chat.request_read import read_request, streams, thinking_o
 from protocols.ollama_chat.request_write import write_request
 from protocols.ollama_chat.retarget import retarget, with_stream
 
-_PATHS: Paths = (
+_PATHS: Paths[Operation] = (
     ("POST", re.compile(r"/api/chat$"), Operation.GENERATE),
     ("POST", re.compile(r"/api/embed(?:dings)?$"), Operation.EMBEDDINGS),
     ("GET", re.compile(r"/api/tags$"), Operation.MODELS),

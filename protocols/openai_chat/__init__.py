@@ -17,11 +17,11 @@ from dataclasses import replace
 from protocols.base import Decoder, Editor, Translator
 from protocols.framing.sse import DONE, SseDecoder, SseEncoder, is_event_stream
 from protocols.framing.whole import WholeDecoder
-from protocols.model.call import Call, Operation, Paths, Reasoning, json_call, matched
+from protocols.model.call import Call, Operation, Reasoning
 from protocols.model.errors import Fault
-from protocols.model.http import Head, WireRequest, WireResponse
+from protocols.model.http import Head, Paths, WireRequest, WireResponse, matched
 from protocols.model.prompt import effort_said
-from protocols.model.wirejson import JsonObject, error_answer, object_at, objects_at, text_at
+from protocols.model.wirejson import JsonObject, error_answer, json_call, object_at, objects_at, text_at
 from protocols.openai_chat.aggregate import ChatFold
 from protocols.openai_chat.answer_read import ChunkReader, read_answer
 from protocols.openai_chat.answer_write import resumed_writer, write_answer, writer
@@ -34,7 +34,7 @@ from protocols.openai_chat.request_write import write_request
 from protocols.openai_chat.retarget import retarget, with_stream
 from protocols.openai_chat.signatures import own_signatures, wrap_signatures
 
-_PATHS: Paths = (
+_PATHS: Paths[Operation] = (
     ("POST", re.compile(r"/chat/completions$"), Operation.GENERATE),
     ("POST", re.compile(r"/embeddings$"), Operation.EMBEDDINGS),
     ("GET", re.compile(r"(?:/v\d\w*|^)/models$"), Operation.MODELS),

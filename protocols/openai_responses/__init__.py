@@ -14,11 +14,11 @@ from dataclasses import replace
 from protocols.base import Decoder, Editor, Translator
 from protocols.framing.sse import SseEncoder, is_event_stream
 from protocols.framing.whole import WholeDecoder
-from protocols.model.call import Call, Operation, Paths, Reasoning, json_call, matched
+from protocols.model.call import Call, Operation, Reasoning
 from protocols.model.errors import Fault
-from protocols.model.http import Head, WireRequest, WireResponse
+from protocols.model.http import Head, Paths, WireRequest, WireResponse, matched
 from protocols.model.prompt import effort_said
-from protocols.model.wirejson import JsonObject, error_answer, load_object, object_at, text_at
+from protocols.model.wirejson import JsonObject, error_answer, json_call, load_object, object_at, text_at
 from protocols.openai_responses.aggregate import ResponsesFold
 from protocols.openai_responses.answer_read import read_answer
 from protocols.openai_responses.answer_write import write_answer
@@ -33,7 +33,7 @@ from protocols.openai_responses.retarget import retarget, with_stream
 from protocols.openai_responses.signatures import own_signatures, wrap_signatures
 from protocols.openai_responses.tools import declared, is_acting, is_hosted
 
-_PATHS: Paths = (
+_PATHS: Paths[Operation] = (
     ("POST", re.compile(r"/responses$"), Operation.GENERATE),
     ("POST", re.compile(r"/responses/input_tokens$"), Operation.COUNT_TOKENS),
     ("GET", re.compile(r"(?:/v\d\w*|^)/models$"), Operation.MODELS),

@@ -1,11 +1,13 @@
 """What may say where a request goes, and paths as servers may read them."""
 
+import re
 from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocols.model.call import Operation
 from protocols.model.http import (
     Origin,
     UpstreamRequest,
@@ -14,6 +16,7 @@ from protocols.model.http import (
     is_method,
     is_normal,
     is_origin_form,
+    matched,
     normalised,
     parsed,
 )
@@ -229,3 +232,22 @@ def test_any_text_is_a_path(text: str) -> None:
 @given(st.text("ab ", min_size=1, max_size=9))
 def test_what_has_to_be_encoded_is_normal(text: str) -> None:
     assert is_normal("/" + quote(text))
+
+
+PATHS = (
+    ("POST", re.compile(r"/ask$"), Operation.GENERATE),
+    ("GET", re.compile(r"/ask$"), Operation.MODELS),
+)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "operation"),
+    [
+        ("POST", "/v1/ask", Operation.GENERATE),
+        ("GET", "/v1/ask", Operation.MODELS),
+        ("PUT", "/v1/ask", None),
+        ("POST", "/v1/ask/more", None),
+    ],
+)
+def test_method_and_path_make_an_operation(method: str, path: str, operation: Operation | None) -> None:
+    assert matched(PATHS, method, path) is operation

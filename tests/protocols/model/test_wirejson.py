@@ -13,8 +13,9 @@ from msgspec.json import Decoder
 from pydantic_core import from_json
 
 from protocols.model import wirejson
-from protocols.model.errors import Fault
-from protocols.model.http import header
+from protocols.model.call import Operation
+from protocols.model.errors import Fault, MalformedRequest
+from protocols.model.http import WireRequest, header
 from protocols.model.parts import StreamError
 from protocols.model.wirejson import (
     MOST_TEXT,
@@ -28,6 +29,7 @@ from protocols.model.wirejson import (
     in_form,
     is_crowded,
     is_json,
+    json_call,
     load_lazily,
     load_object,
     load_value,
@@ -399,3 +401,28 @@ def test_a_request_is_not_counted_to_its_end_where_that_changes_nothing() -> Non
     assert not is_crowded(long)
     assert short.read == 0
     assert len(long) - MOST_VALUES <= long.read < len(long) - MOST_VALUES + 100_000
+
+
+def asking(body: bytes) -> WireRequest:
+    return WireRequest("POST", "/ask", (("A", "1"),), body)
+
+
+def test_a_body_says_model_and_stream() -> None:
+    call = json_call("p", "1", Operation.GENERATE, asking(b'{"model": "m", "stream": true, "x": 1}'))
+    assert (call.id, call.protocol, call.model, call.stream) == ("1", "p", "m", True)
+    assert call.body == {"model": "m", "stream": True, "x": 1}
+    assert call.headers == (("A", "1"),)
+    assert call.text_bytes == 38
+
+
+def test_only_a_generation_is_streamed() -> None:
+    assert not json_call("p", "1", Operation.COUNT_TOKENS, asking(b'{"stream": true}')).stream
+
+
+def test_a_list_of_models_has_no_body() -> None:
+    assert json_call("p", "1", Operation.MODELS, asking(b"")).body == {}
+
+
+def test_any_other_body_is_malformed() -> None:
+    with pytest.raises(MalformedRequest, match="JSON object"):
+        json_call("p", "1", Operation.GENERATE, asking(b"[]"))
