@@ -17,7 +17,8 @@ check_invalid, handle_protocol_error, client_state, server_state, state_consume_
 request_body_buf, check_body_size (which streams a body that grows large);
 `HttpLayer`: streams, connections, make_stream, event_to_child;
 `Layer`: handle_event calls _handle_event, and queues events while a blocking command is pending;
-`Http2Server.h2_conn.stream_buffers`: bytes that HTTP/2 flow control holds back.
+`Http2Server`: h2_conn.stream_buffers, bytes that HTTP/2 flow control holds back; is_closed; handle_h2_event,
+which forgets a stream that is closed by all of one read when it comes to the end of its request.
 """
 
 import asyncio
@@ -34,6 +35,7 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import DropStream, HttpLayer, HttpStream, SendHttp
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
+    RequestEndOfMessage,
     RequestHeaders,
     RequestProtocolError,
     RequestTrailers,
@@ -404,12 +406,21 @@ class RelayHttpLayer(HttpLayer):
     ) -> layer.CommandGenerator[None]:
         if isinstance(event, RequestTrailers) and isinstance(child, HttpStream):
             return _nothing()  # they may hold a key, and no HTTP/1.1 server gets them
+        if isinstance(event, RequestEndOfMessage) and isinstance(child, HttpStream) and self._has_left(child):
+            event = RequestProtocolError(child.stream_id, "stream reset by client", ErrorCode.CANCEL)
         # A stream's own RequestHeaders come from the client; those for a connection are about to leave.
         if isinstance(event, RequestHeaders) and not isinstance(child, HttpStream):
             stream = self.streams[event.stream_id]
             assert isinstance(stream, RelayStream)
             event = stream.as_it_leaves(event)
         return super().event_to_child(child, event)
+
+    def _has_left(self, stream: HttpStream) -> bool:
+        """Whether a request ends, and is reset or its connection closed, in one read: its stream hears of the
+        end alone."""
+        connection = self.connections[self.context.client]
+        is_open = not isinstance(connection, Http2Server) or not connection.is_closed(stream.stream_id)
+        return not is_open and stream.flow.response is None
 
     def way(self, stream_id: int) -> Way | None:
         """The short way of an answer whose head has gone out; None: there is none."""

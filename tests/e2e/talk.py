@@ -183,15 +183,28 @@ class Http2:
         self, path: str, body: bytes, headers: Mapping[str, str], trailers: Mapping[str, str] | None = None
     ) -> int:
         """Send a request; returns the stream's number."""
-        number: int = self._h2.get_next_available_stream_id()
-        pseudo = [(":method", "POST"), (":scheme", "https"), (":authority", self._host), (":path", path)]
-        self._h2.send_headers(number, [*pseudo, *headers.items()])
+        number = self._open(path, headers)
         self._h2.send_data(number, body, end_stream=not trailers)
         if trailers:
             self._h2.send_headers(number, [*trailers.items()], end_stream=True)
         self.streams[number] = Stream()
         self._flush()
         return number
+
+    def take_back(self, path: str, body: bytes, headers: Mapping[str, str], *, closing: bool = False) -> None:
+        """Send a request, and reset its stream, or close the connection, in the same write."""
+        number = self._open(path, headers)
+        self._h2.send_data(number, body, end_stream=True)
+        if closing:
+            self._h2.close_connection()
+        else:
+            self._h2.reset_stream(number, _CANCEL)
+        self._flush()
+
+    def ended(self) -> None:
+        """Read on until the other side has closed."""
+        while self._sock.recv(65536):
+            pass
 
     def flood(self, path: str, count: int) -> int:
         """Open and reset that many streams, and open one more, whose number is returned."""
@@ -202,10 +215,10 @@ class Http2:
         self._flush()
         return number
 
-    def _open(self, path: str) -> int:
+    def _open(self, path: str, headers: Mapping[str, str] | None = None) -> int:
         number: int = self._h2.get_next_available_stream_id()
         pseudo = [(":method", "POST"), (":scheme", "https"), (":authority", self._host), (":path", path)]
-        self._h2.send_headers(number, pseudo)
+        self._h2.send_headers(number, [*pseudo, *(headers or {}).items()])
         return number
 
     def reset(self, number: int) -> None:

@@ -325,6 +325,16 @@ def test_what_is_passed_through_is_closed_as_well(vendor: VendorThread, ask_for:
     assert len(vendor.requests) == 1
 
 
+def test_a_request_that_is_taken_back_in_one_write_asks_nothing(proxy: Proxy, vendor: VendorThread) -> None:
+    with Http2(proxy, "api.openai.com") as us:
+        us.take_back(CHAT, ask("taken-back"), OWN)
+        us.finished(us.post(CHAT, ask("kept"), OWN))
+        assert [received.json()["model"] for received in vendor.requests] == ["kept"]
+        us.take_back(CHAT, ask("taken-back"), OWN, closing=True)
+        us.ended()
+    assert len(vendor.requests) == 1
+
+
 def test_a_client_that_leaves_inside_its_request_asks_nothing(proxy: Proxy, vendor: VendorThread) -> None:
     with Http1(tunnel(proxy, "api.openai.com")) as us:
         us.send(post(CHAT, "api.openai.com", ask(), [("Authorization", "Bearer sk-own-key")])[:-9])
