@@ -96,9 +96,7 @@ HAPPENS: Mapping[str, Occurs] = {
     "tool call ids": Occurs(Trait.CALL | Trait.RESULT, _other_ids),
     "allowed tools": Occurs(Trait.TOOLS, fewer_tools),
     "response format": Occurs(Trait.FORMAT, _other_format),
-    "images": Occurs(
-        Trait.MEDIA, lambda one: looked_at_closely(one) or named_images(one) or media_of_the_model(one)
-    ),
+    "images": Occurs(Trait.MEDIA, _shown_otherwise),
     "refusals": Occurs(Trait.REFUSAL),
 }
 
