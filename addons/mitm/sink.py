@@ -33,7 +33,7 @@ from mitmproxy.utils import asyncio_utils
 from addons.mitm.direct import Way, is_expected
 
 BODY_LIMIT = 4 * 1024 * 1024
-"""Bytes of a body that are kept for the inspector."""
+"""Bytes of a body that are kept for the inspector, and that wait for a hook which is paused."""
 
 LARGEST_PUSH = 1 << 18
 """Bytes that go down through the layers at once; then others have their turn."""
@@ -118,6 +118,7 @@ class Sink:
         self.kept, self.is_cut = bytearray(), False
         self._queue: deque[Payload] = deque()
         self._flushing: asyncio.Task[None] | None = None
+        self._under_way, self._passed = 0, asyncio.Event()
         self._started = False
         self._bodyless = False
         self._closed = False
@@ -125,7 +126,7 @@ class Sink:
 
     @property
     def draining(self) -> bool:
-        """True while `drained` waits for a client that reads slower than we write."""
+        """True while `drained` waits for a hook, or for a client that reads slower than we write."""
         return self._draining
 
     @property
@@ -163,6 +164,7 @@ class Sink:
         if self.way is not None and self._is_next(data):
             self.keep(data)
             return self.way(data)
+        self._under_way += len(data)
         for at in range(0, len(data), LARGEST_PUSH):
             self._push(data[at : at + LARGEST_PUSH], in_turn=at > 0)
         return self._has_room()
@@ -171,6 +173,13 @@ class Sink:
         """Whether nothing is under way to the client, nor any layer at work."""
         is_behind = self._queue or self._stream._paused or len(data) > LARGEST_PUSH
         return not is_behind and self._is_free()
+
+    def arrived(self, data: bytes) -> None:
+        """It is through the layers, behind a hook that may have been paused for long."""
+        self._under_way -= len(data)
+        if self._under_way <= BODY_LIMIT:
+            self._passed.set()
+        self.keep(data)
 
     def keep(self, data: bytes) -> None:
         """For the inspector, which gets no more than so much."""
@@ -236,6 +245,8 @@ class Sink:
 
     def _has_room(self) -> bool:
         """Whether `drained` has nothing to wait for, nor the loss of the connection to report."""
+        if self._under_way > BODY_LIMIT:
+            return False
         writer = self._transport.writer if self._transport is not None else None
         if writer is None:
             return not self._queue
@@ -246,24 +257,35 @@ class Sink:
         return transport.get_write_buffer_size() <= most and not (self._congestion and self._congestion())
 
     async def drained(self) -> None:
-        """Wait until all is pushed, then for the socket's buffer, then for HTTP/2 flow control.
+        """Wait until all is pushed, and most of it is through the layers, then for the socket's buffer, then
+        for HTTP/2 flow control.
 
         Only the client's writer is asked, unlike ConnectionHandler.drain_writers: a slow upstream of another
         stream on the connection is none of our business.
         """
         if self._flushing is not None:
             await asyncio.wait([self._flushing])
+        self._draining = True
+        try:
+            await self._through()
+            await self._taken()
+        finally:
+            self._draining = False
+
+    async def _through(self) -> None:
+        while self._under_way > BODY_LIMIT:
+            self._passed.clear()
+            await self._passed.wait()
+
+    async def _taken(self) -> None:
         if self._transport is None or self._transport.writer is None:
             return
-        self._draining = True
         try:
             await self._transport.writer.drain()
             if self._congestion is not None and (relief := self._congestion()):
                 await self._relieved(relief, self._transport.handler)
         except OSError as error:
             await self._report_loss(error, self._transport.handler)
-        finally:
-            self._draining = False
 
     async def _relieved(self, relief: asyncio.Event, handler: asyncio.Task[None] | None) -> None:
         """Wait for it, or until nobody reads the connection any more."""

@@ -243,7 +243,7 @@ class RelayStream(ForwardedStream):
         assert self.sink is not None
         if len(self.sink.kept) + len(data) > BODY_LIMIT:
             yield from self._flushed()
-        self.sink.keep(data)
+        self.sink.arrived(data)
         for piece in () if self._buffering else pieces(data):
             yield SendHttp(ResponseData(self.stream_id, piece), self.context.client)
 

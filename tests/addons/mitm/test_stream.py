@@ -231,6 +231,23 @@ def test_the_http2_window_holds_the_responder_back(proxy: Mitmdump, http2: H2Cli
     assert (flow["kept"], flow["truncated"]) == (len(BLOCK) * 4, False)
 
 
+def test_a_paused_hook_holds_the_responder_back(proxy: Mitmdump, http1: HTTPConnection, name: str) -> None:
+    ask(http1, f"/big?name={name}&blocks=100&pause=responseheaders")
+    proxy.wait("draining", name)
+    proxy.order("resume", name=name)
+    assert http1.getresponse().read() == BLOCK * 100
+    settled(proxy, name, "response")
+
+
+def test_a_client_that_leaves_a_paused_answer(proxy: Mitmdump, http1: HTTPConnection, name: str) -> None:
+    ask(http1, f"/big?name={name}&blocks=100&pause=responseheaders")
+    proxy.wait("draining", name)
+    http1.close()
+    proxy.wait("cancelled", name)
+    proxy.order("resume", name=name)
+    settled(proxy, name, "error")
+
+
 def test_a_client_that_leaves_under_back_pressure(proxy: Mitmdump, http1: HTTPConnection, name: str) -> None:
     response = get(http1, f"/big?name={name}&blocks=4000")
     proxy.wait("draining", name)
