@@ -4,13 +4,14 @@ import math
 import random
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
 from addons.call.recognition import Intercepted
 from addons.config.settings import Settings
 from addons.responses.kept import Turn
+from addons.secrets.redaction import LONGEST_NAME
 from protocols.model.call import Call, Reply
 from protocols.model.errors import Fault, MalformedRequest, Untranslatable
 from protocols.model.http import Origin, WireRequest, header
@@ -74,8 +75,8 @@ class Planner:
         spoken = {name for provider in self._providers.values() for name in provider.protocols}
         self._protocols = {name: registry[name] for name in spoken if name in registry}
         self._client = lru_cache(partial(facts_for, settings.clients))
-        self._model = lru_cache(self._facts_of)
-        self._timeouts = lru_cache(partial(timeouts_for, settings.deadlines, settings.timeouts))
+        self._model = _remembering(self._facts_of)
+        self._timeouts = _remembering(partial(timeouts_for, settings.deadlines, settings.timeouts))
 
     def call(
         self, request: WireRequest, intercepted: Intercepted, session: str, body: bytes | None
@@ -200,3 +201,15 @@ def _origin(route: Route, intercepted: Intercepted) -> Origin:
     if origin is None:
         raise Untranslatable(f"providers.{route.provider.name}.base_url", "none is in the config")
     return origin
+
+
+def _remembering[T](find: Callable[..., T]) -> Callable[..., T]:
+    """`find`, of a provider, a model and more, with its last answers at hand; but of no name that is longer
+    than any model's: clients may make up some of megabytes."""
+    known = lru_cache(find)
+
+    def found(*names: str | None) -> T:
+        is_long = max(map(len, filter(None, names))) > LONGEST_NAME
+        return (find if is_long else known)(*names)
+
+    return found

@@ -1,5 +1,6 @@
 """The targets of a call under the config in force: which are asked, on whose key, and why others are not."""
 
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from addons.call.recognition import Intercepted
 from addons.config.settings import Configured, Settings
 from addons.responses.kept import Turn
 from addons.secrets.keys import PoolCredential
+from addons.secrets.redaction import LONGEST_NAME
 from protocols.model.call import Call, Operation
 from protocols.model.http import WireRequest, parsed
 from protocols.model.parts import Signature
@@ -198,6 +200,27 @@ def test_a_request_that_is_nested_too_deep_is_refused_and_not_a_fault_of_ours() 
     plan = Planner(settings, REGISTRY).plan(Turn(call, "scope", call.body), original, request, UNKNOWN, 0.0)
     assert not plan.targets
     assert "nested deeper" in plan.fault.message
+
+
+class Name(str):
+    """One that can be referred to weakly."""
+
+    __slots__ = ("__weakref__",)
+
+
+@pytest.mark.parametrize(("length", "is_kept"), [(LONGEST_NAME, True), (LONGEST_NAME + 1, False)])
+def test_what_is_known_of_a_model_is_remembered_but_for_a_name_that_fills_the_memory(
+    length: int, is_kept: bool
+) -> None:
+    planner = Planner(Settings(providers=ALL), REGISTRY)
+    original = Intercepted(OPENAI, CHAT, Operation.GENERATE, None, True, WHERE)
+    named = [Name("m" * length)]
+    kept = weakref.ref(named[0])
+    call = replace(asks(), model=named.pop())
+    request = WireRequest("POST", "/v1/chat/completions", (), dump(call.body))
+    assert planner.plan(Turn(call, "scope", call.body), original, request, UNKNOWN, 0.0).targets
+    del call
+    assert (kept() is not None) == is_kept
 
 
 # -- which conversation a call belongs to -----------------------------------------------------------------
