@@ -122,12 +122,6 @@ class Sink:
         self._started = False
         self._bodyless = False
         self._closed = False
-        self._draining = False
-
-    @property
-    def draining(self) -> bool:
-        """True while `drained` waits for a hook, or for a client that reads slower than we write."""
-        return self._draining
 
     @property
     def closed(self) -> bool:
@@ -265,12 +259,8 @@ class Sink:
         """
         if self._flushing is not None:
             await asyncio.wait([self._flushing])
-        self._draining = True
-        try:
-            await self._through()
-            await self._taken()
-        finally:
-            self._draining = False
+        await self._through()
+        await self._taken()
 
     async def _through(self) -> None:
         while self._under_way > BODY_LIMIT:
