@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 
 from protocols.model.parts import CUT_SHORT, ToolKind
 from protocols.model.wirejson import JsonObject, beside, grown, object_at, objects, objects_at, text_at
-from protocols.openai_chat.answer_read import ToolKeys, tool_kind
-from protocols.openai_chat.error_words import FINISH_REASONS, finish_of
+from protocols.openai_chat.answer_read import finish_of
+from protocols.openai_chat.error_words import FINISH_REASONS
 from protocols.openai_chat.reasoning import Details
+from protocols.openai_chat.tool_keys import ToolKeys, tool_kind
 from protocols.shared.arguments import is_complete, text_of, within
 
 _FIRST = ("id", "model", "created")
@@ -184,7 +185,8 @@ class _Choice:
         """A finish that is missing is ours, and "length" where another one hides that it was cut short. Then
         no call is given that is not whole."""
         honest = FINISH_REASONS.get(self.reason) in CUT_SHORT
-        ended = (done or bool(self.reason)) and finish_of(self.reason, self.fields) not in CUT_SHORT
+        known = finish_of(self.reason, self.fields.get("native_finish_reason"))
+        ended = (done or bool(self.reason)) and known not in CUT_SHORT
         ours = self.message.supplied(done=ended)
         reason = ours if not self.reason or (ours == "length" and not honest) else self.reason
         message = self.message.whole(done=ended, half=honest)

@@ -9,6 +9,7 @@ from msgspec.json import Decoder
 
 from protocols.framing.sse import DONE, Event
 from protocols.model.parts import (
+    CUT_SHORT,
     Annotation,
     BlockDelta,
     BlockKind,
@@ -16,6 +17,7 @@ from protocols.model.parts import (
     BlockStop,
     ChoiceStart,
     Finish,
+    FinishReason,
     MessageStart,
     Opaque,
     Ping,
@@ -38,14 +40,18 @@ from protocols.model.wirejson import (
     stream_error,
     text_at,
 )
-from protocols.openai_chat.error_words import finish_of
+from protocols.openai_chat.error_words import FINISH_REASONS
 from protocols.openai_chat.reasoning import Details, details_text, signature_of
+from protocols.openai_chat.tool_keys import ToolKeys, tool_kind
 from protocols.shared.arguments import text_of
 from protocols.shared.media import from_data_url
 from protocols.shared.signatures import UNSIGNED
 
 _TEMPLATE = ("id", "object", "created", "model", "system_fingerprint", "service_tier", "provider")
 _KNOWN = frozenset({"choices", "usage", "object"})
+_NATIVE_LENGTHS = frozenset(
+    {"length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"}
+)
 _REASONING, _CONTENT, _REFUSAL, _AUDIO = "reasoning", "content", "refusal", "audio"
 
 
@@ -65,7 +71,9 @@ class _TextDelta(Struct, gc=False, forbid_unknown_fields=True):
 class _TextChoice(Struct, gc=False):
     delta: _TextDelta
     index: int = 0
-    finish_reason: Literal[""] | None = None
+    finish_reason: str | None = None
+    native_finish_reason: object = None
+    stop_reason: object = None
 
 
 class _TextChunk(Struct, gc=False):
@@ -90,13 +98,16 @@ class ChunkReader:
         self._reasoned = 0
 
     def read_text(self, data: bytes, named: bool) -> Sequence[StreamPart] | None:
-        """What `read` gives of a chunk of the form that most have. A name may say that it is an error."""
+        """What `read` gives of the last event, and of a chunk of the form that most have. A name may say that
+        it is an error."""
+        if data == DONE:
+            return (StreamEnd(),)
         chunk = None if named else in_form(_TEXT_CHUNK, data)
         if chunk is None or chunk.object == "error":
             return None
         (choice,) = chunk.choices
         reader = self._choices.get(choice.index)
-        return reader.read_text(choice.delta) if reader else None
+        return reader.read_text(choice) if reader else None
 
     def read(self, event: Event, raw: bytes) -> Sequence[StreamPart]:
         if event.data is None:
@@ -239,10 +250,17 @@ class ChoiceReader:
         if isinstance(delta, dict):
             yield from self._message(delta)
         if choice.get("finish_reason") and (reason := text_at(choice, "finish_reason")):
-            yield from self._finish(reason, choice)
+            yield from self._finish(reason, choice.get("native_finish_reason"), choice.get("stop_reason"))
 
-    def read_text(self, delta: _TextDelta) -> Sequence[StreamPart]:
+    def read_text(self, choice: _TextChoice) -> Sequence[StreamPart]:
         """What `read` gives of it."""
+        said = self._text(choice.delta)
+        if not choice.finish_reason:
+            return said
+        ended = self._finish(choice.finish_reason, choice.native_finish_reason, choice.stop_reason)
+        return (*said, *ended)
+
+    def _text(self, delta: _TextDelta) -> Sequence[StreamPart]:
         text, thought = delta.content, delta.reasoning_content or delta.reasoning
         if not thought:
             return self._blocks.delta(_CONTENT, BlockKind.TEXT, text) if text else ()
@@ -255,7 +273,8 @@ class ChoiceReader:
         message = object_at(choice, "message")
         calls = [{**call, "index": at} for at, call in enumerate(objects_at(message, "tool_calls"))]
         yield from self._message({**message, "tool_calls": calls})
-        yield from self._finish(text_at(choice, "finish_reason"), choice)
+        reason = text_at(choice, "finish_reason")
+        yield from self._finish(reason, choice.get("native_finish_reason"), choice.get("stop_reason"))
 
     def _message(self, delta: JsonObject) -> Iterator[StreamPart]:
         """What a delta says, in the order of the table: of its fields, those that hold anything."""
@@ -268,11 +287,11 @@ class ChoiceReader:
         if signature := signature_of(delta):
             yield from self._blocks.signed(Signature("signature", signature))
 
-    def _finish(self, reason: str, choice: JsonObject) -> Iterator[StreamPart]:
+    def _finish(self, reason: str, native: object, stop: object) -> Iterator[StreamPart]:
         """vLLM and its like name the stop sequence in `stop_reason`."""
         self._blocks.signatures[_REASONING] = self._details.signature() if self._details else UNSIGNED
         yield from self._blocks.close()
-        yield Finish(self._choice, finish_of(reason, choice), reason, text_at(choice, "stop_reason"))
+        yield Finish(self._choice, finish_of(reason, native), reason, stop if isinstance(stop, str) else "")
 
     # -- text and reasoning -----------------------------------------------------------------------------
 
@@ -395,32 +414,12 @@ _READERS: Readers = (
 )
 
 
-class ToolKeys:
-    """Which call of a choice a fragment belongs to, as (index, id): measured, compatible providers omit the
-    index or send 0 for every call."""
-
-    def __init__(self) -> None:
-        self._known: dict[object, tuple[object, str]] = {}
-        self._last: tuple[object, str] | None = None
-
-    def of(self, tool: JsonObject) -> tuple[object, str]:
-        index, tool_id = _index(tool), text_at(tool, "id")
-        known = self._last if index is None and not tool_id else self._known.get(index)
-        if known is None or (tool_id and known[1] and tool_id != known[1]):
-            known = self._known[index] = (index, tool_id)
-        self._last = known
+def finish_of(reason: str, native: object) -> FinishReason:
+    """Why a choice ended. OpenRouter's own provider may say beside "tool_calls" that there was no room."""
+    known = FINISH_REASONS.get(reason, FinishReason.OTHER)
+    if known in CUT_SHORT or not isinstance(native, str) or native.lower() not in _NATIVE_LENGTHS:
         return known
-
-
-def tool_kind(tool: JsonObject) -> ToolKind:
-    """Measured: fragments may lack the type; Snowflake's calls have an empty `custom` beside `function`."""
-    custom = text_at(tool, "type") == "custom" or ("function" not in tool and "custom" in tool)
-    return ToolKind.CUSTOM if custom else ToolKind.FUNCTION
-
-
-def _index(tool: JsonObject) -> int | str | None:
-    index = tool.get("index")
-    return index if isinstance(index, int | str) else None
+    return FinishReason.LENGTH
 
 
 def _image(url: str) -> JsonObject:

@@ -3,8 +3,8 @@ programs look at `type` and `code`."""
 
 from collections.abc import Mapping
 
-from protocols.model.parts import CUT_SHORT, ErrorKind, FinishReason
-from protocols.model.wirejson import JsonObject, text_at
+from protocols.model.parts import ErrorKind, FinishReason
+from protocols.model.wirejson import JsonObject
 from protocols.shared import openai_errors
 from protocols.shared.openai_errors import COMMON_ERRORS
 
@@ -21,10 +21,6 @@ FINISH_REASONS: Mapping[str, FinishReason] = {
 }
 """`eos` is Together's, `model_length` Mistral's, `error` OpenRouter's, the last DeepSeek's."""
 
-_NATIVE_LENGTHS = frozenset(
-    {"length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"}
-)
-
 FINISH_WORDS: Mapping[FinishReason, str] = {
     FinishReason.STOP: "stop",
     FinishReason.LENGTH: "length",
@@ -35,14 +31,6 @@ FINISH_WORDS: Mapping[FinishReason, str] = {
 }
 """`error` is OpenRouter's, in whole answers; a stream says it as an error, which SDKs raise on. Lost: that
 a pause is one, and the stop sequence."""
-
-
-def finish_of(reason: str, choice: JsonObject) -> FinishReason:
-    """Why a choice ended. OpenRouter's own provider may say beside "tool_calls" that there was no room."""
-    known = FINISH_REASONS.get(reason, FinishReason.OTHER)
-    if known in CUT_SHORT or text_at(choice, "native_finish_reason").lower() not in _NATIVE_LENGTHS:
-        return known
-    return FinishReason.LENGTH
 
 
 # -- errors -------------------------------------------------------------------------------------------

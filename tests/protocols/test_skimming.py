@@ -11,7 +11,7 @@ from msgspec import structs
 
 from protocols.base import Decoder, Skimmer
 from protocols.framing.sse import Event, SseDecoder, SseFramer, in_full
-from protocols.model.parts import BlockDelta, StreamPart
+from protocols.model.parts import BlockDelta, Finish, StreamEnd, StreamPart
 from protocols.model.segment import Segment
 from tests.contract import REGISTRY, Sample, progress, streams
 from tests.examples import share
@@ -207,6 +207,13 @@ TYPE = b'"type":"content_block_delta",'
         ("openai_chat/text.sse", CHAT % (b"", b',"index":1', b"")),
         ("openai_chat/text.sse", CHAT % (b"", b',"index":0.0', b"")),
         ("openai_chat/text.sse", CHAT % (b"", b',"finish_reason":"stop"', b"")),
+        ("openai_chat/text.sse", CHAT % (b"", b',"finish_reason":"odd","stop_reason":7', b"")),
+        ("openai_chat/text.sse", CHAT % (b"", b',"finish_reason":"stop","stop_reason":"b"', b"")),
+        (
+            "openai_chat/text.sse",
+            CHAT % (b"", b',"finish_reason":"tool_calls","native_finish_reason":"MAX_TOKENS"', b""),
+        ),
+        ("openai_chat/text.sse", b"event: error\ndata: [DONE]\n\n"),
         ("openai_chat/text.sse", CHAT % (b"", b',"delta":{}', b"")),
         ("openai_chat/text.sse", CHAT % (b"", b'},{"delta":{"content":"b"}', b"")),
         ("openai_chat/text.sse", CHAT % (b',"reasoning":"b"', b"", b"")),
@@ -309,3 +316,5 @@ def test_the_text_of_a_stream_is_not_read_in_full(sample: Sample) -> None:
     decoder._read = noted
     read(decoder, skimmed(decoder, [sample.data]))
     assert len([part for part in full if isinstance(part, BlockDelta) and part.text]) <= 1 < len(deltas)
+    if sample.protocol.name == "openai_chat":
+        assert not [part for part in full if isinstance(part, Finish | StreamEnd)]
