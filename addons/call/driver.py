@@ -124,13 +124,13 @@ class Driver:
         self.client_gone()
 
     def _stop(self) -> None:
-        self._timers.cancel()
         self._cancel_attempt()
         if self._waiting_for is not None:
             self._waiting_for.cancel()
         while self._leases:  # only after a fault of ours
             _, (target, lease) = self._leases.popitem()
             self._release(target, lease, Abandoned())
+        self._timers.cancel()
 
     def _cancel_attempt(self) -> None:
         if self._attempt is not None:
@@ -192,8 +192,11 @@ class Driver:
         self._wanted.clear()
 
     def _handle_all(self) -> None:
+        if not self._events:
+            self._take()
         self._now = self._work.clock()
-        self._perform_all()
+        if self._commands:
+            self._perform_all()
         while not (self._waits or self._over) and (self._events or self._take()):
             self._commands.extend(self._work.exchange.handle(self._events.popleft(), self._now))
             self._perform_all()
@@ -378,7 +381,7 @@ class Driver:
 
     def _start(self, head: Head) -> None:
         self._status = head.status
-        if not self._response.start(*head_for_client(head, self._blackout)):
+        if not self._response.start(*head_for_client(self._blackout.head(head))):
             self._wait_for_client()
 
     def _pass(self, command: SendData) -> None:

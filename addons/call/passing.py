@@ -97,7 +97,7 @@ class Passing:
         """Pass it on; whether the next may follow at once."""
         match event:
             case Started(head=head):
-                return response.start(*head_for_client(head, self.blackout))
+                return response.start(*head_for_client(self.blackout.head(head)))
             case Data(data=data):
                 return response.send(self.blackout.feed(data))
             case Closed(cause=None):

@@ -12,7 +12,6 @@ from typing import get_args
 
 from mitmproxy import http
 
-from addons.secrets.redaction import Blackout
 from protocols.model.http import Head, Headers, WireRequest, WireResponse, header
 from rewrite.catalog.providers import Carrier
 
@@ -94,13 +93,9 @@ def for_client(headers: Headers) -> Headers:
     return tuple([pair for pair in headers if pair[0].lower() not in _NOT_FOR_THE_CLIENT])
 
 
-def head_for_client(head: Head, hidden: Blackout) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
-    """Status, reason and headers of a provider's answer, without what is hidden."""
-    return (
-        head.status,
-        bytes_of(hidden.text(head.reason)),
-        fields_of(hidden.headers(for_client(head.headers))),
-    )
+def head_for_client(head: Head) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
+    """Status, reason and headers of a provider's answer."""
+    return head.status, bytes_of(head.reason), fields_of(for_client(head.headers))
 
 
 # -- the types of a message's fields ----------------------------------------------------------------------

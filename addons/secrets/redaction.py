@@ -8,12 +8,14 @@ import json
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from urllib.parse import quote
 
 from pydantic import SecretStr
 
 from protocols.model.errors import InternalError
+from protocols.model.http import Head
 from rewrite.records.rendering import Body, cut
 
 SHORTEST_SECRET = 16
@@ -273,6 +275,9 @@ class Blackout:
             if form in data:
                 data = data.replace(form, b"*" * len(form))
         return data
+
+    def head(self, head: Head) -> Head:
+        return replace(head, reason=self.text(head.reason), headers=self.headers(head.headers))
 
     def headers(self, pairs: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
         """Names too, in which HTTP/2 knows no capitals."""

@@ -381,7 +381,8 @@ class _Call:
             self._connections.drop(connection)
         elif connection is not None:
             self._connections.give_back(self._request.origin, connection)
-        self._close(None)
+        self._is_over = True
+        self._receiver.closed(None)
 
     def _close(self, cause: Cause | None) -> None:
         self._drop()

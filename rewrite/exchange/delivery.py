@@ -141,11 +141,11 @@ class Delivery:
         """The head of the answer and all that was held of it; its silences are watched from now on."""
         self.committed, self.head = True, current.head
         data, is_last = current.release()
-        out = [*self.waiting.head(attempt.number, current.head), *self.send(attempt.number, data, now)]
         attempt.stall.since = now
         if current.progress.visible:
             self.first_token = now
             attempt.gate.shown(now)
+        out = [*self.waiting.head(attempt.number, current.head), *self.send(attempt.number, data, now)]
         if current.streamed:
             out += (*attempt.watch(now), *self.watch(attempt.number, now))
         if is_last:

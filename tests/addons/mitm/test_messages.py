@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import pytest
 from mitmproxy import http
-from pydantic import SecretStr
 
 from addons.mitm.messages import (
     check_without_cycles,
@@ -18,7 +17,6 @@ from addons.mitm.messages import (
     set_headers,
     without_hops,
 )
-from addons.secrets.redaction import Blackout
 from protocols.model.http import Head, Headers
 
 
@@ -28,12 +26,10 @@ def make_request(*fields: tuple[bytes, bytes]) -> http.Request:
     return request
 
 
-def test_the_head_of_an_answer_reaches_the_client_without_hops_and_keys() -> None:
-    headers = (("Connection", "close"), ("X-Odd", "caf\udce9"), ("x-you-are", "sk-hidden-key-of-it"))
-    hidden = Blackout([SecretStr("sk-hidden-key-of-it")])
-    status, reason, fields = head_for_client(Head(200, headers, "sk-hidden-key-of-it"), hidden)
-    assert (status, reason) == (200, b"*" * 19)
-    assert fields == [(b"X-Odd", b"caf\xe9"), (b"x-you-are", b"*" * 19)]
+def test_the_head_of_an_answer_reaches_the_client_without_hops() -> None:
+    headers = (("Connection", "close"), ("X-Odd", "caf\udce9"))
+    status, reason, fields = head_for_client(Head(200, headers, "caf\udce9"))
+    assert (status, reason, fields) == (200, b"caf\xe9", [(b"X-Odd", b"caf\xe9")])
 
 
 def test_any_header_bytes_survive_the_way_there_and_back() -> None:

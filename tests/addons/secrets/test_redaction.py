@@ -25,6 +25,7 @@ from addons.secrets.redaction import (
     shortened,
     unquoted,
 )
+from protocols.model.http import Head
 
 KEY = "sk-pool-number-one"
 STARS = b"*" * len(KEY)
@@ -40,6 +41,13 @@ def test_lengths_stay() -> None:
         ("x-a", f"is {STARS.decode()}"),
         ("x-b", "none"),
     )
+
+
+def test_of_a_head_the_reason_and_the_headers_are_searched() -> None:
+    head = Head(200, (("x-you-are", KEY), ("x-odd", "caf\udce9")), KEY)
+    stars = STARS.decode()
+    hidden = Head(200, (("x-you-are", stars), ("x-odd", "caf\udce9")), stars)
+    assert Blackout([SecretStr(KEY)]).head(head) == hidden
 
 
 @given(
