@@ -159,12 +159,12 @@ class Pool:
         state = self._states.get(provider)
         if state is None or self._secrets.get((provider, credential)) != lease.secret:
             return
+        if isinstance(outcome, Completed):
+            self._sessions.served(provider, call.session, credential)
         witness, outcome, now = call.session or asker.client, _without(lease.secret, outcome), self._clock()
         attempted = Attempted(credential, scope_of(call), witness, asker.protocol, lease.probe)
         settled = self._states[provider] = settle(state, attempted, outcome, now)
         news = notices(state, settled, attempted, now) if is_news(state, settled) else ()
-        if isinstance(outcome, Completed):
-            self._sessions.served(provider, call.session, credential)
         for notice in news:
             self._notify(notice)
 

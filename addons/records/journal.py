@@ -18,7 +18,7 @@ from mitmproxy.master import Master
 from addons.secrets.redaction import LONGEST_NAME, Redactor, fault, line
 from addons.upstream.network import Reached
 from protocols.model.call import Call
-from protocols.model.http import Headers, Origin
+from protocols.model.http import Origin
 from rewrite.catalog.routes import Rule
 from rewrite.credentials.notices import Notice
 from rewrite.targets.target import Target
@@ -84,7 +84,9 @@ class Journal:
         """The call is over: its line, and its record in the flow."""
         summary = _killed_by_user(record.flow, summary)
         flow = record.flow
-        kept, sentences = self._redactor.lines((_record(record, summary), [*_sentences(record, summary)]))
+        dropped = _dropped(record, summary)
+        found = _record(record, summary, dropped), [*_sentences(record, summary, dropped)]
+        kept, sentences = self._redactor.lines(found)
         flow.metadata[KEY] = {**record_of(flow), **kept}
         flow.comment = "\n".join(sentences)
         flow.marked = _MARKERS.get(summary.end, flow.marked)
@@ -242,7 +244,12 @@ def _server(origin: Origin, start: float) -> Server:
     return Server(address=origin.address, tls=origin.is_secure, sni=sni, timestamp_start=start)
 
 
-def _record(record: Record, summary: Summary) -> dict[str, object]:
+def _dropped(record: Record, summary: Summary) -> Sequence[str]:
+    """The names of the client's headers that its provider did not get."""
+    return record.targets[summary.target].dropped(record.call.headers) if record.targets else ()
+
+
+def _record(record: Record, summary: Summary, dropped: Sequence[str]) -> dict[str, object]:
     call, usage = record.call, summary.progress.usage
     return {
         "call": call.id,
@@ -261,11 +268,11 @@ def _record(record: Record, summary: Summary) -> dict[str, object]:
         "tokens_out": usage.output if usage else None,
         "usage_estimated": summary.estimated,
         "attempts": [_attempt(one, record, summary.began) for one in summary.attempts],
-        **_routed(record, summary),
+        **_routed(record, summary, dropped),
     }
 
 
-def _routed(record: Record, summary: Summary) -> dict[str, object]:
+def _routed(record: Record, summary: Summary, dropped: Sequence[str]) -> dict[str, object]:
     """What is recorded only where a call went elsewhere, or in another form, than its client asked."""
     found: dict[str, object] = {}
     if record.skipped:
@@ -277,7 +284,7 @@ def _routed(record: Record, summary: Summary) -> dict[str, object]:
             found["target"] = f"{target.label} {target.protocol.name}"
         if target.losses:
             found["losses"] = [f"{loss.field}: {loss.why}" for loss in target.losses]
-        if dropped := target.dropped(record.call.headers):
+        if dropped:
             found["headers_dropped"] = dropped
     return found
 
@@ -336,7 +343,7 @@ def _logfmt(value: object) -> str:
     return f'"{text}"' if " " in text else text
 
 
-def _sentences(record: Record, summary: Summary) -> Iterator[str]:
+def _sentences(record: Record, summary: Summary, dropped: Sequence[str]) -> Iterator[str]:
     for label, why in record.skipped.items():
         yield f"{label} cannot be asked: {why}"
     for one in summary.attempts:
@@ -351,11 +358,11 @@ def _sentences(record: Record, summary: Summary) -> Iterator[str]:
     if summary.estimated:
         yield "the output token count of the closing frame is an estimate"
     if record.targets:
-        yield from _lost(record.targets[summary.target], record.call.headers)
+        yield from _lost(record.targets[summary.target], dropped)
 
 
-def _lost(target: Target, sent: Headers) -> Iterator[str]:
+def _lost(target: Target, dropped: Sequence[str]) -> Iterator[str]:
     for loss in target.losses:
         yield f"not sent to {target.label}: {loss.field}: {loss.why}"
-    if dropped := target.dropped(sent):
+    if dropped:
         yield f"headers not sent to {target.label}: {', '.join(dropped)}"

@@ -89,9 +89,13 @@ class Target:
     come as the client asked."""
     provider: Provider = field(init=False, repr=False, compare=False)
     """That of `route`."""
+    untouched: bool = field(init=False, repr=False, compare=False)
+    """Whether the client gets what comes as it comes."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "provider", self.route.provider)
+        changes = self.translation or self.other_mode or self.chain or self.hold_tool_calls
+        object.__setattr__(self, "untouched", not changes)
 
     # -- what it is -----------------------------------------------------------------------------------
 
@@ -111,11 +115,6 @@ class Target:
         return self.hold_tool_calls or self.terms.discards_cut_calls
 
     # -- how it is asked ------------------------------------------------------------------------------
-
-    @property
-    def untouched(self) -> bool:
-        """Whether the client gets what comes as it comes."""
-        return not (self.translation or self.other_mode or self.chain or self.hold_tool_calls)
 
     @property
     def keeps_headers(self) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from pydantic import SecretStr
 
-from addons.call.plan import Plan, Planner
+from addons.call.answering import Plan, Planner
 from addons.call.recognition import Intercepted
 from addons.config.settings import Configured, Settings
 from addons.responses.kept import Turn
