@@ -339,13 +339,6 @@ class WireProtocol(Protocol):
         ...
 
 
-def translator_of(protocol: WireProtocol) -> Translator:
-    """Raises Untranslatable where it has none."""
-    if protocol.translator is None:
-        raise Untranslatable("protocol", f"{protocol.name} is passed on as it is, and not translated")
-    return protocol.translator
-
-
 def editor_of(protocol: WireProtocol) -> Editor:
     """Raises Untranslatable where it has none."""
     if protocol.editor is None:

@@ -7,7 +7,7 @@ Its answer comes back as the client asked for it. Within one protocol a stream i
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from protocols.base import Decoder, WireProtocol, editor_of, translator_of
+from protocols.base import Decoder, WireProtocol, editor_of
 from protocols.model.call import Call, Reply
 from protocols.model.errors import Fault
 from protocols.model.http import Head, WireResponse
@@ -20,6 +20,7 @@ from rewrite.translation.answer import Sequencer
 from rewrite.translation.block_order import CallRules
 from rewrite.translation.choices import MOST_CHOICES, choices_asked
 from rewrite.translation.error_kinds import for_client, kind_of, message_of
+from rewrite.translation.translate import translator_of
 
 _JSON = "application/json"
 _OF_THE_BODY = frozenset({"content-type", "content-length"})

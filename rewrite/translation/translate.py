@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from hashlib import sha256
 from typing import Any
 
-from protocols.base import Abilities, Decoder, Encoder, Translator, WireProtocol, translator_of
+from protocols.base import Abilities, Decoder, Encoder, Translator, WireProtocol
 from protocols.model.call import Call, Destination, Operation, Rendered, Reply
 from protocols.model.errors import Fault, Untranslatable
 from protocols.model.http import Head, Headers, WireResponse
@@ -352,6 +352,13 @@ class Translation:
 
 def _kept_headers(headers: Headers) -> Headers:
     return tuple((name.lower(), value) for name, value in headers if name.lower() in _KEPT_ANSWER_HEADERS)
+
+
+def translator_of(protocol: WireProtocol) -> Translator:
+    """Raises Untranslatable where it has none."""
+    if protocol.translator is None:
+        raise Untranslatable("protocol", f"{protocol.name} is passed on as it is, and not translated")
+    return protocol.translator
 
 
 def translation(

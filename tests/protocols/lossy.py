@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from protocols.base import WireProtocol, translator_of
+from protocols.base import WireProtocol
 from protocols.model.call import Destination, Operation
 from protocols.model.http import WireRequest
 from protocols.model.prompt import (
@@ -21,6 +21,7 @@ from protocols.model.prompt import (
 )
 from protocols.model.wirejson import JsonObject, dump
 from protocols.shared.losses import rendered, unread
+from rewrite.translation.translate import translator_of
 
 TARGET = Destination("vendor", "m", thinking="effort")
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": False}

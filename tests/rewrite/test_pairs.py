@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from protocols.base import translator_of
 from protocols.model.http import Head
 from protocols.model.parts import FinishReason
+from rewrite.translation.translate import translator_of
 from tests import oracle
 from tests.contract import PROTOCOLS, Sample, samples
 from tests.oracle import recorded

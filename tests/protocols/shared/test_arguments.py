@@ -4,12 +4,13 @@ import json
 
 import pytest
 
-from protocols.base import WireProtocol, translator_of
+from protocols.base import WireProtocol
 from protocols.model.call import Destination, Operation
 from protocols.model.http import WireRequest
 from protocols.model.prompt import Prompt, ToolCall
 from protocols.model.wirejson import dump, load_object
 from protocols.shared.arguments import as_object, is_complete, kept, text_of, text_of_value, within
+from rewrite.translation.translate import translator_of
 from tests.contract import JSON, PROTOCOLS, parts, progress
 
 NOTHING: list[object] = [None, "", " ", "null", [], {}]

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from protocols.base import Trait, WireProtocol, Written, translator_of
+from protocols.base import Trait, WireProtocol, Written
 from protocols.model.call import Destination
 from protocols.model.prompt import Message, Prompt, Refusal, Role, Text, ToolResult
 from protocols.shared.losses import rendered, traits
+from rewrite.translation.translate import translator_of
 from tests import contract
 from tests.protocols.lossy import IMAGE, PLAIN, TARGET, losses, resulting, said
 

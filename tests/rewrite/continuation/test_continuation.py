@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from protocols.anthropic_messages.signatures import CUT as UNSIGNED
-from protocols.base import WireProtocol, translator_of
+from protocols.base import WireProtocol
 from protocols.model.call import Reply
 from protocols.model.parts import BlockKind, FinishReason
 from protocols.model.progress import Progress
 from protocols.model.wirejson import dump, objects_at, text_at
 from rewrite.continuation.continuation import ClientStream, Continuation, can_continue
+from rewrite.translation.translate import translator_of
 from rewrite.values.events import (
     Acquire,
     Acquired,

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from protocols.base import translator_of
 from protocols.model.call import Reply
 from protocols.model.parts import (
     BlockDelta,
@@ -26,6 +25,7 @@ from protocols.model.progress import Progress
 from protocols.model.wirejson import encoded, load_object
 from rewrite.continuation.splice import said_text
 from rewrite.targets.target import target_of
+from rewrite.translation.translate import translator_of
 from rewrite.values.timeouts import OnTruncation
 from tests.contract import END_WORDS, FIXTURES, PROTOCOLS, SSE, Sample, as_events, parts, progress, streams
 from tests.examples import share

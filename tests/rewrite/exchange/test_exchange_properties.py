@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.base import WireProtocol, translator_of
+from protocols.base import WireProtocol
 from protocols.model.parts import (
     BlockDelta,
     BlockKind,
@@ -27,6 +27,7 @@ from protocols.model.wirejson import load_object
 from rewrite.exchange.ending import Cut as CutIn
 from rewrite.exchange.ending import completeness
 from rewrite.exchange.exchange import Exchange
+from rewrite.translation.translate import translator_of
 from rewrite.values.events import (
     CALL,
     Acquire,
