@@ -42,7 +42,7 @@ from OpenSSL import SSL
 from addons.mitm.client_http1 import ClientHttp1
 from addons.mitm.client_http2 import ClientHttp2
 
-type Way = Callable[[bytes], bool]
+type Write = Callable[[bytes], bool]
 """Takes bytes to the client. Returns whether more may follow before its connection has drained."""
 
 LARGEST_WRITE = 1 << 15
@@ -113,23 +113,24 @@ def check() -> None:
         log.warning("answers go through all layers of mitmproxy, which has no %s", ", ".join(names))
 
 
-def line_of(http_layer: HttpLayer, handler: ConnectionHandler) -> Way | None:
-    """What takes the bytes of HTTP to a client, for as long as its connection lives; None: there is no short
-    way. To be asked when an answer has begun."""
+def connection_write(http_layer: HttpLayer, handler: ConnectionHandler) -> Write | None:
+    """What writes HTTP's bytes to a client, for as long as its connection lives; None: there is no short way.
+    To be asked when an answer has begun."""
     if not is_expected() or http_layer.debug is not None:
         return None
     *outer, _ = http_layer.context.layers
-    return _line(outer, http_layer.context.client, handler)
+    return _through(outer, http_layer.context.client, handler)
 
 
-def way_of(connection: Layer, stream_id: int, line: Way) -> Way | None:
-    """The short way for the body of an answer whose head has gone out; None: there is none."""
-    way: Way | None = None
+def body_write(connection: Layer, stream_id: int, below: Write) -> Write | None:
+    """What writes the body of an answer whose head has gone out; None: there is no short way. `below`: what
+    `connection_write` gave."""
+    whole: Write | None = None
     if isinstance(connection, Http1Server):
-        way = _http1(connection, stream_id, line)
+        whole = _http1(connection, stream_id, below)
     elif isinstance(connection, Http2Server):
-        way = _http2(connection, stream_id, line)
-    return _in_pieces(way) if way is not None else None
+        whole = _http2(connection, stream_id, below)
+    return _in_pieces(whole) if whole is not None else None
 
 
 def pieces(data: bytes) -> Iterator[bytes]:
@@ -138,11 +139,11 @@ def pieces(data: bytes) -> Iterator[bytes]:
         yield data[at : at + LARGEST_WRITE]
 
 
-def _in_pieces(way: Way) -> Way:
+def _in_pieces(whole: Write) -> Write:
     def write(data: bytes) -> bool:
         if len(data) <= LARGEST_WRITE:
-            return way(data)
-        *_, has_room = [way(piece) for piece in pieces(data)]
+            return whole(data)
+        *_, has_room = [whole(piece) for piece in pieces(data)]
         return has_room
 
     return write
@@ -151,20 +152,20 @@ def _in_pieces(way: Way) -> Way:
 # -- HTTP -------------------------------------------------------------------------------------------------
 
 
-def _http1(connection: Http1Server, stream_id: int, line: Way) -> Way | None:
+def _http1(connection: Http1Server, stream_id: int, below: Write) -> Write | None:
     if type(connection) not in _HTTP1 or connection.stream_id != stream_id or connection.response is None:
         return None
-    return _chunks(line) if _is_chunked(connection) else line
+    return _chunks(below) if _is_chunked(connection) else below
 
 
-def _chunks(line: Way) -> Way:
+def _chunks(below: Write) -> Write:
     def write(data: bytes) -> bool:
-        return line(b"%x\r\n%s\r\n" % (len(data), data))
+        return below(b"%x\r\n%s\r\n" % (len(data), data))
 
     return write
 
 
-def _http2(connection: Http2Server, stream_id: int, line: Way) -> Way | None:
+def _http2(connection: Http2Server, stream_id: int, below: Write) -> Write | None:
     if type(connection) not in _HTTP2:
         return None
     h2 = connection.h2_conn
@@ -173,7 +174,7 @@ def _http2(connection: Http2Server, stream_id: int, line: Way) -> Way | None:
         if connection.is_open_for_us(stream_id):
             h2.send_data(stream_id, data)
         frames = h2.data_to_send()
-        has_room = line(frames) if frames else True
+        has_room = below(frames) if frames else True
         return has_room and not h2.stream_buffers.get(stream_id)
 
     return write
@@ -187,21 +188,21 @@ def _is_chunked(connection: Http1Server) -> bool:
 # -- what is below it -------------------------------------------------------------------------------------
 
 
-def _line(layers: Sequence[Layer], client: Client, handler: ConnectionHandler) -> Way | None:
+def _through(layers: Sequence[Layer], client: Client, handler: ConnectionHandler) -> Write | None:
     """From the connection's socket inwards; None where a layer is not known to hand on what comes."""
-    line, is_encrypted = _socket(client, handler), False
+    write, is_encrypted = _socket(client, handler), False
     stack = iter(layers)
     for each in stack:
-        if line is None:
+        if write is None:
             return None
         if type(each) is ClientTLSLayer and not is_encrypted:
-            line, is_encrypted = _encrypted(each.tls, line), True
+            write, is_encrypted = _encrypted(each.tls, write), True
         elif isinstance(each, HttpLayer):
             if not _is_tunnel(each, next(stack, None), client):
                 return None
         elif not _hands_on(each, client):
             return None
-    return line
+    return write
 
 
 def _hands_on(each: Layer, client: Client) -> bool:
@@ -222,35 +223,35 @@ def _is_tunnel(http_layer: HttpLayer, stream: Layer | None, client: Client) -> b
     )
 
 
-def _socket(client: Client, handler: ConnectionHandler) -> Way | None:
-    transport = handler.transports.get(client)
-    writer = transport.writer if transport is not None else None
+def _socket(client: Client, handler: ConnectionHandler) -> Write | None:
+    io = handler.transports.get(client)
+    writer = io.writer if io is not None else None
     if not isinstance(writer, asyncio.StreamWriter):
         return None
-    watchdog, below = handler.timeout_watchdog, writer.transport
-    _, most = below.get_write_buffer_limits()
+    watchdog, transport = handler.timeout_watchdog, writer.transport
+    _, most = transport.get_write_buffer_limits()
 
     def write(data: bytes) -> bool:
         watchdog.register_activity()  # type: ignore[no-untyped-call]  # mitmproxy has no types here
         if writer.is_closing():
             return False
         writer.write(data)
-        return below.get_write_buffer_size() <= most
+        return transport.get_write_buffer_size() <= most
 
     return write
 
 
-def _encrypted(tls: SSL.Connection, line: Way) -> Way:
+def _encrypted(tls: SSL.Connection, below: Write) -> Write:
     def write(data: bytes) -> bool:
         with suppress(SSL.ZeroReturnError, SSL.SysCallError):  # a peer that has closed need not get it
             tls.sendall(data)
         has_room, size = True, len(data) + RECORDS
         with suppress(SSL.WantReadError):  # nothing more is there
             records = tls.bio_read(size)
-            has_room = line(records)
+            has_room = below(records)
             while len(records) == size:
                 records = tls.bio_read(size)
-                has_room = line(records)
+                has_room = below(records)
         return has_room
 
     return write

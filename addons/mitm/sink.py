@@ -30,7 +30,7 @@ from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.utils import asyncio_utils
 
-from addons.mitm.direct import Way, is_expected
+from addons.mitm.direct import Write, is_expected
 
 BODY_LIMIT = 4 * 1024 * 1024
 """Bytes of a body that are kept for the inspector, and that wait for a hook which is paused."""
@@ -102,8 +102,8 @@ class Sink:
     has left or the user has killed the flow, does nothing. `start` and `send` return whether more may be sent
     at once; where not, the responder is to wait for `drained` first.
 
-    `way` is the short way to the client, from when the head has gone out until the end, where there is one.
-    `kept` is what the inspector gets of the body; `is_cut`: not all of it.
+    `direct` is the short way to the client, from when the head has gone out until the end; None: there is
+    none. `kept` is what the inspector gets of the body; `is_cut`: not all of it.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Sink:
         self._transport = handler.transports.get(stream.context.client)
         self._lock = handler._server_event_lock if is_expected() else None
         self._hops = hops_of(stream.context.layers)
-        self.way: Way | None = None
+        self.direct: Write | None = None
         self.kept, self.is_cut = bytearray(), False
         self._queue: deque[Payload] = deque()
         self._flushing: asyncio.Task[None] | None = None
@@ -155,9 +155,9 @@ class Sink:
             raise RuntimeError("send() before start()")
         if not data or self._bodyless:  # an empty chunk would end a chunked body
             return True
-        if self.way is not None and self._is_next(data):
+        if self.direct is not None and self._is_next(data):
             self.keep(data)
-            return self.way(data)
+            return self.direct(data)
         self._under_way += len(data)
         for at in range(0, len(data), LARGEST_PUSH):
             self._push(data[at : at + LARGEST_PUSH], in_turn=at > 0)

@@ -50,7 +50,7 @@ from mitmproxy.proxy.server import ConnectionHandler
 
 from addons.mitm.client_http1 import ClientHttp1
 from addons.mitm.client_http2 import ClientHttp2
-from addons.mitm.direct import Way, line_of, pieces, way_of
+from addons.mitm.direct import Write, body_write, connection_write, pieces
 from addons.mitm.dispatch import Forwarding, Responder
 from addons.mitm.flows import TRUNCATED_KEY, FlowRegistry, Framing, name_of
 from addons.mitm.forwarded import ForwardedStream, is_answer
@@ -214,7 +214,7 @@ class RelayStream(ForwardedStream):
         assert self.flow.response is not None
         yield SendHttp(ResponseHeaders(self.stream_id, self.flow.response), self.context.client)
         if self.sink is not None:
-            self.sink.way = self._http_layer.way(self.stream_id)
+            self.sink.direct = self._http_layer.body_write(self.stream_id)
 
     def _buffer(self, seconds: float) -> None:
         """Keep the response back, so long that its client does not give up."""
@@ -341,7 +341,7 @@ class RelayStream(ForwardedStream):
         if self.sink is None:
             return
         self._stop_buffering()
-        sink, self.sink, self._task, sink.way = self.sink, None, None, None
+        sink, self.sink, self._task, sink.direct = self.sink, None, None, None
         if self.flow.response is not None:
             self.flow.response.data.content = bytes(sink.kept)
             if sink.is_cut:
@@ -358,7 +358,7 @@ class RelayHttpLayer(HttpLayer):
     handler: ConnectionHandler | None
     _congested: dict[int, asyncio.Event]
     _opened: int  # streams, by what came last
-    _line: tuple[Way | None] | None  # what is below, once somebody asked
+    _write: tuple[Write | None] | None  # to the connection, once somebody asked
 
     @classmethod
     def adopt(
@@ -373,7 +373,7 @@ class RelayHttpLayer(HttpLayer):
         http_layer.flows, http_layer.handler = flows, handler
         http_layer._congested = {}
         http_layer._opened = 0
-        http_layer._line = None
+        http_layer._write = None
 
     def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
         self._opened += 1
@@ -422,12 +422,12 @@ class RelayHttpLayer(HttpLayer):
         is_open = not isinstance(connection, Http2Server) or not connection.is_closed(stream.stream_id)
         return not is_open and stream.flow.response is None
 
-    def way(self, stream_id: int) -> Way | None:
+    def body_write(self, stream_id: int) -> Write | None:
         """The short way of an answer whose head has gone out; None: there is none."""
-        if self._line is None:
-            self._line = (line_of(self, self.handler or handler_of(self.context.client)),)
-        (line,) = self._line
-        return way_of(self.connections[self.context.client], stream_id, line) if line is not None else None
+        if self._write is None:
+            self._write = (connection_write(self, self.handler or handler_of(self.context.client)),)
+        (write,) = self._write
+        return body_write(self.connections[self.context.client], stream_id, write) if write else None
 
     def congestion_of(self, stream_id: int) -> Congestion | None:
         """None for a client without flow control of its own."""

@@ -21,7 +21,7 @@ from mitmproxy.proxy.layer import NextLayer
 from mitmproxy.proxy.layers.http import HttpLayer
 from mitmproxy.proxy.server import ConnectionHandler
 
-from addons.mitm.direct import Way
+from addons.mitm.direct import Write
 from addons.mitm.dispatch import Forwarding, Responder
 from addons.mitm.flows import FlowRegistry
 from addons.mitm.layers import Layers
@@ -81,7 +81,9 @@ class Answers:
         while stream._paused:  # noqa: ASYNC110  # the head is on its way through its hook
             await asyncio.sleep(0)
         written = list[bytes]()
-        sink.way = noting(sink.way, written) if sink.way is not None and "layers" not in query else None
+        sink.direct = (
+            noting(sink.direct, written) if sink.direct is not None and "layers" not in query else None
+        )
         for piece in (b"one\n", b"two\n", BLOCK):
             stream._handler.timeout_watchdog.last_activity = 0
             sink.send(piece)
@@ -172,10 +174,10 @@ class Answers:
         say("after", name=query["name"])
 
 
-def noting(way: Way, written: list[bytes]) -> Way:
+def noting(direct: Write, written: list[bytes]) -> Write:
     def write(data: bytes) -> bool:
         written.append(data)
-        return way(data)
+        return direct(data)
 
     return write
 
