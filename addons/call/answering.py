@@ -252,7 +252,7 @@ class Planner:
         protocol, operation = intercepted.protocol, intercepted.operation
         assert protocol is not None
         assert operation is not None
-        wire = request if body is None else replace(request, body=body)
+        wire = request if body is None or body is request.body else replace(request, body=body)
         call_id = secrets.token_hex(4)
         try:
             call = protocol.parse(call_id, operation, wire)

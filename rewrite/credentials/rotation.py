@@ -109,6 +109,7 @@ class CredentialState:
 
 
 _NO_COOLDOWN = Cooldown(0.0)
+_NEVER_USED = CredentialState()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,19 +128,23 @@ class PoolState:
     """The name of the credential that served last, for round robin."""
 
     def state(self, name: str) -> CredentialState:
-        return self.states.get(name, CredentialState())
+        return self.states.get(name, _NEVER_USED)
 
     def title(self, name: str) -> str:
         """How a credential is called in messages: provider/name."""
         return "/".join((*(c.provider for c in self.credentials if c.name == name), name))
 
     def without_health(self, scope: str) -> "PoolState":
+        if scope not in self.health:
+            return self
         return replace(self, health={key: one for key, one in self.health.items() if key != scope})
 
     def with_health(self, scope: str, health: Health) -> "PoolState":
         return replace(self, health={**self.health, scope: health})
 
     def with_state(self, name: str, state: CredentialState) -> "PoolState":
+        if state is self.states.get(name):
+            return self
         return replace(self, states={**self.states, name: state})
 
 
@@ -267,7 +272,8 @@ def account(pool: PoolState) -> Credential | None:
 
 def taken(pool: PoolState, name: str) -> PoolState:
     state = pool.state(name)
-    return replace(pool.with_state(name, replace(state, in_flight=state.in_flight + 1)), last=name)
+    states = {**pool.states, name: replace(state, in_flight=state.in_flight + 1)}
+    return replace(pool, states=states, last=name)
 
 
 def probing(pool: PoolState, scope: str, now: float) -> PoolState:
@@ -338,8 +344,9 @@ def _streaks(pool: PoolState, one: Attempted, outcome: Outcome, now: float) -> P
     """Which credentials fail in a row while others serve."""
     match outcome:
         case Completed():
-            states = {name: _beside(name, state, one, now) for name, state in pool.states.items()}
-            return replace(pool, states=states)
+            for name, state in pool.states.items():
+                pool = pool.with_state(name, _beside(name, state, one, now))
+            return pool
         case Rejected(kind=Kind.SERVER) | Unreachable(connected=True) | Stalled() | Truncated():
             state = pool.state(one.name)
             recent = {key: each for key, each in state.streaks.items() if each.at > now - MEMORY}
@@ -352,6 +359,8 @@ def _streaks(pool: PoolState, one: Attempted, outcome: Outcome, now: float) -> P
 def _beside(name: str, state: CredentialState, one: Attempted, now: float) -> CredentialState:
     """The state of credential `name`, after `one` completed."""
     if name == one.name:
+        if one.scope not in state.streaks:
+            return state
         streaks = {key: each for key, each in state.streaks.items() if key != one.scope}
         return replace(state, streaks=streaks)
     streak, cooldown = state.streaks.get(one.scope), state.cooldowns.get(one.scope)
@@ -376,6 +385,8 @@ def _served(state: CredentialState, scope: str, now: float) -> CredentialState:
     over = [key for key in (WHOLE, scope) if key in state.cooldowns and state.cooldowns[key].until <= now]
     cooldowns = {key: value for key, value in state.cooldowns.items() if key not in over}
     failures = 0 if state.auth_until <= now else state.auth_failures
+    if not over and failures == state.auth_failures:
+        return state
     return replace(state, cooldowns=cooldowns, auth_failures=failures)
 
 

@@ -563,3 +563,9 @@ def test_a_message_names_a_few_of_many_keys() -> None:
     found = choose(after(pool(*names), *((0.0, name, rejected(Kind.RATE)) for name in names)), M, 10.0)
     assert isinstance(found, Unavailable)
     assert (len(found.keys), found.keys[-1]) == (MOST_NAMED + 1, "and 22 more")
+
+
+def test_a_pool_in_which_nothing_changes_stays_the_same_object() -> None:
+    used = after(taken(pool("a", "b"), "a"), (0.0, "a", Completed()))
+    assert used.with_state("a", used.state("a")) is used
+    assert used.without_health("m") is used
