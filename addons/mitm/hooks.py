@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextvars import copy_context
 from functools import partial
 from inspect import isawaitable
+from types import MethodType
 
 from mitmproxy import hooks
 from mitmproxy.addonmanager import AddonManager, safecall
@@ -122,12 +123,14 @@ class Hooks:
 
     def _begin(self, event: hooks.Hook, args: Sequence[object]) -> Remainder | None:
         """Call all who listen, up to the first who has to be awaited."""
-        members = self._listening(event.name)
+        return self._call(self._listening(event.name), event, args)
+
+    def _call(self, members: Iterator[object], event: hooks.Hook, args: Sequence[object]) -> Remainder | None:
         for member in members:
-            listeners = self._manager._iter_hooks(member, event)
+            listeners = self._listeners(member, event)
             try:
                 if awaited := invoke_addon_sync(listeners, args):
-                    return self._remainder(awaited, members, event)
+                    return self._remainder(awaited, members, event, args)
             except AddonHalt:
                 break
             except OptionsError as error:
@@ -137,15 +140,24 @@ class Hooks:
                     raise
         return None
 
-    async def _remainder(self, awaited: Remainder, members: Iterator[object], event: hooks.Hook) -> None:
+    def _listeners(self, member: object, event: hooks.Hook) -> _Listeners:
+        """What is nested nowhere is called without a search."""
+        listener = getattr(member, event.name, None)
+        if type(listener) is MethodType and not hasattr(member, "addons"):
+            return iter(((member, listener),))
+        found: _Listeners = self._manager._iter_hooks(member, event)
+        return found
+
+    async def _remainder(
+        self, awaited: Remainder, members: Iterator[object], event: hooks.Hook, args: Sequence[object]
+    ) -> None:
         try:
             with safecall():
                 await awaited
-            for member in members:
-                with safecall():
-                    await self._manager.invoke_addon(member, event)
         except AddonHalt:
-            pass
+            return
+        if remainder := self._call(members, event, args):
+            await remainder
 
     def _begin_lifecycle(self, event: hooks.Hook) -> Remainder | None:
         """As handle_lifecycle, and the wait for the flow to be resumed."""

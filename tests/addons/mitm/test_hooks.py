@@ -206,6 +206,19 @@ async def test_an_event_that_nobody_hears_costs_no_call_of_mitmproxys(
     assert asked == []
 
 
+async def test_those_after_one_that_was_awaited_cost_no_coroutine_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def never(addon: object, event: hooks.Hook) -> None:
+        raise AssertionError
+
+    on = Stage()
+    with taddons.context(Proxyserver(), on.named("first", on.waits()), on.last), installed():  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+        monkeypatch.setattr(manager(), "invoke_addon", never)
+        await manager().trigger_event(HttpRequestHook(tflow.tflow()))
+    assert on.said == ["first", "waited", "last"]
+
+
 # -- where mitmproxy is another ---------------------------------------------------------------------------
 
 
