@@ -19,7 +19,7 @@ from protocols.model.http import Head, header
 from protocols.model.parts import StreamPart
 from protocols.model.progress import Progress
 from protocols.model.segment import Segment
-from protocols.model.wirejson import dump, is_json, load_object
+from protocols.model.wirejson import are_json, dump, is_json, load_object
 
 _LINE_END = rb"(?>\r\n|\n|\r)"
 _EVENT_END = re.compile(_LINE_END + _LINE_END)
@@ -29,9 +29,12 @@ _FIELD = re.compile(rb"(?:\A|[\r\n])(?:event|id|retry):")
 _LONGEST_MARK = 256
 _LONGEST_END = 3
 """Bytes at the end of what has come that may be the first of an end."""
+_FEW = 1024
+"""Bytes of so few events that these are looked at one by one."""
 _LF, _BLANK_LINE = 0x0A, b"\n\n"
 _BEGINS_DATA, _BEGINS_NAMED = b"data: {", b"event: "
 _DATA = len(b"data: ")
+_BETWEEN_DATA = b"\n\ndata: "
 _IDLE = b'"ping"'
 DONE = b"[DONE]"
 LONGEST_EVENT = 1 << 26
@@ -123,7 +126,7 @@ class SseFramer(Framer):
         segments: list[Segment] = []
         marks = [mark for mark in self._marks if mark in data]
         marked = min(map(data.find, marks)) if marks else len(data)
-        run = start = 0
+        run, start = 0, self._plain_until(data, marked) if marked > _FEW else 0
         while (end := data.find(_BLANK_LINE, start)) >= 0:
             event, end = data[start:end], end + len(_BLANK_LINE)
             if (end > marked and any(mark in event for mark in marks)) or not self._is_plain(event):
@@ -135,6 +138,12 @@ class SseFramer(Framer):
         if run < start:
             segments.append(Segment(data[run:start], run=True))
         return segments + self.feed(data[start:]) if start < len(data) else segments
+
+    def _plain_until(self, data: bytes, marked: int) -> int:
+        """The end of the events before `marked` if all are plain and without names; else 0."""
+        end = data.rfind(_BLANK_LINE, 0, marked) + len(_BLANK_LINE)
+        events = data_of(data[:end])
+        return end if events and are_json(events) else 0
 
     def _is_plain(self, event: bytes) -> bool:
         """`event` is without its end."""
@@ -244,6 +253,11 @@ class SseDecoder(SseFramer, Skimmer):
 
     def _read_run(self, raw: bytes) -> Sequence[StreamPart]:
         parts: list[StreamPart] = []
+        if events := data_of(raw):
+            for data in events:
+                said = self._read_text(data, False)
+                parts += self._read(Event(None, data), b"data: %b\n\n" % data) if said is None else said
+            return parts
         end = 0
         while end < len(raw):
             start, end = end, after_event(raw, end)
@@ -254,6 +268,15 @@ class SseDecoder(SseFramer, Skimmer):
                 said = self._read(parse_event(event), event)
             parts += said
         return parts
+
+
+def data_of(run: bytes) -> Sequence[bytes]:
+    """The data of whole events, if each is `data: {...}` in one line; else nothing."""
+    if not (run.startswith(_BEGINS_DATA) and run.endswith(_BLANK_LINE)):
+        return ()
+    events = run[_DATA : -len(_BLANK_LINE)].split(_BETWEEN_DATA)
+    is_each = run.count(b"\n") == 2 * len(events) and {event[:1] for event in events} == {b"{"}
+    return events if is_each else ()
 
 
 def after_event(run: bytes, start: int) -> int:

@@ -4,6 +4,8 @@ and the gate that says when it commits."""
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from itertools import groupby
+from operator import attrgetter
 
 from protocols.base import Decoder, Encoder, Skimmer
 from protocols.framing.sse import after_event
@@ -26,7 +28,6 @@ LARGEST_UNREAD = 1 << 16
 FRAME_COST = 256
 """Bytes that a frame in memory costs besides its own: a flood of blank lines is a flood of frames."""
 
-_WORKING = Ping(working=True)
 _BEGINNINGS = (b"data:", b"event:", b"id:", b":", b"{", b"[")
 _BETWEEN = b"[], \t\r\n"
 _FOREIGN = "the provider's answer is not one of this protocol"
@@ -158,7 +159,7 @@ class Reading:
     def settle(self) -> Progress:
         """Read what was passed on unread."""
         if self._unread:
-            self._read(self._unread)
+            self._read(_in_runs(self._unread))
             self._unread.clear()
             self._unread_bytes = 0
         return self.progress
@@ -180,7 +181,7 @@ class Reading:
     def _read(self, segments: Iterable[Segment]) -> Sequence[StreamPart]:
         parts = [part for segment in segments for part in self.decoder.read(segment)]
         self.progress.fold(parts)
-        self._at_work = self._at_work or _WORKING in parts
+        self._at_work = self._at_work or _at_work(parts)
         return parts
 
     def has_worked(self) -> bool:
@@ -357,6 +358,20 @@ class EventByEvent(Iterator[Segment]):
         """What was not given out, the events of a run as one."""
         run = self._run[self._at :]
         return [*((Segment(run, run=True),) if run else ()), *self._segments]
+
+
+def _at_work(parts: Iterable[StreamPart]) -> bool:
+    """Whether one of `parts` says that the model is at work."""
+    return any(part.working for part in parts if isinstance(part, Ping))
+
+
+def _in_runs(segments: Iterable[Segment]) -> Iterator[Segment]:
+    """With runs that follow one another as one."""
+    for run, group in groupby(segments, attrgetter("run")):
+        if run:
+            yield Segment(joined(group), run=True)
+        else:
+            yield from group
 
 
 def joined(segments: Iterable[Segment]) -> bytes:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from protocols.base import Decoder, Skimmer
-from protocols.framing.sse import Event, SseDecoder, SseFramer, in_full
+from protocols.framing.sse import Event, SseDecoder, SseFramer, data_of, in_full
 from protocols.model.parts import BlockDelta, Finish, StreamEnd, StreamPart
 from protocols.model.segment import Segment
 from tests.contract import REGISTRY, Sample, progress, streams
@@ -259,6 +259,12 @@ NAMED = b'event: x\ndata: {"a":1}\n\n'
         ([EVENT * 2 + b": comment\n\n" + EVENT * 2], [2, 0, 2]),
         ([EVENT + b"\n" + EVENT * 2 + b"\n\n\n" + EVENT], [1, 0, 0, 1, 0, 0, 0, 0]),
         ([EVENT * 2 + b"data: [DONE]\n\n"], [2, 0]),
+        ([EVENT * 60 + b"data: [DONE]\n\n" + EVENT], [60, 0, 1]),
+        ([EVENT * 60 + EVENT[:5], EVENT[5:]], [60, 1]),
+        ([EVENT * 30 + b"event: a\n" + EVENT * 30], [60]),
+        ([EVENT * 60 + b'data: {"a":\n\n' + EVENT], [60, 0, 1]),
+        ([EVENT * 60 + b"data: 1\n\n" + EVENT], [60, 0, 1]),
+        ([EVENT * 60 + b"\n" + EVENT], [60, 0, 0]),
         ([EVENT * 2, b"data: [DONE]\n\n", EVENT * 2], [2, 0, 2]),
         ([EVENT + b'data: {"type":"ping"}\n\n' + EVENT], [1, 0, 1]),
         ([EVENT + b'data: {"a":\n\n' + EVENT], [1, 0, 1]),
@@ -276,6 +282,35 @@ def test_plain_events_that_follow_one_another_are_one_segment(
     found = [segment for piece in pieces for segment in framer.skim(piece)]
     assert [segment.raw.count(b"\n\n") if segment.run else 0 for segment in found] == sizes
     assert b"".join(segment.raw for segment in found) == b"".join(pieces)
+
+
+def test_events_with_names_and_those_without_are_one_segment_where_all_are_plain() -> None:
+    named = b"event: a\n" + EVENT
+    (found,) = SseFramer(b"[DONE]").skim(EVENT + named + EVENT)
+    assert found == Segment(EVENT + named + EVENT, run=True)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        b"",
+        b"\n\n",
+        EVENT[:-1],
+        EVENT + b"\n",
+        EVENT + b"data: 1\n\n",
+        EVENT + b"event: a\n" + EVENT,
+        EVENT + b": a\n" + EVENT,
+        b"data: {\n\ndata: {}",
+        b"data: {}\ndata: {}\n\n",
+        b"data: {}\ndata: {}\n\ndata: \n\n",
+    ],
+)
+def test_other_events_than_objects_in_a_line_are_not_read_together(run: bytes) -> None:
+    assert not data_of(run)
+
+
+def test_objects_in_a_line_are_read_together() -> None:
+    assert data_of(b'data: {}\n\ndata: {"a": "data: {"}\n\n') == [b"{}", b'{"a": "data: {"}']
 
 
 @pytest.mark.parametrize("sample", [each for each in STREAMS if each.name == "text.sse"], ids=str)

@@ -23,6 +23,7 @@ from protocols.model.wirejson import (
     NOT_JSON,
     JsonObject,
     LazyObject,
+    are_json,
     count_at,
     dump,
     error_answer,
@@ -124,6 +125,12 @@ def test_what_has_a_form_is_json(data: bytes, draw: st.DataObject) -> None:
     assert in_form(ANY_FORM, data) is None or parsed is not NOT_JSON
     found = in_form(FORM, data)
     assert found is None or (isinstance(parsed, dict) and parsed["a"] == found.a)
+
+
+@given(st.lists(st.sampled_from([b'{"a":"b"}', b'["%b"]' % (b"x" * 5000), NESTED, *SNIPPETS]), max_size=5))
+def test_several_are_json_if_each_is(pieces: list[bytes]) -> None:
+    assert are_json(pieces) == all(map(is_json, pieces))
+    assert not are_json([*pieces, b'{"b":"\xff","a":""}'])
 
 
 @pytest.mark.parametrize("data", [b"{}", b"[]", b'{"a":[1.5,-2e3,null,true,"\xc3\xa9"]}\n\n', NESTED])
