@@ -190,13 +190,15 @@ def _is_chunked(connection: Http1Server) -> bool:
 
 def _through(layers: Sequence[Layer], client: Client, handler: ConnectionHandler) -> Write | None:
     """From the connection's socket inwards; None where a layer is not known to hand on what comes."""
-    write, is_encrypted = _socket(client, handler), False
+    io = handler.transports.get(client)
+    writer = io.writer if io is not None else None
+    if not isinstance(writer, asyncio.StreamWriter):
+        return None
+    write, is_encrypted = _socket(writer, handler), False
     stack = iter(layers)
     for each in stack:
-        if write is None:
-            return None
         if type(each) is ClientTLSLayer and not is_encrypted:
-            write, is_encrypted = _encrypted(each.tls, write), True
+            write, is_encrypted = _encrypted(each.tls, write, writer.transport), True
         elif isinstance(each, HttpLayer):
             if not _is_tunnel(each, next(stack, None), client):
                 return None
@@ -223,11 +225,7 @@ def _is_tunnel(http_layer: HttpLayer, stream: Layer | None, client: Client) -> b
     )
 
 
-def _socket(client: Client, handler: ConnectionHandler) -> Write | None:
-    io = handler.transports.get(client)
-    writer = io.writer if io is not None else None
-    if not isinstance(writer, asyncio.StreamWriter):
-        return None
+def _socket(writer: asyncio.StreamWriter, handler: ConnectionHandler) -> Write:
     watchdog, transport = handler.timeout_watchdog, writer.transport
     _, most = transport.get_write_buffer_limits()
 
@@ -241,10 +239,14 @@ def _socket(client: Client, handler: ConnectionHandler) -> Write | None:
     return write
 
 
-def _encrypted(tls: SSL.Connection, below: Write) -> Write:
+def _encrypted(tls: SSL.Connection, below: Write, transport: asyncio.WriteTransport) -> Write:
     def write(data: bytes) -> bool:
-        with suppress(SSL.ZeroReturnError, SSL.SysCallError):  # a peer that has closed need not get it
-            tls.sendall(data)
+        try:
+            with suppress(SSL.ZeroReturnError, SSL.SysCallError):  # a peer that has closed need not get it
+                tls.sendall(data)
+        except SSL.Error:  # the peer has broken its TLS, which takes nothing any more
+            transport.abort()
+            return False
         has_room, size = True, len(data) + RECORDS
         with suppress(SSL.WantReadError):  # nothing more is there
             records = tls.bio_read(size)

@@ -1,6 +1,7 @@
 """The short way of body bytes: who has it, and that nothing is other by it."""
 
 import logging
+import os
 import socket
 from http.client import HTTPConnection
 from pathlib import Path
@@ -13,7 +14,7 @@ from addons.mitm import direct
 from tests.addons import http3
 from tests.addons.mitm.calls import SCRIPT, get, settled
 from tests.addons.mitm.stream_script import BLOCK
-from tests.addons.mitmdump import PATIENCE, H2Client, Mitmdump, curl
+from tests.addons.mitmdump import PATIENCE, H2Client, Mitmdump, curl, tls_client
 
 BODY = b"one\ntwo\n" + BLOCK
 SHORT, LAYERS = [True] * 3, [False] * 3
@@ -107,6 +108,19 @@ async def test_http3_has_none(confdir: Path, name: str) -> None:
     with Mitmdump(SCRIPT, confdir, "--mode", "reverse:http3://api.test:1") as other:
         assert await http3.get(other.port, "api.test", f"/ways?name={name}") == (b"200", BODY)
         assert other.wait("ways", name)["taken"] == LAYERS
+
+
+def test_a_client_that_breaks_its_tls_has_left(proxy: Mitmdump, name: str) -> None:
+    client = tls_client(proxy)
+    response = get(client, f"/pace?name={name}")
+    assert response.read(7) == b"part 0\n"
+    os.write(client.sock.fileno(), b"\x17\x03\x03\x00\x20" + b"no record that was ever encrypted")
+    proxy.order("status")  # by then it is read
+    proxy.order("open", name=f"{name}-1")
+    proxy.wait("cancelled", name)
+    assert proxy.wait("error", name)["error"] == "Client disconnected."
+    settled(proxy, name, "error")
+    client.close()
 
 
 def test_mitmproxy_is_as_we_know_it() -> None:
