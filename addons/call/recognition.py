@@ -252,13 +252,13 @@ class Interception:
         kept, target, own = carriers.take_out(headers, path)
         if len(end_to_end) != len(headers):
             own = carriers.take_out(end_to_end, path)[2]
-        set_headers(flow.request, tuple(pair for pair in kept if pair[0].lower() != _FOR_PROXIES))
+        set_headers(flow.request, tuple([pair for pair in kept if pair[0].lower() != _FOR_PROXIES]))
         flow.request.path = target
         _forget_backup(flow)
         if own is None:
             return self._remembered.get((provider, str(record_of(flow).get("client_credential"))))
-        self._redactor.learn(key_shaped(own.secrets))
         self._remember(provider, own)
+        self._redactor.learn(key_shaped(own.secrets))
         self._journal.begin(flow, {"client_credential": own.fingerprint})
         return own
 

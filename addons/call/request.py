@@ -94,4 +94,4 @@ def written(intercepted: Intercepted, lease: Lease, headers: Headers, target: st
     headers, target = carriers.write(
         headers, target, lease.secret, auth=provider.auth, accepts=provider.accepts, like=own
     )
-    return tuple(pair for pair in headers if pair[0].lower() not in provider.account_headers), target
+    return tuple([pair for pair in headers if pair[0].lower() not in provider.account_headers]), target

@@ -33,12 +33,14 @@ class ClientHttp1(Http1Server):
 
     def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
         if isinstance(event, events.DataReceived) and self._head_is_too_long():
-            yield commands.Log(f"refused: {_TOO_LONG}")
-            yield commands.SendData(self.conn, make_error_response(431, _TOO_LONG))
-            yield commands.CloseConnection(self.conn)
-            self.state = self.done
-        else:
-            yield from super().read_headers(event)
+            return self._refuse()
+        return super().read_headers(event)
+
+    def _refuse(self) -> layer.CommandGenerator[None]:
+        yield commands.Log(f"refused: {_TOO_LONG}")
+        yield commands.SendData(self.conn, make_error_response(431, _TOO_LONG))
+        yield commands.CloseConnection(self.conn)
+        self.state = self.done
 
     def _head_is_too_long(self) -> bool:
         head = bytes(self.buf)[:LONGEST_HEAD]
@@ -48,17 +50,21 @@ class ClientHttp1(Http1Server):
         return len(self.buf) > longest or lines > MOST_LINES
 
     def read_body(self, event: events.Event) -> layer.CommandGenerator[None]:
+        """A body of a known length leaves nothing unread."""
         if type(self.body_reader) is ChunkedReader:
             self.body_reader = _WithoutTrailers()
-        yield from super().read_body(event)
+        handled = super().read_body(event)
+        return self._bounded(handled) if isinstance(self.body_reader, ChunkedReader) else handled
+
+    def _bounded(self, handled: layer.CommandGenerator[None]) -> layer.CommandGenerator[None]:
+        yield from handled
         if self.state == self.read_body and len(self.buf) > LONGEST_HEAD:
             yield from self._too_much("a chunk of the request says too much of itself")
 
     def wait(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, events.DataReceived) and len(self.buf) > LONGEST_AHEAD:
-            yield from self._too_much("the client sends too much ahead of its answer")
-        else:
-            yield from super().wait(event)
+            return self._too_much("the client sends too much ahead of its answer")
+        return super().wait(event)
 
     def _too_much(self, message: str) -> layer.CommandGenerator[None]:
         self.state = self.done

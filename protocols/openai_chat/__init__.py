@@ -83,7 +83,7 @@ class OpenAIChat:
             reasoning=_reasoning(body) if thinks else Reasoning.UNSAID,
             effort=effort_said(thinking_of(body)) if thinks else "",
             hosted=bool(hosted) or "web_search_options" in body,
-            acting=any(kind.startswith(_ACTING_TOOLS) for kind in hosted),
+            acting=bool(hosted) and any(kind.startswith(_ACTING_TOOLS) for kind in hosted),
         )
 
     def decoder(self, call: Call, head: Head) -> Decoder:

@@ -286,7 +286,8 @@ class Exchange:
             self._fail(current.foreign())
         elif verdict is Verdict.COMMIT:
             self._commit(current)
-            self._pass_on(current, following.remainder())
+            if others := following.remainder():
+                self._pass_on(current, others)
         elif verdict is Verdict.WATCH:
             self._out += attempt.arm(Timer.THROUGHPUT, timing.throughput_window, self._now)
 

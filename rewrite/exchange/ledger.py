@@ -78,7 +78,7 @@ class Attempt:
     reading: Reading | None = None
     """Its answer. None before the head, and for an error."""
     gate: Gate = field(default_factory=Gate)
-    stall: Silence = field(default_factory=lambda: Silence(0.0))
+    stall: Silence = field(default_factory=Silence)
     """The silence in the middle of an answer."""
     watched: bool = False
     """The stall is watched before the commit point."""

@@ -264,7 +264,7 @@ class Silence:
     `left`, and is set again for that.
     """
 
-    longest: float
+    longest: float = 0.0
     """Seconds; 0: nobody watches."""
     since: float = 0.0
     """When it began, in seconds on the machine's clock."""
@@ -297,7 +297,7 @@ class Gate:
     that only say that the answer was begun, pings and comments are no such sign.
     """
 
-    token: Silence = field(default_factory=lambda: Silence(0.0))
+    token: Silence = field(default_factory=Silence)
     """The wait for the first visible part."""
     shown_at: float | None = None
     """When that part came, in seconds on the machine's clock. None: it has not."""
