@@ -22,11 +22,11 @@ from addons.credentials.pool import Pool
 from addons.mitm.flows import FlowRegistry
 from addons.mitm.front import Front
 from addons.mitm.layers import Layers
-from addons.records.journal import Journal, Lines
+from addons.records.journal import Journal
 from addons.records.trace import Traces
 from addons.reload import Control
 from addons.runtime import memory
-from addons.secrets.redaction import Redactor
+from addons.secrets.redaction import Lines, Redactor
 from addons.startup import (
     INTERCEPT,
     bad_options,
@@ -180,7 +180,7 @@ class Rotator:
                 flow.request.stream = False
                 flow.response = ours
             elif intercepted and (intercepted.operation or is_short(flow.request)):
-                self._flows.collect(flow)
+                self._flows.collect(flow, self._interception.longest_body)
             elif intercepted:
                 flow.request.stream = True
         except Exception as error:  # noqa: BLE001  # fails closed: nothing leaves, and the client gets an answer

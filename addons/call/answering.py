@@ -72,7 +72,9 @@ class Answering:
         self._former: list[Upstream] = []
         self._clock = Clock()
         self._drivers: WeakKeyDictionary[http.HTTPFlow, Driver] = WeakKeyDictionary()
-        self._buffering: WeakKeyDictionary[http.HTTPFlow, tuple[bool, float]] = WeakKeyDictionary()
+        self.buffering: WeakKeyDictionary[http.HTTPFlow, tuple[bool, float]] = WeakKeyDictionary()
+        """Whether the route of a call wants its answer whole before the client gets it, and for how many
+        seconds it may be kept."""
 
     def configure(self, settings: Settings, upstream: Upstream) -> None:
         """Connections that are not used any more are closed after the last call that may use them."""
@@ -97,11 +99,12 @@ class Answering:
         assert intercepted.protocol is not None
         assert self._planner is not None
         request = request_of(flow.request)
-        call, facts = self._planner.call(request, intercepted, session, body)
+        program = header(request.headers, "user-agent")
+        call, facts = self._planner.call(request, intercepted, session, body, program)
+        now = self._clock()
         turn = self._turn(call, intercepted)
         if isinstance(turn, Missing):
             return self._error_response(Record(flow, call, intercepted.provider.name, ()), intercepted, turn)
-        now = self._clock()
         plan = self._planner.plan(turn, intercepted, request, facts, now)
         for text in self._routes.note(plan.rule, turn.call.model):
             self._journal.notice(Notice(text, warning=True))
@@ -112,8 +115,9 @@ class Answering:
             return self._error_response(record, intercepted, unknown_elsewhere(call, plan.skipped) or missing)
         if call.background and plan.targets[0].rendered is None:
             return self._passing(flow, intercepted, request)
-        self._buffering[flow] = not plan.rule.stream, plan.may_be_kept(turn.call)
-        return self._driver(record, intercepted, turn, request, now)
+        self.buffering[flow] = not plan.rule.stream, plan.may_be_kept(turn.call)
+        asker = _asker(flow, intercepted, call.protocol, program)
+        return self._driver(record, intercepted, turn, request, asker, now)
 
     def _turn(self, call: Call, intercepted: Intercepted) -> Turn | Missing:
         """A call with the turns that it continues, as only the Responses API has them."""
@@ -136,7 +140,13 @@ class Answering:
         return Passing(self._upstream, request, self._settings.timeouts.connect, blackout)
 
     def _driver(
-        self, record: Record, intercepted: Intercepted, turn: Turn, request: WireRequest, now: float
+        self,
+        record: Record,
+        intercepted: Intercepted,
+        turn: Turn,
+        request: WireRequest,
+        asker: Asker,
+        now: float,
     ) -> Driver:
         assert intercepted.protocol is not None
         assert self._upstream is not None
@@ -147,7 +157,7 @@ class Answering:
             request=request,
             protocol=intercepted.protocol,
             exchange=Exchange(record.call, intercepted.protocol, record.targets, now),
-            asker=_asker(record.flow, intercepted, record.call),
+            asker=asker,
             pool=self._pool,
             upstream=self._upstream,
             journal=self._journal,
@@ -166,15 +176,10 @@ class Answering:
         self._journal.begin(flow, {"provider": intercepted.provider.name, "kept_response": True})
         return response_of(answer)
 
-    def buffering(self, flow: http.HTTPFlow) -> tuple[bool, float]:
-        """Whether the route of a call wants its answer whole before the client gets it, and for how many
-        seconds it may be kept."""
-        return self._buffering.get(flow, (False, math.inf))
-
     def over(self, flow: http.HTTPFlow) -> None:
         """The flow has ended; where the client left or it was killed, its record comes before its saving."""
         driver = self._drivers.pop(flow, None)
-        if driver is not None:
+        if driver is not None and not driver.is_answered:
             driver.client_gone()
         if self._former and not self._drivers:
             former, self._former = self._former, []
@@ -186,12 +191,11 @@ def _scope(intercepted: Intercepted) -> str:
     return scope_of(own.fingerprint if own else None, intercepted.provider.name)
 
 
-def _asker(flow: http.HTTPFlow, intercepted: Intercepted, call: Call) -> Asker:
+def _asker(flow: http.HTTPFlow, intercepted: Intercepted, protocol: str, program: str | None) -> Asker:
     """A client without an explicit conversation is distinguished from others by its address, program and
     key."""
     own, address = intercepted.own, flow.client_conn.peername[0]
-    program = header(call.headers, "user-agent") or ""
-    return Asker(call.protocol, f"{address} {program} {own.fingerprint if own else ''}")
+    return Asker(protocol, f"{address} {program or ''} {own.fingerprint if own else ''}")
 
 
 async def _close(former: list[Upstream]) -> None:
@@ -244,11 +248,16 @@ class Planner:
         self._timeouts = _remembering(partial(timeouts_for, settings.deadlines, settings.timeouts))
 
     def call(
-        self, request: WireRequest, intercepted: Intercepted, session: str, body: bytes | None
+        self,
+        request: WireRequest,
+        intercepted: Intercepted,
+        session: str,
+        body: bytes | None,
+        program: str | None,
     ) -> tuple[Call, ClientFacts]:
-        """What a request asks, and what is known of its client. `session` names its conversation if it does
-        not; `body`: in place of its own where that is compressed. One that is not of the protocol still goes
-        to the provider: its 400 comes back."""
+        """What a request of `program` asks, and what is known of that. `session` names its conversation if it
+        does not; `body`: in place of its own where that is compressed. One that is not of the protocol still
+        goes to the provider: its 400 comes back."""
         protocol, operation = intercepted.protocol, intercepted.operation
         assert protocol is not None
         assert operation is not None
@@ -258,7 +267,7 @@ class Planner:
             call = protocol.parse(call_id, operation, wire)
         except (MalformedRequest, RecursionError):
             call = Call(call_id, protocol.name, operation, None, False, wire.headers)
-        facts = self._client(header(wire.headers, "user-agent"))
+        facts = self._client(program)
         named = header(wire.headers, facts.session_header) if facts.session_header else None
         said = named or call.session or session or None
         return call if said == call.session else replace(call, session=said), facts
@@ -272,10 +281,11 @@ class Planner:
         call = turn.call
         rule = rule_for(self._settings.rules, call, intercepted.provider)
         enveloped = _MARK in (dump(call.body) if turn.changed else request.body)
+        routes = candidates(rule, call, intercepted.provider, self._providers)
         reply = _reply(rule, turn)
         targets: list[Target] = []
         skipped: dict[str, str] = {}
-        for route in candidates(rule, call, intercepted.provider, self._providers):
+        for route in routes:
             try:
                 pooled = self._pooled(route, intercepted)
                 terms = self._terms(route, rule, call, facts, pooled=pooled, epoch=time.time() - now)

@@ -4,6 +4,7 @@ A flow of a provider leaves through us or not at all. Which flows these are is d
 force, not by whether our own hook ran: an add-on that raises keeps those after it from theirs.
 """
 
+import math
 from functools import partial
 from weakref import WeakSet
 
@@ -29,6 +30,7 @@ _UNADMITTED = (
     "see the proxy's log, and load rotator before other scripts"
 )
 _TURNED = "this request was not forwarded: another add-on made a call of it when its body was under way"
+_UNBUFFERED = False, math.inf
 _OWN_FAULT = "a fault of the proxy, not of the provider"
 
 
@@ -48,7 +50,7 @@ class Departure:
         self._filter = flowfilter.parse(expression) if expression else None
 
     def buffers(self, flow: http.HTTPFlow) -> float:
-        wanted, seconds = self._answering.buffering(flow)
+        wanted, seconds = self._answering.buffering.get(flow, _UNBUFFERED)
         return seconds if wanted or (self._filter and self._filter(flow)) else 0.0
 
     def block(self, flow: http.HTTPFlow) -> None:

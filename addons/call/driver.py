@@ -93,6 +93,8 @@ class Driver:
         self._waiting_for: asyncio.Task[None] | asyncio.Handle | None = None
         self._bytes = 0
         self._paused = self._over = self._broken = False
+        self.is_answered = False
+        """Whether the client gets the end of its answer; then `run` ends."""
         self._status = 0
         self._last = self._why = ""
         self._now = self._opened_at = self._took = 0.0
@@ -272,7 +274,7 @@ class Driver:
             case OpenUpstream():
                 self._open(command)
             case EndResponse():
-                self._over = True
+                self._over = self.is_answered = True
                 self._response.end()
                 self._finish()
             case CancelUpstream() | Release() | Report():

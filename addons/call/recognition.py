@@ -20,7 +20,7 @@ from addons.config.settings import Configured, Settings
 from addons.credentials import carriers, subprotocols
 from addons.credentials.carriers import ClientCredential
 from addons.credentials.pool import Pool
-from addons.mitm.messages import bytes_of, headers_of, response_of, set_headers, without_hops
+from addons.mitm.messages import headers_of, response_of, set_headers, without_hops
 from addons.mitm.websocket_handshake import is_handshake
 from addons.records.journal import Journal, record_of
 from addons.secrets.redaction import Redactor, key_shaped
@@ -100,24 +100,21 @@ class Interception:
     def __init__(self, registry: Registry, pool: Pool, journal: Journal, redactor: Redactor) -> None:
         self._registry, self._pool, self._journal, self._redactor = registry, pool, journal, redactor
         self._settings: Settings | None = None
+        self.longest_body = 0
+        """Bytes that the body of a call may have."""
         self._configured = _knowing(())
         self._spoken: dict[tuple[str, ...], tuple[WireProtocol, ...]] = {}
+        self._known_match = lru_cache(LONGEST_MEMORY)(self._found_match)
         self._flows: WeakKeyDictionary[http.HTTPFlow, Intercepted] = WeakKeyDictionary()
         self._accepted: WeakKeyDictionary[http.HTTPFlow, _Accepted] = WeakKeyDictionary()
         self._pages: set[str] = set()
         self._remembered: OrderedDict[tuple[str, str], ClientCredential] = OrderedDict()
 
     def configure(self, settings: Settings) -> None:
-        self._settings = settings
+        self._settings, self.longest_body = settings, settings.limits.body
         self._configured = _knowing(settings.providers)
         self._pool.configure(settings)
         self._redactor.keep(self._pool.secrets())
-
-    @property
-    def longest_body(self) -> int:
-        """Bytes that the body of a call may have."""
-        assert self._settings is not None
-        return self._settings.limits.body
 
     # -- a head is here -------------------------------------------------------------------------------
 
@@ -219,10 +216,11 @@ class Interception:
         intercepted = self._flows.get(flow)
         if intercepted is None:
             return None
+        assert self._settings is not None
+        accepted = _Accepted(self._settings, intercepted, _head_of(flow.request))
         if fault := self._fault(flow.request, intercepted):
             return error_response(intercepted, fault)
-        assert self._settings is not None
-        self._accepted[flow] = _Accepted(self._settings, intercepted, _head_of(flow.request))
+        self._accepted[flow] = accepted
         return None
 
     def _fault(self, request: http.Request, intercepted: Intercepted) -> Fault | None:
@@ -271,9 +269,16 @@ class Interception:
     def _match(
         self, provider: Provider, request: http.Request
     ) -> tuple[WireProtocol | None, Operation | None]:
-        path, spoken = request.path.partition("?")[0], self._protocols(provider.protocols)
+        method, path = request.method, request.path.partition("?")[0]
+        is_short = len(method) + len(path) <= _LONGEST_ORIGIN
+        return (self._known_match if is_short else self._found_match)(provider.protocols, method, path)
+
+    def _found_match(
+        self, names: tuple[str, ...], method: str, path: str
+    ) -> tuple[WireProtocol | None, Operation | None]:
+        spoken = self._protocols(names)
         for protocol in spoken:
-            if operation := protocol.match(request.method, path):
+            if operation := protocol.match(method, path):
                 return protocol, operation
         return next(iter(spoken), None), None
 
@@ -366,8 +371,9 @@ def _names_two_hosts(request: http.Request) -> bool:
 
 def _values(request: http.Request, own: ClientCredential | None) -> bytes:
     """Of all headers that a client sent: joined, they have a break if one of them has."""
-    carried = (bytes_of(one.value.get_secret_value()) for one in (own.carried if own else ()))
-    return b" ".join((*(value for _, value in request.headers.fields), *carried))
+    carried = [one.value.get_secret_value() for one in (own.carried if own else ())]
+    sent = " ".join(carried).encode("utf-8", "surrogateescape")
+    return b" ".join([sent, *(value for _, value in request.headers.fields)])
 
 
 def _head_of(request: http.Request) -> tuple[object, ...]:

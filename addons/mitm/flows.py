@@ -8,7 +8,7 @@ the update hook runs after every other hook of a flow.
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary
 
 from mitmproxy import http
 from mitmproxy.connection import Client
@@ -45,7 +45,7 @@ class FlowRegistry:
         self._ended_bytes = 0
         self._open: dict[str, Killable] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._whole: WeakSet[Flow] = WeakSet()
+        self._whole: WeakKeyDictionary[Flow, int] = WeakKeyDictionary()
         self._switches: WeakKeyDictionary[Flow, Switch] = WeakKeyDictionary()
         self._sent: WeakKeyDictionary[Flow, SentResponse] = WeakKeyDictionary()
 
@@ -82,21 +82,23 @@ class FlowRegistry:
             if _is_killed(each):
                 self._stop(each)
             if _is_answered(each) and each in self._whole:
-                self._whole.discard(each)
+                del self._whole[each]
                 _unwatch(each)
             if each.error is not None and self._switches.pop(each, None) is not None:
                 _unwatch(each)
 
     # -- a request until it leaves --------------------------------------------------------------------
 
-    def collect(self, flow: http.HTTPFlow) -> None:
-        """Let this request's body come whole, whatever mitmproxy would stream for its size."""
+    def collect(self, flow: http.HTTPFlow, longest: int = 0) -> None:
+        """Let this request's body come whole, whatever mitmproxy would stream for its size. `longest`: so
+        many bytes are not too many."""
         flow.request.stream = False
-        self._whole.add(flow)
+        self._whole[flow] = longest
         self._watch(flow)
 
-    def is_collected(self, flow: http.HTTPFlow) -> bool:
-        return flow in self._whole
+    def collected(self, flow: http.HTTPFlow) -> int | None:
+        """How many bytes of a request that is collected are known not to be too many; None: it is not."""
+        return self._whole.get(flow)
 
     def streams(self, flow: http.HTTPFlow) -> bool:
         return self._dispatcher.streams(flow)
@@ -104,13 +106,13 @@ class FlowRegistry:
     def too_long(self, flow: http.HTTPFlow, size: int) -> Responder | None:
         responder = self._dispatcher.too_long(flow, size)
         if responder is not None:
-            self._whole.discard(flow)
+            self._whole.pop(flow, None)
         return responder
 
     def dispatch(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
         """What becomes of a flow whose request is here as it leaves; its collecting ends by this."""
         dispatched = self._dispatcher.dispatch(flow)
-        self._whole.discard(flow)
+        self._whole.pop(flow, None)
         if dispatched is not None:
             self._watch(flow)
         elif flow not in self._switches:

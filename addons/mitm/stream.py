@@ -117,8 +117,9 @@ class RelayStream(ForwardedStream):
 
     def check_body_size(self, request: bool) -> layer.CommandGenerator[bool]:
         """mitmproxy begins to stream a body that grows too large, and would forward it by itself."""
-        if request and (self.flows.is_collected(self.flow) or self.flow.response):
-            self._bound_request()
+        known = self.flows.collected(self.flow) if request else None
+        if known is not None or (request and self.flow.response):
+            self._bound_request(known or 0)
             return False
         return self._closed_if((yield from super().check_body_size(request)))
 
@@ -130,13 +131,14 @@ class RelayStream(ForwardedStream):
             self.flows.closed(self.flow)
         return over
 
-    def _bound_request(self) -> None:
-        """A body that is collected may not fill the memory: what is too long is answered now, and dropped."""
+    def _bound_request(self, known: int) -> None:
+        """A body that is collected may not fill the memory: what is too long is answered now, and dropped.
+        `known`: so many bytes are not too many."""
         if self.client_state != self.state_consume_request_body:
             return
         length = self.flow.request.headers.get("content-length", "")
         size = max(len(self.request_body_buf), int(length) if length.isdecimal() else 0)
-        if responder := self.flows.too_long(self.flow, size):
+        if size > known and (responder := self.flows.too_long(self.flow, size)):
             self.request_body_buf.clear()  # type: ignore[no-untyped-call]  # mitmproxy has no types here
             self.client_state = self.state_discard_request_body
             self.server_state = self.state_errored

@@ -15,7 +15,7 @@ from mitmproxy.connection import Server
 from mitmproxy.flow import Error, Flow
 from mitmproxy.master import Master
 
-from addons.secrets.redaction import LONGEST_NAME, Redactor, fault, line
+from addons.secrets.redaction import LONGEST_NAME, Redactor, fault
 from addons.upstream.network import Reached
 from protocols.model.call import Call
 from protocols.model.http import Origin
@@ -183,14 +183,6 @@ def _kind(outcome: Outcome) -> str:
     if isinstance(outcome, Rejected):
         return f"rejected ({outcome.status} {outcome.kind})"
     return type(outcome).__name__.lower()
-
-
-class Lines(logging.Filter):
-    """Makes a line of each record of a logger."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = line(record.getMessage()), None
-        return True
 
 
 class WhileHeard(logging.Filter):

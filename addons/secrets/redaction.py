@@ -5,6 +5,7 @@ may hold what a terminal obeys, or a line that looks like ours.
 """
 
 import json
+import logging
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
@@ -352,6 +353,14 @@ def line(text: str, longest: int = LONGEST_LINE) -> str:
     if len(text) <= longest and text.isprintable():
         return text
     return escaped(shortened(text, longest))
+
+
+class Lines(logging.Filter):
+    """Makes a line of each record of a logger."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = line(record.getMessage()), None
+        return True
 
 
 def fault(error: BaseException) -> str:

@@ -126,7 +126,8 @@ class Delivery:
         self.first_token: float | None = None
         """When something visible went out, on the same clock."""
         self._hold = timing.hold if call.stream else 0.0
-        self._silence = Silence(timing.heartbeat if self.waiting.heartbeat else 0.0)
+        self.silence = Silence(timing.heartbeat if self.waiting.heartbeat else 0.0)
+        """What the client has had to wait since it got anything."""
 
     def latest(self, target: Target) -> float:
         """When the patience is over of a client that has nothing yet."""
@@ -155,7 +156,7 @@ class Delivery:
     def send(self, attempt: int, data: bytes, now: float) -> Sequence[Command]:
         if not data:  # a frame of another protocol may say nothing in the client's
             return ()
-        self._silence.since = now
+        self.silence.since = now
         return (SendData(attempt, data),)
 
     def note_first_token(self, attempt: Attempt, current: Reading, now: float) -> None:
@@ -167,18 +168,18 @@ class Delivery:
 
     def drained(self, now: float) -> None:
         """The client has read all that went out."""
-        self._silence.since = now
+        self.silence.since = now
 
     def watch(self, attempt: int, now: float) -> Sequence[Command]:
         """The client gets heartbeats in a silence from now on, if it did not already."""
-        if not self._silence.longest:
+        if not self.silence.longest:
             return ()
-        return (SetTimer(attempt, Timer.HEARTBEAT, max(self._silence.left(now), 0.0)),)
+        return (SetTimer(attempt, Timer.HEARTBEAT, max(self.silence.left(now), 0.0)),)
 
     def heartbeat(self, attempt: int, now: float) -> Iterator[Command]:
         """Only whole frames go out, so that this stands between two. It is no life of upstream's."""
-        if self._silence.left(now) <= 0:
-            self._silence.since = now
+        if self.silence.left(now) <= 0:
+            self.silence.since = now
             yield SendData(attempt, self.waiting.heartbeat, heartbeat=True)
         yield from self.watch(attempt, now)
 

@@ -57,6 +57,7 @@ from rewrite.values.events import (
     NoneFree,
     OpenUpstream,
     Report,
+    SendData,
     SetTimer,
     Start,
     TimerFired,
@@ -334,23 +335,26 @@ class Exchange:
             return False
         attempt, delivery = self._ledger.current, self._delivery
         data = current.pass_on(segments)
-        attempt.kept = 0 if data else attempt.kept
-        self._out += delivery.send(attempt.number, data, self._now)
+        if data:  # a frame of another protocol may say nothing in the client's
+            attempt.kept, delivery.silence.since = 0, self._now
+            self._out.append(SendData(attempt.number, data))
         if not (segments[-1].idle and all(segment.idle for segment in segments)):
             attempt.stall.since = self._now
         if delivery.first_token is None:
             delivery.note_first_token(attempt, current, self._now)
         if _ERROR_MARK in data:
             self._check_error(current)
-        if segments[-1].last and not self._over:
+        if segments[-1].last and self.state is not State.OVER:
             self._out.append(SetTimer(attempt.number, Timer.LINGER, LINGER))
         return bool(data)
 
     def _check_error(self, current: Reading) -> None:
         """An error in a form that the client's SDKs ignore is followed by the one that they raise on."""
-        error = current.settle().error
+        progress = current.settle()
+        error = progress.error
         if error and not error.native:
-            self._finish(current.encoder, errored(error, self._ledger.target.errors, repair.raising(error)))
+            found = errored(error, self._ledger.target.errors, repair.raising(error))
+            self._finish(current.encoder, found, progress)
 
     def _closed_passing(self, closed: UpstreamClosed) -> None:
         self._attempt.open = False
@@ -396,7 +400,8 @@ class Exchange:
         "length". After a proper end it means nothing."""
         if current.damaged and self.state is State.COMMITTED and not current.settle().over:
             detail = f"{outcome.cause}; ended with an error"
-            self._finish(current.encoder, Ending(outcome, "failed", detail, repair.failing(outcome.cause)))
+            found = Ending(outcome, "failed", detail, repair.failing(outcome.cause))
+            self._finish(current.encoder, found, current.progress)
         else:
             self._cut(current, outcome)
 
@@ -424,19 +429,20 @@ class Exchange:
         client has its end, and does not get what upstream began after that.
         """
         progress, target = current.settle(), self._ledger.target
+        left_out = current.left_out if current.calls else ()
         if isinstance(current, ContinuedReading) and current.failed:
             otherwise = classify.in_band(current.failed, target.errors)
         if not clean:
             progress.expect(choices_asked(self._call))
         if progress.ended and progress.error is None:
-            self._finish(current.encoder, COMPLETED, current.left_out)
+            self._finish(current.encoder, COMPLETED, progress, left_out)
             return
         end = completeness(progress)
         # What can be continued is read off the whole prompt: only a cut asks.
         more = not was_over and isinstance(end, Cut | Empty) and self._is_continuable(current, progress)
         found = ending(end, progress, otherwise, target, streamed=current.streamed, can_continue=more)
         if isinstance(found, Ending):
-            self._finish(current.encoder, found, current.left_out)
+            self._finish(current.encoder, found, progress, left_out)
         else:
             self._continue(self._cut_once_more(current), otherwise)
 
@@ -452,11 +458,13 @@ class Exchange:
         self._continuation.cut(current)
         return self._continuation
 
-    def _finish(self, encoder: Encoder, found: Ending, left_out: Sequence[str] = ()) -> None:
-        """The end of a committed answer, closed by its parts."""
+    def _finish(
+        self, encoder: Encoder, found: Ending, progress: Progress, left_out: Sequence[str] = ()
+    ) -> None:
+        """The end of a committed answer, of which the client has got `progress`, closed by its parts."""
         number = self._ledger.current.number
         if found.parts:
-            closing = encoder.close(found.parts, self._progress(), begun=True)
+            closing = encoder.close(found.parts, progress, begun=True)
             self._out += self._delivery.send(number, closing, self._now)
         self._out += self._ledger.end(found.outcome, self._now)
         detail = with_left_out(found.detail, left_out) if left_out else found.detail
@@ -464,7 +472,7 @@ class Exchange:
             detail = self._continuation.detail(detail)
         head = self._delivery.head
         assert head is not None
-        self._report(Over(found.end, detail, head.status, head))
+        self._report(Over(found.end, detail, head.status, head), progress)
         self._out.append(EndResponse(number))
 
     def _continue(self, continuation: Continuation, outcome: Outcome) -> None:
@@ -492,13 +500,13 @@ class Exchange:
         progress = client_stream.progress
         found = ending(completeness(progress), progress, outcome, target, streamed=True)
         assert isinstance(found, Ending)
-        self._finish(client_stream, found)
+        self._finish(client_stream, found, self._progress())
 
     # -- the client -----------------------------------------------------------------------------------
 
     def _left(self, _: ClientGone) -> None:
         self._end(Abandoned())
-        self._report(Over("abandoned", "the client left", None, self._delivery.head))
+        self._report(Over("abandoned", "the client left", None, self._delivery.head), self._progress())
 
     def _left_in_answer(self, gone: ClientGone) -> None:
         """Measured: SDKs hang up on the last frame, without the end of the body, and on an error; that call
@@ -556,7 +564,7 @@ class Exchange:
     def _give(self, answer: Whole) -> None:
         """The end of a call that never committed."""
         self._out += self._delivery.whole(self._attempt.number, answer.head, answer.body)
-        self._report(answer.over)
+        self._report(answer.over, self._progress())
         self._out.append(EndResponse(self._attempt.number))
 
     # -- timers ---------------------------------------------------------------------------------------
@@ -643,10 +651,9 @@ class Exchange:
             return self._continuation.progress(current)
         return current.settle() if current else Progress()
 
-    def _report(self, over: Over) -> None:
+    def _report(self, over: Over, progress: Progress) -> None:
         self.state = State.OVER
         continued = self._continuation is not None
-        progress = self._progress()
         record = self._delivery.summary(over, self._ledger, progress, self._now, continued=continued)
         self._out.append(Report(record))
 

@@ -189,7 +189,8 @@ class Ledger:
         self._former: str | None = None
         self._turn_ends: float | None = None
         self._otherwise: Retry | GiveUp | None = None
-        self._begin(1, self.latest)
+        self.current = Attempt(1, latest=latest(self.target), stall=Silence(self.terms.timing.stall))
+        """The attempt that is under way, or the last one."""
         self.acquire = Acquire(1)
         """The credential that the attempt under way asks for."""
 

@@ -79,7 +79,9 @@ class Reading:
     @property
     def properly_ended(self) -> bool:
         """Done by its own words. Where frames made no sense, a bare last frame is no such word."""
-        return self.progress.complete and (bool(self.progress.finished) or not self.unparsable)
+        progress = self.progress
+        says_so = bool(progress.finished) or (progress.ended and not self.unparsable)
+        return says_so and progress.complete
 
     @property
     def adds(self) -> bool:

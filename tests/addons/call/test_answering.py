@@ -244,5 +244,5 @@ def test_the_clients_header_names_the_conversation_else_the_body_else_who_asks(
     intercepted = Intercepted(OPENAI, CHAT, Operation.GENERATE, None, True, WHERE)
     sent = (("user-agent", "tool/1.2"), ("Session-ID", "from-header"))
     request = WireRequest("POST", "/v1/chat/completions", sent, dump(named))
-    call, facts = planner.call(request, intercepted, otherwise, None)
+    call, facts = planner.call(request, intercepted, otherwise, None, "tool/1.2")
     assert (call.session, facts) == (session, tool)

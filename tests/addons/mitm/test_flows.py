@@ -223,6 +223,16 @@ def ended(size: int) -> http.HTTPFlow:
     return made
 
 
+def test_a_request_is_collected_until_it_is_too_long_or_answered() -> None:
+    flows, flow = FlowRegistry(Never(), lambda: None), tflow.tflow()
+    assert flows.collected(flow) is None
+    flows.collect(flow, 9)
+    assert (flows.collected(flow), flow.request.stream) == (9, False)
+    flow.response = http.Response.make()
+    flows.update([flow])
+    assert flows.collected(flow) is None
+
+
 def test_it_is_cleaned_up_when_enough_bytes_have_passed() -> None:
     times: list[None] = []
     flows = FlowRegistry(Never(), lambda: times.append(None))

@@ -10,8 +10,8 @@ from mitmproxy import http
 from mitmproxy.test import tflow
 from pydantic import SecretStr
 
-from addons.records.journal import KEY, LAST_TURNS, Journal, Lines, Record, Tally
-from addons.secrets.redaction import LONGEST_LINE, Redactor
+from addons.records.journal import KEY, LAST_TURNS, Journal, Record, Tally
+from addons.secrets.redaction import Redactor
 from protocols import anthropic_messages, openai_chat
 from protocols.model.call import Call, Operation
 from protocols.model.parts import Usage
@@ -330,16 +330,6 @@ def test_what_others_left_in_the_place_of_the_record_is_no_fault(
     flow.metadata[KEY] = junk
     journal.begin(flow, {"provider": "openai"})
     assert flow.metadata[KEY] == {"provider": "openai"}
-
-
-def test_each_record_of_a_logger_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
-    log = logging.Logger("alone")  # noqa: LOG001  # nobody else's
-    log.addFilter(Lines())
-    log.addHandler(caplog.handler)
-    log.warning("%s of %d: %s", "\x1b[2J", 3, "x" * 5_000)
-    (record,) = caplog.records
-    assert record.getMessage().startswith(r"\x1b[2J of 3: xxx")
-    assert len(record.getMessage()) < LONGEST_LINE + 20
 
 
 # -- what a run comes to, by credential -------------------------------------------------------------------

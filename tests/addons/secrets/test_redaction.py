@@ -1,5 +1,6 @@
 """Keys blacked out in bytes and redacted in text, and text of others as people may read it."""
 
+import logging
 import re
 from collections.abc import Iterable
 from random import Random
@@ -18,6 +19,7 @@ from addons.secrets.redaction import (
     LOOKS_LIKE_A_KEY,
     REDACTED,
     Blackout,
+    Lines,
     Redactor,
     escaped,
     forms,
@@ -328,3 +330,13 @@ def test_a_record_keeps_its_shape_and_has_bounds() -> None:
 )
 def test_a_message_without_what_it_quotes(message: str, kept: str) -> None:
     assert unquoted(message) == kept
+
+
+def test_each_record_of_a_logger_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    log = logging.Logger("alone")  # noqa: LOG001  # nobody else's
+    log.addFilter(Lines())
+    log.addHandler(caplog.handler)
+    log.warning("%s of %d: %s", "\x1b[2J", 3, "x" * 5_000)
+    (record,) = caplog.records
+    assert record.getMessage().startswith(r"\x1b[2J of 3: xxx")
+    assert len(record.getMessage()) < LONGEST_LINE + 20
