@@ -103,6 +103,7 @@ class NetworkStream(asyncio.Protocol):
             for layer in reversed(self._layers):
                 data = layer.encrypt(data)
         except ssl.SSLError as error:
+            self.transport.abort()
             self._lose(error)
         else:
             if data:
@@ -220,8 +221,9 @@ class NetworkStream(asyncio.Protocol):
         if self.has_ended:
             return
         self.has_ended, self._error = True, error
-        if self._user is not None:
-            self._user.ended(error)
+        user, self._user = self._user, None  # which holds this stream
+        if user is not None:
+            user.ended(error)
         self._notify()
 
     def _change(self) -> asyncio.Future[None]:
@@ -347,8 +349,9 @@ class Connection:
                 return
             self._stream.write(piece)
             if not self._stream.is_flushed:
-                self._be_patient()
-                return
+                break
+        if self._pieces is not None:  # else it has failed meanwhile
+            self._be_patient()
 
     def _be_patient(self) -> None:
         if self._patience is not None:

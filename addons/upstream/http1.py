@@ -122,7 +122,8 @@ class AnswerReader:
 
     def __init__(self, method: str) -> None:
         self._method = method
-        self._read: Callable[[bytes], bytes] = self._read_head
+        # By the class: bound to the reader it would be in a cycle, which only the collector frees.
+        self._read: Callable[[AnswerReader, bytes], bytes] = AnswerReader._read_head
         self._waiting = b""
         self._searched = 0
         self._interim = 0
@@ -132,7 +133,7 @@ class AnswerReader:
     def feed(self, data: bytes) -> bytes:
         """The bytes of the body in what came, which is not empty. What is broken is read no further."""
         try:
-            return self._read(data)
+            return self._read(self, data)
         except NotHttp:
             self.is_broken = True
             return b""
@@ -149,7 +150,7 @@ class AnswerReader:
 
     def _end(self, surplus: bytes) -> None:
         self.is_over = True
-        self._read = self._read_surplus
+        self._read = AnswerReader._read_surplus
         self.has_surplus = bool(surplus)
 
     def _read_surplus(self, data: bytes) -> bytes:
@@ -169,7 +170,7 @@ class AnswerReader:
                 return b""
             if self._begin(lines):
                 self._waiting = b""
-                return self._read(data) if data else b""
+                return self._read(self, data) if data else b""
         self._waiting = b""
         return b""
 
@@ -212,13 +213,13 @@ class AnswerReader:
         if status in _WITHOUT_BODY or self._method == "HEAD" or is_tunnel:
             self._end(b"")
         elif fields.is_chunked:
-            self._read = self._read_chunks
+            self._read = AnswerReader._read_chunks
         elif fields.length is None:
             self.is_until_close = True
-            self._read = self._read_all
+            self._read = AnswerReader._read_all
         elif fields.length:
             self._left = fields.length
-            self._read = self._read_length
+            self._read = AnswerReader._read_length
         else:
             self._end(b"")
 
@@ -290,7 +291,7 @@ class AnswerReader:
         return left + 2
 
     def _begin_trailers(self, data: bytes) -> None:
-        self._read = self._read_trailers
+        self._read = AnswerReader._read_trailers
         if data:
             self._read_trailers(data)
 

@@ -3,7 +3,10 @@ bytes after their end."""
 
 import asyncio
 import contextlib
+import gc
 import socket
+import ssl
+import weakref
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -64,6 +67,35 @@ async def test_many_small_writes_and_a_large_one(peer: Peer) -> None:
         assert await reader.readexactly(len(expected)) == expected
     await until(lambda: stream.is_flushed)
     stream.abort()
+
+
+async def test_a_connection_that_is_closed_is_free_without_the_collector(peer: Peer) -> None:
+    stream, _, _ = await peer.both()
+    connection, asker = Connection(stream), Asker()
+    connection.send(request_head("GET", b"/", "localhost", (), 0), b"", asker)
+    left = weakref.ref(stream)
+    gc.disable()
+    try:
+        connection.abort()
+        del stream, connection, asker
+        await until(lambda: left() is None)
+    finally:
+        gc.enable()
+
+
+async def test_what_tls_cannot_write_closes_the_connection(authority: Authority) -> None:
+    async with serving(authority) as peer:
+        stream, _, _ = await peer.both()
+        connection, asker = Connection(stream), Asker()
+        stream.attach(connection)
+        connection.is_used = True
+        with contextlib.suppress(ssl.SSLWantReadError):
+            stream._layers[0]._object.unwrap()  # from now on it takes nothing
+        connection.send(request_head("GET", b"/", "localhost", (), 0), b"", asker)
+        assert stream.transport.is_closing()
+        assert asker.failure is not None
+        assert asker.failure.cause.kind is CauseKind.RESET
+        assert connection._patience is None
 
 
 async def test_what_is_read_comes_in_order_and_whole(peer: Peer) -> None:

@@ -1,7 +1,10 @@
 """Requests as they are written, and answers as they are read, piece by piece. What is refused, and that both
 are as h11 has them: test_answers.py beside the scripts."""
 
+import gc
 import time
+import weakref
+from collections.abc import Iterator
 
 import h11
 import pytest
@@ -98,6 +101,22 @@ def test_an_answer_byte_by_byte_and_what_follows() -> None:
     assert (body, reader.is_over, reader.has_surplus) == (b"onetwo", True, False)
     assert reader.feed(b"\n") == b""
     assert reader.has_surplus
+
+
+@pytest.fixture
+def without_collector() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("without_collector")
+def test_a_reader_is_free_without_the_collector() -> None:
+    reader = AnswerReader("POST")
+    assert reader.feed(HEAD + CHUNKS)
+    left = weakref.ref(reader)
+    del reader
+    assert left() is None
 
 
 def test_what_came_before_a_mistake_is_given() -> None:
