@@ -257,3 +257,46 @@ def _encrypted(tls: SSL.Connection, below: Write, transport: asyncio.WriteTransp
         return has_room
 
     return write
+
+
+# -- writes of one turn -----------------------------------------------------------------------------------
+
+
+class _Joined:
+    """In the place of a writer's own methods until a turn of the event loop is over: what is written goes out
+    then, in one write, or once it is much, or before what ends the connection."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        self._data = bytearray()
+        self._methods = {"write": self._write, "close": self._close, "write_eof": self._write_eof}
+        vars(writer).update(self._methods)
+        asyncio.get_running_loop().call_soon(self._flush)
+
+    def _write(self, data: bytes) -> None:
+        self._data += data
+        if len(self._data) > LARGEST_WRITE:
+            self._flush()
+
+    def _flush(self) -> None:
+        for name in self._methods:
+            del vars(self._writer)[name]
+        self._methods = {}
+        if self._data and not self._writer.is_closing():
+            self._writer.write(bytes(self._data))
+        self._data.clear()
+
+    def _close(self) -> None:
+        self._flush()
+        self._writer.close()
+
+    def _write_eof(self) -> None:
+        self._flush()
+        self._writer.write_eof()
+
+
+def join_writes(writer: object) -> None:
+    """A client gets the head of an answer, which is about to be written, in one write with what follows in
+    this turn of the event loop: mostly events, often the end."""
+    if type(writer) is asyncio.StreamWriter and "write" not in vars(writer):
+        _Joined(writer)

@@ -30,7 +30,7 @@ from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.utils import asyncio_utils
 
-from addons.mitm.direct import Write, is_expected
+from addons.mitm.direct import Write, is_expected, join_writes
 
 BODY_LIMIT = 4 * 1024 * 1024
 """Bytes of a body that are kept for the inspector, and that wait for a hook which is paused."""
@@ -142,6 +142,8 @@ class Sink:
             head.add("transfer-encoding", "chunked")
         self._bodyless = never_a_body or request.method == "HEAD"
         self._started = True
+        if self._transport is not None and self._lock is not None:
+            join_writes(self._transport.writer)
         self._push(http.Response(b"HTTP/1.1", status, reason, head, None, None, time.time(), None))
         return self._has_room()
 

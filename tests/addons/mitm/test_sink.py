@@ -1,7 +1,7 @@
 """What a responder writes, on its way into the layers."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from itertools import pairwise
 from typing import cast
 
@@ -13,6 +13,7 @@ from mitmproxy.proxy.layer import Paused
 from mitmproxy.proxy.server import ConnectionHandler, ConnectionIO
 from mitmproxy.test import tflow
 
+from addons.mitm.direct import LARGEST_WRITE, join_writes
 from addons.mitm.sink import LARGEST_PUSH, Congestion, End, Left, Push, Sink
 
 
@@ -160,6 +161,66 @@ async def test_a_client_that_does_not_read_is_waited_for(connected: Connected) -
     assert not waiting.done()
     waiting.cancel()
     connected.client.transport.abort()
+
+
+@pytest.fixture
+async def written(connected: Connected, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[bytes]]:
+    """What the proxy's transport is given to write."""
+    found: list[bytes] = []
+    monkeypatch.setattr(connected.writer.transport, "write", found.append)
+    yield found
+    connected.writer.transport.abort()
+    connected.client.transport.abort()
+    await asyncio.sleep(0)
+
+
+async def test_what_follows_a_head_in_its_turn_is_one_write(
+    connected: Connected, written: list[bytes]
+) -> None:
+    handler = Handler()
+    handler.transports["client"] = connected.io
+    sink_of(handler)
+    for piece in (b"head", b"data", b"end"):
+        connected.writer.write(piece)
+    assert written == []
+    await asyncio.sleep(0)
+    connected.writer.write(b"later")
+    assert written == [b"headdataend", b"later"]
+
+
+async def test_much_does_not_wait_for_the_end_of_its_turn(connected: Connected, written: list[bytes]) -> None:
+    much = b"x" * LARGEST_WRITE
+    join_writes(connected.writer)
+    for piece in (b"head", much, b"more"):
+        connected.writer.write(piece)
+    assert written == [b"head" + much, b"more"]
+    join_writes(connected.writer)
+    connected.writer.write(b"another head")
+    await asyncio.sleep(0)
+    assert written[2:] == [b"another head"]
+    assert not vars(connected.writer).keys() & {"write", "close", "write_eof"}
+
+
+@pytest.mark.parametrize("how", ["close", "write_eof"])
+async def test_what_was_written_goes_out_before_its_connection_ends(
+    connected: Connected, written: list[bytes], how: str
+) -> None:
+    join_writes(connected.writer)
+    connected.writer.write(b"end")
+    getattr(connected.writer, how)()
+    assert written == [b"end"]
+    await asyncio.sleep(0)
+    assert written == [b"end"]
+
+
+async def test_nothing_is_written_to_a_connection_that_ends(
+    connected: Connected, written: list[bytes]
+) -> None:
+    join_writes(connected.writer)
+    connected.writer.write(b"lost")
+    connected.writer.transport.abort()
+    await asyncio.sleep(0)
+    assert written == []
 
 
 async def test_a_lost_connection_ends_its_handler_once(connected: Connected) -> None:
