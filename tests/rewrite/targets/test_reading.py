@@ -51,6 +51,13 @@ def test_what_is_held_is_an_answer_until_it_is_released() -> None:
     assert held.answer().body == b""
 
 
+def test_events_that_come_together_are_passed_on_as_one() -> None:
+    found = own(call(), CHAT).reading(SSE)
+    together = says("Hi") + says(" there")
+    (run,) = found.feed(together)
+    assert (run.raw, run.run) == (together, True)
+
+
 @pytest.mark.parametrize(
     ("stream", "head", "streamed"), [(True, SSE, True), (False, SSE, True), (True, JSON, False)]
 )
