@@ -12,7 +12,7 @@ from scripts.callpath.report import Way, table
 
 ONE, TWO = ("one.py", "ask"), ("two.py", "answer")
 
-MOST = {"untouched": (35, 300), "translated": (45, 570)}
+MOST = {"untouched": (35, 300), "translated": (45, 580)}
 """Files that a call with two tokens enters, and moves between them. What makes it more has to say what for.
 How the answer arrives, and the clock's ticks, come to a few moves more or less."""
 
