@@ -63,7 +63,7 @@ class Attempt(Protocol):
     """One request, and what comes of it."""
 
     def cancel(self) -> None:
-        """Close the connection at once, one that is being made as well. The receiver gets nothing more."""
+        """Reset the connection at once; one that is being made is closed. The receiver gets nothing more."""
 
     def pause(self) -> None:
         """Read no further for now. What was read already may still come."""

@@ -12,6 +12,7 @@ import contextlib
 import select
 import socket
 import ssl
+import struct
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -32,6 +33,8 @@ WRITE_TIMEOUT = 60.0
 _PIECE = 1 << 18
 
 _ERROR = 400
+
+_NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class StreamUser(Protocol):
@@ -115,6 +118,12 @@ class NetworkStream(asyncio.Protocol):
 
     def resume(self) -> None:
         self.transport.resume_reading()
+
+    def reset(self) -> None:
+        """Close at once, by a reset: the system sends nothing more of what was written."""
+        with contextlib.suppress(OSError):  # it is closed from the other side
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        self.abort()
 
     def abort(self) -> None:
         """Close at once."""
@@ -331,9 +340,10 @@ class Connection:
         self._stream.abort()
 
     def abort(self) -> None:
-        """Close at once; nobody hears of it."""
+        """Close at once; nobody hears of it. No more is sent of a request that is under way."""
+        close = self._stream.abort if self._user is None else self._stream.reset
         self._leave()
-        self._stream.abort()
+        close()
 
     # -- sending --------------------------------------------------------------------------------------
 

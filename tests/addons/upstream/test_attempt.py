@@ -151,6 +151,29 @@ async def test_one_that_is_cancelled_closes_its_connection(vendor: Vendor, upstr
         assert recorder.events == seen
 
 
+@pytest.mark.parametrize("size", [2, 20_000_000], ids=["waited for", "being sent"])
+async def test_nothing_more_is_sent_of_one_that_is_cancelled(upstream: Upstream, size: int) -> None:
+    """Also not what the system has of it: a server that reads it would answer, and be paid for it."""
+    begun, cancelled, was_reset = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        begun.set()
+        await cancelled.wait()
+        try:
+            await reader.read()
+        except ConnectionResetError:
+            was_reset.set()
+
+    async with listening(handle) as port:
+        request = post(f"http://127.0.0.1:{port}/", bytes(size))
+        attempt = upstream.open(request, Recorder(), fresh=False, connect_timeout=PATIENCE)
+        await asyncio.wait_for(begun.wait(), PATIENCE)
+        attempt.cancel()
+        cancelled.set()
+        await asyncio.wait_for(was_reset.wait(), PATIENCE)
+
+
 async def test_one_that_is_paused_reads_no_further(vendor: Vendor, upstream: Upstream) -> None:
     large = bytes(20_000_000)
     vendor.reply(whole(large))
