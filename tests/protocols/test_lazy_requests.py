@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.model import call as calls
 from protocols.model.call import Call, Operation
 from protocols.model.errors import MalformedRequest
 from protocols.model.http import WireRequest
-from protocols.model.wirejson import load_object
+from protocols.model.wirejson import json_call, load_object
 from protocols.registry import discover
 
 REGISTRY = discover()
@@ -48,7 +47,7 @@ def _body(fields: list[tuple[str, object]], end: str) -> bytes:
 @contextmanager
 def _read_at_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(calls, "load_lazily", load_object)
+        patched.setattr(json_call, "__defaults__", (load_object,))
         yield
 
 
