@@ -109,7 +109,8 @@ class _Connections:
         self._way, self._form = way, lru_cache(way.form)
         self._idle: dict[Origin, list[_Idle]] = defaultdict(list)
         self._used: set[Connection] = set()
-        self._closed = False
+        self._alarm: asyncio.TimerHandle | None = None
+        self.is_closed = False
 
     async def open(self, origin: Origin, seconds: float) -> Connection:
         """A new one, within `seconds` for name, connection, proxy and TLS together; 0 is no limit.
@@ -121,7 +122,7 @@ class _Connections:
                 connection = Connection(await self._way.open(origin))
         except TimeoutError as error:
             raise Failure(CauseKind.TIMEOUT, "no connection in time") from error
-        if self._closed:
+        if self.is_closed:
             connection.abort()
             raise Failure(CauseKind.CONNECT, "the proxy is being stopped")
         self._used.add(connection)
@@ -149,8 +150,7 @@ class _Connections:
 
     def give_back(self, origin: Origin, connection: Connection) -> None:
         """After an answer's end: to wait for another request, or closed where it cannot serve one."""
-        self._expire()
-        if self._closed or not connection.renew():
+        if self.is_closed or not connection.renew():
             self.drop(connection)
             return
         self._used.discard(connection)
@@ -158,6 +158,7 @@ class _Connections:
         waiting = self._idle[origin]
         waiting.append(idle)
         connection.watch(lambda: self._close_idle(waiting, idle))
+        self._watch_age()
 
     def drop(self, connection: Connection) -> None:
         """Close one at once."""
@@ -166,18 +167,28 @@ class _Connections:
 
     def close(self) -> None:
         """Close all of them; those in use fail."""
-        self._closed = True
+        self.is_closed = True
+        if self._alarm is not None:
+            self._alarm.cancel()
         for connection in [*self._used]:
             connection.break_off()
         for waiting in self._idle.values():
             for idle in [*waiting]:
                 self._close_idle(waiting, idle)
 
+    def _watch_age(self) -> None:
+        if self._alarm is None:
+            self._alarm = asyncio.get_running_loop().call_later(KEEPALIVE_EXPIRY, self._expire)
+
     def _expire(self) -> None:
+        """Close what is too old, and look again where anything is left."""
+        self._alarm = None
         oldest = asyncio.get_running_loop().time() - KEEPALIVE_EXPIRY
         for waiting in self._idle.values():
             for idle in [each for each in waiting if each.since <= oldest]:
                 self._close_idle(waiting, idle)
+        if any(self._idle.values()):
+            self._watch_age()
 
     def _close_idle(self, waiting: list[_Idle], idle: _Idle) -> None:
         idle.connection.watch(None)
@@ -320,7 +331,7 @@ class _Call:
         and asking again may be paid for again.
         """
         connection = self._connection
-        if connection is None or failure.cause.kind is not CauseKind.RESET:
+        if connection is None or failure.cause.kind is not CauseKind.RESET or self._connections.is_closed:
             return False
         age = asyncio.get_running_loop().time() - self._sent_at
         at_once = not connection.is_sent or age <= AT_ONCE
