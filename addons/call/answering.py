@@ -67,7 +67,6 @@ class Answering:
         self._reports = Reports(journal, pool, self.responses, traces)
         self._settings: Settings | None = None
         self._planner: Planner | None = None
-        self._routes = RouteUse(())
         self._upstream: Upstream | None = None
         self._former: list[Upstream] = []
         self._clock = Clock()
@@ -82,7 +81,6 @@ class Answering:
             self._former.append(self._upstream)
         self._settings, self._upstream = settings, upstream
         self._planner = Planner(settings, self._registry)
-        self._routes = RouteUse(settings.rules)
         self._traces.configure(settings.trace)
 
     async def close(self) -> None:
@@ -106,7 +104,7 @@ class Answering:
         if isinstance(turn, Missing):
             return self._error_response(Record(flow, call, intercepted.provider.name, ()), intercepted, turn)
         plan = self._planner.plan(turn, intercepted, request, facts, now)
-        for text in self._routes.note(plan.rule, turn.call.model):
+        for text in plan.unused:
             self._journal.notice(Notice(text, warning=True))
         name = intercepted.provider.name
         record = Record(flow, turn.call, name, plan.targets, plan.skipped, plan.rule)
@@ -216,6 +214,8 @@ class Plan:
     """In the order in which they are asked."""
     skipped: Mapping[str, str]
     """By target, why it cannot be asked."""
+    unused: Sequence[str] = ()
+    """A line for each route of the config that should have fitted a call by now."""
 
     def may_be_kept(self, call: Call) -> float:
         """For how many seconds the answer may be kept from the client of `call`: a stream so long as that
@@ -243,6 +243,7 @@ class Planner:
         self._providers = {name: one.provider for name, one in self._configured.items()}
         spoken = {name for provider in self._providers.values() for name in provider.protocols}
         self._protocols = {name: registry[name] for name in spoken if name in registry}
+        self._use = RouteUse(settings.rules)
         self._client = lru_cache(partial(facts_for, settings.clients))
         self._model = _remembering(self._facts_of)
         self._timeouts = _remembering(partial(timeouts_for, settings.deadlines, settings.timeouts))
@@ -282,6 +283,7 @@ class Planner:
         rule = rule_for(self._settings.rules, call, intercepted.provider)
         enveloped = _MARK in (dump(call.body) if turn.changed else request.body)
         routes = candidates(rule, call, intercepted.provider, self._providers)
+        unused = [*self._use.note(rule, call.model)]
         reply = _reply(rule, turn)
         targets: list[Target] = []
         skipped: dict[str, str] = {}
@@ -296,7 +298,7 @@ class Planner:
                 skipped[route.label] = str(reason)
             except RecursionError:
                 skipped[route.label] = "the request is nested deeper than can be translated"
-        return Plan(rule, _continuable(targets), skipped)
+        return Plan(rule, _continuable(targets), skipped, unused)
 
     def _pooled(self, route: Route, intercepted: Intercepted) -> bool:
         """Whether a credential of the pool is used. Raises Untranslatable where there is none to use."""

@@ -158,7 +158,8 @@ class _Connections:
         waiting = self._idle[origin]
         waiting.append(idle)
         connection.watch(lambda: self._close_idle(waiting, idle))
-        self._watch_age()
+        if self._alarm is None:
+            self._watch_age()
 
     def drop(self, connection: Connection) -> None:
         """Close one at once."""
@@ -177,8 +178,7 @@ class _Connections:
                 self._close_idle(waiting, idle)
 
     def _watch_age(self) -> None:
-        if self._alarm is None:
-            self._alarm = asyncio.get_running_loop().call_later(KEEPALIVE_EXPIRY, self._expire)
+        self._alarm = asyncio.get_running_loop().call_later(KEEPALIVE_EXPIRY, self._expire)
 
     def _expire(self) -> None:
         """Close what is too old, and look again where anything is left."""
