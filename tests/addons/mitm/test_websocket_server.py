@@ -4,7 +4,7 @@ import itertools
 import socket
 import struct
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -351,23 +351,31 @@ def test_a_user_kills_it(proxy: Mitmdump, http1: HTTPConnection, name: str) -> N
     settled(proxy, name)
 
 
+@contextmanager
+def pings_every(seconds: float, proxy: Mitmdump) -> Iterator[None]:
+    proxy.order("interval", seconds=str(seconds))
+    try:
+        yield
+    finally:
+        proxy.order("interval", seconds="60")
+
+
 def test_a_client_that_does_not_answer_is_gone(proxy: Mitmdump, plain: HTTPConnection, name: str) -> None:
-    proxy.order("interval", seconds="0.01")
-    talk = Talk(plain, f"/deaf?name={name}")
-    assert [talk.next() for _ in range(MOST_SILENT)] == [Ping()] * MOST_SILENT
-    with pytest.raises(EOFError):
-        talk.next()
-    proxy.order("interval", seconds="60")
+    with pings_every(0.01, proxy):
+        talk = Talk(plain, f"/deaf?name={name}")
+        assert [talk.next() for _ in range(MOST_SILENT)] == [Ping()] * MOST_SILENT
+        with pytest.raises(EOFError):
+            talk.next()
     assert settled(proxy, name)["code"] == 1006
 
 
 def test_a_client_that_answers_stays(proxy: Mitmdump, plain: HTTPConnection, name: str) -> None:
-    proxy.order("interval", seconds="0.01")
-    talk = Talk(plain, f"/echo?name={name}")
-    for _ in range(MOST_SILENT * 2):
-        assert talk.next() == Ping()
-        talk.send(Pong())
-    proxy.order("interval", seconds="60")
+    """The interval is long enough for a client that another process holds up."""
+    with pings_every(0.5, proxy):
+        talk = Talk(plain, f"/echo?name={name}")
+        for _ in range(MOST_SILENT + 1):
+            assert talk.next() == Ping()
+            talk.send(Pong())
     talk.say("still here")
     while isinstance(event := talk.next(), Ping):
         pass
