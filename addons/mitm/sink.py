@@ -171,7 +171,7 @@ class Sink:
         return not is_behind and self._is_free()
 
     def arrived(self, data: bytes) -> None:
-        """It is through the layers, behind a hook that may have been paused for long."""
+        """It is through the layers, after a hook that may have been paused for long."""
         self._under_way -= len(data)
         if self._under_way <= BODY_LIMIT:
             self._passed.set()
