@@ -21,6 +21,7 @@ FOLDERS = {
         "startup, websocket",
         "call",
         "responses",
+        "state",
         "credentials, records",
         "upstream",
         "config, mitm",

@@ -1,0 +1,1 @@
+"""What outlives the proxy, or is shared with others: where it is kept and how it gets there."""
