@@ -28,7 +28,7 @@ from addons.upstream.failure import Cause
 from addons.upstream.network import Reached
 from protocols.model.errors import Fault
 from protocols.model.http import Head
-from rewrite.credentials.rotation import Unavailable
+from rewrite.credentials.choosing import Unavailable
 from rewrite.responses.store import PROTOCOL as RESPONSES
 from rewrite.targets.target import Target
 from rewrite.values.events import (

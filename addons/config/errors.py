@@ -5,7 +5,7 @@ since anything in a config may be a secret in the wrong place.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -183,6 +183,8 @@ def _message(error: ErrorDetails) -> str:
             return _unknown(error["loc"])
         case "value_error":
             return str(context["error"])
+        case "greater_than":
+            return f"must be above {context['gt']:g}"
         case "greater_than_equal":
             return f"must be at least {context['ge']:g}"
         case "literal_error":
@@ -200,18 +202,3 @@ def _unknown(loc: Loc) -> str:
     return (
         f"unknown name: did you mean {close[0]}?" if close else f"unknown name: known are {', '.join(known)}"
     )
-
-
-_NOT_YET = "not available in this version, ignored"
-
-
-def unavailable(tables: Tables) -> Iterator[tuple[Loc, str]]:
-    """What `tables` ask for that cannot be done yet and does no harm to leave out: places and messages."""
-    yield from _of_providers(tables)
-
-
-def _of_providers(tables: Tables) -> Iterator[tuple[Loc, str]]:
-    for name, table in tables.providers.items():
-        if table.rotation == "balanced":
-            message = "balanced is not available in this version, treated as sequential"
-            yield ("providers", name, "rotation"), message

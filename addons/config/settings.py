@@ -16,19 +16,11 @@ from pathlib import Path
 
 from platformdirs import user_config_path
 
-from addons.config.errors import PREFIX, ConfigErrors, checked, line, masked, overrides, unavailable
+from addons.config.credentials import Keys, PoolCredential
+from addons.config.errors import PREFIX, ConfigErrors, checked, line, masked, overrides
 from addons.config.rules import Rules, adapters, protocol_name
-from addons.config.tables import CredentialTable, Loc, ProviderTable, StreamingTable, Tables, Tree
-from addons.secrets.keys import (
-    PoolCredential,
-    UnusableKey,
-    key_file,
-    located,
-    numbered,
-    resolve,
-    unnumbered,
-    usable,
-)
+from addons.config.tables import ProviderTable, StreamingTable, Tables, Tree
+from addons.secrets.keys import key_file, located, numbered, unnumbered
 from addons.secrets.owned_file import NotOurs, read_own
 from addons.secrets.redaction import SHORTEST_SECRET, is_searched_for
 from protocols.registry import Registry, discover
@@ -146,7 +138,7 @@ def _loaded(source: Path | None, environ: Mapping[str, str], cwd: Path) -> Setti
     errors = ConfigErrors(str(source or "environment"), _override_names(environ))
     tables = _tables(source, environ, errors)
     folder = source.parent if source else cwd
-    keys = _Keys(environ, folder, errors)
+    keys = Keys(environ, folder, errors)
     registry = known_protocols()
     providers = tuple(_configured(tables, keys, registry))
     by_name = {one.provider.name: one.provider for one in providers}
@@ -171,7 +163,7 @@ def _loaded(source: Path | None, environ: Mapping[str, str], cwd: Path) -> Setti
         clients=known_clients(),
         warnings=(
             *_unread(source, cwd),
-            *_warnings(tables, keys),
+            *_ignored_numbers(tables, keys),
             *_left_alone(providers, environ),
             *_without_keys(tables, keys.errors, providers),
             *_of_other_models(tables, keys.errors, by_name),
@@ -274,53 +266,13 @@ def _timeouts(streaming: StreamingTable) -> Timeouts:
     return Timeouts(**{name: seconds[key] for key, name in _TIMEOUTS.items() if key in seconds})
 
 
-@dataclass(frozen=True, slots=True)
-class _Keys:
-    """What it takes to get at keys, and where errors in them are collected."""
-
-    environ: Mapping[str, str]
-    folder: Path
-    errors: ConfigErrors
-
-    def listed(self, provider: str, tables: list[CredentialTable]) -> Iterator[PoolCredential]:
-        """The credentials of the config that are whole."""
-        taken: set[str] = set()
-        for index, table in enumerate(tables):
-            loc = ("providers", provider, "credentials", index)
-            self._check_name(loc, table.name, taken)
-            taken.add(table.name)
-            try:
-                secret = resolve(table.key, self.environ, self.folder)
-            except UnusableKey as error:
-                self.errors.add((*loc, "key"), str(error) if table.key else _KEY_MISSING)
-            else:
-                yield PoolCredential(table.name, provider, secret, table.priority)
-
-    def _check_name(self, loc: Loc, name: str, taken: set[str]) -> None:
-        if not name:
-            self.errors.add((*loc, "name"), "is missing: give the credential a name")
-        elif name in taken:
-            self.errors.add((*loc, "name"), "is taken: give each credential of a provider its own name")
-
-    def numbered(self, provider: Provider) -> Iterator[PoolCredential]:
-        """The pool that numbered variables make."""
-        for number, name in numbered(provider.environment, self.environ).items():
-            try:
-                secret = usable(self.environ[name], "it")
-            except UnusableKey as error:
-                self.errors.add((), str(error), f"environment variable {name}")
-            else:
-                yield PoolCredential(name, provider.name, secret, number)
-
-
 _NOWHERE = (
     "would go to whatever host a client names: add providers.{name}.base_url, "
     "or providers.{name}.hosts without * and ?"
 )
-_KEY_MISSING = "is missing: write env:NAME, file:PATH or cmd:COMMAND"
 
 
-def _configured(tables: Tables, keys: _Keys, registry: Registry) -> Iterator[Configured]:
+def _configured(tables: Tables, keys: Keys, registry: Registry) -> Iterator[Configured]:
     """The providers, custom ones first; one that does not say enough is an error."""
     facts = built_in()
     for name, table in tables.providers.items():
@@ -373,8 +325,6 @@ def _provider(name: str, facts: Mapping[str, object], table: ProviderTable) -> P
     own: dict[str, object] = {key: given[key] for key in given.keys() - {"credentials", "adapters"}}
     if own.get("auth", facts.get("auth")) != facts.get("auth"):
         own["accepts"] = []  # what it took besides was true of the form that it took before
-    if own.get("rotation") == "balanced":
-        own["rotation"] = "sequential"
     return provider(name, layered(facts, own))
 
 
@@ -385,15 +335,11 @@ def _key_files(tables: Tables, folder: Path) -> Iterator[Path]:
                 yield path
 
 
-def _warnings(tables: Tables, keys: _Keys) -> Iterator[str]:
-    for loc, text in unavailable(tables):
-        yield line(keys.errors.source(loc), loc, text)
-    yield from _ignored_numbers(tables, keys)
-
-
 def _short_keys(providers: Sequence[Configured]) -> Iterator[str]:
     """They are placeholders mostly; if one is not, its user has to know."""
-    short = [f"{one.provider}/{one.name}" for pool in providers for one in pool.credentials if _is_short(one)]
+    short = [
+        f"{pool.provider.name}/{one.name}" for pool in providers for one in pool.credentials if _is_short(one)
+    ]
     if short:
         yield (
             f"keys: {', '.join(short)}: shorter than {SHORTEST_SECRET} characters, so that answers and "
@@ -459,7 +405,7 @@ def _of_other_models(
                 yield line(errors.source(loc), loc, text)
 
 
-def _ignored_numbers(tables: Tables, keys: _Keys) -> Iterator[str]:
+def _ignored_numbers(tables: Tables, keys: Keys) -> Iterator[str]:
     for name, facts in built_in().items():
         variables = numbered(str(facts.get("environment", "")), keys.environ).values()
         if variables and name in tables.providers and tables.providers[name].credentials:

@@ -15,7 +15,6 @@ type Loc = tuple[str | int, ...]
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9*?._-]+)(:[0-9]{1,5})?")
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[A-Za-z0-9._:\[\]-]+")
 _PROVIDER_NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
-_NOT_YET = "is not available in this version"
 
 
 def _base_url(url: str) -> str:
@@ -66,8 +65,10 @@ def _credential_name(name: str) -> str:
     return name
 
 
-def _never(_value: object) -> object:
-    raise ValueError(f"{_NOT_YET}, and more calls than it allows may cost: take it out")
+def _model_glob(glob: str) -> str:
+    if not glob.removeprefix("!").strip():
+        raise ValueError("must be a glob over names of models such as gpt-5*, or !*-pro for none of these")
+    return glob
 
 
 def _path(path: str) -> str:
@@ -113,7 +114,11 @@ class CredentialTable(Table):
     name: Annotated[str, AfterValidator(_credential_name)] = ""
     key: str = ""
     priority: int = 1
-    max_concurrency: Annotated[Any, AfterValidator(_never)] = None
+    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    cost_rank: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    max_concurrency: Annotated[int, Field(ge=1)] | None = None
+    target_concurrency: Annotated[int, Field(ge=1)] | None = None
+    models: list[Annotated[str, AfterValidator(_model_glob)]] = []
 
 
 class ProviderTable(Table):
@@ -123,7 +128,7 @@ class ProviderTable(Table):
     paths: dict[str, Annotated[str, AfterValidator(_path)]] | None = None
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
     auth: Literal["bearer", "x-api-key", "x-goog-api-key", "api-key", "none"] | None = None
-    rotation: Literal["sequential", "balanced", "round_robin"] | None = None
+    rotation: Literal["sequential", "round_robin", "balanced", "weighted", "cheapest"] | None = None
     replace_oauth: bool | None = None
     streams: bool | None = None
     websocket: Literal["refuse", "pass", "bridge"] | None = None

@@ -9,25 +9,20 @@ from pydantic import SecretStr
 from addons.config.settings import Configured, Settings
 from addons.secrets.redaction import Blackout
 from protocols.model.call import Call
-from rewrite.credentials.notices import Notice, notices
-from rewrite.credentials.rotation import (
-    Attempted,
+from rewrite.credentials.choosing import (
     Chosen,
-    Credential,
     CredentialRequest,
-    PoolState,
     Unavailable,
     account,
     choose,
-    forgiven,
-    is_news,
     probing,
-    resumed,
     scope_of,
-    serving_order,
-    settle,
     taken,
 )
+from rewrite.credentials.credential import serving_order
+from rewrite.credentials.notices import Notice, notices
+from rewrite.credentials.settling import Attempted, is_news, settle
+from rewrite.credentials.state import PoolState, forgiven, resumed
 from rewrite.policies.classify import LONGEST_MESSAGE
 from rewrite.values.decision import NOT_AGAIN
 from rewrite.values.events import Acquire
@@ -50,9 +45,9 @@ class Lease:
     pooled: bool = True
     """Whether it is ours and not the client's."""
     asked_last: tuple[str, ...] = ()
-    """See `rotation.Chosen`."""
+    """See `choosing.Chosen`."""
     probe: bool = False
-    """See `rotation.Chosen`."""
+    """See `choosing.Chosen`."""
 
 
 NO_LEASE = Lease("none", SecretStr(""), pooled=False)
@@ -110,14 +105,14 @@ class Pool:
 
     def _state(self, configured: Configured, secrets: Mapping[tuple[str, str], SecretStr]) -> PoolState:
         provider = configured.provider
-        credentials = tuple(Credential(c.name, provider.name, c.priority) for c in configured.credentials)
-        old = self._states.get(provider.name)
+        credentials = serving_order(one.credential for one in configured.credentials)
+        old = self._states.get(provider.name, PoolState(()))
         unchanged = {
             name: forgiven(state)
-            for name, state in (old.states if old else {}).items()
+            for name, state in old.states.items()
             if self._secrets.get((provider.name, name)) == secrets.get((provider.name, name))
         }
-        return PoolState(serving_order(credentials), provider.rotation, unchanged, old.health if old else {})
+        return PoolState(credentials, provider.rotation, unchanged, old.health, old.wheel)
 
     def has(self, provider: str) -> bool:
         return bool(self._states[provider].credentials)
@@ -140,11 +135,12 @@ class Pool:
             resting=asked.resting,
             only_others=asked.only_others,
             fallback=fallback,
+            model=call.model,
         )
         match choose(state, request, now):
             case Chosen(credential=credential) as chosen:
                 state = probing(state, scope, now) if chosen.probe else state
-                self._states[provider] = taken(state, credential.name)
+                self._states[provider] = taken(state, credential.name, chosen.wheel)
                 secret = self._secrets[provider, credential.name]
                 return Lease(
                     credential.name, secret, former, asked_last=chosen.asked_last, probe=chosen.probe

@@ -11,7 +11,6 @@ import shlex
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -30,20 +29,6 @@ _FILE = "file:"
 
 class UnusableKey(Exception):
     """A key that cannot be had or used; the text says why and what to do, never the key."""
-
-
-@dataclass(frozen=True, slots=True)
-class PoolCredential:
-    """One credential of a provider's pool."""
-
-    name: str
-    """Unique in its pool."""
-    provider: str
-    """The name of the provider that it is for."""
-    secret: SecretStr
-    """The key."""
-    priority: int = 1
-    """Lower serves first."""
 
 
 def resolve(reference: str, environ: Mapping[str, str], folder: Path) -> SecretStr:

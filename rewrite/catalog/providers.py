@@ -35,6 +35,8 @@ class Rotation(StrEnum):
     SEQUENTIAL = "sequential"
     ROUND_ROBIN = "round_robin"
     BALANCED = "balanced"
+    WEIGHTED = "weighted"
+    CHEAPEST = "cheapest"
 
 
 class WebSocket(StrEnum):

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rewrite.credentials.health import Streak
-from rewrite.credentials.rotation import WHOLE, Attempted, Cooldown, CredentialState, PoolState
+from rewrite.credentials.settling import Attempted
+from rewrite.credentials.state import WHOLE, Cooldown, CredentialState, PoolState
 from rewrite.values.key_refusal import REMEDIES, KeyRefusal
 from rewrite.values.outcome import Kind
 

@@ -60,9 +60,9 @@ BROKEN = {
     "an unknown name": ("[retry]\nmax_atempts = 3\n", r"retry\.max_atempts: .*did you mean max_attempts"),
     "a wrong type": ('[retry]\nmax_attempts = "many"\n', r"retry\.max_attempts: "),
     "no TOML": ("[providers\n", r"is not valid TOML"),
-    "not available": (
-        '[providers.openai]\ncredentials = [{ name = "one", key = "cmd:echo sk", max_concurrency = 4 }]\n',
-        r"providers\.openai\.credentials\[0\]\.max_concurrency: is not available",
+    "a number out of range": (
+        '[providers.openai]\ncredentials = [{ name = "one", key = "cmd:echo sk", max_concurrency = 0 }]\n',
+        r"providers\.openai\.credentials\[0\]\.max_concurrency: must be at least 1",
     ),
 }
 
@@ -134,14 +134,6 @@ def test_a_port_in_use_for_the_page_ends_the_start(tmp_path: Path) -> None:
     assert f"failed to listen on 127.0.0.1:{port}" in proxy.log
     assert "--set web_port=" in proxy.log
     assert "Traceback" not in proxy.log
-
-
-def test_what_cannot_be_done_yet_is_a_warning(tmp_path: Path, vendor: VendorThread) -> None:
-    config = CONFIG.format(url=vendor.base_url, key="env:ONE") + '[providers.groq]\nrotation = "balanced"\n'
-    with Proxy(tmp_path, config, keys={"ONE": ONE}) as proxy:
-        log = proxy.wait_log("listening")
-        assert served_by(proxy, vendor) == ONE
-    assert "providers.groq.rotation: balanced is not available in this version" in log
 
 
 # -- a config that changes ----------------------------------------------------------------------------

@@ -8,9 +8,9 @@ from pydantic import SecretStr
 
 from addons.call.answering import Plan, Planner
 from addons.call.recognition import Intercepted
+from addons.config.credentials import PoolCredential
 from addons.config.settings import Configured, Settings
 from addons.responses.kept import Turn
-from addons.secrets.keys import PoolCredential
 from addons.secrets.redaction import LONGEST_NAME
 from protocols.model.call import Call, Operation
 from protocols.model.http import WireRequest, parsed
@@ -22,6 +22,7 @@ from rewrite.adapters.chain import parse_adapters
 from rewrite.catalog.clients import UNKNOWN, ClientFacts
 from rewrite.catalog.providers import Carrier, Provider
 from rewrite.catalog.routes import Match, Rule, rule_target
+from rewrite.credentials.credential import Credential
 from rewrite.targets.response_adapters import ReportedModel
 from tests.rewrite.scenes import ANTHROPIC, CHAT
 
@@ -32,7 +33,7 @@ MESSAGES: list[dict[str, object]] = [{"role": "user", "content": "Hi"}]
 
 def configured(name: str, protocol: str, *keys: str, auth: Carrier = Carrier.BEARER) -> Configured:
     provider = Provider(name, f"https://{name}.example", (name,), (protocol,), auth)
-    return Configured(provider, tuple(PoolCredential(key, name, SecretStr(key)) for key in keys))
+    return Configured(provider, tuple(PoolCredential(Credential(key, name), SecretStr(key)) for key in keys))
 
 
 OPENAI = configured("openai", "openai_chat", "work")

@@ -17,7 +17,7 @@ from addons.credentials.pool import Lease
 from addons.upstream.client import Upstream
 from addons.upstream.network import tls_context
 from addons.upstream.way import Direct
-from rewrite.credentials.rotation import Unavailable
+from rewrite.credentials.choosing import Unavailable
 from rewrite.values.events import Acquire
 from tests.addons.call.test_driver import PATIENCE, TEXT, House, Kept
 from tests.vendor import Answer, Hang, Reply, Send, Vendor, VendorThread, WaitFor, chat_error, streamed

@@ -33,7 +33,7 @@ from protocols.model.call import Call, Operation
 from protocols.model.http import Origin, UpstreamRequest, parsed
 from protocols.openai_chat import PROTOCOL
 from rewrite.catalog.providers import Provider
-from rewrite.credentials.rotation import Unavailable
+from rewrite.credentials.choosing import Unavailable
 from rewrite.exchange.exchange import Exchange
 from rewrite.targets.target import Target, Terms
 from rewrite.values.events import (

@@ -10,18 +10,19 @@ from mitmproxy.test import tflow
 from pydantic import SecretStr
 
 from addons.call.reports import Reports
+from addons.config.credentials import PoolCredential
 from addons.config.settings import Configured, Settings
 from addons.credentials.pool import Lease, Pool
 from addons.records.journal import Journal, Record
 from addons.records.trace import Traces
 from addons.responses.kept import Responses, Turn
 from addons.responses.storage import Memory, Storage
-from addons.secrets.keys import PoolCredential
 from addons.secrets.redaction import Redactor
 from protocols.model.call import Call, Operation
 from protocols.model.parts import MessageStart
 from protocols.model.progress import Progress
 from protocols.registry import discover
+from rewrite.credentials.credential import Credential
 from rewrite.values.decision import Ended
 from rewrite.values.events import Acquire, Summary
 from rewrite.values.outcome import Completed
@@ -33,7 +34,9 @@ ANSWERED = Summary("completed", "", (Ended(1, "two", Completed(), 1.0),), PROGRE
 
 
 def pool() -> Pool:
-    keys = tuple(PoolCredential(name, VENDOR.name, SecretStr(f"sk-{name}")) for name in ("one", "two"))
+    keys = tuple(
+        PoolCredential(Credential(name, VENDOR.name), SecretStr(f"sk-{name}")) for name in ("one", "two")
+    )
     made = Pool(time.monotonic, lambda notice: None)
     made.configure(Settings(providers=(Configured(VENDOR, keys),)))
     return made

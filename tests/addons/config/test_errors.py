@@ -140,10 +140,33 @@ WORK = '{ name = "work", key = "env:WORK_KEY" }'
             'providers.openai.max_tokens_field: must be "max_tokens" or "max_completion_tokens"',
         ),
         (
-            "[providers.openai]\ncredentials = [{ name = 'a', key = 'env:KEY_A', max_concurrency = 4 }]",
+            "[providers.openai]\ncredentials = [{ name = 'a', key = 'env:KEY_A', max_concurrency = 0 }]",
+            "providers.openai.credentials[0].max_concurrency: must be at least 1",
+        ),
+        (
+            "[providers.openai]\ncredentials = [{ name = 'a', key = 'env:KEY_A', target_concurrency = 1.5 }]",
+            "providers.openai.credentials[0].target_concurrency: must be a whole number",
+        ),
+        (
+            "[providers.openai]\ncredentials = [{ name = 'a', key = 'env:KEY_A', weight = 0 }]",
+            "providers.openai.credentials[0].weight: must be above 0",
+        ),
+        (
+            "[providers.openai]\ncredentials = [{ name = 'a', key = 'env:KEY_A', cost_rank = -1 }]",
+            "providers.openai.credentials[0].cost_rank: must be at least 0",
+        ),
+        (
+            "[providers.openai]\ncredentials = [{ name = 'a', key = 'env:KEY_A', models = ['gpt-5*', '!'] }]",
             (
-                "providers.openai.credentials[0].max_concurrency: is not available in this version, "
-                "and more calls than it allows may cost: take it out"
+                "providers.openai.credentials[0].models[1]: must be a glob over names of models "
+                "such as gpt-5*, or !*-pro for none of these"
+            ),
+        ),
+        (
+            "[providers.openai]\nrotation = 'random'",
+            (
+                'providers.openai.rotation: must be "sequential", "round_robin", "balanced", "weighted" '
+                'or "cheapest"'
             ),
         ),
         (

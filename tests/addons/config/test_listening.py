@@ -6,12 +6,13 @@ import pytest
 from mitmproxy import options
 from pydantic import SecretStr
 
+from addons.config.credentials import PoolCredential
 from addons.config.listening import COPIES, PASTE, paste_lines, warn_of_others
 from addons.config.settings import Configured, Settings
-from addons.secrets.keys import PoolCredential
 from rewrite.catalog.providers import Provider
+from rewrite.credentials.credential import Credential
 
-KEY = PoolCredential("one", "openai", SecretStr("sk-one"))
+KEY = PoolCredential(Credential("one", "openai"), SecretStr("sk-one"))
 OPENAI = Provider("openai", "https://api.openai.com", ("api.openai.com",), ())
 POOL = Settings(providers=(Configured(OPENAI, (KEY,)),))
 NO_POOL = Settings(providers=(Configured(OPENAI),))

@@ -28,6 +28,7 @@ from protocols.registry import discover as protocols
 from rewrite.adapters import registry
 from rewrite.catalog.providers import Carrier, Rotation, WebSocket
 from rewrite.catalog.routes import Match, Rule, RuleTarget
+from rewrite.credentials.credential import Credential, ModelFilter
 from rewrite.values.timeouts import Deadlines, Limits, OnTruncation, Timeouts
 
 ROOT = Path(__file__).parents[3]
@@ -87,7 +88,10 @@ def named(settings: Settings, name: str) -> Configured:
 
 
 def pool(settings: Settings, name: str) -> list[tuple[str, str, int]]:
-    return [(c.name, c.secret.get_secret_value(), c.priority) for c in named(settings, name).credentials]
+    return [
+        (c.name, c.secret.get_secret_value(), c.credential.priority)
+        for c in named(settings, name).credentials
+    ]
 
 
 # Where settings come from
@@ -482,7 +486,7 @@ def test_keys_come_from_variables_files_and_commands(cwd: Path, tmp_path: Path) 
         ("absolute", "key-of-absolute", 1),
         ("command", "key-of-command", 1),
     ]
-    assert {c.provider for c in named(settings, "openai").credentials} == {"openai"}
+    assert {c.credential.provider for c in named(settings, "openai").credentials} == {"openai"}
     assert watched(settings) == (path, cwd / "secrets/spare", tmp_path / "absolute")
     assert "key-of" not in repr(settings)
 
@@ -537,42 +541,22 @@ def test_a_numbered_key_that_cannot_be_used_is_named(cwd: Path) -> None:
     ]
 
 
-# What is not there yet
+# What a credential may serve
 
 
-@pytest.mark.parametrize(
-    ("text", "warnings"),
-    [
-        ("[streaming]\nheartbeat_interval = 15.0", []),
-        ("[[routes]]\nhold_tool_calls = true\nforce_upstream_stream = true", []),
-    ],
-)
-def test_what_is_not_there_yet_and_harmless_is_a_warning(
-    toml: Load, cwd: Path, text: str, warnings: list[str]
-) -> None:
-    expected = [f"{cwd}/rotator.toml: {name}: not available in this version, ignored" for name in warnings]
-    assert list(toml(text).warnings) == expected
-
-
-def test_balanced_is_treated_as_sequential(toml: Load, cwd: Path) -> None:
-    settings = toml('[providers.openai]\nrotation = "balanced"')
-    assert named(settings, "openai").provider.rotation is Rotation.SEQUENTIAL
-    assert settings.warnings == (
-        (
-            f"{cwd}/rotator.toml: providers.openai.rotation: "
-            "balanced is not available in this version, treated as sequential"
-        ),
+def test_what_the_config_says_of_a_credential(toml: Load) -> None:
+    settings = toml(
+        "[providers.openai]\n"
+        'rotation = "weighted"\n'
+        'credentials = [{ name = "a", key = "env:KEY_A", weight = 3, cost_rank = 1.5, max_concurrency = 4, '
+        'target_concurrency = 2, models = ["gpt-5*", "!*-pro"] }]',
+        KEY_A=LONG,
     )
-
-
-def test_a_warning_names_the_variable_that_asked(cwd: Path) -> None:
-    settings = load("", {"ROTATOR__PROVIDERS__GROQ__ROTATION": "balanced"}, cwd)
-    assert settings.warnings == (
-        (
-            "environment variable ROTATOR__PROVIDERS__GROQ__ROTATION: "
-            "providers.groq.rotation: balanced is not available in this version, treated as sequential"
-        ),
-    )
+    configured = named(settings, "openai")
+    assert configured.provider.rotation is Rotation.WEIGHTED
+    assert [one.credential for one in configured.credentials] == [
+        Credential("a", "openai", 1, 3.0, 1.5, 4, 2, ModelFilter(("gpt-5*",), ("*-pro",)))
+    ]
 
 
 # Traces

@@ -6,15 +6,16 @@ from dataclasses import replace
 import pytest
 from pydantic import SecretStr
 
+from addons.config.credentials import PoolCredential
 from addons.config.settings import Configured, Settings
 from addons.credentials.pool import Asker, Lease, Pool, Sessions
-from addons.secrets.keys import PoolCredential
 from protocols.model.call import Call, Operation
 from protocols.model.http import WireResponse
 from protocols.model.wirejson import dump
 from rewrite.catalog.providers import Provider, Rotation
+from rewrite.credentials.choosing import Unavailable
+from rewrite.credentials.credential import Credential
 from rewrite.credentials.notices import Notice
-from rewrite.credentials.rotation import Unavailable
 from rewrite.policies.classify import LONGEST_MESSAGE
 from rewrite.values.events import Acquire
 from rewrite.values.outcome import Completed, Kind, Outcome, Rejected
@@ -34,7 +35,7 @@ def settings(
     keys: Iterable[tuple[str, str]], rotation: Rotation = Rotation.SEQUENTIAL, *others: Configured
 ) -> Settings:
     known = Provider("p", "https://p", ("p",), ("openai_chat",), rotation=rotation)
-    pool = tuple(PoolCredential(name, "p", SecretStr(key)) for name, key in keys)
+    pool = tuple(PoolCredential(Credential(name, "p"), SecretStr(key)) for name, key in keys)
     return Settings(providers=(Configured(known, pool), *others))
 
 

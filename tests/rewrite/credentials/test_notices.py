@@ -4,8 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.model.http import WireResponse
+from rewrite.credentials.credential import Credential
 from rewrite.credentials.notices import Notice, notices
-from rewrite.credentials.rotation import Attempted, Credential, PoolState, is_news, settle
+from rewrite.credentials.settling import Attempted, is_news, settle
+from rewrite.credentials.state import PoolState
 from rewrite.values.outcome import Completed, Kind, Outcome, Rejected, Truncated
 
 BODY = b'{"error": {"message": "who?", "code": "invalid_api_key"}}'

@@ -6,15 +6,17 @@ from dataclasses import dataclass, field, replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewrite.credentials import rotation as pools
-from rewrite.credentials.rotation import (
-    AUTH_LONGEST,
-    Attempted,
+from rewrite.credentials.choosing import (
     Chosen,
-    Credential,
     CredentialRequest,
-    PoolState,
+    Unavailable,
+    choose,
+    probing,
+    taken,
 )
+from rewrite.credentials.credential import Credential
+from rewrite.credentials.settling import COOLDOWNS, Attempted, settle
+from rewrite.credentials.state import PoolState
 from rewrite.exchange.exchange import Exchange
 from rewrite.values.events import (
     Acquire,
@@ -114,7 +116,7 @@ class House:
                 return [UpstreamSent(attempt), head, answer, UpstreamClosed(attempt)]
             case Release(outcome=outcome):
                 attempted = Attempted(self.holder, "m", "one")
-                self.pool = pools.settle(self.pool, attempted, outcome, self.now)
+                self.pool = settle(self.pool, attempted, outcome, self.now)
             case SetTimer(attempt=attempt, timer=Timer.BACKOFF, seconds=seconds):
                 self.now += seconds
                 self.backed_off_at.append(len(self.asked))
@@ -133,12 +135,12 @@ class House:
             resting=asked.resting,
             only_others=asked.only_others,
         )
-        found = pools.choose(self.pool, request, self.now)
+        found = choose(self.pool, request, self.now)
         if not isinstance(found, Chosen):
             return NoneFree(asked.attempt, found.wait, found.paused, found.refused, found.keys)
         self.holder = found.credential.name
         self.asked.append(self.holder)
-        self.pool = pools.taken(self.pool, self.holder)
+        self.pool = taken(self.pool, self.holder)
         return Acquired(asked.attempt, self.holder, asked_last=found.asked_last)
 
 
@@ -189,24 +191,24 @@ def test_whatever_came_of_calls_a_key_serves_again_once_the_stated_wait_is_over(
     pool, now = PoolState(tuple(Credential(name, "vendor") for name in "abcd"[:keys])), 0.0
     for scope, outcome, witness, seconds, fallback in steps:
         now += seconds
-        found = pools.choose(pool, CredentialRequest(scope, fallback=fallback), now)
+        found = choose(pool, CredentialRequest(scope, fallback=fallback), now)
         if isinstance(found, Chosen):
             name = found.credential.name
-            pool = pools.probing(pool, scope, now) if found.probe else pool
+            pool = probing(pool, scope, now) if found.probe else pool
             attempted = Attempted(name, scope, witness, probe=found.probe)
-            pool = pools.settle(pools.taken(pool, name), attempted, outcome, now)
+            pool = settle(taken(pool, name), attempted, outcome, now)
         else:
             is_over_after_its_wait(pool, CredentialRequest(scope, fallback=fallback), now)
     assert not any(state.in_flight for state in pool.states.values())
 
 
 def is_over_after_its_wait(pool: PoolState, request: CredentialRequest, now: float) -> None:
-    found = pools.choose(pool, request, now)
-    assert isinstance(found, pools.Unavailable)
+    found = choose(pool, request, now)
+    assert isinstance(found, Unavailable)
     assert request.fallback or not found.paused
     assert found.wait is not None
-    assert 0 < found.wait <= AUTH_LONGEST
-    alone = pools.choose(pool, replace(request, fallback=False), now + found.wait + 0.001)
+    assert 0 < found.wait <= COOLDOWNS[Kind.AUTH].longest
+    alone = choose(pool, replace(request, fallback=False), now + found.wait + 0.001)
     assert isinstance(alone, Chosen)
     if found.refused:
         assert found.wait <= found.refused.wait + 0.001

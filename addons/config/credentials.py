@@ -1,0 +1,80 @@
+"""The credentials of the config: their keys are read, and what they may serve is checked."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from addons.config.errors import ConfigErrors
+from addons.config.tables import CredentialTable, Loc
+from addons.secrets.keys import UnusableKey, numbered, resolve, usable
+from rewrite.catalog.providers import Provider
+from rewrite.credentials.credential import Credential, model_filter
+
+_KEY_MISSING = "is missing: write env:NAME, file:PATH or cmd:COMMAND"
+
+
+@dataclass(frozen=True, slots=True)
+class PoolCredential:
+    """A credential of a provider's pool, with its key."""
+
+    credential: Credential
+    secret: SecretStr
+    """The key."""
+
+    @property
+    def name(self) -> str:
+        return self.credential.name
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What it takes to get at keys, and where errors in them are collected."""
+
+    environ: Mapping[str, str]
+    folder: Path
+    errors: ConfigErrors
+
+    def listed(self, provider: str, tables: list[CredentialTable]) -> Iterator[PoolCredential]:
+        """The credentials of the config that are whole."""
+        taken: set[str] = set()
+        for index, table in enumerate(tables):
+            loc = ("providers", provider, "credentials", index)
+            self._check_name(loc, table.name, taken)
+            taken.add(table.name)
+            try:
+                secret = resolve(table.key, self.environ, self.folder)
+            except UnusableKey as error:
+                self.errors.add((*loc, "key"), str(error) if table.key else _KEY_MISSING)
+            else:
+                yield PoolCredential(_credential(provider, table), secret)
+
+    def _check_name(self, loc: Loc, name: str, taken: set[str]) -> None:
+        if not name:
+            self.errors.add((*loc, "name"), "is missing: give the credential a name")
+        elif name in taken:
+            self.errors.add((*loc, "name"), "is taken: give each credential of a provider its own name")
+
+    def numbered(self, provider: Provider) -> Iterator[PoolCredential]:
+        """The pool that numbered variables make."""
+        for number, name in numbered(provider.environment, self.environ).items():
+            try:
+                secret = usable(self.environ[name], "it")
+            except UnusableKey as error:
+                self.errors.add((), str(error), f"environment variable {name}")
+            else:
+                yield PoolCredential(Credential(name, provider.name, number), secret)
+
+
+def _credential(provider: str, table: CredentialTable) -> Credential:
+    return Credential(
+        table.name,
+        provider,
+        table.priority,
+        table.weight,
+        table.cost_rank,
+        table.max_concurrency,
+        table.target_concurrency,
+        model_filter(table.models),
+    )

@@ -1,0 +1,154 @@
+"""What is known of the credentials of a pool at a time: a snapshot, from which one serves and which an
+outcome changes. Times are seconds on one clock that never goes back.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from rewrite.catalog.providers import Rotation
+from rewrite.credentials.credential import Credential
+from rewrite.credentials.health import Health, Streak
+from rewrite.values.key_refusal import REMEDIES, KeyRefusal
+
+WHOLE = "whole"
+"""The scope of a whole credential; no other scope equals it, whatever a client calls its model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cooldown:
+    """A time in which a credential is not used."""
+
+    until: float
+    """When it is over."""
+    refusal: KeyRefusal | None = None
+    """What the provider said, where it refused the credential. It is kept after that time, until the
+    credential serves again."""
+
+
+_NO_COOLDOWN = Cooldown(0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class LastOutcome:
+    """What came of the last attempt with a credential."""
+
+    label: str
+    """For a reader."""
+    at: float
+    """When it ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialState:
+    """What is known of a credential at a time."""
+
+    cooldowns: Mapping[str, Cooldown] = field(default_factory=dict)
+    """By scope."""
+    auth_failures: int = 0
+    """How many refusals (401) came in a row, each after the cooldown of the one before."""
+    auth_until: float = 0.0
+    """When the cooldown of the last of these ends."""
+    in_flight: int = 0
+    """How many attempts it is in use for."""
+    streaks: Mapping[str, Streak] = field(default_factory=dict)
+    """By scope."""
+    retired: bool = False
+    """Whether a person took it out of use."""
+    last: LastOutcome | None = None
+    """None: it has not been asked yet."""
+
+    def free_at(self, scope: str) -> float:
+        """The moment from which no cooldown keeps the credential from `scope`."""
+        return max(one.until for one in (self._cooldown(WHOLE), self._cooldown(scope)))
+
+    def is_last(self, scope: str, now: float) -> bool:
+        """Whether it is asked for `scope` after all others, since it fails."""
+        streak = self.streaks.get(scope)
+        return streak is not None and streak.last_until > now
+
+    def refusal(self, scope: str, now: float) -> KeyRefusal | None:
+        """What was said of a credential that is not used for `scope` since it was refused."""
+        found = (self._cooldown(WHOLE), self._cooldown(scope))
+        return next((one.refusal for one in found if one.refusal and one.until > now), None)
+
+    def why(self, scope: str, now: float) -> str:
+        """For a reader: which cooldown keeps the credential from `scope`, and when it is tried again."""
+        last = max((self._cooldown(WHOLE), self._cooldown(scope)), key=lambda one: one.until)
+        said, wait = last.refusal, last.until - now
+        again = f"is tried again in {wait:.0f} s" if wait > 0 else "may be tried again"
+        if said is None:
+            return f"is rate-limited and {again}" if wait > 0 else again
+        return f"was refused ({said.said}) and {again}: {REMEDIES[said.kind]}"
+
+    def _cooldown(self, scope: str) -> Cooldown:
+        return self.cooldowns.get(scope, _NO_COOLDOWN)
+
+
+NEVER_USED = CredentialState()
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """Whose turn it is. It turns when a conversation that has no credential gets one."""
+
+    turns: int = 0
+    """How many there were."""
+    taken: Mapping[str, int] = field(default_factory=dict)
+    """Which turn was the last one of each credential, by its name."""
+    credit: Mapping[str, float] = field(default_factory=dict)
+    """By name, how far a credential is behind its share by weight; below 0 it is ahead."""
+
+
+UNTURNED = Wheel()
+
+
+@dataclass(frozen=True, slots=True)
+class PoolState:
+    """A snapshot of one provider's credentials."""
+
+    credentials: tuple[Credential, ...]
+    """In serving order."""
+    rotation: Rotation = Rotation.SEQUENTIAL
+    """How they take turns."""
+    states: Mapping[str, CredentialState] = field(default_factory=dict)
+    """By the name of the credential."""
+    health: Mapping[str, Health] = field(default_factory=dict)
+    """The provider's, by scope."""
+    wheel: Wheel = UNTURNED
+    """Whose turn it is."""
+
+    def state(self, name: str) -> CredentialState:
+        return self.states.get(name, NEVER_USED)
+
+    def title(self, name: str) -> str:
+        """How a credential is called in messages: provider/name."""
+        return "/".join((*(c.provider for c in self.credentials if c.name == name), name))
+
+    def without_health(self, scope: str) -> "PoolState":
+        if scope not in self.health:
+            return self
+        return replace(self, health={key: one for key, one in self.health.items() if key != scope})
+
+    def with_health(self, scope: str, health: Health) -> "PoolState":
+        return replace(self, health={**self.health, scope: health})
+
+    def with_state(self, name: str, state: CredentialState) -> "PoolState":
+        if state is self.states.get(name):
+            return self
+        return replace(self, states={**self.states, name: state})
+
+
+def resumed(pool: PoolState, name: str | None = None) -> PoolState:
+    """Every cooldown and pause is over: of the credential `name`, or of all and of the provider."""
+    names = {name} if name else set(pool.states)
+    states = {
+        each: CredentialState(in_flight=state.in_flight, last=state.last) if each in names else state
+        for each, state in pool.states.items()
+    }
+    return replace(pool, states=states, health={})
+
+
+def forgiven(state: CredentialState) -> CredentialState:
+    """Without its refusals: the user changed something, which may be what they were about."""
+    cooldowns = {key: one for key, one in state.cooldowns.items() if one.refusal is None}
+    return replace(state, cooldowns=cooldowns, auth_failures=0, auth_until=0.0)

@@ -1,0 +1,182 @@
+"""Which credential serves, and what is said where none does."""
+
+from dataclasses import replace
+
+import pytest
+
+from rewrite.catalog.providers import Rotation
+from rewrite.credentials.choosing import (
+    MOST_NAMED,
+    Chosen,
+    CredentialRequest,
+    Unavailable,
+    account,
+    choose,
+    taken,
+)
+from rewrite.credentials.credential import Credential
+from rewrite.credentials.health import MOST_SCOPES
+from rewrite.credentials.state import forgiven, resumed
+from rewrite.values.outcome import Completed, Kind, Outcome
+from tests.rewrite.credentials.pools import (
+    DOWN,
+    WHO,
+    WITH_FALLBACK,
+    M,
+    after,
+    chosen,
+    in_turn,
+    pool,
+    probe,
+    refusals_of,
+    rejected,
+    suspected,
+    wait,
+)
+
+
+def test_sequential_stays_on_the_first() -> None:
+    assert in_turn(pool("a", "b", "c"), 4) == "aaaa"
+
+
+def test_round_robin_goes_round() -> None:
+    assert in_turn(pool("a", "b", "c", rotation=Rotation.ROUND_ROBIN), 7) == "abcabca"
+
+
+def test_round_robin_passes_over_what_cools() -> None:
+    state = after(pool("a", "b", "c", rotation=Rotation.ROUND_ROBIN), (0.0, "b", rejected(Kind.RATE)))
+    assert in_turn(state, 4) == "acac"
+
+
+def test_the_lower_priority_number_serves_first() -> None:
+    assert chosen(pool("a", "b", "c", a=3, b=2, c=2)) == "b"
+    assert [each.name for each in pool("a", "b", "c", a=3, b=2, c=2).credentials] == ["b", "c", "a"]
+
+
+def test_round_robin_leaves_the_spare_alone_until_it_is_needed() -> None:
+    state = pool("a", "b", "spare", rotation=Rotation.ROUND_ROBIN, spare=2)
+    assert in_turn(state, 4) == "abab"
+    cooled = after(state, (0.0, "a", rejected(Kind.RATE)), (0.0, "b", rejected(Kind.RATE)))
+    assert chosen(cooled) == "spare"
+
+
+def test_a_preferred_one_serves_if_it_is_free() -> None:
+    assert chosen(pool("a", "b"), CredentialRequest("m", prefer="b")) == "b"
+    cooled = after(pool("a", "b"), (0.0, "b", rejected(Kind.RATE)))
+    assert chosen(cooled, CredentialRequest("m", prefer="b")) == "a"
+    assert chosen(pool("a", "b"), CredentialRequest("m", prefer="gone")) == "a"
+
+
+def test_one_that_is_insisted_on_serves_though_it_cools() -> None:
+    cooled = after(pool("a", "b"), (0.0, "b", rejected(Kind.RATE)))
+    assert chosen(cooled, CredentialRequest("m", prefer="b", insist=True)) == "b"
+
+
+def test_one_that_is_insisted_on_serves_or_none_does() -> None:
+    assert choose(pool("a", "b"), CredentialRequest("m", prefer="gone", insist=True), 0.0) == Unavailable(
+        None
+    )
+    refused = CredentialRequest("m", prefer="a", insist=True, refused=frozenset("a"))
+    assert choose(pool("a", "b"), refused, 0.0) == Unavailable(None)
+
+
+def test_one_that_refused_the_call_never_serves_it_and_is_not_waited_for() -> None:
+    assert chosen(pool("a", "b"), CredentialRequest("m", prefer="a", refused=frozenset("a"))) == "b"
+    assert choose(pool("a"), CredentialRequest("m", refused=frozenset("a")), 0.0) == Unavailable(None)
+    cooled = after(pool("a", "b"), (0.0, "b", rejected(Kind.RATE, 9.0)))
+    assert choose(cooled, CredentialRequest("m", refused=frozenset("a")), 0.0) == Unavailable(9.0)
+
+
+def test_one_that_rests_is_waited_for() -> None:
+    assert chosen(pool("a", "b"), CredentialRequest("m", prefer="a", resting=frozenset("a"))) == "b"
+    cooled = after(pool("a"), (0.0, "a", rejected(Kind.RATE, 9.0)))
+    assert choose(cooled, CredentialRequest("m", resting=frozenset("a")), 4.0) == Unavailable(5.0)
+    assert choose(cooled, CredentialRequest("m", resting=frozenset("a")), 20.0) == Unavailable(0.0)
+
+
+def test_avoided_ones_serve_only_if_no_other_does() -> None:
+    assert chosen(pool("a", "b"), CredentialRequest("m", avoid=frozenset("a"))) == "b"
+    assert chosen(pool("a"), CredentialRequest("m", avoid=frozenset("a"))) == "a"
+    assert chosen(pool("a", "b"), CredentialRequest("m", prefer="a", avoid=frozenset("a"))) == "b"
+
+
+def test_the_account_is_always_the_same() -> None:
+    cooled = after(pool("a", "b", b=0), (0.0, "b", rejected(Kind.AUTH)))
+    assert account(cooled) == Credential("b", "vendor", 0)
+    assert account(pool()) is None
+
+
+def test_an_empty_pool_never_has_one() -> None:
+    assert choose(pool(), M, 0.0) == Unavailable(None)
+
+
+def test_a_message_says_of_each_key_why_it_does_not_serve_the_soonest_first() -> None:
+    state = after(pool("a", "b"), (0.0, "a", rejected(Kind.AUTH)), (0.0, "b", rejected(Kind.RATE, 20.0)))
+    found = choose(state, M, 10.0)
+    assert isinstance(found, Unavailable)
+    assert found.keys == (
+        "vendor/b is rate-limited and is tried again in 10 s",
+        "vendor/a was refused (400) and is tried again in 290 s: check the key",
+    )
+
+
+def test_a_message_names_a_few_of_many_keys() -> None:
+    names = [f"key-{number}" for number in range(30)]
+    found = choose(after(pool(*names), *((0.0, name, rejected(Kind.RATE)) for name in names)), M, 10.0)
+    assert isinstance(found, Unavailable)
+    assert (len(found.keys), found.keys[-1]) == (MOST_NAMED + 1, "and 22 more")
+
+
+# -- what was said of a refused key -------------------------------------------------------------------
+
+
+def test_when_each_key_is_refused_the_last_refusal_is_given() -> None:
+    state = after(pool("a", "b"), (0.0, "a", WHO), (1.0, "b", replace(WHO, status=403, kind=Kind.FORBIDDEN)))
+    found = choose(state, M, 2.0)
+    assert isinstance(found, Unavailable)
+    assert found.refused is not None
+    said = found.refused.refusal
+    assert (said.credential, said.status, found.refused.wait) == ("vendor/b", 403, 299.0)
+    assert chosen(state, CredentialRequest("other"), 2.0) == "b"
+
+
+@pytest.mark.parametrize("other", [rejected(Kind.RATE, 900.0), Completed()], ids=["rated", "free"])
+def test_while_a_key_is_merely_rate_limited_or_free_no_refusal_is_given(other: Outcome) -> None:
+    state = after(pool("a", "b"), (0.0, "a", WHO), (1.0, "b", other))
+    found = choose(state, CredentialRequest("m", refused=frozenset("b")), 2.0)
+    assert isinstance(found, Unavailable)
+    assert found.refused is None
+
+
+def test_a_refusal_that_is_over_is_not_given_again() -> None:
+    state = after(pool("a"), (0.0, "a", WHO), (301.0, "a", rejected(Kind.RATE, 9.0)))
+    assert choose(state, M, 302.0) == Unavailable(8.0)
+
+
+@pytest.mark.parametrize("kind", [Kind.AUTH, Kind.QUOTA, Kind.FORBIDDEN, Kind.RATE])
+def test_resuming_ends_every_cooldown(kind: Kind) -> None:
+    state = after(pool("a", "b"), (0.0, "a", rejected(kind, 900.0)), (0.0, "b", rejected(kind, 900.0)))
+    assert chosen(resumed(state), M, 1.0) == "a"
+    assert chosen(resumed(state, "b"), M, 1.0) == "b"
+    assert wait(refusals_of(resumed(refusals_of(pool("a"), 0.0)), 1.0), 1.0) == 300.0
+
+
+def test_resuming_ends_a_pause_and_forgets_nothing_that_is_under_way() -> None:
+    busy = taken(probe(suspected(), DOWN, 2.0), "a")
+    assert isinstance(choose(busy, WITH_FALLBACK, 3.0), Unavailable)
+    assert choose(resumed(busy), WITH_FALLBACK, 3.0) == Chosen(busy.credentials[0])
+    assert resumed(busy).state("a").in_flight == 1
+
+
+def test_new_settings_forgive_refusals_and_no_rate_limits() -> None:
+    state = after(pool("a"), (0.0, "a", WHO), (0.0, "a", rejected(Kind.RATE, 900.0)))
+    assert wait(state.with_state("a", forgiven(state.state("a"))), 1.0) == 899.0
+
+
+def test_the_cooldowns_of_a_key_are_bounded_and_pruned() -> None:
+    state = pool("a")
+    for number in range(3 * MOST_SCOPES):
+        state = after(state, (number / 1000, "a", rejected(Kind.RATE, 30.0)), model=f"m{number}")
+    assert len(state.state("a").cooldowns) == MOST_SCOPES
+    assert choose(state, CredentialRequest(f"m{3 * MOST_SCOPES - 1}"), 1.0) != Chosen(state.credentials[0])
+    assert len(after(state, (100.0, "a", rejected(Kind.RATE))).state("a").cooldowns) == 1
