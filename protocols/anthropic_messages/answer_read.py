@@ -38,6 +38,7 @@ from protocols.model.wirejson import (
     text_at,
 )
 from protocols.shared.arguments import NONE_GIVEN, text_of_value
+from protocols.shared.costs import COST_FIELDS, stated_cost
 
 REDACTED = "redacted_thinking"
 
@@ -230,6 +231,7 @@ def _usage(usage: JsonObject) -> Usage:
         cache_read=read,
         cache_write=write,
         reasoning=count_at(object_at(usage, "output_tokens_details"), "thinking_tokens"),
+        cost=None if COST_FIELDS.isdisjoint(usage) else stated_cost(usage),
     )
 
 

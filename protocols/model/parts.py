@@ -88,6 +88,8 @@ class Usage:
     """Of the input, those written to a cache."""
     reasoning: int | None = None
     """Of the output, those of reasoning."""
+    cost: float | None = None
+    """US dollars that the answer cost."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,7 @@ def updated(usage: Usage | None, later: Usage) -> Usage:
         cache_read=usage.cache_read if later.cache_read is None else later.cache_read,
         cache_write=usage.cache_write if later.cache_write is None else later.cache_write,
         reasoning=usage.reasoning if later.reasoning is None else later.reasoning,
+        cost=usage.cost if later.cost is None else later.cost,
     )
 
 

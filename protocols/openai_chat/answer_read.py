@@ -44,6 +44,7 @@ from protocols.openai_chat.error_words import FINISH_REASONS
 from protocols.openai_chat.reasoning import Details, details_text, signature_of
 from protocols.openai_chat.tool_keys import ToolKeys, tool_kind
 from protocols.shared.arguments import text_of
+from protocols.shared.costs import COST_FIELDS, stated_cost
 from protocols.shared.media import from_data_url
 from protocols.shared.signatures import UNSIGNED
 
@@ -458,4 +459,5 @@ def _usage(usage: JsonObject) -> Usage:
         cache_read=count_at(usage, "prompt_cache_hit_tokens") if cached is None else cached,
         cache_write=count_at(details, "cache_write_tokens") or None,
         reasoning=reasoning,
+        cost=None if COST_FIELDS.isdisjoint(usage) else stated_cost(usage),
     )

@@ -22,6 +22,7 @@ from protocols.model.wirejson import JsonObject, count_at, object_at, objects_at
 from protocols.openai_responses.answer_read_items import Counter, ItemReader, reader_of
 from protocols.openai_responses.error_words import FINISH_REASONS, failure, flat_error, is_half
 from protocols.openai_responses.layout import LAYOUT, Item, Layout, item_of, run_by_client
+from protocols.shared.costs import COST_FIELDS, stated_cost
 
 _EVENT = "response."
 _OPENING = frozenset({"created", "queued", "in_progress"})
@@ -225,4 +226,5 @@ def _usage(usage: JsonObject) -> Usage:
         cache_read=count_at(details, "cached_tokens"),
         cache_write=count_at(details, "cache_write_tokens"),
         reasoning=count_at(object_at(usage, "output_tokens_details"), "reasoning_tokens"),
+        cost=None if COST_FIELDS.isdisjoint(usage) else stated_cost(usage),
     )

@@ -240,9 +240,10 @@ def added(one: Usage, two: Usage) -> Usage:
         cache_read=_sum(one.cache_read, two.cache_read),
         cache_write=_sum(one.cache_write, two.cache_write),
         reasoning=_sum(one.reasoning, two.reasoning),
+        cost=_sum(one.cost, two.cost),
     )
 
 
-def _sum(one: int | None, two: int | None) -> int | None:
+def _sum[T: (int, float)](one: T | None, two: T | None) -> T | None:
     counts = [count for count in (one, two) if count is not None]
     return sum(counts) if counts else None

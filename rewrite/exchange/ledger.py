@@ -9,6 +9,9 @@ from math import inf
 from protocols.base import WireProtocol
 from protocols.model.call import Call, Rendered
 from protocols.model.http import Head, WireResponse
+from protocols.model.parts import Usage
+from protocols.model.progress import Progress
+from rewrite.continuation.splice import spent
 from rewrite.credentials.refusals import answer_of
 from rewrite.policies import classify, exhausted, fallback, following, retry
 from rewrite.targets.reading import Gate, Reading, Silence
@@ -89,6 +92,16 @@ class Attempt:
     error_body: bytearray = field(default_factory=bytearray)
     kept: int = 0
     """Bytes that came since the client got any, as they are in memory when they are parsed."""
+    before: Usage | None = None
+    """What the attempts had used whose answer it continues."""
+
+    @property
+    def progress(self) -> Progress | None:
+        """What its answer has said, as far as it was read. None: it had none."""
+        reading = self.reading
+        if reading is None:
+            return None
+        return reading.gathering.progress if reading.gathering else reading.progress
 
     def keep(self, data: bytes) -> None:
         """Some of the body of an error."""
@@ -253,7 +266,7 @@ class Ledger:
         if attempt.credential is not None:
             self.ended += (self._as_ended(outcome, now),)
             attempt.credential = None
-            yield Release(attempt.number, outcome)
+            yield Release(attempt.number, outcome, attempt.progress, attempt.before)
 
     def _as_ended(self, outcome: Outcome, now: float) -> Ended:
         one = self.current
@@ -321,7 +334,9 @@ class Ledger:
         client has the beginning, and waits on."""
         if self.has_next:
             self._go_to(self.target.index + 1)
+        former = self.current
         self._begin(self.current.number + 1, inf, fresh=True)
+        self.current.before = former.before if former.progress is None else spent(former.progress)
         history = self._history(self.ended)
         asked = frozenset(one.credential for one in history.ended)
         self.acquire = Acquire(

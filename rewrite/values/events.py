@@ -4,12 +4,13 @@ All carry the number of their attempt, counted from 1; `CALL` stands for the cal
 one of for each event of a stream is a Struct, which is made in a fifth of the time of a dataclass.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from msgspec import Struct
 
 from protocols.model.call import Rendered
 from protocols.model.http import Head
+from protocols.model.parts import Usage
 from protocols.model.progress import Progress
 from rewrite.values.decision import Ended
 from rewrite.values.key_refusal import StandingRefusal
@@ -165,8 +166,14 @@ class Acquire:
 
 @dataclass(frozen=True, slots=True)
 class Release:
+    """The credential of an attempt is given back."""
+
     attempt: int
     outcome: Outcome
+    progress: Progress | None = field(default=None, compare=False)
+    """What the attempt said, for its usage; of a continuation with all that came before it. None: nothing."""
+    before: Usage | None = field(default=None, compare=False)
+    """What of the usage in `progress` is that of attempts before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,7 +209,7 @@ def test_what_openrouter_adds() -> None:
     assert '"signature":"c2lnbmVk"' in reasoning.stop.signature.value
     assert [source.url for source in text.annotations] == ["https://sky.test/"]
     assert picture.start.payload == {"media_type": "image/png", "data": "iVBORw0="}
-    assert so_far.usage == Usage(9, 14, cache_read=2, cache_write=5, reasoning=6)
+    assert so_far.usage == Usage(9, 14, cache_read=2, cache_write=5, reasoning=6, cost=0.0001)
 
 
 def test_a_whole_answer_has_all_blocks_of_all_choices() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from protocols.model.http import Head
+from protocols.model.parts import Usage
 from rewrite.exchange.delivery import LINGER
 from rewrite.targets.reading import NO_END
 from rewrite.values.events import (
@@ -28,18 +29,20 @@ from rewrite.values.events import (
     UpstreamSent,
     UpstreamStarted,
 )
-from rewrite.values.outcome import Abandoned, Stalled, Truncated
+from rewrite.values.outcome import Abandoned, Completed, Stalled, Truncated
 from rewrite.values.timeouts import OnTruncation
 from rewrite.values.timer import Timer
 from tests.playbook import ANY, After, Open, Playbook, body_with
 from tests.rewrite.asks import REGISTRY, ask
 from tests.rewrite.continued import CUT
 from tests.rewrite.scenes import (
+    DONE,
     ROLE,
     SSE,
     TERMS,
     error_body,
     event,
+    finishes,
     opened,
     own,
     play,
@@ -125,3 +128,41 @@ def test_no_continuation_is_asked_for_after_an_end(last: Event) -> None:
     conversation = begun_again() >> last << SendData(1, body_with("response.incomplete"))
     conversation = conversation << CancelUpstream(1) << Release(1, Truncated(NO_END))
     assert conversation << Report(ANY) << EndResponse(1)
+
+
+# -- what each attempt used -----------------------------------------------------------------------------
+
+USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":20,"completion_tokens":2,"cost":0.5}}\n\n'
+
+
+def released(conversation: Playbook, *events: Event) -> Release:
+    """The last one that comes of all `events`."""
+    commands = [
+        command for each in events for command in conversation.exchange.handle(each, conversation.now)
+    ]
+    return next(command for command in reversed(commands) if isinstance(command, Release))
+
+
+def test_a_release_has_what_the_attempt_said() -> None:
+    conversation = opened(play(ask("openai_chat"), timed(CONTINUES)))
+    answer = SAID + finishes("stop") + USAGE + DONE
+    found = released(conversation, UpstreamData(1, answer), UpstreamClosed(1))
+    assert found == Release(1, Completed())
+    assert found.progress is not None
+    assert (found.progress.usage, found.before) == (Usage(20, 2, cost=0.5), None)
+
+
+def test_a_release_after_a_continuation_has_what_was_used_before() -> None:
+    rest = ROLE + says("ld") + finishes("stop") + USAGE + DONE
+    events = (UpstreamStarted(2, SSE), UpstreamData(2, rest), UpstreamClosed(2))
+    found = released(asked_again(), *events)
+    assert found == Release(2, Completed())
+    assert found.progress is not None
+    assert (found.progress.usage, found.before) == (Usage(20, 5, cost=0.5), Usage(output=3))
+
+
+def test_a_release_of_what_never_began_has_nothing() -> None:
+    conversation = play(ask("openai_chat"), TERMS) >> Start() << Acquire(1) >> Acquired(1, "a")
+    conversation = conversation << OpenUpstream(1)
+    found = released(conversation, UpstreamClosed(1, "refused", connected=False))
+    assert (found.progress, found.before) == (None, None)

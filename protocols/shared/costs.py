@@ -1,0 +1,27 @@
+"""What an answer cost, where its usage says so.
+
+Recorded: OpenRouter, xAI and Perplexity state it. DeepInfra's form is documented, not measured.
+"""
+
+from protocols.model.wirejson import JsonObject, number_at, object_at
+
+COST_FIELDS = frozenset({"cost", "cost_in_usd_ticks", "estimated_cost"})
+"""A usage without any of these states no cost."""
+
+_TICKS = 1e10
+"""Of xAI's, in a US dollar."""
+
+
+def stated_cost(usage: JsonObject) -> float | None:
+    """In US dollars. Where a user's own key was used at another provider (OpenRouter), what that one takes is
+    in it too."""
+    ticks = number_at(usage, "cost_in_usd_ticks")
+    if ticks is not None:
+        return max(ticks / _TICKS, 0.0)
+    total = number_at(object_at(usage, "cost"), "total_cost")
+    stated = (number_at(usage, "cost"), total, number_at(usage, "estimated_cost"))
+    cost = next((each for each in stated if each is not None), None)
+    if cost is None:
+        return None
+    beside = object_at(usage, "cost_details") if usage.get("is_byok") else {}
+    return max(cost + (number_at(beside, "upstream_inference_cost") or 0.0), 0.0)
