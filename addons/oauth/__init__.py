@@ -1,0 +1,1 @@
+"""Logins of tools at the edge: their files, locks and tokens."""

@@ -1,0 +1,236 @@
+"""The token of one login: refreshed once however many calls want it, and never behind the back of its tool.
+
+The file is the truth. It is read again when it changes, and before each refresh: what the tool has refreshed
+meanwhile is used as it is.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from addons.config.watch import Signature, signature
+from addons.oauth.asking import asked
+from addons.oauth.lock import Busy, locked
+from addons.secrets.logins import Login, replace_text, text_of
+from addons.upstream.client import Upstream
+from protocols.model.http import WireResponse
+from protocols.model.wirejson import JsonObject
+from rewrite.oauth.files import Tokens, Unreadable, refreshed, tokens_in
+from rewrite.oauth.kinds import Encoding
+from rewrite.oauth.refreshing import Dead, Failed, Refreshed, refresh_request, renewal, short_token
+
+LOCK_WAIT = 45.0
+"""Seconds that the lock of another process is waited for."""
+
+PATIENCE = 60.0
+"""Seconds after a failure in which no other refresh is asked for, unless the endpoint says how long."""
+
+_HALF = 20
+"""How often a file is read that is half written, and how many seconds apart."""
+_HALF_WAIT = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A refresh that came to nothing, while it is not repeated."""
+
+    outcome: Dead | Failed
+    until: float
+    """In epoch seconds."""
+    file: Signature
+    """What the file was then."""
+
+
+class TokenSource:
+    """One login. `wall` gives epoch seconds; `told` is called when there is another token, `warn` with what
+    a person has to know; `turn` is shared by all logins of one vendor, whose refreshes it lets in one by
+    one."""
+
+    def __init__(
+        self,
+        login: Login,
+        wall: Callable[[], float],
+        turn: asyncio.Lock,
+        told: Callable[[], None],
+        warn: Callable[[str], None],
+    ) -> None:
+        self.login = login
+        self._wall, self._turn, self._told, self._warn = wall, turn, told, warn
+        self._tokens: Tokens | None = None
+        self._seen: Signature = None
+        self._failure: Failure | None = None
+        self._flight: asyncio.Task[Tokens | Dead | Failed] | None = None
+
+    @property
+    def secrets(self) -> list[SecretStr]:
+        """All that is known of its tokens."""
+        tokens = self._tokens
+        found = (tokens.access, tokens.refresh) if tokens else ()
+        return [SecretStr(each) for each in (*found, self.login.client.client_secret) if each]
+
+    def look(self) -> bool:
+        """Read the file if it changed; whether it holds another token now."""
+        now = signature(self.login.file)
+        if now == self._seen:
+            return False
+        try:
+            found = self._exchanged(tokens_in(text_of(self.login.file), self.login.kind))
+        except Unreadable:
+            return False  # it may be half written, and is read again
+        self._seen = now
+        return self._adopt(found)
+
+    def at_once(self) -> Tokens | None:
+        """The token, if it may be used without another word."""
+        self.look()
+        tokens = self._tokens
+        return None if tokens is None or tokens.is_due(self._wall()) else tokens
+
+    async def renewed(self, upstream: Upstream, refused: str = "") -> Tokens | Dead | Failed:
+        """Another token than `refused`, or in the place of one that is due.
+
+        Who does not wait any longer does not end a refresh: its token is in use by then.
+        """
+        while True:
+            is_other = self._flight is not None
+            if self._flight is None:
+                if standing := self._standing(refused):
+                    return standing
+                self._flight = asyncio.get_running_loop().create_task(self._renew(upstream, refused))
+                self._flight.add_done_callback(self._landed)
+            found = await asyncio.shield(self._flight)
+            if not (is_other and isinstance(found, Tokens) and found.access == refused):
+                return found
+
+    async def close(self) -> None:
+        """Wait for a refresh that is under way."""
+        if self._flight is not None:
+            await asyncio.wait([self._flight])
+
+    def forgive(self) -> None:
+        """Forget that a refresh failed."""
+        self._failure = None
+
+    def _landed(self, flight: asyncio.Task[Tokens | Dead | Failed]) -> None:
+        self._flight = None
+        if not flight.cancelled():
+            flight.exception()  # those who wait have it
+
+    def _standing(self, refused: str) -> Tokens | Dead | Failed | None:
+        """What is known without a word to anybody."""
+        tokens = self.at_once()
+        if tokens is not None and tokens.access != refused:
+            return tokens
+        failure = self._failure
+        if failure is None or self._wall() >= failure.until or signature(self.login.file) != failure.file:
+            return None
+        return self._if_need_be(failure.outcome, refused)
+
+    def _if_need_be(self, outcome: Dead | Failed, refused: str) -> Tokens | Dead | Failed:
+        """The old token, where that is not over and its login is not either."""
+        tokens = self._tokens
+        if tokens is None or isinstance(outcome, Dead) or tokens.is_over(self._wall()):
+            return outcome
+        return outcome if tokens.access == refused else tokens
+
+    async def _renew(self, upstream: Upstream, refused: str) -> Tokens | Dead | Failed:
+        outcome = await self._locked(upstream, refused)
+        if isinstance(outcome, Tokens):
+            self._failure = None
+            self._adopt(outcome)
+            return outcome
+        wait = PATIENCE if isinstance(outcome, Dead) else max(outcome.retry_after or 0.0, PATIENCE)
+        self._failure = Failure(outcome, self._wall() + wait, signature(self.login.file))
+        return self._if_need_be(outcome, refused)
+
+    async def _locked(self, upstream: Upstream, refused: str) -> Tokens | Dead | Failed:
+        try:
+            async with AsyncExitStack() as held:
+                await held.enter_async_context(self._turn)
+                if self._writes:
+                    await held.enter_async_context(locked(self._lock_folder, LOCK_WAIT))
+                return await self._alone(upstream, refused)
+        except Busy:
+            return Failed("another process holds the lock of its file")
+        except OSError as error:
+            return Failed(f"its file cannot be locked or written ({error.strerror})")
+
+    @property
+    def _writes(self) -> bool:
+        return self.login.kind.encoding is not Encoding.GET
+
+    @property
+    def _lock_folder(self) -> Path:
+        file = self.login.file
+        return file.with_name(self.login.kind.lock or f".{file.name}.rotator_lock")
+
+    async def _alone(self, upstream: Upstream, refused: str) -> Tokens | Dead | Failed:
+        found = await self._read()
+        if isinstance(found, Dead):
+            return found
+        text, tokens = found
+        if tokens.access != refused and not tokens.is_due(self._wall()):
+            return tokens
+        if not tokens.refresh:
+            return Dead("its file has no refresh token")
+        kind = self.login.kind
+        answer = await asked(upstream, refresh_request(kind, self.login.client, tokens))
+        outcome = renewal(kind, answer, self._wall()) if isinstance(answer, WireResponse) else answer
+        match outcome:
+            case Refreshed(answer=new) if self._writes:
+                return await self._written(text, tokens, new)
+            case Refreshed(answer=new):
+                return short_token(tokens, new, self._wall())
+            case Dead():
+                return await self._others(tokens) or outcome
+            case Failed():
+                return outcome
+
+    async def _others(self, used: Tokens) -> Tokens | None:
+        """What the tool has put into the file since it was read, though it holds no lock."""
+        found = await self._read()
+        return found[1] if not isinstance(found, Dead) and found[1].access != used.access else None
+
+    async def _written(self, text: str, used: Tokens, answer: JsonObject) -> Tokens:
+        """The new tokens, in the file. A login that was made anew meanwhile is not written over."""
+        now = await self._read()
+        if not isinstance(now, Dead):
+            text, found = now
+            if found.refresh != used.refresh:
+                return found
+        new = refreshed(text, self.login.kind, answer, self._wall())
+        try:
+            await asyncio.to_thread(replace_text, self.login.file, new)
+        except OSError as error:
+            self._warn(f"the new token could not be written to {self.login.file} ({error.strerror})")
+        return tokens_in(new, self.login.kind)
+
+    async def _read(self) -> tuple[str, Tokens] | Dead:
+        """The file, and what it holds. Some tools write it in place, so that half of it may be there."""
+        for left in reversed(range(_HALF)):
+            try:
+                text = text_of(self.login.file)
+                return text, tokens_in(text, self.login.kind)
+            except Unreadable as error:
+                if not (error.half and left):
+                    return Dead(f"its file {error}")
+                await asyncio.sleep(_HALF_WAIT)
+        raise AssertionError("the last look returned")
+
+    def _adopt(self, found: Tokens) -> bool:
+        """Use it; whether it is another token than before."""
+        former, self._tokens = self._tokens, found
+        if former is not None and former.access == found.access:
+            return False
+        self._told()
+        return True
+
+    def _exchanged(self, found: Tokens) -> Tokens:
+        """What a file says of a token that is exchanged, with the short one that is in use."""
+        if self._writes or self._tokens is None or self._tokens.refresh != found.refresh:
+            return found
+        return self._tokens

@@ -1,0 +1,85 @@
+"""Logins of tools as the config names them, and their files: read where nobody else can have written them,
+replaced whole."""
+
+import os
+import stat
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from addons.secrets.keys import UnusableKey
+from addons.secrets.owned_file import NotOurs, read_own
+from rewrite.oauth.files import Tokens, Unreadable, tokens_in
+from rewrite.oauth.kinds import OAuthKind
+from rewrite.oauth.refreshing import TokenClient
+
+_LARGEST_FILE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """One login."""
+
+    kind: OAuthKind
+    """What its tool does."""
+    file: Path
+    """Where its tokens are."""
+    client: TokenClient
+    """Who refreshes them, and where."""
+    any_client: bool = False
+    """Whether calls of other programs than the tool may use it."""
+
+    @property
+    def clients(self) -> tuple[str, ...] | None:
+        """The names of the tools whose calls may use it. None: any."""
+        return None if self.any_client or not self.kind.clients else self.kind.clients
+
+
+def text_of(file: Path) -> str:
+    """What is in the file of a login. Raises Unreadable."""
+    try:
+        return read_own(file, _LARGEST_FILE).decode()
+    except NotOurs as error:
+        raise Unreadable(f"{error.reason}: {error.remedy} it") from None
+    except UnicodeDecodeError:
+        raise Unreadable("is not UTF-8 text", half=True) from None
+    except (OSError, ValueError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or "not a usable name"
+        raise Unreadable(f"cannot be read ({reason})") from None
+
+
+def read_login(login: Login) -> Tokens:
+    """Its tokens as its file has them. Raises UnusableKey, with what to do."""
+    try:
+        return tokens_in(text_of(login.file), login.kind)
+    except Unreadable as error:
+        remedy = "" if login.kind.login in str(error) else f": {login.kind.login}, or correct its path"
+        raise UnusableKey(f"the file {error}{remedy}") from None
+
+
+def replace_text(file: Path, text: str) -> None:
+    """Put `text` into the place of what is in `file`, at once and for good, with its mode and its owner.
+
+    A link stays one. Raises OSError.
+    """
+    real = file.resolve(strict=True)
+    old = real.stat()
+    descriptor, name = tempfile.mkstemp(prefix=f".{real.name}.", dir=real.parent)
+    new = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+            _take_over(descriptor, old)
+            opened.write(text)
+            opened.flush()
+            os.fsync(descriptor)
+        new.replace(real)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+
+
+def _take_over(descriptor: int, old: os.stat_result) -> None:
+    if hasattr(os, "fchown") and os.geteuid() == 0:
+        os.fchown(descriptor, old.st_uid, old.st_gid)
+    if hasattr(os, "fchmod"):
+        os.fchmod(descriptor, stat.S_IMODE(old.st_mode))

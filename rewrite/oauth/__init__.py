@@ -1,0 +1,1 @@
+"""Logins of tools: what their files hold, how their tokens are refreshed."""

@@ -1,0 +1,173 @@
+"""What the file of a login says, and what it says after a refresh. Pure: text in, text out."""
+
+import json
+import re
+from base64 import urlsafe_b64decode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+
+from protocols.model.wirejson import JsonObject, load_object, number_at, object_at, text_at, texts_at
+from rewrite.oauth.kinds import AHEAD, Encoding, FileForm, OAuthKind, Unit
+
+_INDENT = re.compile(r"\{\r?\n([ \t]+)")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Unreadable(Exception):
+    """A file that holds no login. `half`: it may be half written."""
+
+    def __init__(self, why: str, *, half: bool = False) -> None:
+        super().__init__(why)
+        self.half = half
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """A login. The tokens stand in no text about it."""
+
+    access: str = field(repr=False)
+    """Goes with calls."""
+    refresh: str = field(default="", repr=False)
+    """Gets another; empty where there is none."""
+    expires_at: float | None = None
+    """The end of `access` in epoch seconds; None: not known."""
+    scopes: tuple[str, ...] = ()
+    """What it may do."""
+    account: str = ""
+    """The account that it is for."""
+    due_at: float | None = None
+    """When it is to be refreshed, in epoch seconds, where that is not some minutes before its end."""
+
+    def is_due(self, now: float) -> bool:
+        """Whether it is to be refreshed before it is used."""
+        if not self.access:
+            return True
+        if self.due_at is not None:
+            return now >= self.due_at
+        return self.expires_at is not None and now >= self.expires_at - AHEAD
+
+    def is_over(self, now: float) -> bool:
+        """Whether it is of no use any more."""
+        return not self.access or (self.expires_at is not None and now >= self.expires_at)
+
+
+def tokens_in(text: str, kind: OAuthKind) -> Tokens:
+    """The login that a file of `text` holds. Raises Unreadable."""
+    form, tree = kind.form, _tree(text)
+    table = _table(tree, form)
+    access, refresh = text_at(table, form.access), text_at(table, form.refresh)
+    if not access and not (refresh and kind.encoding is Encoding.GET):
+        raise Unreadable(f"holds no login: {kind.login}")
+    return Tokens(
+        access,
+        refresh,
+        _end(table, tree, access, kind),
+        texts_at(table, form.scopes),
+        text_at(table, form.account),
+    )
+
+
+def refreshed(text: str, kind: OAuthKind, answer: JsonObject, now: float) -> str:
+    """`text` with what a refresh answered at `now` (epoch seconds), in its own form: unknown fields and
+    their order stay. Raises Unreadable."""
+    form, tree = kind.form, _tree(text)
+    old = _table(tree, form)
+    new = {**old, **_given(old, form, answer, now)}
+    whole = {**tree, _key(tree, form): new} if form.at else new
+    if form.refreshed:
+        whole = {**whole, form.refreshed: _rfc3339(now)}
+    return _written(whole, text)
+
+
+def _given(old: JsonObject, form: FileForm, answer: JsonObject, now: float) -> dict[str, object]:
+    """What an answer has, by the keys of the file. A refresh token that is missing in it stays."""
+    pairs: dict[str, object] = {form.access: answer.get("access_token")}
+    pairs[form.refresh] = answer.get("refresh_token")
+    lasts, refresh_lasts = number_at(answer, "expires_in"), number_at(answer, "refresh_token_expires_in")
+    if form.expires and lasts is not None:
+        pairs[form.expires] = _in_unit(now + lasts, form.unit)
+    if form.refresh_expires and refresh_lasts is not None:
+        pairs[form.refresh_expires] = _in_unit(now + refresh_lasts, form.unit)
+    copied = {name: answer.get(name) for name in form.copies if name in old or name in answer}
+    return {key: value for key, value in {**pairs, **copied}.items() if key and value is not None}
+
+
+def _tree(text: str) -> JsonObject:
+    tree = load_object(text.encode())
+    if tree is None:
+        raise Unreadable("is no JSON object", half=True)
+    return tree
+
+
+def _key(tree: JsonObject, form: FileForm) -> str:
+    return next((key for key in tree if fnmatchcase(key, form.at)), form.at)
+
+
+def _table(tree: JsonObject, form: FileForm) -> JsonObject:
+    return object_at(tree, _key(tree, form)) if form.at else tree
+
+
+def _end(table: JsonObject, tree: JsonObject, access: str, kind: OAuthKind) -> float | None:
+    """When a token ends, in epoch seconds."""
+    said = _seconds(table.get(kind.form.expires), kind.form.unit, access)
+    if said is not None or not kind.lifetime:
+        return said
+    since = _seconds(tree.get(kind.form.refreshed), Unit.RFC3339, access)
+    return None if since is None else since + kind.lifetime
+
+
+def _seconds(value: object, unit: Unit, access: str) -> float | None:
+    match unit:
+        case Unit.JWT:
+            return number_at(claims(access), "exp")
+        case Unit.RFC3339:
+            return _date(value) if isinstance(value, str) else None
+        case Unit.MILLISECONDS | Unit.SECONDS:
+            number = number_at({"at": value}, "at")
+            return number if number is None or unit is Unit.SECONDS else number / 1000
+
+
+def claims(token: str) -> Mapping[str, object]:
+    """What a JWT says, unverified; nothing where it is none."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return {}
+    try:
+        data = urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
+    except ValueError:
+        return {}
+    return load_object(data) or {}
+
+
+def _date(text: str) -> float | None:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
+def _in_unit(moment: float, unit: Unit) -> object:
+    match unit:
+        case Unit.MILLISECONDS:
+            return round(moment * 1000)
+        case Unit.RFC3339:
+            return _rfc3339(moment)
+        case Unit.SECONDS | Unit.JWT:
+            return round(moment)
+
+
+def _rfc3339(moment: float) -> str:
+    return (_EPOCH + timedelta(seconds=moment)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _written(tree: JsonObject, like: str) -> str:
+    """JSON in the layout of `like`: its indentation, or none, and its last line break."""
+    found = _INDENT.match(like.lstrip())
+    if found is None:
+        text = json.dumps(tree, ensure_ascii=False, separators=(",", ":"))
+    else:
+        text = json.dumps(tree, ensure_ascii=False, indent=found[1])
+    return text + ("\n" if like.endswith("\n") else "")

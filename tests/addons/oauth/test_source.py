@@ -1,0 +1,384 @@
+"""Tokens over real files and a real endpoint: refreshed once, adopted from the tool, given back to it."""
+
+import asyncio
+import json
+import stat
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from addons.oauth import source as module
+from addons.oauth.source import TokenSource
+from addons.secrets.logins import Login
+from addons.upstream.client import Upstream
+from addons.upstream.network import tls_context
+from addons.upstream.way import Direct
+from rewrite.oauth.files import Tokens, tokens_in
+from rewrite.oauth.kinds import OAuthKind
+from rewrite.oauth.refreshing import Dead, Failed, TokenClient
+from tests.rewrite.oauth.logins import (
+    CLAUDE,
+    CODEX,
+    EXPIRES,
+    GEMINI,
+    GENERIC,
+    claude_file,
+    codex_file,
+    gemini_file,
+    generic_file,
+    jwt,
+)
+from tests.vendor import Hang, Reply, Vendor, WaitFor, whole
+
+LATE = EXPIRES - 10.0
+"""When the tokens of the files are due."""
+
+PATH = "/oauth/token"
+
+
+@dataclass
+class Place:
+    """A login in a folder, and what its source says."""
+
+    folder: Path
+    kind: OAuthKind
+    vendor: Vendor
+    now: float = LATE
+    warned: list[str] = field(default_factory=list)
+    changes: int = 0
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "login.json"
+
+    def source(self) -> TokenSource:
+        client = TokenClient(self.vendor.base_url + PATH, "client", "")
+        return TokenSource(
+            Login(self.kind, self.file, client),
+            lambda: self.now,
+            asyncio.Lock(),
+            self._told,
+            self.warned.append,
+        )
+
+    def _told(self) -> None:
+        self.changes += 1
+
+    def write(self, text: str) -> None:
+        self.file.write_text(text)
+        self.file.chmod(0o600)
+
+    def tokens(self) -> Tokens:
+        return tokens_in(self.file.read_text(), self.kind)
+
+
+@pytest.fixture
+async def vendor() -> AsyncIterator[Vendor]:
+    async with Vendor() as running:
+        yield running
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Upstream]:
+    upstream = Upstream(Direct(tls_context(insecure=False, ca_file=None, ca_dir=None)))
+    yield upstream
+    await upstream.close()
+
+
+@pytest.fixture
+def place(tmp_path: Path, vendor: Vendor) -> Place:
+    place = Place(tmp_path, CLAUDE, vendor)
+    place.write(claude_file())
+    return place
+
+
+def granted(access: str = "new-access", refresh: str = "new-refresh", lasts: int = 28800) -> Reply:
+    return whole(json.dumps({"access_token": access, "refresh_token": refresh, "expires_in": lasts}).encode())
+
+
+DEAD = whole(b'{"error": "invalid_grant", "error_description": "gone"}', 400)
+
+
+async def test_a_token_that_lasts_is_used_at_once(place: Place, upstream: Upstream) -> None:
+    place.now = EXPIRES - 301
+    source = place.source()
+    tokens = source.at_once()
+    assert tokens is not None
+    assert tokens.access == "sk-ant-oat01-old"
+    assert await source.renewed(upstream) == tokens
+    assert place.vendor.requests == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "write"),
+    [(CLAUDE, claude_file), (CODEX, codex_file), (GEMINI, gemini_file), (GENERIC, generic_file)],
+    ids=lambda each: getattr(each, "name", ""),
+)
+async def test_a_token_that_is_due_is_refreshed_once_for_all_who_want_it(
+    place: Place, upstream: Upstream, kind: OAuthKind, write: Callable[[], str]
+) -> None:
+    place.kind = kind
+    place.write(write())
+    access = jwt(EXPIRES + 99_999)
+    place.vendor.on(path=PATH).reply(granted(access))
+    source = place.source()
+    assert source.at_once() is None
+    found = await asyncio.gather(*(source.renewed(upstream) for _ in range(20)))
+    assert {each.access for each in found if isinstance(each, Tokens)} == {access}
+    assert len(place.vendor.requests) == 1
+    assert (place.tokens().access, place.tokens().refresh) == (access, "new-refresh")
+    assert source.at_once() == found[0]
+
+
+async def test_the_file_keeps_its_mode_and_its_folder_is_left_clean(place: Place, upstream: Upstream) -> None:
+    place.vendor.on(path=PATH).reply(granted())
+    assert isinstance(await place.source().renewed(upstream), Tokens)
+    assert stat.S_IMODE(place.file.stat().st_mode) == 0o600
+    assert [each.name for each in place.folder.iterdir()] == ["login.json"]
+
+
+async def test_a_link_stays_one(place: Place, upstream: Upstream) -> None:
+    elsewhere = place.folder / "elsewhere"
+    elsewhere.mkdir()
+    place.file.rename(elsewhere / "real.json")
+    place.file.symlink_to(elsewhere / "real.json")
+    place.vendor.on(path=PATH).reply(granted())
+    assert isinstance(await place.source().renewed(upstream), Tokens)
+    assert place.file.is_symlink()
+    assert place.tokens().access == "new-access"
+
+
+async def test_two_processes_refresh_once(place: Place, upstream: Upstream) -> None:
+    """Two sources share no more than the file, as two proxies do."""
+    place.vendor.on(path=PATH).reply(granted())
+    one, two = place.source(), place.source()
+    found = await asyncio.gather(*(each.renewed(upstream) for each in (one, two) * 10))
+    assert {each.access for each in found if isinstance(each, Tokens)} == {"new-access"}
+    assert len(place.vendor.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "lock"), [(CLAUDE, ".oauth_refresh.lock"), (CODEX, ".login.json.rotator_lock")]
+)
+async def test_a_refresh_holds_the_lock(place: Place, upstream: Upstream, kind: OAuthKind, lock: str) -> None:
+    place.kind = kind
+    place.write(claude_file() if kind is CLAUDE else codex_file())
+    place.vendor.on(path=PATH).reply(Reply(400, before=(WaitFor("go"),)))
+    asking = asyncio.ensure_future(place.source().renewed(upstream))
+    await place.vendor.wait_gate("go")
+    assert (place.folder / lock).is_dir()
+    place.vendor.release("go")
+    await asking
+    assert not (place.folder / lock).exists()
+
+
+async def test_what_the_tool_refreshed_meanwhile_is_adopted(place: Place, upstream: Upstream) -> None:
+    source = place.source()
+    assert source.at_once() is None
+    place.write(claude_file("by-the-tool", "next", EXPIRES + 28800))
+    tokens = source.at_once()
+    assert tokens is not None
+    assert tokens.access == "by-the-tool"
+    assert place.vendor.requests == []
+
+
+async def test_a_tool_that_holds_the_lock_is_waited_for(place: Place, upstream: Upstream) -> None:
+    lock = place.folder / ".oauth_refresh.lock"
+    lock.mkdir()
+    asking = asyncio.ensure_future(place.source().renewed(upstream))
+    await asyncio.sleep(0.05)
+    place.write(claude_file("by-the-tool", "next", EXPIRES + 28800))
+    lock.rmdir()
+    found = await asking
+    assert isinstance(found, Tokens)
+    assert found.access == "by-the-tool"
+    assert place.vendor.requests == []
+
+
+async def test_a_lock_that_is_never_given_back_is_no_end(
+    place: Place, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOCK_WAIT", 0.05)
+    (place.folder / ".oauth_refresh.lock").mkdir()
+    found = await place.source().renewed(upstream)
+    assert isinstance(found, Tokens), "the old token lasts for ten seconds more"
+    place.now = EXPIRES + 1
+    assert await place.source().renewed(upstream) == Failed("another process holds the lock of its file")
+
+
+async def test_half_a_file_is_read_again(place: Place, upstream: Upstream) -> None:
+    """As codex leaves it while it writes."""
+    place.kind = CODEX
+    place.write(codex_file()[:100])
+    asking = asyncio.ensure_future(place.source().renewed(upstream))
+    await asyncio.sleep(0.02)
+    place.write(codex_file(jwt(EXPIRES + 28800)))
+    found = await asking
+    assert isinstance(found, Tokens)
+    assert found.access == jwt(EXPIRES + 28800)
+
+
+async def test_a_refused_token_is_refreshed_though_it_is_not_due(place: Place, upstream: Upstream) -> None:
+    place.now = EXPIRES - 3600
+    place.vendor.on(path=PATH).reply(granted())
+    source = place.source()
+    tokens = source.at_once()
+    assert tokens is not None
+    found = await asyncio.gather(*(source.renewed(upstream, tokens.access) for _ in range(5)))
+    assert {each.access for each in found if isinstance(each, Tokens)} == {"new-access"}
+    assert len(place.vendor.requests) == 1
+    late = await source.renewed(upstream, tokens.access)
+    assert isinstance(late, Tokens), "its call began before the refresh"
+    assert late.access == "new-access"
+    assert len(place.vendor.requests) == 1
+
+
+async def test_a_refused_token_that_the_tool_has_replaced_is_not_refreshed(
+    place: Place, upstream: Upstream
+) -> None:
+    place.now = EXPIRES - 3600
+    source = place.source()
+    assert source.at_once()
+    place.write(claude_file("by-the-tool", "next", EXPIRES + 28800))
+    found = await source.renewed(upstream, "sk-ant-oat01-old")
+    assert isinstance(found, Tokens)
+    assert found.access == "by-the-tool"
+    assert place.vendor.requests == []
+
+
+async def test_a_dead_login_is_not_asked_for_again_until_its_file_changes(
+    place: Place, upstream: Upstream
+) -> None:
+    place.vendor.on(path=PATH).always(DEAD)
+    source = place.source()
+    for _ in range(3):
+        assert await source.renewed(upstream) == Dead("400 invalid_grant: gone")
+    assert len(place.vendor.requests) == 1
+    place.write(claude_file("logged-in-again", "another", EXPIRES + 28800))
+    tokens = source.at_once()
+    assert tokens is not None
+    assert tokens.access == "logged-in-again"
+
+
+async def test_a_dead_login_is_asked_for_again_when_told(place: Place, upstream: Upstream) -> None:
+    place.vendor.on(path=PATH).reply(DEAD).reply(granted())
+    source = place.source()
+    assert isinstance(await source.renewed(upstream), Dead)
+    source.forgive()
+    assert isinstance(await source.renewed(upstream), Tokens)
+
+
+async def test_a_tool_that_was_faster_without_a_lock_is_right(place: Place, upstream: Upstream) -> None:
+    """Codex takes no lock, and the refresh token is used up then."""
+    place.kind = CODEX
+    place.write(codex_file())
+    reused = whole(b'{"error": {"code": "refresh_token_reused", "message": "used"}}', 401)
+    place.vendor.on(path=PATH).reply(
+        Reply(reused.status, reused.headers, reused.steps, reused.framing, before=(WaitFor("tool"),))
+    )
+    asking = asyncio.ensure_future(place.source().renewed(upstream))
+    await place.vendor.wait_gate("tool")
+    place.write(codex_file(jwt(EXPIRES + 28800), "rt-of-the-tool"))
+    place.vendor.release("tool")
+    found = await asking
+    assert isinstance(found, Tokens)
+    assert found.refresh == "rt-of-the-tool"
+
+
+async def test_a_login_that_was_made_anew_meanwhile_is_not_written_over(
+    place: Place, upstream: Upstream
+) -> None:
+    reply = granted()
+    place.vendor.on(path=PATH).reply(
+        Reply(reply.status, reply.headers, reply.steps, reply.framing, before=(WaitFor("user"),))
+    )
+    asking = asyncio.ensure_future(place.source().renewed(upstream))
+    await place.vendor.wait_gate("user")
+    place.write(claude_file("of-another-account", "other", EXPIRES + 28800))
+    place.vendor.release("user")
+    found = await asking
+    assert isinstance(found, Tokens)
+    assert found.access == "of-another-account"
+    assert place.tokens().access == "of-another-account"
+
+
+async def test_what_others_write_beside_the_tokens_stays(place: Place, upstream: Upstream) -> None:
+    reply = granted()
+    place.vendor.on(path=PATH).reply(
+        Reply(reply.status, reply.headers, reply.steps, reply.framing, before=(WaitFor("tool"),))
+    )
+    asking = asyncio.ensure_future(place.source().renewed(upstream))
+    await place.vendor.wait_gate("tool")
+    tree = json.loads(place.file.read_text())
+    place.write(json.dumps({**tree, "mcpOAuth": {"server": "new"}}))
+    place.vendor.release("tool")
+    await asking
+    assert json.loads(place.file.read_text())["mcpOAuth"] == {"server": "new"}
+    assert place.tokens().access == "new-access"
+
+
+async def test_an_endpoint_that_fails_is_left_alone_for_a_while(place: Place, upstream: Upstream) -> None:
+    place.vendor.on(path=PATH).always(whole(b"{}", 503))
+    source = place.source()
+    for _ in range(3):
+        assert isinstance(await source.renewed(upstream), Tokens), "the old one is good for ten seconds"
+    assert len(place.vendor.requests) == 1
+    place.now = EXPIRES + 1.0
+    assert await source.renewed(upstream) == Failed("503")
+    assert len(place.vendor.requests) == 1
+    place.now = LATE + 61
+    assert await source.renewed(upstream) == Failed("503")
+    assert len(place.vendor.requests) == 2
+
+
+async def test_an_endpoint_that_says_when_is_asked_then(place: Place, upstream: Upstream) -> None:
+    place.vendor.on(path=PATH).reply(whole(b"{}", 429, (("retry-after", "120"),))).reply(granted())
+    source = place.source()
+    place.now = EXPIRES + 1
+    assert await source.renewed(upstream) == Failed("429", 120.0)
+    place.now += 119
+    assert isinstance(await source.renewed(upstream), Failed)
+    place.now += 2
+    assert isinstance(await source.renewed(upstream), Tokens)
+
+
+async def test_an_endpoint_that_says_nothing_is_not_asked_again_at_once(
+    place: Place, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it made of the request is not known: the refresh token may be used up."""
+    monkeypatch.setattr("addons.oauth.asking.DEADLINE", 0.05)
+    place.vendor.on(path=PATH).always(Hang())
+    source, place.now = place.source(), EXPIRES + 1
+    for _ in range(2):
+        assert isinstance(await source.renewed(upstream), Failed)
+    assert len(place.vendor.requests) == 1
+
+
+async def test_who_leaves_does_not_end_a_refresh(place: Place, upstream: Upstream) -> None:
+    reply = granted()
+    place.vendor.on(path=PATH).reply(
+        Reply(reply.status, reply.headers, reply.steps, reply.framing, before=(WaitFor("late"),))
+    )
+    source = place.source()
+    asking = asyncio.ensure_future(source.renewed(upstream))
+    await place.vendor.wait_gate("late")
+    asking.cancel()
+    place.vendor.release("late")
+    await source.close()
+    assert place.tokens().access == "new-access"
+    assert place.changes == 2  # what the file had, and the new one
+
+
+async def test_a_file_that_is_gone_is_a_dead_login(place: Place, upstream: Upstream) -> None:
+    place.file.unlink()
+    found = await place.source().renewed(upstream)
+    assert found == Dead("its file cannot be read (No such file or directory)")
+
+
+async def test_a_file_of_others_is_not_read(place: Place, upstream: Upstream) -> None:
+    place.file.chmod(0o666)
+    found = await place.source().renewed(upstream)
+    assert isinstance(found, Dead)
+    assert "can be written by other users" in found.message

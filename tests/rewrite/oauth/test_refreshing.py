@@ -1,0 +1,141 @@
+"""How refreshes are asked for, and what the answers mean."""
+
+import json
+from urllib.parse import parse_qs
+
+import pytest
+
+from protocols.model.http import WireResponse, header
+from rewrite.oauth.files import tokens_in
+from rewrite.oauth.kinds import OAuthKind, oauth_kinds
+from rewrite.oauth.refreshing import (
+    Dead,
+    Failed,
+    Refreshed,
+    Renewal,
+    TokenClient,
+    refresh_request,
+    renewal,
+)
+from tests.rewrite.oauth.logins import (
+    CLAUDE,
+    CODEX,
+    GEMINI,
+    GENERIC,
+    KINDS,
+    claude_file,
+    codex_file,
+    gemini_file,
+    generic_file,
+)
+
+NOW = 1_790_000_000.0
+HERE = "http://127.0.0.1:8001/v1/oauth/token"
+
+
+def client_of(kind: OAuthKind, url: str = HERE) -> TokenClient:
+    return TokenClient(url, kind.client_id, kind.client_secret)
+
+
+def test_claude_asks_for_exactly_the_scopes_of_the_file() -> None:
+    request = refresh_request(CLAUDE, client_of(CLAUDE), tokens_in(claude_file(), CLAUDE))
+    assert (request.method, request.target, request.origin.address) == (
+        "POST",
+        b"/v1/oauth/token",
+        ("127.0.0.1", 8001),
+    )
+    assert header(request.headers, "content-type") == "application/json"
+    assert json.loads(request.body) == {
+        "grant_type": "refresh_token",
+        "refresh_token": "sk-ant-ort01-old",
+        "client_id": "9d1c250a-e61b-44d9-88ed-5944d1962f5e",
+        "scope": "user:inference user:profile",
+    }
+
+
+def test_codex_asks_without_scopes() -> None:
+    request = refresh_request(CODEX, client_of(CODEX), tokens_in(codex_file(), CODEX))
+    assert json.loads(request.body).keys() == {"grant_type", "refresh_token", "client_id"}
+
+
+@pytest.mark.parametrize(("kind", "file"), [(GEMINI, gemini_file()), (GENERIC, generic_file())])
+def test_others_ask_by_a_form(kind: OAuthKind, file: str) -> None:
+    client = TokenClient(HERE, "an id", "a&secret")
+    request = refresh_request(kind, client, tokens_in(file, kind))
+    assert header(request.headers, "content-type") == "application/x-www-form-urlencoded"
+    form = parse_qs(request.body.decode(), strict_parsing=True)
+    assert form["client_secret"] == ["a&secret"]
+    assert form["client_id"] == ["an id"]
+    assert form["refresh_token"] == [tokens_in(file, kind).refresh]
+
+
+def test_every_endpoint_of_a_kind_is_an_address() -> None:
+    for kind in KINDS.values():
+        if kind.token_url:
+            request = refresh_request(kind, client_of(kind, kind.token_url), tokens_in(claude_file(), CLAUDE))
+            assert request.origin.is_secure
+
+
+def answer(status: int, body: object, *headers: tuple[str, str]) -> WireResponse:
+    return WireResponse(status, headers, json.dumps(body).encode())
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "meaning"),
+    [
+        (CLAUDE, answer(200, {"access_token": "a"}), Refreshed({"access_token": "a"})),
+        (CLAUDE, answer(200, {"access_token": ""}), Failed("200")),
+        (CLAUDE, WireResponse(200, (), b"<html>"), Failed("200")),
+        (
+            CLAUDE,
+            answer(
+                400,
+                {"error": "invalid_grant", "error_description": "Refresh token not found or invalid"},
+            ),
+            Dead("400 invalid_grant: Refresh token not found or invalid"),
+        ),
+        (CLAUDE, answer(401, {}), Dead("401")),
+        (CLAUDE, answer(404, {"type": "error"}), Dead("404")),
+        (CLAUDE, answer(429, {}, ("retry-after", "30")), Failed("429", 30.0)),
+        (CLAUDE, answer(500, {}), Failed("500")),
+        (
+            CODEX,
+            answer(401, {"error": {"code": "refresh_token_reused", "message": "used"}}),
+            Dead("401 refresh_token_reused: used"),
+        ),
+        (CODEX, answer(400, {"error": "refresh_token_expired"}), Dead("400 refresh_token_expired")),
+        (CODEX, answer(401, {"code": "refresh_token_invalidated"}), Dead("401 refresh_token_invalidated")),
+        (CODEX, answer(401, {"error": {"code": "other"}}), Failed("401 other")),
+        (
+            GEMINI,
+            answer(
+                400,
+                {"error": "invalid_grant", "error_description": "Token has been expired or revoked."},
+            ),
+            Dead("400 invalid_grant: Token has been expired or revoked."),
+        ),
+        (GENERIC, answer(400, {"error": "invalid_client"}), Failed("400 invalid_client")),
+        (GENERIC, answer(400, {"error": ["invalid_grant"]}), Failed("400")),
+    ],
+)
+def test_what_an_answer_means(kind: OAuthKind, said: WireResponse, meaning: Renewal) -> None:
+    assert renewal(kind, said, NOW) == meaning
+
+
+def test_no_message_is_longer_than_a_line() -> None:
+    found = renewal(CLAUDE, answer(500, {"message": "x" * 10_000}), NOW)
+    assert isinstance(found, Failed)
+    assert len(found.message) <= 200
+
+
+@pytest.mark.parametrize(
+    ("tables", "said"),
+    [
+        ({"x": {"form": {"acces": "a"}}}, "x.form: unknown keys acces"),
+        ({"x": {"token": "a"}}, "x: unknown keys token"),
+        ({"x": {"encoding": "xml"}}, "x: Invalid enum value 'xml'"),
+    ],
+)
+def test_a_kind_that_does_not_fit(tables: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        oauth_kinds(tables)
