@@ -152,9 +152,10 @@ def layered(general: Mapping[str, object], special: Mapping[str, object]) -> dic
 def provider(name: str, mapping: Mapping[str, object]) -> Provider:
     """The provider that `mapping` describes, with the field names of `Provider` as its keys.
 
-    `errors` holds two tables, `codes` and `phrases`, from lower-case text to the name of a kind;
-    `protocol_errors` the same by protocol, which hold for a provider that speaks it, under its own. Raises
-    ValueError, naming provider and key, where a key is missing, unknown or of another type.
+    `errors` holds the tables of `ErrorFacts`, from lower-case text to the name of a kind, and `headers` from
+    lines such as `name: value`; `protocol_errors` the same by protocol, which hold for a provider that speaks
+    it, under its own. Raises ValueError, naming provider and key, where a key is missing, unknown or of
+    another type.
     """
     known = {each.name for each in fields(Provider) if each.init} - {"name"} | {"protocol_errors"}
     if unknown := sorted(mapping.keys() - known):
@@ -374,7 +375,21 @@ def _path(value: object) -> str:
 
 def _errors(value: object) -> ErrorFacts:
     tables = _table(value)
-    return ErrorFacts(_kinds(tables.get("codes", {})), tuple(_kinds(tables.get("phrases", {})).items()))
+    headers = _kinds(tables.get("headers", {})).items()
+    return ErrorFacts(
+        codes=_kinds(tables.get("codes", {})),
+        phrases=tuple(_kinds(tables.get("phrases", {})).items()),
+        quotas=tuple(_kinds(tables.get("quotas", {})).items()),
+        headers=tuple((*_header(text), kind) for text, kind in headers),
+    )
+
+
+def _header(text: str) -> tuple[str, str]:
+    """Name and value of a line of a head."""
+    name, colon, value = text.partition(":")
+    if not colon:
+        raise _expected(f"`name: value` in place of {text!r}")
+    return name.strip(), value.strip()
 
 
 def _errors_of(protocols: Iterable[str]) -> Callable[[object], ErrorFacts]:

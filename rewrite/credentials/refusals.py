@@ -23,6 +23,7 @@ _KEPT_HEADERS = frozenset({"content-type", "www-authenticate", "x-request-id", "
 _FAULTS: Mapping[Kind, ErrorKind] = {
     Kind.AUTH: ErrorKind.AUTHENTICATION,
     Kind.QUOTA: ErrorKind.QUOTA,
+    Kind.MODEL_QUOTA: ErrorKind.QUOTA,
     Kind.FORBIDDEN: ErrorKind.PERMISSION,
     Kind.MODEL: ErrorKind.NOT_FOUND,
 }

@@ -53,9 +53,13 @@ class CooldownRule:
     """Whether each in a row lasts twice as long as the one before, up to `longest`."""
 
 
+LONGEST_QUOTA = 31 * 86_400.0
+"""Seconds of the longest period that a quota is for. What is stated beyond that is a mistake."""
+
 COOLDOWNS: Mapping[Kind, CooldownRule] = {
     Kind.AUTH: CooldownRule(Extent.WHOLE, 300.0, longest=21_600.0, doubles=True),
-    Kind.QUOTA: CooldownRule(Extent.WHOLE, 3600.0, heeds=True),
+    Kind.QUOTA: CooldownRule(Extent.WHOLE, 3600.0, heeds=True, longest=LONGEST_QUOTA),
+    Kind.MODEL_QUOTA: CooldownRule(Extent.SCOPE, 3600.0, heeds=True, longest=LONGEST_QUOTA),
     Kind.FORBIDDEN: CooldownRule(Extent.SCOPE, 300.0),
     Kind.RATE: CooldownRule(Extent.SCOPE, 60.0, heeds=True, shortest=1.0, longest=1800.0),
     Kind.MODEL: CooldownRule(Extent.SCOPE, 0.0),

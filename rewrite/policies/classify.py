@@ -7,7 +7,8 @@ from dataclasses import replace
 from protocols.model.http import WireResponse
 from protocols.model.parts import StreamError
 from protocols.model.wirejson import JsonObject, load_first, object_at, objects_at, stream_error, text_at
-from rewrite.policies.retry_after import retry_after
+from rewrite.policies.retry_after import in_message, retry_after
+from rewrite.values.decision import QUOTAS
 from rewrite.values.outcome import ErrorFacts, Kind, Rejected
 
 STATUS_KINDS: Mapping[int, Kind] = {
@@ -24,7 +25,19 @@ STATUS_KINDS: Mapping[int, Kind] = {
     425: Kind.SERVER,
     429: Kind.RATE,
 }
-_BLAME_KEY_OR_ACCOUNT = frozenset({Kind.AUTH, Kind.QUOTA})
+_OVERRULES: Mapping[Kind, frozenset[Kind]] = {
+    Kind.AUTH: frozenset(Kind),
+    Kind.QUOTA: frozenset(Kind),
+    Kind.MODEL_QUOTA: frozenset({Kind.RATE, Kind.QUOTA, Kind.FORBIDDEN}),
+    Kind.TOO_LARGE: frozenset({Kind.RATE, Kind.QUOTA}),
+    Kind.RATE: frozenset({Kind.FORBIDDEN}),
+    Kind.SERVER: frozenset({Kind.RATE}),
+    Kind.BINDING: frozenset({Kind.REQUEST}),
+}
+"""Of what a body blames, which kinds of a status it is stronger than. No other word of a body changes what a
+status says: clients can make providers say many."""
+_SPECIFIC = frozenset({Kind.MODEL_QUOTA, Kind.TOO_LARGE})
+"""What a message alone says; code and type are those of any rate limit."""
 _REQUEST_TYPES = frozenset({"invalid_request_error", "not_found_error", "request_too_large"})
 LONGEST_MESSAGE = 300
 """Characters of a message that are kept."""
@@ -36,6 +49,8 @@ _IN_BAND_STATUS: Mapping[Kind, int] = {
     Kind.REQUEST: 400,
     Kind.AUTH: 401,
     Kind.QUOTA: 402,
+    Kind.MODEL_QUOTA: 429,
+    Kind.TOO_LARGE: 429,
     Kind.FORBIDDEN: 403,
     Kind.RATE: 429,
     Kind.BINDING: 400,
@@ -51,14 +66,21 @@ def by_status(status: int) -> Kind:
 def rejection(answer: WireResponse, facts: ErrorFacts, now: float) -> Rejected:
     """Classify an HTTP answer with an error status; `now` is epoch seconds, for dates in Retry-After."""
     body = load_first(answer.body) or {}
-    error = _error_of(body)
-    kind = by_status(answer.status)
-    blamed = _blamed(error, facts)
-    if blamed in _BLAME_KEY_OR_ACCOUNT or (blamed is Kind.BINDING and kind is Kind.REQUEST):
+    error, kind = _error_of(body), by_status(answer.status)
+    by_id = _by_quota_id(body, facts)
+    blamed = _by_header(answer, facts) or by_id or _blamed(error, facts)
+    if blamed is not None and kind in _OVERRULES.get(blamed, ()):
         kind = blamed
     elif answer.status == 404 and (blamed is Kind.MODEL or (blamed is None and _names_a_model(error))):
         kind = Kind.MODEL
-    wait = retry_after(answer.headers, body, now, windows=kind is Kind.RATE)
+    wait = retry_after(
+        answer.headers,
+        body,
+        now,
+        windows=kind is Kind.RATE,
+        retry_info=by_id is not kind,  # measured: RetryInfo is of seconds, also where a day is used up
+        longest=kind in QUOTAS,
+    )
     return Rejected(answer.status, kind, error.message[:LONGEST_MESSAGE], wait, answer)
 
 
@@ -66,7 +88,7 @@ def in_band(error: StreamError, facts: ErrorFacts, answer: WireResponse | None =
     """Classify an error inside a stream by its own words; the server's fault where they say nothing."""
     kind = _blamed(error, facts) or _by_type(error)
     status = error.status or _IN_BAND_STATUS.get(kind, 500)
-    return Rejected(status, kind, error.message[:LONGEST_MESSAGE], None, answer)
+    return Rejected(status, kind, error.message[:LONGEST_MESSAGE], in_message(error.message), answer)
 
 
 def code_of(answer: WireResponse) -> str:
@@ -93,6 +115,23 @@ def _error_of(body: JsonObject) -> StreamError:
     return replace(error, code=error.code or reason or None)
 
 
+def _by_header(answer: WireResponse, facts: ErrorFacts) -> Kind | None:
+    """What the head of a 429 says; providers send such headers with every answer."""
+    if answer.status != 429 or not facts.headers:
+        return None
+    sent = {(name.lower(), value.lower()) for name, value in answer.headers}
+    return next((kind for name, value, kind in facts.headers if (name, value) in sent), None)
+
+
+def _by_quota_id(body: JsonObject, facts: ErrorFacts) -> Kind | None:
+    """What the ids of the quotas say that google.rpc.QuotaFailure names."""
+    if not facts.quotas:
+        return None
+    details = objects_at(object_at(body, "error"), "details")
+    ids = [text_at(one, "quotaId").lower() for each in details for one in objects_at(each, "violations")]
+    return next((kind for part, kind in facts.quotas if any(part in one for one in ids)), None)
+
+
 def _names_a_model(error: StreamError) -> bool:
     """What is not found is the model, and no path or file."""
     return "model" in _unquoted(error.message)
@@ -101,8 +140,9 @@ def _names_a_model(error: StreamError) -> bool:
 def _blamed(error: StreamError, facts: ErrorFacts) -> Kind | None:
     words = (facts.codes.get(word.lower()) for word in (error.code, error.type) if word)
     message = _unquoted(error.message)
-    phrases = (kind for phrase, kind in facts.phrases if phrase in message)
-    return next((kind for kind in (*words, *phrases) if kind), None)
+    phrases = [kind for phrase, kind in facts.phrases if phrase in message]
+    specific = (kind for kind in phrases if kind in _SPECIFIC)
+    return next((kind for kind in (*specific, *words, *phrases) if kind), None)
 
 
 def _unquoted(message: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from protocols.model.errors import Fault
 from rewrite.policies.retry import give_up, latest_start, spent
 from rewrite.policies.retry_after import LONGEST_RETRY_AFTER, clamped
-from rewrite.values.decision import REFUSALS, GiveUp, History, Retry
+from rewrite.values.decision import NOT_IN_THIS_CALL, GiveUp, History, Retry
 from rewrite.values.outcome import Kind, Rejected
 
 
@@ -32,7 +32,7 @@ def decide(
             return Retry(delay=wait)
     elif history.unknown_model:
         return GiveUp(history.unknown_model)
-    elif isinstance(last, Rejected) and last.kind in REFUSALS and last.answer is not None:
+    elif isinstance(last, Rejected) and last.kind in NOT_IN_THIS_CALL and last.answer is not None:
         return give_up(history)
     elif refused is not None:
         return refused

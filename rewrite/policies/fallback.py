@@ -2,7 +2,7 @@
 
 from typing import assert_never
 
-from rewrite.values.decision import History
+from rewrite.values.decision import QUOTAS, History
 from rewrite.values.outcome import (
     Abandoned,
     Completed,
@@ -47,5 +47,5 @@ def _is_the_targets(outcome: Outcome, history: History, *, next_on_auth: bool) -
             assert_never(outcome)
 
 
-_PASSED_OVER = frozenset({Kind.RATE, Kind.QUOTA, Kind.SERVER, Kind.FOREIGN})
+_PASSED_OVER = frozenset({Kind.RATE, Kind.TOO_LARGE, Kind.SERVER, Kind.FOREIGN}) | QUOTAS
 _OF_THE_KEY = frozenset({Kind.AUTH, Kind.FORBIDDEN})

@@ -32,6 +32,8 @@ FIRST_BACKOFF = 0.5
 LONGEST_BACKOFF = 8.0
 MOST_WHILE_OTHERS_WAIT = 2
 """Attempts at a target that fails, connected or not, before the next target of its group is asked."""
+MOST_OVER_QUOTA = 3
+"""Keys that say that a quota does not allow a call, before no other is asked."""
 
 
 def decide(history: History, now: float) -> Retry | GiveUp:
@@ -64,9 +66,10 @@ def _rejected(last: Ended, outcome: Rejected, history: History, now: float) -> R
             return give_up(history)
         case Kind.BINDING:
             return _bound(last, history, now)
-        case Kind.AUTH | Kind.QUOTA | Kind.FORBIDDEN | Kind.RATE:
-            in_time = now <= latest_start(history)
-            return Retry(rotate=True) if history.pooled and in_time else give_up(history)
+        case Kind.AUTH | Kind.FORBIDDEN | Kind.RATE:
+            return _on_another_key(history, now)
+        case Kind.QUOTA | Kind.MODEL_QUOTA | Kind.TOO_LARGE:
+            return _over_quota(history, now)
         case Kind.MODEL:
             return _unknown_model(history, now)
         case Kind.SERVER:
@@ -75,6 +78,19 @@ def _rejected(last: Ended, outcome: Rejected, history: History, now: float) -> R
             return _foreign(history, now)
         case _:
             assert_never(outcome.kind)
+
+
+def _on_another_key(history: History, now: float) -> Retry | GiveUp:
+    in_time = now <= latest_start(history)
+    return Retry(rotate=True) if history.pooled and in_time else give_up(history)
+
+
+def _over_quota(history: History, now: float) -> Retry | GiveUp:
+    """What the quotas of so many keys do not allow is too much for the others too, and would use them up."""
+    if history.over_quota < MOST_OVER_QUOTA:
+        return _on_another_key(history, now)
+    detail = f"{MOST_OVER_QUOTA} keys are over a quota: the call may be too large"
+    return replace(give_up(history), detail=detail)
 
 
 def _unknown_model(history: History, now: float) -> Retry | GiveUp:

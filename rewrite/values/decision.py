@@ -9,10 +9,16 @@ from protocols.model.http import WireResponse
 from rewrite.values.outcome import Kind, Outcome, Rejected
 from rewrite.values.timeouts import Limits
 
-REFUSALS = frozenset({Kind.AUTH, Kind.QUOTA, Kind.FORBIDDEN})
+QUOTAS = frozenset({Kind.QUOTA, Kind.MODEL_QUOTA})
+"""Something is used up that does not come back in a minute."""
+
+REFUSALS = frozenset({Kind.AUTH, Kind.FORBIDDEN}) | QUOTAS
 """What a rejection says of a key, for which somebody has to act."""
 
 NOT_AGAIN = REFUSALS | {Kind.MODEL}
+"""What asking a key again does not change, for a while."""
+
+NOT_IN_THIS_CALL = NOT_AGAIN | {Kind.TOO_LARGE}
 """What asking a key again in the same call does not change."""
 
 
@@ -111,7 +117,7 @@ class History:
     @property
     def refused(self) -> frozenset[str]:
         """The keys that this call may not ask again."""
-        return frozenset(name for name, kind in self._rejected if kind in NOT_AGAIN)
+        return frozenset(name for name, kind in self._rejected if kind in NOT_IN_THIS_CALL)
 
     @property
     def resting(self) -> frozenset[str]:
@@ -132,9 +138,14 @@ class History:
         again = []
         for one in self.ended:
             again.append(one.credential in named)
-            if isinstance(one.outcome, Rejected) and one.outcome.kind in NOT_AGAIN | {Kind.RATE}:
+            if isinstance(one.outcome, Rejected) and one.outcome.kind in NOT_IN_THIS_CALL | {Kind.RATE}:
                 named.add(one.credential)
         return tuple(again)
+
+    @property
+    def over_quota(self) -> int:
+        """How many keys said that a quota does not allow this call."""
+        return len({name for name, kind in self._rejected if kind in QUOTAS | {Kind.TOO_LARGE}})
 
     @property
     def last_rejection(self) -> Rejected | None:

@@ -9,6 +9,7 @@ from rewrite.values.outcome import Kind
 REMEDIES: Mapping[Kind, str] = {
     Kind.AUTH: "check the key",
     Kind.QUOTA: "top up the account or raise its limit",
+    Kind.MODEL_QUOTA: "raise its limit for this model, or use another one",
     Kind.FORBIDDEN: "check what the key may do",
     Kind.MODEL: "check which models the key may use",
 }

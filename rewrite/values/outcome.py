@@ -15,6 +15,11 @@ class Kind(StrEnum):
     REQUEST = "request"
     AUTH = "auth"
     QUOTA = "quota"
+    """What the account may use is used up."""
+    MODEL_QUOTA = "model_quota"
+    """What the account may use of this model is used up."""
+    TOO_LARGE = "too_large"
+    """This one call is more than the credential may use at once: a smaller one would be served."""
     FORBIDDEN = "forbidden"
     SERVER = "server"
     RATE = "rate"
@@ -130,6 +135,15 @@ class ErrorFacts:
     """By error type or code, in lower case."""
     phrases: Sequence[tuple[str, Kind]] = ()
     """By a phrase of the message, in lower case."""
+    quotas: Sequence[tuple[str, Kind]] = ()
+    """By a part of the id of a quota that Google says is violated, in lower case."""
+    headers: Sequence[tuple[str, str, Kind]] = ()
+    """Of a 429, by the name and the value of a header, in lower case."""
 
     def merged(self, other: "ErrorFacts") -> "ErrorFacts":
-        return ErrorFacts({**self.codes, **other.codes}, (*other.phrases, *self.phrases))
+        return ErrorFacts(
+            {**self.codes, **other.codes},
+            (*other.phrases, *self.phrases),
+            (*other.quotas, *self.quotas),
+            (*other.headers, *self.headers),
+        )

@@ -16,6 +16,7 @@ IN_BAND = Rejected(529, Kind.SERVER, "busy")
     ("outcome", "falls_back"),
     [
         *((rejected(kind), True) for kind in (Kind.RATE, Kind.QUOTA, Kind.SERVER, Kind.FOREIGN)),
+        *((rejected(kind), True) for kind in (Kind.MODEL_QUOTA, Kind.TOO_LARGE)),
         *((rejected(kind), False) for kind in (Kind.REQUEST, Kind.BINDING, Kind.AUTH, Kind.FORBIDDEN)),
         (IN_BAND, True),
         (LOST, True),

@@ -46,6 +46,8 @@ def fault(decision: Retry | GiveUp) -> Fault:
         (rejected(Kind.SERVER, 503, 0.1), elsewhere(Retry(delay=0.5, fresh=True))),
         (rejected(Kind.AUTH, 401), Retry(rotate=True)),
         (rejected(Kind.QUOTA, 402), Retry(rotate=True)),
+        (rejected(Kind.MODEL_QUOTA, 429), Retry(rotate=True)),
+        (rejected(Kind.TOO_LARGE, 429), Retry(rotate=True)),
         (rejected(Kind.FORBIDDEN, 403), Retry(rotate=True)),
         (rejected(Kind.RATE, 429), Retry(rotate=True)),
         (rejected(Kind.REQUEST), gives_back(rejected(Kind.REQUEST))),
@@ -61,6 +63,29 @@ def test_what_a_person_has_to_mend_ends_the_call_at_once() -> None:
     said = fault(decide(history(("a", refused)), 1.0))
     assert (said.status, said.should_retry) == (502, False)
     assert said.message == "no answer: the upstream proxy refused with 407 (1 attempt)"
+
+
+OVER = (
+    rejected(Kind.QUOTA, 402),
+    rejected(Kind.MODEL_QUOTA, 429),
+    rejected(Kind.TOO_LARGE, 429, body=b"big"),
+)
+
+
+def test_after_three_keys_whose_quotas_do_not_allow_it_a_call_is_too_large() -> None:
+    two = history(("a", OVER[0]), ("b", OVER[1]))
+    assert decide(two, 2.0) == Retry(rotate=True)
+    decision = decide(history(("a", OVER[0]), ("b", OVER[1]), ("c", OVER[2])), 3.0)
+    assert decision == replace(
+        gives_back(OVER[2]), detail="3 keys are over a quota: the call may be too large"
+    )
+
+
+def test_keys_that_are_over_their_rate_or_refused_say_nothing_of_the_size() -> None:
+    rate, auth = rejected(Kind.RATE, 429), rejected(Kind.AUTH, 401)
+    so_far = history(("a", rate), ("b", auth), ("c", rate), ("d", OVER[0]), ("e", OVER[1]))
+    assert decide(so_far, 5.0) == Retry(rotate=True)
+    assert decide(history(("a", OVER[0]), ("a", OVER[0]), ("b", OVER[0])), 3.0) == Retry(rotate=True)
 
 
 @pytest.mark.parametrize("kind", [Kind.AUTH, Kind.QUOTA, Kind.FORBIDDEN, Kind.RATE])

@@ -3,7 +3,8 @@
 import pytest
 
 from protocols.model.http import Headers
-from rewrite.policies.retry_after import LONGEST_RETRY_AFTER, clamped, duration, retry_after
+from protocols.model.wirejson import JsonObject
+from rewrite.policies.retry_after import LONGEST_RETRY_AFTER, clamped, duration, in_message, retry_after
 
 NOW = 1_700_000_000.0
 """Tue, 14 Nov 2023 22:13:20 GMT."""
@@ -35,6 +36,10 @@ def info(delay: str) -> dict[str, object]:
         ({"x-ratelimit-reset-tokens": "1m3s"}, 63.0),
         ({"x-ratelimit-reset-requests": "1h0m0.5s"}, 3600.5),
         ({"x-ratelimit-reset-requests": "12"}, 12.0),
+        ({"x-ratelimit-reset": "12"}, 12.0),
+        ({"X-RateLimit-Reset": "1700000030"}, 30.0),
+        ({"x-ratelimit-reset": "1700000030000"}, 30.0),
+        ({"ratelimit-reset": "50"}, 50.0),
     ],
 )
 def test_each_form(headers: dict[str, str], seconds: float) -> None:
@@ -44,6 +49,45 @@ def test_each_form(headers: dict[str, str], seconds: float) -> None:
 @pytest.mark.parametrize(("delay", "seconds"), [("48s", 48.0), ("48.939935699s", 48.939935699), ("", None)])
 def test_retry_info_in_the_body(delay: str, seconds: float | None) -> None:
     assert retry_after((), info(delay), NOW) == (seconds and pytest.approx(seconds))
+
+
+@pytest.mark.parametrize(
+    ("message", "seconds"),
+    [
+        ("Please try again in 20s.", 20.0),
+        ("Please try again in 6m0s. Visit us.", 360.0),
+        ("please retry in 5.2s", 5.2),
+        ("Your quota will reset after 135h10m5s.", 486_605.0),
+        ("Please retry after 7 seconds.", 7.0),
+        ("Try again in 1 hour", 3600.0),
+        ("It resets in 2d3h", 183_600.0),
+        ("try again in 11.054s", 11.054),
+        ("try again in a while", None),
+        ("we retry in vain after 5s", None),
+        ("try again in 20something", None),
+        (f"try again in {'9' * 400}h", None),
+        ("", None),
+    ],
+)
+def test_what_a_message_says(message: str, seconds: float | None) -> None:
+    expected = seconds and pytest.approx(seconds)
+    assert in_message(message) == expected
+    assert retry_after((), {"error": {"message": message}}, NOW) == expected
+    assert retry_after((), {"error": message}, NOW) == expected
+
+
+@pytest.mark.parametrize("value", [None, True, "", "soon", -1, float("nan"), 10**400, [], {}])
+def test_numbers_of_a_body_that_say_nothing(value: object) -> None:
+    metadata = {"headers": {"X-RateLimit-Reset": value}}
+    error = {"resets_in_seconds": value, "resets_at": value, "metadata": metadata}
+    assert retry_after((), {"error": error}, NOW) is None
+
+
+def test_the_longest_of_all() -> None:
+    headers: Headers = (("retry-after", "20"),)
+    body: JsonObject = {"error": {"resets_at": NOW + 900, "message": "try again in 5s"}}
+    assert retry_after(headers, body, NOW) == 20.0
+    assert retry_after(headers, body, NOW, longest=True) == 900.0
 
 
 @pytest.mark.parametrize("text", ["", "soon", "-5", "nan", "inf", "1e999", "Tue, 99 Nov 2023"])
