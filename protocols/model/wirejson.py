@@ -82,6 +82,7 @@ def load_lazily(data: bytes) -> JsonObject | None:
 
 
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
 
 _LONGEST_NUMBER = 4300
 """Digits that Python reads of a whole number."""
@@ -128,6 +129,16 @@ class LazyObject(Mapping[str, object]):
             raise RecursionError(_TOO_DEEP)
         self._read[name] = value
         return value
+
+    def pieces(self, name: str) -> list[object] | None:
+        """The elements of the list `name` as they stand in the data, each a `msgspec.Raw`. None: it is no
+        list, or was parsed already."""
+        if name in self._read:
+            return None
+        try:
+            return [*_ELEMENTS.decode(self._raw[name])]
+        except (msgspec.DecodeError, RecursionError):
+            return None
 
     def parsed(self) -> JsonObject:
         """All of it at once, as a dict."""

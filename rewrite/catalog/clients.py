@@ -16,6 +16,10 @@ class ClientFacts:
     """A glob (fnmatchcase) over its User-Agent."""
     session_header: str = ""
     """The header that names its conversation. Empty: none does."""
+    agent_header: str = ""
+    """The header that names one agent in it. Empty: none does."""
+    parent_header: str = ""
+    """The header that names the conversation that a sub-agent's own one serves. Empty: none does."""
     patience: float | None = None
     """Seconds that it waits for a byte. None: not known."""
     cut_tool_call: Literal["error", "length"] = "error"
@@ -51,18 +55,25 @@ def _client(table: object) -> ClientFacts:
             if unknown := sorted(table.keys() - _KEYS):
                 raise ValueError(f"client {name}: unknown keys {', '.join(unknown)}")
             return ClientFacts(
-                name, glob, _session_header(table), _patience(table), _cut_tool_call(table), _cut_text(table)
+                name,
+                glob,
+                _header(table, "session_header"),
+                _header(table, "agent_header"),
+                _header(table, "parent_header"),
+                _patience(table),
+                _cut_tool_call(table),
+                _cut_text(table),
             )
         case _:
             raise ValueError("client: expected a table with name and match")
 
 
-def _session_header(table: Mapping[str, object]) -> str:
-    match table.get("session_header", ""):
+def _header(table: Mapping[str, object], key: str) -> str:
+    match table.get(key, ""):
         case str(header):
             return header
         case _:
-            raise ValueError(f"client {table['name']}: session_header: expected a text")
+            raise ValueError(f"client {table['name']}: {key}: expected a text")
 
 
 def _patience(table: Mapping[str, object]) -> float | None:

@@ -34,6 +34,16 @@ def test_what_is_known_of_a_client(
     assert facts.patience is None
 
 
+def test_what_names_the_agents_of_a_client() -> None:
+    found = {facts.name: (facts.agent_header, facts.parent_header) for facts in known_clients()}
+    assert found == {
+        "claude": ("X-Claude-Code-Agent-Id", ""),
+        "codex": ("thread-id", ""),
+        "gemini-cli": ("", ""),
+        "opencode": ("", "x-parent-session-id"),
+    }
+
+
 def test_the_first_match_wins_and_case_counts() -> None:
     known = client_facts(
         {
@@ -59,6 +69,10 @@ def test_the_first_match_wins_and_case_counts() -> None:
         (
             {"clients": [{"name": "a", "match": "a", "session_header": 1}]},
             "client a: session_header: expected a text",
+        ),
+        (
+            {"clients": [{"name": "a", "match": "a", "agent_header": ["x"]}]},
+            "client a: agent_header: expected a text",
         ),
         (
             {"clients": [{"name": "a", "match": "a", "patience": True}]},

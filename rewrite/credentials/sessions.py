@@ -1,0 +1,194 @@
+"""Which conversation stays on which credential, so that prompt caches and signatures hold.
+
+A conversation belongs to the credential that served it first, its home. What fails for a moment is served
+elsewhere once, and does not move it. While its home is rate-limited it stays where it went, and goes back
+when the home is free again; unless something was signed elsewhere, which makes that its home. Only hashes and
+names of credentials are kept. Pure: tables that have bounds; times are seconds on the clock of `now`.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from protocols.model.progress import Progress
+from rewrite.credentials.evidence import Digest, Evidence, digest
+
+TTL = 3600.0
+"""Seconds after its last call for which a conversation is kept where it was."""
+MOST_CONVERSATIONS = 10_000
+MOST_MARKS = 8 * MOST_CONVERSATIONS
+"""Answers leave several each."""
+MOST_CLAIMS = 4
+"""Conversations that have left one and the same mark."""
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Where a conversation is. Credentials are named."""
+
+    home: str
+    """The one that it belongs to."""
+    at: float
+    """When it was served last."""
+    home_at: float
+    """When its home served it last."""
+    away: str | None = None
+    """The other one that served it last. None: its home did."""
+    served: bool = True
+    """False: its first answer is not there yet."""
+
+    def preferred(self, now: float) -> tuple[str, ...]:
+        """The credentials that are to serve it, the first one that is free."""
+        if now - self.at > TTL:
+            return ()
+        if self.away is None:
+            return (self.home,)
+        return (self.away,) if now - self.home_at > TTL else (self.home, self.away)
+
+    @property
+    def last(self) -> str | None:
+        """The credential that served it last. None: none has yet."""
+        return (self.away or self.home) if self.served else None
+
+    def after(self, credential: str, *, signed: bool, now: float) -> "Binding":
+        """`credential` served it. `signed`: its answer has a signature or encrypted reasoning."""
+        if signed or not self.served or credential == self.home:
+            return Binding(credential, now, now)
+        return replace(self, at=now, away=credential)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is known of the conversation of a call."""
+
+    conversation: Digest | None = None
+    """Which it is. None: a new one."""
+    prefer: tuple[str, ...] = ()
+    """The credentials that are to serve it, the first one that is free."""
+    former: str | None = None
+    """The one that served it last."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """What one answer is known by."""
+
+    claims: Mapping[str, Digest | None]
+    """The conversations whose answers left it, by the connection that they came over. None: several over
+    the same one, which nothing tells apart."""
+    at: float
+    """When it was left last."""
+
+    def conversation(self, connection: str) -> Digest | None:
+        """Whose it is, as far as it says so: that of the same connection, or the only one."""
+        if connection in self.claims:
+            return self.claims[connection]
+        found = {*self.claims.values()}
+        return found.pop() if len(found) == 1 else None
+
+    def claimed(self, connection: str, conversation: Digest, now: float) -> "_Mark":
+        """As `conversation` leaves it too."""
+        if connection not in self.claims and len(self.claims) >= MOST_CLAIMS:
+            connection, conversation_is = _ANY, None
+        else:
+            conversation_is = self.claims.get(connection, conversation)
+        is_same = conversation_is == conversation
+        return _Mark({**self.claims, connection: conversation if is_same else None}, now)
+
+
+_ANY = ""
+"""In place of a connection: of any other."""
+
+type _Key = tuple[str, Digest]
+"""The name of a provider, and a hash."""
+
+
+class Sessions:
+    """What is known of all conversations, of each at each provider."""
+
+    def __init__(self, most: int = MOST_CONVERSATIONS, most_marks: int = MOST_MARKS) -> None:
+        self._most, self._most_marks = most, most_marks
+        self._bindings: OrderedDict[_Key, Binding] = OrderedDict()
+        self._marks: OrderedDict[_Key, _Mark] = OrderedDict()
+        self._makers: OrderedDict[_Key, tuple[str, Digest]] = OrderedDict()
+        """The credential and the conversation of answers that a provider keeps, by their ids."""
+
+    def count(self, now: float) -> int:
+        """How many conversations stay where they are."""
+        return sum(now - one.at <= TTL for one in self._bindings.values())
+
+    def find(self, provider: str, one: Evidence, connection: str, now: float, *, spread: bool) -> Found:
+        """The conversation of a call at `provider`, that came over `connection`. `spread`: each agent has one
+        of its own."""
+        maker = self._makers.get((provider, one.answer)) if one.answer else None
+        stated = one.agent if spread else one.session
+        conversation = stated or (maker[1] if maker else self._marked(provider, one, connection))
+        binding = self._bindings.get((provider, conversation)) if conversation else None
+        prefer = binding.preferred(now) if binding else ()
+        former = binding.last if binding else None
+        if maker:
+            prefer, former = tuple(dict.fromkeys((maker[0], *prefer))), maker[0]
+        return Found(conversation, prefer, former)
+
+    def _marked(self, provider: str, one: Evidence, connection: str) -> Digest | None:
+        for mark in one.marks():
+            known = self._marks.get((provider, mark))
+            conversation = known.conversation(connection) if known else None
+            if conversation:
+                return conversation
+        return None
+
+    def began(self, provider: str, found: Found, credential: str, now: float) -> None:
+        """A call of a conversation that its client states is under way: what it asks beside comes along."""
+        if found.conversation and not found.prefer:
+            self._bind((provider, found.conversation), Binding(credential, now, now, served=False))
+
+    def answered(
+        self,
+        provider: str,
+        one: Evidence,
+        found: Found,
+        credential: str,
+        progress: Progress,
+        connection: str,
+        now: float,
+    ) -> Digest:
+        """The client of a call got an answer, or a part of one, from `credential`. In which conversation: a
+        new one where none was found."""
+        conversation = found.conversation or _named(one, connection, now)
+        key = (provider, conversation)
+        binding = self._bindings.get(key, Binding(credential, now, now, served=False))
+        signed = any(block.stop and block.stop.signature for block in progress.blocks.values())
+        self._bind(key, binding.after(credential, signed=signed, now=now))
+        for mark in one.left(progress):
+            self._leave((provider, mark), connection, conversation, now)
+        return conversation
+
+    def made(self, provider: str, answer_id: str, credential: str, conversation: Digest) -> None:
+        """An answer that a later call may name belongs to the account that made it, for as long as that is
+        known."""
+        self._makers[key := (provider, digest("answer", answer_id))] = credential, conversation
+        _bound(self._makers, key, self._most)
+
+    def _leave(self, key: _Key, connection: str, conversation: Digest, now: float) -> None:
+        known = self._marks.get(key)
+        if known is None or now - known.at > TTL:
+            known = _Mark({}, now)
+        self._marks[key] = known.claimed(connection, conversation, now)
+        _bound(self._marks, key, self._most_marks)
+
+    def _bind(self, key: _Key, binding: Binding) -> None:
+        self._bindings[key] = binding
+        _bound(self._bindings, key, self._most)
+
+
+def _bound[T](table: OrderedDict[_Key, T], used: _Key, most: int) -> None:
+    """What was used least recently is forgotten first."""
+    table.move_to_end(used)
+    if len(table) > most:
+        table.popitem(last=False)
+
+
+def _named(one: Evidence, connection: str, now: float) -> Digest:
+    """Of a conversation that has no name: two never begin at one moment over one connection."""
+    return digest("conversation", one.client, connection, repr(now))

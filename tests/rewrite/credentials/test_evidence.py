@@ -1,0 +1,130 @@
+"""What a call says of its conversation."""
+
+import json
+from collections.abc import Mapping
+
+import pytest
+
+from addons.config.settings import known_clients
+from protocols.model.call import Call, Operation
+from protocols.model.http import Headers
+from protocols.model.wirejson import dump, load_lazily
+from rewrite.catalog.clients import UNKNOWN, facts_for
+from rewrite.credentials.evidence import Evidence, digest, evidence_of
+
+HI = [{"role": "user", "content": "hi"}]
+CLAUDE, CODEX, OPENCODE = "claude-cli/2.1.329 (external)", "codex_exec/0.169.0", "opencode/1.18.33 ai-sdk"
+
+
+def said(
+    body: Mapping[str, object],
+    *headers: tuple[str, str],
+    program: str = "",
+    session: str | None = None,
+    operation: Operation = Operation.GENERATE,
+) -> Evidence:
+    lazy = load_lazily(dump(body))
+    assert lazy is not None
+    found: Headers = headers
+    call = Call("id", "p", operation, "m", True, found, lazy, session=session)
+    return evidence_of(call, facts_for(known_clients(), program) if program else UNKNOWN, "client")
+
+
+USER = {
+    "device_id": "d",
+    "account_uuid": "",
+    "session_id": "7a0c3e52-0000-4000-8000-000000000000",
+}
+
+
+@pytest.mark.parametrize(
+    ("evidence", "session"),
+    [
+        (said({"messages": HI}, ("X-Session-Id", "one")), "one"),
+        (said({"messages": HI}, ("x-session-affinity", "one")), "one"),
+        (said({"messages": HI}, ("Conversation_Id", "one")), "one"),
+        (said({"messages": HI}, ("X-Claude-Code-Session-Id", "one"), program=CLAUDE), "one"),
+        (said({"messages": HI}, ("x-session-id", "other"), ("session-id", "one"), program=CODEX), "one"),
+        (said({"messages": HI}, session="cache-key"), "cache-key"),
+        (said({"messages": HI}, ("session-id", "one"), session="cache-key"), "one"),
+        (said({"messages": HI, "metadata": {"user_id": json.dumps(USER)}}), USER["session_id"]),
+        (
+            said({"messages": HI, "metadata": {"user_id": "user_0a_account__session_7a0c3e52-00"}}),
+            "7a0c3e52-00",
+        ),
+        (said({"messages": HI, "metadata": {"conversation_id": "one"}}), "one"),
+        (said({"messages": HI, "session_id": "one"}), "one"),
+    ],
+)
+def test_a_conversation_is_stated(evidence: Evidence, session: str) -> None:
+    assert evidence.session == digest("session", session)
+    assert evidence.is_stated
+    assert evidence.history is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"messages": HI},
+        {"messages": HI, "metadata": {"user_id": "user-123"}},
+        {"messages": HI, "metadata": {"user_id": '{"session_id": 5}'}},
+        {"messages": HI, "metadata": {"user_id": "{"}},
+        {"messages": HI, "metadata": "x", "session_id": ["x"]},
+    ],
+)
+def test_who_the_user_is_says_nothing_of_the_conversation(body: Mapping[str, object]) -> None:
+    evidence = said(body, ("x-session-id", ""))
+    assert evidence.session is None
+    assert not evidence.is_stated
+    assert evidence.history is not None
+
+
+def test_nothing_that_a_client_said_is_in_what_is_kept() -> None:
+    evidence = said({"messages": HI}, ("x-session-id", "one"))
+    assert evidence.session is not None
+    assert len(evidence.session) == 16
+    assert b"one" not in evidence.session
+
+
+def test_the_answer_that_is_continued_is_the_strongest() -> None:
+    evidence = said({"input": "on", "previous_response_id": "resp_1"})
+    assert evidence.answer == digest("answer", "resp_1")
+    assert evidence.in_account
+    assert evidence.history is None
+
+
+@pytest.mark.parametrize("field", ["conversation", "cachedContent", "cached_content"])
+def test_what_is_kept_in_an_account_is_known(field: str) -> None:
+    assert said({"input": "on", field: "x"}).in_account
+    assert not said({"input": "on", field: None}).in_account
+
+
+def test_what_generates_nothing_has_no_history() -> None:
+    assert said({"messages": HI}, operation=Operation.COUNT_TOKENS).history is None
+
+
+# -- agents of one session --------------------------------------------------------------------------------
+
+
+def test_sub_agents_of_claude_share_its_session() -> None:
+    session = ("X-Claude-Code-Session-Id", "one")
+    main = said({"messages": HI}, session, program=CLAUDE)
+    first = said({"messages": HI}, session, ("x-claude-code-agent-id", "a1"), program=CLAUDE)
+    second = said({"messages": HI}, session, ("x-claude-code-agent-id", "a2"), program=CLAUDE)
+    assert main.session == first.session == second.session
+    assert len({main.agent, first.agent, second.agent}) == 3
+
+
+def test_threads_of_codex_share_its_session() -> None:
+    session = ("session-id", "one")
+    main = said({"input": "x"}, session, ("thread-id", "one"), program=CODEX)
+    other = said({"input": "x"}, session, ("thread-id", "two"), program=CODEX)
+    assert main.session == other.session
+    assert main.agent != other.agent
+
+
+def test_sub_agents_of_opencode_name_the_session_of_their_parent() -> None:
+    main = said({"messages": HI}, ("x-session-id", "one"), program=OPENCODE)
+    other = said({"messages": HI}, ("x-session-id", "two"), ("x-parent-session-id", "one"), program=OPENCODE)
+    assert main.session == other.session
+    assert main.agent != other.agent
