@@ -9,7 +9,7 @@ the serverplayback add-on asks its `next_flow` for the answer to a request while
 flows, by the `_hash` of the request, and passes over those without a response.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mitmproxy import ctx, http
 from mitmproxy.addons import clientplayback
@@ -26,13 +26,14 @@ from addons.mitm.layers import Layers
 from addons.mitm.messages import check_without_cycles
 from addons.mitm.sink import addon
 from addons.mitm.stream import RelayHttpLayer
+from addons.mitm.tls_buffers import release_empty
 
 
 class Front:
     """Takes these places, and gives them back. It is the first member of the chain, the registry one of the
     last. `tunnel` sends on its way what stays encrypted."""
 
-    _put_back: Callable[[], None]
+    _put_back: Sequence[Callable[[], None]]
 
     def __init__(self, flows: FlowRegistry, layers: Layers, tunnel: Callable[[NextLayer], None]) -> None:
         self._flows, self._layers, self._tunnel = flows, layers, tunnel
@@ -44,7 +45,7 @@ class Front:
         chain = ctx.master.addons.chain
         saving = next((at for at, each in enumerate(chain) if isinstance(each, Save)), len(chain))
         ctx.master.addons.chain = [self, *chain[:saving], self._flows, *chain[saving:]]
-        self._put_back = check_without_cycles()
+        self._put_back = check_without_cycles(), release_empty()
         clientplayback.ReplayHandler = _replaying(self._replays, self._flows)  # type: ignore[misc]  # a class, by design
         if playback := addon("serverplayback"):
             playback.next_flow = _without_cut(playback)
@@ -56,7 +57,8 @@ class Front:
 
     def uninstall(self) -> None:
         self._hooks.uninstall()
-        self._put_back()
+        for put_back in self._put_back:
+            put_back()
         ours = (self, self._flows)
         ctx.master.addons.chain = [each for each in ctx.master.addons.chain if each not in ours]
         clientplayback.ReplayHandler = self._replays  # type: ignore[misc]  # the same
