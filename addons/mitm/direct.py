@@ -1,9 +1,10 @@
-"""A short way for body bytes: straight into the client's stream, where mitmproxy's layers only hand them on.
+"""A short way between a client's socket and the innermost HTTP layer of its connection, past the layers that
+only hand on; and a shorter one for body bytes, which no hook of mitmproxy is about.
 
-No hook of mitmproxy is about the bytes of a streamed body. They are framed by the client's HTTP connection,
-encrypted by its TLS layer, and handed up unchanged through the tunnel that the client may have asked for.
-Here the same objects do the same in one call. Any other stack of layers has no short way: TLS in TLS, a
-tunnel over HTTP/2, QUIC, a replay, a layer of another add-on.
+Bytes are encrypted by the client's TLS layer, and handed up and down unchanged through the tunnel that the
+client may have asked for. Here the same objects do the same in one call (`Attended` in `hooks.py` calls it);
+the layers around see what else the innermost gives out (`Resumed`). Any other stack of layers has no short
+way: TLS in TLS, a tunnel over HTTP/2, QUIC, a replay, a layer of another add-on.
 
 Internals of mitmproxy 12.2 that this file and `sink.py` lean on. Where `missing` finds one gone, nobody has a
 short way, and no event goes through the layers at once:
@@ -13,7 +14,8 @@ short way, and no event goes through the layers at once:
 where the head says so;
 `Http2Server`: h2_conn, whose send_data keeps in stream_buffers what flow control holds back, is_open_for_us;
 `TunnelLayer`: conn, tunnel_connection;
-`TLSLayer`: tls, an OpenSSL.SSL.Connection over memory BIOs, and send_data, which forgives a peer that closed;
+`TLSLayer`: tls, an OpenSSL.SSL.Connection over memory BIOs, send_data, which forgives a peer that closed, and
+receive_data, which is called with nothing where TLS has ended;
 `ConnectionHandler`: transports, timeout_watchdog, and server_event, which writes unless the transport closes,
 and waits for nothing but `_server_event_lock`, an asyncio.Lock whose `_waiters` are next;
 a layer other than an HttpStream pauses only before there is a request: for a hook of its own.
@@ -21,13 +23,15 @@ a layer other than an HttpStream pauses only before there is a request: for a ho
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from types import FunctionType
 
 from mitmproxy.connection import Client
-from mitmproxy.proxy.layer import Layer
+from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.layer import CommandGenerator, Layer
 from mitmproxy.proxy.layers import modes
 from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
 from mitmproxy.proxy.layers.http._http1 import Http1Connection, Http1Server
@@ -45,8 +49,17 @@ from addons.mitm.client_http2 import ClientHttp2
 type Write = Callable[[bytes], bool]
 """Takes bytes to the client. Returns whether more may follow before its connection has drained."""
 
+type Read = Callable[[bytes], tuple[bytes, SSL.Error | None]]
+"""Takes bytes that the client has sent. Returns what HTTP gets of them, and why nothing more will come."""
+
+type Hops = Mapping[Layer, HttpStream]
+"""For every HttpLayer on the way to an inner one, which of its streams leads there."""
+
 LARGEST_WRITE = 1 << 15
 """Bytes that are encrypted at once: the room for what a TLS connection once held is kept until its end."""
+
+LARGEST_READ = 1 << 16
+"""Bytes that TLS gives at once."""
 
 RECORDS = 512
 """Bytes by which LARGEST_WRITE grows, or fewer bytes do: framed, and 22 for each record of up to 16 KiB
@@ -73,6 +86,7 @@ _ATTRIBUTES = (
     (TunnelLayer, "tunnel_connection"),
     (TLSLayer, "tls"),
     (TLSLayer, "send_data"),
+    (TLSLayer, "receive_data"),
     (HttpLayer, "connections"),
     (ConnectionHandler, "transports"),
     (ConnectionHandler, "server_event"),
@@ -81,7 +95,9 @@ _ATTRIBUTES = (
     (asyncio.Lock, "_waiters"),
     (BufferedH2Connection, "stream_buffers"),
     (SSL.Connection, "sendall"),
+    (SSL.Connection, "recv"),
     (SSL.Connection, "bio_read"),
+    (SSL.Connection, "bio_write"),
 )
 
 log = logging.getLogger("rotator.relay")
@@ -101,6 +117,31 @@ def _has(owner: type, name: str) -> bool:
     )
 
 
+@dataclass(eq=False, slots=True)
+class Resumed(events.Event):
+    """Commands that went past the layers around an HTTP layer, which are to have them after all."""
+
+    layer: HttpLayer
+    first: commands.Command
+    others: CommandGenerator[None]
+    hops: Hops
+
+    def commands(self) -> CommandGenerator[None]:
+        yield self.first
+        yield from self.others
+
+
+@dataclass(frozen=True, slots=True)
+class ShortWay:
+    """Between the socket of a client and the innermost HTTP layer of its connection."""
+
+    layer: HttpLayer
+    client: Client
+    hops: Hops
+    write: Write
+    read: Read
+
+
 @cache
 def is_expected() -> bool:
     """Whether mitmproxy is as we know it."""
@@ -113,13 +154,15 @@ def check() -> None:
         log.warning("answers go through all layers of mitmproxy, which has no %s", ", ".join(names))
 
 
-def connection_write(http_layer: HttpLayer, handler: ConnectionHandler) -> Write | None:
-    """What writes HTTP's bytes to a client, for as long as its connection lives; None: there is no short way.
-    To be asked when an answer has begun."""
+def short_way(http_layer: HttpLayer, handler: ConnectionHandler, hops: Hops) -> ShortWay | None:
+    """To a client, for as long as its connection lives; None: there is none. To be asked when an answer has
+    begun."""
     if not is_expected() or http_layer.debug is not None:
         return None
     *outer, _ = http_layer.context.layers
-    return _through(outer, http_layer.context.client, handler)
+    client = http_layer.context.client
+    through = _through(outer, client, handler)
+    return ShortWay(http_layer, client, hops, *through) if through else None
 
 
 def body_write(connection: Layer, stream_id: int, below: Write) -> Write | None:
@@ -188,23 +231,26 @@ def _is_chunked(connection: Http1Server) -> bool:
 # -- what is below it -------------------------------------------------------------------------------------
 
 
-def _through(layers: Sequence[Layer], client: Client, handler: ConnectionHandler) -> Write | None:
+def _through(
+    layers: Sequence[Layer], client: Client, handler: ConnectionHandler
+) -> tuple[Write, Read] | None:
     """From the connection's socket inwards; None where a layer is not known to hand on what comes."""
     io = handler.transports.get(client)
     writer = io.writer if io is not None else None
     if not isinstance(writer, asyncio.StreamWriter):
         return None
-    write, is_encrypted = _socket(writer, handler), False
+    socket = write = _socket(writer, handler)
+    read: Read = _unchanged
     stack = iter(layers)
     for each in stack:
-        if type(each) is ClientTLSLayer and not is_encrypted:
-            write, is_encrypted = _encrypted(each.tls, write, writer.transport), True
+        if type(each) is ClientTLSLayer and read is _unchanged:
+            write, read = _encrypted(each.tls, socket, writer.transport), _decrypted(each.tls, socket)
         elif isinstance(each, HttpLayer):
             if not _is_tunnel(each, next(stack, None), client):
                 return None
         elif not _hands_on(each, client):
             return None
-    return write
+    return write, read
 
 
 def _hands_on(each: Layer, client: Client) -> bool:
@@ -257,6 +303,29 @@ def _encrypted(tls: SSL.Connection, below: Write, transport: asyncio.WriteTransp
         return has_room
 
     return write
+
+
+def _unchanged(data: bytes) -> tuple[bytes, None]:
+    return data, None
+
+
+def _decrypted(tls: SSL.Connection, below: Write) -> Read:
+    def read(data: bytes) -> tuple[bytes, SSL.Error | None]:
+        tls.bio_write(data)
+        plaintext, ended = bytearray(), None
+        try:
+            while True:
+                plaintext += tls.recv(LARGEST_READ)
+        except SSL.WantReadError:
+            pass
+        except SSL.Error as error:
+            ended = error
+        with suppress(SSL.WantReadError):  # TLS has nothing to say itself
+            while True:
+                below(tls.bio_read(LARGEST_READ))
+        return bytes(plaintext), ended
+
+    return read
 
 
 # -- writes of one turn -----------------------------------------------------------------------------------

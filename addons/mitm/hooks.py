@@ -10,7 +10,8 @@ Internals of mitmproxy 12 that this file leans on, looked at by `differs`:
 invoke_addon calls what `_iter_hooks` finds in a member and in its `addons`;
 `ProxyConnectionHandler.handle_hook`: handle_lifecycle, then the flow's wait_for_resume;
 `ConnectionHandler`: hook_task, whose end is a HookCompleted for `layer`, the outermost one. It is an eager
-task: listeners run while `layer` handles an event, in its middle.
+task: listeners run while `layer` handles an event, in its middle;
+`ASGIApp.request`: awaits nothing unless should_serve; `Onboarding.request`: calls that.
 """
 
 import asyncio
@@ -18,21 +19,24 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextvars import copy_context
-from functools import partial
 from inspect import isawaitable
 from types import MethodType
 
 from mitmproxy import hooks
 from mitmproxy.addonmanager import AddonManager, safecall
+from mitmproxy.addons.asgiapp import ASGIApp
+from mitmproxy.addons.onboarding import Onboarding
 from mitmproxy.connection import Client
 from mitmproxy.exceptions import AddonHalt, OptionsError
 from mitmproxy.flow import Flow
+from mitmproxy.http import HTTPFlow
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.utils import asyncio_utils
 
-from addons.mitm.sink import addon, handler_of
+from addons.mitm.direct import Resumed, ShortWay
+from addons.mitm.sink import Push, addon, handler_of
 
 log = logging.getLogger("rotator")
 
@@ -53,9 +57,15 @@ _KNOWN = (
         "timeout_watchdog disarm args master addons handle_lifecycle isinstance flow Flow wait_for_resume",
     ),
     (ConnectionHandler, "hook_task", "handle_hook blocking server_event events HookCompleted"),
+    (ASGIApp, "request", "should_serve serve asgi_app"),
+    (Onboarding, "request", "ctx options onboarding super request"),
 )
 """Functions in whose place ours stand, and the names that their code uses. They are the same from mitmproxy
 12.1.0 to 12.2.3, in each Python."""
+
+
+_SERVING = frozenset({ASGIApp.request, Onboarding.request})
+"""Listeners to requests that await nothing where their app does not serve one."""
 
 
 def differs(manager: AddonManager) -> str:
@@ -78,14 +88,14 @@ class Hooks:
     _manager: AddonManager
 
     def __init__(self) -> None:
-        self._installed = False
+        self.installed = False
 
     def install(self, manager: AddonManager) -> None:
         """Or leave all to mitmproxy, and say so, where it is not as we know it."""
         if other := differs(manager):
             log.info("mitmproxy calls hooks in its own way, which costs more: its %s is changed", other)
             return
-        self._manager, self._installed = manager, True
+        self._manager, self.installed = manager, True
         manager.trigger_event = self.trigger_event  # type: ignore[method-assign]  # of this one manager
         manager.trigger = self.trigger  # type: ignore[method-assign]  # the same
         for handler in list(addon("proxyserver").connections.values()):
@@ -93,9 +103,9 @@ class Hooks:
 
     def uninstall(self) -> None:
         """What another add-on has put in our place meanwhile stays."""
-        if not self._installed:
+        if not self.installed:
             return
-        self._installed = False
+        self.installed = False
         ours = {"trigger_event": self.trigger_event, "trigger": self.trigger}
         for name, function in ours.items():
             if vars(self._manager).get(name) == function:
@@ -185,32 +195,23 @@ class Hooks:
 
     def attend(self, client: Client) -> None:
         """To the connection of a client, which has just begun."""
-        if self._installed:
+        if self.installed:
             self._attend(handler_of(client))
 
     def _attend(self, handler: ConnectionHandler) -> None:
         if type(handler) is ProxyConnectionHandler and not _replaced(handler):
             outermost = handler.layer
-            handle = partial(self._handle_event, handler, outermost.handle_event)
-            outermost.handle_event = handle  # type: ignore[method-assign]  # of this one connection
+            attended = Attended(self, handler, outermost.handle_event)
+            outermost.handle_event = attended.handle_event  # type: ignore[method-assign]  # of this one connection
 
-    def _handle_event(
-        self, handler: ConnectionHandler, handle: _Handle, event: events.Event
-    ) -> layer.CommandGenerator[None]:
-        """What the layers give out, without the hooks that are over at once."""
-        waiting = deque([event])
-        while waiting:
-            for command in handle(waiting.popleft()):
-                if not (self._installed and isinstance(command, commands.StartHook)):
-                    yield command
-                elif copy_context().run(self._is_over, handler, command) and command.blocking:
-                    waiting.append(events.HookCompleted(command))
-
-    def _is_over(self, handler: ConnectionHandler, hook: commands.StartHook) -> bool:
+    def is_over(self, handler: ConnectionHandler, hook: commands.StartHook) -> bool:
         """Begin a hook; whether all of it is done. Otherwise the layers are told when it is.
 
         Its context is a copy, as where each hook has a task: what they set in it is seen by them alone.
         """
+        return copy_context().run(self._is_over, handler, hook)
+
+    def _is_over(self, handler: ConnectionHandler, hook: commands.StartHook) -> bool:
         remainder = self._begin_lifecycle(hook)
         if remainder is None:
             return True
@@ -219,6 +220,63 @@ class Hooks:
             return True
         _task(handler, hook, _completed(handler, hook, task))
         return False
+
+
+class Attended:
+    """A connection of a client, in the place of its outermost layer's `handle_event`."""
+
+    def __init__(self, hooks: Hooks, handler: ConnectionHandler, handle: _Handle) -> None:
+        self._hooks, self._handler, self._handle = hooks, handler, handle
+        self._short: ShortWay | None = None
+        self._awaited: dict[commands.Command, ShortWay] = {}  # hooks that only the layer of a short way began
+
+    def shorten(self, short: ShortWay) -> None:
+        """From now on the layers around that of `short` are passed by, where they only hand on."""
+        self._short = short
+
+    def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        """What the layers give out, without the hooks that are over at once."""
+        short = self._short
+        if short is None:
+            return self._through_layers(event)
+        if type(event) is Push and short.layer in event.hops:
+            return self._past_layers(short, event)
+        if type(event) is events.DataReceived and event.connection is short.client:
+            return self._read(short, event.data)
+        if isinstance(event, events.HookCompleted) and event.command in self._awaited:
+            return self._past_layers(self._awaited.pop(event.command), event)
+        return self._through_layers(event)
+
+    def _read(self, short: ShortWay, data: bytes) -> layer.CommandGenerator[None]:
+        plaintext, ended = short.read(data)
+        if plaintext:
+            yield from self._past_layers(short, events.DataReceived(short.client, plaintext))
+        if ended is not None:  # the layer of TLS gets the same reason once more
+            yield from self._through_layers(events.DataReceived(short.client, b""))
+
+    def _through_layers(self, event: events.Event) -> layer.CommandGenerator[None]:
+        waiting = deque([event])
+        while waiting:
+            for command in self._handle(waiting.popleft()):
+                if not (isinstance(command, commands.StartHook) and self._hooks.installed):
+                    yield command
+                elif self._hooks.is_over(self._handler, command) and command.blocking:
+                    waiting.append(events.HookCompleted(command))
+
+    def _past_layers(self, short: ShortWay, event: events.Event) -> layer.CommandGenerator[None]:
+        """What the innermost HTTP layer sends goes to its client; the layers around it see all else."""
+        waiting = deque([event])
+        while waiting:
+            given = short.layer.handle_event(waiting.popleft())
+            for command in given:
+                if type(command) is commands.SendData and command.connection is short.client:
+                    short.write(command.data)
+                elif not (isinstance(command, commands.StartHook) and self._hooks.installed):
+                    yield from self._through_layers(Resumed(short.layer, command, given, short.hops))
+                elif self._hooks.is_over(self._handler, command):
+                    waiting.extend([events.HookCompleted(command)] if command.blocking else ())
+                else:
+                    self._awaited[command] = short
 
 
 def _replaced(handler: ConnectionHandler) -> bool:
@@ -230,10 +288,21 @@ def _replaced(handler: ConnectionHandler) -> bool:
 
 def invoke_addon_sync(listeners: _Listeners, args: Sequence[object]) -> Remainder | None:
     for _, listener in listeners:
+        if _is_passed_over(listener, args):
+            continue
         result = listener(*args)
         if result is not None and isawaitable(result):
             return invoke_addon(result, listeners, args)
     return None
+
+
+def _is_passed_over(listener: Callable[..., object], args: Sequence[object]) -> bool:
+    """Whether an app of mitmproxy's own finds that a request is not for it, as its coroutine would."""
+    if not (isinstance(listener, MethodType) and listener.__func__ in _SERVING):
+        return False
+    (flow,) = args
+    app = listener.__self__
+    return isinstance(app, ASGIApp) and isinstance(flow, HTTPFlow) and not app.should_serve(flow)
 
 
 async def invoke_addon(awaited: Awaitable[object], listeners: _Listeners, args: Sequence[object]) -> None:

@@ -17,7 +17,7 @@ of clients;
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
@@ -30,7 +30,7 @@ from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.utils import asyncio_utils
 
-from addons.mitm.direct import Write, is_expected, join_writes
+from addons.mitm.direct import Hops, Write, is_expected, join_writes
 
 BODY_LIMIT = 4 * 1024 * 1024
 """Bytes of a body that are kept for the inspector, and that wait for a hook which is paused."""
@@ -68,7 +68,6 @@ class Left:
 
 
 type Payload = bytes | http.Response | End | Abort | Kill | Flush | Left
-type Hops = Mapping[layer.Layer, HttpStream]
 type Congestion = Callable[[], asyncio.Event | None]
 """An event that is set when HTTP/2 flow control has let a stream's bytes go; None if it holds none back."""
 
@@ -82,7 +81,6 @@ class Push[T](events.MessageInjected[T]):
     """
 
     hops: Hops
-    """For every HttpLayer on the way, which of its streams leads there."""
 
 
 class ResponseStream(Protocol):

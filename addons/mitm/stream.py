@@ -50,10 +50,11 @@ from mitmproxy.proxy.server import ConnectionHandler
 
 from addons.mitm.client_http1 import ClientHttp1
 from addons.mitm.client_http2 import ClientHttp2
-from addons.mitm.direct import Write, body_write, connection_write, pieces
+from addons.mitm.direct import Resumed, ShortWay, Write, body_write, pieces, short_way
 from addons.mitm.dispatch import Forwarding, Responder
 from addons.mitm.flows import TRUNCATED_KEY, FlowRegistry, Framing, name_of
 from addons.mitm.forwarded import ForwardedStream, is_answer
+from addons.mitm.hooks import Attended
 from addons.mitm.sink import (
     BODY_LIMIT,
     Abort,
@@ -66,6 +67,7 @@ from addons.mitm.sink import (
     Push,
     Sink,
     handler_of,
+    hops_of,
 )
 from addons.secrets.redaction import fault, unquoted
 
@@ -360,7 +362,7 @@ class RelayHttpLayer(HttpLayer):
     handler: ConnectionHandler | None
     _congested: dict[int, asyncio.Event]
     _opened: int  # streams, by what came last
-    _write: tuple[Write | None] | None  # to the connection, once somebody asked
+    _short: tuple[ShortWay | None] | None  # to the client, once somebody asked
 
     @classmethod
     def adopt(
@@ -375,7 +377,7 @@ class RelayHttpLayer(HttpLayer):
         http_layer.flows, http_layer.handler = flows, handler
         http_layer._congested = {}
         http_layer._opened = 0
-        http_layer._write = None
+        http_layer._short = None
 
     def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
         self._opened += 1
@@ -390,6 +392,8 @@ class RelayHttpLayer(HttpLayer):
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, Push):
             return self.event_to_child(event.hops[self], event)
+        if isinstance(event, Resumed):
+            return event.commands() if event.layer is self else self.event_to_child(event.hops[self], event)
         if isinstance(event, events.Start):
             self._bound_client()
         self._opened = 0
@@ -426,10 +430,17 @@ class RelayHttpLayer(HttpLayer):
 
     def body_write(self, stream_id: int) -> Write | None:
         """The short way of an answer whose head has gone out; None: there is none."""
-        if self._write is None:
-            self._write = (connection_write(self, self.handler or handler_of(self.context.client)),)
-        (write,) = self._write
-        return body_write(self.connections[self.context.client], stream_id, write) if write else None
+        if self._short is None:
+            self._short = (self._short_way(self.handler or handler_of(self.context.client)),)
+        (short,) = self._short
+        return body_write(self.connections[self.context.client], stream_id, short.write) if short else None
+
+    def _short_way(self, handler: ConnectionHandler) -> ShortWay | None:
+        short = short_way(self, handler, hops_of(self.context.layers))
+        attended = getattr(handler.layer.handle_event, "__self__", None)
+        if short is not None and isinstance(attended, Attended):
+            attended.shorten(short)
+        return short
 
     def congestion_of(self, stream_id: int) -> Congestion | None:
         """None for a client without flow control of its own."""

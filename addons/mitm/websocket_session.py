@@ -14,7 +14,8 @@ from mitmproxy import http
 from mitmproxy.connection import Client
 
 from addons.mitm import websocket_limits
-from addons.mitm.sink import Hops, Push, handler_of
+from addons.mitm.direct import Hops
+from addons.mitm.sink import Push, handler_of
 
 MOST_WAITING = 32
 """Messages that may wait for the session, of LONGEST_MESSAGE characters in all; more close the connection

@@ -5,7 +5,7 @@ import gc
 import logging
 import socket
 import types
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import SimpleNamespace
@@ -14,18 +14,25 @@ from typing import Any
 import pytest
 from mitmproxy import ctx, hooks, http
 from mitmproxy.addonmanager import AddonManager
+from mitmproxy.addons.asgiapp import ASGIApp
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.connection import Client
 from mitmproxy.exceptions import AddonHalt, OptionsError
-from mitmproxy.proxy import events, layer
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode, HttpStream
 from mitmproxy.proxy.layers.http._hooks import HttpRequestHook
 from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.proxy.server_hooks import ClientConnectedHook
 from mitmproxy.test import taddons, tflow
+from mitmproxy.utils import asyncio_utils
 from mitmproxy.utils.asyncio_utils import set_eager_task_factory
+from OpenSSL import SSL
 
-from addons.mitm.hooks import Hooks, differs
+from addons.mitm.direct import Hops, Resumed, ShortWay
+from addons.mitm.hooks import Attended, Hooks, differs
+from addons.mitm.sink import Push
 
 type Does = Callable[[], object]
 
@@ -474,3 +481,160 @@ async def test_a_hook_has_a_context_of_its_own(
         await connection.receive()
         await turns()
     assert seen == ([0, 1, 1] if waits else [0, 1]) * 2
+
+
+# -- a short way ------------------------------------------------------------------------------------------
+
+
+class Inner(HttpLayer):
+    """An HTTP layer that gives out what a case says, and notes what comes."""
+
+    given: Sequence[commands.Command] = ()
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context, HTTPMode.regular)
+        self.heard: list[object] = []
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        yield from self.given
+        self.heard.append(event.data if isinstance(event, events.DataReceived) else type(event).__name__)
+
+
+class Around(layer.Layer):
+    """A layer that hands on to an inner one, and notes what it sees."""
+
+    inner: layer.Layer
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.heard: list[object] = []
+        self.seen: list[str] = []
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        self.heard.append(event.data if isinstance(event, events.DataReceived) else type(event).__name__)
+        handled = event.commands() if isinstance(event, Resumed) else self.inner.handle_event(event)
+        for command in handled:
+            self.seen.append(type(command).__name__)
+            yield command
+
+
+class Shortened:
+    """A connection with a short way past its outermost layer."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.handler, self.client = connection.handler, connection.handler.client
+        self.flow, self.written = connection.flow, list[bytes]()
+        self.around = Around(self.handler.layer.context)
+        self.inner = self.around.inner = Inner(self.handler.layer.context)
+        self.handler.layer = self.around
+        self.hops: Hops = {self.inner: HttpStream(self.inner.context, 1)}
+        self.error: SSL.Error | None = None
+
+    async def begin(self) -> None:
+        await self.handler.handle_hook(ClientConnectedHook(self.client))
+        attended = getattr(self.handler.layer.handle_event, "__self__", None)
+        assert isinstance(attended, Attended)
+        attended.shorten(ShortWay(self.inner, self.client, self.hops, self._write, self._read))
+
+    def _write(self, data: bytes) -> bool:
+        self.written.append(data)
+        return True
+
+    def _read(self, data: bytes) -> tuple[bytes, SSL.Error | None]:
+        return data.upper(), self.error
+
+    async def push(self, *given: commands.Command, hops: Hops | None = None) -> None:
+        self.inner.given = given
+        await self.handler.server_event(Push(self.flow, None, self.hops if hops is None else hops))
+
+    def sends(self, data: bytes) -> commands.Command:
+        return commands.SendData(self.client, data)
+
+
+@pytest.fixture
+async def shortened(attending: Attending, connection: Connection) -> Shortened:
+    attending.hooks.install(manager())
+    shortened = Shortened(connection)
+    await shortened.begin()
+    return shortened
+
+
+async def test_what_is_sent_goes_past_the_layers_around(shortened: Shortened) -> None:
+    hook = HttpRequestHook(shortened.flow)
+    await shortened.push(shortened.sends(b"one"), hook, shortened.sends(b"two"))
+    assert shortened.written == [b"one", b"two"]
+    assert (shortened.inner.heard, shortened.around.heard) == (["Push"], [])
+
+
+async def test_what_comes_goes_past_them_decrypted(shortened: Shortened) -> None:
+    await shortened.handler.server_event(events.DataReceived(shortened.client, b"bytes"))
+    assert (shortened.inner.heard, shortened.around.heard) == ([b"BYTES"], [])
+
+
+async def test_that_nothing_more_will_come_is_for_all_layers(shortened: Shortened) -> None:
+    shortened.error = SSL.ZeroReturnError()
+    await shortened.handler.server_event(events.DataReceived(shortened.client, b"bytes"))
+    assert (shortened.inner.heard, shortened.around.heard) == ([b"BYTES", b""], [b""])
+
+
+async def test_the_layers_around_see_what_else_is_given_out_and_what_follows_it(shortened: Shortened) -> None:
+    said = commands.Log("said")
+    await shortened.push(shortened.sends(b"one"), said, shortened.sends(b"two"), hops=shortened.hops)
+    assert shortened.written == [b"one"]
+    assert shortened.around.heard == ["Resumed"]
+    assert shortened.around.seen == ["Log", "SendData"]
+    assert shortened.inner.heard == ["Push"]
+
+
+async def test_what_is_for_an_outer_layer_goes_through_all(shortened: Shortened) -> None:
+    await shortened.push(hops={})
+    assert shortened.around.heard == ["Push"]
+
+
+async def test_a_hook_that_waits_is_completed_past_the_layers_around(shortened: Shortened) -> None:
+    on = Stage()
+    add(on.named("first", on.waits()))
+    await shortened.push(HttpRequestHook(shortened.flow), shortened.sends(b"then"))
+    assert (shortened.written, shortened.inner.heard) == ([], [])
+    await turns()
+    assert on.said == ["first", "waited", "first: updated"]
+    assert (shortened.written, shortened.around.heard) == ([b"then"], [])
+
+
+# -- mitmproxy's own app ----------------------------------------------------------------------------------
+
+
+class Eager:
+    """An app that says whom it serves."""
+
+    def __init__(self) -> None:
+        self.served: list[str] = []
+
+    async def __call__(self, scope: dict[str, Any], receive: object, send: Callable[..., Any]) -> None:
+        self.served.append(scope["path"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"served"})
+
+
+@pytest.mark.parametrize(("host", "tasks"), [("address", 0), ("other.test", 0), ("app.test", 1)])
+async def test_an_app_of_mitmproxys_costs_a_task_where_it_serves_alone(
+    attending: Attending, connection: Connection, host: str, tasks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    make = asyncio_utils.create_task
+
+    def create_task(coro: Coroutine[None, None, None], **options: Any) -> asyncio.Task[None]:
+        made.append(options["name"])
+        return make(coro, **options)
+
+    app = Eager()
+    add(ASGIApp(app, "app.test", None))
+    attending.hooks.install(manager())
+    await connection.begin()
+    connection.flow.request.host = host
+    monkeypatch.setattr(asyncio_utils, "create_task", create_task)
+    await connection.receive()
+    await turns(20)
+    assert connection.asking.over == 1
+    assert [name for name in made if "request" in name][:1] == ["handle_hook(request)"] * tasks
+    assert app.served == ["/path"] * tasks
