@@ -85,7 +85,7 @@ def test_a_whole_answer_says_the_same_when_written_anew(file: Path) -> None:
 
 
 def with_zeros(so_far: Progress) -> object:
-    """A count that was not reported is written as 0."""
+    """A count that was not reported is written as 0, and a cost not at all."""
     usage = so_far.usage
     if usage is None:
         return None
@@ -94,6 +94,7 @@ def with_zeros(so_far: Progress) -> object:
         cache_read=usage.cache_read or 0,
         cache_write=usage.cache_write or 0,
         reasoning=usage.reasoning or 0,
+        cost=None,
     )
 
 
