@@ -39,6 +39,17 @@ class Rotation(StrEnum):
     CHEAPEST = "cheapest"
 
 
+class FairCycle(StrEnum):
+    """For whom an exhausted credential waits until they have had their turn."""
+
+    OFF = "off"
+    """For none."""
+    TIER = "tier"
+    """Those of its priority."""
+    ALL = "all"
+    """All of its pool."""
+
+
 class WebSocket(StrEnum):
     """What becomes of a WebSocket on the path of a provider's Responses API."""
 
@@ -82,6 +93,8 @@ class ModelFacts:
     """The most tokens that one answer can have."""
     thinking: ThinkingStyle | None = None
     """How a request says how much they are to think."""
+    quota_group: str | None = None
+    """What they are called together with other models that share a limit with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +142,8 @@ class Provider:
     """Whether it can stream its answers. If not, it is asked for whole ones."""
     websocket: WebSocket = WebSocket.REFUSE
     """What becomes of a WebSocket on the path of its Responses API."""
+    fair_cycle: FairCycle = FairCycle.OFF
+    """Whether an exhausted credential waits until others have had their turn."""
     origin: Origin | None = field(init=False, repr=False)
     """`base_url`, parsed once. None where that is empty."""
     places: tuple[tuple[str, int | None], ...] = field(init=False, repr=False)
@@ -185,6 +200,7 @@ def provider(name: str, mapping: Mapping[str, object]) -> Provider:
         environment=_read(name, mapping, "environment", _text, ""),
         streams=_read(name, mapping, "streams", _flag, True),
         websocket=_read(name, mapping, "websocket", _websocket, "refuse"),
+        fair_cycle=_read(name, mapping, "fair_cycle", _fair_cycle, False),
     )
 
 
@@ -223,6 +239,7 @@ def facts_of(provider: Provider, model: str | None) -> ModelFacts:
         reasoning=_first(row.reasoning for row in rows),
         max_output=_first(row.max_output for row in rows),
         thinking=_first(row.thinking for row in rows),
+        quota_group=_first(row.quota_group for row in rows),
     )
 
 
@@ -295,6 +312,12 @@ def _websocket(value: object) -> WebSocket:
     return WebSocket(_text(value))
 
 
+def _fair_cycle(value: object) -> FairCycle:
+    if isinstance(value, bool):
+        return FairCycle.TIER if value else FairCycle.OFF
+    return FairCycle(_text(value))
+
+
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise _expected("true or false")
@@ -351,6 +374,7 @@ def _model(table: Mapping[str, object]) -> ModelFacts:
         reasoning=_unless_none(_flag, table.get("reasoning")),
         max_output=_unless_none(_count, table.get("max_output")),
         thinking=_unless_none(_thinking, table.get("thinking")),
+        quota_group=_unless_none(_text, table.get("quota_group")),
     )
 
 

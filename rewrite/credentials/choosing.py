@@ -9,8 +9,12 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from protocols.model.call import Call
+from rewrite.catalog.providers import Rotation
 from rewrite.credentials.credential import ALL_MODELS, Credential
+from rewrite.credentials.fairness import chosen as cycle_of
+from rewrite.credentials.fairness import in_turn
 from rewrite.credentials.health import HEALTHY, probed
+from rewrite.credentials.limits import ONE_REQUEST, counted, is_used_up, left, limited
 from rewrite.credentials.order import MODES, Turn
 from rewrite.credentials.state import NEVER_USED, CredentialState, PoolState, Wheel
 from rewrite.values.key_refusal import StandingRefusal
@@ -44,6 +48,13 @@ class CredentialRequest:
     """Whether the call has another target, so that it keeps away from a provider that is paused."""
     model: str | None = None
     """Which model it is for. None: it names none."""
+    quota: str = ""
+    """The scope of the quota group that the model is in. Empty: of none."""
+
+    @property
+    def limits(self) -> str:
+        """The scope that limits are counted for."""
+        return self.quota or self.scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +131,16 @@ def _cooling(
 ) -> Block | None:
     if not state.cooldowns:
         return None
-    until = state.free_at(request.scope)
-    return Block(Blocked.COOLING, state.why(request.scope, now), until) if until > now else None
+    until = state.free_at(request.scope, request.quota)
+    if until <= now:
+        return None
+    return Block(Blocked.COOLING, state.why(request.scope, now, request.quota), until)
+
+
+def _limited(one: Credential, state: CredentialState, request: CredentialRequest, now: float) -> Block | None:
+    """A window of the config is full, or a cap reached."""
+    found = limited(one, state, request.limits, now) if one.windows or one.caps else None
+    return Block(Blocked.COOLING, found.why, found.until) if found else None
 
 
 def _full(one: Credential, state: CredentialState, _for: CredentialRequest, now: float) -> Block | None:
@@ -133,16 +152,16 @@ def _full(one: Credential, state: CredentialState, _for: CredentialRequest, now:
 def _refused(one: Credential, state: CredentialState, request: CredentialRequest, now: float) -> Block | None:
     if one.name not in request.refused:
         return None
-    return Block(Blocked.DENIED, state.why(request.scope, now), None)
+    return Block(Blocked.DENIED, state.why(request.scope, now, request.quota), None)
 
 
 def _resting(one: Credential, state: CredentialState, request: CredentialRequest, now: float) -> Block | None:
     if one.name not in request.resting:
         return None
-    return Block(Blocked.COOLING, state.why(request.scope, now), now)
+    return Block(Blocked.COOLING, state.why(request.scope, now, request.quota), now)
 
 
-RULES: tuple[Rule, ...] = (_retired, _model_denied, _cooling, _full, _refused, _resting)
+RULES: tuple[Rule, ...] = (_retired, _model_denied, _cooling, _limited, _full, _refused, _resting)
 """What may keep a credential from serving. A reader is told the first that does."""
 
 
@@ -170,9 +189,10 @@ def choose(pool: PoolState, request: CredentialRequest, now: float) -> Chosen | 
     candidates = _candidates([c for c in pool.credentials if c.name not in blocked], request)
     if not candidates:
         return _unavailable(pool, request, now)
+    candidates = in_turn(pool, candidates, request.limits)
     last = [c for c in candidates if _is_last(pool, c, request.scope, now)]
-    steady = [c for c in candidates if c not in last] or candidates
-    turn = _preferred(steady, request) or _by_mode(pool, steady)
+    steady = _with_some_left(pool, [c for c in candidates if c not in last] or candidates, request, now)
+    turn = _preferred(steady, request) or _by_mode(pool, steady, request, now)
     found = turn.credential
     asked_last = tuple(c.name for c in last if c is not found)
     return Chosen(found, asked_last, probe, _reason(turn, blocked, asked_last), turn.wheel)
@@ -217,11 +237,36 @@ def _preferred(candidates: Sequence[Credential], request: CredentialRequest) -> 
     return Turn(found, "it serves this conversation", None) if found else None
 
 
-def _by_mode(pool: PoolState, candidates: Sequence[Credential]) -> Turn:
+def _with_some_left(
+    pool: PoolState, free: list[Credential], request: CredentialRequest, now: float
+) -> list[Credential]:
+    """Without those whose limit is used up by what their provider reported, unless all are."""
+    spent = [
+        c.name
+        for c in free
+        if (state := pool.states.get(c.name)) and state.learnt and is_used_up(state, request.limits, now)
+    ]
+    return [c for c in free if c.name not in spent] or free if spent else free
+
+
+def _with_most_left(
+    pool: PoolState, best: list[Credential], request: CredentialRequest, now: float
+) -> list[Credential]:
+    """Those of whose limits the most is left, to a percent."""
+    shares = {c.name: round(left(c, pool.state(c.name), request.limits, now), 2) for c in best}
+    most = max(shares.values())
+    return [c for c in best if shares[c.name] == most]
+
+
+def _by_mode(
+    pool: PoolState, candidates: Sequence[Credential], request: CredentialRequest, now: float
+) -> Turn:
     """Among those of the best priority."""
     if len(candidates) == 1:
         return Turn(candidates[0], "it is the only one that is free", None)
     best = [c for c in candidates if c.priority == candidates[0].priority]
+    if pool.rotation is Rotation.BALANCED:
+        best = _with_most_left(pool, best, request, now)
     return MODES[pool.rotation](best, pool.wheel)
 
 
@@ -258,7 +303,8 @@ def _waits_for_a_place(against: Sequence[Block]) -> bool:
 def _standing(pool: PoolState, request: CredentialRequest, now: float) -> StandingRefusal | None:
     """The last refusal, if each credential that may serve the model has one."""
     able = [c.name for c in pool.credentials if c.models.serves(request.model)]
-    found = [state.refusal(request.scope, now) for state in map(pool.state, able) if not state.retired]
+    states = [state for state in map(pool.state, able) if not state.retired]
+    found = [state.refusal(request.scope, now, request.quota) for state in states]
     said = [one for one in found if one is not None]
     if not said or len(said) < len(found):
         return None
@@ -290,6 +336,15 @@ def taken(pool: PoolState, name: str, wheel: Wheel | None = None) -> PoolState:
     state = pool.state(name)
     states = {**pool.states, name: replace(state, in_flight=state.in_flight + 1)}
     return replace(pool, states=states, wheel=wheel or pool.wheel)
+
+
+def begun(pool: PoolState, one: Credential, request: CredentialRequest, now: float) -> PoolState:
+    """The pool after `one` was chosen for `request`, which counts in its limits."""
+    state = pool.state(one.name)
+    if not (one.counted or state.learnt or pool.exhausted):
+        return pool
+    pool = pool.with_state(one.name, counted(one, state, request.limits, ONE_REQUEST, now))
+    return pool if request.insist else cycle_of(pool, one, request.limits)
 
 
 def probing(pool: PoolState, scope: str, now: float) -> PoolState:

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fnmatch import translate
 
+from rewrite.credentials.windows import Cap, Window
+
 
 @dataclass(frozen=True, slots=True)
 class ModelFilter:
@@ -67,6 +69,17 @@ class Credential:
     """From how many calls at once on others serve first. None: any number."""
     models: ModelFilter = ALL_MODELS
     """Which models it may serve."""
+    windows: tuple[Window, ...] = ()
+    """The limits that the config sets it."""
+    caps: tuple[Cap, ...] = ()
+    """How much it may use of limits that its provider reports."""
+    counted: tuple[Window, ...] = field(init=False, repr=False, compare=False)
+    """All that its use is counted in."""
+
+    def __post_init__(self) -> None:
+        own = (cap.own for cap in self.caps if cap.own)
+        windows = {window.key: window for window in (*self.windows, *own)}
+        object.__setattr__(self, "counted", tuple(windows.values()))
 
 
 def serving_order(credentials: Iterable[Credential]) -> tuple[Credential, ...]:

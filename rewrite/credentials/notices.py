@@ -1,6 +1,6 @@
 """What a user has to know of a credential, once: that it was refused or fails, and that it works."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rewrite.credentials.health import Streak
@@ -24,7 +24,7 @@ class Notice:
 
 def notices(before: PoolState, after: PoolState, one: Attempted, now: float) -> Iterator[Notice]:
     """What the attempt `one`, which ended at `now`, changed of the credentials of a pool."""
-    yield from _refusals(before.state(one.name), after.state(one.name), one.scope, now)
+    yield from _refusals(before.state(one.name), after.state(one.name), (WHOLE, one.scope, one.quota), now)
     for credential in after.credentials:
         name = credential.name
         state = after.state(name)
@@ -51,8 +51,10 @@ def _failing(title: str, scope: str, streak: Streak, now: float) -> str:
     return f"{title}{_for(scope)} failed {streak.failures} times in a row while other keys served; {last}"
 
 
-def _refusals(before: CredentialState, after: CredentialState, scope: str, now: float) -> Iterator[Notice]:
-    for key in (WHOLE, scope):
+def _refusals(
+    before: CredentialState, after: CredentialState, scopes: Sequence[str], now: float
+) -> Iterator[Notice]:
+    for key in scopes:
         was, now_is = before.cooldowns.get(key), after.cooldowns.get(key)
         if was == now_is:
             continue

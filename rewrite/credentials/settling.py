@@ -4,10 +4,12 @@ What a rejection cools, and for how long, is a table: `COOLDOWNS`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from math import inf
 
+from rewrite.catalog.providers import FairCycle
+from rewrite.credentials.fairness import exhausted
 from rewrite.credentials.health import (
     HEALTHY,
     MEMORY,
@@ -21,8 +23,10 @@ from rewrite.credentials.health import (
     undecided,
     worse,
 )
+from rewrite.credentials.limits import counted, given_back, limited
 from rewrite.credentials.refusals import key_refusal
 from rewrite.credentials.state import WHOLE, Cooldown, CredentialState, LastOutcome, PoolState
+from rewrite.credentials.windows import Unit
 from rewrite.policies.retry_after import clamped
 from rewrite.values.decision import NOT_AGAIN
 from rewrite.values.key_refusal import KeyRefusal
@@ -51,6 +55,8 @@ class CooldownRule:
     """What the provider says is shortened to it."""
     doubles: bool = False
     """Whether each in a row lasts twice as long as the one before, up to `longest`."""
+    grouped: bool = False
+    """Whether it cools the credential for the quota group of the model, where that is in one."""
 
 
 LONGEST_QUOTA = 31 * 86_400.0
@@ -58,10 +64,10 @@ LONGEST_QUOTA = 31 * 86_400.0
 
 COOLDOWNS: Mapping[Kind, CooldownRule] = {
     Kind.AUTH: CooldownRule(Extent.WHOLE, 300.0, longest=21_600.0, doubles=True),
-    Kind.QUOTA: CooldownRule(Extent.WHOLE, 3600.0, heeds=True, longest=LONGEST_QUOTA),
-    Kind.MODEL_QUOTA: CooldownRule(Extent.SCOPE, 3600.0, heeds=True, longest=LONGEST_QUOTA),
+    Kind.QUOTA: CooldownRule(Extent.WHOLE, 3600.0, heeds=True, longest=LONGEST_QUOTA, grouped=True),
+    Kind.MODEL_QUOTA: CooldownRule(Extent.SCOPE, 3600.0, heeds=True, longest=LONGEST_QUOTA, grouped=True),
     Kind.FORBIDDEN: CooldownRule(Extent.SCOPE, 300.0),
-    Kind.RATE: CooldownRule(Extent.SCOPE, 60.0, heeds=True, shortest=1.0, longest=1800.0),
+    Kind.RATE: CooldownRule(Extent.SCOPE, 60.0, heeds=True, shortest=1.0, longest=1800.0, grouped=True),
     Kind.MODEL: CooldownRule(Extent.SCOPE, 0.0),
 }
 """A model that a credential does not know cools it only once another one serves it: see `MODEL_COOLDOWN`."""
@@ -84,13 +90,34 @@ class Attempted:
     """The client's, in which it gets answers."""
     probe: bool = False
     """See `Chosen`."""
+    quota: str = ""
+    """See `CredentialRequest`."""
+    used: Mapping[Unit, float] = field(default_factory=dict)
+    """The tokens and the cost of it, where these are counted."""
 
 
 def settle(pool: PoolState, one: Attempted, outcome: Outcome, now: float) -> PoolState:
     """The pool after the attempt `one` came to `outcome`."""
     state, last = pool.state(one.name), LastOutcome(outcome.label, now)
     pool = pool.with_state(one.name, replace(state, in_flight=max(0, state.in_flight - 1), last=last))
-    return _streaks(_judged(_settled(pool, one, outcome, now), one, outcome, now), one, outcome, now)
+    pool = _streaks(_judged(_settled(pool, one, outcome, now), one, outcome, now), one, outcome, now)
+    return _limits(pool, one, outcome, now)
+
+
+def _limits(pool: PoolState, one: Attempted, outcome: Outcome, now: float) -> PoolState:
+    """What was used of limits, and whether the credential has had its turn."""
+    found = next((each for each in pool.credentials if each.name == one.name), None)
+    if found is None or not (found.counted or pool.fair_cycle is not FairCycle.OFF):
+        return pool
+    scope = one.quota or one.scope
+    state = given_back(found, pool.state(one.name), scope, outcome)
+    state = counted(found, state, scope, one.used, now)
+    pool = pool.with_state(one.name, state)
+    refused = isinstance(outcome, Rejected) and outcome.kind in _EXHAUSTED
+    return exhausted(pool, found, scope) if refused or limited(found, state, scope, now) else pool
+
+
+_EXHAUSTED = frozenset({Kind.RATE, Kind.QUOTA, Kind.MODEL_QUOTA})
 
 
 def is_news(before: PoolState, after: PoolState) -> bool:
@@ -104,7 +131,7 @@ def _settled(pool: PoolState, one: Attempted, outcome: Outcome, now: float) -> P
     state = pool.state(one.name)
     match outcome:
         case Completed():
-            return pool.with_state(one.name, _served(state, one.scope, now))
+            return pool.with_state(one.name, _served(state, one, now))
         case Rejected(kind=kind) if kind in COOLDOWNS:
             return pool.with_state(one.name, _cooled(pool, _counted(state, outcome, now), one, outcome, now))
         case _:
@@ -166,9 +193,10 @@ def _lacks_model(said: KeyRefusal, now: float) -> bool:
     return said.kind is Kind.MODEL and said.until <= now <= said.at + MEMORY
 
 
-def _served(state: CredentialState, scope: str, now: float) -> CredentialState:
+def _served(state: CredentialState, one: Attempted, now: float) -> CredentialState:
     """It works. A call that began before its credential was refused says nothing about that."""
-    over = [key for key in (WHOLE, scope) if key in state.cooldowns and state.cooldowns[key].until <= now]
+    known = {WHOLE, one.scope, one.quota} & state.cooldowns.keys()
+    over = [key for key in known if state.cooldowns[key].until <= now]
     cooldowns = {key: value for key, value in state.cooldowns.items() if key not in over}
     failures = 0 if state.auth_until <= now else state.auth_failures
     if not over and failures == state.auth_failures:
@@ -195,7 +223,7 @@ def _cooled(
     pool: PoolState, state: CredentialState, one: Attempted, outcome: Rejected, now: float
 ) -> CredentialState:
     """A cooldown is never shortened; the longer one keeps what was said with it."""
-    key, until = _cooldown(state, outcome, one.scope, now)
+    key, until = _cooldown(state, outcome, one, now)
     former = state.cooldowns.get(key)
     if former is not None and former.until > until:
         return state
@@ -212,10 +240,11 @@ def _recent(cooldowns: Mapping[str, Cooldown], now: float) -> dict[str, Cooldown
     return {key: kept[key] for key in latest}
 
 
-def _cooldown(state: CredentialState, outcome: Rejected, scope: str, now: float) -> tuple[str, float]:
-    """What has the cooldown (WHOLE, or the scope), and until when."""
+def _cooldown(state: CredentialState, outcome: Rejected, one: Attempted, now: float) -> tuple[str, float]:
+    """What has the cooldown (WHOLE, the scope, or the quota group), and until when."""
     rule = COOLDOWNS[outcome.kind]
-    key = WHOLE if rule.extent is Extent.WHOLE else scope
+    key = WHOLE if rule.extent is Extent.WHOLE else one.scope
+    key = one.quota or key if rule.grouped else key
     if rule.doubles:
         return key, state.auth_until
     stated = outcome.retry_after if rule.heeds else None

@@ -4,10 +4,13 @@ outcome changes. Times are seconds on one clock that never goes back.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 
-from rewrite.catalog.providers import Rotation
+from rewrite.catalog.providers import FairCycle, Rotation
 from rewrite.credentials.credential import Credential
 from rewrite.credentials.health import Health, Streak
+from rewrite.credentials.learning import Reported
+from rewrite.credentials.windows import Counts
 from rewrite.values.key_refusal import REMEDIES, KeyRefusal
 
 WHOLE = "whole"
@@ -56,29 +59,37 @@ class CredentialState:
     """Whether a person took it out of use."""
     last: LastOutcome | None = None
     """None: it has not been asked yet."""
+    used: Mapping[tuple[str, str], Counts] = field(default_factory=dict)
+    """What is used of the limits of the config, by the key of the window and scope."""
+    learnt: Mapping[tuple[str, str], Reported] = field(default_factory=dict)
+    """The limits that its provider reported, by name and scope."""
 
-    def free_at(self, scope: str) -> float:
-        """The moment from which no cooldown keeps the credential from `scope`."""
-        return max(one.until for one in (self._cooldown(WHOLE), self._cooldown(scope)))
+    def free_at(self, scope: str, quota: str = "") -> float:
+        """The moment from which no cooldown keeps the credential from `scope`, nor from the quota group
+        `quota` that it is in."""
+        return max(one.until for one in self._all(scope, quota))
 
     def is_last(self, scope: str, now: float) -> bool:
         """Whether it is asked for `scope` after all others, since it fails."""
         streak = self.streaks.get(scope)
         return streak is not None and streak.last_until > now
 
-    def refusal(self, scope: str, now: float) -> KeyRefusal | None:
+    def refusal(self, scope: str, now: float, quota: str = "") -> KeyRefusal | None:
         """What was said of a credential that is not used for `scope` since it was refused."""
-        found = (self._cooldown(WHOLE), self._cooldown(scope))
+        found = self._all(scope, quota)
         return next((one.refusal for one in found if one.refusal and one.until > now), None)
 
-    def why(self, scope: str, now: float) -> str:
+    def why(self, scope: str, now: float, quota: str = "") -> str:
         """For a reader: which cooldown keeps the credential from `scope`, and when it is tried again."""
-        last = max((self._cooldown(WHOLE), self._cooldown(scope)), key=lambda one: one.until)
+        last = max(self._all(scope, quota), key=lambda one: one.until)
         said, wait = last.refusal, last.until - now
         again = f"is tried again in {wait:.0f} s" if wait > 0 else "may be tried again"
         if said is None:
             return f"is rate-limited and {again}" if wait > 0 else again
         return f"was refused ({said.said}) and {again}: {REMEDIES[said.kind]}"
+
+    def _all(self, scope: str, quota: str) -> tuple[Cooldown, Cooldown, Cooldown]:
+        return self._cooldown(WHOLE), self._cooldown(scope), self._cooldown(quota)
 
     def _cooldown(self, scope: str) -> Cooldown:
         return self.cooldowns.get(scope, _NO_COOLDOWN)
@@ -116,6 +127,20 @@ class PoolState:
     """The provider's, by scope."""
     wheel: Wheel = UNTURNED
     """Whose turn it is."""
+    groups: tuple[tuple[str, str], ...] = ()
+    """Globs of models, each with the quota group that they share a limit in."""
+    fair_cycle: FairCycle = FairCycle.OFF
+    """Whether an exhausted credential waits for the others."""
+    exhausted: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """By scope, the names of those that have had their turn in this cycle."""
+
+    def quota_of(self, model: str | None) -> str:
+        """The scope of the quota group that `model` is in; empty: it is in none."""
+        if not self.groups or model is None:
+            return ""
+        name = model.lower()
+        group = next((group for glob, group in self.groups if fnmatchcase(name, glob)), "")
+        return f"group:{group}" if group else ""
 
     def state(self, name: str) -> CredentialState:
         return self.states.get(name, NEVER_USED)

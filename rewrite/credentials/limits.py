@@ -1,0 +1,194 @@
+"""What a credential has used of its limits: of those that the config sets, and of those that its provider
+reports. Pure, over a snapshot.
+
+Requests are counted when a credential is taken, tokens and costs when it is given back. All is counted for
+the model that was asked, or for the quota group that it shares a limit with.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from protocols.model.call import Call, Operation
+from protocols.model.parts import Usage
+from protocols.model.progress import Progress, estimated_tokens
+from rewrite.credentials.credential import Credential
+from rewrite.credentials.health import MOST_SCOPES
+from rewrite.credentials.learning import Reported
+from rewrite.credentials.state import WHOLE, CredentialState
+from rewrite.credentials.windows import (
+    Cap,
+    Counts,
+    Unit,
+    WindowUse,
+    added,
+    full_until,
+    taken_back,
+    use_of,
+    used,
+)
+from rewrite.values.outcome import Outcome, never_connected
+
+ONE_REQUEST: Mapping[Unit, float] = {Unit.REQUESTS: 1.0}
+_GENERATES = frozenset({Operation.GENERATE, Operation.EMBEDDINGS})
+
+
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """A limit that is used up."""
+
+    why: str
+    """For a reader: what follows the credential's name in a sentence."""
+    until: float
+    """When some of it is free again."""
+
+
+def limited(one: Credential, state: CredentialState, scope: str, now: float) -> Limited | None:
+    """The limit of the config that keeps `one` from serving `scope` for longest."""
+    found = [*_full_windows(one, state, scope, now), *_reached_caps(one, state, scope, now)]
+    return max(found, key=lambda each: each.until, default=None)
+
+
+def _full_windows(one: Credential, state: CredentialState, scope: str, now: float) -> Iterator[Limited]:
+    for window in one.windows:
+        until = full_until(window, state.used.get((window.key, scope), ()), now)
+        if until is not None:
+            yield Limited(f"has used its {window.title()}", until)
+
+
+def _reached_caps(one: Credential, state: CredentialState, scope: str, now: float) -> Iterator[Limited]:
+    for cap in one.caps:
+        known = [each for each in _known(state, scope, now) if cap.concerns(each.unit)]
+        reached = [each.resets_at for each in known if each.used >= cap.of(each.limit)]
+        if not known and cap.own is not None:
+            until = full_until(cap.own, state.used.get((cap.own.key, scope), ()), now)
+            reached = [] if until is None else [until]
+        if reached:
+            yield Limited(f"has used {cap.title()}, its cap", max(reached))
+
+
+def _known(state: CredentialState, scope: str, now: float) -> Iterator[Reported]:
+    """The limits that its provider reported for `scope`, and that were not reset since."""
+    for (_, about), one in state.learnt.items():
+        if about in (scope, WHOLE) and one.resets_at > now:
+            yield one
+
+
+def is_used_up(state: CredentialState, scope: str, now: float) -> bool:
+    """Whether its provider would refuse it, by what was reported."""
+    return any(one.is_used_up for one in _known(state, scope, now))
+
+
+def left(one: Credential, state: CredentialState, scope: str, now: float) -> float:
+    """How much is left, from 0 to 1, of the limit of which the least is left; 1 where none is known."""
+    shares = [each.share for each in _known(state, scope, now)]
+    shares += [used(state.used.get((window.key, scope), ()), now) / window.limit for window in one.windows]
+    return 1.0 - min(max(shares, default=0.0), 1.0)
+
+
+# -- counting ----------------------------------------------------------------------------------------------
+
+
+def counted(
+    one: Credential, state: CredentialState, scope: str, amounts: Mapping[Unit, float], now: float
+) -> CredentialState:
+    """`state` after `one` used `amounts` for `scope`. A request counts in what its provider reported too,
+    until that reports again."""
+    if amounts.get(Unit.REQUESTS) and state.learnt:
+        state = replace(state, learnt=_one_more(state, scope, now))
+    windows = [window for window in one.counted if amounts.get(window.unit)]
+    if not windows:
+        return state
+    found = {
+        (window.key, scope): added(window, state.used.get((window.key, scope), ()), amounts[window.unit], now)
+        for window in windows
+    }
+    return replace(state, used=_bounded({**state.used, **found}, now))
+
+
+def _one_more(state: CredentialState, scope: str, now: float) -> Mapping[tuple[str, str], Reported]:
+    current = {key for key, one in state.learnt.items() if one.unit is Unit.REQUESTS and one.resets_at > now}
+    return {
+        key: replace(one, used=one.used + 1) if key in current and key[1] in (scope, WHOLE) else one
+        for key, one in state.learnt.items()
+    }
+
+
+def _bounded(found: Mapping[tuple[str, str], Counts], now: float) -> Mapping[tuple[str, str], Counts]:
+    """Clients name any models they like: of too many, those of which the least is used are left out."""
+    if len(found) <= MOST_SCOPES:
+        return found
+    most = sorted(found, key=lambda key: used(found[key], now), reverse=True)[: MOST_SCOPES // 2]
+    return {key: found[key] for key in most}
+
+
+def given_back(one: Credential, state: CredentialState, scope: str, outcome: Outcome) -> CredentialState:
+    """`state` without the request of an attempt of which nothing was sent."""
+    if not never_connected(outcome):
+        return state
+    keys = [(window.key, scope) for window in one.counted if window.unit is Unit.REQUESTS]
+    found = {key: taken_back(state.used[key], 1.0) for key in keys if key in state.used}
+    return replace(state, used={**state.used, **found}) if found else state
+
+
+def amounts(
+    one: Credential, call: Call, progress: Progress | None, before: Usage | None
+) -> Mapping[Unit, float]:
+    """Tokens and costs of an attempt of `call` with `one`, so far as they are counted; see `Release`."""
+    if progress is None or not any(window.unit is not Unit.REQUESTS for window in one.counted):
+        return {}
+    usage = progress.usage or Usage()
+    tokens = _tokens(call, progress, usage) - (_sum(before) if before else 0)
+    cost = (usage.cost or 0.0) - ((before.cost or 0.0) if before else 0.0)
+    return {Unit.TOKENS: max(tokens, 0), Unit.COST: max(cost, 0.0)}
+
+
+def _tokens(call: Call, progress: Progress, usage: Usage) -> int:
+    """As the provider counted them; where it did not, what the texts come to."""
+    if call.operation not in _GENERATES:
+        return 0
+    sent = estimated_tokens(call.text_bytes) if usage.input is None else usage.input
+    return sent + (estimated_tokens(progress.characters) if usage.output is None else usage.output)
+
+
+def _sum(usage: Usage) -> int:
+    return (usage.input or 0) + (usage.output or 0)
+
+
+# -- learning ----------------------------------------------------------------------------------------------
+
+
+def learnt(state: CredentialState, scope: str, found: Sequence[Reported], now: float) -> CredentialState:
+    """`state` with what an answer for `scope` reported. Empty: only what holds for all models is learnt."""
+    news = {(one.name, WHOLE if one.whole else scope): one for one in found if one.whole or scope}
+    if not news:
+        return state
+    current = {key: one for key, one in state.learnt.items() if one.resets_at > now and key not in news}
+    latest = list({**current, **news}.items())[-MOST_SCOPES:]
+    return replace(state, learnt=dict(latest))
+
+
+# -- for a reader ------------------------------------------------------------------------------------------
+
+
+def uses(one: Credential, state: CredentialState, now: float) -> Iterator[WindowUse]:
+    """All limits of `one` of which some is used."""
+    for window in one.windows:
+        for (key, scope), counts in state.used.items():
+            if key == window.key:
+                yield from use_of(window, scope, counts, now)
+    for (name, scope), reported in state.learnt.items():
+        if (left := reported.resets_at - now) > 0:
+            yield WindowUse(reported.unit, scope, reported.used, reported.limit, left, name)
+    yield from _own_caps(one, state, now)
+
+
+def _own_caps(one: Credential, state: CredentialState, now: float) -> Iterator[WindowUse]:
+    own = [(cap, cap.own) for cap in one.caps if cap.own is not None]
+    for cap, window in own:
+        for (key, scope), counts in state.used.items():
+            if key == window.key and not _is_reported(cap, state, scope, now):
+                yield from (replace(use, source="cap") for use in use_of(window, scope, counts, now))
+
+
+def _is_reported(cap: Cap, state: CredentialState, scope: str, now: float) -> bool:
+    return any(cap.concerns(each.unit) for each in _known(state, scope, now))
