@@ -20,7 +20,8 @@ from addons.call.reports import Reports
 from addons.call.request import account_lease, unchanged
 from addons.call.work import Work
 from addons.config.settings import Settings
-from addons.credentials.pool import Asker, Pool
+from addons.credentials.conversations import Asker
+from addons.credentials.pool import Pool
 from addons.mitm.messages import request_of, response_of
 from addons.records.journal import Journal, Record
 from addons.records.trace import Traces
@@ -114,7 +115,7 @@ class Answering:
         if call.background and plan.targets[0].rendered is None:
             return self._passing(flow, intercepted, request)
         self.buffering[flow] = not plan.rule.stream, plan.may_be_kept(turn.call)
-        asker = _asker(flow, intercepted, call.protocol, program)
+        asker = _asker(flow, intercepted, turn.call, facts, program)
         return self._driver(record, intercepted, turn, request, asker, now)
 
     def _turn(self, call: Call, intercepted: Intercepted) -> Turn | Missing:
@@ -189,11 +190,14 @@ def _scope(intercepted: Intercepted) -> str:
     return scope_of(own.fingerprint if own else None, intercepted.provider.name)
 
 
-def _asker(flow: http.HTTPFlow, intercepted: Intercepted, protocol: str, program: str | None) -> Asker:
+def _asker(
+    flow: http.HTTPFlow, intercepted: Intercepted, call: Call, facts: ClientFacts, program: str | None
+) -> Asker:
     """A client without an explicit conversation is distinguished from others by its address, program and
     key."""
-    own, address = intercepted.own, flow.client_conn.peername[0]
-    return Asker(protocol, f"{address} {program or ''} {own.fingerprint if own else ''}")
+    own, connection = intercepted.own, flow.client_conn
+    client = f"{connection.peername[0]} {program or ''} {own.fingerprint if own else ''}"
+    return Asker(call.protocol, client, connection.id, call, facts)
 
 
 async def _close(former: list[Upstream]) -> None:

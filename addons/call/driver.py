@@ -325,7 +325,8 @@ class Driver:
     def _lease(self, target: Target, command: Acquire) -> Lease | Unavailable:
         if target.terms.pooled:
             fallback = target.index + 1 < len(self._work.record.targets)
-            return self._work.pool.acquire(target.provider.name, target.call, command, fallback=fallback)
+            pool, asker = self._work.pool, self._work.asker
+            return pool.acquire(target.provider.name, target.call, command, asker, fallback=fallback)
         return own_lease(self._work.intercepted) if target.route.original else NO_LEASE
 
     def _release(self, target: Target, lease: Lease, outcome: Outcome) -> None:
@@ -353,6 +354,10 @@ class Driver:
         work = self._work
         with self._faults_recorded():
             work.journal.end(work.record, summary)
+        if work.asker.found:
+            provider = work.record.targets[summary.target].provider.name
+            with self._faults_recorded():
+                work.pool.answered(provider, summary, work.asker)
         if work.turn.call.protocol == RESPONSES or work.reports.traces.folder is not None:
             with self._faults_recorded():
                 work.reports.over(work.record, summary, work.turn, work.intercepted.own)

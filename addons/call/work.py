@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from addons.call.recognition import Intercepted
 from addons.call.reports import Reports
-from addons.credentials.pool import Asker, Pool
+from addons.credentials.conversations import Asker
+from addons.credentials.pool import Pool
 from addons.records.journal import Journal, Record
 from addons.responses.kept import Turn
 from addons.runtime.clock import Time

@@ -1,12 +1,12 @@
 """The one pool of credentials: hands out, takes back, remembers which conversation stays where."""
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from pydantic import SecretStr
 
 from addons.config.settings import Configured, Settings
+from addons.credentials.conversations import Asker, Conversations
 from addons.secrets.redaction import Blackout
 from protocols.model.call import Call
 from rewrite.credentials.choosing import (
@@ -21,15 +21,13 @@ from rewrite.credentials.choosing import (
 )
 from rewrite.credentials.credential import serving_order
 from rewrite.credentials.notices import Notice, notices
+from rewrite.credentials.sessions import UNKNOWN_CONVERSATION
 from rewrite.credentials.settling import Attempted, is_news, settle
 from rewrite.credentials.state import PoolState, forgiven, resumed
 from rewrite.policies.classify import LONGEST_MESSAGE
 from rewrite.values.decision import NOT_AGAIN
-from rewrite.values.events import Acquire
-from rewrite.values.outcome import Completed, Outcome, Rejected
-
-LONGEST_MEMORY = 10_000
-"""Conversations of which it is known where they stay."""
+from rewrite.values.events import Acquire, Summary
+from rewrite.values.outcome import Outcome, Rejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,35 +52,6 @@ NO_LEASE = Lease("none", SecretStr(""), pooled=False)
 """Of a provider that takes no credential."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asker:
-    """Who makes a call."""
-
-    protocol: str
-    """In which it gets answers."""
-    client: str
-    """What distinguishes it from other clients."""
-
-
-class Sessions:
-    """(provider, session) to credential name; the least recently used conversation is forgotten first."""
-
-    def __init__(self, longest: int = LONGEST_MEMORY) -> None:
-        self._served: OrderedDict[tuple[str, str], str] = OrderedDict()
-        self._longest = longest
-
-    def credential(self, provider: str, session: str | None) -> str | None:
-        return self._served.get((provider, session)) if session else None
-
-    def served(self, provider: str, session: str | None, credential: str) -> None:
-        if not session:
-            return
-        self._served[provider, session] = credential
-        self._served.move_to_end((provider, session))
-        if len(self._served) > self._longest:
-            self._served.popitem(last=False)
-
-
 class Pool:
     """State of all providers' credentials. `clock` gives monotonic seconds; `notify` gets what the user has
     to know of them."""
@@ -91,7 +60,7 @@ class Pool:
         self._clock, self._notify = clock, notify
         self._states: dict[str, PoolState] = {}
         self._secrets: Mapping[tuple[str, str], SecretStr] = {}
-        self._sessions = Sessions()
+        self.conversations = Conversations()
 
     def configure(self, settings: Settings) -> None:
         """Take over new settings: an unchanged key keeps its cooldowns, but for those of a refusal."""
@@ -102,6 +71,7 @@ class Pool:
         }
         self._states = {one.provider.name: self._state(one, secrets) for one in settings.providers}
         self._secrets = secrets
+        self.conversations.configure(one.provider for one in settings.providers)
 
     def _state(self, configured: Configured, secrets: Mapping[tuple[str, str], SecretStr]) -> PoolState:
         provider = configured.provider
@@ -118,17 +88,19 @@ class Pool:
         return bool(self._states[provider].credentials)
 
     def acquire(
-        self, provider: str, call: Call, asked: Acquire, *, fallback: bool = False
+        self, provider: str, call: Call, asked: Acquire, asker: Asker, *, fallback: bool = False
     ) -> Lease | Unavailable:
         """A credential for one attempt of `call`, as `asked` for; it must be released.
 
-        `fallback`: the call has another target.
+        `call`: as the provider is asked; `fallback`: it has another target.
         """
-        former, now = self._sessions.credential(provider, call.session), self._clock()
-        state, scope = self._states[provider], scope_of(call)
+        now, state, scope = self._clock(), self._states[provider], scope_of(call)
+        several = len(state.credentials) > 1
+        found = self.conversations.found(provider, state, asker, now) if several else UNKNOWN_CONVERSATION
         request = CredentialRequest(
             scope,
-            asked.prefer or former,
+            asked.prefer,
+            conversation=found.prefer,
             insist=asked.insist,
             avoid=asked.avoid,
             refused=asked.refused,
@@ -141,9 +113,11 @@ class Pool:
             case Chosen(credential=credential) as chosen:
                 state = probing(state, scope, now) if chosen.probe else state
                 self._states[provider] = taken(state, credential.name, chosen.wheel)
+                if several:
+                    self.conversations.began(provider, asker, credential.name, now)
                 secret = self._secrets[provider, credential.name]
                 return Lease(
-                    credential.name, secret, former, asked_last=chosen.asked_last, probe=chosen.probe
+                    credential.name, secret, found.former, asked_last=chosen.asked_last, probe=chosen.probe
                 )
             case Unavailable() as none:
                 return none
@@ -155,14 +129,18 @@ class Pool:
         state = self._states.get(provider)
         if state is None or self._secrets.get((provider, credential)) != lease.secret:
             return
-        if isinstance(outcome, Completed):
-            self._sessions.served(provider, call.session, credential)
         witness, outcome, now = call.session or asker.client, _without(lease.secret, outcome), self._clock()
         attempted = Attempted(credential, scope_of(call), witness, asker.protocol, lease.probe)
         settled = self._states[provider] = settle(state, attempted, outcome, now)
         news = notices(state, settled, attempted, now) if is_news(state, settled) else ()
         for notice in news:
             self._notify(notice)
+
+    def answered(self, provider: str, summary: Summary, asker: Asker) -> None:
+        """A call is over, of which the last attempt was with a credential of `provider`."""
+        if summary.attempts and provider in asker.found:
+            credential, now = summary.attempts[-1].credential, self._clock()
+            self.conversations.answered(provider, asker, credential, summary.progress, now)
 
     def resume(self, provider: str = "", name: str = "") -> int:
         """End every cooldown and pause: of one credential, of one provider's, or of all.
@@ -179,7 +157,7 @@ class Pool:
 
     def made(self, provider: str, answer_id: str, credential: str) -> None:
         """An answer that a later call may name belongs to the account that made it."""
-        self._sessions.served(provider, answer_id, credential)
+        self.conversations.sessions.made(provider, answer_id, credential)
 
     def account(self, provider: str) -> Lease | None:
         """The credential of everything that belongs to an account; None without a pool."""

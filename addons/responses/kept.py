@@ -198,8 +198,7 @@ def not_to_be_kept(pool: Iterable[SecretStr], own: ClientCredential | None) -> l
 
 def _continued(call: Call, body: JsonObject, found: Sequence[Stored]) -> Call:
     """A conversation is known by its first response."""
-    named = bool(found) and call.session == text_at(call.body, _PREVIOUS)
-    session = found[0].id if named else call.session
+    session = call.session or (found[0].id if found else None)
     return replace(call, body=body, session=session, text_bytes=text_size(dump(body)))
 
 

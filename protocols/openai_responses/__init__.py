@@ -92,7 +92,7 @@ class OpenAIResponses:
 
 def _session(body: JsonObject) -> str | None:
     """A conversation is named by its id or is an object with one."""
-    named = [text_at(body, name) for name in ("prompt_cache_key", "previous_response_id", "conversation")]
+    named = [text_at(body, name) for name in ("prompt_cache_key", "conversation")]
     named.append(text_at(object_at(body, "conversation"), "id"))
     return next((name for name in named if name), None)
 

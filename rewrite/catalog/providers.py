@@ -134,6 +134,8 @@ class Provider:
     """What a chat request calls the most tokens that it wants."""
     rotation: Rotation = Rotation.SEQUENTIAL
     """In which order its credentials serve."""
+    spread_subagents: bool = False
+    """Whether the agents of one session may be served by different credentials."""
     replace_oauth: bool = False
     """Whether a key of the pool takes the place of a token of a login too."""
     environment: str = ""
@@ -196,6 +198,7 @@ def provider(name: str, mapping: Mapping[str, object]) -> Provider:
         paths=_read(name, mapping, "paths", _paths, {}),
         max_tokens_field=_read(name, mapping, "max_tokens_field", _text, "max_tokens"),
         rotation=_read(name, mapping, "rotation", _rotation, "sequential"),
+        spread_subagents=_read(name, mapping, "spread_subagents", _flag, False),
         replace_oauth=_read(name, mapping, "replace_oauth", _flag, False),
         environment=_read(name, mapping, "environment", _text, ""),
         streams=_read(name, mapping, "streams", _flag, True),

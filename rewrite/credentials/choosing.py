@@ -34,6 +34,8 @@ class CredentialRequest:
     """What it is for, see `scope_of`."""
     prefer: str | None = None
     """Which is to serve if it is free."""
+    conversation: tuple[str, ...] = ()
+    """Those that serve the conversation, the best first: the first of them that is free is to serve."""
     insist: bool = False
     """Whether it is that one or none, though it has a cooldown."""
     avoid: frozenset[str] = frozenset()
@@ -231,10 +233,13 @@ def _candidates(free: list[Credential], request: CredentialRequest) -> list[Cred
 
 
 def _preferred(candidates: Sequence[Credential], request: CredentialRequest) -> Turn | None:
-    if request.prefer is None or request.prefer in request.avoid:
-        return None
-    found = next((c for c in candidates if c.name == request.prefer), None)
-    return Turn(found, "it serves this conversation", None) if found else None
+    names = (request.prefer, *request.conversation) if request.prefer else request.conversation
+    for name in names:
+        found = next((c for c in candidates if c.name == name), None) if name not in request.avoid else None
+        if found:
+            served = "call" if name == request.prefer else "conversation"
+            return Turn(found, f"it serves this {served}", None)
+    return None
 
 
 def _with_some_left(

@@ -69,6 +69,9 @@ class Found:
     """The one that served it last."""
 
 
+UNKNOWN_CONVERSATION = Found()
+
+
 @dataclass(frozen=True, slots=True)
 class _Mark:
     """What one answer is known by."""
@@ -110,8 +113,8 @@ class Sessions:
         self._most, self._most_marks = most, most_marks
         self._bindings: OrderedDict[_Key, Binding] = OrderedDict()
         self._marks: OrderedDict[_Key, _Mark] = OrderedDict()
-        self._makers: OrderedDict[_Key, tuple[str, Digest]] = OrderedDict()
-        """The credential and the conversation of answers that a provider keeps, by their ids."""
+        self._makers: OrderedDict[_Key, str] = OrderedDict()
+        """The credential of answers that a provider keeps, by their ids."""
 
     def count(self, now: float) -> int:
         """How many conversations stay where they are."""
@@ -121,13 +124,12 @@ class Sessions:
         """The conversation of a call at `provider`, that came over `connection`. `spread`: each agent has one
         of its own."""
         maker = self._makers.get((provider, one.answer)) if one.answer else None
-        stated = one.agent if spread else one.session
-        conversation = stated or (maker[1] if maker else self._marked(provider, one, connection))
+        conversation = (one.agent if spread else one.session) or self._marked(provider, one, connection)
         binding = self._bindings.get((provider, conversation)) if conversation else None
         prefer = binding.preferred(now) if binding else ()
         former = binding.last if binding else None
         if maker:
-            prefer, former = tuple(dict.fromkeys((maker[0], *prefer))), maker[0]
+            prefer, former = tuple(dict.fromkeys((maker, *prefer))), maker
         return Found(conversation, prefer, former)
 
     def _marked(self, provider: str, one: Evidence, connection: str) -> Digest | None:
@@ -152,9 +154,10 @@ class Sessions:
         progress: Progress,
         connection: str,
         now: float,
-    ) -> Digest:
-        """The client of a call got an answer, or a part of one, from `credential`. In which conversation: a
-        new one where none was found."""
+    ) -> None:
+        """The client of a call got an answer, or a part of one, from `credential`."""
+        if not (found.conversation or one.history):
+            return
         conversation = found.conversation or _named(one, connection, now)
         key = (provider, conversation)
         binding = self._bindings.get(key, Binding(credential, now, now, served=False))
@@ -162,12 +165,11 @@ class Sessions:
         self._bind(key, binding.after(credential, signed=signed, now=now))
         for mark in one.left(progress):
             self._leave((provider, mark), connection, conversation, now)
-        return conversation
 
-    def made(self, provider: str, answer_id: str, credential: str, conversation: Digest) -> None:
+    def made(self, provider: str, answer_id: str, credential: str) -> None:
         """An answer that a later call may name belongs to the account that made it, for as long as that is
         known."""
-        self._makers[key := (provider, digest("answer", answer_id))] = credential, conversation
+        self._makers[key := (provider, digest("answer", answer_id))] = credential
         _bound(self._makers, key, self._most)
 
     def _leave(self, key: _Key, connection: str, conversation: Digest, now: float) -> None:

@@ -18,7 +18,8 @@ from addons.call.recognition import Intercepted
 from addons.call.reports import Reports
 from addons.call.work import Work
 from addons.config.settings import Configured
-from addons.credentials.pool import Asker, Lease, Pool
+from addons.credentials.conversations import Asker
+from addons.credentials.pool import Lease, Pool
 from addons.mitm.messages import request_of
 from addons.records.journal import Journal, Record
 from addons.records.trace import Traces
@@ -151,7 +152,7 @@ class Keys(Pool):
         self._house = house
 
     def acquire(
-        self, provider: str, call: Call, asked: Acquire, *, fallback: bool = False
+        self, provider: str, call: Call, asked: Acquire, asker: Asker, *, fallback: bool = False
     ) -> Lease | Unavailable:
         self._house.wanted.append(provider)
         return self._house.acquire(asked)

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from addons.call.reports import Reports
 from addons.config.credentials import PoolCredential
 from addons.config.settings import Configured, Settings
+from addons.credentials.conversations import Asker
 from addons.credentials.pool import Lease, Pool
 from addons.records.journal import Journal, Record
 from addons.records.trace import Traces
@@ -61,8 +62,9 @@ def ended(
 
 def continued_with(keys: Pool) -> str:
     """The key that a call gets which continues the answer."""
-    call = Call("d", "openai_responses", Operation.GENERATE, "gpt", True, (), session="resp_1")
-    lease = keys.acquire(VENDOR.name, call, Acquire(1))
+    body = {"previous_response_id": "resp_1"}
+    call = Call("d", "openai_responses", Operation.GENERATE, "gpt", True, (), body)
+    lease = keys.acquire(VENDOR.name, call, Acquire(1), Asker("openai_responses", "client", call=call))
     assert isinstance(lease, Lease)
     return lease.name
 

@@ -270,6 +270,7 @@ def test_a_built_in_provider_may_be_overridden_in_each_name(toml: Load) -> None:
         auth = "api-key"
         rotation = "round_robin"
         replace_oauth = true
+        spread_subagents = true
         websocket = "bridge"
         """
     )
@@ -278,6 +279,7 @@ def test_a_built_in_provider_may_be_overridden_in_each_name(toml: Load) -> None:
     assert provider.hosts == ("api.openai.com", "127.0.0.1:9000")
     assert (provider.protocols, provider.auth, provider.accepts) == (("openai_chat",), Carrier.API_KEY, ())
     assert (provider.rotation, provider.replace_oauth) == (Rotation.ROUND_ROBIN, True)
+    assert provider.spread_subagents
     assert provider.websocket is WebSocket.BRIDGE
     assert named(settings, "chatgpt").provider.websocket is WebSocket.REFUSE
     assert (provider.models, provider.environment) != ((), "")

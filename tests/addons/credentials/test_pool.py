@@ -8,16 +8,20 @@ from pydantic import SecretStr
 
 from addons.config.credentials import PoolCredential
 from addons.config.settings import Configured, Settings
-from addons.credentials.pool import Asker, Lease, Pool, Sessions
+from addons.credentials.conversations import Asker
+from addons.credentials.pool import Lease, Pool
 from protocols.model.call import Call, Operation
 from protocols.model.http import WireResponse
+from protocols.model.progress import Progress
 from protocols.model.wirejson import dump
 from rewrite.catalog.providers import Provider, Rotation
 from rewrite.credentials.choosing import Unavailable
 from rewrite.credentials.credential import Credential
 from rewrite.credentials.notices import Notice
+from rewrite.credentials.sessions import TTL
 from rewrite.policies.classify import LONGEST_MESSAGE
-from rewrite.values.events import Acquire
+from rewrite.values.decision import Ended
+from rewrite.values.events import Acquire, Summary
 from rewrite.values.outcome import Completed, Kind, Outcome, Rejected
 
 ASKER = Asker("openai_chat", "127.0.0.1 sdk/1.0")
@@ -58,16 +62,28 @@ def pool(clock: Clock) -> Pool:
     return pool
 
 
+def asker(of: Call) -> Asker:
+    return Asker("openai_chat", ASKER.client, call=of)
+
+
 def take(pool: Pool, of: Call) -> Lease:
-    lease = pool.acquire("p", of, Acquire(1))
+    lease = pool.acquire("p", of, Acquire(1), asker(of))
     assert isinstance(lease, Lease)
     return lease
 
 
-def serve(pool: Pool, of: Call, outcome: Outcome) -> str:
-    lease = take(pool, of)
-    pool.release("p", lease, of, outcome, ASKER)
-    return lease.name
+def serve(pool: Pool, of: Call, outcome: Outcome, *attempts: Acquire) -> str:
+    """A call of so many attempts, of which the last comes to `outcome`: the credential of that."""
+    asked, name = asker(of), ""
+    for attempt in attempts or (Acquire(1),):
+        lease = pool.acquire("p", of, attempt, asked)
+        assert isinstance(lease, Lease)
+        pool.release("p", lease, of, outcome, asked)
+        name = lease.name
+    if isinstance(outcome, Completed):
+        ended = (Ended(1, name, outcome, 0.0),)
+        pool.answered("p", Summary("completed", "", ended, Progress(ended=True), 0.0, 1.0), asked)
+    return name
 
 
 def in_flight(pool: Pool) -> dict[str, int]:
@@ -85,7 +101,7 @@ def test_a_lease_has_the_secret_and_says_nothing_of_it(pool: Pool) -> None:
 
 def test_what_cools_is_not_given_out(pool: Pool, clock: Clock) -> None:
     assert [serve(pool, call(), RATE), serve(pool, call(), RATE)] == ["one", "two"]
-    answer = pool.acquire("p", call(), Acquire(1))
+    answer = pool.acquire("p", call(), Acquire(1), ASKER)
     assert answer == Unavailable(30.0)
     assert serve(pool, call(model="other"), Completed()) == "one"
     clock.now += 30
@@ -101,21 +117,60 @@ def test_a_refused_list_of_models_cools_no_model(pool: Pool) -> None:
 def test_what_refused_a_call_or_rests_in_it_is_not_given_out(pool: Pool) -> None:
     one = frozenset({"one"})
     for asked in (Acquire(2, refused=one), Acquire(2, resting=one)):
-        lease = pool.acquire("p", call(), asked)
+        lease = pool.acquire("p", call(), asked, ASKER)
         assert isinstance(lease, Lease)
         assert lease.name == "two"
     both = Acquire(3, refused=one, resting=frozenset({"two"}))
-    assert pool.acquire("p", call(), both) == Unavailable(0.0)
+    assert pool.acquire("p", call(), both, ASKER) == Unavailable(0.0)
 
 
 def test_a_conversation_stays_where_it_was_served(pool: Pool, clock: Clock) -> None:
     here = call("here")
     assert [serve(pool, here, RATE), serve(pool, here, Completed())] == ["one", "two"]
-    clock.now += 3600
+    clock.now += TTL
     assert serve(pool, call(), Completed()) == "one"
     lease = take(pool, here)
     assert (lease.name, lease.former) == ("two", "two")
     assert take(pool, call("there")).former is None
+
+
+def test_a_conversation_goes_back_when_its_key_is_free_again(pool: Pool, clock: Clock) -> None:
+    here = call("here")
+    assert [serve(pool, here, Completed()), serve(pool, here, RATE)] == ["one", "one"]
+    assert serve(pool, here, Completed()) == "two"
+    clock.now += 30
+    assert take(pool, here).name == "one"
+
+
+def test_a_failure_that_passes_moves_no_conversation(pool: Pool) -> None:
+    here = call("here")
+    serve(pool, here, Completed())
+    again = Acquire(2, avoid=frozenset({"one"}))
+    assert serve(pool, here, Completed(), Acquire(1), again) == "two"
+    assert take(pool, here).name == "one"
+
+
+def test_calls_of_one_conversation_at_once_go_together(clock: Clock) -> None:
+    pool = Pool(clock, lambda _: None)
+    pool.configure(settings(TWO, Rotation.ROUND_ROBIN))
+    assert [take(pool, call("here")).name, take(pool, call("here")).name] == ["one", "one"]
+    assert take(pool, call("there")).name == "two"
+
+
+def test_what_an_account_keeps_is_asked_for_with_its_key(clock: Clock) -> None:
+    pool = Pool(clock, lambda _: None)
+    pool.configure(settings(TWO, Rotation.ROUND_ROBIN))
+    kept = replace(call(), body={"conversation": "conv_1", "input": "hi"}, session="conv_1")
+    assert [take(pool, each).name for each in (call(), kept, call())] == ["one", "one", "two"]
+
+
+def test_where_there_is_nothing_to_choose_nothing_is_looked_at(clock: Clock) -> None:
+    pool = Pool(clock, lambda _: None)
+    pool.configure(settings(TWO[:1]))
+    asked = asker(call("here"))
+    assert isinstance(pool.acquire("p", call("here"), Acquire(1), asked), Lease)
+    assert asked.found == {}
+    assert pool.conversations.sessions.count(clock()) == 0
 
 
 def test_an_attempt_that_failed_binds_nothing(pool: Pool) -> None:
@@ -181,8 +236,8 @@ def test_an_old_key_s_outcome_does_not_touch_the_new_one(pool: Pool) -> None:
 
 def test_a_call_that_continues_from_an_answer_stays_with_the_key_that_made_it(pool: Pool) -> None:
     pool.made("p", "resp_1", "two")
-    assert take(pool, call("resp_1")).name == "two"
-    assert take(pool, call("resp_2")).name == "one"
+    bodies = ({"previous_response_id": each, "input": "on"} for each in ("resp_1", "resp_2"))
+    assert [take(pool, replace(call(), body=body)).name for body in bodies] == ["two", "one"]
 
 
 # -- refused keys -----------------------------------------------------------------------------------------
@@ -202,7 +257,7 @@ def refused_pool(clock: Clock, said: list[Notice]) -> Pool:
 
 def test_a_refusal_is_kept_without_the_key_that_the_provider_repeats(clock: Clock) -> None:
     said: list[Notice] = []
-    found = refused_pool(clock, said).acquire("p", call(), Acquire(1))
+    found = refused_pool(clock, said).acquire("p", call(), Acquire(1), ASKER)
     assert isinstance(found, Unavailable)
     assert found.refused is not None
     answer = found.refused.refusal.answer
@@ -233,31 +288,5 @@ def test_a_message_that_was_cut_inside_the_key_is_kept_without_its_half(clock: C
     cut = f"{'x' * (LONGEST_MESSAGE - 12)}sk-a-whole-p"
     answer = WireResponse(401, (("x-key", "sk-a-whole-pool-key"),), b"no", "sk-a-whole-pool-key")
     serve(pool, call(), Rejected(401, Kind.AUTH, cut, None, answer))
-    found = pool.acquire("p", call(), Acquire(1))
+    found = pool.acquire("p", call(), Acquire(1), ASKER)
     assert "sk-a-whole" not in repr(found) + said[0].text
-
-
-# -- which credential a conversation stays on -------------------------------------------------------------
-
-
-def test_a_conversation_stays_on_the_credential_that_last_served_it() -> None:
-    sessions = Sessions()
-    sessions.served("vendor", "s", "a")
-    sessions.served("vendor", "s", "b")
-    sessions.served("other", "s", "c")
-    assert sessions.credential("vendor", "s") == "b"
-    assert sessions.credential("other", "s") == "c"
-    assert sessions.credential("vendor", "t") is None
-
-
-def test_calls_of_no_conversation_are_not_remembered() -> None:
-    sessions = Sessions()
-    sessions.served("vendor", None, "a")
-    assert sessions.credential("vendor", None) is None
-
-
-def test_the_least_recently_served_conversation_is_forgotten_first() -> None:
-    sessions = Sessions(longest=2)
-    for session in ("s", "t", "s", "u"):
-        sessions.served("vendor", session, "a")
-    assert [sessions.credential("vendor", each) for each in "stu"] == ["a", None, "a"]

@@ -62,7 +62,7 @@ def test_a_body_that_is_no_object_is_malformed() -> None:
     ("body", "session"),
     [
         ({"prompt_cache_key": "key", "previous_response_id": "resp_1"}, "key"),
-        ({"previous_response_id": "resp_1"}, "resp_1"),
+        ({"previous_response_id": "resp_1"}, None),
         ({"conversation": "conv_1"}, "conv_1"),
         ({"conversation": {"id": "conv_1"}}, "conv_1"),
         ({"conversation": None, "prompt_cache_key": 7}, None),

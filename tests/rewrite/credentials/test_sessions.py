@@ -166,26 +166,30 @@ def test_the_least_recently_used_conversation_is_forgotten_first() -> None:
 
 def test_an_answer_is_continued_where_it_was_made() -> None:
     house = House()
-    first = evidence({"input": "hi"})
-    found = house.find(first)
-    conversation = house.sessions.answered(PROVIDER, first, found, "b", said("Fine."), "c", 0.0)
-    house.sessions.made(PROVIDER, "resp_1", "b", conversation)
-    second = evidence({"input": "on", "previous_response_id": "resp_1"})
-    assert house.find(second, "other") == Found(conversation, ("b",), "b")
+    house.call(evidence({"input": "hi"}), "b")
+    house.sessions.made(PROVIDER, "resp_1", "b")
+    then = evidence({"input": "on", "previous_response_id": "resp_1"})
+    assert house.find(then, "other") == Found(None, ("b",), "b")
+    house.call(then, "c")
+    assert house.sessions.count(house.now) == 1
 
 
 def test_an_answer_of_a_stated_conversation_counts_more_than_its_home() -> None:
     house = House()
     one = evidence({"input": "hi"}, "one")
     house.call(one, "a")
-    found = house.find(one)
-    assert found.conversation is not None
-    house.serve(one, found, "b")
-    house.sessions.made(PROVIDER, "resp_2", "b", found.conversation)
+    house.serve(one, house.find(one), "b")
+    house.sessions.made(PROVIDER, "resp_2", "b")
     then = house.find(evidence({"input": "on", "previous_response_id": "resp_2"}, "one"))
     assert then.prefer == ("b", "a")
     house.now += 10 * TTL
     assert house.find(evidence({"previous_response_id": "resp_2"})).prefer == ("b",)
+
+
+def test_what_generates_nothing_belongs_nowhere() -> None:
+    house = House()
+    house.call(evidence({"model": "m"}), "a")
+    assert house.sessions.count(house.now) == 0
 
 
 # -- conversations that are known by their history --------------------------------------------------------
