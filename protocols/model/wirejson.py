@@ -87,6 +87,8 @@ _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
 _LONGEST_NUMBER = 4300
 """Digits that Python reads of a whole number."""
 
+_DIGITS = b"0123456789"
+
 
 def _is_utf8(data: bytes) -> bool:
     """In pieces: a text of all takes four times its bytes."""
@@ -101,9 +103,13 @@ def _is_utf8(data: bytes) -> bool:
 
 
 def _has_long_number(data: bytes) -> bool:
-    """Whether a number may have more digits than are read: these fill a piece of half as many."""
+    """Whether a number may have more digits than are read: these fill a piece of half as many, its last byte
+    too."""
     half = _LONGEST_NUMBER // 2
-    return any(data[at : at + half].isdigit() for at in range(0, len(data), half))
+    lasts = data[half - 1 :: half]
+    return any(
+        data[at * half : at * half + half].isdigit() for at, last in enumerate(lasts) if last in _DIGITS
+    )
 
 
 _TOO_DEEP = "a request is nested too deeply"
@@ -285,18 +291,26 @@ def text_size(body: bytes) -> int:
     """The bytes of a request without what is base64 in it, MOST_TEXT where they are more: images and files
     are not read like text.
 
-    A run that is long enough fills a window. The next window begins after the last byte of this one that is
-    no base64, so that few bytes are in more than two.
+    A run that is long enough fills a window. The next window begins after a byte of this one that is no
+    base64, one near its end, so that few bytes are in more than two.
     """
     at = skipped = 0
     while (end := at + _LONG) <= len(body) and at - skipped < MOST_TEXT:
-        near = body[end - _NEAR : end].translate(_OTHERS).rfind(1)
-        start = end - _NEAR + near + 1 if near >= 0 else at + body[at:end].translate(_OTHERS).rfind(1) + 1
+        near = body.rfind(b" ", end - _NEAR, end)  # most texts have one, which is found in no time
+        start = 1 + (near if near >= 0 else _last_other(body, at, end))
         if start == at:
-            start = _end_of_base64(body, end)
-            skipped += start - at
+            other = _end_of_base64(body, end)
+            skipped += other - at
+            start = other + 1
         at = start
     return min(len(body) - skipped, MOST_TEXT)
+
+
+def _last_other(body: bytes, at: int, end: int) -> int:
+    """The place of a byte that is no base64, before `at` where there is none from there to `end`. Lines of
+    base64 have a backslash between them."""
+    near = body.rfind(b"\\", end - _NEAR, end)
+    return near if near >= 0 else at + body[at:end].translate(_OTHERS).rfind(1)
 
 
 def _end_of_base64(body: bytes, at: int) -> int:
