@@ -14,6 +14,7 @@ from addons.call.recognition import Interception
 from addons.config.listening import warn_of_others
 from addons.config.settings import ConfigError, Settings, load, load_again, watched
 from addons.config.watch import Watch
+from addons.oauth.logins import Logins
 from addons.records.journal import Journal
 from addons.responses.storage import StateError
 from addons.secrets.redaction import Redactor
@@ -34,10 +35,12 @@ class Control:
         answering: Answering,
         journal: Journal,
         redactor: Redactor,
+        logins: Logins,
     ) -> None:
         self._interception, self._forwarder, self._answering = interception, forwarder, answering
         self._journal, self._redactor = journal, redactor
-        self._watch = Watch(self._reload)
+        self._logins = logins
+        self._watch, self._watch_logins = Watch(self._reload), Watch(logins.look)
         self._settings: Settings | None = None
         self._upstream: tuple[Connecting, Upstream] | None = None
         self._users_hosts: list[str] | None = None
@@ -51,9 +54,12 @@ class Control:
     def start(self) -> None:
         """The event loop runs: look after the files."""
         self._watch.start()
+        self._watch_logins.start()
 
     async def stop(self) -> None:
         self._watch.stop()
+        self._watch_logins.stop()
+        await self._logins.close()
         await self._answering.close()
         self._journal.close()
 
@@ -108,6 +114,7 @@ class Control:
         self._say_once((*notices(opts, os.environ), in_short(found)))
         self._answering.configure(settings, upstream)
         self._watch.files(watched(settings))
+        self._watch_logins.files(self._logins.files)
         self._decrypt(settings, opts)
 
     def _say_once(self, lines: Iterable[str]) -> None:

@@ -22,6 +22,7 @@ from addons.credentials.pool import Pool
 from addons.mitm.flows import FlowRegistry
 from addons.mitm.front import Front
 from addons.mitm.layers import Layers
+from addons.oauth.logins import Logins
 from addons.records.journal import Journal
 from addons.records.trace import Traces
 from addons.reload import Control
@@ -84,7 +85,8 @@ class Rotator:
     def __init__(self) -> None:
         redactor = Redactor()
         self._journal = Journal(redactor, _updated)
-        pool = self._pool = Pool(time.monotonic, self._journal.notice)
+        logins = Logins(time.time, redactor.keep)
+        pool = self._pool = Pool(time.monotonic, self._journal.notice, logins)
         self._registry = registry = _protocols()
         self._distrust = Distrust()
         self._interception = Interception(registry, pool, self._journal, redactor)
@@ -96,7 +98,7 @@ class Rotator:
         self._websockets = WebSockets(self._flows, *passing)
         layers = Layers(self._flows, self._interception.is_provider)
         self._front = Front(self._flows, layers, self._forwarder.tunnel)
-        self._control = Control(*passing, redactor)
+        self._control = Control(*passing, redactor, logins)
 
     def load(self, loader: addonmanager.Loader) -> None:
         loader.add_option(

@@ -19,7 +19,7 @@ from addons.call.recognition import Intercepted
 from addons.call.reports import Reports
 from addons.call.request import account_lease, unchanged
 from addons.call.work import Work
-from addons.config.settings import Settings
+from addons.config.settings import Configured, Settings
 from addons.credentials.conversations import Asker
 from addons.credentials.pool import Pool
 from addons.mitm.messages import request_of, response_of
@@ -309,10 +309,11 @@ class Planner:
         """Whether a credential of the pool is used. Raises Untranslatable where there is none to use."""
         if route.original:
             return intercepted.pooled
-        credentials = self._configured[route.provider.name].credentials
-        pooled = bool(credentials) and not intercepted.page
+        pool = self._configured[route.provider.name]
+        serves = pool.serves(intercepted.client)
+        pooled = serves and not intercepted.page
         if not (pooled or route.provider.auth is Carrier.NONE):
-            why = "a web page does not use them" if credentials else "none are in the config"
+            why = "a web page does not use them" if serves else _no_key(pool)
             raise Untranslatable(f"providers.{route.provider.name}.credentials", why)
         return pooled
 
@@ -362,6 +363,11 @@ class Planner:
         if (rule.on_truncation or self._settings.on_truncation) is OnTruncation.CONTINUE:
             return True
         return self._settings.hold_tool_calls if rule.hold_tool_calls is None else rule.hold_tool_calls
+
+
+def _no_key(pool: Configured) -> str:
+    """Why none of its credentials is for a call."""
+    return "they are logins of other tools (see any_client)" if pool.credentials else "none are in the config"
 
 
 def _continuable(targets: Sequence[Target]) -> Sequence[Target]:

@@ -11,19 +11,21 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import assert_never
 
 from pydantic import SecretStr
 
 from addons.call.arrivals import MOST_ENDS, Answer, in_pieces
 from addons.call.passing import Response, give
+from addons.call.renewing import Renewing
 from addons.call.request import outgoing, own_lease
 from addons.call.work import Work
 from addons.credentials.pool import NO_LEASE, Lease
 from addons.mitm.messages import head_for_client
 from addons.runtime.clock import Timers
 from addons.secrets.redaction import Blackout
-from addons.upstream.client import Attempt
+from addons.upstream.client import Attempt, Receiver
 from addons.upstream.failure import Cause
 from addons.upstream.network import Reached
 from protocols.model.errors import Fault
@@ -370,19 +372,42 @@ class Driver:
             with self._faults_recorded():
                 self._work.journal.asked_again(self._work.record, self._took, self._last)
         self._opened_at = self._now
+        self._answer = Answer(wanted.attempt, target.untouched)
+        if lease.source is None:
+            self._attempt = self._ask(wanted, lease, self)
+        else:
+            ask = partial(self._ask, wanted)
+            self._attempt = Renewing(lease, lease.source, self._work.upstream, ask, self).begin()
+
+    def _ask(self, wanted: OpenUpstream, lease: Lease, receiver: Receiver) -> Attempt | None:
+        """Ask the provider on `lease`, which a login may have another token for than when it was acquired."""
+        target, _ = self._leases[wanted.attempt]
+        self._leases[wanted.attempt] = target, lease
         if lease.pooled:
             self._hidden.append(lease.secret)
             self._blackout = Blackout(self._hidden)
         request = outgoing(self._work.request, target, self._work.intercepted, lease, wanted.rendered)
-        self._answer = Answer(wanted.attempt, target.untouched)
         connect = target.terms.timing.connect
         try:
-            self._attempt = self._work.upstream.open(
-                request, self, fresh=wanted.fresh, connect_timeout=connect
-            )
+            return self._work.upstream.open(request, receiver, fresh=wanted.fresh, connect_timeout=connect)
         except Exception as error:  # noqa: BLE001  # ends the attempt like one of the network
-            self._failed(error)
-            self._put(UpstreamClosed(wanted.attempt, "a fault of the proxy"))
+            self.broken(error)
+            return None
+
+    def refused(self, fault: Fault) -> None:
+        """There is no token to ask with: an answer of ours, as the provider would write it."""
+        target, _ = self._leases[self._answer.attempt]
+        answer = target.protocol.error(fault)
+        self._answer.head = Head(answer.status, answer.headers, answer.reason)
+        self.sent()
+        self._put(UpstreamStarted(self._answer.attempt, self._answer.head))
+        self.received(answer.body)
+        self.closed(None)
+
+    def broken(self, error: BaseException) -> None:
+        """A fault of ours ended the attempt."""
+        self._failed(error)
+        self._put(UpstreamClosed(self._answer.attempt, "a fault of the proxy"))
 
     # -- the client -----------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ from protocols.model.call import Operation
 from protocols.model.errors import Fault
 from protocols.model.http import Origin, fits, is_field_value, is_host, is_method, is_normal, is_origin_form
 from protocols.registry import Registry
+from rewrite.catalog.clients import ClientFacts, facts_for
 from rewrite.catalog.providers import Provider, pool_origin, serves
 from rewrite.credentials.notices import Notice
 from rewrite.responses.store import PROTOCOL as RESPONSES
@@ -71,6 +72,8 @@ class Intercepted:
     """Where the provider is: for one that has a host for each of its customers, where the client found it."""
     page: str = ""
     """The web page that asks, if the config does not allow its origin. Empty: none."""
+    client: str = ""
+    """The name of the tool that asks, where a pool has credentials of some tools alone."""
     provider: Provider = field(init=False, repr=False)
     """That of `configured`."""
 
@@ -103,6 +106,8 @@ class Interception:
         self.longest_body = 0
         """Bytes that the body of a call may have."""
         self._configured = _knowing(())
+        self._knows_tools = False
+        self._client = lru_cache(LONGEST_MEMORY)(partial(_name_of, ()))
         self._spoken: dict[tuple[str, ...], tuple[WireProtocol, ...]] = {}
         self._known_match = lru_cache(LONGEST_MEMORY)(self._found_match)
         self._flows: WeakKeyDictionary[http.HTTPFlow, Intercepted] = WeakKeyDictionary()
@@ -113,6 +118,9 @@ class Interception:
     def configure(self, settings: Settings) -> None:
         self._settings, self.longest_body = settings, settings.limits.body
         self._configured = _knowing(settings.providers)
+        pools = (one.credential for each in settings.providers for one in each.credentials)
+        self._knows_tools = any(one.clients is not None for one in pools)
+        self._client = lru_cache(LONGEST_MEMORY)(partial(_name_of, settings.clients))
         self._pool.configure(settings)
         self._redactor.keep(self._pool.secrets())
 
@@ -183,13 +191,16 @@ class Interception:
         self, request: http.Request, configured: Configured, host: str, own: ClientCredential | None
     ) -> Intercepted:
         protocol, operation = self._match(configured.provider, request)
-        pooled = self._is_pooled(configured, own, request.path, passed=operation is None)
+        client = ""
+        if self._knows_tools:
+            client = self._client(request.headers.get("user-agent", "")[:_LONGEST_ORIGIN])
+        pooled = self._is_pooled(configured, own, request.path, client, passed=operation is None)
         page = self._page(request)
         if pooled and page:
             self._note_page(page)
         pooled = pooled and not page
         origin = _origin(configured, request, host, pooled=pooled)
-        return Intercepted(configured, protocol, operation, own, pooled, origin, page)
+        return Intercepted(configured, protocol, operation, own, pooled, origin, page, client)
 
     def _page(self, request: http.Request) -> str:
         assert self._settings is not None
@@ -289,7 +300,13 @@ class Interception:
         return self._spoken[names]
 
     def _is_pooled(
-        self, configured: Configured, own: ClientCredential | None, target: str, *, passed: bool
+        self,
+        configured: Configured,
+        own: ClientCredential | None,
+        target: str,
+        client: str,
+        *,
+        passed: bool,
     ) -> bool:
         """Whether a credential of the pool takes the place of the client's."""
         provider, path = configured.provider, target.partition("?")[0]
@@ -297,6 +314,8 @@ class Interception:
             return False
         if own is None:
             return not passed
+        if self._knows_tools and not configured.serves(client):
+            return False
         replaceable = provider.replace_oauth or own.is_api_key(provider.oauth_prefixes)
         return replaceable and not own.begins_with(provider.own_key_prefixes)
 
@@ -310,7 +329,8 @@ class Interception:
         protocol = self._registry[RESPONSES]
         if protocol.match("POST", path) is not Operation.GENERATE:
             return None
-        pooled = self._is_pooled(intercepted.configured, intercepted.own, path, passed=False)
+        own, client = intercepted.own, intercepted.client
+        pooled = self._is_pooled(intercepted.configured, own, path, client, passed=False)
         pooled = pooled and not intercepted.page
         place = self._place(flow.request)
         host = place[1] if place else ""
@@ -408,6 +428,10 @@ def _authority_of(origin: str) -> tuple[str, int] | None:
 def _knowing(providers: Sequence[Configured]) -> Callable[[str, int], Configured | None]:
     """Finds the provider of a host and a port, those of the last ones without a look at all providers."""
     return lru_cache(LONGEST_MEMORY)(partial(_serving, providers))
+
+
+def _name_of(clients: Sequence[ClientFacts], program: str) -> str:
+    return facts_for(clients, program).name
 
 
 def _serving(providers: Sequence[Configured], host: str, port: int) -> Configured | None:

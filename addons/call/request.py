@@ -1,16 +1,21 @@
 """How a call leaves for a target: its own bytes, or what takes their place; and one credential on it."""
 
+from collections.abc import Container
 from dataclasses import replace
 
 from pydantic import SecretStr
 
 from addons.call.recognition import Intercepted
 from addons.credentials import carriers
+from addons.credentials.carriers import ClientCredential
 from addons.credentials.pool import Lease, Pool
 from addons.mitm.messages import bytes_of, replaced, without_hops
+from addons.oauth.source import TokenSource
 from protocols.model.call import Rendered
 from protocols.model.http import Headers, Origin, UpstreamRequest, WireRequest
 from protocols.model.wirejson import dump
+from rewrite.catalog.providers import Carrier, Provider
+from rewrite.oauth.headers import with_needed
 from rewrite.targets.target import FRAMING, Target
 
 OWN = "client"
@@ -60,8 +65,20 @@ def _signed(headers: Headers, target: Target, lease: Lease, intercepted: Interce
             return back
     if not lease.secret.get_secret_value():
         return headers
+    if lease.source is not None:
+        return _with_token(headers, "", lease, lease.source, None)[0]
     auth = target.provider.auth
     return carriers.write(headers, "", lease.secret, auth=auth, accepts=(), like=None)[0]
+
+
+def _with_token(
+    headers: Headers, target: str, lease: Lease, source: TokenSource, like: ClientCredential | None
+) -> tuple[Headers, str]:
+    """The token of a login is a bearer's whatever keys are, and its provider asks for more beside it."""
+    headers, target = carriers.write(
+        headers, target, lease.secret, auth=Carrier.BEARER, accepts=(), like=like
+    )
+    return with_needed(headers, source.login.kind, lease.account), target
 
 
 def _request(to: Target, rendered: Rendered, method: str, headers: Headers) -> UpstreamRequest:
@@ -78,7 +95,8 @@ def own_lease(intercepted: Intercepted) -> Lease:
 
 def account_lease(pool: Pool, intercepted: Intercepted) -> Lease:
     """The credential of what belongs to an account and so passes through: always the same one."""
-    lease = pool.account(intercepted.provider.name) if intercepted.pooled else None
+    provider, client = intercepted.provider.name, intercepted.client
+    lease = pool.account(provider, client) if intercepted.pooled else None
     return lease or own_lease(intercepted)
 
 
@@ -91,7 +109,16 @@ def written(intercepted: Intercepted, lease: Lease, headers: Headers, target: st
     provider, own = intercepted.provider, intercepted.own
     if not lease.pooled:
         return carriers.put_back(headers, target, own) if own else (headers, target)
+    if lease.source is not None:
+        headers, target = _with_token(headers, target, lease, lease.source, own)
+        return _without_account(headers, provider, lease.source.login.kind.headers), target
     headers, target = carriers.write(
         headers, target, lease.secret, auth=provider.auth, accepts=provider.accepts, like=own
     )
-    return tuple([pair for pair in headers if pair[0].lower() not in provider.account_headers]), target
+    return _without_account(headers, provider), target
+
+
+def _without_account(headers: Headers, provider: Provider, besides: Container[str] = ()) -> Headers:
+    """`besides`: those that name the account of the credential."""
+    theirs = [name for name in provider.account_headers if name not in besides]
+    return tuple([pair for pair in headers if pair[0].lower() not in theirs])

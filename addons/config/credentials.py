@@ -1,14 +1,16 @@
 """The credentials of the config: their keys are read, and what they may serve is checked."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import SecretStr
 
 from addons.config.errors import ConfigErrors
+from addons.config.logins import LoginReader
 from addons.config.tables import CredentialTable, Loc
 from addons.secrets.keys import UnusableKey, numbered, resolve, usable
+from addons.secrets.logins import Login, read_login
 from rewrite.catalog.providers import Provider
 from rewrite.credentials.credential import Credential, model_filter
 
@@ -21,7 +23,9 @@ class PoolCredential:
 
     credential: Credential
     secret: SecretStr
-    """The key."""
+    """The key, or the token that a login's file had when the config was read."""
+    login: Login | None = None
+    """Where its token comes from. None: it is a key."""
 
     @property
     def name(self) -> str:
@@ -43,12 +47,31 @@ class Keys:
             loc = ("providers", provider, "credentials", index)
             self._check_name(loc, table.name, taken)
             taken.add(table.name)
-            try:
-                secret = resolve(table.key, self.environ, self.folder)
-            except UnusableKey as error:
-                self.errors.add((*loc, "key"), str(error) if table.key else _KEY_MISSING)
-            else:
-                yield PoolCredential(_credential(provider, table), secret)
+            found = self._login(provider, table, loc) if table.oauth else self._key(provider, table, loc)
+            if found is not None:
+                yield found
+
+    def _key(self, provider: str, table: CredentialTable, loc: Loc) -> PoolCredential | None:
+        LoginReader(self.environ, self.folder, self.errors).refuse_options(table, loc)
+        try:
+            secret = resolve(table.key, self.environ, self.folder)
+        except UnusableKey as error:
+            self.errors.add((*loc, "key"), str(error) if table.key else _KEY_MISSING)
+            return None
+        return PoolCredential(_credential(provider, table), secret)
+
+    def _login(self, provider: str, table: CredentialTable, loc: Loc) -> PoolCredential | None:
+        """A login, with the token that its file has now."""
+        login = LoginReader(self.environ, self.folder, self.errors).read(table, loc)
+        if login is None:
+            return None
+        try:
+            tokens = read_login(login)
+        except UnusableKey as error:
+            self.errors.add((*loc, "file"), str(error))
+            return None
+        credential = replace(_credential(provider, table), clients=login.clients)
+        return PoolCredential(credential, SecretStr(tokens.access), login)
 
     def _check_name(self, loc: Loc, name: str, taken: set[str]) -> None:
         if not name:

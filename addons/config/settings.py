@@ -72,6 +72,11 @@ class Configured:
     adapters: tuple[Adapter, ...] = ()
     """Applied in this order, before those of a route."""
 
+    def serves(self, client: str) -> bool:
+        """Whether its pool has a credential for calls of the tool `client`."""
+        clients = (one.credential.clients for one in self.credentials)
+        return any(names is None or client in names for names in clients)
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:

@@ -109,10 +109,19 @@ class Table(BaseModel, extra="forbid", hide_input_in_errors=True):
 
 
 class CredentialTable(Table):
-    """Name and key are demanded where the key is resolved, so that one error does not hide another."""
+    """Name and key are demanded where the key is resolved, so that one error does not hide another.
+
+    With `oauth` it is a login, which has a file in the place of a key.
+    """
 
     name: Annotated[str, AfterValidator(_credential_name)] = ""
     key: str = ""
+    oauth: str = ""
+    file: str = ""
+    token_url: str = ""
+    client_id: str = ""
+    client_secret: str = ""
+    any_client: bool = False
     priority: int = 1
     weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     cost_rank: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0

@@ -1,5 +1,6 @@
 """The one pool of credentials: hands out, takes back, remembers which conversation stays where."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -7,6 +8,9 @@ from pydantic import SecretStr
 
 from addons.config.settings import Configured, Settings
 from addons.credentials.conversations import Asker, Conversations
+from addons.oauth.logins import Logins, Who
+from addons.oauth.source import TokenSource
+from addons.secrets.logins import Login
 from addons.secrets.redaction import Blackout
 from protocols.model.call import Call
 from rewrite.credentials.choosing import (
@@ -24,6 +28,7 @@ from rewrite.credentials.notices import Notice, notices
 from rewrite.credentials.sessions import UNKNOWN_CONVERSATION
 from rewrite.credentials.settling import Attempted, is_news, settle
 from rewrite.credentials.state import PoolState, forgiven, resumed
+from rewrite.oauth.files import Tokens
 from rewrite.policies.classify import LONGEST_MESSAGE
 from rewrite.values.decision import NOT_AGAIN
 from rewrite.values.events import Acquire, Summary
@@ -46,6 +51,14 @@ class Lease:
     """See `choosing.Chosen`."""
     probe: bool = False
     """See `choosing.Chosen`."""
+    source: TokenSource | None = None
+    """Where another token comes from, if it is a login. None: it is a key."""
+    account: str = ""
+    """The account of the login."""
+
+    def with_tokens(self, tokens: Tokens) -> "Lease":
+        """The lease of a login with the token that it has now."""
+        return replace(self, secret=SecretStr(tokens.access), account=tokens.account)
 
 
 NO_LEASE = Lease("none", SecretStr(""), pooled=False)
@@ -54,33 +67,37 @@ NO_LEASE = Lease("none", SecretStr(""), pooled=False)
 
 class Pool:
     """State of all providers' credentials. `clock` gives monotonic seconds; `notify` gets what the user has
-    to know of them."""
+    to know of them; `logins` are those that the settings name."""
 
-    def __init__(self, clock: Callable[[], float], notify: Callable[[Notice], None]) -> None:
+    def __init__(
+        self, clock: Callable[[], float], notify: Callable[[Notice], None], logins: Logins | None = None
+    ) -> None:
         self._clock, self._notify = clock, notify
         self._states: dict[str, PoolState] = {}
-        self._secrets: Mapping[tuple[str, str], SecretStr] = {}
+        self._keys: Mapping[Who, SecretStr | Login] = {}
+        self._logins = logins or Logins(time.time)
+        self._logins.follow(self._renewed, lambda text: notify(Notice(text, warning=True)))
         self.conversations = Conversations()
 
     def configure(self, settings: Settings) -> None:
         """Take over new settings: an unchanged key keeps its cooldowns, but for those of a refusal."""
-        secrets = {
-            (one.provider.name, each.name): each.secret
+        keys = {
+            (one.provider.name, each.name): each.login or each.secret
             for one in settings.providers
             for each in one.credentials
         }
-        self._states = {one.provider.name: self._state(one, secrets) for one in settings.providers}
-        self._secrets = secrets
+        same = frozenset(who for who, one in keys.items() if self._keys.get(who) == one)
+        self._keys = keys
+        self._logins.configure({who: one for who, one in keys.items() if isinstance(one, Login)})
+        self._states = {one.provider.name: self._state(one, same) for one in settings.providers}
         self.conversations.configure(one.provider for one in settings.providers)
 
-    def _state(self, configured: Configured, secrets: Mapping[tuple[str, str], SecretStr]) -> PoolState:
+    def _state(self, configured: Configured, same: frozenset[Who]) -> PoolState:
         provider = configured.provider
         credentials = serving_order(one.credential for one in configured.credentials)
         old = self._states.get(provider.name, PoolState(()))
         unchanged = {
-            name: forgiven(state)
-            for name, state in old.states.items()
-            if self._secrets.get((provider.name, name)) == secrets.get((provider.name, name))
+            name: forgiven(state) for name, state in old.states.items() if (provider.name, name) in same
         }
         return PoolState(credentials, provider.rotation, unchanged, old.health, old.wheel)
 
@@ -108,6 +125,7 @@ class Pool:
             only_others=asked.only_others,
             fallback=fallback,
             model=call.model,
+            client=asker.facts.name,
         )
         match choose(state, request, now):
             case Chosen(credential=credential) as chosen:
@@ -115,9 +133,14 @@ class Pool:
                 self._states[provider] = taken(state, credential.name, chosen.wheel)
                 if several:
                     self.conversations.began(provider, asker, credential.name, now)
-                secret = self._secrets[provider, credential.name]
+                secret, source = self._key((provider, credential.name))
                 return Lease(
-                    credential.name, secret, found.former, asked_last=chosen.asked_last, probe=chosen.probe
+                    credential.name,
+                    secret,
+                    found.former,
+                    asked_last=chosen.asked_last,
+                    probe=chosen.probe,
+                    source=source,
                 )
             case Unavailable() as none:
                 return none
@@ -127,7 +150,7 @@ class Pool:
         removed is skipped."""
         credential = lease.name
         state = self._states.get(provider)
-        if state is None or self._secrets.get((provider, credential)) != lease.secret:
+        if state is None or not self._is_current((provider, credential), lease):
             return
         witness, outcome, now = call.session or asker.client, _without(lease.secret, outcome), self._clock()
         attempted = Attempted(credential, scope_of(call), witness, asker.protocol, lease.probe)
@@ -152,6 +175,8 @@ class Pool:
             names = [one.name for one in state.credentials if name in ("", one.name)]
             if provider in ("", each) and names:
                 self._states[each] = resumed(state, name or None)
+                for one in names:
+                    self._logins.forgive((each, one))
                 count += len(names)
         return count
 
@@ -159,13 +184,40 @@ class Pool:
         """An answer that a later call may name belongs to the account that made it."""
         self.conversations.sessions.made(provider, answer_id, credential)
 
-    def account(self, provider: str) -> Lease | None:
-        """The credential of everything that belongs to an account; None without a pool."""
-        credential = account(self._states[provider])
-        return Lease(credential.name, self._secrets[provider, credential.name]) if credential else None
+    def account(self, provider: str, client: str = "") -> Lease | None:
+        """The credential of everything that belongs to an account, for the tool `client`; None without a pool
+        for it."""
+        credential = account(self._states[provider], client)
+        if credential is None:
+            return None
+        secret, source = self._key((provider, credential.name))
+        return Lease(credential.name, secret, source=source)
+
+    def _key(self, who: Who) -> tuple[SecretStr, TokenSource | None]:
+        """A key; of a login the token as it is known now, and where another comes from."""
+        found = self._keys[who]
+        if isinstance(found, SecretStr):
+            return found, None
+        source = self._logins.source(who)
+        assert source is not None
+        return source.token, source
+
+    def _is_current(self, who: Who, lease: Lease) -> bool:
+        """Whether that is still the key of `who`; a login is, whatever its token is now."""
+        if lease.source is not None:
+            return self._logins.source(who) is lease.source
+        return self._keys.get(who) == lease.secret
+
+    def _renewed(self, who: Who) -> None:
+        """A login has another token: what was said of the one before does not hold any more."""
+        provider, name = who
+        if state := self._states.get(provider):
+            self._states[provider] = state.with_state(name, forgiven(state.state(name)))
 
     def secrets(self) -> list[SecretStr]:
-        return list(self._secrets.values())
+        """All that are never to be shown."""
+        keys = [one for one in self._keys.values() if isinstance(one, SecretStr)]
+        return [*keys, *self._logins.secrets()]
 
 
 def _without(secret: SecretStr, outcome: Outcome) -> Outcome:

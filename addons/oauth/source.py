@@ -5,7 +5,7 @@ meanwhile is used as it is.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,16 +46,19 @@ class Failure:
 
 
 class TokenSource:
-    """One login. `wall` gives epoch seconds; `told` is called when there is another token, `warn` with what
-    a person has to know; `turn` is shared by all logins of one vendor, whose refreshes it lets in one by
-    one."""
+    """One login.
+
+    `wall` gives epoch seconds. `turn` is shared by all logins of one vendor, whose refreshes it lets in one
+    by one. `told` is called with the tokens that there are now and those that were before, where they differ;
+    `warn` with what a person has to know.
+    """
 
     def __init__(
         self,
         login: Login,
         wall: Callable[[], float],
         turn: asyncio.Lock,
-        told: Callable[[], None],
+        told: Callable[[Sequence[SecretStr], Sequence[SecretStr]], None],
         warn: Callable[[str], None],
     ) -> None:
         self.login = login
@@ -66,11 +69,14 @@ class TokenSource:
         self._flight: asyncio.Task[Tokens | Dead | Failed] | None = None
 
     @property
+    def token(self) -> SecretStr:
+        """The token as it is known, whether it is due or not."""
+        return SecretStr(self._tokens.access if self._tokens else "")
+
+    @property
     def secrets(self) -> list[SecretStr]:
         """All that is known of its tokens."""
-        tokens = self._tokens
-        found = (tokens.access, tokens.refresh) if tokens else ()
-        return [SecretStr(each) for each in (*found, self.login.client.client_secret) if each]
+        return [*_secrets(self._tokens), *filter(None, [SecretStr(self.login.client.client_secret)])]
 
     def look(self) -> bool:
         """Read the file if it changed; whether it holds another token now."""
@@ -226,7 +232,7 @@ class TokenSource:
         former, self._tokens = self._tokens, found
         if former is not None and former.access == found.access:
             return False
-        self._told()
+        self._told(_secrets(found), _secrets(former))
         return True
 
     def _exchanged(self, found: Tokens) -> Tokens:
@@ -234,3 +240,7 @@ class TokenSource:
         if self._writes or self._tokens is None or self._tokens.refresh != found.refresh:
             return found
         return self._tokens
+
+
+def _secrets(tokens: Tokens | None) -> list[SecretStr]:
+    return [SecretStr(each) for each in (tokens.access, tokens.refresh) if each] if tokens else []

@@ -87,9 +87,13 @@ class Redactor:
         self._kept: dict[str, frozenset[bytes]] = {}
         self._known: _Known | None = None
 
-    def keep(self, secrets: Iterable[SecretStr]) -> None:
-        """Those of a pool: however many keys clients send, these are not forgotten."""
+    def keep(self, secrets: Iterable[SecretStr], former: Iterable[SecretStr] = ()) -> None:
+        """Those of a pool: however many keys clients send, these are not forgotten. Those in whose place they
+        are may be, in time."""
         values = [each.get_secret_value() for each in secrets if is_searched_for(each)]
+        for each in former:
+            if self._kept.pop(each.get_secret_value(), None):
+                self._note(each.get_secret_value())
         self._kept |= {value: forms(value) for value in values}
         self._known = None
 

@@ -50,6 +50,8 @@ class CredentialRequest:
     """Whether the call has another target, so that it keeps away from a provider that is paused."""
     model: str | None = None
     """Which model it is for. None: it names none."""
+    client: str = ""
+    """The name of the tool that asks, where it is known and of any interest."""
     quota: str = ""
     """The scope of the quota group that the model is in. Empty: of none."""
 
@@ -128,6 +130,15 @@ def _model_denied(
     return Block(Blocked.DENIED, f"does not serve {request.model} by the config", None)
 
 
+def _of_another_tool(
+    one: Credential, _state: CredentialState, request: CredentialRequest, _now: float
+) -> Block | None:
+    if one.clients is None or request.client in one.clients:
+        return None
+    tools = " and ".join(one.clients)
+    return Block(Blocked.DENIED, f"is a login of {tools} and serves its calls alone (see any_client)", None)
+
+
 def _cooling(
     _one: Credential, state: CredentialState, request: CredentialRequest, now: float
 ) -> Block | None:
@@ -163,7 +174,16 @@ def _resting(one: Credential, state: CredentialState, request: CredentialRequest
     return Block(Blocked.COOLING, state.why(request.scope, now, request.quota), now)
 
 
-RULES: tuple[Rule, ...] = (_retired, _model_denied, _cooling, _limited, _full, _refused, _resting)
+RULES: tuple[Rule, ...] = (
+    _retired,
+    _model_denied,
+    _of_another_tool,
+    _cooling,
+    _limited,
+    _full,
+    _refused,
+    _resting,
+)
 """What may keep a credential from serving. A reader is told the first that does."""
 
 
@@ -306,8 +326,10 @@ def _waits_for_a_place(against: Sequence[Block]) -> bool:
 
 
 def _standing(pool: PoolState, request: CredentialRequest, now: float) -> StandingRefusal | None:
-    """The last refusal, if each credential that may serve the model has one."""
-    able = [c.name for c in pool.credentials if c.models.serves(request.model)]
+    """The last refusal, if each credential that may serve the model and the tool has one."""
+    able = [
+        c.name for c in pool.credentials if c.models.serves(request.model) and c.may_serve(request.client)
+    ]
     states = [state for state in map(pool.state, able) if not state.retired]
     found = [state.refusal(request.scope, now, request.quota) for state in states]
     said = [one for one in found if one is not None]
@@ -330,10 +352,11 @@ def _why(
     return (*shown, f"and {more} more") if more else tuple(shown)
 
 
-def account(pool: PoolState) -> Credential | None:
+def account(pool: PoolState, client: str = "") -> Credential | None:
     """The one credential for what belongs to an account (files, batches, caches): always the same, unless it
-    is retired."""
-    return next((c for c in pool.credentials if not pool.state(c.name).retired), None)
+    is retired; of those that the tool `client` may use."""
+    able = (c for c in pool.credentials if c.may_serve(client))
+    return next((c for c in able if not pool.state(c.name).retired), None)
 
 
 def taken(pool: PoolState, name: str, wheel: Wheel | None = None) -> PoolState:

@@ -69,6 +69,9 @@ class Credential:
     """From how many calls at once on others serve first. None: any number."""
     models: ModelFilter = ALL_MODELS
     """Which models it may serve."""
+    clients: tuple[str, ...] | None = None
+    """The tools whose calls it may serve, by their names among the clients that are known. None: any
+    program's."""
     windows: tuple[Window, ...] = ()
     """The limits that the config sets it."""
     caps: tuple[Cap, ...] = ()
@@ -80,6 +83,10 @@ class Credential:
         own = (cap.own for cap in self.caps if cap.own)
         windows = {window.key: window for window in (*self.windows, *own)}
         object.__setattr__(self, "counted", tuple(windows.values()))
+
+    def may_serve(self, client: str) -> bool:
+        """Whether it may serve calls of the tool `client`."""
+        return self.clients is None or client in self.clients
 
 
 def serving_order(credentials: Iterable[Credential]) -> tuple[Credential, ...]:

@@ -3,11 +3,12 @@
 import asyncio
 import json
 import stat
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from addons.oauth import source as module
 from addons.oauth.source import TokenSource
@@ -63,7 +64,8 @@ class Place:
             self.warned.append,
         )
 
-    def _told(self) -> None:
+    def _told(self, now: Sequence[SecretStr], former: Sequence[SecretStr]) -> None:
+        assert set(now) != set(former)
         self.changes += 1
 
     def write(self, text: str) -> None:

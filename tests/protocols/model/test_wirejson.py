@@ -343,7 +343,9 @@ _RUNS = st.builds(bytes.__mul__, st.sampled_from([b"A", b"+/="]), st.sampled_fro
 _RUNS |= st.builds(lambda more: b"Q" * (1000 + more), st.integers(-200, 70_000))
 
 
-@given(st.lists(st.tuples(_RUNS, st.sampled_from([b"", b" ", b"\n", b"\\n", b'",', "é".encode()])), max_size=12))
+@given(
+    st.lists(st.tuples(_RUNS, st.sampled_from([b"", b" ", b"\n", b"\\n", b'",', "é".encode()])), max_size=12)
+)
 def test_what_is_long_and_base64_is_no_text(pieces: list[tuple[bytes, bytes]]) -> None:
     body = b"".join(run + after for run, after in pieces)
     runs = re.split(rb"[^A-Za-z0-9+/=]", body)
