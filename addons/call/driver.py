@@ -320,7 +320,7 @@ class Driver:
         match self._lease(target, command):
             case Lease() as lease:
                 self._leases[command.attempt] = target, lease
-                self._put(Acquired(command.attempt, lease.name, lease.former, lease.asked_last))
+                self._put(_acquired(command.attempt, lease))
             case Unavailable() as none:
                 self._put(NoneFree(command.attempt, none.wait, none.paused, none.refused, none.keys))
 
@@ -492,6 +492,10 @@ class Driver:
     def _break_off(self, message: str) -> None:
         self._response.abort(message)
         self._finish()
+
+
+def _acquired(attempt: int, lease: Lease) -> Acquired:
+    return Acquired(attempt, lease.name, lease.former, lease.asked_last, lease.reason)
 
 
 def _closed(attempt: int, cause: Cause | None) -> UpstreamClosed:

@@ -80,14 +80,15 @@ class Keys:
             self.errors.add((*loc, "name"), "is taken: give each credential of a provider its own name")
 
     def numbered(self, provider: Provider) -> Iterator[PoolCredential]:
-        """The pool that numbered variables make."""
-        for number, name in numbered(provider.environment, self.environ).items():
+        """The pool that numbered variables make: in their order and of one priority, so that they may take
+        turns."""
+        for name in numbered(provider.environment, self.environ).values():
             try:
                 secret = usable(self.environ[name], "it")
             except UnusableKey as error:
                 self.errors.add((), str(error), f"environment variable {name}")
             else:
-                yield PoolCredential(Credential(name, provider.name, number), secret)
+                yield PoolCredential(Credential(name, provider.name), secret)
 
 
 def _credential(provider: str, table: CredentialTable) -> Credential:

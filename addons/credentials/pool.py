@@ -25,6 +25,7 @@ from rewrite.credentials.choosing import (
 )
 from rewrite.credentials.credential import serving_order
 from rewrite.credentials.notices import Notice, notices
+from rewrite.credentials.order import kept
 from rewrite.credentials.sessions import UNKNOWN_CONVERSATION
 from rewrite.credentials.settling import Attempted, is_news, settle
 from rewrite.credentials.state import PoolState, forgiven, resumed
@@ -50,6 +51,8 @@ class Lease:
     asked_last: tuple[str, ...] = ()
     """See `choosing.Chosen`."""
     probe: bool = False
+    """See `choosing.Chosen`."""
+    reason: str = ""
     """See `choosing.Chosen`."""
     source: TokenSource | None = None
     """Where another token comes from, if it is a login. None: it is a key."""
@@ -99,7 +102,8 @@ class Pool:
         unchanged = {
             name: forgiven(state) for name, state in old.states.items() if (provider.name, name) in same
         }
-        return PoolState(credentials, provider.rotation, unchanged, old.health, old.wheel)
+        wheel = kept(old.wheel, frozenset(one.name for one in credentials))
+        return PoolState(credentials, provider.rotation, unchanged, old.health, wheel)
 
     def has(self, provider: str) -> bool:
         return bool(self._states[provider].credentials)
@@ -141,6 +145,7 @@ class Pool:
                     asked_last=chosen.asked_last,
                     probe=chosen.probe,
                     source=source,
+                    reason=chosen.reason,
                 )
             case Unavailable() as none:
                 return none

@@ -293,6 +293,7 @@ def _attempt(one: Ended, record: Record, began: float) -> dict[str, object]:
         "credential": one.credential,
         "outcome": one.outcome.label,
         "ended": round(one.at - began, 3),
+        **({"reason": one.reason} if one.reason else {}),
         **({"asked_last": list(one.asked_last)} if one.asked_last else {}),
     }
 
@@ -342,8 +343,8 @@ def _sentences(record: Record, summary: Summary, dropped: Sequence[str]) -> Iter
         at = one.at - summary.began
         where = f" at {record.targets[one.target].label}" if len(record.targets) > 1 else ""
         yield f"attempt {one.number}{where} with {one.credential}: {one.outcome.label} after {at:.2f} s"
-        if one.asked_last:
-            yield f"asked last, since it fails while others serve: {', '.join(one.asked_last)}"
+        if one.reason:
+            yield one.reason
     yield f"{summary.end}: {summary.detail}" if summary.detail else summary.end
     if summary.first_token is not None:
         yield f"first token after {summary.first_token:.2f} s"

@@ -9,13 +9,12 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from protocols.model.call import Call
-from rewrite.catalog.providers import Rotation
 from rewrite.credentials.credential import ALL_MODELS, Credential
 from rewrite.credentials.fairness import chosen as cycle_of
 from rewrite.credentials.fairness import in_turn
 from rewrite.credentials.health import HEALTHY, probed
-from rewrite.credentials.limits import ONE_REQUEST, counted, is_used_up, left, limited
-from rewrite.credentials.order import MODES, Turn
+from rewrite.credentials.limits import ONE_REQUEST, counted, is_used_up, limited
+from rewrite.credentials.order import MODES, in_order, turned
 from rewrite.credentials.state import NEVER_USED, CredentialState, PoolState, Wheel
 from rewrite.values.key_refusal import StandingRefusal
 
@@ -54,11 +53,18 @@ class CredentialRequest:
     """The name of the tool that asks, where it is known and of any interest."""
     quota: str = ""
     """The scope of the quota group that the model is in. Empty: of none."""
+    waiting: frozenset[str] = frozenset()
+    """Those that had their turn in a fair cycle: they serve only if no other does. `choose` knows."""
 
     @property
     def limits(self) -> str:
         """The scope that limits are counted for."""
         return self.quota or self.scope
+
+    @property
+    def preferred(self) -> tuple[str, ...]:
+        """Those that serve before it is anybody's turn, the best first."""
+        return (self.prefer, *self.conversation) if self.prefer else self.conversation
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +163,10 @@ def _limited(one: Credential, state: CredentialState, request: CredentialRequest
 
 
 def _full(one: Credential, state: CredentialState, _for: CredentialRequest, now: float) -> Block | None:
-    if one.max_concurrency is None or state.in_flight < one.max_concurrency:
+    most = one.max_concurrency
+    if most is None or state.in_flight < most:
         return None
-    return Block(Blocked.FULL, f"serves {state.in_flight} calls, as many as it may", now + PLACE_WAIT)
+    return Block(Blocked.FULL, f"has {state.in_flight} of {most} calls in flight", now + PLACE_WAIT)
 
 
 def _refused(one: Credential, state: CredentialState, request: CredentialRequest, now: float) -> Block | None:
@@ -174,6 +181,14 @@ def _resting(one: Credential, state: CredentialState, request: CredentialRequest
     return Block(Blocked.COOLING, state.why(request.scope, now, request.quota), now)
 
 
+def _asked_already(
+    one: Credential, state: CredentialState, request: CredentialRequest, now: float
+) -> Block | None:
+    if not request.only_others or one.name not in request.avoid:
+        return None
+    return Block(Blocked.DENIED, state.why(request.scope, now, request.quota), now)
+
+
 RULES: tuple[Rule, ...] = (
     _retired,
     _model_denied,
@@ -183,8 +198,43 @@ RULES: tuple[Rule, ...] = (
     _full,
     _refused,
     _resting,
+    _asked_already,
 )
 """What may keep a credential from serving. A reader is told the first that does."""
+
+FAILS = "fails while others serve"
+
+type LaterRule = Callable[[Credential, CredentialState, CredentialRequest, float], str]
+"""Why a credential serves only where no other does, a clause for a reader; the empty text: it does not."""
+
+
+def _avoided(one: Credential, _state: CredentialState, request: CredentialRequest, _now: float) -> str:
+    return "was asked already" if one.name in request.avoid else ""
+
+
+def _waiting(one: Credential, _state: CredentialState, request: CredentialRequest, _now: float) -> str:
+    return "had its turn" if one.name in request.waiting else ""
+
+
+def _failing(_one: Credential, state: CredentialState, request: CredentialRequest, now: float) -> str:
+    return FAILS if state.streaks and state.is_last(request.scope, now) else ""
+
+
+def _used_up(_one: Credential, state: CredentialState, request: CredentialRequest, now: float) -> str:
+    is_spent = bool(state.learnt) and is_used_up(state, request.limits, now)
+    return "has used up what its provider lets it" if is_spent else ""
+
+
+def _over_target(one: Credential, state: CredentialState, request: CredentialRequest, _now: float) -> str:
+    target = one.target_concurrency
+    if target is None or state.in_flight < target or one.name in request.preferred:
+        return ""
+    return f"is at its target of {target} at once"
+
+
+LATER: tuple[LaterRule, ...] = (_avoided, _waiting, _failing, _used_up, _over_target)
+"""What makes a credential serve after others, whatever its priority; the first weighs the most. A
+conversation does not leave its credential for the last."""
 
 
 def blocks(
@@ -192,6 +242,26 @@ def blocks(
 ) -> Iterator[Block]:
     """All that keeps the credential `one` from serving `request`."""
     return (block for rule in RULES if (block := rule(one, state, request, now)) is not None)
+
+
+def _first_block(
+    one: Credential, state: CredentialState, request: CredentialRequest, now: float
+) -> Block | None:
+    for rule in RULES:
+        if (block := rule(one, state, request, now)) is not None:
+            return block
+    return None
+
+
+def _reserve(
+    one: Credential, state: CredentialState, request: CredentialRequest, now: float
+) -> tuple[int, str]:
+    """How late the credential serves, 0 being at once, and why."""
+    late, why = 0, ""
+    for rule in LATER:
+        said = rule(one, state, request, now)
+        late, why = 2 * late + bool(said), why or said
+    return late, why
 
 
 def scope_of(call: Call) -> str:
@@ -207,26 +277,84 @@ def choose(pool: PoolState, request: CredentialRequest, now: float) -> Chosen | 
     probe = health is not None and health.wants_probe(now)
     if request.insist:
         return _insisted(pool, request, now, probe=probe)
-    blocked = {c.name: block for c in pool.credentials if (block := _block(pool, c, request, now))}
-    candidates = _candidates([c for c in pool.credentials if c.name not in blocked], request)
-    if not candidates:
+    if pool.exhausted.get(request.limits):
+        request = replace(request, waiting=_had_their_turn(pool, request, now))
+    found, others = _first(pool, request, now)
+    if found is None:
         return _unavailable(pool, request, now)
-    candidates = in_turn(pool, candidates, request.limits)
-    last = [c for c in candidates if _is_last(pool, c, request.scope, now)]
-    steady = _with_some_left(pool, [c for c in candidates if c not in last] or candidates, request, now)
-    turn = _preferred(steady, request) or _by_mode(pool, steady, request, now)
-    found = turn.credential
-    asked_last = tuple(c.name for c in last if c is not found)
-    return Chosen(found, asked_last, probe, _reason(turn, blocked, asked_last), turn.wheel)
+    return Chosen(
+        found,
+        tuple(name for name, why in others.items() if why == FAILS),
+        probe,
+        _reason(pool, request, found, others),
+        turned(pool.wheel, found) if _by_turn(pool, request, found) else None,
+    )
 
 
-def _is_last(pool: PoolState, one: Credential, scope: str, now: float) -> bool:
-    state = pool.states.get(one.name, NEVER_USED)
-    return bool(state.streaks) and state.is_last(scope, now)
+def _had_their_turn(pool: PoolState, request: CredentialRequest, now: float) -> frozenset[str]:
+    free = [c for c in pool.credentials if not _first_block(c, pool.state(c.name), request, now)]
+    candidates = [c for c in free if c.name not in request.avoid] or free
+    turns = in_turn(pool, candidates, request.limits) if candidates else []
+    return frozenset(c.name for c in candidates if c not in turns)
 
 
-def _block(pool: PoolState, one: Credential, request: CredentialRequest, now: float) -> Block | None:
-    return next(blocks(one, pool.states.get(one.name, NEVER_USED), request, now), None)
+def _first(
+    pool: PoolState, request: CredentialRequest, now: float
+) -> tuple[Credential | None, Mapping[str, str]]:
+    """Who serves, and of those before it, by name, why they do not."""
+    found, latest = None, 0
+    others: dict[str, str] = {}
+    for one in _in_order(pool, request, now):
+        state = pool.states.get(one.name, NEVER_USED)
+        block = _first_block(one, state, request, now)
+        if block is not None:
+            others[one.name] = f"is {block.state}"
+            continue
+        late, why = _reserve(one, state, request, now)
+        if found is None or late < latest:
+            found, latest = one, late
+        if not late:
+            break
+        others[one.name] = why
+    if found is not None:
+        others.pop(found.name, None)
+    return found, others
+
+
+def _in_order(pool: PoolState, request: CredentialRequest, now: float) -> Iterator[Credential]:
+    """Those of the conversation first, then as the mode says."""
+    if len(pool.credentials) == 1:
+        yield pool.credentials[0]
+        return
+    preferred = _preferred(pool, request)
+    yield from preferred
+    for one in in_order(pool, request.limits, now):
+        if one not in preferred:
+            yield one
+
+
+def _preferred(pool: PoolState, request: CredentialRequest) -> Sequence[Credential]:
+    names = [name for name in request.preferred if name not in request.avoid]
+    return [one for name in names for one in pool.credentials if one.name == name]
+
+
+def _by_turn(pool: PoolState, request: CredentialRequest, found: Credential) -> bool:
+    """The wheel turns for a conversation that has no credential, or loses it; not for one that is elsewhere
+    for once."""
+    names = request.preferred
+    return len(pool.credentials) > 1 and found.name not in names and request.avoid.isdisjoint(names)
+
+
+def _reason(pool: PoolState, request: CredentialRequest, found: Credential, others: Mapping[str, str]) -> str:
+    """One sentence: why it is this one, and why those before it are not."""
+    if len(pool.credentials) == 1:
+        return f"{found.name} is the only one."
+    why = MODES[pool.rotation].why
+    if found.name in request.preferred:
+        why = "serves this call" if found.name == request.prefer else "serves this conversation"
+    named = [f"{name} {said}" for name, said in others.items()]
+    more = [f"{len(named) - MOST_NAMED} more do not serve"] if len(named) > MOST_NAMED else []
+    return "; ".join((f"{found.name} {why}", *named[:MOST_NAMED], *more)) + "."
 
 
 def _insisted(
@@ -236,71 +364,12 @@ def _insisted(
     found = next((c for c in pool.credentials if c.name == request.prefer), None)
     if found is None:
         return Unavailable(None)
-    lasting = [
-        block
-        for block in blocks(found, pool.state(found.name), request, now)
-        if block.state is not Blocked.COOLING
-    ]
+    state = pool.state(found.name)
+    lasting = [block for block in blocks(found, state, request, now) if block.state is not Blocked.COOLING]
     if not lasting:
-        return Chosen(found, probe=probe, reason="The call is bound to it.")
+        return Chosen(found, probe=probe, reason=f"{found.name} is what the call is bound to.")
     keys = (f"{pool.title(found.name)} {lasting[0].why}",)
     return Unavailable(_wait(lasting, now), full=_waits_for_a_place(lasting), keys=keys)
-
-
-def _candidates(free: list[Credential], request: CredentialRequest) -> list[Credential]:
-    others = [c for c in free if c.name not in request.avoid]
-    return others if others or request.only_others else free
-
-
-def _preferred(candidates: Sequence[Credential], request: CredentialRequest) -> Turn | None:
-    names = (request.prefer, *request.conversation) if request.prefer else request.conversation
-    for name in names:
-        found = next((c for c in candidates if c.name == name), None) if name not in request.avoid else None
-        if found:
-            served = "call" if name == request.prefer else "conversation"
-            return Turn(found, f"it serves this {served}", None)
-    return None
-
-
-def _with_some_left(
-    pool: PoolState, free: list[Credential], request: CredentialRequest, now: float
-) -> list[Credential]:
-    """Without those whose limit is used up by what their provider reported, unless all are."""
-    spent = [
-        c.name
-        for c in free
-        if (state := pool.states.get(c.name)) and state.learnt and is_used_up(state, request.limits, now)
-    ]
-    return [c for c in free if c.name not in spent] or free if spent else free
-
-
-def _with_most_left(
-    pool: PoolState, best: list[Credential], request: CredentialRequest, now: float
-) -> list[Credential]:
-    """Those of whose limits the most is left, to a percent."""
-    shares = {c.name: round(left(c, pool.state(c.name), request.limits, now), 2) for c in best}
-    most = max(shares.values())
-    return [c for c in best if shares[c.name] == most]
-
-
-def _by_mode(
-    pool: PoolState, candidates: Sequence[Credential], request: CredentialRequest, now: float
-) -> Turn:
-    """Among those of the best priority."""
-    if len(candidates) == 1:
-        return Turn(candidates[0], "it is the only one that is free", None)
-    best = [c for c in candidates if c.priority == candidates[0].priority]
-    if pool.rotation is Rotation.BALANCED:
-        best = _with_most_left(pool, best, request, now)
-    return MODES[pool.rotation](best, pool.wheel)
-
-
-def _reason(turn: Turn, blocked: Mapping[str, Block], asked_last: Sequence[str]) -> str:
-    """One sentence: why it is this one, and why the others are not."""
-    others = [f"{name} is {block.state}" for name, block in blocked.items()]
-    others += [f"{name} fails while others serve" for name in asked_last]
-    more = [f"{len(others) - MOST_NAMED} more do not serve"] if len(others) > MOST_NAMED else []
-    return "; ".join((turn.reason, *others[:MOST_NAMED], *more)) + "."
 
 
 def _unavailable(pool: PoolState, request: CredentialRequest, now: float) -> Unavailable:

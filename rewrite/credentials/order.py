@@ -1,79 +1,94 @@
-"""Whose turn it is among credentials that may all serve: one function for each mode of rotation.
+"""Whose turn it is among credentials that may all serve: the modes of rotation, a table of them.
 
-Each takes the candidates, which have the same priority and stand in the order of the config, and the wheel.
+A mode ranks the credentials of one priority: the lowest rank serves first, and equal ones serve in the order
+of the config.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import attrgetter
 
 from rewrite.catalog.providers import Rotation
 from rewrite.credentials.credential import Credential
-from rewrite.credentials.state import Wheel
+from rewrite.credentials.limits import left
+from rewrite.credentials.state import NEVER_USED, PoolState, Wheel
+
+type Rank = Callable[[Credential], tuple[float, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """Who serves."""
+class Mode:
+    """One way to take turns."""
 
-    credential: Credential
-    reason: str
-    """A clause for a reader."""
-    wheel: Wheel | None
-    """After this turn. None: it was not by turns."""
-
-
-type Mode = Callable[[Sequence[Credential], Wheel], Turn]
+    why: str
+    """Of the one that serves: what follows its name in a sentence."""
+    ranks: Callable[[PoolState, str, float], Rank] | None
+    """None: all are equal."""
 
 
-def sequential(candidates: Sequence[Credential], wheel: Wheel) -> Turn:
-    """The first, always: prompt caches stay warm, and the others are spares."""
-    return Turn(candidates[0], "it is the first that is free", wheel)
+def _by_turn(pool: PoolState, _scope: str, _now: float) -> Rank:
+    taken = pool.wheel.taken
+    return lambda one: (taken.get(one.name, 0),)
 
 
-def round_robin(candidates: Sequence[Credential], wheel: Wheel) -> Turn:
-    """One after another."""
-    found = _longest_ago(candidates, wheel)
-    return Turn(found, "it is the next in turn", _turned(wheel, found))
+def _by_what_is_left(pool: PoolState, scope: str, now: float) -> Rank:
+    """To a percent, and equal ones by turn."""
+    taken = pool.wheel.taken
+    return lambda one: (_used(pool, one, scope, now), taken.get(one.name, 0))
 
 
-def balanced(candidates: Sequence[Credential], wheel: Wheel) -> Turn:
-    """The one of which the most use is left; among equals the least recently used."""
-    found = _longest_ago(candidates, wheel)
-    return Turn(found, "it is the least recently used", _turned(wheel, found))
+def _used(pool: PoolState, one: Credential, scope: str, now: float) -> float:
+    state = pool.states.get(one.name, NEVER_USED)
+    return 1.0 - round(left(one, state, scope, now), 2) if one.windows or state.learnt else 0.0
 
 
-def weighted(candidates: Sequence[Credential], wheel: Wheel) -> Turn:
-    """By shares, spread evenly: smooth weighted round robin, as nginx does it."""
-    credit = dict(wheel.credit)
-    for one in candidates:
-        credit[one.name] = credit.get(one.name, 0.0) + one.weight
-    found = max(candidates, key=lambda one: credit[one.name])
-    total = sum(one.weight for one in candidates)
-    credit[found.name] -= total
-    reason = f"it is next by its weight ({found.weight:g} of {total:g})"
-    return Turn(found, reason, replace(_turned(wheel, found), credit=credit))
+def _by_cost(pool: PoolState, _scope: str, _now: float) -> Rank:
+    taken = pool.wheel.taken
+    return lambda one: (one.cost_rank, taken.get(one.name, 0))
 
 
-def cheapest(candidates: Sequence[Credential], wheel: Wheel) -> Turn:
-    """The one that costs the least; among equals the least recently used."""
-    least = min(one.cost_rank for one in candidates)
-    found = _longest_ago([one for one in candidates if one.cost_rank == least], wheel)
-    return Turn(found, f"it is the cheapest (rank {least:g})", _turned(wheel, found))
+def _by_weight(pool: PoolState, _scope: str, _now: float) -> Rank:
+    return lambda one: (_start(one, pool.wheel),)
 
 
-def _longest_ago(candidates: Sequence[Credential], wheel: Wheel) -> Credential:
-    return min(candidates, key=lambda one: wheel.taken.get(one.name, 0))
-
-
-def _turned(wheel: Wheel, found: Credential) -> Wheel:
-    turns = wheel.turns + 1
-    return replace(wheel, turns=turns, taken={**wheel.taken, found.name: turns})
+def _start(one: Credential, wheel: Wheel) -> float:
+    """Where its next turn begins in a time that passes by turns: each takes 1 / weight of it. One that did
+    not serve for a while has not saved up any (start-time fair queueing)."""
+    return max(wheel.ends.get(one.name, 0.0), wheel.time)
 
 
 MODES: Mapping[Rotation, Mode] = {
-    Rotation.SEQUENTIAL: sequential,
-    Rotation.ROUND_ROBIN: round_robin,
-    Rotation.BALANCED: balanced,
-    Rotation.WEIGHTED: weighted,
-    Rotation.CHEAPEST: cheapest,
+    Rotation.SEQUENTIAL: Mode("is the first that is free", None),
+    Rotation.ROUND_ROBIN: Mode("is the next in turn", _by_turn),
+    Rotation.BALANCED: Mode("has the most left, and is the least recently used of those", _by_what_is_left),
+    Rotation.WEIGHTED: Mode("is the next in turn by weight", _by_weight),
+    Rotation.CHEAPEST: Mode("is the cheapest, and the least recently used of those", _by_cost),
 }
+
+
+def turned(wheel: Wheel, one: Credential) -> Wheel:
+    """The wheel after a turn of `one`."""
+    turns, time = wheel.turns + 1, _start(one, wheel)
+    ends = {**wheel.ends, one.name: time + 1 / one.weight}
+    return replace(wheel, turns=turns, taken={**wheel.taken, one.name: turns}, time=time, ends=ends)
+
+
+def kept(wheel: Wheel, names: frozenset[str]) -> Wheel:
+    """The wheel of a pool that has these credentials now."""
+    return replace(
+        wheel,
+        taken={name: turn for name, turn in wheel.taken.items() if name in names},
+        ends={name: end for name, end in wheel.ends.items() if name in names},
+    )
+
+
+def in_order(pool: PoolState, scope: str, now: float) -> Iterator[Credential]:
+    """The credentials of a pool, those first that serve first; `scope` is what limits are counted for."""
+    ranks = MODES[pool.rotation].ranks
+    if ranks is None:
+        yield from pool.credentials
+        return
+    rank = ranks(pool, scope, now)
+    for _, tier in groupby(pool.credentials, attrgetter("priority")):
+        yield from sorted(tier, key=rank)

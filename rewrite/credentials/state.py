@@ -106,8 +106,10 @@ class Wheel:
     """How many there were."""
     taken: Mapping[str, int] = field(default_factory=dict)
     """Which turn was the last one of each credential, by its name."""
-    credit: Mapping[str, float] = field(default_factory=dict)
-    """By name, how far a credential is behind its share by weight; below 0 it is ahead."""
+    time: float = 0.0
+    """When the last turn began, in a time that passes by turns: see `order`."""
+    ends: Mapping[str, float] = field(default_factory=dict)
+    """When the last turn of each credential ended in that time, by its name."""
 
 
 UNTURNED = Wheel()

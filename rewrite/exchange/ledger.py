@@ -89,6 +89,8 @@ class Attempt:
     """What is asked in place of what the target is asked otherwise."""
     asked_last: tuple[str, ...] = ()
     """See `Ended`."""
+    reason: str = ""
+    """See `Ended`."""
     error_body: bytearray = field(default_factory=bytearray)
     kept: int = 0
     """Bytes that came since the client got any, as they are in memory when they are parsed."""
@@ -216,7 +218,7 @@ class Ledger:
 
     def acquired(self, found: Acquired) -> None:
         self.current.credential, self.current.open = found.credential, True
-        self.current.asked_last = found.asked_last
+        self.current.asked_last, self.current.reason = found.asked_last, found.reason
         self._former, self._otherwise = self._former or found.former, None
 
     def sent(self, now: float) -> Sequence[SetTimer]:
@@ -270,8 +272,17 @@ class Ledger:
 
     def _as_ended(self, outcome: Outcome, now: float) -> Ended:
         one = self.current
-        name, sent = one.credential or "", one.sent_at
-        return Ended(one.number, name, outcome, now, self.target.index, sent, one.instead, one.asked_last)
+        return Ended(
+            one.number,
+            one.credential or "",
+            outcome,
+            now,
+            self.target.index,
+            one.sent_at,
+            one.instead,
+            one.asked_last,
+            one.reason,
+        )
 
     # -- what follows ---------------------------------------------------------------------------------
 

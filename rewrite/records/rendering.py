@@ -114,6 +114,7 @@ def _came_of(one: Ended, began: float) -> Mapping[str, object]:
         sent=None if one.sent is None else round(one.sent - began, 3),
         ended=round(one.at - began, 3),
         outcome=one.outcome.label,
+        reason=one.reason or None,
         **(_said(one.outcome) if isinstance(one.outcome, Rejected) else {}),
     )
 

@@ -85,6 +85,8 @@ class Ended:
     """What was asked in place of what the target is asked otherwise."""
     asked_last: tuple[str, ...] = ()
     """Keys that were free and not asked, since they fail while others serve."""
+    reason: str = ""
+    """Why it was this credential: a sentence. Empty: there is no pool."""
 
 
 @dataclass(frozen=True, slots=True)

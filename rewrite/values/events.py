@@ -66,6 +66,8 @@ class Acquired:
     """The credential that served the conversation before."""
     asked_last: tuple[str, ...] = ()
     """See `Ended`."""
+    reason: str = ""
+    """See `Ended`."""
 
 
 @dataclass(frozen=True, slots=True)

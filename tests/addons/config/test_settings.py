@@ -508,7 +508,7 @@ def test_numbered_variables_make_a_pool(cwd: Path) -> None:
         "MY_OPENAI_API_KEY_1": "odd",
     }
     settings = load("", environ, cwd)
-    assert pool(settings, "openai") == [("OPENAI_API_KEY_2", "two", 2), ("OPENAI_API_KEY_10", "ten", 10)]
+    assert pool(settings, "openai") == [("OPENAI_API_KEY_2", "two", 1), ("OPENAI_API_KEY_10", "ten", 1)]
     assert pool(settings, "anthropic") == [("ANTHROPIC_API_KEY_1", "one", 1)]
 
 

@@ -99,13 +99,17 @@ def test_the_record_in_the_flow(journal: Journal, flow: http.HTTPFlow) -> None:
     ]
 
 
-def test_the_record_names_the_keys_that_were_asked_last(journal: Journal, flow: http.HTTPFlow) -> None:
+def test_the_record_says_why_it_was_this_credential_and_names_those_that_were_asked_last(
+    journal: Journal, flow: http.HTTPFlow
+) -> None:
     (first, second) = SUMMARY.attempts
-    attempts = (first, replace(second, asked_last=("three", "four")))
+    why = "two is the first that is free; three fails while others serve; four fails while others serve."
+    attempts = (first, replace(second, asked_last=("three", "four"), reason=why))
     journal.end(record_of(flow), replace(SUMMARY, attempts=attempts))
     assert "asked_last" not in flow.metadata[KEY]["attempts"][0]
     assert flow.metadata[KEY]["attempts"][1]["asked_last"] == ["three", "four"]
-    assert "asked last, since it fails while others serve: three, four" in flow.comment.splitlines()
+    assert [one.get("reason") for one in flow.metadata[KEY]["attempts"]] == [None, why]
+    assert why in flow.comment.splitlines()
 
 
 @pytest.mark.parametrize("warning", [True, False])

@@ -7,6 +7,7 @@ import pytest
 from rewrite.catalog.providers import Rotation
 from rewrite.credentials.choosing import (
     MOST_NAMED,
+    PLACE_WAIT,
     Chosen,
     CredentialRequest,
     Unavailable,
@@ -14,9 +15,9 @@ from rewrite.credentials.choosing import (
     choose,
     taken,
 )
-from rewrite.credentials.credential import Credential
+from rewrite.credentials.credential import Credential, model_filter
 from rewrite.credentials.health import MOST_SCOPES
-from rewrite.credentials.state import forgiven, resumed
+from rewrite.credentials.state import PoolState, forgiven, resumed
 from rewrite.values.outcome import Completed, Kind, Outcome
 from tests.rewrite.credentials.pools import (
     DOWN,
@@ -39,25 +40,9 @@ def test_sequential_stays_on_the_first() -> None:
     assert in_turn(pool("a", "b", "c"), 4) == "aaaa"
 
 
-def test_round_robin_goes_round() -> None:
-    assert in_turn(pool("a", "b", "c", rotation=Rotation.ROUND_ROBIN), 7) == "abcabca"
-
-
-def test_round_robin_passes_over_what_cools() -> None:
-    state = after(pool("a", "b", "c", rotation=Rotation.ROUND_ROBIN), (0.0, "b", rejected(Kind.RATE)))
-    assert in_turn(state, 4) == "acac"
-
-
 def test_the_lower_priority_number_serves_first() -> None:
     assert chosen(pool("a", "b", "c", a=3, b=2, c=2)) == "b"
     assert [each.name for each in pool("a", "b", "c", a=3, b=2, c=2).credentials] == ["b", "c", "a"]
-
-
-def test_round_robin_leaves_the_spare_alone_until_it_is_needed() -> None:
-    state = pool("a", "b", "spare", rotation=Rotation.ROUND_ROBIN, spare=2)
-    assert in_turn(state, 4) == "abab"
-    cooled = after(state, (0.0, "a", rejected(Kind.RATE)), (0.0, "b", rejected(Kind.RATE)))
-    assert chosen(cooled) == "spare"
 
 
 def test_a_preferred_one_serves_if_it_is_free() -> None:
@@ -125,6 +110,114 @@ def test_a_message_names_a_few_of_many_keys() -> None:
     found = choose(after(pool(*names), *((0.0, name, rejected(Kind.RATE)) for name in names)), M, 10.0)
     assert isinstance(found, Unavailable)
     assert (len(found.keys), found.keys[-1]) == (MOST_NAMED + 1, "and 22 more")
+
+
+# -- what the config allows -----------------------------------------------------------------------------
+
+
+def limited(most: int | None = None, target: int | None = None) -> PoolState:
+    """Of a credential `a` with these limits of calls at once, and `b` with none."""
+    one = Credential("a", "vendor", max_concurrency=most, target_concurrency=target)
+    return PoolState((one, Credential("b", "vendor", 2)))
+
+
+def test_a_model_that_a_credential_may_not_serve_goes_to_another() -> None:
+    only = Credential("a", "vendor", models=model_filter(["gpt-5*", "!*-pro"]))
+    state = PoolState((only, Credential("b", "vendor")))
+    served = {model: chosen(state, CredentialRequest(f"model:{model}", model=model)) for model in MODELS}
+    assert served == {"gpt-5": "a", "gpt-5-pro": "b", "o3": "b"}
+    alone = choose(replace(state, credentials=(only,)), CredentialRequest("model:o3", model="o3"), 0.0)
+    assert alone == Unavailable(None)
+    assert isinstance(alone, Unavailable)
+    assert alone.keys == ("vendor/a does not serve o3 by the config",)
+
+
+MODELS = ["gpt-5", "gpt-5-pro", "o3"]
+
+
+@pytest.mark.parametrize("prefer", [None, "a"])
+def test_no_credential_serves_more_calls_than_it_may(prefer: str | None) -> None:
+    state, request = limited(most=2), CredentialRequest("m", prefer=prefer)
+    for name in ("a", "a", "b"):
+        assert chosen(state, request) == name
+        state = taken(state, name)
+    assert chosen(after(state, (0.0, "a", Completed())), request) == "a"
+    insists = replace(request, prefer="a", insist=True)
+    assert choose(state, insists, 5.0) == Unavailable(PLACE_WAIT, full=True)
+
+
+def test_a_pool_that_is_full_may_be_waited_for() -> None:
+    state = limited(most=1)
+    full = replace(taken(state, "a"), credentials=state.credentials[:1])
+    found = choose(full, M, 5.0)
+    assert found == Unavailable(PLACE_WAIT, full=True)
+    assert isinstance(found, Unavailable)
+    assert found.keys == ("vendor/a has 1 of 1 calls in flight",)
+    cooled = after(taken(full, "a"), (5.0, "a", rejected(Kind.RATE, 9.0)))
+    assert choose(cooled, M, 5.0) == Unavailable(9.0), "a place that is freed does not end a cooldown"
+
+
+def test_from_its_target_on_others_serve_first_but_for_its_own_conversations() -> None:
+    state = taken(limited(target=1), "a")
+    assert chosen(state) == "b"
+    assert chosen(state, CredentialRequest("m", prefer="a")) == "a"
+    assert chosen(after(state, (0.0, "b", rejected(Kind.RATE)))) == "a"
+
+
+def test_what_fails_serves_after_what_is_at_its_target() -> None:
+    failing = [(at / 10, *one) for at in range(3) for one in (("b", DOWN), ("a", Completed()))]
+    state = taken(after(limited(target=1), *failing), "a")
+    assert chosen(state, M, 1.0) == "a"
+
+
+def test_a_retired_credential_serves_nothing_until_it_is_resumed() -> None:
+    state = pool("a", "b")
+    state = state.with_state("a", replace(state.state("a"), retired=True))
+    assert chosen(state) == chosen(state, CredentialRequest("m", prefer="a")) == "b"
+    assert choose(state, CredentialRequest("m", prefer="a", insist=True), 0.0) == Unavailable(None)
+    assert account(state) == state.credentials[1]
+    assert chosen(resumed(state)) == "a"
+
+
+# -- the reason -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("state", "request_", "reason"),
+    [
+        (pool("a"), M, "a is the only one."),
+        (pool("a", "b"), M, "a is the first that is free."),
+        (pool("a", "b"), CredentialRequest("m", conversation=("b",)), "b serves this conversation."),
+        (
+            pool("a", "b"),
+            CredentialRequest("m", prefer="b", insist=True),
+            "b is what the call is bound to.",
+        ),
+        (
+            after(pool("a", "b", "c", rotation=Rotation.ROUND_ROBIN), (0.0, "a", rejected(Kind.RATE))),
+            CredentialRequest("m", prefer="a"),
+            "b is the next in turn; a is cooling.",
+        ),
+        (
+            pool("a", "b"),
+            CredentialRequest("m", avoid=frozenset("a")),
+            "b is the first that is free; a was asked already.",
+        ),
+        (
+            after(pool(*"abcdefghijk"), *((0.0, name, rejected(Kind.RATE)) for name in "abcdefghij")),
+            M,
+            "k is the first that is free; "
+            + "; ".join(f"{name} is cooling" for name in "abcdefgh")
+            + "; 2 more do not serve.",
+        ),
+    ],
+)
+def test_one_sentence_says_why_it_is_this_one_and_why_those_before_it_are_not(
+    state: PoolState, request_: CredentialRequest, reason: str
+) -> None:
+    found = choose(state, request_, 0.0)
+    assert isinstance(found, Chosen)
+    assert found.reason == reason
 
 
 # -- what was said of a refused key -------------------------------------------------------------------

@@ -90,7 +90,7 @@ def test_never_more_than_the_limit_within_a_rolling_window(
             served.append(now)
             assert sum(then > now - seconds for then in served) <= limit
         else:
-            assert now < until <= now + seconds + seconds / STEPS
+            assert now < until <= now + seconds + seconds / STEPS + 1e-9
             assert full_until(window, counts, until) is None
             assert sum(then > now - seconds - seconds / STEPS for then in served) >= limit
         assert len(counts) <= STEPS + 2
