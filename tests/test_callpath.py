@@ -12,7 +12,7 @@ from scripts.callpath.report import Way, table
 
 ONE, TWO = ("one.py", "ask"), ("two.py", "answer")
 
-MOST = {"untouched": (37, 330), "translated": (47, 610)}
+MOST = {"untouched": (37, 330), "translated": (48, 610)}
 """Files that a call with two tokens enters, and moves between them. What makes it more has to say what for.
 How the answer arrives, and the clock's ticks, come to a few moves more or less. Rotation is three of the
 files: who serves, what an outcome does, and the state that both are about."""
