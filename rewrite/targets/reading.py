@@ -23,8 +23,8 @@ from rewrite.values.outcome import Kind, Rejected, Truncated
 from rewrite.values.timeouts import Timing
 
 NO_END = "ended without a final event"
-LARGEST_UNREAD = 1 << 16
-"""Bytes of frames kept unread after the commit point before they are read and let go, in a millisecond."""
+LARGEST_UNREAD = 1 << 13
+"""Bytes of frames kept unread after the commit point before they are read and let go."""
 FRAME_COST = 256
 """Bytes that a frame in memory costs besides its own: a flood of blank lines is a flood of frames."""
 
