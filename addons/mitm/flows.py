@@ -27,22 +27,34 @@ while hundreds of streams are open: it waits for as many times as much as there 
 CONNECTION = 160 << 10
 """Bytes of a connection of a client that has ended: mitmproxy's layers refer to one another, and hold TLS."""
 
+QUIET = 5.0
+"""Seconds in which nothing was open, nor ended, after which all is given back: then that holds nobody up."""
+
 _NOT_SENT = "an edit of the answer was taken back: it had been streamed to the client already"
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _LAST_INTERIM, _WITHOUT_BODY = 199, frozenset({204, 205, 304})
 
 type _Field = tuple[bytes, bytes]
+type _Later = Callable[[float, Callable[[], None]], object]
+
+
+def _by_the_loop(seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+    return asyncio.get_running_loop().call_later(seconds, callback)
 
 
 class FlowRegistry:
     """Flows from their dispatch to their end. One per add-on; `response`, `error` and `update` are its hooks.
 
-    `clean` gives memory back; it is called when enough bodies hang on flows that are over.
+    `clean` gives memory back; it is called when enough bodies hang on flows that are over, and when it is
+    quiet. `later` sets a timer, in seconds.
     """
 
-    def __init__(self, dispatcher: Dispatcher, clean: Callable[[], None]) -> None:
-        self._dispatcher, self._clean = dispatcher, clean
-        self._ended_bytes = 0
+    def __init__(
+        self, dispatcher: Dispatcher, clean: Callable[[], None], later: _Later | None = None
+    ) -> None:
+        self._dispatcher, self._clean, self._later = dispatcher, clean, later or _by_the_loop
+        self._ended_bytes = self._looked_at = 0
+        self._looks = False  # in QUIET
         self._open: dict[str, Killable] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._whole: WeakKeyDictionary[Flow, int] = WeakKeyDictionary()
@@ -70,6 +82,21 @@ class FlowRegistry:
 
     def _clean_up(self) -> None:
         if self._ended_bytes >= CLEAN_AFTER * max(1, len(self._open) // 100):
+            self._ended_bytes = 0
+            self._clean()
+        elif not self._looks:
+            self._look_later()
+
+    def _look_later(self) -> None:
+        self._looks, self._looked_at = True, self._ended_bytes
+        self._later(QUIET, self._look)
+
+    def _look(self) -> None:
+        """Clean up if it is quiet; if not, look again as long as there is anything to give back."""
+        self._looks = False
+        if self._open or self._ended_bytes != self._looked_at:
+            self._look_later()
+        elif self._ended_bytes:
             self._ended_bytes = 0
             self._clean()
 

@@ -1,5 +1,6 @@
 """Flows from their dispatch to their end: kills, and what other add-ons may make of an answer of ours."""
 
+from collections.abc import Callable
 from http.client import HTTPConnection
 
 import pytest
@@ -7,7 +8,7 @@ from mitmproxy import http
 from mitmproxy.test import tflow
 
 from addons.mitm.dispatch import Forwarding, Responder
-from addons.mitm.flows import CLEAN_AFTER, CONNECTION, FlowRegistry, Framing
+from addons.mitm.flows import CLEAN_AFTER, CONNECTION, QUIET, FlowRegistry, Framing
 from tests.addons.mitm.calls import BROKEN, ask, get, settled
 from tests.addons.mitmdump import H2Client, Mitmdump, plain_client
 from tests.vendor import VendorThread, whole
@@ -210,6 +211,22 @@ class Never:
         raise NotImplementedError
 
 
+class Later:
+    """In the place of timers: what was set is called by hand."""
+
+    def __init__(self) -> None:
+        self.pending: list[Callable[[], None]] = []
+
+    def __call__(self, seconds: float, callback: Callable[[], None]) -> None:
+        assert seconds == QUIET
+        self.pending.append(callback)
+
+    def passes(self) -> None:
+        pending, self.pending = self.pending, []
+        for each in pending:
+            each()
+
+
 class Unkilled:
     """A stream that nobody kills."""
 
@@ -224,7 +241,7 @@ def ended(size: int) -> http.HTTPFlow:
 
 
 def test_a_request_is_collected_until_it_is_too_long_or_answered() -> None:
-    flows, flow = FlowRegistry(Never(), lambda: None), tflow.tflow()
+    flows, flow = FlowRegistry(Never(), lambda: None, Later()), tflow.tflow()
     assert flows.collected(flow) is None
     flows.collect(flow, 9)
     assert (flows.collected(flow), flow.request.stream) == (9, False)
@@ -235,7 +252,7 @@ def test_a_request_is_collected_until_it_is_too_long_or_answered() -> None:
 
 def test_it_is_cleaned_up_when_enough_bytes_have_passed() -> None:
     times: list[None] = []
-    flows = FlowRegistry(Never(), lambda: times.append(None))
+    flows = FlowRegistry(Never(), lambda: times.append(None), Later())
     for _ in range(3):
         flows.response(ended(CLEAN_AFTER // 4))
     assert times == []
@@ -247,7 +264,7 @@ def test_it_is_cleaned_up_when_enough_bytes_have_passed() -> None:
 
 def test_connections_that_end_are_cleaned_up_too() -> None:
     times: list[None] = []
-    flows = FlowRegistry(Never(), lambda: times.append(None))
+    flows = FlowRegistry(Never(), lambda: times.append(None), Later())
     for _ in range(CLEAN_AFTER // CONNECTION + 1):
         flows.client_disconnected(tflow.tclient_conn())
     assert len(times) == 1
@@ -255,7 +272,7 @@ def test_connections_that_end_are_cleaned_up_too() -> None:
 
 def test_it_waits_longer_while_hundreds_of_streams_are_open() -> None:
     times: list[None] = []
-    flows = FlowRegistry(Never(), lambda: times.append(None))
+    flows = FlowRegistry(Never(), lambda: times.append(None), Later())
     streams = [ended(0) for _ in range(300)]
     for each in streams:
         flows.opened(each, Unkilled())
@@ -274,5 +291,47 @@ def test_a_flow_without_an_answer_counts_its_request() -> None:
     times: list[None] = []
     left = tflow.tflow()
     left.request.raw_content = b"x" * CLEAN_AFTER
-    FlowRegistry(Never(), lambda: times.append(None)).error(left)
+    FlowRegistry(Never(), lambda: times.append(None), Later()).error(left)
     assert len(times) == 1
+
+
+def test_what_has_ended_is_given_back_when_it_is_quiet() -> None:
+    times: list[None] = []
+    later = Later()
+    flows = FlowRegistry(Never(), lambda: times.append(None), later)
+    flows.response(ended(1))
+    flows.client_disconnected(tflow.tclient_conn())
+    assert len(later.pending) == 1
+    later.passes()  # something has ended since it was set
+    assert times == []
+    later.passes()
+    assert (len(times), later.pending) == (1, [])
+    flows.client_disconnected(tflow.tclient_conn())
+    later.passes()
+    assert len(times) == 2
+
+
+def test_it_is_not_quiet_while_a_stream_is_open() -> None:
+    times: list[None] = []
+    later = Later()
+    flows, stream = FlowRegistry(Never(), lambda: times.append(None), later), ended(0)
+    flows.opened(stream, Unkilled())
+    flows.client_disconnected(tflow.tclient_conn())
+    for _ in range(3):
+        later.passes()
+    assert times == []
+    flows.closed(stream)
+    later.passes()
+    assert (len(times), later.pending) == (1, [])
+
+
+def test_nobody_looks_again_once_all_is_given_back() -> None:
+    times: list[None] = []
+    later = Later()
+    flows = FlowRegistry(Never(), lambda: times.append(None), later)
+    flows.response(ended(1))
+    flows.response(ended(CLEAN_AFTER))
+    assert len(times) == 1
+    later.passes()
+    later.passes()
+    assert (len(times), later.pending) == (1, [])
