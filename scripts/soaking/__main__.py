@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from addons.mitm.flows import QUIET
 from scripts.soaking.client import Tally, Worker
 from scripts.soaking.faults import Provider
 from scripts.soaking.judging import checker
@@ -27,25 +28,29 @@ from scripts.soaking.verdict import (
     WARM_UP,
     Leftovers,
     Sample,
-    after_warm_up,
-    growth,
     minute,
     of_leftovers,
     of_memory,
-    steepness,
 )
 from tests.e2e import inside
 from tests.e2e.proxy import ADDON, Proxy
 from tests.vendor import Vendor, VendorThread
 
+MINUTE = 60.0
 LONGER = 3
 """How many times as long as was asked for a run may take, until it has made enough calls."""
 
 TRACED = {"PYTHONTRACEMALLOC": "4"}
 """How many callers are named of a place that takes memory. It doubles what the process takes."""
 
+ROUNDS = 4
+"""At the end of each all clients leave, and memory is read. The first is the warm-up."""
+
 SETTLING = 45.0
 """Seconds in which all has to be gone after the last client."""
+
+REST = 2 * QUIET + 2
+"""Seconds after which memory was given back that is not used."""
 
 _NAMES = ("openai", "anthropic", "gemini", "ollama_cloud")
 _CONFIG = """
@@ -63,34 +68,51 @@ _RESIDENT = re.compile(r"VmRSS:\s+(\d+) kB")
 
 @dataclass(slots=True)
 class Soak:
-    """One run against one proxy, with a sample `every` so many seconds."""
+    """One run against one proxy: a sample `every` so many seconds, and so many of `rest` after each round."""
 
     proxy: Proxy
     vendor: VendorThread
     minutes: float
     streams: int
     every: float = 5.0
+    rest: float = REST
     traced: bool = False
     tally: Tally = field(default_factory=Tally)
-    samples: list[Sample] = field(default_factory=list)
+    rests: list[Sample] = field(default_factory=list)
+    """What was read when all clients had left."""
+    lines: int = 0
 
     async def run(self) -> int:
         """The exit status."""
         check, judge = checker()
         print(f"{self.streams} streams at once for {self.minutes:g} minutes, judged by {judge}\n{HEADING}")
-        before = await self._leftovers()
-        over = asyncio.Event()
+        before = after = await self._leftovers()
         trust = ssl.create_default_context(cafile=str(self.proxy.ca))
         made = (self.proxy.port, trust, check, self.tally)
-        async with asyncio.TaskGroup() as group:
-            for seed in range(self.streams):
-                group.create_task(Worker(*made, seed).run(over))
-            await self._watch()
-            await self._show_memory("while all streams run")
-            over.set()
-        after = await self._settled(before)
+        workers = [Worker(*made, seed) for seed in range(self.streams)]
+        for number in range(1, ROUNDS + 1):
+            await self._round(workers, number)
+            after = await self._rest(before, number)
         await self._show_memory("when all are gone")
         return self._verdict(before, after)
+
+    async def _round(self, workers: Sequence[Worker], number: int) -> None:
+        over = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            for worker in workers:
+                group.create_task(worker.run(over))
+            await self._watch(number)
+            if number == ROUNDS:
+                await self._show_memory("while all streams run")
+            over.set()
+
+    async def _rest(self, before: Leftovers, number: int) -> Leftovers:
+        """What is left when all clients have left, and the memory that is still taken."""
+        leftovers = await self._settled(before)
+        await asyncio.sleep(self.rest)
+        self.rests.append(await self._sample())
+        print(f"{'rest':>6}{self.tally.calls:>9}{self.rests[-1].resident:>11.1f}", flush=True)
+        return leftovers
 
     async def _show_memory(self, when: str) -> None:
         """What holds memory, as Python sees it; the remainder is TLS's, and what the allocator keeps."""
@@ -100,25 +122,30 @@ class Soak:
             print(f"memory {when}: {seen:.0f} MB of Python's objects, {all_of_it:.0f} MB resident")
             print(*answer["top"], sep="\n")
 
-    async def _watch(self) -> None:
-        began, number, since = time.monotonic(), 1, 0
-        while self._goes_on(at := time.monotonic() - began):
+    async def _watch(self, number: int) -> None:
+        """Until the round of this number is over, with a line for each minute."""
+        began, samples = time.monotonic(), list[Sample]()
+        while self._goes_on(time.monotonic() - began, number):
             await asyncio.sleep(self.every)
-            self.samples.append(await self._sample(at + self.every))
+            samples.append(await self._sample())
             self.vendor.requests.clear()
-            if at + self.every >= number * 60:
-                print(minute(number, self.samples[since:], self.tally.calls), flush=True)
-                number, since = number + 1, len(self.samples)
-        if self.samples[since:]:
-            print(minute(number, self.samples[since:], self.tally.calls))
+            if len(samples) * self.every >= MINUTE:
+                self._minute(samples)
+        if samples:
+            self._minute(samples)
 
-    def _goes_on(self, at: float) -> bool:
-        enough = self.tally.calls >= WARM_UP + JUDGED
-        return at < self.minutes * 60 * (1 if enough else LONGER)
+    def _minute(self, samples: list[Sample]) -> None:
+        self.lines += 1
+        print(minute(self.lines, samples, self.tally.calls), flush=True)
+        samples.clear()
 
-    async def _sample(self, at: float) -> Sample:
+    def _goes_on(self, seconds: float, number: int) -> bool:
+        enough = self.tally.calls >= WARM_UP + JUDGED * (number - 1) / (ROUNDS - 1)
+        return seconds < self.minutes * MINUTE / ROUNDS * (1 if enough else LONGER)
+
+    async def _sample(self) -> Sample:
         answer = await self._ask("tasks")
-        return Sample(at, self._resident(), self._descriptors(), answer["tasks"], self.tally.calls)
+        return Sample(self._resident(), self._descriptors(), answer["tasks"], self.tally.calls)
 
     def _resident(self) -> float:
         found = _RESIDENT.search(Path(f"/proc/{self.proxy.process.pid}/status").read_text())
@@ -143,16 +170,11 @@ class Soak:
         return leftovers
 
     def _verdict(self, before: Leftovers, after: Leftovers) -> int:
-        warm = after_warm_up(self.samples)
         ends = ", ".join(f"{how} {number}" for how, number in sorted(self.tally.ends.items()))
         print(f"{self.tally.calls} calls: {ends}; {len(self.tally.failures)} were not as they have to be")
-        if len(warm) > 1:
-            print(
-                f"memory after {WARM_UP} calls: {steepness(warm):+.2f} MB/min, {growth(warm):+.1f} MB in all"
-            )
         print(f"before: {before}\nafter:  {after}")
         found = [
-            *of_memory(self.samples),
+            *of_memory(self.rests),
             *of_leftovers(before, after, self.streams),
             *self.tally.failures[:5],
         ]
@@ -174,7 +196,9 @@ def config(base_url: str) -> str:
     return _CONFIG + "".join(tables)
 
 
-def soak(minutes: float, streams: int, every: float = 5.0, *, traced: bool = False) -> int:
+def soak(
+    minutes: float, streams: int, every: float = 5.0, rest: float = REST, *, traced: bool = False
+) -> int:
     """The exit status of a run."""
     # The fake provider's loop warns of every client that left while it was writing.
     logging.getLogger("asyncio").setLevel(logging.ERROR)
@@ -185,7 +209,7 @@ def soak(minutes: float, streams: int, every: float = 5.0, *, traced: bool = Fal
         with Proxy(
             Path(name), config(vendor.base_url), keys=keys, options=options, scripts=scripts, forked=False
         ) as proxy:
-            return asyncio.run(Soak(proxy, vendor, minutes, streams, every, traced).run())
+            return asyncio.run(Soak(proxy, vendor, minutes, streams, every, rest, traced).run())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
