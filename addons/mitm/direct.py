@@ -138,7 +138,7 @@ class ShortWay:
     layer: HttpLayer
     client: Client
     hops: Hops
-    write: Write
+    outlet: "Outlet"
     read: Read
 
 
@@ -161,8 +161,10 @@ def short_way(http_layer: HttpLayer, handler: ConnectionHandler, hops: Hops) -> 
         return None
     *outer, _ = http_layer.context.layers
     client = http_layer.context.client
-    through = _through(outer, client, handler)
-    return ShortWay(http_layer, client, hops, *through) if through else None
+    if (through := _through(outer, client, handler)) is None:
+        return None
+    write, read = through
+    return ShortWay(http_layer, client, hops, Outlet(write), read)
 
 
 def body_write(connection: Layer, stream_id: int, below: Write) -> Write | None:
@@ -329,6 +331,43 @@ def _decrypted(tls: SSL.Connection, below: Write) -> Read:
 
 
 # -- writes of one turn -----------------------------------------------------------------------------------
+
+
+class Outlet:
+    """Where HTTP's bytes go to a client. From `join` on until the turn of the event loop is over they are one
+    write, to be encrypted once, or more where they are many."""
+
+    __slots__ = ("_below", "_data", "_joins")
+
+    def __init__(self, below: Write) -> None:
+        self._below = below
+        self._data, self._joins = bytearray(), False
+
+    def join(self) -> None:
+        """The head of an answer is about to be written."""
+        if not self._joins:
+            self._joins = True
+            asyncio.get_running_loop().call_soon(self._part)
+
+    def write(self, data: bytes) -> bool:
+        if not self._joins:
+            return self._below(data)
+        if len(self._data) + len(data) > LARGEST_WRITE:
+            self.flush()
+            return self._below(data)
+        self._data += data
+        return True
+
+    def flush(self) -> None:
+        """Others are about to write."""
+        if self._data:
+            data = bytes(self._data)
+            self._data.clear()
+            self._below(data)
+
+    def _part(self) -> None:
+        self._joins = False
+        self.flush()
 
 
 class _Joined:

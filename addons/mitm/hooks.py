@@ -255,6 +255,8 @@ class Attended:
             yield from self._through_layers(events.DataReceived(short.client, b""))
 
     def _through_layers(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if self._short is not None:
+            self._short.outlet.flush()
         waiting = deque([event])
         while waiting:
             for command in self._handle(waiting.popleft()):
@@ -270,7 +272,7 @@ class Attended:
             given = short.layer.handle_event(waiting.popleft())
             for command in given:
                 if type(command) is commands.SendData and command.connection is short.client:
-                    short.write(command.data)
+                    short.outlet.write(command.data)
                 elif not (isinstance(command, commands.StartHook) and self._hooks.installed):
                     yield from self._through_layers(Resumed(short.layer, command, given, short.hops))
                 elif self._hooks.is_over(self._handler, command):

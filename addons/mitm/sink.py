@@ -30,7 +30,7 @@ from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.utils import asyncio_utils
 
-from addons.mitm.direct import Hops, Write, is_expected, join_writes
+from addons.mitm.direct import Hops, Outlet, Write, is_expected, join_writes
 
 BODY_LIMIT = 4 * 1024 * 1024
 """Bytes of a body that are kept for the inspector, and that wait for a hook which is paused."""
@@ -105,10 +105,15 @@ class Sink:
     """
 
     def __init__(
-        self, stream: ResponseStream, handler: ConnectionHandler, congestion: Congestion | None = None
+        self,
+        stream: ResponseStream,
+        handler: ConnectionHandler,
+        congestion: Congestion | None = None,
+        outlet: Outlet | None = None,
     ) -> None:
-        """`congestion`: of a client that speaks HTTP/2."""
+        """`congestion`: of a client that speaks HTTP/2; `outlet`: of one with a short way."""
         self._stream, self._handler, self._congestion = stream, handler, congestion
+        self._outlet = outlet
         self._transport = handler.transports.get(stream.context.client)
         self._lock = handler._server_event_lock if is_expected() else None
         self._hops = hops_of(stream.context.layers)
@@ -140,7 +145,9 @@ class Sink:
             head.add("transfer-encoding", "chunked")
         self._bodyless = never_a_body or request.method == "HEAD"
         self._started = True
-        if self._transport is not None and self._lock is not None:
+        if self._outlet is not None:
+            self._outlet.join()
+        elif self._transport is not None and self._lock is not None:
             join_writes(self._transport.writer)
         self._push(http.Response(b"HTTP/1.1", status, reason, head, None, None, time.time(), None))
         return self._has_room()

@@ -17,6 +17,7 @@ check_invalid, handle_protocol_error, client_state, server_state, state_consume_
 request_body_buf, check_body_size (which streams a body that grows large);
 `HttpLayer`: streams, connections, make_stream, event_to_child;
 `Layer`: handle_event calls _handle_event, and queues events while a blocking command is pending;
+`Context`: what `fork` makes has the same attributes, but a list of layers of its own;
 `Http2Server`: h2_conn.stream_buffers, bytes that HTTP/2 flow control holds back; is_closed; handle_h2_event,
 which forgets a stream that is closed by all of one read when it comes to the end of its request.
 """
@@ -24,6 +25,7 @@ which forgets a stream that is closed by all of one read when it comes to the en
 import asyncio
 import logging
 import math
+from copy import copy
 from functools import partial
 from typing import assert_never
 
@@ -50,7 +52,7 @@ from mitmproxy.proxy.server import ConnectionHandler
 
 from addons.mitm.client_http1 import ClientHttp1
 from addons.mitm.client_http2 import ClientHttp2
-from addons.mitm.direct import Resumed, ShortWay, Write, body_write, pieces, short_way
+from addons.mitm.direct import Outlet, Resumed, ShortWay, Write, body_write, pieces, short_way
 from addons.mitm.dispatch import Forwarding, Responder
 from addons.mitm.flows import TRUNCATED_KEY, FlowRegistry, Framing, name_of
 from addons.mitm.forwarded import ForwardedStream, is_answer
@@ -150,7 +152,7 @@ class RelayStream(ForwardedStream):
 
     def _new_sink(self) -> Sink:
         congestion = self._http_layer.congestion_of(self.stream_id)
-        return Sink(self, self._handler, congestion)
+        return Sink(self, self._handler, congestion, self._http_layer.outlet)
 
     @property
     def _handler(self) -> ConnectionHandler:
@@ -385,7 +387,7 @@ class RelayHttpLayer(HttpLayer):
             if self._opened == MOST_OPENED + 1:
                 yield commands.CloseConnection(self.context.client)
             return
-        stream = RelayStream(self.context.fork(), stream_id, self)
+        stream = RelayStream(forked(self.context), stream_id, self)
         self.streams[stream_id] = stream
         yield from self.event_to_child(stream, events.Start())
 
@@ -433,7 +435,17 @@ class RelayHttpLayer(HttpLayer):
         if self._short is None:
             self._short = (self._short_way(self.handler or handler_of(self.context.client)),)
         (short,) = self._short
-        return body_write(self.connections[self.context.client], stream_id, short.write) if short else None
+        return (
+            body_write(self.connections[self.context.client], stream_id, short.outlet.write)
+            if short
+            else None
+        )
+
+    @property
+    def outlet(self) -> Outlet | None:
+        """Where answers go by the short way; None: there is none, or nobody asked for it yet."""
+        short = self._short[0] if self._short else None
+        return short.outlet if short else None
 
     def _short_way(self, handler: ConnectionHandler) -> ShortWay | None:
         short = short_way(self, handler, hops_of(self.context.layers))
@@ -460,6 +472,13 @@ class RelayHttpLayer(HttpLayer):
         yield from handled
         for stream_id in [each for each in self._congested if not self._held_back(each)]:
             self._congested.pop(stream_id).set()
+
+
+def forked(context: Context) -> Context:
+    """As its `fork`, which makes a server besides that nobody gets."""
+    forked = copy(context)
+    forked.layers = context.layers.copy()
+    return forked
 
 
 def _unquoted(handled: layer.CommandGenerator[None]) -> layer.CommandGenerator[None]:

@@ -73,6 +73,9 @@ class Rule:
     does."""
 
 
+_ANY = Rule()
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """One candidate."""
@@ -100,8 +103,8 @@ def rule_target(text: str) -> RuleTarget:
 def rule_for(rules: Iterable[Rule], call: Call, original: Provider) -> Rule:
     """The first rule that fits; one that says nothing where none does, or where no model is asked."""
     if call.model is None:
-        return Rule()
-    return next((rule for rule in rules if _fits(rule.match, call, original)), Rule())
+        return _ANY
+    return next((rule for rule in rules if _fits(rule.match, call, original)), _ANY)
 
 
 def _fits(match: Match, call: Call, original: Provider) -> bool:

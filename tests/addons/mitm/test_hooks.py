@@ -30,7 +30,7 @@ from mitmproxy.utils import asyncio_utils
 from mitmproxy.utils.asyncio_utils import set_eager_task_factory
 from OpenSSL import SSL
 
-from addons.mitm.direct import Hops, Resumed, ShortWay
+from addons.mitm.direct import Hops, Outlet, Resumed, ShortWay
 from addons.mitm.hooks import Attended, Hooks, differs
 from addons.mitm.sink import Push
 
@@ -529,12 +529,13 @@ class Shortened:
         self.handler.layer = self.around
         self.hops: Hops = {self.inner: HttpStream(self.inner.context, 1)}
         self.error: SSL.Error | None = None
+        self.outlet = Outlet(self._write)
 
     async def begin(self) -> None:
         await self.handler.handle_hook(ClientConnectedHook(self.client))
         attended = getattr(self.handler.layer.handle_event, "__self__", None)
         assert isinstance(attended, Attended)
-        attended.shorten(ShortWay(self.inner, self.client, self.hops, self._write, self._read))
+        attended.shorten(ShortWay(self.inner, self.client, self.hops, self.outlet, self._read))
 
     def _write(self, data: bytes) -> bool:
         self.written.append(data)
@@ -584,6 +585,25 @@ async def test_the_layers_around_see_what_else_is_given_out_and_what_follows_it(
     assert shortened.around.heard == ["Resumed"]
     assert shortened.around.seen == ["Log", "SendData"]
     assert shortened.inner.heard == ["Push"]
+
+
+async def test_what_is_kept_for_one_write_goes_out_before_what_the_layers_around_send(
+    shortened: Shortened,
+) -> None:
+    def seen(data: bytes) -> bool:
+        order.append(f"{data.decode()} after {len(shortened.around.heard)}")
+        return True
+
+    order: list[str] = []
+    shortened.outlet._below = seen
+    shortened.outlet.join()
+    await shortened.push(shortened.sends(b"one"), shortened.sends(b"two"))
+    assert order == []
+    await shortened.push(hops={})
+    assert order == ["onetwo after 0"]
+    await shortened.push(shortened.sends(b"three"))
+    await turns(1)
+    assert order[1:] == ["three after 1"]
 
 
 async def test_what_is_for_an_outer_layer_goes_through_all(shortened: Shortened) -> None:

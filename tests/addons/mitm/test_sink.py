@@ -13,7 +13,7 @@ from mitmproxy.proxy.layer import Paused
 from mitmproxy.proxy.server import ConnectionHandler, ConnectionIO
 from mitmproxy.test import tflow
 
-from addons.mitm.direct import LARGEST_WRITE, join_writes
+from addons.mitm.direct import LARGEST_WRITE, Outlet, join_writes
 from addons.mitm.sink import LARGEST_PUSH, Congestion, End, Left, Push, Sink
 
 
@@ -211,6 +211,25 @@ async def test_what_was_written_goes_out_before_its_connection_ends(
     assert written == [b"end"]
     await asyncio.sleep(0)
     assert written == [b"end"]
+
+
+async def test_an_outlet_joins_what_follows_a_head_in_its_turn() -> None:
+    written: list[bytes] = []
+    much = b"x" * LARGEST_WRITE
+
+    def below(data: bytes) -> bool:
+        written.append(data)
+        return len(data) < LARGEST_WRITE
+
+    outlet = Outlet(below)
+    assert outlet.write(b"before")
+    outlet.join()
+    assert [outlet.write(piece) for piece in (b"head", b"data", much, b"end")] == [True, True, False, True]
+    assert written == [b"before", b"headdata", much]
+    await asyncio.sleep(0)
+    assert written[3:] == [b"end"]
+    outlet.write(b"later")
+    assert written[4:] == [b"later"]
 
 
 async def test_nothing_is_written_to_a_connection_that_ends(

@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from mitmproxy.connection import Client
+from mitmproxy.options import Options
+from mitmproxy.proxy.context import Context
+
 from addons.mitm.sink import BODY_LIMIT
+from addons.mitm.stream import forked
 from tests.addons import http3
 from tests.addons.mitm.calls import BROKEN, SCRIPT, ask, get, settled
 from tests.addons.mitm.stream_script import BLOCK, CREDENTIAL
@@ -415,3 +420,11 @@ def test_large_bodies_are_collected_though_mitmproxy_would_stream_them(confdir: 
             )
             assert client.getresponse().read() == (b"denied" if "=" in denied else b"hello world")
             settled(other, name + denied[:2], "response")
+
+
+def test_a_context_is_forked_as_mitmproxy_does_it() -> None:
+    context = Context(Client(peername=("", 0), sockname=("", 0)), Options())
+    theirs, ours = context.fork(), forked(context)
+    assert vars(ours) == vars(theirs)
+    assert ours.server is theirs.server
+    assert ours.layers is not context.layers
