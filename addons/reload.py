@@ -19,6 +19,7 @@ from addons.records.journal import Journal
 from addons.responses.storage import StateError
 from addons.secrets.redaction import Redactor
 from addons.startup import Connecting, connecting, make_upstream, provider_hosts, set_options
+from addons.state.keeper import Keeper
 from addons.upstream.client import Upstream
 from addons.upstream.proxies import in_short, notices, proxies
 
@@ -36,10 +37,11 @@ class Control:
         journal: Journal,
         redactor: Redactor,
         logins: Logins,
+        keeper: Keeper,
     ) -> None:
         self._interception, self._forwarder, self._answering = interception, forwarder, answering
         self._journal, self._redactor = journal, redactor
-        self._logins = logins
+        self._logins, self._keeper = logins, keeper
         self._watch, self._watch_logins = Watch(self._reload), Watch(logins.look)
         self._settings: Settings | None = None
         self._upstream: tuple[Connecting, Upstream] | None = None
@@ -55,12 +57,14 @@ class Control:
         """The event loop runs: look after the files."""
         self._watch.start()
         self._watch_logins.start()
+        self._keeper.start()
 
     async def stop(self) -> None:
         self._watch.stop()
         self._watch_logins.stop()
         await self._logins.close()
         await self._answering.close()
+        await self._keeper.stop()
         self._journal.close()
 
     def configure(self, opts: options.Options) -> None:
@@ -110,6 +114,7 @@ class Control:
             return
         self._settings = settings
         self._interception.configure(settings)
+        self._keeper.follow()
         self._forwarder.configure(found)
         self._say_once((*notices(opts, os.environ), in_short(found)))
         self._answering.configure(settings, upstream)
@@ -135,9 +140,10 @@ class Control:
         return self._upstream[1]
 
     def _state(self, folder: str, settings: Settings) -> bool:
-        """Whether responses can be kept where the option says."""
+        """Whether responses and what is known of keys can be kept where the option says."""
         try:
             self._answering.responses.configure(folder, settings.responses)
+            self._keeper.configure(folder, Path.cwd())
         except StateError as error:
             log.error("%s", self._redactor.redact(str(error)))
             return False

@@ -27,6 +27,7 @@ from addons.records.journal import Journal
 from addons.records.trace import Traces
 from addons.reload import Control
 from addons.runtime import memory
+from addons.runtime.clock import EpochClock
 from addons.secrets.redaction import Lines, Redactor
 from addons.startup import (
     INTERCEPT,
@@ -37,6 +38,7 @@ from addons.startup import (
     spare_legacy_log,
     unknown_options,
 )
+from addons.state.keeper import Keeper
 from addons.upstream.network import is_this_machine
 from addons.websocket.hooks import SWITCHED, WebSockets, guard_choice
 from protocols.model.errors import Fault
@@ -86,7 +88,8 @@ class Rotator:
         redactor = Redactor()
         self._journal = Journal(redactor, _updated)
         logins = Logins(time.time, redactor.keep)
-        pool = self._pool = Pool(time.monotonic, self._journal.notice, logins)
+        clock = EpochClock()
+        pool = self._pool = Pool(clock, self._journal.notice, logins)
         self._registry = registry = _protocols()
         self._distrust = Distrust()
         self._interception = Interception(registry, pool, self._journal, redactor)
@@ -98,7 +101,7 @@ class Rotator:
         self._websockets = WebSockets(self._flows, *passing)
         layers = Layers(self._flows, self._interception.is_provider)
         self._front = Front(self._flows, layers, self._forwarder.tunnel)
-        self._control = Control(*passing, redactor, logins)
+        self._control = Control(*passing, redactor, logins, Keeper(pool, clock, self._journal.failed))
 
     def load(self, loader: addonmanager.Loader) -> None:
         loader.add_option(
@@ -112,7 +115,10 @@ class Rotator:
             choices=INTERCEPT,
         )
         loader.add_option(
-            "rotator_state", str, "", "A folder that kept responses outlive the proxy in; default: none."
+            "rotator_state",
+            str,
+            "",
+            "A folder that kept responses and what is known of keys outlive the proxy in; default: none.",
         )
         loader.add_option(
             "rotator_buffer",

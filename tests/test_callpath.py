@@ -15,7 +15,8 @@ ONE, TWO = ("one.py", "ask"), ("two.py", "answer")
 MOST = {"untouched": (37, 330), "translated": (48, 610)}
 """Files that a call with two tokens enters, and moves between them. What makes it more has to say what for.
 How the answer arrives, and the clock's ticks, come to a few moves more or less. Rotation is three of the
-files: who serves, what an outcome does, and the state that both are about."""
+files: who serves, what an outcome does, and the state that both are about. The clock of the pool is read when
+a key is taken and given back."""
 
 
 def way(*steps: Step) -> Way:

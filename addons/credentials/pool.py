@@ -1,13 +1,14 @@
 """The one pool of credentials: hands out, takes back, remembers which conversation stays where."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from pydantic import SecretStr
 
 from addons.config.settings import Configured, Settings
 from addons.credentials.conversations import Asker, Conversations
+from addons.credentials.unsaved import Unsaved, mark_of
 from addons.oauth.logins import Logins, Who
 from addons.oauth.source import TokenSource
 from addons.secrets.logins import Login
@@ -24,6 +25,7 @@ from rewrite.credentials.choosing import (
     taken,
 )
 from rewrite.credentials.credential import serving_order
+from rewrite.credentials.entries import Clearing
 from rewrite.credentials.notices import Notice, notices
 from rewrite.credentials.order import kept
 from rewrite.credentials.sessions import UNKNOWN_CONVERSATION
@@ -69,14 +71,16 @@ NO_LEASE = Lease("none", SecretStr(""), pooled=False)
 
 
 class Pool:
-    """State of all providers' credentials. `clock` gives monotonic seconds; `notify` gets what the user has
-    to know of them; `logins` are those that the settings name."""
+    """State of all providers' credentials. `clock` gives epoch seconds that pass evenly; `notify` gets what
+    the user has to know of them; `logins` are those that the settings name."""
 
     def __init__(
         self, clock: Callable[[], float], notify: Callable[[Notice], None], logins: Logins | None = None
     ) -> None:
         self._clock, self._notify = clock, notify
-        self._states: dict[str, PoolState] = {}
+        self.states: dict[str, PoolState] = {}
+        """By provider."""
+        self.unsaved = Unsaved()
         self._keys: Mapping[Who, SecretStr | Login] = {}
         self._logins = logins or Logins(time.time)
         self._logins.follow(self._renewed, lambda text: notify(Notice(text, warning=True)))
@@ -92,13 +96,23 @@ class Pool:
         same = frozenset(who for who, one in keys.items() if self._keys.get(who) == one)
         self._keys = keys
         self._logins.configure({who: one for who, one in keys.items() if isinstance(one, Login)})
-        self._states = {one.provider.name: self._state(one, same) for one in settings.providers}
+        for provider, state in self.states.items():
+            names = [one.name for one in state.credentials]
+            self.unsaved.clear(provider, names, Clearing.FORGIVEN, self._clock())
+        self.states = {one.provider.name: self._state(one, same) for one in settings.providers}
         self.conversations.configure(one.provider for one in settings.providers)
+
+    def marks(self, salt: str) -> Iterator[tuple[str, str, str]]:
+        """Each provider and credential, with a mark of its key; and each provider itself, without."""
+        for provider, state in self.states.items():
+            yield provider, "", ""
+            for one in state.credentials:
+                yield provider, one.name, mark_of(self._keys[provider, one.name], salt)
 
     def _state(self, configured: Configured, same: frozenset[Who]) -> PoolState:
         provider = configured.provider
         credentials = serving_order(one.credential for one in configured.credentials)
-        old = self._states.get(provider.name, PoolState(()))
+        old = self.states.get(provider.name, PoolState(()))
         unchanged = {
             name: forgiven(state) for name, state in old.states.items() if (provider.name, name) in same
         }
@@ -106,7 +120,7 @@ class Pool:
         return PoolState(credentials, provider.rotation, unchanged, old.health, wheel)
 
     def has(self, provider: str) -> bool:
-        return bool(self._states[provider].credentials)
+        return bool(self.states[provider].credentials)
 
     def acquire(
         self, provider: str, call: Call, asked: Acquire, asker: Asker, *, fallback: bool = False
@@ -115,7 +129,7 @@ class Pool:
 
         `call`: as the provider is asked; `fallback`: it has another target.
         """
-        now, state, scope = self._clock(), self._states[provider], scope_of(call)
+        now, state, scope = self._clock(), self.states[provider], scope_of(call)
         several = len(state.credentials) > 1
         found = self.conversations.found(provider, state, asker, now) if several else UNKNOWN_CONVERSATION
         request = CredentialRequest(
@@ -134,7 +148,8 @@ class Pool:
         match choose(state, request, now):
             case Chosen(credential=credential) as chosen:
                 state = probing(state, scope, now) if chosen.probe else state
-                self._states[provider] = taken(state, credential.name, chosen.wheel)
+                self.states[provider] = taken(state, credential.name, chosen.wheel)
+                self.unsaved.names.add((provider, credential.name))
                 if several:
                     self.conversations.began(provider, asker, credential.name, now)
                 secret, source = self._key((provider, credential.name))
@@ -154,15 +169,20 @@ class Pool:
         """The attempt is over, of `call` as the provider was asked. A key that new settings replaced or
         removed is skipped."""
         credential = lease.name
-        state = self._states.get(provider)
+        state = self.states.get(provider)
         if state is None or not self._is_current((provider, credential), lease):
             return
         witness, outcome, now = call.session or asker.client, _without(lease.secret, outcome), self._clock()
         attempted = Attempted(credential, scope_of(call), witness, asker.protocol, lease.probe)
-        settled = self._states[provider] = settle(state, attempted, outcome, now)
-        news = notices(state, settled, attempted, now) if is_news(state, settled) else ()
-        for notice in news:
-            self._notify(notice)
+        settled = self.states[provider] = settle(state, attempted, outcome, now)
+        self.unsaved.names.add((provider, credential))
+        if settled.health is not state.health:
+            self.unsaved.names.add((provider, ""))
+            self.unsaved.urgent = True
+        if is_news(state, settled):
+            self.unsaved.changed(provider, state, settled)
+            for notice in notices(state, settled, attempted, now):
+                self._notify(notice)
 
     def answered(self, provider: str, summary: Summary, asker: Asker) -> None:
         """A call is over, of which the last attempt was with a credential of `provider`."""
@@ -176,10 +196,11 @@ class Pool:
         How many credentials that is about; 0: there is none of that name.
         """
         count = 0
-        for each, state in self._states.items():
+        for each, state in self.states.items():
             names = [one.name for one in state.credentials if name in ("", one.name)]
             if provider in ("", each) and names:
-                self._states[each] = resumed(state, name or None)
+                self.states[each] = resumed(state, name or None)
+                self.unsaved.clear(each, names, Clearing.RESUMED, self._clock())
                 for one in names:
                     self._logins.forgive((each, one))
                 count += len(names)
@@ -192,7 +213,7 @@ class Pool:
     def account(self, provider: str, client: str = "") -> Lease | None:
         """The credential of everything that belongs to an account, for the tool `client`; None without a pool
         for it."""
-        credential = account(self._states[provider], client)
+        credential = account(self.states[provider], client)
         if credential is None:
             return None
         secret, source = self._key((provider, credential.name))
@@ -216,8 +237,9 @@ class Pool:
     def _renewed(self, who: Who) -> None:
         """A login has another token: what was said of the one before does not hold any more."""
         provider, name = who
-        if state := self._states.get(provider):
-            self._states[provider] = state.with_state(name, forgiven(state.state(name)))
+        if state := self.states.get(provider):
+            self.states[provider] = state.with_state(name, forgiven(state.state(name)))
+            self.unsaved.clear(provider, [name], Clearing.FORGIVEN, self._clock())
 
     def secrets(self) -> list[SecretStr]:
         """All that are never to be shown."""
@@ -227,12 +249,14 @@ class Pool:
 
 def _without(secret: SecretStr, outcome: Outcome) -> Outcome:
     """`outcome` without the key, which some providers repeat in a refusal: other clients may get it later."""
-    if not isinstance(outcome, Rejected) or outcome.kind not in NOT_AGAIN or outcome.answer is None:
+    if not isinstance(outcome, Rejected) or outcome.kind not in NOT_AGAIN:
         return outcome
     blackout, answer = Blackout([secret]), outcome.answer
     message = blackout.text(outcome.message)
     if len(message) >= LONGEST_MESSAGE:  # it was cut, perhaps inside the key
         message = blackout.feed(message.encode("utf-8", "replace")).decode("utf-8", "replace")
+    if answer is None:
+        return replace(outcome, message=message)
     body, headers = blackout.whole(answer.body), blackout.headers(answer.headers)
     answer = replace(answer, body=body, headers=headers, reason=blackout.text(answer.reason))
     return replace(outcome, message=message, answer=answer)

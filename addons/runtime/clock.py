@@ -1,4 +1,4 @@
-"""A clock that runs while this process runs, and timers by it.
+"""A clock that runs while this process runs, and timers by it; and one of epoch seconds that pass evenly.
 
 While the process is stopped, the machine sleeps or something else has the processor, the world does not: what
 providers send waits in the sockets. Such a gap is no silence of theirs. The clock stands still in it, and
@@ -9,10 +9,13 @@ so that a longer time between two readings is time in which we did not run.
 """
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from heapq import heappop, heappush
 from math import inf
+from pathlib import Path
 from typing import Protocol
 
 TICK = 0.5
@@ -172,3 +175,54 @@ class Timers[T]:
         self._fire(heappop(self._pending)[2])  # which may set others, or cancel all
         if self._pending and self._pending[0][0] < self._alarm_at:
             self._arm(self._pending[0][0])
+
+
+OFF, STAYS_OFF = 5.0, 600.0
+"""Seconds by which the wall clock has to be off, and for which it has to stay so, to be followed."""
+
+
+def since_start() -> float:
+    """Monotonic seconds that go on while the machine sleeps, on the same scale in all its processes."""
+    if sys.platform == "linux":
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    elif sys.platform == "darwin":  # noqa: RET505  # as mypy reads platforms
+        return time.clock_gettime(time.CLOCK_MONOTONIC)
+    else:
+        return time.monotonic()
+
+
+def start_id() -> str:
+    """Which start of which machine this is; empty where the system does not say."""
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    return ""
+
+
+class EpochClock:
+    """Called, it gives epoch seconds that pass evenly: those of the wall clock at the start, and what has
+    passed since. No jump of the wall clock makes a cooldown longer or shorter."""
+
+    def __init__(
+        self, wall: Callable[[], float] = time.time, steady: Callable[[], float] = since_start
+    ) -> None:
+        self._wall, self.steady = wall, steady
+        self._base = wall() - steady()
+        self._off_since: float | None = None
+
+    def __call__(self) -> float:
+        return self._base + self.steady()
+
+    def follow(self) -> float:
+        """Follow a wall clock that was set and stayed so. To be called now and then; gives the seconds by
+        which all readings are later from now on, for which who holds such times has to move them."""
+        off = self._wall() - self()
+        if abs(off) <= OFF:
+            self._off_since = None
+            return 0.0
+        if self._off_since is None:
+            self._off_since = self.steady()
+        if self.steady() - self._off_since < STAYS_OFF:
+            return 0.0
+        self._base += off
+        self._off_since = None
+        return off

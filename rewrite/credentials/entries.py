@@ -28,9 +28,11 @@ class Kind(StrEnum):
     LAST = "last"
     """When a credential was last used, and what came of it."""
     LEARNT = "learnt"
-    """What a provider reported of a window."""
+    """What a provider reported of a limit."""
     USED = "used"
     """What was used in one part of a window."""
+    CYCLE = "cycle"
+    """Which credentials have had their turn in a fair cycle."""
     BINDING = "binding"
     """On which credential a conversation stays."""
     CLEARED = "cleared"
@@ -85,7 +87,7 @@ type Entries = Mapping[Key, Entry]
 
 NOTHING: Entries = MappingProxyType({})
 
-MOST: Mapping[Kind, int] = {kind: 10_000 if kind is Kind.BINDING else 4096 for kind in Kind}
+MOST: Mapping[Kind, int] = {**dict.fromkeys(Kind, 4096), Kind.BINDING: 10_000, Kind.USED: 20_000}
 """How many of a kind are kept: clients name models and conversations as they like."""
 
 CLEARS: Mapping[Clearing, frozenset[Kind]] = {
@@ -187,12 +189,17 @@ def says_more(key: Key, entry: Entry, known: Entry | None) -> bool:
     a conversation goes on is news only now and then."""
     if known is None:
         return True
-    longer = entry.until - known.until
-    return entry.value != known.value or (longer > BINDING_NEWS if key.kind is Kind.BINDING else longer != 0)
+    longer, news = entry.until - known.until, LONGER_IS_NEWS.get(key.kind)
+    return entry.value != known.value or (longer != 0 if news is None else longer > news)
 
 
-BINDING_NEWS = 60.0
-"""Seconds by which a binding has to last longer to be worth writing down."""
+LONGER_IS_NEWS: Mapping[Kind, float] = {
+    Kind.COOLDOWN: 0.0,
+    Kind.BINDING: 60.0,
+    Kind.RETIRED: 86_400.0,
+    Kind.CYCLE: 3600.0,
+}
+"""Seconds by which one of these has to last longer for that to be worth writing down."""
 
 
 def bounded(entries: Entries, now: float) -> Entries:

@@ -183,7 +183,8 @@ def _beside(name: str, state: CredentialState, one: Attempted, now: float) -> Cr
     if streak is not None:
         state = replace(state, streaks={**state.streaks, one.scope: overtaken(streak, now)})
     if cooldown is not None and cooldown.refusal and _lacks_model(cooldown.refusal, now):
-        lasting = Cooldown(now + MODEL_COOLDOWN, replace(cooldown.refusal, until=now + MODEL_COOLDOWN))
+        refusal = replace(cooldown.refusal, until=now + MODEL_COOLDOWN)
+        lasting = Cooldown(now + MODEL_COOLDOWN, refusal, now)
         state = replace(state, cooldowns={**state.cooldowns, one.scope: lasting})
     return state
 
@@ -229,7 +230,7 @@ def _cooled(
         return state
     refused = outcome.kind in NOT_AGAIN
     said = key_refusal(outcome, pool.title(one.name), one.protocol, now, until) if refused else None
-    cooldowns = {**_recent(state.cooldowns, now), key: Cooldown(until, said)}
+    cooldowns = {**_recent(state.cooldowns, now), key: Cooldown(until, said, now)}
     return replace(state, cooldowns=cooldowns)
 
 

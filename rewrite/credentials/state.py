@@ -26,6 +26,8 @@ class Cooldown:
     refusal: KeyRefusal | None = None
     """What the provider said, where it refused the credential. It is kept after that time, until the
     credential serves again."""
+    at: float = 0.0
+    """When it began."""
 
 
 _NO_COOLDOWN = Cooldown(0.0)

@@ -76,6 +76,21 @@ class Window:
         return now // step * step + step + self.per
 
 
+def rolls_for(key: str) -> float | None:
+    """The length of the rolling window of that key, in seconds; None: it is a calendar one."""
+    try:
+        return float(key.partition("/")[2])
+    except ValueError:
+        return None
+
+
+def counted_until(counts: Counts, until: float, amount: float) -> Counts:
+    """`counts` with `amount` more, or less, of what counts until then."""
+    found = dict(counts)
+    found[until] = found.get(until, 0.0) + amount
+    return tuple(sorted((each, total) for each, total in found.items() if total > _TINY))
+
+
 def _end(per: Period, zone: tzinfo, now: float) -> float:
     """When the day, week or month of `now` is over. The first midnight counts where a clock is set back."""
     today = (_EPOCH + timedelta(seconds=now)).astimezone(zone).date()

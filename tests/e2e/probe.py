@@ -63,7 +63,7 @@ class Probe:
     def order_state(self) -> dict[str, object]:
         """What is alive now: responders, drivers, credentials in use, flows that are paused."""
         pools, registries, answerings = alive(Pool, FlowRegistry, answering.Answering)
-        states = [state for pool in pools for state in pool._states.values()]
+        states = [state for pool in pools for state in pool.states.values()]
         in_flight = {name: one.in_flight for state in states for name, one in state.states.items()}
         return {
             "responders": sum(flows.active() for flows in registries),
@@ -104,8 +104,8 @@ class Probe:
         """Forget which credentials are in use, after a fault in just that."""
         (pools,) = alive(Pool)
         for pool in pools:
-            for name, state in pool._states.items():
-                pool._states[name] = replace(state, states={})
+            for name, state in pool.states.items():
+                pool.states[name] = replace(state, states={})
 
     def order_mend(self) -> None:
         while self._mend:

@@ -87,7 +87,7 @@ def serve(pool: Pool, of: Call, outcome: Outcome, *attempts: Acquire) -> str:
 
 
 def in_flight(pool: Pool) -> dict[str, int]:
-    return {name: state.in_flight for name, state in pool._states["p"].states.items()}
+    return {name: state.in_flight for name, state in pool.states["p"].states.items()}
 
 
 def test_a_lease_has_the_secret_and_says_nothing_of_it(pool: Pool) -> None:

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rewrite.credentials.entries import (
-    BINDING_NEWS,
     CLEARS,
     LAWS,
+    LONGER_IS_NEWS,
     MOST,
     NOTHING,
     Clearing,
@@ -154,14 +154,14 @@ def test_nothing_that_was_cleared_comes_back(held: Entries, late: Entries, at: f
 
 
 def test_what_says_more() -> None:
-    bound = COOLED._replace(kind=Kind.BINDING)
+    bound, news = COOLED._replace(kind=Kind.BINDING), LONGER_IS_NEWS[Kind.BINDING]
     known = Entry(1, 100, "one")
     assert says_more(COOLED, known, None)
     assert not says_more(COOLED, replace(known, at=2), known)
     assert says_more(COOLED, replace(known, until=101), known)
     assert says_more(COOLED, replace(known, value="two"), known)
-    assert not says_more(bound, replace(known, until=100 + BINDING_NEWS), known)
-    assert says_more(bound, replace(known, until=101 + BINDING_NEWS), known)
+    assert not says_more(bound, replace(known, until=100 + news), known)
+    assert says_more(bound, replace(known, until=101 + news), known)
     assert says_more(bound, replace(known, value="two"), known)
 
 

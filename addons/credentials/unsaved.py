@@ -1,0 +1,47 @@
+"""What changed in a pool and is not kept yet, and how a key is marked in what is kept."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from pydantic import SecretStr
+
+from addons.secrets.logins import Login
+from rewrite.credentials.entries import Clearing
+from rewrite.credentials.state import PoolState
+
+
+@dataclass(slots=True)
+class Unsaved:
+    """What changed in a pool since somebody kept it."""
+
+    names: set[tuple[str, str]] = field(default_factory=set)
+    """Of which provider and credential; no name: of the provider itself."""
+    cleared: dict[tuple[str, str, Clearing], float] = field(default_factory=dict)
+    """What was cleared, and when."""
+    urgent: bool = False
+    """Whether others who share the credentials are to know it at once."""
+
+    def changed(self, provider: str, before: PoolState, after: PoolState) -> None:
+        """Credentials serve now that did not, or the other way round."""
+        names = (name for name, one in after.states.items() if one is not before.states.get(name))
+        self.names.update((provider, name) for name in names)
+        self.urgent = True
+
+    def clear(self, provider: str, names: Iterable[str], how: Clearing, now: float) -> None:
+        """All that was known of these, and of the provider itself, was cleared."""
+        self.cleared.update({(provider, name, how): now for name in ("", *names)})
+        self.urgent = True
+
+    def taken(self) -> "Unsaved":
+        """All of it; from now on it counts as saved."""
+        found = Unsaved(self.names, self.cleared, self.urgent)
+        self.names, self.cleared, self.urgent = set(), {}, False
+        return found
+
+
+def mark_of(key: SecretStr | Login, salt: str) -> str:
+    """What distinguishes a key from others under the same name; `salt`, hexadecimal digits, keeps it from
+    saying anything of it. A login is the same whatever its token."""
+    text = key.get_secret_value() if isinstance(key, SecretStr) else f"{key.kind} {key.file}"
+    return hashlib.blake2b(text.encode(), key=bytes.fromhex(salt), digest_size=6).hexdigest()
