@@ -7,7 +7,6 @@ from http.client import HTTPConnection, IncompleteRead
 from pathlib import Path
 
 import pytest
-
 from mitmproxy.connection import Client
 from mitmproxy.options import Options
 from mitmproxy.proxy.context import Context
