@@ -377,7 +377,8 @@ class Driver:
             self._attempt = self._ask(wanted, lease, self)
         else:
             ask = partial(self._ask, wanted)
-            self._attempt = Renewing(lease, lease.source, self._work.upstream, ask, self).begin()
+            upstream, origin = self._work.upstream, target.origin
+            self._attempt = Renewing(lease, lease.source, upstream, origin, ask, self).begin()
 
     def _ask(self, wanted: OpenUpstream, lease: Lease, receiver: Receiver) -> Attempt | None:
         """Ask the provider on `lease`, which a login may have another token for than when it was acquired."""

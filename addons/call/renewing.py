@@ -13,7 +13,7 @@ from addons.upstream.client import Attempt, Receiver, Upstream
 from addons.upstream.failure import Cause
 from addons.upstream.network import Reached
 from protocols.model.errors import Fault
-from protocols.model.http import Head
+from protocols.model.http import Head, Origin
 from protocols.model.parts import ErrorKind
 from rewrite.oauth.files import Tokens
 from rewrite.oauth.refreshing import Dead, Failed
@@ -49,11 +49,14 @@ class Renewing:
         lease: Lease,
         source: TokenSource,
         upstream: Upstream,
+        origin: Origin,
         ask: Ask,
         receiver: Renewed,
     ) -> None:
-        """`source`: that of `lease`; `upstream`: the way to who refreshes its tokens."""
-        self._lease, self._source, self._upstream = lease, source, upstream
+        """`source`: that of `lease`; `upstream`: the way to who refreshes its tokens; `origin`: where the
+        provider is."""
+        self._lease, self._source = lease, source
+        self._upstream, self._origin = upstream, origin
         self._ask, self._receiver = ask, receiver
         self._attempt: Attempt | None = None
         self._task: asyncio.Task[None] | None = None
@@ -64,10 +67,10 @@ class Renewing:
     def begin(self) -> Self:
         """Ask, as soon as there is a token."""
         tokens = self._source.at_once()
-        if tokens is None:
+        if tokens is None or self._source.needs_project():
             self._renew("")
         else:
-            self._open(tokens)
+            self._open(tokens, self._source.known_project)
         return self
 
     # -- as an attempt --------------------------------------------------------------------------------
@@ -116,8 +119,8 @@ class Renewing:
 
     # -- tokens ---------------------------------------------------------------------------------------
 
-    def _open(self, tokens: Tokens) -> None:
-        self._lease = self._lease.with_tokens(tokens)
+    def _open(self, tokens: Tokens, project: str) -> None:
+        self._lease = self._lease.with_tokens(tokens, project)
         self._attempt = self._ask(self._lease, self)
 
     def _renew(self, refused: str) -> None:
@@ -133,9 +136,10 @@ class Renewing:
         self._is_second = bool(refused)
         match await self._source.renewed(self._upstream, refused):
             case Tokens() as tokens:
+                project = await self._source.project(self._upstream, self._origin, tokens)
                 self._refused = None
                 self._body.clear()
-                self._open(tokens)
+                self._open(tokens, project)
             case Dead() | Failed() if self._refused is not None:
                 self._pass_refusal()
                 self._receiver.closed(None)

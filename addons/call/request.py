@@ -16,6 +16,7 @@ from protocols.model.http import Headers, Origin, UpstreamRequest, WireRequest
 from protocols.model.wirejson import dump
 from rewrite.catalog.providers import Carrier, Provider
 from rewrite.oauth.headers import with_needed
+from rewrite.oauth.projects import with_project
 from rewrite.targets.target import FRAMING, Target
 
 OWN = "client"
@@ -36,6 +37,9 @@ def outgoing(
     `instead`: what the target is asked in place of what was planned.
     """
     rendered = instead or target.rendered
+    if lease.project:
+        sent = outgoing(request, target, intercepted, replace(lease, project=""), instead)
+        return replace(sent, body=with_project(sent.body, lease.project))
     if rendered is None:
         return unchanged(request, target.origin, intercepted, lease)
     own = without_hops(request.headers)

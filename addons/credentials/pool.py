@@ -60,10 +60,13 @@ class Lease:
     """Where another token comes from, if it is a login. None: it is a key."""
     account: str = ""
     """The account of the login."""
+    project: str = ""
+    """The project of Code Assist's that its calls are for. Empty: as the client says."""
 
-    def with_tokens(self, tokens: Tokens) -> "Lease":
+    def with_tokens(self, tokens: Tokens, project: str = "") -> "Lease":
         """The lease of a login with the token that it has now."""
-        return replace(self, secret=SecretStr(tokens.access), account=tokens.account)
+        secret = SecretStr(tokens.access)
+        return replace(self, secret=secret, account=tokens.account, project=project)
 
 
 NO_LEASE = Lease("none", SecretStr(""), pooled=False)

@@ -17,10 +17,11 @@ from addons.oauth.asking import asked
 from addons.oauth.lock import Busy, locked
 from addons.secrets.logins import Login, replace_text, text_of
 from addons.upstream.client import Upstream
-from protocols.model.http import WireResponse
+from protocols.model.http import Origin, WireResponse
 from protocols.model.wirejson import JsonObject
 from rewrite.oauth.files import Tokens, Unreadable, refreshed, tokens_in
 from rewrite.oauth.kinds import Encoding
+from rewrite.oauth.projects import project_in, project_request
 from rewrite.oauth.refreshing import Dead, Failed, Refreshed, refresh_request, renewal, short_token
 
 LOCK_WAIT = 45.0
@@ -66,6 +67,7 @@ class TokenSource:
         self._tokens: Tokens | None = None
         self._seen: Signature = None
         self._failure: Failure | None = None
+        self._project, self._project_again = "", 0.0
         self._flight: asyncio.Task[Tokens | Dead | Failed] | None = None
 
     @property
@@ -111,6 +113,23 @@ class TokenSource:
             found = await asyncio.shield(self._flight)
             if not (is_other and isinstance(found, Tokens) and found.access == refused):
                 return found
+
+    def needs_project(self) -> bool:
+        """Whether it is not known which project its calls are for, though they have to say."""
+        return self.login.kind.has_project and not self._project and self._wall() >= self._project_again
+
+    @property
+    def known_project(self) -> str:
+        """The project, as far as it is known."""
+        return self._project
+
+    async def project(self, upstream: Upstream, origin: Origin, tokens: Tokens) -> str:
+        """The project that calls of the login are for, as its provider says; empty: it names none."""
+        if self.needs_project():
+            self._project_again = self._wall() + PATIENCE
+            answer = await asked(upstream, project_request(origin, tokens.access))
+            self._project = project_in(answer) if isinstance(answer, WireResponse) else ""
+        return self._project
 
     async def close(self) -> None:
         """Wait for a refresh that is under way."""
@@ -232,6 +251,8 @@ class TokenSource:
         former, self._tokens = self._tokens, found
         if former is not None and former.access == found.access:
             return False
+        if former is None or former.refresh != found.refresh:  # it may be another account
+            self._project, self._project_again = "", 0.0
         self._told(_secrets(found), _secrets(former))
         return True
 

@@ -7,6 +7,7 @@ breakpoints are left out; a level of thinking above "high" is "high", and one is
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from urllib.parse import quote
 
 from protocols.gemini_generate.answer_read import SIGNATURE
@@ -66,6 +67,10 @@ _LEVELS = {
 }
 """Measured: gemini-cli writes levels in capitals."""
 
+_ENDS = ("-low", "-high")
+_LITTLE = frozenset({Effort.NONE, Effort.MINIMAL, Effort.LOW})
+"""Of what Antigravity has in its models' names, what other clients of it agree on; not measured."""
+
 _CALL_NAMES = frozenset({"functionCall", "function_call"})
 _BY_BUDGET = "2.5"
 _THOUGHTLESS = ("gemini-1", "gemini-2.0", "gemma")
@@ -73,6 +78,8 @@ _THOUGHTLESS = ("gemini-1", "gemini-2.0", "gemma")
 
 def write_request(prompt: Prompt, destination: Destination) -> Rendered:
     """`prompt` for the model of `destination`. Raises Untranslatable for a call or result without a name."""
+    if prompt.thinking and destination.thinking == "suffix":
+        destination = replace(destination, model=_suffixed(prompt.thinking, destination.model))
     method = "streamGenerateContent" if prompt.stream else "generateContent"
     path = path_of(destination, method, SSE_QUERY if prompt.stream else "")
     body = _request(prompt, destination)
@@ -139,7 +146,7 @@ def marked(parts: list[JsonObject]) -> list[JsonObject]:
 
 def _checks_signatures(destination: Destination) -> bool:
     """Documented: models that think by level refuse a turn whose first call is not signed."""
-    return _thinks_by(destination) == "effort" and not destination.model.startswith(_THOUGHTLESS)
+    return _thinks_by(destination) in ("effort", "suffix") and not destination.model.startswith(_THOUGHTLESS)
 
 
 def _parts(message: Message, names: Mapping[str, str], where: str) -> Iterator[JsonObject]:
@@ -265,6 +272,14 @@ def _thinking(thinking: Thinking, destination: Destination) -> JsonObject:
         thinkingLevel=_LEVELS[effort] if by == "effort" and effort else None,
         includeThoughts=thinking.shown,
     )
+
+
+def _suffixed(thinking: Thinking, model: str) -> str:
+    """The name by which a model is asked to think so much, unless its client has chosen."""
+    effort = effort_of(thinking)
+    if effort is None or model.endswith(_ENDS):
+        return model
+    return model + _ENDS[effort not in _LITTLE]
 
 
 def _thinks_by(destination: Destination) -> str:

@@ -74,7 +74,7 @@ class Destination:
     max_output: int | None = None
     """Tokens that the model can give; None where unknown."""
     thinking: str = ""
-    """How the model is asked to think ("budget", "effort", "none"); empty where unknown."""
+    """How the model is asked to think ("budget", "effort", "suffix", "none"); empty where unknown."""
     max_tokens_field: str = "max_tokens"
     """What Chat calls its limit there."""
 

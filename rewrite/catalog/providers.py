@@ -72,6 +72,8 @@ class ThinkingStyle(StrEnum):
     """By a number of tokens."""
     EFFORT = "effort"
     """By a level."""
+    SUFFIX = "suffix"
+    """By the end of the model's name: -low or -high."""
     NONE = "none"
     """It takes neither, though it may think all the same."""
 

@@ -57,7 +57,8 @@ def tokens_in(text: str, kind: OAuthKind) -> Tokens:
     """The login that a file of `text` holds. Raises Unreadable."""
     form, tree = kind.form, _tree(text)
     table = _table(tree, form)
-    access, refresh = text_at(table, form.access), text_at(table, form.refresh)
+    access = text_at(table, form.access) if form.access else ""
+    refresh = text_at(table, form.refresh)
     if not access and not (refresh and kind.encoding is Encoding.GET):
         raise Unreadable(f"holds no login: {kind.login}")
     return Tokens(

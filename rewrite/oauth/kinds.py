@@ -90,6 +90,8 @@ class OAuthKind:
     headers: Mapping[str, str] = _NOTHING
     """What requests need besides the token. A value that begins with + is added to a list of values;
     {account} stands for the account of the file."""
+    has_project: bool = False
+    """Whether calls name a project of Code Assist's, which belongs to the account."""
     lifetime: float = 0.0
     """Seconds from a refresh to the end of its token, where neither says so. 0: not known."""
 

@@ -13,6 +13,7 @@ LONGEST_MESSAGE = 200
 """Characters of what an endpoint says that are repeated."""
 
 _OK = 200
+_AGENT = "rotator"
 _EARLIER = 60.0
 """Seconds before the time at which an exchanged token asks to be renewed."""
 
@@ -71,7 +72,8 @@ def refresh_request(kind: OAuthKind, client: TokenClient, tokens: Tokens) -> Ups
 
 
 def _headers(host: str) -> Headers:
-    return (("host", host), ("accept", "application/json"))
+    """GitHub refuses requests of nobody."""
+    return (("host", host), ("accept", "application/json"), ("user-agent", _AGENT))
 
 
 def _fields(kind: OAuthKind, client: TokenClient, tokens: Tokens) -> dict[str, str]:
@@ -123,8 +125,9 @@ def _codes(body: JsonObject) -> set[str]:
 
 def _said(answer: WireResponse, body: JsonObject) -> str:
     """For a reader: status, code and message."""
-    error = object_at(body, "error")
-    message = text_at(body, "error_description") or text_at(error, "message") or text_at(body, "message")
+    places = (object_at(body, "error"), object_at(body, "error_details"), body)
+    messages = (text_at(body, "error_description"), *(text_at(each, "message") for each in places))
+    message = next(filter(None, messages), "")
     code = next(iter(sorted(_codes(body))), "")
     named = f"{answer.status} {code}".strip()
     return f"{named}: {message}"[:LONGEST_MESSAGE] if message else named

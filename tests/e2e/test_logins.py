@@ -11,8 +11,15 @@ import httpx
 import pytest
 
 from tests.e2e.proxy import Proxy
-from tests.e2e.talk import PATIENCE, client, tunnel
-from tests.rewrite.oauth.logins import claude_file, codex_file, generic_file
+from tests.e2e.talk import PATIENCE, ask, client, tunnel
+from tests.rewrite.oauth.logins import (
+    antigravity_file,
+    claude_file,
+    codex_file,
+    copilot_file,
+    gemini_file,
+    generic_file,
+)
 from tests.vendor import (
     Received,
     Reply,
@@ -54,6 +61,29 @@ credentials = [
   {{ name = "key", key = "env:KEY" }},
 ]
 """
+CODE_ASSIST = """
+[providers.code_assist]
+base_url = "{url}"
+replace_oauth = true
+credentials = [
+  {{ name = "gemini", oauth = "gemini", file = "../gemini.json", token_url = "{url}/token" }},
+]
+[providers.antigravity]
+base_url = "{url}"
+replace_oauth = true
+credentials = [
+  {{ name = "a", oauth = "antigravity", file = "../agy.json", token_url = "{url}/token", any_client = true }},
+]
+[providers.github_copilot]
+base_url = "{url}"
+replace_oauth = true
+credentials = [
+  {{ name = "gh", oauth = "copilot", file = "../copilot.json", token_url = "{url}/short" }},
+]
+[[routes]]
+match = {{ provider = "anthropic" }}
+to = ["antigravity/gemini-3.1-pro"]
+"""
 KEY = "sk-pool-key-of-the-mixed-one"
 MESSAGES = "/v1/messages"
 CLAUDE = {"user-agent": "claude-cli/2.1.329 (external, cli)", "anthropic-beta": "claude-code-20250219"}
@@ -67,6 +97,7 @@ BODY = json.dumps(
     }
 )
 CODEX_BODY = json.dumps({"model": "gpt-5", "input": "Hi", "stream": True})
+ASIDE = ("/token", "/short", "/v1internal:loadCodeAssist")
 SOON = 60
 """Seconds until the tokens of the files end: they are due."""
 
@@ -103,8 +134,18 @@ class House:
         config = CONFIG.format(url=self.vendor.base_url, folder=self.folder)
         return Proxy(folder, config, keys={"KEY": KEY})
 
+    def code_assist(self) -> Proxy:
+        """A proxy for logins that name a project, and for one that is exchanged."""
+        late = int(time.time()) + 86400
+        self.write("gemini", gemini_file("access-token-of-gemini", at=late))
+        self.write("agy", antigravity_file("access-token-of-antigravity", at=late))
+        self.write("copilot", copilot_file("gho_token-of-github"))
+        folder = self.folder / "proxy"
+        folder.mkdir()
+        return Proxy(folder, CODE_ASSIST.format(url=self.vendor.base_url))
+
     def calls(self) -> list[Received]:
-        return [one for one in self.vendor.requests if one.path != "/token"]
+        return [one for one in self.vendor.requests if one.path not in ASIDE]
 
     def refreshes(self) -> list[Received]:
         return [one for one in self.vendor.requests if one.path == "/token"]
@@ -294,6 +335,74 @@ def test_a_client_that_leaves_does_not_end_a_refresh(house: House) -> None:
         until(lambda: house.login()["accessToken"] == "new-access-token-of-the-login")
         proxy.wait_log("end=abandoned")
     assert house.calls() == []
+
+
+# -- Code Assist, and a token that is exchanged --------------------------------------------------------
+
+ENVELOPED = {
+    "model": "gemini-3-pro",
+    "project": "of-another-account",
+    "request": {"contents": [{"parts": []}]},
+}
+STREAM = "/v1internal:streamGenerateContent"
+ANSWER = {
+    "candidates": [{"content": {"role": "model", "parts": [{"text": "Hello"}]}, "finishReason": "STOP"}]
+}
+
+
+def enveloped_answer() -> Reply:
+    return streamed([b"data: " + json.dumps({"response": ANSWER}).encode() + b"\r\n\r\n"])
+
+
+@pytest.mark.parametrize(
+    ("host", "program", "token"),
+    [
+        ("cloudcode-pa.googleapis.com", "GeminiCLI/0.61.0/gemini-3-pro (linux)", "access-token-of-gemini"),
+        ("daily-cloudcode-pa.googleapis.com", "antigravity/hub/2.9.0 linux", "access-token-of-antigravity"),
+    ],
+)
+def test_a_call_of_code_assist_names_the_project_of_its_login(
+    house: House, host: str, program: str, token: str
+) -> None:
+    house.vendor.on(path="/v1internal:loadCodeAssist").always(whole(b'{"cloudaicompanionProject": "mine"}'))
+    house.vendor.on(path=STREAM).always(enveloped_answer())
+    headers = {"authorization": "Bearer ya29.own", "user-agent": program}
+    with house.code_assist() as proxy, client(proxy) as http:
+        for _ in range(2):
+            answer = http.post(f"https://{host}{STREAM}?alt=sse", headers=headers, json=ENVELOPED)
+            assert "Hello" in answer.text
+    assert [one.credential for one in house.calls()] == [token] * 2
+    assert [one.json() for one in house.calls()] == [{**ENVELOPED, "project": "mine"}] * 2
+    assert len(house.vendor.requests) == 3
+
+
+def test_other_clients_reach_antigravity_in_its_envelope(house: House) -> None:
+    house.vendor.on(path="/v1internal:loadCodeAssist").always(whole(b'{"cloudaicompanionProject": "mine"}'))
+    house.vendor.on(path=STREAM).always(enveloped_answer())
+    body = {**json.loads(BODY), "thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}}
+    with house.code_assist() as proxy, client(proxy) as http:
+        url = f"https://api.anthropic.com{MESSAGES}"
+        answer = http.post(url, headers={"x-api-key": "sk-ant-own-key"}, json=body)
+    assert "Hello" in answer.text
+    (call,) = house.calls()
+    sent = call.json()
+    assert (sent["model"], sent["project"]) == ("gemini-3.1-pro-high", "mine")
+    assert "thinkingLevel" not in json.dumps(sent)
+    assert call.credential == "access-token-of-antigravity"
+
+
+def test_the_token_of_github_is_exchanged(house: House) -> None:
+    short = {"token": "tid=short-token-of-copilot", "expires_at": int(time.time()) + 1800, "refresh_in": 1500}
+    house.vendor.on(path="/short").always(whole(json.dumps(short).encode()))
+    headers = {"authorization": "Bearer own", "user-agent": "GitHubCopilotChat/0.30"}
+    with house.code_assist() as proxy, client(proxy) as http:
+        for _ in range(2):
+            url = "https://api.githubcopilot.com/chat/completions"
+            assert http.post(url, headers=headers, content=ask()).status_code == 200
+    assert [one.credential for one in house.calls()] == ["tid=short-token-of-copilot"] * 2
+    assert [one.header("authorization") for one in house.vendor.requests if one.path == "/short"] == [
+        "token gho_token-of-github"
+    ]
 
 
 def until(found: Callable[[], bool]) -> None:

@@ -108,7 +108,7 @@ def test_a_generic_login_is_for_any_program(cwd: Path) -> None:
         ("oauth = 'cluade', file = 'x'", "oauth: no such kind of login: did you mean claude?"),
         (
             "oauth = 'x', file = 'x'",
-            "oauth: no such kind of login: known are claude, codex, gemini, generic",
+            "oauth: no such kind of login: known are claude, codex, gemini, antigravity, copilot, generic",
         ),
         (
             "oauth = 'claude'",

@@ -105,7 +105,8 @@ def test_with_nothing_said_the_defaults_hold(cwd: Path) -> None:
     assert (settings.limits, settings.timeouts) == (Limits(), Timeouts())
     assert (settings.on_truncation, settings.upstream_proxy) == (OnTruncation.AUTO, "")
     assert (settings.warnings, settings.source) == ((), None)
-    assert [client.name for client in settings.clients] == ["claude", "codex", "gemini-cli", "opencode"]
+    measured = ["claude", "codex", "gemini-cli", "opencode"]
+    assert [client.name for client in settings.clients] == [*measured, "antigravity", "copilot-chat"]
 
 
 def test_the_search_order(cwd: Path, home: Path) -> None:

@@ -16,17 +16,20 @@ from addons.secrets.logins import Login
 from addons.upstream.client import Upstream
 from addons.upstream.network import tls_context
 from addons.upstream.way import Direct
+from protocols.model.http import parsed
 from rewrite.oauth.files import Tokens, tokens_in
 from rewrite.oauth.kinds import OAuthKind
 from rewrite.oauth.refreshing import Dead, Failed, TokenClient
 from tests.rewrite.oauth.logins import (
     CLAUDE,
     CODEX,
+    COPILOT,
     EXPIRES,
     GEMINI,
     GENERIC,
     claude_file,
     codex_file,
+    copilot_file,
     gemini_file,
     generic_file,
     jwt,
@@ -384,3 +387,39 @@ async def test_a_file_of_others_is_not_read(place: Place, upstream: Upstream) ->
     found = await place.source().renewed(upstream)
     assert isinstance(found, Dead)
     assert "can be written by other users" in found.message
+
+
+async def test_a_token_that_is_exchanged_is_in_no_file(place: Place, upstream: Upstream) -> None:
+    place.kind = COPILOT
+    place.write(copilot_file())
+    told = {"token": "tid=1", "expires_at": LATE + 1800, "refresh_in": 1500}
+    place.vendor.on(path=PATH).reply(whole(json.dumps(told).encode()))
+    source = place.source()
+    found = await asyncio.gather(*(source.renewed(upstream) for _ in range(5)))
+    assert {each.access for each in found if isinstance(each, Tokens)} == {"tid=1"}
+    assert place.file.read_text() == copilot_file()
+    assert [one.header("authorization") for one in place.vendor.requests] == ["token gho_old"]
+    place.file.touch()
+    assert source.at_once() == found[0], "a file that says the same changes nothing"
+    place.write(copilot_file("gho_another"))
+    assert source.at_once() is None, "another login has a token of its own"
+
+
+async def test_the_project_of_a_login_is_asked_for_once(place: Place, upstream: Upstream) -> None:
+    place.kind = GEMINI
+    place.write(gemini_file(at=EXPIRES + 9999))
+    path = "/v1internal:loadCodeAssist"
+    place.vendor.on(path=path).reply(whole(b"{}", 500)).reply(whole(b'{"cloudaicompanionProject": "mine"}'))
+    source = place.source()
+    tokens = source.at_once()
+    assert tokens is not None
+    assert source.needs_project()
+    origin = parsed(place.vendor.base_url)
+    assert await source.project(upstream, origin, tokens) == ""
+    assert not source.needs_project(), "not now"
+    place.now += 61
+    assert [await source.project(upstream, origin, tokens) for _ in range(3)] == ["mine"] * 3
+    assert len(place.vendor.requests) == 2
+    place.write(gemini_file("ya29.another", "1//another", EXPIRES + 9999))
+    assert source.at_once()
+    assert source.needs_project(), "it may be another account"

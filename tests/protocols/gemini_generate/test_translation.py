@@ -584,3 +584,25 @@ def test_a_rich_request_comes_back(target: str) -> None:
     assert PROTOCOL.translator.read_request(call(found.body, found.path)) == prompt
     assert found.path == target
     assert prompt.extensions == {}
+
+
+@pytest.mark.parametrize(
+    ("model", "thinking", "asked"),
+    [
+        ("gemini-3.1-pro", Thinking(Effort.MAX), "gemini-3.1-pro-high"),
+        ("gemini-3.1-pro", Thinking(Effort.MEDIUM), "gemini-3.1-pro-high"),
+        ("gemini-3.1-pro", Thinking(Effort.LOW), "gemini-3.1-pro-low"),
+        ("gemini-3.1-pro", Thinking(Effort.NONE), "gemini-3.1-pro-low"),
+        ("gemini-3.1-pro", Thinking(shown=True), "gemini-3.1-pro"),
+        ("gemini-3.1-pro-low", Thinking(Effort.HIGH), "gemini-3.1-pro-low"),
+        ("gemini-3.1-pro", None, "gemini-3.1-pro"),
+    ],
+)
+def test_a_model_whose_name_says_how_much_it_thinks(
+    model: str, thinking: Thinking | None, asked: str
+) -> None:
+    where = Destination("antigravity", model, "/v1internal:{method}", thinking="suffix")
+    body = PROTOCOL.translator.write_request(Prompt("m", thinking=thinking), where).body
+    assert body["model"] == asked
+    assert "thinkingLevel" not in str(body)
+    assert "thinkingBudget" not in str(body)

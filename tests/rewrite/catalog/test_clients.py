@@ -13,6 +13,8 @@ ROWS = [
     ("codex_cli_rs/0.169.0", "codex", "session-id", "error", "error"),
     ("GeminiCLI/0.61.0/gemini-2.5-pro (linux; x64; terminal)", "gemini-cli", "", "error", "continue"),
     ("opencode/1.18.33 ai-sdk/provider-utils", "opencode", "x-session-id", "length", "continue"),
+    ("antigravity/hub/2.9.0 linux/amd64", "antigravity", "", "error", "length"),
+    ("GitHubCopilotChat/0.30.1", "copilot-chat", "", "error", "length"),
     ("OpenAI/JS 5.20.1", "unknown", "", "error", "length"),
     ("Anthropic/Python 1.17.0", "unknown", "", "error", "length"),
     ("", "unknown", "", "error", "length"),
@@ -41,6 +43,8 @@ def test_what_names_the_agents_of_a_client() -> None:
         "codex": ("thread-id", ""),
         "gemini-cli": ("", ""),
         "opencode": ("", "x-parent-session-id"),
+        "antigravity": ("", ""),
+        "copilot-chat": ("", ""),
     }
 
 

@@ -92,6 +92,14 @@ ROWS = {
         (401, '{"error": {"code": 401, "status": "UNAUTHENTICATED"}}', Kind.AUTH),
         own=("/v1internal:loadCodeAssist", "/v1internal/operations/x"),
     ),
+    "antigravity": Row(
+        "https://daily-cloudcode-pa.googleapis.com",
+        ("daily-cloudcode-pa.googleapis.com", "daily-cloudcode-pa.sandbox.googleapis.com"),
+        ("cloudcode-pa.googleapis.com", "antigravity.google"),
+        {"gemini_generate": "/v1internal:{method}"},
+        (401, '{"error": {"code": 401, "status": "UNAUTHENTICATED"}}', Kind.AUTH),
+        own=("/v1internal:fetchAvailableModels",),
+    ),
     "vertex": Row(
         "",
         ("aiplatform.googleapis.com", "europe-west4-aiplatform.googleapis.com"),

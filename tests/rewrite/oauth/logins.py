@@ -3,6 +3,7 @@
 import json
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from importlib.resources import files
 from tomllib import loads
 
@@ -10,6 +11,7 @@ from rewrite.oauth.kinds import OAuthKind, oauth_kinds
 
 KINDS: Mapping[str, OAuthKind] = oauth_kinds(loads(files("rewrite.oauth").joinpath("kinds.toml").read_text()))
 CLAUDE, CODEX, GEMINI, GENERIC = (KINDS[name] for name in ("claude", "codex", "gemini", "generic"))
+ANTIGRAVITY, COPILOT = KINDS["antigravity"], KINDS["copilot"]
 
 EXPIRES = 1_800_000_000
 """The end of each token, in epoch seconds."""
@@ -68,3 +70,14 @@ def gemini_file(access: str = "ya29.old", refresh: str = "1//old", at: int = EXP
 def generic_file(access: str = "generic-old", refresh: str = "refresh-old", at: int = EXPIRES) -> str:
     whole = {"access_token": access, "refresh_token": refresh, "expires_at": at, "note": "mine"}
     return json.dumps(whole, indent=4) + "\n"
+
+
+def antigravity_file(access: str = "ya29.old", refresh: str = "1//old", at: int = EXPIRES) -> str:
+    expiry = datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
+    token = {"access_token": access, "token_type": "Bearer", "refresh_token": refresh, "expiry": expiry}
+    return json.dumps({"token": token, "auth_method": "consumer"})
+
+
+def copilot_file(token: str = "gho_old") -> str:
+    """As editors write it: by the application that logged in."""
+    return json.dumps({"github.com:Iv1.b507a08c87ecfe98": {"user": "me", "oauth_token": token}})

@@ -10,13 +10,17 @@ from hypothesis import strategies as st
 from rewrite.oauth.files import Tokens, Unreadable, claims, refreshed, tokens_in
 from rewrite.oauth.kinds import OAuthKind
 from tests.rewrite.oauth.logins import (
+    ANTIGRAVITY,
     CLAUDE,
     CODEX,
+    COPILOT,
     EXPIRES,
     GEMINI,
     GENERIC,
+    antigravity_file,
     claude_file,
     codex_file,
+    copilot_file,
     gemini_file,
     generic_file,
     jwt,
@@ -28,12 +32,14 @@ ALL: list[tuple[OAuthKind, Callable[[], str]]] = [
     (CODEX, codex_file),
     (GEMINI, gemini_file),
     (GENERIC, generic_file),
+    (ANTIGRAVITY, antigravity_file),
 ]
 TOKENS = {
     "claude": Tokens("sk-ant-oat01-old", "sk-ant-ort01-old", EXPIRES, ("user:inference", "user:profile")),
     "codex": Tokens(jwt(EXPIRES), "rt-old", EXPIRES, account="account-1"),
     "gemini": Tokens("ya29.old", "1//old", EXPIRES),
     "generic": Tokens("generic-old", "refresh-old", EXPIRES),
+    "antigravity": Tokens("ya29.old", "1//old", EXPIRES),
 }
 ANSWER = {
     "access_token": jwt(EXPIRES + 99),
@@ -117,6 +123,12 @@ def test_a_login_by_api_key_is_none() -> None:
         tokens_in('{"auth_mode": "apikey", "OPENAI_API_KEY": "sk-x", "tokens": null}', CODEX)
 
 
+@pytest.mark.parametrize("text", [copilot_file(), '{"github.com": {"oauth_token": "gho_old"}}'])
+def test_what_is_exchanged_has_no_token_for_calls(text: str) -> None:
+    assert tokens_in(text, COPILOT) == Tokens("", "gho_old")
+    assert tokens_in(text, COPILOT).is_due(NOW)
+
+
 @given(st.integers(0, 400))
 def test_half_a_file_is_never_a_login(at: int) -> None:
     text = codex_file()
@@ -155,7 +167,7 @@ def test_tokens_say_nothing_of_themselves() -> None:
 
 def _others(tree: object) -> object:
     """All but what a refresh is about."""
-    about = ("accessToken", "refreshToken", "expiresAt", "last_refresh", "id_token", "expiry_date")
+    about = ("accessToken", "refreshToken", "expiresAt", "last_refresh", "id_token", "expiry_date", "expiry")
     if not isinstance(tree, dict):
         return tree
     tokens = ("access_token", "refresh_token", "expires_at")

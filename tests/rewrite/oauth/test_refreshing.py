@@ -16,15 +16,18 @@ from rewrite.oauth.refreshing import (
     TokenClient,
     refresh_request,
     renewal,
+    short_token,
 )
 from tests.rewrite.oauth.logins import (
     CLAUDE,
     CODEX,
+    COPILOT,
     GEMINI,
     GENERIC,
     KINDS,
     claude_file,
     codex_file,
+    copilot_file,
     gemini_file,
     generic_file,
 )
@@ -67,6 +70,17 @@ def test_others_ask_by_a_form(kind: OAuthKind, file: str) -> None:
     assert form["client_secret"] == ["a&secret"]
     assert form["client_id"] == ["an id"]
     assert form["refresh_token"] == [tokens_in(file, kind).refresh]
+
+
+def test_copilot_s_token_is_exchanged() -> None:
+    request = refresh_request(COPILOT, client_of(COPILOT), tokens_in(copilot_file(), COPILOT))
+    assert (request.method, request.body) == ("GET", b"")
+    assert header(request.headers, "authorization") == "token gho_old"
+    assert header(request.headers, "user-agent") == "rotator"
+    told = {"access_token": "tid=1", "expires_at": NOW + 1800, "refresh_in": 1500}
+    short = short_token(tokens_in(copilot_file(), COPILOT), told, NOW)
+    assert (short.access, short.refresh, short.expires_at) == ("tid=1", "gho_old", NOW + 1800)
+    assert (short.is_due(NOW + 1439), short.is_due(NOW + 1440)) == (False, True)
 
 
 def test_every_endpoint_of_a_kind_is_an_address() -> None:
@@ -113,6 +127,16 @@ def answer(status: int, body: object, *headers: tuple[str, str]) -> WireResponse
                 {"error": "invalid_grant", "error_description": "Token has been expired or revoked."},
             ),
             Dead("400 invalid_grant: Token has been expired or revoked."),
+        ),
+        (
+            COPILOT,
+            answer(200, {"token": "tid=1", "expires_at": 5}),
+            Refreshed({"access_token": "tid=1", "token": "tid=1", "expires_at": 5}),
+        ),
+        (
+            COPILOT,
+            answer(403, {"error_details": {"message": "No access to GitHub Copilot found", "url": "u"}}),
+            Dead("403: No access to GitHub Copilot found"),
         ),
         (GENERIC, answer(400, {"error": "invalid_client"}), Failed("400 invalid_client")),
         (GENERIC, answer(400, {"error": ["invalid_grant"]}), Failed("400")),
