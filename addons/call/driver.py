@@ -8,7 +8,7 @@ waits.
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -36,6 +36,7 @@ from rewrite.targets.target import Target
 from rewrite.values.events import (
     Acquire,
     Acquired,
+    AwaitCredential,
     CancelUpstream,
     ClientDrained,
     ClientGone,
@@ -87,6 +88,9 @@ class Driver:
         self._answer = Answer()
         self._attempt: Attempt | None = None
         self._leases: dict[int, tuple[Target, Lease]] = {}
+        self._none: Unavailable | None = None
+        self._ticket = 0
+        self._leave: Callable[[], None] | None = None
         self._hidden: list[SecretStr] = []
         self._blackout = _NOTHING_HIDDEN
         self._timers = Timers(work.clock, self._put)
@@ -131,6 +135,8 @@ class Driver:
         self._cancel_attempt()
         if self._waiting_for is not None:
             self._waiting_for.cancel()
+        if self._leave is not None:
+            self._leave()
         while self._leases:  # only after a fault of ours
             _, (target, lease) = self._leases.popitem()
             self._release(target, lease, Abandoned())
@@ -150,8 +156,10 @@ class Driver:
         answer = self._answer
         answer.head = head
         with self._faults_recorded():
-            origin = self._leases[answer.attempt][0].origin
-            self._work.journal.reached(self._work.record.flow, origin, reached)
+            target, lease = self._leases[answer.attempt]
+            self._work.journal.reached(self._work.record.flow, target.origin, reached)
+            if lease.waited and head.status < 300:
+                self._work.pool.served(target.provider.name, lease, target.call)
         self._put(UpstreamStarted(answer.attempt, head))
 
     def received(self, data: bytes) -> None:
@@ -273,6 +281,8 @@ class Driver:
                 self._start(head)
             case Acquire():
                 self._acquire(command)
+            case AwaitCredential():
+                self._stand_in_line(command)
             case OpenUpstream():
                 self._open(command)
             case EndResponse():
@@ -317,12 +327,28 @@ class Driver:
 
     def _acquire(self, command: Acquire) -> None:
         target = self._work.record.targets[command.target]
-        match self._lease(target, command):
-            case Lease() as lease:
-                self._leases[command.attempt] = target, lease
-                self._put(_acquired(command.attempt, lease))
-            case Unavailable() as none:
-                self._put(NoneFree(command.attempt, none.wait, none.paused, none.refused, none.keys))
+        self._found(target, command.attempt, self._lease(target, command))
+
+    def _stand_in_line(self, command: AwaitCredential) -> None:
+        target, none, pool = self._work.record.targets[command.asked.target], self._none, self._work.pool
+        assert none is not None
+        self._ticket = self._ticket or pool.queues.ticket()
+        answer = partial(self._found, target, command.attempt)
+        provider, asker = target.provider.name, self._work.asker
+        self._leave = pool.wait(provider, target.call, command, asker, self._ticket, answer)
+        if self._leave is None:
+            answer(replace(none, final=True, keys=(*none.keys, "as many calls as may wait already")))
+        elif none.full or (none.wait or 0.0) > LONG_WAIT:
+            with self._faults_recorded():
+                self._work.journal.waiting(self._work.record, none.wait or 0.0, "; ".join(none.keys))
+
+    def _found(self, target: Target, attempt: int, found: Lease | Unavailable) -> None:
+        if isinstance(found, Lease):
+            self._leases[attempt] = target, found
+            self._put(_acquired(attempt, found))
+        else:
+            self._none = found
+            self._put(_none_free(attempt, found))
 
     def _lease(self, target: Target, command: Acquire) -> Lease | Unavailable:
         if target.terms.pooled:
@@ -497,6 +523,10 @@ class Driver:
 
 def _acquired(attempt: int, lease: Lease) -> Acquired:
     return Acquired(attempt, lease.name, lease.former, lease.asked_last, lease.reason)
+
+
+def _none_free(attempt: int, none: Unavailable) -> NoneFree:
+    return NoneFree(attempt, none.wait, none.paused, none.refused, none.keys, none.full, none.own, none.final)
 
 
 def _closed(attempt: int, cause: Cause | None) -> UpstreamClosed:

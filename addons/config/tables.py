@@ -138,6 +138,7 @@ class ProviderTable(Table):
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
     auth: Literal["bearer", "x-api-key", "x-goog-api-key", "api-key", "none"] | None = None
     rotation: Literal["sequential", "round_robin", "balanced", "weighted", "cheapest"] | None = None
+    queue_limit: Annotated[int, Field(ge=0)] | None = None
     spread_subagents: bool | None = None
     replace_oauth: bool | None = None
     streams: bool | None = None

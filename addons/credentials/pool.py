@@ -3,14 +3,17 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from pydantic import SecretStr
 
 from addons.config.settings import Configured, Settings
 from addons.credentials.conversations import Asker, Conversations
+from addons.credentials.queue import Leave, Queues, Wanted, is_plain
 from addons.credentials.unsaved import Unsaved, mark_of
 from addons.oauth.logins import Logins, Who
 from addons.oauth.source import TokenSource
+from addons.runtime.clock import Later, by_the_loop
 from addons.secrets.logins import Login
 from addons.secrets.redaction import Blackout
 from protocols.model.call import Call
@@ -34,7 +37,7 @@ from rewrite.credentials.state import PoolState, forgiven, resumed
 from rewrite.oauth.files import Tokens
 from rewrite.policies.classify import LONGEST_MESSAGE
 from rewrite.values.decision import NOT_AGAIN
-from rewrite.values.events import Acquire, Summary
+from rewrite.values.events import Acquire, AwaitCredential, Summary
 from rewrite.values.outcome import Outcome, Rejected
 
 
@@ -56,6 +59,8 @@ class Lease:
     """See `choosing.Chosen`."""
     reason: str = ""
     """See `choosing.Chosen`."""
+    waited: bool = False
+    """Whether its call waited in line for it."""
     source: TokenSource | None = None
     """Where another token comes from, if it is a login. None: it is a key."""
     account: str = ""
@@ -73,14 +78,26 @@ NO_LEASE = Lease("none", SecretStr(""), pooled=False)
 """Of a provider that takes no credential."""
 
 
+type Answer = Callable[[Lease | Unavailable], None]
+"""Gets what a call waited for."""
+
+_NO_POOL, _NOBODY = PoolState(()), frozenset[str]()
+
+
 class Pool:
     """State of all providers' credentials. `clock` gives epoch seconds that pass evenly; `notify` gets what
     the user has to know of them; `logins` are those that the settings name."""
 
     def __init__(
-        self, clock: Callable[[], float], notify: Callable[[Notice], None], logins: Logins | None = None
+        self,
+        clock: Callable[[], float],
+        notify: Callable[[Notice], None],
+        logins: Logins | None = None,
+        later: Later = by_the_loop,
     ) -> None:
+        """`later` sets a timer by seconds of `clock`."""
         self._clock, self._notify = clock, notify
+        self.queues: Queues[Lease] = Queues(clock, later)
         self.states: dict[str, PoolState] = {}
         """By provider."""
         self.unsaved = Unsaved()
@@ -104,6 +121,7 @@ class Pool:
             self.unsaved.clear(provider, names, Clearing.FORGIVEN, self._clock())
         self.states = {one.provider.name: self._state(one, same) for one in settings.providers}
         self.conversations.configure(one.provider for one in settings.providers)
+        self.queues.configure(one.provider for one in settings.providers)
 
     def marks(self, salt: str) -> Iterator[tuple[str, str, str]]:
         """Each provider and credential, with a mark of its key; and each provider itself, without."""
@@ -132,7 +150,44 @@ class Pool:
 
         `call`: as the provider is asked; `fallback`: it has another target.
         """
-        now, state, scope = self._clock(), self.states[provider], scope_of(call)
+        held = self.queues.held(provider, scope_of(call)) if self.queues.by_provider else _NOBODY
+        return self._choose(provider, call, asked, asker, fallback=fallback, held=held)
+
+    def wait(
+        self, provider: str, call: Call, wanted: AwaitCredential, asker: Asker, ticket: int, answer: Answer
+    ) -> Leave | None:
+        """`call` stands in line for a credential, behind those with lower tickets.
+
+        `answer` gets the credential, or why it was waited for in vain, perhaps at once. Returns what makes
+        the call leave; None where too many wait already.
+        """
+        one = Wanted(
+            partial(self._waited, provider, call, wanted.asked, asker), answer, is_plain(wanted.asked)
+        )
+        return self.queues.join(provider, ticket, scope_of(call), wanted.seconds, one)
+
+    def _waited(
+        self, provider: str, call: Call, asked: Acquire, asker: Asker, held: frozenset[str]
+    ) -> Lease | Unavailable:
+        found = self._choose(provider, call, asked, asker, fallback=False, held=held)
+        return replace(found, waited=True) if isinstance(found, Lease) else found
+
+    def served(self, provider: str, lease: Lease, call: Call) -> None:
+        """An attempt of a call that waited has an answer."""
+        self.queues.answered(provider, lease.name, scope_of(call))
+
+    def _choose(
+        self,
+        provider: str,
+        call: Call,
+        asked: Acquire,
+        asker: Asker,
+        *,
+        fallback: bool,
+        held: frozenset[str],
+    ) -> Lease | Unavailable:
+        """`held`: credentials that are given to others first."""
+        now, state, scope = self._clock(), self.states.get(provider, _NO_POOL), scope_of(call)
         several = len(state.credentials) > 1
         found = self.conversations.found(provider, state, asker, now) if several else UNKNOWN_CONVERSATION
         request = CredentialRequest(
@@ -143,10 +198,12 @@ class Pool:
             avoid=asked.avoid,
             refused=asked.refused,
             resting=asked.resting,
+            held=held,
             only_others=asked.only_others,
             fallback=fallback,
             model=call.model,
             client=asker.facts.name,
+            hurried=asked.hurried,
         )
         match choose(state, request, now):
             case Chosen(credential=credential) as chosen:
@@ -186,6 +243,8 @@ class Pool:
             self.unsaved.changed(provider, state, settled)
             for notice in notices(state, settled, attempted, now):
                 self._notify(notice)
+        if self.queues.by_provider:
+            self.queues.answered(provider, credential, attempted.scope)
 
     def answered(self, provider: str, summary: Summary, asker: Asker) -> None:
         """A call is over, of which the last attempt was with a credential of `provider`."""
@@ -207,6 +266,7 @@ class Pool:
                 for one in names:
                     self._logins.forgive((each, one))
                 count += len(names)
+        self.queues.look()
         return count
 
     def made(self, provider: str, answer_id: str, credential: str) -> None:
@@ -243,6 +303,7 @@ class Pool:
         if state := self.states.get(provider):
             self.states[provider] = state.with_state(name, forgiven(state.state(name)))
             self.unsaved.clear(provider, [name], Clearing.FORGIVEN, self._clock())
+            self.queues.look()
 
     def secrets(self) -> list[SecretStr]:
         """All that are never to be shown."""

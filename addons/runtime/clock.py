@@ -43,14 +43,15 @@ class Time(Protocol):
 type Later = Callable[[float, Callable[[], None]], Handle]
 
 
-def _by_the_loop(seconds: float, callback: Callable[[], None]) -> Handle:
+def by_the_loop(seconds: float, callback: Callable[[], None]) -> Handle:
+    """A timer in real seconds."""
     return asyncio.get_running_loop().call_later(seconds, callback)
 
 
 class Clock:
     """Called, it gives the seconds in which we ran, from a beginning of its own."""
 
-    def __init__(self, real: Callable[[], float] = time.monotonic, later: Later = _by_the_loop) -> None:
+    def __init__(self, real: Callable[[], float] = time.monotonic, later: Later = by_the_loop) -> None:
         """`real` gives monotonic seconds, `later` sets a timer by them."""
         self._real, self._later = real, later
         self._read_at = self._settled_at = real()

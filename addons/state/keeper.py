@@ -101,6 +101,8 @@ class Keeper:
         others = await self._store.exchange(changes)
         for subject, found in self._learn(others).items():
             self._adopt(subject, found)
+        if others:
+            self._pool.queues.look()
 
     def _changes(self, now: float) -> Entries:
         """What changed in the pool since it was known."""
@@ -139,6 +141,7 @@ class Keeper:
         """The clock is ahead by so much."""
         for provider, state in self._pool.states.items():
             self._pool.states[provider] = moved(state, seconds)
+        self._pool.queues.moved(seconds)
         self._known = {subject: moved_entries(known, seconds) for subject, known in self._known.items()}
         self._written += seconds
         if self._store is not None:

@@ -140,6 +140,8 @@ class Provider:
     """Whether the agents of one session may be served by different credentials."""
     replace_oauth: bool = False
     """Whether a key of the pool takes the place of a token of a login too."""
+    queue_limit: int = 100
+    """How many calls may wait for a credential."""
     environment: str = ""
     """The variable of its key, whose numbered forms make a pool. Empty: none."""
     streams: bool = True
@@ -202,6 +204,7 @@ def provider(name: str, mapping: Mapping[str, object]) -> Provider:
         rotation=_read(name, mapping, "rotation", _rotation, "sequential"),
         spread_subagents=_read(name, mapping, "spread_subagents", _flag, False),
         replace_oauth=_read(name, mapping, "replace_oauth", _flag, False),
+        queue_limit=_read(name, mapping, "queue_limit", _whole, 100),
         environment=_read(name, mapping, "environment", _text, ""),
         streams=_read(name, mapping, "streams", _flag, True),
         websocket=_read(name, mapping, "websocket", _websocket, "refuse"),
@@ -361,6 +364,10 @@ def _count(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise _expected("a number above 0")
     return value
+
+
+def _whole(value: object) -> int:
+    return 0 if value == 0 and value is not False else _count(value)
 
 
 def _thinking(value: object) -> ThinkingStyle:

@@ -16,6 +16,7 @@ from rewrite.credentials.health import HEALTHY, probed
 from rewrite.credentials.limits import ONE_REQUEST, counted, is_used_up, limited
 from rewrite.credentials.order import MODES, in_order, turned
 from rewrite.credentials.state import NEVER_USED, CredentialState, PoolState, Wheel
+from rewrite.values.decision import SHORT_WAIT
 from rewrite.values.key_refusal import StandingRefusal
 
 MOST_NAMED = 8
@@ -43,6 +44,8 @@ class CredentialRequest:
     """Those that never serve, whatever is free."""
     resting: frozenset[str] = frozenset()
     """Those that do not serve now, but are worth waiting for."""
+    held: frozenset[str] = frozenset()
+    """Those that calls in line are let in to one by one, see `line`."""
     only_others: bool = False
     """Whether those of `avoid` do not serve even if no other is free."""
     fallback: bool = False
@@ -51,6 +54,8 @@ class CredentialRequest:
     """Which model it is for. None: it names none."""
     client: str = ""
     """The name of the tool that asks, where it is known and of any interest."""
+    hurried: bool = False
+    """Whether another one serves at once, though `prefer` is due in a moment."""
     quota: str = ""
     """The scope of the quota group that the model is in. Empty: of none."""
     waiting: frozenset[str] = frozenset()
@@ -96,6 +101,10 @@ class Unavailable:
     full: bool = False
     """Whether a credential would serve but for the calls that it serves already, so that the end of one of
     these may end the wait too."""
+    own: bool = False
+    """Whether it is `prefer` that is waited for, which is due in a moment. Others may be free."""
+    final: bool = False
+    """Whether it was waited for in vain, or too many calls wait already."""
     keys: tuple[str, ...] = field(default=(), compare=False)
     """For a reader: of each credential why it does not serve, and when it is tried again."""
 
@@ -189,6 +198,12 @@ def _asked_already(
     return Block(Blocked.DENIED, state.why(request.scope, now, request.quota), now)
 
 
+def _held(one: Credential, _state: CredentialState, request: CredentialRequest, now: float) -> Block | None:
+    if one.name not in request.held:
+        return None
+    return Block(Blocked.COOLING, "has come back, and serves those that wait one by one", now)
+
+
 RULES: tuple[Rule, ...] = (
     _retired,
     _model_denied,
@@ -199,6 +214,7 @@ RULES: tuple[Rule, ...] = (
     _refused,
     _resting,
     _asked_already,
+    _held,
 )
 """What may keep a credential from serving. A reader is told the first that does."""
 
@@ -280,6 +296,8 @@ def choose(pool: PoolState, request: CredentialRequest, now: float) -> Chosen | 
     if pool.exhausted.get(request.limits):
         request = replace(request, waiting=_had_their_turn(pool, request, now))
     found, others = _first(pool, request, now)
+    if own := _due_in_a_moment(pool, request, found, now):
+        return own
     if found is None:
         return _unavailable(pool, request, now)
     return Chosen(
@@ -336,6 +354,23 @@ def _in_order(pool: PoolState, request: CredentialRequest, now: float) -> Iterat
 def _preferred(pool: PoolState, request: CredentialRequest) -> Sequence[Credential]:
     names = [name for name in request.preferred if name not in request.avoid]
     return [one for name in names for one in pool.credentials if one.name == name]
+
+
+def _due_in_a_moment(
+    pool: PoolState, request: CredentialRequest, found: Credential | None, now: float
+) -> Unavailable | None:
+    """Where a conversation does better to wait for the credential that it is to stay on than to go to `found`
+    or to stand in line for any."""
+    if not request.preferred or request.hurried or (found and found.name in request.preferred):
+        return None
+    own = [one for one in _preferred(pool, request) if one.name not in request.resting]
+    if not own:
+        return None
+    against = list(blocks(own[0], pool.state(own[0].name), request, now))
+    wait = _wait(against, now) if all(block.state is Blocked.COOLING for block in against) else None
+    if not against or wait is None or wait > SHORT_WAIT:
+        return None
+    return Unavailable(wait, own=True, keys=(f"{pool.title(own[0].name)} {against[0].why}",))
 
 
 def _by_turn(pool: PoolState, request: CredentialRequest, found: Credential) -> bool:

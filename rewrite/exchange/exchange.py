@@ -49,6 +49,7 @@ from rewrite.values.decision import GiveUp, Retry
 from rewrite.values.events import (
     CALL,
     Acquired,
+    AwaitCredential,
     ClientDrained,
     ClientGone,
     Command,
@@ -89,7 +90,8 @@ class State(Enum):
     """Where a call is; the value says so to a reader."""
 
     NEW = "not started"
-    ACQUIRING = "waits for a credential"
+    ACQUIRING = "asks for a credential"
+    WAITING = "waits in line for a credential"
     CONNECTING = "the request is on its way"
     AWAITING_HEAD = "the request has left"
     READING_ERROR = "an error comes"
@@ -193,14 +195,36 @@ class Exchange:
         self._out.append(OpenUpstream(attempt.number, attempt.fresh, attempt.instead))
 
     def _none_free(self, none: NoneFree) -> None:
+        ledger = self._ledger
         if self._continuation is not None:
-            self._continuation_failed(self._continuation, Unreachable("no credential is free"))
-        elif decision := self._ledger.without_other():
+            self._none_free_to_continue(self._continuation, none)
+        elif none.own:
+            self._await_own(none)
+        elif decision := ledger.without_other():
             self._none_other(decision)
-        elif not self._ledger.acquire.insist and self._ledger.skip_to_next(self._now, none.refused):
+        elif not ledger.acquire.insist and ledger.skip_to_next(self._now, none.refused):
             self._acquire()
         else:
-            self._retry_or_give(self._ledger.without_credential(none, self._now))
+            self._wait_or_give(ledger.without_credential(none, self._now))
+
+    def _none_free_to_continue(self, continuation: Continuation, none: NoneFree) -> None:
+        if wanted := self._ledger.await_rest(none):
+            self._wait_or_give(wanted)
+        else:
+            self._continuation_failed(continuation, Unreachable("no credential is free"))
+
+    def _await_own(self, none: NoneFree) -> None:
+        if wanted := self._ledger.await_own(none, self._now):
+            self._wait_or_give(wanted)
+        else:
+            self._acquire()
+
+    def _wait_or_give(self, decision: AwaitCredential | GiveUp) -> None:
+        if isinstance(decision, GiveUp):
+            self._retry_or_give(decision)
+        else:
+            self.state = State.WAITING
+            self._out.append(decision)
 
     def _none_other(self, decision: Retry | GiveUp) -> None:
         if isinstance(decision, GiveUp):
@@ -721,7 +745,12 @@ TRANSITIONS: Mapping[State, Mapping[Trigger, Transition]] = {
     State.ACQUIRING: _rows(
         *_CALL_UNANSWERED,
         _on(Acquired, Exchange._acquired, State.CONNECTING),
-        _on(NoneFree, Exchange._none_free, *_FAILED),
+        _on(NoneFree, Exchange._none_free, State.ACQUIRING, State.WAITING, *_FAILED),
+    ),
+    State.WAITING: _rows(
+        *_CALL_UNANSWERED,
+        _on(Acquired, Exchange._acquired, State.CONNECTING),
+        _on(NoneFree, Exchange._none_free, State.ACQUIRING, State.WAITING, *_FAILED),
     ),
     State.CONNECTING: _rows(
         *_CALL_UNANSWERED,

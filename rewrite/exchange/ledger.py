@@ -16,10 +16,11 @@ from rewrite.credentials.refusals import answer_of
 from rewrite.policies import classify, exhausted, fallback, following, retry
 from rewrite.targets.reading import Gate, Reading, Silence
 from rewrite.targets.target import Target
-from rewrite.values.decision import Ended, GiveUp, History, Retry
+from rewrite.values.decision import SHORT_WAIT, Ended, GiveUp, History, Retry, Wait
 from rewrite.values.events import (
     Acquire,
     Acquired,
+    AwaitCredential,
     CancelUpstream,
     NoneFree,
     Release,
@@ -202,6 +203,8 @@ class Ledger:
         self.ended: tuple[Ended, ...] = ()
         """The attempts before the one that is under way."""
         self._former: str | None = None
+        self._none_since: float | None = None
+        self._waited_for_own = False
         self._turn_ends: float | None = None
         self._otherwise: Retry | GiveUp | None = None
         self.current = Attempt(1, latest=latest(self.target), stall=Silence(self.terms.timing.stall))
@@ -299,14 +302,37 @@ class Ledger:
             self.acquire = replace(acquire, target=self.target.index)
         return decision
 
-    def without_credential(self, none: NoneFree, now: float) -> Retry | GiveUp:
-        """No credential is free. After a wait one that was rate-limited may be asked."""
+    def without_credential(self, none: NoneFree, now: float) -> AwaitCredential | GiveUp:
+        """No credential is free. In line one may be given that was rate-limited."""
         refused = self._given(none.refused) if none.refused else None
+        self._none_since = now if self._none_since is None else self._none_since
         history, provider = self._history(self.ended), self.target.provider.name
-        decision = exhausted.decide(history, provider, none.wait, none.paused, now, refused, none.keys)
-        if isinstance(decision, Retry):
-            self.acquire = replace(self.acquire, resting=frozenset())
-        return decision
+        decision = exhausted.decide(history, provider, none, now, refused)
+        if isinstance(decision, GiveUp):
+            return decision
+        self.acquire = replace(self.acquire, resting=frozenset())
+        return self._in_line(decision)
+
+    def await_own(self, none: NoneFree, now: float) -> AwaitCredential | None:
+        """Once in a call the credential of its conversation is waited for, where it is due in a moment.
+
+        None: another one is asked for, as `acquire` says now.
+        """
+        wait = None if self._waited_for_own else exhausted.awaits_own(self._history(self.ended), none, now)
+        if wait is None:
+            self.acquire = replace(self.acquire, hurried=True)
+            return None
+        self._waited_for_own = True
+        return self._in_line(wait)
+
+    def await_rest(self, none: NoneFree) -> AwaitCredential | None:
+        """An answer that was cut is continued by a credential that is due in a moment; its client has the
+        beginning, and waits for no other one."""
+        due = none.wait is not None and none.wait <= SHORT_WAIT and not none.final
+        return self._in_line(Wait(SHORT_WAIT)) if due else None
+
+    def _in_line(self, wait: Wait) -> AwaitCredential:
+        return AwaitCredential(self.current.number, self.acquire, wait.seconds)
 
     def _given(self, refused: StandingRefusal) -> GiveUp:
         """What the client gets where every credential is refused."""
@@ -383,11 +409,15 @@ class Ledger:
     def _begin(self, number: int, latest: float, *, fresh: bool = False) -> None:
         self.current = Attempt(number, fresh, latest, stall=Silence(self.terms.timing.stall))
 
+    def _failing_since(self, ended: tuple[Ended, ...]) -> float | None:
+        first = (ended[0].at if ended else None, self._none_since)
+        return min((at for at in first if at is not None), default=None)
+
     def _history(self, ended: tuple[Ended, ...]) -> History:
         terms = self.terms
         return History(
             ended=tuple(one for one in ended if one.target == self.target.index),
-            failing_since=ended[0].at if ended else None,
+            failing_since=self._failing_since(ended),
             elsewhere=tuple(one for one in ended if one.target != self.target.index),
             others_wait=self.has_next,
             turn_ends=self._turn_ends if self.has_next and self._turn_ends is not None else inf,
@@ -409,12 +439,13 @@ def next_acquire(attempt: int, history: History, decision: Retry) -> Acquire:
     last = history.ended[-1].credential
     asked = Counter(one.credential for one in history.ended)
     more_often = frozenset(name for name, times in asked.items() if times > min(asked.values()))
+    avoid = frozenset(asked) if decision.rotate or decision.awaits else more_often
     return Acquire(
         attempt,
-        avoid=frozenset(asked) if decision.rotate else more_often,
+        avoid=avoid - {decision.awaits},
         prefer=decision.credential or (None if decision.rotate else last),
         insist=decision.credential is not None,
         refused=history.refused,
-        resting=history.resting,
+        resting=history.resting - {decision.awaits},
         only_others=decision.otherwise is not None,
     )

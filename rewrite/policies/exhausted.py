@@ -1,51 +1,60 @@
-"""No credential is free: wait for one, give the last rejection back, or say when one will be."""
-
-from collections.abc import Sequence
+"""No credential is free: wait in line for one, give the last rejection back, or say when one will be."""
 
 from protocols.model.errors import Fault
 from rewrite.policies.retry import give_up, latest_start, spent
 from rewrite.policies.retry_after import LONGEST_RETRY_AFTER, clamped
-from rewrite.values.decision import NOT_IN_THIS_CALL, GiveUp, History, Retry
-from rewrite.values.outcome import Kind, Rejected
+from rewrite.values.decision import NOT_IN_THIS_CALL, SHORT_WAIT, GiveUp, History, Wait
+from rewrite.values.events import NoneFree
+from rewrite.values.outcome import Kind, Outcome, Rejected
 
 
 def decide(
-    history: History,
-    provider: str,
-    wait: float | None,
-    paused: bool,
-    now: float,
-    refused: GiveUp | None = None,
-    keys: Sequence[str] = (),
-) -> Retry | GiveUp:
-    """`wait`: seconds until the soonest credential is free that may serve this call, None if none ever is;
-    `refused`: what says that every one is refused, where that is so;
-    `keys`: of each why it does not serve."""
+    history: History, provider: str, none: NoneFree, now: float, refused: GiveUp | None = None
+) -> Wait | GiveUp:
+    """`refused`: what says that every credential is refused, where that is so."""
     last = history.ended[-1].outcome if history.ended else None
-    if (paused and history.last_rejection) or (isinstance(last, Rejected) and last.kind is Kind.BINDING):
+    if (none.paused and history.last_rejection) or (isinstance(last, Rejected) and last.kind is Kind.BINDING):
         return give_up(history)
-    if paused:
-        return GiveUp(_unavailable(503, "overloaded", f"{provider} fails and is paused", wait))
-    if wait is not None and history.rate_limited:
-        # Clients take a refusal for final, and a key that is merely over its rate comes back.
-        if _fits(history, wait, now):
-            return Retry(delay=wait)
-    elif history.unknown_model:
+    if none.paused:
+        return GiveUp(_unavailable(503, "overloaded", f"{provider} fails and is paused", none.wait))
+    # Clients take a refusal for final, and a key that is merely over its rate comes back.
+    comes_back = none.wait is not None and history.rate_limited
+    lasting = not comes_back and (refused is not None or history.unknown_model is not None)
+    if not lasting and _is_due(history, none, now):
+        return Wait(latest_start(history) - now)
+    said = None if comes_back else _refusal(history, last, refused)
+    return said or GiveUp(_none_free(provider, none, last))
+
+
+def awaits_own(history: History, none: NoneFree, now: float) -> Wait | None:
+    """Whether the credential of the conversation is waited for, though others may be free."""
+    return Wait(SHORT_WAIT) if none.own and _is_due(history, none, now) else None
+
+
+def _refusal(history: History, last: Outcome | None, refused: GiveUp | None) -> GiveUp | None:
+    """What a provider said that means more than that no key is free."""
+    if history.unknown_model:
         return GiveUp(history.unknown_model)
-    elif isinstance(last, Rejected) and last.kind in NOT_IN_THIS_CALL and last.answer is not None:
+    if isinstance(last, Rejected) and last.kind in NOT_IN_THIS_CALL and last.answer:
         return give_up(history)
-    elif refused is not None:
-        return refused
-    said = f" (the provider: {last.message})" if isinstance(last, Rejected) and last.message else ""
-    reason = "; ".join((f"no key of {provider} can be used now{said}", *keys))
-    return GiveUp(_unavailable(429, "rate_limit_exceeded", reason, wait))
+    return refused
 
 
-def _fits(history: History, wait: float, now: float) -> bool:
+def _is_due(history: History, none: NoneFree, now: float) -> bool:
     """Each key is tried once for nothing; asking one again counts, as does all that cost time."""
-    asked = 1 + sum(history.asked_again)
-    in_budget = max(asked, spent(history)) < history.limits.max_attempts
-    return in_budget and now + wait <= latest_start(history)
+    if none.final or none.wait is None or now + none.wait > latest_start(history):
+        return False
+    return not history.ended or _asked(history) < history.limits.max_attempts
+
+
+def _asked(history: History) -> int:
+    return max(1 + sum(history.asked_again), spent(history))
+
+
+def _none_free(provider: str, none: NoneFree, last: Outcome | None) -> Fault:
+    said = f" (the provider: {last.message})" if isinstance(last, Rejected) and last.message else ""
+    reason = "; ".join((f"no key of {provider} can be used now{said}", *none.keys))
+    return _unavailable(429, "rate_limit_exceeded", reason, none.wait)
 
 
 def _unavailable(status: int, kind: str, reason: str, wait: float | None) -> Fault:

@@ -8,12 +8,13 @@ or the client's patience, nor where the next target of a group can do better.
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import takewhile
+from math import inf
 from typing import assert_never
 
 from protocols.model.call import Operation
 from protocols.model.errors import Fault
 from rewrite.policies.giving_back import given_back
-from rewrite.values.decision import Ended, GiveUp, History, Retry
+from rewrite.values.decision import SHORT_WAIT, Ended, GiveUp, History, Retry
 from rewrite.values.outcome import (
     Abandoned,
     Completed,
@@ -66,8 +67,10 @@ def _rejected(last: Ended, outcome: Rejected, history: History, now: float) -> R
             return give_up(history)
         case Kind.BINDING:
             return _bound(last, history, now)
-        case Kind.AUTH | Kind.FORBIDDEN | Kind.RATE:
+        case Kind.AUTH | Kind.FORBIDDEN:
             return _on_another_key(history, now)
+        case Kind.RATE:
+            return _back_in_a_moment(last, outcome, history, now) or _on_another_key(history, now)
         case Kind.QUOTA | Kind.MODEL_QUOTA | Kind.TOO_LARGE:
             return _over_quota(history, now)
         case Kind.MODEL:
@@ -83,6 +86,14 @@ def _rejected(last: Ended, outcome: Rejected, history: History, now: float) -> R
 def _on_another_key(history: History, now: float) -> Retry | GiveUp:
     in_time = now <= latest_start(history)
     return Retry(rotate=True) if history.pooled and in_time else give_up(history)
+
+
+def _back_in_a_moment(last: Ended, outcome: Rejected, history: History, now: float) -> Retry | None:
+    """A conversation waits for its own key, where that is short, and once."""
+    wait, times = outcome.retry_after, sum(one.credential == last.credential for one in history.ended)
+    is_short = wait is not None and wait <= SHORT_WAIT and now + wait <= latest_start(history)
+    own = history.pooled and last.credential == history.former and times == 1
+    return Retry(awaits=last.credential) if own and is_short else None
 
 
 def _over_quota(history: History, now: float) -> Retry | GiveUp:
@@ -238,7 +249,9 @@ def _is_costly(outcome: Outcome) -> bool:
 
 def latest_start(history: History) -> float:
     """The moment after which no new attempt may begin."""
-    since = history.ended[0].at if history.failing_since is None else history.failing_since
+    since = history.failing_since
+    if since is None:
+        since = history.ended[0].at if history.ended else inf
     return min(since + history.limits.deadline, history.latest_start)
 
 

@@ -22,6 +22,11 @@ NOT_IN_THIS_CALL = NOT_AGAIN | {Kind.TOO_LARGE}
 """What asking a key again in the same call does not change."""
 
 
+SHORT_WAIT = 5.0
+"""Seconds for which a conversation rather waits for its credential than goes to another one, which knows
+neither its prompt nor its signatures."""
+
+
 @dataclass(frozen=True, slots=True)
 class GiveUp:
     """Before the commit point: this target is not asked again."""
@@ -42,11 +47,21 @@ class Retry:
     """Rather on another credential."""
     credential: str | None = None
     """On the one of this name, though it has a cooldown."""
+    awaits: str | None = None
+    """On the one of this name as soon as it is free, where that is in a moment."""
     fresh: bool = False
     """On a connection that was never used before."""
     otherwise: "Retry | GiveUp | None" = None
     """What follows where no credential is free that the call has not asked yet. None: one that it has asked
     will do too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """No attempt before a credential is free."""
+
+    seconds: float
+    """How long at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +123,7 @@ class History:
     jitter: float
     """A random number in [0, 1)."""
     failing_since: float | None = None
-    """When the first attempt of the call failed, at whichever target."""
+    """When the first attempt of the call failed, or found no free credential, at whichever target."""
     elsewhere: tuple[Ended, ...] = ()
     """The attempts at other targets."""
     others_wait: bool = False

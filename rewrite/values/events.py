@@ -84,6 +84,12 @@ class NoneFree:
     """The last refusal, where every credential is refused."""
     keys: tuple[str, ...] = ()
     """For a reader: of each credential why it does not serve, and when it is tried again."""
+    full: bool = False
+    """A credential would serve but for the calls that it serves already: any of them may end."""
+    own: bool = False
+    """The credential of the conversation is due in `wait`; others may be free."""
+    final: bool = False
+    """It was waited for in vain, or too many calls wait already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +170,18 @@ class Acquire:
     """The index of the target that they are of."""
     only_others: bool = False
     """None of `avoid`, though no other is free."""
+    hurried: bool = False
+    """Another one at once, though that of the conversation is due in a moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitCredential:
+    """Wait in line for what `asked` asks for, which no credential serves now; answered as `Acquire` is."""
+
+    attempt: int
+    asked: Acquire
+    seconds: float
+    """How long at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +246,7 @@ class Report:
 
 type Command = (
     Acquire
+    | AwaitCredential
     | Release
     | OpenUpstream
     | CancelUpstream

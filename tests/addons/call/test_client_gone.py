@@ -73,7 +73,7 @@ class Scene:
         """What the call has: tasks besides its own, timers, connections, credentials."""
         return {
             "tasks": len(asyncio.all_tasks() - self._before - {self.running}),
-            "timers": sum("Timers._rang" in repr(each) for each in pending_timers()),
+            "timers": sum("._rang" in repr(each) for each in pending_timers()),
             "sockets": sum(peer(number) == self._port for number in descriptors()),
             "credentials": self.house.leased - len(self.house.released),
         }

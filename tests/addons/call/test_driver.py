@@ -144,15 +144,26 @@ class Faulty(Exchange):
         return super().handle(event, now)
 
 
+MOST_TARGETS = 4
+
+
 class Keys(Pool):
     """Gives out `key-1`, `key-2`, ... and notes what becomes of them."""
 
     def __init__(self, house: "House") -> None:
         super().__init__(house.clock, lambda notice: None)
         self._house = house
+        self.queues.configure(house.provider(index) for index in range(MOST_TARGETS))
 
-    def acquire(
-        self, provider: str, call: Call, asked: Acquire, asker: Asker, *, fallback: bool = False
+    def _choose(
+        self,
+        provider: str,
+        call: Call,
+        asked: Acquire,
+        asker: Asker,
+        *,
+        fallback: bool,
+        held: frozenset[str],
     ) -> Lease | Unavailable:
         self._house.wanted.append(provider)
         return self._house.acquire(asked)
@@ -201,6 +212,7 @@ class House:
         self.names = itertools.count(1)
         self.free: Unavailable | None = None
         self.has_others = True
+        self.queue_limit = 100
         self.fault_in_records = False
         self.wanted: list[str] = []
         self.served: list[str] = []
@@ -219,8 +231,10 @@ class House:
         return self.free or Lease(name, SecretStr(f"sk-pool-{name}-long"))
 
     def target(self, call: Call, terms: Terms, index: int, *, hold: bool) -> Target:
-        provider = Provider(f"p{index}", self.base_url, (), ("openai_chat",))
-        return own(call, PROTOCOL, terms, provider=provider, index=index, hold_tool_calls=hold)
+        return own(call, PROTOCOL, terms, provider=self.provider(index), index=index, hold_tool_calls=hold)
+
+    def provider(self, index: int) -> Provider:
+        return Provider(f"p{index}", self.base_url, (), ("openai_chat",), queue_limit=self.queue_limit)
 
     def driver(
         self,
@@ -330,11 +344,46 @@ async def test_keys_of_every_attempt_are_blacked_out(vendor: Vendor, house: Hous
 
 
 async def test_when_no_credential_is_free_nobody_is_asked(vendor: Vendor, house: House) -> None:
-    house.free = Unavailable(20.0)
+    house.free = Unavailable(200.0)
+    kept = await answered(house.driver())
+    assert kept.status == 429
+    assert (b"retry-after", b"60") in [(name.lower(), value) for name, value in kept.headers]
+    assert (vendor.requests, house.released) == ([], [])
+
+
+async def test_a_call_waits_until_a_credential_is_free(vendor: Vendor, house: House) -> None:
+    house.free = Unavailable(0.1, keys=("p0/key is rate-limited",))
+    driver = house.driver()
+    asyncio.get_running_loop().call_later(0.05, setattr, house, "free", None)
+    kept = await answered(driver)
+    assert (kept.status, len(vendor.requests)) == (200, 1)
+    assert house.released == [("key-3", "completed")]
+
+
+async def test_a_place_that_is_freed_is_taken_at_once(vendor: Vendor, house: House) -> None:
+    house.free = Unavailable(100.0, full=True, keys=("p0/key serves 4 calls, as many as it may",))
+    driver = house.driver()
+    running = asyncio.ensure_future(answered(driver))
+    await until_waiting(driver)
+    assert house.waits == [(100.0, "p0/key serves 4 calls, as many as it may")]
+    house.free = None
+    driver._work.pool.queues.look()
+    assert (await running).status == 200
+
+
+async def test_where_too_many_wait_the_others_are_answered(vendor: Vendor, house: House) -> None:
+    house.free, house.queue_limit = Unavailable(20.0), 0
     kept = await answered(house.driver())
     assert kept.status == 429
     assert (b"retry-after", b"20") in [(name.lower(), value) for name, value in kept.headers]
-    assert (vendor.requests, house.released) == ([], [])
+    assert b"as many calls as may wait already" in kept.body
+    assert vendor.requests == []
+
+
+async def until_waiting(driver: Driver) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not len(driver._work.pool.queues):  # noqa: ASYNC110  # what is waited for has no event
+            await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("seen", [0, 2])

@@ -21,6 +21,7 @@ from rewrite.exchange.exchange import Exchange
 from rewrite.values.events import (
     Acquire,
     Acquired,
+    AwaitCredential,
     Command,
     EndResponse,
     Event,
@@ -109,6 +110,8 @@ class House:
         match command:
             case Acquire():
                 return [self.acquired(command)]
+            case AwaitCredential(asked=asked):
+                return [self.waited(asked)]
             case OpenUpstream(attempt=attempt):
                 does = self.does[self.holder]
                 answer = UpstreamData(attempt, SERVES if does == "serves" else BODIES[does])
@@ -124,6 +127,16 @@ class House:
             case _:
                 pass
         return []
+
+    def waited(self, asked: Acquire) -> Event:
+        """Alone in line: until one is free."""
+        event = self.acquired(asked)
+        while isinstance(event, NoneFree):
+            assert event.wait is not None
+            self.now += event.wait + 0.001
+            event = self.acquired(asked)
+        self.backed_off_at.append(len(self.asked))
+        return event
 
     def acquired(self, asked: Acquire) -> Event:
         request = CredentialRequest(

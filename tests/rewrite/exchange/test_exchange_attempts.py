@@ -11,7 +11,9 @@ from rewrite.values.events import (
     CALL,
     Acquire,
     Acquired,
+    AwaitCredential,
     CancelUpstream,
+    ClientGone,
     EndResponse,
     NoneFree,
     OpenUpstream,
@@ -272,9 +274,8 @@ def rate_limited() -> Playbook:
 
 
 def test_after_a_429_a_wait_that_fits_is_waited_for() -> None:
-    conversation = rate_limited() >> NoneFree(2, 20.0) << SetTimer(2, Timer.BACKOFF, 20.0)
-    conversation = conversation >> After(20.0) >> TimerFired(2, Timer.BACKOFF) << Acquire(2, A)
-    assert answered(begins(conversation, 2, "a"), 2)
+    conversation = rate_limited() >> NoneFree(2, 20.0) << AwaitCredential(2, Acquire(2, A), 120.0)
+    assert answered(begins(conversation >> After(20.0), 2, "a"), 2)
 
 
 def test_after_a_429_of_every_key_a_wait_that_fits_is_waited_for() -> None:
@@ -284,17 +285,17 @@ def test_after_a_429_of_every_key_a_wait_that_fits_is_waited_for() -> None:
         conversation = begins(conversation << request, attempt, credential)
         conversation = answers(conversation, attempt, refused(429), RATED, Kind.RATE)
     conversation = conversation << rotated(5, resting="abcd")
-    assert conversation >> NoneFree(5, 2.0) << SetTimer(5, Timer.BACKOFF, 2.0)
+    in_line = AwaitCredential(5, Acquire(5, frozenset("abcd")), 120.0)
+    assert conversation >> NoneFree(5, 2.0) << in_line
 
 
 def test_one_key_that_is_always_over_its_rate_is_asked_so_often_and_no_more() -> None:
     conversation = answers(started(play()), 1, refused(429), RATED, Kind.RATE)
     for attempt in (2, 3):
         conversation = conversation << rotated(attempt, resting="a") >> NoneFree(attempt, 5.0)
-        conversation = conversation << SetTimer(attempt, Timer.BACKOFF, 5.0) >> After(5.0)
-        conversation = begins(
-            conversation >> TimerFired(attempt, Timer.BACKOFF) << Acquire(attempt, A), attempt, "a"
-        )
+        left = 120.0 - 5.0 * (attempt - 2)
+        conversation = conversation << AwaitCredential(attempt, Acquire(attempt, A), left) >> After(5.0)
+        conversation = begins(conversation, attempt, "a")
         conversation = answers(conversation, attempt, refused(429), RATED, Kind.RATE)
     conversation = conversation << rotated(4, resting="a") >> NoneFree(4, 5.0)
     assert faults(conversation, 4, 429, "no key of vendor", retry_after="5")
@@ -306,8 +307,47 @@ def test_after_a_429_a_wait_that_does_not_fit_is_a_429() -> None:
     )
 
 
-def test_everything_cooling_at_first_is_a_429_at_once() -> None:
+def test_a_call_that_finds_none_free_waits_until_the_deadline_and_is_answered() -> None:
     conversation = play() >> Start() << Acquire(1) >> NoneFree(1, 12.4)
+    conversation = conversation << AwaitCredential(1, Acquire(1), 120.0) >> After(12.4)
+    assert answered(begins(conversation, 1, "a"), 1)
+
+
+def test_a_place_that_may_be_free_any_moment_is_waited_for() -> None:
+    conversation = play() >> Start() << Acquire(1) >> NoneFree(1, 1.0, full=True)
+    assert conversation << AwaitCredential(1, Acquire(1), 120.0)
+
+
+def test_a_client_that_leaves_the_line_is_recorded() -> None:
+    conversation = play() >> Start() << Acquire(1) >> NoneFree(1, 12.4) << ANY
+    assert conversation >> ClientGone() << Report(over("abandoned"))
+
+
+def test_a_call_waits_for_the_key_of_its_conversation_once_and_a_moment() -> None:
+    own = NoneFree(1, 3.0, own=True)
+    conversation = play() >> Start() << Acquire(1) >> own << AwaitCredential(1, Acquire(1), 5.0)
+    conversation = conversation >> After(5.0) >> replace(own, final=True) << Acquire(1, hurried=True)
+    assert answered(begins(conversation, 1, "b"), 1)
+
+
+def test_a_wait_that_its_own_key_states_is_kept_where_it_is_short() -> None:
+    said = refused(429, ("retry-after", "2"))
+    conversation = play() >> Start() << Acquire(1) >> Acquired(1, "a", former="a") << OpenUpstream(1)
+    conversation = answers(conversation >> UpstreamSent(1), 1, said, RATED, Kind.RATE)
+    own = Acquire(2, prefer="a")
+    conversation = conversation << own >> NoneFree(2, 2.0, own=True) << AwaitCredential(2, own, 5.0)
+    conversation = conversation >> After(2.0)
+    conversation = answers(begins(conversation, 2, "a"), 2, said, RATED, Kind.RATE)
+    assert conversation << rotated(3, resting="a")
+
+
+@pytest.mark.parametrize(
+    "none", [NoneFree(1, 12.4, final=True), NoneFree(1, 12.4)], ids=["too many wait", "waited in vain"]
+)
+def test_a_call_that_may_not_wait_is_a_429_at_once(none: NoneFree) -> None:
+    conversation = play() >> Start() << Acquire(1) >> none
+    if not none.final:
+        conversation = conversation << ANY >> After(119.0) >> replace(none, final=True)
     conversation = conversation << SendHeaders(
         1, Head(429, (("content-type", "application/json"), ("retry-after", "13")))
     )
@@ -344,7 +384,10 @@ def test_a_later_call_gets_the_refusal_of_keys_that_are_all_refused() -> None:
 
 def test_a_later_call_is_not_kept_waiting_by_refusals_of_other_keys() -> None:
     """In this call one key is rate-limited only."""
-    assert rate_limited() >> NoneFree(2, 20.0, refused=None) << SetTimer(2, Timer.BACKOFF, 20.0)
+    in_line = AwaitCredential(2, Acquire(2, A), 120.0)
+    assert rate_limited() >> NoneFree(2, 20.0, refused=None) << in_line
+    refusal = StandingRefusal(GONE, 300.0)
+    assert rate_limited() >> NoneFree(2, 20.0, refused=refusal) << in_line
 
 
 def test_a_provider_that_rests_is_a_503() -> None:

@@ -9,6 +9,7 @@ from protocols.model.http import Head
 from rewrite.values.events import (
     Acquire,
     Acquired,
+    AwaitCredential,
     EndResponse,
     NoneFree,
     OpenUpstream,
@@ -76,9 +77,8 @@ def test_a_key_that_refused_the_call_is_not_asked_again_whatever_follows() -> No
 def test_a_refusal_waits_for_the_key_that_is_merely_over_its_rate() -> None:
     conversation = answered(begun(), 1, "a", refused(429), RATED) << rotated(2, resting="a")
     conversation = answered(conversation, 2, "b", refused(401), WHO) << rotated(3, resting="a", refused="b")
-    conversation = conversation >> NoneFree(3, 5.0) << SetTimer(3, Timer.BACKOFF, 5.0) >> After(5.0)
-    conversation = conversation >> TimerFired(3, Timer.BACKOFF)
-    conversation = conversation << Acquire(3, frozenset("ab"), refused=frozenset("b"))
+    wanted = Acquire(3, frozenset("ab"), refused=frozenset("b"))
+    conversation = conversation >> NoneFree(3, 5.0) << AwaitCredential(3, wanted, 120.0) >> After(5.0)
     conversation = asked(conversation, 3, "a", SSE) >> UpstreamData(3, says("Hi"))
     assert conversation << SendHeaders(3, SSE) << SendData(3, says("Hi"))
 
@@ -86,7 +86,8 @@ def test_a_refusal_waits_for_the_key_that_is_merely_over_its_rate() -> None:
 def test_a_key_whose_rest_is_over_meanwhile_is_asked_at_once_and_so_often_and_no_more() -> None:
     conversation = answered(begun(), 1, "a", refused(429), RATED) << rotated(2, resting="a")
     for attempt in (2, 3):
-        conversation = conversation >> NoneFree(attempt, 0.0) << Acquire(attempt, frozenset("a"))
+        in_line = AwaitCredential(attempt, Acquire(attempt, frozenset("a")), 120.0)
+        conversation = conversation >> NoneFree(attempt, 0.0) << in_line
         conversation = answered(conversation, attempt, "a", refused(429), RATED)
         conversation = conversation << rotated(attempt + 1, resting="a")
     conversation = conversation >> NoneFree(4, 0.0) << SendHeaders(4, status(429)) << SendData(4, ANY)

@@ -32,6 +32,7 @@ from rewrite.values.events import (
     CALL,
     Acquire,
     Acquired,
+    AwaitCredential,
     CancelUpstream,
     ClientGone,
     Command,
@@ -353,7 +354,7 @@ class Edge:
         match command:
             case SendHeaders() | SendData() | EndResponse() | Report():
                 self._answer(command)
-            case Acquire(attempt=attempt):
+            case Acquire(attempt=attempt) | AwaitCredential(attempt=attempt):
                 assert self.wanted is self.held is self.open is None
                 self.wanted = self.latest = attempt
             case OpenUpstream(attempt=attempt):
@@ -433,7 +434,8 @@ class Edge:
         attempt, self.wanted = self.wanted or 0, None
         if move == "none_free":
             wait = self.choose.draw(st.sampled_from(WAITS))
-            self.feed(NoneFree(attempt, wait, paused=self.choose.draw(st.booleans())))
+            paused, own, final = (self.choose.draw(st.booleans()) for _ in range(3))
+            self.feed(NoneFree(attempt, wait, paused, own=own and wait is not None, final=final))
             return
         self.held = attempt
         name, former = self.choose.draw(st.tuples(st.sampled_from("abc"), st.sampled_from([None, "a", "b"])))

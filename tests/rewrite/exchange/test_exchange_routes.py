@@ -8,6 +8,7 @@ from protocols.model.http import Head
 from rewrite.values.events import (
     Acquire,
     Acquired,
+    AwaitCredential,
     CancelUpstream,
     EndResponse,
     NoneFree,
@@ -347,8 +348,9 @@ def test_the_last_target_may_wait_for_its_key() -> None:
     conversation = asked(conversation, 2, "b", RATED)
     conversation = says_no(conversation, 2, RATED, SLOW, Kind.RATE)
     conversation = conversation << Acquire(3, frozenset("b"), resting=frozenset("b"), target=1)
-    conversation = conversation >> NoneFree(3, 5.0) << SetTimer(3, Timer.BACKOFF, 5.0) >> After(5.0)
-    assert conversation >> TimerFired(3, Timer.BACKOFF) << Acquire(3, frozenset("b"), target=1)
+    in_line = AwaitCredential(3, Acquire(3, frozenset("b"), target=1), 120.0)
+    conversation = conversation >> NoneFree(3, 5.0) << in_line >> After(5.0)
+    assert conversation >> Acquired(3, "b") << OpenUpstream(3)
 
 
 # -- attempts that are over ---------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from rewrite.values.decision import GiveUp, Retry
 from rewrite.values.events import (
     Acquire,
     Acquired,
+    AwaitCredential,
     CancelUpstream,
     NoneFree,
     Release,
@@ -141,7 +142,8 @@ def test_after_the_wait_for_a_key_one_that_rested_may_be_asked() -> None:
     found = ended(ledger(), "a", LIMITED)
     found.again(Retry(rotate=True))
     assert found.acquire.resting == frozenset("a")
-    assert found.without_credential(NoneFree(2, 5.0), 1.0) == Retry(delay=5.0)
+    in_line = found.without_credential(NoneFree(2, 5.0), 1.0)
+    assert in_line == AwaitCredential(2, replace(found.acquire, resting=frozenset()), 120.0)
     assert found.acquire.resting == frozenset()
 
 

@@ -107,6 +107,8 @@ CUT = [Start(), *up_to_head(1, SSE), UpstreamData(1, says("Hello")), UpstreamClo
 WAYS: Sequence[tuple[State, Sequence[Event]]] = [
     (State.NEW, []),
     (State.ACQUIRING, [Start()]),
+    (State.WAITING, [Start(), NoneFree(1, 5.0)]),
+    (State.WAITING, [*CUT, NoneFree(2, 1.0)]),
     (State.CONNECTING, [Start(), Acquired(1, "a")]),
     (State.AWAITING_HEAD, [Start(), Acquired(1, "a"), UpstreamSent(1)]),
     (State.READING_ERROR, [Start(), *up_to_head(1, refused(503))]),
@@ -169,19 +171,19 @@ def test_no_transition_silently_replaces_another() -> None:
 
 
 def test_data_before_a_head_is_no_body_of_an_error() -> None:
-    exchange, _ = at(State.AWAITING_HEAD, WAYS[3][1])
+    exchange, _ = at(State.AWAITING_HEAD, WAYS[5][1])
     with pytest.raises(UnexpectedEvent, match="UpstreamData in state AWAITING_HEAD"):
         exchange.handle(UpstreamData(1, b"{}"), 0.0)
 
 
 def test_upstream_is_not_opened_twice() -> None:
-    exchange, _ = at(State.CONNECTING, WAYS[2][1])
+    exchange, _ = at(State.CONNECTING, WAYS[4][1])
     with pytest.raises(UnexpectedEvent, match="Acquired in state CONNECTING"):
         exchange.handle(Acquired(1, "b"), 0.0)
 
 
 def test_an_attempt_that_failed_does_not_fail_again_by_what_came_after() -> None:
-    exchange, _ = at(State.HOLDING, WAYS[5][1])
+    exchange, _ = at(State.HOLDING, WAYS[7][1])
     broken = error_chunk("busy", type="overloaded_error") + b"data: {oops\n\n"
     wanted = [each for each in handled(exchange, UpstreamData(1, broken), 0.0) if isinstance(each, Acquire)]
     assert [each.attempt for each in wanted] == [2]

@@ -110,6 +110,8 @@ MORE: Sequence[Sequence[Event]] = [
     [Start(), *up_to_head(1, JSON)],
     [Start(), *up_to_head(1, refused(503)), UpstreamData(1, b"{")],
     [Start(), *up_to_head(1, refused(429)), UpstreamClosed(1)],
+    [Start(), *up_to_head(1, refused(503)), UpstreamClosed(1)],
+    [Start(), *up_to_head(1, refused(503)), UpstreamClosed(1), NoneFree(2, 3.0, own=True)],
     [Start(), TimerFired(CALL, Timer.HOLD), *HELD[1:], UpstreamData(1, ROLE)],
     [Start(), TimerFired(CALL, Timer.HEARTBEAT_BEFORE_COMMIT), *HELD[1:]],
     [*HELD, UpstreamData(1, ROLE)],
@@ -148,7 +150,9 @@ def lasts(trigger: Trigger, attempt: int) -> Sequence[Event]:
         never = UpstreamClosed(attempt, "refused", connected=False)
         return [UpstreamClosed(attempt), UpstreamClosed(attempt, "reset"), never]
     if trigger is NoneFree:
-        return [NoneFree(attempt, 5.0), NoneFree(attempt, None)]
+        own = NoneFree(attempt, 3.0, own=True)
+        final = NoneFree(attempt, 5.0, final=True)
+        return [NoneFree(attempt, 5.0), NoneFree(attempt, None), own, final, replace(own, final=True)]
     return [happens(trigger, attempt)]
 
 

@@ -1,0 +1,88 @@
+"""Who waits for a credential of one provider, in which order, and how fast a credential that has come back is
+given out. Pure; times are seconds on the clock of `now`.
+
+Calls are let in as they came. When a cooldown ends, nobody knows how much its provider will take: those that
+waited for it are let in one by one, each when the one before has been answered, or has not for `PACE`.
+"""
+
+from bisect import insort
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import inf
+
+PACE = 1.0
+"""Seconds after which the next is let in though the one before has no answer yet."""
+
+
+@dataclass(slots=True, eq=False)
+class Waiter[T]:
+    """One call in the line."""
+
+    ticket: int
+    """Its place: lower ones are let in first."""
+    scope: str
+    """What it wants a credential for."""
+    until: float
+    """When it has waited long enough."""
+    who: T
+    """Whose call it is."""
+    due: float = inf
+    """When to look again whether it may be let in."""
+    cooled: bool = False
+    """Whether it waits for a cooldown to end, and not for a place."""
+
+
+@dataclass(slots=True)
+class Line[T]:
+    """The line of one provider."""
+
+    waiters: list[Waiter[T]] = field(default_factory=list)
+    """By ticket."""
+    _paced: dict[tuple[str, str], float] = field(default_factory=dict)
+    """By credential and scope: until when nobody else is let in."""
+
+    def __len__(self) -> int:
+        return len(self.waiters)
+
+    def __iter__(self) -> Iterator[Waiter[T]]:
+        """In order; those that leave meanwhile are passed over."""
+        return (one for one in tuple(self.waiters) if one in self.waiters)
+
+    def join(self, waiter: Waiter[T]) -> None:
+        insort(self.waiters, waiter, key=lambda one: one.ticket)
+
+    def leave(self, waiter: Waiter[T]) -> None:
+        """Nothing if it has left. What nobody waits for any more is given to anybody."""
+        if waiter not in self.waiters:
+            return
+        self.waiters.remove(waiter)
+        if not any(one.scope == waiter.scope for one in self.waiters):
+            self._paced = {key: end for key, end in self._paced.items() if key[1] != waiter.scope}
+
+    def let_in(self, waiter: Waiter[T], name: str, now: float) -> None:
+        """`waiter` has got the credential `name`."""
+        key = name, waiter.scope
+        if waiter.cooled or key in self._paced:
+            self._paced[key] = now + PACE
+        self.leave(waiter)
+
+    def held(self, scope: str, now: float) -> frozenset[str]:
+        """The names of the credentials that nobody else is given for `scope` just now."""
+        return frozenset(name for (name, what), end in self._paced.items() if what == scope and end > now)
+
+    def answered(self, name: str, scope: str, now: float) -> None:
+        """The one that was let in last has an answer: the next one may be."""
+        if (name, scope) in self._paced:
+            self._paced[name, scope] = now
+
+    def moved(self, seconds: float) -> None:
+        """The clock is ahead by so much."""
+        for one in self.waiters:
+            one.until, one.due = one.until + seconds, one.due + seconds
+        self._paced = {key: end + seconds for key, end in self._paced.items()}
+
+    def next_look(self, now: float) -> float | None:
+        """When time alone may change something. None: nobody waits."""
+        ends = [end for end in self._paced.values() if end > now]
+        times = [min(one.until, one.due) for one in self.waiters]
+        return min((*times, *ends)) if times else None
