@@ -24,7 +24,7 @@ CLEAN_AFTER = 32 << 20
 """Bytes of what has ended since the last cleaning. To give them back takes some 30 ms, and 100 ms and more
 while hundreds of streams are open: it waits for as many times as much as there are hundreds of them."""
 
-CONNECTION = 160 << 10
+CONNECTION = 80 << 10
 """Bytes of a connection of a client that has ended: mitmproxy's layers refer to one another, and hold TLS."""
 
 QUIET = 5.0
