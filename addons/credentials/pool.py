@@ -271,7 +271,7 @@ class Pool:
 
     def made(self, provider: str, answer_id: str, credential: str) -> None:
         """An answer that a later call may name belongs to the account that made it."""
-        self.conversations.sessions.made(provider, answer_id, credential)
+        self.conversations.sessions.made(provider, answer_id, credential, self._clock())
 
     def account(self, provider: str, client: str = "") -> Lease | None:
         """The credential of everything that belongs to an account, for the tool `client`; None without a pool

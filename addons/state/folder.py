@@ -15,16 +15,29 @@ from pathlib import Path
 
 from addons.config.watch import Signature, signature
 from addons.runtime.file_lock import locked
-from rewrite.credentials.entries import NOTHING, Entries, Entry, Key, Kind, bounded, changes, merged
+from rewrite.credentials.entries import (
+    NOTHING,
+    OF_SESSIONS,
+    Entries,
+    Entry,
+    Key,
+    Kind,
+    bounded,
+    changes,
+    merged,
+)
 from rewrite.credentials.stored_file import Moment, OfLaterVersion, Stored, Unreadable, read, written
 
 log = logging.getLogger("rotator")
 
 FILES: Mapping[str, frozenset[Kind]] = {
-    "credentials": frozenset(Kind) - {Kind.BINDING},
-    "sessions": frozenset({Kind.BINDING}),
+    "credentials": frozenset(Kind) - OF_SESSIONS,
+    "sessions": OF_SESSIONS,
 }
 """Which kinds of entries are in which file."""
+
+LARGE = 1 << 19
+"""Bytes. A file is written again after a second for each so many of them."""
 
 _OURS_ALONE, _PRIVATE_FOLDER = 0o600, 0o700
 
@@ -39,15 +52,19 @@ class StateFile:
         self._pending: Entries = NOTHING
         self._seen: Signature = None
         self._fails = False
+        self._put_off_until = 0.0
 
     @property
     def salt(self) -> str:
         return self._held.salt
 
-    def exchange(self, own: Entries) -> Entries:
-        """See `StateStore.exchange`; waits in this thread. A file that says nothing new is not read."""
-        self._pending = bounded(merged(self._pending, own), self._clock().epoch)
-        if not self._pending and self._seen and signature(self._file) == self._seen:
+    def exchange(self, own: Entries, *, at_once: bool = False) -> Entries:
+        """See `StateStore.exchange`; waits in this thread. A file that says nothing new is not read.
+        `at_once`: a large one is written though it has just been."""
+        now = self._clock()
+        self._pending = bounded(merged(self._pending, own), now.epoch)
+        writes = self._pending and (at_once or now.steady >= self._put_off_until)
+        if not writes and self._seen and signature(self._file) == self._seen:
             return NOTHING
         try:
             with locked(self._lock):
@@ -100,16 +117,19 @@ class StateFile:
         log.warning("%s: %s; it is now %s, and what it held is not known", self._file, message, aside.name)
 
     def _write(self, stored: Stored) -> None:
+        now = self._clock()
+        data = written(stored, now)
         try:
             descriptor = os.open(self._unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _OURS_ALONE)
             with os.fdopen(descriptor, "wb") as opened:
-                opened.write(written(stored, self._clock()))
+                opened.write(data)
             self._unfinished.replace(self._file)
         except OSError:
             with suppress(OSError):
                 self._unfinished.unlink()
             raise
         self._seen = signature(self._file)
+        self._put_off_until = now.steady + len(data) // LARGE
 
 
 def _moved(entries: Entries, seconds: float) -> Entries:
@@ -132,12 +152,15 @@ class FolderStore:
     async def exchange(self, changes: Entries) -> Entries:
         return await asyncio.to_thread(self.exchange_now, changes)
 
-    def exchange_now(self, changes: Entries) -> Entries:
+    async def close(self) -> None:
+        await asyncio.to_thread(self.exchange_now, NOTHING, at_once=True)
+
+    def exchange_now(self, changes: Entries, *, at_once: bool = False) -> Entries:
         """As `exchange`, in this thread."""
         found: dict[Key, Entry] = {}
         for name, kinds in FILES.items():
             own = {key: entry for key, entry in changes.items() if key.kind in kinds}
-            found.update(self._files[name].exchange(own))
+            found.update(self._files[name].exchange(own, at_once=at_once))
         return found
 
     def moved(self, seconds: float) -> None:

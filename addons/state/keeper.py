@@ -16,9 +16,10 @@ from addons.runtime.clock import EpochClock, start_id
 from addons.secrets.keys import located
 from addons.state.folder import FolderStore
 from addons.state.store import StateStore
-from rewrite.credentials.entries import NOTHING, Entries, Entry, Key, bounded, merged
+from rewrite.credentials.entries import NOTHING, OF_SESSIONS, Entries, Entry, Key, bounded, merged
 from rewrite.credentials.stored import Subject, adopted, changed, cleared, moved, moved_entries
 from rewrite.credentials.stored_file import Moment
+from rewrite.credentials.stored_sessions import restore, session_entries
 
 log = logging.getLogger("rotator")
 
@@ -39,6 +40,7 @@ class Keeper:
         self._known: dict[Subject, Entries] = {}
         self._subjects: dict[tuple[str, str], Subject] = {}
         self._written = 0.0
+        self._sessions_since = 0.0
         self._ends = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -54,7 +56,8 @@ class Keeper:
         self._store, self._known, self._subjects = None, {}, {}
         if option and (store := _folder_store(located(option, cwd), self.moment)):
             self._store = store
-            self._learn(store.exchange_now(NOTHING))
+            self._take(store.exchange_now(NOTHING))
+            self._sessions_since = self._clock()
         self._option = option
 
     def follow(self) -> None:
@@ -78,6 +81,8 @@ class Keeper:
             self._ends.set()
             await self._task
         await self.tick(at_once=True)
+        if self._store is not None:
+            await self._store.close()
 
     async def _look(self) -> None:
         while not self._ends.is_set():
@@ -99,8 +104,7 @@ class Keeper:
         changes = self._changes(now) if due else NOTHING
         self._written = now if changes else self._written
         others = await self._store.exchange(changes)
-        for subject, found in self._learn(others).items():
-            self._adopt(subject, found)
+        self._take(others)
         if others:
             self._pool.queues.look()
 
@@ -114,7 +118,16 @@ class Keeper:
             if subject := self._subjects.get((provider, name)):
                 known = self._known.get(subject, NOTHING)
                 found |= self._know(subject, changed(subject, self._pool.states[provider], known, now))
+        sessions = self._pool.conversations.sessions
+        found |= session_entries(sessions, self._sessions_since)
+        self._sessions_since = now
         return found
+
+    def _take(self, others: Entries) -> None:
+        """Heed what others changed."""
+        for subject, found in self._learn(others).items():
+            self._adopt(subject, found)
+        restore(self._pool.conversations.sessions, others)
 
     def _know(self, subject: Subject, changes: Entries) -> Entries:
         """Keep in mind what `changes` say."""
@@ -126,7 +139,8 @@ class Keeper:
         """Keep in mind what others changed; gives it by whose it is."""
         found: dict[Subject, dict[Key, Entry]] = {}
         for key, entry in others.items():
-            found.setdefault(Subject(key.provider, key.credential, key.mark), {})[key] = entry
+            if key.kind not in OF_SESSIONS:
+                found.setdefault(Subject(key.provider, key.credential, key.mark), {})[key] = entry
         for subject, changes in found.items():
             self._know(subject, changes)
         return found
@@ -144,6 +158,8 @@ class Keeper:
         self._pool.queues.moved(seconds)
         self._known = {subject: moved_entries(known, seconds) for subject, known in self._known.items()}
         self._written += seconds
+        self._sessions_since += seconds
+        self._pool.conversations.sessions.moved(seconds)
         if self._store is not None:
             self._store.moved(seconds)
 

@@ -22,6 +22,10 @@ class StateStore(Protocol):
         cannot be kept now is tried again the next time."""
         ...
 
+    async def close(self) -> None:
+        """Keep what was put off."""
+        ...
+
     def moved(self, seconds: float) -> None:
         """The clock of the pool is ahead by so much, and so is what was given in changes."""
         ...

@@ -35,6 +35,10 @@ class Kind(StrEnum):
     """Which credentials have had their turn in a fair cycle."""
     BINDING = "binding"
     """On which credential a conversation stays."""
+    MARK = "mark"
+    """Which conversation an answer is of."""
+    MAKER = "maker"
+    """Which credential made an answer that its provider keeps."""
     CLEARED = "cleared"
     """When a user, or a changed config, ended what was known."""
 
@@ -87,13 +91,19 @@ type Entries = Mapping[Key, Entry]
 
 NOTHING: Entries = MappingProxyType({})
 
-MOST: Mapping[Kind, int] = {**dict.fromkeys(Kind, 4096), Kind.BINDING: 10_000, Kind.USED: 20_000}
+OF_SESSIONS = frozenset({Kind.BINDING, Kind.MARK, Kind.MAKER})
+
+MOST: Mapping[Kind, int] = {
+    **dict.fromkeys(Kind, 4096),
+    **dict.fromkeys(OF_SESSIONS, 10_000),
+    Kind.USED: 20_000,
+}
 """How many of a kind are kept: clients name models and conversations as they like."""
 
 CLEARS: Mapping[Clearing, frozenset[Kind]] = {
     Clearing.RESUMED: frozenset({Kind.COOLDOWN, Kind.AUTH, Kind.PAUSE, Kind.RETIRED}),
     Clearing.FORGIVEN: frozenset({Kind.COOLDOWN, Kind.AUTH}),
-    Clearing.RESET: frozenset(Kind) - {Kind.CLEARED, Kind.BINDING},
+    Clearing.RESET: frozenset(Kind) - {Kind.CLEARED, *OF_SESSIONS},
 }
 
 
@@ -195,7 +205,6 @@ def says_more(key: Key, entry: Entry, known: Entry | None) -> bool:
 
 LONGER_IS_NEWS: Mapping[Kind, float] = {
     Kind.COOLDOWN: 0.0,
-    Kind.BINDING: 60.0,
     Kind.RETIRED: 86_400.0,
     Kind.CYCLE: 3600.0,
 }

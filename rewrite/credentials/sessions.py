@@ -7,7 +7,7 @@ names of credentials are kept. Pure: tables that have bounds; times are seconds 
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from protocols.model.progress import Progress
@@ -73,7 +73,17 @@ UNKNOWN_CONVERSATION = Found()
 
 
 @dataclass(frozen=True, slots=True)
-class _Mark:
+class Maker:
+    """Whose an answer is that a provider keeps."""
+
+    credential: str
+    """Its name."""
+    at: float
+    """When it was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
     """What one answer is known by."""
 
     claims: Mapping[str, Digest | None]
@@ -82,28 +92,40 @@ class _Mark:
     at: float
     """When it was left last."""
 
-    def conversation(self, connection: str) -> Digest | None:
-        """Whose it is, as far as it says so: that of the same connection, or the only one."""
-        if connection in self.claims:
-            return self.claims[connection]
+    @property
+    def whose(self) -> Digest | None:
+        """The only conversation that left it."""
         found = {*self.claims.values()}
         return found.pop() if len(found) == 1 else None
 
-    def claimed(self, connection: str, conversation: Digest, now: float) -> "_Mark":
+    def conversation(self, connection: str) -> Digest | None:
+        """Whose it is, as far as it says so: that of the same connection, or the only one."""
+        return self.claims.get(connection, self.whose)
+
+    def claimed(self, connection: str, conversation: Digest, now: float) -> "Mark":
         """As `conversation` leaves it too."""
         if connection not in self.claims and len(self.claims) >= MOST_CLAIMS:
             connection, conversation_is = _ANY, None
         else:
             conversation_is = self.claims.get(connection, conversation)
         is_same = conversation_is == conversation
-        return _Mark({**self.claims, connection: conversation if is_same else None}, now)
+        return Mark({**self.claims, connection: conversation if is_same else None}, now)
 
 
 _ANY = ""
 """In place of a connection: of any other."""
 
-type _Key = tuple[str, Digest]
+
+def left_by(conversation: Digest, at: float) -> Mark:
+    """The mark of a conversation, over any connection."""
+    return Mark({_ANY: conversation}, at)
+
+
+type SessionKey = tuple[str, Digest]
 """The name of a provider, and a hash."""
+
+_LATE = 60.0
+"""Seconds by which what others know may come late."""
 
 
 class Sessions:
@@ -111,10 +133,10 @@ class Sessions:
 
     def __init__(self, most: int = MOST_CONVERSATIONS, most_marks: int = MOST_MARKS) -> None:
         self._most, self._most_marks = most, most_marks
-        self._bindings: OrderedDict[_Key, Binding] = OrderedDict()
-        self._marks: OrderedDict[_Key, _Mark] = OrderedDict()
-        self._makers: OrderedDict[_Key, str] = OrderedDict()
-        """The credential of answers that a provider keeps, by their ids."""
+        self._bindings: OrderedDict[SessionKey, Binding] = OrderedDict()
+        self._marks: OrderedDict[SessionKey, Mark] = OrderedDict()
+        self._makers: OrderedDict[SessionKey, Maker] = OrderedDict()
+        """By the ids of answers."""
 
     def count(self, now: float) -> int:
         """How many conversations stay where they are."""
@@ -129,7 +151,7 @@ class Sessions:
         prefer = binding.preferred(now) if binding else ()
         former = binding.last if binding else None
         if maker:
-            prefer, former = tuple(dict.fromkeys((maker, *prefer))), maker
+            prefer, former = tuple(dict.fromkeys((maker.credential, *prefer))), maker.credential
         return Found(conversation, prefer, former)
 
     def _marked(self, provider: str, one: Evidence, connection: str) -> Digest | None:
@@ -166,29 +188,70 @@ class Sessions:
         for mark in one.left(progress):
             self._leave((provider, mark), connection, conversation, now)
 
-    def made(self, provider: str, answer_id: str, credential: str) -> None:
+    def made(self, provider: str, answer_id: str, credential: str, now: float) -> None:
         """An answer that a later call may name belongs to the account that made it, for as long as that is
         known."""
-        self._makers[key := (provider, digest("answer", answer_id))] = credential
+        self._makers[key := (provider, digest("answer", answer_id))] = Maker(credential, now)
         _bound(self._makers, key, self._most)
 
-    def _leave(self, key: _Key, connection: str, conversation: Digest, now: float) -> None:
+    # -- kept -----------------------------------------------------------------------------------------
+
+    def recent(self, since: float) -> Iterator[tuple[SessionKey, Binding | Mark | Maker]]:
+        """What became known since then."""
+        for table in (self._bindings, self._marks, self._makers):
+            for key in reversed(table):
+                one = table[key]
+                if one.at >= since:
+                    yield key, one
+                elif one.at < since - _LATE:
+                    break
+
+    def restore(self, key: SessionKey, one: Binding | Mark | Maker) -> None:
+        """Take over what another proxy, or an earlier one, knew, if nothing later is known here."""
+        match one:
+            case Binding():
+                _restored(self._bindings, key, one, self._most)
+            case Mark():
+                _restored(self._marks, key, one, self._most_marks)
+            case Maker():
+                _restored(self._makers, key, one, self._most)
+
+    def moved(self, seconds: float) -> None:
+        """The clock is ahead by so much."""
+        for key, binding in self._bindings.items():
+            at, home_at = binding.at + seconds, binding.home_at + seconds
+            self._bindings[key] = replace(binding, at=at, home_at=home_at)
+        for key, mark in self._marks.items():
+            self._marks[key] = replace(mark, at=mark.at + seconds)
+        for key, maker in self._makers.items():
+            self._makers[key] = replace(maker, at=maker.at + seconds)
+
+    def _leave(self, key: SessionKey, connection: str, conversation: Digest, now: float) -> None:
         known = self._marks.get(key)
         if known is None or now - known.at > TTL:
-            known = _Mark({}, now)
+            known = Mark({}, now)
         self._marks[key] = known.claimed(connection, conversation, now)
         _bound(self._marks, key, self._most_marks)
 
-    def _bind(self, key: _Key, binding: Binding) -> None:
+    def _bind(self, key: SessionKey, binding: Binding) -> None:
         self._bindings[key] = binding
         _bound(self._bindings, key, self._most)
 
 
-def _bound[T](table: OrderedDict[_Key, T], used: _Key, most: int) -> None:
+def _bound[T](table: OrderedDict[SessionKey, T], used: SessionKey, most: int) -> None:
     """What was used least recently is forgotten first."""
     table.move_to_end(used)
     if len(table) > most:
         table.popitem(last=False)
+
+
+def _restored[T: (Binding, Mark, Maker)](
+    table: OrderedDict[SessionKey, T], key: SessionKey, one: T, most: int
+) -> None:
+    known = table.get(key)
+    if known is None or known.at < one.at:
+        table[key] = one
+        _bound(table, key, most)
 
 
 def _named(one: Evidence, connection: str, now: float) -> Digest:

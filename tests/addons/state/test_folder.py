@@ -1,5 +1,6 @@
 """State in a folder: two proxies on it lose nothing, and nothing that is odd there stops them."""
 
+import asyncio
 import json
 import logging
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from addons.state.folder import FILES, FolderStore
+from addons.state.folder import FILES, LARGE, FolderStore
 from rewrite.credentials.entries import Clearing, Entries, Entry, Key, Kind, amount, clearing, merged
 from rewrite.credentials.stored_file import VERSION, Moment
 
@@ -234,3 +235,24 @@ def test_the_file_can_be_read_by_people(tmp_path: Path, clock: Clock) -> None:
         found["entries"][0] | {"kind": "cooldown", "provider": "p", "credential": "one"}
         == found["entries"][0]
     )
+
+
+def test_a_large_file_is_not_written_all_the_time(tmp_path: Path, clock: Clock) -> None:
+    store, other = FolderStore(tmp_path, clock), FolderStore(tmp_path, clock)
+    many = {
+        BOUND._replace(scope=f"{n:032x}"): Entry(clock.epoch, clock.epoch + 3600, "one") for n in range(9000)
+    }
+    file = pool(tmp_path) / "sessions.json"
+    store.exchange_now(many)
+    assert 2 <= file.stat().st_size // LARGE < 4
+    assert other.exchange_now({}) == many
+    one = {BOUND: Entry(clock.epoch, clock.epoch + 3600, "two")}
+    store.exchange_now({**one, **cooled(clock)})
+    assert other.exchange_now({}) == cooled(clock)
+    clock.sleep(4)
+    store.exchange_now({})
+    assert other.exchange_now({}) == one
+    two = {BOUND: Entry(clock.epoch, clock.epoch + 3600, "one")}
+    store.exchange_now(two)
+    asyncio.run(store.close())
+    assert other.exchange_now({}) == two

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -15,10 +15,12 @@ from addons.credentials.pool import Lease, Pool
 from addons.runtime.clock import STAYS_OFF, EpochClock
 from addons.state.keeper import DEBOUNCE, Keeper
 from protocols.model.call import Call, Operation
+from protocols.model.progress import Progress
 from rewrite.catalog.providers import Provider
 from rewrite.credentials.choosing import Unavailable
 from rewrite.credentials.credential import Credential
-from rewrite.values.events import Acquire
+from rewrite.values.decision import Ended
+from rewrite.values.events import Acquire, Summary
 from rewrite.values.outcome import Completed, Kind, Outcome, Rejected
 
 ASKER = Asker("openai_chat", "127.0.0.1 sdk/1.0")
@@ -272,6 +274,25 @@ def test_that_one_lacks_a_model_is_known_to_all(proxy: Callable[[], Proxy]) -> N
     one.tick()
     two.tick()
     assert [one.next(), two.next()] == ["two", "two"]
+
+
+def test_a_conversation_stays_on_its_key_after_a_restart(world: World, proxy: Callable[[], Proxy]) -> None:
+    def converse(proxy: Proxy, session: str) -> str:
+        asked = Asker("openai_chat", "client", call=replace(CALL, session=session))
+        lease = proxy.pool.acquire("p", CALL, Acquire(1), asked)
+        assert isinstance(lease, Lease)
+        proxy.pool.release("p", lease, CALL, Completed(), asked)
+        ended = (Ended(1, lease.name, Completed(), 0.0),)
+        proxy.pool.answered("p", Summary("completed", "", ended, Progress(ended=True), 0.0, 1.0), asked)
+        return lease.name
+
+    one = proxy()
+    one.serve(RATE)
+    assert converse(one, "here") == "two"
+    one.end()
+    world.passed += 301
+    two = proxy()
+    assert [converse(two, "here"), converse(two, "there")] == ["two", "one"]
 
 
 def test_a_folder_that_cannot_be_is_memory(

@@ -154,15 +154,15 @@ def test_nothing_that_was_cleared_comes_back(held: Entries, late: Entries, at: f
 
 
 def test_what_says_more() -> None:
-    bound, news = COOLED._replace(kind=Kind.BINDING), LONGER_IS_NEWS[Kind.BINDING]
+    retired, news = COOLED._replace(kind=Kind.RETIRED), LONGER_IS_NEWS[Kind.RETIRED]
     known = Entry(1, 100, "one")
     assert says_more(COOLED, known, None)
     assert not says_more(COOLED, replace(known, at=2), known)
     assert says_more(COOLED, replace(known, until=101), known)
     assert says_more(COOLED, replace(known, value="two"), known)
-    assert not says_more(bound, replace(known, until=100 + news), known)
-    assert says_more(bound, replace(known, until=101 + news), known)
-    assert says_more(bound, replace(known, value="two"), known)
+    assert not says_more(retired, replace(known, until=100 + news), known)
+    assert says_more(retired, replace(known, until=101 + news), known)
+    assert says_more(retired, replace(known, value="two"), known)
 
 
 def test_what_is_over_goes_and_of_too_many_what_is_over_first() -> None:

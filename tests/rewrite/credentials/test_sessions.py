@@ -167,7 +167,7 @@ def test_the_least_recently_used_conversation_is_forgotten_first() -> None:
 def test_an_answer_is_continued_where_it_was_made() -> None:
     house = House()
     house.call(evidence({"input": "hi"}), "b")
-    house.sessions.made(PROVIDER, "resp_1", "b")
+    house.sessions.made(PROVIDER, "resp_1", "b", house.now)
     then = evidence({"input": "on", "previous_response_id": "resp_1"})
     assert house.find(then, "other") == Found(None, ("b",), "b")
     house.call(then, "c")
@@ -179,7 +179,7 @@ def test_an_answer_of_a_stated_conversation_counts_more_than_its_home() -> None:
     one = evidence({"input": "hi"}, "one")
     house.call(one, "a")
     house.serve(one, house.find(one), "b")
-    house.sessions.made(PROVIDER, "resp_2", "b")
+    house.sessions.made(PROVIDER, "resp_2", "b", house.now)
     then = house.find(evidence({"input": "on", "previous_response_id": "resp_2"}, "one"))
     assert then.prefer == ("b", "a")
     house.now += 10 * TTL

@@ -1,0 +1,131 @@
+"""Conversations as entries and back: another proxy knows where they belong."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rewrite.credentials.entries import OF_SESSIONS, Entries, Entry, Key, Kind, Value
+from rewrite.credentials.sessions import TTL, Sessions
+from rewrite.credentials.stored_file import Moment, Stored, read, written
+from rewrite.credentials.stored_sessions import restore, session_entries
+from tests.rewrite.credentials.test_sessions import LONG, PROVIDER, House, Talk, evidence
+
+
+def carried(sessions: Sessions, now: float) -> Sessions:
+    """What another proxy knows, by way of a file."""
+    moment = Moment(now, now)
+    stored = Stored(session_entries(sessions, 0.0), "ab")
+    found = Sessions()
+    restore(found, read(written(stored, moment), moment).entries)
+    return found
+
+
+def after_restart(house: House) -> House:
+    other = House(carried(house.sessions, house.now), spread=house.spread)
+    other.now = house.now
+    return other
+
+
+def test_a_stated_conversation_stays_where_it_was() -> None:
+    house = House()
+    one = evidence({}, "session")
+    house.call(one, "b")
+    assert after_restart(house).find(one, "another connection").prefer == ("b",)
+    assert after_restart(house).find(evidence({}, "other")).prefer == ()
+
+
+def test_a_conversation_that_nobody_states_does_too() -> None:
+    house = House()
+    talk = Talk(house)
+    talk.turn("b", LONG)
+    talk.house, talk.connection = after_restart(house), "another connection"
+    assert talk.turn("a") == ("b",)
+
+
+def test_what_two_conversations_left_says_nothing() -> None:
+    house = House()
+    talks = [Talk(house, connection=connection) for connection in ("c", "d")]
+    for talk, key in zip(talks, ("a", "b"), strict=True):
+        talk.turn(key)
+    other = after_restart(house)
+    for talk in talks:
+        talk.house = other
+        assert talk.turn("c") == ()
+
+
+def test_one_that_is_away_goes_home_again() -> None:
+    house = House()
+    one = evidence({}, "session")
+    house.call(one, "a")
+    house.serve(one, house.find(one), "b")
+    assert house.find(one).prefer == after_restart(house).find(one).prefer == ("a", "b")
+    house.now += TTL - 0.5
+    assert house.find(one).prefer == after_restart(house).find(one).prefer == ("b",)
+
+
+def test_an_answer_that_is_kept_is_continued_where_it_was_made() -> None:
+    house = House()
+    house.sessions.made(PROVIDER, "resp_1", "b", house.now)
+    assert after_restart(house).find(evidence({"previous_response_id": "resp_1"})).prefer == ("b",)
+
+
+def test_only_what_is_new_is_given() -> None:
+    house = House()
+    for number in range(200):
+        house.call(evidence({}, f"session {number}"), "a")
+    new = session_entries(house.sessions, house.now - 9)
+    assert sorted(entry.at for entry in new.values()) == [house.now - 9 + n for n in range(10)]
+
+
+def test_what_others_know_later_or_earlier_does_not_hide_what_is_new() -> None:
+    house = House()
+    for number in range(20):
+        house.call(evidence({}, f"session {number}"), "a")
+    late = Key(Kind.BINDING, PROVIDER, scope="ff" * 16)
+    restore(house.sessions, {late: Entry(house.now - 15, house.now + TTL, {"home": "a"})})
+    assert len(session_entries(house.sessions, house.now - 9)) == 10
+
+
+def test_the_later_of_two_holds() -> None:
+    house = House()
+    one = evidence({}, "session")
+    house.call(one, "a")
+    before = session_entries(house.sessions, 0.0)
+    other = after_restart(house)
+    other.now += 5
+    other.serve(one, other.find(one), "b")
+    restore(house.sessions, session_entries(other.sessions, 0.0))
+    assert house.find(one).prefer == ("a", "b")
+    restore(house.sessions, before)
+    assert house.find(one).prefer == ("a", "b")
+
+
+def test_a_clock_that_was_set_changes_nothing() -> None:
+    house = House()
+    one = evidence({}, "session")
+    house.call(one, "a")
+    Talk(house).turn("b", LONG)
+    house.sessions.made(PROVIDER, "resp_1", "b", house.now)
+    before = session_entries(house.sessions, 0.0)
+    house.sessions.moved(5e5)
+    assert session_entries(house.sessions, 0.0) == {key: entry.moved(5e5) for key, entry in before.items()}
+
+
+def test_only_hashes_are_kept() -> None:
+    house = House()
+    talk = Talk(house, opening="a word of the user's")
+    talk.turn("b", LONG)
+    house.call(evidence({}, "the-session-of-the-user"), "a")
+    written_down = written(Stored(session_entries(house.sessions, 0.0), ""), Moment(house.now, 0.0))
+    assert b"user" not in written_down
+    assert LONG[:20].encode() not in written_down
+
+
+ODD: st.SearchStrategy[Value] = (
+    st.none() | st.floats() | st.text() | st.just({"home": 1}) | st.just({"home": "a"})
+)
+KEYS = st.builds(Key, st.sampled_from([*OF_SESSIONS]), st.just("p"), scope=st.text() | st.just("ff" * 16))
+
+
+@given(st.dictionaries(KEYS, st.builds(Entry, st.floats(0, 9), st.floats(0, 9), ODD)))
+def test_odd_entries_do_no_harm(entries: Entries) -> None:
+    restore(Sessions(), entries)
