@@ -58,7 +58,7 @@ from rewrite.values.events import (
     UpstreamSent,
     UpstreamStarted,
 )
-from rewrite.values.outcome import Abandoned, Outcome
+from rewrite.values.outcome import Abandoned
 from rewrite.values.timer import Timer
 
 LONG_WAIT = 3.0
@@ -138,8 +138,8 @@ class Driver:
         if self._leave is not None:
             self._leave()
         while self._leases:  # only after a fault of ours
-            _, (target, lease) = self._leases.popitem()
-            self._release(target, lease, Abandoned())
+            attempt, (target, lease) = self._leases.popitem()
+            self._release(target, lease, Release(attempt, Abandoned()))
         self._timers.cancel()
 
     def _cancel_attempt(self) -> None:
@@ -158,6 +158,8 @@ class Driver:
         with self._faults_recorded():
             target, lease = self._leases[answer.attempt]
             self._work.journal.reached(self._work.record.flow, target.origin, reached)
+            if lease.pooled:
+                self._work.pool.learn(target.provider.name, lease, target.call, head.headers)
             if lease.waited and head.status < 300:
                 self._work.pool.served(target.provider.name, lease, target.call)
         self._put(UpstreamStarted(answer.attempt, head))
@@ -304,10 +306,10 @@ class Driver:
             case CancelUpstream():
                 self._cancel_attempt()
                 self._answer = Answer(self._answer.attempt)
-            case Release(attempt=attempt, outcome=outcome):
+            case Release(attempt=attempt, outcome=outcome) as release:
                 self._last = f"{self._leases[attempt][1].name}: {outcome.label}"
                 self._took = self._now - self._opened_at
-                self._release(*self._leases.pop(attempt), outcome)
+                self._release(*self._leases.pop(attempt), release)
             case Report(summary=summary):
                 self._report(summary)
             case _:
@@ -357,11 +359,12 @@ class Driver:
             return pool.acquire(target.provider.name, target.call, command, asker, fallback=fallback)
         return own_lease(self._work.intercepted) if target.route.original else NO_LEASE
 
-    def _release(self, target: Target, lease: Lease, outcome: Outcome) -> None:
+    def _release(self, target: Target, lease: Lease, release: Release) -> None:
         if lease.pooled:
             with self._faults_recorded():
                 pool, asker = self._work.pool, self._work.asker
-                pool.release(target.provider.name, lease, target.call, outcome, asker)
+                name = target.provider.name
+                pool.release(name, lease, target.call, release.outcome, asker, release)
 
     # -- the record -----------------------------------------------------------------------------------
 

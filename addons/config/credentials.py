@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from addons.config.errors import ConfigErrors
+from addons.config.limits import caps, windows
 from addons.config.logins import LoginReader
 from addons.config.tables import CredentialTable, Loc
 from addons.secrets.keys import UnusableKey, numbered, resolve, usable
@@ -101,4 +102,6 @@ def _credential(provider: str, table: CredentialTable) -> Credential:
         table.max_concurrency,
         table.target_concurrency,
         model_filter(table.models),
+        windows=windows(table.windows),
+        caps=caps(table.caps),
     )

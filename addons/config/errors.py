@@ -155,10 +155,13 @@ _CREDENTIAL = '{ name = "work", key = "env:WORK_KEY" }'
 _LISTS: Mapping[str, str] = {
     "credentials": f"must be a list of tables, such as [{_CREDENTIAL}]",
     "routes": "is a list of tables: begin each with [[routes]]",
+    "windows": 'must be a list of tables, such as [{ unit = "requests", limit = 100, per = "day" }]',
     "deadlines": "is a list of tables: begin each with [[deadlines]]",
 }
 _TABLES: Mapping[str, str] = {
     "credentials": f"must be a table, such as {_CREDENTIAL}",
+    "windows": 'must be a table, such as { unit = "requests", limit = 100, per = "day" }',
+    "caps": 'must be a table, such as { requests = "50%" }',
     "match": 'must be a table, such as { model = "claude-*" }',
 }
 _NO_LIST, _NO_TABLE = "list_type", frozenset({"dict_type", "model_type", "model_attributes_type"})

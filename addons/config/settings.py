@@ -18,6 +18,7 @@ from platformdirs import user_config_path
 
 from addons.config.credentials import Keys, PoolCredential
 from addons.config.errors import PREFIX, ConfigErrors, checked, line, masked, overrides
+from addons.config.limits import check, model_facts
 from addons.config.rules import Rules, adapters, protocol_name
 from addons.config.tables import ProviderTable, StreamingTable, Tables, Tree
 from addons.secrets.keys import key_file, located, numbered, unnumbered
@@ -287,7 +288,9 @@ def _configured(tables: Tables, keys: Keys, registry: Registry) -> Iterator[Conf
         credentials = tuple(keys.listed(name, table.credentials))
         adapted = adapters(table.adapters, ("providers", name, "adapters"), keys.errors)
         if _says_enough(name, table, list(facts), keys.errors):
-            yield Configured(_provider(name, common_facts(), table), credentials, adapted)
+            known = _provider(name, common_facts(), table)
+            check(known, table, keys.errors, built_in=False)
+            yield Configured(known, credentials, adapted)
     for name, mapping in facts.items():
         table = tables.providers.get(name, ProviderTable())
         _resolve_protocols(name, table, registry, keys.errors)
@@ -296,6 +299,7 @@ def _configured(tables: Tables, keys: Keys, registry: Registry) -> Iterator[Conf
         if pool and known.origin is None and not all(map(is_exact, table.hosts or ("*",))):
             keys.errors.add(("providers", name, "credentials"), _NOWHERE.format(name=name))
         adapted = adapters(table.adapters, ("providers", name, "adapters"), keys.errors)
+        check(known, table, keys.errors, built_in=True)
         yield Configured(known, pool, adapted)
 
 
@@ -330,6 +334,9 @@ def _provider(name: str, facts: Mapping[str, object], table: ProviderTable) -> P
     own: dict[str, object] = {key: given[key] for key in given.keys() - {"credentials", "adapters"}}
     if own.get("auth", facts.get("auth")) != facts.get("auth"):
         own["accepts"] = []  # what it took besides was true of the form that it took before
+    if table.models:
+        known = facts.get("models")
+        own["models"] = [*model_facts(table.models), *(known if isinstance(known, list) else ())]
     return provider(name, layered(facts, own))
 
 

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Mapping
+from math import inf
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, Field
 
@@ -14,6 +16,9 @@ type Loc = tuple[str | int, ...]
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9*?._-]+)(:[0-9]{1,5})?")
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[A-Za-z0-9._:\[\]-]+")
+_PERIODS = frozenset({"day", "week", "month"})
+_LONGEST_PERIOD = 366 * 86_400.0
+_SHARE = re.compile(r"[0-9]{1,3}(\.[0-9]+)?%")
 _PROVIDER_NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 
 
@@ -71,6 +76,54 @@ def _model_glob(glob: str) -> str:
     return glob
 
 
+def _limit(limit: object) -> float:
+    if isinstance(limit, int | float) and not isinstance(limit, bool) and 0 < limit < inf:
+        return float(limit)
+    raise ValueError("must be a number above 0")
+
+
+def _period(per: object) -> float | str:
+    if isinstance(per, str) and per in _PERIODS:
+        return per
+    if isinstance(per, int | float) and not isinstance(per, bool) and 0 < per <= _LONGEST_PERIOD:
+        return float(per)
+    raise ValueError('must be seconds, above 0 and at most a year, or "day", "week" or "month"')
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):  # a folder of the database is an OSError
+        raise ValueError('must be a time zone such as "Europe/Berlin" or "UTC"') from None
+    return name
+
+
+def _cap(value: object) -> int | str:
+    if isinstance(value, int) and not isinstance(value, bool) and value:
+        return value
+    if isinstance(value, str) and _SHARE.fullmatch(value) and 0 < float(value[:-1]) <= 100:
+        return value
+    raise ValueError('must be a number such as 3, one such as -8 (below the limit), or a share such as "50%"')
+
+
+def _glob(glob: str) -> str:
+    if not glob.strip() or glob.startswith("!"):
+        raise ValueError("must be a glob over names of models such as gpt-5*")
+    return glob
+
+
+def _group(name: str) -> str:
+    if not 0 < len(name) <= 64 or not name.isprintable():
+        raise ValueError("must be a name of 1 to 64 printable characters")
+    return name
+
+
+def _fair_cycle(value: object) -> bool | str:
+    if isinstance(value, bool) or value in ("tier", "all"):
+        return value
+    raise ValueError('must be true, false, "tier" or "all"')
+
+
 def _path(path: str) -> str:
     if not path.startswith("/") or "?" in path:
         raise ValueError("must be a path such as /v1/chat/completions, without a query")
@@ -108,6 +161,29 @@ class Table(BaseModel, extra="forbid", hide_input_in_errors=True):
         return self.model_dump(exclude_unset=True, exclude_none=True)
 
 
+class WindowTable(Table):
+    """What is missing is noted where the provider is known, so that one error does not hide another."""
+
+    unit: Literal["requests", "tokens", "cost"] = "requests"
+    limit: Annotated[Any, AfterValidator(_limit)] = 1.0
+    per: Annotated[Any, AfterValidator(_period)] = 60.0
+    zone: Annotated[str, AfterValidator(_zone)] = "UTC"
+
+
+class CapsTable(Table):
+    """How much of a limit that a provider reports may be used: a number, one below the limit, or a share."""
+
+    requests: Annotated[Any, AfterValidator(_cap)] = None
+    tokens: Annotated[Any, AfterValidator(_cap)] = None
+
+
+class ModelTable(Table):
+    """Models that share a limit."""
+
+    match: Annotated[str, AfterValidator(_glob)] = ""
+    quota_group: Annotated[str, AfterValidator(_group)] = ""
+
+
 class CredentialTable(Table):
     """Name and key are demanded where the key is resolved, so that one error does not hide another.
 
@@ -128,6 +204,8 @@ class CredentialTable(Table):
     max_concurrency: Annotated[int, Field(ge=1)] | None = None
     target_concurrency: Annotated[int, Field(ge=1)] | None = None
     models: list[Annotated[str, AfterValidator(_model_glob)]] = []
+    windows: list[WindowTable] = []
+    caps: CapsTable = CapsTable()
 
 
 class ProviderTable(Table):
@@ -143,6 +221,8 @@ class ProviderTable(Table):
     replace_oauth: bool | None = None
     streams: bool | None = None
     websocket: Literal["refuse", "pass", "bridge"] | None = None
+    fair_cycle: Annotated[Any, AfterValidator(_fair_cycle)] = None
+    models: list[ModelTable] | None = None
     credentials: list[CredentialTable] = []
     adapters: list[AdapterSpec] = []
 
@@ -254,6 +334,9 @@ _SECTIONS: Mapping[Loc, type[Table]] = {
     (): Tables,
     ("providers", "*"): ProviderTable,
     ("providers", "*", "credentials", "*"): CredentialTable,
+    ("providers", "*", "credentials", "*", "windows", "*"): WindowTable,
+    ("providers", "*", "credentials", "*", "caps"): CapsTable,
+    ("providers", "*", "models", "*"): ModelTable,
     ("routes", "*"): RouteTable,
     ("routes", "*", "match"): MatchTable,
     ("retry",): RetryTable,

@@ -17,27 +17,33 @@ from addons.runtime.clock import Later, by_the_loop
 from addons.secrets.logins import Login
 from addons.secrets.redaction import Blackout
 from protocols.model.call import Call
+from protocols.model.http import Headers
+from rewrite.catalog.providers import quota_groups
 from rewrite.credentials.choosing import (
     Chosen,
     CredentialRequest,
     Unavailable,
     account,
+    begun,
     choose,
     probing,
     scope_of,
     taken,
 )
-from rewrite.credentials.credential import serving_order
+from rewrite.credentials.credential import Credential, serving_order
 from rewrite.credentials.entries import Clearing
+from rewrite.credentials.learning import REPORTS, reported
+from rewrite.credentials.limits import amounts, learnt
 from rewrite.credentials.notices import Notice, notices
 from rewrite.credentials.order import kept
 from rewrite.credentials.sessions import UNKNOWN_CONVERSATION
 from rewrite.credentials.settling import Attempted, is_news, settle
 from rewrite.credentials.state import PoolState, forgiven, resumed
+from rewrite.credentials.windows import Unit
 from rewrite.oauth.files import Tokens
 from rewrite.policies.classify import LONGEST_MESSAGE
 from rewrite.values.decision import NOT_AGAIN
-from rewrite.values.events import Acquire, AwaitCredential, Summary
+from rewrite.values.events import Acquire, AwaitCredential, Release, Summary
 from rewrite.values.outcome import Outcome, Rejected
 
 
@@ -67,6 +73,8 @@ class Lease:
     """The account of the login."""
     project: str = ""
     """The project of Code Assist's that its calls are for. Empty: as the client says."""
+    counted: Credential | None = None
+    """The credential, where what it uses is counted."""
 
     def with_tokens(self, tokens: Tokens, project: str = "") -> "Lease":
         """The lease of a login with the token that it has now."""
@@ -138,7 +146,16 @@ class Pool:
             name: forgiven(state) for name, state in old.states.items() if (provider.name, name) in same
         }
         wheel = kept(old.wheel, frozenset(one.name for one in credentials))
-        return PoolState(credentials, provider.rotation, unchanged, old.health, wheel)
+        return PoolState(
+            credentials,
+            provider.rotation,
+            unchanged,
+            old.health,
+            wheel,
+            quota_groups(provider),
+            provider.fair_cycle,
+            old.exhausted,
+        )
 
     def has(self, provider: str) -> bool:
         return bool(self.states[provider].credentials)
@@ -204,11 +221,13 @@ class Pool:
             model=call.model,
             client=asker.facts.name,
             hurried=asked.hurried,
+            quota=state.quota_of(call.model),
         )
         match choose(state, request, now):
             case Chosen(credential=credential) as chosen:
                 state = probing(state, scope, now) if chosen.probe else state
-                self.states[provider] = taken(state, credential.name, chosen.wheel)
+                state = begun(taken(state, credential.name, chosen.wheel), credential, request, now)
+                self.states[provider] = state
                 self.unsaved.names.add((provider, credential.name))
                 if several:
                     self.conversations.began(provider, asker, credential.name, now)
@@ -221,19 +240,36 @@ class Pool:
                     probe=chosen.probe,
                     source=source,
                     reason=chosen.reason,
+                    counted=credential if credential.counted else None,
                 )
             case Unavailable() as none:
                 return none
 
-    def release(self, provider: str, lease: Lease, call: Call, outcome: Outcome, asker: Asker) -> None:
+    def release(
+        self,
+        provider: str,
+        lease: Lease,
+        call: Call,
+        outcome: Outcome,
+        asker: Asker,
+        release: Release | None = None,
+    ) -> None:
         """The attempt is over, of `call` as the provider was asked. A key that new settings replaced or
-        removed is skipped."""
+        removed is skipped. `release` has what the attempt used."""
         credential = lease.name
         state = self.states.get(provider)
         if state is None or not self._is_current((provider, credential), lease):
             return
         witness, outcome, now = call.session or asker.client, _without(lease.secret, outcome), self._clock()
-        attempted = Attempted(credential, scope_of(call), witness, asker.protocol, lease.probe)
+        attempted = Attempted(
+            credential,
+            scope_of(call),
+            witness,
+            asker.protocol,
+            lease.probe,
+            state.quota_of(call.model),
+            _used(lease, call, release),
+        )
         settled = self.states[provider] = settle(state, attempted, outcome, now)
         self.unsaved.names.add((provider, credential))
         if settled.health is not state.health:
@@ -245,6 +281,21 @@ class Pool:
                 self._notify(notice)
         if self.queues.by_provider:
             self.queues.answered(provider, credential, attempted.scope)
+
+    def learn(self, provider: str, lease: Lease, call: Call | None, headers: Headers) -> None:
+        """What an answer that came for `lease` says of limits. `call`: as the provider was asked; None: it
+        was passed through, so that nothing says which model it is about."""
+        state = self.states.get(provider)
+        if REPORTS.search("\n".join([name for name, _ in headers])) is None:
+            return
+        if state is None or not self._is_current((provider, lease.name), lease):
+            return
+        now, scope = self._clock(), ""
+        if call is not None:
+            scope = state.quota_of(call.model) or scope_of(call)
+        known = learnt(state.state(lease.name), scope, reported(headers, now), now)
+        self.states[provider] = state.with_state(lease.name, known)
+        self.unsaved.names.add((provider, lease.name))
 
     def answered(self, provider: str, summary: Summary, asker: Asker) -> None:
         """A call is over, of which the last attempt was with a credential of `provider`."""
@@ -309,6 +360,12 @@ class Pool:
         """All that are never to be shown."""
         keys = [one for one in self._keys.values() if isinstance(one, SecretStr)]
         return [*keys, *self._logins.secrets()]
+
+
+def _used(lease: Lease, call: Call, release: Release | None) -> Mapping[Unit, float]:
+    if lease.counted is None or release is None:
+        return {}
+    return amounts(lease.counted, call, release.progress, release.before)
 
 
 def _without(secret: SecretStr, outcome: Outcome) -> Outcome:

@@ -148,6 +148,8 @@ class Provider:
     """Whether it can stream its answers. If not, it is asked for whole ones."""
     websocket: WebSocket = WebSocket.REFUSE
     """What becomes of a WebSocket on the path of its Responses API."""
+    states_cost: bool = False
+    """Whether its answers say what they cost."""
     fair_cycle: FairCycle = FairCycle.OFF
     """Whether an exhausted credential waits until others have had their turn."""
     origin: Origin | None = field(init=False, repr=False)
@@ -208,6 +210,7 @@ def provider(name: str, mapping: Mapping[str, object]) -> Provider:
         environment=_read(name, mapping, "environment", _text, ""),
         streams=_read(name, mapping, "streams", _flag, True),
         websocket=_read(name, mapping, "websocket", _websocket, "refuse"),
+        states_cost=_read(name, mapping, "states_cost", _flag, False),
         fair_cycle=_read(name, mapping, "fair_cycle", _fair_cycle, False),
     )
 
@@ -233,6 +236,11 @@ def _models_of(provider: Provider, beginning: str, shortest: int) -> int:
 def _beginning(glob: str) -> str:
     """What stands before the first wildcard, in lower case."""
     return re.split(r"[*?[]", glob.lower(), maxsplit=1)[0]
+
+
+def quota_groups(provider: Provider) -> tuple[tuple[str, str], ...]:
+    """Globs of models in lower case, each with the quota group of those; the first that fits holds."""
+    return tuple((row.match, row.quota_group) for row in provider.models if row.quota_group)
 
 
 def facts_of(provider: Provider, model: str | None) -> ModelFacts:

@@ -23,10 +23,11 @@ FURTHEST = 40 * 86_400.0
 MOST_REPORTED = 32
 """Of how many limits an answer is read."""
 
-_INTERESTING = re.compile(
+REPORTS = re.compile(
     r"^(?:anthropic-ratelimit-|x-ratelimit-|x-quota-snapshot-|x-usage-ratelimit-|x-.+-used-percent$)",
     re.IGNORECASE | re.MULTILINE,
 )
+"""Finds a header that `reported` would read, in the names of all, each on a line of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +57,6 @@ class Reported:
 
 type Facts = Mapping[str, str]
 """What the headers say of one limit, by the last word of their names."""
-
-
-def says_anything(headers: Headers) -> bool:
-    """Whether there is a header that `reported` would read."""
-    return _INTERESTING.search("\n".join([name for name, _ in headers])) is not None
 
 
 def reported(headers: Headers, now: float) -> Sequence[Reported]:

@@ -41,6 +41,7 @@ from rewrite.values.events import (
     Acquire,
     Command,
     Event,
+    Release,
     Start,
     Summary,
     TimerFired,
@@ -168,7 +169,15 @@ class Keys(Pool):
         self._house.wanted.append(provider)
         return self._house.acquire(asked)
 
-    def release(self, provider: str, lease: Lease, call: Call, outcome: Outcome, asker: Asker) -> None:
+    def release(
+        self,
+        provider: str,
+        lease: Lease,
+        call: Call,
+        outcome: Outcome,
+        asker: Asker,
+        release: Release | None = None,
+    ) -> None:
         if self._house.fault_in_records:
             raise LookupError("planted")
         self._house.served.append(provider)

@@ -11,10 +11,12 @@ from platformdirs import user_config_path
 
 from addons.config.settings import ConfigError, Configured, Settings, load, load_again, watched
 from addons.config.tables import (
+    CapsTable,
     CredentialTable,
     DeadlineMatchTable,
     DeadlineTable,
     MatchTable,
+    ModelTable,
     ProviderTable,
     RetryTable,
     RouteTable,
@@ -23,6 +25,7 @@ from addons.config.tables import (
     Tables,
     TraceTable,
     UpstreamTable,
+    WindowTable,
 )
 from protocols.registry import discover as protocols
 from rewrite.adapters import registry
@@ -642,11 +645,12 @@ def test_what_is_no_page(toml: Load, origin: str) -> None:
 # The example
 
 
+EXAMPLE_KEYS = ("WORK_KEY", "SPARE_KEY", "SHARED_KEY", "GATEWAY_KEY")
+
+
 def test_the_example_is_valid_and_says_the_defaults(cwd: Path) -> None:
-    settings = load(
-        str(ROOT / "rotator.example.toml"), {"WORK_KEY": LONG, "SPARE_KEY": LONG, "GATEWAY_KEY": LONG}, cwd
-    )
-    assert pool(settings, "openai") == [("work", LONG, 1), ("spare", LONG, 2)]
+    settings = load(str(ROOT / "rotator.example.toml"), dict.fromkeys(EXAMPLE_KEYS, LONG), cwd)
+    assert pool(settings, "openai") == [("work", LONG, 1), ("spare", LONG, 2), ("shared", LONG, 3)]
     assert named(settings, "gateway").provider.base_url == "https://gateway.example.com/openai"
     assert (settings.limits, settings.timeouts) == (Limits(), Timeouts())
     assert (settings.on_truncation, settings.upstream_proxy, settings.warnings) == (OnTruncation.AUTO, "", ())
@@ -659,6 +663,9 @@ def test_the_example_is_valid_and_says_the_defaults(cwd: Path) -> None:
         Tables,
         ProviderTable,
         CredentialTable,
+        WindowTable,
+        CapsTable,
+        ModelTable,
         RouteTable,
         MatchTable,
         RetryTable,

@@ -9,10 +9,10 @@ from rewrite.credentials.learning import (
     FAMILIES,
     FURTHEST,
     MOST_REPORTED,
+    REPORTS,
     UNSTATED,
     Reported,
     reported,
-    says_anything,
 )
 from rewrite.credentials.windows import Unit
 
@@ -145,6 +145,10 @@ ROWS: list[tuple[str, Headers, list[Reported]]] = [
         ],
     ),
 ]
+
+
+def says_anything(headers: Headers) -> bool:
+    return REPORTS.search("\n".join([name for name, _ in headers])) is not None
 
 
 @pytest.mark.parametrize(("headers", "expected"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
