@@ -295,9 +295,13 @@ def text_size(body: bytes) -> int:
     base64, one near its end, so that few bytes are in more than two.
     """
     at = skipped = 0
+    usual, unusual = b" ", b"\\"  # words have the one, lines of base64 the other; to find it takes no time
     while (end := at + _LONG) <= len(body) and at - skipped < MOST_TEXT:
-        near = body.rfind(b" ", end - _NEAR, end)  # most texts have one, which is found in no time
-        start = 1 + (near if near >= 0 else _last_other(body, at, end))
+        near = body.rfind(usual, end - _NEAR, end)
+        if near < 0:
+            usual, unusual = unusual, usual
+            near = _last_other(body, at, end, usual)
+        start = near + 1
         if start == at:
             other = _end_of_base64(body, end)
             skipped += other - at
@@ -306,10 +310,10 @@ def text_size(body: bytes) -> int:
     return min(len(body) - skipped, MOST_TEXT)
 
 
-def _last_other(body: bytes, at: int, end: int) -> int:
-    """The place of a byte that is no base64, before `at` where there is none from there to `end`. Lines of
-    base64 have a backslash between them."""
-    near = body.rfind(b"\\", end - _NEAR, end)
+def _last_other(body: bytes, at: int, end: int, usual: bytes) -> int:
+    """The place of a byte that is no base64, `usual` if it is near the end; before `at` where there is none
+    from there to `end`."""
+    near = body.rfind(usual, end - _NEAR, end)
     return near if near >= 0 else at + body[at:end].translate(_OTHERS).rfind(1)
 
 
