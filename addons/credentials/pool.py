@@ -38,7 +38,7 @@ from rewrite.credentials.notices import Notice, notices
 from rewrite.credentials.order import kept
 from rewrite.credentials.sessions import UNKNOWN_CONVERSATION
 from rewrite.credentials.settling import Attempted, is_news, settle
-from rewrite.credentials.state import PoolState, forgiven, resumed
+from rewrite.credentials.state import PoolState, forgiven, is_unauthorised, resumed
 from rewrite.credentials.windows import Unit
 from rewrite.oauth.files import Tokens
 from rewrite.policies.classify import LONGEST_MESSAGE
@@ -330,8 +330,9 @@ class Pool:
         credential = account(self.states[provider], client)
         if credential is None:
             return None
+        self._logins.look_at((provider, credential.name))
         secret, source = self._key((provider, credential.name))
-        return Lease(credential.name, secret, source=source)
+        return Lease(credential.name, secret, source=source) if secret.get_secret_value() else None
 
     def _key(self, who: Who) -> tuple[SecretStr, TokenSource | None]:
         """A key; of a login the token as it is known now, and where another comes from."""
@@ -349,9 +350,10 @@ class Pool:
         return self._keys.get(who) == lease.secret
 
     def _renewed(self, who: Who) -> None:
-        """A login has another token: what was said of the one before does not hold any more."""
+        """A login has another token: that the one before was refused does not hold any more."""
         provider, name = who
-        if state := self.states.get(provider):
+        state = self.states.get(provider)
+        if state is not None and is_unauthorised(state.state(name)):
             self.states[provider] = state.with_state(name, forgiven(state.state(name)))
             self.unsaved.clear(provider, [name], Clearing.FORGIVEN, self._clock())
             self.queues.look()

@@ -43,5 +43,5 @@ class Unsaved:
 def mark_of(key: SecretStr | Login, salt: str) -> str:
     """What distinguishes a key from others under the same name; `salt`, hexadecimal digits, keeps it from
     saying anything of it. A login is the same whatever its token."""
-    text = key.get_secret_value() if isinstance(key, SecretStr) else f"{key.kind} {key.file}"
+    text = key.get_secret_value() if isinstance(key, SecretStr) else f"{key.kind.name} {key.file}"
     return hashlib.blake2b(text.encode(), key=bytes.fromhex(salt), digest_size=6).hexdigest()

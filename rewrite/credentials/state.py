@@ -12,6 +12,7 @@ from rewrite.credentials.health import Health, Streak
 from rewrite.credentials.learning import Reported
 from rewrite.credentials.windows import Counts
 from rewrite.values.key_refusal import REMEDIES, KeyRefusal
+from rewrite.values.outcome import Kind
 
 WHOLE = "whole"
 """The scope of a whole credential; no other scope equals it, whatever a client calls its model."""
@@ -175,6 +176,12 @@ def resumed(pool: PoolState, name: str | None = None) -> PoolState:
         for each, state in pool.states.items()
     }
     return replace(pool, states=states, health={})
+
+
+def is_unauthorised(state: CredentialState) -> bool:
+    """Whether its key, or its token, was refused as such and has not served since."""
+    cooldown = state.cooldowns.get(WHOLE)
+    return cooldown is not None and cooldown.refusal is not None and cooldown.refusal.kind is Kind.AUTH
 
 
 def forgiven(state: CredentialState) -> CredentialState:

@@ -1,6 +1,8 @@
 """How a call leaves for a target: its own bytes, or an allow-list of headers and what was rendered."""
 
+import asyncio
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -10,13 +12,20 @@ from addons.call.request import outgoing, own_lease, unchanged
 from addons.config.settings import Configured
 from addons.credentials.carriers import take_out
 from addons.credentials.pool import NO_LEASE, Lease
+from addons.oauth.source import TokenSource
+from addons.secrets.logins import Login
 from protocols.model.call import Operation, Rendered
 from protocols.model.http import WireRequest, header, parsed
 from protocols.model.wirejson import load_object
 from rewrite.catalog.providers import Carrier, Provider
 from rewrite.catalog.routes import Route
+from rewrite.oauth.kinds import OAuthKind
+from rewrite.oauth.refreshing import TokenClient
 from rewrite.targets.target import Target
 from tests.rewrite.asks import ask, target_at
+from tests.rewrite.oauth.logins import CLAUDE as CLAUDE_LOGIN
+from tests.rewrite.oauth.logins import CODEX as CODEX_LOGIN
+from tests.rewrite.oauth.logins import GEMINI as GEMINI_LOGIN
 from tests.rewrite.scenes import ANTHROPIC, CHAT, TERMS, call, own
 
 OWN = "sk-of-the-client"
@@ -201,3 +210,48 @@ def test_a_request_leaves_with_its_own_bytes() -> None:
         ("Host", "h:1"),
         ("content-encoding", "gzip"),
     ]
+
+
+# -- logins ------------------------------------------------------------------------------------------------
+
+
+def on_login(kind: OAuthKind, account: str = "", project: str = "") -> Lease:
+    login = Login(kind, Path("unread"), TokenClient("https://a.test"))
+    source = TokenSource(login, lambda: 0.0, asyncio.Lock(), lambda _now, _former: None, lambda _: None)
+    return Lease("login", SecretStr("the-token"), source=source, account=account, project=project)
+
+
+def test_a_token_of_a_login_is_a_bearer_s_in_the_place_of_the_client_s_key() -> None:
+    sent = outgoing(request(), SAME, intercepted(), on_login(CLAUDE_LOGIN))
+    assert header(sent.headers, "authorization") == "Bearer the-token"
+    assert header(sent.headers, "anthropic-beta") == "oauth-2025-04-20"
+    assert header(sent.headers, "openai-organization") is None
+    names = [name for name, _ in sent.headers]
+    assert names.index("Authorization") == [name for name, _ in ITS_OWN].index("Authorization")
+
+
+def test_a_login_elsewhere_is_a_bearer_s_too() -> None:
+    """Also where keys have a header of their own."""
+    sent = outgoing(request(), ACROSS, intercepted(), on_login(CLAUDE_LOGIN))
+    assert header(sent.headers, "authorization") == "Bearer the-token"
+    assert header(sent.headers, "x-api-key") is None
+    assert header(sent.headers, "anthropic-beta") == "oauth-2025-04-20"
+
+
+def test_the_account_of_a_login_takes_the_place_of_the_client_s() -> None:
+    provider = replace(OPENAI, account_headers=("openai-organization", "chatgpt-account-id"))
+    theirs = request(("ChatGPT-Account-ID", "theirs"))
+    sent = outgoing(theirs, own(provider=provider), intercepted(provider), on_login(CODEX_LOGIN, "mine"))
+    assert header(sent.headers, "chatgpt-account-id") == "mine"
+    assert header(sent.headers, "openai-organization") is None
+
+
+def test_the_project_of_a_login_is_named_in_code_assist_s_envelope_alone() -> None:
+    enveloped = replace(request(), body=b'{"model": "m", "project": "theirs", "request": {}}')
+    lease = on_login(GEMINI_LOGIN, project="mine")
+    assert load_object(outgoing(enveloped, SAME, intercepted(), lease).body) == {
+        "model": "m",
+        "project": "mine",
+        "request": {},
+    }
+    assert outgoing(request(), SAME, intercepted(), lease).body is BODY

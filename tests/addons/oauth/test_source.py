@@ -3,23 +3,17 @@
 import asyncio
 import json
 import stat
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-from pydantic import SecretStr
 
 from addons.oauth import source as module
-from addons.oauth.source import TokenSource
-from addons.secrets.logins import Login
 from addons.upstream.client import Upstream
-from addons.upstream.network import tls_context
-from addons.upstream.way import Direct
 from protocols.model.http import parsed
-from rewrite.oauth.files import Tokens, tokens_in
+from rewrite.oauth.files import Tokens
 from rewrite.oauth.kinds import OAuthKind
-from rewrite.oauth.refreshing import Dead, Failed, TokenClient
+from rewrite.oauth.refreshing import Dead, Failed
+from tests.addons.oauth.places import DEAD, LATE, PATH, Place, after, granted
 from tests.rewrite.oauth.logins import (
     CLAUDE,
     CODEX,
@@ -34,76 +28,7 @@ from tests.rewrite.oauth.logins import (
     generic_file,
     jwt,
 )
-from tests.vendor import Hang, Reply, Vendor, WaitFor, whole
-
-LATE = EXPIRES - 10.0
-"""When the tokens of the files are due."""
-
-PATH = "/oauth/token"
-
-
-@dataclass
-class Place:
-    """A login in a folder, and what its source says."""
-
-    folder: Path
-    kind: OAuthKind
-    vendor: Vendor
-    now: float = LATE
-    warned: list[str] = field(default_factory=list)
-    changes: int = 0
-
-    @property
-    def file(self) -> Path:
-        return self.folder / "login.json"
-
-    def source(self) -> TokenSource:
-        client = TokenClient(self.vendor.base_url + PATH, "client", "")
-        return TokenSource(
-            Login(self.kind, self.file, client),
-            lambda: self.now,
-            asyncio.Lock(),
-            self._told,
-            self.warned.append,
-        )
-
-    def _told(self, now: Sequence[SecretStr], former: Sequence[SecretStr]) -> None:
-        assert set(now) != set(former)
-        self.changes += 1
-
-    def write(self, text: str) -> None:
-        self.file.write_text(text)
-        self.file.chmod(0o600)
-
-    def tokens(self) -> Tokens:
-        return tokens_in(self.file.read_text(), self.kind)
-
-
-@pytest.fixture
-async def vendor() -> AsyncIterator[Vendor]:
-    async with Vendor() as running:
-        yield running
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[Upstream]:
-    upstream = Upstream(Direct(tls_context(insecure=False, ca_file=None, ca_dir=None)))
-    yield upstream
-    await upstream.close()
-
-
-@pytest.fixture
-def place(tmp_path: Path, vendor: Vendor) -> Place:
-    place = Place(tmp_path, CLAUDE, vendor)
-    place.write(claude_file())
-    return place
-
-
-def granted(access: str = "new-access", refresh: str = "new-refresh", lasts: int = 28800) -> Reply:
-    return whole(json.dumps({"access_token": access, "refresh_token": refresh, "expires_in": lasts}).encode())
-
-
-DEAD = whole(b'{"error": "invalid_grant", "error_description": "gone"}', 400)
+from tests.vendor import Hang, Reply, WaitFor, whole
 
 
 async def test_a_token_that_lasts_is_used_at_once(place: Place, upstream: Upstream) -> None:
@@ -280,9 +205,7 @@ async def test_a_tool_that_was_faster_without_a_lock_is_right(place: Place, upst
     place.kind = CODEX
     place.write(codex_file())
     reused = whole(b'{"error": {"code": "refresh_token_reused", "message": "used"}}', 401)
-    place.vendor.on(path=PATH).reply(
-        Reply(reused.status, reused.headers, reused.steps, reused.framing, before=(WaitFor("tool"),))
-    )
+    place.vendor.on(path=PATH).reply(after(reused, WaitFor("tool")))
     asking = asyncio.ensure_future(place.source().renewed(upstream))
     await place.vendor.wait_gate("tool")
     place.write(codex_file(jwt(EXPIRES + 28800), "rt-of-the-tool"))
@@ -295,10 +218,7 @@ async def test_a_tool_that_was_faster_without_a_lock_is_right(place: Place, upst
 async def test_a_login_that_was_made_anew_meanwhile_is_not_written_over(
     place: Place, upstream: Upstream
 ) -> None:
-    reply = granted()
-    place.vendor.on(path=PATH).reply(
-        Reply(reply.status, reply.headers, reply.steps, reply.framing, before=(WaitFor("user"),))
-    )
+    place.vendor.on(path=PATH).reply(after(granted(), WaitFor("user")))
     asking = asyncio.ensure_future(place.source().renewed(upstream))
     await place.vendor.wait_gate("user")
     place.write(claude_file("of-another-account", "other", EXPIRES + 28800))
@@ -310,10 +230,7 @@ async def test_a_login_that_was_made_anew_meanwhile_is_not_written_over(
 
 
 async def test_what_others_write_beside_the_tokens_stays(place: Place, upstream: Upstream) -> None:
-    reply = granted()
-    place.vendor.on(path=PATH).reply(
-        Reply(reply.status, reply.headers, reply.steps, reply.framing, before=(WaitFor("tool"),))
-    )
+    place.vendor.on(path=PATH).reply(after(granted(), WaitFor("tool")))
     asking = asyncio.ensure_future(place.source().renewed(upstream))
     await place.vendor.wait_gate("tool")
     tree = json.loads(place.file.read_text())
@@ -362,10 +279,7 @@ async def test_an_endpoint_that_says_nothing_is_not_asked_again_at_once(
 
 
 async def test_who_leaves_does_not_end_a_refresh(place: Place, upstream: Upstream) -> None:
-    reply = granted()
-    place.vendor.on(path=PATH).reply(
-        Reply(reply.status, reply.headers, reply.steps, reply.framing, before=(WaitFor("late"),))
-    )
+    place.vendor.on(path=PATH).reply(after(granted(), WaitFor("late")))
     source = place.source()
     asking = asyncio.ensure_future(source.renewed(upstream))
     await place.vendor.wait_gate("late")
