@@ -26,6 +26,7 @@ from scripts.agentkit.scenarios import (
     POOL_KEY,
     PROMPT,
     ROWS,
+    THIRD_KEY,
     Agent,
     Row,
     chosen,
@@ -221,6 +222,14 @@ def test_a_turn_with_the_tools_result_gets_the_final_text(protocol: str) -> None
     assert FINAL.encode() in body_of(answer)
 
 
+def test_a_sub_agent_says_what_the_tool_found() -> None:
+    script = row_of("claude", "pool-sub-agent").script
+    main, sub = ({"model": "m", "tools": [{"name": name}]} for name in ("Agent", "Bash"))
+    asked = [provider.answer(script, received("/v1/messages", body)) for body in (main, sub)]
+    assert [MARK.encode() in body_of(answer) for answer in asked] == [False, True]
+    assert called("anthropic_messages", asked[0])[0] == "Agent"
+
+
 @protocols
 def test_a_tool_without_a_result_ends_the_turn(protocol: str) -> None:
     path, body = GENERATIONS[protocol]
@@ -397,10 +406,16 @@ ROUTED = row_of("claude", "route-openai")
 ASKED = received("/v1/messages", {"model": "claude"}, key=CLAUDE.key)
 RESULT = received("/v1/messages", {"model": "claude", "messages": [MARK]}, key=CLAUDE.key)
 LIMITED, CUT = row_of("claude", "429"), row_of("claude", "cut-text")
+KEPT = row_of("claude", "pool")
 
 
 def with_key(key: str, said: str = "") -> Received:
     return received("/v1/messages", {"model": "claude", "messages": [MARK, said]}, key=key)
+
+
+def turn(key: str) -> Received:
+    body = {"model": "claude", "tools": [{"name": "Bash"}], "messages": [MARK]}
+    return received("/v1/messages", body, key=key)
 
 
 TELEMETRY = received("/api/event_logging/v2/batch", {"events": []})
@@ -448,6 +463,8 @@ TELEMETRY = received("/api/event_logging/v2/batch", {"events": []})
         (LIMITED, FINE, [with_key(POOL_KEY), with_key(OTHER_KEY)], ""),
         (CUT, FINE, [RESULT, with_key(CLAUDE.key, HALF)], f"no request has {HALF!r} and {CONTINUE!r}"),
         (CUT, FINE, [RESULT, with_key(CLAUDE.key, f"{HALF} {CONTINUE}")], ""),
+        (KEPT, FINE, [with_key(POOL_KEY), turn(THIRD_KEY), turn(THIRD_KEY)], ""),
+        (KEPT, FINE, [turn(POOL_KEY), turn(OTHER_KEY)], "the turns of the agent came with 2 keys"),
     ],
 )
 def test_the_first_thing_wrong_is_the_verdict(

@@ -37,13 +37,15 @@ class ToolCall:
     """A call of one of the agent's tools. `arguments` for a function; `text` is the input of a custom tool.
 
     Where a custom tool reaches the provider as a function (a route did that), its text is that function's
-    first argument, and the name may have been lengthened.
+    first argument, and the name may have been lengthened. `by_agent`: it starts a sub-agent, which has no
+    such tool itself and is answered what the tool finds.
     """
 
     name: str
     arguments: Mapping[str, Any] | None = None
     text: str = ""
     namespace: str = ""
+    by_agent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,8 @@ def _generated(script: Script, call: Asked) -> Answer:
     declared = dict(declared_tools(call.body))
     if not declared:
         return _say(call, _side_text(call))
+    if script.tool is not None and script.tool.by_agent and script.tool.name not in declared:
+        return _say(call, MARK)
     if HALF.encode() in dump(call.body):
         return _say(call, REST)
     if script.tool is None or results(call):

@@ -17,7 +17,7 @@ from tests.vendor.speech import SPEECHES, Said
 
 PROMPT = "Read note.txt and say what is in it."
 NOTE = "note.txt"
-POOL_KEY, OTHER_KEY = "sk-fake-pool-key", "sk-fake-other-pool-key"
+POOL_KEY, OTHER_KEY, THIRD_KEY = "sk-fake-pool-key", "sk-fake-other-pool-key", "sk-fake-third-pool-key"
 """Keys of the proxy; the client's own is for the provider that it meant, where that has no pool."""
 
 _BASH = ToolCall("bash", {"command": f"cat {NOTE}", "description": "Read the note"})
@@ -150,6 +150,7 @@ class Expected:
     key: str
     model: str = ""
     more_keys: tuple[str, ...] = ()
+    one_of: tuple[str, ...] = ()
     asked: tuple[str, ...] = ()
 
 
@@ -268,13 +269,37 @@ def _cut(agent: Agent, name: str, script: Script, way: str, part: str) -> Row:
     return Row(agent, name, OWN[agent.provider], script, expected, said=way)
 
 
+_WHEEL = """rotation = "round_robin"
+credentials = [
+  { name = "one", key = "env:POOL_KEY" },
+  { name = "two", key = "env:OTHER_KEY" },
+  { name = "three", key = "env:THIRD_KEY" },
+]
+"""
+
+
+def _kept(agent: Agent, name: str, tool: ToolCall) -> Row:
+    """The turns of a conversation stay on one key, though each new conversation gets the next one."""
+    expected = Expected((agent.protocol,), POOL_KEY, one_of=(OTHER_KEY, THIRD_KEY))
+    keys = {"POOL_KEY": POOL_KEY, "OTHER_KEY": OTHER_KEY, "THIRD_KEY": THIRD_KEY}
+    return Row(agent, name, OWN[agent.provider] + _WHEEL, Script(tool), expected, keys)
+
+
 _CLAUDE, _CODEX = AGENTS[:2]
+_TASK = {
+    "description": "Read the note",
+    "prompt": f"What is in {NOTE}?",
+    "subagent_type": "Plan",  # it has no such tool itself
+    "run_in_background": False,
+}
 ROWS: tuple[Row, ...] = (
     *(row for agent in AGENTS for row in _own(agent)),
     *_routed(_CLAUDE, "openai", "gpt-test", ("openai_chat", "openai_responses")),
     *_routed(_CODEX, "anthropic", "claude-test", ("anthropic_messages",)),
     *_websocket(_CODEX),
     *(row for agent in AGENTS for row in _faulty(agent)),
+    *(_kept(agent, "pool", agent.tool) for agent in AGENTS),
+    _kept(_CLAUDE, "pool-sub-agent", ToolCall("Agent", _TASK, by_agent=True)),
 )
 
 

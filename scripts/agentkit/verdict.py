@@ -1,7 +1,7 @@
 """Whether a run was a success, and if not, what was wrong first."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from scripts.agentkit import provider
@@ -37,6 +37,8 @@ def verdict(row: Row, ran: Ran, requests: Sequence[Received]) -> str:
     for call, key in calls:
         if wrong := _unexpected(row.expected, call, key):
             return wrong
+    if wrong := _moved(row.expected, {key for call, key in calls if provider.is_turn(call)}):
+        return wrong
     tool = "" if row.script.tool is None else _ran(max(provider.results(call) for call, _ in calls))
     return _ending(ran) or tool or _unasked(row.expected, requests) or _printed(ran.stdout)
 
@@ -51,6 +53,12 @@ def _ran(times: int) -> str:
     if times == 0:
         return "the tool's result did not reach the provider"
     return "" if times == 1 else f"the tool ran {times} times"
+
+
+def _moved(expected: Expected, keys: Collection[str]) -> str:
+    if not expected.one_of or len(keys) == 1:
+        return ""
+    return f"the turns of the agent came with {len(keys)} keys"
 
 
 def _unasked(expected: Expected, requests: Iterable[Received]) -> str:
@@ -75,7 +83,7 @@ def _unexpected(expected: Expected, call: provider.Asked, key: str) -> str:
         return f"the provider was called in {call.protocol}, not in {' or '.join(expected.protocols)}"
     if expected.model and call.model != expected.model:
         return f"the provider was asked for {call.model}, not for {expected.model}"
-    if key not in (expected.key, *expected.more_keys):
+    if key not in (expected.key, *expected.more_keys, *expected.one_of):
         return f"the provider got the credential {key!r}, not {expected.key!r}"
     return ""
 
