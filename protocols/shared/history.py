@@ -10,7 +10,7 @@ are left out: clients change both.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from itertools import takewhile
+from itertools import chain, takewhile
 
 import msgspec
 
@@ -18,15 +18,15 @@ from protocols.model.parts import BlockKind
 from protocols.model.progress import Block, Progress
 from protocols.model.wirejson import JsonObject, LazyObject, dump, load_value, text_at
 
-MOST_PAIRS = 6
+MOST_PAIRS = 4
 """Answers of a history that are looked at, the last ones."""
 MOST_ITEMS = 200
 """Messages of a history that are looked at for them."""
 MOST_TEXT = 2000
 """Characters of a turn that count, blanks excepted."""
-LARGEST_ITEM = 1 << 14
-"""Bytes of a message that is parsed. Of a larger one of the client's, a result of a tool or an image, the
-first `_START` count as they are."""
+LARGEST_OF_CLIENT, LARGEST_ITEM = 1 << 14, 1 << 16
+"""Bytes of a message that is parsed, and of one of the model. Of a larger one, a result of a tool, an image
+or a whole file, the first `_START` count as they are."""
 SHORTEST_ID = 16
 """Characters of a value that can be a provider's alone: `call_1` is anybody's."""
 MOST_IDS = 8
@@ -38,7 +38,7 @@ _LISTS = ("messages", "input", "contents")
 _MODEL, _SYSTEM = frozenset({"assistant", "model"}), frozenset({"system", "developer"})
 _THOUGHTS = frozenset({"thinking", "redacted_thinking", "reasoning"})
 _TEXTS = ("text", "refusal", "content", "output", "parts", "functionResponse", "response", "result")
-_PARTS = ("content", "parts", "tool_calls", "functionCall", "reasoning_details")
+_PARTS = ("content", "parts", "tool_calls", "function", "functionCall", "reasoning_details")
 _IDS = ("id", "call_id", "signature", "thoughtSignature", "thought_signature", "encrypted_content", "data")
 
 
@@ -80,9 +80,10 @@ class _Side(Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Item:
+    """A message, of which as much is read as counts."""
+
     side: _Side
-    texts: tuple[str, ...] = ()
-    ids: tuple[str, ...] = ()
+    said: object = None
 
 
 def history_of(body: JsonObject) -> History | None:
@@ -152,9 +153,11 @@ def _opening(items: Sequence[object]) -> Turn:
 
 
 def _turn(items: Sequence[_Item]) -> Turn:
-    return Turn(
-        _joined(text for item in items for text in item.texts), _long(i for one in items for i in one.ids)
-    )
+    """Calls come last, as in `answer_turn`, whatever their order among texts."""
+    texts = (text for item in items for text in _texts(item.said, _DEPTH))
+    models = [item.said for item in items if item.side is _Side.MODEL]
+    calls = (call for said in models for call in _calls(said, _DEPTH))
+    return Turn(_joined(chain(texts, calls)), _long(each for said in models for each in _ids(said, _DEPTH)))
 
 
 def _joined(texts: Iterable[str]) -> str:
@@ -176,15 +179,11 @@ def _long(ids: Iterable[str]) -> tuple[str, ...]:
 def _read(item: object) -> _Item:
     if isinstance(item, msgspec.Raw):
         raw = bytes(item)
-        if len(raw) > LARGEST_ITEM and not _may_be_models(raw):
-            return _Item(_Side.CLIENT, (raw[:_START].decode("latin-1"),))
+        if len(raw) > (LARGEST_ITEM if _may_be_models(raw) else LARGEST_OF_CLIENT):
+            side = _Side.MODEL if _may_be_models(raw) else _Side.CLIENT
+            return _Item(side, raw[:_START].decode("latin-1"))
         item = load_value(raw)
-    if not isinstance(item, dict):
-        return _Item(_Side.CLIENT, (item,) if isinstance(item, str) else ())
-    side = _side(item)
-    if side is not _Side.MODEL:
-        return _Item(side, tuple(_texts(item, _DEPTH)) if side is _Side.CLIENT else ())
-    return _Item(side, (*_texts(item, _DEPTH), *_calls(item, _DEPTH)), tuple(_ids(item, _DEPTH)))
+    return _Item(_side(item) if isinstance(item, dict) else _Side.CLIENT, item)
 
 
 def _may_be_models(raw: bytes) -> bool:
@@ -210,7 +209,8 @@ def _texts(value: object, depth: int) -> Iterator[str]:
             yield from _texts(each, depth - 1)
     elif isinstance(value, dict) and depth and not _thinks(value):
         for name in _TEXTS:
-            yield from _texts(value.get(name), depth - 1)
+            if inner := value.get(name):
+                yield from _texts(inner, depth - 1)
 
 
 def _thinks(value: JsonObject) -> bool:
@@ -248,5 +248,6 @@ def _nested(value: object, depth: int) -> Iterator[Mapping[str, object]]:
             yield from _nested(each, depth - 1)
     elif isinstance(value, dict) and depth:
         yield value
-        for name in (*_PARTS, "function"):
-            yield from _nested(value.get(name), depth - 1)
+        for name in _PARTS:
+            if inner := value.get(name):
+                yield from _nested(inner, depth - 1)

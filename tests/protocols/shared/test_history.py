@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from protocols.model.parts import BlockDelta, BlockKind, BlockStart, BlockStop, Signature, StreamPart
 from protocols.model.progress import Progress
 from protocols.model.wirejson import dump, load_lazily, load_object
-from protocols.shared.history import LARGEST_ITEM, MOST_PAIRS, MOST_TEXT, History, answer_turn, history_of
+from protocols.shared.history import LARGEST_ITEM, MOST_PAIRS, History, answer_turn, history_of
 from tests.oracle import NAMED
 
 ID = "toolu_01A2b3C4d5E6f7G8h9"
@@ -188,10 +188,21 @@ def test_of_a_large_result_only_its_start_counts() -> None:
 
 
 def test_a_large_answer_is_one_of_the_model() -> None:
-    found = history(
-        {"messages": [*turns(1), {"role": "assistant", "content": "y " * LARGEST_ITEM}, *turns(1)]}
-    )
-    assert found.pairs[0].answered.text == "y" * MOST_TEXT
+    messages = [*turns(1), {"role": "assistant", "content": "y " * LARGEST_ITEM}, *turns(1)]
+    for load in (load_object, load_lazily):
+        body = load(dump({"messages": messages}))
+        assert body is not None
+        found = history_of(body)
+        assert found is not None
+        assert [len(found.pairs), found.asked.text, found.opening.text] == [1, "turn0", "turn0"]
+
+
+def test_calls_come_after_texts_whatever_their_order() -> None:
+    call = {"type": "function_call", "call_id": ID, "name": "ls", "arguments": "{}"}
+    text = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "I look."}]}
+    for items in ([call, text], [text, call]):
+        found = history({"input": [{"role": "user", "content": "hi"}, *items]})
+        assert found.pairs[0].answered.text == "Ilook.ls({})"
 
 
 @pytest.mark.parametrize(
