@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
 
-from mitmproxy import addonmanager, command, ctx, exceptions, flow, hooks, http, tls
+from mitmproxy import addonmanager, ctx, flow, hooks, http, tls
 
 from addons.call.answering import Answering
 from addons.call.departure import Departure, is_short
@@ -18,7 +18,10 @@ from addons.call.misdirected import Distrust, own_address
 from addons.call.recognition import Intercepted, Interception, error_response
 from addons.config.listening import PASTE
 from addons.config.settings import ConfigError, known_protocols
+from addons.credentials.commands import Commands
+from addons.credentials.overview import Overview
 from addons.credentials.pool import Pool
+from addons.credentials.status_page import StatusPage
 from addons.mitm.flows import FlowRegistry
 from addons.mitm.front import Front
 from addons.mitm.layers import Layers
@@ -90,6 +93,9 @@ class Rotator:
         logins = Logins(time.time, redactor.keep)
         clock = EpochClock()
         pool = self._pool = Pool(clock, self._journal.notice, logins)
+        overview = Overview(pool, clock)
+        self.commands = Commands(pool, overview, self._journal.notice)
+        self._status = StatusPage(overview)
         self._registry = registry = _protocols()
         self._distrust = Distrust()
         self._interception = Interception(registry, pool, self._journal, redactor)
@@ -194,19 +200,10 @@ class Rotator:
         except Exception as error:  # noqa: BLE001  # fails closed: nothing leaves, and the client gets an answer
             self._failed(flow, error)
 
-    @command.command("rotator.resume")  # type: ignore[untyped-decorator]  # mitmproxy has no types here
-    def resume(self, which: str = "") -> None:
-        """Use every key again at once, though it was refused or rate-limited: all of them, those of PROVIDER,
-        or PROVIDER/NAME."""
-        provider, _, name = which.partition("/")
-        if not self._pool.resume(provider, name):
-            raise exceptions.CommandError(f"there is no key of {which}: name PROVIDER or PROVIDER/NAME")
-        self._journal.notice(Notice(f"resumed: {which or 'all keys'} may be used at once"))
-
     def _at_once(self, flow: http.HTTPFlow, intercepted: Intercepted | None) -> http.Response | None:
         """An answer that no provider is asked for: about a kept response, or to a handshake."""
         if intercepted is None:
-            return None
+            return self._status.answer(flow)
         kept = self._answering.kept(flow, intercepted) if intercepted.operation is None else None
         if kept is None and "upgrade" in flow.request.headers:
             return self._websockets.answer(flow)
@@ -254,4 +251,5 @@ class Rotator:
         return True
 
 
-addons = [Rotator()]
+rotator = Rotator()
+addons = [rotator, rotator.commands]

@@ -39,6 +39,7 @@ from rewrite.credentials.order import kept
 from rewrite.credentials.sessions import UNKNOWN_CONVERSATION
 from rewrite.credentials.settling import Attempted, is_news, settle
 from rewrite.credentials.state import PoolState, forgiven, is_unauthorised, resumed
+from rewrite.credentials.steering import cooled, reset, retired
 from rewrite.credentials.windows import Unit
 from rewrite.oauth.files import Tokens
 from rewrite.policies.classify import LONGEST_MESSAGE
@@ -303,22 +304,53 @@ class Pool:
             credential, now = summary.attempts[-1].credential, self._clock()
             self.conversations.answered(provider, asker, credential, summary.progress, now)
 
+    # -- by command ------------------------------------------------------------------------------------
+
     def resume(self, provider: str = "", name: str = "") -> int:
         """End every cooldown and pause: of one credential, of one provider's, or of all.
 
-        How many credentials that is about; 0: there is none of that name.
+        How many credentials that is about, here and below; 0: there is none of that name.
         """
-        count = 0
-        for each, state in self.states.items():
-            names = [one.name for one in state.credentials if name in ("", one.name)]
-            if provider in ("", each) and names:
-                self.states[each] = resumed(state, name or None)
-                self.unsaved.clear(each, names, Clearing.RESUMED, self._clock())
-                for one in names:
-                    self._logins.forgive((each, one))
-                count += len(names)
+        return self._cleared(provider, name, Clearing.RESUMED, resumed)
+
+    def reset(self, provider: str = "", name: str = "") -> int:
+        """Forget what is known of them, their use included."""
+        return self._cleared(provider, name, Clearing.RESET, reset)
+
+    def retire(self, provider: str, name: str) -> int:
+        """Do not use one any more, until it is resumed."""
+        return self._steer(provider, name, lambda state: retired(state, name))
+
+    def cool(self, provider: str, name: str, seconds: float) -> int:
+        """Do not use one for so long."""
+        now = self._clock()
+        return self._steer(provider, name, lambda state: cooled(state, name, seconds, now))
+
+    def _cleared(
+        self, provider: str, name: str, how: Clearing, change: Callable[[PoolState, str], PoolState]
+    ) -> int:
+        for each, names in self._named(provider, name).items():
+            self.unsaved.clear(each, names, how, self._clock())
+            for one in names:
+                self._logins.forgive((each, one))
+        return self._steer(provider, name, lambda state: change(state, name))
+
+    def _steer(self, provider: str, name: str, change: Callable[[PoolState], PoolState]) -> int:
+        found = self._named(provider, name)
+        for each in found:
+            before = self.states[each]
+            self.states[each] = change(before)
+            self.unsaved.changed(each, before, self.states[each])
         self.queues.look()
-        return count
+        return sum(map(len, found.values()))
+
+    def _named(self, provider: str, name: str) -> Mapping[str, list[str]]:
+        """Those of that provider and that name, by provider; empty texts stand for any."""
+        known = {each: self.states[each].credentials for each in self.states if provider in ("", each)}
+        found = {
+            each: [one.name for one in listed if name in ("", one.name)] for each, listed in known.items()
+        }
+        return {each: names for each, names in found.items() if names}
 
     def made(self, provider: str, answer_id: str, credential: str) -> None:
         """An answer that a later call may name belongs to the account that made it."""

@@ -29,6 +29,8 @@ class Cooldown:
     credential serves again."""
     at: float = 0.0
     """When it began."""
+    note: str = ""
+    """What a reader is told where the provider said nothing. Empty: that its rate is used up."""
 
 
 _NO_COOLDOWN = Cooldown(0.0)
@@ -88,7 +90,7 @@ class CredentialState:
         said, wait = last.refusal, last.until - now
         again = f"is tried again in {wait:.0f} s" if wait > 0 else "may be tried again"
         if said is None:
-            return f"is rate-limited and {again}" if wait > 0 else again
+            return f"{last.note or 'is rate-limited'} and {again}" if wait > 0 else again
         return f"was refused ({said.said}) and {again}: {REMEDIES[said.kind]}"
 
     def _all(self, scope: str, quota: str) -> tuple[Cooldown, Cooldown, Cooldown]:
@@ -168,16 +170,6 @@ class PoolState:
         return replace(self, states={**self.states, name: state})
 
 
-def resumed(pool: PoolState, name: str | None = None) -> PoolState:
-    """Every cooldown and pause is over: of the credential `name`, or of all and of the provider."""
-    names = {name} if name else set(pool.states)
-    states = {
-        each: CredentialState(in_flight=state.in_flight, last=state.last) if each in names else state
-        for each, state in pool.states.items()
-    }
-    return replace(pool, states=states, health={})
-
-
 def is_unauthorised(state: CredentialState) -> bool:
     """Whether its key, or its token, was refused as such and has not served since."""
     cooldown = state.cooldowns.get(WHOLE)
@@ -188,3 +180,13 @@ def forgiven(state: CredentialState) -> CredentialState:
     """Without its refusals: the user changed something, which may be what they were about."""
     cooldowns = {key: one for key, one in state.cooldowns.items() if one.refusal is None}
     return replace(state, cooldowns=cooldowns, auth_failures=0, auth_until=0.0)
+
+
+def resumed(pool: PoolState, name: str = "") -> PoolState:
+    """What keeps the credential `name` from serving is over, or what keeps all of them, and every pause. What
+    they have used of their limits stays."""
+    for each in [name] if name else [*pool.states]:
+        state = pool.state(each)
+        anew = replace(state, cooldowns={}, auth_failures=0, auth_until=0.0, streaks={}, retired=False)
+        pool = pool.with_state(each, anew)
+    return replace(pool, health={})

@@ -1,0 +1,120 @@
+"""The commands of mitmproxy by which a person looks at the pools and steers them, completed in the console.
+
+Internals of mitmproxy 12.2 that this file leans on, to be checked at an upgrade: the table of the types that
+arguments of commands may have, `mitmproxy.types.CommandTypes.typemap`.
+"""
+
+from collections.abc import Callable, Sequence
+
+from mitmproxy import command, exceptions, types
+
+from addons.credentials.overview import Overview
+from addons.credentials.pool import Pool
+from rewrite.credentials.notices import Notice
+
+
+class Suggestion(types.Choice):
+    """Of an argument that is completed from what a command returns, and not refused where it is another: then
+    our own message says what there is."""
+
+
+class _SuggestionType(types._ChoiceType):
+    typ = Suggestion
+
+    def parse(self, manager: command.CommandManager, t: types.Choice, s: str) -> str:
+        return s
+
+    def is_valid(self, manager: command.CommandManager, typ: object, val: object) -> bool:
+        return isinstance(val, str)
+
+
+types.CommandTypes.typemap[Suggestion] = _SuggestionType()
+
+
+def _command[**P, R](name: str, /, **suggested: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Makes a command of a method, some of whose arguments are completed from what other commands return."""
+
+    def decorated(method: Callable[P, R]) -> Callable[P, R]:
+        for argument, options in suggested.items():
+            kind = Suggestion(options)  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+            command.argument(argument, kind)(method)  # type: ignore[no-untyped-call]
+        found: Callable[P, R] = command.command(name)(method)
+        return found
+
+    return decorated
+
+
+_PROVIDERS, _CREDENTIALS, _ALL = "rotator.providers", "rotator.credentials", "rotator.pools"
+
+
+class Commands:
+    """An add-on of its own. `notify` gets what was done."""
+
+    def __init__(self, pool: Pool, overview: Overview, notify: Callable[[Notice], None]) -> None:
+        self._pool, self._overview, self._notify = pool, overview, notify
+
+    # -- what may be named ----------------------------------------------------------------------------
+
+    @_command(_PROVIDERS)
+    def providers(self) -> Sequence[str]:
+        """The providers that have a pool."""
+        return list(self._overview.names())
+
+    @_command(_CREDENTIALS)
+    def credentials(self) -> Sequence[str]:
+        """The credentials of all pools."""
+        return list(dict.fromkeys(name for names in self._overview.names().values() for name in names))
+
+    @_command(_ALL)
+    def pools(self) -> Sequence[str]:
+        """PROVIDER and PROVIDER/NAME of all pools."""
+        named = [f"{provider}/{name}" for provider, names in self._overview.names().items() for name in names]
+        return [*self._overview.names(), *named]
+
+    # -- commands -------------------------------------------------------------------------------------
+
+    @_command("rotator.status")
+    def status(self) -> Sequence[str]:
+        """How the credentials of all pools do."""
+        return self._overview.lines() or ["there is no pool: list credentials in the config"]
+
+    @_command("rotator.cool", provider=_PROVIDERS, name=_CREDENTIALS)
+    def cool(self, provider: str, name: str, seconds: int) -> None:
+        """Do not use the credential PROVIDER NAME for so many SECONDS."""
+        if seconds <= 0:
+            raise exceptions.CommandError("name the seconds, 1 or more")
+        count = self._pool.cool(provider, name, seconds)
+        self._done("cooled", count, provider, name, f"is not used for {seconds} s")
+
+    @_command("rotator.retire", provider=_PROVIDERS, name=_CREDENTIALS)
+    def retire(self, provider: str, name: str) -> None:
+        """Do not use the credential PROVIDER NAME any more, until rotator.resume."""
+        count = self._pool.retire(provider, name)
+        self._done("retired", count, provider, name, "is not used until rotator.resume")
+
+    @_command("rotator.resume", provider=_ALL, name=_CREDENTIALS)
+    def resume(self, provider: str = "", name: str = "") -> None:
+        """Use credentials again at once, though they were refused, rate-limited or retired: all, those of
+        PROVIDER, or PROVIDER NAME."""
+        provider, name = _parted(provider, name)
+        self._done("resumed", self._pool.resume(provider, name), provider, name, "may be used at once")
+
+    @_command("rotator.reset", provider=_ALL, name=_CREDENTIALS)
+    def reset(self, provider: str = "", name: str = "") -> None:
+        """Forget all that is known of credentials, what they have used of their limits too: of all, of those
+        of PROVIDER, or of PROVIDER NAME."""
+        provider, name = _parted(provider, name)
+        self._done("reset", self._pool.reset(provider, name), provider, name, "starts as if never used")
+
+    def _done(self, did: str, count: int, provider: str, name: str, now: str) -> None:
+        which = "/".join(filter(None, (provider, name)))
+        if not count:
+            there = ", ".join(self.pools()) or "no pool"
+            raise exceptions.CommandError(f"there is no key of {which or 'any provider'}: there is {there}")
+        self._notify(Notice(f"{did}: {which or 'all keys'} {now}"))
+
+
+def _parted(provider: str, name: str) -> tuple[str, str]:
+    """PROVIDER/NAME may stand for both."""
+    before, _, after = provider.partition("/")
+    return before, name or after

@@ -1,0 +1,33 @@
+"""How the pools of all providers do."""
+
+from collections.abc import Callable, Mapping
+
+from addons.credentials.pool import Pool
+from rewrite.credentials.status import pool_lines, pool_status
+
+
+class Overview:
+    """Of one pool. `clock`: that of the pool."""
+
+    def __init__(self, pool: Pool, clock: Callable[[], float]) -> None:
+        self._pool, self._clock = pool, clock
+
+    def names(self) -> Mapping[str, tuple[str, ...]]:
+        """The credentials of each provider that has some."""
+        found = {
+            name: tuple(one.name for one in state.credentials) for name, state in self._pool.states.items()
+        }
+        return {provider: names for provider, names in found.items() if names}
+
+    def status(self) -> Mapping[str, object]:
+        """All as plain data."""
+        now, states = self._clock(), self._pool.states
+        return {
+            "providers": {name: pool_status(states[name], now) for name in self.names()},
+            "sessions": self._pool.conversations.sessions.count(now),
+        }
+
+    def lines(self) -> list[str]:
+        """The same for a reader."""
+        now, states = self._clock(), self._pool.states
+        return [line for name in self.names() for line in pool_lines(states[name], name, now)]

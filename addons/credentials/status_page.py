@@ -1,0 +1,42 @@
+"""GET http://rotator.local/status through the proxy: how the pools do, for programs on this machine."""
+
+import json
+from collections.abc import Mapping
+
+from mitmproxy import http
+
+from addons.config.listening import is_loopback
+from addons.credentials.overview import Overview
+from addons.runtime.version import VERSION
+
+HOST, PATH = "rotator.local", "/status"
+
+
+class StatusPage:
+    """Answers requests for our own host, of which nothing ever leaves."""
+
+    def __init__(self, overview: Overview) -> None:
+        self._overview = overview
+
+    def answer(self, flow: http.HTTPFlow) -> http.Response | None:
+        """None: the request is for another host."""
+        if flow.request.host != HOST:
+            return None
+        if not is_loopback(flow.client_conn.peername[0]):
+            return _text(403, "only programs on the machine of the proxy may ask for its status")
+        if flow.request.path.partition("?")[0] != PATH:
+            return _text(404, f"there is http://{HOST}{PATH} alone")
+        if flow.request.method not in ("GET", "HEAD"):
+            return _text(405, "ask with GET", {"allow": "GET, HEAD"})
+        said = {"version": VERSION, **self._overview.status()}
+        return _response(200, json.dumps(said, indent=2) + "\n", "application/json")
+
+
+def _text(status: int, text: str, headers: Mapping[str, str] | None = None) -> http.Response:
+    response = _response(status, text + "\n", "text/plain; charset=utf-8")
+    response.headers.update(headers or {})
+    return response
+
+
+def _response(status: int, text: str, kind: str) -> http.Response:
+    return http.Response.make(status, text, {"content-type": kind, "cache-control": "no-store"})

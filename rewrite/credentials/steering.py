@@ -1,0 +1,28 @@
+"""What a person does to the credentials of a pool, by command. Pure, over a snapshot."""
+
+from dataclasses import replace
+
+from rewrite.credentials.state import NEVER_USED, UNTURNED, WHOLE, Cooldown, PoolState
+
+
+def cooled(pool: PoolState, name: str, seconds: float, now: float) -> PoolState:
+    """The credential `name` is not used for so long; a longer cooldown stays."""
+    state, until = pool.state(name), now + seconds
+    former = state.cooldowns.get(WHOLE)
+    if former is not None and former.until > until:
+        return pool
+    cooldown = Cooldown(until, at=now, note="rests by command")
+    return pool.with_state(name, replace(state, cooldowns={**state.cooldowns, WHOLE: cooldown}))
+
+
+def retired(pool: PoolState, name: str) -> PoolState:
+    """The credential `name` is not used until it is resumed."""
+    return pool.with_state(name, replace(pool.state(name), retired=True))
+
+
+def reset(pool: PoolState, name: str = "") -> PoolState:
+    """As if the credential `name` had never been used, or none of them, but for the calls under way."""
+    names = [name] if name else list(pool.states)
+    anew = {each: replace(NEVER_USED, in_flight=pool.state(each).in_flight) for each in names}
+    pool = replace(pool, states={**pool.states, **anew})
+    return pool if name else replace(pool, health={}, exhausted={}, wheel=UNTURNED)
