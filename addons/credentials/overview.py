@@ -24,6 +24,7 @@ class Overview:
         now, states = self._clock(), self._pool.states
         return {
             "providers": {name: pool_status(states[name], now) for name in self.names()},
+            "waiting": len(self._pool.queues),
             "sessions": self._pool.conversations.sessions.count(now),
         }
 

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from addons.runtime.version import VERSION
 from tests.e2e import sdk
 from tests.e2e.proxy import ADDON, Proxy
 from tests.vendor import VendorThread, chat_error
@@ -74,12 +75,10 @@ def test_the_status_says_what_came_of_calls(proxy: Proxy, vendor: VendorThread) 
     ask(proxy)
     proxy.wait_log("end=completed")
     said = status(proxy)
-    assert said["version"]
+    assert (said["version"], said["waiting"]) == (VERSION, 0)
     assert list(said["providers"]) == ["openai"]
-    assert (said["providers"]["openai"]["rotation"], said["providers"]["openai"]["paused"]) == (
-        "round_robin",
-        {},
-    )
+    openai = said["providers"]["openai"]
+    assert (openai["rotation"], openai["paused"]) == ("round_robin", {})
     one, two = credentials(proxy).values()
     assert (one["state"], one["last"]["outcome"]) == ("ready", "rejected(429 rate)")
     assert 100 < one["scopes"]["model:gpt-4o"] <= 120

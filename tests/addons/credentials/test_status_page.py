@@ -41,7 +41,7 @@ def test_a_program_on_this_machine_gets_json(peer: str) -> None:
     assert (found.status_code, found.headers["content-type"]) == (200, "application/json")
     assert found.headers["cache-control"] == "no-store"
     said = json.loads(found.get_text() or "")
-    assert said == {"version": VERSION, "providers": {}, "sessions": 0}
+    assert said == {"version": VERSION, "providers": {}, "waiting": 0, "sessions": 0}
 
 
 @pytest.mark.parametrize("peer", ["192.168.1.7", "8.8.8.8", "fe80::1"])
