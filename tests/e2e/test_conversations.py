@@ -247,3 +247,33 @@ def test_a_busy_conversation_turns_no_wheel(vendor: VendorThread, tmp_path: Path
     keys = [one.credential for one in vendor.requests[before:]]
     assert len({*keys[::2]}) == 1
     assert sorted(Counter(keys[1::2]).values()) == [1, 2, 2]
+
+
+# -- a proxy that is started again ------------------------------------------------------------------------
+
+
+def chat(client: httpx.Client, *said: str, session: str = "") -> None:
+    """A call of OpenAI Chat of turns that begin with the user's."""
+    roles = ("user", "assistant")
+    messages = [{"role": roles[number % 2], "content": text} for number, text in enumerate(said)]
+    headers = {"x-session-id": session} if session else {}
+    url = "https://api.openai.com/v1/chat/completions"
+    assert client.post(url, json={"model": "m", "messages": messages}, headers=headers).status_code == 200
+
+
+def test_conversations_stay_where_they_were_after_a_restart(vendor: VendorThread, tmp_path: Path) -> None:
+    before = len(vendor.requests)
+    options = ("--set", f"rotator_state={tmp_path / 'state'}")
+    answer = "Hello from the fake provider."
+    for number in range(2):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        text = config(vendor.base_url, "round_robin", spread=False)
+        with Proxy(folder, text, keys=KEYS, options=options) as proxy, client_of(proxy) as client:
+            for name in ("one", "two"):
+                asked = [f"say hi to {name}", *([answer, "go on"] * number)]
+                chat(client, *asked)
+                chat(client, "hi", session=name)
+    keys = [one.credential for one in vendor.requests[before:]]
+    assert keys[:4] == keys[4:]
+    assert len({*keys[:3]}) == 3
