@@ -50,9 +50,10 @@ class Conversations:
         self._spread = frozenset(one.name for one in providers if one.spread_subagents)
 
     def found(self, provider: str, state: PoolState, asker: Asker, now: float) -> Found:
-        """What is known of the conversation of a call, the same for all its attempts."""
+        """What is known of the conversation of a call: of one that is stated now, while this call may have
+        waited for others of it; a history is looked up once."""
         known = asker.found.get(provider)
-        if known is None:
+        if known is None or asker.evidence.is_stated:
             known = asker.found[provider] = self._find(provider, state, asker, now)
         return known
 

@@ -157,6 +157,18 @@ def test_calls_of_one_conversation_at_once_go_together(clock: Clock) -> None:
     assert take(pool, call("there")).name == "two"
 
 
+def test_a_call_that_waited_follows_those_of_its_conversation_that_did_not(clock: Clock) -> None:
+    pool = Pool(clock, lambda _: None)
+    pool.configure(settings(TWO, Rotation.ROUND_ROBIN))
+    here, late = call("here"), asker(call("here"))
+    both = Acquire(1, resting=frozenset({"one", "two"}))
+    assert isinstance(pool.acquire("p", here, both, late), Unavailable)
+    assert [take(pool, each).name for each in (call("there"), here)] == ["one", "two"]
+    lease = pool.acquire("p", here, Acquire(1), late)
+    assert isinstance(lease, Lease)
+    assert lease.name == "two"
+
+
 def test_what_an_account_keeps_is_asked_for_with_its_key(clock: Clock) -> None:
     pool = Pool(clock, lambda _: None)
     pool.configure(settings(TWO, Rotation.ROUND_ROBIN))
