@@ -32,7 +32,7 @@ from addons.secrets.redaction import LONGEST_NAME, Blackout
 from addons.upstream.client import Upstream
 from protocols.model.call import Call, Reply
 from protocols.model.errors import Fault, MalformedRequest, Untranslatable
-from protocols.model.http import Origin, WireRequest, header
+from protocols.model.http import Head, Origin, WireRequest, header
 from protocols.model.wirejson import dump
 from protocols.registry import Registry
 from protocols.shared.signatures import MARK
@@ -136,7 +136,12 @@ class Answering:
         self._journal.begin(flow, record)
         request = unchanged(sent, intercepted.origin, intercepted, lease)
         blackout = Blackout([lease.secret] if lease.pooled else ())
-        return Passing(self._upstream, request, self._settings.timeouts.connect, blackout)
+
+        def heard(head: Head) -> None:
+            if lease.pooled:
+                self._pool.passed(intercepted.provider.name, lease, head.status, head.headers, {})
+
+        return Passing(self._upstream, request, self._settings.timeouts.connect, blackout, heard)
 
     def _driver(
         self,

@@ -13,9 +13,10 @@ from pydantic import SecretStr
 
 from addons.call.recognition import Intercepted, error_response
 from addons.call.request import account_lease, written
+from addons.credentials.learner import Learner
 from addons.credentials.pool import Lease, Pool
 from addons.credentials.screen import KeyScreen
-from addons.mitm.dispatch import Forwarding, Responder
+from addons.mitm.dispatch import Forwarding, Responder, Screen
 from addons.mitm.messages import bytes_of, forwardable, headers_of, replaced, set_headers
 from addons.mitm.sink import answer_with
 from addons.records.journal import Journal
@@ -47,9 +48,13 @@ class Forwarder:
         authorization = self._proxies.authorization(address_of(way)) if way else ""
         head = partial(self._head, intercepted, lease, authorization)
         head(flow.request.copy())  # tried here, where the client can still get an answer to a fault of ours
-        screen = KeyScreen(lease.secret, chunks=flow.request.is_http11) if lease.pooled else None
+        screen = self._screen(flow, provider.name, lease) if lease.pooled else None
         failed = partial(self._unanswered, flow, intercepted)
         return Forwarding(origin.address, origin.is_secure, head, failed, spec(way), screen)
+
+    def _screen(self, flow: http.HTTPFlow, provider: str, lease: Lease) -> Screen:
+        screen = KeyScreen(lease.secret, chunks=flow.request.is_http11)
+        return Learner(screen, partial(self._pool.passed, provider, lease))
 
     def _unanswered(self, flow: http.HTTPFlow, intercepted: Intercepted, message: str) -> Responder:
         """The provider gave no answer to what passed through. Nothing says that it may not be asked again."""

@@ -1,6 +1,7 @@
 """Answers without an exchange: one of ours, and what passes as it is."""
 
 import time
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol
@@ -85,6 +86,8 @@ class Passing:
     connect_timeout: float
     """In seconds."""
     blackout: Blackout
+    heard: Callable[[Head], None]
+    """Gets the head of the answer."""
 
     async def run(self, response: Response) -> None:
         coming = events(self.upstream, self.request, fresh=False, connect_timeout=self.connect_timeout)
@@ -97,6 +100,7 @@ class Passing:
         """Pass it on; whether the next may follow at once."""
         match event:
             case Started(head=head):
+                self.heard(head)
                 return response.start(*head_for_client(self.blackout.head(head)))
             case Data(data=data):
                 return response.send(self.blackout.feed(data))

@@ -1,7 +1,7 @@
 """The one pool of credentials: hands out, takes back, remembers which conversation stays where."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -18,6 +18,7 @@ from addons.secrets.logins import Login
 from addons.secrets.redaction import Blackout
 from protocols.model.call import Call
 from protocols.model.http import Headers
+from protocols.model.wirejson import JsonObject
 from rewrite.catalog.providers import quota_groups
 from rewrite.credentials.choosing import (
     Chosen,
@@ -32,7 +33,7 @@ from rewrite.credentials.choosing import (
 )
 from rewrite.credentials.credential import Credential, serving_order
 from rewrite.credentials.entries import Clearing
-from rewrite.credentials.learning import REPORTS, reported
+from rewrite.credentials.learning import REPORTS, Reported, asked_to_wait, reported
 from rewrite.credentials.limits import amounts, learnt
 from rewrite.credentials.notices import Notice, notices
 from rewrite.credentials.order import kept
@@ -43,9 +44,12 @@ from rewrite.credentials.steering import cooled, reset, retired
 from rewrite.credentials.windows import Unit
 from rewrite.oauth.files import Tokens
 from rewrite.policies.classify import LONGEST_MESSAGE
+from rewrite.policies.retry_after import retry_after
 from rewrite.values.decision import NOT_AGAIN
 from rewrite.values.events import Acquire, AwaitCredential, Release, Summary
 from rewrite.values.outcome import Outcome, Rejected
+
+TOO_MANY = 429
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,20 +287,27 @@ class Pool:
         if self.queues.by_provider:
             self.queues.answered(provider, credential, attempted.scope)
 
-    def learn(self, provider: str, lease: Lease, call: Call | None, headers: Headers) -> None:
-        """What an answer that came for `lease` says of limits. `call`: as the provider was asked; None: it
-        was passed through, so that nothing says which model it is about."""
+    def learn(self, provider: str, lease: Lease, call: Call, headers: Headers) -> None:
+        """What the headers of an answer to `call`, as the provider was asked, say of limits of `lease`."""
+        if REPORTS.search("\n".join([name for name, _ in headers])) is not None:
+            state, now = self.states.get(provider), self._clock()
+            scope = (state.quota_of(call.model) if state else "") or scope_of(call)
+            self._learn(provider, lease, scope, reported(headers, now), now)
+
+    def passed(self, provider: str, lease: Lease, status: int, headers: Headers, body: JsonObject) -> None:
+        """The same of an answer that passed through. Which model it is about is not known, so that only what
+        holds for all of them is learnt; `body`: of a 429."""
+        now = self._clock()
+        wait = retry_after(headers, body, now, windows=False) if status == TOO_MANY else None
+        found = [*reported(headers, now), *([asked_to_wait(wait, now)] if wait else ())]
+        self._learn(provider, lease, "", found, now)
+
+    def _learn(self, provider: str, lease: Lease, scope: str, found: Sequence[Reported], now: float) -> None:
         state = self.states.get(provider)
-        if REPORTS.search("\n".join([name for name, _ in headers])) is None:
-            return
-        if state is None or not self._is_current((provider, lease.name), lease):
-            return
-        now, scope = self._clock(), ""
-        if call is not None:
-            scope = state.quota_of(call.model) or scope_of(call)
-        known = learnt(state.state(lease.name), scope, reported(headers, now), now)
-        self.states[provider] = state.with_state(lease.name, known)
-        self.unsaved.names.add((provider, lease.name))
+        if found and state is not None and self._is_current((provider, lease.name), lease):
+            known = learnt(state.state(lease.name), scope, found, now)
+            self.states[provider] = state.with_state(lease.name, known)
+            self.unsaved.names.add((provider, lease.name))
 
     def answered(self, provider: str, summary: Summary, asker: Asker) -> None:
         """A call is over, of which the last attempt was with a credential of `provider`."""

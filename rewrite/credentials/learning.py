@@ -70,6 +70,11 @@ def reported(headers: Headers, now: float) -> Sequence[Reported]:
     return found[:MOST_REPORTED]
 
 
+def asked_to_wait(seconds: float, now: float) -> Reported:
+    """A provider asked for a wait, and did not say for which model."""
+    return Reported("retry-after", Unit.REQUESTS, 1.0, 1.0, now + min(seconds, FURTHEST), whole=True)
+
+
 def _by_limit(family: "Family", headers: Headers) -> Mapping[str, dict[str, str]]:
     limits: dict[str, dict[str, str]] = defaultdict(dict)
     for header, value in headers:

@@ -20,7 +20,7 @@ from addons.upstream.client import Upstream
 from addons.upstream.network import tls_context
 from addons.upstream.way import Direct
 from protocols.model.errors import Fault
-from protocols.model.http import UpstreamRequest, WireResponse, parsed
+from protocols.model.http import Head, UpstreamRequest, WireResponse, parsed
 from tests.rewrite.scenes import call
 from tests.vendor import Vendor, chat_error
 
@@ -81,9 +81,11 @@ async def test_what_is_not_ours_is_asked_once() -> None:
         headers = (("Host", "x"), ("Authorization", f"Bearer {HIDDEN}"))
         request = UpstreamRequest(parsed(vendor.base_url), "POST", b"/v1/chat/completions", headers, b"{}")
         kept = Kept()
-        await Passing(upstream, request, 10.0, Blackout([SecretStr(HIDDEN)])).run(kept)
+        heard: list[Head] = []
+        await Passing(upstream, request, 10.0, Blackout([SecretStr(HIDDEN)]), heard.append).run(kept)
         await upstream.close()
         assert len(vendor.requests) == 1
+    assert [(head.status, ("x-a", HIDDEN) in head.headers) for head in heard] == [(500, True)]
     (status, _, headers_), *body, end = kept.said
     assert (status, end) == (500, "end")
     assert "drained" in body

@@ -11,6 +11,7 @@ from protocols.model.call import Call, Operation
 from protocols.model.http import Headers
 from protocols.model.parts import Usage
 from protocols.model.progress import Progress
+from protocols.model.wirejson import JsonObject
 from rewrite.catalog.providers import FairCycle, ModelFacts, Provider
 from rewrite.credentials.choosing import Unavailable
 from rewrite.credentials.credential import Credential
@@ -102,9 +103,37 @@ def test_what_passed_through_teaches_what_holds_for_all_models(clock: Clock) -> 
     found = pool(clock, one("a"), one("b"))
     lease = found.account("p")
     assert lease is not None
-    found.learn("p", lease, None, NOTHING_LEFT)
+    found.passed("p", lease, 200, NOTHING_LEFT, {})
     assert serve(found) == "a"
-    found.learn("p", lease, None, WEEK_OVER)
+    found.passed("p", lease, 200, WEEK_OVER, {})
+    assert serve(found) == "b"
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "serves"),
+    [
+        (429, (("retry-after", "20"),), {}, "b"),
+        (429, (), {"error": {"details": [{"@type": "x/google.rpc.RetryInfo", "retryDelay": "20s"}]}}, "b"),
+        (429, (), {}, "a"),
+        (503, (("retry-after", "20"),), {}, "a"),
+    ],
+)
+def test_a_wait_that_was_asked_for_in_passing_is_kept(
+    clock: Clock, status: int, headers: Headers, body: JsonObject, serves: str
+) -> None:
+    found = pool(clock, one("a"), one("b"))
+    lease = found.account("p")
+    assert lease is not None
+    found.passed("p", lease, status, headers, body)
+    assert serve(found) == serves
+    clock.now += 20
+    assert serve(found) == "a"
+
+
+def test_resumed_keys_have_used_what_they_used(clock: Clock) -> None:
+    found = pool(clock, one("a", TOKENS), one("b"))
+    serve(found, usage=Usage(90, 10))
+    found.resume("p")
     assert serve(found) == "b"
 
 
