@@ -38,6 +38,13 @@ class Asker:
             self._evidence = evidence_of(call, facts, self.client) if call else NO_EVIDENCE
         return self._evidence
 
+    def witness(self, provider: str) -> str:
+        """What distinguishes its conversation from others at `provider`, or itself where that is a new one.
+        The agents of a session are no two witnesses."""
+        found = self.found.get(provider)
+        known = self.evidence.session or (found.conversation if found else None)
+        return known.hex() if known else self.client
+
 
 class Conversations:
     """Which conversation stays where. To be asked where there are several credentials."""

@@ -265,7 +265,8 @@ class Pool:
         state = self.states.get(provider)
         if state is None or not self._is_current((provider, credential), lease):
             return
-        witness, outcome, now = call.session or asker.client, _without(lease.secret, outcome), self._clock()
+        outcome, now = _without(lease.secret, outcome), self._clock()
+        witness = asker.witness(provider) if asker.found else call.session or asker.client
         attempted = Attempted(
             credential,
             scope_of(call),

@@ -12,6 +12,7 @@ from addons.credentials.conversations import Asker
 from addons.credentials.pool import Lease, Pool
 from protocols.model.call import Call, Operation
 from protocols.model.http import WireResponse
+from protocols.model.parts import BlockDelta, BlockKind, BlockStart
 from protocols.model.progress import Progress
 from protocols.model.wirejson import dump
 from rewrite.catalog.providers import Provider, Rotation
@@ -174,6 +175,33 @@ def test_what_an_account_keeps_is_asked_for_with_its_key(clock: Clock) -> None:
     pool.configure(settings(TWO, Rotation.ROUND_ROBIN))
     kept = replace(call(), body={"conversation": "conv_1", "input": "hi"}, session="conv_1")
     assert [take(pool, each).name for each in (call(), kept, call())] == ["one", "one", "two"]
+
+
+def test_conversations_that_are_known_by_their_history_are_two_witnesses(pool: Pool, clock: Clock) -> None:
+    def asked(*texts: str) -> Call:
+        roles = ("user", "assistant")
+        messages = [{"role": roles[n % 2], "content": text} for n, text in enumerate(texts)]
+        return replace(call(), body={"messages": messages})
+
+    down = Rejected(503, Kind.SERVER)
+    said = Progress(ended=True)
+    said.fold([BlockStart(0, 0, BlockKind.TEXT), BlockDelta(0, 0, BlockKind.TEXT, "Hello!")])
+    for opening in ("one", "two"):
+        first = asker(asked(opening))
+        lease = pool.acquire("p", asked(opening), Acquire(1), first)
+        assert isinstance(lease, Lease)
+        pool.release("p", lease, asked(opening), Completed(), first)
+        ended = (Ended(1, lease.name, Completed(), 0.0),)
+        pool.answered("p", Summary("completed", "", ended, said, 0.0, 1.0), first)
+        clock.now += 1
+    news = [asked("three"), asked("four")]
+    known = [asked(opening, "Hello!", "on") for opening in ("one", "two")]
+    witnesses = []
+    for each in (*news, *known):
+        serve(pool, each, down)
+        witnesses.append(pool.states["p"].health["model:m"].failures[-1].witness)
+    assert len({*witnesses[:2]}) == 1
+    assert len({*witnesses[1:]}) == 3
 
 
 def test_where_there_is_nothing_to_choose_nothing_is_looked_at(clock: Clock) -> None:
