@@ -86,8 +86,7 @@ class Logins:
 
     async def close(self) -> None:
         """Wait for what is under way: a refresh token is used up when its answer comes."""
-        for source in self._sources.values():
-            await source.close()
+        await asyncio.gather(*(source.close() for source in self._sources.values()))
 
 
 def _to_nobody(_: object) -> None:

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from addons.config.watch import Signature, signature
 from addons.oauth.asking import asked
 from addons.oauth.lock import Busy, locked
-from addons.secrets.logins import Login, replace_text, text_of
+from addons.secrets.logins import LOOK_INTERVAL, LOOKS, Login, replace_text, text_of
 from addons.upstream.client import Upstream
 from protocols.model.http import Origin, WireResponse
 from protocols.model.wirejson import JsonObject
@@ -27,12 +27,11 @@ from rewrite.oauth.refreshing import Dead, Failed, Refreshed, refresh_request, r
 LOCK_WAIT = 45.0
 """Seconds that the lock of another process is waited for."""
 
+GOODBYE = 10.0
+"""Seconds that the end of the proxy waits for a refresh."""
+
 PATIENCE = 60.0
 """Seconds after a failure in which no other refresh is asked for, unless the endpoint says how long."""
-
-_HALF = 20
-"""How often a file is read that is half written, and how many seconds apart."""
-_HALF_WAIT = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +131,9 @@ class TokenSource:
         return self._project
 
     async def close(self) -> None:
-        """Wait for a refresh that is under way."""
+        """Wait for a refresh that is under way, for some seconds."""
         if self._flight is not None:
-            await asyncio.wait([self._flight])
+            await asyncio.wait([self._flight], timeout=GOODBYE)
 
     def forgive(self) -> None:
         """Forget that a refresh failed."""
@@ -236,14 +235,14 @@ class TokenSource:
 
     async def _read(self) -> tuple[str, Tokens] | Dead:
         """The file, and what it holds. Some tools write it in place, so that half of it may be there."""
-        for left in reversed(range(_HALF)):
+        for left in reversed(range(LOOKS)):
             try:
                 text = text_of(self.login.file)
                 return text, tokens_in(text, self.login.kind)
             except Unreadable as error:
                 if not (error.half and left):
                     return Dead(f"its file {error}")
-                await asyncio.sleep(_HALF_WAIT)
+                await asyncio.sleep(LOOK_INTERVAL)
         raise AssertionError("the last look returned")
 
     def _adopt(self, found: Tokens) -> bool:

@@ -4,6 +4,7 @@ replaced whole."""
 import os
 import stat
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,10 @@ from rewrite.oauth.kinds import OAuthKind
 from rewrite.oauth.refreshing import TokenClient
 
 _LARGEST_FILE = 1 << 20
+
+LOOKS, LOOK_INTERVAL = 20, 0.05
+"""How often a file is read that some tools write in place, so that half of it may be there; and how many
+seconds apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +54,18 @@ def text_of(file: Path) -> str:
 
 
 def read_login(login: Login) -> Tokens:
-    """Its tokens as its file has them. Raises UnusableKey, with what to do."""
-    try:
-        return tokens_in(text_of(login.file), login.kind)
-    except Unreadable as error:
-        remedy = "" if login.kind.login in str(error) else f": {login.kind.login}, or correct its path"
-        raise UnusableKey(f"the file {error}{remedy}") from None
+    """Its tokens as its file has them. Blocks for a second at most, while the file is half written. Raises
+    UnusableKey, with what to do."""
+    for left in reversed(range(LOOKS)):
+        try:
+            return tokens_in(text_of(login.file), login.kind)
+        except Unreadable as error:
+            if error.half and left:
+                time.sleep(LOOK_INTERVAL)
+                continue
+            remedy = "" if login.kind.login in str(error) else f": {login.kind.login}, or correct its path"
+            raise UnusableKey(f"the file {error}{remedy}") from None
+    raise AssertionError("the last look returned")
 
 
 def replace_text(file: Path, text: str) -> None:

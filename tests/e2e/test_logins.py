@@ -337,6 +337,23 @@ def test_a_client_that_leaves_does_not_end_a_refresh(house: House) -> None:
     assert house.calls() == []
 
 
+def test_a_proxy_that_is_stopped_finishes_a_refresh(house: House) -> None:
+    due(house)
+    reply = granted()
+    house.vendor.on(path="/token").always(
+        Reply(reply.status, reply.headers, reply.steps, reply.framing, before=(WaitFor("late"),))
+    )
+    proxy = house.proxy().start()
+    with ThreadPoolExecutor(1) as worker:
+        call = worker.submit(post, proxy)
+        house.vendor.wait_gate("late")
+        proxy.process.terminate()
+        house.vendor.release("late")
+        proxy.wait_exit()
+        call.exception(PATIENCE)
+    assert house.login()["accessToken"] == "new-access-token-of-the-login"
+
+
 # -- Code Assist, and a token that is exchanged --------------------------------------------------------
 
 ENVELOPED = {

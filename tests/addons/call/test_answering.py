@@ -80,6 +80,18 @@ def test_a_web_page_has_no_key_of_any_provider() -> None:
     assert "a web page does not use them" in plan.fault.message
 
 
+@pytest.mark.parametrize(("client", "reached"), [("claude", ["logins/m"]), ("unknown", [])])
+def test_logins_of_other_tools_are_no_key(client: str, reached: list[str]) -> None:
+    provider = Provider("logins", "https://logins.example", ("logins",), ("openai_chat",))
+    login = PoolCredential(Credential("one", "logins", clients=("claude",)), SecretStr("token"))
+    asked = Intercepted(OPENAI, CHAT, Operation.GENERATE, None, True, WHERE, client=client)
+    settings = Settings(providers=(*ALL, Configured(provider, (login,))), rules=(to("logins/m"),))
+    turn, request = Turn(asks(), "scope", asks().body), WireRequest("POST", "/v1/chat/completions", (), b"{}")
+    plan = Planner(settings, REGISTRY).plan(turn, asked, request, UNKNOWN, 0.0)
+    assert labels(plan) == reached
+    assert reached or "they are logins of other tools (see any_client)" in plan.fault.message
+
+
 @pytest.mark.parametrize("pooled", [True, False])
 def test_without_a_rule_the_call_goes_where_it_was_meant_to(pooled: bool) -> None:
     plan = planned(pooled=pooled)

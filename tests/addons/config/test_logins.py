@@ -1,5 +1,6 @@
 """Logins in the config: what they come to, and what is said where something about one is wrong."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -174,3 +175,12 @@ def test_each_kind_is_read_from_its_own_file(cwd: Path) -> None:
         settings = loaded(cwd, f"oauth = '{kind.name}', file = '{kind.name}.json'{more}")
         anthropic = next(one for one in settings.providers if one.provider.name == "anthropic")
         assert anthropic.credentials[0].secret.get_secret_value()
+
+
+def test_a_file_that_a_tool_is_writing_is_read_again(cwd: Path) -> None:
+    writer = threading.Timer(0.1, (cwd / "half.json").write_text, (codex_file(),))
+    writer.start()
+    settings = loaded(cwd, "oauth = 'codex', file = 'half.json'")
+    writer.join()
+    anthropic = next(one for one in settings.providers if one.provider.name == "anthropic")
+    assert anthropic.credentials[0].secret.get_secret_value()
