@@ -8,7 +8,7 @@ waits.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -19,9 +19,9 @@ from pydantic import SecretStr
 from addons.call.arrivals import MOST_ENDS, Answer, in_pieces
 from addons.call.passing import Response, give
 from addons.call.renewing import Renewing
-from addons.call.request import outgoing, own_lease
+from addons.call.request import Leases, outgoing
 from addons.call.work import Work
-from addons.credentials.pool import NO_LEASE, Lease
+from addons.credentials.pool import Lease
 from addons.mitm.messages import head_for_client
 from addons.runtime.clock import Timers
 from addons.secrets.redaction import Blackout
@@ -30,12 +30,9 @@ from addons.upstream.failure import Cause
 from addons.upstream.network import Reached
 from protocols.model.errors import Fault
 from protocols.model.http import Head
-from rewrite.credentials.choosing import Unavailable
 from rewrite.responses.store import PROTOCOL as RESPONSES
-from rewrite.targets.target import Target
 from rewrite.values.events import (
     Acquire,
-    Acquired,
     AwaitCredential,
     CancelUpstream,
     ClientDrained,
@@ -43,7 +40,6 @@ from rewrite.values.events import (
     Command,
     EndResponse,
     Event,
-    NoneFree,
     OpenUpstream,
     Release,
     Report,
@@ -87,10 +83,7 @@ class Driver:
         self._commands: deque[Command] = deque()
         self._answer = Answer()
         self._attempt: Attempt | None = None
-        self._leases: dict[int, tuple[Target, Lease]] = {}
-        self._none: Unavailable | None = None
-        self._ticket = 0
-        self._leave: Callable[[], None] | None = None
+        self._leases = Leases(work, self._put)
         self._hidden: list[SecretStr] = []
         self._blackout = _NOTHING_HIDDEN
         self._timers = Timers(work.clock, self._put)
@@ -135,11 +128,9 @@ class Driver:
         self._cancel_attempt()
         if self._waiting_for is not None:
             self._waiting_for.cancel()
-        if self._leave is not None:
-            self._leave()
-        while self._leases:  # only after a fault of ours
-            attempt, (target, lease) = self._leases.popitem()
-            self._release(target, lease, Release(attempt, Abandoned()))
+        self._leases.leave_line()
+        for attempt in tuple(self._leases.held):  # only after a fault of ours
+            self._release(Release(attempt, Abandoned()))
         self._timers.cancel()
 
     def _cancel_attempt(self) -> None:
@@ -156,12 +147,8 @@ class Driver:
         answer = self._answer
         answer.head = head
         with self._faults_recorded():
-            target, lease = self._leases[answer.attempt]
-            self._work.journal.reached(self._work.record.flow, target.origin, reached)
-            if lease.pooled:
-                self._work.pool.learn(target.provider.name, lease, target.call, head.headers)
-            if lease.waited and head.status < 300:
-                self._work.pool.served(target.provider.name, lease, target.call)
+            origin = self._leases.answered(answer.attempt, head)
+            self._work.journal.reached(self._work.record.flow, origin, reached)
         self._put(UpstreamStarted(answer.attempt, head))
 
     def received(self, data: bytes) -> None:
@@ -282,7 +269,7 @@ class Driver:
             case SendHeaders(head=head):
                 self._start(head)
             case Acquire():
-                self._acquire(command)
+                self._leases.acquire(command)
             case AwaitCredential():
                 self._stand_in_line(command)
             case OpenUpstream():
@@ -306,10 +293,10 @@ class Driver:
             case CancelUpstream():
                 self._cancel_attempt()
                 self._answer = Answer(self._answer.attempt)
-            case Release(attempt=attempt, outcome=outcome) as release:
-                self._last = f"{self._leases[attempt][1].name}: {outcome.label}"
+            case Release(attempt=attempt, outcome=outcome):
+                self._last = f"{self._leases.held[attempt][1].name}: {outcome.label}"
                 self._took = self._now - self._opened_at
-                self._release(*self._leases.pop(attempt), release)
+                self._release(command)
             case Report(summary=summary):
                 self._report(summary)
             case _:
@@ -327,44 +314,16 @@ class Driver:
 
     # -- credentials ----------------------------------------------------------------------------------
 
-    def _acquire(self, command: Acquire) -> None:
-        target = self._work.record.targets[command.target]
-        self._found(target, command.attempt, self._lease(target, command))
-
     def _stand_in_line(self, command: AwaitCredential) -> None:
-        target, none, pool = self._work.record.targets[command.asked.target], self._none, self._work.pool
-        assert none is not None
-        self._ticket = self._ticket or pool.queues.ticket()
-        answer = partial(self._found, target, command.attempt)
-        provider, asker = target.provider.name, self._work.asker
-        self._leave = pool.wait(provider, target.call, command, asker, self._ticket, answer)
-        if self._leave is None:
-            answer(replace(none, final=True, keys=(*none.keys, "as many calls as may wait already")))
-        elif none.full or (none.wait or 0.0) > LONG_WAIT:
+        none = self._leases.stand_in_line(command)
+        if none.full or (none.wait or 0.0) > LONG_WAIT:
             with self._faults_recorded():
-                self._work.journal.waiting(self._work.record, none.wait or 0.0, "; ".join(none.keys))
+                due = None if none.full else none.wait
+                self._work.journal.in_line(self._work.record, due, "; ".join(none.keys))
 
-    def _found(self, target: Target, attempt: int, found: Lease | Unavailable) -> None:
-        if isinstance(found, Lease):
-            self._leases[attempt] = target, found
-            self._put(_acquired(attempt, found))
-        else:
-            self._none = found
-            self._put(_none_free(attempt, found))
-
-    def _lease(self, target: Target, command: Acquire) -> Lease | Unavailable:
-        if target.terms.pooled:
-            fallback = target.index + 1 < len(self._work.record.targets)
-            pool, asker = self._work.pool, self._work.asker
-            return pool.acquire(target.provider.name, target.call, command, asker, fallback=fallback)
-        return own_lease(self._work.intercepted) if target.route.original else NO_LEASE
-
-    def _release(self, target: Target, lease: Lease, release: Release) -> None:
-        if lease.pooled:
-            with self._faults_recorded():
-                pool, asker = self._work.pool, self._work.asker
-                name = target.provider.name
-                pool.release(name, lease, target.call, release.outcome, asker, release)
+    def _release(self, release: Release) -> None:
+        with self._faults_recorded():
+            self._leases.release(release)
 
     # -- the record -----------------------------------------------------------------------------------
 
@@ -396,7 +355,7 @@ class Driver:
     # -- upstream -------------------------------------------------------------------------------------
 
     def _open(self, wanted: OpenUpstream) -> None:
-        target, lease = self._leases[wanted.attempt]
+        target, lease = self._leases.held[wanted.attempt]
         if self._took > LONG_WAIT:
             with self._faults_recorded():
                 self._work.journal.asked_again(self._work.record, self._took, self._last)
@@ -411,8 +370,8 @@ class Driver:
 
     def _ask(self, wanted: OpenUpstream, lease: Lease, receiver: Receiver) -> Attempt | None:
         """Ask the provider on `lease`, which a login may have another token for than when it was acquired."""
-        target, _ = self._leases[wanted.attempt]
-        self._leases[wanted.attempt] = target, lease
+        target, _ = self._leases.held[wanted.attempt]
+        self._leases.held[wanted.attempt] = target, lease
         if lease.pooled:
             self._hidden.append(lease.secret)
             self._blackout = Blackout(self._hidden)
@@ -426,7 +385,7 @@ class Driver:
 
     def refused(self, fault: Fault) -> None:
         """There is no token to ask with: an answer of ours, as the provider would write it."""
-        target, _ = self._leases[self._answer.attempt]
+        target, _ = self._leases.held[self._answer.attempt]
         answer = target.protocol.error(fault)
         self._answer.head = Head(answer.status, answer.headers, answer.reason)
         self.sent()
@@ -522,14 +481,6 @@ class Driver:
     def _break_off(self, message: str) -> None:
         self._response.abort(message)
         self._finish()
-
-
-def _acquired(attempt: int, lease: Lease) -> Acquired:
-    return Acquired(attempt, lease.name, lease.former, lease.asked_last, lease.reason)
-
-
-def _none_free(attempt: int, none: Unavailable) -> NoneFree:
-    return NoneFree(attempt, none.wait, none.paused, none.refused, none.keys, none.full, none.own, none.final)
 
 
 def _closed(attempt: int, cause: Cause | None) -> UpstreamClosed:

@@ -1,23 +1,29 @@
-"""How a call leaves for a target: its own bytes, or what takes their place; and one credential on it."""
+"""How a call leaves for a target: its own bytes, or what takes their place; and one credential on it, which
+is asked for, waited for and given back here."""
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import replace
+from functools import partial
 
 from pydantic import SecretStr
 
 from addons.call.recognition import Intercepted
+from addons.call.work import Work
 from addons.credentials import carriers
 from addons.credentials.carriers import ClientCredential
-from addons.credentials.pool import Lease, Pool
+from addons.credentials.pool import NO_LEASE, Lease, Pool
+from addons.credentials.queue import Leave
 from addons.mitm.messages import bytes_of, replaced, without_hops
 from addons.oauth.source import TokenSource
 from protocols.model.call import Rendered
-from protocols.model.http import Headers, Origin, UpstreamRequest, WireRequest
+from protocols.model.http import Head, Headers, Origin, UpstreamRequest, WireRequest
 from protocols.model.wirejson import dump
 from rewrite.catalog.providers import Carrier, Provider
+from rewrite.credentials.choosing import Unavailable
 from rewrite.oauth.headers import with_needed
 from rewrite.oauth.projects import with_project
 from rewrite.targets.target import FRAMING, Target
+from rewrite.values.events import Acquire, Acquired, AwaitCredential, Event, NoneFree, Release
 
 OWN = "client"
 """The name under which a client's own credential stands in the records."""
@@ -126,3 +132,74 @@ def _without_account(headers: Headers, provider: Provider, besides: Container[st
     """`besides`: those that name the account of the credential."""
     theirs = [name for name in provider.account_headers if name not in besides]
     return tuple([pair for pair in headers if pair[0].lower() not in theirs])
+
+
+class Leases:
+    """The credentials of one call."""
+
+    def __init__(self, work: Work, put: Callable[[Event], None]) -> None:
+        """`put` gets the answer to what is asked."""
+        self._work, self._put = work, put
+        self.held: dict[int, tuple[Target, Lease]] = {}
+        """By the number of the attempt, what is asked with it."""
+        self._none: Unavailable | None = None
+        self._ticket = 0
+        self._leave: Leave | None = None
+
+    def acquire(self, asked: Acquire) -> None:
+        """Ask for the credential of an attempt."""
+        target = self._work.record.targets[asked.target]
+        self._found(target, asked.attempt, self._lease(target, asked))
+
+    def _lease(self, target: Target, asked: Acquire) -> Lease | Unavailable:
+        if target.terms.pooled:
+            fallback = target.index + 1 < len(self._work.record.targets)
+            pool, asker = self._work.pool, self._work.asker
+            return pool.acquire(target.provider.name, target.call, asked, asker, fallback=fallback)
+        return own_lease(self._work.intercepted) if target.route.original else NO_LEASE
+
+    def stand_in_line(self, wanted: AwaitCredential) -> Unavailable:
+        """Wait for a credential; at once answered where too many wait already. Returns why none is free."""
+        target, none, pool = self._work.record.targets[wanted.asked.target], self._none, self._work.pool
+        assert none is not None
+        self._ticket = self._ticket or pool.queues.ticket()
+        answer, asker = partial(self._found, target, wanted.attempt), self._work.asker
+        provider = target.provider.name
+        self._leave = pool.wait(provider, target.call, wanted, asker, self._ticket, answer)
+        if self._leave is None:
+            answer(replace(none, final=True, keys=(*none.keys, "as many calls as may wait already")))
+        return none
+
+    def leave_line(self) -> None:
+        """Wait no more."""
+        if self._leave is not None:
+            self._leave()
+
+    def _found(self, target: Target, attempt: int, found: Lease | Unavailable) -> None:
+        if isinstance(found, Lease):
+            self.held[attempt] = target, found
+            self._put(Acquired(attempt, found.name, found.former, found.asked_last, found.reason))
+        else:
+            self._none = found
+            self._put(_none_free(attempt, found))
+
+    def answered(self, attempt: int, head: Head) -> Origin:
+        """An answer begins, which may say what is left of limits. Gives where it comes from."""
+        target, lease = self.held[attempt]
+        provider, pool = target.provider.name, self._work.pool
+        if lease.pooled:
+            pool.learn(provider, lease, target.call, head.headers)
+        if lease.ticket and head.status < 300:
+            pool.queues.answered(provider, lease.ticket)
+        return target.origin
+
+    def release(self, given: Release) -> None:
+        """The attempt is over."""
+        target, lease = self.held.pop(given.attempt)
+        if lease.pooled:
+            provider, asker = target.provider.name, self._work.asker
+            self._work.pool.release(provider, lease, target.call, given.outcome, asker, given)
+
+
+def _none_free(attempt: int, none: Unavailable) -> NoneFree:
+    return NoneFree(attempt, none.wait, none.paused, none.refused, none.keys, none.full, none.own, none.final)

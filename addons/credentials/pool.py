@@ -70,8 +70,8 @@ class Lease:
     """See `choosing.Chosen`."""
     reason: str = ""
     """See `choosing.Chosen`."""
-    waited: bool = False
-    """Whether its call waited in line for it."""
+    ticket: int = 0
+    """With which its call waited in line for it. 0: it did not."""
     source: TokenSource | None = None
     """Where another token comes from, if it is a login. None: it is a key."""
     account: str = ""
@@ -183,20 +183,15 @@ class Pool:
         `answer` gets the credential, or why it was waited for in vain, perhaps at once. Returns what makes
         the call leave; None where too many wait already.
         """
-        one = Wanted(
-            partial(self._waited, provider, call, wanted.asked, asker), answer, is_plain(wanted.asked)
-        )
+        choose = partial(self._waited, provider, call, wanted.asked, asker, ticket)
+        one = Wanted(choose, answer, is_plain(wanted.asked))
         return self.queues.join(provider, ticket, scope_of(call), wanted.seconds, one)
 
     def _waited(
-        self, provider: str, call: Call, asked: Acquire, asker: Asker, held: frozenset[str]
+        self, provider: str, call: Call, asked: Acquire, asker: Asker, ticket: int, held: frozenset[str]
     ) -> Lease | Unavailable:
         found = self._choose(provider, call, asked, asker, fallback=False, held=held)
-        return replace(found, waited=True) if isinstance(found, Lease) else found
-
-    def served(self, provider: str, lease: Lease, call: Call) -> None:
-        """An attempt of a call that waited has an answer."""
-        self.queues.answered(provider, lease.name, scope_of(call))
+        return replace(found, ticket=ticket) if isinstance(found, Lease) else found
 
     def _choose(
         self,
@@ -286,7 +281,7 @@ class Pool:
             for notice in notices(state, settled, attempted, now):
                 self._notify(notice)
         if self.queues.by_provider:
-            self.queues.answered(provider, credential, attempted.scope)
+            self.queues.answered(provider, lease.ticket)
 
     def learn(self, provider: str, lease: Lease, call: Call, headers: Headers) -> None:
         """What the headers of an answer to `call`, as the provider was asked, say of limits of `lease`."""

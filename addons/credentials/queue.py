@@ -63,9 +63,9 @@ class Queue[L: Named]:
         """See `Line.held`."""
         return self._line.held(scope, self._clock())
 
-    def answered(self, name: str, scope: str) -> None:
-        """Somebody that was let in has an answer."""
-        self._line.answered(name, scope, self._clock())
+    def answered(self, ticket: int) -> None:
+        """See `Line.answered`."""
+        self._line.answered(ticket, self._clock())
         self.look()
 
     def moved(self, seconds: float) -> None:
@@ -164,10 +164,10 @@ class Queues[L: Named]:
         queue.look()
         return queue.held(scope)
 
-    def answered(self, provider: str, name: str, scope: str) -> None:
-        """An attempt with the credential `name` has an answer, or is over."""
+    def answered(self, provider: str, ticket: int) -> None:
+        """An attempt has an answer, or is over, of the call with this ticket; 0: of one that did not wait."""
         if queue := self.by_provider.get(provider):
-            queue.answered(name, scope)
+            queue.answered(ticket)
 
     def moved(self, seconds: float) -> None:
         """See `Queue.moved`."""

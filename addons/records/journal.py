@@ -110,6 +110,11 @@ class Journal:
         """No attempt of the call is under way, and none will be for `seconds`."""
         self._meanwhile(record, f"waits {seconds:.0f} s for another attempt: {why}")
 
+    def in_line(self, record: Record, seconds: float | None, why: str) -> None:
+        """The call waits for a credential: for `seconds`, or if that is None until a place is free."""
+        due = "" if seconds is None else f", which is due in {seconds:.0f} s"
+        self._meanwhile(record, f"waits in line for a key{due}: {why}")
+
     def asked_again(self, record: Record, seconds: float, why: str) -> None:
         """An attempt of the call failed after `seconds`, and another begins."""
         self._meanwhile(record, f"is asked again after {seconds:.0f} s: {why}")

@@ -32,14 +32,23 @@ class Waiter[T]:
     """Whether it waits for a cooldown to end, and not for a place."""
 
 
+@dataclass(frozen=True, slots=True)
+class Last:
+    """Who was let in last to a credential that has come back."""
+
+    ticket: int
+    until: float
+    """When the next one is let in, if there is no answer before."""
+
+
 @dataclass(slots=True)
 class Line[T]:
     """The line of one provider."""
 
     waiters: list[Waiter[T]] = field(default_factory=list)
     """By ticket."""
-    _paced: dict[tuple[str, str], float] = field(default_factory=dict)
-    """By credential and scope: until when nobody else is let in."""
+    _paced: dict[tuple[str, str], Last] = field(default_factory=dict)
+    """By credential and scope."""
 
     def __len__(self) -> int:
         return len(self.waiters)
@@ -57,32 +66,34 @@ class Line[T]:
             return
         self.waiters.remove(waiter)
         if not any(one.scope == waiter.scope for one in self.waiters):
-            self._paced = {key: end for key, end in self._paced.items() if key[1] != waiter.scope}
+            self._paced = {key: last for key, last in self._paced.items() if key[1] != waiter.scope}
 
     def let_in(self, waiter: Waiter[T], name: str, now: float) -> None:
         """`waiter` has got the credential `name`."""
         key = name, waiter.scope
         if waiter.cooled or key in self._paced:
-            self._paced[key] = now + PACE
+            self._paced[key] = Last(waiter.ticket, now + PACE)
         self.leave(waiter)
 
     def held(self, scope: str, now: float) -> frozenset[str]:
         """The names of the credentials that nobody else is given for `scope` just now."""
-        return frozenset(name for (name, what), end in self._paced.items() if what == scope and end > now)
+        paced = self._paced.items()
+        return frozenset(name for (name, what), last in paced if what == scope and last.until > now)
 
-    def answered(self, name: str, scope: str, now: float) -> None:
-        """The one that was let in last has an answer: the next one may be."""
-        if (name, scope) in self._paced:
-            self._paced[name, scope] = now
+    def answered(self, ticket: int, now: float) -> None:
+        """The one with this ticket has an answer, or is over: if it was let in last, the next one may be."""
+        for key, last in self._paced.items():
+            if last.ticket == ticket:
+                self._paced[key] = Last(ticket, now)
 
     def moved(self, seconds: float) -> None:
         """The clock is ahead by so much."""
         for one in self.waiters:
             one.until, one.due = one.until + seconds, one.due + seconds
-        self._paced = {key: end + seconds for key, end in self._paced.items()}
+        self._paced = {key: Last(one.ticket, one.until + seconds) for key, one in self._paced.items()}
 
     def next_look(self, now: float) -> float | None:
         """When time alone may change something. None: nobody waits."""
-        ends = [end for end in self._paced.values() if end > now]
+        ends = [last.until for last in self._paced.values() if last.until > now]
         times = [min(one.until, one.due) for one in self.waiters]
         return min((*times, *ends)) if times else None

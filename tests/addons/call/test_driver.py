@@ -203,6 +203,10 @@ class Notes(Journal):
         self._house.waits.append((seconds, why))
         super().waiting(record, seconds, why)
 
+    def in_line(self, record: Record, seconds: float | None, why: str) -> None:
+        self._house.in_line.append((seconds, why))
+        super().in_line(record, seconds, why)
+
     def asked_again(self, record: Record, seconds: float, why: str) -> None:
         self._house.lost.append((seconds, why))
         super().asked_again(record, seconds, why)
@@ -230,6 +234,7 @@ class House:
         self.reports: list[Summary] = []
         self.faults: list[BaseException] = []
         self.waits: list[tuple[float, str]] = []
+        self.in_line: list[tuple[float | None, str]] = []
         self.reached: list[tuple[Origin, Reached]] = []
         self.lost: list[tuple[float, str]] = []
 
@@ -370,11 +375,11 @@ async def test_a_call_waits_until_a_credential_is_free(vendor: Vendor, house: Ho
 
 
 async def test_a_place_that_is_freed_is_taken_at_once(vendor: Vendor, house: House) -> None:
-    house.free = Unavailable(100.0, full=True, keys=("p0/key serves 4 calls, as many as it may",))
+    house.free = Unavailable(1.0, full=True, keys=("p0/key serves 4 calls, as many as it may",))
     driver = house.driver()
     running = asyncio.ensure_future(answered(driver))
     await until_waiting(driver)
-    assert house.waits == [(100.0, "p0/key serves 4 calls, as many as it may")]
+    assert house.in_line == [(None, "p0/key serves 4 calls, as many as it may")]
     house.free = None
     driver._work.pool.queues.look()
     assert (await running).status == 200

@@ -118,7 +118,10 @@ def test_after_a_cooldown_they_are_let_in_one_by_one(world: World) -> None:
     world.run(10.0)
     assert world.got == [("w", 110.0)]
     world.run(0.25)
-    world.queue.answered("a", "m")
+    world.queue.answered(0)
+    assert world.got[1:] == []
+    world.queue.answered(1)
+    world.queue.answered(1)
     assert world.got[1:] == [("x", 110.25)]
     world.run(PACE)
     assert world.got[2:] == [("y", 110.25 + PACE)]
@@ -133,7 +136,7 @@ def test_one_that_is_let_in_and_limited_again_keeps_the_others_out(world: World)
         world.join(name, ticket)
     world.run(10.0)
     world.cools_until = 130.0
-    world.queue.answered("a", "m")
+    world.queue.answered(1)
     world.run(19.0)
     assert world.got == [("x", 110.0)]
     world.run(1.5)

@@ -44,7 +44,9 @@ def test_a_credential_that_has_come_back_is_given_to_one_at_a_time() -> None:
     assert found.held("m", 10.0) == frozenset("a")
     assert found.held("other", 10.0) == frozenset()
     assert found.held("m", 10.0 + PACE) == frozenset()
-    found.answered("a", "m", 10.2)
+    found.answered(9, 10.1)
+    assert found.held("m", 10.1) == frozenset("a")
+    found.answered(1, 10.2)
     assert found.held("m", 10.2) == frozenset()
     found.let_in(second, "a", 10.3)
     assert found.held("m", 10.3) == frozenset("a")
@@ -88,7 +90,7 @@ def test_nothing_is_kept_of_who_has_left(steps: list[tuple[int, str, str, float]
         elif move == 2:
             found.leave(inside.pop(0))
         elif move == 3:
-            found.answered(name, scope, now)
+            found.answered(number - 1, now)
         else:
             one = inside.pop(0)
             assert found.held(one.scope, now) <= frozenset("abc")
