@@ -80,9 +80,9 @@ class CredentialState:
         return streak is not None and streak.last_until > now
 
     def refusal(self, scope: str, now: float, quota: str = "") -> KeyRefusal | None:
-        """What was said of a credential that is not used for `scope` since it was refused."""
-        found = self._all(scope, quota)
-        return next((one.refusal for one in found if one.refusal and one.until > now), None)
+        """What was said of a credential that is not used for `scope` since it was refused; the longest."""
+        found = [one for one in self._all(scope, quota) if one.refusal and one.until > now]
+        return max(found, key=lambda one: one.until).refusal if found else None
 
     def why(self, scope: str, now: float, quota: str = "") -> str:
         """For a reader: which cooldown keeps the credential from `scope`, and when it is tried again."""

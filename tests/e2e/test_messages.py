@@ -55,7 +55,9 @@ def test_a_wait_is_said_and_a_call_that_is_open_at_the_end_leaves_its_record(
     with Proxy(tmp_path, CONFIG.format(vendor.base_url), keys={"ONE": KEY}) as proxy:
         asking = threading.Thread(target=_ask, args=(proxy,))
         asking.start()
-        proxy.wait_log("model=gpt-4o: waits 30 s for another attempt: one: rejected(429 rate)")
+        proxy.wait_log(
+            "model=gpt-4o: waits in line for a key, which is due in 30 s: openai/one is rate-limited"
+        )
         proxy.process.send_signal(how)
         assert proxy.wait_exit() == 0
         asking.join(15)
