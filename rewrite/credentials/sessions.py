@@ -98,10 +98,6 @@ class Mark:
         found = {*self.claims.values()}
         return found.pop() if len(found) == 1 else None
 
-    def conversation(self, connection: str) -> Digest | None:
-        """Whose it is, as far as it says so: that of the same connection, or the only one."""
-        return self.claims.get(connection, self.whose)
-
     def claimed(self, connection: str, conversation: Digest, now: float) -> "Mark":
         """As `conversation` leaves it too."""
         if connection not in self.claims and len(self.claims) >= MOST_CLAIMS:
@@ -155,12 +151,14 @@ class Sessions:
         return Found(conversation, prefer, former)
 
     def _marked(self, provider: str, one: Evidence, connection: str) -> Digest | None:
-        for mark in one.marks():
-            known = self._marks.get((provider, mark))
-            conversation = known.conversation(connection) if known else None
-            if conversation:
-                return conversation
-        return None
+        """What only one conversation left comes first, however weak: a connection may change hands."""
+        found = (self._marks.get((provider, mark)) for mark in one.marks())
+        of_connection: Digest | None = None
+        for known in filter(None, found):
+            if whose := known.whose:
+                return whose
+            of_connection = of_connection or known.claims.get(connection)
+        return of_connection
 
     def began(self, provider: str, found: Found, credential: str, now: float) -> None:
         """A call of a conversation that its client states is under way: what it asks beside comes along."""

@@ -219,6 +219,15 @@ def test_those_that_say_the_same_are_told_apart_by_their_connections() -> None:
     assert (one.turn("c"), two.turn("c")) == (("a",), ("b",))
 
 
+def test_a_connection_that_changes_hands_merges_nothing() -> None:
+    house = House()
+    one, two = Talk(house, "one", connection="1"), Talk(house, "two", connection="2")
+    for talk, credential in ((one, "a"), (two, "b")):
+        talk.turn(credential, LONG)
+    one.connection, two.connection = "2", "1"
+    assert (one.turn("c"), two.turn("c")) == (("a",), ("b",))
+
+
 def test_those_that_nothing_tells_apart_are_new_again() -> None:
     house = House()
     one, two = Talk(house), Talk(house)
@@ -331,13 +340,17 @@ def test_sub_agents_may_be_spread(spread: bool, prefer: tuple[str, ...]) -> None
 # -- many at once -----------------------------------------------------------------------------------------
 
 
-@given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["Yes.", "No.", LONG])), max_size=40))
-def test_conversations_that_differ_are_never_merged(turns: list[tuple[int, str]]) -> None:
+TURNS = st.tuples(st.integers(0, 4), st.sampled_from(["Yes.", "No.", LONG]), st.sampled_from("xyz"))
+
+
+@given(st.lists(TURNS, max_size=40))
+def test_conversations_that_differ_are_never_merged(turns: list[tuple[int, str, str]]) -> None:
+    """Though they get the same answers, and their clients take turns on connections."""
     house, credential = House(), (f"key-{n}" for n in count())
     talks = [Talk(house, f"Opening {n}") for n in range(5)]
     homes: dict[int, tuple[str, ...]] = {}
-    for index, answer in turns:
-        own = next(credential)
-        prefer = talks[index].turn(own, answer)
-        assert prefer == homes.get(index, ())
+    for index, answer, connection in turns:
+        own, talk = next(credential), talks[index]
+        talk.connection = connection
+        assert talk.turn(own, answer) == homes.get(index, ())
         homes.setdefault(index, (own,))
