@@ -7,7 +7,7 @@ meanwhile is used as it is.
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -16,13 +16,22 @@ from addons.config.watch import Signature, signature
 from addons.oauth.asking import asked
 from addons.oauth.lock import Busy, locked
 from addons.secrets.logins import LOOK_INTERVAL, LOOKS, Login, replace_text, text_of
+from addons.secrets.redaction import Blackout
 from addons.upstream.client import Upstream
 from protocols.model.http import Origin, WireResponse
 from protocols.model.wirejson import JsonObject
 from rewrite.oauth.files import Tokens, Unreadable, refreshed, tokens_in
 from rewrite.oauth.kinds import Encoding
 from rewrite.oauth.projects import project_in, project_request
-from rewrite.oauth.refreshing import Dead, Failed, Refreshed, refresh_request, renewal, short_token
+from rewrite.oauth.refreshing import (
+    LONGEST_MESSAGE,
+    Dead,
+    Failed,
+    Refreshed,
+    refresh_request,
+    renewal,
+    short_token,
+)
 
 LOCK_WAIT = 45.0
 """Seconds that the lock of another process is waited for."""
@@ -210,9 +219,17 @@ class TokenSource:
             case Refreshed(answer=new):
                 return short_token(tokens, new, self._wall())
             case Dead():
-                return await self._others(tokens) or outcome
+                return await self._others(tokens) or self._without_secrets(outcome, tokens)
             case Failed():
-                return outcome
+                return self._without_secrets(outcome, tokens)
+
+    def _without_secrets[T: (Dead, Failed)](self, outcome: T, tokens: Tokens) -> T:
+        """What an endpoint says goes to clients, and may repeat what it was asked with."""
+        hidden = Blackout([*_secrets(tokens), *self.secrets])
+        message = hidden.text(outcome.message)
+        if len(message) >= LONGEST_MESSAGE:  # it was cut, perhaps inside a token
+            message = hidden.feed(message.encode("utf-8", "replace")).decode("utf-8", "replace")
+        return replace(outcome, message=message)
 
     async def _others(self, used: Tokens) -> Tokens | None:
         """What the tool has put into the file since it was read, though it holds no lock."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.e2e import sdk
 from tests.e2e.proxy import Proxy
 from tests.e2e.talk import PATIENCE, ask, client, tunnel
 from tests.rewrite.oauth.logins import (
@@ -128,10 +129,11 @@ class House:
         new.chmod(0o600)
         new.replace(self.folder / f"{name}.json")
 
-    def proxy(self, number: int = 1) -> Proxy:
+    def proxy(self, number: int = 1, *, any_client: bool = False) -> Proxy:
         folder = self.folder / f"proxy-{number}"
         folder.mkdir()
-        config = CONFIG.format(url=self.vendor.base_url, folder=self.folder)
+        config = CONFIG.replace("token_url", "any_client = true, token_url") if any_client else CONFIG
+        config = config.format(url=self.vendor.base_url, folder=self.folder)
         return Proxy(folder, config, keys={"KEY": KEY})
 
     def code_assist(self) -> Proxy:
@@ -265,6 +267,20 @@ def test_a_refused_token_is_refreshed_and_the_call_asked_again(house: House) -> 
     assert len(house.refreshes()) == 1
     assert 'attempts="max-1:completed"' in log or "attempts=max-1:completed" in log
     assert "refused" not in log
+
+
+def test_an_sdk_sees_nothing_of_a_refresh_where_it_may_use_the_login(house: House) -> None:
+    refused = messages_error(401, "authentication_error", "OAuth token has expired")
+    house.vendor.on(key="the-access-token-of-claude").always(refused)
+    house.vendor.on(path="/token").reply(granted())
+    with house.proxy(any_client=True) as proxy:
+        environment, request = proxy.environment(), {"stream": True, "model": "claude-sonnet-5"}
+        result = sdk.run("anthropic-current", "anthropic_messages", environment, calls=2, request=request)
+    assert result["error"] is None
+    new = "new-access-token-of-the-login"
+    assert [one.credential for one in house.calls()] == ["the-access-token-of-claude", new, new]
+    assert all(one.header("anthropic-beta") == "oauth-2025-04-20" for one in house.calls())
+    assert all(one.header("x-api-key") is None for one in house.calls())
 
 
 def test_a_token_that_is_refused_twice_rests(house: House) -> None:

@@ -337,3 +337,23 @@ async def test_the_project_of_a_login_is_asked_for_once(place: Place, upstream: 
     place.write(gemini_file("ya29.another", "1//another", EXPIRES + 9999))
     assert source.at_once()
     assert source.needs_project(), "it may be another account"
+
+
+async def test_a_message_that_is_cut_inside_a_token_ends_before_it(place: Place, upstream: Upstream) -> None:
+    said = {"error": "invalid_grant", "error_description": "x" * 174 + "sk-ant-ort01-old"}
+    place.vendor.on(path=PATH).reply(whole(json.dumps(said).encode(), 400))
+    found = await place.source().renewed(upstream)
+    assert found == Dead("400 invalid_grant: " + "x" * 174)
+
+
+@pytest.mark.parametrize("status", [400, 500])
+async def test_an_endpoint_that_repeats_the_token_is_not_repeated(
+    place: Place, upstream: Upstream, status: int
+) -> None:
+    said = {"error": "invalid_grant", "error_description": "sk-ant-ort01-old is not known"}
+    place.vendor.on(path=PATH).reply(whole(json.dumps(said).encode(), status))
+    place.now = EXPIRES + 1
+    found = await place.source().renewed(upstream)
+    assert isinstance(found, Dead | Failed)
+    assert "sk-ant-ort01-old" not in found.message
+    assert "is not known" in found.message
