@@ -273,7 +273,7 @@ class Pool:
         )
         settled = self.states[provider] = settle(state, attempted, outcome, now)
         self.unsaved.names.add((provider, credential))
-        if settled.health is not state.health:
+        if settled.health is not state.health or settled.exhausted is not state.exhausted:
             self.unsaved.names.add((provider, ""))
             self.unsaved.urgent = True
         if is_news(state, settled):

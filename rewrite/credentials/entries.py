@@ -172,7 +172,7 @@ _LONG_AGO = float("-inf")
 
 
 def _is_refusal(key: Key, entry: Entry) -> bool:
-    return key.kind is Kind.AUTH or entry.value is not None
+    return key.kind is Kind.AUTH or (isinstance(entry.value, Mapping) and "status" in entry.value)
 
 
 def clearing(of: Key, how: Clearing) -> Key:

@@ -22,6 +22,7 @@ from rewrite.credentials.entries import (
 from rewrite.credentials.health import HEALTHY, MEMORY, Health
 from rewrite.credentials.learning import Reported
 from rewrite.credentials.state import Cooldown, CredentialState, LastOutcome, PoolState, forgiven, resumed
+from rewrite.credentials.steering import reset
 from rewrite.credentials.windows import Counts, Unit, counted_until, rolls_for
 from rewrite.values.key_refusal import KeyRefusal
 from rewrite.values.outcome import Kind as Fault
@@ -89,7 +90,7 @@ def _entries(subject: Subject, pool: PoolState, now: float) -> Iterator[tuple[Ke
         if cooldown.until > now:
             yield (
                 subject.key(Kind.COOLDOWN, scope),
-                Entry(cooldown.at, cooldown.until, _said(cooldown.refusal)),
+                Entry(cooldown.at, cooldown.until, _said(cooldown)),
             )
     if state.auth_failures:
         yield subject.key(Kind.AUTH), Entry(now, state.auth_until + FAILURES_FOR, float(state.auth_failures))
@@ -124,9 +125,10 @@ def _joined(*parts: str) -> str:
     return "\n".join(parts)
 
 
-def _said(refusal: KeyRefusal | None) -> Value:
+def _said(cooldown: Cooldown) -> Value:
+    refusal = cooldown.refusal
     if refusal is None:
-        return None
+        return {"note": cooldown.note} if cooldown.note else None
     return {
         "status": refusal.status,
         "kind": refusal.kind.value,
@@ -165,8 +167,7 @@ def _forgiven(pool: PoolState, name: str) -> PoolState:
 
 
 def _reset(pool: PoolState, name: str) -> PoolState:
-    in_flight = CredentialState(in_flight=pool.state(name).in_flight)
-    return pool.with_state(name, in_flight) if name else replace(pool, health={})
+    return reset(pool, name) if name else replace(pool, health={}, exhausted={})
 
 
 _CLEARS: Mapping[Clearing, Callable[[PoolState, str], PoolState]] = {
@@ -201,7 +202,8 @@ def _cooling(state: CredentialState, scope: str, entry: Entry, title: str) -> Cr
     former = state.cooldowns.get(scope)
     if former is not None and former.until >= entry.until:
         return state
-    cooldown = Cooldown(entry.until, _refusal(entry, title), entry.at)
+    note = text_at(entry.value, "note") if isinstance(entry.value, Mapping) else ""
+    cooldown = Cooldown(entry.until, _refusal(entry, title), entry.at, note)
     return replace(state, cooldowns={**state.cooldowns, scope: cooldown})
 
 
@@ -317,7 +319,7 @@ def _moved_key(key: Key, by: float) -> Key:
 def _moved_cooldown(one: Cooldown, by: float) -> Cooldown:
     said = one.refusal
     refusal = replace(said, at=said.at + by, until=said.until + by) if said else None
-    return Cooldown(one.until + by, refusal, one.at + by)
+    return replace(one, until=one.until + by, refusal=refusal, at=one.at + by)
 
 
 def _moved_health(one: Health, by: float) -> Health:

@@ -198,6 +198,30 @@ def test_what_one_resumes_is_resumed_for_all_and_for_good(world: World, proxy: C
     assert [one.next(), two.next(), proxy().next()] == ["two"] * 3
 
 
+def test_what_one_is_told_by_command_holds_for_all_and_after_a_restart(
+    world: World, proxy: Callable[[], Proxy]
+) -> None:
+    one, two = proxy(), proxy()
+    assert one.pool.cool("p", "one", 50.0) == 1
+    one.tick()
+    two.tick()
+    assert [one.next(), two.next(), proxy().next()] == ["two"] * 3
+    assert two.pool.retire("p", "two") == 1
+    two.tick()
+    one.tick()
+    assert [one.next(), two.next(), proxy().next()] == [pytest.approx(50.0)] * 3
+    world.passed += 1
+    one.pool.resume("p", "two")
+    one.tick()
+    two.tick()
+    assert [one.next(), two.next(), proxy().next()] == ["two"] * 3
+    world.passed += 1
+    two.pool.reset()
+    two.tick()
+    one.tick()
+    assert [one.next(), two.next(), proxy().next()] == ["one"] * 3
+
+
 def test_both_learn_of_refusals_and_count_them_once(world: World, proxy: Callable[[], Proxy]) -> None:
     one, two = proxy(), proxy()
     assert one.serve(REFUSED) == "one"

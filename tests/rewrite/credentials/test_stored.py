@@ -38,7 +38,7 @@ def cooldowns(draw: st.DrawFn) -> Cooldown:
         if said
         else None
     )
-    return Cooldown(until, refusal, at)
+    return Cooldown(until, refusal, at, "" if refusal else draw(st.sampled_from(["", "rests by command"])))
 
 
 WINDOWS = st.sampled_from(["requests/60.0", "tokens/day Europe/Berlin", "cost/month UTC"])
@@ -263,7 +263,7 @@ def times(of: object) -> Iterator[float]:
 
 
 FULL = CredentialState(
-    {WHOLE: refused(NOW), "model:a": Cooldown(NOW, at=NOW)},
+    {WHOLE: refused(NOW), "model:a": Cooldown(NOW, at=NOW, note="rests by command")},
     2,
     NOW,
     3,
