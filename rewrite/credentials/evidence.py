@@ -16,7 +16,7 @@ from protocols.model.call import Call, Operation
 from protocols.model.http import header
 from protocols.model.progress import Progress
 from protocols.model.wirejson import JsonObject, load_value, object_at, text_at
-from protocols.shared.history import History, Pair, answer_turn, history_of
+from protocols.shared.history import SHORTEST_ID, History, Pair, answer_turn, history_of
 from rewrite.catalog.clients import UNKNOWN, ClientFacts
 
 SUBSTANTIAL = 120
@@ -111,10 +111,12 @@ def evidence_of(call: Call, facts: ClientFacts = UNKNOWN, client: str = "") -> E
     """What `call` says, whose client is known by `facts` and distinguished from others by `client`."""
     answer, own = text_at(call.body, _PREVIOUS), _stated(call, facts)
     generates = call.operation is Operation.GENERATE
+    whose = client if len(own) < SHORTEST_ID else ""  # `1` is a conversation of many clients
+    session, agent = _header(call, facts.parent_header) or own, _header(call, facts.agent_header)
     return Evidence(
         answer=digest("answer", answer) if answer else None,
-        session=digest("session", _header(call, facts.parent_header) or own) if own else None,
-        agent=digest("agent", own, _header(call, facts.agent_header)) if own else None,
+        session=digest("session", whose, session) if own else None,
+        agent=digest("agent", whose, own, agent) if own else None,
         in_account=any(call.body.get(name) for name in _IN_ACCOUNT),
         history=None if answer or own or not generates else history_of(call.body),
         client=client,

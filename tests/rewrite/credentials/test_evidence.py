@@ -22,12 +22,13 @@ def said(
     program: str = "",
     session: str | None = None,
     operation: Operation = Operation.GENERATE,
+    client: str = "client",
 ) -> Evidence:
     lazy = load_lazily(dump(body))
     assert lazy is not None
     found: Headers = headers
     call = Call("id", "p", operation, "m", True, found, lazy, session=session)
-    return evidence_of(call, facts_for(known_clients(), program) if program else UNKNOWN, "client")
+    return evidence_of(call, facts_for(known_clients(), program) if program else UNKNOWN, client)
 
 
 USER = {
@@ -57,7 +58,8 @@ USER = {
     ],
 )
 def test_a_conversation_is_stated(evidence: Evidence, session: str) -> None:
-    assert evidence.session == digest("session", session)
+    whose = "" if session == USER["session_id"] else "client"
+    assert evidence.session == digest("session", whose, session)
     assert evidence.is_stated
     assert evidence.history is None
 
@@ -77,6 +79,12 @@ def test_who_the_user_is_says_nothing_of_the_conversation(body: Mapping[str, obj
     assert evidence.session is None
     assert not evidence.is_stated
     assert evidence.history is not None
+
+
+def test_short_ids_are_of_one_client() -> None:
+    for session, same in (("1", False), ("7a0c3e52-0000-4000-8000-000000000000", True)):
+        found = {said({"messages": HI}, ("x-session-id", session), client=each).session for each in "ab"}
+        assert len(found) == (1 if same else 2)
 
 
 def test_nothing_that_a_client_said_is_in_what_is_kept() -> None:
