@@ -58,10 +58,12 @@ class Control:
         self._watch.start()
         self._watch_logins.start()
         self._keeper.start()
+        self._answering.checker.start()
 
     async def stop(self) -> None:
         self._watch.stop()
         self._watch_logins.stop()
+        self._answering.checker.stop()
         await self._logins.close()
         await self._answering.close()
         await self._keeper.stop()

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 from mitmproxy import http
 
+from addons.call.checking import Checker
 from addons.call.driver import Driver
 from addons.call.passing import ErrorResponse, Passing
 from addons.call.recognition import Intercepted
@@ -71,6 +72,7 @@ class Answering:
         self._upstream: Upstream | None = None
         self._former: list[Upstream] = []
         self._clock = Clock()
+        self.checker = Checker(pool, journal.notice)
         self._drivers: WeakKeyDictionary[http.HTTPFlow, Driver] = WeakKeyDictionary()
         self.buffering: WeakKeyDictionary[http.HTTPFlow, tuple[bool, float]] = WeakKeyDictionary()
         """Whether the route of a call wants its answer whole before the client gets it, and for how many
@@ -83,6 +85,7 @@ class Answering:
         self._settings, self._upstream = settings, upstream
         self._planner = Planner(settings, self._registry)
         self._traces.configure(settings.trace)
+        self.checker.configure(settings, upstream)
 
     async def close(self) -> None:
         """The proxy ends: calls that are open leave their record."""

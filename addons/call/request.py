@@ -75,10 +75,14 @@ def _signed(headers: Headers, target: Target, lease: Lease, intercepted: Interce
             return back
     if not lease.secret.get_secret_value():
         return headers
+    return with_key(headers, target.provider, lease)
+
+
+def with_key(headers: Headers, provider: Provider, lease: Lease) -> Headers:
+    """`headers` with the credential of `lease` as `provider` takes it."""
     if lease.source is not None:
         return _with_token(headers, "", lease, lease.source, None)[0]
-    auth = target.provider.auth
-    return carriers.write(headers, "", lease.secret, auth=auth, accepts=(), like=None)[0]
+    return carriers.write(headers, "", lease.secret, auth=provider.auth, accepts=(), like=None)[0]
 
 
 def _with_token(

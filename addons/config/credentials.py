@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from addons.config.errors import ConfigErrors
 from addons.config.limits import caps, windows
 from addons.config.logins import LoginReader
-from addons.config.tables import CredentialTable, Loc
+from addons.config.tables import CredentialTable, Loc, ProviderTable
 from addons.secrets.keys import UnusableKey, numbered, resolve, usable
 from addons.secrets.logins import Login, read_login
 from rewrite.catalog.providers import Provider
@@ -92,6 +92,13 @@ class Keys:
                 yield PoolCredential(Credential(name, provider.name), secret)
 
 
+def with_checks(pool: tuple[PoolCredential, ...], table: ProviderTable) -> tuple[PoolCredential, ...]:
+    """`pool`, of which the provider is asked what all of them have used if its table says so."""
+    if not table.check:
+        return pool
+    return tuple(replace(each, credential=replace(each.credential, check=True)) for each in pool)
+
+
 def _credential(provider: str, table: CredentialTable) -> Credential:
     return Credential(
         table.name,
@@ -104,4 +111,5 @@ def _credential(provider: str, table: CredentialTable) -> Credential:
         model_filter(table.models),
         windows=windows(table.windows),
         caps=caps(table.caps),
+        check=table.check,
     )

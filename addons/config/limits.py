@@ -10,6 +10,7 @@ from rewrite.credentials.windows import Cap, Period, Unit, Window
 
 _NO_COST = 'is not known: answers of {name} do not say what they cost: count "requests" or "tokens"'
 _NO_ZONE = 'is of a "day", "week" or "month": take it out, or set per to one of these'
+_NO_CHECK = "is not possible: this provider has no endpoint that says what a key has used: take it out"
 _NEEDED = ("unit", "limit", "per")
 
 
@@ -49,7 +50,11 @@ def check(provider: Provider, table: ProviderTable, errors: ConfigErrors, *, bui
         for key, message in _MISSING_OF_MODEL.items():
             if key not in model.model_fields_set and not errors.under(of_model):
                 errors.add((*of_model, key), message)
+    if table.check and provider.quota_check is None:
+        errors.add(("providers", provider.name, "check"), _NO_CHECK)
     for number, credential in enumerate(table.credentials):
+        if credential.check and provider.quota_check is None:
+            errors.add(("providers", provider.name, "credentials", number, "check"), _NO_CHECK)
         for position, window in enumerate(credential.windows):
             loc = ("providers", provider.name, "credentials", number, "windows", position)
             for key, message in _faults(window, loc, errors):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from platformdirs import user_config_path
 
-from addons.config.credentials import Keys, PoolCredential
+from addons.config.credentials import Keys, PoolCredential, with_checks
 from addons.config.errors import PREFIX, ConfigErrors, checked, line, masked, overrides
 from addons.config.limits import check, model_facts
 from addons.config.rules import Rules, adapters, protocol_name
@@ -290,7 +290,7 @@ def _configured(tables: Tables, keys: Keys, registry: Registry) -> Iterator[Conf
         if _says_enough(name, table, list(facts), keys.errors):
             known = _provider(name, common_facts(), table)
             check(known, table, keys.errors, built_in=False)
-            yield Configured(known, credentials, adapted)
+            yield Configured(known, with_checks(credentials, table), adapted)
     for name, mapping in facts.items():
         table = tables.providers.get(name, ProviderTable())
         _resolve_protocols(name, table, registry, keys.errors)
@@ -300,7 +300,7 @@ def _configured(tables: Tables, keys: Keys, registry: Registry) -> Iterator[Conf
             keys.errors.add(("providers", name, "credentials"), _NOWHERE.format(name=name))
         adapted = adapters(table.adapters, ("providers", name, "adapters"), keys.errors)
         check(known, table, keys.errors, built_in=True)
-        yield Configured(known, pool, adapted)
+        yield Configured(known, with_checks(pool, table), adapted)
 
 
 def _resolve_protocols(name: str, table: ProviderTable, registry: Registry, errors: ConfigErrors) -> None:
@@ -331,7 +331,7 @@ def _says_enough(name: str, table: ProviderTable, known: list[str], errors: Conf
 def _provider(name: str, facts: Mapping[str, object], table: ProviderTable) -> Provider:
     """The provider of `facts`, with what the config has in their place."""
     given = table.given()
-    own: dict[str, object] = {key: given[key] for key in given.keys() - {"credentials", "adapters"}}
+    own: dict[str, object] = {key: given[key] for key in given.keys() - {"credentials", "adapters", "check"}}
     if own.get("auth", facts.get("auth")) != facts.get("auth"):
         own["accepts"] = []  # what it took besides was true of the form that it took before
     if table.models:

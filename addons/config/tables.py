@@ -206,6 +206,7 @@ class CredentialTable(Table):
     models: list[Annotated[str, AfterValidator(_model_glob)]] = []
     windows: list[WindowTable] = []
     caps: CapsTable = CapsTable()
+    check: bool = False
 
 
 class ProviderTable(Table):
@@ -223,6 +224,7 @@ class ProviderTable(Table):
     websocket: Literal["refuse", "pass", "bridge"] | None = None
     fair_cycle: Annotated[Any, AfterValidator(_fair_cycle)] = None
     models: list[ModelTable] | None = None
+    check: bool = False
     credentials: list[CredentialTable] = []
     adapters: list[AdapterSpec] = []
 

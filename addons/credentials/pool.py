@@ -19,7 +19,9 @@ from addons.secrets.redaction import Blackout
 from protocols.model.call import Call
 from protocols.model.http import Headers
 from protocols.model.wirejson import JsonObject
+from rewrite.catalog.checks import CheckedLimit
 from rewrite.catalog.providers import quota_groups
+from rewrite.credentials.checked import checked
 from rewrite.credentials.choosing import (
     Chosen,
     CredentialRequest,
@@ -221,7 +223,7 @@ class Pool:
             model=call.model,
             client=asker.facts.name,
             hurried=asked.hurried,
-            quota=state.quota_of(call.model),
+            quota=state.quota_of(call.model) if state.groups else "",
         )
         match choose(state, request, now):
             case Chosen(credential=credential) as chosen:
@@ -268,7 +270,7 @@ class Pool:
             witness,
             asker.protocol,
             lease.probe,
-            state.quota_of(call.model),
+            state.quota_of(call.model) if state.groups else "",
             _used(lease, call, release),
         )
         settled = self.states[provider] = settle(state, attempted, outcome, now)
@@ -297,6 +299,11 @@ class Pool:
         wait = retry_after(headers, body, now, windows=False) if status == TOO_MANY else None
         found = [*reported(headers, now), *([asked_to_wait(wait, now)] if wait else ())]
         self._learn(provider, lease, "", found, now)
+
+    def checked(self, provider: str, lease: Lease, limits: Sequence[CheckedLimit], body: JsonObject) -> None:
+        """The provider was asked what `lease` has used, and answered `body`."""
+        now = self._clock()
+        self._learn(provider, lease, "", [*checked(limits, body, now)], now)
 
     def _learn(self, provider: str, lease: Lease, scope: str, found: Sequence[Reported], now: float) -> None:
         state = self.states.get(provider)
@@ -369,9 +376,15 @@ class Pool:
         credential = account(self.states[provider], client)
         if credential is None:
             return None
-        self._logins.look_at((provider, credential.name))
-        secret, source = self._key((provider, credential.name))
-        return Lease(credential.name, secret, source=source) if secret.get_secret_value() else None
+        return self.lease(provider, credential.name)
+
+    def lease(self, provider: str, name: str) -> Lease | None:
+        """A credential of which nothing is counted. None: there is none, or it has no token now."""
+        if (provider, name) not in self._keys:
+            return None
+        self._logins.look_at((provider, name))
+        secret, source = self._key((provider, name))
+        return Lease(name, secret, source=source) if secret.get_secret_value() else None
 
     def _key(self, who: Who) -> tuple[SecretStr, TokenSource | None]:
         """A key; of a login the token as it is known now, and where another comes from."""

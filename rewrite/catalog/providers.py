@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from string import Formatter
 
 from protocols.model.http import Origin, parsed
+from rewrite.catalog.checks import QuotaCheck, quota_check
 from rewrite.values.outcome import ErrorFacts, Kind
 
 
@@ -148,6 +149,8 @@ class Provider:
     """Whether it can stream its answers. If not, it is asked for whole ones."""
     websocket: WebSocket = WebSocket.REFUSE
     """What becomes of a WebSocket on the path of its Responses API."""
+    quota_check: QuotaCheck | None = None
+    """How it is asked what a credential has used. None: it has no endpoint that tells."""
     states_cost: bool = False
     """Whether its answers say what they cost."""
     fair_cycle: FairCycle = FairCycle.OFF
@@ -210,6 +213,7 @@ def provider(name: str, mapping: Mapping[str, object]) -> Provider:
         environment=_read(name, mapping, "environment", _text, ""),
         streams=_read(name, mapping, "streams", _flag, True),
         websocket=_read(name, mapping, "websocket", _websocket, "refuse"),
+        quota_check=_read(name, mapping, "quota_check", _quota_check, None),
         states_cost=_read(name, mapping, "states_cost", _flag, False),
         fair_cycle=_read(name, mapping, "fair_cycle", _fair_cycle, False),
     )
@@ -326,6 +330,10 @@ def _text(value: object) -> str:
 
 def _websocket(value: object) -> WebSocket:
     return WebSocket(_text(value))
+
+
+def _quota_check(value: object) -> QuotaCheck | None:
+    return None if value is None else quota_check(_table(value))
 
 
 def _fair_cycle(value: object) -> FairCycle:

@@ -472,7 +472,7 @@ def taken(pool: PoolState, name: str, wheel: Wheel | None = None) -> PoolState:
 
 def begun(pool: PoolState, one: Credential, request: CredentialRequest, now: float) -> PoolState:
     """The pool after `one` was chosen for `request`, which counts in its limits."""
-    state = pool.state(one.name)
+    state = pool.states.get(one.name, NEVER_USED)
     if not (one.counted or state.learnt or pool.exhausted):
         return pool
     pool = pool.with_state(one.name, counted(one, state, request.limits, ONE_REQUEST, now))

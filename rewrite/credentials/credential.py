@@ -76,6 +76,8 @@ class Credential:
     """The limits that the config sets it."""
     caps: tuple[Cap, ...] = ()
     """How much it may use of limits that its provider reports."""
+    check: bool = False
+    """Whether its provider is asked now and then what it has used."""
     counted: tuple[Window, ...] = field(init=False, repr=False, compare=False)
     """All that its use is counted in."""
 

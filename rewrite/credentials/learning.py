@@ -88,7 +88,7 @@ def _by_limit(family: "Family", headers: Headers) -> Mapping[str, dict[str, str]
 
 def _anthropic(name: str, facts: Facts, now: float) -> Reported | None:
     """Of an API key: counts, the reset as RFC 3339."""
-    return _counted(f"anthropic-ratelimit-{name}", facts, _moment(facts.get("reset", "")), now)
+    return _counted(f"anthropic-ratelimit-{name}", facts, moment_of(facts.get("reset", "")), now)
 
 
 _WHOLE_CLAIMS = frozenset({"5h", "7d"})
@@ -152,7 +152,7 @@ def _copilot(name: str, facts: Facts, now: float) -> Reported | None:
     left = _number(said.get("rem", ""))
     if left is None or said.get("ent") == "-1" or name in _NOT_OF_CALLS:
         return None
-    resets_at = _moment(said.get("rst", "")) or now + UNSTATED
+    resets_at = moment_of(said.get("rst", "")) or now + UNSTATED
     whole = name.startswith("usage-")
     return Reported(f"x-{name}", Unit.PERCENT, 100.0 - left, 100.0, resets_at, whole)
 
@@ -184,7 +184,7 @@ def _number(text: str) -> float | None:
     return value if -1e15 < value < 1e15 else None
 
 
-def _moment(text: str) -> float | None:
+def moment_of(text: str) -> float | None:
     """RFC 3339, in epoch seconds."""
     try:
         moment = datetime.fromisoformat(text)

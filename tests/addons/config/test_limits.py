@@ -67,6 +67,15 @@ def test_costs_are_counted_where_answers_say_them(tmp_path: Path) -> None:
     assert configured(tmp_path, credential(cost, "gateway", own), "gateway").credentials
 
 
+def test_a_check_is_of_a_key_or_of_all(tmp_path: Path) -> None:
+    one = configured(tmp_path, credential("check = true", "openrouter"), "openrouter").credentials[0]
+    assert one.credential.check
+    every = credential("priority = 2", "openrouter", "check = true")
+    assert configured(tmp_path, every, "openrouter").credentials[0].credential.check
+    none = credential("priority = 2", "openrouter")
+    assert not configured(tmp_path, none, "openrouter").credentials[0].credential.check
+
+
 WINDOW = "providers.openai.credentials[0].windows[0]"
 PER = f"{WINDOW}.per: must be seconds"
 CAPS = "providers.openai.credentials[0].caps"
@@ -106,6 +115,8 @@ WRONG = [
         '[providers.openai]\nmodels = [{ match = "!a", quota_group = "a" }]',
         "providers.openai.models[0].match: must be a glob",
     ),
+    (credential("check = true"), "providers.openai.credentials[0].check: is not possible"),
+    ("[providers.openai]\ncheck = true", "providers.openai.check: is not possible"),
     ('[providers.openai]\nfair_cycle = "always"', "providers.openai.fair_cycle: must be true, false"),
 ]
 

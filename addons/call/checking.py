@@ -1,0 +1,116 @@
+"""Asks providers now and then what credentials have used, where the config wants it."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, suppress
+
+from addons.call.request import with_key
+from addons.config.settings import Configured, Settings
+from addons.credentials.pool import Lease, Pool
+from addons.upstream.client import Upstream
+from addons.upstream.events import Closed, Data, Started, events
+from protocols.model.http import UpstreamRequest
+from protocols.model.wirejson import JsonObject, load_object
+from rewrite.catalog.checks import QuotaCheck
+from rewrite.credentials.checked import INTERVAL
+from rewrite.credentials.notices import Notice
+
+LONGEST_ANSWER = 1 << 18
+"""Bytes."""
+PATIENCE = 30.0
+"""Seconds that an answer may take."""
+
+_OK = 200
+
+
+class Checker:
+    """Runs while it is started; `notify` gets what a user has to know."""
+
+    def __init__(self, pool: Pool, notify: Callable[[Notice], None], interval: float = INTERVAL) -> None:
+        self._pool, self._notify, self._interval = pool, notify, interval
+        self._wanted: list[tuple[Configured, QuotaCheck]] = []
+        self._upstream: Upstream | None = None
+        self._failed: set[tuple[str, str]] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._runs = False
+
+    def configure(self, settings: Settings, upstream: Upstream) -> None:
+        """Take over new settings, and ask anew."""
+        self._upstream = upstream
+        self._wanted = [
+            (one, check)
+            for one in settings.providers
+            if (check := one.provider.quota_check) and any(each.credential.check for each in one.credentials)
+        ]
+        if self._runs:
+            self.start()
+
+    def start(self) -> None:
+        """The event loop runs."""
+        self.stop()
+        self._runs = True
+        if self._wanted:
+            self._task = asyncio.get_running_loop().create_task(self._ask_all())
+
+    def stop(self) -> None:
+        self._runs = False
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def _ask_all(self) -> None:
+        while True:
+            for name, check, lease in self._leases():
+                await self._ask(name, check, lease)
+            await asyncio.sleep(self._interval)
+
+    def _leases(self) -> Iterator[tuple[Configured, QuotaCheck, Lease]]:
+        for one, check in self._wanted:
+            for each in one.credentials:
+                lease = self._pool.lease(one.provider.name, each.name) if each.credential.check else None
+                if lease is not None and (lease.source or not check.logins_only):
+                    yield one, check, lease
+
+    async def _ask(self, one: Configured, check: QuotaCheck, lease: Lease) -> None:
+        name, status = one.provider.name, 0
+        body: JsonObject = {}
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                status, body = await self._answer(one, check, lease)
+        if status == _OK:
+            self._pool.checked(name, lease, check.limits, body)
+        self._say(name, lease, status)
+
+    async def _answer(self, one: Configured, check: QuotaCheck, lease: Lease) -> tuple[int, JsonObject]:
+        """Status and body; 0 where there was no answer."""
+        origin = one.provider.origin
+        assert origin is not None
+        assert self._upstream is not None
+        if lease.source is not None and (tokens := lease.source.at_once()):
+            lease = lease.with_tokens(tokens)
+        headers = with_key((("accept", "application/json"),), one.provider, lease)
+        request = UpstreamRequest(origin, "GET", origin.under(check.path.encode()), headers, b"")
+        status, body = 0, b""
+        coming = events(self._upstream, request, fresh=False, connect_timeout=PATIENCE)
+        async with aclosing(coming):
+            async for event in coming:
+                match event:
+                    case Started(head=head):
+                        status = head.status
+                    case Data(data=data) if len(body) < LONGEST_ANSWER:
+                        body += data
+                    case Closed(cause=cause) if cause is not None:
+                        status = 0
+        return status, load_object(body) or {}
+
+    def _say(self, provider: str, lease: Lease, status: int) -> None:
+        """Once, until an answer comes again."""
+        who = provider, lease.name
+        if status == _OK:
+            self._failed.discard(who)
+        elif who not in self._failed:
+            self._failed.add(who)
+            why = f"it answers {status}" if status else "it gives no answer"
+            self._notify(
+                Notice(f"{provider}/{lease.name}: check: what it has used is not known: {why}", True)
+            )

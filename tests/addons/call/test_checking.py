@@ -1,0 +1,104 @@
+"""Providers that are asked what keys have used, by real requests."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from pydantic import SecretStr
+
+from addons.call.checking import Checker
+from addons.config.credentials import PoolCredential
+from addons.config.settings import Configured, Settings
+from addons.credentials.pool import Pool
+from addons.upstream.client import Upstream
+from addons.upstream.network import tls_context
+from addons.upstream.way import Direct
+from rewrite.catalog.checks import CheckedLimit, QuotaCheck
+from rewrite.catalog.providers import Provider
+from rewrite.credentials.credential import Credential
+from rewrite.credentials.notices import Notice
+from rewrite.credentials.state import WHOLE
+from tests.vendor import Vendor, chat_error
+from tests.vendor.script import whole
+
+NOW = 1_795_000_000.0
+SPENT = b'{"data": {"limit": 20, "limit_remaining": 0}}'
+LIMITS = (CheckedLimit("credits", "data", "cost", limit="limit", left="limit_remaining"),)
+KEYS = ("sk-key-of-one-of-two", "sk-key-of-the-other")
+
+
+class House:
+    """A checker with a pool of two keys, of which the first is to be asked about."""
+
+    def __init__(self, vendor: Vendor, check: QuotaCheck) -> None:
+        self.said: list[Notice] = []
+        self.pool = Pool(lambda: NOW, self.said.append)
+        known = Provider("p", vendor.base_url, ("p",), ("openai_chat",), quota_check=check)
+        keys = tuple(
+            PoolCredential(Credential(name, "p", check=name == "a"), SecretStr(key))
+            for name, key in zip("ab", KEYS, strict=True)
+        )
+        self.settings = Settings(providers=(Configured(known, keys),))
+        self.pool.configure(self.settings)
+        self.checker = Checker(self.pool, self.said.append, interval=0.01)
+
+    @property
+    def learnt(self) -> dict[str, list[tuple[str, str]]]:
+        return {name: [*state.learnt] for name, state in self.pool.states["p"].states.items()}
+
+
+@asynccontextmanager
+async def running(vendor: Vendor, check: QuotaCheck) -> AsyncIterator[House]:
+    house = House(vendor, check)
+    upstream = Upstream(Direct(tls_context(insecure=False, ca_file=None, ca_dir=None)))
+    house.checker.configure(house.settings, upstream)
+    house.checker.start()
+    try:
+        yield house
+    finally:
+        house.checker.stop()
+        await upstream.close()
+
+
+async def asked(vendor: Vendor, times: int) -> None:
+    """Wait until so many requests have come."""
+    async with asyncio.timeout(10):
+        while len(vendor.requests) < times:  # noqa: ASYNC110  # the provider says nothing when one comes
+            await asyncio.sleep(0)
+
+
+async def test_the_keys_that_are_wanted_are_asked_about_again_and_again() -> None:
+    async with Vendor() as vendor:
+        vendor.reply(whole(SPENT), 100)
+        async with running(vendor, QuotaCheck("/api/v1/key", LIMITS)) as house:
+            await asked(vendor, 3)
+        assert house.learnt == {"a": [("credits", WHOLE)]}
+        assert {(one.path, one.credential) for one in vendor.requests} == {("/api/v1/key", KEYS[0])}
+        assert house.said == []
+
+
+async def test_a_check_that_fails_is_told_once_and_does_the_key_no_harm() -> None:
+    async with Vendor() as vendor:
+        vendor.reply(chat_error(401, "no", "no"), 100)
+        async with running(vendor, QuotaCheck("/api/v1/key", LIMITS)) as house:
+            await asked(vendor, 3)
+        assert house.learnt == {}
+        (notice,) = house.said
+        assert notice.warning
+        assert notice.text == "p/a: check: what it has used is not known: it answers 401"
+
+
+async def test_keys_are_not_asked_about_where_only_logins_are_told() -> None:
+    check = QuotaCheck("/usage", LIMITS, logins_only=True)
+    async with Vendor() as vendor, running(vendor, check) as house:
+        assert [*house.checker._leases()] == []
+
+
+async def test_new_settings_without_it_end_it() -> None:
+    async with Vendor() as vendor:
+        vendor.reply(whole(SPENT), 1000)
+        async with running(vendor, QuotaCheck("/api/v1/key", LIMITS)) as house:
+            await asked(vendor, 1)
+            upstream = Upstream(Direct(tls_context(insecure=False, ca_file=None, ca_dir=None)))
+            house.checker.configure(Settings(), upstream)
+            assert house.checker._task is None
