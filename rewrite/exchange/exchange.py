@@ -202,7 +202,7 @@ class Exchange:
             self._await_own(none)
         elif decision := ledger.without_other():
             self._none_other(decision)
-        elif not ledger.acquire.insist and ledger.skip_to_next(self._now, none.refused):
+        elif not ledger.acquire.insist and ledger.skip_to_next(self._now, none):
             self._acquire()
         else:
             self._wait_or_give(ledger.without_credential(none, self._now))

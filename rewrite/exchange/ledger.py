@@ -1,7 +1,6 @@
 """The attempts of one call, one after another, at one target after another: what came of each, which silences
 are watched meanwhile, and which is next."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -13,7 +12,7 @@ from protocols.model.parts import Usage
 from protocols.model.progress import Progress
 from rewrite.continuation.splice import spent
 from rewrite.credentials.refusals import answer_of
-from rewrite.policies import classify, exhausted, fallback, following, retry
+from rewrite.policies import classify, exhausted, fallback, following, retry, rotation
 from rewrite.targets.reading import Gate, Reading, Silence
 from rewrite.targets.target import Target
 from rewrite.values.decision import SHORT_WAIT, Ended, GiveUp, History, Retry, Wait
@@ -28,14 +27,9 @@ from rewrite.values.events import (
     UpstreamClosed,
 )
 from rewrite.values.key_refusal import StandingRefusal
-from rewrite.values.outcome import Outcome, Rejected, Stalled, Unreachable, is_away
+from rewrite.values.outcome import Outcome, Rejected, Stalled, Unreachable, is_away, was_silent
 from rewrite.values.timeouts import Timing
 from rewrite.values.timer import Timer
-
-
-def was_silent(outcome: Outcome) -> bool:
-    """Whether silence ended an attempt; one that was merely slow did not make anybody wait in vain."""
-    return isinstance(outcome, Stalled) and outcome.timer is not Timer.THROUGHPUT
 
 
 def before_commit(
@@ -205,6 +199,7 @@ class Ledger:
         self._former: str | None = None
         self._none_since: float | None = None
         self._waited_for_own = False
+        self._due: dict[int, float] = {}
         self._turn_ends: float | None = None
         self._otherwise: Retry | GiveUp | None = None
         self.current = Attempt(1, latest=latest(self.target), stall=Silence(self.terms.timing.stall))
@@ -298,7 +293,7 @@ class Ledger:
         where others would do as well."""
         decision, self._otherwise = self._otherwise, None
         if isinstance(decision, Retry):
-            acquire = next_acquire(self.current.number, self._history(self.ended), decision)
+            acquire = rotation.acquire(self.current.number, self._history(self.ended), decision)
             self.acquire = replace(acquire, target=self.target.index)
         return decision
 
@@ -309,8 +304,23 @@ class Ledger:
         history, provider = self._history(self.ended), self.target.provider.name
         decision = exhausted.decide(history, provider, none, now, refused)
         if isinstance(decision, GiveUp):
-            return decision
+            return self._in_an_earlier_line(now) or decision
         self.acquire = replace(self.acquire, resting=frozenset())
+        return self._in_line(decision)
+
+    def _in_an_earlier_line(self, now: float) -> AwaitCredential | None:
+        """The target that is due first of those before this one; each once, since its line may be full."""
+        if not self._due:
+            return None
+        index = min(self._due, key=lambda each: self._due[each])
+        none, last = NoneFree(self.current.number, max(self._due.pop(index) - now, 0.0)), self.target.index
+        self._go_to(index)
+        decision = exhausted.decide(self._history(self.ended), self.target.provider.name, none, now)
+        if isinstance(decision, GiveUp):
+            self._go_to(last)
+            return None
+        self._begin(self.current.number + self._was_asked, self.latest)
+        self.acquire = Acquire(self.current.number, target=index)
         return self._in_line(decision)
 
     def await_own(self, none: NoneFree, now: float) -> AwaitCredential | None:
@@ -348,20 +358,23 @@ class Ledger:
         self._go_to(self._first_away())
         self._begin(self.current.number + 1, self.latest, fresh=decision.fresh)
         self._otherwise = decision.otherwise
-        acquire = next_acquire(self.current.number, self._history(self.ended), decision)
+        acquire = rotation.acquire(self.current.number, self._history(self.ended), decision)
         self.acquire = replace(acquire, target=self.target.index)
 
-    def skip_to_next(self, now: float, refused: StandingRefusal | None = None) -> bool:
+    def skip_to_next(self, now: float, none: NoneFree | None = None) -> bool:
         """Whether the next target of its group is asked, this one having come to nothing.
 
-        `refused`: every credential of this one is.
+        `none`: why no credential of this one is free, if that is what it came to.
         """
+        refused = none.refused if none else None
         history, on_auth = self._history(self.ended), self.terms.next_on_auth
         kind = refused.refusal.kind if refused else None
         if not self.has_next or not fallback.decide(history, now, next_on_auth=on_auth, refused=kind):
             return False
+        if none and none.wait is not None and not (none.final or none.paused or refused):
+            self._due[self.target.index] = now + none.wait
+        asked = self._was_asked
         self._go_to(self.target.index + 1)
-        asked = any(one.number == self.current.number for one in self.ended)
         self._begin(self.current.number + asked, self.latest)
         self.acquire = Acquire(self.current.number, target=self.target.index)
         return True
@@ -387,6 +400,11 @@ class Ledger:
         delay = retry.outage_backoff(self._history(self.ended)) if lost else 0.0
         in_time = lost and now + delay <= lost[0].at + self.terms.limits.deadline
         return delay if in_time else None
+
+    @property
+    def _was_asked(self) -> bool:
+        """Whether the attempt under way has ended, so that the next one has another number."""
+        return any(one.number == self.current.number for one in self.ended)
 
     @property
     def has_next(self) -> bool:
@@ -429,23 +447,3 @@ class Ledger:
             latest_start=self.latest,
             jitter=terms.jitter,
         )
-
-
-def next_acquire(attempt: int, history: History, decision: Retry) -> Acquire:
-    """The command for attempt number `attempt`, which `decision` calls for after all that is in `history`.
-
-    No key is asked twice before each was asked once, nor three times before each was twice.
-    """
-    last = history.ended[-1].credential
-    asked = Counter(one.credential for one in history.ended)
-    more_often = frozenset(name for name, times in asked.items() if times > min(asked.values()))
-    avoid = frozenset(asked) if decision.rotate or decision.awaits else more_often
-    return Acquire(
-        attempt,
-        avoid=avoid - {decision.awaits},
-        prefer=decision.credential or (None if decision.rotate else last),
-        insist=decision.credential is not None,
-        refused=history.refused,
-        resting=history.resting - {decision.awaits},
-        only_others=decision.otherwise is not None,
-    )

@@ -127,6 +127,11 @@ def is_away(outcome: Outcome) -> bool:
     return never_connected(outcome) and not is_lasting(outcome)
 
 
+def was_silent(outcome: Outcome) -> bool:
+    """Whether silence ended an attempt; one that was merely slow did not make anybody wait in vain."""
+    return isinstance(outcome, Stalled) and outcome.timer is not Timer.THROUGHPUT
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorFacts:
     """What a provider's errors mean."""

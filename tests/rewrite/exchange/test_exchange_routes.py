@@ -233,6 +233,28 @@ def test_a_target_whose_keys_all_rest_is_skipped_without_an_attempt() -> None:
     assert answers(asked(conversation, 1, "b", SSE), 1)
 
 
+def test_where_none_is_free_the_target_is_waited_for_that_is_due_first() -> None:
+    conversation = group(FIRST, SECOND, THIRD) >> Start() << Acquire(1) >> NoneFree(1, 50.0)
+    conversation = conversation << Acquire(1, target=1) >> After(1.0) >> NoneFree(1, 9.0)
+    conversation = conversation << Acquire(1, target=2) >> NoneFree(1, 900.0)
+    in_line = AwaitCredential(1, Acquire(1, target=1), 120.0)
+    assert answers(asked(conversation << in_line >> After(9.0), 1, "b", SSE), 1)
+
+
+def test_each_target_is_waited_for_once() -> None:
+    conversation = group() >> Start() << Acquire(1) >> NoneFree(1, 5.0) << Acquire(1, target=1)
+    conversation = conversation >> NoneFree(1, 900.0) << AwaitCredential(1, Acquire(1), 120.0)
+    conversation = conversation >> NoneFree(1, 5.0, final=True) << Acquire(1, target=1)
+    assert (
+        conversation
+        >> NoneFree(1, 900.0)
+        << SendHeaders(1, status(429))
+        << SendData(1, ANY)
+        << Report(ANY)
+        << EndResponse(1)
+    )
+
+
 def test_a_provider_that_rests_is_skipped_too() -> None:
     conversation = group() >> Start() << Acquire(1) >> NoneFree(1, 30.0, paused=True)
     assert conversation << Acquire(1, target=1)

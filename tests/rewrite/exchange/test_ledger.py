@@ -11,8 +11,6 @@ from rewrite.exchange.ledger import (
     Attempt,
     Ledger,
     before_commit,
-    next_acquire,
-    was_silent,
 )
 from rewrite.targets.reading import Silence
 from rewrite.values.decision import GiveUp, Retry
@@ -26,9 +24,9 @@ from rewrite.values.events import (
     SetTimer,
     UpstreamClosed,
 )
-from rewrite.values.outcome import Kind, Outcome, Rejected, Stalled, Truncated, Unreachable
+from rewrite.values.outcome import Kind, Outcome, Rejected, Stalled, Truncated, Unreachable, was_silent
 from rewrite.values.timer import Timer
-from tests.rewrite.histories import CUT, STALLED, history, rejected
+from tests.rewrite.histories import CUT, STALLED, rejected
 from tests.rewrite.scenes import (
     CHAT,
     QUIET,
@@ -176,27 +174,6 @@ def test_a_rest_is_waited_for_in_full_though_the_turn_of_its_target_is_long_over
 
 def test_what_came_without_an_answer() -> None:
     assert ledger().unanswered(None, 0.0) == Unreachable("closed without an answer")
-
-
-# -- which credential the next one is to have --------------------------------------------------------------
-
-SO_FAR = history(("a", rejected(Kind.AUTH, 401)), ("b", rejected(Kind.RATE, 429)), ("c", STALLED))
-ASKED = Acquire(4, refused=frozenset("a"), resting=frozenset("b"))
-
-
-@pytest.mark.parametrize(
-    ("decision", "command"),
-    [
-        (Retry(rotate=True), replace(ASKED, avoid=frozenset("abc"))),
-        (Retry(delay=0.5), replace(ASKED, prefer="c")),
-        (Retry(credential="d"), replace(ASKED, prefer="d", insist=True)),
-    ],
-    ids="rotate same former".split(),
-)
-def test_keys_that_named_themselves_are_told_apart_from_those_that_failed(
-    decision: Retry, command: Acquire
-) -> None:
-    assert next_acquire(4, SO_FAR, decision) == command
 
 
 # -- one of them -----------------------------------------------------------------------------------------
