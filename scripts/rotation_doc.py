@@ -31,7 +31,7 @@ it to the code.
 
 ## Who may serve
 
-A credential does not serve a call while one of these holds. Messages name the first that does.
+A credential does not serve a call while one of these holds.
 """
 
 _RULES: Mapping[str, tuple[str, str]] = {

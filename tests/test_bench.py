@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.benchmark import profile, readme
+from rewrite.catalog.providers import Rotation
+from scripts.benchmark import profile, readme, selection
 from scripts.benchmark.comparison import Comparison, turned
 from scripts.benchmark.loads import NOTHING, Bulk, Load, load_of, request_body
 from scripts.benchmark.measures import NotMeasured
@@ -229,3 +230,18 @@ def test_a_profile_shares_out_what_a_call_used() -> None:
     assert lines[1:3] == ["1500 us 75.0% rotator", "500 us 25.0% Python and other libraries"]
     assert "1500 us 75.0% rewrite/exchange" in lines
     assert lines[-1] == "1500 us 75.0% rewrite/exchange: Exchange.handle, 7"
+
+
+def test_a_selection_is_measured_in_every_rotation_for_known_and_new_conversations() -> None:
+    found = selection.measured(conversations=20, samples=3)
+    kinds = ("known", "new")
+    assert set(found) == {f"{rotation.value}, {kind} conversation" for rotation in Rotation for kind in kinds}
+    assert all(0 < each < 1e6 for each in found.values())
+
+
+def test_a_selection_is_too_slow_above_its_bound() -> None:
+    fast, slow = {"a": 9.0, "b": 49.9}, {"a": 9.0, "b": 50.1}
+    assert (selection.is_worse(fast), selection.is_worse(slow)) == (False, True)
+    title = "selection with 100 credentials and 10,000 conversations"
+    assert selection.lines(fast) == [f"{title}: 49.9 us (b), of at most 50"]
+    assert selection.lines(slow) == [f"{title}: 50.1 us (b), of at most 50 WORSE"]

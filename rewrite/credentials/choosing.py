@@ -7,6 +7,8 @@ may, and what a reader is told.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import partial
+from itertools import islice
 
 from protocols.model.call import Call
 from rewrite.credentials.credential import ALL_MODELS, Credential
@@ -124,10 +126,15 @@ class Block:
     """What keeps a credential from serving a request."""
 
     state: Blocked
-    why: str
-    """For a reader: what follows the credential's name in a sentence."""
+    said: str | Callable[[], str]
+    """See `why`; it is put into words when somebody reads it."""
     until: float | None
     """When it is over. None: never, for this request."""
+
+    @property
+    def why(self) -> str:
+        """For a reader: what follows the credential's name in a sentence."""
+        return self.said if isinstance(self.said, str) else self.said()
 
 
 type Rule = Callable[[Credential, CredentialState, CredentialRequest, float], Block | None]
@@ -162,7 +169,7 @@ def _cooling(
     until = state.free_at(request.scope, request.quota)
     if until <= now:
         return None
-    return Block(Blocked.COOLING, state.why(request.scope, now, request.quota), until)
+    return Block(Blocked.COOLING, partial(state.why, request.scope, now, request.quota), until)
 
 
 def _limited(one: Credential, state: CredentialState, request: CredentialRequest, now: float) -> Block | None:
@@ -181,13 +188,13 @@ def _full(one: Credential, state: CredentialState, _for: CredentialRequest, now:
 def _refused(one: Credential, state: CredentialState, request: CredentialRequest, now: float) -> Block | None:
     if one.name not in request.refused:
         return None
-    return Block(Blocked.DENIED, state.why(request.scope, now, request.quota), None)
+    return Block(Blocked.DENIED, partial(state.why, request.scope, now, request.quota), None)
 
 
 def _resting(one: Credential, state: CredentialState, request: CredentialRequest, now: float) -> Block | None:
     if one.name not in request.resting:
         return None
-    return Block(Blocked.COOLING, state.why(request.scope, now, request.quota), now)
+    return Block(Blocked.COOLING, partial(state.why, request.scope, now, request.quota), now)
 
 
 def _asked_already(
@@ -195,7 +202,7 @@ def _asked_already(
 ) -> Block | None:
     if not request.only_others or one.name not in request.avoid:
         return None
-    return Block(Blocked.DENIED, state.why(request.scope, now, request.quota), now)
+    return Block(Blocked.DENIED, partial(state.why, request.scope, now, request.quota), now)
 
 
 def _held(one: Credential, _state: CredentialState, request: CredentialRequest, now: float) -> Block | None:
@@ -205,10 +212,10 @@ def _held(one: Credential, _state: CredentialState, request: CredentialRequest, 
 
 
 RULES: tuple[Rule, ...] = (
+    _cooling,
     _retired,
     _model_denied,
     _of_another_tool,
-    _cooling,
     _limited,
     _full,
     _refused,
@@ -216,7 +223,7 @@ RULES: tuple[Rule, ...] = (
     _asked_already,
     _held,
 )
-"""What may keep a credential from serving. A reader is told the first that does."""
+"""What may keep a credential from serving, the most frequent first."""
 
 FAILS = "fails while others serve"
 
@@ -258,6 +265,11 @@ def blocks(
 ) -> Iterator[Block]:
     """All that keeps the credential `one` from serving `request`."""
     return (block for rule in RULES if (block := rule(one, state, request, now)) is not None)
+
+
+def told(against: Sequence[Block]) -> Block:
+    """What a reader is told of these: what lasts, else the first."""
+    return next((block for block in against if block.until is None), against[0])
 
 
 def _first_block(
@@ -326,7 +338,7 @@ def _first(
         state = pool.states.get(one.name, NEVER_USED)
         block = _first_block(one, state, request, now)
         if block is not None:
-            others[one.name] = f"is {block.state}"
+            others[one.name] = block.state
             continue
         late, why = _reserve(one, state, request, now)
         if found is None or late < latest:
@@ -370,7 +382,7 @@ def _due_in_a_moment(
     wait = _wait(against, now) if all(block.state is Blocked.COOLING for block in against) else None
     if not against or wait is None or wait > SHORT_WAIT:
         return None
-    return Unavailable(wait, own=True, keys=(f"{pool.title(own[0].name)} {against[0].why}",))
+    return Unavailable(wait, own=True, keys=(f"{pool.title(own[0].name)} {told(against).why}",))
 
 
 def _by_turn(pool: PoolState, request: CredentialRequest, found: Credential) -> bool:
@@ -387,9 +399,12 @@ def _reason(pool: PoolState, request: CredentialRequest, found: Credential, othe
     why = MODES[pool.rotation].why
     if found.name in request.preferred:
         why = "serves this call" if found.name == request.prefer else "serves this conversation"
-    named = [f"{name} {said}" for name, said in others.items()]
-    more = [f"{len(named) - MOST_NAMED} more do not serve"] if len(named) > MOST_NAMED else []
-    return "; ".join((f"{found.name} {why}", *named[:MOST_NAMED], *more)) + "."
+    named = [
+        f"{name} is {said.value}" if isinstance(said, Blocked) else f"{name} {said}"
+        for name, said in islice(others.items(), MOST_NAMED)
+    ]
+    more = [f"{len(others) - MOST_NAMED} more do not serve"] if len(others) > MOST_NAMED else []
+    return "; ".join((f"{found.name} {why}", *named, *more)) + "."
 
 
 def _insisted(
@@ -449,7 +464,7 @@ def _why(
     """Of each credential why it does not serve `scope`, the soonest first."""
     soonest = sorted(found, key=lambda each: pool.state(each[0].name).free_at(scope))
     shown = [
-        f"{pool.title(c.name)} {against[0].why if against else pool.state(c.name).why(scope, now)}"
+        f"{pool.title(c.name)} {told(against).why if against else pool.state(c.name).why(scope, now)}"
         for c, against in soonest[:MOST_NAMED]
     ]
     more = len(soonest) - len(shown)

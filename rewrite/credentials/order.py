@@ -14,7 +14,8 @@ from rewrite.credentials.credential import Credential
 from rewrite.credentials.limits import left
 from rewrite.credentials.state import NEVER_USED, PoolState, Wheel
 
-type Rank = Callable[[Credential], tuple[float, ...]]
+type Rank = Callable[[Credential], float]
+"""A float, and not several: a pool may have a hundred credentials, and they are ranked for each call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,19 +24,24 @@ class Mode:
 
     why: str
     """Of the one that serves: what follows its name in a sentence."""
-    ranks: Callable[[PoolState, str, float], Rank] | None
-    """None: all are equal."""
+    ranks: Callable[[PoolState, str, float], tuple[Rank, ...]]
+    """The first decides, and the next among equals."""
 
 
-def _by_turn(pool: PoolState, _scope: str, _now: float) -> Rank:
+def _by_config(_pool: PoolState, _scope: str, _now: float) -> tuple[Rank, ...]:
+    return ()
+
+
+def _by_turn(pool: PoolState, _scope: str, _now: float) -> tuple[Rank, ...]:
     taken = pool.wheel.taken
-    return lambda one: (taken.get(one.name, 0),)
+    return (lambda one: taken.get(one.name, 0),)
 
 
-def _by_what_is_left(pool: PoolState, scope: str, now: float) -> Rank:
+def _by_what_is_left(pool: PoolState, scope: str, now: float) -> tuple[Rank, ...]:
     """To a percent, and equal ones by turn."""
-    taken = pool.wheel.taken
-    return lambda one: (_used(pool, one, scope, now), taken.get(one.name, 0))
+    turns = _by_turn(pool, scope, now)
+    limited = any(one.windows or pool.state(one.name).learnt for one in pool.credentials)
+    return (lambda one: _used(pool, one, scope, now), *turns) if limited else turns
 
 
 def _used(pool: PoolState, one: Credential, scope: str, now: float) -> float:
@@ -43,13 +49,13 @@ def _used(pool: PoolState, one: Credential, scope: str, now: float) -> float:
     return 1.0 - round(left(one, state, scope, now), 2) if one.windows or state.learnt else 0.0
 
 
-def _by_cost(pool: PoolState, _scope: str, _now: float) -> Rank:
-    taken = pool.wheel.taken
-    return lambda one: (one.cost_rank, taken.get(one.name, 0))
+def _by_cost(pool: PoolState, scope: str, now: float) -> tuple[Rank, ...]:
+    return (lambda one: one.cost_rank, *_by_turn(pool, scope, now))
 
 
-def _by_weight(pool: PoolState, _scope: str, _now: float) -> Rank:
-    return lambda one: (_start(one, pool.wheel),)
+def _by_weight(pool: PoolState, _scope: str, _now: float) -> tuple[Rank, ...]:
+    ends, time = pool.wheel.ends, pool.wheel.time
+    return (lambda one: max(ends.get(one.name, 0.0), time),)
 
 
 def _start(one: Credential, wheel: Wheel) -> float:
@@ -59,7 +65,7 @@ def _start(one: Credential, wheel: Wheel) -> float:
 
 
 MODES: Mapping[Rotation, Mode] = {
-    Rotation.SEQUENTIAL: Mode("is the first that is free", None),
+    Rotation.SEQUENTIAL: Mode("is the first that is free", _by_config),
     Rotation.ROUND_ROBIN: Mode("is the next in turn", _by_turn),
     Rotation.BALANCED: Mode("has the most left, and is the least recently used of those", _by_what_is_left),
     Rotation.WEIGHTED: Mode("is the next in turn by weight", _by_weight),
@@ -85,10 +91,12 @@ def kept(wheel: Wheel, names: frozenset[str]) -> Wheel:
 
 def in_order(pool: PoolState, scope: str, now: float) -> Iterator[Credential]:
     """The credentials of a pool, those first that serve first; `scope` is what limits are counted for."""
-    ranks = MODES[pool.rotation].ranks
-    if ranks is None:
+    ranks = MODES[pool.rotation].ranks(pool, scope, now)
+    if not ranks:
         yield from pool.credentials
         return
-    rank = ranks(pool, scope, now)
     for _, tier in groupby(pool.credentials, attrgetter("priority")):
-        yield from sorted(tier, key=rank)
+        ranked = list(tier)
+        for rank in reversed(ranks):
+            ranked.sort(key=rank)
+        yield from ranked

@@ -72,7 +72,12 @@ class CredentialState:
     def free_at(self, scope: str, quota: str = "") -> float:
         """The moment from which no cooldown keeps the credential from `scope`, nor from the quota group
         `quota` that it is in."""
-        return max(one.until for one in self._all(scope, quota))
+        cooldowns, until = self.cooldowns, 0.0
+        for key in (WHOLE, scope, quota):
+            one = cooldowns.get(key)
+            if one is not None and one.until > until:
+                until = one.until
+        return until
 
     def is_last(self, scope: str, now: float) -> bool:
         """Whether it is asked for `scope` after all others, since it fails."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from rewrite.credentials.choosing import Block, Blocked, CredentialRequest, blocks
+from rewrite.credentials.choosing import Block, Blocked, CredentialRequest, blocks, told
 from rewrite.credentials.credential import Credential
 from rewrite.credentials.limits import limited, uses
 from rewrite.credentials.state import WHOLE, CredentialState, PoolState
@@ -45,8 +45,8 @@ def credential_status(one: Credential, state: CredentialState, now: float) -> St
 
 
 def _block(one: Credential, state: CredentialState, scope: str, now: float) -> Block | None:
-    found = blocks(one, state, CredentialRequest(scope), now)
-    return next((each for each in found if each.state in _SHOWN), None)
+    found = [each for each in blocks(one, state, CredentialRequest(scope), now) if each.state in _SHOWN]
+    return told(found) if found else None
 
 
 def _ends_with_a_call(block: Block | None) -> bool:
