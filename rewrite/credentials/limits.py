@@ -52,7 +52,7 @@ def _full_windows(one: Credential, state: CredentialState, scope: str, now: floa
     for window in one.windows:
         until = full_until(window, state.used.get((window.key, scope), ()), now)
         if until is not None:
-            yield Limited(f"has used its {window.title()}", until)
+            yield Limited(f"has used its {window.title()}{_again(until, now)}", until)
 
 
 def _reached_caps(one: Credential, state: CredentialState, scope: str, now: float) -> Iterator[Limited]:
@@ -63,7 +63,12 @@ def _reached_caps(one: Credential, state: CredentialState, scope: str, now: floa
             until = full_until(cap.own, state.used.get((cap.own.key, scope), ()), now)
             reached = [] if until is None else [until]
         if reached:
-            yield Limited(f"has used {cap.title()}, its cap", max(reached))
+            until = max(reached)
+            yield Limited(f"has used {cap.title()}, its cap{_again(until, now)}", until)
+
+
+def _again(until: float, now: float) -> str:
+    return f", and may be used again in {until - now:.0f} s"
 
 
 def _known(state: CredentialState, scope: str, now: float) -> Iterator[Reported]:

@@ -194,4 +194,5 @@ def resumed(pool: PoolState, name: str = "") -> PoolState:
         state = pool.state(each)
         anew = replace(state, cooldowns={}, auth_failures=0, auth_until=0.0, streaks={}, retired=False)
         pool = pool.with_state(each, anew)
-    return replace(pool, health={})
+    turns = {scope: names - {name} for scope, names in pool.exhausted.items() if name and names - {name}}
+    return replace(pool, health={}, exhausted=turns)

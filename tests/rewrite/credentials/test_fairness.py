@@ -8,7 +8,7 @@ from rewrite.catalog.providers import FairCycle
 from rewrite.credentials.choosing import Chosen, CredentialRequest, begun, choose, taken
 from rewrite.credentials.credential import Credential
 from rewrite.credentials.settling import Attempted, settle
-from rewrite.credentials.state import PoolState
+from rewrite.credentials.state import PoolState, resumed
 from rewrite.credentials.windows import Unit, Window
 from rewrite.values.outcome import Completed, Kind, Outcome, Rejected
 
@@ -86,6 +86,13 @@ def test_a_call_that_is_bound_to_one_begins_no_cycle() -> None:
     _, state = turn(pool(FairCycle.TIER, a=1, b=1), 0.0, LIMITED)
     name, state = turn(state, 20.0, OK, replace(M, prefer="a", insist=True))
     assert (name, turn(state, 20.0, OK)[0]) == ("a", "b")
+
+
+def test_one_that_is_resumed_has_its_turn_again() -> None:
+    _, state = turn(pool(FairCycle.TIER, a=1, b=1, c=1), 0.0, LIMITED)
+    for name in ("a", ""):
+        assert turn(resumed(state, name), 1.0, OK)[0] == "a"
+    assert turn(resumed(state, "b"), 20.0, OK)[0] == "b"
 
 
 def test_other_models_have_their_own_cycle() -> None:
