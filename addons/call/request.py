@@ -175,9 +175,10 @@ class Leases:
         return none
 
     def leave_line(self) -> None:
-        """Wait no more."""
+        """Wait no more, for good: who gets the answers is let go of, which holds us too."""
         if self._leave is not None:
             self._leave()
+        self._leave, self._put = None, _to_nobody
 
     def _found(self, target: Target, attempt: int, found: Lease | Unavailable) -> None:
         if isinstance(found, Lease):
@@ -203,6 +204,10 @@ class Leases:
         if lease.pooled:
             provider, asker = target.provider.name, self._work.asker
             self._work.pool.release(provider, lease, target.call, given.outcome, asker, given)
+
+
+def _to_nobody(_: Event) -> None:
+    """In the place of a call that is over."""
 
 
 def _none_free(attempt: int, none: Unavailable) -> NoneFree:
