@@ -9,9 +9,10 @@ from textwrap import fill
 
 from rewrite.catalog.providers import Rotation
 from rewrite.credentials import health, sessions
-from rewrite.credentials.choosing import LATER, RULES, Chosen, CredentialRequest, begun, choose, taken
+from rewrite.credentials.choosing import Chosen, begun, choose, taken
 from rewrite.credentials.credential import Credential
 from rewrite.credentials.learning import UNSTATED
+from rewrite.credentials.rules import LATER, RULES, CredentialRequest
 from rewrite.credentials.settling import COOLDOWNS, MODEL_COOLDOWN, Attempted, CooldownRule, Extent, settle
 from rewrite.credentials.state import PoolState
 from rewrite.credentials.windows import STEPS, Period, Unit, Window

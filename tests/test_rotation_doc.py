@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rewrite.catalog.providers import Rotation
-from rewrite.credentials.choosing import LATER, RULES
+from rewrite.credentials.rules import LATER, RULES
 from rewrite.credentials.settling import COOLDOWNS
 from scripts.rotation_doc import CALLS, document, serving
 

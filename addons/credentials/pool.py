@@ -22,23 +22,14 @@ from protocols.model.wirejson import JsonObject
 from rewrite.catalog.checks import CheckedLimit
 from rewrite.catalog.providers import quota_groups
 from rewrite.credentials.checked import checked
-from rewrite.credentials.choosing import (
-    Chosen,
-    CredentialRequest,
-    Unavailable,
-    account,
-    begun,
-    choose,
-    probing,
-    scope_of,
-    taken,
-)
+from rewrite.credentials.choosing import Chosen, Unavailable, account, begun, choose, probing, scope_of, taken
 from rewrite.credentials.credential import Credential, serving_order
 from rewrite.credentials.entries import Clearing
 from rewrite.credentials.learning import REPORTS, Reported, asked_to_wait, reported
 from rewrite.credentials.limits import amounts, learnt
 from rewrite.credentials.notices import Notice, notices
 from rewrite.credentials.order import kept
+from rewrite.credentials.rules import CredentialRequest
 from rewrite.credentials.sessions import UNKNOWN_CONVERSATION
 from rewrite.credentials.settling import Attempted, is_news, settle
 from rewrite.credentials.state import PoolState, forgiven, is_unauthorised, resumed

@@ -55,7 +55,7 @@ def _by_cost(pool: PoolState, scope: str, now: float) -> tuple[Rank, ...]:
 
 def _by_weight(pool: PoolState, _scope: str, _now: float) -> tuple[Rank, ...]:
     ends, time = pool.wheel.ends, pool.wheel.time
-    return (lambda one: max(ends.get(one.name, 0.0), time),)
+    return (lambda one: end if (end := ends.get(one.name, 0.0)) > time else time,)
 
 
 def _start(one: Credential, wheel: Wheel) -> float:

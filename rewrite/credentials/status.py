@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
-from rewrite.credentials.choosing import Block, Blocked, CredentialRequest, blocks, told
 from rewrite.credentials.credential import Credential
 from rewrite.credentials.limits import limited, uses
+from rewrite.credentials.rules import Block, Blocked, CredentialRequest, blocks, told
 from rewrite.credentials.state import WHOLE, CredentialState, PoolState
 from rewrite.credentials.windows import WindowUse
 

@@ -6,8 +6,9 @@ from functools import reduce
 from protocols.model.call import Call, Operation
 from protocols.model.http import WireResponse
 from rewrite.catalog.providers import Rotation
-from rewrite.credentials.choosing import Chosen, CredentialRequest, Unavailable, choose, probing, taken
+from rewrite.credentials.choosing import Chosen, Unavailable, choose, probing, taken
 from rewrite.credentials.credential import Credential, serving_order
+from rewrite.credentials.rules import CredentialRequest
 from rewrite.credentials.settling import Attempted, settle
 from rewrite.credentials.state import PoolState
 from rewrite.values.outcome import (

@@ -5,18 +5,10 @@ from dataclasses import replace
 import pytest
 
 from rewrite.catalog.providers import Rotation
-from rewrite.credentials.choosing import (
-    MOST_NAMED,
-    PLACE_WAIT,
-    Chosen,
-    CredentialRequest,
-    Unavailable,
-    account,
-    choose,
-    taken,
-)
+from rewrite.credentials.choosing import MOST_NAMED, Chosen, Unavailable, account, choose, taken
 from rewrite.credentials.credential import Credential, model_filter
 from rewrite.credentials.health import MOST_SCOPES
+from rewrite.credentials.rules import PLACE_WAIT, CredentialRequest
 from rewrite.credentials.state import PoolState, forgiven, resumed
 from rewrite.values.outcome import Completed, Kind, Outcome
 from tests.rewrite.credentials.pools import (

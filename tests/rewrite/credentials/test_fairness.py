@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from rewrite.catalog.providers import FairCycle
-from rewrite.credentials.choosing import Chosen, CredentialRequest, begun, choose, taken
+from rewrite.credentials.choosing import Chosen, begun, choose, taken
 from rewrite.credentials.credential import Credential
+from rewrite.credentials.rules import CredentialRequest
 from rewrite.credentials.settling import Attempted, settle
 from rewrite.credentials.state import PoolState, resumed
 from rewrite.credentials.windows import Unit, Window

@@ -2,8 +2,9 @@
 
 import pytest
 
-from rewrite.credentials.choosing import Chosen, CredentialRequest, Unavailable, choose, probing
+from rewrite.credentials.choosing import Chosen, Unavailable, choose, probing
 from rewrite.credentials.health import MOST_SCOPES, PAUSE_LONGEST
+from rewrite.credentials.rules import CredentialRequest
 from rewrite.credentials.state import PoolState
 from rewrite.values.outcome import Abandoned, Completed, Kind, Outcome, Truncated, Unreachable
 from tests.rewrite.credentials.pools import (

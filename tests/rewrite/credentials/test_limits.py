@@ -8,11 +8,12 @@ from protocols.model.call import Call, Operation
 from protocols.model.parts import Usage
 from protocols.model.progress import Progress
 from rewrite.catalog.providers import Rotation
-from rewrite.credentials.choosing import Chosen, CredentialRequest, Unavailable, begun, choose, taken
+from rewrite.credentials.choosing import Chosen, Unavailable, begun, choose, taken
 from rewrite.credentials.credential import Credential
 from rewrite.credentials.health import MOST_SCOPES
 from rewrite.credentials.learning import Reported
 from rewrite.credentials.limits import amounts, counted, learnt, left, limited, uses
+from rewrite.credentials.rules import CredentialRequest
 from rewrite.credentials.settling import Attempted, settle
 from rewrite.credentials.state import WHOLE, CredentialState, PoolState
 from rewrite.credentials.windows import Cap, Period, Unit, Window

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rewrite.catalog.providers import Rotation
-from rewrite.credentials.choosing import Chosen, CredentialRequest, choose, taken
+from rewrite.credentials.choosing import Chosen, choose, taken
 from rewrite.credentials.credential import Credential, serving_order
 from rewrite.credentials.order import MODES, kept
+from rewrite.credentials.rules import CredentialRequest
 from rewrite.credentials.state import PoolState
 from rewrite.values.outcome import Kind
 from tests.rewrite.credentials.pools import M, after, in_turn, pool, rejected

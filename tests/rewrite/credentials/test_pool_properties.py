@@ -6,15 +6,9 @@ from dataclasses import dataclass, field, replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewrite.credentials.choosing import (
-    Chosen,
-    CredentialRequest,
-    Unavailable,
-    choose,
-    probing,
-    taken,
-)
+from rewrite.credentials.choosing import Chosen, Unavailable, choose, probing, taken
 from rewrite.credentials.credential import Credential
+from rewrite.credentials.rules import CredentialRequest
 from rewrite.credentials.settling import COOLDOWNS, Attempted, settle
 from rewrite.credentials.state import PoolState
 from rewrite.exchange.exchange import Exchange

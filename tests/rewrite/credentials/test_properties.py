@@ -6,10 +6,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from rewrite.catalog.providers import FairCycle, Rotation
-from rewrite.credentials.choosing import Chosen, CredentialRequest, Unavailable, begun, choose, probing, taken
+from rewrite.credentials.choosing import Chosen, Unavailable, begun, choose, probing, taken
 from rewrite.credentials.credential import Credential, model_filter, serving_order
 from rewrite.credentials.health import Streak
 from rewrite.credentials.learning import Reported
+from rewrite.credentials.rules import CredentialRequest
 from rewrite.credentials.settling import Attempted, settle
 from rewrite.credentials.state import WHOLE, Cooldown, CredentialState, PoolState
 from rewrite.credentials.windows import Cap, Period, Unit, Window, used

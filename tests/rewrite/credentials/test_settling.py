@@ -6,7 +6,8 @@ import pytest
 
 from protocols.model.call import Operation
 from protocols.model.http import WireResponse
-from rewrite.credentials.choosing import CredentialRequest, Unavailable, choose, scope_of, taken
+from rewrite.credentials.choosing import Unavailable, choose, scope_of, taken
+from rewrite.credentials.rules import CredentialRequest
 from rewrite.credentials.state import WHOLE
 from rewrite.values.outcome import Completed, Kind, Outcome, Rejected
 from tests.rewrite.credentials.pools import (

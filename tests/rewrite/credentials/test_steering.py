@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from rewrite.catalog.providers import Rotation
-from rewrite.credentials.choosing import CredentialRequest, Unavailable, begun, choose, taken
+from rewrite.credentials.choosing import Unavailable, begun, choose, taken
 from rewrite.credentials.credential import Credential
+from rewrite.credentials.rules import CredentialRequest
 from rewrite.credentials.state import PoolState, resumed
 from rewrite.credentials.steering import cooled, reset, retired
 from rewrite.credentials.windows import Unit, Window
