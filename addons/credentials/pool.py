@@ -143,7 +143,7 @@ class Pool:
         unchanged = {
             name: forgiven(state) for name, state in old.states.items() if (provider.name, name) in same
         }
-        wheel = kept(old.wheel, frozenset(one.name for one in credentials))
+        wheel = kept(old.wheel, credentials)
         return PoolState(
             credentials,
             provider.rotation,

@@ -91,7 +91,7 @@ def choose(pool: PoolState, request: CredentialRequest, now: float) -> Chosen | 
         tuple(name for name, why in others.items() if why == FAILS),
         probe,
         _reason(pool, request, found, others),
-        turned(pool.wheel, found) if _by_turn(pool, request, found) else None,
+        turned(pool, found) if _by_turn(pool, request, found) else None,
     )
 
 
@@ -110,6 +110,9 @@ def _first(
     others: dict[str, str] = {}
     for one in _in_order(pool, request, now):
         state = pool.states.get(one.name, NEVER_USED)
+        if state.cooldowns and state.free_at(request.scope, request.quota) > now:
+            others[one.name] = Blocked.COOLING  # as its rule says, for the many that most often cool
+            continue
         block = first_block(one, state, request, now)
         if block is not None:
             others[one.name] = block.state
@@ -127,8 +130,8 @@ def _first(
 
 def _in_order(pool: PoolState, request: CredentialRequest, now: float) -> Iterator[Credential]:
     """Those of the conversation first, then as the mode says."""
-    if len(pool.credentials) == 1:
-        yield pool.credentials[0]
+    if len(pool.credentials) <= 1:
+        yield from pool.credentials
         return
     preferred = _preferred(pool, request)
     yield from preferred

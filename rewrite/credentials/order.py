@@ -1,12 +1,11 @@
 """Whose turn it is among credentials that may all serve: the modes of rotation, a table of them.
 
-A mode ranks the credentials of one priority: the lowest rank serves first, and equal ones serve in the order
-of the config.
+A mode ranks credentials: those first that serve first. A pool may have a hundred, and they are ranked for
+each call, so that little is done for each.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from itertools import groupby
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from operator import attrgetter
 
 from rewrite.catalog.providers import Rotation
@@ -14,8 +13,7 @@ from rewrite.credentials.credential import Credential
 from rewrite.credentials.limits import left
 from rewrite.credentials.state import NEVER_USED, PoolState, Wheel
 
-type Rank = Callable[[Credential], float]
-"""A float, and not several: a pool may have a hundred credentials, and they are ranked for each call."""
+_PRIORITY, _COST, _WINDOWS, _LEARNT = map(attrgetter, ("priority", "cost_rank", "windows", "learnt"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,24 +22,33 @@ class Mode:
 
     why: str
     """Of the one that serves: what follows its name in a sentence."""
-    ranks: Callable[[PoolState, str, float], tuple[Rank, ...]]
-    """The first decides, and the next among equals."""
+    ranked: Callable[[PoolState, str, float], Sequence[Credential]]
+    """The credentials of a pool, whatever their priority; equal ones as they were used last or as the config
+    has them. The text is what limits are counted for."""
 
 
-def _by_config(_pool: PoolState, _scope: str, _now: float) -> tuple[Rank, ...]:
-    return ()
+def _by_config(pool: PoolState, _scope: str, _now: float) -> Sequence[Credential]:
+    return pool.credentials
 
 
-def _by_turn(pool: PoolState, _scope: str, _now: float) -> tuple[Rank, ...]:
-    taken = pool.wheel.taken
-    return (lambda one: taken.get(one.name, 0),)
+def _by_turn(pool: PoolState, _scope: str, _now: float) -> Sequence[Credential]:
+    """The one whose last turn is the longest ago."""
+    used = pool.wheel.used
+    return used if len(used) == len(pool.credentials) else _in_turn(used, pool.credentials)
 
 
-def _by_what_is_left(pool: PoolState, scope: str, now: float) -> tuple[Rank, ...]:
-    """To a percent, and equal ones by turn."""
+def _in_turn(used: Sequence[Credential], credentials: Sequence[Credential]) -> Sequence[Credential]:
+    """Those first that have had none."""
+    turns = {one.name: turn for turn, one in enumerate(used)}
+    return sorted(credentials, key=lambda one: turns.get(one.name, -1))
+
+
+def _by_what_is_left(pool: PoolState, scope: str, now: float) -> Sequence[Credential]:
+    """To a percent."""
     turns = _by_turn(pool, scope, now)
-    limited = any(one.windows or pool.state(one.name).learnt for one in pool.credentials)
-    return (lambda one: _used(pool, one, scope, now), *turns) if limited else turns
+    if not any(map(_WINDOWS, pool.credentials)) and not any(map(_LEARNT, pool.states.values())):
+        return turns
+    return sorted(turns, key=lambda one: _used(pool, one, scope, now))
 
 
 def _used(pool: PoolState, one: Credential, scope: str, now: float) -> float:
@@ -49,19 +56,13 @@ def _used(pool: PoolState, one: Credential, scope: str, now: float) -> float:
     return 1.0 - round(left(one, state, scope, now), 2) if one.windows or state.learnt else 0.0
 
 
-def _by_cost(pool: PoolState, scope: str, now: float) -> tuple[Rank, ...]:
-    return (lambda one: one.cost_rank, *_by_turn(pool, scope, now))
+def _by_cost(pool: PoolState, scope: str, now: float) -> Sequence[Credential]:
+    return sorted(_by_turn(pool, scope, now), key=_COST)
 
 
-def _by_weight(pool: PoolState, _scope: str, _now: float) -> tuple[Rank, ...]:
+def _by_weight(pool: PoolState, _scope: str, _now: float) -> Sequence[Credential]:
     ends, time = pool.wheel.ends, pool.wheel.time
-    return (lambda one: end if (end := ends.get(one.name, 0.0)) > time else time,)
-
-
-def _start(one: Credential, wheel: Wheel) -> float:
-    """Where its next turn begins in a time that passes by turns: each takes 1 / weight of it. One that did
-    not serve for a while has not saved up any (start-time fair queueing)."""
-    return max(wheel.ends.get(one.name, 0.0), wheel.time)
+    return sorted(pool.credentials, key=lambda one: end if (end := ends.get(one.name, 0.0)) > time else time)
 
 
 MODES: Mapping[Rotation, Mode] = {
@@ -73,30 +74,29 @@ MODES: Mapping[Rotation, Mode] = {
 }
 
 
-def turned(wheel: Wheel, one: Credential) -> Wheel:
-    """The wheel after a turn of `one`."""
-    turns, time = wheel.turns + 1, _start(one, wheel)
-    ends = {**wheel.ends, one.name: time + 1 / one.weight}
-    return replace(wheel, turns=turns, taken={**wheel.taken, one.name: turns}, time=time, ends=ends)
+def in_order(pool: PoolState, scope: str, now: float) -> Sequence[Credential]:
+    """The credentials of a pool that has some, those first that serve first: by priority, and then as the
+    mode says. `scope` is what limits are counted for."""
+    ranked = MODES[pool.rotation].ranked(pool, scope, now)
+    first, last = pool.credentials[0], pool.credentials[-1]
+    return ranked if first.priority == last.priority else sorted(ranked, key=_PRIORITY)
 
 
-def kept(wheel: Wheel, names: frozenset[str]) -> Wheel:
+def turned(pool: PoolState, one: Credential) -> Wheel:
+    """The wheel after a turn of `one`. By weight each turn takes 1 / weight of a time that passes by turns,
+    and one that did not serve for a while has not saved up any (start-time fair queueing)."""
+    wheel = pool.wheel
+    used = (*[each for each in _by_turn(pool, "", 0.0) if each.name != one.name], one)
+    if pool.rotation is not Rotation.WEIGHTED:
+        return Wheel(used, wheel.time, wheel.ends)
+    time = max(wheel.ends.get(one.name, 0.0), wheel.time)
+    return Wheel(used, time, {**wheel.ends, one.name: time + 1 / one.weight})
+
+
+def kept(wheel: Wheel, credentials: Sequence[Credential]) -> Wheel:
     """The wheel of a pool that has these credentials now."""
-    return replace(
-        wheel,
-        taken={name: turn for name, turn in wheel.taken.items() if name in names},
-        ends={name: end for name, end in wheel.ends.items() if name in names},
-    )
-
-
-def in_order(pool: PoolState, scope: str, now: float) -> Iterator[Credential]:
-    """The credentials of a pool, those first that serve first; `scope` is what limits are counted for."""
-    ranks = MODES[pool.rotation].ranks(pool, scope, now)
-    if not ranks:
-        yield from pool.credentials
-        return
-    for _, tier in groupby(pool.credentials, attrgetter("priority")):
-        ranked = list(tier)
-        for rank in reversed(ranks):
-            ranked.sort(key=rank)
-        yield from ranked
+    had = {one.name for one in wheel.used}
+    used = _in_turn(wheel.used, [one for one in credentials if one.name in had])
+    names = {one.name for one in credentials}
+    ends = {name: end for name, end in wheel.ends.items() if name in names}
+    return Wheel(tuple(used), wheel.time, ends)

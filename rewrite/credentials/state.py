@@ -112,10 +112,8 @@ NEVER_USED = CredentialState()
 class Wheel:
     """Whose turn it is. It turns when a conversation that has no credential gets one."""
 
-    turns: int = 0
-    """How many there were."""
-    taken: Mapping[str, int] = field(default_factory=dict)
-    """Which turn was the last one of each credential, by its name."""
+    used: tuple[Credential, ...] = ()
+    """Those that have had a turn, the one whose last turn is the longest ago first."""
     time: float = 0.0
     """When the last turn began, in a time that passes by turns: see `order`."""
     ends: Mapping[str, float] = field(default_factory=dict)

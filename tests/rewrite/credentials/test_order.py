@@ -12,7 +12,7 @@ from rewrite.credentials.choosing import Chosen, choose, taken
 from rewrite.credentials.credential import Credential, serving_order
 from rewrite.credentials.order import MODES, kept
 from rewrite.credentials.rules import CredentialRequest
-from rewrite.credentials.state import PoolState
+from rewrite.credentials.state import UNTURNED, PoolState
 from rewrite.values.outcome import Kind
 from tests.rewrite.credentials.pools import M, after, in_turn, pool, rejected
 
@@ -125,9 +125,22 @@ def test_a_pool_that_loses_a_credential_forgets_its_turns() -> None:
     for _ in range(3):
         found = _of(state, M)
         state = taken(state, found.credential.name, found.wheel)
-    wheel = kept(state.wheel, frozenset("b"))
-    assert (set(wheel.taken), set(wheel.ends), wheel.turns) == ({"b"}, {"b"}, 3)
-    assert in_turn(replace(state, wheel=kept(state.wheel, frozenset("ab"))), 2) == "ba"
+    assert in_turn(state, 2) == "ba"
+    again = replace(state, wheel=kept(state.wheel, state.credentials))
+    assert in_turn(again, 2) == "ba"
+    fewer = kept(state.wheel, state.credentials[1:])
+    assert [one.name for one in fewer.used] == ["b"]
+
+
+def test_one_that_comes_to_a_pool_has_the_next_turn() -> None:
+    state = pool("a", "b", rotation=Rotation.ROUND_ROBIN)
+    for _ in range(3):
+        found = _of(state, M)
+        state = taken(state, found.credential.name, found.wheel)
+    more = (*state.credentials, Credential("c", "vendor"))
+    assert in_turn(replace(state, credentials=more, wheel=kept(state.wheel, more)), 4) == "cbac"
+    weights = kept(_of(weighing(a=1, b=1), M).wheel or UNTURNED, more[1:])
+    assert weights.ends == {}
 
 
 def _of(state: PoolState, request: CredentialRequest) -> Chosen:
