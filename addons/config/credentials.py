@@ -48,6 +48,8 @@ class Keys:
             loc = ("providers", provider, "credentials", index)
             self._check_name(loc, table.name, taken)
             taken.add(table.name)
+            if self.errors.under((*loc, "oauth")):
+                continue  # it is not known which of the two it is
             found = self._login(provider, table, loc) if table.oauth else self._key(provider, table, loc)
             if found is not None:
                 yield found

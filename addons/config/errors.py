@@ -143,7 +143,7 @@ _MESSAGES: Mapping[str, str] = {
     "int_parsing": "must be a whole number",
     "float_type": "must be a number",
     "float_parsing": "must be a number",
-    "finite_number": "must be a finite number; 0 turns it off",
+    "finite_number": "must be a finite number",
     "list_type": 'must be a list, such as ["one", "two"]',
     "dict_type": "must be a table",
     "model_type": "must be a table",

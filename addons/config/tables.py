@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from math import inf
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -17,7 +16,9 @@ type Loc = tuple[str | int, ...]
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9*?._-]+)(:[0-9]{1,5})?")
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[A-Za-z0-9._:\[\]-]+")
 _PERIODS = frozenset({"day", "week", "month"})
-_LONGEST_PERIOD = 366 * 86_400.0
+_SHORTEST_PERIOD, _LONGEST_PERIOD = 1.0, 366 * 86_400.0
+_MOST = 1e15
+"""As far as can be counted in parts."""
 _SHARE = re.compile(r"[0-9]{1,3}(\.[0-9]+)?%")
 _PROVIDER_NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 
@@ -77,17 +78,21 @@ def _model_glob(glob: str) -> str:
 
 
 def _limit(limit: object) -> float:
-    if isinstance(limit, int | float) and not isinstance(limit, bool) and 0 < limit < inf:
+    if isinstance(limit, int | float) and not isinstance(limit, bool) and 0 < limit <= _MOST:
         return float(limit)
-    raise ValueError("must be a number above 0")
+    raise ValueError(f"must be a number above 0 and at most {_MOST:g}")
 
 
 def _period(per: object) -> float | str:
     if isinstance(per, str) and per in _PERIODS:
         return per
-    if isinstance(per, int | float) and not isinstance(per, bool) and 0 < per <= _LONGEST_PERIOD:
+    if (
+        isinstance(per, int | float)
+        and not isinstance(per, bool)
+        and _SHORTEST_PERIOD <= per <= _LONGEST_PERIOD
+    ):
         return float(per)
-    raise ValueError('must be seconds, above 0 and at most a year, or "day", "week" or "month"')
+    raise ValueError('must be seconds, at least 1 and at most a year, or "day", "week" or "month"')
 
 
 def _zone(name: str) -> str:
@@ -99,7 +104,7 @@ def _zone(name: str) -> str:
 
 
 def _cap(value: object) -> int | str:
-    if isinstance(value, int) and not isinstance(value, bool) and value:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < abs(value) <= _MOST:
         return value
     if isinstance(value, str) and _SHARE.fullmatch(value) and 0 < float(value[:-1]) <= 100:
         return value

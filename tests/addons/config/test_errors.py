@@ -69,7 +69,7 @@ WORK = '{ name = "work", key = "env:WORK_KEY" }'
         ("[streaming]\nstall_timeout = -0.5", "streaming.stall_timeout: must be at least 0"),
         (
             "[streaming]\nstall_timeout = nan",
-            "streaming.stall_timeout: must be a finite number; 0 turns it off",
+            "streaming.stall_timeout: must be a finite number",
         ),
         (
             '[streaming]\non_truncation = "stop"',

@@ -91,6 +91,11 @@ WRONG = [
     ),
     (credential('windows = [{ unit = "tokens", limit = 3, per = -1 }]'), PER),
     (credential('windows = [{ unit = "tokens", limit = 3, per = inf }]'), PER),
+    (credential('windows = [{ unit = "tokens", limit = 3, per = 5e-324 }]'), PER),
+    (
+        credential(f'windows = [{{ unit = "tokens", limit = 1{"0" * 400}, per = 60 }}]'),
+        f"{WINDOW}.limit: must be",
+    ),
     (
         credential('windows = [{ unit = "tokens", limit = 3, per = 60, zone = "UTC" }]'),
         f'{WINDOW}.zone: is of a "day"',
@@ -106,6 +111,8 @@ WRONG = [
     (credential("windows = 3"), "providers.openai.credentials[0].windows: must be a list of tables, such as"),
     (credential("caps = 3"), f"{CAPS}: must be a table, such as"),
     (credential("caps = { requests = 0 }"), f"{CAPS}.requests: must be a number such as 3"),
+    (credential(f"caps = {{ requests = 1{'0' * 400} }}"), f"{CAPS}.requests: must be a number such as 3"),
+    (credential("weight = nan"), "providers.openai.credentials[0].weight: must be a finite number"),
     (credential("caps = { requests = 2.5 }"), f"{CAPS}.requests: must be a number such as 3"),
     (credential('caps = { requests = "101%" }'), f"{CAPS}.requests: must be a number such as 3"),
     (credential('caps = { cost = "50%" }'), f"{CAPS}.cost: unknown name"),

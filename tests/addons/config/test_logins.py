@@ -107,6 +107,7 @@ def test_a_generic_login_is_for_any_program(cwd: Path) -> None:
     ("table", "said"),
     [
         ("oauth = 'cluade', file = 'x'", "oauth: no such kind of login: did you mean claude?"),
+        ("oauth = true, file = 'x'", "oauth: must be a text in quotes"),
         (
             "oauth = 'x', file = 'x'",
             "oauth: no such kind of login: known are claude, codex, gemini, antigravity, copilot, generic",
