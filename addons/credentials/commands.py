@@ -47,6 +47,10 @@ def _command[**P, R](name: str, /, **suggested: str) -> Callable[[Callable[P, R]
 _PROVIDERS, _CREDENTIALS, _ALL = "rotator.providers", "rotator.credentials", "rotator.pools"
 
 
+LONGEST = 366 * 86_400
+"""Seconds that a credential can be cooled for."""
+
+
 class Commands:
     """An add-on of its own. `notify` gets what was done."""
 
@@ -81,14 +85,16 @@ class Commands:
     @_command("rotator.cool", provider=_PROVIDERS, name=_CREDENTIALS)
     def cool(self, provider: str, name: str, seconds: int) -> None:
         """Do not use the credential PROVIDER NAME for so many SECONDS."""
-        if seconds <= 0:
-            raise exceptions.CommandError("name the seconds, 1 or more")
+        if not 0 < seconds <= LONGEST:
+            raise exceptions.CommandError(f"name the seconds, from 1 to {LONGEST}; rotator.retire has no end")
+        _one(provider, name)
         count = self._pool.cool(provider, name, seconds)
         self._done("cooled", count, provider, name, f"is not used for {seconds} s")
 
     @_command("rotator.retire", provider=_PROVIDERS, name=_CREDENTIALS)
     def retire(self, provider: str, name: str) -> None:
         """Do not use the credential PROVIDER NAME any more, until rotator.resume."""
+        _one(provider, name)
         count = self._pool.retire(provider, name)
         self._done("retired", count, provider, name, "is not used until rotator.resume")
 
@@ -112,6 +118,12 @@ class Commands:
             there = ", ".join(self.pools()) or "no pool"
             raise exceptions.CommandError(f"there is no key of {which or 'any provider'}: there is {there}")
         self._notify(Notice(f"{did}: {which or 'all keys'} {now}"))
+
+
+def _one(provider: str, name: str) -> None:
+    """An empty text would stand for all. Raises CommandError."""
+    if not provider or not name:
+        raise exceptions.CommandError("name one key: its PROVIDER and its NAME")
 
 
 def _parted(provider: str, name: str) -> tuple[str, str]:

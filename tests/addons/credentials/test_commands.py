@@ -101,7 +101,11 @@ def test_all_of_a_provider_or_one_by_a_slash_are_resumed(bench: Bench, line: str
         ("rotator.retire xai one", "there is no key of xai/one"),
         ("rotator.reset openai/three", "there is no key of openai/three"),
         ("rotator.cool groq two 5", "there is no key of groq/two"),
-        ("rotator.cool groq one 0", "name the seconds, 1 or more"),
+        ("rotator.cool groq one 0", "name the seconds, from 1 to 31622400"),
+        (f"rotator.cool groq one 1{'0' * 400}", "name the seconds, from 1 to 31622400"),
+        ('rotator.cool openai "" 60', "name one key"),
+        ('rotator.retire openai ""', "name one key"),
+        ('rotator.retire "" one', "name one key"),
     ],
 )
 def test_what_is_not_there_is_said(bench: Bench, line: str, message: str) -> None:
