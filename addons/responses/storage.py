@@ -105,7 +105,7 @@ class Folder:
         file = self._file(stored.scope, stored.id)
         unfinished = file.with_suffix(_UNFINISHED)
         try:
-            file.parent.mkdir(_PRIVATE_FOLDER, exist_ok=True)
+            file.parent.mkdir(_PRIVATE_FOLDER, parents=True, exist_ok=True)
             _write(unfinished, dump(as_mapping(stored)))
             os.utime(unfinished, (stored.created, stored.created))
             unfinished.replace(file)

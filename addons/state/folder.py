@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import secrets
+import stat
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -39,7 +40,12 @@ FILES: Mapping[str, frozenset[Kind]] = {
 LARGE = 1 << 19
 """Bytes. A file is written again after a second for each so many of them."""
 
+LONGEST = 1 << 26
+"""Bytes of a file that are read: several times as many as we ever write."""
+
 _OURS_ALONE, _PRIVATE_FOLDER = 0o600, 0o700
+_NO_WAITING = getattr(os, "O_NONBLOCK", 0)
+"""A pipe that nobody writes to would hold up the start for ever."""
 
 
 class StateFile:
@@ -67,6 +73,7 @@ class StateFile:
         if not writes and self._seen and signature(self._file) == self._seen:
             return NOTHING
         try:
+            self._file.parent.mkdir(_PRIVATE_FOLDER, parents=True, exist_ok=True)
             with locked(self._lock):
                 found = self._exchange()
         except OSError as error:
@@ -96,7 +103,7 @@ class StateFile:
             self._seen = seen
             return self._held
         try:
-            found = read(self._file.read_bytes(), self._clock())
+            found = read(_content(self._file), self._clock())
         except Unreadable as fault:
             self._set_aside("later" if isinstance(fault, OfLaterVersion) else "damaged", str(fault))
             self._seen = None
@@ -130,6 +137,21 @@ class StateFile:
             raise
         self._seen = signature(self._file)
         self._put_off_until = now.steady + len(data) // LARGE
+
+
+def _content(file: Path) -> bytes:
+    """What is in it. Raises Unreadable for what cannot be a file of ours, and OSError."""
+    with open(file, "rb", opener=_open) as opened:  # Path.open has no opener
+        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+            raise Unreadable("it is not a regular file")
+        data = opened.read(LONGEST + 1)
+    if len(data) > LONGEST:
+        raise Unreadable(f"it is larger than {LONGEST} bytes")
+    return data
+
+
+def _open(path: str, flags: int) -> int:
+    return os.open(path, flags | _NO_WAITING)
 
 
 def _moved(entries: Entries, seconds: float) -> Entries:

@@ -6,6 +6,7 @@ credential is kept without its answer.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import isfinite
 
 from protocols.model.wirejson import count_at, flag_at, number_at, text_at, texts_at
 from rewrite.credentials.entries import (
@@ -243,10 +244,12 @@ def _used(state: CredentialState, scope: str, entry: Entry, _title: str) -> Cred
 
 
 def _number(text: str) -> float | None:
+    """None: it is none, or not a finite one."""
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         return None
+    return number if isfinite(number) else None
 
 
 def _learnt(state: CredentialState, scope: str, entry: Entry, _title: str) -> CredentialState:
@@ -311,9 +314,10 @@ def moved_entries(entries: Entries, by: float) -> Entries:
 
 def _moved_key(key: Key, by: float) -> Key:
     until, _, which = key.scope.partition("\n")
-    if key.kind is not Kind.USED or rolls_for(which.partition("\n")[0]) is None:
+    moment = _number(until)
+    if key.kind is not Kind.USED or moment is None or rolls_for(which.partition("\n")[0]) is None:
         return key
-    return key._replace(scope=_joined(repr(float(until) + by), which))
+    return key._replace(scope=_joined(repr(moment + by), which))
 
 
 def _moved_cooldown(one: Cooldown, by: float) -> Cooldown:

@@ -1,5 +1,6 @@
 """Entries as the bytes of a file, by versions, and by the clocks of whoever wrote them. Pure."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -8,6 +9,9 @@ import msgspec
 from rewrite.credentials.entries import Entries, Entry, Key, Kind
 
 VERSION = 1
+_SALT = re.compile("(?:[0-9a-f]{2}){0,64}")
+"""Bytes as hexadecimal digits, as many as a hash takes."""
+
 HORIZON = 400 * 86_400.0
 """Seconds that nothing lasts longer than: a month's quota, or a year's, by a clock that was wrong."""
 
@@ -105,6 +109,8 @@ def read(data: bytes, now: Moment) -> Stored:
 
 def _read_first(data: bytes, now: Moment) -> Stored:
     found = _FIRST.decode(data)
+    if not _SALT.fullmatch(found.salt):
+        raise Unreadable("it is damaged")
     by = ahead(now, found.moment)
     entries = {_key(row): _entry(row, by, now.epoch) for row in found.entries}
     return Stored(entries, found.salt)

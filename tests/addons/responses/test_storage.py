@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -202,6 +203,13 @@ def test_a_file_that_is_none_of_ours_is_left_alone(tmp_path: Path) -> None:
     Storage(Folder(tmp_path), Clock(), Bounds(ttl=0.0))
     assert other.read_text() == "mine"
     assert not file_of(tmp_path, stored(1)).exists()
+
+
+def test_a_folder_that_was_removed_is_made_again(tmp_path: Path) -> None:
+    keeper = keeper_at(str(tmp_path / "state"), tmp_path)
+    shutil.rmtree(tmp_path / "state")
+    assert keeper.write(stored(1))
+    assert keeper.read(SCOPE, stored(1).id) is not None
 
 
 def test_what_cannot_be_written_is_reported_and_not_kept(

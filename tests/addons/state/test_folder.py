@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -143,6 +144,11 @@ def test_only_their_owner_can_read_them(tmp_path: Path, clock: Clock) -> None:
     [
         (b'{"version": 1, "entr', "damaged", "it is damaged"),
         (b"", "damaged", "it is damaged"),
+        (
+            b'{"version": 1, "moment": {"epoch": 1, "steady": 1}, "salt": "no salt", "entries": []}',
+            "damaged",
+            "it is damaged",
+        ),
         (b'{"version": %d}' % (VERSION + 1), "later", "a later rotator wrote"),
     ],
 )
@@ -164,6 +170,37 @@ def test_a_file_of_no_use_is_set_aside(
     assert (pool(tmp_path) / f"{name}.{aside}").read_bytes() == content
     assert [said in each.getMessage() for each in caplog.records] == [True]
     assert FolderStore(tmp_path, clock).exchange_now({}) == cooled(clock)
+
+
+def test_a_file_that_is_too_large_is_set_aside_unread(
+    tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool(tmp_path).mkdir()
+    with (pool(tmp_path) / "credentials.json").open("wb") as opened:
+        opened.truncate(1 << 40)
+    assert FolderStore(tmp_path, clock).exchange_now(cooled(clock)) == {}
+    assert "it is larger than" in caplog.text
+    assert FolderStore(tmp_path, clock).exchange_now({}) == cooled(clock)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such pipes there")
+def test_a_pipe_in_its_place_is_set_aside(
+    tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool(tmp_path).mkdir()
+    os.mkfifo(pool(tmp_path) / "sessions.json")
+    assert FolderStore(tmp_path, clock).exchange_now(cooled(clock)) == {}
+    assert "it is not a regular file" in caplog.text
+
+
+def test_a_folder_that_was_removed_is_made_again(tmp_path: Path, clock: Clock) -> None:
+    (tmp_path / "state").mkdir()
+    store = FolderStore(tmp_path / "state", clock)
+    store.exchange_now(cooled(clock))
+    shutil.rmtree(tmp_path / "state")
+    assert store.exchange_now({}) == {}
+    assert FolderStore(tmp_path / "state", clock).exchange_now({}) == cooled(clock)
+    assert pool(tmp_path / "state").stat().st_mode & 0o777 == 0o700
 
 
 def test_what_is_known_survives_damage_while_we_run(tmp_path: Path, clock: Clock) -> None:

@@ -290,3 +290,12 @@ def test_a_day_ends_by_the_calendar_though_a_clock_was_set() -> None:
     pool = replace(EMPTY, states={"one": CredentialState(used=used)})
     found = moved(pool, 500.0).state("one").used
     assert [counts[0][0] for counts in found.values()] == [NOW + 9, NOW + 509]
+
+
+@pytest.mark.parametrize(
+    "scope", ["", "x", "x\ntokens/60.0\nm", "nan\ntokens/60.0\nm", "inf\ntokens/day UTC\n"]
+)
+def test_a_use_at_no_moment_counts_nowhere(scope: str) -> None:
+    used = {ONE.key(Kind.USED, scope): Entry(NOW, NOW + 60, 5.0)}
+    assert adopted(EMPTY, ONE, used, NOW).state("one").used == {}
+    assert moved_entries(used, 500.0) == {ONE.key(Kind.USED, scope): Entry(NOW + 500, NOW + 560, 5.0)}
