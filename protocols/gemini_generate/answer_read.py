@@ -9,6 +9,7 @@ once, from older models on every chunk; `usageMetadata` on every chunk, cumulati
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from protocols.framing.sse import Event, SseDecoder, parse_event
 from protocols.gemini_generate.answer_read_arguments import PartialArguments
@@ -184,7 +185,7 @@ def read_whole(body: JsonObject) -> Sequence[StreamPart]:
 def _error(error: object) -> StreamError:
     found = stream_error(error)
     code = error_code(error) if isinstance(error, dict) else None
-    return StreamError(found.type, found.message, code or found.code, found.status)
+    return replace(found, code=code or found.code)
 
 
 def _message_start(chunk: JsonObject) -> MessageStart:

@@ -225,6 +225,8 @@ class StreamError:
     """Of HTTP."""
     native: bool = True
     """In the form that the protocol's own clients raise on."""
+    said: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
+    """The provider's own object, where there is one: it may say when to ask again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -437,6 +437,7 @@ def stream_error(error: object, *, native: bool = True) -> StreamError:
         code=code if isinstance(code, str) else None,
         status=number,
         native=native,
+        said=error,
     )
 
 

@@ -57,11 +57,11 @@ def error_object(kind: str, message: str, status: int = _FIRST_SERVER_STATUS) ->
 def flat_error(event: JsonObject) -> StreamError:
     """The documented form of an `error` event. Measured: SDKs raise on the nested form alone."""
     code = text_at(event, "code")
-    return StreamError(code, text_at(event, "message"), code or None, native=False)
+    return StreamError(code, text_at(event, "message"), code or None, native=False, said=event)
 
 
 def failure(response: JsonObject) -> StreamError:
-    """The error of a failed response."""
+    """The error of a failed response; ChatGPT has a type for some, and no code."""
     error = object_at(response, "error")
     code = text_at(error, "code")
-    return StreamError(code, text_at(error, "message"), code or None)
+    return StreamError(code or text_at(error, "type"), text_at(error, "message"), code or None, said=error)

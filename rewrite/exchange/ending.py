@@ -130,6 +130,7 @@ def ending(
     progress: Progress,
     otherwise: Outcome,
     target: Target,
+    now: float,
     *,
     streamed: bool,
     can_continue: bool = False,
@@ -137,11 +138,11 @@ def ending(
     """The end of an answer that came so far, and that ended as `found` says.
 
     `otherwise`: what it came to if it is cut; `streamed`: it came as a stream, and so lacks the last frame if
-    that did not come; `can_continue`: it is cut, and the rest can be asked for.
+    that did not come; `can_continue`: it is cut, and the rest can be asked for; `now`: epoch seconds.
     """
     match found:
         case Failed(error=error):
-            return errored(error, target.errors)
+            return errored(error, target.errors, now)
         case Complete():
             return replace(COMPLETED, parts=formality(progress) if streamed else ())
         case Cut() | Empty():
@@ -174,5 +175,6 @@ def with_left_out(detail: str, names: Sequence[str]) -> str:
     return "; ".join([detail, *cut] if detail else cut)
 
 
-def errored(error: StreamError, errors: ErrorFacts, parts: Sequence[StreamPart] = ()) -> Ending:
-    return Ending(classify.in_band(error, errors), "error", message_of(error), parts)
+def errored(error: StreamError, errors: ErrorFacts, now: float, parts: Sequence[StreamPart] = ()) -> Ending:
+    """`now`: epoch seconds."""
+    return Ending(classify.in_band(error, errors, now), "error", message_of(error), parts)

@@ -166,6 +166,11 @@ class Exchange:
         return self.state is State.OVER
 
     @property
+    def _epoch(self) -> float:
+        """The present, in epoch seconds."""
+        return self._now + self._ledger.target.terms.epoch
+
+    @property
     def _attempt(self) -> Attempt:
         return self._ledger.current
 
@@ -302,7 +307,7 @@ class Exchange:
 
     def _hold_one(self, current: Reading, segment: Segment, following: EventByEvent) -> None:
         if error := current.hold(segment):
-            rejected = classify.in_band(error, self._ledger.target.errors)
+            rejected = classify.in_band(error, self._ledger.target.errors, self._epoch)
             self._fail(replace(rejected, answer=current.error_response(error, rejected.status)))
             return
         attempt, timing = self._ledger.current, self._ledger.target.terms.timing
@@ -377,7 +382,7 @@ class Exchange:
         progress = current.settle()
         error = progress.error
         if error and not error.native:
-            found = errored(error, self._ledger.target.errors, repair.raising(error))
+            found = errored(error, self._ledger.target.errors, self._epoch, repair.raising(error))
             self._finish(current.encoder, found, progress)
 
     def _closed_passing(self, closed: UpstreamClosed) -> None:
@@ -455,7 +460,7 @@ class Exchange:
         progress, target = current.settle(), self._ledger.target
         left_out = current.left_out if current.calls else ()
         if isinstance(current, ContinuedReading) and current.failed:
-            otherwise = classify.in_band(current.failed, target.errors)
+            otherwise = classify.in_band(current.failed, target.errors, self._epoch)
         if not clean:
             progress.expect(choices_asked(self._call))
         if progress.ended and progress.error is None:
@@ -464,7 +469,8 @@ class Exchange:
         end = completeness(progress)
         # What can be continued is read off the whole prompt: only a cut asks.
         more = not was_over and isinstance(end, Cut | Empty) and self._is_continuable(current, progress)
-        found = ending(end, progress, otherwise, target, streamed=current.streamed, can_continue=more)
+        now, streamed = self._epoch, current.streamed
+        found = ending(end, progress, otherwise, target, now, streamed=streamed, can_continue=more)
         if isinstance(found, Ending):
             self._finish(current.encoder, found, progress, left_out)
         else:
@@ -522,7 +528,7 @@ class Exchange:
             self._continue(continuation, outcome)
             return
         progress = client_stream.progress
-        found = ending(completeness(progress), progress, outcome, target, streamed=True)
+        found = ending(completeness(progress), progress, outcome, target, self._epoch, streamed=True)
         assert isinstance(found, Ending)
         self._finish(client_stream, found, self._progress())
 

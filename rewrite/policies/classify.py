@@ -7,7 +7,7 @@ from dataclasses import replace
 from protocols.model.http import WireResponse
 from protocols.model.parts import StreamError
 from protocols.model.wirejson import JsonObject, load_first, object_at, objects_at, stream_error, text_at
-from rewrite.policies.retry_after import in_message, retry_after
+from rewrite.policies.retry_after import retry_after
 from rewrite.values.decision import QUOTAS
 from rewrite.values.outcome import ErrorFacts, Kind, Rejected
 
@@ -42,6 +42,7 @@ _REQUEST_TYPES = frozenset({"invalid_request_error", "not_found_error", "request
 LONGEST_MESSAGE = 300
 """Characters of a message that are kept."""
 _LONGEST_CODE = 100
+_STATUS = re.compile("[45][0-9]{2}")
 _QUOTED = re.compile(r""""[^"]*"|(?<=[\s:(])'[^']*'""")
 """What a message quotes is the client's: its words blame nobody."""
 
@@ -67,7 +68,7 @@ def rejection(answer: WireResponse, facts: ErrorFacts, now: float) -> Rejected:
     """Classify an HTTP answer with an error status; `now` is epoch seconds, for dates in Retry-After."""
     body = load_first(answer.body) or {}
     error, kind = _error_of(body), by_status(answer.status)
-    by_id = _by_quota_id(body, facts)
+    by_id = _by_quota_id(object_at(body, "error"), facts)
     blamed = _by_header(answer, facts) or by_id or _blamed(error, facts)
     if blamed is not None and kind in _OVERRULES.get(blamed, ()):
         kind = blamed
@@ -84,11 +85,21 @@ def rejection(answer: WireResponse, facts: ErrorFacts, now: float) -> Rejected:
     return Rejected(answer.status, kind, error.message[:LONGEST_MESSAGE], wait, answer)
 
 
-def in_band(error: StreamError, facts: ErrorFacts, answer: WireResponse | None = None) -> Rejected:
-    """Classify an error inside a stream by its own words; the server's fault where they say nothing."""
-    kind = _blamed(error, facts) or _by_type(error)
-    status = error.status or _IN_BAND_STATUS.get(kind, 500)
-    return Rejected(status, kind, error.message[:LONGEST_MESSAGE], in_message(error.message), answer)
+def in_band(
+    error: StreamError, facts: ErrorFacts, now: float, answer: WireResponse | None = None
+) -> Rejected:
+    """Classify an error inside a stream by its own words; the server's fault where they say nothing. `now` is
+    epoch seconds, for the moments that it names."""
+    own = _error_of({"error": error.said}) if error.said else error
+    status = error.status or own.status or _as_status(own.code)
+    kind = _blamed(own, facts) or (by_status(status) if status else None)
+    kind = kind or _blamed(error, facts) or _by_type(error)
+    by_id = _by_quota_id(error.said, facts)
+    kind = by_id if by_id is not None and kind in _OVERRULES.get(by_id, ()) else kind
+    status = status or _IN_BAND_STATUS.get(kind, 500)
+    said = error.said or {"message": error.message}
+    wait = retry_after((), said, now, retry_info=by_id is not kind, longest=kind in QUOTAS)
+    return Rejected(status, kind, error.message[:LONGEST_MESSAGE], wait, answer)
 
 
 def code_of(answer: WireResponse) -> str:
@@ -97,10 +108,13 @@ def code_of(answer: WireResponse) -> str:
     return (error.code or error.type)[:_LONGEST_CODE]
 
 
+def _as_status(code: str | None) -> int | None:
+    """Some write the status as a text."""
+    return int(code) if code is not None and _STATUS.fullmatch(code) else None
+
+
 def _by_type(error: StreamError) -> Kind:
-    """By the status that the error names, else by the types that blame the request when nothing else does."""
-    if error.status:
-        return by_status(error.status)
+    """By the types that blame the request when nothing else does."""
     return Kind.REQUEST if error.type in _REQUEST_TYPES else Kind.SERVER
 
 
@@ -123,11 +137,11 @@ def _by_header(answer: WireResponse, facts: ErrorFacts) -> Kind | None:
     return next((kind for name, value, kind in facts.headers if (name, value) in sent), None)
 
 
-def _by_quota_id(body: JsonObject, facts: ErrorFacts) -> Kind | None:
+def _by_quota_id(error: JsonObject, facts: ErrorFacts) -> Kind | None:
     """What the ids of the quotas say that google.rpc.QuotaFailure names."""
     if not facts.quotas:
         return None
-    details = objects_at(object_at(body, "error"), "details")
+    details = objects_at(error, "details")
     ids = [text_at(one, "quotaId").lower() for each in details for one in objects_at(each, "violations")]
     return next((kind for part, kind in facts.quotas if any(part in one for one in ids)), None)
 

@@ -175,7 +175,7 @@ FINISH = Finish(0, FinishReason.STOP, "stop")
 
 def ended(*parts: StreamPart, streamed: bool = True, mode: OnTruncation = OnTruncation.AUTO) -> Ending:
     so_far, terms = progress(*parts), replace(TERMS, on_truncation=mode)
-    found = ending(completeness(so_far), so_far, CUT, own(terms=terms), streamed=streamed)
+    found = ending(completeness(so_far), so_far, CUT, own(terms=terms), 0.0, streamed=streamed)
     assert isinstance(found, Ending)
     return found
 
@@ -206,7 +206,7 @@ def test_a_cut_in_a_tool_call_fails() -> None:
 def test_an_error_of_its_own_is_its_end_and_is_not_said_twice() -> None:
     rejected = Rejected(500, Kind.SERVER, "busy")
     assert ended(*TEXT, BUSY, FINISH, StreamEnd()) == Ending(rejected, "error", "busy")
-    assert errored(BUSY, FACTS, (BUSY,)) == Ending(rejected, "error", "busy", (BUSY,))
+    assert errored(BUSY, FACTS, 0.0, (BUSY,)) == Ending(rejected, "error", "busy", (BUSY,))
 
 
 def test_what_is_done_lacks_at_most_its_last_frame() -> None:

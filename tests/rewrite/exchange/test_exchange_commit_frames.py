@@ -377,7 +377,7 @@ def verdict(
     works = False
     for segment in [*reading.feed(frame), *reading.eof()]:
         if error := reading.hold(segment):
-            return f"error {classify.in_band(error, BUILT_IN[provider].errors).kind}"
+            return f"error {classify.in_band(error, BUILT_IN[provider].errors, 0.0).kind}"
         works = reading.has_worked() or works
     return VISIBLE if reading.settle().visible else WORKING if works else LIFECYCLE
 

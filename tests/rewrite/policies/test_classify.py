@@ -134,7 +134,7 @@ def test_a_rate_window_is_no_reset_of_a_quota() -> None:
 )
 def test_errors_inside_a_stream(error: StreamError, kind: Kind, status: int) -> None:
     answer = WireResponse(200, ())
-    found = in_band(error, ANTHROPIC, answer)
+    found = in_band(error, ANTHROPIC, 0.0, answer)
     assert found == Rejected(status, kind, error.message, None, answer)
 
 
@@ -175,5 +175,5 @@ def test_what_says_no_such_thing(code: int, body: bytes, kind: Kind) -> None:
 
 
 def test_a_model_that_is_unknown_inside_a_stream_is_a_404() -> None:
-    found = in_band(StreamError("invalid_request_error", "no such model", "model_not_found"), OPENAI)
+    found = in_band(StreamError("invalid_request_error", "no such model", "model_not_found"), OPENAI, 0.0)
     assert (found.status, found.kind) == (404, Kind.MODEL)

@@ -4,7 +4,7 @@ The bodies are those of the recorded files, of vendors' documents, and of the cl
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,19 @@ from typing import Any
 import pytest
 
 from addons.config.settings import built_in
-from protocols.model.http import WireResponse
+from protocols.model.call import Operation
+from protocols.model.http import Head, WireRequest, WireResponse
+from protocols.model.parts import StreamError
 from protocols.model.wirejson import dump
+from protocols.registry import discover
 from rewrite.catalog.providers import provider
-from rewrite.policies.classify import rejection
+from rewrite.policies.classify import in_band, rejection
+from rewrite.translation.error_kinds import for_client
 from rewrite.values.outcome import Kind
 from tests.oracle import recorded
 
 BUILT_IN = {name: provider(name, facts) for name, facts in built_in().items()}
+PROTOCOLS = {one.name: one for one in discover()}
 NOW = 1_763_900_000.0
 """Sun, 23 Nov 2025 12:13:20 GMT."""
 
@@ -354,6 +359,44 @@ def test_what_an_error_blames_and_how_long_it_lasts(case: Case) -> None:
     answer = WireResponse(case.status, tuple(case.headers.items()), dump(case.body))
     found = rejection(answer, BUILT_IN[case.provider].errors, NOW)
     assert (found.kind, found.retry_after) == (case.kind, case.wait and pytest.approx(case.wait))
+
+
+def sse(data: object, name: str = "") -> bytes:
+    return (b"event: " + name.encode() + b"\n" if name else b"") + b"data: " + dump(data) + b"\n\n"
+
+
+def response_failed(body: dict[str, Any]) -> bytes:
+    failed = {"id": "r", "object": "response", "status": "failed", "output": [], "error": body["error"]}
+    return sse({"type": "response.failed", "response": failed}, "response.failed")
+
+
+IN_STREAM: Mapping[str, tuple[str, Callable[[dict[str, Any]], bytes]]] = {
+    "openai_chat": ("/v1/chat/completions", sse),
+    "openai_responses": ("/v1/responses", response_failed),
+    "gemini_generate": ("/v1beta/models/m:streamGenerateContent?alt=sse", sse),
+}
+"""By protocol: a path, and an error in a stream."""
+IN_BOTH = [
+    pytest.param(case, protocol, id=f"{name}-{protocol}")
+    for name, case in CASES.items()
+    for protocol in BUILT_IN[case.provider].protocols
+    if case.wait is not None and not case.headers and isinstance(case.body, dict) and protocol in IN_STREAM
+]
+
+
+@pytest.mark.parametrize("translated", [False, True])
+@pytest.mark.parametrize(("case", "protocol"), IN_BOTH)
+def test_an_error_in_a_stream_is_read_like_one_in_a_body(case: Case, protocol: str, translated: bool) -> None:
+    target, form = IN_STREAM[protocol]
+    spoken, body = PROTOCOLS[protocol], dump({"model": "m", "stream": True})
+    call = spoken.parse("c", Operation.GENERATE, WireRequest("POST", target, (), body))
+    decoder = spoken.decoder(call, Head(200, (("content-type", "text/event-stream"),)))
+    assert isinstance(case.body, dict)
+    parts = [part for one in decoder.feed(form(case.body)) for part in decoder.read(one)]
+    (error,) = (part for part in parts if isinstance(part, StreamError))
+    found = in_band(for_client(error) if translated else error, BUILT_IN[case.provider].errors, NOW)
+    assert found.kind is case.kind
+    assert found.retry_after == pytest.approx(case.wait)
 
 
 RECORDED = {
