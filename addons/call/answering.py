@@ -253,6 +253,7 @@ class Planner:
         self._settings = settings
         self._configured = {one.provider.name: one for one in settings.providers}
         self._providers = {name: one.provider for name, one in self._configured.items()}
+        self._serving_all = frozenset(name for name, one in self._configured.items() if one.serves(""))
         spoken = {name for provider in self._providers.values() for name in provider.protocols}
         self._protocols = {name: registry[name] for name in spoken if name in registry}
         self._use = RouteUse(settings.rules)
@@ -318,7 +319,7 @@ class Planner:
         if route.original:
             return intercepted.pooled
         pool = self._configured[route.provider.name]
-        serves = pool.serves(intercepted.client)
+        serves = route.provider.name in self._serving_all or pool.serves(intercepted.client)
         pooled = serves and not intercepted.page
         if not (pooled or route.provider.auth is Carrier.NONE):
             why = "a web page does not use them" if serves else _no_key(pool)

@@ -30,6 +30,7 @@ from addons.upstream.failure import Cause
 from addons.upstream.network import Reached
 from protocols.model.errors import Fault
 from protocols.model.http import Head
+from rewrite.credentials.learning import REPORTS
 from rewrite.responses.store import PROTOCOL as RESPONSES
 from rewrite.values.events import (
     Acquire,
@@ -83,7 +84,7 @@ class Driver:
         self._commands: deque[Command] = deque()
         self._answer = Answer()
         self._attempt: Attempt | None = None
-        self._leases = Leases(work, self._put)
+        self._leases = Leases(work)
         self._hidden: list[SecretStr] = []
         self._blackout = _NOTHING_HIDDEN
         self._timers = Timers(work.clock, self._put)
@@ -128,7 +129,8 @@ class Driver:
         self._cancel_attempt()
         if self._waiting_for is not None:
             self._waiting_for.cancel()
-        self._leases.leave_line()
+        if self._leases.leave is not None:
+            self._leases.leave_line()
         for attempt in tuple(self._leases.held):  # only after a fault of ours
             self._release(Release(attempt, Abandoned()))
         self._timers.cancel()
@@ -147,8 +149,10 @@ class Driver:
         answer = self._answer
         answer.head = head
         with self._faults_recorded():
-            origin = self._leases.answered(answer.attempt, head)
-            self._work.journal.reached(self._work.record.flow, origin, reached)
+            target, lease = self._leases.held[answer.attempt]
+            if lease.ticket or (lease.pooled and _says_limits(head)):
+                self._leases.answered(answer.attempt, head)
+            self._work.journal.reached(self._work.record.flow, target.origin, reached)
         self._put(UpstreamStarted(answer.attempt, head))
 
     def received(self, data: bytes) -> None:
@@ -269,7 +273,7 @@ class Driver:
             case SendHeaders(head=head):
                 self._start(head)
             case Acquire():
-                self._leases.acquire(command)
+                self._put(self._leases.acquire(command))
             case AwaitCredential():
                 self._stand_in_line(command)
             case OpenUpstream():
@@ -315,7 +319,7 @@ class Driver:
     # -- credentials ----------------------------------------------------------------------------------
 
     def _stand_in_line(self, command: AwaitCredential) -> None:
-        none = self._leases.stand_in_line(command)
+        none = self._leases.stand_in_line(command, self._put)
         if none.full or (none.wait or 0.0) > LONG_WAIT:
             with self._faults_recorded():
                 due = None if none.full else none.wait
@@ -481,6 +485,10 @@ class Driver:
     def _break_off(self, message: str) -> None:
         self._response.abort(message)
         self._finish()
+
+
+def _says_limits(head: Head) -> bool:
+    return REPORTS.search("\n".join([name for name, _ in head.headers])) is not None
 
 
 def _closed(attempt: int, cause: Cause | None) -> UpstreamClosed:

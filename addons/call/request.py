@@ -1,8 +1,8 @@
 """How a call leaves for a target: its own bytes, or what takes their place; and one credential on it, which
 is asked for, waited for and given back here."""
 
-from collections.abc import Callable, Container
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from pydantic import SecretStr
@@ -123,92 +123,94 @@ def written(intercepted: Intercepted, lease: Lease, headers: Headers, target: st
     provider, own = intercepted.provider, intercepted.own
     if not lease.pooled:
         return carriers.put_back(headers, target, own) if own else (headers, target)
+    theirs = provider.account_headers
     if lease.source is not None:
         headers, target = _with_token(headers, target, lease, lease.source, own)
-        return _without_account(headers, provider, lease.source.login.kind.headers), target
+        kept = lease.source.login.kind.headers
+        return tuple([p for p in headers if p[0].lower() in kept or p[0].lower() not in theirs]), target
     headers, target = carriers.write(
         headers, target, lease.secret, auth=provider.auth, accepts=provider.accepts, like=own
     )
-    return _without_account(headers, provider), target
+    return tuple([pair for pair in headers if pair[0].lower() not in theirs]), target
 
 
-def _without_account(headers: Headers, provider: Provider, besides: Container[str] = ()) -> Headers:
-    """`besides`: those that name the account of the credential."""
-    theirs = [name for name in provider.account_headers if name not in besides]
-    return tuple([pair for pair in headers if pair[0].lower() not in theirs])
-
-
+@dataclass(slots=True)
 class Leases:
     """The credentials of one call."""
 
-    def __init__(self, work: Work, put: Callable[[Event], None]) -> None:
-        """`put` gets the answer to what is asked."""
-        self._work, self._put = work, put
-        self.held: dict[int, tuple[Target, Lease]] = {}
-        """By the number of the attempt, what is asked with it."""
-        self._none: Unavailable | None = None
-        self._ticket = 0
-        self._leave: Leave | None = None
+    work: Work
+    """The call."""
+    held: dict[int, tuple[Target, Lease]] = field(default_factory=dict)
+    """By the number of the attempt, what is asked with it."""
+    leave: Leave | None = None
+    """Makes the call wait no more. None: it never waited."""
+    _none: Unavailable | None = None
+    _ticket: int = 0
 
-    def acquire(self, asked: Acquire) -> None:
-        """Ask for the credential of an attempt."""
-        target = self._work.record.targets[asked.target]
-        self._found(target, asked.attempt, self._lease(target, asked))
+    def acquire(self, asked: Acquire) -> Acquired | NoneFree:
+        """The credential of an attempt."""
+        target = self.work.record.targets[asked.target]
+        found = self._lease(target, asked)
+        if not isinstance(found, Lease):
+            return self._none_free(asked.attempt, found)
+        self.held[asked.attempt] = target, found
+        return Acquired(asked.attempt, found.name, found.former, found.asked_last, found.reason)
 
     def _lease(self, target: Target, asked: Acquire) -> Lease | Unavailable:
         if target.terms.pooled:
-            fallback = target.index + 1 < len(self._work.record.targets)
-            pool, asker = self._work.pool, self._work.asker
+            fallback = target.index + 1 < len(self.work.record.targets)
+            pool, asker = self.work.pool, self.work.asker
             return pool.acquire(target.provider.name, target.call, asked, asker, fallback=fallback)
-        return own_lease(self._work.intercepted) if target.route.original else NO_LEASE
+        return own_lease(self.work.intercepted) if target.route.original else NO_LEASE
 
-    def stand_in_line(self, wanted: AwaitCredential) -> Unavailable:
-        """Wait for a credential; at once answered where too many wait already. Returns why none is free."""
-        target, none, pool = self._work.record.targets[wanted.asked.target], self._none, self._work.pool
+    def stand_in_line(self, wanted: AwaitCredential, put: Callable[[Event], None]) -> Unavailable:
+        """Wait for a credential; at once answered where too many wait already. Returns why none is free.
+
+        `put` gets the answer, unless the call leaves the line before.
+        """
+        target, none, pool = self.work.record.targets[wanted.asked.target], self._none, self.work.pool
         assert none is not None
         self._ticket = self._ticket or pool.queues.ticket()
-        answer, asker = partial(self._found, target, wanted.attempt), self._work.asker
+        answer, asker = partial(self._waited, put, target, wanted.attempt), self.work.asker
         provider = target.provider.name
-        self._leave = pool.wait(provider, target.call, wanted, asker, self._ticket, answer)
-        if self._leave is None:
+        self.leave = pool.wait(provider, target.call, wanted, asker, self._ticket, answer)
+        if self.leave is None:
             answer(replace(none, final=True, keys=(*none.keys, "as many calls as may wait already")))
         return none
 
-    def leave_line(self) -> None:
-        """Wait no more, for good: who gets the answers is let go of, which holds us too."""
-        if self._leave is not None:
-            self._leave()
-        self._leave, self._put = None, _to_nobody
-
-    def _found(self, target: Target, attempt: int, found: Lease | Unavailable) -> None:
+    def _waited(
+        self, put: Callable[[Event], None], target: Target, attempt: int, found: Lease | Unavailable
+    ) -> None:
         if isinstance(found, Lease):
             self.held[attempt] = target, found
-            self._put(Acquired(attempt, found.name, found.former, found.asked_last, found.reason))
+            put(Acquired(attempt, found.name, found.former, found.asked_last, found.reason))
         else:
-            self._none = found
-            self._put(_none_free(attempt, found))
+            put(self._none_free(attempt, found))
 
-    def answered(self, attempt: int, head: Head) -> Origin:
-        """An answer begins, which may say what is left of limits. Gives where it comes from."""
+    def _none_free(self, attempt: int, none: Unavailable) -> NoneFree:
+        self._none = none
+        return NoneFree(
+            attempt, none.wait, none.paused, none.refused, none.keys, none.full, none.own, none.final
+        )
+
+    def leave_line(self) -> None:
+        """Wait no more, for good: who gets the answers is let go of."""
+        if self.leave is not None:
+            self.leave()
+            self.leave = None
+
+    def answered(self, attempt: int, head: Head) -> None:
+        """An answer begins, which says what is left of limits, or lets the next one in line in."""
         target, lease = self.held[attempt]
-        provider, pool = target.provider.name, self._work.pool
+        provider, pool = target.provider.name, self.work.pool
         if lease.pooled:
             pool.learn(provider, lease, target.call, head.headers)
         if lease.ticket and head.status < 300:
             pool.queues.answered(provider, lease.ticket)
-        return target.origin
 
     def release(self, given: Release) -> None:
         """The attempt is over."""
         target, lease = self.held.pop(given.attempt)
         if lease.pooled:
-            provider, asker = target.provider.name, self._work.asker
-            self._work.pool.release(provider, lease, target.call, given.outcome, asker, given)
-
-
-def _to_nobody(_: Event) -> None:
-    """In the place of a call that is over."""
-
-
-def _none_free(attempt: int, none: Unavailable) -> NoneFree:
-    return NoneFree(attempt, none.wait, none.paused, none.refused, none.keys, none.full, none.own, none.final)
+            provider, asker = target.provider.name, self.work.asker
+            self.work.pool.release(provider, lease, target.call, given.outcome, asker, given)

@@ -22,10 +22,20 @@ from protocols.model.wirejson import JsonObject
 from rewrite.catalog.checks import CheckedLimit
 from rewrite.catalog.providers import quota_groups
 from rewrite.credentials.checked import checked
-from rewrite.credentials.choosing import Chosen, Unavailable, account, begun, choose, probing, scope_of, taken
+from rewrite.credentials.choosing import (
+    Chosen,
+    Unavailable,
+    account,
+    begun,
+    choose,
+    probing,
+    scope_of,
+    served,
+    taken,
+)
 from rewrite.credentials.credential import Credential, serving_order
 from rewrite.credentials.entries import Clearing
-from rewrite.credentials.learning import REPORTS, Reported, asked_to_wait, reported
+from rewrite.credentials.learning import Reported, asked_to_wait, reported
 from rewrite.credentials.limits import amounts, learnt
 from rewrite.credentials.notices import Notice, notices
 from rewrite.credentials.order import kept
@@ -219,12 +229,16 @@ class Pool:
         match choose(state, request, now):
             case Chosen(credential=credential) as chosen:
                 state = probing(state, scope, now) if chosen.probe else state
-                state = begun(taken(state, credential.name, chosen.wheel), credential, request, now)
-                self.states[provider] = state
-                self.unsaved.names.add((provider, credential.name))
+                in_use = taken(state, credential.name, chosen.wheel)
+                self.states[provider] = counted = begun(in_use, credential, request, now)
+                if counted is not in_use:
+                    self.unsaved.names.add((provider, credential.name))
                 if several:
                     self.conversations.began(provider, asker, credential.name, now)
-                secret, source = self._key((provider, credential.name))
+                key = self._keys[provider, credential.name]
+                secret, source = (
+                    (key, None) if isinstance(key, SecretStr) else self._token((provider, credential.name))
+                )
                 return Lease(
                     credential.name,
                     secret,
@@ -249,23 +263,35 @@ class Pool:
     ) -> None:
         """The attempt is over, of `call` as the provider was asked. A key that new settings replaced or
         removed is skipped. `release` has what the attempt used."""
-        credential = lease.name
-        state = self.states.get(provider)
-        if state is None or not self._is_current((provider, credential), lease):
+        state, who = self.states.get(provider), (provider, lease.name)
+        if state is None or not self._is_current(who, lease):
             return
-        outcome, now = _without(lease.secret, outcome), self._clock()
+        now = self._clock()
+        self.unsaved.names.add(who)
+        after = served(state, lease.name, outcome, now) if lease.counted is None else None
+        if after is not None:
+            self.states[provider] = after
+        else:
+            used = _used(lease, call, release)
+            self._settle(provider, lease, call, _without(lease.secret, outcome), asker, used, now)
+        if self.queues.by_provider:
+            self.queues.answered(provider, lease.ticket)
+
+    def _settle(
+        self,
+        provider: str,
+        lease: Lease,
+        call: Call,
+        outcome: Outcome,
+        asker: Asker,
+        used: Mapping[Unit, float],
+        now: float,
+    ) -> None:
+        state = self.states[provider]
         witness = asker.witness(provider) if asker.found else call.session or asker.client
-        attempted = Attempted(
-            credential,
-            scope_of(call),
-            witness,
-            asker.protocol,
-            lease.probe,
-            state.quota_of(call.model) if state.groups else "",
-            _used(lease, call, release),
-        )
+        quota = state.quota_of(call.model)
+        attempted = Attempted(lease.name, scope_of(call), witness, asker.protocol, lease.probe, quota, used)
         settled = self.states[provider] = settle(state, attempted, outcome, now)
-        self.unsaved.names.add((provider, credential))
         if settled.health is not state.health or settled.exhausted is not state.exhausted:
             self.unsaved.names.add((provider, ""))
             self.unsaved.urgent = True
@@ -273,15 +299,12 @@ class Pool:
             self.unsaved.changed(provider, state, settled)
             for notice in notices(state, settled, attempted, now):
                 self._notify(notice)
-        if self.queues.by_provider:
-            self.queues.answered(provider, lease.ticket)
 
     def learn(self, provider: str, lease: Lease, call: Call, headers: Headers) -> None:
         """What the headers of an answer to `call`, as the provider was asked, say of limits of `lease`."""
-        if REPORTS.search("\n".join([name for name, _ in headers])) is not None:
-            state, now = self.states.get(provider), self._clock()
-            scope = (state.quota_of(call.model) if state else "") or scope_of(call)
-            self._learn(provider, lease, scope, reported(headers, now), now)
+        state, now = self.states.get(provider), self._clock()
+        scope = (state.quota_of(call.model) if state else "") or scope_of(call)
+        self._learn(provider, lease, scope, reported(headers, now), now)
 
     def passed(self, provider: str, lease: Lease, status: int, headers: Headers, body: JsonObject) -> None:
         """The same of an answer that passed through. Which model it is about is not known, so that only what
@@ -380,8 +403,9 @@ class Pool:
     def _key(self, who: Who) -> tuple[SecretStr, TokenSource | None]:
         """A key; of a login the token as it is known now, and where another comes from."""
         found = self._keys[who]
-        if isinstance(found, SecretStr):
-            return found, None
+        return (found, None) if isinstance(found, SecretStr) else self._token(who)
+
+    def _token(self, who: Who) -> tuple[SecretStr, TokenSource]:
         source = self._logins.source(who)
         assert source is not None
         return source.token, source
@@ -390,7 +414,8 @@ class Pool:
         """Whether that is still the key of `who`; a login is, whatever its token is now."""
         if lease.source is not None:
             return self._logins.source(who) is lease.source
-        return self._keys.get(who) == lease.secret
+        key = self._keys.get(who)
+        return key is lease.secret or key == lease.secret
 
     def _renewed(self, who: Who) -> None:
         """A login has another token: that the one before was refused does not hold any more."""

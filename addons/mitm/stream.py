@@ -151,8 +151,9 @@ class RelayStream(ForwardedStream):
     # -- its responder --------------------------------------------------------------------------------
 
     def _new_sink(self) -> Sink:
-        congestion = self._http_layer.congestion_of(self.stream_id)
-        return Sink(self, self._handler, congestion, self._http_layer.outlet)
+        layer = self._http_layer
+        outlet, congestion = layer.outlet, layer.congestion_of(self.stream_id)
+        return Sink(self, self._handler, congestion, outlet)
 
     @property
     def _handler(self) -> ConnectionHandler:

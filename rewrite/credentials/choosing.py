@@ -4,7 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from msgspec import structs
+
 from protocols.model.call import Call
+from rewrite.catalog.providers import FairCycle
 from rewrite.credentials.credential import Credential
 from rewrite.credentials.fairness import chosen as cycle_of
 from rewrite.credentials.fairness import in_turn
@@ -21,9 +24,10 @@ from rewrite.credentials.rules import (
     reserve,
     told,
 )
-from rewrite.credentials.state import NEVER_USED, PoolState, Wheel
+from rewrite.credentials.state import NEVER_USED, CredentialState, LastOutcome, PoolState, Wheel
 from rewrite.values.decision import SHORT_WAIT
 from rewrite.values.key_refusal import StandingRefusal
+from rewrite.values.outcome import Completed, Outcome
 
 MOST_NAMED = 8
 """Of how many credentials a message says why they do not serve."""
@@ -79,6 +83,8 @@ def choose(pool: PoolState, request: CredentialRequest, now: float) -> Chosen | 
     probe = health is not None and health.wants_probe(now)
     if request.insist:
         return _insisted(pool, request, now, probe=probe)
+    if len(pool.credentials) == 1 and (only := _free_only_one(pool, request)):
+        return Chosen(only, probe=probe, reason=_only(only))
     if pool.exhausted.get(request.limits):
         request = replace(request, waiting=_had_their_turn(pool, request, now))
     found, others = _first(pool, request, now)
@@ -95,6 +101,23 @@ def choose(pool: PoolState, request: CredentialRequest, now: float) -> Chosen | 
     )
 
 
+def _free_only_one(pool: PoolState, request: CredentialRequest) -> Credential | None:
+    """It, where no rule has a say: what makes it serve after others says nothing."""
+    one = pool.credentials[0]
+    state = pool.states.get(one.name, NEVER_USED)
+    is_free = one.unlimited and not (state.cooldowns or state.retired) and _is_any_welcome(request)
+    return one if is_free else None
+
+
+def _is_any_welcome(request: CredentialRequest) -> bool:
+    return not (request.refused or request.resting or request.held or request.avoid or request.waiting)
+
+
+def _is_untroubled(one: Credential, state: CredentialState) -> bool:
+    """Whether no rule has a say, for a call that welcomes any."""
+    return one.unlimited and not (state.cooldowns or state.retired or state.streaks or state.learnt)
+
+
 def _had_their_turn(pool: PoolState, request: CredentialRequest, now: float) -> frozenset[str]:
     free = [c for c in pool.credentials if not first_block(c, pool.state(c.name), request, now)]
     candidates = [c for c in free if c.name not in request.avoid] or free
@@ -108,11 +131,15 @@ def _first(
     """Who serves, and of those before it, by name, why they do not."""
     found, latest = None, 0
     others: dict[str, str] = {}
+    any_welcome = _is_any_welcome(request)
     for one in _in_order(pool, request, now):
         state = pool.states.get(one.name, NEVER_USED)
         if state.cooldowns and state.free_at(request.scope, request.quota) > now:
             others[one.name] = Blocked.COOLING  # as its rule says, for the many that most often cool
             continue
+        if any_welcome and _is_untroubled(one, state):
+            found = one
+            break
         block = first_block(one, state, request, now)
         if block is not None:
             others[one.name] = block.state
@@ -172,7 +199,7 @@ def _by_turn(pool: PoolState, request: CredentialRequest, found: Credential) -> 
 def _reason(pool: PoolState, request: CredentialRequest, found: Credential, others: Mapping[str, str]) -> str:
     """One sentence: why it is this one, and why those before it are not."""
     if len(pool.credentials) == 1:
-        return f"{found.name} is the only one."
+        return _only(found)
     why = MODES[pool.rotation].why
     if found.name in request.preferred:
         why = "serves this call" if found.name == request.prefer else "serves this conversation"
@@ -182,6 +209,10 @@ def _reason(pool: PoolState, request: CredentialRequest, found: Credential, othe
     ]
     more = [f"{len(others) - MOST_NAMED} more do not serve"] if len(others) > MOST_NAMED else []
     return "; ".join((f"{found.name} {why}", *named, *more)) + "."
+
+
+def _only(one: Credential) -> str:
+    return f"{one.name} is the only one."
 
 
 def _insisted(
@@ -257,9 +288,22 @@ def account(pool: PoolState, client: str = "") -> Credential | None:
 
 def taken(pool: PoolState, name: str, wheel: Wheel | None = None) -> PoolState:
     """The pool while the credential `name` serves one attempt more; `wheel` is that of `Chosen`."""
-    state = pool.state(name)
-    states = {**pool.states, name: replace(state, in_flight=state.in_flight + 1)}
-    return replace(pool, states=states, wheel=wheel or pool.wheel)
+    state = pool.states.get(name, NEVER_USED)
+    states = {**pool.states, name: structs.replace(state, in_flight=state.in_flight + 1)}
+    return structs.replace(pool, states=states, wheel=wheel or pool.wheel)
+
+
+def served(pool: PoolState, name: str, outcome: Outcome, now: float) -> PoolState | None:
+    """The pool after an attempt with the credential `name`, whose use is not counted, completed; None where
+    that says more than that it is over: then `settle` knows."""
+    if not isinstance(outcome, Completed) or pool.health or pool.fair_cycle is not FairCycle.OFF:
+        return None
+    if any(one.cooldowns or one.streaks or one.auth_failures for one in pool.states.values()):
+        return None
+    state = pool.states.get(name, NEVER_USED)
+    last = LastOutcome(outcome.label, now)
+    over = structs.replace(state, in_flight=max(0, state.in_flight - 1), last=last)
+    return structs.replace(pool, states={**pool.states, name: over})
 
 
 def begun(pool: PoolState, one: Credential, request: CredentialRequest, now: float) -> PoolState:

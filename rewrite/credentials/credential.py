@@ -80,11 +80,16 @@ class Credential:
     """Whether its provider is asked now and then what it has used."""
     counted: tuple[Window, ...] = field(init=False, repr=False, compare=False)
     """All that its use is counted in."""
+    unlimited: bool = field(init=False, repr=False, compare=False)
+    """Whether the config lets it serve any call, and as many as there are."""
 
     def __post_init__(self) -> None:
         own = (cap.own for cap in self.caps if cap.own)
         windows = {window.key: window for window in (*self.windows, *own)}
         object.__setattr__(self, "counted", tuple(windows.values()))
+        most = (self.max_concurrency, self.target_concurrency, self.clients)
+        limited = self.windows or self.caps or any(each is not None for each in most)
+        object.__setattr__(self, "unlimited", self.models is ALL_MODELS and not limited)
 
     def may_serve(self, client: str) -> bool:
         """Whether it may serve calls of the tool `client`."""

@@ -5,7 +5,8 @@ is. It waits only while another serves: where none is free whose turn it is, the
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec import structs
 
 from rewrite.catalog.providers import FairCycle
 from rewrite.credentials.credential import Credential
@@ -49,4 +50,4 @@ def _peers(pool: PoolState, one: Credential, among: Sequence[Credential]) -> Seq
 
 def _with(pool: PoolState, scope: str, names: frozenset[str]) -> PoolState:
     others = {key: each for key, each in pool.exhausted.items() if key != scope}
-    return replace(pool, exhausted=latest({**others, scope: names}) if names else others)
+    return structs.replace(pool, exhausted=latest({**others, scope: names}) if names else others)

@@ -8,6 +8,8 @@ the model that was asked, or for the quota group that it shares a limit with.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from protocols.model.call import Call, Operation
 from protocols.model.parts import Usage
 from protocols.model.progress import Progress, estimated_tokens
@@ -99,7 +101,7 @@ def counted(
     """`state` after `one` used `amounts` for `scope`. A request counts in what its provider reported too,
     until that reports again."""
     if amounts.get(Unit.REQUESTS) and state.learnt:
-        state = replace(state, learnt=_one_more(state, scope, now))
+        state = structs.replace(state, learnt=_one_more(state, scope, now))
     windows = [window for window in one.counted if amounts.get(window.unit)]
     if not windows:
         return state
@@ -107,7 +109,7 @@ def counted(
         (window.key, scope): added(window, state.used.get((window.key, scope), ()), amounts[window.unit], now)
         for window in windows
     }
-    return replace(state, used=_bounded({**state.used, **found}, now))
+    return structs.replace(state, used=_bounded({**state.used, **found}, now))
 
 
 def _one_more(state: CredentialState, scope: str, now: float) -> Mapping[tuple[str, str], Reported]:
@@ -132,7 +134,7 @@ def given_back(one: Credential, state: CredentialState, scope: str, outcome: Out
         return state
     keys = [(window.key, scope) for window in one.counted if window.unit is Unit.REQUESTS]
     found = {key: taken_back(state.used[key], 1.0) for key in keys if key in state.used}
-    return replace(state, used={**state.used, **found}) if found else state
+    return structs.replace(state, used={**state.used, **found}) if found else state
 
 
 def amounts(
@@ -169,7 +171,7 @@ def learnt(state: CredentialState, scope: str, found: Sequence[Reported], now: f
         return state
     current = {key: one for key, one in state.learnt.items() if one.resets_at > now and key not in news}
     latest = list({**current, **news}.items())[-MOST_SCOPES:]
-    return replace(state, learnt=dict(latest))
+    return structs.replace(state, learnt=dict(latest))
 
 
 # -- for a reader ------------------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from math import inf
 
+from msgspec import structs
+
 from rewrite.catalog.providers import FairCycle
 from rewrite.credentials.fairness import exhausted
 from rewrite.credentials.health import (
@@ -99,7 +101,7 @@ class Attempted:
 def settle(pool: PoolState, one: Attempted, outcome: Outcome, now: float) -> PoolState:
     """The pool after the attempt `one` came to `outcome`."""
     state, last = pool.state(one.name), LastOutcome(outcome.label, now)
-    pool = pool.with_state(one.name, replace(state, in_flight=max(0, state.in_flight - 1), last=last))
+    pool = pool.with_state(one.name, structs.replace(state, in_flight=max(0, state.in_flight - 1), last=last))
     pool = _streaks(_judged(_settled(pool, one, outcome, now), one, outcome, now), one, outcome, now)
     return _limits(pool, one, outcome, now)
 
@@ -147,7 +149,7 @@ def _judged(pool: PoolState, one: Attempted, outcome: Outcome, now: float) -> Po
         case Rejected(kind=Kind.SERVER) | Unreachable(connected=True):
             recent = {key: each for key, each in pool.health.items() if not each.is_old(now)}
             after = worse(health, AttemptFailure(now, one.name, one.witness))
-            return replace(pool, health=latest({**recent, one.scope: after}))
+            return structs.replace(pool, health=latest({**recent, one.scope: after}))
         case Completed():
             return pool.without_health(one.scope)
         case Rejected(kind=kind) if one.probe and kind is not Kind.FOREIGN:
@@ -162,12 +164,14 @@ def _streaks(pool: PoolState, one: Attempted, outcome: Outcome, now: float) -> P
         case Completed():
             states = {name: _beside(name, state, one, now) for name, state in pool.states.items()}
             changed = any(states[name] is not state for name, state in pool.states.items())
-            return replace(pool, states=states) if changed else pool
+            return structs.replace(pool, states=states) if changed else pool
         case Rejected(kind=Kind.SERVER) | Unreachable(connected=True) | Stalled() | Truncated():
             state = pool.state(one.name)
             recent = {key: each for key, each in state.streaks.items() if each.at > now - MEMORY}
             streak = failed(recent.pop(one.scope, Streak()), now)
-            return pool.with_state(one.name, replace(state, streaks=latest({**recent, one.scope: streak})))
+            return pool.with_state(
+                one.name, structs.replace(state, streaks=latest({**recent, one.scope: streak}))
+            )
         case _:
             return pool
 
@@ -178,14 +182,14 @@ def _beside(name: str, state: CredentialState, one: Attempted, now: float) -> Cr
         if one.scope not in state.streaks:
             return state
         streaks = {key: each for key, each in state.streaks.items() if key != one.scope}
-        return replace(state, streaks=streaks)
+        return structs.replace(state, streaks=streaks)
     streak, cooldown = state.streaks.get(one.scope), state.cooldowns.get(one.scope)
     if streak is not None:
-        state = replace(state, streaks={**state.streaks, one.scope: overtaken(streak, now)})
+        state = structs.replace(state, streaks={**state.streaks, one.scope: overtaken(streak, now)})
     if cooldown is not None and cooldown.refusal and _lacks_model(cooldown.refusal, now):
         refusal = replace(cooldown.refusal, until=now + MODEL_COOLDOWN)
         lasting = Cooldown(now + MODEL_COOLDOWN, refusal, now)
-        state = replace(state, cooldowns={**state.cooldowns, one.scope: lasting})
+        state = structs.replace(state, cooldowns={**state.cooldowns, one.scope: lasting})
     return state
 
 
@@ -202,7 +206,7 @@ def _served(state: CredentialState, one: Attempted, now: float) -> CredentialSta
     failures = 0 if state.auth_until <= now else state.auth_failures
     if not over and failures == state.auth_failures:
         return state
-    return replace(state, cooldowns=cooldowns, auth_failures=failures)
+    return structs.replace(state, cooldowns=cooldowns, auth_failures=failures)
 
 
 def _counted(state: CredentialState, outcome: Rejected, now: float) -> CredentialState:
@@ -210,7 +214,9 @@ def _counted(state: CredentialState, outcome: Rejected, now: float) -> Credentia
     if outcome.kind is not Kind.AUTH or now < state.auth_until:
         return state
     failures = state.auth_failures + 1
-    return replace(state, auth_failures=failures, auth_until=now + _doubled(COOLDOWNS[Kind.AUTH], failures))
+    return structs.replace(
+        state, auth_failures=failures, auth_until=now + _doubled(COOLDOWNS[Kind.AUTH], failures)
+    )
 
 
 def _doubled(rule: CooldownRule, times: int) -> float:
@@ -231,7 +237,7 @@ def _cooled(
     refused = outcome.kind in NOT_AGAIN
     said = key_refusal(outcome, pool.title(one.name), one.protocol, now, until) if refused else None
     cooldowns = {**_recent(state.cooldowns, now), key: Cooldown(until, said, now)}
-    return replace(state, cooldowns=cooldowns)
+    return structs.replace(state, cooldowns=cooldowns)
 
 
 def _recent(cooldowns: Mapping[str, Cooldown], now: float) -> dict[str, Cooldown]:

@@ -3,8 +3,10 @@ outcome changes. Times are seconds on one clock that never goes back.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+
+from msgspec import Struct, structs
 
 from rewrite.catalog.providers import FairCycle, Rotation
 from rewrite.credentials.credential import Credential
@@ -46,11 +48,10 @@ class LastOutcome:
     """When it ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class CredentialState:
+class CredentialState(Struct, frozen=True):
     """What is known of a credential at a time."""
 
-    cooldowns: Mapping[str, Cooldown] = field(default_factory=dict)
+    cooldowns: Mapping[str, Cooldown] = {}
     """By scope."""
     auth_failures: int = 0
     """How many refusals (401) came in a row, each after the cooldown of the one before."""
@@ -58,15 +59,15 @@ class CredentialState:
     """When the cooldown of the last of these ends."""
     in_flight: int = 0
     """How many attempts it is in use for."""
-    streaks: Mapping[str, Streak] = field(default_factory=dict)
+    streaks: Mapping[str, Streak] = {}
     """By scope."""
     retired: bool = False
     """Whether a person took it out of use."""
     last: LastOutcome | None = None
     """None: it has not been asked yet."""
-    used: Mapping[tuple[str, str], Counts] = field(default_factory=dict)
+    used: Mapping[tuple[str, str], Counts] = {}
     """What is used of the limits of the config, by the key of the window and scope."""
-    learnt: Mapping[tuple[str, str], Reported] = field(default_factory=dict)
+    learnt: Mapping[tuple[str, str], Reported] = {}
     """The limits that its provider reported, by name and scope."""
 
     def free_at(self, scope: str, quota: str = "") -> float:
@@ -123,17 +124,16 @@ class Wheel:
 UNTURNED = Wheel()
 
 
-@dataclass(frozen=True, slots=True)
-class PoolState:
+class PoolState(Struct, frozen=True):
     """A snapshot of one provider's credentials."""
 
     credentials: tuple[Credential, ...]
     """In serving order."""
     rotation: Rotation = Rotation.SEQUENTIAL
     """How they take turns."""
-    states: Mapping[str, CredentialState] = field(default_factory=dict)
+    states: Mapping[str, CredentialState] = {}
     """By the name of the credential."""
-    health: Mapping[str, Health] = field(default_factory=dict)
+    health: Mapping[str, Health] = {}
     """The provider's, by scope."""
     wheel: Wheel = UNTURNED
     """Whose turn it is."""
@@ -141,7 +141,7 @@ class PoolState:
     """Globs of models, each with the quota group that they share a limit in."""
     fair_cycle: FairCycle = FairCycle.OFF
     """Whether an exhausted credential waits for the others."""
-    exhausted: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    exhausted: Mapping[str, frozenset[str]] = {}
     """By scope, the names of those that have had their turn in this cycle."""
 
     def quota_of(self, model: str | None) -> str:
@@ -162,15 +162,15 @@ class PoolState:
     def without_health(self, scope: str) -> "PoolState":
         if scope not in self.health:
             return self
-        return replace(self, health={key: one for key, one in self.health.items() if key != scope})
+        return structs.replace(self, health={key: one for key, one in self.health.items() if key != scope})
 
     def with_health(self, scope: str, health: Health) -> "PoolState":
-        return replace(self, health={**self.health, scope: health})
+        return structs.replace(self, health={**self.health, scope: health})
 
     def with_state(self, name: str, state: CredentialState) -> "PoolState":
         if state is self.states.get(name):
             return self
-        return replace(self, states={**self.states, name: state})
+        return structs.replace(self, states={**self.states, name: state})
 
 
 def is_unauthorised(state: CredentialState) -> bool:
@@ -182,7 +182,7 @@ def is_unauthorised(state: CredentialState) -> bool:
 def forgiven(state: CredentialState) -> CredentialState:
     """Without its refusals: the user changed something, which may be what they were about."""
     cooldowns = {key: one for key, one in state.cooldowns.items() if one.refusal is None}
-    return replace(state, cooldowns=cooldowns, auth_failures=0, auth_until=0.0)
+    return structs.replace(state, cooldowns=cooldowns, auth_failures=0, auth_until=0.0)
 
 
 def resumed(pool: PoolState, name: str = "") -> PoolState:
@@ -190,7 +190,9 @@ def resumed(pool: PoolState, name: str = "") -> PoolState:
     they have used of their limits stays."""
     for each in [name] if name else [*pool.states]:
         state = pool.state(each)
-        anew = replace(state, cooldowns={}, auth_failures=0, auth_until=0.0, streaks={}, retired=False)
+        anew = structs.replace(
+            state, cooldowns={}, auth_failures=0, auth_until=0.0, streaks={}, retired=False
+        )
         pool = pool.with_state(each, anew)
     turns = {scope: names - {name} for scope, names in pool.exhausted.items() if name and names - {name}}
-    return replace(pool, health={}, exhausted=turns)
+    return structs.replace(pool, health={}, exhausted=turns)

@@ -1,6 +1,6 @@
 """What a person does to the credentials of a pool, by command. Pure, over a snapshot."""
 
-from dataclasses import replace
+from msgspec import structs
 
 from rewrite.credentials.state import NEVER_USED, UNTURNED, WHOLE, Cooldown, PoolState
 
@@ -12,17 +12,17 @@ def cooled(pool: PoolState, name: str, seconds: float, now: float) -> PoolState:
     if former is not None and former.until > until:
         return pool
     cooldown = Cooldown(until, at=now, note="rests by command")
-    return pool.with_state(name, replace(state, cooldowns={**state.cooldowns, WHOLE: cooldown}))
+    return pool.with_state(name, structs.replace(state, cooldowns={**state.cooldowns, WHOLE: cooldown}))
 
 
 def retired(pool: PoolState, name: str) -> PoolState:
     """The credential `name` is not used until it is resumed."""
-    return pool.with_state(name, replace(pool.state(name), retired=True))
+    return pool.with_state(name, structs.replace(pool.state(name), retired=True))
 
 
 def reset(pool: PoolState, name: str = "") -> PoolState:
     """As if the credential `name` had never been used, or none of them, but for the calls under way."""
     names = [name] if name else list(pool.states)
-    anew = {each: replace(NEVER_USED, in_flight=pool.state(each).in_flight) for each in names}
-    pool = replace(pool, states={**pool.states, **anew})
-    return pool if name else replace(pool, health={}, exhausted={}, wheel=UNTURNED)
+    anew = {each: structs.replace(NEVER_USED, in_flight=pool.state(each).in_flight) for each in names}
+    pool = structs.replace(pool, states={**pool.states, **anew})
+    return pool if name else structs.replace(pool, health={}, exhausted={}, wheel=UNTURNED)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import isfinite
 
+from msgspec import structs
+
 from protocols.model.wirejson import count_at, flag_at, number_at, text_at, texts_at
 from rewrite.credentials.entries import (
     Clearing,
@@ -160,7 +162,7 @@ def adopted(pool: PoolState, subject: Subject, changes: Entries, now: float) -> 
 
 
 def _resumed(pool: PoolState, name: str) -> PoolState:
-    return resumed(pool, name) if name else replace(pool, health={})
+    return resumed(pool, name) if name else structs.replace(pool, health={})
 
 
 def _forgiven(pool: PoolState, name: str) -> PoolState:
@@ -168,7 +170,7 @@ def _forgiven(pool: PoolState, name: str) -> PoolState:
 
 
 def _reset(pool: PoolState, name: str) -> PoolState:
-    return reset(pool, name) if name else replace(pool, health={}, exhausted={})
+    return reset(pool, name) if name else structs.replace(pool, health={}, exhausted={})
 
 
 _CLEARS: Mapping[Clearing, Callable[[PoolState, str], PoolState]] = {
@@ -190,7 +192,7 @@ def _paused(pool: PoolState, scope: str, entry: Entry) -> PoolState:
 def _cycle(pool: PoolState, scope: str, entry: Entry) -> PoolState:
     names = texts_at(entry.value, "names") if isinstance(entry.value, Mapping) else ()
     others = {key: each for key, each in pool.exhausted.items() if key != scope}
-    return replace(pool, exhausted={**others, scope: frozenset(names)} if names else others)
+    return structs.replace(pool, exhausted={**others, scope: frozenset(names)} if names else others)
 
 
 _OF_PROVIDER: Mapping[Kind, Callable[[PoolState, str, Entry], PoolState]] = {
@@ -205,7 +207,7 @@ def _cooling(state: CredentialState, scope: str, entry: Entry, title: str) -> Cr
         return state
     note = text_at(entry.value, "note") if isinstance(entry.value, Mapping) else ""
     cooldown = Cooldown(entry.until, _refusal(entry, title), entry.at, note)
-    return replace(state, cooldowns={**state.cooldowns, scope: cooldown})
+    return structs.replace(state, cooldowns={**state.cooldowns, scope: cooldown})
 
 
 def _refusal(entry: Entry, title: str) -> KeyRefusal | None:
@@ -218,17 +220,17 @@ def _refusal(entry: Entry, title: str) -> KeyRefusal | None:
 
 
 def _failures(state: CredentialState, _: str, entry: Entry, _title: str) -> CredentialState:
-    return replace(state, auth_failures=int(amount(entry)), auth_until=entry.until - FAILURES_FOR)
+    return structs.replace(state, auth_failures=int(amount(entry)), auth_until=entry.until - FAILURES_FOR)
 
 
 def _retired(state: CredentialState, _: str, entry: Entry, _title: str) -> CredentialState:
-    return replace(state, retired=entry.value is not None)
+    return structs.replace(state, retired=entry.value is not None)
 
 
 def _last(state: CredentialState, _: str, entry: Entry, _title: str) -> CredentialState:
     if not isinstance(entry.value, str) or (state.last and state.last.at > entry.at):
         return state
-    return replace(state, last=LastOutcome(entry.value, entry.at))
+    return structs.replace(state, last=LastOutcome(entry.value, entry.at))
 
 
 def _used(state: CredentialState, scope: str, entry: Entry, _title: str) -> CredentialState:
@@ -240,7 +242,7 @@ def _used(state: CredentialState, scope: str, entry: Entry, _title: str) -> Cred
         return state
     counts = counted_until(state.used.get((window, about), ()), moment, amount(entry))
     others = {key: each for key, each in state.used.items() if key != (window, about)}
-    return replace(state, used={**others, (window, about): counts} if counts else others)
+    return structs.replace(state, used={**others, (window, about): counts} if counts else others)
 
 
 def _number(text: str) -> float | None:
@@ -256,7 +258,7 @@ def _learnt(state: CredentialState, scope: str, entry: Entry, _title: str) -> Cr
     name, _, about = scope.partition("\n")
     others = {key: one for key, one in state.learnt.items() if key != (name, about)}
     one = _reported(name, entry)
-    return replace(state, learnt={**others, (name, about): one} if one else others)
+    return structs.replace(state, learnt={**others, (name, about): one} if one else others)
 
 
 def _reported(name: str, entry: Entry) -> Reported | None:
@@ -284,11 +286,11 @@ def moved(pool: PoolState, seconds: float) -> PoolState:
     """The same state on a clock that is ahead by `seconds`: nothing lasts longer or shorter."""
     states = {name: _moved(state, seconds) for name, state in pool.states.items()}
     health = {scope: _moved_health(one, seconds) for scope, one in pool.health.items()}
-    return replace(pool, states=states, health=health)
+    return structs.replace(pool, states=states, health=health)
 
 
 def _moved(state: CredentialState, by: float) -> CredentialState:
-    return replace(
+    return structs.replace(
         state,
         cooldowns={scope: _moved_cooldown(one, by) for scope, one in state.cooldowns.items()},
         auth_until=state.auth_until + by,

@@ -1,7 +1,8 @@
 """Pools of credentials, and what came of attempts with them."""
 
-from dataclasses import replace
 from functools import reduce
+
+from msgspec import structs
 
 from protocols.model.call import Call, Operation
 from protocols.model.http import WireResponse
@@ -73,7 +74,7 @@ def in_turn(state: PoolState, times: int) -> str:
 
 def wait(state: PoolState, now: float, name: str = "") -> float:
     """Seconds until a key is free, or the one of that name."""
-    found = choose(replace(state, credentials=state.credentials[:1]) if name else state, M, now)
+    found = choose(structs.replace(state, credentials=state.credentials[:1]) if name else state, M, now)
     assert isinstance(found, Unavailable), found
     assert found.wait is not None
     return found.wait

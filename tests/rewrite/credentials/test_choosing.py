@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from rewrite.catalog.providers import Rotation
 from rewrite.credentials.choosing import MOST_NAMED, Chosen, Unavailable, account, choose, taken
@@ -118,7 +119,9 @@ def test_a_model_that_a_credential_may_not_serve_goes_to_another() -> None:
     state = PoolState((only, Credential("b", "vendor")))
     served = {model: chosen(state, CredentialRequest(f"model:{model}", model=model)) for model in MODELS}
     assert served == {"gpt-5": "a", "gpt-5-pro": "b", "o3": "b"}
-    alone = choose(replace(state, credentials=(only,)), CredentialRequest("model:o3", model="o3"), 0.0)
+    alone = choose(
+        structs.replace(state, credentials=(only,)), CredentialRequest("model:o3", model="o3"), 0.0
+    )
     assert alone == Unavailable(None)
     assert isinstance(alone, Unavailable)
     assert alone.keys == ("vendor/a does not serve o3 by the config",)
@@ -140,7 +143,7 @@ def test_no_credential_serves_more_calls_than_it_may(prefer: str | None) -> None
 
 def test_a_pool_that_is_full_may_be_waited_for() -> None:
     state = limited(most=1)
-    full = replace(taken(state, "a"), credentials=state.credentials[:1])
+    full = structs.replace(taken(state, "a"), credentials=state.credentials[:1])
     found = choose(full, M, 5.0)
     assert found == Unavailable(PLACE_WAIT, full=True)
     assert isinstance(found, Unavailable)
@@ -164,7 +167,7 @@ def test_what_fails_serves_after_what_is_at_its_target() -> None:
 
 def test_a_retired_credential_serves_nothing_until_it_is_resumed() -> None:
     state = pool("a", "b")
-    state = state.with_state("a", replace(state.state("a"), retired=True))
+    state = state.with_state("a", structs.replace(state.state("a"), retired=True))
     assert chosen(state) == chosen(state, CredentialRequest("m", prefer="a")) == "b"
     assert choose(state, CredentialRequest("m", prefer="a", insist=True), 0.0) == Unavailable(None)
     assert account(state) == state.credentials[1]

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from protocols.model.call import Call, Operation
 from protocols.model.parts import Usage
@@ -202,7 +203,7 @@ def test_what_is_learnt_is_bounded_and_forgets_what_was_reset() -> None:
 
 
 def test_balanced_is_by_what_is_left() -> None:
-    state = replace(pool(a=one(THREE), b=one(), c=one()), rotation=Rotation.BALANCED)
+    state = structs.replace(pool(a=one(THREE), b=one(), c=one()), rotation=Rotation.BALANCED)
     state = state.with_state("c", learnt(CredentialState(), M.scope, [REQUESTS_LEFT], NOW))
     credential = state.credentials[0]
     assert left(credential, state.state("a"), M.scope, NOW) == 1.0
@@ -210,7 +211,7 @@ def test_balanced_is_by_what_is_left() -> None:
     assert name == "a"
     assert left(credential, state.state("a"), M.scope, NOW) == pytest.approx(2 / 3)
     assert served(state, 2) == ["b", "b"]
-    assert served(replace(state, credentials=state.credentials[::2]), 1) == ["a"]
+    assert served(structs.replace(state, credentials=state.credentials[::2]), 1) == ["a"]
 
 
 # -- quota groups -----------------------------------------------------------------------------------------
@@ -231,7 +232,7 @@ def test_a_forbidden_model_cools_no_group() -> None:
 
 
 def test_the_group_of_a_model_is_that_of_the_first_glob() -> None:
-    state = replace(pool(), groups=(("gpt-5*-mini", "small"), ("gpt-5*", "gpt-5")))
+    state = structs.replace(pool(), groups=(("gpt-5*-mini", "small"), ("gpt-5*", "gpt-5")))
     assert [state.quota_of(name) for name in ("gpt-5-mini", "GPT-5-pro", "gpt-4o", None)] == [
         "group:small",
         "group:gpt-5",

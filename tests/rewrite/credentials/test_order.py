@@ -1,11 +1,11 @@
 """Whose turn it is, by each mode."""
 
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from rewrite.catalog.providers import Rotation
 from rewrite.credentials.choosing import Chosen, choose, taken
@@ -126,7 +126,7 @@ def test_a_pool_that_loses_a_credential_forgets_its_turns() -> None:
         found = _of(state, M)
         state = taken(state, found.credential.name, found.wheel)
     assert in_turn(state, 2) == "ba"
-    again = replace(state, wheel=kept(state.wheel, state.credentials))
+    again = structs.replace(state, wheel=kept(state.wheel, state.credentials))
     assert in_turn(again, 2) == "ba"
     fewer = kept(state.wheel, state.credentials[1:])
     assert [one.name for one in fewer.used] == ["b"]
@@ -138,7 +138,7 @@ def test_one_that_comes_to_a_pool_has_the_next_turn() -> None:
         found = _of(state, M)
         state = taken(state, found.credential.name, found.wheel)
     more = (*state.credentials, Credential("c", "vendor"))
-    assert in_turn(replace(state, credentials=more, wheel=kept(state.wheel, more)), 4) == "cbac"
+    assert in_turn(structs.replace(state, credentials=more, wheel=kept(state.wheel, more)), 4) == "cbac"
     weights = kept(_of(weighing(a=1, b=1), M).wheel or UNTURNED, more[1:])
     assert weights.ends == {}
 

@@ -4,15 +4,16 @@ from dataclasses import replace
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from rewrite.catalog.providers import FairCycle, Rotation
-from rewrite.credentials.choosing import Chosen, Unavailable, begun, choose, probing, taken
+from rewrite.credentials.choosing import Chosen, Unavailable, begun, choose, probing, served, taken
 from rewrite.credentials.credential import Credential, model_filter, serving_order
 from rewrite.credentials.health import Streak
 from rewrite.credentials.learning import Reported
 from rewrite.credentials.rules import CredentialRequest
-from rewrite.credentials.settling import Attempted, settle
-from rewrite.credentials.state import WHOLE, Cooldown, CredentialState, PoolState
+from rewrite.credentials.settling import Attempted, is_news, settle
+from rewrite.credentials.state import WHOLE, Cooldown, CredentialState, LastOutcome, PoolState
 from rewrite.credentials.windows import Cap, Period, Unit, Window, used
 from rewrite.values.outcome import (
     Abandoned,
@@ -153,7 +154,9 @@ def test_where_none_is_chosen_each_has_its_reason(pool: PoolState, request: Cred
 @given(pools(), requests())
 def test_what_waits_is_no_longer_than_it_has_to_be(pool: PoolState, request: CredentialRequest) -> None:
     """After the stated wait one is free. Places, answers and other keys are not waited for by time."""
-    pool = replace(pool, credentials=tuple(replace(one, max_concurrency=None) for one in pool.credentials))
+    pool = structs.replace(
+        pool, credentials=tuple(replace(one, max_concurrency=None) for one in pool.credentials)
+    )
     request = replace(request, held=frozenset(), resting=frozenset(), only_others=False, hurried=True)
     found = choose(pool, request, NOW)
     if isinstance(found, Unavailable) and found.wait is not None:
@@ -164,9 +167,9 @@ def test_what_waits_is_no_longer_than_it_has_to_be(pool: PoolState, request: Cre
 def test_a_conversation_is_on_its_key_wherever_that_may_serve(
     pool: PoolState, request: CredentialRequest
 ) -> None:
-    states = {name: replace(one, learnt={}, streaks={}) for name, one in pool.states.items()}
+    states = {name: structs.replace(one, learnt={}, streaks={}) for name, one in pool.states.items()}
     own = replace(pool.credentials[-1], caps=())
-    pool = replace(pool, states=states, exhausted={}, credentials=(*pool.credentials[:-1], own))
+    pool = structs.replace(pool, states=states, exhausted={}, credentials=(*pool.credentials[:-1], own))
     request = replace(request, prefer=None, conversation=(own.name,), avoid=frozenset(), only_others=False)
     found = choose(pool, request, NOW)
     if not hindrances(own, pool.state(own.name), request):
@@ -224,6 +227,57 @@ def test_whatever_comes_of_attempts_places_are_given_back_and_no_cooldown_is_sho
     for attempted, outcome in under_way:
         pool = settle(pool, attempted, outcome, now)
     assert {one.name: pool.state(one.name).in_flight for one in pool.credentials} == at_first
+
+
+def calm(pool: PoolState) -> PoolState:
+    """The same with nothing to tell of its credentials."""
+    states = {
+        name: structs.replace(one, cooldowns={}, streaks={}, learnt={}, retired=False)
+        for name, one in pool.states.items()
+    }
+    return structs.replace(pool, states=states, exhausted={}, fair_cycle=FairCycle.OFF)
+
+
+EASY_POOLS = pools() | pools().map(calm)
+
+
+@given(EASY_POOLS, requests() | st.sampled_from(SCOPES).map(CredentialRequest))
+def test_rules_that_have_no_say_are_passed_over(pool: PoolState, request: CredentialRequest) -> None:
+    """A credential with a limit that it never reaches is asked by all rules."""
+    limited = tuple(replace(one, max_concurrency=one.max_concurrency or 10**9) for one in pool.credentials)
+    found, asked = (
+        choose(pool, request, NOW),
+        choose(structs.replace(pool, credentials=limited), request, NOW),
+    )
+    if isinstance(found, Chosen) and isinstance(asked, Chosen):
+        assert (found.credential.name, found.reason) == (asked.credential.name, asked.reason)
+        assert (found.asked_last, found.probe, found.wheel is None) == (
+            asked.asked_last,
+            asked.probe,
+            asked.wheel is None,
+        )
+    else:
+        assert found == asked
+
+
+@given(EASY_POOLS, st.sampled_from(OUTCOMES), st.integers(0, 4))
+def test_an_attempt_that_changes_nothing_is_settled_at_once(
+    pool: PoolState, outcome: Outcome, which: int
+) -> None:
+    name = pool.credentials[which % len(pool.credentials)].name
+    after = served(pool, name, outcome, NOW)
+    if after is not None:
+        settled = settle(pool, Attempted(name, SCOPES[0], "w"), outcome, NOW)
+        assert after == settled
+        assert not is_news(pool, settled)
+
+
+def test_a_completed_attempt_of_a_pool_without_failures_changes_nothing() -> None:
+    pool = taken(PoolState((Credential("a", "vendor"),)), "a")
+    after = served(pool, "a", Completed(), NOW)
+    assert after is not None
+    assert (after.state("a").in_flight, after.state("a").last) == (0, LastOutcome("completed", NOW))
+    assert served(pool, "a", Truncated("reset"), NOW) is None
 
 
 def shortened(before: PoolState, after: PoolState, now: float) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from protocols.model.call import Operation
 from protocols.model.http import WireResponse
@@ -156,7 +157,7 @@ def test_a_key_that_serves_the_model_after_all_does_not_rest() -> None:
 
 def test_when_the_others_are_gone_the_refusal_of_a_key_that_rests_is_given() -> None:
     state = after(pool("a", "b"), (0.0, "a", UNKNOWN), (0.1, "b", Completed()), (0.2, "b", WHO))
-    found = choose(replace(state, credentials=state.credentials[:1]), M, 1.0)
+    found = choose(structs.replace(state, credentials=state.credentials[:1]), M, 1.0)
     assert isinstance(found, Unavailable)
     assert found.refused is not None
     assert found.refused.refusal.status == 404

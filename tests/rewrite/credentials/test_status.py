@@ -3,6 +3,8 @@
 import json
 from dataclasses import replace
 
+from msgspec import structs
+
 from rewrite.credentials.choosing import begun, taken
 from rewrite.credentials.credential import Credential
 from rewrite.credentials.learning import Reported
@@ -102,7 +104,7 @@ def test_lines_for_a_reader() -> None:
         state, (3.0, "a", rejected(Kind.AUTH)), (4.0, "b", rejected(Kind.RATE, 60.0)), model="model:x"
     )
     one = replace(state.credentials[1], windows=(THREE,))
-    state = replace(state, credentials=(state.credentials[0], one))
+    state = structs.replace(state, credentials=(state.credentials[0], one))
     state = begun(taken(state, "b"), one, replace(M, scope="model:x"), 12.0)
     assert list(pool_lines(state, "openai", 12.0)) == [
         "openai (sequential)",

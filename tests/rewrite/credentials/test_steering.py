@@ -1,8 +1,7 @@
 """What commands do to the credentials of a pool."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 
 from rewrite.catalog.providers import Rotation
 from rewrite.credentials.choosing import Unavailable, begun, choose, taken
@@ -19,7 +18,7 @@ def test_one_that_is_cooled_serves_nothing_for_so_long() -> None:
     state = cooled(pool("a", "b"), "a", 60.0, 10.0)
     assert [chosen(state, M, now) for now in (10.0, 69.9, 70.0)] == ["b", "b", "a"]
     assert chosen(state, CredentialRequest("other"), 10.0) == "b"
-    found = choose(replace(state, credentials=state.credentials[:1]), M, 10.0)
+    found = choose(structs.replace(state, credentials=state.credentials[:1]), M, 10.0)
     assert isinstance(found, Unavailable)
     assert found.keys == ("vendor/a rests by command and is tried again in 60 s",)
 
@@ -47,7 +46,7 @@ def test_what_is_used_of_a_limit_outlives_resuming_and_not_a_reset(name: str) ->
 
 
 def test_a_reset_of_all_begins_anew_with_turns_and_pauses() -> None:
-    state = replace(suspected(), rotation=Rotation.ROUND_ROBIN)
+    state = structs.replace(suspected(), rotation=Rotation.ROUND_ROBIN)
     found = choose(state, M, 3.0)
     assert not isinstance(found, Unavailable)
     state = taken(state, found.credential.name, found.wheel)

@@ -6,6 +6,7 @@ from dataclasses import fields, is_dataclass, replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Struct, structs
 
 from rewrite.credentials.credential import Credential
 from rewrite.credentials.entries import NOTHING, Clearing, Entries, Entry, Key, Kind, Value, merged
@@ -75,7 +76,9 @@ CYCLES = st.dictionaries(
     SCOPES, st.sets(st.sampled_from(["one", "two"]), min_size=1).map(frozenset), max_size=2
 )
 POOLS = st.builds(
-    lambda state, health, cycles: replace(EMPTY, states={"one": state}, health=health, exhausted=cycles),
+    lambda state, health, cycles: structs.replace(
+        EMPTY, states={"one": state}, health=health, exhausted=cycles
+    ),
     STATES,
     PAUSED,
     CYCLES,
@@ -112,7 +115,9 @@ def test_what_changed_is_all_that_others_need(before: PoolState, after: PoolStat
     news = all_of(longer, known, NOW + 1)
     found = adopt(before, news, NOW + 1)
     assert found.state("one").cooldowns.keys() >= own.cooldowns.keys()
-    assert replace(found.state("one"), cooldowns={}, last=None) == replace(own, cooldowns={}, last=None)
+    assert structs.replace(found.state("one"), cooldowns={}, last=None) == structs.replace(
+        own, cooldowns={}, last=None
+    )
     assert all(found.health[scope].paused_until == one.paused_until for scope, one in after.health.items())
     assert found.health.keys() == after.health.keys()
     assert found.exhausted == after.exhausted
@@ -139,7 +144,7 @@ def test_what_was_resumed_is_resumed_for_all(pool: PoolState) -> None:
 
 
 def test_a_changed_config_ends_refusals_for_all() -> None:
-    pool = replace(
+    pool = structs.replace(
         EMPTY,
         states={
             "one": CredentialState(
@@ -158,7 +163,7 @@ def refused(until: float) -> Cooldown:
 
 
 def test_what_is_over_is_not_kept() -> None:
-    pool = replace(
+    pool = structs.replace(
         EMPTY, states={"one": CredentialState({"model:a": Cooldown(NOW), "model:b": refused(NOW)})}
     )
     assert all_of(pool) == {}
@@ -168,16 +173,18 @@ def test_calls_in_flight_and_streaks_are_not_kept() -> None:
     state = CredentialState(
         in_flight=3, streaks={"model:a": Streak(3, others_served=True, at=NOW, last_until=NOW + 9)}
     )
-    pool = replace(EMPTY, states={"one": state})
+    pool = structs.replace(EMPTY, states={"one": state})
     assert all_of(pool) == {}
     later = {ONE.key(Kind.COOLDOWN, WHOLE): Entry(NOW, NOW + 9)}
-    assert adopt(pool, later).state("one") == replace(state, cooldowns={WHOLE: Cooldown(NOW + 9, at=NOW)})
+    assert adopt(pool, later).state("one") == structs.replace(
+        state, cooldowns={WHOLE: Cooldown(NOW + 9, at=NOW)}
+    )
 
 
 def test_a_success_ends_the_pause_and_the_failures_for_all() -> None:
     paused = Health(suspected=True, paused_until=NOW + 30, pause=30.0)
     failing = CredentialState(auth_failures=3, auth_until=NOW)
-    before = replace(EMPTY, states={"one": failing}, health={"model:a": paused})
+    before = structs.replace(EMPTY, states={"one": failing}, health={"model:a": paused})
     after = settle(before, Attempted("one", "model:a", "w"), Completed(), NOW + 1)
     found = adopt(before, all_of(after, all_of(before), NOW + 1), NOW + 1)
     assert (found.health, found.state("one").auth_failures) == ({}, 0)
@@ -211,9 +218,9 @@ def test_what_two_count_adds_up_once(own: PoolState, other: PoolState) -> None:
 
 def test_what_is_taken_back_is_taken_back_for_all() -> None:
     key = ("requests/60.0", WHOLE)
-    before = replace(EMPTY, states={"one": CredentialState(used={key: ((NOW + 60, 2.0),)})})
+    before = structs.replace(EMPTY, states={"one": CredentialState(used={key: ((NOW + 60, 2.0),)})})
     for left in ((), ((NOW + 60, 1.0),)):
-        after = replace(EMPTY, states={"one": CredentialState(used={key: left})})
+        after = structs.replace(EMPTY, states={"one": CredentialState(used={key: left})})
         found = adopt(before, all_of(after, all_of(before)))
         assert found.state("one").used.get(key, ()) == left
 
@@ -224,7 +231,7 @@ def test_a_rolling_window_is_not_counted_by_a_clock_that_it_cannot_be_of() -> No
 
 
 def test_another_key_of_that_name_is_another_credential() -> None:
-    found = all_of(replace(EMPTY, states={"one": CredentialState({WHOLE: refused(NOW + 9)})}))
+    found = all_of(structs.replace(EMPTY, states={"one": CredentialState({WHOLE: refused(NOW + 9)})}))
     for other in (Subject("p", "one", "other"), Subject("p", "two", "m")):
         assert adopted(EMPTY, other, found, NOW).state(other.credential) == NEVER_USED
 
@@ -254,10 +261,11 @@ def times(of: object) -> Iterator[float]:
         case tuple():
             for each in of:
                 yield from times(each)
-        case _ if is_dataclass(of):
-            for each in fields(of):
-                if each.name not in DURATIONS:
-                    yield from times(getattr(of, each.name))
+        case _ if is_dataclass(of) or isinstance(of, Struct):
+            names = of.__struct_fields__ if isinstance(of, Struct) else [each.name for each in fields(of)]
+            for name in names:
+                if name not in DURATIONS:
+                    yield from times(getattr(of, name))
         case _:
             pass
 
@@ -277,7 +285,7 @@ FULL = CredentialState(
 
 def test_a_clock_that_was_set_moves_every_time() -> None:
     health = Health((AttemptFailure(NOW, "one", "w"),), True, NOW, NOW, 30.0)
-    pool = replace(EMPTY, states={"one": FULL}, health={"model:a": health})
+    pool = structs.replace(EMPTY, states={"one": FULL}, health={"model:a": health})
     after = moved(pool, 500.0)
     assert {*times(pool)} == {NOW}
     assert {*times(after)} == {NOW + 500.0}
@@ -287,7 +295,7 @@ def test_a_clock_that_was_set_moves_every_time() -> None:
 
 def test_a_day_ends_by_the_calendar_though_a_clock_was_set() -> None:
     used = {("tokens/day UTC", WHOLE): ((NOW + 9, 5.0),), ("tokens/60.0", WHOLE): ((NOW + 9, 5.0),)}
-    pool = replace(EMPTY, states={"one": CredentialState(used=used)})
+    pool = structs.replace(EMPTY, states={"one": CredentialState(used=used)})
     found = moved(pool, 500.0).state("one").used
     assert [counts[0][0] for counts in found.values()] == [NOW + 9, NOW + 509]
 
