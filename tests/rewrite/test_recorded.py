@@ -123,7 +123,18 @@ def chat_usage(found: Mapping[str, Any]) -> Usage:
         output=output + reasoning if beside else output,
         cache_read=(found.get("prompt_tokens_details") or {}).get("cached_tokens"),
         reasoning=reasoning,
+        cost=chat_cost(found),
     )
+
+
+def chat_cost(found: Mapping[str, Any]) -> float | None:
+    """In dollars: xAI counts 10 to the 10th for one; beside a key of the user OpenRouter bills its share."""
+    if "cost_in_usd_ticks" in found:
+        return float(found["cost_in_usd_ticks"]) / 10**10
+    if "cost" not in found:
+        return None
+    own_key = found["cost_details"]["upstream_inference_cost"] if found["is_byok"] else 0
+    return float(found["cost"] + own_key)
 
 
 def messages_usage(found: Mapping[str, Any]) -> Usage:
