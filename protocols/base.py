@@ -293,6 +293,10 @@ class Editor:
     wrap_signatures: Callable[[JsonObject, Wrap], JsonObject]
     """An object of an answer, an event's or the whole one, with every signature in it as `Wrap` gives it."""
 
+    unwrap: Callable[[Call, str], Callable[[JsonObject], JsonObject] | None] | None = None
+    """Where `retarget` puts a call into an envelope that its client does not know, for a path of the
+    provider: what takes such an object of an answer out of it. None: there is none that it does not know."""
+
 
 class WireProtocol(Protocol):
     """One wire protocol; see the module's docstring."""

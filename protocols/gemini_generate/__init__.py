@@ -26,7 +26,7 @@ from protocols.gemini_generate.prune import ChunkPruner
 from protocols.gemini_generate.request_forms import asked, hosted_tools, spelled
 from protocols.gemini_generate.request_read import read_request, thinking_of
 from protocols.gemini_generate.request_write import write_request
-from protocols.gemini_generate.retarget import NAMED, retarget, with_stream
+from protocols.gemini_generate.retarget import NAMED, retarget, unwrap, with_stream
 from protocols.gemini_generate.signatures import own_signatures, wrap_signatures
 from protocols.model.call import Call, Operation, Reasoning
 from protocols.model.errors import Fault
@@ -83,6 +83,7 @@ class GeminiGenerate:
         continue_request=continue_request,
         own_signatures=own_signatures,
         wrap_signatures=wrap_signatures,
+        unwrap=unwrap,
     )
 
     def match(self, method: str, path: str) -> Operation | None:

@@ -1,24 +1,48 @@
 """A request of the protocol for another model, or asked for the other way: streamed or whole."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 
-from protocols.gemini_generate.request_forms import SSE_QUERY
+from protocols.gemini_generate.request_forms import SSE_QUERY, in_envelope
 from protocols.gemini_generate.request_write import path_of
 from protocols.model.call import Call, Destination, Operation, Rendered
 from protocols.model.errors import Untranslatable
 from protocols.model.wirejson import JsonObject, object_at, objects_at, text_at
 
-_ENVELOPE = "/v1internal"
 NAMED = re.compile(r"/(?P<kind>models|tunedModels|endpoints)/(?P<model>[^/:]+):(?P<method>\w+)$")
 """The end of a path that names its model."""
 
+_IN_ENVELOPE = frozenset({Operation.GENERATE, Operation.COUNT_TOKENS})
 _INNER = ("request", "generateContentRequest")
 _WHOLE, _STREAM = ":generateContent", ":streamGenerateContent"
 
 
 def retarget(call: Call, destination: Destination) -> Rendered:
-    return Rendered(_retargeted(call, destination), _renamed(call.body, destination.model))
+    path, body = _retargeted(call, destination), _renamed(call.body, destination.model)
+    return Rendered(path, _wrapped(call, body, destination.model) if _is_wrapped(call, path) else body)
+
+
+def unwrap(call: Call, path: str) -> Callable[[JsonObject], JsonObject] | None:
+    """See `protocols.base.Editor`. Counts have no envelope, and neither has an error."""
+    return _bare if _is_wrapped(call, path) else None
+
+
+def _is_wrapped(call: Call, path: str) -> bool:
+    return in_envelope(path) and not in_envelope(call.target)
+
+
+def _bare(answer: JsonObject) -> JsonObject:
+    return object_at(answer, "response") or answer
+
+
+def _wrapped(call: Call, body: JsonObject, model: str) -> JsonObject:
+    """Code Assist counts contents alone: what a client wants to have counted besides is left out."""
+    if call.operation is Operation.GENERATE:
+        return {"model": model, "request": {name: body[name] for name in body if name != "model"}}
+    counted = object_at(body, "generateContentRequest") or body
+    named = "models/" + model.removeprefix("models/")
+    return {"request": {"model": named, "contents": objects_at(counted, "contents")}}
 
 
 def with_stream(call: Call, stream: bool) -> Call:
@@ -31,14 +55,17 @@ def _retargeted(call: Call, destination: Destination) -> str:
     """The call's own version and method, and of its query how the stream is framed: the rest is for the
     provider that was called. A tuned model is asked for in a place of its own.
 
-    Raises Untranslatable where only one of the two has the envelope of Code Assist.
+    Raises Untranslatable for what is in the envelope of Code Assist and is to leave it, and for what that
+    does not do.
     """
     path, _, asked = call.target.partition("?")
     query = "&".join(pair for pair in asked.split("&") if pair.startswith("alt="))
     mark = "?" if query else ""
     found = NAMED.search(path)
-    if destination.path and (_ENVELOPE in path) != (_ENVELOPE in destination.path):
-        raise Untranslatable("request", "the envelope of Code Assist is not taken elsewhere, nor made here")
+    if destination.path and in_envelope(path) and not in_envelope(destination.path):
+        raise Untranslatable("request", "the envelope of Code Assist is not taken elsewhere")
+    if in_envelope(destination.path) and call.operation not in _IN_ENVELOPE:
+        raise Untranslatable("operation", f"Code Assist has no {call.operation}")
     if destination.path and call.operation is not Operation.MODELS:
         return path_of(destination, path.rpartition(":")[2], query)
     if found is None:

@@ -1,6 +1,7 @@
 """What makes the answer of another model or provider look, within one protocol, like one of those that the
 client asked: adapters of every such call, which no config names."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from protocols.base import Editor
@@ -25,6 +26,20 @@ class WrappedSignatures(Unchanged):
     def stream(self, context: Context) -> Events | None:
         wrap = wrapped_by(context.provider)
         return lambda event: (self.editor.wrap_signatures(event, wrap),)
+
+
+@dataclass(frozen=True, slots=True)
+class Unwrapped(Unchanged):
+    """The answer comes without an envelope that the client does not know."""
+
+    unwrap: Callable[[JsonObject], JsonObject]
+    name: str = "unwrapped"
+
+    def answer(self, body: JsonObject, context: Context) -> JsonObject:
+        return self.unwrap(body)
+
+    def stream(self, context: Context) -> Events | None:
+        return lambda event: (self.unwrap(event),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """One target of a call: how it is made, how the provider is asked, how its answers are read, and what is
 recorded of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from protocols.base import Decoder, WireProtocol, editor_of
@@ -17,7 +17,7 @@ from rewrite.catalog.providers import ModelFacts, Provider
 from rewrite.catalog.routes import Route
 from rewrite.targets.hold import HoldingDecoder
 from rewrite.targets.reading import Reading
-from rewrite.targets.response_adapters import ReportedModel, WrappedSignatures
+from rewrite.targets.response_adapters import ReportedModel, Unwrapped, WrappedSignatures
 from rewrite.targets.streaming_mode import OtherMode
 from rewrite.translation.answer import Recognising, TranslatingDecoder, TranslatingEncoder, wrapped_parts
 from rewrite.translation.translate import FOREIGN_REASONING, Loss, Translation, translation
@@ -337,10 +337,20 @@ def _destination(wanted: Wanted, path: str) -> Destination:
 
 def _response_adapters(call: Call, protocol: WireProtocol, wanted: Wanted) -> Iterator[Adapter]:
     """What makes an answer of another model or provider look like one of those that were asked."""
+    if unwrap := _unwrapping(call, protocol, wanted):
+        yield Unwrapped(unwrap)
     if not wanted.route.original and _generates(call) and protocol.editor:
         yield WrappedSignatures(protocol.editor)
     if wanted.route.model != call.model and wanted.reply.model:
         yield ReportedModel(wanted.reply.model)
+
+
+def _unwrapping(
+    call: Call, protocol: WireProtocol, wanted: Wanted
+) -> Callable[[JsonObject], JsonObject] | None:
+    if wanted.route.original or protocol.editor is None or protocol.editor.unwrap is None:
+        return None
+    return protocol.editor.unwrap(call, wanted.route.provider.paths.get(protocol.name, ""))
 
 
 def _chain(call: Call, wanted: Wanted, *last: Adapter) -> Chain | None:

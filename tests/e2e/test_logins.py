@@ -84,6 +84,9 @@ credentials = [
 [[routes]]
 match = {{ provider = "anthropic" }}
 to = ["antigravity/gemini-3.1-pro"]
+[[routes]]
+match = {{ provider = "gemini" }}
+to = ["antigravity/gemini-3.1-pro"]
 """
 KEY = "sk-pool-key-of-the-mixed-one"
 MESSAGES = "/v1/messages"
@@ -422,6 +425,35 @@ def test_other_clients_reach_antigravity_in_its_envelope(house: House) -> None:
     assert (sent["model"], sent["project"]) == ("gemini-3.1-pro-high", "mine")
     assert "thinkingLevel" not in json.dumps(sent)
     assert call.credential == "access-token-of-antigravity"
+
+
+BARE = {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]}
+COUNT = {"contents": BARE["contents"], "model": "models/gemini-3.1-pro"}
+
+
+@pytest.mark.parametrize(
+    ("method", "sent", "answer", "got"),
+    [
+        ("generateContent", {"model": "gemini-3.1-pro", "request": BARE}, {"response": ANSWER}, ANSWER),
+        ("countTokens", {"request": COUNT}, {"totalTokens": 7}, {"totalTokens": 7}),
+        ("generateContent", {"model": "gemini-3.1-pro", "request": BARE}, None, ANSWER),
+    ],
+    ids=["whole", "counted", "streamed"],
+)
+def test_a_client_of_gemini_reaches_antigravity_and_sees_no_envelope(
+    house: House, method: str, sent: dict[str, object], answer: object, got: object
+) -> None:
+    house.vendor.on(path="/v1internal:loadCodeAssist").always(whole(b'{"cloudaicompanionProject": "mine"}'))
+    house.vendor.always(enveloped_answer() if answer is None else whole(json.dumps(answer).encode()))
+    named = method if answer else "streamGenerateContent?alt=sse"
+    url = f"https://generativelanguage.googleapis.com/v1beta/models/gemini-x:{named}"
+    with house.code_assist() as proxy, client(proxy) as http:
+        found = http.post(url, headers={"x-goog-api-key": "AIza-own-key-of-the-client"}, json=BARE)
+    text = found.text.removeprefix("data: ")
+    assert json.loads(text) == got
+    (call,) = house.calls()
+    assert call.path == f"/v1internal:{named.partition('?')[0]}"
+    assert call.json() == ({**sent, "project": "mine"} if "model" in sent else sent)
 
 
 def test_the_token_of_github_is_exchanged(house: House) -> None:

@@ -206,6 +206,56 @@ def test_a_body_without_its_model_is_the_same_object() -> None:
     assert PROTOCOL.editor.retarget(asked, OTHER).body is asked.body
 
 
+CODE_ASSIST = Destination("antigravity", "new-1", path="/v1internal:{method}")
+
+
+@pytest.mark.parametrize(
+    ("target", "body", "path", "new"),
+    [
+        (
+            EVENTS,
+            {"contents": [], "tools": []},
+            "/v1internal:streamGenerateContent?alt=sse",
+            {"model": "new-1", "request": {"contents": [], "tools": []}},
+        ),
+        (
+            WHOLE,
+            {"model": "models/m", "contents": []},
+            "/v1internal:generateContent",
+            {"model": "new-1", "request": {"contents": []}},
+        ),
+    ],
+)
+def test_a_bare_request_is_put_into_the_envelope_of_code_assist(
+    target: str, body: Mapping[str, object], path: str, new: Mapping[str, object]
+) -> None:
+    found = PROTOCOL.editor.retarget(call(body, target), CODE_ASSIST)
+    assert (found.path, found.body) == (path, new)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_contents_are_counted_in_the_envelope_of_code_assist(inside: bool) -> None:
+    asked = {"contents": [{"parts": []}], "systemInstruction": {"parts": []}}
+    body = {"generateContentRequest": {"model": "models/m", **asked}} if inside else asked
+    counted = replace(call(body, "/v1beta/models/m:countTokens"), operation=Operation.COUNT_TOKENS)
+    found = PROTOCOL.editor.retarget(counted, CODE_ASSIST)
+    assert found.path == "/v1internal:countTokens"
+    assert found.body == {"request": {"model": "models/new-1", "contents": [{"parts": []}]}}
+
+
+@pytest.mark.parametrize("operation", [Operation.EMBEDDINGS, Operation.MODELS])
+def test_code_assist_does_not_do_everything(operation: Operation) -> None:
+    with pytest.raises(Untranslatable, match=f"Code Assist has no {operation}"):
+        PROTOCOL.editor.retarget(replace(call(), operation=operation), CODE_ASSIST)
+
+
+def test_what_is_in_an_envelope_is_not_taken_out() -> None:
+    with pytest.raises(Untranslatable, match="not taken elsewhere"):
+        PROTOCOL.editor.retarget(
+            call(target=INTERNAL), replace(CODE_ASSIST, path="/v1/models/{model}:{method}")
+        )
+
+
 # -- signatures of others ------------------------------------------------------------------------------------
 
 ENVELOPE = wrapped(Signature("encrypted", "x"), "another").value
