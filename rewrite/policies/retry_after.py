@@ -31,7 +31,11 @@ _DURATION_UNITS = {
     "µs": 1e-6,
     "ns": 1e-9,
 }
-_DURATION = r"\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h|d)"
+_DURATION = r"\d++(?:\.\d++)?(?:ns|us|µs|ms|s|m|h|d)"
+"""Digits are never given back: looking for other ends of them takes minutes in a long header."""
+_LONGEST_DURATION = 64
+"""Characters."""
+_DURATIONS = re.compile(rf"(?:{_DURATION})+")
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)")
 _RESET = re.compile(r"^(?:(anthropic-ratelimit-.+)-reset|x-ratelimit-reset-(.+))$", re.IGNORECASE)
 _OF_ALL = "anthropic-ratelimit-unified-"
@@ -93,7 +97,7 @@ def in_message(message: str) -> float | None:
 
 def duration(text: str) -> float | None:
     """A Go duration (`1m3s`, `17.39s`, `6ms`) or bare seconds, in seconds."""
-    if not _DURATION_PART.sub("", text) and text:
+    if len(text) <= _LONGEST_DURATION and _DURATIONS.fullmatch(text):
         return _number(sum(float(n) * _DURATION_UNITS[unit] for n, unit in _DURATION_PART.findall(text)))
     return _number(text)
 
@@ -182,7 +186,7 @@ def _until(moment: datetime | None, now: float) -> float | None:
 def _http_date(text: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # of a year or a zone beyond all numbers
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 

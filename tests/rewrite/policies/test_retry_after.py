@@ -1,5 +1,7 @@
 """Every form in which a provider says when it may be asked again."""
 
+from time import process_time
+
 import pytest
 
 from protocols.model.http import Headers
@@ -147,3 +149,31 @@ def test_a_client_is_asked_to_wait_so_long_and_no_longer() -> None:
 @pytest.mark.parametrize(("stated", "waits"), [(0.0, 1.0), (3.0, 3.0), (9000.0, 1800.0)])
 def test_a_key_waits_at_least_and_at_most(stated: float, waits: float) -> None:
     assert clamped(stated, 1.0, 1800.0) == waits
+
+
+LONG = 60_000
+"""Digits, as many as a header may have."""
+
+
+@pytest.mark.parametrize("stated", ["9" * LONG, "9" * LONG + "x", "1h" * LONG, "9" * LONG + "h"])
+def test_a_long_number_is_read_in_no_time(stated: str) -> None:
+    """Else one answer stops all calls: measured, 115 s."""
+    began = process_time()
+    for name in ("retry-after", "x-ratelimit-reset", "x-ratelimit-reset-requests"):
+        retry_after(((name, stated),), {}, NOW)
+    retry_after((), info(stated), NOW)
+    in_message(f"try again in {stated}")
+    assert process_time() - began < 1.0
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "Mon, 01 Jan 99999999999 00:00:00 GMT",
+        "Mon, 01 Jan 9999 00:00:00 +9999999999999999",
+        "Mon, 01 Jan 10000 00:00:00 GMT",
+        "0001-01-01T00:00:00+23:59",
+    ],
+)
+def test_a_date_that_is_none_says_nothing(date: str) -> None:
+    assert retry_after((("retry-after", date),), {}, NOW) is None
