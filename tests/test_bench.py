@@ -234,8 +234,8 @@ def test_a_profile_shares_out_what_a_call_used() -> None:
 
 def test_a_selection_is_measured_in_every_rotation_for_known_and_new_conversations() -> None:
     found = selection.measured(conversations=20, samples=3)
-    kinds = ("known", "new")
-    assert set(found) == {f"{rotation.value}, {kind} conversation" for rotation in Rotation for kind in kinds}
+    kinds = [f"{kind} conversation{limits}" for kind in ("known", "new") for limits in ("", ", with windows")]
+    assert set(found) == {f"{rotation.value}, {kind}" for rotation in Rotation for kind in kinds}
     assert all(0 < each < 1e6 for each in found.values())
 
 

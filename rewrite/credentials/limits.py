@@ -6,21 +6,26 @@ the model that was asked, or for the quota group that it shares a limit with.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import compress, count, repeat
+from math import inf
+from operator import is_not
 
 from msgspec import structs
 
 from protocols.model.call import Call, Operation
 from protocols.model.parts import Usage
 from protocols.model.progress import Progress, estimated_tokens
+from rewrite.credentials.allowance import Allowance, Limited, Shares
 from rewrite.credentials.credential import Credential
 from rewrite.credentials.health import MOST_SCOPES
 from rewrite.credentials.learning import Reported
-from rewrite.credentials.state import WHOLE, CredentialState
+from rewrite.credentials.state import NEVER_USED, WHOLE, CredentialState, PoolState
 from rewrite.credentials.windows import (
     Cap,
     Counts,
     Unit,
+    Window,
     WindowUse,
     added,
     full_until,
@@ -34,27 +39,62 @@ ONE_REQUEST: Mapping[Unit, float] = {Unit.REQUESTS: 1.0}
 _GENERATES = frozenset({Operation.GENERATE, Operation.EMBEDDINGS})
 
 
-@dataclass(frozen=True, slots=True)
-class Limited:
-    """A limit that is used up."""
-
-    why: str
-    """For a reader: what follows the credential's name in a sentence."""
-    until: float
-    """When some of it is free again."""
-
-
-def limited(one: Credential, state: CredentialState, scope: str, now: float) -> Limited | None:
-    """The limit of the config that keeps `one` from serving `scope` for longest."""
-    found = [*_full_windows(one, state, scope, now), *_reached_caps(one, state, scope, now)]
-    return max(found, key=lambda each: each.until, default=None)
+def allowance(one: Credential, state: CredentialState, scope: str, now: float) -> Allowance:
+    """What `one` has left for `scope`. It is worked out anew only when its use has changed, or a part of it
+    counts no more: a pool of many is looked through for each call."""
+    if not (one.counted or one.caps or state.learnt):
+        return _UNLIMITED
+    of, kept = (one, state.used, state.learnt), state.allowances.get(scope)
+    if kept is None or not kept.holds(of, now):
+        kept = state.allowances.keep(scope, _allowance(one, state, scope, now, of))
+    return kept
 
 
-def _full_windows(one: Credential, state: CredentialState, scope: str, now: float) -> Iterator[Limited]:
+_UNLIMITED = Allowance()
+
+
+def _allowance(
+    one: Credential, state: CredentialState, scope: str, now: float, of: tuple[object, ...]
+) -> Allowance:
+    shares, full, ends = [0.0], [*_reached_caps(one, state, scope, now)], [inf]
     for window in one.windows:
-        until = full_until(window, state.used.get((window.key, scope), ()), now)
+        counts = _counts(state, window, scope)
+        shares.append(used(counts, now) / window.limit)
+        until = full_until(window, counts, now)
         if until is not None:
-            yield Limited(f"has used its {window.title()}{_again(until, now)}", until)
+            full.append(Limited(f"has used its {window.title()}", until))
+    shares += [each.share for each in _known(state, scope, now)]
+    ends += [each.resets_at for each in state.learnt.values() if each.resets_at > now]
+    ends += [_first_end(_counts(state, window, scope), now) for window in one.counted]
+    longest = max(full, key=lambda each: each.until) if full else None
+    return Allowance(of, now, min(ends), round(min(max(shares), 1.0), 2), longest)
+
+
+def used_shares(pool: PoolState, scope: str, now: float) -> Mapping[str, float]:
+    """By name, how much each credential has used of the limit of which the least is left, from 0 to 1, to a
+    percent; 0 where none is known."""
+    kept = pool.shares.get(scope)
+    if kept is None or kept.credentials is not pool.credentials or not kept.since <= now < kept.until:
+        kept = pool.shares.keep(scope, Shares(pool.credentials))
+    listed = [*map(pool.states.get, kept.used, repeat(NEVER_USED))]
+    for place in compress(count(), map(is_not, listed, kept.states)):
+        one = pool.credentials[place]
+        found = allowance(one, listed[place], scope, now)
+        kept.used[one.name] = found.used
+        kept.since, kept.until = max(kept.since, found.since), min(kept.until, found.until)
+    kept.states = listed
+    return kept.used
+
+
+def _first_end(counts: Counts, now: float) -> float:
+    for until, _ in counts:
+        if until > now:
+            return until
+    return inf
+
+
+def _counts(state: CredentialState, window: Window, scope: str) -> Counts:
+    return state.used.get((window.key, scope), ())
 
 
 def _reached_caps(one: Credential, state: CredentialState, scope: str, now: float) -> Iterator[Limited]:
@@ -62,15 +102,10 @@ def _reached_caps(one: Credential, state: CredentialState, scope: str, now: floa
         known = [each for each in _known(state, scope, now) if cap.concerns(each.unit)]
         reached = [each.resets_at for each in known if each.used >= cap.of(each.limit)]
         if not known and cap.own is not None:
-            until = full_until(cap.own, state.used.get((cap.own.key, scope), ()), now)
+            until = full_until(cap.own, _counts(state, cap.own, scope), now)
             reached = [] if until is None else [until]
         if reached:
-            until = max(reached)
-            yield Limited(f"has used {cap.title()}, its cap{_again(until, now)}", until)
-
-
-def _again(until: float, now: float) -> str:
-    return f", and may be used again in {until - now:.0f} s"
+            yield Limited(f"has used {cap.title()}, its cap", max(reached))
 
 
 def _known(state: CredentialState, scope: str, now: float) -> Iterator[Reported]:
@@ -80,16 +115,14 @@ def _known(state: CredentialState, scope: str, now: float) -> Iterator[Reported]
             yield one
 
 
+def limited(one: Credential, state: CredentialState, scope: str, now: float) -> Limited | None:
+    """The limit of the config that keeps `one` from serving `scope` for longest."""
+    return allowance(one, state, scope, now).limited if one.windows or one.caps else None
+
+
 def is_used_up(state: CredentialState, scope: str, now: float) -> bool:
     """Whether its provider would refuse it, by what was reported."""
     return any(one.is_used_up for one in _known(state, scope, now))
-
-
-def left(one: Credential, state: CredentialState, scope: str, now: float) -> float:
-    """How much is left, from 0 to 1, of the limit of which the least is left; 1 where none is known."""
-    shares = [each.share for each in _known(state, scope, now)]
-    shares += [used(state.used.get((window.key, scope), ()), now) / window.limit for window in one.windows]
-    return 1.0 - min(max(shares, default=0.0), 1.0)
 
 
 # -- counting ----------------------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ from operator import attrgetter
 
 from rewrite.catalog.providers import Rotation
 from rewrite.credentials.credential import Credential
-from rewrite.credentials.limits import left
-from rewrite.credentials.state import NEVER_USED, PoolState, Wheel
+from rewrite.credentials.limits import used_shares
+from rewrite.credentials.state import PoolState, Wheel
 
 _PRIORITY, _COST, _WINDOWS, _LEARNT = map(attrgetter, ("priority", "cost_rank", "windows", "learnt"))
 
@@ -48,12 +48,8 @@ def _by_what_is_left(pool: PoolState, scope: str, now: float) -> Sequence[Creden
     turns = _by_turn(pool, scope, now)
     if not any(map(_WINDOWS, pool.credentials)) and not any(map(_LEARNT, pool.states.values())):
         return turns
-    return sorted(turns, key=lambda one: _used(pool, one, scope, now))
-
-
-def _used(pool: PoolState, one: Credential, scope: str, now: float) -> float:
-    state = pool.states.get(one.name, NEVER_USED)
-    return 1.0 - round(left(one, state, scope, now), 2) if one.windows or state.learnt else 0.0
+    shares = used_shares(pool, scope, now)
+    return sorted(turns, key=lambda one: shares[one.name])
 
 
 def _by_cost(pool: PoolState, scope: str, now: float) -> Sequence[Credential]:

@@ -126,7 +126,7 @@ def _cooling(
 def _limited(one: Credential, state: CredentialState, request: CredentialRequest, now: float) -> Block | None:
     """A window of the config is full, or a cap reached."""
     found = limited(one, state, request.limits, now) if one.windows or one.caps else None
-    return Block(Blocked.COOLING, found.why, found.until) if found else None
+    return Block(Blocked.COOLING, partial(found.why, now), found.until) if found else None
 
 
 def _full(one: Credential, state: CredentialState, _for: CredentialRequest, now: float) -> Block | None:

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+import msgspec
 from msgspec import Struct, structs
 
 from rewrite.catalog.providers import FairCycle, Rotation
+from rewrite.credentials.allowance import Allowance, Memo, Shares
 from rewrite.credentials.credential import Credential
 from rewrite.credentials.health import Health, Streak
 from rewrite.credentials.learning import Reported
@@ -69,6 +71,8 @@ class CredentialState(Struct, frozen=True):
     """What is used of the limits of the config, by the key of the window and scope."""
     learnt: Mapping[tuple[str, str], Reported] = {}
     """The limits that its provider reported, by name and scope."""
+    allowances: Memo[Allowance] = msgspec.field(default_factory=Memo)
+    """By scope: what was worked out of these two."""
 
     def free_at(self, scope: str, quota: str = "") -> float:
         """The moment from which no cooldown keeps the credential from `scope`, nor from the quota group
@@ -143,6 +147,8 @@ class PoolState(Struct, frozen=True):
     """Whether an exhausted credential waits for the others."""
     exhausted: Mapping[str, frozenset[str]] = {}
     """By scope, the names of those that have had their turn in this cycle."""
+    shares: Memo[Shares] = msgspec.field(default_factory=Memo)
+    """By scope: what was worked out of limits."""
 
     def quota_of(self, model: str | None) -> str:
         """The scope of the quota group that `model` is in; empty: it is in none."""

@@ -7,7 +7,7 @@ Times are epoch seconds.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 
@@ -55,12 +55,12 @@ class Window:
     """The length of a rolling window in seconds, or a calendar one."""
     zone: tzinfo = UTC
     """Whose calendar that is."""
+    key: str = field(init=False, repr=False, compare=False)
+    """What distinguishes it from other windows of a credential. Its limit may change."""
 
-    @property
-    def key(self) -> str:
-        """What distinguishes it from other windows of a credential. Its limit may change."""
+    def __post_init__(self) -> None:
         zone = f" {self.zone}" if isinstance(self.per, Period) else ""
-        return f"{self.unit}/{self.per}{zone}"
+        object.__setattr__(self, "key", f"{self.unit}/{self.per}{zone}")
 
     def title(self) -> str:
         """For a reader: "100 requests per day"."""
@@ -106,16 +106,23 @@ def _end(per: Period, zone: tzinfo, now: float) -> float:
 
 def used(counts: Counts, now: float) -> float:
     """How much counts now."""
-    return sum(amount for until, amount in counts if until > now)
+    return sum([amount for until, amount in counts if until > now])
 
 
 def added(window: Window, counts: Counts, amount: float, now: float) -> Counts:
     """`counts` with `amount`, without what counts no more."""
-    current, until = tuple(each for each in counts if each[0] > now), window.until(now)
+    current, until = _current(counts, now), window.until(now)
     if current and current[-1][0] >= until:
         last, before = current[-1]
         return (*current[:-1], (last, before + amount))
     return (*current, (until, amount))
+
+
+def _current(counts: Counts, now: float) -> Counts:
+    """Without what counts no more, which are the first."""
+    if not counts or counts[0][0] > now:
+        return counts
+    return tuple(each for each in counts if each[0] > now)
 
 
 def taken_back(counts: Counts, amount: float) -> Counts:

@@ -17,6 +17,7 @@ from protocols.model.call import Call, Operation
 from protocols.model.progress import Progress
 from rewrite.catalog.providers import Provider, Rotation
 from rewrite.credentials.credential import Credential
+from rewrite.credentials.windows import Period, Unit, Window
 from rewrite.values.decision import Ended
 from rewrite.values.events import Acquire, Summary
 from rewrite.values.outcome import Completed, Kind, Rejected
@@ -28,20 +29,25 @@ MOST = 50.0
 
 TITLE = f"selection with {CREDENTIALS} credentials and {CONVERSATIONS:,} conversations"
 _SAMPLES = 300
+_WINDOWS = Window(Unit.REQUESTS, 1e6, 60.0), Window(Unit.TOKENS, 1e9, Period.DAY)
 _PROVIDER, _WITNESS = "openai", "a client"
 
 
 def measured(conversations: int = CONVERSATIONS, samples: int = _SAMPLES) -> Mapping[str, float]:
-    """By rotation, and by whether the conversation is known: microseconds, the median of so many."""
+    """By rotation, by whether the conversation is known, and by whether each credential has windows:
+    microseconds, the median of so many."""
     return {
-        f"{rotation.value}, {kind} conversation": found
+        f"{rotation.value}, {kind} conversation{', with windows' if windows else ''}": found
         for rotation in Rotation
-        for kind, found in _of(rotation, conversations, samples)
+        for windows in ((), _WINDOWS)
+        for kind, found in _of(rotation, windows, conversations, samples)
     }
 
 
-def _of(rotation: Rotation, conversations: int, samples: int) -> Iterator[tuple[str, float]]:
-    pool = _pool(rotation)
+def _of(
+    rotation: Rotation, windows: tuple[Window, ...], conversations: int, samples: int
+) -> Iterator[tuple[str, float]]:
+    pool = _pool(rotation, windows)
     for number_ in range(conversations):
         _serve(pool, _call(f"conversation {number_}"))
     _cool_some(pool)
@@ -52,11 +58,14 @@ def _of(rotation: Rotation, conversations: int, samples: int) -> Iterator[tuple[
     yield "new", median([_serve(pool, _call(f"new {number_}")) for number_ in range(samples)]) * 1e6
 
 
-def _pool(rotation: Rotation) -> Pool:
+def _pool(rotation: Rotation, windows: tuple[Window, ...]) -> Pool:
     pool = Pool(time.monotonic, lambda _: None)
     provider = Provider(_PROVIDER, "https://openai", ("openai",), ("openai_chat",), rotation=rotation)
     listed = tuple(
-        PoolCredential(Credential(f"key-{number_}", _PROVIDER), SecretStr(f"sk-of-a-benchmark-{number_:03}"))
+        PoolCredential(
+            Credential(f"key-{number_}", _PROVIDER, windows=windows),
+            SecretStr(f"sk-of-a-benchmark-{number_:03}"),
+        )
         for number_ in range(CREDENTIALS)
     )
     pool.configure(Settings(providers=(Configured(provider, listed),)))

@@ -3,17 +3,20 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import structs
 
 from protocols.model.call import Call, Operation
 from protocols.model.parts import Usage
 from protocols.model.progress import Progress
 from rewrite.catalog.providers import Rotation
+from rewrite.credentials.allowance import Memo
 from rewrite.credentials.choosing import Chosen, Unavailable, begun, choose, taken
 from rewrite.credentials.credential import Credential
 from rewrite.credentials.health import MOST_SCOPES
 from rewrite.credentials.learning import Reported
-from rewrite.credentials.limits import amounts, counted, learnt, left, limited, uses
+from rewrite.credentials.limits import allowance, amounts, counted, learnt, limited, used_shares, uses
 from rewrite.credentials.rules import CredentialRequest
 from rewrite.credentials.settling import Attempted, settle
 from rewrite.credentials.state import WHOLE, CredentialState, PoolState
@@ -206,10 +209,10 @@ def test_balanced_is_by_what_is_left() -> None:
     state = structs.replace(pool(a=one(THREE), b=one(), c=one()), rotation=Rotation.BALANCED)
     state = state.with_state("c", learnt(CredentialState(), M.scope, [REQUESTS_LEFT], NOW))
     credential = state.credentials[0]
-    assert left(credential, state.state("a"), M.scope, NOW) == 1.0
+    assert allowance(credential, state.state("a"), M.scope, NOW).used == 0.0
     name, state = serve(state)
     assert name == "a"
-    assert left(credential, state.state("a"), M.scope, NOW) == pytest.approx(2 / 3)
+    assert allowance(credential, state.state("a"), M.scope, NOW).used == 0.33
     assert served(state, 2) == ["b", "b"]
     assert served(structs.replace(state, credentials=state.credentials[::2]), 1) == ["a"]
 
@@ -294,3 +297,48 @@ def test_all_limits_are_shown_with_their_source() -> None:
         ("cap", Unit.TOKENS, "model:m", 7, 100),
         (WEEK.name, Unit.PERCENT, WHOLE, 100, 100),
     }
+
+
+# -- what is kept between two looks -------------------------------------------------------------------------
+
+
+def test_what_is_left_is_worked_out_anew_only_when_something_changed() -> None:
+    credential, state = one(THREE, TOKENS), CredentialState()
+    state = counted(credential, state, M.scope, {Unit.REQUESTS: 3}, NOW)
+    found = allowance(credential, state, M.scope, NOW)
+    assert found.limited is not None
+    assert allowance(credential, state, M.scope, found.limited.until - 0.1) is found
+    assert allowance(credential, structs.replace(state, in_flight=1), M.scope, NOW) is found
+    assert allowance(credential, state, M.scope, found.limited.until).limited is None
+    assert allowance(one(), state, M.scope, NOW).limited is None
+    for model in range(100):
+        allowance(credential, state, f"model:{model}", NOW)
+    assert len(state.allowances) < 20
+    assert state == structs.replace(state, allowances=Memo())
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from("ab"), st.sampled_from(["use", "report", "look"]), st.integers(0, 90)),
+    max_size=30,
+)
+
+
+@given(STEPS)
+def test_what_is_kept_is_what_comes_out_without_it(steps: list[tuple[str, str, int]]) -> None:
+    capped = one(Window(Unit.REQUESTS, 2, 120.0), caps=(CAPS[0][0],))
+    state, now = pool(a=one(THREE, TOKENS), b=capped), NOW
+    for name, step, seconds in steps:
+        now += seconds
+        credential, known = next(c for c in state.credentials if c.name == name), state.state(name)
+        match step:
+            case "use":
+                known = counted(credential, known, M.scope, {Unit.REQUESTS: 1, Unit.TOKENS: seconds}, now)
+            case "report":
+                limit = replace(REQUESTS_LEFT, used=seconds % 10, resets_at=now + seconds)
+                known = learnt(known, M.scope, [limit], now)
+        state = state.with_state(name, known)
+        fresh = {key: structs.replace(each, allowances=Memo()) for key, each in state.states.items()}
+        anew = structs.replace(state, states=fresh, shares=Memo())
+        assert used_shares(state, M.scope, now) == used_shares(anew, M.scope, now)
+        kept = allowance(credential, state.state(name), M.scope, now)
+        assert kept.limited == allowance(credential, anew.state(name), M.scope, now).limited
