@@ -25,6 +25,7 @@ from addons.credentials.status_page import StatusPage
 from addons.mitm.flows import FlowRegistry
 from addons.mitm.front import Front
 from addons.mitm.layers import Layers
+from addons.mitm.messages import fit
 from addons.oauth.logins import Logins
 from addons.records.journal import Journal
 from addons.records.trace import Traces
@@ -82,6 +83,12 @@ def _own_ports() -> set[int]:
     server = ctx.master.addons.get("proxyserver")  # type: ignore[no-untyped-call]  # mitmproxy has no types here
     ports = {address[1] for address in server.listen_addrs()}
     return ports | {ctx.options.web_port} if "web_port" in ctx.options else ports
+
+
+def _answer(flow: http.HTTPFlow, response: http.Response) -> None:
+    """Without asking anybody."""
+    flow.request.stream = False
+    flow.response = fit(response, flow.request.method)
 
 
 class Rotator:
@@ -191,8 +198,7 @@ class Rotator:
             if flow.response is not None:
                 return  # another add-on has answered, for want of a password (proxyauth) above all
             if ours := response or self._at_once(flow, intercepted):
-                flow.request.stream = False
-                flow.response = ours
+                _answer(flow, ours)
             elif intercepted and (intercepted.operation or is_short(flow.request)):
                 self._flows.collect(flow, self._interception.longest_body)
             elif intercepted:
@@ -214,9 +220,8 @@ class Rotator:
         intercepted = self._interception.intercepted(flow)
         self._interception.disarm(flow)
         self._departure.block(flow)
-        flow.request.stream = False
         fault = Fault(502, "proxy_fault", "a fault of the proxy, not of the provider", should_retry=False)
-        flow.response = error_response(intercepted, fault)
+        _answer(flow, error_response(intercepted, fault))
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         if flow.response is not None and flow.response.status_code == SWITCHED:
@@ -246,8 +251,7 @@ class Rotator:
             return False
         self._departure.block(flow)
         self._interception.strip(flow)
-        flow.request.stream = False
-        flow.response = flow.response or own_address(flow.request, self._registry, ctx.options)
+        _answer(flow, flow.response or own_address(flow.request, self._registry, ctx.options))
         return True
 
 

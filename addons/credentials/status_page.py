@@ -7,9 +7,12 @@ from mitmproxy import http
 
 from addons.config.listening import is_loopback
 from addons.credentials.overview import Overview
+from addons.mitm.messages import page_of
 from addons.runtime.version import VERSION
 
 HOST, PATH = "rotator.local", "/status"
+_PORTS = (80, 443)
+"""Not that of the proxy: whoever names this machine rotator.local could have a web page read it there."""
 
 
 class StatusPage:
@@ -20,11 +23,11 @@ class StatusPage:
 
     def answer(self, flow: http.HTTPFlow) -> http.Response | None:
         """None: the request is for another host."""
-        if flow.request.host != HOST:
+        if flow.request.host.lower().removesuffix(".") != HOST:
             return None
-        if not is_loopback(flow.client_conn.peername[0]):
+        if page_of(flow.request) or not is_loopback(flow.client_conn.peername[0]):
             return _text(403, "only programs on the machine of the proxy may ask for its status")
-        if flow.request.path.partition("?")[0] != PATH:
+        if flow.request.port not in _PORTS or flow.request.path.partition("?")[0] != PATH:
             return _text(404, f"there is http://{HOST}{PATH} alone")
         if flow.request.method not in ("GET", "HEAD"):
             return _text(405, "ask with GET", {"allow": "GET, HEAD"})

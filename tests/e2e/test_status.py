@@ -1,6 +1,8 @@
 """How pools do, asked for through a real proxy, and what commands change of it."""
 
 from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -103,3 +105,14 @@ def test_commands_steer_the_pool(proxy: Proxy, vendor: VendorThread) -> None:
     assert [each["last"] for each in credentials(proxy).values()] == [None, None]
     refused = run(proxy, "rotator.retire openai three")
     assert (refused.status_code, "there is no key of openai/three" in refused.text) == (400, True)
+
+
+def test_a_connection_on_which_only_the_head_was_asked_for_can_be_used_again(proxy: Proxy) -> None:
+    with closing(HTTPConnection("127.0.0.1", proxy.port, timeout=15)) as http:
+        for url in ("http://rotator.local/status", f"http://127.0.0.1:{proxy.port}/"):
+            sizes = []
+            for method in ("HEAD", "GET"):
+                http.request(method, url)
+                answer = http.getresponse()
+                sizes.append((answer.headers["content-length"], len(answer.read())))
+            assert [sizes[0], str(sizes[1][1])] == [(sizes[1][0], 0), sizes[1][0]]

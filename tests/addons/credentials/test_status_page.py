@@ -58,11 +58,28 @@ def test_nobody_else_does(peer: str) -> None:
         ("http://rotator.local/status?pretty", "GET", 200),
         ("http://rotator.local/status", "POST", 405),
         ("http://rotator.local/status", "HEAD", 200),
-        ("http://rotator.local:8080/status", "GET", 200),
+        ("http://rotator.local:8080/status", "GET", 404),
+        ("http://ROTATOR.local./status", "GET", 200),
     ],
 )
 def test_there_is_nothing_else_there(url: str, method: str, status: int) -> None:
     assert answer(asked(url, method)).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [("origin", "https://evil.example"), ("origin", "null"), ("sec-fetch-site", "cross-site")],
+)
+def test_a_web_page_gets_nothing(header: str, value: str) -> None:
+    flow = asked()
+    flow.request.headers[header] = value
+    assert answer(flow).status_code == 403
+
+
+def test_a_person_s_browser_gets_it() -> None:
+    flow = asked()
+    flow.request.headers["sec-fetch-site"] = "none"
+    assert answer(flow).status_code == 200
 
 
 def test_other_hosts_are_none_of_ours() -> None:
