@@ -40,7 +40,8 @@ GOODBYE = 10.0
 """Seconds that the end of the proxy waits for a refresh."""
 
 PATIENCE = 60.0
-"""Seconds after a failure in which no other refresh is asked for, unless the endpoint says how long."""
+"""Seconds after a failure in which no other refresh is asked for, unless the endpoint says how long; and
+after a success, unless the new token is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class TokenSource:
         self._tokens: Tokens | None = None
         self._seen: Signature = None
         self._failure: Failure | None = None
+        self._latest, self._latest_until = "", 0.0
         self._project, self._project_again = "", 0.0
         self._flight: asyncio.Task[Tokens | Dead | Failed] | None = None
 
@@ -104,7 +106,12 @@ class TokenSource:
         """The token, if it may be used without another word."""
         self.look()
         tokens = self._tokens
-        return None if tokens is None or tokens.is_due(self._wall()) else tokens
+        return None if tokens is None or self._is_due(tokens) else tokens
+
+    def _is_due(self, tokens: Tokens) -> bool:
+        """Not right after it was refreshed: some last for seconds only, as their endpoint has it."""
+        now = self._wall()
+        return tokens.is_due(now) and not (tokens.access == self._latest and now < self._latest_until)
 
     async def renewed(self, upstream: Upstream, refused: str = "") -> Tokens | Dead | Failed:
         """Another token than `refused`, or in the place of one that is due.
@@ -174,6 +181,7 @@ class TokenSource:
         outcome = await self._locked(upstream, refused)
         if isinstance(outcome, Tokens):
             self._failure = None
+            self._latest, self._latest_until = outcome.access, self._wall() + PATIENCE
             self._adopt(outcome)
             return outcome
         wait = PATIENCE if isinstance(outcome, Dead) else max(outcome.retry_after or 0.0, PATIENCE)
@@ -206,7 +214,7 @@ class TokenSource:
         if isinstance(found, Dead):
             return found
         text, tokens = found
-        if tokens.access != refused and not tokens.is_due(self._wall()):
+        if tokens.access != refused and not self._is_due(tokens):
             return tokens
         if not tokens.refresh:
             return Dead("its file has no refresh token")

@@ -13,6 +13,14 @@ from rewrite.oauth.kinds import AHEAD, Encoding, FileForm, OAuthKind, Unit
 
 _INDENT = re.compile(r"\{\r?\n([ \t]+)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_VISIBLE = re.compile(r"[!-~]+")
+
+UNSTATED = 3600.0
+"""Seconds for which a new token is taken to last, if its endpoint does not say."""
+_LONGEST = 10 * 365 * 86_400.0
+"""Seconds: no token lasts longer, whatever is said."""
+_LATEST = 1e11
+"""Epoch seconds, beyond all dates."""
 
 
 class Unreadable(Exception):
@@ -53,12 +61,19 @@ class Tokens:
         return not self.access or (self.expires_at is not None and now >= self.expires_at)
 
 
+def is_sendable(token: str) -> bool:
+    """Whether it can stand in a header: not what has a line break in it."""
+    return _VISIBLE.fullmatch(token) is not None
+
+
 def tokens_in(text: str, kind: OAuthKind) -> Tokens:
     """The login that a file of `text` holds. Raises Unreadable."""
     form, tree = kind.form, _tree(text)
     table = _table(tree, form)
     access = text_at(table, form.access) if form.access else ""
     refresh = text_at(table, form.refresh)
+    if access and not is_sendable(access):
+        raise Unreadable(f"holds a token that no header can hold: {kind.login}")
     if not access and not (refresh and kind.encoding is Encoding.GET):
         raise Unreadable(f"holds no login: {kind.login}")
     return Tokens(
@@ -86,13 +101,29 @@ def _given(old: JsonObject, form: FileForm, answer: JsonObject, now: float) -> d
     """What an answer has, by the keys of the file. A refresh token that is missing in it stays."""
     pairs: dict[str, object] = {form.access: answer.get("access_token")}
     pairs[form.refresh] = answer.get("refresh_token")
-    lasts, refresh_lasts = number_at(answer, "expires_in"), number_at(answer, "refresh_token_expires_in")
-    if form.expires and lasts is not None:
-        pairs[form.expires] = _in_unit(now + lasts, form.unit)
+    refresh_lasts = lasting(answer, "refresh_token_expires_in")
+    if form.expires:
+        pairs[form.expires] = _in_unit(now + (lasting(answer, "expires_in") or UNSTATED), form.unit)
     if form.refresh_expires and refresh_lasts is not None:
         pairs[form.refresh_expires] = _in_unit(now + refresh_lasts, form.unit)
     copied = {name: answer.get(name) for name in form.copies if name in old or name in answer}
     return {key: value for key, value in {**pairs, **copied}.items() if key and value is not None}
+
+
+def lasting(answer: JsonObject, key: str) -> float | None:
+    """Seconds that an answer states, as a number or as a text; None where they say nothing."""
+    value = answer.get(key)
+    try:
+        seconds = float(value) if isinstance(value, int | float | str) else 0.0
+    except (ValueError, OverflowError):
+        return None
+    return min(seconds, _LONGEST) if seconds > 0 and not isinstance(value, bool) else None
+
+
+def moment_at(mapping: JsonObject, key: str, unit: float = 1.0) -> float | None:
+    """Epoch seconds, of a number of units of so many seconds; None for what is no time."""
+    number = number_at(mapping, key)
+    return number * unit if number is not None and 0 <= number <= _LATEST / unit else None
 
 
 def _tree(text: str) -> JsonObject:
@@ -122,12 +153,13 @@ def _end(table: JsonObject, tree: JsonObject, access: str, kind: OAuthKind) -> f
 def _seconds(value: object, unit: Unit, access: str) -> float | None:
     match unit:
         case Unit.JWT:
-            return number_at(claims(access), "exp")
+            return moment_at(claims(access), "exp")
         case Unit.RFC3339:
             return _date(value) if isinstance(value, str) else None
-        case Unit.MILLISECONDS | Unit.SECONDS:
-            number = number_at({"at": value}, "at")
-            return number if number is None or unit is Unit.SECONDS else number / 1000
+        case Unit.SECONDS:
+            return moment_at({"at": value}, "at")
+        case Unit.MILLISECONDS:
+            return moment_at({"at": value}, "at", 0.001)
 
 
 def claims(token: str) -> Mapping[str, object]:

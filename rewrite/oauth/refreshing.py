@@ -4,13 +4,16 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlencode
 
 from protocols.model.http import Headers, UpstreamRequest, WireResponse, parsed
-from protocols.model.wirejson import JsonObject, dump, load_object, number_at, object_at, text_at
-from rewrite.oauth.files import Tokens
+from protocols.model.wirejson import JsonObject, dump, load_object, object_at, text_at
+from rewrite.oauth.files import Tokens, is_sendable, lasting, moment_at
 from rewrite.oauth.kinds import Encoding, OAuthKind
-from rewrite.policies.retry_after import retry_after
+from rewrite.policies.retry_after import clamped, retry_after
 
 LONGEST_MESSAGE = 200
 """Characters of what an endpoint says that are repeated."""
+
+LONGEST_WAIT = 1800.0
+"""Seconds: no endpoint is left alone for longer, whatever it says."""
 
 _OK = 200
 _AGENT = "rotator"
@@ -95,23 +98,24 @@ def renewal(kind: OAuthKind, answer: WireResponse, now: float) -> Renewal:
     said = _said(answer, body)
     if _codes(body) & set(kind.dead) or answer.status in kind.dead_status:
         return Dead(said)
-    return Failed(said, retry_after(answer.headers, body, now, windows=False))
+    wait = retry_after(answer.headers, body, now, windows=False)
+    return Failed(said, None if wait is None else clamped(wait, longest=LONGEST_WAIT))
 
 
 def _token_of(kind: OAuthKind, body: JsonObject) -> JsonObject | None:
-    """An answer with a token in it; a token that was exchanged as any other."""
+    """An answer with a token in it that can be sent; a token that was exchanged as any other."""
     if kind.encoding is Encoding.GET and text_at(body, "token"):
-        return {"access_token": body["token"], **body}
-    return body if text_at(body, "access_token") else None
+        body = {"access_token": body["token"], **body}
+    return body if is_sendable(text_at(body, "access_token")) else None
 
 
 def short_token(tokens: Tokens, answer: JsonObject, now: float) -> Tokens:
     """`tokens` with the token that they were exchanged for at `now`, in epoch seconds."""
-    lasts = number_at(answer, "refresh_in")
+    lasts = lasting(answer, "refresh_in")
     return replace(
         tokens,
         access=text_at(answer, "access_token"),
-        expires_at=number_at(answer, "expires_at"),
+        expires_at=moment_at(answer, "expires_at"),
         due_at=None if lasts is None else now + lasts - _EARLIER,
     )
 
@@ -129,5 +133,5 @@ def _said(answer: WireResponse, body: JsonObject) -> str:
     messages = (text_at(body, "error_description"), *(text_at(each, "message") for each in places))
     message = next(filter(None, messages), "")
     code = next(iter(sorted(_codes(body))), "")
-    named = f"{answer.status} {code}".strip()
+    named = f"{answer.status} {code}".strip() if answer.status != _OK else f"{_OK}, but no token"
     return f"{named}: {message}"[:LONGEST_MESSAGE] if message else named

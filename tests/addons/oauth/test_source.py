@@ -357,3 +357,23 @@ async def test_an_endpoint_that_repeats_the_token_is_not_repeated(
     assert isinstance(found, Dead | Failed)
     assert "sk-ant-ort01-old" not in found.message
     assert "is not known" in found.message
+
+
+async def test_a_token_that_lasts_for_seconds_is_not_refreshed_for_every_call(
+    place: Place, upstream: Upstream
+) -> None:
+    """It would be due at once; unless it is refused, it is used."""
+    place.vendor.on(path=PATH).reply(granted("first", lasts=1))
+    place.vendor.on(path=PATH).reply(granted("second", lasts=1))
+    place.vendor.on(path=PATH).reply(granted("third", lasts=1))
+    source, got = place.source(), []
+    for seconds, refused in ((0, ""), (0, ""), (30, ""), (30, "first"), (59, "")):
+        place.now += seconds
+        known = source.at_once() if not refused else None
+        tokens = known or await source.renewed(upstream, refused)
+        assert isinstance(tokens, Tokens)
+        got.append(tokens.access)
+    place.now += 2
+    assert source.at_once() is None
+    assert got == ["first"] * 3 + ["second"] * 2
+    assert len(place.vendor.requests) == 2

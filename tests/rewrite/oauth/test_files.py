@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewrite.oauth.files import Tokens, Unreadable, claims, refreshed, tokens_in
+from rewrite.oauth.files import UNSTATED, Tokens, Unreadable, claims, refreshed, tokens_in
 from rewrite.oauth.kinds import OAuthKind
 from tests.rewrite.oauth.logins import (
     ANTIGRAVITY,
@@ -73,12 +73,13 @@ def test_a_refresh_keeps_the_layout(kind: OAuthKind, file: Callable[[], str]) ->
     assert "\\u" not in after
     lines = zip(before.splitlines(), after.splitlines(), strict=True)
     changed = [old for old, new in lines if old != new]
-    assert len(changed) == (2 if kind is CODEX else 1)  # the token, and when it was refreshed
+    assert len(changed) <= 2  # the token, and when it ends or was refreshed
 
 
 def test_what_an_answer_leaves_out_stays() -> None:
     found = tokens_in(refreshed(gemini_file(), GEMINI, {"access_token": "ya29.new"}, NOW), GEMINI)
-    assert (found.access, found.refresh, found.expires_at) == ("ya29.new", "1//old", EXPIRES)
+    assert (found.access, found.refresh) == ("ya29.new", "1//old")
+    assert found.expires_at == NOW + UNSTATED
     id_alone = json.loads(refreshed(codex_file(), CODEX, {"id_token": "id-new"}, NOW))
     assert id_alone["tokens"] == {**json.loads(codex_file())["tokens"], "id_token": "id-new"}
 

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from protocols.model.http import WireResponse, header
-from rewrite.oauth.files import tokens_in
+from rewrite.oauth.files import UNSTATED, Unreadable, refreshed, tokens_in
 from rewrite.oauth.kinds import OAuthKind, oauth_kinds
 from rewrite.oauth.refreshing import (
     Dead,
@@ -19,12 +19,14 @@ from rewrite.oauth.refreshing import (
     short_token,
 )
 from tests.rewrite.oauth.logins import (
+    ANTIGRAVITY,
     CLAUDE,
     CODEX,
     COPILOT,
     GEMINI,
     GENERIC,
     KINDS,
+    antigravity_file,
     claude_file,
     codex_file,
     copilot_file,
@@ -33,6 +35,8 @@ from tests.rewrite.oauth.logins import (
 )
 
 NOW = 1_790_000_000.0
+NOTHING: tuple[object, ...] = (None, 0, -5, "", "soon", True, [], "nan", 10**400)
+"""Where an answer is to say how long something lasts."""
 HERE = "http://127.0.0.1:8001/v1/oauth/token"
 
 
@@ -98,8 +102,8 @@ def answer(status: int, body: object, *headers: tuple[str, str]) -> WireResponse
     ("kind", "said", "meaning"),
     [
         (CLAUDE, answer(200, {"access_token": "a"}), Refreshed({"access_token": "a"})),
-        (CLAUDE, answer(200, {"access_token": ""}), Failed("200")),
-        (CLAUDE, WireResponse(200, (), b"<html>"), Failed("200")),
+        (CLAUDE, answer(200, {"access_token": ""}), Failed("200, but no token")),
+        (CLAUDE, WireResponse(200, (), b"<html>"), Failed("200, but no token")),
         (
             CLAUDE,
             answer(
@@ -163,3 +167,67 @@ def test_no_message_is_longer_than_a_line() -> None:
 def test_a_kind_that_does_not_fit(tables: dict[str, object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         oauth_kinds(tables)
+
+
+def answered(answer: object, status: int = 200, *headers: tuple[str, str]) -> WireResponse:
+    return WireResponse(status, headers, json.dumps(answer).encode())
+
+
+@pytest.mark.parametrize("token", ["", "a\nb", "a\r\nx-evil: 1", " a", "a b", "\0", "\u043a", None, 5, ["a"]])
+def test_a_token_that_no_header_can_hold_is_none(token: object) -> None:
+    """The file stays as it is."""
+    outcome = renewal(CLAUDE, answered({"access_token": token, "expires_in": 60}), NOW)
+    assert outcome == Failed("200, but no token")
+
+
+@pytest.mark.parametrize(
+    ("stated", "lasts"),
+    [
+        (60, 60.0),
+        (0.5, 0.5),
+        ("3600", 3600.0),
+        *((nothing, UNSTATED) for nothing in NOTHING),
+        *((much, 10 * 365 * 86_400.0) for much in (1e12, 1e300, 1e308, "1e999")),
+    ],
+)
+@pytest.mark.parametrize("kind", [CLAUDE, GEMINI, GENERIC, ANTIGRAVITY], ids=lambda kind: kind.name)
+def test_whatever_an_endpoint_says_of_how_long_its_token_lasts(
+    kind: OAuthKind, stated: object, lasts: float
+) -> None:
+    """By then the token before is used up: what it says must not lose the new one."""
+    answer = answered({"access_token": "a", "refresh_token": "r", "expires_in": stated})
+    outcome = renewal(kind, answer, NOW)
+    assert isinstance(outcome, Refreshed)
+    files = {"claude": claude_file, "gemini": gemini_file, "generic": generic_file}
+    text = files.get(kind.name, antigravity_file)()
+    found = tokens_in(refreshed(text, kind, outcome.answer, NOW), kind)
+    assert found.access == "a"
+    assert found.expires_at == pytest.approx(NOW + lasts, abs=1.0)
+
+
+@pytest.mark.parametrize("at", [-1, 1e300, 10**400, "soon", True, None])
+@pytest.mark.parametrize("refresh_in", [0, -1, "soon", 10**400, None])
+def test_a_short_token_with_impossible_times_has_none(at: object, refresh_in: object) -> None:
+    old = tokens_in(copilot_file(), COPILOT)
+    found = short_token(old, {"access_token": "a", "expires_at": at, "refresh_in": refresh_in}, NOW)
+    assert (found.expires_at, found.due_at) == (None, None)
+
+
+@pytest.mark.parametrize("at", ["1e300", "1e999", "-5", "9" * 400, '"soon"', "null"])
+def test_a_file_with_an_impossible_time_has_none(at: str) -> None:
+    text = generic_file().replace("1800000000", at)
+    assert at in text
+    found = tokens_in(text, GENERIC)
+    assert not found.is_due(NOW)
+    assert not found.is_over(NOW)
+
+
+@pytest.mark.parametrize("stated", ["1e300", "99999999", "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_no_endpoint_is_left_alone_for_ever(stated: str) -> None:
+    outcome = renewal(CLAUDE, answered({}, 429, ("retry-after", stated)), NOW)
+    assert outcome == Failed("429", 1800.0)
+
+
+def test_a_file_with_a_line_break_in_its_token_is_refused() -> None:
+    with pytest.raises(Unreadable, match="a token that no header can hold"):
+        tokens_in(generic_file("a\nb"), GENERIC)
