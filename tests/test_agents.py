@@ -389,7 +389,7 @@ def test_anything_else_is_harmless(asked: Received, status: int) -> None:
 @pytest.mark.parametrize("hook", [refuse.http_connect, refuse.requestheaders])
 @pytest.mark.parametrize(
     ("host", "refused"),
-    [("api.openai.com", False), ("generativelanguage.googleapis.com", False), ("chatgpt.com", True)],
+    [("api.openai.com", False), ("generativelanguage.googleapis.com", False), ("ab.chatgpt.com", True)],
 )
 def test_other_hosts_are_refused(hook: Any, host: str, refused: bool) -> None:
     flow = tflow.tflow()

@@ -6,10 +6,13 @@ classifications. An agent may therefore retry, or ask in another order, and stil
 of a scenario come in an order, each once.
 """
 
+import json
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+import zstandard
 
 from tests.vendor import Answer, Received, Tool, streamed, whole
 from tests.vendor.answers import dump
@@ -53,12 +56,14 @@ class Script:
     """The plan of one scenario: a tool call if there is one, then the final text.
 
     first: answers to the agent's first turns, in the place of these; last: to the first ones with what the
-    tool found. A turn that has HALF in it gets REST: it continues an answer that was cut.
+    tool found. A turn that has HALF in it gets REST: it continues an answer that was cut. others: JSON texts,
+    by the path of what is no generation call.
     """
 
     tool: ToolCall | None = None
     first: tuple[Answer, ...] = ()
     last: tuple[Answer, ...] = ()
+    others: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +83,10 @@ PATHS: Mapping[str, str] = {
 }
 """The paths that are the same for every model, by protocol."""
 
+_UNPACKING = zstandard.ZstdDecompressor()
 _ENDINGS = (
     *((path, protocol) for protocol, path in PATHS.items()),
+    ("/backend-api/codex/responses", "openai_responses"),
     (":streamGenerateContent", "gemini_generate"),
     (":generateContent", "gemini_generate"),
 )
@@ -91,8 +98,10 @@ def asked(received: Received) -> Asked | None:
     if protocol is None or received.method != "POST":
         return None
     try:
-        body = received.json()
-    except ValueError:
+        # Measured: codex with a login of ChatGPT sends zstd.
+        packed = received.header("content-encoding") == "zstd"
+        body = json.loads(_UNPACKING.decompressobj().decompress(received.body)) if packed else received.json()
+    except (ValueError, zstandard.ZstdError):
         return None
     return _asked(protocol, received.path, body) if isinstance(body, dict) else None
 
@@ -132,12 +141,14 @@ def is_turn(call: Asked) -> bool:
 
 
 def answer(script: Script, received: Received) -> Answer:
-    """The answer to any request: 426 to a WebSocket, 404 to what is not a generation call."""
+    """The answer to any request: 426 to a WebSocket, 404 to what is neither a generation call nor planned."""
     call = asked(received)
     if call is not None:
         return _generated(script, call)
     if (received.header("upgrade") or "").lower() == "websocket":
         return whole(b"{}", 426)
+    if (text := script.others.get(received.path)) is not None:
+        return whole(text.encode())
     return whole(dump({"error": {"message": "Not found", "type": "not_found_error"}}), 404)
 
 

@@ -11,7 +11,7 @@ from mitmproxy import http
 
 _log = logging.getLogger(__name__)
 
-HOSTS = frozenset({"api.anthropic.com", "api.openai.com", "generativelanguage.googleapis.com"})
+HOSTS = frozenset({"api.anthropic.com", "api.openai.com", "chatgpt.com", "generativelanguage.googleapis.com"})
 
 
 def http_connect(flow: http.HTTPFlow) -> None:

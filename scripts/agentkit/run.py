@@ -42,7 +42,10 @@ def run(row: Row, program: Path, folder: Path, patience: float = PATIENCE) -> Re
 @contextmanager
 def _proxy(row: Row, vendor: VendorThread, folder: Path) -> Iterator[Proxy]:
     home = folder / "proxy"
-    home.mkdir()
+    for path in (home, folder / "home"):
+        path.mkdir()
+    for name, text in row.files.items():
+        _write(folder / name, text)
     options = ("--set", f"ssl_verify_upstream_trusted_ca={vendor.ca_path}")
     config = row.config_for(vendor.base_url)
     proxy = Proxy(home, config, keys=row.keys, options=options, scripts=(ADDON, REFUSE))
@@ -52,6 +55,13 @@ def _proxy(row: Row, vendor: VendorThread, folder: Path) -> Iterator[Proxy]:
     finally:
         proxy.stop()
         (folder / "proxy.log").write_text(proxy.log)
+
+
+def _write(file: Path, text: str) -> None:
+    """For us alone: a login."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch(0o600)
+    file.write_text(text)
 
 
 def _started(proxy: Proxy) -> None:
@@ -71,10 +81,11 @@ def refusal(log: str, config: Path) -> str:
 
 def _agent(row: Row, program: Path, proxy: Proxy, folder: Path, patience: float) -> Ran:
     home, work = folder / "home", folder / "work"
-    home.mkdir()
     work.mkdir()
     (work / NOTE).write_text(f"{provider.MARK}\n")
-    environment = {**client_environment(proxy), "HOME": str(home), row.agent.variable: row.agent.key}
+    environment = {**client_environment(proxy), "HOME": str(home)}
+    if row.agent.variable:
+        environment[row.agent.variable] = row.agent.key
     out, err = folder / "stdout", folder / "stderr"
     command = [str(program), *row.agent.arguments, PROMPT]
     begun = time.monotonic()

@@ -4,6 +4,8 @@ A row is data. Those with a route run as soon as the config takes routes; until 
 proxy says of its config.
 """
 
+import json
+from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -27,7 +29,8 @@ _BASH = ToolCall("bash", {"command": f"cat {NOTE}", "description": "Read the not
 class Agent:
     """One way to run an agent headless. `arguments` follow the command, the prompt comes last.
 
-    variable, key: the credential, as the agent's own documentation says. provider, protocol: its own.
+    variable, key: the credential, as the agent's own documentation says; no variable: it has a login.
+    provider, protocol: its own.
     tool: a call that reads the note, with one of the tools that it declares and allows by itself.
     """
 
@@ -157,7 +160,8 @@ class Expected:
 @dataclass(frozen=True, slots=True)
 class Row:
     """One run. config: text of rotator.toml with $vendor; keys: variables of the proxy alone; said: what the
-    proxy's log has to say of it, a regular expression."""
+    proxy's log has to say of it, a regular expression; files: what lies in the folder of the run, in the
+    agent's `home` and the folder `proxy`."""
 
     agent: Agent
     scenario: str
@@ -166,6 +170,7 @@ class Row:
     expected: Expected
     keys: Mapping[str, str] = field(default_factory=dict)
     said: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -286,6 +291,61 @@ def _kept(agent: Agent, name: str, tool: ToolCall) -> Row:
 
 
 _CLAUDE, _CODEX = AGENTS[:2]
+_LATE, _OVER = 4_000_000_000, 1_000_000_000
+"""When a token ends, in unix seconds."""
+_LOGIN = """[providers.chatgpt]
+base_url = "$vendor"
+replace_oauth = true
+credentials = [{ name = "plus", oauth = "codex", file = "pool.json", token_url = "$vendor/oauth/token" }]
+"""
+
+
+def _chatgpt_token(account: str, ends: int) -> str:
+    """A token that its reader does not check."""
+    claims = {"chatgpt_account_id": account, "chatgpt_plan_type": "plus", "chatgpt_user_id": "user"}
+    payload = {"email": "me@example.com", "exp": ends, "https://api.openai.com/auth": claims}
+    parts = ({"alg": "none", "typ": "JWT"}, payload)
+    encoded = [urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts]
+    return ".".join([*encoded, "c2lnbmF0dXJl"])
+
+
+def _chatgpt_login(account: str, ends: int) -> str:
+    """codex's auth.json."""
+    token = _chatgpt_token(account, ends)
+    tokens = {
+        "id_token": token,
+        "access_token": token,
+        "refresh_token": f"refresh-{account}",
+        "account_id": account,
+    }
+    held = {"auth_mode": "chatgpt", "OPENAI_API_KEY": None, "tokens": tokens}
+    return json.dumps({**held, "last_refresh": "2026-11-01T00:00:00Z"})
+
+
+def _logged_in(name: str, tool: ToolCall | None) -> Row:
+    """codex with a login of its own; its calls leave on the pool's login, which was due and is refreshed."""
+    token = _chatgpt_token("pool", _LATE)
+    # Measured: it ends, with no generation asked for, where one of these fields is missing.
+    account = {
+        "id": "own",
+        "plan_type": "plus",
+        "workspace_backend_origin": "https://chatgpt.com",
+        "account_routing_override": "NO_CONSTRAINT",
+    }
+    accounts = {"accounts": [account], "default_account_id": "own", "account_ordering": ["own"]}
+    others = {
+        "/oauth/token": json.dumps({"access_token": token, "refresh_token": "refresh-next"}),
+        "/backend-api/wham/accounts/check": json.dumps(accounts),
+    }
+    files = {
+        "home/.codex/auth.json": _chatgpt_login("own", _LATE),
+        "proxy/pool.json": _chatgpt_login("pool", _OVER),
+    }
+    agent = replace(_CODEX, variable="", key="", provider="chatgpt")
+    expected = Expected((agent.protocol,), token)
+    return Row(agent, name, _LOGIN, Script(tool, others=others), expected, files=files)
+
+
 _TASK = {
     "description": "Read the note",
     "prompt": f"What is in {NOTE}?",
@@ -300,6 +360,8 @@ ROWS: tuple[Row, ...] = (
     *(row for agent in AGENTS for row in _faulty(agent)),
     *(_kept(agent, "pool", agent.tool) for agent in AGENTS),
     _kept(_CLAUDE, "pool-sub-agent", ToolCall("Agent", _TASK, by_agent=True)),
+    _logged_in("login", None),
+    _logged_in("login-tool", _CODEX.tool),
 )
 
 
