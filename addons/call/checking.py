@@ -14,6 +14,7 @@ from protocols.model.wirejson import JsonObject, load_object
 from rewrite.catalog.checks import QuotaCheck
 from rewrite.credentials.checked import INTERVAL
 from rewrite.credentials.notices import Notice
+from rewrite.oauth.files import Tokens
 
 LONGEST_ANSWER = 1 << 18
 """Bytes."""
@@ -82,11 +83,14 @@ class Checker:
         self._say(name, lease, status)
 
     async def _answer(self, one: Configured, check: QuotaCheck, lease: Lease) -> tuple[int, JsonObject]:
-        """Status and body; 0 where there was no answer."""
+        """Status and body; 0 where there was no answer, or no token to ask with."""
         origin = one.provider.origin
         assert origin is not None
         assert self._upstream is not None
-        if lease.source is not None and (tokens := lease.source.at_once()):
+        if lease.source is not None:
+            tokens = lease.source.at_once() or await lease.source.renewed(self._upstream)
+            if not isinstance(tokens, Tokens):
+                return 0, {}
             lease = lease.with_tokens(tokens)
         headers = with_key((("accept", "application/json"),), one.provider, lease)
         request = UpstreamRequest(origin, "GET", origin.under(check.path.encode()), headers, b"")

@@ -44,6 +44,7 @@ class Keys:
     def listed(self, provider: str, tables: list[CredentialTable]) -> Iterator[PoolCredential]:
         """The credentials of the config that are whole."""
         taken: set[str] = set()
+        logins: dict[Path, str] = {}
         for index, table in enumerate(tables):
             loc = ("providers", provider, "credentials", index)
             self._check_name(loc, table.name, taken)
@@ -51,7 +52,7 @@ class Keys:
             if self.errors.under((*loc, "oauth")):
                 continue  # it is not known which of the two it is
             found = self._login(provider, table, loc) if table.oauth else self._key(provider, table, loc)
-            if found is not None:
+            if found is not None and self._has_own_login(loc, found, logins):
                 yield found
 
     def _key(self, provider: str, table: CredentialTable, loc: Loc) -> PoolCredential | None:
@@ -81,6 +82,16 @@ class Keys:
             self.errors.add((*loc, "name"), "is missing: give the credential a name")
         elif name in taken:
             self.errors.add((*loc, "name"), "is taken: give each credential of a provider its own name")
+
+    def _has_own_login(self, loc: Loc, one: PoolCredential, logins: dict[Path, str]) -> bool:
+        """Whether no other of the pool has its login, by another name or by a link to its file."""
+        if one.login is None:
+            return True
+        other = logins.setdefault(one.login.file.resolve(), one.name)
+        if other == one.name:
+            return True
+        self.errors.add((*loc, "file"), f"is the login of {other} already: give each credential its own")
+        return False
 
     def numbered(self, provider: Provider) -> Iterator[PoolCredential]:
         """The pool that numbered variables make: in their order and of one priority, so that they may take

@@ -22,6 +22,8 @@ class CheckedLimit:
     """The name of the one that has the limit. Empty: it is 100."""
     resets_at: str = ""
     """The name of the one that says when it is free again, in epoch seconds or RFC 3339."""
+    models: str = ""
+    """A glob of the models that it is for. Empty: it is one limit for all."""
 
 
 @dataclass(frozen=True, slots=True)

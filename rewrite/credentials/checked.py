@@ -23,7 +23,9 @@ def checked(limits: Sequence[CheckedLimit], body: JsonObject, now: float) -> Ite
         if total is not None and total > 0 and used is not None:
             resets_at = min(_reset(limit, found) or now + 2 * INTERVAL, now + FURTHEST)
             if resets_at > now:
-                yield Reported(limit.name, Unit(limit.unit), used, total, resets_at, whole=True)
+                yield Reported(
+                    limit.name, Unit(limit.unit), used, total, resets_at, not limit.models, limit.models
+                )
 
 
 def _used(limit: CheckedLimit, found: JsonObject, total: float | None) -> float | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from math import inf
 
 from msgspec import structs
 
@@ -270,12 +271,14 @@ def _why(
     pool: PoolState, found: Sequence[tuple[Credential, Sequence[Block]]], scope: str, now: float
 ) -> tuple[str, ...]:
     """Of each credential why it does not serve `scope`, the soonest first."""
-    soonest = sorted(found, key=lambda each: pool.state(each[0].name).free_at(scope))
+    waits = [_wait(against, now) for _, against in found]
+    soonest = sorted(range(len(found)), key=lambda at: inf if (wait := waits[at]) is None else wait)
+    listed = [found[at] for at in soonest[:MOST_NAMED]]
     shown = [
         f"{pool.title(c.name)} {told(against).why if against else pool.state(c.name).why(scope, now)}"
-        for c, against in soonest[:MOST_NAMED]
+        for c, against in listed
     ]
-    more = len(soonest) - len(shown)
+    more = len(found) - len(shown)
     return (*shown, f"and {more} more") if more else tuple(shown)
 
 

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from urllib.parse import parse_qsl
 
 from protocols.model.http import Headers
@@ -30,6 +31,14 @@ REPORTS = re.compile(
 """Finds a header that `reported` would read, in the names of all, each on a line of its own."""
 
 
+_MODELS = "models:"
+
+
+def models_of(scope: str) -> str:
+    """The glob of a scope that `Reported.models_scope` made; empty: it is another."""
+    return scope.removeprefix(_MODELS) if scope.startswith(_MODELS) else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Reported:
     """What a provider said of one limit of a credential."""
@@ -44,6 +53,17 @@ class Reported:
     """When it is free again, in epoch seconds."""
     whole: bool = False
     """It is one limit for all models; else for the model or the quota group that was asked."""
+    models: str = ""
+    """A glob of the models that it is for, where the provider named them and none was asked."""
+
+    @property
+    def models_scope(self) -> str:
+        """The scope of it, where it is for `models`; else empty."""
+        return f"{_MODELS}{self.models}" if self.models else ""
+
+    def concerns(self, scope: str) -> bool:
+        """Whether it is for `models`, and the model or the quota group of `scope` is one."""
+        return bool(self.models) and fnmatchcase(scope.partition(":")[2].lower(), self.models)
 
     @property
     def is_used_up(self) -> bool:

@@ -111,7 +111,7 @@ def _reached_caps(one: Credential, state: CredentialState, scope: str, now: floa
 def _known(state: CredentialState, scope: str, now: float) -> Iterator[Reported]:
     """The limits that its provider reported for `scope`, and that were not reset since."""
     for (_, about), one in state.learnt.items():
-        if about in (scope, WHOLE) and one.resets_at > now:
+        if one.resets_at > now and (about in (scope, WHOLE) or one.concerns(scope)):
             yield one
 
 
@@ -198,8 +198,10 @@ def _sum(usage: Usage) -> int:
 
 
 def learnt(state: CredentialState, scope: str, found: Sequence[Reported], now: float) -> CredentialState:
-    """`state` with what an answer for `scope` reported. Empty: only what holds for all models is learnt."""
-    news = {(one.name, WHOLE if one.whole else scope): one for one in found if one.whole or scope}
+    """`state` with what an answer for `scope` reported. Empty: only what says itself which models it is for
+    is learnt."""
+    named = {(one.name, WHOLE if one.whole else one.models_scope or scope): one for one in found}
+    news = {key: one for key, one in named.items() if key[1]}
     if not news:
         return state
     current = {key: one for key, one in state.learnt.items() if one.resets_at > now and key not in news}

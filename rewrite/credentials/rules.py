@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
+from math import inf
 
 from rewrite.credentials.credential import ALL_MODELS, Credential
 from rewrite.credentials.limits import is_used_up, limited
@@ -219,8 +220,8 @@ def blocks(
 
 
 def told(against: Sequence[Block]) -> Block:
-    """What a reader is told of these: what lasts, else the first."""
-    return next((block for block in against if block.until is None), against[0])
+    """What a reader is told of these: what lasts longest."""
+    return max(against, key=lambda block: inf if block.until is None else block.until)
 
 
 def first_block(

@@ -23,7 +23,7 @@ from rewrite.credentials.entries import (
     says_more,
 )
 from rewrite.credentials.health import HEALTHY, MEMORY, Health
-from rewrite.credentials.learning import Reported
+from rewrite.credentials.learning import Reported, models_of
 from rewrite.credentials.state import Cooldown, CredentialState, LastOutcome, PoolState, forgiven, resumed
 from rewrite.credentials.steering import reset
 from rewrite.credentials.windows import Counts, Unit, counted_until, rolls_for
@@ -257,16 +257,17 @@ def _number(text: str) -> float | None:
 def _learnt(state: CredentialState, scope: str, entry: Entry, _title: str) -> CredentialState:
     name, _, about = scope.partition("\n")
     others = {key: one for key, one in state.learnt.items() if key != (name, about)}
-    one = _reported(name, entry)
+    one = _reported(name, about, entry)
     return structs.replace(state, learnt={**others, (name, about): one} if one else others)
 
 
-def _reported(name: str, entry: Entry) -> Reported | None:
+def _reported(name: str, about: str, entry: Entry) -> Reported | None:
     said = entry.value if isinstance(entry.value, Mapping) else {}
     used, limit, unit = number_at(said, "used"), number_at(said, "limit"), text_at(said, "unit")
     if used is None or not limit or unit not in Unit:
         return None
-    return Reported(name, Unit(unit), used, limit, entry.until, flag_at(said, "whole") is True)
+    whole = flag_at(said, "whole") is True
+    return Reported(name, Unit(unit), used, limit, entry.until, whole, models_of(about))
 
 
 _ADOPTED: Mapping[Kind, Callable[[CredentialState, str, Entry, str], CredentialState]] = {

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from pydantic import SecretStr
 
@@ -10,6 +11,8 @@ from addons.call.checking import Checker
 from addons.config.credentials import PoolCredential
 from addons.config.settings import Configured, Settings
 from addons.credentials.pool import Pool
+from addons.oauth.logins import Logins
+from addons.secrets.logins import Login
 from addons.upstream.client import Upstream
 from addons.upstream.network import tls_context
 from addons.upstream.way import Direct
@@ -18,6 +21,8 @@ from rewrite.catalog.providers import Provider
 from rewrite.credentials.credential import Credential
 from rewrite.credentials.notices import Notice
 from rewrite.credentials.state import WHOLE
+from tests.addons.oauth.places import DEAD, LATE, PATH, Place, granted
+from tests.rewrite.oauth.logins import CLAUDE, claude_file
 from tests.vendor import Vendor, chat_error
 from tests.vendor.script import whole
 
@@ -30,12 +35,16 @@ KEYS = ("sk-key-of-one-of-two", "sk-key-of-the-other")
 class House:
     """A checker with a pool of two keys, of which the first is to be asked about."""
 
-    def __init__(self, vendor: Vendor, check: QuotaCheck) -> None:
+    def __init__(
+        self, vendor: Vendor, check: QuotaCheck, logins: Logins | None = None, login: Login | None = None
+    ) -> None:
         self.said: list[Notice] = []
-        self.pool = Pool(lambda: NOW, self.said.append)
+        self.pool = Pool(lambda: NOW, self.said.append, logins)
         known = Provider("p", vendor.base_url, ("p",), ("openai_chat",), quota_check=check)
         keys = tuple(
-            PoolCredential(Credential(name, "p", check=name == "a"), SecretStr(key))
+            PoolCredential(
+                Credential(name, "p", check=name == "a"), SecretStr(key), login if name == "a" else None
+            )
             for name, key in zip("ab", KEYS, strict=True)
         )
         self.settings = Settings(providers=(Configured(known, keys),))
@@ -48,8 +57,11 @@ class House:
 
 
 @asynccontextmanager
-async def running(vendor: Vendor, check: QuotaCheck) -> AsyncIterator[House]:
-    house = House(vendor, check)
+async def running(
+    vendor: Vendor, check: QuotaCheck, logins: Logins | None = None, login: Login | None = None
+) -> AsyncIterator[House]:
+    """`login`: of the first credential, in the place of a key."""
+    house = House(vendor, check, logins, login)
     upstream = Upstream(Direct(tls_context(insecure=False, ca_file=None, ca_dir=None)))
     house.checker.configure(house.settings, upstream)
     house.checker.start()
@@ -92,6 +104,36 @@ async def test_keys_are_not_asked_about_where_only_logins_are_told() -> None:
     check = QuotaCheck("/usage", LIMITS, logins_only=True)
     async with Vendor() as vendor, running(vendor, check) as house:
         assert [*house.checker._leases()] == []
+
+
+async def test_a_login_that_is_due_is_refreshed_before_it_is_asked_about(tmp_path: Path) -> None:
+    async with Vendor() as vendor:
+        vendor.on(path=PATH).reply(granted("sk-ant-oat01-new"))
+        vendor.on(path="/usage").reply(whole(SPENT), 100)
+        place = Place(tmp_path, CLAUDE, vendor)
+        place.write(claude_file())
+        check = QuotaCheck("/usage", LIMITS, logins_only=True)
+        async with running(vendor, check, Logins(lambda: LATE), place.login) as house:
+            await asked(vendor, 3)
+        assert [(one.path, one.credential) for one in vendor.requests][1] == ("/usage", "sk-ant-oat01-new")
+        assert house.learnt == {"a": [("credits", WHOLE)]}
+        assert house.said == []
+
+
+async def test_a_login_that_has_ended_is_not_asked_about(tmp_path: Path) -> None:
+    async with Vendor() as vendor:
+        vendor.on(path=PATH).reply(DEAD, 100)
+        place = Place(tmp_path, CLAUDE, vendor)
+        place.write(claude_file())
+        check = QuotaCheck("/usage", LIMITS, logins_only=True)
+        async with running(vendor, check, Logins(lambda: LATE), place.login) as house:
+            await asked(vendor, 1)
+            async with asyncio.timeout(10):
+                while not house.said:  # noqa: ASYNC110  # nobody says when it is
+                    await asyncio.sleep(0)
+        assert {one.path for one in vendor.requests} == {PATH}
+        (notice,) = house.said
+        assert notice.text == "p/a: check: what it has used is not known: it gives no answer"
 
 
 async def test_new_settings_without_it_end_it() -> None:

@@ -163,6 +163,17 @@ def test_what_is_wrong_with_a_login(cwd: Path, table: str, said: str) -> None:
     assert faults(cwd, table, A="a-key-of-16-characters") == [said]
 
 
+def test_two_credentials_of_a_pool_are_no_one_login(cwd: Path) -> None:
+    (cwd / "link.json").symlink_to(cwd / "claude.json")
+    with pytest.raises(ConfigError) as raised:
+        loaded(
+            cwd,
+            "oauth = 'claude', file = 'claude.json' }, { name = 'b', oauth = 'claude', file = 'link.json'",
+        )
+    (line,) = raised.value.lines
+    assert line.endswith("credentials[1].file: is the login of a already: give each credential its own")
+
+
 def test_no_message_shows_a_token(cwd: Path) -> None:
     (cwd / "claude.json").chmod(0o666)
     said = faults(cwd, "oauth = 'claude', file = 'claude.json'")

@@ -12,6 +12,8 @@ from rewrite.credentials.windows import Unit
 NOW = 1_795_000_000.0
 CREDITS, HOURS = "credits", "anthropic-ratelimit-unified-5h"
 
+OPUS = "anthropic-ratelimit-unified-7d_opus"
+
 ROWS: list[tuple[str, JsonObject, list[Reported]]] = [
     (
         "openrouter",
@@ -31,6 +33,11 @@ ROWS: list[tuple[str, JsonObject, list[Reported]]] = [
             Reported(HOURS, Unit.PERCENT, 37.0, 100, NOW + 3600, whole=True),
             Reported("anthropic-ratelimit-unified-7d", Unit.PERCENT, 100, 100, NOW + 600, whole=True),
         ],
+    ),
+    (
+        "anthropic",
+        {"seven_day_opus": {"utilization": 88.0, "resets_at": "2026-11-18T12:06:40Z"}},
+        [Reported(OPUS, Unit.PERCENT, 88.0, 100, NOW + 3600, models="*opus*")],
     ),
     ("anthropic", {"five_hour": {"utilization": 37.0, "resets_at": "2026-11-18T10:00:00Z"}}, []),
     (

@@ -6,11 +6,13 @@ import pytest
 from msgspec import structs
 
 from rewrite.catalog.providers import Rotation
-from rewrite.credentials.choosing import MOST_NAMED, Chosen, Unavailable, account, choose, taken
+from rewrite.credentials.choosing import MOST_NAMED, Chosen, Unavailable, account, begun, choose, taken
 from rewrite.credentials.credential import Credential, model_filter
 from rewrite.credentials.health import MOST_SCOPES
 from rewrite.credentials.rules import PLACE_WAIT, CredentialRequest
 from rewrite.credentials.state import PoolState, forgiven, resumed
+from rewrite.credentials.steering import retired
+from rewrite.credentials.windows import Unit, Window
 from rewrite.values.outcome import Completed, Kind, Outcome
 from tests.rewrite.credentials.pools import (
     DOWN,
@@ -96,6 +98,29 @@ def test_a_message_says_of_each_key_why_it_does_not_serve_the_soonest_first() ->
         "vendor/b is rate-limited and is tried again in 10 s",
         "vendor/a was refused (400) and is tried again in 290 s: check the key",
     )
+
+
+def test_a_message_lists_keys_by_when_all_that_keeps_them_is_over() -> None:
+    """A cooldown that is short does not come first, where a window frees up later."""
+    full = Credential("full", "vendor", windows=(Window(Unit.REQUESTS, 1, 3600.0),))
+    state = structs.replace(pool("short", "full", "long", "gone"))
+    listed = tuple(full if one.name == "full" else one for one in state.credentials)
+    state = structs.replace(state, credentials=listed)
+    state = begun(state, full, M, 0.0)
+    state = after(
+        state,
+        (0.0, "full", rejected(Kind.RATE, 5.0)),
+        (0.0, "short", rejected(Kind.RATE, 20.0)),
+        (0.0, "long", rejected(Kind.RATE, 90.0)),
+    )
+    found = choose(retired(state, "gone"), M, 0.0)
+    assert isinstance(found, Unavailable)
+    short, long, window, gone = found.keys
+    assert short == "vendor/short is rate-limited and is tried again in 20 s"
+    assert long == "vendor/long is rate-limited and is tried again in 90 s"
+    assert window.startswith("vendor/full has used its 1 requests per 3600 s, and may be used again in 36")
+    assert gone == "vendor/gone is retired"
+    assert found.wait == 20.0
 
 
 def test_a_message_names_a_few_of_many_keys() -> None:

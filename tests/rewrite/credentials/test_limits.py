@@ -196,6 +196,24 @@ def test_a_limit_of_all_models_is_learnt_without_a_scope_and_no_other_is() -> No
     assert learnt(CredentialState(), "", [REQUESTS_LEFT], NOW) == CredentialState()
 
 
+@pytest.mark.parametrize(
+    ("asked", "serves"),
+    [
+        (replace(M, scope="model:claude-opus-4-5", model="claude-opus-4-5"), "b"),
+        (replace(M, scope="model:Claude-OPUS-5", model="Claude-OPUS-5"), "b"),
+        (replace(M, scope="model:claude-sonnet-4-6", model="claude-sonnet-4-6"), "a"),
+        (replace(GROUPED, quota="group:opus"), "b"),
+        (replace(M, scope="model:*opus", model="*opus"), "b"),
+        (GROUPED, "a"),
+    ],
+)
+def test_a_limit_of_some_models_is_learnt_without_a_scope_and_holds_for_these(
+    asked: CredentialRequest, serves: str
+) -> None:
+    spent = learnt(CredentialState(), "", [replace(WEEK, whole=False, models="*opus*")], NOW)
+    assert served(pool(a=one(), b=one()).with_state("a", spent), 1, asked) == [serves]
+
+
 def test_what_is_learnt_is_bounded_and_forgets_what_was_reset() -> None:
     state = CredentialState()
     for number in range(3 * MOST_SCOPES):

@@ -12,6 +12,7 @@ from rewrite.credentials.credential import Credential
 from rewrite.credentials.entries import NOTHING, Clearing, Entries, Entry, Key, Kind, Value, merged
 from rewrite.credentials.health import AttemptFailure, Health, Streak
 from rewrite.credentials.learning import Reported
+from rewrite.credentials.limits import learnt
 from rewrite.credentials.settling import Attempted, settle
 from rewrite.credentials.state import NEVER_USED, WHOLE, Cooldown, CredentialState, LastOutcome, PoolState
 from rewrite.credentials.stored import Subject, adopted, changed, cleared, moved, moved_entries
@@ -167,6 +168,14 @@ def test_what_is_over_is_not_kept() -> None:
         EMPTY, states={"one": CredentialState({"model:a": Cooldown(NOW), "model:b": refused(NOW)})}
     )
     assert all_of(pool) == {}
+
+
+def test_a_limit_of_some_models_comes_back_as_one() -> None:
+    limit = Reported("7d_opus", Unit.PERCENT, 100.0, 100.0, NOW + 60, models="*opus*")
+    state = learnt(CredentialState(), "", [limit], NOW)
+    pool = EMPTY.with_state("one", state)
+    found = adopted(EMPTY, ONE, changed(ONE, pool, {}, NOW), NOW)
+    assert found.state("one").learnt == {("7d_opus", "models:*opus*"): limit}
 
 
 def test_calls_in_flight_and_streaks_are_not_kept() -> None:
