@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from addons.config.settings import Configured, Settings
 from addons.credentials.conversations import Asker, Conversations
+from addons.credentials.departed import Departed
 from addons.credentials.queue import Leave, Queues, Wanted, is_plain
 from addons.credentials.unsaved import Unsaved, mark_of
 from addons.oauth.logins import Logins, Who
@@ -42,7 +43,7 @@ from rewrite.credentials.order import kept
 from rewrite.credentials.rules import CredentialRequest
 from rewrite.credentials.sessions import UNKNOWN_CONVERSATION
 from rewrite.credentials.settling import Attempted, is_news, settle
-from rewrite.credentials.state import PoolState, forgiven, is_unauthorised, resumed
+from rewrite.credentials.state import CredentialState, PoolState, forgiven, is_unauthorised, resumed
 from rewrite.credentials.steering import cooled, reset, retired
 from rewrite.credentials.windows import Unit
 from rewrite.oauth.files import Tokens
@@ -118,6 +119,7 @@ class Pool:
         """By provider."""
         self.unsaved = Unsaved()
         self._keys: Mapping[Who, SecretStr | Login] = {}
+        self._departed = Departed()
         self._logins = logins or Logins(time.time)
         self._logins.follow(self._renewed, lambda text: notify(Notice(text, warning=True)))
         self.conversations = Conversations()
@@ -130,6 +132,9 @@ class Pool:
             for each in one.credentials
         }
         same = frozenset(who for who, one in keys.items() if self._keys.get(who) == one)
+        for who, key in self._keys.items():
+            if who not in same:
+                self._departed.left(who, key, self.states[who[0]].state(who[1]).in_flight)
         self._keys = keys
         self._logins.configure({who: one for who, one in keys.items() if isinstance(one, Login)})
         for provider, state in self.states.items():
@@ -153,6 +158,9 @@ class Pool:
         unchanged = {
             name: forgiven(state) for name, state in old.states.items() if (provider.name, name) in same
         }
+        for name in (one.name for one in credentials if one.name not in unchanged):
+            if count := self._departed.back((provider.name, name), self._keys[provider.name, name]):
+                unchanged[name] = CredentialState(in_flight=count)
         wheel = kept(old.wheel, credentials)
         return PoolState(
             credentials,
@@ -265,6 +273,7 @@ class Pool:
         removed is skipped. `release` has what the attempt used."""
         state, who = self.states.get(provider), (provider, lease.name)
         if state is None or not self._is_current(who, lease):
+            self._departed.over(who, lease.source.login if lease.source else lease.secret)
             return
         now = self._clock()
         self.unsaved.names.add(who)
@@ -412,10 +421,8 @@ class Pool:
 
     def _is_current(self, who: Who, lease: Lease) -> bool:
         """Whether that is still the key of `who`; a login is, whatever its token is now."""
-        if lease.source is not None:
-            return self._logins.source(who) is lease.source
-        key = self._keys.get(who)
-        return key is lease.secret or key == lease.secret
+        key, wanted = self._keys.get(who), lease.secret if lease.source is None else lease.source.login
+        return key is wanted or key == wanted
 
     def _renewed(self, who: Who) -> None:
         """A login has another token: that the one before was refused does not hold any more."""

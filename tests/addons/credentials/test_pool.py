@@ -246,6 +246,19 @@ def test_a_credential_that_was_removed_meanwhile_is_skipped(pool: Pool) -> None:
     assert take(pool, here).name == "two"
 
 
+@pytest.mark.parametrize("between", [[], [("one", "another")]])
+def test_calls_with_a_key_that_comes_back_still_count(pool: Pool, between: list[tuple[str, str]]) -> None:
+    first, second = take(pool, call("a")), take(pool, call("b"))
+    pool.configure(settings(between))
+    pool.release("p", first, call("a"), Completed(), ASKER)
+    pool.configure(settings(TWO[:1]))
+    assert in_flight(pool) == {"one": 1}
+    third = take(pool, call("c"))
+    for lease, of in ((second, "b"), (third, "c")):
+        pool.release("p", lease, call(of), Completed(), ASKER)
+    assert in_flight(pool) == {"one": 0}
+
+
 def test_a_provider_that_was_removed_meanwhile_is_skipped(pool: Pool) -> None:
     lease = take(pool, call())
     pool.configure(Settings())

@@ -20,7 +20,7 @@ from rewrite.credentials.choosing import Unavailable
 from rewrite.credentials.credential import Credential
 from rewrite.oauth.refreshing import TokenClient
 from rewrite.values.events import Acquire
-from rewrite.values.outcome import Kind, Outcome, Rejected
+from rewrite.values.outcome import Completed, Kind, Outcome, Rejected
 from tests.rewrite.oauth.logins import CLAUDE, EXPIRES, claude_file
 
 CALL = Call("c", "anthropic_messages", Operation.GENERATE, "m", True, ())
@@ -135,6 +135,16 @@ def test_a_login_that_was_removed_meanwhile_is_skipped(house: Callable[..., Hous
     one.pool.configure(Settings())
     one.release(lease, REFUSED)
     assert one.pool.secrets() == []
+
+
+def test_calls_with_a_login_that_comes_back_still_count(house: Callable[..., House]) -> None:
+    one = house()
+    lease = one.take()
+    one.pool.configure(Settings())
+    one.pool.configure(one.settings)
+    assert one.pool.states["p"].state("login").in_flight == 1
+    one.release(lease, Completed())
+    assert one.pool.states["p"].state("login").in_flight == 0
 
 
 def test_all_tokens_are_secrets_of_the_pool(house: Callable[..., House]) -> None:
