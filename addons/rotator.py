@@ -15,7 +15,7 @@ from addons.call.answering import Answering
 from addons.call.departure import Departure, is_short
 from addons.call.forwarding import Forwarder
 from addons.call.misdirected import Distrust, own_address
-from addons.call.recognition import Intercepted, Interception, error_response
+from addons.call.recognition import Intercepted, Interception, error_response, page_of
 from addons.config.listening import PASTE
 from addons.config.settings import ConfigError, known_protocols
 from addons.credentials.commands import Commands
@@ -102,7 +102,7 @@ class Rotator:
         pool = self._pool = Pool(clock, self._journal.notice, logins)
         overview = Overview(pool, clock)
         self.commands = Commands(pool, overview, self._journal.notice)
-        self._status = StatusPage(overview)
+        self._status = StatusPage(overview, page_of)
         self._registry = registry = _protocols()
         self._distrust = Distrust()
         self._interception = Interception(registry, pool, self._journal, redactor)

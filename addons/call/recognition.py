@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Any
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from mitmproxy import http
@@ -19,7 +20,7 @@ from addons.config.settings import Configured, Settings
 from addons.credentials import carriers, subprotocols
 from addons.credentials.carriers import ClientCredential
 from addons.credentials.pool import Pool
-from addons.mitm.messages import headers_of, page_of, response_of, set_headers, without_hops
+from addons.mitm.messages import headers_of, response_of, set_headers, without_hops
 from addons.mitm.websocket_handshake import is_handshake
 from addons.records.journal import Journal, record_of
 from addons.secrets.redaction import Redactor, key_shaped
@@ -33,6 +34,8 @@ from rewrite.catalog.providers import Provider, pool_origin, serves
 from rewrite.credentials.notices import Notice
 from rewrite.responses.store import PROTOCOL as RESPONSES
 
+UNNAMED = "a page that the browser does not name"
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 _BAD_HOST = "The Host header of this request is not a host name: send the name of the server alone.\n"
 _BAD_TARGET = (
     "the target of this request is not a path of its host: it has to begin with / and be percent-encoded, "
@@ -398,6 +401,28 @@ def _head_of(request: http.Request) -> tuple[object, ...]:
     data = request.data
     where = data.scheme, data.host, data.port, data.authority, data.path
     return data.http_version, data.method, *where, data.headers.fields
+
+
+def page_of(request: http.Request) -> str:
+    """The origin of the web page that asks, empty where none does. A page of the same host is its provider's
+    own, and some libraries send such an origin with no page.
+
+    Browsers say so themselves: `Origin`, which no page can change, and `Sec-Fetch-Site` where the former is
+    missing (a GET without CORS). Neither is sent by an SDK.
+    """
+    origin = request.headers.get("origin", "")
+    if origin:
+        return "" if _authority_of(origin) == (request.pretty_host.lower(), request.port) else origin
+    site = request.headers.get("sec-fetch-site", "").lower()
+    return UNNAMED if site in {"cross-site", "same-site"} else ""
+
+
+def _authority_of(origin: str) -> tuple[str, int] | None:
+    try:
+        parts = urlsplit(origin)
+        return (parts.hostname or "", parts.port or _DEFAULT_PORTS[parts.scheme])
+    except (ValueError, KeyError):
+        return None
 
 
 def _knowing(providers: Sequence[Configured]) -> Callable[[str, int], Configured | None]:

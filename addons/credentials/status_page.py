@@ -1,13 +1,12 @@
 """GET http://rotator.local/status through the proxy: how the pools do, for programs on this machine."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from mitmproxy import http
 
 from addons.config.listening import is_loopback
 from addons.credentials.overview import Overview
-from addons.mitm.messages import page_of
 from addons.runtime.version import VERSION
 
 HOST, PATH = "rotator.local", "/status"
@@ -16,16 +15,17 @@ _PORTS = (80, 443)
 
 
 class StatusPage:
-    """Answers requests for our own host, of which nothing ever leaves."""
+    """Answers requests for our own host, of which nothing ever leaves. `page_of` names the web page that one
+    is from; empty: none."""
 
-    def __init__(self, overview: Overview) -> None:
-        self._overview = overview
+    def __init__(self, overview: Overview, page_of: Callable[[http.Request], str]) -> None:
+        self._overview, self._page_of = overview, page_of
 
     def answer(self, flow: http.HTTPFlow) -> http.Response | None:
         """None: the request is for another host."""
         if flow.request.host.lower().removesuffix(".") != HOST:
             return None
-        if page_of(flow.request) or not is_loopback(flow.client_conn.peername[0]):
+        if self._page_of(flow.request) or not is_loopback(flow.client_conn.peername[0]):
             return _text(403, "only programs on the machine of the proxy may ask for its status")
         if flow.request.port not in _PORTS or flow.request.path.partition("?")[0] != PATH:
             return _text(404, f"there is http://{HOST}{PATH} alone")

@@ -9,7 +9,6 @@ below them: flows, layers, drivers. All of that lasts until the collector comes.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import get_args
-from urllib.parse import urlsplit
 
 from mitmproxy import http
 
@@ -33,9 +32,6 @@ _MITMPROXYS = frozenset({"trailer", "transfer-encoding"})
 _WEBSOCKET = _MITMPROXYS | {"connection", "upgrade"}
 
 
-UNNAMED = "a page that the browser does not name"
-_DEFAULT_PORTS = {"http": 80, "https": 443}
-
 _AS_TEXT = ("utf-8", "surrogateescape")
 """How the bytes of headers are text that can be turned back into the same bytes."""
 
@@ -53,28 +49,6 @@ def headers_of(message: http.Request | http.Response) -> Headers:
 def request_of(request: http.Request) -> WireRequest:
     """A request as it is now, with its body as it came: others may edit a flow later, and nothing of this."""
     return WireRequest(request.method, request.path, headers_of(request), request.raw_content or b"")
-
-
-def page_of(request: http.Request) -> str:
-    """The origin of the web page that asks, empty where none does. A page of the same host is its provider's
-    own, and some libraries send such an origin with no page.
-
-    Browsers say so themselves: `Origin`, which no page can change, and `Sec-Fetch-Site` where the former is
-    missing (a GET without CORS). Neither is sent by an SDK.
-    """
-    origin = request.headers.get("origin", "")
-    if origin:
-        return "" if _authority_of(origin) == (request.pretty_host.lower(), request.port) else origin
-    site = request.headers.get("sec-fetch-site", "").lower()
-    return UNNAMED if site in {"cross-site", "same-site"} else ""
-
-
-def _authority_of(origin: str) -> tuple[str, int] | None:
-    try:
-        parts = urlsplit(origin)
-        return (parts.hostname or "", parts.port or _DEFAULT_PORTS[parts.scheme])
-    except (ValueError, KeyError):
-        return None
 
 
 def set_headers(message: http.Request | http.Response, headers: Headers) -> None:

@@ -8,7 +8,7 @@ import pytest
 from mitmproxy import http
 
 from addons.call import recognition
-from addons.call.recognition import Interception, Unadmitted, ascii_host
+from addons.call.recognition import UNNAMED, Interception, Unadmitted, ascii_host, page_of
 from rewrite.catalog import providers
 from rewrite.catalog.providers import Provider
 from tests.addons.call.heads import CHAT, CONFIG, OWN, edge, flow_of, settings_of
@@ -195,6 +195,42 @@ FROM_A_PAGE = [
     {"origin": "http://localhost:3000"},
     {"sec_fetch_site": "cross-site"},
 ]
+
+
+def _from(**headers: str) -> http.Request:
+    made = http.Request.make("GET", "https://api.openai.com/v1/x")
+    made.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
+    return made
+
+
+@pytest.mark.parametrize(
+    ("origin", "page"),
+    [
+        ("https://page.example", "https://page.example"),
+        ("null", "null"),
+        ("http://api.openai.com", "http://api.openai.com"),
+        ("https://api.openai.com:8443", "https://api.openai.com:8443"),
+        ("https://api.openai.com:port", "https://api.openai.com:port"),
+        ("chrome-extension://abc", "chrome-extension://abc"),
+        ("https://API.openai.com", ""),
+        ("https://api.openai.com:443", ""),
+    ],
+)
+def test_an_origin_names_a_page(origin: str, page: str) -> None:
+    assert page_of(_from(origin=origin)) == page
+
+
+@pytest.mark.parametrize(
+    ("site", "page"),
+    [("cross-site", UNNAMED), ("Same-Site", UNNAMED), ("same-origin", ""), ("none", ""), ("", "")],
+)
+def test_without_one_the_browser_tells_at_least_that_there_is_a_page(site: str, page: str) -> None:
+    """An image or a script of a page is asked for without an Origin."""
+    assert page_of(_from(sec_fetch_site=site)) == page
+
+
+def test_without_either_there_is_no_page() -> None:
+    assert page_of(_from()) == ""
 
 
 @pytest.mark.parametrize("headers", FROM_A_PAGE)

@@ -8,6 +8,7 @@ import pytest
 from mitmproxy import http
 from mitmproxy.test import tflow
 
+from addons.call.recognition import page_of
 from addons.credentials.overview import Overview
 from addons.credentials.pool import Pool
 from addons.credentials.status_page import StatusPage
@@ -20,7 +21,7 @@ URL = "http://rotator.local/status"
 
 
 def page() -> StatusPage:
-    return StatusPage(Overview(Pool(lambda: 0.0, lambda _: None), lambda: 0.0))
+    return StatusPage(Overview(Pool(lambda: 0.0, lambda _: None), lambda: 0.0), page_of)
 
 
 def asked(url: str = URL, method: str = "GET", peer: str = "127.0.0.1") -> http.HTTPFlow:

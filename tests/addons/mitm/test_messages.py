@@ -7,14 +7,12 @@ import pytest
 from mitmproxy import http
 
 from addons.mitm.messages import (
-    UNNAMED,
     check_without_cycles,
     fit,
     for_client,
     forwardable,
     head_for_client,
     headers_of,
-    page_of,
     replaced,
     request_of,
     set_headers,
@@ -188,42 +186,3 @@ def test_a_kind_of_message_that_is_not_known_is_checked_as_before() -> None:
     with pytest.raises(TypeError, match="for reason"):
         Other(b"HTTP/1.1", http.Headers(), None, None, 1.0, None, 200, "OK")  # type: ignore[arg-type]
     assert Other(b"HTTP/1.1", http.Headers(), None, None, 1.0, None, 200, b"OK").reason == b"OK"
-
-
-# -- who asks ------------------------------------------------------------------------------------------------
-
-
-def _from(**headers: str) -> http.Request:
-    made = http.Request.make("GET", "https://api.openai.com/v1/x")
-    made.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
-    return made
-
-
-@pytest.mark.parametrize(
-    ("origin", "page"),
-    [
-        ("https://page.example", "https://page.example"),
-        ("null", "null"),
-        ("http://api.openai.com", "http://api.openai.com"),
-        ("https://api.openai.com:8443", "https://api.openai.com:8443"),
-        ("https://api.openai.com:port", "https://api.openai.com:port"),
-        ("chrome-extension://abc", "chrome-extension://abc"),
-        ("https://API.openai.com", ""),
-        ("https://api.openai.com:443", ""),
-    ],
-)
-def test_an_origin_names_a_page(origin: str, page: str) -> None:
-    assert page_of(_from(origin=origin)) == page
-
-
-@pytest.mark.parametrize(
-    ("site", "page"),
-    [("cross-site", UNNAMED), ("Same-Site", UNNAMED), ("same-origin", ""), ("none", ""), ("", "")],
-)
-def test_without_one_the_browser_tells_at_least_that_there_is_a_page(site: str, page: str) -> None:
-    """An image or a script of a page is asked for without an Origin."""
-    assert page_of(_from(sec_fetch_site=site)) == page
-
-
-def test_without_either_there_is_no_page() -> None:
-    assert page_of(_from()) == ""
