@@ -326,8 +326,11 @@ class Driver:
                 self._work.journal.in_line(self._work.record, due, "; ".join(none.keys))
 
     def _release(self, release: Release) -> None:
-        with self._faults_recorded():
-            self._leases.release(release)
+        target, lease = self._leases.held.pop(release.attempt)
+        if lease.pooled:
+            work, provider = self._work, target.provider.name
+            with self._faults_recorded():
+                work.pool.release(provider, lease, target.call, release.outcome, work.asker, release)
 
     # -- the record -----------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from rewrite.credentials.choosing import Unavailable
 from rewrite.oauth.headers import with_needed
 from rewrite.oauth.projects import with_project
 from rewrite.targets.target import FRAMING, Target
-from rewrite.values.events import Acquire, Acquired, AwaitCredential, Event, NoneFree, Release
+from rewrite.values.events import Acquire, Acquired, AwaitCredential, Event, NoneFree
 
 OWN = "client"
 """The name under which a client's own credential stands in the records."""
@@ -207,10 +207,3 @@ class Leases:
             pool.learn(provider, lease, target.call, head.headers)
         if lease.ticket and head.status < 300:
             pool.queues.answered(provider, lease.ticket)
-
-    def release(self, given: Release) -> None:
-        """The attempt is over."""
-        target, lease = self.held.pop(given.attempt)
-        if lease.pooled:
-            provider, asker = target.provider.name, self.work.asker
-            self.work.pool.release(provider, lease, target.call, given.outcome, asker, given)

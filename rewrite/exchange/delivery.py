@@ -148,7 +148,9 @@ class Delivery:
             attempt.gate.shown(now)
         out = [*self.waiting.head(attempt.number, current.head), *self.send(attempt.number, data, now)]
         if current.streamed:
-            out += (*attempt.watch(now), *self.watch(attempt.number, now))
+            if attempt.stall.longest:
+                out.append(SetTimer(attempt.number, Timer.STALL, attempt.stall.longest))
+            out += self.watch(attempt.number, now)
         if is_last:
             out.append(SetTimer(attempt.number, Timer.LINGER, LINGER))
         return out
@@ -172,9 +174,11 @@ class Delivery:
 
     def watch(self, attempt: int, now: float) -> Sequence[Command]:
         """The client gets heartbeats in a silence from now on, if it did not already."""
-        if not self.silence.longest:
+        silence = self.silence
+        if not silence.longest:
             return ()
-        return (SetTimer(attempt, Timer.HEARTBEAT, max(self.silence.left(now), 0.0)),)
+        left = silence.longest - (now - silence.since)
+        return (SetTimer(attempt, Timer.HEARTBEAT, max(left, 0.0)),)
 
     def heartbeat(self, attempt: int, now: float) -> Iterator[Command]:
         """Only whole frames go out, so that this stands between two. It is no life of upstream's."""

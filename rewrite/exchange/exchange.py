@@ -184,8 +184,8 @@ class Exchange:
     # -- before the answer ----------------------------------------------------------------------------
 
     def _start(self, _: Start) -> None:
-        self._out += self._delivery.start()
-        self._acquire()
+        self.state = State.ACQUIRING
+        self._out += (*self._delivery.start(), self._ledger.acquire)
 
     def _acquire(self) -> None:
         self.state = State.ACQUIRING
