@@ -117,7 +117,7 @@ class Control:
         self._settings = settings
         self._interception.configure(settings)
         self._keeper.follow()
-        self._forwarder.configure(found)
+        self._forwarder.configure(found, upstream)
         self._say_once((*notices(opts, os.environ), in_short(found)))
         self._answering.configure(settings, upstream)
         self._watch.files(watched(settings))

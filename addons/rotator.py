@@ -184,27 +184,30 @@ class Rotator:
     def requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         if flow.request.port in _own_ports():
             return self._admit_unless_our_own(flow)
-        self._admit(flow)
-        return None
+        return self._admit(flow)
 
     async def _admit_unless_our_own(self, flow: http.HTTPFlow) -> None:
-        if not await self._block_our_own(flow):
-            self._admit(flow)
+        if not await self._block_our_own(flow) and (renewal := self._admit(flow)):
+            await renewal
 
-    def _admit(self, flow: http.HTTPFlow) -> None:
+    def _admit(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        """What the flow has to wait for; None: for nothing."""
         try:
             intercepted = self._interception.admit(flow)
             response = self._interception.error_response(flow)
             if flow.response is not None:
-                return  # another add-on has answered, for want of a password (proxyauth) above all
+                return None  # another add-on has answered, for want of a password (proxyauth) above all
             if ours := response or self._at_once(flow, intercepted):
                 _answer(flow, ours)
             elif intercepted and (intercepted.operation or is_short(flow.request)):
                 self._flows.collect(flow, self._interception.longest_body)
             elif intercepted:
                 flow.request.stream = True
+            if not ours and intercepted and intercepted.operation is None:
+                return self._forwarder.renewal(intercepted)
         except Exception as error:  # noqa: BLE001  # fails closed: nothing leaves, and the client gets an answer
             self._failed(flow, error)
+        return None
 
     def _at_once(self, flow: http.HTTPFlow, intercepted: Intercepted | None) -> http.Response | None:
         """An answer that no provider is asked for: about a kept response, or to a handshake."""

@@ -3,6 +3,9 @@
 A call that is answered never comes here.
 """
 
+import asyncio
+from collections.abc import Awaitable
+from contextlib import suppress
 from functools import partial
 from weakref import WeakKeyDictionary
 
@@ -19,10 +22,15 @@ from addons.credentials.screen import KeyScreen
 from addons.mitm.dispatch import Forwarding, Responder, Screen
 from addons.mitm.messages import bytes_of, forwardable, headers_of, replaced, set_headers
 from addons.mitm.sink import answer_with
+from addons.oauth.source import TokenSource
 from addons.records.journal import Journal
+from addons.upstream.client import Upstream
 from addons.upstream.proxies import NO_PROXIES, Proxies, address_of, spec, tunnel
 from protocols.model.errors import Fault
 from rewrite.credentials.notices import Notice
+
+PATIENCE = 20.0
+"""Seconds for which a flow that passes through waits for a token that is due."""
 
 
 class Forwarder:
@@ -31,11 +39,26 @@ class Forwarder:
     def __init__(self, pool: Pool, journal: Journal) -> None:
         self._pool, self._journal = pool, journal
         self._proxies = NO_PROXIES
+        self._upstream: Upstream | None = None
         self._leases: WeakKeyDictionary[http.HTTPFlow, Lease] = WeakKeyDictionary()
 
-    def configure(self, proxies: Proxies) -> None:
-        """Which proxies are on the way."""
-        self._proxies = proxies
+    def configure(self, proxies: Proxies, upstream: Upstream) -> None:
+        """Which proxies are on the way; `upstream`: that to who refreshes tokens."""
+        self._proxies, self._upstream = proxies, upstream
+
+    def renewal(self, intercepted: Intercepted) -> Awaitable[None] | None:
+        """Waits for the token of the login that a flow is to leave with, for some seconds at most; None: it
+        need not be waited for."""
+        if not intercepted.pooled:
+            return None
+        source = self._pool.account_source(intercepted.provider.name, intercepted.client)
+        return None if source is None or source.at_once() else self._renewed(source)
+
+    async def _renewed(self, source: TokenSource) -> None:
+        """Where there is no other token, the flow leaves with the one that is known."""
+        assert self._upstream is not None
+        with suppress(TimeoutError):
+            await asyncio.wait_for(source.renewed(self._upstream), PATIENCE)
 
     def forwarding(self, flow: http.HTTPFlow, intercepted: Intercepted) -> Forwarding:
         """How a flow leaves that is not answered by us: one attempt, on one credential."""

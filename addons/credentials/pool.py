@@ -401,6 +401,11 @@ class Pool:
             return None
         return self.lease(provider, credential.name)
 
+    def account_source(self, provider: str, client: str = "") -> TokenSource | None:
+        """Where the token of that credential comes from, if it is a login."""
+        credential = account(self.states[provider], client)
+        return self._logins.source((provider, credential.name)) if credential else None
+
     def lease(self, provider: str, name: str) -> Lease | None:
         """A credential of which nothing is counted. None: there is none, or it has no token now."""
         if (provider, name) not in self._keys:

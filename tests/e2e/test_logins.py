@@ -373,6 +373,35 @@ def test_a_proxy_that_is_stopped_finishes_a_refresh(house: House) -> None:
     assert house.login()["accessToken"] == "new-access-token-of-the-login"
 
 
+# -- what passes through -----------------------------------------------------------------------------
+
+
+def listed(proxy: Proxy) -> httpx.Response:
+    with client(proxy) as http:
+        return http.get("https://api.anthropic.com/v1/files", headers=OWN)
+
+
+def test_what_passes_through_waits_for_a_token_that_is_due(house: House) -> None:
+    due(house)
+    house.vendor.on(path="/token").reply(granted())
+    house.vendor.on(path="/v1/files").always(whole(b"{}"))
+    with house.proxy() as proxy:
+        assert [listed(proxy).status_code for _ in range(2)] == [200, 200]
+    assert [one.credential for one in house.calls()] == ["new-access-token-of-the-login"] * 2
+    assert len(house.refreshes()) == 1
+
+
+def test_what_passes_through_leaves_with_the_old_token_where_there_is_no_other(
+    house: House,
+) -> None:
+    due(house)
+    house.vendor.on(path="/token").always(whole(b"{}", 503))
+    house.vendor.on(path="/v1/files").always(whole(b"{}"))
+    with house.proxy() as proxy:
+        assert listed(proxy).status_code == 200
+    assert [one.credential for one in house.calls()] == ["the-access-token-of-claude"]
+
+
 # -- Code Assist, and a token that is exchanged --------------------------------------------------------
 
 ENVELOPED = {
