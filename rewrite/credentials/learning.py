@@ -21,6 +21,10 @@ UNSTATED = 60.0
 """Seconds until a limit is free again whose reset is not stated: most such are per minute."""
 FURTHEST = 40 * 86_400.0
 """No reset is further away, in seconds: the longest known window is a month."""
+WAIT = "retry-after"
+"""The name of a wait that was asked for: no limit of which a share may be used."""
+LONGEST_WAIT = 1800.0
+"""No such wait is longer, in seconds."""
 MOST_REPORTED = 32
 """Of how many limits an answer is read."""
 
@@ -92,7 +96,7 @@ def reported(headers: Headers, now: float) -> Sequence[Reported]:
 
 def asked_to_wait(seconds: float, now: float) -> Reported:
     """A provider asked for a wait, and did not say for which model."""
-    return Reported("retry-after", Unit.REQUESTS, 1.0, 1.0, now + min(seconds, FURTHEST), whole=True)
+    return Reported(WAIT, Unit.PERCENT, 100.0, 100.0, now + min(seconds, LONGEST_WAIT), whole=True)
 
 
 def _by_limit(family: "Family", headers: Headers) -> Mapping[str, dict[str, str]]:
@@ -190,7 +194,7 @@ def _unit(name: str) -> Unit | None:
 
 def _counted(name: str, facts: Facts, resets_at: float | None, now: float) -> Reported | None:
     unit, limit, left = _unit(name), _number(facts.get("limit", "")), _number(facts.get("remaining", ""))
-    if unit is None or left is None or (limit is None and left > 0):
+    if unit is None or left is None or (limit is None and left != 0):  # some say -1 where there is no limit
         return None
     limit = limit or 1.0
     return Reported(name, unit, max(limit - left, 0.0), limit, resets_at or now + UNSTATED)

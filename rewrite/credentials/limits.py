@@ -19,7 +19,7 @@ from protocols.model.progress import Progress, estimated_tokens
 from rewrite.credentials.allowance import Allowance, Limited, Shares
 from rewrite.credentials.credential import Credential
 from rewrite.credentials.health import MOST_SCOPES
-from rewrite.credentials.learning import Reported
+from rewrite.credentials.learning import WAIT, Reported
 from rewrite.credentials.state import NEVER_USED, WHOLE, CredentialState, PoolState
 from rewrite.credentials.windows import (
     Cap,
@@ -99,7 +99,7 @@ def _counts(state: CredentialState, window: Window, scope: str) -> Counts:
 
 def _reached_caps(one: Credential, state: CredentialState, scope: str, now: float) -> Iterator[Limited]:
     for cap in one.caps:
-        known = [each for each in _known(state, scope, now) if cap.concerns(each.unit)]
+        known = [each for each in _known(state, scope, now) if _is_held_to(cap, each)]
         reached = [each.resets_at for each in known if each.used >= cap.of(each.limit)]
         if not known and cap.own is not None:
             until = full_until(cap.own, _counts(state, cap.own, scope), now)
@@ -232,5 +232,9 @@ def _own_caps(one: Credential, state: CredentialState, now: float) -> Iterator[W
                 yield from (replace(use, source="cap") for use in use_of(window, scope, counts, now))
 
 
+def _is_held_to(cap: Cap, each: Reported) -> bool:
+    return each.name != WAIT and cap.concerns(each.unit)
+
+
 def _is_reported(cap: Cap, state: CredentialState, scope: str, now: float) -> bool:
-    return any(cap.concerns(each.unit) for each in _known(state, scope, now))
+    return any(_is_held_to(cap, each) for each in _known(state, scope, now))

@@ -30,6 +30,8 @@ class Waiter[T]:
     """When to look again whether it may be let in."""
     cooled: bool = False
     """Whether it waits for a cooldown to end, and not for a place."""
+    gone: bool = False
+    """Whether it has left the line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +57,16 @@ class Line[T]:
 
     def __iter__(self) -> Iterator[Waiter[T]]:
         """In order; those that leave meanwhile are passed over."""
-        return (one for one in tuple(self.waiters) if one in self.waiters)
+        return (one for one in tuple(self.waiters) if not one.gone)
 
     def join(self, waiter: Waiter[T]) -> None:
         insort(self.waiters, waiter, key=lambda one: one.ticket)
 
     def leave(self, waiter: Waiter[T]) -> None:
         """Nothing if it has left. What nobody waits for any more is given to anybody."""
-        if waiter not in self.waiters:
+        if waiter.gone:
             return
+        waiter.gone = True
         self.waiters.remove(waiter)
         if not any(one.scope == waiter.scope for one in self.waiters):
             self._paced = {key: last for key, last in self._paced.items() if key[1] != waiter.scope}

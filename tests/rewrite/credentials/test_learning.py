@@ -198,6 +198,14 @@ def test_nonsense_says_nothing(name: str, value: str) -> None:
     assert not [one for one in reported(headers, NOW) if one.is_used_up or one.used]
 
 
+def test_less_than_nothing_left_of_no_limit_is_no_limit() -> None:
+    """Some say -1 where there is none."""
+    headers = (("x-ratelimit-remaining-requests", "-1"), ("x-ratelimit-reset-requests", "10s"))
+    assert not reported(headers, NOW)
+    (overdrawn,) = reported((*headers, ("x-ratelimit-limit-requests", "5")), NOW)
+    assert overdrawn.is_used_up
+
+
 def test_a_reset_is_never_further_away_than_a_month_or_so() -> None:
     headers = (
         ("x-ratelimit-limit-requests", "5"),

@@ -15,7 +15,7 @@ from rewrite.credentials.allowance import Memo
 from rewrite.credentials.choosing import Chosen, Unavailable, begun, choose, taken
 from rewrite.credentials.credential import Credential
 from rewrite.credentials.health import MOST_SCOPES
-from rewrite.credentials.learning import Reported
+from rewrite.credentials.learning import LONGEST_WAIT, Reported, asked_to_wait
 from rewrite.credentials.limits import allowance, amounts, counted, learnt, limited, used_shares, uses
 from rewrite.credentials.rules import CredentialRequest
 from rewrite.credentials.settling import Attempted, settle
@@ -166,6 +166,18 @@ def test_a_share_is_capped_of_a_subscription_too() -> None:
     assert limited(credential, state, M.scope, NOW) is None
     state = learnt(state, M.scope, [replace(WEEK, used=50)], NOW)
     assert limited(credential, state, OTHER.scope, NOW)
+
+
+@pytest.mark.parametrize(
+    "cap", [Cap(Unit.REQUESTS, share=0.5), Cap(Unit.REQUESTS, 3), Cap(Unit.REQUESTS, -8)]
+)
+def test_a_wait_is_no_limit_of_which_a_share_may_be_used(cap: Cap) -> None:
+    """It was about something else than a call, and keeps nobody from serving."""
+    state = learnt(CredentialState(), "", [asked_to_wait(1e300, NOW)], NOW)
+    capped = one(caps=(cap,))
+    found = PoolState((capped,), states={capped.name: state})
+    assert isinstance(choose(found, M, NOW), Chosen)
+    assert max(each.resets_in for each in uses(capped, state, NOW)) == LONGEST_WAIT
 
 
 def test_requests_under_way_count_in_what_was_reported() -> None:
