@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from math import isinf
 from textwrap import fill
 
-from rewrite.catalog.providers import Rotation
+from addons.config.settings import built_in
+from rewrite.catalog.providers import Rotation, provider
 from rewrite.credentials import health, sessions
+from rewrite.credentials.checked import INTERVAL
 from rewrite.credentials.choosing import Chosen, begun, choose, taken
 from rewrite.credentials.credential import Credential
 from rewrite.credentials.learning import UNSTATED
@@ -213,6 +215,21 @@ def _limits() -> Iterator[str]:
         reports is learnt from all traffic; a limit without a stated reset is known for {_time(UNSTATED)}."""
     )
     yield ""
+    keys, logins = _checks()
+    yield _wrapped(
+        f"""With `check = true`, of a provider or of one credential, the provider is asked every
+        {_time(INTERVAL)} what is used: {keys} for keys, {logins} for logins. A limit that it says is for some
+        models alone is learnt for these."""
+    )
+    yield ""
+
+
+def _checks() -> tuple[str, str]:
+    """The providers that tell keys, and those that tell logins alone."""
+    known = {name: provider(name, facts).quota_check for name, facts in built_in().items()}
+    asked = [(name, check) for name, check in known.items() if check is not None]
+    keys = [f"`{name}`" for name, check in asked if not check.logins_only]
+    return ", ".join(keys), ", ".join(f"`{name}`" for name, check in asked if check.logins_only)
 
 
 def _pauses() -> Iterator[str]:
