@@ -85,12 +85,14 @@ type Facts = Mapping[str, str]
 
 def reported(headers: Headers, now: float) -> Sequence[Reported]:
     """The limits that an answer's headers report; `now` in epoch seconds."""
-    found = []
+    found, furthest = [], now + FURTHEST
+    named = [(name.lower(), value) for name, value in headers]
+    of_limits = [each for each in named if each[0].startswith(PREFIXES)]
     for family in FAMILIES:
-        for name, facts in _by_limit(family, headers).items():
+        for name, facts in _by_limit(family, of_limits).items():
             one = family.read(name, facts, now)
             if one is not None and one.limit > 0 and one.resets_at > now:
-                found.append(replace(one, resets_at=min(one.resets_at, now + FURTHEST)))
+                found.append(one if one.resets_at <= furthest else replace(one, resets_at=furthest))
     return found[:MOST_REPORTED]
 
 
@@ -99,10 +101,15 @@ def asked_to_wait(seconds: float, now: float) -> Reported:
     return Reported(WAIT, Unit.PERCENT, 100.0, 100.0, now + min(seconds, LONGEST_WAIT), whole=True)
 
 
-def _by_limit(family: "Family", headers: Headers) -> Mapping[str, dict[str, str]]:
+PREFIXES = ("anthropic-ratelimit-", "x-")
+"""How the headers of all families begin."""
+
+
+def _by_limit(family: "Family", headers: Sequence[tuple[str, str]]) -> Mapping[str, dict[str, str]]:
+    """`headers`: with names in lower case."""
     limits: dict[str, dict[str, str]] = defaultdict(dict)
     for header, value in headers:
-        if found := family.form.fullmatch(header.lower()):
+        if found := family.form.fullmatch(header):
             limits[found["name"] or ""][found["fact"]] = value.strip()
     return limits
 

@@ -1,5 +1,7 @@
 """What is known of the credentials of a pool at a time: a snapshot, from which one serves and which an
 outcome changes. Times are seconds on one clock that never goes back.
+
+What is copied for each call is a Struct: to copy one (`structs.replace`) takes a thirtieth of the time.
 """
 
 from collections.abc import Mapping

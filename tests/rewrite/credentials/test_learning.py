@@ -9,6 +9,7 @@ from rewrite.credentials.learning import (
     FAMILIES,
     FURTHEST,
     MOST_REPORTED,
+    PREFIXES,
     REPORTS,
     UNSTATED,
     Reported,
@@ -228,3 +229,7 @@ def test_a_share_is_between_nothing_and_all() -> None:
     assert Reported("x", PERCENT, 120.0, 100.0, NOW).share == 1.0
     assert Reported("x", PERCENT, -3.0, 100.0, NOW).share == 0.0
     assert Reported("x", REQUESTS, 1.0, 4.0, NOW).share == 0.25
+
+
+def test_every_family_begins_as_headers_that_are_looked_at() -> None:
+    assert all(family.form.pattern.startswith(PREFIXES) for family in FAMILIES)
