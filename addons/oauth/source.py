@@ -78,6 +78,7 @@ class TokenSource:
         self._failure: Failure | None = None
         self._latest, self._latest_until = "", 0.0
         self._project, self._project_again = "", 0.0
+        self._unwritten = "", ""  # the refresh token that was used, and the file that its answer made
         self._flight: asyncio.Task[Tokens | Dead | Failed] | None = None
 
     @property
@@ -255,6 +256,7 @@ class TokenSource:
         try:
             await asyncio.to_thread(replace_text, self.login.file, new)
         except OSError as error:
+            self._unwritten = used.refresh, new
             self._warn(f"the new token could not be written to {self.login.file} ({error.strerror})")
         return tokens_in(new, self.login.kind)
 
@@ -262,13 +264,18 @@ class TokenSource:
         """The file, and what it holds. Some tools write it in place, so that half of it may be there."""
         for left in reversed(range(LOOKS)):
             try:
-                text = text_of(self.login.file)
-                return text, tokens_in(text, self.login.kind)
+                return self._whole(text_of(self.login.file))
             except Unreadable as error:
                 if not (error.half and left):
                     return Dead(f"its file {error}")
                 await asyncio.sleep(LOOK_INTERVAL)
         raise AssertionError("the last look returned")
+
+    def _whole(self, text: str) -> tuple[str, Tokens]:
+        """What a file of `text` would hold if all could have been written: a refresh token that was used is
+        of no more use. Raises Unreadable."""
+        tokens, (used, new) = tokens_in(text, self.login.kind), self._unwritten
+        return (new, tokens_in(new, self.login.kind)) if new and tokens.refresh == used else (text, tokens)
 
     def _adopt(self, found: Tokens) -> bool:
         """Use it; whether it is another token than before."""

@@ -74,6 +74,12 @@ async def test_what_another_took_over_is_left_to_it(folder: Path, monkeypatch: p
     assert await asyncio.to_thread(folder.is_dir)
 
 
+async def test_what_was_done_under_it_is_done_though_it_cannot_be_removed(folder: Path) -> None:
+    async with locked(folder, 0):
+        await asyncio.to_thread((folder / "of-somebody").touch)
+    assert await asyncio.to_thread(folder.is_dir)
+
+
 async def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         async with locked(tmp_path / "none" / "lock", 0):

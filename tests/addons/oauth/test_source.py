@@ -4,6 +4,7 @@ import asyncio
 import json
 import stat
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -276,6 +277,44 @@ async def test_an_endpoint_that_says_nothing_is_not_asked_again_at_once(
     for _ in range(2):
         assert isinstance(await source.renewed(upstream), Failed)
     assert len(place.vendor.requests) == 1
+
+
+async def test_what_could_not_be_written_is_what_the_next_refresh_goes_by(
+    place: Place, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refresh token is used up by its refresh: the one in the file would end the login."""
+    place.vendor.on(path=PATH).reply(granted(lasts=600)).reply(granted("newest", "newest-refresh"))
+    source = place.source()
+    with monkeypatch.context() as full:
+        full.setattr(module, "replace_text", _no_room)
+        first = await source.renewed(upstream)
+    assert isinstance(first, Tokens)
+    assert (first.access, place.tokens().access) == ("new-access", "sk-ant-oat01-old")
+    assert ["No space left on device" in line for line in place.warned] == [True]
+    place.now += 400
+    second = await source.renewed(upstream)
+    assert isinstance(second, Tokens)
+    assert json.loads(place.vendor.requests[1].body)["refresh_token"] == "new-refresh"
+    assert (place.tokens().access, place.tokens().refresh) == ("newest", "newest-refresh")
+
+
+async def test_a_login_that_was_made_anew_takes_the_place_of_what_could_not_be_written(
+    place: Place, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.vendor.on(path=PATH).reply(granted(lasts=600))
+    source = place.source()
+    with monkeypatch.context() as full:
+        full.setattr(module, "replace_text", _no_room)
+        await source.renewed(upstream)
+    place.write(claude_file("sk-ant-oat01-anew", "sk-ant-ort01-anew", at=EXPIRES + 86400))
+    place.now += 400
+    found = await source.renewed(upstream)
+    assert isinstance(found, Tokens)
+    assert found.access == "sk-ant-oat01-anew"
+
+
+def _no_room(file: Path, text: str) -> None:
+    raise OSError(28, "No space left on device", str(file))
 
 
 async def test_who_leaves_does_not_end_a_refresh(place: Place, upstream: Upstream) -> None:
