@@ -239,6 +239,12 @@ def test_a_selection_is_measured_in_every_rotation_for_known_and_new_conversatio
     assert all(0 < each < 1e6 for each in found.values())
 
 
+def test_a_selection_that_was_disturbed_is_measured_once_more() -> None:
+    rounds = iter([[("known", 20.0), ("new", 90.0)], [("known", 30.0), ("new", 40.0)], [("known", 1.0)]])
+    assert selection._undisturbed(lambda: iter(next(rounds))) == {"known": 20.0, "new": 40.0}
+    assert selection._undisturbed(lambda: iter(next(rounds))) == {"known": 1.0}
+
+
 def test_a_selection_is_too_slow_above_its_bound() -> None:
     fast, slow = {"a": 9.0, "b": 49.9}, {"a": 9.0, "b": 50.1}
     assert (selection.is_worse(fast), selection.is_worse(slow)) == (False, True)

@@ -16,7 +16,7 @@ from msgspec import structs
 from protocols.model.call import Call, Operation
 from protocols.model.parts import Usage
 from protocols.model.progress import Progress, estimated_tokens
-from rewrite.credentials.allowance import Allowance, Limited, Shares
+from rewrite.credentials.allowance import Allowance, Limited, Memo, Shares
 from rewrite.credentials.credential import Credential
 from rewrite.credentials.health import MOST_SCOPES
 from rewrite.credentials.learning import WAIT, Reported
@@ -134,7 +134,7 @@ def counted(
     """`state` after `one` used `amounts` for `scope`. A request counts in what its provider reported too,
     until that reports again."""
     if amounts.get(Unit.REQUESTS) and state.learnt:
-        state = structs.replace(state, learnt=_one_more(state, scope, now))
+        state = structs.replace(state, learnt=_one_more(state, scope, now), allowances=Memo())
     windows = [window for window in one.counted if amounts.get(window.unit)]
     if not windows:
         return state
@@ -142,7 +142,7 @@ def counted(
         (window.key, scope): added(window, state.used.get((window.key, scope), ()), amounts[window.unit], now)
         for window in windows
     }
-    return structs.replace(state, used=_bounded({**state.used, **found}, now))
+    return structs.replace(state, used=_bounded({**state.used, **found}, now), allowances=Memo())
 
 
 def _one_more(state: CredentialState, scope: str, now: float) -> Mapping[tuple[str, str], Reported]:
@@ -206,7 +206,7 @@ def learnt(state: CredentialState, scope: str, found: Sequence[Reported], now: f
         return state
     current = {key: one for key, one in state.learnt.items() if one.resets_at > now and key not in news}
     latest = list({**current, **news}.items())[-MOST_SCOPES:]
-    return structs.replace(state, learnt=dict(latest))
+    return structs.replace(state, learnt=dict(latest), allowances=Memo())
 
 
 # -- for a reader ------------------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ class CredentialState(Struct, frozen=True):
     learnt: Mapping[tuple[str, str], Reported] = {}
     """The limits that its provider reported, by name and scope."""
     allowances: Memo[Allowance] = msgspec.field(default_factory=Memo)
-    """By scope: what was worked out of these two."""
+    """By scope: what was worked out of these two. Who replaces them makes a new one."""
 
     def free_at(self, scope: str, quota: str = "") -> float:
         """The moment from which no cooldown keeps the credential from `scope`, nor from the quota group

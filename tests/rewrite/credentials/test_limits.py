@@ -347,6 +347,16 @@ def test_what_is_left_is_worked_out_anew_only_when_something_changed() -> None:
     assert state == structs.replace(state, allowances=Memo())
 
 
+def test_one_credential_does_not_take_the_place_of_what_was_worked_out_of_another() -> None:
+    state = pool(a=one(THREE), b=one(THREE))
+    for _ in range(6):
+        _, state = serve(state)
+    a, b = state.credentials
+    found = allowance(a, state.state("a"), M.scope, NOW)
+    allowance(b, state.state("b"), M.scope, NOW)
+    assert allowance(a, state.state("a"), M.scope, NOW) is found
+
+
 STEPS = st.lists(
     st.tuples(st.sampled_from("ab"), st.sampled_from(["use", "report", "look"]), st.integers(0, 90)),
     max_size=30,
