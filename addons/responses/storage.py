@@ -131,7 +131,8 @@ class Folder:
 
 
 def _write(file: Path, data: bytes) -> None:
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _OURS_ALONE)
+    file.unlink(missing_ok=True)  # it may be a link to another file
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OURS_ALONE)
     with os.fdopen(descriptor, "wb") as opened:
         opened.write(data)
 

@@ -127,7 +127,8 @@ class StateFile:
         now = self._clock()
         data = written(stored, now)
         try:
-            descriptor = os.open(self._unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _OURS_ALONE)
+            self._unfinished.unlink(missing_ok=True)  # it may be a link to another file
+            descriptor = os.open(self._unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OURS_ALONE)
             with os.fdopen(descriptor, "wb") as opened:
                 opened.write(data)
             self._unfinished.replace(self._file)

@@ -205,6 +205,17 @@ def test_a_file_that_is_none_of_ours_is_left_alone(tmp_path: Path) -> None:
     assert not file_of(tmp_path, stored(1)).exists()
 
 
+def test_no_other_file_is_written_through_a_link(tmp_path: Path) -> None:
+    keeper = Folder(tmp_path)
+    other = tmp_path / "other"
+    other.write_text("of somebody")
+    unfinished = file_of(tmp_path, stored(1)).with_suffix(".part")
+    unfinished.parent.mkdir()
+    unfinished.symlink_to(other)
+    assert keeper.write(stored(1))
+    assert other.read_text() == "of somebody"
+
+
 def test_a_folder_that_was_removed_is_made_again(tmp_path: Path) -> None:
     keeper = keeper_at(str(tmp_path / "state"), tmp_path)
     shutil.rmtree(tmp_path / "state")

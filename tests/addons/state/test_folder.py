@@ -193,6 +193,16 @@ def test_a_pipe_in_its_place_is_set_aside(
     assert "it is not a regular file" in caplog.text
 
 
+def test_no_other_file_is_written_through_a_link(tmp_path: Path, clock: Clock) -> None:
+    pool(tmp_path).mkdir()
+    other = tmp_path / "other"
+    other.write_text("of somebody")
+    (pool(tmp_path) / "credentials.part").symlink_to(other)
+    FolderStore(tmp_path, clock).exchange_now(cooled(clock))
+    assert other.read_text() == "of somebody"
+    assert FolderStore(tmp_path, clock).exchange_now({}) == cooled(clock)
+
+
 def test_a_folder_that_was_removed_is_made_again(tmp_path: Path, clock: Clock) -> None:
     (tmp_path / "state").mkdir()
     store = FolderStore(tmp_path / "state", clock)
