@@ -39,6 +39,9 @@ LOCK_WAIT = 45.0
 GOODBYE = 10.0
 """Seconds that the end of the proxy waits for a refresh."""
 
+SHORT_WAIT = 5.0
+"""Seconds that a call waits for a refresh while the token before is of use."""
+
 PATIENCE = 60.0
 """Seconds after a failure in which no other refresh is asked for, unless the endpoint says how long; and
 after a success, unless the new token is refused."""
@@ -126,9 +129,19 @@ class TokenSource:
                     return standing
                 self._flight = asyncio.get_running_loop().create_task(self._renew(upstream, refused))
                 self._flight.add_done_callback(self._landed)
-            found = await asyncio.shield(self._flight)
+            flight = self._flight
+            if not refused and (old := self._lasting()) is not None:
+                await asyncio.wait([flight], timeout=SHORT_WAIT)
+                if not flight.done():
+                    return old
+            found = await asyncio.shield(flight)
             if not (is_other and isinstance(found, Tokens) and found.access == refused):
                 return found
+
+    def _lasting(self) -> Tokens | None:
+        """The token that is due, while it is of use."""
+        tokens = self._tokens
+        return None if tokens is None or tokens.is_over(self._wall() + SHORT_WAIT) else tokens
 
     def needs_project(self) -> bool:
         """Whether it is not known which project its calls are for, though they have to say."""

@@ -416,3 +416,24 @@ async def test_a_token_that_lasts_for_seconds_is_not_refreshed_for_every_call(
     assert source.at_once() is None
     assert got == ["first"] * 3 + ["second"] * 2
     assert len(place.vendor.requests) == 2
+
+
+async def test_a_token_of_use_goes_with_calls_while_its_refresh_takes_long(
+    place: Place, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SHORT_WAIT", 0.05)
+    place.vendor.on(path=PATH).reply(granted("new", "r", 28800, WaitFor("refresh")))
+    source = place.source()
+    for _ in range(2):
+        tokens = await source.renewed(upstream)
+        assert isinstance(tokens, Tokens)
+        assert tokens.access == "sk-ant-oat01-old"
+    refused = asyncio.create_task(source.renewed(upstream, "sk-ant-oat01-old"))
+    place.now = EXPIRES + 1.0
+    over = asyncio.create_task(source.renewed(upstream))
+    await asyncio.wait([refused, over], timeout=0.1)
+    assert [refused.done(), over.done()] == [False, False]
+    place.vendor.release("refresh")
+    found = [await refused, await over]
+    assert {each.access for each in found if isinstance(each, Tokens)} == {"new"}
+    assert len(place.vendor.requests) == 1
