@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 from addons.credentials.pool import Pool
@@ -16,7 +17,19 @@ from addons.runtime.clock import EpochClock, start_id
 from addons.secrets.keys import located
 from addons.state.folder import FolderStore
 from addons.state.store import StateStore
-from rewrite.credentials.entries import NOTHING, OF_SESSIONS, Entries, Entry, Key, bounded, merged
+from rewrite.credentials.entries import (
+    NOTHING,
+    OF_SESSIONS,
+    Clearing,
+    Entries,
+    Entry,
+    Key,
+    Kind,
+    absorb,
+    bounded,
+    merged,
+)
+from rewrite.credentials.state import CredentialState, PoolState
 from rewrite.credentials.stored import Subject, adopted, changed, cleared, moved, moved_entries
 from rewrite.credentials.stored_file import Moment
 from rewrite.credentials.stored_sessions import restore, session_entries
@@ -27,6 +40,8 @@ TICK, IDLE = 0.25, 5.0
 """Seconds between two looks; the latter without a store."""
 DEBOUNCE = 1.0
 """Seconds between two writings of what nobody waits for."""
+_AT_ONCE = 2
+"""Of so many credentials what is over is forgotten with each writing."""
 
 
 class Keeper:
@@ -37,7 +52,8 @@ class Keeper:
         self._boot = start_id()
         self._store: StateStore | None = None
         self._option = ""
-        self._known: dict[Subject, Entries] = {}
+        self._known: dict[Subject, dict[Key, Entry]] = {}
+        self._gathered: dict[Subject, CredentialState] = {}
         self._subjects: dict[tuple[str, str], Subject] = {}
         self._written = 0.0
         self._sessions_since = 0.0
@@ -53,7 +69,7 @@ class Keeper:
         StateError."""
         if option == self._option:
             return
-        self._store, self._known, self._subjects = None, {}, {}
+        self._store, self._known, self._subjects, self._gathered = None, {}, {}, {}
         if option and (store := _folder_store(located(option, cwd), self.moment)):
             self._store = store
             self._take(store.exchange_now(NOTHING))
@@ -117,11 +133,29 @@ class Keeper:
         for provider, name in unsaved.names:
             if subject := self._subjects.get((provider, name)):
                 known = self._known.get(subject, NOTHING)
-                found |= self._know(subject, changed(subject, self._pool.states[provider], known, now))
+                found |= self._gather(subject, self._pool.states[provider], known, now)
+        self._forget(now)
         sessions = self._pool.conversations.sessions
         found |= session_entries(sessions, self._sessions_since)
         self._sessions_since = now
         return found
+
+    def _gather(self, subject: Subject, pool: PoolState, known: Entries, now: float) -> Entries:
+        """What changed of one. Many counts of a busy one are as they were when it was gathered before."""
+        found = changed(subject, pool, known, now, self._gathered.get(subject))
+        if subject not in self._gathered:
+            self._know(subject, found)
+        else:
+            absorb(self._known[subject], found)
+        if subject.credential and not any(subject.key(Kind.CLEARED, how) in known for how in Clearing):
+            self._gathered[subject] = pool.state(subject.credential)
+        return found
+
+    def _forget(self, now: float) -> None:
+        """What is over, of some each time."""
+        for subject in [*islice(self._gathered, _AT_ONCE)]:
+            self._known[subject] = dict(bounded(self._known[subject], now))
+            self._gathered[subject] = self._gathered.pop(subject)
 
     def _take(self, others: Entries) -> None:
         """Heed what others changed."""
@@ -131,8 +165,9 @@ class Keeper:
 
     def _know(self, subject: Subject, changes: Entries) -> Entries:
         """Keep in mind what `changes` say."""
+        self._gathered.pop(subject, None)
         after = merged(self._known.get(subject, NOTHING), changes)
-        self._known[subject] = bounded(after, self._clock())
+        self._known[subject] = dict(bounded(after, self._clock()))
         return changes
 
     def _learn(self, others: Entries) -> dict[Subject, dict[Key, Entry]]:
@@ -156,7 +191,8 @@ class Keeper:
         for provider, state in self._pool.states.items():
             self._pool.states[provider] = moved(state, seconds)
         self._pool.queues.moved(seconds)
-        self._known = {subject: moved_entries(known, seconds) for subject, known in self._known.items()}
+        self._gathered.clear()
+        self._known = {subject: dict(moved_entries(one, seconds)) for subject, one in self._known.items()}
         self._written += seconds
         self._sessions_since += seconds
         self._pool.conversations.sessions.moved(seconds)

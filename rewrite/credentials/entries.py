@@ -147,6 +147,13 @@ def merged(held: Entries, changes: Entries) -> Entries:
     return found
 
 
+def absorb(held: dict[Key, Entry], changes: Entries) -> None:
+    """The same in place, where nothing is cleared."""
+    for key, new in changes.items():
+        former = held.get(key)
+        held[key] = new if former is None else LAWS[key.kind](former, new)
+
+
 class _Cleared:
     """What all clearings of two sets of entries leave. What is known since then stays."""
 

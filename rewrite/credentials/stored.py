@@ -6,7 +6,7 @@ credential is kept without its answer.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from math import isfinite
+from math import inf, isfinite
 
 from msgspec import structs
 
@@ -26,7 +26,7 @@ from rewrite.credentials.health import HEALTHY, MEMORY, Health
 from rewrite.credentials.learning import Reported, models_of
 from rewrite.credentials.state import Cooldown, CredentialState, LastOutcome, PoolState, forgiven, resumed
 from rewrite.credentials.steering import reset
-from rewrite.credentials.windows import Counts, Unit, counted_until, rolls_for
+from rewrite.credentials.windows import Counts, Unit, apart, counted_until, rolls_for
 from rewrite.values.key_refusal import KeyRefusal
 from rewrite.values.outcome import Kind as Fault
 
@@ -56,10 +56,42 @@ class Subject:
 # -- out ---------------------------------------------------------------------------------------------------
 
 
-def changed(subject: Subject, pool: PoolState, known: Entries, now: float) -> dict[Key, Entry]:
-    """What changed of `subject` since it was `known`."""
+def changed(
+    subject: Subject, pool: PoolState, known: Entries, now: float, former: CredentialState | None = None
+) -> dict[Key, Entry]:
+    """What changed of `subject` since it was `known`. `former`: its state at that time, where that is all of
+    what is known: then what is counted in it still is passed over."""
+    if former is not None:
+        return _changed_since(subject, pool.state(subject.credential), known, now, former)
     own = dict(_entries(subject, pool, now))
     found = dict(of_credential(known, subject.provider, subject.credential, subject.mark))
+    return _news(own, found, now)
+
+
+def _changed_since(
+    subject: Subject, state: CredentialState, known: Entries, now: float, former: CredentialState
+) -> dict[Key, Entry]:
+    counts, gone = _counts_apart(subject, state, former, now)
+    own = dict(_of_credential(subject, state, now)) | counts
+    keys = own.keys() | gone | dict(_of_credential(subject, former, -inf)).keys()
+    return _news(own, {key: known[key] for key in keys if key in known}, now)
+
+
+def _counts_apart(
+    subject: Subject, state: CredentialState, former: CredentialState, now: float
+) -> tuple[dict[Key, Entry], set[Key]]:
+    """The counts that are others than in `former`, and the keys of those that are there no more."""
+    new, gone = dict[Key, Entry](), set[Key]()
+    for window, scope in state.used.keys() | former.used.keys():
+        counts, before = state.used.get((window, scope), ()), former.used.get((window, scope), ())
+        more, less = apart(counts, before)
+        new |= dict(_of_counts(subject, window, scope, more, now))
+        gone |= dict(_of_counts(subject, window, scope, less, now)).keys()
+    return new, gone
+
+
+def _news(own: Mapping[Key, Entry], found: Mapping[Key, Entry], now: float) -> dict[Key, Entry]:
+    """What `own` says beyond `found`."""
     gone = {key: _gone(key, one, now) for key, one in found.items() if key not in own and one.until > now}
     news = {key: _difference(key, one, found.get(key), now) for key, one in own.items()}
     return {key: one for key, one in (gone | news).items() if one is not None}
@@ -89,6 +121,13 @@ def _entries(subject: Subject, pool: PoolState, now: float) -> Iterator[tuple[Ke
         yield from _of_provider(subject, pool, now)
         return
     state = pool.state(subject.credential)
+    yield from _of_credential(subject, state, now)
+    for (window, scope), counts in state.used.items():
+        yield from _of_counts(subject, window, scope, counts, now)
+
+
+def _of_credential(subject: Subject, state: CredentialState, now: float) -> Iterator[tuple[Key, Entry]]:
+    """All but what is counted."""
     for scope, cooldown in state.cooldowns.items():
         if cooldown.until > now:
             yield (
@@ -101,7 +140,10 @@ def _entries(subject: Subject, pool: PoolState, now: float) -> Iterator[tuple[Ke
         yield subject.key(Kind.RETIRED), Entry(now, now + RETIRED_FOR, "retired")
     if state.last:
         yield subject.key(Kind.LAST), Entry(state.last.at, state.last.at + DAY, state.last.label)
-    yield from _of_limits(subject, state, now)
+    for (name, scope), one in state.learnt.items():
+        if one.resets_at > now:
+            value = {"unit": one.unit.value, "used": one.used, "limit": one.limit, "whole": one.whole}
+            yield subject.key(Kind.LEARNT, _joined(name, scope)), Entry(now, one.resets_at, value)
 
 
 def _of_provider(subject: Subject, pool: PoolState, now: float) -> Iterator[tuple[Key, Entry]]:
@@ -112,15 +154,12 @@ def _of_provider(subject: Subject, pool: PoolState, now: float) -> Iterator[tupl
         yield subject.key(Kind.CYCLE, scope), Entry(now, now + DAY, {"names": sorted(names)})
 
 
-def _of_limits(subject: Subject, state: CredentialState, now: float) -> Iterator[tuple[Key, Entry]]:
-    for (window, scope), counts in state.used.items():
-        for until, each in counts:
-            if until > now:
-                yield subject.key(Kind.USED, _joined(repr(until), window, scope)), Entry(now, until, each)
-    for (name, scope), one in state.learnt.items():
-        if one.resets_at > now:
-            value = {"unit": one.unit.value, "used": one.used, "limit": one.limit, "whole": one.whole}
-            yield subject.key(Kind.LEARNT, _joined(name, scope)), Entry(now, one.resets_at, value)
+def _of_counts(
+    subject: Subject, window: str, scope: str, counts: Counts, now: float
+) -> Iterator[tuple[Key, Entry]]:
+    for until, each in counts:
+        if until > now:
+            yield subject.key(Kind.USED, _joined(repr(until), window, scope)), Entry(now, until, each)
 
 
 def _joined(*parts: str) -> str:

@@ -104,6 +104,20 @@ def _end(per: Period, zone: tzinfo, now: float) -> float:
     return datetime.combine(following, time(), zone).timestamp()
 
 
+def apart(counts: Counts, former: Counts) -> tuple[Counts, Counts]:
+    """What `counts` has that `former` has not, and the reverse: what is over is missing at the front, what is
+    new stands at the end, and what is between is not looked at one by one."""
+    if counts is former:
+        return (), ()
+    over = former.index(counts[0]) if counts and counts[0] in former else 0
+    same = min(len(counts), len(former) - over)
+    while same and counts[same - 1] != former[over + same - 1]:
+        same -= 1
+    if counts[:same] != former[over : over + same]:
+        over = same = 0
+    return counts[same:], (*former[:over], *former[over + same :])
+
+
 def used(counts: Counts, now: float) -> float:
     """How much counts now."""
     return sum([amount for until, amount in counts if until > now])

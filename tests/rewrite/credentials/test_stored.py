@@ -316,3 +316,13 @@ def test_a_use_at_no_moment_counts_nowhere(scope: str) -> None:
     used = {ONE.key(Kind.USED, scope): Entry(NOW, NOW + 60, 5.0)}
     assert adopted(EMPTY, ONE, used, NOW).state("one").used == {}
     assert moved_entries(used, 500.0) == {ONE.key(Kind.USED, scope): Entry(NOW + 500, NOW + 560, 5.0)}
+
+
+@given(STATES, STATES, st.integers(0, 200).map(float))
+def test_what_changed_since_a_state_is_what_changed_of_all(
+    former: CredentialState, state: CredentialState, later: float
+) -> None:
+    before, after = EMPTY.with_state("one", former), EMPTY.with_state("one", state)
+    known = merged(NOTHING, changed(ONE, before, NOTHING, NOW))
+    every = changed(ONE, after, known, NOW + later)
+    assert changed(ONE, after, known, NOW + later, former) == every

@@ -16,6 +16,7 @@ from rewrite.credentials.windows import (
     Unit,
     Window,
     added,
+    apart,
     full_until,
     taken_back,
     use_of,
@@ -170,3 +171,26 @@ def test_the_use_of_a_window_is_shown_once_there_is_some() -> None:
     (shown,) = use_of(window, "model:m", added(window, (), 2, 0.0), 10.0)
     assert (shown.unit, shown.scope, shown.used, shown.limit) == (Unit.REQUESTS, "model:m", 2, 5)
     assert (shown.resets_in, shown.source) == (51.0, "config")
+
+
+MOMENTS, AMOUNTS = st.integers(1, 12).map(float), st.integers(1, 3).map(float)
+STEPS_OF_COUNTS = st.dictionaries(MOMENTS, AMOUNTS, max_size=8).map(
+    lambda found: tuple(sorted(found.items()))
+)
+
+
+@given(STEPS_OF_COUNTS, STEPS_OF_COUNTS)
+def test_what_two_counts_differ_by_is_found(counts: Counts, former: Counts) -> None:
+    more, less = apart(counts, former)
+    assert {*counts} - {*former} <= {*more} <= {*counts}
+    assert {*former} - {*counts} <= {*less} <= {*former}
+
+
+def test_of_counts_that_go_on_only_the_ends_differ() -> None:
+    window = Window(Unit.REQUESTS, 1e9, 60.0)
+    former: Counts = ()
+    for second in range(60):
+        former = added(window, former, 5.0, 1000.0 + second)
+    counts = added(window, added(window, former, 1.0, 1059.5), 1.0, 1060.0)
+    more, less = apart(counts, former)
+    assert (len(more), len(less)) == (2, 1)
