@@ -1,6 +1,6 @@
 """The credentials of the config: their keys are read, and what they may serve is checked."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -126,3 +126,14 @@ def _credential(provider: str, table: CredentialTable) -> Credential:
         caps=caps(table.caps),
         check=table.check,
     )
+
+
+def without_secret(credentials: Iterable[PoolCredential]) -> Iterator[str]:
+    """A line for each login whose token its tool alone can refresh."""
+    for one in credentials:
+        if one.login and one.login.wants_secret:
+            yield (
+                f"providers.{one.credential.provider}.credentials: {one.name}: only its tool can refresh the "
+                'token: to refresh it here too, write client_secret = "env:NAME", the secret of that tool, '
+                "which stands in its source"
+            )

@@ -76,13 +76,13 @@ class LoginReader:
                 self.errors.add((*loc, name), f"is missing: a {kind.name} login has none of its own")
         if url and (fault := _fault_of(url)):
             self.errors.add((*loc, "token_url"), fault)
-        secret = self._secret(table, kind, loc)
+        secret = self._secret(table, loc)
         good = not any(self.errors.under((*loc, name)) for name in _OPTIONS)
         return TokenClient(url, client_id, secret) if good else None
 
-    def _secret(self, table: CredentialTable, kind: OAuthKind, loc: Loc) -> str:
+    def _secret(self, table: CredentialTable, loc: Loc) -> str:
         if not table.client_secret:
-            return "" if table.client_id else kind.client_secret
+            return ""
         try:
             return resolve(table.client_secret, self.environ, self.folder).get_secret_value()
         except UnusableKey as error:

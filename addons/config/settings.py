@@ -16,7 +16,7 @@ from pathlib import Path
 
 from platformdirs import user_config_path
 
-from addons.config.credentials import Keys, PoolCredential, with_checks
+from addons.config.credentials import Keys, PoolCredential, with_checks, without_secret
 from addons.config.errors import PREFIX, ConfigErrors, checked, line, masked, overrides
 from addons.config.limits import check, model_facts
 from addons.config.rules import Rules, adapters, protocol_name
@@ -174,6 +174,7 @@ def _loaded(source: Path | None, environ: Mapping[str, str], cwd: Path) -> Setti
             *_without_keys(tables, keys.errors, providers),
             *_of_other_models(tables, keys.errors, by_name),
             *_short_keys(providers),
+            *(line for pool in providers for line in without_secret(pool.credentials)),
         ),
         source=source,
         key_files=tuple(_key_files(tables, folder)),

@@ -35,6 +35,13 @@ class Login:
     """Whether calls of other programs than the tool may use it."""
 
     @property
+    def wants_secret(self) -> bool:
+        """Whether its tokens cannot be refreshed for want of a secret that the config does not name."""
+        kind, client = self.kind, self.client
+        own = (client.token_url, client.client_id) == (kind.token_url, kind.client_id)
+        return kind.wants_secret and own and not client.client_secret
+
+    @property
     def clients(self) -> tuple[str, ...] | None:
         """The names of the tools whose calls may use it. None: any."""
         return None if self.any_client or not self.kind.clients else self.kind.clients

@@ -1,7 +1,7 @@
 """The kinds of logins: what a tool's file looks like, and how its token is refreshed. Read from a mapping."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -78,7 +78,8 @@ class OAuthKind:
     token_url: str = ""
     """Where its tokens are refreshed. Empty: the config has to say."""
     client_id: str = ""
-    client_secret: str = field(default="", repr=False)
+    wants_secret: bool = False
+    """Whether it is refreshed only with the secret of the tool's program, which the config has to name."""
     scope: bool = False
     """Whether a refresh names the scopes of the file: fewer would get a token that can do less."""
     lock: str = ""

@@ -66,7 +66,11 @@ def test_a_login_has_the_token_of_its_file(cwd: Path) -> None:
         ("oauth = 'codex', file = 'codex.json'", TokenClient(CODEX.token_url, CODEX.client_id)),
         (
             "oauth = 'gemini', file = 'gemini.json'",
-            TokenClient(GEMINI.token_url, GEMINI.client_id, GEMINI.client_secret),
+            TokenClient(GEMINI.token_url, GEMINI.client_id),
+        ),
+        (
+            "oauth = 'gemini', file = 'gemini.json', client_secret = 'env:SECRET'",
+            TokenClient(GEMINI.token_url, GEMINI.client_id, "of-the-client"),
         ),
         (
             "oauth = 'gemini', file = 'gemini.json', client_id = 'mine'",
@@ -90,6 +94,22 @@ def test_who_refreshes_a_login(cwd: Path, table: str, client: TokenClient) -> No
     login = next(one for one in settings.providers if one.provider.name == "anthropic").credentials[0].login
     assert login is not None
     assert login.client == client
+
+
+@pytest.mark.parametrize(
+    ("more", "warned"),
+    [
+        ("", True),
+        ("client_secret = 'env:SECRET'", False),
+        ("client_id = 'mine'", False),
+        ("token_url = 'http://127.0.0.1:8000/token'", False),
+    ],
+)
+def test_a_login_that_its_tool_alone_can_refresh_is_told(cwd: Path, more: str, warned: bool) -> None:
+    table = ", ".join(("oauth = 'gemini', file = 'gemini.json'", *filter(None, [more])))
+    found = [line for line in loaded(cwd, table, SECRET="of-the-client").warnings if "client_secret" in line]
+    assert len(found) == warned
+    assert all("providers.anthropic.credentials: a: only its tool" in line for line in found)
 
 
 def test_a_generic_login_is_for_any_program(cwd: Path) -> None:

@@ -41,7 +41,7 @@ HERE = "http://127.0.0.1:8001/v1/oauth/token"
 
 
 def client_of(kind: OAuthKind, url: str = HERE) -> TokenClient:
-    return TokenClient(url, kind.client_id, kind.client_secret)
+    return TokenClient(url, kind.client_id)
 
 
 def test_claude_asks_for_exactly_the_scopes_of_the_file() -> None:
