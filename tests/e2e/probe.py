@@ -7,12 +7,12 @@ import asyncio
 import gc
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mitmproxy import ctx, http
 from mitmproxy.flow import Flow
+from msgspec import structs
 
 from addons.call import answering, forwarding, recognition, request
 from addons.call.driver import Driver
@@ -105,7 +105,7 @@ class Probe:
         (pools,) = alive(Pool)
         for pool in pools:
             for name, state in pool.states.items():
-                pool.states[name] = replace(state, states={})
+                pool.states[name] = structs.replace(state, states={})
 
     def order_mend(self) -> None:
         while self._mend:
