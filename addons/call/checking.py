@@ -10,11 +10,14 @@ from addons.credentials.pool import Lease, Pool
 from addons.upstream.client import Upstream
 from addons.upstream.events import Closed, Data, Started, events
 from protocols.model.http import UpstreamRequest
-from protocols.model.wirejson import JsonObject, load_object
+from protocols.model.wirejson import JsonObject, dump, load_object
 from rewrite.catalog.checks import QuotaCheck
+from rewrite.catalog.providers import Provider
 from rewrite.credentials.checked import INTERVAL
 from rewrite.credentials.notices import Notice
 from rewrite.oauth.files import Tokens
+from rewrite.oauth.kinds import Encoding
+from rewrite.oauth.refreshing import lasting_request
 
 LONGEST_ANSWER = 1 << 18
 """Bytes."""
@@ -69,7 +72,7 @@ class Checker:
         for one, check in self._wanted:
             for each in one.credentials:
                 lease = self._pool.lease(one.provider.name, each.name) if each.credential.check else None
-                if lease is not None and (lease.source or not check.logins_only):
+                if lease is not None and _tells(check, lease):
                     yield one, check, lease
 
     async def _ask(self, one: Configured, check: QuotaCheck, lease: Lease) -> None:
@@ -84,16 +87,10 @@ class Checker:
 
     async def _answer(self, one: Configured, check: QuotaCheck, lease: Lease) -> tuple[int, JsonObject]:
         """Status and body; 0 where there was no answer, or no token to ask with."""
-        origin = one.provider.origin
-        assert origin is not None
         assert self._upstream is not None
-        if lease.source is not None:
-            tokens = lease.source.at_once() or await lease.source.renewed(self._upstream)
-            if not isinstance(tokens, Tokens):
-                return 0, {}
-            lease = lease.with_tokens(tokens)
-        headers = with_key((("accept", "application/json"),), one.provider, lease)
-        request = UpstreamRequest(origin, "GET", origin.under(check.path.encode()), headers, b"")
+        request = await self._request(one.provider, check, lease, self._upstream)
+        if request is None:
+            return 0, {}
         status, body = 0, b""
         coming = events(self._upstream, request, fresh=False, connect_timeout=PATIENCE)
         async with aclosing(coming):
@@ -107,6 +104,28 @@ class Checker:
                         status = 0
         return status, load_object(body) or {}
 
+    async def _request(
+        self, provider: Provider, check: QuotaCheck, lease: Lease, upstream: Upstream
+    ) -> UpstreamRequest | None:
+        """None: there is no token to ask with."""
+        source, origin, project = lease.source, provider.origin, ""
+        if check.token and source is not None:
+            held = source.held()
+            return lasting_request(source.login.client, held, check.path) if held and held.refresh else None
+        assert origin is not None
+        if source is not None:
+            tokens = source.at_once() or await source.renewed(upstream)
+            if not isinstance(tokens, Tokens):
+                return None
+            lease = lease.with_tokens(tokens)
+            project = await source.project(upstream, origin, tokens) if check.needs_project else ""
+        body, path = check.body_for(project), origin.under(check.path.encode())
+        headers = with_key((("accept", "application/json"),), provider, lease)
+        if body is None:
+            return UpstreamRequest(origin, "GET", path, headers, b"")
+        headers = (*headers, ("content-type", "application/json"))
+        return UpstreamRequest(origin, "POST", path, headers, dump(body))
+
     def _say(self, provider: str, lease: Lease, status: int) -> None:
         """Once, until an answer comes again."""
         who = provider, lease.name
@@ -118,3 +137,11 @@ class Checker:
             self._notify(
                 Notice(f"{provider}/{lease.name}: check: what it has used is not known: {why}", True)
             )
+
+
+def _tells(check: QuotaCheck, lease: Lease) -> bool:
+    """Whether it tells what such a credential has used. A long-lived token is sent only where it is exchanged
+    in the same way."""
+    if check.token:
+        return lease.source is not None and lease.source.login.kind.encoding is Encoding.GET
+    return lease.source is not None or not check.logins_only

@@ -325,8 +325,8 @@ class Pool:
 
     def checked(self, provider: str, lease: Lease, limits: Sequence[CheckedLimit], body: JsonObject) -> None:
         """The provider was asked what `lease` has used, and answered `body`."""
-        now = self._clock()
-        self._learn(provider, lease, "", [*checked(limits, body, now)], now)
+        now, state = self._clock(), self.states.get(provider, _NO_POOL)
+        self._learn(provider, lease, "", checked(limits, body, now, state, lease.name), now)
 
     def _learn(self, provider: str, lease: Lease, scope: str, found: Sequence[Reported], now: float) -> None:
         state = self.states.get(provider)
@@ -399,7 +399,8 @@ class Pool:
         credential = account(self.states[provider], client)
         if credential is None:
             return None
-        return self.lease(provider, credential.name)
+        lease = self.lease(provider, credential.name)
+        return lease if lease is not None and lease.secret.get_secret_value() else None
 
     def account_source(self, provider: str, client: str = "") -> TokenSource | None:
         """Where the token of that credential comes from, if it is a login."""
@@ -407,12 +408,14 @@ class Pool:
         return self._logins.source((provider, credential.name)) if credential else None
 
     def lease(self, provider: str, name: str) -> Lease | None:
-        """A credential of which nothing is counted. None: there is none, or it has no token now."""
+        """A credential of which nothing is counted. Its token may be one that is yet to be exchanged. None:
+        there is none, or nothing is in its file."""
         if (provider, name) not in self._keys:
             return None
         self._logins.look_at((provider, name))
         secret, source = self._key((provider, name))
-        return Lease(name, secret, source=source) if secret.get_secret_value() else None
+        known = secret.get_secret_value() or (source is not None and source.held())
+        return Lease(name, secret, source=source) if known else None
 
     def _key(self, who: Who) -> tuple[SecretStr, TokenSource | None]:
         """A key; of a login the token as it is known now, and where another comes from."""

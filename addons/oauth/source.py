@@ -112,6 +112,11 @@ class TokenSource:
         tokens = self._tokens
         return None if tokens is None or self._is_due(tokens) else tokens
 
+    def held(self) -> Tokens | None:
+        """What its file holds, whether it is due or not."""
+        self.look()
+        return self._tokens
+
     def _is_due(self, tokens: Tokens) -> bool:
         """Not right after it was refreshed: some last for seconds only, as their endpoint has it."""
         now = self._wall()

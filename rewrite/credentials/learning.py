@@ -59,6 +59,8 @@ class Reported:
     """It is one limit for all models; else for the model or the quota group that was asked."""
     models: str = ""
     """A glob of the models that it is for, where the provider named them and none was asked."""
+    about: str = ""
+    """The scope that it is for, where the provider named a model of that and none was asked."""
 
     @property
     def models_scope(self) -> str:
@@ -66,8 +68,10 @@ class Reported:
         return f"{_MODELS}{self.models}" if self.models else ""
 
     def concerns(self, scope: str) -> bool:
-        """Whether it is for `models`, and the model or the quota group of `scope` is one."""
-        return bool(self.models) and fnmatchcase(scope.partition(":")[2].lower(), self.models)
+        """Whether it is for `models`, and the model of `scope` is one. A quota group is none: see
+        `rewrite.credentials.checked`."""
+        kind, _, name = scope.partition(":")
+        return bool(self.models) and kind == "model" and fnmatchcase(name.lower(), self.models)
 
     @property
     def is_used_up(self) -> bool:

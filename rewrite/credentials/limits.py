@@ -200,7 +200,7 @@ def _sum(usage: Usage) -> int:
 def learnt(state: CredentialState, scope: str, found: Sequence[Reported], now: float) -> CredentialState:
     """`state` with what an answer for `scope` reported. Empty: only what says itself which models it is for
     is learnt."""
-    named = {(one.name, WHOLE if one.whole else one.models_scope or scope): one for one in found}
+    named = {(one.name, WHOLE if one.whole else one.about or one.models_scope or scope): one for one in found}
     news = {key: one for key, one in named.items() if key[1]}
     if not news:
         return state

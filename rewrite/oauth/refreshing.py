@@ -74,6 +74,14 @@ def refresh_request(kind: OAuthKind, client: TokenClient, tokens: Tokens) -> Ups
     return UpstreamRequest(origin, method, target, headers, body)
 
 
+def lasting_request(client: TokenClient, tokens: Tokens, path: str) -> UpstreamRequest:
+    """A GET of `path` with a token that is exchanged, from the server that exchanges it."""
+    where = parsed(client.token_url)
+    origin = parsed(f"{where.scheme}://{where.authority}")
+    headers = (*_headers(where.authority), ("authorization", f"token {tokens.refresh}"))
+    return UpstreamRequest(origin, "GET", path.encode(), headers, b"")
+
+
 def _headers(host: str) -> Headers:
     """GitHub refuses requests of nobody."""
     return (("host", host), ("accept", "application/json"), ("user-agent", _AGENT))

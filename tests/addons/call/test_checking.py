@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 from pydantic import SecretStr
 
 from addons.call.checking import Checker
 from addons.config.credentials import PoolCredential
-from addons.config.settings import Configured, Settings
+from addons.config.settings import Configured, Settings, built_in
 from addons.credentials.pool import Pool
 from addons.oauth.logins import Logins
 from addons.secrets.logins import Login
@@ -17,12 +18,23 @@ from addons.upstream.client import Upstream
 from addons.upstream.network import tls_context
 from addons.upstream.way import Direct
 from rewrite.catalog.checks import CheckedLimit, QuotaCheck
-from rewrite.catalog.providers import Provider
+from rewrite.catalog.providers import Provider, provider
 from rewrite.credentials.credential import Credential
 from rewrite.credentials.notices import Notice
 from rewrite.credentials.state import WHOLE
+from rewrite.oauth.kinds import OAuthKind
 from tests.addons.oauth.places import DEAD, LATE, PATH, Place, granted
-from tests.rewrite.oauth.logins import CLAUDE, claude_file
+from tests.rewrite.oauth.logins import (
+    ANTIGRAVITY,
+    CLAUDE,
+    COPILOT,
+    EXPIRES,
+    GEMINI,
+    antigravity_file,
+    claude_file,
+    copilot_file,
+    gemini_file,
+)
 from tests.vendor import Vendor, chat_error
 from tests.vendor.script import whole
 
@@ -30,6 +42,13 @@ NOW = 1_795_000_000.0
 SPENT = b'{"data": {"limit": 20, "limit_remaining": 0}}'
 LIMITS = (CheckedLimit("credits", "data", "cost", limit="limit", left="limit_remaining"),)
 KEYS = ("sk-key-of-one-of-two", "sk-key-of-the-other")
+
+
+def known(name: str) -> QuotaCheck:
+    """How a provider of ours is asked."""
+    check = provider(name, built_in()[name]).quota_check
+    assert check is not None
+    return check
 
 
 class House:
@@ -40,14 +59,14 @@ class House:
     ) -> None:
         self.said: list[Notice] = []
         self.pool = Pool(lambda: NOW, self.said.append, logins)
-        known = Provider("p", vendor.base_url, ("p",), ("openai_chat",), quota_check=check)
+        asked = Provider("p", vendor.base_url, ("p",), ("openai_chat",), quota_check=check)
         keys = tuple(
             PoolCredential(
                 Credential(name, "p", check=name == "a"), SecretStr(key), login if name == "a" else None
             )
             for name, key in zip("ab", KEYS, strict=True)
         )
-        self.settings = Settings(providers=(Configured(known, keys),))
+        self.settings = Settings(providers=(Configured(asked, keys),))
         self.pool.configure(self.settings)
         self.checker = Checker(self.pool, self.said.append, interval=0.01)
 
@@ -134,6 +153,70 @@ async def test_a_login_that_has_ended_is_not_asked_about(tmp_path: Path) -> None
         assert {one.path for one in vendor.requests} == {PATH}
         (notice,) = house.said
         assert notice.text == "p/a: check: what it has used is not known: it gives no answer"
+
+
+async def test_github_is_asked_with_its_own_token_where_that_is_exchanged(tmp_path: Path) -> None:
+    async with Vendor() as vendor, Vendor() as github:
+        answer = b'{"quota_snapshots": {"chat": {"percent_remaining": 0, "unlimited": false}}}'
+        github.on(path="/copilot_internal/user").reply(whole(answer), 100)
+        place = Place(tmp_path, COPILOT, github)
+        place.write(copilot_file())
+        async with running(vendor, known("github_copilot"), Logins(lambda: LATE), place.login) as house:
+            await asked(github, 3)
+        assert house.learnt == {"a": [("x-quota-snapshot-chat", WHOLE)]}
+        assert {(one.method, one.target) for one in github.requests} == {("GET", "/copilot_internal/user")}
+        assert {one.header("authorization") for one in github.requests} == {"token gho_old"}
+        assert vendor.requests == []
+        assert house.said == []
+
+
+async def test_a_refresh_token_that_is_not_exchanged_is_not_sent(tmp_path: Path) -> None:
+    async with Vendor() as vendor:
+        place = Place(tmp_path, CLAUDE, vendor)
+        place.write(claude_file())
+        check = known("github_copilot")
+        async with running(vendor, check, Logins(lambda: LATE), place.login) as house:
+            assert [*house.checker._leases()] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "text", "answer"),
+    [
+        (
+            "code_assist",
+            GEMINI,
+            gemini_file(at=EXPIRES + 9999),
+            b'{"buckets": [{"modelId": "m", "remainingFraction": 0}]}',
+        ),
+        (
+            "antigravity",
+            ANTIGRAVITY,
+            antigravity_file(at=EXPIRES + 9999),
+            b'{"models": {"m": {"quotaInfo": {"remainingFraction": null}}}}',
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    ("named", "body"),
+    [(b'{"cloudaicompanionProject": "mine"}', {"project": "mine"}), (b"{}", {})],
+)
+async def test_quotas_of_google_s_are_asked_for_with_the_project_of_the_login(
+    tmp_path: Path, name: str, kind: OAuthKind, text: str, answer: bytes, named: bytes, body: dict[str, str]
+) -> None:
+    check = known(name)
+    async with Vendor() as vendor:
+        vendor.on(path="/v1internal:loadCodeAssist").reply(whole(named), 100)
+        vendor.on(path=check.path).reply(whole(answer), 100)
+        place = Place(tmp_path, kind, vendor)
+        place.write(text)
+        async with running(vendor, check, Logins(lambda: LATE), place.login) as house:
+            await asked(vendor, 4)
+        quota = [one for one in vendor.requests if one.path == check.path]
+        assert [(one.method, one.json()) for one in quota[:2]] == [("POST", body)] * 2
+        assert {one.credential for one in vendor.requests} == {"ya29.old"}
+        assert len(vendor.requests) - len(quota) == 1, "the project is asked for once"
+        assert house.learnt == {"a": [("quota", "model:m")]}
+        assert house.said == []
 
 
 async def test_new_settings_without_it_end_it() -> None:

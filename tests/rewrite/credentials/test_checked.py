@@ -1,16 +1,23 @@
 """What providers answer when they are asked what a credential has used."""
 
 import pytest
+from msgspec.structs import replace
 
 from addons.config.settings import built_in
 from protocols.model.wirejson import JsonObject
-from rewrite.catalog.providers import provider
+from rewrite.catalog.providers import provider, quota_groups
 from rewrite.credentials.checked import INTERVAL, checked
-from rewrite.credentials.learning import Reported
+from rewrite.credentials.credential import Credential, ModelFilter
+from rewrite.credentials.learning import MOST_REPORTED, Reported
+from rewrite.credentials.limits import is_used_up, learnt
+from rewrite.credentials.state import CredentialState, PoolState
 from rewrite.credentials.windows import Unit
 
 NOW = 1_795_000_000.0
 CREDITS, HOURS = "credits", "anthropic-ratelimit-unified-5h"
+
+PREMIUM = "x-quota-snapshot-premium_interactions"
+POOL = PoolState((Credential("a", "p"),))
 
 OPUS = "anthropic-ratelimit-unified-7d_opus"
 
@@ -30,8 +37,8 @@ ROWS: list[tuple[str, JsonObject, list[Reported]]] = [
             "seven_day_opus": None,
         },
         [
-            Reported(HOURS, Unit.PERCENT, 37.0, 100, NOW + 3600, whole=True),
             Reported("anthropic-ratelimit-unified-7d", Unit.PERCENT, 100, 100, NOW + 600, whole=True),
+            Reported(HOURS, Unit.PERCENT, 37.0, 100, NOW + 3600, whole=True),
         ],
     ),
     (
@@ -51,6 +58,38 @@ ROWS: list[tuple[str, JsonObject, list[Reported]]] = [
         [Reported("x-codex-primary", Unit.PERCENT, 12, 100, NOW + 60, whole=True)],
     ),
     ("chatgpt", {"rate_limit": ["no"]}, []),
+    (
+        "github_copilot",
+        {
+            "quota_snapshots": {
+                "chat": {"entitlement": 0, "percent_remaining": 0, "unlimited": True},
+                "premium_interactions": {"entitlement": 300, "percent_remaining": 24.5, "unlimited": False},
+                "completions": {"entitlement": 2000, "percent_remaining": 0, "unlimited": False},
+            }
+        },
+        [Reported(PREMIUM, Unit.PERCENT, 75.5, 100, NOW + 2 * INTERVAL, whole=True)],
+    ),
+    ("github_copilot", {"quota_snapshots": None}, []),
+    (
+        "code_assist",
+        {
+            "buckets": [
+                {"modelId": "m", "remainingFraction": 0.75, "resetTime": "2026-11-18T12:06:40Z"},
+                {"modelId": "m", "remainingFraction": 0.25, "resetTime": "2026-11-18T12:06:40Z"},
+                {"modelId": "n"},
+                {"remainingFraction": 0.25},
+                "no",
+            ]
+        },
+        [Reported("quota", Unit.PERCENT, 75.0, 100, NOW + 3600, about="model:m")],
+    ),
+    ("code_assist", {"buckets": "no"}, []),
+    (
+        "antigravity",
+        {"models": {"m": {"quotaInfo": {"remainingFraction": 0.5, "resetTime": "2026-11-18T12:06:40Z"}}}},
+        [Reported("quota", Unit.PERCENT, 50.0, 100, NOW + 3600, about="model:m")],
+    ),
+    ("antigravity", {"models": {"m": 1}}, []),
 ]
 
 
@@ -60,7 +99,62 @@ def test_limits_are_read_as_the_provider_s_file_says(
 ) -> None:
     check = provider(name, built_in()[name]).quota_check
     assert check is not None
-    assert [*checked(check.limits, body, NOW)] == expected
+    assert checked(check.limits, body, NOW, POOL, "a") == expected
+
+
+def entries(name: str, body: JsonObject, pool: PoolState = POOL) -> dict[str, float]:
+    """What is used in percent, by the scope that it is for."""
+    known = provider(name, built_in()[name])
+    assert known.quota_check is not None
+    pool = replace(pool, groups=quota_groups(known))
+    return {one.about: one.used for one in checked(known.quota_check.limits, body, NOW, pool, "a")}
+
+
+def test_models_of_a_quota_group_are_one_limit_and_the_most_used_counts() -> None:
+    info = {"claude-opus-4-6": 0.75, "claude-sonnet-4-6": 0.5, "gpt-oss-120b": 1, "gemini-x": 0}
+    models = {name: {"quotaInfo": {"remainingFraction": left}} for name, left in info.items()}
+    assert entries("antigravity", {"models": models}) == {"model:gemini-x": 100.0, "group:claude": 50.0}
+
+
+@pytest.mark.parametrize(
+    ("info", "used"),
+    [
+        ({"remainingFraction": None}, [100.0]),
+        ({"resetTime": "2026-11-18T12:06:40Z"}, [100.0]),
+        ({"remainingFraction": None, "resetTime": "2026-11-18T10:00:00Z"}, []),
+        ({"remainingFraction": "1"}, []),
+        ({}, []),
+        (None, []),
+    ],
+)
+def test_a_fraction_that_is_null_is_none_left_and_what_is_no_fraction_says_nothing(
+    info: object, used: list[float]
+) -> None:
+    assert [*entries("antigravity", {"models": {"m": {"quotaInfo": info}}}).values()] == used
+
+
+def test_of_many_models_those_are_kept_of_which_the_most_is_used() -> None:
+    listed = [{"modelId": f"m{number}", "remainingFraction": number / 64} for number in range(64)]
+    kept = entries("code_assist", {"buckets": listed})
+    assert [*kept] == [f"model:m{number}" for number in range(MOST_REPORTED)]
+
+
+def test_models_that_the_credential_may_not_serve_are_left_out() -> None:
+    only = replace(POOL, credentials=(Credential("a", "p", models=ModelFilter(("m1",))),))
+    listed = [{"modelId": name, "remainingFraction": 0} for name in ("m1", "m2")]
+    assert [*entries("code_assist", {"buckets": listed}, only)] == ["model:m1"]
+
+
+def test_a_limit_of_some_models_is_one_of_the_groups_that_have_no_others() -> None:
+    groups = (("claude-opus-*", "big"), ("claude-opus-*", "some"), ("claude-*", "some"), ("*", "opus"))
+    check = provider("anthropic", built_in()["anthropic"]).quota_check
+    assert check is not None
+    body = {"seven_day_opus": {"utilization": 100, "resets_at": None}}
+    found = checked(check.limits, body, NOW, replace(POOL, groups=groups), "a")
+    assert [(one.models, one.about) for one in found] == [("*opus*", ""), ("", "group:big")]
+    state = learnt(CredentialState(), "", found, NOW)
+    scopes = ("model:claude-opus-4", "group:big", "group:some", "group:opus", "model:claude-haiku-4")
+    assert [is_used_up(state, scope, NOW) for scope in scopes] == [True, True, False, False, False]
 
 
 def test_every_check_has_a_row() -> None:
@@ -77,6 +171,9 @@ def test_every_check_has_a_row() -> None:
         {"path": "/x", "limits": [{"name": "a"}]},
         {"path": "/x", "limits": [{"name": "a", "at": "b", "is": "c"}]},
         {"path": "/x", "limits": [], "often": True},
+        {"path": "/x", "limits": [], "token": "id"},
+        {"path": "/x", "limits": [], "body": {"project": 1}},
+        {"path": "/x", "limits": [], "body": "project"},
     ],
 )
 def test_a_file_that_says_too_little_or_too_much_is_refused(table: JsonObject) -> None:

@@ -214,7 +214,7 @@ def test_a_limit_of_all_models_is_learnt_without_a_scope_and_no_other_is() -> No
         (replace(M, scope="model:claude-opus-4-5", model="claude-opus-4-5"), "b"),
         (replace(M, scope="model:Claude-OPUS-5", model="Claude-OPUS-5"), "b"),
         (replace(M, scope="model:claude-sonnet-4-6", model="claude-sonnet-4-6"), "a"),
-        (replace(GROUPED, quota="group:opus"), "b"),
+        (replace(GROUPED, quota="group:opus"), "a"),
         (replace(M, scope="model:*opus", model="*opus"), "b"),
         (GROUPED, "a"),
     ],
