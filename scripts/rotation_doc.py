@@ -8,7 +8,8 @@ from math import isinf
 from textwrap import fill
 
 from addons.config.settings import built_in
-from rewrite.catalog.providers import Rotation, provider
+from rewrite.catalog.provider_tables import provider
+from rewrite.catalog.providers import Rotation
 from rewrite.credentials import health, sessions
 from rewrite.credentials.checked import INTERVAL
 from rewrite.credentials.choosing import Chosen, begun, choose, taken

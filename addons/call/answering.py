@@ -38,7 +38,8 @@ from protocols.model.wirejson import dump
 from protocols.registry import Registry
 from protocols.shared.signatures import MARK
 from rewrite.catalog.clients import ClientFacts, facts_for
-from rewrite.catalog.providers import Carrier, ModelFacts, facts_of
+from rewrite.catalog.model_facts import facts_of
+from rewrite.catalog.providers import Carrier, ModelFacts
 from rewrite.catalog.routes import Route, RouteUse, Rule, candidates, rule_for
 from rewrite.credentials.notices import Notice
 from rewrite.exchange.exchange import Exchange

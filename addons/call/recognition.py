@@ -30,7 +30,8 @@ from protocols.model.errors import Fault
 from protocols.model.http import Origin, fits, is_field_value, is_host, is_method, is_normal, is_origin_form
 from protocols.registry import Registry
 from rewrite.catalog.clients import ClientFacts, facts_for
-from rewrite.catalog.providers import Provider, pool_origin, serves
+from rewrite.catalog.hosts import pool_origin, serves
+from rewrite.catalog.providers import Provider
 from rewrite.credentials.notices import Notice
 from rewrite.responses.store import PROTOCOL as RESPONSES
 

@@ -27,7 +27,10 @@ from addons.secrets.redaction import SHORTEST_SECRET, is_searched_for
 from protocols.registry import Registry, discover
 from rewrite.adapters.base import Adapter
 from rewrite.catalog.clients import ClientFacts, client_facts
-from rewrite.catalog.providers import Carrier, Provider, is_exact, layered, other_owner, provider
+from rewrite.catalog.hosts import is_exact
+from rewrite.catalog.model_facts import other_owner
+from rewrite.catalog.provider_tables import layered, provider
+from rewrite.catalog.providers import Carrier, Provider
 from rewrite.catalog.routes import Rule, rule_target
 from rewrite.responses.store import Bounds
 from rewrite.values.timeouts import Deadlines, Limits, OnTruncation, Timeouts

@@ -21,7 +21,7 @@ from protocols.model.call import Call
 from protocols.model.http import Headers
 from protocols.model.wirejson import JsonObject
 from rewrite.catalog.checks import CheckedLimit
-from rewrite.catalog.providers import quota_groups
+from rewrite.catalog.model_facts import quota_groups
 from rewrite.credentials.checked import checked
 from rewrite.credentials.choosing import (
     Chosen,

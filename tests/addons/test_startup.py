@@ -18,7 +18,8 @@ from addons.startup import (
     spare_legacy_log,
 )
 from addons.upstream.proxies import NO_PROXIES, Proxies
-from rewrite.catalog.providers import Provider, serves
+from rewrite.catalog.hosts import serves
+from rewrite.catalog.providers import Provider
 
 
 def opts(**values: object) -> options.Options:

@@ -10,7 +10,8 @@ from protocols.model.http import WireRequest, parsed
 from protocols.model.wirejson import dump
 from protocols.registry import discover
 from rewrite.adapters.base import Adapter
-from rewrite.catalog.providers import Provider, facts_of
+from rewrite.catalog.model_facts import facts_of
+from rewrite.catalog.providers import Provider
 from rewrite.catalog.routes import Route
 from rewrite.targets.target import Target, Terms, Wanted, target_of
 from tests.rewrite.scenes import FACTS, TERMS

@@ -18,7 +18,8 @@ from addons.upstream.client import Upstream
 from addons.upstream.network import tls_context
 from addons.upstream.way import Direct
 from rewrite.catalog.checks import CheckedLimit, QuotaCheck
-from rewrite.catalog.providers import Provider, provider
+from rewrite.catalog.provider_tables import provider
+from rewrite.catalog.providers import Provider
 from rewrite.credentials.credential import Credential
 from rewrite.credentials.notices import Notice
 from rewrite.credentials.state import WHOLE

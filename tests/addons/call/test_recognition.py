@@ -9,7 +9,7 @@ from mitmproxy import http
 
 from addons.call import recognition
 from addons.call.recognition import UNNAMED, Interception, Unadmitted, ascii_host, page_of
-from rewrite.catalog import providers
+from rewrite.catalog import hosts
 from rewrite.catalog.providers import Provider
 from tests.addons.call.heads import CHAT, CONFIG, OWN, edge, flow_of, settings_of
 
@@ -335,7 +335,7 @@ def test_whose_a_host_is_is_looked_up_once_under_the_same_settings(
 
     def serves(provider: Provider, host: str, port: int) -> bool:
         asked.append(host)
-        return providers.serves(provider, host, port)
+        return hosts.serves(provider, host, port)
 
     monkeypatch.setattr(recognition, "serves", serves)
     interception = configure(CONFIG)

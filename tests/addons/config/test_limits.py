@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from addons.config.settings import ConfigError, Configured, load
-from rewrite.catalog.providers import FairCycle, facts_of, quota_groups
+from rewrite.catalog.model_facts import facts_of, quota_groups
+from rewrite.catalog.providers import FairCycle
 from rewrite.credentials.windows import Cap, Period, Unit, Window
 
 KEY = {"K": "sk-a-key-of-the-pool"}

@@ -9,7 +9,10 @@ import pytest
 
 from addons.config.settings import built_in, common_facts
 from protocols.model.http import WireResponse
-from rewrite.catalog.providers import Carrier, ThinkingStyle, facts_of, layered, provider, serves
+from rewrite.catalog.hosts import serves
+from rewrite.catalog.model_facts import facts_of
+from rewrite.catalog.provider_tables import layered, provider
+from rewrite.catalog.providers import Carrier, ThinkingStyle
 from rewrite.policies.classify import rejection
 from rewrite.values.outcome import Kind
 

@@ -5,7 +5,8 @@ from msgspec.structs import replace
 
 from addons.config.settings import built_in
 from protocols.model.wirejson import JsonObject
-from rewrite.catalog.providers import provider, quota_groups
+from rewrite.catalog.model_facts import quota_groups
+from rewrite.catalog.provider_tables import provider
 from rewrite.credentials.checked import INTERVAL, checked
 from rewrite.credentials.credential import Credential, ModelFilter
 from rewrite.credentials.learning import MOST_REPORTED, Reported

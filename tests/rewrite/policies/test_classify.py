@@ -6,7 +6,7 @@ from addons.config.settings import built_in
 from protocols.model.http import WireResponse
 from protocols.model.parts import StreamError
 from protocols.model.wirejson import dump
-from rewrite.catalog.providers import provider
+from rewrite.catalog.provider_tables import provider
 from rewrite.policies.classify import by_status, in_band, rejection
 from rewrite.values.outcome import ErrorFacts, Kind, Rejected
 

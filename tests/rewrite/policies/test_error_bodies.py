@@ -17,7 +17,7 @@ from protocols.model.http import Head, WireRequest, WireResponse
 from protocols.model.parts import StreamError
 from protocols.model.wirejson import dump
 from protocols.registry import discover
-from rewrite.catalog.providers import provider
+from rewrite.catalog.provider_tables import provider
 from rewrite.policies.classify import in_band, rejection
 from rewrite.translation.error_kinds import for_client
 from rewrite.values.outcome import Kind

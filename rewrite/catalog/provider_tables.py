@@ -1,0 +1,225 @@
+"""Providers as mappings: `provider` reads one, which `layered` lays over more general ones.
+
+The built-in ones are in `provider_data/`, one TOML file each over `_common.toml`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
+from string import Formatter
+
+from rewrite.catalog.checks import QuotaCheck, quota_check
+from rewrite.catalog.providers import (
+    Carrier,
+    FairCycle,
+    ModelFacts,
+    Provider,
+    Rotation,
+    ThinkingStyle,
+    WebSocket,
+)
+from rewrite.values.outcome import ErrorFacts, Kind
+
+
+def layered(general: Mapping[str, object], special: Mapping[str, object]) -> dict[str, object]:
+    """`special` over `general`: tables merge at every depth, special keys first; all else is replaced."""
+    result = dict(special)
+    for key, under in general.items():
+        over = result.setdefault(key, under)
+        if isinstance(under, Mapping) and isinstance(over, Mapping):
+            result[key] = layered(under, over)
+    return result
+
+
+def provider(name: str, mapping: Mapping[str, object]) -> Provider:
+    """The provider that `mapping` describes, with the field names of `Provider` as its keys.
+
+    `errors` holds the tables of `ErrorFacts`, from lower-case text to the name of a kind, and `headers` from
+    lines such as `name: value`; `protocol_errors` the same by protocol, which hold for a provider that speaks
+    it, under its own. Raises ValueError, naming provider and key, where a key is missing, unknown or of
+    another type.
+    """
+    known = {each.name for each in fields(Provider) if each.init} - {"name"} | {"protocol_errors"}
+    if unknown := sorted(mapping.keys() - known):
+        raise ValueError(f"provider {name}: unknown keys {', '.join(unknown)}")
+    if missing := [key for key in ("base_url", "hosts", "protocols") if key not in mapping]:
+        raise ValueError(f"provider {name}: missing keys {', '.join(missing)}")
+    protocols = _read(name, mapping, "protocols", _texts)
+    return Provider(
+        name=name,
+        base_url=_read(name, mapping, "base_url", _text).rstrip("/"),
+        hosts=_read(name, mapping, "hosts", _texts),
+        protocols=protocols,
+        auth=_read(name, mapping, "auth", _carrier, "bearer"),
+        accepts=_read(name, mapping, "accepts", _carriers, ()),
+        oauth_prefixes=_read(name, mapping, "oauth_prefixes", _texts, ()),
+        own_key_prefixes=_read(name, mapping, "own_key_prefixes", _texts, ()),
+        own_credential_paths=_read(name, mapping, "own_credential_paths", _texts, ()),
+        account_headers=_read(name, mapping, "account_headers", _texts, ()),
+        errors=_read(name, mapping, "protocol_errors", _errors_of(protocols), {}).merged(
+            _read(name, mapping, "errors", _errors, {})
+        ),
+        models=_read(name, mapping, "models", _models, ()),
+        paths=_read(name, mapping, "paths", _paths, {}),
+        max_tokens_field=_read(name, mapping, "max_tokens_field", _text, "max_tokens"),
+        rotation=_read(name, mapping, "rotation", _rotation, "sequential"),
+        spread_subagents=_read(name, mapping, "spread_subagents", _flag, False),
+        replace_oauth=_read(name, mapping, "replace_oauth", _flag, False),
+        queue_limit=_read(name, mapping, "queue_limit", _whole, 100),
+        environment=_read(name, mapping, "environment", _text, ""),
+        streams=_read(name, mapping, "streams", _flag, True),
+        websocket=_read(name, mapping, "websocket", _websocket, "refuse"),
+        quota_check=_read(name, mapping, "quota_check", _quota_check, None),
+        states_cost=_read(name, mapping, "states_cost", _flag, False),
+        fair_cycle=_read(name, mapping, "fair_cycle", _fair_cycle, False),
+    )
+
+
+def _read[T](
+    name: str, mapping: Mapping[str, object], key: str, reader: Callable[[object], T], default: object = None
+) -> T:
+    try:
+        return reader(mapping.get(key, default))
+    except ValueError as error:
+        raise ValueError(f"provider {name}: {key}: {error}") from None
+
+
+def _expected(what: str) -> ValueError:
+    return ValueError(f"expected {what}")
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise _expected("a text")
+    return value
+
+
+def _websocket(value: object) -> WebSocket:
+    return WebSocket(_text(value))
+
+
+def _quota_check(value: object) -> QuotaCheck | None:
+    return None if value is None else quota_check(_table(value))
+
+
+def _fair_cycle(value: object) -> FairCycle:
+    if isinstance(value, bool):
+        return FairCycle.TIER if value else FairCycle.OFF
+    return FairCycle(_text(value))
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _expected("true or false")
+    return value
+
+
+def _list(value: object) -> list[object]:
+    if not isinstance(value, list | tuple):
+        raise _expected("a list")
+    return list(value)
+
+
+def _table(value: object) -> Mapping[str, object]:
+    if not isinstance(value, Mapping):
+        raise _expected("a table")
+    return value
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(_text(each) for each in _list(value))
+
+
+def _carrier(value: object) -> Carrier:
+    return Carrier(_text(value))
+
+
+def _carriers(value: object) -> tuple[Carrier, ...]:
+    return tuple(_carrier(each) for each in _list(value))
+
+
+def _rotation(value: object) -> Rotation:
+    return Rotation(_text(value))
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise _expected("a number above 0")
+    return value
+
+
+def _whole(value: object) -> int:
+    return 0 if value == 0 and value is not False else _count(value)
+
+
+def _thinking(value: object) -> ThinkingStyle:
+    return ThinkingStyle(_text(value))
+
+
+def _models(value: object) -> tuple[ModelFacts, ...]:
+    return tuple(_model(_table(each)) for each in _list(value))
+
+
+def _model(table: Mapping[str, object]) -> ModelFacts:
+    if unknown := sorted(table.keys() - {each.name for each in fields(ModelFacts)}):
+        raise ValueError(f"unknown keys {', '.join(unknown)}")
+    return ModelFacts(
+        match=_text(table.get("match")).lower(),
+        reasoning=_unless_none(_flag, table.get("reasoning")),
+        max_output=_unless_none(_count, table.get("max_output")),
+        thinking=_unless_none(_thinking, table.get("thinking")),
+        quota_group=_unless_none(_text, table.get("quota_group")),
+    )
+
+
+def _unless_none[T](reader: Callable[[object], T], value: object) -> T | None:
+    return None if value is None else reader(value)
+
+
+_PLACEHOLDERS = frozenset({"model", "method"})
+
+
+def _paths(value: object) -> dict[str, str]:
+    return {protocol: _path(path) for protocol, path in _table(value).items()}
+
+
+def _path(value: object) -> str:
+    path = _text(value)
+    names = {name for _, name, _, _ in Formatter().parse(path) if name is not None}
+    if not path.startswith("/") or not names <= _PLACEHOLDERS:
+        raise _expected("a path from / on, in which {model} and {method} alone may stand for something")
+    return path
+
+
+def _errors(value: object) -> ErrorFacts:
+    tables = _table(value)
+    headers = _kinds(tables.get("headers", {})).items()
+    return ErrorFacts(
+        codes=_kinds(tables.get("codes", {})),
+        phrases=tuple(_kinds(tables.get("phrases", {})).items()),
+        quotas=tuple(_kinds(tables.get("quotas", {})).items()),
+        headers=tuple((*_header(text), kind) for text, kind in headers),
+    )
+
+
+def _header(text: str) -> tuple[str, str]:
+    """Name and value of a line of a head."""
+    name, colon, value = text.partition(":")
+    if not colon:
+        raise _expected(f"`name: value` in place of {text!r}")
+    return name.strip(), value.strip()
+
+
+def _errors_of(protocols: Iterable[str]) -> Callable[[object], ErrorFacts]:
+    """Reads the facts of these protocols out of a table of all."""
+
+    def read(value: object) -> ErrorFacts:
+        tables, found = _table(value), ErrorFacts()
+        for protocol in protocols:
+            found = found.merged(_errors(tables.get(protocol, {})))
+        return found
+
+    return read
+
+
+def _kinds(value: object) -> dict[str, Kind]:
+    return {text.lower(): Kind(_text(kind)) for text, kind in _table(value).items()}
