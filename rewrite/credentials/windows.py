@@ -3,7 +3,7 @@
 A count is kept with the moment until which it counts, so that a calendar window and a rolling one are the
 same here. A rolling window is counted in steps of a sixtieth of its length, each until its last moment is out
 of the window: never is more let through than the limit, and what is free again is late by a step at most.
-Times are epoch seconds.
+Times are epoch seconds, floats: what happens at the very end of a window may be rounded to either side of it.
 """
 
 from collections.abc import Iterator

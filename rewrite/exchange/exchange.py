@@ -14,6 +14,7 @@ asked and who is next, with the one `Attempt` that is under way; in `Delivery` w
 `Continuation` how the rest of a cut answer is asked for.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -83,7 +84,9 @@ from rewrite.values.timer import Timer
 type Trigger = type[object] | Timer
 """What happens: an event, or one of the timers, all of which come as one event."""
 
-_ERROR_MARK = b'"error"'
+_ERROR_WORD = b"error"
+_ERROR_MARK = re.compile(rb'"error"|event: ?error')
+"""What an error has as its type, its key or the name of its event, and a text that has the word has not."""
 
 
 class State(Enum):
@@ -371,7 +374,7 @@ class Exchange:
             attempt.stall.since = self._now
         if delivery.first_token is None:
             delivery.note_first_token(attempt, current, self._now)
-        if _ERROR_MARK in data:
+        if _ERROR_WORD in data and _ERROR_MARK.search(data):
             self._check_error(current)
         if segments[-1].last and self.state is not State.OVER:
             self._out.append(SetTimer(attempt.number, Timer.LINGER, LINGER))

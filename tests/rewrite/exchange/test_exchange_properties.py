@@ -152,10 +152,9 @@ def ends_honestly(one: Cut, on_truncation: OnTruncation, *, discards: bool = Fal
     summary, before = one.result.summary, one.before
     if any(segment.garbled for segment in one.passed):
         assert summary.end in ("rejected", "failed")
-    elif before.error and summary.end == "rejected":
-        assert b"".join(segment.raw for segment in one.passed).startswith(one.result.body)
     elif before.error:
-        assert (summary.end, one.added) == ("error", b"")
+        assert summary.end in ("rejected", "error")
+        is_the_providers_error(one, before.error)
     elif before.complete:
         assert summary.end == "completed"
         assert one.closing in ([], [StreamEnd()])
@@ -165,6 +164,19 @@ def ends_honestly(one: Cut, on_truncation: OnTruncation, *, discards: bool = Fal
         assert nothing_framed or one.result.head.status == 502
     else:
         is_cut(one, on_truncation, discards=discards)
+
+
+def is_the_providers_error(one: Cut, error: StreamError) -> None:
+    """In its own bytes; and once more where SDKs do not raise on these."""
+    raws = accumulate(segment.raw for segment in one.passed)
+    upto = next(raw for raw in raws if progress(parts(one.protocol, SSE, [raw])).error)
+    assert one.result.body.startswith(upto)
+    if error.native:
+        whole = b"".join(segment.raw for segment in one.passed)
+        assert one.result.body == (upto if one.result.summary.end == "rejected" else whole)
+        return
+    *_, raised = [part for part in one.got if isinstance(part, StreamError)]
+    assert (raised.message, raised.native) == (error.message, True)
 
 
 def in_call(before: Progress) -> bool:
@@ -225,6 +237,50 @@ def test_a_golden_stream_cut_anywhere_ends_honestly(
     ends_honestly(one, on_truncation, discards=discards)
     if one.result.head == SSE:
         shows_a_prefix(one)
+
+
+FOREIGN_ERRORS = {
+    "openai_chat": (
+        b'event: error\ndata: {"message":"busy","code":"server_error"}\n\n',
+        b'data: {"object":"error","message":"busy","type":"server_error"}\n\n',
+    ),
+    "openai_responses": (b'event: error\ndata: {"type":"error","code":"server_error","message":"busy"}\n\n',),
+    "anthropic_messages": (b'data: {"error":{"type":"overloaded_error","message":"busy"}}\n\n',),
+}
+"""In forms that providers write, and that the protocol's SDKs do not raise on."""
+
+
+def until_visible(protocol: WireProtocol) -> bytes:
+    """The beginning of an answer."""
+    (sample,) = samples("text.sse", of=[protocol])
+    raws = accumulate(segment.raw for segment in sample.segments([sample.data]))
+    return next(raw for raw in raws if progress(sample.parts([raw])).visible)
+
+
+@pytest.mark.parametrize("missing", [0, 1, 2])
+@pytest.mark.parametrize("committed", [False, True])
+@pytest.mark.parametrize(
+    ("name", "frame"), [(name, each) for name in FOREIGN_ERRORS for each in FOREIGN_ERRORS[name]]
+)
+def test_an_error_that_sdks_ignore_is_repeated_in_a_form_that_they_raise_on(
+    name: str, frame: bytes, committed: bool, missing: int
+) -> None:
+    protocol = BY_NAME[name]
+    data = (until_visible(protocol) if committed else b"") + frame
+    one = cut(protocol, data, (len(data) - missing) / len(data), OnTruncation.AUTO)
+    assert one.before.error is not None
+    assert not one.before.error.native
+    assert one.result.body.startswith(data)
+    ends_honestly(one, OnTruncation.AUTO)
+
+
+@pytest.mark.parametrize("missing", [0, 1, 2])
+@pytest.mark.parametrize("sample", samples("*error.sse"), ids=str)
+def test_a_golden_error_without_its_blank_line_is_passed_on(sample: Sample, missing: int) -> None:
+    place = (len(sample.data.rstrip()) + 2 - missing) / len(sample.data)
+    one = cut(sample.protocol, sample.data, place, OnTruncation.AUTO)
+    assert one.before.error
+    ends_honestly(one, OnTruncation.AUTO)
 
 
 IN_PIECES = [
