@@ -6,7 +6,8 @@ from contextlib import aclosing, suppress
 
 from addons.call.request import with_key
 from addons.config.settings import Configured, Settings
-from addons.credentials.pool import Lease, Pool
+from addons.credentials.lease import Lease
+from addons.credentials.pool import Pool
 from addons.upstream.client import Upstream
 from addons.upstream.events import Closed, Data, Started, events
 from protocols.model.http import UpstreamRequest

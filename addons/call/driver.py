@@ -21,7 +21,7 @@ from addons.call.passing import Response, give
 from addons.call.renewing import Renewing
 from addons.call.request import Leases, outgoing
 from addons.call.work import Work
-from addons.credentials.pool import Lease
+from addons.credentials.lease import Lease
 from addons.mitm.messages import head_for_client
 from addons.runtime.clock import Timers
 from addons.secrets.redaction import Blackout

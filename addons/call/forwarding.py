@@ -17,7 +17,8 @@ from pydantic import SecretStr
 from addons.call.recognition import Intercepted, error_response
 from addons.call.request import account_lease, written
 from addons.credentials.learner import Learner
-from addons.credentials.pool import Lease, Pool
+from addons.credentials.lease import Lease
+from addons.credentials.pool import Pool
 from addons.credentials.screen import KeyScreen
 from addons.mitm.dispatch import Forwarding, Responder, Screen
 from addons.mitm.messages import bytes_of, forwardable, headers_of, replaced, set_headers

@@ -7,7 +7,7 @@ there is no token, they get what a provider would say that does not know the tok
 import asyncio
 from typing import Protocol, Self
 
-from addons.credentials.pool import Lease
+from addons.credentials.lease import Lease
 from addons.oauth.source import TokenSource
 from addons.upstream.client import Attempt, Receiver, Upstream
 from addons.upstream.failure import Cause

@@ -11,7 +11,8 @@ from addons.call.recognition import Intercepted
 from addons.call.work import Work
 from addons.credentials import carriers
 from addons.credentials.carriers import ClientCredential
-from addons.credentials.pool import NO_LEASE, Lease, Pool
+from addons.credentials.lease import NO_LEASE, Lease
+from addons.credentials.pool import Pool
 from addons.credentials.queue import Leave
 from addons.mitm.messages import bytes_of, replaced, without_hops
 from addons.oauth.source import TokenSource

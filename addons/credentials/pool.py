@@ -2,21 +2,20 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from pydantic import SecretStr
 
 from addons.config.settings import Configured, Settings
 from addons.credentials.conversations import Asker, Conversations
-from addons.credentials.departed import Departed
+from addons.credentials.keys import Keys
+from addons.credentials.lease import Lease, used_by, without_key
 from addons.credentials.queue import Leave, Queues, Wanted, is_plain
-from addons.credentials.unsaved import Unsaved, mark_of
+from addons.credentials.unsaved import Unsaved
 from addons.oauth.logins import Logins, Who
 from addons.oauth.source import TokenSource
 from addons.runtime.clock import Later, by_the_loop
-from addons.secrets.logins import Login
-from addons.secrets.redaction import Blackout
 from protocols.model.call import Call
 from protocols.model.http import Headers
 from protocols.model.wirejson import JsonObject
@@ -34,65 +33,23 @@ from rewrite.credentials.choosing import (
     served,
     taken,
 )
-from rewrite.credentials.credential import Credential, serving_order
+from rewrite.credentials.credential import serving_order
 from rewrite.credentials.entries import Clearing
 from rewrite.credentials.learning import Reported, asked_to_wait, reported
-from rewrite.credentials.limits import amounts, learnt
+from rewrite.credentials.limits import learnt
 from rewrite.credentials.notices import Notice, notices
 from rewrite.credentials.order import kept
 from rewrite.credentials.rules import CredentialRequest
-from rewrite.credentials.sessions import UNKNOWN_CONVERSATION
+from rewrite.credentials.sessions import UNKNOWN_CONVERSATION, Found
 from rewrite.credentials.settling import Attempted, is_news, settle
 from rewrite.credentials.state import CredentialState, PoolState, forgiven, is_unauthorised, resumed
 from rewrite.credentials.steering import cooled, reset, retired
 from rewrite.credentials.windows import Unit
-from rewrite.oauth.files import Tokens
-from rewrite.policies.classify import LONGEST_MESSAGE
 from rewrite.policies.retry_after import retry_after
-from rewrite.values.decision import NOT_AGAIN
 from rewrite.values.events import Acquire, AwaitCredential, Release, Summary
-from rewrite.values.outcome import Outcome, Rejected
+from rewrite.values.outcome import Outcome
 
 TOO_MANY = 429
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """A credential in use."""
-
-    name: str
-    """By which messages and records know it."""
-    secret: SecretStr
-    """The key."""
-    former: str | None = None
-    """The name of the one that served the conversation before. None: not known."""
-    pooled: bool = True
-    """Whether it is ours and not the client's."""
-    asked_last: tuple[str, ...] = ()
-    """See `choosing.Chosen`."""
-    probe: bool = False
-    """See `choosing.Chosen`."""
-    reason: str = ""
-    """See `choosing.Chosen`."""
-    ticket: int = 0
-    """With which its call waited in line for it. 0: it did not."""
-    source: TokenSource | None = None
-    """Where another token comes from, if it is a login. None: it is a key."""
-    account: str = ""
-    """The account of the login."""
-    project: str = ""
-    """The project of Code Assist's that its calls are for. Empty: as the client says."""
-    counted: Credential | None = None
-    """The credential, where what it uses is counted."""
-
-    def with_tokens(self, tokens: Tokens, project: str = "") -> "Lease":
-        """The lease of a login with the token that it has now."""
-        secret = SecretStr(tokens.access)
-        return replace(self, secret=secret, account=tokens.account, project=project)
-
-
-NO_LEASE = Lease("none", SecretStr(""), pooled=False)
-"""Of a provider that takes no credential."""
 
 
 type Answer = Callable[[Lease | Unavailable], None]
@@ -118,25 +75,14 @@ class Pool:
         self.states: dict[str, PoolState] = {}
         """By provider."""
         self.unsaved = Unsaved()
-        self._keys: Mapping[Who, SecretStr | Login] = {}
-        self._departed = Departed()
-        self._logins = logins or Logins(time.time)
-        self._logins.follow(self._renewed, lambda text: notify(Notice(text, warning=True)))
+        logins = logins or Logins(time.time)
+        logins.follow(self._renewed, lambda text: notify(Notice(text, warning=True)))
+        self._keys = Keys(logins)
         self.conversations = Conversations()
 
     def configure(self, settings: Settings) -> None:
         """Take over new settings: an unchanged key keeps its cooldowns, but for those of a refusal."""
-        keys = {
-            (one.provider.name, each.name): each.login or each.secret
-            for one in settings.providers
-            for each in one.credentials
-        }
-        same = frozenset(who for who, one in keys.items() if self._keys.get(who) == one)
-        for who, key in self._keys.items():
-            if who not in same:
-                self._departed.left(who, key, self.states[who[0]].state(who[1]).in_flight)
-        self._keys = keys
-        self._logins.configure({who: one for who, one in keys.items() if isinstance(one, Login)})
+        same = self._keys.configure(settings, lambda who: self.states[who[0]].state(who[1]).in_flight)
         for provider, state in self.states.items():
             names = [one.name for one in state.credentials]
             self.unsaved.clear(provider, names, Clearing.FORGIVEN, self._clock())
@@ -149,7 +95,7 @@ class Pool:
         for provider, state in self.states.items():
             yield provider, "", ""
             for one in state.credentials:
-                yield provider, one.name, mark_of(self._keys[provider, one.name], salt)
+                yield provider, one.name, self._keys.mark((provider, one.name), salt)
 
     def _state(self, configured: Configured, same: frozenset[Who]) -> PoolState:
         provider = configured.provider
@@ -159,7 +105,7 @@ class Pool:
             name: forgiven(state) for name, state in old.states.items() if (provider.name, name) in same
         }
         for name in (one.name for one in credentials if one.name not in unchanged):
-            if count := self._departed.back((provider.name, name), self._keys[provider.name, name]):
+            if count := self._keys.back((provider.name, name)):
                 unchanged[name] = CredentialState(in_flight=count)
         wheel = kept(old.wheel, credentials)
         return PoolState(
@@ -215,50 +161,42 @@ class Pool:
         held: frozenset[str],
     ) -> Lease | Unavailable:
         """`held`: credentials that are given to others first."""
-        now, state, scope = self._clock(), self.states.get(provider, _NO_POOL), scope_of(call)
+        now, state = self._clock(), self.states.get(provider, _NO_POOL)
         several = len(state.credentials) > 1
         found = self.conversations.found(provider, state, asker, now) if several else UNKNOWN_CONVERSATION
-        request = CredentialRequest(
-            scope,
-            asked.prefer,
-            conversation=found.prefer,
-            insist=asked.insist,
-            avoid=asked.avoid,
-            refused=asked.refused,
-            resting=asked.resting,
-            held=held,
-            only_others=asked.only_others,
-            fallback=fallback,
-            model=call.model,
-            client=asker.facts.name,
-            hurried=asked.hurried,
-            quota=state.quota_of(call.model) if state.groups else "",
+        request = _request(state, call, asked, asker, found, fallback=fallback, held=held)
+        chosen = choose(state, request, now)
+        if isinstance(chosen, Unavailable):
+            return chosen
+        self._begin(provider, state, request, chosen, now)
+        if several:
+            self.conversations.began(provider, asker, chosen.credential.name, now)
+        return self._leased(provider, chosen, found.former)
+
+    def _begin(
+        self, provider: str, state: PoolState, request: CredentialRequest, chosen: Chosen, now: float
+    ) -> None:
+        """An attempt begins with what was chosen."""
+        credential = chosen.credential
+        state = probing(state, request.scope, now) if chosen.probe else state
+        in_use = taken(state, credential.name, chosen.wheel)
+        self.states[provider] = counted = begun(in_use, credential, request, now)
+        if counted is not in_use:
+            self.unsaved.names.add((provider, credential.name))
+
+    def _leased(self, provider: str, chosen: Chosen, former: str | None) -> Lease:
+        credential = chosen.credential
+        secret, source = self._keys.of((provider, credential.name))
+        return Lease(
+            credential.name,
+            secret,
+            former,
+            asked_last=chosen.asked_last,
+            probe=chosen.probe,
+            source=source,
+            reason=chosen.reason,
+            counted=credential if credential.counted else None,
         )
-        match choose(state, request, now):
-            case Chosen(credential=credential) as chosen:
-                state = probing(state, scope, now) if chosen.probe else state
-                in_use = taken(state, credential.name, chosen.wheel)
-                self.states[provider] = counted = begun(in_use, credential, request, now)
-                if counted is not in_use:
-                    self.unsaved.names.add((provider, credential.name))
-                if several:
-                    self.conversations.began(provider, asker, credential.name, now)
-                key = self._keys[provider, credential.name]
-                secret, source = (
-                    (key, None) if isinstance(key, SecretStr) else self._token((provider, credential.name))
-                )
-                return Lease(
-                    credential.name,
-                    secret,
-                    found.former,
-                    asked_last=chosen.asked_last,
-                    probe=chosen.probe,
-                    source=source,
-                    reason=chosen.reason,
-                    counted=credential if credential.counted else None,
-                )
-            case Unavailable() as none:
-                return none
 
     def release(
         self,
@@ -272,8 +210,8 @@ class Pool:
         """The attempt is over, of `call` as the provider was asked. A key that new settings replaced or
         removed is skipped. `release` has what the attempt used."""
         state, who = self.states.get(provider), (provider, lease.name)
-        if state is None or not self._is_current(who, lease):
-            self._departed.over(who, lease.source.login if lease.source else lease.secret)
+        if state is None or not self._keys.is_current(who, lease):
+            self._keys.over(who, lease)
             return
         now = self._clock()
         self.unsaved.names.add(who)
@@ -281,8 +219,8 @@ class Pool:
         if after is not None:
             self.states[provider] = after
         else:
-            used = _used(lease, call, release)
-            self._settle(provider, lease, call, _without(lease.secret, outcome), asker, used, now)
+            used = used_by(lease, call, release)
+            self._settle(provider, lease, call, without_key(lease.secret, outcome), asker, used, now)
         if self.queues.by_provider:
             self.queues.answered(provider, lease.ticket)
 
@@ -330,7 +268,7 @@ class Pool:
 
     def _learn(self, provider: str, lease: Lease, scope: str, found: Sequence[Reported], now: float) -> None:
         state = self.states.get(provider)
-        if found and state is not None and self._is_current((provider, lease.name), lease):
+        if found and state is not None and self._keys.is_current((provider, lease.name), lease):
             known = learnt(state.state(lease.name), scope, found, now)
             self.states[provider] = state.with_state(lease.name, known)
             self.unsaved.names.add((provider, lease.name))
@@ -369,7 +307,7 @@ class Pool:
         for each, names in self._named(provider, name).items():
             self.unsaved.clear(each, names, how, self._clock())
             for one in names:
-                self._logins.forgive((each, one))
+                self._keys.forgive((each, one))
         return self._steer(provider, name, lambda state: change(state, name))
 
     def _steer(self, provider: str, name: str, change: Callable[[PoolState], PoolState]) -> int:
@@ -405,32 +343,12 @@ class Pool:
     def account_source(self, provider: str, client: str = "") -> TokenSource | None:
         """Where the token of that credential comes from, if it is a login."""
         credential = account(self.states[provider], client)
-        return self._logins.source((provider, credential.name)) if credential else None
+        return self._keys.source((provider, credential.name)) if credential else None
 
     def lease(self, provider: str, name: str) -> Lease | None:
         """A credential of which nothing is counted. Its token may be one that is yet to be exchanged. None:
         there is none, or nothing is in its file."""
-        if (provider, name) not in self._keys:
-            return None
-        self._logins.look_at((provider, name))
-        secret, source = self._key((provider, name))
-        known = secret.get_secret_value() or (source is not None and source.held())
-        return Lease(name, secret, source=source) if known else None
-
-    def _key(self, who: Who) -> tuple[SecretStr, TokenSource | None]:
-        """A key; of a login the token as it is known now, and where another comes from."""
-        found = self._keys[who]
-        return (found, None) if isinstance(found, SecretStr) else self._token(who)
-
-    def _token(self, who: Who) -> tuple[SecretStr, TokenSource]:
-        source = self._logins.source(who)
-        assert source is not None
-        return source.token, source
-
-    def _is_current(self, who: Who, lease: Lease) -> bool:
-        """Whether that is still the key of `who`; a login is, whatever its token is now."""
-        key, wanted = self._keys.get(who), lease.secret if lease.source is None else lease.source.login
-        return key is wanted or key == wanted
+        return self._keys.lease((provider, name))
 
     def _renewed(self, who: Who) -> None:
         """A login has another token: that the one before was refused does not hold any more."""
@@ -443,26 +361,32 @@ class Pool:
 
     def secrets(self) -> list[SecretStr]:
         """All that are never to be shown."""
-        keys = [one for one in self._keys.values() if isinstance(one, SecretStr)]
-        return [*keys, *self._logins.secrets()]
+        return self._keys.secrets()
 
 
-def _used(lease: Lease, call: Call, release: Release | None) -> Mapping[Unit, float]:
-    if lease.counted is None or release is None:
-        return {}
-    return amounts(lease.counted, call, release.progress, release.before)
-
-
-def _without(secret: SecretStr, outcome: Outcome) -> Outcome:
-    """`outcome` without the key, which some providers repeat in a refusal: other clients may get it later."""
-    if not isinstance(outcome, Rejected) or outcome.kind not in NOT_AGAIN:
-        return outcome
-    blackout, answer = Blackout([secret]), outcome.answer
-    message = blackout.text(outcome.message)
-    if len(message) >= LONGEST_MESSAGE:  # it was cut, perhaps inside the key
-        message = blackout.feed(message.encode("utf-8", "replace")).decode("utf-8", "replace")
-    if answer is None:
-        return replace(outcome, message=message)
-    body, headers = blackout.whole(answer.body), blackout.headers(answer.headers)
-    answer = replace(answer, body=body, headers=headers, reason=blackout.text(answer.reason))
-    return replace(outcome, message=message, answer=answer)
+def _request(
+    state: PoolState,
+    call: Call,
+    asked: Acquire,
+    asker: Asker,
+    found: Found,
+    *,
+    fallback: bool,
+    held: frozenset[str],
+) -> CredentialRequest:
+    return CredentialRequest(
+        scope_of(call),
+        asked.prefer,
+        conversation=found.prefer,
+        insist=asked.insist,
+        avoid=asked.avoid,
+        refused=asked.refused,
+        resting=asked.resting,
+        held=held,
+        only_others=asked.only_others,
+        fallback=fallback,
+        model=call.model,
+        client=asker.facts.name,
+        hurried=asked.hurried,
+        quota=state.quota_of(call.model) if state.groups else "",
+    )

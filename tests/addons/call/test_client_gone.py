@@ -13,7 +13,7 @@ from typing import cast
 
 import pytest
 
-from addons.credentials.pool import Lease
+from addons.credentials.lease import Lease
 from addons.upstream.client import Upstream
 from addons.upstream.network import tls_context
 from addons.upstream.way import Direct

@@ -19,7 +19,8 @@ from addons.call.reports import Reports
 from addons.call.work import Work
 from addons.config.settings import Configured
 from addons.credentials.conversations import Asker
-from addons.credentials.pool import Lease, Pool
+from addons.credentials.lease import Lease
+from addons.credentials.pool import Pool
 from addons.mitm.messages import request_of
 from addons.records.journal import Journal, Record
 from addons.records.trace import Traces
@@ -41,7 +42,6 @@ from rewrite.values.events import (
     Acquire,
     Command,
     Event,
-    Release,
     Start,
     Summary,
     TimerFired,
@@ -157,27 +157,12 @@ class Keys(Pool):
         self.queues.configure(house.provider(index) for index in range(MOST_TARGETS))
 
     def _choose(
-        self,
-        provider: str,
-        call: Call,
-        asked: Acquire,
-        asker: Asker,
-        *,
-        fallback: bool,
-        held: frozenset[str],
+        self, provider: str, call: Call, asked: Acquire, *_: object, **__: object
     ) -> Lease | Unavailable:
         self._house.wanted.append(provider)
         return self._house.acquire(asked)
 
-    def release(
-        self,
-        provider: str,
-        lease: Lease,
-        call: Call,
-        outcome: Outcome,
-        asker: Asker,
-        release: Release | None = None,
-    ) -> None:
+    def release(self, provider: str, lease: Lease, call: Call, outcome: Outcome, *_: object) -> None:
         if self._house.fault_in_records:
             raise LookupError("planted")
         self._house.served.append(provider)

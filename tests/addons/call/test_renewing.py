@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from addons.call.renewing import LONGEST_REFUSAL, Renewing
-from addons.credentials.pool import Lease
+from addons.credentials.lease import Lease
 from addons.upstream.client import Attempt, Receiver, Upstream
 from addons.upstream.failure import Cause
 from addons.upstream.network import Reached, tls_context

@@ -13,7 +13,8 @@ from addons.call.reports import Reports
 from addons.config.credentials import PoolCredential
 from addons.config.settings import Configured, Settings
 from addons.credentials.conversations import Asker
-from addons.credentials.pool import Lease, Pool
+from addons.credentials.lease import Lease
+from addons.credentials.pool import Pool
 from addons.records.journal import Journal, Record
 from addons.records.trace import Traces
 from addons.responses.kept import Responses, Turn

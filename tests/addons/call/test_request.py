@@ -11,7 +11,7 @@ from addons.call.recognition import Intercepted
 from addons.call.request import outgoing, own_lease, unchanged
 from addons.config.settings import Configured
 from addons.credentials.carriers import take_out
-from addons.credentials.pool import NO_LEASE, Lease
+from addons.credentials.lease import NO_LEASE, Lease
 from addons.oauth.source import TokenSource
 from addons.secrets.logins import Login
 from protocols.model.call import Operation, Rendered

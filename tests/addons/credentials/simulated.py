@@ -16,7 +16,8 @@ from pydantic import SecretStr
 from addons.config.credentials import PoolCredential
 from addons.config.settings import Configured, Settings
 from addons.credentials.conversations import Asker
-from addons.credentials.pool import Lease, Pool
+from addons.credentials.lease import Lease
+from addons.credentials.pool import Pool
 from protocols.model.call import Call, Operation
 from protocols.model.progress import Progress
 from rewrite.catalog.providers import Provider, Rotation

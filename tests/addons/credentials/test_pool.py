@@ -9,7 +9,8 @@ from pydantic import SecretStr
 from addons.config.credentials import PoolCredential
 from addons.config.settings import Configured, Settings
 from addons.credentials.conversations import Asker
-from addons.credentials.pool import Lease, Pool
+from addons.credentials.lease import Lease
+from addons.credentials.pool import Pool
 from protocols.model.call import Call, Operation
 from protocols.model.http import WireResponse
 from protocols.model.parts import BlockDelta, BlockKind, BlockStart

@@ -10,7 +10,8 @@ from pydantic import SecretStr
 from addons.config.credentials import PoolCredential
 from addons.config.settings import Configured, Settings
 from addons.credentials.conversations import Asker
-from addons.credentials.pool import Lease, Pool
+from addons.credentials.lease import Lease
+from addons.credentials.pool import Pool
 from addons.oauth.logins import Logins
 from addons.secrets.logins import Login
 from protocols.model.call import Call, Operation

@@ -11,7 +11,8 @@ from pydantic import SecretStr
 from addons.config.credentials import PoolCredential
 from addons.config.settings import Configured, Settings
 from addons.credentials.conversations import Asker
-from addons.credentials.pool import Lease, Pool
+from addons.credentials.lease import Lease
+from addons.credentials.pool import Pool
 from addons.runtime.clock import STAYS_OFF, EpochClock
 from addons.state.keeper import DEBOUNCE, Keeper
 from protocols.model.call import Call, Operation

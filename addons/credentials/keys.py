@@ -1,0 +1,89 @@
+"""The keys of all credentials that the settings name: texts, and the tokens of logins. What is known of the
+credentials is in the pool."""
+
+from collections.abc import Callable, Mapping
+
+from pydantic import SecretStr
+
+from addons.config.settings import Settings
+from addons.credentials.departed import Departed
+from addons.credentials.lease import Lease
+from addons.credentials.unsaved import mark_of
+from addons.oauth.logins import Logins, Who
+from addons.oauth.source import TokenSource
+from addons.secrets.logins import Login
+
+
+class Keys:
+    """By provider and credential."""
+
+    def __init__(self, logins: Logins) -> None:
+        """`logins`: where the tokens of those come from that are no text."""
+        self._keys: Mapping[Who, SecretStr | Login] = {}
+        self._departed = Departed()
+        self._logins = logins
+
+    def configure(self, settings: Settings, in_flight: Callable[[Who], int]) -> frozenset[Who]:
+        """Take over those of new settings. Returns who has the key that it had. `in_flight` counts the calls
+        that are under way with a credential."""
+        keys = {
+            (one.provider.name, each.name): each.login or each.secret
+            for one in settings.providers
+            for each in one.credentials
+        }
+        same = frozenset(who for who, one in keys.items() if self._keys.get(who) == one)
+        for who, key in self._keys.items():
+            if who not in same:
+                self._departed.left(who, key, in_flight(who))
+        self._keys = keys
+        self._logins.configure({who: one for who, one in keys.items() if isinstance(one, Login)})
+        return same
+
+    def back(self, who: Who) -> int:
+        """How many calls are still under way with the key of `who`, which is in use once more."""
+        return self._departed.back(who, self._keys[who])
+
+    def over(self, who: Who, lease: Lease) -> None:
+        """One of the calls is over that began with a key which new settings took out."""
+        self._departed.over(who, lease.source.login if lease.source else lease.secret)
+
+    def is_current(self, who: Who, lease: Lease) -> bool:
+        """Whether that is still the key of `who`; a login is, whatever its token is now."""
+        key, wanted = self._keys.get(who), lease.secret if lease.source is None else lease.source.login
+        return key is wanted or key == wanted
+
+    def mark(self, who: Who, salt: str) -> str:
+        """See `unsaved.mark_of`."""
+        return mark_of(self._keys[who], salt)
+
+    def of(self, who: Who) -> tuple[SecretStr, TokenSource | None]:
+        """A key; of a login the token as it is known now, and where another comes from."""
+        found = self._keys[who]
+        if isinstance(found, SecretStr):
+            return found, None
+        source = self._logins.source(who)
+        assert source is not None
+        return source.token, source
+
+    def lease(self, who: Who) -> Lease | None:
+        """A credential of which nothing is counted. Its token may be one that is yet to be exchanged. None:
+        there is none, or nothing is in its file."""
+        if who not in self._keys:
+            return None
+        self._logins.look_at(who)
+        secret, source = self.of(who)
+        known = secret.get_secret_value() or (source is not None and source.held())
+        return Lease(who[1], secret, source=source) if known else None
+
+    def source(self, who: Who) -> TokenSource | None:
+        """Where its tokens come from, if it is a login."""
+        return self._logins.source(who)
+
+    def forgive(self, who: Who) -> None:
+        """Let a token be refreshed again at once, though that failed."""
+        self._logins.forgive(who)
+
+    def secrets(self) -> list[SecretStr]:
+        """All that are never to be shown."""
+        texts = [one for one in self._keys.values() if isinstance(one, SecretStr)]
+        return [*texts, *self._logins.secrets()]
