@@ -30,10 +30,12 @@ FOLDERS = {
     ),
     "rewrite": (
         "exchange",
-        "continuation, credentials, oauth, records, responses",
+        "continuation, credentials, oauth, responses",
         "policies, targets",
         "catalog, translation",
-        "adapters, values",
+        "adapters",
+        "records",
+        "values",
     ),
     "protocols": ("NAME, registry", "framing, shared", "base", "model"),
 }
