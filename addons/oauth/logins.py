@@ -12,27 +12,26 @@ from addons.oauth.source import TokenSource
 from addons.secrets.logins import Login
 
 type Secrets = Sequence[SecretStr]
+type Hide = Callable[[Secrets, Secrets], None]
+"""Gets tokens that are never to be shown, and those in whose place they are."""
 
 type Who = tuple[str, str]
 """The names of a provider and of a credential of its pool."""
 
 
 class Logins:
-    """Sources of tokens. `wall` gives epoch seconds; `hide` gets tokens that are never to be shown, and those
-    in whose place they are."""
+    """Sources of tokens. `wall` gives epoch seconds."""
 
-    def __init__(
-        self, wall: Callable[[], float], hide: Callable[[Secrets, Secrets], None] | None = None
-    ) -> None:
+    def __init__(self, wall: Callable[[], float], hide: Hide | None = None) -> None:
         self._wall, self._hide = wall, hide
         self._sources: dict[Who, TokenSource] = {}
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._told: Callable[[Who], None] = _to_nobody
+        self._on_renewal: Callable[[Who], None] = _to_nobody
         self._warn: Callable[[str], None] = _to_nobody
 
-    def follow(self, told: Callable[[Who], None], warn: Callable[[str], None]) -> None:
-        """`told` is called when a login has another token, `warn` with what a person has to know."""
-        self._told, self._warn = told, warn
+    def follow(self, on_renewal: Callable[[Who], None], warn: Callable[[str], None]) -> None:
+        """`on_renewal` is called when a login has another token, `warn` with what a person has to know."""
+        self._on_renewal, self._warn = on_renewal, warn
 
     def configure(self, wanted: Mapping[Who, Login]) -> None:
         """Those of new settings. One that is as it was keeps its token."""
@@ -54,7 +53,7 @@ class Logins:
     def _renewed(self, who: Who, now: Secrets, former: Secrets) -> None:
         if self._hide is not None:
             self._hide(now, former)
-        self._told(who)
+        self._on_renewal(who)
 
     def source(self, who: Who) -> TokenSource | None:
         """None: it is no login."""

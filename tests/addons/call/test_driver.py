@@ -277,12 +277,6 @@ class House:
 
 
 @pytest.fixture
-async def vendor() -> AsyncIterator[Vendor]:
-    async with Vendor() as running:
-        yield running
-
-
-@pytest.fixture
 async def house(vendor: Vendor) -> AsyncIterator[House]:
     made = House(vendor)
     yield made

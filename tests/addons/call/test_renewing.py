@@ -1,7 +1,6 @@
 """One attempt on a login, over real connections: what its receiver sees, and what is asked."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,8 +11,7 @@ from addons.call.renewing import LONGEST_REFUSAL, Renewing
 from addons.credentials.lease import Lease
 from addons.upstream.client import Attempt, Receiver, Upstream
 from addons.upstream.failure import Cause
-from addons.upstream.network import Reached, tls_context
-from addons.upstream.way import Direct
+from addons.upstream.network import Reached
 from protocols.model.errors import Fault
 from protocols.model.http import Head, Origin, UpstreamRequest, parsed
 from tests.addons.oauth.places import DEAD, LATE, PATH, Place, after, granted
@@ -54,19 +52,6 @@ class Seen:
     def broken(self, error: BaseException) -> None:
         self.events.append(f"broken {error}")
         self.over.set()
-
-
-@pytest.fixture
-async def vendor() -> AsyncIterator[Vendor]:
-    async with Vendor() as running:
-        yield running
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[Upstream]:
-    upstream = Upstream(Direct(tls_context(insecure=False, ca_file=None, ca_dir=None)))
-    yield upstream
-    await upstream.close()
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
-"""All logins of the config: which sources stay, and who is told what."""
+"""All logins of the config: which sources stay, and what they report."""
 
 import asyncio
 from dataclasses import replace
 
 from pydantic import SecretStr
 
-from addons.oauth.logins import Logins, Who
+from addons.oauth.logins import Hide, Logins, Who
 from addons.secrets.redaction import Redactor
 from addons.upstream.client import Upstream
 from tests.addons.oauth.places import DEAD, PATH, Place, granted
@@ -16,6 +16,21 @@ ONE, TWO = ("anthropic", "one"), ("anthropic", "two")
 
 def values(secrets: list[SecretStr]) -> set[str]:
     return {each.get_secret_value() for each in secrets}
+
+
+def followed(place: Place, hide: Hide | None = None) -> tuple[Logins, list[Who]]:
+    """Logins with one, and whose token is another since, in order."""
+    renewed = list[Who]()
+    logins = Logins(lambda: place.now, hide)
+    logins.follow(renewed.append, place.warned.append)
+    logins.configure({ONE: place.login})
+    return logins, renewed
+
+
+async def renew(logins: Logins, upstream: Upstream) -> None:
+    source = logins.source(ONE)
+    assert source is not None
+    await source.renewed(upstream)
 
 
 async def test_a_login_that_stays_keeps_its_source(place: Place) -> None:
@@ -31,31 +46,24 @@ async def test_a_login_that_stays_keeps_its_source(place: Place) -> None:
 
 
 async def test_tokens_are_hidden_as_soon_as_they_are_known(place: Place, upstream: Upstream) -> None:
-    redactor, told = Redactor(), list[Who]()
-    logins = Logins(lambda: place.now, redactor.keep)
-    logins.follow(told.append, place.warned.append)
-    logins.configure({ONE: place.login})
+    redactor = Redactor()
+    logins, renewed = followed(place, redactor.keep)
     assert values(logins.secrets()) == {"sk-ant-oat01-old", "sk-ant-ort01-old"}
     place.vendor.on(path=PATH).reply(granted("opaque-access-token", "opaque-refresh-token"))
-    source = logins.source(ONE)
-    assert source is not None
-    await source.renewed(upstream)
+    await renew(logins, upstream)
     assert values(logins.secrets()) == {"opaque-access-token", "opaque-refresh-token"}
     line = "opaque-access-token opaque-refresh-token sk-ant-ort01-old"
     assert redactor.redact(line) == "[redacted] [redacted] [redacted]"
-    assert told == [ONE, ONE]
+    assert renewed == [ONE, ONE]
 
 
 async def test_a_file_that_changed_is_looked_at(place: Place) -> None:
-    told = list[Who]()
-    logins = Logins(lambda: place.now)
-    logins.follow(told.append, place.warned.append)
-    logins.configure({ONE: place.login})
+    logins, renewed = followed(place)
     await logins.look()
-    assert told == [ONE]
+    assert renewed == [ONE]
     place.write(claude_file("another", "another"))
     await logins.look()
-    assert told == [ONE, ONE]
+    assert renewed == [ONE, ONE]
 
 
 async def test_logins_of_one_vendor_are_refreshed_one_by_one(place: Place, upstream: Upstream) -> None:
@@ -79,11 +87,9 @@ async def test_a_login_is_forgiven_by_name(place: Place, upstream: Upstream) -> 
     logins = Logins(lambda: place.now)
     logins.configure({ONE: place.login})
     place.vendor.on(path=PATH).reply(DEAD).reply(granted())
-    source = logins.source(ONE)
-    assert source is not None
-    await source.renewed(upstream)
+    await renew(logins, upstream)
     logins.forgive(TWO)
     logins.forgive(ONE)
-    await source.renewed(upstream)
+    await renew(logins, upstream)
     assert place.tokens().access == "new-access"
     await logins.close()

@@ -1,27 +1,13 @@
 """Epoch seconds that pass evenly, by a wall clock that is set now and then."""
 
 import time
-from dataclasses import dataclass
 
 import pytest
 
 from addons.runtime.clock import OFF, STAYS_OFF, EpochClock
+from tests.addons.runtime.world import World
 
 MONTH = 30 * 24 * 3600.0
-
-
-@dataclass(slots=True)
-class World:
-    """Time that passes, and a clock that may be off by so much."""
-
-    passed: float = 0.0
-    off: float = 0.0
-
-    def wall(self) -> float:
-        return 1_000.0 + self.passed + self.off
-
-    def steady(self) -> float:
-        return self.passed
 
 
 def test_the_clock_of_a_pool_passes_evenly_whatever_the_wall_clock_does() -> None:

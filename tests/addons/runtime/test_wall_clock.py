@@ -1,34 +1,20 @@
 """The time of day by a clock that jumps."""
 
-from dataclasses import dataclass
-
 import pytest
 
 from addons.runtime.wall_clock import DOUBT, WallTime
+from tests.addons.runtime.world import World
 
 MONTH = 30 * 24 * 3600.0
 
 
-@dataclass(slots=True)
-class World:
-    """Time that passes, and a clock that may be off by so much."""
-
-    passed: float = 0.0
-    off: float = 0.0
-
-    def wall(self) -> float:
-        return 1_000.0 + self.passed + self.off
-
-    def steady(self) -> float:
-        return self.passed
-
-    def time(self, known: float | None = None) -> WallTime:
-        return WallTime(self.wall, self.steady, known)
+def wall_time(world: World, known: float | None = None) -> WallTime:
+    return WallTime(world.wall, world.steady, known)
 
 
 def test_it_is_that_of_the_clock() -> None:
     world = World()
-    time = world.time()
+    time = wall_time(world)
     assert time() == 1_000.0
     world.passed = 5 * MONTH
     assert time() == 1_000.0 + 5 * MONTH
@@ -36,7 +22,7 @@ def test_it_is_that_of_the_clock() -> None:
 
 def test_a_jump_ahead_and_back_is_not_noticed() -> None:
     world = World()
-    time = world.time()
+    time = wall_time(world)
     world.off = MONTH
     assert time() == 1_000.0
     world.passed = 100.0
@@ -47,7 +33,7 @@ def test_a_jump_ahead_and_back_is_not_noticed() -> None:
 
 def test_a_jump_ahead_is_believed_once_it_has_lasted() -> None:
     world = World()
-    time = world.time()
+    time = wall_time(world)
     world.off = MONTH
     assert time() == 1_000.0
     world.passed = DOUBT - 1
@@ -58,7 +44,7 @@ def test_a_jump_ahead_is_believed_once_it_has_lasted() -> None:
 
 def test_each_jump_is_doubted_anew() -> None:
     world = World()
-    time = world.time()
+    time = wall_time(world)
     world.off = MONTH
     time()
     world.off, world.passed = 0.0, DOUBT / 2
@@ -69,7 +55,7 @@ def test_each_jump_is_doubted_anew() -> None:
 
 def test_a_jump_back_is_followed_at_once() -> None:
     world = World()
-    time = world.time()
+    time = wall_time(world)
     world.off = -MONTH
     assert time() == 1_000.0 - MONTH
 
@@ -77,7 +63,7 @@ def test_a_jump_back_is_followed_at_once() -> None:
 @pytest.mark.parametrize(("known", "first"), [(900.0, 900.0), (970.0, 1_000.0), (2_000.0, 1_000.0)])
 def test_what_a_clock_says_at_the_start_is_doubted_too(known: float, first: float) -> None:
     world = World()
-    time = world.time(known)
+    time = wall_time(world, known)
     assert time() == first
     world.passed = DOUBT
     assert time() == 1_000.0 + DOUBT
