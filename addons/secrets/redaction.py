@@ -7,8 +7,9 @@ may hold what a terminal obeys, or a line that looks like ours.
 import json
 import logging
 import re
+from base64 import b64encode
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from urllib.parse import quote
@@ -118,7 +119,7 @@ class Redactor:
             text = known.pattern.sub(REDACTED, text)
         if not text.isascii():
             text = text.encode("utf-8", "replace").decode("utf-8")
-        return _without_keys(text) if _may_look_like_a_key(text) else text
+        return without_keys(text) if _may_look_like_a_key(text) else text
 
     def _known_ones(self) -> "_Known":
         if self._known is None:
@@ -229,7 +230,7 @@ def _may_look_like_a_key(text: str) -> bool:
     return False
 
 
-def _without_keys(text: str) -> str:
+def without_keys(text: str) -> str:
     """As `LOOKS_LIKE_A_KEY.sub(REDACTED, text)`, which would read what begins like a token again and again to
     its end: here it is no such beginning where no token follows."""
     plain = _TOKEN.sub(_unless_token, text)
@@ -250,8 +251,11 @@ class Blackout:
     A secret may be cut between two pieces, so a piece's end that begins one is kept until the next.
     """
 
-    def __init__(self, secrets: Iterable[SecretStr]) -> None:
-        self.forms = _longest_first(tuple([secret.get_secret_value() for secret in secrets]))
+    def __init__(self, secrets: Iterable[SecretStr], written: "Forms | None" = None) -> None:
+        """`written`: in which forms they are searched for, if not in those of `forms`."""
+        self.forms = _longest_first(
+            tuple([secret.get_secret_value() for secret in secrets]), written or forms
+        )
         """What is searched for, the longest first."""
         self._longest = len(self.forms[0]) if self.forms else 0
         self._kept = b""
@@ -303,10 +307,14 @@ class Blackout:
         return data.decode("utf-8", "surrogateescape")
 
 
+type Forms = Callable[[str], frozenset[bytes]]
+"""How a secret may be written."""
+
+
 @lru_cache(maxsize=256)
-def _longest_first(secrets: tuple[str, ...]) -> tuple[bytes, ...]:
+def _longest_first(secrets: tuple[str, ...], written: Forms) -> tuple[bytes, ...]:
     """All forms of those that are searched for."""
-    found = {form for each in secrets if len(each) >= SHORTEST_SECRET for form in forms(each)}
+    found = {form for each in secrets if len(each) >= SHORTEST_SECRET for form in written(each)}
     return tuple(sorted(found, key=len, reverse=True))
 
 
@@ -320,6 +328,25 @@ def forms(secret: str) -> frozenset[bytes]:
     small = _ESCAPED.sub(lambda found: found[0].lower(), in_url)
     written = (secret, *in_json, html_safe, in_url, small)
     return frozenset(form.encode("utf-8", "surrogateescape") for form in written)
+
+
+@lru_cache(maxsize=256)
+def all_forms(secret: str) -> frozenset[bytes]:
+    """Those of `forms`, in a string of JSON that is JSON, and in base64, whatever stands around it: as in
+    Basic authentication."""
+    twice = (json.dumps(form.decode("utf-8", "surrogateescape"))[1:-1] for form in forms(secret))
+    data = secret.encode("utf-8", "surrogateescape")
+    in_base64 = {code for before in range(3) for code in _base64(data, before)}
+    return forms(secret) | {form.encode("utf-8", "surrogateescape") for form in twice} | in_base64
+
+
+def _base64(data: bytes, before: int) -> Iterator[bytes]:
+    """What base64 of `data` after so many bytes always holds, in both alphabets."""
+    whole = b64encode(bytes(before) + data)
+    others, padding = (0, 2, 3)[before], (0, 3, 2)[(before + len(data)) % 3]
+    inner = whole[others : len(whole) - padding]
+    yield inner
+    yield inner.translate(bytes.maketrans(b"+/", b"-_"))
 
 
 def _overlap(data: bytes, form: bytes) -> int:

@@ -1,7 +1,9 @@
 """Keys blacked out in bytes and redacted in text, and text of others as people may read it."""
 
+import json
 import logging
 import re
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable
 from random import Random
 
@@ -21,6 +23,7 @@ from addons.secrets.redaction import (
     Blackout,
     Lines,
     Redactor,
+    all_forms,
     escaped,
     forms,
     key_shaped,
@@ -340,3 +343,21 @@ def test_each_record_of_a_logger_is_one_line(caplog: pytest.LogCaptureFixture) -
     (record,) = caplog.records
     assert record.getMessage().startswith(r"\x1b[2J of 3: xxx")
     assert len(record.getMessage()) < LONGEST_LINE + 20
+
+
+# -- more forms -----------------------------------------------------------------------------------------
+
+
+@given(st.text(min_size=16, max_size=40), st.binary(max_size=4), st.binary(max_size=4))
+def test_base64_of_a_secret_is_known_whatever_is_around_it(secret: str, before: bytes, after: bytes) -> None:
+    data = before + secret.encode("utf-8", "surrogateescape") + after
+    blackout = Blackout([SecretStr(secret)], all_forms)
+    assert blackout.finds(b64encode(data))
+    assert blackout.finds(urlsafe_b64encode(data))
+
+
+def test_json_in_json_is_known() -> None:
+    secret = 'sk/of "a" pool\\n'
+    blackout = Blackout([SecretStr(secret)], all_forms)
+    assert blackout.finds(json.dumps({"arguments": json.dumps({"key": secret})}).encode())
+    assert not Blackout([SecretStr(secret)]).finds(b64encode(secret.encode()))
