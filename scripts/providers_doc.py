@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from addons.config.settings import built_in
+from addons.config.provider_files import built_in
 
 ROOT = Path(__file__).parent.parent
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from math import isinf
 from textwrap import fill
 
-from addons.config.settings import built_in
+from addons.config.provider_files import built_in
 from rewrite.catalog.provider_tables import provider
 from rewrite.catalog.providers import Rotation
 from rewrite.credentials import health, sessions

@@ -2,7 +2,7 @@
 
 import pytest
 
-from addons.config.settings import built_in
+from addons.config.provider_files import built_in
 from scripts.providers_doc import PLACES, ROOT, Place, documents, listed
 
 PLACE = Place("x", "Built in:\n", "\nElse", 12, "# ")

@@ -20,7 +20,8 @@ from addons.call.recognition import Intercepted
 from addons.call.reports import Reports
 from addons.call.request import account_lease, unchanged
 from addons.call.work import Work
-from addons.config.settings import Configured, Settings
+from addons.config.providers import Configured
+from addons.config.settings import Settings
 from addons.credentials.conversations import Asker
 from addons.credentials.pool import Pool
 from addons.mitm.messages import request_of, response_of

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import aclosing, suppress
 
 from addons.call.request import with_key
-from addons.config.settings import Configured, Settings
+from addons.config.providers import Configured
+from addons.config.settings import Settings
 from addons.credentials.lease import Lease
 from addons.credentials.pool import Pool
 from addons.upstream.client import Upstream

@@ -16,7 +16,8 @@ from weakref import WeakKeyDictionary
 from mitmproxy import http
 from mitmproxy.net.http.url import parse_authority
 
-from addons.config.settings import Configured, Settings
+from addons.config.providers import Configured
+from addons.config.settings import Settings
 from addons.credentials import carriers, subprotocols
 from addons.credentials.carriers import ClientCredential
 from addons.credentials.pool import Pool

@@ -10,26 +10,23 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
-from importlib.resources import files
 from pathlib import Path
 
 from platformdirs import user_config_path
 
-from addons.config.credentials import Keys, PoolCredential, with_checks, without_secret
+from addons.config.credentials import Keys, PoolCredential, without_secret
 from addons.config.errors import PREFIX, ConfigErrors, checked, line, masked, overrides
-from addons.config.limits import check, model_facts
-from addons.config.rules import Rules, adapters, protocol_name
-from addons.config.tables import ProviderTable, StreamingTable, Tables, Tree
+from addons.config.provider_files import data
+from addons.config.providers import Configured, configured
+from addons.config.rules import Rules
+from addons.config.tables import StreamingTable, Tables, Tree
 from addons.secrets.keys import key_file, located, numbered, unnumbered
 from addons.secrets.owned_file import NotOurs, read_own
 from addons.secrets.redaction import SHORTEST_SECRET, is_searched_for
 from protocols.registry import Registry, discover
-from rewrite.adapters.base import Adapter
 from rewrite.catalog.clients import ClientFacts, client_facts
-from rewrite.catalog.hosts import is_exact
 from rewrite.catalog.model_facts import other_owner
-from rewrite.catalog.provider_tables import layered, provider
+from rewrite.catalog.provider_tables import layered
 from rewrite.catalog.providers import Carrier, Provider
 from rewrite.catalog.routes import Rule, rule_target
 from rewrite.responses.store import Bounds
@@ -41,7 +38,6 @@ _LARGEST_FILE = 1 << 20
 _NAMES = ("rotator.toml", "rotator.json")
 _YAML = frozenset({".yaml", ".yml"})
 _NOT_YAML = "YAML is not read: write it as rotator.toml or rotator.json"
-_NEEDED = ("base_url", "hosts", "protocols")
 _TIMEOUTS = {
     "connect_timeout": "connect",
     "first_event_timeout": "first_event",
@@ -64,22 +60,6 @@ class ConfigError(Exception):
         super().__init__("\n".join(lines))
         self.lines = lines
         """One for each error, with its source, key and remedy."""
-
-
-@dataclass(frozen=True, slots=True)
-class Configured:
-    """A provider as it is configured."""
-
-    provider: Provider
-    credentials: tuple[PoolCredential, ...] = ()
-    """Its pool, in the order of the config; without one clients keep their own keys."""
-    adapters: tuple[Adapter, ...] = ()
-    """Applied in this order, before those of a route."""
-
-    def serves(self, client: str) -> bool:
-        """Whether its pool has a credential for calls of the tool `client`."""
-        clients = (one.credential.clients for one in self.credentials)
-        return any(names is None or client in names for names in clients)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +129,7 @@ def _loaded(source: Path | None, environ: Mapping[str, str], cwd: Path) -> Setti
     folder = source.parent if source else cwd
     keys = Keys(environ, folder, errors)
     registry = known_protocols()
-    providers = tuple(_configured(tables, keys, registry))
+    providers = tuple(configured(tables, keys, registry))
     by_name = {one.provider.name: one.provider for one in providers}
     reader = Rules(by_name, registry, errors)
     rules = tuple(reader.read(tables.routes))
@@ -172,7 +152,7 @@ def _loaded(source: Path | None, environ: Mapping[str, str], cwd: Path) -> Setti
         clients=known_clients(),
         warnings=(
             *_unread(source, cwd),
-            *_ignored_numbers(tables, keys),
+            *_ignored_numbers(tables, keys, providers),
             *_left_alone(providers, environ),
             *_without_keys(tables, keys.errors, providers),
             *_of_other_models(tables, keys.errors, by_name),
@@ -189,23 +169,6 @@ def watched(settings: Settings) -> tuple[Path, ...]:
     return tuple(dict.fromkeys((*filter(None, [settings.source]), *settings.key_files)))
 
 
-def built_in() -> dict[str, dict[str, object]]:
-    """The facts of the built-in providers by name, those that hold for any provider included."""
-    common = common_facts()
-    folder = files("rewrite.catalog").joinpath("provider_data")
-    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".toml"))
-    return {
-        name.removesuffix(".toml"): layered(common, tomllib.loads(_data("provider_data", name)))
-        for name in names
-        if not name.startswith("_")
-    }
-
-
-def common_facts() -> dict[str, object]:
-    """What holds for any provider, custom ones too."""
-    return tomllib.loads(_data("provider_data", "_common.toml"))
-
-
 def known_protocols() -> Registry:
     """The protocols that exist, installed ones of others too. Raises ConfigError for one that is broken."""
     try:
@@ -216,11 +179,7 @@ def known_protocols() -> Registry:
 
 def known_clients() -> tuple[ClientFacts, ...]:
     """The facts of the clients that are known."""
-    return client_facts(tomllib.loads(_data("clients.toml")))
-
-
-def _data(*path: str) -> str:
-    return files("rewrite.catalog").joinpath(*path).read_text(encoding="utf-8")
+    return client_facts(tomllib.loads(data("clients.toml")))
 
 
 def _find(option: str, cwd: Path) -> Path | None:
@@ -274,74 +233,6 @@ def _read(source: Path) -> Tree:
 def _timeouts(streaming: StreamingTable) -> Timeouts:
     seconds = streaming.given()
     return Timeouts(**{name: seconds[key] for key, name in _TIMEOUTS.items() if key in seconds})
-
-
-_NOWHERE = (
-    "would go to whatever host a client names: add providers.{name}.base_url, "
-    "or providers.{name}.hosts without * and ?"
-)
-
-
-def _configured(tables: Tables, keys: Keys, registry: Registry) -> Iterator[Configured]:
-    """The providers, custom ones first; one that does not say enough is an error."""
-    facts = built_in()
-    for name, table in tables.providers.items():
-        if name in facts:
-            continue
-        _resolve_protocols(name, table, registry, keys.errors)
-        credentials = tuple(keys.listed(name, table.credentials))
-        adapted = adapters(table.adapters, ("providers", name, "adapters"), keys.errors)
-        if _says_enough(name, table, list(facts), keys.errors):
-            known = _provider(name, common_facts(), table)
-            check(known, table, keys.errors, built_in=False)
-            yield Configured(known, with_checks(credentials, table), adapted)
-    for name, mapping in facts.items():
-        table = tables.providers.get(name, ProviderTable())
-        _resolve_protocols(name, table, registry, keys.errors)
-        known = _provider(name, mapping, table)
-        pool = tuple(keys.listed(name, table.credentials) if table.credentials else keys.numbered(known))
-        if pool and known.origin is None and not all(map(is_exact, table.hosts or ("*",))):
-            keys.errors.add(("providers", name, "credentials"), _NOWHERE.format(name=name))
-        adapted = adapters(table.adapters, ("providers", name, "adapters"), keys.errors)
-        check(known, table, keys.errors, built_in=True)
-        yield Configured(known, with_checks(pool, table), adapted)
-
-
-def _resolve_protocols(name: str, table: ProviderTable, registry: Registry, errors: ConfigErrors) -> None:
-    """Aliases become names; what is no protocol is an error."""
-    if table.protocols:
-        loc = ("providers", name, "protocols")
-        named = [protocol_name(each, registry, (*loc, at), errors) for at, each in enumerate(table.protocols)]
-        table.protocols = [each for each in named if each]
-    if table.paths:
-        loc = ("providers", name, "paths")
-        table.paths = {
-            protocol_name(each, registry, (*loc, each), errors) or each: path
-            for each, path in table.paths.items()
-        }
-
-
-def _says_enough(name: str, table: ProviderTable, known: list[str], errors: ConfigErrors) -> bool:
-    missing = [key for key in _NEEDED if not getattr(table, key)]
-    unsaid = [key for key in missing if not errors.under(("providers", name, key))]
-    if unsaid:
-        close = get_close_matches(name, known, n=1)
-        suggestion = f" (did you mean {close[0]}?)" if close else ""
-        needed = f"is not built in{suggestion} and must state base_url, hosts and protocols"
-        errors.add(("providers", name), f"{needed}: add {', '.join(unsaid)}")
-    return not missing
-
-
-def _provider(name: str, facts: Mapping[str, object], table: ProviderTable) -> Provider:
-    """The provider of `facts`, with what the config has in their place."""
-    given = table.given()
-    own: dict[str, object] = {key: given[key] for key in given.keys() - {"credentials", "adapters", "check"}}
-    if own.get("auth", facts.get("auth")) != facts.get("auth"):
-        own["accepts"] = []  # what it took besides was true of the form that it took before
-    if table.models:
-        known = facts.get("models")
-        own["models"] = [*model_facts(table.models), *(known if isinstance(known, list) else ())]
-    return provider(name, layered(facts, own))
 
 
 def _key_files(tables: Tables, folder: Path) -> Iterator[Path]:
@@ -421,9 +312,10 @@ def _of_other_models(
                 yield line(errors.source(loc), loc, text)
 
 
-def _ignored_numbers(tables: Tables, keys: Keys) -> Iterator[str]:
-    for name, facts in built_in().items():
-        variables = numbered(str(facts.get("environment", "")), keys.environ).values()
+def _ignored_numbers(tables: Tables, keys: Keys, providers: Sequence[Configured]) -> Iterator[str]:
+    for one in providers:
+        name = one.provider.name
+        variables = numbered(one.provider.environment, keys.environ).values()
         if variables and name in tables.providers and tables.providers[name].credentials:
             listing = keys.errors.source(("providers", name, "credentials"))
             yield f"environment: {', '.join(variables)}: ignored, since {listing} lists credentials"

@@ -7,7 +7,8 @@ from functools import partial
 
 from pydantic import SecretStr
 
-from addons.config.settings import Configured, Settings
+from addons.config.providers import Configured
+from addons.config.settings import Settings
 from addons.credentials.conversations import Asker, Conversations
 from addons.credentials.keys import Keys
 from addons.credentials.lease import Lease, used_by, without_key

@@ -8,7 +8,8 @@ import pytest
 from mitmproxy import master, options
 from mitmproxy.log import LogEntry
 
-from addons.config.settings import Configured, Settings
+from addons.config.providers import Configured
+from addons.config.settings import Settings
 from addons.startup import (
     TCP_TIMEOUT,
     configure_proxy,

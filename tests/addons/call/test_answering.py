@@ -9,7 +9,8 @@ from pydantic import SecretStr
 from addons.call.answering import Plan, Planner
 from addons.call.recognition import Intercepted
 from addons.config.credentials import PoolCredential
-from addons.config.settings import Configured, Settings
+from addons.config.providers import Configured
+from addons.config.settings import Settings
 from addons.responses.kept import Turn
 from addons.secrets.redaction import LONGEST_NAME
 from protocols.model.call import Call, Operation

@@ -10,7 +10,9 @@ from pydantic import SecretStr
 
 from addons.call.checking import Checker
 from addons.config.credentials import PoolCredential
-from addons.config.settings import Configured, Settings, built_in
+from addons.config.provider_files import built_in
+from addons.config.providers import Configured
+from addons.config.settings import Settings
 from addons.credentials.pool import Pool
 from addons.oauth.logins import Logins
 from addons.secrets.logins import Login

@@ -17,7 +17,7 @@ from addons.call.driver import Driver
 from addons.call.recognition import Intercepted
 from addons.call.reports import Reports
 from addons.call.work import Work
-from addons.config.settings import Configured
+from addons.config.providers import Configured
 from addons.credentials.conversations import Asker
 from addons.credentials.lease import Lease
 from addons.credentials.pool import Pool

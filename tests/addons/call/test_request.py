@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from addons.call.recognition import Intercepted
 from addons.call.request import outgoing, own_lease, unchanged
-from addons.config.settings import Configured
+from addons.config.providers import Configured
 from addons.credentials.carriers import take_out
 from addons.credentials.lease import NO_LEASE, Lease
 from addons.oauth.source import TokenSource

@@ -5,7 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from addons.config.settings import ConfigError, Configured, load
+from addons.config.providers import Configured
+from addons.config.settings import ConfigError, load
 from rewrite.catalog.model_facts import facts_of, quota_groups
 from rewrite.catalog.providers import FairCycle
 from rewrite.credentials.windows import Cap, Period, Unit, Window

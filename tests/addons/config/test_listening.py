@@ -8,7 +8,8 @@ from pydantic import SecretStr
 
 from addons.config.credentials import PoolCredential
 from addons.config.listening import COPIES, PASTE, paste_lines, warn_of_others
-from addons.config.settings import Configured, Settings
+from addons.config.providers import Configured
+from addons.config.settings import Settings
 from rewrite.catalog.providers import Provider
 from rewrite.credentials.credential import Credential
 

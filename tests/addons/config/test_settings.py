@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from platformdirs import user_config_path
 
-from addons.config.settings import ConfigError, Configured, Settings, load, load_again, watched
+from addons.config.providers import Configured
+from addons.config.settings import ConfigError, Settings, load, load_again, watched
 from addons.config.tables import (
     CapsTable,
     CredentialTable,

@@ -14,7 +14,8 @@ from random import Random
 from pydantic import SecretStr
 
 from addons.config.credentials import PoolCredential
-from addons.config.settings import Configured, Settings
+from addons.config.providers import Configured
+from addons.config.settings import Settings
 from addons.credentials.conversations import Asker
 from addons.credentials.lease import Lease
 from addons.credentials.pool import Pool

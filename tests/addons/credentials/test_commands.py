@@ -8,7 +8,8 @@ from mitmproxy.test import taddons
 from pydantic import SecretStr
 
 from addons.config.credentials import PoolCredential
-from addons.config.settings import Configured, Settings
+from addons.config.providers import Configured
+from addons.config.settings import Settings
 from addons.credentials.commands import Commands
 from addons.credentials.overview import Overview
 from addons.credentials.pool import Pool

@@ -5,7 +5,8 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from addons.config.credentials import PoolCredential
-from addons.config.settings import Configured, Settings
+from addons.config.providers import Configured
+from addons.config.settings import Settings
 from addons.credentials.keys import Keys
 from addons.credentials.lease import Lease
 from addons.oauth.logins import Logins

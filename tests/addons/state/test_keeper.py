@@ -9,7 +9,8 @@ import pytest
 from pydantic import SecretStr
 
 from addons.config.credentials import PoolCredential
-from addons.config.settings import Configured, Settings
+from addons.config.providers import Configured
+from addons.config.settings import Settings
 from addons.credentials.conversations import Asker
 from addons.credentials.lease import Lease
 from addons.credentials.pool import Pool

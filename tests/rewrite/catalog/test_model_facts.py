@@ -2,7 +2,7 @@
 
 import pytest
 
-from addons.config.settings import built_in
+from addons.config.provider_files import built_in
 from rewrite.catalog.model_facts import facts_of, other_owner
 from rewrite.catalog.provider_tables import provider
 from rewrite.catalog.providers import ModelFacts, Provider, ThinkingStyle

@@ -7,7 +7,7 @@ from itertools import permutations
 
 import pytest
 
-from addons.config.settings import built_in, common_facts
+from addons.config.provider_files import built_in, common_facts
 from protocols.model.http import WireResponse
 from rewrite.catalog.hosts import serves
 from rewrite.catalog.model_facts import facts_of

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from addons.config.settings import common_facts
+from addons.config.provider_files import common_facts
 from rewrite.catalog.provider_tables import layered, provider
 from rewrite.catalog.providers import Provider, Rotation
 from rewrite.values.outcome import Kind

@@ -4,7 +4,7 @@ from fnmatch import fnmatchcase
 
 import pytest
 
-from addons.config.settings import built_in, common_facts
+from addons.config.provider_files import built_in, common_facts
 from protocols.model.http import WireResponse
 from rewrite.catalog.provider_tables import layered, provider
 from rewrite.policies.classify import rejection

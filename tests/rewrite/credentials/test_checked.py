@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from addons.config.settings import built_in
+from addons.config.provider_files import built_in
 from protocols.model.wirejson import JsonObject
 from rewrite.catalog.model_facts import quota_groups
 from rewrite.catalog.provider_tables import provider

@@ -2,7 +2,7 @@
 
 import pytest
 
-from addons.config.settings import built_in
+from addons.config.provider_files import built_in
 from protocols.model.http import WireResponse
 from protocols.model.parts import StreamError
 from protocols.model.wirejson import dump

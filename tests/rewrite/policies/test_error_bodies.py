@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from addons.config.settings import built_in
+from addons.config.provider_files import built_in
 from protocols.model.call import Operation
 from protocols.model.http import Head, WireRequest, WireResponse
 from protocols.model.parts import StreamError
