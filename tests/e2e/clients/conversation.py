@@ -1,7 +1,8 @@
 """What the programs named turns_* have in common: a conversation in which the client runs the tools.
 
 A job is `{"jobs": [...]}`, each with `mode`, `model` and `prompt`, perhaps with `tools`, `reasoning`,
-`image` (a PNG in base64) and `turns`; they run `at_once` so many. The answer is `{"results": [...]}` in the
+`image` (a PNG in base64), `headers` and `turns`; one that `forgets` sends back what was said and called, and
+nothing of what was thought. They run `at_once` so many. The answer is `{"results": [...]}` in the
 same order: the turns as the SDK reported them, and the error that it raised. With `patience` an answer that
 has not ended after so many seconds is given up, and reported as far as it came.
 """

@@ -26,6 +26,9 @@ class Chat:
             self.request["tools"] = tools
         if job.get("reasoning"):
             self.request["reasoning_effort"] = "high"
+        if job.get("headers"):
+            self.request["extra_headers"] = job["headers"]
+        self.forgets = job.get("forgets")
 
     def ask(self, turn):
         getattr(self, self.mode)(turn)
@@ -101,11 +104,18 @@ class Chat:
         turn["tools"] = [
             called(call.id, call.function.name, call.function.arguments) for call in message.tool_calls or []
         ]
-        self.messages.append(message)
+        self.messages.append(spoken(message) if self.forgets else message)
 
     def give(self, results):
         for call, text in results:
             self.messages.append({"role": "tool", "tool_call_id": call["id"], "content": text})
+
+
+def spoken(message):
+    calls = [call.to_dict() for call in message.tool_calls or []]
+    said = {"role": "assistant", "content": message.content}
+    kept = [{name: call[name] for name in ("id", "type", "function")} for call in calls]
+    return {**said, "tool_calls": kept} if calls else said
 
 
 def used(usage):

@@ -36,7 +36,10 @@ class Gemini:
             ]
         if job.get("reasoning"):
             config["thinking_config"] = types.ThinkingConfig(include_thoughts=True, thinking_budget=2048)
+        if job.get("headers"):
+            config["http_options"] = types.HttpOptions(headers=job["headers"])
         self.config = types.GenerateContentConfig(**config)
+        self.forgets = job.get("forgets")
 
     def request(self):
         return {"model": self.model, "contents": self.contents, "config": self.config}
@@ -44,6 +47,8 @@ class Gemini:
     def ask(self, turn):
         parts = []
         getattr(self, self.mode)(turn, parts)
+        if self.forgets:
+            parts = [spoken(part) for part in parts if not part.thought]
         self.contents.append(types.Content(role="model", parts=parts))
 
     def raw(self, turn, parts):
@@ -97,6 +102,10 @@ class Gemini:
             for call, text in results
         ]
         self.contents.append(types.Content(role="user", parts=parts))
+
+
+def spoken(part):
+    return types.Part(text=part.text, function_call=part.function_call)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,9 @@ class Messages:
             ]
         if job.get("reasoning"):
             self.request["thinking"] = {"type": "enabled", "budget_tokens": 2048}
+        if job.get("headers"):
+            self.request["extra_headers"] = job["headers"]
+        self.forgets = job.get("forgets")
 
     def ask(self, turn):
         getattr(self, self.mode)(turn)
@@ -84,7 +87,7 @@ class Messages:
                 turn["tools"].append(called(block["id"], block["name"], arguments or "{}"))
                 block["input"] = json.loads(arguments or "{}")
             content.append(block)
-        self.messages.append({"role": "assistant", "content": content})
+        self.keep(content)
 
     def helper(self, turn):
         with CLIENT.messages.stream(**self.request, messages=self.messages) as stream:
@@ -104,7 +107,12 @@ class Messages:
         ]
         turn["finish"] = answer.stop_reason
         turn["usage"] = [answer.usage.input_tokens, answer.usage.output_tokens]
-        self.messages.append({"role": "assistant", "content": answer.content})
+        self.keep([block.to_dict() for block in answer.content] if self.forgets else answer.content)
+
+    def keep(self, content):
+        if self.forgets:
+            content = [block for block in content if block["type"] not in ("thinking", "redacted_thinking")]
+        self.messages.append({"role": "assistant", "content": content})
 
     def give(self, results):
         content = [

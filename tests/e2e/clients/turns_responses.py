@@ -22,6 +22,9 @@ class Responses:
         if job.get("reasoning"):
             self.request["reasoning"] = {"effort": "high", "summary": "auto"}
             self.request["include"] = ["reasoning.encrypted_content"]
+        if job.get("headers"):
+            self.request["extra_headers"] = job["headers"]
+        self.forgets = job.get("forgets")
 
     def ask(self, turn):
         getattr(self, self.mode)(turn)
@@ -41,7 +44,7 @@ class Responses:
                         turn["tools"].append(call_of(event.item))
                 case "response.completed" | "response.incomplete" | "response.failed":
                     self.ended(event.response, turn)
-        self.input += [item.to_dict() for item in items]
+        self.input += [item.to_dict() for item in self.kept(items)]
 
     def helper(self, turn):
         with CLIENT.responses.stream(**self.request, input=self.input) as stream:
@@ -69,7 +72,10 @@ class Responses:
                 turn["reasoning"] += "".join(part.text for part in texts)
         turn["tools"] = [call_of(item) for item in answer.output if item.type == "function_call"]
         self.ended(answer, turn)
-        self.input += [sendable(item) for item in answer.output]
+        self.input += [sendable(item) for item in self.kept(answer.output)]
+
+    def kept(self, items):
+        return [item for item in items if not self.forgets or item.type != "reasoning"]
 
     def ended(self, answer, turn):
         reason = answer.incomplete_details and answer.incomplete_details.reason

@@ -1,0 +1,1 @@
+"""Fields that a provider wants back, through a real proxy."""
