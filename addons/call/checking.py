@@ -41,7 +41,7 @@ class Checker:
         self._runs = False
 
     def configure(self, settings: Settings, upstream: Upstream) -> None:
-        """Take over new settings, and ask anew."""
+        """Take over new settings, and ask again."""
         self._upstream = upstream
         self._wanted = [
             (one, check)

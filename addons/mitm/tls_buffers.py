@@ -1,7 +1,7 @@
 """TLS of mitmproxy's connections keeps no buffer in which nothing is: 32 KiB for each open connection.
 
-OpenSSL has room for a record in each direction, and gives it back while it is empty where it is told to
-(SSL_MODE_RELEASE_BUFFERS), as Python's own `ssl` always does. That is said of a context before the first
+OpenSSL has room for a record in each direction, and gives it back while it is empty in the mode
+SSL_MODE_RELEASE_BUFFERS, as Python's own `ssl` always does. That is said of a context before the first
 connection is made of it, so it is said here as mitmproxy makes one.
 
 Internals of mitmproxy 12.2 that this file leans on: `net.tls` makes contexts by the functions of MAKERS, each

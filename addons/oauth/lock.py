@@ -1,7 +1,7 @@
 """Locks between processes as tools have them: a folder that is there while somebody is at work.
 
-Who made it sets its time every `BEAT` seconds. One whose time is further away than `STALE` is nobody's any
-more: its owner ended, or the clock jumped.
+Who made it sets its time every `SIGN_INTERVAL` seconds. One whose time is further away than `STALE`
+is nobody's any more: its owner ended, or the clock jumped.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-BEAT = 5.0
+SIGN_INTERVAL = 5.0
 """Seconds between two signs of life."""
 
 STALE = 60.0
@@ -30,12 +30,12 @@ class Busy(Exception):
 async def locked(folder: Path, wait: float) -> AsyncIterator[None]:
     """Have `folder` for as long as the block runs. Raises Busy after `wait` seconds, and OSError."""
     await _take(folder, wait)
-    beat = asyncio.get_running_loop().create_task(_keep(_Beat(folder)))
+    keeping = asyncio.get_running_loop().create_task(_keep(_SignsOfLife(folder)))
     try:
         yield
     finally:
-        is_ours = not beat.done()
-        beat.cancel()
+        is_ours = not keeping.done()
+        keeping.cancel()
         if is_ours:
             _remove(folder)
 
@@ -84,14 +84,14 @@ def _remove(folder: Path) -> None:
         folder.rmdir()
 
 
-class _Beat:
+class _SignsOfLife:
     """The signs of life of one lock."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._at = folder.stat().st_mtime_ns
 
-    def go(self) -> bool:
+    def give(self) -> bool:
         """Give one; whether the lock is still ours."""
         try:
             if self._folder.stat().st_mtime_ns != self._at:
@@ -103,9 +103,9 @@ class _Beat:
         return True
 
 
-async def _keep(beat: _Beat) -> None:
+async def _keep(signs: _SignsOfLife) -> None:
     """Ends when the lock is not ours any more."""
     while True:
-        await asyncio.sleep(BEAT)
-        if not beat.go():
+        await asyncio.sleep(SIGN_INTERVAL)
+        if not signs.give():
             return

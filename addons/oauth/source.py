@@ -1,4 +1,4 @@
-"""The token of one login: refreshed once however many calls want it, and never behind the back of its tool.
+"""The token of one login: refreshed once however many calls want it, and never against its tool.
 
 The file is the truth. It is read again when it changes, and before each refresh: what the tool has refreshed
 meanwhile is used as it is.
@@ -62,8 +62,8 @@ class TokenSource:
     """One login.
 
     `wall` gives epoch seconds. `turn` is shared by all logins of one vendor, whose refreshes it lets in one
-    by one. `told` is called with the tokens that there are now and those that were before, where they differ;
-    `warn` with what a person has to know.
+    by one. `on_renewal` is called with the tokens that there are now and those that were before, where they
+    differ; `warn` with what a person has to know.
     """
 
     def __init__(
@@ -71,11 +71,11 @@ class TokenSource:
         login: Login,
         wall: Callable[[], float],
         turn: asyncio.Lock,
-        told: Callable[[Sequence[SecretStr], Sequence[SecretStr]], None],
+        on_renewal: Callable[[Sequence[SecretStr], Sequence[SecretStr]], None],
         warn: Callable[[str], None],
     ) -> None:
         self.login = login
-        self._wall, self._turn, self._told, self._warn = wall, turn, told, warn
+        self._wall, self._turn, self._on_renewal, self._warn = wall, turn, on_renewal, warn
         self._tokens: Tokens | None = None
         self._seen: Signature = None
         self._failure: Failure | None = None
@@ -264,7 +264,7 @@ class TokenSource:
         return found[1] if not isinstance(found, Dead) and found[1].access != used.access else None
 
     async def _written(self, text: str, used: Tokens, answer: JsonObject) -> Tokens:
-        """The new tokens, in the file. A login that was made anew meanwhile is not written over."""
+        """The new tokens, in the file. A login that was replaced meanwhile is not written over."""
         now = await self._read()
         if not isinstance(now, Dead):
             text, found = now
@@ -302,7 +302,7 @@ class TokenSource:
             return False
         if former is None or former.refresh != found.refresh:  # it may be another account
             self._project, self._project_again = "", 0.0
-        self._told(_secrets(found), _secrets(former))
+        self._on_renewal(_secrets(found), _secrets(former))
         return True
 
     def _exchanged(self, found: Tokens) -> Tokens:

@@ -23,7 +23,7 @@ class CheckedLimit:
     limit: str = ""
     """The name of the one that has the limit. Empty: it is `scale`."""
     scale: float = 100.0
-    """What all of it is, where no field has the limit: 1 of a fraction. Told as a percentage."""
+    """What all of it is, where no field has the limit: 1 of a fraction. Reported as a percentage."""
     null_is_spent: bool = False
     """Whether nothing is left where `left` is null, or missing beside a reset."""
     unlimited: str = ""

@@ -22,8 +22,8 @@ from rewrite.credentials.rules import (
     CredentialRequest,
     blocks,
     first_block,
+    longest,
     reserve,
-    told,
 )
 from rewrite.credentials.state import NEVER_USED, CredentialState, LastOutcome, PoolState, Wheel
 from rewrite.values.decision import SHORT_WAIT
@@ -187,7 +187,7 @@ def _due_in_a_moment(
     wait = _wait(against, now) if all(block.state is Blocked.COOLING for block in against) else None
     if not against or wait is None or wait > SHORT_WAIT:
         return None
-    return Unavailable(wait, own=True, keys=(f"{pool.title(own[0].name)} {told(against).why}",))
+    return Unavailable(wait, own=True, keys=(f"{pool.title(own[0].name)} {longest(against).why}",))
 
 
 def _by_turn(pool: PoolState, request: CredentialRequest, found: Credential) -> bool:
@@ -275,7 +275,7 @@ def _why(
     soonest = sorted(range(len(found)), key=lambda at: inf if (wait := waits[at]) is None else wait)
     listed = [found[at] for at in soonest[:MOST_NAMED]]
     shown = [
-        f"{pool.title(c.name)} {told(against).why if against else pool.state(c.name).why(scope, now)}"
+        f"{pool.title(c.name)} {longest(against).why if against else pool.state(c.name).why(scope, now)}"
         for c, against in listed
     ]
     more = len(found) - len(shown)

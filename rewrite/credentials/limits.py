@@ -40,7 +40,7 @@ _GENERATES = frozenset({Operation.GENERATE, Operation.EMBEDDINGS})
 
 
 def allowance(one: Credential, state: CredentialState, scope: str, now: float) -> Allowance:
-    """What `one` has left for `scope`. It is worked out anew only when its use has changed, or a part of it
+    """What `one` has left for `scope`. It is worked out again only when its use has changed, or a part of it
     counts no more: a pool of many is looked through for each call."""
     if not (one.counted or one.caps or state.learnt):
         return _UNLIMITED

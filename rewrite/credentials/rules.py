@@ -1,6 +1,6 @@
 """What keeps a credential from serving a request, and what makes it serve after others: two tables of rules.
 
-They say who may serve, for how long nobody may, and what a reader is told. Pure, over a snapshot.
+They say who may serve, for how long nobody may, and what a status says of it. Pure, over a snapshot.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -219,8 +219,8 @@ def blocks(
     return (block for rule in RULES if (block := rule(one, state, request, now)) is not None)
 
 
-def told(against: Sequence[Block]) -> Block:
-    """What a reader is told of these: what lasts longest."""
+def longest(against: Sequence[Block]) -> Block:
+    """Which of these lasts longest, which a reader is shown."""
     return max(against, key=lambda block: inf if block.until is None else block.until)
 
 

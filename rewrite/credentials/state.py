@@ -36,7 +36,7 @@ class Cooldown:
     at: float = 0.0
     """When it began."""
     note: str = ""
-    """What a reader is told where the provider said nothing. Empty: that its rate is used up."""
+    """What a reader is shown where the provider said nothing. Empty: that its rate is used up."""
 
 
 _NO_COOLDOWN = Cooldown(0.0)
@@ -198,9 +198,9 @@ def resumed(pool: PoolState, name: str = "") -> PoolState:
     they have used of their limits stays."""
     for each in [name] if name else [*pool.states]:
         state = pool.state(each)
-        anew = structs.replace(
+        clear = structs.replace(
             state, cooldowns={}, auth_failures=0, auth_until=0.0, streaks={}, retired=False
         )
-        pool = pool.with_state(each, anew)
+        pool = pool.with_state(each, clear)
     turns = {scope: names - {name} for scope, names in pool.exhausted.items() if name and names - {name}}
     return structs.replace(pool, health={}, exhausted=turns)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from rewrite.credentials.credential import Credential
 from rewrite.credentials.limits import limited, uses
-from rewrite.credentials.rules import Block, Blocked, CredentialRequest, blocks, told
+from rewrite.credentials.rules import Block, Blocked, CredentialRequest, blocks, longest
 from rewrite.credentials.state import WHOLE, CredentialState, PoolState
 from rewrite.credentials.windows import WindowUse
 
@@ -46,7 +46,7 @@ def credential_status(one: Credential, state: CredentialState, now: float) -> St
 
 def _block(one: Credential, state: CredentialState, scope: str, now: float) -> Block | None:
     found = [each for each in blocks(one, state, CredentialRequest(scope), now) if each.state in _SHOWN]
-    return told(found) if found else None
+    return longest(found) if found else None
 
 
 def _ends_with_a_call(block: Block | None) -> bool:

@@ -23,6 +23,6 @@ def retired(pool: PoolState, name: str) -> PoolState:
 def reset(pool: PoolState, name: str = "") -> PoolState:
     """As if the credential `name` had never been used, or none of them, but for the calls under way."""
     names = [name] if name else list(pool.states)
-    anew = {each: structs.replace(NEVER_USED, in_flight=pool.state(each).in_flight) for each in names}
-    pool = structs.replace(pool, states={**pool.states, **anew})
+    unused = {each: structs.replace(NEVER_USED, in_flight=pool.state(each).in_flight) for each in names}
+    pool = structs.replace(pool, states={**pool.states, **unused})
     return pool if name else structs.replace(pool, health={}, exhausted={}, wheel=UNTURNED)

@@ -101,8 +101,8 @@ def _fields(kind: OAuthKind, client: TokenClient, tokens: Tokens) -> dict[str, s
 def renewal(kind: OAuthKind, answer: WireResponse, now: float) -> Renewal:
     """What the `answer` to a refresh means; `now` is epoch seconds."""
     body = load_object(answer.body) or {}
-    if answer.status == _OK and (told := _token_of(kind, body)):
-        return Refreshed(told)
+    if answer.status == _OK and (granted := _token_of(kind, body)):
+        return Refreshed(granted)
     said = _said(answer, body)
     if _codes(body) & set(kind.dead) or answer.status in kind.dead_status:
         return Dead(said)

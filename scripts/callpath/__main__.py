@@ -1,7 +1,8 @@
 """Counts and prints: python -m scripts.callpath [--tokens N] [--most N] [--functions]
 
 A client of Chat calls through a real mitmdump: once as its provider is asked untouched, once translated for
-a provider of Messages. The provider is a fake one on loopback. It sends each event by itself.
+a provider of Messages. The provider is a fake one on loopback. It sends each event by itself. Of three calls
+each the one with the fewest moves is shown.
 """
 
 import argparse
@@ -20,8 +21,8 @@ from tests.e2e.proxy import ADDON, Proxy
 from tests.vendor import Pause, Reply, Send, VendorThread, chat_stream, messages_stream
 
 CALLS = 4
-"""Of each kind. The first opens the connections and is not counted; of the others the shortest is shown: what
-else runs meanwhile makes one longer, and so does an event that arrives in two pieces."""
+"""Of each kind. The first opens the connections and is not counted. Of the others the one with the fewest
+moves is shown: what else runs meanwhile adds some, and so does an event that arrives in two pieces."""
 
 GAP = 0.03
 """Seconds between two events of the provider, so that each is read by itself."""
@@ -55,7 +56,7 @@ class House:
     client: httpx.Client
 
     def way(self, kind: str, calls: int = CALLS) -> Way:
-        """The shortest one, by its moves, of so many calls but the first."""
+        """The one with the fewest moves of so many calls but the first."""
         _, *ways = [self._call(URLS[kind]) for _ in range(calls)]
         return min(ways, key=lambda way: way.moves.total())
 
@@ -88,7 +89,8 @@ def _paced(events: Sequence[bytes]) -> Reply:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m scripts.callpath", description="Which files one call goes through."
+        prog="python -m scripts.callpath",
+        description="Which files one call goes through: of three calls, the one with the fewest moves.",
     )
     parser.add_argument("--tokens", type=int, default=2, help="that the provider sends (default 2)")
     parser.add_argument("--most", type=int, default=60, help="moves that are named (default 60)")

@@ -126,7 +126,7 @@ class House:
         self.folder, self.vendor = folder, vendor
 
     def write(self, name: str, text: str) -> None:
-        """As a tool does that writes a file anew."""
+        """As a tool does that writes a file again."""
         new = self.folder / f"{name}.new"
         new.write_text(text)
         new.chmod(0o600)

@@ -111,7 +111,7 @@ async def test_the_keys_that_are_wanted_are_asked_about_again_and_again() -> Non
         assert house.said == []
 
 
-async def test_a_check_that_fails_is_told_once_and_does_the_key_no_harm() -> None:
+async def test_a_check_that_fails_is_reported_once_and_does_the_key_no_harm() -> None:
     async with Vendor() as vendor:
         vendor.reply(chat_error(401, "no", "no"), 100)
         async with running(vendor, QuotaCheck("/api/v1/key", LIMITS)) as house:
@@ -122,7 +122,7 @@ async def test_a_check_that_fails_is_told_once_and_does_the_key_no_harm() -> Non
         assert notice.text == "p/a: check: what it has used is not known: it answers 401"
 
 
-async def test_keys_are_not_asked_about_where_only_logins_are_told() -> None:
+async def test_keys_are_not_asked_about_where_only_logins_are_checked() -> None:
     check = QuotaCheck("/usage", LIMITS, logins_only=True)
     async with Vendor() as vendor, running(vendor, check) as house:
         assert [*house.checker._leases()] == []

@@ -78,7 +78,7 @@ class Asking:
         return self._upstream.open(request, receiver, fresh=False, connect_timeout=5)
 
     async def over(self) -> list[str]:
-        """What its receiver was told of, in order."""
+        """What its receiver got, in order."""
         self.attempt.begin()
         async with asyncio.timeout(10):
             await self.seen.over.wait()

@@ -105,7 +105,7 @@ def test_who_refreshes_a_login(cwd: Path, table: str, client: TokenClient) -> No
         ("token_url = 'http://127.0.0.1:8000/token'", False),
     ],
 )
-def test_a_login_that_its_tool_alone_can_refresh_is_told(cwd: Path, more: str, warned: bool) -> None:
+def test_a_login_that_its_tool_alone_can_refresh_is_reported(cwd: Path, more: str, warned: bool) -> None:
     table = ", ".join(("oauth = 'gemini', file = 'gemini.json'", *filter(None, [more])))
     found = [line for line in loaded(cwd, table, SECRET="of-the-client").warnings if "client_secret" in line]
     assert len(found) == warned

@@ -43,9 +43,9 @@ class Place:
         return Login(self.kind, self.file, TokenClient(self.vendor.base_url + PATH, "client", ""))
 
     def source(self) -> TokenSource:
-        return TokenSource(self.login, lambda: self.now, asyncio.Lock(), self._told, self.warned.append)
+        return TokenSource(self.login, lambda: self.now, asyncio.Lock(), self._renewed, self.warned.append)
 
-    def _told(self, now: Sequence[SecretStr], former: Sequence[SecretStr]) -> None:
+    def _renewed(self, now: Sequence[SecretStr], former: Sequence[SecretStr]) -> None:
         assert set(now) != set(former)
         self.changes += 1
 

@@ -56,7 +56,7 @@ async def test_one_without_a_sign_of_life_is_taken(folder: Path, ago: float) -> 
 
 
 async def test_its_owner_gives_signs_of_life(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "BEAT", 0.01)
+    monkeypatch.setattr(lock, "SIGN_INTERVAL", 0.01)
     async with locked(folder, 0):
         first = (await asyncio.to_thread(folder.stat)).st_mtime_ns
         for _ in range(1000):
@@ -67,7 +67,7 @@ async def test_its_owner_gives_signs_of_life(folder: Path, monkeypatch: pytest.M
 
 
 async def test_what_another_took_over_is_left_to_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "BEAT", 0.01)
+    monkeypatch.setattr(lock, "SIGN_INTERVAL", 0.01)
     async with locked(folder, 0):
         os.utime(folder, (1, 1))
         await asyncio.sleep(0.1)

@@ -193,7 +193,7 @@ async def test_a_dead_login_is_not_asked_for_again_until_its_file_changes(
     assert tokens.access == "logged-in-again"
 
 
-async def test_a_dead_login_is_asked_for_again_when_told(place: Place, upstream: Upstream) -> None:
+async def test_a_dead_login_is_asked_for_again_on_command(place: Place, upstream: Upstream) -> None:
     place.vendor.on(path=PATH).reply(DEAD).reply(granted())
     source = place.source()
     assert isinstance(await source.renewed(upstream), Dead)
@@ -216,7 +216,7 @@ async def test_a_tool_that_was_faster_without_a_lock_is_right(place: Place, upst
     assert found.refresh == "rt-of-the-tool"
 
 
-async def test_a_login_that_was_made_anew_meanwhile_is_not_written_over(
+async def test_a_login_that_was_replaced_meanwhile_is_not_written_over(
     place: Place, upstream: Upstream
 ) -> None:
     place.vendor.on(path=PATH).reply(after(granted(), WaitFor("user")))
@@ -298,7 +298,7 @@ async def test_what_could_not_be_written_is_what_the_next_refresh_goes_by(
     assert (place.tokens().access, place.tokens().refresh) == ("newest", "newest-refresh")
 
 
-async def test_a_login_that_was_made_anew_takes_the_place_of_what_could_not_be_written(
+async def test_a_login_that_was_replaced_takes_the_place_of_what_could_not_be_written(
     place: Place, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place.vendor.on(path=PATH).reply(granted(lasts=600))
@@ -306,11 +306,11 @@ async def test_a_login_that_was_made_anew_takes_the_place_of_what_could_not_be_w
     with monkeypatch.context() as full:
         full.setattr(module, "replace_text", _no_room)
         await source.renewed(upstream)
-    place.write(claude_file("sk-ant-oat01-anew", "sk-ant-ort01-anew", at=EXPIRES + 86400))
+    place.write(claude_file("sk-ant-oat01-third", "sk-ant-ort01-third", at=EXPIRES + 86400))
     place.now += 400
     found = await source.renewed(upstream)
     assert isinstance(found, Tokens)
-    assert found.access == "sk-ant-oat01-anew"
+    assert found.access == "sk-ant-oat01-third"
 
 
 def _no_room(file: Path, text: str) -> None:
@@ -345,8 +345,8 @@ async def test_a_file_of_others_is_not_read(place: Place, upstream: Upstream) ->
 async def test_a_token_that_is_exchanged_is_in_no_file(place: Place, upstream: Upstream) -> None:
     place.kind = COPILOT
     place.write(copilot_file())
-    told = {"token": "tid=1", "expires_at": LATE + 1800, "refresh_in": 1500}
-    place.vendor.on(path=PATH).reply(whole(json.dumps(told).encode()))
+    exchanged = {"token": "tid=1", "expires_at": LATE + 1800, "refresh_in": 1500}
+    place.vendor.on(path=PATH).reply(whole(json.dumps(exchanged).encode()))
     source = place.source()
     found = await asyncio.gather(*(source.renewed(upstream) for _ in range(5)))
     assert {each.access for each in found if isinstance(each, Tokens)} == {"tid=1"}

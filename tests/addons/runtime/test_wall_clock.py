@@ -42,7 +42,7 @@ def test_a_jump_ahead_is_believed_once_it_has_lasted() -> None:
     assert time() == 1_000.0 + DOUBT + MONTH
 
 
-def test_each_jump_is_doubted_anew() -> None:
+def test_each_jump_is_doubted_for_itself() -> None:
     world = World()
     time = wall_time(world)
     world.off = MONTH

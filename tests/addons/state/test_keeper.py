@@ -200,7 +200,7 @@ def test_what_one_resumes_is_resumed_for_all_and_for_good(world: World, proxy: C
     assert [one.next(), two.next(), proxy().next()] == ["two"] * 3
 
 
-def test_what_one_is_told_by_command_holds_for_all_and_after_a_restart(
+def test_what_a_command_asks_of_one_holds_for_all_and_after_a_restart(
     world: World, proxy: Callable[[], Proxy]
 ) -> None:
     one, two = proxy(), proxy()

@@ -332,7 +332,7 @@ def test_all_limits_are_shown_with_their_source() -> None:
 # -- what is kept between two looks -------------------------------------------------------------------------
 
 
-def test_what_is_left_is_worked_out_anew_only_when_something_changed() -> None:
+def test_what_is_left_is_worked_out_again_only_when_something_changed() -> None:
     credential, state = one(THREE, TOKENS), CredentialState()
     state = counted(credential, state, M.scope, {Unit.REQUESTS: 3}, NOW)
     found = allowance(credential, state, M.scope, NOW)
@@ -378,7 +378,7 @@ def test_what_is_kept_is_what_comes_out_without_it(steps: list[tuple[str, str, i
                 known = learnt(known, M.scope, [limit], now)
         state = state.with_state(name, known)
         fresh = {key: structs.replace(each, allowances=Memo()) for key, each in state.states.items()}
-        anew = structs.replace(state, states=fresh, shares=Memo())
-        assert used_shares(state, M.scope, now) == used_shares(anew, M.scope, now)
+        fresh_pool = structs.replace(state, states=fresh, shares=Memo())
+        assert used_shares(state, M.scope, now) == used_shares(fresh_pool, M.scope, now)
         kept = allowance(credential, state.state(name), M.scope, now)
-        assert kept.limited == allowance(credential, anew.state(name), M.scope, now).limited
+        assert kept.limited == allowance(credential, fresh_pool.state(name), M.scope, now).limited

@@ -211,7 +211,7 @@ def test_two_that_begin_alike_are_two() -> None:
     assert two.turn("c") == ("b",)
 
 
-def test_those_that_say_the_same_are_told_apart_by_their_connections() -> None:
+def test_those_that_say_the_same_are_distinguished_by_their_connections() -> None:
     house = House()
     one, two = Talk(house, connection="1"), Talk(house, connection="2")
     for talk, credential in ((one, "a"), (two, "b")):

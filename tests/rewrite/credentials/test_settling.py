@@ -106,7 +106,7 @@ def test_refusals_in_a_row_back_off_from_five_minutes_to_six_hours_and_never_ret
     assert chosen(state, M, now) == "a"
 
 
-def test_a_success_starts_the_count_anew() -> None:
+def test_a_success_starts_the_count_from_zero() -> None:
     served = after(refusals_of(pool("a"), 0.0, 400.0), (1000.0, "a", Completed()))
     assert wait(refusals_of(served, 1200.0), 1200.0) == 300.0
 

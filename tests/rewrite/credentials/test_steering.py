@@ -45,7 +45,7 @@ def test_what_is_used_of_a_limit_outlives_resuming_and_not_a_reset(name: str) ->
     assert reset(state, name).state("a").in_flight == 1
 
 
-def test_a_reset_of_all_begins_anew_with_turns_and_pauses() -> None:
+def test_a_reset_of_all_clears_turns_and_pauses_too() -> None:
     state = structs.replace(suspected(), rotation=Rotation.ROUND_ROBIN)
     found = choose(state, M, 3.0)
     assert not isinstance(found, Unavailable)

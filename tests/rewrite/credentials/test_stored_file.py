@@ -104,7 +104,7 @@ def test_damage_is_noticed_or_does_no_harm(junk: bytes, at: int) -> None:
         read(data[:at] + junk + data[at + len(junk) :], NOW)
 
 
-def test_a_later_version_is_told_from_damage() -> None:
+def test_a_later_version_is_distinguished_from_damage() -> None:
     with pytest.raises(OfLaterVersion, match=f"version {VERSION + 1}"):
         read(b'{"version": %d, "what": "ever"}' % (VERSION + 1), NOW)
 

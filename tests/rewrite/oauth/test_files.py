@@ -90,7 +90,7 @@ def test_codex_says_when_it_was_refreshed() -> None:
     )
 
 
-def test_the_end_of_a_refresh_token_is_written_where_it_is_told() -> None:
+def test_the_end_of_a_refresh_token_is_written_where_it_is_stated() -> None:
     answer = {**ANSWER, "refresh_token_expires_in": 86400}
     login = json.loads(refreshed(claude_file(), CLAUDE, answer, NOW))["claudeAiOauth"]
     assert login["refreshTokenExpiresAt"] == (NOW + 86400) * 1000

@@ -81,8 +81,8 @@ def test_copilot_s_token_is_exchanged() -> None:
     assert (request.method, request.body) == ("GET", b"")
     assert header(request.headers, "authorization") == "token gho_old"
     assert header(request.headers, "user-agent") == "rotator"
-    told = {"access_token": "tid=1", "expires_at": NOW + 1800, "refresh_in": 1500}
-    short = short_token(tokens_in(copilot_file(), COPILOT), told, NOW)
+    exchanged = {"access_token": "tid=1", "expires_at": NOW + 1800, "refresh_in": 1500}
+    short = short_token(tokens_in(copilot_file(), COPILOT), exchanged, NOW)
     assert (short.access, short.refresh, short.expires_at) == ("tid=1", "gho_old", NOW + 1800)
     assert (short.is_due(NOW + 1439), short.is_due(NOW + 1440)) == (False, True)
 

@@ -23,7 +23,7 @@ ASKED = Acquire(4, refused=frozenset("a"), resting=frozenset("b"))
     ],
     ids="rotate same former".split(),
 )
-def test_keys_that_named_themselves_are_told_apart_from_those_that_failed(
+def test_keys_that_named_themselves_are_distinguished_from_those_that_failed(
     decision: Retry, command: Acquire
 ) -> None:
     assert acquire(4, SO_FAR, decision) == command
