@@ -19,7 +19,8 @@ class Keys:
 
     def __init__(self, logins: Logins) -> None:
         """`logins`: where the tokens of those come from that are no text."""
-        self._keys: Mapping[Who, SecretStr | Login] = {}
+        self.known: Mapping[Who, SecretStr | Login] = {}
+        """All of them. A text is read here, which is what most calls need."""
         self._departed = Departed()
         self._logins = logins
 
@@ -31,17 +32,17 @@ class Keys:
             for one in settings.providers
             for each in one.credentials
         }
-        same = frozenset(who for who, one in keys.items() if self._keys.get(who) == one)
-        for who, key in self._keys.items():
+        same = frozenset(who for who, one in keys.items() if self.known.get(who) == one)
+        for who, key in self.known.items():
             if who not in same:
                 self._departed.left(who, key, in_flight(who))
-        self._keys = keys
+        self.known = keys
         self._logins.configure({who: one for who, one in keys.items() if isinstance(one, Login)})
         return same
 
     def back(self, who: Who) -> int:
         """How many calls are still under way with the key of `who`, which is in use once more."""
-        return self._departed.back(who, self._keys[who])
+        return self._departed.back(who, self.known[who])
 
     def over(self, who: Who, lease: Lease) -> None:
         """One of the calls is over that began with a key which new settings took out."""
@@ -49,18 +50,20 @@ class Keys:
 
     def is_current(self, who: Who, lease: Lease) -> bool:
         """Whether that is still the key of `who`; a login is, whatever its token is now."""
-        key, wanted = self._keys.get(who), lease.secret if lease.source is None else lease.source.login
+        key, wanted = self.known.get(who), lease.secret if lease.source is None else lease.source.login
         return key is wanted or key == wanted
 
     def mark(self, who: Who, salt: str) -> str:
         """See `unsaved.mark_of`."""
-        return mark_of(self._keys[who], salt)
+        return mark_of(self.known[who], salt)
 
     def of(self, who: Who) -> tuple[SecretStr, TokenSource | None]:
-        """A key; of a login the token as it is known now, and where another comes from."""
-        found = self._keys[who]
-        if isinstance(found, SecretStr):
-            return found, None
+        """A text; of a login the token as it is known now, and where another comes from."""
+        found = self.known[who]
+        return (found, None) if isinstance(found, SecretStr) else self.token(who)
+
+    def token(self, who: Who) -> tuple[SecretStr, TokenSource]:
+        """The same of a login."""
         source = self._logins.source(who)
         assert source is not None
         return source.token, source
@@ -68,7 +71,7 @@ class Keys:
     def lease(self, who: Who) -> Lease | None:
         """A credential of which nothing is counted. Its token may be one that is yet to be exchanged. None:
         there is none, or nothing is in its file."""
-        if who not in self._keys:
+        if who not in self.known:
             return None
         self._logins.look_at(who)
         secret, source = self.of(who)
@@ -85,5 +88,5 @@ class Keys:
 
     def secrets(self) -> list[SecretStr]:
         """All that are never to be shown."""
-        texts = [one for one in self._keys.values() if isinstance(one, SecretStr)]
+        texts = [one for one in self.known.values() if isinstance(one, SecretStr)]
         return [*texts, *self._logins.secrets()]

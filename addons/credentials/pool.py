@@ -27,12 +27,10 @@ from rewrite.credentials.choosing import (
     Chosen,
     Unavailable,
     account,
-    begun,
     choose,
-    probing,
     scope_of,
     served,
-    taken,
+    started,
 )
 from rewrite.credentials.credential import serving_order
 from rewrite.credentials.entries import Clearing
@@ -169,25 +167,17 @@ class Pool:
         chosen = choose(state, request, now)
         if isinstance(chosen, Unavailable):
             return chosen
-        self._begin(provider, state, request, chosen, now)
+        self.states[provider], counts = started(state, chosen, request, now)
+        if counts:
+            self.unsaved.names.add((provider, chosen.credential.name))
         if several:
             self.conversations.began(provider, asker, chosen.credential.name, now)
         return self._leased(provider, chosen, found.former)
 
-    def _begin(
-        self, provider: str, state: PoolState, request: CredentialRequest, chosen: Chosen, now: float
-    ) -> None:
-        """An attempt begins with what was chosen."""
-        credential = chosen.credential
-        state = probing(state, request.scope, now) if chosen.probe else state
-        in_use = taken(state, credential.name, chosen.wheel)
-        self.states[provider] = counted = begun(in_use, credential, request, now)
-        if counted is not in_use:
-            self.unsaved.names.add((provider, credential.name))
-
     def _leased(self, provider: str, chosen: Chosen, former: str | None) -> Lease:
-        credential = chosen.credential
-        secret, source = self._keys.of((provider, credential.name))
+        credential, who = chosen.credential, (provider, chosen.credential.name)
+        key = self._keys.known[who]
+        secret, source = (key, None) if isinstance(key, SecretStr) else self._keys.token(who)
         return Lease(
             credential.name,
             secret,
@@ -211,7 +201,7 @@ class Pool:
         """The attempt is over, of `call` as the provider was asked. A key that new settings replaced or
         removed is skipped. `release` has what the attempt used."""
         state, who = self.states.get(provider), (provider, lease.name)
-        if state is None or not self._keys.is_current(who, lease):
+        if state is None or not self._is_current(who, lease):
             self._keys.over(who, lease)
             return
         now = self._clock()
@@ -269,7 +259,7 @@ class Pool:
 
     def _learn(self, provider: str, lease: Lease, scope: str, found: Sequence[Reported], now: float) -> None:
         state = self.states.get(provider)
-        if found and state is not None and self._keys.is_current((provider, lease.name), lease):
+        if found and state is not None and self._is_current((provider, lease.name), lease):
             known = learnt(state.state(lease.name), scope, found, now)
             self.states[provider] = state.with_state(lease.name, known)
             self.unsaved.names.add((provider, lease.name))
@@ -350,6 +340,10 @@ class Pool:
         """A credential of which nothing is counted. Its token may be one that is yet to be exchanged. None:
         there is none, or nothing is in its file."""
         return self._keys.lease((provider, name))
+
+    def _is_current(self, who: Who, lease: Lease) -> bool:
+        """Mostly it is the very text of the lease."""
+        return self._keys.known.get(who) is lease.secret or self._keys.is_current(who, lease)
 
     def _renewed(self, who: Who) -> None:
         """A login has another token: that the one before was refused does not hold any more."""

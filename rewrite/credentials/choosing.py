@@ -318,6 +318,18 @@ def begun(pool: PoolState, one: Credential, request: CredentialRequest, now: flo
     return pool if request.insist else cycle_of(pool, one, request.limits)
 
 
+def started(
+    pool: PoolState, chosen: Chosen, request: CredentialRequest, now: float
+) -> tuple[PoolState, bool]:
+    """The pool while an attempt with what was `chosen` for `request` is under way; and whether that counts in
+    its limits, or in those of its turn."""
+    one = chosen.credential
+    pool = probing(pool, request.scope, now) if chosen.probe else pool
+    in_use = taken(pool, one.name, chosen.wheel)
+    after = begun(in_use, one, request, now)
+    return after, after is not in_use
+
+
 def probing(pool: PoolState, scope: str, now: float) -> PoolState:
     """What was chosen as a probe is under way."""
     return pool.with_health(scope, probed(pool.health.get(scope, HEALTHY), now))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from rewrite.catalog.providers import FairCycle, Rotation
-from rewrite.credentials.choosing import Chosen, Unavailable, begun, choose, probing, served, taken
+from rewrite.credentials.choosing import Chosen, Unavailable, choose, served, started, taken
 from rewrite.credentials.credential import Credential, model_filter, serving_order
 from rewrite.credentials.health import Streak
 from rewrite.credentials.learning import Reported
@@ -212,8 +212,7 @@ def test_whatever_comes_of_attempts_places_are_given_back_and_no_cooldown_is_sho
         found = choose(pool, request, now) if begins else None
         if isinstance(found, Chosen):
             name = found.credential.name
-            pool = probing(pool, request.scope, now) if found.probe else pool
-            pool = begun(taken(pool, name, found.wheel), found.credential, request, now)
+            pool, _ = started(pool, found, request, now)
             under_way.append((Attempted(name, request.scope, "w", probe=found.probe), outcome))
         elif under_way:
             before = pool
