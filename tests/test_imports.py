@@ -35,7 +35,7 @@ FOLDERS = {
         "catalog, translation",
         "adapters",
         "records",
-        "values",
+        "fields, values",
     ),
     "protocols": ("NAME, registry", "framing, shared", "base", "model"),
 }

@@ -1,8 +1,8 @@
 """clamp_params: keeps numbers of the request within what the model takes.
 
-Each option is a parameter, by its dotted path: a number is the one value that the model takes, as in
-`temperature = 1`; `{ min = 0, max = 1 }`, or one of the two, are bounds. Only a number that the client
-sent is changed, in any protocol.
+Each option is a parameter, by its path (`rewrite/fields/paths.py`): a number is the one value that the
+model takes, as in `temperature = 1`; `{ min = 0, max = 1 }`, or one of the two, are bounds. Only a number
+that the client sent is changed, in any protocol.
 
 Loses: the value that the client asked for.
 """
@@ -10,18 +10,18 @@ Loses: the value that the client asked for.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from protocols.model.wirejson import JsonObject
 from rewrite.adapters.base import Context, Factory, Options, Unchanged, number
-from rewrite.adapters.paths import Path, changed_at, parse_path
+from rewrite.fields.paths import Steps, changed, parse_path
 
 
 @dataclass(frozen=True, slots=True)
 class Clamp:
     """The numbers that one parameter may have."""
 
-    path: Path
+    path: Steps
     """Where it is in the request."""
     low: float | None
     """The lowest. None: no bound."""
@@ -29,18 +29,17 @@ class Clamp:
     """The highest. None: no bound."""
 
     def applied(self, body: JsonObject) -> JsonObject:
-        return changed_at(body, self.path[:-1], self._clamped)
+        return cast(JsonObject, changed(body, self.path, self._clamped, spread=True))
 
-    def _clamped(self, parent: JsonObject) -> JsonObject:
-        name = self.path[-1]
-        asked = number(parent.get(name))
+    def _clamped(self, value: object) -> object:
+        asked = number(value)
         if asked is None:
-            return parent
+            return value
         if self.low is not None and asked < self.low:
-            return {**parent, name: self.low}
+            return self.low
         if self.high is not None and asked > self.high:
-            return {**parent, name: self.high}
-        return parent
+            return self.high
+        return value
 
 
 @dataclass(frozen=True, slots=True)

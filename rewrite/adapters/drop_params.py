@@ -1,6 +1,6 @@
 """drop_params: leaves out of the request what the provider refuses.
 
-`params`: dotted paths; a list on the way stands for each of its items. In any protocol.
+`params`: paths (`rewrite/fields/paths.py`); a list on the way stands for each of its items. In any protocol.
 
 Loses: what these parameters asked for.
 """
@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from protocols.model.wirejson import JsonObject
 from rewrite.adapters.base import Context, Factory, Options, Unchanged
-from rewrite.adapters.paths import Path, parse_path, without
+from rewrite.fields.paths import Steps, parse_path, without
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class DropParams(Unchanged):
     """See the module's docstring."""
 
     name: ClassVar[str] = "drop_params"
-    params: tuple[Path, ...]
+    params: tuple[Steps, ...]
 
     def request(self, body: JsonObject, context: Context) -> JsonObject:
         return reduce(without, self.params, body)

@@ -19,7 +19,7 @@ from typing import ClassVar, Protocol
 
 from protocols.model.wirejson import JsonObject, count_at, object_at, text_at
 from rewrite.adapters.base import Context, Events, Factory, Options, Unchanged
-from rewrite.adapters.paths import changed_at
+from rewrite.fields.paths import changed_at
 
 OPEN, CLOSE = "<think>", "</think>"
 _FIELDS = ("reasoning_content", "reasoning")

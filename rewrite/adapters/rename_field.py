@@ -1,7 +1,8 @@
 """rename_field: a field that the provider knows by another name.
 
-`from` and `to` are dotted paths; a list on the way that both go stands for each of its items. `at` says
-where: in the "request", in a whole "answer", in each "event" of a stream, or in "all" (the default).
+`from` and `to` are paths (`rewrite/fields/paths.py`); a list on the way that both go stands for each of its
+items. `at` says where: in the "request", in a whole "answer", in each "event" of a stream, or in "all" (the
+default).
 
 Loses: where the field `to` is there already it stays, and the value of `from` is dropped.
 """
@@ -9,11 +10,21 @@ Loses: where the field `to` is there already it stays, and the value of `from` i
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from protocols.model.wirejson import JsonObject
 from rewrite.adapters.base import Context, Events, Factory, Options, Unchanged
-from rewrite.adapters.paths import Path, changed_at, parse_path, without
+from rewrite.fields.paths import (
+    MISSING,
+    Steps,
+    changed_at,
+    found_at,
+    has_wildcard,
+    injected,
+    parse_path,
+    without,
+    written,
+)
 
 _AT = ("request", "answer", "event", "all")
 
@@ -23,11 +34,11 @@ class RenameField(Unchanged):
     """Moves the value at one path to another."""
 
     name: ClassVar[str] = "rename_field"
-    shared: Path
+    shared: Steps
     """The path that both have in common."""
-    old: Path
+    old: Steps
     """How the old one continues from there."""
-    new: Path
+    new: Steps
     """How the new one does."""
     at: str = "all"
     """request, answer, event or all."""
@@ -48,35 +59,22 @@ class RenameField(Unchanged):
         return changed_at(value, self.shared, self._moved)
 
     def _moved(self, parent: JsonObject) -> JsonObject:
-        found, value = _at(parent, self.old)
-        return _with(without(parent, self.old), self.new, value) if found else parent
-
-
-def _at(value: JsonObject, path: Path) -> tuple[bool, object]:
-    """Whether there is a field at `path`, through objects only, and what it holds."""
-    here: object = value
-    for step in path:
-        if not isinstance(here, dict) or step not in here:
-            return False, None
-        here = here[step]
-    return True, here
-
-
-def _with(value: JsonObject, path: Path, item: object) -> JsonObject:
-    """`value` with `item` at `path`, unless something stands there or in the way."""
-    name, *rest = path
-    if not rest:
-        return value if name in value else {**value, name: item}
-    inner = value.get(name, {})
-    return {**value, name: _with(inner, tuple(rest), item)} if isinstance(inner, dict) else value
+        value = next(found_at(parent, self.old), MISSING)
+        if value is MISSING:
+            return parent
+        left = without(parent, self.old)
+        taken = next(found_at(left, self.new), MISSING) is not MISSING
+        return left if taken else cast(JsonObject, injected(left, self.new, value))
 
 
 def _make(options: Options) -> RenameField:
     old, new = parse_path(options.text("from")), parse_path(options.text("to"))
     shared = tuple(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], zip(old, new, strict=False)))
     if shared in (old, new):
-        raise ValueError(f"from = {'.'.join(old)!r} and to = {'.'.join(new)!r}: one lies within the other")
+        raise ValueError(f"from = {written(old)!r} and to = {written(new)!r}: one lies within the other")
     depth = len(shared)
+    if has_wildcard(old[depth:]) or has_wildcard(new[depth:]):
+        raise ValueError("from and to: * may stand where both paths are the same, and nowhere else")
     return RenameField(shared, old[depth:], new[depth:], options.one_of("at", _AT, "all"))
 
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from protocols.model.wirejson import JsonObject
 from rewrite.adapters.base import Context, Factory, Options, Unchanged
-from rewrite.adapters.paths import changed_at, without
+from rewrite.fields.paths import changed_at, without
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,283 @@
+"""The field cache of one call at one target: what is extracted from it, and what is injected into it.
+
+What an attempt gave is held here, and stored when it served the client (`keep`); an attempt that is thrown
+away stores nothing.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+from protocols.model.http import Headers
+from protocols.model.parts import StreamPart
+from protocols.model.progress import Progress
+from protocols.model.prompt import Prompt
+from protocols.model.wirejson import JsonObject
+from rewrite.fields.answers import plain, put_together
+from rewrite.fields.injecting import Values, is_missing, started_at, with_values
+from rewrite.fields.paths import Steps, at_step, found_at
+from rewrite.fields.rule import Into, Mode, Place, Rule, Scope, Source
+from rewrite.fields.store import Key, Store, key_of
+from rewrite.fields.tool_calls import UNIFIED, is_call, tool_calls
+from rewrite.fields.turns import begins_turn
+
+_STREAMED = frozenset({Source.STREAM_EVENT, Source.UNIFIED_STREAM_EVENT})
+_REQUESTS = frozenset({Source.REQUEST, Source.UNIFIED_REQUEST})
+_GROWING = frozenset({Mode.ALL, Mode.LAST_USER_TURN})
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What of a call decides which rules and which values are its."""
+
+    provider: str
+    """The name of the one that is asked."""
+    protocol: str
+    """The one that is spoken with it."""
+    model: str
+    """The one that it is asked for."""
+    session: str | None = None
+    """Identifies the conversation among all of all clients. None: the call does not say which it is."""
+    credential: str | None = None
+    """Identifies the credential, the client's own too. None: it is not chosen yet, or there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A rule as it holds for one call."""
+
+    rule: Rule
+    identity: Key
+    """Whose values the call may have."""
+    before: Values
+    """Those that were there when the call began, where its own ones are added to them."""
+
+
+_HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,4094}[\x21-\x7e])?")
+type Found = dict[Key, list[object]]
+"""What one rule found, by tool call; without calls by `b""`."""
+_NO_CALL = b""
+
+
+def call_fields(rules: Sequence[Rule], store: Store, asked: Asked, now: float) -> "CallFields | None":
+    """The field cache of one call at one target, which begins at `now`; None where no rule is for it."""
+    fitting = [rule for rule in rules if rule.fits(asked.protocol, asked.model.lower())]
+    mine = [rule for rule in fitting if asked.session is not None or Scope.SESSION not in rule.scope]
+    return CallFields(mine, store, asked, now) if mine else None
+
+
+class CallFields:
+    """`prompt`, `request` and `headers` give the same object back where nothing is injected."""
+
+    def __init__(self, rules: Sequence[Rule], store: Store, asked: Asked, now: float) -> None:
+        self._rules, self._store, self._asked, self._now = rules, store, asked, now
+        self._bound = tuple(self._bind(rule) for rule in rules if not self._waits(rule))
+        sources = {each.rule.source for each in self._bound}
+        self._found: dict[bytes, Found] = {}
+        self._progress = Progress() if Source.UNIFIED_RESPONSE in sources else None
+        self._new_turn = False
+        self.needs_credential = len(self._bound) < len(rules)
+        """Whether there are rules that wait for the credential of an attempt."""
+        self.reads_prompt = self._any(Source.UNIFIED_REQUEST, Into.UNIFIED_REQUEST)
+        """Whether `prompt` has anything to do."""
+        self.reads_answer = Source.RESPONSE in sources
+        """Whether `answer` has."""
+        self.reads_events = Source.STREAM_EVENT in sources
+        """Whether `event` has."""
+        self.reads_parts = bool(sources & {Source.UNIFIED_RESPONSE, Source.UNIFIED_STREAM_EVENT})
+        """Whether `parts` has."""
+
+    def attempt(self, credential: str | None = None) -> "CallFields":
+        """That of one attempt with this credential (None: there is none). It knows what was found in the
+        request. Where rules waited for the credential, the request is to be read by it again."""
+        asked = replace(self._asked, credential=credential)
+        new = CallFields(self._rules, self._store, asked, self._now)
+        new._found = {digest: found for digest, found in self._found.items() if digest in self._of_requests()}
+        new._new_turn = self._new_turn
+        return new
+
+    def _of_requests(self) -> set[bytes]:
+        return {each.rule.digest for each in self._bound if each.rule.source in _REQUESTS}
+
+    def _waits(self, rule: Rule) -> bool:
+        return Scope.CREDENTIAL in rule.scope and self._asked.credential is None
+
+    def _bind(self, rule: Rule) -> Bound:
+        asked = self._asked
+        said = {
+            Scope.PROVIDER: asked.provider,
+            Scope.MODEL: asked.model,
+            Scope.CREDENTIAL: asked.credential or "",
+            Scope.SESSION: asked.session or "",
+        }
+        identity = key_of(rule.digest, *(part for each in sorted(rule.scope) for part in (each, said[each])))
+        before = self._store.get(rule, identity, self._now) if rule.mode in _GROWING else ()
+        return Bound(rule, identity, before)
+
+    def _any(self, source: Source, into: Into) -> bool:
+        return any(each.rule.source is source or each.rule.inject.into is into for each in self._bound)
+
+    # -- requests -------------------------------------------------------------------------------------
+
+    def prompt(self, prompt: Prompt) -> Prompt:
+        """Extract from the unified request, then inject into it."""
+        return cast(Prompt, self._request(prompt, Source.UNIFIED_REQUEST, Into.UNIFIED_REQUEST, UNIFIED))
+
+    def request(self, body: JsonObject) -> JsonObject:
+        """Extract from the body for the provider, then inject into it."""
+        new = self._request(body, Source.REQUEST, Into.REQUEST, self._asked.protocol)
+        return cast(JsonObject, new)
+
+    def _request(self, body: object, source: Source, into: Into, protocol: str) -> object:
+        if any(each.rule.mode is Mode.LAST_USER_TURN for each in self._bound):
+            self._new_turn = begins_turn(body, protocol)
+        self._extract(source, body, protocol)
+        for each in self._bound:
+            if each.rule.inject.into is into:
+                body = with_values(body, each.rule.inject, list(self._values_for(each, body, protocol)))
+        return body
+
+    def _values_for(self, bound: Bound, body: object, protocol: str) -> Iterator[tuple[Steps, Values]]:
+        """Values with what they are for: the places of calls, or all of the body."""
+        joins = bound.rule.mode is Mode.PER_TOOL_CALL
+        places: Mapping[Key, Steps] = tool_calls(body, protocol) if joins else {_NO_CALL: ()}
+        for call, place in places.items():
+            if values := self._values(bound, call):
+                yield place, values
+
+    def headers(self, headers: Headers) -> Headers:
+        """Inject into the headers of the request."""
+        for each in self._bound:
+            name = each.rule.inject.header
+            if name and (values := self._values(each)):
+                headers = _with_header(headers, name, values[-1], each.rule.inject.when_missing_only)
+        return headers
+
+    # -- answers --------------------------------------------------------------------------------------
+
+    def answer(self, body: JsonObject) -> None:
+        """Extract from a whole answer, or from what a streamed one came to."""
+        self._extract(Source.RESPONSE, body, self._asked.protocol)
+
+    def event(self, event: JsonObject) -> None:
+        """Extract from an event of a stream."""
+        self._extract(Source.STREAM_EVENT, event, self._asked.protocol)
+
+    def parts(self, parts: Iterable[StreamPart]) -> None:
+        """Extract from the next parts of an answer."""
+        for part in parts:
+            self._extract(Source.UNIFIED_STREAM_EVENT, part, UNIFIED)
+            if self._progress is not None:
+                self._progress.fold((part,))
+
+    def keep(self, now: float) -> None:
+        """Store what was found: the attempt served the client."""
+        if self._progress is not None:
+            self._extract(Source.UNIFIED_RESPONSE, put_together(self._progress), UNIFIED)
+        for each in self._bound:
+            for call in self._found.get(each.rule.digest, ()):
+                key = key_of(each.identity, call) if call else each.identity
+                self._store.put(each.rule, key, self._own(each, call), now)
+
+    # -- what was found -------------------------------------------------------------------------------
+
+    @property
+    def found(self) -> Mapping[str, Sequence[object]]:
+        """What this call gave so far, by the names of rules, for records."""
+        return {
+            each.rule.name: [value for values in found.values() for value in values]
+            for each in self._bound
+            if (found := self._found.get(each.rule.digest))
+        }
+
+    def _extract(self, source: Source, value: object, protocol: str) -> None:
+        for each in self._bound:
+            if each.rule.source is source:
+                self._take(each, dict(_found(each.rule, value, protocol)))
+
+    def _take(self, bound: Bound, found: Found) -> None:
+        """What is read once takes the place of what was found before; events add to it."""
+        rule = bound.rule
+        if rule.source not in _STREAMED:
+            self._found[rule.digest] = found
+            return
+        known = self._found.setdefault(rule.digest, {})
+        for call, values in found.items():
+            before = known.get(call, []) if rule.mode is not Mode.LAST else []
+            known[call] = [*before, *values][-rule.max_values :]
+
+    def _values(self, bound: Bound, call: Key = _NO_CALL) -> Values:
+        """Those for the call: what its own request says holds, then what is stored."""
+        if bound.rule.source in _REQUESTS and (own := self._own(bound, call)):
+            return own
+        key = key_of(bound.identity, call) if call else bound.identity
+        return self._store.get(bound.rule, key, self._now)
+
+    def _own(self, bound: Bound, call: Key) -> Values:
+        """What is to be stored of what this call gave."""
+        found = tuple(self._found.get(bound.rule.digest, {}).get(call, ()))
+        if bound.rule.mode is Mode.LAST:
+            return found[-1:]
+        before = () if bound.rule.mode is Mode.LAST_USER_TURN and self._new_turn else bound.before
+        if not found or not before:
+            return found
+        if bound.rule.source in _REQUESTS:  # which repeat what earlier ones said
+            found = tuple(value for value in found if value not in before)
+        return (*before, *found)
+
+
+# -- what a rule finds -------------------------------------------------------------------------------------
+
+
+def _found(rule: Rule, value: object, protocol: str) -> Iterator[tuple[Key, list[object]]]:
+    """By tool call, where values are joined to calls."""
+    if rule.mode is Mode.PER_TOOL_CALL:
+        for key, call in tool_calls(value, protocol).items():
+            if values := _fitting(rule, _related(value, call, rule.place, protocol)):
+                yield key, values
+    elif values := _fitting(rule, found_at(value, rule.place.steps)):
+        yield _NO_CALL, values
+
+
+def _fitting(rule: Rule, values: Iterable[object]) -> list[object]:
+    """Those that say something, and what the rule's `where` asks for."""
+    return [plain(value) for value in values if not is_missing(value) and _says(value, rule.where)]
+
+
+def _says(value: object, where: JsonObject) -> bool:
+    return all(_is_one_of(at_step(value, name), wanted) for name, wanted in where.items())
+
+
+def _is_one_of(value: object, wanted: object) -> bool:
+    return value in wanted if isinstance(wanted, list | tuple) else value == wanted
+
+
+def _related(value: object, call: Steps, place: Place, protocol: str) -> Iterator[object]:
+    """What a path leads to from a tool call."""
+    if place.before:
+        for item in _before(value, call, protocol):
+            yield from found_at(item, place.steps)
+    elif (start := started_at(value, call, place)) is not None:
+        yield from found_at(value, (*start, *place.steps))
+
+
+def _before(value: object, call: Steps, protocol: str) -> list[object]:
+    """The items of a list that stand between a call in it and the one before."""
+    at = max((number for number, step in enumerate(call) if isinstance(step, int)), default=None)
+    if at is None:
+        return []
+    items, end = next(found_at(value, call[:at]), ()), call[at]
+    assert isinstance(items, list | tuple)
+    assert isinstance(end, int)
+    start = next((number for number in range(end, 0, -1) if is_call(items[number - 1], protocol)), 0)
+    return [*items[start:end]]
+
+
+def _with_header(headers: Headers, name: str, value: object, missing_only: bool) -> Headers:
+    """`headers` with one of this name, of a value that is a text or a number and fits in a line."""
+    text = str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+    there = any(known.lower() == name for known, _ in headers)
+    if (there and missing_only) or not _HEADER_VALUE.fullmatch(text):
+        return headers
+    return (*(pair for pair in headers if pair[0].lower() != name), (name, text))

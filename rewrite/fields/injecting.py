@@ -1,0 +1,135 @@
+"""Putting values into a body: at a path, or as items of a list, beside a tool call or at a number."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from rewrite.fields.paths import (
+    MISSING,
+    Items,
+    Steps,
+    at_step,
+    changed,
+    found_at,
+    injected,
+    inserted,
+    is_object,
+)
+from rewrite.fields.rule import Beside, Inject, Place
+
+type Values = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Insertion:
+    """Items for a list."""
+
+    where: Steps
+    """The list."""
+    at: int
+    """The number of the item that they come before; below 0 it is counted from the end."""
+    values: Values
+    """The items."""
+
+
+def started_at(value: object, call: Steps, place: Place) -> Steps | None:
+    """Where a path goes on: the object that is `ups` objects around what stands at `call`. None: there are
+    not so many."""
+    here = call
+    for _ in range(place.ups):
+        here = here[:-1]
+        while here and not is_object(next(found_at(value, here), MISSING)):
+            here = here[:-1]
+    return here if place.ups <= len(call) else None
+
+
+def with_values(body: object, inject: Inject, found: Iterable[tuple[Steps, Values]]) -> object:
+    """`body` with values for each of the places `found`, from which the path of the rule goes on; the same
+    object where nothing changes."""
+    if inject.insert is not None:
+        return _inserted(body, inject, list(_insertions(body, inject, found)))
+    for place, values in found:
+        start = started_at(body, place, inject.place)
+        if start is not None:
+            item = list(values) if inject.as_list else values[-1]
+            body = _at(body, (*start, *inject.place.steps), item, inject.when_missing_only)
+    return body
+
+
+def _at(body: object, where: Steps, item: object, missing_only: bool) -> object:
+    there = next(found_at(body, where), MISSING)
+    if (missing_only and not is_missing(there)) or _same(there, item):
+        return body
+    return injected(body, where, item)
+
+
+def is_missing(value: object) -> bool:
+    """Whether a field says nothing: it is not there, null, or empty."""
+    return value is MISSING or value is None or value in ("", [], {})
+
+
+def _same(one: object, other: object) -> bool:
+    return type(one) is type(other) and one == other
+
+
+# -- items of lists ----------------------------------------------------------------------------------------
+
+
+def _insertions(body: object, inject: Inject, found: Iterable[tuple[Steps, Values]]) -> Iterator[Insertion]:
+    for place, values in found:
+        start = started_at(body, place, inject.place)
+        if start is None:
+            continue
+        where = (*start, *inject.place.steps)
+        items: Values = (list(values),) if inject.as_list else values
+        if isinstance(inject.insert, int):
+            yield Insertion(where, inject.insert, items)
+        elif where and isinstance(where[-1], int):
+            after = inject.insert is Beside.AFTER
+            yield Insertion(where[:-1], where[-1] + after, items)
+
+
+def _inserted(body: object, inject: Inject, insertions: Sequence[Insertion]) -> object:
+    """All that goes into one list at once, so that no place moves before it is used."""
+    for where in dict.fromkeys(each.where for each in insertions):
+        mine = [each for each in insertions if each.where == where]
+        body = changed(body, where, partial(_filled, insertions=mine, missing_only=inject.when_missing_only))
+    return body
+
+
+def _filled(items: object, insertions: Sequence[Insertion], missing_only: bool) -> object:
+    """A list with what is to be inserted: each before the item that stood at its number."""
+    if not isinstance(items, list | tuple):
+        return items
+    length, planned = len(items), dict[int, list[object]]()
+    for each in insertions:
+        at = max(0, length + each.at) if each.at < 0 else min(each.at, length)
+        values, known = each.values, [value for past in planned.values() for value in past]
+        if missing_only:
+            items, values = _missing_of(items, values, known)
+        planned.setdefault(at, []).extend(values)
+    for at in sorted(planned, reverse=True):
+        items = inserted(items, at, planned[at]) if planned[at] else items
+    return items
+
+
+def _missing_of(items: Items, values: Values, planned: Sequence[object]) -> tuple[Items, Values]:
+    """The list with the items completed of which a value says more, and the values that it has not."""
+    missing = list[object]()
+    for value in values:
+        if value in items or value in planned:
+            continue
+        parts = [at for at, item in enumerate(items) if _is_part(item, value)]
+        if len(parts) == 1:
+            items = [*items[: parts[0]], value, *items[parts[0] + 1 :]]
+        elif not parts:
+            missing.append(value)
+    return items, tuple(missing)
+
+
+def _is_part(item: object, value: object) -> bool:
+    """Whether an item says something, and all that it says is in `value`."""
+    if not isinstance(item, Mapping) or not isinstance(value, Mapping):
+        return False
+    said = {key: each for key, each in item.items() if not is_missing(each)}
+    return len(said) > 1 and all(_same(at_step(value, key), each) for key, each in said.items())

@@ -1,0 +1,136 @@
+"""Where tool calls are in a request, an answer or an event of each protocol, and how one is known again.
+
+A call is known by its id. One without (Gemini's may lack it, Ollama's do) is known by its name and its
+arguments. What stands for two calls of one body is ambiguous, and is none.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from protocols.model.parts import BlockKind, BlockStart
+from protocols.model.prompt import Prompt, ToolCall
+from protocols.model.wirejson import load_value
+from rewrite.fields.paths import MISSING, Steps, at_step, found_at, is_object, parse_path, places_at
+from rewrite.fields.store import Key, key_of
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a protocol writes calls."""
+
+    places: tuple[Steps, ...]
+    """Where they may be, in requests, answers and events."""
+    id: str = "id"
+    """The field with the id."""
+    name: Steps = ("name",)
+    """The path of the name, from the call on."""
+    arguments: Steps = ("arguments",)
+    """That of the arguments, as an object or as the JSON text of one."""
+    types: frozenset[str] = frozenset()
+    """What `type` may say. Empty: there is none."""
+
+
+def _form(
+    *places: str,
+    id: str = "id",
+    name: str = "name",
+    arguments: str = "arguments",
+    types: str = "",
+) -> Form:
+    found = tuple(parse_path(place) for place in places)
+    return Form(found, id, parse_path(name), parse_path(arguments), frozenset(types.split()))
+
+
+UNIFIED = "unified"
+"""In the place of a protocol: what the parts of an answer come to, see `rewrite.fields.answers`."""
+_PARTS = "content.parts.*.functionCall"
+FORMS: Mapping[str, Form] = {
+    "openai_chat": _form(
+        "messages.*.tool_calls.*",
+        "choices.*.message.tool_calls.*",
+        "choices.*.delta.tool_calls.*",
+        name="function.name",
+        arguments="function.arguments",
+    ),
+    "openai_responses": _form(
+        "input.*",
+        "output.*",
+        "item",
+        "response.output.*",
+        id="call_id",
+        types="""
+            function_call custom_tool_call local_shell_call shell_call apply_patch_call computer_call
+        """,
+    ),
+    "anthropic_messages": _form(
+        "messages.*.content.*", "content.*", "content_block", arguments="input", types="tool_use"
+    ),
+    # With what Code Assist puts around requests and answers.
+    "gemini_generate": _form(
+        "contents.*.parts.*.functionCall",
+        f"candidates.*.{_PARTS}",
+        "request.contents.*.parts.*.functionCall",
+        f"response.candidates.*.{_PARTS}",
+        arguments="args",
+    ),
+    "ollama_chat": _form(
+        "messages.*.tool_calls.*",
+        "message.tool_calls.*",
+        name="function.name",
+        arguments="function.arguments",
+    ),
+    UNIFIED: _form("choices.*.blocks.*", arguments="text", types=BlockKind.TOOL),
+}
+"""By protocol. Of any other no calls are known."""
+
+_IN_PROMPT = parse_path("messages.*.content.*")
+
+
+def tool_calls(value: object, protocol: str) -> dict[Key, Steps]:
+    """The places of the calls in `value`, in order: a body or an event of the protocol, or an object of the
+    unified model."""
+    found = [(key, place) for key, place in _calls(value, protocol) if key is not None]
+    times = Counter(key for key, _ in found)
+    return {key: place for key, place in found if times[key] == 1}
+
+
+def is_call(value: object, protocol: str) -> bool:
+    """Whether an item of a list is a call, or the object right around one."""
+    form = FORMS.get(protocol)
+    if form is None or not is_object(value):
+        return isinstance(value, ToolCall)
+    return at_step(value, "type") in form.types or at_step(value, "functionCall") is not MISSING
+
+
+def _calls(value: object, protocol: str) -> Iterator[tuple[Key | None, Steps]]:
+    if isinstance(value, Prompt):
+        for place, each in places_at(value, _IN_PROMPT):
+            if isinstance(each, ToolCall):
+                yield _key(each.id, each.name, each.arguments), place
+    elif isinstance(value, BlockStart):
+        if value.kind is BlockKind.TOOL:
+            yield _key(value.tool_id, value.tool_name, None), ()
+    elif form := FORMS.get(protocol):
+        for path in form.places:
+            for place, each in places_at(value, path):
+                if is_object(each) and (not form.types or at_step(each, "type") in form.types):
+                    yield _known_by(each, form), place
+
+
+def _known_by(call: object, form: Form) -> Key | None:
+    name, arguments = (next(found_at(call, path), None) for path in (form.name, form.arguments))
+    return _key(at_step(call, form.id), name, arguments)
+
+
+def _key(id: object, name: object, arguments: object) -> Key | None:
+    if isinstance(id, str) and id:
+        return key_of("id", id)
+    if not isinstance(name, str) or not name or arguments is None:
+        return None
+    said = load_value(arguments.encode("utf-8", "replace")) if isinstance(arguments, str) else arguments
+    try:
+        return key_of("call", name, json.dumps(said, sort_keys=True))
+    except (TypeError, ValueError, RecursionError):
+        return None
