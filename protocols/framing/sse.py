@@ -223,8 +223,17 @@ type ReadText = Callable[[bytes, bool], Sequence[StreamPart] | None]
 read in full. The flag: it has a name."""
 
 
+type ReadTexts = Callable[[Sequence[bytes]], Sequence[StreamPart] | None]
+"""The same of the data of several events without names, with deltas that follow one another as one; None:
+they are read one by one."""
+
+
 def in_full(_data: bytes, _named: bool) -> None:
     """For protocols of which no form is known."""
+
+
+def one_by_one(_run: Sequence[bytes]) -> None:
+    """For protocols that read no events together."""
 
 
 class SseDecoder(SseFramer, Skimmer):
@@ -235,13 +244,14 @@ class SseDecoder(SseFramer, Skimmer):
         last: bytes,
         read: Read,
         read_text: ReadText = in_full,
+        read_texts: ReadTexts = one_by_one,
         *,
         named: bool = False,
         marks: Sequence[bytes] = (),
     ) -> None:
         """The readers, and what the framer asks for."""
         super().__init__(last, named=named, marks=marks)
-        self._read, self._read_text = read, read_text
+        self._read, self._read_text, self._read_texts = read, read_text, read_texts
 
     def read(self, segment: Segment) -> Sequence[StreamPart]:
         raw = segment.raw
@@ -254,6 +264,8 @@ class SseDecoder(SseFramer, Skimmer):
     def _read_run(self, raw: bytes) -> Sequence[StreamPart]:
         parts: list[StreamPart] = []
         if events := data_of(raw):
+            if (together := self._read_texts(events)) is not None:
+                return together
             for data in events:
                 said = self._read_text(data, False)
                 parts += self._read(Event(None, data), b"data: %b\n\n" % data) if said is None else said

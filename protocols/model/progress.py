@@ -76,6 +76,17 @@ class Block:
     stop: BlockStop | None = None
     """None: it has not stopped."""
 
+    def __eq__(self, other: object) -> bool:
+        """In how many pieces the text came is not what it says."""
+        if not isinstance(other, Block):
+            return NotImplemented
+        return (self.start, self.text, self.annotations, self.stop) == (
+            other.start,
+            other.text,
+            other.annotations,
+            other.stop,
+        )
+
     @property
     def kind(self) -> BlockKind:
         return self.start.kind

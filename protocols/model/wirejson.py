@@ -236,6 +236,20 @@ def in_form[T](decoder: msgspec.json.Decoder[T], data: bytes) -> T | None:
         return None
 
 
+def in_forms[T](decoder: msgspec.json.Decoder[list[T]], pieces: Sequence[bytes]) -> Sequence[T] | None:
+    """What `in_form` makes of each of `pieces`, each of which is JSON by itself, in one call. None: one of
+    them is of another form."""
+    if max(map(len, pieces)) > _LONGEST_FORM:
+        return None
+    joined = b"[%b]" % b",".join(pieces)
+    try:
+        if not joined.isascii():
+            joined.decode()
+        return decoder.decode(joined)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
 def are_json(pieces: Sequence[bytes]) -> bool:
     """Whether each is JSON, as `is_json` says, mostly without a call for each."""
     decode = _ANY_FORM.decode

@@ -89,7 +89,7 @@ class OpenAIChat:
     def decoder(self, call: Call, head: Head) -> Decoder:
         if is_event_stream(head, call):
             reader = ChunkReader()
-            return SseDecoder(DONE, reader.read, reader.read_text)
+            return SseDecoder(DONE, reader.read, reader.read_text, reader.read_texts)
         return WholeDecoder(read_answer)
 
     def encoder(self, call: Call) -> SseEncoder:

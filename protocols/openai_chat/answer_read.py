@@ -33,6 +33,7 @@ from protocols.model.wirejson import (
     JsonObject,
     count_at,
     in_form,
+    in_forms,
     load_object,
     object_at,
     objects,
@@ -88,6 +89,7 @@ class _TextChunk(Struct, gc=False):
 
 
 _TEXT_CHUNK = Decoder(_TextChunk)
+_TEXT_CHUNKS = Decoder(list[_TextChunk])
 
 
 class ChunkReader:
@@ -109,6 +111,35 @@ class ChunkReader:
         (choice,) = chunk.choices
         reader = self._choices.get(choice.index)
         return reader.read_text(choice) if reader else None
+
+    def read_texts(self, run: Sequence[bytes]) -> Sequence[StreamPart] | None:
+        """What `read_text` gives of each, with texts of one choice that follow one another as one."""
+        chunks = in_forms(_TEXT_CHUNKS, run)
+        if chunks is None or not {chunk.choices[0].index for chunk in chunks} <= self._choices.keys():
+            return None
+        if "error" in {chunk.object for chunk in chunks}:
+            return None
+        parts: list[StreamPart] = []
+        texts: list[str] = []
+        at = -1
+        for chunk in chunks:
+            (choice,) = chunk.choices
+            delta = choice.delta
+            if delta.reasoning_content or delta.reasoning or choice.finish_reason or choice.index != at:
+                parts += self._joined(at, texts)
+                at = choice.index
+                parts += self._choices[at].read_text(choice)
+            elif delta.content:
+                texts.append(delta.content)
+        return parts + self._joined(at, texts)
+
+    def _joined(self, choice: int, texts: list[str]) -> list[StreamPart]:
+        """`texts` of a choice in one part; they are taken."""
+        if not texts:
+            return []
+        text = "".join(texts)
+        texts.clear()
+        return [*self._choices[choice].text(text)]
 
     def read(self, event: Event, raw: bytes) -> Sequence[StreamPart]:
         if event.data is None:
@@ -261,10 +292,14 @@ class ChoiceReader:
         ended = self._finish(choice.finish_reason, choice.native_finish_reason, choice.stop_reason)
         return (*said, *ended)
 
+    def text(self, text: str) -> Sequence[StreamPart]:
+        """A delta that says nothing else."""
+        return self._blocks.delta(_CONTENT, BlockKind.TEXT, text) if text else ()
+
     def _text(self, delta: _TextDelta) -> Sequence[StreamPart]:
         text, thought = delta.content, delta.reasoning_content or delta.reasoning
         if not thought:
-            return self._blocks.delta(_CONTENT, BlockKind.TEXT, text) if text else ()
+            return self.text(text or "")
         self._said = True
         parts = self._blocks.delta(_REASONING, BlockKind.REASONING, thought)
         return (*parts, *self._blocks.delta(_CONTENT, BlockKind.TEXT, text)) if text else parts
