@@ -8,8 +8,6 @@ waits.
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import assert_never
@@ -70,6 +68,28 @@ LARGEST = 256 * 1024
 _NOTHING_HIDDEN = Blackout(())
 
 
+class _FaultsRecorded:
+    """A fault of ours in here is recorded, and costs the client nothing."""
+
+    __slots__ = ("_work",)
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        self.note(error)
+        return True
+
+    def note(self, error: BaseException) -> None:
+        record = self._work.record
+        self._work.journal.failed(f"call {record.call.id} to {record.provider}", error)
+
+
 class Driver:
     """One call, and the receiver of its attempts. Cancelling `run`, or `client_gone`, ends everything at
     once."""
@@ -78,7 +98,7 @@ class Driver:
     _done: asyncio.Future[None]
 
     def __init__(self, work: Work) -> None:
-        self._work = work
+        self._work, self._recorded = work, _FaultsRecorded(work)
         self._arrived: list[Event] = [Start()]
         self._events: deque[Event] = deque()
         self._commands: deque[Command] = deque()
@@ -334,17 +354,11 @@ class Driver:
 
     # -- the record -----------------------------------------------------------------------------------
 
-    @contextmanager
-    def _faults_recorded(self) -> Iterator[None]:
-        """A fault of ours in here is recorded, and costs the client nothing."""
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001
-            self._failed(error)
+    def _faults_recorded(self) -> "_FaultsRecorded":
+        return self._recorded
 
     def _failed(self, error: BaseException) -> None:
-        record = self._work.record
-        self._work.journal.failed(f"call {record.call.id} to {record.provider}", error)
+        self._recorded.note(error)
 
     def _report(self, summary: Summary) -> None:
         summary = replace(summary, detail=self._why) if self._why else summary

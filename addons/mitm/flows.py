@@ -13,7 +13,6 @@ from weakref import WeakKeyDictionary
 from mitmproxy import http
 from mitmproxy.connection import Client
 from mitmproxy.flow import Error, Flow
-from mitmproxy.utils import asyncio_utils
 
 from addons.mitm.dispatch import Dispatcher, Forwarding, Killable, Responder, Switch
 
@@ -154,10 +153,18 @@ class FlowRegistry:
 
     def start(self, work: Coroutine[None, None, None], client: Client) -> asyncio.Task[None]:
         """Run what answers a flow, and count it until it is done."""
-        task = asyncio_utils.create_task(work, name="responder", keep_ref=False, client=client.peername)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task = asyncio.create_task(self._counted(work), name="responder")
+        task.client = client.peername  # type: ignore[attr-defined]  # which mitmproxy puts before log lines
+        if not task.done():
+            self._tasks.add(task)
         return task
+
+    async def _counted(self, work: Coroutine[None, None, None]) -> None:
+        """Its end costs no turn of the event loop, as one that is called back would."""
+        try:
+            await work
+        finally:
+            self._tasks.discard(asyncio.current_task())
 
     def active(self) -> int:
         """How many responders are running, those included that were cancelled and have not returned yet."""

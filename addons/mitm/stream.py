@@ -25,6 +25,7 @@ which forgets a stream that is closed by all of one read when it comes to the en
 import asyncio
 import logging
 import math
+from collections.abc import Coroutine
 from copy import copy
 from functools import partial
 from typing import assert_never
@@ -162,19 +163,23 @@ class RelayStream(ForwardedStream):
     def respond(self, responder: Responder) -> None:
         self.sink = self._new_sink()
         self.flows.opened(self.flow, self)
-        self._task = self.flows.start(responder(self.sink), self.context.client)
-        self._task.add_done_callback(self._responder_done)
+        self._task = self.flows.start(self._answered(responder(self.sink)), self.context.client)
 
-    def _responder_done(self, task: asyncio.Task[None]) -> None:
-        """Report what escaped, and break a response that nobody will end any more."""
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
+    async def _answered(self, work: Coroutine[None, None, None]) -> None:
+        """Report what escapes, and break a response that nobody will end any more."""
+        try:
+            await work
+            if self._is_open:
+                log.error("responder for %s returned without end() or abort()", name_of(self.flow))
+        except Exception as error:  # noqa: BLE001  # a fault of ours, which is to break this response alone
             log.error("responder for %s failed: %s", name_of(self.flow), fault(error))
-        if self.sink is None or self.sink.closed:
-            return
-        if error is None and not task.cancelled():
-            log.error("responder for %s returned without end() or abort()", name_of(self.flow))
-        self.sink.abort("The response was not completed.")
+        finally:
+            if self.sink is not None and self._is_open:
+                self.sink.abort("The response was not completed.")
+
+    @property
+    def _is_open(self) -> bool:
+        return self.sink is not None and not self.sink.closed
 
     def kill(self) -> None:
         """Stop the responder, or the server, and break the response; the user has killed the flow."""

@@ -7,7 +7,9 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from mitmproxy import http
@@ -96,10 +98,7 @@ class Journal:
 
     def reached(self, flow: http.HTTPFlow, origin: Origin, reached: Reached) -> None:
         """An attempt is answered: by whom, for the inspector, while the answer comes."""
-        flow.server_conn = _server(origin, reached.began)
-        flow.server_conn.peername = reached.peer
-        flow.server_conn.timestamp_tcp_setup = reached.connected
-        flow.server_conn.timestamp_tls_setup = reached.secured
+        flow.server_conn = copy(_connected(origin, reached))
 
     def close(self) -> None:
         """The proxy ends: what came of all calls, by credential."""
@@ -233,6 +232,16 @@ def _asked(record: Record, summary: Summary, now: float) -> Server | None:
     if server.address != origin.address or server.timestamp_tcp_setup is None:
         server = _server(origin, before[-1] if before else now - summary.seconds)
     server.timestamp_end = last
+    return server
+
+
+@lru_cache
+def _connected(origin: Origin, reached: Reached) -> Server:
+    """The connection that it is. Each call over it gets a copy, which ends with the call."""
+    server = _server(origin, reached.began)
+    server.peername = reached.peer
+    server.timestamp_tcp_setup = reached.connected
+    server.timestamp_tls_setup = reached.secured
     return server
 
 

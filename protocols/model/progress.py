@@ -64,7 +64,7 @@ def updated(usage: Usage | None, later: Usage) -> Usage:
 
 
 @dataclass(slots=True)
-class Block:
+class Block:  # noqa: PLW1641  # a dataclass that changes has no hash
     """What a block has come to."""
 
     start: BlockStart
