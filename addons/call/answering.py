@@ -12,6 +12,7 @@ from functools import lru_cache, partial
 from weakref import WeakKeyDictionary
 
 from mitmproxy import http
+from pydantic import SecretStr
 
 from addons.call.checking import Checker
 from addons.call.driver import Driver
@@ -19,6 +20,8 @@ from addons.call.passing import ErrorResponse, Passing
 from addons.call.recognition import Intercepted
 from addons.call.reports import Reports
 from addons.call.request import account_lease, unchanged
+from addons.call.traced import TracedDriver
+from addons.call.tracing import note_parsed, note_received, note_routing, note_sent
 from addons.call.work import Work
 from addons.config.providers import Configured
 from addons.config.settings import Settings
@@ -30,7 +33,7 @@ from addons.records.trace import Traces
 from addons.responses.kept import Missing, Responses, Turn, unknown_elsewhere
 from addons.responses.storage import Memory, Storage
 from addons.runtime.clock import Clock
-from addons.secrets.redaction import LONGEST_NAME, Blackout
+from addons.secrets.redaction import LONGEST_NAME, Blackout, key_shaped
 from addons.upstream.client import Upstream
 from protocols.model.call import Call, Reply
 from protocols.model.errors import Fault, MalformedRequest, Untranslatable
@@ -44,6 +47,8 @@ from rewrite.catalog.providers import Carrier, ModelFacts
 from rewrite.catalog.routes import Route, RouteUse, Rule, candidates, rule_for
 from rewrite.credentials.notices import Notice
 from rewrite.exchange.exchange import Exchange
+from rewrite.exchange.traced import TracedExchange
+from rewrite.records.passes import CallTrace, TargetTrace
 from rewrite.responses.store import PROTOCOL as RESPONSES
 from rewrite.responses.store import scope_of
 from rewrite.targets.target import Target, Terms, Wanted, target_of
@@ -106,22 +111,43 @@ class Answering:
         program = header(request.headers, "user-agent")
         call, facts = self._planner.call(request, intercepted, session, body, program)
         now = self._clock()
+        rule = self._planner.rule(call, intercepted)
+        trace = self._trace(call, rule, intercepted, request, now)
         turn = self._turn(call, intercepted)
         if isinstance(turn, Missing):
-            return self._error_response(Record(flow, call, intercepted.provider.name, ()), intercepted, turn)
-        plan = self._planner.plan(turn, intercepted, request, facts, now)
+            record = Record(flow, call, intercepted.provider.name, (), trace=trace)
+            return self._error_response(record, intercepted, turn)
+        if trace is not None:
+            note_parsed(trace, turn.call, expanded=turn.changed)
+        plan = self._planner.plan(turn, rule, intercepted, request, facts, now, trace)
+        if trace is not None:
+            note_routing(trace, rule, plan.targets, plan.skipped)
         for text in plan.unused:
             self._journal.notice(Notice(text, warning=True))
         name = intercepted.provider.name
-        record = Record(flow, turn.call, name, plan.targets, plan.skipped, plan.rule)
+        record = Record(flow, turn.call, name, plan.targets, plan.skipped, rule, trace)
         if not plan.targets:
             missing = Missing(intercepted.protocol.error(plan.fault), plan.fault)
             return self._error_response(record, intercepted, unknown_elsewhere(call, plan.skipped) or missing)
         if call.background and plan.targets[0].rendered is None:
-            return self._passing(flow, intercepted, request)
+            return self._passing(flow, intercepted, request, trace)
         self.buffering[flow] = not plan.rule.stream, plan.may_be_kept(turn.call)
         asker = _asker(flow, intercepted, turn.call, facts, program)
         return self._driver(record, intercepted, turn, request, asker, now)
+
+    def _trace(
+        self, call: Call, rule: Rule, intercepted: Intercepted, request: WireRequest, now: float
+    ) -> CallTrace | None:
+        sink = self._traces.begin(call, rule, partial(self._secrets, intercepted))
+        if sink is None:
+            return None
+        trace = CallTrace(sink, call, intercepted.provider.name, now, time.time() - now)
+        note_received(trace, request)
+        return trace
+
+    def _secrets(self, intercepted: Intercepted) -> Sequence[SecretStr]:
+        own = intercepted.own
+        return [*self._pool.secrets(), *(key_shaped(own.secrets) if own else ())]
 
     def _turn(self, call: Call, intercepted: Intercepted) -> Turn | Missing:
         """A call with the turns that it continues, as only the Responses API has them."""
@@ -132,7 +158,9 @@ class Answering:
     def _error_response(self, record: Record, intercepted: Intercepted, missing: Missing) -> ErrorResponse:
         return ErrorResponse(missing.answer, missing.fault, record, intercepted.own, self._reports)
 
-    def _passing(self, flow: http.HTTPFlow, intercepted: Intercepted, sent: WireRequest) -> Passing:
+    def _passing(
+        self, flow: http.HTTPFlow, intercepted: Intercepted, sent: WireRequest, trace: CallTrace | None
+    ) -> Passing:
         """An answer that is made later belongs to an account, like a file or a batch."""
         assert self._settings is not None
         assert self._upstream is not None
@@ -140,13 +168,15 @@ class Answering:
         record = {"provider": intercepted.provider.name, "passed_through": True, "credential": lease.name}
         self._journal.begin(flow, record)
         request = unchanged(sent, intercepted.origin, intercepted, lease)
+        if trace is not None:
+            note_sent(trace, request, sent)
         blackout = Blackout([lease.secret] if lease.pooled else ())
 
         def heard(head: Head) -> None:
             if lease.pooled:
                 self._pool.passed(intercepted.provider.name, lease, head.status, head.headers, {})
 
-        return Passing(self._upstream, request, self._settings.timeouts.connect, blackout, heard)
+        return Passing(self._upstream, request, self._settings.timeouts.connect, blackout, heard, trace)
 
     def _driver(
         self,
@@ -159,13 +189,14 @@ class Answering:
     ) -> Driver:
         assert intercepted.protocol is not None
         assert self._upstream is not None
+        trace, asked = record.trace, (record.call, intercepted.protocol, record.targets, now)
         work = Work(
             record=record,
             turn=turn,
             intercepted=intercepted,
             request=request,
             protocol=intercepted.protocol,
-            exchange=Exchange(record.call, intercepted.protocol, record.targets, now),
+            exchange=TracedExchange(*asked, trace) if trace else Exchange(*asked),
             asker=asker,
             pool=self._pool,
             upstream=self._upstream,
@@ -173,7 +204,7 @@ class Answering:
             reports=self._reports,
             clock=self._clock,
         )
-        driver = self._drivers[record.flow] = Driver(work)
+        driver = self._drivers[record.flow] = TracedDriver(work, trace) if trace else Driver(work)
         return driver
 
     def kept(self, flow: http.HTTPFlow, intercepted: Intercepted) -> http.Response | None:
@@ -288,14 +319,24 @@ class Planner:
         said = named or call.session or session or None
         return call if said == call.session else replace(call, session=said), facts
 
+    def rule(self, call: Call, intercepted: Intercepted) -> Rule:
+        """The route of the config that fits `call`."""
+        return rule_for(self._settings.rules, call, intercepted.provider)
+
     def plan(
-        self, turn: Turn, intercepted: Intercepted, request: WireRequest, facts: ClientFacts, now: float
+        self,
+        turn: Turn,
+        rule: Rule,
+        intercepted: Intercepted,
+        request: WireRequest,
+        facts: ClientFacts,
+        now: float,
+        trace: CallTrace | None = None,
     ) -> Plan:
-        """The targets of the call of `turn`, whose original provider is that of `intercepted`; `now` on the
-        machine's clock."""
+        """The targets of the call of `turn`, which `rule` fits and whose original provider is that of
+        `intercepted`; `now` on the machine's clock."""
         assert intercepted.protocol is not None
         call = turn.call
-        rule = rule_for(self._settings.rules, call, intercepted.provider)
         # From the end it is looked for in a third of the time.
         enveloped = (dump(call.body) if turn.changed else request.body).rfind(_MARK) >= 0
         routes = candidates(rule, call, intercepted.provider, self._providers)
@@ -309,6 +350,8 @@ class Planner:
                 terms = self._terms(route, rule, call, facts, pooled=pooled, epoch=time.time() - now)
                 wanted = self._wanted(route, rule, _origin(route, intercepted), terms, reply)
                 wanted = replace(wanted, index=len(targets), enveloped=enveloped, rewritten=turn.changed)
+                if trace is not None:
+                    wanted = replace(wanted, trace=TargetTrace(trace))
                 targets.append(target_of(call, intercepted.protocol, wanted))
             except Untranslatable as reason:
                 skipped[route.label] = str(reason)

@@ -15,9 +15,9 @@ from typing import assert_never
 from pydantic import SecretStr
 
 from addons.call.arrivals import MOST_ENDS, Answer, in_pieces
-from addons.call.passing import Response, give
 from addons.call.renewing import Renewing
 from addons.call.request import Leases, outgoing
+from addons.call.response import Response, give
 from addons.call.work import Work
 from addons.credentials.lease import Lease
 from addons.mitm.messages import head_for_client
@@ -26,10 +26,12 @@ from addons.secrets.redaction import Blackout
 from addons.upstream.client import Attempt, Receiver
 from addons.upstream.failure import Cause
 from addons.upstream.network import Reached
+from protocols.model.call import Rendered
 from protocols.model.errors import Fault
-from protocols.model.http import Head
+from protocols.model.http import Head, UpstreamRequest
 from rewrite.credentials.learning import REPORTS
 from rewrite.responses.store import PROTOCOL as RESPONSES
+from rewrite.targets.target import Target
 from rewrite.values.events import (
     Acquire,
     AwaitCredential,
@@ -396,13 +398,16 @@ class Driver:
         if lease.pooled:
             self._hidden.append(lease.secret)
             self._blackout = Blackout(self._hidden)
-        request = outgoing(self._work.request, target, self._work.intercepted, lease, wanted.rendered)
+        request = self._outgoing(target, lease, wanted.rendered)
         connect = target.terms.timing.connect
         try:
             return self._work.upstream.open(request, receiver, fresh=wanted.fresh, connect_timeout=connect)
         except Exception as error:  # noqa: BLE001  # ends the attempt like one of the network
             self.broken(error)
             return None
+
+    def _outgoing(self, target: Target, lease: Lease, instead: Rendered | None) -> UpstreamRequest:
+        return outgoing(self._work.request, target, self._work.intercepted, lease, instead)
 
     def refused(self, fault: Fault) -> None:
         """There is no token to ask with: an answer of ours, as the provider would write it."""

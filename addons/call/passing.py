@@ -4,11 +4,12 @@ import time
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Protocol
 
 from addons.call.reports import Reports
+from addons.call.response import Response, give
+from addons.call.tracing import TracedResponse, note_heads
 from addons.credentials.carriers import ClientCredential
-from addons.mitm.messages import bytes_of, fields_of, head_for_client
+from addons.mitm.messages import head_for_client
 from addons.records.journal import Record
 from addons.secrets.redaction import Blackout
 from addons.upstream.client import Upstream
@@ -16,32 +17,9 @@ from addons.upstream.events import Closed, Data, Sent, Started, UpstreamEvent, e
 from protocols.model.errors import Fault
 from protocols.model.http import Head, UpstreamRequest, WireResponse
 from protocols.model.progress import Progress
+from rewrite.exchange.traced import note_end
+from rewrite.records.passes import CallTrace
 from rewrite.values.events import Summary
-
-
-class Response(Protocol):
-    """Where an answer goes: the sink of the stream layer, or a turn of a WebSocket.
-
-    What is written goes out in order, and nothing of it is lost.
-    """
-
-    def start(self, status: int, reason: bytes, headers: list[tuple[bytes, bytes]]) -> bool:
-        """Send the head; whether more may be sent before `drained` was waited for."""
-        ...
-
-    def send(self, data: bytes) -> bool:
-        """Send body bytes; whether more may be sent before `drained` was waited for."""
-        ...
-
-    def end(self) -> None: ...
-
-    def abort(self, message: str) -> None:
-        """Break the answer; `message` says why."""
-        ...
-
-    async def drained(self) -> None:
-        """Wait until the client has taken enough for more to be sent."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +36,15 @@ class ErrorResponse:
     reports: Reports
 
     async def run(self, response: Response) -> None:
-        self.reports.not_asked(self.record, self._summary(time.monotonic()), self.own)
-        give(self.answer, response)
+        summary, trace = self._summary(time.monotonic()), self.record.trace
+        self.reports.not_asked(self.record, summary, self.own)
+        if trace is None:
+            give(self.answer, response)
+            return
+        traced = TracedResponse(response, trace)
+        give(self.answer, traced)
+        note_end(trace, self.record.call, summary, traced.head)
+        trace.close()
 
     def _summary(self, now: float) -> Summary:
         answer, fault = self.answer, self.fault
@@ -88,8 +73,17 @@ class Passing:
     blackout: Blackout
     heard: Callable[[Head], None]
     """Gets the head of the answer."""
+    trace: CallTrace | None = None
+    """Has the heads, and no body. None: the request is not traced."""
 
     async def run(self, response: Response) -> None:
+        try:
+            await self._run(response)
+        finally:
+            if self.trace is not None:
+                self.trace.close()
+
+    async def _run(self, response: Response) -> None:
         coming = events(self.upstream, self.request, fresh=False, connect_timeout=self.connect_timeout)
         async with aclosing(coming):
             async for event in coming:
@@ -101,7 +95,10 @@ class Passing:
         match event:
             case Started(head=head):
                 self.heard(head)
-                return response.start(*head_for_client(self.blackout.head(head)))
+                given = self.blackout.head(head)
+                if self.trace is not None:
+                    note_heads(self.trace, head, given)
+                return response.start(*head_for_client(given))
             case Data(data=data):
                 return response.send(self.blackout.feed(data))
             case Closed(cause=None):
@@ -112,10 +109,3 @@ class Passing:
             case Sent():
                 pass
         return True
-
-
-def give(answer: WireResponse, response: Response) -> None:
-    """An answer of ours, whole."""
-    response.start(answer.status, bytes_of(answer.reason), fields_of(answer.headers))
-    response.send(answer.body)
-    response.end()

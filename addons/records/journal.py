@@ -23,6 +23,7 @@ from protocols.model.call import Call
 from protocols.model.http import Origin
 from rewrite.catalog.routes import Rule
 from rewrite.credentials.notices import Notice
+from rewrite.records.passes import CallTrace
 from rewrite.targets.target import Target
 from rewrite.values.decision import Ended
 from rewrite.values.events import Summary
@@ -62,6 +63,8 @@ class Record:
     """By target, why it cannot be asked."""
     rule: Rule | None = None
     """The route that fits it."""
+    trace: CallTrace | None = None
+    """None: the call is not traced."""
 
 
 def record_of(flow: http.HTTPFlow) -> dict[str, Any]:

@@ -4,7 +4,7 @@ alone: what the client asked, where that went and in which form, and what was an
 import json
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,6 +21,7 @@ from protocols.model.call import Call
 from protocols.model.http import Headers
 from protocols.model.wirejson import dump, given
 from rewrite.catalog.routes import Rule
+from rewrite.records.passes import Sink
 from rewrite.records.rendering import Asked, Body, rendered_answer, rendered_attempts, rendered_headers
 from rewrite.targets.target import Target
 from rewrite.values.events import Summary
@@ -46,6 +47,11 @@ class Traces:
     def configure(self, folder: Path | None) -> None:
         """From now on into `folder`; None: no more."""
         self.folder = folder
+
+    def begin(self, call: Call, rule: Rule, secrets: Callable[[], Iterable[SecretStr]]) -> Sink | None:
+        """Where the entries of a call go, which begins now and which `rule` fits; None: it is not traced.
+        `secrets`: those of the pool, and what its client sent for a key."""
+        return None
 
     def write(self, record: Record, summary: Summary, secrets: Iterable[SecretStr]) -> None:
         """The file of a call that is over. `secrets` are those in use now, lest one was forgotten."""

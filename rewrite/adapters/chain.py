@@ -20,6 +20,8 @@ from protocols.model.segment import Segment
 from protocols.model.wirejson import JsonObject
 from rewrite.adapters.base import Adapter, Closing, Context, Events, Factory, Options, listed
 from rewrite.adapters.registry import discover
+from rewrite.adapters.traced import traced
+from rewrite.records.passes import Direction, Stage, TargetTrace
 
 
 def parse_adapters(
@@ -88,17 +90,26 @@ class Chain:
 
     adapters: tuple[Adapter, ...]
     context: Context
+    trace: TargetTrace | None = None
+    """That of the target. None: the call is not traced."""
 
     def request(self, body: JsonObject) -> JsonObject:
         """The body that goes to the provider; the same object: untouched, as an empty one always is."""
         for adapter in self.adapters if body else ():
-            body = adapter.request(body, self.context)
+            before, body = body, adapter.request(body, self.context)
+            if self.trace is not None:
+                changed = body is not before
+                self.trace.planned(f"adapter:{adapter.name}", body if changed else None, changed=changed)
         return body
 
     def answer(self, body: JsonObject) -> JsonObject:
         """The body of an answer that is not streamed; the same object: untouched."""
         for adapter in self.adapters:
-            body = adapter.answer(body, self.context)
+            before, body = body, adapter.answer(body, self.context)
+            if self.trace is not None:
+                name, changed = f"adapter:{adapter.name}", body is not before
+                data = body if changed else None
+                self.trace.call.note(name, Direction.RESPONSE, Stage.PROXY, data, changed=changed)
         return body
 
     def decoder(self, inner: Decoder, head: Head, call: Call) -> Decoder:
@@ -107,9 +118,14 @@ class Chain:
             return inner
         if isinstance(inner, WholeDecoder) or not (call.stream or is_event_stream(head, call)):
             return AdaptedDecoder(inner, (lambda body: (self.answer(body),),))
-        streams = [adapter.stream(self.context) for adapter in self.adapters]
-        events = tuple(each for each in streams if each is not None)
+        events = tuple(self._events())
         return AdaptedDecoder(inner, events) if events else inner
+
+    def _events(self) -> Iterator[Events]:
+        for adapter in self.adapters:
+            events = adapter.stream(self.context)
+            if events is not None:
+                yield events if self.trace is None else traced(events, adapter.name, self.trace.call)
 
 
 class AdaptedDecoder:

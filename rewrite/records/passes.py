@@ -61,7 +61,8 @@ class Entry:
     changed: bool
     """Whether `data` is another state than that of the pass before. The first of each way is."""
     data: object
-    """JSON values, bytes, and dataclasses of ours: nothing that is edited later."""
+    """JSON values, bytes, and dataclasses of ours: nothing that is edited later. None: there is nothing to
+    say, such as of an adapter that changed nothing."""
 
 
 class Sink(Protocol):

@@ -154,6 +154,18 @@ def rendered_answer(summary: Summary) -> Mapping[str, object]:
     }
 
 
+def rendered_parts(progress: Progress) -> Mapping[str, object]:
+    """What an answer said, put together from its parts."""
+    return given(
+        id=progress.head.id or None if progress.head else None,
+        model=progress.head.model or None if progress.head else None,
+        parts=list(_blocks(progress)),
+        finishes=[_finish(progress.finished[choice]) for choice in sorted(progress.finished)],
+        usage=given(**asdict(progress.usage)) if progress.usage else None,
+        error=_error(progress.error) if progress.error else None,
+    )
+
+
 def _blocks(progress: Progress) -> Iterator[Mapping[str, object]]:
     """`torn`: an upstream that began again left it open."""
     yield from ({**_block(block), "torn": True} for block in progress.torn)

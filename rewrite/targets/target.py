@@ -15,10 +15,12 @@ from rewrite.adapters.base import Adapter, Context
 from rewrite.adapters.chain import Chain
 from rewrite.catalog.providers import ModelFacts, Provider
 from rewrite.catalog.routes import Route
+from rewrite.records.passes import TargetTrace
 from rewrite.targets.hold import HoldingDecoder
 from rewrite.targets.reading import Reading
 from rewrite.targets.response_adapters import ReportedModel, Unwrapped, WrappedSignatures
 from rewrite.targets.streaming_mode import OtherMode
+from rewrite.targets.traced import Before, ParsedWhole, noted
 from rewrite.translation.answer import Recognising, TranslatingDecoder, TranslatingEncoder, wrapped_parts
 from rewrite.translation.translate import FOREIGN_REASONING, Loss, Translation, translation
 from rewrite.values.outcome import ErrorFacts
@@ -87,6 +89,8 @@ class Target:
     other_mode: OtherMode | None = None
     """How answers are read that are streamed where the client wants them whole, or the reverse. None: they
     come as the client asked."""
+    trace: TargetTrace | None = field(default=None, repr=False, compare=False)
+    """None: the call is not traced."""
     provider: Provider = field(init=False, repr=False, compare=False)
     """That of `route`."""
     untouched: bool = field(init=False, repr=False, compare=False)
@@ -136,6 +140,15 @@ class Target:
     def reading(self, head: Head) -> Reading:
         """The answer that begins with `head`, read by adapters first, in the client's protocol last."""
         adapted, streamed = self.upstream(head)
+        if self.trace is None:
+            return self._reading(head, adapted, streamed=streamed)
+        before = Before(adapted)
+        reading = self._reading(head, before, streamed=streamed)
+        if streamed and reading.decoder is before:
+            return self._reading(head, adapted, streamed=streamed)
+        return noted(reading, before, self.trace.call)
+
+    def _reading(self, head: Head, adapted: Decoder, *, streamed: bool) -> Reading:
         if self.other_mode is not None:
             return self.other_mode.reading(head, adapted, streamed=streamed)
         if self.translation is not None:
@@ -160,6 +173,8 @@ class Target:
     def upstream(self, head: Head) -> tuple[Decoder, bool]:
         """A decoder of what the provider sends, with the adapters in it, and whether that is a stream."""
         own = self.protocol.decoder(self.call, head)
+        if self.trace is not None and isinstance(own, WholeDecoder):
+            own = ParsedWhole(own, self.trace.call)
         adapted = self.chain.decoder(own, head, self.call) if self.chain else own
         return adapted, not isinstance(own, WholeDecoder)
 
@@ -211,6 +226,8 @@ class Wanted:
     """Whether the client gets only whole tool calls of a streamed answer."""
     force_stream: bool = False
     """Whether it is streamed upstream, whatever the client asked for."""
+    trace: TargetTrace | None = None
+    """None: the call is not traced."""
 
 
 def target_of(call: Call, protocol: WireProtocol, wanted: Wanted) -> Target:
@@ -251,6 +268,10 @@ def _within(
     route, chain = wanted.route, _chain(call, wanted, *_response_adapters(call, protocol, wanted))
     call = _wholly_read(call) if chain else call
     body, losses = _own_signatures(call, protocol, wanted)
+    if wanted.trace is not None:
+        changed_here = body is not call.body or wanted.rewritten
+        data = whole(body) if changed_here else None
+        wanted.trace.planned("built_request", data, changed=changed_here)
     changed = chain.request(body) if chain else body
     untouched = changed is call.body
     said = call if untouched else replace(call, body=changed)
@@ -266,6 +287,7 @@ def _within(
         losses=losses,
         hold_tool_calls=wanted.hold_tool_calls and protocol.editor is not None and _generates(call),
         other_mode=other_mode,
+        trace=wanted.trace,
     )
 
 
@@ -307,6 +329,8 @@ def _across(call: Call, source: WireProtocol, wanted: Wanted, client: Call) -> T
     found = translation(call, source, spoken, _destination(wanted, path), wanted.reply)
     found = replace(found, call=client, hold_tool_calls=wanted.hold_tool_calls)
     chain = _chain(call, wanted)
+    if wanted.trace is not None:
+        wanted.trace.planned("built_request", found.rendered.body, changed=True)
     body = chain.request(found.rendered.body) if chain else found.rendered.body
     return Target(
         wanted.route,
@@ -320,6 +344,7 @@ def _across(call: Call, source: WireProtocol, wanted: Wanted, client: Call) -> T
         translation=found,
         losses=found.losses,
         hold_tool_calls=wanted.hold_tool_calls and _generates(call),
+        trace=wanted.trace,
     )
 
 
@@ -357,4 +382,5 @@ def _chain(call: Call, wanted: Wanted, *last: Adapter) -> Chain | None:
     """The adapters of a call, if there are any: of the config for a generation alone, then `last`."""
     configured = wanted.adapters if _generates(call) else ()
     adapters, route = (*configured, *last), wanted.route
-    return Chain(adapters, Context(route.protocol, route.provider.name, route.model)) if adapters else None
+    context = Context(route.protocol, route.provider.name, route.model)
+    return Chain(adapters, context, wanted.trace) if adapters else None

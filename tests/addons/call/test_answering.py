@@ -49,6 +49,11 @@ def asks(**fields: object) -> Call:
     return CHAT.parse("c", Operation.GENERATE, WireRequest("POST", "/v1/chat/completions", (), dump(body)))
 
 
+def plan_of(settings: Settings, turn: Turn, asked: Intercepted, request: WireRequest) -> Plan:
+    planner = Planner(settings, REGISTRY)
+    return planner.plan(turn, planner.rule(turn.call, asked), asked, request, UNKNOWN, 0.0)
+
+
 def planned(
     *rules: Rule,
     call: Call | None = None,
@@ -61,7 +66,7 @@ def planned(
     request = WireRequest("POST", "/v1/chat/completions", (), dump(one.body))
     turn = Turn(one, "scope", one.body)
     settings = Settings(providers=providers, rules=rules, hold_tool_calls=hold_tool_calls)
-    return Planner(settings, REGISTRY).plan(turn, original, request, UNKNOWN, 0.0)
+    return plan_of(settings, turn, original, request)
 
 
 def to(*texts: str, **more: object) -> Rule:
@@ -76,7 +81,7 @@ def test_a_web_page_has_no_key_of_any_provider() -> None:
     asked = Intercepted(OPENAI, CHAT, Operation.GENERATE, None, False, WHERE, "https://page.example")
     request = WireRequest("POST", "/v1/chat/completions", (), b"{}")
     settings = Settings(providers=ALL, rules=(to("anthropic/a"),))
-    plan = Planner(settings, REGISTRY).plan(Turn(asks(), "scope", asks().body), asked, request, UNKNOWN, 0.0)
+    plan = plan_of(settings, Turn(asks(), "scope", asks().body), asked, request)
     assert not plan.targets
     assert "a web page does not use them" in plan.fault.message
 
@@ -88,7 +93,7 @@ def test_logins_of_other_tools_are_no_key(client: str, reached: list[str]) -> No
     asked = Intercepted(OPENAI, CHAT, Operation.GENERATE, None, True, WHERE, client=client)
     settings = Settings(providers=(*ALL, Configured(provider, (login,))), rules=(to("logins/m"),))
     turn, request = Turn(asks(), "scope", asks().body), WireRequest("POST", "/v1/chat/completions", (), b"{}")
-    plan = Planner(settings, REGISTRY).plan(turn, asked, request, UNKNOWN, 0.0)
+    plan = plan_of(settings, turn, asked, request)
     assert labels(plan) == reached
     assert reached or "they are logins of other tools (see any_client)" in plan.fault.message
 
@@ -196,7 +201,7 @@ def test_signatures_are_looked_for_where_the_body_has_a_carrier() -> None:
     original = Intercepted(CLAUDE, ANTHROPIC, Operation.GENERATE, None, True, WHERE)
     request = WireRequest("POST", "/v1/messages", (), body)
     turn = Turn(call, "scope", call.body)
-    (target,) = Planner(Settings(providers=ALL), REGISTRY).plan(turn, original, request, UNKNOWN, 0.0).targets
+    (target,) = plan_of(Settings(providers=ALL), turn, original, request).targets
     assert target.rendered is not None
     assert envelope.encode() not in dump(target.rendered.body)
 
@@ -211,7 +216,7 @@ def test_a_request_that_is_nested_too_deep_is_refused_and_not_a_fault_of_ours() 
     original = Intercepted(OPENAI, CHAT, Operation.GENERATE, None, True, WHERE)
     request = WireRequest("POST", "/v1/chat/completions", (), b"{}")
     settings = Settings(providers=ALL, rules=(to("anthropic/a"),))
-    plan = Planner(settings, REGISTRY).plan(Turn(call, "scope", call.body), original, request, UNKNOWN, 0.0)
+    plan = plan_of(settings, Turn(call, "scope", call.body), original, request)
     assert not plan.targets
     assert "nested deeper" in plan.fault.message
 
@@ -232,7 +237,8 @@ def test_what_is_known_of_a_model_is_remembered_but_for_a_name_that_fills_the_me
     kept = weakref.ref(named[0])
     call = replace(asks(), model=named.pop())
     request = WireRequest("POST", "/v1/chat/completions", (), dump(call.body))
-    assert planner.plan(Turn(call, "scope", call.body), original, request, UNKNOWN, 0.0).targets
+    rule = planner.rule(call, original)
+    assert planner.plan(Turn(call, "scope", call.body), rule, original, request, UNKNOWN, 0.0).targets
     del call
     assert (kept() is not None) == is_kept
 

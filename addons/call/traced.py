@@ -1,0 +1,77 @@
+"""The driver of a traced call: it drives as any does, and notes what leaves, what comes, and what becomes of
+the credential. What happens in between is noted by `TracedExchange`."""
+
+from addons.call.driver import Driver
+from addons.call.response import Response
+from addons.call.tracing import TracedResponse, note_sent
+from addons.call.work import Work
+from addons.credentials.lease import Lease
+from protocols.model.call import Rendered
+from protocols.model.http import UpstreamRequest
+from rewrite.credentials.state import CredentialState
+from rewrite.exchange.traced import note_end
+from rewrite.records.passes import CallTrace, Direction, Stage
+from rewrite.targets.target import Target
+from rewrite.values.events import Release, Summary
+
+
+class TracedDriver(Driver):
+    """See `Driver`. Its entries end with `sent_response`, whatever the end is."""
+
+    _response: TracedResponse
+
+    def __init__(self, work: Work, trace: CallTrace) -> None:
+        super().__init__(work)
+        self._trace = trace
+        self._reported = False
+
+    async def run(self, response: Response) -> None:
+        await super().run(TracedResponse(response, self._trace))
+
+    def received(self, data: bytes) -> None:
+        self._trace.from_provider(data)
+        super().received(data)
+
+    def _outgoing(self, target: Target, lease: Lease, instead: Rendered | None) -> UpstreamRequest:
+        request = super()._outgoing(target, lease, instead)
+        note_sent(self._trace, request, self._work.request)
+        return request
+
+    def _release(self, release: Release) -> None:
+        target, lease = self._leases.held[release.attempt]
+        before = self._state(target, lease)
+        super()._release(release)
+        after = self._state(target, lease)
+        if lease.pooled and before is not None and after is not None:
+            self._note_cooldowns(before, after)
+
+    def _state(self, target: Target, lease: Lease) -> CredentialState | None:
+        pool = self._work.pool.states.get(target.provider.name)
+        return None if pool is None else pool.state(lease.name)
+
+    def _note_cooldowns(self, before: CredentialState, after: CredentialState) -> None:
+        for scope, cooldown in after.cooldowns.items():
+            if cooldown is not before.cooldowns.get(scope):
+                seconds = round(cooldown.until - cooldown.at, 3)
+                said = cooldown.refusal.said if cooldown.refusal else cooldown.note
+                data = {"scope": scope, "seconds": seconds, "reason": said}
+                self._trace.note("cooldown", Direction.REQUEST, Stage.PROXY, data)
+
+    def _report(self, summary: Summary) -> None:
+        self._reported = True
+        super()._report(summary)
+        note_end(self._trace, self._work.record.call, summary, self._response.head)
+
+    def _fail(self, error: Exception) -> None:
+        self._trace.now = self._work.clock()
+        data = {"error": type(error).__name__}
+        self._trace.note("internal_error", Direction.RESPONSE, Stage.PROXY, data)
+        super()._fail(error)
+
+    def _stop(self) -> None:
+        super()._stop()
+        if not self._reported:
+            self._reported = True
+            data = {**self._response.head, "end": "failed", "detail": "a fault of the proxy"}
+            self._trace.note("sent_response", Direction.RESPONSE, Stage.CLIENT, data, changed=True)
+        self._trace.close()

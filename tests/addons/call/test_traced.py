@@ -1,0 +1,99 @@
+"""The passes of calls that are answered against the fake provider: which there are, in which order."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.addons.call.traced import ONE, TWO, TracedProxy
+from tests.vendor import Vendor, chat_answer, chat_error, chat_stream, streamed, whole
+
+CONFIG = """
+[providers.openai]
+base_url = "{url}"
+credentials = [{{ name = "one", key = "env:ONE" }}, {{ name = "two", key = "env:TWO" }}]
+[[routes]]
+match = {{ model = "claude-*" }}
+to = ["openai/gpt-5"]
+[[routes]]
+match = {{ model = "adapted" }}
+adapters = [
+    {{ name = "drop_params", params = ["user"] }},
+    {{ name = "rename_field", from = "top_k", to = "k" }},
+]
+"""
+CHAT, MESSAGES = "https://api.openai.com/v1/chat/completions", "https://api.anthropic.com/v1/messages"
+HI = [{"role": "user", "content": "Hi"}]
+
+
+@pytest.fixture
+async def vendor() -> AsyncIterator[Vendor]:
+    async with Vendor() as running:
+        yield running
+
+
+@pytest.fixture
+async def proxy(vendor: Vendor, tmp_path: Path) -> AsyncIterator[TracedProxy]:
+    made = TracedProxy(tmp_path, CONFIG.format(url=vendor.base_url))
+    yield made
+    await made.close()
+
+
+def asks(model: str = "gpt-4o", *, stream: bool = True, **more: Any) -> dict[str, Any]:
+    return {"model": model, "stream": stream, "messages": HI, **more}
+
+
+REQUEST = ["raw_request", "parsed_request", "routing", "selection", "built_request"]
+STREAM = ["raw_response", "stream_started", "stream_first_byte"]
+END = ["parsed_response", "sent_response", "stream_completed"]
+
+
+async def test_a_stream_that_is_passed_on(vendor: Vendor, proxy: TracedProxy) -> None:
+    text = chat_stream(["Hello"])
+    vendor.reply(streamed(text))
+    client, kept = await proxy.ask(CHAT, asks())
+    assert kept.names == [*REQUEST, "sent_request", *STREAM, "stream_first_visible", *END]
+    assert kept.files == {"provider-1": b"".join(text), "client": b"".join(text)}
+    assert client.body == b"".join(text)
+    assert kept.closed == 1
+
+
+async def test_an_adapted_call_that_is_retried(vendor: Vendor, proxy: TracedProxy) -> None:
+    vendor.on(key=ONE).reply(chat_error(429, "rate_limit_exceeded", "slow down"))
+    vendor.on(key=TWO).reply(whole(chat_answer("Hello")))
+    _, kept = await proxy.ask(CHAT, asks("adapted", stream=False, user="me"))
+    adapters = ["adapter:drop_params", "adapter:rename_field"]
+    refused = ["sent_request", "raw_response", "retry", "cooldown", "selection"]
+    answered = ["sent_request", "raw_response", "parsed_response", *adapters, "formatted_response"]
+    assert kept.names == [*REQUEST, *adapters, *refused, *answered, "sent_response"]
+    told = {entry.name: entry for entry in kept.entries}
+    assert told["retry"].data == {
+        "decision": "retry",
+        "delay": 0.0,
+        "fresh": False,
+        "after": "rejected(429 rate)",
+        "message": "slow down",
+    }
+    assert told["cooldown"].data == {"scope": "model:adapted", "seconds": 60.0, "reason": ""}
+    changed = [entry.name for entry in kept.entries if entry.changed and entry.name in adapters]
+    assert changed == ["adapter:drop_params"]
+    assert b'"slow down"' in kept.files["provider-1"]
+    assert kept.files["provider-2"] == kept.files["client"] == b"".join(chat_answer("Hello"))
+    assert [entry.attempt for entry in kept.entries if entry.name == "sent_request"] == [1, 2]
+
+
+async def test_a_translated_stream(vendor: Vendor, proxy: TracedProxy) -> None:
+    """Each event as the client gets it."""
+    text = chat_stream(["Hello"])
+    vendor.reply(streamed(text))
+    body = {"model": "claude-x", "max_tokens": 9, "stream": True, "messages": HI}
+    _, kept = await proxy.ask(MESSAGES, body)
+    events = [entry for entry in kept.entries if entry.name == "formatted_response"]
+    names = [name for name in kept.names if name != "formatted_response"]
+    assert names == [*REQUEST, "sent_request", *STREAM, "stream_first_visible", *END]
+    pairs: Any = [entry.data for entry in events]
+    assert b"".join(pair["before"] for pair in pairs) == b"".join(text) == kept.files["provider-1"]
+    assert b"".join(pair["after"] for pair in pairs) == kept.files["client"]
+    assert {(entry.protocol, entry.model) for entry in events} == {("openai_chat", "gpt-5")}
+    assert kept.entries[-1].protocol == "anthropic_messages"

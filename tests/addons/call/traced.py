@@ -1,0 +1,83 @@
+"""Calls that are answered against the fake provider, each with its trace in memory."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mitmproxy import http
+from pydantic import SecretStr
+
+from addons.call.answering import Answering
+from addons.call.recognition import Interception
+from addons.config.settings import known_protocols, load
+from addons.credentials.pool import Pool
+from addons.records.journal import Journal
+from addons.records.trace import Traces
+from addons.secrets.redaction import Redactor
+from addons.upstream.client import Upstream
+from addons.upstream.network import tls_context
+from addons.upstream.way import Direct
+from protocols.model.call import Call
+from rewrite.catalog.routes import Rule
+from tests.addons.call.heads import flow_of
+from tests.addons.call.test_driver import PATIENCE, Clock
+from tests.addons.call.test_driver import Kept as Client
+from tests.rewrite.records.traces import Kept
+
+ONE, TWO = "sk-pool-number-one", "sk-pool-number-two"
+
+type Answered = tuple[Client, Kept]
+
+
+class KeptTraces(Traces):
+    """Every call is traced, in memory."""
+
+    def __init__(self) -> None:
+        super().__init__(Redactor())
+        self.kept: list[Kept] = []
+
+    def begin(self, call: Call, rule: Rule, secrets: Callable[[], Iterable[SecretStr]]) -> Kept:
+        self.kept.append(Kept())
+        return self.kept[-1]
+
+
+class TracedProxy:
+    """Answers calls under one config, every one of them traced."""
+
+    def __init__(self, folder: Path, config: str) -> None:
+        self.traces = KeptTraces()
+        self._upstream = Upstream(Direct(tls_context(insecure=False, ca_file=None, ca_dir=None)))
+        redactor, registry = Redactor(), known_protocols()
+        pool, journal = Pool(Clock(), lambda _: None), Journal(redactor)
+        path = folder / "rotator.toml"
+        path.write_text(config)
+        settings = load(str(path), {"ONE": ONE, "TWO": TWO}, folder)
+        pool.configure(settings)
+        self._interception = Interception(registry, pool, journal, redactor)
+        self._interception.configure(settings)
+        self.answering = Answering(registry, pool, journal, self.traces)
+        self.answering.configure(settings, self._upstream)
+
+    async def ask(self, url: str, body: Mapping[str, Any], **headers: str) -> Answered:
+        """The answer to a client, and the trace of its call."""
+        client = Client()
+        async with asyncio.timeout(PATIENCE):
+            await self.begin(url, body, **headers).run(client)
+        return client, self.traces.kept[-1]
+
+    def begin(self, url: str, body: Mapping[str, Any], **headers: str) -> Any:
+        flow = self._flow(url, body, **headers)
+        intercepted = self._interception.intercepted(flow)
+        assert intercepted is not None
+        return self.answering.begin(flow, intercepted)
+
+    def _flow(self, url: str, body: Mapping[str, Any], **headers: str) -> http.HTTPFlow:
+        flow = flow_of(url, **headers)
+        flow.request.content = json.dumps(body).encode()
+        assert self._interception.admit(flow)
+        return flow
+
+    async def close(self) -> None:
+        await self._upstream.close()
