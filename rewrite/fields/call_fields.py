@@ -7,6 +7,7 @@ away stores nothing.
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from typing import cast
 
 from protocols.model.http import Headers
@@ -141,7 +142,8 @@ class CallFields:
     def _values_for(self, bound: Bound, body: object, protocol: str) -> Iterator[tuple[Steps, Values]]:
         """Values with what they are for: the places of calls, or all of the body."""
         joins = bound.rule.mode is Mode.PER_TOOL_CALL
-        places: Mapping[Key, Steps] = tool_calls(body, protocol) if joins else {_NO_CALL: ()}
+        alone = bound.rule.joins_alone
+        places: Mapping[Key, Steps] = tool_calls(body, protocol, alone) if joins else {_NO_CALL: ()}
         for call, place in places.items():
             if values := self._values(bound, call):
                 yield place, values
@@ -233,7 +235,7 @@ class CallFields:
 def _found(rule: Rule, value: object, protocol: str) -> Iterator[tuple[Key, list[object]]]:
     """By tool call, where values are joined to calls."""
     if rule.mode is Mode.PER_TOOL_CALL:
-        for key, call in tool_calls(value, protocol).items():
+        for key, call in tool_calls(value, protocol, rule.joins_alone).items():
             if values := _fitting(rule, _related(value, call, rule.place, protocol)):
                 yield key, values
     elif values := _fitting(rule, found_at(value, rule.place.steps)):
@@ -250,7 +252,11 @@ def _says(value: object, where: JsonObject) -> bool:
 
 
 def _is_one_of(value: object, wanted: object) -> bool:
-    return value in wanted if isinstance(wanted, list | tuple) else value == wanted
+    if isinstance(wanted, list | tuple):
+        return any(_is_one_of(value, each) for each in wanted)
+    if isinstance(value, str) and isinstance(wanted, str):
+        return fnmatchcase(value, wanted)
+    return value == wanted
 
 
 def _related(value: object, call: Steps, place: Place, protocol: str) -> Iterator[object]:

@@ -17,6 +17,9 @@ from rewrite.fields.paths import (
 )
 from rewrite.fields.rule import Beside, Inject, Place
 
+_NAMING = frozenset({"id", "status", "format", "index"})
+"""What of an item says nothing: clients leave it out on purpose."""
+
 type Values = tuple[object, ...]
 
 
@@ -52,13 +55,14 @@ def with_values(body: object, inject: Inject, found: Iterable[tuple[Steps, Value
         start = started_at(body, place, inject.place)
         if start is not None:
             item = list(values) if inject.as_list else values[-1]
-            body = _at(body, (*start, *inject.place.steps), item, inject.when_missing_only)
+            body = _at(body, (*start, *inject.place.steps), item, inject)
     return body
 
 
-def _at(body: object, where: Steps, item: object, missing_only: bool) -> object:
+def _at(body: object, where: Steps, item: object, inject: Inject) -> object:
     there = next(found_at(body, where), MISSING)
-    if (missing_only and not is_missing(there)) or _same(there, item):
+    said = not is_missing(there) and there not in inject.placeholders
+    if (inject.when_missing_only and said) or _same(there, item):
         return body
     return injected(body, where, item)
 
@@ -120,11 +124,18 @@ def _missing_of(items: Items, values: Values, planned: Sequence[object]) -> tupl
         if value in items or value in planned:
             continue
         parts = [at for at, item in enumerate(items) if _is_part(item, value)]
-        if len(parts) == 1:
+        if len(parts) == 1 and _lacks(items[parts[0]], value):
             items = [*items[: parts[0]], value, *items[parts[0] + 1 :]]
         elif not parts:
             missing.append(value)
     return items, tuple(missing)
+
+
+def _lacks(item: object, value: object) -> bool:
+    """Whether a value says more than an item of which it is part: more than what it is called."""
+    assert isinstance(value, Mapping)
+    said = [key for key, each in value.items() if key not in _NAMING and not is_missing(each)]
+    return any(is_missing(at_step(item, key)) for key in said)
 
 
 def _is_part(item: object, value: object) -> bool:

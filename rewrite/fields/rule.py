@@ -91,6 +91,8 @@ class Inject:
     """The name of the header, in lower case; empty: none."""
     when_missing_only: bool = True
     """Whether what the client says wins. Null and what is empty count as missing."""
+    placeholders: tuple[str, ...] = ()
+    """Texts that count as missing too: what clients write where they have lost a value."""
     insert: Beside | int | None = None
     """Whether values become items of a list: beside the joined call, or of the list at `place` before the
     one of this number. None: they take the place of what is there."""
@@ -115,7 +117,8 @@ class Rule:
     protocol: str = "*"
     """A glob over the name of the provider's protocol."""
     where: JsonObject = field(default_factory=dict)
-    """What an object must say to be one of the values: each of these fields is the same, or one of a list."""
+    """What an object must say to be one of the values: each of these fields is the same, or one of a list.
+    Texts are globs: `?*` is any text but an empty one."""
     mode: Mode = Mode.LAST
     """Which values are kept."""
     scope: frozenset[Scope] = frozenset({Scope.PROVIDER, Scope.MODEL, Scope.SESSION})
@@ -134,6 +137,11 @@ class Rule:
     def __post_init__(self) -> None:
         said = (self.name, self.source, self.place, sorted(self.where.items()), self.mode, sorted(self.scope))
         object.__setattr__(self, "digest", blake2b(repr(said).encode(), digest_size=16).digest())
+
+    @property
+    def joins_alone(self) -> bool:
+        """Whether a tool call alone says whose a value is: then only one that nobody else can have does."""
+        return Scope.SESSION not in self.scope
 
     def fits(self, protocol: str, model: str) -> bool:
         """Whether it is for calls of this model (in lower case) in this protocol."""

@@ -1,10 +1,13 @@
 """Where tool calls are in a request, an answer or an event of each protocol, and how one is known again.
 
 A call is known by its id. One without (Gemini's may lack it, Ollama's do) is known by its name and its
-arguments. What stands for two calls of one body is ambiguous, and is none.
+arguments. What stands for two calls of one body is ambiguous, and is none. Where nothing but the call says
+whose it is, it has to have an id that no other conversation has: `call_1` is anybody's, and so is the
+`functions.get_weather:0` of Moonshot's models.
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -88,10 +91,50 @@ FORMS: Mapping[str, Form] = {
 _IN_PROMPT = parse_path("messages.*.content.*")
 
 
-def tool_calls(value: object, protocol: str) -> dict[Key, Steps]:
+_WORDS = re.compile(r"calls?|functions?|toolu?|chatcmpl|[^a-zA-Z0-9]")
+SHORTEST = 8
+"""Letters and digits that a provider makes up for an id. Measured: Gemini has so few, others 9 and more."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What is said of a call."""
+
+    id: object
+    name: object
+    arguments: object
+    """As an object, or as the JSON text of one."""
+
+    @property
+    def is_anybodys(self) -> bool:
+        """Whether another conversation may well have a call of this id."""
+        own = self.id if isinstance(self.id, str) else ""
+        if isinstance(self.name, str) and self.name:
+            own = own.replace(self.name, "")
+        return len(_WORDS.sub("", own)) < SHORTEST
+
+    @property
+    def key(self) -> Key | None:
+        """None: nothing identifies it."""
+        if isinstance(self.id, str) and self.id:
+            return key_of("id", self.id)
+        if not isinstance(self.name, str) or not self.name or self.arguments is None:
+            return None
+        try:
+            return key_of("call", self.name, json.dumps(_parsed(self.arguments), sort_keys=True))
+        except (TypeError, ValueError, RecursionError):
+            return None
+
+
+def _parsed(arguments: object) -> object:
+    return load_value(arguments.encode("utf-8", "replace")) if isinstance(arguments, str) else arguments
+
+
+def tool_calls(value: object, protocol: str, alone: bool = False) -> dict[Key, Steps]:
     """The places of the calls in `value`, in order: a body or an event of the protocol, or an object of the
-    unified model."""
-    found = [(key, place) for key, place in _calls(value, protocol) if key is not None]
+    unified model. `alone`: of those whose ids no other conversation has."""
+    calls = [(call, place) for call, place in _calls(value, protocol) if not (alone and call.is_anybodys)]
+    found = [(key, place) for call, place in calls if (key := call.key) is not None]
     times = Counter(key for key, _ in found)
     return {key: place for key, place in found if times[key] == 1}
 
@@ -104,33 +147,21 @@ def is_call(value: object, protocol: str) -> bool:
     return at_step(value, "type") in form.types or at_step(value, "functionCall") is not MISSING
 
 
-def _calls(value: object, protocol: str) -> Iterator[tuple[Key | None, Steps]]:
+def _calls(value: object, protocol: str) -> Iterator[tuple[_Call, Steps]]:
     if isinstance(value, Prompt):
         for place, each in places_at(value, _IN_PROMPT):
             if isinstance(each, ToolCall):
-                yield _key(each.id, each.name, each.arguments), place
+                yield _Call(each.id, each.name, each.arguments), place
     elif isinstance(value, BlockStart):
         if value.kind is BlockKind.TOOL:
-            yield _key(value.tool_id, value.tool_name, None), ()
+            yield _Call(value.tool_id, value.tool_name, None), ()
     elif form := FORMS.get(protocol):
         for path in form.places:
             for place, each in places_at(value, path):
                 if is_object(each) and (not form.types or at_step(each, "type") in form.types):
-                    yield _known_by(each, form), place
+                    yield _said(each, form), place
 
 
-def _known_by(call: object, form: Form) -> Key | None:
+def _said(call: object, form: Form) -> _Call:
     name, arguments = (next(found_at(call, path), None) for path in (form.name, form.arguments))
-    return _key(at_step(call, form.id), name, arguments)
-
-
-def _key(id: object, name: object, arguments: object) -> Key | None:
-    if isinstance(id, str) and id:
-        return key_of("id", id)
-    if not isinstance(name, str) or not name or arguments is None:
-        return None
-    said = load_value(arguments.encode("utf-8", "replace")) if isinstance(arguments, str) else arguments
-    try:
-        return key_of("call", name, json.dumps(said, sort_keys=True))
-    except (TypeError, ValueError, RecursionError):
-        return None
+    return _Call(at_step(call, form.id), name, arguments)
