@@ -3,15 +3,17 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, suppress
+from dataclasses import dataclass
 
 from addons.call.request import with_key
 from addons.config.providers import Configured
 from addons.config.settings import Settings
 from addons.credentials.lease import Lease
 from addons.credentials.pool import Pool
+from addons.oauth.source import TokenSource
 from addons.upstream.client import Upstream
 from addons.upstream.events import Closed, Data, Started, events
-from protocols.model.http import UpstreamRequest
+from protocols.model.http import UpstreamRequest, parsed
 from protocols.model.wirejson import JsonObject, dump, load_object
 from rewrite.catalog.checks import QuotaCheck
 from rewrite.catalog.providers import Provider
@@ -27,6 +29,16 @@ PATIENCE = 30.0
 """Seconds that an answer may take."""
 
 _OK = 200
+_SILENT, _NO_TOKEN = "it gives no answer", "there is no token to ask with"
+_ELSEWHERE = "its token_url does not end in {path}, so that nobody knows where to ask: take check out"
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """What a credential has used is not known."""
+
+    why: str
+    """For a reader."""
 
 
 class Checker:
@@ -78,23 +90,23 @@ class Checker:
                     yield one, check, lease
 
     async def _ask(self, one: Configured, check: QuotaCheck, lease: Lease) -> None:
-        name, status = one.provider.name, 0
-        body: JsonObject = {}
+        name = one.provider.name
+        found: JsonObject | Unknown = Unknown(_SILENT)
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
-                status, body = await self._answer(one, check, lease)
-        if status == _OK:
-            self._pool.checked(name, lease, check.limits, body)
-        self._say(name, lease, status)
+                found = await self._asked(one, check, lease)
+        if not isinstance(found, Unknown):
+            self._pool.checked(name, lease, check.limits, found)
+        self._say(name, lease, found.why if isinstance(found, Unknown) else "")
 
-    async def _answer(self, one: Configured, check: QuotaCheck, lease: Lease) -> tuple[int, JsonObject]:
-        """Status and body; 0 where there was no answer, or no token to ask with."""
+    async def _asked(self, one: Configured, check: QuotaCheck, lease: Lease) -> JsonObject | Unknown:
         assert self._upstream is not None
         request = await self._request(one.provider, check, lease, self._upstream)
-        if request is None:
-            return 0, {}
+        return request if isinstance(request, Unknown) else await self._answer(self._upstream, request)
+
+    async def _answer(self, upstream: Upstream, request: UpstreamRequest) -> JsonObject | Unknown:
         status, body = 0, b""
-        coming = events(self._upstream, request, fresh=False, connect_timeout=PATIENCE)
+        coming = events(upstream, request, fresh=False, connect_timeout=PATIENCE)
         async with aclosing(coming):
             async for event in coming:
                 match event:
@@ -104,21 +116,22 @@ class Checker:
                         body += data
                     case Closed(cause=cause) if cause is not None:
                         status = 0
-        return status, load_object(body) or {}
+        if status != _OK:
+            return Unknown(f"it answers {status}" if status else _SILENT)
+        return load_object(body) or {}
 
     async def _request(
         self, provider: Provider, check: QuotaCheck, lease: Lease, upstream: Upstream
-    ) -> UpstreamRequest | None:
-        """None: there is no token to ask with."""
+    ) -> UpstreamRequest | Unknown:
         source, origin, project = lease.source, provider.origin, ""
         if check.token and source is not None:
-            held = source.held()
-            return lasting_request(source.login.client, held, check.path) if held and held.refresh else None
-        assert origin is not None
+            return _with_lasting(source, check.path)
+        if origin is None:
+            return Unknown("its provider has no base_url")
         if source is not None:
             tokens = source.at_once() or await source.renewed(upstream)
             if not isinstance(tokens, Tokens):
-                return None
+                return Unknown(_NO_TOKEN)
             lease = lease.with_tokens(tokens)
             project = await source.project(upstream, origin, tokens) if check.needs_project else ""
         body, path = check.body_for(project), origin.under(check.path.encode())
@@ -128,17 +141,24 @@ class Checker:
         headers = (*headers, ("content-type", "application/json"))
         return UpstreamRequest(origin, "POST", path, headers, dump(body))
 
-    def _say(self, provider: str, lease: Lease, status: int) -> None:
-        """Once, until an answer comes again."""
+    def _say(self, provider: str, lease: Lease, why: str) -> None:
+        """Once, until an answer comes again: no `why`."""
         who = provider, lease.name
-        if status == _OK:
+        if not why:
             self._failed.discard(who)
         elif who not in self._failed:
             self._failed.add(who)
-            why = f"it answers {status}" if status else "it gives no answer"
             self._notify(
                 Notice(f"{provider}/{lease.name}: check: what it has used is not known: {why}", True)
             )
+
+
+def _with_lasting(source: TokenSource, path: str) -> UpstreamRequest | Unknown:
+    login, held = source.login, source.held()
+    if held is None or not held.refresh:
+        return Unknown(_NO_TOKEN)
+    found = lasting_request(login.kind, login.client, held, path)
+    return found or Unknown(_ELSEWHERE.format(path=parsed(login.kind.token_url).prefix))
 
 
 def _tells(check: QuotaCheck, lease: Lease) -> bool:

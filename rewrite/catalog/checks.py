@@ -47,8 +47,8 @@ class QuotaCheck:
     logins_only: bool = False
     """Whether it tells logins alone, and no keys."""
     token: str = ""
-    """`refresh`: the long-lived token of a login goes with it, to the server that exchanges it. Empty: the
-    token of calls."""
+    """`refresh`: the long-lived token of a login goes with it, to the server that exchanges it and under the
+    same path as the address for that. Empty: the token of calls."""
     body: tuple[tuple[str, str], ...] | None = None
     """Fields of a JSON object. `{project}` is the project of the login, and left out where there is none."""
 

@@ -74,12 +74,20 @@ def refresh_request(kind: OAuthKind, client: TokenClient, tokens: Tokens) -> Ups
     return UpstreamRequest(origin, method, target, headers, body)
 
 
-def lasting_request(client: TokenClient, tokens: Tokens, path: str) -> UpstreamRequest:
-    """A GET of `path` with a token that is exchanged, from the server that exchanges it."""
-    where = parsed(client.token_url)
-    origin = parsed(f"{where.scheme}://{where.authority}")
+def lasting_request(
+    kind: OAuthKind, client: TokenClient, tokens: Tokens, path: str
+) -> UpstreamRequest | None:
+    """A GET of `path` with a token that is exchanged, from the server that exchanges it.
+
+    A gateway has the paths of that server under one of its own, where `path` is too. None: the address does
+    not end as that of `kind` does, so that nobody knows what is at `path`, and who would get the token.
+    """
+    where, own = parsed(client.token_url), parsed(kind.token_url)
+    if not where.prefix.endswith(own.prefix):
+        return None
+    origin = parsed(f"{where.scheme}://{where.authority}{where.prefix.removesuffix(own.prefix)}")
     headers = (*_headers(where.authority), ("authorization", f"token {tokens.refresh}"))
-    return UpstreamRequest(origin, "GET", path.encode(), headers, b"")
+    return UpstreamRequest(origin, "GET", f"{origin.prefix}{path}".encode(), headers, b"")
 
 
 def _headers(host: str) -> Headers:

@@ -1,8 +1,8 @@
 """Providers that are asked what keys have used, by real requests."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,9 @@ from rewrite.credentials.credential import Credential
 from rewrite.credentials.notices import Notice
 from rewrite.credentials.state import WHOLE
 from rewrite.oauth.kinds import OAuthKind
+from rewrite.oauth.refreshing import TokenClient
 from tests.addons.oauth.places import DEAD, LATE, PATH, Place, granted
+from tests.addons.upstream.peer import until
 from tests.rewrite.oauth.logins import (
     ANTIGRAVITY,
     CLAUDE,
@@ -96,9 +98,7 @@ async def running(
 
 async def asked(vendor: Vendor, times: int) -> None:
     """Wait until so many requests have come."""
-    async with asyncio.timeout(10):
-        while len(vendor.requests) < times:  # noqa: ASYNC110  # the provider says nothing when one comes
-            await asyncio.sleep(0)
+    await until(lambda: len(vendor.requests) >= times)
 
 
 async def test_the_keys_that_are_wanted_are_asked_about_again_and_again() -> None:
@@ -150,27 +150,42 @@ async def test_a_login_that_has_ended_is_not_asked_about(tmp_path: Path) -> None
         check = QuotaCheck("/usage", LIMITS, logins_only=True)
         async with running(vendor, check, Logins(lambda: LATE), place.login) as house:
             await asked(vendor, 1)
-            async with asyncio.timeout(10):
-                while not house.said:  # noqa: ASYNC110  # nobody says when it is
-                    await asyncio.sleep(0)
+            await until(lambda: bool(house.said))
         assert {one.path for one in vendor.requests} == {PATH}
         (notice,) = house.said
-        assert notice.text == "p/a: check: what it has used is not known: it gives no answer"
+        assert notice.text == "p/a: check: what it has used is not known: there is no token to ask with"
 
 
 async def test_github_is_asked_with_its_own_token_where_that_is_exchanged(tmp_path: Path) -> None:
     async with Vendor() as vendor, Vendor() as github:
         answer = b'{"quota_snapshots": {"chat": {"percent_remaining": 0, "unlimited": false}}}'
-        github.on(path="/copilot_internal/user").reply(whole(answer), 100)
-        place = Place(tmp_path, COPILOT, github)
+        github.on(path="/github/copilot_internal/user").reply(whole(answer), 100)
+        place = Place(tmp_path, COPILOT, github, path="/github/copilot_internal/v2/token")
         place.write(copilot_file())
         async with running(vendor, known("github_copilot"), Logins(lambda: LATE), place.login) as house:
             await asked(github, 3)
         assert house.learnt == {"a": [("x-quota-snapshot-chat", WHOLE)]}
-        assert {(one.method, one.target) for one in github.requests} == {("GET", "/copilot_internal/user")}
+        assert {(one.method, one.target) for one in github.requests} == {
+            ("GET", "/github/copilot_internal/user")
+        }
         assert {one.header("authorization") for one in github.requests} == {"token gho_old"}
         assert vendor.requests == []
         assert house.said == []
+
+
+async def test_github_s_token_does_not_go_where_it_is_not_exchanged(tmp_path: Path) -> None:
+    """The root of a host may be another's."""
+    async with Vendor() as vendor:
+        vendor.reply(whole(SPENT), 100)
+        place = Place(tmp_path, COPILOT, vendor)
+        place.write(copilot_file())
+        client = TokenClient(f"{vendor.base_url}/exchange")
+        login = replace(place.login, client=client)
+        async with running(vendor, known("github_copilot"), Logins(lambda: LATE), login) as house:
+            await until(lambda: bool(house.said))
+        assert vendor.requests == []
+        (notice,) = house.said
+        assert "its token_url does not end in /copilot_internal/v2/token" in notice.text
 
 
 async def test_a_refresh_token_that_is_not_exchanged_is_not_sent(tmp_path: Path) -> None:

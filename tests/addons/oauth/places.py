@@ -31,6 +31,7 @@ class Place:
     kind: OAuthKind
     vendor: Vendor
     now: float = LATE
+    path: str = PATH
     warned: list[str] = field(default_factory=list)
     changes: int = 0
 
@@ -40,7 +41,7 @@ class Place:
 
     @property
     def login(self) -> Login:
-        return Login(self.kind, self.file, TokenClient(self.vendor.base_url + PATH, "client", ""))
+        return Login(self.kind, self.file, TokenClient(self.vendor.base_url + self.path, "client", ""))
 
     def source(self) -> TokenSource:
         return TokenSource(self.login, lambda: self.now, asyncio.Lock(), self._renewed, self.warned.append)

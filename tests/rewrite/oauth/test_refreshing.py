@@ -14,6 +14,7 @@ from rewrite.oauth.refreshing import (
     Refreshed,
     Renewal,
     TokenClient,
+    lasting_request,
     refresh_request,
     renewal,
     short_token,
@@ -74,6 +75,27 @@ def test_others_ask_by_a_form(kind: OAuthKind, file: str) -> None:
     assert form["client_secret"] == ["a&secret"]
     assert form["client_id"] == ["an id"]
     assert form["refresh_token"] == [tokens_in(file, kind).refresh]
+
+
+@pytest.mark.parametrize(
+    ("token_url", "asked"),
+    [
+        ("https://api.github.com/copilot_internal/v2/token", "https://api.github.com/copilot_internal/user"),
+        (
+            "https://gate.test:8443/gh/copilot_internal/v2/token",
+            "https://gate.test:8443/gh/copilot_internal/user",
+        ),
+        ("https://gate.test/exchange", None),
+        ("https://gate.test", None),
+    ],
+)
+def test_the_token_that_is_exchanged_goes_beside_the_endpoint_that_does_it(
+    token_url: str, asked: str | None
+) -> None:
+    tokens = tokens_in(copilot_file(), COPILOT)
+    found = lasting_request(COPILOT, TokenClient(token_url), tokens, "/copilot_internal/user")
+    assert (found and f"{found.origin.scheme}://{found.origin.authority}{found.target.decode()}") == asked
+    assert found is None or ("authorization", "token gho_old") in found.headers
 
 
 def test_copilot_s_token_is_exchanged() -> None:
