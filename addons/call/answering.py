@@ -48,7 +48,7 @@ from rewrite.catalog.routes import Route, RouteUse, Rule, candidates, rule_for
 from rewrite.credentials.notices import Notice
 from rewrite.exchange.exchange import Exchange
 from rewrite.exchange.traced import TracedExchange
-from rewrite.records.passes import CallTrace, TargetTrace
+from rewrite.records.passes import Asked, CallTrace, TargetTrace
 from rewrite.responses.store import PROTOCOL as RESPONSES
 from rewrite.responses.store import scope_of
 from rewrite.targets.target import Target, Terms, Wanted, target_of
@@ -138,10 +138,11 @@ class Answering:
     def _trace(
         self, call: Call, rule: Rule, intercepted: Intercepted, request: WireRequest, now: float
     ) -> CallTrace | None:
-        sink = self._traces.begin(call, rule, partial(self._secrets, intercepted))
+        sink = self._traces.begin(call.id, rule, partial(self._secrets, intercepted))
         if sink is None:
             return None
-        trace = CallTrace(sink, call, intercepted.provider.name, now, time.time() - now)
+        began = Asked(call.protocol, intercepted.provider.name, call.model or "")
+        trace = CallTrace(sink, call.id, began, now, time.time() - now, call.session)
         note_received(trace, request)
         return trace
 

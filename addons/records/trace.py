@@ -48,9 +48,9 @@ class Traces:
         """From now on into `folder`; None: no more."""
         self.folder = folder
 
-    def begin(self, call: Call, rule: Rule, secrets: Callable[[], Iterable[SecretStr]]) -> Sink | None:
+    def begin(self, call: str, rule: Rule, secrets: Callable[[], Iterable[SecretStr]]) -> Sink | None:
         """Where the entries of a call go, which begins now and which `rule` fits; None: it is not traced.
-        `secrets`: those of the pool, and what its client sent for a key."""
+        `call`: its id; `secrets`: those of the pool, and what its client sent for a key."""
         return None
 
     def write(self, record: Record, summary: Summary, secrets: Iterable[SecretStr]) -> None:

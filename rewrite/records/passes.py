@@ -10,7 +10,6 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Protocol
 
-from protocols.model.call import Call
 from protocols.model.http import Headers
 
 
@@ -81,7 +80,7 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Whom an attempt asks."""
+    """Whom an attempt asks, or a client means."""
 
     protocol: str
     provider: str
@@ -96,15 +95,15 @@ class CallTrace:
     """Makes the entries of one call. `now` is the time of what is noted, in seconds on the machine's clock:
     whoever drives the call writes it."""
 
-    def __init__(self, sink: Sink, call: Call, provider: str, now: float, epoch: float) -> None:
-        """`provider`: the name of the one that the client called; `epoch`: epoch seconds at second 0 of the
-        machine's clock."""
+    def __init__(
+        self, sink: Sink, call: str, began: Asked, now: float, epoch: float, session: str | None = None
+    ) -> None:
+        """`call`: its id; `began`: what its client asked, in its protocol; `epoch`: epoch seconds at second 0
+        of the machine's clock; `session`: the id of its conversation."""
         self.now = now
-        self._sink, self._call, self._epoch = sink, call, epoch
-        self._session = (
-            sha256(call.session.encode("utf-8", "replace")).hexdigest()[:16] if call.session else ""
-        )
-        self._asked = Asked(call.protocol, provider, call.model or "")
+        self._sink, self._call, self._began, self._epoch = sink, call, began, epoch
+        self._session = _hashed(session) if session else ""
+        self._asked = began
         self._sequence = 0
         self._closed = False
 
@@ -123,10 +122,10 @@ class CallTrace:
             name,
             direction,
             stage,
-            self._call.id,
+            self._call,
             asked.attempt,
             self._epoch + self.now,
-            self._call.protocol if at_client else asked.protocol,
+            self._began.protocol if at_client else asked.protocol,
             asked.provider,
             asked.model,
             asked.credential,
@@ -168,6 +167,10 @@ class TargetTrace:
         planned, self._planned = self._planned, []
         for name, data, changed in planned:
             self.call.note(name, Direction.REQUEST, Stage.PROXY, data, changed=changed)
+
+
+def _hashed(session: str) -> str:
+    return sha256(session.encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def fields_of(headers: Headers) -> Sequence[Sequence[str]]:

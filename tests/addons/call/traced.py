@@ -19,7 +19,6 @@ from addons.secrets.redaction import Redactor
 from addons.upstream.client import Upstream
 from addons.upstream.network import tls_context
 from addons.upstream.way import Direct
-from protocols.model.call import Call
 from rewrite.catalog.routes import Rule
 from tests.addons.call.heads import flow_of
 from tests.addons.call.test_driver import PATIENCE, Clock
@@ -38,7 +37,7 @@ class KeptTraces(Traces):
         super().__init__(Redactor())
         self.kept: list[Kept] = []
 
-    def begin(self, call: Call, rule: Rule, secrets: Callable[[], Iterable[SecretStr]]) -> Kept:
+    def begin(self, call: str, rule: Rule, secrets: Callable[[], Iterable[SecretStr]]) -> Kept:
         self.kept.append(Kept())
         return self.kept[-1]
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from protocols.model.call import Call, Operation
-from rewrite.records.passes import CallTrace, Entry
+from rewrite.records.passes import Asked, CallTrace, Entry
 
 
 class Kept:
@@ -31,4 +31,5 @@ class Kept:
 def trace_of(kept: Kept, call: Call | None = None) -> CallTrace:
     """The trace of a call, which began in second 5 of the machine's clock."""
     made = call or Call("c0ffee", "openai_chat", Operation.GENERATE, "gpt-5", True, (), session="s-1")
-    return CallTrace(kept, made, "openai", 5.0, 1000.0)
+    began = Asked(made.protocol, "openai", made.model or "")
+    return CallTrace(kept, made.id, began, 5.0, 1000.0, made.session)
