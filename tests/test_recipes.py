@@ -158,6 +158,46 @@ def test_a_provider(checkout: Checkout) -> None:
     assert checkout.test("tests/test_providers_doc.py", "tests/addons/config/test_settings.py") == []
 
 
+# -- a provider's own code --------------------------------------------------------------------------------
+
+QUIRKS_TEST = '''"""What Acme's own code makes of a request and of an answer."""
+
+import hashlib
+import hmac
+from pathlib import Path
+
+from addons.config.settings import load
+from protocols.model.call import Operation
+from protocols.model.parts import Usage
+from rewrite.hooks.base import About, Unsigned
+
+CONFIG = """
+[providers.acme]
+base_url = "https://api.acme.example"
+hosts = ["api.acme.example"]
+protocols = ["openai_chat"]
+code = "quirks.py:Acme"
+"""
+ABOUT = About("acme", "openai_chat", "m", Operation.GENERATE, True)
+
+
+def test_acme(tmp_path: Path) -> None:
+    (tmp_path / "quirks.py").write_text(Path("quirks.py").read_text())
+    (tmp_path / "rotator.toml").write_text(CONFIG)
+    acme = load("", {}, tmp_path).providers[0].hooks
+    signed = acme.hooks.sign_request(Unsigned("POST", "https://x/", (), b"{}"), "id:secret", ABOUT)
+    assert dict(signed)["x-acme-signature"] == hmac.new(b"secret", b"{}", hashlib.sha256).hexdigest()
+    assert acme.hooks.read_usage({"spent": {"in": 1, "out": 2}}, ABOUT) == Usage(1, 2)
+    assert acme.points == {"sign_request", "read_usage"}
+'''
+
+
+def test_a_provider_s_own_code(checkout: Checkout) -> None:
+    checkout.write("quirks.py", code("A provider's own code"))
+    checkout.write("tests/test_quirks.py", QUIRKS_TEST)
+    assert checkout.test("tests/test_quirks.py") == []
+
+
 # -- an adapter -------------------------------------------------------------------------------------------
 
 

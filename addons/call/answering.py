@@ -19,7 +19,7 @@ from addons.call.driver import Driver
 from addons.call.passing import ErrorResponse, Passing
 from addons.call.recognition import Intercepted
 from addons.call.reports import Reports
-from addons.call.request import account_lease, unchanged
+from addons.call.request import account_lease, signed, unchanged
 from addons.call.traced import TracedDriver
 from addons.call.tracing import note_parsed, note_received, note_routing, note_sent
 from addons.call.work import Work
@@ -48,6 +48,7 @@ from rewrite.catalog.routes import Route, RouteUse, Rule, candidates, rule_for
 from rewrite.credentials.notices import Notice
 from rewrite.exchange.exchange import Exchange
 from rewrite.exchange.traced import TracedExchange
+from rewrite.hooks.calling import HookFailed
 from rewrite.records.passes import Asked, CallTrace, TargetTrace
 from rewrite.responses.store import PROTOCOL as RESPONSES
 from rewrite.responses.store import scope_of
@@ -130,7 +131,7 @@ class Answering:
             missing = Missing(intercepted.protocol.error(plan.fault), plan.fault)
             return self._error_response(record, intercepted, unknown_elsewhere(call, plan.skipped) or missing)
         if call.background and plan.targets[0].rendered is None:
-            return self._passing(flow, intercepted, request, trace)
+            return self._passing(flow, intercepted, request, plan.targets[0], trace)
         self.buffering[flow] = not plan.rule.stream, plan.may_be_kept(turn.call)
         asker = _asker(flow, intercepted, turn.call, facts, program)
         return self._driver(record, intercepted, turn, request, asker, now)
@@ -160,7 +161,12 @@ class Answering:
         return ErrorResponse(missing.answer, missing.fault, record, intercepted.own, self._reports)
 
     def _passing(
-        self, flow: http.HTTPFlow, intercepted: Intercepted, sent: WireRequest, trace: CallTrace | None
+        self,
+        flow: http.HTTPFlow,
+        intercepted: Intercepted,
+        sent: WireRequest,
+        target: Target,
+        trace: CallTrace | None,
     ) -> Passing:
         """An answer that is made later belongs to an account, like a file or a batch."""
         assert self._settings is not None
@@ -168,7 +174,7 @@ class Answering:
         lease = account_lease(self._pool, intercepted)
         record = {"provider": intercepted.provider.name, "passed_through": True, "credential": lease.name}
         self._journal.begin(flow, record)
-        request = unchanged(sent, intercepted.origin, intercepted, lease)
+        request = signed(unchanged(sent, intercepted.origin, intercepted, lease), target, lease)
         if trace is not None:
             note_sent(trace, request, sent)
         blackout = Blackout([lease.secret] if lease.pooled else ())
@@ -262,6 +268,8 @@ class Plan:
     """By target, why it cannot be asked."""
     unused: Sequence[str] = ()
     """A line for each route of the config that should have fitted a call by now."""
+    failed: str = ""
+    """What became of code of a provider's own. Empty: none failed."""
 
     def may_be_kept(self, call: Call) -> float:
         """For how many seconds the answer may be kept from the client of `call`: a stream so long as that
@@ -273,7 +281,10 @@ class Plan:
 
     @property
     def fault(self) -> Fault:
-        """The error where no target is left: its request asks for what none of them can do."""
+        """The error where no target is left: its request asks for what none of them can do, or code of a
+        provider's own failed."""
+        if self.failed:
+            return Fault(502, "proxy_fault", self.failed, should_retry=False)
         reasons = "; ".join(f"{label}: {why}" for label, why in self.skipped.items())
         return Fault(
             400, "invalid_request", f"no target of the route can be asked: {reasons}", should_retry=False
@@ -345,6 +356,7 @@ class Planner:
         reply = _reply(rule, turn)
         targets: list[Target] = []
         skipped: dict[str, str] = {}
+        failed = ""
         for route in routes:
             try:
                 pooled = self._pooled(route, intercepted)
@@ -356,9 +368,11 @@ class Planner:
                 targets.append(target_of(call, intercepted.protocol, wanted))
             except Untranslatable as reason:
                 skipped[route.label] = str(reason)
+            except HookFailed as reason:
+                skipped[route.label] = failed = str(reason)
             except RecursionError:
                 skipped[route.label] = "the request is nested deeper than can be translated"
-        return Plan(rule, _continuable(targets), skipped, unused)
+        return Plan(rule, _continuable(targets), skipped, unused, failed)
 
     def _pooled(self, route: Route, intercepted: Intercepted) -> bool:
         """Whether a credential of the pool is used. Raises Untranslatable where there is none to use."""
@@ -374,7 +388,8 @@ class Planner:
 
     def _wanted(self, route: Route, rule: Rule, origin: Origin, terms: Terms, reply: Reply) -> Wanted:
         """What `rule` and the config ask for at `route`."""
-        adapters = (*self._configured[route.provider.name].adapters, *rule.adapters)
+        configured = self._configured[route.provider.name]
+        adapters = (*configured.adapters, *rule.adapters)
         return Wanted(
             route,
             self._protocols[route.protocol],
@@ -385,6 +400,7 @@ class Planner:
             self._model(route.provider.name, route.model),
             hold_tool_calls=self._holds(rule),
             force_stream=rule.force_stream,
+            hooks=configured.hooks,
         )
 
     def _terms(

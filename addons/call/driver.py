@@ -30,6 +30,7 @@ from protocols.model.call import Rendered
 from protocols.model.errors import Fault
 from protocols.model.http import Head, UpstreamRequest
 from rewrite.credentials.learning import REPORTS
+from rewrite.hooks.calling import HookFailed
 from rewrite.responses.store import PROTOCOL as RESPONSES
 from rewrite.targets.target import Target
 from rewrite.values.events import (
@@ -420,7 +421,10 @@ class Driver:
         self.closed(None)
 
     def broken(self, error: BaseException) -> None:
-        """A fault of ours ended the attempt."""
+        """A fault of ours ended the attempt, or code of the provider's own, which ends the call."""
+        if isinstance(error, HookFailed):
+            self._fail(error)
+            return
         self._failed(error)
         self._put(UpstreamClosed(self._answer.attempt, "a fault of the proxy"))
 
@@ -461,12 +465,12 @@ class Driver:
         self._timers.cancel()
         self._commands.clear()
         try:
-            self._make_up()
+            self._make_up(error)
         except Exception as another:  # noqa: BLE001  # it fails here too: closed, with nothing more said
             self._failed(another)
             self._break_off("a fault of the proxy")
 
-    def _make_up(self) -> None:
+    def _make_up(self, error: Exception) -> None:
         head = self._answer.head
         if head is not None and self._answer.continues(self._status) and not self._broken:
             self._broken = True
@@ -476,10 +480,16 @@ class Driver:
         elif self._status:
             self._break_off("a fault of the proxy")
         else:
-            self._send_error_response()
+            self._send_error_response(error)
 
-    def _send_error_response(self) -> None:
-        fault = Fault(502, "proxy_fault", "a fault of the proxy, not of the provider", should_retry=False)
+    def _send_error_response(self, error: Exception) -> None:
+        """Code of the provider's own that failed is named, in the flow too."""
+        message = "a fault of the proxy, not of the provider"
+        if isinstance(error, HookFailed):
+            message = str(error)
+            record = {"end": "failed", "status": 502, "detail": message}
+            self._work.journal.begin(self._work.record.flow, record)
+        fault = Fault(502, "proxy_fault", message, should_retry=False)
         self._status = fault.status
         give(self._work.protocol.error(fault), self._response)
         self._finish()

@@ -314,6 +314,8 @@ class Interception:
         provider, path = configured.provider, target.partition("?")[0]
         if not configured.credentials or _is_own_affair(provider, path, passed=passed):
             return False
+        if passed and configured.signs:
+            return False
         if own is None:
             return not passed
         if self._knows_tools and not configured.serves(client):

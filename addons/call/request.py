@@ -21,6 +21,7 @@ from protocols.model.http import Head, Headers, Origin, UpstreamRequest, WireReq
 from protocols.model.wirejson import dump
 from rewrite.catalog.providers import Carrier, Provider
 from rewrite.credentials.choosing import Unavailable
+from rewrite.hooks.base import Unsigned
 from rewrite.oauth.headers import with_needed
 from rewrite.oauth.projects import with_project
 from rewrite.targets.target import FRAMING, Target
@@ -41,22 +42,48 @@ def outgoing(
 ) -> UpstreamRequest:
     """The `request` of the client as it goes to one target with the credential of `lease`.
 
-    `instead`: what the target is asked in place of what was planned.
+    `instead`: what the target is asked in place of what was planned. Raises HookFailed where code of the
+    provider's that signs does not work.
     """
-    rendered = instead or target.rendered
+    sent = _written(request, target, intercepted, lease, instead or target.rendered)
     if lease.project:
-        sent = outgoing(request, target, intercepted, replace(lease, project=""), instead)
-        return replace(sent, body=with_project(sent.body, lease.project))
+        sent = replace(sent, body=with_project(sent.body, lease.project))
+    return signed(sent, target, lease)
+
+
+def _written(
+    request: WireRequest, target: Target, intercepted: Intercepted, lease: Lease, rendered: Rendered | None
+) -> UpstreamRequest:
+    """With the key where the provider takes one."""
     if rendered is None:
         return unchanged(request, target.origin, intercepted, lease)
     own = without_hops(request.headers)
     if target.keeps_headers:
         headers, path = written(intercepted, lease, own, rendered.path)
-        kept = tuple(pair for pair in headers if pair[0].lower() not in FRAMING)
+        given = {name.lower() for name, _ in rendered.headers} | FRAMING
+        kept = tuple(pair for pair in headers if pair[0].lower() not in given)
         host = ("host", target.origin.authority)
-        return _request(target, replace(rendered, path=path), request.method, (host, *kept))
-    signed = _signed(target.headers(own), target, lease, intercepted)
-    return _request(target, rendered, request.method, signed)
+        sent = (host, *kept, *rendered.headers)
+        return _request(target, replace(rendered, path=path), request.method, sent)
+    headers = _with_own_or_key(target.headers(own), target, lease, intercepted)
+    return _request(target, rendered, request.method, headers)
+
+
+def signed(request: UpstreamRequest, target: Target, lease: Lease) -> UpstreamRequest:
+    """`request` with the credential of `lease` as the provider's own code writes it, if it has any that does.
+    Raises HookFailed."""
+    if target.hooks is None or not (lease.pooled and target.hooks.registered.signs):
+        return request
+    path = request.target.decode()
+    plain, path, _ = carriers.take_out(request.headers, path)
+    origin = request.origin
+    url = f"{origin.scheme}://{origin.authority}{path}"
+    unsigned = Unsigned(request.method, url, plain, request.body)
+    headers = target.hooks.signed(unsigned, lease.secret.get_secret_value())
+    if headers is None:
+        return request
+    added = frozenset(name.lower() for name, _ in set(headers) - set(plain))
+    return replace(request, headers=headers, target=bytes_of(path), unrecorded=added)
 
 
 def unchanged(
@@ -68,7 +95,7 @@ def unchanged(
     return UpstreamRequest(origin, request.method, origin.under(bytes_of(path)), kept, request.body)
 
 
-def _signed(headers: Headers, target: Target, lease: Lease, intercepted: Intercepted) -> Headers:
+def _with_own_or_key(headers: Headers, target: Target, lease: Lease, intercepted: Intercepted) -> Headers:
     """A client's own credential keeps its form, since a login's token is taken in no other."""
     if target.route.original and not lease.pooled and intercepted.own:
         back = carriers.put_back(headers, "", intercepted.own)[0]

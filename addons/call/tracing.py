@@ -23,11 +23,11 @@ def note_received(trace: CallTrace, request: WireRequest) -> None:
 
 
 def note_sent(trace: CallTrace, request: UpstreamRequest, received: WireRequest) -> None:
-    """The request of an attempt, as it leaves. `received`: that of the client."""
+    """The request of an attempt, as it leaves, but for signatures. `received`: that of the client."""
     data = {
         "method": request.method,
         "url": request.origin.url(request.target),
-        "headers": fields_of(request.headers),
+        "headers": fields_of(request.recorded_headers),
         "body": request.body,
     }
     changed = request.body != received.body or request.headers != received.headers

@@ -15,6 +15,7 @@ from rewrite.adapters.base import Adapter
 from rewrite.catalog.hosts import is_exact
 from rewrite.catalog.provider_tables import layered, provider
 from rewrite.catalog.providers import Provider
+from rewrite.hooks.calling import ProviderHooks
 
 _NEEDED = ("base_url", "hosts", "protocols")
 _NOWHERE = (
@@ -32,6 +33,13 @@ class Configured:
     """Its pool, in the order of the config; without one clients keep their own keys."""
     adapters: tuple[Adapter, ...] = ()
     """Applied in this order, before those of a route."""
+    hooks: ProviderHooks | None = None
+    """Code of its own. None: it has none."""
+
+    @property
+    def signs(self) -> bool:
+        """Whether its requests are signed, so that none can carry a key that is passed through."""
+        return self.hooks is not None and self.hooks.signs
 
     def serves(self, client: str) -> bool:
         """Whether its pool has a credential for calls of the tool `client`."""

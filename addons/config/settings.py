@@ -9,11 +9,12 @@ import json
 import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from platformdirs import user_config_path
 
+from addons.config.code import Code
 from addons.config.credentials import Keys, PoolCredential, without_secret
 from addons.config.errors import PREFIX, ConfigErrors, checked, line, masked, overrides
 from addons.config.provider_files import data
@@ -96,6 +97,8 @@ class Settings:
     """The config file; None without one."""
     key_files: tuple[Path, ...] = ()
     """The files that keys were read from."""
+    code_files: tuple[Path, ...] = ()
+    """The files that code of providers was read from."""
 
 
 def load(option: str, environ: Mapping[str, str], cwd: Path) -> Settings:
@@ -129,7 +132,11 @@ def _loaded(source: Path | None, environ: Mapping[str, str], cwd: Path) -> Setti
     folder = source.parent if source else cwd
     keys = Keys(environ, folder, errors)
     registry = known_protocols()
-    providers = tuple(configured(tables, keys, registry))
+    code = Code(folder, errors)
+    providers = tuple(
+        replace(one, hooks=code.of(one.provider, one.credentials))
+        for one in configured(tables, keys, registry)
+    )
     by_name = {one.provider.name: one.provider for one in providers}
     reader = Rules(by_name, registry, errors)
     rules = tuple(reader.read(tables.routes))
@@ -161,12 +168,14 @@ def _loaded(source: Path | None, environ: Mapping[str, str], cwd: Path) -> Setti
         ),
         source=source,
         key_files=tuple(_key_files(tables, folder)),
+        code_files=tuple(code.files(one.provider for one in providers)),
     )
 
 
 def watched(settings: Settings) -> tuple[Path, ...]:
-    """The files whose change asks for `load_again`: the config that was found at the start, and the keys."""
-    return tuple(dict.fromkeys((*filter(None, [settings.source]), *settings.key_files)))
+    """The files whose change asks for `load_again`: the config that was found at the start, its keys, and the
+    code that it names."""
+    return tuple(dict.fromkeys((*filter(None, [settings.source]), *settings.key_files, *settings.code_files)))
 
 
 def known_protocols() -> Registry:

@@ -20,6 +20,7 @@ _SHORTEST_PERIOD, _LONGEST_PERIOD = 1.0, 366 * 86_400.0
 _MOST = 1e15
 """As far as can be counted in parts."""
 _SHARE = re.compile(r"[0-9]{1,3}(\.[0-9]+)?%")
+_CODE = re.compile(r"[^\0]+\.py:[^\W\d]\w*|[a-z0-9]+([._-][a-z0-9]+)*")
 _PROVIDER_NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 
 
@@ -135,6 +136,12 @@ def _path(path: str) -> str:
     return path
 
 
+def _code(reference: str) -> str:
+    if not _CODE.fullmatch(reference):
+        raise ValueError('must be a file and a class in it, such as "quirks.py:Acme", or a registered name')
+    return reference
+
+
 def _folder(path: str) -> str:
     if "\0" in path:
         raise ValueError("must be the path of a folder")
@@ -229,6 +236,7 @@ class ProviderTable(Table):
     websocket: Literal["refuse", "pass", "bridge"] | None = None
     fair_cycle: Annotated[Any, AfterValidator(_fair_cycle)] = None
     models: list[ModelTable] | None = None
+    code: Annotated[str, AfterValidator(_code)] | None = None
     check: bool = False
     credentials: list[CredentialTable] = []
     adapters: list[AdapterSpec] = []

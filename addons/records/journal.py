@@ -286,6 +286,8 @@ def _routed(record: Record, summary: Summary, dropped: Sequence[str]) -> dict[st
     found: dict[str, object] = {}
     if record.skipped:
         found["skipped"] = dict(record.skipped)
+    if failed := _failed_hooks(record):
+        found["hooks_failed"] = failed
     if record.targets:
         target = record.targets[summary.target]
         asked = target.provider.name, target.protocol.name
@@ -296,6 +298,11 @@ def _routed(record: Record, summary: Summary, dropped: Sequence[str]) -> dict[st
         if dropped:
             found["headers_dropped"] = dropped
     return found
+
+
+def _failed_hooks(record: Record) -> list[str]:
+    """What became of code of the providers' own that read answers."""
+    return [why for target in record.targets if target.hooks for why in target.hooks.failures.values()]
 
 
 def _served(one: Ended, record: Record) -> str:
@@ -356,6 +363,7 @@ def _logfmt(value: object) -> str:
 def _sentences(record: Record, summary: Summary, dropped: Sequence[str]) -> Iterator[str]:
     for label, why in record.skipped.items():
         yield f"{label} cannot be asked: {why}"
+    yield from _failed_hooks(record)
     for one in summary.attempts:
         at = one.at - summary.began
         where = f" at {record.targets[one.target].label}" if len(record.targets) > 1 else ""

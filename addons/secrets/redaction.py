@@ -320,7 +320,13 @@ def _longest_first(secrets: tuple[str, ...], written: Forms) -> tuple[bytes, ...
 
 @lru_cache(maxsize=256)
 def forms(secret: str) -> frozenset[bytes]:
-    """How a secret is written where it is echoed: as it is, in JSON, and in a URL or a form."""
+    """How a secret is written where it is echoed: as it is, in JSON, and in a URL or a form. Of one that has
+    several parts between colons, such as a pair of keys, each part is a secret too if it is long enough."""
+    parts = [part for part in secret.split(":") if len(part) >= SHORTEST_SECRET]
+    return frozenset(form for each in (secret, *parts) for form in _forms(each))
+
+
+def _forms(secret: str) -> frozenset[bytes]:
     ascii_json = json.dumps(secret)[1:-1]
     in_json = (ascii_json, ascii_json.replace("/", "\\/"), json.dumps(secret, ensure_ascii=False)[1:-1])
     html_safe = "".join(_HTML_SAFE.get(letter, letter) for letter in ascii_json)

@@ -194,6 +194,16 @@ class UpstreamRequest:
     """As they are written, in order."""
     body: bytes = b""
     """The bytes on the wire."""
+    unrecorded: frozenset[str] = frozenset()
+    """The names, in lower case, of headers whose values are never recorded: a signature may serve again."""
+
+    @property
+    def recorded_headers(self) -> Headers:
+        """As a record has them."""
+        if not self.unrecorded:
+            return self.headers
+        hidden = self.unrecorded
+        return tuple((name, "(signed)" if name.lower() in hidden else value) for name, value in self.headers)
 
     def __post_init__(self) -> None:
         if not (is_method(self.method) and is_origin_form(self.target)):

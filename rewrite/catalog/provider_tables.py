@@ -71,6 +71,7 @@ def provider(name: str, mapping: Mapping[str, object]) -> Provider:
         quota_check=_read(name, mapping, "quota_check", _quota_check, None),
         states_cost=_read(name, mapping, "states_cost", _flag, False),
         fair_cycle=_read(name, mapping, "fair_cycle", _fair_cycle, False),
+        code=_read(name, mapping, "code", _text, ""),
     )
 
 

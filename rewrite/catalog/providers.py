@@ -144,6 +144,9 @@ class Provider:
     """Whether its answers say what they cost."""
     fair_cycle: FairCycle = FairCycle.OFF
     """Whether an exhausted credential waits until others have had their turn."""
+    code: str = ""
+    """What it needs that no data can say: a class in a file of the config's, as "quirks.py:Acme", or the name
+    under which it is registered. Empty: nothing, or what is registered under its own name."""
     origin: Origin | None = field(init=False, repr=False)
     """`base_url`, parsed once. None where that is empty."""
     places: tuple[tuple[str, int | None], ...] = field(init=False, repr=False)

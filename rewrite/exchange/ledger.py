@@ -110,6 +110,7 @@ class Attempt:
         if head is None:
             return self._unreachable(closed)
         answer = WireResponse(head.status, head.headers, bytes(self.error_body), head.reason)
+        answer = target.hooks.error(answer) if target.hooks else answer
         return classify.rejection(answer, target.errors, now + target.terms.epoch)
 
     def _unreachable(self, closed: UpstreamClosed | None) -> Unreachable:

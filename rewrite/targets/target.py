@@ -15,6 +15,9 @@ from rewrite.adapters.base import Adapter, Context
 from rewrite.adapters.chain import Chain
 from rewrite.catalog.providers import ModelFacts, Provider
 from rewrite.catalog.routes import Route
+from rewrite.hooks.base import About
+from rewrite.hooks.calling import CallHooks, ProviderHooks
+from rewrite.hooks.decoding import hooked
 from rewrite.records.passes import TargetTrace
 from rewrite.targets.hold import HoldingDecoder
 from rewrite.targets.reading import Reading
@@ -91,6 +94,8 @@ class Target:
     come as the client asked."""
     trace: TargetTrace | None = field(default=None, repr=False, compare=False)
     """None: the call is not traced."""
+    hooks: CallHooks | None = None
+    """The provider's own code. None: it has none."""
     provider: Provider = field(init=False, repr=False, compare=False)
     """That of `route`."""
     untouched: bool = field(init=False, repr=False, compare=False)
@@ -98,7 +103,7 @@ class Target:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "provider", self.route.provider)
-        changes = self.translation or self.other_mode or self.chain or self.hold_tool_calls
+        changes = self.translation or self.other_mode or self.chain or self.hold_tool_calls or self.hooks
         object.__setattr__(self, "untouched", not changes)
 
     # -- what it is -----------------------------------------------------------------------------------
@@ -175,7 +180,8 @@ class Target:
         own = self.protocol.decoder(self.call, head)
         if self.trace is not None and isinstance(own, WholeDecoder):
             own = ParsedWhole(own, self.trace.call)
-        adapted = self.chain.decoder(own, head, self.call) if self.chain else own
+        read = hooked(own, self.hooks) if self.hooks else own
+        adapted = self.chain.decoder(read, head, self.call) if self.chain else read
         return adapted, not isinstance(own, WholeDecoder)
 
     def wrapped(self, parts: Sequence[StreamPart]) -> Sequence[StreamPart]:
@@ -228,10 +234,33 @@ class Wanted:
     """Whether it is streamed upstream, whatever the client asked for."""
     trace: TargetTrace | None = None
     """None: the call is not traced."""
+    hooks: ProviderHooks | None = None
+    """The provider's own code. None: it has none."""
 
 
 def target_of(call: Call, protocol: WireProtocol, wanted: Wanted) -> Target:
-    """The target of `call`, of a client of `protocol`, that is `wanted`. Raises Untranslatable."""
+    """The target of `call`, of a client of `protocol`, that is `wanted`. Raises Untranslatable, and where
+    the provider's own code fails HookFailed."""
+    target = _planned(call, protocol, wanted)
+    return _with_hooks(target, wanted.hooks) if wanted.hooks else target
+
+
+def _with_hooks(target: Target, registered: ProviderHooks) -> Target:
+    """`target`, whose request the provider's own code has the last word on. What is no object is passed on as
+    it is."""
+    call, route = target.call, target.route
+    asked_for = route.model, call.operation, call.stream, call.headers
+    hooks = CallHooks(registered, About(route.provider.name, route.protocol, *asked_for))
+    asked = target.rendered or Rendered(call.target, call.body)
+    if not asked.body and _generates(call):
+        return replace(target, hooks=hooks)
+    given = replace(asked, body=whole(asked.body))
+    found = hooks.prepared(given)
+    return replace(target, hooks=hooks, rendered=target.rendered if found is given else found)
+
+
+def _planned(call: Call, protocol: WireProtocol, wanted: Wanted) -> Target:
+    """The target of `call`, as far as it is planned without code of the provider's."""
     streams = wanted.route.provider.streams
     asked = _as_asked(call, protocol, force_stream=wanted.force_stream, streams=streams)
     if wanted.spoken.name != protocol.name:

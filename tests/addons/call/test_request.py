@@ -9,16 +9,19 @@ from pydantic import SecretStr
 
 from addons.call.recognition import Intercepted
 from addons.call.request import outgoing, own_lease, unchanged
+from addons.call.tracing import note_sent
 from addons.config.providers import Configured
 from addons.credentials.carriers import take_out
 from addons.credentials.lease import NO_LEASE, Lease
 from addons.oauth.source import TokenSource
 from addons.secrets.logins import Login
 from protocols.model.call import Operation, Rendered
-from protocols.model.http import WireRequest, header, parsed
+from protocols.model.http import Headers, WireRequest, header, parsed
 from protocols.model.wirejson import load_object
 from rewrite.catalog.providers import Carrier, Provider
 from rewrite.catalog.routes import Route
+from rewrite.hooks.base import About, Hooks, Unsigned
+from rewrite.hooks.calling import CallHooks, ProviderHooks
 from rewrite.oauth.kinds import OAuthKind
 from rewrite.oauth.refreshing import TokenClient
 from rewrite.targets.target import Target
@@ -26,6 +29,7 @@ from tests.rewrite.asks import ask, target_at
 from tests.rewrite.oauth.logins import CLAUDE as CLAUDE_LOGIN
 from tests.rewrite.oauth.logins import CODEX as CODEX_LOGIN
 from tests.rewrite.oauth.logins import GEMINI as GEMINI_LOGIN
+from tests.rewrite.records.traces import Kept, trace_of
 from tests.rewrite.scenes import ANTHROPIC, CHAT, TERMS, call, own
 
 OWN = "sk-of-the-client"
@@ -255,3 +259,50 @@ def test_the_project_of_a_login_is_named_in_code_assist_s_envelope_alone() -> No
         "request": {},
     }
     assert outgoing(request(), SAME, intercepted(), lease).body is BODY
+
+
+class Signing(Hooks):
+    """Signs with the key of one credential alone."""
+
+    def sign_request(self, request: Unsigned, key: str, about: About) -> Headers | None:
+        if key != POOL.secret.get_secret_value():
+            return None
+        return (*request.headers, ("x-signature", f"{request.method} {request.url}"))
+
+
+HOOKED = replace(
+    ADAPTED,
+    hooks=CallHooks(
+        ProviderHooks("openai", Signing()), About("openai", "openai_chat", "n", Operation.GENERATE, False)
+    ),
+)
+
+
+def test_a_signature_takes_the_place_of_the_key_and_is_not_recorded() -> None:
+    sent = outgoing(request(), HOOKED, intercepted(), POOL)
+    url = "https://api.openai.example/base/v1/chat/completions?x=1"
+    assert header(sent.headers, "x-signature") == f"POST {url}"
+    assert header(sent.headers, "authorization") is None
+    kept: Kept = Kept()
+    note_sent(trace_of(kept), sent, request())
+    assert isinstance(kept.entries[0].data, dict)
+    assert ["x-signature", "(signed)"] in kept.entries[0].data["headers"]
+    assert ["x-odd", "1"] in [[name.lower(), value] for name, value in kept.entries[0].data["headers"]]
+
+
+def test_where_nothing_is_signed_the_key_goes_as_ever() -> None:
+    other = Lease("other", SecretStr("sk-another-of-the-pool"))
+    sent = outgoing(request(), HOOKED, intercepted(), other)
+    assert header(sent.headers, "authorization") == "Bearer sk-another-of-the-pool"
+
+
+def test_a_client_s_own_key_is_not_signed() -> None:
+    asked = intercepted()
+    sent = outgoing(request(), HOOKED, asked, own_lease(asked))
+    assert header(sent.headers, "authorization") == f"Bearer {OWN}"
+
+
+def test_headers_of_a_prepared_request_take_the_place_of_the_client_s() -> None:
+    target = replace(ADAPTED, rendered=replace(ADAPTED.rendered or RENDERED, headers=(("x-odd", "2"),)))
+    sent = outgoing(request(), target, intercepted(), POOL)
+    assert [value for name, value in sent.headers if name.lower() == "x-odd"] == ["2"]

@@ -361,3 +361,12 @@ def test_json_in_json_is_known() -> None:
     blackout = Blackout([SecretStr(secret)], all_forms)
     assert blackout.finds(json.dumps({"arguments": json.dumps({"key": secret})}).encode())
     assert not Blackout([SecretStr(secret)]).finds(b64encode(secret.encode()))
+
+
+def test_each_part_of_a_pair_of_keys_is_a_secret() -> None:
+    key = "AKIAIOSFODNN7EXAMPLE:wJalrXUtnFEMI/K7MDENG:short"
+    redactor = Redactor()
+    redactor.keep([SecretStr(key)])
+    text = "AKIAIOSFODNN7EXAMPLE wJalrXUtnFEMI%2FK7MDENG short"
+    assert redactor.redact(text) == "[redacted] [redacted] short"
+    assert Blackout([SecretStr(key)]).whole(b"=wJalrXUtnFEMI/K7MDENG;") == b"=" + b"*" * 21 + b";"

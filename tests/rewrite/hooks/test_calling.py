@@ -1,0 +1,146 @@
+"""Hooks are called where a class has them, and fail alone."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from protocols.model.call import Operation, Rendered
+from protocols.model.errors import Untranslatable
+from protocols.model.http import Headers, WireResponse
+from protocols.model.parts import Usage
+from protocols.model.wirejson import JsonObject
+from rewrite.hooks.base import POINTS, About, HookError, Hooks, Unsigned
+from rewrite.hooks.calling import CallHooks, HookFailed, ProviderHooks, overridden
+
+ABOUT = About("acme", "openai_chat", "m", Operation.GENERATE, True)
+ASKED = Rendered("/v1/chat", {"model": "m"})
+UNSIGNED = Unsigned("POST", "https://acme.test/v1/chat", (("host", "acme.test"),), b"{}")
+ANSWER = WireResponse(400, (), b"{}")
+
+
+class Raising(Hooks):
+    """Everything fails."""
+
+    def check_key(self, key: str) -> None:
+        raise RuntimeError(key)
+
+    def prepare_request(self, request: Rendered, about: About) -> Rendered:
+        raise RuntimeError("secret")
+
+    def sign_request(self, request: Unsigned, key: str, about: About) -> Headers | None:
+        raise RuntimeError(key)
+
+    def read_error(self, answer: WireResponse, about: About) -> WireResponse:
+        raise RuntimeError("secret")
+
+    def read_part(self, part: JsonObject, about: About) -> JsonObject | None:
+        raise RuntimeError("secret")
+
+    def read_usage(self, part: JsonObject, about: About) -> Usage | None:
+        raise RuntimeError("secret")
+
+    def list_models(self, listing: object, about: About) -> object:
+        raise RuntimeError("secret")
+
+
+class Wrong(Hooks):
+    """Gives what it must not."""
+
+    def prepare_request(self, request: Rendered, about: About) -> Rendered:
+        return replace(request, path="no path")
+
+    def sign_request(self, request: Unsigned, key: str, about: About) -> Headers | None:
+        return (("x-signature", "a\r\nhost: evil.test"),)
+
+    def read_error(self, answer: WireResponse, about: About) -> WireResponse:
+        return None  # type: ignore[return-value]  # a mistake
+
+    def read_part(self, part: JsonObject, about: About) -> JsonObject | None:
+        return {"no": object()}
+
+
+class Plain:
+    """Not derived from ours."""
+
+    def read_usage(self, part: Mapping[str, object], about: About) -> Usage | None:
+        return Usage(1, 2)
+
+
+def hooks(code: Hooks, about: About = ABOUT) -> CallHooks:
+    return CallHooks(ProviderHooks("acme", code), about)
+
+
+def test_every_point_is_known() -> None:
+    assert overridden(Raising) == set(POINTS)
+    assert overridden(Hooks) == set()
+    assert overridden(Plain) == {"read_usage"}
+
+
+def test_what_is_not_overridden_changes_nothing() -> None:
+    none = hooks(Hooks())
+    assert none.prepared(ASKED) is ASKED
+    assert none.signed(UNSIGNED, "key") is None
+    assert none.error(ANSWER) is ANSWER
+    assert not none.reads_parts
+    assert not none.reads_usage
+    assert not ProviderHooks("acme", Hooks()).signs
+    assert ProviderHooks("acme", Hooks()).check_key("key") == ""
+
+
+@pytest.mark.parametrize("code", [Raising(), Wrong()])
+def test_a_request_that_cannot_be_made_fails_by_the_hook_s_name(code: Hooks) -> None:
+    with pytest.raises(HookFailed, match="the hook prepare_request of acme failed") as unprepared:
+        hooks(code).prepared(ASKED)
+    with pytest.raises(HookFailed, match="the hook sign_request of acme failed") as unsigned:
+        hooks(code).signed(UNSIGNED, "secret")
+    assert "secret" not in f"{unprepared.value} {unsigned.value}"
+
+
+def test_a_request_that_a_provider_cannot_be_asked_is_no_failure() -> None:
+    class Refusing(Hooks):
+        def prepare_request(self, request: Rendered, about: About) -> Rendered:
+            raise Untranslatable("tools", "it has none")
+
+    with pytest.raises(Untranslatable, match="it has none"):
+        hooks(Refusing()).prepared(ASKED)
+
+
+def test_a_hook_says_in_its_own_words_why_it_cannot() -> None:
+    class Saying(Hooks):
+        def sign_request(self, request: Unsigned, key: str, about: About) -> Headers | None:
+            raise HookError("the clock is wrong")
+
+    with pytest.raises(HookFailed, match="the hook sign_request of acme failed: the clock is wrong"):
+        hooks(Saying()).signed(UNSIGNED, "key")
+
+
+def test_a_reader_that_fails_is_called_once_and_gives_what_came() -> None:
+    called = hooks(Raising())
+    assert called.error(ANSWER) is ANSWER
+    part: JsonObject = {"a": 1}
+    assert called.part(part) is part
+    assert called.part(part) is part
+    assert called.usage(part) is None
+    assert called.listing([1]) == [1]
+    assert sorted(called.failures) == ["list_models", "read_error", "read_part", "read_usage"]
+    assert all("RuntimeError in test_calling.py line" in why for why in called.failures.values())
+    assert "secret" not in str(called.failures)
+
+
+def test_a_reader_that_gives_what_it_must_not_fails() -> None:
+    called = hooks(Wrong())
+    assert called.error(ANSWER) is ANSWER
+    assert called.part({"a": 1}) == {"a": 1}
+    assert called.failures["read_error"].endswith("it gave NoneType")
+    assert "read_part" in called.failures
+
+
+def test_a_key_is_looked_at() -> None:
+    class Checking(Hooks):
+        def check_key(self, key: str) -> None:
+            raise ValueError("is too old: make another")
+
+    assert ProviderHooks("acme", Checking()).check_key("key") == "is too old: make another"
+    assert "RuntimeError" in ProviderHooks("acme", Raising()).check_key("a-secret")
+    assert "a-secret" not in ProviderHooks("acme", Raising()).check_key("a-secret")
