@@ -229,12 +229,16 @@ class Rotator:
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         if flow.response is not None and flow.response.status_code == SWITCHED:
             guard_choice(flow.request, flow.response)
+        self._answering.flow_traces.answered(flow)
 
     def response(self, flow: http.HTTPFlow) -> None:
-        self._answering.over(flow)
+        self._over(flow)
 
     def error(self, flow: http.HTTPFlow) -> None:
-        self._answering.over(flow)
+        self._over(flow)
+
+    def _over(self, flow: http.HTTPFlow) -> None:
+        self._answering.over(flow, self._interception.intercepted(flow))
 
     def tls_established_client(self, data: tls.TlsData) -> None:
         self._distrust.established(data)

@@ -12,16 +12,16 @@ from functools import lru_cache, partial
 from weakref import WeakKeyDictionary
 
 from mitmproxy import http
-from pydantic import SecretStr
 
 from addons.call.checking import Checker
 from addons.call.driver import Driver
+from addons.call.flow_traces import FlowTraces
 from addons.call.passing import ErrorResponse, Passing
 from addons.call.recognition import Intercepted
 from addons.call.reports import Reports
 from addons.call.request import account_lease, signed, unchanged
 from addons.call.traced import TracedDriver
-from addons.call.tracing import note_parsed, note_received, note_routing, note_sent
+from addons.call.tracing import note_parsed, note_routing, note_sent
 from addons.call.work import Work
 from addons.config.providers import Configured
 from addons.config.settings import Settings
@@ -33,7 +33,7 @@ from addons.records.trace import Traces
 from addons.responses.kept import Missing, Responses, Turn, unknown_elsewhere
 from addons.responses.storage import Memory, Storage
 from addons.runtime.clock import Clock
-from addons.secrets.redaction import LONGEST_NAME, Blackout, key_shaped
+from addons.secrets.redaction import LONGEST_NAME, Blackout
 from addons.upstream.client import Upstream
 from protocols.model.call import Call, Reply
 from protocols.model.errors import Fault, MalformedRequest, Untranslatable
@@ -49,7 +49,7 @@ from rewrite.credentials.notices import Notice
 from rewrite.exchange.exchange import Exchange
 from rewrite.exchange.traced import TracedExchange
 from rewrite.hooks.calling import HookFailed
-from rewrite.records.passes import Asked, CallTrace, TargetTrace
+from rewrite.records.passes import CallTrace, TargetTrace
 from rewrite.responses.store import PROTOCOL as RESPONSES
 from rewrite.responses.store import scope_of
 from rewrite.targets.target import Target, Terms, Wanted, target_of
@@ -80,6 +80,7 @@ class Answering:
         self._upstream: Upstream | None = None
         self._former: list[Upstream] = []
         self._clock = Clock()
+        self.flow_traces = FlowTraces(traces, pool, self._clock)
         self.checker = Checker(pool, journal.notice)
         self._drivers: WeakKeyDictionary[http.HTTPFlow, Driver] = WeakKeyDictionary()
         self.buffering: WeakKeyDictionary[http.HTTPFlow, tuple[bool, float]] = WeakKeyDictionary()
@@ -106,6 +107,13 @@ class Answering:
     ) -> Driver | ErrorResponse | Passing:
         """What answers a recognised call, ready to run. `session` names its conversation if it does not;
         `body`: that of a compressed request, decoded."""
+        made = self._begun(flow, intercepted, session, body)
+        self.flow_traces.taken(flow)
+        return made
+
+    def _begun(
+        self, flow: http.HTTPFlow, intercepted: Intercepted, session: str, body: bytes | None
+    ) -> Driver | ErrorResponse | Passing:
         assert intercepted.protocol is not None
         assert self._planner is not None
         request = request_of(flow.request)
@@ -113,7 +121,7 @@ class Answering:
         call, facts = self._planner.call(request, intercepted, session, body, program)
         now = self._clock()
         rule = self._planner.rule(call, intercepted)
-        trace = self._trace(call, rule, intercepted, request, now)
+        trace = self.flow_traces.call(flow, call, rule, intercepted, request)
         turn = self._turn(call, intercepted)
         if isinstance(turn, Missing):
             record = Record(flow, call, intercepted.provider.name, (), trace=trace)
@@ -135,21 +143,6 @@ class Answering:
         self.buffering[flow] = not plan.rule.stream, plan.may_be_kept(turn.call)
         asker = _asker(flow, intercepted, turn.call, facts, program)
         return self._driver(record, intercepted, turn, request, asker, now)
-
-    def _trace(
-        self, call: Call, rule: Rule, intercepted: Intercepted, request: WireRequest, now: float
-    ) -> CallTrace | None:
-        sink = self._traces.begin(call.id, rule, partial(self._secrets, intercepted))
-        if sink is None:
-            return None
-        began = Asked(call.protocol, intercepted.provider.name, call.model or "")
-        trace = CallTrace(sink, call.id, began, now, time.time() - now, call.session)
-        note_received(trace, request)
-        return trace
-
-    def _secrets(self, intercepted: Intercepted) -> Sequence[SecretStr]:
-        own = intercepted.own
-        return [*self._pool.secrets(), *(key_shaped(own.secrets) if own else ())]
 
     def _turn(self, call: Call, intercepted: Intercepted) -> Turn | Missing:
         """A call with the turns that it continues, as only the Responses API has them."""
@@ -223,11 +216,14 @@ class Answering:
         self._journal.begin(flow, {"provider": intercepted.provider.name, "kept_response": True})
         return response_of(answer)
 
-    def over(self, flow: http.HTTPFlow) -> None:
-        """The flow has ended; where the client left or it was killed, its record comes before its saving."""
+    def over(self, flow: http.HTTPFlow, intercepted: Intercepted | None = None) -> None:
+        """The flow has ended, which was recognised as `intercepted`. Where the client left or it was killed,
+        its record comes before its saving."""
         driver = self._drivers.pop(flow, None)
         if driver is not None and not driver.is_answered:
             driver.client_gone()
+        if driver is None:
+            self.flow_traces.over(flow, intercepted)
         if self._former and not self._drivers:
             former, self._former = self._former, []
             self._closing = asyncio.get_running_loop().create_task(_close(former))

@@ -101,7 +101,9 @@ class Departure:
         if response := self._interception.error_response(flow):
             return answer_with(response)
         if intercepted.operation is None:
-            return self._forwarder.forwarding(flow, intercepted)
+            forwarding = self._forwarder.forwarding(flow, intercepted)
+            self._answering.flow_traces.forwarded(flow, intercepted, forwarding)
+            return forwarding
         if flow.request.raw_content is None:
             return self._kept_here(flow, intercepted, _TURNED)
         if "content-encoding" in flow.request.headers:

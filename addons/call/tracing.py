@@ -2,34 +2,38 @@
 
 from collections.abc import Mapping, Sequence
 
+from mitmproxy import http
+
 from addons.call.response import Response
+from addons.mitm.messages import headers_of
 from protocols.model.call import Call
-from protocols.model.http import Head, UpstreamRequest, WireRequest
+from protocols.model.http import Head, Headers, UpstreamRequest, WireRequest
 from protocols.model.wirejson import JsonObject, given, whole
 from rewrite.catalog.routes import Rule
 from rewrite.records.passes import CallTrace, Direction, Stage, fields_of
 from rewrite.targets.target import Target
 
 
+def head_of_request(method: str, target: str, headers: Headers) -> JsonObject:
+    """`target`: its path, or its whole URL."""
+    return {"method": method, "target": target, "headers": fields_of(headers)}
+
+
+def head_of_response(response: http.Response) -> JsonObject:
+    return {"status": response.status_code, "headers": fields_of(headers_of(response))}
+
+
 def note_received(trace: CallTrace, request: WireRequest) -> None:
     """The request of the client, whose credential was taken out."""
-    data = {
-        "method": request.method,
-        "target": request.target,
-        "headers": fields_of(request.headers),
-        "body": request.body,
-    }
+    head = head_of_request(request.method, request.target, request.headers)
+    data = {**head, "body": request.body}
     trace.note("raw_request", Direction.REQUEST, Stage.CLIENT, data, changed=True)
 
 
 def note_sent(trace: CallTrace, request: UpstreamRequest, received: WireRequest) -> None:
     """The request of an attempt, as it leaves, but for signatures. `received`: that of the client."""
-    data = {
-        "method": request.method,
-        "url": request.origin.url(request.target),
-        "headers": fields_of(request.recorded_headers),
-        "body": request.body,
-    }
+    head = head_of_request(request.method, request.origin.url(request.target), request.recorded_headers)
+    data = {**head, "body": request.body}
     changed = request.body != received.body or request.headers != received.headers
     trace.note("sent_request", Direction.REQUEST, Stage.PROVIDER, data, changed=changed)
 

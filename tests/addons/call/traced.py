@@ -10,6 +10,8 @@ from mitmproxy import http
 from pydantic import SecretStr
 
 from addons.call.answering import Answering
+from addons.call.departure import Departure
+from addons.call.forwarding import Forwarder
 from addons.call.recognition import Interception
 from addons.config.settings import known_protocols, load
 from addons.credentials.pool import Pool
@@ -58,6 +60,7 @@ class TracedProxy:
         self._interception.configure(settings)
         self.answering = Answering(registry, pool, journal, self.traces)
         self.answering.configure(settings, self._upstream)
+        self.departure = Departure(self._interception, Forwarder(pool, journal), self.answering, journal)
 
     async def ask(self, url: str, body: Mapping[str, Any], **headers: str) -> Answered:
         """The answer to a client, and the trace of its call."""
@@ -67,16 +70,21 @@ class TracedProxy:
         return client, self.traces.kept[-1]
 
     def begin(self, url: str, body: Mapping[str, Any], **headers: str) -> Any:
-        flow = self._flow(url, body, **headers)
+        flow = self.flow(url, body, **headers)
         intercepted = self._interception.intercepted(flow)
         assert intercepted is not None
         return self.answering.begin(flow, intercepted)
 
-    def _flow(self, url: str, body: Mapping[str, Any], **headers: str) -> http.HTTPFlow:
+    def flow(self, url: str, body: Mapping[str, Any], **headers: str) -> http.HTTPFlow:
+        """One that was admitted."""
         flow = flow_of(url, **headers)
         flow.request.content = json.dumps(body).encode()
         assert self._interception.admit(flow)
         return flow
+
+    def over(self, flow: http.HTTPFlow) -> None:
+        """As the hooks of the proxy say it."""
+        self.answering.over(flow, self._interception.intercepted(flow))
 
     async def close(self) -> None:
         await self._upstream.close()
