@@ -157,6 +157,7 @@ _LISTS: Mapping[str, str] = {
     "routes": "is a list of tables: begin each with [[routes]]",
     "windows": 'must be a list of tables, such as [{ unit = "requests", limit = 100, per = "day" }]',
     "deadlines": "is a list of tables: begin each with [[deadlines]]",
+    "field_cache": "is a list of tables: begin each with [[providers.NAME.field_cache]]",
 }
 _TABLES: Mapping[str, str] = {
     "credentials": f"must be a table, such as {_CREDENTIAL}",

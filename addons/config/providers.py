@@ -6,6 +6,7 @@ from difflib import get_close_matches
 
 from addons.config.credentials import Keys, PoolCredential, with_checks
 from addons.config.errors import ConfigErrors
+from addons.config.field_rules import field_rules
 from addons.config.limits import check, model_facts
 from addons.config.provider_files import built_in, common_facts
 from addons.config.rules import adapters, protocol_name
@@ -57,13 +58,13 @@ def configured(tables: Tables, keys: Keys, registry: Registry) -> Iterator[Confi
         credentials = tuple(keys.listed(name, table.credentials))
         adapted = adapters(table.adapters, ("providers", name, "adapters"), keys.errors)
         if _says_enough(name, table, list(facts), keys.errors):
-            known = _provider(name, common_facts(), table)
+            known = _provider(name, common_facts(), table, keys.errors)
             check(known, table, keys.errors, built_in=False)
             yield Configured(known, with_checks(credentials, table), adapted)
     for name, mapping in facts.items():
         table = tables.providers.get(name, ProviderTable())
         _resolve_protocols(name, table, registry, keys.errors)
-        known = _provider(name, mapping, table)
+        known = _provider(name, mapping, table, keys.errors)
         pool = tuple(keys.listed(name, table.credentials) if table.credentials else keys.numbered(known))
         if pool and known.origin is None and not all(map(is_exact, table.hosts or ("*",))):
             keys.errors.add(("providers", name, "credentials"), _NOWHERE.format(name=name))
@@ -97,7 +98,7 @@ def _says_enough(name: str, table: ProviderTable, known: list[str], errors: Conf
     return not missing
 
 
-def _provider(name: str, facts: Mapping[str, object], table: ProviderTable) -> Provider:
+def _provider(name: str, facts: Mapping[str, object], table: ProviderTable, errors: ConfigErrors) -> Provider:
     """The provider of `facts`, with what the config has in their place."""
     given = table.given()
     own: dict[str, object] = {key: given[key] for key in given.keys() - {"credentials", "adapters", "check"}}
@@ -106,4 +107,7 @@ def _provider(name: str, facts: Mapping[str, object], table: ProviderTable) -> P
     if table.models:
         known = facts.get("models")
         own["models"] = [*model_facts(table.models), *(known if isinstance(known, list) else ())]
+    if table.field_cache:
+        loc = ("providers", name, "field_cache")
+        own["field_cache"] = field_rules(facts.get("field_cache", ()), table.field_cache, loc, errors)
     return provider(name, layered(facts, own))

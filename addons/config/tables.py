@@ -237,6 +237,7 @@ class ProviderTable(Table):
     fair_cycle: Annotated[Any, AfterValidator(_fair_cycle)] = None
     models: list[ModelTable] | None = None
     code: Annotated[str, AfterValidator(_code)] | None = None
+    field_cache: list[Tree] | None = None
     check: bool = False
     credentials: list[CredentialTable] = []
     adapters: list[AdapterSpec] = []

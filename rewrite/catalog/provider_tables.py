@@ -17,6 +17,8 @@ from rewrite.catalog.providers import (
     ThinkingStyle,
     WebSocket,
 )
+from rewrite.fields.rule import Rule
+from rewrite.fields.rule_tables import rules
 from rewrite.values.outcome import ErrorFacts, Kind
 
 
@@ -72,6 +74,7 @@ def provider(name: str, mapping: Mapping[str, object]) -> Provider:
         states_cost=_read(name, mapping, "states_cost", _flag, False),
         fair_cycle=_read(name, mapping, "fair_cycle", _fair_cycle, False),
         code=_read(name, mapping, "code", _text, ""),
+        field_cache=_read(name, mapping, "field_cache", _field_rules, ()),
     )
 
 
@@ -92,6 +95,10 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise _expected("a text")
     return value
+
+
+def _field_rules(value: object) -> tuple[Rule, ...]:
+    return rules(_table(each) for each in _list(value))
 
 
 def _websocket(value: object) -> WebSocket:

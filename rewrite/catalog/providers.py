@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from protocols.model.http import Origin, parsed
 from rewrite.catalog.checks import QuotaCheck
+from rewrite.fields.rule import Rule
 from rewrite.values.outcome import ErrorFacts
 
 
@@ -147,6 +148,8 @@ class Provider:
     code: str = ""
     """What it needs that no data can say: a class in a file of the config's, as "quirks.py:Acme", or the name
     under which it is registered. Empty: nothing, or what is registered under its own name."""
+    field_cache: tuple[Rule, ...] = ()
+    """Which fields of its requests and answers are kept, and put into later requests."""
     origin: Origin | None = field(init=False, repr=False)
     """`base_url`, parsed once. None where that is empty."""
     places: tuple[tuple[str, int | None], ...] = field(init=False, repr=False)

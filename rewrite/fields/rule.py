@@ -8,6 +8,11 @@ from hashlib import blake2b
 from protocols.model.wirejson import JsonObject
 from rewrite.fields.paths import Steps
 
+TTL = 86_400.0
+"""Seconds for which values are kept, where a rule does not say."""
+MOST_VALUES, MOST_BYTES = 1024, 4 << 20
+"""How much a rule keeps, where it does not say."""
+
 
 class Source(StrEnum):
     """What a rule reads. The first three are the provider's protocol as it is on the wire, before adapters;
@@ -100,6 +105,10 @@ class Inject:
     """Whether all values go there as a list. If not, the last one does."""
 
 
+SCOPE = frozenset({Scope.PROVIDER, Scope.MODEL, Scope.SESSION})
+"""Where a rule does not say."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One rule."""
@@ -121,13 +130,13 @@ class Rule:
     Texts are globs: `?*` is any text but an empty one."""
     mode: Mode = Mode.LAST
     """Which values are kept."""
-    scope: frozenset[Scope] = frozenset({Scope.PROVIDER, Scope.MODEL, Scope.SESSION})
+    scope: frozenset[Scope] = SCOPE
     """Who gets them back."""
-    ttl: float = 86_400.0
+    ttl: float = TTL
     """Seconds for which they are kept; 0: for ever."""
-    max_values: int = 1024
+    max_values: int = MOST_VALUES
     """Values that are kept of all calls together; the least recently used go first."""
-    max_bytes: int = 4 << 20
+    max_bytes: int = MOST_BYTES
     """Bytes of JSON that they may have together."""
     persist: bool = False
     """Whether they outlive a restart, where there is a folder for state."""
