@@ -68,7 +68,7 @@ class Conversations:
         """What a provider keeps was made with the credential of its account, if not in a call."""
         evidence, spread = asker.evidence, provider in self._spread
         found = self.sessions.find(provider, evidence, asker.connection, now, spread=spread)
-        owner = account(state) if evidence.in_account and not found.prefer else None
+        owner = account(state, asker.facts.name) if evidence.in_account and not found.prefer else None
         return Found(found.conversation, (owner.name,), found.former) if owner else found
 
     def began(self, provider: str, asker: Asker, credential: str, now: float) -> None:

@@ -140,7 +140,7 @@ class Pool:
         the call leave; None where too many wait already.
         """
         choose = partial(self._waited, provider, call, wanted.asked, asker, ticket)
-        one = Wanted(choose, answer, is_plain(wanted.asked))
+        one = Wanted(choose, answer, asker.facts.name if is_plain(wanted.asked) else None)
         return self.queues.join(provider, ticket, scope_of(call), wanted.seconds, one)
 
     def _waited(

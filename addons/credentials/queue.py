@@ -35,8 +35,9 @@ class Wanted[L: Named]:
     """A credential is taken for it, but for those of these names, if one is free."""
     answer: Callable[[L | Unavailable], None]
     """Called once, with what it has got, or with why it has waited long enough."""
-    plain: bool
-    """Whether what is free for nobody else of its scope is not free for it."""
+    alike: str | None
+    """What is free for nobody of the same scope who has the same here is not free for it. None: there is
+    nobody like it."""
 
 
 class Queue[L: Named]:
@@ -87,19 +88,19 @@ class Queue[L: Named]:
         self._set_timer()
 
     def _look(self) -> None:
-        nothing: dict[str, Unavailable] = {}
+        nothing: dict[tuple[str, str | None], Unavailable] = {}
         for waiter in self._line:
             now, wanted = self._clock(), waiter.who
-            found = nothing.get(waiter.scope) if wanted.plain else None
-            chosen = found or wanted.choose(self._line.held(waiter.scope, now))
+            like = waiter.scope, wanted.alike
+            chosen = nothing.get(like) or wanted.choose(self._line.held(waiter.scope, now))
             if not isinstance(chosen, Unavailable):
                 self._line.let_in(waiter, chosen.name, now)
                 wanted.answer(chosen)
             elif not self._keeps_waiting(waiter, chosen, now):
                 self._line.leave(waiter)
                 wanted.answer(replace(chosen, final=True))
-            elif wanted.plain and not chosen.own:
-                nothing[waiter.scope] = chosen
+            elif wanted.alike is not None and not chosen.own:
+                nothing[like] = chosen
 
     def _keeps_waiting(self, waiter: Waiter[Wanted[L]], none: Unavailable, now: float) -> bool:
         """Whether something is due before it has waited long enough."""

@@ -247,9 +247,14 @@ def _restored[T: (Binding, Mark, Maker)](
     table: OrderedDict[SessionKey, T], key: SessionKey, one: T, most: int
 ) -> None:
     known = table.get(key)
-    if known is None or known.at < one.at:
-        table[key] = one
-        _bound(table, key, most)
+    if known is not None and known.at >= one.at:
+        return
+    latest = table[next(reversed(table))].at if table else one.at
+    table[key] = one
+    is_old = one.at < latest - _LATE  # `recent` looks from the end, until it finds such a one
+    table.move_to_end(key, last=not is_old)
+    if len(table) > most:
+        table.popitem(last=False)
 
 
 def _named(one: Evidence, connection: str, now: float) -> Digest:

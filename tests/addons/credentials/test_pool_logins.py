@@ -1,7 +1,8 @@
 """Logins in a pool: whose calls they serve, and what a new token changes."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from rewrite.catalog.providers import Provider
 from rewrite.credentials.choosing import Unavailable
 from rewrite.credentials.credential import Credential
 from rewrite.oauth.refreshing import TokenClient
-from rewrite.values.events import Acquire
+from rewrite.values.events import Acquire, AwaitCredential
 from rewrite.values.outcome import Completed, Kind, Outcome, Rejected
 from tests.rewrite.oauth.logins import CLAUDE, EXPIRES, claude_file
 
@@ -30,23 +31,35 @@ REFUSED = Rejected(401, Kind.AUTH, "expired")
 QUOTA = Rejected(429, Kind.QUOTA, "5 hours", 7200.0)
 
 
-def of(tool: str) -> Asker:
-    return Asker("anthropic_messages", "127.0.0.1", call=CALL, facts=ClientFacts(tool, "*"))
+def of(tool: str, call: Call = CALL) -> Asker:
+    return Asker("anthropic_messages", "127.0.0.1", call=call, facts=ClientFacts(tool, "*"))
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Nobody rings it: what is looked at is looked at when something happens."""
+
+    then: Callable[[], None]
+
+    def cancel(self) -> None:
+        """It never rings."""
 
 
 class House:
     """A pool of a login and, maybe, a key beside it."""
 
-    def __init__(self, file: Path, *, key: bool = False, any_client: bool = False) -> None:
+    def __init__(
+        self, file: Path, *, key: bool = False, any_client: bool = False, places: int | None = None
+    ) -> None:
         self.now, self.file = EXPIRES - 1000.0, file
         self.write("first")
         login = Login(CLAUDE, file, TokenClient("https://a.test"), any_client)
-        credential = Credential("login", "p", clients=login.clients)
+        credential = Credential("login", "p", max_concurrency=places, clients=login.clients)
         one = PoolCredential(credential, SecretStr("first"), login)
         two = PoolCredential(Credential("key", "p", 2), SecretStr("the-key"))
-        known = Provider("p", "https://p", ("p",), ("anthropic_messages",))
+        known = Provider("p", "https://p", ("p",), ("anthropic_messages",), queue_limit=9)
         self.logins = Logins(lambda: self.now)
-        self.pool = Pool(lambda: self.now, lambda _: None, self.logins)
+        self.pool = Pool(lambda: self.now, lambda _: None, self.logins, lambda _, then: Alarm(then))
         self.settings = Settings(providers=(Configured(known, (one, two) if key else (one,)),))
         self.pool.configure(self.settings)
 
@@ -62,14 +75,19 @@ class House:
         assert isinstance(lease, Lease)
         return lease
 
+    def wait(self, tool: str, got: dict[str, Lease | Unavailable]) -> None:
+        wanted = AwaitCredential(1, Acquire(1), 60.0)
+        ticket = self.pool.queues.ticket()
+        assert self.pool.wait("p", CALL, wanted, of(tool), ticket, partial(got.__setitem__, tool))
+
     def release(self, lease: Lease, outcome: Outcome) -> None:
         self.pool.release("p", lease, CALL, outcome, of("claude"))
 
 
 @pytest.fixture
 def house(tmp_path: Path) -> Callable[..., House]:
-    def made(*, key: bool = False, any_client: bool = False) -> House:
-        return House(tmp_path / "login.json", key=key, any_client=any_client)
+    def made(*, key: bool = False, any_client: bool = False, places: int | None = None) -> House:
+        return House(tmp_path / "login.json", key=key, any_client=any_client, places=places)
 
     return made
 
@@ -86,6 +104,30 @@ def test_a_login_serves_its_own_tool_alone(house: Callable[..., House]) -> None:
     assert alone.keys == ("p/login is a login of claude and serves its calls alone (see any_client)",)
     assert house().pool.account("p", "unknown") is None
     assert house(any_client=True).take("unknown").name == "login"
+
+
+def test_who_waits_for_a_login_is_not_kept_out_by_who_may_not_use_it(house: Callable[..., House]) -> None:
+    two = house(key=True, places=1)
+    lease = two.take("claude")
+    two.pool.cool("p", "key", 50.0)
+    got: dict[str, Lease | Unavailable] = {}
+    for tool in ("unknown", "claude"):
+        two.wait(tool, got)
+    two.release(lease, Completed())
+    assert [*got] == ["claude"]
+    assert isinstance(got["claude"], Lease)
+    assert got["claude"].name == "login"
+
+
+def test_what_an_account_keeps_is_asked_for_with_the_login_of_its_tool(house: Callable[..., House]) -> None:
+    """As what passes through on it."""
+    two = house(key=True)
+    two.pool.cool("p", "login", 50.0)
+    kept = replace(CALL, body={"conversation": "conv_1"})
+    account = two.pool.account("p", "claude")
+    assert account is not None
+    found = two.pool.conversations.found("p", two.pool.states["p"], of("claude", kept), two.now)
+    assert found.prefer == (account.name,) == ("login",)
 
 
 def test_a_lease_is_released_whatever_the_token_is_by_then(house: Callable[..., House]) -> None:

@@ -70,14 +70,14 @@ class World:
         self.free -= 1
         return Key("a")
 
-    def wanted(self, name: str, *, plain: bool = True) -> Wanted[Key]:
+    def wanted(self, name: str, *, alike: str | None = "") -> Wanted[Key]:
         def answer(found: Key | Unavailable) -> None:
             if isinstance(found, Unavailable):
                 self.none.append((name, found))
             else:
                 self.got.append((name, self.now))
 
-        return Wanted(self.choose, answer, plain)
+        return Wanted(self.choose, answer, alike)
 
     def join(self, name: str, ticket: int, seconds: float = 60.0) -> Callable[[], None]:
         return self.queue.join(ticket, "m", seconds, self.wanted(name))
@@ -193,7 +193,7 @@ def test_who_is_let_in_may_change_the_line(world: World) -> None:
         world.free += 1
         world.queue.look()
 
-    world.queue.join(1, "m", 60.0, Wanted(world.choose, answer, plain=True))
+    world.queue.join(1, "m", 60.0, Wanted(world.choose, answer, alike=""))
     world.join("y", 2)
     world.free = 1
     world.queue.look()

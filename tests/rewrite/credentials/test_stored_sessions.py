@@ -68,6 +68,19 @@ def test_an_answer_that_is_kept_is_continued_where_it_was_made() -> None:
     assert after_restart(house).find(evidence({"previous_response_id": "resp_1"})).prefer == ("b",)
 
 
+def test_what_is_new_is_given_though_another_proxy_knew_something_old() -> None:
+    house = House()
+    house.call(evidence({}, "old"), "b")
+    old = session_entries(house.sessions, 0.0)
+    house.sessions, house.now = Sessions(), 1000.0
+    for number in range(3):
+        house.call(evidence({}, f"session {number}"), "a")
+    restore(house.sessions, old)
+    assert house.find(evidence({}, "old")).prefer == ("b",)
+    assert len(session_entries(house.sessions, 1000.0)) == 3
+    assert len([*house.sessions.recent(0.0)]) == 4
+
+
 def test_only_what_is_new_is_given() -> None:
     house = House()
     for number in range(200):
