@@ -16,11 +16,11 @@ from protocols.model.progress import Progress
 from protocols.model.prompt import Prompt
 from protocols.model.wirejson import JsonObject
 from rewrite.fields.answers import plain, put_together
-from rewrite.fields.injecting import Values, is_missing, started_at, with_values
-from rewrite.fields.paths import Steps, at_step, found_at
+from rewrite.fields.injecting import Values, is_missing, is_said, started_at, with_values
+from rewrite.fields.paths import Items, Steps, at_step, found_at
 from rewrite.fields.rule import Into, Mode, Place, Rule, Scope, Source
 from rewrite.fields.store import Key, Store, key_of
-from rewrite.fields.tool_calls import UNIFIED, is_call, tool_calls
+from rewrite.fields.tool_calls import UNIFIED, is_call, keyed, tool_calls
 from rewrite.fields.turns import begins_turn
 
 _STREAMED = frozenset({Source.STREAM_EVENT, Source.UNIFIED_STREAM_EVENT})
@@ -140,11 +140,14 @@ class CallFields:
         return body
 
     def _values_for(self, bound: Bound, body: object, protocol: str) -> Iterator[tuple[Steps, Values]]:
-        """Values with what they are for: the places of calls, or all of the body."""
-        joins = bound.rule.mode is Mode.PER_TOOL_CALL
-        alone = bound.rule.joins_alone
-        places: Mapping[Key, Steps] = tool_calls(body, protocol, alone) if joins else {_NO_CALL: ()}
-        for call, place in places.items():
+        """Values with what they are for: the places of calls that lack one, or all of the body."""
+        rule = bound.rule
+        places: Iterable[tuple[Key, Steps]] = ((_NO_CALL, ()),)
+        if rule.mode is Mode.PER_TOOL_CALL:
+            calls = tool_calls(body, protocol)
+            lacking = (each for each in calls if not _is_kept(rule, body, each.place, protocol))
+            places = keyed(lacking, alone=rule.joins_alone)
+        for call, place in places:
             if values := self._values(bound, call):
                 yield place, values
 
@@ -235,11 +238,21 @@ class CallFields:
 def _found(rule: Rule, value: object, protocol: str) -> Iterator[tuple[Key, list[object]]]:
     """By tool call, where values are joined to calls."""
     if rule.mode is Mode.PER_TOOL_CALL:
-        for key, call in tool_calls(value, protocol, rule.joins_alone).items():
+        for key, call in keyed(tool_calls(value, protocol), alone=rule.joins_alone):
             if values := _fitting(rule, _related(value, call, rule.place, protocol)):
                 yield key, values
     elif values := _fitting(rule, found_at(value, rule.place.steps)):
         yield _NO_CALL, values
+
+
+def _is_kept(rule: Rule, body: object, call: Steps, protocol: str) -> bool:
+    """Whether the client kept what the rule has for a tool call: a short way, since most clients do."""
+    inject, place = rule.inject, rule.place
+    if not inject.when_missing_only:
+        return False
+    if inject.insert is None:
+        return is_said(body, call, inject)
+    return place.before and not place.steps and any(_fitting(rule, _before(body, call, protocol)))
 
 
 def _fitting(rule: Rule, values: Iterable[object]) -> list[object]:
@@ -270,12 +283,13 @@ def _related(value: object, call: Steps, place: Place, protocol: str) -> Iterato
 
 def _before(value: object, call: Steps, protocol: str) -> list[object]:
     """The items of a list that stand between a call in it and the one before."""
-    at = max((number for number, step in enumerate(call) if isinstance(step, int)), default=None)
-    if at is None:
-        return []
-    items, end = next(found_at(value, call[:at]), ()), call[at]
-    assert isinstance(items, list | tuple)
-    assert isinstance(end, int)
+    items: Items = ()
+    end, here = 0, value
+    for step in call:
+        if isinstance(step, int):
+            assert isinstance(here, list | tuple)
+            items, end = here, step
+        here = at_step(here, step)
     start = next((number for number in range(end, 0, -1) if is_call(items[number - 1], protocol)), 0)
     return [*items[start:end]]
 

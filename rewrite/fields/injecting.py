@@ -38,12 +38,14 @@ class Insertion:
 def started_at(value: object, call: Steps, place: Place) -> Steps | None:
     """Where a path goes on: the object that is `ups` objects around what stands at `call`. None: there are
     not so many."""
-    here = call
-    for _ in range(place.ups):
-        here = here[:-1]
-        while here and not is_object(next(found_at(value, here), MISSING)):
-            here = here[:-1]
-    return here if place.ups <= len(call) else None
+    if not place.ups:
+        return call
+    objects, here = list[int](), value
+    for length, step in enumerate(call):
+        if is_object(here):
+            objects.append(length)
+        here = at_step(here, step)
+    return call[: objects[-place.ups]] if place.ups <= len(objects) else None
 
 
 def with_values(body: object, inject: Inject, found: Iterable[tuple[Steps, Values]]) -> object:
@@ -59,10 +61,19 @@ def with_values(body: object, inject: Inject, found: Iterable[tuple[Steps, Value
     return body
 
 
+def is_said(body: object, place: Steps, inject: Inject) -> bool:
+    """Whether the body says by itself what would be injected from `place` on."""
+    start = started_at(body, place, inject.place)
+    return start is not None and _says(next(found_at(body, (*start, *inject.place.steps)), MISSING), inject)
+
+
+def _says(there: object, inject: Inject) -> bool:
+    return not is_missing(there) and there not in inject.placeholders
+
+
 def _at(body: object, where: Steps, item: object, inject: Inject) -> object:
     there = next(found_at(body, where), MISSING)
-    said = not is_missing(there) and there not in inject.placeholders
-    if (inject.when_missing_only and said) or _same(there, item):
+    if (inject.when_missing_only and _says(there, inject)) or _same(there, item):
         return body
     return injected(body, where, item)
 
@@ -95,8 +106,10 @@ def _insertions(body: object, inject: Inject, found: Iterable[tuple[Steps, Value
 
 def _inserted(body: object, inject: Inject, insertions: Sequence[Insertion]) -> object:
     """All that goes into one list at once, so that no place moves before it is used."""
-    for where in dict.fromkeys(each.where for each in insertions):
-        mine = [each for each in insertions if each.where == where]
+    by_list: dict[Steps, list[Insertion]] = {}
+    for each in insertions:
+        by_list.setdefault(each.where, []).append(each)
+    for where, mine in by_list.items():
         body = changed(body, where, partial(_filled, insertions=mine, missing_only=inject.when_missing_only))
     return body
 

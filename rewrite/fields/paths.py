@@ -147,6 +147,8 @@ def is_object(value: object) -> bool:
 
 def at_step(value: object, step: Step) -> object:
     """What one step leads to; MISSING where it leads nowhere. `step` is no wildcard."""
+    if type(value) is dict:  # most are
+        return value.get(step, MISSING) if isinstance(step, str) else MISSING
     if isinstance(value, list | tuple):
         if isinstance(step, int) and -len(value) <= step < len(value):
             return value[step]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from rewrite.fields.rule import Beside, Scope
-from rewrite.fields.tool_calls import tool_calls
+from rewrite.fields.tool_calls import keyed, tool_calls
 from tests.rewrite.fields.rules import at, into, per_call
 from tests.rewrite.fields.test_call_fields import CHAT, Calls
 
@@ -31,14 +31,14 @@ def chat(id: str | None, **message: object) -> dict[str, object]:
 
 @pytest.mark.parametrize("id", OF_PROVIDERS)
 def test_an_id_of_a_provider_is_one_conversations(id: str) -> None:
-    assert tool_calls({"messages": [chat(id)]}, "openai_chat", alone=True)
+    assert [*keyed(tool_calls({"messages": [chat(id)]}, "openai_chat"), alone=True)]
 
 
 @pytest.mark.parametrize("id", ANYBODYS)
 def test_what_any_conversation_may_have_says_nothing_alone(id: str | None) -> None:
-    body = {"messages": [chat(id)]}
-    assert not tool_calls(body, "openai_chat", alone=True)
-    assert tool_calls(body, "openai_chat")
+    found = tool_calls({"messages": [chat(id)]}, "openai_chat")
+    assert not [*keyed(found, alone=True)]
+    assert [*keyed(found, alone=False)]
 
 
 @pytest.mark.parametrize(
