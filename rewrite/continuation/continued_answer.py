@@ -21,6 +21,7 @@ from rewrite.continuation.continuation import ClientStream
 from rewrite.continuation.splice import Splicer
 from rewrite.targets.reading import Reading
 from rewrite.targets.target import Target
+from rewrite.targets.traced import Before, noted
 from rewrite.translation.answer import Recognising, Sequencer
 from rewrite.translation.block_order import CallRules
 from rewrite.translation.translate import ToolNames
@@ -75,6 +76,13 @@ class ContinuedReading(Reading):
 def continued_reading(client_stream: ClientStream, target: Target, head: Head) -> ContinuedReading:
     """The reading of an answer that begins with `head`. One that comes whole is sent as a stream is."""
     decoder, _ = target.upstream(head)
+    if target.trace is None:
+        return _continued(client_stream, target, head, decoder)
+    before = Before(decoder)
+    return noted(_continued(client_stream, target, head, before), before, target.trace.call)
+
+
+def _continued(client_stream: ClientStream, target: Target, head: Head, decoder: Decoder) -> ContinuedReading:
     spliced = SplicedDecoder(Recognising(decoder), target, client_stream)
     calls = spliced.sequencer
     return ContinuedReading(

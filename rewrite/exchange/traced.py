@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import assert_never
 
-from protocols.base import WireProtocol
+from protocols.base import Encoder, WireProtocol
 from protocols.model.call import Call
 from protocols.model.errors import Fault
+from protocols.model.progress import Progress
 from protocols.model.wirejson import JsonObject, given
+from rewrite.exchange.ending import Ending
 from rewrite.exchange.exchange import Exchange, State
 from rewrite.records.passes import Asked, CallTrace, Direction, Stage, fields_of
 from rewrite.records.rendering import rendered_parts
@@ -24,7 +26,6 @@ from rewrite.values.events import (
     Event,
     NoneFree,
     OpenUpstream,
-    Release,
     Report,
     SendData,
     Summary,
@@ -118,8 +119,27 @@ class TracedExchange(Exchange):
         self._trace.note(name, Direction.REQUEST, Stage.PROXY, data)
 
     def _end(self, outcome: Outcome) -> None:
-        self._outcome = outcome
+        self._note_outcome(outcome)
         super()._end(outcome)
+
+    def _finish(
+        self, encoder: Encoder, found: Ending, progress: Progress, left_out: Sequence[str] = ()
+    ) -> None:
+        self._note_outcome(found.outcome)
+        super()._finish(encoder, found, progress, left_out)
+
+    def _note_outcome(self, outcome: Outcome) -> None:
+        """What came of the attempt that ends now, if there is one."""
+        if self._attempt.credential is None:
+            return
+        self._outcome = outcome
+        match outcome:
+            case Stalled(timer=timer, waited=waited):
+                self._stream("stream_stall", {"timer": timer.value, "seconds": round(waited, 3)})
+            case Truncated(cause=cause):
+                self._stream("stream_cut", {"cause": cause})
+            case _:
+                pass
 
     def _retry_or_give(self, decision: Retry | GiveUp) -> None:
         said = {**_said(decision), **self._after()}
@@ -152,19 +172,8 @@ class TracedExchange(Exchange):
                 self._trace.note("stream_continuation", Direction.STREAM, Stage.PROXY, data, changed=True)
             case AwaitCredential(seconds=seconds):
                 self._decided("selection", {"credential": None, "waits_in_line": seconds})
-            case Release(outcome=outcome):
-                self._note_outcome(outcome)
             case Report(summary=summary):
                 self._note_parts(summary)
-            case _:
-                pass
-
-    def _note_outcome(self, outcome: Outcome) -> None:
-        match outcome:
-            case Stalled(timer=timer, waited=waited):
-                self._stream("stream_stall", {"timer": timer.value, "seconds": round(waited, 3)})
-            case Truncated(cause=cause):
-                self._stream("stream_cut", {"cause": cause})
             case _:
                 pass
 

@@ -100,7 +100,7 @@ class Formatted:
         self._trace.note("formatted_response", direction, Stage.PROXY, data, changed=changed)
 
 
-def noted(reading: Reading, before: Before, trace: CallTrace) -> Reading:
+def noted[R: Reading](reading: R, before: Before, trace: CallTrace) -> R:
     """`reading`, which reads what `before` gives, with what it writes noted."""
     stream = reading.sent_as_stream or (reading.streamed and reading.gathering is None)
     return replace(reading, decoder=Formatted(reading.decoder, before, trace, stream=stream))
