@@ -56,7 +56,11 @@ _UNLIMITED = Allowance()
 def _allowance(
     one: Credential, state: CredentialState, scope: str, now: float, of: tuple[object, ...]
 ) -> Allowance:
-    shares, full, ends = [0.0], [*_reached_caps(one, state, scope, now)], [inf]
+    shares, full, ends = [0.0], [], [inf]
+    for cap in one.caps:
+        share, reached = _of_cap(cap, state, scope, now)
+        shares.append(share)
+        full += [Limited(f"has used {cap.title()}, its cap", until) for until in reached]
     for window in one.windows:
         counts = _counts(state, window, scope)
         shares.append(used(counts, now) / window.limit)
@@ -97,15 +101,18 @@ def _counts(state: CredentialState, window: Window, scope: str) -> Counts:
     return state.used.get((window.key, scope), ())
 
 
-def _reached_caps(one: Credential, state: CredentialState, scope: str, now: float) -> Iterator[Limited]:
-    for cap in one.caps:
-        known = [each for each in _known(state, scope, now) if _is_held_to(cap, each)]
-        reached = [each.resets_at for each in known if each.used >= cap.of(each.limit)]
-        if not known and cap.own is not None:
-            until = full_until(cap.own, _counts(state, cap.own, scope), now)
-            reached = [] if until is None else [until]
-        if reached:
-            yield Limited(f"has used {cap.title()}, its cap", max(reached))
+def _of_cap(cap: Cap, state: CredentialState, scope: str, now: float) -> tuple[float, Sequence[float]]:
+    """How much of what it allows is used, and the moments when what is used up of it is free again."""
+    known = [each for each in _known(state, scope, now) if _is_held_to(cap, each)]
+    if known:
+        most = [(each, cap.of(each.limit)) for each in known]
+        shares = [each.used / allowed if allowed else 1.0 for each, allowed in most]
+        return max(shares), [each.resets_at for each, allowed in most if each.used >= allowed]
+    if cap.own is None:
+        return 0.0, ()
+    counts = _counts(state, cap.own, scope)
+    until = full_until(cap.own, counts, now)
+    return used(counts, now) / cap.own.limit, () if until is None else (until,)
 
 
 def _known(state: CredentialState, scope: str, now: float) -> Iterator[Reported]:

@@ -13,7 +13,7 @@ from rewrite.credentials.credential import Credential
 from rewrite.credentials.limits import used_shares
 from rewrite.credentials.state import PoolState, Wheel
 
-_PRIORITY, _COST, _WINDOWS, _LEARNT = map(attrgetter, ("priority", "cost_rank", "windows", "learnt"))
+_PRIORITY, _COST, _COUNTED, _LEARNT = map(attrgetter, ("priority", "cost_rank", "counted", "learnt"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def _in_turn(used: Sequence[Credential], credentials: Sequence[Credential]) -> S
 def _by_what_is_left(pool: PoolState, scope: str, now: float) -> Sequence[Credential]:
     """To a percent."""
     turns = _by_turn(pool, scope, now)
-    if not any(map(_WINDOWS, pool.credentials)) and not any(map(_LEARNT, pool.states.values())):
+    if not any(map(_COUNTED, pool.credentials)) and not any(map(_LEARNT, pool.states.values())):
         return turns
     shares = used_shares(pool, scope, now)
     return sorted(turns, key=lambda one: shares[one.name])

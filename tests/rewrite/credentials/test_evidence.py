@@ -8,9 +8,11 @@ import pytest
 from addons.config.settings import known_clients
 from protocols.model.call import Call, Operation
 from protocols.model.http import Headers
+from protocols.model.parts import BlockDelta, BlockKind, BlockStart, BlockStop, Signature, StreamPart
+from protocols.model.progress import Progress
 from protocols.model.wirejson import dump, load_lazily
 from rewrite.catalog.clients import UNKNOWN, facts_for
-from rewrite.credentials.evidence import Evidence, digest, evidence_of
+from rewrite.credentials.evidence import SUBSTANTIAL, Evidence, digest, evidence_of
 
 HI = [{"role": "user", "content": "hi"}]
 CLAUDE, CODEX, OPENCODE = "claude-cli/2.1.329 (external)", "codex_exec/0.169.0", "opencode/1.18.33 ai-sdk"
@@ -136,3 +138,39 @@ def test_sub_agents_of_opencode_name_the_session_of_their_parent() -> None:
     other = said({"messages": HI}, ("x-session-id", "two"), ("x-parent-session-id", "one"), program=OPENCODE)
     assert main.session == other.session
     assert main.agent != other.agent
+
+
+# -- what an answer is known by ---------------------------------------------------------------------------
+
+
+def left(asked: str, answered: str, signature: str = "") -> int:
+    """How many marks an answer leaves."""
+    parts: list[StreamPart] = [BlockStart(0, 1, BlockKind.TEXT), BlockDelta(0, 1, BlockKind.TEXT, answered)]
+    if signature:
+        signed = BlockStop(0, 0, Signature("signature", signature))
+        parts = [BlockStart(0, 0, BlockKind.REASONING), signed, *parts]
+    progress = Progress()
+    progress.fold(parts)
+    return len([*said({"messages": [{"role": "user", "content": asked}]}).left(progress)])
+
+
+SHORT, LONG = "x" * (SUBSTANTIAL // 2 - 1), "x" * SUBSTANTIAL
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered", "signature", "marks"),
+    [
+        ("hi", "", "", 0),
+        ("hi", "Fine.", "", 1),  # with the opening
+        (SHORT, SHORT + "x", "", 1),
+        (SHORT, SHORT + "xx", "", 2),  # both together
+        ("hi", LONG, "", 3),  # its text alone, too
+        (LONG, "Fine.", "", 3),  # what was asked, too
+        ("hi", "", "s" * 40, 1),
+        ("hi", "Fine.", "s" * 40, 2),
+    ],
+)
+def test_an_answer_is_known_by_what_is_nobody_else_s(
+    asked: str, answered: str, signature: str, marks: int
+) -> None:
+    assert left(asked, answered, signature) == marks

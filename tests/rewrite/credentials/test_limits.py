@@ -247,6 +247,38 @@ def test_balanced_is_by_what_is_left() -> None:
     assert served(structs.replace(state, credentials=state.credentials[::2]), 1) == ["a"]
 
 
+@pytest.mark.parametrize(
+    ("limited", "reported"),
+    [
+        (one(THREE), []),
+        (one(caps=(Cap(Unit.REQUESTS, 3),)), []),
+        (one(caps=(Cap(Unit.REQUESTS, share=0.5),)), [replace(REQUESTS_LEFT, used=1)]),
+        (one(), [replace(REQUESTS_LEFT, used=1)]),
+    ],
+    ids="window own_cap cap reported".split(),
+)
+def test_balanced_is_by_any_limit_that_one_of_them_has(limited: Credential, reported: list[Reported]) -> None:
+    state = structs.replace(pool(a=limited, b=one()), rotation=Rotation.BALANCED)
+    state = state.with_state("a", learnt(CredentialState(), M.scope, reported, NOW))
+    if not reported:
+        name, state = serve(state)
+        assert name == "a"
+    assert served(state, 4) == ["b"] * 4
+
+
+def test_what_is_left_of_a_cap_is_less_than_its_provider_says() -> None:
+    a, b = one(caps=(Cap(Unit.REQUESTS, share=0.5),)), one()
+    state = structs.replace(pool(a=a, b=b), rotation=Rotation.BALANCED)
+    for name, already in (("a", 3.0), ("b", 5.0)):
+        found = [replace(REQUESTS_LEFT, used=already)]
+        state = state.with_state(name, learnt(CredentialState(), M.scope, found, NOW))
+    used = [allowance(each, state.state(each.name), M.scope, NOW).used for each in state.credentials]
+    assert used == [0.6, 0.5]
+    assert served(state, 1) == ["b"]
+    none = replace(a, caps=(Cap(Unit.REQUESTS, -10),))
+    assert allowance(none, state.state("a"), M.scope, NOW).used == 1.0
+
+
 # -- quota groups -----------------------------------------------------------------------------------------
 
 
