@@ -112,7 +112,7 @@ class FoundCall:
     def is_anybodys(self) -> bool:
         """Whether another conversation may well have a call of this id."""
         own = self.id if isinstance(self.id, str) else ""
-        if isinstance(self.name, str) and self.name:
+        if isinstance(self.name, str) and len(self.name) > 3:  # a shorter one may stand there by chance
             own = own.replace(self.name, "")
         return len(_WORDS.sub("", own)) < SHORTEST
 
