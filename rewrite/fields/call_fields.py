@@ -71,9 +71,13 @@ def call_fields(rules: Sequence[Rule], store: Store, asked: Asked, now: float) -
 class CallFields:
     """`prompt`, `request` and `headers` give the same object back where nothing is injected."""
 
-    def __init__(self, rules: Sequence[Rule], store: Store, asked: Asked, now: float) -> None:
+    def __init__(
+        self, rules: Sequence[Rule], store: Store, asked: Asked, now: float, known: Sequence[Bound] = ()
+    ) -> None:
+        """`known`: what there was of values when the call began."""
         self._rules, self._store, self._asked, self._now = rules, store, asked, now
-        self._bound = tuple(self._bind(rule) for rule in rules if not self._waits(rule))
+        before = {each.identity: each for each in known}
+        self._bound = tuple(self._bind(rule, before) for rule in rules if not self._waits(rule))
         sources = {each.rule.source for each in self._bound}
         self._found: dict[bytes, Found] = {}
         self._progress = Progress() if Source.UNIFIED_RESPONSE in sources else None
@@ -93,7 +97,7 @@ class CallFields:
         """That of one attempt with this credential (None: there is none). It knows what was found in the
         request. Where rules waited for the credential, the request is to be read by it again."""
         asked = replace(self._asked, credential=credential)
-        new = CallFields(self._rules, self._store, asked, self._now)
+        new = CallFields(self._rules, self._store, asked, self._now, self._bound)
         new._found = {digest: found for digest, found in self._found.items() if digest in self._of_requests()}
         new._new_turn = self._new_turn
         return new
@@ -104,7 +108,7 @@ class CallFields:
     def _waits(self, rule: Rule) -> bool:
         return Scope.CREDENTIAL in rule.scope and self._asked.credential is None
 
-    def _bind(self, rule: Rule) -> Bound:
+    def _bind(self, rule: Rule, known: Mapping[Key, Bound]) -> Bound:
         asked = self._asked
         said = {
             Scope.PROVIDER: asked.provider,
@@ -113,8 +117,10 @@ class CallFields:
             Scope.SESSION: asked.session or "",
         }
         identity = key_of(rule.digest, *(part for each in sorted(rule.scope) for part in (each, said[each])))
-        before = self._store.get(rule, identity, self._now) if rule.mode in _GROWING else ()
-        return Bound(rule, identity, before)
+        if rule.mode not in _GROWING:
+            return Bound(rule, identity, ())
+        there = known[identity].before if identity in known else self._store.get(rule, identity, self._now)
+        return Bound(rule, identity, there)
 
     def _any(self, source: Source, into: Into) -> bool:
         return any(each.rule.source is source or each.rule.inject.into is into for each in self._bound)

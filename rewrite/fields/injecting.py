@@ -95,13 +95,20 @@ def _insertions(body: object, inject: Inject, found: Iterable[tuple[Steps, Value
         start = started_at(body, place, inject.place)
         if start is None:
             continue
-        where = (*start, *inject.place.steps)
         items: Values = (list(values),) if inject.as_list else values
         if isinstance(inject.insert, int):
-            yield Insertion(where, inject.insert, items)
-        elif where and isinstance(where[-1], int):
-            after = inject.insert is Beside.AFTER
-            yield Insertion(where[:-1], where[-1] + after, items)
+            yield Insertion((*start, *inject.place.steps), inject.insert, items)
+        elif (item := item_of(start)) is not None:
+            where, at = item
+            yield Insertion(where, at + (inject.insert is Beside.AFTER), items)
+
+
+def item_of(place: Steps) -> tuple[Steps, int] | None:
+    """The innermost list that a place is in, and the number of the item there. None: it is in no list."""
+    for depth in range(len(place), 0, -1):
+        if isinstance(step := place[depth - 1], int):
+            return place[: depth - 1], step
+    return None
 
 
 def _inserted(body: object, inject: Inject, insertions: Sequence[Insertion]) -> object:

@@ -114,6 +114,10 @@ def _inject(table: Table, *, joined: bool) -> Inject:
     place = _place(loc, text, joined=joined) if text else Place()
     if has_wildcard(place.steps) or place.before:
         raise RuleError((*loc, "path"), "must name one place: * and < can be read, but not written")
+    if beside and place.steps:
+        raise RuleError(
+            (*loc, "path"), "must be the object that values are put beside: ^, or nothing for the call"
+        )
     if not place.steps and insert is None:
         raise RuleError((*loc, "path"), "must name a field")
     placeholders = _read(loc, table, "placeholders", _texts, ())

@@ -31,8 +31,8 @@ class Form:
     """The path of the name, from the call on."""
     arguments: Steps = ("arguments",)
     """That of the arguments, as an object or as the JSON text of one."""
-    types: frozenset[str] = frozenset()
-    """What `type` may say. Empty: there is none."""
+    types: tuple[str, ...] = ()
+    """What `type` may say, which may be of any kind. Empty: there is none."""
 
 
 def _form(
@@ -43,7 +43,7 @@ def _form(
     types: str = "",
 ) -> Form:
     found = tuple(parse_path(place) for place in places)
-    return Form(found, id, parse_path(name), parse_path(arguments), frozenset(types.split()))
+    return Form(found, id, parse_path(name), parse_path(arguments), tuple(types.split()))
 
 
 UNIFIED = "unified"

@@ -133,10 +133,11 @@ def test_of_two_calls_at_once_the_last_one_wins() -> None:
     calls = Calls(rule("y.*", into("y", as_list=True), mode=Mode.ALL))
     calls.call({}, {"y": [0]})
     one, other = calls.begun(), calls.begun()
-    one.answer({"y": [1, 2]})
     other.answer({"y": [3]})
     other.keep(9)
-    one.keep(9)
+    served = one.attempt("c")
+    served.answer({"y": [1, 2]})
+    served.keep(9)
     assert calls.begun().request({}) == {"y": [0, 1, 2]}
 
 

@@ -164,6 +164,7 @@ def test_what_is_wrong_is_refused_with_its_place(changed: dict[str, Any], loc: s
     [
         ({"path": "^"}, "path", "must name a field"),
         ({"path": "<.a"}, "path", "must name one place"),
+        ({"path": "^.a", "insert": "after"}, "path", "must be the object that values are put beside"),
         ({"path": "^x"}, "path", "character 2 is 'x', expected a dot"),
         ({"path": "^.^."}, "path", "character 5 is its end"),
         ({"path": "x-a", "target": "headers"}, "target", "must be a body"),

@@ -1,11 +1,15 @@
 """Tool calls of each protocol: what they are known by, and which of them are anybody's."""
 
+from copy import deepcopy
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from rewrite.fields.rule import Beside, Scope
-from rewrite.fields.tool_calls import keyed, tool_calls
+from rewrite.fields.tool_calls import FORMS, keyed, tool_calls
 from tests.rewrite.fields.rules import at, into, per_call
 from tests.rewrite.fields.test_call_fields import CHAT, Calls
 
@@ -56,6 +60,41 @@ def test_a_rule_without_a_session_joins_by_ids_that_are_one_conversations(
     calls.call({}, {"choices": [{"message": chat(id, r="thought")}]})
     sent = calls.call({"messages": [chat(id)]}, {})
     assert sent == {"messages": [chat(id, r="thought") if back else chat(id)]}
+
+
+_KEYS = """
+    messages choices message delta tool_calls function id call_id name arguments type input output item
+    response content content_block contents parts candidates functionCall args request blocks
+""".split()
+ANYTHING = st.recursive(
+    st.sampled_from([None, 3, "", "f", "call_1", "tool_use", "function_call", "{", "[1]"]),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(_KEYS), inner, max_size=4)
+    ),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.sampled_from(_KEYS), ANYTHING, max_size=4), st.sampled_from([*FORMS, "pigeon"]))
+@example(
+    {"content": [{"type": [], "id": {}}, {"type": "tool_use", "id": [], "name": {}, "input": []}]},
+    "anthropic_messages",
+)
+@example({"input": [{"type": {}}, {"type": "function_call", "call_id": {}}]}, "openai_responses")
+def test_no_body_is_too_strange(body: dict[str, Any], protocol: str) -> None:
+    before = deepcopy(body)
+    calls = Calls(
+        per_call(at("", before=True), into(insert=Beside.BEFORE), name="before"),
+        per_call(at("content", 1), into("content", 1, insert=0), name="inside"),
+        per_call(at("id", 1), into("x.y", 1), name="around"),
+    )
+    asked = replace(CHAT, protocol=protocol)
+    for _ in range(2):
+        calls.call(body, body, asked)
+        served = calls.begun(asked)
+        served.event(body)
+        served.keep(calls.now)
+    assert body == before
 
 
 # -- what counts as missing ---------------------------------------------------------------------------------
