@@ -8,9 +8,11 @@ A distribution adds the hooks of a provider by the entry point `name = "module:C
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 
+from addons.hooks.bedrock import Bedrock
+
 GROUP = "rotator.hooks"
 
-BUILT_IN: Mapping[str, type] = {}
+BUILT_IN: Mapping[str, type] = {"bedrock": Bedrock}
 
 
 def registered(group: str = GROUP) -> dict[str, type | EntryPoint]:

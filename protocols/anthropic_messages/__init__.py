@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from protocols.anthropic_messages.aggregate import MessagesFold
 from protocols.anthropic_messages.answer_read import EventReader, read_answer
+from protocols.anthropic_messages.answer_read_aws import write_message
 from protocols.anthropic_messages.answer_write import MessagesWriter, ResumedMessagesWriter, write_answer
 from protocols.anthropic_messages.continue_request import continue_request
 from protocols.anthropic_messages.error_words import error_object
@@ -23,6 +24,7 @@ from protocols.anthropic_messages.request_write import write_request
 from protocols.anthropic_messages.retarget import retarget, with_stream
 from protocols.anthropic_messages.signatures import own_signatures, wrap_signatures
 from protocols.base import Decoder, Editor, Translator
+from protocols.framing.aws_event_stream import MessageDecoder, is_message_stream
 from protocols.framing.sse import SseDecoder, SseEncoder, is_event_stream
 from protocols.framing.whole import WholeDecoder
 from protocols.model.call import Call, Operation, Reasoning
@@ -82,7 +84,8 @@ class AnthropicMessages:
     def decoder(self, call: Call, head: Head) -> Decoder:
         if is_event_stream(head, call):
             reader = EventReader()
-            return SseDecoder(b"message_stop", reader.read, reader.read_text, named=True)
+            events = SseDecoder(b"message_stop", reader.read, reader.read_text, named=True)
+            return MessageDecoder(events, write_message) if is_message_stream(head) else events
         return WholeDecoder(read_answer)
 
     def encoder(self, call: Call) -> SseEncoder:

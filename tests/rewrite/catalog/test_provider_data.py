@@ -124,6 +124,14 @@ ROWS = {
         (429, '{"error": {"code": "RateLimitReached", "message": "Retry after 3 seconds"}}', Kind.RATE),
         accepts=(Carrier.API_KEY, BEARER),
     ),
+    "bedrock": Row(
+        "",
+        ("bedrock-runtime.us-east-1.amazonaws.com", "bedrock-runtime-fips.us-gov-west-1.amazonaws.com"),
+        ("bedrock.us-east-1.amazonaws.com", "s3.amazonaws.com"),
+        {"anthropic_messages": "/model/{model}/invoke"},
+        (429, '{"type": "error", "error": {"type": "rate_limit_error", "message": "slow down"}}', Kind.RATE),
+        accepts=(BEARER,),
+    ),
     "openrouter": Row(
         "https://openrouter.ai",
         ("openrouter.ai",),
@@ -409,6 +417,7 @@ def test_a_limit_of_googles_is_no_empty_account() -> None:
         ("openai", "o4-mini", True, 100000, ThinkingStyle.EFFORT),
         ("openai", "nothing", None, None, None),
         ("azure", "gpt-5-nano", True, 128000, ThinkingStyle.EFFORT),
+        ("bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", None, 64000, ThinkingStyle.BUDGET),
         ("anthropic", "claude-3-5-haiku-latest", False, 8192, ThinkingStyle.NONE),
         ("anthropic", "claude-3-7-sonnet-latest", None, 64000, ThinkingStyle.BUDGET),
         ("anthropic", "claude-opus-4-1", None, 32000, ThinkingStyle.BUDGET),
