@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mitmproxy import options
+from platformdirs import user_state_path
 
 from addons.call.answering import Answering
 from addons.call.forwarding import Forwarder
@@ -17,6 +18,7 @@ from addons.config.watch import Watch
 from addons.oauth.logins import Logins
 from addons.records.journal import Journal
 from addons.responses.storage import StateError
+from addons.secrets.keys import located
 from addons.secrets.redaction import Redactor
 from addons.startup import Connecting, connecting, make_upstream, provider_hosts, set_options
 from addons.state.keeper import Keeper
@@ -66,6 +68,7 @@ class Control:
         self._answering.checker.stop()
         await self._logins.close()
         await self._answering.close()
+        await asyncio.to_thread(self._answering.traces.close)
         await self._keeper.stop()
         self._journal.close()
 
@@ -120,6 +123,7 @@ class Control:
         self._forwarder.configure(found, upstream)
         self._say_once((*notices(opts, os.environ), in_short(found)))
         self._answering.configure(settings, upstream)
+        self._answering.traces.configure(settings.trace, _folder_of_traces(opts.rotator_state))
         self._watch.files(watched(settings))
         self._watch_logins.files(self._logins.files)
         self._decrypt(settings, opts)
@@ -159,6 +163,12 @@ class Control:
         hosts = [*self._users_hosts, *filter(None, [ours])]
         if list(opts.allow_hosts) != hosts:
             set_options(opts, allow_hosts=hosts)
+
+
+def _folder_of_traces(state: str) -> Path:
+    """Where calls are traced to if the config does not say: under `rotator_state`, or the user's state."""
+    folder = located(state, Path.cwd()) if state else user_state_path("rotator", appauthor=False)
+    return folder / "traces"
 
 
 def _in_short(settings: Settings) -> str:

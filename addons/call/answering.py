@@ -72,9 +72,9 @@ class Answering:
     """Makes drivers under the current settings; a driver keeps those it was made under."""
 
     def __init__(self, registry: Registry, pool: Pool, journal: Journal, traces: Traces) -> None:
-        self._registry, self._pool, self._journal, self._traces = registry, pool, journal, traces
+        self._registry, self._pool, self._journal, self.traces = registry, pool, journal, traces
         self.responses = Responses(Storage(Memory(), time.time), time.time)
-        self._reports = Reports(journal, pool, self.responses, traces)
+        self._reports = Reports(journal, pool, self.responses)
         self._settings: Settings | None = None
         self._planner: Planner | None = None
         self._upstream: Upstream | None = None
@@ -93,7 +93,6 @@ class Answering:
             self._former.append(self._upstream)
         self._settings, self._upstream = settings, upstream
         self._planner = Planner(settings, self._registry)
-        self._traces.configure(settings.trace)
         self.checker.configure(settings, upstream)
 
     async def close(self) -> None:

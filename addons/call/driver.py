@@ -372,7 +372,7 @@ class Driver:
             provider = work.record.targets[summary.target].provider.name
             with self._faults_recorded():
                 work.pool.answered(provider, summary, work.asker)
-        if work.turn.call.protocol == RESPONSES or work.reports.traces.folder is not None:
+        if work.turn.call.protocol == RESPONSES:
             with self._faults_recorded():
                 work.reports.over(work.record, summary, work.turn, work.intercepted.own)
 

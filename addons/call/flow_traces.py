@@ -18,7 +18,6 @@ from addons.mitm.dispatch import Forwarding
 from addons.mitm.messages import request_of
 from addons.records.journal import record_of
 from addons.records.trace import Traces
-from addons.secrets.redaction import key_shaped
 from protocols.model.call import Call
 from protocols.model.http import WireRequest
 from rewrite.catalog.routes import Rule
@@ -66,7 +65,7 @@ class FlowTraces:
         return trace
 
     def _secrets(self, own: ClientCredential | None) -> Sequence[SecretStr]:
-        return [*self._pool.secrets(), *(key_shaped(own.secrets) if own else ())]
+        return [*self._pool.secrets(), *(own.secrets if own else ())]
 
     # -- flows that are no calls ----------------------------------------------------------------------
 

@@ -1,11 +1,9 @@
-"""What is left of a call that is over beside its record: its trace, and its response where it is kept."""
+"""What is left of a call that is over beside its record: its response, where it is kept."""
 
 from addons.credentials.carriers import ClientCredential
 from addons.credentials.pool import Pool
 from addons.records.journal import Journal, Record
-from addons.records.trace import Traces
 from addons.responses.kept import Responses, Turn, not_to_be_kept
-from addons.secrets.redaction import key_shaped
 from rewrite.responses.store import PROTOCOL as RESPONSES
 from rewrite.responses.store import is_kept
 from rewrite.targets.target import Target
@@ -15,20 +13,17 @@ from rewrite.values.events import Summary
 class Reports:
     """Writes it down, of each call once."""
 
-    def __init__(self, journal: Journal, pool: Pool, responses: Responses, traces: Traces) -> None:
+    def __init__(self, journal: Journal, pool: Pool, responses: Responses) -> None:
         self._journal, self._pool, self._responses = journal, pool, responses
-        self.traces = traces
 
     def over(self, record: Record, summary: Summary, turn: Turn, own: ClientCredential | None) -> None:
         """A call was answered, and has its record. `own`: the credential of its client."""
         if turn.call.protocol == RESPONSES:
             self._keep(turn, record.targets[summary.target], summary, own)
-        self._trace(record, summary, own)
 
     def not_asked(self, record: Record, summary: Summary, own: ClientCredential | None) -> None:
         """No provider was asked."""
         self._journal.end(record, summary)
-        self._trace(record, summary, own)
 
     def _keep(self, turn: Turn, target: Target, summary: Summary, own: ClientCredential | None) -> None:
         if target.translation is None:
@@ -42,8 +37,3 @@ class Reports:
         head = summary.progress.head
         if head and target.terms.pooled and summary.attempts and is_kept(turn.body, summary.end):
             self._pool.made(target.provider.name, head.id, summary.attempts[-1].credential)
-
-    def _trace(self, record: Record, summary: Summary, own: ClientCredential | None) -> None:
-        if self.traces.folder is not None:
-            secrets = [*self._pool.secrets(), *(key_shaped(own.secrets) if own else ())]
-            self.traces.write(record, summary, secrets)

@@ -53,6 +53,7 @@ class Rules:
             hold_tool_calls=table.hold_tool_calls if "hold_tool_calls" in table.model_fields_set else None,
             force_stream=table.force_upstream_stream,
             stream=table.stream,
+            trace=table.trace if "trace" in table.model_fields_set else None,
         )
         for why in impossible(rule, self.providers, self.registry):
             self.errors.add((*loc, "to"), why)

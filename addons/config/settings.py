@@ -14,13 +14,15 @@ from pathlib import Path
 
 from platformdirs import user_config_path
 
+from addons.config import tracing
 from addons.config.code import Code
 from addons.config.credentials import Keys, PoolCredential, without_secret
 from addons.config.errors import PREFIX, ConfigErrors, checked, line, masked, overrides
 from addons.config.provider_files import data
 from addons.config.providers import Configured, configured
 from addons.config.rules import Rules
-from addons.config.tables import StreamingTable, Tables, Tree
+from addons.config.tables import StreamingTable, Tables, TraceTable, Tree
+from addons.config.tracing import Tracing
 from addons.secrets.keys import key_file, located, numbered, unnumbered
 from addons.secrets.owned_file import NotOurs, read_own
 from addons.secrets.redaction import SHORTEST_SECRET, is_searched_for
@@ -83,8 +85,8 @@ class Settings:
     """How often a cut answer may be continued."""
     responses: Bounds = field(default_factory=Bounds)
     """How much is kept of responses that no provider keeps."""
-    trace: Path | None = None
-    """The folder of the calls' traces; None: no traces."""
+    trace: Tracing = field(default_factory=Tracing)
+    """Which calls leave traces, and where."""
     upstream_proxy: str = field(default="", repr=False)
     """The URL of a proxy towards the providers, which may hold a password; empty: none."""
     browsers: frozenset[str] = frozenset()
@@ -153,7 +155,7 @@ def _loaded(source: Path | None, environ: Mapping[str, str], cwd: Path) -> Setti
         hold_tool_calls=tables.streaming.hold_tool_calls,
         continuations=tables.streaming.continuation_attempts,
         responses=Bounds(**tables.responses.given()),
-        trace=located(tables.trace.directory, folder) if tables.trace.directory else None,
+        trace=_tracing(tables.trace, folder),
         upstream_proxy=tables.upstream.proxy,
         browsers=frozenset(tables.browsers.allow),
         clients=known_clients(),
@@ -237,6 +239,13 @@ def _read(source: Path) -> Tree:
     if not isinstance(tree, dict):
         raise ConfigError(f"{source}: must hold a table: begin it with {{")
     return tree
+
+
+def _tracing(table: TraceTable, folder: Path) -> Tracing:
+    """`folder`: where relative paths start."""
+    bounds = {name: value for name, value in table.given().items() if name.startswith("max_")}
+    directory = located(table.directory, folder) if table.directory else None
+    return Tracing(directory, table.signatures, tracing.Bounds(**bounds))
 
 
 def _timeouts(streaming: StreamingTable) -> Timeouts:

@@ -262,6 +262,7 @@ class RouteTable(Table):
     hold_tool_calls: bool = False
     force_upstream_stream: bool = False
     stream: bool = True
+    trace: bool = False
 
 
 class RetryTable(Table):
@@ -306,7 +307,13 @@ class DeadlineTable(Table):
 
 
 class TraceTable(Table):
+    """Unset bounds keep the defaults of `Bounds`."""
+
     directory: Annotated[str, AfterValidator(_folder)] = ""
+    signatures: bool = False
+    max_bytes: Annotated[int, Field(ge=65_536)] = 65_536
+    max_calls: Annotated[int, Field(ge=1)] = 1
+    max_age: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.0
 
 
 class ResponsesTable(Table):

@@ -1,10 +1,11 @@
-"""The commands of mitmproxy by which a person looks at the pools and steers them, completed in the console.
+"""The commands of mitmproxy by which a person looks at the pools, steers them, and has calls traced.
 
 Internals of mitmproxy 12.2 that this file leans on, to be checked at an upgrade: the table of the types that
 arguments of commands may have, `mitmproxy.types.CommandTypes.typemap`.
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from mitmproxy import command, exceptions, types
 
@@ -50,12 +51,22 @@ _PROVIDERS, _CREDENTIALS, _ALL = "rotator.providers", "rotator.credentials", "ro
 LONGEST = 366 * 86_400
 """Seconds that a credential can be cooled for."""
 
+MOST_TRACED = 1_000_000
+"""Calls that a command has traced."""
+
 
 class Commands:
-    """An add-on of its own. `notify` gets what was done."""
+    """An add-on of its own."""
 
-    def __init__(self, pool: Pool, overview: Overview, notify: Callable[[Notice], None]) -> None:
-        self._pool, self._overview, self._notify = pool, overview, notify
+    def __init__(
+        self,
+        pool: Pool,
+        overview: Overview,
+        trace_next: Callable[[int], Path],
+        notify: Callable[[Notice], None],
+    ) -> None:
+        """`trace_next` has so many calls traced, and gives where to; `notify` gets what was done."""
+        self._pool, self._overview, self._trace_next, self._notify = pool, overview, trace_next, notify
 
     # -- what may be named ----------------------------------------------------------------------------
 
@@ -111,6 +122,16 @@ class Commands:
         of PROVIDER, or of PROVIDER NAME."""
         provider, name = _parted(provider, name)
         self._done("reset", self._pool.reset(provider, name), provider, name, "starts as if never used")
+
+    @_command("rotator.trace")
+    def trace(self, calls: int) -> None:
+        """Trace the next CALLS that are not traced anyway; 0: none of them."""
+        if not 0 <= calls <= MOST_TRACED:
+            raise exceptions.CommandError(f"name a number of calls, from 0 to {MOST_TRACED}")
+        folder = self._trace_next(calls)
+        self._notify(
+            Notice(f"traced: the next {calls} calls, in {folder}" if calls else "no more calls are traced")
+        )
 
     def _done(self, did: str, count: int, provider: str, name: str, now: str) -> None:
         which = "/".join(filter(None, (provider, name)))

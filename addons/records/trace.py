@@ -1,169 +1,145 @@
-"""The traces of calls: with `[trace] directory` each call leaves one file of JSON there, fit for its user
-alone: what the client asked, where that went and in which form, and what was answered."""
+"""The traces of calls: a folder for each, in which its passes and its bytes are written as they happen.
 
-import json
+`transform_trace.jsonl` has a line for each pass, `NNN-PASS.json` the data of one that changed the request or
+the answer, `provider-ATTEMPT.bytes` and `client.bytes` the bodies as they came and left. All of it is written
+by one thread; what that cannot keep up with is left out, and the trace says so. What cannot be written is one
+line on the log, and no call's concern.
+"""
+
 import logging
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from mitmproxy import http
 from pydantic import SecretStr
 
-from addons.mitm.messages import bytes_of, for_client, headers_of
-from addons.records.journal import Record, record_of
-from addons.secrets.redaction import Redactor
-from addons.upstream.encodings import beginning
-from protocols.model.call import Call
-from protocols.model.http import Headers
-from protocols.model.wirejson import dump, given
+from addons.config.tracing import Tracing
+from addons.records.call_folder import CallRecord, Store
+from addons.records.cleaning import Cleaning
+from addons.records.folders import Folders
+from addons.records.writer import Writer
+from addons.secrets.redaction import Redactor, fault
 from rewrite.catalog.routes import Rule
-from rewrite.records.passes import Sink
-from rewrite.records.rendering import Asked, Body, rendered_answer, rendered_attempts, rendered_headers
-from rewrite.targets.target import Target
-from rewrite.values.events import Summary
+from rewrite.records.passes import Entry, Sink
 
-LONGEST_BODY = 64 << 20
-"""Bytes that a compressed request is decoded to."""
+DRAINED = 3.0
+"""Seconds for which the end of the proxy waits for traces to be written."""
+
+_LITTLE = 512
+"""Bytes that an entry keeps besides its data."""
 
 log = logging.getLogger("rotator")
-_PRIVATE_FOLDER = 0o700
-_OURS_ALONE = 0o600
-_STAMP = "%Y%m%dT%H%M%S.%fZ"
 
 
 class Traces:
-    """Writes them; `redactor` sees every text. A folder that cannot be written to is reported once."""
+    """Which calls are traced, and where to. All methods are for the event loop's thread."""
 
-    def __init__(self, redactor: Redactor) -> None:
-        self._redactor = redactor
-        self.folder: Path | None = None
-        """Where they go. None: none is written."""
-        self._reported: set[Path] = set()
+    def __init__(self, redactor: Redactor, now: Callable[[], float] = time.time) -> None:
+        """`redactor` knows the secrets of all; `now` gives epoch seconds."""
+        self._redactor, self._now = redactor, now
+        self._tracing, self._elsewhere = Tracing(), Path()
+        self._next = 0
+        self._store: Store | None = None
+        self._announced: set[Path] = set()
+        self._faults: set[str] = set()
+        self._writer = Writer(self._round_over, self._failed)
 
-    def configure(self, folder: Path | None) -> None:
-        """From now on into `folder`; None: no more."""
-        self.folder = folder
+    def configure(self, tracing: Tracing, elsewhere: Path) -> None:
+        """From now on. `elsewhere`: the folder for calls that are to be traced where `tracing` names none."""
+        before = self._folder, self._tracing.bounds
+        self._tracing, self._elsewhere = tracing, elsewhere
+        if (self._folder, tracing.bounds) != before:
+            self._store = None
+        if tracing.directory is not None:
+            self._opened()
+
+    @property
+    def _folder(self) -> Path:
+        return self._tracing.directory or self._elsewhere
+
+    def trace_next(self, calls: int) -> Path:
+        """Trace so many more calls that would not be; 0: none. Gives where to."""
+        self._next = calls
+        return self._folder
 
     def begin(self, call: str, rule: Rule, secrets: Callable[[], Iterable[SecretStr]]) -> Sink | None:
-        """Where the entries of a call go, which begins now and which `rule` fits; None: it is not traced.
+        """Where the passes of a call go, which begins now and which `rule` fits; None: it is not traced.
         `call`: its id; `secrets`: those of the pool, and what its client sent for a key."""
-        return None
+        if not self._traces(rule.trace):
+            return None
+        signatures = self._tracing.signatures
+        cleaning = Cleaning(lambda: self._redactor.values, secrets(), signatures=signatures)
+        return CallSink(self._writer, CallRecord(self._opened(), call, cleaning, self._now))
 
-    def write(self, record: Record, summary: Summary, secrets: Iterable[SecretStr]) -> None:
-        """The file of a call that is over. `secrets` are those in use now, lest one was forgotten."""
-        if self.folder is None:
-            return
-        self._redactor.learn(secrets)
-        now = datetime.now(UTC)
-        name = f"{now.strftime(_STAMP)}-{record.call.id}.json"
-        trace = self._redactor.cleaned(dict(_trace(record, summary, now)))
-        try:
-            _write(self.folder, name, json.dumps(trace, indent=1, ensure_ascii=False).encode())
-        except OSError as error:
-            self._warn(self.folder, error)
+    def _traces(self, wanted: bool | None) -> bool:
+        if wanted or (wanted is None and self._tracing.directory is not None):
+            return True
+        self._next -= (counted := self._next > 0)
+        return counted
 
-    def _warn(self, folder: Path, error: OSError) -> None:
-        if folder not in self._reported:
-            self._reported.add(folder)
-            log.warning(
-                "trace.directory: %s: cannot be written (%s): calls leave no trace",
-                folder,
-                error.strerror,
-            )
+    def _opened(self) -> Store:
+        """What is under the folder is looked through by the thread."""
+        if self._store is None:
+            self._store = Store(Folders(self._folder, self._tracing.bounds), self._now, self._cannot)
+            self._writer.put(self._store.round_over, 0)
+            if self._folder not in self._announced:
+                self._announced.add(self._folder)
+                log.info("traces of calls go to %s", self._folder)
+        return self._store
 
+    def close(self) -> None:
+        """The proxy ends: wait for what is still to be written, but not for long."""
+        if not self._writer.flush(DRAINED):
+            log.warning("trace: not all of it could be written within %.0f s of the end", DRAINED)
 
-def _write(folder: Path, name: str, data: bytes) -> None:
-    """Whole or not at all, for those who watch the folder."""
-    folder.mkdir(_PRIVATE_FOLDER, parents=True, exist_ok=True)
-    unfinished = folder / f".{name}"
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OURS_ALONE)
-    try:
-        with os.fdopen(descriptor, "wb") as opened:
-            opened.write(data)
-        unfinished.replace(folder / name)
-    except OSError:
-        with suppress(OSError):
-            unfinished.unlink()
-        raise
+    # -- in the thread --------------------------------------------------------------------------------
 
+    def _round_over(self) -> None:
+        if (store := self._store) is not None:
+            store.round_over()
 
-# -- what is in one -------------------------------------------------------------------------------------
+    def _failed(self, error: BaseException) -> None:
+        log.error("trace: %s", fault(error))
 
-
-def _trace(record: Record, summary: Summary, now: datetime) -> Iterator[tuple[str, object]]:
-    request = record.flow.request
-    yield "call", _call(record.call, record.provider)
-    yield "began", (now - timedelta(seconds=summary.seconds)).isoformat()
-    yield "client", _client(record.flow)
-    if record.rule not in (None, Rule()):
-        yield "rule", _rule(record.rule)
-    yield "targets", [_target(target, record.call.headers) for target in record.targets]
-    yield "skipped", dict(record.skipped)
-    yield "attempts", list(rendered_attempts(summary, [_asked(each, request) for each in record.targets]))
-    yield "answer", rendered_answer(_as_given(summary))
+    def _cannot(self, folder: Path, error: OSError) -> None:
+        """Said once for each folder and reason."""
+        message = f"{folder}: cannot be written ({error.strerror or error})"
+        if message not in self._faults:
+            self._faults.add(message)
+            log.warning("trace.directory: %s: calls leave no trace, or half of one", message)
 
 
-def _as_given(summary: Summary) -> Summary:
-    head = summary.head
-    return replace(summary, head=replace(head, headers=for_client(head.headers))) if head else summary
+class CallSink:
+    """See `rewrite.records.passes.Sink`. Nothing is written here."""
+
+    def __init__(self, writer: Writer, call: CallRecord) -> None:
+        self._writer, self._call = writer, call
+        self._largest = 0
+        self._cut = False
+
+    def entry(self, entry: Entry) -> None:
+        """Data that is no bytes is taken to be as large as the largest that was, since it came of that."""
+        self._largest = max(self._largest, _bytes_in(entry.data))
+        kept = _LITTLE + (self._largest if entry.data is not None else 0)
+        if not self._cut and not self._writer.put(lambda: self._call.entry(entry), kept):
+            self._cut_off()
+
+    def data(self, file: str, chunk: bytes) -> None:
+        self._largest = max(self._largest, len(chunk))
+        if not self._cut and not self._writer.put(lambda: self._call.data(file, chunk), len(chunk) + 100):
+            self._cut_off()
+
+    def close(self) -> None:
+        self._writer.put(self._call.close, 0)
+
+    def _cut_off(self) -> None:
+        self._cut = True
+        self._writer.put(self._call.cut, 0)
 
 
-def _call(call: Call, provider: str) -> Mapping[str, object]:
-    return {
-        "id": call.id,
-        "provider": provider,
-        "protocol": call.protocol,
-        "operation": call.operation.value,
-        "model": call.model,
-        "stream": call.stream,
-        "session": call.session is not None,
-    }
-
-
-def _client(flow: http.HTTPFlow) -> Mapping[str, object]:
-    """The request as it came, but for its credential, of which there is the fingerprint."""
-    request = flow.request
-    coding = request.headers.get("content-encoding", "")
-    body = beginning(request.raw_content or b"", coding, LONGEST_BODY)
-    return {
-        "method": request.method,
-        "url": request.pretty_url,
-        "headers": rendered_headers(headers_of(request)),
-        **given(credential=record_of(flow).get("client_credential")),
-        **given(body=Body(body) if body else None),
-    }
-
-
-def _rule(rule: Rule) -> Mapping[str, object]:
-    match = rule.match
-    globs = {name: getattr(match, name) or None for name in ("model", "provider", "protocol", "path")}
-    to = [f"{one.provider}/{one.model}" if one.model else one.provider for one in rule.to]
-    return given(
-        match=given(**globs, headers=dict(match.headers) or None),
-        to=to or None,
-        protocol=rule.protocol or None,
-        adapters=[adapter.name for adapter in rule.adapters] or None,
-        on_truncation=rule.on_truncation.value if rule.on_truncation else None,
-    )
-
-
-def _target(target: Target, sent: Headers) -> Mapping[str, object]:
-    return {
-        "target": target.label,
-        "protocol": target.protocol.name,
-        "losses": [{"field": loss.field, "why": loss.why} for loss in target.losses],
-        "headers_dropped": target.dropped(sent),
-    }
-
-
-def _asked(target: Target, request: http.Request) -> Asked:
-    rendered = target.rendered
-    path = rendered.path if rendered else request.path
-    url = target.origin.url(bytes_of(path))
-    return Asked(
-        target.label, request.method, url, dump(rendered.body) if rendered and rendered.body else None
-    )
+def _bytes_in(data: object) -> int:
+    """How many there are in an entry at first sight."""
+    if isinstance(data, bytes):
+        return len(data)
+    values = data.values() if type(data) is dict else ()
+    return sum([len(each) for each in values if isinstance(each, bytes | str)])

@@ -15,8 +15,9 @@ LONGEST_VALUE = 1 << 20
 """Bytes of a value that is held."""
 
 type Show = Callable[[Kind, bytes, bool], bytes | None]
-"""What stands for a value of a field of that kind, from the value as it is written (a string without its
-quotes) and whether it is a string. None: the value itself. An envelope is a signature in any field."""
+"""What stands for a value of a field of that kind, as the text of a string: from the value as it is written
+(of a string, what is between its quotes) and whether it is one. None: the value itself. An envelope is a
+signature in any field."""
 
 _FIELD = re.compile(
     rb'"(?:(?=%(mark)b)|([\w-]{1,64})\\*"\s*:\s*(?:(\\*")(?!%(mark)b)|(?=[\[{\d-])))'
@@ -55,16 +56,20 @@ class Fields:
             end = _end(data, found)
             if end is None:
                 return b"".join([*out, self._held(data, at, found)])
-            out += [data[at : found.end()], self._shown(known, found, data[found.end() : end])]
+            out += [data[at : found.end()], self._shown(data, found, end)]
             at = end
         begun = _BEGUN.search(data, max(at, len(data) - _LONGEST_BEGUN))
         kept = begun.start() if begun else len(data)
         self._kept = data[kept:]
         return b"".join([*out, data[at:kept]])
 
-    def _shown(self, known: Kind, found: re.Match[bytes], value: bytes) -> bytes:
-        shown = self._show(known, value, _is_string(found))
-        return value if shown is None else shown
+    def _shown(self, data: bytes, found: re.Match[bytes], end: int) -> bytes:
+        value = data[found.end() : end]
+        shown = self._show(_kind(found), value, _is_string(found))
+        if shown is None or _is_string(found):
+            return value if shown is None else shown
+        quote = b"\\" * _level(data, found) + b'"'
+        return quote + shown + quote
 
     def _held(self, data: bytes, at: int, found: re.Match[bytes]) -> bytes:
         """The value that `found` begins is not whole."""
@@ -81,7 +86,7 @@ class Fields:
         found = _FIELD.search(kept)
         if found is None:
             return kept
-        return kept[: found.end()] + self._shown(_kind(found), found, kept[found.end() :])
+        return kept[: found.end()] + self._shown(kept, found, len(kept))
 
     def whole(self, data: bytes) -> bytes:
         """`data` alone."""

@@ -18,7 +18,6 @@ from pydantic import SecretStr
 
 from protocols.model.errors import InternalError
 from protocols.model.http import Head
-from rewrite.records.rendering import Body, cut
 
 SHORTEST_SECRET = 16
 """Characters. Shorter ones ("EMPTY", "ollama") are placeholders, and words of answers and tool arguments."""
@@ -86,7 +85,9 @@ class Redactor:
     def __init__(self) -> None:
         self._secrets: OrderedDict[str, frozenset[bytes]] = OrderedDict()
         self._kept: dict[str, frozenset[bytes]] = {}
-        self._known: _Known | None = None
+        self._known: Known | None = None
+        self.values: tuple[str, ...] = ()
+        """All of them: another tuple with each change, so that another thread may look."""
 
     def keep(self, secrets: Iterable[SecretStr], former: Iterable[SecretStr] = ()) -> None:
         """Those of a pool: however many keys clients send, these are not forgotten. Those in whose place they
@@ -96,7 +97,7 @@ class Redactor:
             if self._kept.pop(each.get_secret_value(), None):
                 self._note(each.get_secret_value())
         self._kept |= {value: forms(value) for value in values}
-        self._known = None
+        self._changed()
 
     def learn(self, secrets: Iterable[SecretStr]) -> None:
         """Those that are long enough; of what clients sent, `key_shaped` ones are to be given."""
@@ -105,12 +106,18 @@ class Redactor:
                 self._note(secret.get_secret_value())
 
     def _note(self, value: str) -> None:
-        if value not in self._secrets:
-            self._known = None
+        is_new = value not in self._secrets
+        if is_new:
             self._secrets[value] = forms(value)
         self._secrets.move_to_end(value)
         if len(self._secrets) > LONGEST_MEMORY:
             self._secrets.popitem(last=False)
+        if is_new:
+            self._changed()
+
+    def _changed(self) -> None:
+        self._known = None
+        self.values = (*self._kept, *self._secrets)
 
     def redact(self, text: str) -> str:
         """`text` without any secret, in any form that `forms` knows, fit to be written as UTF-8."""
@@ -119,23 +126,20 @@ class Redactor:
             text = known.pattern.sub(REDACTED, text)
         if not text.isascii():
             text = text.encode("utf-8", "replace").decode("utf-8")
-        return without_keys(text) if _may_look_like_a_key(text) else text
+        return without_keys(text) if may_look_like_a_key(text) else text
 
-    def _known_ones(self) -> "_Known":
+    def _known_ones(self) -> "Known":
         if self._known is None:
-            self._known = _Known([*self._kept.values(), *self._secrets.values()])
+            self._known = Known([*self._kept.values(), *self._secrets.values()])
         return self._known
 
     def line(self, text: str, longest: int = LONGEST_LINE) -> str:
         """`text` as one line without any secret."""
         return line(self.redact(text), longest)
 
-    def cleaned[T](self, value: T) -> T:
-        """Plain data without any secret. A `Body` in it is what it comes to, cut where it is too long."""
-        return self._walked(value, None)  # type: ignore[return-value]  # same shape, other strings
-
     def lines[T](self, value: T) -> T:
-        """As `cleaned`, with texts as lines: those of names short ones. The same object where that is so."""
+        """Plain data without any secret, with texts as lines: those of names short ones. The same object
+        where that is so."""
         if self._is_written_as_it_is(value):
             return value
         return self._walked(value, LONGEST_LINE)  # type: ignore[return-value]  # same shape, other strings
@@ -149,17 +153,15 @@ class Redactor:
             text = json.dumps(value)
         except (TypeError, ValueError, RecursionError):  # what others put into a flow
             return False
-        if "\\" in text or not text.isprintable() or _may_look_like_a_key(text):
+        if "\\" in text or not text.isprintable() or may_look_like_a_key(text):
             return False
         return max(map(len, text.split('"'))) <= LONGEST_NAME and not self._known_ones().may_be_in(text)
 
-    def _walked(self, value: object, longest: int | None) -> object:
-        """`longest`: characters of a text; None: any number, and control characters stay."""
+    def _walked(self, value: object, longest: int) -> object:
+        """`longest`: characters of a text."""
         match value:
             case str():
-                return self.redact(value) if longest is None else self.line(value, longest)
-            case Mapping() if longest is None:
-                return {key: self._walked(each, None) for key, each in value.items()}
+                return self.line(value, longest)
             case Mapping():
                 return {
                     line(str(key), LONGEST_NAME): self._walked(each, _longest(key))
@@ -167,24 +169,11 @@ class Redactor:
                 }
             case list() | tuple():
                 return [self._walked(each, longest) for each in value]
-            case Body():
-                whole = cut(self.cleaned(self._renamed(value.read())))
-                return whole if longest is None else self._walked(whole, longest)
-            case _:
-                return value
-
-    def _renamed(self, value: object) -> object:
-        """What others wrote, with redacted names: these may be secrets too."""
-        match value:
-            case dict():
-                return {self.redact(key): self._renamed(each) for key, each in value.items()}
-            case list():
-                return [self._renamed(each) for each in value]
             case _:
                 return value
 
 
-class _Known:
+class Known:
     """The forms of all secrets. Few are searched for one by one.
 
     Of many, a search looks up what stands at every `_STRIDE`th place of a text: the end of a secret, which is
@@ -219,7 +208,7 @@ def _pieces(form: str) -> list[str]:
     return [end[at : at + _PIECE] for at in range(_STRIDE)]
 
 
-def _may_look_like_a_key(text: str) -> bool:
+def may_look_like_a_key(text: str) -> bool:
     """Whether to search it for what looks like one; False is certain."""
     if not text.isascii():  # where letters of other scripts count as those of a mark, in small or in capitals
         return True

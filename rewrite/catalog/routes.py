@@ -71,6 +71,8 @@ class Rule:
     stream: bool = True
     """Whether an answer is passed on as it comes. If not, other add-ons get it whole before the client
     does."""
+    trace: bool | None = None
+    """Whether calls are traced. None: if the config says so of all calls."""
 
 
 _ANY = Rule()

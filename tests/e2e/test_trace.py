@@ -1,49 +1,155 @@
-"""What the folder of traces holds after calls through a real proxy: what happened, and never a key."""
+"""The folders of traces after calls through a real proxy: what happened, for its user alone, and no secret in
+any byte of them."""
 
 import json
+import re
+import stat
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterator
-from itertools import count
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
 
-from tests.e2e.proxy import ADDON, Proxy
-from tests.e2e.talk import PROBE, Http1, ask, client, post, tunnel, wait_order
-from tests.vendor import (
-    Reset,
-    VendorThread,
-    WaitFor,
-    chat_answer,
-    chat_error,
-    chat_stream,
-    chat_tool_stream,
-    streamed,
-    whole,
-)
+from tests.e2e.proxy import Proxy
+from tests.e2e.talk import ask, client
+from tests.vendor import SPEECHES, Reply, Said, Send, Speech, Tool, VendorThread, chat_stream, streamed
+from tests.vendor.script import Framing
 
 CONFIG = """
 [providers.openai]
 base_url = "{url}"
 credentials = [{{ name = "one", key = "env:ONE" }}, {{ name = "two", key = "env:TWO" }}]
-[providers.poolless]
+[providers.anthropic]
 base_url = "{url}"
-hosts = ["poolless.test"]
-protocols = ["openai_chat"]
+credentials = [{{ name = "one", key = "env:ONE" }}, {{ name = "two", key = "env:TWO" }}]
+[providers.gemini]
+base_url = "{url}"
+credentials = [{{ name = "one", key = "env:ONE" }}, {{ name = "two", key = "env:TWO" }}]
+[providers.ollama]
+base_url = "{url}"
+hosts = ["ollama.com"]
+auth = "bearer"
+credentials = [{{ name = "one", key = "env:ONE" }}, {{ name = "two", key = "env:TWO" }}]
 [[routes]]
-match = {{ model = "claude-*" }}
+match = {{ model = "crossed-*", provider = "anthropic" }}
 to = ["openai/gpt-5"]
 [trace]
 directory = "traces/of calls"
 """
-ONE, TWO = "sk-pool-number-one", "pool.number/two+"
-OWN = "own.key/of-the-client-0a1b2c3d4e5f"
-SECRETS = (ONE, TWO, OWN)
-CHAT = "/v1/chat/completions"
+ONE, TWO = "pool/key.number+one=\\'0123", "pool/key.number+two=\\'4567"
+OWN = "own.key/of+the=client\\'0a1b2c"
+NAMED = {
+    name: f"only.its/name-says.so-{number}"
+    for number, name in enumerate(
+        ["api_key", "password", "client_secret", "access_token", "refresh_token", "authorization"]
+    )
+}
+PRIVATE = "a/private+password=of-a-tool"
+SIGNATURE = "c2lnbmF0dXJl" * 9
 KEYS = {"ONE": ONE, "TWO": TWO}
+HIDDEN = "[redacted]"
 
-_models = (f"gpt-4o-{number}" for number in count())
+USER = {"role": "user", "content": "Hi"}
+GOOGLE = "https://generativelanguage.googleapis.com/v1beta/models"
+ASKS: dict[str, tuple[str, dict[str, Any], str]] = {
+    "openai_chat": ("https://api.openai.com/v1/chat/completions", {"messages": [USER]}, "authorization"),
+    "openai_responses": ("https://api.openai.com/v1/responses", {"input": "Hi"}, "authorization"),
+    "anthropic_messages": (
+        "https://api.anthropic.com/v1/messages",
+        {"messages": [USER], "max_tokens": 99},
+        "x-api-key",
+    ),
+    "gemini_generate": (
+        f"{GOOGLE}/MODEL:METHOD",
+        {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]},
+        "x-goog-api-key",
+    ),
+    "ollama_chat": ("https://ollama.com/api/chat", {"messages": [USER]}, "authorization"),
+}
+PASSED_ON = "https://api.openai.com/v1/files?key=" + quote(OWN, safe="")
+
+
+def forms(secret: str) -> list[str]:
+    """Every way in which the tests write a secret, and some in which a proxy might."""
+    in_json = json.dumps(secret)[1:-1]
+    plain, basic = secret.encode(), f"user:{secret}".encode()
+    escaped = quote(secret, safe="")
+    return [
+        secret,
+        in_json,
+        in_json.replace("/", "\\/"),
+        json.dumps(in_json)[1:-1],
+        escaped,
+        re.sub("%..", lambda found: found[0].lower(), escaped),
+        *(encode(data).decode() for encode in (b64encode, urlsafe_b64encode) for data in (plain, basic)),
+    ]
+
+
+SAID = [form for secret in (ONE, TWO, OWN) for form in forms(secret)]
+"""What providers and clients say: every secret in every form."""
+
+
+def in_pieces(reply: Reply, size: int = 7) -> Reply:
+    """The same, with every secret cut over several chunks."""
+    data = b"".join(step.data for step in reply.steps if isinstance(step, Send))
+    steps = tuple(Send(data[at : at + size]) for at in range(0, len(data), size))
+    length = Framing.CHUNKED
+    return Reply(reply.status, reply.headers, steps, length)
+
+
+def answer_of(speech: Speech, *, stream: bool) -> Reply:
+    tool = Tool("call", (json.dumps({"password": PRIVATE, "note": ONE, "signature": SIGNATURE}),))
+    said = Said(tuple(f"{each} " for each in SAID), tools=(tool,), finish="tools")
+    return in_pieces(speech.stream(said, model="m") if stream else speech.whole(said, model="m"))
+
+
+def body_of(protocol: str, model: str, *, stream: bool) -> bytes:
+    asked = dict(ASKS[protocol][1])
+    named = {"model": model, "stream": stream} if protocol != "gemini_generate" else {}
+    more = {**NAMED, "nested": [NAMED], "note": " ".join(SAID), "args": json.dumps({"password": PRIVATE})}
+    return json.dumps({**asked, **named, "metadata": more}).encode()
+
+
+def call(proxy: Proxy, protocol: str, model: str, *, stream: bool) -> httpx.Response:
+    url, _, carrier = ASKS[protocol]
+    method = "streamGenerateContent?alt=sse" if stream else "generateContent"
+    headers = {
+        carrier: f"Bearer {OWN}" if carrier == "authorization" else OWN,
+        "cookie": f"session={NAMED['password']}",
+        "x-note": quote(OWN, safe=""),
+        "content-type": "application/json",
+    }
+    with client(proxy) as talker:
+        url = url.replace("MODEL", model).replace("METHOD", method)
+        return talker.post(url, headers=headers, content=body_of(protocol, model, stream=stream))
+
+
+@dataclass(frozen=True)
+class Traced:
+    """What is under the root once the proxy has ended."""
+
+    root: Path
+
+    def of(self, model: str) -> "Folder":
+        found = [each for each in map(Folder, self.root.glob("*/*")) if each.lines[-1]["model"] == model]
+        (folder,) = found
+        return folder
+
+
+@dataclass(frozen=True)
+class Folder:
+    path: Path
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.path / "transform_trace.jsonl").read_bytes().splitlines()]
+
+    def passes(self, name: str) -> list[dict[str, Any]]:
+        return [line for line in self.lines if line["pass"] == name]
 
 
 @pytest.fixture(scope="module")
@@ -53,158 +159,104 @@ def vendor() -> Iterator[VendorThread]:
 
 
 @pytest.fixture(scope="module")
-def proxy(vendor: VendorThread, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+def traced(vendor: VendorThread, tmp_path_factory: pytest.TempPathFactory) -> Traced:
+    """After a refused attempt and an answer in each protocol, streamed and whole, and one translated."""
     folder = tmp_path_factory.mktemp("trace")
-    config = CONFIG.format(url=vendor.base_url)
-    with Proxy(folder, config, keys=KEYS, scripts=(ADDON, PROBE)) as running:
-        yield running
-    found = [file.read_text() for file in files(running)]
-    assert found
-    assert [word for text in found for word in SECRETS if word in text.replace("\\/", "/")] == []
+    with Proxy(folder, CONFIG.format(url=vendor.base_url), keys=KEYS) as proxy:
+        for protocol, speech in SPEECHES.items():
+            for stream in (True, False):
+                echo = (("x-you-are", ONE), ("x-request-id", quote(TWO, safe="")))
+                vendor.reply(speech.error(429, f"slow down: {' '.join(SAID)}", echo))
+                vendor.reply(answer_of(speech, stream=stream))
+                answer = call(proxy, protocol, f"{protocol}-{stream}", stream=stream)
+                assert answer.status_code == 200, answer.text
+        vendor.reply(answer_of(SPEECHES["openai_chat"], stream=True))
+        assert call(proxy, "anthropic_messages", "crossed-1", stream=True).status_code == 200
+        with client(proxy) as talker:
+            talker.get(PASSED_ON, headers={"cookie": f"session={NAMED['password']}"})
+    return Traced(folder / "traces" / "of calls")
 
 
-@pytest.fixture
-def model() -> str:
-    return next(_models)
+MODELS = [f"{protocol}-{stream}" for protocol in SPEECHES for stream in (True, False)]
 
 
-def files(proxy: Proxy) -> list[Path]:
-    return sorted((proxy.folder / "traces" / "of calls").glob("*"))
+def test_no_byte_of_a_trace_is_a_secret(traced: Traced) -> None:
+    files = [each for each in traced.root.rglob("*") if each.is_file()]
+    assert len(list(traced.root.glob("*/*"))) == len(MODELS) + 2
+    marked = (ONE, TWO, OWN, PRIVATE, SIGNATURE, *NAMED.values())
+    secrets = [form for secret in marked for form in forms(secret)]
+    found = [(file.name, form) for file in files for form in secrets if form.encode() in file.read_bytes()]
+    assert found == []
 
 
-def traces(proxy: Proxy, model: str) -> list[dict[str, Any]]:
-    """Those of the calls that asked for `model`, in order."""
-    found = [json.loads(file.read_bytes()) for file in files(proxy)]
-    return [each for each in found if each["call"]["model"] == model]
+@pytest.mark.parametrize("model", MODELS)
+def test_all_else_is_there(traced: Traced, model: str) -> None:
+    folder = traced.of(model)
+    (sent,) = folder.passes("raw_request")
+    body = sent["data"]["body"]
+    if isinstance(body, dict):
+        more = body["metadata"]
+        assert {name: more[name] for name in NAMED} == dict.fromkeys(NAMED, HIDDEN)
+        assert more["args"] == json.dumps({"password": HIDDEN})
+    assert [line["credential"] for line in folder.passes("sent_request")] == ["one", "two"]
+    files = {each.name for each in folder.path.iterdir()}
+    assert {"client.bytes", "provider-2.bytes"} <= files
+    assert b"****" in (folder.path / "provider-2.bytes").read_bytes()
+    assert b"****" in (folder.path / "client.bytes").read_bytes()
 
 
-def call(proxy: Proxy, url: str, body: bytes, **headers: str) -> httpx.Response:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
+def test_it_is_its_users_alone(traced: Traced) -> None:
+    found = {each: stat.S_IMODE(each.stat().st_mode) for each in (traced.root, *traced.root.rglob("*"))}
+    assert {mode for each, mode in found.items() if each.is_dir()} == {0o700}
+    assert {mode for each, mode in found.items() if each.is_file()} == {0o600}
+
+
+def test_a_translated_call_says_what_was_sent(traced: Traced) -> None:
+    folder = traced.of("gpt-5")
+    (sent,) = folder.passes("sent_request")
+    assert (sent["protocol"], sent["provider"], sent["changed"]) == ("openai_chat", "openai", True)
+    (file,) = folder.path.glob("*-sent_request.json")
+    assert json.loads(file.read_text())["body"]["messages"][-1] == {"role": "user", "content": "Hi"}
+
+
+# -- what cannot be written, and when ---------------------------------------------------------------------
+
+
+def simple(proxy: Proxy, vendor: VendorThread, model: str) -> None:
+    vendor.reply(streamed(chat_stream(["Hello"])))
     with client(proxy) as talker:
-        return talker.post(url, headers=named, content=body)
-
-
-def test_a_call_is_traced_with_its_attempts_and_its_answer(
-    proxy: Proxy, vendor: VendorThread, model: str
-) -> None:
-    echo = (("x-you-are", ONE),)
-    vendor.on(key=ONE).reply(chat_error(429, "rate_limit_exceeded", f"{ONE} is too fast", echo))
-    vendor.on(key=TWO).reply(streamed(chat_stream(["You are ", TWO[:6], TWO[6:]])))
-    own = {"authorization": f"Bearer {OWN}", "cookie": "a=b"}
-    answer = call(proxy, f"https://api.openai.com{CHAT}", ask(model, user=OWN), **own)
+        answer = talker.post("https://api.openai.com/v1/chat/completions", content=ask(model))
     assert answer.text.endswith("data: [DONE]\n\n")
-    (trace,) = traces(proxy, model)
-    assert trace["call"].items() >= {"provider": "openai", "protocol": "openai_chat", "stream": True}.items()
-    assert trace["client"]["body"]["user"] == "[redacted]"
-    assert ["cookie", "[redacted]"] in trace["client"]["headers"]
-    assert "rule" not in trace
-    first, second = trace["attempts"]
-    assert (first["credential"], first["outcome"]) == ("one", "rejected(429 rate)")
-    assert first["answer"]["error"]["message"] == "[redacted] is too fast"
-    assert (second["credential"], second["outcome"]) == ("two", "completed")
-    assert first["sent"] <= first["ended"] <= second["sent"] <= second["ended"]
-    assert second["request"] == {"method": "POST", "url": f"{vendor.base_url}{CHAT}"}
-    assert (trace["answer"]["status"], trace["answer"]["end"]) == (200, "completed")
-    assert trace["answer"]["headers"] == [["content-type", "text/event-stream; charset=utf-8"]]
-    assert trace["answer"]["parts"] == [{"choice": 0, "kind": "text", "text": "You are [redacted]"}]
-    assert trace["answer"]["finishes"][0]["reason"] == "stop"
-
-
-def test_a_translated_call_tells_what_was_sent_and_what_was_lost(proxy: Proxy, vendor: VendorThread) -> None:
-    vendor.on(path=CHAT).reply(streamed(chat_tool_stream("f", [json.dumps({"key": TWO})])))
-    said = {"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral"}}
-    body = {"model": "claude-x", "max_tokens": 9, "stream": True, "top_k": 5}
-    body["messages"] = [{"role": "user", "content": [said]}]
-    call(proxy, "https://api.anthropic.com/v1/messages", json.dumps(body).encode(), x_api_key=OWN, x_more="a")
-    (trace,) = traces(proxy, "claude-x")
-    assert trace["rule"] == {"match": {"model": "claude-*"}, "to": ["openai/gpt-5"]}
-    (target,) = trace["targets"]
-    assert (target["target"], target["protocol"]) == ("openai/gpt-5", "openai_chat")
-    assert [loss["field"] for loss in target["losses"]] == ["top_k", "cache breakpoints"]
-    assert "x-more" in target["headers_dropped"]
-    assert trace["attempts"][0]["request"]["body"]["messages"] == [{"role": "user", "content": "Hi"}]
-    (tool,) = trace["answer"]["parts"]
-    assert (tool["name"], tool["input"]) == ("f", {"key": "[redacted]"})
-    proxy.wait_log('lost="top_k,cache breakpoints"')
-
-
-@pytest.mark.parametrize("host", ["api.openai.com", "poolless.test"])
-@pytest.mark.parametrize(
-    ("carrier", "value"),
-    [
-        ("authorization", f"Bearer {OWN}"),
-        ("authorization", OWN),
-        ("x-api-key", OWN),
-        ("api-key", OWN),
-        ("x-goog-api-key", OWN),
-        ("", "?key="),
-        ("", "?access_token="),
-    ],
-)
-def test_no_key_is_in_a_trace_however_it_came(
-    proxy: Proxy, vendor: VendorThread, model: str, host: str, carrier: str, value: str
-) -> None:
-    """The provider says each back that it is sent, and so does the client."""
-    vendor.on(path=CHAT).reply(whole(b"".join(chat_answer(f"{ONE} {TWO} {OWN}"))))
-    query = "" if carrier else value + OWN
-    headers = {carrier: value} if carrier else {}
-    body = ask(model, stream=False, note=f"my key is {OWN}")
-    answer = call(proxy, f"https://{host}{CHAT}{query}", body, **headers)
-    assert answer.status_code == 200
-    (trace,) = traces(proxy, model)
-    assert [word for word in SECRETS if word in str(trace)] == []
-    assert trace["client"]["body"]["note"] == "my key is [redacted]"
-    assert trace["answer"]["parts"][0]["text"] == "[redacted] [redacted] [redacted]"
-    assert trace["client"]["url"] == f"https://{host}{CHAT}"
-
-
-def test_a_cut_is_traced(proxy: Proxy, vendor: VendorThread, model: str) -> None:
-    vendor.on(path=CHAT).reply(streamed(chat_stream(["Hello", " there"])[:3], Reset()))
-    call(proxy, f"https://api.openai.com{CHAT}", ask(model))
-    (trace,) = traces(proxy, model)
-    assert (trace["answer"]["end"], trace["answer"]["usage_estimated"]) == ("truncated", True)
-    assert trace["answer"]["parts"][0]["text"] == "Hello there"
-
-
-def test_a_call_that_no_target_can_do_is_traced(proxy: Proxy, vendor: VendorThread) -> None:
-    body = {"model": "claude-search", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
-    body["tools"] = [{"type": "web_search_20250305", "name": "web_search"}]
-    answer = call(proxy, "https://api.anthropic.com/v1/messages", json.dumps(body).encode(), x_api_key=OWN)
-    assert answer.status_code == 400
-    (trace,) = traces(proxy, "claude-search")
-    assert "tools[0].type" in trace["skipped"]["openai/gpt-5"]
-    assert (trace["attempts"], trace["answer"]["end"]) == ([], "refused")
-    assert trace["answer"]["body"] == answer.json()
-
-
-def test_who_left_is_traced(proxy: Proxy, vendor: VendorThread, model: str) -> None:
-    vendor.on(path=CHAT).reply(streamed(chat_stream(["Hello", " there"])[:2], WaitFor("never")))
-    path = f"{CHAT}?who=left"
-    with Http1(tunnel(proxy, "api.openai.com")) as us:
-        us.send(post(path, "api.openai.com", ask(model)))
-        us.until(b"Hello")
-    wait_order(proxy, lambda found: not found[0]["live"], "seen", path=path)
-    (trace,) = traces(proxy, model)
-    assert (trace["answer"]["status"], trace["answer"]["end"]) == (200, "abandoned")
-    assert trace["answer"]["parts"][0]["text"] == "Hello"
 
 
 def test_a_folder_that_cannot_be_made_breaks_no_call(tmp_path: Path, vendor: VendorThread) -> None:
     (tmp_path / "traces").write_text("a file")
-    config = CONFIG.format(url=vendor.base_url)
-    with Proxy(tmp_path, config, keys=KEYS) as proxy:
-        answers = [call(proxy, f"https://api.openai.com{CHAT}", ask("gpt-4o")) for _ in range(2)]
-        log = proxy.wait_log("end=completed", count=2)
-    assert [answer.status_code for answer in answers] == [200, 200]
-    assert log.count("trace.directory:") == 1
-    assert f"trace.directory: {tmp_path / 'traces' / 'of calls'}: cannot be written (Not a directory)" in log
+    with Proxy(tmp_path, CONFIG.format(url=vendor.base_url), keys=KEYS) as proxy:
+        for _ in range(2):
+            simple(proxy, vendor, "gpt-4o")
+        proxy.wait_log("end=completed", count=2)
+    named = f"trace.directory: {tmp_path / 'traces' / 'of calls'}: cannot be written (Not a directory)"
+    assert (proxy.log.count("trace.directory:"), named in proxy.log) == (1, True)
 
 
 def test_tracing_is_turned_on_and_off_while_it_runs(tmp_path: Path, vendor: VendorThread) -> None:
     config = CONFIG.format(url=vendor.base_url)
     with Proxy(tmp_path, config.replace("traces/of calls", ""), keys=KEYS) as proxy:
-        call(proxy, f"https://api.openai.com{CHAT}", ask("gpt-4o-off"))
+        simple(proxy, vendor, "gpt-4o-off")
         proxy.config.write_text(config)
         proxy.wait_log("the changed config is in force")
-        call(proxy, f"https://api.openai.com{CHAT}", ask("gpt-4o-on"))
-        assert [traces(proxy, model) != [] for model in ("gpt-4o-off", "gpt-4o-on")] == [False, True]
+        simple(proxy, vendor, "gpt-4o-on")
+    traced = Traced(tmp_path / "traces" / "of calls")
+    assert [each.lines[-1]["model"] for each in map(Folder, traced.root.glob("*/*"))] == ["gpt-4o-on"]
+
+
+def test_a_route_is_traced_alone_in_the_state_folder(tmp_path: Path, vendor: VendorThread) -> None:
+    route = '[[routes]]\nmatch = { model = "gpt-4o-this" }\ntrace = true\n'
+    config = CONFIG.format(url=vendor.base_url).replace("traces/of calls", "") + route
+    options = ("--set", f"rotator_state={tmp_path / 'state'}")
+    with Proxy(tmp_path, config, keys=KEYS, options=options) as proxy:
+        for model in ("gpt-4o-that", "gpt-4o-this"):
+            simple(proxy, vendor, model)
+    traced = Traced(tmp_path / "state" / "traces")
+    assert [each.lines[-1]["model"] for each in map(Folder, traced.root.glob("*/*"))] == ["gpt-4o-this"]
+    assert f"traces of calls go to {traced.root}" in proxy.log

@@ -23,7 +23,6 @@ from addons.credentials.lease import Lease
 from addons.credentials.pool import Pool
 from addons.mitm.messages import request_of
 from addons.records.journal import Journal, Record
-from addons.records.trace import Traces
 from addons.responses.kept import Responses, Turn
 from addons.responses.storage import Memory, Storage
 from addons.runtime.clock import Handle
@@ -270,7 +269,7 @@ class House:
                 pool=pool,
                 upstream=self.upstream,
                 journal=journal,
-                reports=Reports(journal, pool, responses, Traces(Redactor())),
+                reports=Reports(journal, pool, responses),
                 clock=self.clock,
             )
         )

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from mitmproxy.test import tflow
@@ -17,7 +16,6 @@ from addons.credentials.conversations import Asker
 from addons.credentials.lease import Lease
 from addons.credentials.pool import Pool
 from addons.records.journal import Journal, Record
-from addons.records.trace import Traces
 from addons.responses.kept import Responses, Turn
 from addons.responses.storage import Memory, Storage
 from addons.secrets.redaction import Redactor
@@ -47,7 +45,6 @@ def pool() -> Pool:
 
 def ended(
     keys: Pool,
-    traces: Traces,
     *,
     protocol: str = "openai_responses",
     body: Mapping[str, object] | None = None,
@@ -59,7 +56,7 @@ def ended(
     target = own(call, REGISTRY[protocol], replace(TERMS, pooled=pooled))
     record = Record(tflow.tflow(), call, VENDOR.name, [target])
     journal, responses = Journal(Redactor()), Responses(Storage(Memory(), time.time), time.time)
-    Reports(journal, keys, responses, traces).over(record, summary, Turn(call, "", call.body), None)
+    Reports(journal, keys, responses).over(record, summary, Turn(call, "", call.body), None)
 
 
 def continued_with(keys: Pool) -> str:
@@ -73,7 +70,7 @@ def continued_with(keys: Pool) -> str:
 
 def test_an_answer_that_its_provider_keeps_is_continued_on_its_key() -> None:
     keys = pool()
-    ended(keys, Traces(Redactor()))
+    ended(keys)
     assert continued_with(keys) == "two"
 
 
@@ -90,13 +87,5 @@ def test_an_answer_that_its_provider_keeps_is_continued_on_its_key() -> None:
 )
 def test_any_other_is_not(call: dict[str, object]) -> None:
     keys = pool()
-    ended(keys, Traces(Redactor()), **call)  # type: ignore[arg-type]
+    ended(keys, **call)  # type: ignore[arg-type]
     assert continued_with(keys) == "one"
-
-
-def test_a_trace_is_written_where_there_is_a_folder(tmp_path: Path) -> None:
-    traces = Traces(Redactor())
-    ended(pool(), traces)
-    traces.configure(tmp_path)
-    ended(pool(), traces)
-    assert len(list(tmp_path.iterdir())) == 1

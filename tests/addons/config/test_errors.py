@@ -37,7 +37,10 @@ WORK = '{ name = "work", key = "env:WORK_KEY" }'
     [
         ("[retry]\nmax_atempts = 1", "retry.max_atempts: unknown name: did you mean max_attempts?"),
         ("[provider.openai]", "provider: unknown name: did you mean providers?"),
-        ("[trace]\nzzz = 1", "trace.zzz: unknown name: known are directory"),
+        (
+            "[trace]\nzzz = 1",
+            "trace.zzz: unknown name: known are directory, max_age, max_bytes, max_calls, signatures",
+        ),
         (
             '[providers.openai]\nbase_ulr = "x"',
             "providers.openai.base_ulr: unknown name: did you mean base_url?",

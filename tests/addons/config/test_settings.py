@@ -28,6 +28,8 @@ from addons.config.tables import (
     UpstreamTable,
     WindowTable,
 )
+from addons.config.tracing import Bounds as TraceBounds
+from addons.config.tracing import Tracing
 from protocols.registry import discover as protocols
 from rewrite.adapters import registry
 from rewrite.catalog.providers import Carrier, Rotation, WebSocket
@@ -577,12 +579,37 @@ def test_traces_go_to_a_folder_beside_the_config(
     toml: Load, cwd: Path, directory: str, folder: str | None
 ) -> None:
     settings = toml(f'[trace]\ndirectory = "{directory}"')
-    assert settings.trace == (Path(folder.format(cwd=cwd)) if folder else None)
+    assert settings.trace == Tracing(Path(folder.format(cwd=cwd)) if folder else None)
     assert settings.warnings == ()
 
 
 def test_traces_of_a_variable_go_where_the_proxy_runs(cwd: Path) -> None:
-    assert load("", {"ROTATOR__TRACE__DIRECTORY": "traces"}, cwd).trace == cwd / "traces"
+    assert load("", {"ROTATOR__TRACE__DIRECTORY": "traces"}, cwd).trace.directory == cwd / "traces"
+
+
+def test_what_is_kept_of_traces(toml: Load) -> None:
+    settings = toml("[trace]\nsignatures = true\nmax_calls = 5\nmax_age = 60")
+    assert settings.trace == Tracing(None, signatures=True, bounds=TraceBounds(max_calls=5, max_age=60.0))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("max_bytes = 9", "max_bytes: must be at least 65536"),
+        ("max_calls = 0", "max_calls: must be at least 1"),
+        ("max_age = 0", "max_age: must be at least 1"),
+        ('signatures = "yes"', "signatures: must be "),
+    ],
+)
+def test_what_cannot_be_kept_of_traces(toml: Load, line: str, message: str) -> None:
+    (found,) = error_lines(lambda: toml(f"[trace]\n{line}"))
+    assert found.startswith(f"rotator.toml: trace.{message}")
+
+
+@pytest.mark.parametrize(("said", "expected"), [("", None), ("trace = true", True), ("trace = false", False)])
+def test_a_route_says_whether_it_is_traced(toml: Load, said: str, expected: bool | None) -> None:
+    (rule,) = toml(f'[[routes]]\nmatch = {{ model = "gpt-*" }}\n{said}').rules
+    assert rule.trace is expected
 
 
 def test_a_folder_of_no_path_is_refused(toml: Load) -> None:

@@ -1,6 +1,7 @@
 """The commands that look at pools and steer them, as mitmproxy runs and completes them."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from mitmproxy import command, exceptions, types
@@ -24,9 +25,10 @@ class Bench:
     def __init__(self, manager: command.CommandManager) -> None:
         self.notes: list[Notice] = []
         self.now = 100.0
+        self.traced = 0
         self.pool = Pool(self.clock, self.notes.append)
         self.overview, self.commands = Overview(self.pool, self.clock), manager
-        ours = Commands(self.pool, self.overview, self.notes.append)
+        ours = Commands(self.pool, self.overview, self.trace_next, self.notes.append)
         manager.collect_commands(ours)  # type: ignore[no-untyped-call]  # mitmproxy has no types here
 
     def clock(self) -> float:
@@ -34,6 +36,10 @@ class Bench:
 
     def run(self, line: str) -> object:
         return self.commands.execute(line)
+
+    def trace_next(self, calls: int) -> Path:
+        self.traced = calls
+        return Path("/var/traces")
 
 
 @pytest.fixture
@@ -133,6 +139,22 @@ def test_arguments_are_completed(bench: Bench, line: str, completed: list[list[s
 
 def test_every_command_says_what_it_does(bench: Bench) -> None:
     ours = {name: one for name, one in bench.commands.commands.items() if name.startswith("rotator.")}
-    assert len(ours) == 8
+    assert len(ours) == 9
     assert all(one.help for one in ours.values())
     assert ours["rotator.cool"].signature_help() == "rotator.cool provider name seconds"
+
+
+# -- traces -------------------------------------------------------------------------------------------
+
+
+def test_the_next_calls_are_traced(bench: Bench) -> None:
+    bench.run("rotator.trace 3")
+    assert (bench.traced, bench.notes) == (3, [Notice("traced: the next 3 calls, in /var/traces")])
+    bench.run("rotator.trace 0")
+    assert (bench.traced, bench.notes[1]) == (0, Notice("no more calls are traced"))
+
+
+@pytest.mark.parametrize("calls", ["-1", "1000001"])
+def test_a_number_of_calls_to_trace_has_bounds(bench: Bench, calls: str) -> None:
+    with pytest.raises(exceptions.CommandError, match="from 0 to 1000000"):
+        bench.run(f"rotator.trace {calls}")

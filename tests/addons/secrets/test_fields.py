@@ -12,8 +12,8 @@ from addons.secrets.names import Kind
 from protocols.shared.signatures import MARK
 
 
-def show(_kind: Kind, _value: bytes, is_string: bool) -> bytes | None:
-    return b"X" if is_string else b'"X"'
+def show(_kind: Kind, _value: bytes, _is_string: bool) -> bytes | None:
+    return b"X"
 
 
 def hidden(data: bytes) -> bytes:
@@ -26,7 +26,7 @@ def in_pieces(data: bytes, size: int) -> bytes:
     return b"".join([*pieces, filtered.remainder()])
 
 
-DEEP = json.dumps({"password": 'a"b\\', "n": json.dumps({"api_key": 'z"\\'}), "k": 2})
+DEEP = json.dumps({"password": 'a"b\\', "n": json.dumps({"api_key": 'z"\\', "jwt": [1]}), "k": 2})
 
 CASES = {
     "a string": (b'{"password":"p\\"q\\\\","a":1}', b'{"password":"X","a":1}'),
@@ -39,7 +39,11 @@ CASES = {
     "JSON in JSON": (
         json.dumps({"arguments": DEEP}).encode(),
         json.dumps(
-            {"arguments": json.dumps({"password": "X", "n": json.dumps({"api_key": "X"}), "k": 2})}
+            {
+                "arguments": json.dumps(
+                    {"password": "X", "n": json.dumps({"api_key": "X", "jwt": "X"}), "k": 2}
+                )
+            }
         ).encode(),
     ),
     "events": (

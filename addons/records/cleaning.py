@@ -1,0 +1,319 @@
+"""What a trace says of one call, without secrets: the one place through which all of it goes.
+
+A secret is known by its value: those of the pool, of logins and of the client, in all forms of `all_forms`,
+and whatever looks like a key. It is known by the name of its field, header or parameter, too. Signatures and
+opaque reasoning are shortened to a hash. In bytes that are written as they came, fields are known in JSON,
+and in strings of JSON that are JSON; not in the arguments of a tool that come in pieces, in several events.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any
+
+from pydantic import SecretStr
+
+from addons.secrets.fields import Fields, Show
+from addons.secrets.names import Kind, is_secret_header, is_secret_parameter, kind
+from addons.secrets.redaction import (
+    REDACTED,
+    SHORTEST_SECRET,
+    Blackout,
+    Known,
+    all_forms,
+    is_searched_for,
+    may_look_like_a_key,
+    without_keys,
+)
+from protocols.model.parts import Signature
+from protocols.model.wirejson import NOT_JSON, load_value
+from protocols.shared.signatures import MARK
+
+LARGEST = 1 << 20
+"""Characters of the data of one entry; what is beyond is left out."""
+
+DEEPEST = 100
+"""Levels of it that are looked into."""
+
+TOO_DEEP, CUT = "[nested too deeply]", "[cut]"
+
+_LONGEST_SECRET = 8192
+"""Characters past a cut in which the end of a secret is looked for."""
+_SHORTEST_TEXT = 6
+"""Characters of a text that may hold a secret."""
+_MOST_NAMES = 1000
+_SHORT_DATA = 64
+"""Bytes of a field `data` that are not opaque."""
+_OPAQUE_TYPES = frozenset({"redacted_thinking", "reasoning.encrypted"})
+"""Of objects whose `data` is opaque reasoning: of Messages, and of OpenRouter's reasoning details."""
+_PARAMETER = re.compile(r"((?:(?<=[?&])|^)([\w.~%-]{1,64})=)[^&\s\"'<>#\\]+")
+_LONGEST_RUN = 4096
+"""Characters at an end that what looks like a key may begin in."""
+_ENDS_RUN = " \t\r\n\"'<>"
+
+type Secrets = Callable[[], tuple[str, ...]]
+"""Those that are known by now; the same object as long as there are no others."""
+
+
+class Cleaning:
+    """Of one call, whose client's own secrets are `own`."""
+
+    def __init__(self, secrets: Secrets, own: Iterable[SecretStr], *, signatures: bool) -> None:
+        self._secrets, self._signatures = secrets, signatures
+        known = frozenset(secrets())
+        found = dict.fromkeys(each.get_secret_value() for each in own if is_searched_for(each))
+        self._own = tuple([each for each in found if each not in known])
+        self._searched: tuple[str, ...] | None = None
+        self._known: list[Known] = []
+        self._names: dict[str, str] = {}
+        self._left = 0
+
+    def data(self, value: object) -> object:
+        """Values for JSON: of JSON, of bytes (what they come to, if that is JSON), of dataclasses of ours."""
+        self._left = LARGEST
+        try:
+            return self._walked(value, Kind.PLAIN, DEEPEST)
+        except RecursionError:  # of a field that is parsed only now
+            return TOO_DEEP
+
+    def stream(self) -> "Stream":
+        """For bytes that are written as they came."""
+        return Stream(self._shown, lambda: (*self._secrets(), *self._own))
+
+    def text(self, value: str) -> str:
+        """`value` without secrets, fit for UTF-8."""
+        if not value.isascii():
+            value = value.encode("utf-8", "replace").decode()
+        if len(value) < _SHORTEST_TEXT:
+            return value
+        if value.startswith(MARK):
+            return self._label(value)
+        if '"' in value:
+            value = Fields(self._shown).whole(value.encode()).decode()
+        for known in self._known_by_now():
+            if known.may_be_in(value):
+                value = known.pattern.sub(REDACTED, value)
+        return _without_parameters(without_keys(value) if may_look_like_a_key(value) else value)
+
+    def _known_by_now(self) -> list[Known]:
+        secrets = self._secrets()
+        if secrets is not self._searched:
+            self._searched = secrets
+            self._known = [_known(each) for each in (secrets, self._own) if each]
+        return self._known
+
+    def _name(self, name: str) -> str:
+        """Names come again and again."""
+        found = self._names.get(name)
+        if found is None:
+            found = self.text(name)
+            if len(self._names) < _MOST_NAMES:
+                self._names[name] = found
+        return found
+
+    # -- by name --------------------------------------------------------------------------------------
+
+    def _shown(self, known: Kind, value: bytes, is_string: bool) -> bytes | None:
+        """See `addons.secrets.fields.Show`."""
+        match known:
+            case Kind.SECRET:
+                return REDACTED.encode() if value else None
+            case Kind.TOKEN | Kind.MAYBE:
+                hides = is_string and len(value) >= (SHORTEST_SECRET if known is Kind.MAYBE else 1)
+                return REDACTED.encode() if hides else None
+            case Kind.SIGNATURE:
+                return self._label_of(value) if is_string else None
+            case Kind.DATA:
+                return self._label_of(value) if is_string and len(value) > _SHORT_DATA else None
+            case Kind.PLAIN:
+                return None
+
+    def _label_of(self, value: bytes) -> bytes:
+        text = value.decode("utf-8", "replace")
+        if "\\" in text:
+            read = load_value(b'"' + value + b'"')
+            text = read if isinstance(read, str) else text
+        return self._label(text).encode()
+
+    def _label(self, text: str) -> str:
+        if self._signatures or not text or text.startswith("[signature "):
+            return text
+        hashed = sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
+        return f"[signature sha256:{hashed}, {len(text)} characters]"
+
+    # -- values ---------------------------------------------------------------------------------------
+
+    def _walked(self, value: object, known: Kind, levels: int) -> object:
+        """`known`: what the name of `value` says of it."""
+        if self._left <= 0:
+            return CUT
+        self._left -= 8
+        match value:
+            case str():
+                return self._string(str(value), known)
+            case bool() | None:
+                return value
+            case int() | float():
+                return REDACTED if known is Kind.SECRET else value
+            case _ if levels == 0:
+                return TOO_DEEP
+            case bytes() | bytearray() | memoryview():
+                return self._bytes(bytes(value), known, levels)
+            case _:
+                return self._container(value, known, levels - 1)
+
+    def _string(self, value: str, known: Kind) -> str:
+        shown = self._shown(known, value.encode("utf-8", "replace"), True) if value else None
+        if shown is not None and known is not Kind.DATA:
+            return self._label(value) if known is Kind.SIGNATURE else REDACTED
+        text = self.text(value[: self._left + _LONGEST_SECRET])
+        left, self._left = self._left, self._left - len(text)
+        return text if len(text) <= left and len(value) <= left else f"{text[:left]}{CUT}"
+
+    def _bytes(self, value: bytes, known: Kind, levels: int) -> object:
+        """What is no text may be compressed, and cannot be searched."""
+        read = load_value(value) if len(value) <= LARGEST else NOT_JSON
+        if read is not NOT_JSON:
+            return self._walked(read, known, levels)
+        try:
+            text = value[: LARGEST + _LONGEST_SECRET].decode()
+        except UnicodeDecodeError as error:
+            if error.start < LARGEST:
+                return f"[{len(value)} bytes that are no text]"
+            text = value[: error.start].decode()
+        return self._string(text, known)
+
+    def _container(self, value: object, known: Kind, levels: int) -> object:
+        match value:
+            case Enum():
+                return self._walked(value.value, known, levels)
+            case SecretStr():
+                return REDACTED
+            case Signature():
+                return {"form": self.text(value.form), "value": self._label(value.value)}
+            case Mapping():
+                return dict(self._fields(value, known, levels))
+            case list() | tuple() | set() | frozenset():
+                return list(self._items(value, known, levels))
+            case _ if is_dataclass(value):
+                found = {each.name: getattr(value, each.name) for each in fields(value)}
+                return {"class": type(value).__name__, **dict(self._fields(found, known, levels))}
+            case _:
+                return f"[{type(value).__name__}]"
+
+    def _items(self, value: Iterable[object], known: Kind, levels: int) -> Iterator[object]:
+        for each in value:
+            if self._left <= 0:
+                yield CUT
+                return
+            yield self._walked(each, known, levels)
+
+    def _fields(self, value: Mapping[Any, object], known: Kind, levels: int) -> Iterator[tuple[str, object]]:
+        """Of what is secret, all is."""
+        type_of = value.get("type")
+        for key, each in value.items():
+            if self._left <= 0:
+                yield CUT, True
+                return
+            name = str(key)
+            named = known if known is Kind.SECRET else _kind_of(name, each, type_of)
+            yield self._name(name), self._field(name, each, named, levels)
+
+    def _field(self, name: str, value: object, known: Kind, levels: int) -> object:
+        last = name.lower().rpartition("_")[2]
+        if last in ("headers", "trailers"):
+            return self._headers(value, levels)
+        if last == "properties" and isinstance(value, Mapping):
+            return {
+                self._name(str(key)): self._property(str(key), each, levels) for key, each in value.items()
+            }
+        return self._walked(value, known, levels)
+
+    def _property(self, name: str, value: object, levels: int) -> object:
+        """In a JSON schema the name is that of a parameter, and the value says of which type it is."""
+        known = Kind.PLAIN if isinstance(value, Mapping) else kind(name)
+        return self._walked(value, known, levels)
+
+    def _headers(self, value: object, levels: int) -> object:
+        """Of a mapping, or of pairs of name and value."""
+        if isinstance(value, Mapping):
+            return {
+                self._name(str(name)): self._header(str(name), each, levels) for name, each in value.items()
+            }
+        if isinstance(value, list | tuple):
+            pairs = [each for each in value if isinstance(each, list | tuple) and len(each) == 2]
+            if len(pairs) == len(value):
+                return [
+                    [self._name(str(name)), self._header(str(name), each, levels)] for name, each in pairs
+                ]
+        return self._walked(value, Kind.PLAIN, levels)
+
+    def _header(self, name: str, value: object, levels: int) -> object:
+        known = Kind.SECRET if is_secret_header(name) else Kind.PLAIN
+        return self._walked(value, known, levels)
+
+
+def _kind_of(name: str, value: object, type_of: object) -> Kind:
+    known = kind(name)
+    if known is Kind.DATA:
+        return Kind.SIGNATURE if type_of in _OPAQUE_TYPES and isinstance(value, str) else Kind.PLAIN
+    return known
+
+
+def _without_parameters(text: str) -> str:
+    if "=" not in text:
+        return text
+    return _PARAMETER.sub(
+        lambda found: found[1] + REDACTED if is_secret_parameter(found[2]) else found[0], text
+    )
+
+
+@lru_cache(maxsize=64)
+def _known(secrets: tuple[str, ...]) -> Known:
+    return Known([all_forms(each) for each in secrets])
+
+
+class Stream:
+    """Takes secrets out of bytes that come in pieces. What may be the beginning of one is kept."""
+
+    def __init__(self, show: Show, secrets: Secrets) -> None:
+        self._fields = Fields(show)
+        self._secrets = secrets
+        self._searched: tuple[str, ...] | None = None
+        self._blackout = Blackout(())
+        self._kept = ""
+
+    def feed(self, data: bytes) -> bytes:
+        """What may be written by now."""
+        return self._hidden(self._fields.feed(data), ended=False)
+
+    def remainder(self) -> bytes:
+        """What was kept: no more comes."""
+        return self._hidden(self._fields.remainder(), ended=True)
+
+    def _hidden(self, data: bytes, *, ended: bool) -> bytes:
+        found = self._found(data) + (self._blackout.remainder() if ended else b"")
+        text = self._kept + found.decode("latin-1")
+        kept = len(text) if ended else _run(text)
+        text, self._kept = text[:kept], text[kept:]
+        return _without_parameters(without_keys(text)).encode("latin-1")
+
+    def _found(self, data: bytes) -> bytes:
+        """A login may have another token by now."""
+        secrets = self._secrets()
+        if secrets != self._searched:
+            data = self._blackout.remainder() + data
+            self._searched = secrets
+            self._blackout = Blackout(map(SecretStr, secrets), all_forms)
+        return self._blackout.feed(data)
+
+
+def _run(text: str) -> int:
+    """Where the end begins that more may belong to of what looks like a key."""
+    at = len(text) - _LONGEST_RUN
+    start = max(0, at, *(text.rfind(end, max(0, at)) + 1 for end in _ENDS_RUN))
+    bearer = start - len("bearer ")
+    return bearer if bearer >= 0 and text[bearer:start].lower() == "bearer " else start
