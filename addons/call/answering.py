@@ -120,7 +120,7 @@ class Answering:
         call, facts = self._planner.call(request, intercepted, session, body, program)
         now = self._clock()
         rule = self._planner.rule(call, intercepted)
-        trace = self.flow_traces.call(flow, call, rule, intercepted, request)
+        trace = self.flow_traces.call(flow, call, facts, rule, intercepted, request)
         turn = self._turn(call, intercepted)
         if isinstance(turn, Missing):
             record = Record(flow, call, intercepted.provider.name, (), trace=trace)

@@ -20,7 +20,9 @@ from addons.records.journal import record_of
 from addons.records.trace import Traces
 from protocols.model.call import Call
 from protocols.model.http import WireRequest
+from rewrite.catalog.clients import ClientFacts
 from rewrite.catalog.routes import Rule
+from rewrite.credentials.evidence import evidence_of
 from rewrite.records.passes import Asked, CallTrace, Direction, Stage
 
 
@@ -34,11 +36,19 @@ class FlowTraces:
         self._forwarded: WeakKeyDictionary[http.HTTPFlow, CallTrace] = WeakKeyDictionary()
 
     def call(
-        self, flow: http.HTTPFlow, call: Call, rule: Rule, intercepted: Intercepted, request: WireRequest
+        self,
+        flow: http.HTTPFlow,
+        call: Call,
+        facts: ClientFacts,
+        rule: Rule,
+        intercepted: Intercepted,
+        request: WireRequest,
     ) -> CallTrace | None:
-        """The trace of a call, which begins now and which `rule` fits; None: it is not traced."""
+        """The trace of a call, which begins now and which `rule` fits; None: it is not traced. `facts`: what
+        is known of its client."""
         began = Asked(call.protocol, intercepted.provider.name, call.model or "")
-        trace = self._begin(flow, call.id, rule, intercepted.own, began, call.session)
+        session = partial(_session, call, facts)
+        trace = self._begin(flow, call.id, rule, intercepted.own, began, session)
         if trace is not None:
             note_received(trace, request)
         return trace
@@ -55,13 +65,13 @@ class FlowTraces:
         rule: Rule,
         own: ClientCredential | None,
         began: Asked,
-        session: str | None = None,
+        session: Callable[[], str] = str,
     ) -> CallTrace | None:
         sink = self._traces.begin(call, rule, partial(self._secrets, own))
         if sink is None:
             return None
         now = self._clock()
-        trace = self._begun[flow] = CallTrace(sink, call, began, now, time.time() - now, session)
+        trace = self._begun[flow] = CallTrace(sink, call, began, now, time.time() - now, session())
         return trace
 
     def _secrets(self, own: ClientCredential | None) -> Sequence[SecretStr]:
@@ -110,3 +120,9 @@ class FlowTraces:
             head = head_of_response(flow.response) if flow.response else {"end": "abandoned"}
             trace.note("sent_response", Direction.RESPONSE, Stage.CLIENT, head, changed=True)
             trace.close()
+
+
+def _session(call: Call, facts: ClientFacts) -> str:
+    """A hash of the id that its client states."""
+    stated = evidence_of(call, facts).session
+    return stated.hex() if stated else ""

@@ -44,7 +44,6 @@ def note_parsed(trace: CallTrace, call: Call, *, expanded: bool) -> None:
         operation=call.operation.value,
         model=call.model,
         stream=call.stream,
-        session=call.session,
         reasoning=call.reasoning.value,
         body=whole(call.body) if expanded else None,
     )

@@ -92,7 +92,7 @@ class TracedExchange(Exchange):
         asked = Asked(target.protocol.name, provider, model, found.attempt, found.credential)
         self._trace.asks(asked)
         said = given(
-            credential=found.credential,
+            chosen=found.credential,
             reason=found.reason or None,
             former=found.former,
             asked_last=list(found.asked_last) or None,
@@ -104,7 +104,7 @@ class TracedExchange(Exchange):
     def _note_none_free(self, none: NoneFree) -> None:
         refused = none.refused.note if none.refused else None
         why = given(wait=none.wait, keys=list(none.keys), refused=refused)
-        self._decided("selection", {"credential": None, **why})
+        self._decided("selection", {"chosen": None, **why})
 
     def _note_head(self, started: UpstreamStarted) -> None:
         head = started.head
@@ -171,7 +171,7 @@ class TracedExchange(Exchange):
                 data = {"path": rendered.path, "body": rendered.body}
                 self._trace.note("stream_continuation", Direction.STREAM, Stage.PROXY, data, changed=True)
             case AwaitCredential(seconds=seconds):
-                self._decided("selection", {"credential": None, "waits_in_line": seconds})
+                self._decided("selection", {"chosen": None, "waits_in_line": seconds})
             case Report(summary=summary):
                 self._note_parts(summary)
             case _:

@@ -7,7 +7,6 @@ has None in its place.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from hashlib import sha256
 from typing import Protocol
 
 from protocols.model.http import Headers
@@ -96,13 +95,13 @@ class CallTrace:
     whoever drives the call writes it."""
 
     def __init__(
-        self, sink: Sink, call: str, began: Asked, now: float, epoch: float, session: str | None = None
+        self, sink: Sink, call: str, began: Asked, now: float, epoch: float, session: str = ""
     ) -> None:
         """`call`: its id; `began`: what its client asked, in its protocol; `epoch`: epoch seconds at second 0
-        of the machine's clock; `session`: the id of its conversation."""
+        of the machine's clock; `session`: a hash of its conversation's id."""
         self.now = now
         self._sink, self._call, self._began, self._epoch = sink, call, began, epoch
-        self._session = _hashed(session) if session else ""
+        self._session = session
         self._asked = began
         self._sequence = 0
         self._closed = False
@@ -167,10 +166,6 @@ class TargetTrace:
         planned, self._planned = self._planned, []
         for name, data, changed in planned:
             self.call.note(name, Direction.REQUEST, Stage.PROXY, data, changed=changed)
-
-
-def _hashed(session: str) -> str:
-    return sha256(session.encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def fields_of(headers: Headers) -> Sequence[Sequence[str]]:

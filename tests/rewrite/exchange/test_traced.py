@@ -92,14 +92,14 @@ def test_a_whole_answer_has_no_passes_of_a_stream() -> None:
 def test_why_a_credential_was_chosen() -> None:
     kept = played(Acquired(1, "a", "b", ("c",), "a is the first that is free."))
     reason = {"reason": "a is the first that is free.", "former": "b", "asked_last": ["c"]}
-    assert data(kept, "selection") == [{"credential": "a", **reason}]
+    assert data(kept, "selection") == [{"chosen": "a", **reason}]
 
 
 def test_a_call_that_waits_for_a_credential() -> None:
     kept = played(NoneFree(1, 7.0, keys=("a is rate-limited",)), Acquired(1, "a"))
     none, line, found = data(kept, "selection")
-    assert none == {"credential": None, "wait": 7.0, "keys": ["a is rate-limited"]}
-    assert (line["credential"], found) == (None, {"credential": "a"})
+    assert none == {"chosen": None, "wait": 7.0, "keys": ["a is rate-limited"]}
+    assert (line["chosen"], found) == (None, {"chosen": "a"})
     assert line["waits_in_line"]
 
 

@@ -55,16 +55,6 @@ def test_an_entry_is_about_the_attempt_under_way() -> None:
     assert (given.protocol, given.provider, given.attempt) == ("openai_chat", "anthropic", 1)
 
 
-def test_a_session_is_a_hash() -> None:
-    """The same for all calls of a conversation, of any characters."""
-    kept = Kept()
-    for session in ("s-1", "s-1", "s-2", "\ud800", None):
-        trace_of(kept, replace(CALL, session=session)).note("raw_request", Direction.REQUEST, Stage.CLIENT)
-    first, again, other, odd, none = [entry.session for entry in kept.entries]
-    assert (first == again, first == other, none) == (True, False, "")
-    assert (len(first), "s-1" in first, len(odd)) == (16, False, 16)
-
-
 def test_bytes_go_to_the_files_of_the_client_and_of_each_attempt() -> None:
     kept = Kept()
     trace = trace_of(kept)

@@ -32,4 +32,4 @@ def trace_of(kept: Kept, call: Call | None = None) -> CallTrace:
     """The trace of a call, which began in second 5 of the machine's clock."""
     made = call or Call("c0ffee", "openai_chat", Operation.GENERATE, "gpt-5", True, (), session="s-1")
     began = Asked(made.protocol, "openai", made.model or "")
-    return CallTrace(kept, made.id, began, 5.0, 1000.0, made.session)
+    return CallTrace(kept, made.id, began, 5.0, 1000.0, made.session or "")
