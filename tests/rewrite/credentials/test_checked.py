@@ -1,15 +1,18 @@
 """What providers answer when they are asked what a credential has used."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from addons.config.provider_files import built_in
 from protocols.model.wirejson import JsonObject
+from rewrite.catalog.checks import QuotaCheck
 from rewrite.catalog.model_facts import quota_groups
 from rewrite.catalog.provider_tables import provider
 from rewrite.credentials.checked import INTERVAL, checked
 from rewrite.credentials.credential import Credential, ModelFilter
-from rewrite.credentials.learning import MOST_REPORTED, Reported
+from rewrite.credentials.learning import FURTHEST, MOST_REPORTED, Reported
 from rewrite.credentials.limits import is_used_up, learnt
 from rewrite.credentials.state import CredentialState, PoolState
 from rewrite.credentials.windows import Unit
@@ -156,6 +159,39 @@ def test_a_limit_of_some_models_is_one_of_the_groups_that_have_no_others() -> No
     state = learnt(CredentialState(), "", found, NOW)
     scopes = ("model:claude-opus-4", "group:big", "group:some", "group:opus", "model:claude-haiku-4")
     assert [is_used_up(state, scope, NOW) for scope in scopes] == [True, True, False, False, False]
+
+
+CHECKS = [check for name, table in built_in().items() if (check := provider(name, table).quota_check)]
+FIELDS = sorted(
+    {
+        field
+        for check in CHECKS
+        for one in check.limits
+        for field in (
+            *one.at.split("."),
+            one.used,
+            one.left,
+            one.limit,
+            one.unlimited,
+            one.resets_at,
+            one.model,
+        )
+        if field
+    }
+)
+DATES = st.sampled_from(["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-11-23", "x"])
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | DATES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=5),
+    max_leaves=25,
+)
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS), ANYTHING, max_size=5), st.sampled_from(CHECKS))
+def test_whatever_a_provider_answers_is_read(body: JsonObject, check: QuotaCheck) -> None:
+    found = checked(check.limits, body, NOW, POOL, "a")
+    assert all(each.limit > 0 and NOW < each.resets_at <= NOW + FURTHEST for each in found)
+    assert all(0 <= each.share <= 1 for each in found)
 
 
 def test_every_check_has_a_row() -> None:

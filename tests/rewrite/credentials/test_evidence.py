@@ -11,6 +11,7 @@ from protocols.model.http import Headers
 from protocols.model.parts import BlockDelta, BlockKind, BlockStart, BlockStop, Signature, StreamPart
 from protocols.model.progress import Progress
 from protocols.model.wirejson import dump, load_lazily
+from protocols.shared.history import SHORTEST_ID
 from rewrite.catalog.clients import UNKNOWN, facts_for
 from rewrite.credentials.evidence import SUBSTANTIAL, Evidence, digest, evidence_of
 
@@ -44,7 +45,7 @@ USER = {
     ("evidence", "session"),
     [
         (said({"messages": HI}, ("X-Session-Id", "one")), "one"),
-        (said({"messages": HI}, ("x-session-affinity", "one")), "one"),
+        (said({"messages": HI}, ("accept", "*/*"), ("x-session-affinity", "one")), "one"),
         (said({"messages": HI}, ("Conversation_Id", "one")), "one"),
         (said({"messages": HI}, ("X-Claude-Code-Session-Id", "one"), program=CLAUDE), "one"),
         (said({"messages": HI}, ("x-session-id", "other"), ("session-id", "one"), program=CODEX), "one"),
@@ -77,14 +78,15 @@ def test_a_conversation_is_stated(evidence: Evidence, session: str) -> None:
     ],
 )
 def test_who_the_user_is_says_nothing_of_the_conversation(body: Mapping[str, object]) -> None:
-    evidence = said(body, ("x-session-id", ""))
+    evidence = said(body, ("content-type", "application/json"), ("x-session-id", ""))
     assert evidence.session is None
     assert not evidence.is_stated
     assert evidence.history is not None
 
 
 def test_short_ids_are_of_one_client() -> None:
-    for session, same in (("1", False), ("7a0c3e52-0000-4000-8000-000000000000", True)):
+    longest = "x" * (SHORTEST_ID - 1)
+    for session, same in (("1", False), (longest, False), (longest + "x", True)):
         found = {said({"messages": HI}, ("x-session-id", session), client=each).session for each in "ab"}
         assert len(found) == (1 if same else 2)
 

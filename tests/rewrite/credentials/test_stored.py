@@ -107,6 +107,13 @@ def test_nothing_new_is_no_change(pool: PoolState) -> None:
     assert all_of(adopt(EMPTY, all_of(pool)), all_of(pool)) == {}
 
 
+@given(POOLS)
+def test_a_cooldown_that_is_known_no_more_is_no_change(pool: PoolState) -> None:
+    """It ends by its time, or by a clearing: what was said with it stays."""
+    state = structs.replace(pool.state("one"), cooldowns={})
+    assert all_of(pool.with_state("one", state), all_of(pool), NOW + 1) == {}
+
+
 @given(POOLS, POOLS)
 def test_what_changed_is_all_that_others_need(before: PoolState, after: PoolState) -> None:
     """But for cooldowns that went without having been cleared, which they do not."""
