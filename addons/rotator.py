@@ -13,6 +13,7 @@ from mitmproxy import addonmanager, ctx, flow, hooks, http, tls
 
 from addons.call.answering import Answering
 from addons.call.departure import Departure, is_short
+from addons.call.fields import FieldCache
 from addons.call.forwarding import Forwarder
 from addons.call.misdirected import Distrust, own_address
 from addons.call.recognition import Intercepted, Interception, error_response, page_of
@@ -107,7 +108,7 @@ class Rotator:
         self._registry = registry = _protocols()
         self._distrust = Distrust()
         self._interception = Interception(registry, pool, self._journal, redactor)
-        self._answering = Answering(registry, pool, self._journal, traces)
+        self._answering = Answering(registry, pool, self._journal, traces, FieldCache(clock))
         self._forwarder = Forwarder(pool, self._journal)
         passing = self._interception, self._forwarder, self._answering, self._journal
         self._departure = Departure(*passing)

@@ -36,7 +36,8 @@ FOLDERS = {
         "catalog, hooks, translation",
         "adapters",
         "records",
-        "fields, values",
+        "values",
+        "fields",
     ),
     "protocols": ("NAME, registry", "framing, shared", "base", "model"),
 }

@@ -15,6 +15,7 @@ from mitmproxy import http
 
 from addons.call.checking import Checker
 from addons.call.driver import Driver
+from addons.call.fields import FieldCache
 from addons.call.flow_traces import FlowTraces
 from addons.call.passing import ErrorResponse, Passing
 from addons.call.recognition import Intercepted
@@ -71,8 +72,16 @@ _CUT_TEXT = {
 class Answering:
     """Makes drivers under the current settings; a driver keeps those it was made under."""
 
-    def __init__(self, registry: Registry, pool: Pool, journal: Journal, traces: Traces) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        pool: Pool,
+        journal: Journal,
+        traces: Traces,
+        fields: FieldCache,
+    ) -> None:
         self._registry, self._pool, self._journal, self.traces = registry, pool, journal, traces
+        self._fields = fields
         self.responses = Responses(Storage(Memory(), time.time), time.time)
         self._reports = Reports(journal, pool, self.responses)
         self._settings: Settings | None = None
@@ -92,7 +101,8 @@ class Answering:
         if self._upstream not in (None, upstream):
             self._former.append(self._upstream)
         self._settings, self._upstream = settings, upstream
-        self._planner = Planner(settings, self._registry)
+        self._fields.configure(settings.providers)
+        self._planner = Planner(settings, self._registry, self._fields)
         self.checker.configure(settings, upstream)
 
     async def close(self) -> None:
@@ -127,7 +137,8 @@ class Answering:
             return self._error_response(record, intercepted, turn)
         if trace is not None:
             note_parsed(trace, turn.call, expanded=turn.changed)
-        plan = self._planner.plan(turn, rule, intercepted, request, facts, now, trace)
+        asker = _asker(flow, intercepted, turn.call, facts, program)
+        plan = self._planner.plan(turn, rule, intercepted, request, asker, now, trace)
         if trace is not None:
             note_routing(trace, rule, plan.targets, plan.skipped)
         for text in plan.unused:
@@ -140,7 +151,6 @@ class Answering:
         if call.background and plan.targets[0].rendered is None:
             return self._passing(flow, intercepted, request, plan.targets[0], trace)
         self.buffering[flow] = not plan.rule.stream, plan.may_be_kept(turn.call)
-        asker = _asker(flow, intercepted, turn.call, facts, program)
         return self._driver(record, intercepted, turn, request, asker, now)
 
     def _turn(self, call: Call, intercepted: Intercepted) -> Turn | Missing:
@@ -202,6 +212,7 @@ class Answering:
             journal=self._journal,
             reports=self._reports,
             clock=self._clock,
+            fields=self._fields,
         )
         driver = self._drivers[record.flow] = TracedDriver(work, trace) if trace else Driver(work)
         return driver
@@ -289,8 +300,8 @@ class Plan:
 class Planner:
     """Plans calls under one set of settings."""
 
-    def __init__(self, settings: Settings, registry: Registry) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, registry: Registry, fields: FieldCache) -> None:
+        self._settings, self._fields = settings, fields
         self._configured = {one.provider.name: one for one in settings.providers}
         self._providers = {name: one.provider for name, one in self._configured.items()}
         self._serving_all = frozenset(name for name, one in self._configured.items() if one.serves(""))
@@ -336,12 +347,12 @@ class Planner:
         rule: Rule,
         intercepted: Intercepted,
         request: WireRequest,
-        facts: ClientFacts,
+        asker: Asker,
         now: float,
         trace: CallTrace | None = None,
     ) -> Plan:
-        """The targets of the call of `turn`, which `rule` fits and whose original provider is that of
-        `intercepted`; `now` on the machine's clock."""
+        """The targets of the call of `turn`, which `asker` makes and `rule` fits. Its original provider is
+        that of `intercepted`; `now` on the machine's clock."""
         assert intercepted.protocol is not None
         call = turn.call
         # From the end it is looked for in a third of the time.
@@ -355,9 +366,12 @@ class Planner:
         for route in routes:
             try:
                 pooled = self._pooled(route, intercepted)
-                terms = self._terms(route, rule, call, facts, pooled=pooled, epoch=time.time() - now)
+                terms = self._terms(route, rule, call, asker.facts, pooled=pooled, epoch=time.time() - now)
                 wanted = self._wanted(route, rule, _origin(route, intercepted), terms, reply)
-                wanted = replace(wanted, index=len(targets), enveloped=enveloped, rewritten=turn.changed)
+                fields = self._fields.of(call, route, asker, intercepted.own)
+                wanted = replace(
+                    wanted, index=len(targets), enveloped=enveloped, rewritten=turn.changed, fields=fields
+                )
                 if trace is not None:
                     wanted = replace(wanted, trace=TargetTrace(trace))
                 targets.append(target_of(call, intercepted.protocol, wanted))

@@ -26,7 +26,6 @@ from addons.secrets.redaction import Blackout
 from addons.upstream.client import Attempt, Receiver
 from addons.upstream.failure import Cause
 from addons.upstream.network import Reached
-from protocols.model.call import Rendered
 from protocols.model.errors import Fault
 from protocols.model.http import Head, UpstreamRequest
 from rewrite.credentials.learning import REPORTS
@@ -368,6 +367,9 @@ class Driver:
         work = self._work
         with self._faults_recorded():
             work.journal.end(work.record, summary)
+        if summary.fields:
+            with self._faults_recorded():
+                work.fields.keep(summary.fields)
         if work.asker.found:
             provider = work.record.targets[summary.target].provider.name
             with self._faults_recorded():
@@ -399,7 +401,7 @@ class Driver:
         if lease.pooled:
             self._hidden.append(lease.secret)
             self._blackout = Blackout(self._hidden)
-        request = self._outgoing(target, lease, wanted.rendered)
+        request = self._outgoing(target, lease, wanted)
         connect = target.terms.timing.connect
         try:
             return self._work.upstream.open(request, receiver, fresh=wanted.fresh, connect_timeout=connect)
@@ -407,8 +409,8 @@ class Driver:
             self.broken(error)
             return None
 
-    def _outgoing(self, target: Target, lease: Lease, instead: Rendered | None) -> UpstreamRequest:
-        return outgoing(self._work.request, target, self._work.intercepted, lease, instead)
+    def _outgoing(self, target: Target, lease: Lease, wanted: OpenUpstream) -> UpstreamRequest:
+        return outgoing(self._work.request, target, self._work.intercepted, lease, wanted)
 
     def refused(self, fault: Fault) -> None:
         """There is no token to ask with: an answer of ours, as the provider would write it."""

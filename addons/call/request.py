@@ -4,6 +4,7 @@ is asked for, waited for and given back here."""
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from hashlib import blake2b
 
 from pydantic import SecretStr
 
@@ -25,7 +26,7 @@ from rewrite.hooks.base import Unsigned
 from rewrite.oauth.headers import with_needed
 from rewrite.oauth.projects import with_project
 from rewrite.targets.target import FRAMING, Target
-from rewrite.values.events import Acquire, Acquired, AwaitCredential, Event, NoneFree
+from rewrite.values.events import Acquire, Acquired, AwaitCredential, Event, NoneFree, OpenUpstream
 
 OWN = "client"
 """The name under which a client's own credential stands in the records."""
@@ -38,14 +39,17 @@ def outgoing(
     target: Target,
     intercepted: Intercepted,
     lease: Lease,
-    instead: Rendered | None = None,
+    wanted: OpenUpstream | None = None,
 ) -> UpstreamRequest:
     """The `request` of the client as it goes to one target with the credential of `lease`.
 
-    `instead`: what the target is asked in place of what was planned. Raises HookFailed where code of the
+    `wanted`: of the attempt that it is for. None: what was planned. Raises HookFailed where code of the
     provider's that signs does not work.
     """
+    instead = wanted.rendered if wanted else None
     sent = _written(request, target, intercepted, lease, instead or target.rendered)
+    if wanted is not None and wanted.fields is not None:
+        sent = replace(sent, headers=wanted.fields.headers(sent.headers))
     if lease.project:
         sent = replace(sent, body=with_project(sent.body, lease.project))
     return signed(sent, target, lease)
@@ -135,6 +139,17 @@ def own_lease(intercepted: Intercepted) -> Lease:
     return Lease(OWN, own.secret if own else _NO_SECRET, pooled=False)
 
 
+def identity_of(lease: Lease, intercepted: Intercepted) -> str | None:
+    """What distinguishes the credential of `lease` from all others, whatever their names. A login is the same
+    whatever its token. None: there is none."""
+    if lease.source is not None:
+        return f"login {lease.source.login.kind.name} {lease.source.login.file}"
+    if lease.pooled:
+        return f"key {blake2b(lease.secret.get_secret_value().encode(), digest_size=16).hexdigest()}"
+    own = intercepted.own if lease.name == OWN else None
+    return f"client {own.fingerprint}" if own else None
+
+
 def account_lease(pool: Pool, intercepted: Intercepted) -> Lease:
     """The credential of what belongs to an account and so passes through: always the same one."""
     provider, client = intercepted.provider.name, intercepted.client
@@ -181,8 +196,12 @@ class Leases:
         found = self._lease(target, asked)
         if not isinstance(found, Lease):
             return self._none_free(asked.attempt, found)
-        self.held[asked.attempt] = target, found
-        return Acquired(asked.attempt, found.name, found.former, found.asked_last, found.reason)
+        return self._acquired(target, asked.attempt, found)
+
+    def _acquired(self, target: Target, attempt: int, lease: Lease) -> Acquired:
+        self.held[attempt] = target, lease
+        known = None if target.fields is None else identity_of(lease, self.work.intercepted)
+        return Acquired(attempt, lease.name, lease.former, lease.asked_last, lease.reason, known)
 
     def _lease(self, target: Target, asked: Acquire) -> Lease | Unavailable:
         if target.terms.pooled:
@@ -210,8 +229,7 @@ class Leases:
         self, put: Callable[[Event], None], target: Target, attempt: int, found: Lease | Unavailable
     ) -> None:
         if isinstance(found, Lease):
-            self.held[attempt] = target, found
-            put(Acquired(attempt, found.name, found.former, found.asked_last, found.reason))
+            put(self._acquired(target, attempt, found))
         else:
             put(self._none_free(attempt, found))
 

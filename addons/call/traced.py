@@ -6,13 +6,12 @@ from addons.call.response import Response
 from addons.call.tracing import TracedResponse, note_sent
 from addons.call.work import Work
 from addons.credentials.lease import Lease
-from protocols.model.call import Rendered
 from protocols.model.http import UpstreamRequest
 from rewrite.credentials.state import CredentialState
 from rewrite.exchange.traced import note_end
 from rewrite.records.passes import CallTrace, Direction, Stage
 from rewrite.targets.target import Target
-from rewrite.values.events import Release, Summary
+from rewrite.values.events import OpenUpstream, Release, Summary
 
 
 class TracedDriver(Driver):
@@ -32,8 +31,8 @@ class TracedDriver(Driver):
         self._trace.from_provider(data)
         super().received(data)
 
-    def _outgoing(self, target: Target, lease: Lease, instead: Rendered | None) -> UpstreamRequest:
-        request = super()._outgoing(target, lease, instead)
+    def _outgoing(self, target: Target, lease: Lease, wanted: OpenUpstream) -> UpstreamRequest:
+        request = super()._outgoing(target, lease, wanted)
         note_sent(self._trace, request, self._work.request)
         return request
 

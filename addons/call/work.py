@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from addons.call.fields import FieldCache
 from addons.call.recognition import Intercepted
 from addons.call.reports import Reports
 from addons.credentials.conversations import Asker
@@ -36,3 +37,4 @@ class Work:
     journal: Journal
     reports: Reports
     clock: Time
+    fields: FieldCache

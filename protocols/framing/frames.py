@@ -65,6 +65,11 @@ class BareFrame:
 type Frame = EventFrame | BareFrame
 
 
+def name_of(frame: Frame) -> str:
+    """That of its event; empty: it has none."""
+    return (frame.name or "") if isinstance(frame, EventFrame) else ""
+
+
 def frame_of(raw: bytes) -> Frame | None:
     """None: it holds no JSON object (a comment, `[DONE]`, a bracket, what makes no sense)."""
     inner = raw.lstrip(_BEFORE)

@@ -4,13 +4,13 @@ Requests, whole answers and the objects of a stream pass the adapters in the ord
 adapter changed keeps its bytes.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import cast
 
 from protocols.base import Decoder
-from protocols.framing.frames import Frame, FrameWriter, frame_of
+from protocols.framing.frames import Frame, FrameWriter, frame_of, name_of
 from protocols.framing.sse import is_event_stream
 from protocols.framing.whole import WholeDecoder
 from protocols.model.call import Call
@@ -84,6 +84,10 @@ def _suggestion(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
+type Hear = Callable[[JsonObject, str], None]
+"""Gets each object that a provider says as it came, with the name of its event; empty: it has none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Chain:
     """The adapters of one route, for one call."""
@@ -112,14 +116,15 @@ class Chain:
                 self.trace.call.note(name, Direction.RESPONSE, Stage.PROXY, data, changed=changed)
         return body
 
-    def decoder(self, inner: Decoder, head: Head, call: Call) -> Decoder:
-        """`inner`, with what its segments say adapted; `inner` itself where there is nothing to adapt."""
+    def decoder(self, inner: Decoder, head: Head, call: Call, hear: Hear | None = None) -> Decoder:
+        """`inner`, with what its segments say adapted; `inner` itself where there is nothing to adapt.
+        `hear` gets what it says before that."""
         if not self.adapters:
             return inner
         if isinstance(inner, WholeDecoder) or not (call.stream or is_event_stream(head, call)):
-            return AdaptedDecoder(inner, (lambda body: (self.answer(body),),))
+            return AdaptedDecoder(inner, (lambda body: (self.answer(body),),), hear)
         events = tuple(self._events())
-        return AdaptedDecoder(inner, events) if events else inner
+        return AdaptedDecoder(inner, events, hear) if events else inner
 
     def _events(self) -> Iterator[Events]:
         for adapter in self.adapters:
@@ -135,9 +140,11 @@ class AdaptedDecoder:
     that holds no object (`[DONE]`, the bracket of an array), else at the end of input.
     """
 
-    def __init__(self, inner: Decoder, events: Sequence[Events]) -> None:
+    def __init__(self, inner: Decoder, events: Sequence[Events], hear: Hear | None = None) -> None:
+        """`hear` gets each object as it came."""
         self._inner = inner
         self._events = events
+        self._hear = hear
         self._writer = FrameWriter()
         self._last: Frame | None = None
         self._closed = False
@@ -163,6 +170,8 @@ class AdaptedDecoder:
             yield segment
             return
         self._last = frame
+        if self._hear is not None:
+            self._hear(frame.event, name_of(frame))
         units = self._writer.write(frame, _through(self._events, frame.event))
         yield from _segments(segment, units)
 

@@ -138,15 +138,15 @@ class Continuation:
             return current.settle()
         return self.client_stream.progress
 
-    def request(self, target: Target) -> Rendered | None:
-        """The request of `target` with the answer so far, and the prompt for its rest; None, for the same one
-        as before, where nothing was said yet, nor a call lost. Half of a character is not sent, since no
-        provider takes it."""
-        asked = target.rendered or Rendered(self.call.target, self.call.body)
+    def request(self, target: Target, instead: Rendered | None = None) -> Rendered | None:
+        """The request of `target` with the answer so far, and the prompt for its rest. Where nothing was said
+        yet, nor a call lost, it is the same one as before: `instead`, or None for what the target is asked
+        otherwise. Half of a character is not sent, since no provider takes it."""
+        asked = instead or target.rendered or Rendered(self.call.target, self.call.body)
         said = said_text(self.client_stream.progress).encode("utf-8", "ignore").decode()
         prompt = _prompt(said, self.client_stream.lost)
         if not prompt:
-            return None
+            return instead
         body = editor_of(target.protocol).continue_request(asked.body, said, prompt)
         return replace(asked, body=body)
 

@@ -19,6 +19,7 @@ from protocols.model.parts import (
 from protocols.model.segment import Segment
 from rewrite.continuation.continuation import ClientStream
 from rewrite.continuation.splice import Splicer
+from rewrite.targets.fields import AttemptFields
 from rewrite.targets.reading import Reading
 from rewrite.targets.target import Target
 from rewrite.targets.traced import Before, noted
@@ -73,13 +74,16 @@ class ContinuedReading(Reading):
         return self.spliced.splicer.added
 
 
-def continued_reading(client_stream: ClientStream, target: Target, head: Head) -> ContinuedReading:
-    """The reading of an answer that begins with `head`. One that comes whole is sent as a stream is."""
-    decoder, _ = target.upstream(head)
-    if target.trace is None:
-        return _continued(client_stream, target, head, decoder)
-    before = Before(decoder)
-    return noted(_continued(client_stream, target, head, before), before, target.trace.call)
+def continued_reading(
+    client_stream: ClientStream, target: Target, head: Head, fields: AttemptFields | None = None
+) -> ContinuedReading:
+    """The reading of an answer that begins with `head`. One that comes whole is sent as a stream is. What it
+    says goes to `fields` too."""
+    decoder, _ = target.upstream(head, fields)
+    before = Before(decoder) if target.trace else None
+    found = _continued(client_stream, target, head, before or decoder)
+    found.hear = fields.hear if fields else None
+    return noted(found, before, target.trace.call) if before and target.trace else found
 
 
 def _continued(client_stream: ClientStream, target: Target, head: Head, decoder: Decoder) -> ContinuedReading:

@@ -123,6 +123,17 @@ def evidence_of(call: Call, facts: ClientFacts = UNKNOWN, client: str = "") -> E
     )
 
 
+def stated_conversation(call: Call, facts: ClientFacts, client: str, key: str) -> Digest | None:
+    """The conversation that a call states, of one agent in it and of one client; None: it states none.
+
+    `client` distinguishes its client from others; `key` those alone that have keys of their own, so that one
+    that moves is the same.
+    """
+    own = _stated(call, facts)
+    whose = client if len(own) < SHORTEST_ID else ""
+    return digest("conversation", key, whose, own, _header(call, facts.agent_header)) if own else None
+
+
 def digest(*parts: str) -> Digest:
     joined = "\0".join(parts).encode("utf-8", "surrogatepass")
     return blake2b(joined, digest_size=16).digest()

@@ -212,6 +212,7 @@ class Delivery:
             estimated=over.end == "truncated" or continued,
             head=over.head,
             body=over.body,
+            fields=tuple(ledger.fields),
         )
 
 

@@ -121,6 +121,9 @@ class Ending:
     """What closes the answer for the client."""
 
 
+TRUNCATED = "truncated"
+"""How an answer ended that was cut and closed as such."""
+
 COMPLETED = Ending(Completed(), "completed")
 """Of an answer whose last frame came, and no error: nothing of it is to be judged, or closed."""
 
@@ -162,7 +165,7 @@ def _closed(decision: Repair | Fail, progress: Progress, outcome: Outcome) -> En
     match decision:
         case Repair():
             detail = f'cut: {outcome.label}; ended with finish_reason "length"'
-            return Ending(outcome, "truncated", detail, repair.closing(progress))
+            return Ending(outcome, TRUNCATED, detail, repair.closing(progress))
         case Fail(message=message):
             return Ending(outcome, "failed", f"{message}; ended with an error", repair.failing(message))
         case _:

@@ -32,6 +32,7 @@ from rewrite.continuation.continued_answer import ContinuedReading, continued_re
 from rewrite.exchange.delivery import LINGER, Delivery, Over, Whole, cut_answer, error_response, misfit
 from rewrite.exchange.ending import (
     COMPLETED,
+    TRUNCATED,
     Cut,
     Empty,
     Ending,
@@ -198,9 +199,14 @@ class Exchange:
         self.state = State.CONNECTING
         self._ledger.acquired(found)
         attempt = self._ledger.current
-        if self._continuation is not None:
-            attempt.instead = self._continuation.request(self._ledger.target)
-        self._out.append(OpenUpstream(attempt.number, attempt.fresh, attempt.instead))
+        fields, continuation = attempt.fields, self._continuation
+        attempt.instead = fields.instead if fields else None
+        if continuation is not None:
+            attempt.instead = continuation.request(self._ledger.target, attempt.instead)
+        if fields is not None:
+            fields.is_rest = continuation is not None
+        own = fields.own if fields else None
+        self._out.append(OpenUpstream(attempt.number, attempt.fresh, attempt.instead, own))
 
     def _none_free(self, none: NoneFree) -> None:
         ledger = self._ledger
@@ -257,7 +263,7 @@ class Exchange:
     def _begin_answer(self, head: Head) -> None:
         self.state = State.HOLDING
         ledger = self._ledger
-        current = ledger.current.reading = ledger.target.reading(head)
+        current = ledger.current.reading = ledger.target.reading(head, ledger.current.fields)
         if ledger.target.call.stream and not (current.streamed or current.gathering):
             response = ledger.target.terms.timing.response  # it has no first token
             self._out += ledger.current.arm(Timer.RESPONSE, response, self._now)
@@ -265,7 +271,8 @@ class Exchange:
     def _begin_continuation(self, client_stream: ClientStream, head: Head) -> None:
         self.state = State.CONTINUING
         ledger = self._ledger
-        ledger.current.reading = continued_reading(client_stream, ledger.target, head)
+        fields = ledger.current.fields
+        ledger.current.reading = continued_reading(client_stream, ledger.target, head, fields)
         ledger.current.stall.since = self._now
         self._out += ledger.current.watch(self._now) if ledger.target.call.stream else ()
 
@@ -496,6 +503,7 @@ class Exchange:
     ) -> None:
         """The end of a committed answer, of which the client has got `progress`, closed by its parts."""
         number = self._ledger.current.number
+        self._serve_fields(found, progress)
         if found.parts:
             closing = encoder.close(found.parts, progress, begun=True)
             self._out += self._delivery.send(number, closing, self._now)
@@ -508,8 +516,20 @@ class Exchange:
         self._report(Over(found.end, detail, head.status, head), progress)
         self._out.append(EndResponse(number))
 
+    def _serve_fields(self, found: Ending, progress: Progress) -> None:
+        """What the field cache gets of an answer that ended as `found`: of a cut one what its events said,
+        each of which is whole; of one that ends with an error nothing, as its client has no answer."""
+        ledger = self._ledger
+        if found.end == COMPLETED.end:
+            ledger.served(progress)
+        elif found.end == TRUNCATED:
+            ledger.served()
+        else:
+            ledger.fields.clear()
+
     def _continue(self, continuation: Continuation, outcome: Outcome) -> None:
         """Ask for the rest of an answer that was cut."""
+        self._ledger.served()
         self._end(outcome)
         continuation.times += 1
         self._ask_to_continue()
@@ -548,6 +568,7 @@ class Exchange:
         if current.settle().over:
             self._cut(current, Truncated(NO_END), was_over=True)
         else:
+            self._ledger.served()
             self._left(gone)
 
     def _drained(self, _: ClientDrained) -> None:
@@ -558,6 +579,7 @@ class Exchange:
 
     def _fail(self, outcome: Outcome) -> None:
         """It showed the client nothing."""
+        self._attempt.fields = None
         self._end(outcome)
         if self._continuation is not None:
             self._continuation_failed(self._continuation, outcome)

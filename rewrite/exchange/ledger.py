@@ -12,7 +12,9 @@ from protocols.model.parts import Usage
 from protocols.model.progress import Progress
 from rewrite.continuation.splice import spent
 from rewrite.credentials.refusals import answer_of
+from rewrite.fields.call_fields import CallFields
 from rewrite.policies import classify, exhausted, fallback, following, retry, rotation
+from rewrite.targets.fields import AttemptFields
 from rewrite.targets.reading import Gate, Reading, Silence
 from rewrite.targets.target import Target
 from rewrite.values.decision import SHORT_WAIT, Ended, GiveUp, History, Retry, Wait
@@ -91,6 +93,8 @@ class Attempt:
     """Bytes that came since the client got any, as they are in memory when they are parsed."""
     before: Usage | None = None
     """What the attempts had used whose answer it continues."""
+    fields: AttemptFields | None = None
+    """Its field cache. None: no rule of it is for the call, or the client got nothing of the attempt."""
 
     @property
     def progress(self) -> Progress | None:
@@ -197,6 +201,8 @@ class Ledger:
         """What the call may do there."""
         self.ended: tuple[Ended, ...] = ()
         """The attempts before the one that is under way."""
+        self.fields: list[CallFields] = []
+        """See `Summary`."""
         self._former: str | None = None
         self._none_since: float | None = None
         self._waited_for_own = False
@@ -217,6 +223,8 @@ class Ledger:
 
     def acquired(self, found: Acquired) -> None:
         self.current.credential, self.current.open = found.credential, True
+        if self.target.fields is not None:
+            self.current.fields = self.target.attempted(found.identity)
         self.current.asked_last, self.current.reason = found.asked_last, found.reason
         self._former, self._otherwise = self._former or found.former, None
 
@@ -249,6 +257,16 @@ class Ledger:
     def streams(self) -> bool:
         """Whether upstream is asked to stream."""
         return self.target.call.stream
+
+    def served(self, progress: Progress | None = None) -> None:
+        """The client got something of the one that is under way; all that there was, where the whole came to
+        `progress`."""
+        fields, self.current.fields = self.current.fields, None
+        if fields is None:
+            return
+        if progress is not None:
+            fields.complete(progress)
+        self.fields.append(fields.own)
 
     def unanswered(self, closed: UpstreamClosed | None, now: float) -> Rejected | Unreachable:
         """What the one that is under way came to without an answer; see `Attempt.unanswered`."""

@@ -167,7 +167,7 @@ class TracedExchange(Exchange):
         match command:
             case SendData(heartbeat=True):
                 self._stream("stream_heartbeat", stage=Stage.CLIENT)
-            case OpenUpstream(rendered=rendered) if rendered is not None:
+            case OpenUpstream(rendered=rendered) if rendered is not None and self._continuation is not None:
                 data = {"path": rendered.path, "body": rendered.body}
                 self._trace.note("stream_continuation", Direction.STREAM, Stage.PROXY, data, changed=True)
             case AwaitCredential(seconds=seconds):

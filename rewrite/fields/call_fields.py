@@ -80,7 +80,6 @@ class CallFields:
         self._bound = tuple(self._bind(rule, before) for rule in rules if not self._waits(rule))
         sources = {each.rule.source for each in self._bound}
         self._found: dict[bytes, Found] = {}
-        self._progress = Progress() if Source.UNIFIED_RESPONSE in sources else None
         self._new_turn = False
         self.needs_credential = len(self._bound) < len(rules)
         """Whether there are rules that wait for the credential of an attempt."""
@@ -90,7 +89,7 @@ class CallFields:
         """Whether `answer` has."""
         self.reads_events = Source.STREAM_EVENT in sources
         """Whether `event` has."""
-        self.reads_parts = bool(sources & {Source.UNIFIED_RESPONSE, Source.UNIFIED_STREAM_EVENT})
+        self.reads_parts = Source.UNIFIED_STREAM_EVENT in sources
         """Whether `parts` has."""
 
     def attempt(self, credential: str | None = None) -> "CallFields":
@@ -179,13 +178,14 @@ class CallFields:
         """Extract from the next parts of an answer."""
         for part in parts:
             self._extract(Source.UNIFIED_STREAM_EVENT, part, UNIFIED)
-            if self._progress is not None:
-                self._progress.fold((part,))
+
+    def answered(self, progress: Progress) -> None:
+        """Extract from what the parts of an answer came to, which has ended properly."""
+        if any(each.rule.source is Source.UNIFIED_RESPONSE for each in self._bound):
+            self._extract(Source.UNIFIED_RESPONSE, put_together(progress), UNIFIED)
 
     def keep(self, now: float) -> None:
         """Store what was found: the attempt served the client."""
-        if self._progress is not None:
-            self._extract(Source.UNIFIED_RESPONSE, put_together(self._progress), UNIFIED)
         for each in self._bound:
             for call in self._found.get(each.rule.digest, ()):
                 key = key_of(each.identity, call) if call else each.identity

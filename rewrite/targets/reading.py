@@ -60,6 +60,8 @@ class Reading:
     """A frame made no sense."""
     malformed: str = ""
     """Why no more of it can be framed."""
+    hear: Callable[[Sequence[StreamPart]], None] | None = None
+    """Gets what was read, if somebody asks for it."""
     damaged: bool = False
     """An event of it was none."""
     _frames: Callable[[bytes], Sequence[Segment]] = field(init=False)
@@ -184,6 +186,8 @@ class Reading:
         parts = [part for segment in segments for part in self.decoder.read(segment)]
         self.progress.fold(parts)
         self._at_work = self._at_work or _at_work(parts)
+        if self.hear is not None:
+            self.hear(parts)
         return parts
 
     def has_worked(self) -> bool:

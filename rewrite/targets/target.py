@@ -3,6 +3,7 @@ recorded of it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from protocols.base import Decoder, WireProtocol, editor_of
 from protocols.framing.whole import WholeDecoder
@@ -15,10 +16,12 @@ from rewrite.adapters.base import Adapter, Context
 from rewrite.adapters.chain import Chain
 from rewrite.catalog.providers import ModelFacts, Provider
 from rewrite.catalog.routes import Route
+from rewrite.fields.call_fields import CallFields
 from rewrite.hooks.base import About
 from rewrite.hooks.calling import CallHooks, ProviderHooks
 from rewrite.hooks.decoding import hooked
 from rewrite.records.passes import TargetTrace
+from rewrite.targets.fields import AttemptFields, Draft, hearing
 from rewrite.targets.hold import HoldingDecoder
 from rewrite.targets.reading import Reading
 from rewrite.targets.response_adapters import ReportedModel, Unwrapped, WrappedSignatures
@@ -96,6 +99,11 @@ class Target:
     """None: the call is not traced."""
     hooks: CallHooks | None = None
     """The provider's own code. None: it has none."""
+    fields: CallFields | None = field(default=None, compare=False)
+    """What is kept of the provider's fields, and goes back to it. None: no rule of the field cache is for the
+    call."""
+    draft: Draft | None = field(default=None, repr=False, compare=False)
+    """The request before those fields, where some of them wait for the credential of an attempt."""
     provider: Provider = field(init=False, repr=False, compare=False)
     """That of `route`."""
     untouched: bool = field(init=False, repr=False, compare=False)
@@ -140,11 +148,28 @@ class Target:
         kept = tuple(pair for pair in sent if pair[0].lower() in allowed)
         return (("host", self.origin.authority), *kept, *own, ("content-type", "application/json"))
 
+    def attempted(self, credential: str | None) -> AttemptFields | None:
+        """The field cache of one attempt with this credential, see `call_fields.Asked`; None: no rule is for
+        the call."""
+        if self.fields is None:
+            return None
+        own = self.fields.attempt(credential)
+        instead = self.draft.rendered(own) if self.draft else None
+        if instead is not None and self.hooks is not None:
+            instead = self.hooks.prepared(instead)
+        return AttemptFields(own, instead, self.protocol.editor if self.call.stream else None)
+
     # -- how its answers are read ---------------------------------------------------------------------
 
-    def reading(self, head: Head) -> Reading:
-        """The answer that begins with `head`, read by adapters first, in the client's protocol last."""
-        adapted, streamed = self.upstream(head)
+    def reading(self, head: Head, fields: AttemptFields | None = None) -> Reading:
+        """The answer that begins with `head`, read by adapters first, in the client's protocol last; what it
+        says goes to `fields` too."""
+        found = self._noted(head, fields)
+        found.hear = fields.hear if fields else None
+        return found
+
+    def _noted(self, head: Head, fields: AttemptFields | None) -> Reading:
+        adapted, streamed = self.upstream(head, fields)
         if self.trace is None:
             return self._reading(head, adapted, streamed=streamed)
         before = Before(adapted)
@@ -175,14 +200,16 @@ class Target:
             return Reading(given, decoder, own, False, found, gathering=decoder)
         return Reading(given, decoder, own, streamed, found, calls=decoder.sequencer)
 
-    def upstream(self, head: Head) -> tuple[Decoder, bool]:
+    def upstream(self, head: Head, fields: AttemptFields | None = None) -> tuple[Decoder, bool]:
         """A decoder of what the provider sends, with the adapters in it, and whether that is a stream."""
         own = self.protocol.decoder(self.call, head)
+        streamed = not isinstance(own, WholeDecoder)
         if self.trace is not None and isinstance(own, WholeDecoder):
             own = ParsedWhole(own, self.trace.call)
         read = hooked(own, self.hooks) if self.hooks else own
-        adapted = self.chain.decoder(read, head, self.call) if self.chain else read
-        return adapted, not isinstance(own, WholeDecoder)
+        hear = fields.hears(streamed=streamed) if fields else None
+        adapted = self.chain.decoder(read, head, self.call, hear) if self.chain else read
+        return hearing(read, hear) if hear and adapted is read else adapted, streamed
 
     def wrapped(self, parts: Sequence[StreamPart]) -> Sequence[StreamPart]:
         """Parts of the provider's as the client gets them: its signatures in envelopes, where it is not the
@@ -236,6 +263,8 @@ class Wanted:
     """None: the call is not traced."""
     hooks: ProviderHooks | None = None
     """The provider's own code. None: it has none."""
+    fields: CallFields | None = None
+    """The field cache of the call. None: no rule of it is for the call."""
 
 
 def target_of(call: Call, protocol: WireProtocol, wanted: Wanted) -> Target:
@@ -297,13 +326,11 @@ def _within(
     route, chain = wanted.route, _chain(call, wanted, *_response_adapters(call, protocol, wanted))
     call = _wholly_read(call) if chain else call
     body, losses = _own_signatures(call, protocol, wanted)
+    draft = Draft(Rendered(call.target, body), partial(_finished, call, protocol, wanted, chain))
     if wanted.trace is not None:
         changed_here = body is not call.body or wanted.rewritten
         data = whole(body) if changed_here else None
         wanted.trace.planned("built_request", data, changed=changed_here)
-    changed = chain.request(body) if chain else body
-    untouched = changed is call.body
-    said = call if untouched else replace(call, body=changed)
     return Target(
         route,
         call if route.model == call.model else replace(call, model=route.model),
@@ -311,13 +338,30 @@ def _within(
         wanted.origin,
         wanted.terms,
         wanted.index,
-        rendered=_rendered(said, protocol, wanted, untouched=untouched),
+        rendered=draft.rendered(wanted.fields),
         chain=chain,
         losses=losses,
         hold_tool_calls=wanted.hold_tool_calls and protocol.editor is not None and _generates(call),
         other_mode=other_mode,
         trace=wanted.trace,
+        fields=wanted.fields,
+        draft=_waiting(draft, wanted),
     )
+
+
+def _waiting(draft: Draft, wanted: Wanted) -> Draft | None:
+    """`draft` where fields wait for the credential."""
+    return draft if wanted.fields and wanted.fields.needs_credential else None
+
+
+def _finished(
+    call: Call, protocol: WireProtocol, wanted: Wanted, chain: Chain | None, draft: Rendered
+) -> Rendered | None:
+    """The request of `call` with the body of `draft`, adapted."""
+    changed = chain.request(draft.body) if chain else draft.body
+    untouched = changed is call.body
+    said = call if untouched else replace(call, body=changed)
+    return _rendered(said, protocol, wanted, untouched=untouched)
 
 
 def _generates(call: Call) -> bool:
@@ -356,11 +400,12 @@ def _across(call: Call, source: WireProtocol, wanted: Wanted, client: Call) -> T
     spoken = wanted.spoken
     path = wanted.route.provider.paths.get(spoken.name, "")
     found = translation(call, source, spoken, _destination(wanted, path), wanted.reply)
-    found = replace(found, call=client, hold_tool_calls=wanted.hold_tool_calls)
     chain = _chain(call, wanted)
     if wanted.trace is not None:
         wanted.trace.planned("built_request", found.rendered.body, changed=True)
-    body = chain.request(found.rendered.body) if chain else found.rendered.body
+    draft = Draft(found.rendered, partial(_adapted, chain), found.prompt, found.write)
+    hold = wanted.hold_tool_calls
+    found = replace(found, call=client, hold_tool_calls=hold, prompt=None, write=None)
     return Target(
         wanted.route,
         found.upstream,
@@ -368,13 +413,19 @@ def _across(call: Call, source: WireProtocol, wanted: Wanted, client: Call) -> T
         wanted.origin,
         wanted.terms,
         wanted.index,
-        rendered=replace(found.rendered, body=body),
+        rendered=draft.rendered(wanted.fields),
         chain=chain,
         translation=found,
         losses=found.losses,
         hold_tool_calls=wanted.hold_tool_calls and _generates(call),
         trace=wanted.trace,
+        fields=wanted.fields,
+        draft=_waiting(draft, wanted),
     )
+
+
+def _adapted(chain: Chain | None, draft: Rendered) -> Rendered:
+    return replace(draft, body=chain.request(draft.body)) if chain else draft
 
 
 def _destination(wanted: Wanted, path: str) -> Destination:

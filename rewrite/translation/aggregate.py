@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from protocols.base import Decoder, Fold
-from protocols.framing.frames import EventFrame, frame_of
+from protocols.framing.frames import frame_of, name_of
 from protocols.framing.sse import parse_event
 from protocols.model.errors import NO_JSON, MalformedStream
 from protocols.model.parts import BlockKind, Opaque, Ping, StreamError, StreamPart
@@ -123,7 +123,7 @@ def events_of(raw: bytes) -> Iterator[tuple[JsonObject, str]]:
     between events, so that a frame has one in each line."""
     frame = frame_of(raw)
     if frame is not None:
-        yield frame.event, (frame.name or "") if isinstance(frame, EventFrame) else ""
+        yield frame.event, name_of(frame)
         return
     for line in (parse_event(raw).data or b"").split(b"\n"):
         event = load_object(line)

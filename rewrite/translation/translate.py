@@ -7,8 +7,9 @@ the target knows functions alone.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -296,6 +297,10 @@ class Translation:
     """What the provider does not get."""
     hold_tool_calls: bool = False
     """A stream gives tool calls whole or not at all."""
+    prompt: Prompt | None = field(default=None, repr=False, compare=False)
+    """What the provider is asked, before it was written."""
+    write: Callable[[Prompt], Rendered] | None = field(default=None, repr=False, compare=False)
+    """How it is written."""
 
     def decoder(self, inner: Decoder) -> TranslatingDecoder | WholeTranslator:
         """The client's segments out of `inner`'s, a decoder of the target's protocol."""
@@ -386,7 +391,20 @@ def translation(
         body=request.body,
         target=request.path,
     )
-    return Translation(source, reader, target, call, upstream, request, where.provider, reply, names, losses)
+    return Translation(
+        source,
+        reader,
+        target,
+        call,
+        upstream,
+        request,
+        where.provider,
+        reply,
+        names,
+        losses,
+        prompt=prompt,
+        write=partial(rendered, writer, destination=where),
+    )
 
 
 def _of_this_request(prompt: Prompt, where: Destination, rendered: Rendered) -> Iterator[Loss]:

@@ -12,6 +12,7 @@ from protocols.model.call import Rendered
 from protocols.model.http import Head
 from protocols.model.parts import Usage
 from protocols.model.progress import Progress
+from rewrite.fields.call_fields import CallFields
 from rewrite.values.decision import Ended
 from rewrite.values.key_refusal import StandingRefusal
 from rewrite.values.outcome import Outcome
@@ -48,6 +49,8 @@ class Summary:
     """The head that the client got. None: it got nothing."""
     body: bytes = b""
     """The whole of an answer that no attempt was committed to."""
+    fields: tuple[CallFields, ...] = field(default=(), repr=False, compare=False)
+    """What the attempts that the client got something of have for the field cache, in order."""
 
 
 class Start(Struct, frozen=True):
@@ -66,6 +69,9 @@ class Acquired(Struct, frozen=True):
     """See `Ended`."""
     reason: str = ""
     """See `Ended`."""
+    identity: str | None = None
+    """What distinguishes it from other credentials, whatever their names; for the field cache. None: there is
+    none, or nobody asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +202,8 @@ class OpenUpstream(Struct, frozen=True):
     """On a connection that was never used before."""
     rendered: Rendered | None = None
     """Takes the place of what the target is asked otherwise."""
+    fields: CallFields | None = field(default=None, repr=False, compare=False)
+    """What the field cache has for its headers. None: no rule of it is for the call."""
 
 
 class CancelUpstream(Struct, frozen=True):

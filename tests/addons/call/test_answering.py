@@ -7,10 +7,12 @@ import pytest
 from pydantic import SecretStr
 
 from addons.call.answering import Plan, Planner
+from addons.call.fields import FieldCache
 from addons.call.recognition import Intercepted
 from addons.config.credentials import PoolCredential
 from addons.config.providers import Configured
 from addons.config.settings import Settings
+from addons.credentials.conversations import Asker
 from addons.responses.kept import Turn
 from addons.secrets.redaction import LONGEST_NAME
 from protocols.model.call import Call, Operation
@@ -20,7 +22,7 @@ from protocols.model.wirejson import dump
 from protocols.registry import discover
 from protocols.shared.signatures import wrapped
 from rewrite.adapters.chain import parse_adapters
-from rewrite.catalog.clients import UNKNOWN, ClientFacts
+from rewrite.catalog.clients import ClientFacts
 from rewrite.catalog.providers import Carrier, Provider
 from rewrite.catalog.routes import Match, Rule, rule_target
 from rewrite.credentials.credential import Credential
@@ -29,6 +31,8 @@ from tests.rewrite.scenes import ANTHROPIC, CHAT
 
 WHERE = parsed("https://where.it.was.called")
 REGISTRY = discover()
+FIELDS = FieldCache(lambda: 0.0)
+ASKER = Asker("openai_chat", "client")
 MESSAGES: list[dict[str, object]] = [{"role": "user", "content": "Hi"}]
 
 
@@ -50,8 +54,8 @@ def asks(**fields: object) -> Call:
 
 
 def plan_of(settings: Settings, turn: Turn, asked: Intercepted, request: WireRequest) -> Plan:
-    planner = Planner(settings, REGISTRY)
-    return planner.plan(turn, planner.rule(turn.call, asked), asked, request, UNKNOWN, 0.0)
+    planner = Planner(settings, REGISTRY, FIELDS)
+    return planner.plan(turn, planner.rule(turn.call, asked), asked, request, ASKER, 0.0)
 
 
 def planned(
@@ -231,14 +235,14 @@ class Name(str):
 def test_what_is_known_of_a_model_is_remembered_but_for_a_name_that_fills_the_memory(
     length: int, is_kept: bool
 ) -> None:
-    planner = Planner(Settings(providers=ALL), REGISTRY)
+    planner = Planner(Settings(providers=ALL), REGISTRY, FIELDS)
     original = Intercepted(OPENAI, CHAT, Operation.GENERATE, None, True, WHERE)
     named = [Name("m" * length)]
     kept = weakref.ref(named[0])
     call = replace(asks(), model=named.pop())
     request = WireRequest("POST", "/v1/chat/completions", (), dump(call.body))
     rule = planner.rule(call, original)
-    assert planner.plan(Turn(call, "scope", call.body), rule, original, request, UNKNOWN, 0.0).targets
+    assert planner.plan(Turn(call, "scope", call.body), rule, original, request, ASKER, 0.0).targets
     del call
     assert (kept() is not None) == is_kept
 
@@ -260,7 +264,7 @@ def test_the_clients_header_names_the_conversation_else_the_body_else_who_asks(
     header: str, named: dict[str, str], otherwise: str, session: str | None
 ) -> None:
     tool = ClientFacts("tool", "tool/*", session_header=header)
-    planner = Planner(Settings(providers=ALL, clients=(tool,)), REGISTRY)
+    planner = Planner(Settings(providers=ALL, clients=(tool,)), REGISTRY, FIELDS)
     intercepted = Intercepted(OPENAI, CHAT, Operation.GENERATE, None, True, WHERE)
     sent = (("user-agent", "tool/1.2"), ("Session-ID", "from-header"))
     request = WireRequest("POST", "/v1/chat/completions", sent, dump(named))

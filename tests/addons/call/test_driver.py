@@ -14,6 +14,7 @@ from mitmproxy.test import tflow
 from pydantic import SecretStr
 
 from addons.call.driver import Driver
+from addons.call.fields import FieldCache
 from addons.call.recognition import Intercepted
 from addons.call.reports import Reports
 from addons.call.work import Work
@@ -271,6 +272,7 @@ class House:
                 journal=journal,
                 reports=Reports(journal, pool, responses),
                 clock=self.clock,
+                fields=FieldCache(self.clock),
             )
         )
 

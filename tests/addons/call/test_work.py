@@ -10,6 +10,7 @@ from mitmproxy import http
 
 from addons.call.answering import Answering
 from addons.call.departure import Departure
+from addons.call.fields import FieldCache
 from addons.call.forwarding import Forwarder
 from addons.call.recognition import Interception
 from addons.config.settings import known_protocols
@@ -69,7 +70,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Callable[[http.HTTPFlow],
     registry, settings = known_protocols(), settings_of(tmp_path_factory.mktemp("config"), CONFIG)
     interception = Interception(registry, pool, journal, redactor)
     interception.configure(settings)
-    answering = Answering(registry, pool, journal, Traces(redactor))
+    answering = Answering(registry, pool, journal, Traces(redactor), FieldCache(lambda: 0.0))
     answering.configure(settings, Upstream(Direct(tls_context(insecure=True, ca_file=None, ca_dir=None))))
     departure = Departure(interception, Forwarder(pool, journal), answering, journal)
 

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from addons.call.answering import Answering
 from addons.call.departure import Departure
+from addons.call.fields import FieldCache
 from addons.call.forwarding import Forwarder
 from addons.call.recognition import Interception
 from addons.config.settings import known_protocols, load
@@ -58,7 +59,7 @@ class TracedProxy:
         pool.configure(settings)
         self._interception = Interception(registry, pool, journal, redactor)
         self._interception.configure(settings)
-        self.answering = Answering(registry, pool, journal, self.traces)
+        self.answering = Answering(registry, pool, journal, self.traces, FieldCache(lambda: 0.0))
         self.answering.configure(settings, self._upstream)
         self.departure = Departure(self._interception, Forwarder(pool, journal), self.answering, journal)
 

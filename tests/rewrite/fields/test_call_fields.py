@@ -18,6 +18,7 @@ from protocols.model.parts import (
     MessageStart,
     Signature,
 )
+from protocols.model.progress import Progress
 from protocols.model.prompt import Prompt
 from protocols.model.wirejson import JsonObject
 from rewrite.fields.call_fields import Asked, CallFields, call_fields
@@ -238,6 +239,9 @@ def test_parts_are_a_source_one_by_one_and_put_together() -> None:
     assert call.reads_prompt
     call.parts(PARTS[:3])
     call.parts(PARTS[3:])
+    progress = Progress()
+    progress.fold(PARTS)
+    call.answered(progress)
     call.keep(1)
     sent = calls.begun().prompt(Prompt("m"))
     assert sent.user == "sig"
@@ -347,4 +351,5 @@ def test_every_pair_of_source_and_target_is_quiet_about_strange_bodies() -> None
         call.event({"a": "text"})
         call.answer({})
         call.parts(PARTS)
+        call.answered(Progress())
         call.keep(0)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from protocols.model.parts import BlockKind, BlockStart, Signature
+from protocols.model.progress import Progress
 from protocols.model.prompt import Message, Prompt, Role, Text, Thought, ToolCall
 from rewrite.fields.call_fields import Asked
 from rewrite.fields.rule import Beside, Inject, Into, Source
@@ -271,7 +272,9 @@ def test_an_answer_that_was_put_together_has_calls_too() -> None:
     rule = per_call(at("name"), into("y"), source=Source.UNIFIED_RESPONSE)
     calls = Calls(rule)
     call = calls.begun()
-    call.parts([BlockStart(0, 0, BlockKind.TOOL, "call_1", "g")])
+    progress = Progress()
+    progress.fold([BlockStart(0, 0, BlockKind.TOOL, "call_1", "g")])
+    call.answered(progress)
     call.keep(1)
     sent = calls.begun().request({"messages": [message([chat_call("call_1")])]})
     assert sent == {"messages": [message([chat_call("call_1", y="g")])]}
