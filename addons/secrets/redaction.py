@@ -128,6 +128,11 @@ class Redactor:
             text = text.encode("utf-8", "replace").decode("utf-8")
         return without_keys(text) if may_look_like_a_key(text) else text
 
+    def holds_secret(self, text: str) -> bool:
+        """Whether a secret stands in `text`; what merely looks like one does not count."""
+        known = self._known_ones()
+        return known.may_be_in(text) and known.pattern.search(text) is not None
+
     def _known_ones(self) -> "Known":
         if self._known is None:
             self._known = Known([*self._kept.values(), *self._secrets.values()])

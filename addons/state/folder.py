@@ -7,15 +7,13 @@ with each cooldown.
 
 import asyncio
 import logging
-import os
 import secrets
-import stat
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from addons.config.watch import Signature, signature
 from addons.runtime.file_lock import locked
+from addons.state.files import NotOurs, content, write_whole
 from rewrite.credentials.entries import (
     NOTHING,
     OF_SESSIONS,
@@ -40,12 +38,7 @@ FILES: Mapping[str, frozenset[Kind]] = {
 LARGE = 1 << 19
 """Bytes. A file is written again after a second for each so many of them."""
 
-LONGEST = 1 << 26
-"""Bytes of a file that are read: several times as many as we ever write."""
-
-_OURS_ALONE, _PRIVATE_FOLDER = 0o600, 0o700
-_NO_WAITING = getattr(os, "O_NONBLOCK", 0)
-"""A pipe that nobody writes to would hold up the start for ever."""
+_PRIVATE_FOLDER = 0o700
 
 
 class StateFile:
@@ -53,7 +46,7 @@ class StateFile:
 
     def __init__(self, file: Path, clock: Callable[[], Moment]) -> None:
         self._file, self._clock = file, clock
-        self._unfinished, self._lock = file.with_suffix(".part"), file.with_suffix(".lock")
+        self._lock = file.with_suffix(".lock")
         self._held = Stored(NOTHING, secrets.token_hex(16))
         self._pending: Entries = NOTHING
         self._seen: Signature = None
@@ -103,8 +96,8 @@ class StateFile:
             self._seen = seen
             return self._held
         try:
-            found = read(_content(self._file), self._clock())
-        except Unreadable as fault:
+            found = read(content(self._file), self._clock())
+        except (Unreadable, NotOurs) as fault:
             self._set_aside("later" if isinstance(fault, OfLaterVersion) else "damaged", str(fault))
             self._seen = None
             return self._held
@@ -126,33 +119,9 @@ class StateFile:
     def _write(self, stored: Stored) -> None:
         now = self._clock()
         data = written(stored, now)
-        try:
-            self._unfinished.unlink(missing_ok=True)  # it may be a link to another file
-            descriptor = os.open(self._unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OURS_ALONE)
-            with os.fdopen(descriptor, "wb") as opened:
-                opened.write(data)
-            self._unfinished.replace(self._file)
-        except OSError:
-            with suppress(OSError):
-                self._unfinished.unlink()
-            raise
+        write_whole(self._file, data)
         self._seen = signature(self._file)
         self._put_off_until = now.steady + len(data) // LARGE
-
-
-def _content(file: Path) -> bytes:
-    """What is in it. Raises Unreadable for what cannot be a file of ours, and OSError."""
-    with open(file, "rb", opener=_open) as opened:  # Path.open has no opener
-        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
-            raise Unreadable("it is not a regular file")
-        data = opened.read(LONGEST + 1)
-    if len(data) > LONGEST:
-        raise Unreadable(f"it is larger than {LONGEST} bytes")
-    return data
-
-
-def _open(path: str, flags: int) -> int:
-    return os.open(path, flags | _NO_WAITING)
 
 
 def _moved(entries: Entries, seconds: float) -> Entries:

@@ -59,6 +59,8 @@ class Store:
 
     def __init__(self) -> None:
         self._shelves: dict[bytes, Shelf] = {}
+        self.changes = 0
+        """How often values were stored that are to outlive a restart."""
 
     def get(self, rule: Rule, key: Key, now: float) -> tuple[object, ...]:
         """The values of `key`, which count as used now; none where there are none."""
@@ -77,7 +79,17 @@ class Store:
         of, or is above the bounds by itself, is not kept, and what it follows is out of date."""
         shelf = self._shelves.setdefault(rule.digest, Shelf())
         shelf.take(key)
+        self.changes += rule.persist
         if slot := _slot(rule, values, now):
+            shelf.give(key, slot)
+            _bound(shelf, rule, now)
+
+    def restore(self, rule: Rule, key: Key, values: Sequence[object], at: float, now: float) -> None:
+        """Have `values` that were stored elsewhere, at `at`, unless later ones are here."""
+        shelf = self._shelves.setdefault(rule.digest, Shelf())
+        slot, there = _slot(rule, values, at), shelf.slots.get(key)
+        if slot and not expired(slot, rule, now) and (there is None or there.at < at):
+            shelf.take(key)
             shelf.give(key, slot)
             _bound(shelf, rule, now)
 
