@@ -58,7 +58,7 @@ class Checker:
         self._wanted = [
             (one, check)
             for one in settings.providers
-            if (check := one.provider.quota_check) and any(each.credential.check for each in one.credentials)
+            if (check := one.provider.quota_check) and _can_ask(one)
         ]
         if self._runs:
             self.start()
@@ -159,6 +159,11 @@ def _with_lasting(source: TokenSource, path: str) -> UpstreamRequest | Unknown:
         return Unknown(_NO_TOKEN)
     found = lasting_request(login.kind, login.client, held, path)
     return found or Unknown(_ELSEWHERE.format(path=parsed(login.kind.token_url).prefix))
+
+
+def _can_ask(one: Configured) -> bool:
+    """Whether any of its keys is to be asked about. One that signs is not sent as it is."""
+    return not one.signs and any(each.credential.check for each in one.credentials)
 
 
 def _tells(check: QuotaCheck, lease: Lease) -> bool:

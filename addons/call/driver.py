@@ -461,9 +461,12 @@ class Driver:
 
     def _fail(self, error: Exception) -> None:
         """Open where an answer of the client's own protocol is under way: its bytes are passed on. Else a
-        502."""
+        502. Code of the provider's own that failed is named in the flow."""
         self._over = True
         self._failed(error)
+        if isinstance(error, HookFailed):
+            record = {"end": "failed", "status": self._status or 502, "detail": str(error)}
+            self._work.journal.begin(self._work.record.flow, record)
         self._timers.cancel()
         self._commands.clear()
         try:
@@ -485,12 +488,8 @@ class Driver:
             self._send_error_response(error)
 
     def _send_error_response(self, error: Exception) -> None:
-        """Code of the provider's own that failed is named, in the flow too."""
-        message = "a fault of the proxy, not of the provider"
-        if isinstance(error, HookFailed):
-            message = str(error)
-            record = {"end": "failed", "status": 502, "detail": message}
-            self._work.journal.begin(self._work.record.flow, record)
+        ours = "a fault of the proxy, not of the provider"
+        message = str(error) if isinstance(error, HookFailed) else ours
         fault = Fault(502, "proxy_fault", message, should_retry=False)
         self._status = fault.status
         give(self._work.protocol.error(fault), self._response)

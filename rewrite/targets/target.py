@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from protocols.base import Decoder, WireProtocol, editor_of
+from protocols.framing.aws_event_stream import unframed
 from protocols.framing.whole import WholeDecoder
 from protocols.model.call import Call, Destination, Operation, Rendered, Reply
 from protocols.model.http import Head, Headers, Origin
@@ -184,6 +185,7 @@ class Target:
         if self.translation is not None:
             return self._translated(self.translation, head, adapted, streamed=streamed)
         encoder = self.protocol.encoder(self.call)
+        head = unframed(head) if streamed else head
         if streamed and self.hold_tool_calls:
             holding = HoldingDecoder(adapted, editor_of(self.protocol).pruner())
             return Reading(head, holding, encoder, streamed, calls=holding)

@@ -115,6 +115,14 @@ def test_a_stream(proxy: Proxy, vendor: VendorThread) -> None:
     assert signer(vendor) == "one"
 
 
+def test_a_client_gets_server_sent_events(proxy: Proxy, vendor: VendorThread) -> None:
+    vendor.reply(bedrock_stream(TEXT))
+    with client(proxy) as http:
+        answer = http.post("https://api.anthropic.com/v1/messages", content=ask("claude-x", stream=True))
+    assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert answer.content.endswith(b"".join(TEXT[1:]))
+
+
 def test_a_whole_answer(proxy: Proxy, vendor: VendorThread) -> None:
     vendor.reply(whole(messages_answer("Hello")))
     assert messages(proxy, stream=False)["text"] == "Hello"

@@ -19,12 +19,15 @@ from addons.secrets.logins import Login
 from addons.upstream.client import Upstream
 from addons.upstream.network import tls_context
 from addons.upstream.way import Direct
+from protocols.model.http import Headers
 from rewrite.catalog.checks import CheckedLimit, QuotaCheck
 from rewrite.catalog.provider_tables import provider
 from rewrite.catalog.providers import Provider
 from rewrite.credentials.credential import Credential
 from rewrite.credentials.notices import Notice
 from rewrite.credentials.state import WHOLE
+from rewrite.hooks.base import About, Hooks, Unsigned
+from rewrite.hooks.calling import ProviderHooks
 from rewrite.oauth.kinds import OAuthKind
 from rewrite.oauth.refreshing import TokenClient
 from tests.addons.oauth.places import DEAD, LATE, PATH, Place, granted
@@ -125,6 +128,22 @@ async def test_a_check_that_fails_is_reported_once_and_does_the_key_no_harm() ->
 async def test_keys_are_not_asked_about_where_only_logins_are_checked() -> None:
     check = QuotaCheck("/usage", LIMITS, logins_only=True)
     async with Vendor() as vendor, running(vendor, check) as house:
+        assert [*house.checker._leases()] == []
+
+
+class Signing(Hooks):
+    """Signs requests."""
+
+    def sign_request(self, request: Unsigned, key: str, about: About) -> Headers | None:
+        return None
+
+
+async def test_keys_that_sign_are_not_sent_to_ask_about_them() -> None:
+    async with Vendor() as vendor, running(vendor, QuotaCheck("/usage", LIMITS)) as house:
+        (one,) = house.settings.providers
+        signing = replace(one, hooks=ProviderHooks("p", Signing()))
+        assert house.checker._upstream is not None
+        house.checker.configure(replace(house.settings, providers=(signing,)), house.checker._upstream)
         assert [*house.checker._leases()] == []
 
 
