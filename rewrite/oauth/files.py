@@ -72,16 +72,19 @@ def tokens_in(text: str, kind: OAuthKind) -> Tokens:
     table = _table(tree, form)
     access = text_at(table, form.access) if form.access else ""
     refresh = text_at(table, form.refresh)
-    if access and not is_sendable(access):
-        raise Unreadable(f"holds a token that no header can hold: {kind.login}")
-    if not access and not (refresh and kind.encoding is Encoding.GET):
+    sent = access or (refresh if kind.encoding is Encoding.GET else "")
+    account = text_at(table, form.account)
+    for what, held in (("a token", sent), ("an account", account)):
+        if held and not is_sendable(held):
+            raise Unreadable(f"holds {what} that no header can hold: {kind.login}")
+    if not sent:
         raise Unreadable(f"holds no login: {kind.login}")
     return Tokens(
         access,
         refresh,
         _end(table, tree, access, kind),
         texts_at(table, form.scopes),
-        text_at(table, form.account),
+        account,
     )
 
 

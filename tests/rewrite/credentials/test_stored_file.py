@@ -93,8 +93,9 @@ def test_what_is_written_is_read(held: Entries) -> None:
     ],
 )
 def test_what_is_no_file_of_ours_is_said_to_be_none(data: bytes) -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(Unreadable) as raised:
         read(data, NOW)
+    assert type(raised.value) is Unreadable
 
 
 @given(st.binary(max_size=60), st.integers(0, 400))
@@ -136,6 +137,7 @@ def test_a_restart_with_a_clock_that_jumped_leaves_cooldowns_as_long_as_they_wer
     found = read(data, later).entries
     for key, entry in HELD.items():
         assert found[key].until - later.epoch == pytest.approx(entry.until - NOW.epoch - 10)
+        assert found[key].at - later.epoch == pytest.approx(entry.at - NOW.epoch - 10)
 
 
 def test_nothing_is_from_the_future_or_for_ever() -> None:

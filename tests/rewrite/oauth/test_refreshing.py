@@ -250,6 +250,10 @@ def test_no_endpoint_is_left_alone_for_ever(stated: str) -> None:
     assert outcome == Failed("429", 1800.0)
 
 
-def test_a_file_with_a_line_break_in_its_token_is_refused() -> None:
+def test_a_file_with_a_line_break_in_what_a_header_has_of_it_is_refused() -> None:
     with pytest.raises(Unreadable, match="a token that no header can hold"):
         tokens_in(generic_file("a\nb"), GENERIC)
+    with pytest.raises(Unreadable, match="a token that no header can hold"):
+        tokens_in(copilot_file("gho\nb"), COPILOT)
+    with pytest.raises(Unreadable, match="an account that no header can hold"):
+        tokens_in(codex_file().replace("account-1", "account\\n1"), CODEX)
