@@ -14,7 +14,6 @@ from tests.vendor import strict as vendors
 from tests.vendor.strict import Strict, weak_id
 
 PROMPT = "How warm is it in Paris?"
-SESSION = {"X-Session-Id": "a-conversation-of-the-tests"}
 KEYS = {"KEY": "sk-pool-key-of-strict-providers"}
 
 STRICT: Mapping[str, Strict] = {
@@ -109,6 +108,11 @@ class Bench:
         jobs = [each.job for each in cells]
         results = sdk.run(client.sdk, client.program, environment, jobs=jobs)["results"]
         self._seen |= dict(zip([each.named for each in cells], results, strict=True))
+
+
+def session(name: str) -> dict[str, str]:
+    """The header that says which conversation a call belongs to."""
+    return {"X-Session-Id": f"conversation-of-the-tests-{name}"}
 
 
 def model_of(received: Received) -> str:

@@ -107,7 +107,7 @@ def begun(rule: Rule, store: Store, asked: Asked) -> CallFields:
 
 
 def asked_by(name: str, rule: Rule) -> Asked:
-    protocol = rule.protocol if rule.protocol != "*" else "openai_chat"
+    protocol = rule.protocol if rule.protocol != "*" else provider(name, built_in()[name]).protocols[0]
     session = "s" if Scope.SESSION in rule.scope else None
     return Asked(name, protocol, "m", session=session, credential="c")
 
