@@ -1,13 +1,16 @@
 """The passes of calls that are answered against the fake provider: which there are, in which order."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.addons.call.test_driver import Kept as Client
+from tests.addons.call.test_driver import until
 from tests.addons.call.traced import ONE, TWO, TracedProxy
-from tests.vendor import Vendor, chat_answer, chat_error, chat_stream, streamed, whole
+from tests.vendor import Vendor, WaitFor, chat_answer, chat_error, chat_stream, streamed, whole
 
 CONFIG = """
 [providers.openai]
@@ -97,3 +100,65 @@ async def test_a_translated_stream(vendor: Vendor, proxy: TracedProxy) -> None:
     assert b"".join(pair["after"] for pair in pairs) == kept.files["client"]
     assert {(entry.protocol, entry.model) for entry in events} == {("openai_chat", "gpt-5")}
     assert kept.entries[-1].protocol == "anthropic_messages"
+
+
+async def test_a_call_that_no_target_can_do(vendor: Vendor, proxy: TracedProxy) -> None:
+    """The answer is ours."""
+    tools = [{"type": "web_search_20250305", "name": "web_search"}]
+    client, kept = await proxy.ask(MESSAGES, asks("claude-x", max_tokens=9, tools=tools))
+    assert kept.names == ["raw_request", "parsed_request", "routing", "sent_response"]
+    _, _, routing, sent = kept.entries
+    assert isinstance(routing.data, dict)
+    assert "tools[0].type" in routing.data["skipped"]["openai/gpt-5"]
+    assert isinstance(sent.data, dict)
+    assert (sent.data["status"], sent.data["end"]) == (client.status, "refused") == (400, "refused")
+    assert kept.files == {"client": client.body}
+    assert kept.closed == 1
+
+
+async def test_a_client_that_leaves(vendor: Vendor, proxy: TracedProxy) -> None:
+    text = chat_stream(["Hello", " there"])[:2]
+    vendor.reply(streamed(text, WaitFor("never")))
+    kept, running = proxy.running(CHAT, asks(), client := Client())
+    await until(lambda: b"Hello" in client.body, client)
+    running.cancel()
+    await asyncio.wait([running])
+    assert kept.names[-3:] == ["stream_cancelled", "parsed_response", "sent_response"]
+    assert isinstance(kept.entries[-1].data, dict)
+    assert kept.entries[-1].data["end"] == "abandoned"
+    assert (kept.files["client"], kept.closed) == (b"".join(text), 1)
+
+
+async def test_a_call_that_hangs_can_be_looked_at(vendor: Vendor, proxy: TracedProxy) -> None:
+    """What is there of it so far."""
+    vendor.reply(streamed(chat_stream(["Hello"])[:2], WaitFor("never")))
+    kept, running = proxy.running(CHAT, asks(), client := Client())
+    await until(lambda: b"Hello" in client.body, client)
+    assert kept.names == [*REQUEST, "sent_request", *STREAM, "stream_first_visible"]
+    assert kept.files["provider-1"] == kept.files["client"] == b"".join(chat_stream(["Hello"])[:2])
+    running.cancel()
+    await asyncio.wait([running])
+
+
+async def test_a_fault_of_ours(vendor: Vendor, proxy: TracedProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is an answer of ours."""
+    vendor.reply(streamed(chat_stream(["Hello"])))
+    monkeypatch.setattr("rewrite.exchange.traced.TracedExchange._note_head", None)
+    monkeypatch.setattr("addons.call.driver.Answer.continues", lambda *_: False)
+    client, kept = await proxy.ask(CHAT, asks())
+    assert client.status == 502
+    assert kept.names == [*REQUEST, "sent_request", "internal_error", "sent_response"]
+    failed, sent = kept.entries[-2:]
+    assert failed.data == {"error": "TypeError"}
+    assert isinstance(sent.data, dict)
+    assert (sent.data["status"], sent.data["end"]) == (502, "failed")
+    assert (kept.files["client"], kept.closed) == (client.body, 1)
+
+
+async def test_what_belongs_to_an_account_is_traced_by_its_heads(vendor: Vendor, proxy: TracedProxy) -> None:
+    vendor.reply(whole(b'{"id":"resp_1"}'))
+    body = {"model": "gpt-4o", "input": "Hi", "background": True}
+    _, kept = await proxy.ask("https://api.openai.com/v1/responses", body)
+    heads = ["sent_request", "raw_response", "sent_response"]
+    assert kept.names == ["raw_request", "parsed_request", "routing", *heads]
+    assert (kept.files, kept.closed) == ({}, 1)

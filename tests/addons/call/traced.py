@@ -70,6 +70,11 @@ class TracedProxy:
             await self.begin(url, body, **headers).run(client)
         return client, self.traces.kept[-1]
 
+    def running(self, url: str, body: Mapping[str, Any], client: Client) -> tuple[Kept, asyncio.Task[None]]:
+        """The trace of a call that is being answered, and its task."""
+        responder = self.begin(url, body)
+        return self.traces.kept[-1], asyncio.create_task(responder.run(client))
+
     def begin(self, url: str, body: Mapping[str, Any], **headers: str) -> Any:
         flow = self.flow(url, body, **headers)
         intercepted = self._interception.intercepted(flow)
