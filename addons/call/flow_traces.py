@@ -54,9 +54,8 @@ class FlowTraces:
         return trace
 
     def taken(self, flow: http.HTTPFlow) -> None:
-        """Whoever answers the flow ends its trace."""
-        if self._begun and flow in self._begun:
-            self._begun[flow] = None
+        """Whoever answers the flow ends its trace, if it has one."""
+        self._begun[flow] = None
 
     def _begin(
         self,

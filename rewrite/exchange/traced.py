@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import assert_never
 
 from protocols.base import Encoder, WireProtocol
-from protocols.model.call import Call
+from protocols.model.call import Call, Rendered
 from protocols.model.errors import Fault
 from protocols.model.progress import Progress
 from protocols.model.wirejson import JsonObject, given
@@ -98,8 +98,6 @@ class TracedExchange(Exchange):
             asked_last=list(found.asked_last) or None,
         )
         self._decided("selection", said)
-        if target.trace is not None:
-            target.trace.asked()
 
     def _note_none_free(self, none: NoneFree) -> None:
         refused = none.refused.note if none.refused else None
@@ -167,15 +165,22 @@ class TracedExchange(Exchange):
         match command:
             case SendData(heartbeat=True):
                 self._stream("stream_heartbeat", stage=Stage.CLIENT)
-            case OpenUpstream(rendered=rendered) if rendered is not None and self._continuation is not None:
-                data = {"path": rendered.path, "body": rendered.body}
-                self._trace.note("stream_continuation", Direction.STREAM, Stage.PROXY, data, changed=True)
+            case OpenUpstream(rendered=rendered):
+                self._note_request(rendered)
             case AwaitCredential(seconds=seconds):
                 self._decided("selection", {"chosen": None, "waits_in_line": seconds})
             case Report(summary=summary):
                 self._note_parts(summary)
             case _:
                 pass
+
+    def _note_request(self, instead: Rendered | None) -> None:
+        trace = self._ledger.target.trace
+        if trace is not None:
+            trace.asked()
+        if self._continuation is not None and instead is not None:
+            data = {"path": instead.path, "body": instead.body}
+            self._trace.note("stream_continuation", Direction.STREAM, Stage.PROXY, data, changed=True)
 
     def _note_parts(self, summary: Summary) -> None:
         """Of a stream all that it said, put together."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from mitmproxy import http
 
+from addons.call.passing import Passing
 from addons.mitm.dispatch import Forwarding
 from tests.addons.call.traced import ONE, TracedProxy
 from tests.rewrite.records.traces import Kept
@@ -80,6 +81,18 @@ async def test_a_fault_of_ours_in_the_plan_of_a_call(
     monkeypatch.setattr("addons.call.answering.note_routing", None)
     assert not isinstance(proxy.departure.dispatch(flow), Forwarding)
     assert answered(proxy, flow, 502).names == ["raw_request", "parsed_request", "sent_response"]
+
+
+async def test_what_begins_while_nothing_is_traced_leaves_no_trace_later(proxy: TracedProxy) -> None:
+    """An answer that is made later, which no driver waits for."""
+    proxy.traces.is_on = False
+    body = {"model": "gpt-4o", "input": "Hi", "background": True}
+    flow = proxy.flow("https://api.openai.com/v1/responses", body)
+    responder = proxy.departure.dispatch(flow)
+    assert isinstance(getattr(responder, "__self__", None), Passing)
+    proxy.traces.is_on = True
+    proxy.over(flow)
+    assert proxy.traces.kept == []
 
 
 async def test_a_client_that_leaves_what_is_passed_through(proxy: TracedProxy) -> None:

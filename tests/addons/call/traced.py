@@ -34,13 +34,16 @@ type Answered = tuple[Client, Kept]
 
 
 class KeptTraces(Traces):
-    """Every call is traced, in memory."""
+    """Every call is traced, in memory, while it `is_on`."""
 
     def __init__(self) -> None:
         super().__init__(Redactor())
         self.kept: list[Kept] = []
+        self.is_on = True
 
-    def begin(self, call: str, rule: Rule, secrets: Callable[[], Iterable[SecretStr]]) -> Kept:
+    def begin(self, call: str, rule: Rule, secrets: Callable[[], Iterable[SecretStr]]) -> Kept | None:
+        if not self.is_on:
+            return None
         self.kept.append(Kept())
         return self.kept[-1]
 
