@@ -142,13 +142,15 @@ class Continuation:
         """The request of `target` with the answer so far, and the prompt for its rest. Where nothing was said
         yet, nor a call lost, it is the same one as before: `instead`, or None for what the target is asked
         otherwise. Half of a character is not sent, since no provider takes it."""
-        asked = instead or target.rendered or Rendered(self.call.target, self.call.body)
+        asked, hooks = instead or target.rendered or Rendered(self.call.target, self.call.body), target.hooks
         said = said_text(self.client_stream.progress).encode("utf-8", "ignore").decode()
         prompt = _prompt(said, self.client_stream.lost)
         if not prompt:
             return instead
+        asked = hooks.unprepared(asked) if hooks else asked
         body = editor_of(target.protocol).continue_request(asked.body, said, prompt)
-        return replace(asked, body=body)
+        rest = replace(asked, body=body)
+        return hooks.prepared(rest) if hooks else rest
 
     def detail(self, detail: str) -> str:
         """`detail`, for the record, and how often it continued."""

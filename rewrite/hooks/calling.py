@@ -4,14 +4,14 @@ The code is not ours, so this is where all that it raises is caught.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import UnionType
 
 from protocols.model.call import Operation, Rendered
 from protocols.model.errors import InternalError, Untranslatable
 from protocols.model.http import Headers, WireResponse, is_field_value, is_origin_form
 from protocols.model.parts import Usage
-from protocols.model.wirejson import JsonObject, dump
+from protocols.model.wirejson import JsonObject, dump, whole
 from rewrite.hooks.base import POINTS, About, HookError, Hooks, Unsigned
 
 
@@ -65,21 +65,30 @@ class CallHooks:
     about: About
     failures: dict[str, str] = field(default_factory=dict)
     """By the name of a hook that reads answers, why it is not called any more in this call."""
+    _made: list[tuple[Rendered, Rendered]] = field(default_factory=list)
+    """Requests that were prepared, each with what it was made of."""
 
     def prepared(self, request: Rendered) -> Rendered:
         """What goes out in the place of `request`; the same object: unchanged. Raises HookFailed, and
         Untranslatable where the hook does."""
         if "prepare_request" not in self.registered.points:
             return request
+        given = replace(request, body=whole(request.body))
         try:
-            found = self.registered.hooks.prepare_request(request, self.about)
-            if found is not request:
-                _check_request(found)
+            found = self.registered.hooks.prepare_request(given, self.about)
+            if found is given:
+                return request
+            _check_request(found)
         except Untranslatable:
             raise
         except Exception as error:  # code of others
             raise self._failed("prepare_request", error) from error
+        self._made.append((found, request))
         return found
+
+    def unprepared(self, request: Rendered) -> Rendered:
+        """What `request` was made of, if it was prepared: what changes it does so before the hook."""
+        return next((given for made, given in self._made if made is request), request)
 
     def signed(self, request: Unsigned, key: str) -> Headers | None:
         """The headers that take the place of those of `request`; None: the key is written as ever. Raises

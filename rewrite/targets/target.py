@@ -285,9 +285,8 @@ def _with_hooks(target: Target, registered: ProviderHooks) -> Target:
     asked = target.rendered or Rendered(call.target, call.body)
     if not asked.body and _generates(call):
         return replace(target, hooks=hooks)
-    given = replace(asked, body=whole(asked.body))
-    found = hooks.prepared(given)
-    return replace(target, hooks=hooks, rendered=target.rendered if found is given else found)
+    found = hooks.prepared(asked)
+    return replace(target, hooks=hooks, rendered=target.rendered if found is asked else found)
 
 
 def _planned(call: Call, protocol: WireProtocol, wanted: Wanted) -> Target:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.proxy import ADDON, Proxy
 from tests.e2e.talk import PROBE, ask, client, order, wait_order
-from tests.vendor import Reply, VendorThread, chat_answer, chat_stream, streamed, whole
+from tests.vendor import Reply, Reset, VendorThread, chat_answer, chat_stream, streamed, whole
 from tests.vendor.answers import data_event
 from tests.vendor.http1 import Received
 
@@ -23,6 +23,10 @@ hosts = ["api.acme.test"]
 protocols = ["openai_chat"]
 code = "quirks.py:Acme"
 credentials = [{{ name = "one", key = "env:ONE" }}, {{ name = "two", key = "env:TWO" }}]
+[[routes]]
+match = {{ model = "continued" }}
+to = ["acme"]
+on_truncation = "continue"
 """
 CODE = '''
 """What Acme does in its own way."""
@@ -51,7 +55,7 @@ class Acme(Hooks):
             raise KeyError("secret words")
         if about.operation is Operation.MODELS:
             return replace(request, path="/catalogue")
-        body = {**request.body, "engine": about.model}
+        body = {"engine": about.model, "input": request.body}
         return replace(request, path="/speak", body=body, headers=(("x-acme", about.operation.value),))
 
     def sign_request(self, request, key, about):
@@ -164,6 +168,17 @@ def test_an_error_is_read_in_the_words_of_the_protocol(proxy: Proxy, vendor: Ven
     answer = post(proxy)
     error = answer.json()["error"]
     assert (answer.status_code, error["message"], error["code"]) == (400, "too long", "long")
+
+
+def test_a_continuation_is_prepared_and_signed_too(proxy: Proxy, vendor: VendorThread) -> None:
+    vendor.reply(streamed(chat_stream(["It was a dark "], done=False, finish=None), Reset()))
+    vendor.reply(streamed(chat_stream(["and stormy night."])))
+    answer = post(proxy, "continued", stream=True)
+    assert "stormy" in answer.text
+    last = json.loads(vendor.requests[-1].body)
+    assert last["engine"] == "continued"
+    assert [turn["role"] for turn in last["input"]["messages"]] == ["user", "assistant", "user"]
+    assert is_signed(vendor)
 
 
 def acme_stream() -> Reply:
