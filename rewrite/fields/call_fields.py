@@ -20,7 +20,7 @@ from rewrite.fields.injecting import Values, is_missing, is_said, started_at, wi
 from rewrite.fields.paths import Items, Steps, at_step, found_at
 from rewrite.fields.rule import Into, Mode, Place, Rule, Scope, Source
 from rewrite.fields.store import Key, Store, key_of
-from rewrite.fields.tool_calls import UNIFIED, is_call, keyed, tool_calls
+from rewrite.fields.tool_calls import UNIFIED, FoundCall, is_call, keyed, tool_calls
 from rewrite.fields.turns import begins_turn
 
 _STREAMED = frozenset({Source.STREAM_EVENT, Source.UNIFIED_STREAM_EVENT})
@@ -139,17 +139,27 @@ class CallFields:
         if any(each.rule.mode is Mode.LAST_USER_TURN for each in self._bound):
             self._new_turn = begins_turn(body, protocol)
         self._extract(source, body, protocol)
+        calls: Sequence[FoundCall] | None = None
         for each in self._bound:
-            if each.rule.inject.into is into:
-                body = with_values(body, each.rule.inject, list(self._values_for(each, body, protocol)))
+            if each.rule.inject.into is into and self._has_any(each.rule):
+                if calls is None and each.rule.mode is Mode.PER_TOOL_CALL:
+                    calls = tool_calls(body, protocol)
+                found = list(self._values_for(each, body, calls or (), protocol))
+                new = with_values(body, each.rule.inject, found)
+                body, calls = new, calls if new is body else None
         return body
 
-    def _values_for(self, bound: Bound, body: object, protocol: str) -> Iterator[tuple[Steps, Values]]:
-        """Values with what they are for: the places of calls that lack one, or all of the body."""
+    def _has_any(self, rule: Rule) -> bool:
+        """Whether there may be values for a request: no call need be looked for without."""
+        return rule.source in _REQUESTS or self._store.holds(rule)
+
+    def _values_for(
+        self, bound: Bound, body: object, calls: Sequence[FoundCall], protocol: str
+    ) -> Iterator[tuple[Steps, Values]]:
+        """Values with what they are for: the places of `calls` that lack one, or all of the body."""
         rule = bound.rule
         places: Iterable[tuple[Key, Steps]] = ((_NO_CALL, ()),)
         if rule.mode is Mode.PER_TOOL_CALL:
-            calls = tool_calls(body, protocol)
             lacking = (each for each in calls if not _is_kept(rule, body, each.place, protocol))
             places = keyed(lacking, alone=rule.joins_alone)
         for call, place in places:
@@ -188,7 +198,7 @@ class CallFields:
         """Store what was found: the attempt served the client."""
         for each in self._bound:
             for call in self._found.get(each.rule.digest, ()):
-                key = key_of(each.identity, call) if call else each.identity
+                key = each.identity + call
                 self._store.put(each.rule, key, self._own(each, call), now)
 
     # -- what was found -------------------------------------------------------------------------------
@@ -222,7 +232,7 @@ class CallFields:
         """Those for the call: what its own request says holds, then what is stored."""
         if bound.rule.source in _REQUESTS and (own := self._own(bound, call)):
             return own
-        key = key_of(bound.identity, call) if call else bound.identity
+        key = bound.identity + call
         return self._store.get(bound.rule, key, self._now)
 
     def _own(self, bound: Bound, call: Key) -> Values:

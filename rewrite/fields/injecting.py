@@ -10,10 +10,10 @@ from rewrite.fields.paths import (
     Steps,
     at_step,
     changed,
-    found_at,
     injected,
     inserted,
     is_object,
+    value_at,
 )
 from rewrite.fields.rule import Beside, Inject, Place
 
@@ -64,7 +64,7 @@ def with_values(body: object, inject: Inject, found: Iterable[tuple[Steps, Value
 def is_said(body: object, place: Steps, inject: Inject) -> bool:
     """Whether the body says by itself what would be injected from `place` on."""
     start = started_at(body, place, inject.place)
-    return start is not None and _says(next(found_at(body, (*start, *inject.place.steps)), MISSING), inject)
+    return start is not None and _says(value_at(body, (*start, *inject.place.steps)), inject)
 
 
 def _says(there: object, inject: Inject) -> bool:
@@ -72,7 +72,7 @@ def _says(there: object, inject: Inject) -> bool:
 
 
 def _at(body: object, where: Steps, item: object, inject: Inject) -> object:
-    there = next(found_at(body, where), MISSING)
+    there = value_at(body, where)
     if (inject.when_missing_only and _says(there, inject)) or _same(there, item):
         return body
     return injected(body, where, item)

@@ -142,7 +142,9 @@ def has_wildcard(steps: Steps) -> bool:
 
 def is_object(value: object) -> bool:
     """Whether `value` has keys: an object of JSON, or one of the unified model."""
-    return isinstance(value, Mapping) or bool(_names_of(value))
+    if isinstance(value, dict):  # most are
+        return True
+    return not isinstance(value, list | tuple) and (isinstance(value, Mapping) or bool(_names_of(value)))
 
 
 def at_step(value: object, step: Step) -> object:
@@ -228,6 +230,13 @@ def _is_of_model(item: object) -> bool:
 
 
 # -- along a path ------------------------------------------------------------------------------------------
+
+
+def value_at(value: object, steps: Steps) -> object:
+    """What stands at a path without a wildcard; MISSING where it leads nowhere."""
+    for step in steps:
+        value = at_step(value, step)
+    return value
 
 
 def found_at(value: object, steps: Steps) -> Iterator[object]:

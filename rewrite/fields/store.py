@@ -12,7 +12,7 @@ from protocols.model.wirejson import dump
 from rewrite.fields.rule import Rule
 
 type Key = bytes
-"""A hash of 16 bytes: whose a value is."""
+"""A hash of 16 bytes: whose a value is; a second one: of which tool call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,11 @@ class Store:
             return ()
         shelf.slots.move_to_end(key)
         return slot.values
+
+    def holds(self, rule: Rule) -> bool:
+        """Whether there are values of `rule` at all."""
+        shelf = self._shelves.get(rule.digest)
+        return shelf is not None and bool(shelf.slots)
 
     def put(self, rule: Rule, key: Key, values: Sequence[object], now: float) -> None:
         """Keep `values` in the place of those of `key`. Of too many the first go; what no JSON can be written

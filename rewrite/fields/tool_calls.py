@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from protocols.model.parts import BlockKind, BlockStart
 from protocols.model.prompt import Prompt, ToolCall
 from protocols.model.wirejson import JsonObject, LazyObject, load_value
-from rewrite.fields.paths import EVERY, MISSING, Steps, parse_path, places_at
+from rewrite.fields.paths import EVERY, MISSING, Nothing, Steps, parse_path, places_at
 from rewrite.fields.store import Key, key_of
 
 
@@ -107,6 +107,8 @@ class FoundCall:
     name: object
     arguments: object
     """As an object, or as the JSON text of one."""
+    known_by: Key | Nothing | None = MISSING
+    """Its key, once somebody asked for it."""
 
     @property
     def is_anybodys(self) -> bool:
@@ -119,6 +121,11 @@ class FoundCall:
     @property
     def key(self) -> Key | None:
         """None: nothing identifies it."""
+        if self.known_by is MISSING:
+            self.known_by = self._key()
+        return self.known_by
+
+    def _key(self) -> Key | None:
         if isinstance(self.id, str) and self.id:
             return key_of("id", self.id)
         if not isinstance(self.name, str) or not self.name or self.arguments in (None, MISSING):
