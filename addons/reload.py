@@ -76,7 +76,7 @@ class Control:
         """Read the config, or say line by line what is wrong."""
         self._opts = opts
         try:
-            self._take(load(opts.rotator_config, os.environ, Path.cwd()))
+            self._take(load(opts.rotator_config, os.environ, Path.cwd(), opts.rotator_providers))
         except ConfigError as error:
             self._reject(error)
 

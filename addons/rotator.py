@@ -123,6 +123,9 @@ class Rotator:
             "rotator_config", str, "", "The config file; default: ./rotator.toml, else the user's."
         )
         loader.add_option(
+            "rotator_providers", str, "", "A folder of files NAME.toml, each of a provider; default: none."
+        )
+        loader.add_option(
             "rotator_intercept",
             str,
             "providers",
@@ -149,7 +152,7 @@ class Rotator:
     def configure(self, updated: set[str]) -> None:
         if "rotator_buffer" in updated:
             self._buffer(ctx.options.rotator_buffer)
-        if "rotator_config" in updated:
+        if updated & {"rotator_config", "rotator_providers"}:
             for warning in unknown_options(ctx.options):
                 log.warning("%s", warning)
             self._control.configure(ctx.options)

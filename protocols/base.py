@@ -278,6 +278,10 @@ class Editor:
     """The call's own body and operation for another model or provider of the same protocol: only the model
     changes. `headers` is empty."""
 
+    with_limit: Callable[[Call, int, str], JsonObject]
+    """The body of a generation as it would be had its client asked for at most so many tokens; the same
+    object where the client states a limit. The text is what Chat calls its limit there."""
+
     continue_request: Callable[[JsonObject, str, str], JsonObject]
     """A request's body with two turns more: a text said by the assistant, then one of the user's that asks
     to continue.

@@ -54,7 +54,7 @@ from rewrite.records.passes import CallTrace, TargetTrace
 from rewrite.responses.store import PROTOCOL as RESPONSES
 from rewrite.responses.store import scope_of
 from rewrite.targets.target import Target, Terms, Wanted, target_of
-from rewrite.values.timeouts import OnTruncation, limits_for, timeouts_for, timing
+from rewrite.values.timeouts import Deadlines, OnTruncation, Timeouts, limits_for, timeouts_for, timing
 
 ID_PREFIX = "rot"
 """How the ids begin under which translated answers go to clients."""
@@ -311,7 +311,7 @@ class Planner:
         self._use = RouteUse(settings.rules)
         self._client = lru_cache(partial(facts_for, settings.clients))
         self._model = _remembering(self._facts_of)
-        self._timeouts = _remembering(partial(timeouts_for, settings.deadlines, settings.timeouts))
+        self._timeouts = _remembering(self._timeouts_of)
 
     def call(
         self,
@@ -358,7 +358,7 @@ class Planner:
         call = turn.call
         # From the end it is looked for in a third of the time.
         enveloped = (dump(call.body) if turn.changed else request.body).rfind(_MARK) >= 0
-        routes = candidates(rule, call, intercepted.provider, self._providers)
+        routes = candidates(rule, call, intercepted.provider, self._providers, self._model)
         unused = [*self._use.note(rule, call.model)]
         reply = _reply(rule, turn)
         targets: list[Target] = []
@@ -399,7 +399,8 @@ class Planner:
     def _wanted(self, route: Route, rule: Rule, origin: Origin, terms: Terms, reply: Reply) -> Wanted:
         """What `rule` and the config ask for at `route`."""
         configured = self._configured[route.provider.name]
-        adapters = (*configured.adapters, *rule.adapters)
+        model = self._model(route.provider.name, route.model)
+        adapters = (*route.provider.adapters, *(model.adapters or ()), *rule.adapters)
         return Wanted(
             route,
             self._protocols[route.protocol],
@@ -407,7 +408,7 @@ class Planner:
             terms,
             adapters,
             reply,
-            self._model(route.provider.name, route.model),
+            model,
             hold_tool_calls=self._holds(rule),
             force_stream=rule.force_stream,
             hooks=configured.hooks,
@@ -438,6 +439,12 @@ class Planner:
 
     def _facts_of(self, provider: str, model: str | None) -> ModelFacts:
         return facts_of(self._providers[provider], model)
+
+    def _timeouts_of(self, provider: str, model: str | None, effort: str) -> Timeouts:
+        """The user's deadlines, over what is known of the model, over the user's timeouts of all calls."""
+        known = self._model(provider, model).timeouts
+        general = Deadlines(seconds=known).over(self._settings.timeouts) if known else self._settings.timeouts
+        return timeouts_for(self._settings.deadlines, general, provider, model, effort)
 
     def _holds(self, rule: Rule) -> bool:
         """A cut inside a tool call can be continued only where the client has seen nothing of the call."""

@@ -54,6 +54,8 @@ class ConfigErrors:
     """The config file's name in messages."""
     variables: Mapping[str, str]
     """The overrides: from upper-case names to the names as they are."""
+    within: Loc = ()
+    """Where the file's own names begin: this is left out of messages."""
     _found: dict[tuple[str, Loc], str] = field(default_factory=dict)
 
     def add(self, loc: Loc, text: str, source: str = "") -> None:
@@ -64,7 +66,9 @@ class ConfigErrors:
         return any(known[: len(loc)] == loc for _, known in self._found)
 
     def lines(self) -> tuple[str, ...]:
-        return tuple(line(source, loc, text) for (source, loc), text in self._found.items())
+        own = len(self.within)
+        shortened = ((source, loc[own:], text) for (source, loc), text in self._found.items())
+        return tuple(line(*each) for each in shortened)
 
     def source(self, loc: Loc) -> str:
         """Where the value at `loc` comes from: a variable for it or for what is around it, else the file."""
@@ -158,6 +162,7 @@ _LISTS: Mapping[str, str] = {
     "windows": 'must be a list of tables, such as [{ unit = "requests", limit = 100, per = "day" }]',
     "deadlines": "is a list of tables: begin each with [[deadlines]]",
     "field_cache": "is a list of tables: begin each with [[providers.NAME.field_cache]]",
+    "models": 'must be a list of tables, such as [{ match = "gpt-5*", max_output = 9000 }]',
 }
 _TABLES: Mapping[str, str] = {
     "credentials": f"must be a table, such as {_CREDENTIAL}",

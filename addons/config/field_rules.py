@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from addons.config.errors import ConfigErrors
 from addons.config.tables import Loc, Tree
-from rewrite.catalog.provider_tables import layered
+from rewrite.catalog.layers import layered
 from rewrite.fields.rule_tables import RuleError, rule
 
 

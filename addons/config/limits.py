@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
 from addons.config.errors import ConfigErrors
-from addons.config.tables import CapsTable, Loc, ModelTable, ProviderTable, WindowTable
+from addons.config.tables import CapsTable, Loc, ProviderTable, WindowTable
 from rewrite.catalog.providers import Provider
 from rewrite.credentials.windows import Cap, Period, Unit, Window
 
@@ -37,19 +37,9 @@ def _cap(unit: Unit, value: int | str) -> Cap:
     return Cap(unit, value)
 
 
-def model_facts(tables: Sequence[ModelTable]) -> list[object]:
-    """Those that are whole, as facts of models."""
-    return [table.given() for table in tables if table.match and table.quota_group]
-
-
 def check(provider: Provider, table: ProviderTable, errors: ConfigErrors, *, built_in: bool) -> None:
-    """Note what is wrong in the windows of a provider's credentials, and in its quota groups. What a provider
-    of the user's own says of costs is not known here."""
-    for number, model in enumerate(table.models or ()):
-        of_model: Loc = ("providers", provider.name, "models", number)
-        for key, message in _MISSING_OF_MODEL.items():
-            if key not in model.model_fields_set and not errors.under(of_model):
-                errors.add((*of_model, key), message)
+    """Note what is wrong in the windows of a provider's credentials. What a provider of the user's own says
+    of costs is not known here."""
     if table.check and provider.quota_check is None:
         errors.add(("providers", provider.name, "check"), _NO_CHECK)
     for number, credential in enumerate(table.credentials):
@@ -71,10 +61,6 @@ def _faults(window: WindowTable, loc: Loc, errors: ConfigErrors) -> Iterator[tup
         yield "zone", _NO_ZONE
 
 
-_MISSING_OF_MODEL: Mapping[str, str] = {
-    "match": 'is missing: write a glob over names of models, such as "gpt-5*"',
-    "quota_group": "is missing: write a name for the models that share a limit",
-}
 _MISSING: Mapping[str, str] = {
     "unit": 'is missing: write "requests", "tokens" or "cost"',
     "limit": "is missing: write how much may be used",

@@ -5,7 +5,6 @@ that is wrong is reported at once, as ConfigError. What this version cannot do y
 it out is harmless, and an error where it would cost safety or money.
 """
 
-import json
 import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,43 +16,27 @@ from platformdirs import user_config_path
 from addons.config import tracing
 from addons.config.code import Code
 from addons.config.credentials import Keys, PoolCredential, without_secret
-from addons.config.errors import PREFIX, ConfigErrors, checked, line, masked, overrides
-from addons.config.provider_files import data
+from addons.config.errors import PREFIX, ConfigErrors, checked, line, overrides
+from addons.config.provider_files import data, files_of, in_folder, installed
 from addons.config.providers import Configured, configured
 from addons.config.rules import Rules
 from addons.config.tables import StreamingTable, Tables, TraceTable, Tree
 from addons.config.tracing import Tracing
+from addons.config.trees import Unreadable, read_tree
 from addons.secrets.keys import key_file, located, numbered, unnumbered
-from addons.secrets.owned_file import NotOurs, read_own
 from addons.secrets.redaction import SHORTEST_SECRET, is_searched_for
 from protocols.registry import Registry, discover
 from rewrite.catalog.clients import ClientFacts, client_facts
+from rewrite.catalog.layers import layered
 from rewrite.catalog.model_facts import other_owner
-from rewrite.catalog.provider_tables import layered
 from rewrite.catalog.providers import Carrier, Provider
 from rewrite.catalog.routes import Rule, rule_target
 from rewrite.responses.store import Bounds
-from rewrite.values.timeouts import Deadlines, Limits, OnTruncation, Timeouts
-
-_LARGEST_FILE = 1 << 20
-"""Bytes of a config file."""
+from rewrite.values.timeouts import TIMEOUTS, Deadlines, Limits, OnTruncation, Timeouts
 
 _NAMES = ("rotator.toml", "rotator.json")
 _YAML = frozenset({".yaml", ".yml"})
 _NOT_YAML = "YAML is not read: write it as rotator.toml or rotator.json"
-_TIMEOUTS = {
-    "connect_timeout": "connect",
-    "first_event_timeout": "first_event",
-    "first_token_timeout": "first_token",
-    "slow_start_timeout": "slow_start",
-    "hold_limit": "hold_limit",
-    "stall_timeout": "stall",
-    "response_timeout": "response",
-    "heartbeat_interval": "heartbeat",
-    "min_throughput": "min_throughput",
-    "throughput_window": "throughput_window",
-    "heartbeat_before_commit": "heartbeat_before_commit",
-}
 
 
 class ConfigError(Exception):
@@ -101,15 +84,18 @@ class Settings:
     """The files that keys were read from."""
     code_files: tuple[Path, ...] = ()
     """The files that code of providers was read from."""
+    providers_folder: Path | None = None
+    """The folder of files of providers; None: there is none."""
 
 
-def load(option: str, environ: Mapping[str, str], cwd: Path) -> Settings:
+def load(option: str, environ: Mapping[str, str], cwd: Path, providers: str = "") -> Settings:
     """Settings from the file at `option`, or the first of ./rotator.toml, ./rotator.json and the user's own.
 
-    `environ` holds overrides, keys and what cmd: keys run with; relative paths start at `cwd`, those of
-    keys at the file's folder. Blocks while cmd: keys run. Raises ConfigError.
+    `providers` is a folder with files of providers, empty for none. `environ` holds overrides, keys and what
+    cmd: keys run with; relative paths start at `cwd`, those of keys at the file's folder. Blocks while cmd:
+    keys run. Raises ConfigError.
     """
-    return _loaded(_find(option, cwd), environ, cwd)
+    return _loaded(_find(option, cwd), environ, cwd, located(providers, cwd) if providers else None)
 
 
 def load_again(former: Settings, environ: Mapping[str, str], cwd: Path) -> Settings:
@@ -118,7 +104,7 @@ def load_again(former: Settings, environ: Mapping[str, str], cwd: Path) -> Setti
         raise ConfigError(f"{former.source}: is gone: put it back, or restart without it")
     if former.source and _is_empty(former.source):  # an editor empties a file for a moment before it writes
         raise ConfigError(f"{former.source}: is empty: write the config, or restart to continue without one")
-    return _loaded(former.source, environ, cwd)
+    return _loaded(former.source, environ, cwd, former.providers_folder)
 
 
 def _is_empty(source: Path) -> bool:
@@ -128,22 +114,25 @@ def _is_empty(source: Path) -> bool:
         return False
 
 
-def _loaded(source: Path | None, environ: Mapping[str, str], cwd: Path) -> Settings:
+def _loaded(
+    source: Path | None, environ: Mapping[str, str], cwd: Path, providers_folder: Path | None
+) -> Settings:
     errors = ConfigErrors(str(source or "environment"), _override_names(environ))
     tables = _tables(source, environ, errors)
     folder = source.parent if source else cwd
     keys = Keys(environ, folder, errors)
     registry = known_protocols()
+    elsewhere = [*installed(errors), *(in_folder(providers_folder, errors) if providers_folder else ())]
     code = Code(folder, errors)
     providers = tuple(
         replace(one, hooks=code.of(one.provider, one.credentials))
-        for one in configured(tables, keys, registry)
+        for one in configured(tables, keys, registry, elsewhere)
     )
     by_name = {one.provider.name: one.provider for one in providers}
     reader = Rules(by_name, registry, errors)
     rules = tuple(reader.read(tables.routes))
-    deadlines = tuple(reader.deadlines(tables.deadlines, _TIMEOUTS))
-    if lines := errors.lines():
+    deadlines = tuple(reader.deadlines(tables.deadlines, TIMEOUTS))
+    if lines := [line for each in (errors, *(said.errors for said in elsewhere)) for line in each.lines()]:
         raise ConfigError(*lines)
     return Settings(
         providers=providers,
@@ -171,13 +160,16 @@ def _loaded(source: Path | None, environ: Mapping[str, str], cwd: Path) -> Setti
         source=source,
         key_files=tuple(_key_files(tables, folder)),
         code_files=tuple(code.files(one.provider for one in providers)),
+        providers_folder=providers_folder,
     )
 
 
 def watched(settings: Settings) -> tuple[Path, ...]:
-    """The files whose change asks for `load_again`: the config that was found at the start, its keys, and the
-    code that it names."""
-    return tuple(dict.fromkeys((*filter(None, [settings.source]), *settings.key_files, *settings.code_files)))
+    """The files whose change asks for `load_again`: the config that was found at the start, its keys, the
+    code that it names, the files of providers, and their folder, which changes when one comes or goes."""
+    folder = settings.providers_folder
+    files = (*settings.key_files, *settings.code_files, *((folder, *files_of(folder)) if folder else ()))
+    return tuple(dict.fromkeys((*filter(None, [settings.source]), *files)))
 
 
 def known_protocols() -> Registry:
@@ -218,27 +210,12 @@ def _tables(source: Path | None, environ: Mapping[str, str], errors: ConfigError
 
 
 def _read(source: Path) -> Tree:
-    """The tree of tables in a file; JSON by its suffix, else TOML."""
     if source.suffix.lower() in _YAML:
         raise ConfigError(f"{source}: {_NOT_YAML}")
     try:
-        text = read_own(source, _LARGEST_FILE).decode("utf-8-sig")
-    except NotOurs as error:
-        raise ConfigError(f"{source}: {error.reason}: {error.remedy} {source}") from None
-    except OSError as error:
-        raise ConfigError(
-            f"{source}: cannot be read ({error.strerror}): create it or correct its path"
-        ) from None
-    except ValueError:
-        raise ConfigError(f"{source}: is not UTF-8 text: save it as that") from None
-    form = "JSON" if source.suffix.lower() == ".json" else "TOML"
-    try:
-        tree = json.loads(text) if form == "JSON" else tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{source}: is not valid {form}: {masked(str(error))}: correct it there") from None
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{source}: must hold a table: begin it with {{")
-    return tree
+        return read_tree(source)
+    except Unreadable as error:
+        raise ConfigError(f"{source}: {error}") from None
 
 
 def _tracing(table: TraceTable, folder: Path) -> Tracing:
@@ -250,7 +227,7 @@ def _tracing(table: TraceTable, folder: Path) -> Tracing:
 
 def _timeouts(streaming: StreamingTable) -> Timeouts:
     seconds = streaming.given()
-    return Timeouts(**{name: seconds[key] for key, name in _TIMEOUTS.items() if key in seconds})
+    return Timeouts(**{name: seconds[key] for key, name in TIMEOUTS.items() if key in seconds})
 
 
 def _key_files(tables: Tables, folder: Path) -> Iterator[Path]:

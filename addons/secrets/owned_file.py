@@ -36,6 +36,15 @@ def read_own(path: Path, longest: int) -> bytes:
     return data
 
 
+def check_folder(folder: Path) -> None:
+    """Raises NotOurs where others may put files into it, or decide which folder it is, and OSError."""
+    found = folder.stat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise NotOurs("is not a folder", "name one in the place of")
+    if _has_owners():
+        check(folder.lstat(), found, folder.parent.stat(), os.geteuid())
+
+
 def check(link: os.stat_result, file: os.stat_result, folder: os.stat_result, us: int) -> None:
     """`link`: the name itself, which is the file where it is no link. Raises NotOurs for what user `us`
     must not trust."""

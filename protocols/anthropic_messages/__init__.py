@@ -21,7 +21,7 @@ from protocols.anthropic_messages.prune import EventPruner
 from protocols.anthropic_messages.request_read import read_request
 from protocols.anthropic_messages.request_read_options import thinking_of
 from protocols.anthropic_messages.request_write import write_request
-from protocols.anthropic_messages.retarget import retarget, with_stream
+from protocols.anthropic_messages.retarget import retarget, with_limit, with_stream
 from protocols.anthropic_messages.signatures import own_signatures, wrap_signatures
 from protocols.base import Decoder, Editor, Translator
 from protocols.framing.aws_event_stream import MessageDecoder, is_message_stream
@@ -61,6 +61,7 @@ class AnthropicMessages:
         resume=ResumedMessagesWriter,
         with_stream=with_stream,
         retarget=retarget,
+        with_limit=with_limit,
         continue_request=continue_request,
         own_signatures=own_signatures,
         wrap_signatures=wrap_signatures,

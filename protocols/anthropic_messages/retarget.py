@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from protocols.anthropic_messages.request_write import path
 from protocols.model.call import Call, Destination, Rendered
+from protocols.model.wirejson import JsonObject
 
 
 def retarget(call: Call, destination: Destination) -> Rendered:
@@ -17,3 +18,8 @@ def retarget(call: Call, destination: Destination) -> Rendered:
 
 def with_stream(call: Call, stream: bool) -> Call:
     return replace(call, body={**call.body, "stream": stream}, stream=stream)
+
+
+def with_limit(call: Call, limit: int, _: str) -> JsonObject:
+    stated = call.body.get("max_tokens") is not None
+    return call.body if stated else {**call.body, "max_tokens": limit}

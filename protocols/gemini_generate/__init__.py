@@ -26,7 +26,7 @@ from protocols.gemini_generate.prune import ChunkPruner
 from protocols.gemini_generate.request_forms import asked, hosted_tools, spelled
 from protocols.gemini_generate.request_read import read_request, thinking_of
 from protocols.gemini_generate.request_write import write_request
-from protocols.gemini_generate.retarget import NAMED, retarget, unwrap, with_stream
+from protocols.gemini_generate.retarget import NAMED, retarget, unwrap, with_limit, with_stream
 from protocols.gemini_generate.signatures import own_signatures, wrap_signatures
 from protocols.model.call import Call, Operation, Reasoning
 from protocols.model.errors import Fault
@@ -80,6 +80,7 @@ class GeminiGenerate:
         resume=resumed_writer,
         with_stream=with_stream,
         retarget=retarget,
+        with_limit=with_limit,
         continue_request=continue_request,
         own_signatures=own_signatures,
         wrap_signatures=wrap_signatures,

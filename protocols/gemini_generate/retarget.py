@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from protocols.gemini_generate.request_forms import SSE_QUERY, in_envelope
+from protocols.gemini_generate.request_forms import SSE_QUERY, in_envelope, spelled
 from protocols.gemini_generate.request_write import path_of
 from protocols.model.call import Call, Destination, Operation, Rendered
 from protocols.model.errors import Untranslatable
@@ -15,6 +15,7 @@ NAMED = re.compile(r"/(?P<kind>models|tunedModels|endpoints)/(?P<model>[^/:]+):(
 
 _IN_ENVELOPE = frozenset({Operation.GENERATE, Operation.COUNT_TOKENS})
 _INNER = ("request", "generateContentRequest")
+_CONFIGS = ("generationConfig", "generation_config")
 _WHOLE, _STREAM = ":generateContent", ":streamGenerateContent"
 
 
@@ -103,3 +104,18 @@ def _renamed(body: JsonObject, model: str) -> JsonObject:
 
 def _named(before: str, model: str) -> str:
     return "models/" + model.removeprefix("models/") if before.startswith("models/") else model
+
+
+def with_limit(call: Call, limit: int, _: str) -> JsonObject:
+    if not in_envelope(call.target):
+        return _limited(call.body, limit)
+    inner = object_at(call.body, "request")
+    limited = _limited(inner, limit)
+    return call.body if limited is inner else {**call.body, "request": limited}
+
+
+def _limited(body: JsonObject, limit: int) -> JsonObject:
+    name = next((each for each in _CONFIGS if each in body), _CONFIGS[0])
+    config = object_at(body, name)
+    stated = spelled(config).get("maxOutputTokens") is not None
+    return body if stated else {**body, name: {**config, "maxOutputTokens": limit}}

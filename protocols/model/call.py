@@ -77,6 +77,8 @@ class Destination:
     """How the model is asked to think ("budget", "effort", "suffix", "none"); empty where unknown."""
     max_tokens_field: str = "max_tokens"
     """What Chat calls its limit there."""
+    default_output: int | None = None
+    """Tokens to ask for where the client states no limit; None: a limit is left out where it may be."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from protocols.ollama_chat.losses import ABILITIES
 from protocols.ollama_chat.prune import LinePruner
 from protocols.ollama_chat.request_read import read_request, streams, thinking_of
 from protocols.ollama_chat.request_write import write_request
-from protocols.ollama_chat.retarget import retarget, with_stream
+from protocols.ollama_chat.retarget import retarget, with_limit, with_stream
 
 _PATHS: Paths[Operation] = (
     ("POST", re.compile(r"/api/chat$"), Operation.GENERATE),
@@ -51,6 +51,7 @@ class OllamaChat:
         resume=resumed_writer,
         with_stream=with_stream,
         retarget=retarget,
+        with_limit=with_limit,
         continue_request=continue_request,
         own_signatures=lambda body, _: body,  # there is no place for a signature
         wrap_signatures=lambda answer, _: answer,

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from protocols.model.call import Call, Destination, Operation, Rendered
+from protocols.model.wirejson import JsonObject, object_at
 from protocols.ollama_chat.request_write import GENERATION, path
 
 _EMBED, _OLDER_EMBED = "/api/embed", "/api/embeddings"
@@ -27,3 +28,9 @@ def retarget(call: Call, destination: Destination) -> Rendered:
 
 def with_stream(call: Call, stream: bool) -> Call:
     return replace(call, body={**call.body, "stream": stream}, stream=stream)
+
+
+def with_limit(call: Call, limit: int, _: str) -> JsonObject:
+    options = object_at(call.body, "options")
+    stated = options.get("num_predict") is not None
+    return call.body if stated else {**call.body, "options": {**options, "num_predict": limit}}

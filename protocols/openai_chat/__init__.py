@@ -31,7 +31,7 @@ from protocols.openai_chat.losses import ABILITIES
 from protocols.openai_chat.prune import ChunkPruner
 from protocols.openai_chat.request_read import read_request, thinking_of
 from protocols.openai_chat.request_write import write_request
-from protocols.openai_chat.retarget import retarget, with_stream
+from protocols.openai_chat.retarget import retarget, with_limit, with_stream
 from protocols.openai_chat.signatures import own_signatures, wrap_signatures
 
 _PATHS: Paths[Operation] = (
@@ -63,6 +63,7 @@ class OpenAIChat:
         resume=resumed_writer,
         with_stream=with_stream,
         retarget=retarget,
+        with_limit=with_limit,
         continue_request=continue_request,
         own_signatures=own_signatures,
         wrap_signatures=wrap_signatures,

@@ -5,9 +5,10 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from protocols.model.call import Call, Destination, Operation, Rendered
-from protocols.model.wirejson import object_at, text_at
+from protocols.model.wirejson import JsonObject, object_at, text_at
 from protocols.openai_chat.request_write import path
 
+_LIMITS = ("max_completion_tokens", "max_tokens")
 _DEPLOYMENT = re.compile(r"/deployments/[^/?]+/")
 
 
@@ -33,3 +34,8 @@ def with_stream(call: Call, stream: bool) -> Call:
     others = {name: value for name, value in call.body.items() if name != "stream_options"}
     body = {**others, "stream": stream, **({"stream_options": options} if stream else {})}
     return replace(call, body=body, stream=stream)
+
+
+def with_limit(call: Call, limit: int, named: str) -> JsonObject:
+    stated = any(call.body.get(each) is not None for each in _LIMITS)
+    return call.body if stated else {**call.body, named: limit}

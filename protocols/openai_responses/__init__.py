@@ -29,7 +29,7 @@ from protocols.openai_responses.losses import ABILITIES
 from protocols.openai_responses.prune import EventPruner
 from protocols.openai_responses.request_read import read_request, thinking_of
 from protocols.openai_responses.request_write import write_request
-from protocols.openai_responses.retarget import retarget, with_stream
+from protocols.openai_responses.retarget import retarget, with_limit, with_stream
 from protocols.openai_responses.signatures import own_signatures, wrap_signatures
 from protocols.openai_responses.tools import declared, is_acting, is_hosted
 
@@ -59,6 +59,7 @@ class OpenAIResponses:
         resume=resumed_writer,
         with_stream=with_stream,
         retarget=retarget,
+        with_limit=with_limit,
         continue_request=continue_request,
         own_signatures=own_signatures,
         wrap_signatures=wrap_signatures,

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from protocols.model.call import Call, Destination, Operation, Rendered
+from protocols.model.wirejson import JsonObject
 from protocols.openai_responses.request_write import path
 
 
@@ -18,3 +19,8 @@ def with_stream(call: Call, stream: bool) -> Call:
     without = () if stream else ("stream_options",)
     kept = {name: value for name, value in call.body.items() if name not in without}
     return replace(call, body={**kept, "stream": stream}, stream=stream)
+
+
+def with_limit(call: Call, limit: int, _: str) -> JsonObject:
+    stated = call.body.get("max_output_tokens") is not None
+    return call.body if stated else {**call.body, "max_output_tokens": limit}

@@ -28,6 +28,11 @@ def facts_of(provider: Provider, model: str | None) -> ModelFacts:
         max_output=_first(row.max_output for row in rows),
         thinking=_first(row.thinking for row in rows),
         quota_group=_first(row.quota_group for row in rows),
+        default_output=_first(row.default_output for row in rows),
+        protocol=_first(row.protocol for row in rows),
+        refuses=_first(row.refuses for row in rows),
+        adapters=_first(row.adapters for row in rows),
+        timeouts={key: seconds for row in reversed(rows) for key, seconds in row.timeouts.items()},
     )
 
 

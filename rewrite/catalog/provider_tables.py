@@ -1,18 +1,21 @@
-"""Providers as mappings: `provider` reads one, which `layered` lays over more general ones.
+"""Providers as mappings: `provider` reads one.
 
-The built-in ones are in `provider_data/`, one TOML file each over `_common.toml`.
+The built-in ones are in `provider_data/`, one TOML file each over `_common.toml` (see `layers`).
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from string import Formatter
 
+from rewrite.adapters.base import Adapter
+from rewrite.adapters.chain import parse_adapters
 from rewrite.catalog.checks import QuotaCheck, quota_check
 from rewrite.catalog.providers import (
     Carrier,
     FairCycle,
     ModelFacts,
     Provider,
+    Refused,
     Rotation,
     ThinkingStyle,
     WebSocket,
@@ -20,16 +23,7 @@ from rewrite.catalog.providers import (
 from rewrite.fields.rule import Rule
 from rewrite.fields.rule_tables import rules
 from rewrite.values.outcome import ErrorFacts, Kind
-
-
-def layered(general: Mapping[str, object], special: Mapping[str, object]) -> dict[str, object]:
-    """`special` over `general`: tables merge at every depth, special keys first; all else is replaced."""
-    result = dict(special)
-    for key, under in general.items():
-        over = result.setdefault(key, under)
-        if isinstance(under, Mapping) and isinstance(over, Mapping):
-            result[key] = layered(under, over)
-    return result
+from rewrite.values.timeouts import TIMEOUTS
 
 
 def provider(name: str, mapping: Mapping[str, object]) -> Provider:
@@ -61,6 +55,7 @@ def provider(name: str, mapping: Mapping[str, object]) -> Provider:
             _read(name, mapping, "errors", _errors, {})
         ),
         models=_read(name, mapping, "models", _models, ()),
+        adapters=_read(name, mapping, "adapters", _adapters, ()),
         paths=_read(name, mapping, "paths", _paths, {}),
         max_tokens_field=_read(name, mapping, "max_tokens_field", _text, "max_tokens"),
         rotation=_read(name, mapping, "rotation", _rotation, "sequential"),
@@ -174,9 +169,41 @@ def _model(table: Mapping[str, object]) -> ModelFacts:
         match=_text(table.get("match")).lower(),
         reasoning=_unless_none(_flag, table.get("reasoning")),
         max_output=_unless_none(_count, table.get("max_output")),
+        default_output=_unless_none(_count, table.get("default_output")),
         thinking=_unless_none(_thinking, table.get("thinking")),
         quota_group=_unless_none(_text, table.get("quota_group")),
+        protocol=_unless_none(_text, table.get("protocol")),
+        refuses=_unless_none(_refused, table.get("refuses")),
+        adapters=_unless_none(_adapters, table.get("adapters")),
+        timeouts=_timeouts(table.get("timeouts", {})),
     )
+
+
+def _adapters(value: object) -> tuple[Adapter, ...]:
+    return parse_adapters(_list(value))
+
+
+def _refused(value: object) -> tuple[Refused, ...]:
+    return tuple(refused(_text(each)) for each in _list(value))
+
+
+def refused(param: str) -> Refused:
+    """A parameter that is left out, as the adapter `drop_params` does it. Raises ValueError for no path."""
+    (adapter,) = parse_adapters([{"name": "drop_params", "params": [param]}])
+    return Refused(param, adapter)
+
+
+def _timeouts(value: object) -> dict[str, float]:
+    table = _table(value)
+    if unknown := sorted(table.keys() - TIMEOUTS.keys()):
+        raise ValueError(f"unknown keys {', '.join(unknown)}")
+    return {TIMEOUTS[name]: _seconds(seconds) for name, seconds in table.items()}
+
+
+def _seconds(value: object) -> float:
+    if not isinstance(value, int | float) or value < 0:
+        raise _expected("a number that is not below 0")
+    return value
 
 
 def _unless_none[T](reader: Callable[[object], T], value: object) -> T | None:
@@ -192,10 +219,18 @@ def _paths(value: object) -> dict[str, str]:
 
 def _path(value: object) -> str:
     path = _text(value)
-    names = {name for _, name, _, _ in Formatter().parse(path) if name is not None}
-    if not path.startswith("/") or not names <= _PLACEHOLDERS:
+    if not is_path(path):
         raise _expected("a path from / on, in which {model} and {method} alone may stand for something")
     return path
+
+
+def is_path(text: str) -> bool:
+    """Whether `text` is a path from / on, in which {model} and {method} alone stand for something."""
+    try:
+        names = {name for _, name, _, _ in Formatter().parse(text) if name is not None}
+    except ValueError:  # a brace alone
+        return False
+    return text.startswith("/") and names <= _PLACEHOLDERS
 
 
 def _errors(value: object) -> ErrorFacts:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from protocols.model.http import Origin, parsed
+from rewrite.adapters.base import Adapter
 from rewrite.catalog.checks import QuotaCheck
 from rewrite.fields.rule import Rule
 from rewrite.values.outcome import ErrorFacts
@@ -75,6 +76,16 @@ class ThinkingStyle(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """A parameter that a model refuses."""
+
+    param: str
+    """Its path in the request, in the protocol that the model is asked in."""
+    adapter: Adapter
+    """What takes it out of a request."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFacts:
     """What is known of some models. None: these facts do not say."""
 
@@ -88,6 +99,16 @@ class ModelFacts:
     """How a request says how much they are to think."""
     quota_group: str | None = None
     """What they are called together with other models that share a limit with them."""
+    default_output: int | None = None
+    """How many tokens are asked for where a client states no limit."""
+    protocol: str | None = None
+    """The one in which they are asked, of those that the provider speaks."""
+    refuses: tuple[Refused, ...] | None = None
+    """What is left out of requests for them."""
+    adapters: tuple[Adapter, ...] | None = None
+    """Applied in this order, after those of the provider and before those of a route."""
+    timeouts: Mapping[str, float] = field(default_factory=dict)
+    """In place of fields of `Timeouts`, by their names. Each is a fact of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +141,8 @@ class Provider:
     """What its errors mean."""
     models: tuple[ModelFacts, ...] = ()
     """What is known of its models. The first entry that says something of a model holds."""
+    adapters: tuple[Adapter, ...] = ()
+    """Applied in this order, before those of a model and of a route."""
     paths: Mapping[str, str] = field(default_factory=dict)
     """By protocol, the path of calls that generate, under `base_url`. `{model}` and `{method}` stand for what
     some protocols put there."""

@@ -3,15 +3,15 @@
 Whether the rules are used is counted: one that no call ever fits is most often misspelt.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
-from protocols.model.call import Call
+from protocols.model.call import Call, Operation
 from protocols.model.http import header
 from rewrite.adapters.base import Adapter
-from rewrite.catalog.providers import Provider
+from rewrite.catalog.providers import ModelFacts, Provider
 from rewrite.values.timeouts import OnTruncation
 
 ENOUGH = 50
@@ -121,12 +121,16 @@ def _fits(match: Match, call: Call, original: Provider) -> bool:
     return all(fnmatchcase(value, glob) for glob, value in globs if glob)
 
 
+type Facts = Callable[[str, str | None], ModelFacts]
+"""What is known of a model of a provider, by their names."""
+
+
 def candidates(
-    rule: Rule, call: Call, original: Provider, providers: Mapping[str, Provider]
+    rule: Rule, call: Call, original: Provider, providers: Mapping[str, Provider], facts: Facts
 ) -> tuple[Route, ...]:
     """The candidates in order; the model that the client asked for comes first if it is among them."""
     to = rule.to or (RuleTarget(original.name),)
-    routes = [_route(rule, one, call, original, providers[one.provider]) for one in to]
+    routes = [_route(rule, one, call, original, providers[one.provider], facts) for one in to]
     return tuple(sorted(routes, key=lambda route: bool(rule.to) and not _asked_for(route, call)))
 
 
@@ -134,9 +138,14 @@ def _asked_for(route: Route, call: Call) -> bool:
     return route.model == call.model
 
 
-def _route(rule: Rule, to: RuleTarget, call: Call, original: Provider, provider: Provider) -> Route:
-    protocol = spoken_by(provider.protocols, rule.protocol, call.protocol)
-    return Route(provider, protocol, to.model or call.model, provider.name == original.name)
+def _route(
+    rule: Rule, to: RuleTarget, call: Call, original: Provider, provider: Provider, facts: Facts
+) -> Route:
+    """A model has a protocol of its own for what it generates: counts and lists are each protocol's own."""
+    model = to.model or call.model
+    own = facts(provider.name, model).protocol if call.operation is Operation.GENERATE else None
+    protocol = spoken_by(provider.protocols, rule.protocol or own or "", call.protocol)
+    return Route(provider, protocol, model, provider.name == original.name)
 
 
 def spoken_by(protocols: Sequence[str], wanted: str, own: str) -> str:

@@ -24,6 +24,7 @@ from rewrite.hooks.decoding import hooked
 from rewrite.records.passes import TargetTrace
 from rewrite.targets.fields import AttemptFields, Draft, hearing
 from rewrite.targets.hold import HoldingDecoder
+from rewrite.targets.model_options import looks_inside, with_limit, without_refused
 from rewrite.targets.reading import Reading
 from rewrite.targets.response_adapters import ReportedModel, Unwrapped, WrappedSignatures
 from rewrite.targets.streaming_mode import OtherMode
@@ -325,13 +326,15 @@ def _within(
 ) -> Target:
     """In the protocol of the client."""
     route, chain = wanted.route, _chain(call, wanted, *_response_adapters(call, protocol, wanted))
-    call = _wholly_read(call) if chain else call
-    body, losses = _own_signatures(call, protocol, wanted)
+    call = _wholly_read(call) if chain or looks_inside(wanted.model) else call
+    signed, losses = _own_signatures(call, protocol, wanted)
+    body = with_limit(call, signed, protocol, wanted.model, route.provider.max_tokens_field)
     draft = Draft(Rendered(call.target, body), partial(_finished, call, protocol, wanted, chain))
     if wanted.trace is not None:
         changed_here = body is not call.body or wanted.rewritten
         data = whole(body) if changed_here else None
         wanted.trace.planned("built_request", data, changed=changed_here)
+    rendered = draft.rendered(wanted.fields)
     return Target(
         route,
         call if route.model == call.model else replace(call, model=route.model),
@@ -339,9 +342,9 @@ def _within(
         wanted.origin,
         wanted.terms,
         wanted.index,
-        rendered=draft.rendered(wanted.fields),
+        rendered=rendered,
         chain=chain,
-        losses=losses,
+        losses=_losses(losses, rendered),
         hold_tool_calls=wanted.hold_tool_calls and protocol.editor is not None and _generates(call),
         other_mode=other_mode,
         trace=wanted.trace,
@@ -359,10 +362,11 @@ def _finished(
     call: Call, protocol: WireProtocol, wanted: Wanted, chain: Chain | None, draft: Rendered
 ) -> Rendered | None:
     """The request of `call` with the body of `draft`, adapted."""
-    changed = chain.request(draft.body) if chain else draft.body
+    changed, refused = _adapted_body(call, wanted, chain, draft)
     untouched = changed is call.body
     said = call if untouched else replace(call, body=changed)
-    return _rendered(said, protocol, wanted, untouched=untouched)
+    rendered = _rendered(said, protocol, wanted, untouched=untouched)
+    return replace(rendered, losses=refused) if rendered and refused else rendered
 
 
 def _generates(call: Call) -> bool:
@@ -404,9 +408,10 @@ def _across(call: Call, source: WireProtocol, wanted: Wanted, client: Call) -> T
     chain = _chain(call, wanted)
     if wanted.trace is not None:
         wanted.trace.planned("built_request", found.rendered.body, changed=True)
-    draft = Draft(found.rendered, partial(_adapted, chain), found.prompt, found.write)
+    draft = Draft(found.rendered, partial(_adapted, call, wanted, chain), found.prompt, found.write)
     hold = wanted.hold_tool_calls
     found = replace(found, call=client, hold_tool_calls=hold, prompt=None, write=None)
+    rendered = draft.rendered(wanted.fields)
     return Target(
         wanted.route,
         found.upstream,
@@ -414,10 +419,10 @@ def _across(call: Call, source: WireProtocol, wanted: Wanted, client: Call) -> T
         wanted.origin,
         wanted.terms,
         wanted.index,
-        rendered=draft.rendered(wanted.fields),
+        rendered=rendered,
         chain=chain,
         translation=found,
-        losses=found.losses,
+        losses=_losses(found.losses, rendered),
         hold_tool_calls=wanted.hold_tool_calls and _generates(call),
         trace=wanted.trace,
         fields=wanted.fields,
@@ -425,8 +430,24 @@ def _across(call: Call, source: WireProtocol, wanted: Wanted, client: Call) -> T
     )
 
 
-def _adapted(chain: Chain | None, draft: Rendered) -> Rendered:
-    return replace(draft, body=chain.request(draft.body)) if chain else draft
+def _adapted(call: Call, wanted: Wanted, chain: Chain | None, draft: Rendered) -> Rendered:
+    """The `draft` of a request of `call`, adapted."""
+    body, refused = _adapted_body(call, wanted, chain, draft)
+    return draft if body is draft.body else replace(draft, body=body, losses=(*draft.losses, *refused))
+
+
+def _adapted_body(
+    call: Call, wanted: Wanted, chain: Chain | None, draft: Rendered
+) -> tuple[JsonObject, Sequence[tuple[str, str]]]:
+    """What the adapters make of the body of `draft`, without what the model refuses, and what that was."""
+    body = chain.request(draft.body) if chain else draft.body
+    return without_refused(call, body, wanted.model, _context(wanted.route), wanted.trace)
+
+
+def _losses(known: Sequence[Loss], rendered: Rendered | None) -> Sequence[Loss]:
+    """`known` losses, and those that finishing the request brought."""
+    more = (Loss(*each) for each in rendered.losses) if rendered else ()
+    return (*known, *(loss for loss in more if loss not in known))
 
 
 def _destination(wanted: Wanted, path: str) -> Destination:
@@ -436,6 +457,7 @@ def _destination(wanted: Wanted, path: str) -> Destination:
         model=wanted.route.model or "",
         path=path,
         max_output=facts.max_output,
+        default_output=facts.default_output,
         thinking=facts.thinking.value if facts.thinking else "",
         max_tokens_field=provider.max_tokens_field,
     )
@@ -462,6 +484,9 @@ def _unwrapping(
 def _chain(call: Call, wanted: Wanted, *last: Adapter) -> Chain | None:
     """The adapters of a call, if there are any: of the config for a generation alone, then `last`."""
     configured = wanted.adapters if _generates(call) else ()
-    adapters, route = (*configured, *last), wanted.route
-    context = Context(route.protocol, route.provider.name, route.model)
-    return Chain(adapters, context, wanted.trace) if adapters else None
+    adapters = (*configured, *last)
+    return Chain(adapters, _context(wanted.route), wanted.trace) if adapters else None
+
+
+def _context(route: Route) -> Context:
+    return Context(route.protocol, route.provider.name, route.model)

@@ -379,7 +379,8 @@ def translation(
     prompt, losses = fitted(reader.read_request(call), writer.abilities, where.provider)
     names = tool_names(prompt, functions_only=not writer.abilities.custom_tools)
     losses += names.lost
-    prompt = replace(names.fitted(prompt), model=where.model)
+    limit = where.default_output if prompt.max_output is None else prompt.max_output
+    prompt = replace(names.fitted(prompt), model=where.model, max_output=limit)
     request = rendered(writer, prompt, where)
     losses += tuple(_of_this_request(prompt, where, request))
     losses = _once((*losses, *(Loss(name, why) for name, why in unread(call, reader.abilities))))

@@ -22,6 +22,22 @@ _RETRIES = "x-stainless-retry-count"
 _NUMBERS = frozenset({*_STATED_IN, _RETRIES})
 
 
+TIMEOUTS: Mapping[str, str] = {
+    "connect_timeout": "connect",
+    "first_event_timeout": "first_event",
+    "first_token_timeout": "first_token",
+    "slow_start_timeout": "slow_start",
+    "hold_limit": "hold_limit",
+    "stall_timeout": "stall",
+    "response_timeout": "response",
+    "heartbeat_interval": "heartbeat",
+    "min_throughput": "min_throughput",
+    "throughput_window": "throughput_window",
+    "heartbeat_before_commit": "heartbeat_before_commit",
+}
+"""The fields of `Timeouts` by their names in a config."""
+
+
 class OnTruncation(StrEnum):
     """What follows a cut after the commit point."""
 
@@ -94,7 +110,7 @@ class Deadlines:
     def over(self, timeouts: Timeouts) -> Timeouts:
         """What is said for such a model is meant as it is said: `slow_start` takes its place only if that is
         said here too."""
-        exact = frozenset[str]() if _SLOW_START in self.seconds else frozenset(self.seconds)
+        exact = frozenset[str]() if _SLOW_START in self.seconds else timeouts.exact | frozenset(self.seconds)
         said: dict[str, Any] = {"exact": exact, **self.seconds}
         return replace(timeouts, **said)
 

@@ -156,7 +156,8 @@ def test_where_no_target_is_left_the_error_says_why() -> None:
 def test_adapters_of_the_provider_come_before_those_of_the_route() -> None:
     first = parse_adapters([{"name": "override_model", "model": "one"}])
     second = parse_adapters([{"name": "override_model", "model": "two"}])
-    plan = planned(Rule(adapters=second), providers=(replace(OPENAI, adapters=first), *ALL[1:]))
+    adapted = replace(OPENAI, provider=replace(OPENAI.provider, adapters=first))
+    plan = planned(Rule(adapters=second), providers=(adapted, *ALL[1:]))
     (target,) = plan.targets
     assert target.chain is not None
     assert target.chain.adapters == (*first, *second)

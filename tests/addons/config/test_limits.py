@@ -118,7 +118,7 @@ WRONG = [
     (credential("caps = { requests = 2.5 }"), f"{CAPS}.requests: must be a number such as 3"),
     (credential('caps = { requests = "101%" }'), f"{CAPS}.requests: must be a number such as 3"),
     (credential('caps = { cost = "50%" }'), f"{CAPS}.cost: unknown name"),
-    ('[providers.openai]\nmodels = [{ match = "a*" }]', "providers.openai.models[0].quota_group: is missing"),
+    ('[providers.openai]\nmodels = [{ match = "a*" }]', "providers.openai.models[0]: says nothing of"),
     ('[providers.openai]\nmodels = [{ quota_group = "a" }]', "providers.openai.models[0].match: is missing"),
     (
         '[providers.openai]\nmodels = [{ match = "!a", quota_group = "a" }]',

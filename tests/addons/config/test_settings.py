@@ -106,7 +106,7 @@ def pool(settings: Settings, name: str) -> list[tuple[str, str, int]]:
 def test_with_nothing_said_the_defaults_hold(cwd: Path) -> None:
     settings = load("", {}, cwd)
     assert [one.provider.name for one in settings.providers] == BUILT_IN
-    assert not any(one.credentials or one.adapters for one in settings.providers)
+    assert not any(one.credentials or one.provider.adapters for one in settings.providers)
     assert settings.rules == ()
     assert (settings.limits, settings.timeouts) == (Limits(), Timeouts())
     assert (settings.on_truncation, settings.upstream_proxy) == (OnTruncation.AUTO, "")
@@ -376,7 +376,7 @@ def test_a_provider_says_its_own_paths_adapters_and_limit(toml: Load) -> None:
         "max_completion_tokens",
     )
     assert one.provider.paths["openai_responses"] == "/v1/responses"
-    assert [adapter.name for adapter in one.adapters] == ["override_model"]
+    assert [adapter.name for adapter in one.provider.adapters] == ["override_model"]
 
 
 # The environment

@@ -74,3 +74,18 @@ def test_models_that_another_provider_has_are_reported(asked: str, glob: str, ow
     mappings = {name: provider(name, facts) for name, facts in built_in().items()}
     mappings["gateway"] = Provider("gateway", "https://gateway.test", ("gateway.test",), ("openai_chat",))
     assert other_owner(mappings.values(), mappings[asked], glob) == owner
+
+
+def test_lists_are_of_the_first_entry_too_and_timeouts_each_for_itself() -> None:
+    rows = [
+        {"match": "a*", "refuses": [], "timeouts": {"stall_timeout": 1}, "protocol": "openai_chat"},
+        {"match": "*", "refuses": ["seed"], "timeouts": {"stall_timeout": 2, "hold_limit": 3}},
+        {"match": "*", "adapters": ["merge_system"], "default_output": 9},
+    ]
+    one = provider("x", {**MINIMAL, "models": rows})
+    found, other = facts_of(one, "a1"), facts_of(one, "b")
+    assert (found.refuses, found.protocol, found.default_output) == ((), "openai_chat", 9)
+    assert found.timeouts == {"stall": 1, "hold_limit": 3}
+    assert [each.param for each in other.refuses or ()] == ["seed"]
+    assert (other.protocol, other.timeouts) == (None, {"stall": 2, "hold_limit": 3})
+    assert [each.name for each in other.adapters or ()] == ["merge_system"]

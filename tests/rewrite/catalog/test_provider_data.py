@@ -10,8 +10,9 @@ import pytest
 from addons.config.provider_files import built_in, common_facts
 from protocols.model.http import WireResponse
 from rewrite.catalog.hosts import serves
+from rewrite.catalog.layers import layered
 from rewrite.catalog.model_facts import facts_of
-from rewrite.catalog.provider_tables import layered, provider
+from rewrite.catalog.provider_tables import provider
 from rewrite.catalog.providers import Carrier, ThinkingStyle
 from rewrite.policies.classify import rejection
 from rewrite.values.outcome import Kind

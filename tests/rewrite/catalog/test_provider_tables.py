@@ -5,7 +5,8 @@ import re
 import pytest
 
 from addons.config.provider_files import common_facts
-from rewrite.catalog.provider_tables import layered, provider
+from rewrite.catalog.layers import layered
+from rewrite.catalog.provider_tables import is_path, provider
 from rewrite.catalog.providers import Provider, Rotation
 from rewrite.values.outcome import Kind
 
@@ -68,6 +69,16 @@ def test_what_a_mapping_leaves_out() -> None:
             "provider x: models: 'x' is not a valid ThinkingStyle",
         ),
         ({"models": [{"match": "a", "effort": 1}]}, "provider x: models: unknown keys effort"),
+        ({"models": [{"match": "a", "timeouts": {"stall": 1}}]}, "provider x: models: unknown keys stall"),
+        (
+            {"models": [{"match": "a", "timeouts": {"stall_timeout": -1}}]},
+            "provider x: models: expected a number that is not below 0",
+        ),
+        (
+            {"models": [{"match": "a", "refuses": [""]}]},
+            "provider x: models: adapter 'drop_params': params = '' is not a text; its options are params",
+        ),
+        ({"adapters": "x"}, "provider x: adapters: expected a list"),
         ({"max_tokens_field": 1}, "provider x: max_tokens_field: expected a text"),
         ({"paths": ["/v1"]}, "provider x: paths: expected a table"),
         ({"paths": {"openai_chat": "v1"}}, f"provider x: paths: expected {PATH}"),
@@ -86,10 +97,21 @@ def test_what_a_mapping_must_hold() -> None:
         provider("x", {"base_url": "https://one.example.com"})
 
 
-def test_layers_merge_tables_and_replace_all_else() -> None:
-    general = {"a": {"x": 1, "y": [1]}, "b": 1, "c": {"z": 1}}
-    special = {"a": {"y": [2], "w": 3}, "c": 5}
-    merged = layered(general, special)
-    assert merged == {"a": {"y": [2], "w": 3, "x": 1}, "c": 5, "b": 1}
-    assert list(layered({"general": 1}, {"special": 2})) == ["special", "general"]
-    assert (general["a"], special["a"]) == ({"x": 1, "y": [1]}, {"y": [2], "w": 3})
+def test_adapters_are_made_in_their_order() -> None:
+    row = {"match": "a", "adapters": ["merge_system"], "refuses": ["seed", "a.b"]}
+    one = provider("x", {**MINIMAL, "adapters": ["suppress_developer_role"], "models": [row]})
+    assert [each.name for each in one.adapters] == ["suppress_developer_role"]
+    facts = one.models[0]
+    assert [each.name for each in facts.adapters or ()] == ["merge_system"]
+    assert [each.param for each in facts.refuses or ()] == ["seed", "a.b"]
+
+
+def test_timeouts_have_the_names_of_a_config() -> None:
+    seconds = {"stall_timeout": 3, "hold_limit": 0.5, "heartbeat_before_commit": True}
+    one = provider("x", {**MINIMAL, "models": [{"match": "a", "timeouts": seconds}]})
+    assert one.models[0].timeouts == {"stall": 3, "hold_limit": 0.5, "heartbeat_before_commit": True}
+
+
+@pytest.mark.parametrize("text", ["/{", "/}", "/{0}", "x"])
+def test_what_is_no_path(text: str) -> None:
+    assert not is_path(text)

@@ -6,7 +6,8 @@ import pytest
 
 from addons.config.provider_files import built_in, common_facts
 from protocols.model.http import WireResponse
-from rewrite.catalog.provider_tables import layered, provider
+from rewrite.catalog.layers import layered
+from rewrite.catalog.provider_tables import provider
 from rewrite.policies.classify import rejection
 from rewrite.values.outcome import Kind
 

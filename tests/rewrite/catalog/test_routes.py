@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from protocols.model.call import Call
-from rewrite.catalog.providers import Provider
+from protocols.model.call import Call, Operation
+from rewrite.catalog.model_facts import facts_of
+from rewrite.catalog.providers import ModelFacts, Provider
 from rewrite.catalog.routes import (
     ENOUGH,
     Match,
@@ -27,9 +28,8 @@ ASKED = replace(call(CHAT), model="gpt-5", target="/v1/chat/completions?x=1", he
 
 
 def routed(rule: Rule, one: Call = ASKED, original: Provider = OPENAI) -> list[tuple[str, str, bool]]:
-    return [
-        (route.label, route.protocol, route.original) for route in candidates(rule, one, original, PROVIDERS)
-    ]
+    routes = candidates(rule, one, original, PROVIDERS, lambda name, model: facts_of(PROVIDERS[name], model))
+    return [(route.label, route.protocol, route.original) for route in routes]
 
 
 def to(*texts: str) -> Rule:
@@ -165,3 +165,24 @@ def test_routes_that_are_used_are_not_named() -> None:
 @pytest.mark.parametrize(("rules", "model"), [((), "gpt-5"), ((MISSPELT,), None)])
 def test_calls_that_no_route_is_for_do_not_count(rules: tuple[Rule, ...], model: str | None) -> None:
     assert lines(RouteUse(rules), 3 * ENOUGH, Rule(), model) == []
+
+
+SPOKEN = replace(OPENAI, models=(ModelFacts("gpt-5*", protocol="openai_responses"),))
+
+
+@pytest.mark.parametrize(
+    ("rule", "operation", "spoken"),
+    [
+        (Rule(), Operation.GENERATE, "openai_responses"),
+        (Rule(protocol="openai_chat"), Operation.GENERATE, "openai_chat"),
+        (to("openai/gpt-5-mini"), Operation.GENERATE, "openai_responses"),
+        (to("openai/gpt-4o"), Operation.GENERATE, "openai_chat"),
+        (Rule(), Operation.EMBEDDINGS, "openai_chat"),
+    ],
+)
+def test_a_model_is_asked_in_its_own_protocol_unless_the_route_names_one(
+    rule: Rule, operation: Operation, spoken: str
+) -> None:
+    asked = replace(ASKED, operation=operation)
+    (one,) = candidates(rule, asked, SPOKEN, {"openai": SPOKEN}, lambda _, model: facts_of(SPOKEN, model))
+    assert one.protocol == spoken

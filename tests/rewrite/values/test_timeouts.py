@@ -198,3 +198,9 @@ def test_a_slow_start_of_their_own_stands_in_for_the_others() -> None:
 
 def test_zero_turns_one_off_for_such_calls() -> None:
     assert thinking({"first_token": 0.0, "stall": 0.0}) == replace(thinking({}), first_token=0.0, stall=0.0)
+
+
+def test_what_a_general_place_says_exactly_stays_exact() -> None:
+    known = Deadlines(seconds={"first_token": 400.0}).over(DEFAULTS)
+    assert Deadlines(seconds={"stall": 5.0}).over(known).exact == {"first_token", "stall"}
+    assert Deadlines(seconds={"slow_start": 5.0}).over(known).exact == frozenset()
