@@ -57,13 +57,8 @@ class Keys:
         """See `unsaved.mark_of`."""
         return mark_of(self.known[who], salt)
 
-    def of(self, who: Who) -> tuple[SecretStr, TokenSource | None]:
-        """A text; of a login the token as it is known now, and where another comes from."""
-        found = self.known[who]
-        return (found, None) if isinstance(found, SecretStr) else self.token(who)
-
     def token(self, who: Who) -> tuple[SecretStr, TokenSource]:
-        """The same of a login."""
+        """Of a login: the token as it is known now, and where another comes from."""
         source = self._logins.source(who)
         assert source is not None
         return source.token, source
@@ -71,12 +66,12 @@ class Keys:
     def lease(self, who: Who) -> Lease | None:
         """A credential of which nothing is counted. Its token may be one that is yet to be exchanged. None:
         there is none, or nothing is in its file."""
-        if who not in self.known:
-            return None
-        self._logins.look_at(who)
-        secret, source = self.of(who)
-        known = secret.get_secret_value() or (source is not None and source.held())
-        return Lease(who[1], secret, source=source) if known else None
+        key = self.known.get(who)
+        if key is None or isinstance(key, SecretStr):
+            return None if key is None else Lease(who[1], key)
+        source = self.source(who)
+        held = source.held() if source is not None else None
+        return Lease(who[1], SecretStr(held.access), source=source, account=held.account) if held else None
 
     def source(self, who: Who) -> TokenSource | None:
         """Where its tokens come from, if it is a login."""

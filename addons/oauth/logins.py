@@ -73,11 +73,6 @@ class Logins:
         for source in self._sources.values():
             source.look()
 
-    def look_at(self, who: Who) -> None:
-        """The file of one may have changed."""
-        if source := self._sources.get(who):
-            source.look()
-
     def forgive(self, who: Who) -> None:
         """Let its token be refreshed again at once, though that failed."""
         if source := self._sources.get(who):
