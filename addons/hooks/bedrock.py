@@ -13,7 +13,7 @@ host's name has none in it.
 import re
 from dataclasses import dataclass, replace
 from importlib import import_module
-from importlib.util import find_spec
+from types import ModuleType
 from urllib.parse import quote, urlsplit
 
 from protocols.model.call import Operation, Rendered
@@ -82,8 +82,12 @@ class Bedrock(Hooks):
     """See the module's docstring."""
 
     def check_key(self, key: str) -> None:
-        if access_key(key) is not None and find_spec("botocore") is None:
-            raise ValueError(_MISSING)
+        """Loads what signs, since that takes long the first time."""
+        if access_key(key) is not None:
+            try:
+                _botocore()
+            except ImportError:
+                raise ValueError(_MISSING) from None
 
     def prepare_request(self, request: Rendered, about: About) -> Rendered:
         if about.operation is not Operation.GENERATE or not about.model:
@@ -129,10 +133,15 @@ def error_name(stated: str) -> str:
 
 def _signed(request: Unsigned, key: AccessKey, region: str) -> Headers:
     """The headers with a signature (AWS Signature Version 4)."""
-    auth, requests = import_module("botocore.auth"), import_module("botocore.awsrequest")
-    credentials = import_module("botocore.credentials").Credentials(key.access, key.secret, key.token or None)
+    auth, requests, credentials = _botocore()
+    found = credentials.Credentials(key.access, key.secret, key.token or None)
     asked = requests.AWSRequest(request.method, request.url, data=request.body)
     for name, value in request.headers:
         asked.headers[name] = value
-    auth.SigV4Auth(credentials, _SERVICE, region).add_auth(asked)
+    auth.SigV4Auth(found, _SERVICE, region).add_auth(asked)
     return tuple(asked.headers.items())
+
+
+def _botocore() -> list[ModuleType]:
+    """Raises ImportError where the extra is not installed."""
+    return [import_module(f"botocore.{name}") for name in ("auth", "awsrequest", "credentials")]

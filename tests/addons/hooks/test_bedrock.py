@@ -38,7 +38,11 @@ def test_half_an_access_key_is_an_error_of_the_config(key: str) -> None:
 
 def test_an_access_key_needs_botocore(monkeypatch: pytest.MonkeyPatch) -> None:
     Bedrock().check_key(f"{ID}:{SECRET}")
-    monkeypatch.setattr(bedrock, "find_spec", lambda name: None)
+
+    def missing(name: str) -> None:
+        raise ModuleNotFoundError(name)
+
+    monkeypatch.setattr(bedrock, "import_module", missing)
     Bedrock().check_key("a-bearer-key")
     with pytest.raises(ValueError, match=r"pip install 'rotator\[aws\]'"):
         Bedrock().check_key(f"{ID}:{SECRET}")
