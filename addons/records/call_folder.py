@@ -1,13 +1,14 @@
 """What the thread of traces does for one call: cleans its passes and its bytes, and writes them down."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
-from addons.records.cleaning import Cleaning, Stream
+from addons.records.cleaning import Cleaning
 from addons.records.folders import PASSES, CallFolder, Folders, file_name
+from addons.secrets.searching import Stream
 from protocols.model.wirejson import dump
 from rewrite.records.passes import Direction, Entry, Stage
 
@@ -94,7 +95,7 @@ class CallRecord:
         if self._folder is not None and self._last is not None:
             last = replace(self._last, sequence=self._last.sequence + 1, direction=Direction.STREAM)
             note = replace(last, name="trace_cut", stage=Stage.PROXY, changed=False, data=None)
-            self._write(self._folder, PASSES, _line(note, dump({"reason": why})))
+            self._write(self._folder, PASSES, self._line(note, dump({"reason": why})))
 
     def flush(self) -> None:
         """Write what has come of it."""
@@ -112,11 +113,19 @@ class CallRecord:
             file = f"{entry.sequence:03}-{file_name(entry.name)}.json"
             self._append(file, msgspec.json.format(data, indent=1))
             data = data if len(data) <= LONGEST_LINE else dump({"file": file, "bytes": len(data)})
-        self._lines.append(_line(replace(entry, data=None), data))
+        self._lines.append(self._line(entry, data))
         self._size += len(self._lines[-1])
         self._store.wrote(self)
         if self._size > LONGEST_LINE:
             self.flush()
+
+    def _line(self, entry: Entry, data: bytes) -> bytes:
+        """`data`: that of the entry, as JSON. The names in it may be the client's words."""
+        head = {
+            key: self._cleaning.name(value) if isinstance(value, str) else value
+            for key, value in _head(entry)
+        }
+        return dump(head)[:-1] + b',"data":' + data + b"}\n"
 
     # -- the folder -----------------------------------------------------------------------------------
 
@@ -146,24 +155,17 @@ class CallRecord:
         return self._store.guarded(lambda: folder.append(file, data, first=is_first))
 
 
-def _line(entry: Entry, data: bytes) -> bytes:
-    """`data`: that of the entry, as JSON."""
-    return dump(_head(entry))[:-1] + b',"data":' + data + b"}\n"
-
-
-def _head(entry: Entry) -> Mapping[str, object]:
-    return {
-        "sequence": entry.sequence,
-        "pass": entry.name,
-        "direction": entry.direction.value,
-        "stage": entry.stage.value,
-        "call": entry.call,
-        "attempt": entry.attempt,
-        "time": entry.time,
-        "protocol": entry.protocol,
-        "provider": entry.provider,
-        "model": entry.model,
-        "credential": entry.credential,
-        "session": entry.session,
-        "changed": entry.changed,
-    }
+def _head(entry: Entry) -> Iterator[tuple[str, object]]:
+    yield "sequence", entry.sequence
+    yield "pass", entry.name
+    yield "direction", entry.direction.value
+    yield "stage", entry.stage.value
+    yield "call", entry.call
+    yield "attempt", entry.attempt
+    yield "time", entry.time
+    yield "protocol", entry.protocol
+    yield "provider", entry.provider
+    yield "model", entry.model
+    yield "credential", entry.credential
+    yield "session", entry.session
+    yield "changed", entry.changed

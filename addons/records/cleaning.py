@@ -6,28 +6,18 @@ opaque reasoning are shortened to a hash. In bytes that are written as they came
 and in strings of JSON that are JSON; not in the arguments of a tool that come in pieces, in several events.
 """
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
-from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
 from pydantic import SecretStr
 
-from addons.secrets.fields import Fields, Show
-from addons.secrets.names import Kind, is_secret_header, is_secret_parameter, kind
-from addons.secrets.redaction import (
-    REDACTED,
-    SHORTEST_SECRET,
-    Blackout,
-    Known,
-    all_forms,
-    is_searched_for,
-    may_look_like_a_key,
-    without_keys,
-)
+from addons.secrets.fields import Fields
+from addons.secrets.names import Kind, is_secret_header, kind
+from addons.secrets.redaction import LONGEST_NAME, REDACTED, SHORTEST_SECRET, shortened
+from addons.secrets.searching import Search, Secrets, Stream, without_lookalikes
 from protocols.model.parts import Signature
 from protocols.model.wirejson import NOT_JSON, load_value
 from protocols.shared.signatures import MARK
@@ -49,25 +39,14 @@ _SHORT_DATA = 64
 """Bytes of a field `data` that are not opaque."""
 _OPAQUE_TYPES = frozenset({"redacted_thinking", "reasoning.encrypted"})
 """Of objects whose `data` is opaque reasoning: of Messages, and of OpenRouter's reasoning details."""
-_PARAMETER = re.compile(r"((?:(?<=[?&])|^)([\w.~%-]{1,64})=)[^&\s\"'<>#\\]+")
-_LONGEST_RUN = 4096
-"""Characters at an end that what looks like a key may begin in."""
-_ENDS_RUN = " \t\r\n\"'<>"
-
-type Secrets = Callable[[], tuple[str, ...]]
-"""Those that are known by now; the same object as long as there are no others."""
 
 
 class Cleaning:
     """Of one call, whose client's own secrets are `own`."""
 
     def __init__(self, secrets: Secrets, own: Iterable[SecretStr], *, signatures: bool) -> None:
-        self._secrets, self._signatures = secrets, signatures
-        known = frozenset(secrets())
-        found = dict.fromkeys(each.get_secret_value() for each in own if is_searched_for(each))
-        self._own = tuple([each for each in found if each not in known])
-        self._searched: tuple[str, ...] | None = None
-        self._known: list[Known] = []
+        self._signatures = signatures
+        self._search = Search(secrets, own)
         self._names: dict[str, str] = {}
         self._left = 0
 
@@ -81,7 +60,7 @@ class Cleaning:
 
     def stream(self) -> "Stream":
         """For bytes that are written as they came."""
-        return Stream(self._shown, lambda: (*self._secrets(), *self._own))
+        return Stream(self._shown, self._search)
 
     def text(self, value: str) -> str:
         """`value` without secrets, fit for UTF-8."""
@@ -91,25 +70,16 @@ class Cleaning:
             return value
         if value.startswith(MARK):
             return self._label(value)
+        value = self._search.without_secrets(value, lambda _: REDACTED)
         if '"' in value:
             value = Fields(self._shown).whole(value.encode()).decode()
-        for known in self._known_by_now():
-            if known.may_be_in(value):
-                value = known.pattern.sub(REDACTED, value)
-        return _without_parameters(without_keys(value) if may_look_like_a_key(value) else value)
+        return without_lookalikes(value)
 
-    def _known_by_now(self) -> list[Known]:
-        secrets = self._secrets()
-        if secrets is not self._searched:
-            self._searched = secrets
-            self._known = [_known(each) for each in (secrets, self._own) if each]
-        return self._known
-
-    def _name(self, name: str) -> str:
-        """Names come again and again."""
+    def name(self, name: str) -> str:
+        """As `text`, of what comes again and again, and not too long."""
         found = self._names.get(name)
         if found is None:
-            found = self.text(name)
+            found = shortened(self.text(name), LONGEST_NAME)
             if len(self._names) < _MOST_NAMES:
                 self._names[name] = found
         return found
@@ -220,15 +190,15 @@ class Cleaning:
                 return
             name = str(key)
             named = known if known is Kind.SECRET else _kind_of(name, each, type_of)
-            yield self._name(name), self._field(name, each, named, levels)
+            yield self.name(name), self._field(name, each, named, levels)
 
     def _field(self, name: str, value: object, known: Kind, levels: int) -> object:
-        last = name.lower().rpartition("_")[2]
+        last = "" if known is Kind.SECRET else name.lower().rpartition("_")[2]
         if last in ("headers", "trailers"):
             return self._headers(value, levels)
         if last == "properties" and isinstance(value, Mapping):
             return {
-                self._name(str(key)): self._property(str(key), each, levels) for key, each in value.items()
+                self.name(str(key)): self._property(str(key), each, levels) for key, each in value.items()
             }
         return self._walked(value, known, levels)
 
@@ -241,14 +211,12 @@ class Cleaning:
         """Of a mapping, or of pairs of name and value."""
         if isinstance(value, Mapping):
             return {
-                self._name(str(name)): self._header(str(name), each, levels) for name, each in value.items()
+                self.name(str(name)): self._header(str(name), each, levels) for name, each in value.items()
             }
         if isinstance(value, list | tuple):
             pairs = [each for each in value if isinstance(each, list | tuple) and len(each) == 2]
             if len(pairs) == len(value):
-                return [
-                    [self._name(str(name)), self._header(str(name), each, levels)] for name, each in pairs
-                ]
+                return [[self.name(str(name)), self._header(str(name), each, levels)] for name, each in pairs]
         return self._walked(value, Kind.PLAIN, levels)
 
     def _header(self, name: str, value: object, levels: int) -> object:
@@ -261,59 +229,3 @@ def _kind_of(name: str, value: object, type_of: object) -> Kind:
     if known is Kind.DATA:
         return Kind.SIGNATURE if type_of in _OPAQUE_TYPES and isinstance(value, str) else Kind.PLAIN
     return known
-
-
-def _without_parameters(text: str) -> str:
-    if "=" not in text:
-        return text
-    return _PARAMETER.sub(
-        lambda found: found[1] + REDACTED if is_secret_parameter(found[2]) else found[0], text
-    )
-
-
-@lru_cache(maxsize=64)
-def _known(secrets: tuple[str, ...]) -> Known:
-    return Known([all_forms(each) for each in secrets])
-
-
-class Stream:
-    """Takes secrets out of bytes that come in pieces. What may be the beginning of one is kept."""
-
-    def __init__(self, show: Show, secrets: Secrets) -> None:
-        self._fields = Fields(show)
-        self._secrets = secrets
-        self._searched: tuple[str, ...] | None = None
-        self._blackout = Blackout(())
-        self._kept = ""
-
-    def feed(self, data: bytes) -> bytes:
-        """What may be written by now."""
-        return self._hidden(self._fields.feed(data), ended=False)
-
-    def remainder(self) -> bytes:
-        """What was kept: no more comes."""
-        return self._hidden(self._fields.remainder(), ended=True)
-
-    def _hidden(self, data: bytes, *, ended: bool) -> bytes:
-        found = self._found(data) + (self._blackout.remainder() if ended else b"")
-        text = self._kept + found.decode("latin-1")
-        kept = len(text) if ended else _run(text)
-        text, self._kept = text[:kept], text[kept:]
-        return _without_parameters(without_keys(text)).encode("latin-1")
-
-    def _found(self, data: bytes) -> bytes:
-        """A login may have another token by now."""
-        secrets = self._secrets()
-        if secrets != self._searched:
-            data = self._blackout.remainder() + data
-            self._searched = secrets
-            self._blackout = Blackout(map(SecretStr, secrets), all_forms)
-        return self._blackout.feed(data)
-
-
-def _run(text: str) -> int:
-    """Where the end begins that more may belong to of what looks like a key."""
-    at = len(text) - _LONGEST_RUN
-    start = max(0, at, *(text.rfind(end, max(0, at)) + 1 for end in _ENDS_RUN))
-    bearer = start - len("bearer ")
-    return bearer if bearer >= 0 and text[bearer:start].lower() == "bearer " else start

@@ -39,19 +39,20 @@ class Traces:
         self._redactor, self._now = redactor, now
         self._tracing, self._elsewhere = Tracing(), Path()
         self._next = 0
-        self._store: Store | None = None
+        self._stores: dict[Path, Store] = {}
         self._announced: set[Path] = set()
         self._faults: set[str] = set()
         self._writer = Writer(self._round_over, self._failed)
 
     def configure(self, tracing: Tracing, elsewhere: Path) -> None:
         """From now on. `elsewhere`: the folder for calls that are to be traced where `tracing` names none."""
-        before = self._folder, self._tracing.bounds
         self._tracing, self._elsewhere = tracing, elsewhere
-        if (self._folder, tracing.bounds) != before:
-            self._store = None
+        if store := self._stores.get(self._folder):
+            store.folders.bounds = tracing.bounds
         if tracing.directory is not None:
-            self._opened()
+            self._announce()
+        if tracing.directory is not None or elsewhere.is_dir():  # what is there may be too old by now
+            self._store()
 
     @property
     def _folder(self) -> Path:
@@ -67,9 +68,10 @@ class Traces:
         `call`: its id; `secrets`: those of the pool, and what its client sent for a key."""
         if not self._traces(rule.trace):
             return None
+        self._announce()
         signatures = self._tracing.signatures
         cleaning = Cleaning(lambda: self._redactor.values, secrets(), signatures=signatures)
-        return CallSink(self._writer, CallRecord(self._opened(), call, cleaning, self._now))
+        return CallSink(self._writer, CallRecord(self._store(), call, cleaning, self._now))
 
     def _traces(self, wanted: bool | None) -> bool:
         if wanted or (wanted is None and self._tracing.directory is not None):
@@ -77,15 +79,19 @@ class Traces:
         self._next -= (counted := self._next > 0)
         return counted
 
-    def _opened(self) -> Store:
-        """What is under the folder is looked through by the thread."""
-        if self._store is None:
-            self._store = Store(Folders(self._folder, self._tracing.bounds), self._now, self._cannot)
-            self._writer.put(self._store.round_over, 0)
-            if self._folder not in self._announced:
-                self._announced.add(self._folder)
-                log.info("traces of calls go to %s", self._folder)
-        return self._store
+    def _store(self) -> Store:
+        """What is in the folder is looked through by the thread."""
+        store = self._stores.get(self._folder)
+        if store is None:
+            store = Store(Folders(self._folder, self._tracing.bounds), self._now, self._cannot)
+            self._stores[self._folder] = store
+            self._writer.put(store.round_over, 0)
+        return store
+
+    def _announce(self) -> None:
+        if self._folder not in self._announced:
+            self._announced.add(self._folder)
+            log.info("traces of calls go to %s", self._folder)
 
     def close(self) -> None:
         """The proxy ends: wait for what is still to be written, but not for long."""
@@ -95,7 +101,7 @@ class Traces:
     # -- in the thread --------------------------------------------------------------------------------
 
     def _round_over(self) -> None:
-        if (store := self._store) is not None:
+        for store in list(self._stores.values()):
             store.round_over()
 
     def _failed(self, error: BaseException) -> None:

@@ -187,10 +187,11 @@ class Known:
 
     def __init__(self, secrets: Iterable[frozenset[bytes]]) -> None:
         found = {form.decode("utf-8", "surrogateescape") for each in secrets for form in each}
-        self._forms = sorted(found, key=len, reverse=True)
-        many = len(self._forms) > FEW and len(self._forms[-1]) >= SHORTEST_SECRET
-        self._one_by_one = [] if many else self._forms
-        self._pieces = frozenset(piece for form in self._forms for piece in _pieces(form)) if many else None
+        self.forms = sorted(found, key=len, reverse=True)
+        """The longest first."""
+        many = len(self.forms) > FEW and len(self.forms[-1]) >= SHORTEST_SECRET
+        self._one_by_one = [] if many else self.forms
+        self._pieces = frozenset(piece for form in self.forms for piece in _pieces(form)) if many else None
 
     def may_be_in(self, text: str) -> bool:
         """Whether one of them may stand in `text`; False is certain."""
@@ -204,7 +205,7 @@ class Known:
     @cached_property
     def pattern(self) -> re.Pattern[str]:
         """Matches any of them, the longest first; of none, nothing."""
-        return re.compile("|".join(map(re.escape, self._forms)) or r"(?!)")
+        return re.compile("|".join(map(re.escape, self.forms)) or r"(?!)")
 
 
 def _pieces(form: str) -> list[str]:

@@ -91,6 +91,12 @@ def test_a_line_has_the_fields_of_an_entry(room: Room) -> None:
     ]
 
 
+def test_a_key_in_the_place_of_a_model_is_not_written(room: Room) -> None:
+    room.call.entry(replace(ENTRY, model=OWN))
+    room.call.close()
+    assert room.lines[0]["model"] == "[redacted]"
+
+
 def test_a_pass_that_changed_something_has_a_file(room: Room) -> None:
     room.call.entry(ENTRY)
     room.call.entry(replace(ENTRY, sequence=2, name="parsed_request", changed=False))
@@ -109,16 +115,16 @@ def test_what_is_long_is_in_a_file_alone(room: Room) -> None:
 
 
 def test_bytes_are_written_as_they_come_without_secrets_cut_in_two(room: Room) -> None:
-    room.call.data("provider-1", b'data: {"a":"' + OWN[:9].encode())
+    room.call.data("provider-1", b'data: 1\n\ndata: {"a":"' + OWN[:9].encode())
     room.store.round_over()
-    assert room.files == {"provider-1.bytes": b'data: {"a":"'}
+    assert room.files == {"provider-1.bytes": b"data: 1\n\n"}
     room.call.data("provider-1", OWN[9:].encode() + b'"}\n\ndata: "half')
     room.call.data("client", b"to the client")
     room.store.round_over()
     room.call.close()
     stars = b"*" * len(OWN)
     assert room.files == {
-        "provider-1.bytes": b'data: {"a":"' + stars + b'"}\n\ndata: "half',
+        "provider-1.bytes": b'data: 1\n\ndata: {"a":"' + stars + b'"}\n\ndata: "half',
         "client.bytes": b"to the client",
     }
 

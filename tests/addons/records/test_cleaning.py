@@ -158,6 +158,12 @@ def test_headers_in_pairs(headers: object) -> None:
     assert of().data({"headers": headers}) == {"headers": [["Authorization", HIDDEN], ["accept", "y"]]}
 
 
+def test_all_of_a_secret_is_hidden() -> None:
+    assert of().data({"auth": {"headers": {"x-a": "b"}, "properties": {"c": "d"}, "n": [1, True]}}) == {
+        "auth": {"headers": {"x-a": HIDDEN}, "properties": {"c": HIDDEN}, "n": [HIDDEN, True]}
+    }
+
+
 def test_headers_in_a_mapping() -> None:
     headers = {"Set-Cookie": ["a=b"], "x-goog-api-key": "k", "x-ratelimit-remaining-tokens": "5"}
     assert of().data({"response_headers": headers}) == {

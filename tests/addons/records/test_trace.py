@@ -28,11 +28,11 @@ WANTED, UNWANTED = Rule(trace=True), Rule(trace=False)
 class Bench:
     """Traces into a folder, and what is there."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, now: float = NOW) -> None:
         self.root, self.elsewhere = root / "traces", root / "state" / "traces"
         redactor = Redactor()
         redactor.keep([SecretStr(POOL)])
-        self.traces = Traces(redactor, lambda: NOW)
+        self.traces = Traces(redactor, lambda: now)
 
     def configure(self, *, on: bool = True, bounds: Bounds = Bounds()) -> None:  # noqa: B008  # frozen
         self.traces.configure(Tracing(self.root if on else None, bounds=bounds), self.elsewhere)
@@ -128,6 +128,27 @@ def test_bounds_hold_across_restarts_at_the_start(bench: Bench, tmp_path: Path) 
     again = Bench(tmp_path)
     again.configure(bounds=Bounds(max_calls=1))
     assert len(again.calls()) == 1
+
+
+def test_bounds_that_change_hold_for_calls_under_way(bench: Bench) -> None:
+    bench.configure()
+    bench.played("one")
+    sink = bench.begin("two")
+    assert sink is not None
+    bench.configure(bounds=Bounds(max_calls=1))
+    noted(sink, "two", {})
+    assert len(bench.calls()) == 1
+    (lines,) = bench.root.glob("*/*/transform_trace.jsonl")
+    assert "raw_request" in lines.read_text()
+
+
+def test_what_is_too_old_goes_though_nothing_is_traced(bench: Bench, tmp_path: Path) -> None:
+    bench.configure(on=False)
+    bench.played("one", WANTED)
+    assert bench.calls(bench.elsewhere) == ["one"]
+    later = Bench(tmp_path, NOW + 8 * 24 * 3600)
+    later.configure(on=False)
+    assert later.calls(later.elsewhere) == []
 
 
 # -- what is written ------------------------------------------------------------------------------------
