@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mitmproxy import options
@@ -21,9 +21,11 @@ from addons.responses.storage import StateError
 from addons.secrets.keys import located
 from addons.secrets.redaction import Redactor
 from addons.startup import Connecting, connecting, make_upstream, provider_hosts, set_options
+from addons.state.field_values import FieldValues
 from addons.state.keeper import Keeper
 from addons.upstream.client import Upstream
 from addons.upstream.proxies import in_short, notices, proxies
+from rewrite.fields.rule import Rule
 
 log = logging.getLogger("rotator")
 
@@ -44,6 +46,8 @@ class Control:
         self._interception, self._forwarder, self._answering = interception, forwarder, answering
         self._journal, self._redactor = journal, redactor
         self._logins, self._keeper = logins, keeper
+        fields = answering.fields
+        self._values = FieldValues(fields.store, fields.clock, redactor.holds_secret, journal.failed)
         self._watch, self._watch_logins = Watch(self._reload), Watch(logins.look)
         self._settings: Settings | None = None
         self._upstream: tuple[Connecting, Upstream] | None = None
@@ -60,6 +64,7 @@ class Control:
         self._watch.start()
         self._watch_logins.start()
         self._keeper.start()
+        self._values.start()
         self._answering.checker.start()
 
     async def stop(self) -> None:
@@ -70,6 +75,7 @@ class Control:
         await self._answering.close()
         await asyncio.to_thread(self._answering.traces.close)
         await self._keeper.stop()
+        await self._values.stop()
         self._journal.close()
 
     def configure(self, opts: options.Options) -> None:
@@ -123,6 +129,7 @@ class Control:
         self._forwarder.configure(found, upstream)
         self._say_once((*notices(opts, os.environ), in_short(found)))
         self._answering.configure(settings, upstream)
+        self._values.configure(opts.rotator_state, Path.cwd(), _field_rules(settings))
         self._answering.traces.configure(settings.trace, _folder_of_traces(opts.rotator_state))
         self._watch.files(watched(settings))
         self._watch_logins.files(self._logins.files)
@@ -169,6 +176,10 @@ def _folder_of_traces(state: str) -> Path:
     """Where calls are traced to if the config does not say: under `rotator_state`, or the user's state."""
     folder = located(state, Path.cwd()) if state else user_state_path("rotator", appauthor=False)
     return folder / "traces"
+
+
+def _field_rules(settings: Settings) -> Iterator[Rule]:
+    return (rule for one in settings.providers for rule in one.provider.field_cache)
 
 
 def _in_short(settings: Settings) -> str:

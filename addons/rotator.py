@@ -108,7 +108,7 @@ class Rotator:
         self._registry = registry = _protocols()
         self._distrust = Distrust()
         self._interception = Interception(registry, pool, self._journal, redactor)
-        self._answering = Answering(registry, pool, self._journal, traces, FieldCache(clock))
+        self._answering = Answering(registry, pool, self._journal, traces, FieldCache(clock.steady))
         self._forwarder = Forwarder(pool, self._journal)
         passing = self._interception, self._forwarder, self._answering, self._journal
         self._departure = Departure(*passing)
@@ -136,7 +136,7 @@ class Rotator:
             "rotator_state",
             str,
             "",
-            "A folder that kept responses and what is known of keys outlive the proxy in; default: none.",
+            "A folder that responses, fields and what is known of keys outlive the proxy in; default: none.",
         )
         loader.add_option(
             "rotator_buffer",

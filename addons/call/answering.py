@@ -81,7 +81,7 @@ class Answering:
         fields: FieldCache,
     ) -> None:
         self._registry, self._pool, self._journal, self.traces = registry, pool, journal, traces
-        self._fields = fields
+        self.fields = fields
         self.responses = Responses(Storage(Memory(), time.time), time.time)
         self._reports = Reports(journal, pool, self.responses)
         self._settings: Settings | None = None
@@ -101,8 +101,8 @@ class Answering:
         if self._upstream not in (None, upstream):
             self._former.append(self._upstream)
         self._settings, self._upstream = settings, upstream
-        self._fields.configure(settings.providers)
-        self._planner = Planner(settings, self._registry, self._fields)
+        self.fields.configure(settings.providers)
+        self._planner = Planner(settings, self._registry, self.fields)
         self.checker.configure(settings, upstream)
 
     async def close(self) -> None:
@@ -213,7 +213,7 @@ class Answering:
             journal=self._journal,
             reports=self._reports,
             clock=self._clock,
-            fields=self._fields,
+            fields=self.fields,
         )
         driver = self._drivers[record.flow] = TracedDriver(work, trace) if trace else Driver(work)
         return driver

@@ -13,10 +13,10 @@ from rewrite.fields.store import Store
 
 
 class FieldCache:
-    """`clock` gives epoch seconds that pass evenly."""
+    """`clock` gives seconds that pass evenly, while the machine sleeps too."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
+        self.clock = clock
         self.store = Store()
 
     def configure(self, providers: Sequence[Configured]) -> None:
@@ -34,9 +34,9 @@ class FieldCache:
         asked = Asked(
             route.provider.name, route.protocol, route.model or "", session.hex() if session else None
         )
-        return call_fields(rules, self.store, asked, self._clock())
+        return call_fields(rules, self.store, asked, self.clock())
 
     def keep(self, fields: Sequence[CallFields]) -> None:
         """What the attempts had whose answer a client got, in order."""
         for each in fields:
-            each.keep(self._clock())
+            each.keep(self.clock())
