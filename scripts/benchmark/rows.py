@@ -11,6 +11,8 @@ from scripts.benchmark.ways import WAYS
 PROXIES = ("bare", "rotator")
 ALL = ("direct", *PROXIES)
 TRANSLATED = ("rotator", "translated")
+TRACED = ("rotator", "traced")
+RULED = ("rotator", "ruled")
 LITELLM = ("rotator", "litellm")
 
 
@@ -38,7 +40,7 @@ class Group:
     @property
     def columns(self) -> Sequence[str]:
         """The ways that stand in the table."""
-        return self.ways if self.ways in (TRANSLATED, LITELLM) else ALL
+        return self.ways if self.ways[-1] not in PROXIES else ALL
 
 
 def chosen(texts: Sequence[str], *, quick: bool) -> Sequence[Group]:
@@ -90,6 +92,10 @@ def groups(*, quick: bool) -> Sequence[Group]:
         _STREAMS,
         _cpu("translated, 50 events, a write each: CPU a call", each, TRANSLATED),
         _cpu("translated, events one by one, 2.5 ms apart: CPU an event", one_by_one, TRANSLATED),
+        _cpu("traced, 50 events, a write each: CPU a call", each, TRACED),
+        _cpu("traced, events one by one, 2.5 ms apart: CPU an event", one_by_one, TRACED),
+        _cpu("ten rules, 50 events, a write each: CPU a call", each, RULED),
+        _cpu("ten rules, events one by one, 2.5 ms apart: CPU an event", one_by_one, RULED),
     )
 
 

@@ -39,6 +39,24 @@ credentials = [{{ name = "one", key = "env:ONE" }}]
 match = {{ provider = "mistral" }}
 to = ["anthropic/claude"]
 """
+_TRACE = """
+[trace]
+directory = "traces"
+max_calls = 20
+"""
+_SOURCES = ("request", "response", "stream_event", "unified_response", "unified_stream_event")
+_RULES = "".join(
+    f"""
+[[providers.openai.field_cache]]
+name = "rule {number}"
+source = "{_SOURCES[number % len(_SOURCES)]}"
+path = "field_{number}.*"
+scope = ["provider"]
+inject = {{{{ path = "again_{number}" }}}}
+"""
+    for number in range(10)
+)
+"""Ten rules that look at all that a call has."""
 _LITELLM_CONFIG = """
 model_list:
   - model_name: gpt-4o
@@ -146,6 +164,20 @@ def rotator(folder: Path, served: Provider) -> Iterator[Way]:
 
 
 @contextmanager
+def traced(folder: Path, served: Provider) -> Iterator[Way]:
+    """Through rotator, each call with its trace."""
+    with _rotator(folder, served, _TRACE) as proxy:
+        yield _through(proxy, "traced", "api.openai.com")
+
+
+@contextmanager
+def ruled(folder: Path, served: Provider) -> Iterator[Way]:
+    """Through rotator, with ten rules of the field cache for each call."""
+    with _rotator(folder, served, _RULES) as proxy:
+        yield _through(proxy, "ruled", "api.openai.com")
+
+
+@contextmanager
 def translated(folder: Path, served: Provider) -> Iterator[Way]:
     """Through rotator, from Chat to Messages and back."""
     with _rotator(folder, served) as proxy:
@@ -177,6 +209,8 @@ WAYS: Mapping[str, Callable[[Path, Provider], AbstractContextManager[Way]]] = {
     "bare": bare,
     "rotator": rotator,
     "translated": translated,
+    "traced": traced,
+    "ruled": ruled,
     **({"litellm": litellm} if shutil.which("litellm") else {}),
 }
 
@@ -221,8 +255,9 @@ def _through(proxy: Proxy, name: str, host: str) -> Way:
     return Way(name, plain, secure, proxy.process.pid)
 
 
-def _rotator(folder: Path, served: Provider) -> Proxy:
-    config = _CONFIG.format(plain=served.plain, secure=served.secure, host=SECURE_HOST)
+def _rotator(folder: Path, served: Provider, more: str = "") -> Proxy:
+    """`more`: what its config says besides."""
+    config = (_CONFIG + more).format(plain=served.plain, secure=served.secure, host=SECURE_HOST)
     return _proxy(folder, served, config, ADDON)
 
 
