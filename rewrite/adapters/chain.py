@@ -85,7 +85,8 @@ def _suggestion(name: str, known: Iterable[str]) -> str:
 
 
 type Hear = Callable[[JsonObject, str], None]
-"""Gets each object that a provider says as it came, with the name of its event; empty: it has none."""
+"""Gets each object that a provider says before adapters change it, with the name of its event; empty: it has
+none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,8 @@ class CallFields:
         """Whether `prompt` has anything to do."""
         self.reads_answer = Source.RESPONSE in sources
         """Whether `answer` has."""
+        self.reads_calls_alone = all(_joins(each.rule) for each in self._bound if _of_answers(each.rule))
+        """Whether `answer` has nothing to do where no tool was called."""
         self.reads_events = Source.STREAM_EVENT in sources
         """Whether `event` has."""
         self.reads_parts = Source.UNIFIED_STREAM_EVENT in sources
@@ -317,3 +319,11 @@ def _with_header(headers: Headers, name: str, value: object, missing_only: bool)
     if (there and missing_only) or not _HEADER_VALUE.fullmatch(text):
         return headers
     return (*(pair for pair in headers if pair[0].lower() != name), (name, text))
+
+
+def _joins(rule: Rule) -> bool:
+    return rule.mode is Mode.PER_TOOL_CALL
+
+
+def _of_answers(rule: Rule) -> bool:
+    return rule.source is Source.RESPONSE

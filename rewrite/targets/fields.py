@@ -7,15 +7,14 @@ when its parts are read, which for what passes untouched is after it has left.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from protocols.base import Decoder, Editor, Fold, Skimmer
+from protocols.base import Decoder, Fold, Skimmer
 from protocols.framing.sse import after_event
 from protocols.model.call import Rendered
-from protocols.model.parts import StreamPart
+from protocols.model.parts import BlockKind, StreamPart
 from protocols.model.progress import Progress
 from protocols.model.prompt import Prompt
 from protocols.model.segment import Segment
 from protocols.model.wirejson import JsonObject
-from rewrite.adapters.chain import Hear
 from rewrite.fields.call_fields import CallFields
 from rewrite.translation.aggregate import events_of
 
@@ -54,6 +53,12 @@ class Draft:
         return self.written if prompt is self.prompt else self.write(prompt)
 
 
+LARGEST_ANSWER = 8 << 20
+"""Bytes of a stream that are kept to be put together at its end; of a larger one `response` says nothing."""
+
+_CALLS = frozenset({BlockKind.TOOL, BlockKind.HOSTED})
+
+
 @dataclass(slots=True)
 class AttemptFields:
     """The field cache of one attempt."""
@@ -62,79 +67,100 @@ class AttemptFields:
     """What the attempt gave, and gets."""
     instead: Rendered | None = None
     """What is asked in place of what the target is asked otherwise. None: that."""
-    editor: Editor | None = None
-    """What puts a stream together again. None: nothing does."""
+    fold: Fold | None = None
+    """What puts a stream together. None: nothing does."""
     is_rest: bool = False
     """Whether its answer is the rest of one that was cut, so that its body is no whole answer."""
-    _fold: Fold | None = field(default=None, init=False)
+    _streamed: bool = field(default=False, init=False)
+    _gathers: bool = field(default=False, init=False)
+    _unread: list[Segment] = field(default_factory=list, init=False)
+    _size: int = field(default=0, init=False)
 
-    def hears(self, *, streamed: bool) -> Hear | None:
-        """What gets the objects of an answer, `streamed` or whole, as they came; None where no rule asks for
-        them."""
+    def listens(self, *, streamed: bool) -> bool:
+        """An answer begins, `streamed` or whole; whether a rule asks for its objects as they come."""
         reads_answer = self.own.reads_answer and not self.is_rest
-        if not streamed:
-            return self._answer if reads_answer else None
-        self._fold = self.editor.fold() if self.editor and reads_answer else None
-        return self._event if self._fold or self.own.reads_events else None
+        self._streamed, self._gathers = streamed, streamed and reads_answer and self.fold is not None
+        return self._gathers or (self.own.reads_events if streamed else reads_answer)
 
     @property
     def hear(self) -> Callable[[Sequence[StreamPart]], None] | None:
         """What gets the parts of an answer; None where no rule asks for them."""
         return self.own.parts if self.own.reads_parts else None
 
-    def _answer(self, body: JsonObject, _: str) -> None:
-        self.own.answer(body)
-
-    def _event(self, event: JsonObject, name: str) -> None:
+    def object(self, said: JsonObject, name: str) -> None:
+        """A whole answer, or an event of that name, which was parsed for others."""
+        if not self._streamed:
+            self.own.answer(said)
+            return
         if self.own.reads_events:
-            self.own.event(event)
-        if self._fold is not None:
-            self._fold.feed(event, name)
+            self.own.event(said)
+        if self._gathers and self.fold is not None:
+            self.fold.feed(said, name)
+
+    def segment(self, segment: Segment) -> None:
+        """One that nobody else parses: it waits for the end, where it may turn out not to be needed."""
+        if self.own.reads_events or not self._streamed:
+            for said, name in _objects(segment):
+                self.object(said, name)
+        elif self._gathers:
+            self._size += len(segment.raw)
+            self._unread.append(segment)
+            if self._size > LARGEST_ANSWER:
+                self._unread, self._gathers = [], False
 
     def complete(self, progress: Progress) -> None:
         """The answer has ended properly, and come to `progress`: a stream is an answer now too."""
-        whole = self._fold.whole(done=True) if self._fold else None
+        if self._gathers and self.fold and (_has_calls(progress) or not self.own.reads_calls_alone):
+            self._put_together(self.fold)
+        self.own.answered(progress)
+
+    def _put_together(self, fold: Fold) -> None:
+        for segment in self._unread:
+            for event, name in _objects(segment):
+                fold.feed(event, name)
+        whole = fold.whole(done=True)
         if whole is not None:
             self.own.answer(whole)
-        self.own.answered(progress)
+
+
+def _has_calls(progress: Progress) -> bool:
+    return any(block.kind in _CALLS for block in progress.blocks.values())
 
 
 # -- hearing -----------------------------------------------------------------------------------------------
 
 
-def hearing(inner: Decoder, hear: Hear) -> Decoder:
-    """`inner`, of whose answer `hear` gets each object when it is read."""
-    return SkimmingHearer(inner, hear) if isinstance(inner, Skimmer) else HearingDecoder(inner, hear)
+def hearing(inner: Decoder, fields: AttemptFields) -> Decoder:
+    """`inner`, of whose answer `fields` gets each segment when it is read."""
+    return SkimmingHearer(inner, fields) if isinstance(inner, Skimmer) else HearingDecoder(inner, fields)
 
 
 class HearingDecoder:
     """See `hearing`."""
 
-    def __init__(self, inner: Decoder, hear: Hear) -> None:
-        self._inner, self._hear = inner, hear
+    def __init__(self, inner: Decoder, fields: AttemptFields) -> None:
+        self._inner, self._fields = inner, fields
         self.feed, self.eof, self.remainder = inner.feed, inner.eof, inner.remainder
 
     def read(self, segment: Segment) -> Sequence[StreamPart]:
-        for raw in _each(segment):
-            for event, name in events_of(raw):
-                self._hear(event, name)
+        self._fields.segment(segment)
         return self._inner.read(segment)
 
 
 class SkimmingHearer(HearingDecoder):
     """Of a decoder that skims."""
 
-    def __init__(self, inner: Skimmer, hear: Hear) -> None:
-        super().__init__(inner, hear)
+    def __init__(self, inner: Skimmer, fields: AttemptFields) -> None:
+        super().__init__(inner, fields)
         self.skim = inner.skim
 
 
-def _each(segment: Segment) -> Iterator[bytes]:
-    """The events of a run, or the only one."""
+def _objects(segment: Segment) -> Iterator[tuple[JsonObject, str]]:
+    """Those of the events of a run, or of the only one, each with the event's name."""
     raw, start = segment.raw, 0
     while segment.run and start < len(raw):
         end = after_event(raw, start)
-        yield raw[start:end]
+        yield from events_of(raw[start:end])
         start = end
     if not segment.run:
-        yield raw
+        yield from events_of(raw)

@@ -159,7 +159,8 @@ class Target:
         instead = self.draft.rendered(own) if self.draft else None
         if instead is not None and self.hooks is not None:
             instead = self.hooks.prepared(instead)
-        return AttemptFields(own, instead, self.protocol.editor if self.call.stream else None)
+        editor = self.protocol.editor if self.call.stream else None
+        return AttemptFields(own, instead, editor.fold() if editor and own.reads_answer else None)
 
     # -- how its answers are read ---------------------------------------------------------------------
 
@@ -210,9 +211,10 @@ class Target:
         if self.trace is not None and isinstance(own, WholeDecoder):
             own = ParsedWhole(own, self.trace.call)
         read = hooked(own, self.hooks) if self.hooks else own
-        hear = fields.hears(streamed=streamed) if fields else None
+        heard = fields if fields and fields.listens(streamed=streamed) else None
+        hear = heard.object if heard else None
         adapted = self.chain.decoder(read, head, self.call, hear) if self.chain else read
-        return hearing(read, hear) if hear and adapted is read else adapted, streamed
+        return hearing(read, heard) if heard and adapted is read else adapted, streamed
 
     def wrapped(self, parts: Sequence[StreamPart]) -> Sequence[StreamPart]:
         """Parts of the provider's as the client gets them: its signatures in envelopes, where it is not the
