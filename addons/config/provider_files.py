@@ -13,12 +13,14 @@ from addons.config.errors import ConfigErrors, checked, masked
 from addons.config.tables import ProviderTable
 from addons.config.trees import Unreadable, read_tree
 from addons.config.values import provider_name
+from addons.secrets.keys import located
 from addons.secrets.owned_file import NotOurs, check_folder
 from rewrite.catalog.layers import layered
 
 GROUP = "rotator.providers"
 """The entry points of distributions that bring a provider, each by its name."""
 
+_REGISTERED = "names a file: register its class as an entry point of the group rotator.hooks, and name that"
 _SUFFIX = ".toml"
 _OF_THE_CONFIG = ("credentials", "check")
 
@@ -85,12 +87,19 @@ def in_folder(folder: Path, errors: ConfigErrors) -> Iterator[Said]:
         except Unreadable as error:
             errors.add((), str(error), str(file))
         else:
-            yield _said(file.name.removesuffix(_SUFFIX), tree, str(file))
+            yield _said(file.name.removesuffix(_SUFFIX), _with_code(tree, folder), str(file))
 
 
 def files_of(folder: Path) -> list[Path]:
     """Those of providers, none where the folder cannot be read; what is hidden is an editor's."""
     return sorted(file for file in folder.glob(f"*{_SUFFIX}") if not file.name.startswith("."))
+
+
+def _with_code(tree: Mapping[str, object], folder: Path) -> Mapping[str, object]:
+    """`tree`, whose file of code, if it names one, lies in `folder`."""
+    code = tree.get("code")
+    file, colon, name = code.rpartition(":") if isinstance(code, str) else ("", "", "")
+    return {**tree, "code": f"{located(file, folder)}:{name}"} if colon else tree
 
 
 def _option(folder: Path) -> str:
@@ -127,7 +136,10 @@ def installed(errors: ConfigErrors, group: str = GROUP) -> Iterator[Said]:
             raised = masked(f"{type(error).__name__}: {error}")
             errors.add((), f"gives no provider: {raised}: mend it, or take it out", source)
         else:
-            yield _said(entry.name, tree, source)
+            said = _said(entry.name, tree, source)
+            if said.table.code and ":" in said.table.code:
+                said.errors.add(("providers", entry.name, "code"), _REGISTERED)
+            yield said
 
 
 def _tree(found: object) -> Mapping[str, object]:

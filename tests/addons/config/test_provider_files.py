@@ -107,6 +107,23 @@ def test_files_and_the_config_extend_each_other(folder: Path) -> None:
     assert first.provider.name == "acme"
 
 
+CODE = """
+from rewrite.hooks.base import Hooks
+
+class Acme(Hooks):
+    def check_key(self, key):
+        pass
+"""
+
+
+def test_code_that_a_file_names_lies_beside_it(folder: Path) -> None:
+    write(folder / "acme.toml", ACME + 'code = "quirks.py:Acme"\n')
+    write(folder / "quirks.py", CODE)
+    settings = loaded(folder)
+    assert named(settings, "acme").hooks
+    assert folder / "quirks.py" in watched(settings)
+
+
 def test_all_of_it_is_watched_and_read_again(folder: Path) -> None:
     write(folder / "acme.toml", ACME)
     settings = loaded(folder, "[retry]\n")
@@ -245,6 +262,7 @@ def test_a_folder_and_the_config_are_laid_over_it(site: Path, folder: Path) -> N
             f"{PLACE}: is not built in and must state base_url, hosts and protocols",
         ),
         ("PROVIDER = {'hots': ['a']}", f"{PLACE}: hots: unknown name: did you mean hosts?"),
+        ("PROVIDER = {'code': 'a.py:A'}", f"{PLACE}: code: names a file: register its class"),
         ("PROVIDER = {'credentials': []}", f"{PLACE}: credentials: is for the config alone"),
     ],
 )
