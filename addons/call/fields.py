@@ -11,6 +11,10 @@ from rewrite.credentials.evidence import stated_conversation
 from rewrite.fields.call_fields import Asked, CallFields, call_fields
 from rewrite.fields.store import Store
 
+_WITH_TOOLS = frozenset({"tools", "functions", "input", "request"})
+"""Fields of requests that declare tools, or may: Responses may have them in its input, Code Assist has all in
+`request`."""
+
 
 class FieldCache:
     """`clock` gives seconds that pass evenly, while the machine sleeps too."""
@@ -32,7 +36,11 @@ class FieldCache:
         key = own.fingerprint if own else ""
         session = stated_conversation(call, asker.facts, asker.client, key)
         asked = Asked(
-            route.provider.name, route.protocol, route.model or "", session.hex() if session else None
+            route.provider.name,
+            route.protocol,
+            route.model or "",
+            session.hex() if session else None,
+            tools=not _WITH_TOOLS.isdisjoint(call.body),
         )
         return call_fields(rules, self.store, asked, self.clock())
 

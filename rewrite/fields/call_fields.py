@@ -20,6 +20,7 @@ from rewrite.fields.injecting import Values, is_missing, is_said, started_at, wi
 from rewrite.fields.paths import Items, Steps, at_step, found_at
 from rewrite.fields.rule import Into, Mode, Place, Rule, Scope, Source
 from rewrite.fields.store import Key, Store, key_of
+from rewrite.fields.telling import Telling, telling
 from rewrite.fields.tool_calls import UNIFIED, FoundCall, is_call, keyed, tool_calls
 from rewrite.fields.turns import begins_turn
 
@@ -42,6 +43,8 @@ class Asked:
     """Identifies the conversation among all of all clients. None: the call does not say which it is."""
     credential: str | None = None
     """Identifies the credential, the client's own too. None: it is not chosen yet, or there is none."""
+    tools: bool = True
+    """Whether the model may call tools."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ class CallFields:
         """Whether there are rules that wait for the credential of an attempt."""
         self.reads_prompt = self._any(Source.UNIFIED_REQUEST, Into.UNIFIED_REQUEST)
         """Whether `prompt` has anything to do."""
-        self.reads_answer = Source.RESPONSE in sources
+        self.reads_answer = any(self._reads(each.rule) for each in self._bound)
         """Whether `answer` has."""
         self.reads_calls_alone = all(_joins(each.rule) for each in self._bound if _of_answers(each.rule))
         """Whether `answer` has nothing to do where no tool was called."""
@@ -122,6 +125,15 @@ class CallFields:
             return Bound(rule, identity, ())
         there = known[identity].before if identity in known else self._store.get(rule, identity, self._now)
         return Bound(rule, identity, there)
+
+    def _reads(self, rule: Rule) -> bool:
+        """Whether an answer may have anything for a rule: one to a request without tools calls none."""
+        return rule.source is Source.RESPONSE and (self._asked.tools or rule.mode is not Mode.PER_TOOL_CALL)
+
+    @property
+    def telling(self) -> Telling | None:
+        """Finds the events of a stream that `answer` needs. None: it needs all."""
+        return telling((each.rule for each in self._bound), self._asked.protocol)
 
     def _any(self, source: Source, into: Into) -> bool:
         return any(each.rule.source is source or each.rule.inject.into is into for each in self._bound)

@@ -16,6 +16,7 @@ from protocols.model.prompt import Prompt
 from protocols.model.segment import Segment
 from protocols.model.wirejson import JsonObject
 from rewrite.fields.call_fields import CallFields
+from rewrite.fields.telling import Telling
 from rewrite.translation.aggregate import events_of
 
 
@@ -71,10 +72,14 @@ class AttemptFields:
     """What puts a stream together. None: nothing does."""
     is_rest: bool = False
     """Whether its answer is the rest of one that was cut, so that its body is no whole answer."""
+    _telling: Telling | None = field(init=False)
     _streamed: bool = field(default=False, init=False)
     _gathers: bool = field(default=False, init=False)
     _unread: list[Segment] = field(default_factory=list, init=False)
     _size: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self._telling = self.own.telling
 
     def listens(self, *, streamed: bool) -> bool:
         """An answer begins, `streamed` or whole; whether a rule asks for its objects as they come."""
@@ -102,7 +107,7 @@ class AttemptFields:
         if self.own.reads_events or not self._streamed:
             for said, name in _objects(segment):
                 self.object(said, name)
-        elif self._gathers:
+        elif self._gathers and (self._telling is None or self._telling(segment.raw)):
             self._size += len(segment.raw)
             self._unread.append(segment)
             if self._size > LARGEST_ANSWER:
@@ -116,7 +121,7 @@ class AttemptFields:
 
     def _put_together(self, fold: Fold) -> None:
         for segment in self._unread:
-            for event, name in _objects(segment):
+            for event, name in _objects(segment, self._telling):
                 fold.feed(event, name)
         whole = fold.whole(done=True)
         if whole is not None:
@@ -155,12 +160,19 @@ class SkimmingHearer(HearingDecoder):
         self.skim = inner.skim
 
 
-def _objects(segment: Segment) -> Iterator[tuple[JsonObject, str]]:
-    """Those of the events of a run, or of the only one, each with the event's name."""
+def _objects(segment: Segment, telling: Telling | None = None) -> Iterator[tuple[JsonObject, str]]:
+    """Those of the events of a run, or of the only one, each with the event's name; with `telling` of those
+    that it finds."""
+    for raw in _events(segment):
+        if telling is None or telling(raw):
+            yield from events_of(raw)
+
+
+def _events(segment: Segment) -> Iterator[bytes]:
     raw, start = segment.raw, 0
     while segment.run and start < len(raw):
         end = after_event(raw, start)
-        yield from events_of(raw[start:end])
+        yield raw[start:end]
         start = end
     if not segment.run:
-        yield from events_of(raw)
+        yield raw
