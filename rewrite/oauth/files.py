@@ -93,24 +93,26 @@ def refreshed(text: str, kind: OAuthKind, answer: JsonObject, now: float) -> str
     their order stay. Raises Unreadable."""
     form, tree = kind.form, _tree(text)
     old = _table(tree, form)
-    new = {**old, **_given(old, form, answer, now)}
+    new = {**old, **_given(form, answer, now)}
     whole = {**tree, _key(tree, form): new} if form.at else new
     if form.refreshed:
         whole = {**whole, form.refreshed: _rfc3339(now)}
     return _written(whole, text)
 
 
-def _given(old: JsonObject, form: FileForm, answer: JsonObject, now: float) -> dict[str, object]:
-    """What an answer has, by the keys of the file. A refresh token that is missing in it stays."""
-    pairs: dict[str, object] = {form.access: answer.get("access_token")}
-    pairs[form.refresh] = answer.get("refresh_token")
+def _given(form: FileForm, answer: JsonObject, now: float) -> dict[str, object]:
+    """What an answer has, by the keys of the file. What is missing in it, or no text, stays: a login that
+    loses its refresh token is lost."""
+    texts = {form.access: "access_token", form.refresh: "refresh_token"} | {
+        name: name for name in form.copies
+    }
+    pairs: dict[str, object] = {key: said for key, name in texts.items() if (said := text_at(answer, name))}
     refresh_lasts = lasting(answer, "refresh_token_expires_in")
     if form.expires:
         pairs[form.expires] = _in_unit(now + (lasting(answer, "expires_in") or UNSTATED), form.unit)
     if form.refresh_expires and refresh_lasts is not None:
         pairs[form.refresh_expires] = _in_unit(now + refresh_lasts, form.unit)
-    copied = {name: answer.get(name) for name in form.copies if name in old or name in answer}
-    return {key: value for key, value in {**pairs, **copied}.items() if key and value is not None}
+    return {key: value for key, value in pairs.items() if key}
 
 
 def lasting(answer: JsonObject, key: str) -> float | None:

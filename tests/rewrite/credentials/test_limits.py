@@ -338,6 +338,7 @@ def test_costs_are_those_that_the_provider_stated() -> None:
     assert amounts(one(COST), CALL, progress(Usage(3, 4, cost=0.25)), Usage(cost=0.2))[
         Unit.COST
     ] == pytest.approx(0.05)
+    assert amounts(one(COST), CALL, progress(Usage(3, 4, cost=0.25)), Usage(1, 1))[Unit.COST] == 0.25
     assert amounts(one(COST), CALL, progress(Usage(3, 4)), None)[Unit.COST] == 0.0
 
 

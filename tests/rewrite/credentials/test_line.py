@@ -1,5 +1,7 @@
 """Who is let in, and how fast."""
 
+from math import inf
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -101,3 +103,18 @@ def test_nothing_is_kept_of_who_has_left(steps: list[tuple[int, str, str, float]
     for one in inside:
         found.leave(one)
     assert (len(found), found._paced) == (0, {})
+
+
+def test_a_clock_that_is_set_changes_no_wait() -> None:
+    for seconds in (5000.0, -5000.0):
+        first, second = waiter(1), waiter(2, until=140.0)
+        found = line(first, second)
+        second.due = 120.0
+        found.let_in(first, "a", 110.0)
+        found.moved(seconds)
+        assert found.held("m", 110.0 + PACE / 2 + seconds) == {"a"}
+        assert found.next_look(110.0 + seconds) == 110.0 + PACE + seconds
+        assert found.held("m", 110.0 + PACE + seconds) == frozenset()
+        assert found.next_look(115.0 + seconds) == 120.0 + seconds
+        second.due = inf
+        assert found.next_look(115.0 + seconds) == 140.0 + seconds

@@ -81,6 +81,21 @@ def test_what_is_new_is_given_though_another_proxy_knew_something_old() -> None:
     assert len([*house.sessions.recent(0.0)]) == 4
 
 
+def test_of_too_many_what_another_proxy_knew_long_ago_is_forgotten_first() -> None:
+    for ago, stays in ((30.0, "theirs"), (300.0, "ours")):
+        house = House()
+        house.now = 1000.0 - ago
+        house.call(evidence({}, "theirs"), "b")
+        theirs = session_entries(house.sessions, 0.0)
+        house.sessions, house.now = Sessions(most=2), 1000.0
+        house.call(evidence({}, "ours"), "a")
+        restore(house.sessions, theirs)
+        assert house.sessions.count(house.now) == 2
+        house.call(evidence({}, "new"), "a")
+        known = {name for name in ("ours", "theirs", "new") if house.find(evidence({}, name)).prefer}
+        assert known == {stays, "new"}
+
+
 def test_only_what_is_new_is_given() -> None:
     house = House()
     for number in range(200):

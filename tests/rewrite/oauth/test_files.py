@@ -80,6 +80,10 @@ def test_what_an_answer_leaves_out_stays() -> None:
     found = tokens_in(refreshed(gemini_file(), GEMINI, {"access_token": "ya29.new"}, NOW), GEMINI)
     assert (found.access, found.refresh) == ("ya29.new", "1//old")
     assert found.expires_at == NOW + UNSTATED
+    for nothing in ("", None, 7, {"value": "x"}, ["x"]):
+        said = {"access_token": "at-new", "refresh_token": nothing, "id_token": nothing}
+        kept = json.loads(refreshed(codex_file(), CODEX, said, NOW))
+        assert kept["tokens"] == {**json.loads(codex_file())["tokens"], "access_token": "at-new"}
     id_alone = json.loads(refreshed(codex_file(), CODEX, {"id_token": "id-new"}, NOW))
     assert id_alone["tokens"] == {**json.loads(codex_file())["tokens"], "id_token": "id-new"}
 
