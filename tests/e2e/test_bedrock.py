@@ -34,6 +34,8 @@ MODEL = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 PATH = "/model/us.anthropic.claude-sonnet-4-5-20250929-v1%3A0/"
 SECRETS = (ONE_SECRET, TWO_SECRET, TOKEN, BEARER)
 CONFIG = f"""
+[trace]
+directory = "traces"
 [providers.bedrock]
 base_url = "{{url}}"
 credentials = [{{{{ name = "one", key = "env:ONE" }}}}, {{{{ name = "two", key = "env:TWO" }}}}]
@@ -70,6 +72,10 @@ def running(vendor: VendorThread, folder: Path) -> Iterator[Proxy]:
     with Proxy(folder, CONFIG.format(url=vendor.base_url), keys=KEYS) as proxy:
         yield proxy
     assert not [word for word in (*SECRETS, "Traceback") if word in proxy.log], proxy.log
+    traces = [file.read_bytes() for file in (folder / "traces").rglob("*") if file.is_file()]
+    assert any(b"(signed)" in trace for trace in traces)
+    hidden = [word.encode() for word in (*SECRETS, "Signature=")]
+    assert not [word for word in hidden for trace in traces if word in trace]
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,14 @@
 
 import json
 from base64 import b64encode
+from itertools import accumulate
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.anthropic_messages.answer_read_aws import write_message
+from protocols.base import Skimmer
 from protocols.framing.aws_event_stream import Message, MessageFramer
 from protocols.model.call import Call, Operation
 from protocols.model.errors import MalformedStream
@@ -18,6 +20,8 @@ from tests.vendor.bedrock import KIND, chunk, exception, message
 
 CALL = Call("1", "anthropic_messages", Operation.GENERATE, "m", True, ())
 EVENTS = messages_stream(["Hel", "lo"])
+STREAM = b"".join(map(chunk, EVENTS))
+STREAM_ENDS = [0, *accumulate(len(chunk(event)) for event in EVENTS)]
 CHUNK = {":message-type": "event", ":event-type": "chunk"}
 
 
@@ -32,6 +36,18 @@ def test_a_stream_becomes_the_events_that_it_holds() -> None:
     segments = [each for at in range(0, len(data), 11) for each in decoder.feed(data[at : at + 11])]
     assert [each.raw for each in [*segments, *decoder.eof()]] == EVENTS
     assert segments[-1].last
+
+
+@given(st.integers(0, len(STREAM)), st.integers(1, 500))
+def test_what_came_of_a_stream_that_is_cut_is_its_beginning(end: int, size: int) -> None:
+    decoder = discover()["anthropic_messages"].decoder(CALL, Head(200, (("content-type", KIND),)))
+    assert isinstance(decoder, Skimmer)
+    pieces = [STREAM[at : min(at + size, end)] for at in range(0, end, size)]
+    segments = [each for piece in pieces for each in decoder.skim(piece)]
+    came = b"".join(each.raw for each in [*segments, *decoder.eof()])
+    assert b"".join(EVENTS).startswith(came)
+    whole = came.count(b"\n\n")
+    assert decoder.remainder() == (b"" if STREAM_ENDS[whole] == end else b"data: ")
 
 
 def test_an_event_over_several_lines_becomes_one_line() -> None:
