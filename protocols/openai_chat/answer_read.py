@@ -2,10 +2,6 @@
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
-
-from msgspec import Struct
-from msgspec.json import Decoder
 
 from protocols.framing.sse import DONE, Event
 from protocols.model.parts import (
@@ -41,6 +37,7 @@ from protocols.model.wirejson import (
     stream_error,
     text_at,
 )
+from protocols.openai_chat.answer_read_texts import TEXT_CHUNK, TEXT_CHUNKS, TextChoice, TextDelta
 from protocols.openai_chat.error_words import FINISH_REASONS
 from protocols.openai_chat.reasoning import Details, details_text, signature_of
 from protocols.openai_chat.tool_keys import ToolKeys, tool_kind
@@ -57,41 +54,6 @@ _NATIVE_LENGTHS = frozenset(
 _REASONING, _CONTENT, _REFUSAL, _AUDIO = "reasoning", "content", "refusal", "audio"
 
 
-class _TextDelta(Struct, gc=False, forbid_unknown_fields=True):
-    """A delta that says at most a text and a thought."""
-
-    content: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    role: str | None = None
-    name: str | None = None
-    channel: str | None = None
-    refusal: Literal[""] | None = None
-    tool_calls: None = None
-
-
-class _TextChoice(Struct, gc=False):
-    delta: _TextDelta
-    index: int = 0
-    finish_reason: str | None = None
-    native_finish_reason: object = None
-    stop_reason: object = None
-
-
-class _TextChunk(Struct, gc=False):
-    """Most chunks: one choice, which continues."""
-
-    choices: tuple[_TextChoice]
-    object: str = ""
-    error: None = None
-    usage: None = None
-    x_groq: None = None
-
-
-_TEXT_CHUNK = Decoder(_TextChunk)
-_TEXT_CHUNKS = Decoder(list[_TextChunk])
-
-
 class ChunkReader:
     """The events of one stream to parts; keeps what the parts of a choice need to know of each other."""
 
@@ -105,7 +67,7 @@ class ChunkReader:
         it is an error."""
         if data == DONE:
             return (StreamEnd(),)
-        chunk = None if named else in_form(_TEXT_CHUNK, data)
+        chunk = None if named else in_form(TEXT_CHUNK, data)
         if chunk is None or chunk.object == "error":
             return None
         (choice,) = chunk.choices
@@ -114,7 +76,7 @@ class ChunkReader:
 
     def read_texts(self, run: Sequence[bytes]) -> Sequence[StreamPart] | None:
         """What `read_text` gives of each, with texts of one choice that follow one another as one."""
-        chunks = in_forms(_TEXT_CHUNKS, run)
+        chunks = in_forms(TEXT_CHUNKS, run)
         if chunks is None or not {chunk.choices[0].index for chunk in chunks} <= self._choices.keys():
             return None
         if "error" in {chunk.object for chunk in chunks}:
@@ -284,7 +246,7 @@ class ChoiceReader:
         if choice.get("finish_reason") and (reason := text_at(choice, "finish_reason")):
             yield from self._finish(reason, choice.get("native_finish_reason"), choice.get("stop_reason"))
 
-    def read_text(self, choice: _TextChoice) -> Sequence[StreamPart]:
+    def read_text(self, choice: TextChoice) -> Sequence[StreamPart]:
         """What `read` gives of it."""
         said = self._text(choice.delta)
         if not choice.finish_reason:
@@ -296,7 +258,7 @@ class ChoiceReader:
         """A delta that says nothing else."""
         return self._blocks.delta(_CONTENT, BlockKind.TEXT, text) if text else ()
 
-    def _text(self, delta: _TextDelta) -> Sequence[StreamPart]:
+    def _text(self, delta: TextDelta) -> Sequence[StreamPart]:
         text, thought = delta.content, delta.reasoning_content or delta.reasoning
         if not thought:
             return self.text(text or "")
