@@ -79,9 +79,12 @@ class CallFields:
     ) -> None:
         """`known`: what there was of values when the call began."""
         self._rules, self._store, self._asked, self._now = rules, store, asked, now
-        before = {each.identity: each for each in known}
+        before = {each.rule.digest: each for each in known}
         self._bound = tuple(self._bind(rule, before) for rule in rules if not self._waits(rule))
-        sources = {each.rule.source for each in self._bound}
+        sources: dict[Source, list[Bound]] = {}
+        for each in self._bound:
+            sources.setdefault(each.rule.source, []).append(each)
+        self._readers: Mapping[Source, Sequence[Bound]] = sources
         self._found: dict[bytes, Found] = {}
         self._new_turn = False
         self.needs_credential = len(self._bound) < len(rules)
@@ -112,8 +115,10 @@ class CallFields:
     def _waits(self, rule: Rule) -> bool:
         return Scope.CREDENTIAL in rule.scope and self._asked.credential is None
 
-    def _bind(self, rule: Rule, known: Mapping[Key, Bound]) -> Bound:
-        asked = self._asked
+    def _bind(self, rule: Rule, known: Mapping[bytes, Bound]) -> Bound:
+        was, asked = known.get(rule.digest), self._asked
+        if was and Scope.CREDENTIAL not in rule.scope:
+            return was
         said = {
             Scope.PROVIDER: asked.provider,
             Scope.MODEL: asked.model,
@@ -123,8 +128,9 @@ class CallFields:
         identity = key_of(rule.digest, *(part for each in sorted(rule.scope) for part in (each, said[each])))
         if rule.mode not in _GROWING:
             return Bound(rule, identity, ())
-        there = known[identity].before if identity in known else self._store.get(rule, identity, self._now)
-        return Bound(rule, identity, there)
+        if was and was.identity == identity:
+            return was
+        return Bound(rule, identity, self._store.get(rule, identity, self._now))
 
     def _reads(self, rule: Rule) -> bool:
         """Whether an answer may have anything for a rule: one to a request without tools calls none."""
@@ -227,15 +233,16 @@ class CallFields:
         }
 
     def _extract(self, source: Source, value: object, protocol: str) -> None:
-        for each in self._bound:
-            if each.rule.source is source:
-                self._take(each, dict(_found(each.rule, value, protocol)))
+        for each in self._readers.get(source, ()):
+            self._take(each, dict(_found(each.rule, value, protocol)))
 
     def _take(self, bound: Bound, found: Found) -> None:
         """What is read once takes the place of what was found before; events add to it."""
         rule = bound.rule
         if rule.source not in _STREAMED:
             self._found[rule.digest] = found
+            return
+        if not found:  # as with most events
             return
         known = self._found.setdefault(rule.digest, {})
         for call, values in found.items():

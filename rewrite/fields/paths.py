@@ -241,7 +241,15 @@ def value_at(value: object, steps: Steps) -> object:
 
 def found_at(value: object, steps: Steps) -> Iterator[object]:
     """What stands at a path, in order: several values with a wildcard, none where it leads nowhere."""
-    return (found for _, found in places_at(value, steps))
+    for at, step in enumerate(steps):
+        if step is EVERY:
+            for each in _steps_of(value):
+                yield from found_at(at_step(value, each), steps[at + 1 :])
+            return
+        value = at_step(value, step)
+        if value is MISSING:
+            return
+    yield value
 
 
 def places_at(value: object, steps: Steps, before: Steps = ()) -> Iterator[tuple[Steps, object]]:

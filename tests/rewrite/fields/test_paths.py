@@ -131,6 +131,7 @@ def test_what_stands_at_a_path(path: str, found: list[object]) -> None:
 @given(JSON, STEPS)
 def test_no_value_is_too_strange(value: object, steps: Steps) -> None:
     before = deepcopy(value)
+    assert list(found_at(value, steps)) == [found for _, found in places_at(value, steps)]
     for place, found in places_at(value, steps):
         assert EVERY not in place
         assert list(found_at(value, place)) == [found]
