@@ -64,10 +64,15 @@ type Found = dict[Key, list[object]]
 _NO_CALL = b""
 
 
+def fitting(rules: Iterable[Rule], protocol: str, model: str) -> tuple[Rule, ...]:
+    """The rules for calls of a model in a protocol."""
+    return tuple(rule for rule in rules if rule.fits(protocol, model.lower()))
+
+
 def call_fields(rules: Sequence[Rule], store: Store, asked: Asked, now: float) -> "CallFields | None":
     """The field cache of one call at one target, which begins at `now`; None where no rule is for it."""
-    fitting = [rule for rule in rules if rule.fits(asked.protocol, asked.model.lower())]
-    mine = [rule for rule in fitting if asked.session is not None or Scope.SESSION not in rule.scope]
+    found = fitting(rules, asked.protocol, asked.model)
+    mine = [rule for rule in found if asked.session is not None or Scope.SESSION not in rule.scope]
     return CallFields(mine, store, asked, now) if mine else None
 
 

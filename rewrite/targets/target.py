@@ -336,7 +336,7 @@ def _within(
         changed_here = body is not call.body or wanted.rewritten
         data = whole(body) if changed_here else None
         wanted.trace.planned("built_request", data, changed=changed_here)
-    rendered = draft.rendered(wanted.fields)
+    rendered = draft.rendered(wanted.fields) if wanted.fields else draft.finish(draft.written)
     return Target(
         route,
         call if route.model == call.model else replace(call, model=route.model),
