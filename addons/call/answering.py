@@ -90,7 +90,7 @@ class Answering:
         self._former: list[Upstream] = []
         self._clock = Clock()
         self.flow_traces = FlowTraces(traces, pool, self._clock)
-        self.checker = Checker(pool, journal.notice)
+        self.checker = Checker(pool, journal.notice, journal.failed)
         self._drivers: WeakKeyDictionary[http.HTTPFlow, Driver] = WeakKeyDictionary()
         self.buffering: WeakKeyDictionary[http.HTTPFlow, tuple[bool, float]] = WeakKeyDictionary()
         """Whether the route of a call wants its answer whole before the client gets it, and for how many

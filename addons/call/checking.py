@@ -42,13 +42,20 @@ class Unknown:
 
 
 class Checker:
-    """Runs while it is started; `notify` gets what a user has to know."""
+    """Runs while it is started; `notify` gets what a user has to know, `failed` a fault of ours and where it
+    was: it ends the checks, until new settings begin them again."""
 
-    def __init__(self, pool: Pool, notify: Callable[[Notice], None], interval: float = INTERVAL) -> None:
-        self._pool, self._notify, self._interval = pool, notify, interval
+    def __init__(
+        self,
+        pool: Pool,
+        notify: Callable[[Notice], None],
+        failed: Callable[[str, BaseException], None],
+        interval: float = INTERVAL,
+    ) -> None:
+        self._pool, self._notify, self._failed, self._interval = pool, notify, failed, interval
         self._wanted: list[tuple[Configured, QuotaCheck]] = []
         self._upstream: Upstream | None = None
-        self._failed: set[tuple[str, str]] = set()
+        self._unanswered: set[tuple[str, str]] = set()
         self._task: asyncio.Task[None] | None = None
         self._runs = False
 
@@ -69,6 +76,11 @@ class Checker:
         self._runs = True
         if self._wanted:
             self._task = asyncio.get_running_loop().create_task(self._ask_all())
+            self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            self._failed("asking what keys have used", error)
 
     def stop(self) -> None:
         self._runs = False
@@ -145,9 +157,9 @@ class Checker:
         """Once, until an answer comes again: no `why`."""
         who = provider, lease.name
         if not why:
-            self._failed.discard(who)
-        elif who not in self._failed:
-            self._failed.add(who)
+            self._unanswered.discard(who)
+        elif who not in self._unanswered:
+            self._unanswered.add(who)
             self._notify(
                 Notice(f"{provider}/{lease.name}: check: what it has used is not known: {why}", True)
             )

@@ -66,6 +66,7 @@ class House:
         self, vendor: Vendor, check: QuotaCheck, logins: Logins | None = None, login: Login | None = None
     ) -> None:
         self.said: list[Notice] = []
+        self.faults: list[str] = []
         self.pool = Pool(lambda: NOW, self.said.append, logins)
         asked = Provider("p", vendor.base_url, ("p",), ("openai_chat",), quota_check=check)
         keys = tuple(
@@ -76,7 +77,10 @@ class House:
         )
         self.settings = Settings(providers=(Configured(asked, keys),))
         self.pool.configure(self.settings)
-        self.checker = Checker(self.pool, self.said.append, interval=0.01)
+        self.checker = Checker(self.pool, self.said.append, self.failed, interval=0.01)
+
+    def failed(self, where: str, error: BaseException) -> None:
+        self.faults.append(f"{where}: {error}")
 
     @property
     def learnt(self) -> dict[str, list[tuple[str, str]]]:
@@ -254,6 +258,27 @@ async def test_quotas_of_google_s_are_asked_for_with_the_project_of_the_login(
         assert len(vendor.requests) - len(quota) == 1, "the project is asked for once"
         assert house.learnt == {"a": [("quota", "model:m")]}
         assert house.said == []
+
+
+async def test_a_fault_of_ours_is_reported_and_new_settings_begin_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: object) -> None:
+        raise LookupError("planted")
+
+    async with Vendor() as vendor:
+        vendor.reply(whole(SPENT), 1000)
+        with monkeypatch.context() as patched:
+            patched.setattr(Pool, "checked", broken)
+            async with running(vendor, QuotaCheck("/api/v1/key", LIMITS)) as house:
+                await until(lambda: bool(house.faults))
+                assert house.faults == ["asking what keys have used: planted"]
+                patched.undo()
+                upstream = Upstream(Direct(tls_context(insecure=False, ca_file=None, ca_dir=None)))
+                house.checker.configure(house.settings, upstream)
+                await until(lambda: bool(house.learnt))
+                await upstream.close()
+        assert len(house.faults) == 1
 
 
 async def test_new_settings_without_it_end_it() -> None:
