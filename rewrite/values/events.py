@@ -202,7 +202,7 @@ class OpenUpstream(Struct, frozen=True):
     """On a connection that was never used before."""
     rendered: Rendered | None = None
     """Takes the place of what the target is asked otherwise."""
-    fields: CallFields | None = field(default=None, repr=False, compare=False)
+    fields: CallFields | None = None
     """What the field cache has for its headers. None: no rule of it is for the call."""
 
 
