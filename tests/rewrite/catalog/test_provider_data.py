@@ -130,7 +130,11 @@ ROWS = {
         ("bedrock-runtime.us-east-1.amazonaws.com", "bedrock-runtime-fips.us-gov-west-1.amazonaws.com"),
         ("bedrock.us-east-1.amazonaws.com", "s3.amazonaws.com"),
         {"anthropic_messages": "/model/{model}/invoke"},
-        (429, '{"type": "error", "error": {"type": "rate_limit_error", "message": "slow down"}}', Kind.RATE),
+        (
+            429,
+            '{"type": "error", "error": {"type": "rate_limit_error", "message": "Too many tokens per day"}}',
+            Kind.MODEL_QUOTA,
+        ),
         accepts=(BEARER,),
     ),
     "openrouter": Row(
