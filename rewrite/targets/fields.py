@@ -7,7 +7,7 @@ when its parts are read, which for what passes untouched is after it has left.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from protocols.base import Decoder, Fold, Skimmer
+from protocols.base import Decoder, Editor, Fold, Skimmer
 from protocols.framing.sse import after_event
 from protocols.model.call import Rendered
 from protocols.model.parts import BlockKind, StreamPart
@@ -68,13 +68,13 @@ class AttemptFields:
     """What the attempt gave, and gets."""
     instead: Rendered | None = None
     """What is asked in place of what the target is asked otherwise. None: that."""
-    fold: Fold | None = None
+    editor: Editor | None = None
     """What puts a stream together. None: nothing does."""
     is_rest: bool = False
     """Whether its answer is the rest of one that was cut, so that its body is no whole answer."""
     _telling: Telling | None = field(init=False)
     _streamed: bool = field(default=False, init=False)
-    _gathers: bool = field(default=False, init=False)
+    _fold: Fold | None = field(default=None, init=False)
     _unread: list[Segment] = field(default_factory=list, init=False)
     _size: int = field(default=0, init=False)
 
@@ -84,8 +84,11 @@ class AttemptFields:
     def listens(self, *, streamed: bool) -> bool:
         """An answer begins, `streamed` or whole; whether a rule asks for its objects as they come."""
         reads_answer = self.own.reads_answer and not self.is_rest
-        self._streamed, self._gathers = streamed, streamed and reads_answer and self.fold is not None
-        return self._gathers or (self.own.reads_events if streamed else reads_answer)
+        self._streamed = streamed
+        if not streamed:
+            return reads_answer
+        self._fold = self.editor.fold() if self.editor and reads_answer else None
+        return self._fold is not None or self.own.reads_events
 
     @property
     def hear(self) -> Callable[[Sequence[StreamPart]], None] | None:
@@ -99,24 +102,24 @@ class AttemptFields:
             return
         if self.own.reads_events:
             self.own.event(said)
-        if self._gathers and self.fold is not None:
-            self.fold.feed(said, name)
+        if self._fold is not None:
+            self._fold.feed(said, name)
 
     def segment(self, segment: Segment) -> None:
         """One that nobody else parses: it waits for the end, where it may turn out not to be needed."""
         if self.own.reads_events or not self._streamed:
             for said, name in _objects(segment):
                 self.object(said, name)
-        elif self._gathers and (self._telling is None or self._telling(segment.raw)):
+        elif self._fold is not None and (self._telling is None or self._telling(segment.raw)):
             self._size += len(segment.raw)
             self._unread.append(segment)
             if self._size > LARGEST_ANSWER:
-                self._unread, self._gathers = [], False
+                self._unread, self._fold = [], None
 
     def complete(self, progress: Progress) -> None:
         """The answer has ended properly, and come to `progress`: a stream is an answer now too."""
-        if self._gathers and self.fold and (_has_calls(progress) or not self.own.reads_calls_alone):
-            self._put_together(self.fold)
+        if self._fold and (_has_calls(progress) or not self.own.reads_calls_alone):
+            self._put_together(self._fold)
         self.own.answered(progress)
 
     def _put_together(self, fold: Fold) -> None:

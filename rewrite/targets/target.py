@@ -159,8 +159,7 @@ class Target:
         instead = self.draft.rendered(own) if self.draft else None
         if instead is not None and self.hooks is not None:
             instead = self.hooks.prepared(instead)
-        editor = self.protocol.editor if self.call.stream else None
-        return AttemptFields(own, instead, editor.fold() if editor and own.reads_answer else None)
+        return AttemptFields(own, instead, self.protocol.editor)
 
     # -- how its answers are read ---------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """What is heard of an answer for the field cache, and when a stream is put together."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -44,7 +44,7 @@ def heard(fields: AttemptFields, *pieces: bytes) -> Progress:
 def attempt(*rules: Rule) -> tuple[AttemptFields, Counting]:
     fold = Counting()
     own = CallFields(rules, Store(), Asked("vendor", "openai_chat", "model", "s"), 0.0)
-    return AttemptFields(own, fold=fold), fold
+    return AttemptFields(own, editor=replace(CHAT.editor, fold=lambda: fold)), fold
 
 
 @pytest.mark.parametrize(
