@@ -1,6 +1,6 @@
 """What the thread of traces does for one call: cleans its passes and its bytes, and writes them down."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -120,11 +120,8 @@ class CallRecord:
             self.flush()
 
     def _line(self, entry: Entry, data: bytes) -> bytes:
-        """`data`: that of the entry, as JSON. The names in it may be the client's words."""
-        head = {
-            key: self._cleaning.name(value) if isinstance(value, str) else value
-            for key, value in _head(entry)
-        }
+        """`data`: that of the entry, as JSON. The model may be any words of the client."""
+        head = {**_head(entry), "model": self._cleaning.name(entry.model)}
         return dump(head)[:-1] + b',"data":' + data + b"}\n"
 
     # -- the folder -----------------------------------------------------------------------------------
@@ -155,17 +152,19 @@ class CallRecord:
         return self._store.guarded(lambda: folder.append(file, data, first=is_first))
 
 
-def _head(entry: Entry) -> Iterator[tuple[str, object]]:
-    yield "sequence", entry.sequence
-    yield "pass", entry.name
-    yield "direction", entry.direction.value
-    yield "stage", entry.stage.value
-    yield "call", entry.call
-    yield "attempt", entry.attempt
-    yield "time", entry.time
-    yield "protocol", entry.protocol
-    yield "provider", entry.provider
-    yield "model", entry.model
-    yield "credential", entry.credential
-    yield "session", entry.session
-    yield "changed", entry.changed
+def _head(entry: Entry) -> Mapping[str, object]:
+    return {
+        "sequence": entry.sequence,
+        "pass": entry.name,
+        "direction": entry.direction.value,
+        "stage": entry.stage.value,
+        "call": entry.call,
+        "attempt": entry.attempt,
+        "time": entry.time,
+        "protocol": entry.protocol,
+        "provider": entry.provider,
+        "model": entry.model,
+        "credential": entry.credential,
+        "session": entry.session,
+        "changed": entry.changed,
+    }

@@ -68,9 +68,10 @@ class Cleaning:
             value = value.encode("utf-8", "replace").decode()
         if len(value) < _SHORTEST_TEXT:
             return value
-        if value.startswith(MARK):
+        if value.startswith(MARK) and not self._signatures:
             return self._label(value)
-        value = self._search.without_secrets(value, lambda _: REDACTED)
+        if len(value) >= SHORTEST_SECRET:
+            value = self._search.without_secrets(value, lambda _: REDACTED)
         if '"' in value:
             value = Fields(self._shown).whole(value.encode()).decode()
         return without_lookalikes(value)
@@ -95,9 +96,10 @@ class Cleaning:
                 hides = is_string and len(value) >= (SHORTEST_SECRET if known is Kind.MAYBE else 1)
                 return REDACTED.encode() if hides else None
             case Kind.SIGNATURE:
-                return self._label_of(value) if is_string else None
+                return self._label_of(value) if is_string and not self._signatures else None
             case Kind.DATA:
-                return self._label_of(value) if is_string and len(value) > _SHORT_DATA else None
+                hides = is_string and len(value) > _SHORT_DATA and not self._signatures
+                return self._label_of(value) if hides else None
             case Kind.PLAIN:
                 return None
 
@@ -109,7 +111,7 @@ class Cleaning:
         return self._label(text).encode()
 
     def _label(self, text: str) -> str:
-        if self._signatures or not text or text.startswith("[signature "):
+        if not text:
             return text
         hashed = sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
         return f"[signature sha256:{hashed}, {len(text)} characters]"
@@ -136,9 +138,10 @@ class Cleaning:
                 return self._container(value, known, levels - 1)
 
     def _string(self, value: str, known: Kind) -> str:
-        shown = self._shown(known, value.encode("utf-8", "replace"), True) if value else None
-        if shown is not None and known is not Kind.DATA:
-            return self._label(value) if known is Kind.SIGNATURE else REDACTED
+        if known is Kind.SIGNATURE and not self._signatures:
+            return self._label(value)
+        if known is not Kind.PLAIN and self._shown(known, value.encode("utf-8", "replace"), True):
+            return REDACTED
         text = self.text(value[: self._left + _LONGEST_SECRET])
         left, self._left = self._left, self._left - len(text)
         return text if len(text) <= left and len(value) <= left else f"{text[:left]}{CUT}"
@@ -163,7 +166,7 @@ class Cleaning:
             case SecretStr():
                 return REDACTED
             case Signature():
-                return {"form": self.text(value.form), "value": self._label(value.value)}
+                return {"form": self.text(value.form), "value": self._string(value.value, Kind.SIGNATURE)}
             case Mapping():
                 return dict(self._fields(value, known, levels))
             case list() | tuple() | set() | frozenset():

@@ -44,11 +44,13 @@ class CallFolder:
     def append(self, file: str, data: bytes, *, first: bool) -> None:
         """Raises OSError. `first`: the file must not be there yet."""
         flags = _APPEND | (os.O_CREAT | os.O_EXCL if first else 0)
-        descriptor = os.open(self.path / file, flags, _OURS_ALONE)
-        with os.fdopen(descriptor, "wb", buffering=0) as opened:
+        descriptor = os.open(f"{self.path}{os.sep}{file}", flags, _OURS_ALONE)
+        try:
             left = memoryview(data)
             while left:
-                left = left[opened.write(left) :]
+                left = left[os.write(descriptor, left) :]
+        finally:
+            os.close(descriptor)
         self.size += len(data)
 
 
@@ -58,20 +60,30 @@ class Folders:
     def __init__(self, root: Path, bounds: Bounds) -> None:
         self.root, self.bounds = root, bounds
         self._calls: dict[str, CallFolder] | None = None
+        self._day = ""  # the last that was made, or looked at
 
     def make(self, call: str, time: float) -> CallFolder:
         """The folder of the call that began at `time`, in epoch seconds. Raises OSError."""
         calls = self._known()
         began = datetime.fromtimestamp(time, UTC)
         date, name = began.strftime("%Y-%m-%d"), f"{began.strftime('%H%M%S.%f')}Z-{file_name(call)}"
+        made = CallFolder(self.root / date / name)
+        try:
+            if date != self._day:
+                self._make_day(date)
+            made.path.mkdir(_PRIVATE_FOLDER)
+        except FileNotFoundError:  # somebody removed it
+            self._make_day(date)
+            made.path.mkdir(_PRIVATE_FOLDER)
+        calls[f"{date}/{name}"] = made
+        return made
+
+    def _make_day(self, date: str) -> None:
         self._make_root()
         day = self.root / date
         day.mkdir(_PRIVATE_FOLDER, exist_ok=True)
         _must_be_ours(day)
-        made = CallFolder(day / name)
-        made.path.mkdir(_PRIVATE_FOLDER)
-        calls[f"{date}/{name}"] = made
-        return made
+        self._day = date
 
     def prune(self, now: float) -> None:
         """Remove the oldest ones while there are too many, or too large or old ones. Raises OSError where one

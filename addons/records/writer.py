@@ -1,6 +1,7 @@
 """One thread that writes, for an event loop that never waits: what is given to it lies in a bounded queue."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -12,6 +13,10 @@ PAUSE = 0.1
 
 IDLE = 600.0
 """Seconds after which a round is over though there was nothing to do."""
+
+TURN, BREAK = 0.002, 0.0001
+"""Seconds for which it works, and then lets the event loop have its turn: they share an interpreter, in which
+one that is not interrupted holds up the other for 5 ms."""
 
 type Work = Callable[[], object]
 
@@ -29,6 +34,7 @@ class Writer:
         self._given = self._taken = 0  # bytes: the one is counted by the event loop, the other by the thread
         self._awake, self._hurry = threading.Event(), threading.Event()
         self._flushed: deque[threading.Event] = deque()
+        self._began = 0.0
         self._thread: threading.Thread | None = None
 
     def put(self, work: Work, size: int) -> bool:
@@ -71,7 +77,13 @@ class Writer:
             work, size = self._works.popleft()
             self._do(work)
             self._taken += size
+            self._pause()
         self._do(self._round_over)
+
+    def _pause(self) -> None:
+        if time.perf_counter() - self._began > TURN:
+            time.sleep(BREAK)
+            self._began = time.perf_counter()
 
     def _do(self, work: Work) -> None:
         try:

@@ -6,9 +6,9 @@ anything after it.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from addons.secrets.names import Kind, kind
+from addons.secrets.names import MARKS, Kind, kind
 from protocols.shared.signatures import MARK
 
 LONGEST_VALUE = 1 << 20
@@ -24,6 +24,8 @@ _FIELD = re.compile(
     % {b"mark": MARK.encode()}
 )
 """The beginning of a value: the name, and the quote of a string. Without a name it is an envelope."""
+_WORDS = tuple(word.encode() for word in (*MARKS, '"data', MARK.lower()))
+_LONGEST_NAME = 64
 _BEGUN = re.compile(rb'\\*(?:"[\w-]{0,64}(?:\\*(?:"\s{0,16}(?::\s{0,16}\\*)?)?)?)?\Z')
 """An end that may begin a field."""
 _LONGEST_BEGUN = 128
@@ -49,9 +51,8 @@ class Fields:
         data = self._kept + data
         out: list[bytes] = []
         at = 0
-        for found in _FIELD.finditer(data):
-            known = _kind(found)
-            if known is Kind.PLAIN or found.start() < at:
+        for found in _found(data):
+            if found.start() < at:
                 continue
             end = _end(data, found)
             if end is None:
@@ -83,7 +84,7 @@ class Fields:
     def remainder(self) -> bytes:
         """What was held: the stream has ended. Half a value is shown as a whole one is."""
         kept, self._kept = self._kept, b""
-        found = _FIELD.search(kept)
+        found = next(_found(kept), None)
         if found is None:
             return kept
         return kept[: found.end()] + self._shown(kept, found, len(kept))
@@ -91,6 +92,25 @@ class Fields:
     def whole(self, data: bytes) -> bytes:
         """`data` alone."""
         return self.feed(data) + self.remainder()
+
+
+def _found(data: bytes) -> Iterator[re.Match[bytes]]:
+    """The fields in it that are not plain, in order. Most names are; what they would all take is spared by a
+    search for the words of the others."""
+    lower = data.lower()
+    quotes = {data.rfind(b'"', max(0, at - _LONGEST_NAME), at + 1) for at in _all_words(lower)}
+    for quote in sorted(quotes - {-1}):
+        found = _FIELD.match(data, quote)
+        if found and _kind(found) is not Kind.PLAIN:
+            yield found
+
+
+def _all_words(lower: bytes) -> Iterator[int]:
+    for word in _WORDS:
+        at = lower.find(word)
+        while at >= 0:
+            yield at
+            at = lower.find(word, at + 1)
 
 
 def _kind(found: re.Match[bytes]) -> Kind:

@@ -42,6 +42,21 @@ _ABOUT = frozenset(
     "uri url".split()
 )
 """Last words of what is about a secret and not one itself."""
+MARKS = (
+    "auth",
+    "bearer",
+    "cookie",
+    "encrypted",
+    "jwt",
+    "key",
+    "passphrase",
+    "passw",
+    "redacted",
+    "secret",
+    "signature",
+    "token",
+)
+"""In small letters: each name that is not plain has one of these in it, or is `data`."""
 _OPAQUE = frozenset({("encrypted", "content"), ("redacted", "content"), ("encrypted", "reasoning")})
 
 _TELLING = re.compile(

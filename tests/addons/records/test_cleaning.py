@@ -194,6 +194,15 @@ def test_signatures_are_shortened(name: str) -> None:
     assert "signature sha256" not in str(of(signatures=True).data(value))
 
 
+@pytest.mark.parametrize(
+    "value", [f"is {OWN}", f"[signature {OWN}", wrapped(Signature("s", "v"), "p").value + OWN]
+)
+def test_a_secret_in_the_place_of_a_signature_is_hidden(value: str) -> None:
+    for data in ({"signature": value}, {"data": value}, Signature("encrypted", value)):
+        for signatures in (True, False):
+            assert OWN not in str(of(signatures=signatures).data(data))
+
+
 def test_a_hash_is_the_same_wherever_the_signature_is() -> None:
     signature = "c2ln+/=" * 3
     (one,) = of().data({"signature": signature}).values()  # type: ignore[attr-defined]

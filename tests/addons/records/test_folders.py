@@ -43,6 +43,15 @@ def test_names_that_files_cannot_have(name: str, file: str) -> None:
     assert file_name(name) == file
 
 
+def test_a_folder_that_somebody_removed_is_made_again(root: Path) -> None:
+    folders = Folders(root, BOUNDS)
+    folders.make("c1", BEGAN).path.rmdir()
+    (root / "2024-10-04").rmdir()
+    root.rmdir()
+    folders.make("c2", BEGAN)
+    assert [name[-2:] for name in left(root)] == ["c2"]
+
+
 # -- links ----------------------------------------------------------------------------------------------
 
 
