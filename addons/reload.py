@@ -108,6 +108,9 @@ class Control:
         return await asyncio.to_thread(load_again, self._settings, os.environ, Path.cwd())
 
     def _reject(self, error: ConfigError) -> None:
+        """A file of a provider that is new and broken is looked after too, to be read once it is mended."""
+        if self._settings:
+            self._watch.files(watched(self._settings))
         kept = "the settings before stay in force: " if self._settings else ""
         for line in error.lines:
             log.error("%s", self._redactor.redact(f"{kept}{line}"))

@@ -44,13 +44,13 @@ def built_in() -> dict[str, dict[str, object]]:
 
 def own_facts() -> dict[str, dict[str, object]]:
     """What the file of each built-in provider says, by its name."""
+    return {name: tomllib.loads(data("provider_data", name + _SUFFIX)) for name in _built_in_names()}
+
+
+def _built_in_names() -> list[str]:
     folder = files("rewrite.catalog").joinpath("provider_data")
-    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(_SUFFIX))
-    return {
-        name.removesuffix(_SUFFIX): tomllib.loads(data("provider_data", name))
-        for name in names
-        if not name.startswith("_")
-    }
+    names = (entry.name for entry in folder.iterdir() if entry.name.endswith(_SUFFIX))
+    return sorted(name.removesuffix(_SUFFIX) for name in names if not name.startswith("_"))
 
 
 def common_facts() -> dict[str, object]:
@@ -122,7 +122,7 @@ def _said(name: str, tree: Mapping[str, object], source: str) -> Said:
 def installed(errors: ConfigErrors, group: str = GROUP) -> Iterator[Said]:
     """What the entry points of `group` name: a mapping, or a resource of a package that is a TOML file. One
     that cannot be used goes to `errors`, with its distribution."""
-    taken = dict.fromkeys(own_facts(), "a built-in provider")
+    taken = dict.fromkeys(_built_in_names(), "a built-in provider")
     for entry in sorted(entry_points(group=group), key=lambda each: (_distribution(each), each.name)):
         source = f"entry point {entry.name!r} ({entry.value}) of the distribution {_distribution(entry)!r}"
         if entry.name in taken:

@@ -112,11 +112,17 @@ class _Places:
         try:
             found = provider(name, {"hosts": [], **facts, "field_cache": self._rules(name)})
         except ValueError as error:
-            errors.add(("providers", name), str(error))
+            if not any(map(self._is_wrong, lineage(name, self._said))):
+                errors.add(("providers", name), str(error))
             return None
         for place in self.places[name]:
             check_protocols(place, found.protocols)
         return found
+
+    def _is_wrong(self, name: str) -> bool:
+        """Whether something that is said of the provider is known to be wrong."""
+        places = [self._errors, *(place.errors for place in self.places[name])]
+        return any(errors.under(("providers", name)) for errors in places)
 
     def _rules(self, name: str) -> list[object]:
         """The rules of its field cache: those of who it extends, then its own, the provider's before those of

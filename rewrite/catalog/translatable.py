@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from protocols.registry import Registry
+from rewrite.catalog.model_facts import facts_of
 from rewrite.catalog.providers import Provider
 from rewrite.catalog.routes import Rule, RuleTarget, spoken_by
 
@@ -38,7 +39,8 @@ def _is_passed_on(rule: Rule, provider: Provider, registry: Registry) -> bool:
 
 def _refused(rule: Rule, to: RuleTarget, own: str, provider: Provider, registry: Registry) -> str:
     """Why a call in the protocol `own` cannot go to `to`; empty if it can."""
-    asked = spoken_by(provider.protocols, rule.protocol, own)
+    model = facts_of(provider, to.model).protocol if to.model else None
+    asked = spoken_by(provider.protocols, rule.protocol or model or "", own)
     if asked == own:
         fixed = to.model and registry[own].editor is None
         return f"the model of a call in {own} cannot be changed: leave {to.model} out" if fixed else ""

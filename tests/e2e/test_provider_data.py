@@ -210,6 +210,20 @@ def test_a_file_of_a_folder_is_a_provider_and_is_read_again_when_it_changes(
         assert "Traceback" not in proxy.log
 
 
+def test_a_new_file_that_is_broken_is_read_again_when_it_is_mended_in_its_place(
+    vendor: VendorThread, tmp_path: Path
+) -> None:
+    (tmp_path / "providers").mkdir(mode=0o700)
+    file = tmp_path / "providers" / "filed.toml"
+    with Proxy(tmp_path, "[retry]\n", options=("--set", "rotator_providers=providers")) as proxy:
+        write(file, "hosts = []")
+        proxy.wait_log("providers/filed.toml: is not built in and must state")
+        file.write_text(FILE.format(url=vendor.base_url, limit=3))
+        proxy.wait_log("the changed config is in force")
+        post(proxy, "m", FILED)
+        assert vendor.requests[-1].json()["max_tokens"] == 3
+
+
 def test_a_folder_that_others_may_write_ends_the_start(tmp_path: Path) -> None:
     (tmp_path / "providers").mkdir()
     (tmp_path / "providers").chmod(0o777)

@@ -306,6 +306,12 @@ PLACES: list[Callable[[str], dict[str, Any]]] = [
     lambda s: {"routes": [{"adapters": [{"name": "clamp_params", "x": {"min": s}}, {"to": [s]}]}]},
     lambda s: {"providers": {"openai": {"paths": {"openai_chat": s}, "max_tokens_field": s}}},
     lambda s: {"providers": {"openai": {"adapters": [{"name": "reasoning_field", "to": s}]}}},
+    lambda s: {"providers": {"openai": {"models": [{"match": s, "protocol": s, "thinking": s}]}}},
+    lambda s: {"providers": {"openai": {"models": [{"match": s, "adapters": [s], "refuses": [f"{s}."]}]}}},
+    lambda s: {"providers": {"openai": {"models": [{"match": "a", "timeouts": {"stall_timeout": s}}]}}},
+    lambda s: {"providers": {"mine": {"extends": s}}},
+    lambda s: {"providers": {"openai": {"environment": f"{s}-", "accepts": [s], "quota_check": {"path": s}}}},
+    lambda s: {"providers": {"openai": {"errors": {"codes": {"a": s}}, "own_key_prefixes": [s, 1]}}},
     lambda s: {s * 5: 1},
 ]
 

@@ -143,3 +143,10 @@ def test_nonsense_gets_one_line(tmp_path: Path, text: str, expected: str) -> Non
         loaded(tmp_path, text)
     (line,) = found.value.lines
     assert line.startswith(f"{tmp_path / 'rotator.toml'}: {expected}")
+
+
+def test_what_is_wrong_with_the_original_is_said_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as found:
+        loaded(tmp_path, ACME.replace("openai_chat", "telex") + '[providers.second]\nextends = "acme"\n')
+    (line,) = found.value.lines
+    assert "providers.acme.protocols[0]: no protocol of that name" in line

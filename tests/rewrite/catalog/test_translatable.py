@@ -3,7 +3,7 @@
 import pytest
 
 from protocols.registry import Registry, discover
-from rewrite.catalog.providers import Provider
+from rewrite.catalog.providers import ModelFacts, Provider
 from rewrite.catalog.routes import Match, Rule, RuleTarget
 from rewrite.catalog.translatable import impossible
 from tests.pigeon import PROTOCOL
@@ -12,6 +12,13 @@ REGISTRY = Registry([*discover(), PROTOCOL])
 PROVIDERS = {
     "openai": Provider("openai", "https://o", ("o",), ("openai_chat", "openai_responses")),
     "loft": Provider("loft", "https://l", ("l",), ("pigeon",)),
+    "dove": Provider(
+        "dove",
+        "https://d",
+        ("d",),
+        ("pigeon", "openai_chat"),
+        models=(ModelFacts("chatty", protocol="openai_chat"), ModelFacts("mute", protocol="pigeon")),
+    ),
     "coop": Provider("coop", "https://c", ("c",), ("openai_chat", "pigeon")),
 }
 LOFT, CHANGED, OPENAI, COOP = (
@@ -41,6 +48,7 @@ def why(rule: Rule) -> list[str]:
         Rule(Match(provider="op*", protocol="nobody's"), to=(LOFT,)),
         Rule(Match(provider="openai"), to=(COOP,), protocol="openai_chat"),
         Rule(Match(provider="openai"), to=(RuleTarget("openai", "m"), COOP)),
+        Rule(Match(provider="openai", protocol="openai_responses"), to=(RuleTarget("dove", "chatty"),)),
     ],
     ids=str,
 )
@@ -54,6 +62,7 @@ def test_a_route_that_some_call_can_go(rule: Rule) -> None:
         Rule(to=(LOFT,)),
         Rule(Match(model="m"), to=(OPENAI, LOFT)),
         Rule(Match(provider="openai"), to=(LOFT,)),
+        Rule(Match(provider="openai"), to=(RuleTarget("dove", "mute"),)),
         Rule(Match(provider="openai"), to=(COOP,), protocol="pigeon"),
         Rule(Match(provider="coop"), protocol="pigeon"),
         Rule(Match(provider="loft"), to=(OPENAI,)),
