@@ -6,10 +6,11 @@ from heapq import heappop, heappush
 
 import pytest
 
-from addons.credentials.queue import Queue, Queues, Wanted
+from addons.credentials.queue import Queue, Queues, Wanted, is_plain
 from rewrite.catalog.providers import Provider
 from rewrite.credentials.choosing import Unavailable
 from rewrite.credentials.line import PACE
+from rewrite.values.events import Acquire
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,21 @@ class World:
 @pytest.fixture
 def world() -> World:
     return World()
+
+
+@pytest.mark.parametrize(
+    ("asked", "plain"),
+    [
+        (Acquire(1), True),
+        (Acquire(1, prefer="a", avoid=frozenset("b")), True),
+        (Acquire(1, refused=frozenset("a")), False),
+        (Acquire(1, resting=frozenset("a")), False),
+        (Acquire(1, prefer="a", insist=True), False),
+        (Acquire(1, avoid=frozenset("a"), only_others=True), False),
+    ],
+)
+def test_a_call_is_plain_that_any_credential_will_do_for(asked: Acquire, plain: bool) -> None:
+    assert is_plain(asked) is plain
 
 
 def test_a_freed_place_lets_the_first_in_at_once(world: World) -> None:
