@@ -519,17 +519,20 @@ class Exchange:
     def _serve_fields(self, found: Ending, progress: Progress) -> None:
         """What the field cache gets of an answer that ended as `found`: of a cut one what its events said,
         each of which is whole; of one that ends with an error nothing, as its client has no answer."""
-        ledger = self._ledger
         if found.end == COMPLETED.end:
-            ledger.served(progress)
+            self._served(progress)
         elif found.end == TRUNCATED:
-            ledger.served()
+            self._served()
         else:
-            ledger.fields.clear()
+            self._ledger.fields.clear()
+
+    def _served(self, progress: Progress | None = None) -> None:
+        """See `Ledger.served`."""
+        self._ledger.served(progress)
 
     def _continue(self, continuation: Continuation, outcome: Outcome) -> None:
         """Ask for the rest of an answer that was cut."""
-        self._ledger.served()
+        self._served()
         self._end(outcome)
         continuation.times += 1
         self._ask_to_continue()
@@ -568,7 +571,7 @@ class Exchange:
         if current.settle().over:
             self._cut(current, Truncated(NO_END), was_over=True)
         else:
-            self._ledger.served()
+            self._served()
             self._left(gone)
 
     def _drained(self, _: ClientDrained) -> None:

@@ -182,6 +182,15 @@ class TracedExchange(Exchange):
             data = {"path": instead.path, "body": instead.body}
             self._trace.note("stream_continuation", Direction.STREAM, Stage.PROXY, data, changed=True)
 
+    def _served(self, progress: Progress | None = None) -> None:
+        fields = self._attempt.fields
+        super()._served(progress)
+        if fields is not None:
+            found = fields.own.found
+            self._trace.note("extraction_before", Direction.RESPONSE, Stage.PROXY)
+            data, changed = found or None, bool(found)
+            self._trace.note("extraction_after", Direction.RESPONSE, Stage.PROXY, data, changed=changed)
+
     def _note_parts(self, summary: Summary) -> None:
         """Of a stream all that it said, put together."""
         if self._delivery.committed and self._call.stream:

@@ -157,7 +157,7 @@ class TargetTrace:
         self.call = call
         self._planned: list[tuple[str, object, bool]] = []
 
-    def planned(self, name: str, data: object, *, changed: bool = False) -> None:
+    def planned(self, name: str, data: object = None, *, changed: bool = False) -> None:
         """The request came to `data` in the pass `name`."""
         self._planned.append((name, data, changed))
 

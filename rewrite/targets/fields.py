@@ -14,9 +14,10 @@ from protocols.model.parts import BlockKind, StreamPart
 from protocols.model.progress import Progress
 from protocols.model.prompt import Prompt
 from protocols.model.segment import Segment
-from protocols.model.wirejson import JsonObject
+from protocols.model.wirejson import JsonObject, whole
 from rewrite.fields.call_fields import CallFields
 from rewrite.fields.telling import Telling
+from rewrite.records.passes import TargetTrace
 from rewrite.translation.aggregate import events_of
 
 
@@ -32,6 +33,8 @@ class Draft:
     """What it was written from. None: it is in the client's protocol."""
     write: Callable[[Prompt], Rendered] | None = None
     """How it was."""
+    trace: TargetTrace | None = None
+    """None: the call is not traced."""
 
     def rendered(self, fields: CallFields | None) -> Rendered | None:
         """What the provider is asked, with the values that `fields` has for it. None: the client's own bytes.
@@ -45,7 +48,17 @@ class Draft:
             body = fields.request(written.body)
         except RecursionError:
             return self.finish(self.written)
+        if self.trace is not None:
+            self._note(self.trace, fields, body)
         return self.finish(written if body is written.body else replace(written, body=body))
+
+    def _note(self, trace: TargetTrace, fields: CallFields, body: JsonObject) -> None:
+        found, before = fields.found, self.written.body
+        trace.planned("extraction_before")
+        trace.planned("extraction_after", found or None, changed=bool(found))
+        changed = body is not before
+        trace.planned("injection_before", whole(before) if changed else None)
+        trace.planned("injection_after", body if changed else None, changed=changed)
 
     def _from_prompt(self, fields: CallFields) -> Rendered:
         if self.prompt is None or self.write is None or not fields.reads_prompt:

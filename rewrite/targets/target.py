@@ -330,12 +330,9 @@ def _within(
     call = _wholly_read(call) if chain or looks_inside(wanted.model) else call
     signed, losses = _own_signatures(call, protocol, wanted)
     body = with_limit(call, signed, protocol, wanted.model, route.provider.max_tokens_field)
-    draft = Draft(Rendered(call.target, body), partial(_finished, call, protocol, wanted, chain))
-    if wanted.trace is not None:
-        changed_here = body is not call.body or wanted.rewritten
-        data = whole(body) if changed_here else None
-        wanted.trace.planned("built_request", data, changed=changed_here)
-    rendered = draft.rendered(wanted.fields) if wanted.fields else draft.finish(draft.written)
+    finish = partial(_finished, call, protocol, wanted, chain)
+    draft = Draft(Rendered(call.target, body), finish, trace=wanted.trace)
+    rendered = draft.rendered(wanted.fields) if wanted.fields else finish(draft.written)
     return Target(
         route,
         call if route.model == call.model else replace(call, model=route.model),
@@ -407,9 +404,8 @@ def _across(call: Call, source: WireProtocol, wanted: Wanted, client: Call) -> T
     path = wanted.route.provider.paths.get(spoken.name, "")
     found = translation(call, source, spoken, _destination(wanted, path), wanted.reply)
     chain = _chain(call, wanted)
-    if wanted.trace is not None:
-        wanted.trace.planned("built_request", found.rendered.body, changed=True)
-    draft = Draft(found.rendered, partial(_adapted, call, wanted, chain), found.prompt, found.write)
+    finish = partial(_adapted, call, wanted, chain)
+    draft = Draft(found.rendered, finish, found.prompt, found.write, wanted.trace)
     hold = wanted.hold_tool_calls
     found = replace(found, call=client, hold_tool_calls=hold, prompt=None, write=None)
     rendered = draft.rendered(wanted.fields)
@@ -441,6 +437,9 @@ def _adapted_body(
     call: Call, wanted: Wanted, chain: Chain | None, draft: Rendered
 ) -> tuple[JsonObject, Sequence[tuple[str, str]]]:
     """What the adapters make of the body of `draft`, without what the model refuses, and what that was."""
+    if wanted.trace is not None:
+        changed = draft.body is not call.body or wanted.rewritten
+        wanted.trace.planned("built_request", whole(draft.body) if changed else None, changed=changed)
     body = chain.request(draft.body) if chain else draft.body
     return without_refused(call, body, wanted.model, _context(wanted.route), wanted.trace)
 

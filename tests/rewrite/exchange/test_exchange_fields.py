@@ -1,6 +1,6 @@
 """The field cache of a call: what its attempts say is kept where the client got it, and goes into others."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,9 +10,12 @@ from protocols.model.call import Call
 from protocols.model.http import Head
 from protocols.model.wirejson import JsonObject, dump
 from rewrite.adapters.chain import parse_adapters
+from rewrite.exchange.exchange import Exchange
+from rewrite.exchange.traced import TracedExchange
 from rewrite.fields.call_fields import Asked, call_fields
 from rewrite.fields.rule import Into, Rule, Scope, Source
 from rewrite.fields.store import Store
+from rewrite.records.passes import TargetTrace
 from rewrite.targets.target import Target, Terms, target_of
 from rewrite.values.events import (
     Acquire,
@@ -32,6 +35,7 @@ from rewrite.values.timeouts import OnTruncation
 from tests.playbook import handled
 from tests.rewrite.asks import ask, protocol, route, wanted
 from tests.rewrite.fields.rules import into, rule
+from tests.rewrite.records.traces import Kept, trace_of
 from tests.rewrite.scenes import (
     JSON,
     SSE,
@@ -46,6 +50,7 @@ from tests.rewrite.scenes import (
 )
 
 DONE = b"data: [DONE]\n\n"
+PASSES = ("extraction_before", "extraction_after", "injection_before", "injection_after")
 STATE = rule("x_state")
 TO_PROMPT = into("cache_key", target=Into.UNIFIED_REQUEST)
 CONTINUE = replace(TERMS, on_truncation=OnTruncation.CONTINUE)
@@ -99,13 +104,12 @@ class Session:
     """One for each attempt of the last call."""
     original: bool = False
 
-    def target(self, call: Call, index: int = 0, to: str = "", provider: str = "elsewhere") -> Target:
-        where = replace(route(to or self.to, self.model, provider), original=self.original)
-        model = where.model if not self.original else call.model
-        where = replace(where, model=model)
-        asked = Asked(provider, where.protocol, where.model or "", self.session)
+    def target(self, call: Call, trace: TargetTrace | None = None) -> Target:
+        where = replace(route(self.to, self.model), original=self.original)
+        where = replace(where, model=call.model) if self.original else where
+        asked = Asked(where.provider.name, where.protocol, where.model or "", self.session)
         fields = call_fields(self.rules, self.store, asked, 0.0)
-        found = wanted(where, parse_adapters(self.adapters), fields=fields, terms=self.terms, index=index)
+        found = wanted(where, parse_adapters(self.adapters), fields=fields, terms=self.terms, trace=trace)
         return target_of(call, protocol(self.client), found)
 
     def call(
@@ -113,14 +117,13 @@ class Session:
         *answers: Answered,
         stream: bool = True,
         keys: str = "abc",
-        targets: Callable[[Call], Sequence[Target]] | None = None,
         **body: Any,
     ) -> Summary:
         """One call whose attempts get `answers`, with these keys (a letter each)."""
         call = ask(self.client, stream=stream, **body)
-        specs = targets(call) if targets else [self.target(call)]
         self.asked = []
-        running = Running(exchange_of(call, protocol(self.client), *specs), list(answers), keys, self.asked)
+        exchange = exchange_of(call, protocol(self.client), self.target(call))
+        running = Running(exchange, list(answers), keys, self.asked)
         running.feed(Start())
         assert not running.answers
         for each in running.ended[0].fields:
@@ -140,7 +143,9 @@ class Session:
 
 @dataclass(slots=True)
 class Running:
-    exchange: Any
+    """One call, and its provider."""
+
+    exchange: Exchange
     answers: list[Answered]
     keys: str
     asked: list[OpenUpstream]
@@ -323,3 +328,24 @@ def test_headers_are_for_those_who_open_the_attempt() -> None:
     (asked,) = session.asked
     assert asked.fields
     assert asked.fields.headers((("accept", "*/*"),)) == (("accept", "*/*"), ("x-state", "s1"))
+
+
+# -- its trace ---------------------------------------------------------------------------------------------
+
+
+def test_a_traced_call_has_its_passes_in_order() -> None:
+    session = Session([STATE, replace(OF_A_KEY, name="key", inject=into("x_key"))])
+    session.call(stated(1), keys="a")
+    kept = Kept()
+    trace = trace_of(kept)
+    target = session.target(ask("openai_chat"), trace=TargetTrace(trace))
+    traced = TracedExchange(ask("openai_chat"), protocol("openai_chat"), [target], 0.0, trace)
+    Running(traced, [stated(2)], "a", []).feed(Start())
+    passes = [entry for entry in kept.entries if entry.name in (*PASSES, "built_request")]
+    request = [*PASSES, "built_request"]
+    assert [entry.name for entry in passes] == [*request, *request, *PASSES[:2]]
+    first, second = (entry for entry in passes if entry.name == "injection_after")
+    assert (first.changed, second.changed, passes[-1].changed) == (True, True, True)
+    assert isinstance(second.data, dict)
+    assert (second.data["x_state"], second.data["x_key"]) == (1, 1)
+    assert passes[-1].data == {"test": [2], "key": [2]}
