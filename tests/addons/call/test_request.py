@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from addons.call.recognition import Intercepted
-from addons.call.request import outgoing, own_lease, unchanged
+from addons.call.request import identity_of, outgoing, own_lease, unchanged
 from addons.call.tracing import note_sent
 from addons.config.providers import Configured
 from addons.credentials.carriers import take_out
@@ -74,6 +74,19 @@ SAME = own(provider=OPENAI)
 ADAPTED = own(provider=OPENAI, rendered=Rendered("/v1/chat/completions?x=1", {"model": "n"}))
 ACROSS = own(call(), ANTHROPIC, provider=CLAUDE, original=False, rendered=RENDERED)
 LIKE = own(provider=OPENAI, original=False, rendered=Rendered("/v1/chat/completions", {"model": "n"}))
+
+
+def test_a_credential_is_the_same_whatever_its_name() -> None:
+    called = intercepted()
+    known = identity_of(POOL, called)
+    assert known
+    assert POOL.secret.get_secret_value() not in known
+    assert identity_of(replace(POOL, name="renamed"), called) == known
+    own_key = identity_of(own_lease(called), called)
+    others = identity_of(replace(POOL, secret=SecretStr("sk-another")), called), own_key
+    assert len({known, *others}) == 3
+    assert own_key == identity_of(own_lease(called), called)
+    assert identity_of(NO_LEASE, called) is None
 
 
 def test_what_is_not_changed_leaves_as_it_came_but_for_the_key() -> None:

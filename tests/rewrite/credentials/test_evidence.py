@@ -13,10 +13,12 @@ from protocols.model.progress import Progress
 from protocols.model.wirejson import dump, load_lazily
 from protocols.shared.history import SHORTEST_ID
 from rewrite.catalog.clients import UNKNOWN, facts_for
-from rewrite.credentials.evidence import SUBSTANTIAL, Evidence, digest, evidence_of
+from rewrite.credentials.evidence import SUBSTANTIAL, Evidence, digest, evidence_of, stated_conversation
 
 HI = [{"role": "user", "content": "hi"}]
 CLAUDE, CODEX, OPENCODE = "claude-cli/2.1.329 (external)", "codex_exec/0.169.0", "opencode/1.18.33 ai-sdk"
+
+NAMED = ("x-session-id", "a-long-session-of-a-client")
 
 
 def said(
@@ -140,6 +142,33 @@ def test_sub_agents_of_opencode_name_the_session_of_their_parent() -> None:
     other = said({"messages": HI}, ("x-session-id", "two"), ("x-parent-session-id", "one"), program=OPENCODE)
     assert main.session == other.session
     assert main.agent != other.agent
+
+
+# -- whose kept fields a call may have -------------------------------------------------------------------
+
+
+def conversation(
+    *headers: tuple[str, str], client: str = "", key: str = "", program: str = ""
+) -> bytes | None:
+    call = Call("c", "openai_chat", Operation.GENERATE, "m", True, headers, {"messages": HI})
+    facts = facts_for(known_clients(), program) if program else UNKNOWN
+    return stated_conversation(call, facts, client, key)
+
+
+def test_a_conversation_has_fields_of_its_own_where_it_is_stated() -> None:
+    assert conversation() is None
+    assert conversation(NAMED) == conversation(NAMED, client="elsewhere")
+    others = conversation(("x-session-id", "another-long-session")), conversation(NAMED, key="k")
+    assert len({conversation(NAMED), *others}) == 3
+    short = ("x-session-id", "1")
+    assert conversation(short, client="a") != conversation(short, client="b")
+
+
+def test_agents_of_a_session_have_fields_of_their_own() -> None:
+    session = ("X-Claude-Code-Session-Id", "one-session-of-claude")
+    agents = (("x-claude-code-agent-id", "a1"), ("x-claude-code-agent-id", "a2"))
+    found = {conversation(session, *more, program=CLAUDE) for more in ((), *((one,) for one in agents))}
+    assert len(found) == 3
 
 
 # -- what an answer is known by ---------------------------------------------------------------------------
