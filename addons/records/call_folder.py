@@ -6,14 +6,18 @@ from pathlib import Path
 
 import msgspec
 
-from addons.records.cleaning import Cleaning
+from addons.records.cleaning import LARGEST, Cleaning
 from addons.records.folders import PASSES, CallFolder, Folders, file_name
 from addons.secrets.searching import Stream
+from addons.upstream.encodings import beginning
 from protocols.model.wirejson import dump
 from rewrite.records.passes import Direction, Entry, Stage
 
 LONGEST_LINE = 64 << 10
 """Bytes of data as JSON in a line; what is longer is in a file of its own."""
+
+LONGEST_BODY = 2 * LARGEST
+"""Bytes that a compressed body is decoded to: more than are shown, so that no secret is cut."""
 
 RESERVED = 4096
 """Bytes of a call's share that are left for what says that its trace was cut."""
@@ -108,7 +112,7 @@ class CallRecord:
             self._append(f"{file}.bytes", stream.feed(b"".join(pieces)))
 
     def _note(self, entry: Entry) -> None:
-        data = dump(self._cleaning.data(entry.data))
+        data = dump(self._cleaning.data(_decoded(entry.data)))
         if len(data) > LONGEST_LINE or (entry.changed and entry.direction is not Direction.STREAM):
             file = f"{entry.sequence:03}-{file_name(entry.name)}.json"
             self._append(file, msgspec.json.format(data, indent=1))
@@ -150,6 +154,15 @@ class CallRecord:
         is_first = file not in self._files
         self._files.add(file)
         return self._store.guarded(lambda: folder.append(file, data, first=is_first))
+
+
+def _decoded(data: object) -> object:
+    """`data`; if that is a request whose body is compressed, with the beginning of what was."""
+    body = data.get("body") if isinstance(data, dict) else None
+    if not isinstance(data, dict) or not isinstance(body, bytes):
+        return data
+    codings = [value for name, value in data.get("headers", ()) if name.lower() == "content-encoding"]
+    return {**data, "body": beginning(body, ", ".join(codings), LONGEST_BODY)} if codings else data
 
 
 def _head(entry: Entry) -> Mapping[str, object]:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.e2e.proxy import Proxy
+from tests.e2e.proxy import ADDON, Proxy
 from tests.e2e.talk import ask, client
 from tests.vendor import SPEECHES, Reply, Said, Send, Speech, Tool, VendorThread, chat_stream, streamed
 from tests.vendor.script import Framing
@@ -260,3 +260,18 @@ def test_a_route_is_traced_alone_in_the_state_folder(tmp_path: Path, vendor: Ven
     traced = Traced(tmp_path / "state" / "traces")
     assert [each.lines[-1]["model"] for each in map(Folder, traced.root.glob("*/*"))] == ["gpt-4o-this"]
     assert f"traces of calls go to {traced.root}" in proxy.log
+
+
+def test_a_command_traces_the_next_calls(tmp_path: Path, vendor: VendorThread) -> None:
+    config = CONFIG.format(url=vendor.base_url).replace("traces/of calls", "")
+    script = tmp_path / "command.py"
+    script.write_text(
+        "from mitmproxy import ctx\ndef running():\n    ctx.master.commands.execute('rotator.trace 1')\n"
+    )
+    options = ("--set", f"rotator_state={tmp_path / 'state'}")
+    with Proxy(tmp_path, config, keys=KEYS, options=options, scripts=(ADDON, script)) as proxy:
+        for model in ("gpt-4o-next", "gpt-4o-after"):
+            simple(proxy, vendor, model)
+    traced = Traced(tmp_path / "state" / "traces")
+    assert [each.lines[-1]["model"] for each in map(Folder, traced.root.glob("*/*"))] == ["gpt-4o-next"]
+    assert f"traced: the next 1 calls, in {traced.root}" in proxy.log

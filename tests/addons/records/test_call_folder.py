@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from gzip import compress
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,17 @@ def test_a_pass_that_changed_something_has_a_file(room: Room) -> None:
     room.call.close()
     assert sorted(room.files) == ["001-raw_request.json", "003-adapter_clamp.json", PASSES]
     assert room.files["003-adapter_clamp.json"] == b'{\n "b": [\n  1\n ]\n}'
+
+
+@pytest.mark.parametrize(
+    ("coding", "shown"), [("gzip", {"note": "[redacted]"}), ("br", None), ("unheard-of", None)]
+)
+def test_a_compressed_body_is_decoded(room: Room, coding: str, shown: dict[str, str] | None) -> None:
+    body = compress(json.dumps({"note": OWN}).encode(), mtime=0)
+    data = {"headers": [["Content-Encoding", coding]], "body": body}
+    room.call.entry(replace(ENTRY, data=data))
+    room.call.close()
+    assert room.lines[0]["data"]["body"] == (shown or f"[{len(body)} bytes that are no text]")
 
 
 def test_what_is_long_is_in_a_file_alone(room: Room) -> None:
