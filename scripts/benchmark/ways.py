@@ -50,13 +50,13 @@ _RULES = "".join(
 [[providers.openai.field_cache]]
 name = "rule {number}"
 source = "{_SOURCES[number % len(_SOURCES)]}"
-path = "field_{number}.*"
+path = "{"id" if number % 2 else "field.*"}"
 scope = ["provider"]
 inject = {{{{ path = "again_{number}" }}}}
 """
     for number in range(10)
 )
-"""Ten rules that look at all that a call has."""
+"""Ten rules that look at all that a call has. Those with an id find one, which goes into the next request."""
 _LITELLM_CONFIG = """
 model_list:
   - model_name: gpt-4o
