@@ -108,7 +108,9 @@ class Rotator:
         self._registry = registry = _protocols()
         self._distrust = Distrust()
         self._interception = Interception(registry, pool, self._journal, redactor)
-        self._answering = Answering(registry, pool, self._journal, traces, FieldCache(clock.steady))
+        self._answering = Answering(
+            registry, pool, self._journal, traces, FieldCache(clock.steady, redactor.holds_secret)
+        )
         self._forwarder = Forwarder(pool, self._journal)
         passing = self._interception, self._forwarder, self._answering, self._journal
         self._departure = Departure(*passing)

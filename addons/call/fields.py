@@ -36,11 +36,12 @@ NONE_FIT = Fitting((), ())
 
 
 class FieldCache:
-    """`clock` gives seconds that pass evenly, while the machine sleeps too."""
+    """`clock` gives seconds that pass evenly, while the machine sleeps too; `holds_secret` says of a text
+    whether a key stands in it."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], holds_secret: Callable[[str], bool]) -> None:
         self.clock = clock
-        self.store = Store()
+        self.store = Store(holds_secret)
         self._fitting: dict[tuple[str, str, str], Fitting] = {}
 
     def configure(self, providers: Sequence[Configured]) -> None:

@@ -4,7 +4,7 @@ Pure: `now` is seconds of any clock that goes on evenly, the same one in all cal
 """
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
@@ -57,7 +57,10 @@ class Shelf:
 class Store:
     """Of one proxy. One thread uses it."""
 
-    def __init__(self) -> None:
+    def __init__(self, refuses: Callable[[str], bool] = lambda _: False) -> None:
+        """`refuses`: whether a value must not be kept, by its JSON: one that holds a key would go to whom the
+        key is not for."""
+        self._refuses = refuses
         self._shelves: dict[bytes, Shelf] = {}
         self.changes = 0
         """How often values were stored that are to outlive a restart."""
@@ -85,14 +88,14 @@ class Store:
         shelf = self._shelves.setdefault(rule.digest, Shelf())
         shelf.take(key)
         self.changes += rule.persist
-        if slot := _slot(rule, values, now):
+        if slot := self._slot(rule, values, now):
             shelf.give(key, slot)
             _bound(shelf, rule, now)
 
     def restore(self, rule: Rule, key: Key, values: Sequence[object], at: float, now: float) -> None:
         """Have `values` that were stored elsewhere, at `at`, unless later ones are here."""
         shelf = self._shelves.setdefault(rule.digest, Shelf())
-        slot, there = _slot(rule, values, at), shelf.slots.get(key)
+        slot, there = self._slot(rule, values, at), shelf.slots.get(key)
         if slot and not expired(slot, rule, now) and (there is None or there.at < at):
             shelf.take(key)
             shelf.give(key, slot)
@@ -108,6 +111,28 @@ class Store:
         shelf = self._shelves.get(rule.digest)
         yield from shelf.slots.items() if shelf else ()
 
+    def _slot(self, rule: Rule, values: Sequence[object], now: float) -> Slot | None:
+        """The last of `values` that fit."""
+        kept: list[object] = []
+        sizes: list[int] = []
+        for value in reversed(values):
+            size = self._size(value)
+            if size is None:
+                continue
+            if len(kept) == rule.max_values or sum(sizes) + size > rule.max_bytes:
+                break
+            kept.append(value)
+            sizes.append(size)
+        return Slot(tuple(reversed(kept)), tuple(reversed(sizes)), now) if kept else None
+
+    def _size(self, value: object) -> int | None:
+        """Bytes of its JSON; None where it has none, or is not to be kept."""
+        try:
+            data = dump(value)
+        except (ValueError, TypeError, RecursionError):
+            return None
+        return None if self._refuses(data.decode("utf-8", "replace")) else len(data)
+
 
 def key_of(*parts: str | bytes) -> Key:
     """A hash of `parts`, of which none runs into the next."""
@@ -121,26 +146,6 @@ def key_of(*parts: str | bytes) -> Key:
 
 def expired(slot: Slot, rule: Rule, now: float) -> bool:
     return 0 < rule.ttl <= now - slot.at
-
-
-def _slot(rule: Rule, values: Sequence[object], now: float) -> Slot | None:
-    """The last of `values` that fit."""
-    kept: list[object] = []
-    sizes: list[int] = []
-    for value in reversed(values):
-        size = _size(value)
-        if size is None or len(kept) == rule.max_values or sum(sizes) + size > rule.max_bytes:
-            break
-        kept.append(value)
-        sizes.append(size)
-    return Slot(tuple(reversed(kept)), tuple(reversed(sizes)), now) if kept else None
-
-
-def _size(value: object) -> int | None:
-    try:
-        return len(dump(value))
-    except (ValueError, TypeError, RecursionError):
-        return None
 
 
 def _bound(shelf: Shelf, rule: Rule, now: float) -> None:

@@ -45,7 +45,15 @@ def test_without_it_nothing_is_written(tmp_path: Path) -> None:
     assert not (tmp_path / "state" / "fields.json").exists()
 
 
-def test_a_value_with_a_key_of_the_pool_is_not_written(tmp_path: Path) -> None:
+def test_a_value_with_a_key_of_the_pool_goes_nowhere(tmp_path: Path) -> None:
+    with VendorThread() as vendor, Proxy(tmp_path, CONFIG.format(url=vendor.base_url), keys=KEYS) as proxy:
+        vendor.always(whole_with(x_state={"echo": [f"Bearer {KEYS['ONE']}"]}))
+        said(proxy)
+        said(proxy)
+        assert "x_state" not in bodies(vendor, 2)[1]
+
+
+def test_nor_is_it_written(tmp_path: Path) -> None:
     body = sent_after_a_restart(tmp_path, CONFIG + "persist = true\n", json.dumps({"key": KEYS["ONE"]}))
     assert "x_state" not in body
     assert not (tmp_path / "state" / "fields.json").exists()

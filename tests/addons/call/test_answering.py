@@ -14,7 +14,7 @@ from addons.config.providers import Configured
 from addons.config.settings import Settings
 from addons.credentials.conversations import Asker
 from addons.responses.kept import Turn
-from addons.secrets.redaction import LONGEST_NAME
+from addons.secrets.redaction import LONGEST_NAME, Redactor
 from protocols.model.call import Call, Operation
 from protocols.model.http import WireRequest, parsed
 from protocols.model.parts import Signature
@@ -31,7 +31,7 @@ from tests.rewrite.scenes import ANTHROPIC, CHAT
 
 WHERE = parsed("https://where.it.was.called")
 REGISTRY = discover()
-FIELDS = FieldCache(lambda: 0.0)
+FIELDS = FieldCache(lambda: 0.0, Redactor().holds_secret)
 ASKER = Asker("openai_chat", "client")
 MESSAGES: list[dict[str, object]] = [{"role": "user", "content": "Hi"}]
 

@@ -272,7 +272,7 @@ class House:
                 journal=journal,
                 reports=Reports(journal, pool, responses),
                 clock=self.clock,
-                fields=FieldCache(self.clock),
+                fields=FieldCache(self.clock, Redactor().holds_secret),
             )
         )
 

@@ -70,7 +70,9 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Callable[[http.HTTPFlow],
     registry, settings = known_protocols(), settings_of(tmp_path_factory.mktemp("config"), CONFIG)
     interception = Interception(registry, pool, journal, redactor)
     interception.configure(settings)
-    answering = Answering(registry, pool, journal, Traces(redactor), FieldCache(lambda: 0.0))
+    answering = Answering(
+        registry, pool, journal, Traces(redactor), FieldCache(lambda: 0.0, redactor.holds_secret)
+    )
     answering.configure(settings, Upstream(Direct(tls_context(insecure=True, ca_file=None, ca_dir=None))))
     departure = Departure(interception, Forwarder(pool, journal), answering, journal)
 

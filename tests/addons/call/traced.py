@@ -62,7 +62,9 @@ class TracedProxy:
         pool.configure(settings)
         self._interception = Interception(registry, pool, journal, redactor)
         self._interception.configure(settings)
-        self.answering = Answering(registry, pool, journal, self.traces, FieldCache(lambda: 0.0))
+        self.answering = Answering(
+            registry, pool, journal, self.traces, FieldCache(lambda: 0.0, redactor.holds_secret)
+        )
         self.answering.configure(settings, self._upstream)
         self.departure = Departure(self._interception, Forwarder(pool, journal), self.answering, journal)
 

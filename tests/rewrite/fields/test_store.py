@@ -86,6 +86,14 @@ def test_what_json_cannot_say_is_not_kept() -> None:
     assert held(store, one) == {}
 
 
+def test_what_holds_a_secret_is_not_kept_nor_what_it_follows() -> None:
+    store, one = Store(lambda text: "secret" in text), rule(mode=Mode.ALL)
+    store.put(one, A, ["a", {"k": ["a secret"]}, {"secret": 1}, "b"], 0)
+    assert held(store, one) == {A: ("a", "b")}
+    store.put(one, A, ["secret"], 0)
+    assert held(store, one) == {}
+
+
 def test_rules_that_are_gone_are_forgotten_and_the_others_keep_what_they_hold() -> None:
     store, one, other = Store(), rule(), rule(name="other")
     store.put(one, A, ["a"], 0)
