@@ -52,7 +52,7 @@ def outgoing(
         sent = replace(sent, headers=wanted.fields.headers(sent.headers))
     if lease.project:
         sent = replace(sent, body=with_project(sent.body, lease.project))
-    return signed(sent, target, lease)
+    return signed(sent, target, lease) if target.hooks else sent
 
 
 def _written(

@@ -186,7 +186,7 @@ class Target:
         if self.translation is not None:
             return self._translated(self.translation, head, adapted, streamed=streamed)
         encoder = self.protocol.encoder(self.call)
-        head = unframed(head) if streamed else head
+        head = unframed(head) if streamed and self.hooks else head
         if streamed and self.hold_tool_calls:
             holding = HoldingDecoder(adapted, editor_of(self.protocol).pruner())
             return Reading(head, holding, encoder, streamed, calls=holding)
