@@ -5,7 +5,10 @@ from dataclasses import fields, is_dataclass
 
 import msgspec
 
+from protocols.model.parts import BlockKind, Signature
 from protocols.model.progress import Block, Progress
+from protocols.model.prompt import Thought
+from protocols.model.wirejson import object_at, text_at
 
 
 def put_together(progress: Progress) -> dict[str, object]:
@@ -40,6 +43,15 @@ def _block(block: Block) -> dict[str, object]:
         "signature": plain(block.stop.signature) if block.stop else None,
         "payload": plain(block.start.payload),
     }
+
+
+def as_said(value: object) -> object:
+    """Reasoning of an answer, a block of `put_together`, as a request repeats it; else `value` as it is."""
+    if not isinstance(value, Mapping) or value.get("type") != BlockKind.REASONING:
+        return value
+    signature = object_at(value, "signature")
+    form, sealed = text_at(signature, "form"), text_at(signature, "value")
+    return Thought(text_at(value, "text"), Signature(form, sealed) if form else None)
 
 
 def plain(value: object) -> object:

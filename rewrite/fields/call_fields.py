@@ -13,9 +13,9 @@ from typing import cast
 from protocols.model.http import Headers
 from protocols.model.parts import StreamPart
 from protocols.model.progress import Progress
-from protocols.model.prompt import Prompt
+from protocols.model.prompt import Prompt, Thought
 from protocols.model.wirejson import JsonObject
-from rewrite.fields.answers import plain, put_together
+from rewrite.fields.answers import as_said, plain, put_together
 from rewrite.fields.injecting import Values, is_missing, is_said, started_at, with_values
 from rewrite.fields.paths import Items, Steps, at_step, found_at
 from rewrite.fields.rule import Into, Mode, Place, Rule, Scope, Source
@@ -189,7 +189,7 @@ class CallFields:
             places = keyed(lacking, alone=rule.joins_alone)
         for call, place in places:
             if values := self._values(bound, call):
-                yield place, values
+                yield place, tuple(map(as_said, values)) if _goes_among_contents(rule) else values
 
     def headers(self, headers: Headers) -> Headers:
         """Inject into the headers of the request."""
@@ -287,6 +287,10 @@ def _found(rule: Rule, value: object, protocol: str) -> Iterator[tuple[Key, list
         yield _NO_CALL, values
 
 
+def _goes_among_contents(rule: Rule) -> bool:
+    return rule.inject.into is Into.UNIFIED_REQUEST and rule.inject.insert is not None
+
+
 def _is_kept(rule: Rule, body: object, call: Steps, protocol: str) -> bool:
     """Whether the client kept what the rule has for a tool call: a short way, since most clients do."""
     inject, place = rule.inject, rule.place
@@ -294,7 +298,8 @@ def _is_kept(rule: Rule, body: object, call: Steps, protocol: str) -> bool:
         return False
     if inject.insert is None:
         return is_said(body, call, inject)
-    return place.before and not place.steps and any(_fitting(rule, _before(body, call, protocol)))
+    before = _before(body, call, protocol) if place.before and not place.steps else ()
+    return any(isinstance(each, Thought) for each in before) or any(_fitting(rule, before))
 
 
 def _fitting(rule: Rule, values: Iterable[object]) -> list[object]:

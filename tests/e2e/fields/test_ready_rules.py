@@ -35,6 +35,8 @@ MODELS = {
     "gemini": "gemini-3-pro",
     "openai": "gpt-5",
 }
+BUDGET = "claude-sonnet-4-5"
+"""Thinks by a budget, which it is not asked for where a call lacks what was thought."""
 MOONSHOT = ("https://api.moonshot.ai/v1", "kimi-k2-thinking")
 CELLS = [
     *(
@@ -51,6 +53,10 @@ CELLS = [
             (CHAT, RESPONSES, MESSAGES, GEMINI), TRANSLATED, ("raw", "whole")
         )
         if client.protocol != TRANSLATED[provider]
+    ),
+    *(
+        Cell(client, "anthropic", BUDGET, mode, routed=True)
+        for client, mode in product((CHAT, RESPONSES, GEMINI), ("raw", "whole"))
     ),
 ]
 NAMELESS = Cell(CHAT, "moonshot", "kimi-k2-nameless", "whole", base=MOONSHOT[0])
