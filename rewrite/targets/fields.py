@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from protocols.base import Decoder, Editor, Fold, Skimmer
 from protocols.framing.sse import after_event
 from protocols.model.call import Rendered
+from protocols.model.errors import Untranslatable
 from protocols.model.parts import BlockKind, StreamPart
 from protocols.model.progress import Progress
 from protocols.model.prompt import Prompt
@@ -39,14 +40,15 @@ class Draft:
     def rendered(self, fields: CallFields | None) -> Rendered | None:
         """What the provider is asked, with the values that `fields` has for it. None: the client's own bytes.
 
-        A request that is nested deeper than can be read goes without.
+        A request that is nested deeper than can be read goes without, and so does one that could not be
+        written with them.
         """
         if fields is None:
             return self.finish(self.written)
         try:
             written = self._from_prompt(fields)
             body = fields.request(written.body)
-        except RecursionError:
+        except (RecursionError, Untranslatable):
             return self.finish(self.written)
         if self.trace is not None:
             self._note(self.trace, fields, body)

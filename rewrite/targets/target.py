@@ -9,6 +9,7 @@ from protocols.base import Decoder, WireProtocol, editor_of
 from protocols.framing.aws_event_stream import unframed
 from protocols.framing.whole import WholeDecoder
 from protocols.model.call import Call, Destination, Operation, Rendered, Reply
+from protocols.model.errors import Untranslatable
 from protocols.model.http import Head, Headers, Origin
 from protocols.model.parts import StreamPart
 from protocols.model.wirejson import JsonObject, whole
@@ -156,10 +157,16 @@ class Target:
         if self.fields is None:
             return None
         own = self.fields.attempt(credential)
-        instead = self.draft.rendered(own) if self.draft else None
-        if instead is not None and self.hooks is not None:
-            instead = self.hooks.prepared(instead)
+        try:
+            instead = self._asked_with(own)
+        except Untranslatable:  # what was planned can be asked
+            instead = None
         return AttemptFields(own, instead, self.protocol.editor)
+
+    def _asked_with(self, fields: CallFields) -> Rendered | None:
+        """What is asked with the values of an attempt; None: what was planned."""
+        instead = self.draft.rendered(fields) if self.draft else None
+        return self.hooks.prepared(instead) if instead and self.hooks else instead
 
     # -- how its answers are read ---------------------------------------------------------------------
 

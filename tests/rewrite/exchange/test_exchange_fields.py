@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from protocols.model.call import Call
+from protocols.model.call import Call, Rendered
+from protocols.model.errors import Untranslatable
 from protocols.model.http import Head
 from protocols.model.wirejson import JsonObject, dump
 from rewrite.adapters.chain import parse_adapters
@@ -15,6 +16,8 @@ from rewrite.exchange.traced import TracedExchange
 from rewrite.fields.call_fields import Asked, call_fields
 from rewrite.fields.rule import Into, Rule, Scope, Source
 from rewrite.fields.store import Store
+from rewrite.hooks.base import About, Hooks
+from rewrite.hooks.calling import ProviderHooks
 from rewrite.records.passes import TargetTrace
 from rewrite.targets.target import Target, Terms, target_of
 from rewrite.values.events import (
@@ -103,13 +106,16 @@ class Session:
     asked: list[OpenUpstream] = field(default_factory=list)
     """One for each attempt of the last call."""
     original: bool = False
+    hooks: Hooks | None = None
 
     def target(self, call: Call, trace: TargetTrace | None = None) -> Target:
         where = replace(route(self.to, self.model), original=self.original)
         where = replace(where, model=call.model) if self.original else where
         asked = Asked(where.provider.name, where.protocol, where.model or "", self.session)
         fields = call_fields(self.rules, self.store, asked, 0.0)
-        found = wanted(where, parse_adapters(self.adapters), fields=fields, terms=self.terms, trace=trace)
+        hooks = ProviderHooks("elsewhere", self.hooks) if self.hooks else None
+        more: dict[str, Any] = {"fields": fields, "terms": self.terms, "trace": trace, "hooks": hooks}
+        found = wanted(where, parse_adapters(self.adapters), **more)
         return target_of(call, protocol(self.client), found)
 
     def call(
@@ -309,6 +315,25 @@ def test_what_is_of_a_key_goes_through_adapters_and_into_prompts() -> None:
     (body,) = session.bodies()
     assert (body["state"], body["prompt_cache_key"]) == (1, "Hi")
     assert session.sent().keys().isdisjoint({"state", "prompt_cache_key"})
+
+
+class Stamping(Hooks):
+    """Code of a provider's that has the last word."""
+
+    def prepare_request(self, request: Rendered, about: About) -> Rendered:
+        if request.body.get("x_state") == "refused":
+            raise Untranslatable("x_state", "is not taken")
+        return replace(request, body={**request.body, "stamp": len(request.body)})
+
+
+def test_what_is_of_a_key_is_seen_by_the_providers_own_code() -> None:
+    session = Session([OF_A_KEY], hooks=Stamping())
+    session.call(stated(1), keys="a")
+    session.call(stated("refused"), keys="a")
+    (body,) = session.bodies()
+    assert (body["x_state"], body["stamp"]) == (1, len(body) - 1)
+    assert session.call(stated(2), keys="a").end == "completed"
+    assert session.bodies() == []
 
 
 def test_a_continuation_gets_what_is_of_its_key() -> None:
