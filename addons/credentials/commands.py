@@ -129,8 +129,9 @@ class Commands:
         if not 0 <= calls <= MOST_TRACED:
             raise exceptions.CommandError(f"name a number of calls, from 0 to {MOST_TRACED}")
         folder = self._trace_next(calls)
+        number = "call" if calls == 1 else f"{calls} calls"
         self._notify(
-            Notice(f"traced: the next {calls} calls, in {folder}" if calls else "no more calls are traced")
+            Notice(f"traced: the next {number}, in {folder}" if calls else "no more calls are traced")
         )
 
     def _done(self, did: str, count: int, provider: str, name: str, now: str) -> None:

@@ -19,6 +19,9 @@ LONGEST_LINE = 64 << 10
 LONGEST_BODY = 2 * LARGEST
 """Bytes that a compressed body is decoded to: more than are shown, so that no secret is cut."""
 
+MOST_HELD = 256 << 10
+"""Bytes of a call that are held for the end of a round."""
+
 RESERVED = 4096
 """Bytes of a call's share that are left for what says that its trace was cut."""
 
@@ -64,7 +67,7 @@ class CallRecord:
         self._store, self._id, self._cleaning, self._now = store, call, cleaning, now
         self._folder: CallFolder | None = None
         self._lines: list[bytes] = []
-        self._size = 0  # bytes of these
+        self._size = 0  # bytes of these and of the chunks
         self._chunks: dict[str, list[bytes]] = {}
         self._streams: dict[str, Stream] = {}
         self._files: set[str] = set()
@@ -81,7 +84,7 @@ class CallRecord:
         """Bytes of `file`, without the suffix of its name."""
         if not self._over:
             self._chunks.setdefault(file, []).append(chunk)
-            self._store.wrote(self)
+            self._came(len(chunk))
 
     def close(self) -> None:
         """The call is over."""
@@ -118,9 +121,13 @@ class CallRecord:
             self._append(file, msgspec.json.format(data, indent=1))
             data = data if len(data) <= LONGEST_LINE else dump({"file": file, "bytes": len(data)})
         self._lines.append(self._line(entry, data))
-        self._size += len(self._lines[-1])
+        self._came(len(self._lines[-1]))
+
+    def _came(self, size: int) -> None:
+        """So many bytes are to be written when the round is over, or at once where there are many."""
+        self._size += size
         self._store.wrote(self)
-        if self._size > LONGEST_LINE:
+        if self._size > MOST_HELD:
             self.flush()
 
     def _line(self, entry: Entry, data: bytes) -> bytes:

@@ -105,14 +105,19 @@ class Traces:
             store.round_over()
 
     def _failed(self, error: BaseException) -> None:
-        log.error("trace: %s", fault(error))
+        self._say_once(logging.ERROR, f"trace: {fault(error)}")
 
     def _cannot(self, folder: Path, error: OSError) -> None:
-        """Said once for each folder and reason."""
-        message = f"{folder}: cannot be written ({error.strerror or error})"
+        why = error.strerror or error
+        message = (
+            f"trace.directory: {folder}: cannot be written ({why}): calls leave no trace, or half of one"
+        )
+        self._say_once(logging.WARNING, message)
+
+    def _say_once(self, level: int, message: str) -> None:
         if message not in self._faults:
             self._faults.add(message)
-            log.warning("trace.directory: %s: calls leave no trace, or half of one", message)
+            log.log(level, "%s", message)
 
 
 class CallSink:

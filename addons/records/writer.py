@@ -73,7 +73,7 @@ class Writer:
                 each.set()
 
     def _do_all(self) -> None:
-        while self._works:
+        for _ in range(len(self._works)):  # what comes meanwhile is of the next round
             work, size = self._works.popleft()
             self._do(work)
             self._taken += size

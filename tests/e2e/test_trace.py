@@ -274,4 +274,4 @@ def test_a_command_traces_the_next_calls(tmp_path: Path, vendor: VendorThread) -
             simple(proxy, vendor, model)
     traced = Traced(tmp_path / "state" / "traces")
     assert [each.lines[-1]["model"] for each in map(Folder, traced.root.glob("*/*"))] == ["gpt-4o-next"]
-    assert f"traced: the next 1 calls, in {traced.root}" in proxy.log
+    assert f"traced: the next call, in {traced.root}" in proxy.log

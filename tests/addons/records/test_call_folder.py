@@ -15,7 +15,15 @@ import pytest
 from pydantic import SecretStr
 
 from addons.config.tracing import Bounds
-from addons.records.call_folder import LONGEST_LINE, RESERVED, TOO_FAST, TOO_LARGE, CallRecord, Store
+from addons.records.call_folder import (
+    LONGEST_LINE,
+    MOST_HELD,
+    RESERVED,
+    TOO_FAST,
+    TOO_LARGE,
+    CallRecord,
+    Store,
+)
 from addons.records.cleaning import Cleaning
 from addons.records.folders import PASSES, Folders
 from rewrite.records.passes import Direction, Entry, Stage
@@ -139,6 +147,12 @@ def test_bytes_are_written_as_they_come_without_secrets_cut_in_two(room: Room) -
         "provider-1.bytes": b'data: 1\n\ndata: {"a":"' + stars + b'"}\n\ndata: "half',
         "client.bytes": b"to the client",
     }
+
+
+def test_what_comes_faster_than_rounds_end_is_not_held(room: Room) -> None:
+    for _ in range(3 * MOST_HELD // 1000):
+        room.call.data("client", b"a line of a thousand bytes".ljust(999) + b"\n")
+    assert len(room.files["client.bytes"]) > 2 * MOST_HELD
 
 
 def test_a_call_that_leaves_nothing_has_no_folder(room: Room) -> None:

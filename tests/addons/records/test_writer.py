@@ -46,6 +46,18 @@ def test_what_fails_is_reported_and_the_next_is_done() -> None:
     assert failed == ["ValueError", "ZeroDivisionError"]
 
 
+def test_rounds_end_though_work_never_does() -> None:
+    ended = threading.Event()
+    writer = Writer(ended.set, lambda _: None)
+
+    def again() -> None:
+        if not ended.is_set():
+            writer.put(again, 0)
+
+    writer.put(again, 0)
+    assert ended.wait(PATIENCE)
+
+
 def test_without_work_there_is_no_thread() -> None:
     before = threading.active_count()
     assert Writer(lambda: None, lambda _: None).flush(0.0)
