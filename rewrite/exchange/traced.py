@@ -186,10 +186,7 @@ class TracedExchange(Exchange):
         fields = self._attempt.fields
         super()._served(progress)
         if fields is not None:
-            found = fields.own.found
-            self._trace.note("extraction_before", Direction.RESPONSE, Stage.PROXY)
-            data, changed = found or None, bool(found)
-            self._trace.note("extraction_after", Direction.RESPONSE, Stage.PROXY, data, changed=changed)
+            fields.note_rest()
 
     def _note_parts(self, summary: Summary) -> None:
         """Of a stream all that it said, put together."""

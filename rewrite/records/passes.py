@@ -161,6 +161,10 @@ class TargetTrace:
         """The request came to `data` in the pass `name`."""
         self._planned.append((name, data, changed))
 
+    def forget(self) -> None:
+        """It is planned once more, for one attempt."""
+        self._planned = []
+
     def asked(self) -> None:
         """An attempt asks it: what was planned is noted, once."""
         planned, self._planned = self._planned, []

@@ -15,10 +15,10 @@ from protocols.model.parts import BlockKind, StreamPart
 from protocols.model.progress import Progress
 from protocols.model.prompt import Prompt
 from protocols.model.segment import Segment
-from protocols.model.wirejson import JsonObject, whole
+from protocols.model.wirejson import JsonObject
 from rewrite.fields.call_fields import CallFields
 from rewrite.fields.telling import Telling
-from rewrite.records.passes import TargetTrace
+from rewrite.records.passes import CallTrace, Direction, Stage, TargetTrace
 from rewrite.translation.aggregate import events_of
 
 
@@ -43,30 +43,32 @@ class Draft:
         A request that is nested deeper than can be read goes without, and so does one that could not be
         written with them.
         """
+        if self.trace is not None and self.prompt is not None:
+            self.trace.planned("unified_request", self.prompt, changed=True)
         if fields is None:
             return self.finish(self.written)
         try:
             written = self._from_prompt(fields)
-            body = fields.request(written.body)
+            body = self._noted(fields, "request", written.body, fields.request(written.body))
         except (RecursionError, Untranslatable):
             return self.finish(self.written)
-        if self.trace is not None:
-            self._note(self.trace, fields, body)
         return self.finish(written if body is written.body else replace(written, body=body))
-
-    def _note(self, trace: TargetTrace, fields: CallFields, body: JsonObject) -> None:
-        found, before = fields.found, self.written.body
-        trace.planned("extraction_before")
-        trace.planned("extraction_after", found or None, changed=bool(found))
-        changed = body is not before
-        trace.planned("injection_before", whole(before) if changed else None)
-        trace.planned("injection_after", body if changed else None, changed=changed)
 
     def _from_prompt(self, fields: CallFields) -> Rendered:
         if self.prompt is None or self.write is None or not fields.reads_prompt:
             return self.written
-        prompt = fields.prompt(self.prompt)
+        prompt = self._noted(fields, "unified_request", self.prompt, fields.prompt(self.prompt))
         return self.written if prompt is self.prompt else self.write(prompt)
+
+    def _noted[T](self, fields: CallFields, source: str, before: T, after: T) -> T:
+        """`after`, which is what `before` came to."""
+        if self.trace is not None:
+            changed = after is not before
+            self.trace.planned("extraction_before", {"source": source})
+            self.trace.planned("extraction_after", _counts(fields))
+            self.trace.planned("injection_before", {"target": source})
+            self.trace.planned("injection_after", after if changed else None, changed=changed)
+        return after
 
 
 LARGEST_ANSWER = 8 << 20
@@ -87,7 +89,10 @@ class AttemptFields:
     """What puts a stream together. None: nothing does."""
     is_rest: bool = False
     """Whether its answer is the rest of one that was cut, so that its body is no whole answer."""
+    trace: CallTrace | None = None
+    """None: the call is not traced."""
     _telling: Telling | None = field(init=False)
+    _noted: JsonObject = field(default_factory=dict, init=False)
     _streamed: bool = field(default=False, init=False)
     _fold: Fold | None = field(default=None, init=False)
     _unread: list[Segment] = field(default_factory=list, init=False)
@@ -95,6 +100,8 @@ class AttemptFields:
 
     def __post_init__(self) -> None:
         self._telling = self.own.telling
+        if self.trace is not None:
+            self._noted = _counts(self.own)
 
     def listens(self, *, streamed: bool) -> bool:
         """An answer begins, `streamed` or whole; whether a rule asks for its objects as they come."""
@@ -113,7 +120,7 @@ class AttemptFields:
     def object(self, said: JsonObject, name: str) -> None:
         """A whole answer, or an event of that name, which was parsed for others."""
         if not self._streamed:
-            self.own.answer(said)
+            self._answer(said)
             return
         if self.own.reads_events:
             self.own.event(said)
@@ -137,13 +144,35 @@ class AttemptFields:
             self._put_together(self._fold)
         self.own.answered(progress)
 
+    def note_rest(self) -> None:
+        """The attempt has served the client: what was found besides is noted too."""
+        if self.trace is not None and _counts(self.own) != self._noted:
+            self._note(self.trace, "events and parts")
+
     def _put_together(self, fold: Fold) -> None:
         for segment in self._unread:
             for event, name in _objects(segment, self._telling):
                 fold.feed(event, name)
         whole = fold.whole(done=True)
         if whole is not None:
-            self.own.answer(whole)
+            self._answer(whole)
+
+    def _answer(self, whole: JsonObject) -> None:
+        """A whole answer, or what a stream came to."""
+        self.own.answer(whole)
+        if self.trace is not None:
+            self._note(self.trace, "response")
+
+    def _note(self, trace: CallTrace, source: str) -> None:
+        """What rules have found by now, since `source` was read."""
+        self._noted = _counts(self.own)
+        trace.note("extraction_before", Direction.RESPONSE, Stage.PROXY, {"source": source})
+        trace.note("extraction_after", Direction.RESPONSE, Stage.PROXY, self._noted)
+
+
+def _counts(fields: CallFields) -> JsonObject:
+    """How many values each rule has found."""
+    return {name: len(values) for name, values in fields.found.items()}
 
 
 def _has_calls(progress: Progress) -> bool:

@@ -161,10 +161,13 @@ class Target:
             instead = self._asked_with(own)
         except Untranslatable:  # what was planned can be asked
             instead = None
-        return AttemptFields(own, instead, self.protocol.editor)
+        trace = self.trace.call if self.trace else None
+        return AttemptFields(own, instead, self.protocol.editor, trace=trace)
 
     def _asked_with(self, fields: CallFields) -> Rendered | None:
         """What is asked with the values of an attempt; None: what was planned."""
+        if self.draft and self.trace:
+            self.trace.forget()
         instead = self.draft.rendered(fields) if self.draft else None
         return self.hooks.prepared(instead) if instead and self.hooks else instead
 

@@ -7,6 +7,7 @@ the failure says which file to copy.
 import json
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from difflib import unified_diff
 from pathlib import Path
 
@@ -82,6 +83,9 @@ def _plain(value: object) -> object:
             return {name: _plain(each) for name, each in value.items()} | _headers(value)
         case list() | tuple():
             return [_plain(each) for each in value]
+        case _ if is_dataclass(value):
+            said = {each.name: getattr(value, each.name) for each in fields(value)}
+            return {"is": type(value).__name__, **{name: _plain(each) for name, each in said.items() if each}}
         case _:
             return value
 

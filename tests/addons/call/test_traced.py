@@ -1,12 +1,14 @@
 """The passes of calls that are answered against the fake provider: which there are, in which order."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rewrite.records.passes import Direction
 from tests.addons.call.test_driver import Kept as Client
 from tests.addons.call.test_driver import until
 from tests.addons.call.traced import ONE, TWO, TracedProxy
@@ -16,6 +18,21 @@ CONFIG = """
 [providers.openai]
 base_url = "{url}"
 credentials = [{{ name = "one", key = "env:ONE" }}, {{ name = "two", key = "env:TWO" }}]
+[providers.acme]
+base_url = "{url}"
+hosts = ["acme.test"]
+protocols = ["openai_chat"]
+credentials = [{{ name = "one", key = "env:ONE" }}, {{ name = "two", key = "env:TWO" }}]
+adapters = [
+    {{ name = "rename_field", from = "user", to = "who" }},
+    {{ name = "reasoning_field", to = "reasoning" }},
+]
+[[providers.acme.field_cache]]
+name = "state"
+source = "response"
+path = "state"
+scope = SCOPE
+inject = {{ path = "state" }}
 [[routes]]
 match = {{ model = "claude-*" }}
 to = ["openai/gpt-5"]
@@ -36,9 +53,14 @@ async def vendor() -> AsyncIterator[Vendor]:
         yield running
 
 
+def config_of(vendor: Vendor, scope: str = '["session"]') -> str:
+    """`scope`: that of the rule of `acme`."""
+    return CONFIG.format(url=vendor.base_url).replace("SCOPE", scope)
+
+
 @pytest.fixture
 async def proxy(vendor: Vendor, tmp_path: Path) -> AsyncIterator[TracedProxy]:
-    made = TracedProxy(tmp_path, CONFIG.format(url=vendor.base_url))
+    made = TracedProxy(tmp_path, config_of(vendor))
     yield made
     await made.close()
 
@@ -47,6 +69,7 @@ def asks(model: str = "gpt-4o", *, stream: bool = True, **more: Any) -> dict[str
     return {"model": model, "stream": stream, "messages": HI, **more}
 
 
+FIELDS = ["extraction_before", "extraction_after", "injection_before", "injection_after"]
 REQUEST = ["raw_request", "parsed_request", "routing", "selection", "built_request"]
 STREAM = ["raw_response", "stream_started", "stream_first_byte"]
 END = ["parsed_response", "sent_response", "stream_completed"]
@@ -93,7 +116,8 @@ async def test_a_translated_stream(vendor: Vendor, proxy: TracedProxy) -> None:
     body = {"model": "claude-x", "max_tokens": 9, "stream": True, "messages": HI}
     _, kept = await proxy.ask(MESSAGES, body)
     events = [entry for entry in kept.entries if entry.name == "formatted_response"]
-    names = [name for name in kept.names if name != "formatted_response"]
+    names = [name for name in kept.names if name not in ("formatted_response", "unified_request")]
+    assert kept.names[4] == "unified_request"
     assert names == [*REQUEST, "sent_request", *STREAM, "stream_first_visible", *END]
     pairs: Any = [entry.data for entry in events]
     assert b"".join(pair["before"] for pair in pairs) == b"".join(text) == kept.files["provider-1"]
@@ -162,3 +186,36 @@ async def test_what_belongs_to_an_account_is_traced_by_its_heads(vendor: Vendor,
     heads = ["sent_request", "raw_response", "sent_response"]
     assert kept.names == ["raw_request", "parsed_request", "routing", *heads]
     assert (kept.files, kept.closed) == ({}, 1)
+
+
+@pytest.mark.parametrize("scope", ['["session"]', '["session", "credential"]'])
+async def test_every_pass_of_the_design_in_its_order(vendor: Vendor, tmp_path: Path, scope: str) -> None:
+    """A value of the first call goes into the second. Where it is of a credential, it is planned once that is
+    chosen."""
+    proxy = TracedProxy(tmp_path, config_of(vendor, scope))
+    body = json.loads(b"".join(chat_answer("Hello", reasoning=["Hm"])))
+    vendor.always(whole(json.dumps({**body, "state": "s1"}).encode()))
+    url, ask = "https://acme.test/v1/chat/completions", {"messages": HI, "model": "m", "user": "me"}
+    await proxy.ask(url, ask, x_session_id="one")
+    _, kept = await proxy.ask(url, ask, x_session_id="one")
+    adapters = ["adapter:rename_field", "adapter:reasoning_field"]
+    assert kept.names == [
+        *REQUEST[:-1],
+        *FIELDS,
+        "built_request",
+        *adapters,
+        "sent_request",
+        "raw_response",
+        "parsed_response",
+        *FIELDS[:2],
+        *adapters,
+        "formatted_response",
+        "sent_response",
+    ]
+    by_name = {(entry.name, entry.direction): entry for entry in kept.entries}
+    injected = by_name["injection_after", Direction.REQUEST]
+    assert injected.data == {**ask, "state": "s1"}
+    assert (injected.changed, by_name["built_request", Direction.REQUEST].data) == (True, injected.data)
+    assert by_name["extraction_after", Direction.RESPONSE].data == {"state": 1}
+    assert by_name["adapter:reasoning_field", Direction.RESPONSE].changed
+    await proxy.close()
