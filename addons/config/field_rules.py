@@ -1,6 +1,7 @@
 """The rules of the field cache in a config, over those of a provider's file."""
 
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 
 from addons.config.errors import ConfigErrors
 from addons.config.tables import Loc, Tree
@@ -25,6 +26,16 @@ def field_rules(known: object, tables: Sequence[Tree], loc: Loc, errors: ConfigE
         own.add(name)
         found[name] = whole
     return list(found.values())
+
+
+def check_spoken(tables: Sequence[Tree], spoken: Sequence[str], loc: Loc, errors: ConfigErrors) -> None:
+    """Note rules of `tables`, which stand at `loc`, for a protocol that is not spoken with their provider."""
+    for number, table in enumerate(tables):
+        match = table.get("match")
+        named = match.get("protocol") if isinstance(match, Mapping) else None
+        if isinstance(named, str) and not any(fnmatchcase(each, named) for each in spoken) and named:
+            text = f"no protocol of that name is spoken there: write one of {', '.join(spoken)}, or a glob"
+            errors.add((*loc, number, "match", "protocol"), text)
 
 
 def _name(table: Mapping[str, object]) -> object:

@@ -1,18 +1,18 @@
 """The providers of a config: what is known of each, what the config says in its place, and its pool."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import reduce
 
 from addons.config.credentials import Keys, PoolCredential, with_checks
 from addons.config.errors import ConfigErrors
-from addons.config.field_rules import field_rules
+from addons.config.field_rules import check_spoken, field_rules
 from addons.config.limits import check
 from addons.config.models import check_protocols, rows, rules
 from addons.config.provider_files import Said, common_facts, own_facts
 from addons.config.rules import adapters, protocol_name
-from addons.config.tables import ProviderTable, Tables
+from addons.config.tables import Loc, ProviderTable, Tables, Tree
 from protocols.registry import Registry
 from rewrite.catalog.hosts import is_exact
 from rewrite.catalog.layers import BadExtends, Facts, facts_for, lineage, over
@@ -117,6 +117,8 @@ class _Places:
             return None
         for place in self.places[name]:
             check_protocols(place, found.protocols)
+            for loc, tables in _rule_tables(place):
+                check_spoken(tables, found.protocols, loc, place.errors)
         return found
 
     def _is_wrong(self, name: str) -> bool:
@@ -132,8 +134,7 @@ class _Places:
             loc, known = ("providers", each, "field_cache"), self._known_rules.get(each)
             found = field_rules(found, known if isinstance(known, list) else (), loc, self._errors)
             for place in self.places[each]:
-                found = field_rules(found, place.table.field_cache or (), loc, place.errors)
-                for where, tables in rules(place):
+                for where, tables in _rule_tables(place):
                     found = field_rules(found, tables, where, place.errors)
         return found
 
@@ -170,6 +171,12 @@ class _Places:
     def _own_of(self, name: str) -> set[str]:
         """The keys that the user says of a provider."""
         return {key for place in self.places[name] for key in place.table.model_fields_set}
+
+
+def _rule_tables(place: Said) -> Iterator[tuple[Loc, Sequence[Tree]]]:
+    """The rules of the field cache that a place has, those of models last, and where they stand."""
+    yield ("providers", place.name, "field_cache"), place.table.field_cache or ()
+    yield from rules(place)
 
 
 def _own(said: Said, registry: Registry) -> dict[str, object]:

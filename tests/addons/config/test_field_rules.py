@@ -49,6 +49,10 @@ def test_a_rule_of_a_provider(tmp_path: Path) -> None:
             'inject = { path = "^.a[" }',
             "inject.path: is not a path such as a.b[0].c: character 5 is its end, expected a number and ]",
         ),
+        (
+            'inject = { path = "^.a" }\nmatch = { protocol = "openai_responses" }',
+            "field_cache[0].match.protocol: no protocol of that name is spoken there: write one of openai",
+        ),
         ('inject = { path = "a.*" }', "providers.acme.field_cache[0].inject.path: must name one place"),
         ('sauce = "x"', "providers.acme.field_cache[0].sauce: unknown name: did you mean source?"),
     ],
