@@ -23,10 +23,11 @@ from protocols.registry import discover
 from protocols.shared.signatures import wrapped
 from rewrite.adapters.chain import parse_adapters
 from rewrite.catalog.clients import ClientFacts
-from rewrite.catalog.providers import Carrier, Provider
+from rewrite.catalog.providers import Carrier, ModelFacts, Provider
 from rewrite.catalog.routes import Match, Rule, rule_target
 from rewrite.credentials.credential import Credential
 from rewrite.targets.response_adapters import ReportedModel
+from rewrite.values.timeouts import Deadlines
 from tests.rewrite.scenes import ANTHROPIC, CHAT
 
 WHERE = parsed("https://where.it.was.called")
@@ -64,12 +65,14 @@ def planned(
     pooled: bool = True,
     providers: tuple[Configured, ...] = ALL,
     hold_tool_calls: bool = False,
+    deadlines: tuple[Deadlines, ...] = (),
 ) -> Plan:
     one = call or asks()
     original = Intercepted(OPENAI, CHAT, Operation.GENERATE, None, pooled, WHERE)
     request = WireRequest("POST", "/v1/chat/completions", (), dump(one.body))
     turn = Turn(one, "scope", one.body)
-    settings = Settings(providers=providers, rules=rules, hold_tool_calls=hold_tool_calls)
+    settings = Settings(providers=providers, rules=rules, deadlines=deadlines)
+    settings = replace(settings, hold_tool_calls=hold_tool_calls)
     return plan_of(settings, turn, original, request)
 
 
@@ -271,3 +274,17 @@ def test_the_clients_header_names_the_conversation_else_the_body_else_who_asks(
     request = WireRequest("POST", "/v1/chat/completions", sent, dump(named))
     call, facts = planner.call(request, intercepted, otherwise, None, "tool/1.2")
     assert (call.session, facts) == (session, tool)
+
+
+def test_timeouts_of_a_model_stand_between_those_of_all_calls_and_deadlines() -> None:
+    facts = ModelFacts("gpt-5", timeouts={"stall": 7.0, "hold_limit": 3.0, "connect": 2.0})
+    one = replace(OPENAI, provider=replace(OPENAI.provider, models=(facts,)))
+    deadlines = (Deadlines(model="gpt-5", seconds={"stall": 5.0}),)
+    (target,) = planned(providers=(one,), deadlines=deadlines).targets
+    found = target.terms.timing
+    assert (found.stall, found.hold, found.connect, found.response) == (
+        5.0,
+        3.0,
+        2.0,
+        590.0,
+    )
