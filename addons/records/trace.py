@@ -7,6 +7,7 @@ line on the log, and no call's concern.
 """
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -51,7 +52,8 @@ class Traces:
             store.folders.bounds = tracing.bounds
         if tracing.directory is not None:
             self._announce()
-        if tracing.directory is not None or elsewhere.is_dir():  # what is there may be too old by now
+        # What is there may be too old by now. Path.is_dir raises in Python 3.12 where it may not look.
+        if tracing.directory is not None or os.path.isdir(elsewhere):  # noqa: PTH112
             self._store()
 
     @property

@@ -142,6 +142,15 @@ def test_bounds_that_change_hold_for_calls_under_way(bench: Bench) -> None:
     assert "raw_request" in lines.read_text()
 
 
+def test_a_folder_that_cannot_be_looked_at_ends_no_start(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.traces.configure(Tracing(), bench.root / ("x" * 300))
+    assert bench.played("one", WANTED)
+    bench.traces.close()
+    assert "File name too long" in caplog.messages[-1]
+
+
 def test_what_is_too_old_goes_though_nothing_is_traced(bench: Bench, tmp_path: Path) -> None:
     bench.configure(on=False)
     bench.played("one", WANTED)
