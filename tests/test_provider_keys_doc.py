@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from addons.config.provider_files import common_facts
+from addons.config.settings import load
 from addons.config.tables import ErrorsTable, ModelTable, ProviderTable, TimeoutsTable
 from rewrite.catalog.checks import CheckedLimit, QuotaCheck
 from rewrite.catalog.layers import layered
+from rewrite.catalog.model_facts import facts_of
 from rewrite.catalog.provider_tables import provider
 from rewrite.catalog.providers import FairCycle
 from rewrite.values.outcome import ErrorFacts, Kind
@@ -87,3 +89,12 @@ def test_what_belongs_to_a_key_is_there_too() -> None:
     assert set(re.findall(r"`(\w+)`", section("Errors").rpartition("\n\n")[2])) == set(Kind)
     checks = set(re.findall(r"`(\w+)", section("Quota checks")))
     assert {each.name for kind in (QuotaCheck, CheckedLimit) for each in fields(kind)} <= checks
+
+
+def test_the_example_can_be_used(tmp_path: Path) -> None:
+    (tmp_path / "rotator.toml").write_text(re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)[0])
+    settings = load("", {"ACME_KEY": "sk-a-key-of-the-pool-0123"}, tmp_path)
+    acme = settings.providers[0].provider
+    facts = facts_of(acme, "acme-think-1")
+    assert (acme.name, facts.default_output, facts.reasoning) == ("acme", 8000, True)
+    assert [each.param for each in facts.refuses or ()] == ["temperature", "top_p"]
