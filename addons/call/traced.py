@@ -7,7 +7,8 @@ from addons.call.tracing import TracedResponse, note_sent
 from addons.call.work import Work
 from addons.credentials.lease import Lease
 from protocols.model.http import UpstreamRequest
-from rewrite.credentials.state import CredentialState
+from rewrite.credentials.health import HEALTHY
+from rewrite.credentials.state import CredentialState, PoolState
 from rewrite.exchange.traced import note_end
 from rewrite.records.passes import CallTrace, Direction, Stage
 from rewrite.targets.target import Target
@@ -38,23 +39,29 @@ class TracedDriver(Driver):
 
     def _release(self, release: Release) -> None:
         target, lease = self._leases.held[release.attempt]
-        before = self._state(target, lease)
+        states, provider = self._work.pool.states, target.provider.name
+        before = states.get(provider)
         super()._release(release)
-        after = self._state(target, lease)
+        after = states.get(provider)
         if lease.pooled and before is not None and after is not None:
-            self._note_cooldowns(before, after)
-
-    def _state(self, target: Target, lease: Lease) -> CredentialState | None:
-        pool = self._work.pool.states.get(target.provider.name)
-        return None if pool is None else pool.state(lease.name)
+            self._note_cooldowns(before.state(lease.name), after.state(lease.name))
+            self._note_pauses(before, after)
 
     def _note_cooldowns(self, before: CredentialState, after: CredentialState) -> None:
         for scope, cooldown in after.cooldowns.items():
             if cooldown is not before.cooldowns.get(scope):
-                seconds = round(cooldown.until - cooldown.at, 3)
                 said = cooldown.refusal.said if cooldown.refusal else cooldown.note
-                data = {"scope": scope, "seconds": seconds, "reason": said}
-                self._trace.note("cooldown", Direction.REQUEST, Stage.PROXY, data)
+                self._note_cooldown(scope, cooldown.until - cooldown.at, said)
+
+    def _note_pauses(self, before: PoolState, after: PoolState) -> None:
+        """Of the whole provider."""
+        for scope, health in after.health.items():
+            if health.paused_until > before.health.get(scope, HEALTHY).paused_until:
+                self._note_cooldown(scope, health.pause, "the provider is paused")
+
+    def _note_cooldown(self, scope: str, seconds: float, reason: str) -> None:
+        data = {"scope": scope, "seconds": round(seconds, 3), "reason": reason}
+        self._trace.note("cooldown", Direction.REQUEST, Stage.PROXY, data)
 
     def _report(self, summary: Summary) -> None:
         self._reported = True

@@ -219,3 +219,16 @@ async def test_every_pass_of_the_design_in_its_order(vendor: Vendor, tmp_path: P
     assert by_name["extraction_after", Direction.RESPONSE].data == {"state": 1}
     assert by_name["adapter:reasoning_field", Direction.RESPONSE].changed
     await proxy.close()
+
+
+async def test_a_provider_that_is_paused(vendor: Vendor, tmp_path: Path) -> None:
+    """Several keys and several conversations saw it fail."""
+    proxy = TracedProxy(tmp_path, config_of(vendor) + "[retry]\nmax_attempts = 1\n")
+    vendor.always(chat_error(503, "overloaded", "busy"))
+    for session in ("one", "two"):
+        await proxy.ask(CHAT, asks(), x_session_id=session)
+    cooldowns = [
+        entry.data for kept in proxy.traces.kept for entry in kept.entries if entry.name == "cooldown"
+    ]
+    assert {"scope": "model:gpt-4o", "seconds": 30.0, "reason": "the provider is paused"} in cooldowns
+    await proxy.close()
