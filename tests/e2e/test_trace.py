@@ -15,8 +15,19 @@ import httpx
 import pytest
 
 from tests.e2e.proxy import ADDON, Proxy
-from tests.e2e.talk import ask, client
-from tests.vendor import SPEECHES, Reply, Said, Send, Speech, Tool, VendorThread, chat_stream, streamed
+from tests.e2e.talk import PROBE, Http1, ask, client, post, tunnel, wait_order
+from tests.vendor import (
+    SPEECHES,
+    Reply,
+    Said,
+    Send,
+    Speech,
+    Tool,
+    VendorThread,
+    WaitFor,
+    chat_stream,
+    streamed,
+)
 from tests.vendor.script import Framing
 
 CONFIG = """
@@ -260,6 +271,25 @@ def test_a_route_is_traced_alone_in_the_state_folder(tmp_path: Path, vendor: Ven
     traced = Traced(tmp_path / "state" / "traces")
     assert [each.lines[-1]["model"] for each in map(Folder, traced.root.glob("*/*"))] == ["gpt-4o-this"]
     assert f"traces of calls go to {traced.root}" in proxy.log
+
+
+def test_a_call_that_hangs_can_be_looked_at(tmp_path: Path, vendor: VendorThread) -> None:
+    path, root = "/v1/chat/completions", tmp_path / "traces" / "of calls"
+    vendor.reply(streamed(chat_stream(["Hello", " there"])[:2], WaitFor("looked at")))
+    config = CONFIG.format(url=vendor.base_url)
+    with Proxy(tmp_path, config, keys=KEYS, scripts=(ADDON, PROBE)) as proxy:
+        with Http1(tunnel(proxy, "api.openai.com")) as us:
+            us.send(post(path, "api.openai.com", ask("gpt-4o")))
+            us.until(b"Hello")
+            wait_order(proxy, lambda _: shown(root, "client.bytes", b"Hello"), "seen", path=path)
+            wait_order(proxy, lambda _: shown(root, "provider-1.bytes", b"Hello"), "seen", path=path)
+            wait_order(proxy, lambda _: shown(root, "*.jsonl", b"stream_first_visible"), "seen", path=path)
+        vendor.release("looked at")
+
+
+def shown(root: Path, file: str, text: bytes) -> bool:
+    """Whether a trace has it in that file by now."""
+    return any(text in each.read_bytes() for each in root.glob(f"*/*/{file}"))
 
 
 def test_a_command_traces_the_next_calls(tmp_path: Path, vendor: VendorThread) -> None:
