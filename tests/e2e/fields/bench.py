@@ -95,12 +95,15 @@ class Bench:
         self.proxy, self._strict, self._cells = proxy, strict, cells
         self._seen: dict[str, Any] = {}
 
+    def requests(self, provider: str, model: str) -> list[Received]:
+        """What a provider was asked under this model."""
+        return [one for one in self._strict[provider].requests if model_of(one) == model]
+
     def play(self, cell: Cell) -> Played:
         if cell.named not in self._seen:
             self._run([each for each in self._cells if (each.client, each.base) == (cell.client, cell.base)])
         seen = self._seen[cell.named]
-        requests = [one for one in self._strict[cell.provider].requests if model_of(one) == cell.named]
-        return Played(seen["turns"], seen["error"], requests)
+        return Played(seen["turns"], seen["error"], self.requests(cell.provider, cell.named))
 
     def _run(self, cells: list[Cell]) -> None:
         [client, *_], [base, *_] = [each.client for each in cells], [each.base for each in cells]

@@ -1,8 +1,10 @@
 """Ready-made rules: a client that forgets what its provider wants back gets its answers all the same, and the
 provider what it made."""
 
+import json
 from collections.abc import Iterator
 from itertools import product
+from typing import Any
 
 import pytest
 
@@ -18,6 +20,7 @@ from tests.e2e.fields.bench import (
     bench,
     session,
 )
+from tests.e2e.talk import client
 from tests.vendor.strict import FINAL
 
 ITS_OWN: list[tuple[Client, str, str, str]] = [
@@ -77,6 +80,28 @@ def test_what_a_client_forgot_comes_back(cell: Cell, playing: Bench) -> None:
     if cell.provider == "anthropic":
         assert all(b'"thinking":{' in one.body.replace(b" ", b"") for one in played.requests)
         assert all(b'"signature"' in one.body for one in played.requests[1:])
+
+
+def test_a_request_that_lacks_nothing_leaves_as_it_came(playing: Bench) -> None:
+    model = "claude-sonnet-4-5-kept"
+    messages: list[dict[str, Any]] = [{"role": "user", "content": "How warm?"}]
+    tools = [{"name": name, "input_schema": {"type": "object"}} for name in ("get_weather", "get_time")]
+    request = {"model": model, "max_tokens": 4096, "thinking": {"type": "enabled", "budget_tokens": 1024}}
+    sent: list[bytes] = []
+    with client(playing.proxy) as http:
+        for _ in range(3):
+            body = {**request, "tools": tools, "messages": messages}
+            sent.append(json.dumps(body, indent=3).encode())
+            answer = http.post("https://api.anthropic.com/v1/messages", content=sent[-1])
+            assert answer.status_code == 200, answer.text
+            content = answer.json()["content"]
+            results = [
+                {"type": "tool_result", "tool_use_id": block["id"], "content": "Paris-4711"}
+                for block in content
+                if block["type"] == "tool_use"
+            ]
+            messages += [{"role": "assistant", "content": content}, {"role": "user", "content": results}]
+    assert [one.body for one in playing.requests("anthropic", model)] == sent
 
 
 def test_ids_that_any_conversation_has_say_nothing_without_its_name(playing: Bench) -> None:
