@@ -236,7 +236,8 @@ class Rotator:
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         if flow.response is not None and flow.response.status_code == SWITCHED:
             guard_choice(flow.request, flow.response)
-        self._answering.flow_traces.answered(flow)
+        if self._answering.flow_traces.forwarding:
+            self._answering.flow_traces.answered(flow)
 
     def response(self, flow: http.HTTPFlow) -> None:
         self._over(flow)

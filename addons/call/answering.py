@@ -131,7 +131,9 @@ class Answering:
         call, facts = self._planner.call(request, intercepted, session, body, program)
         now = self._clock()
         rule = self._planner.rule(call, intercepted)
-        trace = self.flow_traces.call(flow, call, facts, rule, intercepted, request)
+        trace = None
+        if rule.trace or self.traces.is_on:
+            trace = self.flow_traces.call(flow, call, facts, rule, intercepted, request)
         turn = self._turn(call, intercepted)
         if isinstance(turn, Missing):
             record = Record(flow, call, intercepted.provider.name, (), trace=trace)
@@ -369,7 +371,8 @@ class Planner:
                 pooled = self._pooled(route, intercepted)
                 terms = self._terms(route, rule, call, asker.facts, pooled=pooled, epoch=time.time() - now)
                 wanted = self._wanted(route, rule, _origin(route, intercepted), terms, reply)
-                fields = self._fields.of(call, route, asker, intercepted.own)
+                rules, own = route.provider.field_cache, intercepted.own
+                fields = self._fields.of(call, route, asker, own) if rules else None
                 wanted = replace(
                     wanted, index=len(targets), enveloped=enveloped, rewritten=turn.changed, fields=fields
                 )

@@ -55,8 +55,10 @@ class FieldCache:
         found = self._fitting_for(route) if route.provider.field_cache else NONE_FIT
         if not found.rules or call.operation is not Operation.GENERATE or call.background or not call.body:
             return None
-        key = own.fingerprint if own else ""
-        session = stated_conversation(call, asker.facts, asker.client, key)
+        session = None
+        if found.rules != found.without_session:
+            key = own.fingerprint if own else ""
+            session = stated_conversation(call, asker.facts, asker.client, key)
         rules = found.rules if session else found.without_session
         if not rules:
             return None

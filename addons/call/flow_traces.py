@@ -33,7 +33,8 @@ class FlowTraces:
         self._traces, self._pool, self._clock = traces, pool, clock
         # None: whoever answers the flow ends its trace.
         self._begun: WeakKeyDictionary[http.HTTPFlow, CallTrace | None] = WeakKeyDictionary()
-        self._forwarded: WeakKeyDictionary[http.HTTPFlow, CallTrace] = WeakKeyDictionary()
+        self.forwarding: WeakKeyDictionary[http.HTTPFlow, CallTrace] = WeakKeyDictionary()
+        """Flows that are passed through and have no answer yet."""
 
     def call(
         self,
@@ -93,7 +94,7 @@ class FlowTraces:
         trace = self._flow(flow, intercepted)
         if trace is None:
             return
-        self._forwarded[flow] = trace
+        self.forwarding[flow] = trace
         protocol = intercepted.protocol.name if intercepted.protocol else ""
         credential = str(record_of(flow).get("credential", ""))
         trace.asks(Asked(protocol, intercepted.provider.name, "", 1, credential))
@@ -103,7 +104,7 @@ class FlowTraces:
 
     def answered(self, flow: http.HTTPFlow) -> None:
         """The head of the answer to a flow is here, whoever wrote it."""
-        trace = self._forwarded.pop(flow, None) if self._forwarded else None
+        trace = self.forwarding.pop(flow, None)
         if trace is not None and flow.response is not None and "end" not in record_of(flow):
             trace.now = self._clock()
             head = head_of_response(flow.response)

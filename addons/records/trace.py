@@ -40,6 +40,8 @@ class Traces:
         self._redactor, self._now = redactor, now
         self._tracing, self._elsewhere = Tracing(), Path()
         self._next = 0
+        self.is_on = False
+        """Whether a call may be traced whose route does not say so."""
         self._stores: dict[Path, Store] = {}
         self._announced: set[Path] = set()
         self._faults: set[str] = set()
@@ -48,6 +50,7 @@ class Traces:
     def configure(self, tracing: Tracing, elsewhere: Path) -> None:
         """From now on. `elsewhere`: the folder for calls that are to be traced where `tracing` names none."""
         self._tracing, self._elsewhere = tracing, elsewhere
+        self._note_whether_on()
         if store := self._stores.get(self._folder):
             store.folders.bounds = tracing.bounds
         if tracing.directory is not None:
@@ -63,7 +66,11 @@ class Traces:
     def trace_next(self, calls: int) -> Path:
         """Trace so many more calls that would not be; 0: none. Gives where to."""
         self._next = calls
+        self._note_whether_on()
         return self._folder
+
+    def _note_whether_on(self) -> None:
+        self.is_on = self._tracing.directory is not None or self._next > 0
 
     def begin(self, call: str, rule: Rule, secrets: Callable[[], Iterable[SecretStr]]) -> Sink | None:
         """Where the passes of a call go, which begins now and which `rule` fits; None: it is not traced.
@@ -79,6 +86,7 @@ class Traces:
         if wanted or (wanted is None and self._tracing.directory is not None):
             return True
         self._next -= (counted := self._next > 0)
+        self._note_whether_on()
         return counted
 
     def _store(self) -> Store:

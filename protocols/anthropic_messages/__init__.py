@@ -24,12 +24,13 @@ from protocols.anthropic_messages.request_write import write_request
 from protocols.anthropic_messages.retarget import retarget, with_limit, with_stream
 from protocols.anthropic_messages.signatures import own_signatures, wrap_signatures
 from protocols.base import Decoder, Editor, Translator
-from protocols.framing.aws_event_stream import MessageDecoder, is_message_stream
+from protocols.framing.aws_event_stream import CONTENT_TYPE as AWS_FRAMING
+from protocols.framing.aws_event_stream import MessageDecoder
 from protocols.framing.sse import SseDecoder, SseEncoder, is_event_stream
 from protocols.framing.whole import WholeDecoder
 from protocols.model.call import Call, Operation, Reasoning
 from protocols.model.errors import Fault
-from protocols.model.http import Head, Paths, WireRequest, WireResponse, matched
+from protocols.model.http import Head, Paths, WireRequest, WireResponse, header, matched
 from protocols.model.prompt import effort_said
 from protocols.model.wirejson import JsonObject, error_answer, json_call, object_at, objects_at, text_at
 
@@ -86,7 +87,8 @@ class AnthropicMessages:
         if is_event_stream(head, call):
             reader = EventReader()
             events = SseDecoder(b"message_stop", reader.read, reader.read_text, named=True)
-            return MessageDecoder(events, write_message) if is_message_stream(head) else events
+            kind = (header(head.headers, "content-type") or "").lower()
+            return MessageDecoder(events, write_message) if kind.startswith(AWS_FRAMING) else events
         return WholeDecoder(read_answer)
 
     def encoder(self, call: Call) -> SseEncoder:

@@ -12,11 +12,6 @@ from rewrite.catalog.providers import ModelFacts
 from rewrite.records.passes import TargetTrace
 
 
-def looks_inside(model: ModelFacts) -> bool:
-    """Whether requests for `model` may change."""
-    return bool(model.default_output or model.refuses)
-
-
 def with_limit(
     call: Call, body: JsonObject, protocol: WireProtocol, model: ModelFacts, named: str
 ) -> JsonObject:

@@ -25,7 +25,7 @@ from rewrite.hooks.decoding import hooked
 from rewrite.records.passes import TargetTrace
 from rewrite.targets.fields import AttemptFields, Draft, hearing
 from rewrite.targets.hold import HoldingDecoder
-from rewrite.targets.model_options import looks_inside, with_limit, without_refused
+from rewrite.targets.model_options import with_limit, without_refused
 from rewrite.targets.reading import Reading
 from rewrite.targets.response_adapters import ReportedModel, Unwrapped, WrappedSignatures
 from rewrite.targets.streaming_mode import OtherMode
@@ -337,9 +337,10 @@ def _within(
 ) -> Target:
     """In the protocol of the client."""
     route, chain = wanted.route, _chain(call, wanted, *_response_adapters(call, protocol, wanted))
-    call = _wholly_read(call) if chain or looks_inside(wanted.model) else call
-    signed, losses = _own_signatures(call, protocol, wanted)
-    body = with_limit(call, signed, protocol, wanted.model, route.provider.max_tokens_field)
+    call = _wholly_read(call) if chain or _changes(wanted.model) else call
+    body, losses = _own_signatures(call, protocol, wanted)
+    if _changes(wanted.model):
+        body = with_limit(call, body, protocol, wanted.model, route.provider.max_tokens_field)
     finish = partial(_finished, call, protocol, wanted, chain)
     draft = Draft(Rendered(call.target, body), finish, trace=wanted.trace)
     rendered = draft.rendered(wanted.fields) if wanted.fields else finish(draft.written)
@@ -375,6 +376,11 @@ def _finished(
     said = call if untouched else replace(call, body=changed)
     rendered = _rendered(said, protocol, wanted, untouched=untouched)
     return replace(rendered, losses=refused) if rendered and refused else rendered
+
+
+def _changes(model: ModelFacts) -> bool:
+    """Whether what is known of `model` changes requests for it."""
+    return bool(model.default_output or model.refuses)
 
 
 def _generates(call: Call) -> bool:
@@ -451,6 +457,8 @@ def _adapted_body(
         changed = draft.body is not call.body or wanted.rewritten
         wanted.trace.planned("built_request", whole(draft.body) if changed else None, changed=changed)
     body = chain.request(draft.body) if chain else draft.body
+    if not _changes(wanted.model):
+        return body, ()
     return without_refused(call, body, wanted.model, _context(wanted.route), wanted.trace)
 
 
