@@ -257,6 +257,14 @@ def gemini(body: Any, model: str) -> Reply | None:
     return None
 
 
+def without_ids(event: Any, _model: str, _results: int) -> Any:
+    """A Shape: calls as Vertex has them."""
+    for candidate in event["candidates"]:
+        for part in candidate["content"]["parts"]:
+            part.get("functionCall", {}).pop("id", None)
+    return event
+
+
 def _unsigned(name: str, position: int) -> Reply:
     lacks = (
         "Function call is missing a thought_signature in functionCall parts. This is required for tools to "

@@ -22,6 +22,7 @@ STRICT: Mapping[str, Strict] = {
     "openrouter": Strict(vendors.openrouter, shape=vendors.with_details),
     "anthropic": Strict(vendors.anthropic),
     "gemini": Strict(vendors.gemini),
+    "vertex": Strict(vendors.gemini, shape=vendors.without_ids),
     "openai": Strict(vendors.openai),
 }
 """By provider."""
@@ -129,6 +130,7 @@ TRANSLATED = {
     "deepseek": "openai_chat",
     "anthropic": "anthropic_messages",
     "gemini": "gemini_generate",
+    "vertex": "gemini_generate",
     "openai": "openai_responses",
 }
 """The protocol in which a provider is asked for clients of others."""

@@ -11,6 +11,7 @@ MODELS = {
     "deepseek": "deepseek-reasoner",
     "anthropic": "claude-sonnet-4-5",
     "gemini": "gemini-3-pro",
+    "vertex": "gemini-3-flash",
     "openai": "gpt-5",
 }
 CELLS = [

@@ -36,6 +36,7 @@ MODELS = {
     "deepseek": "deepseek-reasoner",
     "anthropic": "claude-opus-4-8",
     "gemini": "gemini-3-pro",
+    "vertex": "gemini-3-flash",
     "openai": "gpt-5",
 }
 BUDGET = "claude-sonnet-4-5"

@@ -10,11 +10,11 @@ import pytest
 from addons.config.provider_files import built_in
 from protocols.model.parts import BlockDelta, BlockKind, BlockStart, BlockStop, Signature
 from protocols.model.progress import Progress
-from protocols.model.prompt import Content, Message, Prompt, Role, Text, Thought, ToolCall
+from protocols.model.prompt import Content, Message, Prompt, Role, Thought, ToolCall
 from protocols.model.wirejson import JsonObject
 from rewrite.catalog.provider_tables import provider
 from rewrite.fields.call_fields import Asked, CallFields, call_fields
-from rewrite.fields.rule import Mode, Rule, Scope
+from rewrite.fields.rule import Into, Mode, Rule, Scope
 from rewrite.fields.store import Store
 
 RULES = {
@@ -22,11 +22,11 @@ RULES = {
     for name, facts in built_in().items()
     for rule in provider(name, facts).field_cache
 }
-ACROSS = "anthropic-translated_thinking"
+ACROSS = {name: found for name, found in RULES.items() if found[1].inject.into is Into.UNIFIED_REQUEST}
 JOINED = {
-    name: found for name, found in RULES.items() if found[1].mode is Mode.PER_TOOL_CALL and name != ACROSS
+    name: found for name, found in RULES.items() if found[1].mode is Mode.PER_TOOL_CALL and name not in ACROSS
 }
-OTHERS = {name: found for name, found in RULES.items() if name not in (*JOINED, ACROSS)}
+OTHERS = {name: found for name, found in RULES.items() if name not in JOINED | ACROSS}
 ID = "call_gKnoVx3jEQlwl5zC2TbCdVHW"
 
 
@@ -141,8 +141,8 @@ def test_calls_without_ids_are_joined_in_a_conversation_alone() -> None:
     assert call_fields([rule], store, replace(asked_by(name, rule), session=None), 0) is None
 
 
-def test_what_is_thought_comes_back_before_a_request_is_written() -> None:
-    name, rule = RULES[ACROSS]
+@pytest.mark.parametrize(("name", "rule"), ACROSS.values(), ids=ACROSS)
+def test_what_is_thought_comes_back_before_a_request_is_written(name: str, rule: Rule) -> None:
     store, asked = Store(), asked_by(name, rule)
     sealed = Signature("signature", "sealed")
     progress = Progress()
@@ -157,7 +157,7 @@ def test_what_is_thought_comes_back_before_a_request_is_written() -> None:
     first.keep(0)
 
     def prompt(*thoughts: Thought) -> Prompt:
-        said: tuple[Content, ...] = (*thoughts, Text("Well."), ToolCall(ID, "f", "{}"))
+        said: tuple[Content, ...] = (*thoughts, ToolCall(ID, "f", "{}"))
         return Prompt("m", (Message(Role.ASSISTANT, said),))
 
     assert begun(rule, store, asked).prompt(prompt()) == prompt(Thought("hm", sealed))
