@@ -32,8 +32,10 @@ _IN_THE_PATH = frozenset({"model", "stream"})
 _BETA, _BETAS = "anthropic-beta", "anthropic_beta"
 _FORM = "ACCESS:SECRET[:TOKEN[:REGION]]"
 _MISSING = "an access key signs with botocore, which is not installed: pip install 'rotator[aws]'"
-_UNSIGNED = frozenset({"accept", "accept-encoding", "connection", "content-length", "user-agent"})
-"""Headers that a proxy on the way may change."""
+_SIGNED = frozenset({"host", "content-type"})
+"""Headers that a signature holds, besides its own: a proxy on the way may change others."""
+_OWN = ("x-amz-", "authorization")
+"""How the headers of a signature begin."""
 
 _ERRORS = {
     "validationexception": "invalid_request_error",
@@ -106,8 +108,9 @@ class Bedrock(Hooks):
         region = found.region or region_of(urlsplit(request.url).hostname or "")
         if not region:
             raise HookError(f"the host's name has no region in it: write the key as {_FORM}")
-        kept = tuple(pair for pair in request.headers if pair[0].lower() not in _UNSIGNED)
-        others = tuple(pair for pair in request.headers if pair[0].lower() in _UNSIGNED)
+        sent = [pair for pair in request.headers if not pair[0].lower().startswith(_OWN)]
+        kept = tuple(pair for pair in sent if pair[0].lower() in _SIGNED)
+        others = tuple(pair for pair in sent if pair[0].lower() not in _SIGNED)
         return _signed(replace(request, headers=kept), found, region) + others
 
     def read_error(self, answer: WireResponse, about: About) -> WireResponse:

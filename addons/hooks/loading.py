@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction, signature
 from pathlib import Path
 from types import ModuleType
 
@@ -61,7 +62,7 @@ def _in_file(file: Path, name: str) -> object:
     sys.modules[module.__name__] = module  # where dataclasses look for the types of their fields
     try:
         exec(compile(source, str(file), "exec"), vars(module))  # the user's own code, which the config names
-    except Exception as error:  # noqa: BLE001  # code of others
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # code of others
         raise Unloadable(f"{file}{_where(error, str(file))}: {_what(error)}: correct it there") from None
     if not hasattr(module, name):
         raise Unloadable(f"{file} has no {name}: define it there, or name what it has")
@@ -81,7 +82,7 @@ def _source(file: Path) -> bytes:
 def _loaded(entry: EntryPoint) -> object:
     try:
         found: object = entry.load()
-    except Exception as error:  # noqa: BLE001  # code of others
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # code of others
         raise Unloadable(
             f"entry point {entry.name!r} ({entry.value}) of the distribution {distribution(entry)!r}: "
             f"{_what(error)}: mend it, or take it out of the environment"
@@ -96,12 +97,30 @@ def _made(provider: str, code: object, whose: str) -> ProviderHooks:
         raise Unloadable(f"{whose}: the class {code.__name__} has none of {', '.join(POINTS)}: define one")
     try:
         made: Hooks = code()
-    except Exception as error:  # noqa: BLE001  # code of others
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # code of others
         raise Unloadable(f"{whose}{_where(error, whose)}: {_what(error)}: correct it there") from None
+    for name in sorted(overridden(code)):
+        if why := _uncallable(made, name):
+            raise Unloadable(f"{whose}: {code.__name__}.{name} {why}")
     return ProviderHooks(provider, made)
 
 
-def _where(error: Exception, file: str) -> str:
+def _uncallable(hooks: Hooks, name: str) -> str:
+    """Why the hook `name` of an object cannot be called as it is; empty: it can."""
+    hook = getattr(hooks, name)
+    if not callable(hook):
+        return "is no method: define it with def"
+    if iscoroutinefunction(hook) or isasyncgenfunction(hook) or isgeneratorfunction(hook):
+        return "is asynchronous or a generator: define it with def alone, and return what it gives"
+    wanted = [one for one in signature(getattr(Hooks, name)).parameters if one != "self"]
+    try:
+        signature(hook).bind(*wanted)
+    except (TypeError, ValueError):
+        return f"is called with {' and '.join(wanted)}: let it take that"
+    return ""
+
+
+def _where(error: BaseException, file: str) -> str:
     """The last line of `file` that it came through; empty for none."""
     if isinstance(error, SyntaxError) and error.filename == file:
         return f" line {error.lineno}"
@@ -109,7 +128,7 @@ def _where(error: Exception, file: str) -> str:
     return f" line {lines[-1]}" if lines else ""
 
 
-def _what(error: Exception) -> str:
+def _what(error: BaseException) -> str:
     """The type alone of what may quote a secret; a name or a module that is missing is said."""
     said = isinstance(error, ImportError | NameError | SyntaxError | AttributeError)
     text = error.msg if isinstance(error, SyntaxError) else str(error)

@@ -24,7 +24,7 @@ _NAME = re.compile(r"([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?")
 # RFC 9112, section 3.2.1, with more characters than RFC 3986 has: clients send them and providers take them.
 _ORIGIN_FORM = re.compile(rb"/[!-\"$-~]*")
 _BREAK = re.compile(rb"[\r\n\0]")
-_METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _DEEPEST = 4
 """How often an encoding of an encoding is undone; deeper ones are not in normal form anyhow."""
 
@@ -55,7 +55,12 @@ def is_origin_form(target: bytes) -> bool:
 
 def is_method(text: str) -> bool:
     """Whether `text` is a method: one token, which ends where the target begins."""
-    return _METHOD.fullmatch(text) is not None
+    return _TOKEN.fullmatch(text) is not None
+
+
+def is_field_name(text: str) -> bool:
+    """Whether `text` is the name of a header: one token (RFC 9110, section 5.1)."""
+    return _TOKEN.fullmatch(text) is not None
 
 
 def is_field_value(value: bytes) -> bool:

@@ -171,6 +171,17 @@ def whole(mapping: JsonObject) -> JsonObject:
     return mapping.parsed() if isinstance(mapping, LazyObject) else mapping
 
 
+def copied(value: JsonObject) -> dict[str, object]:
+    """All of an object in dicts and lists of its own, which others may edit. Raises RecursionError."""
+    return {name: _copied(inner) for name, inner in whole(value).items()}
+
+
+def _copied(value: object) -> object:
+    if isinstance(value, Mapping):
+        return copied(value)
+    return [_copied(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 type Load = Callable[[bytes], JsonObject | None]
 """How a body is parsed: None for what is no JSON object."""
 

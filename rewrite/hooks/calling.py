@@ -3,16 +3,22 @@
 The code is not ours, so this is where all that it raises is caught.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from types import UnionType
+from types import TracebackType
 
 from protocols.model.call import Operation, Rendered
 from protocols.model.errors import InternalError, Untranslatable
-from protocols.model.http import Headers, WireResponse, is_field_value, is_origin_form
+from protocols.model.http import Headers, WireResponse
 from protocols.model.parts import Usage
-from protocols.model.wirejson import JsonObject, dump, whole
+from protocols.model.wirejson import JsonObject, copied
 from rewrite.hooks.base import POINTS, About, HookError, Hooks, Unsigned
+from rewrite.hooks.checks import check_answer, check_form, check_request, check_usage, checked_signed
+
+_SHORT = 3
+"""Characters of a part of a key that a text may have by chance."""
+_LONGEST = 1000
+"""Characters of the text of a HookError."""
 
 
 class HookFailed(InternalError):
@@ -44,10 +50,10 @@ class ProviderHooks:
             return ""
         try:
             self.hooks.check_key(key)
-        except ValueError as error:
-            return str(error)
-        except Exception as error:  # noqa: BLE001  # code of others
-            return str(failed(self.provider, "check_key", error))
+        except BaseException as error:  # noqa: BLE001  # code of others
+            said = str(error) if isinstance(error, ValueError) else ""
+            quoted = any(part in said for part in key.split(":") if len(part) > _SHORT)
+            return said if said and not quoted else str(failed(self.provider, "check_key", error))
         return ""
 
 
@@ -73,15 +79,15 @@ class CallHooks:
         Untranslatable where the hook does."""
         if "prepare_request" not in self.registered.points:
             return request
-        given = replace(request, body=whole(request.body))
+        given = replace(request, body=copied(request.body))
         try:
             found = self.registered.hooks.prepare_request(given, self.about)
-            if found is given:
+            if found is given and found.body == copied(request.body):
                 return request
-            _check_request(found)
+            check_request(found)
         except Untranslatable:
             raise
-        except Exception as error:  # code of others
+        except BaseException as error:  # code of others
             raise self._failed("prepare_request", error) from error
         self._made.append((found, request))
         return found
@@ -97,12 +103,9 @@ class CallHooks:
             found = self.registered.hooks.sign_request(request, key, self.about)
             if found is None:
                 return None
-            headers = tuple([(str(name), str(value)) for name, value in found])
-        except Exception as error:  # code of others
+            return checked_signed(found, request.headers)
+        except BaseException as error:  # code of others
             raise self._failed("sign_request", error) from error
-        if not all(is_field_value(part.encode()) for pair in headers for part in pair):
-            raise self._failed("sign_request", HookError("a header has a line break in it"))
-        return headers
 
     @property
     def reads_parts(self) -> bool:
@@ -121,67 +124,61 @@ class CallHooks:
 
     def error(self, answer: WireResponse) -> WireResponse:
         """An error answer in the words of the protocol."""
-        return self._read("read_error", answer, answer, WireResponse)
+        return self._read("read_error", answer, answer, lambda found: check_answer(found, answer))
 
     def part(self, part: JsonObject) -> JsonObject | None:
         """An object of an answer in the words of the protocol; the same object: unchanged."""
-        return self._read("read_part", part, part, Mapping | None)
+        return self._read("read_part", part, part, lambda found: check_form(found, Mapping | None))
 
     def listing(self, listing: object) -> object:
         """The same of a list of models."""
-        return self._read("list_models", listing, listing, object)
+        return self._read("list_models", listing, listing, lambda found: check_form(found, Mapping | list))
 
     def usage(self, part: JsonObject) -> Usage | None:
         """What an object of an answer states of usage."""
-        return self._read("read_usage", part, None, Usage | None)
+        return self._read("read_usage", part, None, check_usage)
 
-    def _read[R](self, name: str, given: object, otherwise: R, form: type | UnionType) -> R:
-        """What the hook `name` makes of `given`; `otherwise` where there is none, or it fails."""
+    def _read[R](self, name: str, given: object, otherwise: R, check: Callable[[object], None]) -> R:
+        """What the hook `name` makes of `given`; `otherwise` where there is none, or it fails. `check`: what
+        looks at all but `given` itself."""
         if name not in self.registered.points or name in self.failures:
             return otherwise
         hook: Callable[[object, About], R] = getattr(self.registered.hooks, name)
         try:
             found = hook(given, self.about)
             if found is not given:
-                _check(found, form)
-        except Exception as error:  # noqa: BLE001  # code of others
+                check(found)
+        except BaseException as error:  # noqa: BLE001  # code of others
             self.failures[name] = str(self._failed(name, error))
             return otherwise
         return found
 
-    def _failed(self, name: str, error: Exception) -> HookFailed:
+    def _failed(self, name: str, error: BaseException) -> HookFailed:
         return failed(self.registered.provider, name, error)
 
 
-def _check_request(found: object) -> None:
-    """Raises HookError where it cannot be sent."""
-    _check(found, Rendered)
-    assert isinstance(found, Rendered)
-    if not is_origin_form(found.path.encode()):
-        raise HookError("it gave a path that does not begin with / or is not percent-encoded")
-    dump(found.body)
-
-
-def _check(found: object, form: type | UnionType) -> None:
-    """Raises HookError, or what writing it as JSON raises."""
-    if not isinstance(found, form):
-        raise HookError(f"it gave {type(found).__name__}")
-    if isinstance(found, Mapping):
-        dump(found)
-
-
-def failed(provider: str, name: str, error: Exception) -> HookFailed:
+def failed(provider: str, name: str, error: BaseException) -> HookFailed:
     """What the hook `name` came to, which raised `error`."""
-    why = str(error) if isinstance(error, HookError) else f"{type(error).__name__} in {place_of(error)}"
+    why = (
+        str(error)[:_LONGEST]
+        if isinstance(error, HookError)
+        else f"{type(error).__name__} in {place_of(error)}"
+    )
     return HookFailed(f"the hook {name} of {provider} failed: {why}")
 
 
 def place_of(error: BaseException) -> str:
-    """The file and the line that raised it."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
+    """The file and the line of the hook that raised it, or called what did."""
+    frames = [(one.tb_frame.f_code.co_filename, one.tb_lineno) for one in _trace(error)]
+    beyond = [frame for frame in frames if frame[0] != __file__] or frames
+    if not beyond:
         return "an unknown place"
-    file = trace.tb_frame.f_code.co_filename.replace("\\", "/").rpartition("/")[2]
-    return f"{file} line {trace.tb_lineno}"
+    file, line = [frame for frame in beyond if frame[0] == beyond[0][0]][-1]
+    return f"{file.replace('\\', '/').rpartition('/')[2]} line {line}"
+
+
+def _trace(error: BaseException) -> Iterator[TracebackType]:
+    trace = error.__traceback__
+    while trace is not None:
+        yield trace
+        trace = trace.tb_next

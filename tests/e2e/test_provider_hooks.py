@@ -53,6 +53,8 @@ class Acme(Hooks):
     def prepare_request(self, request, about):
         if about.model == "broken-request":
             raise KeyError("secret words")
+        if about.model == "broken-end":
+            raise SystemExit(3)
         if about.operation is Operation.MODELS:
             return replace(request, path="/catalogue")
         body = {"engine": about.model, "input": request.body}
@@ -211,6 +213,7 @@ def test_a_list_of_models_is_read(proxy: Proxy, vendor: VendorThread) -> None:
     ("model", "names"),
     [
         ("broken-request", "the hook prepare_request of acme failed: KeyError in quirks.py line"),
+        ("broken-end", "the hook prepare_request of acme failed: SystemExit in quirks.py line"),
         ("broken-signature", "the hook sign_request of acme failed: no signature can be made of it"),
     ],
 )

@@ -82,6 +82,17 @@ def test_what_may_change_on_the_way_is_not_signed() -> None:
     assert SECRET not in str(signed)
 
 
+def test_headers_of_the_client_s_own_are_not_signed() -> None:
+    """They may be no UTF-8, or of a signature that is no more."""
+    sent = (("host", "h"), ("x-title", "caf\udce9"), ("x-amz-security-token", "old"), ("X-Amz-Date", "old"))
+    url = "https://bedrock-runtime.us-east-1.amazonaws.com/model/x%3A0/invoke"
+    signed = Bedrock().sign_request(Unsigned("POST", url, sent, b"{}"), f"{ID}:{SECRET}", ABOUT)
+    assert signed is not None
+    assert "SignedHeaders=host;x-amz-date," in (header(signed, "authorization") or "")
+    assert ("x-title", "caf\udce9") in signed
+    assert "old" not in str(signed)
+
+
 def test_a_request_in_the_form_of_invoke_model() -> None:
     body = {"model": "claude", "stream": True, "max_tokens": 5, "anthropic_version": "other"}
     asked = Rendered("/v1/messages?beta=true", body)

@@ -29,6 +29,21 @@ class Raising(Acme):
         raise ValueError("secret")
 
 thing = Acme()
+
+class Waiting(Hooks):
+    async def prepare_request(self, request, about):
+        return request
+
+class Yielding(Hooks):
+    def read_part(self, part, about):
+        yield part
+
+class Short(Hooks):
+    def sign_request(self, request):
+        return None
+
+class Data(Hooks):
+    read_error = 5
 """
 
 
@@ -72,6 +87,11 @@ def test_an_entry_point_is_loaded_where_it_is_needed() -> None:
         ("\nclass Acme(:\n", "quirks.py:Acme", "quirks.py line 2: SyntaxError: invalid syntax"),
         ("\n\nfoo()\n", "quirks.py:Acme", "quirks.py line 3: NameError: name 'foo' is not defined"),
         ("1 / 0", "quirks.py:Acme", "quirks.py line 1: ZeroDivisionError: correct it there"),
+        ("raise SystemExit(3)", "quirks.py:Acme", "quirks.py line 1: SystemExit: correct it there"),
+        (GOOD, "quirks.py:Waiting", "Waiting.prepare_request is asynchronous or a generator: define it"),
+        (GOOD, "quirks.py:Yielding", "Yielding.read_part is asynchronous or a generator: define it"),
+        (GOOD, "quirks.py:Short", "Short.sign_request is called with request and key and about: let it"),
+        (GOOD, "quirks.py:Data", "Data.read_error is no method: define it with def"),
         ("", "other.py:Acme", r"other.py: cannot be read \(No such file or directory\): create it"),
         ("", "acme", r"no code is registered as 'acme' \(did you mean acne\?\): install"),
     ],

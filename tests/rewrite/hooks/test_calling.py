@@ -1,5 +1,7 @@
 """Hooks are called where a class has them, and fail alone."""
 
+import json
+from asyncio import CancelledError
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -134,6 +136,77 @@ def test_a_reader_that_gives_what_it_must_not_fails() -> None:
     assert called.part({"a": 1}) == {"a": 1}
     assert called.failures["read_error"].endswith("it gave NoneType")
     assert "read_part" in called.failures
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [SystemExit(3), KeyboardInterrupt(), GeneratorExit(), CancelledError(), StopIteration()],
+    ids=repr,
+)
+def test_what_would_end_the_proxy_ends_the_call_alone(raised: BaseException) -> None:
+    class Ending(Hooks):
+        def prepare_request(self, request: Rendered, about: About) -> Rendered:
+            raise raised
+
+        def sign_request(self, request: Unsigned, key: str, about: About) -> Headers | None:
+            raise raised
+
+        def read_part(self, part: JsonObject, about: About) -> JsonObject | None:
+            raise raised
+
+        def check_key(self, key: str) -> None:
+            raise raised
+
+    called = hooks(Ending())
+    with pytest.raises(HookFailed, match=type(raised).__name__):
+        called.prepared(ASKED)
+    with pytest.raises(HookFailed, match=type(raised).__name__):
+        called.signed(UNSIGNED, "key")
+    part: JsonObject = {"a": 1}
+    assert called.part(part) is part
+    assert type(raised).__name__ in called.registered.check_key("key")
+
+
+def test_what_a_hook_edits_in_place_is_its_own() -> None:
+    class Editing(Hooks):
+        def prepare_request(self, request: Rendered, about: About) -> Rendered:
+            assert isinstance(request.body, dict)
+            request.body["messages"].append("added")
+            return request
+
+    body = {"messages": ["hi"]}
+    assert hooks(Editing()).prepared(Rendered("/v1/chat", body)).body == {"messages": ["hi", "added"]}
+    assert body == {"messages": ["hi"]}
+
+
+def test_the_place_of_a_failure_is_in_the_hook() -> None:
+    class Parsing(Hooks):
+        def prepare_request(self, request: Rendered, about: About) -> Rendered:
+            json.loads("no JSON")
+            return request
+
+    with pytest.raises(HookFailed, match=r"JSONDecodeError in test_calling\.py line"):
+        hooks(Parsing()).prepared(ASKED)
+
+
+def test_the_words_of_a_hook_are_few() -> None:
+    class Talking(Hooks):
+        def prepare_request(self, request: Rendered, about: About) -> Rendered:
+            raise HookError("x" * 100_000)
+
+    with pytest.raises(HookFailed) as failed:
+        hooks(Talking()).prepared(ASKED)
+    assert len(str(failed.value)) < 1100
+
+
+def test_a_complaint_about_a_key_does_not_quote_it() -> None:
+    class Quoting(Hooks):
+        def check_key(self, key: str) -> None:
+            int(key.partition(":")[2])
+
+    why = ProviderHooks("acme", Quoting()).check_key("id:a-secret")
+    assert "ValueError in test_calling.py line" in why
+    assert "a-secret" not in why
 
 
 def test_a_key_is_looked_at() -> None:
