@@ -103,6 +103,7 @@ class FieldValues:
         self._known: dict[Name, tuple[Slot, Kept | None]] = {}
         self._written = 0
         self._due = 0.0
+        self._runs = False
         self._ends = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -119,10 +120,16 @@ class FieldValues:
         self._file = ValuesFile(folder) if folder else None
         if self._file is not None:
             self._restore(self._file.exchange(self._own(), frozenset(self._rules), self._wall()))
+            self._watch()
 
     def start(self) -> None:
         """The event loop runs."""
-        if self._task is None:
+        self._runs = True
+        self._watch()
+
+    def _watch(self) -> None:
+        """Look from time to time, from when there is a file."""
+        if self._runs and self._file is not None and self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._look())
 
     async def stop(self) -> None:

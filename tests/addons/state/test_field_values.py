@@ -202,3 +202,13 @@ async def _written_at_the_end(proxy: Proxy) -> None:
 def test_what_was_not_written_is_written_at_the_end(tmp_path: Path) -> None:
     asyncio.run(_written_at_the_end(Proxy(tmp_path)))
     assert Proxy(tmp_path).get(A) == (1,)
+
+
+async def test_nothing_looks_for_changes_until_a_rule_persists(tmp_path: Path) -> None:
+    proxy = Proxy(tmp_path, rules=(PASSING,))
+    alone = asyncio.all_tasks()
+    proxy.values.start()
+    assert asyncio.all_tasks() == alone
+    proxy.values.configure(str(tmp_path), tmp_path, (KEPT,))
+    assert len(asyncio.all_tasks()) == len(alone) + 1
+    await proxy.values.stop()
