@@ -249,7 +249,7 @@ def test_without_the_distribution_there_is_no_such_name() -> None:
                 "from protocols.model.errors",
                 "from protocols.base import Editor\nfrom protocols.model.errors",
             ),
-            "TypeError: .*missing 7 required positional arguments: 'fold', 'resume'",
+            "TypeError: .*missing 8 required positional arguments: 'fold', 'resume'",
         ),
         (
             "telegraph = wires:PROTOCOL",

@@ -51,7 +51,11 @@ def test_connections_with_the_same_options_have_one_context(installed: None) -> 
     assert tls.create_client_proxy_context(**OPTIONS) is context
 
 
-def test_mitmproxy_makes_the_contexts_of_clients_and_servers_so(installed: None, tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("ignore:Attempting to mutate a Context:DeprecationWarning")
+async def test_mitmproxy_makes_the_contexts_of_clients_and_servers_so(
+    installed: None, tmp_path: Path
+) -> None:
+    """The pyOpenSSL of mitmproxy 12.1 tries ciphers on a connection, and warns of each change after that."""
     config = TlsConfig()
     with taddons.context(config) as here:  # type: ignore[no-untyped-call]  # mitmproxy has no types here
         here.configure(config, confdir=str(tmp_path))
