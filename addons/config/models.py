@@ -11,6 +11,7 @@ from rewrite.catalog.provider_tables import refused
 
 _NO_MATCH = 'is missing: write a glob over names of models, such as "gpt-5*"'
 _NOTHING = "says nothing of its models: add {names}, or take it out"
+_OF_ITS_ROW = "is that of the row around it: take it out, or write the rule under the provider"
 _FACTS = tuple(sorted(ModelTable.model_fields.keys() - {"match"}))
 
 
@@ -58,6 +59,10 @@ def _check(row: ModelTable, loc: Loc, registry: Registry, errors: ConfigErrors) 
             text = "is no path of a parameter such as seed or reasoning.effort"
             errors.add((*loc, "refuses", position), text)
     adapters(row.adapters or (), (*loc, "adapters"), errors)
+    for position, rule in enumerate(row.field_cache or ()):
+        match = rule.get("match")
+        if isinstance(match, dict) and "model" in match:
+            errors.add((*loc, "field_cache", position, "match", "model"), _OF_ITS_ROW)
 
 
 def check_protocols(said: Said, spoken: Sequence[str]) -> None:

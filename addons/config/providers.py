@@ -16,7 +16,7 @@ from addons.config.tables import Loc, ProviderTable, Tables, Tree
 from protocols.registry import Registry
 from rewrite.catalog.hosts import is_exact
 from rewrite.catalog.layers import BadExtends, Facts, facts_for, lineage, over
-from rewrite.catalog.provider_tables import provider
+from rewrite.catalog.provider_tables import BadFact, provider
 from rewrite.catalog.providers import Provider
 from rewrite.hooks.calling import ProviderHooks
 
@@ -113,7 +113,9 @@ class _Places:
             found = provider(name, {"hosts": [], **facts, "field_cache": self._rules(name)})
         except ValueError as error:
             if not any(map(self._is_wrong, lineage(name, self._said))):
-                errors.add(("providers", name), str(error))
+                key = (error.key,) if isinstance(error, BadFact) else ()
+                text = error.why if isinstance(error, BadFact) else str(error)
+                errors.add(("providers", name, *key), text)
             return None
         for place in self.places[name]:
             check_protocols(place, found.protocols)
@@ -193,16 +195,27 @@ def _own(said: Said, registry: Registry) -> dict[str, object]:
 
 def _resolve_protocols(name: str, table: ProviderTable, registry: Registry, errors: ConfigErrors) -> None:
     """Aliases become names; what is no protocol is an error."""
+    loc: Loc = ("providers", name)
     if table.protocols:
-        loc = ("providers", name, "protocols")
-        named = [protocol_name(each, registry, (*loc, at), errors) for at, each in enumerate(table.protocols)]
+        places = [(*loc, "protocols", at) for at in range(len(table.protocols))]
+        named = [
+            protocol_name(each, registry, place, errors)
+            for each, place in zip(table.protocols, places, strict=True)
+        ]
         table.protocols = [each for each in named if each]
-    if table.paths:
-        loc = ("providers", name, "paths")
-        table.paths = {
-            protocol_name(each, registry, (*loc, each), errors) or each: path
-            for each, path in table.paths.items()
-        }
+    table.paths = _by_protocol(table.paths, (*loc, "paths"), registry, errors)
+    table.protocol_errors = _by_protocol(table.protocol_errors, (*loc, "protocol_errors"), registry, errors)
+
+
+def _by_protocol[T](
+    given: dict[str, T] | None, loc: Loc, registry: Registry, errors: ConfigErrors
+) -> dict[str, T] | None:
+    """The same without aliases of protocols."""
+    if not given:
+        return given
+    return {
+        protocol_name(each, registry, (*loc, each), errors) or each: value for each, value in given.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)

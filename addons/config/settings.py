@@ -17,7 +17,7 @@ from addons.config import tracing
 from addons.config.code import Code
 from addons.config.credentials import Keys, PoolCredential, without_secret
 from addons.config.errors import PREFIX, ConfigErrors, checked, line, overrides
-from addons.config.provider_files import data, files_of, in_folder, installed
+from addons.config.provider_files import Said, data, files_of, in_folder, installed
 from addons.config.providers import Configured, configured
 from addons.config.rules import Rules
 from addons.config.tables import StreamingTable, Tables, TraceTable, Tree
@@ -123,7 +123,8 @@ def _loaded(
     keys = Keys(environ, folder, errors)
     registry = known_protocols()
     elsewhere = [*installed(errors), *(in_folder(providers_folder, errors) if providers_folder else ())]
-    code = Code(folder, errors)
+    said = [*elsewhere, *(Said(name, table, errors) for name, table in tables.providers.items())]
+    code = Code(folder, errors, said)
     providers = tuple(
         replace(one, hooks=code.of(one.provider, one.credentials))
         for one in configured(tables, keys, registry, elsewhere)

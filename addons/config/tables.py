@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
 from addons.config import values
 
@@ -15,7 +15,7 @@ type Tree = dict[str, Any]
 """A config as it is read: tables in tables."""
 
 type Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-type AdapterSpec = str | dict[str, Any]
+type AdapterSpec = Annotated[str | dict[str, Any], BeforeValidator(values.adapter)]
 """An adapter by name, or a table of `name` and its options."""
 
 type Truncation = Literal["auto", "repair", "error", "continue"]

@@ -132,7 +132,9 @@ def path(text: str) -> str:
     if not text.startswith("/") or "?" in text:
         raise ValueError("must be a path such as /v1/chat/completions, without a query")
     if not is_path(text):
-        raise ValueError("may have {model} and {method} in it, and no other braces")
+        raise ValueError(
+            "may have {model} and {method} in it, no other braces, and nothing that is not percent-encoded"
+        )
     return text
 
 
@@ -142,8 +144,16 @@ def variable(name: str) -> str:
     return name
 
 
+def adapter(spec: object) -> object:
+    if not isinstance(spec, str | dict):
+        raise ValueError(  # noqa: TRY004  # as all of these
+            'must be the name of an adapter, or a table such as { name = "drop_params", params = ["seed"] }'
+        )
+    return spec
+
+
 def quota_check(value: dict[str, Any]) -> dict[str, Any]:
-    checks.quota_check(value)
+    checks.stated(value)
     return value
 
 

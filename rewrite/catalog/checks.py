@@ -1,9 +1,18 @@
 """Where a provider says what a credential has used, and how that is read: `quota_check` of its file."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from typing import Any
+
+from protocols.model.http import is_origin_form
 
 PROJECT = "{project}"
+UNITS = ("percent", "requests", "tokens", "cost")
+"""The values of `rewrite.credentials.windows.Unit`."""
+
+_MOST = 1e15
+
+type Reader = Callable[[object], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,32 +75,91 @@ class QuotaCheck:
 
 def quota_check(mapping: Mapping[str, object]) -> QuotaCheck:
     """Raises ValueError where a name is missing, unknown or of another type."""
-    limits = mapping.get("limits")
-    if mapping.keys() - {each.name for each in fields(QuotaCheck)}:
-        raise ValueError("unknown names")
-    path = mapping.get("path")
-    if not (isinstance(path, str) and isinstance(limits, list | tuple)):
-        raise ValueError("expected a path and a list of limits")  # noqa: TRY004  # as all of these readers
-    token = mapping.get("token", "")
-    if token not in ("", "refresh"):
-        raise ValueError('the token is "refresh", if any is named')
-    logins_only = mapping.get("logins_only") is True
-    return QuotaCheck(path, tuple(map(_limit, limits)), logins_only, str(token), _body(mapping.get("body")))
+    if missing := [name for name in ("path", "limits") if name not in mapping]:
+        raise ValueError(f"needs {' and '.join(missing)}")
+    return QuotaCheck(**stated(mapping))
 
 
-def _body(value: object) -> tuple[tuple[str, str], ...] | None:
-    if value is None:
-        return None
+def stated(mapping: Mapping[str, object]) -> dict[str, Any]:
+    """What `mapping` says of a check, which need not be all, as fields of `QuotaCheck`. Raises ValueError."""
+    return _read(mapping, _CHECK)
+
+
+def _read(mapping: Mapping[str, object], readers: Mapping[str, Reader]) -> dict[str, Any]:
+    found = {}
+    for name, value in mapping.items():
+        if name not in readers:
+            raise ValueError(f"has an unknown name: known are {', '.join(readers)}")
+        try:
+            found[name] = readers[name](value)
+        except ValueError as error:
+            raise ValueError(f"{name} {error}") from None
+    return found
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be a text")  # noqa: TRY004  # as all of these readers
+    return value
+
+
+def _path(value: object) -> str:
+    if not is_origin_form(_text(value).encode("utf-8", "replace")):
+        raise ValueError("must be a path such as /v1/usage, percent-encoded")
+    return _text(value)
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")  # noqa: TRY004
+    return value
+
+
+def _scale(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= _MOST:
+        raise ValueError(f"must be a number above 0 and at most {_MOST:g}")
+    return float(value)
+
+
+def _token(value: object) -> str:
+    if value not in ("", "refresh"):
+        raise ValueError('must be "refresh", if it is named')
+    return str(value)
+
+
+def _unit(value: object) -> str:
+    if value not in UNITS:
+        raise ValueError(f"must be one of {', '.join(UNITS)}")
+    return str(value)
+
+
+def _limits(value: object) -> tuple[CheckedLimit, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(each, Mapping) for each in value):
+        raise ValueError("must be a list of tables, each with a name and a place (at)")
+    return tuple(map(_limit, value))
+
+
+def _limit(table: Mapping[str, object]) -> CheckedLimit:
+    if not {"name", "at"} <= table.keys():
+        raise ValueError("must have a name and a place (at) each")
+    return CheckedLimit(**_read(table, _LIMIT))
+
+
+def _body(value: object) -> tuple[tuple[str, str], ...]:
     if not isinstance(value, Mapping) or not all(isinstance(each, str) for each in value.values()):
-        raise ValueError("expected a body of texts")
+        raise ValueError("must be a table of texts")
     return tuple((str(name), str(text)) for name, text in value.items())
 
 
-_TYPES: Mapping[str, type] = {"scale": float, "null_is_spent": bool}
-
-
-def _limit(value: object) -> CheckedLimit:
-    known = {each.name for each in fields(CheckedLimit)}
-    if not isinstance(value, Mapping) or value.keys() - known or not {"name", "at"} <= value.keys():
-        raise ValueError("expected limits with a name and a place")
-    return CheckedLimit(**{name: _TYPES.get(name, str)(each) for name, each in value.items()})
+_CHECK: Mapping[str, Reader] = {
+    "path": _path,
+    "limits": _limits,
+    "logins_only": _flag,
+    "token": _token,
+    "body": _body,
+}
+_LIMIT: Mapping[str, Reader] = {each.name: _text for each in fields(CheckedLimit)} | {
+    "unit": _unit,
+    "scale": _scale,
+    "null_is_spent": _flag,
+}

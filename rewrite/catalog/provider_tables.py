@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from string import Formatter
 
+from protocols.model.http import is_origin_form
 from rewrite.adapters.base import Adapter
 from rewrite.adapters.chain import parse_adapters
 from rewrite.catalog.checks import QuotaCheck, quota_check
@@ -24,6 +25,14 @@ from rewrite.fields.rule import Rule
 from rewrite.fields.rule_tables import rules
 from rewrite.values.outcome import ErrorFacts, Kind
 from rewrite.values.timeouts import TIMEOUTS
+
+
+class BadFact(ValueError):
+    """A key of a provider that says what it cannot."""
+
+    def __init__(self, name: str, key: str, why: str) -> None:
+        super().__init__(f"provider {name}: {key}: {why}")
+        self.key, self.why = key, why
 
 
 def provider(name: str, mapping: Mapping[str, object]) -> Provider:
@@ -79,7 +88,7 @@ def _read[T](
     try:
         return reader(mapping.get(key, default))
     except ValueError as error:
-        raise ValueError(f"provider {name}: {key}: {error}") from None
+        raise BadFact(name, key, str(error)) from None
 
 
 def _expected(what: str) -> ValueError:
@@ -225,12 +234,15 @@ def _path(value: object) -> str:
 
 
 def is_path(text: str) -> bool:
-    """Whether `text` is a path from / on, in which {model} and {method} alone stand for something."""
+    """Whether `text` is a path from / on, in which {model} and {method} alone stand for something; it is
+    written as it is sent."""
     try:
-        names = {name for _, name, _, _ in Formatter().parse(text) if name is not None}
+        found = list(Formatter().parse(text))
     except ValueError:  # a brace alone
         return False
-    return text.startswith("/") and names <= _PLACEHOLDERS
+    plain = "".join(before for before, _, _, _ in found).encode("utf-8", "replace")
+    names = {name for _, name, _, _ in found if name is not None}
+    return text.startswith("/") and is_origin_form(plain) and names <= _PLACEHOLDERS
 
 
 def _errors(value: object) -> ErrorFacts:

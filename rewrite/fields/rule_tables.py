@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
 from enum import StrEnum
-from math import isfinite
 
 from rewrite.fields.paths import fault, has_wildcard, parse_from
 from rewrite.fields.rule import (
@@ -39,6 +38,8 @@ _INJECT = {"target", "path", "when_missing_only", "placeholders", "insert", "as_
 _MATCH = {"model", "protocol"}
 _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,64}")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
+_LONGEST = 1e15
+"""Seconds: of more, a number would not count single ones."""
 _UPS = re.compile(r"\^(\.\^)*")
 _WITHHELD = frozenset(
     """
@@ -270,6 +271,6 @@ def _count(value: object) -> int:
 
 
 def _seconds(value: object) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 and isfinite(value):
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _LONGEST:
         return float(value)
-    raise _must("a number of seconds, at least 0")
+    raise _must(f"a number of seconds, at least 0 and at most {_LONGEST:g}")

@@ -72,6 +72,11 @@ MODELS = "providers.openai.models[0]"
         (ROW + "timeouts = { hold_limit = -1 }", f"{MODELS}.timeouts.hold_limit: must be at least 0"),
         (ROW + 'effort = "x"', f"{MODELS}.effort: unknown name: "),
         (ROW + "field_cache = [{ path = 3 }]", f"{MODELS}.field_cache[0].name: "),
+        (
+            ROW + 'field_cache = [{ name = "a", source = "request", path = "x", inject = { path = "x" }, '
+            'match = { model = "b" } }]',
+            f"{MODELS}.field_cache[0].match.model: is that of the row around it",
+        ),
         (ROW + "field_cache = 3", f"{MODELS}.field_cache: is a list of tables"),
         ("[providers.openai]\nmodels = 3", "providers.openai.models: must be a list of tables"),
     ],

@@ -124,6 +124,14 @@ def test_code_that_a_file_names_lies_beside_it(folder: Path) -> None:
     assert folder / "quirks.py" in watched(settings)
 
 
+def test_code_that_is_missing_is_reported_where_it_is_named(folder: Path) -> None:
+    write(folder / "acme.toml", ACME + 'code = "quirks.py:Acme"\n')
+    (line,) = lines_of(folder)
+    assert line.startswith("providers/acme.toml: code: providers/quirks.py: cannot be read")
+    (line,) = lines_of(folder, '[providers.acme]\ncode = "other.py:Acme"\n')
+    assert line.startswith("rotator.toml: providers.acme.code: other.py: cannot be read")
+
+
 def test_all_of_it_is_watched_and_read_again(folder: Path) -> None:
     write(folder / "acme.toml", ACME)
     settings = loaded(folder, "[retry]\n")

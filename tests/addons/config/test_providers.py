@@ -94,6 +94,15 @@ def test_all_that_a_provider_s_file_says_can_be_said_in_the_config(tmp_path: Pat
     assert ("no more", Kind.RATE) in one.errors.phrases
 
 
+def test_a_check_of_quotas_says_what_is_different_of_a_built_in_one(tmp_path: Path) -> None:
+    own = named(loaded(tmp_path, ""), "openrouter").provider.quota_check
+    text = '[providers.openrouter.quota_check]\npath = "/api/v1/other"\n'
+    one = named(loaded(tmp_path, text), "openrouter").provider.quota_check
+    assert own is not None
+    assert one is not None
+    assert (one.path, one.limits) == ("/api/v1/other", own.limits)
+
+
 ACME = (
     '[providers.acme]\nbase_url = "https://a.example"\nhosts = ["a.example"]\nprotocols = ["openai_chat"]\n'
 )
@@ -130,7 +139,37 @@ ACME = (
         ),
         (
             ACME + 'quota_check = { path = "/x" }',
-            "providers.acme.quota_check: expected a path and a list of limits",
+            "providers.acme.quota_check: needs limits",
+        ),
+        *(
+            (ACME + f"quota_check = {{ {said} }}", f"providers.acme.quota_check: {wrong}")
+            for said, wrong in {
+                'path = "@api.elsewhere.example/x", limits = []': "path must be a path such as /v1/usage",
+                'path = "/x", limits = ["credits"]': "limits must be a list of tables",
+                'path = "/x", limits = [{ at = "data" }]': "limits must have a name and a place (at)",
+                'path = "/x", limits = [{ name = "a", at = "b", unit = "apples" }]': "limits unit must be",
+                'path = "/x", limits = [{ name = "a", at = "b", scale = 1979-05-27 }]': "limits scale ",
+                'path = "/x", limits = [{ name = "a", at = "b", scale = 0 }]': "limits scale must be",
+                'path = "/x", limits = [{ name = "a", at = "b", null_is_spent = "" }]': "limits null_is",
+                'path = "/x", limits = [], logins_only = "no"': "logins_only must be true or false",
+                'paht = "/x"': "has an unknown name: known are path, limits",
+            }.items()
+        ),
+        (
+            ACME + "protocol_errors = { chta = { codes = {} } }",
+            "providers.acme.protocol_errors.chta: no protocol",
+        ),
+        (
+            ACME + 'errors = { headers = { "no colon" = "auth" } }',
+            "providers.acme.errors: expected `name: value`",
+        ),
+        (ACME + "adapters = [5]", "providers.acme.adapters[0]: must be the name of an adapter, or a table"),
+        *(
+            (
+                ACME + f'paths = {{ openai_chat = "{path}" }}',
+                "providers.acme.paths.openai_chat: may have {model}",
+            )
+            for path in (r"/a\nb", r"/a\u0000", "/a b", "/a#b", "/caf\u00e9")
         ),
         (
             ACME + 'paths = { openai_chat = "/{project}" }',

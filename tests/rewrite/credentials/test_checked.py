@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from addons.config.provider_files import built_in
 from protocols.model.wirejson import JsonObject
-from rewrite.catalog.checks import QuotaCheck
+from rewrite.catalog.checks import UNITS, QuotaCheck
 from rewrite.catalog.model_facts import quota_groups
 from rewrite.catalog.provider_tables import provider
 from rewrite.credentials.checked import INTERVAL, checked
@@ -216,3 +216,7 @@ def test_every_check_has_a_row() -> None:
 def test_a_file_that_says_too_little_or_too_much_is_refused(table: JsonObject) -> None:
     with pytest.raises(ValueError, match="provider p: quota_check: "):
         provider("p", {"base_url": "https://p", "hosts": ["p"], "protocols": [], "quota_check": table})
+
+
+def test_units_are_those_that_limits_have() -> None:
+    assert set(UNITS) == set(Unit)

@@ -131,6 +131,7 @@ def test_where_a_path_goes_on_from_a_call(text: str, place: Place) -> None:
         ({"scope": [{}]}, "scope", "must be a list of some of provider, "),
         ({"ttl": -1}, "ttl", "must be a number of seconds, at least 0"),
         ({"ttl": float("inf")}, "ttl", "must be a number of seconds"),
+        ({"ttl": 10**400}, "ttl", "must be a number of seconds"),
         ({"max_values": 0}, "max_values", "must be a whole number above 0"),
         ({"max_bytes": True}, "max_bytes", "must be a whole number above 0"),
         ({"persist": 1}, "persist", "must be true or false"),
