@@ -11,9 +11,10 @@ from rewrite.fields.paths import (
     at_step,
     changed,
     injected,
-    inserted,
     is_object,
+    put,
     value_at,
+    with_items,
 )
 from rewrite.fields.rule import Beside, Inject, Place
 
@@ -125,30 +126,62 @@ def _filled(items: object, insertions: Sequence[Insertion], missing_only: bool) 
     """A list with what is to be inserted: each before the item that stood at its number."""
     if not isinstance(items, list | tuple):
         return items
-    length, planned = len(items), dict[int, list[object]]()
+    there = _Filling(items) if missing_only else None
+    planned: dict[int, list[object]] = {}
     for each in insertions:
-        at = max(0, length + each.at) if each.at < 0 else min(each.at, length)
-        values, known = each.values, [value for past in planned.values() for value in past]
-        if missing_only:
-            items, values = _missing_of(items, values, known)
+        at = max(0, len(items) + each.at) if each.at < 0 else min(each.at, len(items))
+        values = there.missing(each.values) if there else each.values
         planned.setdefault(at, []).extend(values)
-    for at in sorted(planned, reverse=True):
-        items = inserted(items, at, planned[at]) if planned[at] else items
-    return items
+    return with_items(there.items if there else items, planned)
 
 
-def _missing_of(items: Items, values: Values, planned: Sequence[object]) -> tuple[Items, Values]:
-    """The list with the items completed of which a value says more, and the values that it has not."""
-    missing = list[object]()
-    for value in values:
-        if value in items or value in planned:
-            continue
-        parts = [at for at, item in enumerate(items) if _is_part(item, value)]
-        if len(parts) == 1 and _lacks(items[parts[0]], value):
-            items = [*items[: parts[0]], value, *items[parts[0] + 1 :]]
-        elif not parts:
-            missing.append(value)
-    return items, tuple(missing)
+type _Mark = tuple[int, str, str] | None
+"""A text that an object says: its length, its name and itself. None: it says none."""
+
+
+class _Filling:
+    """A list that is filled. What a value is compared with is found by its texts, since both may be many."""
+
+    def __init__(self, items: Items) -> None:
+        self.items = items
+        """With those completed of which a value says more."""
+        self._places: dict[_Mark, list[int]] = {}
+        self._planned: dict[_Mark, list[object]] = {}
+        for at, item in enumerate(items):
+            self._places.setdefault(_mark(item), []).append(at)
+
+    def missing(self, values: Values) -> list[object]:
+        """The values that the list has not, and that were not missing before."""
+        missing = [value for value in values if self._is_missing(value)]
+        for value in missing:
+            self._planned.setdefault(_mark(value), []).append(value)
+        return missing
+
+    def _is_missing(self, value: object) -> bool:
+        """Whether no item says a part of a value. A single one that does, and lacks some, is completed."""
+        near = [at for mark in (None, *_marks(value)) for at in self._places.get(mark, ())]
+        if value in self._planned.get(_mark(value), ()) or any(self.items[at] == value for at in near):
+            return False
+        parts = [at for at in near if _is_part(self.items[at], value)]
+        if len(parts) == 1 and _lacks(self.items[parts[0]], value):
+            self._complete(parts[0], value)
+        return not parts
+
+    def _complete(self, at: int, value: object) -> None:
+        new = put(self.items, at, value)
+        assert isinstance(new, list | tuple)
+        self.items = new
+        self._places.setdefault(_mark(value), []).append(at)
+
+
+def _mark(value: object) -> _Mark:
+    """The longest text: what says most about an object that has it too."""
+    return max(_marks(value), default=None)
+
+
+def _marks(value: object) -> Iterator[tuple[int, str, str]]:
+    said = value.items() if isinstance(value, Mapping) else (("", value),)
+    return ((len(text), name, text) for name, text in said if isinstance(text, str) and text)
 
 
 def _lacks(item: object, value: object) -> bool:

@@ -14,7 +14,7 @@ the same object comes back.
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
 from typing import Any, Final, cast, get_type_hints
@@ -196,9 +196,15 @@ def put(value: object, step: Step, item: object) -> object:
             return value
 
 
-def inserted(value: Items, at: int, items: Iterable[object]) -> Items:
-    """A copy of a list with `items` before the one at `at`, which is not below 0."""
-    new = [*value[:at], *items, *value[at:]]
+def with_items(value: Items, planned: Mapping[int, Sequence[object]]) -> Items:
+    """A copy of a list with items before those that stand at these numbers; the same object without any."""
+    if not any(planned.values()):
+        return value
+    new = list[object]()
+    for at, item in enumerate(value):
+        new += planned.get(at, ())
+        new.append(item)
+    new += planned.get(len(value), ())
     return tuple(new) if isinstance(value, tuple) else new
 
 
