@@ -88,7 +88,9 @@ class Departure:
 
     def _failed(self, flow: http.HTTPFlow, error: Exception) -> Responder:
         self._journal.failed(f"{flow.request.method} to {flow.request.pretty_host}", error)
-        return answer_with(self._fault(self._interception.intercepted(flow), _OWN_FAULT))
+        intercepted = self._interception.intercepted(flow)
+        self._answering.flow_traces.failed(flow, intercepted, error)
+        return answer_with(self._fault(intercepted, _OWN_FAULT))
 
     def _planned(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
         if flow in self._blocked:

@@ -412,6 +412,9 @@ class Driver:
     def _outgoing(self, target: Target, lease: Lease, wanted: OpenUpstream) -> UpstreamRequest:
         return outgoing(self._work.request, target, self._work.intercepted, lease, wanted)
 
+    def renewed(self, head: Head, body: bytes) -> None:
+        """An attempt is asked again with another token: nothing has come of it yet."""
+
     def refused(self, fault: Fault) -> None:
         """There is no token to ask with: an answer of ours, as the provider would write it."""
         target, _ = self._leases.held[self._answer.attempt]

@@ -11,7 +11,7 @@ from mitmproxy import http
 from pydantic import SecretStr
 
 from addons.call.recognition import Intercepted
-from addons.call.tracing import head_of_request, head_of_response, note_received
+from addons.call.tracing import head_of_request, head_of_response, note_fault, note_received
 from addons.credentials.carriers import ClientCredential
 from addons.credentials.pool import Pool
 from addons.mitm.dispatch import Forwarding
@@ -110,10 +110,21 @@ class FlowTraces:
             head = head_of_response(flow.response)
             trace.note("raw_response", Direction.RESPONSE, Stage.PROVIDER, head, changed=True)
 
-    def over(self, flow: http.HTTPFlow, intercepted: Intercepted | None) -> None:
-        """A flow has ended. `intercepted`: what it was recognised as; None: it is no provider's."""
+    def failed(self, flow: http.HTTPFlow, intercepted: Intercepted | None, error: Exception) -> None:
+        """A fault of ours ended the plan of a flow."""
+        self._begin_late(flow, intercepted)
+        if trace := self._begun.get(flow):
+            trace.now = self._clock()
+            note_fault(trace, error)
+
+    def _begin_late(self, flow: http.HTTPFlow, intercepted: Intercepted | None) -> None:
+        """The trace of a flow that nobody began or answers."""
         if flow not in self._begun and intercepted is not None:
             self._flow(flow, intercepted)
+
+    def over(self, flow: http.HTTPFlow, intercepted: Intercepted | None) -> None:
+        """A flow has ended. `intercepted`: what it was recognised as; None: it is no provider's."""
+        self._begin_late(flow, intercepted)
         if trace := self._begun.get(flow):
             self._begun[flow] = None
             trace.now = self._clock()

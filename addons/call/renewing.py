@@ -34,6 +34,9 @@ class Ask(Protocol):
 class Renewed(Receiver, Protocol):
     """Who gets what comes of an attempt that may not be made."""
 
+    def renewed(self, head: Head, body: bytes) -> None:
+        """The token was refused, by this answer, and there is another: the attempt is asked again."""
+
     def refused(self, fault: Fault) -> None:
         """There is no token to ask with: the end, in the place of all else."""
 
@@ -137,8 +140,7 @@ class Renewing:
         match await self._source.renewed(self._upstream, refused):
             case Tokens() as tokens:
                 project = await self._source.project(self._upstream, self._origin, tokens)
-                self._refused = None
-                self._body.clear()
+                self._drop_refusal()
                 self._open(tokens, project)
             case Dead() | Failed() if self._refused is not None:
                 self._pass_refusal()
@@ -150,6 +152,13 @@ class Renewing:
             case Failed(message=message, retry_after=wait):
                 text = f"the login could not be renewed ({message})"
                 self._receiver.refused(Fault(503, ErrorKind.SERVER, text, wait))
+
+    def _drop_refusal(self) -> None:
+        """There is another token: what was kept goes to nobody."""
+        if self._refused is not None:
+            self._receiver.renewed(self._refused[0], bytes(self._body))
+            self._refused = None
+            self._body.clear()
 
     def _pass_refusal(self) -> None:
         """There is no other token: what was kept goes out."""

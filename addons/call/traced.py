@@ -3,10 +3,10 @@ the credential. What happens in between is noted by `TracedExchange`."""
 
 from addons.call.driver import Driver
 from addons.call.response import Response
-from addons.call.tracing import TracedResponse, note_sent
+from addons.call.tracing import TracedResponse, note_fault, note_refused_token, note_sent
 from addons.call.work import Work
 from addons.credentials.lease import Lease
-from protocols.model.http import UpstreamRequest
+from protocols.model.http import Head, UpstreamRequest
 from rewrite.credentials.health import HEALTHY
 from rewrite.credentials.state import CredentialState, PoolState
 from rewrite.exchange.traced import note_end
@@ -31,6 +31,10 @@ class TracedDriver(Driver):
     def received(self, data: bytes) -> None:
         self._trace.from_provider(data)
         super().received(data)
+
+    def renewed(self, head: Head, body: bytes) -> None:
+        self._trace.now = self._work.clock()
+        note_refused_token(self._trace, head, body)
 
     def _outgoing(self, target: Target, lease: Lease, wanted: OpenUpstream) -> UpstreamRequest:
         request = super()._outgoing(target, lease, wanted)
@@ -70,8 +74,7 @@ class TracedDriver(Driver):
 
     def _fail(self, error: Exception) -> None:
         self._trace.now = self._work.clock()
-        data = {"error": type(error).__name__}
-        self._trace.note("internal_error", Direction.RESPONSE, Stage.PROXY, data)
+        note_fault(self._trace, error)
         super()._fail(error)
 
     def _stop(self) -> None:

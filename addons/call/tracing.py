@@ -81,6 +81,19 @@ def _target(target: Target) -> JsonObject:
     }
 
 
+def note_fault(trace: CallTrace, error: Exception) -> None:
+    """A fault of ours ends the call."""
+    trace.note("internal_error", Direction.RESPONSE, Stage.PROXY, {"error": type(error).__name__})
+
+
+def note_refused_token(trace: CallTrace, head: Head, body: bytes) -> None:
+    """The answer to a token that does not hold any more: the attempt is asked again with another."""
+    refused = {**_head(head), "body": body}
+    trace.note("raw_response", Direction.RESPONSE, Stage.PROVIDER, refused, changed=True)
+    again = {"decision": "retry", "after": "the token was refused"}
+    trace.note("retry", Direction.REQUEST, Stage.PROXY, again)
+
+
 def note_heads(trace: CallTrace, head: Head, given: Head) -> None:
     """The answer to what is passed on: its `head` as it came, and as the client gets it."""
     trace.note("raw_response", Direction.RESPONSE, Stage.PROVIDER, _head(head), changed=True)

@@ -223,8 +223,8 @@ class CallFields:
         """Store what was found: the attempt served the client."""
         for each in self._bound:
             for call in self._found.get(each.rule.digest, ()):
-                key = each.identity + call
-                self._store.put(each.rule, key, self._own(each, call), now)
+                values = self._own(each, call, self._stored(each, now))
+                self._store.put(each.rule, each.identity + call, values, now)
 
     # -- what was found -------------------------------------------------------------------------------
 
@@ -256,17 +256,30 @@ class CallFields:
 
     def _values(self, bound: Bound, call: Key = _NO_CALL) -> Values:
         """Those for the call: what its own request says holds, then what is stored."""
-        if bound.rule.source in _REQUESTS and (own := self._own(bound, call)):
+        before = () if self._begins(bound) else bound.before
+        if bound.rule.source in _REQUESTS and (own := self._own(bound, call, before)):
             return own
         key = bound.identity + call
         return self._store.get(bound.rule, key, self._now)
 
-    def _own(self, bound: Bound, call: Key) -> Values:
-        """What is to be stored of what this call gave."""
+    def _stored(self, bound: Bound, now: float) -> Values:
+        """What the values of this call are added to: those of calls at the same time too, which came since it
+        began."""
+        if bound.rule.mode not in _GROWING:
+            return ()
+        there = self._store.get(bound.rule, bound.identity, now)
+        former = {id(value) for value in bound.before} if self._begins(bound) else frozenset[int]()
+        return tuple(value for value in there if id(value) not in former)
+
+    def _begins(self, bound: Bound) -> bool:
+        """Whether the values that were there are of a turn that is over."""
+        return bound.rule.mode is Mode.LAST_USER_TURN and self._new_turn
+
+    def _own(self, bound: Bound, call: Key, before: Values) -> Values:
+        """What this call gave, added to what there was `before`."""
         found = tuple(self._found.get(bound.rule.digest, {}).get(call, ()))
         if bound.rule.mode is Mode.LAST:
             return found[-1:]
-        before = () if bound.rule.mode is Mode.LAST_USER_TURN and self._new_turn else bound.before
         if not found or not before:
             return found
         if bound.rule.source in _REQUESTS:  # which repeat what earlier ones said

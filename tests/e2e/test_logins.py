@@ -88,6 +88,18 @@ to = ["antigravity/gemini-3.1-pro"]
 match = {{ provider = "gemini" }}
 to = ["antigravity/gemini-3.1-pro"]
 """
+ACCOUNT = """
+[[providers.mixed.field_cache]]
+name = "account"
+source = "response"
+path = "x_account"
+scope = ["credential"]
+inject = { path = "x_account" }
+"""
+TRACED = """
+[trace]
+directory = "../traces"
+"""
 KEY = "sk-pool-key-of-the-mixed-one"
 MESSAGES = "/v1/messages"
 CLAUDE = {"user-agent": "claude-cli/2.1.329 (external, cli)", "anthropic-beta": "claude-code-20250219"}
@@ -102,6 +114,7 @@ BODY = json.dumps(
 )
 CODEX_BODY = json.dumps({"model": "gpt-5", "input": "Hi", "stream": True})
 ASIDE = ("/token", "/short", "/v1internal:loadCodeAssist")
+SENT = ("sent_request", "raw_response")
 SOON = 60
 """Seconds until the tokens of the files end: they are due."""
 
@@ -132,12 +145,13 @@ class House:
         new.chmod(0o600)
         new.replace(self.folder / f"{name}.json")
 
-    def proxy(self, number: int = 1, *, any_client: bool = False) -> Proxy:
+    def proxy(self, number: int = 1, *, any_client: bool = False, more: str = "") -> Proxy:
+        """`more` of a config."""
         folder = self.folder / f"proxy-{number}"
         folder.mkdir()
         config = CONFIG.replace("token_url", "any_client = true, token_url") if any_client else CONFIG
         config = config.format(url=self.vendor.base_url, folder=self.folder)
-        return Proxy(folder, config, keys={"KEY": KEY})
+        return Proxy(folder, config + more, keys={"KEY": KEY})
 
     def code_assist(self) -> Proxy:
         """A proxy for logins that name a project, and for one that is exchanged."""
@@ -270,6 +284,57 @@ def test_a_refused_token_is_refreshed_and_the_call_asked_again(house: House) -> 
     assert len(house.refreshes()) == 1
     assert 'attempts="max-1:completed"' in log or "attempts=max-1:completed" in log
     assert "refused" not in log
+
+
+def test_the_refusal_of_a_token_is_in_the_trace(house: House) -> None:
+    """And nothing of either token."""
+    refused = messages_error(401, "authentication_error", "OAuth token has expired")
+    house.vendor.on(key="the-access-token-of-claude").always(refused)
+    house.vendor.on(path="/token").reply(granted())
+    with house.proxy(more=TRACED) as proxy:
+        assert post(proxy).status_code == 200
+    (file,) = house.folder.glob("traces/*/*/transform_trace.jsonl")
+    lines = [json.loads(line) for line in file.read_bytes().splitlines()]
+    upstream = [line for line in lines if line["pass"] in ("sent_request", "raw_response", "retry")]
+    assert [line["pass"] for line in upstream] == [*["sent_request", "raw_response", "retry"], *SENT]
+    assert {line["attempt"] for line in upstream} == {1}
+    first, second = (line["data"] for line in upstream if line["pass"] == "raw_response")
+    assert (first["status"], second["status"]) == (401, 200)
+    assert "OAuth token has expired" in json.dumps(first["body"])
+    written = b"".join(each.read_bytes() for each in house.folder.rglob("traces/*/*/*"))
+    assert b"the-access-token-of-claude" not in written
+    assert b"new-access-token" not in written
+
+
+def test_what_is_kept_for_a_login_is_kept_for_its_next_token_and_for_no_other_credential(
+    house: House,
+) -> None:
+    def asked(account: str) -> None:
+        message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": []}
+        said = {**message, "stop_reason": "end_turn", "usage": {"input_tokens": 1, "output_tokens": 1}}
+        house.vendor.on(path=MESSAGES).reply(whole(json.dumps({**said, "x_account": account}).encode()))
+        with client(proxy) as http:
+            body = {**json.loads(BODY), "stream": False}
+            answer = http.post(f"https://mixed.test{MESSAGES}", headers=OWN, json=body)
+        assert answer.json()["x_account"] == account
+
+    new = "the-next-token-of-claude"
+    limited = messages_error(429, "rate_limit_error", "slow down")
+    with house.proxy(more=ACCOUNT) as proxy:
+        asked("of the login")
+        house.write("claude", claude_file(new, "next", int(time.time()) + 86400))
+        asked("of the login, later")
+        house.vendor.on(key=new).reply(limited)
+        asked("of the key")
+        asked("of the key, later")
+    had = [(one.credential, one.json().get("x_account")) for one in house.calls()]
+    assert had == [
+        ("the-access-token-of-claude", None),
+        (new, "of the login"),
+        (new, "of the login, later"),
+        (KEY, None),
+        (KEY, "of the key"),
+    ]
 
 
 def test_an_sdk_sees_nothing_of_a_refresh_where_it_may_use_the_login(house: House) -> None:

@@ -80,7 +80,18 @@ async def test_a_fault_of_ours_in_the_plan_of_a_call(
     flow = proxy.flow(CHAT, {"model": "gpt-4o"})
     monkeypatch.setattr("addons.call.answering.note_routing", None)
     assert not isinstance(proxy.departure.dispatch(flow), Forwarding)
-    assert answered(proxy, flow, 502).names == ["raw_request", "parsed_request", "sent_response"]
+    kept = answered(proxy, flow, 502)
+    assert kept.names == ["raw_request", "parsed_request", "internal_error", "sent_response"]
+    assert kept.entries[2].data == {"error": "TypeError"}
+
+
+async def test_a_fault_of_ours_before_there_is_a_call(
+    proxy: TracedProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow = proxy.flow(CHAT, {"model": "gpt-4o"})
+    monkeypatch.setattr("addons.call.answering.header", None)
+    assert not isinstance(proxy.departure.dispatch(flow), Forwarding)
+    assert answered(proxy, flow, 502).names == ["raw_request", "internal_error", "sent_response"]
 
 
 async def test_what_begins_while_nothing_is_traced_leaves_no_trace_later(proxy: TracedProxy) -> None:

@@ -45,6 +45,9 @@ class Seen:
         self.events.append(f"closed {cause.kind}" if cause else "closed")
         self.over.set()
 
+    def renewed(self, head: Head, body: bytes) -> None:
+        self.events.append(f"renewed {head.status} {body.decode()}")
+
     def refused(self, fault: Fault) -> None:
         self.events.append(f"refused {fault.status} {fault.message}")
         self.over.set()
@@ -113,7 +116,8 @@ async def test_a_refusal_is_seen_by_nobody_where_there_is_another_token(
     place.vendor.on(key=OLD).reply(NO)
     place.vendor.on(key="new-access").reply(whole(b"good"))
     asking = Asking(place, upstream)
-    assert await asking.over() == ["sent", "started 200", "closed"]
+    refused = 'renewed 401 {"error": "expired"}'
+    assert await asking.over() == ["sent", refused, "started 200", "closed"]
     assert (asking.leases, asking.seen.body) == ([OLD, "new-access"], b"good")
 
 
@@ -121,7 +125,8 @@ async def test_a_second_refusal_is_an_answer(place: Place, upstream: Upstream) -
     place.vendor.on(path=PATH).reply(granted())
     place.vendor.on(path=CALL).always(NO)
     asking = Asking(place, upstream)
-    assert await asking.over() == ["sent", "started 401", "closed"]
+    refused = 'renewed 401 {"error": "expired"}'
+    assert await asking.over() == ["sent", refused, "started 401", "closed"]
     assert (len(asking.leases), asking.seen.body) == (2, b'{"error": "expired"}')
 
 

@@ -130,16 +130,50 @@ def test_an_attempt_that_is_thrown_away_stores_nothing() -> None:
     assert calls.begun().request({}) == {"x": "served"}
 
 
-def test_of_two_calls_at_once_the_last_one_wins() -> None:
-    calls = Calls(rule("y.*", into("y", as_list=True), mode=Mode.ALL))
-    calls.call({}, {"y": [0]})
+@pytest.mark.parametrize(
+    ("mode", "request_body", "kept"),
+    [
+        (Mode.LAST, USER, [2]),
+        (Mode.ALL, USER, [0, 3, 1, 2]),
+        (Mode.LAST_USER_TURN, TOOL_RESULT, [0, 3, 1, 2]),
+        (Mode.LAST_USER_TURN, USER, [3, 1, 2]),
+    ],
+)
+def test_of_two_calls_at_once_neither_loses_what_adds_up(
+    mode: Mode, request_body: dict[str, Any], kept: list[int]
+) -> None:
+    """In a new turn both lose what was there before alone."""
+    calls = Calls(rule("y.*", into("y", as_list=True), mode=mode))
+    calls.call(USER, {"y": [0]})
     one, other = calls.begun(), calls.begun()
+    one.request(request_body)
+    other.request(request_body)
     other.answer({"y": [3]})
     other.keep(9)
     served = one.attempt("c")
     served.answer({"y": [1, 2]})
     served.keep(9)
-    assert calls.begun().request({}) == {"y": [0, 1, 2]}
+    assert calls.begun().request({}) == {"y": kept}
+
+
+def test_of_two_calls_at_once_what_both_say_is_kept_once() -> None:
+    found = rule("messages.*.note", into("notes", as_list=True), source=Source.REQUEST, mode=Mode.ALL)
+    calls = Calls(found)
+    for call in (calls.begun(), calls.begun()):
+        call.request({"messages": [{"note": "a"}]})
+        call.keep(9)
+    assert calls.begun().request({"messages": []}) == {"messages": [], "notes": ["a"]}
+
+
+def test_two_attempts_of_one_call_add_up() -> None:
+    """The second continued the answer of the first."""
+    calls = Calls(rule("y.*", into("y", as_list=True), mode=Mode.ALL))
+    call = calls.begun()
+    for number in (1, 2):
+        attempt = call.attempt("c")
+        attempt.answer({"y": [number]})
+        attempt.keep(9)
+    assert calls.begun().request({}) == {"y": [1, 2]}
 
 
 # -- modes -------------------------------------------------------------------------------------------------
