@@ -17,12 +17,14 @@ from addons.credentials.pool import Pool
 from addons.credentials.queue import Leave
 from addons.mitm.messages import bytes_of, replaced, without_hops
 from addons.oauth.source import TokenSource
+from addons.secrets.redaction import Blackout
 from protocols.model.call import Rendered
 from protocols.model.http import Head, Headers, Origin, UpstreamRequest, WireRequest
 from protocols.model.wirejson import dump
 from rewrite.catalog.providers import Carrier, Provider
 from rewrite.credentials.choosing import Unavailable
 from rewrite.hooks.base import Unsigned
+from rewrite.hooks.calling import CallHooks, HookFailed
 from rewrite.oauth.headers import with_needed
 from rewrite.oauth.projects import with_project
 from rewrite.targets.target import FRAMING, Target
@@ -83,11 +85,19 @@ def signed(request: UpstreamRequest, target: Target, lease: Lease) -> UpstreamRe
     origin = request.origin
     url = f"{origin.scheme}://{origin.authority}{path}"
     unsigned = Unsigned(request.method, url, plain, request.body)
-    headers = target.hooks.signed(unsigned, lease.secret.get_secret_value())
+    headers = _headers_of(target.hooks, unsigned, lease.secret)
     if headers is None:
         return request
     added = frozenset(name.lower() for name, _ in set(headers) - set(plain))
     return replace(request, headers=headers, target=bytes_of(path), unrecorded=added)
+
+
+def _headers_of(hooks: CallHooks, unsigned: Unsigned, secret: SecretStr) -> Headers | None:
+    """As `CallHooks.signed`. Why a request cannot be signed is for its client too, without the key."""
+    try:
+        return hooks.signed(unsigned, secret.get_secret_value())
+    except HookFailed as error:
+        raise HookFailed(Blackout([secret]).text(str(error))) from None
 
 
 def unchanged(

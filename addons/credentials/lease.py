@@ -1,6 +1,6 @@
 """A credential in use, as calls get it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from pydantic import SecretStr
@@ -64,11 +64,12 @@ def used_by(lease: Lease, call: Call, release: Release | None) -> Mapping[Unit, 
     return amounts(lease.counted, call, release.progress, release.before)
 
 
-def without_key(secret: SecretStr, outcome: Outcome) -> Outcome:
-    """`outcome` without the key, which some providers repeat in a refusal: other clients may get it later."""
+def without_keys(secrets: Callable[[], Iterable[SecretStr]], outcome: Outcome) -> Outcome:
+    """`outcome` without any of `secrets`, which some providers repeat in a refusal: other clients may get it
+    later, and it is written down."""
     if not isinstance(outcome, Rejected) or outcome.kind not in NOT_AGAIN:
         return outcome
-    blackout, answer = Blackout([secret]), outcome.answer
+    blackout, answer = Blackout(secrets()), outcome.answer
     message = blackout.text(outcome.message)
     if len(message) >= LONGEST_MESSAGE:  # it was cut, perhaps inside the key
         message = blackout.feed(message.encode("utf-8", "replace")).decode("utf-8", "replace")

@@ -11,7 +11,7 @@ from addons.config.providers import Configured
 from addons.config.settings import Settings
 from addons.credentials.conversations import Asker, Conversations
 from addons.credentials.keys import Keys
-from addons.credentials.lease import Lease, used_by, without_key
+from addons.credentials.lease import Lease, used_by, without_keys
 from addons.credentials.queue import Leave, Queues, Wanted, is_plain
 from addons.credentials.unsaved import Unsaved
 from addons.oauth.logins import Logins, Who
@@ -211,7 +211,8 @@ class Pool:
             self.states[provider] = after
         else:
             used = used_by(lease, call, release)
-            self._settle(provider, lease, call, without_key(lease.secret, outcome), asker, used, now)
+            outcome = without_keys(lambda: (lease.secret, *self.secrets()), outcome)
+            self._settle(provider, lease, call, outcome, asker, used, now)
         if self.queues.by_provider:
             self.queues.answered(provider, lease.ticket)
 

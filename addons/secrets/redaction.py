@@ -317,8 +317,11 @@ def _longest_first(secrets: tuple[str, ...], written: Forms) -> tuple[bytes, ...
 def forms(secret: str) -> frozenset[bytes]:
     """How a secret is written where it is echoed: as it is, in JSON, and in a URL or a form. Of one that has
     several parts between colons, such as a pair of keys, each part is a secret too if it is long enough."""
-    parts = [part for part in secret.split(":") if len(part) >= SHORTEST_SECRET]
-    return frozenset(form for each in (secret, *parts) for form in _forms(each))
+    return frozenset(form for each in _with_parts(secret) for form in _forms(each))
+
+
+def _with_parts(secret: str) -> tuple[str, ...]:
+    return secret, *(part for part in secret.split(":") if len(part) >= SHORTEST_SECRET)
 
 
 def _forms(secret: str) -> frozenset[bytes]:
@@ -336,8 +339,8 @@ def all_forms(secret: str) -> frozenset[bytes]:
     """Those of `forms`, in a string of JSON that is JSON, and in base64, whatever stands around it: as in
     Basic authentication."""
     twice = (json.dumps(form.decode("utf-8", "surrogateescape"))[1:-1] for form in forms(secret))
-    data = secret.encode("utf-8", "surrogateescape")
-    in_base64 = {code for before in range(3) for code in _base64(data, before)}
+    data = [each.encode("utf-8", "surrogateescape") for each in _with_parts(secret)]
+    in_base64 = {code for each in data for before in range(3) for code in _base64(each, before)}
     return forms(secret) | {form.encode("utf-8", "surrogateescape") for form in twice} | in_base64
 
 

@@ -63,7 +63,7 @@ class Acme(Hooks):
     def sign_request(self, request, key, about):
         name, _, secret = key.partition(":")
         if about.model == "broken-signature":
-            raise HookError("no signature can be made of it")
+            raise HookError(f"no signature can be made of it: {secret}")
         text = f"{request.method} {request.url} ".encode() + request.body
         signature = hmac.new(secret.encode(), text, hashlib.sha256).hexdigest()
         return (*request.headers, ("x-acme-key", name), ("x-acme-signature", signature))
@@ -224,6 +224,7 @@ def test_a_request_whose_hook_raises_costs_that_call_alone(
     error = answer.json()["error"]
     assert (answer.status_code, names in error["message"]) == (502, True), error
     assert answer.headers["x-should-retry"] == "false"
+    assert not [secret for secret in SECRETS.values() if secret in answer.text]
     assert not vendor.requests
     record = record_of(proxy)
     assert names in json.dumps(record)

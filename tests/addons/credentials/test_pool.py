@@ -321,6 +321,16 @@ def test_a_refusal_is_kept_without_the_key_that_the_provider_repeats(clock: Cloc
     assert "sk-a-whole" not in repr(found) + said[0].text
 
 
+def test_nor_with_any_other_key_of_the_pools(clock: Clock) -> None:
+    other = "sk-another-whole-key"
+    pool = Pool(clock, lambda _: None)
+    pool.configure(settings([*ONE, ("two", other)]))
+    said = f"{ECHOED} or {other}"
+    assert serve(pool, call(), Rejected(401, Kind.AUTH, said)) == "OPENAI_API_KEY_1"
+    assert "or ****" in repr(pool.states["p"])
+    assert other not in repr(pool.states["p"])
+
+
 def test_resuming_names_all_a_provider_or_a_key(clock: Clock) -> None:
     for which in ((), ("p",), ("p", "OPENAI_API_KEY_1")):
         pool = refused_pool(clock, [])

@@ -370,3 +370,9 @@ def test_each_part_of_a_pair_of_keys_is_a_secret() -> None:
     text = "AKIAIOSFODNN7EXAMPLE wJalrXUtnFEMI%2FK7MDENG short"
     assert redactor.redact(text) == "[redacted] [redacted] short"
     assert Blackout([SecretStr(key)]).whole(b"=wJalrXUtnFEMI/K7MDENG;") == b"=" + b"*" * 21 + b";"
+
+
+def test_base64_of_each_part_is_known_too() -> None:
+    access, secret = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG"
+    for each in (access, secret):
+        assert Blackout([SecretStr(f"{access}:{secret}")], all_forms).finds(b64encode(each.encode()))
