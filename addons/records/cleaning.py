@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from hashlib import sha256
+from math import isfinite
 from typing import Any
 
 from pydantic import SecretStr
@@ -128,6 +129,8 @@ class Cleaning:
                 return self._string(str(value), known)
             case bool() | None:
                 return value
+            case float() if not isfinite(value):  # which parsers take, and JSON has not
+                return str(value)
             case int() | float():
                 return REDACTED if known is Kind.SECRET else value
             case _ if levels == 0:

@@ -26,6 +26,7 @@ from addons.records.call_folder import (
 )
 from addons.records.cleaning import Cleaning
 from addons.records.folders import PASSES, Folders
+from protocols.model.wirejson import load_value
 from rewrite.records.passes import Direction, Entry, Stage
 
 OWN = "own.key/of-the-client-0a1b2c3d4e5f"
@@ -104,6 +105,28 @@ def test_a_key_in_the_place_of_a_model_is_not_written(room: Room) -> None:
     room.call.entry(replace(ENTRY, model=OWN))
     room.call.close()
     assert room.lines[0]["model"] == "[redacted]"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a": NaN, "b": [Infinity, -Infinity]}',
+        b'{"a": 1e999}',
+        b'{"a": ' + b"9" * 5000 + b"}",
+        b'{"a": "\\ud800", "\\udfff": 1}',
+        b"[" * 150 + b"]" * 150,
+        b"\xff\xfe{",
+        b"\0",
+    ],
+)
+def test_any_body_leaves_a_line(room: Room, body: bytes) -> None:
+    """Also what parsers take and JSON has not."""
+    room.call.entry(replace(ENTRY, data={"body": body}))
+    room.call.entry(replace(ENTRY, sequence=2, data=load_value(body)))
+    room.call.close()
+    room.store.round_over()
+    assert [line["sequence"] for line in room.lines] == [1, 2]
+    assert b"NaN" not in room.files[PASSES]
 
 
 def test_a_pass_that_changed_something_has_a_file(room: Room) -> None:

@@ -1,6 +1,8 @@
 """Values hidden in bytes by the names of their fields, however these come."""
 
 import json
+import re
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -101,3 +103,26 @@ def test_a_value_that_is_too_long_ends_what_is_shown(monkeypatch: pytest.MonkeyP
     filtered = Fields(show)
     assert filtered.feed(b'{"a":1,"secret":"' + b"s" * 20) == b'{"a":1,"secret":"' + fields._CUT
     assert filtered.feed(b's","b":2}') + filtered.remainder() == b""
+
+
+@pytest.mark.parametrize("data", [b'{"secret":"' + b"\\" * 200_000, b'{"secret":[' + b"[\\" * 100_000])
+def test_backslashes_are_looked_through_once(data: bytes) -> None:
+    """From each of them on again, these would take minutes, in which nothing else runs."""
+    assert hidden(data).startswith(b'{"secret":"X')
+    assert in_pieces(data, 1000) == hidden(data)
+
+
+def test_a_value_that_comes_slowly_is_looked_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = 0
+
+    def counted(value: fields._Value, pattern: re.Pattern[bytes], data: bytes) -> Iterator[re.Match[bytes]]:
+        nonlocal tokens
+        for token in looked_for(value, pattern, data):
+            tokens += 1
+            yield token
+
+    looked_for = fields._Value._tokens
+    monkeypatch.setattr(fields._Value, "_tokens", counted)
+    data = b'{"secret":[' + b"[1,2]," * 1000 + b'3],"a":1}'
+    assert in_pieces(data, 10) == b'{"secret":"X","a":1}'
+    assert tokens == 2 * 1000 + 2
