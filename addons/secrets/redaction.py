@@ -86,6 +86,7 @@ class Redactor:
         self._secrets: OrderedDict[str, frozenset[bytes]] = OrderedDict()
         self._kept: dict[str, frozenset[bytes]] = {}
         self._known: Known | None = None
+        self._anywhere: Known | None = None
         self.values: tuple[str, ...] = ()
         """All of them: another tuple with each change, so that another thread may look."""
 
@@ -116,7 +117,7 @@ class Redactor:
             self._changed()
 
     def _changed(self) -> None:
-        self._known = None
+        self._known = self._anywhere = None
         self.values = (*self._kept, *self._secrets)
 
     def redact(self, text: str) -> str:
@@ -129,8 +130,11 @@ class Redactor:
         return without_keys(text) if may_look_like_a_key(text) else text
 
     def holds_secret(self, text: str) -> bool:
-        """Whether a secret stands in `text`; what merely looks like one does not count."""
-        known = self._known_ones()
+        """Whether a secret stands in `text`, in any form of `all_forms`; what merely looks like one does not
+        count."""
+        if self._anywhere is None:
+            self._anywhere = Known(map(all_forms, self.values))
+        known = self._anywhere
         return known.may_be_in(text) and known.pattern.search(text) is not None
 
     def _known_ones(self) -> "Known":
@@ -334,7 +338,7 @@ def _forms(secret: str) -> frozenset[bytes]:
     return frozenset(form.encode("utf-8", "surrogateescape") for form in written)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
 def all_forms(secret: str) -> frozenset[bytes]:
     """Those of `forms`, in a string of JSON that is JSON, and in base64, whatever stands around it: as in
     Basic authentication."""

@@ -376,3 +376,14 @@ def test_base64_of_each_part_is_known_too() -> None:
     access, secret = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG"
     for each in (access, secret):
         assert Blackout([SecretStr(f"{access}:{secret}")], all_forms).finds(b64encode(each.encode()))
+
+
+def test_what_is_kept_of_answers_is_searched_for_all_forms() -> None:
+    key, other = "pool/key+of=16 chars", "another-key-of-the-pool"
+    redactor = Redactor()
+    redactor.keep([SecretStr(key)])
+    for text in (key, json.dumps(json.dumps({"k": key})), b64encode(f"user:{key}".encode()).decode()):
+        assert redactor.holds_secret(f"state {text}"), text
+    assert not redactor.holds_secret(other)
+    redactor.keep([SecretStr(other)])
+    assert redactor.holds_secret(b64encode(other.encode()).decode())
