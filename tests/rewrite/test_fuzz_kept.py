@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from addons.config.provider_files import built_in
 from protocols.model.call import Call
-from protocols.model.wirejson import objects_at, dump, load_object
+from protocols.model.wirejson import dump, load_object, objects_at
 from rewrite.catalog.provider_tables import provider
 from rewrite.exchange.exchange import Exchange
 from rewrite.exchange.traced import TracedExchange
