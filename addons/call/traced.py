@@ -3,7 +3,7 @@ the credential. What happens in between is noted by `TracedExchange`."""
 
 from addons.call.driver import Driver
 from addons.call.response import Response
-from addons.call.tracing import TracedResponse, note_fault, note_refused_token, note_sent
+from addons.call.tracing import TracedResponse, note_fault, note_fields, note_refused_token, note_sent
 from addons.call.work import Work
 from addons.credentials.lease import Lease
 from protocols.model.http import Head, UpstreamRequest
@@ -38,6 +38,8 @@ class TracedDriver(Driver):
 
     def _outgoing(self, target: Target, lease: Lease, wanted: OpenUpstream) -> UpstreamRequest:
         request = super()._outgoing(target, lease, wanted)
+        if wanted.fields is not None:
+            note_fields(self._trace, wanted.fields.headers(()), request, self._work.request)
         note_sent(self._trace, request, self._work.request)
         return request
 

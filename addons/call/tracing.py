@@ -38,6 +38,15 @@ def note_sent(trace: CallTrace, request: UpstreamRequest, received: WireRequest)
     trace.note("sent_request", Direction.REQUEST, Stage.PROVIDER, data, changed=changed)
 
 
+def note_fields(trace: CallTrace, fields: Headers, request: UpstreamRequest, received: WireRequest) -> None:
+    """Which of `fields`, the headers that the field cache has for an attempt, `request` got of it."""
+    injected = tuple(pair for pair in fields if pair in request.headers and pair not in received.headers)
+    if injected:
+        trace.note("injection_before", Direction.REQUEST, Stage.PROXY, {"target": "headers"})
+        data = {"headers": fields_of(injected)}
+        trace.note("injection_after", Direction.REQUEST, Stage.PROXY, data, changed=True)
+
+
 def note_parsed(trace: CallTrace, call: Call, *, expanded: bool) -> None:
     """What was read of the request. `expanded`: its body has the turns in it that it continues."""
     data = given(

@@ -87,10 +87,7 @@ class TracedExchange(Exchange):
                 pass
 
     def _note_acquired(self, found: Acquired) -> None:
-        target = self._ledger.target
-        provider, model = target.provider.name, target.route.model or ""
-        asked = Asked(target.protocol.name, provider, model, found.attempt, found.credential)
-        self._trace.asks(asked)
+        self._trace.asks(self._asked(found.attempt, found.credential))
         said = given(
             chosen=found.credential,
             reason=found.reason or None,
@@ -99,10 +96,20 @@ class TracedExchange(Exchange):
         )
         self._decided("selection", said)
 
+    def _asked(self, attempt: int, credential: str) -> Asked:
+        target = self._ledger.target
+        provider, model = target.provider.name, target.route.model or ""
+        return Asked(target.protocol.name, provider, model, attempt, credential)
+
     def _note_none_free(self, none: NoneFree) -> None:
         refused = none.refused.note if none.refused else None
-        why = given(wait=none.wait, keys=list(none.keys), refused=refused)
-        self._decided("selection", {"chosen": None, **why})
+        self._none_chosen(given(wait=none.wait, keys=list(none.keys), refused=refused))
+
+    def _none_chosen(self, why: JsonObject) -> None:
+        """Of the keys of the target that an attempt would ask."""
+        about = self._asked(self._ledger.current.number, "")
+        data = {"chosen": None, **why}
+        self._trace.note("selection", Direction.REQUEST, Stage.PROXY, data, about=about)
 
     def _note_head(self, started: UpstreamStarted) -> None:
         head = started.head
@@ -168,7 +175,7 @@ class TracedExchange(Exchange):
             case OpenUpstream(rendered=rendered):
                 self._note_request(rendered)
             case AwaitCredential(seconds=seconds):
-                self._decided("selection", {"chosen": None, "waits_in_line": seconds})
+                self._none_chosen({"waits_in_line": seconds})
             case Report(summary=summary):
                 self._note_parts(summary)
             case _:

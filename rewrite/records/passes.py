@@ -111,11 +111,18 @@ class CallTrace:
         self._asked = asked
 
     def note(
-        self, name: str, direction: Direction, stage: Stage, data: object = None, *, changed: bool = False
+        self,
+        name: str,
+        direction: Direction,
+        stage: Stage,
+        data: object = None,
+        *,
+        changed: bool = False,
+        about: Asked | None = None,
     ) -> None:
-        """One pass, of the attempt under way."""
+        """One pass. `about`: whom it is about; None: the attempt under way."""
         self._sequence += 1
-        asked, at_client = self._asked, stage is Stage.CLIENT
+        asked, at_client = about or self._asked, stage is Stage.CLIENT
         entry = Entry(
             self._sequence,
             name,

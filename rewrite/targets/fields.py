@@ -15,7 +15,7 @@ from protocols.model.parts import BlockKind, StreamPart
 from protocols.model.progress import Progress
 from protocols.model.prompt import Prompt
 from protocols.model.segment import Segment
-from protocols.model.wirejson import JsonObject
+from protocols.model.wirejson import JsonObject, LazyObject
 from rewrite.fields.call_fields import CallFields
 from rewrite.fields.telling import Telling
 from rewrite.records.passes import CallTrace, Direction, Stage, TargetTrace
@@ -66,9 +66,15 @@ class Draft:
             changed = after is not before
             self.trace.planned("extraction_before", {"source": source})
             self.trace.planned("extraction_after", _counts(fields))
-            self.trace.planned("injection_before", {"target": source})
+            state = {"before": _state(before)} if changed else {}
+            self.trace.planned("injection_before", {"target": source, **state})
             self.trace.planned("injection_after", after if changed else None, changed=changed)
         return after
+
+
+def _state(request: object) -> object:
+    """All of a request that may not be parsed yet."""
+    return request.parsed() if isinstance(request, LazyObject) else request
 
 
 LARGEST_ANSWER = 8 << 20

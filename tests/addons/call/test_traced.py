@@ -33,9 +33,19 @@ source = "response"
 path = "state"
 scope = SCOPE
 inject = {{ path = "state" }}
+[[providers.acme.field_cache]]
+name = "place"
+match = {{ model = "placed" }}
+source = "response"
+path = "place"
+scope = ["session"]
+inject = {{ target = "headers", path = "x-place" }}
 [[routes]]
 match = {{ model = "claude-*" }}
 to = ["openai/gpt-5"]
+[[routes]]
+match = {{ model = "two-providers" }}
+to = ["openai", "acme"]
 [[routes]]
 match = {{ model = "adapted" }}
 adapters = [
@@ -215,10 +225,46 @@ async def test_every_pass_of_the_design_in_its_order(vendor: Vendor, tmp_path: P
     by_name = {(entry.name, entry.direction): entry for entry in kept.entries}
     injected = by_name["injection_after", Direction.REQUEST]
     assert injected.data == {**ask, "state": "s1"}
+    before = {"target": "request", "before": ask}
+    assert by_name["injection_before", Direction.REQUEST].data == before
     assert (injected.changed, by_name["built_request", Direction.REQUEST].data) == (True, injected.data)
     assert by_name["extraction_after", Direction.RESPONSE].data == {"state": 1}
     assert by_name["adapter:reasoning_field", Direction.RESPONSE].changed
     await proxy.close()
+
+
+async def test_a_header_that_the_field_cache_injects(vendor: Vendor, proxy: TracedProxy) -> None:
+    """Last, and where the client sent none."""
+    answer = json.loads(b"".join(chat_answer("Hello")))
+    vendor.always(whole(json.dumps({**answer, "place": "p1"}).encode()))
+    url, ask = "https://acme.test/v1/chat/completions", {"messages": HI, "model": "placed"}
+    await proxy.ask(url, ask, x_session_id="one")
+    _, kept = await proxy.ask(url, ask, x_session_id="one")
+    end = kept.names.index("sent_request")
+    before, after = kept.entries[end - 2 : end]
+    assert (before.name, before.data) == ("injection_before", {"target": "headers"})
+    assert (after.name, after.data, after.changed) == (
+        "injection_after",
+        {"headers": [["x-place", "p1"]]},
+        True,
+    )
+    _, kept = await proxy.ask(url, ask, x_session_id="one", x_place="p2")
+    assert kept.names.count("injection_after") == 1
+
+
+async def test_where_no_key_is_free_the_provider_is_named_whose_keys_they_are(
+    vendor: Vendor, proxy: TracedProxy
+) -> None:
+    vendor.reply(chat_error(429, "rate_limit_exceeded", "slow down"))
+    vendor.reply(chat_error(429, "rate_limit_exceeded", "slow down"))
+    vendor.always(whole(chat_answer("Hello")))
+    _, kept = await proxy.ask(CHAT, asks("two-providers", stream=False))
+    asked = [(e.provider, e.attempt, e.credential) for e in kept.entries if e.name == "selection"]
+    assert asked == [("openai", 1, "one"), ("openai", 2, "two"), ("openai", 3, ""), ("acme", 3, "one")]
+    assert [e.provider for e in kept.entries if e.name == "sent_response"] == ["acme"]
+    _, kept = await proxy.ask(CHAT, asks("two-providers", stream=False))
+    asked = [(e.provider, e.attempt, e.credential) for e in kept.entries if e.name == "selection"]
+    assert asked == [("openai", 1, ""), ("acme", 1, "one")]
 
 
 async def test_a_provider_that_is_paused(vendor: Vendor, tmp_path: Path) -> None:
