@@ -20,7 +20,7 @@ from rewrite.fields.injecting import Values, is_missing, is_said, started_at, wi
 from rewrite.fields.paths import Items, Steps, at_step, found_at
 from rewrite.fields.rule import Into, Mode, Place, Rule, Scope, Source
 from rewrite.fields.store import Key, Store, key_of
-from rewrite.fields.telling import Telling, telling
+from rewrite.fields.event_filter import EventFilter, event_filter
 from rewrite.fields.tool_calls import UNIFIED, FoundCall, is_call, keyed, tool_calls
 from rewrite.fields.turns import begins_turn
 
@@ -142,9 +142,9 @@ class CallFields:
         return rule.source is Source.RESPONSE and (self._asked.tools or rule.mode is not Mode.PER_TOOL_CALL)
 
     @property
-    def telling(self) -> Telling | None:
+    def event_filter(self) -> EventFilter | None:
         """Finds the events of a stream that `answer` needs. None: it needs all."""
-        return telling((each.rule for each in self._bound), self._asked.protocol)
+        return event_filter((each.rule for each in self._bound), self._asked.protocol)
 
     def _any(self, source: Source, into: Into) -> bool:
         return any(each.rule.source is source or each.rule.inject.into is into for each in self._bound)

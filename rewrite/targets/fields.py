@@ -17,7 +17,7 @@ from protocols.model.prompt import Prompt
 from protocols.model.segment import Segment
 from protocols.model.wirejson import JsonObject, LazyObject
 from rewrite.fields.call_fields import CallFields
-from rewrite.fields.telling import Telling
+from rewrite.fields.event_filter import EventFilter
 from rewrite.records.passes import CallTrace, Direction, Stage, TargetTrace
 from rewrite.translation.aggregate import events_of
 
@@ -97,7 +97,7 @@ class AttemptFields:
     """Whether its answer is the rest of one that was cut, so that its body is no whole answer."""
     trace: CallTrace | None = None
     """None: the call is not traced."""
-    _telling: Telling | None = field(init=False)
+    _filter: EventFilter | None = field(init=False)
     _noted: JsonObject = field(default_factory=dict, init=False)
     _streamed: bool = field(default=False, init=False)
     _fold: Fold | None = field(default=None, init=False)
@@ -105,7 +105,7 @@ class AttemptFields:
     _size: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        self._telling = self.own.telling
+        self._filter = self.own.event_filter
         if self.trace is not None:
             self._noted = _counts(self.own)
 
@@ -138,7 +138,7 @@ class AttemptFields:
         if self.own.reads_events or not self._streamed:
             for said, name in _objects(segment):
                 self.object(said, name)
-        elif self._fold is not None and (self._telling is None or self._telling(segment.raw)):
+        elif self._fold is not None and (self._filter is None or self._filter(segment.raw)):
             self._size += len(segment.raw)
             self._unread.append(segment)
             if self._size > LARGEST_ANSWER:
@@ -157,7 +157,7 @@ class AttemptFields:
 
     def _put_together(self, fold: Fold) -> None:
         for segment in self._unread:
-            for event, name in _objects(segment, self._telling):
+            for event, name in _objects(segment, self._filter):
                 fold.feed(event, name)
         whole = fold.whole(done=True)
         if whole is not None:
@@ -213,11 +213,11 @@ class SkimmingHearer(HearingDecoder):
         self.skim = inner.skim
 
 
-def _objects(segment: Segment, telling: Telling | None = None) -> Iterator[tuple[JsonObject, str]]:
-    """Those of the events of a run, or of the only one, each with the event's name; with `telling` of those
+def _objects(segment: Segment, needed: EventFilter | None = None) -> Iterator[tuple[JsonObject, str]]:
+    """Those of the events of a run, or of the only one, each with the event's name; with `needed` of those
     that it finds."""
     for raw in _events(segment):
-        if telling is None or telling(raw):
+        if needed is None or needed(raw):
             yield from events_of(raw)
 
 

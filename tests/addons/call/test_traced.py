@@ -103,15 +103,15 @@ async def test_an_adapted_call_that_is_retried(vendor: Vendor, proxy: TracedProx
     refused = ["sent_request", "raw_response", "retry", "cooldown", "selection"]
     answered = ["sent_request", "raw_response", "parsed_response", *adapters, "formatted_response"]
     assert kept.names == [*REQUEST, *adapters, *refused, *answered, "sent_response"]
-    told = {entry.name: entry for entry in kept.entries}
-    assert told["retry"].data == {
+    noted = {entry.name: entry for entry in kept.entries}
+    assert noted["retry"].data == {
         "decision": "retry",
         "delay": 0.0,
         "fresh": False,
         "after": "rejected(429 rate)",
         "message": "slow down",
     }
-    assert told["cooldown"].data == {"scope": "model:adapted", "seconds": 60.0, "reason": ""}
+    assert noted["cooldown"].data == {"scope": "model:adapted", "seconds": 60.0, "reason": ""}
     changed = [entry.name for entry in kept.entries if entry.changed and entry.name in adapters]
     assert changed == ["adapter:drop_params"]
     assert b'"slow down"' in kept.files["provider-1"]

@@ -1,4 +1,4 @@
-"""Which events of a stream tell anything of its tool calls: rules that join values to calls need no others,
+"""Which events of a stream say anything of its tool calls: rules that join values to calls need no others,
 so that the text of an answer, most of its events, is not parsed for them.
 """
 
@@ -28,7 +28,7 @@ _THOUGHT = frozenset({"thinking", "redacted_thinking", "reasoning"})
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class EventFilter:
     """Finds the events that hold one of some words, or say something in one of some fields."""
 
     words: tuple[bytes, ...]
@@ -43,13 +43,13 @@ class Telling:
         return any(name in raw and field.search(raw) for name, field in self.fields)
 
 
-def telling(rules: Iterable[Rule], protocol: str) -> Telling | None:
+def event_filter(rules: Iterable[Rule], protocol: str) -> EventFilter | None:
     """What finds the events of a stream that these rules need to read its answer. None: they need all."""
     reading = [rule for rule in rules if rule.source is Source.RESPONSE]
     if protocol not in _WORDS.keys() | _FIELDS.keys() or not all(map(_is_of_calls, reading)):
         return None
     names = {name for rule in reading for name in _names(rule)}
-    return _telling(protocol, frozenset(names))
+    return _filter(protocol, frozenset(names))
 
 
 def _is_of_calls(rule: Rule) -> bool:
@@ -66,7 +66,7 @@ def _names(rule: Rule) -> list[str]:
 
 
 @cache
-def _telling(protocol: str, names: frozenset[str]) -> Telling:
+def _filter(protocol: str, names: frozenset[str]) -> EventFilter:
     fields = (f'"{name}"'.encode() for name in sorted(names | {*_FIELDS.get(protocol, ())}))
     found = tuple((field, re.compile(re.escape(field) + rb"\s*:(?!\s*null)")) for field in fields)
-    return Telling(_WORDS.get(protocol, ()), found)
+    return EventFilter(_WORDS.get(protocol, ()), found)

@@ -17,7 +17,7 @@ from rewrite.catalog.provider_tables import provider
 from rewrite.fields.call_fields import Asked, CallFields
 from rewrite.fields.rule import Mode, Rule, Source
 from rewrite.fields.store import Store
-from rewrite.fields.telling import telling
+from rewrite.fields.event_filter import event_filter
 from rewrite.translation.aggregate import events_of
 from tests.oracle import recorded
 from tests.rewrite.fields.rules import at, into, per_call, rule
@@ -62,9 +62,9 @@ def values(protocol: str, rules: list[Rule], events: Iterable[bytes]) -> Mapping
 def test_they_come_to_the_same_values(protocol: str) -> None:
     rules = rules_of(protocol) or [per_call(at("x", 1), into("x", 1))]
     events = SPEECHES[protocol].events(SAID, "m")
-    tells = telling(rules, protocol)
-    assert tells is not None
-    found = [event for event in events if tells(event)]
+    finds = event_filter(rules, protocol)
+    assert finds is not None
+    found = [event for event in events if finds(event)]
     assert values(protocol, rules, found) == values(protocol, rules, events)
     assert not any(b"then." in event for event in found if b"response." not in event)
 
@@ -73,19 +73,19 @@ def test_they_come_to_the_same_values(protocol: str) -> None:
 def test_they_come_to_the_same_values_in_recorded_streams(protocol: str, file: Path) -> None:
     rules = rules_of(protocol)
     events = re.split(rb"(?<=\n\n)|(?<=\r\n\r\n)", file.read_bytes())
-    tells = telling(rules, protocol)
-    assert tells is not None
-    assert values(protocol, rules, filter(tells, events)) == values(protocol, rules, events)
+    finds = event_filter(rules, protocol)
+    assert finds is not None
+    assert values(protocol, rules, filter(finds, events)) == values(protocol, rules, events)
 
 
 def test_text_that_stands_alone_tells_nothing() -> None:
-    tells = telling(rules_of("openai_chat"), "openai_chat")
-    assert tells is not None
-    assert not tells(
+    finds = event_filter(rules_of("openai_chat"), "openai_chat")
+    assert finds is not None
+    assert not finds(
         b'data: {"choices":[{"delta":{"content":"hi","reasoning_content": null,"tool_calls":null}}]}'
     )
-    assert tells(b'data: {"choices":[{"delta":{"reasoning_content" : "hm"}}]}')
-    assert tells(b'data: {"choices":[{"delta":{"tool_calls":[]}}]}')
+    assert finds(b'data: {"choices":[{"delta":{"reasoning_content" : "hm"}}]}')
+    assert finds(b'data: {"choices":[{"delta":{"tool_calls":[]}}]}')
 
 
 @pytest.mark.parametrize(
@@ -97,8 +97,8 @@ def test_text_that_stands_alone_tells_nothing() -> None:
     ],
 )
 def test_other_rules_need_all_events(one: Rule) -> None:
-    assert telling([one], "openai_chat") is None
-    assert telling(rules_of("openai_chat"), "pigeon") is None
+    assert event_filter([one], "openai_chat") is None
+    assert event_filter(rules_of("openai_chat"), "pigeon") is None
 
 
 def test_an_answer_to_a_request_without_tools_is_not_read() -> None:
