@@ -16,11 +16,11 @@ from protocols.model.progress import Progress
 from protocols.model.prompt import Prompt, Thought
 from protocols.model.wirejson import JsonObject
 from rewrite.fields.answers import as_said, plain, put_together
+from rewrite.fields.event_filter import EventFilter, event_filter
 from rewrite.fields.injecting import Values, is_missing, is_said, started_at, with_values
 from rewrite.fields.paths import Items, Steps, at_step, found_at
 from rewrite.fields.rule import Into, Mode, Place, Rule, Scope, Source
 from rewrite.fields.store import Key, Store, key_of
-from rewrite.fields.event_filter import EventFilter, event_filter
 from rewrite.fields.tool_calls import UNIFIED, FoundCall, is_call, keyed, tool_calls
 from rewrite.fields.turns import begins_turn
 

@@ -15,9 +15,9 @@ from protocols.openai_chat import PROTOCOL as CHAT
 from protocols.openai_responses import PROTOCOL as RESPONSES
 from rewrite.catalog.provider_tables import provider
 from rewrite.fields.call_fields import Asked, CallFields
+from rewrite.fields.event_filter import event_filter
 from rewrite.fields.rule import Mode, Rule, Source
 from rewrite.fields.store import Store
-from rewrite.fields.event_filter import event_filter
 from rewrite.translation.aggregate import events_of
 from tests.oracle import recorded
 from tests.rewrite.fields.rules import at, into, per_call, rule
