@@ -142,15 +142,13 @@ class Rule:
     """Whether they outlive a restart, where there is a folder for state."""
     digest: bytes = field(init=False, repr=False, compare=False)
     """Of all that decides what a value is: rules that differ in it never share one."""
+    joins_alone: bool = field(init=False, repr=False, compare=False)
+    """Whether a tool call alone says whose a value is: then only one that nobody else can have does."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "joins_alone", Scope.SESSION not in self.scope)
         said = (self.name, self.source, self.place, sorted(self.where.items()), self.mode, sorted(self.scope))
         object.__setattr__(self, "digest", blake2b(repr(said).encode(), digest_size=16).digest())
-
-    @property
-    def joins_alone(self) -> bool:
-        """Whether a tool call alone says whose a value is: then only one that nobody else can have does."""
-        return Scope.SESSION not in self.scope
 
     def fits(self, protocol: str, model: str) -> bool:
         """Whether it is for calls of this model (in lower case) in this protocol."""

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from pydantic import SecretStr
 
-from addons.call.answering import Plan, Planner
 from addons.call.fields import FieldCache
+from addons.call.planning import Plan, Planner
 from addons.call.recognition import Intercepted
 from addons.config.credentials import PoolCredential
 from addons.config.providers import Configured
