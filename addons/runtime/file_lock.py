@@ -15,12 +15,14 @@ else:
 PATIENCE, STEP = 2.0, 0.01
 """Seconds for which a lock is tried, and between two tries."""
 
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+
 
 @contextmanager
 def locked(file: Path, patience: float = PATIENCE) -> Iterator[None]:
     """While no other process has `file` locked; waits in this thread. Raises OSError: TimeoutError where
-    another one keeps it."""
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    another one keeps it. None is made through a link."""
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | _NO_LINK, 0o600)
     try:
         _lock(descriptor, file, time.monotonic() + patience)
         yield

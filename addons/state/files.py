@@ -20,8 +20,11 @@ class NotOurs(Exception):
 def content(file: Path) -> bytes:
     """What is in it. Raises NotOurs and OSError."""
     with open(file, "rb", opener=_open) as opened:  # Path.open has no opener
-        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+        found = os.fstat(opened.fileno())
+        if not stat.S_ISREG(found.st_mode):
             raise NotOurs("it is not a regular file")
+        if hasattr(os, "geteuid") and found.st_uid not in (os.geteuid(), 0):
+            raise NotOurs("it belongs to another user")
         data = opened.read(LONGEST + 1)
     if len(data) > LONGEST:
         raise NotOurs(f"it is larger than {LONGEST} bytes")

@@ -1,5 +1,6 @@
 """A lock that one process has at a time."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -38,3 +39,11 @@ def test_it_is_free_again_after_an_error(tmp_path: Path) -> None:
         _ = 1 / 0
     with locked(file, 0.0):
         pass
+
+
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="links are followed there")
+def test_none_is_made_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "a.lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="symbolic links"), locked(tmp_path / "a.lock"):
+        pass
+    assert not (tmp_path / "elsewhere").exists()

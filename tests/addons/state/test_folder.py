@@ -193,6 +193,19 @@ def test_a_pipe_in_its_place_is_set_aside(
     assert "it is not a regular file" in caplog.text
 
 
+@pytest.mark.skipif(os.name == "nt", reason="files have no owners there")
+def test_what_another_user_put_there_is_set_aside(
+    tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    FolderStore(tmp_path, clock).exchange_now(cooled(clock))
+    if os.geteuid() == 0:
+        os.chown(pool(tmp_path) / "credentials.json", 4711, -1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    assert FolderStore(tmp_path, clock).exchange_now({}) == {}
+    assert "it belongs to another user" in caplog.text
+
+
 def test_no_other_file_is_written_through_a_link(tmp_path: Path, clock: Clock) -> None:
     pool(tmp_path).mkdir()
     other = tmp_path / "other"
