@@ -31,7 +31,8 @@ from rewrite.fields.call_fields import CallFields, fitting
 from rewrite.fields.rule import Rule as FieldRule
 from rewrite.hooks.calling import HookFailed
 from rewrite.records.passes import CallTrace, TargetTrace
-from rewrite.targets.target import Target, Terms, Wanted, target_of
+from rewrite.targets.target import Target, target_of
+from rewrite.targets.wanted import Terms, Wanted
 from rewrite.values.timeouts import (
     Deadlines,
     OnTruncation,

@@ -14,7 +14,8 @@ from typing import assert_never
 from protocols.model.parts import BlockKind, StreamEnd, StreamError, StreamPart
 from protocols.model.progress import Block, Progress
 from rewrite.policies import classify
-from rewrite.targets.target import Target, Terms
+from rewrite.targets.target import Target
+from rewrite.targets.wanted import Terms
 from rewrite.translation import repair
 from rewrite.translation.error_kinds import message_of
 from rewrite.values.decision import Continue, Fail, Repair

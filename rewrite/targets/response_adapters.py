@@ -1,13 +1,15 @@
 """What makes the answer of another model or provider look, within one protocol, like one of those that the
 client asked: adapters of every such call, which no config names."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from protocols.base import Editor
+from protocols.base import Editor, WireProtocol
+from protocols.model.call import Call, Operation
 from protocols.model.wirejson import JsonObject, inside
 from protocols.shared.signatures import wrapped_by
-from rewrite.adapters.base import Context, Events, Unchanged
+from rewrite.adapters.base import Adapter, Context, Events, Unchanged
+from rewrite.catalog.routes import Route
 
 _INNER = ("message", "response")
 _MODEL = ("model", "modelVersion")
@@ -64,3 +66,22 @@ class ReportedModel(Unchanged):
     def _own(self, body: JsonObject) -> JsonObject:
         own = {key: self.model for key in _MODEL if isinstance(body.get(key), str)}
         return {**body, **own} if own else body
+
+
+def like_asked(call: Call, protocol: WireProtocol, route: Route, reported: str) -> Iterator[Adapter]:
+    """Those for the answer to `call`, of a client of `protocol`, at `route`. `reported`: the model that the
+    answer names; empty: the one that served."""
+    if unwrap := _unwrapping(call, protocol, route):
+        yield Unwrapped(unwrap)
+    if not route.original and call.operation is Operation.GENERATE and protocol.editor:
+        yield WrappedSignatures(protocol.editor)
+    if route.model != call.model and reported:
+        yield ReportedModel(reported)
+
+
+def _unwrapping(
+    call: Call, protocol: WireProtocol, route: Route
+) -> Callable[[JsonObject], JsonObject] | None:
+    if route.original or protocol.editor is None or protocol.editor.unwrap is None:
+        return None
+    return protocol.editor.unwrap(call, route.provider.paths.get(protocol.name, ""))

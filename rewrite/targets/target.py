@@ -1,14 +1,14 @@
 """One target of a call: how it is made, how the provider is asked, how its answers are read, and what is
 recorded of it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from protocols.base import Decoder, WireProtocol, editor_of
 from protocols.framing.aws_event_stream import unframed
 from protocols.framing.whole import WholeDecoder
-from protocols.model.call import Call, Destination, Operation, Rendered, Reply
+from protocols.model.call import Call, Destination, Operation, Rendered
 from protocols.model.errors import Untranslatable
 from protocols.model.http import Head, Headers, Origin
 from protocols.model.parts import StreamPart
@@ -27,46 +27,19 @@ from rewrite.targets.fields import AttemptFields, Draft, hearing
 from rewrite.targets.hold import HoldingDecoder
 from rewrite.targets.model_options import with_limit, without_refused
 from rewrite.targets.reading import Reading
-from rewrite.targets.response_adapters import ReportedModel, Unwrapped, WrappedSignatures
+from rewrite.targets.response_adapters import like_asked
 from rewrite.targets.streaming_mode import OtherMode
 from rewrite.targets.traced import Before, ParsedWhole, noted
+from rewrite.targets.wanted import Terms, Wanted
 from rewrite.translation.answer import Recognising, TranslatingDecoder, TranslatingEncoder, wrapped_parts
 from rewrite.translation.translate import FOREIGN_REASONING, Loss, Translation, translation
 from rewrite.values.outcome import ErrorFacts
-from rewrite.values.timeouts import Limits, OnTruncation, Timing
 
 ACROSS_PROVIDERS = frozenset({"accept", "user-agent"})
 """Headers of a client that another provider than the one it called may see, besides the content's type."""
 
 FRAMING = frozenset({"content-length", "content-encoding", "host", "transfer-encoding"})
 """Headers that are rewritten with a new body."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What one call may do at one target; fixed when it begins."""
-
-    timing: Timing
-    """The timers of an attempt, and the patience of the client."""
-    limits: Limits
-    """How often the target is asked, and how many bytes its answer may have."""
-    on_truncation: OnTruncation = OnTruncation.AUTO
-    """What follows a cut after the commit point."""
-    discards_cut_calls: bool = False
-    """Whether the client throws away a tool call that ends with "length"."""
-    cut_text: OnTruncation = OnTruncation.REPAIR
-    """How the client takes a cut in text best: what "auto" means there."""
-    continuations: int = 3
-    """How often the answer may be continued."""
-    pooled: bool = True
-    """Whether a credential of the pool is used, so that there are others to rotate to. If not, it is the
-    client's own, or none."""
-    next_on_auth: bool = False
-    """Whether the next target is asked where every key of this one is refused."""
-    jitter: float = 0.0
-    """A random number in [0, 1), which spreads retries."""
-    epoch: float = 0.0
-    """Wall-clock seconds at second 0 of the machine's clock, for dates in Retry-After."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,42 +218,6 @@ class Target:
 _NOT_WITHOUT = "cannot continue without the reasoning that another provider made"
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """How a call is to go to one target: what its rule, its client and the config ask for."""
-
-    route: Route
-    """The provider, its protocol and the model."""
-    spoken: WireProtocol
-    """The protocol that `route` names."""
-    origin: Origin
-    """Where the provider is."""
-    terms: Terms
-    """What the call may do there."""
-    adapters: Sequence[Adapter]
-    """Those of the config, in order."""
-    reply: Reply
-    """What the answer is called where it is translated. Its model is empty for the one that served."""
-    model: ModelFacts
-    """What is known of the model."""
-    index: int = 0
-    """The place of the target among those of its call."""
-    enveloped: bool = False
-    """Whether the body holds signatures of other providers, in envelopes."""
-    rewritten: bool = False
-    """Whether the call says something else than the client's bytes."""
-    hold_tool_calls: bool = False
-    """Whether the client gets only whole tool calls of a streamed answer."""
-    force_stream: bool = False
-    """Whether it is streamed upstream, whatever the client asked for."""
-    trace: TargetTrace | None = None
-    """None: the call is not traced."""
-    hooks: ProviderHooks | None = None
-    """The provider's own code. None: it has none."""
-    fields: CallFields | None = None
-    """The field cache of the call. None: no rule of it is for the call."""
-
-
 def target_of(call: Call, protocol: WireProtocol, wanted: Wanted) -> Target:
     """The target of `call`, of a client of `protocol`, that is `wanted`. Raises Untranslatable, and where
     the provider's own code fails HookFailed."""
@@ -336,7 +273,9 @@ def _within(
     call: Call, protocol: WireProtocol, wanted: Wanted, other_mode: OtherMode | None = None
 ) -> Target:
     """In the protocol of the client."""
-    route, chain = wanted.route, _chain(call, wanted, *_response_adapters(call, protocol, wanted))
+    route = wanted.route
+    plain = route.original and route.model == call.model
+    chain = _chain(call, wanted, *(() if plain else like_asked(call, protocol, route, wanted.reply.model)))
     call = _wholly_read(call) if chain or _changes(wanted.model) else call
     body, losses = _own_signatures(call, protocol, wanted)
     if _changes(wanted.model):
@@ -479,24 +418,6 @@ def _destination(wanted: Wanted, path: str) -> Destination:
         thinking=facts.thinking.value if facts.thinking else "",
         max_tokens_field=provider.max_tokens_field,
     )
-
-
-def _response_adapters(call: Call, protocol: WireProtocol, wanted: Wanted) -> Iterator[Adapter]:
-    """What makes an answer of another model or provider look like one of those that were asked."""
-    if unwrap := _unwrapping(call, protocol, wanted):
-        yield Unwrapped(unwrap)
-    if not wanted.route.original and _generates(call) and protocol.editor:
-        yield WrappedSignatures(protocol.editor)
-    if wanted.route.model != call.model and wanted.reply.model:
-        yield ReportedModel(wanted.reply.model)
-
-
-def _unwrapping(
-    call: Call, protocol: WireProtocol, wanted: Wanted
-) -> Callable[[JsonObject], JsonObject] | None:
-    if wanted.route.original or protocol.editor is None or protocol.editor.unwrap is None:
-        return None
-    return protocol.editor.unwrap(call, wanted.route.provider.paths.get(protocol.name, ""))
 
 
 def _chain(call: Call, wanted: Wanted, *last: Adapter) -> Chain | None:

@@ -13,7 +13,8 @@ from rewrite.adapters.base import Adapter
 from rewrite.catalog.model_facts import facts_of
 from rewrite.catalog.providers import Provider
 from rewrite.catalog.routes import Route
-from rewrite.targets.target import Target, Terms, Wanted, target_of
+from rewrite.targets.target import Target, target_of
+from rewrite.targets.wanted import Terms, Wanted
 from tests.rewrite.scenes import FACTS, TERMS
 
 REGISTRY = discover()

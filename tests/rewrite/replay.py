@@ -7,7 +7,8 @@ from protocols.base import WireProtocol
 from protocols.model.call import Call
 from protocols.model.http import Head
 from rewrite.exchange.exchange import Exchange
-from rewrite.targets.target import Target, Terms
+from rewrite.targets.target import Target
+from rewrite.targets.wanted import Terms
 from rewrite.values.events import (
     Acquire,
     Acquired,

@@ -12,7 +12,8 @@ from protocols.model.wirejson import dump
 from rewrite.catalog.providers import Provider
 from rewrite.catalog.routes import Route
 from rewrite.exchange.exchange import Exchange
-from rewrite.targets.target import Target, Terms
+from rewrite.targets.target import Target
+from rewrite.targets.wanted import Terms
 from rewrite.values.events import (
     Acquire,
     Acquired,

@@ -12,7 +12,8 @@ from protocols.model.wirejson import dump
 from protocols.registry import Registry, discover
 from rewrite.catalog.providers import Provider
 from rewrite.catalog.routes import Route
-from rewrite.targets.target import Target, Wanted, target_of
+from rewrite.targets.target import Target, target_of
+from rewrite.targets.wanted import Wanted
 from rewrite.values.timeouts import OnTruncation
 from tests.pigeon import PROTOCOL
 from tests.rewrite.asks import ask

@@ -37,7 +37,8 @@ from protocols.openai_chat import PROTOCOL
 from rewrite.catalog.providers import Provider
 from rewrite.credentials.choosing import Unavailable
 from rewrite.exchange.exchange import Exchange
-from rewrite.targets.target import Target, Terms
+from rewrite.targets.target import Target
+from rewrite.targets.wanted import Terms
 from rewrite.values.events import (
     Acquire,
     Command,

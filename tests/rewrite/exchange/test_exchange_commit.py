@@ -6,7 +6,7 @@ import pytest
 
 from protocols.base import WireProtocol
 from protocols.model.call import Call
-from rewrite.targets.target import Terms
+from rewrite.targets.wanted import Terms
 from rewrite.values.events import (
     CALL,
     Acquire,

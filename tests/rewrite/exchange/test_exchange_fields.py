@@ -19,7 +19,8 @@ from rewrite.fields.store import Store
 from rewrite.hooks.base import About, Hooks
 from rewrite.hooks.calling import ProviderHooks
 from rewrite.records.passes import TargetTrace
-from rewrite.targets.target import Target, Terms, target_of
+from rewrite.targets.target import Target, target_of
+from rewrite.targets.wanted import Terms
 from rewrite.values.events import (
     Acquire,
     Acquired,

@@ -8,7 +8,7 @@ import pytest
 from protocols.model.call import Call
 from protocols.model.wirejson import JsonObject
 from rewrite.exchange.traced import TracedExchange
-from rewrite.targets.target import Terms
+from rewrite.targets.wanted import Terms
 from rewrite.values.events import (
     CALL,
     Acquired,
