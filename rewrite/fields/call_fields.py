@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from itertools import islice
 from typing import cast
 
 from protocols.model.http import Headers
@@ -245,7 +246,7 @@ class CallFields:
         """What is read once takes the place of what was found before; events add to it."""
         rule = bound.rule
         if rule.source not in _STREAMED:
-            self._found[rule.digest] = found
+            self._found[rule.digest] = _latest(found, rule.max_values)
             return
         if not found:  # as with most events
             return
@@ -253,6 +254,7 @@ class CallFields:
         for call, values in found.items():
             before = known.get(call, []) if rule.mode is not Mode.LAST else []
             known[call] = [*before, *values][-rule.max_values :]
+        _latest(known, rule.max_values)
 
     def _values(self, bound: Bound, call: Key = _NO_CALL) -> Values:
         """Those for the call: what its own request says holds, then what is stored."""
@@ -298,6 +300,13 @@ def _found(rule: Rule, value: object, protocol: str) -> Iterator[tuple[Key, list
                 yield key, values
     elif values := _fitting(rule, found_at(value, rule.place.steps)):
         yield _NO_CALL, values
+
+
+def _latest(found: Found, most: int) -> Found:
+    """`found` without the calls that are over: what is not stored need not be held."""
+    for call in list(islice(found, max(0, len(found) - most))):
+        del found[call]
+    return found
 
 
 def _goes_among_contents(rule: Rule) -> bool:

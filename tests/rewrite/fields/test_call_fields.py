@@ -198,6 +198,21 @@ def test_what_a_mode_keeps(mode: Mode, requests: list[dict[str, Any]], kept: lis
     assert calls.begun().request({}) == {"y": kept}
 
 
+@pytest.mark.parametrize("source", [Source.STREAM_EVENT, Source.RESPONSE])
+def test_of_very_many_calls_the_last_are_held_alone(source: Source) -> None:
+    """A provider may send calls without end."""
+    each = per_call(at("id"), into("x"), source=source, max_values=3)
+    fields = call_fields([each], Store(), CHAT, 0.0)
+    assert fields is not None
+    calls = [{"id": f"call_{number:024}"} for number in range(50)]
+    if source is Source.STREAM_EVENT:
+        for call in calls:
+            fields.event({"choices": [{"delta": {"tool_calls": [call]}}]})
+    else:
+        fields.answer({"choices": [{"message": {"tool_calls": calls}}]})
+    assert fields.found["test"] == [call["id"] for call in calls[-3:]]
+
+
 def test_an_answer_without_the_field_leaves_what_is_kept() -> None:
     calls = Calls(rule("y.*", into("y", as_list=True), mode=Mode.LAST_ASSISTANT_TURN))
     calls.call({}, {"y": [1]})
