@@ -10,6 +10,7 @@ from protocols.model.call import Call
 from protocols.model.http import Head, Headers, UpstreamRequest, WireRequest
 from protocols.model.wirejson import JsonObject, given, whole
 from rewrite.catalog.routes import Rule
+from rewrite.hooks.calling import HookFailed
 from rewrite.records.passes import CallTrace, Direction, Stage, fields_of
 from rewrite.targets.target import Target
 
@@ -91,8 +92,9 @@ def _target(target: Target) -> JsonObject:
 
 
 def note_fault(trace: CallTrace, error: Exception) -> None:
-    """A fault of ours ends the call."""
-    trace.note("internal_error", Direction.RESPONSE, Stage.PROXY, {"error": type(error).__name__})
+    """A fault of ours, or of a provider's own code, ends the call."""
+    data = given(error=type(error).__name__, detail=str(error) if isinstance(error, HookFailed) else None)
+    trace.note("internal_error", Direction.RESPONSE, Stage.PROXY, data)
 
 
 def note_refused_token(trace: CallTrace, head: Head, body: bytes) -> None:

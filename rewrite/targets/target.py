@@ -22,6 +22,7 @@ from rewrite.fields.call_fields import CallFields
 from rewrite.hooks.base import About
 from rewrite.hooks.calling import CallHooks, ProviderHooks
 from rewrite.hooks.decoding import hooked
+from rewrite.hooks.traced import TracedHooks
 from rewrite.records.passes import TargetTrace
 from rewrite.targets.fields import AttemptFields, Draft, hearing
 from rewrite.targets.hold import HoldingDecoder
@@ -230,7 +231,8 @@ def _with_hooks(target: Target, registered: ProviderHooks) -> Target:
     it is."""
     call, route = target.call, target.route
     asked_for = route.model, call.operation, call.stream, call.headers
-    hooks = CallHooks(registered, About(route.provider.name, route.protocol, *asked_for))
+    about, trace = About(route.provider.name, route.protocol, *asked_for), target.trace
+    hooks = TracedHooks(registered, about, trace=trace) if trace else CallHooks(registered, about)
     asked = target.rendered or Rendered(call.target, call.body)
     if not asked.body and _generates(call):
         return replace(target, hooks=hooks)

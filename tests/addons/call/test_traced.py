@@ -55,6 +55,22 @@ adapters = [
 """
 CHAT, MESSAGES = "https://api.openai.com/v1/chat/completions", "https://api.anthropic.com/v1/messages"
 HI = [{"role": "user", "content": "Hi"}]
+QUIRKS = """
+from dataclasses import replace
+from rewrite.hooks.base import HookError, Hooks
+
+class Acme(Hooks):
+    def prepare_request(self, request, about):
+        return replace(request, body={**request.body, "engine": about.model})
+
+    def sign_request(self, request, key, about):
+        if about.model == "unsigned":
+            raise HookError("no signature can be made of it")
+        return (*request.headers, ("x-mac", key[::-1]))
+
+    def read_part(self, part, about):
+        return {**part, "model": "engine"} if about.model == "read" else part
+"""
 
 
 @pytest.fixture
@@ -265,6 +281,27 @@ async def test_where_no_key_is_free_the_provider_is_named_whose_keys_they_are(
     _, kept = await proxy.ask(CHAT, asks("two-providers", stream=False))
     asked = [(e.provider, e.attempt, e.credential) for e in kept.entries if e.name == "selection"]
     assert asked == [("openai", 1, ""), ("acme", 1, "one")]
+
+
+async def test_what_a_provider_s_own_code_makes_of_a_call(vendor: Vendor, tmp_path: Path) -> None:
+    """What it adds to sign a request is written nowhere. Where it fails, its error says so."""
+    (tmp_path / "quirks.py").write_text(QUIRKS)
+    (tmp_path / "quirks.py").chmod(0o600)
+    extra = '[providers.acme]\ncode = "quirks.py:Acme"'
+    proxy = TracedProxy(tmp_path, config_of(vendor).replace("[providers.acme]", extra))
+    url = "https://acme.test/v1/chat/completions"
+    adapters = ["adapter:rename_field", "adapter:reasoning_field"]
+    vendor.reply(whole(chat_answer("Hello")))
+    _, kept = await proxy.ask(url, {"messages": HI, "model": "read"})
+    sent = [*REQUEST, *adapters, "hook:prepare_request", "sent_request"]
+    assert kept.names[: len(sent) + 3] == [*sent, "raw_response", "parsed_response", "hook:read_part"]
+    request: Any = kept.entries[len(sent) - 1].data
+    assert ["x-mac", "(signed)"] in request["headers"]
+    _, kept = await proxy.ask(url, {"messages": HI, "model": "unsigned"})
+    assert kept.names == [*sent[:-1], "internal_error", "sent_response"]
+    said = "the hook sign_request of acme failed: no signature can be made of it"
+    assert kept.entries[-2].data == {"error": "HookFailed", "detail": said}
+    await proxy.close()
 
 
 async def test_a_provider_that_is_paused(vendor: Vendor, tmp_path: Path) -> None:
