@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from tests.e2e.proxy import ADDON, Proxy
+from tests.e2e.sockets import WebSocket
 from tests.e2e.talk import PROBE, Http1, ask, client, post, tunnel, wait_order
 from tests.vendor import (
     SPEECHES,
@@ -188,16 +189,39 @@ def traced(vendor: VendorThread, tmp_path_factory: pytest.TempPathFactory) -> Tr
     return Traced(folder / "traces" / "of calls")
 
 
+def secrets_in(root: Path) -> list[tuple[str, str]]:
+    """What stands in the files of a folder and should not, with where."""
+    files = [each for each in root.rglob("*") if each.is_file()]
+    marked = (ONE, TWO, OWN, PRIVATE, SIGNATURE, *NAMED.values())
+    secrets = [form for secret in marked for form in forms(secret)]
+    return [(file.name, form) for file in files for form in secrets if form.encode() in file.read_bytes()]
+
+
 MODELS = [f"{protocol}-{stream}" for protocol in SPEECHES for stream in (True, False)]
 
 
 def test_no_byte_of_a_trace_is_a_secret(traced: Traced) -> None:
-    files = [each for each in traced.root.rglob("*") if each.is_file()]
     assert len(list(traced.root.glob("*/*"))) == len(MODELS) + 2
-    marked = (ONE, TWO, OWN, PRIVATE, SIGNATURE, *NAMED.values())
-    secrets = [form for secret in marked for form in forms(secret)]
-    found = [(file.name, form) for file in files for form in secrets if form.encode() in file.read_bytes()]
-    assert found == []
+    assert secrets_in(traced.root) == []
+
+
+def test_no_byte_of_a_trace_of_a_bridged_websocket_is_a_secret(tmp_path: Path, vendor: VendorThread) -> None:
+    speech = SPEECHES["openai_responses"]
+    config = CONFIG.replace("[providers.openai]", '[providers.openai]\nwebsocket = "bridge"')
+    private = {"cookie": f"session={NAMED['password']}", "x-note": quote(OWN, safe="")}
+    asked = json.loads(body_of("openai_responses", "bridged", stream=True))
+    with (
+        Proxy(tmp_path, config.format(url=vendor.base_url), keys=KEYS) as proxy,
+        WebSocket(proxy, "api.openai.com", headers=private, key=OWN) as socket,
+    ):
+        vendor.reply(speech.error(429, f"slow down: {' '.join(SAID)}", (("x-you-are", ONE),)))
+        vendor.reply(answer_of(speech, stream=True))
+        assert socket.turn(**asked)[-1]["type"] == "response.completed"
+    root = tmp_path / "traces" / "of calls"
+    assert secrets_in(root) == []
+    folder = Traced(root).of("bridged")
+    assert [line["credential"] for line in folder.passes("sent_request")] == ["one", "two"]
+    assert b"****" in (folder.path / "provider-2.bytes").read_bytes()
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -19,10 +21,12 @@ from tests.vendor import (
     Said,
     Send,
     VendorThread,
+    WaitFor,
     chat_answer,
     chat_error,
     chat_error_event,
     chat_stream,
+    messages_answer,
     streamed,
     whole,
 )
@@ -60,6 +64,11 @@ credentials = [{{ name = "one", key = "env:ONE" }}, {{ name = "two", key = "env:
 base_url = "{url}"
 hosts = ["other.test"]
 protocols = ["openai_chat"]
+[providers.talks]
+base_url = "{url}"
+hosts = ["talks.test"]
+protocols = ["anthropic_messages"]
+credentials = [{{ name = "one", key = "env:ONE" }}]
 [providers.down]
 base_url = "{url}/down"
 hosts = ["down.test"]
@@ -109,7 +118,17 @@ RULES = (
         scope='["session", "provider"]',
         inject='{ target = "unified_request", path = "user" }',
     )
-    + "".join(STATE.replace("acme", name) for name in ("other", "down", "mirror"))
+    + RULE.format(
+        provider="acme",
+        name="trail",
+        model="trailed",
+        source="response",
+        path="x_step",
+        scope='["session"]',
+        inject='{ path = "x_trail", as_list = true }',
+    )
+    + 'mode = "all"\n'
+    + "".join(STATE.replace("acme", name) for name in ("other", "talks", "down", "mirror"))
 )
 
 _names = (f"conversation-of-the-tests-{number}" for number in count())
@@ -221,6 +240,23 @@ def test_a_header_is_one_more_among_those_of_the_client(
     assert second.headers == (*first.headers, (b"x-acme-state", b"s1"))
 
 
+def test_of_two_calls_of_a_session_at_once_both_add_theirs(
+    proxy: Proxy, vendor: VendorThread, session: str
+) -> None:
+    """Both began before either ended."""
+    for step in (1, 2):
+        vendor.on(path=CHAT).reply(replace(whole_with(x_step=step), before=(WaitFor(session),)))
+    with ThreadPoolExecutor(2) as workers:
+        calls = [workers.submit(ask, proxy, session, model="trailed") for _ in range(2)]
+        sent(vendor, 2)
+        vendor.release(session)
+        assert [call.result() for call in calls] == [200, 200]
+    vendor.on(path=CHAT).reply(whole_with())
+    assert ask(proxy, session, model="trailed") == 200
+    first, second, trail = states(vendor, 3, "x_trail")
+    assert (first, second, sorted(trail)) == (None, None, [1, 2])
+
+
 # -- and nobody else gets it -------------------------------------------------------------------------------
 
 
@@ -326,6 +362,21 @@ def test_only_generations_have_it(proxy: Proxy, vendor: VendorThread, session: s
     assert ask(proxy, session) == 200
     assert ask(proxy, session, path="/v1/embeddings", input="hi") == 200
     assert states(vendor, 2) == [None, None]
+
+
+def test_a_count_of_tokens_leaves_as_it_came_and_leaves_nothing(
+    proxy: Proxy, vendor: VendorThread, session: str
+) -> None:
+    (message,) = messages_answer("Hello")
+    vendor.on(path=MESSAGES).reply(whole(json.dumps({**json.loads(message), "x_state": 1}).encode()), times=2)
+    vendor.on(path=f"{MESSAGES}/count_tokens").reply(whole(b'{"input_tokens":9,"x_state":2}'))
+    asked = b'{"model":"m", "max_tokens":9,"messages":[{"role":"user","content":"hi"}]}'
+    with client(proxy) as http:
+        for path in (MESSAGES, f"{MESSAGES}/count_tokens", MESSAGES):
+            named = {"x-session-id": session, "content-type": "application/json"}
+            assert http.post(f"https://talks.test{path}", headers=named, content=asked).status_code == 200
+    assert sent(vendor, 3)[1].body == asked
+    assert states(vendor, 3) == [None, None, 1]
 
 
 def test_what_is_kept_outlives_a_change_of_the_config(
