@@ -132,7 +132,7 @@ def installed(errors: ConfigErrors, group: str = GROUP) -> Iterator[Said]:
         try:
             provider_name(entry.name)
             tree = _tree(entry.load())
-        except Exception as error:  # noqa: BLE001  # whatever code of others raises, its user reads whose it is
+        except BaseException as error:  # noqa: BLE001  # whatever code of others raises, its user reads whose it is
             raised = masked(f"{type(error).__name__}: {error}")
             errors.add((), f"gives no provider: {raised}: mend it, or take it out", source)
         else:

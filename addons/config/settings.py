@@ -122,7 +122,7 @@ def _loaded(
     folder = source.parent if source else cwd
     keys = Keys(environ, folder, errors)
     registry = known_protocols()
-    elsewhere = [*installed(errors), *(in_folder(providers_folder, errors) if providers_folder else ())]
+    elsewhere = _elsewhere(providers_folder, errors)
     said = [*elsewhere, *(Said(name, table, errors) for name, table in tables.providers.items())]
     code = Code(folder, errors, said)
     providers = tuple(
@@ -163,6 +163,16 @@ def _loaded(
         code_files=tuple(code.files(one.provider for one in providers)),
         providers_folder=providers_folder,
     )
+
+
+def _elsewhere(folder: Path | None, errors: ConfigErrors) -> list[Said]:
+    """What is said of providers outside the config. Raises ConfigError where some of it cannot be read: what
+    seems to be missing may stand there."""
+    before = len(errors.lines())
+    found = [*installed(errors), *(in_folder(folder, errors) if folder else ())]
+    if len(errors.lines()) > before:
+        raise ConfigError(*errors.lines())
+    return found
 
 
 def watched(settings: Settings) -> tuple[Path, ...]:

@@ -5,7 +5,7 @@ Whatever the code raises while it is loaded becomes one line, with file and line
 
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction, signature
@@ -20,6 +20,8 @@ from rewrite.hooks.calling import ProviderHooks, overridden
 
 _LARGEST = 1 << 20
 """Bytes of a file of code."""
+_CLOSE = 0.85
+"""How alike two names are of which one is taken for the other misspelt."""
 
 
 class Unloadable(Exception):
@@ -62,7 +64,7 @@ def _in_file(file: Path, name: str) -> object:
     sys.modules[module.__name__] = module  # where dataclasses look for the types of their fields
     try:
         exec(compile(source, str(file), "exec"), vars(module))  # the user's own code, which the config names
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # code of others
+    except BaseException as error:  # noqa: BLE001  # code of others
         raise Unloadable(f"{file}{_where(error, str(file))}: {_what(error)}: correct it there") from None
     if not hasattr(module, name):
         raise Unloadable(f"{file} has no {name}: define it there, or name what it has")
@@ -82,7 +84,7 @@ def _source(file: Path) -> bytes:
 def _loaded(entry: EntryPoint) -> object:
     try:
         found: object = entry.load()
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # code of others
+    except BaseException as error:  # noqa: BLE001  # code of others
         raise Unloadable(
             f"entry point {entry.name!r} ({entry.value}) of the distribution {distribution(entry)!r}: "
             f"{_what(error)}: mend it, or take it out of the environment"
@@ -97,12 +99,23 @@ def _made(provider: str, code: object, whose: str) -> ProviderHooks:
         raise Unloadable(f"{whose}: the class {code.__name__} has none of {', '.join(POINTS)}: define one")
     try:
         made: Hooks = code()
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # code of others
+    except BaseException as error:  # noqa: BLE001  # code of others
         raise Unloadable(f"{whose}{_where(error, whose)}: {_what(error)}: correct it there") from None
     for name in sorted(overridden(code)):
         if why := _uncallable(made, name):
             raise Unloadable(f"{whose}: {code.__name__}.{name} {why}")
+    for name, meant in _misspelt(code):
+        raise Unloadable(
+            f"{whose}: {code.__name__}.{name} is no hook: did you mean {meant}? What is none is named _{name}"
+        )
     return ProviderHooks(provider, made)
+
+
+def _misspelt(code: type) -> Iterator[tuple[str, str]]:
+    """Methods that would never be called, each with the hook that it is named almost like."""
+    for name in dir(code):
+        if not name.startswith("_") and name not in POINTS:
+            yield from ((name, close) for close in get_close_matches(name, POINTS, n=1, cutoff=_CLOSE))
 
 
 def _uncallable(hooks: Hooks, name: str) -> str:

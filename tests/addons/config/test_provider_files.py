@@ -132,6 +132,16 @@ def test_code_that_is_missing_is_reported_where_it_is_named(folder: Path) -> Non
     assert line.startswith("rotator.toml: providers.acme.code: other.py: cannot be read")
 
 
+def test_what_stands_in_a_file_that_cannot_be_read_is_not_missed(folder: Path) -> None:
+    write(folder / "acme.toml", "hosts = [")
+    config = '[providers.acme]\ncredentials = [{ name = "a", key = "env:K" }]\n'
+    (line,) = lines_of(folder, config, K="k")
+    assert line.startswith("providers/acme.toml: is not valid TOML")
+    folder.chmod(0o777)
+    (line,) = lines_of(folder, config, K="k")
+    assert "can be written by other users" in line
+
+
 def test_all_of_it_is_watched_and_read_again(folder: Path) -> None:
     write(folder / "acme.toml", ACME)
     settings = loaded(folder, "[retry]\n")
@@ -269,6 +279,7 @@ def test_a_folder_and_the_config_are_laid_over_it(site: Path, folder: Path) -> N
             "PROVIDER = {'hosts': ['a']}",
             f"{PLACE}: is not built in and must state base_url, hosts and protocols",
         ),
+        ("raise SystemExit(3)", f"{PLACE}: gives no provider: SystemExit: 3: mend it"),
         ("PROVIDER = {'hots': ['a']}", f"{PLACE}: hots: unknown name: did you mean hosts?"),
         ("PROVIDER = {'code': 'a.py:A'}", f"{PLACE}: code: names a file: register its class"),
         ("PROVIDER = {'credentials': []}", f"{PLACE}: credentials: is for the config alone"),

@@ -52,6 +52,21 @@ class Registered(Hooks):
         return
 
 
+MISSPELT = """
+from rewrite.hooks.base import Hooks
+
+class Acme(Hooks):
+    def sign_requst(self, request, key, about):
+        return None
+
+    def read_part(self, part, about):
+        return self.without_id(part)
+
+    def without_id(self, part):
+        return part
+"""
+
+
 def test_a_class_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "quirks.py").write_text(GOOD)
     found = load_hooks("acme", "quirks.py:Acme", tmp_path, {})
@@ -87,6 +102,8 @@ def test_an_entry_point_is_loaded_where_it_is_needed() -> None:
         ("\nclass Acme(:\n", "quirks.py:Acme", "quirks.py line 2: SyntaxError: invalid syntax"),
         ("\n\nfoo()\n", "quirks.py:Acme", "quirks.py line 3: NameError: name 'foo' is not defined"),
         ("1 / 0", "quirks.py:Acme", "quirks.py line 1: ZeroDivisionError: correct it there"),
+        ("class End(BaseException): pass\nraise End", "quirks.py:Acme", "quirks.py line 2: End: correct it"),
+        (MISSPELT, "quirks.py:Acme", r"Acme.sign_requst is no hook: did you mean sign_request\?"),
         ("raise SystemExit(3)", "quirks.py:Acme", "quirks.py line 1: SystemExit: correct it there"),
         (GOOD, "quirks.py:Waiting", "Waiting.prepare_request is asynchronous or a generator: define it"),
         (GOOD, "quirks.py:Yielding", "Yielding.read_part is asynchronous or a generator: define it"),
