@@ -11,7 +11,7 @@ from addons.call.driver import Driver
 from addons.call.fields import FieldCache
 from addons.call.flow_traces import FlowTraces
 from addons.call.passing import ErrorResponse, Passing
-from addons.call.planning import Planner
+from addons.call.planning import Plan, Planner
 from addons.call.recognition import Intercepted
 from addons.call.reports import Reports
 from addons.call.request import account_lease, signed, unchanged
@@ -29,6 +29,7 @@ from addons.responses.storage import Memory, Storage
 from addons.runtime.clock import Clock
 from addons.secrets.redaction import Blackout
 from addons.upstream.client import Upstream
+from protocols.base import WireProtocol
 from protocols.model.call import Call
 from protocols.model.http import Head, WireRequest, header
 from protocols.registry import Registry
@@ -36,10 +37,8 @@ from rewrite.catalog.clients import ClientFacts
 from rewrite.credentials.notices import Notice
 from rewrite.exchange.exchange import Exchange
 from rewrite.exchange.traced import TracedExchange
-from rewrite.records.passes import CallTrace
 from rewrite.responses.store import PROTOCOL as RESPONSES
 from rewrite.responses.store import scope_of
-from rewrite.targets.target import Target
 
 
 class Answering:
@@ -122,11 +121,11 @@ class Answering:
         name = intercepted.provider.name
         record = Record(flow, turn.call, name, plan.targets, plan.skipped, rule, trace)
         if not plan.targets:
-            missing = Missing(intercepted.protocol.error(plan.fault), plan.fault)
-            return self._error_response(record, intercepted, unknown_elsewhere(call, plan.skipped) or missing)
+            missing = _without_target(intercepted.protocol, call, plan)
+            return self._error_response(record, intercepted, missing)
         if call.background and plan.targets[0].rendered is None:
-            return self._passing(flow, intercepted, request, plan.targets[0], trace)
-        self.buffering[flow] = not plan.rule.stream, plan.may_be_kept(turn.call)
+            return self._passing(record, intercepted, request)
+        self.buffering[flow] = not rule.stream, plan.may_be_kept(turn.call)
         return self._driver(record, intercepted, turn, request, asker, now)
 
     def _turn(self, call: Call, intercepted: Intercepted) -> Turn | Missing:
@@ -138,21 +137,14 @@ class Answering:
     def _error_response(self, record: Record, intercepted: Intercepted, missing: Missing) -> ErrorResponse:
         return ErrorResponse(missing.answer, missing.fault, record, intercepted.own, self._reports)
 
-    def _passing(
-        self,
-        flow: http.HTTPFlow,
-        intercepted: Intercepted,
-        sent: WireRequest,
-        target: Target,
-        trace: CallTrace | None,
-    ) -> Passing:
+    def _passing(self, record: Record, intercepted: Intercepted, sent: WireRequest) -> Passing:
         """An answer that is made later belongs to an account, like a file or a batch."""
         assert self._settings is not None
         assert self._upstream is not None
-        lease = account_lease(self._pool, intercepted)
-        record = {"provider": intercepted.provider.name, "passed_through": True, "credential": lease.name}
-        self._journal.begin(flow, record)
-        request = signed(unchanged(sent, intercepted.origin, intercepted, lease), target, lease)
+        lease, trace = account_lease(self._pool, intercepted), record.trace
+        begun = {"provider": intercepted.provider.name, "passed_through": True, "credential": lease.name}
+        self._journal.begin(record.flow, begun)
+        request = signed(unchanged(sent, intercepted.origin, intercepted, lease), record.targets[0], lease)
         if trace is not None:
             note_sent(trace, request, sent)
         blackout = Blackout([lease.secret] if lease.pooled else ())
@@ -213,6 +205,11 @@ class Answering:
         if self._former and not self._drivers:
             former, self._former = self._former, []
             self._closing = asyncio.get_running_loop().create_task(_close(former))
+
+
+def _without_target(protocol: WireProtocol, call: Call, plan: Plan) -> Missing:
+    """The answer to `call` where none of its targets can be asked."""
+    return unknown_elsewhere(call, plan.skipped) or Missing(protocol.error(plan.fault), plan.fault)
 
 
 def _scope(intercepted: Intercepted) -> str:

@@ -149,15 +149,7 @@ def _loaded(
         upstream_proxy=tables.upstream.proxy,
         browsers=frozenset(tables.browsers.allow),
         clients=known_clients(),
-        warnings=(
-            *_unread(source, cwd),
-            *_ignored_numbers(tables, keys, providers),
-            *_left_alone(providers, environ),
-            *_without_keys(tables, keys.errors, providers),
-            *_of_other_models(tables, keys.errors, by_name),
-            *_short_keys(providers),
-            *(line for pool in providers for line in without_secret(pool.credentials)),
-        ),
+        warnings=(*_unread(source, cwd), *_warnings(tables, keys, providers, environ)),
         source=source,
         key_files=tuple(_key_files(tables, folder)),
         code_files=tuple(code.files(one.provider for one in providers)),
@@ -262,6 +254,20 @@ def _short_keys(providers: Sequence[Configured]) -> Iterator[str]:
 
 def _is_short(credential: PoolCredential) -> bool:
     return not is_searched_for(credential.secret)
+
+
+def _warnings(
+    tables: Tables, keys: Keys, providers: Sequence[Configured], environ: Mapping[str, str]
+) -> Iterator[str]:
+    """What of a config does not do what its user may think."""
+    by_name = {one.provider.name: one.provider for one in providers}
+    yield from _ignored_numbers(tables, keys, providers)
+    yield from _left_alone(providers, environ)
+    yield from _without_keys(tables, keys.errors, providers)
+    yield from _of_other_models(tables, keys.errors, by_name)
+    yield from _short_keys(providers)
+    for pool in providers:
+        yield from without_secret(pool.credentials)
 
 
 def _unread(source: Path | None, cwd: Path) -> Iterator[str]:

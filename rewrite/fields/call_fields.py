@@ -100,7 +100,7 @@ class CallFields:
         self.reads_answer = any(self._reads(each.rule) for each in self._bound)
         """Whether `answer` has."""
         self.reads_calls_alone = all(_joins(each.rule) for each in self._bound if _of_answers(each.rule))
-        """Whether `answer` has nothing to do where no tool was called."""
+        """Whether `answer` and `answered` have nothing to do where no tool was called."""
         self.reads_events = Source.STREAM_EVENT in sources
         """Whether `event` has."""
         self.reads_parts = Source.UNIFIED_STREAM_EVENT in sources
@@ -377,4 +377,4 @@ def _joins(rule: Rule) -> bool:
 
 
 def _of_answers(rule: Rule) -> bool:
-    return rule.source is Source.RESPONSE
+    return rule.source in (Source.RESPONSE, Source.UNIFIED_RESPONSE)

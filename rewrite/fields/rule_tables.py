@@ -106,23 +106,27 @@ def _inject(table: Table, *, joined: bool) -> Inject:
     if into is Into.HEADERS:
         return Inject(into, header=_header(table, joined=joined), when_missing_only=only)
     insert = _read(loc, table, "insert", _insert, None)
+    if isinstance(insert, Beside) and not joined:
+        text = 'must be a number: "before" and "after" are for mode "per_tool_call"'
+        raise RuleError((*loc, "insert"), text)
+    place = _inject_place(table, insert, joined=joined)
+    placeholders = _read(loc, table, "placeholders", _texts, ())
+    return Inject(into, place, "", only, placeholders, insert, _read(loc, table, "as_list", _flag, False))
+
+
+def _inject_place(table: Table, insert: Beside | int | None, *, joined: bool) -> Place:
+    """Where values go: one place, which only what stands beside a tool call need not name."""
+    loc, path = ("inject",), ("inject", "path")
     beside = isinstance(insert, Beside)
-    if beside and not joined:
-        raise RuleError(
-            (*loc, "insert"), 'must be a number: "before" and "after" are for mode "per_tool_call"'
-        )
     text = _read(loc, table, "path", _text, "") if beside else _needed(loc, table, "path", _text)
     place = _place(loc, text, joined=joined) if text else Place()
     if has_wildcard(place.steps) or place.before:
-        raise RuleError((*loc, "path"), "must name one place: * and < can be read, but not written")
+        raise RuleError(path, "must name one place: * and < can be read, but not written")
     if beside and place.steps:
-        raise RuleError(
-            (*loc, "path"), "must be the object that values are put beside: ^, or nothing for the call"
-        )
+        raise RuleError(path, "must be the object that values are put beside: ^, or nothing for the call")
     if not place.steps and insert is None:
-        raise RuleError((*loc, "path"), "must name a field")
-    placeholders = _read(loc, table, "placeholders", _texts, ())
-    return Inject(into, place, "", only, placeholders, insert, _read(loc, table, "as_list", _flag, False))
+        raise RuleError(path, "must name a field")
+    return place
 
 
 def _header(table: Table, *, joined: bool) -> str:

@@ -146,7 +146,9 @@ class AttemptFields:
 
     def complete(self, progress: Progress) -> None:
         """The answer has ended properly, and come to `progress`: a stream is an answer now too."""
-        if self._fold and (_has_calls(progress) or not self.own.reads_calls_alone):
+        if self.own.reads_calls_alone and not _has_calls(progress):
+            return
+        if self._fold is not None:
             self._put_together(self._fold)
         self.own.answered(progress)
 
