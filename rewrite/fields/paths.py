@@ -51,6 +51,7 @@ type ObjectChange = Callable[[JsonObject], JsonObject]
 _KEY = re.compile(r'[^.\[\]"*^<]+')
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _INDEX = re.compile(r"\[(-?[0-9]{1,9})\]")
+_NUMBER = re.compile(r"-?[0-9]{1,9}")
 _LONGEST = 64
 """Steps of a path. Whoever walks one may then call itself for each."""
 
@@ -86,7 +87,8 @@ def _start(text: str, at: int, before: list[Step]) -> int:
 def _index(text: str, at: int) -> tuple[Step, int]:
     found = _INDEX.match(text, at)
     if found is None:
-        raise fault(text, at + 1, "a number and ]")
+        number = _NUMBER.match(text, at + 1)
+        raise fault(text, number.end(), "]") if number else fault(text, at + 1, "a number and ]")
     return int(found[1]), found.end()
 
 
