@@ -2,6 +2,7 @@
 
 import json
 import re
+import textwrap
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -98,3 +99,18 @@ def test_the_example_can_be_used(tmp_path: Path) -> None:
     facts = facts_of(acme, "acme-think-1")
     assert (acme.name, facts.default_output, facts.reasoning) == ("acme", 8000, True)
     assert [each.param for each in facts.refuses or ()] == ["temperature", "top_p"]
+
+
+def test_the_example_of_a_folder_has_its_keys_from_variables_or_from_the_config(tmp_path: Path) -> None:
+    folder, config = tmp_path / "providers", tmp_path / "rotator.toml"
+    folder.mkdir(mode=0o700)
+    text = section("To add one").split("# FOLDER/acme.toml\n")[1].split("```")[0]
+    (folder / "acme.toml").write_text(textwrap.dedent(text))
+    (folder / "acme.toml").chmod(0o600)
+    keys = {"ACME_KEY_1": "sk-acme-1", "ACME_KEY_2": "sk-acme-2"}
+    for said in ("", '[providers.acme]\ncredentials = [{ name = "mine", key = "env:ACME_KEY_1" }]\n'):
+        config.write_text(said)
+        settings = load(str(config), keys, tmp_path, str(folder))
+        (acme,) = [one for one in settings.providers if one.provider.name == "acme"]
+        names = [each.name for each in acme.credentials]
+        assert names == (["mine"] if said else ["ACME_KEY_1", "ACME_KEY_2"])

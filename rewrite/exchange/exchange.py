@@ -204,7 +204,7 @@ class Exchange:
         if continuation is not None:
             attempt.instead = continuation.request(self._ledger.target, attempt.instead)
         if fields is not None:
-            fields.is_rest = continuation is not None
+            fields.continues = continuation is not None
         own = fields.own if fields else None
         self._out.append(OpenUpstream(attempt.number, attempt.fresh, attempt.instead, own))
 

@@ -193,7 +193,7 @@ class TracedExchange(Exchange):
         fields = self._attempt.fields
         super()._served(progress)
         if fields is not None:
-            fields.note_rest()
+            fields.note_found()
 
     def _note_parts(self, summary: Summary) -> None:
         """Of a stream all that it said, put together."""

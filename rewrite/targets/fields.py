@@ -93,8 +93,8 @@ class AttemptFields:
     """What is asked in place of what the target is asked otherwise. None: that."""
     editor: Editor | None = None
     """What puts a stream together. None: nothing does."""
-    is_rest: bool = False
-    """Whether its answer is the rest of one that was cut, so that its body is no whole answer."""
+    continues: bool = False
+    """Whether its answer continues one that was cut, so that its body is no whole answer."""
     trace: CallTrace | None = None
     """None: the call is not traced."""
     _filter: EventFilter | None = field(init=False)
@@ -111,7 +111,7 @@ class AttemptFields:
 
     def listens(self, *, streamed: bool) -> bool:
         """An answer begins, `streamed` or whole; whether a rule asks for its objects as they come."""
-        reads_answer = self.own.reads_answer and not self.is_rest
+        reads_answer = self.own.reads_answer and not self.continues
         self._streamed = streamed
         if not streamed:
             return reads_answer
@@ -152,7 +152,7 @@ class AttemptFields:
             self._put_together(self._fold)
         self.own.answered(progress)
 
-    def note_rest(self) -> None:
+    def note_found(self) -> None:
         """The attempt has served the client: what was found besides is noted too."""
         if self.trace is not None and _counts(self.own) != self._noted:
             self._note(self.trace, "events and parts")

@@ -87,12 +87,12 @@ def test_a_stream_that_would_fill_the_memory_is_not_put_together() -> None:
     assert (fold.fed, fields.own.found) == ([], {})
 
 
-def test_the_rest_of_an_answer_is_listened_to_for_events_alone() -> None:
+def test_a_continuation_is_listened_to_for_events_alone() -> None:
     fields, _ = attempt(STATE)
-    fields.is_rest = True
+    fields.continues = True
     assert not fields.listens(streamed=True)
     assert not fields.listens(streamed=False)
     fields, _ = attempt(OF_EVENTS)
-    fields.is_rest = True
+    fields.continues = True
     assert fields.listens(streamed=True)
     assert not fields.listens(streamed=False)
