@@ -27,8 +27,8 @@ class Kind(Enum):
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _SECRET = frozenset(
-    "auth authorization bearer cookie cookies jwt apikey apikeys passphrase passwd password passwords "
-    "secret secrets".split()
+    "auth authorization bearer cookie cookies jwt apikey apikeys passphrase passwd password "
+    "passwords pwd secret secrets".split()
 )
 _KEYS = frozenset(
     "access account api auth encryption license master private secret service signing ssh "
@@ -46,11 +46,13 @@ MARKS = (
     "auth",
     "bearer",
     "cookie",
+    "credential",
     "encrypted",
     "jwt",
     "key",
     "passphrase",
     "passw",
+    "pwd",
     "redacted",
     "secret",
     "signature",
@@ -76,6 +78,8 @@ def kind(name: str) -> Kind:
         return Kind.SIGNATURE
     if words[-1] == "token":
         return _token(words[:-1])
+    if words[-1] == "credentials":
+        return Kind.MAYBE
     if not _SECRET.isdisjoint(words) or (words[-1] in ("key", "keys") and not _KEYS.isdisjoint(words[-2:-1])):
         return Kind.SECRET
     return Kind.DATA if words == ("data",) else Kind.PLAIN

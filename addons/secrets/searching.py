@@ -24,7 +24,9 @@ from addons.secrets.redaction import (
 type Secrets = Callable[[], tuple[str, ...]]
 """Those that are known by now; the same object as long as there are no others."""
 
-_PARAMETER = re.compile(r"((?:(?<=[?&])|^)([\w.~%-]{1,64})=)[^&\s\"'<>#\\]+")
+_USER = re.compile(r"(://[^\s:@/?#\"'<>\\]{0,128}:)[^\s@/?#\"'<>\\]{1,256}@")
+"""The password of a URL's user."""
+_PARAMETER = re.compile(r"((?:(?<=[?&\"])|^)([\w.~%-]{1,64})=)[^&\s\"'<>#\\]+")
 _LONGEST_RUN = 4096
 """Characters at an end that what looks like a key may begin in."""
 _ENDS_RUN = " \t\r\n\"'<>"
@@ -82,9 +84,11 @@ def _as_latin(form: bytes) -> bytes:
 
 
 def without_lookalikes(text: str) -> str:
-    """`text` without what looks like a key, and without parameters that are called like one."""
+    """`text` without what looks like a key, parameters that are called like one, and passwords in URLs."""
     if may_look_like_a_key(text):
         text = without_keys(text)
+    if "@" in text:
+        text = _USER.sub(rf"\1{REDACTED}@", text)
     return _PARAMETER.sub(_without_value, text) if "=" in text else text
 
 

@@ -98,6 +98,8 @@ def test_a_short_key_is_a_word() -> None:
         ("/v1?X-Amz-Signature=abc&b=c", "/v1?X-Amz-Signature=[redacted]&b=c"),
         ("client_secret=abc&grant_type=code", "client_secret=[redacted]&grant_type=code"),
         ("max_tokens=5&a=b", "max_tokens=5&a=b"),
+        ("see http://me:pass-word@host:1/x", "see http://me:[redacted]@host:1/x"),
+        ('said "api_key=abc" to', 'said "api_key=[redacted]" to'),
     ],
 )
 def test_what_looks_like_a_key_is_hidden(text: str, expected: str) -> None:

@@ -14,13 +14,13 @@ from addons.secrets.names import Kind, is_secret_header, is_secret_parameter, ki
         ),
         (
             Kind.SECRET,
-            "client_secret secret_access_key private_key authorization proxyAuthorization cookie set-cookie",
+            "client_secret secret_access_key private_key authorization proxyAuthorization cookie db_pwd",
         ),
         (
             Kind.TOKEN,
             "access_token refresh_token id_token sessionToken authorization_token AuthToken xoxb_api_token",
         ),
-        (Kind.MAYBE, "token Token"),
+        (Kind.MAYBE, "token Token credentials awsCredentials"),
         (
             Kind.SIGNATURE,
             "signature thoughtSignature thought_signature encrypted_content redactedContent",
@@ -32,7 +32,7 @@ from addons.secrets.names import Kind, is_secret_header, is_secret_parameter, ki
         ),
         (
             Kind.PLAIN,
-            "next_page_token prompt_cache_key key author authorization_url client_secret_expires_at text _",
+            "next_page_token prompt_cache_key key author authorization_url credentials_url pwd_policy text _",
         ),
     ],
 )

@@ -54,6 +54,10 @@ def test_short_ones_are_not_searched_for() -> None:
 
 def test_parameters_and_what_looks_like_a_key() -> None:
     assert without_lookalikes("?a=b&key=c&d=e sk-0123456789") == "?a=b&key=[redacted]&d=e [redacted]"
+    assert without_lookalikes('{"said": "api_key=secret&a=b"}') == '{"said": "api_key=[redacted]&a=b"}'
+    for plain in ("https://user@host/a:b@c", "see: mail me: a@b.example", "https://host:8080/@name"):
+        assert without_lookalikes(plain) == plain
+    assert without_lookalikes("http://me:pass-word@host:1/x") == "http://me:[redacted]@host:1/x"
 
 
 def test_many_secrets_cost_little_where_none_is_found() -> None:
