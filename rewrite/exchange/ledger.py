@@ -30,28 +30,8 @@ from rewrite.values.events import (
 )
 from rewrite.values.key_refusal import StandingRefusal
 from rewrite.values.outcome import Outcome, Rejected, Stalled, Unreachable, is_away, was_silent
-from rewrite.values.timeouts import Timing
+from rewrite.values.timeouts import Timing, before_commit
 from rewrite.values.timer import Timer
-
-
-def before_commit(
-    timing: Timing, *, stream: bool, stalls: int, gathered: bool = False, longest: float = inf
-) -> Sequence[tuple[Timer, float]]:
-    """The timers of an attempt from the moment its request is sent; 0: off.
-
-    `stalls`: attempts that silence ended; each makes the next one wait twice as long, so that a provider that
-    is slow for everybody is not given up again and again. `gathered`: the client gets the stream as one whole
-    answer, and waits for that as for any. `longest`: what a silence may last where other targets wait; how
-    long a whole answer takes says nothing, so that it is not cut short.
-    """
-    if not stream:
-        return ((Timer.RESPONSE, timing.response),)
-    first_event = timing.first_event * 2**stalls
-    first_token = timing.first_token and max(timing.first_token, first_event)
-    whole = ((Timer.RESPONSE, timing.response),) if gathered else ()
-    silences = ((Timer.FIRST_EVENT, first_event), (Timer.FIRST_TOKEN, first_token))
-    return (*((timer, min(seconds, longest)) for timer, seconds in silences), *whole)
-
 
 LONGEST_ERROR_BODY = 1 << 20
 

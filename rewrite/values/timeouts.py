@@ -1,14 +1,16 @@
 """How patient and how stubborn a call may be: the user's numbers, and what they come to for one call."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from math import inf
 from types import MappingProxyType
 from typing import Any
 
 from protocols.model.call import Call, Reasoning
 from protocols.model.http import Headers
+from rewrite.values.timer import Timer
 
 UNKNOWN_PATIENCE = 600.0
 """Seconds that a client waits when it does not say; the default of the openai and anthropic SDKs."""
@@ -214,6 +216,25 @@ def timing(
         throughput_window=timeouts.throughput_window,
         heartbeat_before_commit=timeouts.heartbeat_before_commit,
     )
+
+
+def before_commit(
+    timing: Timing, *, stream: bool, stalls: int, gathered: bool = False, longest: float = inf
+) -> Sequence[tuple[Timer, float]]:
+    """The timers of an attempt from the moment its request is sent; 0: off.
+
+    `stalls`: attempts that silence ended; each makes the next one wait twice as long, so that a provider that
+    is slow for everybody is not given up again and again. `gathered`: the client gets the stream as one whole
+    answer, and waits for that as for any. `longest`: what a silence may last where other targets wait; how
+    long a whole answer takes says nothing, so that it is not cut short.
+    """
+    if not stream:
+        return ((Timer.RESPONSE, timing.response),)
+    first_event = timing.first_event * 2**stalls
+    first_token = timing.first_token and max(timing.first_token, first_event)
+    whole = ((Timer.RESPONSE, timing.response),) if gathered else ()
+    silences = ((Timer.FIRST_EVENT, first_event), (Timer.FIRST_TOKEN, first_token))
+    return (*((timer, min(seconds, longest)) for timer, seconds in silences), *whole)
 
 
 def _plus(timeout: float, bonus: float) -> float:

@@ -10,11 +10,14 @@ from rewrite.values.timeouts import (
     Limits,
     Timeouts,
     Timing,
+    before_commit,
     limits_for,
     patience,
     timeouts_for,
     timing,
 )
+from rewrite.values.timer import Timer
+from tests.rewrite.scenes import QUIET
 
 CALL = Call("call", "openai_chat", Operation.GENERATE, "model", True, ())
 DEFAULTS = Timeouts()
@@ -204,3 +207,32 @@ def test_what_a_general_place_says_exactly_stays_exact() -> None:
     known = Deadlines(seconds={"first_token": 400.0}).over(DEFAULTS)
     assert Deadlines(seconds={"stall": 5.0}).over(known).exact == {"first_token", "stall"}
     assert Deadlines(seconds={"slow_start": 5.0}).over(known).exact == frozenset()
+
+
+# -- the timers of an attempt -----------------------------------------------------------------------------
+
+TIMING = replace(QUIET, first_event=30.0, first_token=60.0, response=600.0)
+
+
+@pytest.mark.parametrize(
+    ("stalls", "first_event", "first_token"), [(0, 30.0, 60.0), (1, 60.0, 60.0), (2, 120.0, 120.0)]
+)
+def test_each_stall_doubles_the_wait_for_an_event(
+    stalls: int, first_event: float, first_token: float
+) -> None:
+    expected = ((Timer.FIRST_EVENT, first_event), (Timer.FIRST_TOKEN, first_token))
+    assert before_commit(TIMING, stream=True, stalls=stalls) == expected
+
+
+def test_a_call_that_is_not_streamed_waits_for_its_response_alone() -> None:
+    assert before_commit(TIMING, stream=False, stalls=2) == ((Timer.RESPONSE, 600.0),)
+
+
+def test_a_silence_lasts_no_longer_than_the_turn_of_its_target() -> None:
+    expected = ((Timer.FIRST_EVENT, 30.0), (Timer.FIRST_TOKEN, 40.0), (Timer.RESPONSE, 600.0))
+    assert before_commit(TIMING, stream=True, stalls=0, gathered=True, longest=40.0) == expected
+
+
+def test_a_timer_that_is_off_stays_off() -> None:
+    off = before_commit(replace(TIMING, first_token=0.0), stream=True, stalls=3)
+    assert dict(off)[Timer.FIRST_TOKEN] == 0.0
