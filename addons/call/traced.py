@@ -50,14 +50,16 @@ class TracedDriver(Driver):
         super()._release(release)
         after = states.get(provider)
         if lease.pooled and before is not None and after is not None:
-            self._note_cooldowns(before.state(lease.name), after.state(lease.name))
+            was, now = before.state(lease.name), after.state(lease.name)
+            self._note_cooldowns(was, now, release.outcome.label)
             self._note_pauses(before, after)
 
-    def _note_cooldowns(self, before: CredentialState, after: CredentialState) -> None:
+    def _note_cooldowns(self, before: CredentialState, after: CredentialState, outcome: str) -> None:
+        """`outcome`: that of the attempt, which is the reason where nothing else is said."""
         for scope, cooldown in after.cooldowns.items():
             if cooldown is not before.cooldowns.get(scope):
                 said = cooldown.refusal.said if cooldown.refusal else cooldown.note
-                self._note_cooldown(scope, cooldown.until - cooldown.at, said)
+                self._note_cooldown(scope, cooldown.until - cooldown.at, said or outcome)
 
     def _note_pauses(self, before: PoolState, after: PoolState) -> None:
         """Of the whole provider."""

@@ -103,7 +103,8 @@ class TracedExchange(Exchange):
 
     def _note_none_free(self, none: NoneFree) -> None:
         refused = none.refused.note if none.refused else None
-        self._none_chosen(given(wait=none.wait, keys=list(none.keys), refused=refused))
+        wait = None if none.wait is None else round(none.wait, 3)
+        self._none_chosen(given(wait=wait, keys=list(none.keys), refused=refused))
 
     def _none_chosen(self, why: JsonObject) -> None:
         """Of the keys of the target that an attempt would ask."""

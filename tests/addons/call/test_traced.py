@@ -127,7 +127,8 @@ async def test_an_adapted_call_that_is_retried(vendor: Vendor, proxy: TracedProx
         "after": "rejected(429 rate)",
         "message": "slow down",
     }
-    assert noted["cooldown"].data == {"scope": "model:adapted", "seconds": 60.0, "reason": ""}
+    reason = "rejected(429 rate)"
+    assert noted["cooldown"].data == {"scope": "model:adapted", "seconds": 60.0, "reason": reason}
     changed = [entry.name for entry in kept.entries if entry.changed and entry.name in adapters]
     assert changed == ["adapter:drop_params"]
     assert b'"slow down"' in kept.files["provider-1"]

@@ -96,7 +96,7 @@ def test_why_a_credential_was_chosen() -> None:
 
 
 def test_a_call_that_waits_for_a_credential() -> None:
-    kept = played(NoneFree(1, 7.0, keys=("a is rate-limited",)), Acquired(1, "a"))
+    kept = played(NoneFree(1, 7.00004, keys=("a is rate-limited",)), Acquired(1, "a"))
     none, line, found = data(kept, "selection")
     assert none == {"chosen": None, "wait": 7.0, "keys": ["a is rate-limited"]}
     assert (line["chosen"], found) == (None, {"chosen": "a"})
