@@ -21,13 +21,15 @@ from addons.records.folders import Folders
 from addons.records.writer import Writer
 from addons.secrets.redaction import Redactor, fault
 from rewrite.catalog.routes import Rule
-from rewrite.records.passes import Entry, Sink
+from rewrite.records.passes import Direction, Entry, Sink
 
 DRAINED = 3.0
 """Seconds for which the end of the proxy waits for traces to be written."""
 
 _LITTLE = 512
 """Bytes that an entry keeps besides its data."""
+_EVENT = 4096
+"""Bytes that the objects of a small event keep, before and after it was changed."""
 
 log = logging.getLogger("rotator")
 
@@ -135,18 +137,26 @@ class CallSink:
 
     def __init__(self, writer: Writer, call: CallRecord) -> None:
         self._writer, self._call = writer, call
-        self._largest = 0
+        self._largest = self._came = 0
         self._cut = False
 
     def entry(self, entry: Entry) -> None:
-        """Data that is no bytes is taken to be as large as the largest that was, since it came of that."""
-        self._largest = max(self._largest, _bytes_in(entry.data))
-        kept = _LITTLE + (self._largest if entry.data is not None else 0)
+        kept = _LITTLE + (self._size(entry) if entry.data is not None else 0)
         if not self._cut and not self._writer.put(lambda: self._call.entry(entry), kept):
             self._cut_off()
 
+    def _size(self, entry: Entry) -> int:
+        """Bytes that its data keeps, at sight. What is no bytes came of some: events of a stream of those
+        that came last, all of them together; anything else may be as large as the largest that were."""
+        if entry.direction is Direction.STREAM and entry.changed:
+            came, self._came = self._came, 0
+            return came + _EVENT
+        self._largest = max(self._largest, _bytes_in(entry.data))
+        return self._largest
+
     def data(self, file: str, chunk: bytes) -> None:
         self._largest = max(self._largest, len(chunk))
+        self._came += len(chunk)
         if not self._cut and not self._writer.put(lambda: self._call.data(file, chunk), len(chunk) + 100):
             self._cut_off()
 

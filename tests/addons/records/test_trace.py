@@ -189,6 +189,41 @@ def stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     answers.set()
 
 
+def test_events_of_a_call_with_a_long_request_are_not_taken_to_be_as_long(
+    bench: Bench, stuck: threading.Event
+) -> None:
+    """Else a hundred of them, which come at once, would be too much to wait for the thread."""
+    bench.configure()
+    sink = bench.begin("one")
+    assert sink is not None
+    made = CallTrace(sink, "one", Asked("openai_chat", "openai", "gpt-4o"), 0.0, NOW)
+    made.note("raw_request", Direction.REQUEST, Stage.CLIENT, {"body": b"x" * (1 << 20)}, changed=True)
+    sink.data("provider-1", b"y" * 60_000)
+    for number in range(1000):
+        event = {"before": {"a": number}, "after": None}
+        made.note("formatted_response", Direction.STREAM, Stage.PROXY, event, changed=True)
+    sink.close()
+    stuck.set()
+    assert bench.calls() == ["one"]
+    (lines,) = bench.root.glob("*/*/transform_trace.jsonl")
+    assert len(lines.read_text().splitlines()) == 1001
+
+
+def test_events_without_end_are_not_held(bench: Bench, stuck: threading.Event) -> None:
+    bench.configure()
+    sink = bench.begin("one")
+    assert sink is not None
+    made = CallTrace(sink, "one", Asked("openai_chat", "openai", "gpt-4o"), 0.0, NOW)
+    for number in range(20_000):
+        made.note("formatted_response", Direction.STREAM, Stage.PROXY, {"before": number}, changed=True)
+    sink.close()
+    stuck.set()
+    assert bench.calls() == ["one"]
+    (lines,) = bench.root.glob("*/*/transform_trace.jsonl")
+    last = json.loads(lines.read_text().splitlines()[-1])
+    assert last["data"] == {"reason": TOO_FAST}
+
+
 def test_a_call_never_waits_for_a_disk_and_its_trace_is_cut(
     bench: Bench, stuck: threading.Event, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
