@@ -7,7 +7,7 @@ it out is harmless, and an error where it would cost safety or money.
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from addons.config import tracing
 from addons.config.code import Code
 from addons.config.credentials import Keys, PoolCredential, without_secret
 from addons.config.errors import PREFIX, ConfigErrors, checked, line, overrides
-from addons.config.provider_files import Said, data, files_of, in_folder, installed
+from addons.config.provider_files import Said, data, files_of, in_folder, installed, own_facts
 from addons.config.providers import Configured, configured
 from addons.config.rules import Rules
 from addons.config.tables import StreamingTable, Tables, TraceTable, Tree
@@ -266,8 +266,21 @@ def _warnings(
     yield from _without_keys(tables, keys.errors, providers)
     yield from _of_other_models(tables, keys.errors, by_name)
     yield from _short_keys(providers)
+    yield from _hosts_of_others(one.provider for one in providers)
     for pool in providers:
         yield from without_secret(pool.credentials)
+
+
+def _hosts_of_others(providers: Iterable[Provider]) -> Iterator[str]:
+    """Hosts that somebody gave to two providers, of which one would wait for calls in vain."""
+    owners: dict[str, str] = {}
+    built_in = own_facts().keys()
+    for one in providers:
+        for host in one.hosts:
+            owner = owners.setdefault(host.lower(), one.name)
+            if owner != one.name and one.name not in built_in:
+                text = f"{host}: calls to it are those of {owner}: give it another, or reach it by routes"
+                yield f"providers.{one.name}.hosts: {text}"
 
 
 def _unread(source: Path | None, cwd: Path) -> Iterator[str]:

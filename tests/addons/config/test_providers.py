@@ -94,6 +94,17 @@ def test_all_that_a_provider_s_file_says_can_be_said_in_the_config(tmp_path: Pat
     assert ("no more", Kind.RATE) in one.errors.phrases
 
 
+def test_a_host_of_two_providers_is_a_warning(tmp_path: Path) -> None:
+    other = ACME.replace("acme", "other").replace("a.example", "A.example")
+    copied = '[providers.mine]\nextends = "openai"\nhosts = ["api.openai.com"]\n'
+    found = [each for each in loaded(tmp_path, ACME + other + copied).warnings if "calls to it" in each]
+    assert [each.partition(": give it")[0] for each in found] == [
+        "providers.other.hosts: A.example: calls to it are those of acme",
+        "providers.mine.hosts: api.openai.com: calls to it are those of openai",
+    ]
+    assert not loaded(tmp_path, ACME + '[providers.openai]\nhosts = ["api.openai.com"]\n').warnings
+
+
 def test_a_check_of_quotas_says_what_is_different_of_a_built_in_one(tmp_path: Path) -> None:
     own = named(loaded(tmp_path, ""), "openrouter").provider.quota_check
     text = '[providers.openrouter.quota_check]\npath = "/api/v1/other"\n'
