@@ -106,22 +106,30 @@ class _Places:
         except BadExtends as error:
             self._reporter(error.name).add(("providers", error.name, "extends"), str(error))
             return None
-        errors = self._reporter(name)
-        if not self._says_enough(name, facts, errors):
+        if not self._says_enough(name, facts, self._reporter(name)):
             return None
         try:
             found = provider(name, {"hosts": [], **facts, "field_cache": self._rules(name)})
         except ValueError as error:
-            if not any(map(self._is_wrong, lineage(name, self._said))):
-                key = (error.key,) if isinstance(error, BadFact) else ()
-                text = error.why if isinstance(error, BadFact) else str(error)
-                errors.add(("providers", name, *key), text)
+            self._report(name, error)
             return None
-        for place in self.places[name]:
+        self._check_spoken(found)
+        return found
+
+    def _report(self, name: str, error: ValueError) -> None:
+        """A fact that does not fit, unless what is wrong is reported where it was said."""
+        if any(map(self._is_wrong, lineage(name, self._said))):
+            return
+        key = (error.key,) if isinstance(error, BadFact) else ()
+        text = error.why if isinstance(error, BadFact) else str(error)
+        self._reporter(name).add(("providers", name, *key), text)
+
+    def _check_spoken(self, found: Provider) -> None:
+        """Whatever names a protocol names one that the provider speaks."""
+        for place in self.places[found.name]:
             check_protocols(place, found.protocols)
             for loc, tables in _rule_tables(place):
                 check_spoken(tables, found.protocols, loc, place.errors)
-        return found
 
     def _is_wrong(self, name: str) -> bool:
         """Whether something that is said of the provider is known to be wrong."""
