@@ -72,6 +72,11 @@ class Probe:
             "intercepted": [flow.request.path for flow in self._flows if flow.intercepted],
         }
 
+    def order_save(self) -> None:
+        """What `-w` writes gets into its file: mitmproxy 12.1 keeps the end of it in memory."""
+        stream = ctx.master.addons.get("save").stream  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+        stream.fo.flush()
+
     def order_held(self) -> dict[str, int]:
         """What the process holds on to: tasks, timers, descriptors, and all that calls are made of."""
         gc.collect()

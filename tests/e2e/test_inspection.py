@@ -102,6 +102,8 @@ def clean(found: str | bytes) -> list[str]:
 
 
 def flows(proxy: Proxy) -> list[http.HTTPFlow]:
+    if proxy.process.poll() is None:
+        order(proxy, "save")
     with (proxy.folder / "flows").open("rb") as file:
         return [flow for flow in FlowReader(file).stream() if isinstance(flow, http.HTTPFlow)]
 
