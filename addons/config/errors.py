@@ -23,6 +23,9 @@ PREFIX = "ROTATOR__"
 _KEY = "[key]"
 """The last part of pydantic's path where a key itself is wrong, not its value."""
 
+_EMPTY = '""'
+"""How an empty name is written."""
+
 _LONG = re.compile(r"\S{33,}")
 
 
@@ -86,7 +89,9 @@ def line(source: str, loc: Loc, text: str) -> str:
 
 def dotted(loc: Loc) -> str:
     """`("providers", "x", "credentials", 0)` as `providers.x.credentials[0]`."""
-    parts = (f"[{part}]" if isinstance(part, int) else f".{masked(part)}" for part in loc if part != _KEY)
+    parts = (
+        f"[{part}]" if isinstance(part, int) else f".{masked(part) or _EMPTY}" for part in loc if part != _KEY
+    )
     return "".join(parts).removeprefix(".")
 
 

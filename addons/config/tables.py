@@ -93,13 +93,17 @@ type Blamed = Literal[
 """The values of `Kind`."""
 
 
+type Said = Annotated[str, AfterValidator(values.said)]
+"""What an error says; the empty text would stand in all of them."""
+
+
 class ErrorsTable(Table):
     """What the errors of a provider blame."""
 
-    codes: dict[str, Blamed] = {}
-    phrases: dict[str, Blamed] = {}
-    quotas: dict[str, Blamed] = {}
-    headers: dict[str, Blamed] = {}
+    codes: dict[Said, Blamed] = {}
+    phrases: dict[Said, Blamed] = {}
+    quotas: dict[Said, Blamed] = {}
+    headers: dict[Said, Blamed] = {}
 
 
 class CredentialTable(Table):

@@ -138,6 +138,12 @@ def path(text: str) -> str:
     return text
 
 
+def said(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty: write what the error says")
+    return text
+
+
 def variable(name: str) -> str:
     if not _VARIABLE.fullmatch(name):
         raise ValueError("must be the name of a variable such as ACME_API_KEY, or empty for none")

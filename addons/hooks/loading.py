@@ -58,7 +58,7 @@ def load_hooks(
 
 def _in_file(file: Path, name: str) -> object:
     """What the file defines under `name`."""
-    module = ModuleType(f"rotator_code_{file.stem}")
+    module = ModuleType(f"rotator_code {file}")  # two files of one name are two
     module.__file__ = str(file)
     source = _source(file)
     sys.modules[module.__name__] = module  # where dataclasses look for the types of their fields

@@ -143,6 +143,7 @@ ACME = (
         (ACME + 'environment = "A-B"', "providers.acme.environment: must be the name of a variable"),
         (ACME + 'accepts = ["cookie"]', 'providers.acme.accepts[0]: must be "bearer", '),
         (ACME + 'errors = { codes = { a = "odd" } }', 'providers.acme.errors.codes.a: must be "request"'),
+        (ACME + 'errors = { phrases = { "" = "auth" } }', 'providers.acme.errors.phrases."": is empty'),
         (ACME + "errors = { coeds = {} }", "providers.acme.errors.coeds: unknown name: did you mean codes?"),
         (
             ACME + "protocol_errors = { openai_chat = { kodes = {} } }",

@@ -1,5 +1,6 @@
 """Code of providers, from a file or by a registered name; what is wrong with it is one line."""
 
+import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -72,6 +73,15 @@ def test_a_class_in_a_file(tmp_path: Path) -> None:
     found = load_hooks("acme", "quirks.py:Acme", tmp_path, {})
     assert found is not None
     assert (found.provider, [*found.points]) == ("acme", ["read_part"])
+
+
+def test_two_files_of_one_name_are_two(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "quirks.py").write_text(f"{GOOD}\nFOLDER = {folder!r}\n")
+    found = [load_hooks("acme", f"{folder}/quirks.py:Acme", tmp_path, {}) for folder in ("one", "two")]
+    modules = [sys.modules[type(each.hooks).__module__] for each in found if each]
+    assert [vars(module)["FOLDER"] for module in modules] == ["one", "two"]
 
 
 def test_a_registered_class() -> None:
