@@ -34,6 +34,7 @@ from protocols.model.call import Call
 from protocols.model.http import Head, WireRequest, header
 from protocols.registry import Registry
 from rewrite.catalog.clients import ClientFacts
+from rewrite.catalog.routes import rule_for
 from rewrite.credentials.notices import Notice
 from rewrite.exchange.exchange import Exchange
 from rewrite.exchange.traced import TracedExchange
@@ -98,11 +99,12 @@ class Answering:
     ) -> Driver | ErrorResponse | Passing:
         assert intercepted.protocol is not None
         assert self._planner is not None
+        assert self._settings is not None
         request = request_of(flow.request)
         program = header(request.headers, "user-agent")
         call, facts = self._planner.call(request, intercepted, session, body, program)
         now = self._clock()
-        rule = self._planner.rule(call, intercepted)
+        rule = rule_for(self._settings.rules, call, intercepted.provider)
         trace = None
         if rule.trace or self.traces.is_on:
             trace = self.flow_traces.call(flow, call, facts, rule, intercepted, request)

@@ -25,7 +25,7 @@ from protocols.shared.signatures import MARK
 from rewrite.catalog.clients import ClientFacts, facts_for
 from rewrite.catalog.model_facts import facts_of
 from rewrite.catalog.providers import Carrier, ModelFacts
-from rewrite.catalog.routes import Route, RouteUse, Rule, candidates, rule_for
+from rewrite.catalog.routes import Route, RouteUse, Rule, candidates
 from rewrite.credentials.evidence import stated_conversation
 from rewrite.fields.call_fields import CallFields, fitting
 from rewrite.fields.rule import Rule as FieldRule
@@ -163,10 +163,6 @@ class Planner:
         named = header(wire.headers, facts.session_header) if facts.session_header else None
         said = named or call.session or session or None
         return call if said == call.session else replace(call, session=said), facts
-
-    def rule(self, call: Call, intercepted: Intercepted) -> Rule:
-        """The route of the config that fits `call`."""
-        return rule_for(self._settings.rules, call, intercepted.provider)
 
     def plan(
         self,

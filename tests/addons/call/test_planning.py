@@ -24,7 +24,7 @@ from protocols.shared.signatures import wrapped
 from rewrite.adapters.chain import parse_adapters
 from rewrite.catalog.clients import ClientFacts
 from rewrite.catalog.providers import Carrier, ModelFacts, Provider
-from rewrite.catalog.routes import Match, Rule, rule_target
+from rewrite.catalog.routes import Match, Rule, rule_for, rule_target
 from rewrite.credentials.credential import Credential
 from rewrite.targets.response_adapters import ReportedModel
 from rewrite.values.timeouts import Deadlines
@@ -56,7 +56,8 @@ def asks(**fields: object) -> Call:
 
 def plan_of(settings: Settings, turn: Turn, asked: Intercepted, request: WireRequest) -> Plan:
     planner = Planner(settings, REGISTRY, FIELDS)
-    return planner.plan(turn, planner.rule(turn.call, asked), asked, request, ASKER, 0.0)
+    rule = rule_for(settings.rules, turn.call, asked.provider)
+    return planner.plan(turn, rule, asked, request, ASKER, 0.0)
 
 
 def planned(
@@ -245,7 +246,7 @@ def test_what_is_known_of_a_model_is_remembered_but_for_a_name_that_fills_the_me
     kept = weakref.ref(named[0])
     call = replace(asks(), model=named.pop())
     request = WireRequest("POST", "/v1/chat/completions", (), dump(call.body))
-    rule = planner.rule(call, original)
+    rule = rule_for((), call, original.provider)
     assert planner.plan(Turn(call, "scope", call.body), rule, original, request, ASKER, 0.0).targets
     del call
     assert (kept() is not None) == is_kept
