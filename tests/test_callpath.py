@@ -12,7 +12,7 @@ from scripts.callpath.report import Way, table
 
 ONE, TWO = ("one.py", "ask"), ("two.py", "answer")
 
-MOST = {"untouched": (37, 330), "translated": (51, 635)}
+MOST = {"untouched": (37, 340), "translated": (51, 650)}
 """Files that a call with two tokens enters, and moves between them, the fewest of three calls. What makes it
 more has to say what for: of these, one file reads the conversation for the rules of the field cache, and
 where one is for the call, as for the tools of the translated one, five are the cache. How the answer
