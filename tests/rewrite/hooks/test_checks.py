@@ -62,6 +62,7 @@ def test_a_request_that_cannot_be_sent(changes: dict[str, Any]) -> None:
         (HOST, ("a", None)),
         (HOST, ("a b", "c")),
         (HOST, ("a", "b\nc")),
+        (HOST, ("a", "half a character: \ud83d")),
         (("Host", "evil.test"),),
     ],
     ids=repr,
