@@ -169,17 +169,17 @@ class RelayStream(ForwardedStream):
         """Report what escapes, and break a response that nobody will end any more."""
         try:
             await work
-            if self._is_open:
+            if self._open_sink is not None:
                 log.error("responder for %s returned without end() or abort()", name_of(self.flow))
         except Exception as error:  # noqa: BLE001  # a fault of ours, which is to break this response alone
             log.error("responder for %s failed: %s", name_of(self.flow), fault(error))
         finally:
-            if self.sink is not None and self._is_open:
-                self.sink.abort("The response was not completed.")
+            if (sink := self._open_sink) is not None:
+                sink.abort("The response was not completed.")
 
     @property
-    def _is_open(self) -> bool:
-        return self.sink is not None and not self.sink.closed
+    def _open_sink(self) -> Sink | None:
+        return self.sink if self.sink is not None and not self.sink.closed else None
 
     def kill(self) -> None:
         """Stop the responder, or the server, and break the response; the user has killed the flow."""
