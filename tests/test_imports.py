@@ -1,4 +1,4 @@
-"""The layers (scripts, tests -> addons -> rewrite -> protocols) and what each may use: read off the code."""
+"""The layers (scripts, tests -> rotator -> addons -> rewrite -> protocols), and what each may use."""
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 # A module imports from its own level and from lower ones.
-LEVEL = {"protocols": 0, "rewrite": 1, "addons": 2, "scripts": 3, "tests": 3}
+LEVEL = {"protocols": 0, "rewrite": 1, "addons": 2, "rotator": 3, "scripts": 4, "tests": 4}
 PURE_LAYERS = ("protocols", "rewrite")
 
 # The folders of each layer, highest first: one imports from those further down alone, and no two beside each
@@ -35,6 +35,7 @@ FOLDERS = {
         "policies, targets",
         "catalog, hooks, translation",
         "adapters",
+        "usage",
         "records",
         "values",
         "fields",

@@ -1,0 +1,1 @@
+"""The command `rotator`: starts the proxy, runs tools through it, and shows what it does."""
