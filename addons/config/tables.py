@@ -33,32 +33,50 @@ class WindowTable(Table):
     """What is missing is noted where the provider is known, so that one error does not hide another."""
 
     unit: Literal["requests", "tokens", "cost"] = "requests"
+    """What is counted. `cost` counts US dollars, as the provider states them."""
     limit: Annotated[Any, AfterValidator(values.limit)] = 1.0
+    """How much may be used within the window. Needed."""
     per: Annotated[Any, AfterValidator(values.period)] = 60.0
+    """The window: seconds, which roll, or `"day"`, `"week"`, `"month"`, which begin at midnight. Needed."""
     zone: Annotated[str, AfterValidator(values.zone)] = "UTC"
+    """The time zone of that midnight."""
 
 
 class CapsTable(Table):
     """How much of a limit that a provider reports may be used: a number, one below the limit, or a share."""
 
     requests: Annotated[Any, AfterValidator(values.cap)] = None
+    """Of requests: a number, `"90%"`, or a number below 0 for so many less than the limit."""
     tokens: Annotated[Any, AfterValidator(values.cap)] = None
+    """The same of tokens."""
 
 
 class TimeoutsTable(Table):
     """Unset ones keep the defaults of `Timeouts`, or what is said in more general places."""
 
     connect_timeout: Seconds = 0.0
+    """Seconds to connect to a provider, TLS included."""
     first_event_timeout: Seconds = 0.0
+    """Seconds from the sent request to the first event. A second attempt waits twice as long, a third four
+    times."""
     first_token_timeout: Seconds = 0.0
+    """Seconds to the first visible part, of models that are known not to think first."""
     slow_start_timeout: Seconds = 0.0
+    """The same of all other models."""
     hold_limit: Seconds = 0.0
+    """Seconds for which the first events are held back while nothing is visible."""
     stall_timeout: Seconds = 0.0
+    """Seconds of silence after the first visible part."""
     response_timeout: Seconds = 0.0
+    """Seconds to wait for a call that is not streamed."""
     heartbeat_interval: Seconds = 0.0
+    """Seconds of silence after which a waiting client of a stream gets a heartbeat."""
     min_throughput: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Characters a second: an answer that begins slower is asked for again. 0: off."""
     throughput_window: Seconds = 0.0
+    """Seconds from the first token in which that is measured, and nothing goes out."""
     heartbeat_before_commit: bool = False
+    """Heartbeats before the first token too. The status is then 200, whatever comes."""
 
 
 class ModelTable(Table):
@@ -113,22 +131,39 @@ class CredentialTable(Table):
     """
 
     name: Annotated[str, AfterValidator(values.credential_name)] = ""
+    """What the log and the commands call it."""
     key: str = ""
+    """`env:NAME`, `file:PATH` or `cmd:COMMAND`. Never the key itself."""
     oauth: str = ""
+    """The kind of a login, in place of a key: see [logins.md](logins.md)."""
     file: str = ""
+    """The file of that login."""
     token_url: str = ""
+    """Where a `generic` login is refreshed."""
     client_id: str = ""
+    """Of a login: in place of the tool's own."""
     client_secret: str = ""
+    """The same: `env:`, `file:` or `cmd:`."""
     any_client: bool = False
+    """The login serves every client, not its own tool alone."""
     priority: int = 1
+    """Lower numbers serve first."""
     weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    """Its share under `rotation = "weighted"`."""
     cost_rank: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Lower ones serve first under `rotation = "cheapest"`."""
     max_concurrency: Annotated[int, Field(ge=1)] | None = None
+    """Calls at once, at most. None: as many as there are."""
     target_concurrency: Annotated[int, Field(ge=1)] | None = None
+    """Calls at once above which other keys are preferred."""
     models: list[Annotated[str, AfterValidator(values.model_glob)]] = []
+    """Globs of the models that it serves; `!` before one takes those out. Empty: all."""
     windows: list[WindowTable] = []
+    """Limits of your own, a table each: see `windows`."""
     caps: CapsTable = CapsTable()
+    """Shares of the provider's limits: see `caps`."""
     check: bool = False
+    """Its provider is asked what it has used, at the start and now and then."""
 
 
 type Carried = Literal["bearer", "x-api-key", "x-goog-api-key", "api-key", "subprotocol", "none"]
@@ -169,84 +204,125 @@ class ProviderTable(Table):
 
 class MatchTable(Table):
     model: str = ""
+    """A glob over the model that the client asks for. Empty: any."""
     provider: str = ""
+    """A glob over the name of the provider that it calls."""
     protocol: str = ""
+    """A glob over the protocol that it speaks."""
     path: str = ""
+    """A glob over the path."""
     header: dict[str, str] = {}
+    """Globs over headers, by name."""
 
 
 class RouteTable(Table):
     match: MatchTable = MatchTable()
+    """Which calls it is for: see `match`. Empty: all."""
     to: list[Annotated[str, AfterValidator(values.destination)]] = []
+    """Targets, in order: `"provider"` or `"provider/model"`. Empty: the provider that was called."""
     protocol: str = ""
+    """The one that the provider is asked in. Empty: the client's own if it can."""
     adapters: list[AdapterSpec] = []
+    """Adapters after those of the provider."""
     on_truncation: Truncation = "auto"
+    """In place of the one in `[streaming]`."""
     next_on_auth: bool = False
+    """The next target is asked too when a provider refuses the last of its keys."""
     report_model: Literal["client", "upstream"] = "client"
+    """What an answer names: the model that was asked for, or the one that served."""
     hold_tool_calls: bool = False
+    """In place of the one in `[streaming]`."""
     force_upstream_stream: bool = False
+    """What the client wants whole is streamed upstream, so that silence is noticed."""
     stream: bool = True
+    """`false`: other add-ons get the answer whole, and may edit it, before the client."""
     trace: bool = False
+    """Whether these calls are traced, in place of whether `[trace]` names a folder."""
 
 
 class RetryTable(Table):
     max_attempts: Annotated[int, Field(ge=1)] = 3
+    """Attempts at a target that cost time: silence, a provider's failure, a cut."""
     deadline: Seconds = 120.0
+    """Seconds after the first failure in which a new attempt may begin."""
 
 
 class StreamingTable(TimeoutsTable):
     on_truncation: Truncation = "auto"
+    """How a cut stream ends: see [calls.md](calls.md). `repair`: always as "length"."""
     hold_tool_calls: bool = False
+    """A tool call reaches the client whole, and late, or not at all."""
     continuation_attempts: Annotated[int, Field(ge=0)] = 3
+    """How often a continuation is asked for."""
 
 
 class DeadlineMatchTable(Table):
     provider: str = ""
+    """A glob over the provider that is asked."""
     model: str = ""
+    """A glob over the model that is asked."""
     reasoning: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    """How hard the model is to think. None: however hard."""
 
 
 class DeadlineTable(Table):
     """Unset ones are those of `StreamingTable`."""
 
     match: DeadlineMatchTable = DeadlineMatchTable()
+    """Which calls these times are for: see `match`."""
     first_event_timeout: Seconds = 0.0
+    """Each in place of the one in `[streaming]`."""
     first_token_timeout: Seconds = 0.0
+    """Also where `slow_start_timeout` would take its place."""
     slow_start_timeout: Seconds = 0.0
+    """As in `[streaming]`."""
     stall_timeout: Seconds = 0.0
+    """As in `[streaming]`."""
     response_timeout: Seconds = 0.0
+    """As in `[streaming]`."""
 
 
 class TraceTable(Table):
     """Unset bounds keep the defaults of `Bounds`."""
 
     directory: Annotated[str, AfterValidator(values.folder)] = ""
+    """A folder for traces; a relative path starts at the config's folder. Empty: off."""
     signatures: bool = False
+    """Signatures and encrypted reasoning in full, not as a hash."""
     max_bytes: Annotated[int, Field(ge=65_536)] = 65_536
+    """Of all traces. The oldest go first."""
     max_calls: Annotated[int, Field(ge=1)] = 1
+    """How many traces are kept."""
     max_age: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.0
+    """Seconds since a call began after which its trace goes."""
 
 
 class ResponsesTable(Table):
     """Responses kept in a provider's place. Unset ones keep the defaults of `Bounds`."""
 
     ttl: Seconds = 0.0
+    """Seconds for which a response is kept."""
     max_bytes: Annotated[int, Field(ge=0)] = 0
+    """Of all responses."""
     max_count: Annotated[int, Field(ge=0)] = 0
+    """Of each client's credential at each provider."""
 
 
 class BrowsersTable(Table):
     """Origins of web pages that may use the pools."""
 
     allow: list[Annotated[str, AfterValidator(values.page_origin)]] = []
+    """Origins of web pages that may use the keys: `"https://app.example.com"`."""
 
 
 class LimitsTable(Table):
     body: Annotated[int, Field(ge=1)] = 64 << 20
+    """Bytes, decoded, of a request and of what is kept of an answer before it goes out."""
 
 
 class UpstreamTable(Table):
     proxy: Annotated[str, AfterValidator(values.proxy)] = ""
+    """A proxy towards the providers: `http://proxy.example.com:3128`. Empty: that of the environment."""
 
 
 class Tables(Table):
