@@ -22,7 +22,8 @@ from addons.config.settings import Settings
 from addons.credentials.conversations import Asker
 from addons.credentials.pool import Pool
 from addons.mitm.messages import request_of, response_of
-from addons.records.journal import Journal, Record
+from addons.records.journal import Journal
+from addons.records.record import Record
 from addons.records.trace import Traces
 from addons.responses.kept import Missing, Responses, Turn, unknown_elsewhere
 from addons.responses.storage import Memory, Storage

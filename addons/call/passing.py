@@ -10,7 +10,7 @@ from addons.call.response import Response, give
 from addons.call.tracing import TracedResponse, note_heads
 from addons.credentials.carriers import ClientCredential
 from addons.mitm.messages import head_for_client
-from addons.records.journal import Record
+from addons.records.record import Record
 from addons.secrets.redaction import Blackout
 from addons.upstream.client import Upstream
 from addons.upstream.events import Closed, Data, Sent, Started, UpstreamEvent, events

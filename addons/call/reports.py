@@ -2,7 +2,8 @@
 
 from addons.credentials.carriers import ClientCredential
 from addons.credentials.pool import Pool
-from addons.records.journal import Journal, Record
+from addons.records.journal import Journal
+from addons.records.record import Record
 from addons.responses.kept import Responses, Turn, not_to_be_kept
 from rewrite.responses.store import PROTOCOL as RESPONSES
 from rewrite.responses.store import is_kept

@@ -7,7 +7,8 @@ from addons.call.recognition import Intercepted
 from addons.call.reports import Reports
 from addons.credentials.conversations import Asker
 from addons.credentials.pool import Pool
-from addons.records.journal import Journal, Record
+from addons.records.journal import Journal
+from addons.records.record import Record
 from addons.responses.kept import Turn
 from addons.runtime.clock import Time
 from addons.upstream.client import Upstream

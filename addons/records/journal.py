@@ -17,14 +17,14 @@ from mitmproxy.connection import Server
 from mitmproxy.flow import Error, Flow
 from mitmproxy.master import Master
 
+from addons.records.entry import Price, entry_of, unpriced
+from addons.records.record import Record
 from addons.secrets.redaction import LONGEST_NAME, Redactor, fault
 from addons.upstream.network import Reached
-from protocols.model.call import Call
 from protocols.model.http import Origin
-from rewrite.catalog.routes import Rule
 from rewrite.credentials.notices import Notice
-from rewrite.records.passes import CallTrace
 from rewrite.targets.target import Target
+from rewrite.usage.entry import CallEntry
 from rewrite.values.decision import Ended
 from rewrite.values.events import Summary
 from rewrite.values.outcome import Outcome, Rejected
@@ -47,26 +47,6 @@ _MARKERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A call whose record is kept."""
-
-    flow: http.HTTPFlow
-    """In which its record is."""
-    call: Call
-    """As it is planned."""
-    provider: str
-    """The name of the provider that the client called."""
-    targets: Sequence[Target]
-    """Those that can be asked, in order."""
-    skipped: Mapping[str, str] = field(default_factory=dict)
-    """By target, why it cannot be asked."""
-    rule: Rule | None = None
-    """The route that fits it."""
-    trace: CallTrace | None = None
-    """None: the call is not traced."""
-
-
 def record_of(flow: http.HTTPFlow) -> dict[str, Any]:
     """What is recorded of a flow; nothing where another add-on, or a file, has put something else."""
     record = flow.metadata.get(KEY)
@@ -76,9 +56,17 @@ def record_of(flow: http.HTTPFlow) -> dict[str, Any]:
 class Journal:
     """Writes records; `redactor` sees every text of them."""
 
-    def __init__(self, redactor: Redactor, updated: Callable[[Flow], None] = lambda _: None) -> None:
-        """`updated` shows a flow again that has not ended."""
+    def __init__(
+        self,
+        redactor: Redactor,
+        updated: Callable[[Flow], None] = lambda _: None,
+        listeners: Sequence[Callable[[CallEntry], None]] = (),
+        price: Price = unpriced,
+    ) -> None:
+        """`updated` shows a flow again that has not ended. `listeners` get the entry of each call that is
+        over, on the event loop: each only puts it by. `price` says what tokens cost."""
         self._redactor, self._updated = redactor, updated
+        self._listeners, self._price = listeners, price
         self._tally = Tally()
 
     def begin(self, flow: http.HTTPFlow, record: Mapping[str, object]) -> None:
@@ -88,16 +76,19 @@ class Journal:
     def end(self, record: Record, summary: Summary) -> None:
         """The call is over: its line, and its record in the flow."""
         summary = _killed_by_user(record.flow, summary)
-        flow = record.flow
+        flow, now = record.flow, time.time()
         dropped = _dropped(record, summary)
         found = _record(record, summary, dropped), [*_sentences(record, summary, dropped)]
         kept, sentences = self._redactor.lines(found)
         flow.metadata[KEY] = {**record_of(flow), **kept}
         flow.comment = "\n".join(sentences)
         flow.marked = _MARKERS.get(summary.end, flow.marked)
-        flow.server_conn = _asked(record, summary, time.time()) or flow.server_conn
+        flow.server_conn = _asked(record, summary, now) or flow.server_conn
         log.info("%s", self._redactor.redact(_line(kept)))
         self._tally.note(summary, [_served(one, record) for one in summary.attempts])
+        entry = entry_of(record, summary, kept, now, self._price)
+        for listener in self._listeners:
+            listener(entry)
 
     def reached(self, flow: http.HTTPFlow, origin: Origin, reached: Reached) -> None:
         """An attempt is answered: by whom, for the inspector, while the answer comes."""
@@ -266,6 +257,7 @@ def _record(record: Record, summary: Summary, dropped: Sequence[str]) -> dict[st
         "protocol": call.protocol,
         "operation": call.operation.value,
         "model": call.model,
+        "served": _named_model(summary),
         "stream": call.stream,
         "end": summary.end,
         "truncated": summary.end == "truncated",
@@ -279,6 +271,12 @@ def _record(record: Record, summary: Summary, dropped: Sequence[str]) -> dict[st
         "attempts": [_attempt(one, record, summary.began) for one in summary.attempts],
         **_routed(record, summary, dropped),
     }
+
+
+def _named_model(summary: Summary) -> str | None:
+    """The model that answered, as its provider names it."""
+    head = summary.progress.head
+    return head.model if head else None
 
 
 def _routed(record: Record, summary: Summary, dropped: Sequence[str]) -> dict[str, object]:

@@ -18,7 +18,8 @@ from addons.call.answering import Answering
 from addons.call.recognition import Intercepted
 from addons.mitm.messages import for_client
 from addons.mitm.websocket_session import Socket
-from addons.records.journal import Journal, Record
+from addons.records.journal import Journal
+from addons.records.record import Record
 from protocols.model.call import Call, Operation
 from protocols.model.errors import Fault
 from protocols.model.http import Headers

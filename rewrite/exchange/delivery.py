@@ -210,6 +210,7 @@ class Delivery:
             first_token=None if first_token is None else first_token - self.began,
             status=over.status,
             estimated=over.end == "truncated" or continued,
+            continued=continued,
             head=over.head,
             body=over.body,
             fields=tuple(ledger.fields),

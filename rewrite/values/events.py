@@ -43,6 +43,8 @@ class Summary:
     """The one that the client got."""
     estimated: bool = False
     """The output count is ours, at least in part: the answer was truncated or continued."""
+    continued: bool = False
+    """The answer was cut, and its rest asked for."""
     target: int = 0
     """The index of the target that the call ended at."""
     head: Head | None = None

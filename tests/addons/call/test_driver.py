@@ -23,7 +23,8 @@ from addons.credentials.conversations import Asker
 from addons.credentials.lease import Lease
 from addons.credentials.pool import Pool
 from addons.mitm.messages import request_of
-from addons.records.journal import Journal, Record
+from addons.records.journal import Journal
+from addons.records.record import Record
 from addons.responses.kept import Responses, Turn
 from addons.responses.storage import Memory, Storage
 from addons.runtime.clock import Handle

@@ -15,7 +15,8 @@ from addons.config.settings import Settings
 from addons.credentials.conversations import Asker
 from addons.credentials.lease import Lease
 from addons.credentials.pool import Pool
-from addons.records.journal import Journal, Record
+from addons.records.journal import Journal
+from addons.records.record import Record
 from addons.responses.kept import Responses, Turn
 from addons.responses.storage import Memory, Storage
 from addons.secrets.redaction import Redactor

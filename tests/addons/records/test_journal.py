@@ -10,7 +10,8 @@ from mitmproxy import http
 from mitmproxy.test import tflow
 from pydantic import SecretStr
 
-from addons.records.journal import KEY, LAST_TURNS, Journal, Record, Tally
+from addons.records.journal import KEY, LAST_TURNS, Journal, Tally
+from addons.records.record import Record
 from addons.secrets.redaction import Redactor
 from protocols import anthropic_messages, openai_chat
 from protocols.model.call import Call, Operation

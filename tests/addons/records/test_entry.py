@@ -1,0 +1,117 @@
+"""How a call is counted."""
+
+from dataclasses import replace
+
+import pytest
+from mitmproxy import http
+from mitmproxy.test import tflow
+from pydantic import SecretStr
+
+from addons.records.journal import Journal
+from addons.records.record import Record
+from addons.secrets.redaction import Redactor
+from protocols.model.call import Call, Operation
+from protocols.model.parts import MessageStart, Usage
+from protocols.model.progress import Progress
+from rewrite.catalog.providers import Provider
+from rewrite.records.verdict import Verdict
+from rewrite.usage.entry import CallEntry, Tokens
+from rewrite.values.decision import Ended
+from rewrite.values.events import Summary
+from rewrite.values.outcome import Completed, Kind, Rejected
+from tests.rewrite.scenes import own
+
+SECRET = "the-secret-of-a-pool"
+CALL = Call("c0ffee", "openai_chat", Operation.GENERATE, "gpt-4o", True, ())
+TARGET = own(CALL, provider=Provider("openai", "https://api.openai.com", (), ("openai_chat",)))
+HEAD = MessageStart("chatcmpl-1", "gpt-4o-2024-08-06")
+USAGE = Usage(input=12, output=9, cache_read=4, reasoning=2)
+SUMMARY = Summary(
+    end="completed",
+    detail="",
+    attempts=(Ended(1, "one", Rejected(429, Kind.RATE), 10.25), Ended(2, "two", Completed(), 12.0)),
+    progress=Progress(head=HEAD, usage=USAGE),
+    began=10.0,
+    seconds=2.0,
+    first_token=0.5,
+    status=200,
+)
+
+
+def priced(provider: str, model: str, tokens: Tokens, at: float) -> tuple[float, str] | None:
+    """A dollar a token of the one model that it knows."""
+    known = (provider, model) == ("openai", "gpt-4o-2024-08-06")
+    return (float(tokens.input + tokens.output), "prices") if known else None
+
+
+@pytest.fixture
+def flow() -> http.HTTPFlow:
+    return tflow.tflow()
+
+
+def entry(flow: http.HTTPFlow, summary: Summary = SUMMARY, call: Call = CALL) -> CallEntry:
+    """What the listeners of a journal get of a call."""
+    redactor, heard = Redactor(), list[CallEntry]()
+    redactor.learn([SecretStr(SECRET)])
+    journal = Journal(redactor, listeners=[heard.append], price=priced)
+    journal.end(Record(flow, call, "openai", [replace(TARGET, call=call)]), summary)
+    (only,) = heard
+    return only
+
+
+def test_the_entry_of_a_call(flow: http.HTTPFlow) -> None:
+    found = entry(flow)
+    assert found == CallEntry(
+        at=found.at,
+        call="c0ffee",
+        provider="openai",
+        protocol="openai_chat",
+        operation="generate",
+        model="gpt-4o",
+        served="gpt-4o-2024-08-06",
+        credential="two",
+        user="",
+        verdict=Verdict.SPARE,
+        status=200,
+        seconds=2.0,
+        first_token=0.5,
+        attempts=2,
+        tokens=Tokens(input=8, cache_read=4, output=9, reasoning=2),
+        estimated=False,
+        cost=17.0,
+        cost_source="prices",
+    )
+
+
+def test_what_the_provider_says_of_the_cost_counts_before_any_price(flow: http.HTTPFlow) -> None:
+    stated = replace(SUMMARY, progress=Progress(head=HEAD, usage=replace(USAGE, cost=0.25)))
+    assert (entry(flow, stated).cost, entry(flow, stated).cost_source) == (0.25, "provider")
+
+
+def test_no_cost_is_invented(flow: http.HTTPFlow) -> None:
+    unknown = entry(flow, replace(SUMMARY, progress=Progress(usage=USAGE)))
+    assert (unknown.served, unknown.cost, unknown.cost_source) == ("", None, "")
+    assert entry(flow, replace(SUMMARY, progress=Progress())).tokens is None
+
+
+def test_a_call_that_nobody_was_asked_for(flow: http.HTTPFlow) -> None:
+    refused = replace(SUMMARY, end="refused", attempts=(), progress=Progress(), first_token=None)
+    found = entry(flow, refused)
+    assert (found.credential, found.attempts, found.verdict) == ("", 0, Verdict.REFUSED)
+
+
+def test_the_user_is_the_one_of_proxyauth_without_the_password(flow: http.HTTPFlow) -> None:
+    flow.metadata["proxyauth"] = ("alice", "her password")
+    assert entry(flow).user == "alice"
+
+
+def test_a_call_that_its_user_killed_was_left(flow: http.HTTPFlow) -> None:
+    flow.error = tflow.terr("Connection killed.")
+    assert entry(flow, replace(SUMMARY, end="abandoned")).verdict is Verdict.LEFT
+
+
+def test_what_others_named_is_redacted(flow: http.HTTPFlow) -> None:
+    head = MessageStart("chatcmpl-1", f"gpt {SECRET}")
+    leaky = replace(SUMMARY, progress=Progress(head=head, usage=USAGE))
+    found = entry(flow, leaky, replace(CALL, model=f"say-{SECRET}"))
+    assert (found.model, found.served) == ("say-[redacted]", "gpt [redacted]")
