@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from addons.runtime.version import VERSION
+from rotator import trace
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+app.add_typer(trace.app, name="trace")
 
 
 def _versions(wanted: bool) -> None:

@@ -107,6 +107,15 @@ def load_again(former: Settings, environ: Mapping[str, str], cwd: Path) -> Setti
     return _loaded(former.source, environ, cwd, former.providers_folder)
 
 
+def traced_to(environ: Mapping[str, str], cwd: Path) -> Path | None:
+    """The folder of traces that the config names, as `load` finds it; None: it names none. No key is read.
+    Raises ConfigError."""
+    source = _find("", cwd)
+    errors = ConfigErrors(str(source or "environment"), _override_names(environ))
+    tables = _tables(source, environ, errors)
+    return _tracing(tables.trace, source.parent if source else cwd).directory
+
+
 def _is_empty(source: Path) -> bool:
     try:
         return source.stat().st_size == 0
