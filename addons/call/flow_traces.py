@@ -16,7 +16,7 @@ from addons.credentials.carriers import ClientCredential
 from addons.credentials.pool import Pool
 from addons.mitm.dispatch import Forwarding
 from addons.mitm.messages import request_of
-from addons.records.journal import record_of
+from addons.records.record import record_of
 from addons.records.trace import Traces
 from protocols.model.call import Call
 from protocols.model.http import WireRequest
