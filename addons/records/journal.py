@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from mitmproxy import http
 from mitmproxy.connection import Server
 from mitmproxy.flow import Error, Flow
 
 from addons.records.comment import sentences
-from addons.records.entry import Price, entry_of, unpriced
+from addons.records.entry import Price, entry_of
 from addons.records.record import KEY, Record, record_of, recorded
 from addons.records.tally import Tally
 from addons.secrets.redaction import LONGEST_NAME, Redactor, fault
@@ -24,6 +24,7 @@ from protocols.model.http import Origin
 from rewrite.credentials.notices import Notice
 from rewrite.records.line import logfmt
 from rewrite.usage.entry import CallEntry
+from rewrite.usage.prices import Prices, call_cost
 from rewrite.values.decision import Ended
 from rewrite.values.events import Summary
 
@@ -33,6 +34,8 @@ LAST_TURNS = 20
 BETWEEN_TURNS = "\n\n"
 
 log = logging.getLogger("rotator")
+_STATED = partial(call_cost, Prices())
+"""Without prices: what providers say themselves."""
 _MARKERS = {
     "refused": ":no_entry:",
     "truncated": ":scissors:",
@@ -50,10 +53,10 @@ class Journal:
         redactor: Redactor,
         updated: Callable[[Flow], None] = lambda _: None,
         listeners: Sequence[Callable[[CallEntry], None]] = (),
-        price: Price = unpriced,
+        price: Price = _STATED,
     ) -> None:
         """`updated` shows a flow again that has not ended. `listeners` get the entry of each call that is
-        over, on the event loop: each only puts it by. `price` says what tokens cost."""
+        over, on the event loop: each only puts it by. `price` says what they cost."""
         self._redactor, self._updated = redactor, updated
         self._listeners, self._price = listeners, price
         self._tally = Tally()

@@ -70,6 +70,8 @@ class CallEntry:
     """US dollars. None: unknown."""
     cost_source: str
     """Who says so: `provider`, `prices` (data of this package), `own` (the user's table). Empty: nobody."""
+    asked: str = ""
+    """The model that the provider was asked for. Empty: the call names none, or nobody could be asked."""
     failed_tokens: int = 0
     """Of attempts of which the client got nothing, as far as their providers reported them."""
     failed_cost: float = 0.0
