@@ -26,6 +26,8 @@ class Listed:
 
 
 COMMANDS: Mapping[str, Listed] = {
+    "init": Listed("rotator.init", "Write a config from the keys and the logins that are here."),
+    "check": Listed("rotator.check", "Show what a config comes to, or what is wrong with it."),
     "env": Listed("rotator.env", "Print the lines that send a shell's tools through the proxy."),
 }
 """By name, as `rotator --help` lists them."""
