@@ -32,7 +32,7 @@ COLOURS = {
     Verdict.REFUSED: "red",
     Verdict.LEFT: "bright_black",
 }
-UNDER_WAY = "not over"
+UNDER_WAY, PASSED_ON = "not over", "passed on"
 
 
 # -- the list ----------------------------------------------------------------------------------------------
@@ -58,7 +58,7 @@ def _row(trace: Trace) -> Iterator[RenderableType]:
     yield Text(trace.passes[0].asked if trace.passes else "")
     yield Text(_answered_by(trace))
     yield _verdict(over)
-    yield Text("" if over.status is None else str(over.status))
+    yield Text("" if over is None or over.status is None else str(over.status))
     yield Text(str(len(trace.passes)))
     yield Text(size(trace.size))
 
@@ -70,9 +70,11 @@ def _answered_by(trace: Trace) -> str:
     return f"{last.asked} ({last.credential})" if last.credential else last.asked
 
 
-def _verdict(over: Ending) -> Text:
-    if over.verdict is None:
+def _verdict(over: Ending | None) -> Text:
+    if over is None:
         return Text(UNDER_WAY, style="cyan")
+    if over.verdict is None:
+        return Text(PASSED_ON)
     return Text(over.verdict.value, style=COLOURS[over.verdict])
 
 
@@ -106,7 +108,7 @@ def _head(trace: Trace) -> Text:
     over = ending(trace)
     began = trace.began.astimezone().strftime("%Y-%m-%d %H:%M:%S")
     text = Text.assemble((trace.call, "bold"), f"  {began}  ", _verdict(over))
-    if over.detail:
+    if over and over.detail:
         text.append(f"  {over.detail}")
     return text.append(f"\n{trace.folder}", style="bright_black")
 

@@ -137,47 +137,25 @@ class Ending:
     """What came of a call, as its trace says."""
 
     verdict: Verdict | None
-    """None: the call is under way, or its trace ends before it does."""
+    """None: the request was passed on."""
     status: int | None
     """Of the answer that the client got."""
     detail: str
 
 
-_UNKNOWN = Ending(None, None, "")
-
-
-def ending(trace: Trace) -> Ending:
-    """Read off the last pass that left for the client, and the attempts before it."""
+def ending(trace: Trace) -> Ending | None:
+    """Read off the last pass that left for the client. None: the call is under way, or its trace ends before
+    it does."""
     sent = next((one for one in reversed(trace.passes) if one.name == "sent_response"), None)
     data = msgspec.json.decode(sent.data) if sent else None
     if not isinstance(data, dict):
-        return _UNKNOWN
+        return None
     status, detail = data.get("status"), data.get("detail")
-    said = detail if isinstance(detail, str) else ""
-    verdict = _verdict(str(data.get("end", "completed")), trace.passes)
-    return Ending(verdict, status if isinstance(status, int) else None, said)
+    return Ending(
+        _VERDICTS.get(str(data.get("verdict"))),
+        status if isinstance(status, int) else None,
+        detail if isinstance(detail, str) else "",
+    )
 
 
-_ENDS = {
-    "truncated": Verdict.TRUNCATED,
-    "failed": Verdict.FAILED,
-    "error": Verdict.FAILED,
-    "rejected": Verdict.REFUSED,
-    "refused": Verdict.REFUSED,
-    "abandoned": Verdict.LEFT,
-    "killed": Verdict.LEFT,
-}
-
-
-def _verdict(end: str, passes: Sequence[Pass]) -> Verdict | None:
-    if end != "completed":
-        return _ENDS.get(end)
-    if any(one.name == "stream_continuation" for one in passes):
-        return Verdict.CONTINUED
-    sent = [one for one in passes if one.name == "sent_request"]
-    if len(sent) < 2:
-        return Verdict.OK
-    first, last = sent[0], sent[-1]
-    if last.asked != first.asked:
-        return Verdict.FALLBACK
-    return Verdict.RETRIED if last.credential == first.credential else Verdict.SPARE
+_VERDICTS = {one.value: one for one in Verdict}

@@ -12,7 +12,6 @@ from addons.records.trace import Traces
 from addons.secrets.redaction import Redactor
 from rewrite.catalog.routes import Rule
 from rewrite.records.passes import Asked, CallTrace, Direction, Stage
-from rewrite.records.verdict import Verdict
 from rotator import trace_text, traces
 from rotator.traces import NoTrace, Trace
 from tests.rotator.command import rotator
@@ -29,10 +28,8 @@ SENT = '{"model": "gpt-5", "messages": [{"role": "user", "content": "Hi"}], "str
 UTC = {"TZ": "UTC"}
 
 
-def play(
-    root: Path, call: str, *asked: Asked, end: str = "completed", detail: str = "", body: str = BODY
-) -> None:
-    """A call that asked so often, as the proxy writes it down. `end=""`: it is under way."""
+def play(root: Path, call: str, *asked: Asked, verdict: str = "ok", body: str = BODY) -> None:
+    """A call that asked so often, as the proxy writes it down. `verdict=""`: it is under way."""
     written = Traces(Redactor(), lambda: NOW)
     written.configure(Tracing(root), root)
     sink = written.begin(call, Rule(), list)
@@ -46,8 +43,8 @@ def play(
         trace.now += 0.25
         request = {"method": "POST", "headers": [["host", "api.openai.com"]], "body": SENT}
         trace.note("sent_request", Direction.REQUEST, Stage.PROVIDER, request, changed=True)
-    if end:
-        data = {"status": 200, "headers": [], "end": end, "detail": detail}
+    if verdict:
+        data = {"status": 200, "headers": [], "verdict": verdict, "end": "completed", "detail": ""}
         trace.note("sent_response", Direction.RESPONSE, Stage.CLIENT, data, changed=True)
     trace.close()
     written.close()
@@ -65,40 +62,10 @@ def written(*parts: object, width: int = 110) -> str:
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
-@pytest.mark.parametrize(
-    ("asked", "end", "verdict"),
-    [
-        ((ONE,), "completed", Verdict.OK),
-        ((ONE, AGAIN), "completed", Verdict.RETRIED),
-        ((ONE, TWO), "completed", Verdict.SPARE),
-        ((ONE, ELSEWHERE), "completed", Verdict.FALLBACK),
-        ((ONE, TWO), "truncated", Verdict.TRUNCATED),
-        ((ONE,), "failed", Verdict.FAILED),
-        ((ONE,), "error", Verdict.FAILED),
-        ((), "refused", Verdict.REFUSED),
-        ((ONE,), "rejected", Verdict.REFUSED),
-        ((ONE,), "abandoned", Verdict.LEFT),
-        ((ONE,), "", None),
-    ],
-)
-def test_the_verdict_is_read_off_the_passes(
-    tmp_path: Path, asked: tuple[Asked, ...], end: str, verdict: Verdict | None
-) -> None:
-    play(tmp_path, "c1", *asked, end=end)
-    assert traces.ending(read(tmp_path, "c1")).verdict is verdict
-
-
-def test_a_continued_call_is_known_by_what_it_asked_to_continue(tmp_path: Path) -> None:
-    play(tmp_path, "c1", ONE, TWO)
-    file = traces.find(tmp_path, "c1") / "transform_trace.jsonl"
-    file.write_text(file.read_text() + '{"sequence": 9, "pass": "stream_continuation"}\n')
-    assert traces.ending(read(tmp_path, "c1")).verdict is Verdict.CONTINUED
-
-
 def test_the_list(tmp_path: Path) -> None:
     play(tmp_path, "0a11", ONE)
-    play(tmp_path, "0b22", ONE, ELSEWHERE)
-    play(tmp_path, "0c33", ONE, end="")
+    play(tmp_path, "0b22", ONE, ELSEWHERE, verdict="fallback")
+    play(tmp_path, "0c33", ONE, verdict="")
     done = rotator(tmp_path, "trace", "list", "--directory", str(tmp_path), environment=UTC)
     assert done.stdout.splitlines() == [
         "call  began           asked for     answered by               verdict   status  passes  size",
