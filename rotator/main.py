@@ -12,7 +12,6 @@ from typer.core import TyperCommand
 from typer.main import get_command
 
 from addons.runtime.version import VERSION
-from rotator import trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +28,8 @@ COMMANDS: Mapping[str, Listed] = {
     "init": Listed("rotator.init", "Write a config from the keys and the logins that are here."),
     "check": Listed("rotator.check", "Show what a config comes to, or what is wrong with it."),
     "env": Listed("rotator.env", "Print the lines that send a shell's tools through the proxy."),
+    "status": Listed("rotator.status", "Show how the keys do, and the calls that are under way."),
+    "trace": Listed("rotator.trace", "Look at the traces of calls."),
 }
 """By name, as `rotator --help` lists them."""
 
@@ -42,7 +43,6 @@ class Lazy(TyperCommand):
 
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
-app.add_typer(trace.app, name="trace")
 
 
 def _listed() -> None:

@@ -11,7 +11,7 @@ from addons.config.settings import ConfigError, traced_to
 from rotator import terminal, trace_text, traces
 from rotator.traces import NoTrace, Trace
 
-app = typer.Typer(no_args_is_help=True, help="Look at the traces of calls.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Look at the traces of calls.")
 
 Directory = Annotated[
     Path | None,
