@@ -23,8 +23,7 @@ from addons.credentials.carriers import ClientCredential
 from addons.credentials.pool import Pool
 from addons.mitm.messages import headers_of, response_of, set_headers, without_hops
 from addons.mitm.websocket_handshake import is_handshake
-from addons.records.journal import Journal
-from addons.records.record import record_of
+from addons.records.journal import Journal, record_of
 from addons.secrets.redaction import Redactor, key_shaped
 from protocols.base import WireProtocol
 from protocols.model.call import Operation
@@ -219,6 +218,11 @@ class Interception:
     def intercepted(self, flow: http.HTTPFlow) -> Intercepted | None:
         """What `admit` found."""
         return self._flows.get(flow)
+
+    def call(self, flow: http.HTTPFlow) -> tuple[WireProtocol, Operation] | None:
+        """As which call a flow was recognised. None: it is none."""
+        found = self._flows.get(flow)
+        return (found.protocol, found.operation) if found and found.protocol and found.operation else None
 
     def error_response(self, flow: http.HTTPFlow) -> http.Response | None:
         """The error response to a head that may not be forwarded; None: it may."""

@@ -11,7 +11,6 @@ from rewrite.credentials.health import HEALTHY
 from rewrite.credentials.state import CredentialState, PoolState
 from rewrite.exchange.traced import note_end
 from rewrite.records.passes import CallTrace, Direction, Stage
-from rewrite.records.verdict import Verdict
 from rewrite.targets.target import Target
 from rewrite.values.events import OpenUpstream, Release, Summary
 
@@ -86,7 +85,6 @@ class TracedDriver(Driver):
         super()._stop()
         if not self._reported:
             self._reported = True
-            ending = {"verdict": Verdict.FAILED.value, "end": "failed", "detail": "a fault of the proxy"}
-            data = {**self._response.head, **ending}
+            data = {**self._response.head, "end": "failed", "detail": "a fault of the proxy"}
             self._trace.note("sent_response", Direction.RESPONSE, Stage.CLIENT, data, changed=True)
         self._trace.close()

@@ -1,1 +1,0 @@
-"""The pages of the proxy at http://rotator.local/, and the same in mitmweb."""

@@ -1,0 +1,1 @@
+"""What mitmweb and mitmproxy show of calls: content views, and attempts as flows of their own."""

@@ -1,0 +1,1 @@
+"""What a person reads of calls, as plain data and as text; pure."""
