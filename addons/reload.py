@@ -59,6 +59,11 @@ class Control:
         """Whether there are settings: a config could be used, the current one or one before."""
         return self._settings is not None
 
+    @property
+    def source(self) -> Path | None:
+        """The config file in force. None: there is none."""
+        return self._settings.source if self._settings else None
+
     def start(self) -> None:
         """The event loop runs: look after the files."""
         self._watch.start()

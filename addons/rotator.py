@@ -16,18 +16,19 @@ from addons.call.departure import Departure, is_short
 from addons.call.fields import FieldCache
 from addons.call.forwarding import Forwarder
 from addons.call.misdirected import Distrust, own_address
-from addons.call.recognition import Intercepted, Interception, error_response, page_of
+from addons.call.recognition import Intercepted, Interception, error_response
 from addons.config.listening import PASTE
 from addons.config.settings import ConfigError, known_protocols
 from addons.credentials.commands import Commands
 from addons.credentials.overview import Overview
 from addons.credentials.pool import Pool
-from addons.credentials.status_page import StatusPage
 from addons.mitm.flows import FlowRegistry
 from addons.mitm.front import Front
 from addons.mitm.layers import Layers
 from addons.mitm.messages import fit
 from addons.oauth.logins import Logins
+from addons.pages.pages import Pages
+from addons.pages.views import Views
 from addons.records.journal import Journal
 from addons.records.trace import Traces
 from addons.reload import Control
@@ -45,7 +46,7 @@ from addons.startup import (
 )
 from addons.state.keeper import Keeper
 from addons.upstream.network import is_this_machine
-from addons.views.shown import Views
+from addons.views import shown
 from addons.websocket.hooks import SWITCHED, WebSockets, guard_choice
 from protocols.model.errors import Fault
 from protocols.registry import Registry
@@ -105,7 +106,6 @@ class Rotator:
         overview = Overview(pool, clock)
         traces = Traces(redactor)
         self.commands = Commands(pool, overview, traces.trace_next, self._journal.notice)
-        self._status = StatusPage(overview, page_of)
         self._registry = registry = _protocols()
         self._distrust = Distrust()
         self._interception = Interception(registry, pool, self._journal, redactor)
@@ -114,10 +114,12 @@ class Rotator:
         )
         self._forwarder = Forwarder(pool, self._journal)
         passing = self._interception, self._forwarder, self._answering, self._journal
-        self._departure = Departure(*passing)
+        views = Views(overview, self._answering.live, lambda: self._control.source, redactor)
+        self._pages = Pages(views, self.commands)
+        self._departure = Departure(*passing, self._pages.own_host)
         self._flows = FlowRegistry(self._departure, memory.clean)
         self._websockets = WebSockets(self._flows, *passing)
-        self._views = Views(registry, self._interception.call)
+        self._views = shown.Views(registry, self._interception.call)
         layers = Layers(self._flows, self._interception.is_provider)
         self._front = Front(self._flows, layers, self._forwarder.tunnel)
         self._control = Control(*passing, redactor, logins, Keeper(pool, clock, self._journal.failed))
@@ -185,6 +187,7 @@ class Rotator:
             sys.stdout.write(f"{lines}\n")
 
     async def done(self) -> None:
+        self._pages.close()
         self._front.uninstall()
         await self._control.stop()
 
@@ -222,7 +225,7 @@ class Rotator:
     def _at_once(self, flow: http.HTTPFlow, intercepted: Intercepted | None) -> http.Response | None:
         """An answer that no provider is asked for: about a kept response, or to a handshake."""
         if intercepted is None:
-            return self._status.answer(flow)
+            return self._pages.own_host.answer(flow)
         kept = self._answering.kept(flow, intercepted) if intercepted.operation is None else None
         if kept is None and "upgrade" in flow.request.headers:
             return self._websockets.answer(flow)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -14,10 +14,10 @@ from mitmproxy.log import LegacyLogEvents
 
 from addons.config.listening import blocks_others
 from addons.config.settings import Settings
-from addons.records.journal import WhileHeard
+from addons.records.heard import WhileHeard
 from addons.upstream.client import Upstream
 from addons.upstream.network import tls_context
-from addons.upstream.proxies import Proxies, way_to_providers
+from addons.upstream.proxies import Proxies, proxies, way_to_providers
 
 _OURS = "rotator_"
 INTERCEPT = ("providers", "all")
@@ -130,6 +130,13 @@ def make_upstream(wanted: Connecting) -> Upstream:
     """Raises ValueError, fit for a user, where that cannot be had."""
     context = tls_context(insecure=wanted.insecure, ca_file=wanted.ca_file, ca_dir=wanted.ca_dir)
     return Upstream(way_to_providers(wanted.proxies, context))
+
+
+def upstream_alone(proxy: str, environ: Mapping[str, str]) -> Upstream:
+    """For a command that asks providers by itself, as a proxy with mitmproxy's defaults would. `proxy`: that
+    of the config. Raises ValueError as above."""
+    opts = options.Options()
+    return make_upstream(connecting(opts, proxies(proxy, opts, environ)))
 
 
 def provider_hosts(settings: Settings) -> str:

@@ -18,7 +18,7 @@ FOLDERS = {
     "addons": (
         "rotator",
         "reload",
-        "startup, websocket",
+        "pages, startup, websocket",
         "call",
         "responses",
         "state",

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Iterator
 from weakref import WeakKeyDictionary
 
 from mitmproxy import http
@@ -10,6 +11,7 @@ from addons.call.checking import Checker
 from addons.call.driver import Driver
 from addons.call.fields import FieldCache
 from addons.call.flow_traces import FlowTraces
+from addons.call.live import LiveCall
 from addons.call.passing import ErrorResponse, Passing
 from addons.call.planning import Plan, Planner
 from addons.call.recognition import Intercepted
@@ -187,6 +189,12 @@ class Answering:
         )
         driver = self._drivers[record.flow] = TracedDriver(work, trace) if trace else Driver(work)
         return driver
+
+    def live(self) -> Iterator[LiveCall]:
+        """The calls that are not over."""
+        for driver in list(self._drivers.values()):
+            if call := driver.live():
+                yield call
 
     def kept(self, flow: http.HTTPFlow, intercepted: Intercepted) -> http.Response | None:
         """The answer to a request about a response that we keep; None: it is about something else."""

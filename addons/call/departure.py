@@ -6,6 +6,7 @@ force, not by whether our own hook ran: an add-on that raises keeps those after 
 
 import math
 from functools import partial
+from typing import Protocol
 from weakref import WeakSet
 
 from mitmproxy import flowfilter, http
@@ -34,14 +35,33 @@ _UNBUFFERED = False, math.inf
 _OWN_FAULT = "a fault of the proxy, not of the provider"
 
 
+class OwnPages(Protocol):
+    """The pages at the proxy's own host."""
+
+    def has(self, flow: http.HTTPFlow) -> bool:
+        """Whether a flow is for that host."""
+        ...
+
+    def responder(self, flow: http.HTTPFlow) -> Responder | None:
+        """What answers it. None: it is for another host."""
+        ...
+
+
 class Departure:
     """Dispatches for the stream layer; what `addons.mitm.dispatch.Dispatcher` asks for."""
 
     def __init__(
-        self, interception: Interception, forwarder: Forwarder, answering: Answering, journal: Journal
+        self,
+        interception: Interception,
+        forwarder: Forwarder,
+        answering: Answering,
+        journal: Journal,
+        own: OwnPages,
     ) -> None:
+        """`own` answers what is for the proxy's own host."""
         self._interception, self._forwarder = interception, forwarder
         self._answering, self._journal = answering, journal
+        self._own = own
         self._filter: flowfilter.TFilter | None = None
         self._blocked: WeakSet[http.HTTPFlow] = WeakSet()
 
@@ -51,7 +71,9 @@ class Departure:
 
     def buffers(self, flow: http.HTTPFlow) -> float:
         wanted, seconds = self._answering.buffering.get(flow, _UNBUFFERED)
-        return seconds if wanted or (self._filter and self._filter(flow)) else 0.0
+        if wanted or (self._filter and self._filter(flow) and not self._own.has(flow)):
+            return seconds
+        return 0.0
 
     def block(self, flow: http.HTTPFlow) -> None:
         """This flow never leaves, even if its answer is taken away again."""
@@ -97,6 +119,8 @@ class Departure:
             raise Unadmitted
         intercepted = self._interception.leaving(flow)
         if intercepted is None:
+            if own := self._own.responder(flow):
+                return own
             self._note_moved(flow)
             self._forwarder.reroute(flow)
             return None

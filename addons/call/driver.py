@@ -15,6 +15,7 @@ from typing import assert_never
 from pydantic import SecretStr
 
 from addons.call.arrivals import MOST_ENDS, Answer, in_pieces
+from addons.call.live import NO_WAIT, LiveCall, Wait, live_call
 from addons.call.renewing import Renewing
 from addons.call.request import Leases, outgoing
 from addons.call.response import Response, give
@@ -119,6 +120,7 @@ class Driver:
         """Whether the client gets the end of its answer; then `run` ends."""
         self._status = 0
         self._last = self._why = ""
+        self._wait = NO_WAIT
         self._now = self._opened_at = self._took = 0.0
 
     async def run(self, response: Response) -> None:
@@ -146,6 +148,12 @@ class Driver:
         """As `client_gone`, but it was not the client that ended the call."""
         self._why = why
         self.client_gone()
+
+    def live(self) -> LiveCall | None:
+        """What the call does now. None: it is over."""
+        if self._over:
+            return None
+        return live_call(self._work.record, self._work.exchange, self._wait, self._work.clock())
 
     def _stop(self) -> None:
         self._cancel_attempt()
@@ -330,6 +338,8 @@ class Driver:
 
     def _want_timer(self, wanted: SetTimer) -> None:
         self._wanted.append((TimerFired(wanted.attempt, wanted.timer), wanted.seconds))
+        if wanted.timer is Timer.BACKOFF:
+            self._wait = Wait(self._now + wanted.seconds, self._last)
         if wanted.timer is Timer.BACKOFF and wanted.seconds > LONG_WAIT:
             with self._faults_recorded():
                 self._work.journal.waiting(self._work.record, wanted.seconds, self._last)
@@ -342,10 +352,12 @@ class Driver:
 
     def _stand_in_line(self, command: AwaitCredential) -> None:
         none = self._leases.stand_in_line(command, self._put)
+        due = None if none.full or none.wait is None else self._now + none.wait
+        self._wait = Wait(due, "; ".join(none.keys))
         if none.full or (none.wait or 0.0) > LONG_WAIT:
             with self._faults_recorded():
-                due = None if none.full else none.wait
-                self._work.journal.in_line(self._work.record, due, "; ".join(none.keys))
+                wait = None if none.full else none.wait
+                self._work.journal.in_line(self._work.record, wait, self._wait.why)
 
     def _release(self, release: Release) -> None:
         target, lease = self._leases.held.pop(release.attempt)

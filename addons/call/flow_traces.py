@@ -16,7 +16,7 @@ from addons.credentials.carriers import ClientCredential
 from addons.credentials.pool import Pool
 from addons.mitm.dispatch import Forwarding
 from addons.mitm.messages import request_of
-from addons.records.journal import record_of
+from addons.records.record import record_of
 from addons.records.trace import Traces
 from protocols.model.call import Call
 from protocols.model.http import WireRequest
@@ -24,6 +24,7 @@ from rewrite.catalog.clients import ClientFacts
 from rewrite.catalog.routes import Rule
 from rewrite.credentials.evidence import evidence_of
 from rewrite.records.passes import Asked, CallTrace, Direction, Stage
+from rewrite.records.verdict import Verdict
 
 
 class FlowTraces:
@@ -128,7 +129,8 @@ class FlowTraces:
         if trace := self._begun.get(flow):
             self._begun[flow] = None
             trace.now = self._clock()
-            head = head_of_response(flow.response) if flow.response else {"end": "abandoned"}
+            left = {"verdict": Verdict.LEFT.value, "end": "abandoned"}
+            head = head_of_response(flow.response) if flow.response else left
             trace.note("sent_response", Direction.RESPONSE, Stage.CLIENT, head, changed=True)
             trace.close()
 

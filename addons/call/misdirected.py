@@ -8,7 +8,7 @@ a client that hung up in its handshake is "connection closed".
 from mitmproxy import http, options
 from mitmproxy.tls import TlsData
 
-from addons.config.listening import COPIES, paste_lines
+from addons.config.listening import paste_line, paste_lines
 from addons.mitm.messages import response_of
 from protocols.base import WireProtocol
 from protocols.model.errors import Fault
@@ -101,13 +101,8 @@ class Distrust:
         return (
             f"the client at {client} {does} this proxy's certificate for {host}: it does not trust our "
             f"authority{', most likely' if silent else ''}; paste where it runs: "
-            + _in_one_line(paste_lines(opts, port, data.context.client.sockname[0]))
+            + paste_line(opts, port, data.context.client.sockname[0])
         )
-
-
-def _in_one_line(lines: str) -> str:
-    names = [line.removeprefix("export ") for line in lines.splitlines() if line.startswith("export ")]
-    return " ".join(("export", *names)) + (f" ({COPIES})" if COPIES in lines else "")
 
 
 def _who(data: TlsData) -> tuple[str, str]:

@@ -23,7 +23,8 @@ from addons.credentials.carriers import ClientCredential
 from addons.credentials.pool import Pool
 from addons.mitm.messages import headers_of, response_of, set_headers, without_hops
 from addons.mitm.websocket_handshake import is_handshake
-from addons.records.journal import Journal, record_of
+from addons.records.journal import Journal
+from addons.records.record import record_of
 from addons.secrets.redaction import Redactor, key_shaped
 from protocols.base import WireProtocol
 from protocols.model.call import Operation

@@ -11,6 +11,7 @@ from rewrite.credentials.health import HEALTHY
 from rewrite.credentials.state import CredentialState, PoolState
 from rewrite.exchange.traced import note_end
 from rewrite.records.passes import CallTrace, Direction, Stage
+from rewrite.records.verdict import Verdict
 from rewrite.targets.target import Target
 from rewrite.values.events import OpenUpstream, Release, Summary
 
@@ -85,6 +86,7 @@ class TracedDriver(Driver):
         super()._stop()
         if not self._reported:
             self._reported = True
-            data = {**self._response.head, "end": "failed", "detail": "a fault of the proxy"}
+            ending = {"verdict": Verdict.FAILED.value, "end": "failed", "detail": "a fault of the proxy"}
+            data = {**self._response.head, **ending}
             self._trace.note("sent_response", Direction.RESPONSE, Stage.CLIENT, data, changed=True)
         self._trace.close()

@@ -27,6 +27,8 @@ class PoolCredential:
     """The key, or the token that a login's file had when the config was read."""
     login: Login | None = None
     """Where its token comes from. None: it is a key."""
+    reference: str = ""
+    """What names the key: env:NAME, file:PATH, or cmd: and the command; of a login its file."""
 
     @property
     def name(self) -> str:
@@ -62,7 +64,7 @@ class Keys:
         except UnusableKey as error:
             self.errors.add((*loc, "key"), str(error) if table.key else _KEY_MISSING)
             return None
-        return PoolCredential(_credential(provider, table), secret)
+        return PoolCredential(_credential(provider, table), secret, reference=table.key)
 
     def _login(self, provider: str, table: CredentialTable, loc: Loc) -> PoolCredential | None:
         """A login, with the token that its file has now."""
@@ -75,7 +77,7 @@ class Keys:
             self.errors.add((*loc, "file"), str(error))
             return None
         credential = replace(_credential(provider, table), clients=login.clients)
-        return PoolCredential(credential, SecretStr(tokens.access), login)
+        return PoolCredential(credential, SecretStr(tokens.access), login, table.file)
 
     def _check_name(self, loc: Loc, name: str, taken: set[str]) -> None:
         if not name:
@@ -102,7 +104,7 @@ class Keys:
             except UnusableKey as error:
                 self.errors.add((), str(error), f"environment variable {name}")
             else:
-                yield PoolCredential(Credential(name, provider.name), secret)
+                yield PoolCredential(Credential(name, provider.name), secret, reference=f"env:{name}")
 
 
 def with_checks(pool: tuple[PoolCredential, ...], table: ProviderTable) -> tuple[PoolCredential, ...]:

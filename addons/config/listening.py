@@ -1,9 +1,6 @@
 """Where the proxy listens, who may come in there, and what they have to paste."""
 
-import os
-import shlex
-from collections.abc import Iterator
-from ipaddress import ip_address
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mitmproxy import options
@@ -16,10 +13,13 @@ from mitmproxy.proxy.mode_specs import (
     UpstreamMode,
 )
 
+from addons.config.client_variables import AUTHORITY, BUNDLE, REMOVED, client_variables
+from addons.config.loopback import bare, is_loopback
 from addons.config.settings import Settings
+from addons.config.shells import Shell, pasted, setting
 
 PASTE = "ROTATOR_PASTE"
-"""The variable in which scripts/start hands over the lines that it would have people paste."""
+"""The variable in which `rotator start` hands over the lines that are printed once the proxy serves."""
 
 _FOR_OTHERS = (RegularMode, UpstreamMode, ReverseMode, Socks5Mode, TransparentMode)
 _LOOPBACK = "127.0.0.1"
@@ -27,20 +27,11 @@ _LOOPBACK = "127.0.0.1"
 COPIES = "these files are on the proxy's machine: copy them to this one, and name the copies"
 """What the lines do not say to somebody at another machine."""
 
-_BUNDLE, _AUTHORITY = "rotator-ca-bundle.pem", "mitmproxy-ca-cert.pem"
-
 
 def blocks_others(opts: options.Options) -> bool:
     """Whether a server listens on all addresses unasked, and none does so by the user's own word."""
     hosts = [ProxyMode.parse(mode).listen_host(opts.listen_host) for mode in opts.mode]
     return "" in hosts and all(not host or is_loopback(host) for host in hosts)
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ip_address(_bare(host)).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def warn_of_others(opts: options.Options, settings: Settings) -> Iterator[str]:
@@ -59,27 +50,23 @@ def warn_of_others(opts: options.Options, settings: Settings) -> Iterator[str]:
 
 
 def paste_lines(opts: options.Options, port: int, host: str = _LOOPBACK) -> str:
-    """What makes a tool go through this proxy: as scripts/start says, else by our options. `host` is how the
+    """What makes a tool go through this proxy, a line each, as a shell of POSIX takes it. `host` is how the
     tool's machine reaches us."""
-    lines = os.environ.get(PASTE, "").strip() or "\n".join(_exports(opts, port))
-    if is_loopback(host):
-        return lines
-    reach = f"[{_bare(host)}]" if ":" in _bare(host) else _bare(host)
-    return lines.replace(f"//{_LOOPBACK}:", f"//{reach}:") + f"\n# {COPIES}"
+    others = () if is_loopback(host) else (f"# {COPIES}",)
+    return "\n".join((*pasted(Shell.BASH, _variables(opts, port, host)), *others))
 
 
-def _bare(host: str) -> str:
-    """Without brackets. A socket for both IPv4 and IPv6 writes the former as `::ffff:192.0.2.1`."""
-    return host.strip("[]").removeprefix("::ffff:")
+def paste_line(opts: options.Options, port: int, host: str = _LOOPBACK) -> str:
+    """The same in one line, for a log."""
+    variables = _variables(opts, port, host)
+    set_all = " ".join(line.removeprefix("export ") for line in setting(Shell.BASH, variables))
+    others = "" if is_loopback(host) else f" ({COPIES})"
+    return f"unset {' '.join(REMOVED)}; export {set_all}{others}"
 
 
-def _exports(opts: options.Options, port: int) -> Iterator[str]:
+def _variables(opts: options.Options, port: int, host: str) -> Mapping[str, str]:
     confdir = Path(opts.confdir).expanduser()
-    bundle = confdir / _BUNDLE
-    roots = shlex.quote(str(bundle if bundle.is_file() else confdir / _AUTHORITY))
-    yield f"export HTTPS_PROXY=http://{_LOOPBACK}:{port}"
-    yield f"export SSL_CERT_FILE={roots}"
-    yield f"export REQUESTS_CA_BUNDLE={roots}"
-    yield f"export CURL_CA_BUNDLE={roots}"
-    yield f"export NODE_EXTRA_CA_CERTS={shlex.quote(str(confdir / _AUTHORITY))}"
-    yield "export NODE_USE_ENV_PROXY=1"
+    bundle, authority = confdir / BUNDLE, confdir / AUTHORITY
+    reach = _LOOPBACK if is_loopback(host) else bare(host)
+    url = f"http://{f'[{reach}]' if ':' in reach else reach}:{port}"
+    return client_variables(url, str(bundle if bundle.is_file() else authority), str(authority))

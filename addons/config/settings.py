@@ -28,7 +28,7 @@ from addons.secrets.redaction import SHORTEST_SECRET, is_searched_for
 from protocols.registry import Registry, discover
 from rewrite.catalog.clients import ClientFacts, client_facts
 from rewrite.catalog.layers import layered
-from rewrite.catalog.model_facts import other_owner
+from rewrite.catalog.model_facts import meant, other_owner
 from rewrite.catalog.providers import Carrier, Provider
 from rewrite.catalog.routes import Rule, rule_target
 from rewrite.responses.store import Bounds
@@ -105,6 +105,15 @@ def load_again(former: Settings, environ: Mapping[str, str], cwd: Path) -> Setti
     if former.source and _is_empty(former.source):  # an editor empties a file for a moment before it writes
         raise ConfigError(f"{former.source}: is empty: write the config, or restart to continue without one")
     return _loaded(former.source, environ, cwd, former.providers_folder)
+
+
+def traced_to(environ: Mapping[str, str], cwd: Path) -> Path | None:
+    """The folder of traces that the config names, as `load` finds it; None: it names none. No key is read.
+    Raises ConfigError."""
+    source = _find("", cwd)
+    errors = ConfigErrors(str(source or "environment"), _override_names(environ))
+    tables = _tables(source, environ, errors)
+    return _tracing(tables.trace, source.parent if source else cwd).directory
 
 
 def _is_empty(source: Path) -> bool:
@@ -265,6 +274,7 @@ def _warnings(
     yield from _left_alone(providers, environ)
     yield from _without_keys(tables, keys.errors, providers)
     yield from _of_other_models(tables, keys.errors, by_name)
+    yield from _misspelt(tables, keys.errors, by_name)
     yield from _short_keys(providers)
     yield from _hosts_of_others(one.provider for one in providers)
     for pool in providers:
@@ -337,10 +347,22 @@ def _of_other_models(
                 yield line(errors.source(loc), loc, text)
 
 
+def _misspelt(tables: Tables, errors: ConfigErrors, providers: Mapping[str, Provider]) -> Iterator[str]:
+    """Globs that fit no model that is known, where one of nearly that name is."""
+    for number, route in enumerate(tables.routes):
+        loc = ("routes", number, "match", "model")
+        if nearest := meant(providers.values(), route.match.model):
+            text = f"no model is known whose name fits {route.match.model}: did you mean {nearest}?"
+            yield line(errors.source(loc), loc, text)
+
+
 def _ignored_numbers(tables: Tables, keys: Keys, providers: Sequence[Configured]) -> Iterator[str]:
     for one in providers:
         name = one.provider.name
+        listed = tables.providers[name].credentials if name in tables.providers else []
+        named = {credential.key for credential in listed}
         variables = numbered(one.provider.environment, keys.environ).values()
-        if variables and name in tables.providers and tables.providers[name].credentials:
+        ignored = [each for each in variables if f"env:{each}" not in named]
+        if ignored and listed:
             listing = keys.errors.source(("providers", name, "credentials"))
-            yield f"environment: {', '.join(variables)}: ignored, since {listing} lists credentials"
+            yield f"environment: {', '.join(ignored)}: ignored, since {listing} lists credentials"

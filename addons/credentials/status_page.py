@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from mitmproxy import http
 
-from addons.config.listening import is_loopback
+from addons.config.loopback import is_loopback
 from addons.credentials.overview import Overview
 from addons.runtime.version import VERSION
 

@@ -1,6 +1,6 @@
 """The entry of a call that is over: how it is counted."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mitmproxy import http
@@ -8,27 +8,25 @@ from mitmproxy import http
 from addons.records.record import Record
 from protocols.model.parts import Usage
 from rewrite.records.verdict import verdict_of
-from rewrite.usage.entry import CallEntry, Tokens
+from rewrite.usage.entry import CallEntry
+from rewrite.usage.prices import Cost
+from rewrite.usage.tokens import tokens_of
 from rewrite.values.events import Summary
 
-type Price = Callable[[str, str, Tokens, float], tuple[float, str] | None]
-"""What tokens cost, by the provider, the model and when, in epoch seconds: US dollars, and who says so. None:
-unknown."""
+type Price = Callable[[str, Sequence[str], Usage, float], Cost | None]
+"""What an answer cost: by the provider, the names of its model, best first, what is known of its tokens, and
+when, in epoch seconds. None: unknown."""
 
 _USER = "proxyauth"
 """Where mitmproxy keeps in a flow who called, with the password."""
-
-
-def unpriced(provider: str, model: str, tokens: Tokens, at: float) -> None:
-    """No price is known."""
 
 
 def entry_of(record: Record, summary: Summary, kept: Mapping[str, Any], at: float, price: Price) -> CallEntry:
     """`kept`: the record in the call's flow, redacted; `at`: when it ended, in epoch seconds."""
     call, usage = record.call, summary.progress.usage
     model, served = kept.get("model") or "", kept.get("served") or ""
-    tokens = _tokens(usage) if usage else None
-    cost, source = _cost(usage, tokens, lambda known: price(kept["provider"], served or model, known, at))
+    asked = record.targets[summary.target].call.model or "" if record.targets else ""
+    cost = price(kept["provider"], (served, asked, model), usage, at) if usage else None
     last = summary.attempts[-1] if summary.attempts else None
     return CallEntry(
         at=at,
@@ -45,10 +43,11 @@ def entry_of(record: Record, summary: Summary, kept: Mapping[str, Any], at: floa
         seconds=summary.seconds,
         first_token=summary.first_token,
         attempts=len(summary.attempts),
-        tokens=tokens,
+        tokens=tokens_of(usage) if usage else None,
         estimated=summary.estimated,
-        cost=cost,
-        cost_source=source,
+        cost=cost.amount if cost else None,
+        cost_source=cost.source if cost else "",
+        asked=asked,
     )
 
 
@@ -58,18 +57,3 @@ def user_of(flow: http.HTTPFlow) -> str:
         case (str(user), *_):
             return user
     return ""
-
-
-def _cost(
-    usage: Usage | None, tokens: Tokens | None, price: Callable[[Tokens], tuple[float, str] | None]
-) -> tuple[float | None, str]:
-    """What the provider states counts before any price."""
-    if usage is not None and usage.cost is not None:
-        return usage.cost, "provider"
-    return (price(tokens) if tokens else None) or (None, "")
-
-
-def _tokens(usage: Usage) -> Tokens:
-    read, write = usage.cache_read or 0, usage.cache_write or 0
-    fresh = max((usage.input or 0) - read - write, 0)
-    return Tokens(fresh, read, write, 0, usage.output or 0, usage.reasoning or 0)

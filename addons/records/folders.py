@@ -19,7 +19,8 @@ PASSES = "transform_trace.jsonl"
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _CALL = re.compile(r"[0-9]{6}\.[0-9]{6}Z-[\w.-]{1,80}")
-_FILE = re.compile(r"transform_trace\.jsonl|[0-9]{3,}-[\w.-]+\.json|(client|provider-[0-9]+)\.bytes")
+CALL_FILE = re.compile(r"transform_trace\.jsonl|[0-9]{3,}-[\w.-]+\.json|(client|provider-[0-9]+)\.bytes")
+"""What a file in the folder of a call is called."""
 _ODD = re.compile(r"[^\w.-]", re.ASCII)
 _OURS_ALONE, _PRIVATE_FOLDER = 0o600, 0o700
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
@@ -107,8 +108,8 @@ class Folders:
     def _known(self) -> dict[str, CallFolder]:
         """By DATE/TIME-CALL; at first those of runs before."""
         if self._calls is None:
-            found = {f"{path.parent.name}/{path.name}": path for path in _found(self.root)}
-            self._calls = {name: CallFolder(path, _size(path)) for name, path in found.items()}
+            found = {f"{path.parent.name}/{path.name}": path for path in call_folders(self.root)}
+            self._calls = {name: CallFolder(path, size_of(path)) for name, path in found.items()}
         return self._calls
 
     def _make_root(self) -> None:
@@ -123,7 +124,8 @@ class Folders:
             raise _unsafe("every user can write to it")
 
 
-def _found(root: Path) -> Iterator[Path]:
+def call_folders(root: Path) -> Iterator[Path]:
+    """Those of the calls under `root`, in no order."""
     for day in _folders_in(root, _DATE):
         yield from _folders_in(day, _CALL)
 
@@ -136,10 +138,11 @@ def _folders_in(folder: Path, names: re.Pattern[str]) -> Iterator[Path]:
 
 
 def _files_in(folder: Path) -> list[os.DirEntry[str]]:
-    return [each for each in os.scandir(folder) if _FILE.fullmatch(each.name)]
+    return [each for each in os.scandir(folder) if CALL_FILE.fullmatch(each.name)]
 
 
-def _size(folder: Path) -> int:
+def size_of(folder: Path) -> int:
+    """Bytes of what is ours in it."""
     try:
         return sum(each.stat(follow_symlinks=False).st_size for each in _files_in(folder))
     except OSError:  # another proxy removes it

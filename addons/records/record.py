@@ -1,7 +1,8 @@
-"""A call whose record is kept."""
+"""A call whose record is kept, and the record: plain data in its flow."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from mitmproxy import http
 
@@ -9,6 +10,11 @@ from protocols.model.call import Call
 from rewrite.catalog.routes import Rule
 from rewrite.records.passes import CallTrace
 from rewrite.targets.target import Target
+from rewrite.values.decision import Ended
+from rewrite.values.events import Summary
+
+KEY = "rotator"
+"""Where a flow's record is in `flow.metadata`: small plain data, since it is copied and saved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +35,76 @@ class Record:
     """The route that fits it."""
     trace: CallTrace | None = None
     """None: the call is not traced."""
+
+
+def record_of(flow: http.HTTPFlow) -> dict[str, Any]:
+    """What is recorded of a flow; nothing where another add-on, or a file, has put something else."""
+    record = flow.metadata.get(KEY)
+    return record if isinstance(record, dict) else {}
+
+
+def recorded(record: Record, summary: Summary, dropped: Sequence[str]) -> dict[str, object]:
+    call, usage = record.call, summary.progress.usage
+    return {
+        "call": call.id,
+        "provider": record.targets[summary.target].provider.name if record.targets else record.provider,
+        "protocol": call.protocol,
+        "operation": call.operation.value,
+        "model": call.model,
+        "served": _named_model(summary),
+        "stream": call.stream,
+        "end": summary.end,
+        "truncated": summary.end == "truncated",
+        "detail": summary.detail,
+        "status": summary.status,
+        "seconds": round(summary.seconds, 3),
+        "first_token": None if summary.first_token is None else round(summary.first_token, 3),
+        "tokens_in": usage.input if usage else None,
+        "tokens_out": usage.output if usage else None,
+        "usage_estimated": summary.estimated,
+        "attempts": [_attempt(one, record, summary.began) for one in summary.attempts],
+        **_routed(record, summary, dropped),
+    }
+
+
+def _named_model(summary: Summary) -> str | None:
+    """The model that answered, as its provider names it."""
+    head = summary.progress.head
+    return head.model if head else None
+
+
+def _routed(record: Record, summary: Summary, dropped: Sequence[str]) -> dict[str, object]:
+    """What is recorded only where a call went elsewhere, or in another form, than its client asked."""
+    found: dict[str, object] = {}
+    if record.skipped:
+        found["skipped"] = dict(record.skipped)
+    if failed := failed_hooks(record):
+        found["hooks_failed"] = failed
+    if record.targets:
+        target = record.targets[summary.target]
+        asked = target.provider.name, target.protocol.name
+        if asked != (record.provider, record.call.protocol):
+            found["target"] = f"{target.label} {target.protocol.name}"
+        if target.losses:
+            found["losses"] = [f"{loss.field}: {loss.why}" for loss in target.losses]
+        if dropped:
+            found["headers_dropped"] = dropped
+    return found
+
+
+def failed_hooks(record: Record) -> list[str]:
+    """What became of code of the providers' own that read answers."""
+    return [why for target in record.targets if target.hooks for why in target.hooks.failures.values()]
+
+
+def _attempt(one: Ended, record: Record, began: float) -> dict[str, object]:
+    several = len(record.targets) > 1
+    return {
+        "attempt": one.number,
+        **({"target": record.targets[one.target].label} if several else {}),
+        "credential": one.credential,
+        "outcome": one.outcome.label,
+        "ended": round(one.at - began, 3),
+        **({"reason": one.reason} if one.reason else {}),
+        **({"asked_last": list(one.asked_last)} if one.asked_last else {}),
+    }

@@ -17,7 +17,7 @@ from mitmproxy.proxy.layers import TCPLayer
 from mitmproxy.proxy.layers.http._upstream_proxy import HttpUpstreamProxy
 from mitmproxy.proxy.mode_specs import ProxyMode, RegularMode, Socks5Mode, UpstreamMode
 
-from addons.config.listening import is_loopback
+from addons.config.loopback import is_loopback
 from addons.upstream.connection import NetworkStream
 from addons.upstream.network import is_local
 from addons.upstream.way import Form, Way, way

@@ -7,7 +7,7 @@ from mitmproxy import http
 from mitmproxy.flow import Flow
 
 from addons.mitm.messages import headers_of
-from addons.records.journal import record_of
+from addons.records.record import record_of
 from protocols.base import WireProtocol
 from protocols.model.call import Call, Operation
 from protocols.model.errors import ProtocolError

@@ -4,7 +4,7 @@ from mitmproxy import http
 from mitmproxy.contentviews import Contentview, Metadata, SyntaxHighlight
 
 from addons.mitm.messages import headers_of
-from addons.records.journal import record_of
+from addons.records.record import record_of
 from addons.secrets.redaction import fault
 from addons.views.about import About, Flows
 from addons.views.websocket import Messages

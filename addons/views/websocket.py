@@ -7,7 +7,7 @@ from mitmproxy import http
 from mitmproxy.flow import Flow
 from mitmproxy.websocket import WebSocketMessage
 
-from addons.records.journal import record_of
+from addons.records.record import record_of
 from protocols.base import WireProtocol
 from protocols.model.call import Call, Operation
 from protocols.model.http import Head

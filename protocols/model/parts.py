@@ -90,6 +90,18 @@ class Usage:
     """Of the output, those of reasoning."""
     cost: float | None = None
     """US dollars that the answer cost."""
+    cache_write_1h: int | None = None
+    """Of the writes to a cache, those to one that holds for an hour."""
+    input_audio: int | None = None
+    """Of the input, those of audio."""
+    output_audio: int | None = None
+    """Of the output, those of audio."""
+    output_image: int | None = None
+    """Of the output, those of images."""
+    searches: int | None = None
+    """No tokens: searches of the web that are paid for one by one."""
+    tier: str | None = None
+    """On which terms the provider served, in its word: `flex`, `priority`, `batch`, `fast`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,18 @@
 
 import re
 from collections.abc import Iterable
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from rewrite.catalog.providers import ModelFacts, Provider
 
 _SHORTEST = 3
 """Characters of a model's name that say whose it is."""
+
+_FAMILY = re.compile(r"[a-z]{3,}")
+_ALIKE = 0.8
+"""How alike a misspelt name of a family and the one that was meant are at least: two letters of six that
+changed places are."""
 
 
 def quota_groups(provider: Provider) -> tuple[tuple[str, str], ...]:
@@ -45,6 +51,17 @@ def other_owner(providers: Iterable[Provider], asked: Provider, glob: str) -> st
     found = [(each, _models_of(each, beginning, _SHORTEST)) for each in providers if each.origin]
     owner, models = max(found, key=lambda each: each[1], default=(asked, 0))
     return owner.name if models else ""
+
+
+def meant(providers: Iterable[Provider], glob: str) -> str:
+    """`glob` with the name of a family of models that it seems to misspell; "" where that is not so."""
+    named = _FAMILY.match(glob.lower())
+    beginnings = (_FAMILY.match(_beginning(row.match)) for each in providers for row in each.models)
+    families = {found[0] for found in beginnings if found}
+    if named is None or any(each.startswith(named[0]) or named[0].startswith(each) for each in families):
+        return ""
+    close = get_close_matches(named[0], sorted(families), n=1, cutoff=_ALIKE)
+    return close[0] + glob[named.end() :] if close else ""
 
 
 def _models_of(provider: Provider, beginning: str, shortest: int) -> int:

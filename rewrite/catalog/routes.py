@@ -178,10 +178,11 @@ class RouteUse:
         close = get_close_matches(match.model, list(self._models), n=1, cutoff=0.4) if match.model else []
         nearest = f"; a model that was asked for is called {close[0]}" if close else ""
         remedy = f"correct it, or take the route out{nearest}"
-        return f"routes[{at}]: none of {ENOUGH} calls fitted match = {_shown(match)}: {remedy}"
+        return f"routes[{at}]: none of {ENOUGH} calls fitted match = {shown(match)}: {remedy}"
 
 
-def _shown(match: Match) -> str:
+def shown(match: Match) -> str:
+    """As the config has it."""
     globs = {name: getattr(match, name) for name in ("model", "provider", "protocol", "path")}
     said = [f'{name} = "{glob}"' for name, glob in globs.items() if glob]
     said += [f'header.{name} = "{glob}"' for name, glob in match.headers.items()]

@@ -165,6 +165,30 @@ class Exchange:
             return True
         return event.attempt in (self._ledger.current.number, CALL)
 
+    # -- for who looks meanwhile ----------------------------------------------------------------------
+
+    @property
+    def began(self) -> float:
+        """When the call did, in seconds on the machine's clock."""
+        return self._delivery.began
+
+    @property
+    def attempts(self) -> int:
+        """The number of the attempt that is under way, or comes next."""
+        return self._ledger.current.number
+
+    @property
+    def credential(self) -> str:
+        """The name of the one that the attempt holds. Empty: none."""
+        return self._ledger.current.credential or ""
+
+    @property
+    def target(self) -> Target:
+        """Which is asked, or is asked next."""
+        return self._ledger.target
+
+    # -- what happens ---------------------------------------------------------------------------------
+
     @property
     def _over(self) -> bool:
         return self.state is State.OVER

@@ -16,6 +16,7 @@ from rewrite.exchange.ending import Ending
 from rewrite.exchange.exchange import Exchange, State
 from rewrite.records.passes import Asked, CallTrace, Direction, Stage, fields_of
 from rewrite.records.rendering import rendered_parts
+from rewrite.records.verdict import verdict_of
 from rewrite.targets.target import Target
 from rewrite.values.decision import GiveUp, Retry
 from rewrite.values.events import (
@@ -222,7 +223,8 @@ def _said(decision: Retry | GiveUp) -> JsonObject:
 
 def note_end(trace: CallTrace, call: Call, summary: Summary, head: JsonObject) -> None:
     """`call` is over, as `summary` says. `head`: status and headers as they went to the client."""
-    data = {**head, "end": summary.end, "detail": summary.detail}
+    verdict = verdict_of(summary).value
+    data = {**head, "verdict": verdict, "end": summary.end, "detail": summary.detail}
     trace.note("sent_response", Direction.RESPONSE, Stage.CLIENT, data, changed=True)
     if call.stream and summary.end in _STREAMED and summary.attempts:
         trace.note("stream_completed", Direction.STREAM, Stage.CLIENT, _metrics(summary))

@@ -7,7 +7,8 @@ from rewrite.records.verdict import Verdict
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Tokens by class, as they are paid for. None is counted in two classes, but for `reasoning`."""
+    """Tokens by class, as they are paid for. None is counted in two classes, but for those that are a part of
+    another one: `reasoning`, and what is audio or images."""
 
     input: int = 0
     """Neither read from a cache nor written to one."""
@@ -21,6 +22,14 @@ class Tokens:
     """Reasoning included."""
     reasoning: int = 0
     """Of the output, those of reasoning."""
+    input_audio: int = 0
+    """Of `input`, those of audio."""
+    output_audio: int = 0
+    """Of the output, those of audio."""
+    output_image: int = 0
+    """Of the output, those of images."""
+    searches: int = 0
+    """No tokens: searches of the web that the answer used and that are paid for one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +70,8 @@ class CallEntry:
     """US dollars. None: unknown."""
     cost_source: str
     """Who says so: `provider`, `prices` (data of this package), `own` (the user's table). Empty: nobody."""
+    asked: str = ""
+    """The model that the provider was asked for. Empty: the call names none, or nobody could be asked."""
     failed_tokens: int = 0
     """Of attempts of which the client got nothing, as far as their providers reported them."""
     failed_cost: float = 0.0

@@ -112,4 +112,4 @@ async def test_a_client_that_leaves_what_is_passed_through(proxy: TracedProxy) -
     proxy.over(flow)
     (kept,) = proxy.traces.kept
     assert (kept.names, kept.closed) == (["raw_request", "sent_request", "sent_response"], 1)
-    assert kept.entries[-1].data == {"end": "abandoned"}
+    assert kept.entries[-1].data == {"verdict": "left", "end": "abandoned"}

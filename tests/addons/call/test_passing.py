@@ -9,8 +9,8 @@ from pydantic import SecretStr
 from addons.call.passing import ErrorResponse, Passing
 from addons.call.reports import Reports
 from addons.credentials.pool import Pool
-from addons.records.journal import KEY, Journal
-from addons.records.record import Record
+from addons.records.journal import Journal
+from addons.records.record import KEY, Record
 from addons.responses.kept import Responses
 from addons.responses.storage import Memory, Storage
 from addons.secrets.redaction import Blackout, Redactor

@@ -22,6 +22,7 @@ from addons.upstream.client import Upstream
 from addons.upstream.network import tls_context
 from addons.upstream.way import Direct
 from tests.addons.call.heads import CHAT, CONFIG, flow_of, settings_of
+from tests.addons.pages.bench import Bench
 
 SIZE = 250_000
 MOST_LINES = 20
@@ -74,7 +75,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Callable[[http.HTTPFlow],
         registry, pool, journal, Traces(redactor), FieldCache(lambda: 0.0, redactor.holds_secret)
     )
     answering.configure(settings, Upstream(Direct(tls_context(insecure=True, ca_file=None, ca_dir=None))))
-    departure = Departure(interception, Forwarder(pool, journal), answering, journal)
+    departure = Departure(interception, Forwarder(pool, journal), answering, journal, Bench().own_host)
 
     def begin(flow: http.HTTPFlow) -> object:
         assert interception.admit(flow)

@@ -26,6 +26,7 @@ from rewrite.catalog.routes import Rule
 from tests.addons.call.heads import flow_of
 from tests.addons.call.test_driver import PATIENCE, Clock
 from tests.addons.call.test_driver import Kept as Client
+from tests.addons.pages.bench import Bench
 from tests.rewrite.records.traces import Kept
 
 ONE, TWO = "sk-pool-number-one", "sk-pool-number-two"
@@ -66,7 +67,9 @@ class TracedProxy:
             registry, pool, journal, self.traces, FieldCache(lambda: 0.0, redactor.holds_secret)
         )
         self.answering.configure(settings, self._upstream)
-        self.departure = Departure(self._interception, Forwarder(pool, journal), self.answering, journal)
+        self.departure = Departure(
+            self._interception, Forwarder(pool, journal), self.answering, journal, Bench().own_host
+        )
 
     async def ask(self, url: str, body: Mapping[str, Any], **headers: str) -> Answered:
         """The answer to a client, and the trace of its call."""

@@ -7,7 +7,7 @@ from mitmproxy import options
 from pydantic import SecretStr
 
 from addons.config.credentials import PoolCredential
-from addons.config.listening import COPIES, PASTE, paste_lines, warn_of_others
+from addons.config.listening import COPIES, paste_line, paste_lines, warn_of_others
 from addons.config.providers import Configured
 from addons.config.settings import Settings
 from rewrite.catalog.providers import Provider
@@ -64,13 +64,7 @@ def test_nobody_is_warned_of_where_nobody_can_spend_a_key(
     assert list(warn_of_others(opts(**values), settings)) == []
 
 
-def test_the_lines_to_paste_are_those_of_the_script(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(PASTE, "export HTTPS_PROXY=http://127.0.0.1:8080\n")
-    assert paste_lines(opts(), 9) == "export HTTPS_PROXY=http://127.0.0.1:8080"
-
-
-def test_without_the_script_they_name_what_there_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv(PASTE, raising=False)
+def test_the_lines_name_the_files_that_there_are(tmp_path: Path) -> None:
     ours = str(tmp_path / "mitmproxy-ca-cert.pem")
     lines = paste_lines(opts(confdir=str(tmp_path)), 8081).splitlines()
     assert "export HTTPS_PROXY=http://127.0.0.1:8081" in lines
@@ -79,6 +73,15 @@ def test_without_the_script_they_name_what_there_is(monkeypatch: pytest.MonkeyPa
     lines = paste_lines(opts(confdir=str(tmp_path)), 8081).splitlines()
     assert f"export SSL_CERT_FILE={tmp_path / 'rotator-ca-bundle.pem'}" in lines
     assert f"export NODE_EXTRA_CA_CERTS={ours}" in lines
+    assert lines[-1] == "unset SSL_CERT_DIR"
+
+
+def test_a_log_has_them_in_one_line(tmp_path: Path) -> None:
+    line = paste_line(opts(confdir=str(tmp_path)), 8081)
+    assert line.startswith(
+        "unset SSL_CERT_DIR; export HTTPS_PROXY=http://127.0.0.1:8081 https_proxy=http://127.0.0.1:8081 "
+    )
+    assert line.endswith(f" DENO_CERT={tmp_path / 'mitmproxy-ca-cert.pem'}")
 
 
 @pytest.mark.parametrize(
@@ -90,18 +93,15 @@ def test_without_the_script_they_name_what_there_is(monkeypatch: pytest.MonkeyPa
         ("box.example", "http://box.example:8080"),
     ],
 )
-def test_another_machine_is_shown_the_address_by_which_it_came(
-    monkeypatch: pytest.MonkeyPatch, host: str, proxy: str
-) -> None:
-    monkeypatch.setenv(PASTE, "export HTTPS_PROXY=http://127.0.0.1:8080\nexport SSL_CERT_FILE=/ca")
-    assert paste_lines(opts(), 8080, host).splitlines() == [
-        f"export HTTPS_PROXY={proxy}",
-        "export SSL_CERT_FILE=/ca",
-        f"# {COPIES}",
-    ]
+def test_another_machine_is_shown_the_address_by_which_it_came(host: str, proxy: str) -> None:
+    lines = paste_lines(opts(), 8080, host).splitlines()
+    assert lines[0].replace("'", "") == f"export HTTPS_PROXY={proxy}"
+    assert lines[-1] == f"# {COPIES}"
+    assert paste_line(opts(), 8080, host).endswith(f" ({COPIES})")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "::ffff:127.0.0.1"])
-def test_this_machine_is_shown_the_lines_as_they_are(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
-    monkeypatch.setenv(PASTE, "export HTTPS_PROXY=http://127.0.0.1:8080")
-    assert paste_lines(opts(), 8080, host) == "export HTTPS_PROXY=http://127.0.0.1:8080"
+def test_this_machine_is_shown_its_own_address(host: str) -> None:
+    lines = paste_lines(opts(), 8080, host)
+    assert lines.startswith("export HTTPS_PROXY=http://127.0.0.1:8080\n")
+    assert COPIES not in lines

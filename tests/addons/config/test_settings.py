@@ -541,6 +541,13 @@ def test_credentials_of_the_file_win_over_numbered_variables(toml: Load, cwd: Pa
     )
 
 
+def test_a_numbered_variable_that_the_file_names_is_not_ignored(toml: Load) -> None:
+    text = '[providers.openai]\ncredentials = [{ name = "one", key = "env:OPENAI_API_KEY_1" }]\n'
+    assert toml(text, OPENAI_API_KEY_1=LONG).warnings == ()
+    (warning,) = toml(text, OPENAI_API_KEY_1=LONG, OPENAI_API_KEY_2=LONG).warnings
+    assert warning.startswith("environment: OPENAI_API_KEY_2: ignored")
+
+
 def test_a_numbered_key_that_cannot_be_used_is_named(cwd: Path) -> None:
     assert error_lines(lambda: load("", {"OPENAI_API_KEY_1": "hunter2 hunter2"}, cwd)) == [
         (

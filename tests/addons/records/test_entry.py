@@ -1,5 +1,6 @@
 """How a call is counted."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -16,6 +17,7 @@ from protocols.model.progress import Progress
 from rewrite.catalog.providers import Provider
 from rewrite.records.verdict import Verdict
 from rewrite.usage.entry import CallEntry, Tokens
+from rewrite.usage.prices import Cost
 from rewrite.values.decision import Ended
 from rewrite.values.events import Summary
 from rewrite.values.outcome import Completed, Kind, Rejected
@@ -38,10 +40,12 @@ SUMMARY = Summary(
 )
 
 
-def priced(provider: str, model: str, tokens: Tokens, at: float) -> tuple[float, str] | None:
+def priced(provider: str, models: Sequence[str], usage: Usage, at: float) -> Cost | None:
     """A dollar a token of the one model that it knows."""
-    known = (provider, model) == ("openai", "gpt-4o-2024-08-06")
-    return (float(tokens.input + tokens.output), "prices") if known else None
+    if usage.cost is not None:
+        return Cost(usage.cost, "provider")
+    known = (provider, models[0]) == ("openai", "gpt-4o-2024-08-06")
+    return Cost(float((usage.input or 0) + (usage.output or 0)), "prices") if known else None
 
 
 @pytest.fixture
@@ -78,12 +82,13 @@ def test_the_entry_of_a_call(flow: http.HTTPFlow) -> None:
         attempts=2,
         tokens=Tokens(input=8, cache_read=4, output=9, reasoning=2),
         estimated=False,
-        cost=17.0,
+        cost=21.0,
         cost_source="prices",
+        asked="gpt-4o",
     )
 
 
-def test_what_the_provider_says_of_the_cost_counts_before_any_price(flow: http.HTTPFlow) -> None:
+def test_the_cost_is_the_one_that_the_provider_states(flow: http.HTTPFlow) -> None:
     stated = replace(SUMMARY, progress=Progress(head=HEAD, usage=replace(USAGE, cost=0.25)))
     assert (entry(flow, stated).cost, entry(flow, stated).cost_source) == (0.25, "provider")
 
@@ -115,3 +120,10 @@ def test_what_others_named_is_redacted(flow: http.HTTPFlow) -> None:
     leaky = replace(SUMMARY, progress=Progress(head=head, usage=USAGE))
     found = entry(flow, leaky, replace(CALL, model=f"say-{SECRET}"))
     assert (found.model, found.served) == ("say-[redacted]", "gpt [redacted]")
+
+
+def test_a_call_that_went_elsewhere_has_the_model_that_was_asked_for_there(flow: http.HTTPFlow) -> None:
+    heard = list[CallEntry]()
+    there = replace(TARGET, call=replace(CALL, model="gpt-5"))
+    Journal(Redactor(), listeners=[heard.append]).end(Record(flow, CALL, "openai", [there]), SUMMARY)
+    assert [(one.model, one.asked) for one in heard] == [("gpt-4o", "gpt-5")]

@@ -10,8 +10,8 @@ from mitmproxy import http
 from mitmproxy.test import tflow
 from pydantic import SecretStr
 
-from addons.records.journal import KEY, LAST_TURNS, Journal, Tally
-from addons.records.record import Record
+from addons.records.journal import LAST_TURNS, Journal
+from addons.records.record import KEY, Record
 from addons.secrets.redaction import Redactor
 from protocols import anthropic_messages, openai_chat
 from protocols.model.call import Call, Operation
@@ -23,8 +23,7 @@ from rewrite.exchange.exchange import UnexpectedEvent
 from rewrite.translation.translate import Loss
 from rewrite.values.decision import Ended
 from rewrite.values.events import Summary, UpstreamSent
-from rewrite.values.outcome import Completed, Kind, Outcome, Rejected, Stalled
-from rewrite.values.timer import Timer
+from rewrite.values.outcome import Completed, Kind, Rejected
 from tests.rewrite.scenes import TERMS, exchange_of, own
 
 SECRET = "the-secret-of-a-pool"
@@ -335,36 +334,3 @@ def test_what_others_left_in_the_place_of_the_record_is_no_fault(
     flow.metadata[KEY] = junk
     journal.begin(flow, {"provider": "openai"})
     assert flow.metadata[KEY] == {"provider": "openai"}
-
-
-# -- what a run comes to, by credential -------------------------------------------------------------------
-
-
-def of_attempts(*outcomes: Outcome, usage: Usage | None = None) -> Summary:
-    attempts = tuple(Ended(number, "x", outcome, 0.0) for number, outcome in enumerate(outcomes, 1))
-    return Summary("completed", "", attempts, Progress(usage=usage), 0.0, 1.0)
-
-
-def test_attempts_are_counted_by_what_came_of_them() -> None:
-    tally = Tally()
-    limited = Rejected(429, Kind.RATE)
-    tally.note(of_attempts(limited, Completed(), usage=Usage(3, 4)), ["openai/a", "openai/b"])
-    tally.note(
-        of_attempts(Stalled(Timer.FIRST_TOKEN, 3.0), Completed(), usage=Usage(1, None)),
-        ["openai/a", "openai/b"],
-    )
-    tally.note(of_attempts(limited), ["groq/client"])
-    tally.note(of_attempts(), [])
-    assert list(tally.lines()) == [
-        "4 calls",
-        "groq/client: 1 rejected (429 rate)",
-        "openai/a: 1 rejected (429 rate), 1 stalled",
-        "openai/b: 2 completed; tokens: 4 in, 4 out",
-    ]
-
-
-def test_one_call_is_one_call() -> None:
-    tally = Tally()
-    tally.note(of_attempts(Completed()), ["openai/a"])
-    assert list(tally.lines()) == ["1 call", "openai/a: 1 completed"]
-    assert list(Tally().lines()) == []

@@ -3,7 +3,7 @@
 import pytest
 
 from addons.config.provider_files import built_in
-from rewrite.catalog.model_facts import facts_of, other_owner
+from rewrite.catalog.model_facts import facts_of, meant, other_owner
 from rewrite.catalog.provider_tables import provider
 from rewrite.catalog.providers import ModelFacts, Provider, ThinkingStyle
 
@@ -74,6 +74,25 @@ def test_models_that_another_provider_has_are_reported(asked: str, glob: str, ow
     mappings = {name: provider(name, facts) for name, facts in built_in().items()}
     mappings["gateway"] = Provider("gateway", "https://gateway.test", ("gateway.test",), ("openai_chat",))
     assert other_owner(mappings.values(), mappings[asked], glob) == owner
+
+
+@pytest.mark.parametrize(
+    ("glob", "nearest"),
+    [
+        ("cluade-*", "claude-*"),
+        ("Cladue-sonnet-4-5", "claude-sonnet-4-5"),
+        ("gemnii-2.5*", "gemini-2.5*"),
+        ("claude-*", ""),
+        ("clau*", ""),
+        ("gpt-9*", ""),
+        ("o1*", ""),
+        ("my-own-model", ""),
+        ("*", ""),
+        ("", ""),
+    ],
+)
+def test_a_misspelt_family_of_models_is_recognised(glob: str, nearest: str) -> None:
+    assert meant(BUILT_IN.values(), glob) == nearest
 
 
 def test_lists_are_of_the_first_entry_too_and_timeouts_each_for_itself() -> None:

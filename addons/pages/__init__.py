@@ -1,0 +1,1 @@
+"""The pages of the proxy at http://rotator.local/, and the same in mitmweb."""

@@ -1,0 +1,93 @@
+"""The pages as flows of the proxy: http://rotator.local/, of which nothing ever leaves."""
+
+from collections.abc import Mapping
+from urllib.parse import parse_qs
+
+from mitmproxy import ctx, http
+
+from addons.config.loopback import is_loopback
+from addons.mitm.dispatch import Responder
+from addons.mitm.sink import answer_with
+from addons.pages.guard import HOST, PORTS, foreign_page, is_own
+from addons.pages.reply import Reply, text_reply
+from addons.pages.site import EVENTS, LONGEST_ACTION, Site
+
+_ANYBODY = "any"
+"""The value of mitmproxy's option proxyauth by which any password will do."""
+
+
+class OwnHost:
+    """`follow` answers with the page that never ends."""
+
+    def __init__(self, site: Site, follow: Responder) -> None:
+        self._site, self._follow = site, follow
+
+    def has(self, flow: http.HTTPFlow) -> bool:
+        return is_own(flow.request.host)
+
+    def answer(self, flow: http.HTTPFlow) -> http.Response | None:
+        """Of a request whose head is here. None: it is for another host, or `responder` will answer it."""
+        if not self.has(flow):
+            return None
+        refusal, (path, query) = _refusal(flow), _parted(flow.request)
+        if refusal is None and self._waits(flow.request, path):
+            refusal = _too_long(flow.request)
+            return _response(refusal) if refusal else None
+        return _response(refusal or self._site.page(flow.request.method, path, query))
+
+    def _waits(self, request: http.Request, path: str) -> bool:
+        """Whether more is needed than the head, or more is answered than one piece."""
+        if request.method == "POST":
+            return self._site.is_action(path)
+        return path == EVENTS and request.method == "GET"
+
+    def responder(self, flow: http.HTTPFlow) -> Responder | None:
+        """Of a request that is about to leave, whatever became of it before. None: it is for another host."""
+        if not self.has(flow):
+            return None
+        refusal, (path, query) = _refusal(flow), _parted(flow.request)
+        if refusal is None and self._waits(flow.request, path):
+            if path == EVENTS:
+                return self._follow
+            refusal = self._site.act(path, _lower(flow.request.headers), flow.request.content or b"")
+        return answer_with(_response(refusal or self._site.page(flow.request.method, path, query)))
+
+
+def _refusal(flow: http.HTTPFlow) -> Reply | None:
+    if page := foreign_page(_lower(flow.request.headers)):
+        return text_reply(403, f"a web page ({page}) may not ask for this: type http://{HOST}/ yourself")
+    if not (is_loopback(flow.client_conn.peername[0]) or _is_let_in(flow)):
+        return text_reply(403, "only programs on the machine of the proxy may ask for this")
+    if flow.request.port not in PORTS:
+        return text_reply(404, f"the pages are at http://{HOST}/")
+    return None
+
+
+def _is_let_in(flow: http.HTTPFlow) -> bool:
+    """Whether mitmproxy's proxyauth has seen a password of somebody."""
+    return "proxyauth" in flow.metadata and ctx.options.proxyauth != _ANYBODY
+
+
+def _too_long(request: http.Request) -> Reply | None:
+    length = request.headers.get("content-length", "0" if request.method == "GET" else "")
+    if not length.isdecimal():
+        return text_reply(411, "say how long the request is: content-length")
+    if int(length) > LONGEST_ACTION:
+        return text_reply(413, f"an action has {LONGEST_ACTION} bytes at most")
+    return None
+
+
+def _parted(request: http.Request) -> tuple[str, Mapping[str, list[str]]]:
+    path, _, query = request.path.partition("?")
+    try:
+        return path, parse_qs(query, max_num_fields=20)
+    except ValueError:
+        return path, {}
+
+
+def _lower(headers: http.Headers) -> Mapping[str, str]:
+    return {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in headers.fields}
+
+
+def _response(reply: Reply) -> http.Response:
+    return http.Response.make(reply.status, reply.body, reply.headers)

@@ -1,0 +1,51 @@
+"""`rotator check`: whether a config can be used, what it comes to, and whether its keys work."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from addons.config.settings import ConfigError, Settings, load
+from rotator.asking import Asked, ask_all
+from rotator.understood import faults, lines
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def check(
+    config: Annotated[
+        str, typer.Option("--config", help="The file; default: the one that a start reads.")
+    ] = "",
+    *,
+    live: Annotated[bool, typer.Option("--live", help="Ask each key for its models.")] = False,
+) -> None:
+    """Show what a config comes to, or all that is wrong with it."""
+    try:
+        settings = load(config, os.environ, Path.cwd())
+    except ConfigError as error:
+        for line in faults(error.lines):
+            typer.echo(line, err=True)
+        raise typer.Exit(1) from None
+    for line in lines(settings, {}):
+        typer.echo(line)
+    if live and not _all_work(settings):
+        raise typer.Exit(1)
+
+
+def _all_work(settings: Settings) -> bool:
+    """Ask, and show what each answers as it comes."""
+    typer.echo("\nlive: each key is asked for its models")
+
+    def show(one: Asked) -> None:
+        typer.echo(f"  {one.line}")
+
+    answers = asyncio.run(ask_all(settings, os.environ, show))
+    bad = sum(not one.good for one in answers)
+    if not answers:
+        typer.echo("  there are no keys to ask")
+    elif bad:
+        typer.echo(f"{bad} of {len(answers)} cannot be used as they are")
+    return not bad

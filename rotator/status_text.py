@@ -1,0 +1,192 @@
+"""The status of a proxy for a reader: its credentials, and the calls that are not over."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+type Data = Mapping[str, Any]
+"""What `http://rotator.local/status` says, and parts of it."""
+
+_READY = "ready"
+_COLOURS = {_READY: "green", "limited": "yellow", "busy": "cyan", "refused": "red", "retired": "bright_black"}
+_STATES = {"cooling": "limited", "full": "busy"}
+"""What a reader understands without our documents."""
+_REFUSED = "was refused"
+_SAID_BY_STATE = frozenset({"", "is rate-limited", "is retired"})
+_AGAIN = re.compile(r"( and)? is tried again in \d+ s|^is tried again in \d+ s")
+"""What the countdown says too."""
+
+_CALL_COLOURS = {"waits": "yellow", "streams": "green", "asks": "cyan"}
+_ALL = ""
+"""The scope that stands for all models."""
+
+
+def rendered(status: Data, where: str) -> Iterator[RenderableType]:
+    """The whole page. `where`: the proxy's address."""
+    yield Text.assemble(("rotator", "bold"), f" {status.get('version', '')} at {where}: {_counts(status)}")
+    providers = status.get("providers") or {}
+    if providers:
+        yield Text()
+        yield from _credentials(providers)
+    else:
+        yield Text("no keys of its own: the keys of your tools are used")
+    if calls := status.get("calls"):
+        yield Text()
+        yield _calls(calls)
+
+
+def _counts(status: Data) -> str:
+    calls, waiting = len(status.get("calls") or ()), status.get("waiting", 0)
+    sessions = status.get("sessions", 0)
+    in_line = f", {waiting} in line for a key" if waiting else ""
+    return f"{_many(calls, 'call')} under way{in_line}, {_many(sessions, 'conversation')} in the last hour"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def duration(seconds: float) -> str:
+    """As a person says it, in at most two units."""
+    whole = max(round(seconds), 0)
+    for unit, size, smaller, part in _UNITS:
+        if whole >= size:
+            many, left = divmod(whole, size)
+            return f"{many} {unit} {left // part} {smaller}" if left // part else f"{many} {unit}"
+    return f"{whole} s"
+
+
+_UNITS = (("d", 86_400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1))
+
+
+# -- credentials -------------------------------------------------------------------------------------------
+
+
+def _credentials(providers: Mapping[str, Data]) -> Iterator[Text]:
+    """The providers, each with its keys, whose states and calls stand below each other."""
+    every = [one for provider in providers.values() for one in provider.get("credentials", ())]
+    names, states, calls = (
+        max([0, *(len(part(one)) for one in every)]) for part in (_name, _state_for, _in_flight)
+    )
+    for name, provider in providers.items():
+        yield _provider(name, provider)
+        for one in provider.get("credentials", ()):
+            line = Text.assemble("  ", _name(one).ljust(names), "  ")
+            line.append(_state_for(one).ljust(states), style=_COLOURS.get(_state(one), ""))
+            line.append(f"  {_in_flight(one).ljust(calls)}  " if calls else "  ")
+            yield line.append_text(_last(one))
+            yield from (Text(" " * (names + 4)).append_text(note) for note in _notes(one))
+
+
+def _provider(name: str, provider: Data) -> Text:
+    """A line of its own, with its pauses."""
+    text = Text.assemble((name, "bold"), (f"  {provider.get('rotation', '')}", "bright_black"))
+    for scope, seconds in (provider.get("paused") or {}).items():
+        text.append(f"  paused for {_named(scope)}: {duration(seconds)}", style="red")
+    return text
+
+
+def _name(one: Data) -> str:
+    return str(one.get("name", ""))
+
+
+def _state_for(one: Data) -> str:
+    """With how long it lasts."""
+    state, seconds = _state(one), one.get("seconds")
+    return f"{state} for {duration(seconds)}" if seconds and state != _READY else state
+
+
+def _state(one: Data) -> str:
+    state, reason = str(one.get("state", "")), str(one.get("reason", ""))
+    return "refused" if reason.startswith(_REFUSED) else _STATES.get(state, state)
+
+
+def _in_flight(one: Data) -> str:
+    count = one.get("in_flight")
+    return _many(count, "call") if count else ""
+
+
+def _last(one: Data) -> Text:
+    last = one.get("last")
+    text = f"last {last['outcome']} {duration(last['ago'])} ago" if last else "not used yet"
+    return Text(text, style="bright_black")
+
+
+def _notes(one: Data) -> Iterator[Text]:
+    """Lines of their own: why it does not serve, for which models alone, and what is left of its limits."""
+    reason = _AGAIN.sub("", one.get("reason", "")).strip(" :;,")
+    if reason not in _SAID_BY_STATE:
+        yield Text(reason)
+    for scope, seconds in (one.get("scopes") or {}).items():
+        yield Text(f"not for {_named(scope)}: {duration(seconds)}", style="yellow")
+    yield from (Text(quota(each)) for each in one.get("windows", ()))
+
+
+def quota(window: Data) -> str:
+    """What is left of one limit, and when there is more."""
+    unit, limit = window["unit"], window["limit"]
+    left = max(limit - window["used"], 0)
+    name, scope = limit_name(window), window.get("scope")
+    said = {
+        "percent": f"{name or 'limit'}: {left:.0f} % left",
+        "cost": f"${left:.2f} of ${limit:g} left",
+    }.get(unit, f"{_short(left)} of {_short(limit)} {unit} left")
+    whom = f" for {_named(scope)}" if scope else ""
+    return f"{said}{whom}, reset in {duration(window['resets_in'])}"
+
+
+_NAMED = re.compile(r"(?:unified|codex)-(.+)")
+"""Of a header that reports a limit, the name that its provider gives that."""
+
+
+def limit_name(window: Data) -> str:
+    """`5h` or `primary`. Empty: the limit has none."""
+    found = _NAMED.search(window.get("source", ""))
+    return found[1] if found else ""
+
+
+def _short(number: float) -> str:
+    for size, unit in ((1_000_000, "M"), (1_000, "k")):
+        if number >= 10 * size:
+            return f"{number / size:.0f}{unit}"
+    return f"{number:g}"
+
+
+def _named(scope: str) -> str:
+    return "all models" if scope == _ALL else scope.partition(":")[2] or scope
+
+
+# -- calls -------------------------------------------------------------------------------------------------
+
+
+def _calls(calls: Sequence[Data]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("call", "model", "key", "since"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("does", overflow="fold")
+    for one in calls:
+        table.add_row(*_call(one))
+    return table
+
+
+def _call(one: Data) -> Iterator[Text]:
+    model = one.get("model")
+    yield Text(str(one.get("id", "")))
+    yield Text(f"{one['provider']}/{model}" if model else one["provider"])
+    yield Text(one.get("credential") or "")
+    yield Text(duration(one.get("since", 0.0)))
+    yield _doing(one)
+
+
+def _doing(one: Data) -> Text:
+    state = one.get("state", "")
+    text = Text(state, style=_CALL_COLOURS.get(state, ""))
+    if state == "asks" and one.get("attempts", 1) > 1:
+        text.append(f" again, attempt {one['attempts']}")
+    if one.get("seconds") is not None:
+        text.append(f" {duration(one['seconds'])}")
+    return text.append(f": {one['why']}") if one.get("why") else text

@@ -1,0 +1,56 @@
+"""The pages of a proxy with two pools, without the proxy."""
+
+from pathlib import Path
+
+from mitmproxy import http
+from mitmproxy.test import tflow
+from pydantic import SecretStr
+
+from addons.config.credentials import PoolCredential
+from addons.config.providers import Configured
+from addons.config.settings import Settings
+from addons.credentials.commands import Commands
+from addons.credentials.overview import Overview
+from addons.credentials.pool import Pool
+from addons.pages.own_host import OwnHost
+from addons.pages.pages import Pages
+from addons.pages.views import Views
+from addons.secrets.redaction import Redactor
+from rewrite.catalog.providers import Provider
+from rewrite.credentials.credential import Credential
+from rewrite.credentials.notices import Notice
+
+KEY = "sk-pages-test-of-{}-0001"
+
+
+class Bench:
+    """`now` is the time of the pools; `notes` what was noted."""
+
+    def __init__(self, **named: list[str]) -> None:
+        """`named`: the credentials of each provider."""
+        self.now, self.notes = 100.0, list[Notice]()
+        self.pool = Pool(lambda: self.now, self.notes.append)
+        known = [
+            Configured(
+                Provider(provider, f"https://{provider}", (provider,), ("openai_chat",)),
+                tuple(
+                    PoolCredential(Credential(name, provider), SecretStr(KEY.format(name))) for name in names
+                ),
+            )
+            for provider, names in named.items()
+        ]
+        self.pool.configure(Settings(providers=tuple(known)))
+        overview = Overview(self.pool, lambda: self.now)
+        commands = Commands(self.pool, overview, lambda _: Path(), self.notes.append)
+        self.views = Views(overview, lambda: (), lambda: None, Redactor())
+        self.pages = Pages(self.views, commands)
+        self.own_host: OwnHost = self.pages.own_host
+
+
+def asked(url: str, method: str = "GET", peer: str = "127.0.0.1", **headers: str) -> http.HTTPFlow:
+    """Underscores stand for hyphens in the names of `headers`."""
+    flow = tflow.tflow(req=http.Request.make(method, url))
+    flow.client_conn.peername = (peer, 50_000)
+    for name, value in headers.items():
+        flow.request.headers[name.replace("_", "-")] = value
+    return flow
