@@ -17,7 +17,7 @@ from addons.call.fields import FieldCache
 from addons.call.forwarding import Forwarder
 from addons.call.misdirected import Distrust, own_address
 from addons.call.recognition import Intercepted, Interception, error_response
-from addons.config.listening import PASTE
+from addons.config.client_variables import PASTE
 from addons.config.settings import ConfigError, known_protocols
 from addons.credentials.commands import Commands
 from addons.credentials.overview import Overview

@@ -25,9 +25,10 @@ class Listed:
 
 
 COMMANDS: Mapping[str, Listed] = {
+    "start": Listed("rotator.start", "Start the proxy in this terminal."),
+    "env": Listed("rotator.env", "Print the lines that send a shell's tools through the proxy."),
     "init": Listed("rotator.init", "Write a config from the keys and the logins that are here."),
     "check": Listed("rotator.check", "Show what a config comes to, or what is wrong with it."),
-    "env": Listed("rotator.env", "Print the lines that send a shell's tools through the proxy."),
     "status": Listed("rotator.status", "Show how the keys do, and the calls that are under way."),
     "trace": Listed("rotator.trace", "Look at the traces of calls."),
 }

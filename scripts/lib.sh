@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by start, test and check: where things are, which Python, and a virtual environment that is ready.
+# Sourced by start, rotator, test and check: where things are, which Python, and a virtual environment that is ready.
 #   ROTATOR_PYTHON   the interpreter to use, instead of looking for one
 #   ROTATOR_VENV     the virtual environment, instead of .venv in the checkout
 # Written for bash 3.2, which macOS still has.
@@ -104,8 +104,12 @@ install() {
   requirements "$@" >"$venv/rotator-requirements.txt"
   : >"$venv.unfinished"
   local status=0
-  "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-input \
-    -r "$venv/rotator-requirements.txt" >"$venv/rotator-pip.log" 2>&1 || status=$?
+  (
+    # Where rotator's lines are pasted, pip would be sent through a rotator that is not up yet.
+    case ${SSL_CERT_FILE:-} in */rotator-ca-bundle.pem) unset HTTPS_PROXY https_proxy ;; esac
+    exec "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-input \
+      -r "$venv/rotator-requirements.txt"
+  ) >"$venv/rotator-pip.log" 2>&1 || status=$?
   rm -f "$venv.unfinished"
   [ "$status" = 0 ] && return
   cat "$venv/rotator-pip.log" >&2

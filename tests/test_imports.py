@@ -245,7 +245,7 @@ def test_mitmproxy_is_known_to_the_edge() -> None:
         for each in _imports()
         if _layer(each.target) == "mitmproxy"
         and _layer(each.importer) not in ("addons", "tests")
-        # One makes mitmproxy's certificate authority before mitmproxy runs, one is an add-on of its own.
-        and each.importer not in ("scripts.trust", "scripts.agentkit.refuse")
+        # One makes mitmproxy's certificate authority, one is mitmproxy's command, one an add-on of its own.
+        and each.importer not in ("rotator.authority", "rotator.proxy", "scripts.agentkit.refuse")
     ]
     assert not users, _report("mitmproxy belongs to addons:", users)

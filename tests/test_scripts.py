@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from addons.config.client_variables import client_variables
 from scripts import sdks
 
 ROOT = Path(__file__).parent.parent
@@ -81,9 +82,10 @@ class Machine:
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
     checkout, home, shims = tmp_path / "a checkout", tmp_path / "a home", tmp_path / "shims"
-    for made in (checkout / "addons", home, shims):
+    for made in (home, shims):
         made.mkdir(parents=True)
-    shutil.copytree(ROOT / "scripts", checkout / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
+    for copied in ("scripts", "rotator", "addons"):
+        shutil.copytree(ROOT / copied, checkout / copied, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", checkout)
     (checkout / "addons" / "rotator.py").write_text(PROBE)
     for tool in TOOLS:
@@ -242,14 +244,11 @@ def test_the_export_lines_can_be_pasted(machine: Machine) -> None:
     done = machine.start("-p", "8097")
     assert done.returncode == 0, done.stderr
     conf = machine.home / ".mitmproxy"
-    assert exported(machine, done.stdout) == {
-        "HTTPS_PROXY": "http://127.0.0.1:8097",
-        "SSL_CERT_FILE": str(conf / "rotator-ca-bundle.pem"),
-        "REQUESTS_CA_BUNDLE": str(conf / "rotator-ca-bundle.pem"),
-        "CURL_CA_BUNDLE": str(conf / "rotator-ca-bundle.pem"),
-        "NODE_EXTRA_CA_CERTS": str(conf / "mitmproxy-ca-cert.pem"),
-        "NODE_USE_ENV_PROXY": "1",
-    }
+    bundle, authority = str(conf / "rotator-ca-bundle.pem"), str(conf / "mitmproxy-ca-cert.pem")
+    assert exported(machine, done.stdout) == client_variables("http://127.0.0.1:8097", bundle, authority)
+    assert "\nunset SSL_CERT_DIR\n" in done.stdout
+    rotator = shlex.quote(str(machine.checkout / "scripts" / "rotator"))
+    assert f'# To take it back: eval "$({rotator} env --unset)"' in done.stdout
     said = probed(done.stdout)
     assert (said["host"], said["port"], said["cwd"]) == ("127.0.0.1", 8097, str(machine.home))
 
@@ -284,7 +283,9 @@ def test_the_exported_proxy_is_where_mitmproxy_listens(
     said = probed(done.stdout)
     assert exported(machine, done.stdout)["HTTPS_PROXY"] == f"http://{proxy}"
     assert (said["host"], said["port"]) == (host, 8097)
-    assert ("# On another machine: http://ADDRESS-OF-THIS-MACHINE:8097" in done.stdout) is (host == "0.0.0.0")
+    others = re.search(r"^# On another machine: http://(.*):8097,", done.stdout, re.MULTILINE)
+    assert bool(others) is (host == "0.0.0.0")
+    assert others is None or others[1] not in ("127.0.0.1", "0.0.0.0")
 
 
 def free_port() -> int:
@@ -342,12 +343,12 @@ def test_the_second_start_starts_one_python(machine: Machine) -> None:
     assert machine.start().returncode == 0
     script = machine.checkout / "scripts" / "start"
     done = machine.run("bash", "-x", script, "-n", ROTATOR_VENV=sys.prefix)
-    python, mitmdump = (shlex.quote(f"{sys.prefix}/bin/{name}") for name in ("python", "mitmdump"))
+    python = shlex.quote(f"{sys.prefix}/bin/python")
     started = [
         line for line in done.stderr.splitlines() if re.match(rf"\++ (exec )?{re.escape(python)} ", line)
     ]
     assert len(started) == 1, started
-    assert started[0].startswith(f"+ exec {python} -u {mitmdump}")
+    assert started[0].startswith(f"+ exec {python} -P ")
 
 
 @pytest.mark.usefixtures("in_venv")

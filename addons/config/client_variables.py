@@ -7,6 +7,8 @@ LOCAL = "localhost,127.0.0.1,::1"
 REMOVED = ("SSL_CERT_DIR",)
 """Must not be there: clients that read it would trust its folder alone, or besides."""
 
+PASTE = "ROTATOR_PASTE"
+"""The proxy's own variable in which `rotator start` hands over the lines to print once it serves."""
 BUNDLE, AUTHORITY = "rotator-ca-bundle.pem", "mitmproxy-ca-cert.pem"
 """Files in mitmproxy's folder: the roots to trust, and our certificate alone."""
 

@@ -18,9 +18,6 @@ from addons.config.loopback import bare, is_loopback
 from addons.config.settings import Settings
 from addons.config.shells import Shell, pasted, setting
 
-PASTE = "ROTATOR_PASTE"
-"""The variable in which `rotator start` hands over the lines that are printed once the proxy serves."""
-
 _FOR_OTHERS = (RegularMode, UpstreamMode, ReverseMode, Socks5Mode, TransparentMode)
 _LOOPBACK = "127.0.0.1"
 

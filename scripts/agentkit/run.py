@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from scripts import trust
+from addons.config.client_variables import BUNDLE, client_variables
+from rotator import trust
 from scripts.agentkit import provider
 from scripts.agentkit.scenarios import NOTE, PROMPT, Row
 from scripts.agentkit.verdict import Ran, Result, unsaid, verdict
@@ -122,17 +123,10 @@ def _kill_session(process: subprocess.Popen[bytes]) -> None:
 
 
 def client_environment(proxy: Proxy) -> Mapping[str, str]:
-    """What scripts/start prints for a user to paste, and PATH; nothing else of our own environment."""
-    trust.main(proxy.confdir, "")
-    bundle = str(proxy.confdir / trust.BUNDLE)
-    return {
-        "PATH": os.environ["PATH"],
-        "HTTPS_PROXY": proxy.url,
-        "SSL_CERT_FILE": bundle,
-        "REQUESTS_CA_BUNDLE": bundle,
-        "NODE_EXTRA_CA_CERTS": str(proxy.ca),
-        "NODE_USE_ENV_PROXY": "1",
-    }
+    """What `rotator start` prints for a user to paste, and PATH; nothing else of our own environment."""
+    trust.prepare(proxy.confdir, "")
+    bundle, authority = str(proxy.confdir / BUNDLE), str(proxy.ca)
+    return {"PATH": os.environ["PATH"], **client_variables(proxy.url, bundle, authority)}
 
 
 def _save(file: Path, requests: Sequence[Received]) -> None:

@@ -44,7 +44,8 @@ def test_who_takes_a_wrong_way_is_shown_the_right_one(tmp_path: Path) -> None:
     assert "is rotator, a proxy for LLM tools" in page.text
     assert all(each.returncode for each in (*untrusting, https))
     assert log.count("this proxy's certificate for api.openai.com: it does not trust our authority") == 1
-    assert f"paste where it runs: export HTTPS_PROXY={proxy.url} SSL_CERT_FILE={proxy.ca}" in log
+    assert f"paste where it runs: unset SSL_CERT_DIR; export HTTPS_PROXY={proxy.url} " in log
+    assert f" SSL_CERT_FILE={proxy.ca} " in log
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])

@@ -1,0 +1,58 @@
+"""What a proxy is started with: its command line, its environment, and the lines that it prints."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from addons.config.client_variables import AUTHORITY, BUNDLE, client_variables
+from addons.config.loopback import is_loopback
+from addons.config.shells import Shell, pasted
+from rotator.found import Address, parsed
+from rotator.options import Listening
+from rotator.paths import ADDON
+
+PROXY = Path(__file__).with_name("proxy.py")
+_SENT_THROUGH = ("HTTPS_PROXY", "https_proxy")
+_TAKEN_BACK: Mapping[Shell, str] = {
+    Shell.BASH: 'eval "$({} env --unset)"',
+    Shell.ZSH: 'eval "$({} env --unset)"',
+    Shell.FISH: "{} env --unset | source",
+    Shell.POWERSHELL: "{} env --unset --shell powershell | Out-String | Invoke-Expression",
+}
+
+
+def command_line(tool: str, options: Sequence[str]) -> list[str]:
+    """Of mitmdump or mitmweb with the add-on. Unbuffered, so that a log that goes to a file is there when
+    it is looked at; and nothing that lies in the current folder is taken for a module."""
+    return [sys.executable, "-u", "-P", str(PROXY), tool, "-s", str(ADDON), *options]
+
+
+def with_defaults(options: Sequence[str], where: Listening) -> list[str]:
+    """What a proxy of ours does unless it is asked not to: it serves this machine alone."""
+    return [*options] if where.host else ["--listen-host", "127.0.0.1", *options]
+
+
+def environment(variables: Mapping[str, str], where: Address) -> dict[str, str]:
+    """The proxy's own. One that is its own client, or that of a rotator whose lines are pasted, would be
+    sent through itself; another proxy of the shell is a company's, and stays."""
+    ours = variables.get("SSL_CERT_FILE", "").endswith(BUNDLE)
+    return {
+        name: value
+        for name, value in variables.items()
+        if not (name in _SENT_THROUGH and (at := parsed(value)) and (ours or at == where))
+    }
+
+
+def lines(shell: Shell, where: Listening, confdir: Path, command: str, outside: str) -> str:
+    """What a proxy prints once it is up. `outside` is this machine's address for others."""
+    return "\n".join(_lines(shell, where, confdir, command, outside))
+
+
+def _lines(shell: Shell, where: Listening, confdir: Path, command: str, outside: str) -> Iterator[str]:
+    url = Address(where.reach, where.port).url
+    yield f"# Paste this where your LLM tool runs, or run it by: {command} run -- TOOL"
+    yield from pasted(shell, client_variables(url, str(confdir / BUNDLE), str(confdir / AUTHORITY)))
+    yield f"# To take it back: {_TAKEN_BACK[shell].format(command)}"
+    if where.host and not is_loopback(where.host):
+        there = Address(outside if where.host in ("0.0.0.0", "::") else where.reach, where.port)
+        yield f"# On another machine: {there.url}, and copies of these files, in their place."
