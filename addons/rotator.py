@@ -27,7 +27,9 @@ from addons.mitm.front import Front
 from addons.mitm.layers import Layers
 from addons.mitm.messages import fit
 from addons.oauth.logins import Logins
+from addons.pages.metrics import Current, Metrics, exposition
 from addons.pages.pages import Pages
+from addons.pages.recent import Recent
 from addons.pages.views import Views
 from addons.records.journal import Journal
 from addons.records.trace import Traces
@@ -99,7 +101,8 @@ class Rotator:
 
     def __init__(self) -> None:
         redactor = Redactor()
-        self._journal = Journal(redactor, _updated)
+        recent, metrics = Recent(), Metrics()
+        self._journal = Journal(redactor, _updated, (recent.note, metrics.note))
         logins = Logins(time.time, redactor.keep)
         clock = EpochClock()
         pool = self._pool = Pool(clock, self._journal.notice, logins)
@@ -115,7 +118,8 @@ class Rotator:
         self._forwarder = Forwarder(pool, self._journal)
         passing = self._interception, self._forwarder, self._answering, self._journal
         views = Views(overview, self._answering.live, lambda: self._control.source, redactor)
-        self._pages = Pages(views, self.commands)
+        current = Current(views.status, self._journal.outcomes)
+        self._pages = Pages(views, self.commands, recent, exposition(metrics, current))
         self._departure = Departure(*passing, self._pages.own_host)
         self._flows = FlowRegistry(self._departure, memory.clean)
         self._websockets = WebSockets(self._flows, *passing)

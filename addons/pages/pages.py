@@ -1,38 +1,60 @@
 """All pages of one proxy, put together."""
 
+import time
 from collections.abc import Callable, Iterator
 
 from addons.credentials.commands import Commands
+from addons.pages.dates import dated
 from addons.pages.feed import Feed, Message
 from addons.pages.own_host import OwnHost
+from addons.pages.recent import MINUTE, MINUTES, Recent
 from addons.pages.reply import json_reply
 from addons.pages.site import Site, View
 from addons.pages.views import Data, Views
+
+MOST_ROWS = 200
+"""Calls that are over and are shown."""
 
 
 class Pages:
     """`own_host` has them for who asks through the proxy."""
 
-    def __init__(self, views: Views, commands: Commands) -> None:
-        self._views = views
-        self._shown: Data = {}
-        self._feed = Feed(self._first, self._changes)
-        found = {"/health": _view(views.health), "/status": _view(views.status)}
+    def __init__(self, views: Views, commands: Commands, recent: Recent, metrics: View) -> None:
+        self._views, self._recent = views, recent
+        self._shown: object = None
+        self._count = 0
+        self._looked = 0.0
+        self.feed = Feed(self._first, self._changes)
+        found = {"/health": _view(views.health), "/status": _view(views.status), "/metrics": metrics}
         self.site = Site(found, commands)
-        self.own_host = OwnHost(self.site, self._feed.answer)
+        self.own_host = OwnHost(self.site, self.feed.answer)
 
     def close(self) -> None:
         """The proxy ends: so do pages that never would."""
-        self._feed.close()
+        self.feed.close()
 
     def _first(self) -> Iterator[Message]:
+        """What a viewer needs to begin with."""
+        now = time.time()
         yield Message("status", self._views.status())
+        yield self._ended(now, MOST_ROWS, 0, now - MINUTE * MINUTES)
 
     def _changes(self) -> Iterator[Message]:
-        shown = self._views.status()
-        if shown != self._shown:
+        """What is new since the last look. A viewer that came meanwhile knows some of it, which it skips by
+        the numbers of calls and the times of minutes."""
+        now = time.time()
+        status = self._views.status()
+        if (shown := dated(status, now)) != self._shown:
             self._shown = shown
-            yield Message("status", shown)
+            yield Message("status", status)
+        if self._recent.count != self._count:
+            yield self._ended(now, MOST_ROWS, self._count, self._looked)
+        self._count, self._looked = self._recent.count, now
+
+    def _ended(self, now: float, most: int, after: int, since: float) -> Message:
+        """The calls with numbers above `after`, and the minutes that had not ended at `since`."""
+        calls, minutes = self._recent.last(most, after), [*self._recent.minutes(since)]
+        return Message("ended", {"now": now, "calls": calls, "minutes": minutes})
 
 
 def _view(say: Callable[[], Data]) -> View:

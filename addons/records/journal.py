@@ -86,6 +86,10 @@ class Journal:
         """An attempt is answered: by whom, for the inspector, while the answer comes."""
         flow.server_conn = copy(_connected(origin, reached))
 
+    def outcomes(self) -> Mapping[str, Mapping[str, int]]:
+        """See `Tally.outcomes`."""
+        return self._tally.outcomes()
+
     def close(self) -> None:
         """The proxy ends: what came of all calls, by credential."""
         for each in self._tally.lines():

@@ -1,7 +1,7 @@
 """What a run of the proxy comes to, by credential."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from rewrite.values.events import Summary
@@ -36,6 +36,10 @@ class Tally:
             served = self._served[credentials[-1]]
             served.tokens_in += usage.input or 0
             served.tokens_out += usage.output or 0
+
+    def outcomes(self) -> Mapping[str, Mapping[str, int]]:
+        """How many attempts came to what, by the provider/name of their credential."""
+        return {credential: served.outcomes for credential, served in self._served.items()}
 
     def lines(self) -> Iterator[str]:
         """Nothing where there was no call."""

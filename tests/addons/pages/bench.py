@@ -1,6 +1,8 @@
 """The pages of a proxy with two pools, without the proxy."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from mitmproxy import http
 from mitmproxy.test import tflow
@@ -12,13 +14,17 @@ from addons.config.settings import Settings
 from addons.credentials.commands import Commands
 from addons.credentials.overview import Overview
 from addons.credentials.pool import Pool
+from addons.pages.metrics import Current, Metrics, exposition
 from addons.pages.own_host import OwnHost
 from addons.pages.pages import Pages
+from addons.pages.recent import Recent
 from addons.pages.views import Views
 from addons.secrets.redaction import Redactor
 from rewrite.catalog.providers import Provider
 from rewrite.credentials.credential import Credential
 from rewrite.credentials.notices import Notice
+from rewrite.records.verdict import Verdict
+from rewrite.usage.entry import CallEntry, Tokens
 
 KEY = "sk-pages-test-of-{}-0001"
 
@@ -43,7 +49,9 @@ class Bench:
         overview = Overview(self.pool, lambda: self.now)
         commands = Commands(self.pool, overview, lambda _: Path(), self.notes.append)
         self.views = Views(overview, lambda: (), lambda: None, Redactor())
-        self.pages = Pages(self.views, commands)
+        self.recent, self.metrics = Recent(), Metrics()
+        current = Current(self.views.status, dict)
+        self.pages = Pages(self.views, commands, self.recent, exposition(self.metrics, current))
         self.own_host: OwnHost = self.pages.own_host
 
 
@@ -54,3 +62,28 @@ def asked(url: str, method: str = "GET", peer: str = "127.0.0.1", **headers: str
     for name, value in headers.items():
         flow.request.headers[name.replace("_", "-")] = value
     return flow
+
+
+def ended(**changed: Any) -> CallEntry:
+    """A call that went well, but for what is `changed`."""
+    entry = CallEntry(
+        at=1_000_000.0,
+        call="c0ffee",
+        provider="openai",
+        protocol="openai_chat",
+        operation="generate",
+        model="gpt-4o",
+        served="gpt-4o-2024",
+        credential="one",
+        user="",
+        verdict=Verdict.OK,
+        status=200,
+        seconds=2.5,
+        first_token=0.4,
+        attempts=1,
+        tokens=Tokens(input=100, cache_read=900, output=50),
+        estimated=False,
+        cost=0.25,
+        cost_source="prices",
+    )
+    return replace(entry, **changed)
