@@ -76,7 +76,7 @@ def _block(name: str, text: str, indent: str) -> Iterator[str]:
     if _BLOCK.search(text) or not text.strip():
         yield f"{name} {_quoted(text)}"
         return
-    text = _BREAKS.sub("\n", text)
+    text = _BREAKS.sub("\n", text).rstrip("\n")
     hint = "2" if text[:1] in (" ", "\n", "\t") else ""
     yield f"{name} |{hint}-"
     for line in text.split("\n"):

@@ -10,8 +10,9 @@ from ruamel.yaml import YAML
 
 from rewrite.views.yaml_text import LONGEST_TEXT, yaml_text
 
-TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\r\x85\u2028\u2029"), max_size=150)
-"""Without line breaks of other kinds: they become plain ones."""
+LETTERS = st.characters(codec="utf-8", exclude_characters="\r\x85\u2028\u2029")
+TEXTS = st.text(LETTERS, max_size=150).map(lambda text: text.rstrip("\n"))
+"""Without line breaks of other kinds, which become plain ones, and without those at an end, which go."""
 SCALARS = TEXTS | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.booleans() | st.none()
 DATA = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4)
