@@ -1,6 +1,7 @@
 """The entry of a call that is over: how it is counted."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from mitmproxy import http
@@ -8,9 +9,10 @@ from mitmproxy import http
 from addons.records.record import Record
 from protocols.model.parts import Usage
 from rewrite.records.verdict import verdict_of
+from rewrite.usage.charges import charges
 from rewrite.usage.entry import CallEntry
 from rewrite.usage.prices import Cost
-from rewrite.usage.tokens import tokens_of
+from rewrite.values.decision import Ended
 from rewrite.values.events import Summary
 
 type Price = Callable[[str, Sequence[str], Usage, float], Cost | None]
@@ -23,10 +25,10 @@ _USER = "proxyauth"
 
 def entry_of(record: Record, summary: Summary, kept: Mapping[str, Any], at: float, price: Price) -> CallEntry:
     """`kept`: the record in the call's flow, redacted; `at`: when it ended, in epoch seconds."""
-    call, usage = record.call, summary.progress.usage
+    call = record.call
     model, served = kept.get("model") or "", kept.get("served") or ""
     asked = record.targets[summary.target].call.model or "" if record.targets else ""
-    cost = price(kept["provider"], (served, asked, model), usage, at) if usage else None
+    found = charges(summary.attempts, partial(_priced, record, price, at))
     last = summary.attempts[-1] if summary.attempts else None
     return CallEntry(
         at=at,
@@ -43,12 +45,21 @@ def entry_of(record: Record, summary: Summary, kept: Mapping[str, Any], at: floa
         seconds=summary.seconds,
         first_token=summary.first_token,
         attempts=len(summary.attempts),
-        tokens=tokens_of(usage) if usage else None,
-        estimated=summary.estimated,
-        cost=cost.amount if cost else None,
-        cost_source=cost.source if cost else "",
+        tokens=found.tokens,
+        estimated=found.estimated,
+        cost=found.cost.amount if found.cost else None,
+        cost_source=found.cost.source if found.cost else "",
+        failed_tokens=found.failed_tokens,
+        failed_cost=found.failed_cost,
         asked=asked,
     )
+
+
+def _priced(record: Record, price: Price, at: float, one: Ended) -> Cost | None:
+    """What an attempt cost."""
+    target = record.targets[one.target]
+    names = (one.served, target.call.model or "")
+    return price(target.provider.name, names, one.usage, at) if one.usage else None
 
 
 def user_of(flow: http.HTTPFlow) -> str:

@@ -68,7 +68,10 @@ def recorded(record: Record, summary: Summary, dropped: Sequence[str]) -> dict[s
 
 
 def _named_model(summary: Summary) -> str | None:
-    """The model that answered, as its provider names it."""
+    """The model that answered, as its provider names it. Translated answers name another."""
+    named = [one.served for one in summary.attempts if one.given and one.served]
+    if named:
+        return named[-1]
     head = summary.progress.head
     return head.model if head else None
 

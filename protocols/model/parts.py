@@ -102,6 +102,17 @@ class Usage:
     """No tokens: searches of the web that are paid for one by one."""
     tier: str | None = None
     """On which terms the provider served, in its word: `flex`, `priority`, `batch`, `fast`."""
+    besides: tuple["OtherUsage", ...] = ()
+    """What is paid for besides, and is in none of the counts above: other passes of the provider's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class OtherUsage:
+    """A pass of the provider's own on the way to an answer."""
+
+    model: str
+    """The one that was asked. Empty: the one that answers."""
+    usage: Usage
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,13 @@ def updated(usage: Usage | None, later: Usage) -> Usage:
         cache_write=usage.cache_write if later.cache_write is None else later.cache_write,
         reasoning=usage.reasoning if later.reasoning is None else later.reasoning,
         cost=usage.cost if later.cost is None else later.cost,
+        cache_write_1h=usage.cache_write_1h if later.cache_write_1h is None else later.cache_write_1h,
+        input_audio=usage.input_audio if later.input_audio is None else later.input_audio,
+        output_audio=usage.output_audio if later.output_audio is None else later.output_audio,
+        output_image=usage.output_image if later.output_image is None else later.output_image,
+        searches=usage.searches if later.searches is None else later.searches,
+        tier=usage.tier if later.tier is None else later.tier,
+        besides=later.besides or usage.besides,
     )
 
 

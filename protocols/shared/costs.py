@@ -1,8 +1,12 @@
-"""What an answer cost, where its usage says so.
+"""What an answer cost, where it says so: in its usage, in a comment of its stream, in a header.
 
-Recorded: OpenRouter, xAI and Perplexity state it. DeepInfra's form is documented, not measured.
+Recorded: OpenRouter, xAI and Perplexity state it. The forms of DeepInfra, Neuralwatt and LiteLLM are
+documented, not measured.
 """
 
+from math import isfinite
+
+from protocols.model.http import Headers, header
 from protocols.model.wirejson import JsonObject, number_at, object_at
 
 COST_FIELDS = frozenset({"cost", "cost_in_usd_ticks", "estimated_cost"})
@@ -25,3 +29,17 @@ def stated_cost(usage: JsonObject) -> float | None:
         return None
     beside = object_at(usage, "cost_details") if usage.get("is_byok") else {}
     return max(cost + (number_at(beside, "upstream_inference_cost") or 0.0), 0.0)
+
+
+def header_cost(headers: Headers) -> float | None:
+    """In US dollars, as a LiteLLM proxy states it. It may say `None`."""
+    said = header(headers, "x-litellm-response-cost")
+    return None if said is None else _amount(said)
+
+
+def _amount(text: str) -> float | None:
+    try:
+        cost = float(text)
+    except ValueError:
+        return None
+    return cost if isfinite(cost) and cost >= 0 else None

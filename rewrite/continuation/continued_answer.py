@@ -96,6 +96,7 @@ def _continued(client_stream: ClientStream, target: Target, head: Head, decoder:
         True,
         target.translation,
         calls,
+        counts=calls,
         progress=client_stream.progress,
         spliced=spliced,
     )

@@ -21,13 +21,13 @@ from protocols.model.parts import (
     StreamEnd,
     StreamError,
     StreamPart,
-    Usage,
     UsageReport,
     at_index,
 )
-from protocols.model.progress import Progress, estimated_tokens
+from protocols.model.progress import Progress
 from protocols.shared.signatures import UNSIGNED
 from rewrite.continuation.overlap import Join
+from rewrite.usage.sums import added, spent
 
 
 def said_text(progress: Progress) -> str:
@@ -222,28 +222,3 @@ class _Sources:
             return None
         start = None if part.start is None else max(part.start + shift, 0)
         return replace(part, start=start, end=None if part.end is None else part.end + shift)
-
-
-def spent(progress: Progress) -> Usage:
-    """What an answer that was cut has used: the output at least what its text comes to, since a count that
-    comes before the end is that of its beginning (measured: Anthropic's says 1)."""
-    counted = progress.usage or Usage()
-    text = estimated_tokens(progress.characters)
-    return replace(counted, output=max(counted.output or 0, text))
-
-
-def added(one: Usage, two: Usage) -> Usage:
-    """Both together; a count that one of them lacks is the other's."""
-    return Usage(
-        input=_sum(one.input, two.input),
-        output=_sum(one.output, two.output),
-        cache_read=_sum(one.cache_read, two.cache_read),
-        cache_write=_sum(one.cache_write, two.cache_write),
-        reasoning=_sum(one.reasoning, two.reasoning),
-        cost=_sum(one.cost, two.cost),
-    )
-
-
-def _sum[T: (int, float)](one: T | None, two: T | None) -> T | None:
-    counts = [count for count in (one, two) if count is not None]
-    return sum(counts) if counts else None

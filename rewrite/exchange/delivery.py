@@ -14,7 +14,8 @@ from protocols.model.errors import Fault
 from protocols.model.http import Head, WireResponse, header
 from protocols.model.parts import StreamError
 from protocols.model.progress import Progress
-from rewrite.exchange.ledger import Attempt, Ledger
+from rewrite.exchange.attempt import Attempt
+from rewrite.exchange.ledger import Ledger
 from rewrite.targets.reading import Reading, Silence
 from rewrite.targets.target import Target
 from rewrite.translation.error_kinds import error_of, kind_of

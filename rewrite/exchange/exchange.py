@@ -29,6 +29,7 @@ from protocols.model.segment import Segment
 from protocols.model.wirejson import parsed_size
 from rewrite.continuation.continuation import ClientStream, Continuation, blames_the_request, can_continue
 from rewrite.continuation.continued_answer import ContinuedReading, continued_reading
+from rewrite.exchange.attempt import Attempt
 from rewrite.exchange.delivery import LINGER, Delivery, Over, Whole, cut_answer, error_response, misfit
 from rewrite.exchange.ending import (
     COMPLETED,
@@ -41,7 +42,7 @@ from rewrite.exchange.ending import (
     errored,
     with_left_out,
 )
-from rewrite.exchange.ledger import Attempt, Ledger
+from rewrite.exchange.ledger import Ledger
 from rewrite.policies import classify
 from rewrite.targets.reading import FRAME_COST, NO_END, EventByEvent, Reading, Verdict
 from rewrite.targets.target import Target
@@ -361,7 +362,7 @@ class Exchange:
             self._give(misfit(self._protocol, self._waiting))
         else:
             self.state = State.COMMITTED
-            self._attempt.kept = 0
+            self._attempt.kept, self._attempt.committed = 0, True
             self._out += self._delivery.commit(self._attempt, current, self._now)
 
     def _closed_held(self, closed: UpstreamClosed) -> None:
@@ -624,6 +625,7 @@ class Exchange:
         if self._ledger.skip_to_next(self._now):
             self._acquire()
         elif outcome and (answer := cut_answer(self._attempt.reading, outcome, terms.on_truncation)):
+            self._ledger.gave_last()
             self._give(answer)
         else:
             self._retry_or_give(decision)

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from itertools import groupby
 from operator import attrgetter
+from typing import Protocol
 
 from protocols.base import Decoder, Encoder, Skimmer
 from protocols.framing.sse import after_event
 from protocols.model.errors import NO_JSON, MalformedStream
 from protocols.model.http import Head, WireResponse
-from protocols.model.parts import BlockKind, Opaque, Ping, StreamError, StreamPart
+from protocols.model.parts import BlockKind, Opaque, Ping, StreamError, StreamPart, Usage
 from protocols.model.progress import Progress, visible
 from protocols.model.segment import Segment
 from protocols.model.wirejson import is_json
@@ -27,6 +28,17 @@ LARGEST_UNREAD = 1 << 13
 """Bytes of frames kept unread after the commit point before they are read and let go."""
 FRAME_COST = 256
 """Bytes that a frame in memory costs besides its own: a flood of blank lines is a flood of frames."""
+
+
+class Counts(Protocol):
+    """What the provider says of an answer that is read in another form."""
+
+    @property
+    def usage(self) -> Usage | None: ...
+
+    @property
+    def served(self) -> str: ...
+
 
 _BEGINNINGS = (b"data:", b"event:", b"id:", b":", b"{", b"[")
 _BETWEEN = b"[], \t\r\n"
@@ -60,6 +72,9 @@ class Reading:
     """A frame made no sense."""
     malformed: str = ""
     """Why no more of it can be framed."""
+    counts: Counts | None = None
+    """Knows what the provider counted where `progress` is of other answers too, or of another form. None:
+    `progress` does."""
     hear: Callable[[Sequence[StreamPart]], None] | None = None
     """Gets what was read, if somebody asks for it."""
     damaged: bool = False
@@ -77,6 +92,19 @@ class Reading:
     def comes_whole(self) -> bool:
         """What the client gets is one body, not a stream."""
         return not (self.streamed or self.sent_as_stream or self.translation)
+
+    @property
+    def counted(self) -> Usage | None:
+        """What the provider counted of this answer alone."""
+        return self.counts.usage if self.counts else self._progress.usage
+
+    @property
+    def served(self) -> str:
+        """The model that answers, as the provider names it. Empty: it names none."""
+        if self.counts:
+            return self.counts.served
+        head = self._progress.head
+        return head.model if head else ""
 
     @property
     def properly_ended(self) -> bool:

@@ -178,14 +178,14 @@ class Target:
 
     def _translated(self, found: Translation, head: Head, adapted: Decoder, *, streamed: bool) -> Reading:
         decoder = found.decoder(Recognising(adapted))
-        given = found.head(head)
+        given, calls = found.head(head), decoder.sequencer
         if isinstance(decoder, TranslatingDecoder):
             encoder = TranslatingEncoder(decoder, found.client_encoder())
-            return Reading(given, decoder, encoder, streamed, found, calls=decoder.sequencer)
+            return Reading(given, decoder, encoder, streamed, found, calls=calls, counts=calls)
         own = self.protocol.encoder(self.call)
         if streamed and self.call.stream:
-            return Reading(given, decoder, own, False, found, gathering=decoder)
-        return Reading(given, decoder, own, streamed, found, calls=decoder.sequencer)
+            return Reading(given, decoder, own, False, found, gathering=decoder, counts=calls)
+        return Reading(given, decoder, own, streamed, found, calls=calls, counts=calls)
 
     def upstream(self, head: Head, fields: AttemptFields | None = None) -> tuple[Decoder, bool]:
         """A decoder of what the provider sends, with the adapters in it, and whether that is a stream."""

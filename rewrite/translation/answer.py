@@ -60,7 +60,10 @@ class Sequencer:
         self._head, self._rules, self._error = head, rules, error
         self._started = self._shown = self._over = False
         self._choices: dict[int, ChoiceSequencer] = {}
-        self._usage: Usage | None = None
+        self.usage: Usage | None = None
+        """What upstream counted so far."""
+        self.served = ""
+        """The model that answers, as upstream names it. Empty: it has named none."""
 
     @property
     def complete(self) -> bool:
@@ -80,7 +83,7 @@ class Sequencer:
         """The parts that close a cut answer, with what upstream had said already: usage, some finishes."""
         said = {choice: one.finished(done=False) for choice, one in self._choices.items()}
         closed = [(said.get(p.choice) or p) if isinstance(p, Finish) else p for p in parts]
-        return [UsageReport(self._usage), *closed] if self._usage else closed
+        return [UsageReport(self.usage), *closed] if self.usage else closed
 
     def feed(self, parts: Iterable[StreamPart]) -> list[StreamPart]:
         """The parts that go to the client for these of upstream's."""
@@ -118,7 +121,7 @@ class Sequencer:
                 yield from self._begin(choice)
                 self._choices[choice].finish = part
             case UsageReport(usage=usage):
-                self._usage = updated(self._usage, usage)
+                self.usage = updated(self.usage, usage)
             case StreamEnd():
                 yield from self._end(done=True)
             case StreamError():
@@ -133,6 +136,7 @@ class Sequencer:
         if self._shown:
             yield from self._failed(StreamError("upstream_cut", _BEGAN_AGAIN))
             return
+        self.served = part.model or self.served
         if self._started:
             self._choices = {number: ChoiceSequencer(number, self._rules) for number in self._choices}
         self._head = replace(self._head, model=self._head.model or part.model)
@@ -141,8 +145,8 @@ class Sequencer:
         if not self._started:
             self._started = True
             yield self._head
-            if self._usage:
-                yield UsageReport(self._usage)
+            if self.usage:
+                yield UsageReport(self.usage)
         if choice not in self._choices:
             self._choices[choice] = ChoiceSequencer(choice, self._rules)
             yield ChoiceStart(choice)
@@ -192,8 +196,8 @@ class Sequencer:
         self._over = True
         for choice in self._choices.values():
             yield from choice.settle(whole=choice.calls_done)
-        if self._usage:
-            yield UsageReport(self._usage)
+        if self.usage:
+            yield UsageReport(self.usage)
         for choice in self._choices.values():
             if (finish := choice.finished(done=done)) is not None:
                 yield finish

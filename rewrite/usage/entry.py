@@ -31,6 +31,16 @@ class Tokens:
     searches: int = 0
     """No tokens: searches of the web that the answer used and that are paid for one by one."""
 
+    @property
+    def prompt(self) -> int:
+        """All of the prompt."""
+        return self.input + self.cache_read + self.cache_write + self.cache_write_1h
+
+    @property
+    def total(self) -> int:
+        """Prompt and output."""
+        return self.prompt + self.output
+
 
 @dataclass(frozen=True, slots=True)
 class CallEntry:

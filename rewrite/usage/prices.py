@@ -9,7 +9,7 @@ from rewrite.usage.entry import Tokens
 from rewrite.usage.own_prices import OwnPrices
 from rewrite.usage.price_list import Model, PriceList
 from rewrite.usage.rates import Rates
-from rewrite.usage.tokens import tokens_of
+from rewrite.usage.tokens import answer_tokens
 
 _MOST_KNOWN = 4096
 """Models whose prices are kept at hand. Clients name any models they like."""
@@ -99,6 +99,13 @@ def call_cost(prices: Prices, provider: str, models: Sequence[str], usage: Usage
     names of its model that has a price."""
     if usage.cost is not None:
         return Cost(usage.cost, "provider")
-    tokens, tier = tokens_of(usage), usage.tier or ""
+    passes = [(models, usage), *(((one.model, *models), one.usage) for one in usage.besides)]
+    costs = [_pass_cost(prices, provider, names, one, at) for names, one in passes]
+    known = [cost for cost in costs if cost is not None]
+    return Cost(sum(cost.amount for cost in known), known[0].source) if len(known) == len(costs) else None
+
+
+def _pass_cost(prices: Prices, provider: str, models: Sequence[str], usage: Usage, at: float) -> Cost | None:
+    tokens, tier = answer_tokens(usage), usage.tier or ""
     found = (cost_of(prices, provider, model, tokens, at, tier) for model in models if model)
     return next(filter(None, found), None)

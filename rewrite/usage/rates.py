@@ -78,7 +78,7 @@ class Rates(Struct, frozen=True):
 
     def cost(self, tokens: Tokens) -> float | None:
         """US dollars for a call. None: it has tokens of a class without a price."""
-        prompt = tokens.input + tokens.cache_read + tokens.cache_write + tokens.cache_write_1h
+        prompt = tokens.prompt
         text = tokens.output - tokens.reasoning - tokens.output_audio - tokens.output_image
         million = (
             (tokens.input - tokens.input_audio, self.input),

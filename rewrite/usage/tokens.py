@@ -1,12 +1,26 @@
 """What a provider counted, as classes that are paid for."""
 
+from collections.abc import Iterable
+from dataclasses import astuple
+
 from protocols.model.parts import Usage
 from rewrite.usage.entry import Tokens
 
 
 def tokens_of(usage: Usage) -> Tokens:
-    """Each token once. No class is below 0: where a provider counts more in a part than in the whole, the
-    part is cut to what is left of the whole."""
+    """Each token once, those of the provider's own passes among them. No class is below 0: where a provider
+    counts more in a part than in the whole, the part is cut to what is left of the whole."""
+    own = answer_tokens(usage)
+    return sum_of((own, *(tokens_of(one.usage) for one in usage.besides))) if usage.besides else own
+
+
+def sum_of(several: Iterable[Tokens]) -> Tokens:
+    """Class by class."""
+    return Tokens(*map(sum, zip(*map(astuple, several), strict=True)))
+
+
+def answer_tokens(usage: Usage) -> Tokens:
+    """As `tokens_of`, without what is besides."""
     prompt, answer = max(usage.input or 0, 0), max(usage.output or 0, 0)
     read = _part(usage.cache_read, prompt)
     written = _part(usage.cache_write, prompt - read)

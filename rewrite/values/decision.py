@@ -6,6 +6,7 @@ from math import inf
 from protocols.model.call import Operation, Rendered
 from protocols.model.errors import Fault
 from protocols.model.http import WireResponse
+from protocols.model.parts import Usage
 from rewrite.values.outcome import Kind, Outcome, Rejected
 from rewrite.values.timeouts import Limits
 
@@ -102,6 +103,14 @@ class Ended:
     """Keys that were free and not asked, since they fail while others serve."""
     reason: str = ""
     """Why it was this credential: a sentence. Empty: there is no pool."""
+    usage: Usage | None = None
+    """What is known of what it used, without other attempts. None: nothing."""
+    estimated: bool = False
+    """Some of `usage` is not the provider's count, but what the texts come to."""
+    given: bool = False
+    """The client got something of its answer."""
+    served: str = ""
+    """The model that answered, as the provider names it. Empty: it named none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,10 +28,11 @@ CALL = Call("c0ffee", "openai_chat", Operation.GENERATE, "gpt-4o", True, ())
 TARGET = own(CALL, provider=Provider("openai", "https://api.openai.com", (), ("openai_chat",)))
 HEAD = MessageStart("chatcmpl-1", "gpt-4o-2024-08-06")
 USAGE = Usage(input=12, output=9, cache_read=4, reasoning=2)
+ANSWERED = Ended(2, "two", Completed(), 12.0, usage=USAGE, given=True, served="gpt-4o-2024-08-06")
 SUMMARY = Summary(
     end="completed",
     detail="",
-    attempts=(Ended(1, "one", Rejected(429, Kind.RATE), 10.25), Ended(2, "two", Completed(), 12.0)),
+    attempts=(Ended(1, "one", Rejected(429, Kind.RATE), 10.25), ANSWERED),
     progress=Progress(head=HEAD, usage=USAGE),
     began=10.0,
     seconds=2.0,
@@ -89,14 +90,22 @@ def test_the_entry_of_a_call(flow: http.HTTPFlow) -> None:
 
 
 def test_the_cost_is_the_one_that_the_provider_states(flow: http.HTTPFlow) -> None:
-    stated = replace(SUMMARY, progress=Progress(head=HEAD, usage=replace(USAGE, cost=0.25)))
+    stated = replace(SUMMARY, attempts=(replace(ANSWERED, usage=replace(USAGE, cost=0.25)),))
     assert (entry(flow, stated).cost, entry(flow, stated).cost_source) == (0.25, "provider")
 
 
 def test_no_cost_is_invented(flow: http.HTTPFlow) -> None:
-    unknown = entry(flow, replace(SUMMARY, progress=Progress(usage=USAGE)))
+    nameless = replace(SUMMARY, attempts=(replace(ANSWERED, served=""),), progress=Progress())
+    unknown = entry(flow, nameless)
     assert (unknown.served, unknown.cost, unknown.cost_source) == ("", None, "")
-    assert entry(flow, replace(SUMMARY, progress=Progress())).tokens is None
+    assert entry(flow, replace(nameless, attempts=(replace(ANSWERED, usage=None),))).tokens is None
+
+
+def test_what_the_client_got_nothing_of_is_counted_apart(flow: http.HTTPFlow) -> None:
+    lost = Ended(1, "one", Completed(), 11.0, usage=Usage(input=12, output=1), served=ANSWERED.served)
+    found = entry(flow, replace(SUMMARY, attempts=(lost, ANSWERED)))
+    assert (found.tokens, found.cost) == (entry(flow).tokens, 21.0)
+    assert (found.failed_tokens, found.failed_cost) == (13, 13.0)
 
 
 def test_a_call_that_nobody_was_asked_for(flow: http.HTTPFlow) -> None:
@@ -117,7 +126,7 @@ def test_a_call_that_its_user_killed_was_left(flow: http.HTTPFlow) -> None:
 
 def test_what_others_named_is_redacted(flow: http.HTTPFlow) -> None:
     head = MessageStart("chatcmpl-1", f"gpt {SECRET}")
-    leaky = replace(SUMMARY, progress=Progress(head=head, usage=USAGE))
+    leaky = replace(SUMMARY, attempts=(), progress=Progress(head=head, usage=USAGE))
     found = entry(flow, leaky, replace(CALL, model=f"say-{SECRET}"))
     assert (found.model, found.served) == ("say-[redacted]", "gpt [redacted]")
 

@@ -3,6 +3,7 @@
 from protocols.model.errors import Fault
 from protocols.model.http import WireResponse
 from protocols.model.progress import Progress
+from rewrite.exchange.attempt import Attempt
 from rewrite.exchange.delivery import (
     LINGER,
     Delivery,
@@ -13,7 +14,7 @@ from rewrite.exchange.delivery import (
     misfit,
     waiting,
 )
-from rewrite.exchange.ledger import Attempt, Ledger
+from rewrite.exchange.ledger import Ledger
 from rewrite.targets.reading import Silence
 from rewrite.values.decision import GiveUp
 from rewrite.values.events import CALL, SendData, SendHeaders, SetTimer

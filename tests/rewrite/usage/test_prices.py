@@ -1,5 +1,6 @@
 """What a call cost, worked out by hand."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -8,7 +9,7 @@ import msgspec
 import pytest
 
 import rewrite.usage
-from protocols.model.parts import Usage
+from protocols.model.parts import OtherUsage, Usage
 from rewrite.usage.entry import Tokens
 from rewrite.usage.own_prices import BadOwnPrices, own_prices
 from rewrite.usage.price_list import BadPrices, PriceList, trimmed
@@ -127,6 +128,15 @@ def test_the_providers_own_figure_goes_before_all() -> None:
     assert call_cost(prices, "work", ("", "a deployment", "gpt-4o"), counted, NOW) == Cost(2.5, "prices")
     assert call_cost(prices, "subscription", ("gpt-4o",), counted, NOW) is None
     assert call_cost(Prices(), "openai", ("gpt-4o",), counted, NOW) is None
+
+
+def test_another_pass_costs_what_its_own_model_costs() -> None:
+    advice = OtherUsage("claude-opus-5", Usage(input=MILLION))
+    usage = Usage(output=MILLION, besides=(advice, OtherUsage("", Usage(output=MILLION))))
+    prices = Prices(shipped())
+    assert call_cost(prices, "anthropic", ("claude-haiku-4-5",), usage, NOW) == Cost(5 + 5 + 5, "prices")
+    unknown = replace(usage, besides=(OtherUsage("", Usage(searches=1)), advice))
+    assert call_cost(prices, "anthropic", ("no-such-model",), unknown, NOW) is None
 
 
 @pytest.mark.parametrize(

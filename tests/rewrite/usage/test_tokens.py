@@ -5,7 +5,7 @@ from dataclasses import fields
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.model.parts import Usage
+from protocols.model.parts import OtherUsage, Usage
 from rewrite.usage.entry import Tokens
 from rewrite.usage.tokens import tokens_of
 
@@ -41,6 +41,13 @@ def test_a_cache_is_taken_out_of_the_prompt_once() -> None:
     assert tokens_of(usage) == Tokens(
         input=100, cache_read=600, cache_write=200, cache_write_1h=100, output=50, reasoning=20
     )
+
+
+def test_other_passes_of_the_provider_are_counted_too() -> None:
+    compaction = OtherUsage("", Usage(input=900, cache_write=800, output=30))
+    advice = OtherUsage("claude-opus-5", Usage(input=70, output=6))
+    usage = Usage(input=100, output=5, besides=(compaction, advice))
+    assert tokens_of(usage) == Tokens(input=270, cache_write=800, output=41)
 
 
 def test_nothing_is_known_of_an_empty_report() -> None:
