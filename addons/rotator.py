@@ -30,8 +30,10 @@ from addons.oauth.logins import Logins
 from addons.pages.metrics import Current, Metrics, exposition
 from addons.pages.pages import Pages
 from addons.pages.recent import Recent
+from addons.pages.status_line import StatusLine
 from addons.pages.views import Views
 from addons.records.journal import Journal
+from addons.records.last_calls import LastCalls
 from addons.records.trace import Traces
 from addons.reload import Control
 from addons.runtime import memory
@@ -101,8 +103,8 @@ class Rotator:
 
     def __init__(self) -> None:
         redactor = Redactor()
-        recent, metrics = Recent(), Metrics()
-        self._journal = Journal(redactor, _updated, (recent.note, metrics.note))
+        recent, metrics, last = Recent(), Metrics(), LastCalls()
+        self._journal = Journal(redactor, _updated, (recent.note, metrics.note, last.note))
         logins = Logins(time.time, redactor.keep)
         clock = EpochClock()
         pool = self._pool = Pool(clock, self._journal.notice, logins)
@@ -119,7 +121,11 @@ class Rotator:
         passing = self._interception, self._forwarder, self._answering, self._journal
         views = Views(overview, self._answering.live, lambda: self._control.source, redactor)
         current = Current(views.status, self._journal.outcomes)
-        self._pages = Pages(views, self.commands, recent, exposition(metrics, current))
+        more = {
+            "/metrics": exposition(metrics, current),
+            "/statusline": StatusLine(overview, views.calls, last, time.time).page,
+        }
+        self._pages = Pages(views, self.commands, recent, more)
         self._departure = Departure(*passing, self._pages.own_host)
         self._flows = FlowRegistry(self._departure, memory.clean)
         self._websockets = WebSockets(self._flows, *passing)

@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, Listed] = {
     "init": Listed("rotator.init", "Write a config from the keys and the logins that are here."),
     "check": Listed("rotator.check", "Show what a config comes to, or what is wrong with it."),
     "status": Listed("rotator.status", "Show how the keys do, and the calls that are under way."),
+    "statusline": Listed("rotator.statusline", "Print one line for the status line of Claude Code."),
     "trace": Listed("rotator.trace", "Look at the traces of calls."),
 }
 """By name, as `rotator --help` lists them."""

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from rotator import absent, found, status_text, terminal
 from rotator.found import Address
-from rotator.status_text import Data
+from rotator.quantities import Data
 
 app = typer.Typer(add_completion=False)
 

@@ -2,14 +2,12 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-type Data = Mapping[str, Any]
-"""What `http://rotator.local/status` says, and parts of it."""
+from rotator.quantities import Data, duration, quota, scope_name
 
 _READY = "ready"
 _COLOURS = {_READY: "green", "limited": "yellow", "busy": "cyan", "refused": "red", "retired": "bright_black"}
@@ -21,8 +19,6 @@ _AGAIN = re.compile(r"( and)? is tried again in \d+ s|^is tried again in \d+ s")
 """What the countdown says too."""
 
 _CALL_COLOURS = {"waits": "yellow", "streams": "green", "asks": "cyan"}
-_ALL = ""
-"""The scope that stands for all models."""
 
 
 def rendered(status: Data, where: str) -> Iterator[RenderableType]:
@@ -50,19 +46,6 @@ def _many(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
-def duration(seconds: float) -> str:
-    """As a person says it, in at most two units."""
-    whole = max(round(seconds), 0)
-    for unit, size, smaller, part in _UNITS:
-        if whole >= size:
-            many, left = divmod(whole, size)
-            return f"{many} {unit} {left // part} {smaller}" if left // part else f"{many} {unit}"
-    return f"{whole} s"
-
-
-_UNITS = (("d", 86_400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1))
-
-
 # -- credentials -------------------------------------------------------------------------------------------
 
 
@@ -86,7 +69,7 @@ def _provider(name: str, provider: Data) -> Text:
     """A line of its own, with its pauses."""
     text = Text.assemble((name, "bold"), (f"  {provider.get('rotation', '')}", "bright_black"))
     for scope, seconds in (provider.get("paused") or {}).items():
-        text.append(f"  paused for {_named(scope)}: {duration(seconds)}", style="red")
+        text.append(f"  paused for {scope_name(scope)}: {duration(seconds)}", style="red")
     return text
 
 
@@ -122,42 +105,8 @@ def _notes(one: Data) -> Iterator[Text]:
     if reason not in _SAID_BY_STATE:
         yield Text(reason)
     for scope, seconds in (one.get("scopes") or {}).items():
-        yield Text(f"not for {_named(scope)}: {duration(seconds)}", style="yellow")
+        yield Text(f"not for {scope_name(scope)}: {duration(seconds)}", style="yellow")
     yield from (Text(quota(each)) for each in one.get("windows", ()))
-
-
-def quota(window: Data) -> str:
-    """What is left of one limit, and when there is more."""
-    unit, limit = window["unit"], window["limit"]
-    left = max(limit - window["used"], 0)
-    name, scope = limit_name(window), window.get("scope")
-    said = {
-        "percent": f"{name or 'limit'}: {left:.0f} % left",
-        "cost": f"${left:.2f} of ${limit:g} left",
-    }.get(unit, f"{_short(left)} of {_short(limit)} {unit} left")
-    whom = f" for {_named(scope)}" if scope else ""
-    return f"{said}{whom}, reset in {duration(window['resets_in'])}"
-
-
-_NAMED = re.compile(r"(?:unified|codex)-(.+)")
-"""Of a header that reports a limit, the name that its provider gives that."""
-
-
-def limit_name(window: Data) -> str:
-    """`5h` or `primary`. Empty: the limit has none."""
-    found = _NAMED.search(window.get("source", ""))
-    return found[1] if found else ""
-
-
-def _short(number: float) -> str:
-    for size, unit in ((1_000_000, "M"), (1_000, "k")):
-        if number >= 10 * size:
-            return f"{number / size:.0f}{unit}"
-    return f"{number:g}"
-
-
-def _named(scope: str) -> str:
-    return "all models" if scope == _ALL else scope.partition(":")[2] or scope
 
 
 # -- calls -------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from addons.records.record import Record
+from rewrite.credentials.evidence import session_hash
 from rewrite.exchange.exchange import Exchange, State
 
 _STATES = {
@@ -48,6 +49,8 @@ class LiveCall:
     """How long it still waits. None: it does not, or nobody knows."""
     attempts: int
     """How often a provider was asked, this time included."""
+    session: str
+    """A hash of its conversation's id, as traces have it. Empty: no header of the client names one."""
 
 
 def live_call(record: Record, exchange: Exchange, wait: Wait, now: float) -> LiveCall:
@@ -64,4 +67,5 @@ def live_call(record: Record, exchange: Exchange, wait: Wait, now: float) -> Liv
         why=waits.why,
         seconds=None if waits.due is None else round(max(waits.due - now, 0.0), 3),
         attempts=exchange.attempts,
+        session=session_hash(record.call.headers),
     )

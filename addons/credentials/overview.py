@@ -1,9 +1,9 @@
 """How the pools of all providers do."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from addons.credentials.pool import Pool
-from rewrite.credentials.status import pool_lines, pool_status
+from rewrite.credentials.status import pool_lines, pool_status, windows_status
 
 
 class Overview:
@@ -27,6 +27,12 @@ class Overview:
             "waiting": len(self._pool.queues),
             "sessions": self._pool.conversations.sessions.count(now),
         }
+
+    def windows(self, provider: str, name: str) -> Sequence[Mapping[str, object]]:
+        """The limits of one credential, and how much of each is used, as `status` has them."""
+        state, now = self._pool.states.get(provider), self._clock()
+        found = [one for one in state.credentials if one.name == name] if state else ()
+        return [use for one in found if state for use in windows_status(one, state.state(name), now)]
 
     def lines(self) -> list[str]:
         """The same for a reader."""

@@ -1,7 +1,7 @@
 """All pages of one proxy, put together."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from addons.credentials.commands import Commands
 from addons.pages.dates import dated
@@ -19,13 +19,14 @@ MOST_ROWS = 200
 class Pages:
     """`own_host` has them for who asks through the proxy."""
 
-    def __init__(self, views: Views, commands: Commands, recent: Recent, metrics: View) -> None:
+    def __init__(self, views: Views, commands: Commands, recent: Recent, more: Mapping[str, View]) -> None:
+        """`more`: further pages, by path."""
         self._views, self._recent = views, recent
         self._shown: object = None
         self._count = 0
         self._looked = 0.0
         self.feed = Feed(self._first, self._changes)
-        found = {"/health": _view(views.health), "/status": _view(views.status), "/metrics": metrics}
+        found = {"/health": _view(views.health), "/status": _view(views.status), **more}
         self.site = Site(found, commands)
         self.own_host = OwnHost(self.site, self.feed.answer)
 

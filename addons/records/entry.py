@@ -8,6 +8,7 @@ from mitmproxy import http
 
 from addons.records.record import Record
 from protocols.model.parts import Usage
+from rewrite.credentials.evidence import session_hash
 from rewrite.records.verdict import verdict_of
 from rewrite.usage.charges import charges
 from rewrite.usage.entry import CallEntry
@@ -52,6 +53,7 @@ def entry_of(record: Record, summary: Summary, kept: Mapping[str, Any], at: floa
         failed_tokens=found.failed_tokens,
         failed_cost=found.failed_cost,
         asked=asked,
+        session=session_hash(call.headers),
     )
 
 

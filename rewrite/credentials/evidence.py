@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from protocols.model.call import Call, Operation
-from protocols.model.http import header
+from protocols.model.http import Headers, header
 from protocols.model.progress import Progress
 from protocols.model.wirejson import JsonObject, load_value, object_at, text_at
 from protocols.shared.history import SHORTEST_ID, History, Pair, answer_turn, history_of
@@ -134,6 +134,23 @@ def stated_conversation(call: Call, facts: ClientFacts, client: str, key: str) -
     return digest("conversation", key, whose, own, _header(call, facts.agent_header)) if own else None
 
 
+def session_hash(headers: Headers) -> str:
+    """Of the id of the conversation, where a header names it that is known for that; empty: none does. It is
+    the one that traces have, too."""
+    named = _named_in(headers)
+    return hash_of_session(named) if named else ""
+
+
+def hash_of_session(session: str) -> str:
+    """Of an id that no other client uses."""
+    return digest("session", "", session).hex()
+
+
+def _named_in(headers: Headers) -> str:
+    named = (value for name, value in headers if value and name.lower() in SESSION_HEADERS)
+    return next(named, "")
+
+
 def digest(*parts: str) -> Digest:
     joined = "\0".join(parts).encode("utf-8", "surrogatepass")
     return blake2b(joined, digest_size=16).digest()
@@ -141,8 +158,8 @@ def digest(*parts: str) -> Digest:
 
 def _stated(call: Call, facts: ClientFacts) -> str:
     """The id of the conversation, as its client states it; empty: it does not."""
-    named = (value for name, value in call.headers if value and name.lower() in SESSION_HEADERS)
-    return _header(call, facts.session_header) or next(named, "") or call.session or _in_body(call.body)
+    named = _header(call, facts.session_header) or _named_in(call.headers)
+    return named or call.session or _in_body(call.body)
 
 
 def _in_body(body: JsonObject) -> str:

@@ -39,9 +39,14 @@ def credential_status(one: Credential, state: CredentialState, now: float) -> St
         "seconds": None if until is None or _ends_with_a_call(block) else _seconds(until - now),
         "scopes": dict(_scopes(one, state, now)),
         "in_flight": state.in_flight,
-        "windows": [_window(each) for each in uses(one, state, now)],
+        "windows": windows_status(one, state, now),
         "last": {"outcome": last.label, "ago": _seconds(now - last.at)} if last else None,
     }
+
+
+def windows_status(one: Credential, state: CredentialState, now: float) -> list[Mapping[str, object]]:
+    """Its limits, and how much of each is used."""
+    return [_window(each) for each in uses(one, state, now)]
 
 
 def _block(one: Credential, state: CredentialState, scope: str, now: float) -> Block | None:

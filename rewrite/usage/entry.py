@@ -82,6 +82,8 @@ class CallEntry:
     """Who says so: `provider`, `prices` (data of this package), `own` (the user's table). Empty: nobody."""
     asked: str = ""
     """The model that the provider was asked for. Empty: the call names none, or nobody could be asked."""
+    session: str = ""
+    """A hash of its conversation's id, as traces have it. Empty: no header of the client names one."""
     failed_tokens: int = 0
     """Of attempts of which the client got nothing, as far as their providers reported them."""
     failed_cost: float = 0.0

@@ -25,6 +25,7 @@ def rotator(
         input=said,
         capture_output=True,
         text=True,
+        errors="surrogateescape",
         timeout=timeout,
         check=False,
     )

@@ -55,8 +55,13 @@ class Screen:
             return self._text.index(text, after) + len(text)
 
     def interrupt(self) -> tuple[int, str]:
+        """By Ctrl-C; its exit status, and all that it wrote."""
         self.process.send_signal(signal.SIGINT)
+        return self.ended(), self._text
+
+    def ended(self) -> int:
+        """The exit status, once it has ended."""
         status = self.process.wait(30)
         self._reader.join(30)
         os.close(self._control)
-        return status, self._text
+        return status

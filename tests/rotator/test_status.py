@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from rotator import status_text
-from rotator.status_text import duration, quota
+from rotator.quantities import duration, quota
 from tests.e2e.proxy import Proxy
 from tests.e2e.talk import Http1, ask, post, tunnel
 from tests.rotator.command import rotator

@@ -1,5 +1,6 @@
 """The pages of a proxy with two pools, without the proxy."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from addons.pages.metrics import Current, Metrics, exposition
 from addons.pages.own_host import OwnHost
 from addons.pages.pages import Pages
 from addons.pages.recent import Recent
+from addons.pages.status_line import StatusLine
 from addons.pages.views import Views
+from addons.records.last_calls import LastCalls
 from addons.secrets.redaction import Redactor
 from rewrite.catalog.providers import Provider
 from rewrite.credentials.credential import Credential
@@ -30,7 +33,7 @@ KEY = "sk-pages-test-of-{}-0001"
 
 
 class Bench:
-    """`now` is the time of the pools; `notes` what was noted."""
+    """`now` is the time of the pools; `notes` what was noted; `calls` those that are not over."""
 
     def __init__(self, **named: list[str]) -> None:
         """`named`: the credentials of each provider."""
@@ -51,7 +54,13 @@ class Bench:
         self.views = Views(overview, lambda: (), lambda: None, Redactor())
         self.recent, self.metrics = Recent(), Metrics()
         current = Current(self.views.status, dict)
-        self.pages = Pages(self.views, commands, self.recent, exposition(self.metrics, current))
+        self.calls: list[Mapping[str, object]] = []
+        self.last = LastCalls()
+        more = {
+            "/metrics": exposition(self.metrics, current),
+            "/statusline": StatusLine(overview, lambda: self.calls, self.last, lambda: self.now).page,
+        }
+        self.pages = Pages(self.views, commands, self.recent, more)
         self.own_host: OwnHost = self.pages.own_host
 
 

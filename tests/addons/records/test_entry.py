@@ -15,6 +15,7 @@ from protocols.model.call import Call, Operation
 from protocols.model.parts import MessageStart, Usage
 from protocols.model.progress import Progress
 from rewrite.catalog.providers import Provider
+from rewrite.credentials.evidence import hash_of_session
 from rewrite.records.verdict import Verdict
 from rewrite.usage.entry import CallEntry, Tokens
 from rewrite.usage.prices import Cost
@@ -136,3 +137,11 @@ def test_a_call_that_went_elsewhere_has_the_model_that_was_asked_for_there(flow:
     there = replace(TARGET, call=replace(CALL, model="gpt-5"))
     Journal(Redactor(), listeners=[heard.append]).end(Record(flow, CALL, "openai", [there]), SUMMARY)
     assert [(one.model, one.asked) for one in heard] == [("gpt-4o", "gpt-5")]
+
+
+def test_the_conversation_of_an_entry_is_a_hash(flow: http.HTTPFlow) -> None:
+    named = replace(CALL, headers=(("session-id", "a-long-session-of-a-client"),))
+    assert (entry(flow).session, entry(flow, call=named).session) == (
+        "",
+        hash_of_session("a-long-session-of-a-client"),
+    )

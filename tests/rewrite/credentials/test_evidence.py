@@ -13,7 +13,15 @@ from protocols.model.progress import Progress
 from protocols.model.wirejson import dump, load_lazily
 from protocols.shared.history import SHORTEST_ID
 from rewrite.catalog.clients import UNKNOWN, facts_for
-from rewrite.credentials.evidence import SUBSTANTIAL, Evidence, digest, evidence_of, stated_conversation
+from rewrite.credentials.evidence import (
+    SUBSTANTIAL,
+    Evidence,
+    digest,
+    evidence_of,
+    hash_of_session,
+    session_hash,
+    stated_conversation,
+)
 
 HI = [{"role": "user", "content": "hi"}]
 CLAUDE, CODEX, OPENCODE = "claude-cli/2.1.329 (external)", "codex_exec/0.169.0", "opencode/1.18.33 ai-sdk"
@@ -205,3 +213,11 @@ def test_an_answer_is_known_by_what_is_nobody_else_s(
     asked: str, answered: str, signature: str, marks: int
 ) -> None:
     assert left(asked, answered, signature) == marks
+
+
+def test_the_hash_of_a_conversation_that_a_header_names_is_that_of_traces() -> None:
+    named = ("X-Claude-Code-Session-Id", USER["session_id"])
+    stated = said({"messages": HI}, named, program=CLAUDE).session
+    assert stated is not None
+    assert session_hash((("accept", "*/*"), named)) == stated.hex() == hash_of_session(USER["session_id"])
+    assert session_hash((("accept", "*/*"), ("x-session-id", ""))) == ""

@@ -1,0 +1,66 @@
+"""Which call of a conversation was the last."""
+
+from dataclasses import replace
+
+import pytest
+
+from addons.records import last_calls
+from addons.records.last_calls import LastCalls
+from rewrite.records.verdict import Verdict
+from rewrite.usage.entry import CallEntry
+
+ENTRY = CallEntry(
+    at=90.0,
+    call="c0ffee",
+    provider="anthropic",
+    protocol="anthropic_messages",
+    operation="generate",
+    model="claude-opus-4-5",
+    served="claude-opus-4-5-20251101",
+    credential="work",
+    user="",
+    verdict=Verdict.OK,
+    status=200,
+    seconds=2.0,
+    first_token=0.5,
+    attempts=1,
+    tokens=None,
+    estimated=False,
+    cost=None,
+    cost_source="",
+    session="aa",
+)
+SMALL = replace(ENTRY, call="beef", model="claude-haiku-4-5")
+
+
+@pytest.fixture
+def last() -> LastCalls:
+    return LastCalls()
+
+
+def test_it_is_that_of_the_model_that_is_asked_for_or_else_of_any(last: LastCalls) -> None:
+    last.note(ENTRY)
+    last.note(SMALL)
+    found = [last.find("aa", model) for model in ("claude-opus-4-5", "another", "")]
+    assert found == [ENTRY, SMALL, SMALL]
+    assert last.find("bb", "claude-opus-4-5") is None
+
+
+def test_only_answers_of_stated_conversations_count(last: LastCalls) -> None:
+    last.note(replace(ENTRY, session=""))
+    last.note(replace(ENTRY, operation="count_tokens"))
+    assert (last.find("", ""), last.find("aa", "")) == (None, None)
+
+
+def test_what_was_used_least_recently_is_forgotten(last: LastCalls, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(last_calls, "MOST_SESSIONS", 2)
+    monkeypatch.setattr(last_calls, "MOST_MODELS", 2)
+    for session in ("aa", "bb", "aa", "cc"):
+        last.note(replace(ENTRY, session=session))
+    assert [bool(last.find(session, "")) for session in ("aa", "bb", "cc")] == [True, False, True]
+    for model in ("two", "three"):
+        last.note(replace(ENTRY, model=model))
+    models = [
+        found.model for model in ("claude-opus-4-5", "two", "three") if (found := last.find("aa", model))
+    ]
+    assert models == ["three", "two", "three"]
