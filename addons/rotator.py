@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
 
-from mitmproxy import addonmanager, ctx, flow, hooks, http, tls
+from mitmproxy import addonmanager, ctx, flow, hooks, http, options, tls
 
 from addons.call.answering import Answering
 from addons.call.departure import Departure, is_short
@@ -34,6 +34,7 @@ from addons.pages.status_line import StatusLine
 from addons.pages.views import Views
 from addons.records.journal import Journal
 from addons.records.last_calls import LastCalls
+from addons.records.terminal import LAYOUTS, lay_out, layout_of
 from addons.records.trace import Traces
 from addons.reload import Control
 from addons.runtime import memory
@@ -41,6 +42,7 @@ from addons.runtime.clock import EpochClock
 from addons.secrets.redaction import Lines, Redactor
 from addons.startup import (
     INTERCEPT,
+    Quiet,
     bad_options,
     configure_proxy,
     end_plainly,
@@ -112,7 +114,7 @@ class Rotator:
         traces = Traces(redactor)
         self.commands = Commands(pool, overview, traces.trace_next, self._journal.notice)
         self._registry = registry = _protocols()
-        self._distrust = Distrust()
+        self._distrust, self._quiet = Distrust(), Quiet()
         self._interception = Interception(registry, pool, self._journal, redactor)
         self._answering = Answering(
             registry, pool, self._journal, traces, FieldCache(clock.steady, redactor.holds_secret)
@@ -160,6 +162,19 @@ class Rotator:
             "",
             "A flow filter: which answers are collected before the client gets them, to be edited.",
         )
+        loader.add_option(
+            "rotator_log",
+            str,
+            "auto",
+            "How the log looks: in columns, as logfmt, or a JSON object a line; auto: columns on a terminal.",
+            choices=LAYOUTS,
+        )
+        loader.add_option(
+            "rotator_quiet",
+            bool,
+            False,
+            "Whether mitmproxy says nothing of connections and flows; its warnings and errors stay.",
+        )
         configure_proxy(ctx.options)
         spare_legacy_log(ctx.master)
         end_plainly(ctx.master)
@@ -167,6 +182,8 @@ class Rotator:
         self._front.install()
 
     def configure(self, updated: set[str]) -> None:
+        if updated & {"rotator_log", "rotator_quiet"}:
+            self._look(ctx.options)
         if "rotator_buffer" in updated:
             self._buffer(ctx.options.rotator_buffer)
         if updated & {"rotator_config", "rotator_providers"}:
@@ -180,6 +197,12 @@ class Rotator:
                 end_start(ctx.master)
         elif updated & FOLLOWED:
             self._control.follow(ctx.options)
+
+    def _look(self, opts: options.Options) -> None:
+        layout = layout_of(opts.rotator_log)
+        lay_out(layout)
+        self._journal.lay_out(layout)
+        self._quiet.follow(opts)
 
     def _buffer(self, expression: str) -> None:
         try:

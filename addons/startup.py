@@ -15,6 +15,7 @@ from mitmproxy.log import LegacyLogEvents
 from addons.config.listening import blocks_others
 from addons.config.settings import Settings
 from addons.records.heard import WhileHeard
+from addons.records.terminal import LAYOUTS
 from addons.upstream.client import Upstream
 from addons.upstream.network import tls_context
 from addons.upstream.proxies import Proxies, proxies, way_to_providers
@@ -22,6 +23,12 @@ from addons.upstream.proxies import Proxies, proxies, way_to_providers
 _OURS = "rotator_"
 INTERCEPT = ("providers", "all")
 """What rotator_intercept may be. mitmproxy does not hold `--set` to the choices of an option."""
+
+FLOW_LINES = 1
+"""The `flow_detail` that mitmdump has by itself: two lines a flow."""
+
+_CONNECTIONS = logging.getLogger("mitmproxy.proxy.server")
+"""By which mitmproxy logs clients that come and go."""
 
 TCP_TIMEOUT = 3600
 """Seconds of silence on a connection to a client; mitmproxy's own 600 would end a model that thinks."""
@@ -83,8 +90,29 @@ def spare_legacy_log(running: master.Master) -> None:
             handler.addFilter(WhileHeard(running))
 
 
+class Quiet:
+    """What mitmproxy says of connections and flows by itself, which rotator_quiet leaves out."""
+
+    def __init__(self) -> None:
+        self._hid_flows = False
+
+    def follow(self, opts: options.Options) -> None:
+        """Warnings of connections stay, and so do the flows where the user asked for more of them."""
+        _CONNECTIONS.setLevel(logging.WARNING if opts.rotator_quiet else logging.NOTSET)
+        if "flow_detail" not in opts:  # in mitmdump alone
+            return
+        if opts.rotator_quiet and opts.flow_detail == FLOW_LINES:
+            self._hid_flows = True
+            set_options(opts, flow_detail=0)
+        elif self._hid_flows and not opts.rotator_quiet:
+            self._hid_flows = False
+            set_options(opts, flow_detail=FLOW_LINES)
+
+
 def bad_options(opts: options.Options) -> Iterator[str]:
     """A line for each of our options that has a bad value."""
+    if opts.rotator_log not in LAYOUTS:
+        yield f"--set rotator_log: must be {', '.join(LAYOUTS[:-1])} or {LAYOUTS[-1]}"
     if opts.rotator_intercept not in INTERCEPT:
         yield f"--set rotator_intercept: must be {' or '.join(INTERCEPT)}"
 

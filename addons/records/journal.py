@@ -13,16 +13,18 @@ from functools import lru_cache, partial
 from mitmproxy import http
 from mitmproxy.connection import Server
 from mitmproxy.flow import Error, Flow
+from mitmproxy.log import ALERT
 
-from addons.records.comment import sentences
 from addons.records.entry import Price, entry_of
-from addons.records.record import KEY, Record, record_of, recorded
+from addons.records.record import KEY, Record, counted, record_of, recorded
 from addons.records.tally import Tally
+from addons.records.terminal import CALL, line_in
 from addons.secrets.redaction import LONGEST_NAME, Redactor, fault
 from addons.upstream.network import Reached
 from protocols.model.http import Origin
 from rewrite.credentials.notices import Notice
-from rewrite.records.line import logfmt
+from rewrite.records.comment import comment
+from rewrite.records.verdict import Verdict
 from rewrite.usage.entry import CallEntry
 from rewrite.usage.prices import Prices, call_cost
 from rewrite.values.decision import Ended
@@ -36,12 +38,19 @@ BETWEEN_TURNS = "\n\n"
 log = logging.getLogger("rotator")
 _STATED = partial(call_cost, Prices())
 """Without prices: what providers say themselves."""
+
+_RESCUED = {
+    Verdict.RETRIED: ":repeat:",
+    Verdict.SPARE: ":key:",
+    Verdict.FALLBACK: ":twisted_rightwards_arrows:",
+    Verdict.CONTINUED: ":link:",
+}
+"""Markers of calls that were answered: they leave a marker that is there."""
+
 _MARKERS = {
-    "refused": ":no_entry:",
-    "truncated": ":scissors:",
-    "failed": ":scissors:",
-    "rejected": ":no_entry:",
-    "error": ":warning:",
+    Verdict.TRUNCATED: ":scissors:",
+    Verdict.FAILED: ":warning:",
+    Verdict.REFUSED: ":no_entry:",
 }
 
 
@@ -60,6 +69,11 @@ class Journal:
         self._redactor, self._updated = redactor, updated
         self._listeners, self._price = listeners, price
         self._tally = Tally()
+        self._layout, self._line = "logfmt", line_in("logfmt")
+
+    def lay_out(self, layout: str) -> None:
+        """Lines of calls look so from now on: `columns`, `logfmt` or `json`."""
+        self._layout, self._line = layout, line_in(layout)
 
     def begin(self, flow: http.HTTPFlow, record: Mapping[str, object]) -> None:
         """The flow is ours: what is known of it before anything is sent."""
@@ -69,16 +83,15 @@ class Journal:
         """The call is over: its line, and its record in the flow."""
         summary = _killed_by_user(record.flow, summary)
         flow, now = record.flow, time.time()
-        dropped = _dropped(record, summary)
-        found = recorded(record, summary, dropped), [*sentences(record, summary, dropped)]
-        kept, comment = self._redactor.lines(found)
+        found = self._redactor.lines(recorded(record, summary, _dropped(record, summary)))
+        entry = entry_of(record, summary, found, now, self._price)
+        kept = found | counted(entry)
         flow.metadata[KEY] = {**record_of(flow), **kept}
-        flow.comment = "\n".join(comment)
-        flow.marked = _MARKERS.get(summary.end, flow.marked)
+        flow.comment = comment(kept)
+        flow.marked = _MARKERS.get(entry.verdict) or flow.marked or _RESCUED.get(entry.verdict, "")
         flow.server_conn = _asked(record, summary, now) or flow.server_conn
-        log.info("%s", self._redactor.redact(logfmt(kept)))
+        log.info("%s", self._line(kept), extra={CALL: kept})
         self._tally.note(summary, [_served(one, record) for one in summary.attempts])
-        entry = entry_of(record, summary, kept, now, self._price)
         for listener in self._listeners:
             listener(entry)
 
@@ -113,16 +126,20 @@ class Journal:
         record.flow.comment = message
         self._updated(record.flow)
         named = self._redactor.line(call.model or call.operation.value, LONGEST_NAME)
-        log.info("call=%s provider=%s model=%s: %s", call.id, record.provider, named, message)
+        if self._layout == "columns":
+            log.log(ALERT, "%s %s: %s", record.provider, named, message)
+        else:
+            log.log(ALERT, "call=%s provider=%s model=%s: %s", call.id, record.provider, named, message)
 
     def turn(self, flow: http.HTTPFlow, turn: http.HTTPFlow) -> None:
-        """A turn of the WebSocket of `flow` is over, whose record is in `turn`: the last ones stay."""
+        """A turn of the WebSocket of `flow` is over, whose record is in `turn`: the last ones stay, and the
+        comment begins with the last of all."""
         record = record_of(flow)
         turns = [*record.get("turns", ()), record_of(turn)][-LAST_TURNS:]
         flow.metadata[KEY] = {**record, "turns": turns}
-        comments = [*flow.comment.split(BETWEEN_TURNS), turn.comment][-LAST_TURNS:]
+        comments = [turn.comment, *flow.comment.split(BETWEEN_TURNS)][:LAST_TURNS]
         flow.comment = BETWEEN_TURNS.join(filter(None, comments))
-        flow.marked = turn.marked or flow.marked
+        flow.marked = turn.marked if turn.marked not in _RESCUED.values() else flow.marked or turn.marked
 
     def failed(self, what: str, error: BaseException) -> None:
         """A fault of ours."""
@@ -130,7 +147,7 @@ class Journal:
 
     def notice(self, notice: Notice) -> None:
         """What the user has to know besides the calls."""
-        level = logging.WARNING if notice.warning else logging.INFO
+        level = logging.WARNING if notice.warning else ALERT
         log.log(level, "%s", self._redactor.redact(notice.text))
 
 

@@ -10,6 +10,7 @@ from protocols.model.call import Call
 from rewrite.catalog.routes import Rule
 from rewrite.records.passes import CallTrace
 from rewrite.targets.target import Target
+from rewrite.usage.entry import CallEntry
 from rewrite.values.decision import Ended
 from rewrite.values.events import Summary
 
@@ -43,7 +44,8 @@ def record_of(flow: http.HTTPFlow) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
-def recorded(record: Record, summary: Summary, dropped: Sequence[str]) -> dict[str, object]:
+def recorded(record: Record, summary: Summary, dropped: Sequence[str]) -> dict[str, Any]:
+    """What happened to a call, as plain data. `dropped`: the client's headers that were not sent."""
     call, usage = record.call, summary.progress.usage
     return {
         "call": call.id,
@@ -67,6 +69,18 @@ def recorded(record: Record, summary: Summary, dropped: Sequence[str]) -> dict[s
     }
 
 
+def counted(entry: CallEntry) -> dict[str, Any]:
+    """What the entry of a call adds to its record."""
+    found: dict[str, Any] = {"verdict": entry.verdict.value}
+    if tokens := entry.tokens:
+        written = tokens.cache_write + tokens.cache_write_1h
+        classes = {"cache_read": tokens.cache_read, "cache_write": written, "reasoning": tokens.reasoning}
+        found |= {name: count for name, count in classes.items() if count}
+    if entry.cost is not None:
+        found |= {"cost": round(entry.cost, 8), "cost_source": entry.cost_source}
+    return found
+
+
 def _named_model(summary: Summary) -> str | None:
     """The model that answered, as its provider names it. Translated answers name another."""
     named = [one.served for one in summary.attempts if one.given and one.served]
@@ -85,8 +99,8 @@ def _routed(record: Record, summary: Summary, dropped: Sequence[str]) -> dict[st
         found["hooks_failed"] = failed
     if record.targets:
         target = record.targets[summary.target]
-        asked = target.provider.name, target.protocol.name
-        if asked != (record.provider, record.call.protocol):
+        asked = target.provider.name, target.protocol.name, target.call.model
+        if asked != (record.provider, record.call.protocol, record.call.model):
             found["target"] = f"{target.label} {target.protocol.name}"
         if target.losses:
             found["losses"] = [f"{loss.field}: {loss.why}" for loss in target.losses]

@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import cached_property, lru_cache
 from urllib.parse import quote
 
+import msgspec
 from pydantic import SecretStr
 
 from protocols.model.errors import InternalError
@@ -159,8 +160,8 @@ class Redactor:
         As JSON it is one text: where no backslash is in that, each string stands in it as it is.
         """
         try:
-            text = json.dumps(value)
-        except (TypeError, ValueError, RecursionError):  # what others put into a flow
+            text = msgspec.json.encode(value).decode()
+        except (TypeError, ValueError, OverflowError, RecursionError):  # what others put into a flow
             return False
         if "\\" in text or not text.isprintable() or may_look_like_a_key(text):
             return False

@@ -12,6 +12,7 @@ from addons.config.providers import Configured
 from addons.config.settings import Settings
 from addons.startup import (
     TCP_TIMEOUT,
+    Quiet,
     configure_proxy,
     connecting,
     make_upstream,
@@ -165,3 +166,35 @@ def closed_loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     loop.close()
     return loop
+
+
+def test_mitmproxys_own_lines_are_left_out_where_that_is_asked_for_and_come_back() -> None:
+    made, connections, quiet = opts(), logging.getLogger("mitmproxy.proxy.server"), Quiet()
+    made.add_option("flow_detail", int, 1, "")
+    made.add_option("rotator_quiet", bool, True, "")
+    quiet.follow(made)
+    assert made.flow_detail == 0
+    assert not connections.isEnabledFor(logging.INFO)
+    assert connections.isEnabledFor(logging.WARNING)
+    made.update(rotator_quiet=False)  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+    quiet.follow(made)
+    assert made.flow_detail == 1
+    assert connections.level == logging.NOTSET
+
+
+@pytest.mark.parametrize(("quiet", "detail"), [(True, 2), (True, 0), (False, 0), (False, 1)])
+def test_what_the_user_asked_for_of_flows_stays(detail: int, *, quiet: bool) -> None:
+    made = opts()
+    made.add_option("flow_detail", int, detail, "")
+    made.add_option("rotator_quiet", bool, quiet, "")
+    Quiet().follow(made)
+    assert made.flow_detail == detail
+    logging.getLogger("mitmproxy.proxy.server").setLevel(logging.NOTSET)
+
+
+def test_mitmweb_shows_no_flows_on_the_terminal() -> None:
+    made = opts()
+    made.add_option("rotator_quiet", bool, True, "")
+    Quiet().follow(made)
+    assert "flow_detail" not in made
+    logging.getLogger("mitmproxy.proxy.server").setLevel(logging.NOTSET)

@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 from mitmproxy import http
+from mitmproxy.log import ALERT
 from mitmproxy.test import tflow
+from mitmproxy.utils.emoji import emoji
 from pydantic import SecretStr
 
-from addons.records.journal import LAST_TURNS, Journal
+from addons.records import terminal
+from addons.records.journal import _MARKERS, _RESCUED, BETWEEN_TURNS, LAST_TURNS, Journal
 from addons.records.record import KEY, Record
 from addons.secrets.redaction import Redactor
 from protocols import anthropic_messages, openai_chat
@@ -20,6 +23,7 @@ from protocols.model.progress import Progress
 from rewrite.catalog.providers import Provider
 from rewrite.credentials.notices import Notice
 from rewrite.exchange.exchange import UnexpectedEvent
+from rewrite.records.comment import BETWEEN
 from rewrite.translation.translate import Loss
 from rewrite.values.decision import Ended
 from rewrite.values.events import Summary, UpstreamSent
@@ -75,7 +79,7 @@ def test_the_line_of_a_call(journal: Journal, flow: http.HTTPFlow, caplog: pytes
     (line,) = caplog.messages
     assert line == (
         "call=c0ffee provider=openai operation=generate model=gpt-4o status=200 end=completed truncated=no "
-        "first_token=0.5 seconds=2.0 tokens_in=12 tokens_out=9 "
+        "first_token=0.5 seconds=2.0 tokens_in=12 tokens_out=9 verdict=spare "
         'attempts="one:rejected(429 rate) two:completed"'
     )
 
@@ -91,12 +95,13 @@ def test_the_record_in_the_flow(journal: Journal, flow: http.HTTPFlow) -> None:
         {"attempt": 2, "credential": "two", "outcome": "completed", "ended": 2.0},
     ]
     assert (record["tokens_in"], record["tokens_out"], record["usage_estimated"]) == (12, 9, False)
-    assert flow.comment.splitlines() == [
+    assert flow.comment.split(BETWEEN) == [
+        "spare x2 12>9",
         "attempt 1 with one: rejected(429 rate) after 0.25 s",
         "attempt 2 with two: completed after 2.00 s",
-        "completed",
         "first token after 0.50 s",
     ]
+    assert record["verdict"] == "spare"
 
 
 def test_the_record_says_why_it_was_this_credential_and_names_those_that_were_asked_last(
@@ -109,7 +114,7 @@ def test_the_record_says_why_it_was_this_credential_and_names_those_that_were_as
     assert "asked_last" not in flow.metadata[KEY]["attempts"][0]
     assert flow.metadata[KEY]["attempts"][1]["asked_last"] == ["three", "four"]
     assert [one.get("reason") for one in flow.metadata[KEY]["attempts"]] == [None, why]
-    assert why in flow.comment.splitlines()
+    assert why in flow.comment.split(BETWEEN)
 
 
 @pytest.mark.parametrize("warning", [True, False])
@@ -118,33 +123,38 @@ def test_a_notice_is_a_line_of_its_own_without_keys(
 ) -> None:
     journal.notice(Notice("openai/one was refused (401: no sk-0123456789abcdef)", warning=warning))
     (record,) = caplog.records
-    assert record.levelno == (logging.WARNING if warning else logging.INFO)
+    assert record.levelno == (logging.WARNING if warning else ALERT)
     assert record.message == "openai/one was refused (401: no [redacted])"
 
 
 @pytest.mark.parametrize(
-    ("end", "marker"),
+    ("end", "marker", "over_another"),
     [
-        ("completed", ":star:"),
-        ("abandoned", ":star:"),
-        ("truncated", ":scissors:"),
-        ("failed", ":scissors:"),
-        ("rejected", ":no_entry:"),
-        ("refused", ":no_entry:"),
-        ("error", ":warning:"),
+        ("completed", ":key:", ":star:"),
+        ("abandoned", "", ":star:"),
+        ("truncated", ":scissors:", ":scissors:"),
+        ("failed", ":warning:", ":warning:"),
+        ("refused", ":no_entry:", ":no_entry:"),
     ],
 )
-def test_a_marker_says_what_happened_and_spares_the_users_own(
-    journal: Journal, flow: http.HTTPFlow, end: str, marker: str
+def test_a_marker_says_what_happened_and_leaves_that_of_the_user_where_all_went_well(
+    journal: Journal, flow: http.HTTPFlow, end: str, marker: str, over_another: str
 ) -> None:
-    flow.marked = ":star:"
     journal.end(record_of(flow), replace(SUMMARY, end=end))
     assert flow.marked == marker
+    flow.marked = ":star:"
+    journal.end(record_of(flow), replace(SUMMARY, end=end))
+    assert flow.marked == over_another
+
+
+@pytest.mark.parametrize("name", [*_RESCUED.values(), *_MARKERS.values()])
+def test_mitmproxy_has_the_marker(name: str) -> None:
+    assert name in emoji
 
 
 def test_an_estimate_is_called_one(journal: Journal, flow: http.HTTPFlow) -> None:
     journal.end(record_of(flow), replace(SUMMARY, end="truncated", estimated=True))
-    assert flow.comment.splitlines()[-1] == "the output token count of the closing frame is an estimate"
+    assert flow.comment.split(BETWEEN)[-1] == "the output token count of the closing frame is an estimate"
 
 
 def test_no_secret_is_written_anywhere(
@@ -214,11 +224,11 @@ def test_a_call_that_went_elsewhere_says_where_and_what_was_lost(
     assert 'provider=anthropic target="anthropic/claude anthropic_messages" ' in line
     assert " lost=seed,logit_bias " in line
     assert '"openai/gpt-4o/one:rejected(429 rate) anthropic/claude/two:completed"' in line
-    assert flow.comment.splitlines() == [
+    assert flow.comment.split(BETWEEN) == [
+        "fallback x2 12>9",
         "gemini/g cannot be asked: n: no",
         "attempt 1 at openai/gpt-4o with one: rejected(429 rate) after 0.25 s",
         "attempt 2 at anthropic/claude with two: completed after 2.00 s",
-        "completed",
         "first token after 0.50 s",
         "not sent to anthropic/claude: seed: has no such field there",
         "not sent to anthropic/claude: logit_bias: neither",
@@ -277,11 +287,12 @@ def test_the_turns_of_a_websocket(journal: Journal, flow: http.HTTPFlow) -> None
     assert [each["status"] for each in record["turns"]] == list(range(202, 202 + LAST_TURNS))
     assert flow.comment.count("completed: turn ") == LAST_TURNS
     assert "turn 1\n" not in flow.comment
-    assert not flow.marked
+    assert f"completed: turn {LAST_TURNS + 1}\n" in flow.comment.split(BETWEEN_TURNS)[0]
+    assert flow.marked == ":key:"
 
 
 def test_a_turn_that_failed_marks_its_websocket(journal: Journal, flow: http.HTTPFlow) -> None:
-    for end in ("rejected", "completed"):
+    for end in ("refused", "completed"):
         turn = tflow.tflow()
         journal.end(record_of(turn), replace(SUMMARY, end=end))
         journal.turn(flow, turn)
@@ -306,6 +317,19 @@ def test_a_wait_is_said_while_it_lasts(
     say(journal, record_of(flow), 12.3, "one: rejected(429 rate)")
     assert shown == [flow.comment] == [line_of]
     assert caplog.messages == [f"call=c0ffee provider=openai model=gpt-4o: {line_of}"]
+
+
+def test_lines_of_calls_are_in_the_layout_that_was_asked_for(
+    journal: Journal, flow: http.HTTPFlow, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal.lay_out("columns")
+    journal.end(record_of(flow), SUMMARY)
+    journal.waiting(record_of(flow), 12.3, "one: rejected(429 rate)")
+    ended, waits = caplog.records
+    assert ended.message.startswith("spare     gpt-4o ")
+    assert getattr(ended, terminal.CALL) == flow.metadata[KEY]
+    assert waits.message == "openai gpt-4o: waits 12 s for another attempt: one: rejected(429 rate)"
+    assert waits.levelno == ALERT
 
 
 def test_a_run_is_summed_up_by_credential(
