@@ -16,6 +16,7 @@ from addons.config.listening import warn_of_others
 from addons.config.settings import ConfigError, Settings, load, load_again, watched
 from addons.config.watch import Watch
 from addons.oauth.logins import Logins
+from addons.pages.probes import HOSTS
 from addons.records.journal import Journal
 from addons.responses.storage import StateError
 from addons.secrets.keys import located
@@ -174,7 +175,8 @@ class Control:
         """Besides what the user named with allow_hosts, the hosts of providers; or whatever the user says."""
         if self._users_hosts is None:
             self._users_hosts = list(opts.allow_hosts)
-        ours = "" if opts.rotator_intercept == "all" else provider_hosts(settings)
+        of_providers = provider_hosts(settings)
+        ours = "" if opts.rotator_intercept == "all" else "|".join(filter(None, [of_providers, HOSTS]))
         hosts = [*self._users_hosts, *filter(None, [ours])]
         if list(opts.allow_hosts) != hosts:
             set_options(opts, allow_hosts=hosts)

@@ -225,6 +225,7 @@ class Rotator:
         await self._control.stop()
 
     def http_connect(self, flow: http.HTTPFlow) -> Awaitable[object] | None:
+        self._pages.probes.connected(flow.request.host)
         return self._block_our_own(flow) if flow.request.port in _own_ports() else None
 
     def requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:

@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, Listed] = {
     "env": Listed("rotator.env", "Print the lines that send a shell's tools through the proxy."),
     "init": Listed("rotator.init", "Write a config from the keys and the logins that are here."),
     "check": Listed("rotator.check", "Show what a config comes to, or what is wrong with it."),
+    "doctor": Listed("rotator.doctor", "Try which tools come through the proxy, and say what to paste."),
     "status": Listed("rotator.status", "Show how the keys do, and the calls that are under way."),
     "statusline": Listed("rotator.statusline", "Print one line for the status line of Claude Code."),
     "trace": Listed("rotator.trace", "Look at the traces of calls."),

@@ -9,6 +9,7 @@ from addons.config.loopback import is_loopback
 from addons.mitm.dispatch import Responder
 from addons.mitm.sink import answer_with
 from addons.pages.guard import HOST, PORTS, foreign_page, is_own
+from addons.pages.probes import Probes
 from addons.pages.reply import Reply, text_reply
 from addons.pages.site import EVENTS, LONGEST_ACTION, Site
 
@@ -19,16 +20,18 @@ _ANYBODY = "any"
 class OwnHost:
     """`follow` answers with the page that never ends."""
 
-    def __init__(self, site: Site, follow: Responder) -> None:
-        self._site, self._follow = site, follow
+    def __init__(self, site: Site, follow: Responder, probes: Probes) -> None:
+        self._site, self._follow, self._probes = site, follow, probes
 
     def has(self, flow: http.HTTPFlow) -> bool:
-        return is_own(flow.request.host)
+        return is_own(flow.request.host) or self._probes.has(flow.request.host)
 
     def answer(self, flow: http.HTTPFlow) -> http.Response | None:
         """Of a request whose head is here. None: it is for another host, or `responder` will answer it."""
         if not self.has(flow):
             return None
+        if self._probes.has(flow.request.host):
+            return _response(self._probes.answer(flow.request.method, flow.request.host))
         refusal, (path, query) = _refusal(flow), _parted(flow.request)
         if refusal is None and self._waits(flow.request, path):
             refusal = _too_long(flow.request)
@@ -45,6 +48,8 @@ class OwnHost:
         """Of a request that is about to leave, whatever became of it before. None: it is for another host."""
         if not self.has(flow):
             return None
+        if self._probes.has(flow.request.host):
+            return answer_with(_response(self._probes.answer(flow.request.method, flow.request.host)))
         refusal, (path, query) = _refusal(flow), _parted(flow.request)
         if refusal is None and self._waits(flow.request, path):
             if path == EVENTS:

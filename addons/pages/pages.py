@@ -7,9 +7,10 @@ from addons.credentials.commands import Commands
 from addons.pages.dates import dated
 from addons.pages.feed import Feed, Message
 from addons.pages.own_host import OwnHost
+from addons.pages.probes import Probes
 from addons.pages.recent import MINUTE, MINUTES, Recent
-from addons.pages.reply import json_reply
-from addons.pages.site import Site, View
+from addons.pages.reply import Reply, json_reply
+from addons.pages.site import Query, Site, View
 from addons.pages.views import Data, Views
 
 MOST_ROWS = 200
@@ -26,13 +27,18 @@ class Pages:
         self._count = 0
         self._looked = 0.0
         self.feed = Feed(self._first, self._changes)
-        found = {"/health": _view(views.health), "/status": _view(views.status), **more}
-        self.site = Site(found, commands)
-        self.own_host = OwnHost(self.site, self.feed.answer)
+        self.probes = Probes()
+        own = {"/health": _view(views.health), "/status": _view(views.status), "/probe": self._probe}
+        self.site = Site({**own, **more}, commands)
+        self.own_host = OwnHost(self.site, self.feed.answer, self.probes)
 
     def close(self) -> None:
         """The proxy ends: so do pages that never would."""
         self.feed.close()
+
+    def _probe(self, query: Query) -> Reply:
+        """What came of the probe `id`."""
+        return json_reply(200, self.probes.seen(next(iter(query.get("id", ())), "")))
 
     def _first(self) -> Iterator[Message]:
         """What a viewer needs to begin with."""
