@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 from mitmproxy import http
@@ -15,6 +16,7 @@ from addons.call.live import LiveCall
 from addons.call.passing import ErrorResponse, Passing
 from addons.call.planning import Plan, Planner
 from addons.call.recognition import Intercepted
+from addons.call.report_headers import reported
 from addons.call.reports import Reports
 from addons.call.request import account_lease, signed, unchanged
 from addons.call.traced import TracedDriver
@@ -140,7 +142,16 @@ class Answering:
         return self.responses.turn(call, _scope(intercepted))
 
     def _error_response(self, record: Record, intercepted: Intercepted, missing: Missing) -> ErrorResponse:
-        return ErrorResponse(missing.answer, missing.fault, record, intercepted.own, self._reports)
+        answer = missing.answer
+        if self._reports_headers(intercepted):
+            head = reported(Head(answer.status, answer.headers), record.call, 0, None)
+            answer = replace(answer, headers=head.headers)
+        return ErrorResponse(answer, missing.fault, record, intercepted.own, self._reports)
+
+    def _reports_headers(self, intercepted: Intercepted) -> bool:
+        """Not to a web page that the config does not know, which could tell from them who its visitor is."""
+        assert self._settings is not None
+        return self._settings.report_headers and not intercepted.page
 
     def _passing(self, record: Record, intercepted: Intercepted, sent: WireRequest) -> Passing:
         """An answer that is made later belongs to an account, like a file or a batch."""
@@ -186,6 +197,7 @@ class Answering:
             reports=self._reports,
             clock=self._clock,
             fields=self.fields,
+            reports_headers=self._reports_headers(intercepted),
         )
         driver = self._drivers[record.flow] = TracedDriver(work, trace) if trace else Driver(work)
         return driver

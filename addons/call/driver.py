@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from addons.call.arrivals import MOST_ENDS, Answer, in_pieces
 from addons.call.live import NO_WAIT, LiveCall, Wait, live_call
 from addons.call.renewing import Renewing
+from addons.call.report_headers import reported
 from addons.call.request import Leases, outgoing
 from addons.call.response import Response, give
 from addons.call.work import Work
@@ -300,8 +301,8 @@ class Driver:
                 self._pass(command)
             case SetTimer():
                 self._want_timer(command)
-            case SendHeaders(head=head):
-                self._start(head)
+            case SendHeaders(attempt=attempt, head=head):
+                self._start(head, attempt)
             case Acquire():
                 self._put(self._leases.acquire(command))
             case AwaitCredential():
@@ -447,9 +448,12 @@ class Driver:
 
     # -- the client -----------------------------------------------------------------------------------
 
-    def _start(self, head: Head) -> None:
+    def _start(self, head: Head, attempt: int) -> None:
         self._status = head.status
-        if not self._response.start(*head_for_client(self._blackout.head(head))):
+        head = self._blackout.head(head)
+        if self._work.reports_headers:
+            head = reported(head, self._work.record.call, attempt, self._leases.asked)
+        if not self._response.start(*head_for_client(head)):
             self._wait_for_client()
 
     def _pass(self, command: SendData) -> None:
@@ -495,7 +499,7 @@ class Driver:
         if head is not None and self._answer.continues(self._status) and not self._broken:
             self._broken = True
             if not self._status:
-                self._start(head)
+                self._start(head, self._answer.attempt)
             self._pass_on()
         elif self._status:
             self._break_off("a fault of the proxy")

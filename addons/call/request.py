@@ -197,6 +197,8 @@ class Leases:
     """By the number of the attempt, what is asked with it."""
     leave: Leave | None = None
     """Makes the call wait no more. None: it never waited."""
+    asked: tuple[Target, str] | None = None
+    """The target and the name of the credential of the last attempt. None: there was none."""
     _none: Unavailable | None = None
     _ticket: int = 0
 
@@ -210,6 +212,7 @@ class Leases:
 
     def _acquired(self, target: Target, attempt: int, lease: Lease) -> Acquired:
         self.held[attempt] = target, lease
+        self.asked = target, lease.name
         known = None if target.fields is None else identity_of(lease, self.work.intercepted)
         return Acquired(attempt, lease.name, lease.former, lease.asked_last, lease.reason, known)
 

@@ -39,3 +39,5 @@ class Work:
     reports: Reports
     clock: Time
     fields: FieldCache
+    reports_headers: bool = False
+    """Whether the client's answer says in headers how it came about."""

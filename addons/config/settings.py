@@ -74,6 +74,8 @@ class Settings:
     """The URL of a proxy towards the providers, which may hold a password; empty: none."""
     browsers: frozenset[str] = frozenset()
     """Origins of web pages that may use the pools, in lower case."""
+    report_headers: bool = False
+    """Whether answers say in headers how they came about."""
     clients: tuple[ClientFacts, ...] = ()
     """What is known of clients. The first that fits holds."""
     warnings: tuple[str, ...] = ()
@@ -157,6 +159,7 @@ def _loaded(
         trace=_tracing(tables.trace, folder),
         upstream_proxy=tables.upstream.proxy,
         browsers=frozenset(tables.browsers.allow),
+        report_headers=tables.report.headers,
         clients=known_clients(),
         warnings=(*_unread(source, cwd), *_warnings(tables, keys, providers, environ)),
         source=source,

@@ -315,6 +315,15 @@ class BrowsersTable(Table):
     """Origins of web pages that may use the keys: `"https://app.example.com"`."""
 
 
+class ReportTable(Table):
+    """What clients get to know of their calls."""
+
+    headers: bool = False
+    """Whether answers of calls say in headers how they came about: `x-rotator-call`, `x-rotator-attempts`,
+    `x-rotator-provider`, `x-rotator-model` and `x-rotator-credential`, as known when the answer begins. Not
+    to web pages that are not in `[browsers] allow`."""
+
+
 class LimitsTable(Table):
     body: Annotated[int, Field(ge=1)] = 64 << 20
     """Bytes, decoded, of a request and of what is kept of an answer before it goes out."""
@@ -337,6 +346,7 @@ class Tables(Table):
     responses: ResponsesTable = ResponsesTable()
     upstream: UpstreamTable = UpstreamTable()
     browsers: BrowsersTable = BrowsersTable()
+    report: ReportTable = ReportTable()
     limits: LimitsTable = LimitsTable()
 
 
@@ -360,6 +370,7 @@ _SECTIONS: Mapping[Loc, type[Table]] = {
     ("responses",): ResponsesTable,
     ("upstream",): UpstreamTable,
     ("browsers",): BrowsersTable,
+    ("report",): ReportTable,
     ("limits",): LimitsTable,
 }
 
