@@ -25,6 +25,7 @@ class Listed:
 
 
 COMMANDS: Mapping[str, Listed] = {
+    "run": Listed("rotator.run", "Run a tool through the proxy."),
     "start": Listed("rotator.start", "Start the proxy in this terminal."),
     "env": Listed("rotator.env", "Print the lines that send a shell's tools through the proxy."),
     "init": Listed("rotator.init", "Write a config from the keys and the logins that are here."),

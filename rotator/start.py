@@ -84,6 +84,6 @@ def own_address() -> str:
     return address
 
 
-def fail(reason: str) -> NoReturn:
+def fail(reason: str, status: int = 1) -> NoReturn:
     typer.echo(f"rotator: {reason}", err=True)
-    raise typer.Exit(1)
+    raise typer.Exit(status)

@@ -21,10 +21,12 @@ _TAKEN_BACK: Mapping[Shell, str] = {
 }
 
 
-def command_line(tool: str, options: Sequence[str]) -> list[str]:
+def command_line(tool: str, options: Sequence[str], while_pid: int = 0) -> list[str]:
     """Of mitmdump or mitmweb with the add-on. Unbuffered, so that a log that goes to a file is there when
-    it is looked at; and nothing that lies in the current folder is taken for a module."""
-    return [sys.executable, "-u", "-P", str(PROXY), tool, "-s", str(ADDON), *options]
+    it is looked at; and nothing that lies in the current folder is taken for a module. It ends with the
+    process `while_pid`, if there is one."""
+    bound = ("--while", str(while_pid)) if while_pid else ()
+    return [sys.executable, "-u", "-P", str(PROXY), *bound, tool, "-s", str(ADDON), *options]
 
 
 def with_defaults(options: Sequence[str], where: Listening) -> list[str]:

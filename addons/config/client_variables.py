@@ -31,6 +31,8 @@ def client_variables(proxy: str, bundle: str, authority: str) -> Mapping[str, st
         # It comes before SSL_CERT_FILE.
         "CURL_CA_BUNDLE": bundle,
         "GIT_SSL_CAINFO": bundle,
+        # boto3, for Bedrock
+        "AWS_CA_BUNDLE": bundle,
         # It comes before SSL_CERT_FILE.
         "CODEX_CA_CERTIFICATE": bundle,
         # Node, Bun: gemini, opencode, copilot

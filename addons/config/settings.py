@@ -11,12 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from platformdirs import user_config_path
-
 from addons.config import tracing
 from addons.config.code import Code
 from addons.config.credentials import Keys, PoolCredential, without_secret
 from addons.config.errors import PREFIX, ConfigErrors, checked, line, overrides
+from addons.config.finding import config_file
 from addons.config.provider_files import Said, data, files_of, in_folder, installed, own_facts
 from addons.config.providers import Configured, configured
 from addons.config.rules import Rules
@@ -34,7 +33,6 @@ from rewrite.catalog.routes import Rule, rule_target
 from rewrite.responses.store import Bounds
 from rewrite.values.timeouts import TIMEOUTS, Deadlines, Limits, OnTruncation, Timeouts
 
-_NAMES = ("rotator.toml", "rotator.json")
 _YAML = frozenset({".yaml", ".yml"})
 _NOT_YAML = "YAML is not read: write it as rotator.toml or rotator.json"
 
@@ -97,7 +95,7 @@ def load(option: str, environ: Mapping[str, str], cwd: Path, providers: str = ""
     cmd: keys run with; relative paths start at `cwd`, those of keys at the file's folder. Blocks while cmd:
     keys run. Raises ConfigError.
     """
-    return _loaded(_find(option, cwd), environ, cwd, located(providers, cwd) if providers else None)
+    return _loaded(config_file(option, cwd), environ, cwd, located(providers, cwd) if providers else None)
 
 
 def load_again(former: Settings, environ: Mapping[str, str], cwd: Path) -> Settings:
@@ -112,7 +110,7 @@ def load_again(former: Settings, environ: Mapping[str, str], cwd: Path) -> Setti
 def traced_to(environ: Mapping[str, str], cwd: Path) -> Path | None:
     """The folder of traces that the config names, as `load` finds it; None: it names none. No key is read.
     Raises ConfigError."""
-    source = _find("", cwd)
+    source = config_file("", cwd)
     errors = ConfigErrors(str(source or "environment"), _override_names(environ))
     tables = _tables(source, environ, errors)
     return _tracing(tables.trace, source.parent if source else cwd).directory
@@ -198,19 +196,6 @@ def known_protocols() -> Registry:
 def known_clients() -> tuple[ClientFacts, ...]:
     """The facts of the clients that are known."""
     return client_facts(tomllib.loads(data("clients.toml")))
-
-
-def _find(option: str, cwd: Path) -> Path | None:
-    """The config file. One that is there and cannot be read is found too: it must not be skipped."""
-    return next((path for path in _sought(option, cwd) if option or os.path.lexists(path)), None)
-
-
-def _sought(option: str, cwd: Path) -> tuple[Path, ...]:
-    """Where the config file may be, the first that is there being the one."""
-    if option:
-        return (located(option, cwd),)
-    folders = (cwd, user_config_path("rotator", appauthor=False))
-    return tuple(folder / name for folder in folders for name in _NAMES)
 
 
 def _override_names(environ: Mapping[str, str]) -> dict[str, str]:

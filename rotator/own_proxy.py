@@ -1,0 +1,93 @@
+"""A proxy of one's own on a free port, for as long as this process lives, or what it becomes."""
+
+import os
+import re
+import socket
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rotator import starting
+from rotator.detached import Detached, detached
+from rotator.found import Address, Found, at_address
+from rotator.options import Listening
+from rotator.paths import state_folder
+
+KEPT = 20
+"""Logs of former proxies."""
+_PATIENCE, _STEP = 60.0, 0.03
+"""Seconds for a proxy to serve, and between two looks."""
+_LINES = 12
+_TIME = re.compile(r"^\[\d\d:\d\d:\d\d(?:\.\d+)?\] ?")
+_IDLE = re.compile(r"^Loading script | client (?:dis)?connect|^\[")
+
+
+@dataclass(frozen=True, slots=True)
+class NotServing(Exception):
+    """It did not come to serve."""
+
+    log: Path
+    """What it printed."""
+
+    def __str__(self) -> str:
+        said = "\n".join(f"  {line}" for line in last_lines(self.log))
+        return f"the proxy did not start; its log, {self.log}, ends with:\n{said}"
+
+
+def begin(port: int, *, web: bool, environment: Mapping[str, str]) -> Found:
+    """Starts one, and waits until it serves. Raises NotServing, and OSError where there is no place for its
+    log."""
+    where = Listening("127.0.0.1", port or free_port())
+    address = Address(where.host, where.port)
+    log = _log(state_folder())
+    options = ["-p", str(where.port), *(("--set", f"web_port={free_port()}") if web else ())]
+    line = starting.command_line(
+        "mitmweb" if web else "mitmdump",
+        starting.with_defaults(options, Listening("", where.port)),
+        while_pid=os.getpid(),
+    )
+    begun = detached(line, starting.environment(environment, address), log)
+    return _awaited(begun, address, log)
+
+
+def _awaited(begun: Detached, address: Address, log: Path) -> Found:
+    due = time.monotonic() + _PATIENCE
+    while not begun.ended(_STEP):
+        found = at_address(address)
+        if found and found.pid == begun.pid:
+            return found
+        if time.monotonic() > due:
+            begun.stop()
+            break
+    raise NotServing(log)
+
+
+def free_port() -> int:
+    """One that nobody listens on now."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+def _log(folder: Path) -> Path:
+    """Where this proxy writes; logs of the oldest others are removed."""
+    folder.mkdir(0o700, parents=True, exist_ok=True)
+    former = sorted(folder.glob("run-*.log"), key=lambda file: file.stat().st_mtime)
+    for file in former[: max(0, len(former) - KEPT + 1)]:
+        file.unlink(missing_ok=True)
+    log = folder / f"run-{os.getpid()}.log"
+    log.unlink(missing_ok=True)
+    return log
+
+
+def last_lines(log: Path) -> list[str]:
+    """How it ends, each line once, without times and what says nothing of a cause."""
+    try:
+        with log.open(encoding="utf-8", errors="replace") as file:
+            lines = [_TIME.sub("", line.rstrip()) for line in deque(file, _LINES)]
+    except OSError:
+        return []
+    return list(dict.fromkeys(line for line in lines if line and not _IDLE.search(line)))

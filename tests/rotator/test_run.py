@@ -1,0 +1,252 @@
+"""`rotator run`, with a real proxy and real tools."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from addons.config.client_variables import client_variables
+from tests.e2e.proxy import Proxy
+from tests.preloaded import give_certificates
+from tests.rotator.command import ROOT, rotator
+from tests.vendor import VendorThread
+
+CALL = (
+    'curl -sS https://api.openai.com/v1/chat/completions -H "authorization: Bearer sk-mine" '
+    "-H 'content-type: application/json' -d '{\"model\": \"gpt-4o\"}'"
+)
+CONFIG = '[providers.openai]\nbase_url = "{}"\n'
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    give_certificates(tmp_path / ".mitmproxy")
+    return tmp_path
+
+
+@pytest.fixture
+def vendor() -> Iterator[VendorThread]:
+    with VendorThread() as running:
+        yield running
+
+
+def logs(home: Path) -> list[Path]:
+    return list((home / ".local" / "state" / "rotator").glob("run-*.log"))
+
+
+def awaited(true: Callable[[], bool], what: str) -> None:
+    due = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < due, f"{what}: not within 30 s"
+        time.sleep(0.02)
+
+
+def is_over(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    state = Path(f"/proc/{pid}/stat")
+    return state.is_file() and state.read_text().rpartition(") ")[2].startswith("Z")
+
+
+def seen_by_a_tool(home: Path, **environment: str) -> dict[str, str]:
+    """What its variables are, and under `health` what its proxy says of itself."""
+    script = 'env -0; printf "health="; curl -sS -x "$HTTPS_PROXY" http://rotator.local/health'
+    done = rotator(home, "run", "--", "sh", "-c", script, environment=environment)
+    assert done.returncode == 0, done.stderr
+    return dict(line.split("=", 1) for line in done.stdout.split("\0"))
+
+
+def test_a_tool_goes_through_a_proxy_of_its_own_with_nothing_else_set(
+    home: Path, vendor: VendorThread
+) -> None:
+    (home / "rotator.toml").write_text(CONFIG.format(vendor.base_url))
+    done = rotator(home, "run", "sh", "-c", f"{CALL}; exit 7")
+    assert done.returncode == 7
+    assert json.loads(done.stdout)["choices"]
+    assert done.stderr == ""
+    (request,) = vendor.requests
+    assert request.credential == "sk-mine"
+    (log,) = logs(home)
+    assert "config: ./rotator.toml" in log.read_text()
+    assert log.stat().st_mode & 0o777 == 0o600
+
+
+def test_its_environment_is_that_of_the_lines_to_paste_and_its_own(home: Path) -> None:
+    stale = {"NO_PROXY": "*", "CURL_CA_BUNDLE": "/old", "SSL_CERT_DIR": "/old", "MINE": "kept"}
+    seen = seen_by_a_tool(home, **stale)
+    health = json.loads(seen["health"])
+    url = f"http://127.0.0.1:{health['port']}"
+    wanted = client_variables(url, health["bundle"], health["authority"])
+    assert wanted.items() <= seen.items()
+    assert "SSL_CERT_DIR" not in seen
+    assert seen["MINE"] == "kept"
+    assert not [name for name in seen if name.startswith("ROTATOR")]
+    awaited(lambda: is_over(health["pid"]), "the end of the proxy after the tool")
+
+
+def test_one_that_is_up_is_joined_unless_another_config_is_found_here(home: Path, tmp_path: Path) -> None:
+    other = tmp_path / "elsewhere"
+    other.mkdir()
+    with Proxy(other) as proxy:
+        pid = proxy.process.pid
+        pasted = {"HTTPS_PROXY": proxy.url}
+        joined = seen_by_a_tool(home, **pasted)
+        assert (joined["HTTPS_PROXY"], json.loads(joined["health"])["pid"]) == (proxy.url, pid)
+        assert joined["SSL_CERT_FILE"] == str(proxy.confdir / "rotator-ca-bundle.pem")
+        assert not logs(home)
+        (home / "rotator.toml").write_text("")
+        assert json.loads(seen_by_a_tool(home, **pasted)["health"])["pid"] != pid
+        done = rotator(home, "run", "-p", str(proxy.port), "--", "printenv", "https_proxy")
+        assert done.stdout.strip() == proxy.url, "a port that is named is joined"
+
+
+def test_a_dead_proxy_whose_lines_are_pasted_is_not_gone_through(home: Path, vendor: VendorThread) -> None:
+    (home / "rotator.toml").write_text(CONFIG.format(vendor.base_url))
+    bundle = str(home / ".mitmproxy" / "rotator-ca-bundle.pem")
+    pasted = client_variables("http://127.0.0.1:9", bundle, bundle)
+    done = rotator(home, "run", "sh", "-c", CALL, environment=pasted)
+    assert json.loads(done.stdout)["choices"], done.stderr
+    (log,) = logs(home)
+    assert "HTTPS_PROXY" not in log.read_text()
+
+
+def test_a_company_proxy_is_left_to_ours(home: Path) -> None:
+    rotator(home, "run", "true", environment={"HTTPS_PROXY": "http://proxy.example.com:3128"})
+    (log,) = logs(home)
+    assert "https hosts are reached through proxy.example.com:3128" in log.read_text()
+
+
+def test_what_a_config_has_wrong_is_shown_plainly(home: Path) -> None:
+    (home / "rotator.toml").write_text("[retry]\nmax_atempts = 3\n")
+    done = rotator(home, "run", "echo", "ran")
+    (log,) = logs(home)
+    assert (done.returncode, done.stdout) == (125, "")
+    assert done.stderr.splitlines() == [
+        f"rotator: the proxy did not start; its log, {log}, ends with:",
+        f"  {home}/rotator.toml: retry.max_atempts: unknown name: did you mean max_attempts?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tool", "status", "said"),
+    [("nosuch", 127, "nosuch: command not found"), ("./data", 126, "./data: is not executable")],
+)
+def test_what_is_no_command_starts_no_proxy(home: Path, tool: str, status: int, said: str) -> None:
+    (home / "data").touch()
+    done = rotator(home, "run", tool, "-p", "x")
+    assert (done.returncode, done.stderr) == (status, f"rotator: {said}\n")
+    assert not logs(home)
+
+
+def test_old_logs_are_removed(home: Path) -> None:
+    folder = home / ".local" / "state" / "rotator"
+    folder.mkdir(parents=True)
+    for number in range(30):
+        (folder / f"run-0{number}.log").touch()
+        os.utime(folder / f"run-0{number}.log", (number, number))
+    rotator(home, "run", "true")
+    left = {file.name for file in logs(home)}
+    assert len(left) == 20
+    assert {"run-029.log", "run-011.log"} < left
+    assert "run-010.log" not in left
+
+
+def test_a_base_url_that_is_a_rotator_is_warned_of(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    with Proxy(tmp_path / "other") as proxy:
+        variables = {"ANTHROPIC_BASE_URL": f"{proxy.url}/v1", "OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}
+        done = rotator(home, "run", "true", environment={**variables, "HTTPS_PROXY": proxy.url})
+    assert done.returncode == 0
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"rotator: ANTHROPIC_BASE_URL={proxy.url}/v1 is the address of a rotator")
+    assert line.endswith("`unset ANTHROPIC_BASE_URL`")
+
+
+# --- the process
+
+
+def began(home: Path, *tool: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "rotator", "run", "--", *tool],
+        cwd=home,
+        env={"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def proxy_of(pid: int) -> int:
+    """The proxy that ends with a process. 0: there is none."""
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if f"--while\0{pid}\0" in entry.read_text(errors="replace"):
+                return int(entry.parent.name)
+        except OSError:
+            continue
+    return 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked for in /proc")
+@pytest.mark.parametrize("ready", [False, True], ids=["while it starts", "when it serves"])
+def test_a_proxy_does_not_stay_where_we_are_killed(home: Path, ready: bool) -> None:
+    process = began(home, "sh", "-c", "echo ready; exec sleep 60")
+    try:
+        if ready:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        awaited(lambda: bool(proxy_of(process.pid)), "a proxy")
+    finally:
+        process.kill()
+    with process:
+        assert process.wait(10) == -signal.SIGKILL
+    awaited(lambda: not proxy_of(process.pid), "the end of the proxy")
+
+
+def test_the_tool_is_the_process_itself(home: Path) -> None:
+    process = began(home, "sh", "-c", "echo $$; grep -h Sig[BI] /proc/$$/status; kill -TERM $$")
+    with process:
+        said, _ = process.communicate(timeout=60)
+    assert said.splitlines()[0] == str(process.pid)
+    assert process.returncode == -signal.SIGTERM
+    if sys.platform == "linux":
+        assert re.findall(r"Sig(?:Blk|Ign):\t0+$", said, re.MULTILINE), "no signal is blocked or ignored"
+
+
+def test_keys_that_are_pressed_reach_the_tool_alone(home: Path) -> None:
+    """Ctrl-C on a terminal: the tool handles it, goes on, and its proxy still serves."""
+    script = (
+        "trap 'echo interrupted' INT; stty -echo; echo ready; read line; echo \"read $line\"; "
+        'curl -sS -o /dev/null -w "%{http_code}" -x "$HTTPS_PROXY" http://rotator.local/health; exit 5'
+    )
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(home)
+        environment = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": str(ROOT)}
+        line = [sys.executable, "-m", "rotator", "run", "bash", "-c", script]
+        os.execve(line[0], line, environment)
+    shown = read_until(terminal, b"ready\r\n")
+    os.write(terminal, b"\x03")
+    shown += read_until(terminal, b"interrupted\r\n")
+    os.write(terminal, b"a line\n")
+    shown += read_until(terminal, b"200")
+    _, status = os.waitpid(pid, 0)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(status) == 5
+    assert b"read a line" in shown
+
+
+def read_until(terminal: int, text: bytes) -> bytes:
+    found = b""
+    while text not in found:
+        found += os.read(terminal, 1000)
+    return found
