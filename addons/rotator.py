@@ -121,7 +121,13 @@ class Rotator:
         )
         self._forwarder = Forwarder(pool, self._journal)
         passing = self._interception, self._forwarder, self._answering, self._journal
-        views = Views(overview, self._answering.live, lambda: self._control.source, redactor)
+        views = Views(
+            overview,
+            self._answering.live,
+            lambda: self._control.source,
+            redactor,
+            lambda: self._control.in_force,
+        )
         current = Current(views.status, self._journal.outcomes)
         more = {
             "/metrics": exposition(metrics, current),

@@ -21,7 +21,7 @@ _PATIENCE, _STEP = 60.0, 0.03
 """Seconds for a proxy to serve, and between two looks."""
 _LINES = 12
 _TIME = re.compile(r"^\[\d\d:\d\d:\d\d(?:\.\d+)?\] ?")
-_IDLE = re.compile(r"^Loading script | client (?:dis)?connect|^\[")
+_IDLE = re.compile(r"^Loading script | client (?:dis)?connect|^\[|http://rotator\.local/|^ +<< ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def _awaited(begun: Detached, address: Address, log: Path) -> Found:
     due = time.monotonic() + _PATIENCE
     while not begun.ended(_STEP):
         found = at_address(address)
-        if found and found.pid == begun.pid:
+        if found and found.pid == begun.pid and found.status == "ok":
             return found
         if time.monotonic() > due:
             begun.stop()

@@ -28,7 +28,7 @@ class Pages:
         self._looked = 0.0
         self.feed = Feed(self._first, self._changes)
         self.probes = Probes()
-        own = {"/health": _view(views.health), "/status": _view(views.status), "/probe": self._probe}
+        own = {"/health": self._health, "/status": _view(views.status), "/probe": self._probe}
         self.site = Site({**own, **more}, commands)
         self.own_host = OwnHost(self.site, self.feed.answer, self.probes)
 
@@ -39,6 +39,10 @@ class Pages:
     def _probe(self, query: Query) -> Reply:
         """What came of the probe `id`."""
         return json_reply(200, self.probes.seen(next(iter(query.get("id", ())), "")))
+
+    def _health(self, _: Query) -> Reply:
+        said = self._views.health()
+        return json_reply(200 if said["status"] == "ok" else 503, said)
 
     def _first(self) -> Iterator[Message]:
         """What a viewer needs to begin with."""

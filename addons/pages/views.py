@@ -19,7 +19,8 @@ type Data = dict[str, Any]
 
 
 class Views:
-    """Of one proxy. `live` gives the calls that are not over, `source` the config file in force."""
+    """Of one proxy. `live` gives the calls that are not over, `source` the config file in force;
+    `in_force` says whether there is a config, or the lack of one, that could be used."""
 
     def __init__(
         self,
@@ -27,15 +28,17 @@ class Views:
         live: Callable[[], Iterable[LiveCall]],
         source: Callable[[], Path | None],
         redactor: Redactor,
+        in_force: Callable[[], bool],
     ) -> None:
         self._overview, self._live, self._source, self._redactor = overview, live, source, redactor
+        self._in_force = in_force
 
     def health(self) -> Data:
         """Whether it serves, and what a program has to know to use it."""
         confdir = Path(ctx.options.confdir).expanduser()
         source = self._source()
         return {
-            "status": "ok",
+            "status": "ok" if self._in_force() else "starting",
             "version": VERSION,
             "pid": os.getpid(),
             "port": next(_ports(), 0),

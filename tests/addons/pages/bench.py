@@ -51,7 +51,7 @@ class Bench:
         self.pool.configure(Settings(providers=tuple(known)))
         overview = Overview(self.pool, lambda: self.now)
         commands = Commands(self.pool, overview, lambda _: Path(), self.notes.append)
-        self.views = Views(overview, lambda: (), lambda: None, Redactor())
+        self.views = Views(overview, lambda: (), lambda: None, Redactor(), lambda: True)
         self.recent, self.metrics = Recent(), Metrics()
         current = Current(self.views.status, dict)
         self.calls: list[Mapping[str, object]] = []
