@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, Listed] = {
     "status": Listed("rotator.status", "Show how the keys do, and the calls that are under way."),
     "statusline": Listed("rotator.statusline", "Print one line for the status line of Claude Code."),
     "trace": Listed("rotator.trace", "Look at the traces of calls."),
+    "demo": Listed("rotator.demo.command", "Show in half a minute what the proxy does, without a key."),
 }
 """By name, as `rotator --help` lists them."""
 

@@ -116,12 +116,12 @@ install() {
   fail "the dependencies could not be installed (see above); run it again once that is mended"
 }
 
-# prepare start|test: the environment has what that needs. Takes milliseconds when nothing changed.
+# prepare start|test|demo: the environment has what that needs. Takes milliseconds when nothing changed.
 prepare() {
   if installed "$1"; then return; fi
   usable_venv || make_venv
   note "installing what $1 needs into $venv"
-  case $1 in test) install test ;; *) install ;; esac
+  case $1 in test | demo) install "$1" ;; *) install ;; esac
   fingerprint >"$venv/rotator-start.stamp"
   [ "$1" = start ] || fingerprint >"$venv/rotator-$1.stamp"
 }

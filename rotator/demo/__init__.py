@@ -1,0 +1,1 @@
+"""`rotator demo`: what the proxy does, played with a fake provider and real SDKs."""

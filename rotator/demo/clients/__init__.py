@@ -1,0 +1,1 @@
+"""Programs that know an SDK, and nothing of the proxy."""
