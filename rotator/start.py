@@ -28,7 +28,8 @@ def start(
 
     -p PORT (default 8080), --listen-host HOST (default 127.0.0.1), --set confdir=FOLDER (where the
     certificate authority is kept, default ~/.mitmproxy), --set rotator_config=FILE (default ./rotator.toml,
-    else the one in your config folder), --set rotator_state=FOLDER.
+    else the one in your config folder), --set rotator_state=FOLDER, --set rotator_quiet=false
+    (mitmproxy's own lines of connections and flows).
     """
     if "-h" in context.args:
         typer.echo(context.get_help())

@@ -8,7 +8,7 @@ from addons.config.client_variables import AUTHORITY, BUNDLE, client_variables
 from addons.config.loopback import is_loopback
 from addons.config.shells import Shell, pasted
 from rotator.found import Address, parsed
-from rotator.options import Listening
+from rotator.options import Listening, said
 from rotator.paths import ADDON
 
 PROXY = Path(__file__).with_name("proxy.py")
@@ -30,8 +30,11 @@ def command_line(tool: str, options: Sequence[str], while_pid: int = 0) -> list[
 
 
 def with_defaults(options: Sequence[str], where: Listening) -> list[str]:
-    """What a proxy of ours does unless it is asked not to: it serves this machine alone."""
-    return [*options] if where.host else ["--listen-host", "127.0.0.1", *options]
+    """What a proxy of ours does unless it is asked not to: it serves this machine alone, and leaves out
+    mitmproxy's lines of connections and flows."""
+    host = [] if where.host else ["--listen-host", "127.0.0.1"]
+    quiet = [] if "set rotator_quiet" in said(options) else ["--set", "rotator_quiet=true"]
+    return [*host, *quiet, *options]
 
 
 def environment(variables: Mapping[str, str], where: Address) -> dict[str, str]:
