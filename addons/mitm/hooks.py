@@ -20,14 +20,14 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextvars import copy_context
 from inspect import isawaitable
-from types import MethodType
+from types import MethodType, ModuleType
 
 from mitmproxy import hooks
 from mitmproxy.addonmanager import AddonManager, safecall
 from mitmproxy.addons.asgiapp import ASGIApp
 from mitmproxy.addons.onboarding import Onboarding
 from mitmproxy.connection import Client
-from mitmproxy.exceptions import AddonHalt, OptionsError
+from mitmproxy.exceptions import AddonHalt, AddonManagerError, OptionsError
 from mitmproxy.flow import Flow
 from mitmproxy.http import HTTPFlow
 from mitmproxy.proxy import commands, events, layer
@@ -50,6 +50,11 @@ _KNOWN = (
     (AddonManager, "trigger_event", "chain safecall invoke_addon exceptions AddonHalt"),
     (AddonManager, "trigger", "chain safecall invoke_addon_sync exceptions AddonHalt"),
     (AddonManager, "invoke_addon", "_iter_hooks args inspect isawaitable"),
+    (
+        AddonManager,
+        "_iter_hooks",
+        "isinstance hooks Hook traverse getattr name callable types ModuleType exceptions AddonManagerError",
+    ),
     (AddonManager, "handle_lifecycle", "args trigger_event isinstance flow Flow hooks UpdateHook"),
     (
         ProxyConnectionHandler,
@@ -63,6 +68,8 @@ _KNOWN = (
 """Functions in whose place ours stand, and the names that their code uses. They are the same from mitmproxy
 12.1.0 to 12.2.3, in each Python."""
 
+
+_UPDATE = hooks.UpdateHook.name
 
 _SERVING = frozenset({ASGIApp.request, Onboarding.request})
 """Listeners to requests that await nothing where their app does not serve one."""
@@ -114,7 +121,7 @@ class Hooks:
     # -- as AddonManager does it ----------------------------------------------------------------------
 
     async def trigger_event(self, event: hooks.Hook) -> None:
-        if remainder := self._begin(event, event.args()):
+        if remainder := self._begin(event.name, event.args()):
             await remainder
 
     def trigger(self, event: hooks.Hook) -> None:
@@ -131,16 +138,15 @@ class Hooks:
             if getattr(member, name, None) or hasattr(member, "addons"):
                 yield member
 
-    def _begin(self, event: hooks.Hook, args: Sequence[object]) -> Remainder | None:
+    def _begin(self, name: str, args: Sequence[object]) -> Remainder | None:
         """Call all who listen, up to the first who has to be awaited."""
-        return self._call(self._listening(event.name), event, args)
+        return self._call(self._listening(name), name, args)
 
-    def _call(self, members: Iterator[object], event: hooks.Hook, args: Sequence[object]) -> Remainder | None:
+    def _call(self, members: Iterator[object], name: str, args: Sequence[object]) -> Remainder | None:
         for member in members:
-            listeners = self._listeners(member, event)
             try:
-                if awaited := invoke_addon_sync(listeners, args):
-                    return self._remainder(awaited, members, event, args)
+                if awaited := invoke_addon_sync(_listeners(member, name), args):
+                    return self._remainder(awaited, members, name, args)
             except AddonHalt:
                 break
             except OptionsError as error:
@@ -150,45 +156,34 @@ class Hooks:
                     raise
         return None
 
-    def _listeners(self, member: object, event: hooks.Hook) -> _Listeners:
-        """What is nested nowhere is called without a search."""
-        listener = getattr(member, event.name, None)
-        if type(listener) is MethodType and not hasattr(member, "addons"):
-            return iter(((member, listener),))
-        found: _Listeners = self._manager._iter_hooks(member, event)
-        return found
-
     async def _remainder(
-        self, awaited: Remainder, members: Iterator[object], event: hooks.Hook, args: Sequence[object]
+        self, awaited: Remainder, members: Iterator[object], name: str, args: Sequence[object]
     ) -> None:
         try:
             with safecall():
                 await awaited
         except AddonHalt:
             return
-        if remainder := self._call(members, event, args):
+        if remainder := self._call(members, name, args):
             await remainder
 
     def _begin_lifecycle(self, event: hooks.Hook) -> Remainder | None:
         """As handle_lifecycle, and the wait for the flow to be resumed."""
         args = event.args()
         (data,) = args
-        remainder = self._begin(event, args)
+        remainder = self._begin(event.name, args)
         if not isinstance(data, Flow):
             return remainder
-        update = hooks.UpdateHook([data])
         if remainder:
-            return self._until_resumed(data, remainder, update)
-        remainder = self._begin(update, [[data]])
+            return self._until_resumed(data, remainder, updates=True)
+        remainder = self._begin(_UPDATE, [[data]])
         return self._until_resumed(data, remainder) if remainder or data.intercepted else None
 
-    async def _until_resumed(
-        self, flow: Flow, remainder: Remainder | None, update: hooks.UpdateHook | None = None
-    ) -> None:
+    async def _until_resumed(self, flow: Flow, remainder: Remainder | None, *, updates: bool = False) -> None:
         if remainder:
             await remainder
-        if update:
-            await self.trigger_event(update)
+        if updates:
+            await self.trigger_event(hooks.UpdateHook([flow]))
         await flow.wait_for_resume()  # type: ignore[no-untyped-call]  # mitmproxy has no types here
 
     # -- as ConnectionHandler does it -----------------------------------------------------------------
@@ -279,6 +274,33 @@ class Attended:
                     waiting.extend([events.HookCompleted(command)] if command.blocking else ())
                 else:
                     self._awaited[command] = short
+
+
+def _listeners(member: object, name: str) -> _Listeners:
+    """As AddonManager._iter_hooks. What is nested nowhere is called without a search."""
+    listener = getattr(member, name, None)
+    if type(listener) is MethodType and not hasattr(member, "addons"):
+        return iter(((member, listener),))
+    return _nested(member, name)
+
+
+def _nested(member: object, name: str) -> _Listeners:
+    """Of a member, and of what is nested in it however deep, those that listen: each before its own."""
+    levels: list[Iterator[object]] = [iter((member,))]
+    while levels:
+        for each in levels[-1]:
+            listener = getattr(each, name, None)
+            if callable(listener):
+                yield each, listener
+            elif listener and not isinstance(
+                listener, ModuleType
+            ):  # an add-on may import a module of that name
+                raise AddonManagerError(f"Addon handler {name} ({each}) not callable")  # type: ignore[no-untyped-call]  # mitmproxy has no types here
+            if hasattr(each, "addons"):
+                levels.append(iter(each.addons))
+                break
+        else:
+            levels.pop()
 
 
 def _replaced(handler: ConnectionHandler) -> bool:

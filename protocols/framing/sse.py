@@ -287,8 +287,9 @@ def data_of(run: bytes) -> Sequence[bytes]:
     if not (run.startswith(_BEGINS_DATA) and run.endswith(_BLANK_LINE)):
         return ()
     events = run[_DATA : -len(_BLANK_LINE)].split(_BETWEEN_DATA)
-    is_each = run.count(b"\n") == 2 * len(events) and {event[:1] for event in events} == {b"{"}
-    return events if is_each else ()
+    if b"\n" in b"".join(events):  # they are long: to search takes a tenth of the time of counting
+        return ()
+    return events if {event[:1] for event in events} == {b"{"} else ()
 
 
 def after_event(run: bytes, start: int) -> int:
