@@ -53,6 +53,7 @@ from addons.startup import (
 from addons.state.keeper import Keeper
 from addons.upstream.network import is_this_machine
 from addons.views import shown
+from addons.views.attempts import Attempts
 from addons.websocket.hooks import SWITCHED, WebSockets, guard_choice
 from protocols.model.errors import Fault
 from protocols.registry import Registry
@@ -116,9 +117,9 @@ class Rotator:
         self._registry = registry = _protocols()
         self._distrust, self._quiet = Distrust(), Quiet()
         self._interception = Interception(registry, pool, self._journal, redactor)
-        self._answering = Answering(
-            registry, pool, self._journal, traces, FieldCache(clock.steady, redactor.holds_secret)
-        )
+        self._attempts = Attempts(self._journal, shown.show, shown.save)
+        fields = FieldCache(clock.steady, redactor.holds_secret)
+        self._answering = Answering(registry, pool, self._journal, traces, fields, self._attempts)
         self._forwarder = Forwarder(pool, self._journal)
         passing = self._interception, self._forwarder, self._answering, self._journal
         views = Views(
@@ -137,7 +138,7 @@ class Rotator:
         self._departure = Departure(*passing, self._pages.own_host)
         self._flows = FlowRegistry(self._departure, memory.clean)
         self._websockets = WebSockets(self._flows, *passing)
-        self._views = shown.Views(registry, self._interception.call)
+        self._views = shown.Views(registry, self._interception.call, self._attempts.requests, redactor)
         layers = Layers(self._flows, self._interception.is_provider)
         self._front = Front(self._flows, layers, self._forwarder.tunnel)
         self._control = Control(*passing, redactor, logins, Keeper(pool, clock, self._journal.failed))
@@ -181,6 +182,12 @@ class Rotator:
             False,
             "Whether mitmproxy says nothing of connections and flows; its warnings and errors stay.",
         )
+        loader.add_option(
+            "rotator_attempt_flows",
+            bool,
+            False,
+            "Show each attempt at a provider as a flow of its own, beside that of the client.",
+        )
         configure_proxy(ctx.options)
         spare_legacy_log(ctx.master)
         end_plainly(ctx.master)
@@ -188,6 +195,9 @@ class Rotator:
         self._front.install()
 
     def configure(self, updated: set[str]) -> None:
+        if "rotator_attempt_flows" in updated:
+            as_flows = ctx.options.rotator_attempt_flows
+            self._attempts.configure(is_listed=shown.is_listed(), as_flows=as_flows)
         if updated & {"rotator_log", "rotator_quiet"}:
             self._look(ctx.options)
         if "rotator_buffer" in updated:

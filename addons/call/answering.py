@@ -34,6 +34,7 @@ from addons.responses.storage import Memory, Storage
 from addons.runtime.clock import Clock
 from addons.secrets.redaction import Blackout
 from addons.upstream.client import Upstream
+from addons.views.attempts import Attempts
 from protocols.base import WireProtocol
 from protocols.model.call import Call
 from protocols.model.http import Head, WireRequest, header
@@ -57,7 +58,9 @@ class Answering:
         journal: Journal,
         traces: Traces,
         fields: FieldCache,
+        attempts: Attempts,
     ) -> None:
+        self._attempts = attempts
         self._registry, self._pool, self._journal, self.traces = registry, pool, journal, traces
         self.fields = fields
         self.responses = Responses(Storage(Memory(), time.time), time.time)
@@ -182,7 +185,8 @@ class Answering:
     ) -> Driver:
         assert intercepted.protocol is not None
         assert self._upstream is not None
-        trace, asked = record.trace, (record.call, intercepted.protocol, record.targets, now)
+        looks, trace = self._attempts, record.trace
+        asked = (record.call, intercepted.protocol, record.targets, now)
         work = Work(
             record=record,
             turn=turn,
@@ -198,6 +202,7 @@ class Answering:
             clock=self._clock,
             fields=self.fields,
             reports_headers=self._reports_headers(intercepted),
+            watched=looks.watch(record.flow, record.call.id, request) if looks.is_on else None,
         )
         driver = self._drivers[record.flow] = TracedDriver(work, trace) if trace else Driver(work)
         return driver

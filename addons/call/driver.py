@@ -165,6 +165,9 @@ class Driver:
         for attempt in tuple(self._leases.held):  # only after a fault of ours
             self._release(Release(attempt, Abandoned()))
         self._timers.cancel()
+        if self._work.watched is not None:
+            with self._faults_recorded():
+                self._work.watched.over()
 
     def _cancel_attempt(self) -> None:
         if self._attempt is not None:
@@ -415,6 +418,9 @@ class Driver:
             self._hidden.append(lease.secret)
             self._blackout = Blackout(self._hidden)
         request = self._outgoing(target, lease, wanted)
+        if (watched := self._work.watched) is not None:
+            with self._faults_recorded():
+                receiver = watched.asks(wanted.attempt, target, lease, request, receiver)
         connect = target.terms.timing.connect
         try:
             return self._work.upstream.open(request, receiver, fresh=wanted.fresh, connect_timeout=connect)

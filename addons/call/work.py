@@ -12,6 +12,7 @@ from addons.records.record import Record
 from addons.responses.kept import Turn
 from addons.runtime.clock import Time
 from addons.upstream.client import Upstream
+from addons.views.attempts import Watched
 from protocols.base import WireProtocol
 from protocols.model.http import WireRequest
 from rewrite.exchange.exchange import Exchange
@@ -41,3 +42,5 @@ class Work:
     fields: FieldCache
     reports_headers: bool = False
     """Whether the client's answer says in headers how it came about."""
+    watched: Watched | None = None
+    """Who shows its attempts. None: nobody looks."""

@@ -10,7 +10,9 @@ type Kept = Mapping[str, Any]
 
 
 def call_data(record: Kept) -> dict[str, object]:
-    """All of it. Nothing where the call is not over."""
+    """All of it, or what is known of an attempt. Nothing where the call is not over."""
+    if "of_call" in record:
+        return _of_attempt(record)
     if "end" not in record:
         return {}
     return given(
@@ -24,6 +26,16 @@ def call_data(record: Kept) -> dict[str, object]:
         skipped=record.get("skipped"),
         **{"not sent": record.get("losses"), "headers not sent": record.get("headers_dropped")},
         hooks_failed=record.get("hooks_failed"),
+    )
+
+
+def _of_attempt(record: Kept) -> dict[str, object]:
+    """That is shown as a flow of its own."""
+    number, target, protocol = record.get("attempt"), record.get("target"), record.get("protocol")
+    return given(
+        attempt=f"{number} of {record['of_call']}",
+        asked=f"{target} ({protocol}) with {record.get('credential')}",
+        outcome=record.get("outcome"),
     )
 
 

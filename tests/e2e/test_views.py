@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
@@ -155,3 +156,55 @@ def test_turns_of_a_websocket_are_shown(
     ):
         expect(messages).to_contain_text(text)
     picture(page, "llm-websocket", tmp_path)
+
+
+def chosen_view(page: Page, name: str) -> Locator:
+    """What another view than the default shows of the tab that is open."""
+    page.locator(".contentview .controls a", has_text="View:").click()
+    page.get_by_role("menuitem", name=name).or_(page.locator(".dropdown-menu a", has_text=name)).first.click()
+    return page.locator(".flow-detail section")
+
+
+def test_what_each_attempt_was_sent(proxy: Proxy, page: Page, vendor: VendorThread, tmp_path: Path) -> None:
+    vendor.always(SPEECH.stream(SAID, model="gpt-5"))
+    messages = [{"role": "user", "content": "Hello"}]
+    call(proxy, MESSAGES, model="claude-sonnet-4-5", max_tokens=77, stream=True, messages=messages)
+    choose(page, "v1/messages")
+    shown(page, "Request")
+    sent = chosen_view(page, "as sent")
+    for text in ("openai/gpt-5 (openai_chat) with", "/v1/chat/completions", '"max_completion_tokens": 77'):
+        expect(sent).to_contain_text(text)
+    picture(page, "as-sent", tmp_path)
+
+
+@pytest.fixture
+def every_attempt(proxy: Proxy, web_port: int) -> Iterator[None]:
+    """Turned on in mitmweb while it runs."""
+    set_option(web_port, rotator_attempt_flows=True)
+    yield
+    set_option(web_port, rotator_attempt_flows=False)
+
+
+def set_option(web_port: int, **options: object) -> None:
+    token, url = "0" * 32, f"http://127.0.0.1:{web_port}/options"
+    headers = {"authorization": "Bearer the-word", "x-xsrftoken": token}
+    cookies = {"_xsrf": token, "_mitmproxy_xsrf": token}
+    with httpx.Client(headers=headers, cookies=cookies, trust_env=False) as http:
+        assert http.put(url, json=options).status_code == 200
+
+
+@pytest.mark.usefixtures("every_attempt")
+def test_each_attempt_is_a_flow_of_its_own(
+    proxy: Proxy, page: Page, vendor: VendorThread, tmp_path: Path
+) -> None:
+    vendor.on(path="/v1/chat/completions").reply(chat_error(500, "server_error", "broken"))
+    vendor.always(SPEECH.stream(SAID, model="gpt-5"))
+    call(proxy, f"{CHAT}?several", **ask("gpt-4o"))
+    rows = page.locator(".flow-table tbody tr", has_text="?several")
+    expect(rows).to_have_count(3)
+    expect(rows.nth(1)).to_contain_text("attempt 1 of ")
+    expect(rows.nth(1)).to_contain_text("500")
+    rows.nth(2).click()
+    answer = shown(page, "Response")
+    expect(answer).to_contain_text("- The weather is fine.")
+    picture(page, "attempts", tmp_path)

@@ -23,6 +23,7 @@ from addons.upstream.network import tls_context
 from addons.upstream.way import Direct
 from tests.addons.call.heads import CHAT, CONFIG, flow_of, settings_of
 from tests.addons.pages.bench import Bench
+from tests.addons.views.watching import unwatched
 
 SIZE = 250_000
 MOST_LINES = 20
@@ -72,7 +73,12 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Callable[[http.HTTPFlow],
     interception = Interception(registry, pool, journal, redactor)
     interception.configure(settings)
     answering = Answering(
-        registry, pool, journal, Traces(redactor), FieldCache(lambda: 0.0, redactor.holds_secret)
+        registry,
+        pool,
+        journal,
+        Traces(redactor),
+        FieldCache(lambda: 0.0, redactor.holds_secret),
+        unwatched(journal),
     )
     answering.configure(settings, Upstream(Direct(tls_context(insecure=True, ca_file=None, ca_dir=None))))
     departure = Departure(interception, Forwarder(pool, journal), answering, journal, Bench().own_host)

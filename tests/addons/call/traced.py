@@ -27,6 +27,7 @@ from tests.addons.call.heads import flow_of
 from tests.addons.call.test_driver import PATIENCE, Clock
 from tests.addons.call.test_driver import Kept as Client
 from tests.addons.pages.bench import Bench
+from tests.addons.views.watching import unwatched
 from tests.rewrite.records.traces import Kept
 
 ONE, TWO = "sk-pool-number-one", "sk-pool-number-two"
@@ -64,7 +65,12 @@ class TracedProxy:
         self._interception = Interception(registry, pool, journal, redactor)
         self._interception.configure(settings)
         self.answering = Answering(
-            registry, pool, journal, self.traces, FieldCache(lambda: 0.0, redactor.holds_secret)
+            registry,
+            pool,
+            journal,
+            self.traces,
+            FieldCache(lambda: 0.0, redactor.holds_secret),
+            unwatched(journal),
         )
         self.answering.configure(settings, self._upstream)
         self.departure = Departure(

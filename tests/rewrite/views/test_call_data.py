@@ -58,3 +58,12 @@ def test_why_a_call_ended_otherwise() -> None:
 def test_a_call_that_is_not_over_says_nothing() -> None:
     assert call_data({"provider": "openai"}) == {}
     assert verdict_line({}) == ""
+
+
+def test_an_attempt_that_is_a_flow_of_its_own() -> None:
+    record = {"of_call": "c1", "attempt": 2, "target": "openai/gpt-5", "protocol": "openai_chat"}
+    assert call_data({**record, "credential": "spare", "outcome": "completed"}) == {
+        "attempt": "2 of c1",
+        "asked": "openai/gpt-5 (openai_chat) with spare",
+        "outcome": "completed",
+    }
