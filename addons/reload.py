@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from mitmproxy import options
@@ -26,9 +27,20 @@ from addons.state.field_values import FieldValues
 from addons.state.keeper import Keeper
 from addons.upstream.client import Upstream
 from addons.upstream.proxies import in_short, notices, proxies
+from addons.usage.ledger import Ledger
 from rewrite.fields.rule import Rule
 
 log = logging.getLogger("rotator")
+
+
+@dataclass(frozen=True, slots=True)
+class Lasting:
+    """What can outlive a proxy."""
+
+    keeper: Keeper
+    """What is known of credentials."""
+    ledger: Ledger
+    """What calls used and cost."""
 
 
 class Control:
@@ -42,11 +54,11 @@ class Control:
         journal: Journal,
         redactor: Redactor,
         logins: Logins,
-        keeper: Keeper,
+        lasting: Lasting,
     ) -> None:
         self._interception, self._forwarder, self._answering = interception, forwarder, answering
         self._journal, self._redactor = journal, redactor
-        self._logins, self._keeper = logins, keeper
+        self._logins, self._keeper, self._ledger = logins, lasting.keeper, lasting.ledger
         fields = answering.fields
         self._values = FieldValues(fields.store, fields.clock, redactor.holds_secret, journal.failed)
         self._watch, self._watch_logins = Watch(self._reload), Watch(logins.look)
@@ -82,6 +94,7 @@ class Control:
         await asyncio.to_thread(self._answering.traces.close)
         await self._keeper.stop()
         await self._values.stop()
+        await asyncio.to_thread(self._ledger.close)
         self._journal.close()
 
     def configure(self, opts: options.Options) -> None:
@@ -140,6 +153,7 @@ class Control:
         self._answering.configure(settings, upstream)
         self._values.configure(opts.rotator_state, Path.cwd(), _field_rules(settings))
         self._answering.traces.configure(settings.trace, _folder_of_traces(opts.rotator_state))
+        self._ledger.follow(opts.rotator_usage, opts.rotator_state, Path.cwd(), settings.usage_kept)
         self._watch.files(watched(settings))
         self._watch_logins.files(self._logins.files)
         self._decrypt(settings, opts)

@@ -36,7 +36,7 @@ from addons.records.journal import Journal
 from addons.records.last_calls import LastCalls
 from addons.records.terminal import LAYOUTS, lay_out, layout_of
 from addons.records.trace import Traces
-from addons.reload import Control
+from addons.reload import Control, Lasting
 from addons.runtime import memory
 from addons.runtime.clock import EpochClock
 from addons.secrets.redaction import Lines, Redactor
@@ -52,6 +52,7 @@ from addons.startup import (
 )
 from addons.state.keeper import Keeper
 from addons.upstream.network import is_this_machine
+from addons.usage.ledger import Ledger
 from addons.views import shown
 from addons.views.attempts import Attempts
 from addons.websocket.hooks import SWITCHED, WebSockets, guard_choice
@@ -66,6 +67,7 @@ for _logger in (log, logging.getLogger("rotator.relay")):
 FOLLOWED = {
     "rotator_intercept",
     "rotator_state",
+    "rotator_usage",
     "ssl_insecure",
     "ssl_verify_upstream_trusted_ca",
     "ssl_verify_upstream_trusted_confdir",
@@ -106,8 +108,9 @@ class Rotator:
 
     def __init__(self) -> None:
         redactor = Redactor()
-        recent, metrics, last = Recent(), Metrics(), LastCalls()
-        self._journal = Journal(redactor, _updated, (recent.note, metrics.note, last.note))
+        recent, metrics, last, ledger = Recent(), Metrics(), LastCalls(), Ledger(redactor)
+        listeners = recent.note, metrics.note, last.note, ledger.note
+        self._journal = Journal(redactor, _updated, listeners)
         logins = Logins(time.time, redactor.keep)
         clock = EpochClock()
         pool = self._pool = Pool(clock, self._journal.notice, logins)
@@ -141,7 +144,8 @@ class Rotator:
         self._views = shown.Views(registry, self._interception.call, self._attempts.requests, redactor)
         layers = Layers(self._flows, self._interception.is_provider)
         self._front = Front(self._flows, layers, self._forwarder.tunnel)
-        self._control = Control(*passing, redactor, logins, Keeper(pool, clock, self._journal.failed))
+        lasting = Lasting(Keeper(pool, clock, self._journal.failed), ledger)
+        self._control = Control(*passing, redactor, logins, lasting)
 
     def load(self, loader: addonmanager.Loader) -> None:
         loader.add_option(
@@ -162,6 +166,12 @@ class Rotator:
             str,
             "",
             "A folder that responses, fields and what is known of keys outlive the proxy in; default: none.",
+        )
+        loader.add_option(
+            "rotator_usage",
+            str,
+            "",
+            "The file in which usage and cost are kept, or off; default: in rotator_state, else in memory.",
         )
         loader.add_option(
             "rotator_buffer",

@@ -64,6 +64,8 @@ SECTIONS: Mapping[str, type[Table]] = {
     "[[deadlines]]": tables.DeadlineTable,
     "[deadlines.match]": tables.DeadlineMatchTable,
     "[trace]": tables.TraceTable,
+    "[usage]": tables.UsageTable,
+    "[report]": tables.ReportTable,
     "[responses]": tables.ResponsesTable,
     "[browsers]": tables.BrowsersTable,
     "[limits]": tables.LimitsTable,

@@ -26,7 +26,7 @@ FOLDERS = {
         "credentials, records",
         "oauth",
         "upstream",
-        "config, mitm",
+        "config, mitm, usage",
         "hooks",
         "runtime, secrets",
     ),

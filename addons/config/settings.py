@@ -68,6 +68,8 @@ class Settings:
     """How much is kept of responses that no provider keeps."""
     trace: Tracing = field(default_factory=Tracing)
     """Which calls leave traces, and where."""
+    usage_kept: float = 400 * 86_400.0
+    """Seconds for which is kept what a call used and cost."""
     upstream_proxy: str = field(default="", repr=False)
     """The URL of a proxy towards the providers, which may hold a password; empty: none."""
     browsers: frozenset[str] = frozenset()
@@ -155,6 +157,7 @@ def _loaded(
         continuations=tables.streaming.continuation_attempts,
         responses=Bounds(**tables.responses.given()),
         trace=_tracing(tables.trace, folder),
+        usage_kept=tables.usage.keep * 86_400.0,
         upstream_proxy=tables.upstream.proxy,
         browsers=frozenset(tables.browsers.allow),
         report_headers=tables.report.headers,

@@ -297,6 +297,13 @@ class TraceTable(Table):
     """Seconds since a call began after which its trace goes."""
 
 
+class UsageTable(Table):
+    """What is kept of what calls used and cost."""
+
+    keep: Annotated[float, Field(ge=1, le=36_500)] = 400
+    """Days for which a call is kept."""
+
+
 class ResponsesTable(Table):
     """Responses kept in a provider's place. Unset ones keep the defaults of `Bounds`."""
 
@@ -343,6 +350,7 @@ class Tables(Table):
     streaming: StreamingTable = StreamingTable()
     deadlines: list[DeadlineTable] = []
     trace: TraceTable = TraceTable()
+    usage: UsageTable = UsageTable()
     responses: ResponsesTable = ResponsesTable()
     upstream: UpstreamTable = UpstreamTable()
     browsers: BrowsersTable = BrowsersTable()
@@ -367,6 +375,7 @@ _SECTIONS: Mapping[Loc, type[Table]] = {
     ("deadlines", "*"): DeadlineTable,
     ("deadlines", "*", "match"): DeadlineMatchTable,
     ("trace",): TraceTable,
+    ("usage",): UsageTable,
     ("responses",): ResponsesTable,
     ("upstream",): UpstreamTable,
     ("browsers",): BrowsersTable,

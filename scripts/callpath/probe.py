@@ -2,12 +2,14 @@
 
 A step is a start or a resumption of a function of ours. A move is two steps in different files, one right
 after the other. A return is no step: who follows a call opens the file that is called, and comes back without
-looking. Code of other packages is not seen, nor what `dataclass` generates (its file is "<string>").
+looking. Code of other packages is not seen, nor what `dataclass` generates (its file is "<string>"), nor what
+other threads do meanwhile.
 """
 
 import asyncio
 import json
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -46,8 +48,10 @@ class Steps:
         self.pairs: Counter[Pair] = Counter()
         self._names = {str(file): str(file.relative_to(root)) for file in files}
         self._last: Step = ("", "")
+        self._thread = 0
 
     def start(self) -> None:
+        self._thread = threading.get_ident()
         monitoring, tool = sys.monitoring, sys.monitoring.PROFILER_ID
         counted = (monitoring.events.PY_START, monitoring.events.PY_RESUME, monitoring.events.PY_THROW)
         monitoring.use_tool_id(tool, "callpath")
@@ -60,7 +64,8 @@ class Steps:
         sys.monitoring.free_tool_id(sys.monitoring.PROFILER_ID)
 
     def _step(self, code: CodeType, *_: object) -> None:
-        if name := self._names.get(code.co_filename):
+        name = self._names.get(code.co_filename)
+        if name and threading.get_ident() == self._thread:
             step = name, code.co_qualname
             self.pairs[self._last, step] += 1
             self._last = step
