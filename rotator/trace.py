@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from platformdirs import user_state_path
 
 from addons.config.settings import ConfigError, traced_to
-from rotator import terminal, trace_text, traces
+from rotator import found, terminal, trace_text, traces
+from rotator.paths import state_folder
 from rotator.traces import NoTrace, Trace
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Look at the traces of calls.")
@@ -16,7 +16,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Look at the 
 Directory = Annotated[
     Path | None,
     typer.Option(
-        help="The folder of traces. Default: that of the config, else `traces` in the state folder."
+        help="The folder of traces. Default: that of the config, of the proxy that is up, or of your state."
     ),
 ]
 Id = Annotated[str, typer.Argument(help="The id of a call, or how it begins.")]
@@ -31,12 +31,12 @@ Count = Annotated[int, typer.Option("-n", "--number", min=1, help="How many of t
 def list_traces(directory: Directory = None, number: Count = 20) -> None:
     """List the traces of the newest calls: when, what was asked for, who answered, and what came of it."""
     where = _directory(directory)
-    found = traces.folders(where)
-    if not found:
+    calls = traces.folders(where)
+    if not calls:
         _stop(f"no traces in {where}: turn them on with `directory` in [trace] of the config (docs/trace.md)")
-    terminal.stdout().print(trace_text.listing([traces.read(each) for each in found[-number:]]))
-    if len(found) > number:
-        terminal.stderr().print(f"{len(found) - number} older ones: -n {len(found)}")
+    terminal.stdout().print(trace_text.listing([traces.read(each) for each in calls[-number:]]))
+    if len(calls) > number:
+        terminal.stderr().print(f"{len(calls) - number} older ones: -n {len(calls)}")
 
 
 @app.command()
@@ -68,10 +68,19 @@ def _trace(prefix: str, directory: Path | None) -> Trace:
 
 def _directory(given: Path | None) -> Path:
     try:
-        named = given or traced_to(os.environ, Path.cwd())
+        return given or _configured("") or _of_the_proxy() or state_folder() / "traces"
     except ConfigError as error:
         _stop(str(error))
-    return named or user_state_path("rotator", appauthor=False) / "traces"
+
+
+def _configured(config: str) -> Path | None:
+    return traced_to(config, os.environ, Path.cwd())
+
+
+def _of_the_proxy() -> Path | None:
+    """By the config of the proxy that is up, which may be another than the one that is found here."""
+    up = found.find()
+    return _configured(up.config) if up and up.config else None
 
 
 def _stop(message: str) -> NoReturn:

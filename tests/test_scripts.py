@@ -236,6 +236,19 @@ def test_a_changed_pyproject_is_noticed(machine: Machine) -> None:
     assert machine.library("installed start").returncode == 1
 
 
+def test_the_demo_gets_the_sdks_that_it_plays(machine: Machine) -> None:
+    ready = 'prepare() { printf "prepared %s\\n" "$1"; exit; }'
+    for arguments, what in (("demo", "demo"), ("status", "start"), ("", "start")):
+        script = f'{ready}; eval "$(sed -n "/^case/,/^esac/p" scripts/rotator)"'
+        done = machine.library(f"set -- {arguments}; {script}")
+        assert done.stdout == f"prepared {what}\n", done.stderr
+    (venv := machine.checkout / ".venv" / "bin").mkdir(parents=True)
+    (venv / "python").symlink_to(base_python())
+    wanted = machine.library("requirements demo").stdout
+    assert ("openai" in wanted, "anthropic" in wanted, "mitmproxy" in wanted) == (True, True, True)
+    assert "openai" not in machine.library("requirements").stdout
+
+
 # --- scripts/start
 
 

@@ -109,10 +109,10 @@ def load_again(former: Settings, environ: Mapping[str, str], cwd: Path) -> Setti
     return _loaded(former.source, environ, cwd, former.providers_folder)
 
 
-def traced_to(environ: Mapping[str, str], cwd: Path) -> Path | None:
-    """The folder of traces that the config names, as `load` finds it; None: it names none. No key is read.
-    Raises ConfigError."""
-    source = config_file("", cwd)
+def traced_to(option: str, environ: Mapping[str, str], cwd: Path) -> Path | None:
+    """The folder of traces that the config names, which is found as `load` does; None: it names none. No key
+    is read. Raises ConfigError."""
+    source = config_file(option, cwd)
     errors = ConfigErrors(str(source or "environment"), _override_names(environ))
     tables = _tables(source, environ, errors)
     return _tracing(tables.trace, source.parent if source else cwd).directory

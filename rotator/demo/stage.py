@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from rotator import found, starting, trust
 from rotator.demo.moments import KEYS, Moment, config
 from rotator.demo.provider import Provider
 from rotator.found import Address, Found
+from rotator.own_proxy import NotServing, free_port
 
 _CLIENTS = Path(__file__).with_name("clients")
 _KEPT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
@@ -114,10 +114,11 @@ def _proxy(folder: Path, url: str) -> Iterator[Found]:
         trust.prepare(folder, "")
     except trust.NoAuthority as reason:
         raise NotPlayed(f"the certificate authority could not be made: {reason}") from None
-    address, log = Address(port=_free_port()), folder / "log"
+    address, log = Address(port=free_port()), folder / "log"
     sets = (f"confdir={folder}", f"rotator_config={folder / 'rotator.toml'}")
     options = ["--listen-host", address.host, "-p", str(address.port)]
-    line = starting.command_line("mitmdump", [*options, *(part for each in sets for part in ("--set", each))])
+    options += [part for each in sets for part in ("--set", each)]
+    line = starting.command_line("mitmdump", options, while_pid=os.getpid())
     with log.open("wb") as output:
         process = subprocess.Popen(
             line,
@@ -140,11 +141,4 @@ def _up(address: Address, process: subprocess.Popen[bytes], log: Path) -> Found:
         if up := found.at_address(address):
             return up
         time.sleep(_LOOKING)
-    raise NotPlayed(f"the proxy did not start:\n{log.read_text(errors='replace').strip()}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    raise NotPlayed(str(NotServing(log)))

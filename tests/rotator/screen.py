@@ -14,13 +14,14 @@ from tests.rotator.command import ROOT
 class Screen:
     """The command on a terminal of its own."""
 
-    def __init__(self, home: Path, *arguments: str) -> None:
+    def __init__(self, home: Path, *arguments: str, **variables: str) -> None:
         self._control, terminal = pty.openpty()
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(home),
             "PYTHONPATH": str(ROOT),
             "TERM": "xterm-256color",
+            **variables,
         }
         self.process = subprocess.Popen(
             [sys.executable, "-m", "rotator", *arguments],
@@ -48,6 +49,11 @@ class Screen:
             if not data:
                 return
 
+    @property
+    def text(self) -> str:
+        """All that it wrote."""
+        return self._text
+
     def wait(self, text: str, *, after: int = 0) -> int:
         """Until `text` was written; where it ends. `after`: where to look from."""
         with self._changed:
@@ -57,7 +63,7 @@ class Screen:
     def interrupt(self) -> tuple[int, str]:
         """By Ctrl-C; its exit status, and all that it wrote."""
         self.process.send_signal(signal.SIGINT)
-        return self.ended(), self._text
+        return self.ended(), self.text
 
     def ended(self) -> int:
         """The exit status, once it has ended."""

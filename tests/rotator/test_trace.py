@@ -14,7 +14,10 @@ from rewrite.catalog.routes import Rule
 from rewrite.records.passes import Asked, CallTrace, Direction, Stage
 from rotator import trace_text, traces
 from rotator.traces import NoTrace, Trace
+from tests.e2e.proxy import Proxy
+from tests.e2e.talk import ask, client
 from tests.rotator.command import rotator
+from tests.vendor import VendorThread, chat_error
 
 NOW = 1_728_000_000.0  # 2024-10-04 00:00:00 UTC
 ONE, TWO = (
@@ -26,6 +29,14 @@ ELSEWHERE = Asked("openai_chat", "openrouter", "gpt-5", 2, "three")
 BODY = '{"model": "gpt-5", "messages": [{"role": "user", "content": "Hi"}]}'
 SENT = '{"model": "gpt-5", "messages": [{"role": "user", "content": "Hi"}], "stream": true}'
 UTC = {"TZ": "UTC"}
+KEYS = {"ONE": "sk-pool-number-one-0001", "TWO": "sk-pool-number-two-0002"}
+CONFIG = """
+[providers.openai]
+base_url = "{url}"
+credentials = [{{ name = "one", key = "env:ONE" }}, {{ name = "two", key = "env:TWO" }}]
+[trace]
+directory = "traces"
+"""
 
 
 def play(root: Path, call: str, *asked: Asked, verdict: str = "ok", body: str = BODY) -> None:
@@ -237,3 +248,27 @@ def test_nothing_is_coloured_where_there_is_no_terminal(tmp_path: Path) -> None:
     for arguments in (("list",), ("show", "0a"), ("diff", "0a", "1", "3")):
         done = rotator(tmp_path, "trace", *arguments, "--directory", str(tmp_path), environment=colours)
         assert "\x1b" not in done.stdout
+
+
+# -- a real proxy ------------------------------------------------------------------------------------------
+
+
+def test_of_a_real_proxy(tmp_path: Path) -> None:
+    """Whose config is in another folder than that of its user."""
+    with VendorThread() as vendor, Proxy(tmp_path, CONFIG.format(url=vendor.base_url), keys=KEYS) as proxy:
+        vendor.on(key=KEYS["ONE"]).reply(chat_error(429, "rate_limit_exceeded", "slow down"))
+        with client(proxy) as http:
+            answer = http.post("https://api.openai.com/v1/chat/completions", content=ask("crossed-1"))
+        assert answer.status_code == 200
+        proxy.wait_log("spare")
+        home = tmp_path / "home"
+        home.mkdir()
+        asked = {"HTTPS_PROXY": proxy.url}
+        listed = rotator(home, "trace", "list", environment=asked).stdout
+    call = listed.splitlines()[-1].split()
+    assert (call[3], call[6], call[7]) == ("openai/crossed-1", "spare", "200")
+    shown = rotator(tmp_path, "trace", "show", call[0][:6])
+    assert "3 routing  request at proxy  openai/crossed-1" in shown.stdout
+    assert (shown.returncode, *(key in shown.stdout for key in KEYS.values())) == (0, False, False)
+    changed = rotator(tmp_path, "trace", "diff", call[0], "raw_request", "sent_request")
+    assert '-  "target": "/v1/chat/completions"' in changed.stdout
