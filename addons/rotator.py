@@ -241,6 +241,7 @@ class Rotator:
     def running(self) -> None:
         self._control.start()
         self._front.start()
+        self._pages.start(ctx.master)
         memory.settle()
         if lines := os.environ.get(PASTE):
             sys.stdout.write(f"{lines}\n")

@@ -1,7 +1,14 @@
 """A status in which times are dates: the same again as long as nothing but the time has changed."""
 
+import re
+
 _LEFT, _PAST = frozenset({"seconds", "resets_in"}), frozenset({"since", "ago"})
 """Keys of seconds from now on, and of those that have passed."""
+
+_TEXTS = frozenset({"reason", "why"})
+"""Keys of sentences that may say for how many seconds."""
+
+_SECONDS = re.compile(r"\d+ s\b")
 
 _BY_NAME = frozenset({"scopes", "paused"})
 """Keys of objects that have seconds from now on by names."""
@@ -20,5 +27,7 @@ def dated(value: object, now: float, key: str = "") -> object:
             return round(now + value)
         case int() | float() if key in _PAST:
             return round(now - value)
+        case str() if key in _TEXTS:
+            return _SECONDS.sub("", value)
         case _:
             return value

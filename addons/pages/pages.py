@@ -1,14 +1,19 @@
 """All pages of one proxy, put together."""
 
+import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 
+from mitmproxy.master import Master
+
 from addons.credentials.commands import Commands
 from addons.pages.dates import dated
+from addons.pages.document import document
 from addons.pages.feed import Feed, Message
+from addons.pages.mitmweb import serve
 from addons.pages.own_host import OwnHost
 from addons.pages.probes import Probes
-from addons.pages.recent import MINUTE, MINUTES, Recent
+from addons.pages.recent import GROWTH, MINUTE, MINUTES, SHORTEST, Recent
 from addons.pages.reply import Reply, json_reply
 from addons.pages.site import Query, Site, View
 from addons.pages.views import Data, Views
@@ -28,12 +33,24 @@ class Pages:
         self._looked = 0.0
         self.feed = Feed(self._first, self._changes)
         self.probes = Probes()
-        own = {"/health": self._health, "/status": _view(views.status), "/probe": self._probe}
-        self.site = Site({**own, **more}, commands)
+        token = secrets.token_urlsafe(24)
+        own = {
+            "/": document(token),
+            "/health": self._health,
+            "/status": _view(views.status),
+            "/probe": self._probe,
+        }
+        self.site = Site({**own, **more}, commands, token)
+        self._end: Callable[[], None] = lambda: None
         self.own_host = OwnHost(self.site, self.feed.answer, self.probes)
+
+    def start(self, master: Master) -> None:
+        """`master` runs: where that is mitmweb, it has the same pages."""
+        self._end = serve(self.site, self.feed, master)
 
     def close(self) -> None:
         """The proxy ends: so do pages that never would."""
+        self._end()
         self.feed.close()
 
     def _probe(self, query: Query) -> Reply:
@@ -47,6 +64,7 @@ class Pages:
     def _first(self) -> Iterator[Message]:
         """What a viewer needs to begin with."""
         now = time.time()
+        yield Message("hello", {"bins": {"shortest": SHORTEST, "growth": GROWTH}})
         yield Message("status", self._views.status())
         yield self._ended(now, MOST_ROWS, 0, now - MINUTE * MINUTES)
 

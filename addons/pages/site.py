@@ -2,7 +2,6 @@
 
 import hmac
 import json
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -31,11 +30,10 @@ class BadQuery(ValueError):
 
 
 class Site:
-    """`views` by path. Actions are what `commands` have."""
+    """`views` by path. Actions are what `commands` have; `token` is what they need."""
 
-    def __init__(self, views: Mapping[str, View], commands: Commands) -> None:
-        self._views = views
-        self.token = secrets.token_urlsafe(24)
+    def __init__(self, views: Mapping[str, View], commands: Commands, token: str) -> None:
+        self._views, self.token = views, token
         self._actions: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
             "/cool": lambda said: commands.cool(_name(said, "provider"), _name(said, "name"), _seconds(said)),
             "/retire": lambda said: commands.retire(_name(said, "provider"), _name(said, "name")),

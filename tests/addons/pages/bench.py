@@ -9,6 +9,7 @@ from mitmproxy import http
 from mitmproxy.test import tflow
 from pydantic import SecretStr
 
+from addons.call.live import LiveCall
 from addons.config.credentials import PoolCredential
 from addons.config.providers import Configured
 from addons.config.settings import Settings
@@ -51,7 +52,8 @@ class Bench:
         self.pool.configure(Settings(providers=tuple(known)))
         overview = Overview(self.pool, lambda: self.now)
         commands = Commands(self.pool, overview, lambda _: Path(), self.notes.append)
-        self.views = Views(overview, lambda: (), lambda: None, Redactor(), lambda: True)
+        self.live: list[LiveCall] = []
+        self.views = Views(overview, lambda: self.live, lambda: None, Redactor(), lambda: True)
         self.recent, self.metrics = Recent(), Metrics()
         current = Current(self.views.status, dict)
         self.calls: list[Mapping[str, object]] = []

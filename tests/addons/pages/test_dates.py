@@ -17,8 +17,8 @@ def test_times_become_dates() -> None:
 
 
 def test_only_what_is_more_than_time_is_a_change() -> None:
-    before = {"calls": [{"since": 1.0, "seconds": 8.0, "state": "waits"}]}
-    after = {"calls": [{"since": 3.0, "seconds": 6.0, "state": "waits"}]}
+    before = {"calls": [{"since": 1.0, "seconds": 8.0, "why": "is tried again in 8 s"}]}
+    after = {"calls": [{"since": 3.0, "seconds": 6.0, "why": "is tried again in 6 s"}]}
     assert dated(before, 100.0) == dated(after, 102.0)
-    later = {"calls": [{"since": 3.0, "seconds": 60.0, "state": "waits"}]}
+    later = {"calls": [{"since": 3.0, "seconds": 60.0, "why": "is tried again in 60 s"}]}
     assert dated(before, 100.0) != dated(later, 102.0)

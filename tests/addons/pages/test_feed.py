@@ -112,7 +112,8 @@ async def test_a_page_gets_all_and_then_what_is_new(quick: None) -> None:
     bench = Bench(openai=["one"])
     bench.recent.note(ended(call="before"))
     async with aclosing(bench.pages.feed.messages()) as messages:
-        (status, ends) = said(await next_of(messages))
+        (hello, status, ends) = said(await next_of(messages))
+        assert hello == ("hello", {"bins": {"shortest": 0.05, "growth": 1.25}})
         assert status[1]["providers"]["openai"]["credentials"][0]["name"] == "one"
         assert [each["call"] for each in ends[1]["calls"]] == ["before"]
         await next_of(messages)  # the first look finds all of it new
