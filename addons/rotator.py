@@ -3,6 +3,12 @@
 import logging
 import os
 import sys
+
+if __name__ == "__main__":
+    sys.exit(
+        "this is an add-on of mitmproxy, and no program: start it with scripts/start, or `rotator start`"
+    )
+
 import time
 from collections.abc import Awaitable
 from pathlib import Path
@@ -17,6 +23,7 @@ from addons.call.fields import FieldCache
 from addons.call.forwarding import Forwarder
 from addons.call.misdirected import Distrust, own_address
 from addons.call.recognition import Intercepted, Interception, error_response
+from addons.call.unknown_paths import NO_SUCH_PATH, UnknownPaths
 from addons.config.client_variables import PASTE
 from addons.config.settings import ConfigError, known_protocols
 from addons.credentials.commands import Commands
@@ -119,6 +126,7 @@ class Rotator:
         self.commands = Commands(pool, overview, traces.trace_next, self._journal.notice)
         self._registry = registry = _protocols()
         self._distrust, self._quiet = Distrust(), Quiet()
+        self._unknown_paths = UnknownPaths(self._journal)
         self._interception = Interception(registry, pool, self._journal, redactor)
         self._attempts = Attempts(self._journal, shown.show, shown.save)
         fields = FieldCache(clock.steady, redactor.holds_secret)
@@ -303,6 +311,8 @@ class Rotator:
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         if flow.response is not None and flow.response.status_code == SWITCHED:
             guard_choice(flow.request, flow.response)
+        if flow.response is not None and flow.response.status_code in NO_SUCH_PATH:
+            self._unknown_paths.answered(flow, self._interception.intercepted(flow))
         if self._answering.flow_traces.forwarding:
             self._answering.flow_traces.answered(flow)
 

@@ -18,6 +18,9 @@ from rotator.paths import command
 
 app = typer.Typer(add_completion=False)
 
+_PATIENCE = 0.5
+"""Seconds that whoever has the port may take to answer."""
+
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
 def start(
@@ -40,6 +43,8 @@ def start(
     address = Address(where.reach, where.port)
     if where.port and (other := at_address(address)):
         fail(already_up(other))
+    if where.port and is_taken(address):
+        fail(f"port {where.port} is in use by another program: choose another one with -p PORT")
     prepare(folder, os.environ)
     variables = starting.environment(os.environ, address)
     shell = shell_of(os.environ.get("SHELL", ""))
@@ -64,6 +69,13 @@ def prepare(folder: Path, variables: Mapping[str, str]) -> None:
         fail(f"the certificate authority could not be made: {reason}")
     if warning:
         typer.echo(f"rotator: {warning}", err=True)
+
+
+def is_taken(address: Address) -> bool:
+    """Whether somebody listens there, though no rotator answers."""
+    with socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET) as tried:
+        tried.settimeout(_PATIENCE)
+        return tried.connect_ex((address.host, address.port)) == 0
 
 
 def already_up(other: Found) -> str:

@@ -163,6 +163,7 @@ _MESSAGES: Mapping[str, str] = {
 _CREDENTIAL = '{ name = "work", key = "env:WORK_KEY" }'
 _LISTS: Mapping[str, str] = {
     "credentials": f"must be a list of tables, such as [{_CREDENTIAL}]",
+    "to": 'must be a list, such as ["anthropic", "openai/gpt-5"]',
     "routes": "is a list of tables: begin each with [[routes]]",
     "windows": 'must be a list of tables, such as [{ unit = "requests", limit = 100, per = "day" }]',
     "deadlines": "is a list of tables: begin each with [[deadlines]]",
@@ -175,6 +176,12 @@ _TABLES: Mapping[str, str] = {
     "caps": 'must be a table, such as { requests = "50%" }',
     "match": 'must be a table, such as { model = "claude-*" }',
 }
+_TEXTS: Mapping[str, str] = {
+    "model": 'must be a text in quotes, such as "claude-*"',
+    "provider": 'must be a text in quotes, such as "anthropic"',
+    "key": 'must be a text in quotes, such as "env:WORK_KEY"',
+}
+_NO_TEXT = "string_type"
 _NO_LIST, _NO_TABLE = "list_type", frozenset({"dict_type", "model_type", "model_attributes_type"})
 _KEYS = frozenset({"api_key", "api_keys", "apikey", "key", "keys", "token"})
 
@@ -184,6 +191,8 @@ def _example(kind: str, loc: Loc) -> str | None:
     named = str(next((part for part in reversed(loc) if isinstance(part, str)), ""))
     if kind == _NO_LIST:
         return _LISTS.get(named)
+    if kind == _NO_TEXT:
+        return _TEXTS.get(named)
     return _TABLES.get(named) if kind in _NO_TABLE else None
 
 
@@ -214,5 +223,7 @@ def _unknown(loc: Loc) -> str:
     begun = [each for each in known if each.startswith(name)]
     close = begun if len(begun) == 1 else get_close_matches(name, known, n=1)
     return (
-        f"unknown name: did you mean {close[0]}?" if close else f"unknown name: known are {', '.join(known)}"
+        f"unknown name: did you mean {close[0]}?"
+        if close
+        else f"unknown name: known are {', '.join(known)}: take out what this version lacks"
     )

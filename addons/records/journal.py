@@ -141,6 +141,10 @@ class Journal:
         flow.comment = BETWEEN_TURNS.join(filter(None, comments))
         flow.marked = turn.marked if turn.marked not in _RESCUED.values() else flow.marked or turn.marked
 
+    def remark(self, flow: http.HTTPFlow, text: str) -> None:
+        """Something about a flow that is no call of ours."""
+        flow.comment = self._redactor.line(text)
+
     def failed(self, what: str, error: BaseException) -> None:
         """A fault of ours."""
         log.error("%s", self._redactor.redact(f"{what}: {fault(error)}"))

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from addons.secrets.owned_file import NotOurs, read_own
 
 LITERAL_KEY = "a literal secret in the file is refused: write env:NAME, file:PATH or cmd:COMMAND"
+NOT_EXPANDED = "variables are not filled in here: write env:NAME, without $"
 COMMAND_TIMEOUT = 10.0
 """Seconds that a cmd: key may take."""
 
@@ -25,6 +26,7 @@ _LONGEST_KEY = 65_536
 _VISIBLE = re.compile(r"[!-~]+")
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*|[A-Za-z_]{1,32}")
 _FILE = "file:"
+_REFERENCE = re.compile(r"\$(\{[A-Z_][A-Z0-9_]*\}|[A-Z_][A-Z0-9_]*)")
 
 
 class UnusableKey(Exception):
@@ -39,7 +41,7 @@ def resolve(reference: str, environ: Mapping[str, str], folder: Path) -> SecretS
     scheme, colon, argument = reference.partition(":")
     source = _SOURCES.get(scheme + colon)
     if source is None:
-        raise UnusableKey(LITERAL_KEY)
+        raise UnusableKey(NOT_EXPANDED if _REFERENCE.fullmatch(reference) else LITERAL_KEY)
     if not argument.strip():
         raise UnusableKey("nothing stands after the colon: write env:NAME, file:PATH or cmd:COMMAND")
     return usable(*source(argument.strip(), environ, folder))

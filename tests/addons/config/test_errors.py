@@ -39,7 +39,10 @@ WORK = '{ name = "work", key = "env:WORK_KEY" }'
         ("[provider.openai]", "provider: unknown name: did you mean providers?"),
         (
             "[trace]\nzzz = 1",
-            "trace.zzz: unknown name: known are directory, max_age, max_bytes, max_calls, signatures",
+            (
+                "trace.zzz: unknown name: known are directory, max_age, max_bytes, max_calls, signatures: "
+                "take out what this version lacks"
+            ),
         ),
         (
             '[providers.openai]\nbase_ulr = "x"',
