@@ -234,8 +234,10 @@ class Pool:
         if settled.health is not state.health or settled.exhausted is not state.exhausted:
             self.unsaved.names.add((provider, ""))
             self.unsaved.urgent = True
-        if is_news(state, settled):
+        has_news = is_news(state, settled)
+        if has_news:
             self.unsaved.changed(provider, state, settled)
+        if has_news or settled.health is not state.health:
             for notice in notices(state, settled, attempted, now):
                 self._notify(notice)
 

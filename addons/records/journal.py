@@ -16,6 +16,7 @@ from mitmproxy.flow import Error, Flow
 from mitmproxy.log import ALERT
 
 from addons.records.entry import Price, entry_of
+from addons.records.fallbacks import Fallbacks
 from addons.records.record import KEY, Record, counted, record_of, recorded
 from addons.records.tally import Tally
 from addons.records.terminal import CALL, line_in
@@ -68,7 +69,7 @@ class Journal:
         over, on the event loop: each only puts it by. `price` says what they cost."""
         self._redactor, self._updated = redactor, updated
         self._listeners, self._price = listeners, price
-        self._tally = Tally()
+        self._tally, self._fallbacks = Tally(), Fallbacks()
         self._layout, self._line = "logfmt", line_in("logfmt")
 
     def lay_out(self, layout: str) -> None:
@@ -91,6 +92,8 @@ class Journal:
         flow.marked = _MARKERS.get(entry.verdict) or flow.marked or _RESCUED.get(entry.verdict, "")
         flow.server_conn = _asked(record, summary, now) or flow.server_conn
         log.info("%s", self._line(kept), extra={CALL: kept})
+        if len(record.targets) > 1 and (text := self._fallbacks.note(record.targets, summary)):
+            self.notice(Notice(text))
         self._tally.note(summary, [_served(one, record) for one in summary.attempts])
         for listener in self._listeners:
             listener(entry)

@@ -1,9 +1,10 @@
-"""What a user has to know of a credential, once: that it was refused or fails, and that it works."""
+"""What a user has to know of a credential, once: that it was refused or fails, and that it works; and of a
+provider that it is paused."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rewrite.credentials.health import Streak
+from rewrite.credentials.health import HEALTHY, Streak
 from rewrite.credentials.settling import Attempted
 from rewrite.credentials.state import WHOLE, Cooldown, CredentialState, PoolState
 from rewrite.values.key_refusal import REMEDIES, KeyRefusal
@@ -24,6 +25,7 @@ class Notice:
 
 def notices(before: PoolState, after: PoolState, one: Attempted, now: float) -> Iterator[Notice]:
     """What the attempt `one`, which ended at `now`, changed of the credentials of a pool."""
+    yield from _pauses(before, after, one.scope)
     yield from _refusals(before.state(one.name), after.state(one.name), (WHOLE, one.scope, one.quota), now)
     for credential in after.credentials:
         name = credential.name
@@ -33,6 +35,17 @@ def notices(before: PoolState, after: PoolState, one: Attempted, now: float) -> 
             yield Notice(_without_model(cooldown, one.scope, now))
         if state.is_last(one.scope, now) and not before.state(name).is_last(one.scope, now):
             yield Notice(_failing(after.title(name), one.scope, state.streaks[one.scope], now))
+
+
+def _pauses(before: PoolState, after: PoolState, scope: str) -> Iterator[Notice]:
+    """Of several in a row the first is news, and that they are over."""
+    was, now_is = before.health.get(scope, HEALTHY).pause, after.health.get(scope, HEALTHY).pause
+    provider = next((one.provider for one in after.credentials), "") + _for(scope)
+    if now_is and not was:
+        how = f"is paused for {now_is:.0f} s: several keys failed one after the other"
+        yield Notice(f"{provider} {how}; calls that have another target go there meanwhile")
+    elif was and not now_is:
+        yield Notice(f"{provider} answers again")
 
 
 def _lacks(cooldown: Cooldown, now: float) -> bool:

@@ -185,13 +185,13 @@ def _failed(attempts: Sequence[Mapping[str, str]]) -> Iterator[str]:
     found: dict[str, int] = {}
     for one in attempts:
         if one["outcome"] != "completed":
-            said = f"{one['credential']} {_plain(one['outcome'])}"
+            said = f"{one['credential']} {plain(one['outcome'])}"
             found[said] = found.get(said, 0) + 1
     for said, times in found.items():
         yield f"{said} x{times}" if times > 1 else said
 
 
-def _plain(outcome: str) -> str:
+def plain(outcome: str) -> str:
     """`rejected(429 rate)` is 429 rate, and `stalled(first_token 30.0s)` is stalled: first_token 30.0s."""
     kind, _, detail = outcome.removesuffix(")").partition("(")
     if kind == "rejected" or not detail:

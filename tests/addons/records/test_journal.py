@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from mitmproxy import http
+from mitmproxy import flowfilter, http
 from mitmproxy.log import ALERT
 from mitmproxy.test import tflow
 from mitmproxy.utils.emoji import emoji
@@ -147,6 +147,24 @@ def test_a_marker_says_what_happened_and_leaves_that_of_the_user_where_all_went_
     assert flow.marked == over_another
 
 
+@pytest.mark.parametrize(
+    ("expression", "fits"),
+    [
+        ("~comment ^spare", True),
+        ("~comment ^fallback", False),
+        ("~meta gpt-4o", True),
+        ("~meta gpt-5", False),
+        ("~marker key", True),
+        ("~marker scissors", False),
+    ],
+)
+def test_flows_are_found_by_what_came_of_their_calls(
+    journal: Journal, flow: http.HTTPFlow, expression: str, *, fits: bool
+) -> None:
+    journal.end(record_of(flow), SUMMARY)
+    assert bool(flowfilter.match(expression, flow)) == fits
+
+
 @pytest.mark.parametrize("name", [*_RESCUED.values(), *_MARKERS.values()])
 def test_mitmproxy_has_the_marker(name: str) -> None:
     assert name in emoji
@@ -220,7 +238,8 @@ def test_a_call_that_went_elsewhere_says_where_and_what_was_lost(
     assert record["headers_dropped"] == ["openai-organization", "x-stainless-os"]
     assert record["skipped"] == {"gemini/g": "n: no"}
     assert [one["target"] for one in record["attempts"]] == ["openai/gpt-4o", "anthropic/claude"]
-    (line,) = caplog.messages
+    line, news = caplog.messages
+    assert news == "anthropic/claude answers in place of openai/gpt-4o: one 429 rate"
     assert 'provider=anthropic target="anthropic/claude anthropic_messages" ' in line
     assert " lost=seed,logit_bias " in line
     assert '"openai/gpt-4o/one:rejected(429 rate) anthropic/claude/two:completed"' in line

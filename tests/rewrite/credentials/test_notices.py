@@ -129,3 +129,27 @@ def test_only_what_is_news_is_sent(steps: list[tuple[int, str, Outcome]]) -> Non
         attempted = Attempted(name, "model:gpt-5", "talk")
         before, state = state, settle(state, attempted, outcome, now)
         assert is_news(before, state) or not list(notices(before, state, attempted, now))
+
+
+def test_a_pause_is_news_once_and_so_is_its_end() -> None:
+    """Three failures of two keys in two conversations make a provider suspected, and a probe decides."""
+    state = PoolState((Credential("one", "openai"), Credential("two", "openai")))
+    down, said = Rejected(503, Kind.SERVER), list[str]()
+    turns: list[tuple[str, str, Outcome, bool]] = [
+        ("one", "a", down, False),
+        ("two", "a", down, False),
+        ("one", "b", down, False),
+        ("two", "b", down, True),
+        ("one", "a", down, True),
+        ("one", "c", Completed(), False),
+    ]
+    for at, (name, witness, outcome, probe) in enumerate(turns):
+        attempted = Attempted(name, "model:gpt-5", witness, probe=probe)
+        before, state = state, settle(state, attempted, outcome, float(at))
+        said += [notice.text for notice in notices(before, state, attempted, float(at))]
+    paused, again = said
+    assert paused == (
+        "openai for model gpt-5 is paused for 30 s: several keys failed one after the other; "
+        "calls that have another target go there meanwhile"
+    )
+    assert again == "openai for model gpt-5 answers again"
