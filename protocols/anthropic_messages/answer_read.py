@@ -19,6 +19,7 @@ from protocols.model.parts import (
     FinishReason,
     MessageStart,
     Opaque,
+    OtherUsage,
     Ping,
     Signature,
     StreamEnd,
@@ -39,6 +40,7 @@ from protocols.model.wirejson import (
 )
 from protocols.shared.arguments import NONE_GIVEN, text_of_value
 from protocols.shared.costs import COST_FIELDS, stated_cost
+from protocols.shared.tiers import tier_of
 
 REDACTED = "redacted_thinking"
 
@@ -232,7 +234,21 @@ def _usage(usage: JsonObject) -> Usage:
         cache_write=write,
         reasoning=count_at(object_at(usage, "output_tokens_details"), "thinking_tokens"),
         cost=None if COST_FIELDS.isdisjoint(usage) else stated_cost(usage),
+        cache_write_1h=count_at(object_at(usage, "cache_creation"), "ephemeral_1h_input_tokens") or None,
+        searches=count_at(object_at(usage, "server_tool_use"), "web_search_requests") or None,
+        tier="fast" if usage.get("speed") == "fast" else tier_of(usage),
+        besides=tuple(_besides(usage)) if "iterations" in usage else (),
     )
+
+
+def _besides(usage: JsonObject) -> Iterator[OtherUsage]:
+    """Passes that the counts of the whole leave out. Measured: those of a compaction, and of an adviser."""
+    for one in objects_at(usage, "iterations"):
+        if one.get("type") in _OTHER_PASSES:
+            yield OtherUsage(text_at(one, "model"), _usage(one))
+
+
+_OTHER_PASSES = frozenset({"compaction", "advisor_message"})
 
 
 def read_answer(body: JsonObject) -> Sequence[StreamPart]:

@@ -9,17 +9,17 @@ lines. Almost all are.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar, NamedTuple
 
 from protocols.base import Encoder, Resume, Skimmer
 from protocols.model.call import Call
 from protocols.model.errors import MalformedStream
 from protocols.model.http import Head, header
-from protocols.model.parts import StreamPart
+from protocols.model.parts import StreamPart, Usage, UsageReport
 from protocols.model.progress import Progress
 from protocols.model.segment import Segment
-from protocols.model.wirejson import are_json, dump, is_json, load_object
+from protocols.model.wirejson import are_json, dump, is_json, load_object, number_at
 
 _LINE_END = rb"(?>\r\n|\n|\r)"
 _EVENT_END = re.compile(_LINE_END + _LINE_END)
@@ -32,6 +32,8 @@ _LONGEST_END = 3
 _FEW = 1024
 """Bytes of so few events that these are looked at one by one."""
 _LF, _BLANK_LINE = 0x0A, b"\n\n"
+_COST = re.compile(rb"(?>:[^\r\n]*[\r\n]+)*?: ?cost ?(\{[^\r\n]*\})")
+"""A comment in which Neuralwatt says what an answer cost, before its last frame. Documented, not measured."""
 _BEGINS_DATA, _BEGINS_NAMED = b"data: {", b"event: "
 _DATA = len(b"data: ")
 _BETWEEN_DATA = b"\n\ndata: "
@@ -259,7 +261,8 @@ class SseDecoder(SseFramer, Skimmer):
             return self._read_run(raw)
         event = parse_event(raw)
         said = None if event.data is None else self._read_text(event.data, event.name is not None)
-        return self._read(event, raw) if said is None else said
+        said = self._read(event, raw) if said is None else said
+        return (*_stated(raw), *said) if raw[:1] == b":" else said
 
     def _read_run(self, raw: bytes) -> Sequence[StreamPart]:
         parts: list[StreamPart] = []
@@ -280,6 +283,15 @@ class SseDecoder(SseFramer, Skimmer):
                 said = self._read(parse_event(event), event)
             parts += said
         return parts
+
+
+def _stated(raw: bytes) -> Iterator[UsageReport]:
+    """What the comments before an event say that the answer cost."""
+    found = _COST.match(raw)
+    said = load_object(found[1]) if found else None
+    cost = number_at(said, "request_cost_usd") if said else None
+    if cost is not None and cost >= 0:
+        yield UsageReport(Usage(cost=float(cost)))
 
 
 def data_of(run: bytes) -> Sequence[bytes]:

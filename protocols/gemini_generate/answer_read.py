@@ -45,6 +45,8 @@ from protocols.model.wirejson import (
     stream_error,
     text_at,
 )
+from protocols.shared.costs import COST_FIELDS, stated_cost
+from protocols.shared.tiers import tier_of
 
 SIGNATURE = "signature"
 """The form of a signature that was a `thoughtSignature`."""
@@ -364,8 +366,21 @@ def _usage(metadata: JsonObject) -> Usage | None:
         output=_sum(answer, thoughts),
         cache_read=count_at(metadata, "cachedContentTokenCount"),
         reasoning=thoughts,
+        cost=None if COST_FIELDS.isdisjoint(metadata) else stated_cost(metadata),
+        input_audio=_counted(metadata, "promptTokensDetails", "AUDIO"),
+        output_audio=_counted(metadata, "candidatesTokensDetails", "AUDIO"),
+        output_image=_counted(metadata, "candidatesTokensDetails", "IMAGE"),
+        tier=tier_of(metadata, name="serviceTier"),
     )
     return None if usage == Usage() else usage
+
+
+def _counted(metadata: JsonObject, details: str, modality: str) -> int | None:
+    """The tokens of one modality."""
+    if details not in metadata:
+        return None
+    found = [one for one in objects_at(metadata, details) if one.get("modality") == modality]
+    return sum(count_at(one, "tokenCount") or 0 for one in found) or None if found else None
 
 
 def _sum(one: int | None, other: int | None) -> int | None:

@@ -21,7 +21,6 @@ from protocols.model.parts import (
     StreamEnd,
     StreamPart,
     ToolKind,
-    Usage,
     UsageReport,
 )
 from protocols.model.progress import visible
@@ -38,11 +37,11 @@ from protocols.model.wirejson import (
     text_at,
 )
 from protocols.openai_chat.answer_read_texts import TEXT_CHUNK, TEXT_CHUNKS, TextChoice, TextDelta
+from protocols.openai_chat.answer_read_usage import read_usage, usage_object
 from protocols.openai_chat.error_words import FINISH_REASONS
 from protocols.openai_chat.reasoning import Details, details_text, signature_of
 from protocols.openai_chat.tool_keys import ToolKeys, tool_kind
 from protocols.shared.arguments import text_of
-from protocols.shared.costs import COST_FIELDS, stated_cost
 from protocols.shared.media import from_data_url
 from protocols.shared.signatures import UNSIGNED
 
@@ -111,10 +110,10 @@ class ChunkReader:
         chunk = load_object(event.data)
         if chunk is None:
             return (Opaque(raw),)
-        choices, usage = objects_at(chunk, "choices"), _usage_object(chunk)
+        choices, usage = objects_at(chunk, "choices"), usage_object(chunk)
         parts = list(self._read_chunk(chunk, event.name, choices))
         if usage:
-            parts.append(UsageReport(_usage(usage)))
+            parts.append(UsageReport(read_usage(usage, chunk)))
         if not (parts or chunk.keys() & _KNOWN):
             return (Opaque(raw),)
         works = self._works(usage, choices) and not any(map(visible, parts))
@@ -166,8 +165,8 @@ def read_answer(body: JsonObject) -> Sequence[StreamPart]:
     for choice in choices:
         index = count_at(choice, "index") or 0
         parts += (ChoiceStart(index), *ChoiceReader(index).read_whole(choice))
-    if usage := _usage_object(body):
-        parts.append(UsageReport(_usage(usage)))
+    if usage := usage_object(body):
+        parts.append(UsageReport(read_usage(usage, body)))
     return [*parts, StreamEnd()]
 
 
@@ -428,33 +427,3 @@ def _image(url: str) -> JsonObject:
 def _message_start(chunk: JsonObject) -> MessageStart:
     template = {key: chunk[key] for key in _TEMPLATE if key in chunk}
     return MessageStart(text_at(chunk, "id"), text_at(chunk, "model"), template)
-
-
-# -- usage ----------------------------------------------------------------------------------------------
-
-
-def _usage_object(chunk: JsonObject) -> JsonObject:
-    """Groq has it in a place of its own."""
-    usage = object_at(chunk, "usage") if chunk.get("usage") else {}
-    return usage or (object_at(object_at(chunk, "x_groq"), "usage") if chunk.get("x_groq") else {})
-
-
-def _usage(usage: JsonObject) -> Usage:
-    """Inclusive counts, but for xAI, whose total shows that reasoning is not in the completion.
-
-    DeepSeek has a name of its own for what was in the cache. OpenRouter's count of writes is 0 also for
-    providers that say nothing of them.
-    """
-    prompt, completion = count_at(usage, "prompt_tokens"), count_at(usage, "completion_tokens")
-    reasoning = count_at(object_at(usage, "completion_tokens_details"), "reasoning_tokens")
-    exclusive = reasoning and count_at(usage, "total_tokens") == (prompt or 0) + (completion or 0) + reasoning
-    details = object_at(usage, "prompt_tokens_details")
-    cached = count_at(details, "cached_tokens")
-    return Usage(
-        input=prompt,
-        output=(completion or 0) + (reasoning or 0) if exclusive else completion,
-        cache_read=count_at(usage, "prompt_cache_hit_tokens") if cached is None else cached,
-        cache_write=count_at(details, "cache_write_tokens") or None,
-        reasoning=reasoning,
-        cost=None if COST_FIELDS.isdisjoint(usage) else stated_cost(usage),
-    )

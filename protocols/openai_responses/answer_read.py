@@ -23,6 +23,7 @@ from protocols.openai_responses.answer_read_items import Counter, ItemReader, re
 from protocols.openai_responses.error_words import FINISH_REASONS, failure, flat_error, is_half
 from protocols.openai_responses.layout import LAYOUT, Item, Layout, item_of, run_by_client
 from protocols.shared.costs import COST_FIELDS, stated_cost
+from protocols.shared.tiers import tier_of
 
 _EVENT = "response."
 _OPENING = frozenset({"created", "queued", "in_progress"})
@@ -164,7 +165,7 @@ class EventReader:
             yield from reader.stop()
         self._layout.ended = True
         if usage := object_at(response, "usage"):
-            yield UsageReport(_usage(usage))
+            yield UsageReport(_usage(usage, response))
         if kind == "failed":
             yield failure(response)
         else:
@@ -217,8 +218,8 @@ def read_answer(body: JsonObject) -> Sequence[StreamPart]:
     return (MessageStart(text_at(body, "id"), text_at(body, "model")), StreamEnd())
 
 
-def _usage(usage: JsonObject) -> Usage:
-    """Counts are inclusive on both sides."""
+def _usage(usage: JsonObject, response: JsonObject) -> Usage:
+    """That of `response`, which says on which terms it was served. Counts are inclusive on both sides."""
     details = object_at(usage, "input_tokens_details")
     return Usage(
         input=count_at(usage, "input_tokens"),
@@ -227,4 +228,6 @@ def _usage(usage: JsonObject) -> Usage:
         cache_write=count_at(details, "cache_write_tokens"),
         reasoning=count_at(object_at(usage, "output_tokens_details"), "reasoning_tokens"),
         cost=None if COST_FIELDS.isdisjoint(usage) else stated_cost(usage),
+        input_audio=count_at(details, "audio_tokens") or None,
+        tier=tier_of(usage, response),
     )

@@ -1,7 +1,7 @@
 """What an answer cost, where it says so: in its usage, in a comment of its stream, in a header.
 
-Recorded: OpenRouter, xAI and Perplexity state it. The forms of DeepInfra, Neuralwatt and LiteLLM are
-documented, not measured.
+Recorded: OpenRouter, xAI, Perplexity and the gateway of Pydantic AI state it. The forms of DeepInfra,
+Neuralwatt and LiteLLM are documented, not measured.
 """
 
 from math import isfinite
@@ -9,7 +9,9 @@ from math import isfinite
 from protocols.model.http import Headers, header
 from protocols.model.wirejson import JsonObject, number_at, object_at
 
-COST_FIELDS = frozenset({"cost", "cost_in_usd_ticks", "estimated_cost"})
+COST_FIELDS = frozenset(
+    {"cost", "cost_in_usd_ticks", "estimated_cost", "request_cost_usd", "pydantic_ai_gateway"}
+)
 """A usage without any of these states no cost."""
 
 _TICKS = 1e10
@@ -18,17 +20,31 @@ _TICKS = 1e10
 
 def stated_cost(usage: JsonObject) -> float | None:
     """In US dollars. Where a user's own key was used at another provider (OpenRouter), what that one takes is
-    in it too."""
-    ticks = number_at(usage, "cost_in_usd_ticks")
-    if ticks is not None:
+    in it too. Measured: Azure says of xAI's models that each answer costs 0 ticks."""
+    if ticks := number_at(usage, "cost_in_usd_ticks"):
         return max(ticks / _TICKS, 0.0)
-    total = number_at(object_at(usage, "cost"), "total_cost")
-    stated = (number_at(usage, "cost"), total, number_at(usage, "estimated_cost"))
+    stated = (
+        number_at(usage, "cost"),
+        _broken_down(object_at(usage, "cost")),
+        number_at(usage, "estimated_cost"),
+        number_at(usage, "request_cost_usd"),
+        number_at(object_at(usage, "pydantic_ai_gateway"), "cost_estimate"),
+    )
     cost = next((each for each in stated if each is not None), None)
     if cost is None:
         return None
     beside = object_at(usage, "cost_details") if usage.get("is_byok") else {}
     return max(cost + (number_at(beside, "upstream_inference_cost") or 0.0), 0.0)
+
+
+def _broken_down(costs: JsonObject) -> float | None:
+    """A total if there is one, else the sum of its parts."""
+    for name in ("total_cost", "request_cost_usd"):
+        if (total := number_at(costs, name)) is not None:
+            return total
+    parts = [number_at(costs, name) for name in costs if name.endswith("_cost")]
+    known = [part for part in parts if part is not None]
+    return sum(known) if known else None
 
 
 def header_cost(headers: Headers) -> float | None:

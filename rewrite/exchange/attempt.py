@@ -1,8 +1,10 @@
 """One attempt of a call: what came of it so far, which of its silences are watched, and what it used."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import inf
+
+from msgspec import structs
 
 from protocols.model.call import Call, Operation, Rendered
 from protocols.model.http import Head, WireResponse
@@ -86,7 +88,7 @@ class Attempt:
         counted = reading.counted if reading else None
         if counted is not None and counted.cost is None and self.head is not None:
             cost = header_cost(self.head.headers)
-            counted = counted if cost is None else replace(counted, cost=cost)
+            counted = counted if cost is None else structs.replace(counted, cost=cost)
         if progress is None or call.operation is not Operation.GENERATE or not (counted or self.given):
             return counted, False
         return known(counted, progress.characters - self.said, call.text_bytes, whole=whole)

@@ -4,7 +4,6 @@ What leaves and what comes in bytes is noted by whoever drives it.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import assert_never
 
 from protocols.base import Encoder, WireProtocol
@@ -242,6 +241,6 @@ def _metrics(summary: Summary) -> JsonObject:
         seconds=round(summary.seconds, 3),
         first_token=None if first is None else round(first, 3),
         attempts=len(summary.attempts),
-        usage=given(**asdict(usage)) if usage else None,
+        usage=usage.said() if usage else None,
         usage_estimated=summary.estimated,
     )

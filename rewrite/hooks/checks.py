@@ -1,13 +1,14 @@
 """What hooks give, looked at before it is used: code of others may give anything. All raise HookError."""
 
 from collections.abc import Mapping
-from dataclasses import astuple
 from math import isfinite
 from types import UnionType
 
+from msgspec import structs
+
 from protocols.model.call import Rendered
 from protocols.model.http import Headers, WireResponse, header, is_field_name, is_field_value, is_origin_form
-from protocols.model.parts import Usage
+from protocols.model.parts import OtherUsage, Usage
 from protocols.model.wirejson import dump
 from rewrite.hooks.base import HookError
 
@@ -81,11 +82,21 @@ def check_answer(found: object, given: WireResponse) -> None:
 def check_usage(found: object) -> None:
     """None, or amounts that can be added up."""
     check_form(found, Usage | None)
-    if isinstance(found, Usage):
-        *tokens, cost = astuple(found)
-        amounts = [amount for amount in (*tokens, cost) if amount is not None]
-        if not all(type(count) in (int, type(None)) for count in tokens) or not all(map(_is_amount, amounts)):
-            raise HookError("it gave usage that is no number of tokens")
+    if isinstance(found, Usage) and not _is_sound(found):
+        raise HookError("it gave usage that is no number of tokens")
+
+
+def _is_sound(usage: Usage) -> bool:
+    counts = structs.asdict(usage)
+    cost, tier, besides = (counts.pop(name) for name in ("cost", "tier", "besides"))
+    if not isinstance(besides, tuple) or not all(isinstance(one, OtherUsage) for one in besides):
+        return False
+    others = [one.usage for one in besides]
+    if not all(isinstance(each, Usage) and _is_sound(each) for each in others):
+        return False
+    whole = all(type(count) is int for count in counts.values() if count is not None)
+    amounts = [amount for amount in (*counts.values(), cost) if amount is not None]
+    return whole and all(map(_is_amount, amounts)) and isinstance(tier, str | None)
 
 
 def _is_amount(amount: object) -> bool:

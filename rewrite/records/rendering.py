@@ -1,7 +1,6 @@
 """What an answer said, put together from its parts, as plain data for JSON: for the trace of its call."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 
 from protocols.model.parts import BlockKind, Finish, StreamError
 from protocols.model.progress import Block, Progress
@@ -15,7 +14,7 @@ def rendered_parts(progress: Progress) -> Mapping[str, object]:
         model=progress.head.model or None if progress.head else None,
         parts=list(_blocks(progress)),
         finishes=[_finish(progress.finished[choice]) for choice in sorted(progress.finished)],
-        usage=given(**asdict(progress.usage)) if progress.usage else None,
+        usage=progress.usage.said() if progress.usage else None,
         error=_error(progress.error) if progress.error else None,
     )
 

@@ -29,8 +29,8 @@ _UNITS = {
     "web_searches_kcount": "searches",
 }
 """The units of a list that are read here, and what `Rates` calls them; a later one goes before."""
-_CONTEXTS = {"batch": ("processing", "batch"), "fast": ("speed", "fast")}
-"""Terms on which a provider serves that the list does not call a service tier."""
+_TERMS = ("service_tier", "processing", "speed")
+"""What a list calls the terms on which a provider serves."""
 _COMPACT_DATE = re.compile(r"-(20\d{2})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|:|$)")
 
 
@@ -152,8 +152,8 @@ class Model(Struct, frozen=True, omit_defaults=True):
         return (hold or self.prices)[-1 if hold else 0].prices
 
     def _variants(self, tier: str) -> Sequence[Variant]:
-        terms = _CONTEXTS.get(tier, ("service_tier", tier))
-        return [one for one in self.price_variants or () if one.when == dict([terms])] if tier else ()
+        terms = [{name: tier} for name in _TERMS] if tier else []
+        return [one for one in self.price_variants or () if one.when in terms]
 
 
 def _named(prices: Mapping[str, Price]) -> dict[str, Price]:

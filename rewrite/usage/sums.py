@@ -1,6 +1,6 @@
 """What several reports of tokens come to, and what stands in for one that did not come."""
 
-from dataclasses import replace
+from msgspec import structs
 
 from protocols.model.parts import Usage
 from protocols.model.progress import Progress, estimated_tokens
@@ -11,7 +11,7 @@ def spent(progress: Progress) -> Usage:
     comes before the end is that of its beginning (measured: Anthropic's says 1)."""
     counted = progress.usage or Usage()
     text = estimated_tokens(progress.characters)
-    return replace(counted, output=max(counted.output or 0, text))
+    return structs.replace(counted, output=max(counted.output or 0, text))
 
 
 def known(counted: Usage | None, characters: int, prompt: int, *, whole: bool) -> tuple[Usage | None, bool]:
@@ -25,7 +25,7 @@ def known(counted: Usage | None, characters: int, prompt: int, *, whole: bool) -
     output = max(reported or 0, estimated_tokens(characters))
     usage = counted or Usage()
     sent = estimated_tokens(prompt) if usage.input is None else usage.input
-    return replace(usage, input=sent, output=output), (usage.input, reported) != (sent, output)
+    return structs.replace(usage, input=sent, output=output), (usage.input, reported) != (sent, output)
 
 
 def added(one: Usage, two: Usage) -> Usage:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from protocols.model.call import Operation
 from protocols.model.http import WireRequest
@@ -376,7 +377,9 @@ def test_an_answer_without_content_is_one_of_one_choice(client: str, upstream: s
 def test_reasoning_that_is_counted_beside_the_output_is_part_of_it(client: str) -> None:
     usage = read(client, got(client, CHAT, edges.THOUGHT_BESIDE).body, SSE).usage
     assert usage is not None
-    assert replace(usage, cache_read=None, cache_write=None) == Usage(input=10, output=32, reasoning=30)
+    assert structs.replace(usage, cache_read=None, cache_write=None) == Usage(
+        input=10, output=32, reasoning=30
+    )
 
 
 @pytest.mark.parametrize("client", [CHAT, GEMINI])

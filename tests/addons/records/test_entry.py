@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from mitmproxy import http
 from mitmproxy.test import tflow
+from msgspec import structs
 from pydantic import SecretStr
 
 from addons.records.journal import Journal
@@ -91,7 +92,7 @@ def test_the_entry_of_a_call(flow: http.HTTPFlow) -> None:
 
 
 def test_the_cost_is_the_one_that_the_provider_states(flow: http.HTTPFlow) -> None:
-    stated = replace(SUMMARY, attempts=(replace(ANSWERED, usage=replace(USAGE, cost=0.25)),))
+    stated = replace(SUMMARY, attempts=(replace(ANSWERED, usage=structs.replace(USAGE, cost=0.25)),))
     assert (entry(flow, stated).cost, entry(flow, stated).cost_source) == (0.25, "provider")
 
 

@@ -18,6 +18,7 @@ from protocols.model.parts import (
     FinishReason,
     MessageStart,
     Opaque,
+    OtherUsage,
     Ping,
     StreamEnd,
     StreamError,
@@ -300,6 +301,42 @@ def test_iterations_are_not_added_on_top() -> None:
     usage = {"input_tokens": 7, "output_tokens": 8, "iterations": [{"input_tokens": 99, "output_tokens": 99}]}
     frame = event("message_delta", delta={"stop_reason": "end_turn"}, usage=usage)
     assert progress(read(frame)).usage == Usage(input=7, output=8)
+
+
+def test_passes_of_others_are_besides() -> None:
+    passes: list[dict[str, object]] = [
+        {"type": "compaction", "input_tokens": 5, "cache_creation_input_tokens": 90, "output_tokens": 3},
+        {"type": "advisor_message", "model": "claude-opus-5", "input_tokens": 4, "output_tokens": 2},
+        {"type": "message", "input_tokens": 7, "output_tokens": 8},
+    ]
+    usage = {"input_tokens": 7, "output_tokens": 8, "iterations": passes}
+    found = progress(read(event("message_delta", delta={}, usage=usage))).usage
+    assert found == Usage(
+        input=7,
+        output=8,
+        besides=(
+            OtherUsage("", Usage(input=95, output=3, cache_write=90)),
+            OtherUsage("claude-opus-5", Usage(input=4, output=2)),
+        ),
+    )
+    assert found.said()["besides"] == [
+        {"model": "", "input": 95, "output": 3, "cache_write": 90},
+        {"model": "claude-opus-5", "input": 4, "output": 2},
+    ]
+
+
+def test_what_is_paid_for_in_other_ways() -> None:
+    written = {"ephemeral_5m_input_tokens": 1, "ephemeral_1h_input_tokens": 4}
+    usage = {
+        "input_tokens": 7,
+        "cache_creation_input_tokens": 5,
+        "cache_creation": written,
+        "server_tool_use": {"web_search_requests": 2},
+        "service_tier": "standard",
+        "speed": "fast",
+    }
+    found = progress(read(event("message_delta", delta={}, usage=usage))).usage
+    assert found == Usage(input=12, cache_write=5, cache_write_1h=4, searches=2, tier="fast")
 
 
 def test_thinking_tokens_are_a_part_of_the_output() -> None:

@@ -6,10 +6,19 @@ from typing import Any
 import pytest
 
 from protocols.framing import sse
-from protocols.framing.sse import DONE, Event, SseFramer, is_event_stream, parse_event, write_event
+from protocols.framing.sse import (
+    DONE,
+    Event,
+    SseDecoder,
+    SseFramer,
+    is_event_stream,
+    parse_event,
+    write_event,
+)
 from protocols.model.call import Call, Operation
 from protocols.model.errors import MalformedStream
 from protocols.model.http import Head
+from protocols.model.parts import StreamEnd, Usage, UsageReport
 from protocols.model.segment import Segment
 
 
@@ -277,3 +286,38 @@ def test_an_event_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     framer.feed(b"data: " + b"x" * 90)
     with pytest.raises(MalformedStream, match="100 bytes"):
         framer.feed(b"y" * 10)
+
+
+# -- what comments say ----------------------------------------------------------------------------------
+
+
+def _reading(*_: object) -> tuple[StreamEnd]:
+    return (StreamEnd(),)
+
+
+@pytest.mark.parametrize(
+    ("raw", "cost"),
+    [
+        (b': cost {"request_cost_usd": 0.25, "allowance_remaining_usd": 14.8}\n\n', 0.25),
+        (b':cost{"request_cost_usd": 1}\r\n\r\n', 1.0),
+        (b': energy {"energy_kwh": 5e-05}\n: cost {"request_cost_usd": 0.25}\ndata: [DONE]\n\n', 0.25),
+        (b': cost {"request_cost_usd": "much"}\n\n', None),
+        (b': cost {"request_cost_usd": -1}\n\n', None),
+        (b": cost {half\n\n", None),
+        (b': costly {"request_cost_usd": 1}\n\n', None),
+        (b": ping\n\n", None),
+        (b'data: {"text": ": cost {\\"request_cost_usd\\": 1}"}\n\n', None),
+    ],
+)
+def test_a_comment_may_say_what_the_answer_cost(raw: bytes, cost: float | None) -> None:
+    decoder = SseDecoder(b"[DONE]", _reading)
+    (segment,) = decoder.feed(raw)
+    stated = [] if cost is None else [UsageReport(Usage(cost=cost))]
+    assert [*decoder.read(segment)] == [*stated, StreamEnd()]
+
+
+def test_a_cost_in_a_stream_that_is_skimmed_is_read() -> None:
+    stream = b'data: {"n": 1}\n\ndata: {"n": 2}\n\n: cost {"request_cost_usd": 0.25}\n\ndata: [DONE]\n\n'
+    decoder = SseDecoder(b"[DONE]", _reading)
+    parts = [part for segment in decoder.skim(stream) for part in decoder.read(segment)]
+    assert parts.count(UsageReport(Usage(cost=0.25))) == 1

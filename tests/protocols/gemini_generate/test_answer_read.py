@@ -295,9 +295,28 @@ def test_candidates_are_choices() -> None:
             Usage(input=105, cache_read=4),
         ),
         ({"thoughtsTokenCount": 7}, Usage(output=7, reasoning=7)),
+        (
+            {"promptTokenCount": 5, "promptTokensDetails": [{"modality": "AUDIO", "tokenCount": 3}]},
+            Usage(input=5, input_audio=3),
+        ),
+        (
+            {
+                "candidatesTokenCount": 9,
+                "candidatesTokensDetails": [
+                    {"modality": "TEXT", "tokenCount": 1},
+                    {"modality": "IMAGE", "tokenCount": 8},
+                ],
+                "serviceTier": "flex",
+            },
+            Usage(output=9, output_image=8, tier="flex"),
+        ),
+        (
+            {"promptTokenCount": 7, "pydantic_ai_gateway": {"cost_estimate": 0.5}, "serviceTier": "standard"},
+            Usage(input=7, cost=0.5),
+        ),
     ],
 )
-def test_counts_are_made_inclusive(metadata: dict[str, int], usage: Usage) -> None:
+def test_counts_are_made_inclusive(metadata: dict[str, object], usage: Usage) -> None:
     assert read({"usageMetadata": metadata}) == [UsageReport(usage)]
 
 

@@ -114,6 +114,11 @@ def test_counts_are_inclusive() -> None:
     assert found[0] == UsageReport(Usage(input=9, cache_read=4, cache_write=2))
 
 
+def test_the_response_says_on_which_terms_it_was_served() -> None:
+    (report, *_) = read(ends("completed", usage={"input_tokens": 9}, service_tier="flex"))
+    assert report == UsageReport(Usage(input=9, tier="flex"))
+
+
 # -- errors -----------------------------------------------------------------------------------------------
 
 

@@ -1,10 +1,10 @@
 """What providers really sent: it is understood, and says the same when it is written again."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from protocols.model.call import Reply
 from protocols.model.parts import MessageStart, Opaque, StreamPart
@@ -85,16 +85,17 @@ def test_a_whole_answer_says_the_same_when_written_anew(file: Path) -> None:
 
 
 def with_zeros(so_far: Progress) -> object:
-    """A count that was not reported is written as 0, and a cost not at all."""
+    """A count that was not reported is written as 0; a cost, and on which terms it was, not at all."""
     usage = so_far.usage
     if usage is None:
         return None
-    return replace(
+    return structs.replace(
         usage,
         cache_read=usage.cache_read or 0,
         cache_write=usage.cache_write or 0,
         reasoning=usage.reasoning or 0,
         cost=None,
+        tier=None,
     )
 
 

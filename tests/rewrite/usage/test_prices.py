@@ -1,6 +1,5 @@
 """What a call cost, worked out by hand."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -135,7 +134,7 @@ def test_another_pass_costs_what_its_own_model_costs() -> None:
     usage = Usage(output=MILLION, besides=(advice, OtherUsage("", Usage(output=MILLION))))
     prices = Prices(shipped())
     assert call_cost(prices, "anthropic", ("claude-haiku-4-5",), usage, NOW) == Cost(5 + 5 + 5, "prices")
-    unknown = replace(usage, besides=(OtherUsage("", Usage(searches=1)), advice))
+    unknown = msgspec.structs.replace(usage, besides=(OtherUsage("", Usage(searches=1)), advice))
     assert call_cost(prices, "anthropic", ("no-such-model",), unknown, NOW) is None
 
 
