@@ -13,6 +13,11 @@ _READY = "ready"
 _COLOURS = {_READY: "green", "limited": "yellow", "busy": "cyan", "refused": "red", "retired": "bright_black"}
 _STATES = {"cooling": "limited", "full": "busy"}
 """What a reader understands without our documents."""
+_NOT_USED = frozenset({"limited", "refused", "retired"})
+_RESUME = (
+    "to use a key again at once: rotator.resume PROVIDER NAME in mitmproxy or mitmweb, "
+    "or http://rotator.local/ through the proxy"
+)
 _REFUSED = "was refused"
 _SAID_BY_STATE = frozenset({"", "is rate-limited", "is retired"})
 _AGAIN = re.compile(r"( and)? is tried again in \d+ s|^is tried again in \d+ s")
@@ -28,6 +33,10 @@ def rendered(status: Data, where: str) -> Iterator[RenderableType]:
     if providers:
         yield Text()
         yield from _credentials(providers)
+        if any(
+            _state(one) in _NOT_USED for each in providers.values() for one in each.get("credentials", ())
+        ):
+            yield Text(_RESUME, style="bright_black")
     else:
         yield Text("no keys of its own: the keys of your tools are used")
     if calls := status.get("calls"):

@@ -44,7 +44,7 @@ def _play() -> None:
         for number, moment in enumerate(MOMENTS, 1):
             status.update(f"{number} of {len(MOMENTS)}: {moment.title}")
             console.print()
-            for line in text.moment(number, moment, played_on.play(number, moment)):
+            for line in text.moment(number, moment, played_on.play(number, moment), console):
                 console.print(line)
     console.print()
     console.print(text.after(command()))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from rich.console import Console
 from rich.text import Text
 
 from rotator.demo.moments import Moment
@@ -16,14 +17,23 @@ BEFORE = (
 )
 
 
-def moment(number: int, one: Moment, played: Played) -> Iterator[Text]:
-    """What was seen of it without the proxy, and through it."""
+def moment(number: int, one: Moment, played: Played, console: Console) -> Iterator[Text]:
+    """What was seen of it without the proxy, and through it, in lines that fit `console`."""
     yield Text(f"{number}  {one.title}", "bold")
-    yield Text.assemble("   without  ", _seen(played.without))
+    for heading, body in _rows(one, played):
+        lines = body.wrap(console, max(console.width - len(_INDENT), 20))
+        yield Text.assemble(heading.ljust(len(_INDENT)), Text(f"\n{_INDENT}").join(lines))
+
+
+_INDENT = " " * len("   without  ")
+
+
+def _rows(one: Moment, played: Played) -> Iterator[tuple[str, Text]]:
+    yield "   without", _seen(played.without)
     if one.timeout is not None:
-        yield Text("            (a timeout for the demo; by itself the SDK waits 600 s)", "bright_black")
-    yield Text.assemble("   through  ", _seen(played.through))
-    yield Text.assemble("            ", (one.does, "cyan"), (_known(played), "bright_black"))
+        yield "", Text("(a timeout for the demo; by itself the SDK waits 600 s)", "bright_black")
+    yield "   through", _seen(played.through)
+    yield "", Text.assemble((one.does, "cyan"), (_known(played), "bright_black"))
 
 
 def _known(played: Played) -> str:

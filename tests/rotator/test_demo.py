@@ -7,9 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
-from rotator.demo import command
+from rotator.demo import command, text
+from rotator.demo.moments import MOMENTS
+from rotator.demo.stage import Played, Seen
 from tests.rotator.command import ROOT, rotator
 
 SHELL = {
@@ -67,6 +70,28 @@ def test_five_moments_without_and_with_the_proxy(folder: Path) -> None:
     assert [f"({what}" in done.stdout for what in (*answered, "ok, openai/one)")] == [True] * 5
     assert ([*(folder / "tmp").iterdir()], running(folder / "tmp")) == ([], [])
     assert {each.name for each in folder.iterdir()} == {"tmp", "rotator.toml"}
+
+
+SHOWN = """\
+2  The provider accepts a call, and then says nothing
+   without  "Well", then ReadTimeout: too long  5.0 s
+            (a timeout for the demo; by itself the SDK waits
+            600 s)
+   through  "Well.", finish: stop  2.1 s
+            The proxy asked again, with the other key, after
+            2 s of silence (by default after 60 s or more).
+            (spare, openai/two)
+"""
+
+
+def test_a_moment_fits_a_narrow_terminal() -> None:
+    console = Console(width=60, color_system=None)
+    known = {"verdict": "spare", "provider": "openai", "credential": "two"}
+    played = Played(Seen("Well", None, "ReadTimeout: too long", 5.0), Seen("Well.", "stop", "", 2.1), known)
+    with console.capture() as captured:
+        for line in text.moment(2, MOMENTS[1], played, console):
+            console.print(line)
+    assert [line.rstrip() for line in captured.get().splitlines()] == SHOWN.splitlines()
 
 
 def test_one_that_is_ended_leaves_nothing(folder: Path) -> None:

@@ -126,6 +126,8 @@ anthropic  balanced
           5h: 77 % left, reset in 2 h 1 min
           40 of 100 requests left, reset in 2 h 1 min
   slow    limited for 30 s                 not used yet
+to use a key again at once: rotator.resume PROVIDER NAME in mitmproxy or mitmweb, or
+http://rotator.local/ through the proxy
 
 call      model                      key     since       does
 f40d19fb  openai/gpt-5                       1 min 15 s  waits 42 s: spare was refused
