@@ -7,9 +7,10 @@ from typing import Annotated, NoReturn
 import typer
 
 from addons.config.settings import ConfigError, traced_to
-from rotator import found, terminal, trace_text, traces
+from addons.records import trace_reading as traces
+from addons.records.trace_reading import NoTrace, Trace
+from rotator import found, terminal, trace_text
 from rotator.paths import state_folder
-from rotator.traces import NoTrace, Trace
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Look at the traces of calls.")
 

@@ -11,8 +11,8 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
+from addons.records.trace_reading import Ending, NoTrace, Pass, Trace, ending, opened
 from rewrite.records.verdict import Verdict
-from rotator.traces import Ending, NoTrace, Pass, Trace, ending
 
 LONGEST_TEXT = 300
 """Characters of a text that are shown unless all are wanted."""
@@ -137,30 +137,6 @@ def _data(trace: Trace, one: Pass) -> object:
         return opened(trace.data(one))
     except (OSError, ValueError) as error:
         return f"[its file cannot be read: {error}]"
-
-
-def opened(data: object) -> object:
-    """As a reader wants it: headers as lines, and a body that is JSON in a text as what it says."""
-    if not isinstance(data, dict):
-        return data
-    return {key: _OPENED[key](value) if key in _OPENED else value for key, value in data.items()}
-
-
-def _header_lines(headers: object) -> object:
-    pairs = headers if isinstance(headers, list) else []
-    return [": ".join(str(part) for part in pair) for pair in pairs]
-
-
-def _body(body: object) -> object:
-    if not isinstance(body, str) or not body.startswith(("{", "[")):
-        return body
-    try:
-        return json.loads(body)
-    except ValueError:  # it only looks like it
-        return body
-
-
-_OPENED = {"headers": _header_lines, "body": _body}
 
 
 def folded(data: object) -> object:

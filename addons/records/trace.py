@@ -53,7 +53,7 @@ class Traces:
         """From now on. `elsewhere`: the folder for calls that are to be traced where `tracing` names none."""
         self._tracing, self._elsewhere = tracing, elsewhere
         self._note_whether_on()
-        if store := self._stores.get(self._folder):
+        if store := self._stores.get(self.folder):
             store.folders.bounds = tracing.bounds
         if tracing.directory is not None:
             self._announce()
@@ -62,14 +62,15 @@ class Traces:
             self._store()
 
     @property
-    def _folder(self) -> Path:
+    def folder(self) -> Path:
+        """Where they go."""
         return self._tracing.directory or self._elsewhere
 
     def trace_next(self, calls: int) -> Path:
         """Trace so many more calls that would not be; 0: none. Gives where to."""
         self._next = calls
         self._note_whether_on()
-        return self._folder
+        return self.folder
 
     def _note_whether_on(self) -> None:
         self.is_on = self._tracing.directory is not None or self._next > 0
@@ -93,17 +94,17 @@ class Traces:
 
     def _store(self) -> Store:
         """What is in the folder is looked through by the thread."""
-        store = self._stores.get(self._folder)
+        store = self._stores.get(self.folder)
         if store is None:
-            store = Store(Folders(self._folder, self._tracing.bounds), self._now, self._cannot)
-            self._stores[self._folder] = store
+            store = Store(Folders(self.folder, self._tracing.bounds), self._now, self._cannot)
+            self._stores[self.folder] = store
             self._writer.put(store.round_over, 0)
         return store
 
     def _announce(self) -> None:
-        if self._folder not in self._announced:
-            self._announced.add(self._folder)
-            log.info("traces of calls go to %s", self._folder)
+        if self.folder not in self._announced:
+            self._announced.add(self.folder)
+            log.info("traces of calls go to %s", self.folder)
 
     def close(self) -> None:
         """The proxy ends: wait for what is still to be written, but not for long."""

@@ -8,12 +8,13 @@ import pytest
 from rich.console import Console
 
 from addons.config.tracing import Tracing
+from addons.records import trace_reading as traces
 from addons.records.trace import Traces
+from addons.records.trace_reading import NoTrace, Trace
 from addons.secrets.redaction import Redactor
 from rewrite.catalog.routes import Rule
 from rewrite.records.passes import Asked, CallTrace, Direction, Stage
-from rotator import trace_text, traces
-from rotator.traces import NoTrace, Trace
+from rotator import trace_text
 from tests.e2e.proxy import Proxy
 from tests.e2e.talk import ask, client
 from tests.rotator.command import rotator

@@ -1,5 +1,6 @@
 """Traces as they lie on the disk: the folders of calls, their passes, and what came of the call."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -127,6 +128,30 @@ def pass_named(trace: Trace, named: str) -> Pass:
         return one
     names = ", ".join(dict.fromkeys(each.name for each in trace.passes)) or "none"
     raise NoTrace(f"{trace.call} has no pass {named}: name its number, or one of {names}")
+
+
+def opened(data: object) -> object:
+    """As a reader wants it: headers as lines, and a body that is JSON in a text as what it says."""
+    if not isinstance(data, dict):
+        return data
+    return {key: _OPENED[key](value) if key in _OPENED else value for key, value in data.items()}
+
+
+def _header_lines(headers: object) -> object:
+    pairs = headers if isinstance(headers, list) else []
+    return [": ".join(str(part) for part in pair) for pair in pairs]
+
+
+def _body(body: object) -> object:
+    if not isinstance(body, str) or not body.startswith(("{", "[")):
+        return body
+    try:
+        return json.loads(body)
+    except ValueError:  # it only looks like it
+        return body
+
+
+_OPENED = {"headers": _header_lines, "body": _body}
 
 
 # -- what came of the call ---------------------------------------------------------------------------------
