@@ -38,6 +38,7 @@ from addons.pages.metrics import Current, Metrics, exposition
 from addons.pages.pages import Pages
 from addons.pages.recent import Recent
 from addons.pages.status_line import StatusLine
+from addons.pages.usage import usage_view
 from addons.pages.views import Views
 from addons.records.journal import Journal
 from addons.records.last_calls import LastCalls
@@ -143,6 +144,7 @@ class Rotator:
         current = Current(views.status, self._journal.outcomes)
         more = {
             "/metrics": exposition(metrics, current),
+            "/usage": usage_view(ledger),
             "/statusline": StatusLine(overview, views.calls, last, time.time).page,
         }
         self._pages = Pages(views, self.commands, recent, more)

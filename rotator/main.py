@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, Listed] = {
     "check": Listed("rotator.check", "Show what a config comes to, or what is wrong with it."),
     "doctor": Listed("rotator.doctor", "Try which tools come through the proxy, and say what to paste."),
     "status": Listed("rotator.status", "Show how the keys do, and the calls that are under way."),
+    "usage": Listed("rotator.usage", "Show what calls used and cost."),
     "statusline": Listed("rotator.statusline", "Print one line for the status line of Claude Code."),
     "trace": Listed("rotator.trace", "Look at the traces of calls."),
     "demo": Listed("rotator.demo.command", "Show in half a minute what the proxy does, without a key."),

@@ -7,9 +7,10 @@ from pathlib import Path
 from addons.config.client_variables import AUTHORITY, BUNDLE, client_variables
 from addons.config.loopback import is_loopback
 from addons.config.shells import Shell, pasted
+from addons.usage.schema import NAME
 from rotator.found import Address, parsed
 from rotator.options import Listening, said
-from rotator.paths import ADDON
+from rotator.paths import ADDON, state_folder
 
 PROXY = Path(__file__).with_name("proxy.py")
 _SENT_THROUGH = ("HTTPS_PROXY", "https_proxy")
@@ -30,11 +31,14 @@ def command_line(tool: str, options: Sequence[str], while_pid: int = 0) -> list[
 
 
 def with_defaults(options: Sequence[str], where: Listening) -> list[str]:
-    """What a proxy of ours does unless it is asked not to: it serves this machine alone, and leaves out
-    mitmproxy's lines of connections and flows."""
+    """What a proxy of ours does unless it is asked not to: it serves this machine alone, leaves out
+    mitmproxy's lines of connections and flows, and keeps what calls used and cost in a file of the user's."""
+    named = said(options)
     host = [] if where.host else ["--listen-host", "127.0.0.1"]
-    quiet = [] if "set rotator_quiet" in said(options) else ["--set", "rotator_quiet=true"]
-    return [*host, *quiet, *options]
+    quiet = [] if "set rotator_quiet" in named else ["--set", "rotator_quiet=true"]
+    has_place = named.keys() & {"set rotator_usage", "set rotator_state"}
+    usage = [] if has_place else ["--set", f"rotator_usage={state_folder() / NAME}"]
+    return [*host, *quiet, *usage, *options]
 
 
 def environment(variables: Mapping[str, str], where: Address) -> dict[str, str]:

@@ -11,7 +11,7 @@ from addons.secrets.keys import located
 from addons.secrets.redaction import Redactor, fault
 from addons.usage.database import Database, Fault, Trouble
 from addons.usage.queries import Usage, usage
-from addons.usage.schema import Unusable, open_to_read
+from addons.usage.schema import NAME, Unusable, open_to_read
 from rewrite.usage.entry import CallEntry
 
 log = logging.getLogger("rotator")
@@ -33,9 +33,6 @@ CLOSING = 3.0
 
 KEPT = 400 * 86_400.0
 """Seconds for which calls are kept unless the config says otherwise."""
-
-NAME = "usage.sqlite"
-"""Of its file in a folder of ours."""
 
 OFF = "off"
 """What rotator_usage says where nothing is to be kept."""

@@ -17,6 +17,15 @@ from rewrite.usage.entry import Tokens
 BY = ("provider", "model", "credential", "user", "day", "hour")
 """What calls can be counted by. Days and hours are those of the place where this runs."""
 
+SINCE, USUAL = "7d", "provider,model"
+"""Since when and by what, where nobody says."""
+
+MEMORY = "memory"
+"""Where usage is kept that a proxy loses when it ends."""
+
+ALL = "all"
+"""Calls are not told apart."""
+
 _TIMES = frozenset({"day", "hour"})
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
@@ -74,7 +83,9 @@ def since_of(text: str, now: datetime) -> float:
 
 
 def by_of(text: str) -> tuple[str, ...]:
-    """Names of `BY`, with commas between. Raises ValueError, fit for a user."""
+    """Names of `BY`, with commas between; none for `all`. Raises ValueError, fit for a user."""
+    if text.strip() == ALL:
+        return ()
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     for name in names:
         if name not in BY:
@@ -120,9 +131,10 @@ def _select(table: str, by: Sequence[str], where: str) -> str:
     return f"SELECT {columns} FROM {table} JOIN kind ON kind.id = kind WHERE {where}{grouped}"
 
 
-def as_data(found: Usage) -> dict[str, Any]:
-    """As JSON says it."""
+def as_data(found: Usage, kept: str) -> dict[str, Any]:
+    """As JSON says it. `kept`: the path of its file, or MEMORY."""
     return {
+        "kept": kept,
         "since": datetime.fromtimestamp(found.since, UTC).isoformat(),
         "by": list(found.by),
         "rows": [_row_data(row, found.by) for row in found.rows],

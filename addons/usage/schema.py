@@ -13,6 +13,9 @@ from pathlib import Path
 
 from rewrite.usage.entry import Tokens
 
+NAME = "usage.sqlite"
+"""Of the file in a folder of ours."""
+
 VERSION = 1
 """Of these tables, in `user_version`."""
 
