@@ -5,6 +5,7 @@ Any of that may be missing, or another value than it should be: an error would b
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from textwrap import shorten
 from typing import Any
 
 from rotator.quantities import Data, duration, limit_name
@@ -12,6 +13,9 @@ from rotator.quantities import Data, duration, limit_name
 SEPARATOR = " | "
 DOWN = "rotator does not answer"
 SILENT = "rotator: no call of this conversation yet"
+
+LONGEST_REASON = 60
+"""Characters of why a call waits: a status line is one line."""
 
 _VARIANT = re.compile(r"\[[^\]]*\]$")
 """How Claude Code marks a long context: `claude-opus-4-5[1m]`."""
@@ -77,7 +81,11 @@ def _waits(known: Data) -> Iterator[str]:
     if waits := _table(known.get("waits")):
         seconds, why = _number(waits.get("seconds")), _text(waits.get("why"))
         how_long = f" {duration(seconds)}" if seconds is not None else ""
-        yield f"waits{how_long}: {why}" if why else f"waits{how_long}"
+        yield (
+            f"waits{how_long}: {shorten(why, LONGEST_REASON, placeholder='...')}"
+            if why
+            else f"waits{how_long}"
+        )
 
 
 def _percent(share: float) -> str:

@@ -1,6 +1,7 @@
 """`rotator statusline`: what it says, and that it says something whatever it gets."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 from rotator import statusline_text
 from rotator.statusline_text import DOWN, SILENT
 from tests.e2e.proxy import Proxy
-from tests.e2e.talk import client
+from tests.e2e.talk import Http1, ask, client, post, tunnel
 from tests.rotator.command import rotator
 from tests.rotator.screen import Screen
 from tests.vendor import VendorThread, messages_error, messages_stream, streamed
@@ -78,6 +79,7 @@ KEYS = {"ANTHROPIC_API_KEY_1": "sk-ant-number-one-0001", "ANTHROPIC_API_KEY_2": 
             "waits 1 min 1 s: work is rate-limited",
         ),
         ({}, {"last": LAST, "waits": {"seconds": None, "why": ""}}, f"{BY} | waits"),
+        ({}, {"waits": {"seconds": 5, "why": "because " * 9}}, f"waits 5 s: {'because ' * 6}because..."),
         ({"rate_limits": 7}, {"last": {**LAST, "verdict": 3, "model": []}, "windows": {"a": 1}}, BY),
         ({"rate_limits": {"five_hour": {"used_percentage": "x"}}}, {"last": LAST, "windows": [1, {}]}, BY),
     ],
@@ -129,6 +131,21 @@ def test_of_a_real_proxy(proxy: Proxy, vendor: VendorThread) -> None:
     assert done.stdout == (
         "claude-opus-4-5-20251101 by anthropic/ANTHROPIC_API_KEY_2 | 5h 75% left | last call: spare\n"
     )
+
+
+def test_what_a_call_waits_for(proxy: Proxy, vendor: VendorThread) -> None:
+    slow = messages_error(429, "rate_limit_error", "slow down", (("retry-after", "50"),))
+    vendor.always(slow)
+    head = (("x-claude-code-session-id", SESSION), ("x-api-key", "any"), ("user-agent", "claude-cli/2.1.90"))
+    with tunnel(proxy, "api.anthropic.com") as raw:
+        Http1(raw).send(post("/v1/messages", "api.anthropic.com", ask("claude-opus-4-5"), head))
+        proxy.wait_log("waits ")
+        said = json.dumps(SAID)
+        line = rotator(proxy.folder, "statusline", "-p", str(proxy.port), said=said).stdout
+        shown = rotator(proxy.folder, "status", "-p", str(proxy.port)).stdout.splitlines()
+    assert re.fullmatch(r"waits \d+ s: .*ANTHROPIC_API_KEY_1.*\n", line), line
+    call = next(each for each in shown if "anthropic/claude-opus-4-5" in each)
+    assert re.search(r" waits \d+ s: anthropic/ANTHROPIC_API_KEY_1 is rate-limited", call), call
 
 
 @pytest.mark.parametrize(
