@@ -60,6 +60,7 @@ from addons.startup import (
 )
 from addons.state.keeper import Keeper
 from addons.upstream.network import is_this_machine
+from addons.usage.command import UsageCommand
 from addons.usage.ledger import Ledger
 from addons.views import shown
 from addons.views.attempts import Attempts
@@ -125,6 +126,7 @@ class Rotator:
         overview = Overview(pool, clock)
         traces = Traces(redactor)
         self.commands = Commands(pool, overview, traces.trace_next, self._journal.notice)
+        self.usage_command = UsageCommand(ledger)
         self._registry = registry = _protocols()
         self._distrust, self._quiet = Distrust(), Quiet()
         self._unknown_paths = UnknownPaths(self._journal)
@@ -350,4 +352,4 @@ class Rotator:
 
 
 rotator = Rotator()
-addons = [rotator, rotator.commands]
+addons = [rotator, rotator.commands, rotator.usage_command]

@@ -87,13 +87,18 @@ def _seconds(seconds: float) -> float:
 
 
 def pool_lines(pool: PoolState, name: str, now: float) -> Iterator[str]:
-    """The same as lines, of the pool of provider `name`."""
-    yield f"{name} ({pool.rotation.value})"
+    """The same as lines, of the pool of provider `name`. Each says whom it is about: mitmweb shows the
+    list in one line."""
+    yield f"{name}: {_keys(len(pool.credentials))}, {pool.rotation.value}"
     for scope, health in pool.health.items():
         if (wait := health.wait(now)) > 0:
-            yield f"  paused for {_named(scope)}: {wait:.0f} s"
+            yield f"{name} is paused for {_named(scope)}: {wait:.0f} s"
     for one in pool.credentials:
-        yield f"  {one.name}: {'; '.join(_said(one, pool.state(one.name), now))}"
+        yield f"{name}/{one.name}: {'; '.join(_said(one, pool.state(one.name), now))}"
+
+
+def _keys(count: int) -> str:
+    return "1 key" if count == 1 else f"{count} keys"
 
 
 def _said(one: Credential, state: CredentialState, now: float) -> Iterator[str]:
@@ -101,7 +106,7 @@ def _said(one: Credential, state: CredentialState, now: float) -> Iterator[str]:
     yield block.why if block else READY
     for scope, seconds in _scopes(one, state, now):
         if block is None:
-            yield f"rests {seconds:.0f} s for {_named(scope)}"
+            yield f"not used for {_named(scope)} for {seconds:.0f} s"
     if state.in_flight:
         yield f"{state.in_flight} in flight"
     for use in uses(one, state, now):

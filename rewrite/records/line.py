@@ -142,10 +142,11 @@ def tokens(record: Mapping[str, Any]) -> str:
     used, made = record.get("tokens_in"), record.get("tokens_out")
     if used is None and made is None:
         return ""
-    return f"{_count(used)}>{'~' if record.get('usage_estimated') else ''}{_count(made)}"
+    return f"{amount(used)}>{'~' if record.get('usage_estimated') else ''}{amount(made)}"
 
 
-def _count(number: int | None) -> str:
+def amount(number: int | None) -> str:
+    """A count in few characters, such as 1.2k; `?` for None."""
     if number is None:
         return "?"
     for size, unit in ((1_000_000, "M"), (1000, "k")):

@@ -60,11 +60,11 @@ async def bench() -> AsyncIterator[Bench]:
 
 def test_the_status_is_lines(bench: Bench) -> None:
     assert bench.run("rotator.status") == [
-        "openai (sequential)",
-        "  one: ready",
-        "  two: ready",
-        "groq (sequential)",
-        "  one: ready",
+        "openai: 2 keys, sequential",
+        "openai/one: ready",
+        "openai/two: ready",
+        "groq: 1 key, sequential",
+        "groq/one: ready",
     ]
 
 
@@ -76,16 +76,20 @@ async def test_without_a_pool_the_status_says_so() -> None:
 
 def test_a_credential_is_cooled_retired_resumed_and_reset(bench: Bench) -> None:
     bench.run("rotator.cool openai one 60")
-    assert bench.overview.lines()[1] == "  one: rests by command and is tried again in 60 s"
+    assert bench.overview.lines()[1] == "openai/one: rests by command and is tried again in 60 s"
     bench.run("rotator.retire openai two")
-    assert bench.overview.lines()[2:] == ["  two: is retired", "groq (sequential)", "  one: ready"]
+    assert bench.overview.lines()[2:] == [
+        "openai/two: is retired",
+        "groq: 1 key, sequential",
+        "groq/one: ready",
+    ]
     bench.run("rotator.resume openai two")
     assert bench.overview.lines()[1:3] == [
-        "  one: rests by command and is tried again in 60 s",
-        "  two: ready",
+        "openai/one: rests by command and is tried again in 60 s",
+        "openai/two: ready",
     ]
     bench.run("rotator.reset openai")
-    assert bench.overview.lines()[1] == "  one: ready"
+    assert bench.overview.lines()[1] == "openai/one: ready"
     assert [note.text for note in bench.notes] == [
         "cooled: openai/one is not used for 60 s",
         "retired: openai/two is not used until rotator.resume",
@@ -98,7 +102,7 @@ def test_a_credential_is_cooled_retired_resumed_and_reset(bench: Bench) -> None:
 def test_all_of_a_provider_or_one_by_a_slash_are_resumed(bench: Bench, line: str) -> None:
     bench.run("rotator.retire openai one")
     bench.run(line)
-    assert bench.overview.lines()[1] == "  one: ready"
+    assert bench.overview.lines()[1] == "openai/one: ready"
 
 
 @pytest.mark.parametrize(

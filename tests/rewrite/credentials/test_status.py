@@ -107,18 +107,18 @@ def test_lines_for_a_reader() -> None:
     state = structs.replace(state, credentials=(state.credentials[0], one))
     state = begun(taken(state, "b"), one, replace(M, scope="model:x"), 12.0)
     assert list(pool_lines(state, "openai", 12.0)) == [
-        "openai (sequential)",
-        "  paused for m: 20 s",
+        "openai: 2 keys, sequential",
+        "openai is paused for m: 20 s",
         (
-            "  a: was refused (400) and is tried again in 291 s: check the key; "
+            "openai/a: was refused (400) and is tried again in 291 s: check the key; "
             "last rejected(400 auth) 9 s ago"
         ),
         (
-            "  b: ready; rests 52 s for model x; 1 in flight; "
+            "openai/b: ready; not used for model x for 52 s; 1 in flight; "
             "1 of 3 requests used for model x, reset in 61 s (config); last rejected(400 rate) 8 s ago"
         ),
     ]
     assert list(pool_lines(after(pool("a"), (0.0, "a", Completed())), "p", 1.0)) == [
-        "p (sequential)",
-        "  a: ready; last completed 1 s ago",
+        "p: 1 key, sequential",
+        "p/a: ready; last completed 1 s ago",
     ]
