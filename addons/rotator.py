@@ -153,7 +153,9 @@ class Rotator:
         self._departure = Departure(*passing, self._pages.own_host)
         self._flows = FlowRegistry(self._departure, memory.clean)
         self._websockets = WebSockets(self._flows, *passing)
-        self._views = shown.Views(registry, self._interception.call, self._attempts.requests, redactor)
+        self._views = shown.Views(
+            registry, self._interception.call, self._attempts.requests, redactor, lambda: traces.folder
+        )
         layers = Layers(self._flows, self._interception.is_provider)
         self._front = Front(self._flows, layers, self._forwarder.tunnel)
         lasting = Lasting(Keeper(pool, clock, self._journal.failed), ledger)

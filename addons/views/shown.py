@@ -1,6 +1,9 @@
 """What is added to mitmweb and mitmproxy: content views, the column that says what came of a call, and flows
 that no client sent."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 from mitmproxy import contentviews, ctx, http
 from mitmproxy.options import Options
 
@@ -9,6 +12,7 @@ from addons.views.about import Flows, Recognised
 from addons.views.as_sent import AsSent
 from addons.views.llm import LLM
 from addons.views.sent import SentRequests
+from addons.views.transforms import Transforms
 from addons.views.websocket import Messages
 from protocols.registry import Registry
 
@@ -22,11 +26,17 @@ class Views:
     """One for each add-on."""
 
     def __init__(
-        self, registry: Registry, recognised: Recognised, requests: SentRequests, redactor: Redactor
+        self,
+        registry: Registry,
+        recognised: Recognised,
+        requests: SentRequests,
+        redactor: Redactor,
+        traces: Callable[[], Path],
     ) -> None:
-        """`recognised`: what is known of a flow that passes just now."""
+        """`recognised`: what is known of a flow that passes just now; `traces`: where traces go now."""
         llm = LLM(Flows(registry, recognised), Messages(registry))
-        self._views: tuple[contentviews.Contentview, ...] = (llm, AsSent(requests, redactor))
+        others = AsSent(requests, redactor), Transforms(traces)
+        self._views: tuple[contentviews.Contentview, ...] = (llm, *others)
 
     def install(self, opts: Options) -> None:
         """At load."""

@@ -23,6 +23,11 @@ credentials = [{{ name = "main", key = "env:ONE" }}, {{ name = "spare", key = "e
 base_url = "{url}"
 credentials = [{{ name = "team", key = "env:ANT" }}]
 [[routes]]
+match = {{ model = "claude-traced" }}
+to = ["openai/gpt-5"]
+adapters = [{{ name = "clamp_params", temperature = 1 }}]
+trace = true
+[[routes]]
 match = {{ model = "claude-*" }}
 to = ["openai/gpt-5"]
 """
@@ -208,3 +213,20 @@ def test_each_attempt_is_a_flow_of_its_own(
     answer = shown(page, "Response")
     expect(answer).to_contain_text("- The weather is fine.")
     picture(page, "attempts", tmp_path)
+
+
+def test_what_became_of_a_traced_call(proxy: Proxy, page: Page, vendor: VendorThread, tmp_path: Path) -> None:
+    vendor.always(SPEECH.stream(SAID, model="gpt-5"))
+    messages = [{"role": "user", "content": "Hello"}]
+    said = {"max_tokens": 77, "temperature": 2, "stream": True, "messages": messages}
+    call(proxy, f"{MESSAGES}?untraced", model="claude-sonnet-4-5", **said)
+    call(proxy, f"{MESSAGES}?traced", model="claude-traced", **said)
+    choose(page, "?traced")
+    shown(page, "Request")
+    passes = chosen_view(page, "transforms")
+    for text in ('- "model": "claude-traced"', '+ "model": "gpt-5"', "adapter:clamp_params", "sent_response"):
+        expect(passes).to_contain_text(text)
+    picture(page, "transforms", tmp_path)
+    choose(page, "?untraced")
+    shown(page, "Request")
+    expect(chosen_view(page, "transforms")).to_contain_text("rotator.trace 5")
