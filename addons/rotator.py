@@ -38,6 +38,7 @@ from addons.pages.metrics import Current, Metrics, exposition
 from addons.pages.pages import Pages
 from addons.pages.recent import Recent
 from addons.pages.status_line import StatusLine
+from addons.pages.unlisted import unlist
 from addons.pages.usage import usage_view
 from addons.pages.views import Views
 from addons.records.journal import Journal
@@ -329,6 +330,8 @@ class Rotator:
         self._over(flow)
 
     def _over(self, flow: http.HTTPFlow) -> None:
+        if self._pages.own_host.has(flow):
+            unlist(flow)
         self._answering.over(flow, self._interception.intercepted(flow))
 
     def tls_established_client(self, data: tls.TlsData) -> None:

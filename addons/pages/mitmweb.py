@@ -17,7 +17,7 @@ from tornado.iostream import StreamClosedError
 
 from addons.pages.feed import HEAD, PATIENCE, Feed
 from addons.pages.reply import Reply
-from addons.pages.site import EVENTS, Site
+from addons.pages.site import EVENTS, SLOW, Query, Site
 
 PLACE = "/rotator"
 
@@ -38,7 +38,12 @@ class PagesHandler(RequestHandler):  # type: ignore[no-untyped-call]  # mitmprox
             await self._follow()
         else:
             query = {name: self.get_query_arguments(name) for name in self.request.query_arguments}
-            self._answer(self._site.page("GET", path or "/", query))
+            self._answer(await self._page(path or "/", query))
+
+    async def _page(self, path: str, query: Query) -> Reply:
+        if path in SLOW:
+            return await asyncio.to_thread(self._site.page, "GET", path, query)
+        return self._site.page("GET", path, query)
 
     async def post(self, path: str) -> None:
         if not path:  # the form for the password

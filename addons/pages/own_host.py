@@ -1,17 +1,19 @@
 """The pages as flows of the proxy: http://rotator.local/, of which nothing ever leaves."""
 
+import asyncio
 from collections.abc import Mapping
+from functools import partial
 from urllib.parse import parse_qs
 
 from mitmproxy import ctx, http
 
 from addons.config.loopback import is_loopback
 from addons.mitm.dispatch import Responder
-from addons.mitm.sink import answer_with
+from addons.mitm.sink import Sink, answer_with
 from addons.pages.guard import HOST, PORTS, foreign_page, is_own
 from addons.pages.probes import Probes
 from addons.pages.reply import Reply, text_reply
-from addons.pages.site import EVENTS, LONGEST_ACTION, Site
+from addons.pages.site import EVENTS, LONGEST_ACTION, SLOW, Query, Site
 
 _ANYBODY = "any"
 """The value of mitmproxy's option proxyauth by which any password will do."""
@@ -42,7 +44,7 @@ class OwnHost:
         """Whether more is needed than the head, or more is answered than one piece."""
         if request.method == "POST":
             return self._site.is_action(path)
-        return path == EVENTS and request.method == "GET"
+        return path in SLOW or (path == EVENTS and request.method == "GET")
 
     def responder(self, flow: http.HTTPFlow) -> Responder | None:
         """Of a request that is about to leave, whatever became of it before. None: it is for another host."""
@@ -52,10 +54,16 @@ class OwnHost:
             return answer_with(_response(self._probes.answer(flow.request.method, flow.request.host)))
         refusal, (path, query) = _refusal(flow), _parted(flow.request)
         if refusal is None and self._waits(flow.request, path):
+            if path in SLOW:
+                return partial(self._slowly, flow.request.method, path, query)
             if path == EVENTS:
                 return self._follow
             refusal = self._site.act(path, _lower(flow.request.headers), flow.request.content or b"")
         return answer_with(_response(refusal or self._site.page(flow.request.method, path, query)))
+
+    async def _slowly(self, method: str, path: str, query: Query, sink: Sink) -> None:
+        reply = await asyncio.to_thread(self._site.page, method, path, query)
+        await answer_with(_response(reply))(sink)
 
 
 def _refusal(flow: http.HTTPFlow) -> Reply | None:
@@ -74,7 +82,7 @@ def _is_let_in(flow: http.HTTPFlow) -> bool:
 
 
 def _too_long(request: http.Request) -> Reply | None:
-    length = request.headers.get("content-length", "0" if request.method == "GET" else "")
+    length = request.headers.get("content-length", "0" if request.method != "POST" else "")
     if not length.isdecimal():
         return text_reply(411, "say how long the request is: content-length")
     if int(length) > LONGEST_ACTION:

@@ -13,6 +13,9 @@ from addons.pages.reply import Reply, json_reply, text_reply
 EVENTS = "/events"
 """The page that never ends."""
 
+SLOW = frozenset({"/usage"})
+"""Pages that are made in a thread, since they read files."""
+
 LONGEST_ACTION = 4096
 """Bytes of what an action is asked with."""
 

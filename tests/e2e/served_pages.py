@@ -21,7 +21,8 @@ class _Handler(RequestHandler):
 
     async def get(self, path: str) -> None:
         if path != EVENTS:
-            reply = self._pages.site.page("GET", path, {})
+            query = {name: self.get_query_arguments(name) for name in self.request.query_arguments}
+            reply = await asyncio.to_thread(self._pages.site.page, "GET", path, query)
             for name, value in reply.headers.items():
                 self.set_header(name, value)
             self.finish(reply.body)
@@ -52,6 +53,7 @@ class ServedPages:
         server.add_sockets([socket])
         self._up.set()
         await self._over.wait()
+        self.bench.ledger.close()
         self.bench.pages.close()
         server.stop()
         await server.close_all_connections()

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -88,11 +89,16 @@ def call(proxy: Proxy, model: str = "gpt-4o") -> None:
         us.until(b"[DONE]")
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_call_is_seen_while_it_runs_and_when_it_is_over(
-    chromium: Browser, proxy: Proxy, vendor: VendorThread
+    chromium: Browser, proxy: Proxy, vendor: VendorThread, scheme: str
 ) -> None:
     vendor.on(path=CHAT).reply(streamed(TEXT[:2], WaitFor("look"), *map(Send, TEXT[2:])))
-    with opened(chromium, "http://rotator.local/", proxy) as page, Http1(tunnel(proxy, HOST)) as us:
+    url = f"{scheme}://rotator.local/"
+    with (
+        opened(chromium, url, proxy, ignore_https_errors=True) as page,
+        Http1(tunnel(proxy, HOST)) as us,
+    ):
         expect(page.locator("#live-empty")).to_be_visible()
         us.send(post(CHAT, HOST, ask("gpt-4o"), []))
         us.until(b"Hello")
@@ -116,7 +122,7 @@ def test_a_key_is_paused_and_resumed_by_the_keyboard(
         expect(key.locator(".mark")).to_have_text("ready")
         key.get_by_role("button", name="Pause 10 min: home").focus()
         page.keyboard.press("Enter")
-        expect(key.locator(".mark")).to_contain_text("cooling for ")
+        expect(key.locator(".mark")).to_contain_text("limited for ")
         expect(page.locator("#said")).to_have_text("home is not used for 10 minutes.")
         call(proxy)
         expect(page.locator("#last tbody tr")).to_contain_text("openai / work")
@@ -134,7 +140,7 @@ def test_why_a_key_does_not_serve_and_what_it_used_is_there(
     with opened(chromium, "http://rotator.local/", proxy) as page:
         call(proxy)
         key = page.locator(".key", has_text="home")
-        expect(key).to_contain_text("not for gpt-4o for 1:")
+        expect(key).to_contain_text("not for gpt-4o: 1:")
         expect(key).to_contain_text("of 10 requests used")
         row = page.locator("#last tbody tr")
         expect(row).to_contain_text("spare ×2")
@@ -218,23 +224,24 @@ def full() -> Bench:
     """What a busy day leaves."""
     bench = Bench(anthropic=["ANTHROPIC_API_KEY_1", "ANTHROPIC_API_KEY_2"], openai=["OPENAI_API_KEY"])
     bench.pool.cool("anthropic", "ANTHROPIC_API_KEY_2", 840)
+    bench.ledger.configure(None)
     now, verdicts = time.time(), [*[Verdict.OK] * 20, *Verdict]
     for count in range(10_000):
         verdict = verdicts[count % len(verdicts)]
         attempts = 1 if verdict in (Verdict.OK, Verdict.LEFT) else 2
         first = 0.3 + count % 17 / 10
-        bench.recent.note(
-            ended(
-                at=now - (10_000 - count) * 8,
-                model=f"claude-sonnet-{count % 5}",
-                provider="anthropic",
-                credential="ANTHROPIC_API_KEY_1",
-                verdict=verdict,
-                attempts=attempts,
-                first_token=first,
-                cost=0.01 * (count % 7),
-            )
+        entry = ended(
+            at=now - (10_000 - count) * 8,
+            model=f"claude-sonnet-{count % 5}",
+            provider="anthropic",
+            credential="ANTHROPIC_API_KEY_1",
+            verdict=verdict,
+            attempts=attempts,
+            first_token=first,
+            cost=0.01 * (count % 7),
         )
+        bench.recent.note(entry)
+        bench.ledger.note(entry)
     return bench
 
 
@@ -265,6 +272,9 @@ def test_it_fits_each_screen(chromium: Browser, view: str, tmp_path: Path) -> No
         opened(chromium, served.url, **VIEWS[view]) as page,
     ):
         expect(page.locator("#last tbody tr").first).to_be_visible()
+        page.locator("label[for=range-week]").click()
+        expect(page.locator(".chart").first.locator(".figure")).to_contain_text("10k")
+        expect(page.locator("#models tbody tr")).to_have_count(5)
         page.locator("label[for=range-day]").click()
         expect(page.locator(".chart").first.locator(".figure")).to_contain_text("10k")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -347,8 +357,13 @@ def test_it_is_in_mitmweb_too_for_who_has_its_password(
         call(proxy)
         expect(page.locator("#last tbody tr")).to_contain_text("openai / home")
         page.get_by_role("button", name="Pause 10 min: home").click()
-        expect(page.locator(".key", has_text="home").locator(".mark")).to_contain_text("cooling for ")
+        expect(page.locator(".key", has_text="home").locator(".mark")).to_contain_text("limited for ")
         assert context.request.get(f"{url}/status").ok
+        assert httpx.get("http://rotator.local/status", proxy=proxy.url, trust_env=False).status_code == 200
+        call(proxy)
+        expect(page.locator("#last tbody tr")).to_have_count(2)
+        flows = context.request.get(f"http://127.0.0.1:{port}/flows").json()
+        assert {flow["request"]["host"] for flow in flows} == {HOST}  # its own pages are not among them
         refused = context.request.post(
             f"{url}/cool", data={"provider": "openai", "name": "work", "seconds": 9}
         )

@@ -21,9 +21,11 @@ from addons.pages.own_host import OwnHost
 from addons.pages.pages import Pages
 from addons.pages.recent import Recent
 from addons.pages.status_line import StatusLine
+from addons.pages.usage import usage_view
 from addons.pages.views import Views
 from addons.records.last_calls import LastCalls
 from addons.secrets.redaction import Redactor
+from addons.usage.ledger import Ledger
 from rewrite.catalog.providers import Provider
 from rewrite.credentials.credential import Credential
 from rewrite.credentials.notices import Notice
@@ -56,9 +58,11 @@ class Bench:
         self.views = Views(overview, lambda: self.live, lambda: None, Redactor(), lambda: True)
         self.recent, self.metrics = Recent(), Metrics()
         current = Current(self.views.status, dict)
+        self.ledger = Ledger(Redactor())
         self.calls: list[Mapping[str, object]] = []
         self.last = LastCalls()
         more = {
+            "/usage": usage_view(self.ledger),
             "/metrics": exposition(self.metrics, current),
             "/statusline": StatusLine(overview, lambda: self.calls, self.last, lambda: self.now).page,
         }

@@ -1,6 +1,7 @@
 """Who gets the pages at http://rotator.local/: programs of this machine, and nobody else."""
 
 import json
+import threading
 import tomllib
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from mitmproxy import http
 from mitmproxy.test import taddons
 
 from addons.mitm.sink import Sink
+from addons.pages.reply import Reply
+from addons.pages.site import Query, Site
 from addons.runtime.version import VERSION
 from tests.addons.pages.bench import Bench, asked
 
@@ -228,6 +231,25 @@ def test_the_body_of_an_action_is_short(headers: dict[str, str], status: int) ->
     for name, value in headers.items():
         flow.request.headers[name.replace("_", "-")] = value
     assert answer(flow, bench).status_code == status
+
+
+async def test_what_reads_files_does_so_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench, threads, page = Bench(), list[str](), Site.page
+
+    def noted(site: Site, method: str, path: str, query: Query) -> Reply:
+        threads.append(threading.current_thread().name)
+        return page(site, method, path, query)
+
+    monkeypatch.setattr(Site, "page", noted)
+    bench.ledger.configure(None)
+    flow = asked("http://rotator.local/usage?since=1h&by=model")
+    assert bench.own_host.answer(flow) is None
+    responder, written = bench.own_host.responder(flow), Written()
+    assert responder is not None
+    await responder(written)  # type: ignore[arg-type]  # the part of it that is used
+    bench.ledger.close()
+    assert (written.status, json.loads(written.body)["by"]) == (200, ["model"])
+    assert threads != [threading.current_thread().name]
 
 
 def test_the_version_is_that_of_the_project() -> None:
