@@ -20,6 +20,7 @@ from scripts.agentkit.provider import CALL_ID, FINAL, HALF, MARK, REST, Script, 
 from scripts.agentkit.run import refusal, run
 from scripts.agentkit.scenarios import (
     AGENTS,
+    CLIENTS,
     CONTINUE,
     OTHER_KEY,
     OWN,
@@ -76,6 +77,12 @@ def test_every_agent_has_a_text_and_a_tool_turn_with_its_own_provider() -> None:
     for agent in AGENTS:
         rows = [row for row in ROWS if row.agent is agent and row.scenario in ("one-shot", "tool")]
         assert [(row.scenario, row.script.tool) for row in rows] == [("one-shot", None), ("tool", agent.tool)]
+
+
+def test_everybody_is_run_by_the_command() -> None:
+    rows = chosen(ROWS, (), ["run"])
+    assert [row.agent for row in rows] == [*AGENTS, *CLIENTS]
+    assert all(row.by_command and not row.keys for row in rows)
 
 
 @pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: agent.name)
@@ -531,7 +538,7 @@ with httpx.Client() as http:
     print(answer)
     try:
         http.get("https://elsewhere.test/")
-    except httpx.ProxyError as refused:
+    except httpx.TransportError as refused:
         print("elsewhere:", refused)
 """
 # Nobody ever writes what it reads.
@@ -570,6 +577,16 @@ def test_a_run_is_a_success(row: Row, tmp_path: Path, workspace: Path) -> None:
     assert "call=" in (workspace / "proxy.log").read_text()
     asked = json.loads((workspace / "requests.json").read_text())
     assert len(asked) == 1 + (row.script.tool is not None) + len(row.script.first)
+
+
+def test_a_run_by_the_command_has_a_proxy_of_its_own(tmp_path: Path, workspace: Path) -> None:
+    row = row_of("claude", "run")
+    agent = replace(row.agent, arguments=())
+    result = run(replace(row, agent=agent), program(tmp_path, STAND_IN), workspace)
+    said = (workspace / "stdout").read_text()
+    assert (result.reason, result.seconds is not None) == ("", True), (workspace / "stderr").read_text()
+    assert "elsewhere: " in said, "nothing is reached but the fake provider"
+    assert "call=" in (workspace / "proxy.log").read_text()
 
 
 def test_an_agent_that_is_late_is_killed(tmp_path: Path, workspace: Path) -> None:
@@ -621,6 +638,24 @@ def test_an_agent_is_installed_and_says_its_version(registry: Path) -> None:
     assert install.installed(PACKAGE)
     assert not install.installed(replace(PACKAGE, version="1.2.4"))
     assert install.said_version(PACKAGE) == "thing 1.2.3"
+
+
+def test_a_package_of_pypi_is_known_by_its_version(registry: Path) -> None:
+    package = Package("a-thing", "1.2.3", "thing", install.Source.PYPI)
+    lies = install.folder() / "thing" / "lib" / "python3.12" / "site-packages" / "a_thing-1.2.3.dist-info"
+    assert not install.installed(package)
+    lies.mkdir(parents=True)
+    assert install.installed(package)
+    assert not install.installed(replace(package, version="1.2.4"))
+
+
+def test_what_is_installed_otherwise_is_not_installed_here(registry: Path) -> None:
+    package = replace(PACKAGE, source=install.Source.PATH)
+    assert not install.installed(package)
+    with pytest.raises(NotInstalled, match="thing is not there"):
+        install.install(package)
+    program(registry, "").rename(registry / "thing")
+    assert install.installed(package)
 
 
 def test_npms_reason_is_reported(registry: Path) -> None:

@@ -57,13 +57,15 @@ class Script:
 
     first: answers to the agent's first turns, in the place of these; last: to the first ones with what the
     tool found. A turn that has HALF in it gets REST: it continues an answer that was cut. others: JSON texts,
-    by the path of what is no generation call.
+    by the path of what is no generation call. side: the answer to calls that declare no tools, if they are
+    no titles.
     """
 
     tool: ToolCall | None = None
     first: tuple[Answer, ...] = ()
     last: tuple[Answer, ...] = ()
     others: Mapping[str, str] = field(default_factory=dict)
+    side: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,7 @@ def answer(script: Script, received: Received) -> Answer:
 def _generated(script: Script, call: Asked) -> Answer:
     declared = dict(declared_tools(call.body))
     if not declared:
-        return _say(call, _side_text(call))
+        return _say(call, script.side or _side_text(call))
     if script.tool is not None and script.tool.by_agent and script.tool.name not in declared:
         return _say(call, MARK)
     if HALF.encode() in dump(call.body):

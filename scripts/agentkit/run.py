@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -12,12 +13,14 @@ from pathlib import Path
 from addons.config.client_variables import BUNDLE, client_variables
 from rotator import trust
 from scripts.agentkit import provider
-from scripts.agentkit.scenarios import NOTE, PROMPT, Row
+from scripts.agentkit.scenarios import NOTE, Row
 from scripts.agentkit.verdict import Ran, Result, unsaid, verdict
 from tests.e2e.proxy import ADDON, Proxy
 from tests.vendor import Received, Vendor, VendorThread
 
 REFUSE = Path(__file__).with_name("refuse.py")
+COMMAND = Path(__file__).parents[2] / "rotator" / "__main__.py"
+NOWHERE = "http://127.0.0.1:9"
 PATIENCE = 90.0
 """Seconds after which an agent is killed."""
 
@@ -28,16 +31,35 @@ class ConfigRefused(Exception):
 
 def run(row: Row, program: Path, folder: Path, patience: float = PATIENCE) -> Result:
     """Run a row in `folder`, where its files stay: stdout, stderr, proxy.log, requests.json."""
-    with VendorThread(Vendor(tls=True, default=provider.Plan(row.script))) as vendor:
+    with VendorThread(Vendor(tls=not row.by_command, default=provider.Plan(row.script))) as vendor:
         try:
-            with _proxy(row, vendor, folder) as proxy:
-                ran = _agent(row, program, proxy, folder, patience)
+            ran = (_by_command if row.by_command else _by_proxy)(row, vendor, program, folder, patience)
         except ConfigRefused as refused:
             return Result(row.agent.name, row.scenario, f"config refused: {refused}")
         requests = list(vendor.requests)
     _save(folder / "requests.json", requests)
     reason = verdict(row, ran, requests) or unsaid(row, (folder / "proxy.log").read_text())
     return Result(row.agent.name, row.scenario, reason, ran.seconds)
+
+
+def _by_proxy(row: Row, vendor: VendorThread, program: Path, folder: Path, patience: float) -> Ran:
+    """In an environment of a proxy that is up."""
+    with _proxy(row, vendor, folder) as proxy:
+        return _agent(row, [str(program)], client_environment(proxy), folder, patience)
+
+
+def _by_command(row: Row, vendor: VendorThread, program: Path, folder: Path, patience: float) -> Ran:
+    """By `rotator run`. What it is started with is a config in its place, and a proxy of the shell that
+    leads nowhere: agents call home, and a run with fake keys must not."""
+    home = folder / "home"
+    _write(home / ".config" / "rotator" / "rotator.toml", row.config_for(vendor.base_url))
+    environment = {"PATH": os.environ["PATH"], "HTTPS_PROXY": NOWHERE}
+    command = [sys.executable, "-P", str(COMMAND), "run", "--", str(program)]
+    try:
+        return _agent(row, command, environment, folder, patience)
+    finally:
+        logs = (home / ".local" / "state" / "rotator").glob("run-*.log")
+        (folder / "proxy.log").write_text("".join(log.read_text() for log in logs))
 
 
 @contextmanager
@@ -80,15 +102,17 @@ def refusal(log: str, config: Path) -> str:
     return "; ".join(line.partition(marked)[2] for line in log.splitlines() if marked in line)
 
 
-def _agent(row: Row, program: Path, proxy: Proxy, folder: Path, patience: float) -> Ran:
+def _agent(
+    row: Row, begin: Sequence[str], variables: Mapping[str, str], folder: Path, patience: float
+) -> Ran:
     home, work = folder / "home", folder / "work"
     work.mkdir()
     (work / NOTE).write_text(f"{provider.MARK}\n")
-    environment = {**client_environment(proxy), "HOME": str(home)}
+    environment = {**variables, "HOME": str(home)}
     if row.agent.variable:
         environment[row.agent.variable] = row.agent.key
     out, err = folder / "stdout", folder / "stderr"
-    command = [str(program), *row.agent.arguments, PROMPT]
+    command = [*begin, *row.agent.arguments, row.agent.prompt]
     begun = time.monotonic()
     with out.open("wb") as stdout, err.open("wb") as stderr:
         process = subprocess.Popen(

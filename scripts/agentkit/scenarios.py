@@ -9,10 +9,21 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from pathlib import Path
 from string import Template
 
-from scripts.agentkit import faults
-from scripts.agentkit.install import CLAUDE, CODEX, GEMINI, OPENCODE, Package
+from scripts.agentkit import faults, provider
+from scripts.agentkit.install import (
+    AIDER,
+    CLAUDE,
+    CODEX,
+    CURL,
+    GEMINI,
+    NODE_SDK,
+    OPENCODE,
+    PYTHON_SDK,
+    Package,
+)
 from scripts.agentkit.provider import HALF, Script, ToolCall
 from tests.vendor import Tool
 from tests.vendor.speech import SPEECHES, Said
@@ -42,6 +53,7 @@ class Agent:
     provider: str
     protocol: str
     tool: ToolCall
+    prompt: str = PROMPT
 
 
 _ANTHROPIC_KEY = "sk-ant-fake-agents-key"
@@ -120,6 +132,25 @@ AGENTS = (
     ),
 )
 
+_AIDER = "--model openai/gpt-4o --no-git --yes-always --no-check-update --no-analytics --message"
+_CURL = ("-sS", "https://api.openai.com/v1/chat/completions", "-H", "Content-Type: application/json")
+_CHAT = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": PROMPT}]})
+_SDKS = Path(__file__).with_name("sdks")
+
+
+def _of_openai(name: str, package: Package, arguments: tuple[str, ...], prompt: str = PROMPT) -> Agent:
+    key = ("OPENAI_API_KEY", _OPENAI_KEY)
+    return Agent(name, package, arguments, *key, "openai", "openai_chat", _BASH, prompt)
+
+
+CLIENTS = (
+    _of_openai("aider", AIDER, tuple(_AIDER.split())),
+    _of_openai("curl", CURL, (*_CURL, "-H", f"Authorization: Bearer {_OPENAI_KEY}", "-d"), _CHAT),
+    _of_openai("python-sdk", PYTHON_SDK, (str(_SDKS / "chat.py"),)),
+    _of_openai("node-sdk", NODE_SDK, (str(_SDKS / "chat.mjs"),)),
+)
+"""Those that declare no tools."""
+
 # $vendor is the base URL of the fake provider.
 OWN: Mapping[str, str] = {
     "anthropic": '[providers.anthropic]\nbase_url = "$vendor"\n',
@@ -171,6 +202,8 @@ class Row:
     keys: Mapping[str, str] = field(default_factory=dict)
     said: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
+    by_command: bool = False
+    """Run by `rotator run`, with nothing else set."""
 
     @property
     def name(self) -> str:
@@ -346,6 +379,13 @@ def _logged_in(name: str, tool: ToolCall | None) -> Row:
     return Row(agent, name, _LOGIN, Script(tool, others=others), expected, files=files)
 
 
+def _by_command(agent: Agent) -> Row:
+    """The agent by `rotator run`, which starts the proxy and ends it."""
+    side = provider.FINAL if agent in CLIENTS else ""
+    expected = Expected((agent.protocol,), agent.key)
+    return Row(agent, "run", OWN[agent.provider], Script(side=side), expected, by_command=True)
+
+
 _TASK = {
     "description": "Read the note",
     "prompt": f"What is in {NOTE}?",
@@ -362,6 +402,7 @@ ROWS: tuple[Row, ...] = (
     _kept(_CLAUDE, "pool-sub-agent", ToolCall("Agent", _TASK, by_agent=True)),
     _logged_in("login", None),
     _logged_in("login-tool", _CODEX.tool),
+    *(_by_command(agent) for agent in (*AGENTS, *CLIENTS)),
 )
 
 

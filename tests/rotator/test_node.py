@@ -42,6 +42,11 @@ def test_the_node_of_a_script_is_that_of_path(tmp_path: Path) -> None:
     assert "use Node 24, or 22.21 or later of Node 22" in said
 
 
+def test_nothing_is_said_of_a_tool_that_reads_the_variable_itself(tmp_path: Path) -> None:
+    program(tmp_path / "node", "#!/bin/sh\necho v20.1.2\n")
+    assert warning(program(tmp_path / "gemini", "#!/usr/bin/env node\n"), str(tmp_path)) == ""
+
+
 @pytest.mark.parametrize("says", ["echo v24.1.0", "echo v22.21.0", "echo what", "exit 1"])
 def test_nothing_is_said_of_another(tmp_path: Path, says: str) -> None:
     program(tmp_path / "node", f"#!/bin/sh\n{says}\n")
