@@ -28,7 +28,7 @@ def entry_of(record: Record, summary: Summary, kept: Mapping[str, Any], at: floa
     """`kept`: the record in the call's flow, redacted; `at`: when it ended, in epoch seconds."""
     call = record.call
     model, served = kept.get("model") or "", kept.get("served") or ""
-    asked = record.targets[summary.target].call.model or "" if record.targets else ""
+    asked = kept.get("asked") or model if record.targets else ""
     found = charges(summary.attempts, partial(_priced, record, price, at))
     last = summary.attempts[-1] if summary.attempts else None
     return CallEntry(

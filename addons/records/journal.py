@@ -95,8 +95,9 @@ class Journal:
         if len(record.targets) > 1 and (text := self._fallbacks.note(record.targets, summary)):
             self.notice(Notice(text))
         self._tally.note(summary, [_served(one, record) for one in summary.attempts])
-        for listener in self._listeners:
-            listener(entry)
+        if entry.attempts or entry.verdict is not Verdict.OK:  # else it is no call, but answered from memory
+            for listener in self._listeners:
+                listener(entry)
 
     def reached(self, flow: http.HTTPFlow, origin: Origin, reached: Reached) -> None:
         """An attempt is answered: by whom, for the inspector, while the answer comes."""

@@ -102,6 +102,8 @@ def _routed(record: Record, summary: Summary, dropped: Sequence[str]) -> dict[st
         asked = target.provider.name, target.protocol.name, target.call.model
         if asked != (record.provider, record.call.protocol, record.call.model):
             found["target"] = f"{target.label} {target.protocol.name}"
+        if target.call.model != record.call.model:
+            found["asked"] = target.call.model
         if target.losses:
             found["losses"] = [f"{loss.field}: {loss.why}" for loss in target.losses]
         if dropped:

@@ -25,6 +25,8 @@ class Charges:
 def charges(attempts: Sequence[Ended], price: Callable[[Ended], Cost | None]) -> Charges:
     """`price`: what an attempt cost whose usage is known; None: unknown. A call of which a part has no known
     cost has none."""
+    if len(attempts) == 1 and attempts[0].given:  # nearly all calls, which need no sums
+        return _of_one(attempts[0], price)
     counted = [one for one in attempts if one.usage is not None]
     given, failed = [one for one in counted if one.given], [one for one in counted if not one.given]
     costs = [price(one) for one in given]
@@ -36,6 +38,12 @@ def charges(attempts: Sequence[Ended], price: Callable[[Ended], Cost | None]) ->
         failed_tokens=lost.total if lost else 0,
         failed_cost=sum(cost.amount for cost in map(price, failed) if cost),
     )
+
+
+def _of_one(only: Ended, price: Callable[[Ended], Cost | None]) -> Charges:
+    if only.usage is None:
+        return Charges()
+    return Charges(tokens_of(only.usage), only.estimated, price(only))
 
 
 def _tokens(attempts: Sequence[Ended]) -> Tokens | None:

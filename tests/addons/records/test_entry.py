@@ -116,6 +116,13 @@ def test_a_call_that_nobody_was_asked_for(flow: http.HTTPFlow) -> None:
     assert (found.credential, found.attempts, found.verdict) == ("", 0, Verdict.REFUSED)
 
 
+def test_what_is_answered_from_memory_is_no_call(flow: http.HTTPFlow) -> None:
+    heard = list[CallEntry]()
+    prepared = replace(SUMMARY, attempts=(), progress=Progress())
+    Journal(Redactor(), listeners=[heard.append]).end(Record(flow, CALL, "openai", ()), prepared)
+    assert heard == []
+
+
 def test_the_user_is_the_one_of_proxyauth_without_the_password(flow: http.HTTPFlow) -> None:
     flow.metadata["proxyauth"] = ("alice", "her password")
     assert entry(flow).user == "alice"
@@ -128,9 +135,10 @@ def test_a_call_that_its_user_killed_was_left(flow: http.HTTPFlow) -> None:
 
 def test_what_others_named_is_redacted(flow: http.HTTPFlow) -> None:
     head = MessageStart("chatcmpl-1", f"gpt {SECRET}")
-    leaky = replace(SUMMARY, attempts=(), progress=Progress(head=head, usage=USAGE))
-    found = entry(flow, leaky, replace(CALL, model=f"say-{SECRET}"))
-    assert (found.model, found.served) == ("say-[redacted]", "gpt [redacted]")
+    leaky = replace(ANSWERED, served=head.model)
+    summary = replace(SUMMARY, attempts=(leaky,), progress=Progress(head=head, usage=USAGE))
+    found = entry(flow, summary, replace(CALL, model=f"say-{SECRET}"))
+    assert (found.model, found.asked, found.served) == ("say-[redacted]", "say-[redacted]", "gpt [redacted]")
 
 
 def test_a_call_that_went_elsewhere_has_the_model_that_was_asked_for_there(flow: http.HTTPFlow) -> None:

@@ -24,6 +24,12 @@ def test_nothing_is_known_of_attempts_that_counted_nothing() -> None:
     assert charges([], priced) == charges([ended(None), ended(None, given=False)], priced) == Charges()
 
 
+def test_one_attempt_is_the_whole_call() -> None:
+    found = charges([ended(Usage(input=10, output=5, cache_read=4), estimated=True)], priced)
+    assert found == Charges(Tokens(input=6, cache_read=4, output=5), True, Cost(5.0, "prices"))
+    assert charges([ended(Usage(input=1, output=1), given=False)], priced).tokens is None
+
+
 def test_a_continued_answer_is_the_sum_of_its_parts() -> None:
     parts = [
         ended(Usage(input=10, output=5, cache_read=4), estimated=True),
