@@ -56,9 +56,12 @@ def _spoken(request: http.Request, registry: Registry) -> WireProtocol | None:
 def _page(host: str, port: int, opts: options.Options) -> str:
     web = f"http://{opts.web_host}:{opts.web_port}/" if "web_port" in opts else ""
     where = (
-        f"Its calls are shown at {web}; the terminal has that address with its token."
+        f"Its calls are shown at {web}; the terminal has that address with its token. "
+        f"What it does now is at {web}rotator."
         if web
-        else "A page that shows its calls comes with scripts/start --web."
+        else "A page that shows its calls comes with scripts/start --web.\nWhat it does now is at "
+        "http://rotator.local/ for a browser that goes through it: "
+        f"chromium --proxy-server=http://{host}:{port} http://rotator.local/"
     )
     return (
         f"{host}:{port} is rotator, a proxy for LLM tools. There is no page here.\n{where}\n\n"

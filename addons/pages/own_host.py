@@ -71,9 +71,17 @@ def _refusal(flow: http.HTTPFlow) -> Reply | None:
         return text_reply(403, f"a web page ({page}) may not ask for this: type http://{HOST}/ yourself")
     if not (is_loopback(flow.client_conn.peername[0]) or _is_let_in(flow)):
         return text_reply(403, "only programs on the machine of the proxy may ask for this")
-    if flow.request.port not in PORTS:
+    if flow.request.port not in PORTS or _is_for_us_alone(flow):
         return text_reply(404, f"the pages are at http://{HOST}/")
     return None
+
+
+def _is_for_us_alone(flow: http.HTTPFlow) -> bool:
+    """Whether a proxy that listens on such a port itself is asked as if it were a server: whoever names this
+    machine rotator.local could have sent a page there."""
+    client = flow.client_conn
+    is_asked_for = bool(flow.request.authority) or client.tls_established
+    return not is_asked_for and client.sockname[1] in PORTS
 
 
 def _is_let_in(flow: http.HTTPFlow) -> bool:

@@ -61,7 +61,10 @@ def test_a_browser_is_shown_what_this_is_and_where_the_page_is() -> None:
     web = options.Options()
     web.add_option("web_port", int, 8081, "")
     web.add_option("web_host", str, "127.0.0.1", "")
-    assert "shown at http://127.0.0.1:8081/;" in (own_address(request, REGISTRY, web).text or "")
+    with_web = own_address(request, REGISTRY, web).text or ""
+    assert "shown at http://127.0.0.1:8081/;" in with_web
+    assert "http://127.0.0.1:8081/rotator." in with_web
+    assert "--proxy-server=http://127.0.0.1:8080 http://rotator.local/" in bare
 
 
 def handshake(

@@ -10,6 +10,7 @@ from mitmproxy import http
 from mitmproxy.test import taddons
 
 from addons.mitm.sink import Sink
+from addons.pages.guard import HOST
 from addons.pages.reply import Reply
 from addons.pages.site import Query, Site
 from addons.runtime.version import VERSION
@@ -146,6 +147,17 @@ def test_a_person_s_browser_and_our_own_page_get_it(header: str, value: str) -> 
     flow = asked(URL)
     flow.request.headers[header] = value
     assert answer(flow).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("authority", "tls", "status"), [("", False, 404), (HOST, False, 200), ("", True, 200)]
+)
+def test_a_proxy_on_the_port_of_web_servers_is_none(authority: str, tls: bool, status: int) -> None:
+    flow = asked(URL)
+    flow.client_conn.sockname = ("127.0.0.1", 80)
+    flow.client_conn.timestamp_tls_setup = 1.0 if tls else None
+    flow.request.authority = authority
+    assert answer(flow).status_code == status
 
 
 def test_other_sites_cannot_frame_include_or_read_an_answer() -> None:
