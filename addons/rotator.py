@@ -45,6 +45,7 @@ from addons.records.journal import Journal
 from addons.records.last_calls import LastCalls
 from addons.records.terminal import LAYOUTS, lay_out, layout_of
 from addons.records.trace import Traces
+from addons.records.user import forget_password
 from addons.reload import Control, Lasting
 from addons.runtime import memory
 from addons.runtime.clock import EpochClock
@@ -267,10 +268,12 @@ class Rotator:
         await self._control.stop()
 
     def http_connect(self, flow: http.HTTPFlow) -> Awaitable[object] | None:
+        forget_password(flow)
         self._pages.probes.connected(flow.request.host)
         return self._block_our_own(flow) if flow.request.port in _own_ports() else None
 
     def requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        forget_password(flow)
         if flow.request.port in _own_ports():
             return self._admit_unless_our_own(flow)
         return self._admit(flow)

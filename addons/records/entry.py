@@ -4,9 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from mitmproxy import http
-
 from addons.records.record import Record
+from addons.records.user import user_of
 from protocols.model.parts import Usage
 from rewrite.credentials.evidence import session_hash
 from rewrite.records.verdict import verdict_of
@@ -19,9 +18,6 @@ from rewrite.values.events import Summary
 type Price = Callable[[str, Sequence[str], Usage, float], Cost | None]
 """What an answer cost: by the provider, the names of its model, best first, what is known of its tokens, and
 when, in epoch seconds. None: unknown."""
-
-_USER = "proxyauth"
-"""Where mitmproxy keeps in a flow who called, with the password."""
 
 
 def entry_of(record: Record, summary: Summary, kept: Mapping[str, Any], at: float, price: Price) -> CallEntry:
@@ -62,11 +58,3 @@ def _priced(record: Record, price: Price, at: float, one: Ended) -> Cost | None:
     target = record.targets[one.target]
     names = (one.served, target.call.model or "")
     return price(target.provider.name, names, one.usage, at) if one.usage else None
-
-
-def user_of(flow: http.HTTPFlow) -> str:
-    """The name that proxyauth knows the client by. Empty: it asks for none."""
-    match flow.metadata.get(_USER):
-        case (str(user), *_):
-            return user
-    return ""

@@ -20,6 +20,7 @@ from addons.mitm.messages import for_client
 from addons.mitm.websocket_session import Socket
 from addons.records.journal import Journal
 from addons.records.record import Record
+from addons.records.user import same_user
 from protocols.model.call import Call, Operation
 from protocols.model.errors import Fault
 from protocols.model.http import Headers
@@ -139,6 +140,7 @@ class Bridge:
         fields = [*_kept(flow.request.headers.fields), (b"Content-Type", b"application/json")]
         flow.request.headers.fields = (*fields, (b"Accept", b"text/event-stream"))
         flow.request.content = dump(body)
+        same_user(flow, self._flow)
         return flow
 
 

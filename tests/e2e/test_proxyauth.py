@@ -1,6 +1,7 @@
 """A proxy with a password: without it nothing is answered, whoever would have answered it."""
 
 import socket
+from base64 import b64encode
 from collections.abc import Iterator
 
 import pytest
@@ -20,7 +21,8 @@ HANDSHAKE = (
     "Upgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 )
-PASSWORD = "Proxy-Authorization: Basic dXNlcjpwYXNzd29yZA==\r\n"
+SECRET = "open-sesame-for-users"
+PASSWORD = f"Proxy-Authorization: Basic {b64encode(f'user:{SECRET}'.encode()).decode()}\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +33,15 @@ def vendor() -> Iterator[VendorThread]:
 
 @pytest.fixture(scope="module")
 def proxy(vendor: VendorThread, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    options = ("--set", "proxyauth=user:password")
     folder = tmp_path_factory.mktemp("proxyauth")
+    options = ("--set", f"proxyauth=user:{SECRET}", "-w", str(folder / "flows"))
     config, keys = CONFIG.format(url=vendor.base_url), {"ONE": "sk-pool-number-one"}
     with Proxy(folder, config, keys=keys, options=options) as running:
         yield running
     assert "Traceback" not in running.log
+    saved = (folder / "flows").read_bytes()
+    assert b"proxyauth" in saved
+    assert SECRET.encode() not in saved
 
 
 def asked(proxy: Proxy, target: str, headers: str) -> bytes:
