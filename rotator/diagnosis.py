@@ -1,6 +1,5 @@
 """What `rotator doctor` says of a program, and what to paste. Pure."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +16,6 @@ _BASE_URLS = (
 )
 _SECURE = "https://"
 _SPARED = ("NO_PROXY", "no_proxy")
-_VERSION = re.compile(r"v?([0-9]+)\.([0-9]+)\.[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +65,6 @@ def needed(
         *(name for name in changed if spared or name not in _SPARED),
         *(name for name in REMOVED if name in environment),
     ]
-
-
-def obstacle(runtime: Runtime, version: str) -> str:
-    """What no variable mends, where `runtime` is of `version`, such as "v20.1.0"."""
-    if "NODE_USE_ENV_PROXY" not in runtime.way or not (found := _VERSION.search(version)):
-        return ""
-    number = int(found[1]), int(found[2])
-    if number >= (24, 0) or (22, 21) <= number < (23, 0):
-        return ""
-    return f"Node {found[0]} takes no proxy from variables: Node 22.21, 24 and newer do"
 
 
 def of_variables(environment: Mapping[str, str], proxy: str, spared: Sequence[str]) -> Iterator[str]:

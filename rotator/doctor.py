@@ -6,18 +6,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from addons.config.client_variables import REMOVED, client_variables
+from addons.config.client_variables import NAMES
 from addons.config.provider_files import own_facts
 from addons.config.shells import removing, setting, shell_of
 from addons.upstream.proxies import is_spared
-from rotator.borrowed import NoProxy, borrowed
-from rotator.diagnosis import Finding, needed, obstacle, of_variables
+from rotator import node, run
+from rotator.diagnosis import Finding, needed, of_variables
 from rotator.found import Found, find
-from rotator.installed import Installed, installed, version
+from rotator.installed import Installed, installed
 from rotator.probing import Arrival, probe
 from rotator.runtimes import WAY
 
@@ -47,17 +48,14 @@ def _without_proxy() -> bool:
     """Nothing comes through where no proxy is up; what would is known by one of our own."""
     typer.echo("no proxy is up: `rotator start` starts one. With one that was started for this, and the")
     typer.echo(f"variables that `rotator run` and `rotator env` set: {_ASKED}")
-    try:
-        with borrowed(os.environ) as found:
-            return examine(found, _pasted(os.environ, _variables(found)))
-    except NoProxy as reason:
-        typer.echo(f"a proxy could not be started: {reason}", err=True)
-        return False
+    found = run.started(0, web=False)
+    return examine(found, run.environment(found, os.environ))
 
 
 def examine(found: Found, environment: Mapping[str, str]) -> bool:
     """Whether everything comes through that has these variables."""
-    tried = _Tried(found, environment, _variables(found))
+    mended = run.environment(found, environment)
+    tried = _Tried(found, environment, mended)
     findings = []
     for finding in tried.findings():
         typer.echo(f"  {finding.name:<20}  {finding.line}")
@@ -66,17 +64,8 @@ def examine(found: Found, environment: Mapping[str, str]) -> bool:
     for line in general:
         typer.echo(f"  {line}")
     wanted = dict.fromkeys(name for one in findings if one.is_mended for name in one.needed)
-    _show_lines([*dict.fromkeys(WAY if general else ()), *wanted], tried.variables)
+    _show_lines([*(WAY if general else ()), *wanted], {name: mended[name] for name in NAMES})
     return not general and all(one.good for one in findings)
-
-
-def _variables(found: Found) -> Mapping[str, str]:
-    return client_variables(found.address.proxy_url, found.bundle or found.authority, found.authority)
-
-
-def _pasted(environment: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:
-    kept = {name: value for name, value in environment.items() if name not in REMOVED}
-    return {**kept, **variables}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +75,8 @@ class _Tried:
     found: Found
     environment: Mapping[str, str]
     """Of the programs."""
-    variables: Mapping[str, str]
-    """What the lines to paste set."""
+    mended: Mapping[str, str]
+    """Theirs once the lines are pasted."""
 
     def findings(self) -> Iterator[Finding]:
         programs = installed(self.environment.get("PATH", ""))
@@ -100,10 +89,11 @@ class _Tried:
         now = attempt(environment=self.environment)
         if now.arrival is Arrival.ANSWERED:
             return Finding(name, now)
-        mended = _pasted(self.environment, self.variables)
-        then = attempt(environment=mended) if mended != self.environment else now
-        names = needed(runtime, now, self.environment, self.variables)
-        return Finding(name, now, then, names, obstacle(runtime, version(one)))
+        then = attempt(environment=self.mended) if self.mended != self.environment else now
+        names = needed(runtime, now, self.environment, self.mended)
+        on_node = "NODE_USE_ENV_PROXY" in runtime.way
+        old = node.warning(Path(one.path), self.environment.get("PATH", "")) if on_node else ""
+        return Finding(name, now, then, names, old)
 
 
 def _spared(environment: Mapping[str, str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ from addons.config.client_variables import AUTHORITY, BUNDLE, NAMES, client_vari
 from addons.config.shells import Shell, pasted, removing, shell_of
 from rotator.found import PORT, Address, Found, find
 from rotator.paths import default_confdir
+from rotator.trust import NoAuthority, chosen_roots, prepare
 
 app = typer.Typer(add_completion=False)
 
@@ -42,10 +44,23 @@ def _say_that_none_is_up(port: int | None) -> None:
         raise typer.Exit(1)
 
 
+def made(authority: str) -> str:
+    """The bundle of a proxy that `rotator` did not start, so that it has none yet; what it trusts alone where
+    none can be made."""
+    folder = Path(authority).parent
+    try:
+        prepare(folder, chosen_roots(os.environ, folder))
+    except NoAuthority:
+        return authority
+    return str(folder / BUNDLE)
+
+
 def variables(found: Found | None, port: int | None) -> Mapping[str, str]:
     """Those of the proxy that is up, or of one that would be at `port`."""
     if found is not None:
-        return client_variables(found.address.proxy_url, found.bundle, found.authority)
+        return client_variables(
+            found.address.proxy_url, found.bundle or made(found.authority), found.authority
+        )
     confdir = default_confdir()
     url = Address(port=PORT if port is None else port).url
     return client_variables(url, str(confdir / BUNDLE), str(confdir / AUTHORITY))

@@ -56,16 +56,3 @@ def _look(program: str) -> tuple[str, list[str]]:
     except (OSError, ValueError, subprocess.SubprocessError):
         return "", []
     return str(place), [str(module) for module in modules]
-
-
-def version(one: Installed) -> str:
-    """What a program says of its version, or Node of its own where it runs on that. "": it says nothing."""
-    node = "NODE_USE_ENV_PROXY" in one.runtime.way
-    program = shutil.which("node") if node else one.path
-    try:
-        done = subprocess.run(
-            [program or one.path, "--version"], capture_output=True, text=True, timeout=_PATIENCE, check=False
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.strip()

@@ -328,4 +328,5 @@ class Ledger:
             former=self._former,
             latest_start=self.latest,
             jitter=terms.jitter,
+            host=self.target.origin.authority,
         )

@@ -287,7 +287,8 @@ def _fault(history: History) -> tuple[int, str, str]:
         case Stalled(waited=waited):
             return 504, "timeout", f"the provider sent no answer within {waited:.0f} s ({attempts})"
         case Unreachable(cause=cause) | Truncated(cause=cause):
-            return 502, "unreachable", f"no answer: {cause} ({attempts})"
+            where = f" from {history.host}" if history.host else ""
+            return 502, "unreachable", f"no answer{where}: {cause} ({attempts})"
         case Rejected(message=message):
             return 502, "upstream_error", f"{message} ({attempts})"
         case _:

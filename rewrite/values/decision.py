@@ -139,6 +139,8 @@ class History:
     """There are targets to fall back on."""
     turn_ends: float = inf
     """When this target has had its share of the client's patience."""
+    host: str = ""
+    """Where the target is, for messages."""
 
     @property
     def refused(self) -> frozenset[str]:

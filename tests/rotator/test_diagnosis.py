@@ -2,11 +2,11 @@
 
 import pytest
 
-from rotator.diagnosis import Finding, needed, obstacle, of_variables
+from rotator.diagnosis import Finding, needed, of_variables
 from rotator.probing import Arrival, Probed
 from rotator.runtimes import RUNTIMES
 
-CURL, NODE = (next(one for one in RUNTIMES if one.program == name) for name in ("curl", "node"))
+CURL = next(one for one in RUNTIMES if one.program == "curl")
 PAST, DISTRUSTED, ANSWERED = (
     Probed(each, "why") for each in (Arrival.PAST, Arrival.DISTRUSTED, Arrival.ANSWERED)
 )
@@ -31,22 +31,6 @@ VARIABLES = {
 )
 def test_what_has_to_change(now: Probed, environment: dict[str, str], names: list[str]) -> None:
     assert needed(CURL, now, environment, VARIABLES) == names
-
-
-@pytest.mark.parametrize(
-    ("version", "is_old"),
-    [
-        ("v18.20.4", True),
-        ("v20.20.2", True),
-        ("v22.20.0", True),
-        ("v22.21.0", False),
-        ("v23.11.0", True),
-        ("v24.0.1", False),
-    ],
-)
-def test_a_node_that_takes_no_proxy_from_variables(version: str, is_old: bool) -> None:
-    assert bool(obstacle(NODE, version)) is is_old
-    assert obstacle(CURL, version) == ""
 
 
 def test_a_line_says_how_far_it_came_and_what_to_do() -> None:

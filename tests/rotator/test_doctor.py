@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from addons.config.client_variables import BUNDLE
 from tests.e2e.proxy import Proxy
 from tests.rotator.command import rotator
 
@@ -49,7 +50,7 @@ def test_a_tool_that_goes_past_is_shown_what_to_paste(
     assert status == 1
     assert "curl goes past the proxy: needs HTTPS_PROXY, CURL_CA_BUNDLE, SSL_CERT_FILE" in lines
     assert f"export HTTPS_PROXY={proxy.url}" in lines
-    assert f"export CURL_CA_BUNDLE={proxy.ca}" in lines
+    assert f"export CURL_CA_BUNDLE={proxy.confdir / BUNDLE}" in lines
 
 
 def test_a_tool_that_does_not_trust_us_is_shown_what_it_reads(
@@ -105,7 +106,7 @@ def test_where_no_proxy_is_up_one_of_our_own_shows_what_would_be(
 def test_a_config_that_no_proxy_starts_with_is_shown(tmp_path: Path, only_curl: dict[str, str]) -> None:
     (tmp_path / "rotator.toml").write_text("[retry]\nmax_atempts = 3\n")
     done = rotator(tmp_path, "doctor", "-p", "1", environment=only_curl, timeout=120)
-    assert done.returncode == 1
+    assert done.returncode != 0
     assert "did you mean max_attempts" in done.stderr
 
 
