@@ -41,6 +41,12 @@ def _said(row: Row) -> str:
     tokens, prompt = row.tokens, row.tokens.input + row.tokens.cache_read
     prompt += tokens.cache_write + tokens.cache_write_1h
     said = [f"{row.calls} call{'s' * (row.calls != 1)}", f"{amount(prompt)}>{amount(tokens.output)} tokens"]
-    said.append(dollars(row.cost) + (f" ({row.unpriced} without a price)" if row.unpriced else ""))
+    said.append(_cost(row))
     happened = {"retried": row.retried, "repaired": row.repaired, "failed": row.failed}
     return ", ".join([*said, *(f"{count} {name}" for name, count in happened.items() if count)])
+
+
+def _cost(row: Row) -> str:
+    if not row.unpriced:
+        return dollars(row.cost)
+    return f"{dollars(row.cost)} without {row.unpriced} of no known price" if row.cost else "no known price"

@@ -134,6 +134,9 @@ def _times(record: Mapping[str, Any]) -> str:
 
 
 def _seconds(seconds: float) -> str:
+    """In three digits, or more where they are needed."""
+    if seconds < 10:
+        return f"{seconds:.2f}"
     return f"{seconds:.1f}" if seconds < 100 else f"{seconds:.0f}"
 
 

@@ -29,8 +29,8 @@ def test_a_row_is_a_line_that_says_all_by_itself() -> None:
     connection.close()
     assert lines == [
         "openai gpt-4o: 2 calls, 24>18 tokens, $0.5000, 1 retried",
-        "openai gpt-x: 1 call, 12>9 tokens, $0.0000 (1 without a price)",
-        "in all: 3 calls, 36>27 tokens, $0.5000 (1 without a price), 1 retried",
+        "openai gpt-x: 1 call, 12>9 tokens, no known price",
+        "in all: 3 calls, 36>27 tokens, $0.5000 without 1 of no known price, 1 retried",
     ]
 
 

@@ -42,7 +42,7 @@ def test_pairs() -> None:
 
 def test_columns_of_a_call_that_went_straight() -> None:
     assert columns(RECORD) == (
-        "ok        gpt-4o                     work                  0.5/12.4s     12k>850 $0.0312"
+        "ok        gpt-4o                     work                 0.53/12.4s     12k>850 $0.0312"
     )
 
 
@@ -126,8 +126,8 @@ def test_words_stand_only_where_something_happened(changed: dict[str, Any], said
     ("changed", "shown"),
     [
         ({"tokens_in": None, "tokens_out": None, "cost": None, "first_token": None}, "12.4s"),
-        ({"tokens_in": None}, "0.5/12.4s       ?>850 $0.0312"),
-        ({"tokens_in": 1_234_567, "tokens_out": 1_500}, "0.5/12.4s   1.2M>1.5k $0.0312"),
+        ({"tokens_in": None}, "0.53/12.4s       ?>850 $0.0312"),
+        ({"tokens_in": 1_234_567, "tokens_out": 1_500}, "0.53/12.4s   1.2M>1.5k $0.0312"),
     ],
 )
 def test_what_is_unknown_is_left_out(changed: dict[str, Any], shown: str) -> None:
