@@ -44,9 +44,9 @@ def proxy(vendor: VendorThread, tmp_path_factory: pytest.TempPathFactory) -> Ite
     assert SECRET.encode() not in saved
 
 
-def asked(proxy: Proxy, target: str, headers: str) -> bytes:
+def asked(proxy: Proxy, target: str, headers: str, host: str = HOST) -> bytes:
     """The head of the answer to a request in the clear."""
-    head = f"GET {target} HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: Bearer {OWN}\r\n{headers}\r\n"
+    head = f"GET {target} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {OWN}\r\n{headers}\r\n"
     with Http1(socket.create_connection(("127.0.0.1", proxy.port))) as us:
         us.send(head.encode())
         return us.until(b"\r\n\r\n")
@@ -77,3 +77,10 @@ def test_the_proxy_s_own_page_is_not_shown_either(proxy: Proxy) -> None:
     """It names folders of this machine."""
     assert b" 407 " in asked(proxy, f"http://127.0.0.1:{proxy.port}/", "")
     assert b" 407 " not in asked(proxy, f"http://127.0.0.1:{proxy.port}/", PASSWORD)
+
+
+@pytest.mark.parametrize("page", ["", "status", "events", "usage", "metrics"])
+def test_nor_are_the_pages_at_its_own_host(proxy: Proxy, page: str) -> None:
+    target, host = f"http://rotator.local/{page}", "rotator.local"
+    assert b" 407 " in asked(proxy, target, "", host)
+    assert b" 200 " in asked(proxy, target, PASSWORD, host)

@@ -100,6 +100,39 @@ async def test_a_comment_shows_that_all_is_well(monkeypatch: pytest.MonkeyPatch)
     feed.close()
 
 
+class Stuck:
+    """A sink whose client reads nothing."""
+
+    def __init__(self) -> None:
+        self.kept, self.did = bytearray(b"shown to nobody"), list[str]()
+
+    def start(self, status: int, reason: bytes, headers: object) -> bool:
+        self.did.append(f"start {status}")
+        return True
+
+    def send(self, data: bytes) -> bool:
+        self.did.append("send")
+        return False
+
+    async def drained(self) -> None:
+        await asyncio.Event().wait()
+
+    def abort(self, message: str) -> None:
+        self.did.append(f"abort: {message}")
+
+    def end(self) -> None:
+        self.did.append("end")
+
+
+async def test_a_client_that_reads_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.001)
+    feed, stuck = Feed(lambda: [Message("first", 0)], lambda: ()), Stuck()
+    await asyncio.wait_for(feed.answer(stuck), 15)  # type: ignore[arg-type]  # the part of it that is used
+    assert stuck.did == ["start 200", "send", "abort: the viewer does not read"]
+    assert stuck.kept == b""
+    feed.close()
+
+
 def said(data: str) -> list[tuple[str, Any]]:
     found = []
     for block in filter(None, data.split("\n\n")):
