@@ -66,6 +66,7 @@ from addons.usage.command import UsageCommand
 from addons.usage.ledger import Ledger
 from addons.views import shown
 from addons.views.attempts import Attempts
+from addons.views.bodies import Bodies
 from addons.websocket.hooks import SWITCHED, WebSockets, guard_choice
 from protocols.model.errors import Fault
 from protocols.registry import Registry
@@ -133,7 +134,8 @@ class Rotator:
         self._distrust, self._quiet = Distrust(), Quiet()
         self._unknown_paths = UnknownPaths(self._journal)
         self._interception = Interception(registry, pool, self._journal, redactor)
-        self._attempts = Attempts(self._journal, shown.show, shown.save)
+        self._attempts = Attempts(self._journal, shown.show, self._attempt_over)
+        self._bodies, self._is_listed = Bodies(self._attempts.requests), False
         fields = FieldCache(clock.steady, redactor.holds_secret)
         self._answering = Answering(registry, pool, self._journal, traces, fields, self._attempts)
         self._forwarder = Forwarder(pool, self._journal)
@@ -218,12 +220,13 @@ class Rotator:
         spare_legacy_log(ctx.master)
         end_plainly(ctx.master)
         self._views.install(ctx.options)
+        self._is_listed = shown.is_listed()
         self._front.install()
 
     def configure(self, updated: set[str]) -> None:
         if "rotator_attempt_flows" in updated:
             as_flows = ctx.options.rotator_attempt_flows
-            self._attempts.configure(is_listed=shown.is_listed(), as_flows=as_flows)
+            self._attempts.configure(is_listed=self._is_listed, as_flows=as_flows)
         if updated & {"rotator_log", "rotator_quiet"}:
             self._look(ctx.options)
         if "rotator_buffer" in updated:
@@ -335,7 +338,14 @@ class Rotator:
     def _over(self, flow: http.HTTPFlow) -> None:
         if self._pages.own_host.has(flow):
             unlist(flow)
-        self._answering.over(flow, self._interception.intercepted(flow))
+        intercepted = self._interception.intercepted(flow)
+        self._answering.over(flow, intercepted)
+        if intercepted is not None and self._is_listed:
+            self._bodies.note(flow)
+
+    def _attempt_over(self, flow: http.HTTPFlow) -> None:
+        shown.save(flow)
+        self._bodies.note(flow)
 
     def tls_established_client(self, data: tls.TlsData) -> None:
         self._distrust.established(data)

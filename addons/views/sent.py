@@ -81,3 +81,7 @@ class SentRequests:
     def of(self, flow: http.HTTPFlow) -> Sequence[Sent]:
         """In order."""
         return self._of.get(flow, ())
+
+    def forget(self, flow: http.HTTPFlow) -> None:
+        """All of a call."""
+        self._of.pop(flow, None)
