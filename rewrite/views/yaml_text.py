@@ -1,6 +1,7 @@
-"""Plain data as YAML for a reader: texts as blocks with their line breaks, what is long shortened.
+"""Plain data as YAML for a reader: texts as blocks, what is long shortened.
 
-It is written for eyes and for the highlighting of mitmproxy. It is YAML that parsers take, too.
+It is written for eyes and for the highlighting of mitmproxy. It is YAML that parsers take, too. Lines of a
+text that are too long for a page are broken at blanks, since mitmweb does not.
 """
 
 import json
@@ -80,7 +81,20 @@ def _block(name: str, text: str, indent: str) -> Iterator[str]:
     hint = "2" if text[:1] in (" ", "\n", "\t") else ""
     yield f"{name} |{hint}-"
     for line in text.split("\n"):
-        yield f"{indent}{line}" if line else ""
+        yield from (f"{indent}{part}" if part else "" for part in _broken(line))
+
+
+def _broken(line: str) -> Iterator[str]:
+    """`line` in pieces that fit on a page, as far as it has blanks."""
+    at = 0
+    while len(line) - at > _WIDTH:
+        blank = line.rfind(" ", at + 1, at + _WIDTH + 1)
+        end = blank if blank > at else line.find(" ", at + _WIDTH)
+        if end < 0:
+            break
+        yield line[at:end]
+        at = end + 1
+    yield line[at:]
 
 
 def _scalar(value: object) -> str:
