@@ -9,6 +9,7 @@ import typer
 
 from addons.config.client_variables import AUTHORITY, BUNDLE, NAMES, client_variables
 from addons.config.shells import Shell, pasted, removing, shell_of
+from rotator.absent import message
 from rotator.found import PORT, Address, Found, find
 from rotator.paths import default_confdir
 from rotator.trust import NoAuthority, chosen_roots, prepare
@@ -32,16 +33,11 @@ def env(
         return
     found = find(port)
     if found is None:
-        _say_that_none_is_up(port)
+        # Without a port that somebody asked for, nothing is pasted that would send tools nowhere.
+        typer.echo(f"rotator: {message(port, os.environ)}", err=True)
+        if port is None:
+            raise typer.Exit(1)
     typer.echo("\n".join(pasted(language, variables(found, port))))
-
-
-def _say_that_none_is_up(port: int | None) -> None:
-    """Without a port that somebody asked for, nothing is pasted that would send tools nowhere."""
-    where = f"at port {port}" if port else "here"
-    typer.echo(f"rotator: no proxy is up {where}: start one with `rotator start`", err=True)
-    if port is None:
-        raise typer.Exit(1)
 
 
 def made(authority: str) -> str:

@@ -11,7 +11,14 @@ from rotator.found import PORT
 CONFIG_FILES = ("config.yaml", "config.yml")
 """mitmproxy's own, in its folder. The later one counts."""
 
-_SEPARATE = {"-p": "port", "--listen-port": "port", "--listen-host": "host", "-m": "mode", "--mode": "mode"}
+_SEPARATE = {
+    "-p": "port",
+    "--listen-port": "port",
+    "--listen-host": "host",
+    "-m": "mode",
+    "--mode": "mode",
+    "--web-port": "web port",
+}
 _MODE = re.compile(r"regular@(?:.*[:@])?([0-9]+)")
 _ENTRY = re.compile(r"^(listen_host|listen_port):[ \t]*[\"']?([^\"'#\s]*)", re.MULTILINE)
 
@@ -31,7 +38,8 @@ class Listening:
 
 
 def said(options: Sequence[str]) -> Mapping[str, str]:
-    """What the options say, each under its name: `port`, `host`, `mode`, and `set NAME` for `--set NAME=`.
+    """What the options say, each under its name: `port`, `host`, `mode`, `web port`, and `set NAME` for
+    `--set NAME=`.
 
     Of several the last counts, but the first port of a mode.
     """

@@ -2,11 +2,10 @@
 
 import os
 import re
-import socket
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rotator import starting
@@ -14,11 +13,15 @@ from rotator.detached import Detached, detached
 from rotator.found import Address, Found, at_address
 from rotator.options import Listening
 from rotator.paths import state_folder
+from rotator.ports import WEB, free_port
 
 KEPT = 20
 """Logs of former proxies."""
 _PATIENCE, _STEP = 60.0, 0.03
 """Seconds for a proxy to serve, and between two looks."""
+_PAGE = 3.0
+"""Seconds for mitmweb to say where its page is."""
+_TOKEN = re.compile(r"http://\S+/\?token=\w+")
 _LINES = 12
 _TIME = re.compile(r"^\[\d\d:\d\d:\d\d(?:\.\d+)?\] ?")
 _IDLE = re.compile(r"^Loading script | client (?:dis)?connect|^\[|http://rotator\.local/|^ +<< ")
@@ -42,14 +45,26 @@ def begin(port: int, *, web: bool, environment: Mapping[str, str]) -> Found:
     where = Listening("127.0.0.1", port or free_port())
     address = Address(where.host, where.port)
     log = _log(state_folder())
-    options = ["-p", str(where.port), *(("--set", f"web_port={free_port()}") if web else ())]
+    options = ["-p", str(where.port), *(("--set", f"web_port={free_port(WEB)}") if web else ())]
     line = starting.command_line(
         "mitmweb" if web else "mitmdump",
         starting.with_defaults(options, Listening("", where.port)),
         while_pid=os.getpid(),
     )
     begun = detached(line, starting.environment(environment, address), log)
-    return _awaited(begun, address, log)
+    found = _awaited(begun, address, log)
+    return replace(found, web=_with_token(found.web, log)) if found.web else found
+
+
+def _with_token(web: str, log: Path) -> str:
+    """The address of mitmweb's page with the token that it wants, which its log has; a password that the
+    user has chosen is not there."""
+    due = time.monotonic() + _PAGE
+    while time.monotonic() < due:
+        if found := _TOKEN.search(log.read_text(errors="replace")):
+            return found[0]
+        time.sleep(_STEP)
+    return web
 
 
 def _awaited(begun: Detached, address: Address, log: Path) -> Found:
@@ -62,14 +77,6 @@ def _awaited(begun: Detached, address: Address, log: Path) -> Found:
             begun.stop()
             break
     raise NotServing(log)
-
-
-def free_port() -> int:
-    """One that nobody listens on now."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 def _log(folder: Path) -> Path:

@@ -13,12 +13,12 @@ from addons.config.client_variables import PASTE
 from addons.config.shells import shell_of
 from rotator import starting, trust
 from rotator.found import Address, Found, at_address
-from rotator.options import CONFIG_FILES, confdir, listening, said
+from rotator.options import CONFIG_FILES, Listening, confdir, listening, said
 from rotator.paths import command
+from rotator.ports import WEB, is_taken
 
 app = typer.Typer(add_completion=False)
 
-_PATIENCE = 0.5
 """Seconds that whoever has the port may take to answer."""
 
 
@@ -41,10 +41,7 @@ def start(
     folder = confdir(found, Path.home(), Path.cwd())
     where = listening(found, config_text(folder))
     address = Address(where.reach, where.port)
-    if where.port and (other := at_address(address)):
-        fail(already_up(other))
-    if where.port and is_taken(address):
-        fail(f"port {where.port} is in use by another program: choose another one with -p PORT")
+    refuse_taken(found, where, web=web)
     prepare(folder, os.environ)
     variables = starting.environment(os.environ, address)
     shell = shell_of(os.environ.get("SHELL", ""))
@@ -71,11 +68,16 @@ def prepare(folder: Path, variables: Mapping[str, str]) -> None:
         typer.echo(f"rotator: {warning}", err=True)
 
 
-def is_taken(address: Address) -> bool:
-    """Whether somebody listens there, though no rotator answers."""
-    with socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET) as tried:
-        tried.settimeout(_PATIENCE)
-        return tried.connect_ex((address.host, address.port)) == 0
+def refuse_taken(found: Mapping[str, str], where: Listening, *, web: bool) -> None:
+    """Ends where a port is taken, by a rotator or by another program. Modes may listen elsewhere."""
+    if where.port and (other := at_address(Address(where.reach, where.port))):
+        fail(already_up(other))
+    if where.port and "mode" not in found and is_taken(where.host or "127.0.0.1", where.port):
+        fail(f"port {where.port} is in use by another program: choose another one with -p PORT")
+    page = found.get("web port") or found.get("set web_port") or str(WEB)
+    if web and page.isdecimal() and is_taken(found.get("set web_host") or "127.0.0.1", int(page)):
+        instead = "choose another one with --set web_port=PORT"
+        fail(f"port {page} is in use by another program, and mitmweb's page would be there: {instead}")
 
 
 def already_up(other: Found) -> str:

@@ -84,7 +84,7 @@ def machine(tmp_path: Path) -> Machine:
     checkout, home, shims = tmp_path / "a checkout", tmp_path / "a home", tmp_path / "shims"
     for made in (home, shims):
         made.mkdir(parents=True)
-    for copied in ("scripts", "rotator", "addons"):
+    for copied in ("scripts", "rotator", "addons", "rewrite", "protocols"):
         shutil.copytree(ROOT / copied, checkout / copied, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", checkout)
     (checkout / "addons" / "rotator.py").write_text(PROBE)
@@ -458,5 +458,5 @@ def test_ci_hands_over_recorded_streams_that_lie_beside_the_checkout(machine: Ma
     if beside:
         recorded.mkdir(parents=True)
     done = machine.run("bash", machine.checkout / ".ci" / "run")
-    assert done.stdout.strip() == f"recorded: {recorded if beside else 'unset'}"
+    assert done.stdout.splitlines()[-1] == f"recorded: {recorded if beside else 'unset'}"
     assert done.returncode == 7

@@ -18,7 +18,8 @@ from rotator import found, starting, trust
 from rotator.demo.moments import KEYS, Moment, config
 from rotator.demo.provider import Provider
 from rotator.found import Address, Found
-from rotator.own_proxy import NotServing, free_port
+from rotator.own_proxy import NotServing
+from rotator.ports import free_port
 
 _CLIENTS = Path(__file__).with_name("clients")
 _KEPT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")

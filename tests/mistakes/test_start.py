@@ -72,6 +72,9 @@ def test_23_a_port_in_use_for_the_page(home: Path, taken: int) -> None:
     assert has_line(proxy.log, f"failed to listen on 127.0.0.1:{taken}")
     assert "--set web_port=" in proxy.log
     assert "Traceback" not in proxy.log
+    done = rotator(home, "start", "--web", "-p", "0", *options)
+    assert done.returncode == 1
+    assert has_line(done.stderr, f"port {taken} is in use by another program", "--set web_port=")
 
 
 @pytest.mark.parametrize("variable", ["OPENAI_API_KEY", "OPENAI_API_KEYS", "OPENAI_API_KEY_A"])

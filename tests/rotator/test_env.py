@@ -47,11 +47,11 @@ def test_without_a_proxy_nothing_is_pasted() -> None:
     """A shell that has this in its profile keeps its tools."""
     done = CliRunner().invoke(app, ["env"])
     assert (done.exit_code, done.stdout) == (1, "")
-    assert done.stderr == "rotator: no proxy is up here: start one with `rotator start`\n"
+    assert done.stderr.startswith("rotator: no rotator answers at http://127.0.0.1:8080: start it with")
 
 
 @pytest.mark.usefixtures("_down")
 def test_a_proxy_that_will_be_up_can_be_named() -> None:
     done = CliRunner().invoke(app, ["env", "-p", "8099", "--shell", "bash"])
     assert "export HTTPS_PROXY=http://127.0.0.1:8099\n" in done.stdout
-    assert "no proxy is up at port 8099" in done.stderr
+    assert "no rotator answers at http://127.0.0.1:8099" in done.stderr

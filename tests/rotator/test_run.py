@@ -172,6 +172,12 @@ def test_a_base_url_that_is_a_rotator_is_warned_of(home: Path, tmp_path: Path) -
     assert line.endswith("`unset ANTHROPIC_BASE_URL`")
 
 
+def test_a_page_is_shown_with_the_token_that_it_wants(home: Path) -> None:
+    done = rotator(home, "run", "--web", "--", "true")
+    page = re.search(r"the calls are shown at (http://127.0.0.1:\d+/\?token=\w+)\n", done.stderr)
+    assert page, done.stderr
+
+
 # --- the process
 
 
