@@ -14,7 +14,7 @@ from tests.e2e.sdk import python
 
 ROOT = Path(__file__).parent.parent
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-COPIED = ("addons", "protocols", "rewrite", "scripts", "tests", "docs")
+COPIED = ("addons", "protocols", "rewrite", "rotator", "scripts", "tests", "docs")
 CONTRACT = "tests/protocols/test_contract.py"
 ADAPTERS = "tests/rewrite/adapters"
 PROVIDERS = "tests/rewrite/catalog/test_provider_data.py"

@@ -15,6 +15,7 @@ from mitmproxy.connection import Client
 from mitmproxy.flow import Error, Flow
 
 from addons.mitm.dispatch import Dispatcher, Forwarding, Killable, Responder, Switch
+from rewrite.records.comment import BETWEEN
 
 TRUNCATED_KEY = "rotator_body_truncated"
 """Set to True in `flow.metadata` when the kept body is only the first part of what was sent."""
@@ -313,4 +314,4 @@ class SentResponse:
         data.status_code, data.reason, data.content = self.status, self.reason, self.content
         data.headers = http.Headers(self.fields)
         flow.response = self.response
-        flow.comment = "\n".join(filter(None, (flow.comment, _NOT_SENT)))
+        flow.comment = BETWEEN.join(filter(None, (flow.comment, _NOT_SENT)))

@@ -73,6 +73,7 @@ from addons.mitm.sink import (
     hops_of,
 )
 from addons.secrets.redaction import fault, unquoted
+from rewrite.records.comment import BETWEEN
 
 MOST_OPENED = 200
 """Streams that one read may open. As many as 100 can be open at once: more were opened and reset."""
@@ -359,7 +360,7 @@ class RelayStream(ForwardedStream):
             if sink.is_cut:
                 self.flow.metadata[TRUNCATED_KEY] = True
                 cut = f"the answer is not shown whole: its first {BODY_LIMIT} bytes"
-                self.flow.comment = "\n".join(filter(None, (self.flow.comment, cut)))
+                self.flow.comment = BETWEEN.join(filter(None, (self.flow.comment, cut)))
         sink.kept.clear()
 
 
