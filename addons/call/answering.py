@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from weakref import WeakKeyDictionary
 
 from mitmproxy import http
@@ -172,7 +173,8 @@ class Answering:
             if lease.pooled:
                 self._pool.passed(intercepted.provider.name, lease, head.status, head.headers, {})
 
-        return Passing(self._upstream, request, self._settings.timeouts.connect, blackout, heard, trace)
+        report, longest = partial(self._journal.end, record), self._settings.timeouts.connect
+        return Passing(self._upstream, request, longest, blackout, heard, report, lease.name, trace)
 
     def _driver(
         self,

@@ -18,8 +18,11 @@ from protocols.model.errors import Fault
 from protocols.model.http import Head, UpstreamRequest, WireResponse
 from protocols.model.progress import Progress
 from rewrite.exchange.traced import note_end
+from rewrite.policies.classify import rejection
 from rewrite.records.passes import CallTrace
+from rewrite.values.decision import Ended
 from rewrite.values.events import Summary
+from rewrite.values.outcome import Abandoned, Completed, ErrorFacts, Outcome, Truncated, Unreachable
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +76,27 @@ class Passing:
     blackout: Blackout
     heard: Callable[[Head], None]
     """Gets the head of the answer."""
+    report: Callable[[Summary], None]
+    """Gets what came of it."""
+    credential: str
+    """The name of the one that it is asked with."""
     trace: CallTrace | None = None
     """Has the heads, and no body. None: the request is not traced."""
 
     async def run(self, response: Response) -> None:
+        passed = Passed(time.monotonic())
         try:
-            await self._run(response)
+            await self._run(response, passed)
         finally:
+            self.report(passed.summary(self.credential, time.monotonic(), time.time()))
             if self.trace is not None:
                 self.trace.close()
 
-    async def _run(self, response: Response) -> None:
+    async def _run(self, response: Response, passed: "Passed") -> None:
         coming = events(self.upstream, self.request, fresh=False, connect_timeout=self.connect_timeout)
         async with aclosing(coming):
             async for event in coming:
+                passed.note(event)
                 if not self._passed(event, response):
                     await response.drained()
 
@@ -109,3 +119,43 @@ class Passing:
             case Sent():
                 pass
         return True
+
+
+@dataclass(slots=True)
+class Passed:
+    """What came of what is passed on."""
+
+    began: float
+    """Monotonic seconds."""
+    head: Head | None = None
+    closed: Closed | None = None
+    """None: the client left before the end."""
+
+    def note(self, event: UpstreamEvent) -> None:
+        match event:
+            case Started(head=head):
+                self.head = head
+            case Closed():
+                self.closed = event
+            case _:
+                pass
+
+    def summary(self, credential: str, now: float, epoch: float) -> Summary:
+        """`now` in monotonic seconds, `epoch` the same in seconds since the epoch."""
+        end, outcome = self._outcome(epoch)
+        attempt = Ended(1, credential, outcome, now)
+        status = self.head.status if self.head else None
+        detail = "passed on as it is: the answer is made later" if end == "completed" else ""
+        return Summary(end, detail, (attempt,), Progress(), self.began, now - self.began, status=status)
+
+    def _outcome(self, epoch: float) -> tuple[str, Outcome]:
+        """How it ended, as `Summary.end`, and what its attempt came to."""
+        if self.closed is None:
+            return "abandoned", Abandoned()
+        if self.closed.cause is not None:
+            cause = self.closed.cause.text
+            return "failed", Truncated(cause) if self.head else Unreachable(cause)
+        if self.head is None or self.head.status < 400:
+            return "completed", Completed()
+        answer = WireResponse(self.head.status, self.head.headers, b"", self.head.reason)
+        return "rejected", rejection(answer, ErrorFacts(), epoch)

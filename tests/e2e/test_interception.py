@@ -195,6 +195,7 @@ def test_an_answer_that_is_made_in_the_background_stays_with_the_account(
         answer = http.post("https://api.openai.com/v1/responses", headers=own, json=body)
     assert answer.status_code == 429
     assert [one.credential for one in vendor.requests] == [ONE]
+    assert "verdict=refused" in proxy.wait_log("model=gpt-5 ")
 
 
 OWN = [

@@ -3,10 +3,11 @@
 import time
 from typing import Any
 
+import pytest
 from mitmproxy.test import tflow
 from pydantic import SecretStr
 
-from addons.call.passing import ErrorResponse, Passing
+from addons.call.passing import ErrorResponse, Passed, Passing
 from addons.call.reports import Reports
 from addons.credentials.pool import Pool
 from addons.records.journal import Journal
@@ -15,10 +16,14 @@ from addons.responses.kept import Responses
 from addons.responses.storage import Memory, Storage
 from addons.secrets.redaction import Blackout, Redactor
 from addons.upstream.client import Upstream
+from addons.upstream.events import Closed, Data, Started, UpstreamEvent
+from addons.upstream.failure import Cause, CauseKind
 from addons.upstream.network import tls_context
 from addons.upstream.way import Direct
 from protocols.model.errors import Fault
 from protocols.model.http import Head, UpstreamRequest, WireResponse, parsed
+from rewrite.records.verdict import Verdict, verdict_of
+from rewrite.values.events import Summary
 from tests.rewrite.scenes import call
 from tests.vendor import Vendor, chat_error
 
@@ -71,12 +76,40 @@ async def test_what_is_not_ours_is_asked_once() -> None:
         request = UpstreamRequest(parsed(vendor.base_url), "POST", b"/v1/chat/completions", headers, b"{}")
         kept = Kept()
         heard: list[Head] = []
-        await Passing(upstream, request, 10.0, Blackout([SecretStr(HIDDEN)]), heard.append).run(kept)
+        over: list[Summary] = []
+        blackout = Blackout([SecretStr(HIDDEN)])
+        await Passing(upstream, request, 10.0, blackout, heard.append, over.append, "one").run(kept)
         await upstream.close()
         assert len(vendor.requests) == 1
     assert [(head.status, ("x-a", HIDDEN) in head.headers) for head in heard] == [(500, True)]
+    assert [(one.end, one.status, one.attempts[0].credential) for one in over] == [("rejected", 500, "one")]
     (status, _, headers_), *body, end = kept.said
     assert (status, end) == (500, "end")
     assert "drained" in body
     assert b'"*******************"' in b"".join(piece for piece in body if isinstance(piece, bytes))
     assert (b"x-a", b"*******************") in headers_
+
+
+HEAD, RESET = Head(200, ()), Cause(CauseKind.CONNECT, "reset")
+
+
+@pytest.mark.parametrize(
+    ("events", "end", "verdict"),
+    [
+        ((Started(HEAD), Closed(None)), "completed", Verdict.OK),
+        ((Started(Head(429, ())), Closed(None)), "rejected", Verdict.REFUSED),
+        ((Started(Head(503, ())), Closed(None)), "rejected", Verdict.FAILED),
+        ((Started(HEAD), Data(b"x"), Closed(RESET)), "failed", Verdict.FAILED),
+        ((Closed(RESET),), "failed", Verdict.FAILED),
+        ((Started(HEAD), Data(b"x")), "abandoned", Verdict.LEFT),
+        ((), "abandoned", Verdict.LEFT),
+    ],
+)
+def test_what_is_passed_on_counts_as_a_call(
+    events: tuple[UpstreamEvent, ...], end: str, verdict: Verdict
+) -> None:
+    passed = Passed(10.0)
+    for event in events:
+        passed.note(event)
+    summary = passed.summary("one", 12.5, 0.0)
+    assert (summary.end, verdict_of(summary), summary.seconds) == (end, verdict, 2.5)
