@@ -21,6 +21,7 @@ base_url = "{url}"
 credentials = [{{ name = "one", key = "env:ONE" }}]
 """
 HOST, CHAT = "api.openai.com", "/v1/chat/completions"
+PAGES = ("/", "/status", "/usage?by=provider,model,credential,user,day", "/metrics", "/health", "/statusline")
 TEXT = chat_stream(["Hello", " there"])
 LIMITED = chat_error(429, "rate_limit_exceeded", "slow down", (("retry-after", "9"),))
 
@@ -115,6 +116,22 @@ def test_who_looks_gets_what_changes_until_the_proxy_ends(proxy: Proxy, pages: h
         assert [next(found)[0] for _ in range(3)] == ["hello", "status", "ended"]
         proxy.process.terminate()
         assert {event for event, _ in found} <= {"status", "ended"}
+
+
+def test_no_page_has_a_key(proxy: Proxy, pages: httpx.Client, vendor: VendorThread) -> None:
+    """Neither one of the pool, nor a client's own, though it stands where a model belongs."""
+    own = "sk-proj-own-key-of-the-client-000000000001"
+    vendor.on(path=CHAT).reply(streamed(TEXT), 9)
+    with client(proxy) as http:
+        for model in ("gpt-4o", KEY, own):
+            http.post(f"https://{HOST}{CHAT}", content=ask(model), headers={"authorization": f"Bearer {own}"})
+    said = [pages.get(path).raise_for_status().text for path in PAGES]
+    with pages.stream("GET", "/events") as answer:
+        found = events(answer.iter_lines())
+        said += [str(next(found)) for _ in range(3)]
+    assert "gpt-4o" in said[PAGES.index("/metrics")]
+    assert "gpt-4o" in said[-1]
+    assert [text for text in said if KEY in text or own in text] == []
 
 
 def test_nothing_of_it_leaves_for_a_web_page(pages: httpx.Client) -> None:
