@@ -9,6 +9,7 @@ import typer
 
 from addons.config.settings import ConfigError, Settings, load
 from rotator.asking import Asked, ask_all
+from rotator.known_models import known_models
 from rotator.understood import faults, lines
 
 app = typer.Typer(add_completion=False)
@@ -29,7 +30,8 @@ def check(
         for line in faults(error.lines):
             typer.echo(line, err=True)
         raise typer.Exit(1) from None
-    for line in lines(settings, {}):
+    models = known_models(one.provider for one in settings.providers) if settings.rules else {}
+    for line in lines(settings, models):
         typer.echo(line)
     if live and not _all_work(settings):
         raise typer.Exit(1)

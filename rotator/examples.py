@@ -60,7 +60,7 @@ def _calls(settings: Settings, rule: Rule, models: Models) -> Iterator[tuple[Cal
 def _models(rule: Rule, known: Sequence[str]) -> list[str]:
     glob = rule.match.model
     filled = glob.replace("*", _WILDCARD).replace("?", "x") if glob else _WILDCARD
-    return [*_fitting(known, glob), filled]
+    return [*(_fitting(known, glob) if glob else ()), filled]
 
 
 def _fitting(known: Sequence[str], glob: str) -> list[str]:

@@ -72,6 +72,7 @@ def test_each_route_has_an_example_call_and_what_becomes_of_it(home: Path) -> No
     said = rotator(home, "check", environment=KEYS).stdout
     first, second, third, fourth = (part.split("\n\n")[0] for part in said.split("\nroutes[")[1:])
     assert "such as POST https://api.anthropic.com/v1/messages, model claude-" in first
+    assert "-example" not in first, "a model that there is"
     assert "-> openai/gpt-5, translated to openai_chat\n" in first
     assert "-> groq/llama-4, translated to openai_chat: skipped: it has no key: set GROQ_API_KEY_1" in first
     assert "never reached: routes[0] fits such calls first" in second
