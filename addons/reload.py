@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from addons.state.keeper import Keeper
 from addons.upstream.client import Upstream
 from addons.upstream.proxies import in_short, notices, proxies
 from addons.usage.ledger import Ledger
+from addons.usage.price_table import PriceTable
 from rewrite.fields.rule import Rule
 
 log = logging.getLogger("rotator")
@@ -41,6 +42,8 @@ class Lasting:
     """What is known of credentials."""
     ledger: Ledger
     """What calls used and cost."""
+    prices: PriceTable
+    """What tokens cost."""
 
 
 class Control:
@@ -59,6 +62,7 @@ class Control:
         self._interception, self._forwarder, self._answering = interception, forwarder, answering
         self._journal, self._redactor = journal, redactor
         self._logins, self._keeper, self._ledger = logins, lasting.keeper, lasting.ledger
+        self._prices = lasting.prices
         fields = answering.fields
         self._values = FieldValues(fields.store, fields.clock, redactor.holds_secret, journal.failed)
         self._watch, self._watch_logins = Watch(self._reload), Watch(logins.look)
@@ -129,7 +133,7 @@ class Control:
     def _reject(self, error: ConfigError) -> None:
         """A file of a provider that is new and broken is looked after too, to be read once it is mended."""
         if self._settings:
-            self._watch.files(watched(self._settings))
+            self._watch.files(self._watched(self._settings))
         kept = "the settings before stay in force: " if self._settings else ""
         for line in error.lines:
             log.error("%s", self._redactor.redact(f"{kept}{line}"))
@@ -153,10 +157,19 @@ class Control:
         self._answering.configure(settings, upstream)
         self._values.configure(opts.rotator_state, Path.cwd(), _field_rules(settings))
         self._answering.traces.configure(settings.trace, _folder_of_traces(opts.rotator_state))
+        self._price(settings)
         self._ledger.follow(opts.rotator_usage, opts.rotator_state, Path.cwd(), settings.usage_kept)
-        self._watch.files(watched(settings))
+        self._watch.files(self._watched(settings))
         self._watch_logins.files(self._logins.files)
         self._decrypt(settings, opts)
+
+    def _watched(self, settings: Settings) -> Sequence[Path]:
+        return (*watched(settings), self._prices.updated)
+
+    def _price(self, settings: Settings) -> None:
+        providers = [one.provider for one in settings.providers]
+        used = [one.provider.name for one in settings.providers if one.credentials]
+        self._prices.follow(providers, used, settings.own_prices)
 
     def _say_once(self, lines: Iterable[str]) -> None:
         """What stays true while settings come and go."""

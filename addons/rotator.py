@@ -64,6 +64,7 @@ from addons.state.keeper import Keeper
 from addons.upstream.network import is_this_machine
 from addons.usage.command import UsageCommand
 from addons.usage.ledger import Ledger
+from addons.usage.price_table import PriceTable
 from addons.views import shown
 from addons.views.attempts import Attempts
 from addons.views.bodies import Bodies
@@ -122,7 +123,8 @@ class Rotator:
         redactor = Redactor()
         recent, metrics, last, ledger = Recent(), Metrics(), LastCalls(), Ledger(redactor)
         listeners = recent.note, metrics.note, last.note, ledger.note
-        self._journal = Journal(redactor, _updated, listeners)
+        prices = PriceTable()
+        self._journal = Journal(redactor, _updated, listeners, prices)
         logins = Logins(time.time, redactor.keep)
         clock = EpochClock()
         pool = self._pool = Pool(clock, self._journal.notice, logins)
@@ -162,7 +164,7 @@ class Rotator:
         )
         layers = Layers(self._flows, self._interception.is_provider)
         self._front = Front(self._flows, layers, self._forwarder.tunnel)
-        lasting = Lasting(Keeper(pool, clock, self._journal.failed), ledger)
+        lasting = Lasting(Keeper(pool, clock, self._journal.failed), ledger, prices)
         self._control = Control(*passing, redactor, logins, lasting)
 
     def load(self, loader: addonmanager.Loader) -> None:

@@ -65,6 +65,7 @@ SECTIONS: Mapping[str, type[Table]] = {
     "[deadlines.match]": tables.DeadlineMatchTable,
     "[trace]": tables.TraceTable,
     "[usage]": tables.UsageTable,
+    "[prices]": tables.PricesTable,
     "[report]": tables.ReportTable,
     "[responses]": tables.ResponsesTable,
     "[browsers]": tables.BrowsersTable,

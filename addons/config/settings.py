@@ -16,6 +16,7 @@ from addons.config.code import Code
 from addons.config.credentials import Keys, PoolCredential, without_secret
 from addons.config.errors import PREFIX, ConfigErrors, checked, line, overrides
 from addons.config.finding import config_file
+from addons.config.prices import prices_in
 from addons.config.provider_files import Said, data, files_of, in_folder, installed, own_facts
 from addons.config.providers import Configured, configured
 from addons.config.rules import Rules
@@ -31,6 +32,7 @@ from rewrite.catalog.model_facts import meant, other_owner
 from rewrite.catalog.providers import Carrier, Provider
 from rewrite.catalog.routes import Rule, rule_target
 from rewrite.responses.store import Bounds
+from rewrite.usage.own_prices import OwnPrices
 from rewrite.values.timeouts import TIMEOUTS, Deadlines, Limits, OnTruncation, Timeouts
 
 _YAML = frozenset({".yaml", ".yml"})
@@ -68,6 +70,10 @@ class Settings:
     """How much is kept of responses that no provider keeps."""
     trace: Tracing = field(default_factory=Tracing)
     """Which calls leave traces, and where."""
+    own_prices: Sequence[OwnPrices] = ()
+    """What the user says of prices."""
+    price_file: Path | None = None
+    """The file that says so. None: there is none."""
     usage_kept: float = 400 * 86_400.0
     """Seconds for which is kept what a call used and cost."""
     upstream_proxy: str = field(default="", repr=False)
@@ -144,6 +150,8 @@ def _loaded(
     reader = Rules(by_name, registry, errors)
     rules = tuple(reader.read(tables.routes))
     deadlines = tuple(reader.deadlines(tables.deadlines, TIMEOUTS))
+    price_file = located(tables.prices.file, folder) if tables.prices.file else None
+    own_prices = prices_in(price_file, errors) if price_file else ()
     if lines := [line for each in (errors, *(said.errors for said in elsewhere)) for line in each.lines()]:
         raise ConfigError(*lines)
     return Settings(
@@ -158,6 +166,8 @@ def _loaded(
         responses=Bounds(**tables.responses.given()),
         trace=_tracing(tables.trace, folder),
         usage_kept=tables.usage.keep * 86_400.0,
+        own_prices=own_prices,
+        price_file=price_file,
         upstream_proxy=tables.upstream.proxy,
         browsers=frozenset(tables.browsers.allow),
         report_headers=tables.report.headers,
@@ -181,11 +191,11 @@ def _elsewhere(folder: Path | None, errors: ConfigErrors) -> list[Said]:
 
 
 def watched(settings: Settings) -> tuple[Path, ...]:
-    """The files whose change asks for `load_again`: the config that was found at the start, its keys, the
-    code that it names, the files of providers, and their folder, which changes when one comes or goes."""
+    """The files whose change asks for `load_again`: the config that was found at the start, its keys, prices,
+    the code that it names, the files of providers, and their folder, which changes when one comes or goes."""
     folder = settings.providers_folder
     files = (*settings.key_files, *settings.code_files, *((folder, *files_of(folder)) if folder else ()))
-    return tuple(dict.fromkeys((*filter(None, [settings.source]), *files)))
+    return tuple(dict.fromkeys((*filter(None, [settings.source, settings.price_file]), *files)))
 
 
 def known_protocols() -> Registry:

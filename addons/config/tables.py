@@ -186,6 +186,7 @@ class ProviderTable(Table):
     errors: ErrorsTable | None = None
     protocol_errors: dict[str, ErrorsTable] | None = None
     states_cost: bool | None = None
+    price_list: str | None = None
     quota_check: Annotated[dict[str, Any], AfterValidator(values.quota_check)] | None = None
     rotation: Literal["sequential", "round_robin", "balanced", "weighted", "cheapest"] | None = None
     queue_limit: Annotated[int, Field(ge=0)] | None = None
@@ -304,6 +305,13 @@ class UsageTable(Table):
     """Days for which a call is kept."""
 
 
+class PricesTable(Table):
+    """What calls cost whose provider does not say so itself."""
+
+    file: str = ""
+    """Prices of your own, which go before the list: a TOML file, see [prices.md](prices.md)."""
+
+
 class ResponsesTable(Table):
     """Responses kept in a provider's place. Unset ones keep the defaults of `Bounds`."""
 
@@ -351,6 +359,7 @@ class Tables(Table):
     deadlines: list[DeadlineTable] = []
     trace: TraceTable = TraceTable()
     usage: UsageTable = UsageTable()
+    prices: PricesTable = PricesTable()
     responses: ResponsesTable = ResponsesTable()
     upstream: UpstreamTable = UpstreamTable()
     browsers: BrowsersTable = BrowsersTable()
@@ -376,6 +385,7 @@ _SECTIONS: Mapping[Loc, type[Table]] = {
     ("deadlines", "*", "match"): DeadlineMatchTable,
     ("trace",): TraceTable,
     ("usage",): UsageTable,
+    ("prices",): PricesTable,
     ("responses",): ResponsesTable,
     ("upstream",): UpstreamTable,
     ("browsers",): BrowsersTable,

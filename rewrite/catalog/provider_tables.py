@@ -5,6 +5,7 @@ The built-in ones are in `provider_data/`, one TOML file each over `_common.toml
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
+from functools import partial
 from string import Formatter
 
 from protocols.model.http import is_origin_form
@@ -76,6 +77,7 @@ def provider(name: str, mapping: Mapping[str, object]) -> Provider:
         websocket=_read(name, mapping, "websocket", _websocket, "refuse"),
         quota_check=_read(name, mapping, "quota_check", _quota_check, None),
         states_cost=_read(name, mapping, "states_cost", _flag, False),
+        price_list=_read(name, mapping, "price_list", partial(_unless_none, _text)),
         fair_cycle=_read(name, mapping, "fair_cycle", _fair_cycle, False),
         code=_read(name, mapping, "code", _text, ""),
         field_cache=_read(name, mapping, "field_cache", _field_rules, ()),

@@ -166,6 +166,9 @@ class Provider:
     """How it is asked what a credential has used. None: it has no endpoint that tells."""
     states_cost: bool = False
     """Whether its answers say what they cost."""
+    price_list: str | None = None
+    """What the list of prices calls it. None: what the list calls the one at `base_url`. Empty: no price of
+    the list is for it."""
     fair_cycle: FairCycle = FairCycle.OFF
     """Whether an exhausted credential waits until others have had their turn."""
     code: str = ""

@@ -15,14 +15,16 @@ from rewrite.usage.rates import Rates
 NAMES = tuple(Rates.__struct_fields__)
 """The keys of a table: those of `Rates`."""
 _NEEDED = ("input", "output")
+_MOST = 1e9
 
 
 class BadOwnPrices(ValueError):
-    """What is wrong with the tables: a line for each error, which begins with the key."""
+    """What is wrong with the tables."""
 
-    def __init__(self, lines: Sequence[str]) -> None:
-        super().__init__("; ".join(lines))
-        self.lines = lines
+    def __init__(self, errors: Sequence[tuple[str, str]]) -> None:
+        super().__init__("; ".join(f"{key}: {text}" for key, text in errors))
+        self.errors = errors
+        """The key of each error, and its text."""
 
 
 class OwnPrices(Struct, frozen=True):
@@ -38,25 +40,28 @@ class OwnPrices(Struct, frozen=True):
 
 def own_prices(tables: Mapping[str, object]) -> Sequence[OwnPrices]:
     """In the order of the file; the first that fits holds. Raises BadOwnPrices."""
-    if errors := [line for match, table in tables.items() for line in _errors(match, table)]:
+    if errors := [found for match, table in tables.items() for found in _errors(match, table)]:
         raise BadOwnPrices(errors)
     return [OwnPrices(match.lower(), _rates(table)) for match, table in tables.items()]
 
 
-def _errors(match: str, table: object) -> Iterator[str]:
+def _errors(match: str, table: object) -> Iterator[tuple[str, str]]:
     if not isinstance(table, Mapping):
-        yield f'{match}: expected a table by provider and model, such as ["acme/*"]'
+        yield match, 'expected a table by provider and model, such as ["acme/*"]'
         return
     if "/" not in match and match != "*":
-        yield f'"{match}": names no provider: write "*/{match}", or its name before the slash'
+        yield f'"{match}"', f'names no provider: write "*/{match}", or its name before the slash'
     for name in _NEEDED:
         if name not in table:
-            yield f'"{match}".{name}: is missing: give US dollars for a million tokens, 0 where they are free'
+            yield (
+                f'"{match}".{name}',
+                "is missing: give US dollars for a million tokens, or 0",
+            )
     for name, price in table.items():
         if name not in NAMES:
-            yield f'"{match}".{name}: is not known: use {", ".join(NAMES)}'
-        elif isinstance(price, bool) or not isinstance(price, int | float) or not 0 <= price < 1e9:
-            yield f'"{match}".{name}: expected US dollars for a million tokens, got {price!r}'
+            yield f'"{match}".{name}', f"is not known: use {', '.join(NAMES)}"
+        elif isinstance(price, bool) or not isinstance(price, int | float) or not 0 <= price < _MOST:
+            yield f'"{match}".{name}', f"expected US dollars for a million tokens, got {price!r}"
 
 
 def _rates(table: object) -> Rates:
