@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, Listed] = {
     "doctor": Listed("rotator.doctor", "Try which tools come through the proxy, and say what to paste."),
     "status": Listed("rotator.status", "Show how the keys do, and the calls that are under way."),
     "usage": Listed("rotator.usage", "Show what calls used and cost."),
+    "prices": Listed("rotator.prices", "Show what a model costs, or take a newer list of prices."),
     "statusline": Listed("rotator.statusline", "Print one line for the status line of Claude Code."),
     "trace": Listed("rotator.trace", "Look at the traces of calls."),
     "demo": Listed("rotator.demo.command", "Show in half a minute what the proxy does, without a key."),

@@ -1,6 +1,7 @@
 """The prices in force: the user's own, and the list that ships with the package, or a newer one."""
 
 import logging
+import os
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from importlib.resources import files
@@ -51,6 +52,16 @@ def bounded(file: Path) -> bytes:
     if len(data) > _LARGEST:
         raise BadPrices(f"more than {_LARGEST} bytes")
     return data
+
+
+def keep_list(data: bytes, place: Path) -> None:
+    """Write a list to `place`, whole or not at all; only its user can read it. Raises OSError."""
+    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = place.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+        file.write(data)
+    fresh.replace(place)
 
 
 def vendors_of(providers: Iterable[Provider], listed: PriceList) -> Mapping[str, str]:
