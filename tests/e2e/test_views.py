@@ -12,7 +12,7 @@ from tests.e2e.browser import PATIENCE, browser, picture
 from tests.e2e.proxy import Proxy
 from tests.e2e.sockets import WebSocket
 from tests.e2e.talk import client
-from tests.vendor import SPEECHES, Said, VendorThread, chat_error
+from tests.vendor import SPEECHES, Said, VendorThread, chat_error, messages_error
 
 CONFIG = """
 [providers.openai]
@@ -191,11 +191,16 @@ def every_attempt(proxy: Proxy, web_port: int) -> Iterator[None]:
 
 
 def set_option(web_port: int, **options: object) -> None:
-    token, url = "0" * 32, f"http://127.0.0.1:{web_port}/options"
+    with web(web_port) as http:
+        assert http.put("/options", json=options).status_code == 200
+
+
+def web(web_port: int) -> httpx.Client:
+    """What the page asks of."""
+    token, base = "0" * 32, f"http://127.0.0.1:{web_port}"
     headers = {"authorization": "Bearer the-word", "x-xsrftoken": token}
     cookies = {"_xsrf": token, "_mitmproxy_xsrf": token}
-    with httpx.Client(headers=headers, cookies=cookies, trust_env=False) as http:
-        assert http.put(url, json=options).status_code == 200
+    return httpx.Client(headers=headers, cookies=cookies, base_url=base, trust_env=False)
 
 
 @pytest.mark.usefixtures("every_attempt")
@@ -230,3 +235,22 @@ def test_what_became_of_a_traced_call(proxy: Proxy, page: Page, vendor: VendorTh
     choose(page, "?untraced")
     shown(page, "Request")
     expect(chosen_view(page, "transforms")).to_contain_text("rotator.trace 5")
+
+
+@pytest.mark.usefixtures("every_attempt")
+def test_no_view_shows_a_key(proxy: Proxy, vendor: VendorThread, web_port: int) -> None:
+    """Of all flows, of attempts too, and of a provider that echoes."""
+    vendor.on(path="/v1/messages").reply(messages_error(500, "api_error", KEYS["ANT"]))
+    speech = SPEECHES["anthropic_messages"]
+    vendor.always(speech.stream(Said((KEYS["ANT"],)), model="haiku"))
+    messages = [{"role": "user", "content": "Hi"}]
+    call(proxy, f"{MESSAGES}?key={OWN}", model="haiku", max_tokens=9, stream=True, messages=messages)
+    with web(web_port) as http:
+        flows = http.get("/flows").json()
+        shown = [http.get("/flows").text, http.get("/flows/dump").text]
+        for flow in flows:
+            for part in ("request", "response"):
+                place = f"/flows/{flow['id']}/{part}/content"
+                shown += [http.get(f"{place}/{view}").text for view in ("llm", "as%20sent", "transforms")]
+    assert len(flows) >= 3
+    assert [key for key in (*KEYS.values(), OWN) if key in "".join(shown)] == []
