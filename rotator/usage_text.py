@@ -85,6 +85,9 @@ def _notes(total: Row) -> Iterator[str]:
     if total.unpriced:
         calls = "call has" if total.unpriced == 1 else "calls have"
         yield f"{_count(total.unpriced)} {calls} no known price, and no share in the cost"
+    if total.estimated:
+        calls = "call are" if total.estimated == 1 else "calls are"
+        yield f"the tokens of {_count(total.estimated)} {calls} estimates, at least in part"
     if total.failed_tokens:
         cost = f" ({_dollars(total.failed_cost)})" if total.failed_cost else ""
         yield f"attempts of which no client got anything used {_count(total.failed_tokens)} tokens more{cost}"
@@ -126,7 +129,9 @@ def _dollars(amount: float) -> str:
 
 
 def _seconds(row: Row) -> str:
-    return "" if row.first_token is None else f"{row.first_token:.2g} s"
+    if row.first_token is None:
+        return ""
+    return f"{row.first_token:.2g} s" if row.first_token >= 0.05 else "<0.05 s"
 
 
 _ALWAYS = frozenset({"calls", "input", "output", "cost"})

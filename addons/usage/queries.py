@@ -53,8 +53,11 @@ class Row:
     """Of attempts of which clients got nothing."""
     failed_cost: float
     """US dollars for these."""
+    estimated: int
+    """Calls whose tokens are counted by us, at least in part: nobody else did, or the answer was cut."""
     first_token: float | None
-    """The median of the seconds to the first token, to a tenth of it. None: there was none."""
+    """The median of the seconds to the first token, to a tenth of it, or to 0.05 s. None: there
+    was none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +184,7 @@ class _Sums:
             failed=int(found["failed"]),
             failed_tokens=int(found["failed_tokens"]),
             failed_cost=float(found["failed_cost"]),
+            estimated=int(found["estimated"]),
             first_token=_median(self.sums[-len(BOUNDS) - 1 :]),
         )
 

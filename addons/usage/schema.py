@@ -35,7 +35,7 @@ BOUNDS: Sequence[float] = tuple(round(0.05 * 1.25**step, 3) for step in range(33
 SUMS: Sequence[str] = (
     *("calls", "retried", "repaired", "failed"),
     *CLASSES,
-    *("cost", "unpriced", "failed_tokens", "failed_cost"),
+    *("cost", "unpriced", "failed_tokens", "failed_cost", "estimated"),
     *(f"first_{step}" for step in range(len(BOUNDS) + 1)),
 )
 """What is kept of several calls. `unpriced`: those with tokens and no cost; `first_0` and so on: those with a

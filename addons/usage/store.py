@@ -159,6 +159,7 @@ def _count(sums: list[float], entry: CallEntry) -> None:
     sums[_COST + 1] += cost is None and entry.tokens is not None
     sums[_COST + 2] += entry.failed_tokens
     sums[_COST + 3] += entry.failed_cost
+    sums[_COST + 4] += entry.estimated
     if entry.first_token is not None:
         sums[_FIRSTS + bisect_left(BOUNDS, entry.first_token)] += 1
 

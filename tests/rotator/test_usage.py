@@ -37,6 +37,7 @@ def row(*group: str, calls: int = 1, **more: Any) -> Row:
         given.pop("tokens", Tokens(input=10, output=20)),
         failed_tokens=given.pop("failed_tokens", 0),
         failed_cost=given.pop("failed_cost", 0.0),
+        estimated=given.pop("estimated", 0),
         first_token=given.pop("first_token", None),
         **given,
     )
@@ -63,6 +64,7 @@ TOTAL = row(
     failed=2,
     failed_tokens=1200,
     failed_cost=0.002,
+    estimated=2,
     first_token=1.1,
 )
 USAGE = Usage(SINCE, ("provider", "model"), (OPUS, MINI, OWN), TOTAL)
@@ -75,6 +77,7 @@ openai     gpt-5-mini           9     10                    20  $0.012          
 lab        -                    3     10                    20       ?
 all                           132  81.0k   2.4M  90.0k   64.0k  $12.36        4         1       2   1.1 s
 3 calls have no known price, and no share in the cost
+the tokens of 2 calls are estimates, at least in part
 attempts of which no client got anything used 1,200 tokens more ($0.002)
 not shown for want of width: reasoning
 """
@@ -87,6 +90,7 @@ openai     gpt-5-mini           9     10             20  $0.012                2
 lab        -                    3     10             20       ?
 all                           132  81.0k   2.4M   64.0k  $12.36        4       2
 3 calls have no known price, and no share in the cost
+the tokens of 2 calls are estimates, at least in part
 attempts of which no client got anything used 1,200 tokens more ($0.002)
 not shown for want of width: cache write, reasoning, repaired, first token
 """

@@ -75,6 +75,11 @@ def test_a_call_without_tokens_lacks_no_price(ledger: sqlite3.Connection) -> Non
     assert (total.calls, total.unpriced, total.tokens, total.first_token) == (1, 0, Tokens(), None)
 
 
+def test_calls_whose_tokens_are_estimates_are_counted(ledger: sqlite3.Connection) -> None:
+    write(ledger, [call(1, estimated=True), call(2)])
+    assert usage(ledger, LONG_AGO, ()).total.estimated == 1
+
+
 def test_what_failed_attempts_used_is_counted_apart(ledger: sqlite3.Connection) -> None:
     write(ledger, [call(failed_tokens=7, failed_cost=0.5)])
     total = usage(ledger, LONG_AGO, ()).total
