@@ -24,6 +24,8 @@ from rotator.start import fail, prepare
 NOT_FOUND, NOT_STARTED, NOT_RUNNABLE = 127, 125, 126
 """Exit statuses, as those of env and of docker."""
 _BASE_URLS = ("_BASE_URL", "_API_BASE", "_API_BASE_URL", "OLLAMA_HOST")
+_OURS = "ROTATOR__"
+"""How names of variables begin that are read by the proxy alone."""
 _IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
 """What Python ignores, and a program that it becomes would ignore too."""
 
@@ -66,13 +68,17 @@ def found_program(name: str, variables: Mapping[str, str]) -> Path:
 def warnings(program: Path, variables: Mapping[str, str]) -> Iterator[str]:
     """What would lead the tool past the proxy."""
     for name, value in variables.items():
-        if name.endswith(_BASE_URLS) and (address := parsed(value)) and at_address(address):
+        if _is_base_url(name) and (address := parsed(value)) and at_address(address):
             yield (
                 f"{name}={value} is the address of a rotator, which is no base URL: the tool's calls will be "
                 f"refused there; take it back with `unset {name}`"
             )
     if said := node.warning(program, variables.get("PATH", os.defpath)):
         yield said
+
+
+def _is_base_url(name: str) -> bool:
+    return name.endswith(_BASE_URLS) and not name.startswith(_OURS)
 
 
 def joined(port: int | None, *, web: bool) -> Found | None:

@@ -164,7 +164,11 @@ def test_old_logs_are_removed(home: Path) -> None:
 def test_a_base_url_that_is_a_rotator_is_warned_of(home: Path, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     with Proxy(tmp_path / "other") as proxy:
-        variables = {"ANTHROPIC_BASE_URL": f"{proxy.url}/v1", "OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}
+        variables = {
+            "ANTHROPIC_BASE_URL": f"{proxy.url}/v1",
+            "OPENAI_BASE_URL": "http://127.0.0.1:9/v1",
+            "ROTATOR__PROVIDERS__OPENAI__BASE_URL": f"{proxy.url}/v1",
+        }
         done = rotator(home, "run", "true", environment={**variables, "HTTPS_PROXY": proxy.url})
     assert done.returncode == 0
     (line,) = done.stderr.splitlines()
