@@ -1,0 +1,39 @@
+"""The files of the Docker image and of the systemd unit name what there is."""
+
+import configparser
+import json
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+
+def test_the_image_gets_every_package_and_all_that_the_build_reads() -> None:
+    copied = {
+        name for line in re.findall(r"^COPY (.+) \S+$", DOCKERFILE, re.MULTILINE) for name in line.split()
+    }
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    packages = {each.rstrip("*") for each in project["tool"]["setuptools"]["packages"]["find"]["include"]}
+    assert copied == {*packages, "pyproject.toml", "LICENSE", "README.md"}
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
+    assert copied == {each[1:] for each in ignored if each.startswith("!")}
+
+
+def test_the_image_listens_for_all_and_keeps_its_authority_in_the_volume() -> None:
+    entry = json.loads(re.findall(r"^ENTRYPOINT (.+)$", DOCKERFILE, re.MULTILINE)[0])
+    assert entry[:4] == ["rotator", "start", "--listen-host", "0.0.0.0"]
+    assert "confdir=/data/confdir" in entry
+    assert re.findall(r"^VOLUME (.+)$", DOCKERFILE, re.MULTILINE) == ["/data"]
+
+
+def test_the_unit_starts_the_command_with_keys_from_a_file() -> None:
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]  # names of systemd have capitals
+    unit.read(ROOT / "deploy" / "rotator.service")
+    service = unit["Service"]
+    assert shlex.split(service["ExecStart"])[:2] == ["%h/.local/bin/rotator", "start"]
+    assert service["EnvironmentFile"] == "-%E/rotator/keys.env"
+    assert unit["Install"]["WantedBy"] == "default.target"
