@@ -1,4 +1,4 @@
-"""Writes the names of the built-in providers into README.md and rotator.example.toml.
+"""Writes the names of the built-in providers into docs/routes.md and rotator.example.toml.
 
 `python -m scripts.providers_doc`
 """
@@ -28,7 +28,7 @@ class Place:
 
 
 PLACES = (
-    Place("README.md", "Built in:\n", "\n\nTheir files", 130),
+    Place("docs/routes.md", "Built in:\n", "\n\nTheir files", 130),
     Place("rotator.example.toml", "# Built in:\n", "\n# Their hosts", 110, "# "),
 )
 

@@ -27,8 +27,8 @@ _OPENING = """# Rotation
 Which credential of a pool serves a call, and what becomes of one that failed. What serves is chosen in
 `rewrite/credentials/choosing.py`, what an outcome does to a credential is said in
 `rewrite/credentials/settling.py`. [rotator.example.toml](../rotator.example.toml) has every name of the
-config, and the README says how to see and steer a pool while it runs. The record of a call says of each
-attempt why it was that credential.
+config, and [inspection.md](inspection.md) says how to see and steer a pool while it runs. The record of a
+call says of each attempt why it was that credential.
 
 This file is written by `python -m scripts.rotation_doc`, from the tables that the code goes by; a test holds
 it to the code.

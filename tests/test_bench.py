@@ -1,4 +1,4 @@
-"""The comparison of the benchmark, its report and README's tables; the measuring itself is no test."""
+"""The comparison of the benchmark, its report and the tables of figures; the measuring itself is no test."""
 
 import json
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rewrite.catalog.providers import Rotation
-from scripts.benchmark import profile, readme, selection
+from scripts.benchmark import profile, selection, stated
 from scripts.benchmark.comparison import Comparison, turned
 from scripts.benchmark.loads import NOTHING, Bulk, Load, load_of, request_body
 from scripts.benchmark.measures import NotMeasured
@@ -54,15 +54,15 @@ def test_a_ratio_is_within_a_round_so_that_drift_cancels() -> None:
         (row(bare=[1], rotator=[9]), {"another": 1.0}, False),
         (row(rotator=[9]), {"a call": 1.0}, False),
     ],
-    ids=["within 15 %", "above", "one round above", "not in README", "nothing to compare with"],
+    ids=["within 15 %", "above", "one round above", "not stated", "nothing to compare with"],
 )
 def test_a_row_is_worse_by_its_median_alone(measured: Row, said: dict[str, float], worse: bool) -> None:
     assert is_worse(measured, said) is worse
 
 
-def test_a_line_has_medians_with_their_spread_and_what_readme_says() -> None:
+def test_a_line_has_medians_with_their_spread_and_what_is_stated() -> None:
     heading, line = table([row(bare=[1, 3, 2], rotator=[4, 6, 5])], {"a call": 2.0})
-    assert heading.split() == ["direct", "bare", "rotator", "rotator", "/", "bare", "README"]
+    assert heading.split() == ["direct", "bare", "rotator", "rotator", "/", "bare", "stated"]
     assert " ".join(line.split()) == (
         "a call - 2.00 ms (1.00..3.00) 5.00 ms (4.00..6.00) 2.50 (2.00..4.00) 2.00 WORSE"
     )
@@ -86,19 +86,19 @@ def test_a_percentile_is_one_of_the_values() -> None:
     assert percentile([3, 1, 2], 0.5) == 2
 
 
-def test_readme_states_the_last_column_of_its_tables_of_loads() -> None:
-    assert readme.stated(TEXT) == {"a call": 1.58, "a call, translated": 1.10}
-    assert readme.titles(TEXT) == ["a call", "an event", "a call, translated"]
+def test_the_document_states_the_last_column_of_its_tables_of_loads() -> None:
+    assert stated.ratios(TEXT) == {"a call": 1.58, "a call, translated": 1.10}
+    assert stated.titles(TEXT) == ["a call", "an event", "a call, translated"]
 
 
-def test_what_was_measured_is_written_into_readme_and_nothing_else_changes() -> None:
+def test_what_was_measured_is_written_into_the_document_and_nothing_else_changes() -> None:
     measured = [
         row("an event", direct=[0.2], bare=[2], rotator=[3]),
         row("unknown", bare=[1], rotator=[1]),
         row("a call", bare=[1]),
         Row("a call, translated", "ms", TRANSLATED, {"rotator": [10, 10, 10], "translated": [11, 12, 13]}),
     ]
-    changed = readme.written(TEXT, measured)
+    changed = stated.written(TEXT, measured)
     expected = TEXT.replace(
         "| an event | 0.25 ms | 1.00 ms | | |", "| an event | 0.200 ms | 2.00 ms | 3.00 ms | 1.50 |"
     ).replace(
@@ -108,9 +108,9 @@ def test_what_was_measured_is_written_into_readme_and_nothing_else_changes() -> 
     assert changed == expected
 
 
-def test_readme_has_a_line_for_each_row_in_their_order() -> None:
+def test_the_document_has_a_line_for_each_row_in_their_order() -> None:
     rows = [each.title for group in groups(quick=False) for each in group.rows]
-    assert readme.titles(readme.README.read_text(encoding="utf-8")) == rows
+    assert stated.titles(stated.DOCUMENT.read_text(encoding="utf-8")) == rows
     assert [each.title for group in groups(quick=True) for each in group.rows] == rows
 
 

@@ -86,13 +86,13 @@ def code(title: str) -> str:
 
 DOCUMENTED = [
     "test_the_file_is_what_the_code_writes",
-    "test_the_readme_says_which_calls_of_each_protocol_are_answered",
+    "test_the_documents_say_which_calls_of_each_protocol_are_answered",
 ]
 
 
 def document(checkout: Checkout, name: str) -> None:
     checkout.make("scripts.protocols_doc", "docs/protocols.md")
-    checkout.insert("README.md", "| `ollama_chat` |", f"| `{name}` | `/x` |\n")
+    checkout.insert("docs/calls.md", "| `ollama_chat` |", f"| `{name}` | `/x` |\n")
     checkout.insert("rotator.example.toml", "ollama_chat", f"{name}, ")
 
 
@@ -284,10 +284,9 @@ def test_every_recipe_is_followed() -> None:
     assert {re.sub(r"\W", "_", title).lower() for title in titles} == followed
 
 
-@pytest.mark.parametrize("file", ["CONTRIBUTING.md", "README.md"])
-def test_every_file_that_is_named_is_there(file: str) -> None:
+def test_every_file_that_is_named_is_there() -> None:
     """A path from here or from a layer, without the parts that stand for others (NAME)."""
-    named = re.findall(r"`([\w.-]+(?:/[\w.-]+)+/?)`", (ROOT / file).read_text(encoding="utf-8"))
+    named = re.findall(r"`([\w.-]+(?:/[\w.-]+)+/?)`", CONTRIBUTING)
     ends = (".py", ".md", ".toml", "/")
     paths = [path for path in named if path.endswith(ends) and "NAME" not in path]
     assert paths

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.benchmark import readme, selection
+from scripts.benchmark import selection, stated
 from scripts.benchmark.comparison import Comparison
 from scripts.benchmark.report import is_worse, table
 from scripts.benchmark.rows import chosen
@@ -18,15 +18,15 @@ QUICK_ROUNDS = 3
 
 
 def run(comparison: Comparison, rounds: int, *, write: bool) -> Sequence[str]:
-    """Measure all and print the table; the titles of the rows that are worse than README says."""
+    """Measure all and print the table; the titles of the rows that are worse than the document says."""
     with tempfile.TemporaryDirectory() as name, Lab(Path(name)) as lab:
         asyncio.run(comparison.run(lab, rounds))
-    text = readme.README.read_text(encoding="utf-8")
-    rows, said = comparison.rows(), readme.stated(text)
+    text = stated.DOCUMENT.read_text(encoding="utf-8")
+    rows, said = comparison.rows(), stated.ratios(text)
     print(*table(rows, said), sep="\n")
     print(*(f"not measured: {reason}" for reason in comparison.missing), sep="\n")
     if write:
-        readme.README.write_text(readme.written(text, rows), encoding="utf-8")
+        stated.DOCUMENT.write_text(stated.written(text, rows), encoding="utf-8")
         return []
     return [row.title for row in rows if is_worse(row, said)]
 
@@ -55,7 +55,9 @@ def main() -> None:
         help="rows whose title has TEXT; may come again",
     )
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), help="these ways alone")
-    parser.add_argument("--write", action="store_true", help="put the figures into README.md, fail never")
+    parser.add_argument(
+        "--write", action="store_true", help="put the figures into docs/measurements.md, fail never"
+    )
     asked = parser.parse_args()
     if sys.platform != "linux":
         parser.error("the CPU and memory of another process are read as Linux gives them")
@@ -63,7 +65,7 @@ def main() -> None:
     too_slow = select(asked.only)
     worse = run(comparison, asked.rounds or (QUICK_ROUNDS if asked.quick else ROUNDS), write=asked.write)
     if worse:
-        sys.exit(f"more than 15 % worse than README says: {'; '.join(worse)}")
+        sys.exit(f"more than 15 % worse than docs/measurements.md says: {'; '.join(worse)}")
     if too_slow:
         sys.exit(f"slower than it may be: {selection.TITLE}")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 MOST = 1.15
-"""How often a row may cost what it costs according to README."""
+"""How often a row may cost what it costs according to docs/measurements.md."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Row:
 
 
 def is_worse(row: Row, said: Mapping[str, float]) -> bool:
-    """`said`: by title, the ratio that README states."""
+    """`said`: by title, the ratio that docs/measurements.md states."""
     return row.ratio is not None and row.title in said and row.ratio > said[row.title] * MOST
 
 
@@ -53,7 +53,7 @@ def table(rows: Sequence[Row], said: Mapping[str, float]) -> Iterator[str]:
     for row in rows:
         if row.ways != ways:
             ways = row.ways
-            yield _line("", ways, (f"{ways[-1]} / {ways[-2]}", "README"))
+            yield _line("", ways, (f"{ways[-1]} / {ways[-2]}", "stated"))
         shown = [_spread(row.values.get(name, ()), row.unit) for name in ways]
         stated = f"{said[row.title]:.2f}" if row.title in said else "-"
         yield _line(row.title, shown, (_spread(row.ratios), stated + " WORSE" * is_worse(row, said)))

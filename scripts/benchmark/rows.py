@@ -1,4 +1,4 @@
-"""What is compared: the rows of the table, in its order. Their titles are those of the README's table."""
+"""What is compared: the rows of the table, in its order. Their titles are those of docs/measurements.md."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class Group:
 
 def chosen(texts: Sequence[str], *, quick: bool) -> Sequence[Group]:
     """Those with one of the texts in a title; with no text all that are in such a comparison. LiteLLM is in
-    it where it is installed, and in no table of README."""
+    it where it is installed, and in no table of that."""
     every = [*groups(quick=quick), *([_LITELLM] if "litellm" in WAYS else [])]
     if not texts:
         return [group for group in every if group.quick or not quick]

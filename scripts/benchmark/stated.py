@@ -1,4 +1,4 @@
-"""The tables in README.md that say what rotator costs: the one place where the figures are.
+"""The tables in docs/measurements.md that say what rotator costs: the one place where the figures are.
 
 A table whose first column is called `load` has a row for each that is measured, by its title. The columns
 after it are called by ways. The last one is what a comparison is held to; where it is empty, to nothing.
@@ -11,7 +11,7 @@ from statistics import median
 
 from scripts.benchmark.report import Row, number
 
-README = Path(__file__).parents[2] / "README.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "measurements.md"
 _LOAD = "load"
 
 
@@ -30,7 +30,7 @@ class Line:
         return self.cells[0]
 
 
-def stated(text: str) -> Mapping[str, float]:
+def ratios(text: str) -> Mapping[str, float]:
     """By title, the ratio of each row that has one."""
     return {line.title: float(line.cells[-1]) for line in _lines(text) if line.cells[-1]}
 
