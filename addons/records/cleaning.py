@@ -13,6 +13,7 @@ from hashlib import sha256
 from math import isfinite
 from typing import Any
 
+from msgspec import Struct, structs
 from pydantic import SecretStr
 
 from addons.secrets.fields import Fields
@@ -174,6 +175,9 @@ class Cleaning:
                 return dict(self._fields(value, known, levels))
             case list() | tuple() | set() | frozenset():
                 return list(self._items(value, known, levels))
+            case Struct():
+                found = structs.asdict(value)
+                return {"class": type(value).__name__, **dict(self._fields(found, known, levels))}
             case _ if is_dataclass(value):
                 found = {each.name: getattr(value, each.name) for each in fields(value)}
                 return {"class": type(value).__name__, **dict(self._fields(found, known, levels))}

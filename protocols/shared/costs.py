@@ -6,7 +6,7 @@ Neuralwatt and LiteLLM are documented, not measured.
 
 from math import isfinite
 
-from protocols.model.http import Headers, header
+from protocols.model.http import Headers
 from protocols.model.wirejson import JsonObject, number_at, object_at
 
 COST_FIELDS = frozenset(
@@ -14,6 +14,8 @@ COST_FIELDS = frozenset(
 )
 """A usage without any of these states no cost."""
 
+_HEADER = "x-litellm-response-cost"
+_LENGTH = len(_HEADER)
 _TICKS = 1e10
 """Of xAI's, in a US dollar."""
 
@@ -49,8 +51,10 @@ def _broken_down(costs: JsonObject) -> float | None:
 
 def header_cost(headers: Headers) -> float | None:
     """In US dollars, as a LiteLLM proxy states it. It may say `None`."""
-    said = header(headers, "x-litellm-response-cost")
-    return None if said is None else _amount(said)
+    for name, value in headers:
+        if len(name) == _LENGTH and name.lower() == _HEADER:
+            return _amount(value)
+    return None
 
 
 def _amount(text: str) -> float | None:

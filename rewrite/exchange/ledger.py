@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from math import inf
 
+from msgspec import structs
+
 from protocols.base import WireProtocol
 from protocols.model.call import Call
 from protocols.model.progress import Progress
@@ -156,12 +158,12 @@ class Ledger:
             return one
         usage, estimated = attempt.used(self._call, whole=isinstance(one.outcome, Completed))
         served = attempt.reading.served
-        return replace(one, usage=usage, estimated=estimated, given=attempt.given, served=served)
+        return structs.replace(one, usage=usage, estimated=estimated, given=attempt.given, served=served)
 
     def gave_last(self) -> None:
         """The client gets something of the answer of the last attempt that ended after all."""
         *others, last = self.ended
-        self.ended = (*others, replace(last, given=True, estimated=True))
+        self.ended = (*others, structs.replace(last, given=True, estimated=True))
 
     # -- what follows ---------------------------------------------------------------------------------
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from math import inf
 
+from msgspec import Struct
+
 from protocols.model.call import Operation, Rendered
 from protocols.model.errors import Fault
 from protocols.model.http import WireResponse
@@ -83,8 +85,7 @@ class Continue:
     """After the commit point: ask again for the rest, and splice it in."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """One attempt that ended."""
 
     number: int

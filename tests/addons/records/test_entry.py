@@ -92,15 +92,15 @@ def test_the_entry_of_a_call(flow: http.HTTPFlow) -> None:
 
 
 def test_the_cost_is_the_one_that_the_provider_states(flow: http.HTTPFlow) -> None:
-    stated = replace(SUMMARY, attempts=(replace(ANSWERED, usage=structs.replace(USAGE, cost=0.25)),))
+    stated = replace(SUMMARY, attempts=(structs.replace(ANSWERED, usage=structs.replace(USAGE, cost=0.25)),))
     assert (entry(flow, stated).cost, entry(flow, stated).cost_source) == (0.25, "provider")
 
 
 def test_no_cost_is_invented(flow: http.HTTPFlow) -> None:
-    nameless = replace(SUMMARY, attempts=(replace(ANSWERED, served=""),), progress=Progress())
+    nameless = replace(SUMMARY, attempts=(structs.replace(ANSWERED, served=""),), progress=Progress())
     unknown = entry(flow, nameless)
     assert (unknown.served, unknown.cost, unknown.cost_source) == ("", None, "")
-    assert entry(flow, replace(nameless, attempts=(replace(ANSWERED, usage=None),))).tokens is None
+    assert entry(flow, replace(nameless, attempts=(structs.replace(ANSWERED, usage=None),))).tokens is None
 
 
 def test_what_the_client_got_nothing_of_is_counted_apart(flow: http.HTTPFlow) -> None:
@@ -135,7 +135,7 @@ def test_a_call_that_its_user_killed_was_left(flow: http.HTTPFlow) -> None:
 
 def test_what_others_named_is_redacted(flow: http.HTTPFlow) -> None:
     head = MessageStart("chatcmpl-1", f"gpt {SECRET}")
-    leaky = replace(ANSWERED, served=head.model)
+    leaky = structs.replace(ANSWERED, served=head.model)
     summary = replace(SUMMARY, attempts=(leaky,), progress=Progress(head=head, usage=USAGE))
     found = entry(flow, summary, replace(CALL, model=f"say-{SECRET}"))
     assert (found.model, found.asked, found.served) == ("say-[redacted]", "say-[redacted]", "gpt [redacted]")

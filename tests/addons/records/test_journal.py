@@ -10,6 +10,7 @@ from mitmproxy import flowfilter, http
 from mitmproxy.log import ALERT
 from mitmproxy.test import tflow
 from mitmproxy.utils.emoji import emoji
+from msgspec import structs
 from pydantic import SecretStr
 
 from addons.records import terminal
@@ -109,7 +110,7 @@ def test_the_record_says_why_it_was_this_credential_and_names_those_that_were_as
 ) -> None:
     (first, second) = SUMMARY.attempts
     why = "two is the first that is free; three fails while others serve; four fails while others serve."
-    attempts = (first, replace(second, asked_last=("three", "four"), reason=why))
+    attempts = (first, structs.replace(second, asked_last=("three", "four"), reason=why))
     journal.end(record_of(flow), replace(SUMMARY, attempts=attempts))
     assert "asked_last" not in flow.metadata[KEY]["attempts"][0]
     assert flow.metadata[KEY]["attempts"][1]["asked_last"] == ["three", "four"]

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from protocols.model.call import Operation
 from protocols.model.errors import Fault
@@ -161,7 +162,7 @@ def test_a_target_that_fails_is_asked_twice_while_others_wait(outcome: Outcome) 
 @pytest.mark.parametrize(("turn_ends", "again"), [(60.0, True), (59.9, False)])
 def test_a_target_is_not_asked_again_for_longer_than_its_turn(turn_ends: float, again: bool) -> None:
     (slow,) = history(("a", STALLED)).ended
-    so_far = replace(history(), ended=(replace(slow, sent=0.0, at=30.0),), turn_ends=turn_ends)
+    so_far = replace(history(), ended=(structs.replace(slow, sent=0.0, at=30.0),), turn_ends=turn_ends)
     assert isinstance(decide(replace(so_far, others_wait=True), 30.0), Retry) is again
     assert isinstance(decide(so_far, 30.0), Retry)
 
