@@ -52,7 +52,7 @@ PURE_MODULES = frozenset(
     datetime decimal difflib email.utils enum fnmatch fractions functools graphlib hashlib heapq hmac html
     http ipaddress itertools json math numbers operator re string struct textwrap types typing unicodedata
     urllib.parse zlib
-    msgspec msgspec.json pydantic_core
+    msgspec msgspec.json msgspec.structs pydantic_core
     """.split()
 )
 # The scan for protocols, once at load.

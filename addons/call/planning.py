@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
+from msgspec import Struct
+
 from addons.call.fields import FieldCache
 from addons.call.recognition import Intercepted
 from addons.config.providers import Configured
@@ -56,8 +58,7 @@ _CUT_TEXT = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What became of a call."""
 
     rule: Rule
@@ -91,8 +92,7 @@ class Plan:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """What is the same at all targets of a call."""
 
     turn: Turn

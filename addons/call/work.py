@@ -1,6 +1,6 @@
 """What a driver is given."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from addons.call.fields import FieldCache
 from addons.call.recognition import Intercepted
@@ -18,8 +18,7 @@ from protocols.model.http import WireRequest
 from rewrite.exchange.exchange import Exchange
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(Struct, frozen=True):
     """One call, and what its driver needs of its surroundings."""
 
     record: Record

@@ -1,7 +1,8 @@
 """Who makes a call, and which credentials its conversation stays on."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from protocols.model.call import Call
 from protocols.model.progress import Progress
@@ -13,8 +14,7 @@ from rewrite.credentials.sessions import Found, Sessions
 from rewrite.credentials.state import PoolState
 
 
-@dataclass(slots=True)
-class Asker:
+class Asker(Struct):
     """Who makes a call, and what that says of its conversation; it is read when somebody wants to know."""
 
     protocol: str

@@ -1,8 +1,9 @@
 """A credential in use, as calls get it."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from msgspec import Struct, structs
 from pydantic import SecretStr
 
 from addons.oauth.source import TokenSource
@@ -18,8 +19,7 @@ from rewrite.values.events import Release
 from rewrite.values.outcome import Outcome, Rejected
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(Struct, frozen=True):
     """A credential in use."""
 
     name: str
@@ -50,7 +50,7 @@ class Lease:
     def with_tokens(self, tokens: Tokens, project: str = "") -> "Lease":
         """The lease of a login with the token that it has now."""
         secret = SecretStr(tokens.access)
-        return replace(self, secret=secret, account=tokens.account, project=project)
+        return structs.replace(self, secret=secret, account=tokens.account, project=project)
 
 
 NO_LEASE = Lease("none", SecretStr(""), pooled=False)

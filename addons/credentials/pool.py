@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 
+from msgspec import structs
 from pydantic import SecretStr
 
 from addons.config.providers import Configured
@@ -147,7 +147,7 @@ class Pool:
         self, provider: str, call: Call, asked: Acquire, asker: Asker, ticket: int, held: frozenset[str]
     ) -> Lease | Unavailable:
         found = self._choose(provider, call, asked, asker, fallback=False, held=held)
-        return replace(found, ticket=ticket) if isinstance(found, Lease) else found
+        return structs.replace(found, ticket=ticket) if isinstance(found, Lease) else found
 
     def _choose(
         self,

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qsl
 
+from msgspec import Struct
 from pydantic import SecretStr
 
 from addons.credentials.carriers import ClientCredential
@@ -52,8 +53,7 @@ _PREVIOUS = "previous_response_id"
 _WHOLE = frozenset({"completed", "incomplete"})
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(Struct, frozen=True):
     """A call with what it continues."""
 
     call: Call

@@ -1,7 +1,7 @@
 """Which credential serves next, and why no other does. Pure, over a snapshot."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from math import inf
 
@@ -87,7 +87,7 @@ def choose(pool: PoolState, request: CredentialRequest, now: float) -> Chosen | 
     if len(pool.credentials) == 1 and (only := _free_only_one(pool, request)):
         return Chosen(only, probe=probe, reason=_only(only))
     if pool.exhausted.get(request.limits):
-        request = replace(request, waiting=_had_their_turn(pool, request, now))
+        request = structs.replace(request, waiting=_had_their_turn(pool, request, now))
     found, others = _first(pool, request, now)
     if own := _due_in_a_moment(pool, request, found, now):
         return own

@@ -9,6 +9,8 @@ from enum import StrEnum
 from functools import partial
 from math import inf
 
+from msgspec import Struct
+
 from rewrite.credentials.credential import ALL_MODELS, Credential
 from rewrite.credentials.limits import is_used_up, limited
 from rewrite.credentials.state import CredentialState
@@ -17,8 +19,7 @@ PLACE_WAIT = 1.0
 """Seconds after which a credential that serves as many calls as it may is looked at again."""
 
 
-@dataclass(frozen=True, slots=True)
-class CredentialRequest:
+class CredentialRequest(Struct, frozen=True):
     """What an attempt wants of a pool. Credentials are named."""
 
     scope: str = ""

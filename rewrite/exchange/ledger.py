@@ -177,7 +177,7 @@ class Ledger:
         decision, self._otherwise = self._otherwise, None
         if isinstance(decision, Retry):
             acquire = rotation.acquire(self.current.number, self._history(self.ended), decision)
-            self.acquire = replace(acquire, target=self.target.index)
+            self.acquire = structs.replace(acquire, target=self.target.index)
         return decision
 
     def without_credential(self, none: NoneFree, now: float) -> AwaitCredential | GiveUp:
@@ -188,7 +188,7 @@ class Ledger:
         decision = exhausted.decide(history, provider, none, now, refused)
         if isinstance(decision, GiveUp):
             return self._in_an_earlier_line(now) or decision
-        self.acquire = replace(self.acquire, resting=frozenset())
+        self.acquire = structs.replace(self.acquire, resting=frozenset())
         return self._in_line(decision)
 
     def _in_an_earlier_line(self, now: float) -> AwaitCredential | None:
@@ -213,7 +213,7 @@ class Ledger:
         """
         wait = None if self._waited_for_own else exhausted.awaits_own(self._history(self.ended), none, now)
         if wait is None:
-            self.acquire = replace(self.acquire, hurried=True)
+            self.acquire = structs.replace(self.acquire, hurried=True)
             return None
         self._waited_for_own = True
         return self._in_line(wait)
@@ -242,7 +242,7 @@ class Ledger:
         self._begin(self.current.number + 1, self.latest, fresh=decision.fresh)
         self._otherwise = decision.otherwise
         acquire = rotation.acquire(self.current.number, self._history(self.ended), decision)
-        self.acquire = replace(acquire, target=self.target.index)
+        self.acquire = structs.replace(acquire, target=self.target.index)
 
     def skip_to_next(self, now: float, none: NoneFree | None = None) -> bool:
         """Whether the next target of its group is asked, this one having come to nothing.

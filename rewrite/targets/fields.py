@@ -7,6 +7,8 @@ when its parts are read, which for what passes untouched is after it has left.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from msgspec import Struct
+
 from protocols.base import Decoder, Editor, Fold, Skimmer
 from protocols.framing.sse import after_event
 from protocols.model.call import Rendered
@@ -22,8 +24,7 @@ from rewrite.records.passes import CallTrace, Direction, Stage, TargetTrace
 from rewrite.translation.aggregate import events_of
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Struct, frozen=True):
     """A request before the field cache and the adapters."""
 
     written: Rendered

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from msgspec import structs
+
 from protocols.base import Decoder, WireProtocol, editor_of
 from protocols.framing.aws_event_stream import unframed
 from protocols.framing.whole import WholeDecoder
@@ -249,7 +251,7 @@ def _planned(call: Call, protocol: WireProtocol, wanted: Wanted) -> Target:
     if asked is call:
         return _within(call, protocol, wanted)
     other = OtherMode(call, protocol, wanted.reply)
-    return _within(asked, protocol, replace(wanted, rewritten=True), other)
+    return _within(asked, protocol, structs.replace(wanted, rewritten=True), other)
 
 
 def _as_asked(call: Call, protocol: WireProtocol, *, force_stream: bool, streams: bool) -> Call:

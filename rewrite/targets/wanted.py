@@ -1,7 +1,8 @@
 """What a call asks of one target, and what it may do there; fixed when it begins."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from protocols.base import WireProtocol
 from protocols.model.call import Reply
@@ -15,8 +16,7 @@ from rewrite.records.passes import TargetTrace
 from rewrite.values.timeouts import Limits, OnTruncation, Timing
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Struct, frozen=True):
     """What one call may do at one target; fixed when it begins."""
 
     timing: Timing
@@ -42,8 +42,7 @@ class Terms:
     """Wall-clock seconds at second 0 of the machine's clock, for dates in Retry-After."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """How a call is to go to one target: what its rule, its client and the config ask for."""
 
     route: Route

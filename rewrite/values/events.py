@@ -151,8 +151,7 @@ type Event = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Acquire:
+class Acquire(Struct, frozen=True):
     """An attempt asks for a credential. Credentials are called by their names."""
 
     attempt: int

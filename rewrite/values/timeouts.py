@@ -8,6 +8,8 @@ from math import inf
 from types import MappingProxyType
 from typing import Any
 
+from msgspec import Struct
+
 from protocols.model.call import Call, Reasoning
 from protocols.model.http import Headers
 from rewrite.values.timer import Timer
@@ -117,8 +119,7 @@ class Deadlines:
         return replace(timeouts, **said)
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
+class Timing(Struct, frozen=True):
     """The timers of one call, in seconds; 0: off."""
 
     connect: float

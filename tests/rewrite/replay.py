@@ -1,7 +1,9 @@
 """Whole answers sent through an Exchange: what the client got, and what was made of it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec import structs
 
 from protocols.base import WireProtocol
 from protocols.model.call import Call
@@ -31,7 +33,7 @@ from tests.playbook import handled
 from tests.rewrite.scenes import TERMS, Spec, exchange_of, own
 from tests.rewrite.scenes import call as a_call
 
-ONCE = replace(TERMS, limits=Limits(max_attempts=1), pooled=False)
+ONCE = structs.replace(TERMS, limits=Limits(max_attempts=1), pooled=False)
 """One attempt: what comes to nothing shows as what the client gets."""
 
 
@@ -98,7 +100,7 @@ def replay(
 
 
 def mode(on_truncation: OnTruncation, *, discards: bool = False) -> Terms:
-    return replace(ONCE, on_truncation=on_truncation, discards_cut_calls=discards)
+    return structs.replace(ONCE, on_truncation=on_truncation, discards_cut_calls=discards)
 
 
 def holding(protocol: WireProtocol, call: Call | None = None, terms: Terms = ONCE) -> Target:

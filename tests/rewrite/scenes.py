@@ -1,8 +1,10 @@
 """What the conversations of the exchange tests are made of: calls, terms, frames, whole answers."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
+
+from msgspec import structs
 
 from protocols import anthropic_messages, openai_chat
 from protocols.base import WireProtocol
@@ -77,7 +79,7 @@ def play(
 
 
 def timed(terms: Terms, **timing: float) -> Terms:
-    return replace(terms, timing=Timing(**asdict(terms.timing) | timing))
+    return structs.replace(terms, timing=structs.replace(terms.timing, **timing))
 
 
 def _timed(spec: Spec, **timing: float) -> Spec:

@@ -4,6 +4,7 @@ go nowhere else."""
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from protocols.model.call import Call, Operation, Reply
 from protocols.model.errors import Untranslatable
@@ -57,7 +58,7 @@ def test_its_calls_and_answers_pass_byte_for_byte() -> None:
 
 @pytest.mark.parametrize("mode", OnTruncation)
 def test_an_answer_that_is_cut_ends_as_length_or_an_error_and_is_not_continued(mode: OnTruncation) -> None:
-    terms = replace(ONCE, on_truncation=mode, continuations=3)
+    terms = structs.replace(ONCE, on_truncation=mode, continuations=3)
     got = passed(TEXT, replace(target(wanted()), terms=terms))
     end = b'{"error":' if mode is OnTruncation.ERROR else b'{"end":"length"}\n'
     assert got.attempts == 1
@@ -71,7 +72,7 @@ def test_an_error_of_ours_is_in_its_words() -> None:
 
 
 def test_no_tool_call_is_held_back() -> None:
-    found = target(replace(wanted(), hold_tool_calls=True))
+    found = target(structs.replace(wanted(), hold_tool_calls=True))
     assert not found.hold_tool_calls
     assert found.untouched
 
@@ -79,14 +80,14 @@ def test_no_tool_call_is_held_back() -> None:
 @pytest.mark.parametrize("streams", [True, False])
 def test_it_is_asked_as_its_client_asked(streams: bool) -> None:
     body = dump({"model": "m", "whole": streams})
-    want = replace(wanted(), force_stream=True)
+    want = structs.replace(wanted(), force_stream=True)
     provider = replace(want.route.provider, streams=streams)
-    found = target(replace(want, route=replace(want.route, provider=provider)), call(body))
+    found = target(structs.replace(want, route=replace(want.route, provider=provider)), call(body))
     assert (found.rendered, found.other_mode, found.call.stream) == (None, None, not streams)
 
 
 def test_it_goes_to_another_provider_as_it_is() -> None:
-    found = target(replace(wanted(original=False), enveloped=True), call(SEALED))
+    found = target(structs.replace(wanted(original=False), enveloped=True), call(SEALED))
     assert found.rendered
     assert (found.rendered.path, dump(found.rendered.body)) == ("/coo", SEALED)
     assert found.untouched

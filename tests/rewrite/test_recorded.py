@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from protocols.base import WireProtocol
 from protocols.model.http import Head
@@ -22,8 +23,8 @@ from tests.rewrite.scenes import ANTHROPIC, CHAT, DONE, TERMS
 
 PROTOCOLS = {protocol.name: protocol for protocol in (CHAT, ANTHROPIC)}
 STREAMED = {protocol.name: protocol for protocol in discover()}
-OWN_KEY = replace(TERMS, pooled=False)
-ONE_ATTEMPT = replace(OWN_KEY, limits=Limits(max_attempts=1))
+OWN_KEY = structs.replace(TERMS, pooled=False)
+ONE_ATTEMPT = structs.replace(OWN_KEY, limits=Limits(max_attempts=1))
 OF_ANOTHER_SHAPE = "pyd-demo-endpoints-test-invalid-response-0.json"
 """Recorded as what no client can read."""
 ODD = 1009

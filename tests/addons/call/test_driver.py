@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from mitmproxy import http
 from mitmproxy.test import tflow
+from msgspec import structs
 from pydantic import SecretStr
 
 from addons.call.driver import Driver
@@ -250,7 +251,7 @@ class House:
         timing = Timing(
             10.0, 0.0, 0.0, 0.0, stall, 0.0, 600.0, any_byte_keeps_alive=False, heartbeat=heartbeat
         )
-        timing = replace(timing, heartbeat_before_commit=heartbeat > 0)
+        timing = structs.replace(timing, heartbeat_before_commit=heartbeat > 0)
         terms = Terms(timing, Limits(max_attempts=3 if targets == 1 else 1))
         made = [self.target(call, terms, index, hold=hold) for index in range(targets)]
         exchange = Faulty(call, PROTOCOL, made, self.clock())

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from mitmproxy.test import tflow
+from msgspec import structs
 from pydantic import SecretStr
 
 from addons.call.reports import Reports
@@ -54,7 +55,7 @@ def ended(
 ) -> None:
     """A call that its provider answered in `protocol`."""
     call = Call("c", protocol, Operation.GENERATE, "gpt", True, (), body or {})
-    target = own(call, REGISTRY[protocol], replace(TERMS, pooled=pooled))
+    target = own(call, REGISTRY[protocol], structs.replace(TERMS, pooled=pooled))
     record = Record(tflow.tflow(), call, VENDOR.name, [target])
     journal, responses = Journal(Redactor()), Responses(Storage(Memory(), time.time), time.time)
     Reports(journal, keys, responses).over(record, summary, Turn(call, "", call.body), None)

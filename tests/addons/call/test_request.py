@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from pydantic import SecretStr
 
 from addons.call.recognition import Intercepted
@@ -34,7 +35,7 @@ from tests.rewrite.scenes import ANTHROPIC, CHAT, TERMS, call, own
 
 OWN = "sk-of-the-client"
 POOL = Lease("work", SecretStr("sk-of-the-pool"))
-UNPOOLED = replace(TERMS, pooled=False)
+UNPOOLED = structs.replace(TERMS, pooled=False)
 BODY = b'{ "model": "m" }'
 OPENAI = Provider(
     "openai",
@@ -81,9 +82,9 @@ def test_a_credential_is_the_same_whatever_its_name() -> None:
     known = identity_of(POOL, called)
     assert known
     assert POOL.secret.get_secret_value() not in known
-    assert identity_of(replace(POOL, name="renamed"), called) == known
+    assert identity_of(structs.replace(POOL, name="renamed"), called) == known
     own_key = identity_of(own_lease(called), called)
-    others = identity_of(replace(POOL, secret=SecretStr("sk-another")), called), own_key
+    others = identity_of(structs.replace(POOL, secret=SecretStr("sk-another")), called), own_key
     assert len({known, *others}) == 3
     assert own_key == identity_of(own_lease(called), called)
     assert identity_of(NO_LEASE, called) is None

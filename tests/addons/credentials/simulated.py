@@ -11,6 +11,7 @@ from heapq import heappop, heappush
 from itertools import count
 from random import Random
 
+from msgspec import structs
 from pydantic import SecretStr
 
 from addons.config.credentials import PoolCredential
@@ -173,7 +174,7 @@ class _Asking:
             case Lease() as lease:
                 self._serve(lease)
             case Unavailable():
-                self._stand_in_line(replace(asked, resting=frozenset()))
+                self._stand_in_line(structs.replace(asked, resting=frozenset()))
 
     def _stand_in_line(self, asked: Acquire) -> None:
         self._served.in_line += 1

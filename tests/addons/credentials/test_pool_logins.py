@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from pydantic import SecretStr
 
 from addons.config.credentials import PoolCredential
@@ -137,7 +138,7 @@ def test_a_lease_is_released_whatever_the_token_is_by_then(house: Callable[..., 
     one.write("second")
     assert lease.source is not None
     assert lease.source.look()
-    renewed = replace(lease, secret=SecretStr("second"))
+    renewed = structs.replace(lease, secret=SecretStr("second"))
     assert one.pool.states["p"].state("login").in_flight == 1
     one.release(renewed, QUOTA)
     assert one.pool.states["p"].state("login").in_flight == 0

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from protocols.anthropic_messages.signatures import CUT as UNSIGNED
 from protocols.base import WireProtocol
@@ -60,7 +61,7 @@ from tests.rewrite.scenes import (
     stop,
 )
 
-CONTINUES = replace(TERMS, on_truncation=OnTruncation.CONTINUE, limits=Limits(max_attempts=1))
+CONTINUES = structs.replace(TERMS, on_truncation=OnTruncation.CONTINUE, limits=Limits(max_attempts=1))
 TEXTS = [*samples("text.sse"), *samples("text.ndjson")]
 HEADS = {sample.protocol.name: sample.head for sample in TEXTS}
 THE_CUT = ROLE + says("Hello wor")
@@ -180,7 +181,9 @@ def test_a_repeated_loop_stops() -> None:
 
 
 def test_no_budget_is_no_continuation() -> None:
-    one = played(ask("openai_chat"), CHAT, replace(CONTINUES, continuations=0), [Answer(THE_CUT, CUT)])
+    one = played(
+        ask("openai_chat"), CHAT, structs.replace(CONTINUES, continuations=0), [Answer(THE_CUT, CUT)]
+    )
     assert (len(one.asked), one.summary.end) == (1, "truncated")
 
 
@@ -204,7 +207,7 @@ def test_a_continuation_that_comes_whole_is_sent_as_a_stream() -> None:
 def test_an_answer_that_comes_whole_is_silent_until_then() -> None:
     """The silence that is a stall is one inside a stream."""
     whole = replace(ask("openai_chat"), stream=False)
-    terms = replace(CONTINUES, timing=replace(TERMS.timing, stall=9.0))
+    terms = structs.replace(CONTINUES, timing=structs.replace(TERMS.timing, stall=9.0))
     exchange = exchange_of(ask("openai_chat"), CHAT, terms, own(whole, CHAT, terms))
     first: list[Event] = [Start(), Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE)]
     cut: list[Event] = [UpstreamData(1, THE_CUT), UpstreamClosed(1, CUT), Acquired(2, "b"), UpstreamSent(2)]
@@ -252,7 +255,7 @@ def test_a_continuation_that_comes_to_nothing_is_not_shown(failing: Answer) -> N
 
 def test_an_outage_costs_no_continuation() -> None:
     """Attempts that never connect are repeated with a back-off, and give up with the deadline."""
-    exchange = exchange_of(ask("openai_chat"), CHAT, replace(CONTINUES, continuations=1))
+    exchange = exchange_of(ask("openai_chat"), CHAT, structs.replace(CONTINUES, continuations=1))
     first = (Start(), Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE), UpstreamData(1, THE_CUT))
     for happens in (*first, UpstreamClosed(1, CUT)):
         exchange.handle(happens, 0.0)
@@ -497,8 +500,8 @@ def cut_and_repeated(sample: Sample, data: bytes, client: str) -> Continued:
 
 def test_a_rest_is_waited_for_as_long_as_any_answer() -> None:
     """The client's patience is about its first byte, and it has that."""
-    timing = replace(TERMS.timing, first_event=30.0, patience=590.0)
-    exchange = exchange_of(ask("openai_chat"), CHAT, replace(CONTINUES, timing=timing))
+    timing = structs.replace(TERMS.timing, first_event=30.0, patience=590.0)
+    exchange = exchange_of(ask("openai_chat"), CHAT, structs.replace(CONTINUES, timing=timing))
     for happens in (Start(), Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE)):
         exchange.handle(happens, 0.0)
     exchange.handle(UpstreamData(1, THE_CUT), 0.0)
@@ -508,8 +511,8 @@ def test_a_rest_is_waited_for_as_long_as_any_answer() -> None:
 
 
 def test_a_silent_continuation_is_followed_by_another() -> None:
-    timing = replace(TERMS.timing, first_token=60.0)
-    exchange = exchange_of(ask("openai_chat"), CHAT, replace(CONTINUES, timing=timing))
+    timing = structs.replace(TERMS.timing, first_token=60.0)
+    exchange = exchange_of(ask("openai_chat"), CHAT, structs.replace(CONTINUES, timing=timing))
     before: list[Event] = [Start(), Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE)]
     cut: list[Event] = [UpstreamData(1, THE_CUT), UpstreamClosed(1, CUT)]
     again: list[Event] = [Acquired(2, "b"), UpstreamSent(2), UpstreamStarted(2, SSE), UpstreamData(2, ROLE)]
@@ -550,8 +553,8 @@ def test_what_was_said_before_the_cut_is_what_the_client_has() -> None:
 
 
 def test_a_long_repetition_is_no_silence() -> None:
-    timing = replace(TERMS.timing, first_token=60.0)
-    exchange = exchange_of(ask("openai_chat"), CHAT, replace(CONTINUES, timing=timing))
+    timing = structs.replace(TERMS.timing, first_token=60.0)
+    exchange = exchange_of(ask("openai_chat"), CHAT, structs.replace(CONTINUES, timing=timing))
     first: list[Event] = [Start(), Acquired(1, "a"), UpstreamSent(1), UpstreamStarted(1, SSE)]
     cut: list[Event] = [UpstreamData(1, THE_CUT), UpstreamClosed(1, CUT)]
     again: list[Event] = [Acquired(2, "b"), UpstreamSent(2), UpstreamStarted(2, SSE)]

@@ -1,9 +1,10 @@
 """Whatever happens, in any order, to a call that is continued: one head, one stream, one end."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from protocols.model.parts import MessageStart, Opaque
 from rewrite.exchange.exchange import Exchange
@@ -88,7 +89,7 @@ class GoingOn(Edge):
 
 def exchange(*, targets: int, hold: bool) -> Exchange:
     terms = timed(
-        replace(
+        structs.replace(
             TERMS,
             limits=Limits(max_attempts=2),
             on_truncation=OnTruncation.CONTINUE,

@@ -7,6 +7,7 @@ from functools import cache
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from protocols.model.call import Reply
 from protocols.model.parts import (
@@ -87,7 +88,7 @@ def heads(parts: list[StreamPart]) -> int:
 
 def continued_with(sample: Sample, *answers: bytes) -> Continued:
     """All but the last are cut; that one comes again as often as it is asked for."""
-    terms = replace(mode(OnTruncation.CONTINUE), continuations=CONTINUATIONS)
+    terms = structs.replace(mode(OnTruncation.CONTINUE), continuations=CONTINUATIONS)
     target = holding(sample.protocol, sample.call, terms)
     cut = [Answer(data, CUT, sample.head) for data in answers[:-1]]
     last = [Answer(answers[-1], None, sample.head)] * (CONTINUATIONS + 1)

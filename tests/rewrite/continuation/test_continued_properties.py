@@ -1,9 +1,8 @@
 """No order of events breaks what an exchange promises where it continues answers that are cut."""
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from rewrite.values.events import (
     CALL,
@@ -23,7 +22,7 @@ from tests.rewrite.exchange.test_exchange_properties import Edge
 from tests.rewrite.scenes import CHAT, SSE, TERMS, exchange_of, says, timed
 
 TIMED = timed(
-    replace(TERMS, on_truncation=OnTruncation.CONTINUE, limits=Limits(max_attempts=3)),
+    structs.replace(TERMS, on_truncation=OnTruncation.CONTINUE, limits=Limits(max_attempts=3)),
     hold=60.0,
     first_event=30.0,
     first_token=60.0,

@@ -162,7 +162,7 @@ def test_no_credential_serves_more_calls_than_it_may(prefer: str | None) -> None
         assert chosen(state, request) == name
         state = taken(state, name)
     assert chosen(after(state, (0.0, "a", Completed())), request) == "a"
-    insists = replace(request, prefer="a", insist=True)
+    insists = structs.replace(request, prefer="a", insist=True)
     assert choose(state, insists, 5.0) == Unavailable(PLACE_WAIT, full=True)
 
 

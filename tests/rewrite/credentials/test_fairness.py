@@ -1,8 +1,7 @@
 """A fair cycle: who waits for whom, and when the next one begins."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 
 from rewrite.catalog.providers import FairCycle
 from rewrite.credentials.choosing import Chosen, begun, choose, taken
@@ -80,12 +79,12 @@ def test_it_waits_only_while_another_can_serve() -> None:
 
 def test_a_conversation_leaves_one_whose_turn_is_over() -> None:
     _, state = turn(pool(FairCycle.TIER, a=1, b=1), 0.0, LIMITED)
-    assert turn(state, 20.0, OK, replace(M, prefer="a"))[0] == "b"
+    assert turn(state, 20.0, OK, structs.replace(M, prefer="a"))[0] == "b"
 
 
 def test_a_call_that_is_bound_to_one_begins_no_cycle() -> None:
     _, state = turn(pool(FairCycle.TIER, a=1, b=1), 0.0, LIMITED)
-    name, state = turn(state, 20.0, OK, replace(M, prefer="a", insist=True))
+    name, state = turn(state, 20.0, OK, structs.replace(M, prefer="a", insist=True))
     assert (name, turn(state, 20.0, OK)[0]) == ("a", "b")
 
 

@@ -116,10 +116,10 @@ def test_tokens_and_costs_are_counted_when_they_are_known() -> None:
 
 def test_models_of_a_quota_group_share_a_window() -> None:
     state = pool(a=one(THREE), b=one())
-    for request in (GROUPED, replace(GROUPED, scope="model:gpt-5"), GROUPED):
+    for request in (GROUPED, structs.replace(GROUPED, scope="model:gpt-5"), GROUPED):
         name, state = serve(state, request=request)
         assert name == "a"
-    assert served(state, 1, replace(GROUPED, scope="model:gpt-5-mini")) == ["b"]
+    assert served(state, 1, structs.replace(GROUPED, scope="model:gpt-5-mini")) == ["b"]
     assert served(state, 1, M) == ["a"]
 
 
@@ -197,7 +197,7 @@ def test_what_is_used_up_is_asked_last_and_still_asked_where_all_are() -> None:
     state = state.with_state("a", spent)
     assert served(state, 1) == ["b"]
     assert served(state, 1, OTHER) == ["a"]
-    assert served(state, 1, replace(M, prefer="a")) == ["b"]
+    assert served(state, 1, structs.replace(M, prefer="a")) == ["b"]
     assert serve(state, now=NOW + 60)[0] == "a"
     assert served(state.with_state("b", spent), 1) == ["a"]
 
@@ -211,11 +211,11 @@ def test_a_limit_of_all_models_is_learnt_without_a_scope_and_no_other_is() -> No
 @pytest.mark.parametrize(
     ("asked", "serves"),
     [
-        (replace(M, scope="model:claude-opus-4-5", model="claude-opus-4-5"), "b"),
-        (replace(M, scope="model:Claude-OPUS-5", model="Claude-OPUS-5"), "b"),
-        (replace(M, scope="model:claude-sonnet-4-6", model="claude-sonnet-4-6"), "a"),
-        (replace(GROUPED, quota="group:opus"), "a"),
-        (replace(M, scope="model:*opus", model="*opus"), "b"),
+        (structs.replace(M, scope="model:claude-opus-4-5", model="claude-opus-4-5"), "b"),
+        (structs.replace(M, scope="model:Claude-OPUS-5", model="Claude-OPUS-5"), "b"),
+        (structs.replace(M, scope="model:claude-sonnet-4-6", model="claude-sonnet-4-6"), "a"),
+        (structs.replace(GROUPED, quota="group:opus"), "a"),
+        (structs.replace(M, scope="model:*opus", model="*opus"), "b"),
         (GROUPED, "a"),
     ],
 )
@@ -287,13 +287,13 @@ def test_rate_and_quota_cool_the_group(kind: Kind) -> None:
     state = pool(a=one(), b=one())
     name, state = serve(state, Rejected(429, kind, retry_after=600.0), GROUPED)
     assert name == "a"
-    assert served(state, 1, replace(GROUPED, scope="model:gpt-5")) == ["b"]
+    assert served(state, 1, structs.replace(GROUPED, scope="model:gpt-5")) == ["b"]
     assert served(state, 1, M) == ["a"]
 
 
 def test_a_forbidden_model_cools_no_group() -> None:
     _, state = serve(pool(a=one(), b=one()), Rejected(403, Kind.FORBIDDEN), GROUPED)
-    assert served(state, 1, replace(GROUPED, scope="model:gpt-5")) == ["a"]
+    assert served(state, 1, structs.replace(GROUPED, scope="model:gpt-5")) == ["a"]
 
 
 def test_the_group_of_a_model_is_that_of_the_first_glob() -> None:

@@ -1,10 +1,11 @@
 """Calls over a real pool: whichever of its keys fail, each is asked in its turn and none is skipped."""
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from rewrite.credentials.choosing import Chosen, Unavailable, choose, probing, taken
 from rewrite.credentials.credential import Credential
@@ -215,7 +216,7 @@ def is_over_after_its_wait(pool: PoolState, request: CredentialRequest, now: flo
     assert request.fallback or not found.paused
     assert found.wait is not None
     assert 0 < found.wait <= COOLDOWNS[Kind.AUTH].longest
-    alone = choose(pool, replace(request, fallback=False), now + found.wait + 0.001)
+    alone = choose(pool, structs.replace(request, fallback=False), now + found.wait + 0.001)
     assert isinstance(alone, Chosen)
     if found.refused:
         assert found.wait <= found.refused.wait + 0.001

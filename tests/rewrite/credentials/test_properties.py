@@ -157,7 +157,7 @@ def test_what_waits_is_no_longer_than_it_has_to_be(pool: PoolState, request: Cre
     pool = structs.replace(
         pool, credentials=tuple(replace(one, max_concurrency=None) for one in pool.credentials)
     )
-    request = replace(request, held=frozenset(), resting=frozenset(), only_others=False, hurried=True)
+    request = structs.replace(request, held=frozenset(), resting=frozenset(), only_others=False, hurried=True)
     found = choose(pool, request, NOW)
     if isinstance(found, Unavailable) and found.wait is not None:
         assert isinstance(choose(pool, request, NOW + found.wait + 0.001), Chosen)
@@ -170,7 +170,9 @@ def test_a_conversation_is_on_its_key_wherever_that_may_serve(
     states = {name: structs.replace(one, learnt={}, streaks={}) for name, one in pool.states.items()}
     own = replace(pool.credentials[-1], caps=())
     pool = structs.replace(pool, states=states, exhausted={}, credentials=(*pool.credentials[:-1], own))
-    request = replace(request, prefer=None, conversation=(own.name,), avoid=frozenset(), only_others=False)
+    request = structs.replace(
+        request, prefer=None, conversation=(own.name,), avoid=frozenset(), only_others=False
+    )
     found = choose(pool, request, NOW)
     if not hindrances(own, pool.state(own.name), request):
         assert isinstance(found, Chosen)

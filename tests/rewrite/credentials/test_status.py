@@ -105,7 +105,7 @@ def test_lines_for_a_reader() -> None:
     )
     one = replace(state.credentials[1], windows=(THREE,))
     state = structs.replace(state, credentials=(state.credentials[0], one))
-    state = begun(taken(state, "b"), one, replace(M, scope="model:x"), 12.0)
+    state = begun(taken(state, "b"), one, structs.replace(M, scope="model:x"), 12.0)
     assert list(pool_lines(state, "openai", 12.0)) == [
         "openai: 2 keys, sequential",
         "openai is paused for m: 20 s",

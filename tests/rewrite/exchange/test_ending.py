@@ -1,8 +1,7 @@
 """How the stream of an answer ended, and how a committed answer is closed."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 
 from protocols.model.parts import (
     BlockDelta,
@@ -129,7 +128,7 @@ def decided(
     cut_text: OnTruncation = REPAIR,
     can_continue: bool = False,
 ) -> Repair | Fail | Continue:
-    terms = replace(TERMS, on_truncation=mode, discards_cut_calls=discards, cut_text=cut_text)
+    terms = structs.replace(TERMS, on_truncation=mode, discards_cut_calls=discards, cut_text=cut_text)
     cut = completeness(progress(*parts))
     assert isinstance(cut, Cut | Empty)
     return after_cut(cut, "reset", own(terms=terms), can_continue=can_continue)
@@ -174,7 +173,7 @@ FINISH = Finish(0, FinishReason.STOP, "stop")
 
 
 def ended(*parts: StreamPart, streamed: bool = True, mode: OnTruncation = OnTruncation.AUTO) -> Ending:
-    so_far, terms = progress(*parts), replace(TERMS, on_truncation=mode)
+    so_far, terms = progress(*parts), structs.replace(TERMS, on_truncation=mode)
     found = ending(completeness(so_far), so_far, CUT, own(terms=terms), 0.0, streamed=streamed)
     assert isinstance(found, Ending)
     return found

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from protocols.base import WireProtocol
 from protocols.model.call import Call
@@ -392,7 +393,7 @@ def test_a_hold_after_the_commit_point_changes_nothing() -> None:
 
 def cut(data: bytes, cause: str | None = RESET, *, mode: OnTruncation = OnTruncation.AUTO) -> Playbook:
     """A chat stream that is closed after `data`."""
-    terms = replace(TERMS, on_truncation=mode)
+    terms = structs.replace(TERMS, on_truncation=mode)
     return sent(opened(play(terms=terms)), data) >> UpstreamClosed(1, cause)
 
 
@@ -422,7 +423,7 @@ def test_a_cut_tool_call_ends_with_length_where_the_user_chose_repair() -> None:
 
 
 def test_a_cut_tool_call_ends_with_length_where_the_client_discards_it() -> None:
-    terms = replace(TERMS, discards_cut_calls=True)
+    terms = structs.replace(TERMS, discards_cut_calls=True)
     conversation = sent(opened(play(terms=terms)), calls('{"city', "weather")) >> UpstreamClosed(1)
     assert ends(conversation << SendData(1, length() + DONE), "truncated", f"truncated({NO_END})")
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from protocols.model.http import Head, WireResponse
 from rewrite.credentials.refusals import key_refusal
@@ -61,7 +62,7 @@ from tests.rewrite.scenes import (
     says,
 )
 
-OWN = replace(TERMS, pooled=False)
+OWN = structs.replace(TERMS, pooled=False)
 A, B, AB = frozenset({"a"}), frozenset({"b"}), frozenset({"a", "b"})
 RATED = error_body("slow down", "rate_limit_exceeded")
 
@@ -192,7 +193,7 @@ def test_no_attempt_begins_after_the_patience_of_the_client() -> None:
 
 
 def test_no_attempt_begins_after_the_deadline() -> None:
-    terms = replace(TERMS, limits=Limits(max_attempts=9, deadline=20.0))
+    terms = structs.replace(TERMS, limits=Limits(max_attempts=9, deadline=20.0))
     conversation = opened(play(terms=terms)) >> UpstreamClosed(1, "reset") << Release(1, ANY) << Acquire(2, A)
     conversation = asked(conversation, 2, "b", SSE, fresh=True) >> After(20.5) >> UpstreamClosed(2, "reset")
     assert faults(conversation << Release(2, ANY), 2, 502)
@@ -208,7 +209,7 @@ def test_an_error_answer_whose_body_never_comes_counts_by_its_status() -> None:
 
 
 def test_a_provider_that_stays_away_is_given_up_at_the_deadline_and_clients_may_ask_again() -> None:
-    terms = replace(TERMS, limits=Limits(max_attempts=1, deadline=2.0))
+    terms = structs.replace(TERMS, limits=Limits(max_attempts=1, deadline=2.0))
     conversation = play(terms=terms) >> Start() << Acquire(1)
     for attempt, delay in ((1, 0.5), (2, 1.0)):
         conversation = conversation >> Acquired(attempt, "a") << OpenUpstream(attempt, attempt > 1)
@@ -511,7 +512,9 @@ def test_a_connection_that_was_lost_goes_to_another_key_at_once_and_counts_in_fu
 
 
 def test_the_back_off_is_jittered() -> None:
-    conversation = answers(started(play(terms=replace(TERMS, jitter=0.5))), 1, refused(500), b"", Kind.SERVER)
+    conversation = answers(
+        started(play(terms=structs.replace(TERMS, jitter=0.5))), 1, refused(500), b"", Kind.SERVER
+    )
     assert no_other(conversation, 2, "a") << SetTimer(2, Timer.BACKOFF, 0.4375)
 
 
@@ -542,7 +545,7 @@ def test_without_a_pool_a_server_fault_stays_on_the_key() -> None:
 
 
 def test_no_answer_at_all_is_retried_and_then_a_502() -> None:
-    conversation = started(play(terms=replace(TERMS, limits=Limits(max_attempts=2))))
+    conversation = started(play(terms=structs.replace(TERMS, limits=Limits(max_attempts=2))))
     conversation = conversation >> UpstreamClosed(1, "connection refused")
     conversation = conversation << Release(1, Unreachable("connection refused", sent=True))
     conversation = no_other(conversation, 2, "a") << SetTimer(2, Timer.BACKOFF, 0.5)
@@ -553,7 +556,7 @@ def test_no_answer_at_all_is_retried_and_then_a_502() -> None:
 
 
 def test_the_providers_last_answer_goes_back_though_silence_came_after_it() -> None:
-    terms = replace(TERMS, limits=Limits(max_attempts=2))
+    terms = structs.replace(TERMS, limits=Limits(max_attempts=2))
     conversation = answers(started(play(terms=terms)), 1, refused(500), b"x", Kind.SERVER)
     conversation = begins(conversation << others(2, "a"), 2, "b", fresh=True)
     conversation = conversation >> UpstreamClosed(2, "reset") << Release(2, Unreachable("reset", sent=True))
@@ -571,7 +574,7 @@ def test_a_cut_before_anything_visible_is_retried(data: bytes) -> None:
 
 
 def test_cuts_without_end_are_a_502() -> None:
-    conversation = opened(play(terms=replace(TERMS, limits=Limits(max_attempts=1))))
+    conversation = opened(play(terms=structs.replace(TERMS, limits=Limits(max_attempts=1))))
     conversation = conversation >> UpstreamClosed(1, "reset") << Release(1, Truncated("reset"))
     assert faults(conversation, 1, 502, "reset", x_should_retry="false")
 

@@ -1,8 +1,7 @@
 """Conversations: answers that come to more than may be kept of one."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 
 from protocols.model.http import Head
 from rewrite.targets.reading import FRAME_COST
@@ -22,7 +21,7 @@ from tests.playbook import ANY, body_with, over, status
 from tests.rewrite.scenes import JSON, PING, SSE, TERMS, call, error_body, length, opened, play, refused, says
 
 LONGEST = 1000
-SHORT = replace(TERMS, limits=Limits(body=LONGEST))
+SHORT = structs.replace(TERMS, limits=Limits(body=LONGEST))
 WORDS = f"more than {LONGEST} bytes in memory that cannot be passed on in pieces ([limits] body)"
 TOO_LARGE = Rejected(200, Kind.REQUEST, WORDS)
 OPEN = b'{"id": "c1", "text": "'

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from rewrite.values.events import (
     Acquire,
@@ -64,7 +65,7 @@ TEXT_BEGINS = block(0, "text", text="Hello")
 
 def again(before: bytes, after: bytes, mode: OnTruncation = OnTruncation.AUTO) -> Playbook:
     """A message that begins again after `before`."""
-    playbook = opened(play(protocol=ANTHROPIC, terms=replace(TERMS, on_truncation=mode)))
+    playbook = opened(play(protocol=ANTHROPIC, terms=structs.replace(TERMS, on_truncation=mode)))
     playbook = sent(playbook, MESSAGE + before)
     return playbook >> UpstreamData(1, MESSAGE + after) << SendData(1, MESSAGE + after)
 

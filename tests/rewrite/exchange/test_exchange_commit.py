@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from protocols.base import WireProtocol
 from protocols.model.call import Call
@@ -117,7 +118,7 @@ def test_hidden_work_counts_after_a_released_preamble_too() -> None:
 
 HI, LONG = says("Hi"), says("x" * 100)
 SLOW = Stalled(Timer.THROUGHPUT, 10.0)
-ONCE = replace(TERMS, limits=Limits(max_attempts=1))
+ONCE = structs.replace(TERMS, limits=Limits(max_attempts=1))
 WATCHED = SetTimer(1, Timer.THROUGHPUT, 10.0)
 
 
@@ -230,7 +231,7 @@ def test_a_cut_of_the_last_attempt_is_ended_honestly() -> None:
 def test_what_cannot_be_framed_of_the_last_attempt_is_ended_honestly() -> None:
     """An event may be too long for the framing, where the config lets more wait than that."""
     endless = b"data: " + b"x" * (1 << 26)
-    patient = replace(ONCE, limits=replace(ONCE.limits, body=1 << 28))
+    patient = structs.replace(ONCE, limits=replace(ONCE.limits, body=1 << 28))
     conversation = committed(watched(measured(patient)) >> UpstreamData(1, endless), ROLE + HI)
     conversation = conversation << SendData(1, length() + DONE) << CancelUpstream(1) << Release(1, ANY)
     assert conversation << Report(over("truncated", ANY)) << EndResponse(1)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from protocols.model.http import Head
 from protocols.model.parts import Usage
@@ -51,7 +52,7 @@ from tests.rewrite.scenes import (
     timed,
 )
 
-CONTINUES = replace(TERMS, on_truncation=OnTruncation.CONTINUE)
+CONTINUES = structs.replace(TERMS, on_truncation=OnTruncation.CONTINUE)
 SAID = ROLE + says("Hello wor")
 TOKEN = 60.0
 

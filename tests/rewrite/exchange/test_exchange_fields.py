@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from protocols.model.call import Call, Rendered
 from protocols.model.errors import Untranslatable
@@ -57,7 +58,7 @@ DONE = b"data: [DONE]\n\n"
 PASSES = ("extraction_before", "extraction_after", "injection_before", "injection_after")
 STATE = rule("x_state")
 TO_PROMPT = into("cache_key", target=Into.UNIFIED_REQUEST)
-CONTINUE = replace(TERMS, on_truncation=OnTruncation.CONTINUE)
+CONTINUE = structs.replace(TERMS, on_truncation=OnTruncation.CONTINUE)
 
 
 @dataclass(frozen=True, slots=True)

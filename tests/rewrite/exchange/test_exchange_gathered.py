@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from protocols.model.call import Call, Operation, Reply
 from protocols.model.http import Head
@@ -74,7 +75,7 @@ def target(
 ) -> Target:
     route = Route(replace(PROVIDER, streams=streams), protocol, "model", True)
     want = wanted(route, (), Reply("rot1", "model", 7), force_stream=True)
-    return replace(target_of(call, CHAT, want), terms=replace(TERMS, **fields))
+    return replace(target_of(call, CHAT, want), terms=structs.replace(TERMS, **fields))
 
 
 ONCE = Limits(max_attempts=1)

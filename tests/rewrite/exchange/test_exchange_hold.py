@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from rewrite.values.events import (
     CALL,
@@ -115,7 +116,7 @@ def test_a_cut_after_the_preamble_alone_is_an_error(on_truncation: OnTruncation)
 
 def committed(on_truncation: OnTruncation = OnTruncation.AUTO) -> Playbook:
     """By its patience alone, while a call comes."""
-    terms = replace(HELD, terms=replace(TERMS, on_truncation=on_truncation))
+    terms = replace(HELD, terms=structs.replace(TERMS, on_truncation=on_truncation))
     conversation = play(terms=terms, hold=60.0, stall=50.0, heartbeat=15.0) >> Start()
     conversation = conversation << SetTimer(CALL, Timer.HOLD, 60.0) << Acquire(1)
     conversation = asked(conversation, 1, "a", SSE) >> UpstreamData(1, ROLE + NAME) >> After(60.0)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from protocols.base import WireProtocol
 from protocols.model.parts import (
@@ -520,7 +521,7 @@ class Edge:
 def exchange(*, stream: bool, pooled: bool, acting: bool, targets: int, floor: bool, early: bool) -> Exchange:
     limits = Limits(max_attempts=3)
     terms = timed(
-        replace(TERMS, pooled=pooled, limits=limits),
+        structs.replace(TERMS, pooled=pooled, limits=limits),
         hold=60.0,
         first_event=30.0,
         first_token=60.0,

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from protocols.model.http import Head
 from rewrite.values.events import (
@@ -54,7 +55,7 @@ from tests.rewrite.scenes import (
 A = frozenset({"a"})
 FIRST = TERMS
 SECOND = THIRD = TERMS
-ONCE = replace(FIRST, limits=Limits(max_attempts=1))
+ONCE = structs.replace(FIRST, limits=Limits(max_attempts=1))
 RATED, NO_KEY = refused(429), refused(401)
 SLOW = error_body("slow down", "rate_limit_exceeded")
 BAD_KEY = error_body("bad key", "invalid_api_key")
@@ -113,13 +114,13 @@ def test_the_other_keys_of_a_target_come_before_the_next_target() -> None:
 
 
 def test_a_single_key_that_is_rate_limited_leads_to_the_next_target() -> None:
-    conversation = opened(group(replace(FIRST, pooled=False)), "client", RATED)
+    conversation = opened(group(structs.replace(FIRST, pooled=False)), "client", RATED)
     conversation = says_no(conversation, 1, RATED, SLOW, Kind.RATE) << Acquire(2, target=1)
     assert answers(asked(conversation, 2, "b", SSE), 2, "rejected(429 rate)")
 
 
 def test_server_errors_are_tried_again_before_the_next_target() -> None:
-    conversation = opened(group(replace(FIRST, limits=Limits(max_attempts=2))), "a", refused(500))
+    conversation = opened(group(structs.replace(FIRST, limits=Limits(max_attempts=2))), "a", refused(500))
     conversation = says_no(conversation, 1, refused(500), OOPS, Kind.SERVER)
     conversation = asked(conversation << others(2, "a"), 2, "b", refused(500), fresh=True)
     conversation = says_no(conversation, 2, refused(500), OOPS, Kind.SERVER) << Acquire(3, target=1)
@@ -169,7 +170,7 @@ def silent(conversation: Playbook, attempt: int, *waits: float) -> Playbook:
 
 
 def test_an_error_with_an_event_behind_it_that_is_no_json_leads_to_the_next_once() -> None:
-    conversation = opened(group(replace(FIRST, pooled=False)), "client")
+    conversation = opened(group(structs.replace(FIRST, pooled=False)), "client")
     together = error_chunk("slow down", code=429) + b"data: {oops\n\n"
     conversation = conversation >> UpstreamData(1, together) << CancelUpstream(1)
     conversation = conversation << Release(1, rejected(Kind.RATE)) << Acquire(2, target=1)
@@ -215,7 +216,7 @@ def test_the_patience_of_the_client_is_shared_out_between_targets() -> None:
 @pytest.mark.parametrize("connected", [True, False])
 def test_a_target_that_fails_gets_two_attempts_while_another_waits(connected: bool) -> None:
     """Its own key alone, and three attempts in the budget."""
-    conversation = group(replace(FIRST, pooled=False)) >> Start() << Acquire(1)
+    conversation = group(structs.replace(FIRST, pooled=False)) >> Start() << Acquire(1)
     for attempt in (1, 2):
         conversation = conversation >> Acquired(attempt, "client") << OpenUpstream(attempt, attempt > 1)
         conversation = conversation >> UpstreamClosed(attempt, "gone", connected=connected)
@@ -268,7 +269,7 @@ def test_three_targets_in_order_with_attempt_numbers_that_continue() -> None:
 
 def test_what_a_target_s_keys_did_is_not_held_against_the_next_one_s() -> None:
     """The keys have the same names, and each target has attempts of its own."""
-    conversation = rated(group(FIRST, replace(SECOND, limits=Limits(max_attempts=2))))
+    conversation = rated(group(FIRST, structs.replace(SECOND, limits=Limits(max_attempts=2))))
     conversation = conversation >> NoneFree(2, 900.0) << Acquire(2, target=1)
     conversation = asked(conversation, 2, "a", refused(500))
     conversation = says_no(conversation, 2, refused(500), OOPS, Kind.SERVER)
@@ -279,7 +280,7 @@ def test_what_a_target_s_keys_did_is_not_held_against_the_next_one_s() -> None:
 @pytest.mark.parametrize("head", [NO_KEY, refused(403)])
 def test_a_target_that_refuses_every_key_is_skipped_where_the_group_says_so(head: Head) -> None:
     kind = Kind.AUTH if head is NO_KEY else Kind.FORBIDDEN
-    conversation = opened(group(replace(FIRST, next_on_auth=True)), "a", head)
+    conversation = opened(group(structs.replace(FIRST, next_on_auth=True)), "a", head)
     body = BAD_KEY if head is NO_KEY else error_body("no")
     conversation = says_no(conversation, 1, head, body, kind) << Acquire(2, A, refused=A)
     conversation = conversation >> NoneFree(2, None) << Acquire(2, target=1)
@@ -302,7 +303,7 @@ def test_the_record_names_the_target_of_each_attempt() -> None:
 
 @pytest.mark.parametrize("code", [400, 404, 405, 413, 422])
 def test_a_fault_of_the_request_is_nobody_else_s_affair(code: int) -> None:
-    conversation = opened(group(replace(FIRST, next_on_auth=True)), "a", refused(code))
+    conversation = opened(group(structs.replace(FIRST, next_on_auth=True)), "a", refused(code))
     conversation = says_no(conversation, 1, refused(code), OOPS, Kind.REQUEST)
     assert gives_back(conversation, 1, refused(code), OOPS, f"rejected({code} request)")
 
@@ -331,7 +332,7 @@ def test_an_acting_tool_that_fell_silent_is_not_called_at_the_next_target() -> N
 
 
 def test_the_deadline_stops_no_target_that_can_still_be_asked() -> None:
-    conversation = rated(group(ONCE, replace(SECOND, limits=Limits(max_attempts=1)), THIRD))
+    conversation = rated(group(ONCE, structs.replace(SECOND, limits=Limits(max_attempts=1)), THIRD))
     conversation = conversation >> NoneFree(2, 5.0) << Acquire(2, target=1)
     conversation = asked(conversation, 2, "b", refused(500)) >> After(121.0)
     conversation = says_no(conversation, 2, refused(500), OOPS, Kind.SERVER) << Acquire(3, target=2)
@@ -347,7 +348,7 @@ def test_no_target_is_asked_for_a_client_that_is_gone() -> None:
 
 
 def test_the_last_target_s_own_answer_goes_back() -> None:
-    conversation = rated(group(ONCE, replace(SECOND, limits=Limits(max_attempts=1))))
+    conversation = rated(group(ONCE, structs.replace(SECOND, limits=Limits(max_attempts=1))))
     conversation = conversation >> NoneFree(2, 5.0) << Acquire(2, target=1)
     conversation = says_no(asked(conversation, 2, "b", refused(503)), 2, refused(503), OOPS, Kind.SERVER)
     outcomes = ("rejected(429 rate)", "rejected(503 server)")

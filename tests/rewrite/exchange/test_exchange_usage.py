@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from msgspec import structs
+
 from protocols.base import WireProtocol
 from protocols.model.call import Call, Operation
 from protocols.model.http import Head
@@ -28,7 +30,7 @@ from tests.rewrite.scenes import (
     says,
 )
 
-CONTINUES = replace(TERMS, on_truncation=OnTruncation.CONTINUE)
+CONTINUES = structs.replace(TERMS, on_truncation=OnTruncation.CONTINUE)
 SAID = ROLE + says("Hello wor")
 END = says("ld, there") + finishes("stop")
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from protocols.model.call import Call, Operation
 from protocols.model.http import Head, Headers, header
@@ -63,7 +64,7 @@ from tests.vendor import SPEECHES
 
 PROMISED = status(200, content_type="text/event-stream; charset=utf-8")
 HEARTBEAT, AGAIN = SendData(CALL, b"\n", heartbeat=True), SetTimer(CALL, Timer.HEARTBEAT_BEFORE_COMMIT, 15.0)
-ONCE = replace(TERMS, limits=Limits(max_attempts=1), pooled=False)
+ONCE = structs.replace(TERMS, limits=Limits(max_attempts=1), pooled=False)
 
 
 def begun(playbook: Playbook) -> Playbook:

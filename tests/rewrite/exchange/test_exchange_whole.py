@@ -1,8 +1,7 @@
 """Conversations: calls that are not streamed, answers of another kind than asked, and other operations."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 
 from protocols.model.call import Call, Operation
 from protocols.model.http import Head
@@ -51,7 +50,7 @@ from tests.rewrite.scenes import (
     says,
 )
 
-ONCE = replace(TERMS, limits=Limits(max_attempts=1))
+ONCE = structs.replace(TERMS, limits=Limits(max_attempts=1))
 A = frozenset({"a"})
 MESSAGE = {"role": "assistant", "content": "Hi"}
 CHOICES = [{"index": 0, "message": MESSAGE, "finish_reason": "stop"}]

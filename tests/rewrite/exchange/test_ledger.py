@@ -1,6 +1,6 @@
 """The ledger of a call's attempts: what is released, and which one is next."""
 
-from dataclasses import replace
+from msgspec import structs
 
 from protocols.model.errors import Fault
 from rewrite.exchange.ledger import Ledger
@@ -27,7 +27,7 @@ from tests.rewrite.scenes import (
     timed,
 )
 
-OTHER = replace(TERMS, jitter=0.5)
+OTHER = structs.replace(TERMS, jitter=0.5)
 LIMITED, REFUSED = rejected(Kind.RATE, 429), rejected(Kind.AUTH, 401)
 
 
@@ -125,7 +125,7 @@ def test_after_the_wait_for_a_key_one_that_rested_may_be_asked() -> None:
     found.again(Retry(rotate=True))
     assert found.acquire.resting == frozenset("a")
     in_line = found.without_credential(NoneFree(2, 5.0), 1.0)
-    assert in_line == AwaitCredential(2, replace(found.acquire, resting=frozenset()), 120.0)
+    assert in_line == AwaitCredential(2, structs.replace(found.acquire, resting=frozenset()), 120.0)
     assert found.acquire.resting == frozenset()
 
 

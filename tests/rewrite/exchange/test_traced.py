@@ -1,9 +1,9 @@
 """The passes of conversations with the exchange. A traced one decides as any other does."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from protocols.model.call import Call
 from protocols.model.wirejson import JsonObject
@@ -111,7 +111,7 @@ def test_a_retry_says_after_what() -> None:
 
 
 def test_a_fallback_names_the_target() -> None:
-    once = replace(TERMS, limits=Limits(max_attempts=1), pooled=False)
+    once = structs.replace(TERMS, limits=Limits(max_attempts=1), pooled=False)
     rejected = UpstreamStarted(1, refused(503)), UpstreamData(1, error_body("busy")), UpstreamClosed(1)
     kept = played(Acquired(1, "a"), UpstreamSent(1), *rejected, Acquired(2, "b"), at=(once, once))
     assert kept.names == ["selection", "raw_response", "retry", "selection"]
@@ -158,7 +158,7 @@ def test_a_stream_that_nothing_comes_of() -> None:
 
 
 def test_a_cut_that_is_continued() -> None:
-    terms = replace(TERMS, on_truncation=OnTruncation.CONTINUE)
+    terms = structs.replace(TERMS, on_truncation=OnTruncation.CONTINUE)
     begun = *opened(), UpstreamData(1, says("Hello wor")), UpstreamClosed(1, "reset")
     rest = UpstreamData(2, says("ld.") + finishes("stop") + DONE), UpstreamClosed(2)
     kept = played(*begun, *opened(2, "b"), *rest, one=ask("openai_chat"), at=(terms,))
@@ -174,7 +174,7 @@ def test_a_cut_that_is_continued() -> None:
 
 def test_a_continuation_that_comes_to_nothing() -> None:
     """No cut is noted twice."""
-    terms = replace(TERMS, on_truncation=OnTruncation.CONTINUE, continuations=1)
+    terms = structs.replace(TERMS, on_truncation=OnTruncation.CONTINUE, continuations=1)
     begun = *opened(), UpstreamData(1, says("Hello wor")), UpstreamClosed(1, "reset")
     kept = played(*begun, *opened(2, "b"), UpstreamClosed(2), one=ask("openai_chat"), at=(terms,))
     assert kept.names.count("stream_cut") == 2

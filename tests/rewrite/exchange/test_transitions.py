@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from protocols.model.http import Head
 from rewrite.exchange.exchange import (
@@ -86,7 +86,7 @@ def happens(trigger: Trigger, attempt: int, head: Head = SSE, data: bytes = ROLE
 def new() -> Exchange:
     """All timers are on, and answers that are cut are continued."""
     terms = timed(
-        replace(TERMS, on_truncation=OnTruncation.CONTINUE),
+        structs.replace(TERMS, on_truncation=OnTruncation.CONTINUE),
         hold=60.0,
         first_event=30.0,
         first_token=60.0,

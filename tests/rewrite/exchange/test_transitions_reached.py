@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from protocols.base import WireProtocol
 from rewrite.catalog.routes import Route
 from rewrite.exchange.exchange import TRANSITIONS, Exchange, State, Trigger, name_of, trigger_of
@@ -55,7 +57,7 @@ LATER = (0.0, 200.0, 600.0)
 LIMIT = 2000
 END = finishes("stop") + DONE
 ON_TIME = timed(
-    replace(TERMS, pooled=True, on_truncation=OnTruncation.CONTINUE, limits=Limits(body=LIMIT)),
+    structs.replace(TERMS, pooled=True, on_truncation=OnTruncation.CONTINUE, limits=Limits(body=LIMIT)),
     hold=60.0,
     first_event=30.0,
     first_token=60.0,
@@ -83,7 +85,7 @@ class Setting:
 
     def exchange(self) -> Exchange:
         call = ask(self.protocol.name, stream=self.stream)
-        terms = replace(ON_TIME, pooled=self.pooled, continuations=self.most)
+        terms = structs.replace(ON_TIME, pooled=self.pooled, continuations=self.most)
         terms = timed(terms, heartbeat_before_commit=self.heartbeats)
         targets = []
         for index, streams in enumerate(self.streams):

@@ -1,8 +1,7 @@
 """Which credential the next attempt is to have."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 
 from rewrite.policies.rotation import acquire
 from rewrite.values.decision import Retry
@@ -17,9 +16,9 @@ ASKED = Acquire(4, refused=frozenset("a"), resting=frozenset("b"))
 @pytest.mark.parametrize(
     ("decision", "command"),
     [
-        (Retry(rotate=True), replace(ASKED, avoid=frozenset("abc"))),
-        (Retry(delay=0.5), replace(ASKED, prefer="c")),
-        (Retry(credential="d"), replace(ASKED, prefer="d", insist=True)),
+        (Retry(rotate=True), structs.replace(ASKED, avoid=frozenset("abc"))),
+        (Retry(delay=0.5), structs.replace(ASKED, prefer="c")),
+        (Retry(credential="d"), structs.replace(ASKED, prefer="d", insist=True)),
     ],
     ids="rotate same former".split(),
 )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
+from msgspec import structs
 
 from protocols.base import WireProtocol
 from protocols.model.call import Operation
@@ -123,7 +124,7 @@ def test_where_cuts_are_to_be_errors_this_is_one() -> None:
 def test_an_answer_that_is_nothing_but_half_a_call_is_asked_for_again() -> None:
     one = held(CHAT, ROLE, *CUT_CALL)
     assert (one.head.status, one.summary.end) == (502, "rejected")
-    terms = holding(CHAT, terms=replace(ONCE, limits=Limits(max_attempts=2)))
+    terms = holding(CHAT, terms=structs.replace(ONCE, limits=Limits(max_attempts=2)))
     assert replay(CHAT, [ROLE, *CUT_CALL], "reset", terms=terms).ended == []
 
 
@@ -240,7 +241,7 @@ def test_half_a_call_that_a_last_frame_alone_calls_done_is_cut() -> None:
 
 
 def test_nothing_but_such_a_call_is_asked_for_again() -> None:
-    terms = holding(CHAT, terms=replace(ONCE, limits=Limits(max_attempts=2)))
+    terms = holding(CHAT, terms=structs.replace(ONCE, limits=Limits(max_attempts=2)))
     assert replay(CHAT, [ROLE, *CUT_CALL, DONE], None, terms=terms).ended == []
 
 
@@ -607,7 +608,7 @@ def test_a_model_that_writes_a_call_is_seen_at_work(upstream: str) -> None:
 def test_only_a_generation_has_calls_to_hold() -> None:
     asked = ask("openai_chat")
     want = wanted(Route(route("openai_chat").provider, "openai_chat", "asked", True), (), REPLY)
-    want = replace(want, hold_tool_calls=True)
+    want = structs.replace(want, hold_tool_calls=True)
     held = target_of(asked, CHAT, want)
     other: Target = target_of(replace(asked, operation=Operation.EMBEDDINGS), CHAT, want)
     assert (held.hold_tool_calls, other.hold_tool_calls) == (True, False)

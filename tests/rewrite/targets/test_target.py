@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from protocols.base import WireProtocol
 from protocols.model.call import Call, Operation, Rendered, Reply
@@ -347,7 +348,7 @@ def test_what_names_no_model_is_the_same_object(event: dict[str, object]) -> Non
 def test_beside_a_key_of_the_pool_nothing_names_an_account_of_the_client(target: Target) -> None:
     assert target.keeps_headers
     assert target.dropped(SENT) == ["openai-organization"]
-    assert replace(target, terms=replace(TERMS, pooled=False)).dropped(SENT) == []
+    assert replace(target, terms=structs.replace(TERMS, pooled=False)).dropped(SENT) == []
 
 
 @pytest.mark.parametrize(

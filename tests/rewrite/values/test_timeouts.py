@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from protocols.model.call import Call, Operation, Reasoning
 from rewrite.values.timeouts import (
@@ -188,10 +189,10 @@ def thinking(seconds: dict[str, float]) -> Timing:
 def test_what_is_said_for_a_model_that_thinks_is_meant_as_it_is_said() -> None:
     plain = thinking({})
     assert (plain.first_event, plain.first_token, plain.stall, plain.response) == (300.0, 300.0, 300.0, 590.0)
-    assert thinking({"first_token": 40.0}) == replace(plain, first_token=40.0)
-    assert thinking({"first_event": 4.0}) == replace(plain, first_event=4.0)
-    assert thinking({"stall": 20.0}) == replace(plain, stall=20.0)
-    assert thinking({"response": 100.0}) == replace(plain, response=100.0)
+    assert thinking({"first_token": 40.0}) == structs.replace(plain, first_token=40.0)
+    assert thinking({"first_event": 4.0}) == structs.replace(plain, first_event=4.0)
+    assert thinking({"stall": 20.0}) == structs.replace(plain, stall=20.0)
+    assert thinking({"response": 100.0}) == structs.replace(plain, response=100.0)
 
 
 def test_a_slow_start_of_their_own_stands_in_for_the_others() -> None:
@@ -200,7 +201,9 @@ def test_a_slow_start_of_their_own_stands_in_for_the_others() -> None:
 
 
 def test_zero_turns_one_off_for_such_calls() -> None:
-    assert thinking({"first_token": 0.0, "stall": 0.0}) == replace(thinking({}), first_token=0.0, stall=0.0)
+    assert thinking({"first_token": 0.0, "stall": 0.0}) == structs.replace(
+        thinking({}), first_token=0.0, stall=0.0
+    )
 
 
 def test_what_a_general_place_says_exactly_stays_exact() -> None:
@@ -211,7 +214,7 @@ def test_what_a_general_place_says_exactly_stays_exact() -> None:
 
 # -- the timers of an attempt -----------------------------------------------------------------------------
 
-TIMING = replace(QUIET, first_event=30.0, first_token=60.0, response=600.0)
+TIMING = structs.replace(QUIET, first_event=30.0, first_token=60.0, response=600.0)
 
 
 @pytest.mark.parametrize(
@@ -234,5 +237,5 @@ def test_a_silence_lasts_no_longer_than_the_turn_of_its_target() -> None:
 
 
 def test_a_timer_that_is_off_stays_off() -> None:
-    off = before_commit(replace(TIMING, first_token=0.0), stream=True, stalls=3)
+    off = before_commit(structs.replace(TIMING, first_token=0.0), stream=True, stalls=3)
     assert dict(off)[Timer.FIRST_TOKEN] == 0.0
