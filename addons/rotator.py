@@ -34,6 +34,7 @@ from addons.mitm.front import Front
 from addons.mitm.layers import Layers
 from addons.mitm.messages import fit
 from addons.oauth.logins import Logins
+from addons.options import register
 from addons.pages.metrics import Current, Metrics, exposition
 from addons.pages.pages import Pages
 from addons.pages.recent import Recent
@@ -43,7 +44,7 @@ from addons.pages.usage import usage_view
 from addons.pages.views import Views
 from addons.records.journal import Journal
 from addons.records.last_calls import LastCalls
-from addons.records.terminal import LAYOUTS, lay_out, layout_of
+from addons.records.terminal import lay_out, layout_of
 from addons.records.trace import Traces
 from addons.records.user import forget_password
 from addons.reload import Control, Lasting
@@ -51,7 +52,6 @@ from addons.runtime import memory
 from addons.runtime.clock import EpochClock
 from addons.secrets.redaction import Lines, Redactor
 from addons.startup import (
-    INTERCEPT,
     Quiet,
     bad_options,
     configure_proxy,
@@ -168,56 +168,7 @@ class Rotator:
         self._control = Control(*passing, redactor, logins, lasting)
 
     def load(self, loader: addonmanager.Loader) -> None:
-        loader.add_option(
-            "rotator_config", str, "", "The config file; default: ./rotator.toml, else the user's."
-        )
-        loader.add_option(
-            "rotator_providers", str, "", "A folder of files NAME.toml, each of a provider; default: none."
-        )
-        loader.add_option(
-            "rotator_intercept",
-            str,
-            "providers",
-            "Whose connections are decrypted: those to providers, or all.",
-            choices=INTERCEPT,
-        )
-        loader.add_option(
-            "rotator_state",
-            str,
-            "",
-            "A folder that responses, fields and what is known of keys outlive the proxy in; default: none.",
-        )
-        loader.add_option(
-            "rotator_usage",
-            str,
-            "",
-            "The file in which usage and cost are kept, or off; default: in rotator_state, else in memory.",
-        )
-        loader.add_option(
-            "rotator_buffer",
-            str,
-            "",
-            "A flow filter: which answers are collected before the client gets them, to be edited.",
-        )
-        loader.add_option(
-            "rotator_log",
-            str,
-            "auto",
-            "How the log looks: in columns, as logfmt, or a JSON object a line; auto: columns on a terminal.",
-            choices=LAYOUTS,
-        )
-        loader.add_option(
-            "rotator_quiet",
-            bool,
-            False,
-            "Whether mitmproxy says nothing of connections and flows; its warnings and errors stay.",
-        )
-        loader.add_option(
-            "rotator_attempt_flows",
-            bool,
-            False,
-            "Show each attempt at a provider as a flow of its own, beside that of the client.",
-        )
+        register(loader)
         configure_proxy(ctx.options)
         spare_legacy_log(ctx.master)
         end_plainly(ctx.master)

@@ -11,11 +11,11 @@ import json
 import textwrap
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 from addons.config import tables, tracing
 from addons.config.tables import Table
+from addons.options import OPTIONS
 from rewrite.responses.store import Bounds
 from rewrite.values.timeouts import TIMEOUTS, Timeouts
 
@@ -42,7 +42,7 @@ A variable overrides one key: `ROTATOR__STREAMING__FIRST_TOKEN_TIMEOUT=5` is `fi
 [rotator.example.toml](../rotator.example.toml) shows every key in its place.
 """
 
-OPTIONS = """\
+OF_THE_PROXY = """\
 ## Options of the proxy
 
 They are given as `--set NAME=VALUE`, to `rotator start` or to mitmproxy itself.
@@ -50,8 +50,6 @@ They are given as `--set NAME=VALUE`, to `rotator start` or to mitmproxy itself.
 | option | type | default | |
 |---|---|---|---|
 """
-
-ADDON = Path(__file__).parents[1] / "addons" / "rotator.py"
 
 SECTIONS: Mapping[str, type[Table]] = {
     "[[providers.NAME.credentials]]": tables.CredentialTable,
@@ -76,7 +74,6 @@ SECTIONS: Mapping[str, type[Table]] = {
 
 _NAMES = {"string": "text", "boolean": "true or false", "integer": "whole number", "object": "table"}
 _ANYTHING = "number or text"
-_KINDS = {"str": "text", "bool": "true or false", "int": "whole number"}
 
 
 def document() -> str:
@@ -86,18 +83,13 @@ def document() -> str:
         "## Providers\n\n[providers.md](providers.md) has the keys of `[providers.NAME]`.\n",
     ]
     parts += [_section(title, table) for title, table in SECTIONS.items()]
-    return "\n".join([*parts, OPTIONS + "\n".join(_options()) + "\n"])
+    return "\n".join([*parts, OF_THE_PROXY + "\n".join(_options()) + "\n"])
 
 
 def _options() -> Iterator[str]:
-    """A row for each option that the add-on registers."""
-    for call in ast.walk(ast.parse(ADDON.read_text(encoding="utf-8"))):
-        match call:
-            case ast.Call(func=ast.Attribute(attr="add_option"), args=[name, kind, default, text]):
-                values = [ast.literal_eval(each) for each in (name, default, text)]
-                yield f"| `{values[0]}` | {_KINDS[ast.unparse(kind)]} | {_shown(values[1])} | {values[2]} |"
-            case _:
-                pass
+    for each in OPTIONS:
+        kind = "true or false" if isinstance(each.default, bool) else "text"
+        yield f"| `{each.name}` | {kind} | {_shown(each.default)} | {each.help} |"
 
 
 def _shown(default: object) -> str:

@@ -32,9 +32,3 @@ def test_every_key_says_what_it_is() -> None:
         for key in table.model_fields.keys() - described(table).keys()
     }
     assert missing == set()
-
-
-def test_every_option_of_the_proxy_is_there() -> None:
-    options = document().split("## Options of the proxy")[1]
-    source = (ROOT / "addons" / "rotator.py").read_text(encoding="utf-8")
-    assert options.count("| `rotator_") == source.count("loader.add_option(") > 0

@@ -18,6 +18,7 @@ FOLDERS = {
     "addons": (
         "rotator",
         "reload",
+        "options",
         "pages, startup, websocket",
         "call",
         "responses",
