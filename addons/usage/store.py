@@ -157,7 +157,7 @@ def _count(sums: list[float], entry: CallEntry) -> None:
     cost = _cost(entry)
     sums[_COST] += cost or 0.0
     sums[_COST + 1] += cost is None and entry.tokens is not None
-    sums[_COST + 2] += entry.failed_tokens
+    sums[_COST + 2] += min(entry.failed_tokens, _LARGEST)
     sums[_COST + 3] += entry.failed_cost
     sums[_COST + 4] += entry.estimated
     if entry.first_token is not None:
@@ -184,7 +184,7 @@ def _row(entry: CallEntry, kind: int) -> tuple[object, ...]:
         entry.estimated,
         _cost(entry),
         entry.cost_source,
-        entry.failed_tokens,
+        min(entry.failed_tokens, _LARGEST),
         entry.failed_cost,
     )
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from msgspec.json import Decoder
 
 from protocols.anthropic_messages.error_words import FINISH_REASONS
@@ -37,6 +37,7 @@ from protocols.model.wirejson import (
     objects_at,
     stream_error,
     text_at,
+    used_at,
 )
 from protocols.shared.arguments import NONE_GIVEN, text_of_value
 from protocols.shared.costs import COST_FIELDS, stated_cost
@@ -143,7 +144,7 @@ class EventReader:
         """A later report may leave out the cache's counts; those of the first one still hold."""
         if usage:
             self._counts |= {name: count for name, count in usage.items() if count is not None}
-            yield UsageReport(_usage(self._counts))
+            yield UsageReport(_usage_of_all(self._counts))
 
 
 class BlockReader:
@@ -225,28 +226,37 @@ def _detail(message: JsonObject) -> str:
 
 def _usage(usage: JsonObject) -> Usage:
     """`input_tokens` excludes what was read from and written to the cache; ours includes both."""
-    read, write = count_at(usage, "cache_read_input_tokens"), count_at(usage, "cache_creation_input_tokens")
-    uncached = count_at(usage, "input_tokens")
+    read, write = (
+        used_at(usage, "cache_read_input_tokens"),
+        used_at(usage, "cache_creation_input_tokens"),
+    )
+    uncached = used_at(usage, "input_tokens")
     return Usage(
         input=None if uncached is None else uncached + (read or 0) + (write or 0),
-        output=count_at(usage, "output_tokens"),
+        output=used_at(usage, "output_tokens"),
         cache_read=read,
         cache_write=write,
-        reasoning=count_at(object_at(usage, "output_tokens_details"), "thinking_tokens"),
+        reasoning=used_at(object_at(usage, "output_tokens_details"), "thinking_tokens"),
         cost=None if COST_FIELDS.isdisjoint(usage) else stated_cost(usage),
-        cache_write_1h=count_at(object_at(usage, "cache_creation"), "ephemeral_1h_input_tokens") or None,
-        searches=count_at(object_at(usage, "server_tool_use"), "web_search_requests") or None,
+        cache_write_1h=used_at(object_at(usage, "cache_creation"), "ephemeral_1h_input_tokens") or None,
+        searches=used_at(object_at(usage, "server_tool_use"), "web_search_requests") or None,
         tier="fast" if usage.get("speed") == "fast" else tier_of(usage),
-        besides=tuple(_besides(usage)) if "iterations" in usage else (),
     )
 
 
-def _besides(usage: JsonObject) -> Iterator[OtherUsage]:
-    """Passes that the counts of the whole leave out. Measured: those of a compaction, and of an adviser."""
-    for one in objects_at(usage, "iterations"):
-        if one.get("type") in _OTHER_PASSES:
-            yield OtherUsage(text_at(one, "model"), _usage(one))
+def _usage_of_all(usage: JsonObject) -> Usage:
+    """With the passes that the counts of the whole leave out. Measured: those of a compaction, and of an
+    adviser."""
+    passes = objects_at(usage, "iterations") if "iterations" in usage else ()
+    others = [one for one in passes if one.get("type") in _OTHER_PASSES]
+    if not others:
+        return _usage(usage)
+    besides = tuple(OtherUsage(text_at(one, "model"), _usage(one)) for one in others[:_MOST_PASSES])
+    return structs.replace(_usage(usage), besides=besides)
 
+
+_MOST_PASSES = 100
+"""Of one answer. More are no passes."""
 
 _OTHER_PASSES = frozenset({"compaction", "advisor_message"})
 
@@ -259,7 +269,7 @@ def read_answer(body: JsonObject) -> Sequence[StreamPart]:
     parts += _blocks(objects_at(body, "content"))
     parts += _finish(body)
     if usage := object_at(body, "usage"):
-        parts.append(UsageReport(_usage(usage)))
+        parts.append(UsageReport(_usage_of_all(usage)))
     return [*parts, StreamEnd()]
 
 

@@ -19,7 +19,7 @@ from protocols.model.http import Head, header
 from protocols.model.parts import StreamPart, Usage, UsageReport
 from protocols.model.progress import Progress
 from protocols.model.segment import Segment
-from protocols.model.wirejson import are_json, dump, is_json, load_object, number_at
+from protocols.model.wirejson import MOST_COST, are_json, dump, is_json, load_object, number_at
 
 _LINE_END = rb"(?>\r\n|\n|\r)"
 _EVENT_END = re.compile(_LINE_END + _LINE_END)
@@ -290,7 +290,7 @@ def _stated(raw: bytes) -> Iterator[UsageReport]:
     found = _COST.match(raw)
     said = load_object(found[1]) if found else None
     cost = number_at(said, "request_cost_usd") if said else None
-    if cost is not None and cost >= 0:
+    if cost is not None and 0 <= cost <= MOST_COST:
         yield UsageReport(Usage(cost=float(cost)))
 
 

@@ -44,6 +44,7 @@ from protocols.model.wirejson import (
     objects_at,
     stream_error,
     text_at,
+    used_at,
 )
 from protocols.shared.costs import COST_FIELDS, stated_cost
 from protocols.shared.tiers import tier_of
@@ -359,12 +360,15 @@ def _media(part: JsonObject) -> Mapping[str, object]:
 def _usage(metadata: JsonObject) -> Usage | None:
     """Measured: prompt counts include the cached ones, those of hosted tools come on top; candidates do not
     include thoughts. A report may hold no counts at all."""
-    prompt, tools = count_at(metadata, "promptTokenCount"), count_at(metadata, "toolUsePromptTokenCount")
-    answer, thoughts = count_at(metadata, "candidatesTokenCount"), count_at(metadata, "thoughtsTokenCount")
+    prompt, tools = used_at(metadata, "promptTokenCount"), used_at(metadata, "toolUsePromptTokenCount")
+    answer, thoughts = (
+        used_at(metadata, "candidatesTokenCount"),
+        used_at(metadata, "thoughtsTokenCount"),
+    )
     usage = Usage(
         input=_sum(prompt, tools),
         output=_sum(answer, thoughts),
-        cache_read=count_at(metadata, "cachedContentTokenCount"),
+        cache_read=used_at(metadata, "cachedContentTokenCount"),
         reasoning=thoughts,
         cost=None if COST_FIELDS.isdisjoint(metadata) else stated_cost(metadata),
         input_audio=_counted(metadata, "promptTokensDetails", "AUDIO"),
@@ -380,7 +384,7 @@ def _counted(metadata: JsonObject, details: str, modality: str) -> int | None:
     if details not in metadata:
         return None
     found = [one for one in objects_at(metadata, details) if one.get("modality") == modality]
-    return sum(count_at(one, "tokenCount") or 0 for one in found) or None if found else None
+    return sum(used_at(one, "tokenCount") or 0 for one in found) or None if found else None
 
 
 def _sum(one: int | None, other: int | None) -> int | None:

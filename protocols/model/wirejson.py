@@ -381,10 +381,28 @@ def count_at(mapping: JsonObject, key: str) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
+MOST_COUNTED = 1 << 40
+"""More than any provider counts for a call. Sums of so many fit into a database, and into a line."""
+
+MOST_COST = 1e6
+"""US dollars for one answer. Who states more is wrong, and would make every sum worthless."""
+
+
+def used_at(mapping: JsonObject, key: str) -> int | None:
+    """What a provider counted: as `count_at`, and None for what nobody can count, such as -1 or 1e308."""
+    count = count_at(mapping, key)
+    return count if count is not None and 0 <= count <= MOST_COUNTED else None
+
+
+_LARGEST = 1e300
+
+
 def number_at(mapping: JsonObject, key: str) -> float | None:
-    """A number of either kind; an int stays one."""
+    """A number of either kind; an int stays one. None for NaN, and for what is infinite or near it."""
     value = mapping.get(key)
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if -_LARGEST <= value <= _LARGEST else None
 
 
 def flag_at(mapping: JsonObject, key: str) -> bool | None:

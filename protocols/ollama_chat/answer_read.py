@@ -25,13 +25,13 @@ from protocols.model.parts import (
 )
 from protocols.model.wirejson import (
     JsonObject,
-    count_at,
     dump,
     object_at,
     objects_at,
     stream_error,
     text_at,
     texts_at,
+    used_at,
 )
 from protocols.ollama_chat.error_words import FINISH_REASONS
 from protocols.shared.arguments import NONE_GIVEN, text_of_value
@@ -134,5 +134,5 @@ def read_whole(body: JsonObject) -> Sequence[StreamPart]:
 
 def _usage(answer: JsonObject) -> Usage | None:
     """Measured: `prompt_eval_count` is missing where the whole prompt was cached."""
-    usage = Usage(input=count_at(answer, "prompt_eval_count"), output=count_at(answer, "eval_count"))
+    usage = Usage(input=used_at(answer, "prompt_eval_count"), output=used_at(answer, "eval_count"))
     return None if usage == Usage() else usage

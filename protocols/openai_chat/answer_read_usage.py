@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from protocols.model.parts import Usage
-from protocols.model.wirejson import JsonObject, count_at, object_at
+from protocols.model.wirejson import JsonObject, object_at, used_at
 from protocols.shared.costs import COST_FIELDS, stated_cost
 from protocols.shared.tiers import tier_of
 
@@ -25,12 +25,12 @@ def read_usage(usage: JsonObject, chunk: JsonObject) -> Usage:
     have names of their own for what was in the cache. OpenRouter's count of writes is 0 also for providers
     that say nothing of them.
     """
-    prompt, completion = count_at(usage, "prompt_tokens"), count_at(usage, "completion_tokens")
+    prompt, completion = used_at(usage, "prompt_tokens"), used_at(usage, "completion_tokens")
     details = object_at(usage, "prompt_tokens_details")
     said = object_at(usage, "completion_tokens_details")
-    reasoning, audio = count_at(said, "reasoning_tokens"), count_at(details, "audio_tokens") or None
+    reasoning, audio = used_at(said, "reasoning_tokens"), used_at(details, "audio_tokens") or None
     read, written = _cache_read(usage, details), _cache_written(usage, details)
-    total = count_at(usage, "total_tokens") or 0
+    total = used_at(usage, "total_tokens") or 0
     missing = total - (prompt or 0) - (completion or 0)
     if missing > 0 and prompt and completion and not (reasoning or audio or read or written):
         reasoning = missing
@@ -43,15 +43,15 @@ def read_usage(usage: JsonObject, chunk: JsonObject) -> Usage:
         reasoning=reasoning,
         cost=None if COST_FIELDS.isdisjoint(usage) else stated_cost(usage),
         input_audio=audio,
-        output_audio=count_at(said, "audio_tokens") or None,
-        output_image=count_at(said, "image_tokens") or None,
+        output_audio=used_at(said, "audio_tokens") or None,
+        output_image=used_at(said, "image_tokens") or None,
         tier=tier_of(usage, chunk),
     )
 
 
 def _cache_read(usage: JsonObject, details: JsonObject) -> int | None:
     for place, name in ((details, "cached_tokens"), *((usage, name) for name in _CACHED)):
-        if (count := count_at(place, name)) is not None:
+        if (count := used_at(place, name)) is not None:
             return count
     return None
 
@@ -60,7 +60,7 @@ _CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens", "cac
 
 
 def _cache_written(usage: JsonObject, details: JsonObject) -> int | None:
-    return count_at(details, "cache_write_tokens") or count_at(usage, "cache_creation_input_tokens") or None
+    return used_at(details, "cache_write_tokens") or used_at(usage, "cache_creation_input_tokens") or None
 
 
 def _beside(missing: int, parts: Sequence[int]) -> Sequence[int]:

@@ -18,7 +18,15 @@ from protocols.model.parts import (
     UsageReport,
 )
 from protocols.model.progress import visible
-from protocols.model.wirejson import JsonObject, count_at, object_at, objects_at, stream_error, text_at
+from protocols.model.wirejson import (
+    JsonObject,
+    count_at,
+    object_at,
+    objects_at,
+    stream_error,
+    text_at,
+    used_at,
+)
 from protocols.openai_responses.answer_read_items import Counter, ItemReader, reader_of
 from protocols.openai_responses.error_words import FINISH_REASONS, failure, flat_error, is_half
 from protocols.openai_responses.layout import LAYOUT, Item, Layout, item_of, run_by_client
@@ -222,12 +230,12 @@ def _usage(usage: JsonObject, response: JsonObject) -> Usage:
     """That of `response`, which says on which terms it was served. Counts are inclusive on both sides."""
     details = object_at(usage, "input_tokens_details")
     return Usage(
-        input=count_at(usage, "input_tokens"),
-        output=count_at(usage, "output_tokens"),
-        cache_read=count_at(details, "cached_tokens"),
-        cache_write=count_at(details, "cache_write_tokens"),
-        reasoning=count_at(object_at(usage, "output_tokens_details"), "reasoning_tokens"),
+        input=used_at(usage, "input_tokens"),
+        output=used_at(usage, "output_tokens"),
+        cache_read=used_at(details, "cached_tokens"),
+        cache_write=used_at(details, "cache_write_tokens"),
+        reasoning=used_at(object_at(usage, "output_tokens_details"), "reasoning_tokens"),
         cost=None if COST_FIELDS.isdisjoint(usage) else stated_cost(usage),
-        input_audio=count_at(details, "audio_tokens") or None,
+        input_audio=used_at(details, "audio_tokens") or None,
         tier=tier_of(usage, response),
     )

@@ -4,10 +4,8 @@ Recorded: OpenRouter, xAI, Perplexity and the gateway of Pydantic AI state it. T
 Neuralwatt and LiteLLM are documented, not measured.
 """
 
-from math import isfinite
-
 from protocols.model.http import Headers
-from protocols.model.wirejson import JsonObject, number_at, object_at
+from protocols.model.wirejson import MOST_COST, JsonObject, number_at, object_at
 
 COST_FIELDS = frozenset(
     {"cost", "cost_in_usd_ticks", "estimated_cost", "request_cost_usd", "pydantic_ai_gateway"}
@@ -24,7 +22,7 @@ def stated_cost(usage: JsonObject) -> float | None:
     """In US dollars. Where a user's own key was used at another provider (OpenRouter), what that one takes is
     in it too. Measured: Azure says of xAI's models that each answer costs 0 ticks."""
     if ticks := number_at(usage, "cost_in_usd_ticks"):
-        return max(ticks / _TICKS, 0.0)
+        return _plausible(ticks / _TICKS)
     stated = (
         number_at(usage, "cost"),
         _broken_down(object_at(usage, "cost")),
@@ -36,7 +34,12 @@ def stated_cost(usage: JsonObject) -> float | None:
     if cost is None:
         return None
     beside = object_at(usage, "cost_details") if usage.get("is_byok") else {}
-    return max(cost + (number_at(beside, "upstream_inference_cost") or 0.0), 0.0)
+    return _plausible(float(cost) + (number_at(beside, "upstream_inference_cost") or 0.0))
+
+
+def _plausible(cost: float) -> float | None:
+    """What is below 0 is given away; what no answer costs is no cost."""
+    return max(cost, 0.0) if cost <= MOST_COST else None
 
 
 def _broken_down(costs: JsonObject) -> float | None:
@@ -46,7 +49,7 @@ def _broken_down(costs: JsonObject) -> float | None:
             return total
     parts = [number_at(costs, name) for name in costs if name.endswith("_cost")]
     known = [part for part in parts if part is not None]
-    return sum(known) if known else None
+    return sum(map(float, known)) if known else None
 
 
 def header_cost(headers: Headers) -> float | None:
@@ -62,4 +65,4 @@ def _amount(text: str) -> float | None:
         cost = float(text)
     except ValueError:
         return None
-    return cost if isfinite(cost) and cost >= 0 else None
+    return cost if 0 <= cost <= MOST_COST else None

@@ -25,6 +25,13 @@ OWN = '["openai/mine"]\ninput = {price}\noutput = 0\n'
 URL = "https://api.openai.com/v1/chat/completions"
 USAGE = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
 CACHED = {**USAGE, "prompt_tokens_details": {"cached_tokens": 400}}
+LIES = (
+    *(b'"cost": %b' % number for number in (b"1e308", b"-1e308", b"1e999", b"NaN", b"-3", b"9" * 400)),
+    *(b'"%b": %b' % (name, b"9" * 400) for name in (b"cost_in_usd_ticks", b"total_tokens", b"prompt_tokens")),
+    b'"cost": {"input_cost": 1e308, "output_cost": 1e308}',
+    b'"prompt_tokens": 1e308',
+    b'"prompt_tokens": -7',
+)
 STATED = b': cost {"request_cost_usd": 0.125, "allowance_remaining_usd": 3.5}\n\n'
 
 
@@ -94,6 +101,36 @@ def test_a_model_without_a_price_has_tokens_and_no_cost(proxy: Proxy, vendor: Ve
     said = recorded(proxy, vendor, "no-such", answer("no-such", USAGE), stream=False)
     assert cost(said) == (None, None)
     assert said["tokens_in"] == 1000
+
+
+def lying(lie: bytes, *, stream: bool) -> Answer:
+    """An answer whose usage ends with `lie`."""
+    usage = b'"usage": {"prompt_tokens": 7, "completion_tokens": 5, %b}' % lie
+    if not stream:
+        return whole(b'{"object": "chat.completion", "model": "lies", "choices": [], %b}' % usage)
+    *events, last = chat_stream(["Hello"], model="lies")
+    return streamed(
+        [*events, b'data: {"object": "chat.completion.chunk", "choices": [], %b}\n\n' % usage, last]
+    )
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_usage_that_cannot_be_is_none_and_spoils_no_sum(
+    proxy: Proxy, vendor: VendorThread, *, stream: bool
+) -> None:
+    """Neither the line of its call, nor the page, nor the metrics."""
+    for lie in LIES:
+        said = recorded(proxy, vendor, "lies", lying(lie, stream=stream), stream=stream)
+        assert cost(said) in ((None, None), (0.0, "provider")), lie
+        assert said["tokens_in"] in (None, 7), lie
+    with httpx.Client(proxy=proxy.url, base_url="http://rotator.local", trust_env=False) as pages:
+        samples = pages.get("/metrics").raise_for_status().text
+        with pages.stream("GET", "/events") as shown:
+            minutes = next(line for line in shown.iter_lines() if '"minutes"' in line)
+    assert 'rotator_calls_total{provider="openai",verdict="ok"}' in samples
+    assert "Infinity" not in minutes
+    assert "NaN" not in minutes
+    assert "Error" not in proxy.log
 
 
 def test_own_prices_are_read_again_when_they_change(proxy: Proxy, vendor: VendorThread) -> None:

@@ -325,6 +325,16 @@ def test_passes_of_others_are_besides() -> None:
     ]
 
 
+def test_passes_within_passes_and_no_end_of_passes_are_none_of_a_provider() -> None:
+    nested: dict[str, object] = {}
+    for _ in range(900):
+        nested = {"type": "compaction", "output_tokens": 1, "iterations": [nested]}
+    many = [{"type": "compaction", "output_tokens": 1}] * 10_000
+    frames = [event("message_delta", delta={}, usage={"iterations": each}) for each in ([nested], many)]
+    found = [progress(read(frame)).usage for frame in frames]
+    assert [len(usage.besides) if usage else None for usage in found] == [1, 100]
+
+
 def test_what_is_paid_for_in_other_ways() -> None:
     written = {"ephemeral_5m_input_tokens": 1, "ephemeral_1h_input_tokens": 4}
     usage = {

@@ -303,6 +303,8 @@ def _reading(*_: object) -> tuple[StreamEnd]:
         (b': energy {"energy_kwh": 5e-05}\n: cost {"request_cost_usd": 0.25}\ndata: [DONE]\n\n', 0.25),
         (b': cost {"request_cost_usd": "much"}\n\n', None),
         (b': cost {"request_cost_usd": -1}\n\n', None),
+        (b': cost {"request_cost_usd": 1e308}\n\n', None),
+        (b': cost {"request_cost_usd": NaN}\n\n', None),
         (b": cost {half\n\n", None),
         (b': costly {"request_cost_usd": 1}\n\n', None),
         (b": ping\n\n", None),

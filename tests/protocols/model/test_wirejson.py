@@ -1,6 +1,7 @@
 """Reading JSON that anyone may have written."""
 
 import json
+import math
 import re
 import sys
 from typing import SupportsIndex
@@ -19,6 +20,7 @@ from protocols.model.errors import Fault, MalformedRequest
 from protocols.model.http import WireRequest, header
 from protocols.model.parts import StreamError
 from protocols.model.wirejson import (
+    MOST_COUNTED,
     MOST_TEXT,
     MOST_VALUES,
     NOT_JSON,
@@ -35,12 +37,14 @@ from protocols.model.wirejson import (
     load_lazily,
     load_object,
     load_value,
+    number_at,
     object_at,
     objects_at,
     parsed_size,
     stream_error,
     text_at,
     text_size,
+    used_at,
     whole,
 )
 from rewrite.values.timeouts import LONGEST_TEXT_BONUS, SECONDS_PER_TEXT_BYTE
@@ -405,6 +409,19 @@ def test_no_retry_after_is_too_early(seconds: float, said: str) -> None:
 @pytest.mark.parametrize(("value", "count"), [(12, 12), (12.0, 12), (12.5, None), (True, None), ("12", None)])
 def test_a_count_may_be_written_with_a_point(value: object, count: int | None) -> None:
     assert count_at({"n": value}, "n") == count
+
+
+@pytest.mark.parametrize(
+    ("value", "used"),
+    [(12, 12), (12.0, 12), (0, 0), (MOST_COUNTED, MOST_COUNTED), (-1, None), (1e308, None), (10**400, None)],
+)
+def test_nobody_counts_less_than_nothing_or_more_than_there_is(value: object, used: int | None) -> None:
+    assert used_at({"n": value}, "n") == used
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10**400, -(10**400)])
+def test_what_nobody_can_reckon_with_is_no_number(value: object) -> None:
+    assert number_at({"n": value}, "n") is None
 
 
 @pytest.mark.parametrize(

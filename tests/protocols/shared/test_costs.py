@@ -26,6 +26,16 @@ ROWS: list[tuple[JsonObject, float | None]] = [
     ({"cost": 0}, 0.0),
     ({"cost": -1.0}, 0.0),
     ({"cost": "a lot"}, None),
+    ({"cost": 1e308}, None),
+    ({"cost": float("nan")}, None),
+    ({"cost": float("inf")}, None),
+    ({"cost": -(10**400)}, None),
+    ({"cost": 10**400}, None),
+    ({"cost_in_usd_ticks": 10**400}, None),
+    ({"cost_in_usd_ticks": 10**300}, None),
+    ({"cost": {"total_cost": 10**400}}, None),
+    ({"cost": {"input_cost": 1e308, "output_cost": 1e308}}, None),
+    ({"cost": 10**300, "is_byok": True, "cost_details": {"upstream_inference_cost": 10**300}}, None),
     ({"cost": None}, None),
 ]
 
