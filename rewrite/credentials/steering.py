@@ -11,7 +11,7 @@ def cooled(pool: PoolState, name: str, seconds: float, now: float) -> PoolState:
     former = state.cooldowns.get(WHOLE)
     if former is not None and former.until > until:
         return pool
-    cooldown = Cooldown(until, at=now, note="rests by command")
+    cooldown = Cooldown(until, at=now, note="is paused by a command")
     return pool.with_state(name, structs.replace(state, cooldowns={**state.cooldowns, WHOLE: cooldown}))
 
 

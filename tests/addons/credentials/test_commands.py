@@ -76,7 +76,7 @@ async def test_without_a_pool_the_status_says_so() -> None:
 
 def test_a_credential_is_cooled_retired_resumed_and_reset(bench: Bench) -> None:
     bench.run("rotator.cool openai one 60")
-    assert bench.overview.lines()[1] == "openai/one: rests by command and is tried again in 60 s"
+    assert bench.overview.lines()[1] == "openai/one: is paused by a command and is tried again in 60 s"
     bench.run("rotator.retire openai two")
     assert bench.overview.lines()[2:] == [
         "openai/two: is retired",
@@ -85,7 +85,7 @@ def test_a_credential_is_cooled_retired_resumed_and_reset(bench: Bench) -> None:
     ]
     bench.run("rotator.resume openai two")
     assert bench.overview.lines()[1:3] == [
-        "openai/one: rests by command and is tried again in 60 s",
+        "openai/one: is paused by a command and is tried again in 60 s",
         "openai/two: ready",
     ]
     bench.run("rotator.reset openai")

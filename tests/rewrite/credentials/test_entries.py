@@ -96,7 +96,7 @@ def test_what_a_clearing_clears(how: Clearing, kind: Kind) -> None:
 def test_a_changed_config_forgives_refusals_alone() -> None:
     forgiven = {clearing(COOLED, Clearing.FORGIVEN): Entry(10, 99)}
     rate, refusal = {COOLED: Entry(1, 100)}, {COOLED: Entry(1, 100, REFUSED)}
-    rests = {COOLED: Entry(1, 100, {"note": "rests by command"})}
+    rests = {COOLED: Entry(1, 100, {"note": "is paused by a command"})}
     assert COOLED in merged(rate, forgiven)
     assert COOLED in merged(rests, forgiven)
     assert COOLED not in merged(refusal, forgiven)

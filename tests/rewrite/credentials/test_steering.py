@@ -20,7 +20,7 @@ def test_one_that_is_cooled_serves_nothing_for_so_long() -> None:
     assert chosen(state, CredentialRequest("other"), 10.0) == "b"
     found = choose(structs.replace(state, credentials=state.credentials[:1]), M, 10.0)
     assert isinstance(found, Unavailable)
-    assert found.keys == ("vendor/a rests by command and is tried again in 60 s",)
+    assert found.keys == ("vendor/a is paused by a command and is tried again in 60 s",)
 
 
 def test_a_longer_cooldown_is_not_shortened_by_command() -> None:

@@ -40,7 +40,7 @@ def cooldowns(draw: st.DrawFn) -> Cooldown:
         if said
         else None
     )
-    return Cooldown(until, refusal, at, "" if refusal else draw(st.sampled_from(["", "rests by command"])))
+    return Cooldown(until, refusal, at, "" if refusal else draw(st.sampled_from(["", "is paused by a command"])))
 
 
 WINDOWS = st.sampled_from(["requests/60.0", "tokens/day Europe/Berlin", "cost/month UTC"])
@@ -287,7 +287,7 @@ def times(of: object) -> Iterator[float]:
 
 
 FULL = CredentialState(
-    {WHOLE: refused(NOW), "model:a": Cooldown(NOW, at=NOW, note="rests by command")},
+    {WHOLE: refused(NOW), "model:a": Cooldown(NOW, at=NOW, note="is paused by a command")},
     2,
     NOW,
     3,
