@@ -51,7 +51,10 @@ def test_one_that_cools_says_for_how_long_and_why() -> None:
     found = of(after(pool("a"), (0.0, "a", rejected(Kind.AUTH))), 10.0)
     assert (found["state"], found["seconds"], found["scopes"]) == ("cooling", 290.0, {})
     assert found["reason"] == "was refused (400) and is tried again in 290 s: check the key"
-    assert of(cooled(pool("a"), "a", 9.0, 0.0), 1.0)["reason"] == "is paused by a command and is tried again in 8 s"
+    assert (
+        of(cooled(pool("a"), "a", 9.0, 0.0), 1.0)["reason"]
+        == "is paused by a command and is tried again in 8 s"
+    )
 
 
 def test_of_one_that_is_full_or_retired_nobody_knows_for_how_long() -> None:

@@ -40,7 +40,8 @@ def cooldowns(draw: st.DrawFn) -> Cooldown:
         if said
         else None
     )
-    return Cooldown(until, refusal, at, "" if refusal else draw(st.sampled_from(["", "is paused by a command"])))
+    note = "" if refusal else draw(st.sampled_from(["", "is paused by a command"]))
+    return Cooldown(until, refusal, at, note)
 
 
 WINDOWS = st.sampled_from(["requests/60.0", "tokens/day Europe/Berlin", "cost/month UTC"])
