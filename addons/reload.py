@@ -98,6 +98,7 @@ class Control:
         await asyncio.to_thread(self._answering.traces.close)
         await self._keeper.stop()
         await self._values.stop()
+        self._journal.settle()
         await asyncio.to_thread(self._ledger.close)
         self._journal.close()
 

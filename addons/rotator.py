@@ -42,14 +42,15 @@ from addons.pages.status_line import StatusLine
 from addons.pages.unlisted import unlist
 from addons.pages.usage import usage_view
 from addons.pages.views import Views
+from addons.records.entries import Entries
 from addons.records.journal import Journal
 from addons.records.last_calls import LastCalls
+from addons.records.record import forget_password
 from addons.records.terminal import lay_out, layout_of
 from addons.records.trace import Traces
-from addons.records.user import forget_password
 from addons.reload import Control, Lasting
 from addons.runtime import memory
-from addons.runtime.clock import EpochClock
+from addons.runtime.clock import EpochClock, by_the_loop
 from addons.secrets.redaction import Lines, Redactor
 from addons.startup import (
     Quiet,
@@ -122,9 +123,10 @@ class Rotator:
     def __init__(self) -> None:
         redactor = Redactor()
         recent, metrics, last, ledger = Recent(), Metrics(), LastCalls(), Ledger(redactor)
-        listeners = recent.note, metrics.note, last.note, ledger.note
+        counting = ledger.take, recent.take, metrics.take, last.take
+        entries = Entries(counting, by_the_loop)
         prices = PriceTable()
-        self._journal = Journal(redactor, _updated, listeners, prices)
+        self._journal = Journal(redactor, _updated, entries, prices)
         logins = Logins(time.time, redactor.keep)
         clock = EpochClock()
         pool = self._pool = Pool(clock, self._journal.notice, logins)
@@ -155,7 +157,7 @@ class Rotator:
             "/usage": usage_view(ledger),
             "/statusline": StatusLine(overview, views.calls, last, time.time).page,
         }
-        self._pages = Pages(views, self.commands, recent, more)
+        self._pages = Pages(views, self.commands, recent, more, entries.drain)
         self._departure = Departure(*passing, self._pages.own_host)
         self._flows = FlowRegistry(self._departure, memory.clean)
         self._websockets = WebSockets(self._flows, *passing)
@@ -289,9 +291,9 @@ class Rotator:
         self._over(flow)
 
     def _over(self, flow: http.HTTPFlow) -> None:
-        if self._pages.own_host.has(flow):
-            unlist(flow)
         intercepted = self._interception.intercepted(flow)
+        if intercepted is None and self._pages.own_host.has(flow):
+            unlist(flow)
         self._answering.over(flow, intercepted)
         if intercepted is not None and self._is_listed:
             self._bodies.note(flow)

@@ -86,8 +86,8 @@ def busy_bench(now: float) -> Bench:
     bench.ledger.configure(None)
     bench.pool.cool("anthropic", "work", 840)
     for entry in day(now):
-        bench.recent.note(entry)
-        bench.ledger.note(entry)
+        bench.recent.take([entry])
+        bench.ledger.take([entry])
     bench.live.extend(
         [
             LiveCall("5e05613d", "anthropic", "claude-opus-4-5", "spare", 14.2, "streams", "", None, 2, ""),

@@ -72,7 +72,7 @@ class Histogram:
 
 
 class Metrics(Collector):
-    """`note` is a listener of the journal."""
+    """`take` gets the entries of calls that are over."""
 
     def __init__(self) -> None:
         self._models: set[tuple[str, str, str]] = set()
@@ -92,7 +92,11 @@ class Metrics(Collector):
         self._cost: dict[Labels, float] = {}
         self._failed: Counter[Labels] = Counter()
 
-    def note(self, entry: CallEntry) -> None:
+    def take(self, entries: Iterable[CallEntry]) -> None:
+        for entry in entries:
+            self._note(entry)
+
+    def _note(self, entry: CallEntry) -> None:
         provider, model, served = self._named(entry)
         call = _OPERATIONS.get(entry.operation, entry.operation), provider, model, served
         self._calls[provider, entry.verdict.value] += 1

@@ -25,9 +25,16 @@ MOST_ROWS = 200
 class Pages:
     """`own_host` has them for who asks through the proxy."""
 
-    def __init__(self, views: Views, commands: Commands, recent: Recent, more: Mapping[str, View]) -> None:
-        """`more`: further pages, by path."""
-        self._views, self._recent = views, recent
+    def __init__(
+        self,
+        views: Views,
+        commands: Commands,
+        recent: Recent,
+        more: Mapping[str, View],
+        settle: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`more`: further pages, by path. `settle` counts all calls that are over."""
+        self._views, self._recent, self._settle = views, recent, settle
         self._shown: object = None
         self._count = 0
         self._looked = 0.0
@@ -40,7 +47,7 @@ class Pages:
             "/status": _view(views.status),
             "/probe": self._probe,
         }
-        self.site = Site({**own, **more}, commands, token)
+        self.site = Site({**own, **more}, commands, token, settle)
         self._end: Callable[[], None] = lambda: None
         self.own_host = OwnHost(self.site, self.feed.answer, self.probes)
 
@@ -63,6 +70,7 @@ class Pages:
 
     def _first(self) -> Iterator[Message]:
         """What a viewer needs to begin with."""
+        self._settle()
         now = time.time()
         yield Message("hello", {"bins": {"shortest": SHORTEST, "growth": GROWTH}})
         yield Message("status", self._views.status())
@@ -71,6 +79,7 @@ class Pages:
     def _changes(self) -> Iterator[Message]:
         """What is new since the last look. A viewer that came meanwhile knows some of it, which it skips by
         the numbers of calls and the times of minutes."""
+        self._settle()
         now = time.time()
         status = self._views.status()
         if (shown := dated(status, now)) != self._shown:

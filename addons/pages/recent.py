@@ -1,7 +1,7 @@
 """The last calls that are over, and what all calls of a day came to, minute by minute."""
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from math import log
@@ -70,14 +70,18 @@ def _bin(seconds: float) -> int:
 
 
 class Recent:
-    """`note` is a listener of the journal. Calls are numbered from 1 in the order in which they ended."""
+    """`take` gets the entries of calls that are over. They are numbered from 1 in the order of their ends."""
 
     def __init__(self) -> None:
         self.count = 0
         self._calls: deque[CallEntry] = deque(maxlen=LAST)
         self._minutes: deque[Minute] = deque(maxlen=MINUTES)
 
-    def note(self, entry: CallEntry) -> None:
+    def take(self, entries: Iterable[CallEntry]) -> None:
+        for entry in entries:
+            self._note(entry)
+
+    def _note(self, entry: CallEntry) -> None:
         self.count += 1
         self._calls.append(entry)
         at = int(entry.at) // MINUTE * MINUTE

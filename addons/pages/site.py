@@ -33,10 +33,13 @@ class BadQuery(ValueError):
 
 
 class Site:
-    """`views` by path. Actions are what `commands` have; `token` is what they need."""
+    """`views` by path. Actions are what `commands` have; `token` is what they need. `settle` counts all
+    calls that are over."""
 
-    def __init__(self, views: Mapping[str, View], commands: Commands, token: str) -> None:
-        self._views, self.token = views, token
+    def __init__(
+        self, views: Mapping[str, View], commands: Commands, token: str, settle: Callable[[], None]
+    ) -> None:
+        self._views, self.token, self._settle = views, token, settle
         self._actions: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
             "/cool": lambda said: commands.cool(_name(said, "provider"), _name(said, "name"), _seconds(said)),
             "/retire": lambda said: commands.retire(_name(said, "provider"), _name(said, "name")),
@@ -54,6 +57,8 @@ class Site:
             return text_reply(404, f"there is no such page: there is {there}")
         if path == EVENTS or method not in allowed.split(", "):
             return text_reply(405, f"ask with {allowed.replace(', ', ' or ')}", {"allow": allowed})
+        if path not in SLOW:
+            self._settle()  # on the event loop
         try:
             return self._views[path](query)
         except BadQuery as error:

@@ -15,10 +15,9 @@ from mitmproxy.connection import Server
 from mitmproxy.flow import Error, Flow
 from mitmproxy.log import ALERT
 
-from addons.records.entry import Price, entry_of
+from addons.records.entries import Entries, Over, Price, entry_of
 from addons.records.fallbacks import Fallbacks
 from addons.records.record import KEY, Record, counted, record_of, recorded
-from addons.records.tally import Tally
 from addons.records.terminal import CALL, line_in
 from addons.secrets.redaction import LONGEST_NAME, Redactor, fault
 from addons.upstream.network import Reached
@@ -26,9 +25,7 @@ from protocols.model.http import Origin
 from rewrite.credentials.notices import Notice
 from rewrite.records.comment import comment
 from rewrite.records.verdict import Verdict
-from rewrite.usage.entry import CallEntry
 from rewrite.usage.prices import Prices, call_cost
-from rewrite.values.decision import Ended
 from rewrite.values.events import Summary
 
 LAST_TURNS = 20
@@ -62,14 +59,14 @@ class Journal:
         self,
         redactor: Redactor,
         updated: Callable[[Flow], None] = lambda _: None,
-        listeners: Sequence[Callable[[CallEntry], None]] = (),
+        entries: Entries | None = None,
         price: Price = _STATED,
     ) -> None:
-        """`updated` shows a flow again that has not ended. `listeners` get the entry of each call that is
-        over, on the event loop: each only puts it by. `price` says what they cost."""
+        """`updated` shows a flow again that has not ended. `entries` get that of each call that is over.
+        `price` says what it cost."""
         self._redactor, self._updated = redactor, updated
-        self._listeners, self._price = listeners, price
-        self._tally, self._fallbacks = Tally(), Fallbacks()
+        self._entries, self._price = entries or Entries(), price
+        self._fallbacks = Fallbacks()
         self._layout, self._line = "logfmt", line_in("logfmt")
 
     def lay_out(self, layout: str) -> None:
@@ -94,10 +91,8 @@ class Journal:
         log.info("%s", self._line(kept), extra={CALL: kept})
         if len(record.targets) > 1 and (text := self._fallbacks.note(record.targets, summary)):
             self.notice(Notice(text))
-        self._tally.note(summary, [_served(one, record) for one in summary.attempts])
-        if entry.attempts or entry.verdict is not Verdict.OK:  # else it is no call, but answered from memory
-            for listener in self._listeners:
-                listener(entry)
+        is_call = entry.attempts or entry.verdict is not Verdict.OK  # else it is answered from memory
+        self._entries.note(Over(entry if is_call else None, summary, record.targets))
 
     def reached(self, flow: http.HTTPFlow, origin: Origin, reached: Reached) -> None:
         """An attempt is answered: by whom, for the inspector, while the answer comes."""
@@ -105,11 +100,15 @@ class Journal:
 
     def outcomes(self) -> Mapping[str, Mapping[str, int]]:
         """See `Tally.outcomes`."""
-        return self._tally.outcomes()
+        return self._entries.tally().outcomes()
+
+    def settle(self) -> None:
+        """Count all calls that are over."""
+        self._entries.drain()
 
     def close(self) -> None:
         """The proxy ends: what came of all calls, by credential."""
-        for each in self._tally.lines():
+        for each in self._entries.tally().lines():
             log.info("summary: %s", self._redactor.redact(each))
 
     def waiting(self, record: Record, seconds: float, why: str) -> None:
@@ -200,7 +199,3 @@ def _server(origin: Origin, start: float) -> Server:
 def _dropped(record: Record, summary: Summary) -> Sequence[str]:
     """The names of the client's headers that its provider did not get."""
     return record.targets[summary.target].dropped(record.call.headers) if record.targets else ()
-
-
-def _served(one: Ended, record: Record) -> str:
-    return f"{record.targets[one.target].provider.name}/{one.credential}"

@@ -1,6 +1,7 @@
 """The last calls of conversations, for their status lines."""
 
 from collections import OrderedDict
+from collections.abc import Iterable
 
 from protocols.model.call import Operation
 from rewrite.usage.entry import CallEntry
@@ -16,10 +17,13 @@ class LastCalls:
     def __init__(self) -> None:
         self._sessions: OrderedDict[str, OrderedDict[str, CallEntry]] = OrderedDict()
 
-    def note(self, entry: CallEntry) -> None:
-        """A call is over. What was used least recently is forgotten first."""
-        if not entry.session or entry.operation != Operation.GENERATE:
-            return
+    def take(self, entries: Iterable[CallEntry]) -> None:
+        """Calls are over. What was used least recently is forgotten first."""
+        for entry in entries:
+            if entry.session and entry.operation == Operation.GENERATE:
+                self._note(entry)
+
+    def _note(self, entry: CallEntry) -> None:
         models = self._sessions.setdefault(entry.session, OrderedDict())
         self._sessions.move_to_end(entry.session)
         models[entry.model] = entry

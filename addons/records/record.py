@@ -1,10 +1,11 @@
-"""A call whose record is kept, and the record: plain data in its flow."""
+"""A call whose record is kept, the record, and who called: plain data in its flow."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from mitmproxy import http
+from mitmproxy.flow import Flow
 
 from protocols.model.call import Call
 from rewrite.catalog.routes import Rule
@@ -16,6 +17,9 @@ from rewrite.values.events import Summary
 
 KEY = "rotator"
 """Where a flow's record is in `flow.metadata`: small plain data, since it is copied and saved."""
+
+_USER = "proxyauth"
+"""Where mitmproxy has the name and the password of who called, if it asks for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,26 @@ def record_of(flow: http.HTTPFlow) -> dict[str, Any]:
     """What is recorded of a flow; nothing where another add-on, or a file, has put something else."""
     record = flow.metadata.get(KEY)
     return record if isinstance(record, dict) else {}
+
+
+def user_of(flow: Flow) -> str:
+    """The name. Empty: the proxy asks for none."""
+    match flow.metadata.get(_USER):
+        case (str(user), *_):
+            return user
+    return ""
+
+
+def forget_password(flow: Flow) -> None:
+    """Metadata are shown, and saved with the flow. mitmproxy itself remembers the connection."""
+    if user := user_of(flow):
+        flow.metadata[_USER] = user, ""
+
+
+def same_user(flow: Flow, other: Flow) -> None:
+    """`flow` is a part of `other`."""
+    if _USER in other.metadata:
+        flow.metadata[_USER] = other.metadata[_USER]
 
 
 def recorded(record: Record, summary: Summary, dropped: Sequence[str]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from addons.secrets.keys import located
@@ -82,12 +82,11 @@ class Ledger:
         self._thread = threading.Thread(target=self._run, name="rotator usage", daemon=True)
         self._thread.start()
 
-    def note(self, entry: CallEntry) -> None:
-        """A call is over: on the event loop."""
+    def take(self, entries: Iterable[CallEntry]) -> None:
+        """Calls are over: on the event loop."""
         if self._is_on:
-            self._pending.append(entry)
-            if not self._awake.is_set():
-                self._awake.set()
+            self._pending.extend(entries)
+            self._awake.set()
 
     def usage(self, since: float, by: Sequence[str]) -> Usage:
         """What is written, see `queries.usage`. Raises what `Trouble` names."""

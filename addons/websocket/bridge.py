@@ -19,8 +19,7 @@ from addons.call.recognition import Intercepted
 from addons.mitm.messages import for_client
 from addons.mitm.websocket_session import Socket
 from addons.records.journal import Journal
-from addons.records.record import Record
-from addons.records.user import same_user
+from addons.records.record import Record, same_user
 from protocols.model.call import Call, Operation
 from protocols.model.errors import Fault
 from protocols.model.http import Headers

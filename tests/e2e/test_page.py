@@ -240,8 +240,8 @@ def full() -> Bench:
             first_token=first,
             cost=0.01 * (count % 7),
         )
-        bench.recent.note(entry)
-        bench.ledger.note(entry)
+        bench.recent.take([entry])
+        bench.ledger.take([entry])
     return bench
 
 

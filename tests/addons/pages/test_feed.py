@@ -143,14 +143,14 @@ def said(data: str) -> list[tuple[str, Any]]:
 
 async def test_a_page_gets_all_and_then_what_is_new(quick: None) -> None:
     bench = Bench(openai=["one"])
-    bench.recent.note(ended(call="before"))
+    bench.recent.take([ended(call="before")])
     async with aclosing(bench.pages.feed.messages()) as messages:
         (hello, status, ends) = said(await next_of(messages))
         assert hello == ("hello", {"bins": {"shortest": 0.05, "growth": 1.25}})
         assert status[1]["providers"]["openai"]["credentials"][0]["name"] == "one"
         assert [each["call"] for each in ends[1]["calls"]] == ["before"]
         await next_of(messages)  # the first look finds all of it new
-        bench.recent.note(ended(call="after"))
+        bench.recent.take([ended(call="after")])
         (found,) = said(await next_of(messages))
         assert (found[0], [each["call"] for each in found[1]["calls"]]) == ("ended", ["after"])
         bench.pool.cool("openai", "one", 60)

@@ -40,7 +40,7 @@ def read(metrics: Metrics) -> Read:
 
 def test_a_call_is_in_the_conventions_histograms() -> None:
     metrics = Metrics()
-    metrics.note(ended())
+    metrics.take([ended()])
     found = read(metrics)
     tokens, seconds = "gen_ai_client_token_usage", "gen_ai_client_operation_duration_seconds"
     prompt, whole = {**CALL, "gen_ai_token_type": "input"}, {**CALL, "error_type": ""}
@@ -56,7 +56,7 @@ def test_a_call_is_in_the_conventions_histograms() -> None:
 def test_and_in_ours() -> None:
     metrics = Metrics()
     for entry in (ended(), ended(attempts=3, verdict=Verdict.SPARE, failed_tokens=7, failed_cost=0.5)):
-        metrics.note(entry)
+        metrics.take([entry])
     found = read(metrics)
     assert found.value("rotator_calls_total", provider="openai", verdict="spare") == 1
     assert found.value("rotator_retries_total", provider="openai") == 2
@@ -80,16 +80,16 @@ def test_and_in_ours() -> None:
 )
 def test_an_error_has_its_type(verdict: Verdict, status: int | None, error: str) -> None:
     metrics = Metrics()
-    metrics.note(ended(verdict=verdict, status=status))
+    metrics.take([ended(verdict=verdict, status=status)])
     assert read(metrics).labels("gen_ai_client_operation_duration_seconds_count", "error_type") == {error}
 
 
 def test_models_that_clients_invent_are_no_labels() -> None:
     metrics = Metrics()
     for count in range(2 * MOST_MODELS):
-        metrics.note(ended(model=f"guess-{count}", served="", verdict=Verdict.REFUSED, status=404))
-        metrics.note(ended(model=f"taken-{count}"))
-    metrics.note(ended(model="", served=""))
+        metrics.take([ended(model=f"guess-{count}", served="", verdict=Verdict.REFUSED, status=404)])
+        metrics.take([ended(model=f"taken-{count}")])
+    metrics.take([ended(model="", served="")])
     found = read(metrics).labels("gen_ai_client_operation_duration_seconds_count", "gen_ai_request_model")
     assert found == {"other", "", *(f"taken-{count}" for count in range(MOST_MODELS))}
 
@@ -113,6 +113,6 @@ def test_the_state_of_now_is_read_from_the_pool() -> None:
 
 def test_two_proxies_in_one_process_do_not_share_a_registry() -> None:
     one, two = Metrics(), Metrics()
-    one.note(ended())
+    one.take([ended()])
     assert "rotator_calls_total{" in read(one).text
     assert "rotator_calls_total{" not in read(two).text

@@ -12,7 +12,7 @@ BEGAN = 999_960
 def test_calls_are_numbered_and_given_once() -> None:
     recent = Recent()
     for name in "abc":
-        recent.note(ended(call=name))
+        recent.take([ended(call=name)])
     assert [(row["number"], row["call"]) for row in recent.last(2)] == [(2, "b"), (3, "c")]
     assert [row["call"] for row in recent.last(200, after=1)] == ["b", "c"]
     assert recent.last(200, after=3) == []
@@ -20,7 +20,7 @@ def test_calls_are_numbered_and_given_once() -> None:
 
 def test_a_row_says_what_a_call_came_to() -> None:
     recent = Recent()
-    recent.note(ended(verdict=Verdict.SPARE, attempts=2))
+    recent.take([ended(verdict=Verdict.SPARE, attempts=2)])
     (row,) = recent.last(1)
     assert (row["verdict"], row["attempts"], row["input"], row["output"]) == ("spare", 2, 1000, 50)
     assert (row["seconds"], row["first_token"], row["cost"]) == (2.5, 0.4, 0.25)
@@ -28,9 +28,9 @@ def test_a_row_says_what_a_call_came_to() -> None:
 
 def test_minutes_add_up() -> None:
     recent = Recent()
-    recent.note(ended(at=BEGAN + 1.0))
-    recent.note(ended(at=BEGAN + 59.0, verdict=Verdict.RETRIED, attempts=3, cost=None, failed_cost=0.5))
-    recent.note(ended(at=BEGAN + 61.0, tokens=None, first_token=None, cost=None))
+    recent.take([ended(at=BEGAN + 1.0)])
+    recent.take([ended(at=BEGAN + 59.0, verdict=Verdict.RETRIED, attempts=3, cost=None, failed_cost=0.5)])
+    recent.take([ended(at=BEGAN + 61.0, tokens=None, first_token=None, cost=None)])
     last, first = recent.minutes(0)
     assert first == {
         "at": BEGAN,
@@ -48,7 +48,7 @@ def test_minutes_add_up() -> None:
 
 def test_written_to_a_cache_is_not_read_from_it() -> None:
     recent = Recent()
-    recent.note(ended(tokens=Tokens(input=1, cache_read=2, cache_write=4, cache_write_1h=8, output=16)))
+    recent.take([ended(tokens=Tokens(input=1, cache_read=2, cache_write=4, cache_write_1h=8, output=16))])
     (minute,) = recent.minutes(0)
     assert (minute["input"], minute["cached"], minute["output"]) == (13, 2, 16)
 
@@ -56,15 +56,15 @@ def test_written_to_a_cache_is_not_read_from_it() -> None:
 def test_a_first_token_of_any_time_is_counted() -> None:
     recent = Recent()
     for seconds in (0.0, 0.05, 0.06, 3600.0):
-        recent.note(ended(first_token=seconds))
+        recent.take([ended(first_token=seconds)])
     (minute,) = recent.minutes(0)
     assert minute["first"] == {0: 3, 40: 1}
 
 
 def test_a_clock_that_is_set_back_costs_nothing() -> None:
     recent = Recent()
-    recent.note(ended(at=BEGAN + 600.0))
-    recent.note(ended(at=BEGAN + 1.0))
+    recent.take([ended(at=BEGAN + 600.0)])
+    recent.take([ended(at=BEGAN + 1.0)])
     (minute,) = recent.minutes(0)
     assert minute["verdicts"] == {"ok": 2}
 
@@ -72,7 +72,7 @@ def test_a_clock_that_is_set_back_costs_nothing() -> None:
 def test_of_many_calls_the_last_are_kept() -> None:
     recent = Recent()
     for count in range(10_000):
-        recent.note(ended(at=BEGAN + 60.0 * count))
+        recent.take([ended(at=BEGAN + 60.0 * count)])
     assert recent.count == 10_000
     assert len(recent.last(10_000)) == LAST
     assert len(list(recent.minutes(0))) == MINUTES

@@ -33,7 +33,7 @@ def test_a_conversation_that_nobody_knows(bench: Bench) -> None:
 
 
 def test_its_last_call(bench: Bench) -> None:
-    bench.last.note(replace(ENTRY, session=HASH))
+    bench.last.take([replace(ENTRY, session=HASH)])
     assert page(bench, f"?session={SESSION}&model=claude-opus-4-5") == {
         "last": {
             "provider": "anthropic",

@@ -39,16 +39,16 @@ def last() -> LastCalls:
 
 
 def test_it_is_that_of_the_model_that_is_asked_for_or_else_of_any(last: LastCalls) -> None:
-    last.note(ENTRY)
-    last.note(SMALL)
+    last.take([ENTRY])
+    last.take([SMALL])
     found = [last.find("aa", model) for model in ("claude-opus-4-5", "another", "")]
     assert found == [ENTRY, SMALL, SMALL]
     assert last.find("bb", "claude-opus-4-5") is None
 
 
 def test_only_answers_of_stated_conversations_count(last: LastCalls) -> None:
-    last.note(replace(ENTRY, session=""))
-    last.note(replace(ENTRY, operation="count_tokens"))
+    last.take([replace(ENTRY, session="")])
+    last.take([replace(ENTRY, operation="count_tokens")])
     assert (last.find("", ""), last.find("aa", "")) == (None, None)
 
 
@@ -56,10 +56,10 @@ def test_what_was_used_least_recently_is_forgotten(last: LastCalls, monkeypatch:
     monkeypatch.setattr(last_calls, "MOST_SESSIONS", 2)
     monkeypatch.setattr(last_calls, "MOST_MODELS", 2)
     for session in ("aa", "bb", "aa", "cc"):
-        last.note(replace(ENTRY, session=session))
+        last.take([replace(ENTRY, session=session)])
     assert [bool(last.find(session, "")) for session in ("aa", "bb", "cc")] == [True, False, True]
     for model in ("two", "three"):
-        last.note(replace(ENTRY, model=model))
+        last.take([replace(ENTRY, model=model)])
     models = [
         found.model for model in ("claude-opus-4-5", "two", "three") if (found := last.find("aa", model))
     ]

@@ -77,7 +77,7 @@ def rows(file: Path) -> int:
 def test_calls_are_written_by_a_thread_and_read_by_anybody(ledger: Ledger, file: Path) -> None:
     ledger.configure(file)
     for number in range(10):
-        ledger.note(call(number))
+        ledger.take([call(number)])
     eventually(lambda: count(ledger) == 10)
     assert rows(file) == 10
 
@@ -87,16 +87,16 @@ def test_what_waits_is_written_at_the_end(
 ) -> None:
     monkeypatch.setattr(ledgers, "GATHER", 600.0)
     ledger.configure(file)
-    ledger.note(call(1))
+    ledger.take([call(1)])
     eventually(file.exists)
-    ledger.note(call(2))
+    ledger.take([call(2)])
     ledger.close()
     assert rows(file) == 2
 
 
 def test_only_its_user_can_read_it(ledger: Ledger, file: Path) -> None:
     ledger.configure(file)
-    ledger.note(call())
+    ledger.take([call()])
     eventually(lambda: count(ledger) == 1)
     modes = {stat.S_IMODE(each.stat().st_mode) for each in file.parent.iterdir()}
     assert (modes, stat.S_IMODE(file.parent.stat().st_mode)) == ({0o600}, 0o700)
@@ -111,7 +111,7 @@ def test_one_that_others_could_read_is_made_private(ledger: Ledger, file: Path) 
 
 def test_without_a_folder_it_is_in_memory(ledger: Ledger) -> None:
     ledger.configure(None)
-    ledger.note(call())
+    ledger.take([call()])
     eventually(lambda: count(ledger) == 1)
     assert ledger.file is None
 
@@ -132,7 +132,7 @@ def test_where_it_is(ledger: Ledger, tmp_path: Path, option: str, state: str, ex
 
 def test_off_keeps_nothing(ledger: Ledger, tmp_path: Path) -> None:
     ledger.follow("off", str(tmp_path), tmp_path)
-    ledger.note(call())
+    ledger.take([call()])
     with pytest.raises(Unusable, match="no usage is kept"):
         ledger.usage(0.0, ())
     assert list(tmp_path.iterdir()) == []
@@ -141,7 +141,7 @@ def test_off_keeps_nothing(ledger: Ledger, tmp_path: Path) -> None:
 def test_it_can_move_while_the_proxy_runs(ledger: Ledger, tmp_path: Path) -> None:
     for name in ("one.sqlite", "two.sqlite"):
         ledger.follow(name, "", tmp_path)
-        ledger.note(call())
+        ledger.take([call()])
         eventually(lambda: count(ledger) == 1)
     assert rows(tmp_path / "one.sqlite") == rows(tmp_path / "two.sqlite") == 1
 
@@ -159,9 +159,9 @@ def test_a_disk_that_cannot_be_written_is_one_warning_and_is_tried_again(
     in_the_way = tmp_path / "state"
     in_the_way.touch()
     ledger.configure(in_the_way / "usage.sqlite")
-    ledger.note(call(1))
+    ledger.take([call(1)])
     eventually(lambda: len(warnings(caplog)) == 1)
-    ledger.note(call(2))
+    ledger.take([call(2)])
     in_the_way.unlink()
     eventually(lambda: count(ledger) == 2)
     assert len(warnings(caplog)) == 1
@@ -184,7 +184,7 @@ def test_a_full_disk_loses_nothing(
     monkeypatch.setattr(database, "open_to_write", limited)
     ledger.configure(file)
     for number in range(300):
-        ledger.note(call(number, provider=f"provider-{number}-{'x' * 200}"))
+        ledger.take([call(number, provider=f"provider-{number}-{'x' * 200}")])
     eventually(lambda: len(warnings(caplog)) == 1)
     assert "full" in warnings(caplog)[0]
     is_full = False
@@ -197,7 +197,7 @@ def test_what_waits_is_bounded(ledger: Ledger, tmp_path: Path, monkeypatch: pyte
     in_the_way.touch()
     ledger.configure(in_the_way / "usage.sqlite")
     for number in range(ledgers.MOST_WAITING + 5):
-        ledger.note(call(number))
+        ledger.take([call(number)])
     in_the_way.unlink()
     eventually(lambda: count(ledger) > 0)
     assert count(ledger) <= ledgers.MOST_WAITING
@@ -210,7 +210,7 @@ def test_a_damaged_file_is_set_aside(
     file.parent.mkdir()
     file.write_bytes(damage)
     ledger.configure(file)
-    ledger.note(call())
+    ledger.take([call()])
     eventually(lambda: count(ledger) == 1)
     assert file.with_name("usage.sqlite.damaged").read_bytes() == damage
     assert ["it is now usage.sqlite.damaged" in line for line in warnings(caplog)] == [True]
@@ -220,7 +220,7 @@ def test_one_that_is_damaged_while_it_is_open_is_set_aside(
     ledger: Ledger, file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     ledger.configure(file)
-    ledger.note(call(1))
+    ledger.take([call(1)])
     eventually(lambda: count(ledger) == 1)
     other = sqlite3.connect(file)
     other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -229,7 +229,7 @@ def test_one_that_is_damaged_while_it_is_open_is_set_aside(
         opened.seek(4096)
         opened.write(b"\xaa" * (file.stat().st_size - 4096))
     for number in range(2, 50):
-        ledger.note(call(number, at=NOON + number * 1800, provider=f"p{number}"))
+        ledger.take([call(number, at=NOON + number * 1800, provider=f"p{number}")])
     eventually(lambda: file.with_name("usage.sqlite.damaged").exists())
     eventually(lambda: count(ledger) == 48)
     assert len(warnings(caplog)) == 1
@@ -244,7 +244,7 @@ def test_one_of_a_later_version_is_left_alone(
     later.close()
     before = file.read_bytes()
     ledger.configure(file)
-    ledger.note(call())
+    ledger.take([call()])
     eventually(lambda: ledger.file is None and count(ledger) == 1)
     assert file.read_bytes() == before
     (warning,) = warnings(caplog)
@@ -261,7 +261,7 @@ def test_a_database_of_another_program_is_left_alone(
     other.commit()
     other.close()
     ledger.configure(file)
-    ledger.note(call())
+    ledger.take([call()])
     eventually(lambda: ledger.file is None and count(ledger) == 1)
     assert "it is a database of another program" in warnings(caplog)[0]
 
@@ -270,9 +270,9 @@ def test_a_call_that_cannot_be_written_costs_no_other_round(
     ledger: Ledger, file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     ledger.configure(file)
-    ledger.note(call(1, status={}))
+    ledger.take([call(1, status={})])
     eventually(lambda: len(warnings(caplog)) == 1)
-    ledger.note(call(2))
+    ledger.take([call(2)])
     eventually(lambda: count(ledger) == 1)
 
 
@@ -325,7 +325,7 @@ first, number = int(sys.argv[2]), int(sys.argv[3])
 ledger = Ledger(Redactor(), lambda: NOON)
 ledger.configure(Path(sys.argv[1]))
 for each in range(first, first + number):
-    ledger.note(call(each, at=NOON + each))
+    ledger.take([call(each, at=NOON + each)])
     print(time.time(), each, flush=True)
     time.sleep(0.001)
 ledger.close()

@@ -1,23 +1,77 @@
-"""The entry of a call that is over: how it is counted."""
+"""The entries of calls that are over: how one is made, and how those who count calls get it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
-from addons.records.record import Record
-from addons.records.user import user_of
+from addons.records.record import Record, user_of
+from addons.records.tally import Tally
+from addons.runtime.clock import Later
 from protocols.model.parts import Usage
 from rewrite.credentials.evidence import session_hash
 from rewrite.records.verdict import verdict_of
+from rewrite.targets.target import Target
 from rewrite.usage.charges import charges
 from rewrite.usage.entry import CallEntry
 from rewrite.usage.prices import Cost
 from rewrite.values.decision import Ended
 from rewrite.values.events import Summary
 
+GATHER = 0.5
+"""Seconds after which a call is counted at the latest."""
+
 type Price = Callable[[str, Sequence[str], Usage, float], Cost | None]
 """What an answer cost: by the provider, the names of its model, best first, what is known of its tokens, and
 when, in epoch seconds. None: unknown."""
+
+type Take = Callable[[Sequence[CallEntry]], None]
+"""Counts calls, in the order in which they ended."""
+
+
+class Over(NamedTuple):
+    """A call that is over."""
+
+    entry: CallEntry | None
+    """None: nobody was asked, since the answer was at hand."""
+    summary: Summary
+    targets: Sequence[Target]
+    """Those that could be asked."""
+
+
+class Entries:
+    """Of calls that are over, on the event loop. On the way of a call one is only put by: it is counted with
+    others when somebody looks, or after GATHER seconds."""
+
+    def __init__(self, counting: Sequence[Take] = (), later: Later | None = None) -> None:
+        """`counting`: those who count; `later` sets a timer. None: somebody always looks."""
+        self._counting, self._later = counting, later
+        self._over: list[Over] = []
+        self._tally = Tally()
+
+    def note(self, over: Over) -> None:
+        if not self._over and self._later:
+            self._later(GATHER, self.drain)
+        self._over.append(over)
+
+    def drain(self) -> None:
+        """Whoever looks, and the end of the proxy, comes after this."""
+        if not self._over:
+            return
+        over, self._over = self._over, []
+        for one in over:
+            self._tally.note(one.summary, [_served(each, one.targets) for each in one.summary.attempts])
+        entries = [one.entry for one in over if one.entry is not None]
+        for take in self._counting:
+            take(entries)
+
+    def tally(self) -> Tally:
+        """Of all calls."""
+        self.drain()
+        return self._tally
+
+
+def _served(one: Ended, targets: Sequence[Target]) -> str:
+    return f"{targets[one.target].provider.name}/{one.credential}"
 
 
 def entry_of(record: Record, summary: Summary, kept: Mapping[str, Any], at: float, price: Price) -> CallEntry:

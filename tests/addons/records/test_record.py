@@ -2,7 +2,7 @@
 
 from mitmproxy.test import tflow
 
-from addons.records.user import forget_password, same_user, user_of
+from addons.records.record import forget_password, same_user, user_of
 
 
 def test_the_name_stays_and_the_password_goes() -> None:

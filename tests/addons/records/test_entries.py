@@ -1,6 +1,6 @@
 """How a call is counted."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -9,6 +9,7 @@ from mitmproxy.test import tflow
 from msgspec import structs
 from pydantic import SecretStr
 
+from addons.records.entries import GATHER, Entries, Over
 from addons.records.journal import Journal
 from addons.records.record import Record
 from addons.secrets.redaction import Redactor
@@ -23,6 +24,7 @@ from rewrite.usage.prices import Cost
 from rewrite.values.decision import Ended
 from rewrite.values.events import Summary
 from rewrite.values.outcome import Completed, Kind, Rejected
+from tests.addons.pages.bench import ended
 from tests.rewrite.scenes import own
 
 SECRET = "the-secret-of-a-pool"
@@ -43,6 +45,12 @@ SUMMARY = Summary(
 )
 
 
+class Timer:
+    """One that a test fires."""
+
+    def cancel(self) -> None: ...
+
+
 def priced(provider: str, models: Sequence[str], usage: Usage, at: float) -> Cost | None:
     """A dollar a token of the one model that it knows."""
     if usage.cost is not None:
@@ -57,11 +65,13 @@ def flow() -> http.HTTPFlow:
 
 
 def entry(flow: http.HTTPFlow, summary: Summary = SUMMARY, call: Call = CALL) -> CallEntry:
-    """What the listeners of a journal get of a call."""
+    """What those who count calls get of one."""
     redactor, heard = Redactor(), list[CallEntry]()
     redactor.learn([SecretStr(SECRET)])
-    journal = Journal(redactor, listeners=[heard.append], price=priced)
+    entries = Entries([heard.extend])
+    journal = Journal(redactor, entries=entries, price=priced)
     journal.end(Record(flow, call, "openai", [replace(TARGET, call=call)]), summary)
+    entries.drain()
     (only,) = heard
     return only
 
@@ -118,8 +128,10 @@ def test_a_call_that_nobody_was_asked_for(flow: http.HTTPFlow) -> None:
 
 def test_what_is_answered_from_memory_is_no_call(flow: http.HTTPFlow) -> None:
     heard = list[CallEntry]()
+    entries = Entries([heard.extend])
     prepared = replace(SUMMARY, attempts=(), progress=Progress())
-    Journal(Redactor(), listeners=[heard.append]).end(Record(flow, CALL, "openai", ()), prepared)
+    Journal(Redactor(), entries=entries).end(Record(flow, CALL, "openai", ()), prepared)
+    entries.drain()
     assert heard == []
 
 
@@ -143,8 +155,10 @@ def test_what_others_named_is_redacted(flow: http.HTTPFlow) -> None:
 
 def test_a_call_that_went_elsewhere_has_the_model_that_was_asked_for_there(flow: http.HTTPFlow) -> None:
     heard = list[CallEntry]()
+    entries = Entries([heard.extend])
     there = replace(TARGET, call=replace(CALL, model="gpt-5"))
-    Journal(Redactor(), listeners=[heard.append]).end(Record(flow, CALL, "openai", [there]), SUMMARY)
+    Journal(Redactor(), entries=entries).end(Record(flow, CALL, "openai", [there]), SUMMARY)
+    entries.drain()
     assert [(one.model, one.asked) for one in heard] == [("gpt-4o", "gpt-5")]
 
 
@@ -154,3 +168,24 @@ def test_the_conversation_of_an_entry_is_a_hash(flow: http.HTTPFlow) -> None:
         "",
         hash_of_session("a-long-session-of-a-client"),
     )
+
+
+def test_entries_are_counted_together_when_it_is_time_or_somebody_looks() -> None:
+    """Each once, in their order, and by one timer."""
+    heard, timers = list[list[CallEntry]](), list[tuple[float, Callable[[], None]]]()
+
+    def later(seconds: float, callback: Callable[[], None]) -> Timer:
+        timers.append((seconds, callback))
+        return Timer()
+
+    entries = Entries([lambda found: heard.append([*found])], later)
+    one, two, three = (Over(ended(call=name), SUMMARY, [TARGET]) for name in ("one", "two", "three"))
+    entries.note(one)
+    entries.note(two)
+    assert ([seconds for seconds, _ in timers], heard) == ([GATHER], [])
+    assert dict(entries.tally().outcomes()["openai/one"]) == {"rejected (429 rate)": 2}
+    assert heard == [[one.entry, two.entry]]
+    entries.note(three)
+    for _, fire in timers:
+        fire()
+    assert heard == [[one.entry, two.entry], [three.entry]]
