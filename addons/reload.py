@@ -88,11 +88,13 @@ class Control:
         self._keeper.start()
         self._values.start()
         self._answering.checker.start()
+        self._answering.silences.start()
 
     async def stop(self) -> None:
         self._watch.stop()
         self._watch_logins.stop()
         self._answering.checker.stop()
+        self._answering.silences.stop()
         await self._logins.close()
         await self._answering.close()
         await asyncio.to_thread(self._answering.traces.close)

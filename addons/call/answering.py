@@ -20,6 +20,7 @@ from addons.call.recognition import Intercepted
 from addons.call.report_headers import reported
 from addons.call.reports import Reports
 from addons.call.request import account_lease, signed, unchanged
+from addons.call.silences import Silences
 from addons.call.traced import TracedDriver
 from addons.call.tracing import note_parsed, note_routing, note_sent
 from addons.call.work import Work
@@ -74,6 +75,7 @@ class Answering:
         self.flow_traces = FlowTraces(traces, pool, self._clock)
         self.checker = Checker(pool, journal.notice, journal.failed)
         self._drivers: WeakKeyDictionary[http.HTTPFlow, Driver] = WeakKeyDictionary()
+        self.silences = Silences(self._drivers.values)
         self.buffering: WeakKeyDictionary[http.HTTPFlow, tuple[bool, float]] = WeakKeyDictionary()
         """Whether the route of a call wants its answer whole before the client gets it, and for how many
         seconds it may be kept."""

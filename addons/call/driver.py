@@ -18,7 +18,7 @@ from addons.call.arrivals import MOST_ENDS, Answer, in_pieces
 from addons.call.live import NO_WAIT, LiveCall, Wait, live_call
 from addons.call.renewing import Renewing
 from addons.call.report_headers import reported
-from addons.call.request import Leases, outgoing
+from addons.call.request import OWN, Leases, outgoing
 from addons.call.response import Response, give
 from addons.call.work import Work
 from addons.credentials.lease import Lease
@@ -63,11 +63,18 @@ from rewrite.values.timer import Timer
 LONG_WAIT = 3.0
 """Seconds of an attempt that failed, or between two, from which on a person has to know why nothing comes."""
 
+SILENT, SILENT_WHOLE = 5.0, 30.0
+"""Seconds without a byte of an answer that has been asked for, of a stream and of a whole answer, from which
+on a person has to know who is silent."""
+
 SLOW_DRAIN = 0.1
 """Seconds after which a client that did not read has made upstream's silence meaningless."""
 
 LARGEST = 256 * 1024
 """Bytes that may wait before upstream is read no further."""
+
+_SILENCES = {Timer.FIRST_EVENT, Timer.FIRST_TOKEN, Timer.RESPONSE}
+"""Timers that end an attempt nothing came of."""
 
 _NOTHING_HIDDEN = Blackout(())
 
@@ -113,7 +120,7 @@ class Driver:
         self._blackout = _NOTHING_HIDDEN
         self._timers = Timers(work.clock, self._put)
         self._wanted: list[tuple[Event, float]] = []  # timers that are set when all is handled
-        self._handling = self._waits = False
+        self._handling = self._waits = self._silence_noted = False
         self._waiting_for: asyncio.Task[None] | asyncio.Handle | None = None
         self._bytes = 0
         self._paused = self._over = self._broken = False
@@ -155,6 +162,19 @@ class Driver:
         if self._over:
             return None
         return live_call(self._work.record, self._work.exchange, self._wait, self._work.clock())
+
+    def note_silence(self) -> None:
+        """Record, once in a call, that its provider is silent and has been for long."""
+        since = self._work.exchange.silent_since
+        if self._over or self._silence_noted or since is None:
+            return
+        seconds = self._work.clock() - since
+        if seconds >= (SILENT if self._work.exchange.target.call.stream else SILENT_WHOLE):
+            self._silence_noted = True
+            exchange, left = self._work.exchange, self._timers.left(_ends_silence)
+            key = "the tool's own key" if exchange.credential == OWN else exchange.credential
+            with self._faults_recorded():
+                self._work.journal.silent(self._work.record, key, seconds, left)
 
     def _stop(self) -> None:
         self._cancel_attempt()
@@ -543,6 +563,10 @@ class Driver:
     def _break_off(self, message: str) -> None:
         self._response.abort(message)
         self._finish()
+
+
+def _ends_silence(event: Event) -> bool:
+    return isinstance(event, TimerFired) and event.timer in _SILENCES
 
 
 def _says_limits(head: Head) -> bool:

@@ -120,6 +120,11 @@ class Journal:
         due = "" if seconds is None else f", which is due in {seconds:.0f} s"
         self._meanwhile(record, f"waits in line for a key{due}: {why}")
 
+    def silent(self, record: Record, key: str, seconds: float, left: float | None) -> None:
+        """An attempt with `key` has had no answer for `seconds`, and is given up after those `left`."""
+        due = "" if left is None else f", and waits {left:.0f} s more at most"
+        self._meanwhile(record, f"has had no answer with {key} for {seconds:.0f} s{due}")
+
     def asked_again(self, record: Record, seconds: float, why: str) -> None:
         """An attempt of the call failed after `seconds`, and another begins."""
         self._meanwhile(record, f"is asked again after {seconds:.0f} s: {why}")

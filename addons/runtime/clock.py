@@ -155,6 +155,11 @@ class Timers[T]:
         if self._pending and self._pending[0][0] < self._alarm_at:
             self._arm(self._pending[0][0])
 
+    def left(self, wanted: Callable[[T], bool]) -> float | None:
+        """The seconds until the first of those `wanted` is due. None: none is set."""
+        due = min((when for when, _, what in self._pending if wanted(what)), default=None)
+        return None if due is None else max(due - self._clock(), 0.0)
+
     def cancel(self) -> None:
         """Nothing is waited for any more, for good: the user is let go of, which holds us too."""
         self._pending.clear()

@@ -184,6 +184,14 @@ class Exchange:
         return self._ledger.current.credential or ""
 
     @property
+    def silent_since(self) -> float | None:
+        """When the request had left to which nothing has come, in seconds on the machine's clock. None: no
+        attempt waits so."""
+        current = self._ledger.current
+        waits = self.state in (State.AWAITING_HEAD, State.HOLDING) and not current.alive
+        return current.sent_at if waits else None
+
+    @property
     def target(self) -> Target:
         """Which is asked, or is asked next."""
         return self._ledger.target

@@ -93,13 +93,15 @@ def test_44_keys_that_are_all_rate_limited(vendor: VendorThread, tmp_path: Path,
 def test_44_a_provider_that_is_silent(vendor: VendorThread, tmp_path: Path) -> None:
     vendor.on(key=ONE).reply(Hang())
     timers = ("first_event_timeout", "first_token_timeout", "slow_start_timeout")
-    more = "\n".join(("[streaming]", *(f"{name} = 4" for name in timers), ""))
+    more = "\n".join(("[streaming]", *(f"{name} = 7" for name in timers), ""))
     with proxied(vendor, tmp_path, {"OPENAI_API_KEY_1": ONE}, more) as proxy:
         request = {"stream": True}
         result = sdk.run("openai-current", "openai_chat", proxy.environment(), request=request)
         assert result["error"] is None
         log = proxy.wait_log("is asked again")
-    assert has_line(log, "is asked again after 4 s", "openai")
+    assert has_line(log, "has had no answer with OPENAI_API_KEY_1 for ", "openai", "more at most")
+    assert has_line(log, "is asked again after 7 s", "openai")
+    assert log.index("has had no answer") < log.index("is asked again")
 
 
 def test_45_a_key_that_is_mended_at_the_provider(vendor: VendorThread, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from mitmproxy.test import tflow
 from msgspec import structs
 from pydantic import SecretStr
 
-from addons.call.driver import Driver
+from addons.call.driver import SILENT, Driver
 from addons.call.fields import FieldCache
 from addons.call.recognition import Intercepted
 from addons.call.reports import Reports
@@ -199,6 +199,10 @@ class Notes(Journal):
         self._house.lost.append((seconds, why))
         super().asked_again(record, seconds, why)
 
+    def silent(self, record: Record, key: str, seconds: float, left: float | None) -> None:
+        self._house.silences.append((key, seconds, left))
+        super().silent(record, key, seconds, left)
+
     def failed(self, what: str, error: BaseException) -> None:
         self._house.faults.append(error)
         super().failed(what, error)
@@ -225,6 +229,7 @@ class House:
         self.in_line: list[tuple[float | None, str]] = []
         self.reached: list[tuple[Origin, Reached]] = []
         self.lost: list[tuple[float, str]] = []
+        self.silences: list[tuple[str, float, float | None]] = []
 
     def acquire(self, command: Acquire) -> Lease | Unavailable:
         if command.only_others and not self.has_others:
@@ -446,6 +451,43 @@ async def test_an_attempt_that_took_long_for_nothing_is_said_when_the_next_begin
     async with asyncio.timeout(PATIENCE):
         await running
     assert (kept.body, house.lost) == (b"".join(TEXT), expected)
+
+
+async def test_a_provider_that_is_silent_is_said_once_while_the_call_waits(
+    vendor: Vendor, house: House
+) -> None:
+    vendor.reply(replace(streamed(TEXT, WaitFor("rest")), before=(WaitFor("head"),)))
+    kept, driver = Kept(), house.driver()
+    running = asyncio.ensure_future(driver.run(kept))
+    await vendor.wait_requests(1)
+    began = house.clock()
+    driver.note_silence()
+    assert house.silences == []
+    house.clock.now += SILENT
+    driver.note_silence()
+    driver.note_silence()
+    ((key, seconds, left),) = house.silences
+    assert (key, round(seconds), left) == ("key-1", round(house.clock() - began), None)
+    vendor.release("head")
+    await until(lambda: kept.body != b"", kept)
+    vendor.release("rest")
+    async with asyncio.timeout(PATIENCE):
+        await running
+    driver.note_silence()
+    assert len(house.silences) == 1
+
+
+async def test_an_answer_that_comes_is_no_silence(vendor: Vendor, house: House) -> None:
+    vendor.reply(streamed(TEXT, WaitFor("rest")))
+    kept, driver = Kept(), house.driver()
+    running = asyncio.ensure_future(driver.run(kept))
+    await until(lambda: kept.body != b"", kept)
+    house.clock.now += SILENT
+    driver.note_silence()
+    assert house.silences == []
+    vendor.release("rest")
+    async with asyncio.timeout(PATIENCE):
+        await running
 
 
 async def test_a_call_that_the_proxy_ends_says_so(vendor: Vendor, house: House) -> None:

@@ -339,6 +339,14 @@ def test_a_wait_is_said_while_it_lasts(
     assert caplog.messages == [f"call=c0ffee provider=openai model=gpt-4o: {line_of}"]
 
 
+@pytest.mark.parametrize(("left", "more"), [(None, ""), (25.2, ", and waits 25 s more at most")])
+def test_a_silence_is_said_while_it_lasts(
+    journal: Journal, flow: http.HTTPFlow, left: float | None, more: str
+) -> None:
+    journal.silent(record_of(flow), "one", 5.1, left)
+    assert flow.comment == f"has had no answer with one for 5 s{more}"
+
+
 def test_lines_of_calls_are_in_the_layout_that_was_asked_for(
     journal: Journal, flow: http.HTTPFlow, caplog: pytest.LogCaptureFixture
 ) -> None:

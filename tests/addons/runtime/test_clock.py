@@ -168,6 +168,13 @@ def test_one_alarm_is_set_for_the_earliest_of_several(world: World, clock: Clock
     assert (fired, world.due) == (["soon", "late", "later"], [])
 
 
+def test_it_says_when_the_first_of_some_is_due(world: World, clock: Clock, fired: list[str]) -> None:
+    timers = Timers(clock, fired.append)
+    timers.set([("late", 30.0), ("soon", 10.0), ("late", 20.0)], clock())
+    world.runs(5.0)
+    assert (timers.left("late".__eq__), timers.left("never".__eq__)) == (15.0, None)
+
+
 def test_a_later_one_leaves_the_alarm_as_it_is(world: World, clock: Clock, fired: list[str]) -> None:
     timers = Timers(clock, fired.append)
     timers.set([("soon", 10.0)], clock())
