@@ -15,8 +15,10 @@ from addons.call.answering import Answering
 from addons.call.forwarding import Forwarder
 from addons.call.recognition import Intercepted, Interception, Unadmitted, error_response
 from addons.mitm.dispatch import Forwarding, Responder
+from addons.mitm.messages import headers_of, set_headers
 from addons.mitm.sink import Sink, answer_with
 from addons.records.journal import Journal
+from addons.secrets.redaction import Blackout, key_shaped
 from addons.upstream.inflating import TooLong, inflated
 from protocols.model.errors import Fault
 from protocols.model.wirejson import MOST_VALUES, is_crowded
@@ -74,6 +76,15 @@ class Departure:
         if wanted or (self._filter and self._filter(flow) and not self._own.has(flow)):
             return seconds
         return 0.0
+
+    def hide(self, flow: http.HTTPFlow) -> None:
+        """The key of its client, which a provider repeats that was asked with it."""
+        intercepted, response = self._interception.intercepted(flow), flow.response
+        if intercepted is None or intercepted.pooled or intercepted.own is None or response is None:
+            return
+        blackout = Blackout(key_shaped(intercepted.own.secrets))
+        set_headers(response, blackout.headers(headers_of(response)))
+        response.data.content = blackout.whole(response.data.content or b"")
 
     def block(self, flow: http.HTTPFlow) -> None:
         """This flow never leaves, even if its answer is taken away again."""

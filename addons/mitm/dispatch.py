@@ -82,6 +82,10 @@ class Dispatcher(Protocol):
         """What becomes of a request that is about to leave; None: mitmproxy forwards it by itself."""
         ...
 
+    def hide(self, flow: http.HTTPFlow) -> None:
+        """All of an answer of ours is in its flow, which others get now: take out what nobody is shown."""
+        ...
+
     def buffers(self, flow: http.HTTPFlow) -> float:
         """For how many seconds an answer whose head is here may be kept from the client, so that hooks get it
         whole; 0: not at all."""

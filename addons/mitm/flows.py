@@ -174,6 +174,9 @@ class FlowRegistry:
     def buffers(self, flow: http.HTTPFlow) -> float:
         return self._dispatcher.buffers(flow)
 
+    def hide(self, flow: http.HTTPFlow) -> None:
+        self._dispatcher.hide(flow)
+
     def sent(self, flow: http.HTTPFlow) -> None:
         """All of this flow's response has gone out as it stands, before any hook got it whole. Of others than
         ours nothing is noted."""

@@ -361,6 +361,7 @@ class RelayStream(ForwardedStream):
                 self.flow.metadata[TRUNCATED_KEY] = True
                 cut = f"the answer is not shown whole: its first {BODY_LIMIT} bytes"
                 self.flow.comment = BETWEEN.join(filter(None, (self.flow.comment, cut)))
+            self.flows.hide(self.flow)
         sink.kept.clear()
 
 

@@ -92,6 +92,10 @@ class Web:
         answer = self._http.post(path)
         assert answer.status_code == 200, (path, answer.text)
 
+    def command(self, name: str, *arguments: str) -> Any:
+        """What a command of the command bar answers."""
+        return self._http.post(f"/commands/{name}", json={"arguments": arguments}).json()
+
     def close(self) -> None:
         self._http.close()
 

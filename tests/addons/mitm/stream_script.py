@@ -222,6 +222,9 @@ class Script:
         if "denied" in query:
             flow.response = http.Response.make(407, b"denied")
 
+    def hide(self, flow: http.HTTPFlow) -> None:
+        pass
+
     def buffers(self, flow: http.HTTPFlow) -> float:
         return float(dict(flow.request.query.fields).get("buffer", "0"))
 

@@ -207,6 +207,9 @@ class Never:
     def dispatch(self, flow: http.HTTPFlow) -> Responder | Forwarding | None:
         raise NotImplementedError
 
+    def hide(self, flow: http.HTTPFlow) -> None:
+        pass
+
     def buffers(self, flow: http.HTTPFlow) -> float:
         raise NotImplementedError
 

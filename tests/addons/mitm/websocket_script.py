@@ -97,6 +97,9 @@ class Script:
     def next_layer(self, nextlayer: NextLayer) -> None:
         Layers(self.registry, lambda host, port: False).next_layer(nextlayer)
 
+    def hide(self, flow: http.HTTPFlow) -> None:
+        pass
+
     def buffers(self, flow: http.HTTPFlow) -> float:
         return 0.0
 
