@@ -126,7 +126,7 @@ class Rotator:
         counting = ledger.take, recent.take, metrics.take, last.take
         entries = Entries(counting, by_the_loop)
         prices = PriceTable()
-        self._journal = Journal(redactor, _updated, entries, prices)
+        self._journal = Journal(redactor, _updated, entries, prices.prices)
         logins = Logins(time.time, redactor.keep)
         clock = EpochClock()
         pool = self._pool = Pool(clock, self._journal.notice, logins)

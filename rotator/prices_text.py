@@ -8,9 +8,8 @@ from typing import Self
 from rich.table import Table
 from rich.text import Text
 
+from rewrite.usage.costs import Known, Price, Rates, Tiered
 from rewrite.usage.price_list import PriceList
-from rewrite.usage.prices import Known
-from rewrite.usage.rates import Price, Rates, Tiered
 
 _COLUMNS = ("input", "cache_read", "cache_write", "cache_write_1h", "output")
 _BESIDES = ("reasoning", "input_audio", "output_audio", "output_image")

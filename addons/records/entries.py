@@ -7,22 +7,17 @@ from typing import Any, NamedTuple
 from addons.records.record import Record, user_of
 from addons.records.tally import Tally
 from addons.runtime.clock import Later
-from protocols.model.parts import Usage
 from rewrite.credentials.evidence import session_hash
 from rewrite.records.verdict import verdict_of
 from rewrite.targets.target import Target
-from rewrite.usage.charges import charges
+from rewrite.usage.costs import Cost, call_cost, charges
 from rewrite.usage.entry import CallEntry
-from rewrite.usage.prices import Cost
+from rewrite.usage.prices import Prices
 from rewrite.values.decision import Ended
 from rewrite.values.events import Summary
 
 GATHER = 0.5
 """Seconds after which a call is counted at the latest."""
-
-type Price = Callable[[str, Sequence[str], Usage, float], Cost | None]
-"""What an answer cost: by the provider, the names of its model, best first, what is known of its tokens, and
-when, in epoch seconds. None: unknown."""
 
 type Take = Callable[[Sequence[CallEntry]], None]
 """Counts calls, in the order in which they ended."""
@@ -74,12 +69,14 @@ def _served(one: Ended, targets: Sequence[Target]) -> str:
     return f"{targets[one.target].provider.name}/{one.credential}"
 
 
-def entry_of(record: Record, summary: Summary, kept: Mapping[str, Any], at: float, price: Price) -> CallEntry:
+def entry_of(
+    record: Record, summary: Summary, kept: Mapping[str, Any], at: float, prices: Prices
+) -> CallEntry:
     """`kept`: the record in the call's flow, redacted; `at`: when it ended, in epoch seconds."""
     call = record.call
     model, served = kept.get("model") or "", kept.get("served") or ""
     asked = kept.get("asked") or model if record.targets else ""
-    found = charges(summary.attempts, partial(_priced, record, price, at))
+    found = charges(summary.attempts, partial(_priced, record, prices, at))
     last = summary.attempts[-1] if summary.attempts else None
     return CallEntry(
         at=at,
@@ -107,8 +104,8 @@ def entry_of(record: Record, summary: Summary, kept: Mapping[str, Any], at: floa
     )
 
 
-def _priced(record: Record, price: Price, at: float, one: Ended) -> Cost | None:
+def _priced(record: Record, prices: Prices, at: float, one: Ended) -> Cost | None:
     """What an attempt cost."""
     target = record.targets[one.target]
     names = (one.served, target.call.model or "")
-    return price(target.provider.name, names, one.usage, at) if one.usage else None
+    return call_cost(prices.known, target.provider.name, names, one.usage, at) if one.usage else None

@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 
 from mitmproxy import http
 from mitmproxy.connection import Server
 from mitmproxy.flow import Error, Flow
 from mitmproxy.log import ALERT
 
-from addons.records.entries import Entries, Over, Price, entry_of
+from addons.records.entries import Entries, Over, entry_of
 from addons.records.fallbacks import Fallbacks
 from addons.records.record import KEY, Record, counted, record_of, recorded
 from addons.records.terminal import CALL, line_in
@@ -25,7 +25,7 @@ from protocols.model.http import Origin
 from rewrite.credentials.notices import Notice
 from rewrite.records.comment import comment
 from rewrite.records.verdict import Verdict
-from rewrite.usage.prices import Prices, call_cost
+from rewrite.usage.prices import Prices
 from rewrite.values.events import Summary
 
 LAST_TURNS = 20
@@ -34,9 +34,6 @@ LAST_TURNS = 20
 BETWEEN_TURNS = "\n\n"
 
 log = logging.getLogger("rotator")
-_STATED = partial(call_cost, Prices())
-"""Without prices: what providers say themselves."""
-
 _RESCUED = {
     Verdict.RETRIED: ":repeat:",
     Verdict.SPARE: ":key:",
@@ -60,12 +57,12 @@ class Journal:
         redactor: Redactor,
         updated: Callable[[Flow], None] = lambda _: None,
         entries: Entries | None = None,
-        price: Price = _STATED,
+        prices: Prices | None = None,
     ) -> None:
         """`updated` shows a flow again that has not ended. `entries` get that of each call that is over.
-        `price` says what it cost."""
+        Without `prices`, only what providers state themselves is known of what it cost."""
         self._redactor, self._updated = redactor, updated
-        self._entries, self._price = entries or Entries(), price
+        self._entries, self._prices = entries or Entries(), prices or Prices()
         self._fallbacks = Fallbacks()
         self._layout, self._line = "logfmt", line_in("logfmt")
 
@@ -82,7 +79,7 @@ class Journal:
         summary = _killed_by_user(record.flow, summary)
         flow, now = record.flow, time.time()
         found = self._redactor.lines(recorded(record, summary, _dropped(record, summary)))
-        entry = entry_of(record, summary, found, now, self._price)
+        entry = entry_of(record, summary, found, now, self._prices)
         kept = found | counted(entry)
         flow.metadata[KEY] = {**record_of(flow), **kept}
         flow.comment = comment(kept)

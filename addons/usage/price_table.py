@@ -9,11 +9,10 @@ from pathlib import Path
 
 from platformdirs import user_state_path
 
-from protocols.model.parts import Usage
 from rewrite.catalog.providers import Provider
 from rewrite.usage.own_prices import OwnPrices
 from rewrite.usage.price_list import BadPrices, PriceList, trimmed
-from rewrite.usage.prices import Cost, Prices, call_cost
+from rewrite.usage.prices import Prices
 
 log = logging.getLogger("rotator")
 
@@ -73,18 +72,15 @@ def vendors_of(providers: Iterable[Provider], listed: PriceList) -> Mapping[str,
 
 
 class PriceTable:
-    """What an answer costs. The list is read by a thread, since nothing has to wait for it; before that, only
+    """Keeps `prices`. The list is read by a thread, since nothing has to wait for it; before that, only
     what providers state themselves is known."""
 
     def __init__(self, updated: Path | None = None) -> None:
         """`updated`: where the user's list may be, in place of its usual place."""
         self.updated = updated or updated_list()
-        self._prices = Prices()
+        self.prices = Prices()
+        """Those in force, always the same object."""
         self._thread: threading.Thread | None = None
-
-    def __call__(self, provider: str, models: Sequence[str], usage: Usage, at: float) -> Cost | None:
-        """See `call_cost`."""
-        return call_cost(self._prices, provider, models, usage, at)
 
     def follow(self, providers: Sequence[Provider], used: Collection[str], own: Sequence[OwnPrices]) -> None:
         """Read what there is for these providers. Of those that are `used` the prices are at hand after that,
@@ -105,4 +101,4 @@ class PriceTable:
         vendors = vendors_of(providers, listed)
         for name in used:
             listed.models(vendors[name])
-        self._prices = Prices(listed, own, vendors)
+        self.prices.follow(Prices(listed, own, vendors))

@@ -27,7 +27,7 @@ from protocols.model.parts import (
 from protocols.model.progress import Progress
 from protocols.shared.signatures import UNSIGNED
 from rewrite.continuation.overlap import Join
-from rewrite.usage.sums import added, spent
+from rewrite.usage.tokens import added, spent
 
 
 def said_text(progress: Progress) -> str:

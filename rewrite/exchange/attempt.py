@@ -15,7 +15,7 @@ from rewrite.policies import classify
 from rewrite.targets.fields import AttemptFields
 from rewrite.targets.reading import Gate, Reading, Silence
 from rewrite.targets.target import Target
-from rewrite.usage.sums import known
+from rewrite.usage.tokens import known
 from rewrite.values.events import SetTimer, UpstreamClosed
 from rewrite.values.outcome import Rejected, Stalled, Unreachable
 from rewrite.values.timeouts import Timing

@@ -16,7 +16,7 @@ from rewrite.fields.call_fields import CallFields
 from rewrite.policies import exhausted, fallback, following, retry, rotation
 from rewrite.targets.reading import Silence
 from rewrite.targets.target import Target
-from rewrite.usage.sums import spent
+from rewrite.usage.tokens import spent
 from rewrite.values.decision import SHORT_WAIT, Ended, GiveUp, History, Retry, Wait
 from rewrite.values.events import (
     Acquire,

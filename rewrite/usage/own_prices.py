@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 
 from msgspec import Struct
 
-from rewrite.usage.rates import Rates
+from rewrite.usage.costs import Rates
 
 NAMES = tuple(Rates.__struct_fields__)
 """The keys of a table: those of `Rates`."""

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from msgspec import DecodeError, Raw, Struct, field, structs
 from msgspec.json import Decoder, encode
 
-from rewrite.usage.rates import Price, Rates
+from rewrite.usage.costs import Price, Rates
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {

@@ -1,9 +1,13 @@
-"""What a provider counted, as classes that are paid for."""
+"""What a provider counted: as classes that are paid for, what several reports of it come to, and what stands
+in for one that did not come."""
 
 from collections.abc import Iterable
 from dataclasses import astuple
 
+from msgspec import structs
+
 from protocols.model.parts import Usage
+from protocols.model.progress import Progress, estimated_tokens
 from rewrite.usage.entry import Tokens
 
 
@@ -43,4 +47,50 @@ def answer_tokens(usage: Usage) -> Tokens:
 
 
 def _part(count: int | None, whole: int) -> int:
-    return min(max(count or 0, 0), whole)
+    return min(max(count, 0), whole) if count else 0
+
+
+def spent(progress: Progress) -> Usage:
+    """What an answer that was cut has used: the output at least what its text comes to, since a count that
+    comes before the end is that of its beginning (measured: Anthropic's says 1)."""
+    counted = progress.usage or Usage()
+    text = estimated_tokens(progress.characters)
+    return structs.replace(counted, output=max(counted.output or 0, text))
+
+
+def known(counted: Usage | None, characters: int, prompt: int, *, whole: bool) -> tuple[Usage | None, bool]:
+    """What an answer has used, and whether some of that is estimated. It has so many `characters`, its
+    `prompt` so many bytes; `whole`: it was not cut. None: nobody counted, and there is nothing to count."""
+    reported = counted.output if counted else None
+    if reported is not None and whole:
+        return counted, False
+    if counted is None and not characters:
+        return None, False
+    output = max(reported or 0, estimated_tokens(characters))
+    usage = counted or Usage()
+    sent = estimated_tokens(prompt) if usage.input is None else usage.input
+    return structs.replace(usage, input=sent, output=output), (usage.input, reported) != (sent, output)
+
+
+def added(one: Usage, two: Usage) -> Usage:
+    """Both together; a count that one of them lacks is the other's."""
+    return Usage(
+        input=_sum(one.input, two.input),
+        output=_sum(one.output, two.output),
+        cache_read=_sum(one.cache_read, two.cache_read),
+        cache_write=_sum(one.cache_write, two.cache_write),
+        reasoning=_sum(one.reasoning, two.reasoning),
+        cost=_sum(one.cost, two.cost),
+        cache_write_1h=_sum(one.cache_write_1h, two.cache_write_1h),
+        input_audio=_sum(one.input_audio, two.input_audio),
+        output_audio=_sum(one.output_audio, two.output_audio),
+        output_image=_sum(one.output_image, two.output_image),
+        searches=_sum(one.searches, two.searches),
+        besides=(*one.besides, *two.besides),
+        tier=two.tier or one.tier,
+    )
+
+
+def _sum[T: (int, float)](one: T | None, two: T | None) -> T | None:
+    counts = [count for count in (one, two) if count is not None]
+    return sum(counts) if counts else None

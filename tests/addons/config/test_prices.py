@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from addons.config.settings import ConfigError, Settings, load, watched
-from rewrite.usage.rates import Rates
+from rewrite.usage.costs import Rates
 
 FREE = '["acme/*"]\ninput = 0\noutput = 0\n'
 

@@ -1,6 +1,6 @@
 """How a call is counted."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -19,8 +19,10 @@ from protocols.model.progress import Progress
 from rewrite.catalog.providers import Provider
 from rewrite.credentials.evidence import hash_of_session
 from rewrite.records.verdict import Verdict
+from rewrite.usage.costs import Rates
 from rewrite.usage.entry import CallEntry, Tokens
-from rewrite.usage.prices import Cost
+from rewrite.usage.own_prices import OwnPrices
+from rewrite.usage.prices import Prices
 from rewrite.values.decision import Ended
 from rewrite.values.events import Summary
 from rewrite.values.outcome import Completed, Kind, Rejected
@@ -51,12 +53,8 @@ class Timer:
     def cancel(self) -> None: ...
 
 
-def priced(provider: str, models: Sequence[str], usage: Usage, at: float) -> Cost | None:
-    """A dollar a token of the one model that it knows."""
-    if usage.cost is not None:
-        return Cost(usage.cost, "provider")
-    known = (provider, models[0]) == ("openai", "gpt-4o-2024-08-06")
-    return Cost(float((usage.input or 0) + (usage.output or 0)), "prices") if known else None
+PRICES = Prices(own=[OwnPrices("openai/gpt-4o-2024-08-06", Rates.of({"input": 1e6, "output": 1e6}))])
+"""A dollar a token of the one model that they know."""
 
 
 @pytest.fixture
@@ -69,7 +67,7 @@ def entry(flow: http.HTTPFlow, summary: Summary = SUMMARY, call: Call = CALL) ->
     redactor, heard = Redactor(), list[CallEntry]()
     redactor.learn([SecretStr(SECRET)])
     entries = Entries([heard.extend])
-    journal = Journal(redactor, entries=entries, price=priced)
+    journal = Journal(redactor, entries=entries, prices=PRICES)
     journal.end(Record(flow, call, "openai", [replace(TARGET, call=call)]), summary)
     entries.drain()
     (only,) = heard
@@ -96,7 +94,7 @@ def test_the_entry_of_a_call(flow: http.HTTPFlow) -> None:
         tokens=Tokens(input=8, cache_read=4, output=9, reasoning=2),
         estimated=False,
         cost=21.0,
-        cost_source="prices",
+        cost_source="own",
         asked="gpt-4o",
     )
 

@@ -10,8 +10,8 @@ from addons.config.provider_files import built_in
 from addons.usage.price_table import PriceTable, list_in_force, shipped_list, vendors_of
 from protocols.model.parts import Usage
 from rewrite.catalog.provider_tables import provider
+from rewrite.usage.costs import Cost, call_cost
 from rewrite.usage.own_prices import own_prices
-from rewrite.usage.prices import Cost
 
 NOW = 1.79e9
 MILLION = Usage(input=1_000_000)
@@ -26,12 +26,12 @@ def table(tmp_path: Path) -> PriceTable:
 
 
 def cost(table: PriceTable, name: str, model: str) -> Cost | None:
-    return table(name, (model,), MILLION, NOW)
+    return call_cost(table.prices.known, name, (model,), MILLION, NOW)
 
 
 def test_before_the_list_is_read_only_what_is_stated_is_known(table: PriceTable) -> None:
     assert cost(table, "openai", "gpt-4o") is None
-    assert table("openai", ("gpt-4o",), Usage(cost=0.5), NOW) == Cost(0.5, "provider")
+    assert call_cost(table.prices.known, "openai", ("gpt-4o",), Usage(cost=0.5), NOW) == Cost(0.5, "provider")
 
 
 def test_the_list_that_ships_holds(table: PriceTable) -> None:

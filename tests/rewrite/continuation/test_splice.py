@@ -24,7 +24,7 @@ from protocols.model.parts import (
 from protocols.model.progress import Progress
 from protocols.shared.signatures import UNSIGNED
 from rewrite.continuation.splice import Splicer, said_text
-from rewrite.usage.sums import added
+from rewrite.usage.tokens import added
 
 TEXT, THOUGHT, TOOL = BlockKind.TEXT, BlockKind.REASONING, BlockKind.TOOL
 HEAD = (MessageStart("m", "model"), ChoiceStart(0))

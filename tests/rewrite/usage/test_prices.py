@@ -9,10 +9,11 @@ import pytest
 
 import rewrite.usage
 from protocols.model.parts import OtherUsage, Usage
+from rewrite.usage.costs import Cost, call_cost, cost_of
 from rewrite.usage.entry import Tokens
 from rewrite.usage.own_prices import BadOwnPrices, own_prices
 from rewrite.usage.price_list import BadPrices, PriceList, trimmed
-from rewrite.usage.prices import Cost, Prices, call_cost, cost_of
+from rewrite.usage.prices import Prices
 
 SHIPPED = Path(rewrite.usage.__file__).parent / "data" / "prices.json"
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC).timestamp()
@@ -25,7 +26,7 @@ def shipped() -> PriceList:
 
 
 def cost(provider: str, model: str, tokens: Tokens, at: float = NOW, tier: str = "") -> float | None:
-    found = cost_of(Prices(shipped()), provider, model, tokens, at, tier)
+    found = cost_of(Prices(shipped()).known, provider, model, tokens, at, tier)
     return found.amount if found else None
 
 
@@ -77,10 +78,10 @@ def test_prices_by_the_time_of_the_day() -> None:
             },
         ],
     }
-    prices = Prices(PriceList(trimmed(_list(entry))))
+    find = Prices(PriceList(trimmed(_list(entry)))).known
     day = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
     asked = [day + 60 * minutes for minutes in (0, 29, 30, 16 * 60 + 29, 16 * 60 + 30)]
-    found = [cost_of(prices, "v", "m", Tokens(input=MILLION), at) for at in asked]
+    found = [cost_of(find, "v", "m", Tokens(input=MILLION), at) for at in asked]
     assert [one.amount for one in found if one] == [1, 1, 2, 2, 1]
 
 
@@ -94,11 +95,11 @@ def test_other_terms_have_other_prices() -> None:
 
 def test_the_users_prices_go_first() -> None:
     own = own_prices({"OpenAI/gpt-4*": {"input": 1, "output": 2}, "*/local": {"input": 0, "output": 0}})
-    prices = Prices(shipped(), own)
+    find = Prices(shipped(), own).known
     tokens = Tokens(input=MILLION, cache_read=MILLION, output=MILLION)
-    assert cost_of(prices, "openai", "gpt-4o", tokens, NOW) == Cost(4, "own")
-    assert cost_of(prices, "acme", "Local", tokens, NOW) == Cost(0, "own")
-    assert cost_of(prices, "openai", "gpt-5", Tokens(), NOW) == Cost(0, "prices")
+    assert cost_of(find, "openai", "gpt-4o", tokens, NOW) == Cost(4, "own")
+    assert cost_of(find, "acme", "Local", tokens, NOW) == Cost(0, "own")
+    assert cost_of(find, "openai", "gpt-5", Tokens(), NOW) == Cost(0, "prices")
 
 
 @pytest.mark.parametrize(
@@ -121,23 +122,23 @@ def test_an_error_in_the_users_prices_names_its_key(tables: dict[str, object], k
 
 
 def test_the_providers_own_figure_goes_before_all() -> None:
-    prices = Prices(shipped(), vendors={"work": "openai", "subscription": ""})
+    find = Prices(shipped(), vendors={"work": "openai", "subscription": ""}).known
     counted = Usage(input=MILLION, output=0)
     stated = Usage(input=MILLION, cost=0.07)
-    assert call_cost(prices, "work", ("gpt-4o",), stated, NOW) == Cost(0.07, "provider")
-    assert call_cost(prices, "work", ("gpt-4o",), counted, NOW) == Cost(2.5, "prices")
-    assert call_cost(prices, "work", ("", "a deployment", "gpt-4o"), counted, NOW) == Cost(2.5, "prices")
-    assert call_cost(prices, "subscription", ("gpt-4o",), counted, NOW) is None
-    assert call_cost(Prices(), "openai", ("gpt-4o",), counted, NOW) is None
+    assert call_cost(find, "work", ("gpt-4o",), stated, NOW) == Cost(0.07, "provider")
+    assert call_cost(find, "work", ("gpt-4o",), counted, NOW) == Cost(2.5, "prices")
+    assert call_cost(find, "work", ("", "a deployment", "gpt-4o"), counted, NOW) == Cost(2.5, "prices")
+    assert call_cost(find, "subscription", ("gpt-4o",), counted, NOW) is None
+    assert call_cost(Prices().known, "openai", ("gpt-4o",), counted, NOW) is None
 
 
 def test_another_pass_costs_what_its_own_model_costs() -> None:
     advice = OtherUsage("claude-opus-5", Usage(input=MILLION))
     usage = Usage(output=MILLION, besides=(advice, OtherUsage("", Usage(output=MILLION))))
-    prices = Prices(shipped())
-    assert call_cost(prices, "anthropic", ("claude-haiku-4-5",), usage, NOW) == Cost(5 + 5 + 5, "prices")
+    find = Prices(shipped()).known
+    assert call_cost(find, "anthropic", ("claude-haiku-4-5",), usage, NOW) == Cost(5 + 5 + 5, "prices")
     unknown = msgspec.structs.replace(usage, besides=(OtherUsage("", Usage(searches=1)), advice))
-    assert call_cost(prices, "anthropic", ("no-such-model",), unknown, NOW) is None
+    assert call_cost(find, "anthropic", ("no-such-model",), unknown, NOW) is None
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,8 @@
 """What the attempts of a call come to."""
 
 from protocols.model.parts import Usage
-from rewrite.usage.charges import Charges, charges
+from rewrite.usage.costs import Charges, Cost, charges
 from rewrite.usage.entry import Tokens
-from rewrite.usage.prices import Cost
 from rewrite.values.decision import Ended
 from rewrite.values.outcome import Completed
 
