@@ -14,7 +14,7 @@ from mitmproxy.log import LegacyLogEvents
 
 from addons.config.listening import blocks_others
 from addons.config.settings import Settings
-from addons.records.heard import WhileHeard
+from addons.mitm.hooks import WhileHeard
 from addons.records.terminal import LAYOUTS
 from addons.upstream.client import Upstream
 from addons.upstream.network import tls_context

@@ -15,7 +15,7 @@ from mitmproxy.connection import Client
 from mitmproxy.flow import Error, Flow
 
 from addons.mitm.dispatch import Dispatcher, Forwarding, Killable, Responder, Switch
-from rewrite.records.comment import BETWEEN
+from rewrite.records.texts import BETWEEN
 
 TRUNCATED_KEY = "rotator_body_truncated"
 """Set to True in `flow.metadata` when the kept body is only the first part of what was sent."""

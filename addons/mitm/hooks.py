@@ -17,7 +17,7 @@ task: listeners run while `layer` handles an event, in its middle;
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextvars import copy_context
 from inspect import isawaitable
 from types import MethodType, ModuleType
@@ -30,6 +30,7 @@ from mitmproxy.connection import Client
 from mitmproxy.exceptions import AddonHalt, AddonManagerError, OptionsError
 from mitmproxy.flow import Flow
 from mitmproxy.http import HTTPFlow
+from mitmproxy.master import Master
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 from mitmproxy.proxy.server import ConnectionHandler
@@ -274,6 +275,29 @@ class Attended:
                     waiting.extend([events.HookCompleted(command)] if command.blocking else ())
                 else:
                     self._awaited[command] = short
+
+
+class WhileHeard(logging.Filter):
+    """Lets records through to the `add_log` of add-ons as long as any has one and the event loop runs.
+
+    mitmproxy formats each record for them a second time, wakes the loop, and asks every add-on there: 67 of
+    the 83 us that a line takes. Of its own add-ons none listens any more.
+    """
+
+    def __init__(self, running: Master) -> None:
+        super().__init__()
+        self._running = running
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return _listens(self._running.addons.chain) and not self._running.event_loop.is_closed()
+
+
+def _listens(addons: Iterable[object]) -> bool:
+    """Whether one of them, or of what is nested in them, has an `add_log`."""
+    for each in addons:
+        if hasattr(each, "add_log") or (hasattr(each, "addons") and _listens(each.addons)):
+            return True
+    return False
 
 
 def _listeners(member: object, name: str) -> _Listeners:

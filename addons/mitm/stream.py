@@ -73,7 +73,7 @@ from addons.mitm.sink import (
     hops_of,
 )
 from addons.secrets.redaction import fault, unquoted
-from rewrite.records.comment import BETWEEN
+from rewrite.records.texts import BETWEEN
 
 MOST_OPENED = 200
 """Streams that one read may open. As many as 100 can be open at once: more were opened and reset."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from rewrite.records.line import plain
+from rewrite.records.texts import plain
 from rewrite.targets.target import Target
 from rewrite.values.events import Summary
 

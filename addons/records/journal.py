@@ -23,7 +23,7 @@ from addons.secrets.redaction import LONGEST_NAME, Redactor, fault
 from addons.upstream.network import Reached
 from protocols.model.http import Origin
 from rewrite.credentials.notices import Notice
-from rewrite.records.comment import comment
+from rewrite.records.texts import comment
 from rewrite.records.verdict import Verdict
 from rewrite.usage.prices import Prices
 from rewrite.values.events import Summary

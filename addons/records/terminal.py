@@ -16,7 +16,7 @@ from mitmproxy.contrib.click import style
 from mitmproxy.log import ALERT, MitmFormatter
 from mitmproxy.utils.human import format_address
 
-from rewrite.records.line import VERDICT, columns, logfmt
+from rewrite.records.texts import VERDICT, columns, logfmt
 
 LAYOUTS = ("auto", "columns", "logfmt", "json")
 """What rotator_log may be."""

@@ -8,7 +8,7 @@ from mitmproxy import command, exceptions
 from addons.usage.database import Trouble
 from addons.usage.ledger import Ledger
 from addons.usage.queries import Row, Usage, by_of, since_of
-from rewrite.records.line import amount, dollars
+from rewrite.records.texts import amount, dollars
 
 
 class UsageCommand:

@@ -37,7 +37,7 @@ from protocols.model.wirejson import (
     text_at,
 )
 from protocols.openai_chat.answer_read_texts import TEXT_CHUNK, TEXT_CHUNKS, TextChoice, TextDelta
-from protocols.openai_chat.answer_read_usage import read_usage, usage_object
+from protocols.openai_chat.answer_read_usage import read_usage
 from protocols.openai_chat.error_words import FINISH_REASONS
 from protocols.openai_chat.reasoning import Details, details_text, signature_of
 from protocols.openai_chat.tool_keys import ToolKeys, tool_kind
@@ -427,3 +427,9 @@ def _image(url: str) -> JsonObject:
 def _message_start(chunk: JsonObject) -> MessageStart:
     template = {key: chunk[key] for key in _TEMPLATE if key in chunk}
     return MessageStart(text_at(chunk, "id"), text_at(chunk, "model"), template)
+
+
+def usage_object(chunk: JsonObject) -> JsonObject:
+    """Groq has it in a place of its own."""
+    usage = object_at(chunk, "usage") if chunk.get("usage") else {}
+    return usage or (object_at(object_at(chunk, "x_groq"), "usage") if chunk.get("x_groq") else {})

@@ -11,12 +11,6 @@ from protocols.shared.tiers import tier_of
 _NONE = (0, 0, 0, 0)
 
 
-def usage_object(chunk: JsonObject) -> JsonObject:
-    """Groq has it in a place of its own."""
-    usage = object_at(chunk, "usage") if chunk.get("usage") else {}
-    return usage or (object_at(object_at(chunk, "x_groq"), "usage") if chunk.get("x_groq") else {})
-
-
 def read_usage(usage: JsonObject, chunk: JsonObject) -> Usage:
     """That of `chunk`, which says on which terms it was served.
 

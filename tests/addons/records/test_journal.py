@@ -24,7 +24,7 @@ from protocols.model.progress import Progress
 from rewrite.catalog.providers import Provider
 from rewrite.credentials.notices import Notice
 from rewrite.exchange.exchange import UnexpectedEvent
-from rewrite.records.comment import BETWEEN
+from rewrite.records.texts import BETWEEN
 from rewrite.translation.translate import Loss
 from rewrite.values.decision import Ended
 from rewrite.values.events import Summary, UpstreamSent

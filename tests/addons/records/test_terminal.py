@@ -12,7 +12,7 @@ from mitmproxy.addons.termlog import TermLogHandler
 from mitmproxy.log import ALERT
 
 from addons.records.terminal import CALL, Columns, lay_out, layout_of, line_in
-from tests.rewrite.records.test_line import RECORD
+from tests.rewrite.records.test_texts import RECORD
 
 log = logging.getLogger("rotator.test_terminal")
 

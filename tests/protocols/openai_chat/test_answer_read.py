@@ -24,7 +24,7 @@ from protocols.model.parts import (
 from protocols.model.progress import Block, Progress, visible
 from protocols.model.wirejson import dump
 from protocols.openai_chat import PROTOCOL
-from protocols.openai_chat.answer_read import ChatBlocks
+from protocols.openai_chat.answer_read import ChatBlocks, usage_object
 from tests.contract import FIXTURES, JSON, SSE, call, parts, progress
 from tests.oracle import recorded
 from tests.rewrite.scenes import DONE, chunk, finishes, says
@@ -327,3 +327,8 @@ def test_closing_ends_all_and_indexes_are_never_used_again() -> None:
     assert [*blocks.close()] == [BlockStop(0, 0), BlockStop(0, 1)]
     assert [*blocks.close()] == []
     assert blocks.start("a", TEXT) == BlockStart(0, 2, TEXT)
+
+
+def test_groq_has_its_usage_elsewhere() -> None:
+    assert usage_object({"usage": None, "x_groq": {"usage": {"prompt_tokens": 1}}}) == {"prompt_tokens": 1}
+    assert usage_object({}) == {}

@@ -4,7 +4,7 @@ import pytest
 
 from protocols.model.parts import Usage
 from protocols.model.wirejson import JsonObject
-from protocols.openai_chat.answer_read_usage import read_usage, usage_object
+from protocols.openai_chat.answer_read_usage import read_usage
 
 
 def usage(
@@ -68,8 +68,3 @@ def test_writes_and_modalities_and_terms() -> None:
     found = read_usage(said, {"service_tier": "flex"})
     assert found == Usage(9, 8, cache_write=4, input_audio=3, output_audio=2, output_image=1, tier="flex")
     assert read_usage({"cache_creation_input_tokens": 4}, {}).cache_write == 4
-
-
-def test_groq_has_it_elsewhere() -> None:
-    assert usage_object({"usage": None, "x_groq": {"usage": {"prompt_tokens": 1}}}) == {"prompt_tokens": 1}
-    assert usage_object({}) == {}
