@@ -110,7 +110,7 @@ class _Asker:
     async def ask(self, one: Configured, credential: PoolCredential) -> Asked:
         name = f"{one.provider.name}/{credential.name}"
         good, said = await self._said(one, credential)
-        return Asked(good, self._redactor.redact(f"{name}: {said}"))
+        return Asked(good, self._redactor.line(f"{name}: {said}"))
 
     async def _said(self, one: Configured, credential: PoolCredential) -> tuple[bool, str]:
         request = self._request(one, credential)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from textwrap import shorten
 from typing import Any
 
+from addons.secrets.printable import escaped
 from rotator.quantities import Data, duration, limit_name
 
 SEPARATOR = " | "
@@ -97,7 +98,7 @@ def _table(value: object) -> Mapping[str, Any]:
 
 
 def _text(value: object) -> str:
-    return " ".join(value.split()) if isinstance(value, str) else ""
+    return escaped(" ".join(value.split())) if isinstance(value, str) else ""
 
 
 def _number(value: object) -> float | None:

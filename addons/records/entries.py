@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from addons.records.record import Record, user_of
+from addons.records.record import Record
 from addons.records.tally import Tally
 from addons.runtime.clock import Later
 from rewrite.credentials.evidence import session_hash
@@ -87,7 +87,7 @@ def entry_of(
         model=model,
         served=served,
         credential=last.credential if last else "",
-        user=user_of(record.flow),
+        user=kept.get("user", ""),
         verdict=verdict_of(summary),
         status=summary.status,
         seconds=summary.seconds,

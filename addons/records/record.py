@@ -89,6 +89,7 @@ def recorded(record: Record, summary: Summary, dropped: Sequence[str]) -> dict[s
         "tokens_out": usage.output if usage else None,
         "usage_estimated": summary.estimated,
         "attempts": [_attempt(one, record, summary.began) for one in summary.attempts],
+        **({"user": user} if (user := user_of(record.flow)) else {}),
         **_routed(record, summary, dropped),
     }
 

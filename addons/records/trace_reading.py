@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Raw, Struct, field
 
 from addons.records.folders import CALL_FILE, PASSES, call_folders, size_of
+from addons.secrets.printable import escaped
 from rewrite.records.verdict import Verdict
 
 
@@ -35,8 +36,8 @@ class Pass(Struct, frozen=True):
 
     @property
     def asked(self) -> str:
-        """Whom it is about: provider/model."""
-        return f"{self.provider}/{self.model}" if self.model else self.provider
+        """Whom it is about, as one line: provider/model."""
+        return escaped(f"{self.provider}/{self.model}" if self.model else self.provider)
 
 
 @dataclass(frozen=True, slots=True)

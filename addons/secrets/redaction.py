@@ -17,6 +17,7 @@ from urllib.parse import quote
 import msgspec
 from pydantic import SecretStr
 
+from addons.secrets.printable import escaped
 from protocols.model.errors import InternalError
 from protocols.model.http import Head
 
@@ -35,7 +36,7 @@ LONGEST_LINE = 2048
 """Characters of a text in a line."""
 
 LONGEST_NAME = 200
-"""Characters of a model's name, or of a target that has one in it."""
+"""Characters of a name: of a model, a target that has one in it, or a user."""
 
 REDACTED = "[redacted]"
 LOOKS_LIKE_A_KEY = re.compile(
@@ -58,9 +59,8 @@ _RANDOM = re.compile(r"(?=[A-Za-z]*[0-9])[A-Za-z0-9]{12,}|[A-Za-z]{20,}")
 """What no word looks like: of letters and digits, or longer than any word of a name."""
 
 
-_NAMES = frozenset({"model", "target"})
+_NAMES = frozenset({"model", "target", "user"})
 _QUOTED = re.compile(r"""(?<!\w)(?:bytearray\()?b?['"].*""", re.DOTALL)
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _ESCAPED = re.compile("%..")
 _HTML_SAFE = {letter: f"\\u{ord(letter):04x}" for letter in "<>&'"}
 """How Go and PHP write these letters in JSON."""
@@ -373,11 +373,6 @@ def _longest(key: object) -> int:
     return LONGEST_NAME if key in _NAMES else LONGEST_LINE
 
 
-def escaped(text: str) -> str:
-    r"""`text` with control characters, marks of direction and line separators as `\x1b`, `\u202e`, ..."""
-    return _UNPRINTABLE.sub(_escape, text)
-
-
 def shortened(text: str, longest: int) -> str:
     """At most `longest` characters of `text`, and how many are missing."""
     return text if len(text) <= longest else f"{text[:longest]}... ({len(text) - longest} more)"
@@ -412,8 +407,3 @@ def fault(error: BaseException) -> str:
     where = f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}" if trace else "unknown"
     text = f": {error}" if isinstance(error, InternalError) else ""
     return f"{type(error).__name__} in {where}{text}"
-
-
-def _escape(found: re.Match[str]) -> str:
-    number = ord(found[0])
-    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"

@@ -29,7 +29,7 @@ _KEYS = (
 
 
 def logfmt(record: Mapping[str, Any]) -> str:
-    """`key=value` pairs, values with spaces in quotes."""
+    """`key=value` pairs, values with spaces in quotes, in which two backslashes are one."""
     pairs = [
         f"{key}={_value(value)}" for key in _KEYS if (value := record.get(key)) is not None and value != ""
     ]
@@ -51,10 +51,13 @@ def _fields(losses: Sequence[str]) -> list[str]:
     return [loss.partition(":")[0] for loss in losses]
 
 
+_BACKSLASH = "\\"
+
+
 def _value(value: object) -> object:
     if type(value) is str:
         text = value.replace('"', "'")
-        return f'"{text}"' if " " in text else text
+        return f'"{text.replace(_BACKSLASH, _BACKSLASH * 2)}"' if " " in text else text
     return _YES[value] if isinstance(value, bool) else value
 
 

@@ -80,6 +80,11 @@ KEYS = {"ANTHROPIC_API_KEY_1": "sk-ant-number-one-0001", "ANTHROPIC_API_KEY_2": 
         ),
         ({}, {"last": LAST, "waits": {"seconds": None, "why": ""}}, f"{BY} | waits"),
         ({}, {"waits": {"seconds": 5, "why": "because " * 9}}, f"waits 5 s: {'because ' * 6}because..."),
+        (
+            {},
+            {"last": {**LAST, "served": "claude-opus-4-5\x1b[2J"}},
+            r"claude-opus-4-5\x1b[2J by anthropic/work",
+        ),
         ({"rate_limits": 7}, {"last": {**LAST, "verdict": 3, "model": []}, "windows": {"a": 1}}, BY),
         ({"rate_limits": {"five_hour": {"used_percentage": "x"}}}, {"last": LAST, "windows": [1, {}]}, BY),
     ],
@@ -149,7 +154,17 @@ def test_what_a_call_waits_for(proxy: Proxy, vendor: VendorThread) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", ["", "nonsense", "[]", "{", "[" * 100_000, "\x00\udcff", '{"session_id": {}}']
+    "said",
+    [
+        "",
+        "nonsense",
+        "[]",
+        "{",
+        "[" * 100_000,
+        "\x00\udcff",
+        '{"session_id": {}}',
+        '{"session_id": "\\ud800"}',
+    ],
 )
 def test_whatever_it_gets_is_no_error(tmp_path: Path, proxy: Proxy, said: str) -> None:
     done = rotator(tmp_path, "statusline", "-p", str(proxy.port), said=said)

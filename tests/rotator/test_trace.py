@@ -106,6 +106,16 @@ def test_the_directory_is_that_of_the_config(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
+def test_a_model_cannot_say_what_the_terminal_does(tmp_path: Path) -> None:
+    folder = tmp_path / ".local/state/rotator/traces"
+    asked = Asked("openai_chat", "openai", "\x1b[2J\x9b31m\nfake\u202e", 1, "one")
+    play(folder, "0a11", asked, body='{"model": "\x9b2J\u202e"}')
+    for arguments in (("list",), ("show", "0a11"), ("diff", "0a11", "raw_request", "sent_request")):
+        done = rotator(tmp_path, "trace", *arguments)
+        assert done.stdout.replace("\n", "").isprintable(), done.stdout
+        assert r"\x9b" in done.stdout
+
+
 def test_where_there_are_none_it_says_how_to_turn_them_on(tmp_path: Path) -> None:
     done = rotator(tmp_path, "trace", "list")
     assert done.returncode == 1

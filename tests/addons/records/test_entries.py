@@ -138,6 +138,11 @@ def test_the_user_is_the_one_of_proxyauth_without_the_password(flow: http.HTTPFl
     assert entry(flow).user == "alice"
 
 
+def test_a_user_is_called_as_the_client_likes(flow: http.HTTPFlow) -> None:
+    flow.metadata["proxyauth"] = (f"eve\n\x1b[31m{SECRET}", "")
+    assert entry(flow).user == r"eve\x0a\x1b[31m[redacted]"
+
+
 def test_a_call_that_its_user_killed_was_left(flow: http.HTTPFlow) -> None:
     flow.error = tflow.terr("Connection killed.")
     assert entry(flow, replace(SUMMARY, end="abandoned")).verdict is Verdict.LEFT

@@ -192,7 +192,7 @@ def test_a_text_cannot_forge_a_line(
     journal.end(record_of(flow, call=replace(CALL, model='x" end=completed\ncall=fake')), SUMMARY)
     (line,) = caplog.messages
     assert "\n" not in line
-    assert 'model="x\' end=completed\\x0acall=fake"' in line
+    assert 'model="x\' end=completed\\\\x0acall=fake"' in line
 
 
 def test_what_a_client_calls_its_model_is_cut_and_obeyed_by_no_terminal(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from addons.secrets import redaction
+from addons.secrets.printable import escaped
 from addons.secrets.redaction import (
     FEW,
     LONGEST_LINE,
@@ -24,7 +25,6 @@ from addons.secrets.redaction import (
     Lines,
     Redactor,
     all_forms,
-    escaped,
     forms,
     key_shaped,
     shortened,

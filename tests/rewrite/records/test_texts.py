@@ -40,6 +40,13 @@ def test_pairs() -> None:
     )
 
 
+def test_a_text_that_ends_with_a_backslash_ends_there() -> None:
+    """Parsers take it for a mark that the quote after it is none."""
+    assert logfmt({**RECORD, "model": "a b\\"}).startswith(
+        'call=c0ffee provider=openai operation=generate model="a b\\\\" status=200 '
+    )
+
+
 def test_columns_of_a_call_that_went_straight() -> None:
     assert columns(RECORD) == (
         "ok        gpt-4o                     work                 0.53/12.4s     12k>850 $0.0312"
