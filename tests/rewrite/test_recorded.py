@@ -12,7 +12,7 @@ from msgspec import structs
 
 from protocols.base import WireProtocol
 from protocols.model.http import Head
-from protocols.model.parts import Usage
+from protocols.model.parts import OtherUsage, Usage
 from protocols.registry import discover
 from rewrite.values.timeouts import Limits
 from tests import oracle
@@ -122,16 +122,24 @@ def chat_usage(found: Mapping[str, Any]) -> Usage:
     return Usage(
         input=found["prompt_tokens"],
         output=output + reasoning if beside else output,
-        cache_read=(found.get("prompt_tokens_details") or {}).get("cached_tokens"),
+        cache_read=chat_cached(found),
         reasoning=reasoning,
         cost=chat_cost(found),
     )
 
 
+def chat_cached(found: Mapping[str, Any]) -> int | None:
+    """Mistral and Databricks have names of their own for it."""
+    details = found.get("prompt_tokens_details") or {}
+    read = details.get("cached_tokens"), found.get("num_cached_tokens"), found.get("cache_read_input_tokens")
+    return next((count for count in read if count is not None), None)
+
+
 def chat_cost(found: Mapping[str, Any]) -> float | None:
-    """In dollars: xAI counts 10 to the 10th for one; beside a key of the user OpenRouter bills its share."""
-    if "cost_in_usd_ticks" in found:
-        return float(found["cost_in_usd_ticks"]) / 10**10
+    """In dollars: xAI counts 10 to the 10th for one, of which Azure always says 0; beside a key of the user
+    OpenRouter bills its share."""
+    if ticks := found.get("cost_in_usd_ticks"):
+        return float(ticks) / 10**10
     if "cost" not in found:
         return None
     own_key = found["cost_details"]["upstream_inference_cost"] if found["is_byok"] else 0
@@ -139,6 +147,16 @@ def chat_cost(found: Mapping[str, Any]) -> float | None:
 
 
 def messages_usage(found: Mapping[str, Any]) -> Usage:
+    """The counts of the whole are those of the passes that are messages."""
+    passes = found.get("iterations") or ()
+    others = [one for one in passes if one["type"] in ("compaction", "advisor_message")]
+    return structs.replace(
+        pass_usage(found),
+        besides=tuple(OtherUsage(one.get("model", ""), pass_usage(one)) for one in others),
+    )
+
+
+def pass_usage(found: Mapping[str, Any]) -> Usage:
     read, write = found.get("cache_read_input_tokens"), found.get("cache_creation_input_tokens")
     return Usage(
         input=found["input_tokens"] + (read or 0) + (write or 0),
@@ -146,6 +164,7 @@ def messages_usage(found: Mapping[str, Any]) -> Usage:
         cache_read=read,
         cache_write=write,
         reasoning=(found.get("output_tokens_details") or {}).get("thinking_tokens"),
+        searches=(found.get("server_tool_use") or {}).get("web_search_requests") or None,
     )
 
 
