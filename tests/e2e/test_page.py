@@ -367,7 +367,7 @@ def test_it_is_in_mitmweb_too_for_who_has_its_password(
         refused = context.request.post(
             f"{url}/cool", data={"provider": "openai", "name": "work", "seconds": 9}
         )
-        assert refused.status == 403  # without mitmweb's own sign against forgery
+        assert refused.status == 403  # without the page's token
         context.close()
         elsewhere = chromium.new_context()
         for path in ("/status", "/events", "/metrics", "/cool"):
