@@ -20,12 +20,15 @@ def check(
     config: Annotated[
         str, typer.Option("--config", help="The file; default: the one that a start reads.")
     ] = "",
+    providers: Annotated[
+        str, typer.Option("--providers", help="A folder of providers, as --set rotator_providers=FOLDER.")
+    ] = "",
     *,
     live: Annotated[bool, typer.Option("--live", help="Ask each key for its models.")] = False,
 ) -> None:
     """Show what a config comes to, or all that is wrong with it."""
     try:
-        settings = load(config, os.environ, Path.cwd())
+        settings = load(config, os.environ, Path.cwd(), providers)
     except ConfigError as error:
         for line in faults(error.lines):
             typer.echo(line, err=True)

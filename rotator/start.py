@@ -19,8 +19,6 @@ from rotator.ports import WEB, is_taken
 
 app = typer.Typer(add_completion=False)
 
-"""Seconds that whoever has the port may take to answer."""
-
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
 def start(

@@ -216,6 +216,13 @@ VERDICT_OF_COMMENT = 18
 """Characters in which a comment has said the verdict, how many attempts it took, and the tokens."""
 
 
+_KEY_REFUSED = " auth)"
+"""How the outcome of an attempt ends whose key the provider refused."""
+
+_OWN = "client"
+"""How records name the key that a call came with."""
+
+
 def comment(record: Mapping[str, Any]) -> str:
     """The verdict, then a sentence for each thing."""
     return BETWEEN.join([_verdict(record), *_sentences(record)])
@@ -237,6 +244,9 @@ def _sentences(record: Mapping[str, Any]) -> Iterator[str]:
         where = f" at {one['target']}" if "target" in one else ""
         asked = f"attempt {one['attempt']}{where} with {one['credential']}"
         yield f"{asked}: {one['outcome']} after {one['ended']:.2f} s"
+        if one["outcome"].endswith(_KEY_REFUSED):
+            key = "the tool's own key" if one["credential"] == _OWN else one["credential"]
+            yield f"the provider refuses {key}: check it"
         if reason := one.get("reason"):
             yield reason
     if record["detail"]:

@@ -27,14 +27,19 @@ def demo() -> None:
     """
     if missing := [name for name in _SDKS if find_spec(name) is None]:
         _fail(
-            f"the SDK of {' and '.join(missing)} is not installed: pip install {' '.join(missing)}, "
-            "or `scripts/rotator demo` in a checkout"
+            f"the SDK of {' and '.join(missing)} is not installed: {_installed_by(' '.join(missing))}, "
+            "or run `scripts/rotator demo` in a checkout"
         )
     signal.signal(signal.SIGTERM, _ended)
     try:
         _play()
     except NotPlayed as reason:
         _fail(str(reason))
+
+
+def _installed_by(missing: str) -> str:
+    """Where each command has an environment of its own, pip is another one's."""
+    return f"pip install {missing} (where pipx installed rotator: pipx inject rotator {missing})"
 
 
 def _play() -> None:

@@ -12,6 +12,7 @@ import pytest
 from tests.e2e import sdk
 from tests.e2e.proxy import ADDON, Proxy
 from tests.e2e.test_refused_keys import COMMANDS
+from tests.mistakes.comments import WATCHING, saved_comments, saving
 from tests.mistakes.test_configuration import has_line
 from tests.rotator.command import rotator
 from tests.vendor import Hang, VendorThread, chat_error
@@ -30,9 +31,10 @@ def vendor() -> Iterator[VendorThread]:
 
 @contextmanager
 def proxied(vendor: VendorThread, folder: Path, keys: Mapping[str, str], more: str = "") -> Iterator[Proxy]:
-    (folder / "commands.py").write_text(COMMANDS)
+    (folder / "commands.py").write_text(COMMANDS + WATCHING)
     config = CONFIG.format(url=vendor.base_url) + more
-    with Proxy(folder, config, keys=keys, scripts=(ADDON, folder / "commands.py")) as running:
+    scripts = (ADDON, folder / "commands.py")
+    with Proxy(folder, config, keys=keys, scripts=scripts, options=saving(folder)) as running:
         yield running
     assert "Traceback" not in running.log
     assert ONE not in running.log
@@ -68,6 +70,12 @@ def test_42_keys_that_are_all_refused(vendor: VendorThread, tmp_path: Path) -> N
         assert part in third["body"]
     assert "rate-limited" not in log
     assert "OPENAI_API_KEY_1" in log
+    comments = saved_comments(tmp_path)
+    assert "attempt 1 with OPENAI_API_KEY_1: rejected(401 auth)" in comments[0]
+    assert "the provider refuses OPENAI_API_KEY_1: check it" in comments[0]
+    for later in comments[1:]:
+        assert "openai/OPENAI_API_KEY_1 was refused (401 invalid_api_key)" in later
+        assert "check the key" in later
 
 
 def test_43_a_dead_key_beside_a_good_one(vendor: VendorThread, tmp_path: Path) -> None:
@@ -85,9 +93,15 @@ def test_44_keys_that_are_all_rate_limited(vendor: VendorThread, tmp_path: Path,
     with proxied(vendor, tmp_path, {"OPENAI_API_KEY_1": ONE}) as proxy:
         assert ask(proxy)["error"] is None
         log = proxy.wait_log("waits")
-    waits = [line for line in log.splitlines() if "waits" in line]
+    meanwhile = "comment meanwhile: waits"
+    waits = [line for line in log.splitlines() if "waits" in line and meanwhile not in line]
     assert len(waits) == 1
     assert has_line(waits[0], "openai", "4 s", "rate-limited")
+    assert any("4 s" in line and "rate-limited" in line for line in log.splitlines() if meanwhile in line), (
+        log
+    )
+    (comment,) = saved_comments(tmp_path)
+    assert "OPENAI_API_KEY_1: rejected(429 rate)" in comment
 
 
 def test_44_a_provider_that_is_silent(vendor: VendorThread, tmp_path: Path) -> None:
@@ -99,9 +113,15 @@ def test_44_a_provider_that_is_silent(vendor: VendorThread, tmp_path: Path) -> N
         result = sdk.run("openai-current", "openai_chat", proxy.environment(), request=request)
         assert result["error"] is None
         log = proxy.wait_log("is asked again")
-    assert has_line(log, "has had no answer with OPENAI_API_KEY_1 for ", "openai", "more at most")
+    silent = "has had no answer with OPENAI_API_KEY_1 for "
+    meanwhile = f"comment meanwhile: {silent}"
+    log = "\n".join(line for line in log.splitlines() if "comment meanwhile" not in line)
+    assert has_line(log, silent, "openai", "more at most")
+    assert meanwhile in proxy.log
     assert has_line(log, "is asked again after 7 s", "openai")
     assert log.index("has had no answer") < log.index("is asked again")
+    (comment,) = saved_comments(tmp_path)
+    assert "OPENAI_API_KEY_1: stalled" in comment
 
 
 def test_45_a_key_that_is_mended_at_the_provider(vendor: VendorThread, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from tests.e2e import sdk
 from tests.e2e.company import CompanyProxy
 from tests.e2e.proxy import Proxy
 from tests.e2e.talk import ask, client
+from tests.mistakes.comments import saved_comments, saving
 from tests.mistakes.test_configuration import KEY, faults, has_line
 from tests.mistakes.test_start import free_port
 from tests.rotator.command import rotator
@@ -33,7 +34,7 @@ def vendor() -> Iterator[VendorThread]:
 
 @pytest.fixture
 def proxy(vendor: VendorThread, tmp_path: Path) -> Iterator[Proxy]:
-    with Proxy(tmp_path, CONFIG.format(url=vendor.base_url)) as running:
+    with Proxy(tmp_path, CONFIG.format(url=vendor.base_url), options=saving(tmp_path)) as running:
         yield running
     assert "Traceback" not in running.log
 
@@ -215,3 +216,8 @@ def test_41_a_mistyped_path(proxy: Proxy) -> None:
     warned = [line for line in log.splitlines() if "is no known call" in line]
     assert len(warned) == 1
     assert has_line(warned[0], "POST /v1/chat/completion", "with 404", f"did you mean {CHAT}?")
+    proxy.stop()
+    comments = saved_comments(proxy.folder)
+    assert len(comments) == 2
+    for comment in comments:
+        assert has_line(comment, "POST /v1/chat/completion", "with 404", f"did you mean {CHAT}?")

@@ -55,6 +55,24 @@ to = ["openai/gpt-5"]
 """
 
 
+def test_providers_of_a_folder_are_read_as_a_start_reads_them(home: Path) -> None:
+    wrote(home, "[retry]\n")
+    folder = home / "more"
+    folder.mkdir(mode=0o700)
+    (folder / "filed.toml").write_text(
+        'base_url = "https://api.filed.test"\nhosts = ["api.filed.test"]\n'
+        'protocols = ["openai_chat"]\nenvironment = "FILED_KEY"\n'
+    )
+    (folder / "filed.toml").chmod(0o600)
+    done = rotator(home, "check", "--providers", "more", environment={"FILED_KEY_1": GOOD})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "filed: api.filed.test -> https://api.filed.test; sequential\n  FILED_KEY_1" in done.stdout
+    assert "filed" not in rotator(home, "check", environment={"FILED_KEY_1": GOOD}).stdout
+    gone = rotator(home, "check", "--providers", "gone")
+    assert gone.returncode == 1
+    assert f"rotator_providers={home / 'gone'}: cannot be read (No such file or directory)" in gone.stderr
+
+
 def test_what_was_understood(home: Path) -> None:
     file = wrote(home, ROUTES)
     done = rotator(home, "check", environment=KEYS)

@@ -170,6 +170,13 @@ def test_the_verdict_is_said_in_a_few_characters(changed: dict[str, Any], verdic
     assert len(verdict) <= VERDICT_OF_COMMENT
 
 
+@pytest.mark.parametrize(("credential", "named"), [("work", "work"), ("client", "the tool's own key")])
+def test_a_key_that_is_refused_is_to_be_checked(credential: str, named: str) -> None:
+    (tried_once,) = tried((credential, "rejected(401 auth)"))["attempts"]
+    found = comment({**RECORD, "verdict": "refused", "attempts": [{**tried_once, "ended": 1.0}]})
+    assert f"the provider refuses {named}: check it" in found.split(BETWEEN)
+
+
 def test_how_it_ended_is_said_where_that_is_not_all_well() -> None:
     ended = {**RECORD, "verdict": "left", "end": "abandoned"}
     assert "abandoned" in comment(ended).split(BETWEEN)
