@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from addons.secrets.printable import escaped
+
 JSON, TEXT = "application/json", "text/plain; charset=utf-8"
 
 GUARDS: Mapping[str, str] = {
@@ -37,4 +39,5 @@ def json_reply(status: int, data: object) -> Reply:
 
 
 def text_reply(status: int, text: str, extra: Mapping[str, str] | None = None) -> Reply:
-    return Reply(status, f"{text}\n".encode(), TEXT, extra or {})
+    """One line, in which something that was asked for may be quoted."""
+    return Reply(status, f"{escaped(text)}\n".encode(), TEXT, extra or {})

@@ -80,7 +80,7 @@ class Site:
 def _object(body: bytes) -> Mapping[str, Any]:
     try:
         found = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise BadQuery('an action is asked for with a JSON object, such as {"provider": "x", "name": "y"}')

@@ -80,9 +80,12 @@ def since_of(text: str, now: datetime) -> float:
     if found := fullmatch(r"(\d{1,5})([hdw])", text.strip()):
         return (now - int(found[1]) * _UNITS[found[2]]).timestamp()
     try:
-        return datetime.fromisoformat(text.strip()).timestamp()
-    except ValueError:
+        at = datetime.fromisoformat(text.strip()).timestamp()
+    except (ValueError, OverflowError):
         raise ValueError(f"{text!r} is no time: say 24h, 7d, 4w, or a date such as 2026-11-01") from None
+    if at > now.timestamp():
+        raise ValueError(f"{text!r} is still to come: say 24h, 7d, 4w, or a date that is past")
+    return at
 
 
 def by_of(text: str) -> tuple[str, ...]:

@@ -226,6 +226,8 @@ def test_each_process_has_a_token_of_its_own() -> None:
         ({**COOL, "seconds": True}, "whole number"),
         ({**COOL, "seconds": 0}, "seconds"),
         ({**COOL, "name": "three"}, "there is no key of openai/three"),
+        ({**COOL, "name": "\ud800\x1b[2J"}, r"there is no key of openai/\ud800\x1b[2J"),
+        (b"[" * 4096, "JSON object"),
     ],
 )
 async def test_an_action_says_what_is_wrong(body: object, says: str) -> None:

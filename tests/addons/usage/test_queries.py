@@ -180,6 +180,12 @@ def test_what_is_no_time_is_refused_with_what_there_is(text: str) -> None:
         since_of(text, datetime.fromtimestamp(NOON))  # noqa: DTZ006
 
 
+@pytest.mark.parametrize("text", ["9999-12-31", "9999-12-31T23:59:59-23:00", "2030-01-01"])
+def test_a_time_to_come_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is still to come|is no time"):
+        since_of(text, datetime.fromtimestamp(NOON))  # noqa: DTZ006
+
+
 def test_by() -> None:
     assert by_of(" provider,model, provider ") == ("provider", "model")
     assert by_of("") == by_of("all") == ()
