@@ -19,6 +19,7 @@ from rotator import node, run
 from rotator.diagnosis import Finding, needed, of_variables
 from rotator.found import Found, find
 from rotator.installed import Installed, installed
+from rotator.paths import command
 from rotator.probing import Arrival, probe
 from rotator.runtimes import WAY
 
@@ -46,8 +47,8 @@ def doctor(
 
 def _without_proxy() -> bool:
     """Nothing comes through where no proxy is up; what would is known by one of our own."""
-    typer.echo("no proxy is up: `rotator start` starts one. With one that was started for this, and the")
-    typer.echo(f"variables that `rotator run` and `rotator env` set: {_ASKED}")
+    typer.echo(f"no proxy is up: `{command()} start` starts one. With one that was started for this, and the")
+    typer.echo(f"variables that `run` and `env` set: {_ASKED}")
     found = run.started(0, web=False)
     return examine(found, run.environment(found, os.environ))
 

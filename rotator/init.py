@@ -11,6 +11,7 @@ from platformdirs import user_config_path
 from addons.config.provider_files import own_facts
 from addons.config.settings import ConfigError, load
 from rotator.init_text import config
+from rotator.paths import command
 from rotator.sources import Source, keys, logins
 
 app = typer.Typer(add_completion=False)
@@ -102,5 +103,5 @@ def _next(target: Path, *, named: bool) -> Iterator[str]:
     apart = named and target != Path.cwd() / "rotator.toml"
     option = f" --config {target}" if apart else ""
     yield "Next:"
-    yield f"  rotator check --live{option}: asks each key for its models"
-    yield "  rotator run -- claude: runs a tool through the proxy (any command)"
+    yield f"  {command()} check --live{option}: asks each key for its models"
+    yield f"  {command()} run -- claude: runs a tool through the proxy (any command)"

@@ -99,7 +99,7 @@ def test_where_no_proxy_is_up_one_of_our_own_shows_what_would_be(
 ) -> None:
     done = rotator(tmp_path, "doctor", "-p", "1", environment=only_curl, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "no proxy is up: `rotator start` starts one" in done.stdout
+    assert "scripts/rotator start` starts one" in done.stdout
     assert "ok: goes through the proxy, and trusts it" in done.stdout
 
 

@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from addons.config.settings import Settings, load
 from rotator.init import app
+from rotator.paths import command
 from tests.rotator.homes import keys_of
 
 KEYS = {
@@ -77,8 +78,8 @@ def test_what_was_found_and_what_to_type_next(home: Path) -> None:
     for name in KEYS:
         assert name in lines
     assert f"Wrote {written(home)}" in lines
-    assert "rotator check --live" in lines
-    assert "rotator run -- claude" in lines
+    assert f"  {command()} check --live: " in lines
+    assert f"  {command()} run -- claude: " in lines
 
 
 def test_a_file_that_is_there_stays(home: Path) -> None:
