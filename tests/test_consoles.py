@@ -37,14 +37,14 @@ def given(text: str, folder: Path) -> None:
     if config:
         (folder / "rotator.toml").write_text(config[1], encoding="utf-8")
         (folder / "rotator.toml").chmod(0o600)
-    command(folder / "scripts" / "vendor", "vendor")
-    command(folder / "bin" / "rotator", "rotator")
+    command(folder / "bin" / "rotator", f"exec {sys.executable} -P {ROOT}/rotator/__main__.py")
+    command(folder / "scripts" / "vendor", f"cd {ROOT} && exec {sys.executable} -m tests.vendor")
 
 
-def command(path: Path, script: str) -> None:
-    """One that runs a script of this checkout."""
+def command(path: Path, line: str) -> None:
+    """One that does what the script of that name does, once all is installed."""
     path.parent.mkdir(exist_ok=True)
-    path.write_text(f'#!/bin/sh\nexec {ROOT / "scripts" / script} "$@"\n', encoding="utf-8")
+    path.write_text(f'#!/bin/sh\n{line} "$@"\n', encoding="utf-8")
     path.chmod(0o755)
 
 
@@ -53,7 +53,6 @@ def environment(folder: Path) -> dict[str, str]:
     kept = {name: os.environ[name] for name in ("LANG", "ROTATOR_SDKS") if name in os.environ}
     return {
         **kept,
-        "ROTATOR_VENV": sys.prefix,
         "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
         "HOME": str(folder),
         "COLUMNS": "100",
