@@ -6,6 +6,7 @@ from dataclasses import asdict
 from datetime import datetime
 from io import StringIO
 
+from msgspec import structs
 from rich.bar import Bar
 from rich.console import RenderableType
 from rich.table import Table
@@ -104,7 +105,7 @@ def csv_of(usage: Usage) -> str:
 
 
 def _cells(row: Row, by: Sequence[str]) -> dict[str, object]:
-    data: dict[str, object] = {"calls": row.calls, **asdict(row.tokens), **asdict(row)}
+    data: dict[str, object] = {"calls": row.calls, **structs.asdict(row.tokens), **asdict(row)}
     del data["group"], data["tokens"]
     return dict(zip(by, row.group, strict=False)) | data
 

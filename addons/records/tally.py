@@ -31,7 +31,10 @@ class Tally:
         """A call is over; `credentials`: the provider/name of each of its attempts, in order."""
         self._calls += 1
         for ended, credential in zip(summary.attempts, credentials, strict=True):
-            self._served.setdefault(credential, _Served()).outcomes[_kind(ended.outcome)] += 1
+            served = self._served.get(credential)
+            if served is None:
+                served = self._served[credential] = _Served()
+            served.outcomes[_kind(ended.outcome)] += 1
         if credentials and (usage := summary.progress.usage):
             served = self._served[credentials[-1]]
             served.tokens_in += usage.input or 0

@@ -165,7 +165,7 @@ class Redactor:
             return False
         if "\\" in text or not text.isprintable() or may_look_like_a_key(text):
             return False
-        return max(map(len, text.split('"'))) <= LONGEST_NAME and not self._known_ones().may_be_in(text)
+        return _has_short_texts(text) and not self._known_ones().may_be_in(text)
 
     def _walked(self, value: object, longest: int) -> object:
         """`longest`: characters of a text."""
@@ -211,6 +211,16 @@ class Known:
     def pattern(self) -> re.Pattern[str]:
         """Matches any of them, the longest first; of none, nothing."""
         return re.compile("|".join(map(re.escape, self.forms)) or r"(?!)")
+
+
+def _has_short_texts(text: str) -> bool:
+    """Whether no more than LONGEST_NAME characters stand between two quotes."""
+    start = 0
+    while len(text) - start > LONGEST_NAME:
+        start = text.rfind('"', start, start + LONGEST_NAME + 1) + 1
+        if not start:
+            return False
+    return True
 
 
 def _pieces(form: str) -> list[str]:

@@ -3,12 +3,14 @@
 import sqlite3
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from operator import add
 from re import fullmatch
 from typing import Any
+
+from msgspec import structs
 
 from addons.usage.schema import BOUNDS, CLASSES, SLOT, SUMS
 from addons.usage.store import day_of
@@ -156,7 +158,7 @@ def from_data(data: Mapping[str, Any]) -> Usage:
 
 
 def _row_data(row: Row, by: Sequence[str]) -> dict[str, Any]:
-    data = asdict(row)
+    data = asdict(row) | {"tokens": structs.asdict(row.tokens)}
     return dict(zip(by, data.pop("group"), strict=True)) | data
 
 
@@ -204,4 +206,4 @@ def _median(counts: Sequence[float]) -> float | None:
 
 def _rank(row: Row, by: Sequence[str]) -> tuple[Any, ...]:
     times = [label for label, name in zip(row.group, by, strict=True) if name in _TIMES]
-    return (times, -row.cost, -sum(astuple(row.tokens)), -row.calls, row.group)
+    return (times, -row.cost, -sum(structs.astuple(row.tokens)), -row.calls, row.group)

@@ -8,7 +8,6 @@ import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
 
 from rewrite.usage.entry import Tokens
@@ -22,7 +21,7 @@ VERSION = 1
 SLOT = 1800
 """Seconds of a slot. A day begins with one nearly everywhere."""
 
-CLASSES: Sequence[str] = tuple(one.name for one in fields(Tokens))
+CLASSES: Sequence[str] = Tokens.__struct_fields__
 """The columns of tokens. One that is new makes a new version."""
 
 PATIENCE = 5.0

@@ -31,7 +31,9 @@ _KEYS = (
 def logfmt(record: Mapping[str, Any]) -> str:
     """`key=value` pairs, values with spaces in quotes, in which two backslashes are one."""
     pairs = [
-        f"{key}={_value(value)}" for key in _KEYS if (value := record.get(key)) is not None and value != ""
+        f"{key}={_value(value) if type(value) in _WRITTEN else value}"
+        for key in _KEYS
+        if (value := record.get(key)) is not None and value != ""
     ]
     if losses := record.get("losses"):
         pairs.append(f"lost={_value(','.join(_fields(losses)))}")
@@ -62,6 +64,8 @@ def _value(value: object) -> object:
 
 
 _YES = {True: "yes", False: "no"}
+_WRITTEN = (str, bool)
+"""What `_value` writes in its own way."""
 
 # -- columns ------------------------------------------------------------------------------------------
 

@@ -26,6 +26,9 @@ class Verdict(StrEnum):
     LEFT = "left"
     """The client left before the end, or the user killed the flow."""
 
+    __hash__ = str.__hash__
+    """That of an Enum is a call, and each call that is over looks up a few."""
+
 
 _ENDS = {
     "truncated": Verdict.TRUNCATED,

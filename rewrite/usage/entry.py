@@ -1,12 +1,11 @@
 """One call as it is counted: for the log, the usage, the page and the metrics."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from rewrite.records.verdict import Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
+class Tokens(Struct, frozen=True):
     """Tokens by class, as they are paid for. None is counted in two classes, but for those that are a part of
     another one: `reasoning`, and what is audio or images."""
 
@@ -42,8 +41,7 @@ class Tokens:
         return self.prompt + self.output
 
 
-@dataclass(frozen=True, slots=True)
-class CallEntry:
+class CallEntry(Struct, frozen=True):
     """A call that is over."""
 
     at: float

@@ -2,7 +2,6 @@
 in for one that did not come."""
 
 from collections.abc import Iterable
-from dataclasses import astuple
 
 from msgspec import structs
 
@@ -20,7 +19,7 @@ def tokens_of(usage: Usage) -> Tokens:
 
 def sum_of(several: Iterable[Tokens]) -> Tokens:
     """Class by class."""
-    return Tokens(*map(sum, zip(*map(astuple, several), strict=True)))
+    return Tokens(*map(sum, zip(*map(structs.astuple, several), strict=True)))
 
 
 def answer_tokens(usage: Usage) -> Tokens:

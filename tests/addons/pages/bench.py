@@ -1,12 +1,12 @@
 """The pages of a proxy with two pools, without the proxy."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mitmproxy import http
 from mitmproxy.test import tflow
+from msgspec.structs import replace
 from pydantic import SecretStr
 
 from addons.call.live import LiveCall

@@ -1,10 +1,10 @@
 """What the page for status lines says of a conversation."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from rewrite.credentials.evidence import hash_of_session
 from tests.addons.pages.bench import Bench, asked

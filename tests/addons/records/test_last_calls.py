@@ -1,8 +1,7 @@
 """Which call of a conversation was the last."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from addons.records import last_calls
 from addons.records.last_calls import LastCalls

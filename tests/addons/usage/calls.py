@@ -1,8 +1,9 @@
 """Calls for a ledger."""
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
+
+from msgspec.structs import replace
 
 from rewrite.records.verdict import Verdict
 from rewrite.usage.entry import CallEntry, Tokens
