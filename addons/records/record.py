@@ -101,6 +101,8 @@ def counted(entry: CallEntry) -> dict[str, Any]:
         written = tokens.cache_write + tokens.cache_write_1h
         classes = {"cache_read": tokens.cache_read, "cache_write": written, "reasoning": tokens.reasoning}
         found |= {name: count for name, count in classes.items() if count}
+        if entry.estimated:
+            found |= {"tokens_in": tokens.prompt, "tokens_out": tokens.output, "usage_estimated": True}
     if entry.cost is not None:
         found |= {"cost": round(entry.cost, 8), "cost_source": entry.cost_source}
     return found

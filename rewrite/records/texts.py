@@ -35,6 +35,8 @@ def logfmt(record: Mapping[str, Any]) -> str:
         for key in _KEYS
         if (value := record.get(key)) is not None and value != ""
     ]
+    if record.get("usage_estimated"):
+        pairs.append("estimated=yes")
     if losses := record.get("losses"):
         pairs.append(f"lost={_value(','.join(_fields(losses)))}")
     if skipped := record.get("skipped"):
@@ -267,7 +269,7 @@ def _counted(record: Mapping[str, Any]) -> Iterator[str]:
     if (cost := record.get("cost")) is not None:
         yield f"{dollars(cost)}, by {_SOURCES.get(record['cost_source'], record['cost_source'])}"
     if record["usage_estimated"]:
-        yield "the output token count of the closing frame is an estimate"
+        yield "the counts of tokens are estimates, since the provider gave none"
 
 
 _SOURCES = {"provider": "the provider", "prices": "list prices", "own": "your prices"}

@@ -97,6 +97,18 @@ def test_a_stream_that_is_cut_is_estimated(proxy: Proxy, vendor: VendorThread) -
     assert cost(said)[0]
 
 
+def test_a_stream_whose_usage_its_client_did_not_ask_for_is_an_estimate_in_each_place(
+    proxy: Proxy, vendor: VendorThread
+) -> None:
+    events = chat_stream(["Hello", " world"], model="gpt-4o")
+    said = recorded(proxy, vendor, "gpt-4o", streamed(events), stream=True)
+    assert said["verdict"] == "ok"
+    assert said["usage_estimated"]
+    assert said["tokens_in"] > 0
+    assert said["tokens_out"] > 0
+    assert cost(said)[1] == "prices"
+
+
 def test_a_model_without_a_price_has_tokens_and_no_cost(proxy: Proxy, vendor: VendorThread) -> None:
     said = recorded(proxy, vendor, "no-such", answer("no-such", USAGE), stream=False)
     assert cost(said) == (None, None)

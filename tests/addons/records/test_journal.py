@@ -171,9 +171,14 @@ def test_mitmproxy_has_the_marker(name: str) -> None:
     assert name in emoji
 
 
-def test_an_estimate_is_called_one(journal: Journal, flow: http.HTTPFlow) -> None:
+def test_an_estimate_is_called_one(
+    journal: Journal, flow: http.HTTPFlow, caplog: pytest.LogCaptureFixture
+) -> None:
     journal.end(record_of(flow), replace(SUMMARY, end="truncated", estimated=True))
-    assert flow.comment.split(BETWEEN)[-1] == "the output token count of the closing frame is an estimate"
+    assert (
+        flow.comment.split(BETWEEN)[-1] == "the counts of tokens are estimates, since the provider gave none"
+    )
+    assert " estimated=yes" in caplog.messages[0]
 
 
 def test_no_secret_is_written_anywhere(
