@@ -10,7 +10,7 @@ from addons.views.about import About, Flows
 from addons.views.websocket import Messages
 from protocols.model.call import Operation
 from protocols.model.http import Head
-from protocols.model.wirejson import load_object
+from protocols.model.wirejson import is_crowded, load_object
 from rewrite.views.answer_data import answer_data
 from rewrite.views.call_data import call_data, verdict_line
 from rewrite.views.content import readable
@@ -23,6 +23,7 @@ FIRST = 10.0
 NOT_OURS = -1.0
 
 _NO_CALL = "# This is no call of a language model that rotator knows: see the views JSON and Raw.\n"
+_CROWDED = "# This holds too many values to be shown here: see the view Raw.\n"
 _NO_JSON = "# This is no JSON object: see the view Raw.\n"
 
 
@@ -61,8 +62,11 @@ class LLM(Contentview):
 
 
 def _request(about: About, data: bytes) -> str:
-    body, came = load_object(data), verdict_line(record_of(about.flow))
+    came = verdict_line(record_of(about.flow))
     head = yaml_text({"rotator": came}) if came else ""
+    if is_crowded(data):
+        return head + _CROWDED
+    body = load_object(data)
     if body is None:
         return head + _NO_JSON
     call = about.call()
@@ -76,7 +80,8 @@ def _response(about: About, message: http.Response, data: bytes) -> str:
 
 
 def _answer(about: About, message: http.Response, data: bytes) -> object:
-    if about.operation is not Operation.GENERATE and (body := load_object(data)) is not None:
+    is_whole = about.operation is not Operation.GENERATE and not is_crowded(data)
+    if is_whole and (body := load_object(data)) is not None:
         return readable(body)
     head = Head(message.status_code, headers_of(message))
     return answer_data(about.protocol.decoder(about.call(), head), data, message.status_code)

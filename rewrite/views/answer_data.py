@@ -1,7 +1,7 @@
 """What an answer says, as plain data for a reader: a stream is put together from its bytes."""
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 
 from protocols.base import Decoder
 from protocols.model.errors import ProtocolError
@@ -14,43 +14,45 @@ from rewrite.views.content import call, joined, piece, readable
 LARGEST = 4 << 20
 """Bytes of a stream that are read."""
 
+MOST_EVENTS = 50_000
+"""Events and lines of it that are read. Each takes some 10 us, an empty one too, in which no call goes on."""
+
 _TURN = 1 << 16
 """Bytes that are read at once."""
 
 
 def answer_data(decoder: Decoder, body: bytes, status: int | None = None) -> dict[str, object]:
     """What `body` comes to, as far as it can be read. `status`: that of HTTP; None: it has none."""
-    progress, odd = _read(decoder, body)
+    progress, notes = _read(decoder, body)
     found = _answer(progress) if progress.said else {}
     if not progress.blocks and not progress.error:
         found |= _unread(body, progress)
     if status is not None and status >= 400:
         found = {"status": status, **found}
-    if odd:
-        found["not understood"] = odd
     if len(body) > LARGEST:
-        found["cut"] = f"the first {LARGEST:,} of {len(body):,} bytes were read"
-    return found
+        notes["cut"] = f"the first {LARGEST:,} of {len(body):,} bytes were read"
+    return found | notes
 
 
-def _read(decoder: Decoder, body: bytes) -> tuple[Progress, str]:
-    """What it says, and what is wrong with it."""
+def _read(decoder: Decoder, body: bytes) -> tuple[Progress, dict[str, str]]:
+    """What it says, what is wrong with it, and whether there is more."""
     progress, odd = Progress(), 0
+    segments = _segments(decoder, body[:LARGEST])
     try:
-        for segments in _segments(decoder, body[:LARGEST]):
-            for segment in segments:
-                parts = decoder.read(segment)
-                progress.fold(parts)
-                odd += _odd(parts)
+        for segment in islice(segments, MOST_EVENTS):
+            parts = decoder.read(segment)
+            progress.fold(parts)
+            odd += _odd(parts)
+        cut = {"cut": f"the first {MOST_EVENTS:,} events were read"} if next(segments, None) else {}
     except (ProtocolError, ValueError, RecursionError) as error:
-        return progress, f"the answer cannot be read further: {error}"
-    return progress, f"{odd} events of another form" if odd else ""
+        return progress, {"not understood": f"the answer cannot be read further: {error}"}
+    return progress, ({"not understood": f"{odd} events of another form"} if odd else {}) | cut
 
 
-def _segments(decoder: Decoder, body: bytes) -> Iterator[Sequence[Segment]]:
+def _segments(decoder: Decoder, body: bytes) -> Iterator[Segment]:
     for at in range(0, len(body), _TURN):
-        yield decoder.feed(body[at : at + _TURN])
-    yield decoder.eof()
+        yield from decoder.feed(body[at : at + _TURN])
+    yield from decoder.eof()
 
 
 def _odd(parts: Sequence[StreamPart]) -> int:

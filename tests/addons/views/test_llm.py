@@ -13,6 +13,7 @@ from wsproto.frame_protocol import Opcode
 from addons.views.about import Flows
 from addons.views.llm import LLM
 from addons.views.websocket import Messages
+from protocols.model.wirejson import MOST_VALUES
 from tests.contract import REGISTRY
 from tests.vendor import chat_stream
 
@@ -81,6 +82,12 @@ def test_a_body_that_is_broken_is_no_error(content: bytes) -> None:
     broken.request.content = content
     assert view().prettify(*request_of(broken))
     assert view().prettify(*response_of(broken)).endswith("answer: Hello there\n")
+
+
+def test_a_request_of_millions_of_values_is_not_parsed() -> None:
+    made = flow(RECORD)
+    made.request.content = b'{"messages": [%b]}' % b",".join([b"{}"] * (MOST_VALUES // 2))
+    assert "too many values" in view().prettify(*request_of(made))
 
 
 def test_a_fault_of_ours_costs_this_view_alone() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from protocols.base import Decoder
 from protocols.model.call import Call, Operation
-from rewrite.views.answer_data import answer_data
+from rewrite.views.answer_data import MOST_EVENTS, answer_data
 from rewrite.views.yaml_text import yaml_text
 from tests.contract import JSON, REGISTRY, SSE, Sample, samples
 
@@ -101,6 +101,14 @@ def test_whatever_is_cut_or_broken_can_be_shown(sample: Sample, data: st.DataObj
     odd = data.draw(st.binary(max_size=4))
     for broken in (body[:at], body[:at] + odd + body[at:]):
         assert yaml_text(answer_data(decoder(sample), broken, 200))
+
+
+@pytest.mark.parametrize("body", [b"\n" * MOST_EVENTS * 9, b": quiet\n\n" * MOST_EVENTS * 2])
+def test_no_end_of_empty_events_is_read(body: bytes) -> None:
+    """Each takes as long as one that says something."""
+    call = Call("", "openai_chat", Operation.GENERATE, "m", True, ())
+    found = answer_data(REGISTRY["openai_chat"].decoder(call, SSE), body, 200)
+    assert found["cut"] == f"the first {MOST_EVENTS:,} events were read"
 
 
 def test_five_megabytes_are_read_at_once() -> None:
