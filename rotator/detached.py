@@ -1,11 +1,15 @@
 """A program in the background that is nobody's child: who becomes another program has none to wait for."""
 
+import fcntl
 import os
 import select
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+_STANDARD = 2
+"""The last of their numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +32,8 @@ class Detached:
 def detached(line: list[str], environment: Mapping[str, str], log: Path) -> Detached:
     """Starts `line` in a session of its own: no key that is pressed reaches it. What it prints goes to the
     end of `log`."""
-    reader, writer = os.pipe()
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    reader, writer = map(_beyond_standard, os.pipe())
+    output = _beyond_standard(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
     between = os.fork()
     if between == 0:
         _begin(line, environment, output, writer)
@@ -37,6 +41,15 @@ def detached(line: list[str], environment: Mapping[str, str], log: Path) -> Deta
     os.close(output)
     os.waitpid(between, 0)
     return Detached(int(os.read(reader, 20)), reader)
+
+
+def _beyond_standard(descriptor: int) -> int:
+    """The same, above the numbers of the standard streams, which the caller may have closed."""
+    if descriptor > _STANDARD:
+        return descriptor
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _STANDARD + 1)
+    os.close(descriptor)
+    return moved
 
 
 def _begin(line: list[str], environment: Mapping[str, str], output: int, writer: int) -> None:

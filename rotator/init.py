@@ -10,6 +10,7 @@ from platformdirs import user_config_path
 
 from addons.config.provider_files import own_facts
 from addons.config.settings import ConfigError, load
+from addons.runtime.private_folder import make_private
 from rotator.init_text import config
 from rotator.paths import command
 from rotator.sources import Source, keys, logins
@@ -53,7 +54,7 @@ def sources() -> list[Source]:
 def _make_folder(folder: Path) -> None:
     """Raises OSError."""
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(folder)
     except FileExistsError as error:  # which is about the file that is to be written, elsewhere
         raise NotADirectoryError(error.errno, "its folder is a file") from None
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -73,3 +74,8 @@ def main(
     ] = False,
 ) -> None:
     """A proxy for LLM tools: rotates keys, retries stalls, ends cut streams honestly."""
+    try:
+        Path.cwd()
+    except OSError:
+        typer.echo("rotator: the current folder is gone: change to another one (cd ~)", err=True)
+        raise typer.Exit(1) from None

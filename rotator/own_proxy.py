@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from addons.runtime.private_folder import make_private
 from rotator import starting
 from rotator.detached import Detached, detached
 from rotator.found import Address, Found, at_address
@@ -81,7 +82,7 @@ def _awaited(begun: Detached, address: Address, log: Path) -> Found:
 
 def _log(folder: Path) -> Path:
     """Where this proxy writes; logs of the oldest others are removed."""
-    folder.mkdir(0o700, parents=True, exist_ok=True)
+    make_private(folder)
     former = sorted(folder.glob("run-*.log"), key=lambda file: file.stat().st_mtime)
     for file in former[: max(0, len(former) - KEPT + 1)]:
         file.unlink(missing_ok=True)

@@ -19,7 +19,8 @@ from addons.config.finding import config_file
 from rotator import node, own_proxy
 from rotator.found import Found, at_address, find, parsed
 from rotator.paths import default_confdir
-from rotator.start import fail, prepare
+from rotator.ports import is_taken
+from rotator.start import fail, in_use, prepare
 
 NOT_FOUND, NOT_STARTED, NOT_RUNNABLE = 127, 125, 126
 """Exit statuses, as those of env and of docker."""
@@ -70,11 +71,16 @@ def warnings(program: Path, variables: Mapping[str, str]) -> Iterator[str]:
     for name, value in variables.items():
         if _is_base_url(name) and (address := parsed(value)) and at_address(address):
             yield (
-                f"{name}={value} is the address of a rotator, which is no base URL: the tool's calls will be "
-                f"refused there; take it back with `unset {name}`"
+                f"{name}={_without_login(value)} is the address of a rotator, which is no base URL: "
+                f"the tool's calls will be refused there; take it back with `unset {name}`"
             )
     if said := node.warning(program, variables.get("PATH", os.defpath)):
         yield said
+
+
+def _without_login(url: str) -> str:
+    scheme, slashes, place = url.rpartition("//")
+    return f"{scheme}{slashes}{place.rpartition('@')[2]}"
 
 
 def _is_base_url(name: str) -> bool:
@@ -92,6 +98,8 @@ def joined(port: int | None, *, web: bool) -> Found | None:
 
 
 def started(port: int, *, web: bool) -> Found:
+    if port and is_taken("127.0.0.1", port):
+        fail(in_use(port), NOT_STARTED)
     prepare(default_confdir(), os.environ)
     try:
         return own_proxy.begin(port, web=web, environment=os.environ)
@@ -114,7 +122,8 @@ def environment(proxy: Found, variables: Mapping[str, str]) -> Mapping[str, str]
 
 
 def become(program: Path, tool: list[str], variables: Mapping[str, str]) -> None:
-    sys.stdout.flush()
+    if sys.stdout is not None:  # the caller may have closed it
+        sys.stdout.flush()
     for number in _IGNORED:
         signal.signal(number, signal.SIG_DFL)
     try:

@@ -46,7 +46,8 @@ def start(
     variables[PASTE] = starting.lines(shell, where, folder, command(), own_address())
     options = starting.with_defaults(context.args, where)
     line = starting.command_line("mitmweb" if web else "mitmdump", options)
-    sys.stdout.flush()
+    if sys.stdout is not None:
+        sys.stdout.flush()
     os.execve(line[0], line, variables)
 
 
@@ -71,11 +72,15 @@ def refuse_taken(found: Mapping[str, str], where: Listening, *, web: bool) -> No
     if where.port and (other := at_address(Address(where.reach, where.port))):
         fail(already_up(other))
     if where.port and "mode" not in found and is_taken(where.host or "127.0.0.1", where.port):
-        fail(f"port {where.port} is in use by another program: choose another one with -p PORT")
+        fail(in_use(where.port))
     page = found.get("web port") or found.get("set web_port") or str(WEB)
     if web and page.isdecimal() and is_taken(found.get("set web_host") or "127.0.0.1", int(page)):
         instead = "choose another one with --set web_port=PORT"
         fail(f"port {page} is in use by another program, and mitmweb's page would be there: {instead}")
+
+
+def in_use(port: int) -> str:
+    return f"port {port} is in use by another program: choose another one with -p PORT"
 
 
 def already_up(other: Found) -> str:

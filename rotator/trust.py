@@ -4,6 +4,7 @@ A client that reads SSL_CERT_FILE or REQUESTS_CA_BUNDLE replaces its roots by th
 certificates of the hosts that are not decrypted: so the bundle holds the system's roots as well as ours.
 """
 
+import os
 import re
 import ssl
 import subprocess
@@ -25,6 +26,8 @@ SYSTEM_ROOTS = (
 )
 _SIGNING = "mitmproxy-ca.pem"
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+_FOLDER_MODE, _FILE_MODE = 0o755, 0o644
+"""Whatever the umask is: who can write to these decides whom clients trust."""
 _MAKING = 30.0
 """Seconds that another program may take to make the same."""
 
@@ -39,7 +42,7 @@ def prepare(confdir: Path, chosen: str) -> str:
     if _is_fresh(confdir, chosen):
         return ""
     try:
-        confdir.mkdir(parents=True, exist_ok=True)
+        confdir.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
         with locked(confdir / "rotator.lock", _MAKING):
             return _make(confdir, chosen)
     except OSError as error:
@@ -97,11 +100,18 @@ def _make(confdir: Path, chosen: str) -> str:
     ours = _authority(confdir)
     roots = [block for file in _roots(chosen) for block in certificates(file)]
     fresh = confdir / f"{BUNDLE}.new"
-    fresh.write_bytes(b"\n".join(_lines(chosen, [*roots, *ours])) + b"\n")
+    _write(fresh, b"\n".join(_lines(chosen, [*roots, *ours])) + b"\n")
     fresh.replace(confdir / BUNDLE)
     if chosen and not certificates(Path(chosen)):
         return f"SSL_CERT_FILE={chosen} holds no certificates, left out of the bundle"
     return ""
+
+
+def _write(file: Path, data: bytes) -> None:
+    file.unlink(missing_ok=True)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE)
+    with os.fdopen(descriptor, "wb") as opened:
+        opened.write(data)
 
 
 def _lines(chosen: str, roots: Iterable[bytes]) -> Iterator[bytes]:
@@ -122,5 +132,5 @@ def _authority(confdir: Path) -> list[bytes]:
             raise NoAuthority(f"{confdir}: {(done.stderr.strip().splitlines() or ['no reason'])[-1]}")
     ours = certificates(signing)
     if not public.is_file():
-        public.write_bytes(b"\n".join(ours) + b"\n")
+        _write(public, b"\n".join(ours) + b"\n")
     return ours

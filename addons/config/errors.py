@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource
 
 from addons.config.tables import Loc, Tables, Tree, names_at
+from addons.secrets.redaction import without_keys
 
 PREFIX = "ROTATOR__"
 """Environment variables that begin so override the file; `__` stands between the parts of a key."""
@@ -96,8 +97,8 @@ def dotted(loc: Loc) -> str:
 
 
 def masked(text: str) -> str:
-    """`text` without words that are so long that they may be secrets."""
-    return _LONG.sub("(a long word)", text)
+    """`text` without words that look like keys, or are so long that they may be secrets."""
+    return _LONG.sub("(a long word)", without_keys(text))
 
 
 def overrides(environ: Mapping[str, str], errors: ConfigErrors) -> Tree:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from addons.config.tracing import Bounds
+from addons.runtime.private_folder import make_private
 
 PASSES = "transform_trace.jsonl"
 
@@ -114,7 +115,7 @@ class Folders:
 
     def _make_root(self) -> None:
         """Raises OSError also where others could put something of theirs in its place."""
-        self.root.mkdir(_PRIVATE_FOLDER, parents=True, exist_ok=True)
+        make_private(self.root)
         if not _has_owners():
             return
         found = self.root.stat()

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from addons.runtime.private_folder import make_private
 from addons.runtime.wall_clock import WallTime
 from addons.secrets.keys import located
 from protocols.model.wirejson import dump, load_object
@@ -105,7 +106,7 @@ class Folder:
         file = self._file(stored.scope, stored.id)
         unfinished = file.with_suffix(_UNFINISHED)
         try:
-            file.parent.mkdir(_PRIVATE_FOLDER, parents=True, exist_ok=True)
+            make_private(file.parent)
             _write(unfinished, dump(as_mapping(stored)))
             os.utime(unfinished, (stored.created, stored.created))
             unfinished.replace(file)
@@ -221,7 +222,7 @@ def keeper_at(option: str, cwd: Path) -> Keeper:
         return Memory()
     folder = located(option, cwd)
     try:
-        folder.mkdir(_PRIVATE_FOLDER, parents=True, exist_ok=True)
+        make_private(folder)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "no path"
         raise StateError(

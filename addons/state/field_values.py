@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from addons.runtime.file_lock import locked
+from addons.runtime.private_folder import make_private
 from addons.secrets.keys import located
 from addons.state.files import NotOurs, content, write_whole
 from protocols.model.wirejson import dump, load_value
@@ -27,7 +28,6 @@ LARGE = 1 << 20
 """Bytes. A file is written again after a second for each so many of them."""
 _APART = 0.5
 """Seconds by which one value is later than another for certain: clocks are read one after the other."""
-_PRIVATE_FOLDER = 0o700
 
 
 class ValuesFile:
@@ -44,7 +44,7 @@ class ValuesFile:
     def exchange(self, own: Entries, rules: frozenset[bytes], now: float) -> Entries:
         """Write what this proxy has, by its `rules`; gives what others wrote since. Waits in this thread."""
         try:
-            self._file.parent.mkdir(_PRIVATE_FOLDER, parents=True, exist_ok=True)
+            make_private(self._file.parent)
             with locked(self._lock):
                 return self._exchange(own, rules, now)
         except OSError as error:

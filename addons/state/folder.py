@@ -13,6 +13,7 @@ from pathlib import Path
 
 from addons.config.watch import Signature, signature
 from addons.runtime.file_lock import locked
+from addons.runtime.private_folder import make_private
 from addons.state.files import NotOurs, content, write_whole
 from rewrite.credentials.entries import (
     NOTHING,
@@ -66,7 +67,7 @@ class StateFile:
         if not writes and self._seen and signature(self._file) == self._seen:
             return NOTHING
         try:
-            self._file.parent.mkdir(_PRIVATE_FOLDER, parents=True, exist_ok=True)
+            make_private(self._file.parent)
             with locked(self._lock):
                 found = self._exchange()
         except OSError as error:

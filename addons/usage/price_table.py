@@ -9,6 +9,7 @@ from pathlib import Path
 
 from platformdirs import user_state_path
 
+from addons.runtime.private_folder import make_private
 from rewrite.catalog.providers import Provider
 from rewrite.usage.own_prices import OwnPrices
 from rewrite.usage.price_list import BadPrices, PriceList, trimmed
@@ -55,7 +56,7 @@ def bounded(file: Path) -> bytes:
 
 def keep_list(data: bytes, place: Path) -> None:
     """Write a list to `place`, whole or not at all; only its user can read it. Raises OSError."""
-    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(place.parent)
     fresh = place.with_suffix(".new")
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from addons.runtime.private_folder import make_private
 from rewrite.usage.entry import Tokens
 
 NAME = "usage.sqlite"
@@ -27,7 +28,10 @@ CLASSES: Sequence[str] = Tokens.__struct_fields__
 PATIENCE = 5.0
 """Seconds for which another proxy's write is waited for."""
 
-_PRIVATE_FOLDER, _PRIVATE_FILE = 0o700, 0o600
+_PRIVATE_FILE = 0o600
+_MAGIC = b"SQLite format 3\0"
+"""How each of its files begins. One of zeros was lost in a power cut."""
+
 BOUNDS: Sequence[float] = tuple(round(0.05 * 1.25**step, 3) for step in range(33))
 """Seconds to the first token up to which a call counts in one column, and later in the next."""
 
@@ -172,13 +176,17 @@ def _check_empty(connection: sqlite3.Connection) -> None:
 
 
 def _make_private(file: Path) -> None:
-    """Only its user can read it, and what SQLite puts beside it. Raises OSError and Unusable."""
-    file.parent.mkdir(_PRIVATE_FOLDER, parents=True, exist_ok=True)
+    """Only its user can read it, and what SQLite puts beside it. Raises OSError, and Unusable where it is
+    another file of the user's, which stays as it is."""
+    make_private(file.parent)
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, _PRIVATE_FILE)
     try:
         found = os.fstat(descriptor)
         if hasattr(os, "geteuid") and found.st_uid not in (os.geteuid(), 0):
             raise Unusable("it belongs to another user")
+        begins = os.read(descriptor, len(_MAGIC))
+        if begins.strip(b"\0") and begins != _MAGIC:
+            raise Unusable("it is another file than those where usage is kept")
         if hasattr(os, "fchmod") and found.st_mode & 0o077:
             os.fchmod(descriptor, _PRIVATE_FILE)
     finally:

@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -180,6 +181,63 @@ def test_a_page_is_shown_with_the_token_that_it_wants(home: Path) -> None:
     done = rotator(home, "run", "--web", "--", "true")
     page = re.search(r"the calls are shown at (http://127.0.0.1:\d+/\?token=\w+)\n", done.stderr)
     assert page, done.stderr
+
+
+def test_the_password_of_a_proxy_is_not_in_a_warning(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    with Proxy(tmp_path / "other", options=("--set", "proxyauth=me:open-sesame")) as proxy:
+        url = f"http://me:open-sesame@127.0.0.1:{proxy.port}"
+        variables = {"HTTPS_PROXY": url, "OPENAI_BASE_URL": f"{url}/v1"}
+        done = rotator(home, "run", "true", environment=variables)
+    assert f"OPENAI_BASE_URL={proxy.url}/v1 is the address of a rotator" in done.stderr
+    assert "sesame" not in done.stderr
+
+
+def test_a_port_that_another_program_has_is_said_plainly(home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = rotator(home, "run", "-p", str(port), "--", "true")
+    assert (
+        done.stderr == f"rotator: port {port} is in use by another program: choose another one with -p PORT\n"
+    )
+    assert done.returncode == 125
+    assert not logs(home)
+
+
+def test_a_folder_that_is_gone_is_said_plainly(home: Path) -> None:
+    done = in_a_shell(home, "mkdir gone && cd gone && rmdir ../gone && {rotator} run true")
+    assert done.stderr == "rotator: the current folder is gone: change to another one (cd ~)\n"
+
+
+def in_a_shell(home: Path, script: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-c", script.format(rotator=f"{sys.executable} -m rotator")],
+        cwd=home,
+        env={"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_tool_runs_whatever_its_caller_has_closed(home: Path, closed: str) -> None:
+    script = (
+        f"{{rotator}} run sh -c 'curl -sS -x $HTTPS_PROXY -o health http://rotator.local/health' {closed}"
+    )
+    done = in_a_shell(home, script)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads((home / "health").read_text())["status"] == "ok"
+
+
+def test_nobody_else_can_write_what_is_made_whatever_the_umask_is(tmp_path: Path) -> None:
+    """With no authority as yet. Whoever could write to the bundle would decide whom tools trust."""
+    in_a_shell(tmp_path, "umask 000; {rotator} run true; {rotator} init")
+    made = [each for each in tmp_path.rglob("*") if not each.is_symlink()]
+    assert {"rotator-ca-bundle.pem", "mitmproxy-ca.pem", "usage.sqlite", "rotator.toml"} <= {
+        each.name for each in made
+    }
+    assert [each for each in made if each.stat().st_mode & 0o022] == []
 
 
 # --- the process

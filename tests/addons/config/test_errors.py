@@ -29,6 +29,13 @@ def error_lines(folder: Path, text: str, **environ: str) -> list[str]:
     return [each.removeprefix(f"{folder}/") for each in raised.value.lines]
 
 
+def test_a_key_that_stands_where_a_name_belongs_is_not_shown(tmp_path: Path) -> None:
+    text = '[providers."sk-Zq7kTq4mXv9pL2wN"]\n[providers.openai]\nsk-Zq7kTq4mXv9pL2wN = 1'
+    lines = error_lines(tmp_path, text)
+    assert any(line.startswith("rotator.toml: providers.openai.[redacted]: unknown name") for line in lines)
+    assert not any("Zq7" in line for line in lines)
+
+
 WORK = '{ name = "work", key = "env:WORK_KEY" }'
 
 

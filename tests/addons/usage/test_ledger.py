@@ -203,7 +203,7 @@ def test_what_waits_is_bounded(ledger: Ledger, tmp_path: Path, monkeypatch: pyte
     assert count(ledger) <= ledgers.MOST_WAITING
 
 
-@pytest.mark.parametrize("damage", [b"no database at all, but a text of some length" * 40, b"\0" * 4096])
+@pytest.mark.parametrize("damage", [b"SQLite format 3\0" + b"\xaa" * 4096, b"\0" * 4096])
 def test_a_damaged_file_is_set_aside(
     ledger: Ledger, file: Path, caplog: pytest.LogCaptureFixture, damage: bytes
 ) -> None:
@@ -264,6 +264,21 @@ def test_a_database_of_another_program_is_left_alone(
     ledger.take([call()])
     eventually(lambda: ledger.file is None and count(ledger) == 1)
     assert "it is a database of another program" in warnings(caplog)[0]
+
+
+def test_another_file_of_the_user_is_left_alone(
+    ledger: Ledger, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("what I must not forget, at some length " * 9)
+    notes.chmod(0o644)
+    ledger.configure(notes)
+    ledger.take([call()])
+    eventually(lambda: ledger.file is None and count(ledger) == 1)
+    assert notes.read_text().startswith("what I must not forget")
+    assert notes.stat().st_mode & 0o777 == 0o644
+    assert [each.name for each in tmp_path.iterdir()] == ["notes.txt"]
+    assert "notes.txt: it is another file than those where usage is kept" in warnings(caplog)[0]
 
 
 def test_a_call_that_cannot_be_written_costs_no_other_round(
