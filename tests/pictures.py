@@ -15,7 +15,8 @@ from playwright.sync_api import Browser, ViewportSize, expect
 from addons.call.live import LiveCall
 from rewrite.records.verdict import Verdict
 from rewrite.usage.entry import CallEntry, Tokens
-from tests.addons.pages.bench import Bench, ended
+from tests.addons.entries import ended
+from tests.addons.pages.bench import Bench
 from tests.e2e.browser import PATIENCE, browser
 from tests.e2e.proxy import Proxy
 from tests.e2e.served_pages import ServedPages

@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from mitmproxy import http
 from mitmproxy.test import tflow
-from msgspec.structs import replace
 from pydantic import SecretStr
 
 from addons.call.live import LiveCall
@@ -29,8 +27,6 @@ from addons.usage.ledger import Ledger
 from rewrite.catalog.providers import Provider
 from rewrite.credentials.credential import Credential
 from rewrite.credentials.notices import Notice
-from rewrite.records.verdict import Verdict
-from rewrite.usage.entry import CallEntry, Tokens
 
 KEY = "sk-pages-test-of-{}-0001"
 
@@ -77,28 +73,3 @@ def asked(url: str, method: str = "GET", peer: str = "127.0.0.1", **headers: str
     for name, value in headers.items():
         flow.request.headers[name.replace("_", "-")] = value
     return flow
-
-
-def ended(**changed: Any) -> CallEntry:
-    """A call that went well, but for what is `changed`."""
-    entry = CallEntry(
-        at=1_000_000.0,
-        call="c0ffee",
-        provider="openai",
-        protocol="openai_chat",
-        operation="generate",
-        model="gpt-4o",
-        served="gpt-4o-2024",
-        credential="one",
-        user="",
-        verdict=Verdict.OK,
-        status=200,
-        seconds=2.5,
-        first_token=0.4,
-        attempts=1,
-        tokens=Tokens(input=100, cache_read=900, output=50),
-        estimated=False,
-        cost=0.25,
-        cost_source="prices",
-    )
-    return replace(entry, **changed)

@@ -10,7 +10,8 @@ import pytest
 
 from addons.pages import feed as module
 from addons.pages.feed import MOST_UNSENT, MOST_VIEWERS, Feed, Message
-from tests.addons.pages.bench import Bench, ended
+from tests.addons.entries import ended
+from tests.addons.pages.bench import Bench
 
 
 class Source:

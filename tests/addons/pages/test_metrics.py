@@ -5,7 +5,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from addons.pages.metrics import MOST_MODELS, Current, Metrics, exposition
 from rewrite.records.verdict import Verdict
-from tests.addons.pages.bench import KEY, Bench, ended
+from tests.addons.entries import ended
+from tests.addons.pages.bench import KEY, Bench
 
 CALL = {
     "gen_ai_operation_name": "chat",

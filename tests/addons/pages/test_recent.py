@@ -3,7 +3,7 @@
 from addons.pages.recent import LAST, MINUTE, MINUTES, Recent
 from rewrite.records.verdict import Verdict
 from rewrite.usage.entry import Tokens
-from tests.addons.pages.bench import ended
+from tests.addons.entries import ended
 
 BEGAN = 999_960
 """The beginning of a minute."""

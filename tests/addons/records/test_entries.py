@@ -26,7 +26,7 @@ from rewrite.usage.prices import Prices
 from rewrite.values.decision import Ended
 from rewrite.values.events import Summary
 from rewrite.values.outcome import Completed, Kind, Rejected
-from tests.addons.pages.bench import ended
+from tests.addons.entries import ended
 from tests.rewrite.scenes import own
 
 SECRET = "the-secret-of-a-pool"

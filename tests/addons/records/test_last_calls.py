@@ -5,26 +5,16 @@ from msgspec.structs import replace
 
 from addons.records import last_calls
 from addons.records.last_calls import LastCalls
-from rewrite.records.verdict import Verdict
-from rewrite.usage.entry import CallEntry
+from tests.addons.entries import ended
 
-ENTRY = CallEntry(
+ENTRY = ended(
     at=90.0,
-    call="c0ffee",
     provider="anthropic",
     protocol="anthropic_messages",
-    operation="generate",
     model="claude-opus-4-5",
     served="claude-opus-4-5-20251101",
     credential="work",
-    user="",
-    verdict=Verdict.OK,
-    status=200,
-    seconds=2.0,
-    first_token=0.5,
-    attempts=1,
     tokens=None,
-    estimated=False,
     cost=None,
     cost_source="",
     session="aa",
