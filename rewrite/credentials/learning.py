@@ -27,6 +27,8 @@ LONGEST_WAIT = 1800.0
 """No such wait is longer, in seconds."""
 MOST_REPORTED = 32
 """Of how many limits an answer is read."""
+LONGEST_NAME = 200
+"""Characters of a header that reports one: its name is kept, stored and shown."""
 
 REPORTS = re.compile(
     r"^(?:anthropic-ratelimit-|x-ratelimit-|x-quota-snapshot-|x-usage-ratelimit-|x-.+-used-percent$)",
@@ -91,7 +93,7 @@ def reported(headers: Headers, now: float) -> Sequence[Reported]:
     """The limits that an answer's headers report; `now` in epoch seconds."""
     found, furthest = [], now + FURTHEST
     named = [(name.lower(), value) for name, value in headers]
-    of_limits = [each for each in named if each[0].startswith(PREFIXES)]
+    of_limits = [each for each in named if each[0].startswith(PREFIXES) and len(each[0]) <= LONGEST_NAME]
     for family in FAMILIES:
         for name, facts in _by_limit(family, of_limits).items():
             one = family.read(name, facts, now)

@@ -18,7 +18,10 @@ _MILLION, _THOUSAND = 1e6, 1e3
 _MINUTE = 60.0
 
 
-type Amount = Annotated[float, Meta(ge=0)]
+MOST_PRICE = 1e9
+"""No price is above that. A sum of costs could be infinite."""
+
+type Amount = Annotated[float, Meta(ge=0, le=MOST_PRICE)]
 
 
 class Tier(Struct, frozen=True):

@@ -10,12 +10,11 @@ from fnmatch import fnmatchcase
 
 from msgspec import Struct
 
-from rewrite.usage.costs import Rates
+from rewrite.usage.costs import MOST_PRICE, Rates
 
 NAMES = tuple(Rates.__struct_fields__)
 """The keys of a table: those of `Rates`."""
 _NEEDED = ("input", "output")
-_MOST = 1e9
 
 
 class BadOwnPrices(ValueError):
@@ -60,7 +59,7 @@ def _errors(match: str, table: object) -> Iterator[tuple[str, str]]:
     for name, price in table.items():
         if name not in NAMES:
             yield f'"{match}".{name}', f"is not known: use {', '.join(NAMES)}"
-        elif isinstance(price, bool) or not isinstance(price, int | float) or not 0 <= price < _MOST:
+        elif isinstance(price, bool) or not isinstance(price, int | float) or not 0 <= price <= MOST_PRICE:
             yield f'"{match}".{name}', f"expected US dollars for a million tokens, got {price!r}"
 
 

@@ -8,6 +8,7 @@ from protocols.model.http import Headers
 from rewrite.credentials.learning import (
     FAMILIES,
     FURTHEST,
+    LONGEST_NAME,
     MOST_REPORTED,
     PREFIXES,
     REPORTS,
@@ -223,6 +224,11 @@ def test_an_answer_reports_so_many_limits_at_most() -> None:
         for fact in ("limit", "remaining")
     )
     assert len(reported(headers, NOW)) == MOST_REPORTED
+
+
+def test_a_limit_whose_name_fills_a_screen_is_none() -> None:
+    name = "anthropic-ratelimit-unified-" + "x" * LONGEST_NAME
+    assert not reported(((f"{name}-utilization", "0.5"), (f"{name}-reset", str(NOW + 60))), NOW)
 
 
 def test_a_share_is_between_nothing_and_all() -> None:

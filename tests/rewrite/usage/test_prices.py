@@ -170,6 +170,7 @@ def test_the_shipped_list_is_whole_and_has_nothing_that_is_not_read() -> None:
         b'[{"id": "v", "api_pattern": "(", "models": []}]',
         b'[{"id": "v", "api_pattern": "", "models": [{"id": "m"}]}]',
         b'[{"id": "v", "api_pattern": "", "models": [{"id": "m", "match": {}, "prices": {"x": -1}}]}]',
+        b'[{"id": "v", "api_pattern": "", "models": [{"id": "m", "match": {}, "prices": {"x": 1e300}}]}]',
     ],
 )
 def test_what_is_no_list_is_refused(data: bytes) -> None:
