@@ -35,7 +35,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command(context_settings={"allow_interspersed_args": False})
 def run(
-    tool: Annotated[list[str], typer.Argument(metavar="TOOL [ARGUMENT]...", help="What to run.")],
+    tool: Annotated[list[str], typer.Argument(metavar="TOOL", help="What to run, with its arguments.")],
     web: Annotated[bool, typer.Option("--web", help="A proxy with mitmweb's page of the calls.")] = False,
     port: Annotated[
         int | None, typer.Option("--port", "-p", help="Use the proxy at this port, or start one there.")
